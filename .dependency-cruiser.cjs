@@ -1,0 +1,100 @@
+// The architecture as rules. Lower layers never import higher ones:
+//
+//   functions                                   wiring: one file per process
+//   git-http  sync  lfs                         use-cases: never import each other
+//   repo                                        a git repository laid out on a blob store
+//   store  queue  auth  bitbucket  http         ports and their adapters: never import each other
+//   indexer                                     the engine's pack indexing over worker threads and local disk
+//   git                                         the engine: bytes in, bytes out
+//   errors  log
+const USE_CASES = "git-http|sync|lfs";
+const PORTS = "store|queue|auth|bitbucket|http";
+const ADAPTER = "^lib/[a-z-]+/(s3|sqs|secrets-manager|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: "git-is-closed",
+      comment: "The engine imports only itself and lib/errors.ts.",
+      severity: "error",
+      from: { path: "^lib/git/" },
+      to: { pathNot: "^lib/(git/|errors[.]ts$)", dependencyTypesNot: ["core"] },
+    },
+    {
+      name: "git-does-no-io",
+      comment: "zlib and crypto are computation; every other node: module is I/O.",
+      severity: "error",
+      from: { path: "^lib/git/" },
+      to: { dependencyTypes: ["core"], pathNot: "^(zlib|crypto)$" },
+    },
+    {
+      name: "ports-stay-low",
+      severity: "error",
+      from: { path: `^lib/(${PORTS})/` },
+      to: { path: `^lib/(repo|${USE_CASES})/` },
+    },
+    {
+      name: "ports-are-siblings",
+      severity: "error",
+      from: { path: `^lib/(${PORTS})/` },
+      to: { path: `^lib/(${PORTS})/`, pathNot: "^lib/$1/" },
+    },
+    {
+      name: "repo-knows-git-and-store",
+      severity: "error",
+      from: { path: "^lib/repo/" },
+      to: { path: "^lib/", pathNot: "^lib/(repo/|git/|store/|errors[.]ts$|log[.]ts$)" },
+    },
+    {
+      name: "use-cases-are-siblings",
+      comment: "They meet only in functions/.",
+      severity: "error",
+      from: { path: `^lib/(${USE_CASES})/` },
+      to: { path: `^lib/(${USE_CASES})/`, pathNot: "^lib/$1/" },
+    },
+    {
+      name: "adapters-only-where-wired",
+      comment: "Code asks for the interface; functions/ and test/ pick the adapter.",
+      severity: "error",
+      from: { pathNot: "^(functions|test)/" },
+      to: { path: ADAPTER },
+    },
+    {
+      name: "aws-sdk-only-in-adapters",
+      severity: "error",
+      from: { path: "^lib/", pathNot: ADAPTER },
+      to: { path: "node_modules/@aws-sdk/" },
+    },
+    {
+      name: "lib-not-upward",
+      severity: "error",
+      from: { path: "^lib/" },
+      to: { path: "^(functions|infra|test)/" },
+    },
+    {
+      name: "infra-shares-only-config",
+      severity: "error",
+      from: { path: "^infra/" },
+      to: { path: "^(lib|functions)/", pathNot: "^lib/config[.]ts$" },
+    },
+    {
+      name: "indexer-knows-git",
+      severity: "error",
+      from: { path: "^lib/indexer/" },
+      to: { path: "^lib/", pathNot: "^lib/(indexer/|git/|errors[.]ts$|log[.]ts$)" },
+    },
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    { name: "no-unresolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    tsPreCompilationDeps: true, // type-only imports count: they couple too
+    tsConfig: { fileName: "tsconfig.json" },
+    doNotFollow: { path: "node_modules" },
+    enhancedResolveOptions: {
+      extensions: [".ts", ".js", ".json"],
+      conditionNames: ["import", "node", "default"],
+      exportsFields: ["exports"],
+    },
+  },
+};

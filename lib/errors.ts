@@ -1,0 +1,71 @@
+/** The errors this project throws on purpose. A class exists where a caller acts differently on it. */
+
+/** `cause` is the error underneath; every other field is logged. */
+export interface ErrorDetails {
+  readonly cause?: unknown;
+  readonly [field: string]: unknown;
+}
+
+/** Base of every error this project throws on purpose. */
+export abstract class MirrorError extends Error {
+  /** Stable, greppable; what the HTTP layer and alarms switch on. */
+  abstract readonly code: string;
+  readonly context: Readonly<Record<string, unknown>>;
+
+  constructor(message: string, { cause, ...context }: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = new.target.name;
+    this.context = context;
+  }
+}
+
+/** The other side broke the protocol. Answered with 400 or an ERR packet; a retry cannot help. */
+export class ProtocolError extends MirrorError {
+  readonly code = "PROTOCOL";
+}
+
+/** What was asked for is not there. */
+export class NotFoundError extends MirrorError {
+  readonly code = "NOT_FOUND";
+}
+
+/** Another writer was first. Read again, then retry. */
+export class VersionConflictError extends MirrorError {
+  readonly code = "VERSION_CONFLICT";
+}
+
+/** Pack or object bytes contradict themselves. The repository needs a new sync; a retry of the read cannot help. */
+export class CorruptPackError extends MirrorError {
+  readonly code = "CORRUPT_PACK";
+}
+
+/** The primary failed or refused. `retryable` says whether the same request may work later. */
+export class UpstreamError extends MirrorError {
+  readonly code = "UPSTREAM";
+  readonly retryable: boolean;
+  /** What the primary's `Retry-After` asked for. */
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    message: string,
+    {
+      retryable,
+      retryAfterSeconds,
+      ...details
+    }: ErrorDetails & { retryable: boolean; retryAfterSeconds?: number },
+  ) {
+    super(message, { retryable, retryAfterSeconds, ...details });
+    this.retryable = retryable;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** Outside bytes asked for more than a limit allows; the message names the limit. */
+export class LimitExceededError extends MirrorError {
+  readonly code = "LIMIT_EXCEEDED";
+}
+
+/** A setting is missing or wrong; the message names it and what to do. */
+export class ConfigError extends MirrorError {
+  readonly code = "CONFIG";
+}

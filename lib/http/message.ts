@@ -1,0 +1,25 @@
+/** HTTP as the use-cases see it: no transport, bodies pulled. */
+
+export interface HttpRequest {
+  /** Upper case. */
+  readonly method: string;
+  /** As received: percent-encoded, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Lower-case names; repeated values joined with ", ". */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Not yet decoded: `content-encoding` still applies. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Aborts when the caller has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Pulled by the transport, so a slow caller costs no memory. The transport drops it for HEAD. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Never throws for what the caller did wrong: that is a response. */
+export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;

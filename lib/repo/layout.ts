@@ -1,0 +1,56 @@
+/**
+ * Every key under which a repository lies in the store, in one place.
+ * The keys below `repos/<uuid>/` also form a valid bare git repository when copied to a disk.
+ */
+import { ConfigError } from "../errors.ts";
+
+/** Bitbucket's repository uuid, lower case, without braces: a repository's identity, whatever its name. */
+export type RepositoryUuid = string;
+
+const UUID_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * @param text - A uuid, with or without Bitbucket's braces.
+ * @throws {ConfigError} It is not one.
+ */
+export function parseRepositoryUuid(text: string): RepositoryUuid {
+  const uuid = text.replace(/^\{(.*)\}$/, "$1").toLowerCase();
+  if (!UUID_PATTERN.test(uuid)) throw new ConfigError("not a repository uuid", { text: text.slice(0, 80) });
+  return uuid;
+}
+
+export interface RepositoryKeys {
+  /** Ends in `/`. */
+  readonly prefix: string;
+  readonly manifest: string;
+  /** Written for whoever copies the prefix; the mirror itself reads the manifest only. */
+  readonly head: string;
+  readonly packedRefs: string;
+  /** git asks for a `refs` folder and skips `*.lock` files in it; an object store has no empty folders. */
+  readonly refsFolderMark: string;
+  refSnapshot(sha256: string): string;
+  pack(packId: string): string;
+  packIndex(packId: string): string;
+}
+
+export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
+  const prefix = `repos/${uuid}/`;
+  return {
+    prefix,
+    manifest: `${prefix}manifest.json`,
+    head: `${prefix}HEAD`,
+    packedRefs: `${prefix}packed-refs`,
+    refsFolderMark: `${prefix}refs/folder.lock`,
+    refSnapshot: (sha256) => `${prefix}ref-snapshots/${sha256}`,
+    pack: (packId) => `${prefix}objects/pack/pack-${packId}.pack`,
+    packIndex: (packId) => `${prefix}objects/pack/pack-${packId}.idx`,
+  };
+}
+
+/**
+ * Where a name points to its repository's uuid. Bitbucket compares names without regard to case.
+ * @param workspace, slug - Already checked to be one path segment each.
+ */
+export function nameKey(workspace: string, slug: string): string {
+  return `names/${workspace.toLowerCase()}/${slug.toLowerCase()}.json`;
+}

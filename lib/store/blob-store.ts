@@ -1,0 +1,81 @@
+/**
+ * The port to an object store: whole blobs under keys, with compare-and-swap.
+ * One contract suite, test/contract/blob-store.contract.ts, holds every implementation to these words.
+ */
+
+/** Opaque; changes with every write (an ETag on S3). */
+export type BlobVersion = string;
+
+export interface Blob {
+  readonly bytes: Uint8Array;
+  readonly version: BlobVersion;
+}
+
+export interface BlobInfo {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly modifiedAtMs: number;
+}
+
+export interface WriteCondition {
+  /** Write only over this version; `"absent"` means only if there is none. Without it: over anything. */
+  readonly ifVersion?: BlobVersion | "absent";
+}
+
+/**
+ * One blob being written in pieces of any size and of unknown total length. Nothing is visible before `complete`.
+ * Memory is bounded whatever the length: a `write` resolves when the next piece is welcome.
+ */
+export interface BlobUpload {
+  write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Makes the blob visible, whole.
+   * @param head - Replaces the blob's first bytes; at most {@link MAX_UPLOAD_HEAD_BYTES} and no longer than the blob.
+   *   A pack's header counts its objects, and the count is known only at its end.
+   * @throws {VersionConflictError} Another writer was first. The upload is gone; start again.
+   */
+  complete(options?: { readonly head?: Uint8Array }): Promise<BlobVersion>;
+  /** Gives up and frees what was stored. Safe at any time, also after `complete` (then without effect). */
+  abort(): Promise<void>;
+}
+
+/** What an upload can replace at its start when it completes. */
+export const MAX_UPLOAD_HEAD_BYTES = 4096;
+
+/**
+ * Keys are `/`-separated, relative, without empty, `.` or `..` segments, of at most 1,024 bytes.
+ * A write is visible at once and whole, or not at all; reads see the newest completed write.
+ * Any call may fail for reasons of the store (network, disk): then with whatever that layer throws.
+ */
+export interface BlobStore {
+  /** @throws {NotFoundError} No such key. */
+  read(key: string): Promise<Blob>;
+  /**
+   * @returns `"unchanged"` if the blob still has `knownVersion`.
+   * @throws {NotFoundError} No such key.
+   */
+  readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged">;
+  /**
+   * Reads exactly `lengthBytes` bytes from `offsetBytes`.
+   * @throws {NotFoundError} No such key.
+   * @throws {RangeError} The range is not inside the blob.
+   */
+  readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  /**
+   * The same range as chunks of any size, read only as they are pulled. Ending the iteration early frees the connection.
+   * Errors as in `readRange`, at the first pull.
+   */
+  readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
+  /**
+   * Replaces the whole blob.
+   * @returns The version written.
+   * @throws {VersionConflictError} `ifVersion` did not hold. Read again, then retry.
+   */
+  write(key: string, bytes: Uint8Array, condition?: WriteCondition): Promise<BlobVersion>;
+  /** Starts a streaming write. The condition is checked when it completes. */
+  startUpload(key: string, condition?: WriteCondition): Promise<BlobUpload>;
+  /** Removes the blob; no error if there is none. */
+  delete(key: string): Promise<void>;
+  /** For janitors only, never on a request's path. Keys that start with `prefix`, in byte order. */
+  list(prefix: string): AsyncIterable<BlobInfo>;
+}
