@@ -1,0 +1,88 @@
+/**
+ * A git server's answer to a fetch: the pack out of its framing.
+ * Source: gitprotocol-v2(5), "fetch", output; gitprotocol-pack(5), "Packfile Data".
+ */
+import { ProtocolError, UpstreamError } from "../../errors.ts";
+import { pktText } from "../pktline.ts";
+import { type PktLine, PktLineReader } from "../pktline-reader.ts";
+import { BAND, decodeBandPacket } from "../sideband.ts";
+
+const decoder = new TextDecoder();
+
+export interface ReadFetchResponseOptions {
+  /** How the request was encoded. */
+  readonly protocol: 0 | 2;
+  /** Gets the server's progress text, in pieces that need not be whole lines. */
+  readonly onProgress?: (text: string) => void;
+}
+
+/**
+ * Yields the pack's bytes as they arrive; at most one packet is held. Ending the iteration early frees the connection.
+ * @param body - The response to a request that ended with `done`.
+ * @throws {UpstreamError} The server reported an error, the answer was cut, or it is not an answer to a fetch.
+ */
+export async function* readFetchResponse(
+  body: AsyncIterable<Uint8Array>,
+  { protocol, onProgress }: ReadFetchResponseOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = new PktLineReader(body);
+  try {
+    let line = protocol === 2 ? await skipToPackfileSection(reader) : await skipAcknowledgments(reader);
+    for (; line.kind === "data"; line = await reader.next()) {
+      const { band, payload } = decodeBandPacket(line.payload);
+      if (band === BAND.pack) {
+        if (payload.length > 0) yield payload;
+      } else if (band === BAND.progress) onProgress?.(decoder.decode(payload));
+      else throw new UpstreamError(`the primary failed: ${pktText(payload)}`, { retryable: true });
+    }
+    if (line.kind !== "flush") {
+      throw new UpstreamError("the primary's answer was cut", { retryable: true, lastLine: line.kind });
+    }
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new UpstreamError(`the primary's answer is broken: ${error.message}`, {
+      retryable: true,
+      cause: error,
+    });
+  } finally {
+    await reader.close();
+  }
+}
+
+/** @returns The line after the one that opens the `packfile` section. */
+async function skipToPackfileSection(reader: PktLineReader): Promise<PktLine> {
+  for (;;) {
+    const line = await reader.next();
+    if (line.kind === "delim") continue;
+    if (line.kind !== "data") throw unexpected(line);
+    const text = pktText(line.payload);
+    if (text === "packfile") return reader.next();
+    throwIfError(text);
+    // A line of another section (acknowledgments, shallow-info): nothing that this client acts on.
+  }
+}
+
+/** @returns The first line that is not an acknowledgment. */
+async function skipAcknowledgments(reader: PktLineReader): Promise<PktLine> {
+  for (;;) {
+    const line = await reader.next();
+    if (line.kind !== "data") throw unexpected(line);
+    const firstByte = line.payload[0];
+    if (firstByte === BAND.pack || firstByte === BAND.progress || firstByte === BAND.fatal) return line;
+    const text = pktText(line.payload);
+    throwIfError(text);
+    if (!/^(ACK|NAK)\b/.test(text)) {
+      throw new ProtocolError("expected an acknowledgment", { text: text.slice(0, 80) });
+    }
+  }
+}
+
+function throwIfError(text: string): void {
+  if (text.startsWith("ERR ")) {
+    throw new UpstreamError(`the primary refused: ${text.slice(4)}`, { retryable: true });
+  }
+}
+
+function unexpected(line: PktLine): ProtocolError {
+  return new ProtocolError("the answer ended before its pack", { lastLine: line.kind });
+}
