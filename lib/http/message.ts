@@ -8,7 +8,10 @@ export interface HttpRequest {
   readonly query: URLSearchParams;
   /** Lower-case names; repeated values joined with ", ". */
   readonly headers: Readonly<Record<string, string>>;
-  /** Not yet decoded: `content-encoding` still applies. */
+  /**
+   * Not yet decoded: `content-encoding` still applies. To be read before the response's first chunk; what is left then
+   * is discarded.
+   */
   readonly body: AsyncIterable<Uint8Array>;
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal;

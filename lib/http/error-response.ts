@@ -1,0 +1,64 @@
+/** Errors and plain statements as HTTP responses: a status and one line of text, which git shows to its user. */
+import { LimitExceededError, MirrorError, NotFoundError, ProtocolError, UpstreamError } from "../errors.ts";
+import type { HttpResponse } from "./message.ts";
+
+/** What a primary that refuses without naming a time is given to recover. */
+const DEFAULT_RETRY_AFTER_SECONDS = 30;
+
+/** A response of one line. `text` comes without the line's end. */
+export function textResponse(
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): HttpResponse {
+  const bytes = new TextEncoder().encode(`${text}\n`);
+  return {
+    status,
+    headers: {
+      "content-type": "text/plain; charset=utf-8",
+      "content-length": String(bytes.length),
+      "cache-control": "no-cache",
+      ...headers,
+    },
+    body: oneChunk(bytes),
+  };
+}
+
+/**
+ * The response to an error that was thrown before the first byte of another one. Only messages about the request itself
+ * are shown; what the project's own side reports may name internals, so its text is fixed.
+ */
+export function errorResponse(error: unknown): HttpResponse {
+  if (error instanceof ProtocolError) return textResponse(400, oneLine(error.message));
+  // One text for absent, not mirrored and not allowed: they must look the same from outside.
+  if (error instanceof NotFoundError) return textResponse(404, "not found");
+  if (error instanceof LimitExceededError) return textResponse(413, oneLine(error.message));
+  if (error instanceof UpstreamError) return upstreamResponse(error);
+  return textResponse(500, "internal error of the mirror");
+}
+
+/** What a log line about `error` carries: its code and context, and the chain of messages below it. */
+export function errorFields(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { message: String(error) };
+  return {
+    ...(error instanceof MirrorError ? { code: error.code, ...error.context } : { stack: error.stack }),
+    message: error.message,
+    ...(error.cause === undefined ? {} : { cause: errorFields(error.cause) }),
+  };
+}
+
+function upstreamResponse(error: UpstreamError): HttpResponse {
+  if (!error.retryable) return textResponse(502, "the primary refused or failed");
+  const retryAfterSeconds = Math.ceil(error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS);
+  return textResponse(503, "the primary cannot be reached right now, please retry", {
+    "retry-after": String(retryAfterSeconds),
+  });
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}
+
+async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes;
+}

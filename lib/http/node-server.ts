@@ -1,0 +1,140 @@
+/**
+ * An HttpHandler under node:http. Bodies are pulled both ways, so neither a fast caller nor a slow one costs memory.
+ * Responses are never compressed: packs are already.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { pipeline } from "node:stream/promises";
+import type { Logger } from "../log.ts";
+import { answer } from "./answer.ts";
+import { errorFields, textResponse } from "./error-response.ts";
+import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
+
+export interface NodeServerOptions {
+  readonly log: Logger;
+  /** An address, not a name. Default: this machine only. */
+  readonly host?: string;
+  /** 0, the default, lets the system pick one. */
+  readonly port?: number;
+  /** How long `close` lets running requests finish. */
+  readonly closeGraceMs?: number;
+}
+
+export interface NodeServer {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly port: number;
+  /** Stops accepting, lets running requests finish for the grace time, then cuts what is left. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_CLOSE_GRACE_MS = 5_000;
+
+const LIMITS = {
+  /** git sends well under 2 KiB; an OAuth token may take 4. Covers the request line too. */
+  maxHeaderBytes: 16_384,
+  maxTargetBytes: 4_096,
+  headersTimeoutMs: 20_000,
+  /** For the whole request. git sends at most some MiB; a slow uplink may need minutes. */
+  requestTimeoutMs: 300_000,
+  /** Neither side moved a byte: as API Gateway's idle limit, so both ways of serving behave the same. */
+  idleTimeoutMs: 300_000,
+  /** git keeps a connection between its two or three requests only. */
+  keepAliveTimeoutMs: 15_000,
+} as const;
+
+/** @throws What node:net throws when the address cannot be bound, EADDRINUSE first of all. */
+export async function startNodeServer(handler: HttpHandler, options: NodeServerOptions): Promise<NodeServer> {
+  const host = options.host ?? "127.0.0.1";
+  const server = createServer(
+    {
+      maxHeaderSize: LIMITS.maxHeaderBytes,
+      headersTimeout: LIMITS.headersTimeoutMs,
+      requestTimeout: LIMITS.requestTimeoutMs,
+      keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
+    },
+    (incoming, outgoing) => void serve(handler, incoming, outgoing, server, options.log),
+  );
+  server.timeout = LIMITS.idleTimeoutMs;
+  const port = await listen(server, host, options.port ?? 0);
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    port,
+    close: () => close(server, options.closeGraceMs ?? DEFAULT_CLOSE_GRACE_MS),
+  };
+}
+
+/** Never rejects. */
+async function serve(
+  handler: HttpHandler,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  server: Server,
+  log: Logger,
+): Promise<void> {
+  const gone = new AbortController();
+  outgoing.once("close", () => {
+    if (!outgoing.writableFinished) gone.abort();
+    if (!server.listening) server.closeIdleConnections();
+  });
+  const request = toRequest(incoming, gone.signal);
+  const response = isRequest(request) ? await answer(handler, request, log) : request;
+  try {
+    // A body left unread would be taken for the connection's next request.
+    const mustClose = !incoming.complete || !server.listening;
+    outgoing.writeHead(response.status, { ...response.headers, ...(mustClose && { connection: "close" }) });
+    incoming.resume();
+    await pipeline(response.body, outgoing);
+  } catch (error) {
+    // The status has gone out, so only a cut connection tells the caller; pipeline() has cut it.
+    const fields = { method: incoming.method, status: response.status, ...errorFields(error) };
+    if (gone.signal.aborted && !outgoing.errored) log.debug("http:caller-gone", fields);
+    else log.error("http:response-cut", fields);
+    outgoing.destroy();
+  }
+}
+
+function isRequest(value: HttpRequest | HttpResponse): value is HttpRequest {
+  return "method" in value;
+}
+
+function toRequest(incoming: IncomingMessage, signal: AbortSignal): HttpRequest | HttpResponse {
+  const target = incoming.url ?? "";
+  if (target.length > LIMITS.maxTargetBytes) return textResponse(414, "address too long");
+  if (!target.startsWith("/")) return textResponse(400, "address must be a path");
+  const queryStart = target.indexOf("?");
+  const headers: Record<string, string> = {};
+  for (const [name, values] of Object.entries(incoming.headersDistinct)) {
+    if (values !== undefined) headers[name] = values.join(", ");
+  }
+  return {
+    method: incoming.method ?? "GET",
+    path: queryStart < 0 ? target : target.slice(0, queryStart),
+    query: new URLSearchParams(queryStart < 0 ? "" : target.slice(queryStart + 1)),
+    headers,
+    // A handler may refuse a body half-read; that must not destroy the connection its answer goes out on.
+    body: incoming.iterator({ destroyOnReturn: false }),
+    signal,
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
+
+function close(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    // Its error says that the server was closed before: then this call has nothing left to do.
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+  });
+}
