@@ -3,7 +3,7 @@
  * One contract suite, test/contract/blob-store.contract.ts, holds every implementation to these words.
  */
 
-/** Opaque; changes with every write (an ETag on S3). */
+/** Opaque; equal versions of one key mean equal bytes. Writing the same bytes again may keep it, as an ETag on S3 does. */
 export type BlobVersion = string;
 
 export interface Blob {
@@ -33,6 +33,7 @@ export interface BlobUpload {
    * @param head - Replaces the blob's first bytes; at most {@link MAX_UPLOAD_HEAD_BYTES} and no longer than the blob.
    *   A pack's header counts its objects, and the count is known only at its end.
    * @throws {VersionConflictError} Another writer was first. The upload is gone; start again.
+   * @throws {RangeError} `head` is too long. The upload is gone.
    */
   complete(options?: { readonly head?: Uint8Array }): Promise<BlobVersion>;
   /** Gives up and frees what was stored. Safe at any time, also after `complete` (then without effect). */
@@ -43,9 +44,11 @@ export interface BlobUpload {
 export const MAX_UPLOAD_HEAD_BYTES = 4096;
 
 /**
- * Keys are `/`-separated, relative, without empty, `.` or `..` segments, of at most 1,024 bytes.
+ * Keys are as `assertBlobKey` in blob-key.ts wants them, and none is the folder of another (`a` and `a/b`): folders can't
+ * hold both. A wrong key is a bug in the caller, and throws a TypeError.
  * A write is visible at once and whole, or not at all; reads see the newest completed write.
- * Any call may fail for reasons of the store (network, disk): then with whatever that layer throws.
+ * Any call may fail for reasons of the store (network, disk): then with whatever that layer throws. A write that failed so may
+ * have landed all the same, and a conditional one that was retried below this port may conflict with itself: read again.
  */
 export interface BlobStore {
   /** @throws {NotFoundError} No such key. */
@@ -62,6 +65,12 @@ export interface BlobStore {
    */
   readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
   /**
+   * Reads `maxBytes` bytes from `offsetBytes`, or as many as there are: for readers who don't know the blob's size.
+   * @throws {NotFoundError} No such key.
+   * @throws {RangeError} `offsetBytes` is at the end or past it, or `maxBytes` is not above 0.
+   */
+  readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array>;
+  /**
    * The same range as chunks of any size, read only as they are pulled. Ending the iteration early frees the connection.
    * Errors as in `readRange`, at the first pull.
    */
@@ -76,6 +85,6 @@ export interface BlobStore {
   startUpload(key: string, condition?: WriteCondition): Promise<BlobUpload>;
   /** Removes the blob; no error if there is none. */
   delete(key: string): Promise<void>;
-  /** For janitors only, never on a request's path. Keys that start with `prefix`, in byte order. */
+  /** For janitors only, never on a request's path. Keys that start with `prefix`, in the order of their UTF-8 bytes. */
   list(prefix: string): AsyncIterable<BlobInfo>;
 }

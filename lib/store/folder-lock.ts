@@ -1,0 +1,71 @@
+/**
+ * A lock on a folder that the kernel frees when its holder dies, however it dies.
+ *
+ * Node has no flock(2), but it has SQLite, whose transactions lock a file through the operating system (fcntl on Unix,
+ * LockFileEx on Windows). So there is no lock file to be left behind, and none to be taken over by guessing that its owner is dead.
+ * The database itself stays empty.
+ */
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** SQLite's result codes, without their extended part, for "somebody else has the lock". */
+const SQLITE_BUSY = 5;
+const SQLITE_LOCKED = 6;
+
+const MAX_WAIT_MS = 8;
+
+export class FolderLock {
+  readonly #path: string;
+  #database: DatabaseSync | undefined;
+  /** Ends when the last one in this process who asked before is done. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param path - The lock's file; it and its folder are made when first needed. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Runs `action` while nobody else, in this process or another, holds the lock. Keep it short. */
+  run<Result>(action: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(() => this.#runExclusively(action));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #runExclusively<Result>(action: () => Promise<Result>): Promise<Result> {
+    this.#database ??= await openDatabase(this.#path);
+    await begin(this.#database);
+    try {
+      return await action();
+    } finally {
+      this.#database.exec("COMMIT");
+    }
+  }
+}
+
+async function openDatabase(path: string): Promise<DatabaseSync> {
+  await mkdir(dirname(path), { recursive: true });
+  const { DatabaseSync } = await import("node:sqlite");
+  return new DatabaseSync(path);
+}
+
+async function begin(database: DatabaseSync): Promise<void> {
+  for (;;) {
+    try {
+      database.exec("BEGIN EXCLUSIVE");
+      return;
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+    }
+    // Random, so that waiting processes don't keep step. SQLite's own waiting would block the event loop.
+    await sleep(1 + Math.random() * MAX_WAIT_MS);
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  if (!(error instanceof Error && "errcode" in error && typeof error.errcode === "number")) return false;
+  const primaryCode = error.errcode & 0xff;
+  return primaryCode === SQLITE_BUSY || primaryCode === SQLITE_LOCKED;
+}

@@ -1,0 +1,227 @@
+/**
+ * A blob store in a folder: blob `a/b` is the plain file `<root>/a/b`, so a copied prefix is what it looks like.
+ *
+ * A write goes to a file of its own under `.nearside/`, is flushed, and then renamed over the key: readers see the old bytes or the
+ * new ones, whole, also when the writer is killed. Conditions are checked and renames done under one lock for the folder
+ * (folder-lock.ts), which holds across processes of one machine and dies with its holder.
+ *
+ * A version is the file's modification time and size. Writers keep the time growing from one write of a key to the next, so no
+ * two writes share a version, however coarse or wrong the clock is.
+ */
+import { randomUUID } from "node:crypto";
+import type { BigIntStats } from "node:fs";
+import { type FileHandle, mkdir, open, rename, rmdir, stat, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { assertBlobKey, assertBlobPrefix, RESERVED_SEGMENT } from "./blob-key.ts";
+import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
+import { assertRange, assertRangeInside, lengthUpToEnd } from "./byte-range.ts";
+import { FileUpload } from "./file-upload.ts";
+import { listFiles, syncFolder, unlessMissing } from "./folder.ts";
+import { FolderLock } from "./folder-lock.ts";
+import { sweepUnfinished, unfinishedName } from "./unfinished-writes.ts";
+
+const STREAM_CHUNK_BYTES = 1024 * 1024;
+
+export class FsBlobStore implements BlobStore {
+  readonly #root: string;
+  readonly #unfinishedFolder: string;
+  readonly #lock: FolderLock;
+  #swept: Promise<void> | undefined;
+
+  /** @param rootFolder - Made when first written to. */
+  constructor(rootFolder: string) {
+    this.#root = rootFolder;
+    this.#unfinishedFolder = join(rootFolder, RESERVED_SEGMENT, "unfinished");
+    this.#lock = new FolderLock(join(rootFolder, RESERVED_SEGMENT, "lock.sqlite"));
+  }
+
+  read(key: string): Promise<Blob> {
+    return this.#withFile(key, async (file, stats) => ({
+      bytes: await readExactly(file, key, 0, Number(stats.size)),
+      version: versionOf(stats),
+    }));
+  }
+
+  readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
+    return this.#withFile(key, async (file, stats) => {
+      const version = versionOf(stats);
+      if (version === knownVersion) return "unchanged";
+      return { bytes: await readExactly(file, key, 0, Number(stats.size)), version };
+    });
+  }
+
+  readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    return this.#withFile(key, async (file, { size }) => {
+      assertRangeInside(key, offsetBytes, lengthBytes, Number(size));
+      return readExactly(file, key, offsetBytes, lengthBytes);
+    });
+  }
+
+  readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
+    return this.#withFile(key, async (file, { size }) =>
+      readExactly(file, key, offsetBytes, lengthUpToEnd(key, offsetBytes, maxBytes, Number(size))),
+    );
+  }
+
+  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
+    assertRange(key, offsetBytes, lengthBytes);
+    const file = await this.#openForReading(key);
+    try {
+      const { size } = await file.stat();
+      assertRangeInside(key, offsetBytes, lengthBytes, size);
+      const endBytes = offsetBytes + lengthBytes;
+      for (let position = offsetBytes; position < endBytes; position += STREAM_CHUNK_BYTES) {
+        yield await readExactly(file, key, position, Math.min(STREAM_CHUNK_BYTES, endBytes - position));
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async write(key: string, bytes: Uint8Array, condition?: WriteCondition): Promise<BlobVersion> {
+    const upload = await this.startUpload(key, condition);
+    try {
+      await upload.write(bytes);
+      return await upload.complete();
+    } finally {
+      await upload.abort();
+    }
+  }
+
+  async startUpload(key: string, condition: WriteCondition = {}): Promise<BlobUpload> {
+    assertBlobKey(key);
+    this.#swept ??= sweepUnfinished(this.#unfinishedFolder);
+    await this.#swept;
+    await mkdir(this.#unfinishedFolder, { recursive: true });
+    const path = join(this.#unfinishedFolder, unfinishedName(randomUUID()));
+    const file = await open(path, "wx");
+    return new FileUpload(file, {
+      publish: () => this.#lock.run(() => this.#replace(key, path, file, condition)),
+      discard: () => unlessMissing(unlink(path), undefined),
+    });
+  }
+
+  async delete(key: string): Promise<void> {
+    assertBlobKey(key);
+    const path = join(this.#root, key);
+    if ((await unlessMissing(stat(path), undefined)) === undefined) return;
+    await this.#lock.run(async () => {
+      await unlessMissing(unlink(path), undefined);
+      await this.#removeEmptyFolders(dirname(path));
+    });
+  }
+
+  async *list(prefix: string): AsyncGenerator<BlobInfo> {
+    assertBlobPrefix(prefix);
+    for await (const key of listFiles(this.#root, prefix)) {
+      const stats = await unlessMissing(stat(join(this.#root, key)), undefined);
+      if (stats !== undefined && !key.startsWith(`${RESERVED_SEGMENT}/`)) {
+        yield { key, sizeBytes: stats.size, modifiedAtMs: stats.mtimeMs };
+      }
+    }
+  }
+
+  /** Under the lock: puts the finished file in the key's place, if the condition holds. */
+  async #replace(
+    key: string,
+    finishedPath: string,
+    finishedFile: FileHandle,
+    { ifVersion }: WriteCondition,
+  ): Promise<BlobVersion> {
+    const path = join(this.#root, key);
+    const current = await unlessMissing(stat(path, { bigint: true }), undefined);
+    const currentVersion = current === undefined ? "absent" : versionOf(current);
+    if (ifVersion !== undefined && ifVersion !== currentVersion) {
+      throw new VersionConflictError("blob has another version", { key, ifVersion });
+    }
+    const version = await stampAfter(finishedFile, current?.mtimeNs ?? 0n);
+    const topMadeFolder = await mkdir(dirname(path), { recursive: true });
+    await rename(finishedPath, path);
+    await this.#syncFolders(dirname(path), topMadeFolder);
+    return version;
+  }
+
+  /** Makes the rename last through a power cut, and with it the folders that were made for it. */
+  async #syncFolders(folder: string, topMadeFolder: string | undefined): Promise<void> {
+    await syncFolder(folder);
+    if (topMadeFolder === undefined) return;
+    for (let made = folder; made.length >= topMadeFolder.length; made = dirname(made)) {
+      await syncFolder(dirname(made));
+    }
+  }
+
+  /** Under the lock, so that no writer has just made the folder for its file. */
+  async #removeEmptyFolders(folder: string): Promise<void> {
+    for (let current = folder; current.length > this.#root.length; current = dirname(current)) {
+      try {
+        await rmdir(current);
+      } catch {
+        return; // not empty
+      }
+    }
+  }
+
+  async #withFile<Result>(
+    key: string,
+    use: (file: FileHandle, stats: BigIntStats) => Promise<Result>,
+  ): Promise<Result> {
+    const file = await this.#openForReading(key);
+    try {
+      return await use(file, await file.stat({ bigint: true }));
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #openForReading(key: string): Promise<FileHandle> {
+    assertBlobKey(key);
+    const file = await unlessMissing(open(join(this.#root, key), "r"), undefined);
+    if (file !== undefined) {
+      if ((await file.stat()).isFile()) return file;
+      await file.close();
+    }
+    throw new NotFoundError("blob not found", { key });
+  }
+}
+
+function versionOf(stats: BigIntStats): BlobVersion {
+  return `${stats.mtimeNs}-${stats.size}`;
+}
+
+/**
+ * Sets a file's modification time to now, or to just after `previousNs` if that is not later.
+ * The larger steps are for file systems that keep whole seconds, or every other one.
+ */
+async function stampAfter(file: FileHandle, previousNs: bigint): Promise<BlobVersion> {
+  const nowUs = Math.floor((performance.timeOrigin + performance.now()) * 1000);
+  const previousUs = Number(previousNs / 1000n);
+  for (const stepUs of [10, 10_000, 2_000_000, 4_000_000]) {
+    const timeSeconds = Math.max(nowUs, previousUs + stepUs) / 1_000_000;
+    await file.utimes(timeSeconds, timeSeconds);
+    const stats = await file.stat({ bigint: true });
+    if (stats.mtimeNs > previousNs) return versionOf(stats);
+  }
+  throw new Error("the file system does not keep modification times");
+}
+
+async function readExactly(
+  file: FileHandle,
+  key: string,
+  offsetBytes: number,
+  lengthBytes: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(lengthBytes);
+  let filledBytes = 0;
+  while (filledBytes < lengthBytes) {
+    const { bytesRead } = await file.read(
+      bytes,
+      filledBytes,
+      lengthBytes - filledBytes,
+      offsetBytes + filledBytes,
+    );
+    if (bytesRead === 0) throw new Error(`file of blob ${key} was cut while it was read`);
+    filledBytes += bytesRead;
+  }
+  return bytes;
+}

@@ -1,0 +1,173 @@
+/** A blob store in memory: the reference implementation, and the one that tests make misbehave. */
+import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { type BlobFaults, NO_FAULTS } from "./blob-faults.ts";
+import { assertBlobKey, assertBlobPrefix } from "./blob-key.ts";
+import {
+  type Blob,
+  type BlobInfo,
+  type BlobStore,
+  type BlobUpload,
+  type BlobVersion,
+  MAX_UPLOAD_HEAD_BYTES,
+  type WriteCondition,
+} from "./blob-store.ts";
+import { assertRangeInside, lengthUpToEnd } from "./byte-range.ts";
+
+const STREAM_CHUNK_BYTES = 64 * 1024;
+
+interface StoredBlob {
+  readonly bytes: Uint8Array;
+  readonly version: BlobVersion;
+  readonly modifiedAtMs: number;
+}
+
+export class MemoryBlobStore implements BlobStore {
+  readonly #blobs = new Map<string, StoredBlob>();
+  readonly #faults: BlobFaults;
+  #writeCount = 0;
+
+  constructor({ faults = NO_FAULTS }: { faults?: BlobFaults } = {}) {
+    this.#faults = faults;
+  }
+
+  read(key: string): Promise<Blob> {
+    return this.#call("read", key, () => {
+      const { bytes, version } = this.#find(key);
+      return { bytes: bytes.slice(), version };
+    });
+  }
+
+  readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
+    return this.#call("read", key, () => {
+      const { bytes, version } = this.#find(key);
+      return version === knownVersion ? "unchanged" : { bytes: bytes.slice(), version };
+    });
+  }
+
+  readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    return this.#call("read", key, () => {
+      const { bytes } = this.#find(key);
+      assertRangeInside(key, offsetBytes, lengthBytes, bytes.length);
+      return bytes.slice(offsetBytes, offsetBytes + lengthBytes);
+    });
+  }
+
+  readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
+    return this.#call("read", key, () => {
+      const { bytes } = this.#find(key);
+      return bytes.slice(offsetBytes, offsetBytes + lengthUpToEnd(key, offsetBytes, maxBytes, bytes.length));
+    });
+  }
+
+  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
+    const range = await this.readRange(key, offsetBytes, lengthBytes);
+    for (let start = 0; start < range.length; start += STREAM_CHUNK_BYTES) {
+      if (start > 0) await this.#faults.before?.({ kind: "read", key });
+      yield range.subarray(start, start + STREAM_CHUNK_BYTES);
+    }
+  }
+
+  write(key: string, bytes: Uint8Array, condition: WriteCondition = {}): Promise<BlobVersion> {
+    const copy = bytes.slice();
+    return this.#call("write", key, () => this.#commit(key, copy, condition), condition);
+  }
+
+  startUpload(key: string, condition: WriteCondition = {}): Promise<BlobUpload> {
+    const complete = (bytes: Uint8Array) =>
+      this.#call("write", key, () => this.#commit(key, bytes, condition), condition);
+    const beforePart = async () => this.#faults.before?.({ kind: "part", key });
+    return this.#call("part", key, () => new MemoryUpload(beforePart, complete));
+  }
+
+  delete(key: string): Promise<void> {
+    return this.#call("delete", key, () => {
+      this.#blobs.delete(key);
+    });
+  }
+
+  async *list(prefix: string): AsyncGenerator<BlobInfo> {
+    assertBlobPrefix(prefix);
+    await this.#faults.before?.({ kind: "list", key: prefix });
+    const keys = [...this.#blobs.keys()].filter((key) => key.startsWith(prefix));
+    for (const key of keys.sort(compareUtf8)) {
+      const blob = this.#blobs.get(key);
+      if (blob !== undefined) {
+        yield { key, sizeBytes: blob.bytes.length, modifiedAtMs: blob.modifiedAtMs };
+      }
+    }
+  }
+
+  async #call<Result>(
+    kind: "read" | "write" | "part" | "delete",
+    key: string,
+    action: () => Result,
+    condition: WriteCondition = {},
+  ): Promise<Result> {
+    assertBlobKey(key);
+    const faultOnCall = await this.#faults.before?.({ kind, key });
+    if (faultOnCall === "lose-race" && condition.ifVersion !== undefined) this.#overtake(key);
+    const result = action();
+    await this.#faults.after?.({ kind, key });
+    return result;
+  }
+
+  #find(key: string): StoredBlob {
+    const blob = this.#blobs.get(key);
+    if (blob === undefined) throw new NotFoundError("blob not found", { key });
+    return blob;
+  }
+
+  #commit(key: string, bytes: Uint8Array, { ifVersion }: WriteCondition): BlobVersion {
+    const currentVersion = this.#blobs.get(key)?.version ?? "absent";
+    if (ifVersion !== undefined && ifVersion !== currentVersion) {
+      throw new VersionConflictError("blob has another version", { key, ifVersion });
+    }
+    this.#writeCount += 1;
+    const version = `v${this.#writeCount}`;
+    this.#blobs.set(key, { bytes, version, modifiedAtMs: Date.now() });
+    return version;
+  }
+
+  /** What another writer does who is a moment earlier: here, the same bytes again or an empty blob. */
+  #overtake(key: string): void {
+    this.#commit(key, this.#blobs.get(key)?.bytes ?? new Uint8Array(), {});
+  }
+}
+
+class MemoryUpload implements BlobUpload {
+  readonly #beforePart: () => Promise<unknown>;
+  readonly #complete: (bytes: Uint8Array) => Promise<BlobVersion>;
+  #chunks: Uint8Array[] = [];
+  #isOpen = true;
+
+  constructor(beforePart: () => Promise<unknown>, complete: (bytes: Uint8Array) => Promise<BlobVersion>) {
+    this.#beforePart = beforePart;
+    this.#complete = complete;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (!this.#isOpen) throw new Error("upload is closed");
+    this.#chunks.push(bytes.slice());
+    await this.#beforePart();
+  }
+
+  async complete({ head = new Uint8Array() }: { readonly head?: Uint8Array } = {}): Promise<BlobVersion> {
+    if (!this.#isOpen) throw new Error("upload is closed");
+    const bytes = new Uint8Array(Buffer.concat(this.#chunks));
+    await this.abort();
+    if (head.length > MAX_UPLOAD_HEAD_BYTES || head.length > bytes.length) {
+      throw new RangeError(`head of ${head.length} bytes is too long for a blob of ${bytes.length}`);
+    }
+    bytes.set(head);
+    return this.#complete(bytes);
+  }
+
+  async abort(): Promise<void> {
+    this.#isOpen = false;
+    this.#chunks = [];
+  }
+}
+
+function compareUtf8(left: string, right: string): number {
+  return Buffer.compare(Buffer.from(left), Buffer.from(right));
+}

@@ -1,0 +1,296 @@
+/**
+ * A blob store in an S3 bucket, or in what speaks S3 with conditional writes. A version is an ETag, in its quotes.
+ * S3's rules: docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html.
+ */
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  type GetObjectCommandOutput,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
+  PutObjectCommand,
+  type S3Client,
+  S3ServiceException,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3";
+import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { assertBlobKey, assertBlobPrefix } from "./blob-key.ts";
+import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
+import { assertRange, outOfRange } from "./byte-range.ts";
+import {
+  DEFAULT_MULTIPART_LIMITS,
+  type MultipartLimits,
+  type MultipartTarget,
+  MultipartUpload,
+} from "./multipart-upload.ts";
+
+/** How often a stream is opened again after a break without a byte in between. */
+const MAX_BREAKS_WITHOUT_PROGRESS = 3;
+
+export interface S3BlobStoreOptions {
+  readonly client: S3Client;
+  readonly bucket: string;
+  /** Put before every key, with a `/` between. */
+  readonly prefix?: string;
+  readonly multipartLimits?: MultipartLimits;
+}
+
+export class S3BlobStore implements BlobStore {
+  readonly #client: S3Client;
+  readonly #bucket: string;
+  readonly #keyPrefix: string;
+  readonly #multipartLimits: MultipartLimits;
+
+  constructor({
+    client,
+    bucket,
+    prefix = "",
+    multipartLimits = DEFAULT_MULTIPART_LIMITS,
+  }: S3BlobStoreOptions) {
+    this.#client = client;
+    this.#bucket = bucket;
+    this.#keyPrefix = prefix === "" || prefix.endsWith("/") ? prefix : `${prefix}/`;
+    this.#multipartLimits = multipartLimits;
+  }
+
+  async read(key: string): Promise<Blob> {
+    const output = await this.#get(key, {});
+    return { bytes: await bodyBytes(output), version: etagOf(output) };
+  }
+
+  async readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
+    try {
+      const output = await this.#get(key, { IfNoneMatch: knownVersion });
+      return { bytes: await bodyBytes(output), version: etagOf(output) };
+    } catch (error) {
+      if (statusOf(error) === 304) return "unchanged";
+      throw error;
+    }
+  }
+
+  async readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    if (lengthBytes === 0) {
+      await this.#assertEmptyRange(key, offsetBytes);
+      return new Uint8Array();
+    }
+    return bodyBytes(await this.#getRange(key, offsetBytes, lengthBytes));
+  }
+
+  async readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
+    assertRange(key, offsetBytes, maxBytes);
+    if (maxBytes === 0) throw outOfRange(key, offsetBytes, maxBytes);
+    return bodyBytes(await this.#get(key, { Range: rangeHeader(offsetBytes, maxBytes) }, maxBytes));
+  }
+
+  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
+    if (lengthBytes === 0) return this.#assertEmptyRange(key, offsetBytes);
+    let output = await this.#getRange(key, offsetBytes, lengthBytes);
+    const version = etagOf(output);
+    let doneBytes = 0;
+    let breaks = 0;
+    for (;;) {
+      try {
+        for await (const chunk of bodyChunks(output)) {
+          doneBytes += chunk.length;
+          breaks = 0;
+          yield chunk;
+        }
+        if (doneBytes === lengthBytes) return;
+        throw new Error(`stream of ${key} ended ${lengthBytes - doneBytes} bytes early`);
+      } catch (error) {
+        breaks += 1;
+        if (breaks > MAX_BREAKS_WITHOUT_PROGRESS) throw error;
+      }
+      // The same version, or the reader would get a mixture.
+      output = await this.#getRange(key, offsetBytes + doneBytes, lengthBytes - doneBytes, version);
+    }
+  }
+
+  async write(key: string, bytes: Uint8Array, condition: WriteCondition = {}): Promise<BlobVersion> {
+    assertBlobKey(key);
+    return orConflict(key, condition, async () => {
+      const output = await this.#client.send(
+        new PutObjectCommand({ ...this.#address(key), ...conditionHeaders(condition), Body: bytes }),
+      );
+      return etagOf(output);
+    });
+  }
+
+  async startUpload(key: string, condition: WriteCondition = {}): Promise<BlobUpload> {
+    assertBlobKey(key);
+    return new MultipartUpload(this.#multipartTarget(key, condition), this.#multipartLimits);
+  }
+
+  async delete(key: string): Promise<void> {
+    assertBlobKey(key);
+    await this.#client.send(new DeleteObjectCommand(this.#address(key)));
+  }
+
+  async *list(prefix: string): AsyncGenerator<BlobInfo> {
+    assertBlobPrefix(prefix);
+    let continuationToken: string | undefined;
+    do {
+      const page: ListObjectsV2CommandOutput = await this.#client.send(
+        new ListObjectsV2Command({
+          Bucket: this.#bucket,
+          Prefix: this.#keyPrefix + prefix,
+          ContinuationToken: continuationToken,
+        }),
+      );
+      for (const { Key: storedKey = "", Size: sizeBytes = 0, LastModified: modifiedAt } of page.Contents ??
+        []) {
+        const key = storedKey.slice(this.#keyPrefix.length);
+        yield { key, sizeBytes, modifiedAtMs: modifiedAt?.getTime() ?? 0 };
+      }
+      continuationToken = page.IsTruncated ? page.NextContinuationToken : undefined;
+    } while (continuationToken !== undefined);
+  }
+
+  #multipartTarget(key: string, condition: WriteCondition): MultipartTarget {
+    const address = this.#address(key);
+    return {
+      writeWhole: (bytes) => this.write(key, bytes, condition),
+      begin: async () => {
+        const { UploadId: uploadId } = await this.#client.send(new CreateMultipartUploadCommand(address));
+        return required(uploadId, "UploadId");
+      },
+      writePart: async (uploadId, partNumber, bytes) => {
+        const output = await this.#client.send(
+          new UploadPartCommand({ ...address, UploadId: uploadId, PartNumber: partNumber, Body: bytes }),
+        );
+        return { partNumber, version: etagOf(output) };
+      },
+      finish: (uploadId, parts) =>
+        orConflict(key, condition, async () => {
+          const Parts = parts.map(({ partNumber, version }) => ({ PartNumber: partNumber, ETag: version }));
+          const output = await this.#client.send(
+            new CompleteMultipartUploadCommand({
+              ...address,
+              ...conditionHeaders(condition),
+              UploadId: uploadId,
+              MultipartUpload: { Parts },
+            }),
+          );
+          return etagOf(output);
+        }),
+      discard: async (uploadId) => {
+        await this.#client.send(new AbortMultipartUploadCommand({ ...address, UploadId: uploadId }));
+      },
+    };
+  }
+
+  #address(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.#bucket, Key: this.#keyPrefix + key };
+  }
+
+  /** @returns An answer with exactly the bytes asked for: S3 cuts a range at the blob's end. */
+  async #getRange(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    version?: BlobVersion,
+  ): Promise<GetObjectCommandOutput> {
+    assertRange(key, offsetBytes, lengthBytes);
+    const input = { Range: rangeHeader(offsetBytes, lengthBytes), ...(version && { IfMatch: version }) };
+    const output = await this.#get(key, input, lengthBytes);
+    if (output.ContentLength === lengthBytes) return output;
+    discardBody(output);
+    throw outOfRange(key, offsetBytes, lengthBytes);
+  }
+
+  async #get(
+    key: string,
+    input: { Range?: string; IfMatch?: string; IfNoneMatch?: string },
+    lengthBytes = 0,
+  ): Promise<GetObjectCommandOutput> {
+    assertBlobKey(key);
+    try {
+      return await this.#client.send(new GetObjectCommand({ ...this.#address(key), ...input }));
+    } catch (error) {
+      if (statusOf(error) === 416)
+        throw new RangeError(`${lengthBytes} bytes are not inside blob ${key}`, { cause: error });
+      if (isMissingBlob(error)) throw new NotFoundError("blob not found", { key, cause: error });
+      throw error;
+    }
+  }
+
+  /** S3 can't be asked for no bytes. */
+  async #assertEmptyRange(key: string, offsetBytes: number): Promise<void> {
+    assertBlobKey(key);
+    assertRange(key, offsetBytes, 0);
+    try {
+      const { ContentLength: sizeBytes = 0 } = await this.#client.send(
+        new HeadObjectCommand(this.#address(key)),
+      );
+      if (offsetBytes > sizeBytes) throw outOfRange(key, offsetBytes, 0, sizeBytes);
+    } catch (error) {
+      if (statusOf(error) === 404) throw new NotFoundError("blob not found", { key, cause: error });
+      throw error;
+    }
+  }
+}
+
+function rangeHeader(offsetBytes: number, lengthBytes: number): string {
+  return `bytes=${offsetBytes}-${offsetBytes + lengthBytes - 1}`;
+}
+
+function conditionHeaders({ ifVersion }: WriteCondition): { IfMatch?: string; IfNoneMatch?: string } {
+  if (ifVersion === undefined) return {};
+  return ifVersion === "absent" ? { IfNoneMatch: "*" } : { IfMatch: ifVersion };
+}
+
+/** 412: the condition did not hold. 409: another write is under way. 404: there is nothing to match. */
+async function orConflict<Result>(
+  key: string,
+  { ifVersion }: WriteCondition,
+  action: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await action();
+  } catch (error) {
+    const status = statusOf(error);
+    if (ifVersion !== undefined && (status === 412 || status === 409 || isMissingBlob(error))) {
+      throw new VersionConflictError("blob has another version", { key, ifVersion, cause: error });
+    }
+    throw error;
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+}
+
+/** Not a missing bucket, nor a missing upload: those are 404 as well, and are faults. */
+function isMissingBlob(error: unknown): boolean {
+  return error instanceof S3ServiceException && error.name === "NoSuchKey";
+}
+
+function etagOf(output: { readonly ETag?: string | undefined }): BlobVersion {
+  return required(output.ETag, "ETag");
+}
+
+function required(value: string | undefined, name: string): string {
+  if (value === undefined) throw new Error(`the object store answered without ${name}`);
+  return value;
+}
+
+async function bodyBytes(output: GetObjectCommandOutput): Promise<Uint8Array> {
+  const bytes = (await output.Body?.transformToByteArray()) ?? new Uint8Array();
+  if (bytes.length !== output.ContentLength) throw new Error("the object store's answer was cut");
+  return bytes;
+}
+
+/** Ending the iteration destroys the body, and with it the connection if bytes are left on it. */
+async function* bodyChunks({ Body: body }: GetObjectCommandOutput): AsyncGenerator<Uint8Array> {
+  if (body === undefined || !(Symbol.asyncIterator in body))
+    throw new Error("the object store answered without a body");
+  for await (const chunk of body) yield chunk;
+}
+
+function discardBody({ Body: body }: GetObjectCommandOutput): void {
+  if (body !== undefined && "destroy" in body) body.destroy();
+}

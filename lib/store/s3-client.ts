@@ -1,0 +1,36 @@
+/** Makes the S3 client that S3BlobStore wants. */
+import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
+
+/** A connection that is not there by now will not come: another try is better. */
+const CONNECTION_TIMEOUT_MS = 5_000;
+
+/**
+ * The SDK keeps 50 connections by default, and a stream holds one for as long as its reader is slow.
+ */
+const MAX_CONNECTIONS = 200;
+
+export interface S3ClientOptions {
+  /** The SDK finds out when absent; `us-east-1` when there is an endpoint. */
+  readonly region?: string;
+  /** Of a store other than AWS's: then the bucket goes in the path. */
+  readonly endpoint?: string;
+  /** The SDK finds them when absent. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+}
+
+export function createS3Client({ region, endpoint, credentials }: S3ClientOptions = {}): S3Client {
+  const config: S3ClientConfig = {
+    // Requests are signed with their body's SHA-256, so a further checksum adds work, and stores that don't know it.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    requestHandler: {
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      httpAgent: { maxSockets: MAX_CONNECTIONS, keepAlive: true },
+      httpsAgent: { maxSockets: MAX_CONNECTIONS, keepAlive: true },
+    },
+  };
+  if (endpoint !== undefined) Object.assign(config, { endpoint, forcePathStyle: true, region: "us-east-1" });
+  if (region !== undefined) config.region = region;
+  if (credentials !== undefined) config.credentials = credentials;
+  return new S3Client(config);
+}
