@@ -1,0 +1,177 @@
+/**
+ * A small Bitbucket Cloud on this machine: git over HTTP by git itself, the part of REST 2.0 this project calls, webhooks,
+ * and switches to misbehave. Serves every `<folder>/<workspace>/<slug>.git`, also those that appear later.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { resolve } from "node:path";
+import { ZodError } from "zod";
+import { type AccountsInput, OPEN_ACCOUNTS } from "./accounts.ts";
+import { Controls, type Misbehaviour, type RequestRecord } from "./controls.ts";
+import {
+  type Answer,
+  answer,
+  type Exchange,
+  type Fake,
+  jsonAnswer,
+  readJson,
+  textAnswer,
+} from "./exchange.ts";
+import { GitRoutes } from "./git-routes.ts";
+import { errorAnswer, handleRest } from "./rest-routes.ts";
+import type { Json } from "./shapes.ts";
+import { Webhooks } from "./webhooks.ts";
+
+export interface FakeBitbucketOptions {
+  /** Holds `<workspace>/<slug>.git`. */
+  readonly repositoriesFolder: string;
+  /** 0, the default, picks one. */
+  readonly port?: number;
+  /** {@link OPEN_ACCOUNTS} when absent. */
+  readonly accounts?: AccountsInput;
+  readonly misbehaviour?: Partial<Misbehaviour>;
+  /** Told of every push in every workspace, besides what is subscribed over REST. */
+  readonly webhook?: { readonly url: string; readonly secret?: string };
+  readonly webhookTimeoutMs?: number;
+  readonly webhookRetryDelayMs?: number;
+}
+
+export interface FakeBitbucket {
+  /** Where everything is. */
+  readonly url: string;
+  /** Before `/<workspace>/<slug>.git`. */
+  readonly gitUrl: string;
+  /** Before `/repositories`; ends in `/2.0`. */
+  readonly apiUrl: string;
+  readonly controls: Controls;
+  close(): Promise<void>;
+}
+
+const DEFAULT_WEBHOOK_TIMEOUT_MS = 10_000;
+const DEFAULT_WEBHOOK_RETRY_DELAY_MS = 100;
+
+export async function startFakeBitbucket(options: FakeBitbucketOptions): Promise<FakeBitbucket> {
+  const controls = new Controls(options.accounts ?? OPEN_ACCOUNTS, options.misbehaviour);
+  const webhooks = new Webhooks(controls, {
+    timeoutMs: options.webhookTimeoutMs ?? DEFAULT_WEBHOOK_TIMEOUT_MS,
+    retryDelayMs: options.webhookRetryDelayMs ?? DEFAULT_WEBHOOK_RETRY_DELAY_MS,
+  });
+  if (options.webhook !== undefined) {
+    const input = { description: "", active: true, events: ["repo:push"], ...options.webhook };
+    webhooks.add({ kind: "everywhere" }, input);
+  }
+  const server = createServer();
+  const url = await listen(server, options.port ?? 0);
+  const addresses = { gitUrl: url, apiUrl: `${url}/2.0` };
+  const fake = { root: resolve(options.repositoriesFolder), addresses, controls, webhooks };
+  const gitRoutes = new GitRoutes(fake);
+  server.on("request", (request, response) => {
+    handle(fake, gitRoutes, request, response).catch((error: unknown) => {
+      if (response.headersSent || response.destroyed) response.destroy();
+      else response.writeHead(500, { "Content-Type": "text/plain" }).end(`fake Bitbucket: ${error}\n`);
+    });
+  });
+  const close = async () => {
+    webhooks.close();
+    const closed = new Promise<void>((done) => server.close(() => done()));
+    server.closeAllConnections();
+    await closed;
+    await controls.settled();
+  };
+  return { url, ...addresses, controls, close };
+}
+
+async function listen(server: Server, port: number): Promise<string> {
+  await new Promise<void>((done, fail) => {
+    server.once("error", fail);
+    server.listen(port, "127.0.0.1", done);
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function handle(
+  fake: Fake,
+  gitRoutes: GitRoutes,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? "/", fake.addresses.gitUrl);
+  const surface = url.pathname.startsWith("/2.0/") ? "rest" : "git";
+  const { "git-protocol": gitProtocol } = request.headers;
+  const record: RequestRecord = {
+    method: request.method ?? "GET",
+    path: url.pathname,
+    query: url.search.slice(1),
+    surface,
+    gitProtocol: typeof gitProtocol === "string" ? gitProtocol : undefined,
+  };
+  if (url.pathname.startsWith("/-/")) {
+    const faults = new Controls({}).misbehaviour;
+    return answerControl(fake.controls, { request, response, url, record, faults });
+  }
+  fake.controls.requests.push(record);
+  response.on("finish", () => {
+    record.status = response.statusCode;
+  });
+  const exchange = { request, response, url, record, faults: fake.controls.takeFaults(surface) };
+  if (await misbehave(exchange)) return;
+  return surface === "rest" ? handleRest(fake, exchange) : gitRoutes.handle(exchange);
+}
+
+/** @returns Whether that was the answer. */
+async function misbehave(exchange: Exchange): Promise<boolean> {
+  const { faults, record, response } = exchange;
+  if (faults.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, faults.delayMs));
+  if (faults.down) {
+    response.destroy();
+    return true;
+  }
+  if (faults.rateLimitedForSeconds !== null) {
+    const message = "Rate limit for this resource has been exceeded";
+    const limited = record.surface === "rest" ? errorAnswer(429, message) : textAnswer(429, message);
+    const retryAfter = { "Retry-After": String(faults.rateLimitedForSeconds) };
+    await answer(exchange, { ...limited, headers: { ...limited.headers, ...retryAfter } });
+    return true;
+  }
+  if (faults.failWithStatus !== null) {
+    const body = "<html><body><h1>Something went wrong</h1></body></html>";
+    await answer(exchange, { status: faults.failWithStatus, headers: { "Content-Type": "text/html" }, body });
+    return true;
+  }
+  return false;
+}
+
+/** GET and PUT /-/controls (the switches named change), PUT /-/accounts, GET and DELETE /-/requests. */
+async function answerControl(controls: Controls, exchange: Exchange): Promise<void> {
+  const route = `${exchange.request.method} ${exchange.url.pathname}`;
+  let result: Answer;
+  try {
+    result = jsonAnswer(200, await runControl(controls, route, exchange.request));
+  } catch (error) {
+    if (!(error instanceof ZodError || error instanceof SyntaxError)) throw error;
+    result = textAnswer(400, error.message);
+  }
+  return answer(exchange, result);
+}
+
+async function runControl(controls: Controls, route: string, request: IncomingMessage): Promise<Json> {
+  switch (route) {
+    case "PUT /-/controls":
+      controls.misbehave((await readJson(request)) as Partial<Misbehaviour>);
+      return controls.misbehaviour;
+    case "GET /-/controls":
+      return controls.misbehaviour;
+    case "PUT /-/accounts":
+      controls.replaceAccounts((await readJson(request)) as AccountsInput);
+      return {};
+    case "DELETE /-/requests":
+      controls.clearRequests();
+      return [];
+    case "GET /-/requests":
+      return JSON.parse(JSON.stringify(controls.requests)) as Json;
+    default:
+      throw new SyntaxError(
+        "Known here: GET and PUT /-/controls, PUT /-/accounts, GET and DELETE /-/requests",
+      );
+  }
+}

@@ -1,0 +1,123 @@
+/** git over HTTPS: who may, then git-http-backend, then the webhooks of a push. */
+import { type Caller, identify, includesRight, rightOf } from "./accounts.ts";
+import { type CataloguedRepository, findRepository } from "./catalogue.ts";
+import type { GitService } from "./controls.ts";
+import { type Answer, answer, type Exchange, type Fake, NO_ACCESS_TEXT, textAnswer } from "./exchange.ts";
+import { serveByGit } from "./git-backend.ts";
+import { describeChanges, readRefSnapshot } from "./push-changes.ts";
+import { type Json, repositoryShape, userShape } from "./shapes.ts";
+
+const GIT_PATH = /^\/([^/]+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/;
+
+const CHALLENGE: Answer = textAnswer(401, "Authentication required", {
+  "WWW-Authenticate": 'Basic realm="Bitbucket.org HTTP"',
+});
+
+interface GitRequest {
+  readonly workspace: string;
+  readonly slug: string;
+  readonly endpoint: string;
+  readonly service: GitService;
+}
+
+function parseGitRequest(url: URL): GitRequest | undefined {
+  const [, workspace, slug, endpoint] = GIT_PATH.exec(url.pathname) ?? [];
+  if (workspace === undefined || slug === undefined || endpoint === undefined) return undefined;
+  const service = endpoint === "info/refs" ? url.searchParams.get("service") : endpoint;
+  if (service !== "git-upload-pack" && service !== "git-receive-pack") return undefined;
+  return { workspace: decodeURIComponent(workspace), slug: decodeURIComponent(slug), endpoint, service };
+}
+
+export class GitRoutes {
+  readonly #fake: Fake;
+  /** The last push to each repository folder; the next waits for it, so that each sees its own changes only. */
+  readonly #pushes = new Map<string, Promise<void>>();
+
+  constructor(fake: Fake) {
+    this.#fake = fake;
+  }
+
+  async handle(exchange: Exchange): Promise<void> {
+    const request = parseGitRequest(exchange.url);
+    if (request === undefined) return answer(exchange, textAnswer(404, NO_ACCESS_TEXT));
+    exchange.record.service = request.service;
+    const access = await this.#admit(exchange, request);
+    if ("refusal" in access) return answer(exchange, access.refusal);
+    const { repository, caller } = access;
+    const serve = () =>
+      serveByGit(exchange.request, exchange.response, {
+        repositoryFolder: repository.folder,
+        endpoint: request.endpoint,
+        query: exchange.url.search.slice(1),
+        gitProtocol: exchange.faults.forceProtocolV0 ? undefined : exchange.record.gitProtocol,
+        callerName: caller?.name,
+        cutAfterBytes: exchange.faults.cutAfterBytes,
+      });
+    return request.endpoint === "git-receive-pack" ? this.#push(repository, caller, serve) : serve();
+  }
+
+  /** Unknown and forbidden look the same: a challenge to the anonymous, 404 to others. */
+  async #admit(
+    { request, record, faults }: Exchange,
+    { workspace, slug, service }: GitRequest,
+  ): Promise<{ repository: CataloguedRepository; caller: Caller | undefined } | { refusal: Answer }> {
+    const { controls, root } = this.#fake;
+    const identity = identify(request.headers.authorization, "git", controls.accounts);
+    if (identity.kind === "refused") return { refusal: CHALLENGE };
+    const caller = identity.kind === "known" ? identity.caller : undefined;
+    if (caller !== undefined) record.caller = caller.name;
+    const repository = await findRepository(root, workspace, slug, controls.accounts);
+    const right = caller === undefined || repository === undefined ? "none" : rightOf(caller, repository);
+    const mayRead = repository !== undefined && (repository.isPublic || includesRight(right, "read"));
+    const mayWrite = includesRight(right, "write");
+    if (repository === undefined || !(service === "git-upload-pack" ? mayRead : mayWrite)) {
+      if (caller === undefined) return { refusal: CHALLENGE };
+      return {
+        refusal: mayRead ? textAnswer(403, "You have no write access.") : textAnswer(404, NO_ACCESS_TEXT),
+      };
+    }
+    if (controls.refuseAlthoughAllowed(faults)) return { refusal: CHALLENGE };
+    return { repository, caller };
+  }
+
+  /** The push may have landed even when the answer did not: its changes are announced either way. */
+  #push(
+    repository: CataloguedRepository,
+    caller: Caller | undefined,
+    serve: () => Promise<void>,
+  ): Promise<void> {
+    const { addresses, controls } = this.#fake;
+    const { folder, workspace, slug } = repository;
+    const previous = this.#pushes.get(folder) ?? Promise.resolve();
+    const pushed = previous.then(async () => {
+      const refsBefore = await readRefSnapshot(folder);
+      const [served] = await Promise.allSettled([serve()]);
+      const refsAfter = await readRefSnapshot(folder);
+      const apiUrl = `${addresses.apiUrl}/repositories/${workspace}/${slug}`;
+      return { served, changes: await describeChanges(folder, refsBefore, refsAfter, apiUrl) };
+    });
+    this.#pushes.set(
+      folder,
+      pushed.then(
+        () => {},
+        () => {},
+      ),
+    );
+    const announced = pushed.then(async ({ served, changes }) => {
+      if (changes.length > 0) await this.#announce(repository, caller, changes);
+      if (served.status === "rejected") throw served.reason;
+    });
+    return controls.track(announced);
+  }
+
+  async #announce(
+    repository: CataloguedRepository,
+    caller: Caller | undefined,
+    changes: readonly Json[],
+  ): Promise<void> {
+    const shape = await repositoryShape(repository, this.#fake.addresses, undefined);
+    const actor = userShape(caller?.name ?? "anonymous");
+    const payload = { actor, repository: shape, push: { changes } };
+    await this.#fake.webhooks.send("repo:push", repository, payload);
+  }
+}
