@@ -4,9 +4,10 @@ import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 /** A connection that is not there by now will not come: another try is better. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
-/**
- * The SDK keeps 50 connections by default, and a stream holds one for as long as its reader is slow.
- */
+/** Without a byte for so long a connection is given up. A stream whose reader slept longer is opened again by the store. */
+const SOCKET_TIMEOUT_MS = 60_000;
+
+/** The SDK keeps 50 connections by default, and a stream holds one for as long as its reader is slow. */
 const MAX_CONNECTIONS = 200;
 
 export interface S3ClientOptions {
@@ -25,6 +26,7 @@ export function createS3Client({ region, endpoint, credentials }: S3ClientOption
     responseChecksumValidation: "WHEN_REQUIRED",
     requestHandler: {
       connectionTimeout: CONNECTION_TIMEOUT_MS,
+      socketTimeout: SOCKET_TIMEOUT_MS,
       httpAgent: { maxSockets: MAX_CONNECTIONS, keepAlive: true },
       httpsAgent: { maxSockets: MAX_CONNECTIONS, keepAlive: true },
     },

@@ -1,0 +1,129 @@
+/**
+ * Keeps recently read blocks of immutable blobs in memory: many small reads become few requests of a good size.
+ * Never for blobs that are replaced: it does not look whether they were.
+ */
+import type { BlobStore } from "./blob-store.ts";
+import { assertRange, outOfRange } from "./byte-range.ts";
+
+export interface BlockCacheLimits {
+  /** Every request starts at a multiple of this. 1 MiB takes S3 about as long as its first byte does. */
+  readonly blockBytes: number;
+  /** Of cached blocks; those being read come on top. */
+  readonly maxCachedBytes: number;
+  /** Neighbouring blocks that are missing are read together, up to this many. */
+  readonly maxBlocksPerRequest: number;
+}
+
+export const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
+  blockBytes: 1024 * 1024,
+  maxCachedBytes: 64 * 1024 * 1024,
+  maxBlocksPerRequest: 8,
+};
+
+export class BlockCache {
+  readonly #store: BlobStore;
+  readonly #limits: BlockCacheLimits;
+  /** In the order of their last use. A block is shorter than `blockBytes` only at its blob's end. */
+  readonly #blocks = new Map<string, Uint8Array>();
+  readonly #pending = new Map<string, Promise<Uint8Array>>();
+  #cachedBytes = 0;
+
+  constructor(store: BlobStore, limits: BlockCacheLimits = DEFAULT_BLOCK_CACHE_LIMITS) {
+    this.#store = store;
+    this.#limits = limits;
+  }
+
+  /**
+   * Reads exactly `lengthBytes` bytes; for ranges that are small beside the cache. Within one block it is a view: don't write to it.
+   * @throws {NotFoundError} No such key.
+   * @throws {RangeError} The range is not inside the blob.
+   */
+  async read(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    assertRange(key, offsetBytes, lengthBytes);
+    if (lengthBytes === 0) return new Uint8Array();
+    const { blockBytes } = this.#limits;
+    const firstBlock = Math.floor(offsetBytes / blockBytes);
+    const lastBlock = Math.floor((offsetBytes + lengthBytes - 1) / blockBytes);
+    const blocks = await Promise.all(this.#findBlocks(key, firstBlock, lastBlock));
+    const bytes = blocks.length === 1 ? (blocks[0] ?? new Uint8Array()) : Buffer.concat(blocks);
+    const startBytes = offsetBytes - firstBlock * blockBytes;
+    if (startBytes + lengthBytes > bytes.length) throw outOfRange(key, offsetBytes, lengthBytes);
+    return new Uint8Array(bytes.buffer, bytes.byteOffset + startBytes, lengthBytes);
+  }
+
+  #findBlocks(key: string, firstBlock: number, lastBlock: number): (Uint8Array | Promise<Uint8Array>)[] {
+    const found: (Uint8Array | Promise<Uint8Array>)[] = [];
+    for (let block = firstBlock; block <= lastBlock; block += 1) {
+      const cached = this.#touch(blockName(key, block)) ?? this.#pending.get(blockName(key, block));
+      if (cached === undefined) this.#startRequest(key, block, lastBlock);
+      const now = cached ?? this.#pending.get(blockName(key, block));
+      if (now !== undefined) found.push(now);
+    }
+    return found;
+  }
+
+  #touch(name: string): Uint8Array | undefined {
+    const bytes = this.#blocks.get(name);
+    if (bytes === undefined) return undefined;
+    this.#blocks.delete(name);
+    this.#blocks.set(name, bytes);
+    return bytes;
+  }
+
+  /** Requests `firstBlock` and those of its missing neighbours that are wanted too, and makes them pending. */
+  #startRequest(key: string, firstBlock: number, lastWantedBlock: number): void {
+    const { blockBytes, maxBlocksPerRequest } = this.#limits;
+    let blockCount = 1;
+    while (
+      blockCount < maxBlocksPerRequest &&
+      firstBlock + blockCount <= lastWantedBlock &&
+      this.#isMissing(blockName(key, firstBlock + blockCount))
+    ) {
+      blockCount += 1;
+    }
+    const request = this.#store.readUpTo(key, firstBlock * blockBytes, blockCount * blockBytes);
+    for (let index = 0; index < blockCount; index += 1) {
+      const name = blockName(key, firstBlock + index);
+      const block = this.#cutBlock(request, index, blockCount, name);
+      block.catch(() => undefined); // a neighbour's failure may be reported first, and end the read
+      this.#pending.set(name, block);
+    }
+  }
+
+  async #cutBlock(
+    request: Promise<Uint8Array>,
+    index: number,
+    blockCount: number,
+    name: string,
+  ): Promise<Uint8Array> {
+    try {
+      const { blockBytes } = this.#limits;
+      const all = await request;
+      // A copy, or one cached block would keep the whole answer in memory.
+      const bytes = blockCount === 1 ? all : all.slice(index * blockBytes, (index + 1) * blockBytes);
+      this.#keep(name, bytes);
+      return bytes;
+    } finally {
+      this.#pending.delete(name);
+    }
+  }
+
+  #isMissing(name: string): boolean {
+    return !this.#blocks.has(name) && !this.#pending.has(name);
+  }
+
+  #keep(name: string, bytes: Uint8Array): void {
+    this.#blocks.set(name, bytes);
+    this.#cachedBytes += bytes.length;
+    for (const [oldestName, oldest] of this.#blocks) {
+      if (this.#cachedBytes <= this.#limits.maxCachedBytes) return;
+      this.#blocks.delete(oldestName);
+      this.#cachedBytes -= oldest.length;
+    }
+  }
+}
+
+/** Keys hold no control characters, so names never meet. */
+function blockName(key: string, block: number): string {
+  return `${key}\n${block}`;
+}
