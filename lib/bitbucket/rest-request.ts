@@ -1,0 +1,137 @@
+/** One request to Bitbucket's REST API: credential, limits, and what its refusals mean. */
+import { z } from "zod";
+import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+
+/** `basic`: for an API token, `username` is the e-mail address here; git wants another. */
+export type BitbucketCredential =
+  | { readonly kind: "none" }
+  | { readonly kind: "basic"; readonly username: string; readonly token: string }
+  | { readonly kind: "bearer"; readonly token: string };
+
+export interface RestApiLimits {
+  /** For one request, its body included. */
+  readonly timeoutMs: number;
+  /** For one answer. A page of 100 whole repositories is about 400 kB. */
+  readonly maxAnswerBytes: number;
+  /** For one list: 1,000 pages are 100,000 repositories, and as many requests as Bitbucket allows in an hour. */
+  readonly maxPages: number;
+}
+
+export const DEFAULT_REST_API_LIMITS: RestApiLimits = {
+  timeoutMs: 30_000,
+  maxAnswerBytes: 8 * 1024 * 1024,
+  maxPages: 1_000,
+};
+
+export interface RestApiOptions {
+  /** The way out: the global `fetch`, or a test's. */
+  readonly fetch: typeof fetch;
+  /** `https://api.bitbucket.org/2.0`, or where another one is. */
+  readonly apiUrl: string;
+  readonly credential: BitbucketCredential;
+  readonly limits?: RestApiLimits;
+}
+
+const errorSchema = z.object({ error: z.object({ message: z.string() }) });
+
+const MAX_ERROR_TEXT_LENGTH = 300;
+
+/**
+ * One GET, once.
+ * @throws {NotFoundError} 404.
+ * @throws {UpstreamError} Any other answer that is of no use, or none; `retryable` for 429, 5xx and no answer.
+ * @throws {LimitExceededError} The answer is too long.
+ */
+export async function getJson<T>(
+  url: URL,
+  schema: z.ZodType<T>,
+  { fetch, credential, limits = DEFAULT_REST_API_LIMITS }: RestApiOptions,
+): Promise<T> {
+  const path = url.pathname;
+  const signal = AbortSignal.timeout(limits.timeoutMs);
+  const headers = { Accept: "application/json", ...authorizationHeader(credential) };
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(url, { headers, signal });
+    text = await readText(response, limits.maxAnswerBytes, path);
+  } catch (error) {
+    if (error instanceof LimitExceededError) throw error;
+    const reason = signal.aborted ? `gave no answer within ${limits.timeoutMs} ms` : "cannot be reached";
+    throw new UpstreamError(`Bitbucket ${reason}`, { retryable: true, path, cause: error });
+  }
+  if (!response.ok) throw refusalError(response, text, path);
+  return decode(text, schema, path);
+}
+
+function decode<T>(text: string, schema: z.ZodType<T>, path: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new UpstreamError("Bitbucket's answer is not JSON", { retryable: false, path, cause: error });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const detail = z.prettifyError(result.error).slice(0, MAX_ERROR_TEXT_LENGTH);
+  const message = `Bitbucket's answer has not the expected form: ${detail}`;
+  throw new UpstreamError(message, { retryable: false, path, cause: result.error });
+}
+
+function authorizationHeader(credential: BitbucketCredential): Record<string, string> {
+  switch (credential.kind) {
+    case "none":
+      return {};
+    case "basic": {
+      const bytes = new TextEncoder().encode(`${credential.username}:${credential.token}`);
+      return { Authorization: `Basic ${Buffer.from(bytes).toString("base64")}` };
+    }
+    case "bearer":
+      return { Authorization: `Bearer ${credential.token}` };
+  }
+}
+
+async function readText(response: Response, maxBytes: number, path: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let totalBytes = 0;
+  for await (const chunk of response.body ?? []) {
+    totalBytes += chunk.length;
+    if (totalBytes > maxBytes) {
+      throw new LimitExceededError(`an answer of Bitbucket is longer than ${maxBytes} bytes`, { path });
+    }
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** 401 and 403 are faults of our credential, never a sign that a repository is gone. */
+function refusalError(response: Response, text: string, path: string): Error {
+  const { status } = response;
+  const said = upstreamMessage(text);
+  if (status === 404) return new NotFoundError(`Bitbucket: ${said ?? "not found"}`, { path });
+  const retryAfterSeconds = parseRetryAfter(response.headers.get("retry-after"));
+  return new UpstreamError(`Bitbucket answered ${status}${said === undefined ? "" : `: ${said}`}`, {
+    retryable: status === 429 || status >= 500,
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    status,
+    path,
+  });
+}
+
+/** Error bodies are not always JSON. */
+function upstreamMessage(text: string): string | undefined {
+  try {
+    return errorSchema.parse(JSON.parse(text)).error.message.slice(0, MAX_ERROR_TEXT_LENGTH);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Seconds or an HTTP date (RFC 9110, 10.2.3). */
+function parseRetryAfter(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  if (/^\d+$/.test(header.trim())) return Number(header);
+  const atMs = Date.parse(header);
+  return Number.isNaN(atMs) ? undefined : Math.max(0, Math.ceil((atMs - Date.now()) / 1000));
+}

@@ -1,0 +1,238 @@
+import { describe, expect, test } from "vitest";
+import { bitbucketRestApi } from "../../../lib/bitbucket/rest-api.ts";
+import { DEFAULT_REST_API_LIMITS, type RestApiOptions } from "../../../lib/bitbucket/rest-request.ts";
+import { LimitExceededError, NotFoundError, UpstreamError } from "../../../lib/errors.ts";
+
+const API_URL = "https://api.example/2.0";
+
+function repositoryJson(changes: Readonly<Record<string, unknown>> = {}) {
+  return {
+    uuid: "{3DEB8C29-778a-450c-8f69-3e50a18079df}",
+    slug: "tools",
+    full_name: "acme/tools",
+    is_private: true,
+    mainbranch: { name: "trunk", type: "branch" },
+    project: { key: "OPS", name: "Operations" },
+    updated_on: "2026-01-27T14:15:58.600540+00:00",
+    size: 284_698,
+    links: {
+      clone: [
+        { name: "ssh", href: "git@ssh.bitbucket.org:acme/tools.git" },
+        { name: "https", href: "https://ada:secret@bitbucket.example/acme/tools.git" },
+      ],
+    },
+    ...changes,
+  };
+}
+
+interface SeenRequest {
+  readonly url: URL;
+  readonly headers: Headers;
+}
+
+/** Answers one request after the other. */
+function fetchGiving(...responses: readonly (Response | Error)[]) {
+  const seen: SeenRequest[] = [];
+  const fakeFetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const response = responses[seen.length];
+    seen.push({ url: new URL(String(url)), headers: new Headers(init?.headers) });
+    if (response === undefined) throw new Error("one request too many");
+    if (response instanceof Error) throw response;
+    return response;
+  };
+  return { fetch: fakeFetch as typeof fetch, seen };
+}
+
+function api(fetchPort: typeof fetch, options: Partial<RestApiOptions> = {}) {
+  return bitbucketRestApi({ fetch: fetchPort, apiUrl: API_URL, credential: { kind: "none" }, ...options });
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+async function slugsOf(listing: AsyncIterable<{ readonly slug: string }>): Promise<string[]> {
+  const slugs: string[] = [];
+  for await (const { slug } of listing) slugs.push(slug);
+  return slugs;
+}
+
+describe("one repository", () => {
+  test("is read with its uuid bare and its clone link without userinfo", async () => {
+    const { fetch, seen } = fetchGiving(Response.json(repositoryJson()));
+    expect(await api(fetch).repository("acme", "{3deb8c29-778a-450c-8f69-3e50a18079df}")).toEqual({
+      uuid: "3deb8c29-778a-450c-8f69-3e50a18079df",
+      workspace: "acme",
+      slug: "tools",
+      fullName: "acme/tools",
+      isPrivate: true,
+      mainBranch: "trunk",
+      cloneUrl: "https://bitbucket.example/acme/tools.git",
+      projectKey: "OPS",
+      updatedOn: "2026-01-27T14:15:58.600540+00:00",
+      sizeBytes: 284_698,
+    });
+    expect(seen[0]?.url.pathname).toBe("/2.0/repositories/acme/%7B3deb8c29-778a-450c-8f69-3e50a18079df%7D");
+    expect(seen[0]?.headers.has("authorization")).toBe(false);
+  });
+
+  test("may be empty: then it has no main branch", async () => {
+    const { fetch } = fetchGiving(Response.json(repositoryJson({ mainbranch: null })));
+    expect((await api(fetch).repository("acme", "tools")).mainBranch).toBeUndefined();
+  });
+
+  test.each(["", ".", ".."])("a name %j that would change the path is not sent", async (name) => {
+    const { fetch, seen } = fetchGiving();
+    await expect(api(fetch).repository("acme", name)).rejects.toThrow(NotFoundError);
+    expect(seen).toEqual([]);
+  });
+
+  test.each([
+    {
+      credential: { kind: "basic", username: "ädа@example.com", token: "t:1" } as const,
+      header: `Basic ${Buffer.from("ädа@example.com:t:1").toString("base64")}`,
+    },
+    { credential: { kind: "bearer", token: "abc" } as const, header: "Bearer abc" },
+  ])("a $credential.kind credential is sent", async ({ credential, header }) => {
+    const { fetch, seen } = fetchGiving(Response.json(repositoryJson()));
+    await api(fetch, { credential }).repository("acme", "tools");
+    expect(seen[0]?.headers.get("authorization")).toBe(header);
+  });
+});
+
+describe("a list", () => {
+  test("follows `next` as it is given, with the credential, to the last page", async () => {
+    const next = `${API_URL}/repositories/acme?page=zq8%2Fh`;
+    const { fetch, seen } = fetchGiving(
+      Response.json({ values: [repositoryJson({ slug: "one" }), repositoryJson({ slug: "two" })], next }),
+      Response.json({ values: [repositoryJson({ slug: "three" })] }),
+    );
+    const client = api(fetch, { credential: { kind: "bearer", token: "abc" } });
+    expect(await slugsOf(client.repositories("acme", { projectKey: 'A"B\\C' }))).toEqual([
+      "one",
+      "two",
+      "three",
+    ]);
+    expect(seen[0]?.url.searchParams.get("q")).toBe('project.key="A\\"B\\\\C"');
+    expect(seen[0]?.url.searchParams.get("pagelen")).toBe("100");
+    expect(seen[1]?.url.href).toBe(next);
+    expect(seen[1]?.headers.get("authorization")).toBe("Bearer abc");
+  });
+
+  test("is read only as far as it is pulled", async () => {
+    const next = `${API_URL}/repositories/acme?page=2`;
+    const { fetch, seen } = fetchGiving(Response.json({ values: [repositoryJson()], next }));
+    for await (const { slug } of api(fetch).repositories("acme")) {
+      expect(slug).toBe("tools");
+      break;
+    }
+    expect(seen).toHaveLength(1);
+  });
+
+  test("does not follow `next` to another host", async () => {
+    const next = "https://elsewhere.example/2.0/repositories/acme?page=2";
+    const { fetch, seen } = fetchGiving(Response.json({ values: [], next }));
+    const failure = await failureOf(slugsOf(api(fetch).repositories("acme")));
+    expect(failure).toBeInstanceOf(UpstreamError);
+    expect(failure).toMatchObject({ retryable: false, context: { host: "elsewhere.example" } });
+    expect(seen).toHaveLength(1);
+  });
+
+  test("ends with an error when its pages do not end", async () => {
+    const next = `${API_URL}/repositories/acme?page=again`;
+    const pages = Array.from({ length: 3 }, () => Response.json({ values: [], next }));
+    const { fetch, seen } = fetchGiving(...pages);
+    const limits = { ...DEFAULT_REST_API_LIMITS, maxPages: 3 };
+    await expect(slugsOf(api(fetch, { limits }).repositories("acme"))).rejects.toThrow(LimitExceededError);
+    expect(seen).toHaveLength(3);
+  });
+});
+
+describe("a refusal", () => {
+  test("404 is NotFoundError, with what Bitbucket said", async () => {
+    const body = { type: "error", error: { message: "You may not have access to this repository" } };
+    const { fetch } = fetchGiving(Response.json(body, { status: 404 }));
+    const failure = await failureOf(api(fetch).repository("acme", "tools"));
+    expect(failure).toBeInstanceOf(NotFoundError);
+    expect((failure as Error).message).toContain("You may not have access");
+  });
+
+  test.each([
+    { status: 401, retryable: false },
+    { status: 403, retryable: false },
+    { status: 410, retryable: false },
+    { status: 429, retryable: true },
+    { status: 500, retryable: true },
+    { status: 503, retryable: true },
+  ])("$status is UpstreamError, retryable: $retryable", async ({ status, retryable }) => {
+    const { fetch } = fetchGiving(new Response("<html>sorry</html>", { status }));
+    const failure = await failureOf(api(fetch).repository("acme", "tools"));
+    expect(failure).toBeInstanceOf(UpstreamError);
+    expect(failure).toMatchObject({ retryable, retryAfterSeconds: undefined, context: { status } });
+  });
+
+  test("Retry-After is understood as seconds and as a date", async () => {
+    const inAnHour = new Date(Date.now() + 3_600_000).toUTCString();
+    const { fetch } = fetchGiving(
+      new Response("", { status: 429, headers: { "Retry-After": "17" } }),
+      new Response("", { status: 503, headers: { "Retry-After": inAnHour } }),
+      new Response("", { status: 503, headers: { "Retry-After": "soon" } }),
+    );
+    const client = api(fetch);
+    expect(await failureOf(client.repository("acme", "a"))).toMatchObject({ retryAfterSeconds: 17 });
+    const dated = (await failureOf(client.repository("acme", "a"))) as UpstreamError;
+    expect(dated.retryAfterSeconds).toBeGreaterThan(3_000);
+    expect(dated.retryAfterSeconds).toBeLessThanOrEqual(3_600);
+    expect(await failureOf(client.repository("acme", "a"))).toMatchObject({ retryAfterSeconds: undefined });
+  });
+});
+
+describe("an answer of no use", () => {
+  test("no connection is retryable, with its cause", async () => {
+    const cause = new TypeError("fetch failed");
+    const failure = await failureOf(api(fetchGiving(cause).fetch).repository("acme", "tools"));
+    expect(failure).toBeInstanceOf(UpstreamError);
+    expect(failure).toMatchObject({ retryable: true, cause });
+  });
+
+  test("one that does not come in time is retryable and says so", async () => {
+    const hanging = ((_url: unknown, init?: RequestInit) =>
+      new Promise<Response>((_resolve, reject) => {
+        init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+      })) as typeof fetch;
+    const limits = { ...DEFAULT_REST_API_LIMITS, timeoutMs: 5 };
+    const failure = await failureOf(api(hanging, { limits }).repository("acme", "tools"));
+    expect(failure).toMatchObject({ code: "UPSTREAM", retryable: true });
+    expect((failure as Error).message).toContain("within 5 ms");
+  });
+
+  test("a longer one than the limit is given up while it streams", async () => {
+    let pulledChunks = 0;
+    const endless = new ReadableStream({
+      pull(controller) {
+        pulledChunks += 1;
+        controller.enqueue(new Uint8Array(1000).fill(0x20));
+      },
+    });
+    const limits = { ...DEFAULT_REST_API_LIMITS, maxAnswerBytes: 10_000 };
+    const { fetch } = fetchGiving(new Response(endless));
+    await expect(api(fetch, { limits }).repository("acme", "tools")).rejects.toThrow(LimitExceededError);
+    expect(pulledChunks).toBeLessThan(20);
+  });
+
+  test.each([
+    ["not JSON", () => new Response("<html>")],
+    ["a bad uuid", () => Response.json(repositoryJson({ uuid: "{}" }))],
+    [
+      "a clone link to a file",
+      () => Response.json(repositoryJson({ links: { clone: [{ name: "https", href: "file:///etc" }] } })),
+    ],
+    ["no https link", () => Response.json(repositoryJson({ links: { clone: [] } }))],
+  ])("%s is UpstreamError and not retryable", async (_name, response) => {
+    const failure = await failureOf(api(fetchGiving(response()).fetch).repository("acme", "tools"));
+    expect(failure).toMatchObject({ code: "UPSTREAM", retryable: false });
+  });
+});
