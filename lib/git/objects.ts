@@ -1,0 +1,138 @@
+/** The fields of commits, tags and trees that a walk needs. Source: gitformat-commit-graph(5) and git-mktag(1). */
+import { CorruptPackError } from "../errors.ts";
+import { isObjectId, OBJECT_ID_BYTES, type ObjectId } from "./object-id.ts";
+import { OBJECT_TYPE, type ObjectType } from "./pack/pack-format.ts";
+
+const decoder = new TextDecoder("latin1");
+const NEWLINE = 0x0a;
+const HEX_ID_BYTES = 40;
+
+export interface Commit {
+  readonly treeId: ObjectId;
+  readonly parentIds: readonly ObjectId[];
+  /** As the committer said: it may lie. 0 if unreadable. */
+  readonly committedAtSeconds: number;
+}
+
+/** @throws {CorruptPackError} No tree line, or a malformed id. */
+export function parseCommit(bytes: Uint8Array): Commit {
+  const treeId = headerId(bytes, 0, "tree ");
+  if (treeId === undefined) throw new CorruptPackError("commit has no tree");
+  const parentIds: ObjectId[] = [];
+  let lineStart = "tree ".length + HEX_ID_BYTES + 1;
+  for (;;) {
+    const parentId = headerId(bytes, lineStart, "parent ");
+    if (parentId === undefined) break;
+    parentIds.push(parentId);
+    lineStart += "parent ".length + HEX_ID_BYTES + 1;
+  }
+  return { treeId, parentIds, committedAtSeconds: committerTime(bytes, lineStart) };
+}
+
+/** @returns The id in the line `<key><id>` at `lineStart`, or `undefined` if the line has another key. */
+function headerId(bytes: Uint8Array, lineStart: number, key: string): ObjectId | undefined {
+  const lineEnd = lineStart + key.length + HEX_ID_BYTES;
+  const line = decoder.decode(bytes.subarray(lineStart, lineEnd + 1));
+  if (!line.startsWith(key)) return undefined;
+  const id = line.slice(key.length, -1);
+  if (!isObjectId(id) || !line.endsWith("\n"))
+    throw new CorruptPackError("object has a malformed header", { key });
+  return id;
+}
+
+function committerTime(bytes: Uint8Array, headerStart: number): number {
+  for (let lineStart = headerStart; lineStart < bytes.length && bytes[lineStart] !== NEWLINE; ) {
+    const newline = bytes.indexOf(NEWLINE, lineStart);
+    const lineEnd = newline < 0 ? bytes.length : newline;
+    const line = decoder.decode(bytes.subarray(lineStart, lineEnd));
+    if (line.startsWith("committer ")) return Number(/> (\d{1,15}) [+-]?\d+$/.exec(line)?.[1] ?? 0);
+    lineStart = lineEnd + 1;
+  }
+  return 0;
+}
+
+export interface Tag {
+  readonly targetId: ObjectId;
+  readonly targetType: ObjectType;
+}
+
+/** @throws {CorruptPackError} No object or type line, or a malformed one. */
+export function parseTag(bytes: Uint8Array): Tag {
+  const targetId = headerId(bytes, 0, "object ");
+  const typeStart = "object ".length + HEX_ID_BYTES + 1;
+  const typeEnd = bytes.indexOf(NEWLINE, typeStart);
+  const typeLine = typeEnd < 0 ? "" : decoder.decode(bytes.subarray(typeStart, typeEnd));
+  const targetType = typeLine.replace(/^type /, "");
+  if (targetId === undefined || !isObjectType(targetType))
+    throw new CorruptPackError("tag has a malformed header");
+  return { targetId, targetType };
+}
+
+function isObjectType(text: string): text is ObjectType {
+  return Object.hasOwn(OBJECT_TYPE, text);
+}
+
+/** Steps through a tree's entries; the fields describe the current one. */
+export class TreeCursor {
+  readonly bytes: Uint8Array;
+  nameStart = 0;
+  nameEnd = 0;
+  /** Where the entry's 20-byte id begins. */
+  idStart = 0;
+  isTree = false;
+  /** A submodule's commit: not an object of this repository. */
+  isGitlink = false;
+  isAtEnd = false;
+  #nextStart = 0;
+
+  /** Begins at the first entry. @throws {CorruptPackError} The first entry is malformed. */
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.next();
+  }
+
+  /** @throws {CorruptPackError} The tree ends inside an entry. */
+  next(): void {
+    const { bytes } = this;
+    const modeStart = this.#nextStart;
+    this.isAtEnd = modeStart >= bytes.length;
+    if (this.isAtEnd) return;
+    const modeEnd = bytes.indexOf(0x20, modeStart);
+    this.nameStart = modeEnd + 1;
+    this.nameEnd = bytes.indexOf(0, this.nameStart);
+    this.idStart = this.nameEnd + 1;
+    this.#nextStart = this.idStart + OBJECT_ID_BYTES;
+    if (modeEnd < 0 || this.nameEnd <= this.nameStart || this.#nextStart > bytes.length) {
+      throw new CorruptPackError("tree ends inside an entry", { offsetBytes: modeStart });
+    }
+    let mode = 0;
+    for (let i = modeStart; i < modeEnd; i++) mode = mode * 8 + ((bytes[i] ?? 0) - 0x30);
+    this.isTree = (mode & 0o170000) === 0o040000;
+    this.isGitlink = (mode & 0o170000) === 0o160000;
+  }
+
+  /** Compares by git's order of tree entries, in which a folder's name ends in `/`. */
+  compareName(other: TreeCursor): number {
+    const length = this.nameEnd - this.nameStart;
+    const otherLength = other.nameEnd - other.nameStart;
+    const shorter = Math.min(length, otherLength);
+    for (let i = 0; i < shorter; i++) {
+      const difference = (this.bytes[this.nameStart + i] ?? 0) - (other.bytes[other.nameStart + i] ?? 0);
+      if (difference !== 0) return difference;
+    }
+    return this.#orderByteAt(shorter) - other.#orderByteAt(shorter) || length - otherLength;
+  }
+
+  #orderByteAt(index: number): number {
+    const at = this.nameStart + index;
+    if (at < this.nameEnd) return this.bytes[at] ?? 0;
+    return this.isTree ? 0x2f : 0;
+  }
+
+  hasSameId(other: TreeCursor): boolean {
+    for (let i = 0; i < OBJECT_ID_BYTES; i++) {
+      if (this.bytes[this.idStart + i] !== other.bytes[other.idStart + i]) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,90 @@
+/** What the engine asks of a repository. lib/repo answers; the engine itself does no I/O. */
+import type { ObjectId } from "./object-id.ts";
+import type { ObjectType } from "./pack/pack-format.ts";
+
+export interface Ref {
+  /** Full: `refs/heads/main`. */
+  readonly name: string;
+  readonly id: ObjectId;
+  /** What an annotated tag finally points to. */
+  readonly peeledId?: ObjectId;
+}
+
+/** A branch that need not exist, or a commit. */
+export type Head = { readonly ref: string } | { readonly commitId: ObjectId };
+
+/** All refs of one generation. */
+export interface RefList {
+  readonly head: Head;
+  /** Sorted by name, in byte order. */
+  readonly refs: readonly Ref[];
+}
+
+export interface GitObject {
+  readonly type: ObjectType;
+  readonly bytes: Uint8Array;
+}
+
+/** Where an object's entry lies: from its head to the next entry. */
+export interface EntryExtent {
+  readonly packNumber: number;
+  readonly offsetBytes: number;
+  readonly endBytes: number;
+}
+
+/**
+ * The objects of one repository. Each has a number below `objectCount`, the same however it was found, so that a set of
+ * objects is an array of bytes. Some numbers are not in use.
+ */
+export interface ObjectReader {
+  readonly objectCount: number;
+  /** @returns The number of the object whose id is at `idBytes[start]`, or -1. */
+  find(idBytes: Uint8Array, start: number): number;
+  /** @returns The object's number, or -1. */
+  findId(id: ObjectId): number;
+  objectId(objectNumber: number): ObjectId;
+  /** @throws {CorruptPackError} Its entry, or one it is a delta of, is broken or above a limit. */
+  read(objectNumber: number): Promise<GitObject>;
+  /** The same without its content. */
+  readType(objectNumber: number): Promise<ObjectType>;
+}
+
+/**
+ * The packs themselves, oldest first. An object is taken from the oldest pack that holds it, at its first place there;
+ * so a delta's base never lies in a newer pack than the delta, and copied deltas cannot form a circle.
+ */
+export interface PackReader {
+  /** Every object in use, in the order of packs and offsets. */
+  allObjects(): Uint32Array;
+  /** Puts numbers into the order of packs and offsets, in place. */
+  sortByPlace(objectNumbers: Uint32Array): void;
+  extent(objectNumber: number): EntryExtent;
+  /** CRC-32 of the entry, from head to end. */
+  crc(objectNumber: number): number;
+  /** @returns The number of the object whose entry begins there. @throws {CorruptPackError} None does. */
+  objectAt(packNumber: number, offsetBytes: number): number;
+  readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+}
+
+export interface PackedObjects extends ObjectReader, PackReader {}
+
+/** Bytes of a pack that can be sent as they are. */
+export interface PackBody {
+  readonly packBytes: number;
+  /** Entries up to `sentEndBytes`. */
+  readonly sentObjectCount: number;
+  /** Behind it lie only objects that older packs hold too, or the trailer. */
+  readonly sentEndBytes: number;
+  /** Bytes of the pack as chunks of any size, read as they are pulled. */
+  stream(offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
+}
+
+/** What upload-pack serves from: one generation of one repository. */
+export interface UploadPackSource {
+  readRefs(): Promise<RefList>;
+  openObjects(): Promise<PackedObjects>;
+  /** There may be objects that no ref reaches, and those must not be served. */
+  readonly mayHoldUnreachable: boolean;
+  /** Together every object, each once, bases before their deltas; `undefined` if they cannot be sent as they are. */
+  readonly wholePacks: readonly PackBody[] | undefined;
+}

@@ -1,0 +1,56 @@
+/**
+ * What the server says first. Only what is really handled is advertised: clients use what they see.
+ * Source: gitprotocol-v2(5), "Capability Advertisement"; gitprotocol-pack(5), "Reference Discovery".
+ */
+import { ZERO_OBJECT_ID } from "../object-id.ts";
+import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
+import type { RefList } from "../ports.ts";
+import { resolveHead } from "./resolve-head.ts";
+
+const CAPABILITIES_V0 =
+  "multi_ack thin-pack side-band side-band-64k ofs-delta no-progress include-tag multi_ack_detailed " +
+  "allow-tip-sha1-in-want allow-reachable-sha1-in-want no-done";
+
+/** @param agent - Name and version of this server, without spaces. */
+export function advertiseV2(agent: string): Uint8Array[] {
+  return [
+    encodePktLine("version 2\n"),
+    encodePktLine(`agent=${agent}\n`),
+    encodePktLine("ls-refs=unborn\n"),
+    encodePktLine("fetch=wait-for-done\n"),
+    encodePktLine("object-format=sha1\n"),
+    FLUSH_PKT,
+  ];
+}
+
+/** The refs themselves, HEAD first; version 1 is the same behind a line that says so. */
+export function* advertiseV0(
+  refList: RefList,
+  agent: string,
+  version: 0 | 1,
+): Generator<Uint8Array, void, undefined> {
+  if (version === 1) yield encodePktLine("version 1\n");
+  const head = resolveHead(refList);
+  const symref = head?.symrefTarget === undefined ? "" : ` symref=HEAD:${head.symrefTarget}`;
+  let capabilities = `\0${CAPABILITIES_V0}${symref} object-format=sha1 agent=${agent}`;
+  if (head === undefined && refList.refs.length === 0) {
+    yield encodePktLine(`${ZERO_OBJECT_ID} capabilities^{}${capabilities}\n`);
+  }
+  const named = head === undefined ? [] : [{ ...head, name: "HEAD" }];
+  for (const ref of [...named, ...refList.refs]) {
+    yield encodePktLine(`${ref.id} ${ref.name}${capabilities}\n`);
+    capabilities = "";
+    if (ref.peeledId !== undefined) yield encodePktLine(`${ref.peeledId} ${ref.name}^{}\n`);
+  }
+  yield FLUSH_PKT;
+}
+
+/**
+ * The highest protocol version that both sides speak.
+ * @param gitProtocol - The `Git-Protocol` header: `key[=value]` items with `:` between them.
+ */
+export function chooseProtocol(gitProtocol: string | undefined): 0 | 1 | 2 {
+  const items = (gitProtocol ?? "").split(":").map((item) => item.trim());
+  if (items.includes("version=2")) return 2;
+  return items.includes("version=1") ? 1 : 0;
+}

@@ -1,0 +1,126 @@
+/** Reads a protocol v2 request. Source: gitprotocol-v2(5), "Command Request", "ls-refs", "fetch". */
+import { ProtocolError } from "../../errors.ts";
+import type { ObjectId } from "../object-id.ts";
+import type { FetchRequest, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
+import { addWithin, lineObjectId, RequestLines, unexpectedLine } from "./request-lines.ts";
+
+export type RequestV2 =
+  | { readonly command: "ls-refs"; readonly lsRefs: LsRefsRequest }
+  | { readonly command: "fetch"; readonly fetch: FetchRequest }
+  /** Nothing was asked: a client ends its session, or probes. */
+  | { readonly command: "none" };
+
+/** @throws {ProtocolError} Not a request for what is advertised. @throws {LimitExceededError} */
+export async function readRequestV2(
+  body: AsyncIterable<Uint8Array>,
+  limits: RequestLimits,
+): Promise<RequestV2> {
+  const lines = new RequestLines(body, limits);
+  try {
+    const { command, hasArguments } = await readCommand(lines);
+    switch (command) {
+      case undefined:
+        return { command: "none" };
+      case "ls-refs":
+        return { command, lsRefs: await readLsRefs(hasArguments ? lines : undefined, limits) };
+      case "fetch":
+        return { command, fetch: await readFetch(hasArguments ? lines : undefined, limits) };
+      default:
+        throw new ProtocolError(`invalid command '${command.slice(0, 80)}'`);
+    }
+  } finally {
+    await lines.close();
+  }
+}
+
+async function readCommand(
+  lines: RequestLines,
+): Promise<{ readonly command: string | undefined; readonly hasArguments: boolean }> {
+  let command: string | undefined;
+  let hasCapability = false;
+  for (;;) {
+    const line = await lines.next();
+    if (line.kind !== "text") {
+      const isEmpty = command === undefined && !hasCapability;
+      if (isEmpty && line.kind !== "delim") return { command, hasArguments: false };
+      if (command === undefined) throw new ProtocolError("no command requested");
+      if (line.kind === "end") throw new ProtocolError("the request ended before its flush");
+      return { command, hasArguments: line.kind === "delim" };
+    }
+    if (line.text.startsWith("command=")) {
+      if (command !== undefined) throw new ProtocolError("more than one command requested");
+      command = line.text.slice("command=".length);
+    } else {
+      checkCapability(line.text);
+      hasCapability = true;
+    }
+  }
+}
+
+function checkCapability(text: string): void {
+  if (text === "agent" || text.startsWith("agent=") || text === "object-format=sha1") return;
+  if (text.startsWith("object-format="))
+    throw new ProtocolError("mismatched object format: this server has sha1");
+  throw new ProtocolError(`unknown capability '${text.slice(0, 80)}'`);
+}
+
+/** Calls `onArgument` for each line until the flush. */
+async function readArguments(
+  lines: RequestLines | undefined,
+  onArgument: (text: string) => void,
+): Promise<void> {
+  if (lines === undefined) return;
+  for (;;) {
+    const line = await lines.next();
+    if (line.kind === "flush") return;
+    if (line.kind !== "text") throw new ProtocolError("expected flush after the arguments");
+    onArgument(line.text);
+  }
+}
+
+async function readLsRefs(lines: RequestLines | undefined, limits: RequestLimits): Promise<LsRefsRequest> {
+  const flags = { peel: false, symrefs: false, unborn: false };
+  const prefixes: string[] = [];
+  let prefixCount = 0;
+  await readArguments(lines, (text) => {
+    if (text === "peel" || text === "symrefs" || text === "unborn") flags[text] = true;
+    else if (text.startsWith("ref-prefix ")) {
+      if (prefixCount++ < limits.maxRefPrefixes) prefixes.push(text.slice("ref-prefix ".length));
+    } else throw unexpectedLine(text);
+  });
+  return { ...flags, prefixes: prefixCount > limits.maxRefPrefixes ? [] : prefixes };
+}
+
+const FETCH_FLAGS = {
+  "thin-pack": "thinPack",
+  "ofs-delta": "ofsDelta",
+  "no-progress": "noProgress",
+  "include-tag": "includeTag",
+  "wait-for-done": "waitForDone",
+  done: "isDone",
+} as const;
+
+async function readFetch(lines: RequestLines | undefined, limits: RequestLimits): Promise<FetchRequest> {
+  const wants: ObjectId[] = [];
+  const haves: ObjectId[] = [];
+  const flags = {
+    thinPack: false,
+    ofsDelta: false,
+    noProgress: false,
+    includeTag: false,
+    waitForDone: false,
+    isDone: false,
+  };
+  await readArguments(lines, (text) => {
+    if (text.startsWith("want ")) addWithin(wants, lineObjectId(text, "want "), limits.maxWants, "wants");
+    else if (text.startsWith("have "))
+      addWithin(haves, lineObjectId(text, "have "), limits.maxHaves, "haves");
+    else if (isFetchFlag(text)) flags[FETCH_FLAGS[text]] = true;
+    else throw unexpectedLine(text);
+  });
+  return { wants, haves, ...flags };
+}
+
+function isFetchFlag(text: string): text is keyof typeof FETCH_FLAGS {
+  return Object.hasOwn(FETCH_FLAGS, text);
+}

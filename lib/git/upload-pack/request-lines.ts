@@ -1,0 +1,72 @@
+/** The lines of a request as text, within limits. */
+import { LimitExceededError, ProtocolError } from "../../errors.ts";
+import { isObjectId, type ObjectId } from "../object-id.ts";
+import { pktText } from "../pktline.ts";
+import { PktLineReader } from "../pktline-reader.ts";
+import type { RequestLimits } from "./fetch-request.ts";
+
+export type RequestLine =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "flush" | "delim" | "end" };
+
+export class RequestLines {
+  readonly #reader: PktLineReader;
+  readonly #limits: RequestLimits;
+
+  constructor(body: AsyncIterable<Uint8Array>, limits: RequestLimits) {
+    this.#reader = new PktLineReader(limitBytes(body, limits.maxBodyBytes));
+    this.#limits = limits;
+  }
+
+  /** @throws {ProtocolError} A malformed line. @throws {LimitExceededError} The line or the whole body is too long. */
+  async next(): Promise<RequestLine> {
+    const line = await this.#reader.next();
+    if (line.kind !== "data") {
+      if (line.kind === "response-end")
+        throw new ProtocolError("unexpected response-end packet in a request");
+      return { kind: line.kind };
+    }
+    if (line.payload.length > this.#limits.maxLineBytes) {
+      throw new LimitExceededError("a line of the request is too long", { lineBytes: line.payload.length });
+    }
+    return { kind: "text", text: pktText(line.payload) };
+  }
+
+  /** Leaves the rest of the body unread. */
+  async close(): Promise<void> {
+    await this.#reader.close();
+  }
+}
+
+async function* limitBytes(
+  body: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let totalBytes = 0;
+  for await (const chunk of body) {
+    totalBytes += chunk.length;
+    if (totalBytes > maxBytes) throw new LimitExceededError("the request's body is too large", { maxBytes });
+    yield chunk;
+  }
+}
+
+/** The id behind `key` in a line such as `want <id>`. @throws {ProtocolError} It is not one. */
+export function lineObjectId(text: string, key: string): ObjectId {
+  const id = text.slice(key.length).toLowerCase();
+  if (!isObjectId(id)) throw new ProtocolError(`expected an object id in '${printable(text)}'`);
+  return id;
+}
+
+export function unexpectedLine(text: string): ProtocolError {
+  return new ProtocolError(`unexpected line: '${printable(text)}'`);
+}
+
+/** Adds to a list that has a limit. @throws {LimitExceededError} It is full. */
+export function addWithin<T>(list: T[], item: T, maxCount: number, what: string): void {
+  if (list.length >= maxCount) throw new LimitExceededError(`too many ${what} in one request`, { maxCount });
+  list.push(item);
+}
+
+function printable(text: string): string {
+  return text.slice(0, 80).replace(/[^\u0020-\u007e]/g, "?");
+}

@@ -1,0 +1,19 @@
+/** What HEAD stands for among the refs. */
+import type { ObjectId } from "../object-id.ts";
+import type { RefList } from "../ports.ts";
+
+export interface ResolvedHead {
+  readonly id: ObjectId;
+  readonly peeledId?: ObjectId;
+  /** The branch it names; `undefined` if it is detached. */
+  readonly symrefTarget: string | undefined;
+}
+
+/** @returns `undefined` if HEAD names a branch that does not exist. */
+export function resolveHead({ head, refs }: RefList): ResolvedHead | undefined {
+  if ("commitId" in head) return { id: head.commitId, symrefTarget: undefined };
+  const target = refs.find(({ name }) => name === head.ref);
+  if (target === undefined) return undefined;
+  const { name: symrefTarget, ...ids } = target;
+  return { ...ids, symrefTarget };
+}

@@ -1,0 +1,59 @@
+/** The answer's bytes: acknowledgments, then the pack in its framing. Pulled by the transport. */
+import { copyPacks } from "../pack/copy-packs.ts";
+import { writePack } from "../pack/write-pack.ts";
+import { encodePktLine } from "../pktline.ts";
+import {
+  muxSideband,
+  SIDE_BAND_64K_PACKET_BYTES,
+  SIDE_BAND_PACKET_BYTES,
+  type SidebandInput,
+} from "../sideband.ts";
+import type { FetchRequest, FetchRequestV0 } from "./fetch-request.ts";
+import type { PackPlan, ProgressText } from "./plan.ts";
+
+/** Plans as a part of the answer, because a long walk is better waited for with progress to look at. */
+export type Planning = AsyncGenerator<ProgressText, PackPlan, undefined>;
+
+export interface RespondOptions {
+  /** Gets what failed after the first byte; the client is told, without details. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export async function* respondV2(
+  lines: readonly Uint8Array[],
+  request: FetchRequest,
+  planning: Planning,
+  { onFailure }: RespondOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* lines;
+  yield encodePktLine("packfile\n");
+  yield* muxSideband(packAndProgress(request, planning), onFailure);
+}
+
+export async function* respondV0(
+  lines: readonly Uint8Array[],
+  request: FetchRequestV0,
+  planning: Planning,
+  { onFailure }: RespondOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* lines;
+  if (request.sideband === "none") {
+    // Without side-band there are no words for a failure: the transport cuts the connection.
+    for await (const item of packAndProgress(request, planning)) if (item instanceof Uint8Array) yield item;
+    return;
+  }
+  const maxPacketBytes =
+    request.sideband === "side-band" ? SIDE_BAND_PACKET_BYTES : SIDE_BAND_64K_PACKET_BYTES;
+  yield* muxSideband(packAndProgress(request, planning), onFailure, maxPacketBytes);
+}
+
+async function* packAndProgress(
+  request: FetchRequest,
+  planning: Planning,
+): AsyncGenerator<SidebandInput, void, undefined> {
+  let step = await planning.next();
+  for (; !step.done; step = await planning.next()) if (!request.noProgress) yield step.value;
+  const plan = step.value;
+  if (plan.kind === "copy-packs") yield* copyPacks(plan.packs);
+  else yield* writePack({ ...plan, ofsDelta: request.ofsDelta });
+}

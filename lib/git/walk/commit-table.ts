@@ -1,0 +1,79 @@
+/** Commits by row, read as they are needed: struct of arrays, because a history has many. */
+import { CorruptPackError } from "../../errors.ts";
+import { parseCommit } from "../objects.ts";
+import type { ObjectReader } from "../ports.ts";
+
+const NOT_READ = -2;
+/** In `parentRows`, in place of a parent that the repository does not hold. */
+export const MISSING_PARENT = -1;
+
+export class CommitTable {
+  readonly #reader: ObjectReader;
+  readonly #rowOfObject = new Map<number, number>();
+  readonly #objectNumbers: number[] = [];
+  readonly #treeNumbers: number[] = [];
+  readonly #seconds: number[] = [];
+  readonly #parentRows: (readonly number[])[] = [];
+
+  constructor(reader: ObjectReader) {
+    this.#reader = reader;
+  }
+
+  get rowCount(): number {
+    return this.#objectNumbers.length;
+  }
+
+  /** The row of a commit, which is not read yet. */
+  rowOf(objectNumber: number): number {
+    const known = this.#rowOfObject.get(objectNumber);
+    if (known !== undefined) return known;
+    const row = this.#objectNumbers.length;
+    this.#rowOfObject.set(objectNumber, row);
+    this.#objectNumbers.push(objectNumber);
+    this.#treeNumbers.push(NOT_READ);
+    this.#seconds.push(0);
+    this.#parentRows.push([]);
+    return row;
+  }
+
+  /** Reads the commit if that was not done before. @throws {CorruptPackError} It is no commit, or its tree is missing. */
+  async load(row: number): Promise<void> {
+    if (this.#treeNumbers[row] !== NOT_READ) return;
+    const objectNumber = this.objectNumber(row);
+    const { type, bytes } = await this.#reader.read(objectNumber);
+    const commitId = this.#reader.objectId(objectNumber);
+    if (type !== "commit") throw new CorruptPackError("not a commit", { id: commitId, type });
+    const commit = parseCommit(bytes);
+    const treeNumber = this.#reader.findId(commit.treeId);
+    if (treeNumber < 0) throw new CorruptPackError("commit's tree is missing", { commitId });
+    this.#treeNumbers[row] = treeNumber;
+    this.#seconds[row] = commit.committedAtSeconds;
+    this.#parentRows[row] = commit.parentIds.map((id) => {
+      const parentNumber = this.#reader.findId(id);
+      return parentNumber < 0 ? MISSING_PARENT : this.rowOf(parentNumber);
+    });
+  }
+
+  isLoaded(row: number): boolean {
+    return this.#treeNumbers[row] !== NOT_READ;
+  }
+
+  objectNumber(row: number): number {
+    return this.#objectNumbers[row] ?? -1;
+  }
+
+  /** After `load`. */
+  treeNumber(row: number): number {
+    return this.#treeNumbers[row] ?? -1;
+  }
+
+  /** After `load`. */
+  seconds(row: number): number {
+    return this.#seconds[row] ?? 0;
+  }
+
+  /** After `load`. {@link MISSING_PARENT} stands for what the repository does not hold. */
+  parentRows(row: number): readonly number[] {
+    return this.#parentRows[row] ?? [];
+  }
+}

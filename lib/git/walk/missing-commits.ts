@@ -1,0 +1,129 @@
+/**
+ * Which commits a client lacks: reachable from its wants and not from its haves.
+ *
+ * The walk goes from the newest commit to the oldest by the committers' clocks, and stops when only commits that the
+ * client has are left. A clock that lies can make the answer larger, never smaller: what counts as "the client has" is
+ * only ever passed on from haves to parents.
+ */
+import { CorruptPackError } from "../../errors.ts";
+import { type CommitTable, MISSING_PARENT } from "./commit-table.ts";
+import { RowQueue } from "./row-queue.ts";
+
+const WANTED = 1;
+const CLIENT_HAS = 2;
+const QUEUED = 4;
+const ORDERED = 8;
+
+export interface MissingCommits {
+  /** Parents before children. */
+  readonly rows: readonly number[];
+  clientHas(row: number): boolean;
+}
+
+/** @param wantRows, haveRows - Rows of `table`. @throws {CorruptPackError} A wanted commit's parent is missing. */
+export async function findMissingCommits(
+  table: CommitTable,
+  wantRows: readonly number[],
+  haveRows: readonly number[],
+): Promise<MissingCommits> {
+  const walk = new PaintedWalk(table);
+  for (const row of haveRows) await walk.paint(row, CLIENT_HAS);
+  for (const row of wantRows) await walk.paint(row, WANTED);
+  await walk.run();
+  await walk.settle();
+  const rows = parentsFirst(table, walk, wantRows);
+  return { rows, clientHas: (row) => walk.has(row, CLIENT_HAS) };
+}
+
+class PaintedWalk {
+  readonly #table: CommitTable;
+  readonly #queue: RowQueue;
+  readonly #flags: number[] = [];
+  /** Rows in the queue that the client is not known to have. */
+  #openCount = 0;
+
+  constructor(table: CommitTable) {
+    this.#table = table;
+    this.#queue = new RowQueue((row) => table.seconds(row));
+  }
+
+  has(row: number, flag: number): boolean {
+    return ((this.#flags[row] ?? 0) & flag) !== 0;
+  }
+
+  set(row: number, flag: number): void {
+    this.#flags[row] = (this.#flags[row] ?? 0) | flag;
+  }
+
+  /** Gives the row a colour; if that says something new, the row is to be visited, again if need be. */
+  async paint(row: number, colour: number): Promise<void> {
+    const before = this.#flags[row] ?? 0;
+    if ((before & colour) !== 0 || (before & CLIENT_HAS) !== 0) return;
+    this.set(row, colour);
+    const isQueued = (before & QUEUED) !== 0;
+    if (isQueued) {
+      if (colour === CLIENT_HAS) this.#openCount--;
+      return;
+    }
+    await this.#table.load(row);
+    this.set(row, QUEUED);
+    if (colour === WANTED) this.#openCount++;
+    this.#queue.push(row);
+  }
+
+  async run(): Promise<void> {
+    while (this.#openCount > 0) {
+      const row = this.#queue.pop();
+      if (row === undefined) return;
+      this.#flags[row] = (this.#flags[row] ?? 0) & ~QUEUED;
+      const colour = this.has(row, CLIENT_HAS) ? CLIENT_HAS : WANTED;
+      if (colour === WANTED) this.#openCount--;
+      for (const parentRow of this.#table.parentRows(row)) {
+        if (parentRow !== MISSING_PARENT) await this.paint(parentRow, colour);
+        else if (colour === WANTED) throw this.#missingParent(row);
+      }
+    }
+  }
+
+  /** Passes "the client has" on through what is in memory: commits with lying clocks may still wait in the queue. */
+  async settle(): Promise<void> {
+    const stack: number[] = [];
+    for (let row = this.#queue.pop(); row !== undefined; row = this.#queue.pop()) stack.push(row);
+    for (let row = stack.pop(); row !== undefined; row = stack.pop()) {
+      for (const parentRow of this.#table.parentRows(row)) {
+        if (parentRow === MISSING_PARENT || this.has(parentRow, CLIENT_HAS)) continue;
+        this.set(parentRow, CLIENT_HAS);
+        if (this.#table.isLoaded(parentRow)) stack.push(parentRow);
+      }
+    }
+  }
+
+  #missingParent(row: number): CorruptPackError {
+    return new CorruptPackError("commit's parent is missing", {
+      commitObject: this.#table.objectNumber(row),
+    });
+  }
+}
+
+function parentsFirst(table: CommitTable, walk: PaintedWalk, wantRows: readonly number[]): number[] {
+  const ordered: number[] = [];
+  /** Rows whose parents are being ordered, each with the index of the parent to look at next. */
+  const path: { readonly row: number; nextParent: number }[] = [];
+  const enter = (row: number): void => {
+    if (row === MISSING_PARENT || walk.has(row, CLIENT_HAS | ORDERED) || !walk.has(row, WANTED)) return;
+    walk.set(row, ORDERED);
+    path.push({ row, nextParent: 0 });
+  };
+  for (const wantRow of wantRows) {
+    enter(wantRow);
+    for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
+      const parentRow = table.parentRows(step.row)[step.nextParent++];
+      if (parentRow !== undefined) enter(parentRow);
+      else {
+        ordered.push(step.row);
+        path.pop();
+      }
+    }
+  }
+  return ordered;
+}

@@ -1,0 +1,46 @@
+/** What is known of each object during one answer: one byte an object. */
+import { GrowingNumbers } from "./growing-numbers.ts";
+
+const SENT = 1;
+const CLIENT_HAS = 2;
+
+export class ObjectMarks {
+  readonly #marks: Uint8Array;
+  readonly #sent = new GrowingNumbers();
+
+  constructor(objectCount: number) {
+    this.#marks = new Uint8Array(objectCount);
+  }
+
+  /** Each once, in the order of `markSent`. */
+  get sentObjects(): Uint32Array {
+    return this.#sent.values();
+  }
+
+  get sentCount(): number {
+    return this.#sent.length;
+  }
+
+  markSent(objectNumber: number): void {
+    if (this.isSent(objectNumber)) return;
+    this.#marks[objectNumber] = (this.#marks[objectNumber] ?? 0) | SENT;
+    this.#sent.push(objectNumber);
+  }
+
+  isSent(objectNumber: number): boolean {
+    return ((this.#marks[objectNumber] ?? 0) & SENT) !== 0;
+  }
+
+  /** Not all that the client has: only what a walk came by. */
+  markClientHas(objectNumber: number): void {
+    this.#marks[objectNumber] = (this.#marks[objectNumber] ?? 0) | CLIENT_HAS;
+  }
+
+  clientHas(objectNumber: number): boolean {
+    return ((this.#marks[objectNumber] ?? 0) & CLIENT_HAS) !== 0;
+  }
+
+  isSettled(objectNumber: number): boolean {
+    return this.#marks[objectNumber] !== 0;
+  }
+}
