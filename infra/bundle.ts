@@ -3,24 +3,24 @@
  * each worker thread that the function's code starts. The deployment and the tests use the same bundle.
  */
 import { readFile, rm } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 
 const PROJECT_FOLDER = resolve(import.meta.dirname, "..");
 
 export interface BundleRequest {
-  /** Name of a file in functions/, without its ending. */
-  readonly functionName: string;
+  /** The module that exports `handler`. */
+  readonly entryFile: string;
   /** Emptied first. */
   readonly outputFolder: string;
 }
 
-export async function bundleFunction({ functionName, outputFolder }: BundleRequest): Promise<void> {
+export async function bundleFunction({ entryFile, outputFolder }: BundleRequest): Promise<void> {
   await rm(outputFolder, { recursive: true, force: true });
   const workers = new Map<string, string>();
   await build({
     ...OPTIONS,
-    entryPoints: { index: join(PROJECT_FOLDER, "functions", `${functionName}.ts`) },
+    entryPoints: { index: entryFile },
     outdir: outputFolder,
     plugins: [workerFiles(workers)],
   });

@@ -1,0 +1,28 @@
+/** `cdk synth` and `cdk deploy` start here: bundles the functions, then describes the stacks. Needs no AWS access. */
+import { join } from "node:path";
+import { App } from "aws-cdk-lib";
+import { bundleFunction } from "./bundle.ts";
+import { ServiceStack } from "./service-stack.ts";
+import { readSettings } from "./settings.ts";
+import { StorageStack } from "./storage-stack.ts";
+
+const PROJECT_FOLDER = join(import.meta.dirname, "..");
+
+const app = new App();
+const settings = readSettings(app.node);
+const codeFolders = { gitHttp: await bundled("git-http"), sync: await bundled("sync") };
+
+const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`);
+new ServiceStack(app, `${settings.stackPrefix}-Service`, {
+  bucket: storage.bucket,
+  access: settings.access,
+  codeFolders,
+  ...(settings.credentialSecretName !== undefined && { credentialSecretName: settings.credentialSecretName }),
+});
+
+async function bundled(name: string): Promise<string> {
+  // A fixed place: source maps name their sources relative to it, so another place would look like changed code.
+  const outputFolder = join(PROJECT_FOLDER, "cdk.out", "bundles", name);
+  await bundleFunction({ entryFile: join(PROJECT_FOLDER, "functions", `${name}.ts`), outputFolder });
+  return outputFolder;
+}

@@ -1,0 +1,48 @@
+/** A Lambda function with the project's defaults, and a role that may do nothing but write its log. */
+import { Duration, RemovalPolicy, type Size } from "aws-cdk-lib";
+import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { Architecture, Code, Function as LambdaFunction, Runtime } from "aws-cdk-lib/aws-lambda";
+import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
+import { Construct } from "constructs";
+
+/** Lambda's longest. */
+export const FUNCTION_TIMEOUT = Duration.minutes(15);
+
+/** Lambda gives one processor for each 1,769 MB. */
+export const MEMORY_MIB_PER_CPU = 1769;
+
+export interface MirrorFunctionProps {
+  /** What infra/bundle.ts made. */
+  readonly codeFolder: string;
+  readonly environment: Record<string, string>;
+  readonly memoryMib: number;
+  readonly temporaryStorage?: Size;
+}
+
+export class MirrorFunction extends Construct {
+  readonly lambda: LambdaFunction;
+  readonly role: Role;
+
+  constructor(scope: Construct, id: string, props: MirrorFunctionProps) {
+    super(scope, id);
+    const logGroup = new LogGroup(this, "Log", {
+      retention: RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    // A role of our own: CDK's brings a managed policy that may write to every log group.
+    this.role = new Role(this, "Role", { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
+    logGroup.grantWrite(this.role);
+    this.lambda = new LambdaFunction(this, "Function", {
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      code: Code.fromAsset(props.codeFolder),
+      handler: "index.handler",
+      role: this.role,
+      logGroup,
+      timeout: FUNCTION_TIMEOUT,
+      memorySize: props.memoryMib,
+      environment: { ...props.environment, NODE_OPTIONS: "--enable-source-maps" },
+      ...(props.temporaryStorage !== undefined && { ephemeralStorageSize: props.temporaryStorage }),
+    });
+  }
+}

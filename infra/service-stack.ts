@@ -1,0 +1,58 @@
+/** What may be rebuilt at any time: functions, queue and API. It holds no data. */
+import { CfnOutput, Size, Stack, type StackProps } from "aws-cdk-lib";
+import type { Bucket } from "aws-cdk-lib/aws-s3";
+import { Secret } from "aws-cdk-lib/aws-secretsmanager";
+import type { Construct } from "constructs";
+import { ENV } from "../lib/config.ts";
+import { grantReadRepositories, grantReadWriteRepositories } from "./bucket-access.ts";
+import { type Access, GitEndpoint } from "./git-endpoint.ts";
+import { MEMORY_MIB_PER_CPU, MirrorFunction } from "./mirror-function.ts";
+import { SyncQueue } from "./sync-queue.ts";
+
+export interface ServiceStackProps extends StackProps {
+  readonly bucket: Bucket;
+  readonly access: Access;
+  /** Name of a Secrets Manager secret of this account; see lib/config.ts. */
+  readonly credentialSecretName?: string;
+  readonly codeFolders: { readonly gitHttp: string; readonly sync: string };
+}
+
+export class ServiceStack extends Stack {
+  constructor(scope: Construct, id: string, props: ServiceStackProps) {
+    super(scope, id, props);
+    const gitHttp = this.#gitHttp(props);
+    const endpoint = new GitEndpoint(this, "GitEndpoint", { gitHttp: gitHttp.lambda, access: props.access });
+    const queue = new SyncQueue(this, "SyncQueue");
+    queue.feed(this.#sync(props).lambda);
+    new CfnOutput(this, "GitUrl", { value: endpoint.api.url });
+    new CfnOutput(this, "SyncQueueUrl", { value: queue.queue.queueUrl });
+    new CfnOutput(this, "BucketName", { value: props.bucket.bucketName });
+  }
+
+  #gitHttp({ bucket, codeFolders }: ServiceStackProps): MirrorFunction {
+    const gitHttp = new MirrorFunction(this, "GitHttp", {
+      codeFolder: codeFolders.gitHttp,
+      memoryMib: MEMORY_MIB_PER_CPU,
+      environment: { [ENV.bucket]: bucket.bucketName },
+    });
+    grantReadRepositories(bucket, gitHttp.role);
+    return gitHttp;
+  }
+
+  #sync({ bucket, codeFolders, credentialSecretName }: ServiceStackProps): MirrorFunction {
+    const sync = new MirrorFunction(this, "Sync", {
+      codeFolder: codeFolders.sync,
+      memoryMib: 2 * MEMORY_MIB_PER_CPU,
+      temporaryStorage: Size.gibibytes(10),
+      environment: {
+        [ENV.bucket]: bucket.bucketName,
+        ...(credentialSecretName !== undefined && { [ENV.credentialSecret]: credentialSecretName }),
+      },
+    });
+    grantReadWriteRepositories(bucket, sync.role);
+    if (credentialSecretName !== undefined) {
+      Secret.fromSecretNameV2(this, "Credential", credentialSecretName).grantRead(sync.role);
+    }
+    return sync;
+  }
+}

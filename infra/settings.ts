@@ -1,0 +1,33 @@
+/** What a deployment is told, as CDK context: `cdk deploy -c name=value` or "context" in cdk.json. */
+import type { Node } from "constructs";
+import type { Access } from "./git-endpoint.ts";
+
+export interface Settings {
+  /** Put before the stacks' names, so that an account can hold more than one mirror. */
+  readonly stackPrefix: string;
+  readonly access: Access;
+  readonly credentialSecretName: string | undefined;
+}
+
+/** Long and plain on purpose: nobody opens private repositories to the internet by a typing error. */
+const ALLOW_ANYONE = "allow-anyone";
+
+/** @throws {Error} A setting has a value that it cannot have. */
+export function readSettings(node: Node): Settings {
+  const publicAccess = text(node, "publicAccess");
+  if (publicAccess !== undefined && publicAccess !== ALLOW_ANYONE) {
+    throw new Error(`publicAccess can only be "${ALLOW_ANYONE}"; leave it out to keep the API closed`);
+  }
+  return {
+    stackPrefix: text(node, "stackPrefix") ?? "Nearside",
+    access: publicAccess === ALLOW_ANYONE ? "anyone" : "aws-callers",
+    credentialSecretName: text(node, "credentialSecret"),
+  };
+}
+
+function text(node: Node, name: string): string | undefined {
+  const value: unknown = node.tryGetContext(name);
+  if (value === undefined || value === "") return undefined;
+  if (typeof value !== "string") throw new Error(`${name} must be a text`);
+  return value;
+}

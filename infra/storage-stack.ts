@@ -1,0 +1,23 @@
+/** What must survive: the bucket with the mirrored repositories. Deployed once, changed rarely, never deleted. */
+import { Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
+import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from "aws-cdk-lib/aws-s3";
+import type { Construct } from "constructs";
+
+export class StorageStack extends Stack {
+  readonly bucket: Bucket;
+
+  constructor(scope: Construct, id: string, props?: StackProps) {
+    super(scope, id, { ...props, terminationProtection: true });
+    this.bucket = new Bucket(this, "Repositories", {
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      encryption: BucketEncryption.S3_MANAGED,
+      enforceSSL: true,
+      objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      removalPolicy: RemovalPolicy.RETAIN,
+      lifecycleRules: [
+        // A sync lasts 15 minutes at most, so what is unfinished after a day belongs to one that was killed.
+        { id: "forget-killed-uploads", abortIncompleteMultipartUploadAfter: Duration.days(1) },
+      ],
+    });
+  }
+}

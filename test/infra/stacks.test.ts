@@ -1,0 +1,247 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { App, type Stack } from "aws-cdk-lib";
+import { Match, Template } from "aws-cdk-lib/assertions";
+import { AwsSolutionsChecks } from "cdk-nag";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ServiceStack } from "../../infra/service-stack.ts";
+import { readSettings } from "../../infra/settings.ts";
+import { StorageStack } from "../../infra/storage-stack.ts";
+
+/** Code for functions whose templates are looked at, not run. */
+let codeFolder: string;
+
+beforeAll(() => {
+  codeFolder = mkdtempSync(join(tmpdir(), "nearside-infra-"));
+  writeFileSync(join(codeFolder, "index.mjs"), "export const handler = () => {};\n");
+});
+
+afterAll(() => rmSync(codeFolder, { recursive: true }));
+
+function deployment(context: Record<string, string> = {}): { app: App; storage: Stack; service: Stack } {
+  const app = new App({ context });
+  const { access, credentialSecretName } = readSettings(app.node);
+  const storage = new StorageStack(app, "Storage");
+  const service = new ServiceStack(app, "Service", {
+    bucket: storage.bucket,
+    access,
+    codeFolders: { gitHttp: codeFolder, sync: codeFolder },
+    ...(credentialSecretName !== undefined && { credentialSecretName }),
+  });
+  return { app, storage, service };
+}
+
+interface Policy {
+  readonly Properties: {
+    readonly PolicyDocument: {
+      readonly Statement: readonly {
+        readonly Action: string | readonly string[];
+        readonly Resource: unknown;
+      }[];
+    };
+  };
+}
+
+/** What the role of the function with construct id `id` may do, one "action resource" a line. */
+function permissions(service: Stack, id: string): string[] {
+  const policies = Object.entries(Template.fromStack(service).findResources("AWS::IAM::Policy"));
+  return policies
+    .filter(([logicalId]) => logicalId.startsWith(id))
+    .flatMap(([, policy]) => (policy as Policy).Properties.PolicyDocument.Statement)
+    .flatMap(({ Action, Resource }) =>
+      [Action].flat().map((action) => `${action} ${JSON.stringify(Resource)}`),
+    );
+}
+
+describe("the storage stack", () => {
+  test("keeps the bucket private, encrypted, and when the stack is deleted", () => {
+    const { storage } = deployment();
+    const template = Template.fromStack(storage);
+    template.hasResource("AWS::S3::Bucket", {
+      DeletionPolicy: "Retain",
+      UpdateReplacePolicy: "Retain",
+      Properties: {
+        PublicAccessBlockConfiguration: {
+          BlockPublicAcls: true,
+          BlockPublicPolicy: true,
+          IgnorePublicAcls: true,
+          RestrictPublicBuckets: true,
+        },
+        BucketEncryption: Match.anyValue(),
+        LifecycleConfiguration: {
+          Rules: [
+            Match.objectLike({
+              AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
+              Status: "Enabled",
+            }),
+          ],
+        },
+      },
+    });
+    template.hasResourceProperties("AWS::S3::BucketPolicy", {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: "Deny", Condition: { Bool: { "aws:SecureTransport": "false" } } }),
+        ]),
+      },
+    });
+    expect(storage.terminationProtection).toBe(true);
+  });
+});
+
+describe("the service stack", () => {
+  test("streams git's responses for up to 15 minutes", () => {
+    Template.fromStack(deployment().service).hasResourceProperties("AWS::ApiGateway::Method", {
+      HttpMethod: "ANY",
+      Integration: {
+        Type: "AWS_PROXY",
+        ResponseTransferMode: "STREAM",
+        TimeoutInMillis: 900_000,
+        Uri: { "Fn::Join": ["", Match.arrayWith(["/response-streaming-invocations"])] },
+      },
+    });
+  });
+
+  test("hands git's request bodies over as bytes and compresses nothing", () => {
+    Template.fromStack(deployment().service).hasResourceProperties("AWS::ApiGateway::RestApi", {
+      BinaryMediaTypes: ["application/x-git-upload-pack-request"],
+      EndpointConfiguration: { Types: ["REGIONAL"] },
+      MinimumCompressionSize: Match.absent(),
+    });
+  });
+
+  test("admits only callers whom AWS lets in, unless told otherwise", () => {
+    const methods = Template.fromStack(deployment().service).findResources("AWS::ApiGateway::Method");
+    expect(Object.values(methods).length).toBeGreaterThan(0);
+    for (const method of Object.values(methods)) {
+      expect(method).toHaveProperty("Properties.AuthorizationType", "AWS_IAM");
+    }
+  });
+
+  test("is open to anyone when the setting says so in full", () => {
+    const { service } = deployment({ publicAccess: "allow-anyone" });
+    Template.fromStack(service).allResourcesProperties("AWS::ApiGateway::Method", {
+      AuthorizationType: "NONE",
+    });
+  });
+
+  test.each(["true", "yes", "ALLOW-ANYONE"])("refuses publicAccess=%s", (publicAccess) => {
+    expect(() => deployment({ publicAccess })).toThrow('publicAccess can only be "allow-anyone"');
+  });
+
+  test("syncs one job at a time for each repository, with room for a large one", () => {
+    const template = Template.fromStack(deployment().service);
+    template.hasResourceProperties("AWS::Lambda::Function", {
+      Runtime: "nodejs24.x",
+      Architectures: ["arm64"],
+      Timeout: 900,
+      MemorySize: 3538,
+      EphemeralStorage: { Size: 10_240 },
+    });
+    template.hasResourceProperties("AWS::SQS::Queue", {
+      FifoQueue: true,
+      VisibilityTimeout: 1080,
+      RedrivePolicy: Match.objectLike({ maxReceiveCount: 3 }),
+    });
+    template.hasResourceProperties("AWS::Lambda::EventSourceMapping", {
+      BatchSize: 1,
+      FunctionResponseTypes: ["ReportBatchItemFailures"],
+    });
+  });
+
+  test("lets git-http read repositories and change nothing", () => {
+    const actions = permissions(deployment().service, "GitHttp").map((line) => line.split(" ")[0]);
+    expect(actions.toSorted()).toEqual([
+      "logs:CreateLogStream",
+      "logs:PutLogEvents",
+      "s3:GetObject",
+      "s3:ListBucket",
+    ]);
+  });
+
+  test("lets sync read the one secret that is named, and none without", () => {
+    const secretLines = (context: Record<string, string>) =>
+      permissions(deployment(context).service, "Sync").filter((line) => line.startsWith("secretsmanager:"));
+    expect(secretLines({})).toEqual([]);
+    const lines = secretLines({ credentialSecret: "nearside/bitbucket" });
+    expect(lines.length).toBeGreaterThan(0);
+    for (const line of lines) expect(line).toContain(":secret:nearside/bitbucket-??????");
+  });
+});
+
+describe("cdk-nag", () => {
+  test("finds nothing in a closed deployment but what is acknowledged", () => {
+    expect(unexpectedFindings({}, ACKNOWLEDGED)).toEqual({ unexpected: [], stale: [] });
+  });
+
+  test("finds in an open deployment that it is open, too", () => {
+    const context = { publicAccess: "allow-anyone", credentialSecret: "nearside/bitbucket" };
+    expect(unexpectedFindings(context, [...ACKNOWLEDGED, ...ACKNOWLEDGED_WHEN_OPEN])).toEqual({
+      unexpected: [],
+      stale: [],
+    });
+  });
+});
+
+interface Acknowledgement {
+  /** Of "<rule> <construct path>". */
+  readonly finding: RegExp;
+  readonly reason: string;
+}
+
+const ACKNOWLEDGED: readonly Acknowledgement[] = [
+  {
+    finding: /^AwsSolutions-S1 Storage\/Repositories\//,
+    reason:
+      "Callers reach the bucket only through the functions, and API Gateway logs each of their requests.",
+  },
+  {
+    finding:
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|repos)\/\*\] Service\/(GitHttp|Sync)\/Role\//,
+    reason: "Keys below the repositories' prefixes are made at run time.",
+  },
+  {
+    finding: /^AwsSolutions-IAM4\[[^\]]*AmazonAPIGatewayPushToCloudWatchLogs\] Service\/GitEndpoint\//,
+    reason: "API Gateway's own role for writing its logs, as AWS defines it.",
+  },
+  {
+    finding: /^AwsSolutions-APIG2 Service\/GitEndpoint\//,
+    reason: "The function checks each request; git's body is binary, which API Gateway cannot validate.",
+  },
+  {
+    finding: /^AwsSolutions-APIG3 Service\/GitEndpoint\//,
+    reason: "A web ACL costs a fixed sum a month; who wants one attaches it to the stage.",
+  },
+  {
+    finding: /^AwsSolutions-COG4 Service\/GitEndpoint\//,
+    reason: "The callers are git clients, which cannot use a Cognito user pool.",
+  },
+];
+
+const ACKNOWLEDGED_WHEN_OPEN: readonly Acknowledgement[] = [
+  {
+    finding: /^AwsSolutions-APIG4 Service\/GitEndpoint\//,
+    reason: "Asked for by publicAccess=allow-anyone.",
+  },
+];
+
+/** What cdk-nag reports and nobody acknowledged, and acknowledgements of what it no longer reports. */
+function unexpectedFindings(
+  context: Record<string, string>,
+  acknowledged: readonly Acknowledgement[],
+): { unexpected: string[]; stale: string[] } {
+  const { app } = deployment(context);
+  app.synth();
+  const findings = new AwsSolutionsChecks()
+    .validateScope(app)
+    .violations.flatMap(({ ruleName, violatingResources }) =>
+      violatingResources.map(({ constructPath }) => `${ruleName} ${constructPath}`),
+    );
+  return {
+    unexpected: findings.filter((text) => !acknowledged.some(({ finding }) => finding.test(text))),
+    stale: acknowledged
+      .filter(({ finding }) => !findings.some((text) => finding.test(text)))
+      .map(({ finding }) => finding.source),
+  };
+}
