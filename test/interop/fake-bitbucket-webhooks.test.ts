@@ -165,3 +165,14 @@ test("webhooks can be dropped", async () => {
   await acme.fake.controls.settled();
   expect(receiver.received).toEqual([]);
 });
+
+test("a payload above 256 KiB is not sent, and nothing says so", async () => {
+  const clone = await acme.cloneAs("wanda:wanda-token", "acme/vault.git");
+  const input = "x".repeat(200 * 1024);
+  await git(["commit", "--quiet", "--allow-empty", "-F", "-"], { cwd: clone, input });
+  await git(["push", "--quiet", "origin", "main"], { cwd: clone });
+  await acme.fake.controls.settled();
+  expect(receiver.received).toEqual([]);
+  await git(["push", "--quiet", "origin", "main~1:another"], { cwd: clone });
+  expect(await lastChanges()).toHaveLength(1);
+});

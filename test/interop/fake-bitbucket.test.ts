@@ -1,4 +1,6 @@
 /** Real git against the fake Bitbucket Cloud: protocols, names, rights. */
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -114,6 +116,19 @@ test("only writers push", async () => {
     cwd: clone,
   });
   expect(await git(["rev-parse", "main"], { cwd: acme.primary("vault") })).toBe(
+    await git(["rev-parse", "HEAD"], { cwd: clone }),
+  );
+});
+
+test("a push larger than git's buffer arrives in chunks, and a clone of it is whole", async () => {
+  const clone = await acme.cloneAs("wanda:wanda-token", "acme/vault.git");
+  await writeFile(join(clone, "large"), randomBytes(3_000_000));
+  await git(["add", "large"], { cwd: clone });
+  await git(["commit", "--quiet", "-m", "Large"], { cwd: clone });
+  await git(["-c", "http.postBuffer=65536", "push", "--quiet", "origin", "main"], { cwd: clone });
+  const again = await acme.cloneAs("rita:rita-token", "acme/vault.git");
+  expect(await git(["fsck", "--full"], { cwd: again })).toBe("");
+  expect(await git(["rev-parse", "HEAD"], { cwd: again })).toBe(
     await git(["rev-parse", "HEAD"], { cwd: clone }),
   );
 });

@@ -27,7 +27,7 @@ const misbehaviourSchema = z.strictObject({
 
 export type Misbehaviour = z.infer<typeof misbehaviourSchema>;
 
-const GOOD_BEHAVIOUR: Misbehaviour = {
+export const GOOD_BEHAVIOUR: Misbehaviour = {
   appliesTo: "all",
   requestsLeft: null,
   delayMs: 0,

@@ -2,12 +2,14 @@
  * A small Bitbucket Cloud on this machine: git over HTTP by git itself, the part of REST 2.0 this project calls, webhooks,
  * and switches to misbehave. Serves every `<folder>/<workspace>/<slug>.git`, also those that appear later.
  */
+import { readdir } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { ZodError } from "zod";
 import { type AccountsInput, OPEN_ACCOUNTS } from "./accounts.ts";
-import { Controls, type Misbehaviour, type RequestRecord } from "./controls.ts";
+import { Controls, GOOD_BEHAVIOUR, type Misbehaviour, type RequestRecord } from "./controls.ts";
 import {
   type Answer,
   answer,
@@ -50,7 +52,10 @@ export interface FakeBitbucket {
 const DEFAULT_WEBHOOK_TIMEOUT_MS = 10_000;
 const DEFAULT_WEBHOOK_RETRY_DELAY_MS = 100;
 
+/** @throws {Error} There is no such folder, the port is taken, or an option is wrong. */
 export async function startFakeBitbucket(options: FakeBitbucketOptions): Promise<FakeBitbucket> {
+  const root = resolve(options.repositoriesFolder);
+  await readdir(root);
   const controls = new Controls(options.accounts ?? OPEN_ACCOUNTS, options.misbehaviour);
   const webhooks = new Webhooks(controls, {
     timeoutMs: options.webhookTimeoutMs ?? DEFAULT_WEBHOOK_TIMEOUT_MS,
@@ -63,7 +68,7 @@ export async function startFakeBitbucket(options: FakeBitbucketOptions): Promise
   const server = createServer();
   const url = await listen(server, options.port ?? 0);
   const addresses = { gitUrl: url, apiUrl: `${url}/2.0` };
-  const fake = { root: resolve(options.repositoriesFolder), addresses, controls, webhooks };
+  const fake = { root, addresses, controls, webhooks };
   const gitRoutes = new GitRoutes(fake);
   server.on("request", (request, response) => {
     handle(fake, gitRoutes, request, response).catch((error: unknown) => {
@@ -106,8 +111,7 @@ async function handle(
     gitProtocol: typeof gitProtocol === "string" ? gitProtocol : undefined,
   };
   if (url.pathname.startsWith("/-/")) {
-    const faults = new Controls({}).misbehaviour;
-    return answerControl(fake.controls, { request, response, url, record, faults });
+    return answerControl(fake.controls, { request, response, url, record, faults: GOOD_BEHAVIOUR });
   }
   fake.controls.requests.push(record);
   response.on("finish", () => {
@@ -121,8 +125,8 @@ async function handle(
 /** @returns Whether that was the answer. */
 async function misbehave(exchange: Exchange): Promise<boolean> {
   const { faults, record, response } = exchange;
-  if (faults.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, faults.delayMs));
-  if (faults.down) {
+  if (faults.delayMs > 0) await delayWhileConnected(response, faults.delayMs);
+  if (faults.down || response.destroyed) {
     response.destroy();
     return true;
   }
@@ -139,6 +143,12 @@ async function misbehave(exchange: Exchange): Promise<boolean> {
     return true;
   }
   return false;
+}
+
+async function delayWhileConnected(response: ServerResponse, delayMs: number): Promise<void> {
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  await setTimeout(delayMs, undefined, { signal: gone.signal }).catch(() => {});
 }
 
 /** GET and PUT /-/controls (the switches named change), PUT /-/accounts, GET and DELETE /-/requests. */

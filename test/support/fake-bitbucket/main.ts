@@ -1,7 +1,7 @@
 /** Runs the fake Bitbucket Cloud: `npm run fake-bitbucket -- --repos <folder>`. */
 import { Command, InvalidArgumentError } from "commander";
 import { readAccountsFile } from "./accounts.ts";
-import { startFakeBitbucket } from "./fake-bitbucket.ts";
+import { type FakeBitbucket, startFakeBitbucket } from "./fake-bitbucket.ts";
 
 interface Arguments {
   readonly repos: string;
@@ -39,21 +39,18 @@ const command = new Command("fake-bitbucket")
   .option("--webhook-secret <secret>", "sign those webhooks")
   .addHelpText("after", EXPLANATION);
 
-const options = command.parse().opts<Arguments>();
-const fake = await startFakeBitbucket({
-  repositoriesFolder: options.repos,
-  port: options.port,
-  ...(options.callers === undefined ? {} : { accounts: await readAccountsFile(options.callers) }),
-  ...(options.webhookUrl === undefined
-    ? {}
-    : {
-        webhook: {
-          url: options.webhookUrl,
-          ...(options.webhookSecret === undefined ? {} : { secret: options.webhookSecret }),
-        },
-      }),
-});
+async function start({ repos, port, callers, webhookUrl, webhookSecret }: Arguments): Promise<FakeBitbucket> {
+  const webhook = webhookUrl && { url: webhookUrl, ...(webhookSecret ? { secret: webhookSecret } : {}) };
+  return startFakeBitbucket({
+    repositoriesFolder: repos,
+    port,
+    ...(callers ? { accounts: await readAccountsFile(callers) } : {}),
+    ...(webhook ? { webhook } : {}),
+  });
+}
 
+const options = command.parse().opts<Arguments>();
+const fake = await start(options).catch((error: Error) => command.error(`error: ${error.message}`));
 const { url, gitUrl, apiUrl } = fake;
 console.log(
   options.json
