@@ -173,6 +173,6 @@ test("a payload above 256 KiB is not sent, and nothing says so", async () => {
   await git(["push", "--quiet", "origin", "main"], { cwd: clone });
   await acme.fake.controls.settled();
   expect(receiver.received).toEqual([]);
-  await git(["push", "--quiet", "origin", "main~1:another"], { cwd: clone });
+  await git(["push", "--quiet", "origin", "main~1:refs/heads/another"], { cwd: clone });
   expect(await lastChanges()).toHaveLength(1);
 });
