@@ -66,7 +66,10 @@ export interface PackReader {
   readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
 }
 
-export interface PackedObjects extends ObjectReader, PackReader {}
+/** The two views of the same objects, under the same numbers. */
+export interface PackedObjects extends ObjectReader {
+  readonly packs: PackReader;
+}
 
 /** Bytes of a pack that can be sent as they are. */
 export interface PackBody {

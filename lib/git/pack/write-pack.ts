@@ -32,14 +32,15 @@ export interface WritePackOptions {
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
 export async function* writePack(options: WritePackOptions): AsyncGenerator<Uint8Array, void, undefined> {
   const { objects, objectNumbers } = options;
-  objects.sortByPlace(objectNumbers);
+  const { packs } = objects;
+  packs.sortByPlace(objectNumbers);
   const writer = new EntryWriter(options);
-  const window = new EntryWindow(objects, objectNumbers);
+  const window = new EntryWindow(packs, objectNumbers);
   const output = new PackOutput();
   yield* output.write(encodePackHeader(objectNumbers.length));
   for (let index = 0; index < objectNumbers.length; index++) {
     const objectNumber = objectNumbers[index] ?? -1;
-    const extent = objects.extent(objectNumber);
+    const extent = packs.extent(objectNumber);
     const entry = window.peek(extent) ?? (await window.read(index));
     const isWhole = entry.length === extent.endBytes - extent.offsetBytes;
     if (isWhole) checkCrc(objects, objectNumber, crc32(entry));
@@ -65,7 +66,7 @@ export async function* writePack(options: WritePackOptions): AsyncGenerator<Uint
 }
 
 function checkCrc(objects: PackedObjects, objectNumber: number, crc: number): void {
-  if (crc !== objects.crc(objectNumber)) {
+  if (crc !== objects.packs.crc(objectNumber)) {
     throw new CorruptPackError("entry does not match its checksum", { id: objects.objectId(objectNumber) });
   }
 }
@@ -97,7 +98,7 @@ class EntryWriter {
     const baseNumber =
       head.type === DELTA_TYPE.ref
         ? objects.find(entry, head.baseIdIndex)
-        : objects.objectAt(extent.packNumber, extent.offsetBytes - head.baseDistanceBytes);
+        : objects.packs.objectAt(extent.packNumber, extent.offsetBytes - head.baseDistanceBytes);
     if (baseNumber < 0) throw new CorruptPackError("delta's base is missing", { ...extent });
     const basePlace = this.#places[baseNumber] ?? 0;
     if (basePlace > 0 && ofsDelta) {

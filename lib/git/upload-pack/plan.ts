@@ -39,7 +39,7 @@ export async function* planPack(
   }
   const objects = await source.openObjects();
   if (wantsEverything) {
-    const objectNumbers = objects.allObjects();
+    const objectNumbers = objects.packs.allObjects();
     yield { progress: `Enumerating objects: ${objectNumbers.length}, done.\n` };
     return { kind: "copy-entries", objects, objectNumbers, clientHas: () => false };
   }

@@ -1,0 +1,103 @@
+/**
+ * Serves clones and fetches over git's smart HTTP protocol, whatever the transport.
+ * Source: gitprotocol-http(5).
+ */
+import { LimitExceededError, ProtocolError } from "../errors.ts";
+import { concatBytes, encodePktLine, FLUSH_PKT } from "../git/pktline.ts";
+import type { UploadPackSource } from "../git/ports.ts";
+import { advertiseV0, advertiseV2, chooseProtocol } from "../git/upload-pack/capabilities.ts";
+import { DEFAULT_REQUEST_LIMITS, type RequestLimits } from "../git/upload-pack/fetch-request.ts";
+import { uploadPack } from "../git/upload-pack/upload-pack.ts";
+import { errorFields, errorResponse, textResponse } from "../http/error-response.ts";
+import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
+import type { Logger } from "../log.ts";
+import { decodedBody } from "./request-body.ts";
+import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
+
+export interface GitHttpOptions {
+  /** @returns `undefined` if there is no such repository. */
+  readonly resolve: (workspace: string, slug: string) => Promise<UploadPackSource | undefined>;
+  readonly log: Logger;
+  /** Name and version of this server, without spaces: `nearside/1.0.0`. */
+  readonly agent: string;
+  readonly limits?: RequestLimits;
+}
+
+export function gitHttp(options: GitHttpOptions): HttpHandler {
+  return async (request) => {
+    const route = routeOf(request);
+    if (route.kind === "refused") return route.response;
+    const source = await options.resolve(route.workspace, route.slug);
+    if (source === undefined) return textResponse(404, "not found", NO_CACHE_HEADERS);
+    if (route.kind === "info-refs") return advertise(source, request, options);
+    return answerUploadPack(source, request, options);
+  };
+}
+
+async function advertise(
+  source: UploadPackSource,
+  request: HttpRequest,
+  { agent }: GitHttpOptions,
+): Promise<HttpResponse> {
+  const protocol = chooseProtocol(request.headers["git-protocol"]);
+  const lines =
+    protocol === 2
+      ? advertiseV2(agent)
+      : [
+          encodePktLine("# service=git-upload-pack\n"),
+          FLUSH_PKT,
+          ...advertiseV0(await source.readRefs(), agent, protocol),
+        ];
+  return ok("application/x-git-upload-pack-advertisement", batched(lines));
+}
+
+async function answerUploadPack(
+  source: UploadPackSource,
+  request: HttpRequest,
+  { log, limits = DEFAULT_REQUEST_LIMITS }: GitHttpOptions,
+): Promise<HttpResponse> {
+  const body = decodedBody(request);
+  if (body === undefined) {
+    return textResponse(415, "unsupported content encoding, use gzip or none", NO_CACHE_HEADERS);
+  }
+  const protocol = chooseProtocol(request.headers["git-protocol"]);
+  const { path } = request;
+  const onFailure = (error: unknown): void => {
+    log.error("git-http:answer-failed", { path, ...errorFields(error) });
+  };
+  try {
+    const answer = await uploadPack(source, body, { protocol, limits, onFailure });
+    return ok("application/x-git-upload-pack-result", batched(answer));
+  } catch (error) {
+    if (!(error instanceof ProtocolError || error instanceof LimitExceededError)) throw error;
+    log.info("git-http:request-refused", { path, protocol, ...errorFields(error) });
+    return errorResponse(error);
+  }
+}
+
+function ok(contentType: string, body: AsyncIterable<Uint8Array>): HttpResponse {
+  return { status: 200, headers: { "content-type": contentType, ...NO_CACHE_HEADERS }, body };
+}
+
+const BATCH_BYTES = 64 * 1024;
+
+/** Joins short lines that are at hand, so that a list of refs is not sent in a write for each. */
+async function* batched(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (Symbol.asyncIterator in chunks) {
+    yield* chunks;
+    return;
+  }
+  let batch: Uint8Array[] = [];
+  let batchBytes = 0;
+  for (const chunk of chunks) {
+    batch.push(chunk);
+    batchBytes += chunk.length;
+    if (batchBytes < BATCH_BYTES) continue;
+    yield concatBytes(batch);
+    batch = [];
+    batchBytes = 0;
+  }
+  if (batchBytes > 0) yield concatBytes(batch);
+}

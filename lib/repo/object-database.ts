@@ -1,0 +1,166 @@
+/** The objects of one generation: content read out of the packs, deltas resolved. */
+import { CorruptPackError, LimitExceededError } from "../errors.ts";
+import type { ObjectId } from "../git/object-id.ts";
+import { applyDelta, decodeDeltaSizes } from "../git/pack/delta.ts";
+import { EntryInflater } from "../git/pack/inflate.ts";
+import {
+  DELTA_TYPE,
+  decodeEntryHead,
+  type EntryHead,
+  MAX_ENTRY_HEAD_BYTES,
+  type ObjectType,
+  objectTypeName,
+} from "../git/pack/pack-format.ts";
+import { BytesPackSource } from "../git/pack/pack-source.ts";
+import type { GitObject, ObjectReader } from "../git/ports.ts";
+import { ObjectCache } from "./object-cache.ts";
+import type { PackSet } from "./pack-set.ts";
+
+/** What reading one object may take. */
+export interface ObjectLimits {
+  /** The object, each of its bases and all deltas between them are held at once. As git's core.bigFileThreshold. */
+  readonly maxObjectBytes: number;
+  /** git writes at most 4,095. */
+  readonly maxDeltaDepth: number;
+  /** Of objects kept for the next read. */
+  readonly maxCachedBytes: number;
+}
+
+export const DEFAULT_OBJECT_LIMITS: ObjectLimits = {
+  maxObjectBytes: 512 * 1024 * 1024,
+  maxDeltaDepth: 4095,
+  maxCachedBytes: 32 * 1024 * 1024,
+};
+
+interface ReadEntry extends EntryHead {
+  readonly bytes: Uint8Array;
+  /** -1 if it is no delta. */
+  readonly baseNumber: number;
+}
+
+export class ObjectDatabase implements ObjectReader {
+  readonly packs: PackSet;
+  readonly #limits: ObjectLimits;
+  readonly #cache: ObjectCache;
+  readonly #inflater = new EntryInflater();
+
+  constructor(packs: PackSet, limits: ObjectLimits = DEFAULT_OBJECT_LIMITS) {
+    this.packs = packs;
+    this.#limits = limits;
+    this.#cache = new ObjectCache(limits.maxCachedBytes);
+  }
+
+  get objectCount(): number {
+    return this.packs.objectCount;
+  }
+
+  find(idBytes: Uint8Array, start: number): number {
+    return this.packs.find(idBytes, start);
+  }
+
+  findId(id: ObjectId): number {
+    return this.packs.findId(id);
+  }
+
+  objectId(objectNumber: number): ObjectId {
+    return this.packs.objectId(objectNumber);
+  }
+
+  async read(objectNumber: number): Promise<GitObject> {
+    const deltas: { readonly objectNumber: number; readonly instructions: Uint8Array }[] = [];
+    let object = this.#cache.get(objectNumber);
+    let heldBytes = 0;
+    for (let nextNumber = objectNumber; object === undefined; ) {
+      const entry = await this.#readEntry(nextNumber, Number.POSITIVE_INFINITY);
+      heldBytes += entry.inflatedBytes;
+      this.#assertHoldable(objectNumber, heldBytes, deltas.length);
+      const content = this.#inflate(entry);
+      if (entry.baseNumber < 0) {
+        object = { type: objectTypeName(entry.type), bytes: content };
+        this.#cache.set(nextNumber, object);
+      } else {
+        deltas.push({ objectNumber: nextNumber, instructions: content });
+        nextNumber = entry.baseNumber;
+        object = this.#cache.get(nextNumber);
+      }
+    }
+    for (let delta = deltas.pop(); delta !== undefined; delta = deltas.pop()) {
+      object = this.#applyDelta(object, delta.instructions, objectNumber);
+      this.#cache.set(delta.objectNumber, object);
+    }
+    return object;
+  }
+
+  async readType(objectNumber: number): Promise<ObjectType> {
+    let nextNumber = objectNumber;
+    for (let depth = 0; ; depth++) {
+      const cached = this.#cache.get(nextNumber);
+      if (cached !== undefined) return cached.type;
+      const entry = await this.#readEntry(nextNumber, MAX_ENTRY_HEAD_BYTES);
+      if (entry.baseNumber < 0) return objectTypeName(entry.type);
+      this.#assertHoldable(objectNumber, 0, depth);
+      nextNumber = entry.baseNumber;
+    }
+  }
+
+  /** @param maxBytes - How much of the entry is needed. */
+  async #readEntry(objectNumber: number, maxBytes: number): Promise<ReadEntry> {
+    const { packNumber, offsetBytes, endBytes } = this.packs.extent(objectNumber);
+    const lengthBytes = Math.min(maxBytes, endBytes - offsetBytes);
+    this.#assertHoldable(objectNumber, lengthBytes, 0);
+    const bytes = await this.packs.readPackRange(packNumber, offsetBytes, lengthBytes);
+    const head = decodeEntryHead(bytes, 0, bytes.length);
+    let baseNumber = -1;
+    if (head.type === DELTA_TYPE.ofs) {
+      baseNumber = this.packs.objectAt(packNumber, offsetBytes - head.baseDistanceBytes);
+    } else if (head.type === DELTA_TYPE.ref) {
+      baseNumber = this.find(bytes, head.baseIdIndex);
+      if (baseNumber < 0) throw new CorruptPackError("delta's base is missing", { packNumber, offsetBytes });
+    }
+    return { ...head, bytes, baseNumber };
+  }
+
+  #inflate({ bytes, headBytes, inflatedBytes }: ReadEntry): Uint8Array {
+    const output = new Uint8Array(inflatedBytes + 1);
+    const source = new BytesPackSource(bytes);
+    this.#inflater.inflate({ source, offsetBytes: headBytes, inflatedBytes }, output, 0);
+    return output.subarray(0, inflatedBytes);
+  }
+
+  #applyDelta(base: GitObject, instructions: Uint8Array, objectNumber: number): GitObject {
+    const { baseBytes, resultBytes, instructionsIndex } = decodeDeltaSizes(
+      instructions,
+      0,
+      instructions.length,
+    );
+    if (baseBytes !== base.bytes.length) {
+      throw new CorruptPackError("delta is for a base of another size", { id: this.objectId(objectNumber) });
+    }
+    this.#assertHoldable(objectNumber, resultBytes, 0);
+    const bytes = new Uint8Array(resultBytes);
+    applyDelta(
+      instructions,
+      instructionsIndex,
+      instructions.length,
+      base.bytes,
+      0,
+      baseBytes,
+      bytes,
+      0,
+      resultBytes,
+    );
+    return { type: base.type, bytes };
+  }
+
+  #assertHoldable(objectNumber: number, heldBytes: number, deltaDepth: number): void {
+    const { maxObjectBytes, maxDeltaDepth } = this.#limits;
+    if (heldBytes > maxObjectBytes) {
+      throw new LimitExceededError("object is too large to be read whole", {
+        id: this.objectId(objectNumber),
+      });
+    }
+    if (deltaDepth > maxDeltaDepth) {
+      throw new CorruptPackError("delta chain is too long", { id: this.objectId(objectNumber) });
+    }
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The packs of one generation by their indexes: which objects there are, and where.
+ *
+ * An object's number is its number in its pack's index, plus the objects of all older packs. An object that lies in
+ * several places counts at the first: the oldest pack, the smallest offset. That is what keeps copied deltas free of
+ * circles, see PackReader.
+ */
+import { CorruptPackError } from "../errors.ts";
+import { type ObjectId, objectIdBytes } from "../git/object-id.ts";
+import { PackIndex } from "../git/pack/index-v2.ts";
+import type { EntryExtent, PackReader } from "../git/ports.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { BlockCache } from "../store/block-cache.ts";
+import type { RepositoryKeys } from "./layout.ts";
+import type { ManifestPack } from "./manifest.ts";
+import { PackPlaces } from "./pack-places.ts";
+
+interface OpenPack {
+  readonly key: string;
+  readonly index: PackIndex;
+  readonly packBytes: number;
+  /** Number of its first object. */
+  readonly firstNumber: number;
+  /** Whether some of its objects count elsewhere. */
+  readonly hasRepeats: boolean;
+  places: PackPlaces | undefined;
+}
+
+export class PackSet implements PackReader {
+  readonly objectCount: number;
+  readonly #packs: readonly OpenPack[];
+  readonly #blocks: BlockCache;
+
+  private constructor(packs: readonly OpenPack[], blocks: BlockCache) {
+    this.#packs = packs;
+    this.#blocks = blocks;
+    const last = packs.at(-1);
+    this.objectCount = last === undefined ? 0 : last.firstNumber + last.index.objectCount;
+  }
+
+  /**
+   * Reads the indexes, all in one round.
+   * @param packs - Of the manifest, oldest first.
+   * @throws {CorruptPackError} An index is not what the manifest says.
+   */
+  static async open(
+    store: BlobStore,
+    blocks: BlockCache,
+    keys: RepositoryKeys,
+    packs: readonly ManifestPack[],
+  ): Promise<PackSet> {
+    const indexes = await Promise.all(packs.map(({ id }) => store.read(keys.packIndex(id))));
+    const open: OpenPack[] = [];
+    let firstNumber = 0;
+    for (const [packNumber, pack] of packs.entries()) {
+      const index = new PackIndex(indexes[packNumber]?.bytes ?? new Uint8Array(0));
+      if (index.objectCount !== pack.objectCount) {
+        throw new CorruptPackError("pack index and manifest disagree", { packId: pack.id });
+      }
+      open.push({
+        key: keys.pack(pack.id),
+        index,
+        packBytes: pack.packBytes,
+        firstNumber,
+        hasRepeats: pack.repeatedObjectCount > 0 || pack.objectCount > pack.sentObjectCount,
+        places: undefined,
+      });
+      firstNumber += index.objectCount;
+    }
+    return new PackSet(open, blocks);
+  }
+
+  find(idBytes: Uint8Array, start: number): number {
+    for (const pack of this.#packs) {
+      const number = pack.index.findBytes(idBytes, start);
+      if (number >= 0) return pack.firstNumber + (pack.hasRepeats ? firstInPack(pack.index, number) : number);
+    }
+    return -1;
+  }
+
+  findId(id: ObjectId): number {
+    return this.find(objectIdBytes(id), 0);
+  }
+
+  objectId(objectNumber: number): ObjectId {
+    const pack = this.#packOf(objectNumber);
+    return pack.index.objectId(objectNumber - pack.firstNumber);
+  }
+
+  crc(objectNumber: number): number {
+    const pack = this.#packOf(objectNumber);
+    return pack.index.crc(objectNumber - pack.firstNumber);
+  }
+
+  extent(objectNumber: number): EntryExtent {
+    const packNumber = this.#packNumberOf(objectNumber);
+    const pack = this.#packAt(packNumber);
+    const offsetBytes = pack.index.offsetBytes(objectNumber - pack.firstNumber);
+    return { packNumber, offsetBytes, endBytes: placesOf(pack).endBytes(offsetBytes) };
+  }
+
+  objectAt(packNumber: number, offsetBytes: number): number {
+    const pack = this.#packAt(packNumber);
+    const number = placesOf(pack).numberAt(offsetBytes);
+    return pack.hasRepeats ? this.findId(pack.index.objectId(number)) : pack.firstNumber + number;
+  }
+
+  allObjects(): Uint32Array {
+    const numbers = new Uint32Array(this.objectCount);
+    let count = 0;
+    for (const pack of this.#packs) {
+      for (const number of placesOf(pack).numbersInOrder()) {
+        const objectNumber = pack.firstNumber + number;
+        if (!pack.hasRepeats || this.findId(pack.index.objectId(number)) === objectNumber) {
+          numbers[count++] = objectNumber;
+        }
+      }
+    }
+    return numbers.subarray(0, count);
+  }
+
+  sortByPlace(objectNumbers: Uint32Array): void {
+    const chosen = new Uint8Array(this.objectCount);
+    for (const objectNumber of objectNumbers) chosen[objectNumber] = 1;
+    let count = 0;
+    for (const pack of this.#packs) {
+      for (const number of placesOf(pack).numbersInOrder()) {
+        const objectNumber = pack.firstNumber + number;
+        if (chosen[objectNumber] === 1) objectNumbers[count++] = objectNumber;
+      }
+    }
+  }
+
+  async readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    return this.#blocks.read(this.#packAt(packNumber).key, offsetBytes, lengthBytes);
+  }
+
+  #packNumberOf(objectNumber: number): number {
+    let low = 0;
+    let high = this.#packs.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#packs[middle]?.firstNumber ?? 0) <= objectNumber) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  #packOf(objectNumber: number): OpenPack {
+    return this.#packAt(this.#packNumberOf(objectNumber));
+  }
+
+  #packAt(packNumber: number): OpenPack {
+    const pack = this.#packs[packNumber];
+    if (pack === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
+    return pack;
+  }
+}
+
+function placesOf(pack: OpenPack): PackPlaces {
+  pack.places ??= new PackPlaces(pack.index, pack.packBytes);
+  return pack.places;
+}
+
+/** Of the entries with this object, which are neighbours in the index, the one that lies first in the pack. */
+function firstInPack(index: PackIndex, number: number): number {
+  const id = index.objectId(number);
+  let first = number;
+  for (const step of [-1, 1]) {
+    for (let next = number + step; next >= 0 && next < index.objectCount; next += step) {
+      if (index.objectId(next) !== id) break;
+      if (index.offsetBytes(next) < index.offsetBytes(first)) first = next;
+    }
+  }
+  return first;
+}

@@ -1,0 +1,80 @@
+/** Makes a new generation visible: everything that the manifest names first, the manifest last. */
+import type { Head, Ref } from "../git/ports.ts";
+import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
+import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import { formatManifest, type Manifest, type ManifestPack } from "./manifest.ts";
+import { formatRefSnapshot } from "./refs.ts";
+
+export interface NextGeneration {
+  readonly head: Head;
+  /** In any order. */
+  readonly refs: readonly Ref[];
+  /** Oldest first; their blobs are in the store. */
+  readonly packs: readonly ManifestPack[];
+  readonly mayHoldUnreachable: boolean;
+  readonly publishedAt: Date;
+  readonly verifiedAt: Date;
+}
+
+export interface PublishedManifest {
+  readonly manifest: Manifest;
+  readonly version: BlobVersion;
+}
+
+/**
+ * @param previous - What the new generation was made from; `"absent"` for a repository's first one.
+ * @throws {VersionConflictError} Another writer has published since. Read again, then decide.
+ * @throws {ProtocolError} A ref has a name that git would not accept.
+ */
+export async function publish(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+  previous: PublishedManifest | "absent",
+  next: NextGeneration,
+): Promise<PublishedManifest> {
+  const keys = repositoryKeys(uuid);
+  const snapshot = formatRefSnapshot(next.refs);
+  const headText = "ref" in next.head ? `ref: ${next.head.ref}\n` : `${next.head.commitId}\n`;
+  await Promise.all([
+    store.write(keys.refSnapshot(snapshot.sha256), snapshot.bytes),
+    // For whoever copies the prefix. If this writer loses the race, they are behind by what the winner wrote, but the
+    // packs that they lead into are there.
+    store.write(keys.packedRefs, snapshot.bytes),
+    store.write(keys.head, new TextEncoder().encode(headText)),
+    store.write(keys.refsFolderMark, new Uint8Array(0)),
+  ]);
+  const manifest: Manifest = {
+    formatVersion: 1,
+    generation: previous === "absent" ? 1 : previous.manifest.generation + 1,
+    head: next.head,
+    refs: { sha256: snapshot.sha256, refCount: snapshot.refCount, snapshotBytes: snapshot.bytes.length },
+    packs: [...next.packs],
+    mayHoldUnreachable: next.mayHoldUnreachable,
+    publishedAt: next.publishedAt.toISOString(),
+    verifiedAt: next.verifiedAt.toISOString(),
+  };
+  return writeManifest(store, uuid, manifest, previous === "absent" ? previous : previous.version);
+}
+
+/**
+ * Notes that the refs were found unchanged on the primary: the same generation, verified later.
+ * @throws {VersionConflictError} Another writer has published since.
+ */
+export async function publishVerified(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+  { manifest, version }: PublishedManifest,
+  verifiedAt: Date,
+): Promise<PublishedManifest> {
+  return writeManifest(store, uuid, { ...manifest, verifiedAt: verifiedAt.toISOString() }, version);
+}
+
+async function writeManifest(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+  manifest: Manifest,
+  ifVersion: BlobVersion | "absent",
+): Promise<PublishedManifest> {
+  const version = await store.write(repositoryKeys(uuid).manifest, formatManifest(manifest), { ifVersion });
+  return { manifest, version };
+}

@@ -1,0 +1,104 @@
+/** A mirrored repository as it was at one generation: refs and objects, read as they are asked for. */
+import { parseObjectId } from "../git/object-id.ts";
+import type { Head, PackBody, RefList, UploadPackSource } from "../git/ports.ts";
+import type { Blob, BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlockCache } from "../store/block-cache.ts";
+import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import { type Manifest, parseManifest } from "./manifest.ts";
+import { ObjectDatabase } from "./object-database.ts";
+import { PackSet } from "./pack-set.ts";
+import { parseRefSnapshot } from "./refs.ts";
+
+/** What repositories are read through. Packs never change, so all repositories may share the blocks. */
+export interface RepositoryStorage {
+  readonly store: BlobStore;
+  readonly blocks: BlockCache;
+}
+
+export class Repository implements UploadPackSource {
+  readonly uuid: RepositoryUuid;
+  readonly manifest: Manifest;
+  /** Of the manifest, to publish over. */
+  readonly version: BlobVersion;
+  readonly #storage: RepositoryStorage;
+  readonly #keys: RepositoryKeys;
+  #refList: Promise<RefList> | undefined;
+  #objects: Promise<ObjectDatabase> | undefined;
+
+  constructor(storage: RepositoryStorage, uuid: RepositoryUuid, manifest: Manifest, version: BlobVersion) {
+    this.#storage = storage;
+    this.uuid = uuid;
+    this.manifest = manifest;
+    this.version = version;
+    this.#keys = repositoryKeys(uuid);
+  }
+
+  get mayHoldUnreachable(): boolean {
+    return this.manifest.mayHoldUnreachable;
+  }
+
+  get wholePacks(): readonly PackBody[] | undefined {
+    const { packs } = this.manifest;
+    if (packs.some(({ repeatedObjectCount }) => repeatedObjectCount > 0)) return undefined;
+    return packs.map(({ id, packBytes, sentObjectCount, sentEndBytes }) => ({
+      packBytes,
+      sentObjectCount,
+      sentEndBytes,
+      stream: (offsetBytes, lengthBytes) =>
+        this.#storage.store.readStream(this.#keys.pack(id), offsetBytes, lengthBytes),
+    }));
+  }
+
+  /** One request, the first time. @throws {CorruptPackError} The snapshot is not what the manifest says. */
+  async readRefs(): Promise<RefList> {
+    this.#refList ??= this.#readRefs();
+    return this.#refList.catch((error: unknown) => {
+      this.#refList = undefined;
+      throw error;
+    });
+  }
+
+  /** One round, the first time. @throws {CorruptPackError} An index is not what the manifest says. */
+  async openObjects(): Promise<ObjectDatabase> {
+    const { store, blocks } = this.#storage;
+    this.#objects ??= PackSet.open(store, blocks, this.#keys, this.manifest.packs).then(
+      (packs) => new ObjectDatabase(packs),
+    );
+    return this.#objects.catch((error: unknown) => {
+      this.#objects = undefined;
+      throw error;
+    });
+  }
+
+  #head(): Head {
+    const { head } = this.manifest;
+    return "ref" in head ? head : { commitId: parseObjectId(head.commitId) };
+  }
+
+  async #readRefs(): Promise<RefList> {
+    const { sha256 } = this.manifest.refs;
+    const { bytes } = await this.#storage.store.read(this.#keys.refSnapshot(sha256));
+    return { head: this.#head(), refs: parseRefSnapshot(bytes, sha256) };
+  }
+}
+
+/**
+ * @param known - As opened before: if nothing was published since, it is returned, with all that it has read.
+ * @throws {NotFoundError} Nothing was ever published. @throws {CorruptPackError} The manifest cannot be understood.
+ */
+export async function openRepository(
+  storage: RepositoryStorage,
+  uuid: RepositoryUuid,
+  known?: Repository,
+): Promise<Repository> {
+  const { manifest: key } = repositoryKeys(uuid);
+  if (known !== undefined) {
+    const blob = await storage.store.readIfChanged(key, known.version);
+    return blob === "unchanged" ? known : opened(storage, uuid, blob);
+  }
+  return opened(storage, uuid, await storage.store.read(key));
+}
+
+function opened(storage: RepositoryStorage, uuid: RepositoryUuid, { bytes, version }: Blob): Repository {
+  return new Repository(storage, uuid, parseManifest(bytes), version);
+}
