@@ -1,10 +1,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect } from "vitest";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
+import { createS3Client } from "../../lib/store/s3-client.ts";
+import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 import { blobStoreContract } from "./blob-store.contract.ts";
+import { realS3 } from "./real-s3.ts";
 
 describe("memory", () => {
   const store = new MemoryBlobStore();
@@ -21,3 +25,33 @@ describe("folder", () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
   blobStoreContract(() => store);
 });
+
+describe("S3, the test server", () => {
+  let folder: string;
+  let server: S3Server;
+  let store: S3BlobStore;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "nearside-contract-s3-"));
+    server = await startS3Server({ folder });
+    const client = createS3Client(server);
+    store = new S3BlobStore({ client, bucket: server.bucketName, prefix: "some/prefix" });
+  });
+  afterAll(async () => {
+    expect(server.openUploadCount()).toBe(0);
+    await server.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  blobStoreContract(() => store);
+});
+
+const real = realS3();
+if (real !== undefined) {
+  describe("S3, the server in NEARSIDE_TEST_S3_ENDPOINT", () => {
+    const store = new S3BlobStore({
+      client: createS3Client(real.clientOptions),
+      bucket: real.bucket,
+      prefix: "some/prefix",
+    });
+    blobStoreContract(() => store);
+  });
+}
