@@ -97,10 +97,10 @@ export class MultipartOperations {
 }
 
 function pickParts(upload: OpenUpload, requested: readonly RequestedPart[]): StoredPart[] {
-  let lastNumber = 0;
+  if (requested.some(({ partNumber }, index) => partNumber <= (requested[index - 1]?.partNumber ?? 0))) {
+    throw new S3Error(400, "InvalidPartOrder");
+  }
   return requested.map(({ partNumber, etag }, index) => {
-    if (partNumber <= lastNumber) throw new S3Error(400, "InvalidPartOrder");
-    lastNumber = partNumber;
     const part = upload.parts.get(partNumber);
     if (part === undefined || etagOf(part.md5) !== `"${etag.replaceAll('"', "")}"`) {
       throw new S3Error(400, "InvalidPart");

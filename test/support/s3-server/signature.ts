@@ -2,8 +2,8 @@
  * Checks AWS Signature Version 4, in headers and in presigned URLs: signs the request anew and compares.
  * Source: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html.
  */
-import { createHash, createHmac } from "node:crypto";
 import { SignatureV4 } from "@smithy/signature-v4";
+import { NodeSha256 } from "./node-sha256.ts";
 import { invalidRequest, S3Error } from "./s3-error.ts";
 
 export interface S3Credentials {
@@ -185,38 +185,4 @@ function queryBag(query: URLSearchParams): Record<string, string | string[]> {
     if (!SIGNATURE_PARAMETERS.includes(name)) bag[name] = values.length === 1 ? values.join() : values;
   }
   return bag;
-}
-
-type HashInput = string | ArrayBuffer | ArrayBufferView;
-
-/** What SignatureV4 asks for: a hash, keyed if there is a secret. */
-class NodeSha256 {
-  readonly #secret: HashInput | undefined;
-  #hash = createHash("sha256");
-  #hmac: ReturnType<typeof createHmac> | undefined;
-
-  constructor(secret?: HashInput) {
-    this.#secret = secret;
-    this.reset();
-  }
-
-  update(chunk: HashInput): void {
-    (this.#hmac ?? this.#hash).update(toBytes(chunk));
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return (this.#hmac ?? this.#hash).digest();
-  }
-
-  reset(): void {
-    this.#hash = createHash("sha256");
-    this.#hmac = this.#secret === undefined ? undefined : createHmac("sha256", toBytes(this.#secret));
-  }
-}
-
-function toBytes(input: HashInput): Uint8Array {
-  if (typeof input === "string") return Buffer.from(input);
-  return ArrayBuffer.isView(input)
-    ? new Uint8Array(input.buffer, input.byteOffset, input.byteLength)
-    : new Uint8Array(input);
 }
