@@ -1,16 +1,17 @@
 /** `cdk synth` and `cdk deploy` start here: bundles the functions, then describes the stacks. Needs no AWS access. */
 import { join } from "node:path";
 import { App } from "aws-cdk-lib";
-import { bundleFunction } from "./bundle.ts";
+import { bundleFunction, FUNCTION_SOURCES, type FunctionSource } from "./bundle.ts";
 import { ServiceStack } from "./service-stack.ts";
 import { readSettings } from "./settings.ts";
 import { StorageStack } from "./storage-stack.ts";
 
-const PROJECT_FOLDER = join(import.meta.dirname, "..");
-
 const app = new App();
 const settings = readSettings(app.node);
-const codeFolders = { gitHttp: await bundled("git-http"), sync: await bundled("sync") };
+const codeFolders = {
+  gitHttp: await bundled("git-http", FUNCTION_SOURCES.gitHttp),
+  sync: await bundled("sync", FUNCTION_SOURCES.sync),
+};
 
 const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`);
 new ServiceStack(app, `${settings.stackPrefix}-Service`, {
@@ -20,9 +21,9 @@ new ServiceStack(app, `${settings.stackPrefix}-Service`, {
   ...(settings.credentialSecretName !== undefined && { credentialSecretName: settings.credentialSecretName }),
 });
 
-async function bundled(name: string): Promise<string> {
+async function bundled(name: string, source: FunctionSource): Promise<string> {
   // A fixed place: source maps name their sources relative to it, so another place would look like changed code.
-  const outputFolder = join(PROJECT_FOLDER, "cdk.out", "bundles", name);
-  await bundleFunction({ entryFile: join(PROJECT_FOLDER, "functions", `${name}.ts`), outputFolder });
+  const outputFolder = join(import.meta.dirname, "..", "cdk.out", "bundles", name);
+  await bundleFunction(source, outputFolder);
   return outputFolder;
 }

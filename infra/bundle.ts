@@ -1,31 +1,38 @@
 /**
- * Bundles a function into a folder that Lambda runs as it is: `index.mjs`, its source map, and beside it one file for
- * each worker thread that the function's code starts. The deployment and the tests use the same bundle.
+ * Bundles a function into a folder that Lambda runs as it is: `index.mjs`, and beside it one file for each worker thread
+ * that the function's code starts, under the worker's own name. The deployment and the tests use the same bundles.
  */
-import { readFile, rm } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
-import { type BuildOptions, build, type Plugin } from "esbuild";
+import { rm } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { type BuildOptions, build } from "esbuild";
 
 const PROJECT_FOLDER = resolve(import.meta.dirname, "..");
 
-export interface BundleRequest {
+/** Paths are relative to the project's folder. */
+export interface FunctionSource {
   /** The module that exports `handler`. */
   readonly entryFile: string;
-  /** Emptied first. */
-  readonly outputFolder: string;
+  /** What its code loads with `new Worker(…)`, which esbuild does not follow. */
+  readonly workerFiles: readonly string[];
 }
 
-export async function bundleFunction({ entryFile, outputFolder }: BundleRequest): Promise<void> {
+export const FUNCTION_SOURCES = {
+  gitHttp: { entryFile: "functions/git-http.ts", workerFiles: [] },
+  sync: { entryFile: "functions/sync.ts", workerFiles: ["lib/indexer/index-worker.ts"] },
+} as const satisfies Record<string, FunctionSource>;
+
+/** @param outputFolder - Emptied first. */
+export async function bundleFunction(
+  { entryFile, workerFiles }: FunctionSource,
+  outputFolder: string,
+): Promise<void> {
   await rm(outputFolder, { recursive: true, force: true });
-  const workers = new Map<string, string>();
+  const workers = workerFiles.map((file) => [basename(file, ".ts"), resolve(PROJECT_FOLDER, file)]);
   await build({
     ...OPTIONS,
-    entryPoints: { index: entryFile },
+    entryPoints: { index: resolve(PROJECT_FOLDER, entryFile), ...Object.fromEntries(workers) },
     outdir: outputFolder,
-    plugins: [workerFiles(workers)],
   });
-  if (workers.size === 0) return;
-  await build({ ...OPTIONS, entryPoints: Object.fromEntries(workers), outdir: outputFolder });
 }
 
 const OPTIONS = {
@@ -47,24 +54,3 @@ const OPTIONS = {
     js: 'import { createRequire as createRequireForBundle } from "node:module"; const require = createRequireForBundle(import.meta.url);',
   },
 } satisfies BuildOptions;
-
-/** How the project names a worker thread's file: `new URL("./index-worker.ts", import.meta.url)`. */
-const WORKER_URL = /new URL\("(\.\/(?:[a-z-]+\/)*([a-z-]+-worker))\.ts", import\.meta\.url\)/g;
-
-/** Points each worker's URL at the bundled file and notes the worker in `found`: bundled name to source file. */
-function workerFiles(found: Map<string, string>): Plugin {
-  return {
-    name: "worker-files",
-    setup({ onLoad }) {
-      onLoad({ filter: /[\\/]lib[\\/].*\.ts$/ }, async ({ path }) => {
-        const source = await readFile(path, "utf8");
-        const contents = source.replace(WORKER_URL, (_url, relativePath: string) => {
-          const name = basename(relativePath);
-          found.set(name, resolve(dirname(path), `${relativePath}.ts`));
-          return `new URL("./${name}.mjs", import.meta.url)`;
-        });
-        return { contents, loader: "ts" };
-      });
-    },
-  };
-}

@@ -48,7 +48,10 @@ function endToEndHeaders({ headers }: HttpResponse): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_HEADERS.has(name.toLowerCase())));
 }
 
-/** After the status has gone out, a failure can only cut the response; the runtime does that when the body throws. */
+/**
+ * After the status has gone out, a failure can only cut the response. The runtime does that when the body throws, and
+ * ends its process as well, so handlers that can tell a failure within their protocol should.
+ */
 async function* logged(
   body: AsyncIterable<Uint8Array>,
   event: ApiGatewayEvent,

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import type { Logger } from "../log.ts";
 import { answer } from "./answer.ts";
+import { ConnectionTracker } from "./connection-tracker.ts";
 import { errorFields, textResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
 
@@ -46,6 +47,7 @@ const LIMITS = {
 /** @throws What node:net throws when the address cannot be bound, EADDRINUSE first of all. */
 export async function startNodeServer(handler: HttpHandler, options: NodeServerOptions): Promise<NodeServer> {
   const host = options.host ?? "127.0.0.1";
+  const connections = new ConnectionTracker();
   const server = createServer(
     {
       maxHeaderSize: LIMITS.maxHeaderBytes,
@@ -53,14 +55,20 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
       requestTimeout: LIMITS.requestTimeoutMs,
       keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
     },
-    (incoming, outgoing) => void serve(handler, incoming, outgoing, server, options.log),
+    (incoming, outgoing) => {
+      const { socket } = incoming;
+      connections.requestStarted(socket);
+      outgoing.once("close", () => connections.requestEnded(socket));
+      void serve(handler, incoming, outgoing, server, options.log);
+    },
   );
+  server.on("connection", (socket) => connections.opened(socket));
   server.timeout = LIMITS.idleTimeoutMs;
   const port = await listen(server, host, options.port ?? 0);
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
     port,
-    close: () => close(server, options.closeGraceMs ?? DEFAULT_CLOSE_GRACE_MS),
+    close: () => close(server, connections, options.closeGraceMs ?? DEFAULT_CLOSE_GRACE_MS),
   };
 }
 
@@ -75,7 +83,6 @@ async function serve(
   const gone = new AbortController();
   outgoing.once("close", () => {
     if (!outgoing.writableFinished) gone.abort();
-    if (!server.listening) server.closeIdleConnections();
   });
   const request = toRequest(incoming, gone.signal);
   const response = isRequest(request) ? await answer(handler, request, log) : request;
@@ -128,7 +135,7 @@ function listen(server: Server, host: string, port: number): Promise<number> {
   });
 }
 
-function close(server: Server, graceMs: number): Promise<void> {
+function close(server: Server, connections: ConnectionTracker, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
     const cut = setTimeout(() => server.closeAllConnections(), graceMs);
     // Its error says that the server was closed before: then this call has nothing left to do.
@@ -136,5 +143,6 @@ function close(server: Server, graceMs: number): Promise<void> {
       clearTimeout(cut);
       resolve();
     });
+    connections.close();
   });
 }

@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { gatewayEvent } from "./gateway-event.ts";
 import { type RuntimeApi, startRuntimeApi } from "./runtime-api.ts";
@@ -64,7 +65,7 @@ async function forward(
   timeoutMs: number,
 ): Promise<void> {
   try {
-    const body = Buffer.concat(await Array.fromAsync(incoming as AsyncIterable<Buffer>));
+    const body = await buffer(incoming);
     const event = gatewayEvent(incoming, body);
     if (body.length > MAX_REQUEST_BYTES || JSON.stringify(event).length > MAX_EVENT_BYTES) {
       outgoing.writeHead(413).end();
@@ -124,8 +125,9 @@ function startSandbox(options: LambdaGatewayOptions, runtimeApi: RuntimeApi): Sa
 }
 
 function runtimeEnvironment(codeFolder: string, runtimeApiAddress: string): Record<string, string> {
+  const { PATH = "" } = process.env;
   return {
-    PATH: process.env["PATH"] ?? "",
+    PATH,
     AWS_LAMBDA_RUNTIME_API: runtimeApiAddress,
     LAMBDA_TASK_ROOT: codeFolder,
     _HANDLER: "index.handler",

@@ -1,4 +1,5 @@
 /** A function whose answers show what lib/http/lambda-server.ts does with them; each path is a case. */
+import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { textResponse } from "../../../lib/http/error-response.ts";
 import { lambdaServer } from "../../../lib/http/lambda-server.ts";
@@ -29,7 +30,7 @@ const scripted: HttpHandler = async (request) => {
 export const handler = lambdaServer(scripted, { log: pinoLogger("info") });
 
 async function echo(request: HttpRequest): Promise<HttpResponse> {
-  const body = Buffer.concat(await Array.fromAsync(request.body)).toString("base64");
+  const body = (await buffer(request.body)).toString("base64");
   const { method, path, headers } = request;
   return textResponse(200, JSON.stringify({ method, path, query: [...request.query], headers, body }));
 }

@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bundleFunction } from "../../infra/bundle.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
+import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
+import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
+
+const runtimeClient = findRuntimeClient();
+const MEBIBYTE = 1024 * 1024;
+
+/** What the function under test saw. */
+interface Echo {
+  readonly headers: Readonly<Record<string, string>>;
+  /** In base64. */
+  readonly body: string;
+}
+
+describe.skipIf(runtimeClient === undefined)("a bundled function under AWS's runtime client", () => {
+  let folder: TemporaryFolder;
+  let gateway: LambdaGateway;
+
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    await bundleFunction(
+      { entryFile: "test/support/lambda/scripted-function.ts", workerFiles: [] },
+      folder.path,
+    );
+    gateway = await startLambdaGateway({
+      runtimeClient: runtimeClient ?? "",
+      codeFolder: folder.path,
+      environment: {},
+      timeoutMs: 7_000,
+    });
+  });
+
+  afterAll(async () => {
+    await gateway.close();
+    await folder.remove();
+  });
+
+  async function echo(path: string, init: RequestInit = {}): Promise<Echo> {
+    const response = await fetch(`${gateway.url}${path}`, init);
+    expect(response.status, gateway.log()).toBe(200);
+    return (await response.json()) as Echo;
+  }
+
+  test("gets method, path, repeated query values and headers", async () => {
+    const headers = { "Git-Protocol": "version=2" };
+    expect(await echo("/echo?service=git-upload-pack&a=1&a=%2F2", { headers })).toMatchObject({
+      method: "GET",
+      path: "/echo",
+      query: [
+        ["service", "git-upload-pack"],
+        ["a", "1"],
+        ["a", "/2"],
+      ],
+      headers: { "git-protocol": "version=2" },
+      body: "",
+    });
+  });
+
+  test("gets git's request bodies byte for byte", async () => {
+    const body = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+    const headers = { "content-type": "application/x-git-upload-pack-request" };
+    const echoed = await echo("/echo", { method: "POST", body, headers });
+    expect(echoed.body).toBe(Buffer.from(body).toString("base64"));
+    expect(echoed).toHaveProperty(["headers", "content-length"], "256");
+  });
+
+  test.each([
+    {
+      what: "has gone out for a body that came inflated",
+      body: "0014command=ls-refs\n",
+      expected: undefined,
+    },
+    { what: "stays with a body in gzip", body: new Uint8Array([0x1f, 0x8b, 8, 0]), expected: "gzip" },
+  ])("content-encoding $what", async ({ body, expected }) => {
+    const headers = { "content-type": "application/x-git-upload-pack-request", "content-encoding": "gzip" };
+    const echoed = await echo("/echo", { method: "POST", body, headers });
+    expect(echoed.headers["content-encoding"]).toBe(expected);
+  });
+
+  test("may answer without a body", async () => {
+    const response = await fetch(`${gateway.url}/empty`);
+    expect(response.status).toBe(204);
+    expect(await response.text()).toBe("");
+  });
+
+  test("answers HEAD without a body and with GET's status", async () => {
+    const response = await fetch(`${gateway.url}/large?mebibytes=500`, { method: "HEAD" });
+    expect(response.status).toBe(200);
+    expect(await response.text()).toBe("");
+  });
+
+  test("streams more than a buffered response may hold", async () => {
+    const response = await fetch(`${gateway.url}/large?mebibytes=40`);
+    expect((await response.arrayBuffer()).byteLength).toBe(40 * MEBIBYTE);
+  });
+
+  test("answers 500 in one line for a bug before the first byte, and logs it", async () => {
+    const response = await fetch(`${gateway.url}/throws`);
+    expect(response.status).toBe(500);
+    expect(await response.text()).toBe("internal error of the mirror\n");
+    expect(gateway.log()).toContain('"event":"http:failed"');
+  });
+
+  test("cuts the response for a failure after the first byte, logs it and serves on", async () => {
+    const response = await fetch(`${gateway.url}/cut`);
+    expect(response.status).toBe(200);
+    await expect(response.arrayBuffer()).rejects.toThrow();
+    expect(gateway.log()).toContain('"event":"http:response-cut"');
+    expect((await fetch(`${gateway.url}/echo`)).status).toBe(200);
+  });
+
+  test("is told to stop in time to say so", async () => {
+    const response = await fetch(`${gateway.url}/until-aborted`);
+    expect(await response.text()).toBe("waiting\nout of time\n");
+  });
+
+  test("never sees a body larger than Lambda's event", async () => {
+    const headers = { "content-type": "application/x-git-upload-pack-request" };
+    const body = new Uint8Array(5 * MEBIBYTE);
+    const response = await fetch(`${gateway.url}/echo`, { method: "POST", body, headers });
+    expect(response.status).toBe(413);
+  });
+});

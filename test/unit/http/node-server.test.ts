@@ -1,0 +1,241 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { buffer, text } from "node:stream/consumers";
+import { afterEach, describe, expect, test } from "vitest";
+import { ProtocolError } from "../../../lib/errors.ts";
+import { textResponse } from "../../../lib/http/error-response.ts";
+import type { HttpHandler, HttpRequest } from "../../../lib/http/message.ts";
+import { type NodeServer, type NodeServerOptions, startNodeServer } from "../../../lib/http/node-server.ts";
+import { type Logger, SILENT_LOGGER } from "../../../lib/log.ts";
+
+const CHUNK = new Uint8Array(64 * 1024).fill(1);
+const running: NodeServer[] = [];
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((server) => server.close()));
+});
+
+async function serve(handler: HttpHandler, options: Partial<NodeServerOptions> = {}): Promise<NodeServer> {
+  const server = await startNodeServer(handler, { log: SILENT_LOGGER, closeGraceMs: 100, ...options });
+  running.push(server);
+  return server;
+}
+
+/** Endless chunks, counted; `ended` resolves when the consumer lets go of them. */
+function endlessBody() {
+  const state = { pulledChunks: 0, ended: Promise.withResolvers<void>() };
+  async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for (;;) {
+        state.pulledChunks += 1;
+        yield CHUNK;
+      }
+    } finally {
+      state.ended.resolve();
+    }
+  }
+  return { state, body: chunks() };
+}
+
+async function openSocket(server: NodeServer): Promise<Socket> {
+  const socket = connect(server.port, "127.0.0.1");
+  await once(socket, "connect");
+  return socket;
+}
+
+function errorEvents(): { log: Logger; events: string[] } {
+  const events: string[] = [];
+  return { events, log: { ...SILENT_LOGGER, error: (event) => events.push(event) } };
+}
+
+describe("a request", () => {
+  test("reaches the handler as it was sent", async () => {
+    const seen = Promise.withResolvers<HttpRequest & { bodyText: string }>();
+    const server = await serve(async (request) => {
+      seen.resolve({ ...request, bodyText: await text(request.body) });
+      return textResponse(200, "ok");
+    });
+    const response = await fetch(`${server.url}/a%20b/c.git?service=x&q=%2F`, {
+      method: "POST",
+      headers: { "Git-Protocol": "version=2" },
+      body: "0000",
+    });
+    expect(await response.text()).toBe("ok\n");
+    const request = await seen.promise;
+    expect(request).toMatchObject({ method: "POST", path: "/a%20b/c.git", bodyText: "0000" });
+    expect(request.headers).toMatchObject({ "git-protocol": "version=2" });
+    expect([...request.query]).toEqual([
+      ["service", "x"],
+      ["q", "/"],
+    ]);
+  });
+
+  test("that is refused half-read still gets its answer", async () => {
+    const server = await serve(async (request) => {
+      for await (const _chunk of request.body) break;
+      throw new ProtocolError("too much");
+    });
+    const response = await fetch(server.url, { method: "POST", body: new Uint8Array(8 * 1024 * 1024) });
+    expect(response.status).toBe(400);
+    expect(await response.text()).toBe("too much\n");
+  });
+
+  test("with an address that is too long gets 414, and a large header 431", async () => {
+    const server = await serve(async () => textResponse(200, "ok"));
+    expect((await fetch(`${server.url}/${"a".repeat(5_000)}`)).status).toBe(414);
+    expect((await fetch(server.url, { headers: { "x-large": "a".repeat(20_000) } })).status).toBe(431);
+  });
+
+  test("for another host's address gets 400", async () => {
+    const server = await serve(async () => textResponse(200, "ok"));
+    const socket = await openSocket(server);
+    socket.end("GET http://elsewhere.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  test("leaves the connection open for the next one", async () => {
+    const server = await serve(async () => textResponse(200, "ok"));
+    const socket = await openSocket(server);
+    socket.write("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    await once(socket, "data");
+    socket.write("GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
+
+describe("a response", () => {
+  test("to HEAD has GET's headers and no body, and the body is let go", async () => {
+    const { state, body } = endlessBody();
+    const server = await serve(async () => ({ status: 200, headers: { "x-kind": "pack" }, body }));
+    const response = await fetch(server.url, { method: "HEAD" });
+    expect(response.headers.get("x-kind")).toBe("pack");
+    expect(await response.text()).toBe("");
+    expect(await body.next()).toEqual({ done: true, value: undefined });
+    expect(state.pulledChunks).toBe(0);
+  });
+
+  test("is not pulled further than the caller reads", async () => {
+    const { state, body } = endlessBody();
+    const server = await serve(async () => ({ status: 200, headers: {}, body }));
+    const socket = await openSocket(server);
+    socket.pause();
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await once(socket, "readable");
+    // Until nothing moves: the kernel's buffers and the stream's are full.
+    let before = -1;
+    while (before !== state.pulledChunks) {
+      before = state.pulledChunks;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    expect(state.pulledChunks).toBeGreaterThan(0);
+    expect(state.pulledChunks * CHUNK.length).toBeLessThan(64 * 1024 * 1024);
+    socket.destroy();
+    await state.ended.promise;
+  });
+
+  test("is let go, and the signal aborted, when the caller has gone", async () => {
+    const { state, body } = endlessBody();
+    const signal = Promise.withResolvers<AbortSignal>();
+    const server = await serve(async (request) => {
+      signal.resolve(request.signal);
+      return { status: 200, headers: {}, body };
+    });
+    const caller = new AbortController();
+    const response = await fetch(server.url, { signal: caller.signal });
+    expect((await signal.promise).aborted).toBe(false);
+    caller.abort();
+    await expect(response.arrayBuffer()).rejects.toThrow();
+    await state.ended.promise;
+    expect((await signal.promise).aborted).toBe(true);
+  });
+
+  test("does not abort the signal when it is complete", async () => {
+    const signal = Promise.withResolvers<AbortSignal>();
+    const server = await serve(async (request) => {
+      signal.resolve(request.signal);
+      return textResponse(200, "ok");
+    });
+    await (await fetch(server.url)).text();
+    await server.close();
+    expect((await signal.promise).aborted).toBe(false);
+  });
+});
+
+describe("a failure", () => {
+  test.each([
+    { where: "in the handler", handler: () => Promise.reject(new Error("a bug")) },
+    {
+      where: "before the body's first chunk",
+      handler: async () => ({ status: 200, headers: {}, body: failingBody(0) }),
+    },
+  ])("$where is a 500 of one line, and logged", async ({ handler }) => {
+    const { log, events } = errorEvents();
+    const server = await serve(handler, { log });
+    const response = await fetch(server.url);
+    expect(response.status).toBe(500);
+    expect(await response.text()).toBe("internal error of the mirror\n");
+    expect(events).toEqual(["http:failed"]);
+  });
+
+  test("after the first chunk cuts the connection, and is logged", async () => {
+    const { log, events } = errorEvents();
+    const server = await serve(async () => ({ status: 200, headers: {}, body: failingBody(2) }), { log });
+    const response = await fetch(server.url);
+    expect(response.status).toBe(200);
+    await expect(response.arrayBuffer()).rejects.toThrow();
+    expect(events).toEqual(["http:response-cut"]);
+  });
+});
+
+async function* failingBody(chunksBefore: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let index = 0; index < chunksBefore; index++) yield CHUNK;
+  throw new Error("the store broke");
+}
+
+describe("close", () => {
+  test("lets a running request finish and ends its connection", async () => {
+    const started = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const server = await startNodeServer(
+      async () => {
+        started.resolve();
+        await release.promise;
+        return textResponse(200, "late");
+      },
+      { log: SILENT_LOGGER, closeGraceMs: 60_000 },
+    );
+    const response = fetch(server.url);
+    await started.promise;
+    const closed = server.close();
+    await expect(fetch(server.url)).rejects.toThrow();
+    release.resolve();
+    expect(await (await response).text()).toBe("late\n");
+    await closed;
+  });
+
+  test("cuts what still runs after the grace time", async () => {
+    const { body } = endlessBody();
+    const server = await startNodeServer(async () => ({ status: 200, headers: {}, body }), {
+      log: SILENT_LOGGER,
+      closeGraceMs: 50,
+    });
+    const socket = await openSocket(server);
+    socket.pause();
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await once(socket, "readable");
+    await server.close();
+    await buffer(socket).catch(() => undefined);
+    expect(socket.destroyed).toBe(true);
+  });
+
+  test("does not wait for idle connections, and may be called twice", async () => {
+    const server = await startNodeServer(async () => textResponse(200, "ok"), {
+      log: SILENT_LOGGER,
+      closeGraceMs: 60_000,
+    });
+    const socket = await openSocket(server);
+    socket.on("error", () => undefined);
+    await server.close();
+    await server.close();
+  });
+});
