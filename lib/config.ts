@@ -2,7 +2,11 @@
  * The settings of the deployed functions: the names of their environment variables, which infra/ sets, and readers that
  * make typed values of them. Nothing here reads the process's environment; functions/ hands it in.
  */
+import packageJson from "../package.json" with { type: "json" };
 import { ConfigError } from "./errors.ts";
+
+/** How the project names itself to git clients and servers. */
+export const AGENT = `nearside/${packageJson.version}`;
 
 export const ENV = {
   /** Name of the bucket that holds the mirrored repositories. */

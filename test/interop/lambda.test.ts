@@ -1,8 +1,16 @@
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bundleFunction } from "../../infra/bundle.ts";
+import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { ENV } from "../../lib/config.ts";
+import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
+import { createS3Client } from "../../lib/store/s3-client.ts";
+import { MirrorBuilder } from "../support/git/mirror-builder.ts";
+import { git, tryGit } from "../support/git/run-git.ts";
+import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
 import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
+import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();
 const MEBIBYTE = 1024 * 1024;
@@ -121,5 +129,87 @@ describe.skipIf(runtimeClient === undefined)("a bundled function under AWS's run
     const body = new Uint8Array(5 * MEBIBYTE);
     const response = await fetch(`${gateway.url}/echo`, { method: "POST", body, headers });
     expect(response.status).toBe(413);
+  });
+});
+
+describe.skipIf(runtimeClient === undefined)("the git-http function over S3", () => {
+  let folder: TemporaryFolder;
+  let s3Server: S3Server;
+  let gateway: LambdaGateway;
+  let sample: string;
+  let clones = 0;
+
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    sample = join(folder.path, "sample.git");
+    await makeSampleRepository(sample);
+    s3Server = await startS3Server({ folder: join(folder.path, "s3") });
+    await publishSample();
+    const codeFolder = join(folder.path, "git-http");
+    await bundleFunction(FUNCTION_SOURCES.gitHttp, codeFolder);
+    gateway = await startLambdaGateway({
+      runtimeClient: runtimeClient ?? "",
+      codeFolder,
+      environment: {
+        [ENV.bucket]: s3Server.bucketName,
+        AWS_ENDPOINT_URL_S3: s3Server.endpoint,
+        AWS_REGION: s3Server.region,
+        AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: s3Server.credentials.secretAccessKey,
+      },
+    });
+  });
+
+  afterAll(async () => {
+    await gateway.close();
+    await s3Server.close();
+    await folder.remove();
+  });
+
+  async function publishSample(): Promise<void> {
+    const { endpoint, credentials, region, bucketName: bucket } = s3Server;
+    const client = createS3Client({ endpoint, credentials, region });
+    const builder = await MirrorBuilder.open(
+      new S3BlobStore({ client, bucket }),
+      sample,
+      join(folder.path, "scratch.git"),
+    );
+    await builder.addPack({ revisions: [], packObjectsOptions: ["--all", "--delta-base-offset"] });
+    await builder.publish("acme", "sample");
+    client.destroy();
+  }
+
+  async function clone(...options: string[]): Promise<string> {
+    const target = join(folder.path, `clone-${++clones}`);
+    await git(["clone", "--quiet", ...options, `${gateway.url}/acme/sample.git`, target]);
+    await git(["fsck", "--full", "--strict"], { cwd: target });
+    return target;
+  }
+
+  test.each([0, 1, 2])("clones whole with protocol version %d", async (version) => {
+    const target = await clone("--mirror", "-c", `protocol.version=${version}`);
+    const refsOf = (cwd: string) => git(["show-ref", "--head", "--dereference"], { cwd });
+    expect(await refsOf(target)).toBe(await refsOf(sample));
+    expect(gateway.startedProcesses()).toBe(1);
+  });
+
+  test("answers a fetch whose request git compresses", async () => {
+    const target = await clone("--single-branch", "--branch", "main", "--no-tags");
+    const { exitCode, stderr } = await tryGit(["fetch", "origin", "+refs/*:refs/copy/*"], {
+      cwd: target,
+      env: { GIT_TRACE_CURL: "1" },
+    });
+    expect(exitCode, stderr).toBe(0);
+    expect(stderr.toLowerCase()).toContain("content-encoding: gzip");
+    await git(["fsck", "--full", "--strict"], { cwd: target });
+    const refsOf = (cwd: string, prefix: string) =>
+      git(["for-each-ref", "--format=%(objectname)", prefix], { cwd });
+    expect(await refsOf(target, "refs/copy")).toBe(await refsOf(sample, "refs"));
+  });
+
+  test("tells git of a repository that is not there", async () => {
+    const { exitCode, stderr } = await tryGit(["ls-remote", `${gateway.url}/acme/absent.git`]);
+    expect(exitCode).not.toBe(0);
+    expect(stderr).toContain("not found");
   });
 });

@@ -1,0 +1,19 @@
+/** Serves clones and fetches from the bucket, behind API Gateway. */
+import { AGENT, readGitHttpConfig } from "../lib/config.ts";
+import { gitHttp } from "../lib/git-http/git-http.ts";
+import { lambdaServer } from "../lib/http/lambda-server.ts";
+import { pinoLogger } from "../lib/log-pino.ts";
+import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
+import { BlockCache } from "../lib/store/block-cache.ts";
+import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
+import { createS3Client } from "../lib/store/s3-client.ts";
+
+const config = readGitHttpConfig(process.env);
+const log = pinoLogger(config.logLevel);
+const store = new S3BlobStore({ client: createS3Client(), bucket: config.bucket });
+const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
+
+export const handler = lambdaServer(
+  gitHttp({ resolve: (workspace, slug) => catalog.resolve(workspace, slug), log, agent: AGENT }),
+  { log },
+);
