@@ -106,7 +106,8 @@ export class ObjectDatabase implements ObjectReader {
   /** @param maxBytes - How much of the entry is needed. */
   async #readEntry(objectNumber: number, maxBytes: number): Promise<ReadEntry> {
     const { packNumber, offsetBytes, endBytes } = this.packs.extent(objectNumber);
-    const lengthBytes = Math.min(maxBytes, endBytes - offsetBytes);
+    // A byte more than the entry: the inflater knows a stream's end by what it leaves. The trailer follows at the least.
+    const lengthBytes = Math.min(maxBytes, endBytes + 1 - offsetBytes);
     this.#assertHoldable(objectNumber, lengthBytes, 0);
     const bytes = await this.packs.readPackRange(packNumber, offsetBytes, lengthBytes);
     const head = decodeEntryHead(bytes, 0, bytes.length);
@@ -139,15 +140,9 @@ export class ObjectDatabase implements ObjectReader {
     this.#assertHoldable(objectNumber, resultBytes, 0);
     const bytes = new Uint8Array(resultBytes);
     applyDelta(
-      instructions,
-      instructionsIndex,
-      instructions.length,
-      base.bytes,
-      0,
-      baseBytes,
-      bytes,
-      0,
-      resultBytes,
+      { bytes: instructions, start: instructionsIndex, end: instructions.length },
+      { bytes: base.bytes, start: 0, sizeBytes: baseBytes },
+      { bytes, start: 0, sizeBytes: resultBytes },
     );
     return { type: base.type, bytes };
   }
