@@ -8,8 +8,8 @@ here=$(dirname "$(readlink -f "$0")")
 data=$(mktemp -d)
 trap '"$here/radosgw.sh" stop "$1" "$data"' EXIT
 trap 'exit 1' INT TERM
-eval "$("$here/radosgw.sh" start "$1" "$data")"
-[ -n "${NEARSIDE_TEST_S3_ENDPOINT:-}" ]
+settings=$("$here/radosgw.sh" start "$1" "$data")
+eval "$settings"
 
 cd "$here/../../.."
 report=$data/report.json

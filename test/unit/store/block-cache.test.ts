@@ -1,0 +1,84 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { NotFoundError } from "../../../lib/errors.ts";
+import { BlockCache } from "../../../lib/store/block-cache.ts";
+import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+
+const LIMITS = { blockBytes: 16, maxCachedBytes: 64, maxBlocksPerRequest: 3 };
+const BLOB = Uint8Array.from({ length: 203 }, (_, position) => position);
+
+async function cacheOn(limits = LIMITS) {
+  const store = new CountingBlobStore(new MemoryBlobStore());
+  await store.write("pack", BLOB);
+  store.reset();
+  return { store, cache: new BlockCache(store, limits) };
+}
+
+test("any reads give the blob's bytes, however little is cached", async () => {
+  const ranges = fc.array(fc.tuple(fc.nat(202), fc.nat(203)), { maxLength: 30 });
+  await fc.assert(
+    fc.asyncProperty(ranges, fc.integer({ min: 0, max: 200 }), async (reads, maxCachedBytes) => {
+      const { cache } = await cacheOn({ ...LIMITS, maxCachedBytes });
+      const answers = await Promise.all(
+        reads.map(([offset, length]) => cache.read("pack", offset, Math.min(length, 203 - offset))),
+      );
+      for (const [index, [offset, length]] of reads.entries()) {
+        expect(answers[index]).toEqual(BLOB.slice(offset, offset + Math.min(length, 203 - offset)));
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("missing neighbours are read together, up to the limit", async () => {
+  const { store, cache } = await cacheOn();
+  await cache.read("pack", 20, 90); // blocks 1 to 6
+  expect(store.counts()).toMatchObject({ readUpTo: 2, requests: 2, bytesRead: 96, rounds: 1 });
+});
+
+test("what is cached is not read again, and parts a request around it", async () => {
+  const { store, cache } = await cacheOn();
+  await cache.read("pack", 17, 3); // block 1
+  await cache.read("pack", 16, 16);
+  expect(store.counts().requests).toBe(1);
+  await cache.read("pack", 0, 48); // blocks 0 and 2 are missing
+  expect(store.counts()).toMatchObject({ requests: 3, bytesRead: 48 });
+});
+
+test("the same block wanted many times at once is read once", async () => {
+  const { store, cache } = await cacheOn();
+  await Promise.all(Array.from({ length: 20 }, (_, index) => cache.read("pack", 32 + (index % 8), 4)));
+  expect(store.counts().requests).toBe(1);
+});
+
+test("the block unused for longest goes first", async () => {
+  const { store, cache } = await cacheOn();
+  for (const block of [0, 1, 2, 3]) await cache.read("pack", block * 16, 1);
+  await cache.read("pack", 0, 1); // block 1 is the oldest now
+  await cache.read("pack", 64, 1);
+  store.reset();
+  for (const block of [0, 2, 3, 4]) await cache.read("pack", block * 16, 1);
+  expect(store.counts().requests).toBe(0);
+  await cache.read("pack", 16, 1);
+  expect(store.counts().requests).toBe(1);
+});
+
+test("a range that is not inside the blob is a RangeError, cached or not", async () => {
+  const { cache } = await cacheOn();
+  for (let round = 0; round < 2; round += 1) {
+    expect(await cache.read("pack", 200, 3)).toEqual(BLOB.slice(200));
+    await expect(cache.read("pack", 200, 4)).rejects.toThrow(RangeError);
+    await expect(cache.read("pack", 208, 1)).rejects.toThrow(RangeError);
+    await expect(cache.read("pack", 150, 100)).rejects.toThrow(RangeError);
+    await expect(cache.read("pack", -1, 2)).rejects.toThrow(RangeError);
+  }
+});
+
+test("a failure is not kept", async () => {
+  const store = new MemoryBlobStore();
+  const cache = new BlockCache(store, LIMITS);
+  await expect(cache.read("late", 0, 40)).rejects.toThrow(NotFoundError);
+  await store.write("late", BLOB);
+  expect(await cache.read("late", 0, 40)).toEqual(BLOB.slice(0, 40));
+});
