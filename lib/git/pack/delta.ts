@@ -29,25 +29,73 @@ export function decodeDeltaSizes(delta: Uint8Array, start: number, end: number):
   return { baseBytes, resultBytes, instructionsIndex: index };
 }
 
+/** The copies that a delta makes out of its base, in the order of the target; all positions are relative. */
+export class DeltaCopies {
+  count = 0;
+  #triples = new Uint32Array(3 * 256);
+
+  clear(): void {
+    this.count = 0;
+  }
+
+  add(targetStart: number, baseStart: number, lengthBytes: number): void {
+    if ((this.count + 1) * 3 > this.#triples.length) {
+      const larger = new Uint32Array(this.#triples.length * 2);
+      larger.set(this.#triples);
+      this.#triples = larger;
+    }
+    const at = this.count++ * 3;
+    this.#triples[at] = targetStart;
+    this.#triples[at + 1] = baseStart;
+    this.#triples[at + 2] = lengthBytes;
+  }
+
+  targetStart(copy: number): number {
+    return this.#triples[copy * 3] as number;
+  }
+
+  baseStart(copy: number): number {
+    return this.#triples[copy * 3 + 1] as number;
+  }
+
+  targetEnd(copy: number): number {
+    return (this.#triples[copy * 3] as number) + (this.#triples[copy * 3 + 2] as number);
+  }
+}
+
 /** Below this, a loop beats the call to a native copy. */
 const SHORT_COPY_BYTES = 48;
 
+/** The instructions of a delta: `bytes[start..end)`. */
+export interface DeltaInstructions {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** An object, or room for one: `bytes[start..start + sizeBytes)`. */
+export interface ObjectBody {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly sizeBytes: number;
+}
+
 /**
- * Runs the instructions `delta[start..end)`, which must make exactly `target[targetStart..targetEnd)` out of
- * `base[baseStart..baseEnd)`. `base` and `target` may be one array, if the two ranges do not overlap.
+ * Runs the instructions, which must fill exactly `target` out of `base`. Both may lie in one array, not overlapping.
+ * @param copies - Receives the copies.
  * @throws {CorruptPackError} An instruction reaches outside one of the ranges, is reserved or cut off.
  */
 export function applyDelta(
-  delta: Uint8Array,
-  start: number,
-  end: number,
-  base: Uint8Array,
-  baseStart: number,
-  baseEnd: number,
-  target: Uint8Array,
-  targetStart: number,
-  targetEnd: number,
+  instructions: DeltaInstructions,
+  base: ObjectBody,
+  target: ObjectBody,
+  copies?: DeltaCopies,
 ): void {
+  copies?.clear();
+  const { bytes: delta, start, end } = instructions;
+  const baseEnd = base.start + base.sizeBytes;
+  const targetStart = target.start;
+  const targetEnd = targetStart + target.sizeBytes;
   let index = start;
   let targetIndex = targetStart;
   while (index < end) {
@@ -67,10 +115,11 @@ export function applyDelta(
       if (instruction & 0x20) lengthBytes |= (delta[index++] as number) << 8;
       if (instruction & 0x40) lengthBytes |= (delta[index++] as number) << 16;
       if (lengthBytes === 0) lengthBytes = 0x10000;
-      copyFrom = base;
-      from = baseStart + offset;
+      copyFrom = base.bytes;
+      from = base.start + offset;
       if (from + lengthBytes > baseEnd)
         throw new CorruptPackError("delta copies from past the end of its base");
+      copies?.add(targetIndex - targetStart, offset, lengthBytes);
     } else if (instruction > 0) {
       lengthBytes = instruction;
       copyFrom = delta;
@@ -82,7 +131,7 @@ export function applyDelta(
     if (index > end) throw new CorruptPackError("delta ends inside an instruction");
     if (targetIndex + lengthBytes > targetEnd)
       throw new CorruptPackError("delta makes more than its declared size");
-    copyBytes(copyFrom, from, target, targetIndex, lengthBytes);
+    copyBytes(copyFrom, from, target.bytes, targetIndex, lengthBytes);
     targetIndex += lengthBytes;
   }
   if (targetIndex !== targetEnd) throw new CorruptPackError("delta makes less than its declared size");

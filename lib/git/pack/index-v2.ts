@@ -165,11 +165,15 @@ export function sortedByObjectId({ ids, objectCount }: IndexedEntries): Uint32Ar
 
 /**
  * The index's bytes for the entries of a pack.
+ * @param order - From `sortedByObjectId`.
  * @param packChecksum - The pack's trailer.
  */
-export function encodePackIndex(entries: IndexedEntries, packChecksum: Uint8Array): Uint8Array {
+export function encodePackIndex(
+  entries: IndexedEntries,
+  order: Uint32Array,
+  packChecksum: Uint8Array,
+): Uint8Array {
   const { objectCount, ids, offsets, crcs } = entries;
-  const order = sortedByObjectId(entries);
   let largeCount = 0;
   for (let i = 0; i < objectCount; i++) if ((offsets[i] as number) >= LARGE_OFFSET_FLAG) largeCount++;
   const bytes = new Uint8Array(

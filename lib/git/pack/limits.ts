@@ -1,0 +1,25 @@
+/** What a pack from outside may demand of the thread that indexes it. */
+
+export interface PackLimits {
+  readonly maxObjectCount: number;
+  readonly maxObjectBytes: number;
+  readonly maxDeltifiedBytes: number;
+  readonly maxDeltaDepth: number;
+  readonly maxTotalInflatedBytes: number;
+}
+
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+
+export const DEFAULT_PACK_LIMITS: PackLimits = {
+  /** The tables take about 40 bytes an object; ten times the objects of the largest repositories of 4 GB. */
+  maxObjectCount: 2 ** 25,
+  /** Bitbucket refuses repositories above 4 GB; larger single objects are bombs. */
+  maxObjectBytes: 4 * GIB,
+  /** A delta, its base and its result are held whole; git writes no deltas above core.bigFileThreshold, 512 MiB. */
+  maxDeltifiedBytes: 512 * MIB,
+  /** git writes at most 4,095; a chain is walked for each object read. */
+  maxDeltaDepth: 4095,
+  /** Delta instructions can blow up a few bytes to 16 MB, again and again. 1 TiB takes about ten minutes to hash. */
+  maxTotalInflatedBytes: 1024 * GIB,
+};

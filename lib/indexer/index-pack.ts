@@ -1,0 +1,195 @@
+/**
+ * Indexes a pack in a local file, while it is still arriving, over worker threads: finds and names every object,
+ * appends the bases a thin pack lacks, and says which objects the pack refers to but does not hold.
+ * Source: gitformat-pack(5), git-index-pack(1).
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { CorruptPackError, LimitExceededError } from "../errors.ts";
+import { encodePackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
+import { DEFAULT_PACK_LIMITS, type PackLimits } from "../git/pack/limits.ts";
+import {
+  decodePackHeader,
+  MIN_ENTRY_BYTES,
+  PACK_HEADER_BYTES,
+  PACK_TRAILER_BYTES,
+} from "../git/pack/pack-format.ts";
+import type { PackFileProgress } from "./file-pack-source.ts";
+import { verifyTrailer } from "./hash-file.ts";
+import type { OpenLinks } from "./index-tasks.ts";
+import { type IndexThread, startIndexThreads } from "./index-threads.ts";
+import { type ReadBase, resolvePending } from "./resolve-pending.ts";
+import { scanPack } from "./scan-pack.ts";
+
+export interface IndexPackOptions {
+  /** Readable and writable: bases may be appended. */
+  readonly packFile: string;
+  /** Of the file; complete at once for a file that is. */
+  readonly progress: PackFileProgress;
+  /** Reads an object that a thin pack's delta builds on. Without it, a thin pack is an error. */
+  readonly readBase?: ReadBase;
+  /** By default one per processor; 0 uses this thread. */
+  readonly threadCount?: number;
+  readonly limits?: PackLimits;
+  readonly onProgress?: (progress: IndexProgress) => void;
+}
+
+export interface IndexProgress {
+  readonly phase: "scanning" | "resolving";
+  readonly objects: number;
+  readonly totalObjects: number;
+}
+
+export interface IndexedPack {
+  /** With the appended bases. */
+  readonly objectCount: number;
+  /** As the pack came. */
+  readonly sentObjectCount: number;
+  /** Where the entries that came end. */
+  readonly sentEndBytes: number;
+  readonly packBytes: number;
+  /** Header of the pack as it is now; another than it came with if bases were appended. */
+  readonly header: Uint8Array;
+  /** Bytes of a version 2 index. */
+  readonly index: Uint8Array;
+  /** Entries whose object an earlier entry of the pack holds as well. */
+  readonly repeatedObjectCount: number;
+  readonly openLinks: OpenLinks;
+}
+
+/** A pack up to this size is indexed before a thread would have started. */
+const SMALL_PACK_BYTES = 2 ** 20;
+const ARENA_BYTES = 2 ** 25;
+const SMALL_ARENA_BYTES = 2 ** 23;
+
+/**
+ * @throws {CorruptPackError} The pack contradicts itself, or a delta's base is nowhere.
+ * @throws {LimitExceededError}
+ */
+export async function indexPack(options: IndexPackOptions): Promise<IndexedPack> {
+  const { packFile, progress, limits = DEFAULT_PACK_LIMITS } = options;
+  await progress.untilAvailable(SMALL_PACK_BYTES);
+  const isSmall = progress.availableBytes < SMALL_PACK_BYTES;
+  const threadCount = isSmall ? 0 : (options.threadCount ?? availableParallelism());
+  const arenaBytes = isSmall ? SMALL_ARENA_BYTES : ARENA_BYTES;
+  const file = await open(packFile, "r+");
+  let threads: IndexThread[] = [];
+  try {
+    const { objectCount } = await readHeader(file, progress);
+    if (objectCount > limits.maxObjectCount) {
+      throw new LimitExceededError(`pack has more than ${limits.maxObjectCount} objects`, { objectCount });
+    }
+    threads = startIndexThreads(threadCount, { packFile, progress: progress.shared, limits, arenaBytes });
+    return await indexOver(threads, file, objectCount, options);
+  } finally {
+    await Promise.all(threads.map((thread) => thread.close()));
+    await file.close();
+  }
+}
+
+async function readHeader(
+  file: FileHandle,
+  progress: PackFileProgress,
+): Promise<{ readonly objectCount: number }> {
+  await progress.untilAvailable(PACK_HEADER_BYTES);
+  const header = new Uint8Array(PACK_HEADER_BYTES);
+  const { bytesRead } = await file.read(header, 0, PACK_HEADER_BYTES, 0);
+  return decodePackHeader(header.subarray(0, bytesRead));
+}
+
+async function indexOver(
+  threads: readonly IndexThread[],
+  file: FileHandle,
+  declaredCount: number,
+  { progress, readBase, onProgress }: IndexPackOptions,
+): Promise<IndexedPack> {
+  const [stretches] = await Promise.all([
+    scanPack(threads, progress, (objects) =>
+      onProgress?.({ phase: "scanning", objects, totalObjects: declaredCount }),
+    ),
+    verifyTrailer(file, progress),
+  ]);
+  const scannedCount = stretches.reduce((sum, stretch) => sum + stretch.count, 0);
+  const sentEndBytes = stretches.at(-1)?.endOffsetBytes ?? PACK_HEADER_BYTES;
+  if (sentEndBytes !== progress.availableBytes - PACK_TRAILER_BYTES) {
+    throw new CorruptPackError("pack ends inside an entry", {
+      sentEndBytes,
+      packBytes: progress.availableBytes,
+    });
+  }
+  if (scannedCount !== declaredCount) {
+    throw new CorruptPackError("pack holds another number of objects than its header says", {
+      declaredCount,
+      scannedCount,
+      mostPossible: Math.floor(progress.availableBytes / MIN_ENTRY_BYTES),
+    });
+  }
+  const { table, entryCount } = await resolvePending(
+    threads,
+    stretches,
+    { file, progress, readBase },
+    (objects) => onProgress?.({ phase: "resolving", objects, totalObjects: declaredCount }),
+  );
+  const entries = { objectCount: entryCount, ids: table.ids, offsets: table.offsets, crcs: table.crcs };
+  const order = sortedByObjectId(entries);
+  const header = new Uint8Array(PACK_HEADER_BYTES);
+  await file.read(header, 0, PACK_HEADER_BYTES, 0);
+  const trailer = new Uint8Array(PACK_TRAILER_BYTES);
+  await file.read(trailer, 0, PACK_TRAILER_BYTES, progress.availableBytes - PACK_TRAILER_BYTES);
+  const index = encodePackIndex(entries, order, trailer);
+  return {
+    objectCount: entryCount,
+    sentObjectCount: scannedCount,
+    sentEndBytes,
+    packBytes: progress.availableBytes,
+    header,
+    index,
+    repeatedObjectCount: countRepeats(table.ids, order),
+    openLinks: await checkLinks(
+      threads,
+      index,
+      Uint8Array.from(order, (number) => table.types[number] as number),
+    ),
+  };
+}
+
+function countRepeats(ids: Uint8Array, order: Uint32Array): number {
+  let repeats = 0;
+  for (let i = 1; i < order.length; i++) {
+    const a = (order[i - 1] as number) * 20;
+    const b = (order[i] as number) * 20;
+    let same = 0;
+    while (same < 20 && ids[a + same] === ids[b + same]) same++;
+    if (same === 20) repeats++;
+  }
+  return repeats;
+}
+
+async function checkLinks(
+  threads: readonly IndexThread[],
+  index: Uint8Array,
+  types: Uint8Array,
+): Promise<OpenLinks> {
+  const shared = { index: sharedCopy(index), types: sharedCopy(types) };
+  const parts = await Promise.all(threads.map((thread) => thread.run({ kind: "check-links", ...shared })));
+  return {
+    ids: concatenated(parts.map((part) => part.ids)),
+    flags: concatenated(parts.map((part) => part.flags)),
+  };
+}
+
+function sharedCopy(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,61 @@
+/** Threads that run indexing tasks, or this thread alone where a pack is too small to be worth a start. */
+import { Worker } from "node:worker_threads";
+import type { ScannedEntries } from "../git/pack/entry-columns.ts";
+import {
+  type IndexTask,
+  type IndexTaskOptions,
+  type IndexTaskResult,
+  IndexTasks,
+  type OpenLinks,
+} from "./index-tasks.ts";
+import { type DescribedError, revivedError } from "./worker-error.ts";
+
+export type WorkerReply =
+  | { readonly ok: true; readonly result: ScannedEntries | OpenLinks | undefined }
+  | { readonly ok: false; readonly error: DescribedError };
+
+/** Runs one task at a time. */
+export interface IndexThread {
+  run<T extends IndexTask>(task: T): Promise<IndexTaskResult<T>>;
+  close(): Promise<void>;
+}
+
+/** @param threadCount - 0 for this thread, which then blocks while a task runs. */
+export function startIndexThreads(threadCount: number, options: IndexTaskOptions): IndexThread[] {
+  if (threadCount === 0) return [inThisThread(options)];
+  return Array.from({ length: threadCount }, () => inWorkerThread(options));
+}
+
+function inThisThread(options: IndexTaskOptions): IndexThread {
+  const tasks = new IndexTasks(options);
+  return {
+    run: async <T extends IndexTask>(task: T) => tasks.run(task) as IndexTaskResult<T>,
+    close: async () => tasks.close(),
+  };
+}
+
+function inWorkerThread(options: IndexTaskOptions): IndexThread {
+  // Bundles keep the two files side by side, so the name holds there as well, with the ending of the file it stands in.
+  const ending = import.meta.url.endsWith(".ts") ? "ts" : "mjs";
+  const worker = new Worker(new URL(`./index-worker.${ending}`, import.meta.url), { workerData: options });
+  return {
+    run: <T extends IndexTask>(task: T) =>
+      new Promise<IndexTaskResult<T>>((resolve, reject) => {
+        const settle = (reply: WorkerReply): void => {
+          worker.off("error", reject);
+          worker.off("exit", onExit);
+          if (reply.ok) resolve(reply.result as IndexTaskResult<T>);
+          else reject(revivedError(reply.error));
+        };
+        const onExit = (exitCode: number): void =>
+          reject(new Error(`indexing thread ended with code ${exitCode}`));
+        worker.once("message", settle);
+        worker.once("error", reject);
+        worker.once("exit", onExit);
+        worker.postMessage(task);
+      }),
+    close: async () => {
+      await worker.terminate();
+    },
+  };
+}

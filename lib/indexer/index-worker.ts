@@ -1,0 +1,19 @@
+/** Runs indexing tasks in a worker thread: one message in, one message out. */
+import { parentPort, workerData } from "node:worker_threads";
+import { type IndexTask, type IndexTaskOptions, IndexTasks } from "./index-tasks.ts";
+import type { WorkerReply } from "./index-threads.ts";
+import { describeError } from "./worker-error.ts";
+
+const tasks = new IndexTasks(workerData as IndexTaskOptions);
+const port = parentPort;
+if (port === null) throw new Error("index-worker.ts runs in a worker thread only");
+
+port.on("message", (task: IndexTask) => {
+  let reply: WorkerReply;
+  try {
+    reply = { ok: true, result: tasks.run(task) };
+  } catch (error) {
+    reply = { ok: false, error: describeError(error) };
+  }
+  port.postMessage(reply);
+});
