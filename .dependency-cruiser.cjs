@@ -9,7 +9,7 @@
 //   errors  log
 const USE_CASES = "git-http|sync|lfs";
 const PORTS = "store|queue|auth|bitbucket|http";
-const ADAPTER = "^lib/[a-z-]+/(s3|sqs|secrets-manager|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
+const ADAPTER = "^lib/[a-z-]+/(s3|sqs|ssm|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
