@@ -18,7 +18,9 @@ new ServiceStack(app, `${settings.stackPrefix}-Service`, {
   bucket: storage.bucket,
   access: settings.access,
   codeFolders,
-  ...(settings.credentialSecretName !== undefined && { credentialSecretName: settings.credentialSecretName }),
+  ...(settings.credentialParameterName !== undefined && {
+    credentialParameterName: settings.credentialParameterName,
+  }),
 });
 
 async function bundled(name: string, source: FunctionSource): Promise<string> {

@@ -1,7 +1,8 @@
 /** What may be rebuilt at any time: functions, queue and API. It holds no data. */
 import { CfnOutput, Size, Stack, type StackProps } from "aws-cdk-lib";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
-import { Secret } from "aws-cdk-lib/aws-secretsmanager";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
+import { StringParameter } from "aws-cdk-lib/aws-ssm";
 import type { Construct } from "constructs";
 import { ENV } from "../lib/config.ts";
 import { grantReadRepositories, grantReadWriteRepositories } from "./bucket-access.ts";
@@ -12,8 +13,8 @@ import { SyncQueue } from "./sync-queue.ts";
 export interface ServiceStackProps extends StackProps {
   readonly bucket: Bucket;
   readonly access: Access;
-  /** Name of a Secrets Manager secret of this account; see lib/config.ts. */
-  readonly credentialSecretName?: string;
+  /** Name of an SSM parameter (SecureString) of this account. */
+  readonly credentialParameterName?: string;
   readonly codeFolders: { readonly gitHttp: string; readonly sync: string };
 }
 
@@ -23,7 +24,7 @@ export class ServiceStack extends Stack {
     const gitHttp = this.#gitHttp(props);
     const endpoint = new GitEndpoint(this, "GitEndpoint", { gitHttp: gitHttp.lambda, access: props.access });
     const queue = new SyncQueue(this, "SyncQueue");
-    queue.feed(this.#sync(props).lambda);
+    queue.feed(this.#sync(props, queue.queue).lambda);
     new CfnOutput(this, "GitUrl", { value: endpoint.api.url });
     new CfnOutput(this, "SyncQueueUrl", { value: queue.queue.queueUrl });
     new CfnOutput(this, "BucketName", { value: props.bucket.bucketName });
@@ -39,19 +40,21 @@ export class ServiceStack extends Stack {
     return gitHttp;
   }
 
-  #sync({ bucket, codeFolders, credentialSecretName }: ServiceStackProps): MirrorFunction {
+  #sync({ bucket, codeFolders, credentialParameterName }: ServiceStackProps, queue: Queue): MirrorFunction {
     const sync = new MirrorFunction(this, "Sync", {
       codeFolder: codeFolders.sync,
       memoryMib: 2 * MEMORY_MIB_PER_CPU,
       temporaryStorage: Size.gibibytes(10),
       environment: {
         [ENV.bucket]: bucket.bucketName,
-        ...(credentialSecretName !== undefined && { [ENV.credentialSecret]: credentialSecretName }),
+        [ENV.syncQueueUrl]: queue.queueUrl,
+        ...(credentialParameterName !== undefined && { [ENV.credentialParameter]: credentialParameterName }),
       },
     });
     grantReadWriteRepositories(bucket, sync.role);
-    if (credentialSecretName !== undefined) {
-      Secret.fromSecretNameV2(this, "Credential", credentialSecretName).grantRead(sync.role);
+    if (credentialParameterName !== undefined) {
+      const names = { parameterName: credentialParameterName };
+      StringParameter.fromSecureStringParameterAttributes(this, "Credential", names).grantRead(sync.role);
     }
     return sync;
   }

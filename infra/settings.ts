@@ -6,7 +6,7 @@ export interface Settings {
   /** Put before the stacks' names, so that an account can hold more than one mirror. */
   readonly stackPrefix: string;
   readonly access: Access;
-  readonly credentialSecretName: string | undefined;
+  readonly credentialParameterName: string | undefined;
 }
 
 /** Long and plain on purpose: nobody opens private repositories to the internet by a typing error. */
@@ -21,7 +21,7 @@ export function readSettings(node: Node): Settings {
   return {
     stackPrefix: text(node, "stackPrefix") ?? "Nearside",
     access: publicAccess === ALLOW_ANYONE ? "anyone" : "aws-callers",
-    credentialSecretName: text(node, "credentialSecret"),
+    credentialParameterName: text(node, "credentialParameter"),
   };
 }
 

@@ -11,8 +11,8 @@ import { Construct } from "constructs";
  */
 const VISIBILITY_TIMEOUT = Duration.minutes(18);
 
-/** Tries of one job, the first included. */
-const MAX_RECEIVE_COUNT = 3;
+/** Tries of one job, the first included: spread over about 25 minutes, see lib/queue/sqs-job-consumer.ts. */
+const MAX_RECEIVE_COUNT = 5;
 
 /** Syncs at a time: the primary limits the requests of one credential. */
 const MAX_CONCURRENCY = 10;

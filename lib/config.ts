@@ -14,8 +14,10 @@ export const ENV = {
   /** Where the primary serves git and its REST API; set to mirror from a stand-in. */
   gitUrl: "NEARSIDE_GIT_URL",
   apiUrl: "NEARSIDE_API_URL",
-  /** Name or ARN of the Secrets Manager secret with the primary's credential. Without it: public repositories only. */
-  credentialSecret: "NEARSIDE_CREDENTIAL_SECRET",
+  /** Name of the SSM parameter with the primary's credential. Without it: public repositories only. */
+  credentialParameter: "NEARSIDE_CREDENTIAL_PARAMETER",
+  /** Where sync jobs come from. */
+  syncQueueUrl: "NEARSIDE_SYNC_QUEUE_URL",
   logLevel: "NEARSIDE_LOG_LEVEL",
 } as const;
 
@@ -34,22 +36,27 @@ export interface SyncConfig {
   /** Without a slash at their ends. */
   readonly gitUrl: string;
   readonly apiUrl: string;
-  readonly credentialSecret: string | undefined;
+  readonly credentialParameter: string | undefined;
+  readonly syncQueueUrl: string;
   readonly logLevel: LogLevel;
 }
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readGitHttpConfig(env: Environment): GitHttpConfig {
-  return read(env, (reader) => ({ bucket: bucket(reader), logLevel: logLevel(reader) }));
+  return read(env, (reader) => ({
+    bucket: required(reader, ENV.bucket, "the name of the bucket with the repositories"),
+    logLevel: logLevel(reader),
+  }));
 }
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readSyncConfig(env: Environment): SyncConfig {
   return read(env, (reader) => ({
-    bucket: bucket(reader),
+    bucket: required(reader, ENV.bucket, "the name of the bucket with the repositories"),
+    syncQueueUrl: required(reader, ENV.syncQueueUrl, "the address of the queue of sync jobs"),
     gitUrl: url(reader, ENV.gitUrl, "https://bitbucket.org"),
     apiUrl: url(reader, ENV.apiUrl, "https://api.bitbucket.org/2.0"),
-    credentialSecret: reader.value(ENV.credentialSecret),
+    credentialParameter: reader.value(ENV.credentialParameter),
     logLevel: logLevel(reader),
   }));
 }
@@ -71,11 +78,10 @@ function read<T>(env: Environment, parse: (reader: Reader) => T): T {
   return config;
 }
 
-function bucket(reader: Reader): string {
-  const name = reader.value(ENV.bucket);
-  if (name === undefined)
-    reader.problem(ENV.bucket, "is not set: the name of the bucket with the repositories");
-  return name ?? "";
+function required(reader: Reader, name: string, meaning: string): string {
+  const value = reader.value(name);
+  if (value === undefined) reader.problem(name, `is not set: ${meaning}`);
+  return value ?? "";
 }
 
 function url(reader: Reader, name: string, fallback: string): string {
@@ -85,7 +91,7 @@ function url(reader: Reader, name: string, fallback: string): string {
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
     reader.problem(name, "must be an http or https address");
   } else if (parsed.username !== "" || parsed.password !== "") {
-    reader.problem(name, `must not carry a credential: use ${ENV.credentialSecret}`);
+    reader.problem(name, `must not carry a credential: use ${ENV.credentialParameter}`);
   }
   return text.replace(/\/+$/, "");
 }

@@ -21,13 +21,13 @@ afterAll(() => rmSync(codeFolder, { recursive: true }));
 
 function deployment(context: Record<string, string> = {}): { app: App; storage: Stack; service: Stack } {
   const app = new App({ context });
-  const { access, credentialSecretName } = readSettings(app.node);
+  const { access, credentialParameterName } = readSettings(app.node);
   const storage = new StorageStack(app, "Storage");
   const service = new ServiceStack(app, "Service", {
     bucket: storage.bucket,
     access,
     codeFolders: { gitHttp: codeFolder, sync: codeFolder },
-    ...(credentialSecretName !== undefined && { credentialSecretName }),
+    ...(credentialParameterName !== undefined && { credentialParameterName }),
   });
   return { app, storage, service };
 }
@@ -142,7 +142,7 @@ describe("the service stack", () => {
     template.hasResourceProperties("AWS::SQS::Queue", {
       FifoQueue: true,
       VisibilityTimeout: 1080,
-      RedrivePolicy: Match.objectLike({ maxReceiveCount: 3 }),
+      RedrivePolicy: Match.objectLike({ maxReceiveCount: 5 }),
     });
     template.hasResourceProperties("AWS::Lambda::EventSourceMapping", {
       BatchSize: 1,
@@ -160,13 +160,13 @@ describe("the service stack", () => {
     ]);
   });
 
-  test("lets sync read the one secret that is named, and none without", () => {
-    const secretLines = (context: Record<string, string>) =>
-      permissions(deployment(context).service, "Sync").filter((line) => line.startsWith("secretsmanager:"));
-    expect(secretLines({})).toEqual([]);
-    const lines = secretLines({ credentialSecret: "nearside/bitbucket" });
-    expect(lines.length).toBeGreaterThan(0);
-    for (const line of lines) expect(line).toContain(":secret:nearside/bitbucket-??????");
+  test("lets sync read the one parameter that is named, and none without", () => {
+    const lines = (context: Record<string, string>) =>
+      permissions(deployment(context).service, "Sync").filter((line) => line.startsWith("ssm:"));
+    expect(lines({})).toEqual([]);
+    const allowed = lines({ credentialParameter: "/nearside/bitbucket" });
+    expect(allowed.length).toBeGreaterThan(0);
+    for (const line of allowed) expect(line).toContain(":parameter/nearside/bitbucket");
   });
 });
 
@@ -176,7 +176,7 @@ describe("cdk-nag", () => {
   });
 
   test("finds in an open deployment that it is open, too", () => {
-    const context = { publicAccess: "allow-anyone", credentialSecret: "nearside/bitbucket" };
+    const context = { publicAccess: "allow-anyone", credentialParameter: "/nearside/bitbucket" };
     expect(unexpectedFindings(context, [...ACKNOWLEDGED, ...ACKNOWLEDGED_WHEN_OPEN])).toEqual({
       unexpected: [],
       stale: [],

@@ -3,12 +3,14 @@ import { ENV, readGitHttpConfig, readSyncConfig } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 
 describe("readSyncConfig", () => {
-  test("needs the bucket only", () => {
-    expect(readSyncConfig({ [ENV.bucket]: "repositories" })).toEqual({
+  test("needs bucket and queue only", () => {
+    const env = { [ENV.bucket]: "repositories", [ENV.syncQueueUrl]: "https://queue" };
+    expect(readSyncConfig(env)).toEqual({
       bucket: "repositories",
+      syncQueueUrl: "https://queue",
       gitUrl: "https://bitbucket.org",
       apiUrl: "https://api.bitbucket.org/2.0",
-      credentialSecret: undefined,
+      credentialParameter: undefined,
       logLevel: "info",
     });
   });
@@ -16,16 +18,18 @@ describe("readSyncConfig", () => {
   test("takes what is set and drops slashes at the end of addresses", () => {
     const env = {
       [ENV.bucket]: "b",
+      [ENV.syncQueueUrl]: "https://queue",
       [ENV.gitUrl]: "http://127.0.0.1:8080//",
       [ENV.apiUrl]: "http://127.0.0.1:8080/2.0/",
-      [ENV.credentialSecret]: "nearside/bitbucket",
+      [ENV.credentialParameter]: "/nearside/bitbucket",
       [ENV.logLevel]: "debug",
     };
     expect(readSyncConfig(env)).toEqual({
       bucket: "b",
+      syncQueueUrl: "https://queue",
       gitUrl: "http://127.0.0.1:8080",
       apiUrl: "http://127.0.0.1:8080/2.0",
-      credentialSecret: "nearside/bitbucket",
+      credentialParameter: "/nearside/bitbucket",
       logLevel: "debug",
     });
   });
@@ -37,7 +41,8 @@ describe("readSyncConfig", () => {
       [ENV.logLevel]: "loud",
     };
     const message = messageOf(() => readSyncConfig(env));
-    for (const name of [ENV.bucket, ENV.gitUrl, ENV.apiUrl, ENV.logLevel]) expect(message).toContain(name);
+    const names = [ENV.bucket, ENV.syncQueueUrl, ENV.gitUrl, ENV.apiUrl, ENV.logLevel];
+    for (const name of names) expect(message).toContain(name);
     expect(message).not.toContain("hunter2");
   });
 });
