@@ -69,3 +69,13 @@ export class LimitExceededError extends MirrorError {
 export class ConfigError extends MirrorError {
   readonly code = "CONFIG";
 }
+
+/** What a log line about `error` carries: its code and context, and the chain of messages below it. */
+export function errorFields(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { message: String(error) };
+  return {
+    ...(error instanceof MirrorError ? { code: error.code, ...error.context } : { stack: error.stack }),
+    message: error.message,
+    ...(error.cause === undefined ? {} : { cause: errorFields(error.cause) }),
+  };
+}

@@ -2,13 +2,13 @@
  * Serves clones and fetches over git's smart HTTP protocol, whatever the transport.
  * Source: gitprotocol-http(5).
  */
-import { LimitExceededError, ProtocolError } from "../errors.ts";
+import { errorFields, LimitExceededError, ProtocolError } from "../errors.ts";
 import { concatBytes, encodePktLine, FLUSH_PKT } from "../git/pktline.ts";
 import type { UploadPackSource } from "../git/ports.ts";
 import { advertiseV0, advertiseV2, chooseProtocol } from "../git/upload-pack/capabilities.ts";
 import { DEFAULT_REQUEST_LIMITS, type RequestLimits } from "../git/upload-pack/fetch-request.ts";
 import { uploadPack } from "../git/upload-pack/upload-pack.ts";
-import { errorFields, errorResponse, textResponse } from "../http/error-response.ts";
+import { errorResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import { decodedBody } from "./request-body.ts";

@@ -1,6 +1,7 @@
 /** What every transport does with a handler: run it, and turn a failure before the first byte into a status. */
+import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { errorFields, errorResponse } from "./error-response.ts";
+import { errorResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
 
 /**

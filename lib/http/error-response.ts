@@ -1,5 +1,5 @@
 /** Errors and plain statements as HTTP responses: a status and one line of text, which git shows to its user. */
-import { LimitExceededError, MirrorError, NotFoundError, ProtocolError, UpstreamError } from "../errors.ts";
+import { LimitExceededError, NotFoundError, ProtocolError, UpstreamError } from "../errors.ts";
 import type { HttpResponse } from "./message.ts";
 
 /** What a primary that refuses without naming a time is given to recover. */
@@ -35,16 +35,6 @@ export function errorResponse(error: unknown): HttpResponse {
   if (error instanceof LimitExceededError) return textResponse(413, oneLine(error.message));
   if (error instanceof UpstreamError) return upstreamResponse(error);
   return textResponse(500, "internal error of the mirror");
-}
-
-/** What a log line about `error` carries: its code and context, and the chain of messages below it. */
-export function errorFields(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { message: String(error) };
-  return {
-    ...(error instanceof MirrorError ? { code: error.code, ...error.context } : { stack: error.stack }),
-    message: error.message,
-    ...(error.cause === undefined ? {} : { cause: errorFields(error.cause) }),
-  };
 }
 
 function upstreamResponse(error: UpstreamError): HttpResponse {

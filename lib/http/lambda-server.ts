@@ -6,10 +6,10 @@
 import { Readable } from "node:stream";
 import middy from "@middy/core";
 import { executionModeStreamifyResponse } from "@middy/core/StreamifyResponse";
+import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { answer } from "./answer.ts";
 import { type ApiGatewayEvent, requestOfEvent } from "./api-gateway-event.ts";
-import { errorFields } from "./error-response.ts";
 import type { HttpHandler, HttpResponse } from "./message.ts";
 
 /** What is left for telling the caller, in the protocol, that time is up. */

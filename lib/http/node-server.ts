@@ -5,10 +5,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
+import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { answer } from "./answer.ts";
 import { ConnectionTracker } from "./connection-tracker.ts";
-import { errorFields, textResponse } from "./error-response.ts";
+import { textResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
 
 export interface NodeServerOptions {

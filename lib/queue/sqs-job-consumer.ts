@@ -5,7 +5,7 @@
  */
 import { ChangeMessageVisibilityCommand, type SQSClient } from "@aws-sdk/client-sqs";
 import { z } from "zod";
-import { MirrorError, UpstreamError } from "../errors.ts";
+import { errorFields, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 
 export interface SqsJobConsumerOptions<Job> {
@@ -74,7 +74,7 @@ async function succeeds<Job>(
     return true;
   } catch (error) {
     const retryAfterSeconds = retryDelay(error, record.attributes.ApproximateReceiveCount);
-    options.log.error("queue:job-failed", { messageId, retryAfterSeconds, ...fieldsOf(error) });
+    options.log.error("queue:job-failed", { messageId, retryAfterSeconds, ...errorFields(error) });
     await delay(record, retryAfterSeconds, options);
     return false;
   }
@@ -96,14 +96,6 @@ async function delay<Job>(
     const input = { QueueUrl: queueUrl, ReceiptHandle: receiptHandle, VisibilityTimeout: seconds };
     await client.send(new ChangeMessageVisibilityCommand(input));
   } catch (error) {
-    log.warn("queue:delay-failed", { messageId, ...fieldsOf(error) });
+    log.warn("queue:delay-failed", { messageId, ...errorFields(error) });
   }
-}
-
-function fieldsOf(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { message: String(error) };
-  return {
-    ...(error instanceof MirrorError && { code: error.code, ...error.context }),
-    message: error.message,
-  };
 }

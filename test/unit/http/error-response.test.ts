@@ -9,7 +9,7 @@ import {
   UpstreamError,
   VersionConflictError,
 } from "../../../lib/errors.ts";
-import { errorFields, errorResponse, textResponse } from "../../../lib/http/error-response.ts";
+import { errorResponse, textResponse } from "../../../lib/http/error-response.ts";
 
 describe("errorResponse", () => {
   test.each([
@@ -43,27 +43,6 @@ describe("errorResponse", () => {
     expect(errorResponse(error).headers).toHaveProperty("retry-after", "3");
     const unknown = new UpstreamError("503", { retryable: true });
     expect(errorResponse(unknown).headers).toHaveProperty("retry-after", "30");
-  });
-});
-
-describe("errorFields", () => {
-  test("keeps code, context and the chain of causes", () => {
-    const cause = new CorruptPackError("bad entry", { offsetBytes: 12 });
-    const error = new NotFoundError("no object", { objectId: "abc", cause });
-    expect(errorFields(error)).toEqual({
-      code: "NOT_FOUND",
-      objectId: "abc",
-      message: "no object",
-      cause: { code: "CORRUPT_PACK", offsetBytes: 12, message: "bad entry" },
-    });
-  });
-
-  test("keeps the stack of an error that nobody expected", () => {
-    expect(errorFields(new TypeError("x"))).toMatchObject({
-      message: "x",
-      stack: expect.stringContaining("TypeError: x"),
-    });
-    expect(errorFields("x")).toEqual({ message: "x" });
   });
 });
 
