@@ -14,7 +14,7 @@ export interface BlockCacheLimits {
   readonly maxBlocksPerRequest: number;
 }
 
-export const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
+const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
   blockBytes: 1024 * 1024,
   maxCachedBytes: 64 * 1024 * 1024,
   maxBlocksPerRequest: 8,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -79,16 +79,34 @@ test("a store without a folder is empty, and reading does not make it", async ()
   expect(await readdir(folder)).toEqual([]);
 });
 
-test("versions differ also where the clock stands behind the file's time", async () => {
+test("a file's time grows with every write, also where the clock stands behind it", async () => {
   const store = new FsBlobStore(folder);
   await store.write(KEY, new Uint8Array(3));
   const inAnHour = Date.now() / 1000 + 3600;
   await utimes(join(folder, KEY), inAnHour, inAnHour);
-  const first = (await store.read(KEY)).version;
-  const second = await store.write(KEY, new Uint8Array([1, 2, 3]), { ifVersion: first });
-  const third = await store.write(KEY, new Uint8Array([3, 2, 1]), { ifVersion: second });
-  expect(new Set([first, second, third]).size).toBe(3);
-  expect((await store.read(KEY)).version).toBe(third);
+  let { version } = await store.read(KEY);
+  let { mtimeNs } = await stat(join(folder, KEY), { bigint: true });
+  for (let value = 1; value < 5; value += 1) {
+    const next = await store.write(KEY, new Uint8Array(3).fill(value), { ifVersion: version });
+    const after = await stat(join(folder, KEY), { bigint: true });
+    expect(next).not.toBe(version);
+    expect((await store.read(KEY)).version).toBe(next);
+    expect(after.mtimeNs).toBeGreaterThan(mtimeNs);
+    [version, mtimeNs] = [next, after.mtimeNs];
+  }
+});
+
+test("writes that end in a conflict, an error or an abort leave no file", async () => {
+  const store = new FsBlobStore(folder);
+  await store.write(KEY, new Uint8Array(3));
+  await expect(store.write(KEY, new Uint8Array(3), { ifVersion: "absent" })).rejects.toThrow();
+  const tooShort = await store.startUpload(KEY);
+  await expect(tooShort.complete({ head: new Uint8Array(1) })).rejects.toThrow(RangeError);
+  const aborted = await store.startUpload(KEY);
+  await aborted.write(new Uint8Array(3));
+  expect(await readdir(join(folder, UNFINISHED))).toHaveLength(1);
+  await aborted.abort();
+  expect(await readdir(join(folder, UNFINISHED))).toEqual([]);
 });
 
 test("the first write removes what dead writers left, and nothing of living ones", async () => {
