@@ -1,5 +1,6 @@
 /** The Logger of deployed processes: one JSON object a line. */
 import { type DestinationStream, pino } from "pino";
+import type { LogLevel } from "./config.ts";
 import type { Logger } from "./log.ts";
 
 /**

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export interface Invocation {
+interface Invocation {
   readonly event: unknown;
   readonly deadlineMs: number;
   /** Gets the response as it streams in. `undefined`: the function failed before it began to respond. */

@@ -9,7 +9,7 @@ const PRELUDE_CONTENT_TYPE = "application/vnd.awslambda.http-integration-respons
 /** AWS wants the prelude's end within the first bytes of a response. */
 const MAX_PRELUDE_BYTES = 16_384;
 /** Lambda cuts a streamed response here. */
-export const MAX_RESPONSE_BYTES = 200 * 1024 * 1024;
+const MAX_RESPONSE_BYTES = 200 * 1024 * 1024;
 
 export interface StreamedResponse {
   readonly statusCode: number;
