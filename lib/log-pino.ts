@@ -7,10 +7,7 @@ import type { Logger } from "./log.ts";
  * @param destination - Standard output when absent, written synchronously: a Lambda environment may be frozen right
  *   after its response.
  */
-export function pinoLogger(
-  level: "debug" | "info" | "warn" | "error",
-  destination?: DestinationStream,
-): Logger {
+export function pinoLogger(level: LogLevel, destination?: DestinationStream): Logger {
   const log = pino(
     {
       level,
