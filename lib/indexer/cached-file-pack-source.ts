@@ -4,8 +4,8 @@ import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import type { PackSource } from "../git/pack/pack-source.ts";
 
 const BLOCK_BYTES = 2 ** 16;
-/** 16 MiB: delta families lie near each other. */
-const BLOCK_COUNT = 256;
+/** 8 MiB: delta families lie near each other. */
+const BLOCK_COUNT = 128;
 
 export class CachedFilePackSource implements PackSource {
   readonly #fileDescriptor: number;

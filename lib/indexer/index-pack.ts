@@ -3,7 +3,7 @@
  * appends the bases a thin pack lacks, and says which objects the pack refers to but does not hold.
  * Source: gitformat-pack(5), git-index-pack(1).
  */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { CorruptPackError, LimitExceededError } from "../errors.ts";
 import { encodePackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
@@ -22,8 +22,8 @@ import { type ReadBase, resolvePending } from "./resolve-pending.ts";
 import { scanPack } from "./scan-pack.ts";
 
 export interface IndexPackOptions {
-  /** Readable and writable: bases may be appended. */
-  readonly packFile: string;
+  /** The pack, readable and writable: bases may be appended. */
+  readonly file: FileHandle;
   /** Of the file; complete at once for a file that is. */
   readonly progress: PackFileProgress;
   /** Reads an object that a thin pack's delta builds on. Without it, a thin pack is an error. */
@@ -50,7 +50,7 @@ export interface IndexedPack {
   readonly packBytes: number;
   /** Header of the pack as it is now; another than it came with if bases were appended. */
   readonly header: Uint8Array;
-  /** Bytes of a version 2 index. */
+  /** Bytes of a version 2 index, in shared memory. */
   readonly index: Uint8Array;
   /** Entries whose object an earlier entry of the pack holds as well. */
   readonly repeatedObjectCount: number;
@@ -59,7 +59,7 @@ export interface IndexedPack {
 
 /** A pack up to this size is indexed before a thread would have started. */
 const SMALL_PACK_BYTES = 2 ** 20;
-const ARENA_BYTES = 2 ** 25;
+const ARENA_BYTES = 2 ** 24;
 const SMALL_ARENA_BYTES = 2 ** 23;
 
 /**
@@ -67,23 +67,26 @@ const SMALL_ARENA_BYTES = 2 ** 23;
  * @throws {LimitExceededError}
  */
 export async function indexPack(options: IndexPackOptions): Promise<IndexedPack> {
-  const { packFile, progress, limits = DEFAULT_PACK_LIMITS } = options;
+  const { file, progress, limits = DEFAULT_PACK_LIMITS } = options;
   await progress.untilAvailable(SMALL_PACK_BYTES);
   const isSmall = progress.availableBytes < SMALL_PACK_BYTES;
   const threadCount = isSmall ? 0 : (options.threadCount ?? availableParallelism());
   const arenaBytes = isSmall ? SMALL_ARENA_BYTES : ARENA_BYTES;
-  const file = await open(packFile, "r+");
   let threads: IndexThread[] = [];
   try {
     const { objectCount } = await readHeader(file, progress);
     if (objectCount > limits.maxObjectCount) {
       throw new LimitExceededError(`pack has more than ${limits.maxObjectCount} objects`, { objectCount });
     }
-    threads = startIndexThreads(threadCount, { packFile, progress: progress.shared, limits, arenaBytes });
+    threads = startIndexThreads(threadCount, {
+      fileDescriptor: file.fd,
+      progress: progress.shared,
+      limits,
+      arenaBytes,
+    });
     return await indexOver(threads, file, objectCount, options);
   } finally {
     await Promise.all(threads.map((thread) => thread.close()));
-    await file.close();
   }
 }
 
@@ -136,7 +139,7 @@ async function indexOver(
   await file.read(header, 0, PACK_HEADER_BYTES, 0);
   const trailer = new Uint8Array(PACK_TRAILER_BYTES);
   await file.read(trailer, 0, PACK_TRAILER_BYTES, progress.availableBytes - PACK_TRAILER_BYTES);
-  const index = encodePackIndex(entries, order, trailer);
+  const index = encodePackIndex(entries, order, trailer, sharedBytes);
   return {
     objectCount: entryCount,
     sentObjectCount: scannedCount,
@@ -145,12 +148,14 @@ async function indexOver(
     header,
     index,
     repeatedObjectCount: countRepeats(table.ids, order),
-    openLinks: await checkLinks(
-      threads,
-      index,
-      Uint8Array.from(order, (number) => table.types[number] as number),
-    ),
+    openLinks: await checkLinks(threads, index, typesInOrder(table.types, order)),
   };
+}
+
+function typesInOrder(types: Uint8Array, order: Uint32Array): Uint8Array {
+  const inOrder = sharedBytes(order.length);
+  for (let i = 0; i < order.length; i++) inOrder[i] = types[order[i] as number] as number;
+  return inOrder;
 }
 
 function countRepeats(ids: Uint8Array, order: Uint32Array): number {
@@ -170,18 +175,15 @@ async function checkLinks(
   index: Uint8Array,
   types: Uint8Array,
 ): Promise<OpenLinks> {
-  const shared = { index: sharedCopy(index), types: sharedCopy(types) };
-  const parts = await Promise.all(threads.map((thread) => thread.run({ kind: "check-links", ...shared })));
+  const parts = await Promise.all(threads.map((thread) => thread.run({ kind: "check-links", index, types })));
   return {
     ids: concatenated(parts.map((part) => part.ids)),
     flags: concatenated(parts.map((part) => part.flags)),
   };
 }
 
-function sharedCopy(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  copy.set(bytes);
-  return copy;
+function sharedBytes(lengthBytes: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(lengthBytes));
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {

@@ -1,20 +1,20 @@
 /** The parts of indexing a pack that any thread can do. One object per thread; it owns that thread's memory. */
-import { closeSync, openSync } from "node:fs";
-import { OBJECT_ID_BYTES } from "../git/object-id.ts";
 import { findEntryBoundary } from "../git/pack/entry-boundary.ts";
 import type { ScannedEntries } from "../git/pack/entry-columns.ts";
 import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { PackLimits } from "../git/pack/limits.ts";
+import { ObjectArena } from "../git/pack/object-arena.ts";
 import { ObjectIdSet } from "../git/pack/object-id-set.ts";
 import { DeltaResolver } from "../git/pack/resolve-deltas.ts";
-import { PackScanner } from "../git/pack/scan.ts";
+import { PackScanner, type ScanOptions } from "../git/pack/scan.ts";
 import { CachedFilePackSource } from "./cached-file-pack-source.ts";
 import { FilePackSource, PackFileProgress } from "./file-pack-source.ts";
 
 /** Plain data: it goes to a worker thread. */
 export interface IndexTaskOptions {
-  readonly packFile: string;
+  /** Of the pack, open for reading; all threads of a process share it. */
+  readonly fileDescriptor: number;
   readonly progress: SharedArrayBuffer;
   readonly limits: PackLimits;
   readonly arenaBytes: number;
@@ -64,19 +64,15 @@ export type IndexTaskResult<T extends IndexTask> = T extends ScanTask
 
 export class IndexTasks {
   readonly #options: IndexTaskOptions;
-  readonly #fileDescriptor: number;
   readonly #progress: PackFileProgress;
   readonly #links = new ObjectIdSet();
+  readonly #arena: ObjectArena;
   #scanner: PackScanner | undefined;
 
   constructor(options: IndexTaskOptions) {
     this.#options = options;
+    this.#arena = new ObjectArena(options.arenaBytes);
     this.#progress = new PackFileProgress(options.progress);
-    this.#fileDescriptor = openSync(options.packFile, "r");
-  }
-
-  close(): void {
-    closeSync(this.#fileDescriptor);
   }
 
   run(task: IndexTask): ScannedEntries | OpenLinks | undefined {
@@ -86,8 +82,8 @@ export class IndexTasks {
   }
 
   #scan({ startOffsetBytes, stopOffsetBytes, startIsEntry }: ScanTask): ScannedEntries {
-    this.#scanner ??= new PackScanner({ ...this.#options, links: this.#links });
-    const source = new FilePackSource(this.#fileDescriptor, this.#progress);
+    this.#scanner ??= new PackScanner(this.#scanOptions());
+    const source = new FilePackSource(this.#options.fileDescriptor, this.#progress);
     const start = startIsEntry
       ? startOffsetBytes
       : findEntryBoundary(source, startOffsetBytes, stopOffsetBytes);
@@ -95,13 +91,10 @@ export class IndexTasks {
   }
 
   #resolve({ table, entryCount, roots, nextRoot }: ResolveTask): undefined {
-    // The scan's arena is not needed any more, and this one is as large.
+    // Its columns are not needed any more.
     this.#scanner = undefined;
-    const source = new CachedFilePackSource(this.#fileDescriptor, this.#progress.availableBytes);
-    const resolver = new DeltaResolver(new EntryTable(table), entryCount, source, {
-      ...this.#options,
-      links: this.#links,
-    });
+    const source = new CachedFilePackSource(this.#options.fileDescriptor, this.#progress.availableBytes);
+    const resolver = new DeltaResolver(new EntryTable(table), entryCount, source, this.#scanOptions());
     const rootNumbers = new Uint32Array(roots);
     const next = new Int32Array(nextRoot);
     for (let i = Atomics.add(next, 0, 1); i < rootNumbers.length; i = Atomics.add(next, 0, 1)) {
@@ -112,14 +105,13 @@ export class IndexTasks {
 
   #checkLinks({ index, types }: CheckLinksTask): OpenLinks {
     const packIndex = new PackIndex(index);
-    const { ids, flags } = this.#links.export();
-    let open = 0;
-    for (let i = 0; i < flags.length; i++) {
-      const number = packIndex.findBytes(ids, i * OBJECT_ID_BYTES);
-      if (number >= 0 && flags[i] === 1 << (types[number] as number)) continue;
-      ids.copyWithin(open * OBJECT_ID_BYTES, i * OBJECT_ID_BYTES, (i + 1) * OBJECT_ID_BYTES);
-      flags[open++] = flags[i] as number;
-    }
-    return { ids: ids.slice(0, open * OBJECT_ID_BYTES), flags: flags.slice(0, open) };
+    return this.#links.select((ids, start, flags) => {
+      const number = packIndex.findBytes(ids, start);
+      return number < 0 || flags !== 1 << (types[number] as number);
+    });
+  }
+
+  #scanOptions(): ScanOptions {
+    return { limits: this.#options.limits, arena: this.#arena, links: this.#links };
   }
 }

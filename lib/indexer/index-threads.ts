@@ -30,14 +30,18 @@ function inThisThread(options: IndexTaskOptions): IndexThread {
   const tasks = new IndexTasks(options);
   return {
     run: async <T extends IndexTask>(task: T) => tasks.run(task) as IndexTaskResult<T>,
-    close: async () => tasks.close(),
+    close: async () => {},
   };
 }
 
 function inWorkerThread(options: IndexTaskOptions): IndexThread {
   // Bundles keep the two files side by side, so the name holds there as well, with the ending of the file it stands in.
   const ending = import.meta.url.endsWith(".ts") ? "ts" : "mjs";
-  const worker = new Worker(new URL(`./index-worker.${ending}`, import.meta.url), { workerData: options });
+  const worker = new Worker(new URL(`./index-worker.${ending}`, import.meta.url), {
+    workerData: options,
+    // Little lives on the heap here; without a limit its garbage takes more room than all else.
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
+  });
   return {
     run: <T extends IndexTask>(task: T) =>
       new Promise<IndexTaskResult<T>>((resolve, reject) => {

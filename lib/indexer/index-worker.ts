@@ -10,10 +10,21 @@ if (port === null) throw new Error("index-worker.ts runs in a worker thread only
 
 port.on("message", (task: IndexTask) => {
   let reply: WorkerReply;
+  let moved: ArrayBuffer[] = [];
   try {
-    reply = { ok: true, result: tasks.run(task) };
+    const result = tasks.run(task);
+    reply = { ok: true, result };
+    if (result !== undefined) moved = buffersOf(result);
   } catch (error) {
     reply = { ok: false, error: describeError(error) };
   }
-  port.postMessage(reply);
+  port.postMessage(reply, moved);
 });
+
+/** Moved instead of copied: they are most of what a thread holds. */
+function buffersOf(columns: object): ArrayBuffer[] {
+  return Object.values(columns).flatMap((column: unknown) => {
+    if (ArrayBuffer.isView(column)) return column.buffer instanceof ArrayBuffer ? [column.buffer] : [];
+    return typeof column === "object" && column !== null ? buffersOf(column) : [];
+  });
+}

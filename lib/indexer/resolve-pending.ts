@@ -34,10 +34,13 @@ export interface ResolvedPack {
   readonly entryCount: number;
 }
 
-/** @throws {CorruptPackError} A base is neither in the pack nor in the repository. @throws {LimitExceededError} */
+/**
+ * @param stretches - Emptied.
+ * @throws {CorruptPackError} A base is neither in the pack nor in the repository. @throws {LimitExceededError}
+ */
 export async function resolvePending(
   threads: readonly IndexThread[],
-  stretches: readonly ScannedEntries[],
+  stretches: ScannedEntries[],
   pack: PackInFile,
   onResolved: (objects: number) => void,
 ): Promise<ResolvedPack> {
@@ -49,6 +52,8 @@ export async function resolvePending(
   const table = new EntryTable(scannedCount + refDeltaCount);
   const waiting = new WaitingRefDeltas();
   let roots = fillTable(table, stretches, scannedCount, waiting);
+  // The table holds all of it now, and they are as large.
+  stretches.length = 0;
   let entryCount = scannedCount;
   let basesAppended = false;
   let namedCount = 0;

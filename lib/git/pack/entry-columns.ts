@@ -42,9 +42,19 @@ export class EntryColumns {
   positions = new Float64Array(FIRST_CAPACITY);
   /** Of the object there. */
   sizes = new Float64Array(FIRST_CAPACITY);
-  readonly #pendingNumbers: number[] = [];
-  readonly #pendingBaseOffsets: number[] = [];
-  readonly #pendingBaseIds: Uint8Array[] = [];
+  #pendingNumbers: number[] = [];
+  #pendingBaseOffsets: number[] = [];
+  #pendingBaseIds: Uint8Array[] = [];
+
+  /** Begins anew, in the same memory. */
+  clear(): void {
+    this.depths.fill(0, 0, this.count);
+    this.ids.fill(0, 0, this.count * OBJECT_ID_BYTES);
+    this.count = 0;
+    this.#pendingNumbers = [];
+    this.#pendingBaseOffsets = [];
+    this.#pendingBaseIds = [];
+  }
 
   /** Adds an entry. @returns Its number. */
   add(offsetBytes: number, type: number): number {

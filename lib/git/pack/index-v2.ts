@@ -167,19 +167,21 @@ export function sortedByObjectId({ ids, objectCount }: IndexedEntries): Uint32Ar
  * The index's bytes for the entries of a pack.
  * @param order - From `sortedByObjectId`.
  * @param packChecksum - The pack's trailer.
+ * @param allocate - Where the index shall lie, such as in shared memory.
  */
 export function encodePackIndex(
   entries: IndexedEntries,
   order: Uint32Array,
   packChecksum: Uint8Array,
+  allocate: (lengthBytes: number) => Uint8Array = (lengthBytes) => new Uint8Array(lengthBytes),
 ): Uint8Array {
   const { objectCount, ids, offsets, crcs } = entries;
   let largeCount = 0;
   for (let i = 0; i < objectCount; i++) if ((offsets[i] as number) >= LARGE_OFFSET_FLAG) largeCount++;
-  const bytes = new Uint8Array(
+  const bytes = allocate(
     IDS_START + objectCount * (OBJECT_ID_BYTES + 8) + largeCount * 8 + 2 * CHECKSUM_BYTES,
   );
-  const view = new DataView(bytes.buffer);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   view.setUint32(0, SIGNATURE);
   view.setUint32(4, 2);
   const crcsStart = IDS_START + objectCount * OBJECT_ID_BYTES;

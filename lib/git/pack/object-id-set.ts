@@ -3,6 +3,7 @@ import { OBJECT_ID_BYTES } from "../object-id.ts";
 
 const WORDS = OBJECT_ID_BYTES / 4;
 const SMALLEST_CAPACITY = 1024;
+const MAX_LOAD = 0.8;
 
 /** Each id carries the union of the flags it was added with; flags are 1 to 255. */
 export class ObjectIdSet {
@@ -41,36 +42,54 @@ export class ObjectIdSet {
     for (let i = 0; i < WORDS; i++) words[slot * WORDS + i] = word(bytes, start + i * 4);
     this.#flags[slot] = flags;
     this.#size++;
-    if (this.#size * 3 > this.#capacity * 2) this.#grow();
+    if (this.#size > this.#capacity * MAX_LOAD) this.#grow();
   }
 
   #grow(): void {
-    const { ids, flags } = this.export();
+    const words = this.#words;
+    const flags = this.#flags;
     this.#capacity *= 2;
     this.#words = new Uint32Array(this.#capacity * WORDS);
     this.#flags = new Uint8Array(this.#capacity);
-    this.#size = 0;
-    this.addAll(ids, flags);
-  }
-
-  /** @param ids - 20 bytes each. */
-  addAll(ids: Uint8Array, flags: Uint8Array): void {
-    for (let i = 0; i < flags.length; i++) this.add(ids, i * OBJECT_ID_BYTES, flags[i] as number);
-  }
-
-  /** The ids, 20 bytes each, in no particular order, and their flags. */
-  export(): { ids: Uint8Array; flags: Uint8Array } {
-    const ids = new Uint8Array(this.#size * OBJECT_ID_BYTES);
-    const view = new DataView(ids.buffer);
-    const flags = new Uint8Array(this.#size);
-    for (let slot = 0, i = 0; slot < this.#capacity; slot++) {
-      const flag = this.#flags[slot] as number;
-      if (flag === 0) continue;
-      for (let w = 0; w < WORDS; w++)
-        view.setUint32(i * OBJECT_ID_BYTES + w * 4, this.#words[slot * WORDS + w] as number);
-      flags[i++] = flag;
+    const mask = this.#capacity - 1;
+    for (let old = 0; old < flags.length; old++) {
+      if (flags[old] === 0) continue;
+      let slot = (words[old * WORDS] as number) & mask;
+      while (this.#flags[slot] !== 0) slot = (slot + 1) & mask;
+      this.#flags[slot] = flags[old] as number;
+      this.#words.set(words.subarray(old * WORDS, (old + 1) * WORDS), slot * WORDS);
     }
-    return { ids, flags };
+  }
+
+  /**
+   * @param isWanted - Asked for each id, at `bytes[start]`, with its flags.
+   * @returns The wanted ids, 20 bytes each, in no particular order, and their flags.
+   */
+  select(isWanted: (bytes: Uint8Array, start: number, flags: number) => boolean): {
+    ids: Uint8Array;
+    flags: Uint8Array;
+  } {
+    const slots: number[] = [];
+    const id = new DataView(new ArrayBuffer(OBJECT_ID_BYTES));
+    const idBytes = new Uint8Array(id.buffer);
+    for (let slot = 0; slot < this.#capacity; slot++) {
+      const flags = this.#flags[slot] as number;
+      if (flags === 0) continue;
+      this.#writeId(slot, id, 0);
+      if (isWanted(idBytes, 0, flags)) slots.push(slot);
+    }
+    const ids = new DataView(new ArrayBuffer(slots.length * OBJECT_ID_BYTES));
+    slots.forEach((slot, i) => {
+      this.#writeId(slot, ids, i * OBJECT_ID_BYTES);
+    });
+    return {
+      ids: new Uint8Array(ids.buffer),
+      flags: Uint8Array.from(slots, (slot) => this.#flags[slot] as number),
+    };
+  }
+
+  #writeId(slot: number, target: DataView, start: number): void {
+    for (let i = 0; i < WORDS; i++) target.setUint32(start + i * 4, this.#words[slot * WORDS + i] as number);
   }
 }
 

@@ -9,7 +9,7 @@ import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { applyDelta, DeltaCopies, decodeDeltaSizes, type ObjectBody } from "./delta.ts";
 import type { EntryTable } from "./entry-table.ts";
 import { EntryInflater } from "./inflate.ts";
-import { type ArenaPosition, ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
+import { type ArenaPosition, type ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
 import { addCommitOrTagLinks } from "./object-links.ts";
 import {
   DELTA_TYPE,
@@ -37,7 +37,7 @@ export class DeltaResolver {
   readonly #arena: ObjectArena;
   readonly #inflater = new EntryInflater();
   readonly #positions: Float64Array;
-  readonly #sizes: Float64Array;
+  readonly #sizes: Uint32Array;
   readonly #copies = new DeltaCopies();
   #deltaBytes = new Uint8Array(2 ** 16);
   /** Objects too large for the arena: the last base and the last result. */
@@ -50,9 +50,9 @@ export class DeltaResolver {
     this.#entryCount = entryCount;
     this.#source = source;
     this.#options = options;
-    this.#arena = new ObjectArena(options.arenaBytes);
+    this.#arena = options.arena;
     this.#positions = new Float64Array(entryCount).fill(-1);
-    this.#sizes = new Float64Array(entryCount);
+    this.#sizes = new Uint32Array(entryCount);
   }
 
   /** Resolves every delta on the lists below `root`, which itself is resolved. */

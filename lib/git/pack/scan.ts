@@ -11,7 +11,7 @@ import { applyDelta, DeltaCopies, decodeDeltaSizes } from "./delta.ts";
 import { EntryColumns, type ScannedEntries } from "./entry-columns.ts";
 import { EntryInflater } from "./inflate.ts";
 import type { PackLimits } from "./limits.ts";
-import { ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
+import { type ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
 import type { ObjectIdSet } from "./object-id-set.ts";
 import { addCommitOrTagLinks } from "./object-links.ts";
 import {
@@ -26,8 +26,8 @@ import { addDeltifiedTreeLinks, addTreeLinks, treeIndexBytes } from "./tree-link
 
 export interface ScanOptions {
   readonly limits: PackLimits;
-  /** How much of the objects seen last is kept for the deltas to come. */
-  readonly arenaBytes: number;
+  /** Keeps the objects seen last for the deltas to come; what it held before is lost. */
+  readonly arena: ObjectArena;
   /** Receives what the objects refer to. */
   readonly links: ObjectIdSet;
 }
@@ -43,13 +43,13 @@ export class PackScanner {
   readonly #inflater = new EntryInflater();
   readonly #copies = new DeltaCopies();
   #deltaBytes = new Uint8Array(2 ** 16);
-  #columns = new EntryColumns();
+  readonly #columns = new EntryColumns();
   #totalInflatedBytes = 0;
 
-  constructor({ limits, arenaBytes, links }: ScanOptions) {
+  constructor({ limits, arena, links }: ScanOptions) {
     this.#limits = limits;
     this.#links = links;
-    this.#arena = new ObjectArena(arenaBytes);
+    this.#arena = arena;
   }
 
   /**
@@ -57,7 +57,7 @@ export class PackScanner {
    * @throws {CorruptPackError} @throws {LimitExceededError}
    */
   scan(source: PackSource, startOffsetBytes: number, stopOffsetBytes: number): ScannedEntries {
-    this.#columns = new EntryColumns();
+    this.#columns.clear();
     let offsetBytes = startOffsetBytes;
     while (offsetBytes < stopOffsetBytes && source.hasEntryAt(offsetBytes)) {
       offsetBytes += this.#scanEntry(source, offsetBytes);
