@@ -36,17 +36,6 @@ export class PktLineReader {
     }
   }
 
-  /** Everything after the last line read, unframed. Afterwards the reader is used up. */
-  async *rest(): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      if (this.#window.length > 0) yield this.#window;
-      for (let step = await this.#chunks.next(); !step.done; step = await this.#chunks.next())
-        yield step.value;
-    } finally {
-      await this.close();
-    }
-  }
-
   /** Tells the source that no more is wanted, so that it frees its connection. */
   async close(): Promise<void> {
     this.#window = EMPTY;

@@ -15,7 +15,7 @@ export const SIDE_BAND_PACKET_BYTES = 1000;
 
 const PACKET_HEADER_BYTES = PKT_PREFIX_BYTES + 1;
 /** What the mux collects before it hands on: few large writes cost far less than one for each packet. */
-const BATCH_BYTES = 16 * SIDE_BAND_64K_PACKET_BYTES;
+const BATCH_BYTES = 4 * SIDE_BAND_64K_PACKET_BYTES;
 
 const encoder = new TextEncoder();
 
@@ -44,7 +44,7 @@ export function encodeBandPackets(
 
 /**
  * Wraps a pack in side-band packets and ends with a flush. Collects small pieces, so that each array handed on is about
- * 1 MiB; reads nothing from `input` until the consumer asks.
+ * 256 KiB; reads nothing from `input` until the consumer asks.
  *
  * A failure of `input` becomes a band 3 packet, since the status line has gone out; `onFailure` gets the error.
  */
