@@ -1,12 +1,8 @@
 /** One request to Bitbucket's REST API: credential, limits, and what its refusals mean. */
 import { z } from "zod";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
-
-/** `basic`: for an API token, `username` is the e-mail address here; git wants another. */
-export type BitbucketCredential =
-  | { readonly kind: "none" }
-  | { readonly kind: "basic"; readonly username: string; readonly token: string }
-  | { readonly kind: "bearer"; readonly token: string };
+import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
+import { parseRetryAfter } from "./retry-after.ts";
 
 export interface RestApiLimits {
   /** For one request, its body included. */
@@ -78,19 +74,6 @@ function decode<T>(text: string, schema: z.ZodType<T>, path: string): T {
   throw new UpstreamError(message, { retryable: false, path, cause: result.error });
 }
 
-function authorizationHeader(credential: BitbucketCredential): Record<string, string> {
-  switch (credential.kind) {
-    case "none":
-      return {};
-    case "basic": {
-      const bytes = new TextEncoder().encode(`${credential.username}:${credential.token}`);
-      return { Authorization: `Basic ${Buffer.from(bytes).toString("base64")}` };
-    }
-    case "bearer":
-      return { Authorization: `Bearer ${credential.token}` };
-  }
-}
-
 async function readText(response: Response, maxBytes: number, path: string): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
@@ -126,12 +109,4 @@ function upstreamMessage(text: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Seconds or an HTTP date (RFC 9110, 10.2.3). */
-function parseRetryAfter(header: string | null): number | undefined {
-  if (header === null) return undefined;
-  if (/^\d+$/.test(header.trim())) return Number(header);
-  const atMs = Date.parse(header);
-  return Number.isNaN(atMs) ? undefined : Math.max(0, Math.ceil((atMs - Date.now()) / 1000));
 }

@@ -5,7 +5,7 @@
 import { GetParameterCommand, type SSMClient } from "@aws-sdk/client-ssm";
 import { z } from "zod";
 import { ConfigError } from "../errors.ts";
-import type { BitbucketCredential } from "./rest-request.ts";
+import type { BitbucketCredential } from "./credential.ts";
 
 const credentialSchema = z
   .strictObject({ username: z.string().min(1).optional(), token: z.string().min(1) })

@@ -1,0 +1,162 @@
+/** HTTP to the primary's git server: credential, limits, and what its refusals mean. */
+import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
+import { parseRetryAfter } from "./retry-after.ts";
+
+export interface GitHttpLimits {
+  /** Until an answer begins. A large repository's pack is counted before its first byte, with signs of life. */
+  readonly answerTimeoutMs: number;
+  /** Without a byte. git sends a sign of life every five seconds. */
+  readonly idleTimeoutMs: number;
+  /** Of a list of refs: 500,000 refs take about 50 MB. */
+  readonly maxRefListBytes: number;
+}
+
+export const DEFAULT_GIT_HTTP_LIMITS: GitHttpLimits = {
+  answerTimeoutMs: 120_000,
+  idleTimeoutMs: 120_000,
+  maxRefListBytes: 256 * 1024 * 1024,
+};
+
+export interface GitHttpClientOptions {
+  /** The way out: the global `fetch`, or a test's. */
+  readonly fetch: typeof fetch;
+  readonly credential: BitbucketCredential;
+  readonly limits?: GitHttpLimits;
+  /** Ends what is under way. */
+  readonly signal?: AbortSignal;
+}
+
+export interface GitRepositoryOptions extends GitHttpClientOptions {
+  /** The clone URL, without credential. */
+  readonly repositoryUrl: string;
+  /** Name and version of this client, without spaces. */
+  readonly agent: string;
+}
+
+export interface GitHttpRequest {
+  readonly method: "GET" | "POST";
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
+
+export interface GitHttpAnswer {
+  readonly url: string;
+  readonly headers: Headers;
+  /** Throws {@link UpstreamError} when the connection breaks or falls silent. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Sends one request, once.
+ * @throws {NotFoundError} 404: no such repository, or no right to see it.
+ * @throws {UpstreamError} Any other refusal, or no answer; `retryable` for 429, 5xx and no answer.
+ */
+export async function requestGit(
+  request: GitHttpRequest,
+  options: GitHttpClientOptions,
+): Promise<GitHttpAnswer> {
+  const { fetch, credential, limits = DEFAULT_GIT_HTTP_LIMITS, signal } = options;
+  const watch = new SilenceWatch(limits.answerTimeoutMs, signal);
+  let response: Response;
+  try {
+    response = await fetch(request.url, {
+      method: request.method,
+      headers: { ...request.headers, ...authorizationHeader(credential) },
+      body: request.body === undefined ? null : Buffer.from(request.body),
+      // A redirected POST would arrive as a GET; where the refs are listed, a redirect is followed and remembered.
+      redirect: request.method === "GET" ? "follow" : "error",
+      signal: watch.signal,
+    });
+  } catch (error) {
+    watch.stop();
+    throw unreachable(error, watch);
+  }
+  if (response.ok)
+    return { url: response.url, headers: response.headers, body: readBody(response, limits, watch) };
+  watch.stop();
+  await response.body?.cancel();
+  throw refusalError(response);
+}
+
+async function* readBody(
+  response: Response,
+  limits: GitHttpLimits,
+  watch: SilenceWatch,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for await (const chunk of response.body ?? []) {
+      // While the reader is busy with a chunk, silence is not the primary's.
+      watch.stop();
+      yield chunk;
+      watch.restart(limits.idleTimeoutMs);
+    }
+  } catch (error) {
+    throw unreachable(error, watch);
+  } finally {
+    watch.stop();
+  }
+}
+
+/** Aborts when nothing has happened for some time. */
+class SilenceWatch {
+  readonly #controller = new AbortController();
+  readonly signal: AbortSignal;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(timeoutMs: number, outer: AbortSignal | undefined) {
+    this.signal =
+      outer === undefined ? this.#controller.signal : AbortSignal.any([this.#controller.signal, outer]);
+    this.restart(timeoutMs);
+  }
+
+  get fellSilent(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
+  restart(timeoutMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#controller.abort(), timeoutMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+function unreachable(error: unknown, watch: SilenceWatch): unknown {
+  if (watch.signal.aborted && !watch.fellSilent) return error; // the caller's own wish
+  const message = watch.fellSilent ? "the primary has fallen silent" : "the primary cannot be reached";
+  return new UpstreamError(message, { retryable: true, cause: error });
+}
+
+function refusalError(response: Response): Error {
+  const { status } = response;
+  const path = new URL(response.url).pathname;
+  if (status === 404)
+    return new NotFoundError("the primary has no such repository, or the credential may not see it", {
+      path,
+    });
+  const retryAfterSeconds = parseRetryAfter(response.headers.get("retry-after"));
+  const hint = status === 401 || status === 403 ? ": check the credential and its scopes" : "";
+  return new UpstreamError(`the primary answered ${status}${hint}`, {
+    retryable: status === 429 || status >= 500,
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    status,
+    path,
+  });
+}
+
+/** @throws {LimitExceededError} The body is longer than `maxBytes`. */
+export async function readAll(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let totalBytes = 0;
+  for await (const chunk of body) {
+    totalBytes += chunk.length;
+    if (totalBytes > maxBytes)
+      throw new LimitExceededError(`the primary's list of refs is longer than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
