@@ -1,0 +1,118 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parseObjectId } from "../../../../lib/git/object-id.ts";
+import { pktText } from "../../../../lib/git/pktline.ts";
+import type { RefList } from "../../../../lib/git/ports.ts";
+import { advertiseV0, advertiseV2, chooseProtocol } from "../../../../lib/git/upload-pack/capabilities.ts";
+import { listRefs } from "../../../../lib/git/upload-pack/ls-refs.ts";
+
+const A = parseObjectId("a".repeat(40));
+const B = parseObjectId("b".repeat(40));
+const REFS = [
+  { name: "refs/heads/main", id: A },
+  { name: "refs/tags/v1", id: B, peeledId: A },
+];
+const AT_MAIN: RefList = { head: { ref: "refs/heads/main" }, refs: REFS };
+const UNBORN: RefList = { head: { ref: "refs/heads/trunk" }, refs: REFS };
+const DETACHED: RefList = { head: { commitId: B }, refs: REFS };
+const EMPTY: RefList = { head: { ref: "refs/heads/main" }, refs: [] };
+
+/** The lines' texts; a flush is `0000`. */
+function textsOf(lines: Iterable<Uint8Array>): string[] {
+  return [...lines].map((line) => (line.length === 4 ? "0000" : pktText(line.subarray(4))));
+}
+
+describe("version 0", () => {
+  test("HEAD comes first, tags are peeled, capabilities stand on the first line only", () => {
+    const [first, ...rest] = textsOf(advertiseV0(AT_MAIN, "nearside/1", 0));
+    expect(first).toMatch(
+      new RegExp(`^${A} HEAD\0multi_ack .* symref=HEAD:refs/heads/main object-format=sha1 agent=nearside/1$`),
+    );
+    expect(rest).toEqual([`${A} refs/heads/main`, `${B} refs/tags/v1`, `${A} refs/tags/v1^{}`, "0000"]);
+  });
+
+  test("without what HEAD names, the first ref comes first", () => {
+    const [first] = textsOf(advertiseV0(UNBORN, "nearside/1", 0));
+    expect(first?.startsWith(`${A} refs/heads/main\0`)).toBe(true);
+    expect(first).not.toContain("symref=");
+  });
+
+  test("a detached HEAD has no symref", () => {
+    const [first] = textsOf(advertiseV0(DETACHED, "nearside/1", 0));
+    expect(first?.startsWith(`${B} HEAD\0`)).toBe(true);
+    expect(first).not.toContain("symref=");
+  });
+
+  test("an empty repository still tells its capabilities", () => {
+    const [first, ...rest] = textsOf(advertiseV0(EMPTY, "nearside/1", 0));
+    expect(first?.startsWith(`${"0".repeat(40)} capabilities^{}\0multi_ack `)).toBe(true);
+    expect(rest).toEqual(["0000"]);
+  });
+
+  test("version 1 says so first", () => {
+    expect(textsOf(advertiseV0(EMPTY, "nearside/1", 1))[0]).toBe("version 1");
+  });
+});
+
+test("version 2 advertises what is handled", () => {
+  expect(textsOf(advertiseV2("nearside/1"))).toEqual([
+    "version 2",
+    "agent=nearside/1",
+    "ls-refs=unborn",
+    "fetch=wait-for-done",
+    "object-format=sha1",
+    "0000",
+  ]);
+});
+
+test.each([
+  [undefined, 0],
+  ["", 0],
+  ["version=1", 1],
+  ["version=2", 2],
+  ["side:version=1:version=2", 2],
+  ["version=3", 0],
+  ["version=22", 0],
+] as const)("Git-Protocol %j means version %d", (header, version) => {
+  expect(chooseProtocol(header)).toBe(version);
+});
+
+describe("ls-refs", () => {
+  const plain = { peel: false, symrefs: false, unborn: false, prefixes: [] };
+  const full = { ...plain, peel: true, symrefs: true, unborn: true };
+
+  test.each([
+    ["all", AT_MAIN, plain, [`${A} HEAD`, `${A} refs/heads/main`, `${B} refs/tags/v1`]],
+    [
+      "peeled, with symrefs",
+      AT_MAIN,
+      full,
+      [`${A} HEAD symref-target:refs/heads/main`, `${A} refs/heads/main`, `${B} refs/tags/v1 peeled:${A}`],
+    ],
+    ["an unborn HEAD", EMPTY, full, ["unborn HEAD symref-target:refs/heads/main"]],
+    ["an unborn HEAD that was not asked for", EMPTY, { ...full, unborn: false }, []],
+    ["a detached HEAD", DETACHED, { ...full, prefixes: ["HEAD"] }, [`${B} HEAD`]],
+    [
+      "by prefix",
+      AT_MAIN,
+      { ...plain, prefixes: ["refs/tags/", "refs/tags/v", "nothing"] },
+      [`${B} refs/tags/v1`],
+    ],
+  ])("lists %s", (_, refList, request, expected) => {
+    expect(textsOf(listRefs(refList, request))).toEqual([...expected, "0000"]);
+  });
+
+  test("prefixes match as if each were tried", () => {
+    const text = fc.string({ unit: fc.constantFrom("a", "b", "/", "é", "😀"), maxLength: 5 });
+    fc.assert(
+      fc.property(fc.array(text, { minLength: 1, maxLength: 8 }), fc.uniqueArray(text), (prefixes, names) => {
+        const refList: RefList = { head: UNBORN.head, refs: names.map((name) => ({ name, id: A })) };
+        const expected = names.filter((name) => prefixes.some((prefix) => name.startsWith(prefix)));
+        expect(textsOf(listRefs(refList, { ...plain, prefixes }))).toEqual([
+          ...expected.map((name) => `${A} ${name}`),
+          "0000",
+        ]);
+      }),
+    );
+  });
+});
