@@ -1,0 +1,159 @@
+/**
+ * Takes a pack from the primary: its bytes go to a local file and to the store as they arrive, and are indexed on the
+ * way. Memory does not grow with the pack.
+ */
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { LimitExceededError } from "../errors.ts";
+import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
+import { PackFileProgress } from "../indexer/file-pack-source.ts";
+import { type IndexedPack, type IndexProgress, indexPack } from "../indexer/index-pack.ts";
+import type { ReadBase } from "../indexer/resolve-pending.ts";
+import type { RepositoryKeys } from "../repo/layout.ts";
+import type { ManifestPack } from "../repo/manifest.ts";
+import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
+
+export interface ReceivePackOptions {
+  readonly store: BlobStore;
+  readonly keys: RepositoryKeys;
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Reads an object that the repository holds already; for thin packs. */
+  readonly readBase: ReadBase;
+  readonly maxPackBytes: number;
+  readonly onBytes: (receivedBytes: number) => void;
+  readonly onIndex: (progress: IndexProgress) => void;
+}
+
+export interface ReceivedPack {
+  /** Its pack is in the store; its index is not. */
+  readonly pack: ManifestPack;
+  readonly indexed: IndexedPack;
+}
+
+const BATCH_BYTES = 2 ** 20;
+
+/**
+ * On failure nothing stays behind.
+ * @throws {CorruptPackError} @throws {LimitExceededError} @throws {UpstreamError} And what the store throws.
+ */
+export async function receivePack(options: ReceivePackOptions): Promise<ReceivedPack> {
+  const { store, keys, readBase, onIndex } = options;
+  const packId = randomBytes(20).toString("hex");
+  await using file = await openUnnamedFile();
+  const upload = await store.startUpload(keys.pack(packId), { ifVersion: "absent" });
+  try {
+    const progress = new PackFileProgress();
+    const indexing = indexPack({ file: file.handle, progress, readBase, onProgress: onIndex });
+    const [, indexed] = await Promise.all([
+      transfer(options, file.handle, progress, upload, indexing).catch((error: unknown) => {
+        progress.fail();
+        throw error;
+      }),
+      indexing,
+    ]).finally(() => indexing.catch(() => undefined));
+    await uploadTail(file.handle, indexed, upload);
+    await upload.complete({ head: indexed.header });
+    return { pack: manifestPack(packId, indexed), indexed };
+  } catch (error) {
+    await upload.abort();
+    throw error;
+  }
+}
+
+function manifestPack(id: string, indexed: IndexedPack): ManifestPack {
+  const { packBytes, objectCount, sentObjectCount, sentEndBytes, repeatedObjectCount } = indexed;
+  return {
+    id,
+    packBytes,
+    indexBytes: indexed.index.length,
+    objectCount,
+    sentObjectCount,
+    sentEndBytes,
+    repeatedObjectCount,
+  };
+}
+
+/** Writes all but the trailer to both places: the store's copy may get more entries before it. */
+async function transfer(
+  { chunks, maxPackBytes, onBytes }: ReceivePackOptions,
+  file: FileHandle,
+  progress: PackFileProgress,
+  upload: BlobUpload,
+  indexing: Promise<unknown>,
+): Promise<void> {
+  let failure: unknown;
+  indexing.catch((error: unknown) => {
+    failure = error ?? new Error("indexing failed");
+  });
+  let receivedBytes = 0;
+  let tail: Uint8Array = new Uint8Array(0);
+  for await (const batch of batched(chunks)) {
+    // Without this a broken pack would be received to its end.
+    if (failure !== undefined) throw failure;
+    if (receivedBytes + batch.length > maxPackBytes) {
+      throw new LimitExceededError(`the primary's pack is larger than ${maxPackBytes} bytes`);
+    }
+    const joined = Buffer.concat([tail, batch]);
+    const bodyBytes = Math.max(0, joined.length - PACK_TRAILER_BYTES);
+    await Promise.all([writeAt(file, batch, receivedBytes), upload.write(joined.subarray(0, bodyBytes))]);
+    tail = joined.subarray(bodyBytes);
+    receivedBytes += batch.length;
+    progress.advance(receivedBytes);
+    onBytes(receivedBytes);
+  }
+  progress.complete(receivedBytes);
+}
+
+/** Fewer and larger writes: a primary's chunks are as small as its packets. */
+async function* batched(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  let waiting: Uint8Array[] = [];
+  let waitingBytes = 0;
+  for await (const chunk of chunks) {
+    waiting.push(chunk);
+    waitingBytes += chunk.length;
+    if (waitingBytes < BATCH_BYTES) continue;
+    yield Buffer.concat(waiting);
+    waiting = [];
+    waitingBytes = 0;
+  }
+  if (waitingBytes > 0) yield Buffer.concat(waiting);
+}
+
+async function writeAt(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, offsetBytes + written);
+    written += bytesWritten;
+  }
+}
+
+/** The appended bases, if any, and the trailer. */
+async function uploadTail(
+  file: FileHandle,
+  { sentEndBytes, packBytes }: IndexedPack,
+  upload: BlobUpload,
+): Promise<void> {
+  for (let offsetBytes = sentEndBytes; offsetBytes < packBytes; ) {
+    const buffer = new Uint8Array(Math.min(BATCH_BYTES, packBytes - offsetBytes));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, offsetBytes);
+    if (bytesRead === 0) throw new Error("the pack's local file is shorter than what was written to it");
+    await upload.write(buffer.subarray(0, bytesRead));
+    offsetBytes += bytesRead;
+  }
+}
+
+interface UnnamedFile extends AsyncDisposable {
+  readonly handle: FileHandle;
+}
+
+/** A file that goes with the process, however that ends: it has no name any more. */
+async function openUnnamedFile(): Promise<UnnamedFile> {
+  const folder = await mkdtemp(join(tmpdir(), "nearside-"));
+  try {
+    const handle = await open(join(folder, "incoming.pack"), "w+");
+    return { handle, [Symbol.asyncDispose]: () => handle.close() };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
