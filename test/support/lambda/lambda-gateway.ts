@@ -3,13 +3,13 @@
  * run by AWS's own runtime client in a process of its own, one invocation at a time, and a new one is started when it
  * dies. Keeps the limits that code can run into.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { gatewayEvent } from "./gateway-event.ts";
 import { type RuntimeApi, startRuntimeApi } from "./runtime-api.ts";
+import { type SandboxOptions, startSandbox } from "./sandbox.ts";
 import { readStreamedResponse } from "./streamed-response.ts";
 
 /** Of API Gateway, for a request's body. */
@@ -17,12 +17,7 @@ const MAX_REQUEST_BYTES = 10 * 1024 * 1024;
 /** Of Lambda, for the event's JSON: a body in base64 counts a third more than it is. */
 const MAX_EVENT_BYTES = 6 * 1024 * 1024;
 
-export interface LambdaGatewayOptions {
-  /** Entry file of aws-lambda-ric. */
-  readonly runtimeClient: string;
-  /** The bundle: index.mjs that exports `handler`. */
-  readonly codeFolder: string;
-  readonly environment: Readonly<Record<string, string>>;
+export interface LambdaGatewayOptions extends SandboxOptions {
   readonly timeoutMs?: number;
 }
 
@@ -83,60 +78,4 @@ async function forward(
     if (outgoing.headersSent) outgoing.destroy();
     else outgoing.writeHead(502, { "content-type": "application/json" }).end('{"message":"Bad Gateway"}');
   }
-}
-
-interface Sandbox {
-  log(): string;
-  startedProcesses(): number;
-  stop(): Promise<void>;
-}
-
-function startSandbox(options: LambdaGatewayOptions, runtimeApi: RuntimeApi): Sandbox {
-  let log = "";
-  let startedProcesses = 0;
-  let isStopped = false;
-  let child: ChildProcess;
-  const start = () => {
-    startedProcesses += 1;
-    child = spawn(process.execPath, [options.runtimeClient], {
-      env: { ...runtimeEnvironment(options.codeFolder, runtimeApi.address), ...options.environment },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    child.stdout?.on("data", (bytes: Buffer) => (log += bytes.toString()));
-    child.stderr?.on("data", (bytes: Buffer) => (log += bytes.toString()));
-    child.once("exit", () => {
-      runtimeApi.fail();
-      // A function that cannot even start would otherwise be started for ever.
-      if (!isStopped && startedProcesses < 10) start();
-    });
-  };
-  start();
-  return {
-    log: () => log,
-    startedProcesses: () => startedProcesses,
-    async stop() {
-      isStopped = true;
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const exited = new Promise((resolve) => child.once("exit", resolve));
-      child.kill("SIGKILL");
-      await exited;
-    },
-  };
-}
-
-function runtimeEnvironment(codeFolder: string, runtimeApiAddress: string): Record<string, string> {
-  const { PATH = "" } = process.env;
-  return {
-    PATH,
-    AWS_LAMBDA_RUNTIME_API: runtimeApiAddress,
-    LAMBDA_TASK_ROOT: codeFolder,
-    _HANDLER: "index.handler",
-    AWS_LAMBDA_FUNCTION_NAME: "under-test",
-    AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
-    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: "1769",
-    AWS_LAMBDA_LOG_GROUP_NAME: "/aws/lambda/under-test",
-    AWS_LAMBDA_LOG_STREAM_NAME: "under-test",
-    AWS_REGION: "us-east-1",
-    NODE_OPTIONS: "--enable-source-maps",
-  };
 }

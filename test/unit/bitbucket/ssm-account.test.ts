@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readSsmCredential } from "../../../lib/bitbucket/ssm-credential.ts";
+import { readSsmAccount } from "../../../lib/bitbucket/ssm-account.ts";
 import { ConfigError } from "../../../lib/errors.ts";
 
 /** What the parameter holds. */
@@ -36,20 +36,20 @@ afterAll(() => {
 
 test.each([
   {
-    json: { username: "ci@example.com", token: "t" },
-    credential: { kind: "basic", username: "ci@example.com", token: "t" },
+    json: { email: "ci@example.com", token: "t" },
+    account: { kind: "api-token", email: "ci@example.com", token: "t" },
   },
-  { json: { token: "t" }, credential: { kind: "bearer", token: "t" } },
-])("$json becomes $credential.kind", async ({ json, credential }) => {
+  { json: { token: "t" }, account: { kind: "access-token", token: "t" } },
+])("$json becomes $account.kind", async ({ json, account }) => {
   parameterText = JSON.stringify(json);
-  expect(await readSsmCredential(client, "/nearside/bitbucket")).toEqual(credential);
+  expect(await readSsmAccount(client, "/nearside/bitbucket")).toEqual(account);
 });
 
-test.each(["hunter2", '{"token":"hunter2","password":"x"}', '{"username":"hunter2"}'])(
+test.each(["hunter2", '{"token":"hunter2","password":"x"}', '{"email":"hunter2"}'])(
   "the parameter's text %s is refused and not repeated",
   async (parameter) => {
     parameterText = parameter;
-    const failure = await readSsmCredential(client, "/nearside/bitbucket").catch((error: unknown) => error);
+    const failure = await readSsmAccount(client, "/nearside/bitbucket").catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ConfigError);
     const { message, context, cause } = failure as ConfigError;
     expect(JSON.stringify({ message, context, cause: String(cause) })).not.toContain("hunter2");

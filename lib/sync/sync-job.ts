@@ -1,0 +1,59 @@
+/** One repository to bring up to date, as a message says it, and how that is done. */
+import { z } from "zod";
+import type { BitbucketRepository, BitbucketRestApi } from "../bitbucket/rest-api.ts";
+import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
+import { ProtocolError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { isNameSegment, readName, writeName } from "../repo/names.ts";
+import type { RepositoryStorage } from "../repo/repository.ts";
+import { syncRepository } from "./sync-repository.ts";
+
+const name = z.string().refine(isNameSegment);
+
+const syncJobSchema = z.object({
+  workspace: name,
+  slug: name,
+  /** Finds the repository also when it has been renamed since. */
+  uuid: z.guid().optional(),
+});
+
+export type SyncJob = z.infer<typeof syncJobSchema>;
+
+export interface SyncJobOptions {
+  readonly api: BitbucketRestApi;
+  readonly upstreamOf: (repository: BitbucketRepository) => UpstreamGit;
+  readonly storage: RepositoryStorage;
+  readonly log: Logger;
+}
+
+/** @throws {ProtocolError} Not the JSON of a job. */
+export function parseSyncJob(text: string): SyncJob {
+  try {
+    return syncJobSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new ProtocolError("not a sync job", { text: text.slice(0, 200), cause: error });
+  }
+}
+
+/** @throws As `syncRepository` does, and {NotFoundError} when the account does not see the repository. */
+export async function runSyncJob({ workspace, slug, uuid }: SyncJob, options: SyncJobOptions): Promise<void> {
+  const { api, upstreamOf, storage, log } = options;
+  const startedMs = Date.now();
+  const repository = await api.repository(workspace, uuid === undefined ? slug : `{${uuid}}`);
+  const outcome = await syncRepository(repository.uuid, { storage, upstream: upstreamOf(repository), log });
+  // Only now: until the first generation is published, nothing is served under the name.
+  const named = await readName(storage.store, repository.workspace, repository.slug);
+  if (named !== repository.uuid) {
+    await writeName(storage.store, repository.workspace, repository.slug, repository.uuid);
+  }
+  const { kind, generation } = outcome;
+  const counts =
+    outcome.kind === "published"
+      ? {
+          changedRefs: outcome.changes.length,
+          receivedBytes: outcome.receivedBytes,
+          objects: outcome.objects,
+        }
+      : {};
+  log.info(`sync:${kind}`, { repo: repository.fullName, generation, ...counts, ms: Date.now() - startedMs });
+}
