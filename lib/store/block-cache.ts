@@ -100,7 +100,8 @@ export class BlockCache {
       const { blockBytes } = this.#limits;
       const all = await request;
       // A copy, or one cached block would keep the whole answer in memory.
-      const bytes = blockCount === 1 ? all : all.slice(index * blockBytes, (index + 1) * blockBytes);
+      const bytes =
+        blockCount === 1 ? all : new Uint8Array(all.subarray(index * blockBytes, (index + 1) * blockBytes));
       this.#keep(name, bytes);
       return bytes;
     } finally {

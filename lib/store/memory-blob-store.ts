@@ -68,7 +68,8 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   write(key: string, bytes: Uint8Array, condition: WriteCondition = {}): Promise<BlobVersion> {
-    const copy = bytes.slice();
+    // Not slice(): of a Buffer, that is a view.
+    const copy = new Uint8Array(bytes);
     return this.#call("write", key, () => this.#commit(key, copy, condition), condition);
   }
 
@@ -147,7 +148,7 @@ class MemoryUpload implements BlobUpload {
 
   async write(bytes: Uint8Array): Promise<void> {
     if (!this.#isOpen) throw new Error("upload is closed");
-    this.#chunks.push(bytes.slice());
+    this.#chunks.push(new Uint8Array(bytes));
     await this.#beforePart();
   }
 

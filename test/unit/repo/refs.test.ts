@@ -1,0 +1,58 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { CorruptPackError, ProtocolError } from "../../../lib/errors.ts";
+import { parseObjectId } from "../../../lib/git/object-id.ts";
+import type { Ref } from "../../../lib/git/ports.ts";
+import { formatRefSnapshot, parseRefSnapshot } from "../../../lib/repo/refs.ts";
+import { textOf, utf8 } from "../../support/byte-chunks.ts";
+
+const id = fc
+  .string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 40, maxLength: 40 })
+  .map(parseObjectId);
+const name = fc
+  .string({ unit: fc.constantFrom("a", "B", "-", "é", "\u{1F600}", "\uFF5E"), minLength: 1, maxLength: 6 })
+  .map((text) => `refs/heads/${text}`);
+const ref: fc.Arbitrary<Ref> = fc.oneof(fc.record({ name, id }), fc.record({ name, id, peeledId: id }));
+const refs = fc.uniqueArray(ref, { selector: (item) => item.name });
+
+describe("a ref snapshot", () => {
+  test("gives back what went in, in the order of bytes", () => {
+    fc.assert(
+      fc.property(refs, (list) => {
+        const { bytes, sha256, refCount } = formatRefSnapshot(list);
+        const sorted = list.toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+        expect(parseRefSnapshot(bytes, sha256)).toEqual(sorted);
+        expect(refCount).toBe(list.length);
+      }),
+    );
+  });
+
+  test("is packed-refs text", () => {
+    const [a, b] = [parseObjectId("a".repeat(40)), parseObjectId("b".repeat(40))];
+    const snapshot = formatRefSnapshot([
+      { name: "refs/tags/v1", id: b, peeledId: a },
+      { name: "refs/heads/main", id: a },
+    ]);
+    expect(textOf(snapshot.bytes)).toBe(
+      `# pack-refs with: peeled fully-peeled sorted \n${a} refs/heads/main\n${b} refs/tags/v1\n^${a}\n`,
+    );
+  });
+
+  test.each([
+    ["twice the same name", ["refs/heads/a", "refs/heads/a"]],
+    ["a name that is none", ["refs/heads/a..b"]],
+    ["a name with a line feed", ["refs/heads/a\nb"]],
+  ])("is not made with %s", (_, names) => {
+    const list = names.map((refName) => ({ name: refName, id: parseObjectId("a".repeat(40)) }));
+    expect(() => formatRefSnapshot(list)).toThrow(ProtocolError);
+  });
+
+  test("with another checksum is refused", () => {
+    const { bytes } = formatRefSnapshot([]);
+    expect(() => parseRefSnapshot(bytes, "0".repeat(64))).toThrow(CorruptPackError);
+    const altered = formatRefSnapshot([{ name: "refs/heads/a", id: parseObjectId("a".repeat(40)) }]);
+    expect(() =>
+      parseRefSnapshot(utf8(textOf(altered.bytes).replace("aaaa", "bbbb")), altered.sha256),
+    ).toThrow(CorruptPackError);
+  });
+});

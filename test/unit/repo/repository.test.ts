@@ -1,0 +1,192 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { CorruptPackError, NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
+import { parseObjectId } from "../../../lib/git/object-id.ts";
+import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import { readName, writeName } from "../../../lib/repo/names.ts";
+import { type NextGeneration, publish, publishVerified } from "../../../lib/repo/publish.ts";
+import { openRepository, type RepositoryStorage } from "../../../lib/repo/repository.ts";
+import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
+import { BlockCache } from "../../../lib/store/block-cache.ts";
+import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { textOf, utf8 } from "../../support/byte-chunks.ts";
+
+const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
+const OTHER_UUID = "0a1b2c3d-0000-4000-8000-000000000002";
+const ID = parseObjectId("a".repeat(40));
+const KEYS = repositoryKeys(UUID);
+const NEXT: NextGeneration = {
+  head: { ref: "refs/heads/main" },
+  refs: [{ name: "refs/heads/main", id: ID }],
+  packs: [],
+  mayHoldUnreachable: false,
+  publishedAt: new Date("2026-01-02T03:04:05Z"),
+  verifiedAt: new Date("2026-01-02T03:04:06Z"),
+};
+
+let store: CountingBlobStore;
+let storage: RepositoryStorage;
+
+beforeEach(() => {
+  store = new CountingBlobStore(new MemoryBlobStore());
+  storage = { store, blocks: new BlockCache(store) };
+});
+
+describe("publish", () => {
+  test("writes a generation that can be opened, and the copies for git", async () => {
+    await publish(store, UUID, "absent", NEXT);
+    const repository = await openRepository(storage, UUID);
+    expect(repository.manifest).toMatchObject({
+      generation: 1,
+      head: NEXT.head,
+      packs: [],
+      refs: { refCount: 1 },
+    });
+    expect(await repository.readRefs()).toEqual({ head: NEXT.head, refs: NEXT.refs });
+    expect(textOf((await store.read(KEYS.head)).bytes)).toBe("ref: refs/heads/main\n");
+    expect(textOf((await store.read(KEYS.packedRefs)).bytes)).toContain(`${ID} refs/heads/main\n`);
+    expect((await store.read(KEYS.refsFolderMark)).bytes.length).toBe(0);
+  });
+
+  test("counts generations and keeps a detached HEAD", async () => {
+    const first = await publish(store, UUID, "absent", NEXT);
+    const second = await publish(store, UUID, first, { ...NEXT, head: { commitId: ID } });
+    expect(second.manifest.generation).toBe(2);
+    const repository = await openRepository(storage, UUID);
+    expect(await repository.readRefs()).toEqual({ head: { commitId: ID }, refs: NEXT.refs });
+    expect(textOf((await store.read(KEYS.head)).bytes)).toBe(`${ID}\n`);
+  });
+
+  test("of two over the same generation, one fails and the other stands", async () => {
+    const first = await publish(store, UUID, "absent", NEXT);
+    const winner = await publish(store, UUID, first, { ...NEXT, mayHoldUnreachable: true });
+    await expect(publish(store, UUID, first, NEXT)).rejects.toThrow(VersionConflictError);
+    await expect(publish(store, UUID, "absent", NEXT)).rejects.toThrow(VersionConflictError);
+    const repository = await openRepository(storage, UUID);
+    expect(repository.manifest).toEqual(winner.manifest);
+    expect(repository.version).toBe(winner.version);
+  });
+
+  test("noting a verification changes that and nothing else", async () => {
+    const first = await publish(store, UUID, "absent", NEXT);
+    const verifiedAt = new Date("2026-02-02T00:00:00Z");
+    const verified = await publishVerified(store, UUID, first, verifiedAt);
+    expect(verified.manifest).toEqual({ ...first.manifest, verifiedAt: verifiedAt.toISOString() });
+    await expect(publishVerified(store, UUID, first, verifiedAt)).rejects.toThrow(VersionConflictError);
+  });
+
+  test("the manifest is written last: until then the old generation stands", async () => {
+    const written: string[] = [];
+    const faults: BlobFaults = {
+      before: ({ kind, key }) => {
+        if (kind === "write") written.push(key);
+        return undefined;
+      },
+    };
+    await publish(new MemoryBlobStore({ faults }), UUID, "absent", NEXT);
+    expect(written.length).toBe(5);
+    expect(written.at(-1)).toBe(KEYS.manifest);
+  });
+});
+
+describe("open", () => {
+  test("takes one request cold, one more for the refs, and one conditional request warm", async () => {
+    await publish(store, UUID, "absent", NEXT);
+    store.reset();
+    const cold = await openRepository(storage, UUID);
+    await cold.readRefs();
+    expect(store.counts()).toMatchObject({ requests: 2, rounds: 2 });
+    store.reset();
+    const warm = await openRepository(storage, UUID, cold);
+    await warm.readRefs();
+    expect(warm).toBe(cold);
+    expect(store.counts()).toMatchObject({ requests: 1, readIfChanged: 1 });
+  });
+
+  test("sees what was published since", async () => {
+    const first = await publish(store, UUID, "absent", NEXT);
+    const known = await openRepository(storage, UUID);
+    await publish(store, UUID, first, { ...NEXT, refs: [] });
+    const newer = await openRepository(storage, UUID, known);
+    expect(newer.manifest.generation).toBe(2);
+    expect((await newer.readRefs()).refs).toEqual([]);
+    expect((await known.readRefs()).refs).toEqual(NEXT.refs);
+  });
+
+  test("what was never published is not found; what is broken is corrupt", async () => {
+    await expect(openRepository(storage, UUID)).rejects.toThrow(NotFoundError);
+    await store.write(KEYS.manifest, utf8("{}"));
+    await expect(openRepository(storage, UUID)).rejects.toThrow(CorruptPackError);
+  });
+
+  test("a failed read of the refs is tried again", async () => {
+    const { manifest } = await publish(store, UUID, "absent", NEXT);
+    const key = KEYS.refSnapshot(manifest.refs.sha256);
+    const { bytes } = await store.read(key);
+    await store.delete(key);
+    const repository = await openRepository(storage, UUID);
+    await expect(repository.readRefs()).rejects.toThrow(NotFoundError);
+    await store.write(key, bytes);
+    expect((await repository.readRefs()).refs).toEqual(NEXT.refs);
+  });
+});
+
+describe("names", () => {
+  test("lead to a uuid, whatever their case", async () => {
+    await writeName(store, "Acme", "Widgets", UUID);
+    expect(await readName(store, "acme", "WIDGETS")).toBe(UUID);
+    expect(await readName(store, "acme", "gadgets")).toBeUndefined();
+  });
+
+  test.each(["..", ".", "", "a/b", "a b", "é", "a\0"])("%j is no name", async (slug) => {
+    await expect(writeName(store, "acme", slug, UUID)).rejects.toThrow(RangeError);
+    store.reset();
+    expect(await readName(store, "acme", slug)).toBeUndefined();
+    expect(store.counts().requests).toBe(0);
+  });
+
+  test.each(["{", "{}", '{"uuid":"x"}'])("%j in a name's place is corrupt", async (text) => {
+    await store.write("names/acme/widgets.json", utf8(text));
+    await expect(readName(store, "acme", "widgets")).rejects.toThrow(CorruptPackError);
+  });
+});
+
+describe("the catalog", () => {
+  test("asks for name and manifest at once when it knows both", async () => {
+    await publish(store, UUID, "absent", NEXT);
+    await writeName(store, "acme", "widgets", UUID);
+    const catalog = new RepositoryCatalog(storage);
+    const first = await catalog.resolve("acme", "widgets");
+    store.reset();
+    expect(await catalog.resolve("acme", "widgets")).toBe(first);
+    expect(store.counts()).toMatchObject({ requests: 2, rounds: 1 });
+  });
+
+  test("follows a name that another repository has taken", async () => {
+    const catalog = new RepositoryCatalog(storage);
+    for (const uuid of [UUID, OTHER_UUID]) {
+      await publish(store, uuid, "absent", NEXT);
+      await writeName(store, "acme", "widgets", uuid);
+      expect((await catalog.resolve("acme", "widgets"))?.uuid).toBe(uuid);
+    }
+  });
+
+  test("knows neither unknown names nor repositories that were never published", async () => {
+    const catalog = new RepositoryCatalog(storage);
+    expect(await catalog.resolve("acme", "widgets")).toBeUndefined();
+    await writeName(store, "acme", "widgets", UUID);
+    expect(await catalog.resolve("acme", "widgets")).toBeUndefined();
+    await publish(store, UUID, "absent", NEXT);
+    expect((await catalog.resolve("acme", "widgets"))?.uuid).toBe(UUID);
+  });
+
+  test("keeps only so many open", async () => {
+    const catalog = new RepositoryCatalog(storage, { maxOpen: 1 });
+    for (const uuid of [UUID, OTHER_UUID]) await publish(store, uuid, "absent", NEXT);
+    const first = await catalog.open(UUID);
+    expect(await catalog.open(UUID)).toBe(first);
+    await catalog.open(OTHER_UUID);
+    expect(await catalog.open(UUID)).not.toBe(first);
+  });
+});
