@@ -1,0 +1,217 @@
+import { gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { LimitExceededError, ProtocolError } from "../../../lib/errors.ts";
+import { parseObjectId } from "../../../lib/git/object-id.ts";
+import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import type { UploadPackSource } from "../../../lib/git/ports.ts";
+import { DEFAULT_REQUEST_LIMITS } from "../../../lib/git/upload-pack/fetch-request.ts";
+import { gitHttp } from "../../../lib/git-http/git-http.ts";
+import { decodedBody } from "../../../lib/git-http/request-body.ts";
+import type { HttpRequest } from "../../../lib/http/message.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { chunksOf, collect, textOf, utf8 } from "../../support/byte-chunks.ts";
+
+const ID = parseObjectId("a".repeat(40));
+const SOURCE: UploadPackSource = {
+  readRefs: async () => ({ head: { ref: "refs/heads/main" }, refs: [{ name: "refs/heads/main", id: ID }] }),
+  openObjects: () => Promise.reject(new Error("not needed here")),
+  mayHoldUnreachable: false,
+  wholePacks: [],
+};
+const asked: string[] = [];
+const handler = gitHttp({
+  resolve: async (workspace, slug) => {
+    asked.push(`${workspace}/${slug}`);
+    return slug === "widgets" ? SOURCE : undefined;
+  },
+  log: SILENT_LOGGER,
+  agent: "nearside/1",
+  limits: { ...DEFAULT_REQUEST_LIMITS, maxBodyBytes: 10_000 },
+});
+
+interface RequestParts {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
+
+function requestFor(target: string, { method = "GET", headers = {}, body }: RequestParts = {}): HttpRequest {
+  const [path = "", query = ""] = target.split("?");
+  const chunks = chunksOf(body ?? new Uint8Array(0), [7, 400]);
+  return {
+    method,
+    path,
+    query: new URLSearchParams(query),
+    headers,
+    body: chunks,
+    signal: new AbortController().signal,
+  };
+}
+
+async function send(target: string, parts: RequestParts = {}) {
+  const response = await handler(requestFor(target, parts));
+  return { ...response, text: textOf(await collect(response.body)) };
+}
+
+const POST = {
+  method: "POST",
+  headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
+};
+const LS_REFS = concatBytes([encodePktLine("command=ls-refs\n"), DELIM_PKT, FLUSH_PKT]);
+
+describe("info/refs", () => {
+  test.each(["/acme/widgets", "/acme/widgets.git", "/%61cme/%77idgets%2Egit"])(
+    "%s is the repository",
+    async (path) => {
+      asked.length = 0;
+      const response = await send(`${path}/info/refs?service=git-upload-pack`);
+      expect(asked).toEqual(["acme/widgets"]);
+      expect(response.status).toBe(200);
+      expect(response.headers).toEqual({
+        "content-type": "application/x-git-upload-pack-advertisement",
+        expires: "Fri, 01 Jan 1980 00:00:00 GMT",
+        pragma: "no-cache",
+        "cache-control": "no-cache, max-age=0, must-revalidate",
+      });
+    },
+  );
+
+  test("announces the service before the refs, but not in version 2", async () => {
+    const target = "/acme/widgets.git/info/refs?service=git-upload-pack";
+    const [v0, v1, v2] = await Promise.all(
+      ["", "version=1", "version=2"].map((version) => send(target, { headers: { "git-protocol": version } })),
+    );
+    expect(v0?.text.startsWith(`001e# service=git-upload-pack\n0000`)).toBe(true);
+    expect(v0?.text.slice(34)).toMatch(new RegExp(`^[0-9a-f]{4}${ID} HEAD\0`));
+    expect(v1?.text.startsWith("001e# service=git-upload-pack\n0000000eversion 1\n")).toBe(true);
+    expect(v2?.text.startsWith("000eversion 2\n")).toBe(true);
+  });
+
+  test("HEAD has the status and headers of GET", async () => {
+    const target = "/acme/widgets.git/info/refs?service=git-upload-pack";
+    const [head, get] = [await send(target, { method: "HEAD" }), await send(target)];
+    expect([head.status, head.headers]).toEqual([get.status, get.headers]);
+  });
+});
+
+describe("what is refused", () => {
+  const infoRefs = "/acme/widgets/info/refs";
+  test.each([
+    [`${infoRefs}`, {}, 403, "smart HTTP"],
+    [`${infoRefs}?service=git-receive-pack`, {}, 403, "read-only"],
+    [`${infoRefs}?service=git-upload-archive`, {}, 403, "unsupported service"],
+    [`${infoRefs}?service=git-upload-pack&service=git-receive-pack`, {}, 403, "unsupported service"],
+    [`${infoRefs}?service=git-upload-pack`, { method: "POST" }, 405, "GET, HEAD"],
+    ["/acme/widgets/git-upload-pack", {}, 405, "POST"],
+    ["/acme/widgets/git-upload-pack", { method: "POST" }, 415, "application/x-git-upload-pack-request"],
+    [
+      "/acme/widgets/git-upload-pack",
+      { method: "POST", headers: { "content-type": "text/plain" } },
+      415,
+      "expected",
+    ],
+    [
+      "/acme/widgets/git-upload-pack",
+      { ...POST, headers: { ...POST.headers, "content-encoding": "br" } },
+      415,
+      "content encoding",
+    ],
+    ["/acme/widgets/git-receive-pack", { method: "POST" }, 403, "read-only"],
+    ["/acme/widgets/HEAD", {}, 404, "not found"],
+    ["/acme/widgets/objects/info/packs", {}, 404, "not found"],
+    ["/acme/widgets", {}, 404, "not found"],
+    ["/", {}, 404, "not found"],
+    ["/acme/gadgets/info/refs?service=git-upload-pack", {}, 404, "not found"],
+    ["/acme/gadgets/git-upload-pack", POST, 404, "not found"],
+  ])("%s %j", async (target, parts, status, text) => {
+    const response = await send(target, parts);
+    expect(response.status).toBe(status);
+    expect(response.text).toContain(text);
+    expect(response.text).toMatch(/^[^\n]+\n$/);
+    expect(response.headers["content-type"]).toMatch(/^text\/plain/);
+    const { allow } = response.headers;
+    expect(allow).toBe(status === 405 ? text : undefined);
+  });
+
+  test.each([
+    "/../widgets/info/refs",
+    "/%2e%2e/widgets/info/refs",
+    "/acme/%2e%2e/info/refs",
+    "/acme/..%2fwidgets/info/refs",
+    "/acme/widgets%00/info/refs",
+    "/acme/widgets%0a/info/refs",
+    "/acme/wid%gets/info/refs",
+    "/acme/%ff/info/refs",
+    "//widgets/info/refs",
+    "/acme/.git/info/refs",
+    "/acme/x/widgets/info/refs",
+    "/acme/widgets//info/refs",
+  ])("%s never reaches the store", async (path) => {
+    asked.length = 0;
+    expect((await send(`${path}?service=git-upload-pack`)).status).toBe(404);
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("git-upload-pack", () => {
+  const target = "/acme/widgets.git/git-upload-pack";
+  const gzipped = { ...POST, headers: { ...POST.headers, "content-encoding": "gzip" } };
+  const refLine = encodePktLine(`${ID} refs/heads/main\n`);
+
+  test("answers, whether the body is compressed or not", async () => {
+    const plain = await send(target, { ...POST, body: LS_REFS });
+    expect(plain.status).toBe(200);
+    expect(plain.headers["content-type"]).toBe("application/x-git-upload-pack-result");
+    expect(plain.headers["cache-control"]).toBe("no-cache, max-age=0, must-revalidate");
+    expect(plain.text).toBe(`${textOf(encodePktLine(`${ID} HEAD\n`))}${textOf(refLine)}0000`);
+    const compressed = await send(target, { ...gzipped, body: gzipSync(LS_REFS) });
+    expect(compressed).toMatchObject({ status: 200, text: plain.text });
+  });
+
+  test.each(["", "version=1", "version=2"])(
+    "the probe 0000 is answered with nothing, for %j",
+    async (version) => {
+      const headers = { ...POST.headers, "git-protocol": version };
+      const response = await send(target, { ...POST, headers, body: FLUSH_PKT });
+      expect(response).toMatchObject({ status: 200, text: "" });
+      expect(response.headers["content-type"]).toBe("application/x-git-upload-pack-result");
+    },
+  );
+
+  test.each([
+    ["a malformed line", POST, utf8("nonsense"), 400],
+    ["a cut body", POST, LS_REFS.subarray(0, 10), 400],
+    ["what is not gzip", gzipped, utf8("nonsense"), 400],
+    ["gzip that is cut", gzipped, gzipSync(LS_REFS).subarray(0, 15), 400],
+    ["too much", POST, concatBytes(Array(1000).fill(encodePktLine("agent=x\n"))), 413],
+    ["a compressed bomb", gzipped, gzipSync(Buffer.alloc(50_000_000, "0009agent")), 413],
+  ])("%s is refused", async (_, parts, body, status) => {
+    const response = await send(target, { ...parts, body });
+    expect(response.status).toBe(status);
+    expect(response.text).toMatch(/^[^\n]+\n$/);
+  });
+});
+
+test("a bomb is inflated only as far as it is read", async () => {
+  const bomb = gzipSync(Buffer.alloc(200_000_000));
+  const headers = { "content-encoding": "gzip" };
+  let inflatedBytes = 0;
+  for await (const chunk of decodedBody(requestFor("/", { headers, body: bomb })) ?? []) {
+    inflatedBytes += chunk.length;
+    if (inflatedBytes > 100_000) break;
+  }
+  expect(inflatedBytes).toBeLessThan(1_000_000);
+});
+
+test("what the server itself does wrong is thrown, for the transport to log", async () => {
+  const broken = gitHttp({
+    resolve: async () => ({ ...SOURCE, readRefs: () => Promise.reject(new Error("store is gone")) }),
+    log: SILENT_LOGGER,
+    agent: "nearside/1",
+  });
+  const request = requestFor("/acme/widgets/git-upload-pack", { ...POST, body: LS_REFS });
+  const answering = broken(request);
+  await expect(answering).rejects.toThrow("store is gone");
+  await expect(answering).rejects.not.toBeInstanceOf(ProtocolError);
+  await expect(answering).rejects.not.toBeInstanceOf(LimitExceededError);
+});
