@@ -1,0 +1,90 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { ENV } from "../../lib/config.ts";
+import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
+import { git } from "../support/git/run-git.ts";
+import { makeSampleRepository } from "../support/git/sample-repository.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
+import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
+import { type LambdaInvoker, startLambdaInvoker } from "../support/lambda/lambda-invoker.ts";
+import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
+import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
+
+const runtimeClient = findRuntimeClient();
+
+describe.skipIf(runtimeClient === undefined)("the sync and git-http functions together", () => {
+  let folder: TemporaryFolder;
+  let primary: string;
+  let bitbucket: FakeBitbucket;
+  let s3Server: S3Server;
+  let sync: LambdaInvoker;
+  let gateway: LambdaGateway;
+
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    primary = join(folder.path, "primary", "acme", "sample.git");
+    await mkdir(join(folder.path, "primary", "acme"), { recursive: true });
+    await makeSampleRepository(primary);
+    bitbucket = await startFakeBitbucket({ repositoriesFolder: join(folder.path, "primary") });
+    s3Server = await startS3Server({ folder: join(folder.path, "s3") });
+    const environment = {
+      [ENV.bucket]: s3Server.bucketName,
+      [ENV.syncQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
+      [ENV.gitUrl]: bitbucket.gitUrl,
+      [ENV.apiUrl]: bitbucket.apiUrl,
+      AWS_ENDPOINT_URL_S3: s3Server.endpoint,
+      AWS_REGION: s3Server.region,
+      AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: s3Server.credentials.secretAccessKey,
+    };
+    const bundle = async (name: "sync" | "gitHttp") => {
+      const codeFolder = join(folder.path, name);
+      await bundleFunction(FUNCTION_SOURCES[name], codeFolder);
+      return { runtimeClient: runtimeClient ?? "", codeFolder, environment };
+    };
+    sync = await startLambdaInvoker(await bundle("sync"));
+    gateway = await startLambdaGateway(await bundle("gitHttp"));
+  });
+
+  afterAll(async () => {
+    await Promise.all([sync.close(), gateway.close()]);
+    await Promise.all([bitbucket.close(), s3Server.close()]);
+    await folder.remove();
+  });
+
+  function message(job: unknown): unknown {
+    const body = JSON.stringify(job);
+    const attributes = { ApproximateReceiveCount: "1", MessageGroupId: "acme/sample" };
+    return { Records: [{ messageId: "m1", receiptHandle: "r1", body, attributes, eventSource: "aws:sqs" }] };
+  }
+
+  async function refsOf(repository: string): Promise<string> {
+    return git(["show-ref", "--head", "--dereference"], { cwd: repository });
+  }
+
+  test("a job brings a repository in, the next one what is new", async () => {
+    const job = { workspace: "acme", slug: "sample" };
+    expect(await sync.invoke(message(job)), sync.log()).toEqual({ batchItemFailures: [] });
+    const clone = join(folder.path, "clone.git");
+    await git(["clone", "--quiet", "--mirror", `${gateway.url}/acme/sample.git`, clone]);
+    expect(await refsOf(clone)).toBe(await refsOf(primary));
+
+    const tree = await git(["rev-parse", "main^{tree}"], { cwd: primary });
+    const commit = await git(["commit-tree", tree, "-p", "main", "-m", "later"], { cwd: primary });
+    await git(["update-ref", "refs/heads/main", commit], { cwd: primary });
+    await git(["update-ref", "-d", "refs/heads/develop"], { cwd: primary });
+    expect(await sync.invoke(message(job)), sync.log()).toEqual({ batchItemFailures: [] });
+    await git(["fetch", "--quiet", "--prune"], { cwd: clone });
+    expect(await refsOf(clone)).toBe(await refsOf(primary));
+    await git(["fsck", "--full", "--strict"], { cwd: clone });
+  });
+
+  test("a job that fails is given back to the queue, and tells why in the log", async () => {
+    const failed = { batchItemFailures: [{ itemIdentifier: "m1" }] };
+    expect(await sync.invoke(message({ workspace: "acme", slug: "absent" }))).toEqual(failed);
+    expect(await sync.invoke(message("not a job"))).toEqual(failed);
+    expect(sync.log()).toContain('"event":"queue:job-failed"');
+  });
+});
