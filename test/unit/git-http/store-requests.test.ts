@@ -1,0 +1,87 @@
+/** What serving asks of the store: requests cost money, rounds cost time. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { gitHttp } from "../../../lib/git-http/git-http.ts";
+import type { HttpHandler } from "../../../lib/http/message.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import { BlockCache } from "../../../lib/store/block-cache.ts";
+import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { chunksOf, collect } from "../../support/byte-chunks.ts";
+import { MirrorBuilder } from "../../support/git/mirror-builder.ts";
+import { OFS_ALL } from "../../support/git/mirror-server.ts";
+import { git } from "../../support/git/run-git.ts";
+import { makeSampleRepository } from "../../support/git/sample-repository.ts";
+import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
+
+let folder: TemporaryFolder;
+let sample: string;
+const store = new CountingBlobStore(new MemoryBlobStore());
+let handler: HttpHandler;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  sample = `${folder.path}/sample`;
+  await makeSampleRepository(sample);
+  const builder = await MirrorBuilder.open(store, sample, `${folder.path}/scratch`);
+  await builder.addPack({ revisions: ["main~15"] });
+  await builder.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
+  await builder.publish("acme", "sample");
+}, 60_000);
+
+beforeEach(() => {
+  const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
+  const resolve = (workspace: string, slug: string) => catalog.resolve(workspace, slug);
+  handler = gitHttp({ resolve, log: SILENT_LOGGER, agent: "nearside/1" });
+  store.reset();
+});
+
+afterAll(() => folder.remove());
+
+async function post(...lines: readonly (string | Uint8Array)[]): Promise<Uint8Array> {
+  const encoded = lines.map((line) => (typeof line === "string" ? encodePktLine(`${line}\n`) : line));
+  const response = await handler({
+    method: "POST",
+    path: "/acme/sample/git-upload-pack",
+    query: new URLSearchParams(),
+    headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
+    body: chunksOf(concatBytes([...encoded, FLUSH_PKT]), []),
+    signal: new AbortController().signal,
+  });
+  return collect(response.body);
+}
+
+const lsRefs = () => post("command=ls-refs", DELIM_PKT, "peel");
+
+test("listing refs: name, manifest and refs cold; name and manifest at once warm", async () => {
+  await lsRefs();
+  expect(store.counts()).toMatchObject({ requests: 3, rounds: 3 });
+  store.reset();
+  await lsRefs();
+  expect(store.counts()).toMatchObject({ requests: 2, rounds: 1 });
+});
+
+test("a clone reads no index: one stream for each pack", async () => {
+  const refs = (await git(["for-each-ref", "--format=%(objectname)"], { cwd: sample })).split("\n");
+  await lsRefs();
+  store.reset();
+  await post("command=fetch", DELIM_PKT, "ofs-delta", ...refs.map((id) => `want ${id}`), "done");
+  expect(store.counts()).toMatchObject({ requests: 4, readStream: 2, rounds: 3 });
+});
+
+test("a fetch reads each index, and of the packs no more than their blocks", async () => {
+  const [tip, old] = await Promise.all(
+    ["main", "main~3"].map((name) => git(["rev-parse", name], { cwd: sample })),
+  );
+  await lsRefs();
+  store.reset();
+  await post("command=fetch", DELIM_PKT, "ofs-delta", `want ${tip}`, `have ${old}`, "done");
+  expect(store.counts()).toMatchObject({
+    requests: 6,
+    read: 3,
+    readIfChanged: 1,
+    readUpTo: 2,
+    readStream: 0,
+  });
+});
