@@ -1,0 +1,145 @@
+/** The whole mirror in one process, over a folder or a bucket: `npm start`. Not deployed. */
+import { pino } from "pino";
+import { gitCredential, restCredential } from "../lib/bitbucket/credential.ts";
+import { type BitbucketRepository, bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
+import { upstreamGit } from "../lib/bitbucket/upstream-git.ts";
+import { AGENT } from "../lib/config.ts";
+import { MirrorError } from "../lib/errors.ts";
+import { gitHttp } from "../lib/git-http/git-http.ts";
+import { type NodeServer, startNodeServer } from "../lib/http/node-server.ts";
+import { pinoLogger } from "../lib/log-pino.ts";
+import { writeName } from "../lib/repo/names.ts";
+import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
+import { BlockCache } from "../lib/store/block-cache.ts";
+import { poll } from "../lib/sync/poller.ts";
+import { selectRepositories } from "../lib/sync/selection.ts";
+import { syncRepository } from "../lib/sync/sync-repository.ts";
+import { readAccount } from "./local/account.ts";
+import { type Arguments, parseArguments } from "./local/arguments.ts";
+import { DEMO_WORKSPACE, startDemoPrimary } from "./local/demo.ts";
+import { openStore } from "./local/open-store.ts";
+import { formatBytes, ProgressLine } from "./local/progress-line.ts";
+
+const DEMO_FOLDER = ".nearside/primary";
+const DEMO_POLL_SECONDS = 2;
+
+async function main(given: Arguments, stop: AbortSignal): Promise<void> {
+  const isDemo = given.workspace.length + given.project.length + given.repository.length === 0;
+  const demo = isDemo ? await startDemoPrimary(DEMO_FOLDER) : undefined;
+  const options =
+    demo === undefined
+      ? given
+      : { ...given, ...demo, workspace: [DEMO_WORKSPACE], pollSeconds: DEMO_POLL_SECONDS };
+  const log = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
+  const account = demo === undefined ? readAccount(process.env) : ({ kind: "none" } as const);
+  const store = openStore(options.store, options.s3Endpoint);
+  const storage = { store, blocks: new BlockCache(store) };
+  const catalog = new RepositoryCatalog(storage);
+  const server = await startNodeServer(
+    gitHttp({ resolve: (workspace, slug) => catalog.resolve(workspace, slug), log, agent: AGENT }),
+    { log, port: options.port },
+  );
+  const api = bitbucketRestApi({ fetch, apiUrl: options.apiUrl, credential: restCredential(account) });
+  const line = new ProgressLine(process.stderr);
+  const mirrored = new Map<string, BitbucketRepository>();
+  const sync = async (repository: BitbucketRepository) => {
+    const { fullName, workspace, slug, uuid } = repository;
+    const repositoryUrl = `${options.gitUrl}/${fullName}.git`;
+    const upstream = upstreamGit({
+      repositoryUrl,
+      credential: gitCredential(account),
+      agent: AGENT,
+      fetch,
+      signal: stop,
+    });
+    const outcome = await syncRepository(uuid, {
+      storage,
+      upstream,
+      log,
+      onProgress: (progress) => line.show(fullName, progress),
+    });
+    if (!mirrored.has(uuid)) await writeName(store, workspace, slug, uuid);
+    mirrored.set(uuid, repository);
+    return outcome;
+  };
+  await poll(
+    {
+      selected: () => selectRepositories(api, options),
+      sync,
+      onSynced: ({ fullName }, outcome) => {
+        if (outcome.kind === "unchanged") return;
+        const { changes, objects, receivedBytes, generation } = outcome;
+        const refs = counted(changes.length, "ref", "refs");
+        line.print(
+          `${fullName}: generation ${generation}, ${refs} changed, ${objects} objects, ${formatBytes(receivedBytes)}`,
+        );
+      },
+      onFailed: (repository, error) =>
+        line.print(`${repository?.fullName ?? "listing repositories"}: ${describeError(error)}`),
+      log,
+      intervalMs: options.pollSeconds * 1000,
+      signal: stop,
+    },
+    () => announce(server, [...mirrored.values()], options, demo?.gitUrl),
+  );
+  line.print("Stopping: requests that run may finish.");
+  await Promise.all([server.close(), demo?.close()]);
+}
+
+function announce(
+  server: NodeServer,
+  repositories: readonly BitbucketRepository[],
+  options: Arguments,
+  demoGitUrl: string | undefined,
+): void {
+  const entries = repositories.map(({ fullName }) => ({
+    fullName,
+    cloneUrl: `${server.url}/${fullName}.git`,
+  }));
+  const primary = { gitUrl: options.gitUrl, apiUrl: options.apiUrl };
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ url: server.url, repositories: entries, primary })}\n`);
+    return;
+  }
+  const lines = [
+    `The mirror is ready at ${server.url} with ${counted(entries.length, "repository", "repositories")}, asking the primary every ${options.pollSeconds} s.`,
+  ];
+  for (const { cloneUrl } of entries.slice(0, 10)) lines.push(`  git clone ${cloneUrl}`);
+  if (entries.length > 10) lines.push(`  … and ${entries.length - 10} more`);
+  if (demoGitUrl !== undefined) {
+    const host = demoGitUrl.replace("://", "://developer:developer@");
+    lines.push("", "What it mirrors, a small Bitbucket Cloud on this machine; push here and see it arrive:");
+    for (const { fullName } of repositories) lines.push(`  git clone ${host}/${fullName}.git primary`);
+  }
+  lines.push("", "Ctrl-C ends it; what is mirrored stays.");
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (stopping.signal.aborted) process.exit(130);
+    stopping.abort();
+  });
+}
+try {
+  await main(parseArguments(process.argv.slice(2)), stopping.signal);
+  process.exit(0);
+} catch (error) {
+  const isPortTaken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+  const hint = isPortTaken ? "; choose another with --port, or --port 0 for a free one" : "";
+  const text =
+    error instanceof MirrorError || isPortTaken
+      ? describeError(error)
+      : String((error as Error).stack ?? error);
+  process.stderr.write(`nearside: ${text}${hint}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,83 @@
+/** The command line of the local mirror. */
+import { Command, InvalidArgumentError, Option } from "commander";
+
+export interface Arguments {
+  readonly workspace: readonly string[];
+  readonly project: readonly string[];
+  readonly repository: readonly string[];
+  readonly store: string;
+  readonly s3Endpoint?: string;
+  readonly apiUrl: string;
+  readonly gitUrl: string;
+  readonly port: number;
+  readonly pollSeconds: number;
+  readonly json?: true;
+  readonly verbose?: true;
+}
+
+const EXPLANATION = `
+Without --workspace, --project or --repository it shows itself: a small Bitbucket Cloud with a sample repository is
+started on this machine, and mirrored.
+
+Credentials for private repositories, in the environment:
+  BITBUCKET_EMAIL and BITBUCKET_API_TOKEN    a user's API token (scope read:repository:bitbucket)
+  BITBUCKET_ACCESS_TOKEN                     an access token of a workspace, project or repository
+Public repositories need none. For --store s3://… AWS credentials come from where the AWS SDK finds them.
+
+The mirror listens on 127.0.0.1 only, and whoever can reach it there may read all that it mirrors.
+
+Examples:
+  npm start
+  npm start -- --repository acme/website --repository acme/tools
+  npm start -- --workspace acme --store s3://acme-mirror/git
+  npm start -- --project acme/CORE --store /srv/mirror --poll-seconds 30
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 failed; 2 wrong arguments.`;
+
+export function parseArguments(argv: readonly string[]): Arguments {
+  const command = new Command("nearside")
+    .description("Mirrors repositories of Bitbucket Cloud and serves them to git, on this machine.")
+    .option("--workspace <name>", "mirror all repositories of a workspace (repeatable)", collect, [])
+    .option("--project <workspace/KEY>", "mirror the repositories of a project (repeatable)", collectPair, [])
+    .option("--repository <workspace/slug>", "mirror one repository (repeatable)", collectPair, [])
+    .option("--store <folder or s3://bucket/prefix>", "where the mirror lies", ".nearside/store")
+    .option("--s3-endpoint <url>", "of an S3 server other than AWS's")
+    .option("--api-url <url>", "the primary's REST API", "https://api.bitbucket.org/2.0")
+    .option("--git-url <url>", "the primary's git server", "https://bitbucket.org")
+    .option("--port <number>", "where to listen; 0 picks a free port", parsePort, 7880)
+    .addOption(
+      new Option("--poll-seconds <number>", "how often to ask the primary for news")
+        .argParser(parseSeconds)
+        .default(60),
+    )
+    .option("--json", "print one JSON object with the URLs when every repository has been tried once")
+    .option("--verbose", "log every sync and every request that fails to standard error")
+    .addHelpText("after", EXPLANATION)
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  return command.parse(argv, { from: "user" }).opts<Arguments>();
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
+}
+
+function collectPair(value: string, before: readonly string[]): string[] {
+  if (!/^[^/\s]+\/[^/\s]+$/.test(value))
+    throw new InvalidArgumentError("Expected two names with a slash between them.");
+  return [...before, value];
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new InvalidArgumentError("A port is a whole number from 0 to 65535.");
+  }
+  return port;
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds >= 0.1 && seconds <= 86_400))
+    throw new InvalidArgumentError("Expected seconds, from 0.1 to 86400.");
+  return seconds;
+}

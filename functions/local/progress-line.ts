@@ -1,0 +1,76 @@
+/** Shows on a terminal how a sync goes: one line, drawn anew; elsewhere a line for each phase. */
+import type { SyncProgress } from "../../lib/sync/sync-progress.ts";
+
+const REDRAW_MS = 100;
+const ERASE_LINE = "\r\u001b[K";
+
+export interface ProgressOutput {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+export class ProgressLine {
+  readonly #output: ProgressOutput;
+  #drawnAtMs = 0;
+  #phase = "";
+  #isDrawn = false;
+
+  constructor(output: ProgressOutput) {
+    this.#output = output;
+  }
+
+  show(name: string, progress: SyncProgress): void {
+    // Listing is over in a moment, and each poll does it.
+    if (progress.phase === "listing") return;
+    const isNewPhase = progress.phase !== this.#phase;
+    if (!this.#output.isTTY) {
+      if (isNewPhase) this.#output.write(`${name}: ${describe(progress)}\n`);
+    } else if (isNewPhase || performance.now() >= this.#drawnAtMs + REDRAW_MS) {
+      this.#drawnAtMs = performance.now();
+      this.#output.write(`${ERASE_LINE}${name}: ${describe(progress)}`.slice(0, 150));
+      this.#isDrawn = true;
+    }
+    this.#phase = progress.phase;
+  }
+
+  /** Prints a line that stays. */
+  print(text: string): void {
+    if (this.#isDrawn) this.#output.write(ERASE_LINE);
+    this.#isDrawn = false;
+    this.#phase = "";
+    this.#output.write(`${text}\n`);
+  }
+}
+
+function describe(progress: SyncProgress): string {
+  switch (progress.phase) {
+    case "listing":
+      return "listing refs";
+    case "waiting":
+      return (
+        progress.text
+          .trim()
+          .split(/[\r\n]/)
+          .at(-1) || "waiting for the primary"
+      );
+    case "receiving":
+      return `receiving, ${formatBytes(progress.receivedBytes)}`;
+    case "scanning":
+    case "resolving":
+      return `${progress.phase === "scanning" ? "indexing" : "resolving deltas"}, ${progress.objects} of ${progress.totalObjects} objects`;
+    case "publishing":
+      return "publishing";
+  }
+}
+
+export function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`;
+  const units = ["KiB", "MiB", "GiB", "TiB"];
+  let value = bytes / 1024;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+}
