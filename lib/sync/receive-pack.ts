@@ -46,13 +46,17 @@ export async function receivePack(options: ReceivePackOptions): Promise<Received
   try {
     const progress = new PackFileProgress();
     const indexing = indexPack({ file: file.handle, progress, readBase, onProgress: onIndex });
-    const [, indexed] = await Promise.all([
-      transfer(options, file.handle, progress, upload, indexing).catch((error: unknown) => {
+    const transferring = transfer(options, file.handle, progress, upload, indexing).catch(
+      (error: unknown) => {
         progress.fail();
         throw error;
-      }),
-      indexing,
-    ]).finally(() => indexing.catch(() => undefined));
+      },
+    );
+    // Both must have ended before the file is closed. Where one fails, the other fails after it.
+    const [transferred, result] = await Promise.allSettled([transferring, indexing]);
+    if (transferred.status === "rejected") throw transferred.reason;
+    if (result.status === "rejected") throw result.reason;
+    const indexed = result.value;
     await uploadTail(file.handle, indexed, upload);
     await upload.complete({ head: indexed.header });
     return { pack: manifestPack(packId, indexed), indexed };
