@@ -19,6 +19,14 @@ const ZERO = 0x30;
 const SMALL_A = 0x61;
 const HEX_ID_LENGTH = OBJECT_ID_BYTES * 2;
 
+/** A map, because an object also "has" keys such as `constructor`. */
+const FLAG_OF_TYPE_NAME: ReadonlyMap<string, number> = new Map([
+  ["commit", COMMIT],
+  ["tree", TREE],
+  ["blob", BLOB],
+  ["tag", TAG],
+]);
+
 const TREE_LINE = new TextEncoder().encode("tree ");
 const PARENT_LINE = new TextEncoder().encode("parent ");
 const OBJECT_LINE = new TextEncoder().encode("object ");
@@ -50,10 +58,9 @@ function addTagLinks(bytes: Uint8Array, start: number, end: number, links: Objec
   if (!startsWith(bytes, typeStart, end, TYPE_LINE)) throw new CorruptPackError("tag names no type");
   const nameStart = typeStart + TYPE_LINE.length;
   const nameEnd = bytes.indexOf(NEWLINE, nameStart);
-  const name = new TextDecoder().decode(
-    bytes.subarray(nameStart, nameEnd < 0 || nameEnd > end ? end : nameEnd),
-  );
-  const flag = { commit: COMMIT, tree: TREE, blob: BLOB, tag: TAG }[name];
+  const isCutOff = nameEnd < 0 || nameEnd >= end;
+  const name = new TextDecoder().decode(bytes.subarray(nameStart, isCutOff ? nameStart : nameEnd));
+  const flag = FLAG_OF_TYPE_NAME.get(name);
   if (flag === undefined)
     throw new CorruptPackError("tag names an unknown type", { type: name.slice(0, 20) });
   addHexLink(bytes, start + OBJECT_LINE.length, end, flag, links);
