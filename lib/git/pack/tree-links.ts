@@ -132,13 +132,16 @@ function addEntryLink(
     mode = mode * 8 + (byte - ZERO);
     byte = bytes[at++] as number;
   }
+  const nameStart = at;
   while (at < end && bytes[at] !== 0) at++;
+  const isNameless = at === nameStart;
   at++;
-  if (at + OBJECT_ID_BYTES > end || at - entryStart < SMALLEST_ENTRY_BYTES - OBJECT_ID_BYTES) {
+  if (isNameless || at + OBJECT_ID_BYTES > end || at - entryStart < SMALLEST_ENTRY_BYTES - OBJECT_ID_BYTES) {
     throw new CorruptPackError("tree has a broken entry");
   }
-  // 40000 is a folder, 160000 a commit of another repository; the rest are blobs.
-  if (mode === 0o40000) links.add(bytes, at, TREE);
-  else if (mode !== 0o160000) links.add(bytes, at, BLOB);
+  // 4xxxx is a folder (old trees have permissions there too), 16xxxx a commit of another repository; the rest are blobs.
+  const kind = mode & 0o170000;
+  if (kind === 0o40000) links.add(bytes, at, TREE);
+  else if (kind !== 0o160000) links.add(bytes, at, BLOB);
   return at + OBJECT_ID_BYTES - start;
 }
