@@ -20,6 +20,7 @@ import {
   type EntryHead,
   MAX_ENTRY_HEAD_BYTES,
   OBJECT_TYPE,
+  PACK_HEADER_BYTES,
 } from "./pack-format.ts";
 import type { PackSource } from "./pack-source.ts";
 import { addDeltifiedTreeLinks, addTreeLinks, treeIndexBytes } from "./tree-links.ts";
@@ -126,6 +127,8 @@ export class PackScanner {
     const columns = this.#columns;
     const baseOffsetBytes =
       baseId === undefined ? (columns.offsets[number] as number) - head.baseDistanceBytes : -1;
+    if (baseId === undefined && baseOffsetBytes < PACK_HEADER_BYTES)
+      throw new CorruptPackError("delta names a base before the pack's first entry", { baseOffsetBytes });
     const base = baseId === undefined ? columns.numberAt(baseOffsetBytes) : -1;
     const sizes = decodeDeltaSizes(this.#deltaBytes, 0, head.inflatedBytes);
     if (base < 0 || !this.#applyDelta(number, base, head.inflatedBytes, sizes)) {
