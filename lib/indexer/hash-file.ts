@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { CorruptPackError } from "../errors.ts";
-import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
+import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import type { PackFileProgress } from "./file-pack-source.ts";
 
 const READ_BYTES = 2 ** 20;
@@ -33,10 +33,12 @@ export async function hashFile(
 
 /**
  * Checks a pack's trailer once it has arrived.
- * @throws {CorruptPackError} It is not the SHA-1 of what comes before it.
+ * @throws {CorruptPackError} It is missing, or not the SHA-1 of what comes before it.
  */
 export async function verifyTrailer(file: FileHandle, progress: PackFileProgress): Promise<void> {
   const expected = await hashFile(file, progress);
+  if (progress.availableBytes < PACK_HEADER_BYTES + PACK_TRAILER_BYTES)
+    throw new CorruptPackError("pack ends before its trailer", { packBytes: progress.availableBytes });
   const trailer = new Uint8Array(PACK_TRAILER_BYTES);
   await file.read(trailer, 0, PACK_TRAILER_BYTES, progress.availableBytes - PACK_TRAILER_BYTES);
   if (Buffer.compare(expected, trailer) !== 0)
