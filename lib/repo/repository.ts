@@ -70,6 +70,16 @@ export class Repository implements UploadPackSource {
     });
   }
 
+  /** The repository under a newer manifest, with all that was read and has not changed. */
+  succeededBy(manifest: Manifest, version: BlobVersion): Repository {
+    const successor = new Repository(this.#storage, this.uuid, manifest, version);
+    const isSame = (part: "head" | "refs" | "packs"): boolean =>
+      JSON.stringify(manifest[part]) === JSON.stringify(this.manifest[part]);
+    if (isSame("head") && isSame("refs")) successor.#refList = this.#refList;
+    if (isSame("packs")) successor.#objects = this.#objects;
+    return successor;
+  }
+
   #head(): Head {
     const { head } = this.manifest;
     return "ref" in head ? head : { commitId: parseObjectId(head.commitId) };
@@ -94,7 +104,7 @@ export async function openRepository(
   const { manifest: key } = repositoryKeys(uuid);
   if (known !== undefined) {
     const blob = await storage.store.readIfChanged(key, known.version);
-    return blob === "unchanged" ? known : opened(storage, uuid, blob);
+    return blob === "unchanged" ? known : known.succeededBy(parseManifest(blob.bytes), blob.version);
   }
   return opened(storage, uuid, await storage.store.read(key));
 }

@@ -114,6 +114,19 @@ describe("open", () => {
     expect((await known.readRefs()).refs).toEqual(NEXT.refs);
   });
 
+  test("keeps what it has read when only the time verified is new", async () => {
+    const first = await publish(store, UUID, "absent", NEXT);
+    const known = await openRepository(storage, UUID);
+    await Promise.all([known.readRefs(), known.openObjects()]);
+    await publishVerified(store, UUID, first, new Date("2026-02-02T00:00:00Z"));
+    store.reset();
+    const newer = await openRepository(storage, UUID, known);
+    expect(newer.manifest.verifiedAt).toBe("2026-02-02T00:00:00.000Z");
+    expect(await newer.openObjects()).toBe(await known.openObjects());
+    expect(await newer.readRefs()).toBe(await known.readRefs());
+    expect(store.counts()).toMatchObject({ requests: 1, rounds: 1 });
+  });
+
   test("what was never published is not found; what is broken is corrupt", async () => {
     await expect(openRepository(storage, UUID)).rejects.toThrow(NotFoundError);
     await store.write(KEYS.manifest, utf8("{}"));
