@@ -14,11 +14,12 @@ import {
   PACK_HEADER_BYTES,
   PACK_TRAILER_BYTES,
 } from "../git/pack/pack-format.ts";
+import type { ReadBase } from "./append-bases.ts";
 import type { PackFileProgress } from "./file-pack-source.ts";
 import { verifyTrailer } from "./hash-file.ts";
 import type { OpenLinks } from "./index-tasks.ts";
 import { type IndexThread, startIndexThreads } from "./index-threads.ts";
-import { type ReadBase, resolvePending } from "./resolve-pending.ts";
+import { resolvePending } from "./resolve-pending.ts";
 import { scanPack } from "./scan-pack.ts";
 
 export interface IndexPackOptions {
@@ -28,8 +29,10 @@ export interface IndexPackOptions {
   readonly progress: PackFileProgress;
   /** Reads an object that a thin pack's delta builds on. Without it, a thin pack is an error. */
   readonly readBase?: ReadBase;
-  /** By default one per processor; 0 uses this thread. */
+  /** By default one per processor, none for a small pack. 0 uses this thread, once the whole pack is there. */
   readonly threadCount?: number;
+  /** How much of the pack a thread takes at a time. */
+  readonly stretchBytes?: number;
   readonly limits?: PackLimits;
   readonly onProgress?: (progress: IndexProgress) => void;
 }
@@ -59,6 +62,8 @@ export interface IndexedPack {
 
 /** A pack up to this size is indexed before a thread would have started. */
 const SMALL_PACK_BYTES = 2 ** 20;
+/** Large enough that few delta families are cut, small enough that the threads end together. */
+const STRETCH_BYTES = 2 ** 24;
 const ARENA_BYTES = 2 ** 24;
 const SMALL_ARENA_BYTES = 2 ** 23;
 
@@ -70,7 +75,9 @@ export async function indexPack(options: IndexPackOptions): Promise<IndexedPack>
   const { file, progress, limits = DEFAULT_PACK_LIMITS } = options;
   await progress.untilAvailable(SMALL_PACK_BYTES);
   const isSmall = progress.availableBytes < SMALL_PACK_BYTES;
-  const threadCount = isSmall ? 0 : (options.threadCount ?? availableParallelism());
+  const threadCount = options.threadCount ?? (isSmall ? 0 : availableParallelism());
+  // To wait for more would block the thread that writes it.
+  if (threadCount === 0) await progress.untilAvailable(Number.POSITIVE_INFINITY);
   const arenaBytes = isSmall ? SMALL_ARENA_BYTES : ARENA_BYTES;
   let threads: IndexThread[] = [];
   try {
@@ -104,10 +111,10 @@ async function indexOver(
   threads: readonly IndexThread[],
   file: FileHandle,
   declaredCount: number,
-  { progress, readBase, onProgress }: IndexPackOptions,
+  { progress, readBase, onProgress, stretchBytes = STRETCH_BYTES }: IndexPackOptions,
 ): Promise<IndexedPack> {
   const [stretches] = await Promise.all([
-    scanPack(threads, progress, (objects) =>
+    scanPack({ threads, progress, stretchBytes }, (objects) =>
       onProgress?.({ phase: "scanning", objects, totalObjects: declaredCount }),
     ),
     verifyTrailer(file, progress),

@@ -46,7 +46,12 @@ export interface CheckLinksTask {
   readonly types: Uint8Array;
 }
 
-export type IndexTask = ScanTask | ResolveTask | CheckLinksTask;
+/** What was collected so far is not to be trusted. */
+export interface ForgetLinksTask {
+  readonly kind: "forget-links";
+}
+
+export type IndexTask = ScanTask | ResolveTask | CheckLinksTask | ForgetLinksTask;
 
 /** Links whose target is not in the pack, or is there with another type than the link says. */
 export interface OpenLinks {
@@ -65,9 +70,10 @@ export type IndexTaskResult<T extends IndexTask> = T extends ScanTask
 export class IndexTasks {
   readonly #options: IndexTaskOptions;
   readonly #progress: PackFileProgress;
-  readonly #links = new ObjectIdSet();
+  #links = new ObjectIdSet();
   readonly #arena: ObjectArena;
   #scanner: PackScanner | undefined;
+  #resolver: DeltaResolver | undefined;
 
   constructor(options: IndexTaskOptions) {
     this.#options = options;
@@ -78,6 +84,7 @@ export class IndexTasks {
   run(task: IndexTask): ScannedEntries | OpenLinks | undefined {
     if (task.kind === "scan") return this.#scan(task);
     if (task.kind === "resolve") return this.#resolve(task);
+    if (task.kind === "forget-links") return this.#forgetLinks();
     return this.#checkLinks(task);
   }
 
@@ -93,13 +100,24 @@ export class IndexTasks {
   #resolve({ table, entryCount, roots, nextRoot }: ResolveTask): undefined {
     // Its columns are not needed any more.
     this.#scanner = undefined;
-    const source = new CachedFilePackSource(this.#options.fileDescriptor, this.#progress.availableBytes);
-    const resolver = new DeltaResolver(new EntryTable(table), entryCount, source, this.#scanOptions());
+    let resolver = this.#resolver;
+    // One for all rounds, until bases are appended to the pack.
+    if (resolver?.entryCount !== entryCount) {
+      const source = new CachedFilePackSource(this.#options.fileDescriptor, this.#progress.availableBytes);
+      resolver = new DeltaResolver(new EntryTable(table), entryCount, source, this.#scanOptions());
+      this.#resolver = resolver;
+    }
     const rootNumbers = new Uint32Array(roots);
     const next = new Int32Array(nextRoot);
     for (let i = Atomics.add(next, 0, 1); i < rootNumbers.length; i = Atomics.add(next, 0, 1)) {
       resolver.resolveBelow(rootNumbers[i] as number);
     }
+    return undefined;
+  }
+
+  #forgetLinks(): undefined {
+    this.#links = new ObjectIdSet();
+    this.#scanner = undefined;
     return undefined;
   }
 

@@ -1,32 +1,11 @@
 /** Resolves the deltas that the scan left, in rounds, and completes a thin pack with the bases it lacks. */
-import type { FileHandle } from "node:fs/promises";
-import { crc32, deflateSync } from "node:zlib";
 import { CorruptPackError } from "../errors.ts";
-import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
+import { OBJECT_ID_BYTES, type ObjectId, objectIdAt } from "../git/object-id.ts";
 import type { ScannedEntries } from "../git/pack/entry-columns.ts";
 import { EntryTable } from "../git/pack/entry-table.ts";
-import {
-  DELTA_TYPE,
-  encodeEntrySize,
-  encodePackHeader,
-  OBJECT_TYPE,
-  type ObjectType,
-  PACK_TRAILER_BYTES,
-} from "../git/pack/pack-format.ts";
-import type { PackFileProgress } from "./file-pack-source.ts";
-import { hashFile } from "./hash-file.ts";
+import { DELTA_TYPE, OBJECT_TYPE } from "../git/pack/pack-format.ts";
+import { appendBases, type PackInFile } from "./append-bases.ts";
 import type { IndexThread } from "./index-threads.ts";
-
-/** @returns The object, or `undefined` if the repository does not hold it. */
-export type ReadBase = (
-  id: ObjectId,
-) => Promise<{ readonly type: ObjectType; readonly bytes: Uint8Array } | undefined>;
-
-export interface PackInFile {
-  readonly file: FileHandle;
-  readonly progress: PackFileProgress;
-  readonly readBase: ReadBase | undefined;
-}
 
 export interface ResolvedPack {
   readonly table: EntryTable;
@@ -56,21 +35,20 @@ export async function resolvePending(
   stretches.length = 0;
   let entryCount = scannedCount;
   let basesAppended = false;
-  let namedCount = 0;
+  let newlyNamed: Iterable<number> = numbersFrom(0, scannedCount);
   for (;;) {
-    roots = [...new Set([...roots, ...waiting.release(table, namedCount, entryCount)])];
+    roots = [...new Set([...roots, ...waiting.release(table, newlyNamed)])];
     if (roots.length > 0) {
       await resolveRoots(threads, table, entryCount, roots);
       onResolved(entryCount);
-      for (const root of roots) table.firstChildren[root] = -1;
-      // Every entry may have got its name just now.
-      namedCount = 0;
+      newlyNamed = takeBelow(table, roots);
+      roots = [];
     } else if (waiting.size > 0 && !basesAppended) {
-      namedCount = entryCount;
+      const first = entryCount;
       entryCount = await appendBases(table, entryCount, waiting.baseIds(), pack);
+      newlyNamed = numbersFrom(first, entryCount);
       basesAppended = true;
     } else break;
-    roots = [];
   }
   const unresolved = table.types
     .subarray(0, entryCount)
@@ -134,10 +112,11 @@ class WaitingRefDeltas {
     return [...this.#byBaseId.keys()];
   }
 
-  /** Hangs the deltas below those of their bases that are among entries `from` to `to` and resolved. @returns These bases. */
-  release(table: EntryTable, from: number, to: number): number[] {
+  /** Hangs the deltas below those of their bases that are among `numbers` and resolved. @returns These bases. */
+  release(table: EntryTable, numbers: Iterable<number>): number[] {
     const bases: number[] = [];
-    for (let number = from; number < to && this.#byBaseId.size > 0; number++) {
+    if (this.#byBaseId.size === 0) return bases;
+    for (const number of numbers) {
       if (!isResolved(table, number)) continue;
       const id = objectIdAt(table.ids, number * OBJECT_ID_BYTES);
       const deltas = this.#byBaseId.get(id);
@@ -151,6 +130,28 @@ class WaitingRefDeltas {
     }
     return bases;
   }
+}
+
+function* numbersFrom(first: number, end: number): Generator<number, void, undefined> {
+  for (let number = first; number < end; number++) yield number;
+}
+
+/**
+ * The deltas below the roots, which have just been resolved; they are taken off the lists. Each is looked at once, so a
+ * chain of many rounds costs no more than a short one.
+ */
+function takeBelow(table: EntryTable, roots: readonly number[]): number[] {
+  const { firstChildren, nextSiblings } = table;
+  const below: number[] = [];
+  const bases = [...roots];
+  for (let base = bases.pop(); base !== undefined; base = bases.pop()) {
+    for (let child = firstChildren[base] as number; child >= 0; child = nextSiblings[child] as number) {
+      below.push(child);
+      bases.push(child);
+    }
+    firstChildren[base] = -1;
+  }
+  return below;
 }
 
 async function resolveRoots(
@@ -169,40 +170,4 @@ async function resolveRoots(
     nextRoot: new SharedArrayBuffer(4),
   } as const;
   await Promise.all(threads.map((thread) => thread.run(task)));
-}
-
-/** Writes the bases over the trailer, as whole objects, then header and trailer anew. @returns The new entry count. */
-async function appendBases(
-  table: EntryTable,
-  count: number,
-  baseIds: readonly ObjectId[],
-  pack: PackInFile,
-): Promise<number> {
-  const { file, progress, readBase } = pack;
-  let offsetBytes = progress.availableBytes - PACK_TRAILER_BYTES;
-  let number = count;
-  for (const baseId of baseIds) {
-    const base = await readBase?.(baseId);
-    if (base === undefined) throw new CorruptPackError("pack has a delta whose base is nowhere", { baseId });
-    const type = OBJECT_TYPE[base.type];
-    const head = encodeEntrySize(type, base.bytes.length);
-    const stream = deflateSync(base.bytes);
-    await file.write(head, 0, head.length, offsetBytes);
-    await file.write(stream, 0, stream.length, offsetBytes + head.length);
-    table.offsets[number] = offsetBytes;
-    table.types[number] = type;
-    table.crcs[number] = crc32(stream, crc32(head));
-    table.ids.set(objectIdBytes(baseId), number * OBJECT_ID_BYTES);
-    table.refBases[number] = -1;
-    table.firstChildren[number] = -1;
-    number++;
-    offsetBytes += head.length + stream.length;
-  }
-  const header = encodePackHeader(number);
-  await file.write(header, 0, header.length, 0);
-  progress.complete(offsetBytes);
-  const trailer = await hashFile(file, progress, offsetBytes);
-  await file.write(trailer, 0, trailer.length, offsetBytes);
-  progress.complete(offsetBytes + trailer.length);
-  return number;
 }

@@ -31,7 +31,8 @@ interface Body extends ObjectBody {
 
 export class DeltaResolver {
   readonly #table: EntryTable;
-  readonly #entryCount: number;
+  /** Entries of the table in use, ascending by offset. */
+  readonly entryCount: number;
   readonly #source: PackSource;
   readonly #options: ScanOptions;
   readonly #arena: ObjectArena;
@@ -44,10 +45,9 @@ export class DeltaResolver {
   readonly #large = new Map<number, Body>();
   #totalInflatedBytes = 0;
 
-  /** @param entryCount - Entries of the table in use, ascending by offset. */
   constructor(table: EntryTable, entryCount: number, source: PackSource, options: ScanOptions) {
     this.#table = table;
-    this.#entryCount = entryCount;
+    this.entryCount = entryCount;
     this.#source = source;
     this.#options = options;
     this.#arena = options.arena;
@@ -129,7 +129,7 @@ export class DeltaResolver {
     if (head.type !== DELTA_TYPE.ofs) return -1;
     return this.#table.numberAt(
       (this.#table.offsets[number] as number) - head.baseDistanceBytes,
-      this.#entryCount,
+      this.entryCount,
     );
   }
 
