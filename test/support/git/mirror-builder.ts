@@ -100,12 +100,12 @@ export class MirrorBuilder {
   }
 }
 
-async function readHead(repository: string): Promise<Head> {
+export async function readHead(repository: string): Promise<Head> {
   const text = (await readFile(join(repository, "HEAD"), "utf8")).trim();
   return text.startsWith("ref: ") ? { ref: text.slice("ref: ".length) } : { commitId: parseObjectId(text) };
 }
 
-async function readRefs(repository: string): Promise<Ref[]> {
+export async function readRefs(repository: string): Promise<Ref[]> {
   const refs = new Map<string, { id: ObjectId; peeledId?: ObjectId }>();
   const { length } = await git(["for-each-ref"], { cwd: repository });
   if (length === 0) return [];

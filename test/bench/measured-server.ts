@@ -1,0 +1,85 @@
+/** A server in processes of its own, whose use of the machine can be told. */
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { StoreCounts } from "../../lib/store/counting-blob-store.ts";
+import { programPath } from "./measured-command.ts";
+import { processTree, treeCpuSeconds } from "./process-usage.ts";
+import type { Workspace } from "./workspace.ts";
+
+export interface MeasuredServer {
+  /** Without a slash at its end. */
+  readonly url: string;
+  /** The process whose tree's memory is the server's. */
+  readonly rootPid: number;
+  /** CPU time used since the start. Call it while no request is under way. */
+  cpuSeconds(): Promise<number>;
+  /** What the server asked of the mirror's store since the last call. */
+  takeStoreCounts?(): Promise<StoreCounts>;
+  close(): Promise<void>;
+}
+
+/** The mirror's own server over the store in this folder. */
+export async function startMirrorServer(workspace: Workspace, storeFolder: string): Promise<MeasuredServer> {
+  const { child, url, rootPid } = await startServerProgram(workspace, "mirror-server-child.ts", storeFolder);
+  return {
+    url,
+    rootPid,
+    cpuSeconds: async () => treeCpuSeconds(rootPid),
+    async takeStoreCounts(): Promise<StoreCounts> {
+      const answered = once(child, "message");
+      child.send("take-store-counts");
+      const [counts] = (await answered) as [StoreCounts];
+      return counts;
+    },
+    close: () => endChild(child),
+  };
+}
+
+/** git-http-backend(1) started by a small server in Node: for machines without a web server. */
+export async function startPlainGitServer(workspace: Workspace, root: string): Promise<MeasuredServer> {
+  const { child, url, rootPid } = await startServerProgram(workspace, "git-server-child.ts", root);
+  return {
+    url,
+    rootPid,
+    async cpuSeconds(): Promise<number> {
+      await untilIdle(rootPid);
+      return treeCpuSeconds(rootPid);
+    },
+    close: () => endChild(child),
+  };
+}
+
+/** Ends it and waits for that. */
+export async function endChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill();
+  await ended;
+}
+
+/** Resolves when the process has no children: the last bytes of an answer leave before those who made them end. */
+export async function untilIdle(rootPid: number): Promise<void> {
+  while (processTree(rootPid).length > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+interface ServerProgram {
+  readonly child: ChildProcess;
+  readonly url: string;
+  readonly rootPid: number;
+}
+
+/** Each of these prints its URL when it is ready, and ends when its channel to this process is closed. */
+async function startServerProgram(
+  workspace: Workspace,
+  fileName: string,
+  folder: string,
+): Promise<ServerProgram> {
+  const child = workspace.spawn(process.execPath, [programPath(fileName), folder], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
+  const { stdout, pid } = child;
+  if (stdout === null || pid === undefined) throw new Error(`${fileName} did not start`);
+  for await (const url of createInterface({ input: stdout })) return { child, url, rootPid: pid };
+  throw new Error(`${fileName} ended before it was ready`);
+}
