@@ -1,16 +1,22 @@
 /** A set of object ids in flat memory: 21 bytes an id and no objects, so that millions cost no garbage. */
+import { randomFillSync } from "node:crypto";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 
 const WORDS = OBJECT_ID_BYTES / 4;
-const SMALLEST_CAPACITY = 1024;
+const SMALLEST_CAPACITY_BITS = 10;
 const MAX_LOAD = 0.8;
+
+/** Random and odd: whoever makes a pack may choose its ids, but not so that they all take the same slot. */
+const [F0 = 1, F1 = 1, F2 = 1, F3 = 1, F4 = 1] = randomFillSync(new Uint32Array(WORDS)).map(
+  (factor) => factor | 1,
+);
 
 /** Each id carries the union of the flags it was added with; flags are 1 to 255. */
 export class ObjectIdSet {
-  #words = new Uint32Array(SMALLEST_CAPACITY * WORDS);
+  #words = new Uint32Array(2 ** SMALLEST_CAPACITY_BITS * WORDS);
   /** 0 marks a free slot. */
-  #flags = new Uint8Array(SMALLEST_CAPACITY);
-  #capacity = SMALLEST_CAPACITY;
+  #flags = new Uint8Array(2 ** SMALLEST_CAPACITY_BITS);
+  #capacityBits = SMALLEST_CAPACITY_BITS;
   #size = 0;
 
   get size(): number {
@@ -20,44 +26,62 @@ export class ObjectIdSet {
   /** Adds the id at `bytes[start]`. */
   add(bytes: Uint8Array, start: number, flags: number): void {
     const w0 = word(bytes, start);
+    const w1 = word(bytes, start + 4);
+    const w2 = word(bytes, start + 8);
+    const w3 = word(bytes, start + 12);
+    const w4 = word(bytes, start + 16);
     const words = this.#words;
-    const mask = this.#capacity - 1;
-    let slot = w0 & mask;
+    const mask = this.#flags.length - 1;
+    let slot = slotOf(w0, w1, w2, w3, w4, this.#capacityBits);
     for (;;) {
       const known = this.#flags[slot] as number;
       const at = slot * WORDS;
       if (known === 0) break;
       if (
         words[at] === w0 &&
-        words[at + 1] === word(bytes, start + 4) &&
-        words[at + 2] === word(bytes, start + 8) &&
-        words[at + 3] === word(bytes, start + 12) &&
-        words[at + 4] === word(bytes, start + 16)
+        words[at + 1] === w1 &&
+        words[at + 2] === w2 &&
+        words[at + 3] === w3 &&
+        words[at + 4] === w4
       ) {
         this.#flags[slot] = known | flags;
         return;
       }
       slot = (slot + 1) & mask;
     }
-    for (let i = 0; i < WORDS; i++) words[slot * WORDS + i] = word(bytes, start + i * 4);
+    const at = slot * WORDS;
+    words[at] = w0;
+    words[at + 1] = w1;
+    words[at + 2] = w2;
+    words[at + 3] = w3;
+    words[at + 4] = w4;
     this.#flags[slot] = flags;
     this.#size++;
-    if (this.#size > this.#capacity * MAX_LOAD) this.#grow();
+    if (this.#size > this.#flags.length * MAX_LOAD) this.#grow();
   }
 
   #grow(): void {
     const words = this.#words;
     const flags = this.#flags;
-    this.#capacity *= 2;
-    this.#words = new Uint32Array(this.#capacity * WORDS);
-    this.#flags = new Uint8Array(this.#capacity);
-    const mask = this.#capacity - 1;
+    this.#capacityBits += 1;
+    const capacity = 2 ** this.#capacityBits;
+    this.#words = new Uint32Array(capacity * WORDS);
+    this.#flags = new Uint8Array(capacity);
+    const mask = capacity - 1;
     for (let old = 0; old < flags.length; old++) {
       if (flags[old] === 0) continue;
-      let slot = (words[old * WORDS] as number) & mask;
+      const at = old * WORDS;
+      let slot = slotOf(
+        words[at] as number,
+        words[at + 1] as number,
+        words[at + 2] as number,
+        words[at + 3] as number,
+        words[at + 4] as number,
+        this.#capacityBits,
+      );
       while (this.#flags[slot] !== 0) slot = (slot + 1) & mask;
       this.#flags[slot] = flags[old] as number;
-      this.#words.set(words.subarray(old * WORDS, (old + 1) * WORDS), slot * WORDS);
+      this.#words.set(words.subarray(at, at + WORDS), slot * WORDS);
     }
   }
 
@@ -72,7 +96,7 @@ export class ObjectIdSet {
     const slots: number[] = [];
     const id = new DataView(new ArrayBuffer(OBJECT_ID_BYTES));
     const idBytes = new Uint8Array(id.buffer);
-    for (let slot = 0; slot < this.#capacity; slot++) {
+    for (let slot = 0; slot < this.#flags.length; slot++) {
       const flags = this.#flags[slot] as number;
       if (flags === 0) continue;
       this.#writeId(slot, id, 0);
@@ -91,6 +115,13 @@ export class ObjectIdSet {
   #writeId(slot: number, target: DataView, start: number): void {
     for (let i = 0; i < WORDS; i++) target.setUint32(start + i * 4, this.#words[slot * WORDS + i] as number);
   }
+}
+
+/** The upper bits of the sum: its lower ones would depend on the words' lower bits only. */
+function slotOf(w0: number, w1: number, w2: number, w3: number, w4: number, bits: number): number {
+  const sum =
+    Math.imul(w0, F0) + Math.imul(w1, F1) + Math.imul(w2, F2) + Math.imul(w3, F3) + Math.imul(w4, F4);
+  return (sum | 0) >>> (32 - bits);
 }
 
 /** Big-endian, unsigned. */
