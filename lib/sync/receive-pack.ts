@@ -61,7 +61,8 @@ export async function receivePack(options: ReceivePackOptions): Promise<Received
     await upload.complete({ head: indexed.header });
     return { pack: manifestPack(packId, indexed), indexed };
   } catch (error) {
-    await upload.abort();
+    // What stopped the transfer says more than that the store, which may be the cause, cannot clean up either.
+    await upload.abort().catch(() => undefined);
     throw error;
   }
 }
@@ -87,15 +88,9 @@ async function transfer(
   upload: BlobUpload,
   indexing: Promise<unknown>,
 ): Promise<void> {
-  let failure: unknown;
-  indexing.catch((error: unknown) => {
-    failure = error ?? new Error("indexing failed");
-  });
   let receivedBytes = 0;
   let tail: Uint8Array = new Uint8Array(0);
-  for await (const batch of batched(chunks)) {
-    // Without this a broken pack would be received to its end.
-    if (failure !== undefined) throw failure;
+  for await (const batch of batched(untilFailed(chunks, indexing))) {
     if (receivedBytes + batch.length > maxPackBytes) {
       throw new LimitExceededError(`the primary's pack is larger than ${maxPackBytes} bytes`);
     }
@@ -108,6 +103,21 @@ async function transfer(
     onBytes(receivedBytes);
   }
   progress.complete(receivedBytes);
+}
+
+/** Passes the chunks on until indexing fails: a broken pack need not be received to its end. */
+async function* untilFailed(
+  chunks: AsyncIterable<Uint8Array>,
+  indexing: Promise<unknown>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let failure: { readonly error: unknown } | undefined;
+  indexing.catch((error: unknown) => {
+    failure = { error };
+  });
+  for await (const chunk of chunks) {
+    if (failure !== undefined) throw failure.error;
+    yield chunk;
+  }
 }
 
 /** Fewer and larger writes: a primary's chunks are as small as its packets. */
