@@ -1,4 +1,5 @@
 /** The repository that is measured: a copy that holds what the refs reach in one pack, with bitmaps and commit graph. */
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { ObjectId } from "../../lib/git/object-id.ts";
@@ -75,6 +76,7 @@ export async function prepareRepository(workspace: Workspace, original: string):
 /** Makes `folder` a repository with the original's refs, which borrows its objects. */
 async function copyRefs(workspace: Workspace, original: string, folder: string): Promise<void> {
   const cwd = resolve(original);
+  if (!existsSync(cwd)) throw new Error(`no such folder: ${original}`);
   const gitFolder = await workspace.git(["rev-parse", "--absolute-git-dir"], { cwd });
   const objectsFolder = await workspace.git(["rev-parse", "--git-path", "objects"], { cwd });
   const refs = await workspace.git(["for-each-ref", "--format=%(objectname) %(refname)"], { cwd });

@@ -17,25 +17,17 @@ import { type IngestedStore, onlyPackFile } from "./ingested-store.ts";
 import { measureProgram } from "./measured-command.ts";
 import { type MeasuredServer, startMirrorServer, startPlainGitServer } from "./measured-server.ts";
 import type { Contest, Measurement } from "./measurement.ts";
-import { findWebServer, startNginxGitServer } from "./nginx-git-server.ts";
+import { startNginxGitServer, type WebServerPrograms } from "./nginx-git-server.ts";
 import { CPU_RESOLUTION_SECONDS, MemorySampler } from "./process-usage.ts";
 import { GIT_SAFETY_ENVIRONMENT, type Workspace } from "./workspace.ts";
 
-export interface FullCloneOptions {
-  /** Do without nginx if it is not installed. */
-  readonly allowNoWebServer: boolean;
-}
-
+/** @param webServer - What git is served by; without it, by a small server of our own. */
 export async function openFullCloneContest(
   workspace: Workspace,
   repository: BenchRepository,
   store: IngestedStore,
-  { allowNoWebServer }: FullCloneOptions,
+  webServer: WebServerPrograms | undefined,
 ): Promise<Contest> {
-  const webServer = await findWebServer();
-  if (webServer === undefined && !allowNoWebServer) {
-    throw new Error("row full-clone needs nginx and fcgiwrap: apt-get install nginx-light fcgiwrap");
-  }
   await store.fillIfEmpty();
   const bodyFile = workspace.path("fetch-request");
   await writeFile(

@@ -10,6 +10,7 @@ import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
 import { IngestedStore } from "./ingested-store.ts";
 import { type Contest, type RowReport, runContest } from "./measurement.ts";
+import { findWebServer, type WebServerPrograms } from "./nginx-git-server.ts";
 import { Workspace } from "./workspace.ts";
 
 const ROW_NAMES = ["index", "ingest", "full-clone"] as const;
@@ -65,13 +66,18 @@ function parseRuns(text: string): number {
 }
 
 async function runBench(workspace: Workspace, options: Arguments): Promise<BenchReport> {
+  // Before anything else: it would be a pity to hear of it after the other rows.
+  const webServer = options.rows.includes("full-clone") ? await findWebServer() : undefined;
+  if (options.rows.includes("full-clone") && webServer === undefined && !options.smoke) {
+    throw new Error("row full-clone needs nginx and fcgiwrap: apt-get install nginx-light fcgiwrap");
+  }
   const repository = await prepareRepository(workspace, options.repo ?? (await makeSample(workspace)));
   const { objects, packBytes, refs } = repository;
   const store = new IngestedStore(workspace, repository);
   const runOptions = options.smoke ? { runs: 1, warmUpRuns: 0 } : { runs: options.runs, warmUpRuns: 1 };
   const rows: RowReport[] = [];
   for (const name of options.rows) {
-    const contest = await openContest(name, workspace, repository, store, options);
+    const contest = await openContest(name, { workspace, repository, store, webServer });
     try {
       rows.push(await runContest(name, contest, runOptions, workspace));
     } finally {
@@ -81,12 +87,16 @@ async function runBench(workspace: Workspace, options: Arguments): Promise<Bench
   return { repository: { objects, packBytes, refs: refs.length }, rows };
 }
 
+interface ContestParts {
+  readonly workspace: Workspace;
+  readonly repository: BenchRepository;
+  readonly store: IngestedStore;
+  readonly webServer: WebServerPrograms | undefined;
+}
+
 function openContest(
   name: RowName,
-  workspace: Workspace,
-  repository: BenchRepository,
-  store: IngestedStore,
-  { smoke }: Arguments,
+  { workspace, repository, store, webServer }: ContestParts,
 ): Promise<Contest> {
   switch (name) {
     case "index":
@@ -94,7 +104,7 @@ function openContest(
     case "ingest":
       return openIngestContest(workspace, repository, store);
     case "full-clone":
-      return openFullCloneContest(workspace, repository, store, { allowNoWebServer: smoke === true });
+      return openFullCloneContest(workspace, repository, store, webServer);
   }
 }
 
@@ -127,7 +137,7 @@ try {
   console.log(formatTable(report));
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
 } catch (error) {
-  if (!isInterrupted) console.error(error);
+  if (!isInterrupted) console.error(`error: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 } finally {
   if (!isInterrupted) await workspace.close();
