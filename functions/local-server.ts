@@ -4,7 +4,7 @@ import { gitCredential, restCredential } from "../lib/bitbucket/credential.ts";
 import { type BitbucketRepository, bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
 import { upstreamGit } from "../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../lib/config.ts";
-import { MirrorError } from "../lib/errors.ts";
+import { ConfigError, MirrorError } from "../lib/errors.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../lib/http/node-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
@@ -39,7 +39,11 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
     gitHttp({ resolve: (workspace, slug) => catalog.resolve(workspace, slug), log, agent: AGENT }),
     { log, port: options.port },
   );
-  const api = bitbucketRestApi({ fetch, apiUrl: options.apiUrl, credential: restCredential(account) });
+  const api = bitbucketRestApi({
+    fetch: fetchUntil(stop),
+    apiUrl: options.apiUrl,
+    credential: restCredential(account),
+  });
   const line = new ProgressLine(process.stderr);
   const mirrored = new Map<string, BitbucketRepository>();
   const sync = async (repository: BitbucketRepository) => {
@@ -58,7 +62,7 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
       log,
       onProgress: (progress) => line.show(fullName, progress),
     });
-    if (!mirrored.has(uuid)) await writeName(store, workspace, slug, uuid);
+    if (mirrored.get(uuid)?.fullName !== fullName) await writeName(store, workspace, slug, uuid);
     mirrored.set(uuid, repository);
     return outcome;
   };
@@ -80,22 +84,36 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
       intervalMs: options.pollSeconds * 1000,
       signal: stop,
     },
-    () => announce(server, [...mirrored.values()], options, demo?.gitUrl),
+    async () => {
+      const names = new Set([...mirrored.values()].map(({ fullName }) => fullName));
+      // What an earlier run has mirrored is served, also while the primary is away.
+      for (const name of options.repository) if (await isServed(catalog, name)) names.add(name);
+      announce(server, [...names], options, demo?.gitUrl);
+    },
   );
   line.print("Stopping: requests that run may finish.");
   await Promise.all([server.close(), demo?.close()]);
 }
 
+async function isServed(catalog: RepositoryCatalog, fullName: string): Promise<boolean> {
+  const [workspace = "", slug = ""] = fullName.split("/");
+  return (await catalog.resolve(workspace, slug)) !== undefined;
+}
+
+function fetchUntil(stop: AbortSignal): typeof fetch {
+  return (input, init = {}) => {
+    const signals = [stop, init.signal].filter((signal) => signal instanceof AbortSignal);
+    return fetch(input, { ...init, signal: AbortSignal.any(signals) });
+  };
+}
+
 function announce(
   server: NodeServer,
-  repositories: readonly BitbucketRepository[],
+  fullNames: readonly string[],
   options: Arguments,
   demoGitUrl: string | undefined,
 ): void {
-  const entries = repositories.map(({ fullName }) => ({
-    fullName,
-    cloneUrl: `${server.url}/${fullName}.git`,
-  }));
+  const entries = fullNames.map((fullName) => ({ fullName, cloneUrl: `${server.url}/${fullName}.git` }));
   const primary = { gitUrl: options.gitUrl, apiUrl: options.apiUrl };
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ url: server.url, repositories: entries, primary })}\n`);
@@ -109,7 +127,7 @@ function announce(
   if (demoGitUrl !== undefined) {
     const host = demoGitUrl.replace("://", "://developer:developer@");
     lines.push("", "What it mirrors, a small Bitbucket Cloud on this machine; push here and see it arrive:");
-    for (const { fullName } of repositories) lines.push(`  git clone ${host}/${fullName}.git primary`);
+    for (const fullName of fullNames) lines.push(`  git clone ${host}/${fullName}.git primary`);
   }
   lines.push("", "Ctrl-C ends it; what is mirrored stays.");
   process.stdout.write(`${lines.join("\n")}\n`);
@@ -141,5 +159,5 @@ try {
       ? describeError(error)
       : String((error as Error).stack ?? error);
   process.stderr.write(`nearside: ${text}${hint}\n`);
-  process.exit(1);
+  process.exit(error instanceof ConfigError ? 2 : 1);
 }

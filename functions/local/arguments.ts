@@ -32,7 +32,7 @@ Examples:
   npm start -- --workspace acme --store s3://acme-mirror/git
   npm start -- --project acme/CORE --store /srv/mirror --poll-seconds 30
 
-Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 failed; 2 wrong arguments.`;
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 failed; 2 wrong arguments or settings.`;
 
 export function parseArguments(argv: readonly string[]): Arguments {
   const command = new Command("nearside")
@@ -42,8 +42,8 @@ export function parseArguments(argv: readonly string[]): Arguments {
     .option("--repository <workspace/slug>", "mirror one repository (repeatable)", collectPair, [])
     .option("--store <folder or s3://bucket/prefix>", "where the mirror lies", ".nearside/store")
     .option("--s3-endpoint <url>", "of an S3 server other than AWS's")
-    .option("--api-url <url>", "the primary's REST API", "https://api.bitbucket.org/2.0")
-    .option("--git-url <url>", "the primary's git server", "https://bitbucket.org")
+    .option("--api-url <url>", "the primary's REST API", parseAddress, "https://api.bitbucket.org/2.0")
+    .option("--git-url <url>", "the primary's git server", parseAddress, "https://bitbucket.org")
     .option("--port <number>", "where to listen; 0 picks a free port", parsePort, 7880)
     .addOption(
       new Option("--poll-seconds <number>", "how often to ask the primary for news")
@@ -67,8 +67,16 @@ function collectPair(value: string, before: readonly string[]): string[] {
   return [...before, value];
 }
 
+/** Paths are put behind it. */
+function parseAddress(text: string): string {
+  if (!/^https?:\/\/[^/]/.test(text) || !URL.canParse(text)) {
+    throw new InvalidArgumentError("Expected an address that begins with https:// or http://.");
+  }
+  return text.replace(/\/+$/, "");
+}
+
 function parsePort(text: string): number {
-  const port = Number(text);
+  const port = text === "" ? Number.NaN : Number(text);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new InvalidArgumentError("A port is a whole number from 0 to 65535.");
   }

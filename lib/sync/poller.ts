@@ -19,14 +19,17 @@ export interface PollerOptions {
 /** What a primary that says 429 without a time shall be left alone for. */
 const DEFAULT_RATE_LIMIT_PAUSE_MS = 60_000;
 
+/** Bitbucket counts by the hour, so a longer pause is a mistake; a timer takes no more than 24 days, and fires at once beyond. */
+const MAX_PAUSE_MS = 3_600_000;
+
 /**
  * Runs until the signal aborts. One failing repository does not keep the others from being synchronized.
  * @param onFirstRound - Called once every selected repository has been tried.
  */
-export async function poll(options: PollerOptions, onFirstRound: () => void): Promise<void> {
+export async function poll(options: PollerOptions, onFirstRound: () => void | Promise<void>): Promise<void> {
   for (let round = 1; !options.signal.aborted; round++) {
     const pauseMs = await pollOnce(options);
-    if (round === 1 && !options.signal.aborted) onFirstRound();
+    if (round === 1 && !options.signal.aborted) await onFirstRound();
     await pause(Math.max(options.intervalMs, pauseMs), options.signal);
   }
 }
@@ -68,7 +71,7 @@ async function pollOnce({ selected, sync, onSynced, onFailed, log, signal }: Pol
 
 function pauseAskedFor(error: unknown): number {
   if (!(error instanceof UpstreamError)) return 0;
-  if (error.retryAfterSeconds !== undefined) return error.retryAfterSeconds * 1000;
+  if (error.retryAfterSeconds !== undefined) return Math.min(error.retryAfterSeconds * 1000, MAX_PAUSE_MS);
   return error.context["status"] === 429 ? DEFAULT_RATE_LIMIT_PAUSE_MS : 0;
 }
 

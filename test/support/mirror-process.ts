@@ -22,7 +22,9 @@ export interface MirrorAnnouncement {
 export interface MirrorProcess {
   /** Resolves when it has printed its line of JSON; rejects if it ends before. */
   announced(): Promise<MirrorAnnouncement>;
-  /** Resolves when standard error holds a match; rejects if the process ends before. */
+  /** Resolves when standard output holds a match; rejects if the process ends before. */
+  untilPrinted(pattern: RegExp): Promise<void>;
+  /** The same for standard error. */
   untilSaid(pattern: RegExp): Promise<void>;
   stderr(): string;
   /** Resolves when the process has ended. */
@@ -85,6 +87,10 @@ class RunningMirror implements MirrorProcess {
   async announced(): Promise<MirrorAnnouncement> {
     await this.#until(() => this.#stdout.includes("\n"));
     return JSON.parse(this.#stdout.slice(0, this.#stdout.indexOf("\n"))) as MirrorAnnouncement;
+  }
+
+  async untilPrinted(pattern: RegExp): Promise<void> {
+    await this.#until(() => pattern.test(this.#stdout));
   }
 
   async untilSaid(pattern: RegExp): Promise<void> {

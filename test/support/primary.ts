@@ -92,9 +92,11 @@ async function addCommit(repository: string, branch: string, path: string, conte
   return git(["rev-parse", ref], { cwd: repository });
 }
 
-/** Takes the primary's repository away, as when it was renamed. */
-export async function renameRepository({ repository }: Primary, slug: string): Promise<void> {
-  await rename(repository, join(repository, `../${slug}.git`));
+/** @returns Where the bare repository is now. */
+export async function renameRepository({ repository }: Primary, slug: string): Promise<string> {
+  const renamed = join(repository, `../${slug}.git`);
+  await rename(repository, renamed);
+  return renamed;
 }
 
 /** Every ref with its value, peeled as well, and where HEAD points; of a folder or an address. */
