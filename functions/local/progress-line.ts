@@ -42,6 +42,12 @@ export class ProgressLine {
   }
 }
 
+const INDEX_PHASES = {
+  scanning: "indexing",
+  resolving: "resolving deltas",
+  "reading-history": "reading history",
+} as const;
+
 function describe(progress: SyncProgress): string {
   switch (progress.phase) {
     case "listing":
@@ -57,7 +63,8 @@ function describe(progress: SyncProgress): string {
       return `receiving, ${formatBytes(progress.receivedBytes)}`;
     case "scanning":
     case "resolving":
-      return `${progress.phase === "scanning" ? "indexing" : "resolving deltas"}, ${progress.objects} of ${progress.totalObjects} objects`;
+    case "reading-history":
+      return `${INDEX_PHASES[progress.phase]}, ${progress.objects} of ${progress.totalObjects} objects`;
     case "publishing":
       return "publishing";
   }

@@ -54,6 +54,7 @@ export async function appendBases(
     await file.write(stream, 0, stream.length, offsetBytes + head.length);
     table.offsets[number] = offsetBytes;
     table.types[number] = type;
+    table.sizes[number] = base.bytes.length;
     table.crcs[number] = crc32(stream, crc32(head));
     table.ids.set(objectIdBytes(baseId), number * OBJECT_ID_BYTES);
     table.refBases[number] = -1;

@@ -15,12 +15,14 @@ import {
   PACK_TRAILER_BYTES,
 } from "../git/pack/pack-format.ts";
 import type { ReadBase } from "./append-bases.ts";
+import { type BuiltHistory, buildHistory } from "./build-history.ts";
 import type { PackFileProgress } from "./file-pack-source.ts";
 import { verifyTrailer } from "./hash-file.ts";
 import type { OpenLinks } from "./index-tasks.ts";
 import { type IndexThread, startIndexThreads } from "./index-threads.ts";
 import { resolvePending } from "./resolve-pending.ts";
 import { scanPack } from "./scan-pack.ts";
+import { inShared, sharedBytes } from "./shared-memory.ts";
 
 export interface IndexPackOptions {
   /** The pack, readable and writable: bases may be appended. */
@@ -38,7 +40,7 @@ export interface IndexPackOptions {
 }
 
 export interface IndexProgress {
-  readonly phase: "scanning" | "resolving";
+  readonly phase: "scanning" | "resolving" | "reading-history";
   readonly objects: number;
   readonly totalObjects: number;
 }
@@ -58,6 +60,7 @@ export interface IndexedPack {
   /** Entries whose object an earlier entry of the pack holds as well. */
   readonly repeatedObjectCount: number;
   readonly openLinks: OpenLinks;
+  readonly built: BuiltHistory;
 }
 
 /** A pack up to this size is indexed before a thread would have started. */
@@ -141,12 +144,17 @@ async function indexOver(
     (objects) => onProgress?.({ phase: "resolving", objects, totalObjects: declaredCount }),
   );
   const entries = { objectCount: entryCount, ids: table.ids, offsets: table.offsets, crcs: table.crcs };
-  const order = sortedByObjectId(entries);
+  const order = inShared(sortedByObjectId(entries));
   const header = new Uint8Array(PACK_HEADER_BYTES);
   await file.read(header, 0, PACK_HEADER_BYTES, 0);
   const trailer = new Uint8Array(PACK_TRAILER_BYTES);
   await file.read(trailer, 0, PACK_TRAILER_BYTES, progress.availableBytes - PACK_TRAILER_BYTES);
   const index = encodePackIndex(entries, order, trailer, sharedBytes);
+  const types = typesInOrder(table.types, order);
+  const openLinks = await checkLinks(threads, index, types);
+  onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
+  const sizes = order.map((number) => table.sizes[number] as number);
+  const built = await buildHistory(threads, { table: table.shared, entryCount, index, order, types, sizes });
   return {
     objectCount: entryCount,
     sentObjectCount: scannedCount,
@@ -155,7 +163,8 @@ async function indexOver(
     header,
     index,
     repeatedObjectCount: countRepeats(table.ids, order),
-    openLinks: await checkLinks(threads, index, typesInOrder(table.types, order)),
+    openLinks,
+    built,
   };
 }
 
@@ -187,10 +196,6 @@ async function checkLinks(
     ids: concatenated(parts.map((part) => part.ids)),
     flags: concatenated(parts.map((part) => part.flags)),
   };
-}
-
-function sharedBytes(lengthBytes: number): Uint8Array {
-  return new Uint8Array(new SharedArrayBuffer(lengthBytes));
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {

@@ -10,6 +10,14 @@ import { DeltaResolver } from "../git/pack/resolve-deltas.ts";
 import { PackScanner, type ScanOptions } from "../git/pack/scan.ts";
 import { CachedFilePackSource } from "./cached-file-pack-source.ts";
 import { FilePackSource, PackFileProgress } from "./file-pack-source.ts";
+import {
+  type Introduced,
+  type IntroduceTask,
+  introduce,
+  type ReadCommits,
+  type ReadCommitsTask,
+  readCommits,
+} from "./history-tasks.ts";
 
 /** Plain data: it goes to a worker thread. */
 export interface IndexTaskOptions {
@@ -51,7 +59,13 @@ export interface ForgetLinksTask {
   readonly kind: "forget-links";
 }
 
-export type IndexTask = ScanTask | ResolveTask | CheckLinksTask | ForgetLinksTask;
+export type IndexTask =
+  | ReadCommitsTask
+  | IntroduceTask
+  | ScanTask
+  | ResolveTask
+  | CheckLinksTask
+  | ForgetLinksTask;
 
 /** Links whose target is not in the pack, or is there with another type than the link says. */
 export interface OpenLinks {
@@ -61,11 +75,15 @@ export interface OpenLinks {
   readonly flags: Uint8Array;
 }
 
-export type IndexTaskResult<T extends IndexTask> = T extends ScanTask
-  ? ScannedEntries
-  : T extends CheckLinksTask
-    ? OpenLinks
-    : undefined;
+export type IndexTaskResult<T extends IndexTask> = T extends ReadCommitsTask
+  ? ReadCommits
+  : T extends IntroduceTask
+    ? Introduced
+    : T extends ScanTask
+      ? ScannedEntries
+      : T extends CheckLinksTask
+        ? OpenLinks
+        : undefined;
 
 export class IndexTasks {
   readonly #options: IndexTaskOptions;
@@ -81,9 +99,11 @@ export class IndexTasks {
     this.#progress = new PackFileProgress(options.progress);
   }
 
-  run(task: IndexTask): ScannedEntries | OpenLinks | undefined {
+  run(task: IndexTask): ScannedEntries | OpenLinks | ReadCommits | Introduced | undefined {
     if (task.kind === "scan") return this.#scan(task);
     if (task.kind === "resolve") return this.#resolve(task);
+    if (task.kind === "read-commits") return readCommits(task, this.#resolverOf(task));
+    if (task.kind === "introduce") return introduce(task, this.#resolverOf(task));
     if (task.kind === "forget-links") return this.#forgetLinks();
     return this.#checkLinks(task);
   }
@@ -98,21 +118,23 @@ export class IndexTasks {
   }
 
   #resolve({ table, entryCount, roots, nextRoot }: ResolveTask): undefined {
-    // Its columns are not needed any more.
-    this.#scanner = undefined;
-    let resolver = this.#resolver;
-    // One for all rounds, until bases are appended to the pack.
-    if (resolver?.entryCount !== entryCount) {
-      const source = new CachedFilePackSource(this.#options.fileDescriptor, this.#progress.availableBytes);
-      resolver = new DeltaResolver(new EntryTable(table), entryCount, source, this.#scanOptions());
-      this.#resolver = resolver;
-    }
+    const resolver = this.#resolverOf({ table, entryCount });
     const rootNumbers = new Uint32Array(roots);
     const next = new Int32Array(nextRoot);
     for (let i = Atomics.add(next, 0, 1); i < rootNumbers.length; i = Atomics.add(next, 0, 1)) {
       resolver.resolveBelow(rootNumbers[i] as number);
     }
     return undefined;
+  }
+
+  /** One for all rounds and tasks, until bases are appended to the pack. */
+  #resolverOf({ table, entryCount }: Pick<ResolveTask, "table" | "entryCount">): DeltaResolver {
+    // Its columns are not needed any more.
+    this.#scanner = undefined;
+    if (this.#resolver?.entryCount === entryCount) return this.#resolver;
+    const source = new CachedFilePackSource(this.#options.fileDescriptor, this.#progress.availableBytes);
+    this.#resolver = new DeltaResolver(new EntryTable(table), entryCount, source, this.#scanOptions());
+    return this.#resolver;
   }
 
   #forgetLinks(): undefined {

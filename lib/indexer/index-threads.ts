@@ -1,17 +1,10 @@
 /** Threads that run indexing tasks, or this thread alone where a pack is too small to be worth a start. */
 import { Worker } from "node:worker_threads";
-import type { ScannedEntries } from "../git/pack/entry-columns.ts";
-import {
-  type IndexTask,
-  type IndexTaskOptions,
-  type IndexTaskResult,
-  IndexTasks,
-  type OpenLinks,
-} from "./index-tasks.ts";
+import { type IndexTask, type IndexTaskOptions, type IndexTaskResult, IndexTasks } from "./index-tasks.ts";
 import { type DescribedError, revivedError } from "./worker-error.ts";
 
 export type WorkerReply =
-  | { readonly ok: true; readonly result: ScannedEntries | OpenLinks | undefined }
+  | { readonly ok: true; readonly result: object | undefined }
   | { readonly ok: false; readonly error: DescribedError };
 
 /** Runs one task at a time. */

@@ -26,8 +26,13 @@ export interface ScannedEntries {
   readonly ids: Uint8Array;
   /** Length of the delta chain below the entry; 0 for a whole object and a pending delta. */
   readonly depths: Uint16Array;
+  /** Of the object; 2^32 - 1 stands for that and anything larger. Of a pending delta, of no meaning. */
+  readonly sizes: Uint32Array;
   readonly pending: PendingDeltas;
 }
+
+/** What the 32 bits of a size column can say. */
+export const MAX_RECORDED_SIZE = 2 ** 32 - 1;
 
 const FIRST_CAPACITY = 4096;
 
@@ -100,6 +105,7 @@ export class EntryColumns {
       crcs: this.crcs.slice(0, count),
       ids: this.ids.slice(0, count * OBJECT_ID_BYTES),
       depths: this.depths.slice(0, count),
+      sizes: Uint32Array.from(this.sizes.subarray(0, count), (size) => Math.min(size, MAX_RECORDED_SIZE)),
       pending: {
         numbers: Uint32Array.from(this.#pendingNumbers),
         baseOffsets: Float64Array.from(this.#pendingBaseOffsets),

@@ -9,8 +9,8 @@ export interface SharedEntryTable {
   readonly columns: SharedArrayBuffer;
 }
 
-/** Bytes of a row: offset 8, id 20, crc 4, base 4, first child 4, next sibling 4, depth 2, type 1. */
-const ROW_BYTES = 8 + OBJECT_ID_BYTES + 4 * 4 + 2 + 1;
+/** Bytes of a row: offset 8, id 20, crc 4, base 4, first child 4, next sibling 4, size 4, depth 2, type 1. */
+const ROW_BYTES = 8 + OBJECT_ID_BYTES + 5 * 4 + 2 + 1;
 
 export class EntryTable {
   readonly capacity: number;
@@ -23,6 +23,8 @@ export class EntryTable {
   /** Deltas to be resolved, as lists below their bases; -1 ends a list. */
   readonly firstChildren: Int32Array;
   readonly nextSiblings: Int32Array;
+  /** Of the object; 2^32 - 1 stands for that and anything larger. */
+  readonly sizes: Uint32Array;
   readonly depths: Uint16Array;
   /** The object's type; of a delta not yet resolved, 6 or 7. */
   readonly types: Uint8Array;
@@ -46,6 +48,7 @@ export class EntryTable {
     this.refBases = new Int32Array(columns, take(4), capacity);
     this.firstChildren = new Int32Array(columns, take(4), capacity);
     this.nextSiblings = new Int32Array(columns, take(4), capacity);
+    this.sizes = new Uint32Array(columns, take(4), capacity);
     this.ids = new Uint8Array(columns, take(OBJECT_ID_BYTES), capacity * OBJECT_ID_BYTES);
     this.depths = new Uint16Array(columns, take(2), capacity);
     this.types = new Uint8Array(columns, take(1), capacity);
@@ -57,6 +60,7 @@ export class EntryTable {
     this.crcs.set(entries.crcs, first);
     this.ids.set(entries.ids, first * OBJECT_ID_BYTES);
     this.depths.set(entries.depths, first);
+    this.sizes.set(entries.sizes, first);
     this.types.set(entries.types, first);
     this.refBases.fill(-1, first, first + entries.count);
     this.firstChildren.fill(-1, first, first + entries.count);

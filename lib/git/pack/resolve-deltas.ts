@@ -81,8 +81,29 @@ export class DeltaResolver {
     writeDigest(hash("sha1", bytes.subarray(headStart, start + sizeBytes), "binary"), table.ids, idStart);
     table.types[number] = type;
     table.depths[number] = depth;
+    table.sizes[number] = sizeBytes;
     addCommitOrTagLinks(type, bytes, start, start + sizeBytes, this.#options.links);
     if (type === OBJECT_TYPE.tree) addDeltifiedTreeLinks(baseBody, body, this.#copies, this.#options.links);
+  }
+
+  /**
+   * The objects of resolved entries, all valid until the next call.
+   * @throws {CorruptPackError} @throws {LimitExceededError}
+   */
+  read(numbers: readonly number[]): readonly ObjectBody[] {
+    const bodies = numbers.map((number) => this.#object(number));
+    const isWhole = bodies.every((body, i) => {
+      const kept = this.#kept(numbers[i] as number);
+      return kept === undefined
+        ? body.bytes !== this.#arena.bytes
+        : kept.bytes === body.bytes && kept.start === body.start;
+    });
+    if (isWhole) return bodies;
+    // Reading the later ones has overwritten an earlier one.
+    return numbers.map((number) => {
+      const { bytes, start, sizeBytes } = this.#object(number);
+      return { bytes: bytes.slice(start, start + sizeBytes), start: 0, sizeBytes };
+    });
   }
 
   /** The entry's object, from the arena or made again. */

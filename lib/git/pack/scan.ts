@@ -216,6 +216,7 @@ export class PackScanner {
       whole?.set(piece, lengthBytes);
       lengthBytes += piece.length;
     });
+    columns.sizes[number] = head.inflatedBytes;
     writeDigest(sha1.digest("binary"), columns.ids, number * OBJECT_ID_BYTES);
     if (whole === undefined) return inflated;
     addCommitOrTagLinks(head.type, whole, 0, head.inflatedBytes, this.#links);

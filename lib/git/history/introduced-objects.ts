@@ -1,0 +1,101 @@
+/**
+ * The objects that a commit introduces: those in its tree that are at that path in none of its parents' trees.
+ * For wants W and haves H, those introduced by the commits reachable from W and not from H contain all that is missing.
+ */
+import { CorruptPackError } from "../../errors.ts";
+import type { ObjectBody } from "../pack/delta.ts";
+import { forEachDifference, newTreeEntry, readTreeEntry, type TreeEntry } from "./tree-differences.ts";
+
+/** @returns The number of the object whose id is at `bytes[start]`, or -1. */
+export type FindObject = (bytes: Uint8Array, start: number) => number;
+
+/**
+ * The objects of the trees asked for, in the same order; all are read together, and valid until the next are asked for.
+ */
+export type TreeRequest = readonly number[];
+
+interface PendingTree {
+  readonly tree: number;
+  /** At the same path in the parents that have a folder there. */
+  readonly parents: readonly number[];
+  /** Parents without a folder there count too: nothing can be inherited from them. */
+}
+
+/** A tree was asked for that is not there. */
+export const NO_OBJECT = -1;
+
+/**
+ * Works out what one commit introduces; yields the trees to be read and is given them.
+ * @param parentTrees - Root trees of the parents; may hold {@link NO_OBJECT} for what cannot be read.
+ * @returns Object numbers, each once, trees before what they hold; `undefined` if it needs an object that is not there.
+ * @throws {CorruptPackError} A tree is malformed.
+ */
+export function* introducedObjects(
+  rootTree: number,
+  parentTrees: readonly number[],
+  find: FindObject,
+): Generator<TreeRequest, number[] | undefined, readonly ObjectBody[]> {
+  if (parentTrees.includes(rootTree)) return [];
+  if (rootTree === NO_OBJECT || parentTrees.includes(NO_OBJECT)) return undefined;
+  const introduced = new Set<number>([rootTree]);
+  const pending: PendingTree[] = [{ tree: rootTree, parents: parentTrees }];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const [body, ...parentBodies] = yield [next.tree, ...next.parents];
+    if (body === undefined) throw new CorruptPackError("tree was not read");
+    for (const { number, isTree, parents } of newEntries(body, parentBodies, find)) {
+      if (number === NO_OBJECT || parents.includes(NO_OBJECT)) return undefined;
+      if (introduced.has(number)) continue;
+      introduced.add(number);
+      if (isTree) pending.push({ tree: number, parents });
+    }
+  }
+  return [...introduced];
+}
+
+interface NewEntry {
+  readonly number: number;
+  readonly isTree: boolean;
+  readonly parents: readonly number[];
+}
+
+/** The entries whose object is in none of the parents under the same name. */
+function newEntries(tree: ObjectBody, parents: readonly ObjectBody[], find: FindObject): NewEntry[] {
+  const entries: NewEntry[] = [];
+  const take = (entry: TreeEntry, parentTrees: readonly number[]): void => {
+    if (entry.isGitlink) return;
+    const number = find(tree.bytes, entry.idStart);
+    entries.push({ number, isTree: entry.isTree, parents: entry.isTree ? parentTrees : [] });
+  };
+  const [first, ...others] = parents;
+  if (first === undefined) {
+    const entry = newTreeEntry();
+    const end = tree.start + tree.sizeBytes;
+    for (let at = tree.start; at < end; at = entry.end) {
+      readTreeEntry(tree.bytes, at, end, entry);
+      take(entry, []);
+    }
+    return entries;
+  }
+  const otherDifferences = others.map((parent) => differencesByStart(tree, parent, find));
+  forEachDifference(tree, first, (entry, parentTreeIdStart) => {
+    const parentTrees = parentTreeIdStart < 0 ? [] : [find(first.bytes, parentTreeIdStart)];
+    for (const differences of otherDifferences) {
+      const parentTree = differences.get(entry.start);
+      if (parentTree === undefined) return; // inherited from this parent
+      if (parentTree !== NO_FOLDER) parentTrees.push(parentTree);
+    }
+    take(entry, parentTrees);
+  });
+  return entries;
+}
+
+const NO_FOLDER = -2;
+
+/** @returns By where the entry starts: the parent's tree of that name, or {@link NO_FOLDER}. */
+function differencesByStart(tree: ObjectBody, parent: ObjectBody, find: FindObject): Map<number, number> {
+  const differences = new Map<number, number>();
+  forEachDifference(tree, parent, (entry, parentTreeIdStart) => {
+    differences.set(entry.start, parentTreeIdStart < 0 ? NO_FOLDER : find(parent.bytes, parentTreeIdStart));
+  });
+  return differences;
+}

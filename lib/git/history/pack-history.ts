@@ -1,0 +1,170 @@
+/**
+ * The sidecar of a pack, `pack-<id>.history`: what is needed to plan an answer without reading the pack. Sizes and types
+ * of all objects; the commits, parents before children; and for each the objects that it introduces.
+ *
+ * Flat columns of little-endian numbers, read whole into typed arrays:
+ *   header: "NSHI", then 32-bit numbers: version, objects, commits, parents, introduced, externals, 0
+ *   seconds 8 x commits · sizes 4 x objects · commitObjects 4 x commits · commitTrees 4 x commits
+ *   parentEnds 4 x commits · parents 4 x parents · introducedEnds 4 x commits · introduced 4 x introduced
+ *   externalIds 20 x externals · types 1 x objects · SHA-256 of all before
+ * An object is written as its number in the pack's index, or, above these, as objects + its place in `externalIds`.
+ */
+import { createHash } from "node:crypto";
+import { CorruptPackError } from "../../errors.ts";
+import { OBJECT_ID_BYTES } from "../object-id.ts";
+
+const SIGNATURE = 0x4948534e; // "NSHI", little-endian
+const VERSION = 1;
+const HEADER_BYTES = 32;
+const CHECKSUM_BYTES = 32;
+
+export interface PackHistory {
+  /** In the order of the index: the object's type code. */
+  readonly types: Uint8Array;
+  /** In the order of the index; 2^32 - 1 stands for that and anything larger. */
+  readonly sizes: Uint32Array;
+  /** Parents before children. */
+  readonly commitObjects: Uint32Array;
+  readonly commitTrees: Uint32Array;
+  /** By the committers' clocks. */
+  readonly seconds: Float64Array;
+  /** Where in `parents` the commit's end; they begin where those of the commit before end. */
+  readonly parentEnds: Uint32Array;
+  readonly parents: Uint32Array;
+  readonly introducedEnds: Uint32Array;
+  readonly introduced: Uint32Array;
+  /** 20 bytes each: objects of older packs. */
+  readonly externalIds: Uint8Array;
+}
+
+/** A reader of columns on a platform of the other byte order would need to turn them; Node has none such. */
+export function encodePackHistory(history: PackHistory): Uint8Array {
+  const {
+    types,
+    seconds,
+    sizes,
+    commitObjects,
+    commitTrees,
+    parentEnds,
+    parents,
+    introducedEnds,
+    introduced,
+    externalIds,
+  } = history;
+  const columns = [
+    seconds,
+    sizes,
+    commitObjects,
+    commitTrees,
+    parentEnds,
+    parents,
+    introducedEnds,
+    introduced,
+    externalIds,
+    types,
+  ];
+  const bodyBytes = columns.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const bytes = new Uint8Array(HEADER_BYTES + bodyBytes + CHECKSUM_BYTES);
+  const externalCount = externalIds.length / OBJECT_ID_BYTES;
+  const header = [
+    SIGNATURE,
+    VERSION,
+    types.length,
+    commitObjects.length,
+    parents.length,
+    introduced.length,
+    externalCount,
+    0,
+  ];
+  new Uint32Array(bytes.buffer, 0, header.length).set(header);
+  let at = HEADER_BYTES;
+  for (const column of columns) {
+    bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
+    at += column.byteLength;
+  }
+  bytes.set(createHash("sha256").update(bytes.subarray(0, at)).digest(), at);
+  return bytes;
+}
+
+/**
+ * @param objectCount - Of the pack.
+ * @returns Views into `bytes` where these are aligned. `undefined` for another version: it is to be built again.
+ * @throws {CorruptPackError} The bytes contradict themselves or the pack.
+ */
+export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackHistory | undefined {
+  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new CorruptPackError("pack history is cut off");
+  // The columns are aligned from the start of the file.
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+  const [signature, version, objects, commits, parentCount, introducedCount, externals] = new Uint32Array(
+    aligned.buffer,
+    aligned.byteOffset,
+    HEADER_BYTES / 4,
+  ) as unknown as [number, number, number, number, number, number, number];
+  if (signature !== SIGNATURE) throw new CorruptPackError("not a pack history");
+  if (version !== VERSION) return undefined;
+  const expectedBytes =
+    HEADER_BYTES +
+    commits * 24 +
+    objects * 5 +
+    (parentCount + introducedCount) * 4 +
+    externals * OBJECT_ID_BYTES +
+    CHECKSUM_BYTES;
+  if (objects !== objectCount || bytes.length !== expectedBytes)
+    throw new CorruptPackError("pack history does not fit its pack");
+  const checksum = createHash("sha256").update(aligned.subarray(0, -CHECKSUM_BYTES)).digest();
+  if (!checksum.equals(aligned.subarray(-CHECKSUM_BYTES)))
+    throw new CorruptPackError("pack history checksum is wrong");
+  let at = aligned.byteOffset + HEADER_BYTES;
+  const take = (lengthBytes: number): number => {
+    at += lengthBytes;
+    return at - lengthBytes;
+  };
+  const { buffer } = aligned;
+  const words = (count: number): Uint32Array => new Uint32Array(buffer, take(count * 4), count);
+  const seconds = new Float64Array(buffer, take(commits * 8), commits);
+  const sizes = words(objects);
+  const commitObjects = words(commits);
+  const commitTrees = words(commits);
+  const parentEnds = words(commits);
+  const parents = words(parentCount);
+  const introducedEnds = words(commits);
+  const introduced = words(introducedCount);
+  const externalIds = new Uint8Array(buffer, take(externals * OBJECT_ID_BYTES), externals * OBJECT_ID_BYTES);
+  const types = new Uint8Array(buffer, take(objects), objects);
+  const history = {
+    types,
+    sizes,
+    commitObjects,
+    commitTrees,
+    seconds,
+    parentEnds,
+    parents,
+    introducedEnds,
+    introduced,
+    externalIds,
+  };
+  assertInside(history, objects + externals);
+  return history;
+}
+
+/** The checksum keeps out damage, not mistakes: no number may lead outside its table. */
+function assertInside(history: PackHistory, referenceCount: number): void {
+  const { commitObjects, commitTrees, parents, introduced, parentEnds, introducedEnds } = history;
+  for (const references of [commitObjects, commitTrees, parents, introduced]) {
+    for (const reference of references) {
+      if (reference >= referenceCount)
+        throw new CorruptPackError("pack history refers to an object outside its tables");
+    }
+  }
+  for (const [ends, length] of [
+    [parentEnds, parents.length],
+    [introducedEnds, introduced.length],
+  ] as const) {
+    let previous = 0;
+    for (const end of ends) {
+      if (end < previous || end > length) throw new CorruptPackError("pack history has ranges that go back");
+      previous = end;
+    }
+    if (previous !== length) throw new CorruptPackError("pack history has entries that belong to no commit");
+  }
+}

@@ -1,0 +1,274 @@
+/** Builds a pack's history sidecar over the threads that have indexed it. */
+import type { PackHistory } from "../git/history/pack-history.ts";
+import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
+import type { SharedEntryTable } from "../git/pack/entry-table.ts";
+import { OBJECT_TYPE } from "../git/pack/pack-format.ts";
+import { type Introduced, type ReadCommits, TREE_ELSEWHERE } from "./history-tasks.ts";
+import type { IndexThread } from "./index-threads.ts";
+import { inShared, sharedWords } from "./shared-memory.ts";
+
+export interface IndexedTable {
+  readonly table: SharedEntryTable;
+  readonly entryCount: number;
+  /** The three in shared memory. */
+  readonly index: Uint8Array;
+  readonly order: Uint32Array;
+  readonly types: Uint8Array;
+  readonly sizes: Uint32Array;
+}
+
+export interface BuiltHistory {
+  /** Of the open rows, without what they introduce. */
+  readonly history: PackHistory;
+  /** Commits that need objects of other packs to say what they introduce, ascending. */
+  readonly openRows: readonly number[];
+}
+
+/** Commits of one task: enough to be worth the message, few enough for the threads to end together. */
+const ROWS_PER_TASK = 1024;
+
+export async function buildHistory(
+  threads: readonly IndexThread[],
+  pack: IndexedTable,
+): Promise<BuiltHistory> {
+  const { types, sizes } = pack;
+  const found = await readAllCommits(threads, pack);
+  const rows = parentsFirst(found, types.length);
+  const commits = inOrder(found, rows);
+  const introduced = await introduceAll(threads, pack, commits);
+  return {
+    history: {
+      types,
+      sizes,
+      ...commits,
+      externalIds: found.externalIds,
+      introducedEnds: introduced.ends,
+      introduced: introduced.objects,
+    },
+    openRows: [...introduced.openRows],
+  };
+}
+
+interface Commits {
+  readonly commitObjects: Uint32Array;
+  readonly commitTrees: Uint32Array;
+  readonly seconds: Float64Array;
+  readonly parentEnds: Uint32Array;
+  readonly parents: Uint32Array;
+}
+
+async function readAllCommits(
+  threads: readonly IndexThread[],
+  pack: IndexedTable,
+): Promise<Commits & { readonly externalIds: Uint8Array }> {
+  const { table, entryCount, index, order, types } = pack;
+  const commitObjects = Uint32Array.from(numbersOf(types, OBJECT_TYPE.commit));
+  const shares = splitEvenly(commitObjects, threads.length);
+  const parts = await Promise.all(
+    threads.map((thread, i) =>
+      thread.run({
+        kind: "read-commits",
+        table,
+        entryCount,
+        index,
+        order,
+        commits: shares[i] ?? new Uint32Array(),
+      }),
+    ),
+  );
+  const externals = new Externals(types.length);
+  const parentCount = parts.reduce((sum, { parents }) => sum + parents.length, 0);
+  const commits = {
+    commitObjects,
+    commitTrees: new Uint32Array(commitObjects.length),
+    seconds: new Float64Array(commitObjects.length),
+    parentEnds: new Uint32Array(commitObjects.length),
+    parents: new Uint32Array(parentCount),
+  };
+  let row = 0;
+  let parentStart = 0;
+  for (const part of parts) {
+    commits.seconds.set(part.seconds, row);
+    commits.commitTrees.set(externals.renumber(part.trees, part), row);
+    commits.parentEnds.set(
+      part.parentEnds.map((end) => end + parentStart),
+      row,
+    );
+    commits.parents.set(externals.renumber(part.parents, part), parentStart);
+    row += part.seconds.length;
+    parentStart += part.parents.length;
+  }
+  return { ...commits, externalIds: externals.ids() };
+}
+
+function* numbersOf(types: Uint8Array, type: number): Generator<number, void, undefined> {
+  for (let number = 0; number < types.length; number++) if (types[number] === type) yield number;
+}
+
+function splitEvenly(numbers: Uint32Array, partCount: number): Uint32Array[] {
+  const each = Math.ceil(numbers.length / partCount);
+  return Array.from({ length: partCount }, (_, i) => numbers.slice(i * each, (i + 1) * each));
+}
+
+/** Objects of other packs, each once, in the order they are first named. */
+export class Externals {
+  readonly #objectCount: number;
+  readonly #places = new Map<ObjectId, number>();
+
+  constructor(objectCount: number) {
+    this.#objectCount = objectCount;
+  }
+
+  /** How the object is written in the history. */
+  reference(id: ObjectId): number {
+    let place = this.#places.get(id);
+    if (place === undefined) {
+      place = this.#places.size;
+      this.#places.set(id, place);
+    }
+    return this.#objectCount + place;
+  }
+
+  /** Numbers of a thread's own externals become those of all. */
+  renumber(references: Uint32Array, { externalIds }: ReadCommits): Uint32Array {
+    return references.map((reference) => {
+      const place = reference - this.#objectCount;
+      return place < 0 ? reference : this.reference(objectIdAt(externalIds, place * OBJECT_ID_BYTES));
+    });
+  }
+
+  ids(): Uint8Array {
+    const ids = new Uint8Array(this.#places.size * OBJECT_ID_BYTES);
+    let at = 0;
+    for (const id of this.#places.keys()) {
+      ids.set(objectIdBytes(id), at);
+      at += OBJECT_ID_BYTES;
+    }
+    return ids;
+  }
+}
+
+/** @returns Rows in the order of time, but parents before children. */
+function parentsFirst(
+  { commitObjects, seconds, parentEnds, parents }: Commits,
+  objectCount: number,
+): Uint32Array {
+  const rowOf = new Int32Array(objectCount).fill(-1);
+  commitObjects.forEach((object, row) => {
+    rowOf[object] = row;
+  });
+  const byTime = Uint32Array.from(commitObjects, (_, row) => row).sort(
+    (a, b) => (seconds[a] as number) - (seconds[b] as number),
+  );
+  const isPlaced = new Uint8Array(commitObjects.length);
+  const ordered = new Uint32Array(commitObjects.length);
+  let count = 0;
+  for (const start of byTime) {
+    const waiting = [start];
+    for (let row = waiting.at(-1); row !== undefined; row = waiting.at(-1)) {
+      const before = waiting.length;
+      const firstParent = row === 0 ? 0 : (parentEnds[row - 1] as number);
+      for (const parent of isPlaced[row] ? [] : parents.subarray(firstParent, parentEnds[row])) {
+        const parentRow = parent < objectCount ? (rowOf[parent] as number) : -1;
+        if (parentRow >= 0 && !isPlaced[parentRow]) waiting.push(parentRow);
+      }
+      if (waiting.length > before) continue;
+      waiting.pop();
+      if (isPlaced[row]) continue;
+      isPlaced[row] = 1;
+      ordered[count++] = row;
+    }
+  }
+  return ordered;
+}
+
+function inOrder(commits: Commits, rows: Uint32Array): Commits {
+  const parents = new Uint32Array(commits.parents.length);
+  const parentEnds = new Uint32Array(rows.length);
+  let end = 0;
+  rows.forEach((row, i) => {
+    const own = commits.parents.subarray(
+      row === 0 ? 0 : commits.parentEnds[row - 1],
+      commits.parentEnds[row],
+    );
+    parents.set(own, end);
+    end += own.length;
+    parentEnds[i] = end;
+  });
+  return {
+    commitObjects: rows.map((row) => commits.commitObjects[row] as number),
+    commitTrees: rows.map((row) => commits.commitTrees[row] as number),
+    seconds: Float64Array.from(rows, (row) => commits.seconds[row] as number),
+    parentEnds,
+    parents,
+  };
+}
+
+async function introduceAll(
+  threads: readonly IndexThread[],
+  pack: IndexedTable,
+  commits: Commits,
+): Promise<Introduced> {
+  const { table, entryCount, index, order } = pack;
+  const rowCount = commits.commitObjects.length;
+  const task = {
+    kind: "introduce",
+    table,
+    entryCount,
+    index,
+    order,
+    ...treesOf(commits, entryCount),
+    parentEnds: inShared(commits.parentEnds),
+  } as const;
+  const parts: Introduced[] = [];
+  let nextPart = 0;
+  await Promise.all(
+    threads.map(async (thread) => {
+      for (let part = nextPart++; part * ROWS_PER_TASK < rowCount; part = nextPart++) {
+        const firstRow = part * ROWS_PER_TASK;
+        parts[part] = await thread.run({
+          ...task,
+          firstRow,
+          endRow: Math.min(rowCount, firstRow + ROWS_PER_TASK),
+        });
+      }
+    }),
+  );
+  return joinParts(parts, rowCount);
+}
+
+/** The trees of commits and of their parents, as far as they are in the pack. */
+function treesOf(
+  { commitObjects, commitTrees, parents }: Commits,
+  objectCount: number,
+): { trees: Uint32Array; parentTrees: Uint32Array } {
+  const here = (tree: number): number => (tree < objectCount ? tree : TREE_ELSEWHERE);
+  const treeOf = new Uint32Array(objectCount).fill(TREE_ELSEWHERE);
+  commitObjects.forEach((object, row) => {
+    treeOf[object] = here(commitTrees[row] as number);
+  });
+  const trees = sharedWords(commitTrees.length);
+  commitTrees.forEach((tree, row) => {
+    trees[row] = here(tree);
+  });
+  const parentTrees = sharedWords(parents.length);
+  parents.forEach((parent, i) => {
+    parentTrees[i] = parent < objectCount ? (treeOf[parent] as number) : TREE_ELSEWHERE;
+  });
+  return { trees, parentTrees };
+}
+
+function joinParts(parts: readonly Introduced[], rowCount: number): Introduced {
+  const objects = new Uint32Array(parts.reduce((sum, part) => sum + part.objects.length, 0));
+  const ends = new Uint32Array(rowCount);
+  const openRows: number[] = [];
+  let row = 0;
+  let count = 0;
+  for (const part of parts) {
+    objects.set(part.objects, count);
+    for (const end of part.ends) ends[row++] = count + end;
+    count += part.objects.length;
+    openRows.push(...part.openRows);
+  }
+  return { ends, objects, openRows: Uint32Array.from(openRows) };
+}

@@ -1,0 +1,108 @@
+/** The parts of building a pack's history that any thread can do. */
+import { CorruptPackError } from "../errors.ts";
+import { introducedObjects, NO_OBJECT } from "../git/history/introduced-objects.ts";
+import { OBJECT_ID_BYTES, objectIdBytes } from "../git/object-id.ts";
+import { parseCommit } from "../git/objects.ts";
+import type { SharedEntryTable } from "../git/pack/entry-table.ts";
+import { PackIndex } from "../git/pack/index-v2.ts";
+import type { DeltaResolver } from "../git/pack/resolve-deltas.ts";
+
+interface PackInMemory {
+  readonly table: SharedEntryTable;
+  readonly entryCount: number;
+  /** The pack's index, and by its numbers the entries' numbers. */
+  readonly index: Uint8Array;
+  readonly order: Uint32Array;
+}
+
+export interface ReadCommitsTask extends PackInMemory {
+  readonly kind: "read-commits";
+  /** Index numbers. */
+  readonly commits: Uint32Array;
+}
+
+/** Columns in the order of the task's commits. An object of another pack is written as objects + its external's place. */
+export interface ReadCommits {
+  readonly seconds: Float64Array;
+  readonly trees: Uint32Array;
+  readonly parentEnds: Uint32Array;
+  readonly parents: Uint32Array;
+  /** 20 bytes each; may repeat. */
+  readonly externalIds: Uint8Array;
+}
+
+export function readCommits(
+  { index, order, commits }: ReadCommitsTask,
+  resolver: DeltaResolver,
+): ReadCommits {
+  const packIndex = new PackIndex(index);
+  const externalIds: Uint8Array[] = [];
+  const reference = (id: Uint8Array): number => {
+    const number = packIndex.findBytes(id, 0);
+    return number >= 0 ? number : packIndex.objectCount + externalIds.push(id) - 1;
+  };
+  const seconds = new Float64Array(commits.length);
+  const trees = new Uint32Array(commits.length);
+  const parentEnds = new Uint32Array(commits.length);
+  const parents: number[] = [];
+  commits.forEach((commit, i) => {
+    const [body] = resolver.read([order[commit] as number]);
+    if (body === undefined) throw new CorruptPackError("commit was not read");
+    const { treeId, parentIds, committedAtSeconds } = parseCommit(
+      body.bytes.subarray(body.start, body.start + body.sizeBytes),
+    );
+    seconds[i] = committedAtSeconds;
+    trees[i] = reference(objectIdBytes(treeId));
+    for (const parentId of parentIds) parents.push(reference(objectIdBytes(parentId)));
+    parentEnds[i] = parents.length;
+  });
+  const ids = new Uint8Array(externalIds.length * OBJECT_ID_BYTES);
+  externalIds.forEach((id, i) => {
+    ids.set(id, i * OBJECT_ID_BYTES);
+  });
+  return { seconds, trees, parentEnds, parents: Uint32Array.from(parents), externalIds: ids };
+}
+
+/** In place of a tree that is not in the pack. */
+export const TREE_ELSEWHERE = 0xffffffff;
+
+export interface IntroduceTask extends PackInMemory {
+  readonly kind: "introduce";
+  /** Of each commit of the pack: its tree's index number, and those of its parents. */
+  readonly trees: Uint32Array;
+  readonly parentEnds: Uint32Array;
+  readonly parentTrees: Uint32Array;
+  /** The commits to work out. */
+  readonly firstRow: number;
+  readonly endRow: number;
+}
+
+/** Columns in the order of the task's rows. */
+export interface Introduced {
+  readonly ends: Uint32Array;
+  /** Index numbers. */
+  readonly objects: Uint32Array;
+  /** Rows that need what is not in the pack; they introduce nothing here. */
+  readonly openRows: Uint32Array;
+}
+
+export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introduced {
+  const { index, order, trees, parentEnds, parentTrees, firstRow, endRow } = task;
+  const packIndex = new PackIndex(index);
+  const find = (bytes: Uint8Array, start: number): number => packIndex.findBytes(bytes, start);
+  const local = (tree: number): number => (tree === TREE_ELSEWHERE ? NO_OBJECT : tree);
+  const ends = new Uint32Array(endRow - firstRow);
+  const objects: number[] = [];
+  const openRows: number[] = [];
+  for (let row = firstRow; row < endRow; row++) {
+    const parentStart = row === 0 ? 0 : (parentEnds[row - 1] as number);
+    const parents = Array.from(parentTrees.subarray(parentStart, parentEnds[row]), local);
+    const steps = introducedObjects(local(trees[row] as number), parents, find);
+    let step = steps.next();
+    while (!step.done) step = steps.next(resolver.read(step.value.map((number) => order[number] as number)));
+    if (step.value === undefined) openRows.push(row);
+    else for (const number of step.value) objects.push(number);
+    ends[row - firstRow] = objects.length;
+  }
+  return { ends, objects: Uint32Array.from(objects), openRows: Uint32Array.from(openRows) };
+}
