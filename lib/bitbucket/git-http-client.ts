@@ -39,11 +39,13 @@ export interface GitHttpRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
+  /** The content type that git's own answer has. */
+  readonly answerType: string;
 }
 
 export interface GitHttpAnswer {
+  /** Where it came from, after redirects. */
   readonly url: string;
-  readonly headers: Headers;
   /** Throws {@link UpstreamError} when the connection breaks or falls silent. */
   readonly body: AsyncIterable<Uint8Array>;
 }
@@ -73,11 +75,13 @@ export async function requestGit(
     watch.stop();
     throw unreachable(error, watch);
   }
-  if (response.ok)
-    return { url: response.url, headers: response.headers, body: readBody(response, limits, watch) };
+  if (response.ok && response.headers.get("content-type") === request.answerType) {
+    return { url: response.url, body: readBody(response, limits, watch) };
+  }
   watch.stop();
-  await response.body?.cancel();
-  throw refusalError(response);
+  // What is wrong with an answer that nobody reads is nobody's concern.
+  await response.body?.cancel().catch(() => undefined);
+  throw response.ok ? notGitError(response) : refusalError(response);
 }
 
 async function* readBody(
@@ -129,6 +133,15 @@ function unreachable(error: unknown, watch: SilenceWatch): unknown {
   if (watch.signal.aborted && !watch.fellSilent) return error; // the caller's own wish
   const message = watch.fellSilent ? "the primary has fallen silent" : "the primary cannot be reached";
   return new UpstreamError(message, { retryable: true, cause: error });
+}
+
+/** A page to log in or to say sorry, mostly. */
+function notGitError({ url, headers }: Response): Error {
+  return new UpstreamError("what the primary answered is not git's", {
+    retryable: false,
+    path: new URL(url).pathname,
+    contentType: headers.get("content-type"),
+  });
 }
 
 function refusalError(response: Response): Error {

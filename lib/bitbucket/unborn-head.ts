@@ -1,13 +1,17 @@
 /** Which branch HEAD names where that branch does not exist. Source: gitprotocol-v2(5), "ls-refs", unborn. */
-
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT, pktText } from "../git/pktline.ts";
-import { PktLineReader } from "../git/pktline-reader.ts";
+import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../git/pktline.ts";
 import type { Head } from "../git/ports.ts";
-import { type GitRepositoryOptions, requestGit } from "./git-http-client.ts";
+import {
+  DEFAULT_GIT_HTTP_LIMITS,
+  type GitRepositoryOptions,
+  readAll,
+  requestGit,
+} from "./git-http-client.ts";
+import { readWholeAnswer } from "./whole-answer.ts";
 
 /** @returns `undefined` if the primary does not say. @throws {UpstreamError} @throws {NotFoundError} */
 export async function readUnbornHead(options: GitRepositoryOptions): Promise<Head | undefined> {
-  const { repositoryUrl, agent } = options;
+  const { repositoryUrl, agent, limits = DEFAULT_GIT_HTTP_LIMITS } = options;
   const { body } = await requestGit(
     {
       method: "POST",
@@ -24,17 +28,13 @@ export async function readUnbornHead(options: GitRepositoryOptions): Promise<Hea
         ...["symrefs", "unborn", "ref-prefix HEAD"].map((line) => encodePktLine(`${line}\n`)),
         FLUSH_PKT,
       ]),
+      answerType: "application/x-git-upload-pack-result",
     },
     options,
   );
-  const reader = new PktLineReader(body);
-  try {
-    for (let line = await reader.next(); line.kind === "data"; line = await reader.next()) {
-      const target = /^unborn HEAD symref-target:(\S+)/.exec(pktText(line.payload))?.[1];
-      if (target !== undefined) return { ref: target };
-    }
-    return undefined;
-  } finally {
-    await reader.close();
+  for (const line of readWholeAnswer(await readAll(body, limits.maxRefListBytes), "list")) {
+    const target = /^unborn HEAD symref-target:(\S+)$/.exec(line)?.[1];
+    if (target !== undefined) return { ref: target };
   }
+  return undefined;
 }

@@ -2,20 +2,22 @@
  * The primary's git server, as a sync sees it: list the refs, fetch what is missing.
  * Source: gitprotocol-http(5), gitprotocol-v2(5).
  */
-import { type HttpClient, listServerRefs, type ServerRef } from "isomorphic-git";
-import { UpstreamError } from "../errors.ts";
+import { type GitHttpResponse, type HttpClient, listServerRefs, type ServerRef } from "isomorphic-git";
+import { MirrorError, UpstreamError } from "../errors.ts";
 import { encodeFetchRequestV0, encodeFetchRequestV2 } from "../git/fetch-pack/request.ts";
 import { readFetchResponse } from "../git/fetch-pack/response.ts";
 import { isObjectId, type ObjectId } from "../git/object-id.ts";
+import { FLUSH_PKT } from "../git/pktline.ts";
 import type { Head, Ref, RefList } from "../git/ports.ts";
+import { isRefName } from "../git/ref-name.ts";
 import {
   DEFAULT_GIT_HTTP_LIMITS,
-  type GitHttpAnswer,
   type GitRepositoryOptions,
   readAll,
   requestGit,
 } from "./git-http-client.ts";
 import { readUnbornHead } from "./unborn-head.ts";
+import { readWholeAnswer } from "./whole-answer.ts";
 
 export interface UpstreamRefs extends RefList {
   /** What the primary speaks. */
@@ -49,15 +51,8 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
   let repositoryUrl = options.repositoryUrl;
   return {
     async listRefs() {
-      const client = new RecordingHttpClient(options);
-      const serverRefs = await listServerRefs({
-        http: client,
-        url: repositoryUrl,
-        headers: { "user-agent": agent },
-        protocolVersion: 2,
-        symrefs: true,
-        peelTags: true,
-      });
+      const client = new RecordingHttpClient(options, repositoryUrl);
+      const serverRefs = await listThrough(client, repositoryUrl, options);
       repositoryUrl = client.repositoryUrl;
       const protocol = client.speaksV2 ? 2 : 0;
       const refs = serverRefs.filter(({ ref }) => ref.startsWith("refs/")).map(toRef);
@@ -82,6 +77,7 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
             ...(protocol === 2 ? { "git-protocol": "version=2" } : {}),
           },
           body: encode({ wants, haves, agent }),
+          answerType: "application/x-git-upload-pack-result",
         },
         options,
       );
@@ -93,16 +89,38 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
   };
 }
 
+async function listThrough(
+  client: RecordingHttpClient,
+  url: string,
+  { agent, signal }: GitRepositoryOptions,
+): Promise<ServerRef[]> {
+  try {
+    return await listServerRefs({
+      http: client,
+      url,
+      headers: { "user-agent": agent },
+      protocolVersion: 2,
+      symrefs: true,
+      peelTags: true,
+    });
+  } catch (error) {
+    if (error instanceof MirrorError || signal?.aborted) throw error;
+    throw new UpstreamError("the primary's list of refs is broken", { retryable: true, cause: error });
+  }
+}
+
 /** What isomorphic-git sends through, with the checks that it leaves out. */
 class RecordingHttpClient implements HttpClient {
   readonly #options: GitRepositoryOptions;
+  readonly #askedUrl: string;
   repositoryUrl: string;
   speaksV2 = false;
   tellsUnbornHead = false;
 
-  constructor(options: GitRepositoryOptions) {
+  constructor(options: GitRepositoryOptions, repositoryUrl: string) {
     this.#options = options;
-    this.repositoryUrl = options.repositoryUrl;
+    this.#askedUrl = repositoryUrl;
+    this.repositoryUrl = repositoryUrl;
   }
 
   request: HttpClient["request"] = async ({ url, method = "GET", headers = {}, body }) => {
@@ -110,65 +128,54 @@ class RecordingHttpClient implements HttpClient {
     const chunks: Uint8Array[] = [];
     for await (const chunk of body ?? []) chunks.push(chunk);
     const isPost = method === "POST";
+    // An advertisement of version 0 without refs makes isomorphic-git ask for them as in version 2.
+    if (isPost && !this.speaksV2) return gitAnswer(url, method, FLUSH_PKT);
     const answer = await requestGit(
       {
         method: isPost ? "POST" : "GET",
-        url: url.replace(this.#options.repositoryUrl, this.repositoryUrl),
+        url: this.repositoryUrl + url.slice(this.#askedUrl.length),
         // Its own header says which version the advertisement asks for, but not for the command that follows.
         headers: { ...headers, "git-protocol": "version=2" },
         ...(isPost ? { body: Buffer.concat(chunks) } : {}),
+        answerType: `application/x-git-upload-pack-${isPost ? "result" : "advertisement"}`,
       },
       this.#options,
     );
-    assertGitAnswer(answer, isPost ? "result" : "advertisement");
     const bytes = await readAll(answer.body, limits.maxRefListBytes);
-    // A list that was cut would look like one with fewer refs, and the others would be deleted here.
-    if (!endsWithFlush(bytes))
-      throw new UpstreamError("the primary's list of refs was cut", { retryable: true });
-    if (!isPost) this.#note(answer.url, bytes);
-    const answerHeaders = Object.fromEntries(answer.headers.entries());
-    return {
-      url: answer.url,
-      method,
-      statusCode: 200,
-      statusMessage: "OK",
-      body: singleChunk(bytes),
-      headers: answerHeaders,
-    };
+    const lines = readWholeAnswer(bytes, isPost ? "list" : "advertisement");
+    if (!isPost) this.#note(answer.url, lines);
+    return gitAnswer(answer.url, method, bytes);
   };
 
-  #note(url: string, advertisement: Uint8Array): void {
+  #note(url: string, lines: readonly string[]): void {
     const isSameOrigin = new URL(url).origin === new URL(this.repositoryUrl).origin;
     const infoRefs = url.indexOf("/info/refs?");
     // Elsewhere the credential would go to somebody else.
     if (isSameOrigin && infoRefs > 0) this.repositoryUrl = url.slice(0, infoRefs);
-    const text = new TextDecoder().decode(advertisement.subarray(0, 4096));
-    this.speaksV2 = /^[0-9a-f]{4}version 2$/m.test(text.replace(/^.*# service=git-upload-pack\n0000/s, ""));
-    this.tellsUnbornHead = /ls-refs=[^\n]*\bunborn\b/.test(text);
+    this.speaksV2 = lines[0] === "version 2";
+    this.tellsUnbornHead = lines.some((line) => /^ls-refs=.*\bunborn\b/.test(line));
   }
+}
+
+function gitAnswer(url: string, method: string, bytes: Uint8Array): GitHttpResponse {
+  const kind = method === "POST" ? "result" : "advertisement";
+  return {
+    url,
+    method,
+    statusCode: 200,
+    statusMessage: "OK",
+    body: singleChunk(bytes),
+    headers: { "content-type": `application/x-git-upload-pack-${kind}` },
+  };
 }
 
 async function* singleChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   yield bytes;
 }
 
-function assertGitAnswer({ headers, url }: GitHttpAnswer, kind: "advertisement" | "result"): void {
-  const expected = `application/x-git-upload-pack-${kind}`;
-  if (headers.get("content-type") === expected) return;
-  const path = new URL(url).pathname;
-  throw new UpstreamError("what the primary answered is not git's", {
-    retryable: false,
-    path,
-    contentType: headers.get("content-type"),
-  });
-}
-
-function endsWithFlush(bytes: Uint8Array): boolean {
-  return new TextDecoder().decode(bytes.subarray(-4)) === "0000";
-}
-
 function toRef({ ref, oid, peeled }: ServerRef): Ref {
-  if (!isObjectId(oid))
+  // Checked before anything is fetched for it: a name that cannot be published would cost a pack each time.
+  if (!isObjectId(oid) || !isRefName(ref))
     throw new UpstreamError("the primary's list of refs is broken", {
       retryable: true,
       line: `${oid} ${ref}`.slice(0, 200),
@@ -181,8 +188,6 @@ function toRef({ ref, oid, peeled }: ServerRef): Ref {
 
 function headOf(refs: readonly ServerRef[]): Head | undefined {
   for (const { ref, oid, target } of refs) {
-    // An error line reads like a ref of that id.
-    if (oid === "ERR") throw new UpstreamError(`the primary refused: ${ref}`, { retryable: true });
     if (ref !== "HEAD") continue;
     if (target !== undefined) return { ref: target };
     if (isObjectId(oid)) return { commitId: oid };

@@ -1,0 +1,187 @@
+/** The primary's git server where it is not well: each fault a typed error, and never a shorter list of refs. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import type { GitHttpLimits } from "../../../lib/bitbucket/git-http-client.ts";
+import { type UpstreamGit, upstreamGit } from "../../../lib/bitbucket/upstream-git.ts";
+import { LimitExceededError, UpstreamError } from "../../../lib/errors.ts";
+import { parseObjectId } from "../../../lib/git/object-id.ts";
+import { encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { collect } from "../../support/byte-chunks.ts";
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+async function serve(handler: Handler): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume();
+    handler(request, response);
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function upstreamAt(url: string, limits: Partial<GitHttpLimits> = {}, signal?: AbortSignal): UpstreamGit {
+  return upstreamGit({
+    repositoryUrl: `${url}/acme/site.git`,
+    credential: { kind: "basic", username: "x-token-auth", token: "secret" },
+    agent: "nearside/test",
+    fetch,
+    limits: { answerTimeoutMs: 20_000, idleTimeoutMs: 20_000, maxRefListBytes: 100_000, ...limits },
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+const pkt = (...lines: readonly string[]) =>
+  Buffer.concat([...lines.map((line) => encodePktLine(`${line}\n`)), FLUSH_PKT]);
+
+const ID = "0000".repeat(10).replace(/.$/, "1");
+const OTHER_ID = `${"1230000".repeat(5)}00000`;
+const V2 = Buffer.concat([
+  pkt("# service=git-upload-pack"),
+  pkt("version 2", "agent=git/2", "ls-refs=unborn", "fetch=shallow"),
+]);
+const V2_LIST = pkt(
+  `${ID} HEAD symref-target:refs/heads/main`,
+  `${ID} refs/heads/main`,
+  `${OTHER_ID} refs/heads/zeros`,
+  `${OTHER_ID} refs/tags/v1 peeled:${ID}`,
+);
+const V0_LIST = Buffer.concat([
+  pkt("# service=git-upload-pack"),
+  pkt(
+    `${ID} HEAD\0 side-band-64k symref=HEAD:refs/heads/main agent=git/1`,
+    `${ID} refs/heads/main`,
+    `${OTHER_ID} refs/heads/zeros`,
+    `${OTHER_ID} refs/tags/v1`,
+    `${ID} refs/tags/v1^{}`,
+  ),
+]);
+const REFS = [
+  { name: "refs/heads/main", id: ID },
+  { name: "refs/heads/zeros", id: OTHER_ID },
+  { name: "refs/tags/v1", id: OTHER_ID, peeledId: ID },
+];
+
+/** Ends each answer by closing the connection, so that HTTP does not tell a cut one from a whole one. */
+function answerUnmeasured(response: ServerResponse, kind: string, body: Uint8Array): void {
+  response.socket?.end(
+    Buffer.concat([
+      Buffer.from(`HTTP/1.0 200 OK\r\nContent-Type: application/x-git-upload-pack-${kind}\r\n\r\n`),
+      body,
+    ]),
+  );
+}
+
+function servingLists(advertisement: Uint8Array, list: Uint8Array): Handler {
+  return ({ method }, response) =>
+    method === "GET"
+      ? answerUnmeasured(response, "advertisement", advertisement)
+      : answerUnmeasured(response, "result", list);
+}
+
+test("refs, peeled tags and HEAD come in both protocols", async () => {
+  const head = { ref: "refs/heads/main" };
+  const v2 = upstreamAt(await serve(servingLists(V2, V2_LIST)));
+  expect(await v2.listRefs()).toEqual({ protocol: 2, refs: REFS, head });
+  const v0 = upstreamAt(await serve(servingLists(V0_LIST, pkt("ERR asked twice"))));
+  expect(await v0.listRefs()).toEqual({ protocol: 0, refs: REFS, head });
+});
+
+test("a list cut anywhere is an error, although the connection ended in order", async () => {
+  let cutAtBytes = 0;
+  let target = V2;
+  const url = await serve((request, response) => {
+    const isGet = request.method === "GET";
+    const whole = isGet ? (target === V2_LIST ? V2 : target) : V2_LIST;
+    const body = whole === target ? whole.subarray(0, cutAtBytes) : whole;
+    answerUnmeasured(response, isGet ? "advertisement" : "result", body);
+  });
+  for (target of [V2, V2_LIST, V0_LIST]) {
+    for (cutAtBytes = 0; cutAtBytes < target.length; cutAtBytes += 1) {
+      const outcome = await upstreamAt(url)
+        .listRefs()
+        .catch((error: unknown) => error);
+      expect(outcome, `cut at ${cutAtBytes} of ${target.length}`).toBeInstanceOf(UpstreamError);
+      expect(outcome).toMatchObject({ retryable: true });
+    }
+  }
+});
+
+test("an empty repository is no error in either protocol", async () => {
+  const unborn = pkt("unborn HEAD symref-target:refs/heads/trunk");
+  const v2 = servingLists(V2, pkt());
+  let postCount = 0;
+  const url = await serve((request, response) => {
+    postCount += request.method === "POST" ? 1 : 0;
+    return postCount === 2 ? answerUnmeasured(response, "result", unborn) : v2(request, response);
+  });
+  const head = { ref: "refs/heads/trunk" };
+  expect(await upstreamAt(url).listRefs()).toEqual({ protocol: 2, refs: [], head });
+
+  const capabilities = `${"0".repeat(40)} capabilities^{}\0 side-band-64k agent=git/2`;
+  for (const lines of [[], [capabilities]]) {
+    const advertisement = Buffer.concat([pkt("# service=git-upload-pack"), pkt(...lines)]);
+    const v0 = upstreamAt(await serve(servingLists(advertisement, pkt("ERR unknown command"))));
+    expect(await v0.listRefs()).toMatchObject({ protocol: 0, refs: [] });
+  }
+});
+
+test.each([
+  ["an error line", pkt("ERR repository is being moved"), "the primary refused: repository is being moved"],
+  ["an id that is none", pkt(`${ID}0 refs/heads/main`), "the primary's list of refs is broken"],
+  ["a peeled id that is none", pkt(`${ID} refs/tags/a peeled:x`), "the primary's list of refs is broken"],
+  ["a name that git refuses", pkt(`${ID} refs/heads/a..b`), "the primary's list of refs is broken"],
+  ["text", Buffer.from("<html>Please log in"), "what the primary answered is not git's"],
+])("%s in place of refs is an error", async (_name, list, message) => {
+  const upstream = upstreamAt(await serve(servingLists(V2, list)));
+  await expect(upstream.listRefs()).rejects.toMatchObject({ code: "UPSTREAM", message });
+});
+
+test("another content type is an error that a retry does not help, and frees the connection", async () => {
+  let closedCount = 0;
+  const url = await serve((_request, response) => {
+    response.once("close", () => {
+      closedCount += 1;
+    });
+    response.writeHead(200, { "content-type": "text/html" }).write("<html>".repeat(100));
+  });
+  await expect(upstreamAt(url).listRefs()).rejects.toMatchObject({ code: "UPSTREAM", retryable: false });
+  await expect.poll(() => closedCount).toBe(1);
+});
+
+test("more refs than the limit is told as such", async () => {
+  const url = await serve(servingLists(V2, V2_LIST));
+  await expect(upstreamAt(url, { maxRefListBytes: V2.length + 10 }).listRefs()).rejects.toThrow(
+    LimitExceededError,
+  );
+});
+
+test("a primary that falls silent is given up, before its answer and within", async () => {
+  const silent = await serve(() => undefined);
+  const message = "the primary has fallen silent";
+  await expect(upstreamAt(silent, { answerTimeoutMs: 50 }).listRefs()).rejects.toMatchObject({ message });
+  const stalling = await serve((_request, response) => {
+    response.writeHead(200, { "content-type": "application/x-git-upload-pack-result" }).write("0008NAK\n");
+  });
+  const pack = upstreamAt(stalling, { idleTimeoutMs: 50 }).fetchPack({
+    protocol: 0,
+    wants: [parseObjectId(ID)],
+    haves: [],
+  });
+  await expect(collect(pack)).rejects.toMatchObject({ message, retryable: true });
+});
+
+test("the caller's wish to end comes out as it is", async () => {
+  const stop = new AbortController();
+  const url = await serve(() => stop.abort(new Error("enough")));
+  await expect(upstreamAt(url, {}, stop.signal).listRefs()).rejects.toThrow("enough");
+});
