@@ -1,6 +1,7 @@
 /** Brings one repository up to date with the primary: lists refs, fetches what is missing, publishes. */
 import type { UpstreamGit, UpstreamRefs } from "../bitbucket/upstream-git.ts";
-import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { NotFoundError, ProtocolError, VersionConflictError } from "../errors.ts";
+import { encodePackHistory } from "../git/history/pack-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import type { RefList } from "../git/ports.ts";
 import type { Logger } from "../log.ts";
@@ -10,6 +11,7 @@ import { ObjectDatabase } from "../repo/object-database.ts";
 import { PackSet } from "../repo/pack-set.ts";
 import { publish, publishVerified } from "../repo/publish.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
+import { completeHistory } from "./complete-history.ts";
 import { assertConnected, countKnownObjects } from "./connectivity.ts";
 import { losesTips } from "./lost-tips.ts";
 import { receivePack } from "./receive-pack.ts";
@@ -84,14 +86,7 @@ async function syncOnce(uuid: RepositoryUuid, options: SyncOptions): Promise<Syn
   const packs = [...(before?.manifest.packs ?? []), ...(received === undefined ? [] : [received.pack])];
   try {
     onProgress?.({ phase: "publishing" });
-    const mayHoldUnreachable = await mayLose(
-      uuid,
-      before,
-      packs,
-      tipsOf(refsBefore),
-      tipsOf(upstreamRefs),
-      storage,
-    );
+    const mayHoldUnreachable = await mayLose(before, received, tipsOf(refsBefore), tipsOf(upstreamRefs));
     const { manifest } = await publish(storage.store, uuid, before ?? "absent", {
       head: upstreamRefs.head,
       refs: upstreamRefs.refs,
@@ -106,11 +101,26 @@ async function syncOnce(uuid: RepositoryUuid, options: SyncOptions): Promise<Syn
     };
     return { kind: "published", generation: manifest.generation, changes, ...counts };
   } catch (error) {
-    // Nothing names it; but only a lost race says for sure that nothing ever will.
-    if (error instanceof VersionConflictError && received !== undefined)
+    if (received !== undefined && (await isUnpublished(error, uuid, received.pack, storage)))
       await deletePack(uuid, received.pack, storage);
     throw error;
   }
+}
+
+/**
+ * Whether it is certain that no manifest names the pack, nor ever will. After a lost race the manifest is asked: a
+ * conditional write that the store's client repeats, because its answer was lost, conflicts with itself.
+ */
+async function isUnpublished(
+  error: unknown,
+  uuid: RepositoryUuid,
+  { id }: ManifestPack,
+  storage: RepositoryStorage,
+): Promise<boolean> {
+  if (error instanceof ProtocolError) return true; // the refs were refused before anything was written
+  if (!(error instanceof VersionConflictError)) return false;
+  const now = await openIfThere(storage, uuid);
+  return now?.manifest.packs.every((pack) => pack.id !== id) ?? false;
 }
 
 const NO_REFS: RefList = { head: { ref: "" }, refs: [] };
@@ -135,7 +145,7 @@ async function receiveMissing(
   upstreamRefs: UpstreamRefs,
   changes: readonly RefChange[],
   { storage, upstream, onProgress, limits = DEFAULT_SYNC_LIMITS }: SyncOptions,
-): Promise<{ readonly pack: ManifestPack } | undefined> {
+): Promise<ReceivedObjects | undefined> {
   const known = await before?.openObjects();
   // What is here is here with all that it needs, whether a ref still names it or not.
   const wants = [...tipsOf(upstreamRefs)].filter((id) => known === undefined || known.findId(id) < 0);
@@ -163,14 +173,27 @@ async function receiveMissing(
   });
   try {
     assertConnected(indexed, wants, known);
-    await store.write(keys.packIndex(pack.id), indexed.index, { ifVersion: "absent" });
+    const appendedCount = pack.objectCount - pack.sentObjectCount;
+    const repeatedObjectCount = pack.repeatedObjectCount + countKnownObjects(indexed, known) - appendedCount;
+    const counted = { ...pack, repeatedObjectCount };
+    const set = (known?.packs ?? PackSet.empty(storage.blocks)).withPack(keys, counted, indexed.index);
+    const objects = new ObjectDatabase(set);
+    const history = encodePackHistory(await completeHistory(indexed.built, indexed.index, objects));
+    await Promise.all([
+      store.write(keys.packIndex(pack.id), indexed.index, { ifVersion: "absent" }),
+      store.write(keys.packHistory(pack.id), history, { ifVersion: "absent" }),
+    ]);
+    return { pack: { ...counted, historyBytes: history.length }, objects };
   } catch (error) {
     await deletePack(uuid, pack, storage);
     throw error;
   }
-  const appendedCount = pack.objectCount - pack.sentObjectCount;
-  const repeatedObjectCount = pack.repeatedObjectCount + countKnownObjects(indexed, known) - appendedCount;
-  return { pack: { ...pack, repeatedObjectCount } };
+}
+
+interface ReceivedObjects {
+  readonly pack: ManifestPack;
+  /** Over all packs, this one included. */
+  readonly objects: ObjectDatabase;
 }
 
 async function deletePack(
@@ -179,20 +202,19 @@ async function deletePack(
   { store }: RepositoryStorage,
 ): Promise<void> {
   const keys = repositoryKeys(uuid);
-  await Promise.all([store.delete(keys.pack(id)), store.delete(keys.packIndex(id))]);
+  await Promise.all(
+    [keys.pack(id), keys.packIndex(id), keys.packHistory(id)].map((key) => store.delete(key)),
+  );
 }
 
 async function mayLose(
-  uuid: RepositoryUuid,
   before: Repository | undefined,
-  packs: readonly ManifestPack[],
+  received: ReceivedObjects | undefined,
   oldTips: ReadonlySet<ObjectId>,
   newTips: ReadonlySet<ObjectId>,
-  { store, blocks }: RepositoryStorage,
 ): Promise<boolean> {
   if (before === undefined) return false;
   if (before.mayHoldUnreachable) return true;
   if ([...oldTips].every((id) => newTips.has(id))) return false;
-  const objects = new ObjectDatabase(await PackSet.open(store, blocks, repositoryKeys(uuid), packs));
-  return losesTips(objects, oldTips, newTips);
+  return losesTips(received?.objects ?? (await before.openObjects()), oldTips, newTips);
 }
