@@ -1,4 +1,5 @@
 /** What the engine asks of a repository. lib/repo answers; the engine itself does no I/O. */
+import type { CommitHistory } from "./history/commit-history.ts";
 import type { ObjectId } from "./object-id.ts";
 import type { ObjectType } from "./pack/pack-format.ts";
 
@@ -47,6 +48,8 @@ export interface ObjectReader {
   read(objectNumber: number): Promise<GitObject>;
   /** The same without its content. */
   readType(objectNumber: number): Promise<ObjectType>;
+  /** Bytes of its content. */
+  readSize(objectNumber: number): Promise<number>;
 }
 
 /**
@@ -69,6 +72,8 @@ export interface PackReader {
 /** The two views of the same objects, under the same numbers. */
 export interface PackedObjects extends ObjectReader {
   readonly packs: PackReader;
+  /** Commits and what they introduce, without reading the packs; absent for packs that have no sidecar. */
+  readonly history?: CommitHistory | undefined;
 }
 
 /** Bytes of a pack that can be sent as they are. */

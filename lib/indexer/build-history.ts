@@ -15,6 +15,8 @@ export interface IndexedTable {
   readonly order: Uint32Array;
   readonly types: Uint8Array;
   readonly sizes: Uint32Array;
+  /** Entries from this number on were appended: older packs tell their history. */
+  readonly sentCount: number;
 }
 
 export interface BuiltHistory {
@@ -61,8 +63,8 @@ async function readAllCommits(
   threads: readonly IndexThread[],
   pack: IndexedTable,
 ): Promise<Commits & { readonly externalIds: Uint8Array }> {
-  const { table, entryCount, index, order, types } = pack;
-  const commitObjects = Uint32Array.from(numbersOf(types, OBJECT_TYPE.commit));
+  const { table, entryCount, index, order } = pack;
+  const commitObjects = Uint32Array.from(sentCommits(pack));
   const shares = splitEvenly(commitObjects, threads.length);
   const parts = await Promise.all(
     threads.map((thread, i) =>
@@ -76,7 +78,7 @@ async function readAllCommits(
       }),
     ),
   );
-  const externals = new Externals(types.length);
+  const externals = new Externals(pack.types.length);
   const parentCount = parts.reduce((sum, { parents }) => sum + parents.length, 0);
   const commits = {
     commitObjects,
@@ -101,8 +103,10 @@ async function readAllCommits(
   return { ...commits, externalIds: externals.ids() };
 }
 
-function* numbersOf(types: Uint8Array, type: number): Generator<number, void, undefined> {
-  for (let number = 0; number < types.length; number++) if (types[number] === type) yield number;
+function* sentCommits({ types, order, sentCount }: IndexedTable): Generator<number, void, undefined> {
+  for (let number = 0; number < types.length; number++) {
+    if (types[number] === OBJECT_TYPE.commit && (order[number] as number) < sentCount) yield number;
+  }
 }
 
 function splitEvenly(numbers: Uint32Array, partCount: number): Uint32Array[] {

@@ -154,7 +154,15 @@ async function indexOver(
   const openLinks = await checkLinks(threads, index, types);
   onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
   const sizes = order.map((number) => table.sizes[number] as number);
-  const built = await buildHistory(threads, { table: table.shared, entryCount, index, order, types, sizes });
+  const built = await buildHistory(threads, {
+    table: table.shared,
+    entryCount,
+    index,
+    order,
+    types,
+    sizes,
+    sentCount: scannedCount,
+  });
   return {
     objectCount: entryCount,
     sentObjectCount: scannedCount,

@@ -31,6 +31,7 @@ export interface RepositoryKeys {
   refSnapshot(sha256: string): string;
   pack(packId: string): string;
   packIndex(packId: string): string;
+  packHistory(packId: string): string;
 }
 
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
@@ -44,6 +45,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     refSnapshot: (sha256) => `${prefix}ref-snapshots/${sha256}`,
     pack: (packId) => `${prefix}objects/pack/pack-${packId}.pack`,
     packIndex: (packId) => `${prefix}objects/pack/pack-${packId}.idx`,
+    packHistory: (packId) => `${prefix}objects/pack/pack-${packId}.history`,
   };
 }
 

@@ -10,6 +10,8 @@ const packSchema = z.strictObject({
   id: hex40,
   packBytes: count,
   indexBytes: count,
+  /** Of the history sidecar; absent where there is none. */
+  historyBytes: count.optional(),
   /** Entries in the pack, with the appended bases. */
   objectCount: count,
   /**

@@ -1,5 +1,6 @@
 /** The objects of one generation: content read out of the packs, deltas resolved. */
 import { CorruptPackError, LimitExceededError } from "../errors.ts";
+import type { CommitHistory } from "../git/history/commit-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import { applyDelta, decodeDeltaSizes } from "../git/pack/delta.ts";
 import { EntryInflater } from "../git/pack/inflate.ts";
@@ -32,6 +33,12 @@ export const DEFAULT_OBJECT_LIMITS: ObjectLimits = {
   maxCachedBytes: 32 * 1024 * 1024,
 };
 
+export interface ObjectDatabaseOptions {
+  readonly limits?: ObjectLimits;
+  /** Of all packs. */
+  readonly history?: CommitHistory | undefined;
+}
+
 interface ReadEntry extends EntryHead {
   readonly bytes: Uint8Array;
   /** -1 if it is no delta. */
@@ -40,12 +47,14 @@ interface ReadEntry extends EntryHead {
 
 export class ObjectDatabase implements ObjectReader {
   readonly packs: PackSet;
+  readonly history: CommitHistory | undefined;
   readonly #limits: ObjectLimits;
   readonly #cache: ObjectCache;
   readonly #inflater = new EntryInflater();
 
-  constructor(packs: PackSet, limits: ObjectLimits = DEFAULT_OBJECT_LIMITS) {
+  constructor(packs: PackSet, { limits = DEFAULT_OBJECT_LIMITS, history }: ObjectDatabaseOptions = {}) {
     this.packs = packs;
+    this.history = history;
     this.#limits = limits;
     this.#cache = new ObjectCache(limits.maxCachedBytes);
   }
@@ -101,6 +110,16 @@ export class ObjectDatabase implements ObjectReader {
       this.#assertHoldable(objectNumber, 0, depth);
       nextNumber = entry.baseNumber;
     }
+  }
+
+  async readSize(objectNumber: number): Promise<number> {
+    const cached = this.#cache.get(objectNumber);
+    if (cached !== undefined) return cached.bytes.length;
+    const head = await this.#readEntry(objectNumber, MAX_ENTRY_HEAD_BYTES);
+    if (head.baseNumber < 0) return head.inflatedBytes;
+    const entry = await this.#readEntry(objectNumber, Number.POSITIVE_INFINITY);
+    this.#assertHoldable(objectNumber, entry.inflatedBytes, 0);
+    return decodeDeltaSizes(this.#inflate(entry), 0, entry.inflatedBytes).resultBytes;
   }
 
   /** @param maxBytes - How much of the entry is needed. */

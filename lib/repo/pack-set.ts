@@ -6,7 +6,7 @@
  * circles, see PackReader.
  */
 import { CorruptPackError } from "../errors.ts";
-import { type ObjectId, objectIdBytes } from "../git/object-id.ts";
+import { OBJECT_ID_BYTES, type ObjectId, objectIdBytes } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { EntryExtent, PackReader } from "../git/ports.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -53,21 +53,29 @@ export class PackSet implements PackReader {
     const open: OpenPack[] = [];
     let firstNumber = 0;
     for (const [packNumber, pack] of packs.entries()) {
-      const index = new PackIndex(indexes[packNumber]?.bytes ?? new Uint8Array(0));
-      if (index.objectCount !== pack.objectCount) {
-        throw new CorruptPackError("pack index and manifest disagree", { packId: pack.id });
-      }
-      open.push({
-        key: keys.pack(pack.id),
-        index,
-        packBytes: pack.packBytes,
-        firstNumber,
-        hasRepeats: pack.repeatedObjectCount > 0 || pack.objectCount > pack.sentObjectCount,
-        places: undefined,
-      });
-      firstNumber += index.objectCount;
+      const opened = openPack(keys, pack, indexes[packNumber]?.bytes ?? new Uint8Array(0), firstNumber);
+      open.push(opened);
+      firstNumber += opened.index.objectCount;
     }
     return new PackSet(open, blocks);
+  }
+
+  static empty(blocks: BlockCache): PackSet {
+    return new PackSet([], blocks);
+  }
+
+  /** The set with one newer pack. @param indexBytes - Of that pack. */
+  withPack(keys: RepositoryKeys, pack: ManifestPack, indexBytes: Uint8Array): PackSet {
+    return new PackSet([...this.#packs, openPack(keys, pack, indexBytes, this.objectCount)], this.#blocks);
+  }
+
+  /** The repository's numbers of the objects in a pack's index, in its order. */
+  numbersOf(packNumber: number): Uint32Array {
+    const { index, firstNumber, hasRepeats } = this.#packAt(packNumber);
+    const ids = index.objectIds();
+    return Uint32Array.from({ length: index.objectCount }, (_, number) =>
+      hasRepeats ? this.find(ids, number * OBJECT_ID_BYTES) : firstNumber + number,
+    );
   }
 
   find(idBytes: Uint8Array, start: number): number {
@@ -155,6 +163,26 @@ export class PackSet implements PackReader {
     if (pack === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
     return pack;
   }
+}
+
+function openPack(
+  keys: RepositoryKeys,
+  pack: ManifestPack,
+  indexBytes: Uint8Array,
+  firstNumber: number,
+): OpenPack {
+  const index = new PackIndex(indexBytes);
+  if (index.objectCount !== pack.objectCount) {
+    throw new CorruptPackError("pack index and manifest disagree", { packId: pack.id });
+  }
+  return {
+    key: keys.pack(pack.id),
+    index,
+    packBytes: pack.packBytes,
+    firstNumber,
+    hasRepeats: pack.repeatedObjectCount > 0 || pack.objectCount > pack.sentObjectCount,
+    places: undefined,
+  };
 }
 
 function placesOf(pack: OpenPack): PackPlaces {

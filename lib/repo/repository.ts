@@ -6,6 +6,7 @@ import type { BlockCache } from "../store/block-cache.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
+import { openHistory, readHistoryBlobs } from "./open-history.ts";
 import { PackSet } from "./pack-set.ts";
 import { parseRefSnapshot } from "./refs.ts";
 
@@ -60,14 +61,21 @@ export class Repository implements UploadPackSource {
 
   /** One round, the first time. @throws {CorruptPackError} An index is not what the manifest says. */
   async openObjects(): Promise<ObjectDatabase> {
-    const { store, blocks } = this.#storage;
-    this.#objects ??= PackSet.open(store, blocks, this.#keys, this.manifest.packs).then(
-      (packs) => new ObjectDatabase(packs),
-    );
+    this.#objects ??= this.#openObjects();
     return this.#objects.catch((error: unknown) => {
       this.#objects = undefined;
       throw error;
     });
+  }
+
+  async #openObjects(): Promise<ObjectDatabase> {
+    const { store, blocks } = this.#storage;
+    const { packs } = this.manifest;
+    const [set, blobs] = await Promise.all([
+      PackSet.open(store, blocks, this.#keys, packs),
+      readHistoryBlobs(store, this.#keys, packs),
+    ]);
+    return new ObjectDatabase(set, { ...(blobs !== undefined && { history: openHistory(blobs, set) }) });
   }
 
   /** The repository under a newer manifest, with all that was read and has not changed. */

@@ -114,14 +114,16 @@ describe("objects", () => {
 
 describe("limits and damage", () => {
   test("an object above the limit is refused by its head alone", async () => {
-    const small = new ObjectDatabase(objects.packs, { ...DEFAULT_OBJECT_LIMITS, maxObjectBytes: 10_000 });
+    const small = new ObjectDatabase(objects.packs, {
+      limits: { ...DEFAULT_OBJECT_LIMITS, maxObjectBytes: 10_000 },
+    });
     const imageId = await git(["rev-parse", "main:image.bin"], { cwd: sample });
     await expect(small.read(numberOf(imageId))).rejects.toThrow(LimitExceededError);
   });
 
   test("a delta chain above the limit is refused", async () => {
     const limits = { ...DEFAULT_OBJECT_LIMITS, maxDeltaDepth: 0, maxCachedBytes: 0 };
-    const shallow = new ObjectDatabase(objects.packs, limits);
+    const shallow = new ObjectDatabase(objects.packs, { limits });
     const results = await Promise.allSettled(
       [...objects.packs.allObjects()].map((objectNumber) => shallow.read(objectNumber)),
     );

@@ -1,0 +1,156 @@
+/**
+ * The commits of a repository in flat memory: parents before children, so that reachability is one pass from the newest
+ * row down. Made of the histories of its packs, oldest first.
+ */
+import type { PackHistory } from "./pack-history.ts";
+
+const NO_ROW = -1;
+
+/** Colours of a row, by what reaches it. */
+const HAVE = 1;
+const WANT = 2;
+
+export interface HistoryPart {
+  readonly history: PackHistory;
+  /** The repository's number of each of the pack's objects, and then of its externals. */
+  readonly numbers: Uint32Array;
+}
+
+export class CommitHistory {
+  /** By object number. */
+  readonly types: Uint8Array;
+  readonly sizes: Uint32Array;
+  readonly #rowOf: Int32Array;
+  readonly #objects: Uint32Array;
+  readonly #parentEnds: Uint32Array;
+  /** Rows. */
+  readonly #parents: Int32Array;
+  readonly #introducedEnds: Uint32Array;
+  readonly #introduced: Uint32Array;
+  /** By object number: the first row that introduces it. */
+  readonly #introducers: Int32Array;
+
+  /** @param objectCount - Of the repository: above every number in `parts`. */
+  constructor(parts: readonly HistoryPart[], objectCount: number) {
+    const total = (count: (history: PackHistory) => number): number =>
+      parts.reduce((sum, { history }) => sum + count(history), 0);
+    const commitCount = total(({ commitObjects }) => commitObjects.length);
+    this.types = new Uint8Array(objectCount);
+    this.sizes = new Uint32Array(objectCount);
+    this.#rowOf = new Int32Array(objectCount).fill(NO_ROW);
+    this.#objects = new Uint32Array(commitCount);
+    this.#parentEnds = new Uint32Array(commitCount);
+    this.#parents = new Int32Array(total(({ parents }) => parents.length));
+    this.#introducedEnds = new Uint32Array(commitCount);
+    this.#introduced = new Uint32Array(total(({ introduced }) => introduced.length));
+    this.#introducers = new Int32Array(objectCount).fill(NO_ROW);
+    let firstRow = 0;
+    for (const part of parts) firstRow = this.#append(part, firstRow);
+  }
+
+  get rowCount(): number {
+    return this.#objects.length;
+  }
+
+  /** @returns The row of a commit, or -1 for any other object. */
+  rowOf(objectNumber: number): number {
+    return this.#rowOf[objectNumber] ?? NO_ROW;
+  }
+
+  /** The commit's object number. */
+  objectNumber(row: number): number {
+    return this.#objects[row] ?? 0;
+  }
+
+  /** Rows; -1 for a parent that the repository does not hold. */
+  parentRows(row: number): Int32Array {
+    return this.#parents.subarray(row === 0 ? 0 : this.#parentEnds[row - 1], this.#parentEnds[row]);
+  }
+
+  /** Object numbers: those in the commit's tree that are at that path in none of its parents' trees. */
+  introduced(row: number): Uint32Array {
+    return this.#introduced.subarray(
+      row === 0 ? 0 : this.#introducedEnds[row - 1],
+      this.#introducedEnds[row],
+    );
+  }
+
+  /** Paints all that `haveRows` reach, and all that `wantRows` reach besides. */
+  paint(wantRows: readonly number[], haveRows: readonly number[]): PaintedHistory {
+    const colours = new Uint8Array(this.rowCount);
+    for (const row of wantRows) colours[row] = (colours[row] ?? 0) | WANT;
+    for (const row of haveRows) colours[row] = (colours[row] ?? 0) | HAVE;
+    let parent = this.#parents.length - 1;
+    for (let row = this.rowCount - 1; row >= 0; row--) {
+      const firstParent = row === 0 ? 0 : (this.#parentEnds[row - 1] as number);
+      const colour = colours[row] as number;
+      const passedOn = (colour & HAVE) !== 0 ? HAVE : colour;
+      for (; parent >= firstParent; parent--) {
+        const parentRow = this.#parents[parent] as number;
+        if (parentRow >= 0) colours[parentRow] = (colours[parentRow] as number) | passedOn;
+      }
+    }
+    return new PaintedHistory(this, colours, this.#introducers);
+  }
+
+  #append({ history, numbers }: HistoryPart, firstRow: number): number {
+    const { commitObjects, parentEnds, parents, introducedEnds, introduced, types, sizes } = history;
+    for (let number = 0; number < types.length; number++) {
+      const objectNumber = numbers[number] as number;
+      this.types[objectNumber] = types[number] as number;
+      this.sizes[objectNumber] = sizes[number] as number;
+    }
+    const firstParent = firstRow === 0 ? 0 : (this.#parentEnds[firstRow - 1] as number);
+    const firstIntroduced = firstRow === 0 ? 0 : (this.#introducedEnds[firstRow - 1] as number);
+    for (let i = 0; i < commitObjects.length; i++) {
+      const row = firstRow + i;
+      const objectNumber = numbers[commitObjects[i] as number] as number;
+      this.#objects[row] = objectNumber;
+      // An older pack may hold the commit too; its row there serves as well, but parents must come before children.
+      if (this.#rowOf[objectNumber] === NO_ROW) this.#rowOf[objectNumber] = row;
+      this.#parentEnds[row] = firstParent + (parentEnds[i] as number);
+      this.#introducedEnds[row] = firstIntroduced + (introducedEnds[i] as number);
+      const parentStart = i === 0 ? 0 : (parentEnds[i - 1] as number);
+      for (let p = parentStart; p < (parentEnds[i] as number); p++) {
+        this.#parents[firstParent + p] = this.#rowOf[numbers[parents[p] as number] as number] ?? NO_ROW;
+      }
+      const introducedStart = i === 0 ? 0 : (introducedEnds[i - 1] as number);
+      for (let n = introducedStart; n < (introducedEnds[i] as number); n++) {
+        const introducedNumber = numbers[introduced[n] as number] as number;
+        this.#introduced[firstIntroduced + n] = introducedNumber;
+        if (this.#introducers[introducedNumber] === NO_ROW) this.#introducers[introducedNumber] = row;
+      }
+    }
+    return firstRow + commitObjects.length;
+  }
+}
+
+/** Which commits are wanted, and which objects the other side has for sure. */
+export class PaintedHistory {
+  readonly #history: CommitHistory;
+  readonly #colours: Uint8Array;
+  readonly #introducers: Int32Array;
+
+  constructor(history: CommitHistory, colours: Uint8Array, introducers: Int32Array) {
+    this.#history = history;
+    this.#colours = colours;
+    this.#introducers = introducers;
+  }
+
+  /** Rows that the wants reach and the haves do not, parents first. */
+  *missingRows(): Generator<number, void, undefined> {
+    for (let row = 0; row < this.#colours.length; row++) if (this.#colours[row] === WANT) yield row;
+  }
+
+  /** Whether the haves reach the object. May say no where they do, but never yes where they do not. */
+  isHad(objectNumber: number): boolean {
+    const row = this.#history.rowOf(objectNumber);
+    const introducer = row >= 0 ? row : (this.#introducers[objectNumber] ?? NO_ROW);
+    return introducer >= 0 && ((this.#colours[introducer] as number) & HAVE) !== 0;
+  }
+
+  /** Whether wants or haves reach the commit. */
+  isReached(row: number): boolean {
+    return this.#colours[row] !== 0;
+  }
+}
