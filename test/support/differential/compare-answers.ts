@@ -1,0 +1,195 @@
+/** Holds the mirror's answer against git's: what must be equal, and what must hold whatever git sent. */
+import type { FetchAnswer } from "./fetch-answer.ts";
+import type { FetchCase } from "./fetch-case.ts";
+import { addClosure, closure, commitsAmong, introducedBy } from "./graph-walk.ts";
+import type { ObjectGraph } from "./object-graph.ts";
+import type { RequestSubject } from "./random-request.ts";
+import type { ReceivedPack } from "./received-pack.ts";
+
+export interface PackComparison {
+  readonly fetchCase: FetchCase;
+  readonly subject: RequestSubject;
+  /** As in git's answer. */
+  readonly shallowInfo: readonly string[];
+  readonly gitPack: ReceivedPack;
+  readonly mirrorPack: ReceivedPack;
+}
+
+/** @returns What is wrong with everything but the packs. */
+export function compareWords(
+  fetchCase: FetchCase,
+  { graph, reachable }: RequestSubject,
+  git: FetchAnswer,
+  mirror: FetchAnswer,
+): string[] {
+  const differences: string[] = [];
+  const isKnown = (id: string) => reachable.has(graph.find(id));
+  const wantsUnreachable = fetchCase.wants.some((id) => !isKnown(id));
+  if (wantsUnreachable) {
+    // git's protocol 2 serves whatever it still holds.
+    return mirror.error === undefined ? ["a want that is not reachable was served"] : [];
+  }
+  if (git.error !== undefined || mirror.error !== undefined) {
+    if (git.error === undefined) return [`the mirror fails, git does not: ${mirror.error}`];
+    return mirror.error === undefined ? [`git fails, the mirror does not: ${git.error}`] : [];
+  }
+  const expectSame = (what: string, gitLines: readonly string[], mirrorLines: readonly string[]): void => {
+    if (gitLines.join() === mirrorLines.join()) return;
+    differences.push(`${what}: git [${gitLines.join(", ")}], mirror [${mirrorLines.join(", ")}]`);
+  };
+  expectSame("shallow info", git.shallowInfo, mirror.shallowInfo);
+  expectSame("wanted refs", git.wantedRefs, mirror.wantedRefs);
+  const commonOf = ({ acks }: FetchAnswer) =>
+    acks
+      .filter(({ id, status }) => status !== "ready" && isKnown(id))
+      .map(({ id, status }) => `${id} ${status}`);
+  // Without multi_ack only the first common one is named, and which that is may depend on unreachable objects.
+  const namesOne =
+    fetchCase.protocol !== 2 && ![...fetchCase.capabilities].some((c) => c.startsWith("multi_ack"));
+  const namesUnreachable = fetchCase.haves.some((id) => graph.find(id) >= 0 && !isKnown(id));
+  if (!(namesOne && namesUnreachable)) expectSame("common haves", commonOf(git), commonOf(mirror));
+  for (const { id, status } of mirror.acks) {
+    if (graph.find(id) < 0 && (status === "common" || fetchCase.protocol === 2)) {
+      differences.push(`a have that never existed is said to be common: ${id}`);
+    }
+  }
+  const maxPacketBytes = fetchCase.capabilities.has("side-band") ? 1000 : 65_520;
+  if (mirror.longestPacketBytes > maxPacketBytes)
+    differences.push(`a packet of ${mirror.longestPacketBytes} bytes`);
+  return differences;
+}
+
+/** @returns What is wrong with the mirror's pack. */
+export function comparePacks(comparison: PackComparison): string[] {
+  const { fetchCase, subject, gitPack, mirrorPack } = comparison;
+  const { graph } = subject;
+  const clientHas = heldByClient(comparison);
+  const sent = new Set(mirrorPack.sentIds.map((id) => graph.find(id)));
+  const sentByGit = gitPack.sentIds.map((id) => graph.numberOf(id));
+  const wanted = wantedObjects(comparison);
+  const allowed = allowedToSend(comparison, wanted);
+  const differences: string[] = [];
+  const expectNone = (what: string, objects: readonly number[]): void => {
+    if (objects.length === 0) return;
+    const shown = objects
+      .slice(0, 5)
+      .map((object) => `${object < 0 ? "?" : graph.type(object)} ${graph.id(object)}`);
+    differences.push(`${objects.length} ${what}: ${shown.join(", ")}`);
+  };
+  expectNone(
+    "objects that git sends are missing",
+    sentByGit.filter((object) => !sent.has(object) && !clientHas.has(object)),
+  );
+  expectNone(
+    "objects are sent that the wants do not reach",
+    [...sent].filter((object) => !allowed.has(object)),
+  );
+  if (fetchCase.filter === undefined) {
+    const needed = closure(graph, wanted, boundaryAfter(comparison));
+    expectNone(
+      "objects of the wants are missing",
+      [...needed].filter((object) => !sent.has(object) && !clientHas.has(object)),
+    );
+  } else expectNone("objects are sent against the filter", againstFilter(comparison, sent, wanted));
+  const bases = mirrorPack.baseIds.map((id) => graph.find(id));
+  expectNone(
+    "bases are deltas' that the client lacks",
+    bases.filter((object) => !clientHas.has(object)),
+  );
+  if (sent.size !== mirrorPack.sentIds.length) differences.push("objects are sent twice");
+  if (!fetchCase.capabilities.has("ofs-delta") && mirrorPack.hasOfsDeltas)
+    differences.push("OFS_DELTA, unasked");
+  const limit = slackLimit(comparison, wanted, clientHas);
+  if (sent.size > limit) {
+    differences.push(`${sent.size} objects, more than ${limit}; git sends ${sentByGit.length}`);
+  }
+  return differences;
+}
+
+/** What a client that sends such haves must have: the mirror may build on that, and on nothing else. */
+export function heldByClient({ fetchCase, subject: { graph } }: PackComparison): Set<number> {
+  const { haves, shallows } = fetchCase;
+  return closure(graph, known(graph, [...haves, ...shallows]), new Set(known(graph, shallows)));
+}
+
+/** Where the client's history is cut off when it has taken the answer. */
+export function boundaryAfter({ fetchCase, shallowInfo, subject: { graph } }: PackComparison): Set<number> {
+  const ids = new Set(fetchCase.shallows);
+  for (const line of shallowInfo) {
+    if (line.startsWith("shallow ")) ids.add(line.slice("shallow ".length));
+    else ids.delete(line.slice("unshallow ".length));
+  }
+  return new Set(known(graph, ids));
+}
+
+export function wantedObjects({ fetchCase, subject: { graph, refList } }: PackComparison): number[] {
+  const idOf = (name: string) => refList.refs.find((ref) => ref.name === name)?.id ?? headId(refList);
+  return known(graph, [...fetchCase.wants, ...fetchCase.wantRefs.map(idOf)]);
+}
+
+function headId({ head, refs }: RequestSubject["refList"]): string {
+  return "ref" in head ? (refs.find(({ name }) => name === head.ref)?.id ?? "") : head.commitId;
+}
+
+function known(graph: ObjectGraph, ids: Iterable<string>): number[] {
+  return [...ids].map((id) => graph.find(id)).filter((object) => object >= 0);
+}
+
+function allowedToSend(comparison: PackComparison, wanted: readonly number[]): Set<number> {
+  const { fetchCase, subject } = comparison;
+  const { graph, refList } = subject;
+  const allowed = closure(graph, wanted);
+  // Deepened history starts at the client's own commits, which need not be below the wants.
+  if (fetchCase.deepening !== undefined) addClosure(graph, allowed, known(graph, fetchCase.shallows));
+  if (fetchCase.capabilities.has("include-tag")) {
+    for (const { id, peeledId } of refList.refs) {
+      if (peeledId !== undefined && allowed.has(graph.find(peeledId)))
+        addClosure(graph, allowed, [graph.find(id)]);
+    }
+  }
+  return allowed;
+}
+
+function againstFilter(
+  { fetchCase, subject: { graph } }: PackComparison,
+  sent: Set<number>,
+  wanted: readonly number[],
+) {
+  const { filter = "" } = fetchCase;
+  const limitBytes = Number(/^blob:limit=(\d+)$/.exec(filter)?.[1] ?? Number.POSITIVE_INFINITY);
+  const isAgainst = (object: number): boolean => {
+    const type = graph.type(object);
+    if (filter === "tree:0") return type === "tree" || type === "blob";
+    if (filter === "blob:none") return type === "blob";
+    if (filter.startsWith("object:type=")) return filter !== `object:type=${type}`;
+    return type === "blob" && graph.sizeBytes(object) >= limitBytes;
+  };
+  return [...sent].filter((object) => isAgainst(object) && !wanted.includes(object));
+}
+
+/**
+ * How many objects may be sent. What each commit that the client lacks introduces contains all that it needs, and is
+ * known without looking at the trees of what it has; that some of it is there already (a revert) is the price. A quarter
+ * more leaves room for answers prepared beforehand.
+ */
+function slackLimit(
+  comparison: PackComparison,
+  wanted: readonly number[],
+  clientHas: ReadonlySet<number>,
+): number {
+  const { fetchCase, subject, gitPack } = comparison;
+  const { graph, reachable, refList } = subject;
+  const boundary = boundaryAfter(comparison);
+  const shallowBefore = new Set(known(graph, fetchCase.shallows));
+  const common = known(graph, fetchCase.haves).filter((object) => reachable.has(object));
+  const starts = [...wanted, ...(fetchCase.deepening === undefined ? [] : shallowBefore)];
+  const before = closure(graph, common, shallowBefore);
+  const after = closure(graph, starts, boundary);
+  const lacking = commitsAmong(graph, after).filter((commit) => !before.has(commit));
+  const needed = introducedBy(graph, lacking, boundary);
+  const loose = wanted.filter((object) => graph.type(graph.peel(object)) !== "commit");
+  addClosure(graph, needed, loose);
+  const tagCount =
+    [...clientHas, ...after].filter((object) => graph.type(object) === "tag").length + refList.refs.length;
+  return Math.ceil(1.25 * Math.max(needed.size, gitPack.sentIds.length)) + 3 * tagCount;
+}

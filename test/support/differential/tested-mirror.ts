@@ -1,0 +1,82 @@
+/** A mirror in memory that follows one primary, asked as over HTTP but without a connection. */
+
+import type { RefList } from "../../../lib/git/ports.ts";
+import { gitHttp } from "../../../lib/git-http/git-http.ts";
+import type { HttpHandler } from "../../../lib/http/message.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import { BlockCache } from "../../../lib/store/block-cache.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { syncRepository } from "../../../lib/sync/sync-repository.ts";
+import { processUpstream } from "./process-upstream.ts";
+
+const UUID = "d1ffe7e4-0000-4000-8000-000000000001";
+
+export interface MirrorAnswer {
+  readonly status: number;
+  readonly bytes: Uint8Array;
+  /** What the mirror logged as an error meanwhile. */
+  readonly failures: readonly unknown[];
+}
+
+export class TestedMirror {
+  readonly #repository: string;
+  readonly #storage: { readonly store: MemoryBlobStore; readonly blocks: BlockCache };
+  readonly #handle: HttpHandler;
+  readonly #failures: unknown[] = [];
+
+  /** @param repository - The primary's folder. */
+  constructor(repository: string) {
+    this.#repository = repository;
+    const store = new MemoryBlobStore();
+    this.#storage = { store, blocks: new BlockCache(store) };
+    const catalog = new RepositoryCatalog(this.#storage);
+    const log = {
+      ...SILENT_LOGGER,
+      error: (event: string, fields = {}) => void this.#failures.push({ event, ...fields }),
+    };
+    this.#handle = gitHttp({ resolve: () => catalog.open(UUID), log, agent: "nearside/test" });
+  }
+
+  async sync(refList: RefList): Promise<void> {
+    await syncRepository(UUID, {
+      storage: this.#storage,
+      upstream: processUpstream(this.#repository, () => refList),
+      log: SILENT_LOGGER,
+    });
+  }
+
+  advertisement(protocol: 0 | 2): Promise<MirrorAnswer> {
+    return this.#send("GET", "info/refs", protocol, new Uint8Array(0));
+  }
+
+  ask(protocol: 0 | 1 | 2, request: Uint8Array): Promise<MirrorAnswer> {
+    return this.#send("POST", "git-upload-pack", protocol, request);
+  }
+
+  async #send(method: string, endpoint: string, protocol: number, body: Uint8Array): Promise<MirrorAnswer> {
+    const response = await this.#handle({
+      method,
+      path: `/acme/repository.git/${endpoint}`,
+      query: new URLSearchParams(method === "GET" ? "service=git-upload-pack" : ""),
+      headers: {
+        "content-type": "application/x-git-upload-pack-request",
+        ...(protocol === 0 ? {} : { "git-protocol": `version=${protocol}` }),
+      },
+      body: chunksOf(body),
+      signal: new AbortController().signal,
+    });
+    const chunks: Uint8Array[] = [];
+    try {
+      for await (const chunk of response.body) chunks.push(chunk);
+    } catch (error) {
+      // A transport would cut the connection here.
+      this.#failures.push(error);
+    }
+    return { status: response.status, bytes: Buffer.concat(chunks), failures: this.#failures.splice(0) };
+  }
+}
+
+async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
+}
