@@ -146,6 +146,21 @@ test.each([
   await expect(upstream.listRefs()).rejects.toMatchObject({ code: "UPSTREAM", message });
 });
 
+test.each([
+  [401, { code: "UPSTREAM", retryable: false, message: expect.stringContaining("credential") }],
+  [403, { code: "UPSTREAM", retryable: false, message: expect.stringContaining("credential") }],
+  [404, { code: "NOT_FOUND" }],
+  [429, { code: "UPSTREAM", retryable: true, retryAfterSeconds: 30 }],
+  [502, { code: "UPSTREAM", retryable: true, retryAfterSeconds: 30 }],
+])("status %d", async (status, expected) => {
+  const url = await serve((_request, response) => {
+    response.writeHead(status, { "retry-after": "30" }).end("<html>");
+  });
+  await expect(upstreamAt(url).listRefs()).rejects.toMatchObject(expected);
+  const pack = upstreamAt(url).fetchPack({ protocol: 2, wants: [parseObjectId(ID)], haves: [] });
+  await expect(collect(pack)).rejects.toMatchObject(expected);
+});
+
 test("another content type is an error that a retry does not help, and frees the connection", async () => {
   let closedCount = 0;
   const url = await serve((_request, response) => {
