@@ -1,6 +1,8 @@
 /** Runs one command to its end and says what it used. */
+import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
+import { basename, join } from "node:path";
+import { bundleFunction } from "../../infra/bundle.ts";
 import { isolatedGitEnvironment } from "../support/git/run-git.ts";
 import type { Measurement } from "./measurement.ts";
 import { CPU_RESOLUTION_SECONDS, endedChildrenCpuSeconds, MemorySampler } from "./process-usage.ts";
@@ -33,12 +35,26 @@ export async function measureProgram(
   fileName: string,
   args: readonly string[],
 ): Promise<MeasuredCommand> {
-  return measure(workspace, process.execPath, [programPath(fileName), ...args], process.env, {});
+  return measure(
+    workspace,
+    process.execPath,
+    [await bundledProgram(workspace, fileName), ...args],
+    process.env,
+    {},
+  );
 }
 
-/** Where a program in this folder lies. */
-export function programPath(fileName: string): string {
-  return fileURLToPath(new URL(fileName, import.meta.url));
+/** A program of this folder as it would be deployed: one file, without the compiler that running the sources takes. */
+export async function bundledProgram(workspace: Workspace, fileName: string): Promise<string> {
+  const folder = workspace.path("programs", basename(fileName, ".ts"));
+  const program = join(folder, "index.mjs");
+  if (!existsSync(program)) {
+    await bundleFunction(
+      { entryFile: `test/bench/${fileName}`, workerFiles: ["lib/indexer/index-worker.ts"] },
+      folder,
+    );
+  }
+  return program;
 }
 
 async function measure(

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { StoreCounts } from "../../lib/store/counting-blob-store.ts";
-import { programPath } from "./measured-command.ts";
+import { bundledProgram } from "./measured-command.ts";
 import { processTree, treeCpuSeconds } from "./process-usage.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -75,7 +75,7 @@ async function startServerProgram(
   fileName: string,
   folder: string,
 ): Promise<ServerProgram> {
-  const child = workspace.spawn(process.execPath, [programPath(fileName), folder], {
+  const child = workspace.spawn(process.execPath, [await bundledProgram(workspace, fileName), folder], {
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
   const { stdout, pid } = child;
