@@ -96,3 +96,12 @@ function entriesOf(graph: ObjectGraph, tree: number): Map<number, number> {
   const links = graph.links(tree);
   return new Map(Array.from(graph.entryNames(tree), (name, i) => [name, links[i] ?? -1]));
 }
+
+/** Whether one of `commits` is older than one of its parents. */
+export function clocksLie(graph: ObjectGraph, commits: Iterable<number>): boolean {
+  for (const commit of commits) {
+    for (const parent of graph.parents(commit))
+      if (graph.seconds(commit) < graph.seconds(parent)) return true;
+  }
+  return false;
+}

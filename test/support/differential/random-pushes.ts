@@ -150,14 +150,17 @@ export class RandomPrimary {
   }
 }
 
-/** What the mirror offers has to be allowed on git's side as well. */
+/**
+ * What the mirror offers has to be allowed on git's side as well. Any object, because git's own check of what is reachable
+ * believes in the commits' dates.
+ */
 const CONFIG = `[core]
 	repositoryformatversion = 0
 	bare = true
 [uploadpack]
 	allowFilter = true
 	allowTipSHA1InWant = true
-	allowReachableSHA1InWant = true
+	allowAnySHA1InWant = true
 	allowRefInWant = true
 	allowSidebandAll = true
 [lsrefs]

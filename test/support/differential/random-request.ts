@@ -13,6 +13,8 @@ export interface RequestSubject {
   readonly commitIds: readonly string[];
   /** What refs and HEAD reach. */
   readonly reachable: ReadonlySet<number>;
+  /** A commit is older than one of its parents. */
+  readonly clocksLie: boolean;
   readonly offer: ServerOffer;
 }
 

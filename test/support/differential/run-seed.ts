@@ -5,7 +5,7 @@ import { comparePacks, compareWords } from "./compare-answers.ts";
 import { type FetchAnswer, parseFetchAnswer } from "./fetch-answer.ts";
 import { encodeFetchCase, type FetchCase } from "./fetch-case.ts";
 import { askGit } from "./git-server.ts";
-import { closure } from "./graph-walk.ts";
+import { clocksLie, closure } from "./graph-walk.ts";
 import { Random } from "./random.ts";
 import { makeBareRepository, RandomPrimary } from "./random-pushes.ts";
 import { type RequestSubject, randomFetch } from "./random-request.ts";
@@ -63,6 +63,10 @@ export async function runSeed(seed: number, options: SeedOptions): Promise<Diffe
       refList,
       commitIds,
       reachable: reachableFrom(primary),
+      clocksLie: clocksLie(
+        graph,
+        commitIds.map((id) => graph.numberOf(id)),
+      ),
       offer: await readOffer(mirror),
     };
     const tester = new RequestTester(repository, mirror, folder, totals);

@@ -1,0 +1,94 @@
+/** The differential test on demand: `npm run differential`. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { describeDifference, summarize } from "./report.ts";
+import { type Difference, newTotals, runSeed } from "./run-seed.ts";
+
+interface Arguments {
+  readonly seed?: number;
+  readonly from: number;
+  readonly seeds?: number;
+  readonly seconds?: number;
+}
+
+const DEFAULT_SEEDS = 200;
+const MAX_DIFFERENCES = 20;
+
+const EXPLANATION = `
+Makes random repositories, lets a mirror follow random pushes to them, and sends the same random requests to the mirror
+and to git upload-pack. What comes back must make equal clients.
+
+Examples:
+  npm run differential -- --seeds 1000
+  npm run differential -- --seconds 600 --from 5000
+  npm run differential -- --seed 17           replay one, and keep its repository
+
+Exit codes: 0 no difference; 1 differences; 2 wrong arguments.`;
+
+function parseArguments(argv: readonly string[]): Arguments {
+  return new Command("differential")
+    .description("Compares the mirror's answers with git's, for random repositories and requests.")
+    .option("--seed <number>", "replay one seed and keep its repository", parseCount)
+    .option("--from <number>", "the first seed", parseCount, 1)
+    .option(
+      "--seeds <number>",
+      `how many seeds (default: ${DEFAULT_SEEDS}, or what --seconds allows)`,
+      parseCount,
+    )
+    .option("--seconds <number>", "end with the seed that runs after so long", parseCount)
+    .addHelpText("after", EXPLANATION)
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+    .parse(argv, { from: "user" })
+    .opts<Arguments>();
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 0) throw new InvalidArgumentError("Expected a whole number.");
+  return count;
+}
+
+function* seedsOf(
+  { seed, from, seeds, seconds }: Arguments,
+  startedMs: number,
+): Generator<number, void, undefined> {
+  if (seed !== undefined) {
+    yield seed;
+    return;
+  }
+  const count = seeds ?? (seconds === undefined ? DEFAULT_SEEDS : Number.POSITIVE_INFINITY);
+  for (let i = 0; i < count; i++) {
+    if (seconds !== undefined && Date.now() - startedMs > seconds * 1000) return;
+    yield from + i;
+  }
+}
+
+async function main(options: Arguments): Promise<number> {
+  const root = await mkdtemp(join(tmpdir(), "nearside-differential-"));
+  const startedMs = Date.now();
+  const totals = newTotals();
+  const differences: Difference[] = [];
+  let seedCount = 0;
+  for (const seed of seedsOf(options, startedMs)) {
+    const folder = join(root, String(seed));
+    const found = await runSeed(seed, { folder, totals, keeps: options.seed !== undefined });
+    for (const difference of found) process.stdout.write(`${describeDifference(difference)}\n`);
+    differences.push(...found);
+    seedCount += 1;
+    const line = `${seedCount} seeds, ${summarize(totals, startedMs)}, ${differences.length} differences`;
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+    else if (seedCount % 100 === 0) process.stderr.write(`${line}\n`);
+    if (differences.length >= MAX_DIFFERENCES) break;
+  }
+  process.stdout.write(
+    `${process.stderr.isTTY ? "\n" : ""}${seedCount} seeds, ${summarize(totals, startedMs)}, ${differences.length} differences\n`,
+  );
+  if (options.seed !== undefined && differences.length > 0) {
+    process.stdout.write(`kept: ${join(root, String(options.seed))}/primary.git\n`);
+  } else await rm(root, { recursive: true });
+  return differences.length === 0 ? 0 : 1;
+}
+
+process.exitCode = await main(parseArguments(process.argv.slice(2)));
