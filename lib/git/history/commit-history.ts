@@ -22,6 +22,8 @@ export class CommitHistory {
   readonly sizes: Uint32Array;
   readonly #rowOf: Int32Array;
   readonly #objects: Uint32Array;
+  readonly #trees: Uint32Array;
+  readonly #seconds: Float64Array;
   readonly #parentEnds: Uint32Array;
   /** Rows. */
   readonly #parents: Int32Array;
@@ -39,6 +41,8 @@ export class CommitHistory {
     this.sizes = new Uint32Array(objectCount);
     this.#rowOf = new Int32Array(objectCount).fill(NO_ROW);
     this.#objects = new Uint32Array(commitCount);
+    this.#trees = new Uint32Array(commitCount);
+    this.#seconds = new Float64Array(commitCount);
     this.#parentEnds = new Uint32Array(commitCount);
     this.#parents = new Int32Array(total(({ parents }) => parents.length));
     this.#introducedEnds = new Uint32Array(commitCount);
@@ -60,6 +64,16 @@ export class CommitHistory {
   /** The commit's object number. */
   objectNumber(row: number): number {
     return this.#objects[row] ?? 0;
+  }
+
+  /** The object number of the commit's tree. */
+  treeNumber(row: number): number {
+    return this.#trees[row] ?? 0;
+  }
+
+  /** When it was committed, by the committer's clock. */
+  seconds(row: number): number {
+    return this.#seconds[row] ?? 0;
   }
 
   /** Rows; -1 for a parent that the repository does not hold. */
@@ -106,6 +120,8 @@ export class CommitHistory {
       const row = firstRow + i;
       const objectNumber = numbers[commitObjects[i] as number] as number;
       this.#objects[row] = objectNumber;
+      this.#trees[row] = numbers[history.commitTrees[i] as number] as number;
+      this.#seconds[row] = history.seconds[i] as number;
       // An older pack may hold the commit too; its row there serves as well, but parents must come before children.
       if (this.#rowOf[objectNumber] === NO_ROW) this.#rowOf[objectNumber] = row;
       this.#parentEnds[row] = firstParent + (parentEnds[i] as number);

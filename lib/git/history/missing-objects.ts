@@ -1,0 +1,48 @@
+/** What a client lacks, out of the histories: no commit and no tree is read. */
+import type { ObjectId } from "../object-id.ts";
+import type { ObjectReader } from "../ports.ts";
+import type { ObjectMarks } from "../walk/object-marks.ts";
+import { peelObject } from "../walk/peel.ts";
+import type { CommitHistory, PaintedHistory } from "./commit-history.ts";
+
+export interface HistoryRequest {
+  /** Those that are not in the repository are passed over. */
+  readonly wants: Iterable<ObjectId>;
+  /** Object numbers of commits that the client has, with all that they reach. */
+  readonly commonCommits: readonly number[];
+}
+
+/**
+ * Marks as sent in `marks` what the wants reach and the common commits do not.
+ * @returns What the client has, to be asked for each object; `undefined` if the histories cannot tell what a want needs:
+ *   a tree that is wanted by name. Nothing is marked then.
+ */
+export async function markMissingByHistory(
+  reader: ObjectReader,
+  history: CommitHistory,
+  marks: ObjectMarks,
+  { wants, commonCommits }: HistoryRequest,
+): Promise<PaintedHistory | undefined> {
+  const wantRows: number[] = [];
+  const named: number[] = [];
+  for (const id of wants) {
+    const peeled = await peelObject(reader, id);
+    if (peeled === undefined) continue;
+    if (peeled.type === "tree") return undefined;
+    named.push(...peeled.tagNumbers);
+    const row = history.rowOf(peeled.objectNumber);
+    if (row >= 0) wantRows.push(row);
+    else named.push(peeled.objectNumber);
+  }
+  const haveRows = commonCommits.map((objectNumber) => history.rowOf(objectNumber)).filter((row) => row >= 0);
+  const painted = history.paint(wantRows, haveRows);
+  for (const objectNumber of named) marks.markSent(objectNumber);
+  for (const row of painted.missingRows()) {
+    marks.markSent(history.objectNumber(row));
+    for (const objectNumber of history.introduced(row)) {
+      // What came back to where it had been before, the client has already.
+      if (!painted.isHad(objectNumber)) marks.markSent(objectNumber);
+    }
+  }
+  return painted;
+}
