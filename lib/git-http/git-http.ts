@@ -2,10 +2,16 @@
  * Serves clones and fetches over git's smart HTTP protocol, whatever the transport.
  * Source: gitprotocol-http(5).
  */
+import { randomUUID } from "node:crypto";
 import { errorFields, LimitExceededError, ProtocolError } from "../errors.ts";
 import { concatBytes, encodePktLine, FLUSH_PKT } from "../git/pktline.ts";
 import type { UploadPackSource } from "../git/ports.ts";
-import { advertiseV0, advertiseV2, chooseProtocol } from "../git/upload-pack/capabilities.ts";
+import {
+  advertiseV0,
+  advertiseV2,
+  chooseProtocol,
+  type ServerIdentity,
+} from "../git/upload-pack/capabilities.ts";
 import { DEFAULT_REQUEST_LIMITS, type RequestLimits } from "../git/upload-pack/fetch-request.ts";
 import { uploadPack } from "../git/upload-pack/upload-pack.ts";
 import { errorResponse, textResponse } from "../http/error-response.ts";
@@ -24,12 +30,13 @@ export interface GitHttpOptions {
 }
 
 export function gitHttp(options: GitHttpOptions): HttpHandler {
+  const identity = { agent: options.agent, sessionId: randomUUID() };
   return async (request) => {
     const route = routeOf(request);
     if (route.kind === "refused") return route.response;
     const source = await options.resolve(route.workspace, route.slug);
     if (source === undefined) return textResponse(404, "not found", NO_CACHE_HEADERS);
-    if (route.kind === "info-refs") return advertise(source, request, options);
+    if (route.kind === "info-refs") return advertise(source, request, identity);
     return answerUploadPack(source, request, options);
   };
 }
@@ -37,16 +44,16 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
 async function advertise(
   source: UploadPackSource,
   request: HttpRequest,
-  { agent }: GitHttpOptions,
+  identity: ServerIdentity,
 ): Promise<HttpResponse> {
   const protocol = chooseProtocol(request.headers["git-protocol"]);
   const lines =
     protocol === 2
-      ? advertiseV2(agent)
+      ? advertiseV2(identity)
       : [
           encodePktLine("# service=git-upload-pack\n"),
           FLUSH_PKT,
-          ...advertiseV0(await source.readRefs(), agent, protocol),
+          ...advertiseV0(await source.readRefs(), identity, protocol),
         ];
   return ok("application/x-git-upload-pack-advertisement", batched(lines));
 }

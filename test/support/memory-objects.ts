@@ -44,6 +44,10 @@ export class MemoryObjects implements ObjectReader {
     return (await this.read(objectNumber)).type;
   }
 
+  async readSize(objectNumber: number): Promise<number> {
+    return (await this.read(objectNumber)).bytes.length;
+  }
+
   addBlob(content: string): ObjectId {
     return this.#add("blob", utf8(content), []);
   }

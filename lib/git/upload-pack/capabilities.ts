@@ -8,17 +8,27 @@ import type { RefList } from "../ports.ts";
 import { resolveHead } from "./resolve-head.ts";
 
 const CAPABILITIES_V0 =
-  "multi_ack thin-pack side-band side-band-64k ofs-delta no-progress include-tag multi_ack_detailed " +
-  "allow-tip-sha1-in-want allow-reachable-sha1-in-want no-done";
+  "multi_ack thin-pack side-band side-band-64k ofs-delta shallow deepen-since deepen-not deepen-relative " +
+  "no-progress include-tag multi_ack_detailed allow-tip-sha1-in-want allow-reachable-sha1-in-want no-done filter";
 
-/** @param agent - Name and version of this server, without spaces. */
-export function advertiseV2(agent: string): Uint8Array[] {
+/** Who answers. Both are words of printable ASCII. */
+export interface ServerIdentity {
+  /** Name and version: `nearside/1.0.0`. */
+  readonly agent: string;
+  /** Another one in each process. */
+  readonly sessionId: string;
+}
+
+export function advertiseV2({ agent, sessionId }: ServerIdentity): Uint8Array[] {
   return [
     encodePktLine("version 2\n"),
     encodePktLine(`agent=${agent}\n`),
     encodePktLine("ls-refs=unborn\n"),
-    encodePktLine("fetch=wait-for-done\n"),
+    encodePktLine("fetch=shallow wait-for-done filter ref-in-want sideband-all\n"),
+    encodePktLine("server-option\n"),
     encodePktLine("object-format=sha1\n"),
+    encodePktLine(`session-id=${sessionId}\n`),
+    encodePktLine("object-info=size\n"),
     FLUSH_PKT,
   ];
 }
@@ -26,13 +36,13 @@ export function advertiseV2(agent: string): Uint8Array[] {
 /** The refs themselves, HEAD first; version 1 is the same behind a line that says so. */
 export function* advertiseV0(
   refList: RefList,
-  agent: string,
+  { agent, sessionId }: ServerIdentity,
   version: 0 | 1,
 ): Generator<Uint8Array, void, undefined> {
   if (version === 1) yield encodePktLine("version 1\n");
   const head = resolveHead(refList);
   const symref = head?.symrefTarget === undefined ? "" : ` symref=HEAD:${head.symrefTarget}`;
-  let capabilities = `\0${CAPABILITIES_V0}${symref} object-format=sha1 agent=${agent}`;
+  let capabilities = `\0${CAPABILITIES_V0}${symref} session-id=${sessionId} object-format=sha1 agent=${agent}`;
   if (head === undefined && refList.refs.length === 0) {
     yield encodePktLine(`${ZERO_OBJECT_ID} capabilities^{}${capabilities}\n`);
   }

@@ -1,8 +1,35 @@
 /** A request for a pack, whichever protocol it came in. */
 import type { ObjectId } from "../object-id.ts";
+import type { FilterSpec } from "./filter-spec.ts";
 
-export interface FetchRequest {
+/** Where the client wants its history to end. */
+export type Deepening =
+  | {
+      readonly kind: "depth";
+      readonly depth: number;
+      /** Count from where the client's history ends now, not from what it wants. */
+      readonly isRelative: boolean;
+    }
+  | {
+      readonly kind: "revisions";
+      /** 0 if the age of commits does not matter. */
+      readonly sinceSeconds: number;
+      /** Refs that the history is not to reach into. */
+      readonly excluded: readonly string[];
+    };
+
+/** How much of the history a client has and wants. */
+export interface HistoryRequest {
+  /** Commits that it has, but not their parents. */
+  readonly shallows: readonly ObjectId[];
+  readonly deepen: Deepening | undefined;
+  readonly filter: FilterSpec | undefined;
+}
+
+export interface FetchRequest extends HistoryRequest {
   readonly wants: readonly ObjectId[];
+  /** Refs that are wanted at whatever they point to now. */
+  readonly wantRefs: readonly string[];
   /** In the order given. */
   readonly haves: readonly ObjectId[];
   /** The client wants the pack now, whatever is common. */
@@ -12,6 +39,8 @@ export interface FetchRequest {
   readonly ofsDelta: boolean;
   readonly noProgress: boolean;
   readonly includeTag: boolean;
+  /** All lines of the answer go through the side-band. */
+  readonly sidebandAll: boolean;
 }
 
 /** What the original protocol's capabilities say in addition. */
@@ -37,6 +66,12 @@ export interface RequestLimits {
   readonly maxWants: number;
   /** git sends at most some ten thousands in its last round. */
   readonly maxHaves: number;
+  /** Of one `object-info`: each may take a read of the store. */
+  readonly maxInfoObjects: number;
+  /** A client names every commit at which its history ends: thousands after a depth of 50 in a history of many merges. */
+  readonly maxShallows: number;
+  /** Each is looked up among the refs. */
+  readonly maxDeepenNots: number;
   /** Past this many prefixes all refs are listed, as git does: the client filters anyway. */
   readonly maxRefPrefixes: number;
   /** Longer than any capability or ref name that is in use; the wire allows 65,516. */
@@ -48,6 +83,9 @@ export interface RequestLimits {
 export const DEFAULT_REQUEST_LIMITS: RequestLimits = {
   maxWants: 1_000_000,
   maxHaves: 250_000,
+  maxInfoObjects: 10_000,
+  maxShallows: 250_000,
+  maxDeepenNots: 1000,
   maxRefPrefixes: 65_536,
   maxLineBytes: 8192,
   maxBodyBytes: 64 * 1024 * 1024,

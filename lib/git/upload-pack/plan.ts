@@ -1,10 +1,12 @@
 /** What to send: plain data, worked out before any of the pack is written. */
+import type { PaintedHistory } from "../history/commit-history.ts";
+import { markMissingByHistory } from "../history/missing-objects.ts";
 import type { ObjectId } from "../object-id.ts";
 import type { ObjectReader, PackBody, PackedObjects, RefList, UploadPackSource } from "../ports.ts";
-import { markMissingObjects } from "../walk/missing-objects.ts";
+import { type MissingObjectsRequest, markMissingObjects } from "../walk/missing-objects.ts";
+import { keepsAllTrees } from "../walk/object-filter.ts";
 import { ObjectMarks } from "../walk/object-marks.ts";
 import { peelObject } from "../walk/peel.ts";
-import type { FetchRequest } from "./fetch-request.ts";
 
 export type PackPlan =
   /** Packs as they are, one behind the other. */
@@ -22,18 +24,20 @@ export interface ProgressText {
   readonly progress: string;
 }
 
-/**
- * Yields progress on the way.
- * @param commonCommits - Object numbers of commits that the client has.
- */
+export interface PackRequest extends MissingObjectsRequest {
+  readonly wants: readonly ObjectId[];
+  readonly thinPack: boolean;
+  readonly ofsDelta: boolean;
+  readonly includeTag: boolean;
+}
+
+/** Yields progress on the way. */
 export async function* planPack(
   source: UploadPackSource,
   refList: RefList,
-  request: FetchRequest,
-  commonCommits: readonly number[],
+  request: PackRequest,
 ): AsyncGenerator<ProgressText, PackPlan, undefined> {
-  const wantsEverything =
-    commonCommits.length === 0 && !source.mayHoldUnreachable && coversAllTips(request.wants, refList);
+  const wantsEverything = wantsAllObjects(source, refList, request);
   if (wantsEverything && request.ofsDelta && source.wholePacks !== undefined) {
     return { kind: "copy-packs", packs: source.wholePacks };
   }
@@ -44,13 +48,49 @@ export async function* planPack(
     return { kind: "copy-entries", objects, objectNumbers, clientHas: () => false };
   }
   const marks = new ObjectMarks(objects.objectCount);
-  for await (const count of markMissingObjects(objects, marks, { wants: request.wants, commonCommits })) {
-    yield { progress: `Enumerating objects: ${count}\r` };
+  const painted = await markByHistory(objects, marks, request);
+  if (painted === undefined) {
+    for await (const count of markMissingObjects(objects, marks, request)) {
+      yield { progress: `Enumerating objects: ${count}\r` };
+    }
   }
   if (request.includeTag) await markTagsOfSent(objects, marks, refList);
   yield { progress: `Enumerating objects: ${marks.sentCount}, done.\n` };
-  const clientHas = (objectNumber: number): boolean => request.thinPack && marks.clientHas(objectNumber);
-  return { kind: "copy-entries", objects, objectNumbers: marks.sentObjects, clientHas };
+  return {
+    kind: "copy-entries",
+    objects,
+    objectNumbers: marks.sentObjects,
+    clientHas:
+      painted === undefined
+        ? thinBases(request, marks)
+        : (objectNumber) => request.thinPack && painted.isHad(objectNumber),
+  };
+}
+
+/** @returns `undefined` if the request needs a walk: for trees by depth, path or name, or history cut short. */
+async function markByHistory(
+  objects: PackedObjects,
+  marks: ObjectMarks,
+  request: PackRequest,
+): Promise<PaintedHistory | undefined> {
+  const { history } = objects;
+  if (history === undefined || request.shallow !== undefined || request.filter !== undefined)
+    return undefined;
+  return markMissingByHistory(objects, history, marks, request);
+}
+
+/** A client with a filter has not all that belongs to its commits. */
+function thinBases({ thinPack, filter }: PackRequest, marks: ObjectMarks): (objectNumber: number) => boolean {
+  if (!thinPack) return () => false;
+  if (filter === undefined) return (objectNumber) => marks.clientHas(objectNumber);
+  if (!keepsAllTrees(filter)) return () => false;
+  return (objectNumber) => marks.clientHasTree(objectNumber);
+}
+
+function wantsAllObjects(source: UploadPackSource, refList: RefList, request: PackRequest): boolean {
+  const { wants, commonCommits, shallow, filter } = request;
+  if (commonCommits.length > 0 || source.mayHoldUnreachable || filter !== undefined) return false;
+  return (shallow === undefined || !shallow.table.hasCuts) && coversAllTips(wants, refList);
 }
 
 function coversAllTips(wants: readonly ObjectId[], { head, refs }: RefList): boolean {

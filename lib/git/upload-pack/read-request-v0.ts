@@ -5,6 +5,7 @@
 import { ProtocolError } from "../../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId } from "../object-id.ts";
 import type { FetchRequestV0, RequestLimits } from "./fetch-request.ts";
+import { HistoryLines } from "./history-lines.ts";
 import { addWithin, lineObjectId, RequestLines, unexpectedLine } from "./request-lines.ts";
 
 const WANT_BYTES = "want ".length + OBJECT_ID_BYTES * 2;
@@ -19,9 +20,14 @@ export async function readRequestV0(
 ): Promise<FetchRequestV0 | undefined> {
   const lines = new RequestLines(body, limits);
   try {
-    const { wants, capabilities } = await readWants(lines, limits);
+    const history = new HistoryLines(limits);
+    const { wants, capabilities } = await readWants(lines, history, limits);
     if (wants.length === 0) return undefined;
-    return { wants, ...readCapabilities(capabilities), ...(await readHaves(lines, limits)) };
+    const { isRelative, canFilter, ...flags } = readCapabilities(capabilities);
+    const historyRequest = history.request(isRelative);
+    if (historyRequest.filter !== undefined && !canFilter)
+      throw new ProtocolError("filtering capability not negotiated");
+    return { wants, wantRefs: [], ...historyRequest, ...flags, ...(await readHaves(lines, limits)) };
   } finally {
     await lines.close();
   }
@@ -29,6 +35,7 @@ export async function readRequestV0(
 
 async function readWants(
   lines: RequestLines,
+  history: HistoryLines,
   limits: RequestLimits,
 ): Promise<{ readonly wants: readonly ObjectId[]; readonly capabilities: string }> {
   const wants: ObjectId[] = [];
@@ -37,6 +44,7 @@ async function readWants(
     const line = await lines.next();
     if (line.kind === "flush" || (line.kind === "end" && wants.length === 0)) return { wants, capabilities };
     if (line.kind !== "text") throw new ProtocolError("expected flush after the wants");
+    if (history.take(line.text)) continue;
     if (!line.text.startsWith("want ")) throw unexpectedLine(line.text);
     if (wants.length === 0) capabilities = line.text.slice(WANT_BYTES);
     else if (line.text.length > WANT_BYTES) throw unexpectedLine(line.text);
@@ -61,6 +69,9 @@ function readCapabilities(text: string) {
     multiAck: has("multi_ack_detailed") ? "detailed" : has("multi_ack") ? "plain" : "none",
     sideband: has("side-band-64k") ? "side-band-64k" : has("side-band") ? "side-band" : "none",
     waitForDone: false,
+    sidebandAll: false,
+    isRelative: has("deepen-relative"),
+    canFilter: has("filter"),
   } as const;
 }
 

@@ -1,12 +1,14 @@
 /** Reads a protocol v2 request. Source: gitprotocol-v2(5), "Command Request", "ls-refs", "fetch". */
 import { ProtocolError } from "../../errors.ts";
-import type { ObjectId } from "../object-id.ts";
+import { FetchArguments } from "./fetch-arguments.ts";
 import type { FetchRequest, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
-import { addWithin, lineObjectId, RequestLines, unexpectedLine } from "./request-lines.ts";
+import { ObjectInfoArguments, type ObjectInfoRequest } from "./object-info.ts";
+import { RequestLines, unexpectedLine } from "./request-lines.ts";
 
 export type RequestV2 =
   | { readonly command: "ls-refs"; readonly lsRefs: LsRefsRequest }
   | { readonly command: "fetch"; readonly fetch: FetchRequest }
+  | { readonly command: "object-info"; readonly objectInfo: ObjectInfoRequest }
   /** Nothing was asked: a client ends its session, or probes. */
   | { readonly command: "none" };
 
@@ -23,8 +25,16 @@ export async function readRequestV2(
         return { command: "none" };
       case "ls-refs":
         return { command, lsRefs: await readLsRefs(hasArguments ? lines : undefined, limits) };
-      case "fetch":
-        return { command, fetch: await readFetch(hasArguments ? lines : undefined, limits) };
+      case "fetch": {
+        const fetch = new FetchArguments(limits);
+        await readArguments(hasArguments ? lines : undefined, (text) => fetch.add(text));
+        return { command, fetch: fetch.request() };
+      }
+      case "object-info": {
+        const objectInfo = new ObjectInfoArguments(limits);
+        await readArguments(hasArguments ? lines : undefined, (text) => objectInfo.add(text));
+        return { command, objectInfo: objectInfo.request() };
+      }
       default:
         throw new ProtocolError(`invalid command '${command.slice(0, 80)}'`);
     }
@@ -57,8 +67,11 @@ async function readCommand(
   }
 }
 
+const KNOWN_CAPABILITIES = ["agent", "server-option", "session-id"];
+
 function checkCapability(text: string): void {
-  if (text === "agent" || text.startsWith("agent=") || text === "object-format=sha1") return;
+  const [name = ""] = text.split("=", 1);
+  if (KNOWN_CAPABILITIES.includes(name) || text === "object-format=sha1") return;
   if (text.startsWith("object-format="))
     throw new ProtocolError("mismatched object format: this server has sha1");
   throw new ProtocolError(`unknown capability '${text.slice(0, 80)}'`);
@@ -89,38 +102,4 @@ async function readLsRefs(lines: RequestLines | undefined, limits: RequestLimits
     } else throw unexpectedLine(text);
   });
   return { ...flags, prefixes: prefixCount > limits.maxRefPrefixes ? [] : prefixes };
-}
-
-const FETCH_FLAGS = {
-  "thin-pack": "thinPack",
-  "ofs-delta": "ofsDelta",
-  "no-progress": "noProgress",
-  "include-tag": "includeTag",
-  "wait-for-done": "waitForDone",
-  done: "isDone",
-} as const;
-
-async function readFetch(lines: RequestLines | undefined, limits: RequestLimits): Promise<FetchRequest> {
-  const wants: ObjectId[] = [];
-  const haves: ObjectId[] = [];
-  const flags = {
-    thinPack: false,
-    ofsDelta: false,
-    noProgress: false,
-    includeTag: false,
-    waitForDone: false,
-    isDone: false,
-  };
-  await readArguments(lines, (text) => {
-    if (text.startsWith("want ")) addWithin(wants, lineObjectId(text, "want "), limits.maxWants, "wants");
-    else if (text.startsWith("have "))
-      addWithin(haves, lineObjectId(text, "have "), limits.maxHaves, "haves");
-    else if (isFetchFlag(text)) flags[FETCH_FLAGS[text]] = true;
-    else throw unexpectedLine(text);
-  });
-  return { wants, haves, ...flags };
-}
-
-function isFetchFlag(text: string): text is keyof typeof FETCH_FLAGS {
-  return Object.hasOwn(FETCH_FLAGS, text);
 }

@@ -1,8 +1,10 @@
 /** The answer's bytes: acknowledgments, then the pack in its framing. Pulled by the transport. */
 import { copyPacks } from "../pack/copy-packs.ts";
 import { writePack } from "../pack/write-pack.ts";
-import { encodePktLine } from "../pktline.ts";
+import { encodePktLine, PKT_PREFIX_BYTES } from "../pktline.ts";
 import {
+  BAND,
+  encodeBandPackets,
   muxSideband,
   SIDE_BAND_64K_PACKET_BYTES,
   SIDE_BAND_PACKET_BYTES,
@@ -19,14 +21,24 @@ export interface RespondOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
+/** The lines as they go out: in the side-band, if the client wants that. */
+export function* bandedLines(
+  lines: readonly Uint8Array[],
+  { sidebandAll }: FetchRequest,
+): Generator<Uint8Array, void, undefined> {
+  for (const line of lines) {
+    const isData = line.length > PKT_PREFIX_BYTES;
+    yield sidebandAll && isData ? encodeBandPackets(BAND.pack, line.subarray(PKT_PREFIX_BYTES)) : line;
+  }
+}
+
 export async function* respondV2(
   lines: readonly Uint8Array[],
   request: FetchRequest,
   planning: Planning,
   { onFailure }: RespondOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  yield* lines;
-  yield encodePktLine("packfile\n");
+  yield* bandedLines([...lines, encodePktLine("packfile\n")], request);
   yield* muxSideband(packAndProgress(request, planning), onFailure);
 }
 

@@ -1,16 +1,17 @@
 /** The server side of a fetch, from request bytes to answer bytes: parse, negotiate, plan, respond. */
-import type { ObjectId } from "../object-id.ts";
-import { encodePktLine } from "../pktline.ts";
-import type { RefList, UploadPackSource } from "../ports.ts";
-import { findUnreachable } from "../walk/reachable.ts";
-import { CommonHaves } from "./common-haves.ts";
-import type { FetchRequest, RequestLimits } from "./fetch-request.ts";
+import { LimitExceededError } from "../../errors.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../pktline.ts";
+import type { UploadPackSource } from "../ports.ts";
+import type { FetchRequest, FetchRequestV0, RequestLimits } from "./fetch-request.ts";
+import { FetchSession } from "./fetch-session.ts";
 import { listRefs } from "./ls-refs.ts";
-import { type Negotiation, negotiateV0, negotiateV2 } from "./negotiate.ts";
-import { planPack } from "./plan.ts";
+import { negotiateV0, negotiateV2 } from "./negotiate.ts";
+import { listObjectInfo } from "./object-info.ts";
 import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
-import { type RespondOptions, respondV0, respondV2 } from "./respond.ts";
+import { errPacket, RefusedRequestError } from "./refused-request.ts";
+import { bandedLines, type RespondOptions, respondV0, respondV2 } from "./respond.ts";
+import type { ShallowPlan } from "./shallow.ts";
 
 export interface UploadPackOptions extends RespondOptions {
   readonly protocol: 0 | 1 | 2;
@@ -29,13 +30,41 @@ export async function uploadPack(
   body: AsyncIterable<Uint8Array>,
   options: UploadPackOptions,
 ): Promise<Answer> {
-  if (options.protocol === 2) return uploadPackV2(source, body, options);
+  try {
+    return options.protocol === 2
+      ? await uploadPackV2(source, body, options)
+      : await uploadPackV0(source, body, options);
+  } catch (error) {
+    if (error instanceof RefusedRequestError) return [errPacket(error)];
+    throw error;
+  }
+}
+
+async function uploadPackV0(
+  source: UploadPackSource,
+  body: AsyncIterable<Uint8Array>,
+  options: UploadPackOptions,
+): Promise<Answer> {
   const request = await readRequestV0(body, options.limits);
-  if (request === undefined || request.hasEndedEarly) return [];
-  const session = await openSession(source, request);
-  if ("refusal" in session) return session.refusal;
+  if (request === undefined) return [];
+  return refusingWhatIsTooMuch(() => fetchV0(source, request, options));
+}
+
+async function fetchV0(
+  source: UploadPackSource,
+  request: FetchRequestV0,
+  options: UploadPackOptions,
+): Promise<Answer> {
+  if (request.hasEndedEarly && request.deepen === undefined) return [];
+  const session = await FetchSession.open(source, request);
+  const shallow = await session.planShallow();
+  const shallowLines =
+    request.deepen === undefined || shallow === undefined ? [] : [...linesOf(shallow), FLUSH_PKT];
+  if (request.hasEndedEarly) return shallowLines;
   const { lines, sendsPack } = await session.negotiate((haves) => negotiateV0(request, haves));
-  return sendsPack ? respondV0(lines, request, session.plan(), options) : lines;
+  const allLines = [...shallowLines, ...lines];
+  if (!sendsPack) return allLines;
+  return respondV0(allLines, request, session.planPack(shallow, await session.loadFilter()), options);
 }
 
 async function uploadPackV2(
@@ -44,79 +73,55 @@ async function uploadPackV2(
   options: UploadPackOptions,
 ): Promise<Answer> {
   const request = await readRequestV2(body, options.limits);
-  if (request.command === "none") return [];
-  if (request.command === "ls-refs") return listRefs(await source.readRefs(), request.lsRefs);
-  const { fetch } = request;
-  if (fetch.wants.length === 0 && !fetch.waitForDone) return [];
-  const session = await openSession(source, fetch);
-  if ("refusal" in session) return session.refusal;
-  const { lines, sendsPack } = await session.negotiate((haves) => negotiateV2(fetch, haves));
-  return sendsPack ? respondV2(lines, fetch, session.plan(), options) : lines;
-}
-
-/** What the phases of one fetch share. */
-class FetchSession {
-  readonly #source: UploadPackSource;
-  readonly #refList: RefList;
-  readonly #request: FetchRequest;
-  #commonCommits: readonly number[] = [];
-
-  constructor(source: UploadPackSource, refList: RefList, request: FetchRequest) {
-    this.#source = source;
-    this.#refList = refList;
-    this.#request = request;
-  }
-
-  async negotiate(run: (haves: CommonHaves) => Promise<Negotiation>): Promise<Negotiation> {
-    // A clone has no haves: then the objects need not be opened, which takes a round to the store.
-    const objects = this.#request.haves.length === 0 ? NO_OBJECTS : await this.#source.openObjects();
-    const haves = new CommonHaves(objects, this.#request.wants);
-    const negotiation = await run(haves);
-    this.#commonCommits = haves.commitNumbers;
-    return negotiation;
-  }
-
-  plan() {
-    return planPack(this.#source, this.#refList, this.#request, this.#commonCommits);
+  switch (request.command) {
+    case "none":
+      return [];
+    case "ls-refs":
+      return listRefs(await source.readRefs(), request.lsRefs);
+    case "object-info":
+      return listObjectInfo(source, request.objectInfo);
+    case "fetch":
+      return refusingWhatIsTooMuch(() => fetchV2(source, request.fetch, options));
   }
 }
 
-const NO_OBJECTS = {
-  objectCount: 0,
-  find: () => -1,
-  findId: () => -1,
-  objectId: noObject,
-  read: noObject,
-  readType: noObject,
-};
-
-function noObject(): never {
-  throw new RangeError("there are no objects here");
-}
-
-async function openSession(
+async function fetchV2(
   source: UploadPackSource,
   request: FetchRequest,
-): Promise<FetchSession | { readonly refusal: Uint8Array[] }> {
-  const refList = await source.readRefs();
-  const refusedId = await findRefusedWant(source, refList, request.wants);
-  if (refusedId !== undefined)
-    return { refusal: [encodePktLine(`ERR upload-pack: not our ref ${refusedId}`)] };
-  return new FetchSession(source, refList, request);
+  options: UploadPackOptions,
+): Promise<Answer> {
+  const session = await FetchSession.open(source, request);
+  if (session.wants.length === 0 && !request.waitForDone) return [];
+  const { lines, sendsPack } = await session.negotiate((haves) =>
+    negotiateV2({ ...request, wants: session.wants }, haves),
+  );
+  if (!sendsPack) return bandedLines(lines, request);
+  const shallow = await session.planShallow();
+  const sections = [...lines];
+  if (shallow !== undefined) {
+    sections.push(encodePktLine("shallow-info\n"), ...linesOf(shallow), DELIM_PKT);
+  }
+  if (session.wantedRefs.length > 0) {
+    sections.push(encodePktLine("wanted-refs\n"));
+    for (const { id, name } of session.wantedRefs) sections.push(encodePktLine(`${id} ${name}\n`));
+    sections.push(DELIM_PKT);
+  }
+  return respondV2(sections, request, session.planPack(shallow, await session.loadFilter()), options);
 }
 
-/** @returns A want that is neither a ref's value nor reachable from one. */
-async function findRefusedWant(
-  source: UploadPackSource,
-  refList: RefList,
-  wants: readonly ObjectId[],
-): Promise<ObjectId | undefined> {
-  const tips = new Set<ObjectId>(refList.refs.map(({ id }) => id));
-  if ("commitId" in refList.head) tips.add(refList.head.commitId);
-  const others = wants.filter((id) => !tips.has(id));
-  if (others.length === 0) return undefined;
-  const objects = await source.openObjects();
-  const missing = others.find((id) => objects.findId(id) < 0);
-  if (missing !== undefined || !source.mayHoldUnreachable) return missing;
-  return findUnreachable(objects, refList, others);
+function linesOf({ shallowIds, unshallowIds }: ShallowPlan): Uint8Array[] {
+  return [
+    ...shallowIds.map((id) => encodePktLine(`shallow ${id}`)),
+    ...unshallowIds.map((id) => encodePktLine(`unshallow ${id}`)),
+  ];
+}
+
+/** What turns out too much once the request is read is said in the protocol, where git shows it to its user. */
+async function refusingWhatIsTooMuch(answer: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await answer();
+  } catch (error) {
+    if (!(error instanceof LimitExceededError)) throw error;
+    throw new RefusedRequestError(error.message, { cause: error });
+  }
 }

@@ -14,6 +14,7 @@ export class CommitTable {
   readonly #treeNumbers: number[] = [];
   readonly #seconds: number[] = [];
   readonly #parentRows: (readonly number[])[] = [];
+  readonly #cutRows = new Set<number>();
 
   constructor(reader: ObjectReader) {
     this.#reader = reader;
@@ -40,6 +41,7 @@ export class CommitTable {
   async load(row: number): Promise<void> {
     if (this.#treeNumbers[row] !== NOT_READ) return;
     const objectNumber = this.objectNumber(row);
+    if (this.#takeFromHistory(row, objectNumber)) return;
     const { type, bytes } = await this.#reader.read(objectNumber);
     const commitId = this.#reader.objectId(objectNumber);
     if (type !== "commit") throw new CorruptPackError("not a commit", { id: commitId, type });
@@ -52,6 +54,18 @@ export class CommitTable {
       const parentNumber = this.#reader.findId(id);
       return parentNumber < 0 ? MISSING_PARENT : this.rowOf(parentNumber);
     });
+  }
+
+  #takeFromHistory(row: number, objectNumber: number): boolean {
+    const { history } = this.#reader;
+    const historyRow = history?.rowOf(objectNumber) ?? -1;
+    if (history === undefined || historyRow < 0) return false;
+    this.#treeNumbers[row] = history.treeNumber(historyRow);
+    this.#seconds[row] = history.seconds(historyRow);
+    this.#parentRows[row] = Array.from(history.parentRows(historyRow), (parentRow) =>
+      parentRow < 0 ? MISSING_PARENT : this.rowOf(history.objectNumber(parentRow)),
+    );
+    return true;
   }
 
   isLoaded(row: number): boolean {
@@ -72,8 +86,26 @@ export class CommitTable {
     return this.#seconds[row] ?? 0;
   }
 
-  /** After `load`. {@link MISSING_PARENT} stands for what the repository does not hold. */
+  /** After `load`. {@link MISSING_PARENT} stands for what the repository does not hold. None if the commit is cut. */
   parentRows(row: number): readonly number[] {
+    return this.#cutRows.has(row) ? [] : this.recordedParentRows(row);
+  }
+
+  /** After `load`. The parents that the commit itself names, cut or not. */
+  recordedParentRows(row: number): readonly number[] {
     return this.#parentRows[row] ?? [];
+  }
+
+  /** From now on the commit counts as one without parents, as in a client whose history ends there. */
+  cut(row: number): void {
+    this.#cutRows.add(row);
+  }
+
+  get hasCuts(): boolean {
+    return this.#cutRows.size > 0;
+  }
+
+  isCut(row: number): boolean {
+    return this.#cutRows.has(row);
   }
 }

@@ -3,12 +3,15 @@
  *
  * Over the commits that a client lacks, parents first, they are all the objects that it lacks. A tree that is already
  * marked need not be looked into again: whoever marked it came earlier in that order, so what it left out is at the same
- * path in a parent that came earlier still, or that the client has. In any other order that would not hold.
+ * path in a parent that came earlier still, or that the client has. In any other order that would not hold. With a filter
+ * that goes by depth or path, it holds for the same depth or path only; see `TreeVisits`.
  */
 import { CorruptPackError } from "../../errors.ts";
 import { TreeCursor } from "../objects.ts";
 import type { ObjectReader } from "../ports.ts";
+import type { ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
+import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts";
 
 /** A tree of a parent, at the same path. */
 export interface ParentTree {
@@ -19,76 +22,116 @@ export interface ParentTree {
 interface PendingTree {
   readonly treeNumber: number;
   readonly parents: readonly ParentTree[];
+  readonly place: TreePlace;
 }
 
-/**
- * Marks what `rootTree` holds and `parents` do not, as sent. What the walk sees in trees that the client has is marked
- * as such: the likely bases of thin deltas.
- * @throws {CorruptPackError} A tree is malformed, or what it names is missing.
- */
-export async function markIntroducedObjects(
-  reader: ObjectReader,
-  marks: ObjectMarks,
-  rootTree: number,
-  parents: readonly ParentTree[],
-): Promise<void> {
-  for (const parent of parents) if (parent.clientHas) marks.markClientHas(parent.treeNumber);
-  if (marks.isSettled(rootTree) || parents.some(({ treeNumber }) => treeNumber === rootTree)) return;
-  marks.markSent(rootTree);
-  const pending: PendingTree[] = [{ treeNumber: rootTree, parents }];
-  for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
-    await compareWithParents(reader, marks, tree, pending);
-  }
-}
+export class IntroducedObjects {
+  readonly #reader: ObjectReader;
+  readonly #marks: ObjectMarks;
+  readonly #visits: TreeVisits;
 
-async function compareWithParents(
-  reader: ObjectReader,
-  marks: ObjectMarks,
-  tree: PendingTree,
-  pending: PendingTree[],
-): Promise<void> {
-  const cursor = new TreeCursor(await readTree(reader, tree.treeNumber));
-  const parentCursors: { readonly cursor: TreeCursor; readonly clientHas: boolean }[] = [];
-  for (const { treeNumber, clientHas } of tree.parents) {
-    parentCursors.push({ cursor: new TreeCursor(await readTree(reader, treeNumber)), clientHas });
+  constructor(reader: ObjectReader, marks: ObjectMarks, filter: ObjectFilter | undefined) {
+    this.#reader = reader;
+    this.#marks = marks;
+    this.#visits = new TreeVisits(reader, marks, filter);
   }
-  for (; !cursor.isAtEnd; cursor.next()) {
-    let isInherited = cursor.isGitlink;
-    const parents: ParentTree[] = [];
-    for (const { cursor: parentCursor, clientHas } of parentCursors) {
-      if (!advanceTo(parentCursor, cursor, reader, marks, clientHas) || parentCursor.isGitlink) continue;
-      if (cursor.hasSameId(parentCursor)) isInherited = true;
-      const treeNumber = cursor.isTree ? reader.find(parentCursor.bytes, parentCursor.idStart) : -1;
-      if (treeNumber >= 0) parents.push({ treeNumber, clientHas });
+
+  /**
+   * Marks what `rootTree` holds and `parents` do not, as sent. What the walk sees in trees that the client has is marked
+   * as such: the likely bases of thin deltas.
+   * @throws {CorruptPackError} A tree is malformed, or what it names is missing.
+   */
+  async mark(rootTree: number, parents: readonly ParentTree[]): Promise<void> {
+    for (const parent of parents) if (parent.clientHas) this.#marks.markClientHas(parent.treeNumber, "tree");
+    if (parents.some(({ treeNumber }) => treeNumber === rootTree)) return;
+    const place = this.#visits.rootPlace;
+    if (this.#visits.enterTree(rootTree, place)) {
+      await this.#markBelow({ treeNumber: rootTree, parents, place });
     }
-    if (isInherited) continue;
-    const objectNumber = reader.find(cursor.bytes, cursor.idStart);
-    if (objectNumber < 0) throw missingEntry(reader, tree.treeNumber);
-    if (marks.isSettled(objectNumber)) continue;
-    marks.markSent(objectNumber);
-    if (cursor.isTree) pending.push({ treeNumber: objectNumber, parents });
+  }
+
+  /** Marks a tree that is wanted by name, and what it holds. */
+  async markWanted(treeNumber: number): Promise<void> {
+    this.#marks.markSent(treeNumber);
+    await this.#markBelow({ treeNumber, parents: [], place: WANTED_ROOT_PLACE });
+  }
+
+  async #markBelow(root: PendingTree): Promise<void> {
+    const pending = [root];
+    for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
+      await this.#compareWithParents(tree, pending);
+    }
+  }
+
+  async #compareWithParents(tree: PendingTree, pending: PendingTree[]): Promise<void> {
+    const cursor = new TreeCursor(await readTree(this.#reader, tree.treeNumber));
+    const parentCursors: { readonly cursor: TreeCursor; readonly clientHas: boolean }[] = [];
+    for (const { treeNumber, clientHas } of tree.parents) {
+      parentCursors.push({ cursor: new TreeCursor(await readTree(this.#reader, treeNumber)), clientHas });
+    }
+    for (; !cursor.isAtEnd; cursor.next()) {
+      let isInherited = cursor.isGitlink;
+      const parents: ParentTree[] = [];
+      for (const { cursor: parentCursor, clientHas } of parentCursors) {
+        if (!this.#advanceTo(parentCursor, cursor, clientHas) || parentCursor.isGitlink) continue;
+        if (cursor.hasSameId(parentCursor)) isInherited = true;
+        const treeNumber = cursor.isTree ? this.#find(parentCursor) : -1;
+        if (treeNumber >= 0 && parentCursor.isTree) parents.push({ treeNumber, clientHas });
+      }
+      if (isInherited) continue;
+      const objectNumber = this.#find(cursor);
+      if (objectNumber < 0) throw missingEntry(this.#reader, tree.treeNumber);
+      if (!cursor.isTree) {
+        const deciding = this.#visits.visitBlob(objectNumber, tree.place, cursor);
+        if (deciding !== undefined) await deciding;
+        continue;
+      }
+      const place = this.#visits.placeOf(tree.place, cursor);
+      if (this.#visits.enterTree(objectNumber, place)) {
+        pending.push({ treeNumber: objectNumber, parents, place });
+      }
+    }
+  }
+
+  /** Moves the parent's cursor to the entry with `target`'s name. @returns Whether there is one. */
+  #advanceTo(cursor: TreeCursor, target: TreeCursor, clientHas: boolean): boolean {
+    for (; !cursor.isAtEnd; cursor.next()) {
+      const order = cursor.compareName(target);
+      if (clientHas && order <= 0) this.#markClientHas(cursor);
+      if (order >= 0) return order === 0;
+    }
+    return false;
+  }
+
+  #markClientHas(cursor: TreeCursor): void {
+    const objectNumber = cursor.isGitlink ? -1 : this.#find(cursor);
+    if (objectNumber >= 0) this.#marks.markClientHas(objectNumber, cursor.isTree ? "tree" : "blob");
+  }
+
+  #find(cursor: TreeCursor): number {
+    return this.#reader.find(cursor.bytes, cursor.idStart);
   }
 }
 
-/** Moves the parent's cursor to the entry with `target`'s name. @returns Whether there is one. */
-function advanceTo(
-  cursor: TreeCursor,
-  target: TreeCursor,
+/** Marks as the client's all that its trees hold. */
+export async function markHeldTrees(
   reader: ObjectReader,
   marks: ObjectMarks,
-  clientHas: boolean,
-): boolean {
-  for (; !cursor.isAtEnd; cursor.next()) {
-    const order = cursor.compareName(target);
-    if (clientHas && order <= 0 && !cursor.isGitlink) markEntry(cursor, reader, marks);
-    if (order >= 0) return order === 0;
+  rootTrees: Iterable<number>,
+): Promise<void> {
+  const pending = [...rootTrees];
+  const seen = new Set(pending);
+  for (let treeNumber = pending.pop(); treeNumber !== undefined; treeNumber = pending.pop()) {
+    marks.markClientHas(treeNumber, "tree");
+    for (const cursor = new TreeCursor(await readTree(reader, treeNumber)); !cursor.isAtEnd; cursor.next()) {
+      const objectNumber = cursor.isGitlink ? -1 : reader.find(cursor.bytes, cursor.idStart);
+      if (objectNumber < 0) continue;
+      marks.markClientHas(objectNumber, cursor.isTree ? "tree" : "blob");
+      if (!cursor.isTree || seen.has(objectNumber)) continue;
+      seen.add(objectNumber);
+      pending.push(objectNumber);
+    }
   }
-  return false;
-}
-
-function markEntry(cursor: TreeCursor, reader: ObjectReader, marks: ObjectMarks): void {
-  const objectNumber = reader.find(cursor.bytes, cursor.idStart);
-  if (objectNumber >= 0) marks.markClientHas(objectNumber);
 }
 
 async function readTree(reader: ObjectReader, treeNumber: number): Promise<Uint8Array> {

@@ -2,16 +2,27 @@
 import type { ObjectId } from "../object-id.ts";
 import type { ObjectReader } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "./commit-table.ts";
-import { markIntroducedObjects, type ParentTree } from "./introduced-objects.ts";
+import { IntroducedObjects, markHeldTrees, type ParentTree } from "./introduced-objects.ts";
 import { findMissingCommits, type MissingCommits } from "./missing-commits.ts";
+import { leavesOutAllTrees, type ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { peelObject } from "./peel.ts";
+
+/** History as a client with a shallow repository sees it, after the answer. */
+export interface ShallowHistory {
+  /** Cut at the commits whose parents the client does not have, or did not have before. */
+  readonly table: CommitTable;
+  /** Cut commits that the client has and whose parents it now gets; loaded. */
+  readonly deepenedRows: readonly number[];
+}
 
 export interface MissingObjectsRequest {
   /** Those that are not in the repository are passed over. */
   readonly wants: Iterable<ObjectId>;
   /** Object numbers of commits that the client has. */
   readonly commonCommits: readonly number[];
+  readonly shallow?: ShallowHistory | undefined;
+  readonly filter?: ObjectFilter | undefined;
   /** Leave out what commits point to. */
   readonly commitsOnly?: boolean;
 }
@@ -20,18 +31,38 @@ export interface MissingObjectsRequest {
 export async function* markMissingObjects(
   reader: ObjectReader,
   marks: ObjectMarks,
-  { wants, commonCommits, commitsOnly = false }: MissingObjectsRequest,
+  request: MissingObjectsRequest,
 ): AsyncGenerator<number, void, undefined> {
-  const table = new CommitTable(reader);
-  const wantRows = await markNamedObjects(reader, marks, table, wants);
-  const haveRows = commonCommits.map((objectNumber) => table.rowOf(objectNumber));
-  const missing = await findMissingCommits(table, wantRows, haveRows);
+  const { filter, shallow } = request;
+  const commitsOnly = request.commitsOnly === true || (filter !== undefined && leavesOutAllTrees(filter));
+  const table = shallow?.table ?? new CommitTable(reader);
+  const introduced = new IntroducedObjects(reader, marks, filter);
+  const wantRows = await markNamedObjects(reader, marks, table, introduced, request.wants);
+  const haveRows = request.commonCommits.map((objectNumber) => table.rowOf(objectNumber));
+  const deepenedRows = shallow?.deepenedRows ?? [];
+  const belowRows = deepenedRows.flatMap((row) => table.recordedParentRows(row));
+  const missing = await findMissingCommits(
+    table,
+    [...wantRows, ...belowRows.filter((row) => row !== MISSING_PARENT)],
+    [...haveRows, ...deepenedRows],
+  );
+  const heldRows = newestRows(table, [...haveRows, ...deepenedRows]);
+  if (deepenedRows.length > 0 && !commitsOnly) {
+    await markHeldTrees(
+      reader,
+      marks,
+      heldRows.map((row) => table.treeNumber(row)),
+    );
+  }
+  const named = new Set(wantRows);
   let reportedCount = 0;
   for (const row of missing.rows) {
-    marks.markSent(table.objectNumber(row));
+    if (filter === undefined || filter.types.has("commit") || named.has(row)) {
+      marks.markSent(table.objectNumber(row));
+    }
     if (!commitsOnly) {
-      const parents = await parentTrees(table, missing, row);
-      await markIntroducedObjects(reader, marks, table.treeNumber(row), parents);
+      const parents = await parentTrees(table, missing, row, heldRows);
+      await introduced.mark(table.treeNumber(row), parents);
     }
     if (marks.sentCount < reportedCount + REPORT_STEP) continue;
     reportedCount = marks.sentCount;
@@ -46,6 +77,7 @@ async function markNamedObjects(
   reader: ObjectReader,
   marks: ObjectMarks,
   table: CommitTable,
+  introduced: IntroducedObjects,
   wants: Iterable<ObjectId>,
 ): Promise<number[]> {
   const wantRows: number[] = [];
@@ -54,13 +86,35 @@ async function markNamedObjects(
     if (peeled === undefined) continue;
     for (const tagNumber of peeled.tagNumbers) marks.markSent(tagNumber);
     if (peeled.type === "commit") wantRows.push(table.rowOf(peeled.objectNumber));
-    else if (peeled.type === "tree") await markIntroducedObjects(reader, marks, peeled.objectNumber, []);
+    else if (peeled.type === "tree") await introduced.markWanted(peeled.objectNumber);
     else marks.markSent(peeled.objectNumber);
   }
   return wantRows;
 }
 
-async function parentTrees(table: CommitTable, missing: MissingCommits, row: number): Promise<ParentTree[]> {
+/** More of them would rarely save anything: the trees of a client's commits are mostly alike. */
+const MAX_HELD_ROWS = 64;
+/** The same, for each commit that has no parents to be compared with. */
+const MAX_COMPARED_ROWS = 8;
+
+/** Commits that the client has, loaded, newest first, some of them at least. */
+function newestRows(table: CommitTable, rows: readonly number[]): number[] {
+  return [...new Set(rows)].toSorted((a, b) => table.seconds(b) - table.seconds(a)).slice(0, MAX_HELD_ROWS);
+}
+
+/** @param heldRows - What a commit is compared with that is cut: else its tree would be sent whole. */
+async function parentTrees(
+  table: CommitTable,
+  missing: MissingCommits,
+  row: number,
+  heldRows: readonly number[],
+): Promise<ParentTree[]> {
+  if (table.isCut(row)) {
+    return heldRows.slice(0, MAX_COMPARED_ROWS).map((heldRow) => ({
+      treeNumber: table.treeNumber(heldRow),
+      clientHas: true,
+    }));
+  }
   const trees: ParentTree[] = [];
   for (const parentRow of table.parentRows(row)) {
     if (parentRow === MISSING_PARENT) continue;

@@ -3,6 +3,7 @@ import { GrowingNumbers } from "./growing-numbers.ts";
 
 const SENT = 1;
 const CLIENT_HAS = 2;
+const IS_TREE = 4;
 
 export class ObjectMarks {
   readonly #marks: Uint8Array;
@@ -32,12 +33,18 @@ export class ObjectMarks {
   }
 
   /** Not all that the client has: only what a walk came by. */
-  markClientHas(objectNumber: number): void {
-    this.#marks[objectNumber] = (this.#marks[objectNumber] ?? 0) | CLIENT_HAS;
+  markClientHas(objectNumber: number, type: "tree" | "blob"): void {
+    const flags = type === "tree" ? CLIENT_HAS | IS_TREE : CLIENT_HAS;
+    this.#marks[objectNumber] = (this.#marks[objectNumber] ?? 0) | flags;
   }
 
   clientHas(objectNumber: number): boolean {
     return ((this.#marks[objectNumber] ?? 0) & CLIENT_HAS) !== 0;
+  }
+
+  /** A client that left out blobs may lack some that belong to its commits, but no trees. */
+  clientHasTree(objectNumber: number): boolean {
+    return this.#marks[objectNumber] === (CLIENT_HAS | IS_TREE);
   }
 
   isSettled(objectNumber: number): boolean {

@@ -5,14 +5,15 @@ import { markMissingObjects } from "./missing-objects.ts";
 import { ObjectMarks } from "./object-marks.ts";
 
 /**
- * @returns One of `ids` that no ref reaches; `undefined` if all are reached.
+ * @returns Those of `ids` that no ref reaches.
  * @param ids - Objects that are in the repository.
  */
 export async function findUnreachable(
   reader: ObjectReader,
   { head, refs }: RefList,
   ids: readonly ObjectId[],
-): Promise<ObjectId | undefined> {
+): Promise<Set<ObjectId>> {
+  if (ids.length === 0) return new Set();
   let commitsOnly = true;
   for (const id of ids) {
     const type = await reader.readType(reader.findId(id));
@@ -23,5 +24,5 @@ export async function findUnreachable(
   const marks = new ObjectMarks(reader.objectCount);
   const walk = markMissingObjects(reader, marks, { wants: tips, commonCommits: [], commitsOnly });
   for await (const _count of walk);
-  return ids.find((id) => !marks.isSent(reader.findId(id)));
+  return new Set(ids.filter((id) => !marks.isSent(reader.findId(id))));
 }

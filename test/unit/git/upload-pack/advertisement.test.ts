@@ -8,6 +8,7 @@ import { listRefs } from "../../../../lib/git/upload-pack/ls-refs.ts";
 
 const A = parseObjectId("a".repeat(40));
 const B = parseObjectId("b".repeat(40));
+const SERVER = { agent: "nearside/1", sessionId: "one" };
 const REFS = [
   { name: "refs/heads/main", id: A },
   { name: "refs/tags/v1", id: B, peeledId: A },
@@ -24,43 +25,48 @@ function textsOf(lines: Iterable<Uint8Array>): string[] {
 
 describe("version 0", () => {
   test("HEAD comes first, tags are peeled, capabilities stand on the first line only", () => {
-    const [first, ...rest] = textsOf(advertiseV0(AT_MAIN, "nearside/1", 0));
+    const [first, ...rest] = textsOf(advertiseV0(AT_MAIN, SERVER, 0));
     expect(first).toMatch(
-      new RegExp(`^${A} HEAD\0multi_ack .* symref=HEAD:refs/heads/main object-format=sha1 agent=nearside/1$`),
+      new RegExp(
+        `^${A} HEAD\0multi_ack .* symref=HEAD:refs/heads/main session-id=one object-format=sha1 agent=nearside/1$`,
+      ),
     );
     expect(rest).toEqual([`${A} refs/heads/main`, `${B} refs/tags/v1`, `${A} refs/tags/v1^{}`, "0000"]);
   });
 
   test("without what HEAD names, the first ref comes first", () => {
-    const [first] = textsOf(advertiseV0(UNBORN, "nearside/1", 0));
+    const [first] = textsOf(advertiseV0(UNBORN, SERVER, 0));
     expect(first?.startsWith(`${A} refs/heads/main\0`)).toBe(true);
     expect(first).not.toContain("symref=");
   });
 
   test("a detached HEAD has no symref", () => {
-    const [first] = textsOf(advertiseV0(DETACHED, "nearside/1", 0));
+    const [first] = textsOf(advertiseV0(DETACHED, SERVER, 0));
     expect(first?.startsWith(`${B} HEAD\0`)).toBe(true);
     expect(first).not.toContain("symref=");
   });
 
   test("an empty repository still tells its capabilities", () => {
-    const [first, ...rest] = textsOf(advertiseV0(EMPTY, "nearside/1", 0));
+    const [first, ...rest] = textsOf(advertiseV0(EMPTY, SERVER, 0));
     expect(first?.startsWith(`${"0".repeat(40)} capabilities^{}\0multi_ack `)).toBe(true);
     expect(rest).toEqual(["0000"]);
   });
 
   test("version 1 says so first", () => {
-    expect(textsOf(advertiseV0(EMPTY, "nearside/1", 1))[0]).toBe("version 1");
+    expect(textsOf(advertiseV0(EMPTY, SERVER, 1))[0]).toBe("version 1");
   });
 });
 
 test("version 2 advertises what is handled", () => {
-  expect(textsOf(advertiseV2("nearside/1"))).toEqual([
+  expect(textsOf(advertiseV2(SERVER))).toEqual([
     "version 2",
     "agent=nearside/1",
     "ls-refs=unborn",
-    "fetch=wait-for-done",
+    "fetch=shallow wait-for-done filter ref-in-want sideband-all",
+    "server-option",
     "object-format=sha1",
+    "session-id=one",
+    "object-info=size",
     "0000",
   ]);
 });

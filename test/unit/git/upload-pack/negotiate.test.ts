@@ -16,7 +16,12 @@ const TAG = objects.addTag(MID, "commit", "v1");
 
 const BASE: FetchRequest = {
   wants: [TIP],
+  wantRefs: [],
   haves: [],
+  shallows: [],
+  deepen: undefined,
+  filter: undefined,
+  sidebandAll: false,
   isDone: false,
   waitForDone: false,
   thinPack: true,

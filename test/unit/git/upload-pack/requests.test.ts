@@ -26,10 +26,15 @@ const readV0 = (lines: readonly string[], limits = {}) =>
   readRequestV0(chunksOf(bodyOf(lines), [5, 50, 51]), { ...DEFAULT_REQUEST_LIMITS, ...limits });
 
 const NO_FLAGS = {
+  wantRefs: [],
+  shallows: [],
+  deepen: undefined,
+  filter: undefined,
   thinPack: false,
   ofsDelta: false,
   noProgress: false,
   includeTag: false,
+  sidebandAll: false,
   waitForDone: false,
   isDone: false,
 };
@@ -80,9 +85,9 @@ describe("version 2", () => {
     [["command=fetch", "command=ls-refs", FLUSH], "more than one command"],
     [["agent=x", FLUSH], "no command requested"],
     [["agent=x", DELIM, "done", FLUSH], "no command requested"],
-    [["server-option=x", "command=fetch", FLUSH], "unknown capability 'server-option=x'"],
+    [["server-options=x", "command=fetch", FLUSH], "unknown capability 'server-options=x'"],
     [["command=fetch", "object-format=sha256", FLUSH], "mismatched object format"],
-    [["command=fetch", DELIM, "deepen 1", FLUSH], "unexpected line: 'deepen 1'"],
+    [["command=fetch", DELIM, "deepen -1", FLUSH], "Invalid deepen -1"],
     [["command=fetch", DELIM, `want ${A}0`, FLUSH], "expected an object id"],
     [["command=fetch", DELIM, "want \u001b[31m", FLUSH], "expected an object id in 'want ?[31m'"],
     [["command=fetch", DELIM, `want ${A}`, DELIM, FLUSH], "expected flush"],
@@ -149,7 +154,7 @@ describe("version 0", () => {
   test.each([
     [["have x", FLUSH], "unexpected line"],
     [[`want ${A}`], "expected flush after the wants"],
-    [[`want ${A}`, "deepen 1", FLUSH], "unexpected line: 'deepen 1'"],
+    [[`want ${A}`, "deepen -1", FLUSH], "Invalid deepen -1"],
     [[`want ${A}`, `want ${B} thin-pack`, FLUSH], "unexpected line"],
     [[`want ${A} object-format=sha256`, FLUSH, "done"], "mismatched object format"],
     [[`want ${A}`, FLUSH, `have ${B}`], "expected flush after the haves"],

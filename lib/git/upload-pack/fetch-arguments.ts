@@ -1,0 +1,71 @@
+/** The arguments of a protocol v2 fetch. Source: gitprotocol-v2(5), "fetch". */
+import type { ObjectId } from "../object-id.ts";
+import type { FetchRequest, RequestLimits } from "./fetch-request.ts";
+import { HistoryLines } from "./history-lines.ts";
+import { RefusedRequestError } from "./refused-request.ts";
+import { addWithin, lineObjectId, unexpectedLine } from "./request-lines.ts";
+
+const FLAG_OF_LINE = {
+  "thin-pack": "thinPack",
+  "ofs-delta": "ofsDelta",
+  "no-progress": "noProgress",
+  "include-tag": "includeTag",
+  "wait-for-done": "waitForDone",
+  "sideband-all": "sidebandAll",
+  "deepen-relative": "isRelative",
+  done: "isDone",
+} as const;
+
+export class FetchArguments {
+  readonly #limits: RequestLimits;
+  readonly #history: HistoryLines;
+  readonly #wants: ObjectId[] = [];
+  readonly #wantRefs = new Set<string>();
+  readonly #haves: ObjectId[] = [];
+  readonly #flags = {
+    thinPack: false,
+    ofsDelta: false,
+    noProgress: false,
+    includeTag: false,
+    waitForDone: false,
+    sidebandAll: false,
+    isRelative: false,
+    isDone: false,
+  };
+
+  constructor(limits: RequestLimits) {
+    this.#limits = limits;
+    this.#history = new HistoryLines(limits);
+  }
+
+  /** @throws {ProtocolError} No such argument, or a malformed one. @throws {LimitExceededError} */
+  add(line: string): void {
+    const { maxWants, maxHaves } = this.#limits;
+    if (line.startsWith("want ")) addWithin(this.#wants, lineObjectId(line, "want "), maxWants, "wants");
+    else if (line.startsWith("want-ref ")) this.#addWantRef(line.slice("want-ref ".length));
+    else if (line.startsWith("have ")) addWithin(this.#haves, lineObjectId(line, "have "), maxHaves, "haves");
+    else if (isFlagLine(line)) this.#flags[FLAG_OF_LINE[line]] = true;
+    else if (!this.#history.take(line)) throw unexpectedLine(line);
+  }
+
+  request(): FetchRequest {
+    const { isRelative, ...flags } = this.#flags;
+    return {
+      wants: this.#wants,
+      wantRefs: [...this.#wantRefs],
+      haves: this.#haves,
+      ...this.#history.request(isRelative),
+      ...flags,
+    };
+  }
+
+  #addWantRef(name: string): void {
+    if (this.#wantRefs.has(name)) throw new RefusedRequestError(`duplicate want-ref ${name}`);
+    if (this.#wantRefs.size === this.#limits.maxWants) addWithin([], name, 0, "wants");
+    this.#wantRefs.add(name);
+  }
+}
+
+function isFlagLine(line: string): line is keyof typeof FLAG_OF_LINE {
+  return Object.hasOwn(FLAG_OF_LINE, line);
+}

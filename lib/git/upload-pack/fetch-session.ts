@@ -1,0 +1,124 @@
+/** What the phases of one fetch share. */
+import type { ObjectId } from "../object-id.ts";
+import type { ObjectReader, Ref, RefList, UploadPackSource } from "../ports.ts";
+import type { ObjectFilter } from "../walk/object-filter.ts";
+import { findUnreachable } from "../walk/reachable.ts";
+import { CommonHaves } from "./common-haves.ts";
+import type { FetchRequest } from "./fetch-request.ts";
+import { loadFilter } from "./load-filter.ts";
+import type { Negotiation } from "./negotiate.ts";
+import { planPack } from "./plan.ts";
+import { RefusedRequestError } from "./refused-request.ts";
+import { resolveHead } from "./resolve-head.ts";
+import type { Planning } from "./respond.ts";
+import { planShallow, type ShallowPlan } from "./shallow.ts";
+
+export class FetchSession {
+  /** Those wanted by name included. */
+  readonly wants: readonly ObjectId[];
+  /** What the refs that were wanted by name point to. */
+  readonly wantedRefs: readonly Ref[];
+  readonly #source: UploadPackSource;
+  readonly #refList: RefList;
+  readonly #request: FetchRequest;
+  #commonCommits: readonly number[] = [];
+
+  private constructor(
+    source: UploadPackSource,
+    refList: RefList,
+    request: FetchRequest,
+    wantedRefs: readonly Ref[],
+  ) {
+    this.#source = source;
+    this.#refList = refList;
+    this.#request = request;
+    this.wantedRefs = wantedRefs;
+    this.wants = [...new Set([...request.wants, ...wantedRefs.map(({ id }) => id)])];
+  }
+
+  /** @throws {RefusedRequestError} It wants what is not here or not to be had. */
+  static async open(source: UploadPackSource, request: FetchRequest): Promise<FetchSession> {
+    const refList = await source.readRefs();
+    const wantedRefs = findWantedRefs(refList, request.wantRefs);
+    const refusedId = await findRefusedWant(source, refList, request.wants);
+    if (refusedId !== undefined) throw new RefusedRequestError(`upload-pack: not our ref ${refusedId}`);
+    return new FetchSession(source, refList, request, wantedRefs);
+  }
+
+  async negotiate(run: (haves: CommonHaves) => Promise<Negotiation>): Promise<Negotiation> {
+    // A clone has no haves: then the objects need not be opened, which takes a round to the store.
+    const objects = this.#request.haves.length === 0 ? NO_OBJECTS : await this.#source.openObjects();
+    const haves = new CommonHaves(objects, this.wants);
+    const negotiation = await run(haves);
+    this.#commonCommits = haves.commitNumbers;
+    return negotiation;
+  }
+
+  /** @returns `undefined` if neither the client's history ends early nor is it to. */
+  async planShallow(): Promise<ShallowPlan | undefined> {
+    const { shallows, deepen } = this.#request;
+    if (shallows.length === 0 && deepen === undefined) return undefined;
+    return planShallow(this.#source, this.#refList, this.#request, this.wants);
+  }
+
+  async loadFilter(): Promise<ObjectFilter | undefined> {
+    const { filter } = this.#request;
+    return filter === undefined ? undefined : loadFilter(this.#source, this.#refList, filter);
+  }
+
+  planPack(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): Planning {
+    return planPack(this.#source, this.#refList, {
+      wants: this.wants,
+      commonCommits: this.#commonCommits,
+      thinPack: this.#request.thinPack,
+      ofsDelta: this.#request.ofsDelta,
+      includeTag: this.#request.includeTag,
+      shallow: shallow?.history,
+      filter,
+    });
+  }
+}
+
+const NO_OBJECTS: ObjectReader = {
+  objectCount: 0,
+  find: () => -1,
+  findId: () => -1,
+  objectId: noObject,
+  read: noObject,
+  readType: noObject,
+  readSize: noObject,
+};
+
+function noObject(): never {
+  throw new RangeError("there are no objects here");
+}
+
+function findWantedRefs(refList: RefList, names: readonly string[]): Ref[] {
+  if (names.length === 0) return [];
+  const wanted = new Set(names);
+  const found = new Map(refList.refs.filter(({ name }) => wanted.has(name)).map((ref) => [ref.name, ref]));
+  const head = resolveHead(refList);
+  if (head !== undefined) found.set("HEAD", { name: "HEAD", id: head.id });
+  return names.map((name) => {
+    const ref = found.get(name);
+    if (ref === undefined) throw new RefusedRequestError(`unknown ref ${name}`);
+    return ref;
+  });
+}
+
+/** @returns A want that is neither a ref's value nor reachable from one. */
+async function findRefusedWant(
+  source: UploadPackSource,
+  refList: RefList,
+  wants: readonly ObjectId[],
+): Promise<ObjectId | undefined> {
+  const tips = new Set<ObjectId>(refList.refs.map(({ id }) => id));
+  if ("commitId" in refList.head) tips.add(refList.head.commitId);
+  const others = wants.filter((id) => !tips.has(id));
+  if (others.length === 0) return undefined;
+  const objects = await source.openObjects();
+  const missing = others.find((id) => objects.findId(id) < 0);
+  if (missing !== undefined || !source.mayHoldUnreachable) return missing;
+  const [unreachable] = await findUnreachable(objects, refList, others);
+  return unreachable;
+}

@@ -1,0 +1,55 @@
+/** Answers `object-info`: the sizes of objects, without the objects. Source: gitprotocol-v2(5), "object-info". */
+import type { ObjectId } from "../object-id.ts";
+import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
+import type { UploadPackSource } from "../ports.ts";
+import { findUnreachable } from "../walk/reachable.ts";
+import type { RequestLimits } from "./fetch-request.ts";
+import { addWithin, lineObjectId, unexpectedLine } from "./request-lines.ts";
+
+export interface ObjectInfoRequest {
+  readonly size: boolean;
+  readonly ids: readonly ObjectId[];
+}
+
+export class ObjectInfoArguments {
+  readonly #limits: RequestLimits;
+  readonly #ids: ObjectId[] = [];
+  #size = false;
+
+  constructor(limits: RequestLimits) {
+    this.#limits = limits;
+  }
+
+  /** @throws {ProtocolError} No such argument, or a malformed one. @throws {LimitExceededError} */
+  add(line: string): void {
+    if (line === "size") this.#size = true;
+    else if (line.startsWith("oid ")) {
+      addWithin(this.#ids, lineObjectId(line, "oid "), this.#limits.maxInfoObjects, "objects");
+    } else throw unexpectedLine(line);
+  }
+
+  request(): ObjectInfoRequest {
+    return { size: this.#size, ids: this.#ids };
+  }
+}
+
+/** An object that is not here, or that no ref reaches, has nothing behind its id. */
+export async function* listObjectInfo(
+  source: UploadPackSource,
+  { size, ids }: ObjectInfoRequest,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (ids.length > 0) {
+    const objects = await source.openObjects();
+    const present = ids.filter((id) => objects.findId(id) >= 0);
+    const hidden = source.mayHoldUnreachable
+      ? await findUnreachable(objects, await source.readRefs(), present)
+      : new Set<ObjectId>();
+    if (size) yield encodePktLine("size");
+    for (const id of ids) {
+      const objectNumber = hidden.has(id) ? -1 : objects.findId(id);
+      if (objectNumber < 0) yield encodePktLine(`${id} `);
+      else yield encodePktLine(size ? `${id} ${await objects.readSize(objectNumber)}` : id);
+    }
+  }
+  yield FLUSH_PKT;
+}

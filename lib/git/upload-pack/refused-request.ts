@@ -1,0 +1,10 @@
+/** A request that can be read but not be answered. */
+import { ProtocolError } from "../../errors.ts";
+import { encodePktLine } from "../pktline.ts";
+
+/** Its message goes to the client in an ERR packet, which git shows; any other error ends in a status. */
+export class RefusedRequestError extends ProtocolError {}
+
+export function errPacket({ message }: RefusedRequestError): Uint8Array {
+  return encodePktLine(`ERR ${message}`);
+}

@@ -1,0 +1,66 @@
+/** The few ways to name an object that clients use beside its id. Source: gitrevisions(7). */
+import { isObjectId, type ObjectId, objectIdAt } from "../object-id.ts";
+import { TreeCursor } from "../objects.ts";
+import type { ObjectReader, RefList } from "../ports.ts";
+import { CommitTable } from "../walk/commit-table.ts";
+import { peelObject } from "../walk/peel.ts";
+import { resolveHead } from "./resolve-head.ts";
+
+const REF_PREFIXES = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
+
+/** @returns What the refs point to that a short name may mean; one of them, if it is not ambiguous. */
+export function findRefs(refList: RefList, name: string): ObjectId[] {
+  const names = new Set(REF_PREFIXES.map((prefix) => prefix + name));
+  names.add(`refs/remotes/${name}/HEAD`);
+  const head = name === "HEAD" ? resolveHead(refList) : undefined;
+  const matching = refList.refs.filter((ref) => names.has(ref.name)).map(({ id }) => id);
+  return head === undefined ? matching : [head.id, ...matching];
+}
+
+/** @param revision - An object id, a ref, or one of these with `:<path>`. @returns `undefined` if there is no such object. */
+export async function findRevision(
+  objects: ObjectReader,
+  refList: RefList,
+  revision: string,
+): Promise<ObjectId | undefined> {
+  const colon = revision.indexOf(":");
+  const start = colon < 0 ? revision : revision.slice(0, colon);
+  const startId = isObjectId(start) ? start : findRefs(refList, start)[0];
+  if (startId === undefined || objects.findId(startId) < 0) return undefined;
+  if (colon < 0) return startId;
+  const path = revision.slice(colon + 1).split("/");
+  return findPath(objects, startId, path);
+}
+
+async function findPath(
+  objects: ObjectReader,
+  startId: ObjectId,
+  path: readonly string[],
+): Promise<ObjectId | undefined> {
+  const peeled = await peelObject(objects, startId);
+  if (peeled === undefined || peeled.type === "blob") return undefined;
+  let objectNumber = peeled.objectNumber;
+  if (peeled.type === "commit") {
+    const table = new CommitTable(objects);
+    const row = table.rowOf(objectNumber);
+    await table.load(row);
+    objectNumber = table.treeNumber(row);
+  }
+  for (const name of path) {
+    const { type, bytes } = await objects.read(objectNumber);
+    const entryId = type === "tree" ? findEntry(bytes, new TextEncoder().encode(name)) : undefined;
+    objectNumber = entryId === undefined ? -1 : objects.findId(entryId);
+    if (objectNumber < 0) return undefined;
+  }
+  return objects.objectId(objectNumber);
+}
+
+function findEntry(tree: Uint8Array, name: Uint8Array): ObjectId | undefined {
+  for (const cursor = new TreeCursor(tree); !cursor.isAtEnd; cursor.next()) {
+    const { nameStart, nameEnd, idStart } = cursor;
+    const isSame =
+      nameEnd - nameStart === name.length && name.every((byte, i) => tree[nameStart + i] === byte);
+    if (isSame) return objectIdAt(tree, idStart);
+  }
+  return undefined;
+}

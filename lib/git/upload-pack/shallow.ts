@@ -1,0 +1,138 @@
+/**
+ * Works out where a client's history ends after the answer, and what to tell it about that.
+ * Source: gitprotocol-v2(5), "shallow-info section"; gitprotocol-pack(5), "shallow-update".
+ */
+import type { ObjectId } from "../object-id.ts";
+import type { ObjectReader, RefList, UploadPackSource } from "../ports.ts";
+import { CommitTable } from "../walk/commit-table.ts";
+import { cutAtDepth, cutByRevisions, type HistoryCut } from "../walk/history-cut.ts";
+import type { ShallowHistory } from "../walk/missing-objects.ts";
+import { peelObject } from "../walk/peel.ts";
+import { findUnreachable } from "../walk/reachable.ts";
+import type { Deepening, HistoryRequest } from "./fetch-request.ts";
+import { INFINITE_DEPTH } from "./history-lines.ts";
+import { RefusedRequestError } from "./refused-request.ts";
+import { findRefs, findRevision } from "./revision.ts";
+
+export interface ShallowPlan {
+  /** Commits whose parents the client will not have, except those that it named itself. */
+  readonly shallowIds: readonly ObjectId[];
+  /** Commits that it named and whose parents it gets. */
+  readonly unshallowIds: readonly ObjectId[];
+  readonly history: ShallowHistory;
+}
+
+/** @throws {RefusedRequestError} The request makes no sense for this repository. */
+export async function planShallow(
+  source: UploadPackSource,
+  refList: RefList,
+  { shallows, deepen }: HistoryRequest,
+  wants: readonly ObjectId[],
+): Promise<ShallowPlan> {
+  const objects = await source.openObjects();
+  const table = new CommitTable(objects);
+  const clientRows = await readClientRows(objects, table, shallows);
+  const cutter = new HistoryCutter(source, refList, objects, table);
+  const { boundaryRows, innerRows } =
+    deepen === undefined ? NOTHING_CUT : await cutter.cut(deepen, wants, clientRows);
+  const shallowRows = [...boundaryRows].filter((row) => !clientRows.has(row));
+  const deepenedRows = [...clientRows].filter((row) => innerRows.has(row));
+  for (const row of [...clientRows, ...shallowRows]) table.cut(row);
+  const idOf = (row: number): ObjectId => objects.objectId(table.objectNumber(row));
+  return {
+    shallowIds: shallowRows.map(idOf),
+    unshallowIds: deepenedRows.map(idOf),
+    history: { table, deepenedRows },
+  };
+}
+
+const NOTHING_CUT: HistoryCut = { boundaryRows: new Set(), innerRows: new Set() };
+
+/** Those that are not here are passed over, as in git: nothing that is here can lie above them. */
+async function readClientRows(
+  objects: ObjectReader,
+  table: CommitTable,
+  shallows: readonly ObjectId[],
+): Promise<Set<number>> {
+  const rows = new Set<number>();
+  for (const id of shallows) {
+    const objectNumber = objects.findId(id);
+    if (objectNumber < 0) continue;
+    if ((await objects.readType(objectNumber)) !== "commit")
+      throw new RefusedRequestError(`invalid shallow object ${id}`);
+    const row = table.rowOf(objectNumber);
+    await table.load(row);
+    rows.add(row);
+  }
+  return rows;
+}
+
+class HistoryCutter {
+  readonly #source: UploadPackSource;
+  readonly #refList: RefList;
+  readonly #objects: ObjectReader;
+  readonly #table: CommitTable;
+
+  constructor(source: UploadPackSource, refList: RefList, objects: ObjectReader, table: CommitTable) {
+    this.#source = source;
+    this.#refList = refList;
+    this.#objects = objects;
+    this.#table = table;
+  }
+
+  async cut(
+    deepen: Deepening,
+    wants: readonly ObjectId[],
+    clientRows: ReadonlySet<number>,
+  ): Promise<HistoryCut> {
+    const table = this.#table;
+    if (deepen.kind === "revisions") return this.#cutByRevisions(deepen, wants);
+    if (deepen.depth === INFINITE_DEPTH) {
+      return { boundaryRows: new Set(), innerRows: new Set(await this.#reachable(clientRows)) };
+    }
+    if (deepen.isRelative) {
+      return cutAtDepth(table, await this.#reachable(clientRows), deepen.depth + 1);
+    }
+    return cutAtDepth(table, await this.#commitRows(wants), deepen.depth);
+  }
+
+  async #cutByRevisions(
+    { sinceSeconds, excluded }: Deepening & { kind: "revisions" },
+    wants: readonly ObjectId[],
+  ): Promise<HistoryCut> {
+    const excludedIds: ObjectId[] = [];
+    for (const name of excluded) excludedIds.push(await this.#excludedId(name));
+    const wantRows = await this.#commitRows(wants);
+    const excludedRows = await this.#commitRows(excludedIds);
+    const cut = await cutByRevisions(this.#table, wantRows, { sinceSeconds, excludedRows });
+    if (cut.boundaryRows.size + cut.innerRows.size === 0)
+      throw new RefusedRequestError("no commits selected for shallow requests");
+    return cut;
+  }
+
+  async #excludedId(name: string): Promise<ObjectId> {
+    const ids = findRefs(this.#refList, name);
+    if (ids.length > 1) throw new RefusedRequestError(`ambiguous deepen-not: ${name}`);
+    const id = ids[0] ?? (await findRevision(this.#objects, this.#refList, name));
+    if (id === undefined) throw new RefusedRequestError(`deepen-not is not a ref: ${name}`);
+    return id;
+  }
+
+  /** Tags are followed; what is no commit in the end has no history. */
+  async #commitRows(ids: readonly ObjectId[]): Promise<number[]> {
+    const rows = new Set<number>();
+    for (const id of ids) {
+      const peeled = await peelObject(this.#objects, id);
+      if (peeled?.type === "commit") rows.add(this.#table.rowOf(peeled.objectNumber));
+    }
+    return [...rows];
+  }
+
+  /** What lies below lost commits must not be served, even if a client says that it has these. */
+  async #reachable(rows: ReadonlySet<number>): Promise<number[]> {
+    if (!this.#source.mayHoldUnreachable) return [...rows];
+    const idOf = (row: number): ObjectId => this.#objects.objectId(this.#table.objectNumber(row));
+    const unreachable = await findUnreachable(this.#objects, this.#refList, [...rows].map(idOf));
+    return [...rows].filter((row) => !unreachable.has(idOf(row)));
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Where a shallow history ends: by its depth, by the age of commits, or by what other commits already reach.
+ * Source: gitprotocol-v2(5), "deepen", "deepen-since", "deepen-not".
+ */
+import { type CommitTable, MISSING_PARENT } from "./commit-table.ts";
+import { findMissingCommits } from "./missing-commits.ts";
+
+/** A part of history. Both sets are of rows that are loaded. */
+export interface HistoryCut {
+  /** Commits of the part at which it ends: their parents do not belong to it, or not all of them. */
+  readonly boundaryRows: ReadonlySet<number>;
+  /** All others of the part. */
+  readonly innerRows: ReadonlySet<number>;
+}
+
+/**
+ * The commits within `depth` of `startRows`, which have depth 1. One at the full depth is a boundary even if it has no
+ * parents, as git has it.
+ */
+export async function cutAtDepth(
+  table: CommitTable,
+  startRows: readonly number[],
+  depth: number,
+): Promise<HistoryCut> {
+  const innerRows = new Set<number>();
+  let levelRows = new Set(startRows);
+  for (let level = 1; level < depth && levelRows.size > 0; level++) {
+    const nextRows = new Set<number>();
+    for (const row of levelRows) innerRows.add(row);
+    for (const row of levelRows) {
+      for (const parentRow of await loadedParents(table, row)) {
+        if (!innerRows.has(parentRow)) nextRows.add(parentRow);
+      }
+    }
+    levelRows = nextRows;
+  }
+  for (const row of levelRows) await table.load(row);
+  return { boundaryRows: levelRows, innerRows };
+}
+
+export interface RevisionLimits {
+  /** Commits older than this are left out; 0 leaves out none. */
+  readonly sinceSeconds: number;
+  /** Left out with all that they reach. */
+  readonly excludedRows: readonly number[];
+}
+
+/** The commits reachable from `startRows` within the limits. */
+export async function cutByRevisions(
+  table: CommitTable,
+  startRows: readonly number[],
+  { sinceSeconds, excludedRows }: RevisionLimits,
+): Promise<HistoryCut> {
+  const rows =
+    excludedRows.length === 0
+      ? await rowsSince(table, startRows, sinceSeconds)
+      : await rowsSinceWithout(table, startRows, sinceSeconds, excludedRows);
+  const boundaryRows = new Set<number>();
+  const innerRows = new Set<number>();
+  for (const row of rows) {
+    const isInner = table.parentRows(row).every((parentRow) => rows.has(parentRow));
+    (isInner ? innerRows : boundaryRows).add(row);
+  }
+  return { boundaryRows, innerRows };
+}
+
+/** An old commit ends its line of history, whatever the age of those below it. */
+async function rowsSince(
+  table: CommitTable,
+  startRows: readonly number[],
+  sinceSeconds: number,
+): Promise<Set<number>> {
+  const rows = new Set<number>();
+  const pending = [...startRows];
+  for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
+    if (rows.has(row)) continue;
+    const parentRows = await loadedParents(table, row);
+    if (table.seconds(row) < sinceSeconds) continue;
+    rows.add(row);
+    pending.push(...parentRows);
+  }
+  return rows;
+}
+
+/** Here an old commit excludes what it reaches: git treats the two cases differently. */
+async function rowsSinceWithout(
+  table: CommitTable,
+  startRows: readonly number[],
+  sinceSeconds: number,
+  excludedRows: readonly number[],
+): Promise<Set<number>> {
+  const { rows } = await findMissingCommits(table, startRows, excludedRows);
+  const oldRows = rows.filter((row) => table.seconds(row) < sinceSeconds);
+  if (oldRows.length === 0) return new Set(rows);
+  return new Set((await findMissingCommits(table, startRows, [...excludedRows, ...oldRows])).rows);
+}
+
+async function loadedParents(table: CommitTable, row: number): Promise<number[]> {
+  await table.load(row);
+  return table.parentRows(row).filter((parentRow) => parentRow !== MISSING_PARENT);
+}

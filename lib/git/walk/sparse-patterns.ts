@@ -1,0 +1,78 @@
+/**
+ * The patterns of a sparse checkout, for the filter `sparse:oid=`: which paths it would have. Strings hold a byte in each
+ * character, because paths need not be UTF-8.
+ * Source: gitignore(5), "PATTERN FORMAT"; git-sparse-checkout(1), "INTERNALS - FULL PATTERN SET".
+ */
+import { LimitExceededError } from "../../errors.ts";
+import { compileWildmatch, type Wildmatch } from "./wildmatch.ts";
+
+/** A sparse checkout that people write has tens of patterns; every path of the history is held against each. */
+export const MAX_SPARSE_PATTERNS = 1000;
+/** Matching takes time in proportion; file systems end at 255 a name, and folders here are some ten deep. */
+const MAX_PATTERN_BYTES = 1024;
+
+interface SparsePattern {
+  readonly isNegated: boolean;
+  readonly onlyFolders: boolean;
+  /** Held against the name alone, at any depth. */
+  readonly onlyName: boolean;
+  readonly wildmatch: Wildmatch;
+}
+
+export class SparsePatterns {
+  /** The last one first, because it decides. */
+  readonly #patterns: readonly SparsePattern[];
+
+  constructor(patterns: readonly SparsePattern[]) {
+    this.#patterns = patterns;
+  }
+
+  get patternCount(): number {
+    return this.#patterns.length;
+  }
+
+  /** @param path - Empty for the topmost folder. @returns `undefined` if no pattern says anything about the path; then what holds for its folder holds for it. */
+  includes(path: string, isFolder: boolean): boolean | undefined {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    for (const { isNegated, onlyFolders, onlyName, wildmatch } of this.#patterns) {
+      if (onlyFolders && !isFolder) continue;
+      if (wildmatch.matches(onlyName ? name : path)) return !isNegated;
+    }
+    return undefined;
+  }
+}
+
+/** @throws {LimitExceededError} Too many patterns, or one is too long. */
+export function parseSparsePatterns(bytes: Uint8Array): SparsePatterns {
+  const text = new TextDecoder("latin1").decode(bytes).replace(/^\u00ef\u00bb\u00bf/, "");
+  const patterns: SparsePattern[] = [];
+  for (const line of text.split("\n")) {
+    const pattern = parsePattern(line.replace(/\r$/, ""));
+    if (pattern !== undefined) patterns.push(pattern);
+    if (patterns.length > MAX_SPARSE_PATTERNS)
+      throw new LimitExceededError(`sparse filter has more than ${MAX_SPARSE_PATTERNS} patterns`);
+  }
+  return new SparsePatterns(patterns.toReversed());
+}
+
+function parsePattern(line: string): SparsePattern | undefined {
+  if (line === "" || line.startsWith("#")) return undefined;
+  if (line.length > MAX_PATTERN_BYTES)
+    throw new LimitExceededError(`sparse filter has a pattern of more than ${MAX_PATTERN_BYTES} bytes`);
+  let text = withoutTrailingSpaces(line);
+  const isNegated = text.startsWith("!");
+  if (isNegated) text = text.slice(1);
+  const onlyFolders = text.endsWith("/");
+  if (onlyFolders) text = text.slice(0, -1);
+  const wildmatch = compileWildmatch(text.startsWith("/") ? text.slice(1) : text);
+  if (wildmatch === undefined) return undefined;
+  return { isNegated, onlyFolders, onlyName: !text.includes("/"), wildmatch };
+}
+
+/** A space behind a backslash stays. */
+function withoutTrailingSpaces(line: string): string {
+  let end = line.length;
+  while (end > 0 && line[end - 1] === " ") end -= 1;
+  const backslashes = /\\*$/.exec(line.slice(0, end))?.[0].length ?? 0;
+  return line.slice(0, backslashes % 2 === 1 ? end + 1 : end);
+}

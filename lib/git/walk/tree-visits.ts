@@ -1,0 +1,111 @@
+/** Decides, for each object as a walk comes by it at some place, whether it is sent and whether to look into it. */
+import { LimitExceededError } from "../../errors.ts";
+import type { TreeCursor } from "../objects.ts";
+import type { ObjectReader } from "../ports.ts";
+import type { ObjectFilter } from "./object-filter.ts";
+import type { ObjectMarks } from "./object-marks.ts";
+
+/** Where a tree lies below its commit. */
+export interface TreePlace {
+  /** Of the tree's entries. */
+  readonly entryDepth: number;
+  /** With a slash at the end, one byte in each character; empty for a root, and if no filter asks for it. */
+  readonly path: string;
+  /** What a sparse filter says of entries that none of its patterns matches, for each such filter. */
+  readonly sparseDefaults: readonly boolean[];
+}
+
+/** Of a tree that is wanted by name: as in git, its entries count as deep as a commit's tree. */
+export const WANTED_ROOT_PLACE: TreePlace = { entryDepth: 0, path: "", sparseDefaults: [] };
+
+/**
+ * A path-dependent filter looks at a tree again for each path, and trees can nest so that paths multiply without end.
+ * A history with a million paths held against 50 patterns stays below; it takes about ten seconds.
+ */
+const MAX_PATTERN_TESTS = 50_000_000;
+
+const latin1 = new TextDecoder("latin1");
+
+export class TreeVisits {
+  readonly #reader: ObjectReader;
+  readonly #marks: ObjectMarks;
+  readonly #filter: ObjectFilter | undefined;
+  /** Of a commit's tree. */
+  readonly rootPlace: TreePlace;
+  /** The least depth at which a tree was entered; only kept with a filter. */
+  readonly #enteredDepths = new Map<number, number>();
+  #patternTests = 0;
+
+  constructor(reader: ObjectReader, marks: ObjectMarks, filter: ObjectFilter | undefined) {
+    this.#reader = reader;
+    this.#marks = marks;
+    this.#filter = filter;
+    const sparseDefaults = filter?.sparse.map((patterns) => patterns.includes("", true) ?? false) ?? [];
+    this.rootPlace = { entryDepth: 1, path: "", sparseDefaults };
+  }
+
+  /** Marks the tree as sent if it is to be. @returns Whether to look at its entries. */
+  enterTree(treeNumber: number, { entryDepth }: TreePlace): boolean {
+    const marks = this.#marks;
+    const filter = this.#filter;
+    if (filter === undefined) {
+      if (marks.isSettled(treeNumber)) return false;
+      marks.markSent(treeNumber);
+      return true;
+    }
+    if (marks.clientHas(treeNumber) || entryDepth > filter.maxDepth) return false;
+    if (filter.types.has("tree")) marks.markSent(treeNumber);
+    if (entryDepth >= filter.maxDepth) return false;
+    if (filter.sparse.length > 0) return true;
+    const depth = filter.maxDepth === Number.POSITIVE_INFINITY ? 0 : entryDepth;
+    if (depth >= (this.#enteredDepths.get(treeNumber) ?? Number.POSITIVE_INFINITY)) return false;
+    this.#enteredDepths.set(treeNumber, depth);
+    return true;
+  }
+
+  placeOf(parent: TreePlace, { bytes, nameStart, nameEnd }: TreeCursor): TreePlace {
+    const entryDepth = parent.entryDepth + 1;
+    const sparse = this.#filter?.sparse ?? [];
+    if (sparse.length === 0) return { ...parent, entryDepth };
+    const path = parent.path + latin1.decode(bytes.subarray(nameStart, nameEnd));
+    return { entryDepth, path: `${path}/`, sparseDefaults: this.#sparseVerdicts(path, true, parent) };
+  }
+
+  /** Marks the blob as sent if it is to be. @returns What to wait for, if that takes a look at the blob. */
+  visitBlob(
+    blobNumber: number,
+    place: TreePlace,
+    { bytes, nameStart, nameEnd }: TreeCursor,
+  ): Promise<void> | undefined {
+    const filter = this.#filter;
+    if (this.#marks.isSettled(blobNumber)) return undefined;
+    if (filter === undefined) {
+      this.#marks.markSent(blobNumber);
+      return undefined;
+    }
+    if (!filter.types.has("blob") || filter.maxBlobBytes === 0 || place.entryDepth >= filter.maxDepth)
+      return undefined;
+    if (filter.sparse.length > 0) {
+      const path = place.path + latin1.decode(bytes.subarray(nameStart, nameEnd));
+      if (this.#sparseVerdicts(path, false, place).includes(false)) return undefined;
+    }
+    if (filter.maxBlobBytes < Number.POSITIVE_INFINITY)
+      return this.#markIfSmall(blobNumber, filter.maxBlobBytes);
+    this.#marks.markSent(blobNumber);
+    return undefined;
+  }
+
+  async #markIfSmall(blobNumber: number, maxBlobBytes: number): Promise<void> {
+    if ((await this.#reader.readSize(blobNumber)) < maxBlobBytes) this.#marks.markSent(blobNumber);
+  }
+
+  #sparseVerdicts(path: string, isFolder: boolean, parent: TreePlace): boolean[] {
+    const sparse = this.#filter?.sparse ?? [];
+    for (const { patternCount } of sparse) this.#patternTests += patternCount;
+    if (this.#patternTests > MAX_PATTERN_TESTS)
+      throw new LimitExceededError("the sparse filter has too many paths to look at");
+    return sparse.map(
+      (patterns, index) => patterns.includes(path, isFolder) ?? parent.sparseDefaults[index] ?? false,
+    );
+  }
+}
