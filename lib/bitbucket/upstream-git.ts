@@ -130,12 +130,14 @@ class RecordingHttpClient implements HttpClient {
     const isPost = method === "POST";
     // An advertisement of version 0 without refs makes isomorphic-git ask for them as in version 2.
     if (isPost && !this.speaksV2) return gitAnswer(url, method, FLUSH_PKT);
+    // Its own header says which version the advertisement asks for, in another case, but not for the command that follows.
+    const sentHeaders = new Headers(headers);
+    sentHeaders.set("git-protocol", "version=2");
     const answer = await requestGit(
       {
         method: isPost ? "POST" : "GET",
         url: this.repositoryUrl + url.slice(this.#askedUrl.length),
-        // Its own header says which version the advertisement asks for, but not for the command that follows.
-        headers: { ...headers, "git-protocol": "version=2" },
+        headers: Object.fromEntries(sentHeaders.entries()),
         ...(isPost ? { body: Buffer.concat(chunks) } : {}),
         answerType: `application/x-git-upload-pack-${isPost ? "result" : "advertisement"}`,
       },

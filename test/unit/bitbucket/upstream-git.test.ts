@@ -96,6 +96,22 @@ test("refs, peeled tags and HEAD come in both protocols", async () => {
   expect(await v0.listRefs()).toEqual({ protocol: 0, refs: REFS, head });
 });
 
+test("every request asks for protocol 2, once", async () => {
+  const asked: unknown[] = [];
+  const serving = servingLists(V2, pkt());
+  const url = await serve((request, response) => {
+    asked.push(request.headers["git-protocol"]);
+    serving(request, response);
+  });
+  const upstream = upstreamAt(url);
+  await upstream.listRefs();
+  await collect(upstream.fetchPack({ protocol: 2, wants: [parseObjectId(ID)], haves: [] })).catch(
+    () => undefined,
+  );
+  // The advertisement, the refs, HEAD of an empty repository, the pack.
+  expect(asked).toEqual(["version=2", "version=2", "version=2", "version=2"]);
+});
+
 test("a list cut anywhere is an error, although the connection ended in order", async () => {
   let cutAtBytes = 0;
   let target = V2;
