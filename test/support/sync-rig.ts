@@ -23,7 +23,10 @@ export const RIG_UUID = "01234567-89ab-cdef-0123-456789abcdef";
 export interface SyncRig {
   readonly storage: RepositoryStorage;
   upstream(): UpstreamGit;
-  sync(): Promise<SyncOutcome>;
+  /** @param upstream - In place of the primary's own. */
+  sync(upstream?: UpstreamGit): Promise<SyncOutcome>;
+  /** How often its syncs found that another writer was first. */
+  lostRaceCount(): number;
   manifest(): Promise<Manifest>;
   /** Starts, once, a server of the store. @returns The repository's address. */
   serve(): Promise<string>;
@@ -33,6 +36,11 @@ export interface SyncRig {
 export function syncRig(primary: Primary, store: BlobStore, limits?: GitHttpLimits): SyncRig {
   const storage = { store, blocks: new BlockCache(store) };
   let server: NodeServer | undefined;
+  let lostRaceCount = 0;
+  const info = (event: string) => {
+    if (event === "sync:race-lost") lostRaceCount += 1;
+  };
+  const syncLog = { ...SILENT_LOGGER, info };
   const upstream = () =>
     upstreamGit({
       repositoryUrl: `${primary.fake.gitUrl}/acme/sample.git`,
@@ -44,7 +52,8 @@ export function syncRig(primary: Primary, store: BlobStore, limits?: GitHttpLimi
   return {
     storage,
     upstream,
-    sync: () => syncRepository(RIG_UUID, { storage, upstream: upstream(), log: SILENT_LOGGER }),
+    sync: (other) => syncRepository(RIG_UUID, { storage, upstream: other ?? upstream(), log: syncLog }),
+    lostRaceCount: () => lostRaceCount,
     manifest: async () => (await openRepository(storage, RIG_UUID)).manifest,
     serve: async () => {
       if (server === undefined) {

@@ -1,0 +1,134 @@
+/** Two syncs of one repository at once: one may lose, nothing else may. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { VersionConflictError } from "../../lib/errors.ts";
+import { repositoryKeys } from "../../lib/repo/layout.ts";
+import { seededFaults } from "../../lib/store/blob-faults.ts";
+import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+import type { SyncOutcome } from "../../lib/sync/sync-repository.ts";
+import { listRefs, type Primary, startPrimary } from "../support/primary.ts";
+import {
+  expectCloneLikePrimary,
+  expectNothingLeftOver,
+  RIG_UUID,
+  type SyncRig,
+  syncRig,
+} from "../support/sync-rig.ts";
+
+let primary: Primary;
+const rigs: SyncRig[] = [];
+
+beforeEach(async () => {
+  primary = await startPrimary();
+});
+
+afterEach(async () => {
+  await Promise.all(rigs.splice(0).map((rig) => rig.close()));
+  await primary.close();
+});
+
+/** Each with a cache of its own, as in two processes. */
+function writersOn(store: MemoryBlobStore, count: number): SyncRig[] {
+  const made = Array.from({ length: count }, () => syncRig(primary, store));
+  rigs.push(...made);
+  return made;
+}
+
+const generationsOf = (outcomes: readonly SyncOutcome[]) =>
+  outcomes.flatMap((outcome) => (outcome.kind === "published" ? [outcome.generation] : []));
+
+describe.each([1, 2, 3, 4])("with delays of seed %i", (seed) => {
+  test("writers of a first generation and of later ones end with the primary's refs", async () => {
+    const store = new MemoryBlobStore({ faults: seededFaults(seed, { maxDelayMs: 8 }) });
+    const writers = writersOn(store, 2);
+    const published: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      await primary.commit("main", `round-${round}.txt`, `${round}\n`.repeat(300));
+      const syncs = writers.map((writer) => writer.sync());
+      // A push while both are under way.
+      await primary.commit(`topic-${round}`, "topic.txt", `${round}\n`);
+      published.push(...generationsOf(await Promise.all(syncs)));
+      for (const writer of writers) published.push(...generationsOf([await writer.sync()]));
+      const [writer] = writers;
+      if (writer === undefined) throw new Error("there are two writers");
+      await expectNothingLeftOver(writer);
+      await expectCloneLikePrimary(writer, primary);
+    }
+    expect(writers.reduce((sum, writer) => sum + writer.lostRaceCount(), 0)).toBeGreaterThan(0);
+    // Each generation once, none left out: nobody has overwritten another's.
+    expect(published.toSorted((a, b) => a - b)).toEqual(published.map((_, i) => i + 1));
+  });
+});
+
+test("refs that a slower writer listed earlier never replace newer ones", async () => {
+  const store = new MemoryBlobStore();
+  const [slow, fast] = writersOn(store, 2);
+  if (slow === undefined || fast === undefined) throw new Error("there are two writers");
+  await fast.sync();
+  await primary.commit("main", "older.txt", "older\n");
+  const upstream = slow.upstream();
+  const listed = await upstream.listRefs();
+  await primary.commit("main", "newer.txt", "newer\n");
+  let listCount = 0;
+  const late = {
+    ...upstream,
+    listRefs: async () => {
+      listCount += 1;
+      if (listCount > 1) return upstream.listRefs();
+      const opened = await fast.manifest();
+      expect(opened.generation).toBe(1);
+      await new Promise((resolve) => setTimeout(resolve, 20)); // the manifest has been read by then
+      await fast.sync();
+      return listed;
+    },
+  };
+  expect(await slow.sync(late)).toEqual({ kind: "unchanged", generation: 2 });
+  expect(listCount).toBe(2);
+  await expectNothingLeftOver(slow);
+  await expectCloneLikePrimary(slow, primary);
+});
+
+test("a publish whose answer is lost and that is repeated below the store keeps its pack", async () => {
+  const { manifest } = repositoryKeys(RIG_UUID);
+  let isLosing = false;
+  const store = new MemoryBlobStore({
+    faults: {
+      after: ({ kind, key }) => {
+        if (!isLosing || kind !== "write" || key !== manifest) return;
+        isLosing = false;
+        throw new VersionConflictError("blob has another version", { key });
+      },
+    },
+  });
+  const [writer] = writersOn(store, 1);
+  if (writer === undefined) throw new Error("there is a writer");
+  await writer.sync();
+  await primary.commit("main", "second.txt", "second\n");
+  isLosing = true;
+  expect(await writer.sync()).toEqual({ kind: "unchanged", generation: 2 });
+  expect(isLosing).toBe(false);
+  await expectNothingLeftOver(writer);
+  expect(await listRefs(await writer.serve())).toBe(await listRefs(primary.repository));
+  await expectCloneLikePrimary(writer, primary);
+});
+
+test("who loses every race gives up, and leaves nothing", async () => {
+  const { manifest } = repositoryKeys(RIG_UUID);
+  let isLosing = false;
+  const store = new MemoryBlobStore({
+    faults: {
+      before: ({ kind, key }) => (isLosing && kind === "write" && key === manifest ? "lose-race" : undefined),
+    },
+  });
+  const [writer] = writersOn(store, 1);
+  if (writer === undefined) throw new Error("there is a writer");
+  await writer.sync();
+  const refs = await listRefs(await writer.serve());
+  await primary.commit("main", "second.txt", "second\n");
+  isLosing = true;
+  await expect(writer.sync()).rejects.toBeInstanceOf(VersionConflictError);
+  await expectNothingLeftOver(writer);
+  expect(await listRefs(await writer.serve())).toBe(refs);
+  isLosing = false;
+  await writer.sync();
+  await expectCloneLikePrimary(writer, primary);
+});
