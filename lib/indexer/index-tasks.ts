@@ -55,7 +55,7 @@ export interface CheckLinksTask {
 }
 
 /** What was collected so far is not to be trusted. */
-export interface ForgetLinksTask {
+interface ForgetLinksTask {
   readonly kind: "forget-links";
 }
 

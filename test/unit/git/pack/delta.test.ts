@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { CorruptPackError } from "../../../../lib/errors.ts";
 import { applyDelta, DeltaCopies, decodeDeltaSizes } from "../../../../lib/git/pack/delta.ts";
 import {
@@ -8,6 +8,9 @@ import {
   encodeDeltaSize,
   insertInstructions,
 } from "../../../support/pack-builder.ts";
+
+// Many runs each, on machines that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 
 type Instruction =
   | { readonly kind: "copy"; readonly start: number; readonly length: number }

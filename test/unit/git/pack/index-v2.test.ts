@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { CorruptPackError } from "../../../../lib/errors.ts";
 import { objectIdAt } from "../../../../lib/git/object-id.ts";
 import {
@@ -10,6 +10,9 @@ import {
   sortedByObjectId,
 } from "../../../../lib/git/pack/index-v2.ts";
 import { git } from "../../../support/git/run-git.ts";
+
+// Many runs each, on machines that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 
 const ID_BYTES = 20;
 const PACK_CHECKSUM = Buffer.alloc(20, 0xcc);

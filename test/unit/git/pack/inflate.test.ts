@@ -1,11 +1,14 @@
 import { crc32, deflateSync } from "node:zlib";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { CorruptPackError } from "../../../../lib/errors.ts";
 import { EntryInflater } from "../../../../lib/git/pack/inflate.ts";
 import { openZlibStepper } from "../../../../lib/git/pack/zlib-stepper.ts";
 import { ChoppedPackSource } from "../../../support/chopped-pack-source.ts";
 import { noiseBytes } from "../../../support/pack-builder.ts";
+
+// Many runs each, on machines that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 
 const TRAILER = Buffer.alloc(20, 0x5a);
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { LimitExceededError } from "../../../../lib/errors.ts";
 import { objectIdAt } from "../../../../lib/git/object-id.ts";
 import { findEntryBoundary } from "../../../../lib/git/pack/entry-boundary.ts";
@@ -19,6 +19,9 @@ import {
   PackBuilder,
   treeBytes,
 } from "../../../support/pack-builder.ts";
+
+// Many runs each, on machines that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 
 interface Scan {
   readonly arenaBytes?: number;

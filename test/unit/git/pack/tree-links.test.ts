@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { CorruptPackError } from "../../../../lib/errors.ts";
 import { objectIdAt } from "../../../../lib/git/object-id.ts";
 import { applyDelta, DeltaCopies, decodeDeltaSizes } from "../../../../lib/git/pack/delta.ts";
@@ -19,6 +19,9 @@ import {
   type TreeEntry,
   treeBytes,
 } from "../../../support/pack-builder.ts";
+
+// Many runs each, on machines that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 
 const TREE = 4;
 const BLOB = 8;
