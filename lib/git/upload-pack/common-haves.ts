@@ -11,6 +11,7 @@ export class CommonHaves {
   readonly #reader: ObjectReader;
   readonly #wants: readonly ObjectId[];
   readonly #table: CommitTable;
+  readonly #ids = new Set<ObjectId>();
   readonly #commitNumbers = new Set<number>();
   /** By row: whether the client has it, or something below it. Dropped when another have comes. */
   #states: number[] = [];
@@ -24,6 +25,11 @@ export class CommonHaves {
     this.#table = new CommitTable(reader);
   }
 
+  /** Everything common, as the client named it. */
+  get ids(): ReadonlySet<ObjectId> {
+    return this.#ids;
+  }
+
   /** The common commits; a common tag counts as the commit it points to. */
   get commitNumbers(): readonly number[] {
     return [...this.#commitNumbers];
@@ -32,6 +38,7 @@ export class CommonHaves {
   /** @returns Whether the object is here. */
   async add(id: ObjectId): Promise<boolean> {
     if (this.#reader.findId(id) < 0) return false;
+    this.#ids.add(id);
     const peeled = await peelObject(this.#reader, id);
     if (peeled?.type !== "commit" || this.#commitNumbers.has(peeled.objectNumber)) return true;
     this.#commitNumbers.add(peeled.objectNumber);

@@ -22,6 +22,7 @@ export class FetchSession {
   readonly #refList: RefList;
   readonly #request: FetchRequest;
   #commonCommits: readonly number[] = [];
+  #commonIds: ReadonlySet<ObjectId> = new Set();
 
   private constructor(
     source: UploadPackSource,
@@ -51,6 +52,7 @@ export class FetchSession {
     const haves = new CommonHaves(objects, this.wants);
     const negotiation = await run(haves);
     this.#commonCommits = haves.commitNumbers;
+    this.#commonIds = haves.ids;
     return negotiation;
   }
 
@@ -68,7 +70,7 @@ export class FetchSession {
 
   planPack(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): Planning {
     return planPack(this.#source, this.#refList, {
-      wants: this.wants,
+      wants: this.wants.filter((id) => !this.#commonIds.has(id)),
       commonCommits: this.#commonCommits,
       thinPack: this.#request.thinPack,
       ofsDelta: this.#request.ofsDelta,
