@@ -39,6 +39,8 @@ export interface EntryExtent {
  */
 export interface ObjectReader {
   readonly objectCount: number;
+  /** Commits and what they introduce, without reading the packs; absent for packs that have no sidecar. */
+  readonly history?: CommitHistory | undefined;
   /** @returns The number of the object whose id is at `idBytes[start]`, or -1. */
   find(idBytes: Uint8Array, start: number): number;
   /** @returns The object's number, or -1. */
@@ -72,8 +74,6 @@ export interface PackReader {
 /** The two views of the same objects, under the same numbers. */
 export interface PackedObjects extends ObjectReader {
   readonly packs: PackReader;
-  /** Commits and what they introduce, without reading the packs; absent for packs that have no sidecar. */
-  readonly history?: CommitHistory | undefined;
 }
 
 /** Bytes of a pack that can be sent as they are. */

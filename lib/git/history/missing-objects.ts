@@ -1,6 +1,8 @@
 /** What a client lacks, out of the histories: no commit and no tree is read. */
 import type { ObjectId } from "../object-id.ts";
+import { objectTypeName } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
+import { type ObjectFilter, passesFilter } from "../walk/object-filter.ts";
 import type { ObjectMarks } from "../walk/object-marks.ts";
 import { peelObject } from "../walk/peel.ts";
 import type { CommitHistory, PaintedHistory } from "./commit-history.ts";
@@ -10,6 +12,8 @@ export interface HistoryRequest {
   readonly wants: Iterable<ObjectId>;
   /** Object numbers of commits that the client has, with all that they reach. */
   readonly commonCommits: readonly number[];
+  /** One that goes by type and size. */
+  readonly filter?: ObjectFilter | undefined;
 }
 
 /**
@@ -21,8 +25,11 @@ export async function markMissingByHistory(
   reader: ObjectReader,
   history: CommitHistory,
   marks: ObjectMarks,
-  { wants, commonCommits }: HistoryRequest,
+  { wants, commonCommits, filter }: HistoryRequest,
 ): Promise<PaintedHistory | undefined> {
+  const passes = (objectNumber: number): boolean =>
+    filter === undefined ||
+    passesFilter(filter, objectTypeName(history.types[objectNumber] ?? 0), history.sizes[objectNumber] ?? 0);
   const wantRows: number[] = [];
   const named: number[] = [];
   for (const id of wants) {
@@ -36,12 +43,15 @@ export async function markMissingByHistory(
   }
   const haveRows = commonCommits.map((objectNumber) => history.rowOf(objectNumber)).filter((row) => row >= 0);
   const painted = history.paint(wantRows, haveRows);
+  const namedRows = new Set(wantRows);
   for (const objectNumber of named) marks.markSent(objectNumber);
   for (const row of painted.missingRows()) {
-    marks.markSent(history.objectNumber(row));
+    const commitNumber = history.objectNumber(row);
+    // What is wanted by name is sent whatever the filter says.
+    if (passes(commitNumber) || namedRows.has(row)) marks.markSent(commitNumber);
     for (const objectNumber of history.introduced(row)) {
       // What came back to where it had been before, the client has already.
-      if (!painted.isHad(objectNumber)) marks.markSent(objectNumber);
+      if (!painted.isHad(objectNumber) && passes(objectNumber)) marks.markSent(objectNumber);
     }
   }
   return painted;

@@ -2,9 +2,10 @@
 import type { PaintedHistory } from "../history/commit-history.ts";
 import { markMissingByHistory } from "../history/missing-objects.ts";
 import type { ObjectId } from "../object-id.ts";
+import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { ObjectReader, PackBody, PackedObjects, RefList, UploadPackSource } from "../ports.ts";
 import { type MissingObjectsRequest, markMissingObjects } from "../walk/missing-objects.ts";
-import { keepsAllTrees } from "../walk/object-filter.ts";
+import { goesByTypeAndSize, keepsAllTrees } from "../walk/object-filter.ts";
 import { ObjectMarks } from "../walk/object-marks.ts";
 import { peelObject } from "../walk/peel.ts";
 
@@ -60,10 +61,7 @@ export async function* planPack(
     kind: "copy-entries",
     objects,
     objectNumbers: marks.sentObjects,
-    clientHas:
-      painted === undefined
-        ? thinBases(request, marks)
-        : (objectNumber) => request.thinPack && painted.isHad(objectNumber),
+    clientHas: painted === undefined ? thinBases(request, marks) : hadBases(request, objects, painted),
   };
 }
 
@@ -74,9 +72,21 @@ async function markByHistory(
   request: PackRequest,
 ): Promise<PaintedHistory | undefined> {
   const { history } = objects;
-  if (history === undefined || request.shallow !== undefined || request.filter !== undefined)
-    return undefined;
+  const { filter, shallow } = request;
+  if (history === undefined || shallow !== undefined) return undefined;
+  if (filter !== undefined && !goesByTypeAndSize(filter)) return undefined;
   return markMissingByHistory(objects, history, marks, request);
+}
+
+function hadBases(
+  { thinPack, filter }: PackRequest,
+  { history }: PackedObjects,
+  painted: PaintedHistory,
+): (objectNumber: number) => boolean {
+  if (!thinPack) return () => false;
+  if (filter === undefined) return (objectNumber) => painted.isHad(objectNumber);
+  if (!keepsAllTrees(filter)) return () => false;
+  return (objectNumber) => history?.types[objectNumber] === OBJECT_TYPE.tree && painted.isHad(objectNumber);
 }
 
 /** A client with a filter has not all that belongs to its commits. */

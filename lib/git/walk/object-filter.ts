@@ -30,3 +30,18 @@ export function leavesOutAllTrees({ types, maxDepth, maxBlobBytes }: ObjectFilte
 export function keepsAllTrees({ types, maxDepth }: ObjectFilter): boolean {
   return types.has("tree") && maxDepth === Number.POSITIVE_INFINITY;
 }
+
+/** Whether an object passes or not by its type and size alone, wherever in a tree it lies. */
+export function goesByTypeAndSize({ maxDepth, sparse }: ObjectFilter): boolean {
+  return sparse.length === 0 && (maxDepth === 0 || maxDepth === Number.POSITIVE_INFINITY);
+}
+
+/** For a filter that goes by type and size. */
+export function passesFilter(
+  { types, maxDepth, maxBlobBytes }: ObjectFilter,
+  type: ObjectType,
+  sizeBytes: number,
+): boolean {
+  if (!types.has(type) || (maxDepth === 0 && (type === "tree" || type === "blob"))) return false;
+  return type !== "blob" || sizeBytes < maxBlobBytes;
+}
