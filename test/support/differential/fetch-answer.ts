@@ -13,7 +13,7 @@ export interface FetchAnswer {
   error?: string;
   readonly acks: Acknowledgment[];
   isReady: boolean;
-  /** Lines as they came, sorted: `shallow <id>`, `unshallow <id>`. */
+  /** `shallow <id>` and `unshallow <id>`, sorted, each once. */
   shallowInfo: string[];
   /** `<id> <name>`. */
   wantedRefs: string[];
@@ -40,6 +40,8 @@ export function parseFetchAnswer(bytes: Uint8Array, fetchCase: FetchCase): Fetch
     if (!(error instanceof AnswerError)) throw error;
     answer.error = error.message;
   }
+  answer.shallowInfo = [...new Set(answer.shallowInfo)].sort();
+  answer.wantedRefs.sort();
   return answer;
 }
 
@@ -112,8 +114,6 @@ function addSectionLine(answer: FetchAnswer, section: string, text: string): voi
   else if (section !== "acknowledgments") throw new AnswerError(`unexpected section '${section}'`);
   else if (text === "ready") answer.isReady = true;
   else if (text !== "NAK") answer.acks.push(parseAck(text));
-  answer.shallowInfo.sort();
-  answer.wantedRefs.sort();
 }
 
 function parseAck(text: string): Acknowledgment {
@@ -126,7 +126,6 @@ function parseV0(packets: PacketCursor, answer: FetchAnswer, { deepening, capabi
   if (deepening !== undefined) {
     let packet = packets.next();
     for (; packet.kind === "data"; packet = packets.next()) answer.shallowInfo.push(pktText(packet.payload));
-    answer.shallowInfo.sort();
     if (packet.kind !== "flush") throw new AnswerError("shallow lines without a flush");
   }
   const hasSideband = capabilities.has("side-band") || capabilities.has("side-band-64k");

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { describeDifference, summarize } from "./report.ts";
-import { type Difference, newTotals, runSeed } from "./run-seed.ts";
+import { runSeeds, type SeedsProgress } from "./run-seeds.ts";
 
 interface Arguments {
   readonly seed?: number;
@@ -23,14 +23,14 @@ and to git upload-pack. What comes back must make equal clients.
 Examples:
   npm run differential -- --seeds 1000
   npm run differential -- --seconds 600 --from 5000
-  npm run differential -- --seed 17           replay one, and keep its repository
+  npm run differential -- --seed 17           replay one; the repository is kept if it differs
 
 Exit codes: 0 no difference; 1 differences; 2 wrong arguments.`;
 
 function parseArguments(argv: readonly string[]): Arguments {
   return new Command("differential")
     .description("Compares the mirror's answers with git's, for random repositories and requests.")
-    .option("--seed <number>", "replay one seed and keep its repository", parseCount)
+    .option("--seed <number>", "replay one seed", parseCount)
     .option("--from <number>", "the first seed", parseCount, 1)
     .option(
       "--seeds <number>",
@@ -66,29 +66,24 @@ function* seedsOf(
 }
 
 async function main(options: Arguments): Promise<number> {
-  const root = await mkdtemp(join(tmpdir(), "nearside-differential-"));
+  const folder = await mkdtemp(join(tmpdir(), "nearside-differential-"));
   const startedMs = Date.now();
-  const totals = newTotals();
-  const differences: Difference[] = [];
-  let seedCount = 0;
-  for (const seed of seedsOf(options, startedMs)) {
-    const folder = join(root, String(seed));
-    const found = await runSeed(seed, { folder, totals, keeps: options.seed !== undefined });
-    for (const difference of found) process.stdout.write(`${describeDifference(difference)}\n`);
-    differences.push(...found);
-    seedCount += 1;
-    const line = `${seedCount} seeds, ${summarize(totals, startedMs)}, ${differences.length} differences`;
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
-    else if (seedCount % 100 === 0) process.stderr.write(`${line}\n`);
-    if (differences.length >= MAX_DIFFERENCES) break;
-  }
-  process.stdout.write(
-    `${process.stderr.isTTY ? "\n" : ""}${seedCount} seeds, ${summarize(totals, startedMs)}, ${differences.length} differences\n`,
-  );
-  if (options.seed !== undefined && differences.length > 0) {
-    process.stdout.write(`kept: ${join(root, String(options.seed))}/primary.git\n`);
-  } else await rm(root, { recursive: true });
-  return differences.length === 0 ? 0 : 1;
+  const describe = ({ seedCount, totals, differences }: SeedsProgress): string =>
+    `${seedCount} seeds, ${summarize(totals, startedMs)}, ${differences.length} differences`;
+  const progress = await runSeeds({
+    seeds: seedsOf(options, startedMs),
+    folder,
+    onSeed: (now, found) => {
+      for (const difference of found) process.stdout.write(`${describeDifference(difference)}\n`);
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${describe(now)}`);
+      else if (now.seedCount % 100 === 0) process.stderr.write(`${describe(now)}\n`);
+      return now.differences.length < MAX_DIFFERENCES;
+    },
+  });
+  process.stdout.write(`${process.stderr.isTTY ? "\n" : ""}${describe(progress)}\n`);
+  if (progress.differences.length === 0) await rm(folder, { recursive: true });
+  else process.stdout.write(`repositories of these seeds: ${folder}\n`);
+  return progress.differences.length === 0 ? 0 : 1;
 }
 
 process.exitCode = await main(parseArguments(process.argv.slice(2)));

@@ -1,7 +1,7 @@
 /** Makes git objects byte by byte, also ones that no git command would make, and puts them into a bare repository. */
 import { createHash } from "node:crypto";
 import { deflateSync } from "node:zlib";
-import { gitBytes } from "../git/run-git.ts";
+import type { GitShell } from "./git-shell.ts";
 import type { GraphObjectType, ObjectGraph } from "./object-graph.ts";
 
 const PACK_TYPES: Readonly<Record<GraphObjectType, number>> = { commit: 1, tree: 2, blob: 3, tag: 4 };
@@ -27,14 +27,18 @@ export class ObjectWriter {
   }
 
   /** Puts what was added since the last call into the repository. */
-  async flush(repository: string): Promise<void> {
+  async flush(shell: GitShell, repository: string): Promise<void> {
     const entries = this.#entries.splice(0);
     if (entries.length === 0) return;
     const header = Buffer.from("PACK\0\0\0\u0002\0\0\0\0", "latin1");
     header.writeUInt32BE(entries.length / 2, 8);
     const body = Buffer.concat([header, ...entries]);
     const trailer = createHash("sha1").update(body).digest();
-    await gitBytes(["index-pack", "--stdin"], { cwd: repository, input: Buffer.concat([body, trailer]) });
+    await shell.run({
+      args: ["index-pack", "--stdin"],
+      cwd: repository,
+      input: Buffer.concat([body, trailer]),
+    });
   }
 }
 

@@ -4,14 +4,15 @@ import { encodeFetchRequestV2 } from "../../../lib/git/fetch-pack/request.ts";
 import { readFetchResponse } from "../../../lib/git/fetch-pack/response.ts";
 import type { RefList } from "../../../lib/git/ports.ts";
 import { askGit } from "./git-server.ts";
+import type { GitShell } from "./git-shell.ts";
 
 /** @param refList - What the primary says its refs are. */
-export function processUpstream(repository: string, refList: () => RefList): UpstreamGit {
+export function processUpstream(shell: GitShell, repository: string, refList: () => RefList): UpstreamGit {
   return {
     listRefs: async () => ({ protocol: 2, ...refList() }),
     async *fetchPack({ wants, haves }) {
       const request = encodeFetchRequestV2({ wants, haves, agent: "git/nearside-test" });
-      const { stdout } = await askGit(repository, 2, request);
+      const { stdout } = await askGit(shell, repository, 2, request);
       yield* readFetchResponse(once(stdout), { protocol: 2 });
     },
   };

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import type { Head, Ref, RefList } from "../../../lib/git/ports.ts";
-import { git } from "../git/run-git.ts";
+import type { GitShell } from "./git-shell.ts";
 import { ObjectGraph } from "./object-graph.ts";
 import { ObjectWriter } from "./object-writer.ts";
 import type { Random } from "./random.ts";
@@ -13,6 +13,7 @@ export class RandomPrimary {
   readonly repository: string;
   readonly graph = new ObjectGraph();
   readonly #random: Random;
+  readonly #shell: GitShell;
   readonly #writer = new ObjectWriter(this.graph);
   readonly #history: RandomHistory;
   readonly #branches = new Map<string, Commit>();
@@ -22,7 +23,8 @@ export class RandomPrimary {
   #tagCount = 0;
 
   /** @param repository - A folder to be made: the bare repository. */
-  constructor(random: Random, repository: string) {
+  constructor(random: Random, shell: GitShell, repository: string) {
+    this.#shell = shell;
     this.repository = repository;
     this.#random = random;
     this.#history = new RandomHistory(random, this.#writer);
@@ -139,14 +141,15 @@ export class RandomPrimary {
   }
 
   async #write(): Promise<void> {
-    await this.#writer.flush(this.repository);
+    await this.#writer.flush(this.#shell, this.repository);
     const { head, refs } = this.refList;
     const lines = refs.map(({ name, id }) => `${id} ${name}\n`);
     await writeFile(join(this.repository, "packed-refs"), lines.join(""));
     const headText = "ref" in head ? `ref: ${head.ref}` : head.commitId;
     await writeFile(join(this.repository, "HEAD"), `${headText}\n`);
     // What is no longer reachable stays, as on a server that has not cleaned up yet.
-    if (this.#random.chance(0.3)) await git(["repack", "-adkq", "--depth=8"], { cwd: this.repository });
+    if (!this.#random.chance(0.3)) return;
+    await this.#shell.run({ args: ["repack", "-adkq", "--depth=8"], cwd: this.repository });
   }
 }
 

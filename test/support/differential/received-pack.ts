@@ -1,7 +1,7 @@
 /** What git makes of a pack that came over the wire. */
 import { createHash } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
-import { tryGit } from "../git/run-git.ts";
+import type { GitShell } from "./git-shell.ts";
 
 export interface ReceivedPack {
   /** In the order of the pack. */
@@ -12,21 +12,28 @@ export interface ReceivedPack {
   readonly packBytes: number;
 }
 
+export interface ReceiveOptions {
+  readonly shell: GitShell;
+  /** A path to be used for a while, without an ending. */
+  readonly file: string;
+  /** Has all bases. */
+  readonly repository: string;
+  readonly isThin: boolean;
+}
+
 const TRAILER_BYTES = 20;
 const OFS_DELTA = 6;
 
 /**
- * @param file - A path to be used for a while, without an ending.
- * @param repository - Has all bases.
  * @throws {Error} It is no sound pack, or lacks bases and is not `isThin`.
  */
 export async function receivePack(
   pack: Uint8Array,
-  { file, repository, isThin }: { file: string; repository: string; isThin: boolean },
+  { shell, file, repository, isThin }: ReceiveOptions,
 ): Promise<ReceivedPack> {
   const trailer = createHash("sha1").update(pack.subarray(0, -TRAILER_BYTES)).digest();
   if (!trailer.equals(pack.subarray(-TRAILER_BYTES))) throw new Error("the pack's checksum is wrong");
-  const count = Buffer.from(pack.buffer, pack.byteOffset, pack.length).readUInt32BE(8);
+  const count = readObjectCount(pack);
   const { length: packBytes } = pack;
   if (count === 0) return { sentIds: [], baseIds: [], hasOfsDeltas: false, packBytes };
   const args = [
@@ -37,7 +44,7 @@ export async function receivePack(
     `${file}.idx`,
     `${file}.pack`,
   ];
-  const { exitCode, stderr } = await tryGit(args, { cwd: repository, input: pack });
+  const { exitCode, stderr } = await shell.try({ args, cwd: repository, input: pack });
   if (exitCode !== 0) throw new Error(`git refuses the pack: ${stderr.trim()}`);
   const entries = parseIndex(await readFile(`${file}.idx`));
   await Promise.all([rm(`${file}.idx`), rm(`${file}.pack`), rm(`${file}.rev`, { force: true })]);
@@ -45,6 +52,10 @@ export async function receivePack(
   const sent = entries.slice(0, count);
   const hasOfsDeltas = sent.some(({ offset }) => (((pack[offset] ?? 0) >> 4) & 7) === OFS_DELTA);
   return { sentIds: ids.slice(0, count), baseIds: ids.slice(count), hasOfsDeltas, packBytes };
+}
+
+export function readObjectCount(pack: Uint8Array): number {
+  return new DataView(pack.buffer, pack.byteOffset).getUint32(8);
 }
 
 /** Source: gitformat-pack(5), "Version 2 pack-*.idx files". */

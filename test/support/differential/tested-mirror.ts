@@ -8,6 +8,7 @@ import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { syncRepository } from "../../../lib/sync/sync-repository.ts";
+import type { GitShell } from "./git-shell.ts";
 import { processUpstream } from "./process-upstream.ts";
 
 const UUID = "d1ffe7e4-0000-4000-8000-000000000001";
@@ -20,13 +21,15 @@ export interface MirrorAnswer {
 }
 
 export class TestedMirror {
+  readonly #shell: GitShell;
   readonly #repository: string;
   readonly #storage: { readonly store: MemoryBlobStore; readonly blocks: BlockCache };
   readonly #handle: HttpHandler;
   readonly #failures: unknown[] = [];
 
   /** @param repository - The primary's folder. */
-  constructor(repository: string) {
+  constructor(shell: GitShell, repository: string) {
+    this.#shell = shell;
     this.#repository = repository;
     const store = new MemoryBlobStore();
     this.#storage = { store, blocks: new BlockCache(store) };
@@ -41,7 +44,7 @@ export class TestedMirror {
   async sync(refList: RefList): Promise<void> {
     await syncRepository(UUID, {
       storage: this.#storage,
-      upstream: processUpstream(this.#repository, () => refList),
+      upstream: processUpstream(this.#shell, this.#repository, () => refList),
       log: SILENT_LOGGER,
     });
   }
