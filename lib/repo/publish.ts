@@ -3,7 +3,7 @@ import type { Head, Ref } from "../git/ports.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { formatManifest, type Manifest, type ManifestPack } from "./manifest.ts";
-import { formatRefSnapshot } from "./refs.ts";
+import { formatRefSnapshot, type RefSnapshot } from "./refs.ts";
 
 export interface NextGeneration {
   readonly head: Head;
@@ -34,14 +34,9 @@ export async function publish(
 ): Promise<PublishedManifest> {
   const keys = repositoryKeys(uuid);
   const snapshot = formatRefSnapshot(next.refs);
-  const headText = "ref" in next.head ? `ref: ${next.head.ref}\n` : `${next.head.commitId}\n`;
   await Promise.all([
     store.write(keys.refSnapshot(snapshot.sha256), snapshot.bytes),
-    // For whoever copies the prefix. If this writer loses the race, they are behind by what the winner wrote, but the
-    // packs that they lead into are there.
-    store.write(keys.packedRefs, snapshot.bytes),
-    store.write(keys.head, new TextEncoder().encode(headText)),
-    store.write(keys.refsFolderMark, new Uint8Array(0)),
+    writeRefsForCopies(store, uuid, next.head, snapshot),
   ]);
   const manifest: Manifest = {
     formatVersion: 1,
@@ -54,6 +49,25 @@ export async function publish(
     verifiedAt: next.verifiedAt.toISOString(),
   };
   return writeManifest(store, uuid, manifest, previous === "absent" ? previous : previous.version);
+}
+
+/**
+ * Writes what makes a copy of the prefix a repository. `publish` does so before the manifest is replaced, so whoever loses
+ * that race writes it again, as the manifest has it: its own refs may lead into a pack that goes.
+ */
+export async function writeRefsForCopies(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+  head: Head,
+  snapshot: RefSnapshot,
+): Promise<void> {
+  const keys = repositoryKeys(uuid);
+  const headText = "ref" in head ? `ref: ${head.ref}\n` : `${head.commitId}\n`;
+  await Promise.all([
+    store.write(keys.packedRefs, snapshot.bytes),
+    store.write(keys.head, new TextEncoder().encode(headText)),
+    store.write(keys.refsFolderMark, new Uint8Array(0)),
+  ]);
 }
 
 /**

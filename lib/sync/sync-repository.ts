@@ -9,7 +9,8 @@ import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { ObjectDatabase } from "../repo/object-database.ts";
 import { PackSet } from "../repo/pack-set.ts";
-import { publish, publishVerified } from "../repo/publish.ts";
+import { publish, publishVerified, writeRefsForCopies } from "../repo/publish.ts";
+import { formatRefSnapshot } from "../repo/refs.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
 import { completeHistory } from "./complete-history.ts";
 import { assertConnected, countKnownObjects } from "./connectivity.ts";
@@ -101,26 +102,31 @@ async function syncOnce(uuid: RepositoryUuid, options: SyncOptions): Promise<Syn
     };
     return { kind: "published", generation: manifest.generation, changes, ...counts };
   } catch (error) {
-    if (received !== undefined && (await isUnpublished(error, uuid, received.pack, storage)))
-      await deletePack(uuid, received.pack, storage);
+    await undoPublish(error, uuid, received?.pack, storage);
     throw error;
   }
 }
 
 /**
- * Whether it is certain that no manifest names the pack, nor ever will. After a lost race the manifest is asked: a
- * conditional write that the store's client repeats, because its answer was lost, conflicts with itself.
+ * Removes what was written for a generation, if it is certain that no manifest names it, nor ever will. After a lost race
+ * the manifest is asked: a conditional write that the store's client repeats, because its answer was lost, conflicts with
+ * itself.
  */
-async function isUnpublished(
+async function undoPublish(
   error: unknown,
   uuid: RepositoryUuid,
-  { id }: ManifestPack,
+  pack: ManifestPack | undefined,
   storage: RepositoryStorage,
-): Promise<boolean> {
-  if (error instanceof ProtocolError) return true; // the refs were refused before anything was written
-  if (!(error instanceof VersionConflictError)) return false;
-  const now = await openIfThere(storage, uuid);
-  return now?.manifest.packs.every((pack) => pack.id !== id) ?? false;
+): Promise<void> {
+  if (error instanceof VersionConflictError) {
+    const now = await openIfThere(storage, uuid);
+    if (now === undefined || now.manifest.packs.some(({ id }) => id === pack?.id)) return;
+    const { head, refs } = await now.readRefs();
+    await writeRefsForCopies(storage.store, uuid, head, formatRefSnapshot(refs));
+  } else if (!(error instanceof ProtocolError)) {
+    return; // refused refs were refused before anything was written; of other failures nobody knows
+  }
+  if (pack !== undefined) await deletePack(uuid, pack, storage);
 }
 
 const NO_REFS: RefList = { head: { ref: "" }, refs: [] };

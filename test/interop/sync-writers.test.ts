@@ -5,8 +5,9 @@ import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { seededFaults } from "../../lib/store/blob-faults.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import type { SyncOutcome } from "../../lib/sync/sync-repository.ts";
-import { listRefs, type Primary, startPrimary } from "../support/primary.ts";
+import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
 import {
+  copyPrefix,
   expectCloneLikePrimary,
   expectNothingLeftOver,
   RIG_UUID,
@@ -33,6 +34,14 @@ function writersOn(store: MemoryBlobStore, count: number): SyncRig[] {
   return made;
 }
 
+/** The prefix copied to a disk; git has checked it. */
+async function checkedCopy(store: MemoryBlobStore): Promise<string> {
+  const copy = primary.newPath();
+  await copyPrefix(store, repositoryKeys(RIG_UUID).prefix, copy);
+  await expectSilentFsck(copy);
+  return copy;
+}
+
 const generationsOf = (outcomes: readonly SyncOutcome[]) =>
   outcomes.flatMap((outcome) => (outcome.kind === "published" ? [outcome.generation] : []));
 
@@ -52,6 +61,7 @@ describe.each([1, 2, 3, 4])("with delays of seed %i", (seed) => {
       if (writer === undefined) throw new Error("there are two writers");
       await expectNothingLeftOver(writer);
       await expectCloneLikePrimary(writer, primary);
+      await checkedCopy(store);
     }
     expect(writers.reduce((sum, writer) => sum + writer.lostRaceCount(), 0)).toBeGreaterThan(0);
     // Each generation once, none left out: nobody has overwritten another's.
@@ -76,7 +86,6 @@ test("refs that a slower writer listed earlier never replace newer ones", async 
       if (listCount > 1) return upstream.listRefs();
       const opened = await fast.manifest();
       expect(opened.generation).toBe(1);
-      await new Promise((resolve) => setTimeout(resolve, 20)); // the manifest has been read by then
       await fast.sync();
       return listed;
     },
@@ -85,6 +94,7 @@ test("refs that a slower writer listed earlier never replace newer ones", async 
   expect(listCount).toBe(2);
   await expectNothingLeftOver(slow);
   await expectCloneLikePrimary(slow, primary);
+  expect(await listRefs(await checkedCopy(store))).toBe(await listRefs(primary.repository));
 });
 
 test("a publish whose answer is lost and that is repeated below the store keeps its pack", async () => {
@@ -128,6 +138,7 @@ test("who loses every race gives up, and leaves nothing", async () => {
   await expect(writer.sync()).rejects.toBeInstanceOf(VersionConflictError);
   await expectNothingLeftOver(writer);
   expect(await listRefs(await writer.serve())).toBe(refs);
+  expect(await listRefs(await checkedCopy(store))).toBe(refs);
   isLosing = false;
   await writer.sync();
   await expectCloneLikePrimary(writer, primary);
