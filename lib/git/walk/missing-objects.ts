@@ -37,15 +37,12 @@ export async function* markMissingObjects(
   const commitsOnly = request.commitsOnly === true || (filter !== undefined && leavesOutAllTrees(filter));
   const table = shallow?.table ?? new CommitTable(reader);
   const introduced = new IntroducedObjects(reader, marks, filter);
-  const wantRows = await markNamedObjects(reader, marks, table, introduced, request.wants);
+  const namedRows = await markNamedObjects(reader, marks, table, introduced, request.wants);
   const haveRows = request.commonCommits.map((objectNumber) => table.rowOf(objectNumber));
   const deepenedRows = shallow?.deepenedRows ?? [];
   const belowRows = deepenedRows.flatMap((row) => table.recordedParentRows(row));
-  const missing = await findMissingCommits(
-    table,
-    [...wantRows, ...belowRows.filter((row) => row !== MISSING_PARENT)],
-    [...haveRows, ...deepenedRows],
-  );
+  const wantRows = [...namedRows, ...belowRows.filter((row) => row !== MISSING_PARENT)];
+  const missing = await findMissingCommits(table, wantRows, [...haveRows, ...deepenedRows]);
   const heldRows = newestRows(table, [...haveRows, ...deepenedRows]);
   if (deepenedRows.length > 0 && !commitsOnly) {
     await markHeldTrees(
@@ -54,10 +51,10 @@ export async function* markMissingObjects(
       heldRows.map((row) => table.treeNumber(row)),
     );
   }
-  const named = new Set(wantRows);
+  const wanted = new Set(wantRows);
   let reportedCount = 0;
   for (const row of missing.rows) {
-    if (filter === undefined || filter.types.has("commit") || named.has(row)) {
+    if (filter === undefined || filter.types.has("commit") || wanted.has(row)) {
       marks.markSent(table.objectNumber(row));
     }
     if (!commitsOnly) {
