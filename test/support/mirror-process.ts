@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 const PROGRAM = fileURLToPath(new URL("../../functions/local-server.ts", import.meta.url));
 
-export interface ProcessEnd {
+interface ProcessEnd {
   /** Null when a signal ended it. */
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;
