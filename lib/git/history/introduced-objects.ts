@@ -35,8 +35,10 @@ export function* introducedObjects(
   parentTrees: readonly number[],
   find: FindObject,
 ): Generator<TreeRequest, number[] | undefined, readonly ObjectBody[]> {
+  // First of all: two trees that are not there need not be the same.
+  if (rootTree === NO_OBJECT) return undefined;
   if (parentTrees.includes(rootTree)) return [];
-  if (rootTree === NO_OBJECT || parentTrees.includes(NO_OBJECT)) return undefined;
+  if (parentTrees.includes(NO_OBJECT)) return undefined;
   const introduced = new Set<number>([rootTree]);
   const pending: PendingTree[] = [{ tree: rootTree, parents: parentTrees }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
