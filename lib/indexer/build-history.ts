@@ -1,4 +1,5 @@
 /** Builds a pack's history sidecar over the threads that have indexed it. */
+import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
 import type { PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { SharedEntryTable } from "../git/pack/entry-table.ts";
@@ -29,15 +30,18 @@ export interface BuiltHistory {
 /** Commits of one task: enough to be worth the message, few enough for the threads to end together. */
 const ROWS_PER_TASK = 1024;
 
+/** @returns `undefined` if the limits do not allow it. */
 export async function buildHistory(
   threads: readonly IndexThread[],
   pack: IndexedTable,
-): Promise<BuiltHistory> {
+  limits: HistoryLimits = DEFAULT_HISTORY_LIMITS,
+): Promise<BuiltHistory | undefined> {
   const { types, sizes } = pack;
   const found = await readAllCommits(threads, pack);
   const rows = parentsFirst(found, types.length);
   const commits = inOrder(found, rows);
-  const introduced = await introduceAll(threads, pack, commits);
+  const introduced = await introduceAll(threads, pack, commits, limits);
+  if (introduced === undefined) return undefined;
   return {
     history: {
       types,
@@ -212,7 +216,8 @@ async function introduceAll(
   threads: readonly IndexThread[],
   pack: IndexedTable,
   commits: Commits,
-): Promise<Introduced> {
+  limits: HistoryLimits,
+): Promise<Omit<Introduced, "comparedBytes"> | undefined> {
   const { table, entryCount, index, order } = pack;
   const rowCount = commits.commitObjects.length;
   const task = {
@@ -226,19 +231,27 @@ async function introduceAll(
   } as const;
   const parts: Introduced[] = [];
   let nextPart = 0;
-  await Promise.all(
-    threads.map(async (thread) => {
-      for (let part = nextPart++; part * ROWS_PER_TASK < rowCount; part = nextPart++) {
-        const firstRow = part * ROWS_PER_TASK;
-        parts[part] = await thread.run({
-          ...task,
-          firstRow,
-          endRow: Math.min(rowCount, firstRow + ROWS_PER_TASK),
-        });
-      }
-    }),
-  );
-  return joinParts(parts, rowCount);
+  let leftBytes = limits.maxComparedBytes;
+  let leftIntroduced = limits.maxIntroduced;
+  let isTooMuch = false;
+  const takeParts = async (thread: IndexThread): Promise<void> => {
+    for (let part = nextPart++; part * ROWS_PER_TASK < rowCount && !isTooMuch; part = nextPart++) {
+      const firstRow = part * ROWS_PER_TASK;
+      const endRow = Math.min(rowCount, firstRow + ROWS_PER_TASK);
+      const introduced = await thread.run({
+        ...task,
+        firstRow,
+        endRow,
+        limits: { ...limits, maxComparedBytes: leftBytes },
+      });
+      leftBytes -= introduced?.comparedBytes ?? 0;
+      leftIntroduced -= introduced?.objects.length ?? 0;
+      if (introduced === undefined || leftBytes < 0 || leftIntroduced < 0) isTooMuch = true;
+      else parts[part] = introduced;
+    }
+  };
+  await Promise.all(threads.map(takeParts));
+  return isTooMuch ? undefined : joinParts(parts, rowCount);
 }
 
 /** The trees of commits and of their parents, as far as they are in the pack. */
@@ -262,7 +275,7 @@ function treesOf(
   return { trees, parentTrees };
 }
 
-function joinParts(parts: readonly Introduced[], rowCount: number): Introduced {
+function joinParts(parts: readonly Introduced[], rowCount: number): Omit<Introduced, "comparedBytes"> {
   const objects = new Uint32Array(parts.reduce((sum, part) => sum + part.objects.length, 0));
   const ends = new Uint32Array(rowCount);
   const openRows: number[] = [];
@@ -272,7 +285,7 @@ function joinParts(parts: readonly Introduced[], rowCount: number): Introduced {
     objects.set(part.objects, count);
     for (const end of part.ends) ends[row++] = count + end;
     count += part.objects.length;
-    openRows.push(...part.openRows);
+    for (const openRow of part.openRows) openRows.push(openRow);
   }
   return { ends, objects, openRows: Uint32Array.from(openRows) };
 }

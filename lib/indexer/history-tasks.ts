@@ -1,9 +1,10 @@
 /** The parts of building a pack's history that any thread can do. */
 import { CorruptPackError } from "../errors.ts";
+import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { introducedObjects, NO_OBJECT } from "../git/history/introduced-objects.ts";
 import { OBJECT_ID_BYTES, objectIdBytes } from "../git/object-id.ts";
 import { parseCommit } from "../git/objects.ts";
-import type { SharedEntryTable } from "../git/pack/entry-table.ts";
+import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { DeltaResolver } from "../git/pack/resolve-deltas.ts";
 
@@ -75,6 +76,7 @@ export interface IntroduceTask extends PackInMemory {
   /** The commits to work out. */
   readonly firstRow: number;
   readonly endRow: number;
+  readonly limits: HistoryLimits;
 }
 
 /** Columns in the order of the task's rows. */
@@ -84,25 +86,36 @@ export interface Introduced {
   readonly objects: Uint32Array;
   /** Rows that need what is not in the pack; they introduce nothing here. */
   readonly openRows: Uint32Array;
+  readonly comparedBytes: number;
 }
 
-export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introduced {
-  const { index, order, trees, parentEnds, parentTrees, firstRow, endRow } = task;
+/** @returns `undefined` if the limits do not allow it. */
+export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introduced | undefined {
+  const { index, order, trees, parentEnds, parentTrees, firstRow, endRow, limits } = task;
   const packIndex = new PackIndex(index);
+  const { sizes } = new EntryTable(task.table);
   const find = (bytes: Uint8Array, start: number): number => packIndex.findBytes(bytes, start);
   const local = (tree: number): number => (tree === TREE_ELSEWHERE ? NO_OBJECT : tree);
   const ends = new Uint32Array(endRow - firstRow);
   const objects: number[] = [];
   const openRows: number[] = [];
+  let comparedBytes = 0;
   for (let row = firstRow; row < endRow; row++) {
     const parentStart = row === 0 ? 0 : (parentEnds[row - 1] as number);
     const parents = Array.from(parentTrees.subarray(parentStart, parentEnds[row]), local);
     const steps = introducedObjects(local(trees[row] as number), parents, find);
     let step = steps.next();
-    while (!step.done) step = steps.next(resolver.read(step.value.map((number) => order[number] as number)));
+    while (!step.done) {
+      const entries = step.value.map((number) => order[number] as number);
+      const heldBytes = entries.reduce((sum, entry) => sum + (sizes[entry] as number), 0);
+      comparedBytes += heldBytes;
+      if (heldBytes > limits.maxHeldBytes || comparedBytes > limits.maxComparedBytes) return undefined;
+      step = steps.next(resolver.read(entries));
+    }
     if (step.value === undefined) openRows.push(row);
     else for (const number of step.value) objects.push(number);
+    if (objects.length > limits.maxIntroducedAtOnce) return undefined;
     ends[row - firstRow] = objects.length;
   }
-  return { ends, objects: Uint32Array.from(objects), openRows: Uint32Array.from(openRows) };
+  return { ends, objects: Uint32Array.from(objects), openRows: Uint32Array.from(openRows), comparedBytes };
 }

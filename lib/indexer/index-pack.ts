@@ -6,6 +6,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { CorruptPackError, LimitExceededError } from "../errors.ts";
+import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { encodePackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../git/pack/limits.ts";
 import {
@@ -36,6 +37,7 @@ export interface IndexPackOptions {
   /** How much of the pack a thread takes at a time. */
   readonly stretchBytes?: number;
   readonly limits?: PackLimits;
+  readonly historyLimits?: HistoryLimits;
   readonly onProgress?: (progress: IndexProgress) => void;
 }
 
@@ -60,7 +62,8 @@ export interface IndexedPack {
   /** Entries whose object an earlier entry of the pack holds as well. */
   readonly repeatedObjectCount: number;
   readonly openLinks: OpenLinks;
-  readonly built: BuiltHistory;
+  /** Absent where working it out would take more than it is worth. */
+  readonly built: BuiltHistory | undefined;
 }
 
 /** A pack up to this size is indexed before a thread would have started. */
@@ -114,7 +117,7 @@ async function indexOver(
   threads: readonly IndexThread[],
   file: FileHandle,
   declaredCount: number,
-  { progress, readBase, onProgress, stretchBytes = STRETCH_BYTES }: IndexPackOptions,
+  { progress, readBase, onProgress, historyLimits, stretchBytes = STRETCH_BYTES }: IndexPackOptions,
 ): Promise<IndexedPack> {
   const [stretches] = await Promise.all([
     scanPack({ threads, progress, stretchBytes }, (objects) =>
@@ -154,7 +157,7 @@ async function indexOver(
   const openLinks = await checkLinks(threads, index, types);
   onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
   const sizes = order.map((number) => table.sizes[number] as number);
-  const built = await buildHistory(threads, {
+  const indexedTable = {
     table: table.shared,
     entryCount,
     index,
@@ -162,7 +165,8 @@ async function indexOver(
     types,
     sizes,
     sentCount: scannedCount,
-  });
+  };
+  const built = await buildHistory(threads, indexedTable, historyLimits);
   return {
     objectCount: entryCount,
     sentObjectCount: scannedCount,

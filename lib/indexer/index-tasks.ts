@@ -78,7 +78,7 @@ export interface OpenLinks {
 export type IndexTaskResult<T extends IndexTask> = T extends ReadCommitsTask
   ? ReadCommits
   : T extends IntroduceTask
-    ? Introduced
+    ? Introduced | undefined
     : T extends ScanTask
       ? ScannedEntries
       : T extends CheckLinksTask

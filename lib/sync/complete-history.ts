@@ -1,5 +1,6 @@
 /** Finishes a new pack's history where it leads into older packs. */
 import { CorruptPackError } from "../errors.ts";
+import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
 import { introducedObjects } from "../git/history/introduced-objects.ts";
 import type { PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, objectIdAt } from "../git/object-id.ts";
@@ -12,13 +13,15 @@ import { type BuiltHistory, Externals } from "../indexer/build-history.ts";
 /**
  * @param index - Of the new pack.
  * @param reader - Over all packs, the new one included.
+ * @returns `undefined` if the limits do not allow it.
  * @throws {CorruptPackError} Something that a commit needs is nowhere.
  */
 export async function completeHistory(
   { history, openRows }: BuiltHistory,
   index: Uint8Array,
   reader: ObjectReader,
-): Promise<PackHistory> {
+  limits: HistoryLimits = DEFAULT_HISTORY_LIMITS,
+): Promise<PackHistory | undefined> {
   const packIndex = new PackIndex(index);
   const externals = new Externals(packIndex.objectCount);
   for (let at = 0; at < history.externalIds.length; at += OBJECT_ID_BYTES)
@@ -29,14 +32,43 @@ export async function completeHistory(
     return local >= 0 ? local : externals.reference(id);
   };
   const additions = new Map<number, number[]>();
+  const read = limitedReads(reader, limits);
+  let leftIntroduced = limits.maxIntroduced;
   for (const row of openRows) {
     const commitId = packIndex.objectId(history.commitObjects[row] as number);
-    additions.set(row, (await introducedBy(reader.findId(commitId), reader)).map(reference));
+    const introduced = await introducedBy(reader.findId(commitId), reader, read);
+    leftIntroduced -= introduced?.length ?? 0;
+    if (introduced === undefined || leftIntroduced < 0) return undefined;
+    additions.set(row, introduced.map(reference));
   }
   return { ...history, ...withAdditions(history, additions), externalIds: externals.ids() };
 }
 
-async function introducedBy(commitNumber: number, reader: ObjectReader): Promise<number[]> {
+type LimitedRead = (objectNumbers: readonly number[]) => Promise<ObjectBody[] | undefined>;
+
+/** Reads trees together, until the limits are spent. */
+function limitedReads(reader: ObjectReader, { maxComparedBytes, maxHeldBytes }: HistoryLimits): LimitedRead {
+  let leftBytes = maxComparedBytes;
+  return async (objectNumbers) => {
+    const bodies: ObjectBody[] = [];
+    let heldBytes = 0;
+    for (const objectNumber of objectNumbers) {
+      const { bytes } = await reader.read(objectNumber);
+      heldBytes += bytes.length;
+      leftBytes -= bytes.length;
+      if (heldBytes > maxHeldBytes || leftBytes < 0) return undefined;
+      bodies.push({ bytes, start: 0, sizeBytes: bytes.length });
+    }
+    return bodies;
+  };
+}
+
+/** @returns `undefined` if the limits are spent. */
+async function introducedBy(
+  commitNumber: number,
+  reader: ObjectReader,
+  read: LimitedRead,
+): Promise<number[] | undefined> {
   const commit = parseCommit((await reader.read(commitNumber)).bytes);
   const parentTrees: number[] = [];
   for (const parentId of commit.parentIds) {
@@ -46,19 +78,17 @@ async function introducedBy(commitNumber: number, reader: ObjectReader): Promise
   const find = (bytes: Uint8Array, start: number): number => reader.find(bytes, start);
   const steps = introducedObjects(reader.findId(commit.treeId), parentTrees, find);
   let step = steps.next();
-  while (!step.done)
-    step = steps.next(await Promise.all(step.value.map((number) => readBody(reader, number))));
+  while (!step.done) {
+    const bodies = await read(step.value);
+    if (bodies === undefined) return undefined;
+    step = steps.next(bodies);
+  }
   if (step.value === undefined) {
     throw new CorruptPackError("commit needs an object that is nowhere", {
       id: reader.objectId(commitNumber),
     });
   }
   return step.value;
-}
-
-async function readBody(reader: ObjectReader, objectNumber: number): Promise<ObjectBody> {
-  const { bytes } = await reader.read(objectNumber);
-  return { bytes, start: 0, sizeBytes: bytes.length };
 }
 
 /** The introduced objects with those of the open rows, which had none, put in. */

@@ -184,12 +184,13 @@ async function receiveMissing(
     const counted = { ...pack, repeatedObjectCount };
     const set = (known?.packs ?? PackSet.empty(storage.blocks)).withPack(keys, counted, indexed.index);
     const objects = new ObjectDatabase(set);
-    const history = encodePackHistory(await completeHistory(indexed.built, indexed.index, objects));
+    const history = indexed.built && (await completeHistory(indexed.built, indexed.index, objects));
+    const historyBytes = history && encodePackHistory(history);
     await Promise.all([
       store.write(keys.packIndex(pack.id), indexed.index, { ifVersion: "absent" }),
-      store.write(keys.packHistory(pack.id), history, { ifVersion: "absent" }),
+      historyBytes && store.write(keys.packHistory(pack.id), historyBytes, { ifVersion: "absent" }),
     ]);
-    return { pack: { ...counted, historyBytes: history.length }, objects };
+    return { pack: { ...counted, ...(historyBytes && { historyBytes: historyBytes.length }) }, objects };
   } catch (error) {
     await deletePack(uuid, pack, storage);
     throw error;

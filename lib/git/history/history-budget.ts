@@ -1,0 +1,22 @@
+/**
+ * What working out a history may take. A few bytes can name the same large tree in every commit, so neither the pack's
+ * size nor its number of objects bounds the work. A pack that would take more gets no history: it is served by walking.
+ */
+
+export interface HistoryLimits {
+  /** Of trees, each counted as often as it is compared. 128 GiB take some minutes; git's own history takes 7 GiB. */
+  readonly maxComparedBytes: number;
+  /** Of a tree and its parents' trees, which are held together: a commit may have any number of parents. */
+  readonly maxHeldBytes: number;
+  /** Objects introduced by the commits that are worked out together, 8 bytes each. */
+  readonly maxIntroducedAtOnce: number;
+  /** By all commits of a pack, 4 bytes each. git's own history has 0.4 million for 0.4 million objects. */
+  readonly maxIntroduced: number;
+}
+
+export const DEFAULT_HISTORY_LIMITS: HistoryLimits = {
+  maxComparedBytes: 128 * 2 ** 30,
+  maxHeldBytes: 256 * 2 ** 20,
+  maxIntroducedAtOnce: 2 ** 22,
+  maxIntroduced: 2 ** 25,
+};
