@@ -24,7 +24,7 @@ export interface UpstreamRefs extends RefList {
   readonly protocol: 0 | 2;
 }
 
-export interface FetchOptions {
+interface FetchOptions {
   /** As `UpstreamRefs` said. */
   readonly protocol: 0 | 2;
   readonly wants: readonly ObjectId[];

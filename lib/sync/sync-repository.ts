@@ -28,7 +28,7 @@ export interface SyncLimits {
   readonly verifiedStaleMs: number;
 }
 
-export const DEFAULT_SYNC_LIMITS: SyncLimits = {
+const DEFAULT_SYNC_LIMITS: SyncLimits = {
   maxPackBytes: 9 * 2 ** 30,
   maxHaves: 4096,
   verifiedStaleMs: 30_000,

@@ -2,7 +2,7 @@
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 
 /** Deltas whose base was not at hand when they were found. */
-export interface PendingDeltas {
+interface PendingDeltas {
   /** Positions among the entries, ascending. */
   readonly numbers: Uint32Array;
   /** Pack offset of the base; -1 where it is named by id. */
@@ -32,7 +32,7 @@ export interface ScannedEntries {
 }
 
 /** What the 32 bits of a size column can say. */
-export const MAX_RECORDED_SIZE = 2 ** 32 - 1;
+const MAX_RECORDED_SIZE = 2 ** 32 - 1;
 
 const FIRST_CAPACITY = 4096;
 
