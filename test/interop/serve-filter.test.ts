@@ -1,0 +1,227 @@
+/** Partial clones: what the mirror leaves out is what git's own server leaves out, and comes when it is asked for. */
+import { readFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type GitHttpServer, startGitHttpServer } from "../support/git/git-http-server.ts";
+import {
+  expectSound,
+  heldObjects,
+  type MirrorServer,
+  OFS_ALL,
+  objectsOf,
+  startMirrorServer,
+} from "../support/git/mirror-server.ts";
+import { git, tryGit } from "../support/git/run-git.ts";
+import { makeSampleRepository } from "../support/git/sample-repository.ts";
+
+let server: MirrorServer;
+let gitServer: GitHttpServer;
+let sample: string;
+
+const SPARSE_FILES: Record<string, string> = {
+  folders: "/docs/part-1/\n/src/\n",
+  cone: "/*\n!/*/\n/docs/\n!/docs/*/\n/docs/part-2/\n",
+  wild: "# comment\n\n*.txt\n!chapter-[0-3].txt\ndocs/**/chapter-2.txt\n/bin/*.s?\n**/bottom.txt\n",
+  negated: "*\n!docs/\n!/src/**\n\\!odd\ntrailing \n",
+  bytes: "caf\xe9*\ngr\xc3\xbc*\n",
+  open: "[a-\n*/part-[!1]/*-[[:digit:]].txt\nlevel-3*/\n",
+};
+
+beforeAll(async () => {
+  server = await startMirrorServer();
+  sample = server.newPath();
+  await makeSampleRepository(sample);
+  for (const [name, text] of Object.entries(SPARSE_FILES)) {
+    const options = { cwd: sample };
+    const blobId = await git(["hash-object", "-w", "--stdin"], {
+      ...options,
+      input: Buffer.from(text, "latin1"),
+    });
+    const treeId = await git(["mktree"], { ...options, input: `100644 blob ${blobId}\tpatterns\n` });
+    const commitId = await git(["commit-tree", "-m", name, treeId], options);
+    await git(["update-ref", `refs/heads/sparse/${name}`, commitId], options);
+  }
+  await git(["gc", "--quiet"], { cwd: sample });
+  gitServer = await startGitHttpServer(dirname(sample));
+  const mirror = await server.mirrorOf(sample);
+  await mirror.addPack({ revisions: ["main~15"] });
+  await mirror.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
+  await mirror.publish("acme", "sample");
+});
+
+afterEach(() => {
+  expect(server.takeFailures()).toEqual([]);
+});
+
+afterAll(async () => {
+  await gitServer.close();
+  await server.close();
+});
+
+const FILTERS = [
+  "blob:none",
+  "blob:limit=0",
+  "blob:limit=20",
+  "blob:limit=1k",
+  "tree:0",
+  "tree:1",
+  "tree:2",
+  "tree:5",
+  "object:type=commit",
+  "object:type=tag",
+  "object:type=tree",
+  "object:type=blob",
+  "combine:blob:none+tree:2",
+  "combine:tree:3+blob:limit=100",
+  "combine:object:type%3Dblob+tree:2",
+  "combine:combine%3Atree%3A3+blob%3Alimit%3D1k",
+  ...Object.keys(SPARSE_FILES).map((name) => `sparse:oid=sparse/${name}:patterns`),
+  "combine:tree:4+sparse:oid%3Dsparse/cone:patterns",
+];
+
+describe.each([0, 2])("protocol %d", (protocol) => {
+  const version = ["-c", `protocol.version=${protocol}`];
+
+  test.each(FILTERS)("%s leaves out what git leaves out", async (filter) => {
+    const [clone, reference] = [server.newPath(), server.newPath()];
+    const args = [...version, "clone", "--quiet", "--mirror", `--filter=${filter}`];
+    await git([...args, server.urlOf("sample"), clone]);
+    await git([...args, gitServer.urlOf(basename(sample)), reference]);
+    expect(await heldObjects(clone)).toEqual(await heldObjects(reference));
+    await expectSound(clone);
+  });
+
+  test("what was left out comes when it is needed", async () => {
+    const clone = server.newPath();
+    await git([
+      ...version,
+      "clone",
+      "--quiet",
+      "--bare",
+      "--no-tags",
+      "--filter=tree:0",
+      server.urlOf("sample"),
+      clone,
+    ]);
+    await git([...version, "rev-list", "--objects", "--all", "--quiet"], { cwd: clone });
+    const blobs = await git(["rev-parse", "main:README.md", "main:image.bin"], { cwd: sample });
+    await git([...version, "cat-file", "--batch-check"], { cwd: clone, input: blobs });
+    const held = await heldObjects(clone);
+    expect(held).toEqual(expect.arrayContaining(blobs.split("\n")));
+    await expectSound(clone);
+  });
+
+  test("a fetch into a partial clone brings what is new", async () => {
+    const [clone, reference] = [server.newPath(), server.newPath()];
+    const old = await git(["rev-parse", "main~4"], { cwd: sample });
+    const held: string[][] = [];
+    for (const [repository, url] of [
+      [clone, server.urlOf("sample")],
+      [reference, gitServer.urlOf(basename(sample))],
+    ] as const) {
+      await git(["init", "--quiet", "--bare", repository]);
+      await git(["remote", "add", "origin", url], { cwd: repository });
+      const options = ["fetch", "--quiet", "--no-tags", "--filter=blob:limit=100", "origin"];
+      await git([...version, ...options, `${old}:refs/heads/main`], { cwd: repository });
+      await git([...version, ...options, "main:main", "pages:pages"], { cwd: repository });
+      held.push(await heldObjects(repository));
+    }
+    expect(held[0]).toEqual(held[1]);
+    await expectSound(clone);
+  });
+
+  test.each([
+    ["nonsense", "invalid filter-spec 'nonsense'"],
+    ["combine:", "expected something after combine:"],
+    ["sparse:oid=no/such:file", "unable to access sparse blob in 'no/such:file'"],
+    [
+      "combine:combine%3Acombine%253Acombine%25253Acombine%2525253Atree%2525253A1",
+      "filter is nested more than 4 times",
+    ],
+    [
+      `combine:${Array.from({ length: 21 }, () => "tree:1").join("+")}`,
+      "filter combines more than 20 filters",
+    ],
+  ])("%s is refused, with the reason", async (filter, reason) => {
+    const commitId = await git(["rev-parse", "main"], { cwd: sample });
+    const { response } = await fetchRaw(protocol, commitId, filter);
+    expect(response).toContain(`ERR ${reason}`);
+  });
+});
+
+/** A request as a client would send it that does not check its filter. */
+async function fetchRaw(protocol: number, commitId: string, filter: string): Promise<{ response: string }> {
+  const line = (text: string) => `${(text.length + 5).toString(16).padStart(4, "0")}${text}\n`;
+  const body =
+    protocol === 2
+      ? `${line("command=fetch")}0001${line(`want ${commitId}`)}${line(`filter ${filter}`)}${line("done")}0000`
+      : `${line(`want ${commitId} filter`)}${line(`filter ${filter}`)}0000${line("done")}`;
+  const answer = await fetch(`${server.urlOf("sample")}/git-upload-pack`, {
+    method: "POST",
+    headers: {
+      "content-type": "application/x-git-upload-pack-request",
+      ...(protocol === 2 ? { "git-protocol": "version=2" } : {}),
+    },
+    body,
+  });
+  return { response: await answer.text() };
+}
+
+describe("single objects", () => {
+  test("a blob wanted by its id comes alone", async () => {
+    const clone = server.newPath();
+    const blobId = await git(["rev-parse", "main:image.bin"], { cwd: sample });
+    await git(["init", "--quiet", "--bare", clone]);
+    for (const options of [["--filter=blob:none"], ["--filter=tree:0"], []]) {
+      await git(["fetch", "--quiet", "--no-tags", ...options, server.urlOf("sample"), blobId], {
+        cwd: clone,
+      });
+      expect(await heldObjects(clone)).toEqual([blobId]);
+    }
+  });
+
+  test("a tree wanted by its id comes with what it holds, commits do not", async () => {
+    const clone = server.newPath();
+    const treeId = await git(["rev-parse", "main:docs"], { cwd: sample });
+    await git(["init", "--quiet", "--bare", clone]);
+    await git(["fetch", "--quiet", "--no-tags", server.urlOf("sample"), treeId], { cwd: clone });
+    expect(await heldObjects(clone)).toEqual(await objectsOf(sample, treeId));
+  });
+
+  test("many blobs come in one request", async () => {
+    const clone = server.newPath();
+    await git(["clone", "--quiet", "--no-checkout", "--filter=blob:none", server.urlOf("sample"), clone]);
+    const before = new Set(await heldObjects(clone));
+    const trace = join(clone, ".git", "trace");
+    await git(["checkout", "--quiet", "main"], { cwd: clone, env: { GIT_TRACE2_EVENT: trace } });
+    const fetches = (await readFile(trace, "utf8")).split("\n").filter((line) => {
+      return line.includes('"child_start"') && line.includes('"fetch"');
+    });
+    expect(fetches.length).toBe(1);
+    const listing = await git(["ls-tree", "-r", "main"], { cwd: sample });
+    const blobIds = listing.split("\n").flatMap((line) => / blob ([0-9a-f]{40})/.exec(line)?.[1] ?? []);
+    const sent = (await heldObjects(clone)).filter((id) => !before.has(id));
+    expect(sent).toEqual([...new Set(blobIds)].toSorted());
+    expect((await tryGit(["status", "--porcelain"], { cwd: clone })).stdout.length).toBe(0);
+    await expectSound(clone);
+  });
+
+  test("a sparse checkout gets its files only", async () => {
+    const clone = server.newPath();
+    await git(["clone", "--quiet", "--sparse", "--filter=blob:none", server.urlOf("sample"), clone]);
+    const blobId = await git(["rev-parse", "main:docs/part-1/chapter-1.txt"], { cwd: sample });
+    expect(await heldObjects(clone)).not.toContain(blobId);
+    await git(["sparse-checkout", "set", "docs/part-1"], { cwd: clone });
+    expect(await heldObjects(clone)).toContain(blobId);
+    await expectSound(clone);
+  });
+
+  test("--refetch without a filter completes a partial clone", async () => {
+    const clone = server.newPath();
+    await git(["clone", "--quiet", "--mirror", "--filter=blob:none", server.urlOf("sample"), clone]);
+    await git(["config", "--unset", "remote.origin.partialclonefilter"], { cwd: clone });
+    await git(["fetch", "--quiet", "--refetch", "origin"], { cwd: clone });
+    expect(await heldObjects(clone)).toEqual(await heldObjects(sample));
+    await expectSound(clone);
+  });
+});
