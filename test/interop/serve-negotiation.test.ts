@@ -1,0 +1,90 @@
+/** Clients that find out with the mirror what both have, each in its way. */
+import { randomUUID } from "node:crypto";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import {
+  expectSound,
+  heldObjects,
+  type MirrorServer,
+  OFS_ALL,
+  startMirrorServer,
+} from "../support/git/mirror-server.ts";
+import { git, tryGit } from "../support/git/run-git.ts";
+import { makeSampleRepository } from "../support/git/sample-repository.ts";
+
+let server: MirrorServer;
+let sample: string;
+
+beforeAll(async () => {
+  server = await startMirrorServer();
+  sample = server.newPath();
+  await makeSampleRepository(sample);
+  const mirror = await server.mirrorOf(sample);
+  await mirror.addPack({ revisions: ["main~15"] });
+  await mirror.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
+  await mirror.publish("acme", "sample");
+});
+
+afterEach(() => {
+  expect(server.takeFailures()).toEqual([]);
+});
+
+afterAll(async () => {
+  await server.close();
+});
+
+test("negotiate-only fetches find what is common", async () => {
+  const clone = server.newPath();
+  await git(["clone", "--quiet", "--bare", "--no-tags", sample, clone]);
+  const options = ["--negotiate-only", "--negotiation-tip=main"];
+  const found = await git(["fetch", ...options, server.urlOf("sample")], { cwd: clone });
+  const commits = await git(["rev-list", "main"], { cwd: clone });
+  expect(commits.split("\n")).toEqual(expect.arrayContaining(found.split("\n")));
+  expect(found.split("\n")).toContain(await git(["rev-parse", "main"], { cwd: sample }));
+});
+
+describe.each([0, 2])("negotiation with protocol %d", (protocol) => {
+  test.each(["consecutive", "skipping", "noop", "default"])("%s", async (algorithm) => {
+    const clone = server.newPath();
+    await git(["init", "--quiet", "--bare", clone]);
+    const old = await git(["rev-parse", "main~12"], { cwd: sample });
+    await git(["fetch", "--quiet", "--no-tags", sample, `${old}:refs/heads/main`], { cwd: clone });
+    await addLocalCommits(clone, 3000);
+    const config = [`protocol.version=${protocol}`, `fetch.negotiationAlgorithm=${algorithm}`];
+    await git(
+      [
+        ...config.flatMap((setting) => ["-c", setting]),
+        ...["fetch", "--quiet", server.urlOf("sample"), "+refs/*:refs/mirror/*"],
+      ],
+      { cwd: clone },
+    );
+    expect(await git(["rev-parse", "refs/mirror/heads/octopus"], { cwd: clone })).toBe(
+      await git(["rev-parse", "octopus"], { cwd: sample }),
+    );
+    await expectSound(clone);
+  });
+
+  test("of a client that shares nothing ends with everything", async () => {
+    const clone = server.newPath();
+    await git(["init", "--quiet", "--bare", clone]);
+    await addLocalCommits(clone, 500);
+    const config = ["-c", `protocol.version=${protocol}`];
+    await git([...config, "fetch", "--quiet", server.urlOf("sample"), "+refs/*:refs/mirror/*"], {
+      cwd: clone,
+    });
+    await expectSound(clone);
+    const wanted = new Set(await heldObjects(clone));
+    expect((await heldObjects(sample)).filter((id) => !wanted.has(id))).toEqual([]);
+  });
+});
+
+/** Commits that the mirror does not know, in five branches, on top of `main` if there is one. */
+async function addLocalCommits(repository: string, commitCount: number): Promise<void> {
+  const { exitCode } = await tryGit(["rev-parse", "--verify", "refs/heads/main"], { cwd: repository });
+  const salt = randomUUID();
+  const commits = Array.from({ length: commitCount }, (_, i) => {
+    const start = i < 5 && exitCode === 0 ? "from refs/heads/main\n" : "";
+    const head = `commit refs/heads/local-${i % 5}\ncommitter C <c@example.com> ${1_800_000_000 + i} +0000\n`;
+    return `${head}data ${salt.length}\n${salt}\n${start}`;
+  });
+  await git(["fast-import", "--quiet", "--force"], { cwd: repository, input: `${commits.join("\n")}\n` });
+}
