@@ -89,10 +89,8 @@ async function rowsSinceWithout(
   sinceSeconds: number,
   excludedRows: readonly number[],
 ): Promise<Set<number>> {
-  const { rows } = await findMissingCommits(table, startRows, excludedRows);
-  const oldRows = rows.filter((row) => table.seconds(row) < sinceSeconds);
-  if (oldRows.length === 0) return new Set(rows);
-  return new Set((await findMissingCommits(table, startRows, [...excludedRows, ...oldRows])).rows);
+  const { rows } = await findMissingCommits(table, startRows, excludedRows, sinceSeconds);
+  return new Set(rows);
 }
 
 async function loadedParents(table: CommitTable, row: number): Promise<number[]> {

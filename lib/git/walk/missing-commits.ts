@@ -1,9 +1,9 @@
 /**
  * Which commits a client lacks: reachable from its wants and not from its haves.
  *
- * The walk goes from the newest commit to the oldest by the committers' clocks, and stops when only commits that the
- * client has are left. A clock that lies can make the answer larger, never smaller: what counts as "the client has" is
- * only ever passed on from haves to parents.
+ * The walk goes from the newest commit to the oldest by the committers' clocks, and stops a little after only commits
+ * that the client has are left. A clock that lies can make the answer larger, never smaller: what counts as "the client
+ * has" is only ever passed on from haves to parents.
  */
 import { CorruptPackError } from "../../errors.ts";
 import { type CommitTable, MISSING_PARENT } from "./commit-table.ts";
@@ -14,19 +14,27 @@ const CLIENT_HAS = 2;
 const QUEUED = 4;
 const ORDERED = 8;
 
+/** How many more commits are looked at in the end, as in git: some clocks lie. */
+const SLOP = 5;
+
 export interface MissingCommits {
   /** Parents before children. */
   readonly rows: readonly number[];
   clientHas(row: number): boolean;
 }
 
-/** @param wantRows, haveRows - Rows of `table`. @throws {CorruptPackError} A wanted commit's parent is missing. */
+/**
+ * @param wantRows, haveRows - Rows of `table`.
+ * @param sinceSeconds - Older commits count as the client's.
+ * @throws {CorruptPackError} A wanted commit's parent is missing.
+ */
 export async function findMissingCommits(
   table: CommitTable,
   wantRows: readonly number[],
   haveRows: readonly number[],
+  sinceSeconds = Number.NEGATIVE_INFINITY,
 ): Promise<MissingCommits> {
-  const walk = new PaintedWalk(table);
+  const walk = new PaintedWalk(table, sinceSeconds);
   for (const row of haveRows) await walk.paint(row, CLIENT_HAS);
   for (const row of wantRows) await walk.paint(row, WANTED);
   await walk.run();
@@ -37,13 +45,15 @@ export async function findMissingCommits(
 
 class PaintedWalk {
   readonly #table: CommitTable;
+  readonly #sinceSeconds: number;
   readonly #queue: RowQueue;
   readonly #flags: number[] = [];
   /** Rows in the queue that the client is not known to have. */
   #openCount = 0;
 
-  constructor(table: CommitTable) {
+  constructor(table: CommitTable, sinceSeconds: number) {
     this.#table = table;
+    this.#sinceSeconds = sinceSeconds;
     this.#queue = new RowQueue((row) => table.seconds(row));
   }
 
@@ -72,17 +82,31 @@ class PaintedWalk {
   }
 
   async run(): Promise<void> {
-    while (this.#openCount > 0) {
+    let slop = SLOP;
+    let oldestWantedSeconds = Number.POSITIVE_INFINITY;
+    while (slop > 0) {
       const row = this.#queue.pop();
       if (row === undefined) return;
       this.#flags[row] = (this.#flags[row] ?? 0) & ~QUEUED;
+      if (!this.has(row, CLIENT_HAS)) {
+        this.#openCount--;
+        if (this.#table.seconds(row) < this.#sinceSeconds) this.set(row, CLIENT_HAS);
+      }
       const colour = this.has(row, CLIENT_HAS) ? CLIENT_HAS : WANTED;
-      if (colour === WANTED) this.#openCount--;
       for (const parentRow of this.#table.parentRows(row)) {
         if (parentRow !== MISSING_PARENT) await this.paint(parentRow, colour);
         else if (colour === WANTED) throw this.#missingParent(row);
       }
+      if (colour === WANTED) oldestWantedSeconds = this.#table.seconds(row);
+      else slop = this.#mayFindMore(oldestWantedSeconds) ? SLOP : slop - 1;
     }
+  }
+
+  #mayFindMore(oldestWantedSeconds: number): boolean {
+    const nextRow = this.#queue.peek();
+    return (
+      this.#openCount > 0 || (nextRow !== undefined && this.#table.seconds(nextRow) >= oldestWantedSeconds)
+    );
   }
 
   /** Passes "the client has" on through what is in memory: commits with lying clocks may still wait in the queue. */

@@ -11,6 +11,11 @@ export class RowQueue {
     return this.#rows.length;
   }
 
+  /** What `pop` would return. */
+  peek(): number | undefined {
+    return this.#rows[0];
+  }
+
   push(row: number): void {
     const rows = this.#rows;
     const seconds = this.#secondsOf(row);
