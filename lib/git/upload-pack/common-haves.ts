@@ -92,7 +92,7 @@ export class CommonHaves {
       }
       this.#states[step.row] = VISITED;
       await this.#table.load(step.row);
-      const isTooOld = this.#table.seconds(step.row) < this.#oldestSeconds;
+      const isTooOld = step.row !== startRow && this.#table.seconds(step.row) < this.#oldestSeconds;
       const parentRow = isTooOld ? undefined : this.#table.parentRows(step.row)[step.nextParent++];
       if (parentRow === undefined) path.pop();
       else if (parentRow !== MISSING_PARENT && this.#states[parentRow] !== VISITED) {
