@@ -1,5 +1,6 @@
 /** Differences and totals as text. */
-import type { Difference, Totals } from "./run-seed.ts";
+import type { Difference } from "./run-seed.ts";
+import type { Totals } from "./totals.ts";
 
 /** The first line says how to see it again. */
 export function describeDifference({ seed, request, what, fetchCase }: Difference): string {

@@ -1,6 +1,7 @@
 /** Many seeds, a few at a time: while one waits for git, another computes. */
 import { join } from "node:path";
-import { type Difference, newTotals, runSeed, type Totals } from "./run-seed.ts";
+import { type Difference, runSeed } from "./run-seed.ts";
+import { newTotals, type Totals } from "./totals.ts";
 
 export interface SeedsOptions {
   readonly seeds: Iterable<number>;

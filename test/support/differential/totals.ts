@@ -1,0 +1,14 @@
+/** What was asked and answered so far. */
+
+export interface Totals {
+  requests: number;
+  packs: number;
+  gitObjects: number;
+  mirrorObjects: number;
+  gitBytes: number;
+  mirrorBytes: number;
+}
+
+export function newTotals(): Totals {
+  return { requests: 0, packs: 0, gitObjects: 0, mirrorObjects: 0, gitBytes: 0, mirrorBytes: 0 };
+}
