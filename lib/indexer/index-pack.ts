@@ -37,7 +37,8 @@ export interface IndexPackOptions {
   /** How much of the pack a thread takes at a time. */
   readonly stretchBytes?: number;
   readonly limits?: PackLimits;
-  readonly historyLimits?: HistoryLimits;
+  /** `"none"` leaves the history out. */
+  readonly historyLimits?: HistoryLimits | "none";
   readonly onProgress?: (progress: IndexProgress) => void;
 }
 
@@ -155,7 +156,8 @@ async function indexOver(
   const index = encodePackIndex(entries, order, trailer, sharedBytes);
   const types = typesInOrder(table.types, order);
   const openLinks = await checkLinks(threads, index, types);
-  onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
+  if (historyLimits !== "none")
+    onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
   const sizes = order.map((number) => table.sizes[number] as number);
   const indexedTable = {
     table: table.shared,
@@ -166,7 +168,8 @@ async function indexOver(
     sizes,
     sentCount: scannedCount,
   };
-  const built = await buildHistory(threads, indexedTable, historyLimits);
+  const built =
+    historyLimits === "none" ? undefined : await buildHistory(threads, indexedTable, historyLimits);
   return {
     objectCount: entryCount,
     sentObjectCount: scannedCount,
