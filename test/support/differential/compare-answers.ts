@@ -36,13 +36,8 @@ export function compareWords(
     if (git.error === undefined) return [`the mirror fails, git does not: ${mirror.error}`];
     return mirror.error === undefined ? [`git fails, the mirror does not: ${git.error}`] : [];
   }
-  const expectSame = (what: string, gitLines: readonly string[], mirrorLines: readonly string[]): void => {
-    if (gitLines.join() === mirrorLines.join()) return;
-    differences.push(`${what}: git [${gitLines.join(", ")}], mirror [${mirrorLines.join(", ")}]`);
-  };
-  expectSame("shallow info", git.shallowInfo, mirror.shallowInfo);
-  expectSame("wanted refs", git.wantedRefs, mirror.wantedRefs);
-  expectSame("common haves", commonHaves(fetchCase, git, isKnown), commonHaves(fetchCase, mirror, isKnown));
+  const [gitCommon, mirrorCommon] = [git, mirror].map((answer) => commonHaves(fetchCase, answer, isKnown));
+  differences.push(...compareLines("common haves", gitCommon, mirrorCommon));
   for (const { id, status } of mirror.acks) {
     if (graph.find(id) < 0 && (status === "common" || fetchCase.protocol === 2)) {
       differences.push(`a have that never existed is said to be common: ${id}`);
@@ -52,6 +47,19 @@ export function compareWords(
   if (mirror.longestPacketBytes > maxPacketBytes)
     differences.push(`a packet of ${mirror.longestPacketBytes} bytes`);
   return differences;
+}
+
+/** @returns What is wrong with what comes right before the packs. */
+export function comparePreludes(git: FetchAnswer, mirror: FetchAnswer): string[] {
+  return [
+    ...compareLines("shallow info", git.shallowInfo, mirror.shallowInfo),
+    ...compareLines("wanted refs", git.wantedRefs, mirror.wantedRefs),
+  ];
+}
+
+function compareLines(what: string, git: readonly string[] = [], mirror: readonly string[] = []): string[] {
+  const isSame = git.join() === mirror.join();
+  return isSame ? [] : [`${what}: git [${git.join(", ")}], mirror [${mirror.join(", ")}]`];
 }
 
 /** What the answer must acknowledge, whatever else the server still holds. */
@@ -186,6 +194,7 @@ function againstFilter(
   const limitBytes = Number(/^blob:limit=(\d+)$/.exec(filter)?.[1] ?? Number.POSITIVE_INFINITY);
   const isAgainst = (object: number): boolean => {
     const type = graph.type(object);
+    if (type === "tag" && fetchCase.capabilities.has("include-tag")) return false;
     if (filter === "tree:0") return type === "tree" || type === "blob";
     if (filter === "blob:none") return type === "blob";
     if (filter.startsWith("object:type=")) return filter !== `object:type=${type}`;

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { checkClient } from "./client-check.ts";
-import { comparePacks, compareWords } from "./compare-answers.ts";
+import { comparePacks, comparePreludes, compareWords } from "./compare-answers.ts";
 import { type FetchAnswer, parseFetchAnswer } from "./fetch-answer.ts";
 import { encodeFetchCase, type FetchCase } from "./fetch-case.ts";
 import { askGit } from "./git-server.ts";
@@ -56,6 +56,8 @@ export class RequestTester {
     if (gitAnswer.pack === undefined && !exchange.isGuess) {
       return ["after 'done' git sends no pack, but the mirror does"];
     }
+    const preludeDifferences = exchange.isGuess ? [] : comparePreludes(gitAnswer, mirrorAnswer);
+    if (preludeDifferences.length > 0) return preludeDifferences;
     return this.#testPacks(exchange, mirrorAnswer.shallowInfo, gitAnswer.pack, mirrorAnswer.pack);
   }
 
@@ -126,9 +128,9 @@ export class RequestTester {
   }
 }
 
-/** git looks for the end of a history in the order of dates, and stops early. */
+/** git looks for the end of a history, or for what is reachable, in the order of dates, and stops early. */
 function isGuess({ deepening }: FetchCase, { clocksLie }: RequestSubject): boolean {
-  return clocksLie && deepening?.kind === "until";
+  return clocksLie && (deepening?.kind === "until" || deepening?.isRelative === true);
 }
 
 function hasFailed({ isGuess: guesses }: Exchange, git: FetchAnswer, mirror: FetchAnswer): boolean {
