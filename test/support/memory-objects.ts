@@ -82,6 +82,11 @@ export class MemoryObjects implements ObjectReader {
     return this.#add("tag", utf8(`object ${targetId}\ntype ${targetType}\ntag ${name}\n\n`), [targetId]);
   }
 
+  /** What the object names: of a commit the tree, then the parents. */
+  childrenOf(id: ObjectId): readonly ObjectId[] {
+    return this.#children[this.findId(id)] ?? [];
+  }
+
   /** The objects themselves and all they lead to. */
   closure(ids: Iterable<ObjectId>): Set<ObjectId> {
     const reached = new Set<ObjectId>();
@@ -89,7 +94,7 @@ export class MemoryObjects implements ObjectReader {
     for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
       if (reached.has(id)) continue;
       reached.add(id);
-      pending.push(...(this.#children[this.findId(id)] ?? []));
+      pending.push(...this.childrenOf(id));
     }
     return reached;
   }

@@ -3,7 +3,7 @@
  * Source: gitprotocol-v2(5), "shallow-info section"; gitprotocol-pack(5), "shallow-update".
  */
 import type { ObjectId } from "../object-id.ts";
-import type { ObjectReader, RefList, UploadPackSource } from "../ports.ts";
+import type { ObjectReader, RefList } from "../ports.ts";
 import { CommitTable } from "../walk/commit-table.ts";
 import { cutAtDepth, cutByRevisions, type HistoryCut } from "../walk/history-cut.ts";
 import type { ShallowHistory } from "../walk/missing-objects.ts";
@@ -22,9 +22,15 @@ export interface ShallowPlan {
   readonly history: ShallowHistory;
 }
 
+/** What of a repository is needed here. */
+interface HistorySource {
+  openObjects(): Promise<ObjectReader>;
+  readonly mayHoldUnreachable: boolean;
+}
+
 /** @throws {RefusedRequestError} The request makes no sense for this repository. */
 export async function planShallow(
-  source: UploadPackSource,
+  source: HistorySource,
   refList: RefList,
   { shallows, deepen }: HistoryRequest,
   wants: readonly ObjectId[],
@@ -68,12 +74,12 @@ async function readClientRows(
 }
 
 class HistoryCutter {
-  readonly #source: UploadPackSource;
+  readonly #source: HistorySource;
   readonly #refList: RefList;
   readonly #objects: ObjectReader;
   readonly #table: CommitTable;
 
-  constructor(source: UploadPackSource, refList: RefList, objects: ObjectReader, table: CommitTable) {
+  constructor(source: HistorySource, refList: RefList, objects: ObjectReader, table: CommitTable) {
     this.#source = source;
     this.#refList = refList;
     this.#objects = objects;

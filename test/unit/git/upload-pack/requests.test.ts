@@ -47,6 +47,29 @@ describe("version 2", () => {
     expect(request).toEqual({ command: "fetch", fetch });
   });
 
+  test("a fetch of a part of the history", async () => {
+    const lines = ["command=fetch", "server-option=x", "session-id=1", DELIM, "sideband-all"];
+    const depth = ["deepen 3", "deepen-relative", `shallow ${A}`, `shallow ${B}`, "want-ref refs/heads/a"];
+    expect(await readV2([...lines, ...depth, "filter tree:0", FLUSH])).toMatchObject({
+      fetch: {
+        wantRefs: ["refs/heads/a"],
+        shallows: [A, B],
+        deepen: { kind: "depth", depth: 3, isRelative: true },
+        filter: { maxDepth: 0 },
+        sidebandAll: true,
+      },
+    });
+    const until = ["deepen-since 1700000000", "deepen-not main", "deepen-not v1"];
+    expect(await readV2([...lines, ...until, FLUSH])).toMatchObject({
+      fetch: { deepen: { kind: "revisions", sinceSeconds: 1_700_000_000, excluded: ["main", "v1"] } },
+    });
+  });
+
+  test("object-info", async () => {
+    const request = await readV2(["command=object-info", DELIM, "size", `oid ${A}`, FLUSH]);
+    expect(request).toEqual({ command: "object-info", objectInfo: { size: true, ids: [A] } });
+  });
+
   test("a fetch without arguments wants nothing", async () => {
     const fetch = { ...NO_FLAGS, wants: [], haves: [] };
     expect(await readV2(["command=fetch", FLUSH])).toEqual({ command: "fetch", fetch });
@@ -88,6 +111,13 @@ describe("version 2", () => {
     [["server-options=x", "command=fetch", FLUSH], "unknown capability 'server-options=x'"],
     [["command=fetch", "object-format=sha256", FLUSH], "mismatched object format"],
     [["command=fetch", DELIM, "deepen -1", FLUSH], "Invalid deepen -1"],
+    [["command=fetch", DELIM, "deepen 0", FLUSH], "Invalid deepen: deepen 0"],
+    [["command=fetch", DELIM, "deepen-since yesterday", FLUSH], "Invalid deepen-since yesterday"],
+    [["command=fetch", DELIM, "deepen 1", "deepen-not a", FLUSH], "cannot be used together"],
+    [["command=fetch", DELIM, "shallow main", FLUSH], "expected an object id"],
+    [["command=fetch", DELIM, "filter tree:1", "filter tree:2", FLUSH], "cannot be combined"],
+    [["command=fetch", DELIM, "want-ref a", "want-ref a", FLUSH], "duplicate want-ref a"],
+    [["command=object-info", DELIM, "sizes", FLUSH], "unexpected line"],
     [["command=fetch", DELIM, `want ${A}0`, FLUSH], "expected an object id"],
     [["command=fetch", DELIM, "want \u001b[31m", FLUSH], "expected an object id in 'want ?[31m'"],
     [["command=fetch", DELIM, `want ${A}`, DELIM, FLUSH], "expected flush"],
@@ -103,10 +133,13 @@ describe("version 2", () => {
   test.each([
     [{ maxWants: 1 }, "too many wants"],
     [{ maxHaves: 1 }, "too many haves"],
+    [{ maxShallows: 0 }, "too many shallow lines"],
+    [{ maxDeepenNots: 0 }, "too many deepen-not lines"],
     [{ maxLineBytes: 20 }, "line of the request is too long"],
     [{ maxBodyBytes: 100 }, "body is too large"],
   ])("the limit %j holds", async (limits, message) => {
-    const lines = ["command=fetch", DELIM, `want ${A}`, `have ${A}`, `have ${B}`, `want ${B}`, FLUSH];
+    const lines = ["command=fetch", DELIM, `want ${A}`, `have ${A}`, `have ${B}`, `want ${B}`];
+    lines.push(`shallow ${A}`, "deepen-not a", FLUSH);
     const reading = readV2(lines, limits);
     await expect(reading).rejects.toThrow(LimitExceededError);
     await expect(reading).rejects.toThrow(message);
@@ -143,6 +176,21 @@ describe("version 0", () => {
     expect(bare).toMatchObject({ multiAck: "none", sideband: "none", isDone: true });
   });
 
+  test("a fetch of a part of the history", async () => {
+    const lines = [`want ${A} filter deepen-relative`, `shallow ${B}`, "deepen 2", "filter blob:none", FLUSH];
+    expect(await readV0(lines)).toMatchObject({
+      shallows: [B],
+      deepen: { kind: "depth", depth: 2, isRelative: true },
+      filter: { maxBlobBytes: 0 },
+      hasEndedEarly: true,
+    });
+    const until = [`want ${A}`, "deepen-since 17", "deepen-not refs/heads/a", FLUSH, "done"];
+    expect(await readV0(until)).toMatchObject({
+      deepen: { kind: "revisions", sinceSeconds: 17, excluded: ["refs/heads/a"] },
+      isDone: true,
+    });
+  });
+
   test("wants alone, as a client sends that first asks what is shallow", async () => {
     expect(await readV0([`want ${A}`, FLUSH])).toMatchObject({ hasEndedEarly: true });
   });
@@ -160,6 +208,8 @@ describe("version 0", () => {
     [[`want ${A}`, FLUSH, `have ${B}`], "expected flush after the haves"],
     [[`want ${A}`, FLUSH, "nonsense", FLUSH], "unexpected line"],
     [["want 123", FLUSH], "expected an object id"],
+    [[`want ${A}`, "filter tree:0", FLUSH, "done"], "filtering capability not negotiated"],
+    [[`want ${A}`, "shallow x", FLUSH, "done"], "expected an object id"],
   ])("%j is refused", async (lines, message) => {
     const reading = readV0(lines);
     await expect(reading).rejects.toThrow(ProtocolError);
