@@ -61,6 +61,8 @@ export interface ObjectReader {
 export interface PackReader {
   /** Every object in use, in the order of packs and offsets. */
   allObjects(): Uint32Array;
+  /** Of these, the ones that are taken from this pack. */
+  ownObjects(packNumber: number): Uint32Array;
   /** Puts numbers into the order of packs and offsets, in place. */
   sortByPlace(objectNumbers: Uint32Array): void;
   extent(objectNumber: number): EntryExtent;
@@ -83,6 +85,8 @@ export interface PackBody {
   readonly sentObjectCount: number;
   /** Behind it lie only objects that older packs hold too, or the trailer. */
   readonly sentEndBytes: number;
+  /** Some entries up to there hold objects that an older pack, or the pack itself, holds before. */
+  readonly hasRepeats: boolean;
   /** Bytes of the pack as chunks of any size, read as they are pulled. */
   stream(offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
 }
@@ -93,6 +97,6 @@ export interface UploadPackSource {
   openObjects(): Promise<PackedObjects>;
   /** There may be objects that no ref reaches, and those must not be served. */
   readonly mayHoldUnreachable: boolean;
-  /** Together every object, each once, bases before their deltas; `undefined` if they cannot be sent as they are. */
-  readonly wholePacks: readonly PackBody[] | undefined;
+  /** All packs, in the order of their numbers: together every object. */
+  readonly packBodies: readonly PackBody[];
 }

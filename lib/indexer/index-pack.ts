@@ -71,6 +71,8 @@ export interface IndexedPack {
 const SMALL_PACK_BYTES = 2 ** 20;
 /** Large enough that few delta families are cut, small enough that the threads end together. */
 const STRETCH_BYTES = 2 ** 24;
+/** Each takes some 60 MB: an arena, a heap of its own, a set of links. More would hardly be faster than the network. */
+const MAX_THREADS = 4;
 const ARENA_BYTES = 2 ** 24;
 const SMALL_ARENA_BYTES = 2 ** 23;
 
@@ -82,7 +84,7 @@ export async function indexPack(options: IndexPackOptions): Promise<IndexedPack>
   const { file, progress, limits = DEFAULT_PACK_LIMITS } = options;
   await progress.untilAvailable(SMALL_PACK_BYTES);
   const isSmall = progress.availableBytes < SMALL_PACK_BYTES;
-  const threadCount = options.threadCount ?? (isSmall ? 0 : availableParallelism());
+  const threadCount = options.threadCount ?? (isSmall ? 0 : Math.min(availableParallelism(), MAX_THREADS));
   // To wait for more would block the thread that writes it.
   if (threadCount === 0) await progress.untilAvailable(Number.POSITIVE_INFINITY);
   const arenaBytes = isSmall ? SMALL_ARENA_BYTES : ARENA_BYTES;

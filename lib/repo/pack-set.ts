@@ -116,12 +116,22 @@ export class PackSet implements PackReader {
   allObjects(): Uint32Array {
     const numbers = new Uint32Array(this.objectCount);
     let count = 0;
-    for (const pack of this.#packs) {
-      for (const number of placesOf(pack).numbersInOrder()) {
-        const objectNumber = pack.firstNumber + number;
-        if (!pack.hasRepeats || this.findId(pack.index.objectId(number)) === objectNumber) {
-          numbers[count++] = objectNumber;
-        }
+    for (const packNumber of this.#packs.keys()) {
+      const own = this.ownObjects(packNumber);
+      numbers.set(own, count);
+      count += own.length;
+    }
+    return numbers.subarray(0, count);
+  }
+
+  ownObjects(packNumber: number): Uint32Array {
+    const pack = this.#packAt(packNumber);
+    const numbers = new Uint32Array(pack.index.objectCount);
+    let count = 0;
+    for (const number of placesOf(pack).numbersInOrder()) {
+      const objectNumber = pack.firstNumber + number;
+      if (!pack.hasRepeats || this.findId(pack.index.objectId(number)) === objectNumber) {
+        numbers[count++] = objectNumber;
       }
     }
     return numbers.subarray(0, count);

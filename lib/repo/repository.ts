@@ -38,16 +38,17 @@ export class Repository implements UploadPackSource {
     return this.manifest.mayHoldUnreachable;
   }
 
-  get wholePacks(): readonly PackBody[] | undefined {
-    const { packs } = this.manifest;
-    if (packs.some(({ repeatedObjectCount }) => repeatedObjectCount > 0)) return undefined;
-    return packs.map(({ id, packBytes, sentObjectCount, sentEndBytes }) => ({
-      packBytes,
-      sentObjectCount,
-      sentEndBytes,
-      stream: (offsetBytes, lengthBytes) =>
-        this.#storage.store.readStream(this.#keys.pack(id), offsetBytes, lengthBytes),
-    }));
+  get packBodies(): readonly PackBody[] {
+    return this.manifest.packs.map(
+      ({ id, packBytes, sentObjectCount, sentEndBytes, repeatedObjectCount }) => ({
+        packBytes,
+        sentObjectCount,
+        sentEndBytes,
+        hasRepeats: repeatedObjectCount > 0,
+        stream: (offsetBytes, lengthBytes) =>
+          this.#storage.store.readStream(this.#keys.pack(id), offsetBytes, lengthBytes),
+      }),
+    );
   }
 
   /** One request, the first time. @throws {CorruptPackError} The snapshot is not what the manifest says. */

@@ -1,24 +1,44 @@
-/** Writes one pack out of whole packs: their bodies as they are, one behind the other. Deltas by offset move with them. */
-import { createHash } from "node:crypto";
-import type { PackBody } from "../ports.ts";
+/**
+ * Writes one pack out of all packs: their bodies as they are, one behind the other; deltas by offset move with them. Of a
+ * pack that repeats objects of older ones, only the entries of the others are copied.
+ */
+import type { PackBody, PackedObjects } from "../ports.ts";
 import { encodePackHeader, PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "./pack-format.ts";
+import { PackOutput } from "./pack-output.ts";
+import { writeEntries } from "./write-pack.ts";
 
-/** A single pack to which nothing was appended is sent as it is; else the header and the checksum are made anew. */
-export async function* copyPacks(packs: readonly PackBody[]): AsyncGenerator<Uint8Array, void, undefined> {
-  const only = packs.length === 1 ? packs[0] : undefined;
-  if (only !== undefined && only.sentEndBytes === only.packBytes - PACK_TRAILER_BYTES) {
+/**
+ * A single pack to which nothing was appended is sent as it is; else the header and the checksum are made anew.
+ * @param openObjects - Of the same packs; asked for only where one has repeats.
+ */
+export async function* copyPacks(
+  bodies: readonly PackBody[],
+  openObjects: () => Promise<PackedObjects>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const only = bodies.length === 1 ? bodies[0] : undefined;
+  if (only !== undefined && !only.hasRepeats && only.sentEndBytes === only.packBytes - PACK_TRAILER_BYTES) {
     yield* only.stream(0, only.packBytes);
     return;
   }
-  const hash = createHash("sha1");
-  const header = encodePackHeader(packs.reduce((count, pack) => count + pack.sentObjectCount, 0));
-  hash.update(header);
-  yield header;
-  for (const pack of packs) {
-    for await (const chunk of pack.stream(PACK_HEADER_BYTES, pack.sentEndBytes - PACK_HEADER_BYTES)) {
-      hash.update(chunk);
-      yield chunk;
+  const objects = bodies.some(({ hasRepeats }) => hasRepeats) ? await openObjects() : undefined;
+  const parts = bodies.map((body, packNumber) =>
+    body.hasRepeats ? objects?.packs.ownObjects(packNumber) : undefined,
+  );
+  const output = new PackOutput();
+  const objectCount = bodies.reduce(
+    (count, body, i) => count + (parts[i]?.length ?? body.sentObjectCount),
+    0,
+  );
+  yield* output.write(encodePackHeader(objectCount));
+  for (const [i, body] of bodies.entries()) {
+    const objectNumbers = parts[i];
+    if (objects !== undefined && objectNumbers !== undefined) {
+      // A base that is not in this part is in one before.
+      yield* writeEntries(output, { objects, objectNumbers, clientHas: () => true, ofsDelta: true });
+      continue;
     }
+    for await (const chunk of body.stream(PACK_HEADER_BYTES, body.sentEndBytes - PACK_HEADER_BYTES))
+      yield* output.pass(chunk);
   }
-  yield hash.digest();
+  yield* output.end();
 }

@@ -25,6 +25,14 @@ export class PackOutput {
     }
   }
 
+  /** Passes on a chunk that has a good size already, without a copy. */
+  *pass(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
+    if (this.#usedBytes > 0) yield this.#take();
+    this.#hash.update(chunk);
+    this.#takenBytes += chunk.length;
+    yield chunk;
+  }
+
   /** Whether `piece` fits without a chunk becoming full; if so, takes it. */
   tryWrite(piece: Uint8Array): boolean {
     if (this.#usedBytes + piece.length >= CHUNK_BYTES) return false;

@@ -31,13 +31,22 @@ export interface WritePackOptions {
 
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
 export async function* writePack(options: WritePackOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  const output = new PackOutput();
+  yield* output.write(encodePackHeader(options.objectNumbers.length));
+  yield* writeEntries(output, options);
+  yield* output.end();
+}
+
+/** A part of a pack: bases by distance are only those of the same part. @throws {CorruptPackError} As `writePack`. */
+export async function* writeEntries(
+  output: PackOutput,
+  options: WritePackOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const { objects, objectNumbers } = options;
   const { packs } = objects;
   packs.sortByPlace(objectNumbers);
   const writer = new EntryWriter(options);
   const window = new EntryWindow(packs, objectNumbers);
-  const output = new PackOutput();
-  yield* output.write(encodePackHeader(objectNumbers.length));
   for (let index = 0; index < objectNumbers.length; index++) {
     const objectNumber = objectNumbers[index] ?? -1;
     const extent = packs.extent(objectNumber);
@@ -62,7 +71,6 @@ export async function* writePack(options: WritePackOptions): AsyncGenerator<Uint
     }
     checkCrc(objects, objectNumber, crc);
   }
-  yield* output.end();
 }
 
 function checkCrc(objects: PackedObjects, objectNumber: number, crc: number): void {

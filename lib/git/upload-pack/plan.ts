@@ -11,7 +11,11 @@ import { peelObject } from "../walk/peel.ts";
 
 export type PackPlan =
   /** Packs as they are, one behind the other. */
-  | { readonly kind: "copy-packs"; readonly packs: readonly PackBody[] }
+  | {
+      readonly kind: "copy-packs";
+      readonly bodies: readonly PackBody[];
+      readonly openObjects: () => Promise<PackedObjects>;
+    }
   | {
       readonly kind: "copy-entries";
       readonly objects: PackedObjects;
@@ -39,8 +43,8 @@ export async function* planPack(
   request: PackRequest,
 ): AsyncGenerator<ProgressText, PackPlan, undefined> {
   const wantsEverything = wantsAllObjects(source, refList, request);
-  if (wantsEverything && request.ofsDelta && source.wholePacks !== undefined) {
-    return { kind: "copy-packs", packs: source.wholePacks };
+  if (wantsEverything && request.ofsDelta) {
+    return { kind: "copy-packs", bodies: source.packBodies, openObjects: () => source.openObjects() };
   }
   const objects = await source.openObjects();
   if (wantsEverything) {

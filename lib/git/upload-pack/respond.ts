@@ -66,6 +66,6 @@ async function* packAndProgress(
   let step = await planning.next();
   for (; !step.done; step = await planning.next()) if (!request.noProgress) yield step.value;
   const plan = step.value;
-  if (plan.kind === "copy-packs") yield* copyPacks(plan.packs);
+  if (plan.kind === "copy-packs") yield* copyPacks(plan.bodies, plan.openObjects);
   else yield* writePack({ ...plan, ofsDelta: request.ofsDelta });
 }

@@ -16,7 +16,7 @@ const SOURCE: UploadPackSource = {
   readRefs: async () => ({ head: { ref: "refs/heads/main" }, refs: [{ name: "refs/heads/main", id: ID }] }),
   openObjects: () => Promise.reject(new Error("not needed here")),
   mayHoldUnreachable: false,
-  wholePacks: [],
+  packBodies: [],
 };
 const asked: string[] = [];
 const handler = gitHttp({
