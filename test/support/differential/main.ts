@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { describeDifference, summarize } from "./report.ts";
+import { prepareRepository } from "./run-repository.ts";
 import { runSeeds, type SeedsProgress } from "./run-seeds.ts";
 
 interface Arguments {
@@ -11,6 +12,7 @@ interface Arguments {
   readonly from: number;
   readonly seeds?: number;
   readonly seconds?: number;
+  readonly repo?: string;
 }
 
 const DEFAULT_SEEDS = 200;
@@ -23,6 +25,7 @@ and to git upload-pack. What comes back must make equal clients.
 Examples:
   npm run differential -- --seeds 1000
   npm run differential -- --seconds 600 --from 5000
+  npm run differential -- --repo ../git.git --seconds 300
   npm run differential -- --seed 17           replay one; the repository is kept if it differs
 
 Exit codes: 0 no difference; 1 differences; 2 wrong arguments.`;
@@ -38,6 +41,7 @@ function parseArguments(argv: readonly string[]): Arguments {
       parseCount,
     )
     .option("--seconds <number>", "end with the seed that runs after so long", parseCount)
+    .option("--repo <folder>", "requests on this repository instead of random ones")
     .addHelpText("after", EXPLANATION)
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse(argv, { from: "user" })
@@ -70,11 +74,14 @@ async function main(options: Arguments): Promise<number> {
   const startedMs = Date.now();
   const describe = ({ seedCount, totals, differences }: SeedsProgress): string =>
     `${seedCount} seeds, ${summarize(totals, startedMs)}, ${differences.length} differences`;
+  const run = options.repo === undefined ? undefined : await prepareRepository(options.repo, folder);
   const progress = await runSeeds({
+    ...(run === undefined ? {} : { run }),
     seeds: seedsOf(options, startedMs),
     folder,
     onSeed: (now, found) => {
-      for (const difference of found) process.stdout.write(`${describeDifference(difference)}\n`);
+      for (const difference of found)
+        process.stdout.write(`${describeDifference(difference, options.repo)}\n`);
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${describe(now)}`);
       else if (now.seedCount % 100 === 0) process.stderr.write(`${describe(now)}\n`);
       return now.differences.length < MAX_DIFFERENCES;

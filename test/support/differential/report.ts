@@ -1,20 +1,22 @@
 /** Differences and totals as text. */
+import type { FetchCase } from "./fetch-case.ts";
 import type { Difference } from "./run-seed.ts";
 import type { Totals } from "./totals.ts";
 
-/** The first line says how to see it again. */
-export function describeDifference({ seed, request, what, fetchCase }: Difference): string {
-  const { capabilities, deepening, ...rest } = fetchCase;
-  const shown = {
-    ...rest,
-    capabilities: [...capabilities].join(" "),
-    ...(deepening === undefined ? {} : { deepening }),
-  };
+/**
+ * The first line says how to see it again.
+ * @param repo - As given on the command line.
+ */
+export function describeDifference({ seed, request, what, fetchCase }: Difference, repo?: string): string {
   return [
-    `replay: npm run differential -- --seed ${seed}`,
+    `replay: npm run differential -- --seed ${seed}${repo === undefined ? "" : ` --repo ${repo}`}`,
     ...what.map((text) => `  request ${request}: ${text}`),
-    `  ${JSON.stringify(shown)}`,
+    ...(fetchCase === undefined ? [] : [`  ${describeFetch(fetchCase)}`]),
   ].join("\n");
+}
+
+function describeFetch({ capabilities, deepening, ...rest }: FetchCase): string {
+  return JSON.stringify({ ...rest, capabilities: [...capabilities].join(" "), deepening });
 }
 
 export function summarize(totals: Totals, startedMs: number): string {

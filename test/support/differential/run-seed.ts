@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { FetchCase } from "./fetch-case.ts";
 import { GitShell } from "./git-shell.ts";
 import { clocksLie, closure } from "./graph-walk.ts";
+import { testListings } from "./listing-test.ts";
 import { Random } from "./random.ts";
 import { makeBareRepository, RandomPrimary } from "./random-pushes.ts";
 import { randomFetch } from "./random-request.ts";
@@ -16,7 +17,8 @@ export interface Difference {
   readonly seed: number;
   readonly request: number;
   readonly what: readonly string[];
-  readonly fetchCase: FetchCase;
+  /** Absent when it was a request for something else. */
+  readonly fetchCase?: FetchCase;
 }
 
 export interface SeedOptions {
@@ -56,6 +58,14 @@ export async function runSeed(seed: number, options: SeedOptions): Promise<Diffe
       ),
       offer: await readOffer(mirror),
     };
+    const listingDifferences = await testListings(new Random(seed, -push), subject, {
+      shell,
+      repository,
+      mirror,
+    });
+    if (listingDifferences.length > 0)
+      differences.push({ seed, request: requestCount, what: listingDifferences });
+    totals.requests += 1;
     const until = requestCount + (push === pushCount ? REQUESTS_AT_END : REQUESTS_AFTER_PUSH);
     for (; requestCount < until; requestCount++) {
       const fetchCase = randomFetch(new Random(seed, requestCount + 1), subject);
