@@ -4,6 +4,7 @@
  */
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { encodePackHistory } from "../../lib/git/history/pack-history.ts";
 import type { ObjectId } from "../../lib/git/object-id.ts";
 import type { Head, Ref } from "../../lib/git/ports.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
@@ -40,12 +41,18 @@ const { pack, indexed } = await receivePack({
   onIndex: () => {},
 });
 assertConnected(indexed, order.tips, undefined);
-await store.write(keys.packIndex(pack.id), indexed.index, { ifVersion: "absent" });
+if (indexed.built === undefined || indexed.built.openRows.length > 0)
+  throw new Error("the pack has no whole history");
+const history = encodePackHistory(indexed.built.history);
+await Promise.all([
+  store.write(keys.packIndex(pack.id), indexed.index),
+  store.write(keys.packHistory(pack.id), history),
+]);
 const now = new Date();
 await publish(store, order.uuid, "absent", {
   head: order.head,
   refs: order.refs,
-  packs: [pack],
+  packs: [{ ...pack, historyBytes: history.length }],
   mayHoldUnreachable: false,
   publishedAt: now,
   verifiedAt: now,
