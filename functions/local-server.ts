@@ -1,19 +1,19 @@
 /** The whole mirror in one process, over a folder or a bucket: `npm start`. Not deployed. */
 import { pino } from "pino";
 import { gitCredential, restCredential } from "../lib/bitbucket/credential.ts";
-import { type BitbucketRepository, bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
+import { bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
 import { upstreamGit } from "../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../lib/config.ts";
 import { ConfigError, MirrorError } from "../lib/errors.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../lib/http/node-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
-import { writeName } from "../lib/repo/names.ts";
+import { readName, writeName } from "../lib/repo/names.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { poll } from "../lib/sync/poller.ts";
-import { selectRepositories } from "../lib/sync/selection.ts";
-import { syncRepository } from "../lib/sync/sync-repository.ts";
+import { RepositorySelector, type SelectedRepository } from "../lib/sync/selection.ts";
+import { type SyncOutcome, syncRepository } from "../lib/sync/sync-repository.ts";
 import { readAccount } from "./local/account.ts";
 import { type Arguments, parseArguments } from "./local/arguments.ts";
 import { DEMO_WORKSPACE, startDemoPrimary } from "./local/demo.ts";
@@ -45,8 +45,8 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
     credential: restCredential(account),
   });
   const line = new ProgressLine(process.stderr);
-  const mirrored = new Map<string, BitbucketRepository>();
-  const sync = async (repository: BitbucketRepository) => {
+  const mirrored = new Map<string, SelectedRepository>();
+  const sync = async (repository: SelectedRepository) => {
     const { fullName, workspace, slug, uuid } = repository;
     const repositoryUrl = `${options.gitUrl}/${fullName}.git`;
     const upstream = upstreamGit({
@@ -66,20 +66,19 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
     mirrored.set(uuid, repository);
     return outcome;
   };
+  const selector = new RepositorySelector({
+    api,
+    selection: options,
+    mirroredUuid: (workspace, slug) => readName(store, workspace, slug),
+  });
   await poll(
     {
-      selected: () => selectRepositories(api, options),
+      selected: () => selector.select(),
       sync,
       onSynced: ({ fullName }, outcome) => {
-        if (outcome.kind === "unchanged") return;
-        const { changes, objects, receivedBytes, generation } = outcome;
-        const refs = counted(changes.length, "ref", "refs");
-        line.print(
-          `${fullName}: generation ${generation}, ${refs} changed, ${objects} objects, ${formatBytes(receivedBytes)}`,
-        );
+        if (outcome.kind === "published") line.print(`${fullName}: ${describePublished(outcome)}`);
       },
-      onFailed: (repository, error) =>
-        line.print(`${repository?.fullName ?? "listing repositories"}: ${describeError(error)}`),
+      onFailed: (name, error) => line.print(`${name}: ${describeError(error)}`),
       log,
       intervalMs: options.pollSeconds * 1000,
       signal: stop,
@@ -131,6 +130,12 @@ function announce(
   }
   lines.push("", "Ctrl-C ends it; what is mirrored stays.");
   process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function describePublished(outcome: Extract<SyncOutcome, { kind: "published" }>): string {
+  const { generation, changes, objects, receivedBytes } = outcome;
+  const refs = counted(changes.length, "ref", "refs");
+  return `generation ${generation}, ${refs} changed, ${objects} objects, ${formatBytes(receivedBytes)}`;
 }
 
 function counted(count: number, one: string, many: string): string {

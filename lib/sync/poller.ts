@@ -1,15 +1,16 @@
 /** Keeps repositories in step with the primary by asking for their refs again and again. */
-import type { BitbucketRepository } from "../bitbucket/rest-api.ts";
 import { errorFields, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { Selected, SelectedRepository } from "./selection.ts";
 import type { SyncOutcome } from "./sync-repository.ts";
 
 export interface PollerOptions {
   /** What is to be mirrored now; asked before each round. */
-  readonly selected: () => AsyncIterable<BitbucketRepository>;
-  readonly sync: (repository: BitbucketRepository) => Promise<SyncOutcome>;
-  readonly onSynced?: (repository: BitbucketRepository, outcome: SyncOutcome) => void;
-  readonly onFailed?: (repository: BitbucketRepository | undefined, error: unknown) => void;
+  readonly selected: () => AsyncIterable<Selected>;
+  readonly sync: (repository: SelectedRepository) => Promise<SyncOutcome>;
+  readonly onSynced?: (repository: SelectedRepository, outcome: SyncOutcome) => void;
+  /** @param name - Of a repository, or of the part of the selection that could not be listed. */
+  readonly onFailed?: (name: string, error: unknown) => void;
   readonly log: Logger;
   readonly intervalMs: number;
   /** Ends the polling. */
@@ -23,50 +24,83 @@ const DEFAULT_RATE_LIMIT_PAUSE_MS = 60_000;
 const MAX_PAUSE_MS = 3_600_000;
 
 /**
- * Runs until the signal aborts. One failing repository does not keep the others from being synchronized.
- * @param onFirstRound - Called once every selected repository has been tried.
+ * Runs until the signal aborts. One failing repository, or a list that fails, does not keep the others from being
+ * synchronized.
+ * @param onFirstRound - Called once every selected repository has been tried, or the primary asked for a pause.
  */
 export async function poll(options: PollerOptions, onFirstRound: () => void | Promise<void>): Promise<void> {
+  const poller = new Poller(options);
   for (let round = 1; !options.signal.aborted; round++) {
-    const pauseMs = await pollOnce(options);
+    const pauseMs = await poller.pollOnce();
     if (round === 1 && !options.signal.aborted) await onFirstRound();
     await pause(Math.max(options.intervalMs, pauseMs), options.signal);
   }
 }
 
-/** @returns How long the primary wants to be left alone. */
-async function pollOnce({ selected, sync, onSynced, onFailed, log, signal }: PollerOptions): Promise<number> {
-  let pauseMs = 0;
-  const failed = (repository: BitbucketRepository | undefined, error: unknown): void => {
-    if (signal.aborted) return;
-    log.warn("sync:failed", { repo: repository?.fullName, ...errorFields(error) });
-    onFailed?.(repository, error);
-    pauseMs = Math.max(pauseMs, pauseAskedFor(error));
-  };
-  try {
-    for await (const repository of selected()) {
-      if (signal.aborted || pauseMs > 0) break;
-      try {
-        const outcome = await sync(repository);
-        if (outcome.kind === "published") {
-          const { generation, receivedBytes, objects, changes } = outcome;
-          log.info("sync:published", {
-            repo: repository.fullName,
-            generation,
-            receivedBytes,
-            objects,
-            refs: changes.length,
-          });
-        }
-        onSynced?.(repository, outcome);
-      } catch (error) {
-        failed(repository, error);
-      }
-    }
-  } catch (error) {
-    failed(undefined, error);
+class Poller {
+  readonly #options: PollerOptions;
+  /** The uuids tried in rounds that ended early: their turn comes after all others, or the last would never have one. */
+  readonly #tried = new Set<string>();
+
+  constructor(options: PollerOptions) {
+    this.#options = options;
   }
-  return pauseMs;
+
+  /** @returns How long the primary wants to be left alone. */
+  async pollOnce(): Promise<number> {
+    const { selected, signal } = this.#options;
+    const hadTheirTurn: SelectedRepository[] = [];
+    let listPauseMs = 0;
+    try {
+      for await (const item of selected()) {
+        if (signal.aborted) return 0;
+        if (item.kind === "failed") {
+          // Git's answers do not depend on REST's, so the round goes on.
+          listPauseMs = Math.max(listPauseMs, this.#failed(item.name, item.error));
+        } else if (this.#tried.has(item.repository.uuid)) {
+          hadTheirTurn.push(item.repository);
+        } else {
+          const pauseMs = await this.#try(item.repository);
+          if (pauseMs > 0) return Math.max(pauseMs, listPauseMs);
+        }
+      }
+    } catch (error) {
+      listPauseMs = Math.max(listPauseMs, this.#failed("listing repositories", error));
+    }
+    this.#tried.clear();
+    for (const repository of hadTheirTurn) {
+      if (signal.aborted) return 0;
+      const pauseMs = await this.#try(repository);
+      if (pauseMs > 0) return Math.max(pauseMs, listPauseMs);
+    }
+    this.#tried.clear();
+    return listPauseMs;
+  }
+
+  async #try(repository: SelectedRepository): Promise<number> {
+    const { sync, onSynced, log } = this.#options;
+    this.#tried.add(repository.uuid);
+    try {
+      const outcome = await sync(repository);
+      if (outcome.kind === "published") {
+        const { generation, receivedBytes, objects, changes } = outcome;
+        const repo = repository.fullName;
+        log.info("sync:published", { repo, generation, receivedBytes, objects, refs: changes.length });
+      }
+      onSynced?.(repository, outcome);
+      return 0;
+    } catch (error) {
+      return this.#failed(repository.fullName, error);
+    }
+  }
+
+  #failed(name: string, error: unknown): number {
+    const { log, onFailed, signal } = this.#options;
+    if (signal.aborted) return 0;
+    log.warn("sync:failed", { repo: name, ...errorFields(error) });
+    onFailed?.(name, error);
+    return pauseAskedFor(error);
+  }
 }
 
 function pauseAskedFor(error: unknown): number {

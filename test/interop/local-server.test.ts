@@ -140,6 +140,15 @@ test("a restart keeps everything, also while the primary is down", async () => {
   expect(await listRefs(cloneUrl)).toBe(await listRefs(primary.repository));
 });
 
+test("while REST is down, what an earlier run has mirrored still follows git", async () => {
+  await (await start(primary.mirrorArguments)).stop();
+  primary.fake.controls.misbehave({ down: true, appliesTo: "rest" });
+  await primary.commit("main", "second.txt", "2\n");
+  const again = await start(primary.mirrorArguments);
+  await again.untilSaid(/generation 2,/);
+  expect(await listRefs(`${again.url}/acme/sample.git`)).toBe(await listRefs(primary.repository));
+});
+
 test("a repository renamed meanwhile is served under its new name as well", async () => {
   const { fake, mirrorArguments } = primary;
   const { uuid } = (await (await fetch(`${fake.apiUrl}/repositories/acme/sample`)).json()) as {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { BitbucketRepository } from "../../../lib/bitbucket/rest-api.ts";
 import { NotFoundError, UpstreamError } from "../../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { type PollerOptions, poll } from "../../../lib/sync/poller.ts";
+import type { Selected } from "../../../lib/sync/selection.ts";
 import type { SyncOutcome } from "../../../lib/sync/sync-repository.ts";
 
 const INTERVAL_MS = 10_000;
@@ -24,18 +24,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function repository(slug: string): BitbucketRepository {
+function repository(slug: string): Selected {
   return {
-    uuid: slug,
-    workspace: "acme",
-    slug,
-    fullName: `acme/${slug}`,
-    isPrivate: false,
-    mainBranch: "main",
-    cloneUrl: `https://bitbucket.org/acme/${slug}.git`,
-    projectKey: undefined,
-    updatedOn: "2026-01-01T00:00:00Z",
-    sizeBytes: undefined,
+    kind: "repository",
+    repository: { uuid: slug, workspace: "acme", slug, fullName: `acme/${slug}` },
   };
 }
 
@@ -87,12 +79,12 @@ test("each round tries every repository, one interval after the other", async ()
 test("a repository that fails does not keep the others from their turn", async () => {
   const failed: unknown[] = [];
   const error = new NotFoundError("gone");
-  void start(failingWith(error), { onFailed: (repo, reason) => failed.push([repo?.slug, reason]) });
+  void start(failingWith(error), { onFailed: (name, reason) => failed.push([name, reason]) });
   await vi.advanceTimersByTimeAsync(INTERVAL_MS);
   expect(trace.join("")).toBe("|abc|abc");
   expect(failed).toEqual([
-    ["b", error],
-    ["b", error],
+    ["acme/b", error],
+    ["acme/b", error],
   ]);
 });
 
@@ -118,11 +110,41 @@ test("a list that fails in its middle is told, and asked for again", async () =>
       yield repository("a");
       throw new UpstreamError("no more", { retryable: true });
     },
-    onFailed: (repo, reason) => failed.push([repo, (reason as Error).message]),
+    onFailed: (name, reason) => failed.push([name, (reason as Error).message]),
   });
   await vi.advanceTimersByTimeAsync(INTERVAL_MS);
   expect(trace.join("")).toBe("|a|a");
-  expect(failed[0]).toEqual([undefined, "no more"]);
+  expect(failed[0]).toEqual(["listing repositories", "no more"]);
+});
+
+test("a part of the selection that fails is told, and what comes after it is synchronized", async () => {
+  const failed: unknown[] = [];
+  const error = new UpstreamError("slow down", { retryable: true, status: 429, retryAfterSeconds: 120 });
+  void start(async () => UNCHANGED, {
+    selected: async function* () {
+      trace.push("|");
+      yield { kind: "failed", name: "acme", error };
+      yield repository("z");
+    },
+    onFailed: (name, reason) => failed.push([name, reason]),
+  });
+  await vi.advanceTimersByTimeAsync(119_999);
+  expect(trace.join("")).toBe("|z");
+  expect(failed).toEqual([["acme", error]]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(trace.join("")).toBe("|z|z");
+});
+
+test("after a pause it goes on behind the repository that was tried last", async () => {
+  let allowance = 0;
+  void start(async () => {
+    if (allowance-- > 0) return UNCHANGED;
+    allowance = 2;
+    throw new UpstreamError("slow down", { retryable: true, status: 429, retryAfterSeconds: 10 });
+  });
+  // Refused at a; then two are allowed, and the third is refused; and so on.
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(trace.join("")).toBe("|a|bca|bca|bca");
 });
 
 test("the signal ends it within a round, in a pause and before the first round is told", async () => {
@@ -134,7 +156,7 @@ test("the signal ends it within a round, in a pause and before the first round i
       stop.abort();
       throw new Error("given up");
     },
-    { onFailed: (_repository, reason) => failed.push(reason) },
+    { onFailed: (_name, reason) => failed.push(reason) },
     () => {
       isTold = true;
     },
