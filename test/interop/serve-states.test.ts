@@ -31,6 +31,8 @@ describe("after a force-push", () => {
   let rewound: string;
   let lostCommitId: string;
   let lostBlobId: string;
+  /** On top of the other one. */
+  let newerLostCommitId: string;
 
   beforeAll(async () => {
     rewound = server.newPath();
@@ -38,7 +40,9 @@ describe("after a force-push", () => {
     lostBlobId = await git(["hash-object", "-w", "--stdin"], { cwd: rewound, input: "secret\n" });
     const treeId = await git(["mktree"], { cwd: rewound, input: `100644 blob ${lostBlobId}\tsecret\n` });
     lostCommitId = await git(["commit-tree", "-p", "main", "-m", "Lost", treeId], { cwd: rewound });
-    await git(["update-ref", "refs/heads/lost", lostCommitId], { cwd: rewound });
+    const newerArgs = ["commit-tree", "-p", lostCommitId, "-m", "Lost as well", "main^{tree}"];
+    newerLostCommitId = await git(newerArgs, { cwd: rewound });
+    await git(["update-ref", "refs/heads/lost", newerLostCommitId], { cwd: rewound });
     const mirror = await server.mirrorOf(rewound);
     await mirror.addPack({ revisions: [], packObjectsOptions: OFS_ALL });
     await git(["update-ref", "-d", "refs/heads/lost"], { cwd: rewound });
@@ -64,6 +68,28 @@ describe("after a force-push", () => {
     const commitId = await git(["rev-parse", "main~3"], { cwd: sample });
     await git(["fetch", "--quiet", server.urlOf("rewound"), commitId], { cwd: clone });
     expect(await git(["cat-file", "-t", blobId], { cwd: clone })).toBe("blob");
+  });
+
+  test("what lies below a lost commit cannot be had by deepening", async () => {
+    const clone = server.newPath();
+    await git(["init", "--quiet", "--bare", clone]);
+    const lost = `${newerLostCommitId}:refs/heads/lost`;
+    await git(["fetch", "--quiet", "--depth=1", "--no-tags", `file://${rewound}`, lost], {
+      cwd: clone,
+      env: {
+        GIT_CONFIG_COUNT: "1",
+        GIT_CONFIG_KEY_0: "uploadpack.allowAnySHA1InWant",
+        GIT_CONFIG_VALUE_0: "true",
+      },
+    });
+    for (const option of ["--unshallow", "--deepen=1"]) {
+      await git(["fetch", "--quiet", "--no-tags", option, server.urlOf("rewound"), "main:main"], {
+        cwd: clone,
+      });
+      expect(await heldObjects(clone)).not.toContain(lostCommitId);
+    }
+    expect(await git(["rev-list", "--count", "lost"], { cwd: clone })).toBe("1");
+    await expectSound(clone);
   });
 
   test("a client that has the lost commit gets the new ones", async () => {
