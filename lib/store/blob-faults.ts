@@ -5,10 +5,17 @@ export interface BlobCall {
   readonly key: string;
 }
 
+/**
+ * What happens to a call instead. `"lose-race"` lets another writer be first, if the call has a condition. `landsAfterCalls`
+ * makes a write conflict with a try of its own that is still under way, and that lands so many calls later, if its
+ * condition holds by then.
+ */
+export type CallFault = "lose-race" | { readonly landsAfterCalls: number };
+
 /** Called around each call of a store. Both may wait, to delay it, and may throw, to fail it. */
 export interface BlobFaults {
-  /** Throwing here fails a call that did nothing. `"lose-race"` lets another writer be first, if the call has a condition. */
-  readonly before?: (call: BlobCall) => Promise<"lose-race" | undefined> | "lose-race" | undefined;
+  /** Throwing here fails a call that did nothing. */
+  readonly before?: (call: BlobCall) => Promise<CallFault | undefined> | CallFault | undefined;
   /** Throwing here loses the answer of a call that was carried out. */
   readonly after?: (call: BlobCall) => Promise<void> | void;
 }

@@ -1,6 +1,6 @@
 /** A blob store in memory: the reference implementation, and the one that tests make misbehave. */
 import { NotFoundError, VersionConflictError } from "../errors.ts";
-import { type BlobFaults, NO_FAULTS } from "./blob-faults.ts";
+import { type BlobFaults, type CallFault, NO_FAULTS } from "./blob-faults.ts";
 import { assertBlobKey, assertBlobPrefix } from "./blob-key.ts";
 import {
   type Blob,
@@ -21,9 +21,16 @@ interface StoredBlob {
   readonly modifiedAtMs: number;
 }
 
+/** A write that its writer has got an answer for, and that is still under way. */
+interface LateWrite {
+  callsLeft: number;
+  readonly land: () => unknown;
+}
+
 export class MemoryBlobStore implements BlobStore {
   readonly #blobs = new Map<string, StoredBlob>();
   readonly #faults: BlobFaults;
+  #lateWrites: LateWrite[] = [];
   #writeCount = 0;
 
   constructor({ faults = NO_FAULTS }: { faults?: BlobFaults } = {}) {
@@ -106,7 +113,10 @@ export class MemoryBlobStore implements BlobStore {
   ): Promise<Result> {
     assertBlobKey(key);
     const faultOnCall = await this.#faults.before?.({ kind, key });
-    if (faultOnCall === "lose-race" && condition.ifVersion !== undefined) this.#overtake(key);
+    this.#landLateWrites();
+    if (faultOnCall !== undefined && condition.ifVersion !== undefined) {
+      this.#spoil(faultOnCall, key, action, condition);
+    }
     const result = action();
     await this.#faults.after?.({ kind, key });
     return result;
@@ -127,6 +137,29 @@ export class MemoryBlobStore implements BlobStore {
     const version = `v${this.#writeCount}`;
     this.#blobs.set(key, { bytes, version, modifiedAtMs: Date.now() });
     return version;
+  }
+
+  #spoil(fault: CallFault, key: string, land: () => unknown, { ifVersion }: WriteCondition): void {
+    if (fault === "lose-race") {
+      this.#overtake(key);
+      return;
+    }
+    this.#lateWrites.push({ callsLeft: fault.landsAfterCalls, land });
+    throw new VersionConflictError("another write is under way", { key, ifVersion });
+  }
+
+  #landLateWrites(): void {
+    for (const late of this.#lateWrites) {
+      late.callsLeft -= 1;
+      if (late.callsLeft > 0) continue;
+      try {
+        late.land();
+      } catch (error) {
+        // Its condition holds no more.
+        if (!(error instanceof VersionConflictError)) throw error;
+      }
+    }
+    this.#lateWrites = this.#lateWrites.filter(({ callsLeft }) => callsLeft > 0);
   }
 
   /** What another writer does who is a moment earlier: here, the same bytes again or an empty blob. */

@@ -102,7 +102,7 @@ async function syncOnce(uuid: RepositoryUuid, options: SyncOptions): Promise<Syn
     };
     return { kind: "published", generation: manifest.generation, changes, ...counts };
   } catch (error) {
-    await undoPublish(error, uuid, received?.pack, storage);
+    await undoPublish(error, uuid, before, received?.pack, storage);
     throw error;
   }
 }
@@ -110,16 +110,18 @@ async function syncOnce(uuid: RepositoryUuid, options: SyncOptions): Promise<Syn
 /**
  * Removes what was written for a generation, if it is certain that no manifest names it, nor ever will. After a lost race
  * the manifest is asked: a conditional write that the store's client repeats, because its answer was lost, conflicts with
- * itself.
+ * itself, and may even still be under way. While the version that it is to replace stands, it may yet land.
  */
 async function undoPublish(
   error: unknown,
   uuid: RepositoryUuid,
+  before: Repository | undefined,
   pack: ManifestPack | undefined,
   storage: RepositoryStorage,
 ): Promise<void> {
   if (error instanceof VersionConflictError) {
     const now = await openIfThere(storage, uuid);
+    if (now?.version === before?.version) return;
     if (now === undefined || now.manifest.packs.some(({ id }) => id === pack?.id)) return;
     const { head, refs } = await now.readRefs();
     await writeRefsForCopies(storage.store, uuid, head, formatRefSnapshot(refs));

@@ -10,6 +10,7 @@ import {
   copyPrefix,
   expectCloneLikePrimary,
   expectNothingLeftOver,
+  keysOf,
   RIG_UUID,
   type SyncRig,
   syncRig,
@@ -120,6 +121,34 @@ test("a publish whose answer is lost and that is repeated below the store keeps 
   expect(await listRefs(await writer.serve())).toBe(await listRefs(primary.repository));
   await expectCloneLikePrimary(writer, primary);
 });
+
+test.each(Array.from({ length: 15 }, (_, i) => i + 1))(
+  "a publish that conflicts with its own repetition, which lands %d calls later, keeps its pack",
+  async (landsAfterCalls) => {
+    const { manifest } = repositoryKeys(RIG_UUID);
+    let isLosing = false;
+    const store = new MemoryBlobStore({
+      faults: {
+        before: ({ kind, key }) => {
+          if (!isLosing || kind !== "write" || key !== manifest) return undefined;
+          isLosing = false;
+          return { landsAfterCalls };
+        },
+      },
+    });
+    const [writer] = writersOn(store, 1);
+    if (writer === undefined) throw new Error("there is a writer");
+    for (const file of ["first.txt", "second.txt"]) {
+      await primary.commit("main", file, `${file}\n`);
+      isLosing = true;
+      await writer.sync();
+      expect(isLosing).toBe(false);
+      for (const { id } of (await writer.manifest()).packs)
+        expect(await keysOf(store)).toContain(repositoryKeys(RIG_UUID).pack(id));
+    }
+    expect(await listRefs(await writer.serve())).toBe(await listRefs(primary.repository));
+  },
+);
 
 test("who loses every race gives up, and leaves nothing", async () => {
   const { manifest } = repositoryKeys(RIG_UUID);
