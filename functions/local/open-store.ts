@@ -14,9 +14,10 @@ export function openStore(location: string, s3Endpoint: string | undefined): Blo
     if (s3Endpoint !== undefined) throw new ConfigError("--s3-endpoint goes with --store s3://bucket/prefix");
     return new FsBlobStore(location);
   }
-  const { hostname: bucket, pathname } = new URL(location);
+  // Not read as a URL: that would encode what stands in the key as it is.
+  const [bucket = "", ...folders] = location.slice("s3://".length).split("/");
   if (bucket === "") throw new ConfigError("--store s3://bucket/prefix names no bucket");
-  const prefix = pathname.replace(/^\/+|\/+$/g, "");
+  const prefix = folders.join("/").replace(/^\/+|\/+$/g, "");
   const client = createS3Client(s3Endpoint === undefined ? {} : { endpoint: s3Endpoint });
   return new S3BlobStore({ client, bucket, ...(prefix === "" ? {} : { prefix: `${prefix}/` }) });
 }
