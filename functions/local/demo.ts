@@ -1,6 +1,6 @@
 /** What `npm start` mirrors when it is told nothing: a small Bitbucket Cloud on this machine, with a sample repository. */
-import { access } from "node:fs/promises";
-import { join } from "node:path";
+import { access, mkdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { type FakeBitbucket, startFakeBitbucket } from "../../test/support/fake-bitbucket/fake-bitbucket.ts";
 import { makeSampleRepository } from "../../test/support/git/sample-repository.ts";
 
@@ -14,6 +14,13 @@ export async function startDemoPrimary(folder: string): Promise<FakeBitbucket> {
     () => true,
     () => false,
   );
-  if (!exists) await makeSampleRepository(repository);
+  if (!exists) {
+    // Beside it first: whoever is killed while making it leaves nothing that looks finished.
+    const unfinished = `${folder}.unfinished`;
+    await rm(unfinished, { recursive: true, force: true });
+    await makeSampleRepository(unfinished);
+    await mkdir(dirname(repository), { recursive: true });
+    await rename(unfinished, repository);
+  }
   return startFakeBitbucket({ repositoriesFolder: folder });
 }

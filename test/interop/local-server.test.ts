@@ -1,5 +1,7 @@
 /** The mirror as a program: arguments, start, restart, end. */
+import { mkdir, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { git } from "../support/git/run-git.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
@@ -107,6 +109,19 @@ test("without arguments it mirrors a sample of its own, and takes a push to it",
   const again = await start([], cwd);
   expect(await git(["ls-remote", again.repositories[0]?.cloneUrl ?? "", "refs/heads/main"])).toContain(mine);
   expect(again.stderr()).not.toContain("generation");
+});
+
+test("a first start that is cut short leaves no half sample behind", async () => {
+  const cwd = folder.path;
+  const programs = join(cwd, "programs");
+  await mkdir(programs);
+  // Makes the repository, then cannot fill it.
+  const script = `#!/bin/sh\ncase "$*" in *fast-import*) exit 1;; esac\nPATH=\${PATH#*:} exec git "$@"\n`;
+  await writeFile(join(programs, "git"), script, { mode: 0o755 });
+  const { PATH = "" } = process.env;
+  expect((await spawn([], { PATH: `${programs}:${PATH}` }).ended()).exitCode).toBe(1);
+  const mirror = await start([], cwd);
+  expect(await listRefs(mirror.repositories[0]?.cloneUrl ?? "")).toContain("refs/heads/main");
 });
 
 test("for people it prints the line to clone with", async () => {
