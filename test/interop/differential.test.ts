@@ -6,11 +6,18 @@ import { temporaryFolder } from "../support/git/temporary-folder.ts";
 
 const SEEDS = Array.from({ length: 60 }, (_, i) => i + 1);
 
-test("clients end up the same as with git, and are sent hardly more", async () => {
-  await using folder = await temporaryFolder();
-  const { totals, differences } = await runSeeds({ seeds: SEEDS, folder: folder.path });
-  expect(differences.map((difference) => describeDifference(difference))).toEqual([]);
-  expect(totals.packs).toBeGreaterThan(SEEDS.length * 5);
-  // Random histories revert far more than people do, and a revert is what the mirror sends again.
-  expect(totals.mirrorObjects / totals.gitObjects).toBeLessThan(1.25);
-});
+/** The others run at the same time, on few processors. */
+const TIMEOUT_MS = 300_000;
+
+test(
+  "clients end up the same as with git, and are sent hardly more",
+  async () => {
+    await using folder = await temporaryFolder();
+    const { totals, differences } = await runSeeds({ seeds: SEEDS, folder: folder.path });
+    expect(differences.map((difference) => describeDifference(difference))).toEqual([]);
+    expect(totals.packs).toBeGreaterThan(SEEDS.length * 5);
+    // Random histories revert far more than people do, and a revert is what the mirror sends again.
+    expect(totals.mirrorObjects / totals.gitObjects).toBeLessThan(1.25);
+  },
+  TIMEOUT_MS,
+);

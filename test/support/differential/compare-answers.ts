@@ -201,8 +201,11 @@ function againstFilter(
     return type === "blob" && graph.sizeBytes(object) >= limitBytes;
   };
   // What is wanted by name passes every filter, also if git knows that the client has it.
-  const passing = new Set([...(gitSentIds ?? []).map((id) => graph.numberOf(id)), ...wanted]);
-  for (const object of wanted) passing.add(graph.peel(object));
+  const passing = new Set([...(gitSentIds ?? []).map((id) => graph.numberOf(id))]);
+  for (let object of wanted) {
+    for (; graph.type(object) === "tag"; object = graph.links(object)[0] ?? object) passing.add(object);
+    passing.add(object);
+  }
   return [...sent].filter((object) => isAgainst(object) && !passing.has(object));
 }
 

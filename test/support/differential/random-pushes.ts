@@ -51,6 +51,8 @@ export class RandomPrimary {
   /** Makes `commitCount` commits or a few more, and moves refs. */
   async push(commitCount: number): Promise<void> {
     const random = this.#random;
+    if (random.chance(0.2))
+      this.#tags.set(SPARSE_TAG, this.#writer.add("blob", random.pick(SPARSE_PATTERNS)));
     const until = this.#history.commits.length + commitCount;
     while (this.#history.commits.length < until) this.#grow();
     if (random.chance(0.25)) this.#forcePush();
@@ -152,6 +154,18 @@ export class RandomPrimary {
     await this.#shell.run({ args: ["repack", "-adkq", "--depth=8"], cwd: this.repository });
   }
 }
+
+/** What it points to is a blob with patterns for `sparse:oid` filters. */
+export const SPARSE_TAG = "sparse";
+
+const SPARSE_PATTERNS = [
+  "/*\n!/*/\n",
+  "/*\n!/*/\n/src/\n/lib/\n!/src/*/\n",
+  "*.txt\n!b.txt\n",
+  "# none but these\n\nc\nlib*/\nREADME\n",
+  "/src/**/a.txt\n[bc]*\n!c.?\n",
+  "**/level-1/\n\\!x\nx\\ y\n",
+];
 
 /**
  * What the mirror offers has to be allowed on git's side as well. Any object, because git's own check of what is reachable

@@ -4,6 +4,7 @@ import type { Deepening, FetchCase } from "./fetch-case.ts";
 import { boundaryAtDepth, closure, commitsAmong, NO_BOUNDARY } from "./graph-walk.ts";
 import type { ObjectGraph } from "./object-graph.ts";
 import type { Random } from "./random.ts";
+import { SPARSE_TAG } from "./random-pushes.ts";
 import type { ServerOffer } from "./server-offer.ts";
 
 export interface RequestSubject {
@@ -136,11 +137,13 @@ function randomDeepening(
   return undefined;
 }
 
-function randomFilter(random: Random, { graph, reachable }: RequestSubject): string {
+function randomFilter(random: Random, { graph, reachable, refList }: RequestSubject): string {
+  const sparse = refList.refs.find(({ name }) => name === `refs/tags/${SPARSE_TAG}`);
   const blobs = [...reachable].filter((object) => graph.type(object) === "blob");
   const simple = () =>
     random.pick([
       "blob:none",
+      ...(sparse === undefined ? [] : [`sparse:oid=${random.pick([sparse.id, SPARSE_TAG])}`]),
       `blob:limit=${random.pick(["0", "1", "100", "500", "1k", "1m"])}`,
       `tree:${random.below(5)}`,
       `object:type=${random.pick(["commit", "tree", "blob", "tag"])}`,

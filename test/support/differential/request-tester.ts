@@ -44,12 +44,14 @@ export class RequestTester {
     this.#options.totals.requests += 1;
     const exchange = { fetchCase, subject, isGuess: isGuess(fetchCase, subject) };
     const [git, mirror] = await Promise.all([this.#askGit(fetchCase), this.#askMirror(fetchCase)]);
-    const differences = compareWords(exchange, git, mirror);
-    if (differences.length > 0 || hasFailed(exchange, git, mirror)) return differences;
-    const isDone = { ...fetchCase, isDone: true };
-    const gitAnswer = git.pack === undefined ? await this.#askGit(isDone) : git;
-    const mirrorAnswer = mirror.pack === undefined ? await this.#askMirror(isDone) : mirror;
+    // A server may find out late that it cannot answer, and need not answer while it hopes for more haves.
+    const [gitAnswer, mirrorAnswer] = await Promise.all([
+      isOpen(git, fetchCase) ? this.#askGit({ ...fetchCase, isDone: true }) : git,
+      isOpen(mirror, fetchCase) ? this.#askMirror({ ...fetchCase, isDone: true }) : mirror,
+    ]);
     if (hasFailed(exchange, gitAnswer, mirrorAnswer)) return compareWords(exchange, gitAnswer, mirrorAnswer);
+    const differences = compareWords(exchange, git, mirror);
+    if (differences.length > 0) return differences;
     if (mirrorAnswer.pack === undefined) {
       return gitAnswer.pack === undefined ? [] : ["after 'done' the mirror sends no pack, but git does"];
     }
@@ -128,11 +130,24 @@ export class RequestTester {
   }
 }
 
-/** git looks for the end of a history, or for what is reachable, in the order of dates, and stops early. */
-function isGuess({ deepening }: FetchCase, { clocksLie }: RequestSubject): boolean {
-  return clocksLie && (deepening?.kind === "until" || deepening?.isRelative === true);
+/**
+ * git looks for the end of a history, or for what is reachable, in the order of dates, and stops early where they lie. And
+ * it deepens a client's history below commits that no ref reaches any more, which the mirror must not.
+ */
+function isGuess(
+  { deepening, shallows }: FetchCase,
+  { clocksLie, graph, reachable }: RequestSubject,
+): boolean {
+  if (deepening === undefined) return false;
+  const goesByDate = deepening.kind === "until" || deepening.isRelative;
+  const isLost = (id: string) => graph.find(id) >= 0 && !reachable.has(graph.find(id));
+  return (clocksLie && goesByDate) || shallows.some(isLost);
 }
 
 function hasFailed({ isGuess: guesses }: Exchange, git: FetchAnswer, mirror: FetchAnswer): boolean {
   return mirror.error !== undefined || (git.error !== undefined && !guesses);
+}
+
+function isOpen({ pack, error }: FetchAnswer, { isDone }: FetchCase): boolean {
+  return pack === undefined && error === undefined && !isDone;
 }
