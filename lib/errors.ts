@@ -39,6 +39,9 @@ export class CorruptPackError extends MirrorError {
   readonly code = "CORRUPT_PACK";
 }
 
+/** What the store holds of a repository is missing or broken. A sync that sees it fetches everything anew. */
+export class DamagedRepositoryError extends CorruptPackError {}
+
 /** The primary failed or refused. `retryable` says whether the same request may work later. */
 export class UpstreamError extends MirrorError {
   readonly code = "UPSTREAM";

@@ -14,6 +14,7 @@ import type { BlockCache } from "../store/block-cache.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import { PackPlaces } from "./pack-places.ts";
+import { readStored } from "./read-stored.ts";
 
 interface OpenPack {
   readonly key: string;
@@ -54,6 +55,7 @@ export class PackSet implements PackReader {
     let firstNumber = 0;
     for (const [packNumber, pack] of packs.entries()) {
       const opened = openPack(keys, pack, indexes[packNumber]?.bytes ?? new Uint8Array(0), firstNumber);
+      opened.index.verifyChecksum();
       open.push(opened);
       firstNumber += opened.index.objectCount;
     }
@@ -150,7 +152,8 @@ export class PackSet implements PackReader {
   }
 
   async readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
-    return this.#blocks.read(this.#packAt(packNumber).key, offsetBytes, lengthBytes);
+    const { key } = this.#packAt(packNumber);
+    return readStored(() => this.#blocks.read(key, offsetBytes, lengthBytes));
   }
 
   #packNumberOf(objectNumber: number): number {

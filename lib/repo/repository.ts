@@ -8,6 +8,7 @@ import { type Manifest, parseManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
 import { openHistory, readHistoryBlobs } from "./open-history.ts";
 import { PackSet } from "./pack-set.ts";
+import { readStored, streamStored } from "./read-stored.ts";
 import { parseRefSnapshot } from "./refs.ts";
 
 /** What repositories are read through. Packs never change, so all repositories may share the blocks. */
@@ -46,23 +47,23 @@ export class Repository implements UploadPackSource {
         sentEndBytes,
         hasRepeats: repeatedObjectCount > 0,
         stream: (offsetBytes, lengthBytes) =>
-          this.#storage.store.readStream(this.#keys.pack(id), offsetBytes, lengthBytes),
+          streamStored(this.#storage.store.readStream(this.#keys.pack(id), offsetBytes, lengthBytes)),
       }),
     );
   }
 
-  /** One request, the first time. @throws {CorruptPackError} The snapshot is not what the manifest says. */
+  /** One request, the first time. @throws {DamagedRepositoryError} The snapshot is not what the manifest says. */
   async readRefs(): Promise<RefList> {
-    this.#refList ??= this.#readRefs();
+    this.#refList ??= readStored(() => this.#readRefs());
     return this.#refList.catch((error: unknown) => {
       this.#refList = undefined;
       throw error;
     });
   }
 
-  /** One round, the first time. @throws {CorruptPackError} An index is not what the manifest says. */
+  /** One round, the first time. @throws {DamagedRepositoryError} An index is not what the manifest says. */
   async openObjects(): Promise<ObjectDatabase> {
-    this.#objects ??= this.#openObjects();
+    this.#objects ??= readStored(() => this.#openObjects());
     return this.#objects.catch((error: unknown) => {
       this.#objects = undefined;
       throw error;

@@ -1,5 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { CorruptPackError, NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
+import {
+  CorruptPackError,
+  DamagedRepositoryError,
+  NotFoundError,
+  VersionConflictError,
+} from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { readName, writeName } from "../../../lib/repo/names.ts";
@@ -139,7 +144,7 @@ describe("open", () => {
     const { bytes } = await store.read(key);
     await store.delete(key);
     const repository = await openRepository(storage, UUID);
-    await expect(repository.readRefs()).rejects.toThrow(NotFoundError);
+    await expect(repository.readRefs()).rejects.toThrow(DamagedRepositoryError);
     await store.write(key, bytes);
     expect((await repository.readRefs()).refs).toEqual(NEXT.refs);
   });

@@ -1,0 +1,40 @@
+/** What a manifest names must be there and whole: where it is not, the store is damaged. */
+import { CorruptPackError, DamagedRepositoryError, NotFoundError } from "../errors.ts";
+
+/**
+ * @param read - Reads blobs that a manifest names.
+ * @throws {DamagedRepositoryError} One is missing, cut off or broken. And whatever else `read` throws.
+ */
+export async function readStored<Result>(read: () => Promise<Result>): Promise<Result> {
+  try {
+    return await read();
+  } catch (error) {
+    throw asDamage(error);
+  }
+}
+
+/** As `readStored`, for chunks. */
+export async function* streamStored(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    throw asDamage(error);
+  }
+}
+
+function asDamage(error: unknown): unknown {
+  if (error instanceof DamagedRepositoryError) return error;
+  if (error instanceof NotFoundError) {
+    return new DamagedRepositoryError("manifest names a blob that is missing", { cause: error });
+  }
+  // What stores throw for a range outside the blob.
+  if (error instanceof RangeError) {
+    return new DamagedRepositoryError("manifest names a blob that is shorter than it says", { cause: error });
+  }
+  if (error instanceof CorruptPackError) {
+    return new DamagedRepositoryError(error.message, { ...error.context, cause: error });
+  }
+  return error;
+}
