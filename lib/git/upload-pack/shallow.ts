@@ -4,7 +4,7 @@
  */
 import type { ObjectId } from "../object-id.ts";
 import type { ObjectReader, RefList } from "../ports.ts";
-import { CommitTable } from "../walk/commit-table.ts";
+import { CommitTable, MISSING_PARENT } from "../walk/commit-table.ts";
 import { cutAtDepth, cutByRevisions, type HistoryCut } from "../walk/history-cut.ts";
 import type { ShallowHistory } from "../walk/missing-objects.ts";
 import { peelObject } from "../walk/peel.ts";
@@ -94,7 +94,7 @@ class HistoryCutter {
     const table = this.#table;
     if (deepen.kind === "revisions") return this.#cutByRevisions(deepen, wants);
     if (deepen.depth === INFINITE_DEPTH) {
-      return { boundaryRows: new Set(), innerRows: new Set(await this.#reachable(clientRows)) };
+      return { boundaryRows: new Set(), innerRows: await this.#deepenable(clientRows) };
     }
     if (deepen.isRelative) {
       return cutAtDepth(table, await this.#reachable(clientRows), deepen.depth + 1);
@@ -134,11 +134,19 @@ class HistoryCutter {
     return [...rows];
   }
 
+  /** Those whose parents may be served, whatever became of the commits themselves. */
+  async #deepenable(rows: ReadonlySet<number>): Promise<Set<number>> {
+    const parentsOf = (row: number): readonly number[] => this.#table.recordedParentRows(row);
+    const servable = new Set(await this.#reachable(new Set([...rows].flatMap(parentsOf))));
+    return new Set([...rows].filter((row) => parentsOf(row).every((parentRow) => servable.has(parentRow))));
+  }
+
   /** What lies below lost commits must not be served, even if a client says that it has these. */
   async #reachable(rows: ReadonlySet<number>): Promise<number[]> {
-    if (!this.#source.mayHoldUnreachable) return [...rows];
+    const present = [...rows].filter((row) => row !== MISSING_PARENT);
+    if (!this.#source.mayHoldUnreachable) return present;
     const idOf = (row: number): ObjectId => this.#objects.objectId(this.#table.objectNumber(row));
-    const unreachable = await findUnreachable(this.#objects, this.#refList, [...rows].map(idOf));
-    return [...rows].filter((row) => !unreachable.has(idOf(row)));
+    const unreachable = await findUnreachable(this.#objects, this.#refList, present.map(idOf));
+    return present.filter((row) => !unreachable.has(idOf(row)));
   }
 }
