@@ -29,7 +29,10 @@ export function compareWords(
   if (wantsUnreachable) {
     // git's protocol 2 serves whatever it still holds.
     const isRefused = mirror.error?.includes("not our ref") === true;
-    return isRefused ? [] : [`a want is not reachable, the mirror says ${mirror.error ?? "nothing"}`];
+    const isRefusedByBoth = git.error !== undefined && mirror.error !== undefined;
+    return isRefused || isRefusedByBoth
+      ? []
+      : [`a want is not reachable, the mirror says ${mirror.error ?? "nothing"}`];
   }
   if (isGuess) return [];
   if (git.error !== undefined || mirror.error !== undefined) {
