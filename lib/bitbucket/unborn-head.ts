@@ -33,7 +33,7 @@ export async function readUnbornHead(options: GitRepositoryOptions): Promise<Hea
     options,
   );
   for (const line of readWholeAnswer(await readAll(body, limits.maxRefListBytes), "list")) {
-    const target = /^unborn HEAD symref-target:(\S+)$/.exec(line)?.[1];
+    const target = /^unborn HEAD symref-target:([^ ]+)$/.exec(line)?.[1];
     if (target !== undefined) return { ref: target };
   }
   return undefined;

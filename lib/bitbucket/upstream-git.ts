@@ -10,6 +10,7 @@ import { isObjectId, type ObjectId } from "../git/object-id.ts";
 import { FLUSH_PKT } from "../git/pktline.ts";
 import type { Head, Ref, RefList } from "../git/ports.ts";
 import { isRefName } from "../git/ref-name.ts";
+import { escapeLines, unescapeName } from "./escaped-lines.ts";
 import {
   DEFAULT_GIT_HTTP_LIMITS,
   type GitRepositoryOptions,
@@ -52,7 +53,7 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
   return {
     async listRefs() {
       const client = new RecordingHttpClient(options, repositoryUrl);
-      const serverRefs = await listThrough(client, repositoryUrl, options);
+      const serverRefs = (await listThrough(client, repositoryUrl, options)).map(unescaped);
       repositoryUrl = client.repositoryUrl;
       const protocol = client.speaksV2 ? 2 : 0;
       const refs = serverRefs.filter(({ ref }) => ref.startsWith("refs/")).map(toRef);
@@ -146,7 +147,7 @@ class RecordingHttpClient implements HttpClient {
     const bytes = await readAll(answer.body, limits.maxRefListBytes);
     const lines = readWholeAnswer(bytes, isPost ? "list" : "advertisement");
     if (!isPost) this.#note(answer.url, lines);
-    return gitAnswer(answer.url, method, bytes);
+    return gitAnswer(answer.url, method, escapeLines(bytes));
   };
 
   #note(url: string, lines: readonly string[]): void {
@@ -173,6 +174,10 @@ function gitAnswer(url: string, method: string, bytes: Uint8Array): GitHttpRespo
 
 async function* singleChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   yield bytes;
+}
+
+function unescaped({ ref, target, ...ids }: ServerRef): ServerRef {
+  return { ...ids, ref: unescapeName(ref), ...(target !== undefined && { target: unescapeName(target) }) };
 }
 
 function toRef({ ref, oid, peeled }: ServerRef): Ref {

@@ -3,7 +3,7 @@
  * deleted here; where a server ends its answers by closing the connection, HTTP does not tell a cut one.
  */
 import { ProtocolError, UpstreamError } from "../errors.ts";
-import { decodePktLine, pktText } from "../git/pktline.ts";
+import { decodePktLine, pktMessage, pktText } from "../git/pktline.ts";
 
 const SERVICE_LINE = "# service=git-upload-pack";
 const KEPT_LINES = 64;
@@ -26,7 +26,9 @@ export function readWholeAnswer(bytes: Uint8Array, kind: "advertisement" | "list
     if (line.kind !== "data" || lines.length === KEPT_LINES) continue;
     const text = pktText(line.payload);
     if (text.startsWith("ERR ")) {
-      throw new UpstreamError(`the primary refused: ${text.slice("ERR ".length)}`, { retryable: true });
+      throw new UpstreamError(`the primary refused: ${pktMessage(line.payload).slice("ERR ".length)}`, {
+        retryable: true,
+      });
     }
     lines.push(text);
   }

@@ -3,6 +3,7 @@
  * Source: gitprotocol-common(5), "pkt-line Format"; gitprotocol-v2(5), "Packet-Line Framing".
  */
 import { ProtocolError } from "../errors.ts";
+import { bytesOfText, byteText } from "./byte-text.ts";
 
 export const PKT_PREFIX_BYTES = 4;
 export const MAX_PKT_LINE_BYTES = 65_520;
@@ -52,11 +53,11 @@ function hexDigitValue(charCode: number): number {
 }
 
 /**
- * One data line. Text is sent as it is: a trailing newline is the caller's to add.
+ * One data line. Text is bytes, see byte-text.ts, and sent as it is: a trailing newline is the caller's to add.
  * @throws {ProtocolError} The payload does not fit in one line.
  */
 export function encodePktLine(payload: Uint8Array | string): Uint8Array {
-  const payloadBytes = typeof payload === "string" ? encoder.encode(payload) : payload;
+  const payloadBytes = typeof payload === "string" ? bytesOfText(payload) : payload;
   if (payloadBytes.length > MAX_PKT_PAYLOAD_BYTES) {
     throw new ProtocolError("payload is too long for a pkt-line", { payloadBytes: payloadBytes.length });
   }
@@ -75,10 +76,18 @@ export function writePktPrefix(target: Uint8Array, offsetBytes: number, lineByte
   }
 }
 
-/** A line's text, without the one newline that the sender may have added. */
+/** A line as byte text, without the one newline that the sender may have added. */
 export function pktText(payload: Uint8Array): string {
-  const hasNewline = payload.at(-1) === 0x0a;
-  return decoder.decode(hasNewline ? payload.subarray(0, -1) : payload);
+  return byteText(withoutNewline(payload));
+}
+
+/** A line that is for people, so most likely UTF-8. */
+export function pktMessage(payload: Uint8Array): string {
+  return decoder.decode(withoutNewline(payload));
+}
+
+function withoutNewline(payload: Uint8Array): Uint8Array {
+  return payload.at(-1) === 0x0a ? payload.subarray(0, -1) : payload;
 }
 
 /** The pieces one after the other in one array. */

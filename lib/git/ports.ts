@@ -4,7 +4,7 @@ import type { ObjectId } from "./object-id.ts";
 import type { ObjectType } from "./pack/pack-format.ts";
 
 export interface Ref {
-  /** Full: `refs/heads/main`. */
+  /** Full: `refs/heads/main`. Byte text (byte-text.ts), as all names of refs and branches are: they need not be UTF-8. */
   readonly name: string;
   readonly id: ObjectId;
   /** What an annotated tag finally points to. */

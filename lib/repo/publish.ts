@@ -1,4 +1,5 @@
 /** Makes a new generation visible: everything that the manifest names first, the manifest last. */
+import { bytesOfText } from "../git/byte-text.ts";
 import type { Head, Ref } from "../git/ports.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
@@ -16,6 +17,12 @@ export interface NextGeneration {
   readonly verifiedAt: Date;
 }
 
+/** What a new generation is published over. */
+export interface PreviousManifest {
+  readonly manifest: Pick<Manifest, "generation">;
+  readonly version: BlobVersion;
+}
+
 export interface PublishedManifest {
   readonly manifest: Manifest;
   readonly version: BlobVersion;
@@ -29,7 +36,7 @@ export interface PublishedManifest {
 export async function publish(
   store: BlobStore,
   uuid: RepositoryUuid,
-  previous: PublishedManifest | "absent",
+  previous: PreviousManifest | "absent",
   next: NextGeneration,
 ): Promise<PublishedManifest> {
   const keys = repositoryKeys(uuid);
@@ -65,7 +72,7 @@ export async function writeRefsForCopies(
   const headText = "ref" in head ? `ref: ${head.ref}\n` : `${head.commitId}\n`;
   await Promise.all([
     store.write(keys.packedRefs, snapshot.bytes),
-    store.write(keys.head, new TextEncoder().encode(headText)),
+    store.write(keys.head, bytesOfText(headText)),
     store.write(keys.refsFolderMark, new Uint8Array(0)),
   ]);
 }

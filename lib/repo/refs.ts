@@ -1,6 +1,7 @@
 /** The refs of one generation as an immutable blob in packed-refs format, with peeled values. Source: git-pack-refs(1). */
 import { createHash } from "node:crypto";
 import { CorruptPackError, ProtocolError } from "../errors.ts";
+import { bytesOfText, byteText } from "../git/byte-text.ts";
 import { isObjectId } from "../git/object-id.ts";
 import type { Ref } from "../git/ports.ts";
 import { isRefName } from "../git/ref-name.ts";
@@ -18,7 +19,7 @@ export interface RefSnapshot {
  * @throws {ProtocolError} A name that git would not accept, or twice the same.
  */
 export function formatRefSnapshot(refs: readonly Ref[]): RefSnapshot {
-  const sorted = refs.toSorted((a, b) => compareBytes(a.name, b.name));
+  const sorted = refs.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   let text = HEADER;
   let previousName: string | undefined;
   for (const { name, id, peeledId } of sorted) {
@@ -28,7 +29,7 @@ export function formatRefSnapshot(refs: readonly Ref[]): RefSnapshot {
     text += `${id} ${name}\n`;
     if (peeledId !== undefined) text += `^${peeledId}\n`;
   }
-  const bytes = new TextEncoder().encode(text);
+  const bytes = bytesOfText(text);
   return { bytes, sha256: sha256Of(bytes), refCount: sorted.length };
 }
 
@@ -36,7 +37,7 @@ export function formatRefSnapshot(refs: readonly Ref[]): RefSnapshot {
 export function parseRefSnapshot(bytes: Uint8Array, sha256: string): Ref[] {
   if (sha256Of(bytes) !== sha256)
     throw new CorruptPackError("ref snapshot does not match its checksum", { sha256 });
-  const [header, ...lines] = new TextDecoder().decode(bytes).split("\n");
+  const [header, ...lines] = byteText(bytes).split("\n");
   if (`${header}\n` !== HEADER || lines.pop() !== "")
     throw new CorruptPackError("not a ref snapshot", { sha256 });
   const refs: Ref[] = [];
@@ -61,9 +62,4 @@ function badLine(line: string): CorruptPackError {
 
 function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
-}
-
-/** git's order, which is that of the UTF-8 bytes; JavaScript's own differs for characters outside the first plane. */
-function compareBytes(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -3,7 +3,7 @@
  * Source: gitprotocol-v2(5), "fetch", output; gitprotocol-pack(5), "Packfile Data".
  */
 import { ProtocolError, UpstreamError } from "../../errors.ts";
-import { pktText } from "../pktline.ts";
+import { pktMessage } from "../pktline.ts";
 import { type PktLine, PktLineReader } from "../pktline-reader.ts";
 import { BAND, decodeBandPacket } from "../sideband.ts";
 
@@ -33,7 +33,7 @@ export async function* readFetchResponse(
       if (band === BAND.pack) {
         if (payload.length > 0) yield payload;
       } else if (band === BAND.progress) onProgress?.(decoder.decode(payload));
-      else throw new UpstreamError(`the primary failed: ${pktText(payload)}`, { retryable: true });
+      else throw new UpstreamError(`the primary failed: ${pktMessage(payload)}`, { retryable: true });
     }
     if (line.kind !== "flush") {
       throw new UpstreamError("the primary's answer was cut", { retryable: true, lastLine: line.kind });
@@ -55,7 +55,7 @@ async function skipToPackfileSection(reader: PktLineReader): Promise<PktLine> {
     const line = await reader.next();
     if (line.kind === "delim") continue;
     if (line.kind !== "data") throw unexpected(line);
-    const text = pktText(line.payload);
+    const text = pktMessage(line.payload);
     if (text === "packfile") return reader.next();
     throwIfError(text);
     // A line of another section (acknowledgments, shallow-info): nothing that this client acts on.
@@ -69,7 +69,7 @@ async function skipAcknowledgments(reader: PktLineReader): Promise<PktLine> {
     if (line.kind !== "data") throw unexpected(line);
     const firstByte = line.payload[0];
     if (firstByte === BAND.pack || firstByte === BAND.progress || firstByte === BAND.fatal) return line;
-    const text = pktText(line.payload);
+    const text = pktMessage(line.payload);
     throwIfError(text);
     if (!/^(ACK|NAK)\b/.test(text)) {
       throw new ProtocolError("expected an acknowledgment", { text: text.slice(0, 80) });

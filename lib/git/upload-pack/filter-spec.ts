@@ -1,4 +1,5 @@
 /** Reads a filter as clients write it: `blob:none`, `tree:0`, `combine:…`. Source: git-rev-list(1), "--filter". */
+import { byteText } from "../byte-text.ts";
 import { OBJECT_TYPE, type ObjectType } from "../pack/pack-format.ts";
 import { ALL_TYPES, type ObjectFilter } from "../walk/object-filter.ts";
 import { RefusedRequestError } from "./refused-request.ts";
@@ -60,7 +61,7 @@ function percentDecoded(text: string): string {
       .slice(1)
       .split("%")
       .map((digits) => Number.parseInt(digits, 16));
-    return new TextDecoder().decode(Uint8Array.from(bytes));
+    return byteText(Uint8Array.from(bytes));
   });
 }
 

@@ -1,4 +1,5 @@
 /** The few ways to name an object that clients use beside its id. Source: gitrevisions(7). */
+import { bytesOfText } from "../byte-text.ts";
 import { isObjectId, type ObjectId, objectIdAt } from "../object-id.ts";
 import { TreeCursor } from "../objects.ts";
 import type { ObjectReader, RefList } from "../ports.ts";
@@ -48,7 +49,7 @@ async function findPath(
   }
   for (const name of path) {
     const { type, bytes } = await objects.read(objectNumber);
-    const entryId = type === "tree" ? findEntry(bytes, new TextEncoder().encode(name)) : undefined;
+    const entryId = type === "tree" ? findEntry(bytes, bytesOfText(name)) : undefined;
     objectNumber = entryId === undefined ? -1 : objects.findId(entryId);
     if (objectNumber < 0) return undefined;
   }

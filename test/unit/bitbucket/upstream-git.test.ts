@@ -96,6 +96,22 @@ test("refs, peeled tags and HEAD come in both protocols", async () => {
   expect(await v0.listRefs()).toEqual({ protocol: 0, refs: REFS, head });
 });
 
+test("names need not be UTF-8, in both protocols", async () => {
+  const names = ["refs/heads/\xc3\xa0", "refs/heads/\xfe", "refs/heads/\xff"];
+  const lines = names.map((name) => `${ID} ${name}`);
+  const head = { ref: names[1] };
+  const refs = names.map((name) => ({ name, id: ID }));
+  const v2 = upstreamAt(await serve(servingLists(V2, pkt(`${ID} HEAD symref-target:${names[1]}`, ...lines))));
+  expect(await v2.listRefs()).toEqual({ protocol: 2, refs, head });
+  const capabilities = `side-band-64k symref=HEAD:${names[1]}`;
+  const advertisement = Buffer.concat([
+    pkt("# service=git-upload-pack"),
+    pkt(`${ID} HEAD\0${capabilities}`, ...lines),
+  ]);
+  const v0 = upstreamAt(await serve(servingLists(advertisement, pkt())));
+  expect(await v0.listRefs()).toEqual({ protocol: 0, refs, head });
+});
+
 test("every request asks for protocol 2, once", async () => {
   const asked: unknown[] = [];
   const serving = servingLists(V2, pkt());

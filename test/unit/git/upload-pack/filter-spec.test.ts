@@ -28,7 +28,7 @@ test.each([
   ["combine:+tree:1+", { maxDepth: 1 }],
   ["combine:%74ree%3A1", { maxDepth: 1 }],
   ["combine:sparse:oid=main%3Aa%2520b", { sparseNames: ["main:a%20b"] }],
-  ["combine:sparse:oid=main:gr%C3%BC%c3%9fe", { sparseNames: ["main:grüße"] }],
+  ["combine:sparse:oid=main:gr%C3%BC%c3%9fe", { sparseNames: ["main:gr\u00c3\u00bc\u00c3\u009fe"] }],
   ["combine:combine:tree:2%2Bblob:none+tree:1", { maxDepth: 1, maxBlobBytes: 0 }],
 ])("%s is understood", (text, expected) => {
   const defaults = { types: ALL, maxDepth: NONE, maxBlobBytes: NONE, sparseNames: [] };

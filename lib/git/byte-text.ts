@@ -1,0 +1,28 @@
+/**
+ * Text whose characters are bytes, U+0000 to U+00FF. Names in git are bytes, mostly but not always UTF-8; as such text they
+ * stay what they are, compare and sort as git's do, and are strings all the same.
+ * Not TextDecoder: what it calls latin1 is windows-1252.
+ */
+import { ProtocolError } from "../errors.ts";
+
+/** Arguments of one call; the stack has room for more. */
+const SLICE_BYTES = 8192;
+
+export function byteText(bytes: Uint8Array): string {
+  let text = "";
+  for (let start = 0; start < bytes.length; start += SLICE_BYTES) {
+    text += String.fromCharCode(...bytes.subarray(start, start + SLICE_BYTES));
+  }
+  return text;
+}
+
+/** @throws {ProtocolError} A character is no byte. */
+export function bytesOfText(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0xff) throw new ProtocolError("text that should be bytes has another character", { code });
+    bytes[i] = code;
+  }
+  return bytes;
+}
