@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { crc32, deflateSync } from "node:zlib";
-import { CorruptPackError } from "../errors.ts";
+import { CorruptPackError, DamagedRepositoryError } from "../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { EntryTable } from "../git/pack/entry-table.ts";
 import {
@@ -14,6 +14,7 @@ import {
 } from "../git/pack/pack-format.ts";
 import type { PackFileProgress } from "./file-pack-source.ts";
 import { hashFile } from "./hash-file.ts";
+import { writeAt } from "./write-at.ts";
 
 interface BaseObject {
   readonly type: ObjectType;
@@ -50,8 +51,8 @@ export async function appendBases(
     const type = OBJECT_TYPE[base.type];
     const head = encodeEntrySize(type, base.bytes.length);
     const stream = deflateSync(base.bytes);
-    await file.write(head, 0, head.length, offsetBytes);
-    await file.write(stream, 0, stream.length, offsetBytes + head.length);
+    await writeAt(file, head, offsetBytes);
+    await writeAt(file, stream, offsetBytes + head.length);
     table.offsets[number] = offsetBytes;
     table.types[number] = type;
     table.sizes[number] = base.bytes.length;
@@ -65,10 +66,10 @@ export async function appendBases(
   if (number === count)
     throw new CorruptPackError("pack has a delta whose base is nowhere", { baseId: baseIds[0] });
   const header = encodePackHeader(number);
-  await file.write(header, 0, header.length, 0);
+  await writeAt(file, header, 0);
   progress.complete(offsetBytes);
   const trailer = await hashFile(file, progress, offsetBytes);
-  await file.write(trailer, 0, trailer.length, offsetBytes);
+  await writeAt(file, trailer, offsetBytes);
   progress.complete(offsetBytes + trailer.length);
   return number;
 }
@@ -78,5 +79,5 @@ function checkId(baseId: ObjectId, { type, bytes }: BaseObject): void {
   const digest = createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest();
   const id = objectIdAt(digest, 0);
   if (id !== baseId)
-    throw new CorruptPackError("the repository's copy of a delta's base is broken", { baseId, id });
+    throw new DamagedRepositoryError("the repository's copy of a delta's base is broken", { baseId, id });
 }

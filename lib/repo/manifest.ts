@@ -1,9 +1,12 @@
 /** The manifest: the small document that says what a mirrored repository is right now. The one commit point. */
 import { z } from "zod";
-import { CorruptPackError } from "../errors.ts";
+import { ConfigError, DamagedRepositoryError } from "../errors.ts";
 
 const hex40 = z.string().regex(/^[0-9a-f]{40}$/);
 const count = z.number().int().nonnegative();
+
+const FORMAT_VERSION = 1;
+const versionSchema = z.object({ formatVersion: count });
 
 const packSchema = z.strictObject({
   /** 40 hex digits, random: the name has to be known before the content is. */
@@ -26,7 +29,7 @@ const packSchema = z.strictObject({
 });
 
 const manifestSchema = z.strictObject({
-  formatVersion: z.literal(1),
+  formatVersion: z.literal(FORMAT_VERSION),
   /** One up at each publish. */
   generation: count,
   /** HEAD: a branch that need not exist, or a commit. */
@@ -44,16 +47,26 @@ const manifestSchema = z.strictObject({
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestPack = z.infer<typeof packSchema>;
 
-/** @throws {CorruptPackError} Not a manifest that this version understands. */
+/**
+ * @throws {DamagedRepositoryError} Not a manifest.
+ * @throws {ConfigError} A manifest of another release: it is whole, and must not be taken for damage.
+ */
 export function parseManifest(bytes: Uint8Array): Manifest {
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
-    throw new CorruptPackError("manifest is not JSON", { cause: error });
+    throw new DamagedRepositoryError("manifest is not JSON", { cause: error });
+  }
+  const version = versionSchema.safeParse(json).data?.formatVersion;
+  if (version !== undefined && version > FORMAT_VERSION) {
+    throw new ConfigError("the store was written by a newer release: its manifest has another format", {
+      formatVersion: version,
+    });
   }
   const result = manifestSchema.safeParse(json);
-  if (!result.success) throw new CorruptPackError("manifest has unexpected content", { cause: result.error });
+  if (!result.success)
+    throw new DamagedRepositoryError("manifest has unexpected content", { cause: result.error });
   return result.data;
 }
 

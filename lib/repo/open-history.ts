@@ -1,40 +1,77 @@
-/** Reads the history sidecars of a repository's packs. */
-import { CorruptPackError } from "../errors.ts";
+/** Reads the history sidecars of a repository's packs. They speed answers up: damage to them costs no more than that. */
+import { CorruptPackError, NotFoundError } from "../errors.ts";
 import { CommitHistory, type HistoryPart } from "../git/history/commit-history.ts";
 import { decodePackHistory, type PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES } from "../git/object-id.ts";
-import type { Blob, BlobStore } from "../store/blob-store.ts";
+import type { BlobStore } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import type { PackSet } from "./pack-set.ts";
 
-/**
- * One request for each pack, all at once.
- * @returns `undefined` if a pack has none: the repository is served without, slower.
- */
-export function readHistoryBlobs(
+export interface DamagedHistory {
+  readonly packId: string;
+  /** What is wrong with it, or that it is of another version. */
+  readonly error: unknown;
+}
+
+export interface OpenedHistory {
+  /** Of all packs; absent if one of them has none. */
+  readonly history?: CommitHistory;
+  /** Those that the manifest names and that cannot be used. */
+  readonly damaged: readonly DamagedHistory[];
+}
+
+/** A sidecar's bytes, what keeps them from being read, or `undefined` where the manifest names none. */
+type HistoryBlob = Uint8Array | NotFoundError | undefined;
+
+/** One request for each pack, all at once; none if a pack has no sidecar, as the others are of no use then. */
+export async function readHistoryBlobs(
   store: BlobStore,
   keys: RepositoryKeys,
   packs: readonly ManifestPack[],
-): Promise<Blob[]> | undefined {
-  if (packs.some(({ historyBytes }) => historyBytes === undefined)) return undefined;
-  return Promise.all(packs.map(({ id }) => store.read(keys.packHistory(id))));
+): Promise<HistoryBlob[]> {
+  if (packs.some(({ historyBytes }) => historyBytes === undefined)) return packs.map(() => undefined);
+  return Promise.all(
+    packs.map(async ({ id }) => {
+      try {
+        return (await store.read(keys.packHistory(id))).bytes;
+      } catch (error) {
+        if (error instanceof NotFoundError) return error;
+        throw error;
+      }
+    }),
+  );
 }
 
-/**
- * @param blobs - Of the set's packs, in its order.
- * @returns `undefined` if one is of another version.
- * @throws {CorruptPackError} One is broken, or does not fit the packs.
- */
-export function openHistory(blobs: readonly Blob[], set: PackSet): CommitHistory | undefined {
+/** @param blobs - Of the set's packs, in its order. */
+export function openHistory(
+  blobs: readonly HistoryBlob[],
+  packs: readonly ManifestPack[],
+  set: PackSet,
+): OpenedHistory {
   const parts: HistoryPart[] = [];
-  for (const [packNumber, { bytes }] of blobs.entries()) {
-    const objects = set.numbersOf(packNumber);
-    const history = decodePackHistory(bytes, objects.length);
-    if (history === undefined) return undefined;
-    parts.push({ history, numbers: withExternals(objects, history, set) });
+  const damaged: DamagedHistory[] = [];
+  for (const [packNumber, { id: packId }] of packs.entries()) {
+    const blob = blobs[packNumber];
+    if (blob === undefined) continue;
+    try {
+      parts.push(openPart(blob, packNumber, set));
+    } catch (error) {
+      if (!(error instanceof CorruptPackError || error instanceof NotFoundError)) throw error;
+      damaged.push({ packId, error });
+    }
   }
-  return new CommitHistory(parts, set.objectCount);
+  return parts.length < packs.length
+    ? { damaged }
+    : { history: new CommitHistory(parts, set.objectCount), damaged };
+}
+
+function openPart(blob: Uint8Array | NotFoundError, packNumber: number, set: PackSet): HistoryPart {
+  if (blob instanceof NotFoundError) throw blob;
+  const objects = set.numbersOf(packNumber);
+  const history = decodePackHistory(blob, objects.length);
+  if (history === undefined) throw new CorruptPackError("pack history is of another version");
+  return { history, numbers: withExternals(objects, history, set) };
 }
 
 function withExternals(objects: Uint32Array, { externalIds }: PackHistory, set: PackSet): Uint32Array {

@@ -1,5 +1,7 @@
 /** A mirrored repository as it was at one generation: refs and objects, read as they are asked for. */
+import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
+import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
 import type { Head, PackBody, RefList, UploadPackSource } from "../git/ports.ts";
 import type { Blob, BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { BlockCache } from "../store/block-cache.ts";
@@ -15,6 +17,8 @@ import { parseRefSnapshot } from "./refs.ts";
 export interface RepositoryStorage {
   readonly store: BlobStore;
   readonly blocks: BlockCache;
+  /** Told of a blob that is damaged where that is survived: what is served without it is slower. */
+  readonly onDamage?: (error: unknown, key: string) => void;
 }
 
 export class Repository implements UploadPackSource {
@@ -26,6 +30,7 @@ export class Repository implements UploadPackSource {
   readonly #keys: RepositoryKeys;
   #refList: Promise<RefList> | undefined;
   #objects: Promise<ObjectDatabase> | undefined;
+  #damagedHistories: readonly string[] = [];
 
   constructor(storage: RepositoryStorage, uuid: RepositoryUuid, manifest: Manifest, version: BlobVersion) {
     this.#storage = storage;
@@ -71,13 +76,42 @@ export class Repository implements UploadPackSource {
   }
 
   async #openObjects(): Promise<ObjectDatabase> {
-    const { store, blocks } = this.#storage;
+    const { store, blocks, onDamage } = this.#storage;
     const { packs } = this.manifest;
     const [set, blobs] = await Promise.all([
       PackSet.open(store, blocks, this.#keys, packs),
       readHistoryBlobs(store, this.#keys, packs),
     ]);
-    return new ObjectDatabase(set, { ...(blobs !== undefined && { history: openHistory(blobs, set) }) });
+    const { history, damaged } = openHistory(blobs, packs, set);
+    for (const { packId, error } of damaged) onDamage?.(error, this.#keys.packHistory(packId));
+    this.#damagedHistories = damaged.map(({ packId }) => packId);
+    return new ObjectDatabase(set, { history });
+  }
+
+  /** Ids of the packs whose history sidecar is damaged, as found when the objects were opened. */
+  get damagedHistories(): readonly string[] {
+    return this.#damagedHistories;
+  }
+
+  /**
+   * Looks at what else the manifest names: that the packs are there, whole in length, and begin as packs do.
+   * @throws {DamagedRepositoryError} They are not.
+   */
+  async checkPacks(): Promise<void> {
+    const { store } = this.#storage;
+    await readStored(() =>
+      Promise.all(
+        this.manifest.packs.map(async ({ id, packBytes, objectCount }) => {
+          const key = this.#keys.pack(id);
+          const [header, end] = await Promise.all([
+            store.readRange(key, 0, PACK_HEADER_BYTES),
+            store.readUpTo(key, packBytes - 1, 2),
+          ]);
+          if (decodePackHeader(header).objectCount !== objectCount || end.length !== 1)
+            throw new CorruptPackError("pack is not the one that the manifest names", { packId: id });
+        }),
+      ),
+    );
   }
 
   /** The repository under a newer manifest, with all that was read and has not changed. */
@@ -86,7 +120,8 @@ export class Repository implements UploadPackSource {
     const isSame = (part: "head" | "refs" | "packs"): boolean =>
       JSON.stringify(manifest[part]) === JSON.stringify(this.manifest[part]);
     if (isSame("head") && isSame("refs")) successor.#refList = this.#refList;
-    if (isSame("packs")) successor.#objects = this.#objects;
+    // A damaged history may have been written anew since.
+    if (isSame("packs") && this.#damagedHistories.length === 0) successor.#objects = this.#objects;
     return successor;
   }
 

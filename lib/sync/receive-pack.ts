@@ -3,17 +3,17 @@
  * way. Memory does not grow with the pack.
  */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import type { FileHandle } from "node:fs/promises";
 import { LimitExceededError } from "../errors.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import type { ReadBase } from "../indexer/append-bases.ts";
 import { PackFileProgress } from "../indexer/file-pack-source.ts";
 import { type IndexedPack, type IndexProgress, indexPack } from "../indexer/index-pack.ts";
+import { writeAt } from "../indexer/write-at.ts";
 import type { RepositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
+import { openUnnamedFile } from "./unnamed-file.ts";
 
 export interface ReceivePackOptions {
   readonly store: BlobStore;
@@ -135,13 +135,6 @@ async function* batched(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
   if (waitingBytes > 0) yield Buffer.concat(waiting);
 }
 
-async function writeAt(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, offsetBytes + written);
-    written += bytesWritten;
-  }
-}
-
 /** The appended bases, if any, and the trailer. */
 async function uploadTail(
   file: FileHandle,
@@ -154,20 +147,5 @@ async function uploadTail(
     if (bytesRead === 0) throw new Error("the pack's local file is shorter than what was written to it");
     await upload.write(buffer.subarray(0, bytesRead));
     offsetBytes += bytesRead;
-  }
-}
-
-interface UnnamedFile extends AsyncDisposable {
-  readonly handle: FileHandle;
-}
-
-/** A file that goes with the process, however that ends: it has no name any more. */
-async function openUnnamedFile(): Promise<UnnamedFile> {
-  const folder = await mkdtemp(join(tmpdir(), "nearside-"));
-  try {
-    const handle = await open(join(folder, "incoming.pack"), "w+");
-    return { handle, [Symbol.asyncDispose]: () => handle.close() };
-  } finally {
-    await rm(folder, { recursive: true });
   }
 }

@@ -1,0 +1,62 @@
+/** Writes history sidecars anew that are damaged or of another version, out of the packs in the store. */
+import type { FileHandle } from "node:fs/promises";
+import { encodePackHistory } from "../git/history/pack-history.ts";
+import type { ObjectReader } from "../git/ports.ts";
+import { PackFileProgress } from "../indexer/file-pack-source.ts";
+import { indexPack } from "../indexer/index-pack.ts";
+import { writeAt } from "../indexer/write-at.ts";
+import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
+import type { ManifestPack } from "../repo/manifest.ts";
+import { readStored } from "../repo/read-stored.ts";
+import type { Repository, RepositoryStorage } from "../repo/repository.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { completeHistory } from "./complete-history.ts";
+import { openUnnamedFile } from "./unnamed-file.ts";
+
+/**
+ * @returns The repository's packs; one whose history would take too much is without one now.
+ * @throws {DamagedRepositoryError} A pack is damaged as well.
+ */
+export async function rebuildHistories(
+  { store }: RepositoryStorage,
+  uuid: RepositoryUuid,
+  repository: Repository,
+): Promise<ManifestPack[]> {
+  const keys = repositoryKeys(uuid);
+  const objects = await repository.openObjects();
+  const packs: ManifestPack[] = [];
+  for (const pack of repository.manifest.packs) {
+    const isDamaged = repository.damagedHistories.includes(pack.id);
+    packs.push(isDamaged ? await rebuildHistory(store, keys, pack, objects) : pack);
+  }
+  return packs;
+}
+
+async function rebuildHistory(
+  store: BlobStore,
+  keys: RepositoryKeys,
+  { historyBytes: _, ...pack }: ManifestPack,
+  objects: ObjectReader,
+): Promise<ManifestPack> {
+  await using file = await openUnnamedFile();
+  // Awaited here, or the file would be closed before.
+  return await readStored(async () => {
+    const progress = new PackFileProgress();
+    await copyTo(file.handle, store.readStream(keys.pack(pack.id), 0, pack.packBytes));
+    progress.complete(pack.packBytes);
+    const { built, index } = await indexPack({ file: file.handle, progress });
+    const history = built && (await completeHistory(built, index, objects));
+    if (history === undefined) return pack;
+    const bytes = encodePackHistory(history);
+    await store.write(keys.packHistory(pack.id), bytes);
+    return { ...pack, historyBytes: bytes.length };
+  });
+}
+
+async function copyTo(file: FileHandle, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  let offsetBytes = 0;
+  for await (const chunk of chunks) {
+    await writeAt(file, chunk, offsetBytes);
+    offsetBytes += chunk.length;
+  }
+}

@@ -1,0 +1,95 @@
+/** Fetches what a repository lacks as one more pack, and completes it with its index and history. */
+import type { UpstreamGit, UpstreamRefs } from "../bitbucket/upstream-git.ts";
+import { encodePackHistory } from "../git/history/pack-history.ts";
+import type { ObjectId } from "../git/object-id.ts";
+import type { RefList } from "../git/ports.ts";
+import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
+import type { ManifestPack } from "../repo/manifest.ts";
+import { ObjectDatabase } from "../repo/object-database.ts";
+import { PackSet } from "../repo/pack-set.ts";
+import { readStored } from "../repo/read-stored.ts";
+import type { RepositoryStorage } from "../repo/repository.ts";
+import { completeHistory } from "./complete-history.ts";
+import { assertConnected, countKnownObjects } from "./connectivity.ts";
+import { receivePack } from "./receive-pack.ts";
+import { chooseHaves, type RefChange, tipsOf } from "./ref-changes.ts";
+import type { SyncProgress } from "./sync-progress.ts";
+
+export interface ReceiveOptions {
+  readonly storage: RepositoryStorage;
+  readonly upstream: UpstreamGit;
+  readonly uuid: RepositoryUuid;
+  /** What the repository holds; absent for a first sync. */
+  readonly known: ObjectDatabase | undefined;
+  readonly refsBefore: RefList;
+  readonly upstreamRefs: UpstreamRefs;
+  readonly changes: readonly RefChange[];
+  readonly onProgress: ((progress: SyncProgress) => void) | undefined;
+  readonly limits: { readonly maxPackBytes: number; readonly maxHaves: number };
+}
+
+export interface ReceivedObjects {
+  readonly pack: ManifestPack;
+  /** Over all packs, this one included. */
+  readonly objects: ObjectDatabase;
+}
+
+/** @returns `undefined` if every new tip is here already. */
+export async function receiveObjects(options: ReceiveOptions): Promise<ReceivedObjects | undefined> {
+  const { storage, upstream, uuid, known, refsBefore, upstreamRefs, changes, onProgress, limits } = options;
+  // What is here is here with all that it needs, whether a ref still names it or not.
+  const wants = [...tipsOf(upstreamRefs)].filter((id) => known === undefined || known.findId(id) < 0);
+  if (wants.length === 0) return undefined;
+  const { store } = storage;
+  const keys = repositoryKeys(uuid);
+  const haves = known === undefined ? [] : chooseHaves(refsBefore, changes, limits.maxHaves);
+  const { protocol } = upstreamRefs;
+  const { pack, indexed } = await receivePack({
+    store,
+    keys,
+    chunks: upstream.fetchPack({
+      protocol,
+      wants,
+      haves,
+      onProgress: (text) => onProgress?.({ phase: "waiting", text }),
+    }),
+    readBase: async (id: ObjectId) => {
+      const objectNumber = known?.findId(id) ?? -1;
+      return objectNumber < 0 ? undefined : readStored(async () => known?.read(objectNumber));
+    },
+    maxPackBytes: limits.maxPackBytes,
+    onBytes: (receivedBytes) => onProgress?.({ phase: "receiving", receivedBytes }),
+    onIndex: (progress) => onProgress?.(progress),
+  });
+  try {
+    assertConnected(indexed, wants, known);
+    const appendedCount = pack.objectCount - pack.sentObjectCount;
+    const repeatedObjectCount = pack.repeatedObjectCount + countKnownObjects(indexed, known) - appendedCount;
+    const counted = { ...pack, repeatedObjectCount };
+    const set = (known?.packs ?? PackSet.empty(storage.blocks)).withPack(keys, counted, indexed.index);
+    const objects = new ObjectDatabase(set);
+    const { built, index } = indexed;
+    // The new pack is whole, or it would not have come so far.
+    const history = built && (await readStored(() => completeHistory(built, index, objects)));
+    const historyBytes = history && encodePackHistory(history);
+    await Promise.all([
+      store.write(keys.packIndex(pack.id), index, { ifVersion: "absent" }),
+      historyBytes && store.write(keys.packHistory(pack.id), historyBytes, { ifVersion: "absent" }),
+    ]);
+    return { pack: { ...counted, ...(historyBytes && { historyBytes: historyBytes.length }) }, objects };
+  } catch (error) {
+    await deletePack(uuid, pack, storage);
+    throw error;
+  }
+}
+
+export async function deletePack(
+  uuid: RepositoryUuid,
+  { id }: ManifestPack,
+  { store }: RepositoryStorage,
+): Promise<void> {
+  const keys = repositoryKeys(uuid);
+  await Promise.all(
+    [keys.pack(id), keys.packIndex(id), keys.packHistory(id)].map((key) => store.delete(key)),
+  );
+}

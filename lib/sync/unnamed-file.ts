@@ -1,0 +1,23 @@
+/** A local file for a pack that is being worked on. */
+import { type FileHandle, mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+interface UnnamedFile extends AsyncDisposable {
+  readonly handle: FileHandle;
+}
+
+/**
+ * A file that goes with the process, however that ends: it has no name any more.
+ * @param parentFolder - Made if it is not there. By default the system's, which may lie in memory.
+ */
+export async function openUnnamedFile(parentFolder = tmpdir()): Promise<UnnamedFile> {
+  await mkdir(parentFolder, { recursive: true });
+  const folder = await mkdtemp(join(parentFolder, "nearside-"));
+  try {
+    const handle = await open(join(folder, "incoming.pack"), "w+");
+    return { handle, [Symbol.asyncDispose]: () => handle.close() };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
