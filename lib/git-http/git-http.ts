@@ -73,7 +73,7 @@ async function answerUploadPack(
     log.error("git-http:answer-failed", { path, ...errorFields(error) });
   };
   try {
-    const answer = await uploadPack(source, body, { protocol, limits, onFailure });
+    const answer = await uploadPack(source, body, { protocol, limits, onFailure, signal: request.signal });
     return ok("application/x-git-upload-pack-result", batched(answer));
   } catch (error) {
     if (!(error instanceof ProtocolError || error instanceof LimitExceededError)) throw error;

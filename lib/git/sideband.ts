@@ -4,6 +4,7 @@
  */
 import { ProtocolError } from "../errors.ts";
 import { FLUSH_PKT, MAX_PKT_LINE_BYTES, PKT_PREFIX_BYTES, writePktPrefix } from "./pktline.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 export const BAND = { pack: 1, progress: 2, fatal: 3 } as const;
 export type Band = (typeof BAND)[keyof typeof BAND];
@@ -42,20 +43,28 @@ export function encodeBandPackets(
   return packets;
 }
 
+export interface MuxOptions {
+  readonly onFailure: (error: unknown) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly maxPacketBytes?: number;
+}
+
+const TIME_IS_UP = "mirror: the time for one answer is up, please retry or ask for less\n";
+
 /**
  * Wraps a pack in side-band packets and ends with a flush. Collects small pieces, so that each array handed on is about
  * 256 KiB; reads nothing from `input` until the consumer asks.
  *
- * A failure of `input` becomes a band 3 packet, since the status line has gone out; `onFailure` gets the error.
+ * A failure of `input` becomes a band 3 packet, since the status line has gone out; `onFailure` gets the error. So does
+ * the end of the time for an answer, a TimeoutError as the signal's reason. With any other reason nobody listens any more.
  */
 export async function* muxSideband(
   input: AsyncIterable<SidebandInput>,
-  onFailure: (error: unknown) => void,
-  maxPacketBytes: number = SIDE_BAND_64K_PACKET_BYTES,
+  { onFailure, signal, maxPacketBytes = SIDE_BAND_64K_PACKET_BYTES }: MuxOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const batch = new PacketBatch(maxPacketBytes);
   try {
-    for await (const item of input) {
+    for await (const item of untilAborted(input, signal)) {
       if (item instanceof Uint8Array) {
         for (let doneBytes = 0; doneBytes < item.length; ) {
           doneBytes += batch.append(item.subarray(doneBytes));
@@ -69,10 +78,16 @@ export async function* muxSideband(
     if (!batch.isEmpty) yield batch.take();
     yield FLUSH_PKT;
   } catch (error) {
+    const isTimeUp = signal?.aborted === true && isTimeout(signal.reason);
+    if (signal?.aborted && !isTimeUp) return;
     onFailure(error);
-    const text = encoder.encode("mirror: reading the repository failed, please retry\n");
-    yield encodeBandPackets(BAND.fatal, text, maxPacketBytes);
+    const text = isTimeUp ? TIME_IS_UP : "mirror: reading the repository failed, please retry\n";
+    yield encodeBandPackets(BAND.fatal, encoder.encode(text), maxPacketBytes);
   }
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof Error && reason.name === "TimeoutError";
 }
 
 /** Band 1 packets being filled one after the other in one array. */

@@ -13,7 +13,7 @@ export interface HttpRequest {
    * is discarded.
    */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Aborts when the caller has gone. */
+  /** Aborts when the caller has gone or, with a TimeoutError, when the time for an answer is nearly up. */
   readonly signal: AbortSignal;
 }
 

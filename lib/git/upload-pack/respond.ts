@@ -10,6 +10,7 @@ import {
   SIDE_BAND_PACKET_BYTES,
   type SidebandInput,
 } from "../sideband.ts";
+import { untilAborted } from "../until-aborted.ts";
 import type { FetchRequest, FetchRequestV0 } from "./fetch-request.ts";
 import type { PackPlan, ProgressText } from "./plan.ts";
 
@@ -19,6 +20,8 @@ export type Planning = AsyncGenerator<ProgressText, PackPlan, undefined>;
 export interface RespondOptions {
   /** Gets what failed after the first byte; the client is told, without details. */
   readonly onFailure: (error: unknown) => void;
+  /** Ends the answer: with a word to the client if the reason is a TimeoutError. */
+  readonly signal?: AbortSignal;
 }
 
 /** The lines as they go out: in the side-band, if the client wants that. */
@@ -36,27 +39,28 @@ export async function* respondV2(
   lines: readonly Uint8Array[],
   request: FetchRequest,
   planning: Planning,
-  { onFailure }: RespondOptions,
+  options: RespondOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* bandedLines([...lines, encodePktLine("packfile\n")], request);
-  yield* muxSideband(packAndProgress(request, planning), onFailure);
+  yield* muxSideband(packAndProgress(request, planning), options);
 }
 
 export async function* respondV0(
   lines: readonly Uint8Array[],
   request: FetchRequestV0,
   planning: Planning,
-  { onFailure }: RespondOptions,
+  options: RespondOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* lines;
   if (request.sideband === "none") {
     // Without side-band there are no words for a failure: the transport cuts the connection.
-    for await (const item of packAndProgress(request, planning)) if (item instanceof Uint8Array) yield item;
+    const items = untilAborted(packAndProgress(request, planning), options.signal);
+    for await (const item of items) if (item instanceof Uint8Array) yield item;
     return;
   }
   const maxPacketBytes =
     request.sideband === "side-band" ? SIDE_BAND_PACKET_BYTES : SIDE_BAND_64K_PACKET_BYTES;
-  yield* muxSideband(packAndProgress(request, planning), onFailure, maxPacketBytes);
+  yield* muxSideband(packAndProgress(request, planning), { ...options, maxPacketBytes });
 }
 
 async function* packAndProgress(

@@ -58,7 +58,7 @@ describe("mux", () => {
       await fc.assert(
         fc.asyncProperty(inputs, async (items) => {
           const { packets, endsWithFlush } = await demux(
-            await collect(muxSideband(each<SidebandInput>(items), fail, maxPacketBytes)),
+            await collect(muxSideband(each<SidebandInput>(items), { onFailure: fail, maxPacketBytes })),
           );
           const pack = Buffer.concat(items.filter((item) => item instanceof Uint8Array));
           const progress = items.map((item) => (item instanceof Uint8Array ? "" : item.progress)).join("");
@@ -80,7 +80,7 @@ describe("mux", () => {
       throw new Error("bucket secret-name is gone");
     }
     const failures: unknown[] = [];
-    const output = await collect(muxSideband(failing(), (error) => failures.push(error)));
+    const output = await collect(muxSideband(failing(), { onFailure: (error) => failures.push(error) }));
     const { packets, endsWithFlush } = await demux(output);
     expect(textOf(bandBytes(packets, BAND.fatal))).toBe(
       "mirror: reading the repository failed, please retry\n",
@@ -99,7 +99,7 @@ describe("mux", () => {
       }
     }
     let takenBytes = 0;
-    for await (const chunk of muxSideband(endless(), fail)) {
+    for await (const chunk of muxSideband(endless(), { onFailure: fail })) {
       takenBytes += chunk.length;
       expect(readBytes - takenBytes).toBeLessThan(100_000);
       if (takenBytes > 2_000_000) break;
@@ -115,11 +115,64 @@ describe("mux", () => {
         closed = true;
       }
     }
-    for await (const chunk of muxSideband(endless(), fail)) {
+    for await (const chunk of muxSideband(endless(), { onFailure: fail })) {
       expect(chunk.length).toBeGreaterThan(0);
       break;
     }
     expect(closed).toBe(true);
+  });
+});
+
+describe("mux under a signal", () => {
+  const timeUp = new DOMException("time is up", "TimeoutError");
+
+  async function* stalling(): AsyncGenerator<SidebandInput> {
+    yield new Uint8Array(3_000_000);
+    await new Promise(() => undefined);
+  }
+
+  async function abortedWith(reason: Error, abortAfterBytes: number) {
+    const stop = new AbortController();
+    const failures: unknown[] = [];
+    const options = { onFailure: (error: unknown) => failures.push(error), signal: stop.signal };
+    const chunks: Uint8Array[] = [];
+    let takenBytes = 0;
+    for await (const chunk of muxSideband(stalling(), options)) {
+      chunks.push(chunk);
+      takenBytes += chunk.length;
+      // Once more than there is, it stalls: then the signal comes while the input is waited for.
+      if (takenBytes >= abortAfterBytes) setTimeout(() => stop.abort(reason), 5);
+    }
+    return { ...(await demux(new Uint8Array(Buffer.concat(chunks)))), failures };
+  }
+
+  test("tells the client that time is up, although its input stalls", async () => {
+    const { packets, endsWithFlush, failures } = await abortedWith(timeUp, 2_500_000);
+    expect(textOf(packets.at(-1)?.payload ?? utf8(""))).toContain("time for one answer is up");
+    expect(packets.at(-1)?.band).toBe(BAND.fatal);
+    expect({ endsWithFlush, failures }).toEqual({ endsWithFlush: false, failures: [timeUp] });
+  });
+
+  test("ends without a word when the caller has gone", async () => {
+    const { packets, endsWithFlush, failures } = await abortedWith(new Error("gone"), 2_500_000);
+    expect(packets.every(({ band }) => band === BAND.pack)).toBe(true);
+    expect({ endsWithFlush, failures }).toEqual({ endsWithFlush: false, failures: [] });
+  });
+
+  test("closes its input", async () => {
+    let isClosed = false;
+    async function* endless(): AsyncGenerator<SidebandInput> {
+      try {
+        for (;;) yield new Uint8Array(1_000_000);
+      } finally {
+        isClosed = true;
+      }
+    }
+    const stop = new AbortController();
+    for await (const _chunk of muxSideband(endless(), { onFailure: () => undefined, signal: stop.signal })) {
+      stop.abort(timeUp);
+    }
+    expect(isClosed).toBe(true);
   });
 });
 
