@@ -107,7 +107,7 @@ function isRequest(value: HttpRequest | HttpResponse): value is HttpRequest {
 }
 
 function toRequest(incoming: IncomingMessage, signal: AbortSignal): HttpRequest | HttpResponse {
-  const target = incoming.url ?? "";
+  const target = originForm(incoming.url ?? "");
   if (target.length > LIMITS.maxTargetBytes) return textResponse(414, "address too long");
   if (!target.startsWith("/")) return textResponse(400, "address must be a path");
   const queryStart = target.indexOf("?");
@@ -124,6 +124,14 @@ function toRequest(incoming: IncomingMessage, signal: AbortSignal): HttpRequest 
     body: incoming.iterator({ destroyOnReturn: false }),
     signal,
   };
+}
+
+/** What proxies are sent, `http://host/path`, must be understood as well. Source: RFC 9112, section 3.2.2. */
+function originForm(target: string): string {
+  const authority = /^https?:\/\/[^/?#]*/i.exec(target)?.[0];
+  if (authority === undefined) return target;
+  const path = target.slice(authority.length);
+  return path.startsWith("/") ? path : `/${path}`;
 }
 
 function listen(server: Server, host: string, port: number): Promise<number> {

@@ -70,6 +70,19 @@ describe("a request", () => {
     ]);
   });
 
+  test.each([
+    ["http://mirror.example/a%20b/c.git?q=1", "/a%20b/c.git", "1"],
+    ["HTTPS://user@[::1]:80/a", "/a", null],
+    ["http://mirror.example?q=1", "/", "1"],
+  ])("for %s is one for its path", async (target, path, q) => {
+    const server = await serve(async (request) =>
+      textResponse(200, JSON.stringify([request.path, request.query.get("q")])),
+    );
+    const socket = await openSocket(server);
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: mirror.example\r\nConnection: close\r\n\r\n`);
+    expect(await text(socket)).toContain(JSON.stringify([path, q]));
+  });
+
   test("that is refused half-read still gets its answer", async () => {
     const server = await serve(async (request) => {
       for await (const _chunk of request.body) break;
@@ -86,10 +99,10 @@ describe("a request", () => {
     expect((await fetch(server.url, { headers: { "x-large": "a".repeat(20_000) } })).status).toBe(431);
   });
 
-  test("for another host's address gets 400", async () => {
+  test("for what is no path gets 400", async () => {
     const server = await serve(async () => textResponse(200, "ok"));
     const socket = await openSocket(server);
-    socket.end("GET http://elsewhere.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    socket.end("GET elsewhere.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /);
   });
 
