@@ -20,6 +20,9 @@ export const DEFAULT_PACK_LIMITS: PackLimits = {
   maxDeltifiedBytes: 512 * MIB,
   /** git writes at most 4,095; a chain is walked for each object read. */
   maxDeltaDepth: 4095,
-  /** Delta instructions can blow up a few bytes to 16 MB, again and again. 1 TiB takes about ten minutes to hash. */
-  maxTotalInflatedBytes: 1024 * GIB,
+  /**
+   * Delta instructions can blow up a few bytes to 16 MB, again and again. A thread hashes some 1.5 GiB a second, so this
+   * takes it three minutes, of the fifteen that a sync has on Lambda; for 4 GB of pack it is a factor of 64.
+   */
+  maxTotalInflatedBytes: 256 * GIB,
 };
