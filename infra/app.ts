@@ -17,6 +17,7 @@ const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`);
 new ServiceStack(app, `${settings.stackPrefix}-Service`, {
   bucket: storage.bucket,
   access: settings.access,
+  setsApiLogRole: settings.setsApiLogRole,
   codeFolders,
   ...(settings.credentialParameterName !== undefined && {
     credentialParameterName: settings.credentialParameterName,

@@ -24,12 +24,14 @@ export type Access = "aws-callers" | "anyone";
 export interface GitEndpointProps {
   readonly gitHttp: LambdaFunction;
   readonly access: Access;
+  /** Makes a role for API Gateway's logs and sets it for the whole account and region, in place of what is there. */
+  readonly setsApiLogRole: boolean;
 }
 
 export class GitEndpoint extends Construct {
   readonly api: RestApi;
 
-  constructor(scope: Construct, id: string, { gitHttp, access }: GitEndpointProps) {
+  constructor(scope: Construct, id: string, { gitHttp, access, setsApiLogRole }: GitEndpointProps) {
     super(scope, id);
     const accessLog = new LogGroup(this, "AccessLog", {
       retention: RetentionDays.ONE_MONTH,
@@ -51,8 +53,9 @@ export class GitEndpoint extends Construct {
       // Request bodies of other types reach the function as text, which breaks git's gzip.
       binaryMediaTypes: ["application/x-git-upload-pack-request"],
       // Compression is left off (no minCompressionSize): packs are compressed already.
-      cloudWatchRole: true,
-      cloudWatchRoleRemovalPolicy: RemovalPolicy.RETAIN,
+      cloudWatchRole: setsApiLogRole,
+      // Other APIs of the account log with it by then.
+      ...(setsApiLogRole && { cloudWatchRoleRemovalPolicy: RemovalPolicy.RETAIN }),
       deployOptions: {
         stageName: "git",
         accessLogDestination: new LogGroupLogDestination(accessLog),

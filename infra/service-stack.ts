@@ -13,6 +13,7 @@ import { SyncQueue } from "./sync-queue.ts";
 export interface ServiceStackProps extends StackProps {
   readonly bucket: Bucket;
   readonly access: Access;
+  readonly setsApiLogRole: boolean;
   /** Name of an SSM parameter (SecureString) of this account. */
   readonly credentialParameterName?: string;
   readonly codeFolders: { readonly gitHttp: string; readonly sync: string };
@@ -22,7 +23,11 @@ export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
     super(scope, id, props);
     const gitHttp = this.#gitHttp(props);
-    const endpoint = new GitEndpoint(this, "GitEndpoint", { gitHttp: gitHttp.lambda, access: props.access });
+    const endpoint = new GitEndpoint(this, "GitEndpoint", {
+      gitHttp: gitHttp.lambda,
+      access: props.access,
+      setsApiLogRole: props.setsApiLogRole,
+    });
     const queue = new SyncQueue(this, "SyncQueue");
     queue.feed(this.#sync(props, queue.queue).lambda);
     new CfnOutput(this, "GitUrl", { value: endpoint.api.url });

@@ -7,6 +7,8 @@ export interface Settings {
   readonly stackPrefix: string;
   readonly access: Access;
   readonly credentialParameterName: string | undefined;
+  /** API Gateway has one role for its logs in an account and region: whether to set it. */
+  readonly setsApiLogRole: boolean;
 }
 
 /** Long and plain on purpose: nobody opens private repositories to the internet by a typing error. */
@@ -18,10 +20,15 @@ export function readSettings(node: Node): Settings {
   if (publicAccess !== undefined && publicAccess !== ALLOW_ANYONE) {
     throw new Error(`publicAccess can only be "${ALLOW_ANYONE}"; leave it out to keep the API closed`);
   }
+  const apiLogRole = text(node, "apiLogRole");
+  if (apiLogRole !== undefined && apiLogRole !== "create") {
+    throw new Error('apiLogRole can only be "create"; leave it out to keep the account\'s role');
+  }
   return {
     stackPrefix: text(node, "stackPrefix") ?? "Nearside",
     access: publicAccess === ALLOW_ANYONE ? "anyone" : "aws-callers",
     credentialParameterName: text(node, "credentialParameter"),
+    setsApiLogRole: apiLogRole === "create",
   };
 }
 

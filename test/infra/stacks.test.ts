@@ -21,11 +21,12 @@ afterAll(() => rmSync(codeFolder, { recursive: true }));
 
 function deployment(context: Record<string, string> = {}): { app: App; storage: Stack; service: Stack } {
   const app = new App({ context });
-  const { access, credentialParameterName } = readSettings(app.node);
+  const { access, credentialParameterName, setsApiLogRole } = readSettings(app.node);
   const storage = new StorageStack(app, "Storage");
   const service = new ServiceStack(app, "Service", {
     bucket: storage.bucket,
     access,
+    setsApiLogRole,
     codeFolders: { gitHttp: codeFolder, sync: codeFolder },
     ...(credentialParameterName !== undefined && { credentialParameterName }),
   });
@@ -126,6 +127,14 @@ describe("the service stack", () => {
     });
   });
 
+  test("leaves the account's role for API logs alone, unless told to set it", () => {
+    const kept = Template.fromStack(deployment().service);
+    kept.resourceCountIs("AWS::ApiGateway::Account", 0);
+    const set = Template.fromStack(deployment({ apiLogRole: "create" }).service);
+    set.hasResource("AWS::ApiGateway::Account", { DeletionPolicy: "Retain" });
+    expect(() => deployment({ apiLogRole: "yes" })).toThrow('apiLogRole can only be "create"');
+  });
+
   test.each(["true", "yes", "ALLOW-ANYONE"])("refuses publicAccess=%s", (publicAccess) => {
     expect(() => deployment({ publicAccess })).toThrow('publicAccess can only be "allow-anyone"');
   });
@@ -175,9 +184,13 @@ describe("cdk-nag", () => {
     expect(unexpectedFindings({}, ACKNOWLEDGED)).toEqual({ unexpected: [], stale: [] });
   });
 
-  test("finds in an open deployment that it is open, too", () => {
-    const context = { publicAccess: "allow-anyone", credentialParameter: "/nearside/bitbucket" };
-    expect(unexpectedFindings(context, [...ACKNOWLEDGED, ...ACKNOWLEDGED_WHEN_OPEN])).toEqual({
+  test("finds with all settings what they ask for, too", () => {
+    const context = {
+      publicAccess: "allow-anyone",
+      credentialParameter: "/nearside/bitbucket",
+      apiLogRole: "create",
+    };
+    expect(unexpectedFindings(context, [...ACKNOWLEDGED, ...ACKNOWLEDGED_WITH_SETTINGS])).toEqual({
       unexpected: [],
       stale: [],
     });
@@ -202,10 +215,6 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
     reason: "Keys below the repositories' prefixes are made at run time.",
   },
   {
-    finding: /^AwsSolutions-IAM4\[[^\]]*AmazonAPIGatewayPushToCloudWatchLogs\] Service\/GitEndpoint\//,
-    reason: "API Gateway's own role for writing its logs, as AWS defines it.",
-  },
-  {
     finding: /^AwsSolutions-APIG2 Service\/GitEndpoint\//,
     reason: "The function checks each request; git's body is binary, which API Gateway cannot validate.",
   },
@@ -219,7 +228,11 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
 ];
 
-const ACKNOWLEDGED_WHEN_OPEN: readonly Acknowledgement[] = [
+const ACKNOWLEDGED_WITH_SETTINGS: readonly Acknowledgement[] = [
+  {
+    finding: /^AwsSolutions-IAM4\[[^\]]*AmazonAPIGatewayPushToCloudWatchLogs\] Service\/GitEndpoint\//,
+    reason: "API Gateway's own role for writing its logs, as AWS defines it.",
+  },
   {
     finding: /^AwsSolutions-APIG4 Service\/GitEndpoint\//,
     reason: "Asked for by publicAccess=allow-anyone.",
