@@ -2,22 +2,30 @@
 import { NotFoundError } from "../errors.ts";
 import type { RepositoryUuid } from "./layout.ts";
 import { readName } from "./names.ts";
+import { DEFAULT_OBJECT_LIMITS } from "./object-database.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "./repository.ts";
 
-/** Each holds its refs and pack indexes: tens of MB for a large one. */
-const DEFAULT_MAX_OPEN = 16;
+/** A git function has 1,769 MB, some of it for Node, shared blocks and the requests themselves. */
+const DEFAULT_MAX_OPEN_BYTES = 512 * 1024 * 1024;
+
+/** A name and a uuid are some 200 bytes. */
+const MAX_NAMES = 10_000;
+
+/** What a ref takes in memory, against its line in the snapshot. */
+const REF_FACTOR = 3;
 
 export class RepositoryCatalog {
   readonly #storage: RepositoryStorage;
-  readonly #maxOpen: number;
+  readonly #maxOpenBytes: number;
   /** In the order of their last use. */
   readonly #open = new Map<RepositoryUuid, Repository>();
   /** What names meant last, to ask for both at once. */
   readonly #uuids = new Map<string, RepositoryUuid>();
 
-  constructor(storage: RepositoryStorage, { maxOpen = DEFAULT_MAX_OPEN } = {}) {
+  /** @param maxOpenBytes - What is kept open may come to take, as estimated; the one used last stays in any case. */
+  constructor(storage: RepositoryStorage, { maxOpenBytes = DEFAULT_MAX_OPEN_BYTES } = {}) {
     this.#storage = storage;
-    this.#maxOpen = maxOpen;
+    this.#maxOpenBytes = maxOpenBytes;
   }
 
   /** The repository as it is now. @returns `undefined` if there is no such name, or nothing was published under it. */
@@ -34,7 +42,10 @@ export class RepositoryCatalog {
     }
     if (uuid === guess) return guessed;
     this.#uuids.set(name, uuid);
-    forgetOldest(this.#uuids, this.#maxOpen);
+    for (const oldest of this.#uuids.keys()) {
+      if (this.#uuids.size <= MAX_NAMES) break;
+      this.#uuids.delete(oldest);
+    }
     return this.open(uuid);
   }
 
@@ -45,7 +56,7 @@ export class RepositoryCatalog {
       const repository = await openRepository(this.#storage, uuid, known);
       this.#open.delete(uuid);
       this.#open.set(uuid, repository);
-      forgetOldest(this.#open, this.#maxOpen);
+      this.#closeOldest();
       return repository;
     } catch (error) {
       this.#open.delete(uuid);
@@ -53,11 +64,21 @@ export class RepositoryCatalog {
       throw error;
     }
   }
+
+  #closeOldest(): void {
+    let openBytes = 0;
+    for (const repository of this.#open.values()) openBytes += memoryBytes(repository);
+    for (const [uuid, repository] of this.#open) {
+      if (openBytes <= this.#maxOpenBytes || this.#open.size === 1) return;
+      this.#open.delete(uuid);
+      openBytes -= memoryBytes(repository);
+    }
+  }
 }
 
-function forgetOldest<Key>(map: Map<Key, unknown>, maxSize: number): void {
-  for (const key of map.keys()) {
-    if (map.size <= maxSize) return;
-    map.delete(key);
-  }
+/** About what it holds once all of it was read: refs, indexes, histories and the objects it keeps at hand. */
+function memoryBytes({ manifest }: Repository): number {
+  let bytes = manifest.refs.snapshotBytes * REF_FACTOR + DEFAULT_OBJECT_LIMITS.maxCachedBytes;
+  for (const { indexBytes, historyBytes = 0 } of manifest.packs) bytes += indexBytes + historyBytes;
+  return bytes;
 }
