@@ -4,12 +4,15 @@ import { gitCredential, restCredential } from "../lib/bitbucket/credential.ts";
 import { bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
 import { upstreamGit } from "../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../lib/config.ts";
-import { ConfigError, MirrorError } from "../lib/errors.ts";
+import { ConfigError, errorFields, MirrorError } from "../lib/errors.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../lib/http/node-server.ts";
+import type { Logger } from "../lib/log.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { readName, writeName } from "../lib/repo/names.ts";
+import type { RepositoryStorage } from "../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
+import type { BlobStore } from "../lib/store/blob-store.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { poll } from "../lib/sync/poller.ts";
 import { RepositorySelector, type SelectedRepository } from "../lib/sync/selection.ts";
@@ -17,7 +20,7 @@ import { type SyncOutcome, syncRepository } from "../lib/sync/sync-repository.ts
 import { readAccount } from "./local/account.ts";
 import { type Arguments, parseArguments } from "./local/arguments.ts";
 import { DEMO_WORKSPACE, startDemoPrimary } from "./local/demo.ts";
-import { openStore } from "./local/open-store.ts";
+import { openStore, temporaryFolderIn } from "./local/open-store.ts";
 import { formatBytes, ProgressLine } from "./local/progress-line.ts";
 
 const DEMO_FOLDER = ".nearside/primary";
@@ -33,7 +36,7 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   const log = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
   const account = demo === undefined ? readAccount(process.env) : ({ kind: "none" } as const);
   const store = openStore(options.store, options.s3Endpoint);
-  const storage = { store, blocks: new BlockCache(store) };
+  const storage = storageOver(store, log);
   const catalog = new RepositoryCatalog(storage);
   const server = await startNodeServer(
     gitHttp({ resolve: (workspace, slug) => catalog.resolve(workspace, slug), log, agent: AGENT }),
@@ -61,6 +64,9 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
       upstream,
       log,
       onProgress: (progress) => line.show(fullName, progress),
+      signal: stop,
+      temporaryFolder: temporaryFolderIn(options.store),
+      checkStore: !mirrored.has(uuid),
     });
     if (mirrored.get(uuid)?.fullName !== fullName) await writeName(store, workspace, slug, uuid);
     mirrored.set(uuid, repository);
@@ -92,6 +98,17 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   );
   line.print("Stopping: requests that run may finish.");
   await Promise.all([server.close(), demo?.close()]);
+}
+
+function storageOver(store: BlobStore, log: Logger): RepositoryStorage {
+  const onDamage = (error: unknown, key: string): void =>
+    log.error("store:damaged", { key, ...errorFields(error) });
+  return { store, blocks: new BlockCache(store), onDamage };
+}
+
+function describePublished({ changes, objects, receivedBytes, generation }: PublishedOutcome): string {
+  const refs = counted(changes.length, "ref", "refs");
+  return `generation ${generation}, ${refs} changed, ${objects} objects, ${formatBytes(receivedBytes)}`;
 }
 
 async function isServed(catalog: RepositoryCatalog, fullName: string): Promise<boolean> {

@@ -37,6 +37,7 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
       }),
     storage,
     log,
+    signal,
   });
 }
 

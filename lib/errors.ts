@@ -68,6 +68,16 @@ export class LimitExceededError extends MirrorError {
   readonly code = "LIMIT_EXCEEDED";
 }
 
+/** The work was stopped from outside: its time is up, or the process is to end. Nothing is wrong with it. */
+export class StoppedError extends MirrorError {
+  readonly code = "STOPPED";
+}
+
+/** @throws {StoppedError} The signal has aborted. */
+export function assertNotStopped(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new StoppedError("stopped before it was done", { cause: signal.reason });
+}
+
 /** A setting is missing or wrong; the message names it and what to do. */
 export class ConfigError extends MirrorError {
   readonly code = "CONFIG";

@@ -1,5 +1,7 @@
 /** Opens the store that `--store` names. */
+import { join } from "node:path";
 import { ConfigError } from "../../lib/errors.ts";
+import { RESERVED_SEGMENT } from "../../lib/store/blob-key.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
@@ -20,4 +22,9 @@ export function openStore(location: string, s3Endpoint: string | undefined): Blo
   const prefix = folders.join("/").replace(/^\/+|\/+$/g, "");
   const client = createS3Client(s3Endpoint === undefined ? {} : { endpoint: s3Endpoint });
   return new S3BlobStore({ client, bucket, ...(prefix === "" ? {} : { prefix: `${prefix}/` }) });
+}
+
+/** @returns A folder beside what the store keeps, as the system's may lie in memory; `undefined` where that is no disk. */
+export function temporaryFolderIn(location: string): string | undefined {
+  return location.startsWith("s3://") ? undefined : join(location, RESERVED_SEGMENT, "incoming");
 }

@@ -5,7 +5,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { CorruptPackError, LimitExceededError } from "../errors.ts";
+import { assertNotStopped, CorruptPackError, LimitExceededError } from "../errors.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { encodePackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../git/pack/limits.ts";
@@ -40,6 +40,8 @@ export interface IndexPackOptions {
   /** `"none"` leaves the history out. */
   readonly historyLimits?: HistoryLimits | "none";
   readonly onProgress?: (progress: IndexProgress) => void;
+  /** Ends the threads, whatever they are at. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface IndexProgress {
@@ -78,9 +80,31 @@ const SMALL_ARENA_BYTES = 2 ** 23;
 
 /**
  * @throws {CorruptPackError} The pack contradicts itself, or a delta's base is nowhere.
- * @throws {LimitExceededError}
+ * @throws {LimitExceededError} @throws {StoppedError}
  */
 export async function indexPack(options: IndexPackOptions): Promise<IndexedPack> {
+  const { progress, signal } = options;
+  assertNotStopped(signal);
+  const threads: IndexThread[] = [];
+  const stop = (): void => {
+    progress.fail();
+    for (const thread of threads) void thread.close();
+  };
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    return await indexWith(threads, options);
+  } catch (error) {
+    // What fails after the stop fails because of it.
+    assertNotStopped(signal);
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    await Promise.all(threads.map((thread) => thread.close()));
+  }
+}
+
+/** @param threads - Gets the threads that it starts. */
+async function indexWith(threads: IndexThread[], options: IndexPackOptions): Promise<IndexedPack> {
   const { file, progress, limits = DEFAULT_PACK_LIMITS } = options;
   await progress.untilAvailable(SMALL_PACK_BYTES);
   const isSmall = progress.availableBytes < SMALL_PACK_BYTES;
@@ -88,22 +112,13 @@ export async function indexPack(options: IndexPackOptions): Promise<IndexedPack>
   // To wait for more would block the thread that writes it.
   if (threadCount === 0) await progress.untilAvailable(Number.POSITIVE_INFINITY);
   const arenaBytes = isSmall ? SMALL_ARENA_BYTES : ARENA_BYTES;
-  let threads: IndexThread[] = [];
-  try {
-    const { objectCount } = await readHeader(file, progress);
-    if (objectCount > limits.maxObjectCount) {
-      throw new LimitExceededError(`pack has more than ${limits.maxObjectCount} objects`, { objectCount });
-    }
-    threads = startIndexThreads(threadCount, {
-      fileDescriptor: file.fd,
-      progress: progress.shared,
-      limits,
-      arenaBytes,
-    });
-    return await indexOver(threads, file, objectCount, options);
-  } finally {
-    await Promise.all(threads.map((thread) => thread.close()));
+  const { objectCount } = await readHeader(file, progress);
+  if (objectCount > limits.maxObjectCount) {
+    throw new LimitExceededError(`pack has more than ${limits.maxObjectCount} objects`, { objectCount });
   }
+  const taskOptions = { fileDescriptor: file.fd, progress: progress.shared, limits, arenaBytes };
+  threads.push(...startIndexThreads(threadCount, taskOptions));
+  return indexOver(threads, file, objectCount, options);
 }
 
 async function readHeader(

@@ -10,6 +10,7 @@ export type WorkerReply =
 /** Runs one task at a time. */
 export interface IndexThread {
   run<T extends IndexTask>(task: T): Promise<IndexTaskResult<T>>;
+  /** A task that runs fails, and each later one. */
   close(): Promise<void>;
 }
 
@@ -35,9 +36,12 @@ function inWorkerThread(options: IndexTaskOptions): IndexThread {
     // Little lives on the heap here; without a limit its garbage takes more room than all else.
     resourceLimits: { maxYoungGenerationSizeMb: 8 },
   });
+  let isClosed = false;
   return {
     run: <T extends IndexTask>(task: T) =>
       new Promise<IndexTaskResult<T>>((resolve, reject) => {
+        // What is sent to a thread that has ended is never answered.
+        if (isClosed) throw new Error("indexing thread has ended");
         const settle = (reply: WorkerReply): void => {
           worker.off("error", reject);
           worker.off("exit", onExit);
@@ -52,6 +56,7 @@ function inWorkerThread(options: IndexTaskOptions): IndexThread {
         worker.postMessage(task);
       }),
     close: async () => {
+      isClosed = true;
       await worker.terminate();
     },
   };

@@ -1,5 +1,5 @@
 /** Finishes a new pack's history where it leads into older packs. */
-import { CorruptPackError } from "../errors.ts";
+import { assertNotStopped, CorruptPackError } from "../errors.ts";
 import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
 import { introducedObjects } from "../git/history/introduced-objects.ts";
 import type { PackHistory } from "../git/history/pack-history.ts";
@@ -14,12 +14,13 @@ import { type BuiltHistory, Externals } from "../indexer/build-history.ts";
  * @param index - Of the new pack.
  * @param reader - Over all packs, the new one included.
  * @returns `undefined` if the limits do not allow it.
- * @throws {CorruptPackError} Something that a commit needs is nowhere.
+ * @throws {CorruptPackError} Something that a commit needs is nowhere. @throws {StoppedError}
  */
 export async function completeHistory(
   { history, openRows }: BuiltHistory,
   index: Uint8Array,
   reader: ObjectReader,
+  signal?: AbortSignal,
   limits: HistoryLimits = DEFAULT_HISTORY_LIMITS,
 ): Promise<PackHistory | undefined> {
   const packIndex = new PackIndex(index);
@@ -35,6 +36,7 @@ export async function completeHistory(
   const read = limitedReads(reader, limits);
   let leftIntroduced = limits.maxIntroduced;
   for (const row of openRows) {
+    assertNotStopped(signal);
     const commitId = packIndex.objectId(history.commitObjects[row] as number);
     const introduced = await introducedBy(reader.findId(commitId), reader, read);
     leftIntroduced -= introduced?.length ?? 0;

@@ -12,6 +12,12 @@ import type { Repository, RepositoryStorage } from "../repo/repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { completeHistory } from "./complete-history.ts";
 import { openUnnamedFile } from "./unnamed-file.ts";
+import { untilStopped } from "./until-stopped.ts";
+
+interface RebuildOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly temporaryFolder?: string | undefined;
+}
 
 /**
  * @returns The repository's packs; one whose history would take too much is without one now.
@@ -21,13 +27,14 @@ export async function rebuildHistories(
   { store }: RepositoryStorage,
   uuid: RepositoryUuid,
   repository: Repository,
+  options: RebuildOptions,
 ): Promise<ManifestPack[]> {
   const keys = repositoryKeys(uuid);
   const objects = await repository.openObjects();
   const packs: ManifestPack[] = [];
   for (const pack of repository.manifest.packs) {
     const isDamaged = repository.damagedHistories.includes(pack.id);
-    packs.push(isDamaged ? await rebuildHistory(store, keys, pack, objects) : pack);
+    packs.push(isDamaged ? await rebuildHistory(store, keys, pack, objects, options) : pack);
   }
   return packs;
 }
@@ -37,15 +44,16 @@ async function rebuildHistory(
   keys: RepositoryKeys,
   { historyBytes: _, ...pack }: ManifestPack,
   objects: ObjectReader,
+  { signal, temporaryFolder }: RebuildOptions,
 ): Promise<ManifestPack> {
-  await using file = await openUnnamedFile();
+  await using file = await openUnnamedFile(temporaryFolder);
   // Awaited here, or the file would be closed before.
   return await readStored(async () => {
     const progress = new PackFileProgress();
-    await copyTo(file.handle, store.readStream(keys.pack(pack.id), 0, pack.packBytes));
+    await copyTo(file.handle, untilStopped(store.readStream(keys.pack(pack.id), 0, pack.packBytes), signal));
     progress.complete(pack.packBytes);
-    const { built, index } = await indexPack({ file: file.handle, progress });
-    const history = built && (await completeHistory(built, index, objects));
+    const { built, index } = await indexPack({ file: file.handle, progress, signal });
+    const history = built && (await completeHistory(built, index, objects, signal));
     if (history === undefined) return pack;
     const bytes = encodePackHistory(history);
     await store.write(keys.packHistory(pack.id), bytes);

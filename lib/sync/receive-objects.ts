@@ -25,6 +25,8 @@ export interface ReceiveOptions {
   readonly upstreamRefs: UpstreamRefs;
   readonly changes: readonly RefChange[];
   readonly onProgress: ((progress: SyncProgress) => void) | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly temporaryFolder: string | undefined;
   readonly limits: { readonly maxPackBytes: number; readonly maxHaves: number };
 }
 
@@ -36,7 +38,8 @@ export interface ReceivedObjects {
 
 /** @returns `undefined` if every new tip is here already. */
 export async function receiveObjects(options: ReceiveOptions): Promise<ReceivedObjects | undefined> {
-  const { storage, upstream, uuid, known, refsBefore, upstreamRefs, changes, onProgress, limits } = options;
+  const { storage, upstream, uuid, known, refsBefore, upstreamRefs, changes, onProgress, limits, signal } =
+    options;
   // What is here is here with all that it needs, whether a ref still names it or not.
   const wants = [...tipsOf(upstreamRefs)].filter((id) => known === undefined || known.findId(id) < 0);
   if (wants.length === 0) return undefined;
@@ -60,6 +63,8 @@ export async function receiveObjects(options: ReceiveOptions): Promise<ReceivedO
     maxPackBytes: limits.maxPackBytes,
     onBytes: (receivedBytes) => onProgress?.({ phase: "receiving", receivedBytes }),
     onIndex: (progress) => onProgress?.(progress),
+    signal,
+    temporaryFolder: options.temporaryFolder,
   });
   try {
     assertConnected(indexed, wants, known);
@@ -70,7 +75,7 @@ export async function receiveObjects(options: ReceiveOptions): Promise<ReceivedO
     const objects = new ObjectDatabase(set);
     const { built, index } = indexed;
     // The new pack is whole, or it would not have come so far.
-    const history = built && (await readStored(() => completeHistory(built, index, objects)));
+    const history = built && (await readStored(() => completeHistory(built, index, objects, signal)));
     const historyBytes = history && encodePackHistory(history);
     await Promise.all([
       store.write(keys.packIndex(pack.id), index, { ifVersion: "absent" }),

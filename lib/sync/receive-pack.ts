@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { LimitExceededError } from "../errors.ts";
+import { assertNotStopped, LimitExceededError } from "../errors.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import type { ReadBase } from "../indexer/append-bases.ts";
 import { PackFileProgress } from "../indexer/file-pack-source.ts";
@@ -14,6 +14,7 @@ import type { RepositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
 import { openUnnamedFile } from "./unnamed-file.ts";
+import { untilStopped } from "./until-stopped.ts";
 
 export interface ReceivePackOptions {
   readonly store: BlobStore;
@@ -24,6 +25,8 @@ export interface ReceivePackOptions {
   readonly maxPackBytes: number;
   readonly onBytes: (receivedBytes: number) => void;
   readonly onIndex: (progress: IndexProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly temporaryFolder?: string | undefined;
 }
 
 export interface ReceivedPack {
@@ -36,16 +39,18 @@ const BATCH_BYTES = 2 ** 20;
 
 /**
  * On failure nothing stays behind.
- * @throws {CorruptPackError} @throws {LimitExceededError} @throws {UpstreamError} And what the store throws.
+ * @throws {CorruptPackError} @throws {LimitExceededError} @throws {UpstreamError} @throws {StoppedError}
+ * And what the store throws.
  */
 export async function receivePack(options: ReceivePackOptions): Promise<ReceivedPack> {
-  const { store, keys, readBase, onIndex } = options;
+  const { store, keys, readBase, onIndex, signal } = options;
+  assertNotStopped(signal);
   const packId = randomBytes(20).toString("hex");
-  await using file = await openUnnamedFile();
+  await using file = await openUnnamedFile(options.temporaryFolder);
   const upload = await store.startUpload(keys.pack(packId), { ifVersion: "absent" });
   try {
     const progress = new PackFileProgress();
-    const indexing = indexPack({ file: file.handle, progress, readBase, onProgress: onIndex });
+    const indexing = indexPack({ file: file.handle, progress, readBase, onProgress: onIndex, signal });
     const transferring = transfer(options, file.handle, progress, upload, indexing).catch(
       (error: unknown) => {
         progress.fail();
@@ -54,6 +59,7 @@ export async function receivePack(options: ReceivePackOptions): Promise<Received
     );
     // Both must have ended before the file is closed. Where one fails, the other fails after it.
     const [transferred, result] = await Promise.allSettled([transferring, indexing]);
+    assertNotStopped(signal);
     if (transferred.status === "rejected") throw transferred.reason;
     if (result.status === "rejected") throw result.reason;
     const indexed = result.value;
@@ -82,7 +88,7 @@ function manifestPack(id: string, indexed: IndexedPack): ManifestPack {
 
 /** Writes all but the trailer to both places: the store's copy may get more entries before it. */
 async function transfer(
-  { chunks, maxPackBytes, onBytes }: ReceivePackOptions,
+  { chunks, maxPackBytes, onBytes, signal }: ReceivePackOptions,
   file: FileHandle,
   progress: PackFileProgress,
   upload: BlobUpload,
@@ -90,7 +96,7 @@ async function transfer(
 ): Promise<void> {
   let receivedBytes = 0;
   let tail: Uint8Array = new Uint8Array(0);
-  for await (const batch of batched(untilFailed(chunks, indexing))) {
+  for await (const batch of batched(untilFailed(untilStopped(chunks, signal), indexing))) {
     if (receivedBytes + batch.length > maxPackBytes) {
       throw new LimitExceededError(`the primary's pack is larger than ${maxPackBytes} bytes`);
     }

@@ -24,6 +24,8 @@ export interface SyncJobOptions {
   readonly upstreamOf: (repository: BitbucketRepository) => UpstreamGit;
   readonly storage: RepositoryStorage;
   readonly log: Logger;
+  /** Stops the sync. */
+  readonly signal?: AbortSignal;
 }
 
 /** @throws {ProtocolError} Not the JSON of a job. */
@@ -37,10 +39,15 @@ export function parseSyncJob(text: string): SyncJob {
 
 /** @throws As `syncRepository` does, and {NotFoundError} when the account does not see the repository. */
 export async function runSyncJob({ workspace, slug, uuid }: SyncJob, options: SyncJobOptions): Promise<void> {
-  const { api, upstreamOf, storage, log } = options;
+  const { api, upstreamOf, storage, log, signal } = options;
   const startedMs = Date.now();
   const repository = await api.repository(workspace, uuid === undefined ? slug : `{${uuid}}`);
-  const outcome = await syncRepository(repository.uuid, { storage, upstream: upstreamOf(repository), log });
+  const outcome = await syncRepository(repository.uuid, {
+    storage,
+    upstream: upstreamOf(repository),
+    log,
+    ...(signal && { signal }),
+  });
   // Only now: until the first generation is published, nothing is served under the name.
   const named = await readName(storage.store, repository.workspace, repository.slug);
   if (named !== repository.uuid) {

@@ -1,6 +1,13 @@
 /** Brings one repository up to date with the primary: lists refs, fetches what is missing, publishes. */
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
-import { DamagedRepositoryError, errorFields, ProtocolError, VersionConflictError } from "../errors.ts";
+import {
+  assertNotStopped,
+  DamagedRepositoryError,
+  errorFields,
+  ProtocolError,
+  StoppedError,
+  VersionConflictError,
+} from "../errors.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import type { RefList } from "../git/ports.ts";
 import type { Logger } from "../log.ts";
@@ -42,17 +49,21 @@ export interface SyncOptions {
   readonly now?: () => Date;
   /** Looks for damage in the store also where nothing is new: once in a process's life, say. */
   readonly checkStore?: boolean;
+  /** Stops the sync, with nothing left behind. The upstream needs it too, for its own requests. */
+  readonly signal?: AbortSignal;
+  /** Where a pack lies while it is indexed; made if it is not there. By default the system's: `TMPDIR`, or `/tmp`. */
+  readonly temporaryFolder?: string | undefined;
 }
 
-export type SyncOutcome =
-  | { readonly kind: "unchanged"; readonly generation: number }
-  | {
-      readonly kind: "published";
-      readonly generation: number;
-      readonly changes: readonly RefChange[];
-      readonly receivedBytes: number;
-      readonly objects: number;
-    };
+export type SyncOutcome = { readonly kind: "unchanged"; readonly generation: number } | PublishedOutcome;
+
+export interface PublishedOutcome {
+  readonly kind: "published";
+  readonly generation: number;
+  readonly changes: readonly RefChange[];
+  readonly receivedBytes: number;
+  readonly objects: number;
+}
 
 /** Another writer that is faster four times in a row is no accident. */
 const MAX_TRIES = 4;
@@ -60,15 +71,18 @@ const MAX_TRIES = 4;
 /**
  * @throws {UpstreamError} @throws {NotFoundError} The primary failed or refused.
  * @throws {CorruptPackError} @throws {LimitExceededError} What it sent cannot be taken. The last generation stays served.
+ * @throws {StoppedError} By the signal.
  * Damage in the store that it comes upon it mends: with a generation of one new pack, or with a new history sidecar.
  */
 export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions): Promise<SyncOutcome> {
-  const { log, storage } = options;
+  const { log, storage, signal } = options;
   let open = openBasis;
   for (let tries = 1; ; tries++) {
     try {
       return await syncOver(await open(storage, uuid), uuid, options);
     } catch (error) {
+      // What fails after the stop fails because of it.
+      assertNotStopped(signal);
       if (error instanceof DamagedRepositoryError && open === openBasis) {
         log.error("sync:store-damaged", { uuid, ...errorFields(error) });
         open = openDamagedBasis;
@@ -80,7 +94,14 @@ export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions)
 }
 
 async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOptions): Promise<SyncOutcome> {
-  const { storage, upstream, onProgress, limits = DEFAULT_SYNC_LIMITS, now = () => new Date() } = options;
+  const {
+    storage,
+    upstream,
+    onProgress,
+    signal,
+    limits = DEFAULT_SYNC_LIMITS,
+    now = () => new Date(),
+  } = options;
   const { previous, repository: before } = basis;
   onProgress?.({ phase: "listing" });
   const askedAt = now();
@@ -94,13 +115,14 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
     if (ageMs >= limits.verifiedStaleMs) await publishVerified(storage.store, uuid, before, askedAt);
     return { kind: "unchanged", generation: before.manifest.generation };
   }
-  const packsBefore = before === undefined ? [] : await rebuildHistories(storage, uuid, before);
-  const fetched = { refsBefore, upstreamRefs, changes };
+  const packsBefore = before === undefined ? [] : await rebuildHistories(storage, uuid, before, options);
+  const fetched = { refsBefore, upstreamRefs, changes, signal, temporaryFolder: options.temporaryFolder };
   const received = await receiveObjects({ storage, upstream, uuid, known, limits, onProgress, ...fetched });
   try {
     onProgress?.({ phase: "publishing" });
     const objects = received?.objects ?? known;
     const mayHoldUnreachable = await mayLose(before, objects, tipsOf(refsBefore), tipsOf(upstreamRefs));
+    assertNotStopped(signal);
     const { manifest } = await publish(storage.store, uuid, previous, {
       head: upstreamRefs.head,
       refs: upstreamRefs.refs,
@@ -138,11 +160,14 @@ async function undoPublish(
     if (now.manifest.packs.some(({ id }) => id === pack?.id)) return;
     const { head, refs } = await now.readRefs();
     await writeRefsForCopies(storage.store, uuid, head, formatRefSnapshot(refs));
-  } else if (!(error instanceof ProtocolError || error instanceof DamagedRepositoryError)) {
-    return; // these come before anything is published; of other failures nobody knows
+  } else if (!BEFORE_PUBLISHING.some((kind) => error instanceof kind)) {
+    return; // those come before anything is published; of other failures nobody knows
   }
   if (pack !== undefined) await deletePack(uuid, pack, storage);
 }
+
+/** Errors that are thrown before anything is published, if at all. */
+const BEFORE_PUBLISHING = [ProtocolError, DamagedRepositoryError, StoppedError];
 
 const NO_REFS: RefList = { head: { ref: "" }, refs: [] };
 

@@ -1,10 +1,21 @@
 /** A primary that misbehaves: each fault a typed error, the last generation served, nothing left over, the next sync fine. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type UpstreamGit, upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
-import { LimitExceededError, MirrorError, NotFoundError, UpstreamError } from "../../lib/errors.ts";
+import {
+  LimitExceededError,
+  MirrorError,
+  NotFoundError,
+  StoppedError,
+  UpstreamError,
+} from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
-import { type SyncLimits, type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
+import {
+  type SyncLimits,
+  type SyncOptions,
+  type SyncOutcome,
+  syncRepository,
+} from "../../lib/sync/sync-repository.ts";
 import type { Misbehaviour } from "../support/fake-bitbucket/controls.ts";
 import { listRefs, type Primary, startPrimary } from "../support/primary.ts";
 import {
@@ -145,6 +156,47 @@ test("a pack larger than the limit", async () => {
   expect(await failingSync({ ...rig, sync: () => syncWith(rig.upstream(), limits) })).toBeInstanceOf(
     LimitExceededError,
   );
+  await expectRecovery();
+});
+
+test("a stop while the primary is silent, and one right before publishing", async () => {
+  await prepareChanges();
+  const stoppedSync = (
+    upstream: UpstreamGit,
+    onProgress: SyncOptions["onProgress"],
+    { signal }: AbortController,
+  ) => {
+    const { storage } = rig;
+    return syncRepository(RIG_UUID, {
+      storage,
+      upstream,
+      log: SILENT_LOGGER,
+      signal,
+      ...(onProgress && { onProgress }),
+    });
+  };
+  const first = new AbortController();
+  const second = new AbortController();
+  const upstream = rig.upstream();
+  const silent: UpstreamGit = {
+    ...upstream,
+    async *fetchPack(options) {
+      for await (const chunk of upstream.fetchPack(options)) {
+        yield chunk.subarray(0, 100);
+        setTimeout(() => first.abort(), 50);
+        await new Promise(() => {});
+      }
+    },
+  };
+  expect(await failingSync({ ...rig, sync: () => stoppedSync(silent, undefined, first) })).toBeInstanceOf(
+    StoppedError,
+  );
+  const stopAtTheEnd: SyncOptions["onProgress"] = ({ phase }) => {
+    if (phase === "publishing") second.abort();
+  };
+  expect(
+    await failingSync({ ...rig, sync: () => stoppedSync(rig.upstream(), stopAtTheEnd, second) }),
+  ).toBeInstanceOf(StoppedError);
   await expectRecovery();
 });
 

@@ -201,6 +201,21 @@ describe.each([
   });
 });
 
+test("a pack lies in the folder that is named while it comes, and under no name", async () => {
+  const incoming = join(folder.path, "a store", "incoming");
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    expect(await readdir(incoming)).toEqual([]);
+    yield largePack();
+  }
+  process.env["TMPDIR"] = join(folder.path, "not there");
+  try {
+    await receive(new MemoryBlobStore(), chunks(), { temporaryFolder: incoming });
+    expect(await readdir(folder.path)).not.toContain("not there");
+  } finally {
+    process.env["TMPDIR"] = temporaryFiles;
+  }
+});
+
 describe("a store that fails", () => {
   const failingAt = (failingCall: number) => {
     let calls = 0;
