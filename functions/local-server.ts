@@ -106,11 +106,6 @@ function storageOver(store: BlobStore, log: Logger): RepositoryStorage {
   return { store, blocks: new BlockCache(store), onDamage };
 }
 
-function describePublished({ changes, objects, receivedBytes, generation }: PublishedOutcome): string {
-  const refs = counted(changes.length, "ref", "refs");
-  return `generation ${generation}, ${refs} changed, ${objects} objects, ${formatBytes(receivedBytes)}`;
-}
-
 async function isServed(catalog: RepositoryCatalog, fullName: string): Promise<boolean> {
   const [workspace = "", slug = ""] = fullName.split("/");
   return (await catalog.resolve(workspace, slug)) !== undefined;
