@@ -16,7 +16,7 @@ import type { BlobStore } from "../lib/store/blob-store.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { poll } from "../lib/sync/poller.ts";
 import { RepositorySelector, type SelectedRepository } from "../lib/sync/selection.ts";
-import { type SyncOutcome, syncRepository } from "../lib/sync/sync-repository.ts";
+import { type PublishedOutcome, syncRepository } from "../lib/sync/sync-repository.ts";
 import { readAccount } from "./local/account.ts";
 import { type Arguments, parseArguments } from "./local/arguments.ts";
 import { DEMO_WORKSPACE, startDemoPrimary } from "./local/demo.ts";
@@ -51,9 +51,8 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   const mirrored = new Map<string, SelectedRepository>();
   const sync = async (repository: SelectedRepository) => {
     const { fullName, workspace, slug, uuid } = repository;
-    const repositoryUrl = `${options.gitUrl}/${fullName}.git`;
     const upstream = upstreamGit({
-      repositoryUrl,
+      repositoryUrl: `${options.gitUrl}/${fullName}.git`,
       credential: gitCredential(account),
       agent: AGENT,
       fetch,
@@ -144,7 +143,7 @@ function announce(
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
-function describePublished(outcome: Extract<SyncOutcome, { kind: "published" }>): string {
+function describePublished(outcome: PublishedOutcome): string {
   const { generation, changes, objects, receivedBytes } = outcome;
   const refs = counted(changes.length, "ref", "refs");
   return `generation ${generation}, ${refs} changed, ${objects} objects, ${formatBytes(receivedBytes)}`;
