@@ -1,4 +1,6 @@
 /** Makes a new generation visible: everything that the manifest names first, the manifest last. */
+
+import { NotFoundError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
 import type { Head, Ref } from "../git/ports.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
@@ -41,9 +43,9 @@ export async function publish(
 ): Promise<PublishedManifest> {
   const keys = repositoryKeys(uuid);
   const snapshot = formatRefSnapshot(next.refs);
-  await Promise.all([
-    store.write(keys.refSnapshot(snapshot.sha256), snapshot.bytes),
+  const [copies] = await Promise.all([
     writeRefsForCopies(store, uuid, next.head, snapshot),
+    store.write(keys.refSnapshot(snapshot.sha256), snapshot.bytes),
   ]);
   const manifest: Manifest = {
     formatVersion: 1,
@@ -55,7 +57,17 @@ export async function publish(
     publishedAt: next.publishedAt.toISOString(),
     verifiedAt: next.verifiedAt.toISOString(),
   };
-  return writeManifest(store, uuid, manifest, previous === "absent" ? previous : previous.version);
+  const ifVersion = previous === "absent" ? previous : previous.version;
+  const published = await writeManifest(store, uuid, manifest, ifVersion);
+  // Who lost this race may have put its own refs there, as late as just now.
+  const areStill = await Promise.all(copies.map((copy) => isStill(store, copy)));
+  if (areStill.includes(false)) await writeRefsForCopies(store, uuid, next.head, snapshot);
+  return published;
+}
+
+interface WrittenBlob {
+  readonly key: string;
+  readonly version: BlobVersion;
 }
 
 /**
@@ -67,14 +79,25 @@ export async function writeRefsForCopies(
   uuid: RepositoryUuid,
   head: Head,
   snapshot: RefSnapshot,
-): Promise<void> {
+): Promise<WrittenBlob[]> {
   const keys = repositoryKeys(uuid);
   const headText = "ref" in head ? `ref: ${head.ref}\n` : `${head.commitId}\n`;
-  await Promise.all([
-    store.write(keys.packedRefs, snapshot.bytes),
-    store.write(keys.head, bytesOfText(headText)),
+  const write = async (key: string, bytes: Uint8Array) => ({ key, version: await store.write(key, bytes) });
+  const [packedRefs, headFile] = await Promise.all([
+    write(keys.packedRefs, snapshot.bytes),
+    write(keys.head, bytesOfText(headText)),
     store.write(keys.refsFolderMark, new Uint8Array(0)),
   ]);
+  return [packedRefs, headFile];
+}
+
+async function isStill(store: BlobStore, { key, version }: WrittenBlob): Promise<boolean> {
+  try {
+    return (await store.readIfChanged(key, version)) === "unchanged";
+  } catch (error) {
+    if (error instanceof NotFoundError) return false;
+    throw error;
+  }
 }
 
 /**

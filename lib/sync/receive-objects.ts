@@ -78,8 +78,8 @@ export async function receiveObjects(options: ReceiveOptions): Promise<ReceivedO
     const history = built && (await readStored(() => completeHistory(built, index, objects, signal)));
     const historyBytes = history && encodePackHistory(history);
     await Promise.all([
-      store.write(keys.packIndex(pack.id), index, { ifVersion: "absent" }),
-      historyBytes && store.write(keys.packHistory(pack.id), historyBytes, { ifVersion: "absent" }),
+      store.write(keys.packIndex(pack.id), index),
+      historyBytes && store.write(keys.packHistory(pack.id), historyBytes),
     ]);
     return { pack: { ...counted, ...(historyBytes && { historyBytes: historyBytes.length }) }, objects };
   } catch (error) {

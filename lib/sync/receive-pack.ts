@@ -47,7 +47,8 @@ export async function receivePack(options: ReceivePackOptions): Promise<Received
   assertNotStopped(signal);
   const packId = randomBytes(20).toString("hex");
   await using file = await openUnnamedFile(options.temporaryFolder);
-  const upload = await store.startUpload(keys.pack(packId), { ifVersion: "absent" });
+  // Without a condition: the name is random, and a conditional write that is repeated conflicts with itself.
+  const upload = await store.startUpload(keys.pack(packId));
   try {
     const progress = new PackFileProgress();
     const indexing = indexPack({ file: file.handle, progress, readBase, onProgress: onIndex, signal });

@@ -112,7 +112,11 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
   if (options.checkStore) await before?.checkPacks();
   if (!isNew && before.damagedHistories.length === 0) {
     const ageMs = askedAt.getTime() - Date.parse(before.manifest.verifiedAt);
-    if (ageMs >= limits.verifiedStaleMs) await publishVerified(storage.store, uuid, before, askedAt);
+    if (ageMs >= limits.verifiedStaleMs) {
+      await publishVerified(storage.store, uuid, before, askedAt);
+      // Whoever lost a race and was killed has left its own there.
+      await writeRefsForCopies(storage.store, uuid, refsBefore.head, formatRefSnapshot(refsBefore.refs));
+    }
     return { kind: "unchanged", generation: before.manifest.generation };
   }
   const packsBefore = before === undefined ? [] : await rebuildHistories(storage, uuid, before, options);

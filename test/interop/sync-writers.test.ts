@@ -1,10 +1,12 @@
 /** Two syncs of one repository at once: one may lose, nothing else may. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { VersionConflictError } from "../../lib/errors.ts";
+import { SILENT_LOGGER } from "../../lib/log.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { seededFaults } from "../../lib/store/blob-faults.ts";
+import type { BlobStore, WriteCondition } from "../../lib/store/blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
-import type { SyncOutcome } from "../../lib/sync/sync-repository.ts";
+import { type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
 import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
 import {
   copyPrefix,
@@ -149,6 +151,41 @@ test.each(Array.from({ length: 15 }, (_, i) => i + 1))(
     expect(await listRefs(await writer.serve())).toBe(await listRefs(primary.repository));
   },
 );
+
+test("what a loser who was killed has left for copies is put right with the next time verified", async () => {
+  const store = new MemoryBlobStore();
+  const [writer] = writersOn(store, 1);
+  if (writer === undefined) throw new Error("there is a writer");
+  await writer.sync();
+  const keys = repositoryKeys(RIG_UUID);
+  await store.write(keys.head, new TextEncoder().encode("ref: refs/heads/lost\n"));
+  await store.write(keys.packedRefs, new Uint8Array(0));
+  const later = () => new Date(Date.now() + 60_000);
+  const { storage } = writer;
+  const options = { storage, upstream: writer.upstream(), log: SILENT_LOGGER, now: later };
+  expect(await syncRepository(RIG_UUID, options)).toEqual({ kind: "unchanged", generation: 1 });
+  expect(await listRefs(await checkedCopy(store))).toBe(await listRefs(primary.repository));
+});
+
+test("no blob under a random name has a condition, which a repeated write would not meet", async () => {
+  const conditional: string[] = [];
+  const memory = new MemoryBlobStore();
+  const store: BlobStore = Object.assign(Object.create(memory) as BlobStore, {
+    startUpload: (key: string, condition?: object) => {
+      if (condition !== undefined) conditional.push(key);
+      return memory.startUpload(key);
+    },
+    write: (key: string, bytes: Uint8Array, condition?: WriteCondition) => {
+      if (condition !== undefined) conditional.push(key);
+      return memory.write(key, bytes, condition);
+    },
+    read: (key: string) => memory.read(key),
+    readIfChanged: (key: string, version: string) => memory.readIfChanged(key, version),
+  });
+  const rig = syncRig(primary, store);
+  await rig.sync();
+  expect(conditional).toEqual([repositoryKeys(RIG_UUID).manifest]);
+});
 
 test("who loses every race gives up, and leaves nothing", async () => {
   const { manifest } = repositoryKeys(RIG_UUID);

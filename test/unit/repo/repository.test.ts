@@ -73,6 +73,19 @@ describe("publish", () => {
     expect(repository.version).toBe(winner.version);
   });
 
+  test("refs for copies that the loser of a race has put over the winner's are put right", async () => {
+    const faults: BlobFaults = {
+      before: async ({ kind, key }) => {
+        if (kind === "write" && key === KEYS.manifest)
+          await memory.write(KEYS.head, utf8("ref: refs/heads/lost\n"));
+        return undefined;
+      },
+    };
+    const memory = new MemoryBlobStore({ faults });
+    await publish(memory, UUID, "absent", NEXT);
+    expect(textOf((await memory.read(KEYS.head)).bytes)).toBe("ref: refs/heads/main\n");
+  });
+
   test("noting a verification changes that and nothing else", async () => {
     const first = await publish(store, UUID, "absent", NEXT);
     const verifiedAt = new Date("2026-02-02T00:00:00Z");
