@@ -1,5 +1,6 @@
 /** Serves clones and fetches from the bucket, behind API Gateway. */
 import { AGENT, readGitHttpConfig } from "../lib/config.ts";
+import { errorFields } from "../lib/errors.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
@@ -11,7 +12,9 @@ import { createS3Client } from "../lib/store/s3-client.ts";
 const config = readGitHttpConfig(process.env);
 const log = pinoLogger(config.logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket: config.bucket });
-const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
+const onDamage = (error: unknown, key: string): void =>
+  log.error("store:damaged", { key, ...errorFields(error) });
+const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), onDamage });
 
 export const handler = lambdaServer(
   gitHttp({ resolve: (workspace, slug) => catalog.resolve(workspace, slug), log, agent: AGENT }),

@@ -6,6 +6,7 @@ import { bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
 import { readSsmAccount } from "../lib/bitbucket/ssm-account.ts";
 import { upstreamGit } from "../lib/bitbucket/upstream-git.ts";
 import { AGENT, readSyncConfig } from "../lib/config.ts";
+import { errorFields } from "../lib/errors.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { sqsJobConsumer } from "../lib/queue/sqs-job-consumer.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
@@ -16,7 +17,9 @@ import { parseSyncJob, runSyncJob, type SyncJob } from "../lib/sync/sync-job.ts"
 const { bucket, syncQueueUrl, gitUrl, apiUrl, credentialParameter, logLevel } = readSyncConfig(process.env);
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
-const storage = { store, blocks: new BlockCache(store) };
+const onDamage = (error: unknown, key: string): void =>
+  log.error("store:damaged", { key, ...errorFields(error) });
+const storage = { store, blocks: new BlockCache(store), onDamage };
 const ssm = new SSMClient();
 
 async function run(job: SyncJob, signal: AbortSignal): Promise<void> {

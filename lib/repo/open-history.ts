@@ -8,7 +8,7 @@ import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import type { PackSet } from "./pack-set.ts";
 
-export interface DamagedHistory {
+interface DamagedHistory {
   readonly packId: string;
   /** What is wrong with it, or that it is of another version. */
   readonly error: unknown;
