@@ -11,16 +11,18 @@ export async function* untilStopped<Item>(
     return;
   }
   const iterator = items[Symbol.asyncIterator]();
-  const { promise: stopped, resolve: stop } = Promise.withResolvers<"stopped">();
-  const onAbort = (): void => stop("stopped");
+  // One listener and a promise for each step: a promise that lives as long as the signal would keep every item alive.
+  let abandonStep: () => void = () => undefined;
+  const onAbort = (): void => abandonStep();
   signal.addEventListener("abort", onAbort, { once: true });
   let isDone = false;
   try {
     for (;;) {
       assertNotStopped(signal);
-      const next = iterator.next();
-      next.catch(() => undefined); // it may fail after the stop, when nobody waits for it any more
-      const result = await Promise.race([next, stopped]);
+      const result = await new Promise<IteratorResult<Item> | "stopped">((resolve, reject) => {
+        abandonStep = () => resolve("stopped");
+        iterator.next().then(resolve, reject);
+      });
       assertNotStopped(signal);
       if (result === "stopped") return;
       if (result.done) {
