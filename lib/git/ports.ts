@@ -33,6 +33,14 @@ export interface EntryExtent {
   readonly endBytes: number;
 }
 
+/** Where the entries of some objects lie, in the order of packs and offsets: columns of one length. */
+export interface EntryPlaces {
+  readonly objectNumbers: Uint32Array;
+  readonly packNumbers: Uint32Array;
+  readonly offsets: Float64Array;
+  readonly ends: Float64Array;
+}
+
 /**
  * The objects of one repository. Each has a number below `objectCount`, the same however it was found, so that a set of
  * objects is an array of bytes. Some numbers are not in use.
@@ -63,8 +71,9 @@ export interface PackReader {
   allObjects(): Uint32Array;
   /** Of these, the ones that are taken from this pack. */
   ownObjects(packNumber: number): Uint32Array;
-  /** Puts numbers into the order of packs and offsets, in place. */
-  sortByPlace(objectNumbers: Uint32Array): void;
+  /** @param objectNumbers - Each once, in any order. */
+  locate(objectNumbers: Uint32Array): EntryPlaces;
+  packNumberOf(objectNumber: number): number;
   extent(objectNumber: number): EntryExtent;
   /** CRC-32 of the entry, from head to end. */
   crc(objectNumber: number): number;

@@ -58,7 +58,7 @@ export async function appendBases(
     table.sizes[number] = base.bytes.length;
     table.crcs[number] = crc32(stream, crc32(head));
     table.ids.set(objectIdBytes(baseId), number * OBJECT_ID_BYTES);
-    table.refBases[number] = -1;
+    table.bases[number] = -1;
     table.firstChildren[number] = -1;
     number++;
     offsetBytes += head.length + stream.length;

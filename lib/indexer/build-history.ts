@@ -1,6 +1,6 @@
 /** Builds a pack's history sidecar over the threads that have indexed it. */
 import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
-import type { PackHistory } from "../git/history/pack-history.ts";
+import { NONE, type PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { SharedEntryTable } from "../git/pack/entry-table.ts";
 import { OBJECT_TYPE } from "../git/pack/pack-format.ts";
@@ -16,6 +16,8 @@ export interface IndexedTable {
   readonly order: Uint32Array;
   readonly types: Uint8Array;
   readonly sizes: Uint32Array;
+  /** Index numbers; see `PackHistory`. */
+  readonly deltaBases: Uint32Array;
   /** Entries from this number on were appended: older packs tell their history. */
   readonly sentCount: number;
 }
@@ -36,16 +38,19 @@ export async function buildHistory(
   pack: IndexedTable,
   limits: HistoryLimits = DEFAULT_HISTORY_LIMITS,
 ): Promise<BuiltHistory | undefined> {
-  const { types, sizes } = pack;
+  const { types, sizes, deltaBases } = pack;
   const found = await readAllCommits(threads, pack);
   const rows = parentsFirst(found, types.length);
   const commits = inOrder(found, rows);
-  const introduced = await introduceAll(threads, pack, commits, limits);
-  if (introduced === undefined) return undefined;
+  const parts = await introduceAll(threads, pack, commits, limits);
+  if (parts === undefined) return undefined;
+  const introduced = joinParts(parts, rows.length);
   return {
     history: {
       types,
       sizes,
+      deltaBases,
+      predecessors: firstPredecessors(parts, types.length),
       ...commits,
       externalIds: found.externalIds,
       introducedEnds: introduced.ends,
@@ -217,7 +222,7 @@ async function introduceAll(
   pack: IndexedTable,
   commits: Commits,
   limits: HistoryLimits,
-): Promise<Omit<Introduced, "comparedBytes"> | undefined> {
+): Promise<Introduced[] | undefined> {
   const { table, entryCount, index, order } = pack;
   const rowCount = commits.commitObjects.length;
   const task = {
@@ -251,7 +256,7 @@ async function introduceAll(
     }
   };
   await Promise.all(threads.map(takeParts));
-  return isTooMuch ? undefined : joinParts(parts, rowCount);
+  return isTooMuch ? undefined : parts;
 }
 
 /** The trees of commits and of their parents, as far as they are in the pack. */
@@ -275,7 +280,21 @@ function treesOf(
   return { trees, parentTrees };
 }
 
-function joinParts(parts: readonly Introduced[], rowCount: number): Omit<Introduced, "comparedBytes"> {
+/** By index number; of what several commits introduce, the first one's. */
+function firstPredecessors(parts: readonly Introduced[], objectCount: number): Uint32Array {
+  const predecessors = new Uint32Array(objectCount).fill(NONE);
+  for (const part of parts) {
+    part.objects.forEach((object, i) => {
+      if (predecessors[object] === NONE) predecessors[object] = part.predecessors[i] as number;
+    });
+  }
+  return predecessors;
+}
+
+function joinParts(
+  parts: readonly Introduced[],
+  rowCount: number,
+): Pick<Introduced, "ends" | "objects" | "openRows"> {
   const objects = new Uint32Array(parts.reduce((sum, part) => sum + part.objects.length, 0));
   const ends = new Uint32Array(rowCount);
   const openRows: number[] = [];

@@ -2,6 +2,7 @@
 import { CorruptPackError } from "../errors.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { introducedObjects, NO_OBJECT } from "../git/history/introduced-objects.ts";
+import { NONE } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, objectIdBytes } from "../git/object-id.ts";
 import { parseCommit } from "../git/objects.ts";
 import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
@@ -84,6 +85,8 @@ export interface Introduced {
   readonly ends: Uint32Array;
   /** Index numbers. */
   readonly objects: Uint32Array;
+  /** Of each of these, or {@link NONE}. */
+  readonly predecessors: Uint32Array;
   /** Rows that need what is not in the pack; they introduce nothing here. */
   readonly openRows: Uint32Array;
   readonly comparedBytes: number;
@@ -98,6 +101,7 @@ export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introdu
   const local = (tree: number): number => (tree === TREE_ELSEWHERE ? NO_OBJECT : tree);
   const ends = new Uint32Array(endRow - firstRow);
   const objects: number[] = [];
+  const predecessors: number[] = [];
   const openRows: number[] = [];
   let comparedBytes = 0;
   for (let row = firstRow; row < endRow; row++) {
@@ -113,9 +117,18 @@ export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introdu
       step = steps.next(resolver.read(entries));
     }
     if (step.value === undefined) openRows.push(row);
-    else for (const number of step.value) objects.push(number);
+    else {
+      for (const number of step.value.objects) objects.push(number);
+      for (const number of step.value.predecessors) predecessors.push(number);
+    }
     if (objects.length > limits.maxIntroducedAtOnce) return undefined;
     ends[row - firstRow] = objects.length;
   }
-  return { ends, objects: Uint32Array.from(objects), openRows: Uint32Array.from(openRows), comparedBytes };
+  return {
+    ends,
+    objects: Uint32Array.from(objects),
+    predecessors: Uint32Array.from(predecessors, (number) => (number === NO_OBJECT ? NONE : number)),
+    openRows: Uint32Array.from(openRows),
+    comparedBytes,
+  };
 }

@@ -7,6 +7,7 @@ import type { FileHandle } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { assertNotStopped, CorruptPackError, LimitExceededError } from "../errors.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
+import { NONE } from "../git/history/pack-history.ts";
 import { encodePackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../git/pack/limits.ts";
 import {
@@ -183,6 +184,7 @@ async function indexOver(
     order,
     types,
     sizes,
+    deltaBases: deltaBasesInOrder(table.bases, order),
     sentCount: scannedCount,
   };
   const built =
@@ -204,6 +206,18 @@ function typesInOrder(types: Uint8Array, order: Uint32Array): Uint8Array {
   const inOrder = sharedBytes(order.length);
   for (let i = 0; i < order.length; i++) inOrder[i] = types[order[i] as number] as number;
   return inOrder;
+}
+
+/** The bases of entries, which are entry numbers, as numbers in the index. */
+function deltaBasesInOrder(bases: Int32Array, order: Uint32Array): Uint32Array {
+  const indexNumbers = new Uint32Array(order.length);
+  order.forEach((entry, number) => {
+    indexNumbers[entry] = number;
+  });
+  return order.map((entry) => {
+    const base = bases[entry] as number;
+    return base < 0 ? NONE : (indexNumbers[base] as number);
+  });
 }
 
 function countRepeats(ids: Uint8Array, order: Uint32Array): number {

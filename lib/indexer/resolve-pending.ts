@@ -122,10 +122,7 @@ class WaitingRefDeltas {
       const deltas = this.#byBaseId.get(id);
       if (deltas === undefined) continue;
       this.#byBaseId.delete(id);
-      for (const delta of deltas) {
-        table.refBases[delta] = number;
-        table.addChild(number, delta);
-      }
+      for (const delta of deltas) table.addChild(number, delta);
       bases.push(number);
     }
     return bases;

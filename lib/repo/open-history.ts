@@ -71,7 +71,8 @@ function openPart(blob: Uint8Array | NotFoundError, packNumber: number, set: Pac
   const objects = set.numbersOf(packNumber);
   const history = decodePackHistory(blob, objects.length);
   if (history === undefined) throw new CorruptPackError("pack history is of another version");
-  return { history, numbers: withExternals(objects, history, set) };
+  const firstNumber = set.firstNumberOf(packNumber);
+  return { history, firstNumber, numbers: withExternals(objects, history, set) };
 }
 
 function withExternals(objects: Uint32Array, { externalIds }: PackHistory, set: PackSet): Uint32Array {

@@ -3,11 +3,16 @@ import { CorruptPackError } from "../errors.ts";
 import type { PackIndex } from "../git/pack/index-v2.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 
+/** From this share of a pack's entries on, passing through all of them is faster than sorting the chosen ones. */
+const SCAN_SHARE = 1 / 32;
+
 export class PackPlaces {
   /** Ascending. */
   readonly #offsets: Float64Array;
   /** The number in the index of the entry at each of `#offsets`. */
   readonly #numbers: Uint32Array;
+  /** The other way round: the place among `#offsets` of each number in the index. */
+  readonly #ranks: Uint32Array;
   readonly #trailerOffsetBytes: number;
 
   constructor(index: PackIndex, packBytes: number) {
@@ -15,15 +20,48 @@ export class PackPlaces {
     for (let number = 0; number < offsets.length; number++) offsets[number] = index.offsetBytes(number);
     this.#offsets = offsets.slice().sort();
     this.#numbers = new Uint32Array(offsets.length);
+    this.#ranks = new Uint32Array(offsets.length);
     this.#trailerOffsetBytes = packBytes - PACK_TRAILER_BYTES;
     for (let number = 0; number < offsets.length; number++) {
-      this.#numbers[this.#rank(offsets[number] ?? 0)] = number;
+      const rank = this.#rank(offsets[number] ?? 0);
+      this.#numbers[rank] = number;
+      this.#ranks[number] = rank;
     }
   }
 
   /** The numbers in the index, in the order of the entries. */
   numbersInOrder(): Uint32Array {
     return this.#numbers;
+  }
+
+  /**
+   * Puts objects into the order of their entries.
+   * @param objectNumbers - Ascending; index numbers of this pack plus `firstNumber`. Sorted in place.
+   * @param offsets, ends - As many; receive where the entries begin and end.
+   */
+  locate(objectNumbers: Uint32Array, firstNumber: number, offsets: Float64Array, ends: Float64Array): void {
+    const ranks = this.#ranksOf(objectNumbers, firstNumber);
+    for (let i = 0; i < ranks.length; i++) {
+      const rank = ranks[i] as number;
+      objectNumbers[i] = firstNumber + (this.#numbers[rank] as number);
+      offsets[i] = this.#offsets[rank] as number;
+      ends[i] = this.#offsets[rank + 1] ?? this.#trailerOffsetBytes;
+    }
+  }
+
+  /** Ascending. */
+  #ranksOf(objectNumbers: Uint32Array, firstNumber: number): Uint32Array {
+    const ranks = new Uint32Array(objectNumbers.length);
+    if (objectNumbers.length < this.#offsets.length * SCAN_SHARE) {
+      return ranks.map((_, i) => this.#ranks[(objectNumbers[i] as number) - firstNumber] as number).sort();
+    }
+    const isChosen = new Uint8Array(this.#offsets.length);
+    for (const objectNumber of objectNumbers) isChosen[objectNumber - firstNumber] = 1;
+    let count = 0;
+    for (let rank = 0; rank < this.#numbers.length; rank++) {
+      if (isChosen[this.#numbers[rank] as number] === 1) ranks[count++] = rank;
+    }
+    return ranks;
   }
 
   /** @throws {CorruptPackError} No entry begins there. */
@@ -33,9 +71,9 @@ export class PackPlaces {
     return number;
   }
 
-  /** Where the entry that begins at `offsetBytes` ends. @throws {CorruptPackError} No entry begins there. */
-  endBytes(offsetBytes: number): number {
-    return this.#offsets[this.#rank(offsetBytes) + 1] ?? this.#trailerOffsetBytes;
+  /** Where the entry with this number in the index ends. */
+  endBytes(number: number): number {
+    return this.#offsets[(this.#ranks[number] as number) + 1] ?? this.#trailerOffsetBytes;
   }
 
   #rank(offsetBytes: number): number {

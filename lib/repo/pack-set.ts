@@ -8,7 +8,7 @@
 import { CorruptPackError } from "../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdBytes } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
-import type { EntryExtent, PackReader } from "../git/ports.ts";
+import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { BlockCache } from "../store/block-cache.ts";
 import type { RepositoryKeys } from "./layout.ts";
@@ -80,6 +80,11 @@ export class PackSet implements PackReader {
     );
   }
 
+  /** Of its first object. */
+  firstNumberOf(packNumber: number): number {
+    return this.#packAt(packNumber).firstNumber;
+  }
+
   find(idBytes: Uint8Array, start: number): number {
     for (const pack of this.#packs) {
       const number = pack.index.findBytes(idBytes, start);
@@ -103,10 +108,14 @@ export class PackSet implements PackReader {
   }
 
   extent(objectNumber: number): EntryExtent {
-    const packNumber = this.#packNumberOf(objectNumber);
+    const packNumber = this.packNumberOf(objectNumber);
     const pack = this.#packAt(packNumber);
-    const offsetBytes = pack.index.offsetBytes(objectNumber - pack.firstNumber);
-    return { packNumber, offsetBytes, endBytes: placesOf(pack).endBytes(offsetBytes) };
+    const number = objectNumber - pack.firstNumber;
+    return {
+      packNumber,
+      offsetBytes: pack.index.offsetBytes(number),
+      endBytes: placesOf(pack).endBytes(number),
+    };
   }
 
   objectAt(packNumber: number, offsetBytes: number): number {
@@ -139,16 +148,30 @@ export class PackSet implements PackReader {
     return numbers.subarray(0, count);
   }
 
-  sortByPlace(objectNumbers: Uint32Array): void {
-    const chosen = new Uint8Array(this.objectCount);
-    for (const objectNumber of objectNumbers) chosen[objectNumber] = 1;
-    let count = 0;
-    for (const pack of this.#packs) {
-      for (const number of placesOf(pack).numbersInOrder()) {
-        const objectNumber = pack.firstNumber + number;
-        if (chosen[objectNumber] === 1) objectNumbers[count++] = objectNumber;
-      }
+  locate(objectNumbers: Uint32Array): EntryPlaces {
+    const count = objectNumbers.length;
+    const places = {
+      objectNumbers: objectNumbers.slice().sort(),
+      packNumbers: new Uint32Array(count),
+      offsets: new Float64Array(count),
+      ends: new Float64Array(count),
+    };
+    // Sorted by number they are grouped by pack.
+    for (let first = 0; first < count; ) {
+      const packNumber = this.packNumberOf(places.objectNumbers[first] as number);
+      const { firstNumber, index } = this.#packAt(packNumber);
+      const end = lowerBound(places.objectNumbers, firstNumber + index.objectCount, first);
+      const own = places.objectNumbers.subarray(first, end);
+      placesOf(this.#packAt(packNumber)).locate(
+        own,
+        firstNumber,
+        places.offsets.subarray(first, end),
+        places.ends.subarray(first, end),
+      );
+      places.packNumbers.fill(packNumber, first, end);
+      first = end;
     }
+    return places;
   }
 
   async readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
@@ -156,7 +179,7 @@ export class PackSet implements PackReader {
     return readStored(() => this.#blocks.read(key, offsetBytes, lengthBytes));
   }
 
-  #packNumberOf(objectNumber: number): number {
+  packNumberOf(objectNumber: number): number {
     let low = 0;
     let high = this.#packs.length;
     while (low < high) {
@@ -168,7 +191,7 @@ export class PackSet implements PackReader {
   }
 
   #packOf(objectNumber: number): OpenPack {
-    return this.#packAt(this.#packNumberOf(objectNumber));
+    return this.#packAt(this.packNumberOf(objectNumber));
   }
 
   #packAt(packNumber: number): OpenPack {
@@ -176,6 +199,18 @@ export class PackSet implements PackReader {
     if (pack === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
     return pack;
   }
+}
+
+/** @returns The first place from `start` on in ascending `numbers` with a number of at least `limit`. */
+function lowerBound(numbers: Uint32Array, limit: number, start: number): number {
+  let low = start;
+  let high = numbers.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((numbers[middle] as number) < limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function openPack(

@@ -1,8 +1,8 @@
 /** Finishes a new pack's history where it leads into older packs. */
 import { assertNotStopped, CorruptPackError } from "../errors.ts";
 import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
-import { introducedObjects } from "../git/history/introduced-objects.ts";
-import type { PackHistory } from "../git/history/pack-history.ts";
+import { type IntroducedByCommit, introducedObjects, NO_OBJECT } from "../git/history/introduced-objects.ts";
+import { NONE, type PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, objectIdAt } from "../git/object-id.ts";
 import { parseCommit } from "../git/objects.ts";
 import type { ObjectBody } from "../git/pack/delta.ts";
@@ -33,17 +33,24 @@ export async function completeHistory(
     return local >= 0 ? local : externals.reference(id);
   };
   const additions = new Map<number, number[]>();
+  const predecessors = history.predecessors.slice();
   const read = limitedReads(reader, limits);
   let leftIntroduced = limits.maxIntroduced;
   for (const row of openRows) {
     assertNotStopped(signal);
     const commitId = packIndex.objectId(history.commitObjects[row] as number);
     const introduced = await introducedBy(reader.findId(commitId), reader, read);
-    leftIntroduced -= introduced?.length ?? 0;
+    leftIntroduced -= introduced?.objects.length ?? 0;
     if (introduced === undefined || leftIntroduced < 0) return undefined;
-    additions.set(row, introduced.map(reference));
+    const objects = introduced.objects.map(reference);
+    additions.set(row, objects);
+    for (const [i, object] of objects.entries()) {
+      const predecessor = introduced.predecessors[i] ?? NO_OBJECT;
+      if (predecessor !== NO_OBJECT && predecessors[object] === NONE)
+        predecessors[object] = reference(predecessor);
+    }
   }
-  return { ...history, ...withAdditions(history, additions), externalIds: externals.ids() };
+  return { ...history, ...withAdditions(history, additions), predecessors, externalIds: externals.ids() };
 }
 
 type LimitedRead = (objectNumbers: readonly number[]) => Promise<ObjectBody[] | undefined>;
@@ -70,7 +77,7 @@ async function introducedBy(
   commitNumber: number,
   reader: ObjectReader,
   read: LimitedRead,
-): Promise<number[] | undefined> {
+): Promise<IntroducedByCommit | undefined> {
   const commit = parseCommit((await reader.read(commitNumber)).bytes);
   const parentTrees: number[] = [];
   for (const parentId of commit.parentIds) {

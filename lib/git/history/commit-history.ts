@@ -2,7 +2,8 @@
  * The commits of a repository in flat memory: parents before children, so that reachability is one pass from the newest
  * row down. Made of the histories of its packs, oldest first.
  */
-import type { PackHistory } from "./pack-history.ts";
+import { ObjectForest } from "../pack/object-forest.ts";
+import { NONE, type PackHistory } from "./pack-history.ts";
 
 const NO_ROW = -1;
 
@@ -12,6 +13,8 @@ const WANT = 2;
 
 export interface HistoryPart {
   readonly history: PackHistory;
+  /** The repository's number of the pack's first object. */
+  readonly firstNumber: number;
   /** The repository's number of each of the pack's objects, and then of its externals. */
   readonly numbers: Uint32Array;
 }
@@ -20,6 +23,9 @@ export class CommitHistory {
   /** By object number. */
   readonly types: Uint8Array;
   readonly sizes: Uint32Array;
+  readonly deltaForest: ObjectForest;
+  /** What was at an object's path before it. */
+  readonly versionForest: ObjectForest;
   readonly #rowOf: Int32Array;
   readonly #objects: Uint32Array;
   readonly #trees: Uint32Array;
@@ -39,6 +45,8 @@ export class CommitHistory {
     const commitCount = total(({ commitObjects }) => commitObjects.length);
     this.types = new Uint8Array(objectCount);
     this.sizes = new Uint32Array(objectCount);
+    this.deltaForest = new ObjectForest(objectCount);
+    this.versionForest = new ObjectForest(objectCount);
     this.#rowOf = new Int32Array(objectCount).fill(NO_ROW);
     this.#objects = new Uint32Array(commitCount);
     this.#trees = new Uint32Array(commitCount);
@@ -107,13 +115,9 @@ export class CommitHistory {
     return new PaintedHistory(this, colours, this.#introducers);
   }
 
-  #append({ history, numbers }: HistoryPart, firstRow: number): number {
-    const { commitObjects, parentEnds, parents, introducedEnds, introduced, types, sizes } = history;
-    for (let number = 0; number < types.length; number++) {
-      const objectNumber = numbers[number] as number;
-      this.types[objectNumber] = types[number] as number;
-      this.sizes[objectNumber] = sizes[number] as number;
-    }
+  #append({ history, numbers, firstNumber }: HistoryPart, firstRow: number): number {
+    const { commitObjects, parentEnds, parents, introducedEnds, introduced } = history;
+    this.#takeObjects(history, numbers, firstNumber);
     const firstParent = firstRow === 0 ? 0 : (this.#parentEnds[firstRow - 1] as number);
     const firstIntroduced = firstRow === 0 ? 0 : (this.#introducedEnds[firstRow - 1] as number);
     for (let i = 0; i < commitObjects.length; i++) {
@@ -138,6 +142,24 @@ export class CommitHistory {
       }
     }
     return firstRow + commitObjects.length;
+  }
+
+  #takeObjects(
+    { types, sizes, deltaBases, predecessors }: PackHistory,
+    numbers: Uint32Array,
+    firstNumber: number,
+  ): void {
+    for (let number = 0; number < types.length; number++) {
+      const objectNumber = numbers[number] as number;
+      this.types[objectNumber] = types[number] as number;
+      this.sizes[objectNumber] = sizes[number] as number;
+      // An object that an older pack holds is taken from there, as the delta that it is there.
+      if (objectNumber !== firstNumber + number) continue;
+      const base = deltaBases[number] as number;
+      const predecessor = predecessors[number] as number;
+      if (base !== NONE) this.deltaForest.parents[objectNumber] = numbers[base] as number;
+      if (predecessor !== NONE) this.versionForest.parents[objectNumber] = numbers[predecessor] as number;
+    }
   }
 }
 

@@ -21,41 +21,49 @@ interface PendingTree {
   /** Parents without a folder there count too: nothing can be inherited from them. */
 }
 
-/** A tree was asked for that is not there. */
+/** A tree was asked for that is not there; an object has no predecessor. */
 export const NO_OBJECT = -1;
+
+export interface IntroducedByCommit {
+  /** Object numbers, each once, trees before what they hold. */
+  readonly objects: number[];
+  /** For each of these: the object that was at that path before, in a parent; or {@link NO_OBJECT}. */
+  readonly predecessors: number[];
+}
 
 /**
  * Works out what one commit introduces; yields the trees to be read and is given them.
  * @param parentTrees - Root trees of the parents; may hold {@link NO_OBJECT} for what cannot be read.
- * @returns Object numbers, each once, trees before what they hold; `undefined` if it needs an object that is not there.
+ * @returns `undefined` if it needs an object that is not there.
  * @throws {CorruptPackError} A tree is malformed.
  */
 export function* introducedObjects(
   rootTree: number,
   parentTrees: readonly number[],
   find: FindObject,
-): Generator<TreeRequest, number[] | undefined, readonly ObjectBody[]> {
+): Generator<TreeRequest, IntroducedByCommit | undefined, readonly ObjectBody[]> {
   // First of all: two trees that are not there need not be the same.
   if (rootTree === NO_OBJECT) return undefined;
-  if (parentTrees.includes(rootTree)) return [];
+  if (parentTrees.includes(rootTree)) return { objects: [], predecessors: [] };
   if (parentTrees.includes(NO_OBJECT)) return undefined;
-  const introduced = new Set<number>([rootTree]);
+  const introduced = new Map<number, number>([[rootTree, parentTrees[0] ?? NO_OBJECT]]);
   const pending: PendingTree[] = [{ tree: rootTree, parents: parentTrees }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const [body, ...parentBodies] = yield [next.tree, ...next.parents];
     if (body === undefined) throw new CorruptPackError("tree was not read");
-    for (const { number, isTree, parents } of newEntries(body, parentBodies, find)) {
+    for (const { number, predecessor, isTree, parents } of newEntries(body, parentBodies, find)) {
       if (number === NO_OBJECT || parents.includes(NO_OBJECT)) return undefined;
       if (introduced.has(number)) continue;
-      introduced.add(number);
+      introduced.set(number, predecessor);
       if (isTree) pending.push({ tree: number, parents });
     }
   }
-  return [...introduced];
+  return { objects: [...introduced.keys()], predecessors: [...introduced.values()] };
 }
 
 interface NewEntry {
   readonly number: number;
+  readonly predecessor: number;
   readonly isTree: boolean;
   readonly parents: readonly number[];
 }
@@ -63,10 +71,10 @@ interface NewEntry {
 /** The entries whose object is in none of the parents under the same name. */
 function newEntries(tree: ObjectBody, parents: readonly ObjectBody[], find: FindObject): NewEntry[] {
   const entries: NewEntry[] = [];
-  const take = (entry: TreeEntry, parentTrees: readonly number[]): void => {
+  const take = (entry: TreeEntry, predecessor: number, parentTrees: readonly number[]): void => {
     if (entry.isGitlink) return;
     const number = find(tree.bytes, entry.idStart);
-    entries.push({ number, isTree: entry.isTree, parents: entry.isTree ? parentTrees : [] });
+    entries.push({ number, predecessor, isTree: entry.isTree, parents: entry.isTree ? parentTrees : [] });
   };
   const [first, ...others] = parents;
   if (first === undefined) {
@@ -74,19 +82,21 @@ function newEntries(tree: ObjectBody, parents: readonly ObjectBody[], find: Find
     const end = tree.start + tree.sizeBytes;
     for (let at = tree.start; at < end; at = entry.end) {
       readTreeEntry(tree.bytes, at, end, entry);
-      take(entry, []);
+      take(entry, NO_OBJECT, []);
     }
     return entries;
   }
   const otherDifferences = others.map((parent) => differencesByStart(tree, parent, find));
-  forEachDifference(tree, first, (entry, parentTreeIdStart) => {
-    const parentTrees = parentTreeIdStart < 0 ? [] : [find(first.bytes, parentTreeIdStart)];
+  forEachDifference(tree, first, (entry, inParent) => {
+    const hadBefore = inParent !== undefined && !inParent.isGitlink;
+    const predecessor = hadBefore ? find(first.bytes, inParent.idStart) : NO_OBJECT;
+    const parentTrees = inParent?.isTree ? [predecessor] : [];
     for (const differences of otherDifferences) {
       const parentTree = differences.get(entry.start);
       if (parentTree === undefined) return; // inherited from this parent
       if (parentTree !== NO_FOLDER) parentTrees.push(parentTree);
     }
-    take(entry, parentTrees);
+    take(entry, predecessor, parentTrees);
   });
   return entries;
 }
@@ -96,8 +106,8 @@ const NO_FOLDER = -2;
 /** @returns By where the entry starts: the parent's tree of that name, or {@link NO_FOLDER}. */
 function differencesByStart(tree: ObjectBody, parent: ObjectBody, find: FindObject): Map<number, number> {
   const differences = new Map<number, number>();
-  forEachDifference(tree, parent, (entry, parentTreeIdStart) => {
-    differences.set(entry.start, parentTreeIdStart < 0 ? NO_FOLDER : find(parent.bytes, parentTreeIdStart));
+  forEachDifference(tree, parent, (entry, inParent) => {
+    differences.set(entry.start, inParent?.isTree ? find(parent.bytes, inParent.idStart) : NO_FOLDER);
   });
   return differences;
 }

@@ -1,10 +1,10 @@
 /**
- * The sidecar of a pack, `pack-<id>.history`: what is needed to plan an answer without reading the pack. Sizes and types
- * of all objects; the commits, parents before children; and for each the objects that it introduces.
+ * The sidecar of a pack, `pack-<id>.history`: what is needed to plan an answer without reading the pack. Sizes, types and
+ * delta bases of all objects; the commits, parents before children; and for each the objects that it introduces.
  *
  * Flat columns of little-endian numbers, read whole into typed arrays:
  *   header: "NSHI", then 32-bit numbers: version, objects, commits, parents, introduced, externals, 0
- *   seconds 8 x commits · sizes 4 x objects · commitObjects 4 x commits · commitTrees 4 x commits
+ *   seconds 8 x commits · sizes 4 x objects · deltaBases 4 x objects · predecessors 4 x objects · commitObjects 4 x commits · commitTrees 4 x commits
  *   parentEnds 4 x commits · parents 4 x parents · introducedEnds 4 x commits · introduced 4 x introduced
  *   externalIds 20 x externals · types 1 x objects · SHA-256 of all before
  * An object is written as its number in the pack's index, or, above these, as objects + its place in `externalIds`.
@@ -14,15 +14,25 @@ import { CorruptPackError } from "../../errors.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 
 const SIGNATURE = 0x4948534e; // "NSHI", little-endian
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 32;
 const CHECKSUM_BYTES = 32;
+
+/** In place of a number: an entry that holds its object whole, an object that no other one came before. */
+export const NONE = 0xffffffff;
 
 export interface PackHistory {
   /** In the order of the index: the object's type code. */
   readonly types: Uint8Array;
   /** In the order of the index; 2^32 - 1 stands for that and anything larger. */
   readonly sizes: Uint32Array;
+  /** In the order of the index: the number there of the entry that this one is a delta of, or {@link NONE}. */
+  readonly deltaBases: Uint32Array;
+  /**
+   * In the order of the index: the object that was at its path before it, in a parent of the commit that first introduces
+   * it, or {@link NONE}.
+   */
+  readonly predecessors: Uint32Array;
   /** Parents before children. */
   readonly commitObjects: Uint32Array;
   readonly commitTrees: Uint32Array;
@@ -43,6 +53,8 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
     types,
     seconds,
     sizes,
+    deltaBases,
+    predecessors,
     commitObjects,
     commitTrees,
     parentEnds,
@@ -54,6 +66,8 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
   const columns = [
     seconds,
     sizes,
+    deltaBases,
+    predecessors,
     commitObjects,
     commitTrees,
     parentEnds,
@@ -105,7 +119,7 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
   const expectedBytes =
     HEADER_BYTES +
     commits * 24 +
-    objects * 5 +
+    objects * 13 +
     (parentCount + introducedCount) * 4 +
     externals * OBJECT_ID_BYTES +
     CHECKSUM_BYTES;
@@ -123,6 +137,8 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
   const words = (count: number): Uint32Array => new Uint32Array(buffer, take(count * 4), count);
   const seconds = new Float64Array(buffer, take(commits * 8), commits);
   const sizes = words(objects);
+  const deltaBases = words(objects);
+  const predecessors = words(objects);
   const commitObjects = words(commits);
   const commitTrees = words(commits);
   const parentEnds = words(commits);
@@ -134,6 +150,8 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
   const history = {
     types,
     sizes,
+    deltaBases,
+    predecessors,
     commitObjects,
     commitTrees,
     seconds,
@@ -143,12 +161,20 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
     introduced,
     externalIds,
   };
-  assertInside(history, objects + externals);
+  assertInside(history, objects, objects + externals);
   return history;
 }
 
 /** The checksum keeps out damage, not mistakes: no number may lead outside its table. */
-function assertInside(history: PackHistory, referenceCount: number): void {
+function assertInside(history: PackHistory, objectCount: number, referenceCount: number): void {
+  for (const base of history.deltaBases) {
+    if (base >= objectCount && base !== NONE)
+      throw new CorruptPackError("pack history has a delta base outside its pack");
+  }
+  for (const predecessor of history.predecessors) {
+    if (predecessor >= referenceCount && predecessor !== NONE)
+      throw new CorruptPackError("pack history refers to an object outside its tables");
+  }
   const { commitObjects, commitTrees, parents, introduced, parentEnds, introducedEnds } = history;
   for (const references of [commitObjects, commitTrees, parents, introduced]) {
     for (const reference of references) {

@@ -48,13 +48,12 @@ export function readTreeEntry(bytes: Uint8Array, start: number, treeEnd: number,
 
 /**
  * Calls `onDifference` for each entry of `tree` whose object is not in `parent` under the same name, in the tree's order.
- * @param onDifference - `parentTreeIdStart`: where in the parent's array the id of the tree of that name is; else -1.
- *   The entry is valid during the call.
+ * @param onDifference - `inParent`: the parent's entry of that name and kind, file or folder. Both are valid during the call.
  */
 export function forEachDifference(
   tree: ObjectBody,
   parent: ObjectBody,
-  onDifference: (entry: TreeEntry, parentTreeIdStart: number) => void,
+  onDifference: (entry: TreeEntry, inParent: TreeEntry | undefined) => void,
 ): void {
   const a = tree.bytes;
   const b = parent.bytes;
@@ -80,10 +79,10 @@ export function forEachDifference(
       q = other.end;
     }
     p = entry.end;
-    if (q >= bEnd || order < 0) onDifference(entry, -1);
+    if (q >= bEnd || order < 0) onDifference(entry, undefined);
     else {
       q = other.end;
-      if (!sameId(a, entry.idStart, b, other.idStart)) onDifference(entry, other.isTree ? other.idStart : -1);
+      if (!sameId(a, entry.idStart, b, other.idStart)) onDifference(entry, other);
     }
   }
 }

@@ -34,7 +34,13 @@ export async function* copyPacks(
     const objectNumbers = parts[i];
     if (objects !== undefined && objectNumbers !== undefined) {
       // A base that is not in this part is in one before.
-      yield* writeEntries(output, { objects, objectNumbers, clientHas: () => true, ofsDelta: true });
+      yield* writeEntries(output, {
+        objects,
+        objectNumbers,
+        clientHas: () => true,
+        ofsDelta: true,
+        isThin: false,
+      });
       continue;
     }
     for await (const chunk of body.stream(PACK_HEADER_BYTES, body.sentEndBytes - PACK_HEADER_BYTES))

@@ -22,6 +22,8 @@ export interface ScannedEntries {
   /** The object's type; of a pending delta, the delta's. */
   readonly types: Uint8Array;
   readonly crcs: Uint32Array;
+  /** Of a delta that is resolved: its base's position among the entries. Else -1. */
+  readonly bases: Int32Array;
   /** 20 bytes each; zeros for a pending delta. */
   readonly ids: Uint8Array;
   /** Length of the delta chain below the entry; 0 for a whole object and a pending delta. */
@@ -41,6 +43,7 @@ export class EntryColumns {
   offsets = new Float64Array(FIRST_CAPACITY);
   types = new Uint8Array(FIRST_CAPACITY);
   crcs = new Uint32Array(FIRST_CAPACITY);
+  bases = new Int32Array(FIRST_CAPACITY);
   ids = new Uint8Array(FIRST_CAPACITY * OBJECT_ID_BYTES);
   depths = new Uint16Array(FIRST_CAPACITY);
   /** Where the object lies in the scanner's arena; -1 if it never did. */
@@ -68,6 +71,7 @@ export class EntryColumns {
     this.offsets[number] = offsetBytes;
     this.types[number] = type;
     this.positions[number] = -1;
+    this.bases[number] = -1;
     return number;
   }
 
@@ -103,6 +107,7 @@ export class EntryColumns {
       offsets: this.offsets.slice(0, count),
       types: this.types.slice(0, count),
       crcs: this.crcs.slice(0, count),
+      bases: this.bases.slice(0, count),
       ids: this.ids.slice(0, count * OBJECT_ID_BYTES),
       depths: this.depths.slice(0, count),
       sizes: Uint32Array.from(this.sizes.subarray(0, count), (size) => Math.min(size, MAX_RECORDED_SIZE)),
@@ -119,6 +124,7 @@ export class EntryColumns {
     this.offsets = copyInto(new Float64Array(capacity), this.offsets);
     this.types = copyInto(new Uint8Array(capacity), this.types);
     this.crcs = copyInto(new Uint32Array(capacity), this.crcs);
+    this.bases = copyInto(new Int32Array(capacity), this.bases);
     this.ids = copyInto(new Uint8Array(capacity * OBJECT_ID_BYTES), this.ids);
     this.depths = copyInto(new Uint16Array(capacity), this.depths);
     this.positions = copyInto(new Float64Array(capacity), this.positions);
@@ -128,7 +134,10 @@ export class EntryColumns {
 
 const NO_ID = new Uint8Array(OBJECT_ID_BYTES);
 
-function copyInto<T extends Uint8Array | Uint16Array | Uint32Array | Float64Array>(target: T, from: T): T {
+function copyInto<T extends Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array>(
+  target: T,
+  from: T,
+): T {
   target.set(from);
   return target;
 }

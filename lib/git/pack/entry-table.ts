@@ -18,8 +18,8 @@ export class EntryTable {
   readonly offsets: Float64Array;
   readonly ids: Uint8Array;
   readonly crcs: Uint32Array;
-  /** The base's entry number where it cannot be told from the entry's head: REF_DELTA. Else -1. */
-  readonly refBases: Int32Array;
+  /** Of a delta: its base's entry number, once that is known. Else -1. */
+  readonly bases: Int32Array;
   /** Deltas to be resolved, as lists below their bases; -1 ends a list. */
   readonly firstChildren: Int32Array;
   readonly nextSiblings: Int32Array;
@@ -45,7 +45,7 @@ export class EntryTable {
     // The widest first, so that each column is aligned.
     this.offsets = new Float64Array(columns, take(8), capacity);
     this.crcs = new Uint32Array(columns, take(4), capacity);
-    this.refBases = new Int32Array(columns, take(4), capacity);
+    this.bases = new Int32Array(columns, take(4), capacity);
     this.firstChildren = new Int32Array(columns, take(4), capacity);
     this.nextSiblings = new Int32Array(columns, take(4), capacity);
     this.sizes = new Uint32Array(columns, take(4), capacity);
@@ -62,7 +62,10 @@ export class EntryTable {
     this.depths.set(entries.depths, first);
     this.sizes.set(entries.sizes, first);
     this.types.set(entries.types, first);
-    this.refBases.fill(-1, first, first + entries.count);
+    for (let i = 0; i < entries.count; i++) {
+      const base = entries.bases[i] as number;
+      this.bases[first + i] = base < 0 ? -1 : first + base;
+    }
     this.firstChildren.fill(-1, first, first + entries.count);
     this.nextSiblings.fill(-1, first, first + entries.count);
   }
@@ -71,6 +74,7 @@ export class EntryTable {
   addChild(base: number, child: number): void {
     this.nextSiblings[child] = this.firstChildren[base] as number;
     this.firstChildren[base] = child;
+    this.bases[child] = base;
   }
 
   /** @throws {CorruptPackError} No entry begins at `offsetBytes`. */

@@ -11,13 +11,7 @@ import type { EntryTable } from "./entry-table.ts";
 import { EntryInflater } from "./inflate.ts";
 import { type ArenaPosition, type ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
 import { addCommitOrTagLinks } from "./object-links.ts";
-import {
-  DELTA_TYPE,
-  decodeEntryHead,
-  type EntryHead,
-  MAX_ENTRY_HEAD_BYTES,
-  OBJECT_TYPE,
-} from "./pack-format.ts";
+import { decodeEntryHead, type EntryHead, MAX_ENTRY_HEAD_BYTES, OBJECT_TYPE } from "./pack-format.ts";
 import type { PackSource } from "./pack-source.ts";
 import type { ScanOptions } from "./scan.ts";
 import { addDeltifiedTreeLinks, markNotIndexed, treeIndexBytes } from "./tree-links.ts";
@@ -112,10 +106,9 @@ export class DeltaResolver {
     let current = number;
     let body = this.#kept(current);
     while (body === undefined) {
-      const head = this.#head(current);
-      const base = this.#baseOf(current, head);
+      const base = this.#table.bases[current] as number;
       if (base < 0) {
-        body = this.#inflateWhole(current, head);
+        body = this.#inflateWhole(current, this.#head(current));
         break;
       }
       chain.push(current);
@@ -142,16 +135,6 @@ export class DeltaResolver {
   #head(number: number): EntryHead {
     const window = this.#source.window(this.#table.offsets[number] as number, MAX_ENTRY_HEAD_BYTES);
     return decodeEntryHead(window, 0, window.length);
-  }
-
-  /** @returns -1 for an object that is no delta. */
-  #baseOf(number: number, head: EntryHead): number {
-    if (head.type === DELTA_TYPE.ref) return this.#table.refBases[number] as number;
-    if (head.type !== DELTA_TYPE.ofs) return -1;
-    return this.#table.numberAt(
-      (this.#table.offsets[number] as number) - head.baseDistanceBytes,
-      this.entryCount,
-    );
   }
 
   #inflateWhole(number: number, head: EntryHead): Body {

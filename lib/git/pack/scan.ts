@@ -164,6 +164,7 @@ export class PackScanner {
       this.#copies,
     );
     columns.depths[number] = depth;
+    columns.bases[number] = base;
     this.#finishObject(number, position, resultBytes, type);
     if (type === OBJECT_TYPE.tree)
       addDeltifiedTreeLinks(this.#tree(base), this.#tree(number), this.#copies, this.#links);

@@ -2,10 +2,10 @@
  * One zlib state that is reset and reused: an entry costs a fraction of what `inflateSync` costs.
  * Node does not document the handle this uses; `openZlibStepper` says when it is missing.
  */
-import { constants, createInflate } from "node:zlib";
+import { constants, createDeflate, createInflate } from "node:zlib";
 import { CorruptPackError } from "../../errors.ts";
 
-/** What `createInflate()` is made of in Node 20 to 26. */
+/** What `createInflate()` and `createDeflate()` are made of in Node 20 to 26. */
 interface NativeHandle {
   reset(): void;
   writeSync(
@@ -44,7 +44,8 @@ export class ZlibStepper {
 
   /**
    * Goes on with the stream until the input is used, the output is full, or the stream ends.
-   * @throws {CorruptPackError} Not a zlib stream, or its checksum is wrong.
+   * @param flush - `Z_FINISH` for the last of what is deflated.
+   * @throws {CorruptPackError} Inflating: not a zlib stream, or its checksum is wrong.
    */
   step(
     input: Uint8Array,
@@ -52,18 +53,11 @@ export class ZlibStepper {
     output: Uint8Array,
     outputStart: number,
     outputBytes: number,
+    flush: number = constants.Z_SYNC_FLUSH,
   ): void {
     const inputBytes = input.length - inputStart;
     this.#failure = undefined;
-    this.#handle.writeSync(
-      constants.Z_SYNC_FLUSH,
-      input,
-      inputStart,
-      inputBytes,
-      output,
-      outputStart,
-      outputBytes,
-    );
+    this.#handle.writeSync(flush, input, inputStart, inputBytes, output, outputStart, outputBytes);
     if (this.#failure !== undefined)
       throw new CorruptPackError("entry does not inflate", { zlib: this.#failure });
     this.producedBytes = outputBytes - (this.#state[0] ?? 0);
@@ -72,8 +66,11 @@ export class ZlibStepper {
 }
 
 /** @returns `undefined` where this version of Node has no such handle. */
-export function openZlibStepper(): ZlibStepper | undefined {
-  const stream = createInflate() as unknown as { _handle?: Partial<NativeHandle>; _writeState?: unknown };
+export function openZlibStepper(direction: "inflate" | "deflate" = "inflate"): ZlibStepper | undefined {
+  const stream = (direction === "inflate" ? createInflate() : createDeflate()) as unknown as {
+    _handle?: Partial<NativeHandle>;
+    _writeState?: unknown;
+  };
   const { _handle: handle, _writeState: state } = stream;
   if (typeof handle?.writeSync !== "function" || typeof handle.reset !== "function") return undefined;
   if (!(state instanceof Uint32Array)) return undefined;

@@ -22,6 +22,8 @@ export type PackPlan =
       readonly objectNumbers: Uint32Array;
       /** Whether the client surely has the object: it may be the base of a delta without being sent. */
       readonly clientHas: (objectNumber: number) => boolean;
+      /** Whether that may ever be so. */
+      readonly isThin: boolean;
     };
 
 /** Progress for the client, in lines as git shows them. */
@@ -50,7 +52,7 @@ export async function* planPack(
   if (wantsEverything) {
     const objectNumbers = objects.packs.allObjects();
     yield { progress: `Enumerating objects: ${objectNumbers.length}, done.\n` };
-    return { kind: "copy-entries", objects, objectNumbers, clientHas: () => false };
+    return { kind: "copy-entries", objects, objectNumbers, clientHas: () => false, isThin: false };
   }
   const marks = new ObjectMarks(objects.objectCount);
   const painted = await markByHistory(objects, marks, request);
@@ -66,6 +68,7 @@ export async function* planPack(
     objects,
     objectNumbers: marks.sentObjects,
     clientHas: painted === undefined ? thinBases(request, marks) : hadBases(request, objects, painted),
+    isThin: request.thinPack && request.commonCommits.length > 0,
   };
 }
 

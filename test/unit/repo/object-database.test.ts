@@ -53,7 +53,7 @@ async function packOf(options: {
   readonly ofsDelta: boolean;
   readonly clientHas?: (objectNumber: number) => boolean;
 }): Promise<Uint8Array> {
-  return collect(writePack({ objects, clientHas: () => false, ...options }));
+  return collect(writePack({ objects, clientHas: () => false, isThin: true, ...options }));
 }
 
 /** The ids that git finds in a pack, after it has checked and indexed it. */
@@ -151,6 +151,7 @@ describe("limits and damage", () => {
         objectNumbers: Uint32Array.of(objectNumber),
         clientHas: () => false,
         ofsDelta: true,
+        isThin: false,
       }),
     );
     await expect(writing).rejects.toThrow("entry does not match its checksum");

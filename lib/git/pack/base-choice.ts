@@ -1,0 +1,86 @@
+/**
+ * Finds a base at hand for an object whose own base is not: another version of it. What was at its path before and after,
+ * and what lies near it in its tree of deltas, is likely to be alike; so no other candidate need be tried.
+ */
+import type { ObjectForest } from "./object-forest.ts";
+
+/** Steps from version to version, or towards the root of a tree of deltas: git's own chains are 50 long. */
+const MAX_STEPS = 64;
+/** Relatives looked at for one that can be the base. Mostly the first is one. */
+const MAX_RELATIVES = 64;
+
+export interface BaseChoiceOptions {
+  readonly deltaForest: ObjectForest;
+  readonly versionForest: ObjectForest;
+  /** Whether the object lies in the pack already. */
+  readonly isWritten: (objectNumber: number) => boolean;
+  readonly clientHas: (objectNumber: number) => boolean;
+  /** Whether objects that the client has may be bases at all. */
+  readonly isThin: boolean;
+}
+
+export class BaseChoice {
+  readonly #options: BaseChoiceOptions;
+  /** By an object that is not sent: the object sent last of those below it in its tree of deltas. */
+  readonly #sentBelow = new Map<number, number>();
+
+  constructor(options: BaseChoiceOptions) {
+    this.#options = options;
+  }
+
+  /** @returns An object's number, or -1. To be asked once for an object, which is written next. */
+  choose(objectNumber: number): number {
+    const { deltaForest } = this.#options;
+    const passed: number[] = [];
+    let relative = -1;
+    let ancestor = deltaForest.parents[objectNumber] as number;
+    for (let step = 0; ancestor >= 0 && relative < 0 && step < MAX_STEPS; step++) {
+      relative = this.#isAtHand(ancestor) ? ancestor : (this.#sentBelow.get(ancestor) ?? -1);
+      passed.push(ancestor);
+      ancestor = deltaForest.parents[ancestor] as number;
+    }
+    for (const missing of passed) {
+      if (!this.#options.isWritten(missing)) this.#sentBelow.set(missing, objectNumber);
+    }
+    const neighbour = this.#neighbour(objectNumber);
+    if (neighbour >= 0) return neighbour;
+    if (relative >= 0) return relative;
+    return this.#heldRelative([objectNumber, ...passed]);
+  }
+
+  #isAtHand(objectNumber: number): boolean {
+    return this.#options.isWritten(objectNumber) || this.#options.clientHas(objectNumber);
+  }
+
+  /** The nearest version, before or after. */
+  #neighbour(objectNumber: number): number {
+    const { versionForest } = this.#options;
+    let before = versionForest.parents[objectNumber] as number;
+    let after = versionForest.childrenOf(objectNumber);
+    for (let step = 0; step < MAX_STEPS && (before >= 0 || after.length > 0); step++) {
+      if (before >= 0) {
+        if (this.#isAtHand(before)) return before;
+        before = versionForest.parents[before] as number;
+      }
+      for (const version of after) if (this.#isAtHand(version)) return version;
+      after = after.length === 0 ? after : versionForest.childrenOf(after[0] as number);
+    }
+    return -1;
+  }
+
+  /** @returns The nearest of the deltas below `starts`, and of those below them, that the client has. */
+  #heldRelative(starts: readonly number[]): number {
+    const { deltaForest, clientHas, isThin } = this.#options;
+    if (!isThin) return -1;
+    const pending = [...starts];
+    let seen = 0;
+    for (let at = 0; at < pending.length; at++) {
+      for (const delta of deltaForest.childrenOf(pending[at] as number)) {
+        if (clientHas(delta)) return delta;
+        if (++seen === MAX_RELATIVES) return -1;
+        pending.push(delta);
+      }
+    }
+    return -1;
+  }
+}
