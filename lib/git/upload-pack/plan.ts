@@ -63,11 +63,13 @@ export async function* planPack(
   }
   if (request.includeTag) await markTagsOfSent(objects, marks, refList);
   yield { progress: `Enumerating objects: ${marks.sentCount}, done.\n` };
+  const clientHas = painted === undefined ? thinBases(request, marks) : hadBases(request, objects, painted);
   return {
     kind: "copy-entries",
     objects,
     objectNumbers: marks.sentObjects,
-    clientHas: painted === undefined ? thinBases(request, marks) : hadBases(request, objects, painted),
+    // What is sent has a place in the pack: as a base by name, too, it could close a circle.
+    clientHas: (objectNumber) => !marks.isSent(objectNumber) && clientHas(objectNumber),
     isThin: request.thinPack && request.commonCommits.length > 0,
   };
 }

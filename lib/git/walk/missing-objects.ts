@@ -52,13 +52,14 @@ export async function* markMissingObjects(
     );
   }
   const wanted = new Set(wantRows);
+  const cutTrees = new CutTrees(table, heldRows);
   let reportedCount = 0;
   for (const row of missing.rows) {
     if (filter === undefined || filter.types.has("commit") || wanted.has(row)) {
       marks.markSent(table.objectNumber(row));
     }
-    if (!commitsOnly) {
-      const parents = await parentTrees(table, missing, row, heldRows);
+    if (!commitsOnly && !(filter === undefined && markRecorded(reader, marks, table, missing, row))) {
+      const parents = table.isCut(row) ? cutTrees.comparedWith(row) : await parentTrees(table, missing, row);
       await introduced.mark(table.treeNumber(row), parents);
     }
     if (marks.sentCount < reportedCount + REPORT_STEP) continue;
@@ -99,19 +100,49 @@ function newestRows(table: CommitTable, rows: readonly number[]): number[] {
   return [...new Set(rows)].toSorted((a, b) => table.seconds(b) - table.seconds(a)).slice(0, MAX_HELD_ROWS);
 }
 
-/** @param heldRows - What a commit is compared with that is cut: else its tree would be sent whole. */
-async function parentTrees(
+/** What a commit's tree is compared with that is cut: else it would be looked at whole. */
+class CutTrees {
+  readonly #table: CommitTable;
+  readonly #held: readonly ParentTree[];
+  /** Of the cut commit before, of which all is sent. */
+  #sentTree: ParentTree | undefined;
+
+  constructor(table: CommitTable, heldRows: readonly number[]) {
+    this.#table = table;
+    this.#held = heldRows
+      .slice(0, MAX_COMPARED_ROWS)
+      .map((heldRow) => ({ treeNumber: table.treeNumber(heldRow), clientHas: true }));
+  }
+
+  comparedWith(row: number): ParentTree[] {
+    const compared = this.#sentTree === undefined ? [...this.#held] : [...this.#held, this.#sentTree];
+    this.#sentTree = { treeNumber: this.#table.treeNumber(row), clientHas: false };
+    return compared;
+  }
+}
+
+/**
+ * Marks what a commit introduces as its history records it.
+ * @returns Whether that was so. It is not for a commit that is cut, nor where there is no history; and where the client has a
+ *   parent its trees are to be looked at, as they hold the bases of thin deltas.
+ */
+function markRecorded(
+  { history }: ObjectReader,
+  marks: ObjectMarks,
   table: CommitTable,
   missing: MissingCommits,
   row: number,
-  heldRows: readonly number[],
-): Promise<ParentTree[]> {
-  if (table.isCut(row)) {
-    return heldRows.slice(0, MAX_COMPARED_ROWS).map((heldRow) => ({
-      treeNumber: table.treeNumber(heldRow),
-      clientHas: true,
-    }));
+): boolean {
+  const historyRow = history?.rowOf(table.objectNumber(row)) ?? -1;
+  if (history === undefined || historyRow < 0 || table.isCut(row)) return false;
+  if (table.parentRows(row).some((parentRow) => missing.clientHas(parentRow))) return false;
+  for (const objectNumber of history.introduced(historyRow)) {
+    if (!marks.isSettled(objectNumber)) marks.markSent(objectNumber);
   }
+  return true;
+}
+
+async function parentTrees(table: CommitTable, missing: MissingCommits, row: number): Promise<ParentTree[]> {
   const trees: ParentTree[] = [];
   for (const parentRow of table.parentRows(row)) {
     if (parentRow === MISSING_PARENT) continue;
