@@ -27,6 +27,8 @@ export interface WritePackOptions {
   readonly clientHas: (objectNumber: number) => boolean;
   /** Whether deltas may name their base by distance. */
   readonly ofsDelta: boolean;
+  /** Told of each entry that was written: where, and the CRC-32 of its bytes. */
+  readonly onEntry?: (objectNumber: number, offsetBytes: number, crc: number) => void;
 }
 
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
@@ -42,7 +44,7 @@ export async function* writeEntries(
   output: PackOutput,
   options: WritePackOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { objects, objectNumbers } = options;
+  const { objects, objectNumbers, onEntry } = options;
   const { packs } = objects;
   packs.sortByPlace(objectNumbers);
   const writer = new EntryWriter(options);
@@ -54,22 +56,30 @@ export async function* writeEntries(
     const isWhole = entry.length === extent.endBytes - extent.offsetBytes;
     if (isWhole) checkCrc(objects, objectNumber, crc32(entry));
     const head = decodeEntryHead(entry, 0, entry.length);
-    const newHead = writer.planHead(extent, entry, head, output.offsetBytes);
-    writer.place(objectNumber, output.offsetBytes);
+    const { offsetBytes } = output;
+    const newHead = writer.planHead(extent, entry, head, offsetBytes);
+    writer.place(objectNumber, offsetBytes);
     if (newHead === undefined) {
-      yield* output.write(await writer.wholeEntry(objectNumber));
+      const whole = await writer.wholeEntry(objectNumber);
+      onEntry?.(objectNumber, offsetBytes, crc32(whole));
+      yield* output.write(whole);
       continue;
     }
     if (!output.tryWrite(newHead)) yield* output.write(newHead);
     const body = entry.subarray(head.headBytes);
     if (!output.tryWrite(body)) yield* output.write(body);
-    if (isWhole) continue;
-    let crc = crc32(entry);
-    for await (const piece of window.readRest(extent, entry.length)) {
-      crc = crc32(piece, crc);
-      yield* output.write(piece);
+    // Without a listener there is nothing to sum up.
+    let newCrc = onEntry === undefined ? 0 : crc32(body, crc32(newHead));
+    if (!isWhole) {
+      let crc = crc32(entry);
+      for await (const piece of window.readRest(extent, entry.length)) {
+        crc = crc32(piece, crc);
+        if (onEntry !== undefined) newCrc = crc32(piece, newCrc);
+        yield* output.write(piece);
+      }
+      checkCrc(objects, objectNumber, crc);
     }
-    checkCrc(objects, objectNumber, crc);
+    onEntry?.(objectNumber, offsetBytes, newCrc);
   }
 }
 
