@@ -76,6 +76,8 @@ export function bytesOf(packs: readonly PackSize[], runs: readonly PackRun[]): n
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** A Date holds no later time. */
+const LAST_MS = 8.64e15;
 
 /** When as many bytes may be rewritten again. */
 export function dropDueAtMs(
@@ -84,5 +86,5 @@ export function dropDueAtMs(
   { droppedBytesPerDay }: CompactionPolicy,
 ): number {
   if (droppedAt === undefined) return 0;
-  return Date.parse(droppedAt) + (rewrittenBytes / droppedBytesPerDay) * DAY_MS;
+  return Math.min(LAST_MS, Date.parse(droppedAt) + (rewrittenBytes / droppedBytesPerDay) * DAY_MS);
 }
