@@ -9,6 +9,7 @@ import { gitHttp } from "../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../lib/http/node-server.ts";
 import type { Logger } from "../lib/log.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
+import { maintainRepository } from "../lib/repo/maintain-repository.ts";
 import { readName, writeName } from "../lib/repo/names.ts";
 import type { RepositoryStorage } from "../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
@@ -51,23 +52,23 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   const mirrored = new Map<string, SelectedRepository>();
   const sync = async (repository: SelectedRepository) => {
     const { fullName, workspace, slug, uuid } = repository;
-    const upstream = upstreamGit({
-      repositoryUrl: `${options.gitUrl}/${fullName}.git`,
-      credential: gitCredential(account),
-      agent: AGENT,
-      fetch,
-      signal: stop,
-    });
+    const onProgress = line.showing(fullName);
+    const repositoryUrl = `${options.gitUrl}/${fullName}.git`;
+    const credential = gitCredential(account);
+    const upstream = upstreamGit({ repositoryUrl, credential, agent: AGENT, fetch, signal: stop });
     const outcome = await syncRepository(uuid, {
       storage,
       upstream,
       log,
-      onProgress: (progress) => line.show(fullName, progress),
+      onProgress,
       signal: stop,
       temporaryFolder: temporaryFolderIn(options.store),
       checkStore: !mirrored.has(uuid),
     });
     if (mirrored.get(uuid)?.fullName !== fullName) await writeName(store, workspace, slug, uuid);
+    if (outcome.kind === "published" || !mirrored.has(uuid)) {
+      await maintainRepository(uuid, { store, log, name: fullName, signal: stop, onProgress });
+    }
     mirrored.set(uuid, repository);
     return outcome;
   };

@@ -13,6 +13,8 @@ export function grantReadRepositories(bucket: Bucket, grantee: IGrantable): void
 export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
   grant(grantee, ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], repositoryArns(bucket));
+  // The janitor looks for uploads that nobody will complete.
+  grant(grantee, ["s3:ListBucketMultipartUploads"], [bucket.bucketArn]);
 }
 
 function repositoryArns(bucket: Bucket): string[] {

@@ -1,8 +1,11 @@
 /** Shows on a terminal how a sync goes: one line, drawn anew; elsewhere a line for each phase. */
+import type { CompactionProgress } from "../../lib/repo/compaction/compact-repository.ts";
 import type { SyncProgress } from "../../lib/sync/sync-progress.ts";
 
 const REDRAW_MS = 100;
 const ERASE_LINE = "\r\u001b[K";
+
+type Progress = SyncProgress | CompactionProgress;
 
 export interface ProgressOutput {
   readonly isTTY?: boolean;
@@ -19,7 +22,12 @@ export class ProgressLine {
     this.#output = output;
   }
 
-  show(name: string, progress: SyncProgress): void {
+  /** @returns What to call with the progress of a repository. */
+  showing(name: string): (progress: Progress) => void {
+    return (progress) => this.#show(name, progress);
+  }
+
+  #show(name: string, progress: Progress): void {
     // Listing is over in a moment, and each poll does it.
     if (progress.phase === "listing") return;
     const isNewPhase = progress.phase !== this.#phase;
@@ -42,13 +50,14 @@ export class ProgressLine {
   }
 }
 
-const INDEX_PHASES = {
+const OBJECT_PHASES = {
   scanning: "indexing",
   resolving: "resolving deltas",
   "reading-history": "reading history",
+  compacting: "compacting packs",
 } as const;
 
-function describe(progress: SyncProgress): string {
+function describe(progress: SyncProgress | CompactionProgress): string {
   switch (progress.phase) {
     case "listing":
       return "listing refs";
@@ -64,7 +73,8 @@ function describe(progress: SyncProgress): string {
     case "scanning":
     case "resolving":
     case "reading-history":
-      return `${INDEX_PHASES[progress.phase]}, ${progress.objects} of ${progress.totalObjects} objects`;
+    case "compacting":
+      return `${OBJECT_PHASES[progress.phase]}, ${progress.objects} of ${progress.totalObjects} objects`;
     case "publishing":
       return "publishing";
   }

@@ -28,7 +28,12 @@ export interface RepositoryKeys {
   readonly packedRefs: string;
   /** git asks for a `refs` folder and skips `*.lock` files in it; an object store has no empty folders. */
   readonly refsFolderMark: string;
-  refSnapshot(sha256: string): string;
+  readonly janitorNotes: string;
+  /** Ends in `/`. */
+  readonly refSnapshotFolder: string;
+  /** Ends in `/`. */
+  readonly packFolder: string;
+  refSnapshot(snapshotId: string): string;
   pack(packId: string): string;
   packIndex(packId: string): string;
   packHistory(packId: string): string;
@@ -36,16 +41,21 @@ export interface RepositoryKeys {
 
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   const prefix = `repos/${uuid}/`;
+  const refSnapshotFolder = `${prefix}ref-snapshots/`;
+  const packFolder = `${prefix}objects/pack/`;
   return {
     prefix,
     manifest: `${prefix}manifest.json`,
     head: `${prefix}HEAD`,
     packedRefs: `${prefix}packed-refs`,
     refsFolderMark: `${prefix}refs/folder.lock`,
-    refSnapshot: (sha256) => `${prefix}ref-snapshots/${sha256}`,
-    pack: (packId) => `${prefix}objects/pack/pack-${packId}.pack`,
-    packIndex: (packId) => `${prefix}objects/pack/pack-${packId}.idx`,
-    packHistory: (packId) => `${prefix}objects/pack/pack-${packId}.history`,
+    janitorNotes: `${prefix}janitor.json`,
+    refSnapshotFolder,
+    packFolder,
+    refSnapshot: (snapshotId) => `${refSnapshotFolder}${snapshotId}`,
+    pack: (packId) => `${packFolder}pack-${packId}.pack`,
+    packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
+    packHistory: (packId) => `${packFolder}pack-${packId}.history`,
   };
 }
 

@@ -34,11 +34,19 @@ const manifestSchema = z.strictObject({
   generation: count,
   /** HEAD: a branch that need not exist, or a commit. */
   head: z.union([z.strictObject({ ref: z.string() }), z.strictObject({ commitId: hex40 })]),
-  refs: z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/), refCount: count, snapshotBytes: count }),
+  refs: z.strictObject({
+    /** 40 hex digits, random, so that a snapshot that the janitor removes is never one that is just written again. */
+    snapshotId: hex40,
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    refCount: count,
+    snapshotBytes: count,
+  }),
   /** Oldest first. An object is read from the first pack that holds it. */
   packs: z.array(packSchema),
   /** After a deletion or a rewind: the packs may hold objects that no ref reaches, so they may not be copied whole. */
   mayHoldUnreachable: z.boolean(),
+  /** When packs were last rewritten without what no ref reaches; absent if they never were. */
+  unreachableDroppedAt: z.iso.datetime().optional(),
   publishedAt: z.iso.datetime(),
   /** The primary's refs were this generation's at this time. */
   verifiedAt: z.iso.datetime(),

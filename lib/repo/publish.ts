@@ -1,5 +1,5 @@
 /** Makes a new generation visible: everything that the manifest names first, the manifest last. */
-
+import { randomBytes } from "node:crypto";
 import { NotFoundError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
 import type { Head, Ref } from "../git/ports.ts";
@@ -21,7 +21,7 @@ export interface NextGeneration {
 
 /** What a new generation is published over. */
 export interface PreviousManifest {
-  readonly manifest: Pick<Manifest, "generation">;
+  readonly manifest: Pick<Manifest, "generation" | "unreachableDroppedAt">;
   readonly version: BlobVersion;
 }
 
@@ -43,17 +43,22 @@ export async function publish(
 ): Promise<PublishedManifest> {
   const keys = repositoryKeys(uuid);
   const snapshot = formatRefSnapshot(next.refs);
+  const snapshotId = randomBytes(20).toString("hex");
   const [copies] = await Promise.all([
     writeRefsForCopies(store, uuid, next.head, snapshot),
-    store.write(keys.refSnapshot(snapshot.sha256), snapshot.bytes),
+    store.write(keys.refSnapshot(snapshotId), snapshot.bytes),
   ]);
+  const { generation, unreachableDroppedAt } =
+    previous === "absent" ? { generation: 0, unreachableDroppedAt: undefined } : previous.manifest;
+  const { sha256, refCount, bytes } = snapshot;
   const manifest: Manifest = {
     formatVersion: 1,
-    generation: previous === "absent" ? 1 : previous.manifest.generation + 1,
+    generation: generation + 1,
     head: next.head,
-    refs: { sha256: snapshot.sha256, refCount: snapshot.refCount, snapshotBytes: snapshot.bytes.length },
+    refs: { snapshotId, sha256, refCount, snapshotBytes: bytes.length },
     packs: [...next.packs],
     mayHoldUnreachable: next.mayHoldUnreachable,
+    ...(unreachableDroppedAt !== undefined && { unreachableDroppedAt }),
     publishedAt: next.publishedAt.toISOString(),
     verifiedAt: next.verifiedAt.toISOString(),
   };
@@ -111,6 +116,20 @@ export async function publishVerified(
   verifiedAt: Date,
 ): Promise<PublishedManifest> {
   return writeManifest(store, uuid, { ...manifest, verifiedAt: verifiedAt.toISOString() }, version);
+}
+
+/**
+ * Publishes the same refs over other packs that hold the same reachable objects.
+ * @param packs - Oldest first; their blobs are in the store.
+ * @throws {VersionConflictError} Another writer has published since.
+ */
+export async function publishPacks(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+  { manifest, version }: PublishedManifest,
+  next: Pick<Manifest, "packs" | "mayHoldUnreachable" | "publishedAt" | "unreachableDroppedAt">,
+): Promise<PublishedManifest> {
+  return writeManifest(store, uuid, { ...manifest, ...next, generation: manifest.generation + 1 }, version);
 }
 
 async function writeManifest(

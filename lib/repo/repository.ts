@@ -131,8 +131,8 @@ export class Repository implements UploadPackSource {
   }
 
   async #readRefs(): Promise<RefList> {
-    const { sha256 } = this.manifest.refs;
-    const { bytes } = await this.#storage.store.read(this.#keys.refSnapshot(sha256));
+    const { snapshotId, sha256 } = this.manifest.refs;
+    const { bytes } = await this.#storage.store.read(this.#keys.refSnapshot(snapshotId));
     return { head: this.#head(), refs: parseRefSnapshot(bytes, sha256) };
   }
 }

@@ -87,4 +87,11 @@ export interface BlobStore {
   delete(key: string): Promise<void>;
   /** For janitors only, never on a request's path. Keys that start with `prefix`, in the order of their UTF-8 bytes. */
   list(prefix: string): AsyncIterable<BlobInfo>;
+  /**
+   * For janitors too: frees what uploads have stored that began before `startedBeforeMs` and did not end. A writer that still
+   * lives then fails, at the latest when it completes; nothing half is ever visible.
+   * @param prefix - Of the keys; a store that does not know the keys of unfinished uploads takes them all.
+   * @returns How many uploads.
+   */
+  removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number>;
 }

@@ -133,6 +133,10 @@ export class CountingBlobStore implements BlobStore {
     }
   }
 
+  removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number> {
+    return this.#ask("list", () => this.#store.removeUnfinishedUploads(prefix, startedBeforeMs));
+  }
+
   async #ask<Result>(kind: RequestKind, request: () => Promise<Result>): Promise<Result> {
     const answered = this.#begin(kind);
     try {

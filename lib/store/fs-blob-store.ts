@@ -27,7 +27,7 @@ export class FsBlobStore implements BlobStore {
   readonly #root: string;
   readonly #unfinishedFolder: string;
   readonly #lock: FolderLock;
-  #swept: Promise<void> | undefined;
+  #swept: Promise<unknown> | undefined;
 
   /** @param rootFolder - Made when first written to. */
   constructor(rootFolder: string) {
@@ -120,6 +120,12 @@ export class FsBlobStore implements BlobStore {
         yield { key, sizeBytes: stats.size, modifiedAtMs: stats.mtimeMs };
       }
     }
+  }
+
+  /** Files that nothing was added to since then, of any key, and those whose writer has died. */
+  async removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number> {
+    assertBlobPrefix(prefix);
+    return sweepUnfinished(this.#unfinishedFolder, startedBeforeMs);
   }
 
   /** Under the lock: puts the finished file in the key's place, if the condition holds. */

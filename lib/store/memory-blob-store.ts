@@ -27,9 +27,15 @@ interface LateWrite {
   readonly land: () => unknown;
 }
 
+interface OpenUpload {
+  readonly key: string;
+  readonly startedAtMs: number;
+}
+
 export class MemoryBlobStore implements BlobStore {
   readonly #blobs = new Map<string, StoredBlob>();
   readonly #faults: BlobFaults;
+  readonly #openUploads = new Map<MemoryUpload, OpenUpload>();
   #lateWrites: LateWrite[] = [];
   #writeCount = 0;
 
@@ -84,7 +90,13 @@ export class MemoryBlobStore implements BlobStore {
     const complete = (bytes: Uint8Array) =>
       this.#call("write", key, () => this.#commit(key, bytes, condition), condition);
     const beforePart = async () => this.#faults.before?.({ kind: "part", key });
-    return this.#call("part", key, () => new MemoryUpload(beforePart, complete));
+    return this.#call("part", key, () => {
+      const upload: MemoryUpload = new MemoryUpload(beforePart, complete, () =>
+        this.#openUploads.delete(upload),
+      );
+      this.#openUploads.set(upload, { key, startedAtMs: Date.now() });
+      return upload;
+    });
   }
 
   delete(key: string): Promise<void> {
@@ -103,6 +115,18 @@ export class MemoryBlobStore implements BlobStore {
         yield { key, sizeBytes: blob.bytes.length, modifiedAtMs: blob.modifiedAtMs };
       }
     }
+  }
+
+  async removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number> {
+    assertBlobPrefix(prefix);
+    await this.#faults.before?.({ kind: "list", key: prefix });
+    let count = 0;
+    for (const [upload, { key, startedAtMs }] of this.#openUploads) {
+      if (!key.startsWith(prefix) || startedAtMs >= startedBeforeMs) continue;
+      await upload.abort();
+      count += 1;
+    }
+    return count;
   }
 
   async #call<Result>(
@@ -171,12 +195,18 @@ export class MemoryBlobStore implements BlobStore {
 class MemoryUpload implements BlobUpload {
   readonly #beforePart: () => Promise<unknown>;
   readonly #complete: (bytes: Uint8Array) => Promise<BlobVersion>;
+  readonly #onEnd: () => unknown;
   #chunks: Uint8Array[] = [];
   #isOpen = true;
 
-  constructor(beforePart: () => Promise<unknown>, complete: (bytes: Uint8Array) => Promise<BlobVersion>) {
+  constructor(
+    beforePart: () => Promise<unknown>,
+    complete: (bytes: Uint8Array) => Promise<BlobVersion>,
+    onEnd: () => unknown,
+  ) {
     this.#beforePart = beforePart;
     this.#complete = complete;
+    this.#onEnd = onEnd;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -199,6 +229,7 @@ class MemoryUpload implements BlobUpload {
   async abort(): Promise<void> {
     this.#isOpen = false;
     this.#chunks = [];
+    this.#onEnd();
   }
 }
 

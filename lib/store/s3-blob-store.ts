@@ -27,6 +27,7 @@ import {
   type MultipartTarget,
   MultipartUpload,
 } from "./multipart-upload.ts";
+import { removeUnfinishedS3Uploads } from "./s3-unfinished-uploads.ts";
 
 /** How often a stream is opened again after a break without a byte in between. */
 const MAX_BREAKS_WITHOUT_PROGRESS = 3;
@@ -148,6 +149,12 @@ export class S3BlobStore implements BlobStore {
       }
       continuationToken = page.IsTruncated ? page.NextContinuationToken : undefined;
     } while (continuationToken !== undefined);
+  }
+
+  async removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number> {
+    assertBlobPrefix(prefix);
+    const address = { bucket: this.#bucket, prefix: this.#keyPrefix + prefix };
+    return removeUnfinishedS3Uploads(this.#client, address, startedBeforeMs);
   }
 
   #multipartTarget(key: string, condition: WriteCondition): MultipartTarget {

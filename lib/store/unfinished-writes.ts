@@ -12,17 +12,27 @@ export function unfinishedName(unique: string): string {
   return `${process.pid}-${unique}`;
 }
 
-/** Removes what dead writers left. A writer whose file is wrongly removed fails; nothing is published half. */
-export async function sweepUnfinished(folder: string): Promise<void> {
+/**
+ * Removes what dead writers left. A writer whose file is wrongly removed fails; nothing is published half.
+ * @param staleBeforeMs - Older files are removed whoever wrote them.
+ * @returns How many.
+ */
+export async function sweepUnfinished(
+  folder: string,
+  staleBeforeMs = Date.now() - STALE_AFTER_MS,
+): Promise<number> {
+  let count = 0;
   for (const name of await unlessMissing(readdir(folder), [])) {
     const path = join(folder, name);
     const stats = await unlessMissing(stat(path), undefined);
     const processId = Number(NAME_PATTERN.exec(name)?.[1] ?? 0);
     if (stats === undefined) continue;
-    if (!isAlive(processId) || stats.mtimeMs < Date.now() - STALE_AFTER_MS) {
+    if (!isAlive(processId) || stats.mtimeMs < staleBeforeMs) {
       await unlessMissing(unlink(path), undefined);
+      count += 1;
     }
   }
+  return count;
 }
 
 function isAlive(processId: number): boolean {

@@ -4,6 +4,7 @@ import type { BitbucketRepository, BitbucketRestApi } from "../bitbucket/rest-ap
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { ProtocolError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { maintainRepository } from "../repo/maintain-repository.ts";
 import { isNameSegment, readName, writeName } from "../repo/names.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { syncRepository } from "./sync-repository.ts";
@@ -15,6 +16,8 @@ const syncJobSchema = z.object({
   slug: name,
   /** Finds the repository also when it has been renamed since. */
   uuid: z.guid().optional(),
+  /** Also if nothing is new: compact the repository and remove what is left over, if that is due. */
+  maintain: z.boolean().optional(),
 });
 
 export type SyncJob = z.infer<typeof syncJobSchema>;
@@ -38,7 +41,8 @@ export function parseSyncJob(text: string): SyncJob {
 }
 
 /** @throws As `syncRepository` does, and {NotFoundError} when the account does not see the repository. */
-export async function runSyncJob({ workspace, slug, uuid }: SyncJob, options: SyncJobOptions): Promise<void> {
+export async function runSyncJob(job: SyncJob, options: SyncJobOptions): Promise<void> {
+  const { workspace, slug, uuid, maintain } = job;
   const { api, upstreamOf, storage, log, signal } = options;
   const startedMs = Date.now();
   const repository = await api.repository(workspace, uuid === undefined ? slug : `{${uuid}}`);
@@ -63,4 +67,8 @@ export async function runSyncJob({ workspace, slug, uuid }: SyncJob, options: Sy
         }
       : {};
   log.info(`sync:${kind}`, { repo: repository.fullName, generation, ...counts, ms: Date.now() - startedMs });
+  if (kind === "published" || maintain === true) {
+    const { store } = storage;
+    await maintainRepository(repository.uuid, { store, log, name: repository.fullName, signal });
+  }
 }

@@ -66,6 +66,25 @@ export function uploadContract(openStore: () => BlobStore): void {
     expect((await store.read(key)).bytes).toEqual(text("xyz"));
   });
 
+  test("unfinished uploads from before a time are removed, and their writers fail; later ones go on", async () => {
+    const store = openStore();
+    const key = newKey("old");
+    const prefix = key.slice(0, key.lastIndexOf("/") + 1);
+    const old = await store.startUpload(key);
+    await old.write(new Uint8Array(20 * MEBIBYTE));
+    expect(await store.removeUnfinishedUploads(prefix, Date.now() - 60_000)).toBe(0);
+    expect(await store.removeUnfinishedUploads("another-prefix/", Date.now() - 60_000)).toBe(0);
+    // A minute on: stores keep times in whole seconds, and by clocks of their own.
+    expect(await store.removeUnfinishedUploads(prefix, Date.now() + 60_000)).toBe(1);
+    await expect(old.complete()).rejects.toThrow();
+    await expect(store.read(key)).rejects.toThrow(NotFoundError);
+    const young = await store.startUpload(`${prefix}young`);
+    await young.write(new Uint8Array(20 * MEBIBYTE));
+    expect(await store.removeUnfinishedUploads(prefix, Date.now() - 60_000)).toBe(0);
+    await young.complete();
+    expect(await collectKeys(store, prefix)).toEqual([`${prefix}young`]);
+  });
+
   test("an aborted upload leaves nothing, and abort is safe at any time", async () => {
     const store = openStore();
     const key = newKey();

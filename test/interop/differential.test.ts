@@ -15,6 +15,7 @@ test(
     await using folder = await temporaryFolder();
     const { totals, differences } = await runSeeds({ seeds: SEEDS, folder: folder.path });
     expect(differences.map((difference) => describeDifference(difference))).toEqual([]);
+    expect(totals.compactions).toBeGreaterThan(SEEDS.length / 2);
     expect(totals.packs).toBeGreaterThan(SEEDS.length * 5);
     // Random histories revert far more than people do, and a revert is what the mirror sends again.
     expect(totals.mirrorObjects / totals.gitObjects).toBeLessThan(1.25);

@@ -34,7 +34,7 @@ afterEach(async () => {
 
 const KEY_OF: Readonly<Record<string, () => string>> = {
   manifest: () => KEYS.manifest,
-  "list of refs": () => KEYS.refSnapshot(manifest.refs.sha256),
+  "list of refs": () => KEYS.refSnapshot(manifest.refs.snapshotId),
   index: () => KEYS.packIndex(manifest.packs[0]?.id ?? ""),
   pack: () => KEYS.pack(manifest.packs[0]?.id ?? ""),
   history: () => KEYS.packHistory(manifest.packs[0]?.id ?? ""),

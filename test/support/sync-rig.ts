@@ -86,7 +86,7 @@ export async function expectNothingLeftOver({ storage: { store }, manifest }: Sy
   expect(new Set(ids)).toEqual(new Set(packs.map(({ id }) => id)));
   const others = found.filter((key) => !/\/(objects\/pack|ref-snapshots)\//.test(key));
   expect(others).toEqual([keys.head, keys.manifest, keys.packedRefs, keys.refsFolderMark]);
-  expect(found).toContain(keys.refSnapshot(refs.sha256));
+  expect(found).toContain(keys.refSnapshot(refs.snapshotId));
 }
 
 /** What any client of the store gets who copies the repository's prefix to a disk. */

@@ -33,6 +33,15 @@ export interface WritePackOptions {
   readonly ofsDelta: boolean;
   /** Whether the client may have anything: whether `clientHas` is worth being asked. */
   readonly isThin: boolean;
+  /** Told of each entry that was written: where, the CRC-32 of its bytes, and what it is a delta of, or -1. */
+  readonly onEntry?: (objectNumber: number, offsetBytes: number, crc: number, baseNumber: number) => void;
+}
+
+/** What an entry, or the beginning of a large one, is made of. */
+interface PlannedEntry {
+  readonly head: Uint8Array;
+  readonly stream: Uint8Array;
+  readonly baseNumber: number;
 }
 
 /**
@@ -110,7 +119,7 @@ class EntryWriter {
    */
   #copiedAsTheyAre({ first, end, packNumber, offsetBytes, bytes }: EntryWindow, place: number): number {
     const { offsets, ends, objectNumbers } = this.#places;
-    const { objects, ofsDelta, isThin } = this.#options;
+    const { objects, ofsDelta, isThin, onEntry } = this.#options;
     const bases = objects.history?.deltaForest.parents;
     if (bases === undefined) return place;
     const displacementBytes = this.#output.offsetBytes - (offsets[place] as number);
@@ -124,8 +133,10 @@ class EntryWriter {
       const isInPlace = base < 0 ? !isThin : ofsDelta && this.#moved.get(base) === displacementBytes;
       if (!isInPlace || (base >= 0 && objects.packs.packNumberOf(base) !== packNumber)) break;
       const start = (offsets[next] as number) - offsetBytes;
-      checkCrc(objects, objectNumber, crc32(bytes.subarray(start, endBytes - offsetBytes)));
+      const crc = crc32(bytes.subarray(start, endBytes - offsetBytes));
+      checkCrc(objects, objectNumber, crc);
       this.#moved.set(objectNumber, displacementBytes);
+      onEntry?.(objectNumber, displacementBytes + offsetBytes + start, crc, base);
     }
     return next;
   }
@@ -143,44 +154,45 @@ class EntryWriter {
     if (isWhole) checkCrc(objects, objectNumber, crc32(entry));
     const head = decodeEntryHead(entry, 0, entry.length);
     const newOffsetBytes = this.#output.offsetBytes;
-    const newHead = this.#planHead(window.packNumber, offsetBytes, entry, head);
-    if (newHead === undefined || (isWhole && this.#mayBeThinned(entry.length, head))) {
-      const made = await this.#freshEntry(objectNumber, newHead === undefined);
-      if (made !== undefined) {
-        this.#moved.set(objectNumber, newOffsetBytes - offsetBytes);
-        yield* this.#output.write(made.head);
-        yield* this.#output.write(made.stream);
-        return;
-      }
-    }
+    const moved = this.#movedEntry(window.packNumber, offsetBytes, entry, head);
+    const mayBeThinned = isWhole && this.#mayBeThinned(entry.length, head);
+    const fresh =
+      moved === undefined || mayBeThinned ? await this.#freshEntry(objectNumber, moved) : undefined;
+    const written = fresh ?? moved;
+    if (written === undefined) throw new CorruptPackError("entry can be written in no way", { offsetBytes });
     this.#moved.set(objectNumber, newOffsetBytes - offsetBytes);
-    yield* this.#output.write(newHead ?? entry.subarray(0, head.headBytes));
-    yield* this.#output.write(entry.subarray(head.headBytes));
-    if (isWhole) return;
-    let crc = crc32(entry);
-    for await (const piece of readRest(objects.packs, window, endBytes)) {
-      crc = crc32(piece, crc);
-      yield* this.#output.write(piece);
+    yield* this.#output.write(written.head);
+    yield* this.#output.write(written.stream);
+    let newCrc = this.#options.onEntry === undefined ? 0 : crc32(written.stream, crc32(written.head));
+    if (!isWhole && fresh === undefined) {
+      let crc = crc32(entry);
+      for await (const piece of readRest(objects.packs, window, endBytes)) {
+        crc = crc32(piece, crc);
+        if (this.#options.onEntry !== undefined) newCrc = crc32(piece, newCrc);
+        yield* this.#output.write(piece);
+      }
+      checkCrc(objects, objectNumber, crc);
     }
-    checkCrc(objects, objectNumber, crc);
+    this.#options.onEntry?.(objectNumber, newOffsetBytes, newCrc, written.baseNumber);
   }
 
-  /** @returns The head for the entry in the new pack; `undefined` if its base will not be at hand there. */
-  #planHead(
+  /** @returns The entry with its new head; `undefined` if its base will not be at hand in the new pack. */
+  #movedEntry(
     packNumber: number,
     offsetBytes: number,
     entry: Uint8Array,
     head: EntryHead,
-  ): Uint8Array | undefined {
-    if (head.type !== DELTA_TYPE.ofs && head.type !== DELTA_TYPE.ref)
-      return entry.subarray(0, head.headBytes);
+  ): PlannedEntry | undefined {
+    const stream = entry.subarray(head.headBytes);
+    if (!isDelta(head)) return { head: entry.subarray(0, head.headBytes), stream, baseNumber: -1 };
     const { objects } = this.#options;
     const baseNumber =
       head.type === DELTA_TYPE.ref
         ? objects.find(entry, head.baseIdIndex)
         : objects.packs.objectAt(packNumber, offsetBytes - head.baseDistanceBytes);
     if (baseNumber < 0) throw new CorruptPackError("delta's base is missing", { packNumber, offsetBytes });
-    return this.#deltaHead(baseNumber, head.inflatedBytes);
+    const newHead = this.#deltaHead(baseNumber, head.inflatedBytes);
+    return newHead && { head: newHead, stream, baseNumber };
   }
 
   /** @returns `undefined` if the base is neither written nor the client's. */
@@ -201,27 +213,35 @@ class EntryWriter {
     );
   }
 
-  #mayBeThinned(entryBytes: number, { type }: EntryHead): boolean {
-    const isDelta = type === DELTA_TYPE.ofs || type === DELTA_TYPE.ref;
-    return this.#options.isThin && !isDelta && entryBytes >= MIN_THINNED_BYTES && this.#leftThinnedBytes > 0;
+  #mayBeThinned(entryBytes: number, head: EntryHead): boolean {
+    const { isThin } = this.#options;
+    return isThin && !isDelta(head) && entryBytes >= MIN_THINNED_BYTES && this.#leftThinnedBytes > 0;
   }
 
-  /** @returns `undefined` if the entry may be copied as it is and nothing is gained by another. */
+  /**
+   * @param moved - What it is to be better than.
+   * @returns `undefined` if it is not.
+   */
   async #freshEntry(
     objectNumber: number,
-    isNeeded: boolean,
-  ): Promise<{ readonly head: Uint8Array; readonly stream: Uint8Array } | undefined> {
+    moved: PlannedEntry | undefined,
+  ): Promise<PlannedEntry | undefined> {
     const baseNumber = this.#choice?.choose(objectNumber) ?? -1;
     if (baseNumber >= 0) {
-      if (!isNeeded) this.#leftThinnedBytes -= 2 * (this.#options.objects.history?.sizes[objectNumber] ?? 0);
+      if (moved !== undefined)
+        this.#leftThinnedBytes -= 2 * (this.#options.objects.history?.sizes[objectNumber] ?? 0);
       const delta = await this.#fresh.delta(objectNumber, baseNumber);
       const head = delta && this.#deltaHead(baseNumber, delta.inflatedBytes);
-      if (delta !== undefined && head !== undefined) return { head, stream: delta.stream };
+      if (delta !== undefined && head !== undefined) return { head, stream: delta.stream, baseNumber };
     }
-    if (!isNeeded) return undefined;
+    if (moved !== undefined) return undefined;
     const { type, stream, inflatedBytes } = await this.#fresh.whole(objectNumber);
-    return { head: encodeEntrySize(OBJECT_TYPE[type], inflatedBytes), stream };
+    return { head: encodeEntrySize(OBJECT_TYPE[type], inflatedBytes), stream, baseNumber: -1 };
   }
+}
+
+function isDelta({ type }: EntryHead): boolean {
+  return type === DELTA_TYPE.ofs || type === DELTA_TYPE.ref;
 }
 
 function checkCrc(objects: PackedObjects, objectNumber: number, crc: number): void {

@@ -25,6 +25,7 @@ export function summarize(totals: Totals, startedMs: number): string {
   return [
     `${totals.requests} requests (${(totals.requests / seconds).toFixed(1)}/s)`,
     `${totals.packs} packs`,
+    `${totals.compactions} compactions`,
     `objects ${ratio(totals.mirrorObjects, totals.gitObjects)} and bytes ${ratio(totals.mirrorBytes, totals.gitBytes)} of git's`,
   ].join(", ");
 }

@@ -28,6 +28,8 @@ export interface SeedOptions {
 }
 
 const REQUESTS_AFTER_PUSH = 2;
+/** Above the numbers of requests. */
+const COMPACTION_STREAM = 1_000_000;
 const REQUESTS_AT_END = 8;
 
 export async function runSeed(seed: number, options: SeedOptions): Promise<Difference[]> {
@@ -47,6 +49,8 @@ export async function runSeed(seed: number, options: SeedOptions): Promise<Diffe
     await primary.push(Math.ceil((commitCount / pushCount) * random.pick([0.1, 1, 2])));
     const { graph, refList, commitIds } = primary;
     await mirror.sync(refList);
+    const compaction = await mirror.compact(new Random(seed, COMPACTION_STREAM + push));
+    if (compaction === "compacted") totals.compactions += 1;
     const subject = {
       graph,
       refList,

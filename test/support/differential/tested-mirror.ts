@@ -4,12 +4,18 @@ import type { RefList } from "../../../lib/git/ports.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import {
+  type CompactionOutcome,
+  compactRepository,
+} from "../../../lib/repo/compaction/compact-repository.ts";
+import { tidyRepository } from "../../../lib/repo/janitor.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { syncRepository } from "../../../lib/sync/sync-repository.ts";
 import type { GitShell } from "./git-shell.ts";
 import { processUpstream } from "./process-upstream.ts";
+import type { Random } from "./random.ts";
 
 const UUID = "d1ffe7e4-0000-4000-8000-000000000001";
 
@@ -47,6 +53,23 @@ export class TestedMirror {
       upstream: processUpstream(this.#shell, this.#repository, () => refList),
       log: SILENT_LOGGER,
     });
+  }
+
+  /** Merges some packs, or drops what no ref reaches, or neither, at random; and removes the old packs at once. */
+  async compact(random: Random): Promise<CompactionOutcome["kind"] | "not-tried"> {
+    if (random.chance(0.4)) return "not-tried";
+    const { store } = this.#storage;
+    const policy = {
+      keepRecent: random.below(3),
+      minMerged: 2,
+      ratio: random.pick([0.2, 2, Number.POSITIVE_INFINITY]),
+      smallPackBytes: 1,
+      droppedBytesPerDay: random.pick([1, Number.POSITIVE_INFINITY]),
+    };
+    const { kind } = await compactRepository(UUID, { store, policy });
+    const janitorPolicy = { graceMs: 0, intervalMs: 0, maxRemoved: 1000, maxNoted: 1000 };
+    await tidyRepository(UUID, { store, policy: janitorPolicy });
+    return kind;
   }
 
   advertisement(protocol: 0 | 2): Promise<MirrorAnswer> {

@@ -2,6 +2,7 @@
 
 export interface Totals {
   requests: number;
+  compactions: number;
   packs: number;
   gitObjects: number;
   mirrorObjects: number;
@@ -10,5 +11,13 @@ export interface Totals {
 }
 
 export function newTotals(): Totals {
-  return { requests: 0, packs: 0, gitObjects: 0, mirrorObjects: 0, gitBytes: 0, mirrorBytes: 0 };
+  return {
+    requests: 0,
+    compactions: 0,
+    packs: 0,
+    gitObjects: 0,
+    mirrorObjects: 0,
+    gitBytes: 0,
+    mirrorBytes: 0,
+  };
 }

@@ -5,7 +5,7 @@ import type { Segment, StoredObject } from "./object-folder.ts";
 import { checkWriteCondition } from "./object-operations.ts";
 import { type ReceivedBody, receiveBody } from "./request-body.ts";
 import type { S3Call } from "./s3-call.ts";
-import { S3Error } from "./s3-error.ts";
+import { notImplemented, S3Error } from "./s3-error.ts";
 import { formatXml, parseCompleteMultipartUpload, type RequestedPart } from "./xml.ts";
 
 interface StoredPart {
@@ -17,11 +17,13 @@ interface OpenUpload {
   readonly bucketName: string;
   readonly key: string;
   readonly contentType: string;
+  readonly startedAtMs: number;
   readonly parts: Map<number, StoredPart>;
 }
 
 const MIN_PART_BYTES = 5 * 1024 * 1024;
 const MAX_PART_NUMBER = 10_000;
+const MAX_UPLOADS_PER_PAGE = 1000;
 
 export class MultipartOperations {
   readonly #uploads = new Map<string, OpenUpload>();
@@ -34,10 +36,32 @@ export class MultipartOperations {
   create({ response, bucketName, key, headers }: S3Call): void {
     const uploadId = randomUUID();
     const contentType = headers["content-type"] ?? "binary/octet-stream";
-    this.#uploads.set(uploadId, { bucketName, key, contentType, parts: new Map() });
+    this.#uploads.set(uploadId, { bucketName, key, contentType, startedAtMs: Date.now(), parts: new Map() });
     const content = { Bucket: bucketName, Key: key, UploadId: uploadId };
     response.writeHead(200, { "content-type": "application/xml" });
     response.end(formatXml("InitiateMultipartUploadResult", content));
+  }
+
+  /** One page is enough for tests: more is refused, rather than cut. */
+  list({ response, bucketName, query }: S3Call): void {
+    const prefix = query.get("prefix") ?? "";
+    const uploads = [...this.#uploads].filter(
+      ([, upload]) => upload.bucketName === bucketName && upload.key.startsWith(prefix),
+    );
+    if (uploads.length > MAX_UPLOADS_PER_PAGE) throw notImplemented("a second page of uploads");
+    const content = {
+      Bucket: bucketName,
+      Prefix: prefix,
+      MaxUploads: MAX_UPLOADS_PER_PAGE,
+      IsTruncated: false,
+      Upload: uploads.map(([uploadId, { key, startedAtMs }]) => ({
+        Key: key,
+        UploadId: uploadId,
+        Initiated: new Date(startedAtMs).toISOString(),
+      })),
+    };
+    response.writeHead(200, { "content-type": "application/xml" });
+    response.end(formatXml("ListMultipartUploadsResult", content));
   }
 
   async uploadPart(call: S3Call): Promise<void> {

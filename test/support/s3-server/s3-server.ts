@@ -129,12 +129,14 @@ async function route(service: Service, request: IncomingMessage, response: Serve
   return key === "" ? runOnBucket(call, service) : runOnObject(call, service);
 }
 
-function runOnBucket(call: S3Call, { region }: Service): void {
+function runOnBucket(call: S3Call, { region, multipart }: Service): void {
   const { request, response, query } = call;
   if (request.method === "HEAD") {
     response.writeHead(200, { "x-amz-bucket-region": region }).end();
   } else if (request.method === "GET" && query.has("location")) {
     response.writeHead(200, { "content-type": "application/xml" }).end(formatXml("LocationConstraint", {}));
+  } else if (request.method === "GET" && query.has("uploads")) {
+    multipart.list(call);
   } else if (request.method === "GET") {
     listObjects(call);
   } else {

@@ -36,7 +36,7 @@ function keyOf(kind: "refs" | "index" | "pack"): string {
   const keys = repositoryKeys(repository.uuid);
   const { refs, packs } = repository.manifest;
   const packId = packs[0]?.id ?? "";
-  return { refs: keys.refSnapshot(refs.sha256), index: keys.packIndex(packId), pack: keys.pack(packId) }[
+  return { refs: keys.refSnapshot(refs.snapshotId), index: keys.packIndex(packId), pack: keys.pack(packId) }[
     kind
   ];
 }

@@ -153,7 +153,7 @@ describe("open", () => {
 
   test("a failed read of the refs is tried again", async () => {
     const { manifest } = await publish(store, UUID, "absent", NEXT);
-    const key = KEYS.refSnapshot(manifest.refs.sha256);
+    const key = KEYS.refSnapshot(manifest.refs.snapshotId);
     const { bytes } = await store.read(key);
     await store.delete(key);
     const repository = await openRepository(storage, UUID);

@@ -1,0 +1,126 @@
+/**
+ * Makes few packs of many, and drops what no ref reaches. Refs stay as they are, so a reader sees no difference; one that
+ * is under way goes on with the old packs, which the janitor (../janitor.ts) removes when nobody can be reading them any more.
+ */
+import { assertNotStopped, DamagedRepositoryError, NotFoundError } from "../../errors.ts";
+import type { BlobStore } from "../../store/blob-store.ts";
+import { BlockCache } from "../../store/block-cache.ts";
+import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
+import type { ManifestPack } from "../manifest.ts";
+import { readStored } from "../read-stored.ts";
+import { openRepository, type Repository } from "../repository.ts";
+import { deletePackBlobs, writeMergedPack } from "./merged-pack.ts";
+import { type CompactionPlan, planCompaction } from "./plan-compaction.ts";
+import { bytesOf, type CompactionPolicy, DEFAULT_COMPACTION_POLICY, type PackRun } from "./policy.ts";
+import { publishRuns, type Replacement } from "./publish-runs.ts";
+import { objectsOfRun } from "./run-objects.ts";
+
+export interface CompactionProgress {
+  readonly phase: "compacting";
+  readonly objects: number;
+  readonly totalObjects: number;
+}
+
+export interface CompactionOptions {
+  readonly store: BlobStore;
+  readonly policy?: CompactionPolicy | undefined;
+  readonly now?: (() => Date) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: CompactionProgress) => void) | undefined;
+}
+
+export type CompactionOutcome =
+  /** `dropDueAt`: there is something to drop, but not before then. */
+  | { readonly kind: "nothing-to-do"; readonly dropDueAt?: Date }
+  | CompactedOutcome
+  /** Others published meanwhile, and what they did and this do not go together. Nothing is changed; try again later. */
+  | { readonly kind: "race-lost" };
+
+export interface CompactedOutcome {
+  readonly kind: "compacted";
+  readonly generation: number;
+  readonly packsBefore: number;
+  readonly packsAfter: number;
+  readonly rewrittenBytes: number;
+  /** What the new packs take in their place. */
+  readonly writtenBytes: number;
+  /** Entries that are gone: of objects that no ref reaches, and of those that another pack held too. */
+  readonly droppedEntries: number;
+}
+
+/**
+ * @throws {DamagedRepositoryError} A pack, an index or a history is not what it should be. Nothing is changed.
+ * @throws {StoppedError} Nothing is changed. And what the store throws: if it fails while publishing, nobody knows.
+ */
+export async function compactRepository(
+  uuid: RepositoryUuid,
+  options: CompactionOptions,
+): Promise<CompactionOutcome> {
+  const { store, policy = DEFAULT_COMPACTION_POLICY, now = () => new Date(), signal } = options;
+  // Blocks of its own: what is read once shall not push out what clients ask for.
+  const open = (): Promise<Repository> => openRepository({ store, blocks: new BlockCache(store) }, uuid);
+  const repository = await open().catch(absentIfNotFound);
+  if (repository === undefined) return { kind: "nothing-to-do" };
+  const plan = await readStored(() => planCompaction(repository, policy, now(), signal));
+  const { runs, dropDueAt } = plan;
+  if (runs.length === 0 && !plan.dropsUnreachable)
+    return { kind: "nothing-to-do", ...(dropDueAt !== undefined && { dropDueAt }) };
+  const replacements = await writeRuns(repository, plan, options);
+  const generation = await publishRuns({ store, repository, plan, replacements, now, open });
+  if (generation === undefined) return { kind: "race-lost" };
+  const { packs } = repository.manifest;
+  const written = replacements.filter((pack) => pack !== undefined);
+  const replacedCount = runs.reduce((sum, { start, end }) => sum + end - start, 0);
+  return {
+    kind: "compacted",
+    generation,
+    packsBefore: packs.length,
+    packsAfter: packs.length - replacedCount + written.length,
+    rewrittenBytes: bytesOf(packs, runs),
+    writtenBytes: written.reduce((sum, { packBytes }) => sum + packBytes, 0),
+    droppedEntries: entryCount(packs, runs) - written.reduce((sum, { objectCount }) => sum + objectCount, 0),
+  };
+}
+
+function absentIfNotFound(error: unknown): undefined {
+  if (error instanceof NotFoundError) return undefined;
+  throw error;
+}
+
+/** On failure nothing stays behind. */
+async function writeRuns(
+  repository: Repository,
+  { runs, isKept }: CompactionPlan,
+  { store, signal, onProgress }: CompactionOptions,
+): Promise<Replacement[]> {
+  const { packs } = repository.manifest;
+  const keys = repositoryKeys(repository.uuid);
+  const objects = await repository.openObjects();
+  if (repository.damagedHistories.length > 0)
+    throw new DamagedRepositoryError("a history is damaged: a sync writes it anew");
+  const replacements: Replacement[] = [];
+  const totalObjects = entryCount(packs, runs);
+  let doneObjects = 0;
+  const onEntries = (count: number): void =>
+    onProgress?.({ phase: "compacting", objects: doneObjects + count, totalObjects });
+  try {
+    for (const run of runs) {
+      const chosen = await readStored(() => objectsOfRun(objects, packs, run, isKept));
+      const pack = { store, keys, objects, signal, onEntries };
+      replacements.push(chosen.own.length === 0 ? undefined : await writeMergedPack(pack, chosen));
+      doneObjects += entryCount(packs, [run]);
+    }
+    assertNotStopped(signal);
+    return replacements;
+  } catch (error) {
+    for (const pack of replacements)
+      if (pack !== undefined) await deletePackBlobs(store, keys, pack.id).catch(() => undefined);
+    throw error;
+  }
+}
+
+function entryCount(packs: readonly ManifestPack[], runs: readonly PackRun[]): number {
+  return runs
+    .flatMap(({ start, end }) => packs.slice(start, end))
+    .reduce((sum, { objectCount }) => sum + objectCount, 0);
+}

@@ -1,0 +1,163 @@
+/**
+ * Writes the pack that takes a run's place: entries are copied compressed as they are, and go to the store as they are read.
+ * Index and history are put together from what the old ones say; no object is inflated for them.
+ */
+import { randomBytes } from "node:crypto";
+import { assertNotStopped } from "../../errors.ts";
+import { encodePackHistory } from "../../git/history/pack-history.ts";
+import { OBJECT_ID_BYTES, objectIdBytes } from "../../git/object-id.ts";
+import { encodePackIndex, sortedByObjectId } from "../../git/pack/index-v2.ts";
+import { encodePackHeader } from "../../git/pack/pack-format.ts";
+import { PackOutput } from "../../git/pack/pack-output.ts";
+import { writeEntries } from "../../git/pack/write-pack.ts";
+import type { PackedObjects } from "../../git/ports.ts";
+import type { BlobStore, BlobUpload } from "../../store/blob-store.ts";
+import type { RepositoryKeys } from "../layout.ts";
+import type { ManifestPack } from "../manifest.ts";
+import { streamStored } from "../read-stored.ts";
+import { mergeHistory } from "./merged-history.ts";
+import type { RunObjects } from "./run-objects.ts";
+import { verifiedObjects } from "./verified-objects.ts";
+
+export interface MergedPackOptions {
+  readonly store: BlobStore;
+  readonly keys: RepositoryKeys;
+  readonly objects: PackedObjects;
+  readonly signal?: AbortSignal | undefined;
+  readonly onEntries?: ((entryCount: number) => void) | undefined;
+}
+
+/**
+ * On failure nothing stays behind.
+ * @returns The pack as a manifest names it: it, its index and, if all packs have one, its history are in the store.
+ * @throws {DamagedRepositoryError} An entry is not what its index says. @throws {StoppedError} And what the store throws.
+ */
+export async function writeMergedPack(options: MergedPackOptions, run: RunObjects): Promise<ManifestPack> {
+  const { store, keys, objects } = options;
+  const id = randomBytes(20).toString("hex");
+  const entries = new WrittenEntries(objects, run.own.length + run.bases.length);
+  try {
+    const written = await uploadPack(options, await store.startUpload(keys.pack(id)), run, entries);
+    const order = sortedByObjectId(entries);
+    const index = encodePackIndex(entries, order, written.trailer);
+    const historyBytes = encodeHistory(objects, run, order, entries);
+    assertNotStopped(options.signal);
+    await Promise.all([
+      store.write(keys.packIndex(id), index),
+      historyBytes && store.write(keys.packHistory(id), historyBytes),
+    ]);
+    return {
+      id,
+      packBytes: written.packBytes,
+      indexBytes: index.length,
+      ...(historyBytes && { historyBytes: historyBytes.length }),
+      objectCount: entries.objectCount,
+      sentObjectCount: run.own.length,
+      sentEndBytes: written.sentEndBytes,
+      repeatedObjectCount: 0,
+    };
+  } catch (error) {
+    // What failed says more than that the store, which may be the cause, cannot clean up either; the janitor does then.
+    await deletePackBlobs(store, keys, id).catch(() => undefined);
+    throw error;
+  }
+}
+
+export async function deletePackBlobs(store: BlobStore, keys: RepositoryKeys, packId: string): Promise<void> {
+  const blobs = [keys.packIndex(packId), keys.packHistory(packId), keys.pack(packId)];
+  await Promise.all(blobs.map((key) => store.delete(key)));
+}
+
+interface WrittenPack {
+  readonly packBytes: number;
+  readonly sentEndBytes: number;
+  readonly trailer: Uint8Array;
+}
+
+async function uploadPack(
+  { objects, signal, onEntries }: MergedPackOptions,
+  upload: BlobUpload,
+  run: RunObjects,
+  entries: WrittenEntries,
+): Promise<WrittenPack> {
+  const output = new PackOutput();
+  const send = async (chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => {
+    for await (const chunk of chunks) {
+      assertNotStopped(signal);
+      await upload.write(chunk);
+      onEntries?.(entries.writtenCount);
+    }
+  };
+  try {
+    await send(output.write(encodePackHeader(entries.objectCount)));
+    const isBase = new Uint8Array(objects.objectCount);
+    for (const objectNumber of run.bases) isBase[objectNumber] = 1;
+    const common = { objects: verifiedObjects(objects), ofsDelta: true, isThin: false, onEntry: entries.add };
+    const clientHas = (objectNumber: number): boolean => isBase[objectNumber] === 1;
+    await send(streamStored(writeEntries(output, { ...common, objectNumbers: run.own, clientHas })));
+    const sentEndBytes = output.offsetBytes;
+    const bases = { ...common, objectNumbers: run.bases, clientHas: () => false };
+    await send(streamStored(writeEntries(output, bases)));
+    const ending = [...output.end()];
+    await send(ending);
+    await upload.complete();
+    const trailer = ending.at(-1) ?? new Uint8Array();
+    return { packBytes: output.offsetBytes + trailer.length, sentEndBytes, trailer };
+  } catch (error) {
+    await upload.abort().catch(() => undefined);
+    throw error;
+  }
+}
+
+function encodeHistory(
+  objects: PackedObjects,
+  { own, isKept }: RunObjects,
+  order: Uint32Array,
+  entries: WrittenEntries,
+): Uint8Array | undefined {
+  const { history, objectCount } = objects;
+  if (history === undefined) return undefined;
+  const isOwn = new Uint8Array(objectCount);
+  for (const objectNumber of own) isOwn[objectNumber] = 1;
+  const merged = mergeHistory(history, {
+    objects,
+    numbers: order.map((entry) => entries.numbers[entry] as number),
+    bases: Int32Array.from(order, (entry) => entries.bases[entry] as number),
+    isOwn: (objectNumber) => isOwn[objectNumber] === 1,
+    isKept,
+  });
+  return encodePackHistory(merged);
+}
+
+/** Columns of the new pack's entries, in the order of writing. */
+class WrittenEntries {
+  readonly objectCount: number;
+  readonly ids: Uint8Array;
+  readonly offsets: Float64Array;
+  readonly crcs: Uint32Array;
+  /** The repository's numbers. */
+  readonly numbers: Uint32Array;
+  /** The repository's numbers of what they are deltas of; -1 for those that are whole. */
+  readonly bases: Int32Array;
+  readonly #objects: PackedObjects;
+  writtenCount = 0;
+
+  constructor(objects: PackedObjects, objectCount: number) {
+    this.#objects = objects;
+    this.objectCount = objectCount;
+    this.ids = new Uint8Array(objectCount * OBJECT_ID_BYTES);
+    this.offsets = new Float64Array(objectCount);
+    this.crcs = new Uint32Array(objectCount);
+    this.numbers = new Uint32Array(objectCount);
+    this.bases = new Int32Array(objectCount);
+  }
+
+  readonly add = (objectNumber: number, offsetBytes: number, crc: number, baseNumber: number): void => {
+    const entry = this.writtenCount++;
+    this.ids.set(objectIdBytes(this.#objects.objectId(objectNumber)), entry * OBJECT_ID_BYTES);
+    this.offsets[entry] = offsetBytes;
+    this.crcs[entry] = crc;
+    this.numbers[entry] = objectNumber;
+    this.bases[entry] = baseNumber;
+  };
+}

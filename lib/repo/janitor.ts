@@ -1,0 +1,129 @@
+/**
+ * Removes blobs of a repository that no manifest names any more: packs that were compacted, ref snapshots of old generations,
+ * and what a crash has left. It marks first and sweeps later. A blob goes once it was seen without a name a grace period ago,
+ * and is without one still. How old a blob is says nothing: a pack of last year may have lost its name a second ago, and a
+ * reader that opened the generation before is still at it. Names are random and never given twice, so what has lost its name
+ * gets none again, but for the blobs of a writer that is about to publish; the grace period is longer than any writer takes.
+ */
+import { assertNotStopped, NotFoundError } from "../errors.ts";
+import type { BlobInfo, BlobStore } from "../store/blob-store.ts";
+import { readJanitorNotes, writeJanitorNotes } from "./janitor-notes.ts";
+import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import { type Manifest, parseManifest } from "./manifest.ts";
+
+export interface JanitorPolicy {
+  /**
+   * A function answers for 15 minutes at most. A server of one's own has no such limit: a day is enough for 4 GB at 50 KB/s.
+   * It is also the margin for writers, which publish within minutes after their pack is whole, and for clocks that differ.
+   */
+  readonly graceMs: number;
+  /** Of runs of one repository, as each lists its keys. */
+  readonly intervalMs: number;
+  /** A run ends in seconds; what is left waits for the next. */
+  readonly maxRemoved: number;
+  /** Kept in mind between runs: some 150 bytes each. A push leaves about four. */
+  readonly maxNoted: number;
+}
+
+const DEFAULT_JANITOR_POLICY: JanitorPolicy = {
+  graceMs: 24 * 60 * 60 * 1000,
+  intervalMs: 60 * 60 * 1000,
+  maxRemoved: 1000,
+  maxNoted: 10_000,
+};
+
+/** Each waits some 30 ms on S3. */
+const DELETES_AT_ONCE = 16;
+
+export interface JanitorOptions {
+  readonly store: BlobStore;
+  readonly policy?: JanitorPolicy | undefined;
+  readonly now?: (() => Date) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface JanitorReport {
+  readonly removedBlobs: number;
+  readonly removedBytes: number;
+  readonly removedUploads: number;
+  /** Without a name, within the grace period. */
+  readonly waitingBlobs: number;
+}
+
+/**
+ * @returns `undefined` if the last run was just now.
+ * @throws {CorruptPackError} The manifest cannot be understood: then nothing is removed. And what the store throws.
+ */
+export async function tidyRepository(
+  uuid: RepositoryUuid,
+  { store, policy = DEFAULT_JANITOR_POLICY, now = () => new Date(), signal }: JanitorOptions,
+): Promise<JanitorReport | undefined> {
+  const keys = repositoryKeys(uuid);
+  const notes = await readJanitorNotes(store, keys);
+  const nowMs = now().getTime();
+  const nowText = new Date(nowMs).toISOString();
+  if (notes !== undefined && Math.abs(nowMs - Date.parse(notes.ranAt)) < policy.intervalMs) return undefined;
+  const listed = await listBlobs(store, keys);
+  // After the list: what was published while it was made has a name by now.
+  const isNamed = namedBlobs(keys, await readManifestIfThere(store, keys));
+  const waiting: Record<string, string> = {};
+  let waitingBlobs = 0;
+  const removed: BlobInfo[] = [];
+  for (const blob of listed.filter(({ key }) => !isNamed(key))) {
+    const name = blob.key.slice(keys.prefix.length);
+    // A clock that was ahead must not keep it for ever.
+    const seenAtMs = Math.min(nowMs, Date.parse(notes?.unnamed[name] ?? nowText));
+    const isDue = nowMs - Math.max(seenAtMs, blob.modifiedAtMs) >= policy.graceMs;
+    if (isDue && removed.length < policy.maxRemoved) removed.push(blob);
+    else if (waitingBlobs++ < policy.maxNoted) waiting[name] = new Date(seenAtMs).toISOString();
+  }
+  removed.sort(packsLast);
+  for (let at = 0; at < removed.length; at += DELETES_AT_ONCE) {
+    assertNotStopped(signal);
+    await Promise.all(removed.slice(at, at + DELETES_AT_ONCE).map(({ key }) => store.delete(key)));
+  }
+  const removedUploads = await store.removeUnfinishedUploads(keys.prefix, nowMs - policy.graceMs);
+  await writeJanitorNotes(store, keys, { ranAt: nowText, unnamed: waiting });
+  const removedBytes = removed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return { removedBlobs: removed.length, removedBytes, removedUploads, waitingBlobs };
+}
+
+/** Only what the mirror itself puts there: whatever else lies in the prefix is somebody else's. */
+async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobInfo[]> {
+  const blobs: BlobInfo[] = [];
+  for (const folder of [keys.packFolder, keys.refSnapshotFolder]) {
+    for await (const blob of store.list(folder)) {
+      const name = blob.key.slice(folder.length);
+      if (folder === keys.packFolder ? PACK_NAME.test(name) : SNAPSHOT_NAME.test(name)) blobs.push(blob);
+    }
+  }
+  return blobs;
+}
+
+/** The pack, its index and its sidecars. */
+const PACK_NAME = /^pack-([0-9a-f]{40})\.[a-z-]+$/;
+const SNAPSHOT_NAME = /^[0-9a-f]{40,64}$/;
+
+async function readManifestIfThere(store: BlobStore, keys: RepositoryKeys): Promise<Manifest | undefined> {
+  try {
+    return parseManifest((await store.read(keys.manifest)).bytes);
+  } catch (error) {
+    // Of a first sync that was killed.
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
+
+function namedBlobs(keys: RepositoryKeys, manifest: Manifest | undefined): (key: string) => boolean {
+  const packIds = new Set(manifest?.packs.map(({ id }) => id));
+  const snapshotKey = manifest && keys.refSnapshot(manifest.refs.snapshotId);
+  return (key) => {
+    if (!key.startsWith(keys.packFolder)) return key === snapshotKey;
+    return packIds.has(PACK_NAME.exec(key.slice(keys.packFolder.length))?.[1] ?? "");
+  };
+}
+
+/** Whoever copies the prefix meanwhile shall not find an index without its pack. */
+function packsLast(a: BlobInfo, b: BlobInfo): number {
+  return Number(a.key.endsWith(".pack")) - Number(b.key.endsWith(".pack"));
+}
