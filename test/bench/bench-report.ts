@@ -1,6 +1,6 @@
 /** What the bench prints, and what it writes as JSON. */
 import type { Measurement, RowReport } from "./measurement.ts";
-import type { Row } from "./rows.ts";
+import type { Row } from "./row.ts";
 
 export interface BenchReport {
   readonly repository: { readonly objects: number; readonly packBytes: number; readonly refs: number };

@@ -68,7 +68,7 @@ export async function prepareStore(
 }
 
 /** Changes with the code that fills stores, so that a kept one is never of another code's making. */
-async function programDigest(workspace: Workspace, fileName: string): Promise<string> {
+export async function programDigest(workspace: Workspace, fileName: string): Promise<string> {
   const program = await bundledProgram(workspace, fileName);
   const worker = join(dirname(program), "index-worker.mjs");
   const hash = createHash("sha256");

@@ -9,7 +9,8 @@ import { formatMarkdown } from "./markdown-table.ts";
 import { type RowReport, runContest } from "./measurement.ts";
 import { findWebServer } from "./nginx-git-server.ts";
 import { Preparations } from "./preparations.ts";
-import { ROWS, type Row } from "./rows.ts";
+import type { Row } from "./row.ts";
+import { ROWS } from "./rows.ts";
 import { Workspace } from "./workspace.ts";
 
 interface Arguments {
@@ -62,7 +63,13 @@ async function runBench(workspace: Workspace, options: Arguments): Promise<Bench
     throw new Error(`${names}: needs nginx and fcgiwrap: apt-get install nginx-light fcgiwrap`);
   }
   const original = options.repo ?? (await makeSample(workspace));
-  const preparations = new Preparations({ workspace, original, storeDelayMs: storeLatencyMs, webServer });
+  const preparations = new Preparations({
+    workspace,
+    original,
+    storeDelayMs: storeLatencyMs,
+    webServer,
+    followsEachPush: smoke === undefined,
+  });
   const { objects, packBytes, refs } = await preparations.whole();
   const runOptions = smoke ? { runs: 1, warmUpRuns: 0 } : { runs: options.runs, warmUpRuns: 1 };
   const reports: RowReport[] = [];

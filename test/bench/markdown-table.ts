@@ -1,7 +1,8 @@
 /** The README's table out of a report. */
 import type { BenchReport } from "./bench-report.ts";
 import type { Measurement, RowReport } from "./measurement.ts";
-import { type Goals, ROWS } from "./rows.ts";
+import type { Goals } from "./row.ts";
+import { ROWS } from "./rows.ts";
 
 const HEADER = [
   "row",

@@ -1,10 +1,9 @@
 /** What rows need before they can be measured, each made when a row first asks for it. */
 
 import { type BenchRepository, prepareRepository, readOriginal } from "./bench-repository.ts";
-import type { CannedRequest } from "./canned-exchange.ts";
+import { type FollowedRepository, prepareFollowed, prepareFollowedStore } from "./followed-repository.ts";
 import { prepareStore } from "./ingested-store.ts";
 import type { WebServerPrograms } from "./nginx-git-server.ts";
-import { type ClientRun, recordRequests } from "./record-requests.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface PreparationOptions {
@@ -13,6 +12,8 @@ export interface PreparationOptions {
   readonly original: string;
   readonly storeDelayMs: number;
   readonly webServer: WebServerPrograms | undefined;
+  /** Whether the mirror that follows a history sees all its pushes, or only a few. */
+  readonly followsEachPush: boolean;
 }
 
 export class Preparations {
@@ -20,13 +21,16 @@ export class Preparations {
   readonly storeDelayMs: number;
   readonly webServer: WebServerPrograms | undefined;
   readonly #original: string;
+  readonly #followsEachPush: boolean;
   #whole: Promise<BenchRepository> | undefined;
+  #followed: Promise<FollowedRepository> | undefined;
 
-  constructor({ workspace, original, storeDelayMs, webServer }: PreparationOptions) {
+  constructor({ workspace, original, storeDelayMs, webServer, followsEachPush }: PreparationOptions) {
     this.workspace = workspace;
     this.storeDelayMs = storeDelayMs;
     this.webServer = webServer;
     this.#original = original;
+    this.#followsEachPush = followsEachPush;
   }
 
   /** The repository with all its refs. */
@@ -45,10 +49,19 @@ export class Preparations {
     return prepareRepository(this.workspace, "whole", original);
   }
 
-  /** The request behind which a pack comes. @throws {Error} git did not ask for one. */
-  async packRequest(run: ClientRun): Promise<CannedRequest> {
-    const request = (await recordRequests(this.workspace, run)).at(-1);
-    if (request?.endpoint !== "/git-upload-pack") throw new Error("git asked for nothing");
-    return request;
+  /** The repository at the end of a history that a mirror can follow. */
+  followed(): Promise<FollowedRepository> {
+    this.#followed ??= this.whole().then((whole) => prepareFollowed(this.workspace, whole));
+    return this.#followed;
+  }
+
+  /** A store that has followed it push by push. */
+  async followedStore(): Promise<string> {
+    return prepareFollowedStore(this.workspace, await this.followed(), this.#followsEachPush);
+  }
+
+  /** A store that has got it as one pack. */
+  async firstPackStore(): Promise<string> {
+    return prepareStore(this.workspace, "first-pack-store", (await this.followed()).repository);
   }
 }

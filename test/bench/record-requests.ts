@@ -11,9 +11,8 @@ import type { Workspace } from "./workspace.ts";
 export interface ClientRun {
   /** The folder of the repository that git serves. */
   readonly root: string;
-  /** Arguments of git, without the URL, which follows them. */
-  readonly args: readonly string[];
-  readonly argsBehindUrl?: readonly string[];
+  /** @param url - Of the repository. @returns Arguments of git. */
+  readonly args: (url: string) => readonly string[];
   readonly cwd?: string;
 }
 
@@ -24,19 +23,19 @@ export interface ClientRun {
  */
 export async function recordRequests(
   workspace: Workspace,
-  { root, args, argsBehindUrl = [], cwd }: ClientRun,
+  { root, args, cwd }: ClientRun,
 ): Promise<readonly CannedRequest[]> {
   const git = await startPlainGitServer(workspace, root);
   const relay = new RecordingRelay(git.url);
   const url = await relay.listen();
   try {
-    const running = workspace.git([...args, url, ...argsBehindUrl], cwd === undefined ? {} : { cwd });
+    const running = workspace.git(args(url), cwd === undefined ? {} : { cwd });
     const failure = await running.then(
       () => undefined,
       (error: unknown) => error,
     );
     if (failure !== undefined && !relay.isCut)
-      throw new Error(`git ${args.join(" ")} failed`, { cause: failure });
+      throw new Error("git cannot ask for what a row measures", { cause: failure });
     return relay.requests;
   } finally {
     await relay.close();

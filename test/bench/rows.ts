@@ -1,57 +1,63 @@
-/** All rows: what each measures, and what the mirror is to reach. */
-import { openFetchContest } from "./fetch-contest.ts";
+/** All rows of the bench: what each measures, and what the mirror is to reach. */
 import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
-import type { Contest } from "./measurement.ts";
-import type { Preparations } from "./preparations.ts";
-import { verifyPacks } from "./verify-answers.ts";
+import type { Row } from "./row.ts";
+import { behindRow, cloneRow, listRow, nothingNewRow } from "./served-rows.ts";
 
-/** Upper bounds of ratios, mirror over git. */
-export interface Goals {
-  readonly wall: number;
-  readonly cpu?: number;
-  readonly memory?: number;
-  readonly bytes?: number;
-  /** Of git with bitmaps, unless it says otherwise. */
-  readonly bytesWithoutBitmaps?: number;
-}
-
-export interface Row {
-  readonly name: string;
-  readonly goals: Goals;
-  /** Needs nginx and fcgiwrap. */
-  readonly isServed: boolean;
-  open(preparations: Preparations): Promise<Contest>;
-}
+/** How many pushes, and how often in one run. */
+const BEHIND = [
+  { pushes: 1, repeats: 5 },
+  { pushes: 10, repeats: 5 },
+  { pushes: 100, repeats: 3 },
+  { pushes: 1000, repeats: 1 },
+] as const;
 
 export const ROWS: readonly Row[] = [
   cloneRow("full-clone", {
-    args: ["clone", "--quiet", "--mirror"],
+    args: ["--mirror"],
     goals: { wall: 0.5, cpu: 0.5, memory: 0.4, bytes: 1.02 },
   }),
   cloneRow("eight-full-clones", {
-    args: ["clone", "--quiet", "--mirror"],
+    args: ["--mirror"],
     clients: 8,
     goals: { wall: 0.6 },
   }),
   cloneRow("depth-1", {
-    args: ["clone", "--quiet", "--bare", "--depth=1"],
+    args: ["--bare", "--depth=1"],
     repeats: 5,
     goals: { wall: 0.1, bytes: 1.05 },
   }),
   cloneRow("depth-50", {
-    args: ["clone", "--quiet", "--bare", "--depth=50", "--single-branch"],
+    args: ["--bare", "--depth=50", "--single-branch"],
     repeats: 3,
     goals: { wall: 0.5, bytes: 1.1 },
   }),
   cloneRow("blob-none", {
-    args: ["clone", "--quiet", "--mirror", "--filter=blob:none"],
+    args: ["--mirror", "--filter=blob:none"],
     goals: { wall: 0.8, bytes: 1.05 },
   }),
   cloneRow("tree-0", {
-    args: ["clone", "--quiet", "--mirror", "--filter=tree:0"],
+    args: ["--mirror", "--filter=tree:0"],
     goals: { wall: 0.8, bytes: 1.05 },
   }),
+  ...BEHIND.map(({ pushes, repeats }) =>
+    behindRow(`behind-${pushes}`, {
+      pushes,
+      repeats,
+      storeOf: (preparations) => preparations.followedStore(),
+      goals: { wall: 1, bytesWithoutBitmaps: 1.1 },
+    }),
+  ),
+  ...BEHIND.map(({ pushes, repeats }) =>
+    behindRow(`behind-${pushes}-first-pack`, {
+      pushes,
+      repeats,
+      storeOf: (preparations) => preparations.firstPackStore(),
+      goals: { wall: 1, bytes: 1 },
+    }),
+  ),
+  nothingNewRow("nothing-new", { wall: 1 }),
+  listRow("ls-refs", { wall: 1 }),
   {
     name: "index",
     goals: { wall: 0.45 },
@@ -68,38 +74,3 @@ export const ROWS: readonly Row[] = [
     },
   },
 ];
-
-interface CloneRowOptions {
-  /** Of git; the URL follows. */
-  readonly args: readonly string[];
-  readonly goals: Goals;
-  readonly repeats?: number;
-  readonly clients?: number;
-}
-
-/** The last request of a clone of the whole repository. */
-function cloneRow(name: string, { args, goals, repeats = 1, clients = 1 }: CloneRowOptions): Row {
-  return {
-    name,
-    goals,
-    isServed: true,
-    async open(preparations): Promise<Contest> {
-      const { workspace, storeDelayMs, webServer } = preparations;
-      const [repository, storeFolder] = [await preparations.whole(), await preparations.wholeStore()];
-      const argsBehindUrl = [workspace.path("never-finished.git")];
-      const request = await preparations.packRequest({ root: repository.root, args, argsBehindUrl });
-      return openFetchContest(
-        workspace,
-        { repository, storeFolder, storeDelayMs, webServer },
-        {
-          requests: [request],
-          repeats,
-          clients,
-          verify: (urls) => verifyPacks(workspace, urls, request, NOTHING_HELD),
-        },
-      );
-    },
-  };
-}
-
-const NOTHING_HELD = { objectFolders: [], tips: [] };

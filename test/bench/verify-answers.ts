@@ -1,6 +1,7 @@
 /** Holds the mirror's answer to a canned request against git's, before any time counts. */
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { OBJECT_ID_BYTES, type ObjectId } from "../../lib/git/object-id.ts";
 import { type CannedRequest, objectIdsIn } from "./canned-exchange.ts";
 import { type ReceivedAnswer, receiveAnswer } from "./received-answer.ts";
@@ -57,4 +58,20 @@ async function reach(
   const args = ["rev-list", "--objects", "--no-object-names", "--missing=print", "--stdin"];
   const input = `${[...wants, ...held.tips.map((id) => `^${id}`)].join("\n")}\n`;
   return (await workspace.git(args, { cwd: folder, input })).split("\n").sort().join("\n");
+}
+/** Both answer with the same bytes; of an advertisement, which names the server, only that there is one. @throws {Error} */
+export async function verifyLists(urls: ServerUrls, requests: readonly CannedRequest[]): Promise<void> {
+  for (const { method, endpoint, headers, bodyBase64 } of requests) {
+    const body = method === "POST" ? { body: Buffer.from(bodyBase64, "base64") } : {};
+    const [mirror, git] = await Promise.all(
+      [urls.mirror, urls.git].map(async (url) => {
+        const response = await fetch(url + endpoint, { method, headers, ...body });
+        if (response.status !== 200 || response.body === null) throw new Error(`${url}: ${response.status}`);
+        return buffer(response.body);
+      }),
+    );
+    if (mirror === undefined || git === undefined || mirror.length === 0)
+      throw new Error("an answer is empty");
+    if (method === "POST" && !mirror.equals(git)) throw new Error("the lists of refs are different");
+  }
 }

@@ -57,9 +57,17 @@ export class Workspace {
     return folder;
   }
 
-  /** The process ends with the workspace at the latest. */
+  /** The process ends with the workspace at the latest; if it is `detached`, so do all that it starts. */
   spawn(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
-    const child = spawn(command, args, { ...options, signal: this.#ending.signal });
+    const child = spawn(command, args, options);
+    const isGroup = options.detached === true;
+    const end = () => endProcess(child, isGroup);
+    this.#ending.signal.addEventListener("abort", end, { once: true });
+    child.once("exit", () => {
+      this.#ending.signal.removeEventListener("abort", end);
+      // Those that it has started may have outlived it.
+      if (isGroup) end();
+    });
     this.#track(new Promise<void>((resolve) => child.once("exit", () => resolve()).once("error", resolve)));
     return child;
   }
@@ -86,5 +94,15 @@ export class Workspace {
     const forget = () => this.#running.delete(running);
     this.#running.add(running);
     running.then(forget, forget);
+  }
+}
+
+/** @param isGroup - Whether it leads a group of processes. Source: kill(2). */
+function endProcess({ pid }: ChildProcess, isGroup: boolean): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(isGroup ? -pid : pid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
