@@ -1,8 +1,11 @@
 /** What the bench prints, and what it writes as JSON. */
 import type { Measurement, RowReport } from "./measurement.ts";
+import type { Row } from "./row.ts";
 
 export interface BenchReport {
   readonly repository: { readonly objects: number; readonly packBytes: number; readonly refs: number };
+  readonly storeLatencyMs: number;
+  readonly runs: number;
   readonly rows: readonly RowReport[];
 }
 
@@ -26,23 +29,34 @@ export function formatTable({ repository, rows }: BenchReport): string {
 }
 
 function linesOf(row: RowReport): string[][] {
-  const ratios = [row.wallRatio, row.cpuRatio, row.bytesRatio, row.memoryRatio, row.anonymousRatio];
-  return [
-    [row.name, "mirror", ...figures(row.mirror)],
-    ["", "git", ...figures(row.git)],
-    ["", "ratio", ...ratios.map((ratio) => ratio.toFixed(3))],
+  const sides: [string, Measurement | undefined][] = [
+    ["mirror", row.mirror],
+    ["mirror, slower", row.delayedMirror],
+    ["mirror, cold", row.coldMirror],
+    ["mirror, cold, slower", row.coldDelayedMirror],
+    ["git", row.git],
+    ["git, no bitmaps", row.gitWithoutBitmaps],
   ];
+  const lines = sides.flatMap(([side, measured]) =>
+    measured === undefined ? [] : [["", side, ...figures(measured)]],
+  );
+  const ratios = [row.wallRatio, row.cpuRatio, row.bytesRatio, row.memoryRatio, row.anonymousRatio];
+  lines.push(["", "ratio", ...ratios.map((ratio) => ratio.toFixed(3))]);
+  if (row.bytesRatioWithoutBitmaps !== undefined)
+    lines.push(["", "ratio, no bitmaps", "", "", row.bytesRatioWithoutBitmaps.toFixed(3)]);
+  return lines.map((line, i) => (i === 0 ? [row.name, ...line.slice(1)] : line));
 }
 
 function figures(measured: Measurement): string[] {
+  const { storeRequests, rounds } = measured;
   return [
-    measured.wallSeconds.toFixed(2),
-    measured.cpuSeconds.toFixed(2),
-    megabytes(measured.bytes),
+    measured.wallSeconds.toFixed(3),
+    measured.cpuSeconds.toFixed(3),
+    (measured.bytes / MEGABYTE).toFixed(3),
     megabytes(measured.peakMemoryBytes),
     megabytes(measured.peakAnonymousBytes),
-    String(measured.storeRequests ?? ""),
-    String(measured.rounds ?? ""),
+    storeRequests === undefined ? "" : String(storeRequests),
+    rounds === undefined ? "" : String(rounds),
   ];
 }
 
@@ -51,12 +65,13 @@ function megabytes(bytes: number): string {
 }
 
 /** @throws {Error} A row is missing, or a ratio is not a number above 0. */
-export function assertComplete({ rows }: BenchReport, expectedNames: readonly string[]): void {
+export function assertComplete({ rows }: BenchReport, expected: readonly Row[]): void {
   const names = rows.map(({ name }) => name);
+  const expectedNames = expected.map(({ name }) => name);
   if (names.join() !== expectedNames.join()) throw new Error(`rows are ${names}, expected ${expectedNames}`);
-  for (const { name, ...row } of rows) {
+  for (const { name, bytesRatioWithoutBitmaps = 1, ...row } of rows) {
     const ratios = [row.wallRatio, row.cpuRatio, row.bytesRatio, row.memoryRatio, row.anonymousRatio];
-    if (!ratios.every((ratio) => Number.isFinite(ratio) && ratio > 0)) {
+    if (![...ratios, bytesRatioWithoutBitmaps].every((ratio) => Number.isFinite(ratio) && ratio > 0)) {
       throw new Error(`${name}: a ratio is not a number above 0: ${ratios.join(", ")}`);
     }
   }

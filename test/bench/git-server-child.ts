@@ -20,7 +20,8 @@ const server = createServer((request, response) => {
     cutAfterBytes: null,
   });
   served.catch((error: unknown) => {
-    console.error(error);
+    // A client that hangs up has what it wants.
+    if (!response.destroyed) console.error(error);
     response.destroy();
   });
 });

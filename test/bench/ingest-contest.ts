@@ -1,12 +1,14 @@
 /**
- * Row `ingest`: a pack arrives, is indexed and stored, and everything that the refs reach is checked to be there.
- * git's side is git-index-pack(1) and then git-rev-list(1), as a clone does it.
+ * Row `ingest`: a pack arrives, is indexed and stored, everything that the refs reach is checked to be there, and what
+ * makes serving quick is prepared. git's side is git-index-pack(1), git-rev-list(1) as a clone runs it, and git-repack(1),
+ * which writes bitmaps.
  */
-import { rm, stat, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { copyFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatRefSnapshot } from "../../lib/repo/refs.ts";
-import type { BenchRepository } from "./bench-repository.ts";
-import { type IngestedStore, onlyPackFile } from "./ingested-store.ts";
+import { type BenchRepository, onlyFile } from "./bench-repository.ts";
+import { measureIngest, repositoryFolderIn } from "./ingested-store.ts";
 import { measureGit } from "./measured-command.ts";
 import type { Contest, Measurement } from "./measurement.ts";
 import { assertSameFile } from "./same-file.ts";
@@ -15,28 +17,39 @@ import type { Workspace } from "./workspace.ts";
 export async function openIngestContest(
   workspace: Workspace,
   repository: BenchRepository,
-  store: IngestedStore,
+  storeDelayMs: number,
 ): Promise<Contest> {
-  const gitFolder = workspace.path("ingested.git");
+  const scratch = await workspace.newFolder("ingest");
+  const gitFolder = join(scratch, "ingested.git");
+  const storeFolder = join(scratch, "store");
+  const uuid = randomUUID();
+  const indexFile = join(scratch, "git.idx");
+  const ingest = (delayMs: number) =>
+    measureIngest(workspace, repository, { storeFolder, uuid, storeDelayMs: delayMs });
   return {
-    mirror: () => store.ingest(),
-    git: () => ingestByGit(workspace, repository, gitFolder),
+    mirror: () => ingest(0),
+    delayedMirror: () => ingest(storeDelayMs),
+    git: () => ingestByGit(workspace, repository, gitFolder, indexFile),
     async verify(): Promise<void> {
-      await assertSameFile(await store.packFile(".pack"), repository.packFile);
-      await assertSameFile(await store.packFile(".idx"), await onlyPackFile(gitFolder, ".idx"));
+      const mirrored = repositoryFolderIn(storeFolder, uuid);
+      await assertSameFile(await onlyFile(mirrored, ".pack"), repository.packFile);
+      await assertSameFile(await onlyFile(mirrored, ".idx"), indexFile);
       const listRefs = ["show-ref", "--head", "--dereference"];
-      const mirrorRefs = await workspace.git(listRefs, { cwd: store.repositoryFolder });
+      const mirrorRefs = await workspace.git(listRefs, { cwd: mirrored });
       const gitRefs = await workspace.git(listRefs, { cwd: repository.folder });
       if (mirrorRefs !== gitRefs) throw new Error("the mirror's refs are not the repository's");
+      await onlyFile(gitFolder, ".bitmap");
     },
-    close: () => rm(gitFolder, { recursive: true, force: true }),
+    close: () => rm(scratch, { recursive: true, force: true }),
   };
 }
 
+/** @param indexFile - Gets the index that git made of the pack as it came. */
 async function ingestByGit(
   workspace: Workspace,
   { packFile, refs }: BenchRepository,
   folder: string,
+  indexFile: string,
 ): Promise<Measurement> {
   await rm(folder, { recursive: true, force: true });
   await workspace.git(["init", "--quiet", "--bare", folder]);
@@ -46,16 +59,18 @@ async function ingestByGit(
   });
   await writeFile(join(folder, "packed-refs"), formatRefSnapshot(refs).bytes);
   const walking = await measureGit(workspace, ["rev-list", "--objects", "--all", "--quiet"], { cwd: folder });
-  const [pack, index] = await Promise.all([
-    stat(await onlyPackFile(folder, ".pack")),
-    stat(await onlyPackFile(folder, ".idx")),
-  ]);
-  const [a, b] = [indexing.usage, walking.usage];
+  await copyFile(await onlyFile(folder, ".idx"), indexFile);
+  const packing = await measureGit(workspace, ["repack", "-adbq"], { cwd: folder });
+  const files = await Promise.all([".pack", ".idx", ".bitmap"].map((ending) => onlyFile(folder, ending)));
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  const steps = [indexing.usage, walking.usage, packing.usage];
+  const sum = (figure: (step: (typeof steps)[number]) => number) =>
+    steps.reduce((total, step) => total + figure(step), 0);
   return {
-    wallSeconds: a.wallSeconds + b.wallSeconds,
-    cpuSeconds: a.cpuSeconds + b.cpuSeconds,
-    bytes: pack.size + index.size,
-    peakMemoryBytes: Math.max(a.peakMemoryBytes, b.peakMemoryBytes),
-    peakAnonymousBytes: Math.max(a.peakAnonymousBytes, b.peakAnonymousBytes),
+    wallSeconds: sum((step) => step.wallSeconds),
+    cpuSeconds: sum((step) => step.cpuSeconds),
+    bytes: sizes.reduce((total, size) => total + size, 0),
+    peakMemoryBytes: Math.max(...steps.map((step) => step.peakMemoryBytes)),
+    peakAnonymousBytes: Math.max(...steps.map((step) => step.peakAnonymousBytes)),
   };
 }

@@ -19,9 +19,17 @@ export interface MeasuredServer {
   close(): Promise<void>;
 }
 
-/** The mirror's own server over the store in this folder. */
-export async function startMirrorServer(workspace: Workspace, storeFolder: string): Promise<MeasuredServer> {
-  const { child, url, rootPid } = await startServerProgram(workspace, "mirror-server-child.ts", storeFolder);
+/**
+ * The mirror's own server over the store in this folder.
+ * @param delayMs - Added to each request to the store.
+ */
+export async function startMirrorServer(
+  workspace: Workspace,
+  storeFolder: string,
+  delayMs: number,
+): Promise<MeasuredServer> {
+  const args = [storeFolder, String(delayMs)];
+  const { child, url, rootPid } = await startServerProgram(workspace, "mirror-server-child.ts", args);
   return {
     url,
     rootPid,
@@ -38,12 +46,12 @@ export async function startMirrorServer(workspace: Workspace, storeFolder: strin
 
 /** git-http-backend(1) started by a small server in Node: for machines without a web server. */
 export async function startPlainGitServer(workspace: Workspace, root: string): Promise<MeasuredServer> {
-  const { child, url, rootPid } = await startServerProgram(workspace, "git-server-child.ts", root);
+  const { child, url, rootPid } = await startServerProgram(workspace, "git-server-child.ts", [root]);
   return {
     url,
     rootPid,
     async cpuSeconds(): Promise<number> {
-      await untilIdle(rootPid);
+      await untilIdle(rootPid, 1);
       return treeCpuSeconds(rootPid);
     },
     close: () => endChild(child),
@@ -58,9 +66,12 @@ export async function endChild(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** Resolves when the process has no children: the last bytes of an answer leave before those who made them end. */
-export async function untilIdle(rootPid: number): Promise<void> {
-  while (processTree(rootPid).length > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+/**
+ * Resolves when the process and those below it are no more than `processCount`: the last bytes of an answer leave before
+ * those who made them end.
+ */
+export async function untilIdle(rootPid: number, processCount: number): Promise<void> {
+  while (processTree(rootPid).length > processCount) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 interface ServerProgram {
@@ -73,9 +84,9 @@ interface ServerProgram {
 async function startServerProgram(
   workspace: Workspace,
   fileName: string,
-  folder: string,
+  args: readonly string[],
 ): Promise<ServerProgram> {
-  const child = workspace.spawn(process.execPath, [await bundledProgram(workspace, fileName), folder], {
+  const child = workspace.spawn(process.execPath, [await bundledProgram(workspace, fileName), ...args], {
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
   const { stdout, pid } = child;

@@ -15,13 +15,20 @@ export interface Measurement {
 
 /** The same work done by both. */
 export interface Contest {
+  /** The mirror's first work ever in this process: called once, before all else. */
+  coldMirror?(): Promise<Measurement>;
+  coldDelayedMirror?(): Promise<Measurement>;
   mirror(): Promise<Measurement>;
+  /** The mirror, whose store takes longer for each request. */
+  delayedMirror?(): Promise<Measurement>;
   git(): Promise<Measurement>;
+  /** Of this its bytes count only. */
+  gitWithoutBitmaps?(): Promise<Measurement>;
   /** Called once, after each side has run. @throws {Error} What a side produced is wrong. */
   verify(): Promise<void>;
   close(): Promise<void>;
-  /** How it was set up, for the report. */
-  readonly setup?: Readonly<Record<string, string>>;
+  /** For the report. */
+  readonly setup?: Setup;
 }
 
 export interface RowReport {
@@ -32,10 +39,20 @@ export interface RowReport {
   readonly bytesRatio: number;
   readonly memoryRatio: number;
   readonly anonymousRatio: number;
+  readonly bytesRatioWithoutBitmaps?: number;
   readonly mirror: Measurement;
   readonly git: Measurement;
-  readonly [setup: string]: unknown;
+  /** One run. */
+  readonly gitWithoutBitmaps?: Measurement;
+  readonly delayedMirror?: Measurement;
+  /** Of a process that has just started: one run only. */
+  readonly coldMirror?: Measurement;
+  readonly coldDelayedMirror?: Measurement;
+  readonly setup: Setup;
 }
+
+/** How a contest was set up. */
+type Setup = Readonly<Record<string, string | number>>;
 
 export interface RunOptions {
   readonly runs: number;
@@ -43,7 +60,7 @@ export interface RunOptions {
   readonly warmUpRuns: number;
 }
 
-/** Runs both sides in turns, so that what changes on the machine meanwhile meets both. */
+/** Runs all sides in turns, so that what changes on the machine meanwhile meets each of them. */
 export async function runContest(
   name: string,
   contest: Contest,
@@ -51,25 +68,44 @@ export async function runContest(
   workspace: Workspace,
 ): Promise<RowReport> {
   const mirror: Measurement[] = [];
+  const delayedMirror: Measurement[] = [];
   const git: Measurement[] = [];
+  let gitWithoutBitmaps: Measurement | undefined;
+  const coldMirror = await contest.coldMirror?.();
+  const coldDelayedMirror = await contest.coldDelayedMirror?.();
   for (let run = 1 - warmUpRuns; run <= runs; run++) {
-    const runName = run < 1 ? "warm-up" : `run ${run} of ${runs}`;
-    const ofMirror = await contest.mirror();
-    workspace.progress(`${name}: mirror, ${runName}: ${ofMirror.wallSeconds.toFixed(2)} s`);
-    const ofGit = await contest.git();
-    workspace.progress(`${name}: git, ${runName}: ${ofGit.wallSeconds.toFixed(2)} s`);
-    if (run === 1 - warmUpRuns) {
-      workspace.progress(`${name}: checking what both have made`);
-      await contest.verify();
-    }
-    if (run < 1) continue;
-    mirror.push(ofMirror);
-    git.push(ofGit);
+    const measure = async (side: string, measured: () => Promise<Measurement>): Promise<Measurement> => {
+      const measurement = await measured();
+      const runName = run < 1 ? "warm-up" : `run ${run} of ${runs}`;
+      workspace.progress(`${name}: ${side}, ${runName}: ${measurement.wallSeconds.toFixed(3)} s`);
+      return measurement;
+    };
+    mirror.push(await measure("mirror", () => contest.mirror()));
+    git.push(await measure("git", () => contest.git()));
+    if (contest.delayedMirror !== undefined)
+      delayedMirror.push(await measure("mirror, slower store", contest.delayedMirror));
+    if (run > 1 - warmUpRuns) continue;
+    if (contest.gitWithoutBitmaps !== undefined)
+      gitWithoutBitmaps = await measure("git without bitmaps", contest.gitWithoutBitmaps);
+    workspace.progress(`${name}: checking what both have made`);
+    await contest.verify();
   }
-  return { ...report(name, medians(mirror), medians(git)), ...contest.setup };
+  return {
+    ...report(name, mirror.slice(warmUpRuns), git.slice(warmUpRuns), gitWithoutBitmaps),
+    ...(delayedMirror.length > 0 && { delayedMirror: medians(delayedMirror.slice(warmUpRuns)) }),
+    ...(coldMirror !== undefined && { coldMirror }),
+    ...(coldDelayedMirror !== undefined && { coldDelayedMirror }),
+    setup: contest.setup ?? {},
+  };
 }
 
-function report(name: string, mirror: Measurement, git: Measurement): RowReport {
+function report(
+  name: string,
+  mirrorRuns: readonly Measurement[],
+  gitRuns: readonly Measurement[],
+  gitWithoutBitmaps: Measurement | undefined,
+): RowReport {
+  const [mirror, git] = [medians(mirrorRuns), medians(gitRuns)];
   return {
     name,
     wallRatio: mirror.wallSeconds / git.wallSeconds,
@@ -79,6 +115,11 @@ function report(name: string, mirror: Measurement, git: Measurement): RowReport 
     anonymousRatio: mirror.peakAnonymousBytes / git.peakAnonymousBytes,
     mirror,
     git,
+    ...(gitWithoutBitmaps !== undefined && {
+      gitWithoutBitmaps,
+      bytesRatioWithoutBitmaps: mirror.bytes / gitWithoutBitmaps.bytes,
+    }),
+    setup: {},
   };
 }
 

@@ -1,4 +1,7 @@
-/** The mirror's server over a folder store: `node test/bench/mirror-server-child.ts <folder>`. Prints its URL. */
+/**
+ * The mirror's server over a folder store: `node test/bench/mirror-server-child.ts <folder> [<delay of each store request, ms>]`.
+ * Prints its URL.
+ */
 import { AGENT } from "../../lib/config.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { startNodeServer } from "../../lib/http/node-server.ts";
@@ -6,11 +9,11 @@ import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
+import { openBenchStore } from "./bench-store.ts";
 
-const [storeFolder] = process.argv.slice(2);
-if (storeFolder === undefined) throw new Error("usage: mirror-server-child <folder>");
-const store = new CountingBlobStore(new FsBlobStore(storeFolder));
+const [storeFolder, delayMs = "0"] = process.argv.slice(2);
+if (storeFolder === undefined) throw new Error("usage: mirror-server-child <folder> [<delay in ms>]");
+const store = new CountingBlobStore(openBenchStore(storeFolder, Number(delayMs)));
 const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
 const log: Logger = { ...SILENT_LOGGER, error: (event, fields) => console.error(event, fields) };
 const resolve = (workspace: string, slug: string) => catalog.resolve(workspace, slug);

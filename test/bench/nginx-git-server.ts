@@ -6,13 +6,13 @@
  * left out: in favour of git.
  * Source: git-http-backend(1), "EXAMPLES".
  */
-import { access, constants, mkdir, readFile, writeFile } from "node:fs/promises";
+import { access, constants, readFile, writeFile } from "node:fs/promises";
 import { connect, createServer, type NetConnectOpts } from "node:net";
 import { delimiter, join } from "node:path";
 import { isolatedGitEnvironment } from "../support/git/run-git.ts";
 import { endChild, type MeasuredServer, untilIdle } from "./measured-server.ts";
 import { treeCpuSeconds } from "./process-usage.ts";
-import { GIT_SAFETY_ENVIRONMENT, type Workspace } from "./workspace.ts";
+import type { Workspace } from "./workspace.ts";
 
 export interface WebServerPrograms {
   readonly nginx: string;
@@ -25,13 +25,14 @@ export async function findWebServer(): Promise<WebServerPrograms | undefined> {
   return nginx === undefined || fcgiwrap === undefined ? undefined : { nginx, fcgiwrap };
 }
 
+/** @param atOnce - How many requests it answers at the same time. */
 export async function startNginxGitServer(
   workspace: Workspace,
   { nginx, fcgiwrap }: WebServerPrograms,
   root: string,
+  atOnce: number,
 ): Promise<MeasuredServer> {
-  const folder = workspace.path("nginx");
-  await mkdir(folder);
+  const folder = await workspace.newFolder("nginx");
   const files = {
     script: join(folder, "git-http-backend.sh"),
     cpuTimes: join(folder, "cpu-times"),
@@ -44,7 +45,11 @@ export async function startNginxGitServer(
   const port = await freePort();
   await writeFile(files.configuration, nginxConfiguration({ ...files, folder, root, port }));
   const stdio = ["ignore", "ignore", "inherit"] as const;
-  const wrapper = workspace.spawn(fcgiwrap, ["-s", `unix:${files.socket}`], { stdio: [...stdio] });
+  // One process answers one request at a time; with several of them, one more only minds them.
+  const processArgs = atOnce === 1 ? [] : ["-c", String(atOnce)];
+  const processCount = atOnce === 1 ? 1 : atOnce + 1;
+  const wrapperArgs = [...processArgs, "-s", `unix:${files.socket}`];
+  const wrapper = workspace.spawn(fcgiwrap, wrapperArgs, { stdio: [...stdio], detached: true });
   const server = workspace.spawn(nginx, ["-p", folder, "-c", files.configuration], { stdio: [...stdio] });
   await Promise.all([untilListening({ path: files.socket }), untilListening({ host: "127.0.0.1", port })]);
   const rootPid = wrapper.pid;
@@ -53,7 +58,7 @@ export async function startNginxGitServer(
     url: `http://127.0.0.1:${port}`,
     rootPid,
     async cpuSeconds(): Promise<number> {
-      await untilIdle(rootPid);
+      await untilIdle(rootPid, processCount);
       return treeCpuSeconds(rootPid) + sumOfTimes(await readFile(files.cpuTimes, "latin1"));
     },
     async close(): Promise<void> {
@@ -70,6 +75,15 @@ function sumOfTimes(text: string): number {
   return seconds;
 }
 
+/** Settings by environment variables, as git-config(1) has it. */
+function gitConfiguration(settings: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(settings).flatMap(([key, value], i) => [
+    [`GIT_CONFIG_KEY_${i}`, key],
+    [`GIT_CONFIG_VALUE_${i}`, value],
+  ]);
+  return { GIT_CONFIG_COUNT: String(Object.keys(settings).length), ...Object.fromEntries(entries) };
+}
+
 interface NginxSettings {
   readonly folder: string;
   readonly script: string;
@@ -81,7 +95,7 @@ interface NginxSettings {
 function nginxConfiguration({ folder, script, socket, root, port }: NginxSettings): string {
   const parameters = {
     ...isolatedGitEnvironment(),
-    ...GIT_SAFETY_ENVIRONMENT,
+    ...gitConfiguration({ "safe.directory": "*", "uploadpack.allowFilter": "true" }),
     SCRIPT_FILENAME: script,
     GIT_PROJECT_ROOT: root,
     GIT_HTTP_EXPORT_ALL: "1",

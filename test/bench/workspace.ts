@@ -1,8 +1,11 @@
-/** Where a bench works: a temporary folder and the processes it has started. Both are gone when it is closed. */
+/**
+ * Where a bench works: a temporary folder and the processes it has started, both gone when it is closed; and a folder for
+ * what took long to prepare, which may be kept for the next time.
+ */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type GitOptions, git } from "../support/git/run-git.ts";
 
 /** The bench also reads repositories of other users. */
@@ -14,24 +17,57 @@ export const GIT_SAFETY_ENVIRONMENT = {
 
 export class Workspace {
   readonly folder: string;
+  readonly #keptFolder: string;
   readonly #ending = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
 
-  private constructor(folder: string) {
+  private constructor(folder: string, keptFolder: string) {
     this.folder = folder;
+    this.#keptFolder = keptFolder;
   }
 
-  static async open(): Promise<Workspace> {
-    return new Workspace(await mkdtemp(join(tmpdir(), "nearside-bench-")));
+  /** @param keptFolder - For what is prepared; made if it is not there. Without it nothing is kept. */
+  static async open(keptFolder?: string): Promise<Workspace> {
+    const folder = await mkdtemp(join(tmpdir(), "nearside-bench-"));
+    return new Workspace(folder, keptFolder === undefined ? join(folder, "prepared") : resolve(keptFolder));
   }
 
   path(...names: string[]): string {
     return join(this.folder, ...names);
   }
 
-  /** The process ends with the workspace at the latest. */
+  /** @returns A new folder. */
+  async newFolder(name: string): Promise<string> {
+    return mkdtemp(this.path(`${name}-`));
+  }
+
+  /**
+   * A folder that is prepared once for one `recipe`, which says all that its content depends on.
+   * @param make - Fills it, empty as it is. What was begun and not finished is made anew.
+   */
+  async prepared(name: string, recipe: string, make: (folder: string) => Promise<void>): Promise<string> {
+    const folder = join(this.#keptFolder, name);
+    const recipeFile = `${folder}.recipe`;
+    const made = await readFile(recipeFile, "utf8").catch(() => undefined);
+    if (made === recipe) return folder;
+    await Promise.all([rm(recipeFile, { force: true }), rm(folder, { recursive: true, force: true })]);
+    await mkdir(folder, { recursive: true });
+    await make(folder);
+    await writeFile(recipeFile, recipe);
+    return folder;
+  }
+
+  /** The process ends with the workspace at the latest; if it is `detached`, so do all that it starts. */
   spawn(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
-    const child = spawn(command, args, { ...options, signal: this.#ending.signal });
+    const child = spawn(command, args, options);
+    const isGroup = options.detached === true;
+    const end = () => endProcess(child, isGroup);
+    this.#ending.signal.addEventListener("abort", end, { once: true });
+    child.once("exit", () => {
+      this.#ending.signal.removeEventListener("abort", end);
+      // Those that it has started may have outlived it.
+      if (isGroup) end();
+    });
     this.#track(new Promise<void>((resolve) => child.once("exit", () => resolve()).once("error", resolve)));
     return child;
   }
@@ -58,5 +94,15 @@ export class Workspace {
     const forget = () => this.#running.delete(running);
     this.#running.add(running);
     running.then(forget, forget);
+  }
+}
+
+/** @param isGroup - Whether it leads a group of processes. Source: kill(2). */
+function endProcess({ pid }: ChildProcess, isGroup: boolean): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(isGroup ? -pid : pid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

@@ -1,6 +1,7 @@
 /** A repository of the real world as the primary: its objects are only read. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { bytesOfText } from "../../../lib/git/byte-text.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import type { RefList } from "../../../lib/git/ports.ts";
 import { readHead, readRefs } from "../git/mirror-builder.ts";
@@ -28,7 +29,7 @@ export async function openRealPrimary(original: string, folder: string): Promise
   const refList = { head: await readHead(gitFolder), refs: await readRefs(cwd) };
   await writeFile(
     join(folder, "packed-refs"),
-    refList.refs.map(({ name, id }) => `${id} ${name}\n`).join(""),
+    bytesOfText(refList.refs.map(({ name, id }) => `${id} ${name}\n`).join("")),
   );
   const headText = "ref" in refList.head ? `ref: ${refList.head.ref}` : refList.head.commitId;
   await writeFile(join(folder, "HEAD"), `${headText}\n`);

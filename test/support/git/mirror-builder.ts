@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { byteText } from "../../../lib/git/byte-text.ts";
 import { type ObjectId, parseObjectId } from "../../../lib/git/object-id.ts";
 import { decodePackHeader, PACK_TRAILER_BYTES } from "../../../lib/git/pack/pack-format.ts";
 import type { Head, Ref } from "../../../lib/git/ports.ts";
@@ -105,11 +106,17 @@ export async function readHead(repository: string): Promise<Head> {
   return text.startsWith("ref: ") ? { ref: text.slice("ref: ".length) } : { commitId: parseObjectId(text) };
 }
 
-export async function readRefs(repository: string): Promise<Ref[]> {
+/** @param env - Added to git's environment. */
+export async function readRefs(
+  repository: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ref[]> {
   const refs = new Map<string, { id: ObjectId; peeledId?: ObjectId }>();
-  const { length } = await git(["for-each-ref"], { cwd: repository });
+  const options = { cwd: repository, env };
+  const { length } = await git(["for-each-ref"], options);
   if (length === 0) return [];
-  for (const line of (await git(["show-ref", "--dereference"], { cwd: repository })).split("\n")) {
+  const lines = byteText(await gitBytes(["show-ref", "--dereference"], options)).trimEnd();
+  for (const line of lines.split("\n")) {
     const id = parseObjectId(line.slice(0, 40));
     const name = line.slice(41);
     const tag = refs.get(name.replace(/\^\{\}$/, ""));

@@ -1,0 +1,28 @@
+/** What `npm run bench -- --help` says besides the options. */
+export const EXPLANATION = `
+Rows of the servers' side; the request is one that stock git has sent, recorded, and its answer is dropped:
+  full-clone         git clone --mirror: the request for the pack, as in all of these
+  eight-full-clones  the same by eight clients at once
+  depth-1            git clone --depth 1
+  depth-50           git clone --depth 50 --single-branch
+  blob-none          git clone --mirror --filter=blob:none
+  tree-0             git clone --mirror --filter=tree:0
+  against git http-backend, behind nginx and fcgiwrap (Debian: apt-get install nginx-light fcgiwrap), on a copy of the
+  repository in one pack with commit-graph and bitmaps; and, for the bytes, on one without bitmaps
+Rows of what comes before:
+  index              a pack on disk gets its index; against git index-pack
+  ingest             a first sync, without its network; against git index-pack --stdin, git rev-list --objects --all and
+                     git repack -adb
+
+Both sides run in turns. Each has a warm-up run first, in which the results of both are checked: a client ends with the same.
+A ratio is the mirror's median over git's, so below 1 the mirror is better.
+  wall s        of the whole process; of the servers' rows: from sending the request to the answer's last byte
+  CPU s         of all processes; rounded to 0.01 s a run. nginx, which passes git's answer on, is left out
+  MB            written index; stored files; answer
+  peak MB       largest sum of the processes' resident sets, mapped files included, looked at every 10 ms
+  anonymous MB  the same without mapped files
+  requests      what the mirror asked of its store; rounds: the longest chain of requests that waited for each other
+Lines: "slower" is the mirror with --store-latency-ms added to each request to its store; "cold" is the first request that
+its process serves. These don't count for the ratio.
+
+--smoke proves that the bench works, on a small repository of its own: its figures mean nothing. It needs no web server.`;

@@ -1,0 +1,66 @@
+/** The README's table out of a report. */
+import type { BenchReport } from "./bench-report.ts";
+import type { Measurement, RowReport } from "./measurement.ts";
+import type { Goals } from "./row.ts";
+import { ROWS } from "./rows.ts";
+
+const HEADER = [
+  "row",
+  "wall",
+  "bytes",
+  "CPU",
+  "peak memory",
+  "mirror / git",
+  "store requests, rounds",
+  "cold",
+];
+
+export function formatMarkdown({ rows, storeLatencyMs }: BenchReport): string {
+  const header = [...HEADER, `+${storeLatencyMs} ms: warm, cold`];
+  const lines = rows.map((row) => cellsOf(row, goalsOf(row.name)));
+  return [header, header.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function goalsOf(name: string): Goals | undefined {
+  return ROWS.find((row) => row.name === name)?.goals;
+}
+
+function cellsOf(row: RowReport, goals: Goals | undefined): string[] {
+  const { mirror, git, coldMirror, delayedMirror, coldDelayedMirror } = row;
+  const withoutBitmaps = row.bytesRatioWithoutBitmaps;
+  const bytes = [against(row.bytesRatio, goals?.bytes)];
+  if (goals?.bytesWithoutBitmaps !== undefined && withoutBitmaps !== undefined)
+    bytes.push(`${against(withoutBitmaps, goals.bytesWithoutBitmaps)} without bitmaps`);
+  return [
+    `\`${row.name}\``,
+    against(row.wallRatio, goals?.wall),
+    bytes.join("; "),
+    against(row.cpuRatio, goals?.cpu),
+    against(row.memoryRatio, goals?.memory),
+    `${seconds(mirror)} / ${seconds(git)}, ${size(mirror)} / ${size(git)}`,
+    store(mirror),
+    coldMirror === undefined ? "" : `${seconds(coldMirror)}; ${store(coldMirror)}`,
+    [delayedMirror, coldDelayedMirror].flatMap((run) => (run === undefined ? [] : [seconds(run)])).join(", "),
+  ];
+}
+
+/** A ratio with its goal, in bold where it is missed. */
+function against(ratio: number, goal: number | undefined): string {
+  const text = ratio.toFixed(ratio < 0.1 ? 3 : 2);
+  if (goal === undefined) return text;
+  return ratio <= goal ? `${text} (≤ ${goal})` : `**${text}** (≤ ${goal})`;
+}
+
+function seconds({ wallSeconds }: Measurement): string {
+  return wallSeconds < 1
+    ? `${(wallSeconds * 1000).toFixed(wallSeconds < 0.1 ? 1 : 0)} ms`
+    : `${wallSeconds.toFixed(1)} s`;
+}
+
+function size({ bytes }: Measurement): string {
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function store({ storeRequests, rounds }: Measurement): string {
+  return storeRequests === undefined ? "" : `${storeRequests}, ${rounds}`;
+}

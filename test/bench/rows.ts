@@ -1,0 +1,76 @@
+/** All rows of the bench: what each measures, and what the mirror is to reach. */
+import { openIndexContest } from "./index-contest.ts";
+import { openIngestContest } from "./ingest-contest.ts";
+import type { Row } from "./row.ts";
+import { behindRow, cloneRow, listRow, nothingNewRow } from "./served-rows.ts";
+
+/** How many pushes, and how often in one run. */
+const BEHIND = [
+  { pushes: 1, repeats: 5 },
+  { pushes: 10, repeats: 5 },
+  { pushes: 100, repeats: 3 },
+  { pushes: 1000, repeats: 1 },
+] as const;
+
+export const ROWS: readonly Row[] = [
+  cloneRow("full-clone", {
+    args: ["--mirror"],
+    goals: { wall: 0.5, cpu: 0.5, memory: 0.4, bytes: 1.02 },
+  }),
+  cloneRow("eight-full-clones", {
+    args: ["--mirror"],
+    clients: 8,
+    goals: { wall: 0.6 },
+  }),
+  cloneRow("depth-1", {
+    args: ["--bare", "--depth=1"],
+    repeats: 5,
+    goals: { wall: 0.1, bytes: 1.05 },
+  }),
+  cloneRow("depth-50", {
+    args: ["--bare", "--depth=50", "--single-branch"],
+    repeats: 3,
+    goals: { wall: 0.5, bytes: 1.1 },
+  }),
+  cloneRow("blob-none", {
+    args: ["--mirror", "--filter=blob:none"],
+    goals: { wall: 0.8, bytes: 1.05 },
+  }),
+  cloneRow("tree-0", {
+    args: ["--mirror", "--filter=tree:0"],
+    goals: { wall: 0.8, bytes: 1.05 },
+  }),
+  ...BEHIND.map(({ pushes, repeats }) =>
+    behindRow(`behind-${pushes}`, {
+      pushes,
+      repeats,
+      storeOf: (preparations) => preparations.followedStore(),
+      goals: { wall: 1, bytesWithoutBitmaps: 1.1 },
+    }),
+  ),
+  ...BEHIND.map(({ pushes, repeats }) =>
+    behindRow(`behind-${pushes}-first-pack`, {
+      pushes,
+      repeats,
+      storeOf: (preparations) => preparations.firstPackStore(),
+      goals: { wall: 1, bytes: 1 },
+    }),
+  ),
+  nothingNewRow("nothing-new", { wall: 1 }),
+  listRow("ls-refs", { wall: 1 }),
+  {
+    name: "index",
+    goals: { wall: 0.45 },
+    isServed: false,
+    open: async (preparations) => openIndexContest(preparations.workspace, await preparations.whole()),
+  },
+  {
+    name: "ingest",
+    goals: { wall: 0.6 },
+    isServed: false,
+    open: async (preparations) => {
+      const { workspace, storeDelayMs } = preparations;
+      return openIngestContest(workspace, await preparations.whole(), storeDelayMs);
+    },
+  },
+];
