@@ -6,6 +6,7 @@ import type { SharedEntryTable } from "../git/pack/entry-table.ts";
 import { OBJECT_TYPE } from "../git/pack/pack-format.ts";
 import { type Introduced, type ReadCommits, TREE_ELSEWHERE } from "./history-tasks.ts";
 import type { IndexThread } from "./index-threads.ts";
+import { type CommitColumns, inOrder, parentsFirst } from "./order-commits.ts";
 import { inShared, sharedWords } from "./shared-memory.ts";
 
 export interface IndexedTable {
@@ -60,18 +61,10 @@ export async function buildHistory(
   };
 }
 
-interface Commits {
-  readonly commitObjects: Uint32Array;
-  readonly commitTrees: Uint32Array;
-  readonly seconds: Float64Array;
-  readonly parentEnds: Uint32Array;
-  readonly parents: Uint32Array;
-}
-
 async function readAllCommits(
   threads: readonly IndexThread[],
   pack: IndexedTable,
-): Promise<Commits & { readonly externalIds: Uint8Array }> {
+): Promise<CommitColumns & { readonly externalIds: Uint8Array }> {
   const { table, entryCount, index, order } = pack;
   const commitObjects = Uint32Array.from(sentCommits(pack));
   const shares = splitEvenly(commitObjects, threads.length);
@@ -161,66 +154,10 @@ export class Externals {
   }
 }
 
-/** @returns Rows in the order of time, but parents before children. */
-function parentsFirst(
-  { commitObjects, seconds, parentEnds, parents }: Commits,
-  objectCount: number,
-): Uint32Array {
-  const rowOf = new Int32Array(objectCount).fill(-1);
-  commitObjects.forEach((object, row) => {
-    rowOf[object] = row;
-  });
-  const byTime = Uint32Array.from(commitObjects, (_, row) => row).sort(
-    (a, b) => (seconds[a] as number) - (seconds[b] as number),
-  );
-  const isPlaced = new Uint8Array(commitObjects.length);
-  const ordered = new Uint32Array(commitObjects.length);
-  let count = 0;
-  for (const start of byTime) {
-    const waiting = [start];
-    for (let row = waiting.at(-1); row !== undefined; row = waiting.at(-1)) {
-      const before = waiting.length;
-      const firstParent = row === 0 ? 0 : (parentEnds[row - 1] as number);
-      for (const parent of isPlaced[row] ? [] : parents.subarray(firstParent, parentEnds[row])) {
-        const parentRow = parent < objectCount ? (rowOf[parent] as number) : -1;
-        if (parentRow >= 0 && !isPlaced[parentRow]) waiting.push(parentRow);
-      }
-      if (waiting.length > before) continue;
-      waiting.pop();
-      if (isPlaced[row]) continue;
-      isPlaced[row] = 1;
-      ordered[count++] = row;
-    }
-  }
-  return ordered;
-}
-
-function inOrder(commits: Commits, rows: Uint32Array): Commits {
-  const parents = new Uint32Array(commits.parents.length);
-  const parentEnds = new Uint32Array(rows.length);
-  let end = 0;
-  rows.forEach((row, i) => {
-    const own = commits.parents.subarray(
-      row === 0 ? 0 : commits.parentEnds[row - 1],
-      commits.parentEnds[row],
-    );
-    parents.set(own, end);
-    end += own.length;
-    parentEnds[i] = end;
-  });
-  return {
-    commitObjects: rows.map((row) => commits.commitObjects[row] as number),
-    commitTrees: rows.map((row) => commits.commitTrees[row] as number),
-    seconds: Float64Array.from(rows, (row) => commits.seconds[row] as number),
-    parentEnds,
-    parents,
-  };
-}
-
 async function introduceAll(
   threads: readonly IndexThread[],
   pack: IndexedTable,
-  commits: Commits,
+  commits: CommitColumns,
   limits: HistoryLimits,
 ): Promise<Introduced[] | undefined> {
   const { table, entryCount, index, order } = pack;
@@ -261,7 +198,7 @@ async function introduceAll(
 
 /** The trees of commits and of their parents, as far as they are in the pack. */
 function treesOf(
-  { commitObjects, commitTrees, parents }: Commits,
+  { commitObjects, commitTrees, parents }: CommitColumns,
   objectCount: number,
 ): { trees: Uint32Array; parentTrees: Uint32Array } {
   const here = (tree: number): number => (tree < objectCount ? tree : TREE_ELSEWHERE);
