@@ -63,6 +63,11 @@ export class DelayedBlobStore implements BlobStore {
     };
   }
 
+  async removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number> {
+    await setTimeout(this.#delayMs);
+    return this.#store.removeUnfinishedUploads(prefix, startedBeforeMs);
+  }
+
   async delete(key: string): Promise<void> {
     await setTimeout(this.#delayMs);
     return this.#store.delete(key);
