@@ -32,6 +32,9 @@ export interface RepositoryKeys {
   pack(packId: string): string;
   packIndex(packId: string): string;
   packHistory(packId: string): string;
+  /** Below `cache/`: may be deleted at any time. */
+  readonly bundleList: string;
+  bundle(bundleId: string): string;
 }
 
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
@@ -46,6 +49,8 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     pack: (packId) => `${prefix}objects/pack/pack-${packId}.pack`,
     packIndex: (packId) => `${prefix}objects/pack/pack-${packId}.idx`,
     packHistory: (packId) => `${prefix}objects/pack/pack-${packId}.history`,
+    bundleList: `${prefix}cache/bundles.json`,
+    bundle: (bundleId) => `${prefix}cache/bundle-${bundleId}.bundle`,
   };
 }
 
