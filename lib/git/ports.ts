@@ -19,6 +19,17 @@ export interface RefList {
   readonly head: Head;
   /** Sorted by name, in byte order. */
   readonly refs: readonly Ref[];
+  /** Of the same refs; use find-refs.ts, which does without, too. */
+  readonly finder?: RefFinder;
+}
+
+/** Looks for some of many refs. */
+export interface RefFinder {
+  find(name: string): Ref | undefined;
+  /** In byte order. */
+  startingWith(prefix: string): Iterable<Ref>;
+  /** Those of `ids` that are the value of a ref. */
+  valuesAmong(ids: ReadonlySet<ObjectId>): ReadonlySet<ObjectId>;
 }
 
 export interface GitObject {
@@ -69,7 +80,9 @@ export interface ObjectReader {
 export interface PackReader {
   /** Every object in use, in the order of packs and offsets. */
   allObjects(): Uint32Array;
-  /** Of these, the ones that are taken from this pack. */
+  /** The objects that are taken from a pack have numbers from here up to the next pack's. */
+  firstNumber(packNumber: number): number;
+  /** Of all objects, the ones that are taken from this pack. */
   ownObjects(packNumber: number): Uint32Array;
   /** @param objectNumbers - Each once, in any order. */
   locate(objectNumbers: Uint32Array): EntryPlaces;
@@ -98,6 +111,26 @@ export interface PackBody {
   readonly hasRepeats: boolean;
   /** Bytes of the pack as chunks of any size, read as they are pulled. */
   stream(offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
+  /** Where a client may get the whole pack, with all that was appended to it, by itself. */
+  readonly download?: PackDownload | undefined;
+}
+
+export interface PackDownload {
+  /** SHA-1 at the pack's end, in hex. */
+  readonly checksum: string;
+  readonly protocol: "http" | "https";
+  /** An address that works for a while, for whoever has it. */
+  url(): Promise<string>;
+}
+
+/** A file that a client may fetch from elsewhere. */
+export interface OfferedBundle {
+  /** Letters and digits. */
+  readonly id: string;
+  /** Grows from one bundle to the next. */
+  readonly creationToken: number;
+  /** An address that works for a while, for whoever has it. */
+  readonly url: string;
 }
 
 /** What upload-pack serves from: one generation of one repository. */
@@ -108,4 +141,10 @@ export interface UploadPackSource {
   readonly mayHoldUnreachable: boolean;
   /** All packs, in the order of their numbers: together every object. */
   readonly packBodies: readonly PackBody[];
+  /** The objects of some packs alone, under other numbers: each pack holds the bases of its own deltas. */
+  openPacks(packNumbers: readonly number[]): Promise<PackedObjects>;
+  /** Whether packs may have a `download`, and there may be bundles. */
+  readonly handsOutUrls: boolean;
+  /** Bundles for the beginning of a clone, each of what the refs reach; each needs those before it. */
+  offerBundles(): Promise<readonly OfferedBundle[]>;
 }

@@ -37,6 +37,9 @@ export interface RepositoryKeys {
   pack(packId: string): string;
   packIndex(packId: string): string;
   packHistory(packId: string): string;
+  /** Below `cache/`: may be deleted at any time. */
+  readonly bundleList: string;
+  bundle(bundleId: string): string;
 }
 
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
@@ -56,6 +59,8 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     pack: (packId) => `${packFolder}pack-${packId}.pack`,
     packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
     packHistory: (packId) => `${packFolder}pack-${packId}.history`,
+    bundleList: `${prefix}cache/bundles.json`,
+    bundle: (bundleId) => `${prefix}cache/bundle-${bundleId}.bundle`,
   };
 }
 

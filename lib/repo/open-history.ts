@@ -71,7 +71,7 @@ function openPart(blob: Uint8Array | NotFoundError, packNumber: number, set: Pac
   const objects = set.numbersOf(packNumber);
   const history = decodePackHistory(blob, objects.length);
   if (history === undefined) throw new CorruptPackError("pack history is of another version");
-  const firstNumber = set.firstNumberOf(packNumber);
+  const firstNumber = set.firstNumber(packNumber);
   return { history, firstNumber, numbers: withExternals(objects, history, set) };
 }
 

@@ -80,11 +80,6 @@ export class PackSet implements PackReader {
     );
   }
 
-  /** Of its first object. */
-  firstNumberOf(packNumber: number): number {
-    return this.#packAt(packNumber).firstNumber;
-  }
-
   find(idBytes: Uint8Array, start: number): number {
     for (const pack of this.#packs) {
       const number = pack.index.findBytes(idBytes, start);
@@ -133,6 +128,10 @@ export class PackSet implements PackReader {
       count += own.length;
     }
     return numbers.subarray(0, count);
+  }
+
+  firstNumber(packNumber: number): number {
+    return this.#packAt(packNumber).firstNumber;
   }
 
   ownObjects(packNumber: number): Uint32Array {

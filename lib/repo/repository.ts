@@ -2,24 +2,35 @@
 import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
-import type { Head, PackBody, RefList, UploadPackSource } from "../git/ports.ts";
-import type { Blob, BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { Head, OfferedBundle, PackBody, PackDownload, RefList, UploadPackSource } from "../git/ports.ts";
+import { areReached } from "../git/walk/reached-commits.ts";
+import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
+import { isBundleThere, readBundleList, type StoredBundle } from "./bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { type Manifest, parseManifest } from "./manifest.ts";
+import { type Manifest, type ManifestPack, parseManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
 import { openHistory, readHistoryBlobs } from "./open-history.ts";
 import { PackSet } from "./pack-set.ts";
 import { readStored, streamStored } from "./read-stored.ts";
-import { parseRefSnapshot } from "./refs.ts";
+import { StoredRefList } from "./ref-table.ts";
+import { isRefSnapshot, openRefSnapshot } from "./refs.ts";
 
 /** What repositories are read through. Packs never change, so all repositories may share the blocks. */
 export interface RepositoryStorage {
   readonly store: BlobStore;
   readonly blocks: BlockCache;
+  /** Where clients may get packs by themselves; absent if they may not. */
+  readonly urls?: BlobUrls;
+  /** What a pack has to have to be worth an address of its own; {@link DEFAULT_MIN_DOWNLOAD_BYTES} unless given. */
+  readonly minDownloadBytes?: number;
   /** Told of a blob that is damaged where that is survived: what is served without it is slower. */
   readonly onDamage?: (error: unknown, key: string) => void;
 }
+
+/** git starts two processes and a connection for each pack, one after the other: a smaller one is sent in less time. */
+const DEFAULT_MIN_DOWNLOAD_BYTES = 4 * 1024 * 1024;
 
 export class Repository implements UploadPackSource {
   readonly uuid: RepositoryUuid;
@@ -28,11 +39,20 @@ export class Repository implements UploadPackSource {
   readonly version: BlobVersion;
   readonly #storage: RepositoryStorage;
   readonly #keys: RepositoryKeys;
+  #refsAhead: Promise<Uint8Array | undefined> | undefined;
   #refList: Promise<RefList> | undefined;
   #objects: Promise<ObjectDatabase> | undefined;
   #damagedHistories: readonly string[] = [];
 
-  constructor(storage: RepositoryStorage, uuid: RepositoryUuid, manifest: Manifest, version: BlobVersion) {
+  /** @param refsAhead - What may be the refs of this generation. */
+  constructor(
+    storage: RepositoryStorage,
+    uuid: RepositoryUuid,
+    manifest: Manifest,
+    version: BlobVersion,
+    refsAhead?: Promise<Uint8Array | undefined>,
+  ) {
+    this.#refsAhead = refsAhead;
     this.#storage = storage;
     this.uuid = uuid;
     this.manifest = manifest;
@@ -45,16 +65,57 @@ export class Repository implements UploadPackSource {
   }
 
   get packBodies(): readonly PackBody[] {
-    return this.manifest.packs.map(
-      ({ id, packBytes, sentObjectCount, sentEndBytes, repeatedObjectCount }) => ({
-        packBytes,
-        sentObjectCount,
-        sentEndBytes,
-        hasRepeats: repeatedObjectCount > 0,
-        stream: (offsetBytes, lengthBytes) =>
-          streamStored(this.#storage.store.readStream(this.#keys.pack(id), offsetBytes, lengthBytes)),
+    return this.manifest.packs.map((pack) => ({
+      packBytes: pack.packBytes,
+      sentObjectCount: pack.sentObjectCount,
+      sentEndBytes: pack.sentEndBytes,
+      hasRepeats: pack.repeatedObjectCount > 0,
+      stream: (offsetBytes, lengthBytes) =>
+        streamStored(this.#storage.store.readStream(this.#keys.pack(pack.id), offsetBytes, lengthBytes)),
+      download: this.#downloadOf(pack),
+    }));
+  }
+
+  get handsOutUrls(): boolean {
+    return this.#storage.urls !== undefined;
+  }
+
+  /** Two rounds: the objects tell whether the refs still reach what a bundle holds. */
+  async offerBundles(): Promise<OfferedBundle[]> {
+    const { store, urls } = this.#storage;
+    if (urls === undefined) return [];
+    const { bundles } = await readBundleList(store, this.#keys);
+    if (!(await this.areBundlesCurrent(bundles))) return [];
+    return Promise.all(
+      bundles.map(async ({ id, creationToken, bundleBytes }) => {
+        return { id, creationToken, url: await urls.urlOf(this.#keys.bundle(id), bundleBytes) };
       }),
     );
+  }
+
+  /** @returns Whether all of them are there, and hold only what the refs reach. */
+  async areBundlesCurrent(bundles: readonly StoredBundle[]): Promise<boolean> {
+    if (bundles.length === 0) return true;
+    const tips = bundles.map(({ tip }) => parseObjectId(tip));
+    const [objects, refList, areThere] = await Promise.all([
+      this.openObjects(),
+      this.readRefs(),
+      Promise.all(bundles.map((bundle) => isBundleThere(this.#storage.store, this.#keys, bundle))),
+    ]);
+    return !areThere.includes(false) && areReached(objects, refList, tips, this.mayHoldUnreachable);
+  }
+
+  /** One round. @throws {DamagedRepositoryError} An index is not what the manifest says. */
+  async openPacks(packNumbers: readonly number[]): Promise<ObjectDatabase> {
+    const { store, blocks } = this.#storage;
+    const packs = this.manifest.packs.filter((_, packNumber) => packNumbers.includes(packNumber));
+    return new ObjectDatabase(await readStored(() => PackSet.open(store, blocks, this.#keys, packs)));
+  }
+
+  #downloadOf({ id, packBytes, checksum }: ManifestPack): PackDownload | undefined {
+    const { urls, minDownloadBytes = DEFAULT_MIN_DOWNLOAD_BYTES } = this.#storage;
+    if (urls === undefined || checksum === undefined || packBytes < minDownloadBytes) return undefined;
+    return { checksum, protocol: urls.protocol, url: () => urls.urlOf(this.#keys.pack(id), packBytes) };
   }
 
   /** One request, the first time. @throws {DamagedRepositoryError} The snapshot is not what the manifest says. */
@@ -132,28 +193,50 @@ export class Repository implements UploadPackSource {
 
   async #readRefs(): Promise<RefList> {
     const { snapshotId, sha256 } = this.manifest.refs;
-    const { bytes } = await this.#storage.store.read(this.#keys.refSnapshot(snapshotId));
-    return { head: this.#head(), refs: parseRefSnapshot(bytes, sha256) };
+    const ahead = await this.#refsAhead;
+    this.#refsAhead = undefined;
+    const bytes =
+      ahead !== undefined && isRefSnapshot(ahead, sha256)
+        ? ahead
+        : (await this.#storage.store.read(this.#keys.refSnapshot(snapshotId))).bytes;
+    return new StoredRefList(this.#head(), openRefSnapshot(bytes, sha256));
   }
 }
 
-/**
- * @param known - As opened before: if nothing was published since, it is returned, with all that it has read.
- * @throws {NotFoundError} Nothing was ever published. @throws {CorruptPackError} The manifest cannot be understood.
- */
+export interface OpenOptions {
+  /** As opened before: if nothing was published since, it is returned, with all that it has read. */
+  readonly known?: Repository | undefined;
+  /** The refs will be asked for: where nothing is known they are read at once with the manifest. */
+  readonly withRefs?: boolean;
+}
+
+/** @throws {NotFoundError} Nothing was ever published. @throws {CorruptPackError} The manifest cannot be understood. */
 export async function openRepository(
   storage: RepositoryStorage,
   uuid: RepositoryUuid,
-  known?: Repository,
+  { known, withRefs = false }: OpenOptions = {},
 ): Promise<Repository> {
-  const { manifest: key } = repositoryKeys(uuid);
+  const keys = repositoryKeys(uuid);
   if (known !== undefined) {
-    const blob = await storage.store.readIfChanged(key, known.version);
+    const blob = await storage.store.readIfChanged(keys.manifest, known.version);
     return blob === "unchanged" ? known : known.succeededBy(parseManifest(blob.bytes), blob.version);
   }
-  return opened(storage, uuid, await storage.store.read(key));
+  const refsAhead = withRefs ? readRefsAhead(storage, keys) : undefined;
+  const { bytes, version } = await storage.store.read(keys.manifest);
+  return new Repository(storage, uuid, parseManifest(bytes), version, refsAhead);
 }
 
-function opened(storage: RepositoryStorage, uuid: RepositoryUuid, { bytes, version }: Blob): Repository {
-  return new Repository(storage, uuid, parseManifest(bytes), version);
+/**
+ * The copy of the refs that lies under a key that is known without the manifest. It counts only where it has the checksum
+ * that the manifest says, which it has but while a publish is under way.
+ */
+async function readRefsAhead(
+  { store }: RepositoryStorage,
+  { packedRefs }: RepositoryKeys,
+): Promise<Uint8Array | undefined> {
+  try {
+    return (await store.read(packedRefs)).bytes;
+  } catch {
+    return undefined; // the snapshot is read instead, and says what is wrong
+  }
 }

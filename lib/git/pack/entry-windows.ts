@@ -5,7 +5,7 @@ import type { EntryPlaces, PackReader } from "../ports.ts";
 const MAX_GAP_BYTES = 64 * 1024;
 const MAX_WINDOW_BYTES = 1024 * 1024;
 /** Reads under way: enough to keep a store busy that takes 20 ms to answer, few enough for a slow client to hold. */
-const READS_AHEAD = 4;
+const READS_AHEAD = 6;
 
 /** Bytes of a pack with whole entries; of an entry larger than a window, its first bytes. */
 export interface EntryWindow {

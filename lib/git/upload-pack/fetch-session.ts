@@ -5,13 +5,22 @@ import type { ObjectFilter } from "../walk/object-filter.ts";
 import { findUnreachable } from "../walk/reachable.ts";
 import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
+import { findRef, refValuesAmong } from "./find-refs.ts";
 import { loadFilter } from "./load-filter.ts";
 import type { Negotiation } from "./negotiate.ts";
+import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
 import { planPack } from "./plan.ts";
 import { RefusedRequestError } from "./refused-request.ts";
 import { resolveHead } from "./resolve-head.ts";
 import type { Planning } from "./respond.ts";
 import { planShallow, type ShallowPlan } from "./shallow.ts";
+
+export interface PlannedAnswer {
+  readonly shallow: ShallowPlan | undefined;
+  /** The section of the answer that names packs to be fetched from elsewhere; empty if there are none. */
+  readonly uriLines: readonly Uint8Array[];
+  readonly planning: Planning;
+}
 
 export class FetchSession {
   /** Those wanted by name included. */
@@ -68,6 +77,18 @@ export class FetchSession {
     return filter === undefined ? undefined : loadFilter(this.#source, this.#refList, filter);
   }
 
+  /** What else the client has to know before the pack, and the plan of what is left to send. */
+  async planAnswer(): Promise<PlannedAnswer> {
+    const shallow = await this.planShallow();
+    const planning = this.planPack(shallow, await this.loadFilter());
+    const { uriProtocols, ofsDelta, filter } = this.#request;
+    // Packs are whole, and hold deltas by offset.
+    const takesPacks = uriProtocols.length > 0 && ofsDelta && filter === undefined && shallow === undefined;
+    if (!takesPacks || !canOfferPacks(this.#source, uriProtocols)) return { shallow, uriLines: [], planning };
+    const { uriLines, planning: rest } = await offerPacks(this.#source, planning, uriProtocols);
+    return { shallow, uriLines, planning: rest };
+  }
+
   planPack(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): Planning {
     return planPack(this.#source, this.#refList, {
       wants: this.wants.filter((id) => !this.#commonIds.has(id)),
@@ -96,15 +117,10 @@ function noObject(): never {
 }
 
 function findWantedRefs(refList: RefList, names: readonly string[]): Ref[] {
-  if (names.length === 0) return [];
-  const wanted = new Set(names);
-  const found = new Map(refList.refs.filter(({ name }) => wanted.has(name)).map((ref) => [ref.name, ref]));
-  const head = resolveHead(refList);
-  if (head !== undefined) found.set("HEAD", { name: "HEAD", id: head.id });
   return names.map((name) => {
-    const ref = found.get(name);
+    const ref = findRef(refList, name) ?? (name === "HEAD" ? resolveHead(refList) : undefined);
     if (ref === undefined) throw new RefusedRequestError(`unknown ref ${name}`);
-    return ref;
+    return { name, id: ref.id };
   });
 }
 
@@ -114,9 +130,9 @@ async function findRefusedWant(
   refList: RefList,
   wants: readonly ObjectId[],
 ): Promise<ObjectId | undefined> {
-  const tips = new Set<ObjectId>(refList.refs.map(({ id }) => id));
-  if ("commitId" in refList.head) tips.add(refList.head.commitId);
-  const others = wants.filter((id) => !tips.has(id));
+  const tips = refValuesAmong(refList, new Set(wants));
+  const headId = "commitId" in refList.head ? refList.head.commitId : undefined;
+  const others = wants.filter((id) => id !== headId && !tips.has(id));
   if (others.length === 0) return undefined;
   const objects = await source.openObjects();
   const missing = others.find((id) => objects.findId(id) < 0);

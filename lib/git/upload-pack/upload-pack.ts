@@ -2,6 +2,7 @@
 import { LimitExceededError } from "../../errors.ts";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
+import { listBundles } from "./bundle-uri.ts";
 import type { FetchRequest, FetchRequestV0, RequestLimits } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
 import { listRefs } from "./ls-refs.ts";
@@ -80,6 +81,8 @@ async function uploadPackV2(
       return listRefs(await source.readRefs(), request.lsRefs);
     case "object-info":
       return listObjectInfo(source, request.objectInfo);
+    case "bundle-uri":
+      return listBundles(source);
     case "fetch":
       return refusingWhatIsTooMuch(() => fetchV2(source, request.fetch, options));
   }
@@ -96,7 +99,7 @@ async function fetchV2(
     negotiateV2({ ...request, wants: session.wants }, haves),
   );
   if (!sendsPack) return bandedLines(lines, request);
-  const shallow = await session.planShallow();
+  const { shallow, uriLines, planning } = await session.planAnswer();
   const sections = [...lines];
   if (shallow !== undefined) {
     sections.push(encodePktLine("shallow-info\n"), ...linesOf(shallow), DELIM_PKT);
@@ -106,7 +109,8 @@ async function fetchV2(
     for (const { id, name } of session.wantedRefs) sections.push(encodePktLine(`${id} ${name}\n`));
     sections.push(DELIM_PKT);
   }
-  return respondV2(sections, request, session.planPack(shallow, await session.loadFilter()), options);
+  sections.push(...uriLines);
+  return respondV2(sections, request, planning, options);
 }
 
 function linesOf({ shallowIds, unshallowIds }: ShallowPlan): Uint8Array[] {

@@ -17,6 +17,9 @@ const SOURCE: UploadPackSource = {
   openObjects: () => Promise.reject(new Error("not needed here")),
   mayHoldUnreachable: false,
   packBodies: [],
+  openPacks: () => Promise.reject(new Error("not needed here")),
+  handsOutUrls: false,
+  offerBundles: async () => [],
 };
 const asked: string[] = [];
 const handler = gitHttp({

@@ -58,7 +58,7 @@ describe("version 0", () => {
 });
 
 test("version 2 advertises what is handled", () => {
-  expect(textsOf(advertiseV2(SERVER))).toEqual([
+  expect(textsOf(advertiseV2(SERVER, { handsOutUrls: false }))).toEqual([
     "version 2",
     "agent=nearside/1",
     "ls-refs=unborn",
@@ -69,6 +69,12 @@ test("version 2 advertises what is handled", () => {
     "object-info=size",
     "0000",
   ]);
+});
+
+test("version 2 advertises packs and bundles from elsewhere where there may be some", () => {
+  const lines = textsOf(advertiseV2(SERVER, { handsOutUrls: true }));
+  expect(lines).toContain("fetch=shallow wait-for-done filter ref-in-want sideband-all packfile-uris");
+  expect(lines).toContain("bundle-uri");
 });
 
 test.each([
@@ -115,8 +121,9 @@ describe("ls-refs", () => {
     });
     fc.assert(
       fc.property(fc.array(text, { minLength: 1, maxLength: 8 }), fc.uniqueArray(text), (prefixes, names) => {
-        const refList: RefList = { head: UNBORN.head, refs: names.map((name) => ({ name, id: A })) };
-        const expected = names.filter((name) => prefixes.some((prefix) => name.startsWith(prefix)));
+        const sorted = names.toSorted((a, b) => (a < b ? -1 : 1));
+        const refList: RefList = { head: UNBORN.head, refs: sorted.map((name) => ({ name, id: A })) };
+        const expected = sorted.filter((name) => prefixes.some((prefix) => name.startsWith(prefix)));
         expect(textsOf(listRefs(refList, { ...plain, prefixes }))).toEqual([
           ...expected.map((name) => `${A} ${name}`),
           "0000",

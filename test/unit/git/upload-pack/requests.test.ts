@@ -35,6 +35,7 @@ const NO_FLAGS = {
   noProgress: false,
   includeTag: false,
   sidebandAll: false,
+  uriProtocols: [],
   waitForDone: false,
   isDone: false,
 };
@@ -63,6 +64,17 @@ describe("version 2", () => {
     expect(await readV2([...lines, ...until, FLUSH])).toMatchObject({
       fetch: { deepen: { kind: "revisions", sinceSeconds: 1_700_000_000, excluded: ["main", "v1"] } },
     });
+  });
+
+  test("a fetch by a client that takes packs from elsewhere", async () => {
+    const request = await readV2(["command=fetch", DELIM, "packfile-uris https,http", `want ${A}`, FLUSH]);
+    expect(request).toMatchObject({ fetch: { uriProtocols: ["https", "http"] } });
+  });
+
+  test("bundle-uri, whatever a later client may add", async () => {
+    for (const rest of [[FLUSH], [DELIM, FLUSH], [DELIM, "from-the-future", FLUSH]]) {
+      expect(await readV2(["command=bundle-uri", ...rest])).toEqual({ command: "bundle-uri" });
+    }
   });
 
   test("object-info", async () => {
