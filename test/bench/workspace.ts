@@ -3,6 +3,7 @@
  * what took long to prepare, which may be kept for the next time.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -49,8 +50,7 @@ export class Workspace {
   async prepared(name: string, recipe: string, make: (folder: string) => Promise<void>): Promise<string> {
     const folder = join(this.#keptFolder, name);
     const recipeFile = `${folder}.recipe`;
-    const made = await readFile(recipeFile, "utf8").catch(() => undefined);
-    if (made === recipe) return folder;
+    if (existsSync(recipeFile) && (await readFile(recipeFile, "utf8")) === recipe) return folder;
     await Promise.all([rm(recipeFile, { force: true }), rm(folder, { recursive: true, force: true })]);
     await mkdir(folder, { recursive: true });
     await make(folder);
