@@ -23,6 +23,7 @@ export interface BenchRepository {
   /** The same without bitmaps. */
   readonly rootWithoutBitmaps: string;
   readonly folder: string;
+  readonly folderWithoutBitmaps: string;
   readonly packFile: string;
   readonly indexFile: string;
   readonly head: Head;
@@ -69,6 +70,7 @@ export async function prepareRepository(
     await linkWithoutBitmaps(made);
   });
   const root = join(folders, WITH_BITMAPS);
+  const rootWithoutBitmaps = join(folders, WITHOUT_BITMAPS);
   const folder = folderBelow(root);
   const packFile = await onlyFile(folder, ".pack");
   const { size: packBytes } = await stat(packFile);
@@ -76,8 +78,9 @@ export async function prepareRepository(
   return {
     recipe,
     root,
-    rootWithoutBitmaps: join(folders, WITHOUT_BITMAPS),
+    rootWithoutBitmaps,
     folder,
+    folderWithoutBitmaps: folderBelow(rootWithoutBitmaps),
     packFile,
     indexFile: await onlyFile(folder, ".idx"),
     head,

@@ -7,6 +7,12 @@ Rows of the servers' side; the request is one that stock git has sent, recorded,
   depth-50           git clone --depth 50 --single-branch
   blob-none          git clone --mirror --filter=blob:none
   tree-0             git clone --mirror --filter=tree:0
+  behind-<n>         git fetch in a clone that is <n> pushes behind, of a mirror that has followed push by push: the last
+                     request, which names what the client has. A push is one commit of the default branch's own
+                     line, with what it merges and the tags on that
+  behind-<n>-first-pack  the same of a mirror that has got all in its first pack
+  nothing-new        all requests of a git fetch where nothing is new
+  ls-refs            git ls-remote: the request for all refs
   against git http-backend, behind nginx and fcgiwrap (Debian: apt-get install nginx-light fcgiwrap), on a copy of the
   repository in one pack with commit-graph and bitmaps; and, for the bytes, on one without bitmaps
 Rows of what comes before:
@@ -24,5 +30,9 @@ A ratio is the mirror's median over git's, so below 1 the mirror is better.
   requests      what the mirror asked of its store; rounds: the longest chain of requests that waited for each other
 Lines: "slower" is the mirror with --store-latency-ms added to each request to its store; "cold" is the first request that
 its process serves. These don't count for the ratio.
+
+--keep <folder> keeps packed copies and filled stores. A thousand syncs take minutes; they are done anew when the code that
+fills stores has changed.
+--table <file> sets a goal beside each ratio, and those that are missed in bold.
 
 --smoke proves that the bench works, on a small repository of its own: its figures mean nothing. It needs no web server.`;

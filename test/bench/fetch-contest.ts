@@ -9,7 +9,7 @@ import type { CannedRequest } from "./canned-exchange.ts";
 import type { ClientOrder, ClientResult } from "./client-child.ts";
 import { measureProgram } from "./measured-command.ts";
 import { type MeasuredServer, startMirrorServer, startPlainGitServer } from "./measured-server.ts";
-import type { Contest, Measurement } from "./measurement.ts";
+import type { Contest, Measurement, Setup } from "./measurement.ts";
 import { startNginxGitServer, type WebServerPrograms } from "./nginx-git-server.ts";
 import { CPU_RESOLUTION_SECONDS, MemorySampler } from "./process-usage.ts";
 import type { Workspace } from "./workspace.ts";
@@ -30,6 +30,8 @@ export interface FetchContestOptions {
   readonly repeats: number;
   /** How many clients at the same time. */
   readonly clients: number;
+  /** Further words for the report. */
+  readonly setup?: Setup;
   /** @param urls - Of the repository. @throws {Error} The answers do not bring the same about. */
   verify(urls: { readonly mirror: string; readonly git: string }): Promise<void>;
 }
@@ -37,7 +39,7 @@ export interface FetchContestOptions {
 export async function openFetchContest(
   workspace: Workspace,
   { repository, storeFolder, storeDelayMs, webServer }: ServedSides,
-  { requests, repeats, clients, verify }: FetchContestOptions,
+  { requests, repeats, clients, setup, verify }: FetchContestOptions,
 ): Promise<Contest> {
   const startGit = (root: string): Promise<MeasuredServer> =>
     webServer === undefined
@@ -66,7 +68,7 @@ export async function openFetchContest(
     async close(): Promise<void> {
       await Promise.all(servers.map((server) => server.close()));
     },
-    setup: { webServer: webServer === undefined ? "none" : "nginx", repeats, clients },
+    setup: { webServer: webServer === undefined ? "none" : "nginx", repeats, clients, ...setup },
   };
 }
 

@@ -64,11 +64,12 @@ export async function prepareFollowedStore(
     ? Array.from({ length: OLDEST_STATE + 1 }, (_, i) => OLDEST_STATE - i)
     : CLIENT_STATES;
   const program = await programDigest(workspace, "follow-child.ts");
-  const recipe = `${program} ${states.length} ${repository.recipe}`;
+  const recipe = `${FOLLOW_FORMAT} ${program} ${states.length} ${repository.recipe}`;
   const folder = await workspace.prepared("followed-store", recipe, async (made) => {
     workspace.progress(`filling the mirror's store: ${states.length} syncs`);
     const order: FollowOrder = {
-      primary: repository.folder,
+      // What has just been pushed no bitmap covers.
+      primary: repository.folderWithoutBitmaps,
       history,
       states,
       firstPackFile: await packFileIn(objectFolders.get(OLDEST_STATE)),
@@ -83,6 +84,9 @@ export async function prepareFollowedStore(
   });
   return join(folder, "store");
 }
+
+/** To be counted up when the same program is given other orders. */
+const FOLLOW_FORMAT = 2;
 
 async function packFileIn(objectFolder: string | undefined): Promise<string> {
   const packFolder = join(objectFolder ?? "", "pack");

@@ -35,7 +35,7 @@ function cellsOf(row: RowReport, goals: Goals | undefined): string[] {
     `\`${row.name}\``,
     against(row.wallRatio, goals?.wall),
     bytes.join("; "),
-    against(row.cpuRatio, goals?.cpu),
+    isMeasurable(row) ? against(row.cpuRatio, goals?.cpu) : "",
     against(row.memoryRatio, goals?.memory),
     `${seconds(mirror)} / ${seconds(git)}, ${size(mirror)} / ${size(git)}`,
     store(mirror),
@@ -43,6 +43,13 @@ function cellsOf(row: RowReport, goals: Goals | undefined): string[] {
     [delayedMirror, coldDelayedMirror].flatMap((run) => (run === undefined ? [] : [seconds(run)])).join(", "),
   ];
 }
+
+/** CPU time is told in steps of 10 ms for each of several processes: of less than that together it says nothing. */
+function isMeasurable({ git, setup }: RowReport): boolean {
+  return git.cpuSeconds * Number(setup["repeats"] ?? 1) >= MIN_CPU_SECONDS;
+}
+
+const MIN_CPU_SECONDS = 0.2;
 
 /** A ratio with its goal, in bold where it is missed. */
 function against(ratio: number, goal: number | undefined): string {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { StoreCounts } from "../../lib/store/counting-blob-store.ts";
 import { bundledProgram } from "./measured-command.ts";
-import { processTree, treeCpuSeconds } from "./process-usage.ts";
+import { endProcessTree, processTree, treeCpuSeconds } from "./process-usage.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface MeasuredServer {
@@ -58,11 +58,11 @@ export async function startPlainGitServer(workspace: Workspace, root: string): P
   };
 }
 
-/** Ends it and waits for that. */
+/** Ends it, with all that it has started, and waits for that. */
 export async function endChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "exit");
-  child.kill();
+  endProcessTree(child);
   await ended;
 }
 

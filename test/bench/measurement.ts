@@ -52,7 +52,7 @@ export interface RowReport {
 }
 
 /** How a contest was set up. */
-type Setup = Readonly<Record<string, string | number>>;
+export type Setup = Readonly<Record<string, string | number>>;
 
 export interface RunOptions {
   readonly runs: number;

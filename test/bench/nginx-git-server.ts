@@ -49,7 +49,7 @@ export async function startNginxGitServer(
   const processArgs = atOnce === 1 ? [] : ["-c", String(atOnce)];
   const processCount = atOnce === 1 ? 1 : atOnce + 1;
   const wrapperArgs = [...processArgs, "-s", `unix:${files.socket}`];
-  const wrapper = workspace.spawn(fcgiwrap, wrapperArgs, { stdio: [...stdio], detached: true });
+  const wrapper = workspace.spawn(fcgiwrap, wrapperArgs, { stdio: [...stdio] });
   const server = workspace.spawn(nginx, ["-p", folder, "-c", files.configuration], { stdio: [...stdio] });
   await Promise.all([untilListening({ path: files.socket }), untilListening({ host: "127.0.0.1", port })]);
   const rootPid = wrapper.pid;

@@ -1,4 +1,5 @@
 /** What a process and all its descendants use, from Linux's /proc. Source: proc(5). */
+import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 
 /** USER_HZ, the unit of CPU time in /proc: the same on every architecture that Node runs on. */
@@ -37,6 +38,18 @@ export function processTree(rootPid: number): number[] {
     for (const child of children.split(" ")) if (child !== "") pids.push(Number(child));
   }
   return pids;
+}
+
+/** Ends a process and its living descendants: those of one that is killed would go on. */
+export function endProcessTree({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  for (const treePid of processTree(pid)) {
+    try {
+      process.kill(treePid);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
 }
 
 /** Looks at a process tree's memory every 10 ms. */

@@ -73,6 +73,8 @@ export function behindRow(name: string, { pushes, repeats, storeOf, goals }: Beh
           requests: [request],
           repeats,
           clients: 1,
+          // All but the advertisement, the list of refs, and the request that is measured.
+          setup: { negotiationRounds: requests.length - 3 },
           verify: (urls) => verifyPacks(workspace, urls, request, held),
         },
       );

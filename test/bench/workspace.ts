@@ -3,10 +3,12 @@
  * what took long to prepare, which may be kept for the next time.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type GitOptions, git } from "../support/git/run-git.ts";
+import { endProcessTree } from "./process-usage.ts";
 
 /** The bench also reads repositories of other users. */
 export const GIT_SAFETY_ENVIRONMENT = {
@@ -48,8 +50,7 @@ export class Workspace {
   async prepared(name: string, recipe: string, make: (folder: string) => Promise<void>): Promise<string> {
     const folder = join(this.#keptFolder, name);
     const recipeFile = `${folder}.recipe`;
-    const made = await readFile(recipeFile, "utf8").catch(() => undefined);
-    if (made === recipe) return folder;
+    if (existsSync(recipeFile) && (await readFile(recipeFile, "utf8")) === recipe) return folder;
     await Promise.all([rm(recipeFile, { force: true }), rm(folder, { recursive: true, force: true })]);
     await mkdir(folder, { recursive: true });
     await make(folder);
@@ -57,17 +58,12 @@ export class Workspace {
     return folder;
   }
 
-  /** The process ends with the workspace at the latest; if it is `detached`, so do all that it starts. */
+  /** The process ends with the workspace at the latest, and all that it has started. */
   spawn(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
     const child = spawn(command, args, options);
-    const isGroup = options.detached === true;
-    const end = () => endProcess(child, isGroup);
+    const end = () => endProcessTree(child);
     this.#ending.signal.addEventListener("abort", end, { once: true });
-    child.once("exit", () => {
-      this.#ending.signal.removeEventListener("abort", end);
-      // Those that it has started may have outlived it.
-      if (isGroup) end();
-    });
+    child.once("exit", () => this.#ending.signal.removeEventListener("abort", end));
     this.#track(new Promise<void>((resolve) => child.once("exit", () => resolve()).once("error", resolve)));
     return child;
   }
@@ -94,15 +90,5 @@ export class Workspace {
     const forget = () => this.#running.delete(running);
     this.#running.add(running);
     running.then(forget, forget);
-  }
-}
-
-/** @param isGroup - Whether it leads a group of processes. Source: kill(2). */
-function endProcess({ pid }: ChildProcess, isGroup: boolean): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(isGroup ? -pid : pid);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
