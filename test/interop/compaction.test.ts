@@ -134,8 +134,8 @@ describe("merging", () => {
       expect(counting.counts().rounds).toBe(1);
       return counting.counts().requests;
     };
-    for (let i = 0; i < 20; i++) await push(1, `topic-${i % 4}`);
-    expect(await requestsToOpen()).toBe(2 * 21);
+    for (let i = 0; i < 12; i++) await push(1, `topic-${i % 4}`);
+    expect(await requestsToOpen()).toBe(2 * 13);
     await compact(DEFAULT_COMPACTION_POLICY);
     expect(await requestsToOpen()).toBe(2 * (1 + DEFAULT_COMPACTION_POLICY.keepRecent));
     // As it goes when it is done after each push.

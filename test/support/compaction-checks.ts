@@ -2,7 +2,7 @@
 import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { decodePackHistory, type PackHistory } from "../../lib/git/history/pack-history.ts";
+import { decodePackHistory, NONE, type PackHistory } from "../../lib/git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt } from "../../lib/git/object-id.ts";
 import { PackIndex } from "../../lib/git/pack/index-v2.ts";
 import { PackFileProgress } from "../../lib/indexer/file-pack-source.ts";
@@ -100,16 +100,22 @@ async function expectHistoriesAsIfIndexed(store: BlobStore, primary: Primary): P
   }
 }
 
-/** By commit: everything that the history says of it, with ids for numbers. And of each object type and size. */
+/** By commit: everything that the history says of it, with ids for numbers. And of each entry its type, size and base. */
 function describeHistory(history: PackHistory, index: PackIndex): Map<string, unknown> {
   const idOf = (reference: number): ObjectId =>
     reference < index.objectCount
       ? index.objectId(reference)
       : objectIdAt(history.externalIds, (reference - index.objectCount) * OBJECT_ID_BYTES);
+  const idOrNone = (reference = NONE): ObjectId | undefined =>
+    reference === NONE ? undefined : idOf(reference);
   const ids = (references: Uint32Array): ObjectId[] => [...references].map(idOf);
   const described = new Map<string, unknown>();
   for (let number = 0; number < index.objectCount; number++)
-    described.set(`size of ${index.objectId(number)}`, [history.types[number], history.sizes[number]]);
+    described.set(`entry of ${index.objectId(number)}`, {
+      type: history.types[number],
+      sizeBytes: history.sizes[number],
+      base: idOrNone(history.deltaBases[number]),
+    });
   history.commitObjects.forEach((object, row) => {
     const parentStart = row === 0 ? 0 : history.parentEnds[row - 1];
     const start = row === 0 ? 0 : history.introducedEnds[row - 1];
