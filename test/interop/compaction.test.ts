@@ -1,42 +1,19 @@
-/** Compaction and the janitor on what real syncs leave: git checks every pack, and clients notice nothing. */
-import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+/** Compaction on what real syncs leave: git checks every pack, and clients notice nothing. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { decodePackHistory, type PackHistory } from "../../lib/git/history/pack-history.ts";
-import { OBJECT_ID_BYTES, type ObjectId, objectIdAt } from "../../lib/git/object-id.ts";
-import { PackIndex } from "../../lib/git/pack/index-v2.ts";
-import { PackFileProgress } from "../../lib/indexer/file-pack-source.ts";
-import { indexPack } from "../../lib/indexer/index-pack.ts";
 import { type CompactedOutcome, compactRepository } from "../../lib/repo/compaction/compact-repository.ts";
 import { type CompactionPolicy, DEFAULT_COMPACTION_POLICY } from "../../lib/repo/compaction/policy.ts";
-import { tidyRepository } from "../../lib/repo/janitor.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
+import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
-import { completeHistory } from "../../lib/sync/complete-history.ts";
+import { expectWhole } from "../support/compaction-checks.ts";
+import { BUT_THE_FIRST, EAGER, NO_MERGE } from "../support/compaction-policies.ts";
 import { git } from "../support/git/run-git.ts";
 import { expectSilentFsck, type Primary, reachableObjects, startPrimary } from "../support/primary.ts";
-import {
-  copyPrefix,
-  expectCloneLikePrimary,
-  expectNothingLeftOver,
-  RIG_UUID,
-  type SyncRig,
-  syncRig,
-} from "../support/sync-rig.ts";
+import { expectCloneLikePrimary, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 const KEYS = repositoryKeys(RIG_UUID);
-const HOUR_MS = 3_600_000;
-/** Merges whatever there is. */
-const EAGER: CompactionPolicy = {
-  ...DEFAULT_COMPACTION_POLICY,
-  keepRecent: 0,
-  minMerged: 2,
-  ratio: Number.POSITIVE_INFINITY,
-};
-/** Leaves the first pack alone: bases of thin packs stay where they are. */
-const BUT_THE_FIRST: CompactionPolicy = { ...EAGER, ratio: 2, smallPackBytes: 1 };
 
 let primary: Primary;
 let store: MemoryBlobStore;
@@ -57,131 +34,37 @@ afterEach(async () => {
 async function push(count: number, branch = "main"): Promise<void> {
   for (let i = 0; i < count; i++) {
     const lines = Array.from({ length: 400 }, (_, line) => `line ${line} ${line % (i + 2)}\n`);
-    await primary.commit(branch, `dir/file-${i % 3}.txt`, lines.join(""));
+    await primary.commit(branch, `dir/file-${i % 3}.txt`, `${branch}\n${lines.join("")}`);
     await rig.sync();
   }
 }
 
-async function compact(policy: CompactionPolicy): Promise<CompactedOutcome> {
-  const outcome = await compactRepository(RIG_UUID, { store, policy });
+async function compact(policy: CompactionPolicy, now?: () => Date): Promise<CompactedOutcome> {
+  const outcome = await compactRepository(RIG_UUID, { store, policy, now });
   if (outcome.kind !== "compacted") throw new Error(`nothing was compacted: ${outcome.kind}`);
   return outcome;
 }
 
-/** Two runs of the janitor, far enough apart: what nobody names is gone after them. */
-async function tidy(): Promise<void> {
-  for (const hours of [48, 96]) {
-    const now = () => new Date(Date.now() + hours * HOUR_MS);
-    await tidyRepository(RIG_UUID, { store, now });
-  }
-  await store.delete(KEYS.janitorNotes);
-}
-
-/** What git makes of the packs alone: each is whole, and its index is the one that git would write. */
-async function expectGitsOwnIndexes(): Promise<void> {
-  const copy = primary.newPath();
-  await copyPrefix(store, KEYS.prefix, copy);
-  await expectSilentFsck(copy);
-  const folder = join(copy, "objects/pack");
-  for (const name of await readdir(folder)) {
-    if (!name.endsWith(".pack")) continue;
-    const pack = join(folder, name);
-    await git(["verify-pack", pack]);
-    const indexed = primary.newPath();
-    await mkdir(indexed);
-    const again = join(indexed, "pack.pack");
-    await writeFile(again, await readFile(pack));
-    await git(["index-pack", "--strict", "-o", join(indexed, "pack.idx"), again], { cwd: copy });
-    const [ours, gits] = await Promise.all([
-      readFile(pack.replace(/pack$/, "idx")),
-      readFile(join(indexed, "pack.idx")),
-    ]);
-    expect(ours.equals(gits), name).toBe(true);
-  }
-}
-
-/** By commit: everything that the history says of it, with ids for numbers. And by object: type and size. */
-function describeHistory(history: PackHistory, index: PackIndex): Map<string, unknown> {
-  const idOf = (reference: number): ObjectId =>
-    reference < index.objectCount
-      ? index.objectId(reference)
-      : objectIdAt(history.externalIds, (reference - index.objectCount) * OBJECT_ID_BYTES);
-  const ids = (references: Uint32Array): ObjectId[] => [...references].map(idOf);
-  const described = new Map<string, unknown>();
-  for (let number = 0; number < index.objectCount; number++)
-    described.set(`size of ${index.objectId(number)}`, [history.types[number], history.sizes[number]]);
-  history.commitObjects.forEach((object, row) => {
-    const parentStart = row === 0 ? 0 : history.parentEnds[row - 1];
-    const start = row === 0 ? 0 : history.introducedEnds[row - 1];
-    described.set(idOf(object), {
-      tree: idOf(history.commitTrees[row] as number),
-      seconds: history.seconds[row],
-      parents: ids(history.parents.subarray(parentStart, history.parentEnds[row])),
-      introduced: ids(history.introduced.subarray(start, history.introducedEnds[row])).toSorted(),
-    });
-  });
-  return described;
-}
-
-/** Each history in the store says what one worked out anew from the pack would say, parents before children. */
-async function expectHistoriesAsIfIndexed(): Promise<void> {
+async function isHeld(id: string): Promise<boolean> {
   const repository = await openRepository({ store, blocks: new BlockCache(store) }, RIG_UUID);
-  const objects = await repository.openObjects();
-  expect(repository.damagedHistories).toEqual([]);
-  for (const { id, objectCount } of repository.manifest.packs) {
-    const path = primary.newPath();
-    const bytes = (await store.read(KEYS.pack(id))).bytes;
-    await writeFile(path, bytes);
-    const file = await open(path, "r+");
-    try {
-      const progress = new PackFileProgress();
-      progress.complete(bytes.length);
-      const { built, index } = await indexPack({ file, progress });
-      const again = built && (await completeHistory(built, index, objects));
-      const stored = decodePackHistory((await store.read(KEYS.packHistory(id))).bytes, objectCount);
-      if (again === undefined || stored === undefined) throw new Error("there is no history");
-      const packIndex = new PackIndex(index);
-      const expected = describeHistory(again, packIndex);
-      // `indexPack` takes an appended base for one of the pack's own objects; older packs tell what it introduces.
-      const described = describeHistory(stored, packIndex);
-      for (const [what, value] of described) expect(value, what).toEqual(expected.get(what));
-      expect(described.size).toBeGreaterThan(packIndex.objectCount);
-      expectParentsFirst(stored);
-    } finally {
-      await file.close();
-      await rm(path);
-    }
-  }
+  const { objectCount, objectId } = await repository.openObjects().then((objects) => ({
+    objectCount: objects.objectCount,
+    objectId: (number: number) => objects.objectId(number),
+  }));
+  return Array.from({ length: objectCount }, (_, number) => objectId(number)).some((held) => held === id);
 }
 
-function expectParentsFirst({ commitObjects, parents, parentEnds }: PackHistory): void {
-  const rowOf = new Map([...commitObjects].map((object, row) => [object, row]));
-  let start = 0;
-  parentEnds.forEach((end, row) => {
-    for (const parent of parents.subarray(start, end)) expect(rowOf.get(parent) ?? -1).toBeLessThan(row);
-    start = end;
-  });
-}
-
-async function expectWhole(): Promise<void> {
-  await expectCloneLikePrimary(rig, primary);
-  await tidy();
-  await expectNothingLeftOver(rig);
-  await expectGitsOwnIndexes();
-  await expectHistoriesAsIfIndexed();
-  await expectCloneLikePrimary(rig, primary);
-}
-
-describe("what real syncs leave", () => {
+describe("merging", () => {
   test("all packs become one, which git accepts and clients clone", async () => {
     await rig.sync();
     await push(6);
-    const { packs } = await rig.manifest();
-    expect(packs.length).toBe(7);
+    expect((await rig.manifest()).packs.length).toBe(7);
     const outcome = await compact(EAGER);
     expect(outcome).toMatchObject({ packsBefore: 7, packsAfter: 1, generation: 8 });
+    // The bases that were appended to thin packs.
     expect(outcome.droppedEntries).toBeGreaterThan(0);
-    await expectWhole();
+    expect(outcome.writtenBytes).toBeLessThan(outcome.rewrittenBytes);
+    await expectWhole(rig, primary);
     await push(2);
     await expectCloneLikePrimary(rig, primary);
   });
@@ -195,7 +78,29 @@ describe("what real syncs leave", () => {
     expect(after.length).toBe(2);
     expect(after[0]).toEqual(before[0]);
     expect(after[1]?.objectCount).toBeGreaterThan(after[1]?.sentObjectCount ?? 0);
-    await expectWhole();
+    await expectWhole(rig, primary);
+  });
+
+  test("packs that repeat objects of others: each object is kept once", async () => {
+    await rig.sync();
+    await push(2);
+    const upstream = rig.upstream();
+    // A primary that sends everything again.
+    const forgetful: typeof upstream = {
+      ...upstream,
+      fetchPack: (request) => upstream.fetchPack({ ...request, haves: [] }),
+    };
+    await primary.commit("main", "again.txt", "again\n");
+    await rig.sync(forgetful);
+    await push(2, "topic");
+    const { packs } = await rig.manifest();
+    expect(packs.some(({ repeatedObjectCount }) => repeatedObjectCount > 10)).toBe(true);
+    await compact(BUT_THE_FIRST);
+    await expectWhole(rig, primary);
+    await compact(EAGER);
+    const [only] = (await rig.manifest()).packs;
+    expect(only?.objectCount).toBe((await reachableObjects(primary.repository)).length);
+    await expectWhole(rig, primary);
   });
 
   test("clients of every generation fetch what they lack from the compacted packs", async () => {
@@ -214,5 +119,113 @@ describe("what real syncs leave", () => {
       await expectSilentFsck(clone);
       expect(await reachableObjects(clone)).toEqual(await reachableObjects(primary.repository));
     }
+  });
+
+  test("after many pushes a fetch opens few packs", async () => {
+    await rig.sync();
+    const counting = new CountingBlobStore(store);
+    const requestsToOpen = async (): Promise<number> => {
+      const repository = await openRepository(
+        { store: counting, blocks: new BlockCache(counting) },
+        RIG_UUID,
+      );
+      counting.reset();
+      await repository.openObjects();
+      expect(counting.counts().rounds).toBe(1);
+      return counting.counts().requests;
+    };
+    for (let i = 0; i < 12; i++) await push(1, `topic-${i % 4}`);
+    expect(await requestsToOpen()).toBe(2 * 13);
+    await compact(DEFAULT_COMPACTION_POLICY);
+    expect(await requestsToOpen()).toBe(2 * (1 + DEFAULT_COMPACTION_POLICY.keepRecent));
+    // As it goes when it is done after each push.
+    for (let i = 0; i < 9; i++) {
+      await push(1);
+      await compactRepository(RIG_UUID, { store });
+      expect(await requestsToOpen()).toBeLessThanOrEqual(2 * 9);
+    }
+    await expectWhole(rig, primary);
+  });
+});
+
+describe("dropping what no ref reaches", () => {
+  test("after a force-push and a deletion only the packs that hold such objects are rewritten", async () => {
+    await rig.sync();
+    await push(2);
+    await push(2, "topic");
+    await primary.git("update-ref", "refs/heads/main", "main~1");
+    await primary.git("branch", "-D", "topic");
+    const gone = await primary.commit("main", "new.txt", "new\n");
+    await rig.sync();
+    await primary.git("update-ref", "refs/heads/main", "main~1");
+    await rig.sync();
+    const before = await rig.manifest();
+    expect(before.mayHoldUnreachable).toBe(true);
+    expect(await isHeld(gone)).toBe(true);
+    const outcome = await compact(NO_MERGE);
+    expect(outcome.droppedEntries).toBeGreaterThan(0);
+    const after = await rig.manifest();
+    expect(after.mayHoldUnreachable).toBe(false);
+    expect(after.packs[0]).toEqual(before.packs[0]);
+    expect(await isHeld(gone)).toBe(false);
+    await expectWhole(rig, primary);
+    await push(1);
+    expect((await rig.manifest()).mayHoldUnreachable).toBe(false);
+    await expectWhole(rig, primary);
+  });
+
+  test("a repository whose refs are all gone keeps nothing, and takes new ones", async () => {
+    await rig.sync();
+    const refs = (await primary.git("for-each-ref", "--format=delete %(refname)")).split("\n");
+    await git(["update-ref", "--stdin"], { cwd: primary.repository, input: `${refs.join("\n")}\n` });
+    await rig.sync();
+    await compact(NO_MERGE);
+    expect(await rig.manifest()).toMatchObject({ packs: [], mayHoldUnreachable: false });
+    await primary.commit("main", "reborn.txt", "reborn\n");
+    await rig.sync();
+    await expectWhole(rig, primary);
+  });
+
+  test("where histories are missing, trees are read instead", async () => {
+    await rig.sync();
+    await push(3);
+    await primary.git("update-ref", "refs/heads/main", "main~2");
+    await rig.sync();
+    const { bytes, version } = await store.read(KEYS.manifest);
+    const manifest = JSON.parse(Buffer.from(bytes).toString());
+    for (const pack of manifest.packs) delete pack.historyBytes;
+    await store.write(KEYS.manifest, Buffer.from(JSON.stringify(manifest)), { ifVersion: version });
+    await compact(EAGER);
+    const { packs, mayHoldUnreachable } = await rig.manifest();
+    expect(packs).toHaveLength(1);
+    expect(packs[0]?.historyBytes).toBeUndefined();
+    expect(packs[0]?.objectCount).toBe((await reachableObjects(primary.repository)).length);
+    expect(mayHoldUnreachable).toBe(false);
+    await expectCloneLikePrimary(rig, primary);
+  });
+
+  test("is done again only after a time that grows with the bytes to be rewritten", async () => {
+    const slow = { ...NO_MERGE, droppedBytesPerDay: 1000 };
+    await rig.sync();
+    const drop = async (now: Date) => {
+      await push(1);
+      await primary.git("update-ref", "refs/heads/main", "main~1");
+      await rig.sync();
+      return compactRepository(RIG_UUID, { store, policy: slow, now: () => now });
+    };
+    const start = new Date("2026-03-01T00:00:00Z");
+    expect(await drop(start)).toMatchObject({ kind: "compacted" });
+    const postponed = await drop(start);
+    if (postponed.kind !== "nothing-to-do" || postponed.dropDueAt === undefined)
+      throw new Error(`not postponed: ${postponed.kind}`);
+    expect((await rig.manifest()).mayHoldUnreachable).toBe(true);
+    const { packs } = await rig.manifest();
+    const bytes = packs.at(-1)?.packBytes ?? 0;
+    expect(postponed.dropDueAt.getTime() - start.getTime()).toBeCloseTo((bytes / 1000) * 86_400_000, -1);
+    const now = () => postponed.dropDueAt ?? start;
+    expect(await compactRepository(RIG_UUID, { store, policy: slow, now })).toMatchObject({
+      kind: "compacted",
+    });
+    await expectWhole(rig, primary);
   });
 });
