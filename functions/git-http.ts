@@ -7,14 +7,17 @@ import { pinoLogger } from "../lib/log-pino.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
+import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 
 const config = readGitHttpConfig(process.env);
 const log = pinoLogger(config.logLevel);
-const store = new S3BlobStore({ client: createS3Client(), bucket: config.bucket });
+const location = { client: createS3Client(), bucket: config.bucket };
+const store = new S3BlobStore(location);
+const urls = new S3BlobUrls(location);
 const onDamage = (error: unknown, key: string): void =>
   log.error("store:damaged", { key, ...errorFields(error) });
-const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), onDamage });
+const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), urls, onDamage });
 
 export const handler = lambdaServer(
   gitHttp({ resolve: (workspace, slug) => catalog.resolve(workspace, slug), log, agent: AGENT }),

@@ -5,15 +5,11 @@ import { bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
 import { upstreamGit } from "../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../lib/config.ts";
 import { ConfigError, errorFields, MirrorError } from "../lib/errors.ts";
-import { gitHttp } from "../lib/git-http/git-http.ts";
-import { type NodeServer, startNodeServer } from "../lib/http/node-server.ts";
-import type { Logger } from "../lib/log.ts";
+import type { NodeServer } from "../lib/http/node-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { maintainRepository } from "../lib/repo/maintain-repository.ts";
 import { readName, writeName } from "../lib/repo/names.ts";
-import type { RepositoryStorage } from "../lib/repo/repository.ts";
-import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
-import type { BlobStore } from "../lib/store/blob-store.ts";
+import type { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { poll } from "../lib/sync/poller.ts";
 import { RepositorySelector, type SelectedRepository } from "../lib/sync/selection.ts";
@@ -23,6 +19,7 @@ import { type Arguments, parseArguments } from "./local/arguments.ts";
 import { DEMO_WORKSPACE, startDemoPrimary } from "./local/demo.ts";
 import { openStore, temporaryFolderIn } from "./local/open-store.ts";
 import { formatBytes, ProgressLine } from "./local/progress-line.ts";
+import { serveMirror } from "./local/serve-mirror.ts";
 
 const DEMO_FOLDER = ".nearside/primary";
 const DEMO_POLL_SECONDS = 2;
@@ -37,12 +34,11 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   const log = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
   const account = demo === undefined ? readAccount(process.env) : ({ kind: "none" } as const);
   const store = openStore(options.store, options.s3Endpoint);
-  const storage = storageOver(store, log);
-  const catalog = new RepositoryCatalog(storage);
-  const server = await startNodeServer(
-    gitHttp({ resolve: (workspace, slug) => catalog.resolve(workspace, slug), log, agent: AGENT }),
-    { log, port: options.port },
-  );
+  const blocks = new BlockCache(store);
+  const onDamage = (error: unknown, key: string): void =>
+    log.error("store:damaged", { key, ...errorFields(error) });
+  const storage = { store, blocks, onDamage };
+  const { server, catalog } = await serveMirror(storage, options, log);
   const api = bitbucketRestApi({
     fetch: fetchUntil(stop),
     apiUrl: options.apiUrl,
@@ -98,12 +94,6 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   );
   line.print("Stopping: requests that run may finish.");
   await Promise.all([server.close(), demo?.close()]);
-}
-
-function storageOver(store: BlobStore, log: Logger): RepositoryStorage {
-  const onDamage = (error: unknown, key: string): void =>
-    log.error("store:damaged", { key, ...errorFields(error) });
-  return { store, blocks: new BlockCache(store), onDamage };
 }
 
 async function isServed(catalog: RepositoryCatalog, fullName: string): Promise<boolean> {

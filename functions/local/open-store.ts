@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { ConfigError } from "../../lib/errors.ts";
 import { RESERVED_SEGMENT } from "../../lib/store/blob-key.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
+import type { BlobUrls } from "../../lib/store/blob-urls.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
+import { S3BlobUrls, type S3BlobUrlsOptions } from "../../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 
 /**
@@ -12,16 +14,28 @@ import { createS3Client } from "../../lib/store/s3-client.ts";
  * @throws {ConfigError} Not such a location.
  */
 export function openStore(location: string, s3Endpoint: string | undefined): BlobStore {
+  const s3Location = parseS3Location(location, s3Endpoint);
+  return s3Location === undefined ? new FsBlobStore(location) : new S3BlobStore(s3Location);
+}
+
+/** @returns `undefined` where the store cannot hand out addresses itself. @throws {ConfigError} Not such a location. */
+export function openBlobUrls(location: string, s3Endpoint: string | undefined): BlobUrls | undefined {
+  const s3Location = parseS3Location(location, s3Endpoint);
+  return s3Location && new S3BlobUrls(s3Location);
+}
+
+function parseS3Location(location: string, s3Endpoint: string | undefined): S3BlobUrlsOptions | undefined {
   if (!location.startsWith("s3://")) {
     if (s3Endpoint !== undefined) throw new ConfigError("--s3-endpoint goes with --store s3://bucket/prefix");
-    return new FsBlobStore(location);
+    return undefined;
   }
   // Not read as a URL: that would encode what stands in the key as it is.
   const [bucket = "", ...folders] = location.slice("s3://".length).split("/");
   if (bucket === "") throw new ConfigError("--store s3://bucket/prefix names no bucket");
   const prefix = folders.join("/").replace(/^\/+|\/+$/g, "");
   const client = createS3Client(s3Endpoint === undefined ? {} : { endpoint: s3Endpoint });
-  return new S3BlobStore({ client, bucket, ...(prefix === "" ? {} : { prefix: `${prefix}/` }) });
+  const protocol = s3Endpoint?.startsWith("http:") ? "http" : "https";
+  return { client, bucket, protocol, ...(prefix === "" ? {} : { prefix: `${prefix}/` }) };
 }
 
 /** @returns A folder beside what the store keeps, as the system's may lie in memory; `undefined` where that is no disk. */

@@ -49,7 +49,7 @@ async function advertise(
   const protocol = chooseProtocol(request.headers["git-protocol"]);
   const lines =
     protocol === 2
-      ? advertiseV2(identity)
+      ? advertiseV2(identity, { packfileUris: source.handsOutUrls })
       : [
           encodePktLine("# service=git-upload-pack\n"),
           FLUSH_PKT,

@@ -69,7 +69,9 @@ export interface ObjectReader {
 export interface PackReader {
   /** Every object in use, in the order of packs and offsets. */
   allObjects(): Uint32Array;
-  /** Of these, the ones that are taken from this pack. */
+  /** The objects that are taken from a pack have numbers from here up to the next pack's. */
+  firstNumber(packNumber: number): number;
+  /** Of all objects, the ones that are taken from this pack. */
   ownObjects(packNumber: number): Uint32Array;
   /** @param objectNumbers - Each once, in any order. */
   locate(objectNumbers: Uint32Array): EntryPlaces;
@@ -98,6 +100,16 @@ export interface PackBody {
   readonly hasRepeats: boolean;
   /** Bytes of the pack as chunks of any size, read as they are pulled. */
   stream(offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
+  /** Where a client may get the whole pack, with all that was appended to it, by itself. */
+  readonly download?: PackDownload | undefined;
+}
+
+export interface PackDownload {
+  /** SHA-1 at the pack's end, in hex. */
+  readonly checksum: string;
+  readonly protocol: "http" | "https";
+  /** An address that works for a while, for whoever has it. */
+  url(): Promise<string>;
 }
 
 /** What upload-pack serves from: one generation of one repository. */
@@ -108,4 +120,8 @@ export interface UploadPackSource {
   readonly mayHoldUnreachable: boolean;
   /** All packs, in the order of their numbers: together every object. */
   readonly packBodies: readonly PackBody[];
+  /** The objects of some packs alone, under other numbers: each pack holds the bases of its own deltas. */
+  openPacks(packNumbers: readonly number[]): Promise<PackedObjects>;
+  /** Whether packs may have a `download`. */
+  readonly handsOutUrls: boolean;
 }

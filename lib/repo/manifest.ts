@@ -26,6 +26,8 @@ const packSchema = z.strictObject({
   sentEndBytes: count,
   /** Entries sent by the primary although an older pack, or this one, already held the object. */
   repeatedObjectCount: count,
+  /** SHA-1 at the pack's end. Absent where a client could not index the pack by itself, and in older manifests. */
+  checksum: hex40.optional(),
 });
 
 const manifestSchema = z.strictObject({

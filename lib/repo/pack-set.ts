@@ -135,6 +135,10 @@ export class PackSet implements PackReader {
     return numbers.subarray(0, count);
   }
 
+  firstNumber(packNumber: number): number {
+    return this.#packAt(packNumber).firstNumber;
+  }
+
   ownObjects(packNumber: number): Uint32Array {
     const pack = this.#packAt(packNumber);
     const numbers = new Uint32Array(pack.index.objectCount);

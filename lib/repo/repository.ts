@@ -2,11 +2,12 @@
 import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
-import type { Head, PackBody, RefList, UploadPackSource } from "../git/ports.ts";
+import type { Head, PackBody, PackDownload, RefList, UploadPackSource } from "../git/ports.ts";
 import type { Blob, BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { type Manifest, parseManifest } from "./manifest.ts";
+import { type Manifest, type ManifestPack, parseManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
 import { openHistory, readHistoryBlobs } from "./open-history.ts";
 import { PackSet } from "./pack-set.ts";
@@ -17,9 +18,16 @@ import { parseRefSnapshot } from "./refs.ts";
 export interface RepositoryStorage {
   readonly store: BlobStore;
   readonly blocks: BlockCache;
+  /** Where clients may get packs by themselves; absent if they may not. */
+  readonly urls?: BlobUrls;
+  /** What a pack has to have to be worth an address of its own; {@link DEFAULT_MIN_DOWNLOAD_BYTES} unless given. */
+  readonly minDownloadBytes?: number;
   /** Told of a blob that is damaged where that is survived: what is served without it is slower. */
   readonly onDamage?: (error: unknown, key: string) => void;
 }
+
+/** git starts two processes and a connection for each pack, one after the other: a smaller one is sent in less time. */
+const DEFAULT_MIN_DOWNLOAD_BYTES = 4 * 1024 * 1024;
 
 export class Repository implements UploadPackSource {
   readonly uuid: RepositoryUuid;
@@ -45,16 +53,32 @@ export class Repository implements UploadPackSource {
   }
 
   get packBodies(): readonly PackBody[] {
-    return this.manifest.packs.map(
-      ({ id, packBytes, sentObjectCount, sentEndBytes, repeatedObjectCount }) => ({
-        packBytes,
-        sentObjectCount,
-        sentEndBytes,
-        hasRepeats: repeatedObjectCount > 0,
-        stream: (offsetBytes, lengthBytes) =>
-          streamStored(this.#storage.store.readStream(this.#keys.pack(id), offsetBytes, lengthBytes)),
-      }),
-    );
+    return this.manifest.packs.map((pack) => ({
+      packBytes: pack.packBytes,
+      sentObjectCount: pack.sentObjectCount,
+      sentEndBytes: pack.sentEndBytes,
+      hasRepeats: pack.repeatedObjectCount > 0,
+      stream: (offsetBytes, lengthBytes) =>
+        streamStored(this.#storage.store.readStream(this.#keys.pack(pack.id), offsetBytes, lengthBytes)),
+      download: this.#downloadOf(pack),
+    }));
+  }
+
+  get handsOutUrls(): boolean {
+    return this.#storage.urls !== undefined;
+  }
+
+  /** One round. @throws {DamagedRepositoryError} An index is not what the manifest says. */
+  async openPacks(packNumbers: readonly number[]): Promise<ObjectDatabase> {
+    const { store, blocks } = this.#storage;
+    const packs = this.manifest.packs.filter((_, packNumber) => packNumbers.includes(packNumber));
+    return new ObjectDatabase(await readStored(() => PackSet.open(store, blocks, this.#keys, packs)));
+  }
+
+  #downloadOf({ id, packBytes, checksum }: ManifestPack): PackDownload | undefined {
+    const { urls, minDownloadBytes = DEFAULT_MIN_DOWNLOAD_BYTES } = this.#storage;
+    if (urls === undefined || checksum === undefined || packBytes < minDownloadBytes) return undefined;
+    return { checksum, protocol: urls.protocol, url: () => urls.urlOf(this.#keys.pack(id), packBytes) };
   }
 
   /** One request, the first time. @throws {DamagedRepositoryError} The snapshot is not what the manifest says. */

@@ -31,6 +31,11 @@ export function assertBlobPrefix(prefix: string): void {
   if (folder !== "" || prefix.startsWith("/")) assertBlobKey(folder);
 }
 
+/** What to put before keys that lie in a folder of a larger store: with a `/` between. */
+export function folderPrefix(folder: string): string {
+  return folder === "" || folder.endsWith("/") ? folder : `${folder}/`;
+}
+
 function keyProblem(key: string): string | undefined {
   if (!key.isWellFormed()) return "not well-formed Unicode";
   if (FORBIDDEN_CHARACTERS.test(key)) return "control character or backslash";

@@ -18,7 +18,7 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { NotFoundError, VersionConflictError } from "../errors.ts";
-import { assertBlobKey, assertBlobPrefix } from "./blob-key.ts";
+import { assertBlobKey, assertBlobPrefix, folderPrefix } from "./blob-key.ts";
 import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
 import { assertRange, outOfRange } from "./byte-range.ts";
 import {
@@ -54,7 +54,7 @@ export class S3BlobStore implements BlobStore {
   }: S3BlobStoreOptions) {
     this.#client = client;
     this.#bucket = bucket;
-    this.#keyPrefix = prefix === "" || prefix.endsWith("/") ? prefix : `${prefix}/`;
+    this.#keyPrefix = folderPrefix(prefix);
     this.#multipartLimits = multipartLimits;
   }
 

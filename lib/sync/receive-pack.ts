@@ -5,6 +5,8 @@
 import { randomBytes } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { assertNotStopped, LimitExceededError } from "../errors.ts";
+import { objectIdAt } from "../git/object-id.ts";
+import { PackIndex } from "../git/pack/index-v2.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import type { ReadBase } from "../indexer/append-bases.ts";
 import { PackFileProgress } from "../indexer/file-pack-source.ts";
@@ -84,7 +86,13 @@ function manifestPack(id: string, indexed: IndexedPack): ManifestPack {
     sentObjectCount,
     sentEndBytes,
     repeatedObjectCount,
+    // A client's git may stumble over an object that is there twice.
+    ...(repeatedObjectCount === 0 && { checksum: checksumOf(indexed) }),
   };
+}
+
+function checksumOf({ index }: IndexedPack): string {
+  return objectIdAt(new PackIndex(index).packChecksum(), 0);
 }
 
 /** Writes all but the trailer to both places: the store's copy may get more entries before it. */

@@ -19,12 +19,21 @@ export interface ServerIdentity {
   readonly sessionId: string;
 }
 
-export function advertiseV2({ agent, sessionId }: ServerIdentity): Uint8Array[] {
+/** What a server has only where its store lets clients in. */
+export interface ServerFeatures {
+  readonly packfileUris: boolean;
+}
+
+export function advertiseV2(
+  { agent, sessionId }: ServerIdentity,
+  { packfileUris }: ServerFeatures,
+): Uint8Array[] {
+  const packfileUrisWord = packfileUris ? " packfile-uris" : "";
   return [
     encodePktLine("version 2\n"),
     encodePktLine(`agent=${agent}\n`),
     encodePktLine("ls-refs=unborn\n"),
-    encodePktLine("fetch=shallow wait-for-done filter ref-in-want sideband-all\n"),
+    encodePktLine(`fetch=shallow wait-for-done filter ref-in-want sideband-all${packfileUrisWord}\n`),
     encodePktLine("server-option\n"),
     encodePktLine("object-format=sha1\n"),
     encodePktLine(`session-id=${sessionId}\n`),

@@ -22,6 +22,7 @@ export class FetchArguments {
   readonly #wants: ObjectId[] = [];
   readonly #wantRefs = new Set<string>();
   readonly #haves: ObjectId[] = [];
+  #uriProtocols: readonly string[] = [];
   readonly #flags = {
     thinPack: false,
     ofsDelta: false,
@@ -44,6 +45,8 @@ export class FetchArguments {
     if (line.startsWith("want ")) addWithin(this.#wants, lineObjectId(line, "want "), maxWants, "wants");
     else if (line.startsWith("want-ref ")) this.#addWantRef(line.slice("want-ref ".length));
     else if (line.startsWith("have ")) addWithin(this.#haves, lineObjectId(line, "have "), maxHaves, "haves");
+    else if (line.startsWith("packfile-uris "))
+      this.#uriProtocols = line.slice("packfile-uris ".length).split(",");
     else if (isFlagLine(line)) this.#flags[FLAG_OF_LINE[line]] = true;
     else if (!this.#history.take(line)) throw unexpectedLine(line);
   }
@@ -54,6 +57,7 @@ export class FetchArguments {
       wants: this.#wants,
       wantRefs: [...this.#wantRefs],
       haves: this.#haves,
+      uriProtocols: this.#uriProtocols,
       ...this.#history.request(isRelative),
       ...flags,
     };

@@ -41,6 +41,8 @@ export interface FetchRequest extends HistoryRequest {
   readonly includeTag: boolean;
   /** All lines of the answer go through the side-band. */
   readonly sidebandAll: boolean;
+  /** By which the client fetches packs from elsewhere; empty if it does not. */
+  readonly uriProtocols: readonly string[];
 }
 
 /** What the original protocol's capabilities say in addition. */

@@ -7,11 +7,19 @@ import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
 import { loadFilter } from "./load-filter.ts";
 import type { Negotiation } from "./negotiate.ts";
+import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
 import { planPack } from "./plan.ts";
 import { RefusedRequestError } from "./refused-request.ts";
 import { resolveHead } from "./resolve-head.ts";
 import type { Planning } from "./respond.ts";
 import { planShallow, type ShallowPlan } from "./shallow.ts";
+
+export interface PlannedAnswer {
+  readonly shallow: ShallowPlan | undefined;
+  /** The section of the answer that names packs to be fetched from elsewhere; empty if there are none. */
+  readonly uriLines: readonly Uint8Array[];
+  readonly planning: Planning;
+}
 
 export class FetchSession {
   /** Those wanted by name included. */
@@ -66,6 +74,18 @@ export class FetchSession {
   async loadFilter(): Promise<ObjectFilter | undefined> {
     const { filter } = this.#request;
     return filter === undefined ? undefined : loadFilter(this.#source, this.#refList, filter);
+  }
+
+  /** What else the client has to know before the pack, and the plan of what is left to send. */
+  async planAnswer(): Promise<PlannedAnswer> {
+    const shallow = await this.planShallow();
+    const planning = this.planPack(shallow, await this.loadFilter());
+    const { uriProtocols, ofsDelta, filter } = this.#request;
+    // Packs are whole, and hold deltas by offset.
+    const takesPacks = uriProtocols.length > 0 && ofsDelta && filter === undefined && shallow === undefined;
+    if (!takesPacks || !canOfferPacks(this.#source, uriProtocols)) return { shallow, uriLines: [], planning };
+    const { uriLines, planning: rest } = await offerPacks(this.#source, planning, uriProtocols);
+    return { shallow, uriLines, planning: rest };
   }
 
   planPack(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): Planning {

@@ -70,6 +70,7 @@ function readCapabilities(text: string) {
     sideband: has("side-band-64k") ? "side-band-64k" : has("side-band") ? "side-band" : "none",
     waitForDone: false,
     sidebandAll: false,
+    uriProtocols: [],
     isRelative: has("deepen-relative"),
     canFilter: has("filter"),
   } as const;

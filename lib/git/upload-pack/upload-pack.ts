@@ -96,7 +96,7 @@ async function fetchV2(
     negotiateV2({ ...request, wants: session.wants }, haves),
   );
   if (!sendsPack) return bandedLines(lines, request);
-  const shallow = await session.planShallow();
+  const { shallow, uriLines, planning } = await session.planAnswer();
   const sections = [...lines];
   if (shallow !== undefined) {
     sections.push(encodePktLine("shallow-info\n"), ...linesOf(shallow), DELIM_PKT);
@@ -106,7 +106,8 @@ async function fetchV2(
     for (const { id, name } of session.wantedRefs) sections.push(encodePktLine(`${id} ${name}\n`));
     sections.push(DELIM_PKT);
   }
-  return respondV2(sections, request, session.planPack(shallow, await session.loadFilter()), options);
+  sections.push(...uriLines);
+  return respondV2(sections, request, planning, options);
 }
 
 function linesOf({ shallowIds, unshallowIds }: ShallowPlan): Uint8Array[] {

@@ -73,6 +73,7 @@ export class MirrorBuilder {
       sentObjectCount: decodePackHeader(sent).objectCount,
       sentEndBytes,
       repeatedObjectCount: repeated.length,
+      checksum: pack.subarray(-PACK_TRAILER_BYTES).toString("hex"),
     };
     const keys = repositoryKeys(this.uuid);
     await this.#store.write(keys.pack(manifestPack.id), pack);

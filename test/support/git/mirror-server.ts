@@ -1,6 +1,8 @@
 /** A store in memory served over HTTP, with real git's test repositories beside it. */
 import { join } from "node:path";
 import { expect } from "vitest";
+import { blobHttp } from "../../../lib/blob-http/blob-http.ts";
+import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../../lib/blob-http/signed-blob-urls.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { startNodeServer } from "../../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
@@ -23,20 +25,44 @@ export interface MirrorServer {
   mirrorOf(source: string): Promise<MirrorBuilder>;
   /** What was logged as an error since the last call. */
   takeFailures(): unknown[];
+  /** Method and path of each request since the last call. */
+  takeRequests(): string[];
   close(): Promise<void>;
 }
 
-export async function startMirrorServer(): Promise<MirrorServer> {
+export interface MirrorServerOptions {
+  /** Hands out packs from this size on; none unless given. */
+  readonly minDownloadBytes?: number;
+}
+
+export async function startMirrorServer({
+  minDownloadBytes,
+}: MirrorServerOptions = {}): Promise<MirrorServer> {
   const folder = await temporaryFolder();
   const store = new MemoryBlobStore();
-  const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
+  let serverUrl = "";
+  const urls = new SignedBlobUrls({ serverUrl: () => serverUrl });
+  const catalog = new RepositoryCatalog({
+    ...{ store, blocks: new BlockCache(store) },
+    ...(minDownloadBytes !== undefined && { urls, minDownloadBytes }),
+  });
   const failures: unknown[] = [];
   const log = {
     ...SILENT_LOGGER,
     error: (event: string, fields = {}) => failures.push({ event, ...fields }),
   };
   const resolve = (workspace: string, slug: string) => catalog.resolve(workspace, slug);
-  const server = await startNodeServer(gitHttp({ resolve, log, agent: "nearside/test" }), { log });
+  const git = gitHttp({ resolve, log, agent: "nearside/test" });
+  const blobs = blobHttp({ store, urls });
+  const requests: string[] = [];
+  const server = await startNodeServer(
+    (request) => {
+      requests.push(`${request.method} ${request.path}`);
+      return request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request);
+    },
+    { log },
+  );
+  serverUrl = server.url;
   let pathCount = 0;
   const newPath = () => join(folder.path, String(pathCount++));
   return {
@@ -45,6 +71,7 @@ export async function startMirrorServer(): Promise<MirrorServer> {
     newPath,
     mirrorOf: (source) => MirrorBuilder.open(store, source, newPath()),
     takeFailures: () => failures.splice(0),
+    takeRequests: () => requests.splice(0),
     close: async () => {
       await server.close();
       await folder.remove();

@@ -17,6 +17,8 @@ const SOURCE: UploadPackSource = {
   openObjects: () => Promise.reject(new Error("not needed here")),
   mayHoldUnreachable: false,
   packBodies: [],
+  openPacks: () => Promise.reject(new Error("not needed here")),
+  handsOutUrls: false,
 };
 const asked: string[] = [];
 const handler = gitHttp({

@@ -58,7 +58,7 @@ describe("version 0", () => {
 });
 
 test("version 2 advertises what is handled", () => {
-  expect(textsOf(advertiseV2(SERVER))).toEqual([
+  expect(textsOf(advertiseV2(SERVER, { packfileUris: false }))).toEqual([
     "version 2",
     "agent=nearside/1",
     "ls-refs=unborn",
@@ -69,6 +69,12 @@ test("version 2 advertises what is handled", () => {
     "object-info=size",
     "0000",
   ]);
+});
+
+test("version 2 advertises packs from elsewhere where there are some", () => {
+  expect(textsOf(advertiseV2(SERVER, { packfileUris: true }))).toContain(
+    "fetch=shallow wait-for-done filter ref-in-want sideband-all packfile-uris",
+  );
 });
 
 test.each([

@@ -22,6 +22,7 @@ const BASE: FetchRequest = {
   deepen: undefined,
   filter: undefined,
   sidebandAll: false,
+  uriProtocols: [],
   isDone: false,
   waitForDone: false,
   thinPack: true,

@@ -35,6 +35,7 @@ const NO_FLAGS = {
   noProgress: false,
   includeTag: false,
   sidebandAll: false,
+  uriProtocols: [],
   waitForDone: false,
   isDone: false,
 };
@@ -63,6 +64,11 @@ describe("version 2", () => {
     expect(await readV2([...lines, ...until, FLUSH])).toMatchObject({
       fetch: { deepen: { kind: "revisions", sinceSeconds: 1_700_000_000, excluded: ["main", "v1"] } },
     });
+  });
+
+  test("a fetch by a client that takes packs from elsewhere", async () => {
+    const request = await readV2(["command=fetch", DELIM, "packfile-uris https,http", `want ${A}`, FLUSH]);
+    expect(request).toMatchObject({ fetch: { uriProtocols: ["https", "http"] } });
   });
 
   test("object-info", async () => {

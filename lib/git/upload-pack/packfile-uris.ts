@@ -1,0 +1,116 @@
+/**
+ * Packs that the client fetches by itself, from where the store hands them out, while the answer's own pack holds the rest.
+ * Source: gitprotocol-v2(5), "packfile-uris"; packfile-uri.txt in git's technical documentation.
+ */
+import { DELIM_PKT, encodePktLine } from "../pktline.ts";
+import type { PackBody, PackDownload, UploadPackSource } from "../ports.ts";
+import type { PackPlan, ProgressText } from "./plan.ts";
+import type { Planning } from "./respond.ts";
+
+/** So many presigned addresses are some 100 KB, before the first byte of the pack. */
+const MAX_DOWNLOADS = 64;
+
+/** What of a pack, in tenths, a client must lack to be sent there: it gets the rest once more. */
+const MIN_TENTHS_LACKED = 9;
+
+export interface PackOffer {
+  readonly uriLines: readonly Uint8Array[];
+  /** Of what is left. */
+  readonly planning: Planning;
+}
+
+interface Download {
+  readonly packNumber: number;
+  readonly packBytes: number;
+  readonly download: PackDownload;
+}
+
+/** Whether there is a pack that a client with these protocols may be sent to. */
+export function canOfferPacks(source: UploadPackSource, protocols: readonly string[]): boolean {
+  // The packs hold what they hold, whatever the refs reach.
+  return !source.mayHoldUnreachable && downloadsOf(source.packBodies, protocols).length > 0;
+}
+
+/** Works out the whole plan: the addresses come before the pack, and so before any progress. */
+export async function offerPacks(
+  source: UploadPackSource,
+  planning: Planning,
+  protocols: readonly string[],
+): Promise<PackOffer> {
+  const progress: ProgressText[] = [];
+  let step = await planning.next();
+  for (; !step.done; step = await planning.next()) progress.push(step.value);
+  const plan = step.value;
+  const lacked = downloadsOf(source.packBodies, protocols)
+    .filter(({ packNumber }) => isLacked(plan, packNumber, source.packBodies))
+    .slice(0, MAX_DOWNLOADS)
+    // The addresses expire, and the client takes one pack after the other: it should not wait for the largest but the last.
+    .reverse();
+  if (lacked.length === 0) return { uriLines: [], planning: replay(progress, plan) };
+  const lines = await Promise.all(
+    lacked.map(async ({ download }) => encodePktLine(`${download.checksum} ${await download.url()}\n`)),
+  );
+  const uriLines = [encodePktLine("packfile-uris\n"), ...lines, DELIM_PKT];
+  const packNumbers = new Set(lacked.map(({ packNumber }) => packNumber));
+  return { uriLines, planning: replay(progress, await planWithout(source, plan, packNumbers)) };
+}
+
+/** Largest first. */
+function downloadsOf(bodies: readonly PackBody[], protocols: readonly string[]): Download[] {
+  const downloads: Download[] = [];
+  for (const [packNumber, { packBytes, download }] of bodies.entries()) {
+    if (download !== undefined && protocols.includes(download.protocol))
+      downloads.push({ packNumber, packBytes, download });
+  }
+  return downloads.sort((a, b) => b.packBytes - a.packBytes);
+}
+
+function isLacked(plan: PackPlan, packNumber: number, bodies: readonly PackBody[]): boolean {
+  if (plan.kind === "copy-packs") return true;
+  const isInPack = inPacks(plan, new Set([packNumber]), bodies.length);
+  let count = 0;
+  for (const objectNumber of plan.objectNumbers) if (isInPack(objectNumber)) count++;
+  const sentObjectCount = bodies[packNumber]?.sentObjectCount ?? 0;
+  return count * 10 >= sentObjectCount * MIN_TENTHS_LACKED;
+}
+
+/**
+ * The client indexes the answer's own pack before it has the others, so no delta in it may build upon these: with other
+ * packs left, each brings the bases of its own deltas; of single objects, those whose base went are written whole.
+ */
+async function planWithout(
+  source: UploadPackSource,
+  plan: PackPlan,
+  packNumbers: ReadonlySet<number>,
+): Promise<PackPlan> {
+  if (plan.kind === "copy-packs") {
+    const left = [...source.packBodies.keys()].filter((packNumber) => !packNumbers.has(packNumber));
+    const objects = await source.openPacks(left);
+    return {
+      kind: "copy-entries",
+      objects,
+      objectNumbers: objects.packs.allObjects(),
+      clientHas: () => false,
+    };
+  }
+  const isInPacks = inPacks(plan, packNumbers, source.packBodies.length);
+  return { ...plan, objectNumbers: plan.objectNumbers.filter((objectNumber) => !isInPacks(objectNumber)) };
+}
+
+/** @returns Whether an object is taken from one of the packs. */
+function inPacks(
+  { objects }: PackPlan & { kind: "copy-entries" },
+  packNumbers: ReadonlySet<number>,
+  packCount: number,
+): (objectNumber: number) => boolean {
+  const ranges = [...packNumbers].map((packNumber) => ({
+    first: objects.packs.firstNumber(packNumber),
+    end: packNumber + 1 < packCount ? objects.packs.firstNumber(packNumber + 1) : objects.objectCount,
+  }));
+  return (objectNumber) => ranges.some(({ first, end }) => objectNumber >= first && objectNumber < end);
+}
+
+async function* replay(progress: readonly ProgressText[], plan: PackPlan): Planning {
+  yield* progress;
+  return plan;
+}

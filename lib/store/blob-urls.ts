@@ -1,0 +1,18 @@
+/** The port to addresses at which a blob can be had from elsewhere, without further credentials. */
+
+export interface BlobUrls {
+  readonly protocol: "http" | "https";
+  /**
+   * An address that answers GET and HEAD, with ranges, for {@link BLOB_URL_LIFETIME_SECONDS}; whoever has it may read the blob.
+   * @param key - Of a blob that never changes. It is not looked whether there is one.
+   * @param sizeBytes - Of the blob.
+   */
+  urlOf(key: string, sizeBytes: number): Promise<string>;
+}
+
+/**
+ * A client is given its addresses all at once and takes one after the other, the largest last; what counts is when a
+ * download begins. Within the hour a line of 10 Mbit/s has fetched the 4 GB that Bitbucket allows. Longer would be longer than
+ * needed for whoever is no longer allowed to read.
+ */
+export const BLOB_URL_LIFETIME_SECONDS = 3600;
