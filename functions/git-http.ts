@@ -20,6 +20,6 @@ const onDamage = (error: unknown, key: string): void =>
 const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), urls, onDamage });
 
 export const handler = lambdaServer(
-  gitHttp({ resolve: (workspace, slug) => catalog.resolve(workspace, slug), log, agent: AGENT }),
+  gitHttp({ resolve: (...request) => catalog.resolve(...request), log, agent: AGENT }),
   { log },
 );

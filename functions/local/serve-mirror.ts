@@ -25,8 +25,7 @@ export async function serveMirror(
   const signed = new SignedBlobUrls({ serverUrl: () => serverUrl });
   const urls = openBlobUrls(options.store, options.s3Endpoint) ?? signed;
   const catalog = new RepositoryCatalog({ ...storage, urls });
-  const resolve = (workspace: string, slug: string) => catalog.resolve(workspace, slug);
-  const git = gitHttp({ resolve, log, agent: AGENT });
+  const git = gitHttp({ resolve: (...request) => catalog.resolve(...request), log, agent: AGENT });
   const blobs = blobHttp({ store: storage.store, urls: signed });
   const server = await startNodeServer(
     (request) => (request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request)),

@@ -21,8 +21,15 @@ import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
 
 export interface GitHttpOptions {
-  /** @returns `undefined` if there is no such repository. */
-  readonly resolve: (workspace: string, slug: string) => Promise<UploadPackSource | undefined>;
+  /**
+   * @param needs - Whether the answer will take the refs.
+   * @returns `undefined` if there is no such repository.
+   */
+  readonly resolve: (
+    workspace: string,
+    slug: string,
+    needs: { readonly refs: boolean },
+  ) => Promise<UploadPackSource | undefined>;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
   readonly agent: string;
@@ -34,7 +41,8 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
   return async (request) => {
     const route = routeOf(request);
     if (route.kind === "refused") return route.response;
-    const source = await options.resolve(route.workspace, route.slug);
+    const refs = route.kind === "upload-pack" || chooseProtocol(request.headers["git-protocol"]) !== 2;
+    const source = await options.resolve(route.workspace, route.slug, { refs });
     if (source === undefined) return textResponse(404, "not found", NO_CACHE_HEADERS);
     if (route.kind === "info-refs") return advertise(source, request, identity);
     return answerUploadPack(source, request, options);

@@ -19,6 +19,17 @@ export interface RefList {
   readonly head: Head;
   /** Sorted by name, in byte order. */
   readonly refs: readonly Ref[];
+  /** Of the same refs; use find-refs.ts, which does without, too. */
+  readonly finder?: RefFinder;
+}
+
+/** Looks for some of many refs. */
+export interface RefFinder {
+  find(name: string): Ref | undefined;
+  /** In byte order. */
+  startingWith(prefix: string): Iterable<Ref>;
+  /** Those of `ids` that are the value of a ref. */
+  valuesAmong(ids: ReadonlySet<ObjectId>): ReadonlySet<ObjectId>;
 }
 
 export interface GitObject {

@@ -101,6 +101,8 @@ export class ObjectDatabase implements ObjectReader {
   }
 
   async readType(objectNumber: number): Promise<ObjectType> {
+    const knownType = this.history?.types[objectNumber] ?? 0;
+    if (knownType !== 0) return objectTypeName(knownType);
     let nextNumber = objectNumber;
     for (let depth = 0; ; depth++) {
       const cached = this.#cache.get(nextNumber);

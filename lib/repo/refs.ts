@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { CorruptPackError, ProtocolError } from "../errors.ts";
 import { bytesOfText, byteText } from "../git/byte-text.ts";
-import { isObjectId } from "../git/object-id.ts";
 import type { Ref } from "../git/ports.ts";
 import { isRefName } from "../git/ref-name.ts";
+import { RefTable } from "./ref-table.ts";
 
+const LINE_FEED = 0x0a;
 const HEADER = "# pack-refs with: peeled fully-peeled sorted \n";
 
 export interface RefSnapshot {
@@ -34,30 +35,17 @@ export function formatRefSnapshot(refs: readonly Ref[]): RefSnapshot {
 }
 
 /** @throws {CorruptPackError} Not what `formatRefSnapshot` makes, or its checksum is another. */
-export function parseRefSnapshot(bytes: Uint8Array, sha256: string): Ref[] {
-  if (sha256Of(bytes) !== sha256)
+export function openRefSnapshot(bytes: Uint8Array, sha256: string): RefTable {
+  if (!isRefSnapshot(bytes, sha256))
     throw new CorruptPackError("ref snapshot does not match its checksum", { sha256 });
-  const [header, ...lines] = byteText(bytes).split("\n");
-  if (`${header}\n` !== HEADER || lines.pop() !== "")
+  const header = byteText(bytes.subarray(0, HEADER.length));
+  if (header !== HEADER || bytes.at(-1) !== LINE_FEED)
     throw new CorruptPackError("not a ref snapshot", { sha256 });
-  const refs: Ref[] = [];
-  for (const line of lines) {
-    if (line.startsWith("^")) {
-      const ref = refs.pop();
-      const peeledId = line.slice(1);
-      if (ref === undefined || !isObjectId(peeledId)) throw badLine(line);
-      refs.push({ ...ref, peeledId });
-    } else {
-      const id = line.slice(0, 40);
-      if (!isObjectId(id) || line[40] !== " ") throw badLine(line);
-      refs.push({ name: line.slice(41), id });
-    }
-  }
-  return refs;
+  return new RefTable(bytes, HEADER.length);
 }
 
-function badLine(line: string): CorruptPackError {
-  return new CorruptPackError("ref snapshot has a malformed line", { line: line.slice(0, 200) });
+export function isRefSnapshot(bytes: Uint8Array, sha256: string): boolean {
+  return sha256Of(bytes) === sha256;
 }
 
 function sha256Of(bytes: Uint8Array): string {

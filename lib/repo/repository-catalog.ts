@@ -11,49 +11,81 @@ const DEFAULT_MAX_OPEN_BYTES = 512 * 1024 * 1024;
 /** A name and a uuid are some 200 bytes. */
 const MAX_NAMES = 10_000;
 
+/**
+ * For how long a name is taken to mean what it meant, so that a request asks for the manifest only. A name changes its meaning
+ * when its repository was renamed and another took the name; the mirror hears of that seconds later anyway.
+ */
+const NAME_LIFETIME_MS = 15_000;
+
 /** What a ref takes in memory, against its line in the snapshot. */
 const REF_FACTOR = 3;
+
+export interface CatalogOptions {
+  /** What is kept open may come to take, as estimated; the one used last stays in any case. */
+  readonly maxOpenBytes?: number;
+  readonly nowMs?: () => number;
+}
+
+/** What a repository is opened for. */
+export interface RepositoryNeeds {
+  readonly refs?: boolean;
+}
+
+interface NameMeaning {
+  readonly uuid: RepositoryUuid;
+  readonly readAtMs: number;
+}
 
 export class RepositoryCatalog {
   readonly #storage: RepositoryStorage;
   readonly #maxOpenBytes: number;
   /** In the order of their last use. */
   readonly #open = new Map<RepositoryUuid, Repository>();
-  /** What names meant last, to ask for both at once. */
-  readonly #uuids = new Map<string, RepositoryUuid>();
+  /** What names meant last: enough for a while, and then to ask for both at once. */
+  readonly #names = new Map<string, NameMeaning>();
+  readonly #nowMs: () => number;
 
-  /** @param maxOpenBytes - What is kept open may come to take, as estimated; the one used last stays in any case. */
-  constructor(storage: RepositoryStorage, { maxOpenBytes = DEFAULT_MAX_OPEN_BYTES } = {}) {
+  constructor(storage: RepositoryStorage, options: CatalogOptions = {}) {
     this.#storage = storage;
-    this.#maxOpenBytes = maxOpenBytes;
+    this.#maxOpenBytes = options.maxOpenBytes ?? DEFAULT_MAX_OPEN_BYTES;
+    this.#nowMs = options.nowMs ?? Date.now;
   }
 
-  /** The repository as it is now. @returns `undefined` if there is no such name, or nothing was published under it. */
-  async resolve(workspace: string, slug: string): Promise<Repository | undefined> {
+  /**
+   * The repository as it is now; which one a name means, as it was at most 15 s ago.
+   * @returns `undefined` if there is no such name, or nothing was published under it.
+   */
+  async resolve(
+    workspace: string,
+    slug: string,
+    needs: RepositoryNeeds = {},
+  ): Promise<Repository | undefined> {
     const name = `${workspace}/${slug}`.toLowerCase();
-    const guess = this.#uuids.get(name);
+    const guess = this.#names.get(name);
+    if (guess !== undefined && this.#nowMs() - guess.readAtMs < NAME_LIFETIME_MS) {
+      const repository = await this.open(guess.uuid, needs);
+      if (repository !== undefined) return repository;
+    }
+    const readAtMs = this.#nowMs();
     const [uuid, guessed] = await Promise.all([
       readName(this.#storage.store, workspace, slug),
-      guess === undefined ? undefined : this.open(guess),
+      guess === undefined ? undefined : this.open(guess.uuid, needs),
     ]);
-    if (uuid === undefined) {
-      this.#uuids.delete(name);
-      return undefined;
+    this.#names.delete(name);
+    if (uuid === undefined) return undefined;
+    this.#names.set(name, { uuid, readAtMs });
+    for (const oldest of this.#names.keys()) {
+      if (this.#names.size <= MAX_NAMES) break;
+      this.#names.delete(oldest);
     }
-    if (uuid === guess) return guessed;
-    this.#uuids.set(name, uuid);
-    for (const oldest of this.#uuids.keys()) {
-      if (this.#uuids.size <= MAX_NAMES) break;
-      this.#uuids.delete(oldest);
-    }
-    return this.open(uuid);
+    return uuid === guess?.uuid ? guessed : this.open(uuid, needs);
   }
 
   /** @returns `undefined` if nothing was published under it. */
-  async open(uuid: RepositoryUuid): Promise<Repository | undefined> {
+  async open(uuid: RepositoryUuid, { refs = false }: RepositoryNeeds = {}): Promise<Repository | undefined> {
     const known = this.#open.get(uuid);
     try {
-      const repository = await openRepository(this.#storage, uuid, known);
+      const repository = await openRepository(this.#storage, uuid, { known, withRefs: refs });
       this.#open.delete(uuid);
       this.#open.set(uuid, repository);
       this.#closeOldest();

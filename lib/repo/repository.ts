@@ -3,7 +3,7 @@ import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
 import type { Head, PackBody, PackDownload, RefList, UploadPackSource } from "../git/ports.ts";
-import type { Blob, BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
@@ -12,7 +12,8 @@ import { ObjectDatabase } from "./object-database.ts";
 import { openHistory, readHistoryBlobs } from "./open-history.ts";
 import { PackSet } from "./pack-set.ts";
 import { readStored, streamStored } from "./read-stored.ts";
-import { parseRefSnapshot } from "./refs.ts";
+import { StoredRefList } from "./ref-table.ts";
+import { isRefSnapshot, openRefSnapshot } from "./refs.ts";
 
 /** What repositories are read through. Packs never change, so all repositories may share the blocks. */
 export interface RepositoryStorage {
@@ -36,11 +37,20 @@ export class Repository implements UploadPackSource {
   readonly version: BlobVersion;
   readonly #storage: RepositoryStorage;
   readonly #keys: RepositoryKeys;
+  #refsAhead: Promise<Uint8Array | undefined> | undefined;
   #refList: Promise<RefList> | undefined;
   #objects: Promise<ObjectDatabase> | undefined;
   #damagedHistories: readonly string[] = [];
 
-  constructor(storage: RepositoryStorage, uuid: RepositoryUuid, manifest: Manifest, version: BlobVersion) {
+  /** @param refsAhead - What may be the refs of this generation. */
+  constructor(
+    storage: RepositoryStorage,
+    uuid: RepositoryUuid,
+    manifest: Manifest,
+    version: BlobVersion,
+    refsAhead?: Promise<Uint8Array | undefined>,
+  ) {
+    this.#refsAhead = refsAhead;
     this.#storage = storage;
     this.uuid = uuid;
     this.manifest = manifest;
@@ -156,28 +166,50 @@ export class Repository implements UploadPackSource {
 
   async #readRefs(): Promise<RefList> {
     const { snapshotId, sha256 } = this.manifest.refs;
-    const { bytes } = await this.#storage.store.read(this.#keys.refSnapshot(snapshotId));
-    return { head: this.#head(), refs: parseRefSnapshot(bytes, sha256) };
+    const ahead = await this.#refsAhead;
+    this.#refsAhead = undefined;
+    const bytes =
+      ahead !== undefined && isRefSnapshot(ahead, sha256)
+        ? ahead
+        : (await this.#storage.store.read(this.#keys.refSnapshot(snapshotId))).bytes;
+    return new StoredRefList(this.#head(), openRefSnapshot(bytes, sha256));
   }
 }
 
-/**
- * @param known - As opened before: if nothing was published since, it is returned, with all that it has read.
- * @throws {NotFoundError} Nothing was ever published. @throws {CorruptPackError} The manifest cannot be understood.
- */
+export interface OpenOptions {
+  /** As opened before: if nothing was published since, it is returned, with all that it has read. */
+  readonly known?: Repository | undefined;
+  /** The refs will be asked for: where nothing is known they are read at once with the manifest. */
+  readonly withRefs?: boolean;
+}
+
+/** @throws {NotFoundError} Nothing was ever published. @throws {CorruptPackError} The manifest cannot be understood. */
 export async function openRepository(
   storage: RepositoryStorage,
   uuid: RepositoryUuid,
-  known?: Repository,
+  { known, withRefs = false }: OpenOptions = {},
 ): Promise<Repository> {
-  const { manifest: key } = repositoryKeys(uuid);
+  const keys = repositoryKeys(uuid);
   if (known !== undefined) {
-    const blob = await storage.store.readIfChanged(key, known.version);
+    const blob = await storage.store.readIfChanged(keys.manifest, known.version);
     return blob === "unchanged" ? known : known.succeededBy(parseManifest(blob.bytes), blob.version);
   }
-  return opened(storage, uuid, await storage.store.read(key));
+  const refsAhead = withRefs ? readRefsAhead(storage, keys) : undefined;
+  const { bytes, version } = await storage.store.read(keys.manifest);
+  return new Repository(storage, uuid, parseManifest(bytes), version, refsAhead);
 }
 
-function opened(storage: RepositoryStorage, uuid: RepositoryUuid, { bytes, version }: Blob): Repository {
-  return new Repository(storage, uuid, parseManifest(bytes), version);
+/**
+ * The copy of the refs that lies under a key that is known without the manifest. It counts only where it has the checksum
+ * that the manifest says, which it has but while a publish is under way.
+ */
+async function readRefsAhead(
+  { store }: RepositoryStorage,
+  { packedRefs }: RepositoryKeys,
+): Promise<Uint8Array | undefined> {
+  try {
+    return (await store.read(packedRefs)).bytes;
+  } catch {
+    return undefined; // the snapshot is read instead, and says what is wrong
+  }
 }

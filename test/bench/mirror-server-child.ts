@@ -3,7 +3,7 @@
  * Prints its URL.
  */
 import { AGENT } from "../../lib/config.ts";
-import { gitHttp } from "../../lib/git-http/git-http.ts";
+import { type GitHttpOptions, gitHttp } from "../../lib/git-http/git-http.ts";
 import { startNodeServer } from "../../lib/http/node-server.ts";
 import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
@@ -16,7 +16,7 @@ if (storeFolder === undefined) throw new Error("usage: mirror-server-child <fold
 const store = new CountingBlobStore(openBenchStore(storeFolder, Number(delayMs)));
 const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
 const log: Logger = { ...SILENT_LOGGER, error: (event, fields) => console.error(event, fields) };
-const resolve = (workspace: string, slug: string) => catalog.resolve(workspace, slug);
+const resolve: GitHttpOptions["resolve"] = (...request) => catalog.resolve(...request);
 const { url } = await startNodeServer(gitHttp({ resolve, log, agent: AGENT }), { log });
 
 process.on("message", () => {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import type { GitHttpLimits } from "../../lib/bitbucket/git-http-client.ts";
 import { type UpstreamGit, upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
-import { gitHttp } from "../../lib/git-http/git-http.ts";
+import { type GitHttpOptions, gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
@@ -59,7 +59,7 @@ export function syncRig(primary: Primary, store: BlobStore, limits?: GitHttpLimi
       if (server === undefined) {
         await writeName(store, "acme", "sample", RIG_UUID);
         const catalog = new RepositoryCatalog(storage);
-        const resolve = (workspace: string, slug: string) => catalog.resolve(workspace, slug);
+        const resolve: GitHttpOptions["resolve"] = (...request) => catalog.resolve(...request);
         const log = SILENT_LOGGER;
         server = await startNodeServer(gitHttp({ resolve, log, agent: "nearside/test" }), { log });
       }

@@ -5,6 +5,7 @@
 import type { PackBody, PackedObjects } from "../ports.ts";
 import { encodePackHeader, PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "./pack-format.ts";
 import { PackOutput } from "./pack-output.ts";
+import { StartedStreams } from "./started-streams.ts";
 import { writeEntries } from "./write-pack.ts";
 
 /**
@@ -20,6 +21,10 @@ export async function* copyPacks(
     yield* only.stream(0, only.packBytes);
     return;
   }
+  const whole = bodies.filter(({ hasRepeats }) => !hasRepeats);
+  await using streams = new StartedStreams(
+    whole.map((body) => () => body.stream(PACK_HEADER_BYTES, body.sentEndBytes - PACK_HEADER_BYTES)),
+  );
   const objects = bodies.some(({ hasRepeats }) => hasRepeats) ? await openObjects() : undefined;
   const parts = bodies.map((body, packNumber) =>
     body.hasRepeats ? objects?.packs.ownObjects(packNumber) : undefined,
@@ -30,8 +35,7 @@ export async function* copyPacks(
     0,
   );
   yield* output.write(encodePackHeader(objectCount));
-  for (const [i, body] of bodies.entries()) {
-    const objectNumbers = parts[i];
+  for (const objectNumbers of parts) {
     if (objects !== undefined && objectNumbers !== undefined) {
       // A base that is not in this part is in one before.
       yield* writeEntries(output, {
@@ -43,8 +47,7 @@ export async function* copyPacks(
       });
       continue;
     }
-    for await (const chunk of body.stream(PACK_HEADER_BYTES, body.sentEndBytes - PACK_HEADER_BYTES))
-      yield* output.pass(chunk);
+    for await (const chunk of streams.next()) yield* output.pass(chunk);
   }
   yield* output.end();
 }

@@ -4,7 +4,8 @@
  */
 import { ZERO_OBJECT_ID } from "../object-id.ts";
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
-import type { RefList } from "../ports.ts";
+import type { Ref, RefList } from "../ports.ts";
+import { refsStartingWith } from "./find-refs.ts";
 import { resolveHead } from "./resolve-head.ts";
 
 const CAPABILITIES_V0 =
@@ -52,15 +53,16 @@ export function* advertiseV0(
   const head = resolveHead(refList);
   const symref = head?.symrefTarget === undefined ? "" : ` symref=HEAD:${head.symrefTarget}`;
   let capabilities = `\0${CAPABILITIES_V0}${symref} session-id=${sessionId} object-format=sha1 agent=${agent}`;
-  if (head === undefined && refList.refs.length === 0) {
-    yield encodePktLine(`${ZERO_OBJECT_ID} capabilities^{}${capabilities}\n`);
-  }
-  const named = head === undefined ? [] : [{ ...head, name: "HEAD" }];
-  for (const ref of [...named, ...refList.refs]) {
+  const lines = function* (): Generator<Ref, void, undefined> {
+    if (head !== undefined) yield { ...head, name: "HEAD" };
+    yield* refsStartingWith(refList, "");
+  };
+  for (const ref of lines()) {
     yield encodePktLine(`${ref.id} ${ref.name}${capabilities}\n`);
     capabilities = "";
     if (ref.peeledId !== undefined) yield encodePktLine(`${ref.peeledId} ${ref.name}^{}\n`);
   }
+  if (capabilities !== "") yield encodePktLine(`${ZERO_OBJECT_ID} capabilities^{}${capabilities}\n`);
   yield FLUSH_PKT;
 }
 

@@ -5,6 +5,7 @@ import type { ObjectFilter } from "../walk/object-filter.ts";
 import { findUnreachable } from "../walk/reachable.ts";
 import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
+import { findRef, refValuesAmong } from "./find-refs.ts";
 import { loadFilter } from "./load-filter.ts";
 import type { Negotiation } from "./negotiate.ts";
 import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
@@ -116,15 +117,10 @@ function noObject(): never {
 }
 
 function findWantedRefs(refList: RefList, names: readonly string[]): Ref[] {
-  if (names.length === 0) return [];
-  const wanted = new Set(names);
-  const found = new Map(refList.refs.filter(({ name }) => wanted.has(name)).map((ref) => [ref.name, ref]));
-  const head = resolveHead(refList);
-  if (head !== undefined) found.set("HEAD", { name: "HEAD", id: head.id });
   return names.map((name) => {
-    const ref = found.get(name);
+    const ref = findRef(refList, name) ?? (name === "HEAD" ? resolveHead(refList) : undefined);
     if (ref === undefined) throw new RefusedRequestError(`unknown ref ${name}`);
-    return ref;
+    return { name, id: ref.id };
   });
 }
 
@@ -134,9 +130,9 @@ async function findRefusedWant(
   refList: RefList,
   wants: readonly ObjectId[],
 ): Promise<ObjectId | undefined> {
-  const tips = new Set<ObjectId>(refList.refs.map(({ id }) => id));
-  if ("commitId" in refList.head) tips.add(refList.head.commitId);
-  const others = wants.filter((id) => !tips.has(id));
+  const tips = refValuesAmong(refList, new Set(wants));
+  const headId = "commitId" in refList.head ? refList.head.commitId : undefined;
+  const others = wants.filter((id) => id !== headId && !tips.has(id));
   if (others.length === 0) return undefined;
   const objects = await source.openObjects();
   const missing = others.find((id) => objects.findId(id) < 0);

@@ -2,12 +2,15 @@
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { Ref, RefList } from "../ports.ts";
 import type { LsRefsRequest } from "./fetch-request.ts";
+import { refsStartingWith } from "./find-refs.ts";
 import { resolveHead } from "./resolve-head.ts";
 
 export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void, undefined> {
-  const matches = prefixMatcher(request.prefixes);
-  if (matches("HEAD")) yield* headLine(refList, request);
-  for (const ref of refList.refs) if (matches(ref.name)) yield encodePktLine(`${refText(ref, request)}\n`);
+  const prefixes = minimalPrefixes(request.prefixes);
+  if (prefixes.some((prefix) => "HEAD".startsWith(prefix))) yield* headLine(refList, request);
+  for (const prefix of prefixes) {
+    for (const ref of refsStartingWith(refList, prefix)) yield encodePktLine(`${refText(ref, request)}\n`);
+  }
   yield FLUSH_PKT;
 }
 
@@ -27,26 +30,15 @@ function refText(ref: Ref, { peel }: LsRefsRequest, symref = ""): string {
   return `${ref.id} ${ref.name}${symref}${peeled}`;
 }
 
-/** Matches by halving: both prefixes and refs may be many. */
-function prefixMatcher(prefixes: readonly string[]): (name: string) => boolean {
-  if (prefixes.length === 0 || prefixes.includes("")) return () => true;
-  // A prefix of another prefix makes the longer one superfluous; then the only candidate for a name is the last prefix
-  // that sorts at or before it.
+/** Without those that begin with another one, and in byte order: so no ref is listed twice, and all as they are sorted. */
+function minimalPrefixes(prefixes: readonly string[]): string[] {
+  if (prefixes.length === 0) return [""];
   const minimal: string[] = [];
   for (const prefix of prefixes.toSorted(compareUnits)) {
     const last = minimal.at(-1);
     if (last === undefined || !prefix.startsWith(last)) minimal.push(prefix);
   }
-  return (name) => {
-    let low = 0;
-    let high = minimal.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (compareUnits(minimal[middle] ?? "", name) <= 0) low = middle + 1;
-      else high = middle;
-    }
-    return low > 0 && name.startsWith(minimal[low - 1] ?? "");
-  };
+  return minimal;
 }
 
 function compareUnits(a: string, b: string): number {

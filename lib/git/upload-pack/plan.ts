@@ -8,6 +8,7 @@ import { type MissingObjectsRequest, markMissingObjects } from "../walk/missing-
 import { goesByTypeAndSize, keepsAllTrees } from "../walk/object-filter.ts";
 import { ObjectMarks } from "../walk/object-marks.ts";
 import { peelObject } from "../walk/peel.ts";
+import { refsStartingWith } from "./find-refs.ts";
 
 export type PackPlan =
   /** Packs as they are, one behind the other. */
@@ -112,14 +113,16 @@ function wantsAllObjects(source: UploadPackSource, refList: RefList, request: Pa
   return (shallow === undefined || !shallow.table.hasCuts) && coversAllTips(wants, refList);
 }
 
-function coversAllTips(wants: readonly ObjectId[], { head, refs }: RefList): boolean {
+function coversAllTips(wants: readonly ObjectId[], refList: RefList): boolean {
+  const { head } = refList;
   const wanted = new Set(wants);
-  return refs.every(({ id }) => wanted.has(id)) && ("ref" in head || wanted.has(head.commitId));
+  for (const { id } of refsStartingWith(refList, "")) if (!wanted.has(id)) return false;
+  return "ref" in head || wanted.has(head.commitId);
 }
 
-async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, { refs }: RefList): Promise<void> {
-  for (const { name, id, peeledId } of refs) {
-    if (peeledId === undefined || !name.startsWith("refs/tags/")) continue;
+async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList: RefList): Promise<void> {
+  for (const { id, peeledId } of refsStartingWith(refList, "refs/tags/")) {
+    if (peeledId === undefined) continue;
     const peeledNumber = reader.findId(peeledId);
     if (peeledNumber < 0 || !marks.isSent(peeledNumber)) continue;
     const peeled = await peelObject(reader, id);

@@ -1,6 +1,7 @@
 /** What HEAD stands for among the refs. */
 import type { ObjectId } from "../object-id.ts";
 import type { RefList } from "../ports.ts";
+import { findRef } from "./find-refs.ts";
 
 export interface ResolvedHead {
   readonly id: ObjectId;
@@ -10,9 +11,10 @@ export interface ResolvedHead {
 }
 
 /** @returns `undefined` if HEAD names a branch that does not exist. */
-export function resolveHead({ head, refs }: RefList): ResolvedHead | undefined {
+export function resolveHead(refList: RefList): ResolvedHead | undefined {
+  const { head } = refList;
   if ("commitId" in head) return { id: head.commitId, symrefTarget: undefined };
-  const target = refs.find(({ name }) => name === head.ref);
+  const target = findRef(refList, head.ref);
   if (target === undefined) return undefined;
   const { name: symrefTarget, ...ids } = target;
   return { ...ids, symrefTarget };

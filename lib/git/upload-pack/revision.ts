@@ -5,16 +5,16 @@ import { TreeCursor } from "../objects.ts";
 import type { ObjectReader, RefList } from "../ports.ts";
 import { CommitTable } from "../walk/commit-table.ts";
 import { peelObject } from "../walk/peel.ts";
+import { findRef } from "./find-refs.ts";
 import { resolveHead } from "./resolve-head.ts";
 
 const REF_PREFIXES = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
 
 /** @returns What the refs point to that a short name may mean; one of them, if it is not ambiguous. */
 export function findRefs(refList: RefList, name: string): ObjectId[] {
-  const names = new Set(REF_PREFIXES.map((prefix) => prefix + name));
-  names.add(`refs/remotes/${name}/HEAD`);
+  const names = [...REF_PREFIXES.map((prefix) => prefix + name), `refs/remotes/${name}/HEAD`];
   const head = name === "HEAD" ? resolveHead(refList) : undefined;
-  const matching = refList.refs.filter((ref) => names.has(ref.name)).map(({ id }) => id);
+  const matching = names.flatMap((fullName) => findRef(refList, fullName)?.id ?? []);
   return head === undefined ? matching : [head.id, ...matching];
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { blobHttp } from "../../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../../lib/blob-http/signed-blob-urls.ts";
-import { gitHttp } from "../../../lib/git-http/git-http.ts";
+import { type GitHttpOptions, gitHttp } from "../../../lib/git-http/git-http.ts";
 import { startNodeServer } from "../../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
@@ -51,7 +51,7 @@ export async function startMirrorServer({
     ...SILENT_LOGGER,
     error: (event: string, fields = {}) => failures.push({ event, ...fields }),
   };
-  const resolve = (workspace: string, slug: string) => catalog.resolve(workspace, slug);
+  const resolve: GitHttpOptions["resolve"] = (...request) => catalog.resolve(...request);
   const git = gitHttp({ resolve, log, agent: "nearside/test" });
   const blobs = blobHttp({ store, urls });
   const requests: string[] = [];

@@ -1,9 +1,10 @@
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CorruptPackError, ProtocolError } from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import type { Ref } from "../../../lib/git/ports.ts";
-import { formatRefSnapshot, parseRefSnapshot } from "../../../lib/repo/refs.ts";
+import { formatRefSnapshot, openRefSnapshot } from "../../../lib/repo/refs.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
 
 const id = fc
@@ -27,7 +28,7 @@ describe("a ref snapshot", () => {
         const sorted = list.toSorted((a, b) =>
           Buffer.compare(Buffer.from(a.name, "latin1"), Buffer.from(b.name, "latin1")),
         );
-        expect(parseRefSnapshot(bytes, sha256)).toEqual(sorted);
+        expect([...openRefSnapshot(bytes, sha256).startingWith("")]).toEqual(sorted);
         expect(refCount).toBe(list.length);
       }),
     );
@@ -55,10 +56,67 @@ describe("a ref snapshot", () => {
 
   test("with another checksum is refused", () => {
     const { bytes } = formatRefSnapshot([]);
-    expect(() => parseRefSnapshot(bytes, "0".repeat(64))).toThrow(CorruptPackError);
+    expect(() => openRefSnapshot(bytes, "0".repeat(64))).toThrow(CorruptPackError);
     const altered = formatRefSnapshot([{ name: "refs/heads/a", id: parseObjectId("a".repeat(40)) }]);
     expect(() =>
-      parseRefSnapshot(utf8(textOf(altered.bytes).replace("aaaa", "bbbb")), altered.sha256),
+      openRefSnapshot(utf8(textOf(altered.bytes).replace("aaaa", "bbbb")), altered.sha256),
     ).toThrow(CorruptPackError);
+  });
+});
+
+describe("a ref table", () => {
+  test("finds each ref by its name, and no other", () => {
+    fc.assert(
+      fc.property(refs, name, (list, other) => {
+        const { bytes, sha256 } = formatRefSnapshot(list);
+        const table = openRefSnapshot(bytes, sha256);
+        for (const item of list) expect(table.find(item.name)).toEqual(item);
+        expect(table.find(other)).toEqual(list.find((item) => item.name === other));
+        for (const outside of ["", "refs/", "zzz"]) expect(table.find(outside)).toBeUndefined();
+      }),
+    );
+  });
+
+  test("lists what begins with a prefix", () => {
+    fc.assert(
+      fc.property(refs, name, fc.nat(20), (list, other, length) => {
+        const { bytes, sha256 } = formatRefSnapshot(list);
+        const table = openRefSnapshot(bytes, sha256);
+        const prefix = other.slice(0, length);
+        const found = [...table.startingWith(prefix)].map((item) => item.name);
+        expect(found.toSorted()).toEqual(
+          list
+            .map((item) => item.name)
+            .filter((text) => text.startsWith(prefix))
+            .toSorted(),
+        );
+      }),
+    );
+  });
+
+  test("tells which ids are values of refs, not what tags point to", () => {
+    fc.assert(
+      fc.property(refs, id, (list, other) => {
+        const { bytes, sha256 } = formatRefSnapshot(list);
+        const table = openRefSnapshot(bytes, sha256);
+        const asked = new Set([other, ...list.flatMap((item) => [item.id, item.peeledId ?? item.id])]);
+        expect(table.valuesAmong(asked)).toEqual(new Set(list.map((item) => item.id)));
+        expect(table.valuesAmong(new Set()).size).toBe(0);
+      }),
+    );
+  });
+
+  test.each([
+    "x refs/heads/a",
+    `${"a".repeat(40)}`,
+    `${"a".repeat(40)}-refs/heads/a`,
+    "",
+    "^",
+    `${"a".repeat(40)} refs/heads/a\n^x`,
+  ])("refuses the line %j", (line) => {
+    const bytes = utf8(`# pack-refs with: peeled fully-peeled sorted \n${line}\n`);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const table = openRefSnapshot(bytes, sha256);
+    expect(() => [...table.startingWith("")]).toThrow(CorruptPackError);
   });
 });

@@ -6,10 +6,11 @@ import {
   VersionConflictError,
 } from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
+import type { RefList } from "../../../lib/git/ports.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { readName, writeName } from "../../../lib/repo/names.ts";
 import { type NextGeneration, publish, publishVerified } from "../../../lib/repo/publish.ts";
-import { openRepository, type RepositoryStorage } from "../../../lib/repo/repository.ts";
+import { openRepository, type Repository, type RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
@@ -38,6 +39,11 @@ beforeEach(() => {
   storage = { store, blocks: new BlockCache(store) };
 });
 
+async function refsOf(repository: Repository): Promise<RefList> {
+  const { head, refs } = await repository.readRefs();
+  return { head, refs };
+}
+
 describe("publish", () => {
   test("writes a generation that can be opened, and the copies for git", async () => {
     await publish(store, UUID, "absent", NEXT);
@@ -48,7 +54,7 @@ describe("publish", () => {
       packs: [],
       refs: { refCount: 1 },
     });
-    expect(await repository.readRefs()).toEqual({ head: NEXT.head, refs: NEXT.refs });
+    expect(await refsOf(repository)).toEqual({ head: NEXT.head, refs: NEXT.refs });
     expect(textOf((await store.read(KEYS.head)).bytes)).toBe("ref: refs/heads/main\n");
     expect(textOf((await store.read(KEYS.packedRefs)).bytes)).toContain(`${ID} refs/heads/main\n`);
     expect((await store.read(KEYS.refsFolderMark)).bytes.length).toBe(0);
@@ -59,7 +65,7 @@ describe("publish", () => {
     const second = await publish(store, UUID, first, { ...NEXT, head: { commitId: ID } });
     expect(second.manifest.generation).toBe(2);
     const repository = await openRepository(storage, UUID);
-    expect(await repository.readRefs()).toEqual({ head: { commitId: ID }, refs: NEXT.refs });
+    expect(await refsOf(repository)).toEqual({ head: { commitId: ID }, refs: NEXT.refs });
     expect(textOf((await store.read(KEYS.head)).bytes)).toBe(`${ID}\n`);
   });
 
@@ -116,17 +122,39 @@ describe("open", () => {
     await cold.readRefs();
     expect(store.counts()).toMatchObject({ requests: 2, rounds: 2 });
     store.reset();
-    const warm = await openRepository(storage, UUID, cold);
+    const warm = await openRepository(storage, UUID, { known: cold });
     await warm.readRefs();
     expect(warm).toBe(cold);
     expect(store.counts()).toMatchObject({ requests: 1, readIfChanged: 1 });
+  });
+
+  test("takes one round cold for manifest and refs, if they will be asked for", async () => {
+    await publish(store, UUID, "absent", NEXT);
+    store.reset();
+    const repository = await openRepository(storage, UUID, { withRefs: true });
+    expect((await repository.readRefs()).refs).toEqual(NEXT.refs);
+    expect(store.counts()).toMatchObject({ requests: 2, rounds: 1 });
+  });
+
+  test.each([
+    ["are of another generation", utf8("# pack-refs with: peeled fully-peeled sorted \n")],
+    ["are broken", utf8("x")],
+    ["are gone", undefined],
+  ])("reads the manifest's own refs where the ones for copies %s", async (_, bytes) => {
+    await publish(store, UUID, "absent", NEXT);
+    if (bytes === undefined) await store.delete(KEYS.packedRefs);
+    else await store.write(KEYS.packedRefs, bytes);
+    store.reset();
+    const repository = await openRepository(storage, UUID, { withRefs: true });
+    expect((await repository.readRefs()).refs).toEqual(NEXT.refs);
+    expect(store.counts()).toMatchObject({ requests: 3, rounds: 2 });
   });
 
   test("sees what was published since", async () => {
     const first = await publish(store, UUID, "absent", NEXT);
     const known = await openRepository(storage, UUID);
     await publish(store, UUID, first, { ...NEXT, refs: [] });
-    const newer = await openRepository(storage, UUID, known);
+    const newer = await openRepository(storage, UUID, { known });
     expect(newer.manifest.generation).toBe(2);
     expect((await newer.readRefs()).refs).toEqual([]);
     expect((await known.readRefs()).refs).toEqual(NEXT.refs);
@@ -138,7 +166,7 @@ describe("open", () => {
     await Promise.all([known.readRefs(), known.openObjects()]);
     await publishVerified(store, UUID, first, new Date("2026-02-02T00:00:00Z"));
     store.reset();
-    const newer = await openRepository(storage, UUID, known);
+    const newer = await openRepository(storage, UUID, { known });
     expect(newer.manifest.verifiedAt).toBe("2026-02-02T00:00:00.000Z");
     expect(await newer.openObjects()).toBe(await known.openObjects());
     expect(await newer.readRefs()).toBe(await known.readRefs());
@@ -184,23 +212,45 @@ describe("names", () => {
 });
 
 describe("the catalog", () => {
-  test("asks for name and manifest at once when it knows both", async () => {
+  test("asks for the manifest only when it knows the name, and after 15 s for both at once", async () => {
     await publish(store, UUID, "absent", NEXT);
     await writeName(store, "acme", "widgets", UUID);
-    const catalog = new RepositoryCatalog(storage);
+    let nowMs = 0;
+    const catalog = new RepositoryCatalog(storage, { nowMs: () => nowMs });
     const first = await catalog.resolve("acme", "widgets");
-    store.reset();
-    expect(await catalog.resolve("acme", "widgets")).toBe(first);
-    expect(store.counts()).toMatchObject({ requests: 2, rounds: 1 });
+    for (const [atMs, requests] of [
+      [14_999, 1],
+      [15_000, 2],
+      [29_999, 1],
+      [30_000, 2],
+    ] as const) {
+      nowMs = atMs;
+      store.reset();
+      expect(await catalog.resolve("acme", "widgets")).toBe(first);
+      expect(store.counts()).toMatchObject({ requests, readIfChanged: 1, rounds: 1 });
+    }
   });
 
-  test("follows a name that another repository has taken", async () => {
-    const catalog = new RepositoryCatalog(storage);
+  test("follows a name that another repository has taken, within 15 s", async () => {
+    let nowMs = 0;
+    const catalog = new RepositoryCatalog(storage, { nowMs: () => nowMs });
+    for (const uuid of [UUID, OTHER_UUID]) {
+      await publish(store, uuid, "absent", NEXT);
+      await writeName(store, "acme", "widgets", uuid);
+      nowMs += 15_000;
+      expect((await catalog.resolve("acme", "widgets"))?.uuid).toBe(uuid);
+    }
+  });
+
+  test("asks for the name again where what it meant is gone", async () => {
+    const catalog = new RepositoryCatalog(storage, { nowMs: () => 0 });
     for (const uuid of [UUID, OTHER_UUID]) {
       await publish(store, uuid, "absent", NEXT);
       await writeName(store, "acme", "widgets", uuid);
       expect((await catalog.resolve("acme", "widgets"))?.uuid).toBe(uuid);
+      await store.delete(repositoryKeys(uuid).manifest);
     }
+    expect(await catalog.resolve("acme", "widgets")).toBeUndefined();
   });
 
   test("knows neither unknown names nor repositories that were never published", async () => {

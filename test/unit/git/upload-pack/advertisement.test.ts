@@ -121,8 +121,9 @@ describe("ls-refs", () => {
     });
     fc.assert(
       fc.property(fc.array(text, { minLength: 1, maxLength: 8 }), fc.uniqueArray(text), (prefixes, names) => {
-        const refList: RefList = { head: UNBORN.head, refs: names.map((name) => ({ name, id: A })) };
-        const expected = names.filter((name) => prefixes.some((prefix) => name.startsWith(prefix)));
+        const sorted = names.toSorted((a, b) => (a < b ? -1 : 1));
+        const refList: RefList = { head: UNBORN.head, refs: sorted.map((name) => ({ name, id: A })) };
+        const expected = sorted.filter((name) => prefixes.some((prefix) => name.startsWith(prefix)));
         expect(textsOf(listRefs(refList, { ...plain, prefixes }))).toEqual([
           ...expected.map((name) => `${A} ${name}`),
           "0000",

@@ -1,0 +1,42 @@
+/** Refs among many, without a look at each: by halving, as they are sorted. */
+import type { ObjectId } from "../object-id.ts";
+import type { Ref, RefList } from "../ports.ts";
+
+// A list may make its `refs` only when they are asked for, so they are not, where it has a finder.
+
+export function findRef(refList: RefList, name: string): Ref | undefined {
+  if (refList.finder !== undefined) return refList.finder.find(name);
+  const ref = refList.refs[lowerBound(refList.refs, name)];
+  return ref?.name === name ? ref : undefined;
+}
+
+/** In byte order. */
+export function refsStartingWith(refList: RefList, prefix: string): Iterable<Ref> {
+  return refList.finder?.startingWith(prefix) ?? startingWith(refList.refs, prefix);
+}
+
+/** Those of `ids` that are the value of a ref. */
+export function refValuesAmong(refList: RefList, ids: ReadonlySet<ObjectId>): ReadonlySet<ObjectId> {
+  if (refList.finder !== undefined) return refList.finder.valuesAmong(ids);
+  return new Set(refList.refs.map(({ id }) => id).filter((id) => ids.has(id)));
+}
+
+function* startingWith(refs: readonly Ref[], prefix: string): Generator<Ref, void, undefined> {
+  for (let index = lowerBound(refs, prefix); ; index++) {
+    const ref = refs[index];
+    if (ref === undefined || !ref.name.startsWith(prefix)) return;
+    yield ref;
+  }
+}
+
+/** The first whose name is not before `name`. */
+function lowerBound(refs: readonly Ref[], name: string): number {
+  let low = 0;
+  let high = refs.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((refs[middle]?.name ?? "") < name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import { StartedStreams } from "../../../../lib/git/pack/started-streams.ts";
+
+/** Streams of one or two chunks that say what happens to them. */
+function recorded(count: number, events: string[]) {
+  return Array.from(
+    { length: count },
+    (_, number) =>
+      async function* () {
+        events.push(`begin ${number}`);
+        try {
+          yield Uint8Array.of(number, 1);
+          yield Uint8Array.of(number, 2);
+        } finally {
+          events.push(`end ${number}`);
+        }
+      },
+  );
+}
+
+async function read(chunks: AsyncIterable<Uint8Array>): Promise<number[][]> {
+  const all: number[][] = [];
+  for await (const chunk of chunks) all.push([...chunk]);
+  return all;
+}
+
+describe("streams begun ahead", () => {
+  test("come in order, with no more than three waiting", async () => {
+    const events: string[] = [];
+    await using streams = new StartedStreams(recorded(5, events));
+    expect(events).toEqual(["begin 0", "begin 1", "begin 2"]);
+    for (let number = 0; number < 5; number++) {
+      expect(await read(streams.next())).toEqual([
+        [number, 1],
+        [number, 2],
+      ]);
+    }
+    expect(events.filter((event) => event.startsWith("end"))).toHaveLength(5);
+    await expect(read(streams.next())).rejects.toThrow(RangeError);
+  });
+
+  test("are all ended by a reader who leaves early", async () => {
+    const events: string[] = [];
+    {
+      await using streams = new StartedStreams(recorded(5, events));
+      for await (const _ of streams.next()) break;
+    }
+    expect(events.toSorted()).toEqual([0, 1, 2, 3].flatMap((n) => [`begin ${n}`, `end ${n}`]).toSorted());
+  });
+
+  test("fail when their turn comes, and only then", async () => {
+    const fails = async function* (): AsyncGenerator<Uint8Array> {
+      yield* [];
+      throw new Error("gone");
+    };
+    const [first = fails] = recorded(1, []);
+    await using streams = new StartedStreams([first, fails]);
+    expect(await read(streams.next())).toHaveLength(2);
+    await expect(read(streams.next())).rejects.toThrow("gone");
+  });
+});
