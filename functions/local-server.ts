@@ -3,14 +3,14 @@ import { pino } from "pino";
 import { gitCredential, restCredential } from "../lib/bitbucket/credential.ts";
 import { bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
 import { upstreamGit } from "../lib/bitbucket/upstream-git.ts";
+import { tryRefreshBundles } from "../lib/bundles/refresh-bundles.ts";
 import { AGENT } from "../lib/config.ts";
-import { ConfigError, errorFields, MirrorError } from "../lib/errors.ts";
+import { ConfigError, MirrorError } from "../lib/errors.ts";
 import type { NodeServer } from "../lib/http/node-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { maintainRepository } from "../lib/repo/maintain-repository.ts";
 import { readName, writeName } from "../lib/repo/names.ts";
 import type { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
-import { BlockCache } from "../lib/store/block-cache.ts";
 import { poll } from "../lib/sync/poller.ts";
 import { RepositorySelector, type SelectedRepository } from "../lib/sync/selection.ts";
 import { type PublishedOutcome, syncRepository } from "../lib/sync/sync-repository.ts";
@@ -19,7 +19,7 @@ import { type Arguments, parseArguments } from "./local/arguments.ts";
 import { DEMO_WORKSPACE, startDemoPrimary } from "./local/demo.ts";
 import { openStore, temporaryFolderIn } from "./local/open-store.ts";
 import { formatBytes, ProgressLine } from "./local/progress-line.ts";
-import { serveMirror } from "./local/serve-mirror.ts";
+import { serveMirror, storageOver } from "./local/serve-mirror.ts";
 
 const DEMO_FOLDER = ".nearside/primary";
 const DEMO_POLL_SECONDS = 2;
@@ -34,10 +34,7 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   const log = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
   const account = demo === undefined ? readAccount(process.env) : ({ kind: "none" } as const);
   const store = openStore(options.store, options.s3Endpoint);
-  const blocks = new BlockCache(store);
-  const onDamage = (error: unknown, key: string): void =>
-    log.error("store:damaged", { key, ...errorFields(error) });
-  const storage = { store, blocks, onDamage };
+  const storage = storageOver(store, log);
   const { server, catalog } = await serveMirror(storage, options, log);
   const api = bitbucketRestApi({
     fetch: fetchUntil(stop),
@@ -66,6 +63,7 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
       await maintainRepository(uuid, { store, log, name: fullName, signal: stop, onProgress });
     }
     mirrored.set(uuid, repository);
+    if (outcome.kind === "published") await tryRefreshBundles(uuid, { storage, log, signal: stop });
     return outcome;
   };
   const selector = new RepositorySelector({

@@ -5,6 +5,7 @@ import { gitCredential, restCredential } from "../lib/bitbucket/credential.ts";
 import { bitbucketRestApi } from "../lib/bitbucket/rest-api.ts";
 import { readSsmAccount } from "../lib/bitbucket/ssm-account.ts";
 import { upstreamGit } from "../lib/bitbucket/upstream-git.ts";
+import { tryRefreshBundles } from "../lib/bundles/refresh-bundles.ts";
 import { AGENT, readSyncConfig } from "../lib/config.ts";
 import { errorFields } from "../lib/errors.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
@@ -40,6 +41,7 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
       }),
     storage,
     log,
+    onPublished: (uuid) => tryRefreshBundles(uuid, { storage, log, signal }),
     signal,
   });
 }

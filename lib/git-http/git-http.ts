@@ -57,7 +57,7 @@ async function advertise(
   const protocol = chooseProtocol(request.headers["git-protocol"]);
   const lines =
     protocol === 2
-      ? advertiseV2(identity, { packfileUris: source.handsOutUrls })
+      ? advertiseV2(identity, source)
       : [
           encodePktLine("# service=git-upload-pack\n"),
           FLUSH_PKT,

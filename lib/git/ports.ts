@@ -123,6 +123,16 @@ export interface PackDownload {
   url(): Promise<string>;
 }
 
+/** A file that a client may fetch from elsewhere. */
+export interface OfferedBundle {
+  /** Letters and digits. */
+  readonly id: string;
+  /** Grows from one bundle to the next. */
+  readonly creationToken: number;
+  /** An address that works for a while, for whoever has it. */
+  readonly url: string;
+}
+
 /** What upload-pack serves from: one generation of one repository. */
 export interface UploadPackSource {
   readRefs(): Promise<RefList>;
@@ -133,6 +143,8 @@ export interface UploadPackSource {
   readonly packBodies: readonly PackBody[];
   /** The objects of some packs alone, under other numbers: each pack holds the bases of its own deltas. */
   openPacks(packNumbers: readonly number[]): Promise<PackedObjects>;
-  /** Whether packs may have a `download`. */
+  /** Whether packs may have a `download`, and there may be bundles. */
   readonly handsOutUrls: boolean;
+  /** Bundles for the beginning of a clone, each of what the refs reach; each needs those before it. */
+  offerBundles(): Promise<readonly OfferedBundle[]>;
 }

@@ -37,12 +37,16 @@ export interface RepositoryKeys {
   pack(packId: string): string;
   packIndex(packId: string): string;
   packHistory(packId: string): string;
+  /** Below `cache/`: may be deleted at any time. */
+  readonly bundleList: string;
+  bundle(bundleId: string): string;
 }
 
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   const prefix = `repos/${uuid}/`;
   const refSnapshotFolder = `${prefix}ref-snapshots/`;
   const packFolder = `${prefix}objects/pack/`;
+  const cacheFolder = `${prefix}cache/`;
   return {
     prefix,
     manifest: `${prefix}manifest.json`,
@@ -56,6 +60,8 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     pack: (packId) => `${packFolder}pack-${packId}.pack`,
     packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
     packHistory: (packId) => `${packFolder}pack-${packId}.history`,
+    bundleList: `${cacheFolder}bundles.json`,
+    bundle: (bundleId) => `${cacheFolder}bundle-${bundleId}.bundle`,
   };
 }
 

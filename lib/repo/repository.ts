@@ -2,10 +2,12 @@
 import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
-import type { Head, PackBody, PackDownload, RefList, UploadPackSource } from "../git/ports.ts";
+import type { Head, OfferedBundle, PackBody, PackDownload, RefList, UploadPackSource } from "../git/ports.ts";
+import { areReached } from "../git/walk/reached-commits.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
+import { isBundleThere, readBundleList, type StoredBundle } from "./bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type Manifest, type ManifestPack, parseManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
@@ -76,6 +78,31 @@ export class Repository implements UploadPackSource {
 
   get handsOutUrls(): boolean {
     return this.#storage.urls !== undefined;
+  }
+
+  /** Two rounds: the objects tell whether the refs still reach what a bundle holds. */
+  async offerBundles(): Promise<OfferedBundle[]> {
+    const { store, urls } = this.#storage;
+    if (urls === undefined) return [];
+    const { bundles } = await readBundleList(store, this.#keys);
+    if (!(await this.areBundlesCurrent(bundles))) return [];
+    return Promise.all(
+      bundles.map(async ({ id, creationToken, bundleBytes }) => {
+        return { id, creationToken, url: await urls.urlOf(this.#keys.bundle(id), bundleBytes) };
+      }),
+    );
+  }
+
+  /** @returns Whether all of them are there, and hold only what the refs reach. */
+  async areBundlesCurrent(bundles: readonly StoredBundle[]): Promise<boolean> {
+    if (bundles.length === 0) return true;
+    const tips = bundles.map(({ tip }) => parseObjectId(tip));
+    const [objects, refList, areThere] = await Promise.all([
+      this.openObjects(),
+      this.readRefs(),
+      Promise.all(bundles.map((bundle) => isBundleThere(this.#storage.store, this.#keys, bundle))),
+    ]);
+    return !areThere.includes(false) && areReached(objects, refList, tips, this.mayHoldUnreachable);
   }
 
   /** One round. @throws {DamagedRepositoryError} An index is not what the manifest says. */

@@ -4,6 +4,7 @@ import type { BitbucketRepository, BitbucketRestApi } from "../bitbucket/rest-ap
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { ProtocolError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
 import { isNameSegment, readName, writeName } from "../repo/names.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
@@ -27,6 +28,8 @@ export interface SyncJobOptions {
   readonly upstreamOf: (repository: BitbucketRepository) => UpstreamGit;
   readonly storage: RepositoryStorage;
   readonly log: Logger;
+  /** What a new generation is followed by, within the job's time. */
+  readonly onPublished?: (uuid: RepositoryUuid) => Promise<void>;
   /** Stops the sync. */
   readonly signal?: AbortSignal;
 }
@@ -43,7 +46,7 @@ export function parseSyncJob(text: string): SyncJob {
 /** @throws As `syncRepository` does, and {NotFoundError} when the account does not see the repository. */
 export async function runSyncJob(job: SyncJob, options: SyncJobOptions): Promise<void> {
   const { workspace, slug, uuid, maintain } = job;
-  const { api, upstreamOf, storage, log, signal } = options;
+  const { api, upstreamOf, storage, log, onPublished, signal } = options;
   const startedMs = Date.now();
   const repository = await api.repository(workspace, uuid === undefined ? slug : `{${uuid}}`);
   const outcome = await syncRepository(repository.uuid, {
@@ -71,4 +74,5 @@ export async function runSyncJob(job: SyncJob, options: SyncJobOptions): Promise
     const { store } = storage;
     await maintainRepository(repository.uuid, { store, log, name: repository.fullName, signal });
   }
+  if (kind === "published") await onPublished?.(repository.uuid);
 }

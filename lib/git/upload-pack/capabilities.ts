@@ -22,14 +22,14 @@ export interface ServerIdentity {
 
 /** What a server has only where its store lets clients in. */
 export interface ServerFeatures {
-  readonly packfileUris: boolean;
+  readonly handsOutUrls: boolean;
 }
 
 export function advertiseV2(
   { agent, sessionId }: ServerIdentity,
-  { packfileUris }: ServerFeatures,
+  { handsOutUrls }: ServerFeatures,
 ): Uint8Array[] {
-  const packfileUrisWord = packfileUris ? " packfile-uris" : "";
+  const packfileUrisWord = handsOutUrls ? " packfile-uris" : "";
   return [
     encodePktLine("version 2\n"),
     encodePktLine(`agent=${agent}\n`),
@@ -39,6 +39,7 @@ export function advertiseV2(
     encodePktLine("object-format=sha1\n"),
     encodePktLine(`session-id=${sessionId}\n`),
     encodePktLine("object-info=size\n"),
+    ...(handsOutUrls ? [encodePktLine("bundle-uri\n")] : []),
     FLUSH_PKT,
   ];
 }

@@ -9,6 +9,7 @@ export type RequestV2 =
   | { readonly command: "ls-refs"; readonly lsRefs: LsRefsRequest }
   | { readonly command: "fetch"; readonly fetch: FetchRequest }
   | { readonly command: "object-info"; readonly objectInfo: ObjectInfoRequest }
+  | { readonly command: "bundle-uri" }
   /** Nothing was asked: a client ends its session, or probes. */
   | { readonly command: "none" };
 
@@ -35,6 +36,10 @@ export async function readRequestV2(
         await readArguments(hasArguments ? lines : undefined, (text) => objectInfo.add(text));
         return { command, objectInfo: objectInfo.request() };
       }
+      case "bundle-uri":
+        // Arguments are for the future.
+        await readArguments(hasArguments ? lines : undefined, () => undefined);
+        return { command };
       default:
         throw new ProtocolError(`invalid command '${command.slice(0, 80)}'`);
     }

@@ -69,7 +69,12 @@ async function* packAndProgress(
 ): AsyncGenerator<SidebandInput, void, undefined> {
   let step = await planning.next();
   for (; !step.done; step = await planning.next()) if (!request.noProgress) yield step.value;
-  const plan = step.value;
-  if (plan.kind === "copy-packs") yield* copyPacks(plan.bodies, plan.openObjects);
-  else yield* writePack({ ...plan, ofsDelta: request.ofsDelta });
+  yield* packOf(step.value, request.ofsDelta);
+}
+
+/** The pack that was planned. */
+export function packOf(plan: PackPlan, ofsDelta: boolean): AsyncIterable<Uint8Array> {
+  return plan.kind === "copy-packs"
+    ? copyPacks(plan.bodies, plan.openObjects)
+    : writePack({ ...plan, ofsDelta });
 }

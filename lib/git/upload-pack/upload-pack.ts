@@ -2,6 +2,7 @@
 import { LimitExceededError } from "../../errors.ts";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
+import { listBundles } from "./bundle-uri.ts";
 import type { FetchRequest, FetchRequestV0, RequestLimits } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
 import { listRefs } from "./ls-refs.ts";
@@ -80,6 +81,8 @@ async function uploadPackV2(
       return listRefs(await source.readRefs(), request.lsRefs);
     case "object-info":
       return listObjectInfo(source, request.objectInfo);
+    case "bundle-uri":
+      return listBundles(source);
     case "fetch":
       return refusingWhatIsTooMuch(() => fetchV2(source, request.fetch, options));
   }

@@ -19,6 +19,7 @@ const SOURCE: UploadPackSource = {
   packBodies: [],
   openPacks: () => Promise.reject(new Error("not needed here")),
   handsOutUrls: false,
+  offerBundles: async () => [],
 };
 const asked: string[] = [];
 const handler = gitHttp({

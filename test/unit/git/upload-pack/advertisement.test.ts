@@ -58,7 +58,7 @@ describe("version 0", () => {
 });
 
 test("version 2 advertises what is handled", () => {
-  expect(textsOf(advertiseV2(SERVER, { packfileUris: false }))).toEqual([
+  expect(textsOf(advertiseV2(SERVER, { handsOutUrls: false }))).toEqual([
     "version 2",
     "agent=nearside/1",
     "ls-refs=unborn",
@@ -71,10 +71,10 @@ test("version 2 advertises what is handled", () => {
   ]);
 });
 
-test("version 2 advertises packs from elsewhere where there are some", () => {
-  expect(textsOf(advertiseV2(SERVER, { packfileUris: true }))).toContain(
-    "fetch=shallow wait-for-done filter ref-in-want sideband-all packfile-uris",
-  );
+test("version 2 advertises packs and bundles from elsewhere where there may be some", () => {
+  const lines = textsOf(advertiseV2(SERVER, { handsOutUrls: true }));
+  expect(lines).toContain("fetch=shallow wait-for-done filter ref-in-want sideband-all packfile-uris");
+  expect(lines).toContain("bundle-uri");
 });
 
 test.each([

@@ -71,6 +71,12 @@ describe("version 2", () => {
     expect(request).toMatchObject({ fetch: { uriProtocols: ["https", "http"] } });
   });
 
+  test("bundle-uri, whatever a later client may add", async () => {
+    for (const rest of [[FLUSH], [DELIM, FLUSH], [DELIM, "from-the-future", FLUSH]]) {
+      expect(await readV2(["command=bundle-uri", ...rest])).toEqual({ command: "bundle-uri" });
+    }
+  });
+
   test("object-info", async () => {
     const request = await readV2(["command=object-info", DELIM, "size", `oid ${A}`, FLUSH]);
     expect(request).toEqual({ command: "object-info", objectInfo: { size: true, ids: [A] } });
