@@ -89,7 +89,7 @@ async function offered(): Promise<{ readonly id: string; readonly url: string; r
   return ids.map((id) => ({
     id,
     url: values.get(`bundle.${id}.uri`) ?? "",
-    token: Number(values.get(`bundle.${id}.creationToken`)),
+    token: Number(values.get(`bundle.${id}.creationtoken`)),
   }));
 }
 

@@ -16,7 +16,8 @@ function bundleLines(bundles: readonly OfferedBundle[]): string[] {
     "bundle.heuristic=creationToken",
     ...bundles.flatMap(({ id, url, creationToken }) => [
       `bundle.${id}.uri=${url}`,
-      `bundle.${id}.creationToken=${creationToken}`,
+      // In lower case, as git's own server sends the names of its settings; git does not know another spelling.
+      `bundle.${id}.creationtoken=${creationToken}`,
     ]),
   ];
 }
