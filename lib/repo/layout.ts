@@ -38,6 +38,7 @@ export interface RepositoryKeys {
   packIndex(packId: string): string;
   packHistory(packId: string): string;
   /** Below `cache/`: may be deleted at any time. */
+  readonly cacheFolder: string;
   readonly bundleList: string;
   bundle(bundleId: string): string;
 }
@@ -60,6 +61,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     pack: (packId) => `${packFolder}pack-${packId}.pack`,
     packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
     packHistory: (packId) => `${packFolder}pack-${packId}.history`,
+    cacheFolder,
     bundleList: `${cacheFolder}bundles.json`,
     bundle: (bundleId) => `${cacheFolder}bundle-${bundleId}.bundle`,
   };

@@ -91,6 +91,7 @@ async function planWithout(
       objects,
       objectNumbers: objects.packs.allObjects(),
       clientHas: () => false,
+      isThin: false,
     };
   }
   const isInPacks = inPacks(plan, packNumbers, source.packBodies.length);
