@@ -23,6 +23,7 @@ import {
 } from "../repo/bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
+import type { BlobStore } from "../store/blob-store.ts";
 
 export interface BundleLimits {
   /** Of all packs. What is smaller is cloned in seconds as it is. */
@@ -70,7 +71,8 @@ export async function refreshBundles(uuid: RepositoryUuid, options: BundleOption
   const minToken = (last?.creationToken ?? 0) + 1;
   const bundle = await makeBundle(repository, keys, { after: previous.at(-1), minToken }, options);
   if (bundle === undefined) return;
-  await publishBundle(storage, keys, list, [...previous, bundle]);
+  const { nowMs = Date.now } = options;
+  await publishBundle(storage, keys, list, [...previous, bundle], nowMs());
   log.info("bundles:made", { uuid, bundles: previous.length + 1, bundleBytes: bundle.bundleBytes });
 }
 
@@ -166,6 +168,7 @@ async function publishBundle(
   keys: RepositoryKeys,
   before: StoredBundleList,
   bundles: readonly StoredBundle[],
+  nowMs: number,
 ): Promise<void> {
   const kept = new Set(bundles.map(({ id }) => id));
   try {
@@ -176,4 +179,20 @@ async function publishBundle(
     throw error;
   }
   for (const { id } of before.bundles) if (!kept.has(id)) await store.delete(keys.bundle(id));
+  await deleteLeftOver(store, keys, kept, nowMs);
+}
+
+/** Bundles of writers that were killed before they had listed them; none takes so long. */
+const LEFT_OVER_MS = 24 * 60 * 60 * 1000;
+
+async function deleteLeftOver(
+  store: BlobStore,
+  keys: RepositoryKeys,
+  kept: ReadonlySet<string>,
+  nowMs: number,
+): Promise<void> {
+  const keptKeys = new Set([...kept].map((id) => keys.bundle(id)));
+  for await (const { key, modifiedAtMs } of store.list(`${keys.cacheFolder}bundle-`)) {
+    if (!keptKeys.has(key) && nowMs - modifiedAtMs > LEFT_OVER_MS) await store.delete(key);
+  }
 }

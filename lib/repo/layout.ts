@@ -38,6 +38,7 @@ export interface RepositoryKeys {
   packIndex(packId: string): string;
   packHistory(packId: string): string;
   /** Below `cache/`: may be deleted at any time. */
+  readonly cacheFolder: string;
   readonly bundleList: string;
   bundle(bundleId: string): string;
 }
@@ -46,6 +47,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   const prefix = `repos/${uuid}/`;
   const refSnapshotFolder = `${prefix}ref-snapshots/`;
   const packFolder = `${prefix}objects/pack/`;
+  const cacheFolder = `${prefix}cache/`;
   return {
     prefix,
     manifest: `${prefix}manifest.json`,
@@ -59,8 +61,9 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     pack: (packId) => `${packFolder}pack-${packId}.pack`,
     packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
     packHistory: (packId) => `${packFolder}pack-${packId}.history`,
-    bundleList: `${prefix}cache/bundles.json`,
-    bundle: (bundleId) => `${prefix}cache/bundle-${bundleId}.bundle`,
+    cacheFolder,
+    bundleList: `${cacheFolder}bundles.json`,
+    bundle: (bundleId) => `${cacheFolder}bundle-${bundleId}.bundle`,
   };
 }
 

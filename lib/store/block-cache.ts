@@ -45,10 +45,20 @@ export class BlockCache {
     const firstBlock = Math.floor(offsetBytes / blockBytes);
     const lastBlock = Math.floor((offsetBytes + lengthBytes - 1) / blockBytes);
     const blocks = await Promise.all(this.#findBlocks(key, firstBlock, lastBlock));
-    const bytes = blocks.length === 1 ? (blocks[0] ?? new Uint8Array()) : Buffer.concat(blocks);
     const startBytes = offsetBytes - firstBlock * blockBytes;
-    if (startBytes + lengthBytes > bytes.length) throw outOfRange(key, offsetBytes, lengthBytes);
-    return new Uint8Array(bytes.buffer, bytes.byteOffset + startBytes, lengthBytes);
+    const foundBytes = blocks.reduce((sum, block) => sum + block.length, 0);
+    if (startBytes + lengthBytes > foundBytes) throw outOfRange(key, offsetBytes, lengthBytes);
+    const [only] = blocks;
+    if (blocks.length === 1 && only !== undefined) return only.subarray(startBytes, startBytes + lengthBytes);
+    // No more than was asked for: a slow client holds on to it.
+    const bytes = new Uint8Array(lengthBytes);
+    let blockStart = -startBytes;
+    for (const block of blocks) {
+      const part = block.subarray(Math.max(0, -blockStart), lengthBytes - blockStart);
+      bytes.set(part, Math.max(0, blockStart));
+      blockStart += block.length;
+    }
+    return bytes;
   }
 
   #findBlocks(key: string, firstBlock: number, lastBlock: number): (Uint8Array | Promise<Uint8Array>)[] {

@@ -75,4 +75,5 @@ export async function runSyncJob(job: SyncJob, options: SyncJobOptions): Promise
     const { store } = storage;
     await maintainRepository(repository.uuid, { store, log, name: repository.fullName, signal });
   }
+  if (kind === "published") await onPublished?.(repository.uuid);
 }

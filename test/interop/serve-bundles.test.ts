@@ -8,6 +8,7 @@ import { decodePktLine, encodePktLine, FLUSH_PKT, pktText } from "../../lib/git/
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
+import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { writeName } from "../../lib/repo/names.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
@@ -56,12 +57,12 @@ afterEach(async () => {
   await primary.close();
 });
 
-const refresh = (limits = {}) =>
+const refresh = (limits = {}, nowMs = START_MS) =>
   refreshBundles(RIG_UUID, {
     storage: rig.storage,
     log: SILENT_LOGGER,
     limits: { ...DEFAULT_BUNDLE_LIMITS, minRepositoryBytes: 0, ...limits },
-    nowMs: () => START_MS,
+    nowMs: () => nowMs,
   });
 
 /** What the server says to `bundle-uri`, line by line. */
@@ -231,6 +232,17 @@ test.each(["bundles.json", ".bundle"])("where %s was deleted there is no list", 
   expect(await askForBundles()).toEqual([]);
   await refresh();
   expect(await offered()).toHaveLength(1);
+});
+
+test("what a killed writer has left goes with the next bundle, a day later", async () => {
+  const key = repositoryKeys(RIG_UUID).bundle("0".repeat(40));
+  await store.write(key, new Uint8Array(1));
+  await refresh();
+  expect(await keysOf(store)).toContain(key);
+  await pushMuch("more");
+  await refresh({}, Date.now() + 25 * 60 * 60 * 1000);
+  expect(await keysOf(store)).not.toContain(key);
+  expect(await offered()).toHaveLength(2);
 });
 
 test("a small repository has none", async () => {

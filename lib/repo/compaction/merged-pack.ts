@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { assertNotStopped } from "../../errors.ts";
 import { encodePackHistory } from "../../git/history/pack-history.ts";
-import { OBJECT_ID_BYTES, objectIdBytes } from "../../git/object-id.ts";
+import { OBJECT_ID_BYTES, objectIdAt, objectIdBytes } from "../../git/object-id.ts";
 import { encodePackIndex, sortedByObjectId } from "../../git/pack/index-v2.ts";
 import { encodePackHeader } from "../../git/pack/pack-format.ts";
 import { PackOutput } from "../../git/pack/pack-output.ts";
@@ -55,6 +55,7 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
       sentObjectCount: run.own.length,
       sentEndBytes: written.sentEndBytes,
       repeatedObjectCount: 0,
+      checksum: objectIdAt(written.trailer, 0),
     };
   } catch (error) {
     // What failed says more than that the store, which may be the cause, cannot clean up either; the janitor does then.

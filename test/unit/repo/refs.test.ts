@@ -120,3 +120,17 @@ describe("a ref table", () => {
     expect(() => [...table.startingWith("")]).toThrow(CorruptPackError);
   });
 });
+
+test("a prefix among many refs is listed without a look at the others", () => {
+  const lines = Array.from({ length: 10_000 }, (_, number) => {
+    // And the one behind, which tells that there are no more.
+    const isAsked = number >= 5_000 && number <= 5_010;
+    // What is no id is noticed where a line is read.
+    return `${(isAsked ? "a" : "z").repeat(40)} refs/heads/${String(number).padStart(5, "0")}\n`;
+  });
+  const bytes = utf8(`# pack-refs with: peeled fully-peeled sorted \n${lines.join("")}`);
+  const table = openRefSnapshot(bytes, createHash("sha256").update(bytes).digest("hex"));
+  expect([...table.startingWith("refs/heads/0500")]).toHaveLength(10);
+  expect(table.find("refs/heads/05003")?.name).toBe("refs/heads/05003");
+  expect(() => [...table.startingWith("")]).toThrow(CorruptPackError);
+});
