@@ -93,6 +93,8 @@ export interface PackReader {
   /** @returns The number of the object whose entry begins there. @throws {CorruptPackError} None does. */
   objectAt(packNumber: number, offsetBytes: number): number;
   readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  /** The same as a part of a large copy, of which nothing is worth being kept at hand. */
+  readPackRangeOnce(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
 }
 
 /** The two views of the same objects, under the same numbers. */

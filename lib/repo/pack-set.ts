@@ -178,6 +178,11 @@ export class PackSet implements PackReader {
     return readStored(() => this.#blocks.read(key, offsetBytes, lengthBytes));
   }
 
+  async readPackRangeOnce(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    const { key } = this.#packAt(packNumber);
+    return readStored(() => this.#blocks.readOnce(key, offsetBytes, lengthBytes));
+  }
+
   packNumberOf(objectNumber: number): number {
     let low = 0;
     let high = this.#packs.length;

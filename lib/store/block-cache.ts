@@ -16,7 +16,7 @@ export interface BlockCacheLimits {
 
 const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
   blockBytes: 1024 * 1024,
-  maxCachedBytes: 64 * 1024 * 1024,
+  maxCachedBytes: 128 * 1024 * 1024,
   maxBlocksPerRequest: 8,
 };
 
@@ -59,6 +59,11 @@ export class BlockCache {
       blockStart += block.length;
     }
     return bytes;
+  }
+
+  /** The same for what will hardly be asked for again: nothing is kept, so nothing is pushed out. */
+  readOnce(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    return this.#store.readRange(key, offsetBytes, lengthBytes);
   }
 
   #findBlocks(key: string, firstBlock: number, lastBlock: number): (Uint8Array | Promise<Uint8Array>)[] {

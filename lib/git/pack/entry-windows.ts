@@ -4,6 +4,8 @@ import type { EntryPlaces, PackReader } from "../ports.ts";
 /** Read over rather than skip: a request costs as much as reading this. */
 const MAX_GAP_BYTES = 64 * 1024;
 const MAX_WINDOW_BYTES = 1024 * 1024;
+/** More than this would push out of memory what other answers share. */
+const MAX_KEPT_BYTES = 48 * 1024 * 1024;
 /** Reads under way: enough to keep a store busy that takes 20 ms to answer, few enough for a slow client to hold. */
 const READS_AHEAD = 6;
 
@@ -24,12 +26,16 @@ export async function* readEntryWindows(
   places: EntryPlaces,
 ): AsyncGenerator<EntryWindow, void, undefined> {
   const planned = planWindows(places);
+  const isLarge = entryBytes(places) > MAX_KEPT_BYTES;
   const reading: { readonly window: PlannedWindow; readonly bytes: Promise<Uint8Array> }[] = [];
   const readMore = (): void => {
     while (reading.length < READS_AHEAD) {
       const { done, value: window } = planned.next();
       if (done === true) return;
-      const bytes = packs.readPackRange(window.packNumber, window.offsetBytes, window.lengthBytes);
+      const { packNumber, offsetBytes, lengthBytes } = window;
+      const bytes = isLarge
+        ? packs.readPackRangeOnce(packNumber, offsetBytes, lengthBytes)
+        : packs.readPackRange(packNumber, offsetBytes, lengthBytes);
       bytes.catch(() => undefined); // told when its turn comes, which it may never
       reading.push({ window, bytes });
     }
@@ -40,6 +46,12 @@ export async function* readEntryWindows(
     readMore();
     yield { ...next.window, bytes };
   }
+}
+
+function entryBytes({ offsets, ends }: EntryPlaces): number {
+  let bytes = 0;
+  for (let i = 0; i < offsets.length; i++) bytes += (ends[i] as number) - (offsets[i] as number);
+  return bytes;
 }
 
 function* planWindows({

@@ -49,6 +49,8 @@ interface PlannedEntry {
  * Past it they are copied, which costs nothing but the client's bandwidth.
  */
 const MAX_THINNED_BYTES = 16 * 1024 * 1024;
+/** A run from this length on goes out without being copied. */
+const MIN_PASSED_BYTES = 64 * 1024;
 /** Below this, a delta would hardly be shorter. */
 const MIN_THINNED_BYTES = 256;
 
@@ -98,9 +100,8 @@ class EntryWriter {
       const start = (offsets[place] as number) - window.offsetBytes;
       const runEnd = this.#copiedAsTheyAre(window, place);
       if (runEnd > place) {
-        yield* this.#output.write(
-          window.bytes.subarray(start, (ends[runEnd - 1] as number) - window.offsetBytes),
-        );
+        const run = window.bytes.subarray(start, (ends[runEnd - 1] as number) - window.offsetBytes);
+        yield* run.length < MIN_PASSED_BYTES ? this.#output.write(run) : this.#output.pass(run);
         place = runEnd;
       } else {
         yield* this.#writeEntry(
