@@ -1,6 +1,7 @@
-/** Serves clones and fetches from the bucket, behind API Gateway. */
+/** Serves clones and fetches from the bucket, behind API Gateway, whose authorizer has decided who may read. */
 import { AGENT, readGitHttpConfig } from "../lib/config.ts";
 import { errorFields } from "../lib/errors.ts";
+import { parseDecision } from "../lib/git-http/access-decision.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
@@ -20,6 +21,12 @@ const onDamage = (error: unknown, key: string): void =>
 const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), urls, onDamage });
 
 export const handler = lambdaServer(
-  gitHttp({ resolve: (...request) => catalog.resolve(...request), log, agent: AGENT }),
+  gitHttp({
+    access: async ({ request }) => parseDecision(request.authorizerContext?.["access"]),
+    find: (...request) => catalog.find(...request),
+    push: { kind: config.push, gitUrl: config.gitUrl },
+    log,
+    agent: AGENT,
+  }),
   { log },
 );

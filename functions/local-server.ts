@@ -9,7 +9,7 @@ import { ConfigError, MirrorError } from "../lib/errors.ts";
 import type { NodeServer } from "../lib/http/node-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { maintainRepository } from "../lib/repo/maintain-repository.ts";
-import { readName, writeName } from "../lib/repo/names.ts";
+import { readName } from "../lib/repo/names.ts";
 import type { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { poll } from "../lib/sync/poller.ts";
 import { RepositorySelector, type SelectedRepository } from "../lib/sync/selection.ts";
@@ -17,6 +17,7 @@ import { type PublishedOutcome, syncRepository } from "../lib/sync/sync-reposito
 import { readAccount } from "./local/account.ts";
 import { type Arguments, parseArguments } from "./local/arguments.ts";
 import { DEMO_WORKSPACE, startDemoPrimary } from "./local/demo.ts";
+import { noteUpstream, withoutUnwanted } from "./local/mirrored-repositories.ts";
 import { openStore, temporaryFolderIn } from "./local/open-store.ts";
 import { formatBytes, ProgressLine } from "./local/progress-line.ts";
 import { serveMirror, storageOver } from "./local/serve-mirror.ts";
@@ -44,7 +45,7 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   const line = new ProgressLine(process.stderr);
   const mirrored = new Map<string, SelectedRepository>();
   const sync = async (repository: SelectedRepository) => {
-    const { fullName, workspace, slug, uuid } = repository;
+    const { fullName, uuid } = repository;
     const onProgress = line.showing(fullName);
     const repositoryUrl = `${options.gitUrl}/${fullName}.git`;
     const credential = gitCredential(account);
@@ -58,7 +59,7 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
       temporaryFolder: temporaryFolderIn(options.store),
       checkStore: !mirrored.has(uuid),
     });
-    if (mirrored.get(uuid)?.fullName !== fullName) await writeName(store, workspace, slug, uuid);
+    await noteUpstream(storage, repository, mirrored.get(uuid), log);
     if (outcome.kind === "published" || !mirrored.has(uuid)) {
       await maintainRepository(uuid, { store, log, name: fullName, signal: stop, onProgress });
     }
@@ -69,11 +70,11 @@ async function main(given: Arguments, stop: AbortSignal): Promise<void> {
   const selector = new RepositorySelector({
     api,
     selection: options,
-    mirroredUuid: (workspace, slug) => readName(store, workspace, slug),
+    mirroredUuid: async (workspace, slug) => (await readName(store, workspace, slug))?.uuid,
   });
   await poll(
     {
-      selected: () => selector.select(),
+      selected: () => withoutUnwanted(selector.select(), store, options),
       sync,
       onSynced: ({ fullName }, outcome) => {
         if (outcome.kind === "published") line.print(`${fullName}: ${describePublished(outcome)}`);

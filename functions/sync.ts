@@ -15,7 +15,8 @@ import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { parseSyncJob, runSyncJob, type SyncJob } from "../lib/sync/sync-job.ts";
 
-const { bucket, syncQueueUrl, gitUrl, apiUrl, credentialParameter, logLevel } = readSyncConfig(process.env);
+const { bucket, syncQueueUrl, gitUrl, apiUrl, credentialParameter, publicRepositories, logLevel } =
+  readSyncConfig(process.env);
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
 const onDamage = (error: unknown, key: string): void =>
@@ -42,6 +43,7 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
     storage,
     log,
     onPublished: (uuid) => tryRefreshBundles(uuid, { storage, log, signal }),
+    publicRepositories,
     signal,
   });
 }

@@ -9,6 +9,7 @@ import { StorageStack } from "./storage-stack.ts";
 const app = new App();
 const settings = readSettings(app.node);
 const codeFolders = {
+  authorizer: await bundled("authorizer", FUNCTION_SOURCES.authorizer),
   gitHttp: await bundled("git-http", FUNCTION_SOURCES.gitHttp),
   sync: await bundled("sync", FUNCTION_SOURCES.sync),
 };
@@ -16,12 +17,9 @@ const codeFolders = {
 const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`);
 new ServiceStack(app, `${settings.stackPrefix}-Service`, {
   bucket: storage.bucket,
-  access: settings.access,
-  setsApiLogRole: settings.setsApiLogRole,
+  authSecret: storage.authSecret,
+  settings,
   codeFolders,
-  ...(settings.credentialParameterName !== undefined && {
-    credentialParameterName: settings.credentialParameterName,
-  }),
 });
 
 async function bundled(name: string, source: FunctionSource): Promise<string> {

@@ -2,23 +2,39 @@
 import { type IGrantable, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
 
-const REPOSITORY_KEYS = ["names/*", "repos/*"];
+const NAME_KEYS = ["names/*", "projects/*"];
+const REPOSITORY_KEYS = [...NAME_KEYS, "repos/*"];
+const VERDICT_KEYS = ["auth/*"];
 
 export function grantReadRepositories(bucket: Bucket, grantee: IGrantable): void {
-  grant(grantee, ["s3:GetObject"], repositoryArns(bucket));
-  // Not in order to list: without it S3 answers 403 for a missing key, which then cannot be told from a wrong setting.
-  grant(grantee, ["s3:ListBucket"], [bucket.bucketArn]);
+  grantRead(bucket, grantee, REPOSITORY_KEYS);
+}
+
+/** To look up names and remember verdicts; no content. */
+export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
+  grantRead(bucket, grantee, [...NAME_KEYS, "repos/*/upstream.json", ...VERDICT_KEYS]);
+  grant(grantee, ["s3:PutObject", "s3:DeleteObject"], arns(bucket, VERDICT_KEYS));
 }
 
 export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
-  grant(grantee, ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], repositoryArns(bucket));
+  grant(
+    grantee,
+    ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+    arns(bucket, REPOSITORY_KEYS),
+  );
   // The janitor looks for uploads that nobody will complete.
   grant(grantee, ["s3:ListBucketMultipartUploads"], [bucket.bucketArn]);
 }
 
-function repositoryArns(bucket: Bucket): string[] {
-  return REPOSITORY_KEYS.map((pattern) => bucket.arnForObjects(pattern));
+function grantRead(bucket: Bucket, grantee: IGrantable, patterns: readonly string[]): void {
+  grant(grantee, ["s3:GetObject"], arns(bucket, patterns));
+  // Not in order to list: without it S3 answers 403 for a missing key, which then cannot be told from a wrong setting.
+  grant(grantee, ["s3:ListBucket"], [bucket.bucketArn]);
+}
+
+function arns(bucket: Bucket, patterns: readonly string[]): string[] {
+  return patterns.map((pattern) => bucket.arnForObjects(pattern));
 }
 
 function grant(grantee: IGrantable, actions: string[], resources: string[]): void {

@@ -17,6 +17,7 @@ export interface FunctionSource {
 }
 
 export const FUNCTION_SOURCES = {
+  authorizer: { entryFile: "functions/authorizer.ts", workerFiles: [] },
   gitHttp: { entryFile: "functions/git-http.ts", workerFiles: [] },
   sync: { entryFile: "functions/sync.ts", workerFiles: ["lib/indexer/index-worker.ts"] },
 } as const satisfies Record<string, FunctionSource>;

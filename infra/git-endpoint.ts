@@ -1,5 +1,8 @@
-/** The address that git talks to: a REST API whose responses are streamed from the git-http function. */
-import { RemovalPolicy } from "aws-cdk-lib";
+/**
+ * The address that git talks to: a REST API whose responses are streamed from the git-http function, after an authorizer
+ * has asked the primary whether the caller may read.
+ */
+import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import {
   AccessLogFormat,
   AuthorizationType,
@@ -7,32 +10,36 @@ import {
   LambdaIntegration,
   LogGroupLogDestination,
   MethodLoggingLevel,
+  RequestAuthorizer,
   ResponseTransferMode,
+  ResponseType,
   RestApi,
 } from "aws-cdk-lib/aws-apigateway";
+import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { type AddressRange, formatAddressRange } from "../lib/address-ranges.ts";
 import { FUNCTION_TIMEOUT } from "./mirror-function.ts";
-
-/**
- * Who may call. `aws-callers`: whoever AWS lets invoke the API (IAM), which plain git cannot sign for.
- * `anyone`: the whole internet reads every mirrored repository.
- */
-export type Access = "aws-callers" | "anyone";
 
 export interface GitEndpointProps {
   readonly gitHttp: LambdaFunction;
-  readonly access: Access;
+  readonly authorizer: LambdaFunction;
+  /** None: every address. */
+  readonly allowedAddresses: readonly AddressRange[];
   /** Makes a role for API Gateway's logs and sets it for the whole account and region, in place of what is there. */
   readonly setsApiLogRole: boolean;
 }
 
+/** As in lib/git-http/access-decision.ts. In quotation marks, as API Gateway wants fixed texts. */
+const CHALLENGE = `'Basic realm="Nearside mirror of Bitbucket"'`;
+
 export class GitEndpoint extends Construct {
   readonly api: RestApi;
 
-  constructor(scope: Construct, id: string, { gitHttp, access, setsApiLogRole }: GitEndpointProps) {
+  constructor(scope: Construct, id: string, props: GitEndpointProps) {
     super(scope, id);
+    const { gitHttp, authorizer, allowedAddresses, setsApiLogRole } = props;
     const accessLog = new LogGroup(this, "AccessLog", {
       retention: RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
@@ -41,6 +48,7 @@ export class GitEndpoint extends Construct {
       description: "Git clone and fetch from the mirror",
       // An edge-optimized API cuts a stream that is idle for 30 s; a regional one for 5 min.
       endpointTypes: [EndpointType.REGIONAL],
+      ...(allowedAddresses.length > 0 && { policy: onlyFrom(allowedAddresses) }),
       defaultIntegration: new LambdaIntegration(gitHttp, {
         responseTransferMode: ResponseTransferMode.STREAM,
         timeout: FUNCTION_TIMEOUT,
@@ -48,7 +56,13 @@ export class GitEndpoint extends Construct {
       }),
       // On the API and not on one resource, so that no method can be without it.
       defaultMethodOptions: {
-        authorizationType: access === "anyone" ? AuthorizationType.NONE : AuthorizationType.IAM,
+        authorizationType: AuthorizationType.CUSTOM,
+        authorizer: new RequestAuthorizer(this, "Authorizer", {
+          handler: authorizer,
+          // Nothing is cached here: a header to cache by would be demanded of all, and public repositories need none.
+          identitySources: [],
+          resultsCacheTtl: Duration.seconds(0),
+        }),
       },
       // Request bodies of other types reach the function as text, which breaks git's gzip.
       binaryMediaTypes: ["application/x-git-upload-pack-request"],
@@ -66,5 +80,40 @@ export class GitEndpoint extends Construct {
       },
     });
     this.api.root.addProxy();
+    this.#answerRefusals();
   }
+
+  #answerRefusals(): void {
+    // What a function answers as WWW-Authenticate arrives under another name; what API Gateway itself answers does not.
+    this.api.addGatewayResponse("Challenge", {
+      type: ResponseType.UNAUTHORIZED,
+      statusCode: "401",
+      responseHeaders: { "WWW-Authenticate": CHALLENGE, "LFS-Authenticate": CHALLENGE },
+      templates: { "text/plain": "log in with your Bitbucket credential\n" },
+    });
+    this.api.addGatewayResponse("WrongAddress", {
+      type: ResponseType.ACCESS_DENIED,
+      statusCode: "403",
+      templates: { "text/plain": "this mirror does not serve your address\n" },
+    });
+  }
+}
+
+/** Asked before the authorizer; a denial counts whatever that says. */
+function onlyFrom(ranges: readonly AddressRange[]): PolicyDocument {
+  const everyMethod = {
+    principals: [new AnyPrincipal()],
+    actions: ["execute-api:Invoke"],
+    resources: ["execute-api:/*"],
+  };
+  return new PolicyDocument({
+    statements: [
+      new PolicyStatement({ effect: Effect.ALLOW, ...everyMethod }),
+      new PolicyStatement({
+        effect: Effect.DENY,
+        ...everyMethod,
+        conditions: { NotIpAddress: { "aws:SourceIp": ranges.map(formatAddressRange) } },
+      }),
+    ],
+  });
 }

@@ -17,6 +17,8 @@ export interface MirrorFunctionProps {
   readonly environment: Record<string, string>;
   readonly memoryMib: number;
   readonly temporaryStorage?: Size;
+  /** Default: {@link FUNCTION_TIMEOUT}. */
+  readonly timeout?: Duration;
 }
 
 export class MirrorFunction extends Construct {
@@ -39,7 +41,7 @@ export class MirrorFunction extends Construct {
       handler: "index.handler",
       role: this.role,
       logGroup,
-      timeout: FUNCTION_TIMEOUT,
+      timeout: props.timeout ?? FUNCTION_TIMEOUT,
       memorySize: props.memoryMib,
       environment: { ...props.environment, NODE_OPTIONS: "--enable-source-maps" },
       ...(props.temporaryStorage !== undefined && { ephemeralStorageSize: props.temporaryStorage }),

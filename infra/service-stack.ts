@@ -1,22 +1,28 @@
 /** What may be rebuilt at any time: functions, queue and API. It holds no data. */
-import { CfnOutput, Size, Stack, type StackProps } from "aws-cdk-lib";
+import { CfnOutput, Duration, Size, Stack, type StackProps } from "aws-cdk-lib";
+import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
+import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import { StringParameter } from "aws-cdk-lib/aws-ssm";
 import type { Construct } from "constructs";
 import { ENV } from "../lib/config.ts";
-import { grantReadRepositories, grantReadWriteRepositories } from "./bucket-access.ts";
-import { type Access, GitEndpoint } from "./git-endpoint.ts";
+import { grantDecideAccess, grantReadRepositories, grantReadWriteRepositories } from "./bucket-access.ts";
+import { GitEndpoint } from "./git-endpoint.ts";
 import { MEMORY_MIB_PER_CPU, MirrorFunction } from "./mirror-function.ts";
+import type { Settings } from "./settings.ts";
 import { SyncQueue } from "./sync-queue.ts";
+
+/** It waits for the primary, mostly; more memory only makes it start sooner. */
+const AUTHORIZER_MEMORY_MIB = 512;
+/** API Gateway gives up on an authorizer after 29 s. */
+const AUTHORIZER_TIMEOUT = Duration.seconds(29);
 
 export interface ServiceStackProps extends StackProps {
   readonly bucket: Bucket;
-  readonly access: Access;
-  readonly setsApiLogRole: boolean;
-  /** Name of an SSM parameter (SecureString) of this account. */
-  readonly credentialParameterName?: string;
-  readonly codeFolders: { readonly gitHttp: string; readonly sync: string };
+  readonly authSecret: Secret;
+  readonly settings: Settings;
+  readonly codeFolders: { readonly authorizer: string; readonly gitHttp: string; readonly sync: string };
 }
 
 export class ServiceStack extends Stack {
@@ -25,8 +31,9 @@ export class ServiceStack extends Stack {
     const gitHttp = this.#gitHttp(props);
     const endpoint = new GitEndpoint(this, "GitEndpoint", {
       gitHttp: gitHttp.lambda,
-      access: props.access,
-      setsApiLogRole: props.setsApiLogRole,
+      authorizer: this.#authorizer(props).lambda,
+      allowedAddresses: props.settings.allowedAddresses,
+      setsApiLogRole: props.settings.setsApiLogRole,
     });
     const queue = new SyncQueue(this, "SyncQueue");
     queue.feed(this.#sync(props, queue.queue).lambda);
@@ -35,17 +42,43 @@ export class ServiceStack extends Stack {
     new CfnOutput(this, "BucketName", { value: props.bucket.bucketName });
   }
 
-  #gitHttp({ bucket, codeFolders }: ServiceStackProps): MirrorFunction {
+  #authorizer({ bucket, authSecret, codeFolders, settings }: ServiceStackProps): MirrorFunction {
+    const authorizer = new MirrorFunction(this, "Authorizer", {
+      codeFolder: codeFolders.authorizer,
+      memoryMib: AUTHORIZER_MEMORY_MIB,
+      timeout: AUTHORIZER_TIMEOUT,
+      environment: {
+        [ENV.bucket]: bucket.bucketName,
+        [ENV.authSecret]: authSecret.secretName,
+        ...settings.accessEnvironment,
+      },
+    });
+    grantDecideAccess(bucket, authorizer.role);
+    authSecret.grantRead(authorizer.role);
+    // SSM hands out secrets of Secrets Manager under this name, to whoever may read both.
+    const parameterArn = this.formatArn({
+      service: "ssm",
+      resource: "parameter",
+      resourceName: `aws/reference/secretsmanager/${authSecret.secretName}`,
+    });
+    authorizer.role.addToPolicy(
+      new PolicyStatement({ actions: ["ssm:GetParameter"], resources: [parameterArn] }),
+    );
+    return authorizer;
+  }
+
+  #gitHttp({ bucket, codeFolders, settings }: ServiceStackProps): MirrorFunction {
     const gitHttp = new MirrorFunction(this, "GitHttp", {
       codeFolder: codeFolders.gitHttp,
       memoryMib: MEMORY_MIB_PER_CPU,
-      environment: { [ENV.bucket]: bucket.bucketName },
+      environment: { [ENV.bucket]: bucket.bucketName, ...settings.accessEnvironment },
     });
     grantReadRepositories(bucket, gitHttp.role);
     return gitHttp;
   }
 
-  #sync({ bucket, codeFolders, credentialParameterName }: ServiceStackProps, queue: Queue): MirrorFunction {
+  #sync({ bucket, codeFolders, settings }: ServiceStackProps, queue: Queue): MirrorFunction {
+    const { accessEnvironment, credentialParameterName } = settings;
     const sync = new MirrorFunction(this, "Sync", {
       codeFolder: codeFolders.sync,
       memoryMib: 2 * MEMORY_MIB_PER_CPU,
@@ -53,6 +86,7 @@ export class ServiceStack extends Stack {
       environment: {
         [ENV.bucket]: bucket.bucketName,
         [ENV.syncQueueUrl]: queue.queueUrl,
+        ...accessEnvironment,
         ...(credentialParameterName !== undefined && { [ENV.credentialParameter]: credentialParameterName }),
       },
     });

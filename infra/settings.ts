@@ -1,24 +1,25 @@
 /** What a deployment is told, as CDK context: `cdk deploy -c name=value` or "context" in cdk.json. */
 import type { Node } from "constructs";
-import type { Access } from "./git-endpoint.ts";
+import { type AddressRange, parseAddressRanges } from "../lib/address-ranges.ts";
+import { ACCESS_SETTINGS, ENV } from "../lib/config.ts";
 
 export interface Settings {
   /** Put before the stacks' names, so that an account can hold more than one mirror. */
   readonly stackPrefix: string;
-  readonly access: Access;
+  /** Who may call at all; none: every address. */
+  readonly allowedAddresses: readonly AddressRange[];
+  /** Environment of the functions, of what is set about access. */
+  readonly accessEnvironment: Readonly<Record<string, string>>;
+  /** Name of an SSM parameter (SecureString) of this account. */
   readonly credentialParameterName: string | undefined;
   /** API Gateway has one role for its logs in an account and region: whether to set it. */
   readonly setsApiLogRole: boolean;
 }
 
-/** Long and plain on purpose: nobody opens private repositories to the internet by a typing error. */
-const ALLOW_ANYONE = "allow-anyone";
-
 /** @throws {Error} A setting has a value that it cannot have. */
 export function readSettings(node: Node): Settings {
-  const publicAccess = text(node, "publicAccess");
-  if (publicAccess !== undefined && publicAccess !== ALLOW_ANYONE) {
-    throw new Error(`publicAccess can only be "${ALLOW_ANYONE}"; leave it out to keep the API closed`);
+  if (text(node, "publicAccess") !== undefined) {
+    throw new Error("publicAccess is no setting any more: Bitbucket is asked who may read; see anonymous");
   }
   const apiLogRole = text(node, "apiLogRole");
   if (apiLogRole !== undefined && apiLogRole !== "create") {
@@ -26,10 +27,34 @@ export function readSettings(node: Node): Settings {
   }
   return {
     stackPrefix: text(node, "stackPrefix") ?? "Nearside",
-    access: publicAccess === ALLOW_ANYONE ? "anyone" : "aws-callers",
+    allowedAddresses: parseAddressRanges(text(node, "allowedAddresses")?.split(",") ?? []),
+    accessEnvironment: {
+      [ENV.anonymous]: choice(node, "anonymous"),
+      [ENV.anonymousPerMinute]: wholeNumber(node, "anonymousPerMinute"),
+      [ENV.staleMinutes]: wholeNumber(node, "staleMinutes"),
+      [ENV.push]: choice(node, "push"),
+      [ENV.publicRepositories]: choice(node, "publicRepositories"),
+    },
     credentialParameterName: text(node, "credentialParameter"),
     setsApiLogRole: apiLogRole === "create",
   };
+}
+
+function choice(node: Node, name: "anonymous" | "push" | "publicRepositories"): string {
+  const { choices, fallback } = ACCESS_SETTINGS[name];
+  const value = text(node, name) ?? fallback;
+  if (!choices.some((known) => known === value))
+    throw new Error(`${name} can only be ${choices.join(" or ")}`);
+  return value;
+}
+
+function wholeNumber(node: Node, name: "anonymousPerMinute" | "staleMinutes"): string {
+  const { max, fallback } = ACCESS_SETTINGS[name];
+  const value = text(node, name) ?? String(fallback);
+  if (!/^\d{1,9}$/.test(value) || Number(value) > max) {
+    throw new Error(`${name} must be a whole number from 0 to ${max}`);
+  }
+  return value;
 }
 
 function text(node: Node, name: string): string | undefined {

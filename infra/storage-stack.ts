@@ -1,10 +1,13 @@
 /** What must survive: the bucket with the mirrored repositories. Deployed once, changed rarely, never deleted. */
 import { Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from "aws-cdk-lib/aws-s3";
+import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Construct } from "constructs";
 
 export class StorageStack extends Stack {
   readonly bucket: Bucket;
+  /** Under which the authorizer remembers callers. A new one only makes it ask the primary again. */
+  readonly authSecret: Secret;
 
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, { ...props, terminationProtection: true });
@@ -17,7 +20,13 @@ export class StorageStack extends Stack {
       lifecycleRules: [
         // A sync lasts 15 minutes at most, so what is unfinished after a day belongs to one that was killed.
         { id: "forget-killed-uploads", abortIncompleteMultipartUploadAfter: Duration.days(1) },
+        // A verdict counts for a day at the most, see ACCESS_SETTINGS in lib/config.ts.
+        { id: "forget-verdicts", prefix: "auth/", expiration: Duration.days(2) },
       ],
+    });
+    this.authSecret = new Secret(this, "AuthSecret", {
+      description: "Under which the mirror's authorizer remembers callers",
+      generateSecretString: { passwordLength: 64, excludePunctuation: true },
     });
   }
 }

@@ -18,16 +18,53 @@ export const ENV = {
   credentialParameter: "NEARSIDE_CREDENTIAL_PARAMETER",
   /** Where sync jobs come from. */
   syncQueueUrl: "NEARSIDE_SYNC_QUEUE_URL",
+  /** Name of the secret in Secrets Manager under which callers are remembered. */
+  authSecret: "NEARSIDE_AUTH_SECRET_NAME",
+  anonymous: "NEARSIDE_ANONYMOUS",
+  anonymousPerMinute: "NEARSIDE_ANONYMOUS_PER_MINUTE",
+  staleMinutes: "NEARSIDE_STALE_MINUTES",
+  push: "NEARSIDE_PUSH",
+  publicRepositories: "NEARSIDE_PUBLIC_REPOSITORIES",
   logLevel: "NEARSIDE_LOG_LEVEL",
 } as const;
+
+const DEFAULT_GIT_URL = "https://bitbucket.org";
+const BUCKET_MEANING = "the name of the bucket with the repositories";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** What is set about access, wherever it is set: deployed, or on the command line of the local server. */
+export const ACCESS_SETTINGS = {
+  /** Whether callers without a credential get what everyone may read at the primary. */
+  anonymous: { choices: ["allow", "deny"], fallback: "allow" },
+  /** Requests without a credential from one address. 300 is about a clone or two each second. 0: no limit. */
+  anonymousPerMinute: { max: 1_000_000, fallback: 300 },
+  /** How long the last yes counts while the primary is away. A day at the most: rights are taken away meanwhile. */
+  staleMinutes: { max: 1440, fallback: 15 },
+  push: { choices: ["redirect", "refuse"], fallback: "redirect" },
+  /** Whether what everyone may read at the primary is mirrored. */
+  publicRepositories: { choices: ["mirror", "skip"], fallback: "mirror" },
+} as const;
+
+export interface AuthorizerConfig {
+  readonly bucket: string;
+  /** Without a slash at its end. */
+  readonly gitUrl: string;
+  readonly authSecretName: string;
+  readonly allowsAnonymous: boolean;
+  readonly anonymousPerMinute: number;
+  readonly staleMinutes: number;
+  readonly logLevel: LogLevel;
+}
+
 export interface GitHttpConfig {
   readonly bucket: string;
+  /** Where pushes go, without a slash at its end. */
+  readonly gitUrl: string;
+  readonly push: "redirect" | "refuse";
   readonly logLevel: LogLevel;
 }
 
@@ -38,13 +75,30 @@ export interface SyncConfig {
   readonly apiUrl: string;
   readonly credentialParameter: string | undefined;
   readonly syncQueueUrl: string;
+  readonly publicRepositories: "mirror" | "skip";
   readonly logLevel: LogLevel;
+}
+
+/** @throws {ConfigError} Names every variable that is missing or wrong. */
+export function readAuthorizerConfig(env: Environment): AuthorizerConfig {
+  const { anonymous, anonymousPerMinute, staleMinutes } = ACCESS_SETTINGS;
+  return read(env, (reader) => ({
+    bucket: required(reader, ENV.bucket, BUCKET_MEANING),
+    gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
+    authSecretName: required(reader, ENV.authSecret, "the name of the secret to remember callers under"),
+    allowsAnonymous: choice(reader, ENV.anonymous, anonymous) === "allow",
+    anonymousPerMinute: wholeNumber(reader, ENV.anonymousPerMinute, anonymousPerMinute),
+    staleMinutes: wholeNumber(reader, ENV.staleMinutes, staleMinutes),
+    logLevel: logLevel(reader),
+  }));
 }
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readGitHttpConfig(env: Environment): GitHttpConfig {
   return read(env, (reader) => ({
-    bucket: required(reader, ENV.bucket, "the name of the bucket with the repositories"),
+    bucket: required(reader, ENV.bucket, BUCKET_MEANING),
+    gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
+    push: choice(reader, ENV.push, ACCESS_SETTINGS.push),
     logLevel: logLevel(reader),
   }));
 }
@@ -52,9 +106,10 @@ export function readGitHttpConfig(env: Environment): GitHttpConfig {
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readSyncConfig(env: Environment): SyncConfig {
   return read(env, (reader) => ({
-    bucket: required(reader, ENV.bucket, "the name of the bucket with the repositories"),
+    bucket: required(reader, ENV.bucket, BUCKET_MEANING),
+    publicRepositories: choice(reader, ENV.publicRepositories, ACCESS_SETTINGS.publicRepositories),
     syncQueueUrl: required(reader, ENV.syncQueueUrl, "the address of the queue of sync jobs"),
-    gitUrl: url(reader, ENV.gitUrl, "https://bitbucket.org"),
+    gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
     apiUrl: url(reader, ENV.apiUrl, "https://api.bitbucket.org/2.0"),
     credentialParameter: reader.value(ENV.credentialParameter),
     logLevel: logLevel(reader),
@@ -94,6 +149,28 @@ function url(reader: Reader, name: string, fallback: string): string {
     reader.problem(name, `must not carry a credential: use ${ENV.credentialParameter}`);
   }
   return text.replace(/\/+$/, "");
+}
+
+function choice<Choice extends string>(
+  reader: Reader,
+  name: string,
+  { choices, fallback }: { readonly choices: readonly Choice[]; readonly fallback: Choice },
+): Choice {
+  const text = reader.value(name) ?? fallback;
+  const chosen = choices.find((known) => known === text);
+  if (chosen === undefined) reader.problem(name, `must be one of ${choices.join(", ")}`);
+  return chosen ?? fallback;
+}
+
+function wholeNumber(
+  reader: Reader,
+  name: string,
+  { max, fallback }: { readonly max: number; readonly fallback: number },
+): number {
+  const text = reader.value(name) ?? String(fallback);
+  const isWhole = /^\d{1,9}$/.test(text) && Number(text) <= max;
+  if (!isWhole) reader.problem(name, `must be a whole number from 0 to ${max}`);
+  return isWhole ? Number(text) : fallback;
 }
 
 function logLevel(reader: Reader): LogLevel {

@@ -1,5 +1,8 @@
 /** The command line of the local mirror. */
+import { isIP } from "node:net";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { type AddressRange, parseAddressRanges } from "../../lib/address-ranges.ts";
+import { ACCESS_SETTINGS } from "../../lib/config.ts";
 
 export interface Arguments {
   readonly workspace: readonly string[];
@@ -9,8 +12,16 @@ export interface Arguments {
   readonly s3Endpoint?: string;
   readonly apiUrl: string;
   readonly gitUrl: string;
+  readonly host: string;
   readonly port: number;
   readonly pollSeconds: number;
+  readonly anonymous: "allow" | "deny";
+  readonly anonymousPerMinute: number;
+  readonly staleMinutes: number;
+  readonly push: "redirect" | "refuse";
+  readonly publicRepositories: "mirror" | "skip";
+  /** None: every address is served. */
+  readonly allowAddress: readonly AddressRange[];
   readonly json?: true;
   readonly verbose?: true;
 }
@@ -24,7 +35,10 @@ Credentials for private repositories, in the environment:
   BITBUCKET_ACCESS_TOKEN                     an access token of a workspace, project or repository
 Public repositories need none. For --store s3://… AWS credentials come from where the AWS SDK finds them.
 
-The mirror listens on 127.0.0.1 only, and whoever can reach it there may read all that it mirrors.
+Callers show the credential that they have for Bitbucket, and the mirror asks Bitbucket whether they may read. It speaks
+plain HTTP: on another address than 127.0.0.1, put a proxy with TLS in front of it.
+NEARSIDE_AUTH_SECRET in the environment, 32 characters at least: under which callers are remembered, as an HMAC, for the time
+when Bitbucket is away. Without it a folder store keeps one, and for --store s3://… it lasts until the end of the run.
 
 Examples:
   npm start
@@ -36,7 +50,7 @@ Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 failed; 2 wrong arguments or setting
 
 export function parseArguments(argv: readonly string[]): Arguments {
   const command = new Command("nearside")
-    .description("Mirrors repositories of Bitbucket Cloud and serves them to git, on this machine.")
+    .description("Mirrors repositories of Bitbucket Cloud and serves them to git.")
     .option("--workspace <name>", "mirror all repositories of a workspace (repeatable)", collect, [])
     .option("--project <workspace/KEY>", "mirror the repositories of a project (repeatable)", collectPair, [])
     .option("--repository <workspace/slug>", "mirror one repository (repeatable)", collectPair, [])
@@ -44,12 +58,31 @@ export function parseArguments(argv: readonly string[]): Arguments {
     .option("--s3-endpoint <url>", "of an S3 server other than AWS's")
     .option("--api-url <url>", "the primary's REST API", parseAddress, "https://api.bitbucket.org/2.0")
     .option("--git-url <url>", "the primary's git server", parseAddress, "https://bitbucket.org")
+    .option("--host <address>", "where to listen: an IP address", parseHost, "127.0.0.1")
     .option("--port <number>", "where to listen; 0 picks a free port", parsePort, 7880)
     .addOption(
       new Option("--poll-seconds <number>", "how often to ask the primary for news")
         .argParser(parseSeconds)
         .default(60),
     )
+    .addOption(
+      chosen("--anonymous", "what everyone may read at Bitbucket, without a credential", "anonymous"),
+    )
+    .option(
+      "--anonymous-per-minute <number>",
+      "requests without a credential from one address; 0: no limit",
+      wholeNumber("anonymousPerMinute"),
+      ACCESS_SETTINGS.anonymousPerMinute.fallback,
+    )
+    .option(
+      "--stale-minutes <number>",
+      "how long Bitbucket's last yes counts while it is away; 0: not at all",
+      wholeNumber("staleMinutes"),
+      ACCESS_SETTINGS.staleMinutes.fallback,
+    )
+    .addOption(chosen("--push", "send pushes on to Bitbucket, or say how to push there", "push"))
+    .addOption(chosen("--public-repositories", "what everyone may read at Bitbucket", "publicRepositories"))
+    .option("--allow-address <range>", "serve only these, as 203.0.113.0/24 (repeatable)", collectRange, [])
     .option("--json", "print one JSON object with the URLs when every repository has been tried once")
     .option("--verbose", "log every sync and every request that fails to standard error")
     .addHelpText("after", EXPLANATION)
@@ -65,6 +98,33 @@ function collectPair(value: string, before: readonly string[]): string[] {
   if (!/^[^/\s]+\/[^/\s]+$/.test(value))
     throw new InvalidArgumentError("Expected two names with a slash between them.");
   return [...before, value];
+}
+
+function chosen(
+  flag: string,
+  description: string,
+  setting: "anonymous" | "push" | "publicRepositories",
+): Option {
+  const { choices, fallback } = ACCESS_SETTINGS[setting];
+  return new Option(`${flag} <${choices.join("|")}>`, description).choices(choices).default(fallback);
+}
+
+function wholeNumber(setting: "anonymousPerMinute" | "staleMinutes"): (text: string) => number {
+  const { max } = ACCESS_SETTINGS[setting];
+  return (text) => {
+    if (/^\d{1,9}$/.test(text) && Number(text) <= max) return Number(text);
+    throw new InvalidArgumentError(`Expected a whole number from 0 to ${max}.`);
+  };
+}
+
+function collectRange(text: string, before: readonly AddressRange[]): AddressRange[] {
+  const [range] = parseAddressRanges([text]);
+  return range === undefined ? [...before] : [...before, range];
+}
+
+function parseHost(text: string): string {
+  if (isIP(text) === 0) throw new InvalidArgumentError("Expected an IP address, such as 0.0.0.0 or ::1.");
+  return text;
 }
 
 /** Paths are put behind it. */

@@ -1,16 +1,23 @@
 /** The local mirror's server: git, and the packs that clients fetch by themselves. */
+
+import { VERDICT_PREFIX } from "../../lib/auth/stored-verdicts.ts";
 import { blobHttp } from "../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
 import { AGENT } from "../../lib/config.ts";
 import { errorFields } from "../../lib/errors.ts";
+import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
+import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
+import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
+import { deleteOlderBlobs } from "../../lib/repo/text-blobs.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import type { Arguments } from "./arguments.ts";
+import { readAuthSecret } from "./auth-secret.ts";
 import { openBlobUrls } from "./open-store.ts";
 
 export interface ServedMirror {
@@ -24,22 +31,46 @@ export function storageOver(store: BlobStore, log: Logger): RepositoryStorage {
   return { store, blocks: new BlockCache(store), onDamage };
 }
 
-/** Where the store is a folder, this server hands out its files. */
+/** Where the store is a folder, this server hands out its files. Errors as of `startNodeServer` and `readAuthSecret`. */
 export async function serveMirror(
   storage: RepositoryStorage,
-  options: Pick<Arguments, "store" | "s3Endpoint" | "port">,
+  options: Arguments,
   log: Logger,
 ): Promise<ServedMirror> {
   let serverUrl = "";
   const signed = new SignedBlobUrls({ serverUrl: () => serverUrl });
   const urls = openBlobUrls(options.store, options.s3Endpoint) ?? signed;
   const catalog = new RepositoryCatalog({ ...storage, urls });
-  const git = gitHttp({ resolve: (...request) => catalog.resolve(...request), log, agent: AGENT });
+  const git = gitHttp({
+    access: await accessOf(storage.store, options, log),
+    find: (...request) => catalog.find(...request),
+    push: { kind: options.push, gitUrl: options.gitUrl },
+    log,
+    agent: AGENT,
+  });
   const blobs = blobHttp({ store: storage.store, urls: signed });
-  const server = await startNodeServer(
-    (request) => (request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request)),
-    { log, port: options.port },
+  const { host, port, allowAddress } = options;
+  const handler = onlyFrom(allowAddress, async (request) =>
+    request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request),
   );
+  const server = await startNodeServer(handler, { log, host, port });
   serverUrl = server.url;
   return { server, catalog };
+}
+
+async function accessOf(
+  store: BlobStore,
+  { store: location, gitUrl, anonymous, anonymousPerMinute, staleMinutes }: Arguments,
+  log: Logger,
+): Promise<DecideAccess> {
+  await deleteOlderBlobs(store, VERDICT_PREFIX, Date.now() - staleMinutes * 60_000);
+  return accessOverStore({
+    store,
+    secret: await readAuthSecret(process.env, location),
+    fetch,
+    gitUrl,
+    agent: AGENT,
+    settings: { allowsAnonymous: anonymous === "allow", anonymousPerMinute, staleMinutes },
+    log,
+  });
 }

@@ -1,7 +1,7 @@
 /** HTTP to the primary's git server: credential, limits, and what its refusals mean. */
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { parseRetryAfter } from "../retry-after.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
-import { parseRetryAfter } from "./retry-after.ts";
 
 export interface GitHttpLimits {
   /** Until an answer begins. A large repository's pack is counted before its first byte, with signs of life. */

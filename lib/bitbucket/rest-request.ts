@@ -1,8 +1,8 @@
 /** One request to Bitbucket's REST API: credential, limits, and what its refusals mean. */
 import { z } from "zod";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { parseRetryAfter } from "../retry-after.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
-import { parseRetryAfter } from "./retry-after.ts";
 
 export interface RestApiLimits {
   /** For one request, its body included. */

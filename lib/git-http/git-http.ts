@@ -14,22 +14,29 @@ import {
 } from "../git/upload-pack/capabilities.ts";
 import { DEFAULT_REQUEST_LIMITS, type RequestLimits } from "../git/upload-pack/fetch-request.ts";
 import { uploadPack } from "../git/upload-pack/upload-pack.ts";
-import { errorResponse, textResponse } from "../http/error-response.ts";
+import { errorResponse, notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
+import type { AskedRepository } from "../repo/names.ts";
+import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
+import type { DecideAccess } from "./decide-access.ts";
+import { answerPush, type PushPolicy } from "./push.ts";
 import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
 
+interface FindNeeds {
+  /** Whether the answer will take the refs. */
+  readonly refs: boolean;
+  /** Where the primary has the repository, see `readServedUuid` in lib/repo/asked-repository.ts. */
+  readonly primaryPath?: string;
+}
+
 export interface GitHttpOptions {
-  /**
-   * @param needs - Whether the answer will take the refs.
-   * @returns `undefined` if there is no such repository.
-   */
-  readonly resolve: (
-    workspace: string,
-    slug: string,
-    needs: { readonly refs: boolean },
-  ) => Promise<UploadPackSource | undefined>;
+  /** Asked before anything else is done about a repository. */
+  readonly access: DecideAccess;
+  /** @returns `undefined` if it is not mirrored. */
+  readonly find: (asked: AskedRepository, needs: FindNeeds) => Promise<UploadPackSource | undefined>;
+  readonly push: PushPolicy;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
   readonly agent: string;
@@ -40,13 +47,41 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
   const identity = { agent: options.agent, sessionId: randomUUID() };
   return async (request) => {
     const route = routeOf(request);
-    if (route.kind === "refused") return route.response;
-    const refs = route.kind === "upload-pack" || chooseProtocol(request.headers["git-protocol"]) !== 2;
-    const source = await options.resolve(route.workspace, route.slug, { refs });
-    if (source === undefined) return textResponse(404, "not found", NO_CACHE_HEADERS);
-    if (route.kind === "info-refs") return advertise(source, request, identity);
-    return answerUploadPack(source, request, options);
+    if (route.kind === "refused") {
+      const { method, remoteAddress: address } = request;
+      const { status } = route.response;
+      options.log.info("access:decided", { address, method, verdict: "no-repository", status });
+      return route.response;
+    }
+    const { kind: service, repository } = route;
+    const decision = await options.access({ request, service, repository });
+    if (decision.kind === "refused") return refusalResponse(decision);
+    if (service === "receive-pack")
+      return answerPush(options.push, request, repository, decision.primaryPath);
+    const { primaryPath } = decision;
+    const refs = service === "upload-pack" || chooseProtocol(request.headers["git-protocol"]) !== 2;
+    const source = await options.find(repository, {
+      refs,
+      ...(primaryPath !== undefined && { primaryPath }),
+    });
+    // Files of git-lfs are not served yet. Who may not read hears nothing of that.
+    if (source === undefined || service === "lfs") return notFoundResponse(NO_CACHE_HEADERS);
+    const response =
+      service === "info-refs"
+        ? await advertise(source, request, identity)
+        : await answerUploadPack(source, request, options, decision);
+    return { ...response, headers: { ...response.headers, ...staleHeaders(decision) } };
   };
+}
+
+function staleHeaders({ staleSeconds }: AllowedAccess): Record<string, string> {
+  return staleSeconds === undefined ? {} : { "x-nearside-access": `stale; age=${staleSeconds}` };
+}
+
+/** git shows it to its user, behind `remote:`. */
+function staleNotice({ staleSeconds }: AllowedAccess): string | undefined {
+  if (staleSeconds === undefined) return undefined;
+  return `mirror: Bitbucket could not be asked just now; it allowed you this ${staleSeconds} s ago, and the content may be older than there\n`;
 }
 
 async function advertise(
@@ -70,6 +105,7 @@ async function answerUploadPack(
   source: UploadPackSource,
   request: HttpRequest,
   { log, limits = DEFAULT_REQUEST_LIMITS }: GitHttpOptions,
+  decision: AllowedAccess,
 ): Promise<HttpResponse> {
   const body = decodedBody(request);
   if (body === undefined) {
@@ -81,7 +117,14 @@ async function answerUploadPack(
     log.error("git-http:answer-failed", { path, ...errorFields(error) });
   };
   try {
-    const answer = await uploadPack(source, body, { protocol, limits, onFailure, signal: request.signal });
+    const notice = staleNotice(decision);
+    const answer = await uploadPack(source, body, {
+      protocol,
+      limits,
+      onFailure,
+      signal: request.signal,
+      ...(notice !== undefined && { notice }),
+    });
     return ok("application/x-git-upload-pack-result", batched(answer));
   } catch (error) {
     if (!(error instanceof ProtocolError || error instanceof LimitExceededError)) throw error;

@@ -1,8 +1,9 @@
 /** Which request of git's smart HTTP protocol a URL and method are. Source: gitprotocol-http(5). */
 
-import { textResponse } from "../http/error-response.ts";
+import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import { isNameSegment } from "../repo/names.ts";
+import { isBracedUuid } from "../repo/layout.ts";
+import { type AskedRepository, isNameSegment } from "../repo/names.ts";
 
 export const NO_CACHE_HEADERS = {
   expires: "Fri, 01 Jan 1980 00:00:00 GMT",
@@ -10,46 +11,67 @@ export const NO_CACHE_HEADERS = {
   "cache-control": "no-cache, max-age=0, must-revalidate",
 } as const;
 
+export type Service = "info-refs" | "upload-pack" | "receive-pack" | "lfs";
+
 export type Route =
-  | { readonly kind: "info-refs" | "upload-pack"; readonly workspace: string; readonly slug: string }
+  | { readonly kind: Service; readonly repository: AskedRepository }
   | { readonly kind: "refused"; readonly response: HttpResponse };
 
 const REQUEST_TYPE = "application/x-git-upload-pack-request";
 
+/** What may follow the repository in a path. git-lfs has its own protocol below `info/lfs`. */
+const SERVICE_PATTERN = /^(.*)\/(info\/refs|git-upload-pack|git-receive-pack|info\/lfs\/.+)$/;
+
+/** Before a project's key: Smart Mirroring for Cloud had the one, mirrors of Data Center the other. */
+const PROJECT_PREFIXES: readonly string[] = ["upstream", "scm"];
+
 export function routeOf(request: HttpRequest): Route {
-  const [, workspacePart, slugPart, ...rest] = request.path.split("/");
-  const workspace = decodeSegment(workspacePart);
-  const slug = decodeSegment(slugPart)?.replace(/\.git$/, "");
-  const isName =
-    workspace !== undefined && slug !== undefined && isNameSegment(workspace) && isNameSegment(slug);
-  if (!isName) return refused(404, "not found");
-  const refusal = refusalOf(rest.join("/"), request);
-  if (refusal !== undefined) return refusal;
-  return { kind: rest.length === 2 ? "info-refs" : "upload-pack", workspace, slug };
+  const [, repositoryPath = "", service = ""] = SERVICE_PATTERN.exec(request.path) ?? [];
+  const repository = askedRepository(repositoryPath);
+  if (repository === undefined) return { kind: "refused", response: notFoundResponse(NO_CACHE_HEADERS) };
+  const kind = serviceOf(service, request);
+  return typeof kind === "string" ? { kind, repository } : kind;
 }
 
-function refusalOf(service: string, request: HttpRequest): Route | undefined {
+function askedRepository(path: string): AskedRepository | undefined {
+  const [first, ...segments] = path.split("/").map(decodeSegment);
+  if (first !== "" || segments.length < 2 || segments.length > 3) return undefined;
+  const slug = segments.at(-1)?.replace(/\.git$/, "");
+  const [owner, projectKey] = segments;
+  if (slug === undefined || owner === undefined) return undefined;
+  if (segments.length === 3) {
+    const isProject = PROJECT_PREFIXES.includes(owner) && projectKey !== undefined;
+    return isProject && isNameSegment(projectKey) && isNameSegment(slug)
+      ? { kind: "project", projectKey, slug }
+      : undefined;
+  }
+  if (!isNameSegment(owner) && !isBracedUuid(owner)) return undefined;
+  if (isBracedUuid(slug)) return { kind: "uuid", workspace: owner, uuid: slug.slice(1, -1).toLowerCase() };
+  return isNameSegment(owner) && isNameSegment(slug) ? { kind: "name", workspace: owner, slug } : undefined;
+}
+
+function serviceOf(service: string, request: HttpRequest): Service | Route {
   switch (service) {
     case "info/refs":
-      return refusalOfInfoRefs(request);
+      return serviceOfInfoRefs(request);
     case "git-upload-pack":
       if (request.method !== "POST") return methodNotAllowed("POST");
       if (mediaType(request.headers["content-type"]) !== REQUEST_TYPE) {
         return refused(415, `expected content type ${REQUEST_TYPE}`);
       }
-      return undefined;
+      return "upload-pack";
     case "git-receive-pack":
-      return request.method === "POST" ? readOnly() : methodNotAllowed("POST");
+      return request.method === "POST" ? "receive-pack" : methodNotAllowed("POST");
     default:
-      return refused(404, "not found");
+      return "lfs";
   }
 }
 
-function refusalOfInfoRefs({ method, query }: HttpRequest): Route | undefined {
+function serviceOfInfoRefs({ method, query }: HttpRequest): Service | Route {
   if (method !== "GET" && method !== "HEAD") return methodNotAllowed("GET, HEAD");
   const services = query.getAll("service");
-  if (services.length === 1 && services[0] === "git-upload-pack") return undefined;
-  if (services.length === 1 && services[0] === "git-receive-pack") return readOnly();
+  if (services.length === 1 && services[0] === "git-upload-pack") return "info-refs";
+  if (services.length === 1 && services[0] === "git-receive-pack") return "receive-pack";
   if (services.length === 0) {
     return refused(
       403,
@@ -57,10 +79,6 @@ function refusalOfInfoRefs({ method, query }: HttpRequest): Route | undefined {
     );
   }
   return refused(403, "unsupported service");
-}
-
-function readOnly(): Route {
-  return refused(403, "unsupported service: this is a read-only mirror, push to Bitbucket itself");
 }
 
 function methodNotAllowed(allow: string): Route {

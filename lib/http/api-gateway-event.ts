@@ -11,6 +11,11 @@ export interface ApiGatewayEvent {
   readonly multiValueQueryStringParameters?: Readonly<Record<string, readonly string[] | undefined>> | null;
   readonly body?: string | null;
   readonly isBase64Encoded?: boolean;
+  readonly requestContext?: {
+    readonly identity?: { readonly sourceIp?: string | null };
+    /** What the authorizer gave as its context. */
+    readonly authorizer?: Readonly<Record<string, unknown>> | null;
+  };
 }
 
 /** Of gzip, RFC 1952 section 2.3.1. No git request begins so: it begins with four hex digits. */
@@ -18,7 +23,10 @@ const GZIP_MAGIC = [0x1f, 0x8b] as const;
 
 export function requestOfEvent(event: ApiGatewayEvent, signal: AbortSignal): HttpRequest {
   const bodyBytes = decodeBody(event);
+  const { identity, authorizer } = event.requestContext ?? {};
   return {
+    ...(identity?.sourceIp && { remoteAddress: identity.sourceIp }),
+    ...(authorizer && { authorizerContext: authorizer }),
     method: event.httpMethod.toUpperCase(),
     path: event.path,
     query: decodeQuery(event),

@@ -5,6 +5,15 @@ import type { HttpResponse } from "./message.ts";
 /** What a primary that refuses without naming a time is given to recover. */
 const DEFAULT_RETRY_AFTER_SECONDS = 30;
 
+/** One text for absent, not mirrored and not allowed: they must look the same from outside. */
+const NOT_FOUND_TEXT =
+  "not found: there is no such repository here, or your credential may not read it " +
+  "(an API token needs the scope read:repository:bitbucket)";
+
+export function notFoundResponse(headers: Readonly<Record<string, string>> = {}): HttpResponse {
+  return textResponse(404, NOT_FOUND_TEXT, headers);
+}
+
 /** A response of one line. `text` comes without the line's end. */
 export function textResponse(
   status: number,
@@ -30,8 +39,7 @@ export function textResponse(
  */
 export function errorResponse(error: unknown): HttpResponse {
   if (error instanceof ProtocolError) return textResponse(400, oneLine(error.message));
-  // One text for absent, not mirrored and not allowed: they must look the same from outside.
-  if (error instanceof NotFoundError) return textResponse(404, "not found");
+  if (error instanceof NotFoundError) return notFoundResponse();
   if (error instanceof LimitExceededError) return textResponse(413, oneLine(error.message));
   if (error instanceof UpstreamError) return upstreamResponse(error);
   return textResponse(500, "internal error of the mirror");

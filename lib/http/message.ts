@@ -13,6 +13,10 @@ export interface HttpRequest {
    * is discarded.
    */
   readonly body: AsyncIterable<Uint8Array>;
+  /** Of whoever sent it, as the transport sees that. */
+  readonly remoteAddress?: string;
+  /** What an authorizer before this process has said of it. Only the transport can set it, never the caller. */
+  readonly authorizerContext?: Readonly<Record<string, unknown>>;
   /** Aborts when the caller has gone or, with a TimeoutError, when the time for an answer is nearly up. */
   readonly signal: AbortSignal;
 }

@@ -35,7 +35,8 @@ const DEFAULT_CLOSE_GRACE_MS = 5_000;
 const LIMITS = {
   /** git sends well under 2 KiB; an OAuth token may take 4. Covers the request line too. */
   maxHeaderBytes: 16_384,
-  maxTargetBytes: 4_096,
+  /** API Gateway takes about as much. What is no repository's name is refused later, as one that is not there. */
+  maxTargetBytes: 12_288,
   headersTimeoutMs: 20_000,
   /** For the whole request. git sends at most some MiB; a slow uplink may need minutes. */
   requestTimeoutMs: 300_000,
@@ -115,8 +116,10 @@ function toRequest(incoming: IncomingMessage, signal: AbortSignal): HttpRequest 
   for (const [name, values] of Object.entries(incoming.headersDistinct)) {
     if (values !== undefined) headers[name] = values.join(", ");
   }
+  const { remoteAddress } = incoming.socket;
   return {
     method: incoming.method ?? "GET",
+    ...(remoteAddress !== undefined && { remoteAddress }),
     path: queryStart < 0 ? target : target.slice(0, queryStart),
     query: new URLSearchParams(queryStart < 0 ? "" : target.slice(queryStart + 1)),
     headers,

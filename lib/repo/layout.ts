@@ -19,10 +19,17 @@ export function parseRepositoryUuid(text: string): RepositoryUuid {
   return uuid;
 }
 
+/** As Bitbucket writes uuids in addresses. */
+export function isBracedUuid(text: string): boolean {
+  return /^\{.*\}$/.test(text) && UUID_PATTERN.test(text.slice(1, -1).toLowerCase());
+}
+
 export interface RepositoryKeys {
   /** Ends in `/`. */
   readonly prefix: string;
   readonly manifest: string;
+  /** What the repository is called at the primary, and whether everyone may read it there. */
+  readonly upstream: string;
   /** Written for whoever copies the prefix; the mirror itself reads the manifest only. */
   readonly head: string;
   readonly packedRefs: string;
@@ -51,6 +58,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   return {
     prefix,
     manifest: `${prefix}manifest.json`,
+    upstream: `${prefix}upstream.json`,
     head: `${prefix}HEAD`,
     packedRefs: `${prefix}packed-refs`,
     refsFolderMark: `${prefix}refs/folder.lock`,
@@ -73,4 +81,9 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
  */
 export function nameKey(workspace: string, slug: string): string {
   return `names/${workspace.toLowerCase()}/${slug.toLowerCase()}.json`;
+}
+
+/** The same for the names that Smart Mirroring had: a project's key and a slug. */
+export function projectNameKey(projectKey: string, slug: string): string {
+  return `projects/${projectKey.toLowerCase()}/${slug.toLowerCase()}.json`;
 }

@@ -2,9 +2,47 @@
 import { z } from "zod";
 import { CorruptPackError, NotFoundError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import { nameKey, parseRepositoryUuid, type RepositoryUuid } from "./layout.ts";
+import { nameKey, parseRepositoryUuid, projectNameKey, type RepositoryUuid } from "./layout.ts";
 
-const nameSchema = z.strictObject({ uuid: z.string() });
+/** How a caller may name a repository. */
+export type AskedRepository =
+  | { readonly kind: "name"; readonly workspace: string; readonly slug: string }
+  | { readonly kind: "uuid"; readonly workspace: string; readonly uuid: RepositoryUuid }
+  /** As Smart Mirroring did, in the workspace that has the project. */
+  | { readonly kind: "project"; readonly projectKey: string; readonly slug: string };
+
+export interface NameEntry {
+  readonly uuid: RepositoryUuid;
+  /** Everyone may read it at the primary, as far as the last sync knows. */
+  readonly isPublic: boolean;
+  /** The repository has another name by now; this one lasts until another repository takes it. */
+  readonly isFormer: boolean;
+}
+
+export interface ProjectNameEntry {
+  readonly uuid: RepositoryUuid;
+  readonly workspace: string;
+  readonly slug: string;
+  readonly isPublic: boolean;
+}
+
+// Flags are left out where they are false, as in the entries of older releases.
+const nameSchema = z
+  .strictObject({
+    uuid: z.string(),
+    isPublic: z.boolean().default(false),
+    isFormer: z.boolean().default(false),
+  })
+  .transform((entry): NameEntry => ({ ...entry, uuid: parseRepositoryUuid(entry.uuid) }));
+
+const projectNameSchema = z
+  .strictObject({
+    uuid: z.string(),
+    workspace: z.string().refine(isNameSegment),
+    slug: z.string().refine(isNameSegment),
+    isPublic: z.boolean().default(false),
+  })
+  .transform((entry): ProjectNameEntry => ({ ...entry, uuid: parseRepositoryUuid(entry.uuid) }));
 
 /** What Bitbucket allows in a workspace id or a slug, so surely one path segment. */
 const SEGMENT_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}$/;
@@ -21,21 +59,19 @@ export async function readName(
   store: BlobStore,
   workspace: string,
   slug: string,
-): Promise<RepositoryUuid | undefined> {
+): Promise<NameEntry | undefined> {
   if (!isNameSegment(workspace) || !isNameSegment(slug)) return undefined;
-  const key = nameKey(workspace, slug);
-  let bytes: Uint8Array;
-  try {
-    ({ bytes } = await store.read(key));
-  } catch (error) {
-    if (error instanceof NotFoundError) return undefined;
-    throw error;
-  }
-  try {
-    return parseRepositoryUuid(nameSchema.parse(JSON.parse(new TextDecoder().decode(bytes))).uuid);
-  } catch (error) {
-    throw new CorruptPackError("name entry has unexpected content", { key, cause: error });
-  }
+  return readEntry(store, nameKey(workspace, slug), nameSchema);
+}
+
+/** Errors as in `readName`. */
+export async function readProjectName(
+  store: BlobStore,
+  projectKey: string,
+  slug: string,
+): Promise<ProjectNameEntry | undefined> {
+  if (!isNameSegment(projectKey) || !isNameSegment(slug)) return undefined;
+  return readEntry(store, projectNameKey(projectKey, slug), projectNameSchema);
 }
 
 /** @throws {RangeError} A name that is not one path segment. */
@@ -44,8 +80,47 @@ export async function writeName(
   workspace: string,
   slug: string,
   uuid: RepositoryUuid,
+  { isPublic = false, isFormer = false }: Partial<Omit<NameEntry, "uuid">> = {},
 ): Promise<void> {
-  if (!isNameSegment(workspace) || !isNameSegment(slug)) throw new RangeError("not a name of a repository");
-  const bytes = new TextEncoder().encode(`${JSON.stringify({ uuid })}\n`);
-  await store.write(nameKey(workspace, slug), bytes);
+  assertName(workspace, slug);
+  const flags = { ...(isPublic && { isPublic }), ...(isFormer && { isFormer }) };
+  await writeEntry(store, nameKey(workspace, slug), { uuid, ...flags });
+}
+
+/** @throws {RangeError} A key or name that is not one path segment. */
+export async function writeProjectName(
+  store: BlobStore,
+  projectKey: string,
+  entry: ProjectNameEntry,
+): Promise<void> {
+  assertName(entry.workspace, entry.slug);
+  assertName(projectKey, entry.slug);
+  await writeEntry(store, projectNameKey(projectKey, entry.slug), entry);
+}
+
+function assertName(...segments: readonly string[]): void {
+  if (!segments.every(isNameSegment)) throw new RangeError("not a name of a repository");
+}
+
+async function readEntry<Entry>(
+  store: BlobStore,
+  key: string,
+  schema: z.ZodType<Entry>,
+): Promise<Entry | undefined> {
+  let bytes: Uint8Array;
+  try {
+    ({ bytes } = await store.read(key));
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+  try {
+    return schema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch (error) {
+    throw new CorruptPackError("name entry has unexpected content", { key, cause: error });
+  }
+}
+
+async function writeEntry(store: BlobStore, key: string, entry: object): Promise<void> {
+  await store.write(key, new TextEncoder().encode(`${JSON.stringify(entry)}\n`));
 }

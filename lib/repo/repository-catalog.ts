@@ -1,7 +1,8 @@
 /** Finds repositories by name, and keeps the ones used last open: what they have read is kept as long as it is true. */
 import { NotFoundError } from "../errors.ts";
+import { readServedUuid } from "./asked-repository.ts";
 import type { RepositoryUuid } from "./layout.ts";
-import { readName } from "./names.ts";
+import type { AskedRepository } from "./names.ts";
 import { DEFAULT_OBJECT_LIMITS } from "./object-database.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "./repository.ts";
 
@@ -31,6 +32,11 @@ export interface RepositoryNeeds {
   readonly refs?: boolean;
 }
 
+export interface FindOptions extends RepositoryNeeds {
+  /** Where the primary found it, after redirects; see `readServedUuid`. */
+  readonly primaryPath?: string;
+}
+
 interface NameMeaning {
   readonly uuid: RepositoryUuid;
   readonly readAtMs: number;
@@ -52,15 +58,15 @@ export class RepositoryCatalog {
   }
 
   /**
-   * The repository as it is now; which one a name means, as it was at most 15 s ago.
+   * The repository as it is now, for a caller who may read what the primary has under the name; which one a name means, as it
+   * was at most 15 s ago.
    * @returns `undefined` if there is no such name, or nothing was published under it.
    */
-  async resolve(
-    workspace: string,
-    slug: string,
-    needs: RepositoryNeeds = {},
+  async find(
+    asked: AskedRepository,
+    { primaryPath, ...needs }: FindOptions = {},
   ): Promise<Repository | undefined> {
-    const name = `${workspace}/${slug}`.toLowerCase();
+    const name = JSON.stringify([asked, primaryPath]).toLowerCase();
     const guess = this.#names.get(name);
     if (guess !== undefined && this.#nowMs() - guess.readAtMs < NAME_LIFETIME_MS) {
       const repository = await this.open(guess.uuid, needs);
@@ -68,7 +74,7 @@ export class RepositoryCatalog {
     }
     const readAtMs = this.#nowMs();
     const [uuid, guessed] = await Promise.all([
-      readName(this.#storage.store, workspace, slug),
+      readServedUuid(this.#storage.store, asked, primaryPath),
       guess === undefined ? undefined : this.open(guess.uuid, needs),
     ]);
     this.#names.delete(name);
@@ -79,6 +85,15 @@ export class RepositoryCatalog {
       this.#names.delete(oldest);
     }
     return uuid === guess?.uuid ? guessed : this.open(uuid, needs);
+  }
+
+  /** `find` for a plain name. */
+  async resolve(
+    workspace: string,
+    slug: string,
+    needs: RepositoryNeeds = {},
+  ): Promise<Repository | undefined> {
+    return this.find({ kind: "name", workspace, slug }, needs);
   }
 
   /** @returns `undefined` if nothing was published under it. */

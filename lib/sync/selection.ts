@@ -10,8 +10,9 @@ export interface Selection {
   readonly repository: readonly string[];
 }
 
-/** What a sync needs to know of a repository. */
-export type SelectedRepository = Pick<BitbucketRepository, "uuid" | "workspace" | "slug" | "fullName">;
+/** What a sync needs to know of a repository. Who may read it is known only where the primary was asked. */
+export type SelectedRepository = Pick<BitbucketRepository, "uuid" | "workspace" | "slug" | "fullName"> &
+  Partial<Pick<BitbucketRepository, "projectKey" | "isPrivate">>;
 
 export type Selected =
   | { readonly kind: "repository"; readonly repository: SelectedRepository }

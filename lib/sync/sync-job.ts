@@ -6,8 +6,9 @@ import { ProtocolError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
-import { isNameSegment, readName, writeName } from "../repo/names.ts";
+import { isNameSegment } from "../repo/names.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
+import { deleteUpstreamRecord, writeUpstreamRecord } from "../repo/upstream-record.ts";
 import { syncRepository } from "./sync-repository.ts";
 
 const name = z.string().refine(isNameSegment);
@@ -21,6 +22,11 @@ const syncJobSchema = z.object({
   maintain: z.boolean().optional(),
 });
 
+type RecordedRepository = Pick<
+  BitbucketRepository,
+  "uuid" | "fullName" | "workspace" | "slug" | "projectKey" | "isPrivate"
+>;
+
 export type SyncJob = z.infer<typeof syncJobSchema>;
 
 export interface SyncJobOptions {
@@ -30,6 +36,8 @@ export interface SyncJobOptions {
   readonly log: Logger;
   /** What a new generation is followed by, within the job's time. */
   readonly onPublished?: (uuid: RepositoryUuid) => Promise<void>;
+  /** Whether what everyone may read at the primary is mirrored. */
+  readonly publicRepositories: "mirror" | "skip";
   /** Stops the sync. */
   readonly signal?: AbortSignal;
 }
@@ -46,9 +54,15 @@ export function parseSyncJob(text: string): SyncJob {
 /** @throws As `syncRepository` does, and {NotFoundError} when the account does not see the repository. */
 export async function runSyncJob(job: SyncJob, options: SyncJobOptions): Promise<void> {
   const { workspace, slug, uuid, maintain } = job;
-  const { api, upstreamOf, storage, log, onPublished, signal } = options;
+  const { api, upstreamOf, storage, log, publicRepositories, onPublished, signal } = options;
   const startedMs = Date.now();
   const repository = await api.repository(workspace, uuid === undefined ? slug : `{${uuid}}`);
+  if (!repository.isPrivate && publicRepositories === "skip") {
+    // It may have been private before.
+    await deleteUpstreamRecord(storage.store, repository.uuid);
+    log.info("sync:skipped", { repo: repository.fullName, reason: "everyone may read it" });
+    return;
+  }
   const outcome = await syncRepository(repository.uuid, {
     storage,
     upstream: upstreamOf(repository),
@@ -56,10 +70,7 @@ export async function runSyncJob(job: SyncJob, options: SyncJobOptions): Promise
     ...(signal && { signal }),
   });
   // Only now: until the first generation is published, nothing is served under the name.
-  const named = await readName(storage.store, repository.workspace, repository.slug);
-  if (named !== repository.uuid) {
-    await writeName(storage.store, repository.workspace, repository.slug, repository.uuid);
-  }
+  await recordUpstream(storage, repository, log);
   if (outcome.kind === "published") await onPublished?.(repository.uuid);
   const { kind, generation } = outcome;
   const counts =
@@ -76,4 +87,15 @@ export async function runSyncJob(job: SyncJob, options: SyncJobOptions): Promise
     await maintainRepository(repository.uuid, { store, log, name: repository.fullName, signal });
   }
   if (kind === "published") await onPublished?.(repository.uuid);
+}
+
+/** Also tells the log when the name by project belongs to another repository. */
+export async function recordUpstream(
+  { store }: RepositoryStorage,
+  { uuid, fullName, workspace, slug, projectKey, isPrivate }: RecordedRepository,
+  log: Logger,
+): Promise<void> {
+  const record = { workspace, slug, projectKey, isPrivate };
+  const { isProjectNameTaken } = await writeUpstreamRecord(store, uuid, record);
+  if (isProjectNameTaken) log.warn("sync:project-name-taken", { repo: fullName, projectKey });
 }

@@ -9,6 +9,7 @@ import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
+import { OPEN_ACCESS } from "../support/open-access.ts";
 import { openBenchStore } from "./bench-store.ts";
 
 const [storeFolder, delayMs = "0"] = process.argv.slice(2);
@@ -16,8 +17,8 @@ if (storeFolder === undefined) throw new Error("usage: mirror-server-child <fold
 const store = new CountingBlobStore(openBenchStore(storeFolder, Number(delayMs)));
 const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
 const log: Logger = { ...SILENT_LOGGER, error: (event, fields) => console.error(event, fields) };
-const resolve: GitHttpOptions["resolve"] = (...request) => catalog.resolve(...request);
-const { url } = await startNodeServer(gitHttp({ resolve, log, agent: AGENT }), { log });
+const find: GitHttpOptions["find"] = (...request) => catalog.find(...request);
+const { url } = await startNodeServer(gitHttp({ ...OPEN_ACCESS, find, log, agent: AGENT }), { log });
 
 process.on("message", () => {
   process.send?.(store.counts());

@@ -21,14 +21,12 @@ afterAll(() => rmSync(codeFolder, { recursive: true }));
 
 function deployment(context: Record<string, string> = {}): { app: App; storage: Stack; service: Stack } {
   const app = new App({ context });
-  const { access, credentialParameterName, setsApiLogRole } = readSettings(app.node);
   const storage = new StorageStack(app, "Storage");
   const service = new ServiceStack(app, "Service", {
     bucket: storage.bucket,
-    access,
-    setsApiLogRole,
-    codeFolders: { gitHttp: codeFolder, sync: codeFolder },
-    ...(credentialParameterName !== undefined && { credentialParameterName }),
+    authSecret: storage.authSecret,
+    settings: readSettings(app.node),
+    codeFolders: { authorizer: codeFolder, gitHttp: codeFolder, sync: codeFolder },
   });
   return { app, storage, service };
 }
@@ -76,6 +74,7 @@ describe("the storage stack", () => {
               AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
               Status: "Enabled",
             }),
+            Match.objectLike({ Prefix: "auth/", ExpirationInDays: 2, Status: "Enabled" }),
           ],
         },
       },
@@ -112,18 +111,44 @@ describe("the service stack", () => {
     });
   });
 
-  test("admits only callers whom AWS lets in, unless told otherwise", () => {
-    const methods = Template.fromStack(deployment().service).findResources("AWS::ApiGateway::Method");
+  test("lets nobody past the authorizer, which API Gateway asks each time", () => {
+    const template = Template.fromStack(deployment().service);
+    const methods = template.findResources("AWS::ApiGateway::Method");
     expect(Object.values(methods).length).toBeGreaterThan(0);
     for (const method of Object.values(methods)) {
-      expect(method).toHaveProperty("Properties.AuthorizationType", "AWS_IAM");
+      expect(method).toHaveProperty("Properties.AuthorizationType", "CUSTOM");
     }
+    template.hasResourceProperties("AWS::ApiGateway::Authorizer", {
+      Type: "REQUEST",
+      AuthorizerResultTtlInSeconds: 0,
+      IdentitySource: "",
+    });
   });
 
-  test("is open to anyone when the setting says so in full", () => {
-    const { service } = deployment({ publicAccess: "allow-anyone" });
-    Template.fromStack(service).allResourcesProperties("AWS::ApiGateway::Method", {
-      AuthorizationType: "NONE",
+  test("challenges git by API Gateway's own answer, with the header that functions cannot send", () => {
+    const header = { "gatewayresponse.header.WWW-Authenticate": Match.stringLikeRegexp("^'Basic realm=") };
+    Template.fromStack(deployment().service).hasResourceProperties("AWS::ApiGateway::GatewayResponse", {
+      ResponseType: "UNAUTHORIZED",
+      StatusCode: "401",
+      ResponseParameters: Match.objectLike(header),
+    });
+  });
+
+  test("serves the addresses of the allow list only, if there is one", () => {
+    const policyOf = (context: Record<string, string>) =>
+      Object.values(
+        Template.fromStack(deployment(context).service).findResources("AWS::ApiGateway::RestApi"),
+      )[0]?.["Properties"].Policy;
+    expect(policyOf({})).toBeUndefined();
+    const { Statement } = policyOf({ allowedAddresses: "203.0.113.0/24, 2001:db8::/32,198.51.100.7" });
+    expect(Statement).toContainEqual({
+      Effect: "Deny",
+      Principal: { AWS: "*" },
+      Action: "execute-api:Invoke",
+      Resource: "execute-api:/*",
+      Condition: {
+        NotIpAddress: { "aws:SourceIp": ["203.0.113.0/24", "2001:db8::/32", "198.51.100.7/32"] },
+      },
     });
   });
 
@@ -133,10 +158,6 @@ describe("the service stack", () => {
     const set = Template.fromStack(deployment({ apiLogRole: "create" }).service);
     set.hasResource("AWS::ApiGateway::Account", { DeletionPolicy: "Retain" });
     expect(() => deployment({ apiLogRole: "yes" })).toThrow('apiLogRole can only be "create"');
-  });
-
-  test.each(["true", "yes", "ALLOW-ANYONE"])("refuses publicAccess=%s", (publicAccess) => {
-    expect(() => deployment({ publicAccess })).toThrow('publicAccess can only be "allow-anyone"');
   });
 
   test("syncs one job at a time for each repository, with room for a large one", () => {
@@ -169,6 +190,21 @@ describe("the service stack", () => {
     ]);
   });
 
+  test("lets the authorizer read names and verdicts, its secret, and no content", () => {
+    const lines = permissions(deployment().service, "Authorizer");
+    const of = (action: string) => lines.filter((line) => line.startsWith(`${action} `)).join();
+    expect(of("s3:GetObject").match(/\/[a-z]+\/[^"]*"/g)).toEqual([
+      '/names/*"',
+      '/projects/*"',
+      '/repos/*/upstream.json"',
+      '/auth/*"',
+    ]);
+    expect(of("s3:PutObject")).toMatch(/\/auth\/\*/);
+    expect(of("s3:PutObject")).not.toMatch(/names|repos/);
+    expect(of("secretsmanager:GetSecretValue")).toContain("AuthSecret");
+    expect(of("ssm:GetParameter")).toContain("parameter/aws/reference/secretsmanager/");
+  });
+
   test("lets sync read the one parameter that is named, and none without", () => {
     const lines = (context: Record<string, string>) =>
       permissions(deployment(context).service, "Sync").filter((line) => line.startsWith("ssm:"));
@@ -186,7 +222,7 @@ describe("cdk-nag", () => {
 
   test("finds with all settings what they ask for, too", () => {
     const context = {
-      publicAccess: "allow-anyone",
+      allowedAddresses: "203.0.113.0/24",
       credentialParameter: "/nearside/bitbucket",
       apiLogRole: "create",
     };
@@ -211,8 +247,12 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|repos)\/\*\] Service\/(GitHttp|Sync)\/Role\//,
-    reason: "Keys below the repositories' prefixes are made at run time.",
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth)\/(\*|\*\/upstream\.json)\] Service\/(Authorizer|GitHttp|Sync)\/Role\//,
+    reason: "Keys below these prefixes are made at run time.",
+  },
+  {
+    finding: /^AwsSolutions-SMG4 Storage\/AuthSecret\//,
+    reason: "It opens nothing; a new one makes the authorizer forget whom it has asked about.",
   },
   {
     finding: /^AwsSolutions-APIG2 Service\/GitEndpoint\//,
@@ -232,10 +272,6 @@ const ACKNOWLEDGED_WITH_SETTINGS: readonly Acknowledgement[] = [
   {
     finding: /^AwsSolutions-IAM4\[[^\]]*AmazonAPIGatewayPushToCloudWatchLogs\] Service\/GitEndpoint\//,
     reason: "API Gateway's own role for writing its logs, as AWS defines it.",
-  },
-  {
-    finding: /^AwsSolutions-APIG4 Service\/GitEndpoint\//,
-    reason: "Asked for by publicAccess=allow-anyone.",
   },
 ];
 

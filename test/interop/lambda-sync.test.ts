@@ -7,7 +7,8 @@ import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucke
 import { git } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
+import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
+import type { LambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { type LambdaInvoker, startLambdaInvoker } from "../support/lambda/lambda-invoker.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
@@ -30,22 +31,19 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     bitbucket = await startFakeBitbucket({ repositoriesFolder: join(folder.path, "primary") });
     s3Server = await startS3Server({ folder: join(folder.path, "s3") });
     const environment = {
-      [ENV.bucket]: s3Server.bucketName,
+      ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
       [ENV.syncQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
-      [ENV.gitUrl]: bitbucket.gitUrl,
       [ENV.apiUrl]: bitbucket.apiUrl,
-      AWS_ENDPOINT_URL_S3: s3Server.endpoint,
-      AWS_REGION: s3Server.region,
-      AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: s3Server.credentials.secretAccessKey,
     };
-    const bundle = async (name: "sync" | "gitHttp") => {
-      const codeFolder = join(folder.path, name);
-      await bundleFunction(FUNCTION_SOURCES[name], codeFolder);
-      return { runtimeClient: runtimeClient ?? "", codeFolder, environment };
-    };
-    sync = await startLambdaInvoker(await bundle("sync"));
-    gateway = await startLambdaGateway(await bundle("gitHttp"));
+    const codeFolder = join(folder.path, "sync");
+    await bundleFunction(FUNCTION_SOURCES.sync, codeFolder);
+    sync = await startLambdaInvoker({ runtimeClient: runtimeClient ?? "", codeFolder, environment });
+    gateway = await startDeployedMirror({
+      runtimeClient: runtimeClient ?? "",
+      folder: folder.path,
+      s3Server,
+      gitUrl: bitbucket.gitUrl,
+    });
   });
 
   afterAll(async () => {

@@ -1,13 +1,15 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
-import { ENV } from "../../lib/config.ts";
+import { bundleFunction } from "../../infra/bundle.ts";
+import { writeName } from "../../lib/repo/names.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
+import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { MirrorBuilder } from "../support/git/mirror-builder.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
+import { startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
 import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
@@ -137,50 +139,43 @@ describe.skipIf(runtimeClient === undefined)("a bundled function under AWS's run
 describe.skipIf(runtimeClient === undefined)("the git-http function over S3", () => {
   let folder: TemporaryFolder;
   let s3Server: S3Server;
+  let bitbucket: FakeBitbucket;
   let gateway: LambdaGateway;
   let sample: string;
   let clones = 0;
 
   beforeAll(async () => {
     folder = await temporaryFolder();
-    sample = join(folder.path, "sample.git");
+    sample = join(folder.path, "primary/acme/sample.git");
     await makeSampleRepository(sample, { commitCount: 2 * OLD_BRANCH_COUNT });
     for (let age = 1; age <= OLD_BRANCH_COUNT; age++) {
       await git(["branch", `old/${age}`, `main~${age}`], { cwd: sample });
     }
     s3Server = await startS3Server({ folder: join(folder.path, "s3") });
     await publishSample();
-    const codeFolder = join(folder.path, "git-http");
-    await bundleFunction(FUNCTION_SOURCES.gitHttp, codeFolder);
-    gateway = await startLambdaGateway({
+    bitbucket = await startFakeBitbucket({ repositoriesFolder: join(folder.path, "primary") });
+    gateway = await startDeployedMirror({
       runtimeClient: runtimeClient ?? "",
-      codeFolder,
-      environment: {
-        [ENV.bucket]: s3Server.bucketName,
-        AWS_ENDPOINT_URL_S3: s3Server.endpoint,
-        AWS_REGION: s3Server.region,
-        AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: s3Server.credentials.secretAccessKey,
-      },
+      folder: folder.path,
+      s3Server,
+      gitUrl: bitbucket.gitUrl,
     });
   });
 
   afterAll(async () => {
     await gateway.close();
-    await s3Server.close();
+    await Promise.all([s3Server.close(), bitbucket.close()]);
     await folder.remove();
   });
 
   async function publishSample(): Promise<void> {
     const { endpoint, credentials, region, bucketName: bucket } = s3Server;
     const client = createS3Client({ endpoint, credentials, region });
-    const builder = await MirrorBuilder.open(
-      new S3BlobStore({ client, bucket }),
-      sample,
-      join(folder.path, "scratch.git"),
-    );
+    const store = new S3BlobStore({ client, bucket });
+    const builder = await MirrorBuilder.open(store, sample, join(folder.path, "scratch.git"));
     await builder.addPack({ revisions: [], packObjectsOptions: ["--all", "--delta-base-offset"] });
     await builder.publish("acme", "sample");
+    await writeName(store, "acme", "sample", builder.uuid, { isPublic: true });
     client.destroy();
   }
 
@@ -213,7 +208,8 @@ describe.skipIf(runtimeClient === undefined)("the git-http function over S3", ()
   });
 
   test("tells git of a repository that is not there", async () => {
-    const { exitCode, stderr } = await tryGit(["ls-remote", `${gateway.url}/acme/absent.git`]);
+    const url = `${gateway.url.replace("://", "://developer:developer@")}/acme/absent.git`;
+    const { exitCode, stderr } = await tryGit(["ls-remote", url]);
     expect(exitCode).not.toBe(0);
     expect(stderr).toContain("not found");
   });

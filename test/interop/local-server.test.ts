@@ -56,6 +56,10 @@ test.each([
   [["--project", "a/b/c"], "two names with a slash"],
   [["--git-url", "bitbucket.org"], "Expected an address"],
   [["--api-url", "ftp://127.0.0.1/"], "Expected an address"],
+  [["--host", "localhost"], "Expected an IP address"],
+  [["--allow-address", "203.0.113.0/33"], "not a range of addresses"],
+  [["--anonymous", "maybe"], "Allowed choices are allow, deny"],
+  [["--stale-minutes", "1441"], "Expected a whole number from 0 to 1440"],
   [["--nonsense"], "unknown option '--nonsense'"],
   [["surplus"], "too many arguments"],
   [["--store", "s3://"], "names no bucket"],
@@ -137,6 +141,8 @@ test("a restart keeps everything, also while the primary is down", async () => {
   const first = await start(primary.mirrorArguments);
   await primary.commit("main", "second.txt", "2\n");
   await first.untilSaid(/generation 2,/);
+  // The last yes of the primary counts for some time.
+  await listRefs(`${first.url}/acme/sample.git`);
   expect((await first.stop()).exitCode).toBe(0);
   const refs = await listRefs(primary.repository);
 
@@ -173,7 +179,10 @@ test("a repository renamed meanwhile is served under its new name as well", asyn
   const mirror = await start([...withoutName, "--workspace", "acme"]);
   expect(mirror.repositories.map(({ fullName }) => fullName)).toEqual(["acme/sample"]);
   fake.controls.replaceAccounts({
-    repositories: { "*": { public: true }, "acme/renamed": { uuid: uuid.slice(1, -1) } },
+    repositories: {
+      "*": { public: true },
+      "acme/renamed": { uuid: uuid.slice(1, -1), formerNames: ["acme/sample"] },
+    },
   });
   const repository = await renameRepository(primary, "renamed");
   await git(["update-ref", "refs/heads/after", "main"], { cwd: repository });
@@ -181,6 +190,31 @@ test("a repository renamed meanwhile is served under its new name as well", asyn
   const refs = await listRefs(repository);
   expect(await listRefs(`${mirror.url}/acme/renamed.git`)).toBe(refs);
   expect(await listRefs(`${mirror.url}/acme/sample.git`)).toBe(refs);
+});
+
+test("it asks the primary who may read, and keeps to what the command line says of access", async () => {
+  const { controls } = primary.fake;
+  const callers = [{ name: "rita", token: "rita-secret", rights: { acme: "read" as const } }];
+  controls.replaceAccounts({ callers, repositories: { "acme/sample": { public: true } } });
+  const mirror = await start([...primary.mirrorArguments, "--push", "refuse", "--anonymous-per-minute", "2"]);
+  const ask = async (url: string, service: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(`${url}/acme/sample.git/info/refs?service=git-${service}`, { headers });
+    return `${response.status} ${(await response.text()).split("\n")[0]}`;
+  };
+  expect(await ask(mirror.url, "receive-pack")).toMatch(/^403 .*git remote set-url --push origin http/);
+  for (const status of [200, 200, 429]) expect(await ask(mirror.url, "upload-pack")).toMatch(`${status} `);
+  const headers = { authorization: `Basic ${btoa("rita:rita-secret")}` };
+  expect(await ask(mirror.url, "upload-pack", headers)).toMatch("200 ");
+  await mirror.stop();
+
+  const strict = await start([...primary.mirrorArguments, "--anonymous", "deny", "--allow-address", "::1"]);
+  expect(await ask(strict.url, "upload-pack", headers)).toMatch(
+    "403 this mirror does not serve your address",
+  );
+  await strict.stop();
+  const hidden = await start([...primary.mirrorArguments, "--public-repositories", "skip"]);
+  expect(hidden.repositories).toEqual([]);
+  expect(await ask(hidden.url, "upload-pack", headers)).toMatch("404 ");
 });
 
 test.each(["git", "rest"] as const)(

@@ -16,6 +16,7 @@ import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { heldObjects, objectsOf } from "../support/git/mirror-server.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
+import { OPEN_ACCESS } from "../support/open-access.ts";
 import {
   expectSilentFsck,
   listRefs,
@@ -39,7 +40,8 @@ beforeEach(async () => {
   const urls = new SignedBlobUrls({ serverUrl: () => server.url });
   const catalog = () => new RepositoryCatalog({ store, blocks: new BlockCache(store), urls });
   const mirror = gitHttp({
-    resolve: (...request) => catalog().resolve(...request),
+    ...OPEN_ACCESS,
+    find: (...request) => catalog().find(...request),
     log: SILENT_LOGGER,
     agent: "nearside/test",
   });

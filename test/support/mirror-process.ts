@@ -2,6 +2,7 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { recordOutput } from "./recorded-output.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../functions/local-server.ts", import.meta.url));
 
@@ -68,10 +69,12 @@ class RunningMirror implements MirrorProcess {
     this.#child = child;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.#stdout += text;
+      recordOutput(text);
       this.#wake();
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr += text;
+      recordOutput(text);
       this.#wake();
     });
     this.#end = new Promise((resolve, reject) => {

@@ -16,6 +16,7 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
 import { git } from "./git/run-git.ts";
+import { OPEN_ACCESS } from "./open-access.ts";
 import { expectSilentFsck, listRefs, type Primary, reachableObjects } from "./primary.ts";
 
 export const RIG_UUID = "01234567-89ab-cdef-0123-456789abcdef";
@@ -59,9 +60,11 @@ export function syncRig(primary: Primary, store: BlobStore, limits?: GitHttpLimi
       if (server === undefined) {
         await writeName(store, "acme", "sample", RIG_UUID);
         const catalog = new RepositoryCatalog(storage);
-        const resolve: GitHttpOptions["resolve"] = (...request) => catalog.resolve(...request);
+        const find: GitHttpOptions["find"] = (...request) => catalog.find(...request);
         const log = SILENT_LOGGER;
-        server = await startNodeServer(gitHttp({ resolve, log, agent: "nearside/test" }), { log });
+        server = await startNodeServer(gitHttp({ ...OPEN_ACCESS, find, log, agent: "nearside/test" }), {
+          log,
+        });
       }
       return `${server.url}/acme/sample.git`;
     },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ENV, readGitHttpConfig, readSyncConfig } from "../../lib/config.ts";
+import { ENV, readAuthorizerConfig, readGitHttpConfig, readSyncConfig } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 
 describe("readSyncConfig", () => {
@@ -7,6 +7,7 @@ describe("readSyncConfig", () => {
     const env = { [ENV.bucket]: "repositories", [ENV.syncQueueUrl]: "https://queue" };
     expect(readSyncConfig(env)).toEqual({
       bucket: "repositories",
+      publicRepositories: "mirror",
       syncQueueUrl: "https://queue",
       gitUrl: "https://bitbucket.org",
       apiUrl: "https://api.bitbucket.org/2.0",
@@ -23,9 +24,11 @@ describe("readSyncConfig", () => {
       [ENV.apiUrl]: "http://127.0.0.1:8080/2.0/",
       [ENV.credentialParameter]: "/nearside/bitbucket",
       [ENV.logLevel]: "debug",
+      [ENV.publicRepositories]: "skip",
     };
     expect(readSyncConfig(env)).toEqual({
       bucket: "b",
+      publicRepositories: "skip",
       syncQueueUrl: "https://queue",
       gitUrl: "http://127.0.0.1:8080",
       apiUrl: "http://127.0.0.1:8080/2.0",
@@ -50,6 +53,42 @@ describe("readSyncConfig", () => {
 test("an empty variable counts as absent", () => {
   expect(messageOf(() => readGitHttpConfig({ [ENV.bucket]: "" }))).toContain(`${ENV.bucket} is not set`);
   expect(readGitHttpConfig({ [ENV.bucket]: "b", [ENV.logLevel]: "" }).logLevel).toBe("info");
+});
+
+describe("readAuthorizerConfig", () => {
+  const env = { [ENV.bucket]: "b", [ENV.authSecret]: "nearside-auth" };
+
+  test("asks Bitbucket, lets anonymous callers in, and trusts a yes for 15 minutes, unless told otherwise", () => {
+    expect(readAuthorizerConfig(env)).toEqual({
+      bucket: "b",
+      gitUrl: "https://bitbucket.org",
+      authSecretName: "nearside-auth",
+      allowsAnonymous: true,
+      anonymousPerMinute: 300,
+      staleMinutes: 15,
+      logLevel: "info",
+    });
+    const told = {
+      ...env,
+      [ENV.anonymous]: "deny",
+      [ENV.anonymousPerMinute]: "0",
+      [ENV.staleMinutes]: "1440",
+    };
+    expect(readAuthorizerConfig(told)).toMatchObject({
+      allowsAnonymous: false,
+      anonymousPerMinute: 0,
+      staleMinutes: 1440,
+    });
+  });
+
+  test.each([
+    [ENV.anonymous, "no"],
+    [ENV.staleMinutes, "1441"],
+    [ENV.staleMinutes, "-1"],
+    [ENV.anonymousPerMinute, "1e3"],
+  ])("refuses %s=%s by name", (name, value) => {
+    expect(messageOf(() => readAuthorizerConfig({ ...env, [name]: value }))).toContain(name);
+  });
 });
 
 function messageOf(read: () => unknown): string {

@@ -22,6 +22,8 @@ export interface RespondOptions {
   readonly onFailure: (error: unknown) => void;
   /** Ends the answer: with a word to the client if the reason is a TimeoutError. */
   readonly signal?: AbortSignal;
+  /** A line for the user, its end included; sent before the pack, also to those who want no progress. */
+  readonly notice?: string;
 }
 
 /** The lines as they go out: in the side-band, if the client wants that. */
@@ -42,7 +44,7 @@ export async function* respondV2(
   options: RespondOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* bandedLines([...lines, encodePktLine("packfile\n")], request);
-  yield* muxSideband(packAndProgress(request, planning), options);
+  yield* muxSideband(packAndProgress(request, planning, options.notice), options);
 }
 
 export async function* respondV0(
@@ -60,13 +62,15 @@ export async function* respondV0(
   }
   const maxPacketBytes =
     request.sideband === "side-band" ? SIDE_BAND_PACKET_BYTES : SIDE_BAND_64K_PACKET_BYTES;
-  yield* muxSideband(packAndProgress(request, planning), { ...options, maxPacketBytes });
+  yield* muxSideband(packAndProgress(request, planning, options.notice), { ...options, maxPacketBytes });
 }
 
 async function* packAndProgress(
   request: FetchRequest,
   planning: Planning,
+  notice?: string,
 ): AsyncGenerator<SidebandInput, void, undefined> {
+  if (notice !== undefined) yield { progress: notice };
   let step = await planning.next();
   for (; !step.done; step = await planning.next()) if (!request.noProgress) yield step.value;
   yield* packOf(step.value, request.ofsDelta);

@@ -13,6 +13,7 @@ import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { syncRepository } from "../../../lib/sync/sync-repository.ts";
+import { OPEN_ACCESS } from "../open-access.ts";
 import type { GitShell } from "./git-shell.ts";
 import { processUpstream } from "./process-upstream.ts";
 import type { Random } from "./random.ts";
@@ -44,7 +45,7 @@ export class TestedMirror {
       ...SILENT_LOGGER,
       error: (event: string, fields = {}) => void this.#failures.push({ event, ...fields }),
     };
-    this.#handle = gitHttp({ resolve: () => catalog.open(UUID), log, agent: "nearside/test" });
+    this.#handle = gitHttp({ ...OPEN_ACCESS, find: () => catalog.open(UUID), log, agent: "nearside/test" });
   }
 
   async sync(refList: RefList): Promise<void> {

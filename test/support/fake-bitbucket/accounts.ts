@@ -13,8 +13,13 @@ const callerSchema = z.strictObject({
   /** What REST takes as Basic username of a user; `<name>@example.com` when absent. */
   email: z.string().optional(),
   token: z.string().min(1),
-  /** `user`: a person's API token. `access-token`: a repository, project or workspace access token. */
-  kind: z.enum(["user", "access-token"]).default("user"),
+  /**
+   * `user`: a person's API token. `access-token`: a repository, project or workspace access token. `oauth-token`: of an OAuth
+   * consumer. `app-password`: what Bitbucket no longer has.
+   */
+  kind: z.enum(["user", "access-token", "oauth-token", "app-password"]).default("user"),
+  /** For a token that was good once: what it is answered now. */
+  refusal: z.strictObject({ status: z.number().int().min(400).max(499), text: z.string() }).optional(),
   rights: z.record(z.string(), rightSchema),
 });
 
@@ -28,6 +33,8 @@ const accountsSchema = z.strictObject({
         /** A project's key. */
         project: z.string().optional(),
         uuid: z.uuid().optional(),
+        /** `workspace/slug`: git is redirected from there. */
+        formerNames: z.array(z.string()).optional(),
       }),
     )
     .default({}),
@@ -55,7 +62,7 @@ export async function readAccountsFile(path: string): Promise<Accounts> {
 
 export type Identity =
   | { readonly kind: "anonymous" }
-  | { readonly kind: "refused" }
+  | { readonly kind: "refused"; readonly refusal?: NonNullable<Caller["refusal"]> }
   | { readonly kind: "known"; readonly caller: Caller };
 
 /**
@@ -80,12 +87,23 @@ export function identify(
       usernames(candidate, surface).includes(username)
     );
   });
-  return caller === undefined ? { kind: "refused" } : { kind: "known", caller };
+  if (caller === undefined) return { kind: "refused" };
+  const refusal = caller.refusal ?? (caller.kind === "app-password" ? APP_PASSWORD_REFUSAL : undefined);
+  return refusal === undefined ? { kind: "known", caller } : { kind: "refused", refusal };
 }
 
+const APP_PASSWORD_REFUSAL = { status: 410, text: "App passwords have been removed. Use an API token." };
+
 function usernames(caller: Caller, surface: "git" | "rest"): string[] {
-  if (surface === "rest") return caller.kind === "user" ? [emailOf(caller)] : [];
-  return caller.kind === "user" ? [caller.name, "x-bitbucket-api-token-auth"] : ["x-token-auth"];
+  switch (caller.kind) {
+    case "user":
+      return surface === "rest" ? [emailOf(caller)] : [caller.name, "x-bitbucket-api-token-auth"];
+    case "access-token":
+    case "oauth-token":
+      return surface === "rest" ? [] : ["x-token-auth"];
+    case "app-password":
+      return [caller.name];
+  }
 }
 
 function emailOf(caller: Caller): string {

@@ -80,6 +80,22 @@ export async function findRepository(
   return repositories.find(({ slug, uuid }) => slug.toLowerCase() === wanted || `{${uuid}}` === wanted);
 }
 
+/** @returns The repository that had this name before it was renamed, unless another has it now. */
+export async function findRenamed(
+  root: string,
+  workspace: string,
+  slug: string,
+  accounts: Accounts,
+): Promise<CataloguedRepository | undefined> {
+  const name = `${workspace}/${slug}`.toLowerCase();
+  for (const [current, { formerNames = [] }] of Object.entries(accounts.repositories)) {
+    if (!formerNames.some((former) => former.toLowerCase() === name)) continue;
+    const [owner = "", ownSlug = ""] = current.split("/");
+    return findRepository(root, owner, ownSlug, accounts);
+  }
+  return undefined;
+}
+
 export interface RepositoryState {
   readonly sizeBytes: number;
   readonly createdAt: Date;

@@ -1,6 +1,6 @@
 /** git over HTTPS: who may, then git-http-backend, then the webhooks of a push. */
 import { type Caller, identify, includesRight, rightOf } from "./accounts.ts";
-import { type CataloguedRepository, findRepository } from "./catalogue.ts";
+import { type CataloguedRepository, findRenamed, findRepository } from "./catalogue.ts";
 import type { GitService } from "./controls.ts";
 import { type Answer, answer, type Exchange, type Fake, NO_ACCESS_TEXT, textAnswer } from "./exchange.ts";
 import { serveByGit } from "./git-backend.ts";
@@ -12,6 +12,11 @@ const GIT_PATH = /^\/([^/]+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|gi
 const CHALLENGE: Answer = textAnswer(401, "Authentication required", {
   "WWW-Authenticate": 'Basic realm="Bitbucket.org HTTP"',
 });
+
+function refusalAnswer(refusal: Caller["refusal"]): Answer {
+  if (refusal === undefined) return CHALLENGE;
+  return textAnswer(refusal.status, refusal.text, refusal.status === 401 ? CHALLENGE.headers : {});
+}
 
 interface GitRequest {
   readonly workspace: string;
@@ -41,6 +46,8 @@ export class GitRoutes {
     const request = parseGitRequest(exchange.url);
     if (request === undefined) return answer(exchange, textAnswer(404, NO_ACCESS_TEXT));
     exchange.record.service = request.service;
+    const moved = await this.#redirected(request, exchange.url);
+    if (moved !== undefined) return answer(exchange, moved);
     const access = await this.#admit(exchange, request);
     if ("refusal" in access) return answer(exchange, access.refusal);
     const { repository, caller } = access;
@@ -56,16 +63,29 @@ export class GitRoutes {
     return request.endpoint === "git-receive-pack" ? this.#push(repository, caller, serve) : serve();
   }
 
+  async #redirected({ workspace, slug, endpoint }: GitRequest, { search }: URL): Promise<Answer | undefined> {
+    const { addresses, controls, root } = this.#fake;
+    if (endpoint !== "info/refs") return undefined;
+    if ((await findRepository(root, workspace, slug, controls.accounts)) !== undefined) return undefined;
+    const renamed = await findRenamed(root, workspace, slug, controls.accounts);
+    if (renamed === undefined) return undefined;
+    const location = `${addresses.gitUrl}/${renamed.workspace}/${renamed.slug}.git/info/refs${search}`;
+    return { status: 301, headers: { Location: location }, body: "" };
+  }
+
   /** Unknown and forbidden look the same: a challenge to the anonymous, 404 to others. */
   async #admit(
-    { request, record, faults }: Exchange,
+    { request, response, record, faults }: Exchange,
     { workspace, slug, service }: GitRequest,
   ): Promise<{ repository: CataloguedRepository; caller: Caller | undefined } | { refusal: Answer }> {
     const { controls, root } = this.#fake;
     const identity = identify(request.headers.authorization, "git", controls.accounts);
-    if (identity.kind === "refused") return { refusal: CHALLENGE };
+    if (identity.kind === "refused") return { refusal: refusalAnswer(identity.refusal) };
     const caller = identity.kind === "known" ? identity.caller : undefined;
-    if (caller !== undefined) record.caller = caller.name;
+    if (caller !== undefined) {
+      record.caller = caller.name;
+      response.setHeader("X-AUSERNAME", caller.name);
+    }
     const repository = await findRepository(root, workspace, slug, controls.accounts);
     const right = caller === undefined || repository === undefined ? "none" : rightOf(caller, repository);
     const mayRead = repository !== undefined && (repository.isPublic || includesRight(right, "read"));

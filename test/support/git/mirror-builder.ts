@@ -1,5 +1,5 @@
 /** Fills a store with a mirrored repository, using real git for packs and indexes: what serving is tested on. */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { byteText } from "../../../lib/git/byte-text.ts";
@@ -45,9 +45,7 @@ export class MirrorBuilder {
    */
   static async open(store: BlobStore, source: string, scratch: string): Promise<MirrorBuilder> {
     await gitBytes(["init", "--quiet", "--bare", scratch]);
-    const hex = randomBytes(16).toString("hex");
-    const uuid = hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-    return new MirrorBuilder(store, uuid, source, scratch);
+    return new MirrorBuilder(store, randomUUID(), source, scratch);
   }
 
   /** Adds the newest pack. A thin one (`--thin`) gets completed, as a sync does. */

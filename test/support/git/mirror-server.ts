@@ -9,6 +9,7 @@ import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { OPEN_ACCESS } from "../open-access.ts";
 import { MirrorBuilder } from "./mirror-builder.ts";
 import { git, tryGit } from "./run-git.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -51,8 +52,8 @@ export async function startMirrorServer({
     ...SILENT_LOGGER,
     error: (event: string, fields = {}) => failures.push({ event, ...fields }),
   };
-  const resolve: GitHttpOptions["resolve"] = (...request) => catalog.resolve(...request);
-  const git = gitHttp({ resolve, log, agent: "nearside/test" });
+  const find: GitHttpOptions["find"] = (...request) => catalog.find(...request);
+  const git = gitHttp({ ...OPEN_ACCESS, find, log, agent: "nearside/test" });
   const blobs = blobHttp({ store, urls });
   const requests: string[] = [];
   const server = await startNodeServer(

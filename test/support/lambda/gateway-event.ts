@@ -5,7 +5,11 @@ import type { ApiGatewayEvent } from "../../../lib/http/api-gateway-event.ts";
 /** The types whose bodies arrive as bytes; infra/git-endpoint.ts sets the same. */
 const BINARY_MEDIA_TYPES = ["application/x-git-upload-pack-request"];
 
-export function gatewayEvent(incoming: IncomingMessage, body: Buffer): ApiGatewayEvent {
+export function gatewayEvent(
+  incoming: IncomingMessage,
+  body: Buffer,
+  authorizer: Readonly<Record<string, unknown>> | undefined,
+): ApiGatewayEvent {
   const url = new URL(incoming.url ?? "/", "http://gateway");
   const query: Record<string, string[]> = {};
   for (const [name, value] of url.searchParams) query[name] = [...(query[name] ?? []), value];
@@ -23,6 +27,10 @@ export function gatewayEvent(incoming: IncomingMessage, body: Buffer): ApiGatewa
     multiValueQueryStringParameters: Object.keys(query).length === 0 ? null : query,
     body: body.length === 0 ? null : body.toString(isBinary ? "base64" : "utf8"),
     isBase64Encoded: isBinary && body.length > 0,
+    requestContext: {
+      identity: { sourceIp: incoming.socket.remoteAddress ?? null },
+      ...(authorizer !== undefined && { authorizer }),
+    },
   };
 }
 

@@ -5,12 +5,15 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { json } from "node:stream/consumers";
 
 interface Invocation {
   readonly event: unknown;
   readonly deadlineMs: number;
   /** Gets the response as it streams in. `undefined`: the function failed before it began to respond. */
   readonly onResponse: (response: IncomingMessage | undefined) => void;
+  /** Gets what the function says of its failure, before `onResponse`. */
+  readonly onError?: (errorMessage: string) => void;
 }
 
 export interface RuntimeApi {
@@ -20,6 +23,15 @@ export interface RuntimeApi {
   /** The process behind it is gone: whoever waits for a response learns that there is none. */
   fail(): void;
   close(): void;
+}
+
+async function readErrorMessage(incoming: IncomingMessage): Promise<string> {
+  try {
+    const { errorMessage } = (await json(incoming)) as { errorMessage?: unknown };
+    return String(errorMessage);
+  } catch {
+    return "the connection was cut"; // the process died while it said so
+  }
 }
 
 export async function startRuntimeApi(): Promise<RuntimeApi> {
@@ -60,8 +72,11 @@ export async function startRuntimeApi(): Promise<RuntimeApi> {
     incoming.once("end", () => outgoing.writeHead(202).end());
     incoming.on("error", () => outgoing.destroy());
     if (requestId !== undefined && kind === "response") return finish(requestId, incoming);
-    incoming.resume();
-    if (requestId !== undefined) finish(requestId, undefined);
+    void readErrorMessage(incoming).then((errorMessage) => {
+      if (requestId === undefined) return;
+      running.get(requestId)?.onError?.(errorMessage);
+      finish(requestId, undefined);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {

@@ -3,6 +3,7 @@
  * when it dies.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { recordOutput } from "../recorded-output.ts";
 import type { RuntimeApi } from "./runtime-api.ts";
 
 export interface SandboxOptions {
@@ -30,8 +31,12 @@ export function startSandbox(options: SandboxOptions, runtimeApi: RuntimeApi): S
       env: { ...runtimeEnvironment(options.codeFolder, runtimeApi.address), ...options.environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    child.stdout?.on("data", (bytes: Buffer) => (log += bytes.toString()));
-    child.stderr?.on("data", (bytes: Buffer) => (log += bytes.toString()));
+    const keep = (bytes: Buffer) => {
+      log += bytes.toString();
+      recordOutput(bytes.toString());
+    };
+    child.stdout?.on("data", keep);
+    child.stderr?.on("data", keep);
     child.once("exit", () => {
       runtimeApi.fail();
       // A function that cannot even start would otherwise be started for ever.

@@ -9,7 +9,9 @@ import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { decodedBody } from "../../../lib/git-http/request-body.ts";
 import type { HttpRequest } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import type { AskedRepository } from "../../../lib/repo/names.ts";
 import { chunksOf, collect, textOf, utf8 } from "../../support/byte-chunks.ts";
+import { OPEN_ACCESS } from "../../support/open-access.ts";
 
 const ID = parseObjectId("a".repeat(40));
 const SOURCE: UploadPackSource = {
@@ -21,11 +23,12 @@ const SOURCE: UploadPackSource = {
   handsOutUrls: false,
   offerBundles: async () => [],
 };
-const asked: string[] = [];
+const asked: AskedRepository[] = [];
 const handler = gitHttp({
-  resolve: async (workspace, slug) => {
-    asked.push(`${workspace}/${slug}`);
-    return slug === "widgets" ? SOURCE : undefined;
+  ...OPEN_ACCESS,
+  find: async (repository) => {
+    asked.push(repository);
+    return "slug" in repository && repository.slug === "widgets" ? SOURCE : undefined;
   },
   log: SILENT_LOGGER,
   agent: "nearside/1",
@@ -68,7 +71,7 @@ describe("info/refs", () => {
     async (path) => {
       asked.length = 0;
       const response = await send(`${path}/info/refs?service=git-upload-pack`);
-      expect(asked).toEqual(["acme/widgets"]);
+      expect(asked).toEqual([{ kind: "name", workspace: "acme", slug: "widgets" }]);
       expect(response.status).toBe(200);
       expect(response.headers).toEqual({
         "content-type": "application/x-git-upload-pack-advertisement",
@@ -101,7 +104,6 @@ describe("what is refused", () => {
   const infoRefs = "/acme/widgets/info/refs";
   test.each([
     [`${infoRefs}`, {}, 403, "smart HTTP"],
-    [`${infoRefs}?service=git-receive-pack`, {}, 403, "read-only"],
     [`${infoRefs}?service=git-upload-archive`, {}, 403, "unsupported service"],
     [`${infoRefs}?service=git-upload-pack&service=git-receive-pack`, {}, 403, "unsupported service"],
     [`${infoRefs}?service=git-upload-pack`, { method: "POST" }, 405, "GET, HEAD"],
@@ -137,6 +139,12 @@ describe("what is refused", () => {
   });
 
   test.each([
+    `/acme/${"w".repeat(10_000)}/info/refs`,
+    "/{acme}/widgets/info/refs",
+    "/acme/%7Bwidgets%7D/info/refs",
+    "/scm/PROJ/..%2fwidgets/info/refs",
+    "/scm/%2e%2e/widgets/info/refs",
+    "/other/PROJ/widgets/info/refs",
     "/../widgets/info/refs",
     "/%2e%2e/widgets/info/refs",
     "/acme/%2e%2e/info/refs",
@@ -208,7 +216,8 @@ test("a bomb is inflated only as far as it is read", async () => {
 
 test("what the server itself does wrong is thrown, for the transport to log", async () => {
   const broken = gitHttp({
-    resolve: async () => ({ ...SOURCE, readRefs: () => Promise.reject(new Error("store is gone")) }),
+    ...OPEN_ACCESS,
+    find: async () => ({ ...SOURCE, readRefs: () => Promise.reject(new Error("store is gone")) }),
     log: SILENT_LOGGER,
     agent: "nearside/1",
   });

@@ -14,6 +14,7 @@ import { OFS_ALL } from "../../support/git/mirror-server.ts";
 import { git } from "../../support/git/run-git.ts";
 import { makeSampleRepository } from "../../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
+import { OPEN_ACCESS } from "../../support/open-access.ts";
 
 let folder: TemporaryFolder;
 let sample: string;
@@ -32,8 +33,8 @@ beforeAll(async () => {
 
 beforeEach(() => {
   const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
-  const resolve: GitHttpOptions["resolve"] = (...request) => catalog.resolve(...request);
-  handler = gitHttp({ resolve, log: SILENT_LOGGER, agent: "nearside/1" });
+  const find: GitHttpOptions["find"] = (...request) => catalog.find(...request);
+  handler = gitHttp({ ...OPEN_ACCESS, find, log: SILENT_LOGGER, agent: "nearside/1" });
   store.reset();
 });
 

@@ -14,6 +14,7 @@ import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { chunksOf } from "../../support/byte-chunks.ts";
 import { git } from "../../support/git/run-git.ts";
+import { OPEN_ACCESS } from "../../support/open-access.ts";
 import { type Primary, startPrimary } from "../../support/primary.ts";
 import { RIG_UUID, syncRig } from "../../support/sync-rig.ts";
 
@@ -47,7 +48,8 @@ afterAll(() => primary.close());
 async function roundsOf(...lines: readonly (string | Uint8Array)[]) {
   const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
   const handler = gitHttp({
-    resolve: (...request) => catalog.resolve(...request),
+    ...OPEN_ACCESS,
+    find: (...request) => catalog.find(...request),
     log: SILENT_LOGGER,
     agent: "nearside/1",
   });

@@ -194,7 +194,11 @@ describe("open", () => {
 describe("names", () => {
   test("lead to a uuid, whatever their case", async () => {
     await writeName(store, "Acme", "Widgets", UUID);
-    expect(await readName(store, "acme", "WIDGETS")).toBe(UUID);
+    expect(await readName(store, "acme", "WIDGETS")).toEqual({
+      uuid: UUID,
+      isPublic: false,
+      isFormer: false,
+    });
     expect(await readName(store, "acme", "gadgets")).toBeUndefined();
   });
 

@@ -1,0 +1,37 @@
+/** Decides who may read, for API Gateway, before a request reaches the git function. */
+import { SSMClient } from "@aws-sdk/client-ssm";
+import { readSsmSecret } from "../lib/auth/ssm-secret.ts";
+import { AGENT, readAuthorizerConfig } from "../lib/config.ts";
+import { formatDecision } from "../lib/git-http/access-decision.ts";
+import { accessOverStore } from "../lib/git-http/access-over-store.ts";
+import { routeOf } from "../lib/git-http/route.ts";
+import { type AuthorizeRequest, lambdaAuthorizer } from "../lib/http/lambda-authorizer.ts";
+import { pinoLogger } from "../lib/log-pino.ts";
+import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
+import { createS3Client } from "../lib/store/s3-client.ts";
+
+const { bucket, gitUrl, authSecretName, logLevel, ...settings } = readAuthorizerConfig(process.env);
+const log = pinoLogger(logLevel);
+const decide = accessOverStore({
+  store: new S3BlobStore({ client: createS3Client(), bucket }),
+  secret: await readSsmSecret(new SSMClient(), authSecretName),
+  fetch,
+  gitUrl,
+  agent: AGENT,
+  settings,
+  log,
+});
+
+const authorize: AuthorizeRequest = async (request) => {
+  const route = routeOf(request);
+  // What names no repository the git function refuses by itself, without a decision.
+  if (route.kind === "refused") return { context: {} };
+  const { kind: service, repository } = route;
+  const decision = await decide({ request, service, repository });
+  // With a credential, the function answers: it can say what the primary said, and git needs the header only once.
+  const isFirstAsk =
+    decision.kind === "refused" && decision.status === 401 && request.headers["authorization"] === undefined;
+  return isFirstAsk ? "challenge" : { context: { access: formatDecision(decision) } };
+};
+
+export const handler = lambdaAuthorizer(authorize, { log });

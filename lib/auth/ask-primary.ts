@@ -1,0 +1,148 @@
+/**
+ * Asks the primary whether a caller may read a repository: the caller's own `Authorization` goes to git's `info/refs`, and
+ * 200 means yes. It works for whatever the primary takes, and counts against the caller's own limits there.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseRetryAfter } from "../retry-after.ts";
+import type { AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
+import { hintOf } from "./primary-hint.ts";
+
+export interface AskPrimaryOptions {
+  readonly fetch: typeof fetch;
+  /** Where the primary serves git, without a slash at its end. */
+  readonly gitUrl: string;
+  /** Name and version of this client, without spaces. */
+  readonly agent: string;
+  readonly limits?: AskPrimaryLimits;
+}
+
+interface AskPrimaryLimits {
+  /** For one try: API Gateway gives an authorizer 29 s, and there may be two tries. */
+  readonly timeoutMs: number;
+  /** Renamed repositories and moved workspaces take one each. */
+  readonly maxRedirects: number;
+  /** Before a 401 is believed. */
+  readonly retryPauseMs: number;
+}
+
+const DEFAULT_LIMITS: AskPrimaryLimits = { timeoutMs: 10_000, maxRedirects: 5, retryPauseMs: 250 };
+
+const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
+const INFO_REFS = ".git/info/refs";
+
+export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
+  const { retryPauseMs } = options.limits ?? DEFAULT_LIMITS;
+  return async (question) => {
+    const answer = await ask(question, options);
+    const isOdd = answer.kind === "refused" && answer.status === 401;
+    if (!isOdd || question.authorization === undefined) return answer;
+    // Bitbucket says 401 to valid tokens now and then, when several jobs start together (BCLOUD-24107).
+    await sleep(retryPauseMs);
+    return ask(question, options);
+  };
+}
+
+async function ask(question: ReadQuestion, options: AskPrimaryOptions): Promise<PrimaryAnswer> {
+  const { timeoutMs } = options.limits ?? DEFAULT_LIMITS;
+  try {
+    return await followed(question, options, AbortSignal.timeout(timeoutMs));
+  } catch (error) {
+    return { kind: "undecided", cause: "unreachable", reason: reasonOf(error) };
+  }
+}
+
+async function followed(
+  { authorization, repositoryPath }: ReadQuestion,
+  { fetch, gitUrl, agent, limits = DEFAULT_LIMITS }: AskPrimaryOptions,
+  signal: AbortSignal,
+): Promise<PrimaryAnswer> {
+  const home = new URL(gitUrl).origin;
+  let url = infoRefsUrl(gitUrl, repositoryPath);
+  for (let redirects = 0; redirects <= limits.maxRedirects; redirects++) {
+    // Elsewhere the credential would go to somebody else.
+    const credential = url.origin === home && authorization !== undefined ? { authorization } : {};
+    const response = await fetch(url, {
+      redirect: "manual",
+      headers: { ...credential, "git-protocol": "version=2", "user-agent": agent },
+      signal,
+    });
+    const target = redirectTarget(response, url);
+    if (target === undefined) return await answerOf(response, gitUrl, url, authorization);
+    await response.body?.cancel();
+    url = target;
+  }
+  return { kind: "undecided", cause: "unreachable", reason: "too many redirects" };
+}
+
+function infoRefsUrl(gitUrl: string, repositoryPath: string): URL {
+  const path = repositoryPath.split("/").map(encodeURIComponent).join("/");
+  return new URL(`${gitUrl}/${path}${INFO_REFS}?service=git-upload-pack`);
+}
+
+/** @throws {TypeError} A redirect to what is no address. */
+function redirectTarget({ status, headers }: Response, from: URL): URL | undefined {
+  if (![301, 302, 303, 307, 308].includes(status)) return undefined;
+  const target = new URL(headers.get("location") ?? "", from);
+  // A redirect may not bring a credential of its own.
+  target.username = "";
+  target.password = "";
+  return target;
+}
+
+async function answerOf(
+  response: Response,
+  gitUrl: string,
+  url: URL,
+  authorization: string | undefined,
+): Promise<PrimaryAnswer> {
+  const { status, headers } = response;
+  if (status === 200 && headers.get("content-type") === ADVERTISEMENT_TYPE) {
+    // What the refs are does not matter here, and in version 0 there may be a lot of them.
+    await response.body?.cancel();
+    const finalPath = pathOf(url, gitUrl);
+    const callerName = shortText(headers.get("x-ausername"));
+    return {
+      kind: "allowed",
+      ...(finalPath !== undefined && { finalPath }),
+      ...(callerName !== undefined && { callerName }),
+    };
+  }
+  if (isRefusal(status)) {
+    const hint = await hintOf(response, authorization);
+    return { kind: "refused", status, ...(hint !== undefined && { hint }) };
+  }
+  await response.body?.cancel();
+  const retryAfterSeconds = parseRetryAfter(headers.get("retry-after"));
+  return {
+    kind: "undecided",
+    cause: status === 429 ? "rate-limited" : "unreachable",
+    reason: response.ok ? "the answer is not git's" : `the primary answered ${status}`,
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  };
+}
+
+/** Not 408, 425 and 429, which say nothing of the right. */
+function isRefusal(status: number): boolean {
+  return status >= 400 && status < 500 && ![408, 425, 429].includes(status);
+}
+
+function pathOf(url: URL, gitUrl: string): string | undefined {
+  const home = new URL(`${gitUrl}/`);
+  if (url.origin !== home.origin || !url.pathname.startsWith(home.pathname)) return undefined;
+  const path = /^(.+?)(?:\.git)?\/info\/refs$/.exec(url.pathname.slice(home.pathname.length))?.[1];
+  try {
+    return path === undefined ? undefined : decodeURIComponent(path).toLowerCase();
+  } catch {
+    return undefined; // URIError: the only one there is
+  }
+}
+
+function shortText(text: string | null): string | undefined {
+  return text !== null && /^[\x20-\x7e]{1,100}$/.test(text) ? text : undefined;
+}
+
+/** Of undici's errors only the innermost one says something. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
+}

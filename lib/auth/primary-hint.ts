@@ -1,0 +1,56 @@
+/** What the primary says to a refused caller, for that caller to read: that a token has expired, for one. */
+
+/** A line on a terminal or two. */
+const MAX_HINT_LENGTH = 300;
+const MAX_BODY_BYTES = 4096;
+
+/**
+ * Reads the body, or as much of it as can matter.
+ * @returns One line of printable text; `undefined` where the body is none, or repeats the credential.
+ */
+export async function hintOf(
+  response: Response,
+  authorization: string | undefined,
+): Promise<string | undefined> {
+  const type = response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type !== "text/plain" && type !== "application/json") {
+    await response.body?.cancel();
+    return undefined;
+  }
+  const body = await readStart(response);
+  const text = type === "text/plain" ? body : messageIn(body);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they could change what a terminal shows
+  const line = text?.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, " ").trim();
+  if (line === undefined || line === "") return undefined;
+  if (secretsIn(authorization).some((secret) => line.includes(secret))) return undefined;
+  return line.length > MAX_HINT_LENGTH ? `${line.slice(0, MAX_HINT_LENGTH)}…` : line;
+}
+
+async function readStart(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let readBytes = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk);
+    readBytes += chunk.length;
+    if (readBytes >= MAX_BODY_BYTES) break;
+  }
+  return Buffer.concat(chunks).toString("utf8", 0, MAX_BODY_BYTES);
+}
+
+/** REST's form of an error: `{"error": {"message": "…"}}`. */
+function messageIn(body: string): string | undefined {
+  try {
+    const { error } = JSON.parse(body) as { error?: { message?: unknown } };
+    return typeof error?.message === "string" ? error.message : undefined;
+  } catch {
+    return undefined; // not JSON, or cut: then there is nothing to tell
+  }
+}
+
+function secretsIn(authorization: string | undefined): string[] {
+  const value = authorization?.split(" ").at(-1) ?? "";
+  if (value === "") return [];
+  const decoded = Buffer.from(value, "base64").toString("utf8");
+  const password = decoded.slice(decoded.indexOf(":") + 1);
+  return [value, ...(password === "" ? [] : [password])];
+}

@@ -1,0 +1,51 @@
+/** Puts together what decides about access in a process that has the mirror's store and can reach the primary. */
+import { askPrimaryByGit } from "../auth/ask-primary.ts";
+import { Authorizer, DEFAULT_VERDICT_LIMITS } from "../auth/authorizer.ts";
+import { CallerKeys } from "../auth/caller-keys.ts";
+import { RequestRate } from "../auth/request-rate.ts";
+import type { Logger } from "../log.ts";
+import { readAskedPath } from "../repo/asked-repository.ts";
+import { textBlobs } from "../repo/text-blobs.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { type DecideAccess, decideAccess } from "./decide-access.ts";
+
+/** What an operator may set. */
+interface AccessSettings {
+  /** Whether what everyone may read at the primary needs no credential here. */
+  readonly allowsAnonymous: boolean;
+  /** Requests without a credential from one address; 0: no limit. */
+  readonly anonymousPerMinute: number;
+  /** How long the last yes counts while the primary is away; 0: not at all. */
+  readonly staleMinutes: number;
+}
+
+export interface AccessOverStoreOptions {
+  readonly store: BlobStore;
+  /** One for all processes of the mirror; see `CallerKeys`. */
+  readonly secret: string;
+  readonly fetch: typeof fetch;
+  /** Where the primary serves git, without a slash at its end. */
+  readonly gitUrl: string;
+  readonly agent: string;
+  readonly settings: AccessSettings;
+  readonly log: Logger;
+  readonly now?: () => number;
+}
+
+export function accessOverStore(options: AccessOverStoreOptions): DecideAccess {
+  const { store, secret, fetch, gitUrl, agent, settings, log, now = Date.now } = options;
+  return decideAccess({
+    authorizer: new Authorizer({
+      askPrimary: askPrimaryByGit({ fetch, gitUrl, agent }),
+      keys: new CallerKeys(secret),
+      store: textBlobs(store),
+      log,
+      limits: { ...DEFAULT_VERDICT_LIMITS, staleMs: settings.staleMinutes * 60_000 },
+      now,
+    }),
+    lookUp: (asked) => readAskedPath(store, asked),
+    allowsAnonymous: settings.allowsAnonymous,
+    anonymousRate: new RequestRate(settings.anonymousPerMinute, now),
+    log,
+  });
+}

@@ -1,0 +1,18 @@
+/** Which addresses count as one caller. */
+import { isIPv6 } from "node:net";
+
+/** @returns The address itself; of IPv6 the /64, which is what one household or machine has at the least. */
+export function addressBlock(address: string | undefined): string {
+  if (address === undefined) return "unknown";
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!isIPv6(address)) return address;
+  const [head = "", tail] = address.toLowerCase().split("%")[0]?.split("::") ?? [];
+  const groups = head === "" ? [] : head.split(":");
+  const tailCount = tail === undefined || tail === "" ? 0 : tail.split(":").length;
+  while (tail !== undefined && groups.length < 8 - tailCount) groups.push("0");
+  return groups
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ""))
+    .join(":");
+}

@@ -1,0 +1,142 @@
+/**
+ * Decides what a caller may have: what the primary says of the caller's own credential, and for callers without one,
+ * whether everyone may read there. One line in the log for each request.
+ */
+import type { Authorizer, Verdict } from "../auth/authorizer.ts";
+import type { RequestRate } from "../auth/request-rate.ts";
+import type { HttpRequest } from "../http/message.ts";
+import type { Logger } from "../log.ts";
+import { type AskedPath, namedPath } from "../repo/asked-repository.ts";
+import type { AskedRepository } from "../repo/names.ts";
+import type { AccessDecision } from "./access-decision.ts";
+import { addressBlock } from "./address-block.ts";
+import type { Service } from "./route.ts";
+
+export interface DecideAccessOptions {
+  readonly authorizer: Authorizer;
+  /** What is known of a name without the primary; `undefined` if nothing is mirrored under it. */
+  readonly lookUp: (asked: AskedRepository) => Promise<AskedPath | undefined>;
+  /** Whether callers without a credential get what everyone may read at the primary. */
+  readonly allowsAnonymous: boolean;
+  /** Of callers without a credential, for each address. */
+  readonly anonymousRate: RequestRate;
+  readonly log: Logger;
+}
+
+interface AccessQuestion {
+  readonly request: HttpRequest;
+  readonly service: Service;
+  readonly repository: AskedRepository;
+}
+
+export type DecideAccess = (question: AccessQuestion) => Promise<AccessDecision>;
+
+/** Everything that a credential can be made of. Others cannot be sent on, so the primary could not take them either. */
+const AUTHORIZATION_PATTERN = /^[\x20-\x7e]{1,8192}$/;
+
+const LOG_IN = "log in with your Bitbucket credential";
+const NOT_TAKEN = "Bitbucket does not take this credential: it may be wrong, expired or removed";
+
+export function decideAccess(options: DecideAccessOptions): DecideAccess {
+  return async (question) => {
+    const { request, service, repository } = question;
+    const { decision, verdict, note } = await decide(question, options);
+    const { authorization } = request.headers;
+    options.log.info("access:decided", {
+      address: request.remoteAddress,
+      method: request.method,
+      service,
+      repo: namedPath(repository),
+      caller: options.authorizer.loggedName(authorization),
+      verdict: note ?? verdict?.kind,
+      ...(decision.kind === "refused" && { status: decision.status }),
+      ...(verdict !== undefined && {
+        source: verdict.source,
+        ageSeconds: Math.floor(verdict.ageMs / 1000),
+        ...(verdict.kind === "allowed" && { isStale: verdict.isStale, callerName: verdict.callerName }),
+      }),
+    });
+    return decision;
+  };
+}
+
+interface Decided {
+  readonly decision: AccessDecision;
+  readonly verdict?: Verdict;
+  /** Says in the log what no verdict says. */
+  readonly note?: "challenged" | "limited" | "to-primary";
+}
+
+async function decide(question: AccessQuestion, options: DecideAccessOptions): Promise<Decided> {
+  const { request, service, repository } = question;
+  const { authorization } = request.headers;
+  // Pushes go to the primary, which decides itself. A project's key has to be looked up for that, and only readers may.
+  if (service === "receive-pack" && repository.kind !== "project") {
+    return { decision: { kind: "allowed", primaryPath: namedPath(repository) }, note: "to-primary" };
+  }
+  if (authorization === undefined) return decideAnonymous(question, options);
+  if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
+  // The same steps whether the name is known or not: what is mirrored must not show in the time either.
+  const known = repository.kind === "project" ? await options.lookUp(repository) : undefined;
+  const repositoryPath = known?.primaryPath ?? namedPath(repository);
+  const verdict = await options.authorizer.check({ authorization, repositoryPath });
+  return { decision: decisionOf(verdict), verdict };
+}
+
+/**
+ * Before it shows a credential, git always asks without one. So the primary is asked only where the last sync has seen
+ * that everyone may read; the limits that it has for callers without a credential are low, and shared by all.
+ */
+async function decideAnonymous(
+  { request, repository }: AccessQuestion,
+  { allowsAnonymous, lookUp, anonymousRate, authorizer }: DecideAccessOptions,
+): Promise<Decided> {
+  if (!allowsAnonymous) return challenged(LOG_IN);
+  const known = await lookUp(repository);
+  if (known?.isPublic !== true) return challenged(LOG_IN);
+  const retryAfterSeconds = anonymousRate.take(addressBlock(request.remoteAddress));
+  if (retryAfterSeconds > 0) {
+    const text = `too many requests without a credential from your address, try again in ${retryAfterSeconds} s`;
+    return { decision: { kind: "refused", status: 429, text, retryAfterSeconds }, note: "limited" };
+  }
+  const verdict = await authorizer.check({
+    authorization: undefined,
+    repositoryPath: known.primaryPath,
+  });
+  if (verdict.kind === "refused") return { ...challenged(LOG_IN), verdict };
+  return { decision: decisionOf(verdict), verdict };
+}
+
+function challenged(text: string): Decided {
+  return { decision: { kind: "refused", status: 401, text }, note: "challenged" };
+}
+
+function decisionOf(verdict: Verdict): AccessDecision {
+  switch (verdict.kind) {
+    case "allowed": {
+      const { finalPath, isStale, ageMs } = verdict;
+      return {
+        kind: "allowed",
+        ...(finalPath !== undefined && { primaryPath: finalPath }),
+        ...(isStale && { staleSeconds: Math.floor(ageMs / 1000) }),
+      };
+    }
+    case "refused": {
+      // 410 is what the primary says to kinds of credentials that it no longer has. Of 403 and 404 it says both for
+      // repositories that a caller may not see.
+      if (verdict.status !== 401 && verdict.status !== 410) return { kind: "refused", status: 404, text: "" };
+      const text = verdict.hint === undefined ? NOT_TAKEN : `Bitbucket says: ${verdict.hint}`;
+      return { kind: "refused", status: 401, text };
+    }
+    case "undecided":
+      return undecided(verdict.cause, Math.max(1, Math.ceil(verdict.retryAfterSeconds)));
+  }
+}
+
+function undecided(cause: "unreachable" | "rate-limited", retryAfterSeconds: number): AccessDecision {
+  const text =
+    cause === "rate-limited"
+      ? `Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read; try again in ${retryAfterSeconds} s`
+      : `Bitbucket cannot be reached, so the mirror cannot ask whether you may read; try again in ${retryAfterSeconds} s`;
+  return { kind: "refused", status: cause === "rate-limited" ? 429 : 503, text, retryAfterSeconds };
+}

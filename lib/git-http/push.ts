@@ -1,0 +1,36 @@
+/**
+ * A mirror takes no pushes: git is sent on to the primary, or told how to go there itself. git follows a redirect of
+ * `info/refs` and then pushes there, with the credential for that host.
+ */
+import { textResponse } from "../http/error-response.ts";
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import type { AskedRepository } from "../repo/names.ts";
+import { NO_CACHE_HEADERS } from "./route.ts";
+
+export interface PushPolicy {
+  readonly kind: "redirect" | "refuse";
+  /** Where the primary serves git, without a slash at its end. */
+  readonly gitUrl: string;
+}
+
+/** @param primaryPath - Of the repository; `undefined` where it is not known. */
+export function answerPush(
+  { kind, gitUrl }: PushPolicy,
+  request: HttpRequest,
+  asked: AskedRepository,
+  primaryPath: string | undefined,
+): HttpResponse {
+  if (primaryPath === undefined) {
+    return textResponse(403, "this mirror is read-only, push to Bitbucket itself", NO_CACHE_HEADERS);
+  }
+  const repositoryUrl = `${gitUrl}/${primaryPath.split("/").map(encodeURIComponent).join("/")}.git`;
+  // Whoever asked by a project's key has logged in here, and git does not log in a second time after a redirect.
+  const mayRedirect = kind === "redirect" && asked.kind !== "project";
+  // git takes no redirect of the push itself.
+  if (!mayRedirect || !request.path.endsWith("/info/refs")) {
+    const command = `git remote set-url --push origin ${repositoryUrl}`;
+    return textResponse(403, `this mirror is read-only; to push to Bitbucket: ${command}`, NO_CACHE_HEADERS);
+  }
+  const location = `${repositoryUrl}/info/refs?service=git-receive-pack`;
+  return textResponse(307, `pushes go to ${repositoryUrl}`, { ...NO_CACHE_HEADERS, location });
+}

@@ -1,0 +1,77 @@
+/** From the name a caller gave to what the primary is asked about, and to what is served. */
+import type { BlobStore } from "../store/blob-store.ts";
+import type { RepositoryUuid } from "./layout.ts";
+import { type AskedRepository, readName, readProjectName } from "./names.ts";
+import { readUpstreamRecord } from "./upstream-record.ts";
+
+export interface AskedPath {
+  /** Of the repository below the primary's git address, lower case. */
+  readonly primaryPath: string;
+  /** Everyone may read it, as far as the last sync knows. */
+  readonly isPublic: boolean;
+}
+
+/** One request of the store, whatever the name. @returns `undefined` if nothing is mirrored under it. */
+export async function readAskedPath(
+  store: BlobStore,
+  asked: AskedRepository,
+): Promise<AskedPath | undefined> {
+  switch (asked.kind) {
+    case "name": {
+      const entry = await readName(store, asked.workspace, asked.slug);
+      return entry && { primaryPath: namedPath(asked), isPublic: entry.isPublic };
+    }
+    case "uuid": {
+      const record = await readUpstreamRecord(store, asked.uuid);
+      return record && { primaryPath: namedPath(asked), isPublic: !record.isPrivate };
+    }
+    case "project": {
+      const entry = await readProjectName(store, asked.projectKey, asked.slug);
+      return (
+        entry && { primaryPath: `${entry.workspace}/${entry.slug}`.toLowerCase(), isPublic: entry.isPublic }
+      );
+    }
+  }
+}
+
+/** What the primary is asked about where the name says it, and where nothing better is known. */
+export function namedPath(asked: AskedRepository): string {
+  switch (asked.kind) {
+    case "name":
+      return `${asked.workspace}/${asked.slug}`.toLowerCase();
+    case "uuid":
+      return `${asked.workspace}/{${asked.uuid}}`.toLowerCase();
+    case "project":
+      return `${asked.projectKey}/${asked.slug}`.toLowerCase();
+  }
+}
+
+/**
+ * Which repository a caller gets who may read what the primary has under the name.
+ * A former name counts only if the primary, too, takes it for the repository: by then another one may have it there, and
+ * whoever may read that one must not get this one.
+ * @param finalPath - Where the primary found it, after redirects.
+ * @returns `undefined` if it is not mirrored.
+ */
+export async function readServedUuid(
+  store: BlobStore,
+  asked: AskedRepository,
+  finalPath: string | undefined,
+): Promise<RepositoryUuid | undefined> {
+  if (asked.kind === "uuid") {
+    const record = await readUpstreamRecord(store, asked.uuid);
+    return record && asked.uuid;
+  }
+  if (asked.kind === "project") {
+    const entry = await readProjectName(store, asked.projectKey, asked.slug);
+    if (entry === undefined) return undefined;
+    const { workspace, slug } = entry;
+    const uuid = await readServedUuid(store, { kind: "name", workspace, slug }, finalPath);
+    return uuid === entry.uuid ? uuid : undefined;
+  }
+  const entry = await readName(store, asked.workspace, asked.slug);
+  if (entry === undefined || !entry.isFormer) return entry?.uuid;
+  const [workspace = "", slug = ""] = finalPath?.split("/") ?? [];
+  const current = await readName(store, workspace, slug);
+  return current !== undefined && !current.isFormer && current.uuid === entry.uuid ? entry.uuid : undefined;
+}

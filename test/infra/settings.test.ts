@@ -1,0 +1,13 @@
+import { App } from "aws-cdk-lib";
+import { expect, test } from "vitest";
+import { readSettings } from "../../infra/settings.ts";
+
+test.each([
+  [{ publicAccess: "allow-anyone" }, "no setting any more"],
+  [{ allowedAddresses: "203.0.113.0/33" }, "not a range of addresses"],
+  [{ anonymous: "yes" }, "anonymous can only be allow or deny"],
+  [{ push: "proxy" }, "push can only be redirect or refuse"],
+  [{ staleMinutes: "1441" }, "staleMinutes must be a whole number from 0 to 1440"],
+])("%j is refused", (context, text) => {
+  expect(() => readSettings(new App({ context }).node)).toThrow(text);
+});

@@ -1,0 +1,117 @@
+/** Under which names callers find a repository, and what those get who show no credential. */
+import { rename, rm } from "node:fs/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { makeSampleRepository } from "../support/git/sample-repository.ts";
+import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
+
+let mirror: GuardedMirror;
+
+beforeAll(async () => {
+  mirror = await startGuardedMirror();
+});
+
+beforeEach(() => mirror.reset());
+
+afterAll(() => mirror.close());
+
+const VAULT = "/acme/vault.git/info/refs?service=git-upload-pack";
+const SITE = "/acme/site.git/info/refs?service=git-upload-pack";
+const READER = CREDENTIALS["API token of a reader, fixed username"];
+const STRANGER = CREDENTIALS["API token without rights"];
+
+async function statusOf(path: string, authorization?: string): Promise<number> {
+  const response = await mirror.get(path, authorization);
+  await response.text();
+  return response.status;
+}
+
+function pass(seconds: number): void {
+  mirror.clock.nowMs += seconds * 1000;
+}
+
+describe("names", () => {
+  const suffix = "info/refs?service=git-upload-pack";
+
+  test.each([
+    "/acme/vault.git",
+    "/acme/vault",
+    "/ACME/Vault.git",
+    "/upstream/CORE/vault.git",
+    "/scm/CORE/vault.git",
+    "/scm/core/VAULT",
+    "/acme/old-name.git",
+    "/upstream/CORE/old-name.git",
+  ])("%s is the repository, for who may read it", async (path) => {
+    expect(await statusOf(`${path}/${suffix}`, READER)).toBe(200);
+    expect(await statusOf(`${path}/${suffix}`, STRANGER)).toBe(404);
+    expect(await statusOf(`${path}/${suffix}`)).toBe(401);
+  });
+
+  test("the uuid is a name as well, in the workspace that has the repository", async () => {
+    const uuid = encodeURIComponent(`{${mirror.uuidOf("vault")}}`);
+    expect(await statusOf(`/acme/${uuid}.git/${suffix}`, READER)).toBe(200);
+    expect(await statusOf(`/acme/${uuid}/${suffix}`, STRANGER)).toBe(404);
+    expect(await statusOf(`/other/${uuid}.git/${suffix}`, READER)).toBe(404);
+    expect(await statusOf(`/acme/${uuid}.git/${suffix}`)).toBe(401);
+    expect(await statusOf(`/acme/${encodeURIComponent(`{${mirror.uuidOf("site")}}`)}/${suffix}`)).toBe(200);
+  });
+
+  test("a former name that another repository has taken leads nowhere, so that its readers do not get the old one", async () => {
+    expect(await statusOf(`/acme/old-name.git/${suffix}`, READER)).toBe(200);
+    await makeSampleRepository(mirror.primary("old-name"), { commitCount: 1 });
+    pass(60);
+    const stranger = { ...mirror.accounts.repositories, "acme/old-name": { public: true } };
+    mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories: stranger });
+    expect(await statusOf(`/acme/old-name.git/${suffix}`, STRANGER)).toBe(404);
+    expect(await statusOf(`/acme/old-name.git/${suffix}`, READER)).toBe(404);
+    expect(await statusOf(`/acme/new-name.git/${suffix}`, READER)).toBe(200);
+    await rm(mirror.primary("old-name"), { recursive: true });
+  });
+
+  test("a repository renamed since the last sync is still found under the name it had", async () => {
+    await rename(mirror.primary("vault"), mirror.primary("safe"));
+    const repositories = {
+      ...mirror.accounts.repositories,
+      "acme/safe": { uuid: mirror.uuidOf("vault"), formerNames: ["acme/vault"] },
+    };
+    mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories });
+    expect(await statusOf(VAULT, READER)).toBe(200);
+    expect(await statusOf(VAULT, STRANGER)).toBe(404);
+    await rename(mirror.primary("safe"), mirror.primary("vault"));
+  });
+
+  test.each([
+    "/acme/..%2fvault",
+    "/acme/%2e%2e",
+    "/acme/vault%00",
+    "/acme/va%2fult",
+    "/%5c%5chost/share",
+    "/scm/..%2f..%2fauth/x",
+    `/acme/${"v".repeat(10_000)}`,
+    "/acme/%7B..%2f..%2fconfig%7D",
+  ])("%s is 404, and nothing is touched", async (path) => {
+    mirror.store.reset();
+    expect(await statusOf(`${path}/${suffix}`, READER)).toBe(404);
+    expect({ ...mirror.store.counts(), checks: mirror.checks() }).toMatchObject({ requests: 0, checks: 0 });
+  });
+});
+
+describe("callers without a credential", () => {
+  test("get nothing when that is set", async () => {
+    const { url } = await mirror.restarted({ settings: { allowsAnonymous: false } });
+    expect((await fetch(url + SITE)).status).toBe(401);
+    expect((await fetch(url + SITE, { headers: { authorization: STRANGER } })).status).toBe(200);
+  });
+
+  test("are limited in rate for each address, without keeping anyone from logging in", async () => {
+    const { url } = await mirror.restarted({ settings: { anonymousPerMinute: 3 } });
+    const statuses = [];
+    for (let count = 0; count < 5; count++) statuses.push((await fetch(url + SITE)).status);
+    expect(statuses).toEqual([200, 200, 200, 429, 429]);
+    expect((await fetch(url + SITE)).headers.get("retry-after")).toBe("60");
+    expect((await fetch(url + VAULT)).status).toBe(401);
+    expect((await fetch(url + SITE, { headers: { authorization: READER } })).status).toBe(200);
+    pass(60);
+    expect((await fetch(url + SITE)).status).toBe(200);
+  });
+});

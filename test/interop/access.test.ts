@@ -1,0 +1,260 @@
+/** What callers notice of how the mirror asks the primary: rights that change, a primary that is away. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { AccountsInput } from "../support/fake-bitbucket/accounts.ts";
+import {
+  CREDENTIALS,
+  EXPIRED_HINT,
+  type GuardedMirror,
+  startGuardedMirror,
+} from "../support/guarded-mirror.ts";
+import { TOKENS } from "../support/test-credentials.ts";
+
+let mirror: GuardedMirror;
+
+beforeAll(async () => {
+  mirror = await startGuardedMirror();
+});
+
+beforeEach(() => mirror.reset());
+
+afterAll(() => mirror.close());
+
+const VAULT = "/acme/vault.git/info/refs?service=git-upload-pack";
+const SITE = "/acme/site.git/info/refs?service=git-upload-pack";
+const READER = CREDENTIALS["API token of a reader, fixed username"];
+const STRANGER = CREDENTIALS["API token without rights"];
+const ROBOT = CREDENTIALS["access token"];
+
+async function statusOf(path: string, authorization?: string): Promise<number> {
+  const response = await mirror.get(path, authorization);
+  await response.text();
+  return response.status;
+}
+
+function setRights(name: string, rights: Record<string, "none" | "read">): void {
+  const callers = (mirror.accounts.callers ?? []).map((caller) =>
+    caller.name === name ? { ...caller, rights } : caller,
+  );
+  mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
+}
+
+function pass(seconds: number): void {
+  mirror.clock.nowMs += seconds * 1000;
+}
+
+describe("rights", () => {
+  test("taken away on the primary are gone here within 60 s, also those of a busy caller", async () => {
+    expect(await statusOf(VAULT, READER)).toBe(200);
+    setRights("rita", {});
+    for (let second = 0; second < 59; second += 7) {
+      pass(second === 0 ? 0 : 7);
+      expect(await statusOf(VAULT, READER)).toBe(200);
+    }
+    pass(4);
+    expect(await statusOf(VAULT, READER)).toBe(404);
+  });
+
+  test("that are given count once a refusal is three seconds old", async () => {
+    expect(await statusOf(VAULT, STRANGER)).toBe(404);
+    setRights("stranger", { acme: "read" });
+    pass(3);
+    expect(await statusOf(VAULT, STRANGER)).toBe(200);
+  });
+
+  test("of a public repository that was hidden are gone for the anonymous, too", async () => {
+    expect(await statusOf(SITE)).toBe(200);
+    mirror.fake.controls.replaceAccounts({
+      ...mirror.accounts,
+      repositories: { ...mirror.accounts.repositories, "acme/site": { public: false } },
+    });
+    pass(60);
+    expect(await statusOf(SITE)).toBe(401);
+  });
+
+  test("survive a 401 that the primary gives to a valid token now and then", async () => {
+    mirror.fake.controls.misbehave({ unauthorizedEvery: 2 });
+    for (let round = 0; round < 4; round++) {
+      expect(await statusOf(VAULT, READER)).toBe(200);
+      pass(60);
+    }
+    expect(mirror.fake.controls.requests.some(({ status }) => status === 401)).toBe(true);
+  });
+});
+
+describe("while the primary is away", () => {
+  test("a caller of the last 15 minutes is served and told so, others get 503, and then all do", async () => {
+    expect(await statusOf(VAULT, READER)).toBe(200);
+    mirror.fake.controls.misbehave({ down: true });
+    pass(14 * 60);
+    const stale = await mirror.get(VAULT, READER);
+    expect([stale.status, stale.headers.get("x-nearside-access")]).toEqual([200, "stale; age=840"]);
+    const other = await mirror.get(VAULT, ROBOT);
+    expect([other.status, other.headers.get("retry-after")]).toEqual([503, "10"]);
+    expect(await other.text()).toMatch(/^Bitbucket cannot be reached, .*try again in 10 s\n$/);
+    // Not for another repository either, though the caller may read it.
+    expect(await statusOf("/acme/new-name.git/info/refs?service=git-upload-pack", READER)).toBe(503);
+    pass(60);
+    expect(await statusOf(VAULT, READER)).toBe(503);
+  });
+
+  test("another process knows the last yes, and forgets it once the primary has said no", async () => {
+    expect(await statusOf(VAULT, READER)).toBe(200);
+    mirror.fake.controls.misbehave({ down: true });
+    pass(120);
+    const restarted = await mirror.restarted();
+    const ask = async () =>
+      (await fetch(restarted.url + VAULT, { headers: { authorization: READER } })).status;
+    expect(await ask()).toBe(200);
+    mirror.fake.controls.behave();
+    setRights("rita", {});
+    pass(60);
+    expect(await ask()).toBe(404);
+    mirror.fake.controls.misbehave({ down: true });
+    pass(60);
+    expect(await ask()).toBe(503);
+    expect(await statusOf(VAULT, STRANGER)).toBe(503);
+  });
+
+  test("a 5xx is no refusal", async () => {
+    expect(await statusOf(VAULT, READER)).toBe(200);
+    mirror.fake.controls.misbehave({ failWithStatus: 502 });
+    pass(120);
+    expect(await statusOf(VAULT, READER)).toBe(200);
+    expect(await statusOf(VAULT, ROBOT)).toBe(503);
+  });
+
+  test("nobody is served when that is set off", async () => {
+    const strict = await mirror.restarted({ settings: { staleMinutes: 0 } });
+    const ask = async () => (await fetch(strict.url + VAULT, { headers: { authorization: READER } })).status;
+    expect(await ask()).toBe(200);
+    mirror.fake.controls.misbehave({ down: true });
+    pass(60);
+    expect(await ask()).toBe(503);
+  });
+});
+
+describe("the primary is asked", () => {
+  test("20 times for 500 clones at once with 20 credentials, and not at all for their first requests", async () => {
+    const callers = Array.from({ length: 20 }, (_, index) => ({
+      name: `job${index}`,
+      token: `job-secret-${index}`,
+      rights: { acme: "read" },
+    })) satisfies AccountsInput["callers"];
+    mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
+    const clone = async (index: number) => {
+      const { name, token } = callers[index % 20] ?? { name: "", token: "" };
+      const authorization = `Basic ${btoa(`${name}:${token}`)}`;
+      const statuses = [await statusOf(VAULT), await statusOf(VAULT, authorization)];
+      for (let request = 0; request < 2; request++) {
+        const response = await fetch(`${mirror.url()}/acme/vault.git/git-upload-pack`, {
+          method: "POST",
+          headers: {
+            authorization,
+            "content-type": "application/x-git-upload-pack-request",
+            "git-protocol": "version=2",
+          },
+          body: "0014command=ls-refs\n0000",
+        });
+        await response.arrayBuffer();
+        statuses.push(response.status);
+      }
+      return statuses.join();
+    };
+    const outcomes = await Promise.all(Array.from({ length: 500 }, (_, index) => clone(index)));
+    expect(new Set(outcomes)).toEqual(new Set(["401,200,200,200"]));
+    expect(mirror.checks()).toBe(20);
+  });
+
+  test("not again by another process, while a yes is fresh", async () => {
+    expect(await statusOf(VAULT, READER)).toBe(200);
+    const { url } = await mirror.restarted();
+    const ask = async () => (await fetch(url + VAULT, { headers: { authorization: READER } })).status;
+    pass(30);
+    expect(await ask()).toBe(200);
+    expect(mirror.checks()).toBe(1);
+    // Counted from when the primary was asked, not from when it was passed on.
+    setRights("rita", {});
+    pass(30);
+    expect(await ask()).toBe(404);
+  });
+
+  test("no more for a caller whom it has told to wait, until that time is over", async () => {
+    mirror.fake.controls.misbehave({ rateLimitedForSeconds: 120 });
+    const limited = await mirror.get(VAULT, READER);
+    expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "120"]);
+    expect(await limited.text()).toContain("Bitbucket limits the rate");
+    mirror.fake.controls.behave();
+    pass(60);
+    const still = await mirror.get(VAULT, READER);
+    expect([still.status, still.headers.get("retry-after")]).toEqual([429, "60"]);
+    expect(mirror.checks()).toBe(1);
+    expect(await statusOf(VAULT, ROBOT)).toBe(200);
+    pass(60);
+    expect(await statusOf(VAULT, READER)).toBe(200);
+  });
+
+  test("in the same steps for what is unknown and what is forbidden, cold and remembered", async () => {
+    const steps = async (slug: string, authorization?: string) => {
+      mirror.store.reset();
+      mirror.fake.controls.clearRequests();
+      const status = await statusOf(`/acme/${slug}.git/info/refs?service=git-upload-pack`, authorization);
+      const { requests, rounds } = mirror.store.counts();
+      return { status, requests, rounds, checks: mirror.checks() };
+    };
+    const forbidden = await steps("vault", STRANGER);
+    expect(forbidden).toEqual({ status: 404, requests: 1, rounds: 1, checks: 1 });
+    expect(await steps("nothing", STRANGER)).toEqual(forbidden);
+    expect(await steps("unmirrored", STRANGER)).toEqual(forbidden);
+    const remembered = await steps("vault", STRANGER);
+    expect(remembered).toEqual({ status: 404, requests: 0, rounds: 0, checks: 0 });
+    expect(await steps("nothing", STRANGER)).toEqual(remembered);
+    const anonymous = await steps("vault");
+    expect(anonymous).toEqual({ status: 401, requests: 1, rounds: 1, checks: 0 });
+    expect(await steps("nothing")).toEqual(anonymous);
+    expect(await steps("unmirrored")).toEqual(anonymous);
+  });
+});
+
+test("what the primary says of a dead credential is passed on", async () => {
+  const expired = await mirror.get(VAULT, CREDENTIALS["expired API token"]);
+  expect([expired.status, await expired.text()]).toEqual([401, `Bitbucket says: ${EXPIRED_HINT}\n`]);
+  const removed = await mirror.get(VAULT, CREDENTIALS["app password"]);
+  expect(removed.status).toBe(401);
+  expect(await removed.text()).toMatch(/^Bitbucket says: App passwords have been removed/);
+});
+
+test("each request leaves one line that says who, what and why, and no credential is written anywhere", async () => {
+  await statusOf(VAULT, READER);
+  await statusOf(VAULT, READER);
+  await statusOf(VAULT, STRANGER);
+  await statusOf(VAULT);
+  await statusOf("/acme/vault.git/info/refs?service=git-receive-pack", READER);
+  await statusOf("/acme/..%2fvault/info/refs", READER);
+  const lines = mirror.logged
+    .map((text) => JSON.parse(text) as Record<string, unknown>)
+    .filter(({ event }) => event === "access:decided");
+  const [first, second, third, fourth, fifth, sixth] = lines;
+  expect(lines).toHaveLength(6);
+  const common = { method: "GET", service: "info-refs", repo: "acme/vault", address: "127.0.0.1" };
+  const rita = { caller: expect.stringMatching(/^[0-9a-f]{12}$/), callerName: "rita", isStale: false };
+  expect(first).toMatchObject({ ...common, ...rita, verdict: "allowed", source: "primary", ageSeconds: 0 });
+  expect(second).toMatchObject({ ...common, ...rita, verdict: "allowed", source: "memory" });
+  expect(second?.["caller"]).toBe(first?.["caller"]);
+  expect(third).toMatchObject({ ...common, verdict: "refused", source: "primary", status: 404 });
+  expect(third?.["caller"]).not.toBe(first?.["caller"]);
+  expect(fourth).toMatchObject({ ...common, caller: "anonymous", verdict: "challenged", status: 401 });
+  expect(fifth).toMatchObject({ service: "receive-pack", verdict: "to-primary" });
+  expect(sixth).toMatchObject({ address: "127.0.0.1", verdict: "no-repository", status: 404 });
+
+  const written = [...mirror.logged];
+  for await (const { key } of mirror.store.list("")) {
+    written.push(key, Buffer.from((await mirror.store.read(key)).bytes).toString("latin1"));
+  }
+  expect(written.some((text) => text.startsWith("auth/"))).toBe(true);
+  const secrets = Object.values(TOKENS).flatMap((token) => [token, btoa(token)]);
+  for (const credential of Object.values(CREDENTIALS)) {
+    const value = credential?.split(" ")[1];
+    if (value !== undefined && value.length > 3) secrets.push(value);
+  }
+  for (const secret of secrets) expect(written.filter((text) => text.includes(secret))).toEqual([]);
+});

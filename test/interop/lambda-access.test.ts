@@ -1,0 +1,149 @@
+/** Who may read, as deployed: the authorizer before the git function, and API Gateway's ways with headers between them. */
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
+import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
+import { createS3Client } from "../../lib/store/s3-client.ts";
+import { makeCredentialHelper } from "../support/credential-helper.ts";
+import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
+import { MirrorBuilder } from "../support/git/mirror-builder.ts";
+import { OFS_ALL } from "../support/git/mirror-server.ts";
+import { git, tryGit } from "../support/git/run-git.ts";
+import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
+import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
+import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
+import { expectSilentFsck, listRefs } from "../support/primary.ts";
+import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
+
+const runtimeClient = findRuntimeClient();
+const INFO_REFS = "info/refs?service=git-upload-pack";
+
+describe.skipIf(runtimeClient === undefined)("the authorizer and the git function together", () => {
+  let acme: AcmeWorkspace;
+  let s3Server: S3Server;
+  let gateway: LambdaGateway;
+
+  beforeAll(async () => {
+    acme = await openAcmeWorkspace();
+    s3Server = await startS3Server({ folder: join(acme.folder, "s3") });
+    const { endpoint, credentials, region, bucketName: bucket } = s3Server;
+    const client = createS3Client({ endpoint, credentials, region });
+    const store = new S3BlobStore({ client, bucket });
+    for (const slug of ["site", "vault"]) {
+      const builder = await MirrorBuilder.open(
+        store,
+        acme.primary(slug),
+        join(acme.folder, `scratch-${slug}`),
+      );
+      await builder.addPack({ revisions: [], packObjectsOptions: OFS_ALL });
+      await builder.publish("acme", slug);
+      const record = { workspace: "acme", slug, projectKey: "WEB", isPrivate: slug === "vault" };
+      await writeUpstreamRecord(store, builder.uuid, record);
+    }
+    client.destroy();
+    gateway = await startDeployedMirror({
+      runtimeClient: runtimeClient ?? "",
+      folder: acme.folder,
+      s3Server,
+      gitUrl: acme.fake.gitUrl,
+    });
+  });
+
+  afterAll(async () => {
+    await gateway.close();
+    await s3Server.close();
+    await acme.close();
+  });
+
+  async function ask(path: string, credential?: string): Promise<Response> {
+    const headers = { ...(credential !== undefined && { authorization: `Basic ${btoa(credential)}` }) };
+    return fetch(`${gateway.url}${path}`, { headers, redirect: "manual" });
+  }
+
+  test("a public repository is cloned without a credential", async () => {
+    const clone = join(acme.folder, "site-clone");
+    await git(["clone", "--quiet", "--mirror", `${gateway.url}/acme/site.git`, clone]);
+    expect(await listRefs(clone)).toBe(await listRefs(acme.primary("site")));
+  });
+
+  test("a private one with a credential, which git is asked for by a header that reaches it", async () => {
+    const helper = await makeCredentialHelper(acme.folder, {
+      [new URL(gateway.url).host]: { username: "rita", password: "rita-token" },
+    });
+    const clone = join(acme.folder, "vault-clone");
+    await git([...helper.options, "clone", "--quiet", "--mirror", `${gateway.url}/scm/WEB/vault.git`, clone]);
+    expect(await listRefs(clone)).toBe(await listRefs(acme.primary("vault")));
+    await expectSilentFsck(clone);
+    expect((await helper.takeCalls()).map((call) => call.split(" ")[0])).toEqual(["get", "store"]);
+    expect((await ask(`/acme/vault.git/${INFO_REFS}`)).headers.get("www-authenticate")).toMatch(/^Basic /);
+  });
+
+  test("forbidden, unknown and not mirrored look the same", async () => {
+    const texts = new Set<string>();
+    for (const slug of ["vault", "nothing"]) {
+      const response = await ask(`/acme/${slug}.git/${INFO_REFS}`, "stranger:stranger-token");
+      expect(response.status).toBe(404);
+      texts.add(await response.text());
+      expect((await ask(`/acme/${slug}.git/${INFO_REFS}`)).status).toBe(401);
+    }
+    expect(texts.size).toBe(1);
+  });
+
+  test("a credential that the primary does not take is refused in its words", async () => {
+    const url = acme
+      .gitUrlAs("wanda:wrong", "acme/vault.git")
+      .replace(acme.fake.gitUrl.slice(7), gateway.url.slice(7));
+    const { exitCode, stderr } = await tryGit(["ls-remote", url]);
+    expect(exitCode).not.toBe(0);
+    expect(stderr).toContain("Bitbucket says: Authentication required");
+    expect(stderr).toContain("Authentication failed");
+  });
+
+  test("pushes are sent on to the primary", async () => {
+    const path = "/acme/vault.git/info/refs?service=git-receive-pack";
+    const response = await ask(path);
+    expect([response.status, response.headers.get("location")]).toEqual([307, acme.fake.gitUrl + path]);
+  });
+
+  test("what names no repository is refused without a decision", async () => {
+    expect((await ask("/acme/vault.git/HEAD")).status).toBe(404);
+    expect((await ask("/acme/..%2fvault/info/refs?service=git-upload-pack", "rita:rita-token")).status).toBe(
+      404,
+    );
+  });
+
+  test("while the primary is away, 503 reaches the caller with its reason", async () => {
+    acme.fake.controls.misbehave({ down: true });
+    try {
+      const response = await ask(`/acme/vault.git/${INFO_REFS}`, "x-token-auth:robot-token");
+      expect([response.status, response.headers.get("retry-after")]).toEqual([503, "10"]);
+      expect(await response.text()).toMatch(/^Bitbucket cannot be reached/);
+    } finally {
+      acme.fake.controls.behave();
+    }
+  });
+
+  test("no credential is in the log of either function", () => {
+    expect(gateway.log()).toContain('"event":"access:decided"');
+    for (const secret of ["rita-token", btoa("rita:rita-token"), "robot-token", btoa("wanda:wrong")]) {
+      expect(gateway.log()).not.toContain(secret);
+    }
+  });
+
+  test("without an authorizer before it, the git function serves nothing", async () => {
+    const codeFolder = join(acme.folder, "unguarded");
+    await bundleFunction(FUNCTION_SOURCES.gitHttp, codeFolder);
+    const environment = functionEnvironment({ s3Server, gitUrl: acme.fake.gitUrl });
+    const unguarded = await startLambdaGateway({
+      runtimeClient: runtimeClient ?? "",
+      codeFolder,
+      environment,
+    });
+    try {
+      expect((await fetch(`${unguarded.url}/acme/site.git/${INFO_REFS}`)).status).toBe(500);
+    } finally {
+      await unguarded.close();
+    }
+  });
+});

@@ -1,0 +1,59 @@
+/** The authorizer and the git function as they are deployed: their bundles, behind what stands for API Gateway. */
+import { join } from "node:path";
+import { bundleFunction, FUNCTION_SOURCES } from "../../../infra/bundle.ts";
+import { ENV } from "../../../lib/config.ts";
+import type { S3Server } from "../s3-server/s3-server.ts";
+import { type LambdaGateway, startLambdaGateway } from "./lambda-gateway.ts";
+import { startSecretServer } from "./secret-server.ts";
+
+export interface DeployedMirrorOptions {
+  readonly runtimeClient: string;
+  /** Where the bundles go. */
+  readonly folder: string;
+  readonly s3Server: S3Server;
+  /** The primary's. */
+  readonly gitUrl: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+const SECRET_NAME = "nearside-auth";
+
+/** What functions need to reach the test's bucket and primary. */
+export function functionEnvironment({
+  s3Server,
+  gitUrl,
+}: Pick<DeployedMirrorOptions, "s3Server" | "gitUrl">): Record<string, string> {
+  return {
+    [ENV.bucket]: s3Server.bucketName,
+    [ENV.gitUrl]: gitUrl,
+    AWS_ENDPOINT_URL_S3: s3Server.endpoint,
+    AWS_REGION: s3Server.region,
+    AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: s3Server.credentials.secretAccessKey,
+  };
+}
+
+export async function startDeployedMirror(options: DeployedMirrorOptions): Promise<LambdaGateway> {
+  const { runtimeClient, folder, environment: more } = options;
+  const secretServer = await startSecretServer(SECRET_NAME, "the secret of a mirror that is only tested");
+  const environment = {
+    ...functionEnvironment(options),
+    [ENV.authSecret]: SECRET_NAME,
+    AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
+    ...more,
+  };
+  const bundled = async (name: "authorizer" | "gitHttp") => {
+    const codeFolder = join(folder, name);
+    await bundleFunction(FUNCTION_SOURCES[name], codeFolder);
+    return { runtimeClient, codeFolder, environment };
+  };
+  const [authorizer, gitHttp] = await Promise.all([bundled("authorizer"), bundled("gitHttp")]);
+  const gateway = await startLambdaGateway({ ...gitHttp, authorizer });
+  return {
+    ...gateway,
+    async close() {
+      await gateway.close();
+      await secretServer.close();
+    },
+  };
+}

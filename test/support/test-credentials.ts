@@ -1,0 +1,41 @@
+/** The tokens that tests use as credentials. Each is found nowhere but in requests, or else something has leaked. */
+
+/** Of the callers of guarded-mirror.ts. */
+export const TOKENS = {
+  wanda: "wanda-secret-4f1c",
+  rita: "rita-secret-9b2e",
+  robot: "robot-secret-77d0",
+  oauth: "oauth-secret-c3a8",
+  stranger: "stranger-secret-15e6",
+  expired: "expired-secret-e04b",
+  veteran: "veteran-secret-2ab9",
+} as const;
+
+const OTHERS = [
+  // Of fake-bitbucket/acme-workspace.ts.
+  "wanda-token",
+  "rita-token",
+  "olga-token",
+  "robot-token",
+  "stranger-token",
+  // Of test/interop/local-server.test.ts and access.test.ts.
+  "rita-secret",
+  "secret-token",
+  "job-secret-",
+];
+
+/** Each token as it is, and as it looks inside the base64 of `username:token`, wherever it begins there. */
+export function searchedTexts(): string[] {
+  return [...Object.values(TOKENS), ...OTHERS].flatMap((token) => [token, ...base64Forms(token)]);
+}
+
+function base64Forms(token: string): string[] {
+  return [0, 1, 2].map((offsetBytes) => {
+    const text = Buffer.from("x".repeat(offsetBytes) + token).toString("base64");
+    // Without the digits that depend on what stands before and behind.
+    return text.slice(
+      offsetBytes === 0 ? 0 : offsetBytes + 1,
+      4 * Math.floor((offsetBytes + token.length) / 3),
+    );
+  });
+}

@@ -1,0 +1,150 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { askPrimaryByGit } from "../../../lib/auth/ask-primary.ts";
+
+const servers: Server[] = [];
+
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+interface Seen {
+  readonly url: string | undefined;
+  readonly authorization: string | undefined;
+}
+
+interface Primary {
+  readonly url: string;
+  readonly seen: Seen[];
+}
+
+async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<Primary> {
+  const seen: Seen[] = [];
+  const server = createServer((request, response) => {
+    seen.push({ url: request.url, authorization: request.headers.authorization });
+    answer(request, response);
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+}
+
+const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1 };
+const SECRET = "a-very-secret-token";
+const authorization = `Basic ${btoa(`ada:${SECRET}`)}`;
+
+function ask(gitUrl: string, limits = LIMITS) {
+  const askPrimary = askPrimaryByGit({ fetch, gitUrl, agent: "nearside/1", limits });
+  return askPrimary({ authorization, repositoryPath: "acme/site" });
+}
+
+const ADVERTISEMENT = { "content-type": "application/x-git-upload-pack-advertisement" };
+const yes = (_: IncomingMessage, response: ServerResponse) =>
+  void response.writeHead(200, ADVERTISEMENT).end("000eversion 2\n0000");
+
+test("the credential goes to git's own first request, as it came", async () => {
+  const primary = await serve(yes);
+  expect(await ask(primary.url)).toEqual({ kind: "allowed", finalPath: "acme/site" });
+  const url = "/acme/site.git/info/refs?service=git-upload-pack";
+  expect(primary.seen).toEqual([{ url, authorization }]);
+});
+
+test("a uuid is sent as Bitbucket writes it in addresses", async () => {
+  const primary = await serve(yes);
+  const askPrimary = askPrimaryByGit({ fetch, gitUrl: `${primary.url}/below`, agent: "nearside/1" });
+  await askPrimary({ authorization: undefined, repositoryPath: "acme/{0a1b2c3d}" });
+  expect(primary.seen).toEqual([
+    { url: "/below/acme/%7B0a1b2c3d%7D.git/info/refs?service=git-upload-pack", authorization: undefined },
+  ]);
+});
+
+test("a redirect on the same host is followed with the credential, and says where the repository is", async () => {
+  const primary = await serve((request, response) => {
+    if (request.url?.startsWith("/acme/site.git")) {
+      response.writeHead(301, { location: "/Acme/New-Site.git/info/refs?service=git-upload-pack" }).end();
+    } else {
+      yes(request, response);
+    }
+  });
+  expect(await ask(primary.url)).toEqual({ kind: "allowed", finalPath: "acme/new-site" });
+  expect(primary.seen.map((request) => request.authorization)).toEqual([authorization, authorization]);
+});
+
+test("a redirect to another host is followed without the credential, also when that one sends it on", async () => {
+  const third = await serve(yes);
+  const second = await serve(
+    (_, response) => void response.writeHead(302, { location: `${third.url}/x` }).end(),
+  );
+  const location = `${second.url.replace("//", "//ada:planted@")}/acme/site.git/info/refs`;
+  const primary = await serve((_, response) => void response.writeHead(302, { location }).end());
+  expect(await ask(primary.url)).toEqual({ kind: "allowed" });
+  expect(second.seen.map((request) => request.authorization)).toEqual([undefined]);
+  expect(third.seen.map((request) => request.authorization)).toEqual([undefined]);
+});
+
+test.each([
+  ["a redirect in a circle", 302, { location: "/again" }, "too many redirects"],
+  ["a page to log in", 200, { "content-type": "text/html" }, "the answer is not git's"],
+  ["503", 503, {}, "the primary answered 503"],
+  ["408", 408, {}, "the primary answered 408"],
+])("%s decides nothing", async (_, status, headers, reason) => {
+  const primary = await serve((__, response) => void response.writeHead(status, headers).end("sorry"));
+  expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason });
+});
+
+test("a redirect to what is no address, silence and no connection decide nothing", async () => {
+  const unreachable = { kind: "undecided", cause: "unreachable" };
+  const odd = await serve((_, response) => void response.writeHead(302, { location: "http://" }).end());
+  expect(await ask(odd.url)).toMatchObject(unreachable);
+  const silent = await serve(() => {});
+  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject(unreachable);
+  const closed = await serve(yes);
+  await new Promise((resolve) => servers.pop()?.close(resolve));
+  expect(await ask(closed.url)).toMatchObject({
+    ...unreachable,
+    reason: expect.stringContaining("ECONNREFUSED"),
+  });
+});
+
+test("429 says when to ask again", async () => {
+  const primary = await serve((_, response) => void response.writeHead(429, { "retry-after": "17" }).end());
+  expect(await ask(primary.url)).toMatchObject({ cause: "rate-limited", retryAfterSeconds: 17 });
+});
+
+test("one 401 is asked again, two are believed; other refusals and the anonymous are asked once", async () => {
+  let count = 0;
+  const odd = await serve((request, response) =>
+    count++ === 0 ? void response.writeHead(401).end() : yes(request, response),
+  );
+  expect(await ask(odd.url)).toMatchObject({ kind: "allowed" });
+  const firm = await serve((_, response) => void response.writeHead(401).end());
+  expect(await ask(firm.url)).toEqual({ kind: "refused", status: 401 });
+  expect(firm.seen).toHaveLength(2);
+  const askPrimary = askPrimaryByGit({ fetch, gitUrl: firm.url, agent: "nearside/1", limits: LIMITS });
+  await askPrimary({ authorization: undefined, repositoryPath: "acme/site" });
+  expect(firm.seen).toHaveLength(3);
+  const absent = await serve((_, response) => void response.writeHead(404).end());
+  await ask(absent.url);
+  expect(absent.seen).toHaveLength(1);
+});
+
+test.each([
+  ["text/plain; charset=utf-8", "Token expired.\n\n  Make another.\n", "Token expired. Make another."],
+  ["text/plain", "red \u001b[31malert\u202e", "red [31malert"],
+  ["text/plain", `x${"y".repeat(10_000)}`, `x${"y".repeat(299)}…`],
+  ["text/plain", `your token ${SECRET} is gone`, undefined],
+  ["text/plain", `you sent ${authorization}`, undefined],
+  ["text/plain", " \n", undefined],
+  ["application/json", JSON.stringify({ error: { message: "Token is invalid" } }), "Token is invalid"],
+  ["application/json", "{", undefined],
+  ["text/html", "<h1>Log in</h1>", undefined],
+])("a refusal as %s, %j, is passed on as %j", async (type, body, hint) => {
+  const primary = await serve(
+    (_, response) => void response.writeHead(403, { "content-type": type }).end(body),
+  );
+  expect(await ask(primary.url)).toEqual({ kind: "refused", status: 403, ...(hint && { hint }) });
+});

@@ -1,0 +1,39 @@
+import { expect, test } from "vitest";
+import { type AccessDecision, formatDecision, parseDecision } from "../../../lib/git-http/access-decision.ts";
+import { addressBlock } from "../../../lib/git-http/address-block.ts";
+
+test.each<AccessDecision>([
+  { kind: "allowed" },
+  { kind: "allowed", primaryPath: "acme/site", staleSeconds: 12 },
+  { kind: "refused", status: 401, text: "Bitbucket says: “né” \u{1f600}" },
+  { kind: "refused", status: 503, text: "away", retryAfterSeconds: 10 },
+])("%j travels as ASCII", (decision) => {
+  const text = formatDecision(decision);
+  expect(text).toMatch(/^[\x20-\x7e]+$/);
+  expect(parseDecision(text)).toEqual(decision);
+});
+
+test.each([
+  undefined,
+  null,
+  "",
+  "{",
+  "null",
+  "{}",
+  '{"kind":"allowed","more":1}',
+  '{"kind":"refused","status":200,"text":""}',
+])("%j lets nothing pass", (text) => {
+  expect(() => parseDecision(text)).toThrow();
+});
+
+test.each([
+  ["203.0.113.9", "203.0.113.9"],
+  ["::ffff:203.0.113.9", "203.0.113.9"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
+  ["2001:0DB8::1", "2001:db8:0:0"],
+  ["::1", "0:0:0:0"],
+  ["fe80::1%eth0", "fe80:0:0:0"],
+  [undefined, "unknown"],
+])("%s counts as %s", (address, block) => {
+  expect(addressBlock(address)).toBe(block);
+});
