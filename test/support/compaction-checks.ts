@@ -74,10 +74,11 @@ async function expectHistoriesAsIfIndexed(store: BlobStore, primary: Primary): P
   const repository = await openRepository({ store, blocks: new BlockCache(store) }, RIG_UUID);
   const objects = await repository.openObjects();
   expect(repository.damagedHistories).toEqual([]);
-  for (const { id, objectCount } of repository.manifest.packs) {
+  for (const { id, objectCount, checksum } of repository.manifest.packs) {
     const path = primary.newPath();
     const { bytes } = await store.read(KEYS.pack(id));
     await writeFile(path, bytes);
+    expect(checksum).toBe(Buffer.from(bytes.subarray(-20)).toString("hex"));
     const file = await open(path, "r+");
     try {
       const progress = new PackFileProgress();
