@@ -73,9 +73,11 @@ async function killAndRestart(primary: Primary, seed: number): Promise<Tally> {
   return tally;
 }
 
-/** A commit; each third time, one that takes the place of another; now and then a branch as well. */
+/**
+ * A commit; each third time, one that takes the place of another; now and then on a branch of its own. One ref at a time: git
+ * lists refs while it changes them one after the other, and the state between would be a third one.
+ */
 async function changePrimary(primary: Primary, round: number, random: () => number): Promise<void> {
-  const commands: string[] = [];
   const parent = round % 3 === 0 ? "main~1" : "main";
   const noise = Array.from({ length: 2_000 }, () => random().toString(36)).join("\n");
   const blob = await git(["hash-object", "-w", "--stdin"], { cwd: primary.repository, input: noise });
@@ -84,12 +86,8 @@ async function changePrimary(primary: Primary, round: number, random: () => numb
     input: `${await primary.git("ls-tree", parent)}\n100644 blob ${blob}\tround-${round}.txt\n`,
   });
   const commit = await primary.git("commit-tree", tree, "-p", parent, "-m", `round ${round}`);
-  commands.push(`update refs/heads/main ${commit}`);
-  if (round % 5 === 0) commands.push(`create refs/heads/at-round-${round} ${commit}`);
-  await git(["update-ref", "--stdin"], {
-    cwd: primary.repository,
-    input: ["start", ...commands, "prepare", "commit", ""].join("\n"),
-  });
+  const branch = round % 5 === 0 ? `at-round-${round}` : "main";
+  await primary.git("update-ref", `refs/heads/${branch}`, commit);
 }
 
 /** Waits for a sync that sees the change. */
