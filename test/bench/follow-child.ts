@@ -1,5 +1,5 @@
 /**
- * A mirror follows a history push by push, by syncs without a network: `node test/bench/follow-child.ts <order.json>`.
+ * A mirror follows a history push by push, by syncs without a network, compacted as it goes: `node test/bench/follow-child.ts <order.json>`.
  * The first pack comes from a file, later ones from git's own upload-pack.
  */
 import { spawn } from "node:child_process";
@@ -9,6 +9,7 @@ import type { UpstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { encodeFetchRequestV2 } from "../../lib/git/fetch-pack/request.ts";
 import { readFetchResponse } from "../../lib/git/fetch-pack/response.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
+import { maintainRepository } from "../../lib/repo/maintain-repository.ts";
 import { writeName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
@@ -65,5 +66,6 @@ async function* uploadPack(request: Uint8Array): AsyncGenerator<Uint8Array, void
 for (const pushes of states) {
   const upstream = upstreamAt(pushes);
   await syncRepository(uuid, { storage, upstream, log: SILENT_LOGGER, temporaryFolder });
+  await maintainRepository(uuid, { store, log: SILENT_LOGGER, name: BENCH_SLUG });
 }
 await writeName(store, BENCH_WORKSPACE, BENCH_SLUG, uuid);
