@@ -1,13 +1,14 @@
 // The architecture as rules. Lower layers never import higher ones:
 //
 //   functions                                   wiring: one file per process
-//   git-http  blob-http  bundles  sync  lfs                   use-cases: never import each other
+//   git-http  blob-http  bundles  sync  lfs  webhook  reconcile   use-cases: never import each other
+//   mirror                                      what is mirrored, and how it goes: configuration, states, jobs
 //   repo                                        a git repository laid out on a blob store
 //   store  queue  auth  bitbucket  http         ports and their adapters: never import each other
 //   indexer                                     the engine's pack indexing over worker threads and local disk
 //   git                                         the engine: bytes in, bytes out
 //   errors  log
-const USE_CASES = "git-http|blob-http|bundles|sync|lfs";
+const USE_CASES = "git-http|blob-http|bundles|sync|lfs|webhook|reconcile";
 const PORTS = "store|queue|auth|bitbucket|http";
 const ADAPTER = "^lib/[a-z-]+/(s3|sqs|ssm|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
 
@@ -32,7 +33,7 @@ module.exports = {
       name: "ports-stay-low",
       severity: "error",
       from: { path: `^lib/(${PORTS})/` },
-      to: { path: `^lib/(repo|${USE_CASES})/` },
+      to: { path: `^lib/(repo|mirror|${USE_CASES})/` },
     },
     {
       name: "ports-are-siblings",
@@ -45,6 +46,12 @@ module.exports = {
       severity: "error",
       from: { path: "^lib/repo/" },
       to: { path: "^lib/", pathNot: "^lib/(repo/|git/|store/|errors[.]ts$|log[.]ts$)" },
+    },
+    {
+      name: "mirror-knows-repo-and-store",
+      severity: "error",
+      from: { path: "^lib/mirror/" },
+      to: { path: "^lib/", pathNot: "^lib/(mirror/|repo/|store/|errors[.]ts$|log[.]ts$)" },
     },
     {
       name: "use-cases-are-siblings",

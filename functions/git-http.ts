@@ -5,6 +5,8 @@ import { parseDecision } from "../lib/git-http/access-decision.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
+import { CurrentConfig } from "../lib/mirror/config-store.ts";
+import { servesBy } from "../lib/mirror/selection.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
@@ -18,7 +20,9 @@ const store = new S3BlobStore(location);
 const urls = new S3BlobUrls(location);
 const onDamage = (error: unknown, key: string): void =>
   log.error("store:damaged", { key, ...errorFields(error) });
-const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), urls, onDamage });
+const mirrorConfig = new CurrentConfig(store);
+const serves = servesBy(() => mirrorConfig.read());
+const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), urls, onDamage }, { serves });
 
 export const handler = lambdaServer(
   gitHttp({

@@ -12,6 +12,8 @@ const codeFolders = {
   authorizer: await bundled("authorizer", FUNCTION_SOURCES.authorizer),
   gitHttp: await bundled("git-http", FUNCTION_SOURCES.gitHttp),
   sync: await bundled("sync", FUNCTION_SOURCES.sync),
+  webhook: await bundled("webhook", FUNCTION_SOURCES.webhook),
+  reconcile: await bundled("reconcile", FUNCTION_SOURCES.reconcile),
 };
 
 const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`);

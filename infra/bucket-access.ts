@@ -2,12 +2,27 @@
 import { type IGrantable, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
 
+const CONFIG_KEYS = ["config.json"];
 const NAME_KEYS = ["names/*", "projects/*"];
 const REPOSITORY_KEYS = [...NAME_KEYS, "repos/*"];
 const VERDICT_KEYS = ["auth/*"];
+/** What reconcile keeps. */
+const RECORD_KEYS = ["workspaces/*", "failures/*", "webhooks/*"];
+
+/** The configuration, which says what is mirrored. */
+export function grantReadConfig(bucket: Bucket, grantee: IGrantable): void {
+  grantRead(bucket, grantee, CONFIG_KEYS);
+}
 
 export function grantReadRepositories(bucket: Bucket, grantee: IGrantable): void {
-  grantRead(bucket, grantee, REPOSITORY_KEYS);
+  grantRead(bucket, grantee, [...CONFIG_KEYS, ...REPOSITORY_KEYS]);
+}
+
+/** For reconcile: it reads names and states, and drops a workspace from the configuration when its data is gone. */
+export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
+  grantReadRepositories(bucket, grantee);
+  grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
+  grant(grantee, ["s3:PutObject"], arns(bucket, CONFIG_KEYS));
 }
 
 /** To look up names and remember verdicts; no content. */
@@ -23,6 +38,8 @@ export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable):
     ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
     arns(bucket, REPOSITORY_KEYS),
   );
+  // A project that was renamed is gone through by a sync function as well.
+  grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
   // The janitor looks for uploads that nobody will complete.
   grant(grantee, ["s3:ListBucketMultipartUploads"], [bucket.bucketArn]);
 }

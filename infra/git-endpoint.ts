@@ -24,6 +24,7 @@ import { FUNCTION_TIMEOUT } from "./mirror-function.ts";
 
 export interface GitEndpointProps {
   readonly gitHttp: LambdaFunction;
+  readonly webhook: LambdaFunction;
   readonly authorizer: LambdaFunction;
   /** None: every address. */
   readonly allowedAddresses: readonly AddressRange[];
@@ -39,7 +40,7 @@ export class GitEndpoint extends Construct {
 
   constructor(scope: Construct, id: string, props: GitEndpointProps) {
     super(scope, id);
-    const { gitHttp, authorizer, allowedAddresses, setsApiLogRole } = props;
+    const { gitHttp, webhook, authorizer, allowedAddresses, setsApiLogRole } = props;
     const accessLog = new LogGroup(this, "AccessLog", {
       retention: RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
@@ -80,7 +81,18 @@ export class GitEndpoint extends Construct {
       },
     });
     this.api.root.addProxy();
+    this.#takeWebhooks(webhook);
     this.#answerRefusals();
+  }
+
+  /** Open to all: whether Bitbucket sent a delivery is told by its signature. */
+  #takeWebhooks(webhook: LambdaFunction): void {
+    const integration = new LambdaIntegration(webhook, {
+      responseTransferMode: ResponseTransferMode.STREAM,
+      allowTestInvoke: false,
+    });
+    const workspace = this.api.root.addResource("-").addResource("webhooks").addResource("{workspace}");
+    workspace.addMethod("POST", integration, { authorizationType: AuthorizationType.NONE });
   }
 
   #answerRefusals(): void {
@@ -99,7 +111,10 @@ export class GitEndpoint extends Construct {
   }
 }
 
-/** Asked before the authorizer; a denial counts whatever that says. */
+/** As in lib/webhook/receive-webhook.ts; of any stage. */
+const WEBHOOKS = "execute-api:/*/POST/-/webhooks/*";
+
+/** Asked before the authorizer; a denial counts whatever that says. Bitbucket's webhooks come from its own addresses. */
 function onlyFrom(ranges: readonly AddressRange[]): PolicyDocument {
   const everyMethod = {
     principals: [new AnyPrincipal()],
@@ -111,7 +126,9 @@ function onlyFrom(ranges: readonly AddressRange[]): PolicyDocument {
       new PolicyStatement({ effect: Effect.ALLOW, ...everyMethod }),
       new PolicyStatement({
         effect: Effect.DENY,
-        ...everyMethod,
+        principals: everyMethod.principals,
+        actions: everyMethod.actions,
+        notResources: [WEBHOOKS],
         conditions: { NotIpAddress: { "aws:SourceIp": ranges.map(formatAddressRange) } },
       }),
     ],

@@ -1,13 +1,20 @@
-/** What may be rebuilt at any time: functions, queue and API. It holds no data. */
-import { CfnOutput, Duration, Size, Stack, type StackProps } from "aws-cdk-lib";
-import { PolicyStatement } from "aws-cdk-lib/aws-iam";
+/** What may be rebuilt at any time: functions, queue, schedule and API. It holds no data. */
+import { ArnFormat, CfnOutput, Duration, Size, Stack, type StackProps } from "aws-cdk-lib";
+import { Rule, Schedule } from "aws-cdk-lib/aws-events";
+import { LambdaFunction as LambdaTarget } from "aws-cdk-lib/aws-events-targets";
+import { PolicyStatement, type Role } from "aws-cdk-lib/aws-iam";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
-import { StringParameter } from "aws-cdk-lib/aws-ssm";
 import type { Construct } from "constructs";
-import { ENV } from "../lib/config.ts";
-import { grantDecideAccess, grantReadRepositories, grantReadWriteRepositories } from "./bucket-access.ts";
+import { ENV, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import {
+  grantDecideAccess,
+  grantReadConfig,
+  grantReadRepositories,
+  grantReadWriteRepositories,
+  grantReconcile,
+} from "./bucket-access.ts";
 import { GitEndpoint } from "./git-endpoint.ts";
 import { MEMORY_MIB_PER_CPU, MirrorFunction } from "./mirror-function.ts";
 import type { Settings } from "./settings.ts";
@@ -18,25 +25,40 @@ const AUTHORIZER_MEMORY_MIB = 512;
 /** API Gateway gives up on an authorizer after 29 s. */
 const AUTHORIZER_TIMEOUT = Duration.seconds(29);
 
+/** A quick one is one request to Bitbucket for each workspace. */
+const RECONCILE_EVERY = Duration.minutes(5);
+
+/** Bitbucket gives up after ten seconds. */
+const WEBHOOK_TIMEOUT = Duration.seconds(9);
+
 export interface ServiceStackProps extends StackProps {
   readonly bucket: Bucket;
   readonly authSecret: Secret;
   readonly settings: Settings;
-  readonly codeFolders: { readonly authorizer: string; readonly gitHttp: string; readonly sync: string };
+  readonly codeFolders: Record<"authorizer" | "gitHttp" | "sync" | "webhook" | "reconcile", string>;
 }
 
 export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
     super(scope, id, props);
     const gitHttp = this.#gitHttp(props);
+    const queue = new SyncQueue(this, "SyncQueue");
     const endpoint = new GitEndpoint(this, "GitEndpoint", {
       gitHttp: gitHttp.lambda,
+      webhook: this.#webhook(props, queue.queue).lambda,
       authorizer: this.#authorizer(props).lambda,
       allowedAddresses: props.settings.allowedAddresses,
       setsApiLogRole: props.settings.setsApiLogRole,
     });
-    const queue = new SyncQueue(this, "SyncQueue");
     queue.feed(this.#sync(props, queue.queue).lambda);
+    const reconcile = this.#reconcile(props, queue.queue, endpoint.api.url);
+    new Rule(this, "ReconcileSchedule", {
+      schedule: Schedule.rate(RECONCILE_EVERY),
+      // One that fails is made up for by the next.
+      targets: [new LambdaTarget(reconcile.lambda, { retryAttempts: 0 })],
+    });
+    new CfnOutput(this, "ReconcileFunction", { value: reconcile.lambda.functionName });
+    new CfnOutput(this, "DeadLetterQueueUrl", { value: queue.deadLetterQueue.queueUrl });
     new CfnOutput(this, "GitUrl", { value: endpoint.api.url });
     new CfnOutput(this, "SyncQueueUrl", { value: queue.queue.queueUrl });
     new CfnOutput(this, "BucketName", { value: props.bucket.bucketName });
@@ -77,24 +99,74 @@ export class ServiceStack extends Stack {
     return gitHttp;
   }
 
-  #sync({ bucket, codeFolders, settings }: ServiceStackProps, queue: Queue): MirrorFunction {
-    const { accessEnvironment, credentialParameterName } = settings;
-    const sync = new MirrorFunction(this, "Sync", {
-      codeFolder: codeFolders.sync,
-      memoryMib: 2 * MEMORY_MIB_PER_CPU,
-      temporaryStorage: Size.gibibytes(10),
+  #webhook(props: ServiceStackProps, queue: Queue): MirrorFunction {
+    const webhook = new MirrorFunction(this, "Webhook", {
+      codeFolder: props.codeFolders.webhook,
+      // A larger one starts faster.
+      memoryMib: MEMORY_MIB_PER_CPU,
+      timeout: WEBHOOK_TIMEOUT,
+      environment: this.#environment(props, queue),
+    });
+    grantReadConfig(props.bucket, webhook.role);
+    queue.grantSendMessages(webhook.role);
+    this.#grantSecrets(
+      webhook.role,
+      ["ssm:GetParameter"],
+      `${props.settings.secretPath}${WEBHOOK_SECRET_NAME}`,
+    );
+    return webhook;
+  }
+
+  #reconcile(props: ServiceStackProps, queue: Queue, mirrorUrl: string): MirrorFunction {
+    const reconcile = new MirrorFunction(this, "Reconcile", {
+      codeFolder: props.codeFolders.reconcile,
+      memoryMib: MEMORY_MIB_PER_CPU,
       environment: {
-        [ENV.bucket]: bucket.bucketName,
-        [ENV.syncQueueUrl]: queue.queueUrl,
-        ...accessEnvironment,
-        ...(credentialParameterName !== undefined && { [ENV.credentialParameter]: credentialParameterName }),
+        ...this.#environment(props, queue),
+        [ENV.mirrorUrl]: mirrorUrl,
+        [ENV.mirrorName]: props.settings.stackPrefix,
       },
     });
-    grantReadWriteRepositories(bucket, sync.role);
-    if (credentialParameterName !== undefined) {
-      const names = { parameterName: credentialParameterName };
-      StringParameter.fromSecureStringParameterAttributes(this, "Credential", names).grantRead(sync.role);
-    }
+    grantReconcile(props.bucket, reconcile.role);
+    queue.grantSendMessages(reconcile.role);
+    this.#grantSecrets(reconcile.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
+    this.#grantSecrets(
+      reconcile.role,
+      ["ssm:PutParameter"],
+      `${props.settings.secretPath}${WEBHOOK_SECRET_NAME}`,
+    );
+    return reconcile;
+  }
+
+  #sync(props: ServiceStackProps, queue: Queue): MirrorFunction {
+    const sync = new MirrorFunction(this, "Sync", {
+      codeFolder: props.codeFolders.sync,
+      memoryMib: 2 * MEMORY_MIB_PER_CPU,
+      temporaryStorage: Size.gibibytes(10),
+      environment: this.#environment(props, queue),
+    });
+    grantReadWriteRepositories(props.bucket, sync.role);
+    queue.grantSendMessages(sync.role);
+    this.#grantSecrets(sync.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
     return sync;
+  }
+
+  #environment({ bucket, settings }: ServiceStackProps, queue: Queue): Record<string, string> {
+    return {
+      [ENV.bucket]: bucket.bucketName,
+      [ENV.syncQueueUrl]: queue.queueUrl,
+      [ENV.secretPath]: settings.secretPath,
+    };
+  }
+
+  /** SecureStrings under AWS's own key: who may read the parameter through SSM may have it decrypted. */
+  #grantSecrets(role: Role, actions: string[], name: string): void {
+    const arn = this.formatArn({
+      service: "ssm",
+      resource: "parameter",
+      resourceName: name.slice(1),
+      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+    });
+    role.addToPrincipalPolicy(new PolicyStatement({ actions, resources: [arn] }));
   }
 }

@@ -10,8 +10,8 @@ export interface Settings {
   readonly allowedAddresses: readonly AddressRange[];
   /** Environment of the functions, of what is set about access. */
   readonly accessEnvironment: Readonly<Record<string, string>>;
-  /** Name of an SSM parameter (SecureString) of this account. */
-  readonly credentialParameterName: string | undefined;
+  /** Begins the names of the SSM parameters that hold the mirror's secrets. With a slash at both ends. */
+  readonly secretPath: string;
   /** API Gateway has one role for its logs in an account and region: whether to set it. */
   readonly setsApiLogRole: boolean;
 }
@@ -25,22 +25,32 @@ export function readSettings(node: Node): Settings {
   if (apiLogRole !== undefined && apiLogRole !== "create") {
     throw new Error('apiLogRole can only be "create"; leave it out to keep the account\'s role');
   }
+  for (const [name, instead] of [
+    ["credentialParameter", "secretPath"],
+    ["publicRepositories", "config.json"],
+  ] as const) {
+    if (text(node, name) !== undefined) throw new Error(`${name} is no setting any more: see ${instead}`);
+  }
+  const stackPrefix = text(node, "stackPrefix") ?? "Nearside";
+  const secretPath = text(node, "secretPath") ?? `/${stackPrefix.toLowerCase()}/`;
+  if (!/^\/([A-Za-z0-9._-]+\/)+$/.test(secretPath)) {
+    throw new Error("secretPath must begin and end with a slash, such as /nearside/");
+  }
   return {
-    stackPrefix: text(node, "stackPrefix") ?? "Nearside",
+    stackPrefix,
     allowedAddresses: parseAddressRanges(text(node, "allowedAddresses")?.split(",") ?? []),
     accessEnvironment: {
       [ENV.anonymous]: choice(node, "anonymous"),
       [ENV.anonymousPerMinute]: wholeNumber(node, "anonymousPerMinute"),
       [ENV.staleMinutes]: wholeNumber(node, "staleMinutes"),
       [ENV.push]: choice(node, "push"),
-      [ENV.publicRepositories]: choice(node, "publicRepositories"),
     },
-    credentialParameterName: text(node, "credentialParameter"),
+    secretPath,
     setsApiLogRole: apiLogRole === "create",
   };
 }
 
-function choice(node: Node, name: "anonymous" | "push" | "publicRepositories"): string {
+function choice(node: Node, name: "anonymous" | "push"): string {
   const { choices, fallback } = ACCESS_SETTINGS[name];
   const value = text(node, name) ?? fallback;
   if (!choices.some((known) => known === value))

@@ -14,8 +14,12 @@ export const ENV = {
   /** Where the primary serves git and its REST API; set to mirror from a stand-in. */
   gitUrl: "NEARSIDE_GIT_URL",
   apiUrl: "NEARSIDE_API_URL",
-  /** Name of the SSM parameter with the primary's credential. Without it: public repositories only. */
-  credentialParameter: "NEARSIDE_CREDENTIAL_PARAMETER",
+  /** Begins the names of the SSM parameters with the mirror's secrets: the accounts that config.json names, and its own. */
+  secretPath: "NEARSIDE_SECRET_PATH",
+  /** Where webhooks reach the mirror. */
+  mirrorUrl: "NEARSIDE_MIRROR_URL",
+  /** Tells its webhooks from those of other mirrors. */
+  mirrorName: "NEARSIDE_MIRROR_NAME",
   /** Where sync jobs come from. */
   syncQueueUrl: "NEARSIDE_SYNC_QUEUE_URL",
   /** Name of the secret in Secrets Manager under which callers are remembered. */
@@ -24,11 +28,13 @@ export const ENV = {
   anonymousPerMinute: "NEARSIDE_ANONYMOUS_PER_MINUTE",
   staleMinutes: "NEARSIDE_STALE_MINUTES",
   push: "NEARSIDE_PUSH",
-  publicRepositories: "NEARSIDE_PUBLIC_REPOSITORIES",
   logLevel: "NEARSIDE_LOG_LEVEL",
 } as const;
 
 const DEFAULT_GIT_URL = "https://bitbucket.org";
+/** Below the path of secrets; made by the mirror itself. */
+export const WEBHOOK_SECRET_NAME = "webhook-secret";
+
 const BUCKET_MEANING = "the name of the bucket with the repositories";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -45,7 +51,7 @@ export const ACCESS_SETTINGS = {
   /** How long the last yes counts while the primary is away. A day at the most: rights are taken away meanwhile. */
   staleMinutes: { max: 1440, fallback: 15 },
   push: { choices: ["redirect", "refuse"], fallback: "redirect" },
-  /** Whether what everyone may read at the primary is mirrored. */
+  /** Whether what everyone may read at the primary is mirrored; deployed, config.json says it for each workspace. */
   publicRepositories: { choices: ["mirror", "skip"], fallback: "mirror" },
 } as const;
 
@@ -68,15 +74,24 @@ export interface GitHttpConfig {
   readonly logLevel: LogLevel;
 }
 
-export interface SyncConfig {
+export interface WebhookConfig {
   readonly bucket: string;
+  readonly syncQueueUrl: string;
+  /** With a slash at both ends. */
+  readonly secretPath: string;
+  readonly logLevel: LogLevel;
+}
+
+export interface SyncConfig extends WebhookConfig {
   /** Without a slash at their ends. */
   readonly gitUrl: string;
   readonly apiUrl: string;
-  readonly credentialParameter: string | undefined;
-  readonly syncQueueUrl: string;
-  readonly publicRepositories: "mirror" | "skip";
-  readonly logLevel: LogLevel;
+}
+
+export interface ReconcileConfig extends SyncConfig {
+  /** Without a slash at its end. */
+  readonly mirrorUrl: string;
+  readonly mirrorName: string;
 }
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
@@ -104,16 +119,47 @@ export function readGitHttpConfig(env: Environment): GitHttpConfig {
 }
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
+export function readWebhookConfig(env: Environment): WebhookConfig {
+  return read(env, webhookConfig);
+}
+
+/** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readSyncConfig(env: Environment): SyncConfig {
+  return read(env, syncConfig);
+}
+
+/** @throws {ConfigError} Names every variable that is missing or wrong. */
+export function readReconcileConfig(env: Environment): ReconcileConfig {
   return read(env, (reader) => ({
+    ...syncConfig(reader),
+    mirrorUrl: url(reader, ENV.mirrorUrl),
+    mirrorName: required(reader, ENV.mirrorName, "what the mirror calls itself"),
+  }));
+}
+
+function webhookConfig(reader: Reader): WebhookConfig {
+  return {
     bucket: required(reader, ENV.bucket, BUCKET_MEANING),
-    publicRepositories: choice(reader, ENV.publicRepositories, ACCESS_SETTINGS.publicRepositories),
     syncQueueUrl: required(reader, ENV.syncQueueUrl, "the address of the queue of sync jobs"),
+    secretPath: secretPath(reader),
+    logLevel: logLevel(reader),
+  };
+}
+
+function syncConfig(reader: Reader): SyncConfig {
+  return {
+    ...webhookConfig(reader),
     gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
     apiUrl: url(reader, ENV.apiUrl, "https://api.bitbucket.org/2.0"),
-    credentialParameter: reader.value(ENV.credentialParameter),
-    logLevel: logLevel(reader),
-  }));
+  };
+}
+
+function secretPath(reader: Reader): string {
+  const path = required(reader, ENV.secretPath, "what the names of the parameters with secrets begin with");
+  if (path !== "" && !/^\/([A-Za-z0-9._-]+\/)+$/.test(path)) {
+    reader.problem(ENV.secretPath, "must begin and end with a slash");
+  }
+  return path;
 }
 
 interface Reader {
@@ -139,14 +185,14 @@ function required(reader: Reader, name: string, meaning: string): string {
   return value ?? "";
 }
 
-function url(reader: Reader, name: string, fallback: string): string {
-  const text = reader.value(name) ?? fallback;
+function url(reader: Reader, name: string, fallback?: string): string {
+  const text = reader.value(name) ?? fallback ?? "";
   const parsed = URL.parse(text);
   // The text is not repeated: an address may carry a password.
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
     reader.problem(name, "must be an http or https address");
   } else if (parsed.username !== "" || parsed.password !== "") {
-    reader.problem(name, `must not carry a credential: use ${ENV.credentialParameter}`);
+    reader.problem(name, "must not carry a credential");
   }
   return text.replace(/\/+$/, "");
 }

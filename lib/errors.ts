@@ -68,6 +68,11 @@ export class LimitExceededError extends MirrorError {
   readonly code = "LIMIT_EXCEEDED";
 }
 
+/** The queue did not take what it was given. Whoever sent it sends it again. */
+export class QueueError extends MirrorError {
+  readonly code = "QUEUE";
+}
+
 /** The work was stopped from outside: its time is up, or the process is to end. Nothing is wrong with it. */
 export class StoppedError extends MirrorError {
   readonly code = "STOPPED";

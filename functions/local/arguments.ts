@@ -22,17 +22,20 @@ export interface Arguments {
   readonly publicRepositories: "mirror" | "skip";
   /** None: every address is served. */
   readonly allowAddress: readonly AddressRange[];
+  readonly webhookUrl?: string;
   readonly json?: true;
   readonly verbose?: true;
 }
 
 const EXPLANATION = `
-Without --workspace, --project or --repository it shows itself: a small Bitbucket Cloud with a sample repository is
-started on this machine, and mirrored.
+Without --workspace, --project or --repository it mirrors what config.json in the store says. If there is none it shows
+itself: a small Bitbucket Cloud with a sample repository is started on this machine, and mirrored.
 
 Credentials for private repositories, in the environment:
   BITBUCKET_EMAIL and BITBUCKET_API_TOKEN    a user's API token (scope read:repository:bitbucket)
   BITBUCKET_ACCESS_TOKEN                     an access token of a workspace, project or repository
+  NEARSIDE_SECRET_<NAME>                     the account that config.json calls <name>, as JSON
+  NEARSIDE_WEBHOOK_SECRET                    what webhooks are signed with; made up for each run unless given
 Public repositories need none. For --store s3://… AWS credentials come from where the AWS SDK finds them.
 
 Callers show the credential that they have for Bitbucket, and the mirror asks Bitbucket whether they may read. It speaks
@@ -83,6 +86,11 @@ export function parseArguments(argv: readonly string[]): Arguments {
     .addOption(chosen("--push", "send pushes on to Bitbucket, or say how to push there", "push"))
     .addOption(chosen("--public-repositories", "what everyone may read at Bitbucket", "publicRepositories"))
     .option("--allow-address <range>", "serve only these, as 203.0.113.0/24 (repeatable)", collectRange, [])
+    .option(
+      "--webhook-url <url>",
+      "where Bitbucket reaches this mirror: puts up webhooks there",
+      parseAddress,
+    )
     .option("--json", "print one JSON object with the URLs when every repository has been tried once")
     .option("--verbose", "log every sync and every request that fails to standard error")
     .addHelpText("after", EXPLANATION)

@@ -5,6 +5,12 @@ import { type FakeBitbucket, startFakeBitbucket } from "../../test/support/fake-
 import { makeSampleRepository } from "../../test/support/git/sample-repository.ts";
 
 export const DEMO_WORKSPACE = "acme";
+/** Whom the small Bitbucket Cloud knows. */
+export const DEMO_ACCOUNT = {
+  kind: "api-token",
+  email: "developer@example.com",
+  token: "developer",
+} as const;
 const DEMO_SLUG = "sample";
 
 /** The repository stays as it was left: what a visitor pushes is there after a restart. */

@@ -15,7 +15,8 @@ export interface ProgressOutput {
 export class ProgressLine {
   readonly #output: ProgressOutput;
   #drawnAtMs = 0;
-  #phase = "";
+  /** Of each repository that is under way. */
+  readonly #phases = new Map<string, string>();
   #isDrawn = false;
 
   constructor(output: ProgressOutput) {
@@ -30,7 +31,7 @@ export class ProgressLine {
   #show(name: string, progress: Progress): void {
     // Listing is over in a moment, and each poll does it.
     if (progress.phase === "listing") return;
-    const isNewPhase = progress.phase !== this.#phase;
+    const isNewPhase = progress.phase !== this.#phases.get(name);
     if (!this.#output.isTTY) {
       if (isNewPhase) this.#output.write(`${name}: ${describe(progress)}\n`);
     } else if (isNewPhase || performance.now() >= this.#drawnAtMs + REDRAW_MS) {
@@ -38,14 +39,14 @@ export class ProgressLine {
       this.#output.write(`${ERASE_LINE}${name}: ${describe(progress)}`.slice(0, 150));
       this.#isDrawn = true;
     }
-    this.#phase = progress.phase;
+    this.#phases.set(name, progress.phase);
+    if (progress.phase === "publishing") this.#phases.delete(name);
   }
 
   /** Prints a line that stays. */
   print(text: string): void {
     if (this.#isDrawn) this.#output.write(ERASE_LINE);
     this.#isDrawn = false;
-    this.#phase = "";
     this.#output.write(`${text}\n`);
   }
 }

@@ -1,4 +1,4 @@
-/** The local mirror's server: git, and the packs that clients fetch by themselves. */
+/** What the local mirror serves git through, and the packs that clients fetch by themselves. */
 
 import { VERDICT_PREFIX } from "../../lib/auth/stored-verdicts.ts";
 import { blobHttp } from "../../lib/blob-http/blob-http.ts";
@@ -9,10 +9,10 @@ import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
-import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
+import type { HttpHandler } from "../../lib/http/message.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
-import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
+import { type CatalogOptions, RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { deleteOlderBlobs } from "../../lib/repo/text-blobs.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
@@ -21,8 +21,16 @@ import { readAuthSecret } from "./auth-secret.ts";
 import { openBlobUrls } from "./open-store.ts";
 
 export interface ServedMirror {
-  readonly server: NodeServer;
+  readonly handler: HttpHandler;
   readonly catalog: RepositoryCatalog;
+}
+
+export interface ServeMirrorOptions {
+  readonly settings: Arguments;
+  readonly serves: CatalogOptions["serves"];
+  /** Of this server, once it listens. */
+  readonly serverUrl: () => string;
+  readonly log: Logger;
 }
 
 export function storageOver(store: BlobStore, log: Logger): RepositoryStorage {
@@ -31,31 +39,26 @@ export function storageOver(store: BlobStore, log: Logger): RepositoryStorage {
   return { store, blocks: new BlockCache(store), onDamage };
 }
 
-/** Where the store is a folder, this server hands out its files. Errors as of `startNodeServer` and `readAuthSecret`. */
+/** Where the store is a folder, this server hands out its files. Errors as of `readAuthSecret`. */
 export async function serveMirror(
   storage: RepositoryStorage,
-  options: Arguments,
-  log: Logger,
+  { settings, serves, serverUrl, log }: ServeMirrorOptions,
 ): Promise<ServedMirror> {
-  let serverUrl = "";
-  const signed = new SignedBlobUrls({ serverUrl: () => serverUrl });
-  const urls = openBlobUrls(options.store, options.s3Endpoint) ?? signed;
-  const catalog = new RepositoryCatalog({ ...storage, urls });
+  const signed = new SignedBlobUrls({ serverUrl });
+  const urls = openBlobUrls(settings.store, settings.s3Endpoint) ?? signed;
+  const catalog = new RepositoryCatalog({ ...storage, urls }, { serves });
   const git = gitHttp({
-    access: await accessOf(storage.store, options, log),
+    access: await accessOf(storage.store, settings, log),
     find: (...request) => catalog.find(...request),
-    push: { kind: options.push, gitUrl: options.gitUrl },
+    push: { kind: settings.push, gitUrl: settings.gitUrl },
     log,
     agent: AGENT,
   });
   const blobs = blobHttp({ store: storage.store, urls: signed });
-  const { host, port, allowAddress } = options;
-  const handler = onlyFrom(allowAddress, async (request) =>
+  const handler = onlyFrom(settings.allowAddress, async (request) =>
     request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request),
   );
-  const server = await startNodeServer(handler, { log, host, port });
-  serverUrl = server.url;
-  return { server, catalog };
+  return { handler, catalog };
 }
 
 async function accessOf(

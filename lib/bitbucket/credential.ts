@@ -1,5 +1,7 @@
 /** How the mirror shows itself to Bitbucket, which wants the same token under different names for REST and for git. */
 
+import { z } from "zod";
+
 /** What one request carries. */
 export type BitbucketCredential =
   | { readonly kind: "none" }
@@ -44,5 +46,24 @@ export function authorizationHeader(credential: BitbucketCredential): Record<str
     }
     case "bearer":
       return { Authorization: `Bearer ${credential.token}` };
+  }
+}
+
+const accountSchema = z
+  .strictObject({ email: z.string().min(1).optional(), token: z.string().min(1) })
+  .transform(
+    ({ email, token }): BitbucketAccount =>
+      email === undefined ? { kind: "access-token", token } : { kind: "api-token", email, token },
+  );
+
+/**
+ * @param text - JSON: `{"email": "…", "token": "…"}` for a user's API token, `{"token": "…"}` for an access token.
+ * @returns `undefined` for anything else; nothing quotes it.
+ */
+export function parseAccount(text: string | undefined): BitbucketAccount | undefined {
+  try {
+    return accountSchema.parse(JSON.parse(text ?? ""));
+  } catch {
+    return undefined; // these errors would quote the secret
   }
 }

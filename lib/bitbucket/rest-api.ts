@@ -33,13 +33,16 @@ export interface BitbucketRestApi {
    */
   repository(workspace: string, slug: string): Promise<BitbucketRepository>;
   /**
-   * Those that the credential may read, a page at a time, the oldest first.
+   * Those that the credential may read, a page at a time, the oldest first; with `updatedAfter` those updated last first.
    * @throws {NotFoundError} No such workspace.
    */
-  repositories(
-    workspace: string,
-    filter?: { readonly projectKey?: string },
-  ): AsyncIterable<BitbucketRepository>;
+  repositories(workspace: string, filter?: RepositoryFilter): AsyncIterable<BitbucketRepository>;
+}
+
+interface RepositoryFilter {
+  readonly projectKey?: string;
+  /** As in `updatedOn`. */
+  readonly updatedAfter?: string;
 }
 
 const repositorySchema = z
@@ -95,9 +98,9 @@ export function bitbucketRestApi(options: RestApiOptions): BitbucketRestApi {
 
   async function* repositories(
     workspace: string,
-    filter: { readonly projectKey?: string } = {},
+    filter: RepositoryFilter = {},
   ): AsyncGenerator<BitbucketRepository, void> {
-    let url: URL | undefined = repositoriesUrl(apiUrl, workspace, filter.projectKey);
+    let url: URL | undefined = repositoriesUrl(apiUrl, workspace, filter);
     for (let pageCount = 1; url !== undefined; pageCount++) {
       if (pageCount > limits.maxPages) {
         throw new LimitExceededError(`a list has more than ${limits.maxPages} pages`, { workspace });
@@ -118,26 +121,36 @@ export function bitbucketRestApi(options: RestApiOptions): BitbucketRestApi {
   };
 }
 
-function repositoriesUrl(apiUrl: string, workspace: string, projectKey: string | undefined): URL {
+function repositoriesUrl(
+  apiUrl: string,
+  workspace: string,
+  { projectKey, updatedAfter }: RepositoryFilter,
+): URL {
   const url = new URL(`${apiUrl}/repositories/${pathSegment(workspace)}`);
   url.searchParams.set("pagelen", String(PAGE_LENGTH));
-  // An order that a push does not change: else a repository could slip past between two pages.
-  url.searchParams.set("sort", "created_on");
+  // Everything: in an order that a push does not change, else a repository could slip past between two pages.
+  url.searchParams.set("sort", updatedAfter === undefined ? "created_on" : "-updated_on");
   url.searchParams.set("fields", ["next", ...REPOSITORY_FIELDS.map((field) => `values.${field}`)].join(","));
-  if (projectKey !== undefined) {
-    url.searchParams.set("q", `project.key="${projectKey.replace(/["\\]/g, "\\$&")}"`);
-  }
+  const conditions = [
+    ...(projectKey === undefined ? [] : [`project.key=${quoted(projectKey)}`]),
+    ...(updatedAfter === undefined ? [] : [`updated_on>${quoted(updatedAfter)}`]),
+  ];
+  if (conditions.length > 0) url.searchParams.set("q", conditions.join(" AND "));
   return url;
 }
 
+function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, "\\$&")}"`;
+}
+
 /** `.` and `..` would climb in the path. No workspace or repository is called so. */
-function pathSegment(name: string): string {
+export function pathSegment(name: string): string {
   if (name === "" || name === "." || name === "..") throw new NotFoundError("not a name", { name });
   return encodeURIComponent(name);
 }
 
 /** The credential goes with it, so it may not lead elsewhere. */
-function nextPageUrl(next: string, apiUrl: string): URL {
+export function nextPageUrl(next: string, apiUrl: string): URL {
   const url = new URL(next);
   if (url.origin !== new URL(apiUrl).origin) {
     throw new UpstreamError("Bitbucket's next page is on another host", { retryable: false, host: url.host });

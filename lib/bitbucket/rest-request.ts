@@ -1,6 +1,6 @@
 /** One request to Bitbucket's REST API: credential, limits, and what its refusals mean. */
 import { z } from "zod";
-import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { LimitExceededError, MirrorError, NotFoundError, UpstreamError } from "../errors.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
 
@@ -32,32 +32,49 @@ const errorSchema = z.object({ error: z.object({ message: z.string() }) });
 
 const MAX_ERROR_TEXT_LENGTH = 300;
 
+/** One GET, once. Throws as `requestJson` does. */
+export function getJson<T>(url: URL, schema: z.ZodType<T>, options: RestApiOptions): Promise<T> {
+  return requestJson("GET", url, undefined, schema, options);
+}
+
 /**
- * One GET, once.
+ * One request, once.
+ * @param body - To be sent as JSON; `undefined` for none.
  * @throws {NotFoundError} 404.
  * @throws {UpstreamError} Any other answer that is of no use, or none; `retryable` for 429, 5xx and no answer.
  * @throws {LimitExceededError} The answer is too long.
  */
-export async function getJson<T>(
+export async function requestJson<T>(
+  method: "GET" | "POST" | "PUT" | "DELETE",
   url: URL,
+  body: unknown,
   schema: z.ZodType<T>,
   { fetch, credential, limits = DEFAULT_REST_API_LIMITS }: RestApiOptions,
 ): Promise<T> {
   const path = url.pathname;
   const signal = AbortSignal.timeout(limits.timeoutMs);
-  const headers = { Accept: "application/json", ...authorizationHeader(credential) };
+  const headers = {
+    Accept: "application/json",
+    ...authorizationHeader(credential),
+    ...(body !== undefined && { "Content-Type": "application/json" }),
+  };
   let response: Response;
   let text: string;
   try {
-    response = await fetch(url, { headers, signal });
+    response = await fetch(url, {
+      method,
+      headers,
+      signal,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
     text = await readText(response, limits.maxAnswerBytes, path);
   } catch (error) {
-    if (error instanceof LimitExceededError) throw error;
+    if (error instanceof MirrorError) throw error;
     const reason = signal.aborted ? `gave no answer within ${limits.timeoutMs} ms` : "cannot be reached";
     throw new UpstreamError(`Bitbucket ${reason}`, { retryable: true, path, cause: error });
   }
   if (!response.ok) throw refusalError(response, text, path);
-  return decode(text, schema, path);
+  return decode(text === "" ? "null" : text, schema, path);
 }
 
 function decode<T>(text: string, schema: z.ZodType<T>, path: string): T {

@@ -1,35 +1,32 @@
-/**
- * The mirror's own account at Bitbucket, from an SSM parameter (SecureString) with a JSON text:
- * `{"email": "…", "token": "…"}` for a user's API token, `{"token": "…"}` for an access token.
- */
-import { GetParameterCommand, type SSMClient } from "@aws-sdk/client-ssm";
-import { z } from "zod";
+/** The mirror's accounts at Bitbucket, from SSM parameters (SecureString); their text is what `parseAccount` reads. */
+import { GetParameterCommand, ParameterNotFound, type SSMClient } from "@aws-sdk/client-ssm";
 import { ConfigError } from "../errors.ts";
-import type { BitbucketAccount } from "./credential.ts";
+import { type BitbucketAccount, parseAccount } from "./credential.ts";
 
-const accountSchema = z
-  .strictObject({ email: z.string().min(1).optional(), token: z.string().min(1) })
-  .transform(
-    ({ email, token }): BitbucketAccount =>
-      email === undefined ? { kind: "access-token", token } : { kind: "api-token", email, token },
-  );
+/**
+ * @param name - Of the parameter, below `path`; without one the mirror has no account.
+ * @throws {ConfigError} No such parameter, or not such a text. The message does not repeat it.
+ */
+export async function readSsmAccount(
+  client: SSMClient,
+  path: string,
+  name: string | undefined,
+): Promise<BitbucketAccount> {
+  return name === undefined ? { kind: "none" } : readParameter(client, `${path}${name}`);
+}
 
-/** @throws {ConfigError} Not such a text. The message does not repeat it. */
-export async function readSsmAccount(client: SSMClient, parameterName: string): Promise<BitbucketAccount> {
-  const { Parameter: parameter } = await client.send(
-    new GetParameterCommand({ Name: parameterName, WithDecryption: true }),
-  );
-  const result = accountSchema.safeParse(parseJson(parameter?.Value));
-  if (result.success) return result.data;
+async function readParameter(client: SSMClient, parameterName: string): Promise<BitbucketAccount> {
+  let text: string | undefined;
+  try {
+    const input = { Name: parameterName, WithDecryption: true };
+    text = (await client.send(new GetParameterCommand(input))).Parameter?.Value;
+  } catch (error) {
+    if (!(error instanceof ParameterNotFound)) throw error;
+    throw new ConfigError("there is no such SSM parameter with an account", { parameterName, cause: error });
+  }
+  const account = parseAccount(text);
+  if (account !== undefined) return account;
   throw new ConfigError('the credential parameter must hold {"email": "…", "token": "…"} as JSON', {
     parameterName,
   });
-}
-
-function parseJson(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined; // the parser's error would quote the secret
-  }
 }

@@ -5,8 +5,9 @@
  */
 import { ChangeMessageVisibilityCommand, type SQSClient } from "@aws-sdk/client-sqs";
 import { z } from "zod";
-import { errorFields, UpstreamError } from "../errors.ts";
+import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelaySeconds } from "./retry-policy.ts";
 
 export interface SqsJobConsumerOptions<Job> {
   readonly client: SQSClient;
@@ -16,6 +17,8 @@ export interface SqsJobConsumerOptions<Job> {
   /** `signal` aborts shortly before Lambda would end the process. */
   readonly run: (job: Job, signal: AbortSignal) => Promise<void>;
   readonly log: Logger;
+  /** How many tries there are is the queue's own setting. */
+  readonly retries?: Pick<RetryPolicy, "firstRetrySeconds">;
 }
 
 /** To Lambda: which messages are to come again. */
@@ -31,7 +34,10 @@ const recordSchema = z.object({
   messageId: z.string(),
   receiptHandle: z.string(),
   body: z.string(),
-  attributes: z.object({ ApproximateReceiveCount: z.coerce.number().int().positive() }),
+  attributes: z.object({
+    ApproximateReceiveCount: z.coerce.number().int().positive(),
+    MessageGroupId: z.string(),
+  }),
 });
 
 type SqsRecord = z.infer<typeof recordSchema>;
@@ -41,49 +47,44 @@ const eventSchema = z.object({ Records: z.array(recordSchema) });
 /** What is left for putting an interrupted job back. */
 const LAST_STEPS_MS = 15_000;
 
-const FIRST_RETRY_SECONDS = 30;
-const RETRY_GROWTH = 4;
-const MAX_RETRY_SECONDS = 900;
-
 export function sqsJobConsumer<Job>(
   options: SqsJobConsumerOptions<Job>,
 ): (event: unknown, context: InvocationContext) => Promise<BatchResult> {
   return async (event, context) => {
     const { Records: records } = eventSchema.parse(event);
     const signal = AbortSignal.timeout(Math.max(0, context.getRemainingTimeInMillis() - LAST_STEPS_MS));
-    for (const [index, record] of records.entries()) {
-      if (await succeeds(record, signal, options)) continue;
-      // Later messages may be of the same group, and must not overtake this one.
-      return {
-        batchItemFailures: records.slice(index).map(({ messageId }) => ({ itemIdentifier: messageId })),
-      };
+    /** By group, how long its first failed message waits. */
+    const delays = new Map<string, number>();
+    const failures: SqsRecord[] = [];
+    for (const record of records) {
+      const group = record.attributes.MessageGroupId;
+      // A later message of the same group must not overtake the one that failed.
+      const delaySeconds = delays.get(group) ?? (await run(record, signal, options));
+      if (delaySeconds === undefined) continue;
+      delays.set(group, delaySeconds);
+      failures.push(record);
+      await delay(record, delaySeconds, options);
     }
-    return { batchItemFailures: [] };
+    return { batchItemFailures: failures.map(({ messageId }) => ({ itemIdentifier: messageId })) };
   };
 }
 
-/** Never rejects. */
-async function succeeds<Job>(
+/** Never rejects. @returns After how many seconds to try again; `undefined` when it is done. */
+async function run<Job>(
   record: SqsRecord,
   signal: AbortSignal,
   options: SqsJobConsumerOptions<Job>,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const { messageId } = record;
   try {
     await options.run(options.parse(record.body), signal);
-    return true;
+    return undefined;
   } catch (error) {
-    const retryAfterSeconds = retryDelay(error, record.attributes.ApproximateReceiveCount);
+    const policy = { ...DEFAULT_RETRY_POLICY, ...options.retries };
+    const retryAfterSeconds = retryDelaySeconds(error, record.attributes.ApproximateReceiveCount, policy);
     options.log.error("queue:job-failed", { messageId, retryAfterSeconds, ...errorFields(error) });
-    await delay(record, retryAfterSeconds, options);
-    return false;
+    return retryAfterSeconds;
   }
-}
-
-function retryDelay(error: unknown, receiveCount: number): number {
-  const growing = FIRST_RETRY_SECONDS * RETRY_GROWTH ** (receiveCount - 1);
-  const asked = error instanceof UpstreamError ? (error.retryAfterSeconds ?? 0) : 0;
-  return Math.min(MAX_RETRY_SECONDS, Math.ceil(Math.max(growing, asked)));
 }
 
 /** Without it the message, and its whole group, would wait for the queue's visibility timeout: longer than any sync. */

@@ -24,12 +24,17 @@ export function isBracedUuid(text: string): boolean {
   return /^\{.*\}$/.test(text) && UUID_PATTERN.test(text.slice(1, -1).toLowerCase());
 }
 
+/** What is mirrored; see lib/mirror/mirror-config.ts. */
+export const CONFIG_KEY = "config.json";
+
 export interface RepositoryKeys {
   /** Ends in `/`. */
   readonly prefix: string;
   readonly manifest: string;
   /** What the repository is called at the primary, and whether everyone may read it there. */
   readonly upstream: string;
+  /** How its mirroring goes; see lib/mirror/repository-state.ts. */
+  readonly state: string;
   /** Written for whoever copies the prefix; the mirror itself reads the manifest only. */
   readonly head: string;
   readonly packedRefs: string;
@@ -59,6 +64,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     prefix,
     manifest: `${prefix}manifest.json`,
     upstream: `${prefix}upstream.json`,
+    state: `${prefix}state.json`,
     head: `${prefix}HEAD`,
     packedRefs: `${prefix}packed-refs`,
     refsFolderMark: `${prefix}refs/folder.lock`,
@@ -86,4 +92,14 @@ export function nameKey(workspace: string, slug: string): string {
 /** The same for the names that Smart Mirroring had: a project's key and a slug. */
 export function projectNameKey(projectKey: string, slug: string): string {
   return `projects/${projectKey.toLowerCase()}/${slug.toLowerCase()}.json`;
+}
+
+/** What is known of a workspace's repositories; see lib/mirror/workspace-index.ts. */
+export function workspaceIndexKey(workspace: string): string {
+  return `workspaces/${workspace.toLowerCase()}.json`;
+}
+
+/** Marks the repositories of a workspace whose last sync failed, so that they are found without reading all others. */
+export function failurePrefix(workspace: string): string {
+  return `failures/${workspace.toLowerCase()}/`;
 }

@@ -5,6 +5,7 @@ import type { RepositoryUuid } from "./layout.ts";
 import type { AskedRepository } from "./names.ts";
 import { DEFAULT_OBJECT_LIMITS } from "./object-database.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "./repository.ts";
+import { readUpstreamRecord, type UpstreamRecord } from "./upstream-record.ts";
 
 /** A git function has 1,769 MB, some of it for Node, shared blocks and the requests themselves. */
 const DEFAULT_MAX_OPEN_BYTES = 512 * 1024 * 1024;
@@ -21,10 +22,18 @@ const NAME_LIFETIME_MS = 15_000;
 /** What a ref takes in memory, against its line in the snapshot. */
 const REF_FACTOR = 3;
 
+/**
+ * Whether a repository is to be served.
+ * @param record - What it is at the primary; absent where none was written.
+ */
+export type Serves = (asked: AskedRepository, record: UpstreamRecord | undefined) => boolean;
+
 export interface CatalogOptions {
   /** What is kept open may come to take, as estimated; the one used last stays in any case. */
   readonly maxOpenBytes?: number;
   readonly nowMs?: () => number;
+  /** Asked for each request, while the rest is read. By default everything is served. */
+  readonly serves?: (() => Promise<Serves>) | undefined;
 }
 
 /** What a repository is opened for. */
@@ -39,6 +48,7 @@ export interface FindOptions extends RepositoryNeeds {
 
 interface NameMeaning {
   readonly uuid: RepositoryUuid;
+  readonly record: UpstreamRecord | undefined;
   readonly readAtMs: number;
 }
 
@@ -50,41 +60,58 @@ export class RepositoryCatalog {
   /** What names meant last: enough for a while, and then to ask for both at once. */
   readonly #names = new Map<string, NameMeaning>();
   readonly #nowMs: () => number;
+  readonly #serves: (() => Promise<Serves>) | undefined;
 
   constructor(storage: RepositoryStorage, options: CatalogOptions = {}) {
     this.#storage = storage;
     this.#maxOpenBytes = options.maxOpenBytes ?? DEFAULT_MAX_OPEN_BYTES;
     this.#nowMs = options.nowMs ?? Date.now;
+    this.#serves = options.serves;
   }
 
   /**
    * The repository as it is now, for a caller who may read what the primary has under the name; which one a name means, as it
    * was at most 15 s ago.
-   * @returns `undefined` if there is no such name, or nothing was published under it.
+   * @returns `undefined` if there is no such name, it is not served, or nothing was published under it.
    */
-  async find(
-    asked: AskedRepository,
-    { primaryPath, ...needs }: FindOptions = {},
-  ): Promise<Repository | undefined> {
+  async find(asked: AskedRepository, options: FindOptions = {}): Promise<Repository | undefined> {
+    const { primaryPath, ...needs } = options;
     const name = JSON.stringify([asked, primaryPath]).toLowerCase();
     const guess = this.#names.get(name);
-    if (guess !== undefined && this.#nowMs() - guess.readAtMs < NAME_LIFETIME_MS) {
-      const repository = await this.open(guess.uuid, needs);
-      if (repository !== undefined) return repository;
-    }
-    const readAtMs = this.#nowMs();
-    const [uuid, guessed] = await Promise.all([
-      readServedUuid(this.#storage.store, asked, primaryPath),
-      guess === undefined ? undefined : this.open(guess.uuid, needs),
+    const nowMs = this.#nowMs();
+    const isFresh = guess !== undefined && nowMs - guess.readAtMs < NAME_LIFETIME_MS;
+    const [uuid, guessed, guessedRecord, serves] = await Promise.all([
+      isFresh ? guess.uuid : readServedUuid(this.#storage.store, asked, primaryPath),
+      guess && this.open(guess.uuid, needs),
+      isFresh ? guess.record : guess && this.#readRecord(guess.uuid),
+      this.#serves?.(),
     ]);
     this.#names.delete(name);
     if (uuid === undefined) return undefined;
-    this.#names.set(name, { uuid, readAtMs });
+    const [repository, record] =
+      uuid === guess?.uuid
+        ? [guessed, guessedRecord]
+        : await Promise.all([this.open(uuid, needs), this.#readRecord(uuid)]);
+    const isServed = serves === undefined || serves(asked, record);
+    // What the name meant is gone, or not served: it may mean something else by now.
+    if (isFresh && !(isServed && repository !== undefined)) return this.find(asked, options);
+    if (!isServed) return undefined;
+    this.#names.set(name, { uuid, record, readAtMs: isFresh ? guess.readAtMs : nowMs });
     for (const oldest of this.#names.keys()) {
       if (this.#names.size <= MAX_NAMES) break;
       this.#names.delete(oldest);
     }
-    return uuid === guess?.uuid ? guessed : this.open(uuid, needs);
+    return repository;
+  }
+
+  /** Names may have been written by this process: they are read anew. */
+  forgetNames(): void {
+    this.#names.clear();
+  }
+
+  /** Only `serves` asks for it. */
+  async #readRecord(uuid: RepositoryUuid): Promise<UpstreamRecord | undefined> {
+    return this.#serves && readUpstreamRecord(this.#storage.store, uuid);
   }
 
   /** `find` for a plain name. */

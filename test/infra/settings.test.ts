@@ -4,6 +4,9 @@ import { readSettings } from "../../infra/settings.ts";
 
 test.each([
   [{ publicAccess: "allow-anyone" }, "no setting any more"],
+  [{ credentialParameter: "/nearside/bitbucket" }, "see secretPath"],
+  [{ publicRepositories: "skip" }, "see config.json"],
+  [{ secretPath: "nearside" }, "must begin and end with a slash"],
   [{ allowedAddresses: "203.0.113.0/33" }, "not a range of addresses"],
   [{ anonymous: "yes" }, "anonymous can only be allow or deny"],
   [{ push: "proxy" }, "push can only be redirect or refuse"],

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
 import { ENV } from "../../lib/config.ts";
+import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
@@ -11,6 +12,7 @@ import { functionEnvironment, startDeployedMirror } from "../support/lambda/depl
 import type { LambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { type LambdaInvoker, startLambdaInvoker } from "../support/lambda/lambda-invoker.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
+import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();
@@ -20,6 +22,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
   let primary: string;
   let bitbucket: FakeBitbucket;
   let s3Server: S3Server;
+  let secretServer: SecretServer;
   let sync: LambdaInvoker;
   let gateway: LambdaGateway;
 
@@ -30,10 +33,16 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     await makeSampleRepository(primary);
     bitbucket = await startFakeBitbucket({ repositoriesFolder: join(folder.path, "primary") });
     s3Server = await startS3Server({ folder: join(folder.path, "s3") });
+    secretServer = await startSecretServer(
+      "/nearside/bot",
+      JSON.stringify({ email: "developer@example.com", token: "developer" }),
+    );
     const environment = {
       ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
       [ENV.syncQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
       [ENV.apiUrl]: bitbucket.apiUrl,
+      [ENV.secretPath]: "/nearside/",
+      AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     };
     const codeFolder = join(folder.path, "sync");
     await bundleFunction(FUNCTION_SOURCES.sync, codeFolder);
@@ -48,13 +57,18 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
 
   afterAll(async () => {
     await Promise.all([sync.close(), gateway.close()]);
-    await Promise.all([bitbucket.close(), s3Server.close()]);
+    await Promise.all([bitbucket.close(), s3Server.close(), secretServer.close()]);
     await folder.remove();
   });
 
+  function jobFor(uuid: string): unknown {
+    const queuedAt = new Date().toISOString();
+    return { kind: "repository", workspace: "acme", uuid, reason: "asked", queuedAt };
+  }
+
   function message(job: unknown): unknown {
     const body = JSON.stringify(job);
-    const attributes = { ApproximateReceiveCount: "1", MessageGroupId: "acme/sample" };
+    const attributes = { ApproximateReceiveCount: "1", MessageGroupId: "sample" };
     return { Records: [{ messageId: "m1", receiptHandle: "r1", body, attributes, eventSource: "aws:sqs" }] };
   }
 
@@ -63,8 +77,8 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
   }
 
   test("a job brings a repository in, the next one what is new", async () => {
-    const job = { workspace: "acme", slug: "sample" };
-    expect(await sync.invoke(message(job)), sync.log()).toEqual({ batchItemFailures: [] });
+    const uuid = stableUuid("repository", "acme/sample");
+    expect(await sync.invoke(message(jobFor(uuid))), sync.log()).toEqual({ batchItemFailures: [] });
     const clone = join(folder.path, "clone.git");
     await git(["clone", "--quiet", "--mirror", `${gateway.url}/acme/sample.git`, clone]);
     expect(await refsOf(clone)).toBe(await refsOf(primary));
@@ -73,7 +87,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     const commit = await git(["commit-tree", tree, "-p", "main", "-m", "later"], { cwd: primary });
     await git(["update-ref", "refs/heads/main", commit], { cwd: primary });
     await git(["update-ref", "-d", "refs/heads/develop"], { cwd: primary });
-    expect(await sync.invoke(message(job)), sync.log()).toEqual({ batchItemFailures: [] });
+    expect(await sync.invoke(message(jobFor(uuid))), sync.log()).toEqual({ batchItemFailures: [] });
     await git(["fetch", "--quiet", "--prune"], { cwd: clone });
     expect(await refsOf(clone)).toBe(await refsOf(primary));
     await git(["fsck", "--full", "--strict"], { cwd: clone });
@@ -81,7 +95,9 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
 
   test("a job that fails is given back to the queue, and tells why in the log", async () => {
     const failed = { batchItemFailures: [{ itemIdentifier: "m1" }] };
-    expect(await sync.invoke(message({ workspace: "acme", slug: "absent" }))).toEqual(failed);
+    bitbucket.controls.misbehave({ down: true });
+    expect(await sync.invoke(message(jobFor(stableUuid("repository", "acme/other"))))).toEqual(failed);
+    bitbucket.controls.behave();
     expect(await sync.invoke(message("not a job"))).toEqual(failed);
     expect(sync.log()).toContain('"event":"queue:job-failed"');
   });

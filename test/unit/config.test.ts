@@ -1,17 +1,26 @@
 import { describe, expect, test } from "vitest";
-import { ENV, readAuthorizerConfig, readGitHttpConfig, readSyncConfig } from "../../lib/config.ts";
+import {
+  ENV,
+  readAuthorizerConfig,
+  readGitHttpConfig,
+  readReconcileConfig,
+  readSyncConfig,
+} from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 
 describe("readSyncConfig", () => {
-  test("needs bucket and queue only", () => {
-    const env = { [ENV.bucket]: "repositories", [ENV.syncQueueUrl]: "https://queue" };
+  test("needs bucket, queue and the path of its secrets only", () => {
+    const env = {
+      [ENV.bucket]: "repositories",
+      [ENV.syncQueueUrl]: "https://queue",
+      [ENV.secretPath]: "/nearside/",
+    };
     expect(readSyncConfig(env)).toEqual({
       bucket: "repositories",
-      publicRepositories: "mirror",
       syncQueueUrl: "https://queue",
       gitUrl: "https://bitbucket.org",
       apiUrl: "https://api.bitbucket.org/2.0",
-      credentialParameter: undefined,
+      secretPath: "/nearside/",
       logLevel: "info",
     });
   });
@@ -22,17 +31,15 @@ describe("readSyncConfig", () => {
       [ENV.syncQueueUrl]: "https://queue",
       [ENV.gitUrl]: "http://127.0.0.1:8080//",
       [ENV.apiUrl]: "http://127.0.0.1:8080/2.0/",
-      [ENV.credentialParameter]: "/nearside/bitbucket",
+      [ENV.secretPath]: "/acme/mirror/",
       [ENV.logLevel]: "debug",
-      [ENV.publicRepositories]: "skip",
     };
     expect(readSyncConfig(env)).toEqual({
       bucket: "b",
-      publicRepositories: "skip",
       syncQueueUrl: "https://queue",
       gitUrl: "http://127.0.0.1:8080",
       apiUrl: "http://127.0.0.1:8080/2.0",
-      credentialParameter: "/nearside/bitbucket",
+      secretPath: "/acme/mirror/",
       logLevel: "debug",
     });
   });
@@ -41,13 +48,23 @@ describe("readSyncConfig", () => {
     const env = {
       [ENV.gitUrl]: "https://user:hunter2@bitbucket.org",
       [ENV.apiUrl]: "ftp://x",
+      [ENV.secretPath]: "secrets",
       [ENV.logLevel]: "loud",
     };
     const message = messageOf(() => readSyncConfig(env));
-    const names = [ENV.bucket, ENV.syncQueueUrl, ENV.gitUrl, ENV.apiUrl, ENV.logLevel];
+    const names = [ENV.bucket, ENV.syncQueueUrl, ENV.gitUrl, ENV.apiUrl, ENV.secretPath, ENV.logLevel];
     for (const name of names) expect(message).toContain(name);
     expect(message).not.toContain("hunter2");
   });
+});
+
+test("reconcile needs to know where webhooks reach the mirror, and what it is called", () => {
+  const env = { [ENV.bucket]: "b", [ENV.syncQueueUrl]: "https://queue", [ENV.secretPath]: "/nearside/" };
+  const message = messageOf(() => readReconcileConfig(env));
+  expect(message).toContain(ENV.mirrorUrl);
+  expect(message).toContain(ENV.mirrorName);
+  const whole = { ...env, [ENV.mirrorUrl]: "https://mirror.example/git/", [ENV.mirrorName]: "Nearside" };
+  expect(readReconcileConfig(whole)).toMatchObject({ mirrorUrl: "https://mirror.example/git" });
 });
 
 test("an empty variable counts as absent", () => {

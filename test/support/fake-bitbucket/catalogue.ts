@@ -96,6 +96,11 @@ export async function findRenamed(
   return undefined;
 }
 
+/** git makes lock files and removes them at any time. */
+function asGone(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}
+
 export interface RepositoryState {
   readonly sizeBytes: number;
   readonly createdAt: Date;
@@ -112,7 +117,9 @@ export async function readRepositoryState(folder: string): Promise<RepositorySta
   for (const entry of entries) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    const { size, mtimeMs } = await stat(path);
+    const status = await stat(path).catch(asGone);
+    if (status === undefined) continue;
+    const { size, mtimeMs } = status;
     sizeBytes += size;
     updatedAtMs = Math.max(updatedAtMs, mtimeMs);
     if (path === join(folder, "packed-refs")) packedRefs = await readFile(path, "utf8");

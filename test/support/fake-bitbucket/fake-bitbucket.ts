@@ -20,6 +20,7 @@ import {
   textAnswer,
 } from "./exchange.ts";
 import { GitRoutes } from "./git-routes.ts";
+import { Lifecycle } from "./lifecycle.ts";
 import { errorAnswer, handleRest } from "./rest-routes.ts";
 import type { Json } from "./shapes.ts";
 import { Webhooks } from "./webhooks.ts";
@@ -46,6 +47,8 @@ export interface FakeBitbucket {
   /** Before `/repositories`; ends in `/2.0`. */
   readonly apiUrl: string;
   readonly controls: Controls;
+  /** Does what people do to repositories; resolves when webhooks are delivered or given up. */
+  readonly lifecycle: Lifecycle;
   close(): Promise<void>;
 }
 
@@ -83,7 +86,7 @@ export async function startFakeBitbucket(options: FakeBitbucketOptions): Promise
     await closed;
     await controls.settled();
   };
-  return { url, ...addresses, controls, close };
+  return { url, ...addresses, controls, lifecycle: new Lifecycle(fake), close };
 }
 
 async function listen(server: Server, port: number): Promise<string> {

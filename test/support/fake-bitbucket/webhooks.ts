@@ -1,7 +1,6 @@
 /** Webhook subscriptions, in memory, and their delivery as Bitbucket does it. */
 import { createHmac, randomUUID } from "node:crypto";
 import { z } from "zod";
-import type { CataloguedRepository } from "./catalogue.ts";
 import type { Controls } from "./controls.ts";
 import { type Json, timestamp } from "./shapes.ts";
 
@@ -25,6 +24,12 @@ interface Webhook extends WebhookInput {
   readonly uuid: string;
   readonly subject: WebhookSubject;
   readonly createdAt: Date;
+}
+
+/** Where something happened: to a repository, or to what else is in a workspace. */
+interface EventSource {
+  readonly workspace: string;
+  readonly uuid?: string;
 }
 
 const MAX_ATTEMPTS = 3;
@@ -67,12 +72,11 @@ export class Webhooks {
   }
 
   /** Sends the event to all who asked for it. Resolves when delivered or given up. */
-  async send(eventKey: string, repository: CataloguedRepository, payload: Json): Promise<void> {
+  async send(eventKey: string, source: EventSource, payload: Json): Promise<void> {
     const body = JSON.stringify(payload);
     if (this.#controls.misbehaviour.dropWebhooks || Buffer.byteLength(body) > MAX_PAYLOAD_BYTES) return;
     const subscribed = this.#webhooks.filter(
-      (webhook) =>
-        webhook.active && webhook.events.includes(eventKey) && concerns(webhook.subject, repository),
+      (webhook) => webhook.active && webhook.events.includes(eventKey) && concerns(webhook.subject, source),
     );
     await Promise.all(subscribed.map((webhook) => this.#deliver(webhook, eventKey, body)));
   }
@@ -145,11 +149,11 @@ function subjectKey(subject: WebhookSubject): string {
   }
 }
 
-function concerns(subject: WebhookSubject, { workspace, uuid }: CataloguedRepository): boolean {
+function concerns(subject: WebhookSubject, { workspace, uuid }: EventSource): boolean {
   return (
     subject.kind === "everywhere" ||
     isSameSubject(subject, { kind: "workspace", workspace }) ||
-    isSameSubject(subject, { kind: "repository", repositoryUuid: uuid })
+    (uuid !== undefined && isSameSubject(subject, { kind: "repository", repositoryUuid: uuid }))
   );
 }
 

@@ -1,7 +1,14 @@
-/** The authorizer and the git function as they are deployed: their bundles, behind what stands for API Gateway. */
+/**
+ * The authorizer and the git function as they are deployed: their bundles, behind what stands for API Gateway. They mirror the
+ * workspace `acme`.
+ */
 import { join } from "node:path";
 import { bundleFunction, FUNCTION_SOURCES } from "../../../infra/bundle.ts";
 import { ENV } from "../../../lib/config.ts";
+import { changeMirrorConfig } from "../../../lib/mirror/config-store.ts";
+import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
+import { S3BlobStore } from "../../../lib/store/s3-blob-store.ts";
+import { createS3Client } from "../../../lib/store/s3-client.ts";
 import type { S3Server } from "../s3-server/s3-server.ts";
 import { type LambdaGateway, startLambdaGateway } from "./lambda-gateway.ts";
 import { startSecretServer } from "./secret-server.ts";
@@ -35,7 +42,15 @@ export function functionEnvironment({
 
 export async function startDeployedMirror(options: DeployedMirrorOptions): Promise<LambdaGateway> {
   const { runtimeClient, folder, environment: more } = options;
-  const secretServer = await startSecretServer(SECRET_NAME, "the secret of a mirror that is only tested");
+  const { s3Server } = options;
+  const store = new S3BlobStore({ client: createS3Client(s3Server), bucket: s3Server.bucketName });
+  const acme = { workspace: "acme", projects: "all", credential: "bot" } as const;
+  await changeMirrorConfig(store, () => mirrorConfigOf([acme]));
+  const secretServer = await startSecretServer(
+    // Secrets Manager's are handed out by Systems Manager under this name.
+    `/aws/reference/secretsmanager/${SECRET_NAME}`,
+    "the secret of a mirror that is only tested",
+  );
   const environment = {
     ...functionEnvironment(options),
     [ENV.authSecret]: SECRET_NAME,

@@ -1,4 +1,4 @@
-/** AWS's Systems Manager as the authorizer needs it: one secret of Secrets Manager, handed out as a parameter. */
+/** AWS's Systems Manager as the functions need it: one parameter. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
@@ -8,8 +8,7 @@ export interface SecretServer {
   close(): Promise<void>;
 }
 
-export async function startSecretServer(secretName: string, secret: string): Promise<SecretServer> {
-  const name = `/aws/reference/secretsmanager/${secretName}`;
+export async function startSecretServer(name: string, secret: string): Promise<SecretServer> {
   const answer = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
     const body = (await json(incoming)) as { Name?: unknown; WithDecryption?: unknown };
     const isAsked =

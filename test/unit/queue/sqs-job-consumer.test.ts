@@ -46,13 +46,13 @@ afterAll(() => {
   sqs.close();
 });
 
-function event(...messages: { id: string; body: string; receiveCount?: number }[]): unknown {
+function event(...messages: { id: string; body: string; receiveCount?: number; group?: string }[]): unknown {
   return {
-    Records: messages.map(({ id, body, receiveCount = 1 }) => ({
+    Records: messages.map(({ id, body, receiveCount = 1, group = "group" }) => ({
       messageId: id,
       receiptHandle: `handle of ${id}`,
       body,
-      attributes: { ApproximateReceiveCount: String(receiveCount), MessageGroupId: "group" },
+      attributes: { ApproximateReceiveCount: String(receiveCount), MessageGroupId: group },
       eventSource: "aws:sqs",
     })),
   };
@@ -95,6 +95,18 @@ test("what follows a failed job comes again with it, in order", async () => {
   expect(await consume(batch, CONTEXT)).toEqual({
     batchItemFailures: [{ itemIdentifier: "2" }, { itemIdentifier: "3" }],
   });
+  expect(tried).toEqual(["a", "b"]);
+  expect(sqsRequests).toEqual([delayRequest("2", 30), delayRequest("3", 30)]);
+});
+
+test("jobs of other groups are not held up by the failed one, nor counted as tried", async () => {
+  const tried: string[] = [];
+  const consume = consumer(async (job) => {
+    tried.push(job);
+    if (job === "a") throw new Error("failed");
+  });
+  const batch = event({ id: "1", body: "a", group: "one" }, { id: "2", body: "b", group: "two" });
+  expect(await consume(batch, CONTEXT)).toEqual({ batchItemFailures: [{ itemIdentifier: "1" }] });
   expect(tried).toEqual(["a", "b"]);
 });
 

@@ -1,0 +1,171 @@
+/** The whole mirror in one process: what serves, what takes webhooks, and what keeps it in step. */
+import { randomBytes } from "node:crypto";
+import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
+import type { HttpHandler } from "../../lib/http/message.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
+import { servesBy } from "../../lib/mirror/selection.ts";
+import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
+import { reconcileMirror, type WorkspaceReport } from "../../lib/reconcile/reconcile-mirror.ts";
+import { DEFAULT_RECONCILE_LIMITS, type ReconcileMode } from "../../lib/reconcile/reconcile-workspace.ts";
+import type { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { receiveWebhook, WEBHOOK_PATH } from "../../lib/webhook/receive-webhook.ts";
+import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
+import { queuedSyncRequests } from "../wiring/sync-requests.ts";
+import { tendWebhooks } from "../wiring/tend-webhooks.ts";
+import { describePublished } from "./announce.ts";
+import type { Arguments } from "./arguments.ts";
+import { temporaryFolderIn } from "./open-store.ts";
+import type { ProgressLine } from "./progress-line.ts";
+import { runRounds } from "./rounds.ts";
+import { serveMirror, storageOver } from "./serve-mirror.ts";
+import { startWorker } from "./worker.ts";
+
+export interface LocalMirrorOptions {
+  readonly store: BlobStore;
+  readonly readConfig: () => Promise<MirrorConfig>;
+  readonly accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>;
+  /** As on the command line, but for what is mirrored. */
+  readonly settings: Arguments;
+  /** Of the server that `handler` is put into, once it listens. */
+  readonly serverUrl: () => string;
+  /** What webhooks are signed with. Absent: none are taken, and none are put up. */
+  readonly webhookSecret: string | undefined;
+  readonly line: ProgressLine;
+  readonly log: Logger;
+  readonly stop: AbortSignal;
+}
+
+export interface LocalMirror {
+  readonly handler: HttpHandler;
+  /**
+   * Runs until it is stopped.
+   * @param mirrorUrl - Where Bitbucket reaches it.
+   * @param onFirstRound - Called once every repository has been tried.
+   */
+  follow(mirrorUrl: string, onFirstRound: () => Promise<void>): Promise<void>;
+  /** Goes through everything once, now. */
+  reconcile(mode: ReconcileMode): Promise<readonly WorkspaceReport[]>;
+  /** Resolves when all jobs are done. */
+  drained(): Promise<void>;
+  /** `workspace/slug` of what is mirrored and served. */
+  servedNames(): Promise<readonly string[]>;
+}
+
+/** A complete list costs a request for each hundred repositories, of a thousand an hour. */
+const MIN_LIST_INTERVAL_MS = 15 * 60_000;
+
+/** @throws {ConfigError} What callers are remembered under cannot be used. */
+export async function localMirror(options: LocalMirrorOptions): Promise<LocalMirror> {
+  const { settings, store, readConfig, webhookSecret, line, log, stop } = options;
+  const intervalMs = settings.pollSeconds * 1000;
+  const storage = storageOver(store, log);
+  const { handler: git, catalog } = await serveMirror(storage, {
+    ...options,
+    serves: servesBy(readConfig),
+  });
+  const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop });
+  const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
+  const queue = startWorker({
+    ...options,
+    storage,
+    bitbucket,
+    onFailed,
+    temporaryFolder: temporaryFolderIn(settings.store),
+    onProgress: (name, progress) => line.showing(name)(progress),
+    onDone: (name, outcome) => {
+      catalog.forgetNames();
+      if (outcome.kind === "published") line.print(`${name}: ${describePublished(outcome)}`);
+      else if (outcome.kind === "purged") line.print(`${name}: removed`);
+    },
+    reconcile: async (workspace) => void (await reconcile("list", undefined, workspace)),
+  });
+  const requests = queuedSyncRequests(queue);
+
+  async function reconcile(
+    mode: ReconcileMode,
+    mirrorUrl: string | undefined,
+    workspace?: string,
+  ): Promise<WorkspaceReport[]> {
+    const only = async () => onlyWorkspace(await readConfig(), workspace);
+    return reconcileMirror({
+      store,
+      readConfig: only,
+      requests,
+      apiOf: bitbucket.apiOf,
+      log,
+      mode,
+      // Every repository in every round.
+      limits: {
+        ...DEFAULT_RECONCILE_LIMITS,
+        maxJobs: Number.POSITIVE_INFINITY,
+        checkEveryMs: 0,
+        listEveryMs: Math.max(intervalMs, MIN_LIST_INTERVAL_MS),
+      },
+      ...(mirrorUrl !== undefined &&
+        webhookSecret !== undefined && {
+          tendWebhooks: (one) => tend(one, mirrorUrl, webhookSecret, bitbucket, options),
+        }),
+    });
+  }
+
+  const webhooks =
+    webhookSecret === undefined
+      ? git
+      : receiveWebhook({ readSecret: async () => webhookSecret, readConfig, requests, log });
+  return {
+    handler: (request) => (request.path.startsWith(WEBHOOK_PATH) ? webhooks : git)(request),
+    async follow(mirrorUrl, onFirstRound) {
+      const rounds = { queue, onFailed, intervalMs, signal: stop };
+      await runRounds({ ...rounds, reconcile: (mode) => reconcile(mode, mirrorUrl) }, onFirstRound);
+      await queue.close();
+    },
+    reconcile: (mode) => reconcile(mode, undefined),
+    drained: () => queue.drained(),
+    servedNames: async () => servedNames(await readConfig(), store, catalog),
+  };
+}
+
+/** A webhook secret for one run: webhooks that an earlier run has put up are repaired with it. */
+export function madeUpSecret(): string {
+  return randomBytes(32).toString("hex");
+}
+
+export function describeError(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function onlyWorkspace(config: MirrorConfig, workspace: string | undefined): MirrorConfig {
+  if (workspace === undefined) return config;
+  const isIt = (one: MirroredWorkspace) => one.workspace.toLowerCase() === workspace.toLowerCase();
+  return { ...config, workspaces: config.workspaces.filter(isIt) };
+}
+
+function tend(
+  workspace: MirroredWorkspace,
+  mirrorUrl: string,
+  secret: string,
+  { hooksOf }: BitbucketAccess,
+  { store, log }: LocalMirrorOptions,
+): Promise<void> {
+  const names = { mirrorUrl, mirrorName: "local" };
+  return tendWebhooks(workspace, { store, hooksOf, ...names, readSecret: async () => secret, log });
+}
+
+/** What an earlier run has mirrored is served, also while the primary is away. */
+async function servedNames(
+  { workspaces }: MirrorConfig,
+  store: BlobStore,
+  catalog: RepositoryCatalog,
+): Promise<string[]> {
+  const names: string[] = [];
+  for (const { workspace } of workspaces) {
+    const { value } = await readWorkspaceIndex(store, workspace);
+    const held = Object.values(value?.repositories ?? {}).filter((entry) => entry.held === "mirrored");
+    for (const { slug } of held) {
+      if ((await catalog.resolve(workspace, slug)) !== undefined) names.push(`${workspace}/${slug}`);
+    }
+  }
+  return names.sort();
+}

@@ -1,0 +1,82 @@
+/** The local mirror's queue, and what does its jobs. */
+import { tryRefreshBundles } from "../../lib/bundles/refresh-bundles.ts";
+import { errorFields } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
+import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
+import type { CompactionProgress } from "../../lib/repo/compaction/compact-repository.ts";
+import type { RepositoryStorage } from "../../lib/repo/repository.ts";
+import { type JobOutcome, runRepositoryJob } from "../../lib/sync/repository-job.ts";
+import { RecentChecks } from "../../lib/sync/stated-sync.ts";
+import type { SyncProgress } from "../../lib/sync/sync-progress.ts";
+import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
+import { pause, pauseAskedFor } from "./pause.ts";
+
+export interface WorkerOptions {
+  readonly storage: RepositoryStorage;
+  readonly readConfig: () => Promise<MirrorConfig>;
+  readonly bitbucket: BitbucketAccess;
+  readonly temporaryFolder: string | undefined;
+  readonly log: Logger;
+  readonly onProgress: (fullName: string, progress: SyncProgress | CompactionProgress) => void;
+  readonly onDone: (fullName: string, outcome: JobOutcome) => void;
+  readonly onFailed: (name: string, error: unknown) => void;
+  /** Goes through one workspace. */
+  readonly reconcile: (workspace: string) => Promise<void>;
+}
+
+/** Repositories at a time: a large one must not hold up the pushes to all others. */
+const CONCURRENCY = 4;
+
+/** The next round asks for these again anyway. */
+const REPEATED: ReadonlySet<string> = new Set(["check", "new", "changed", "failed"]);
+
+export function startWorker(options: WorkerOptions): MemoryJobQueue {
+  const { storage, readConfig, bitbucket, temporaryFolder, log } = options;
+  const checks = new RecentChecks();
+  const checked = new Set<string>();
+  let pausedUntilMs = 0;
+
+  async function runRepository(job: RepositoryJob, signal: AbortSignal): Promise<void> {
+    // A primary that has enough is left alone, by the jobs that would follow as well.
+    while (pausedUntilMs > Date.now() && !signal.aborted) await pause(pausedUntilMs - Date.now(), signal);
+    const { outcome, facts } = await runRepositoryJob(job, {
+      storage,
+      readConfig,
+      primaryOf: (workspace) => bitbucket.primaryOf(workspace),
+      log,
+      checks,
+      temporaryFolder,
+      signal,
+      clockMarginMs: 0,
+      // Damage is looked for once in the life of this process.
+      onPublished: (uuid) => tryRefreshBundles(uuid, { storage, log, signal }),
+      maintains: ({ uuid }) => !checked.has(uuid),
+      checksStore: (uuid) => !checked.has(uuid),
+      onProgress: ({ workspace, slug }, progress) => options.onProgress(`${workspace}/${slug}`, progress),
+    });
+    checked.add(job.uuid);
+    options.onDone(facts === undefined ? job.uuid : `${facts.workspace}/${facts.slug}`, outcome);
+  }
+
+  async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
+    if (job.kind === "workspace") return options.reconcile(job.workspace);
+    try {
+      await runRepository(job, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      pausedUntilMs = Math.max(pausedUntilMs, Date.now() + pauseAskedFor(error));
+      const name = job.facts === undefined ? job.uuid : `${job.facts.workspace}/${job.facts.slug}`;
+      options.onFailed(name, error);
+      if (!REPEATED.has(job.reason)) throw error;
+      log.warn("sync:failed", { repo: name, ...errorFields(error) });
+    }
+  }
+
+  return new MemoryJobQueue({
+    run: (body, signal) => run(parseSyncJob(body), signal),
+    log,
+    concurrency: CONCURRENCY,
+  });
+}

@@ -1,0 +1,51 @@
+/** Runs on a schedule: finds what webhooks missed, and keeps the webhooks themselves. */
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { SSMClient } from "@aws-sdk/client-ssm";
+import { z } from "zod";
+import { readSsmAccount } from "../lib/bitbucket/ssm-account.ts";
+import { readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import { pinoLogger } from "../lib/log-pino.ts";
+import { CurrentConfig } from "../lib/mirror/config-store.ts";
+import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
+import { reconcileMirror } from "../lib/reconcile/reconcile-mirror.ts";
+import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
+import { createS3Client } from "../lib/store/s3-client.ts";
+import { ensureWebhookSecret } from "../lib/webhook/ssm-webhook-secret.ts";
+import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
+import { queuedSyncRequests } from "./wiring/sync-requests.ts";
+import { tendWebhooks } from "./wiring/tend-webhooks.ts";
+
+const settings = readReconcileConfig(process.env);
+const { bucket, syncQueueUrl, secretPath, mirrorUrl, mirrorName, logLevel } = settings;
+const log = pinoLogger(logLevel);
+const store = new S3BlobStore({ client: createS3Client(), bucket });
+const config = new CurrentConfig(store);
+const requests = queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl));
+const ssm = new SSMClient();
+const { apiOf, hooksOf } = bitbucketAccess({
+  ...settings,
+  accountOf: ({ credential }) => readSsmAccount(ssm, secretPath, credential),
+});
+const readSecret = () => ensureWebhookSecret(ssm, `${secretPath}${WEBHOOK_SECRET_NAME}`);
+
+const eventSchema = z.object({ mode: z.enum(["quick", "list", "full"]).default("quick") });
+
+/** @param event - `{"mode": "full"}` when called by hand; what the schedule sends means `quick`. */
+export async function handler(event: unknown): Promise<unknown> {
+  const { mode } = eventSchema.parse(event);
+  const reports = await reconcileMirror({
+    store,
+    readConfig: () => config.read(),
+    requests,
+    apiOf,
+    log,
+    mode,
+    tendWebhooks: (workspace) =>
+      tendWebhooks(workspace, { store, hooksOf, mirrorUrl, mirrorName, readSecret, log }),
+  });
+  return reports.map(({ workspace, jobCount, failure }) => ({
+    workspace,
+    jobCount,
+    ...(failure !== undefined && { failure: String(failure) }),
+  }));
+}

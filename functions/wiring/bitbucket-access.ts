@@ -1,0 +1,61 @@
+/** Bitbucket, as the account of one workspace sees it. */
+import { type BitbucketAccount, gitCredential, restCredential } from "../../lib/bitbucket/credential.ts";
+import { type BitbucketHooksApi, bitbucketHooksApi } from "../../lib/bitbucket/hooks-api.ts";
+import { type BitbucketRestApi, bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
+import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
+import { AGENT } from "../../lib/config.ts";
+import type { MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
+import type { PrimaryAccess } from "../../lib/sync/repository-job.ts";
+
+export interface BitbucketAccessOptions {
+  readonly apiUrl: string;
+  readonly gitUrl: string;
+  /** Read anew for each job: a token that was replaced must not wait for a new process. */
+  readonly accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>;
+  /** Ends what runs. */
+  readonly signal?: AbortSignal;
+}
+
+export interface BitbucketAccess {
+  primaryOf(workspace: MirroredWorkspace): Promise<PrimaryAccess>;
+  apiOf(
+    workspace: MirroredWorkspace,
+    limit: (fetch: typeof globalThis.fetch) => typeof globalThis.fetch,
+  ): Promise<BitbucketRestApi>;
+  hooksOf(workspace: MirroredWorkspace): Promise<BitbucketHooksApi>;
+}
+
+export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAccess {
+  const { apiUrl, gitUrl, accountOf, signal } = options;
+  const stoppable = signal === undefined ? fetch : fetchUntil(signal);
+  const restOf = async (workspace: MirroredWorkspace, way: typeof fetch) => ({
+    fetch: way,
+    apiUrl,
+    credential: restCredential(await accountOf(workspace)),
+  });
+  return {
+    async primaryOf(workspace) {
+      const account = await accountOf(workspace);
+      return {
+        api: bitbucketRestApi({ fetch: stoppable, apiUrl, credential: restCredential(account) }),
+        upstreamOf: (facts) =>
+          upstreamGit({
+            repositoryUrl: `${gitUrl}/${facts.workspace}/${facts.slug}.git`,
+            credential: gitCredential(account),
+            agent: AGENT,
+            fetch,
+            ...(signal && { signal }),
+          }),
+      };
+    },
+    apiOf: async (workspace, limit) => bitbucketRestApi(await restOf(workspace, limit(stoppable))),
+    hooksOf: async (workspace) => bitbucketHooksApi(await restOf(workspace, stoppable)),
+  };
+}
+
+function fetchUntil(stop: AbortSignal): typeof fetch {
+  return (input, init = {}) => {
+    const signals = [stop, init.signal].filter((signal) => signal instanceof AbortSignal);
+    return fetch(input, { ...init, signal: AbortSignal.any(signals) });
+  };
+}

@@ -1,0 +1,76 @@
+/** Reads and changes the configuration in the store. */
+import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { CONFIG_KEY } from "../repo/layout.ts";
+import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
+import { EMPTY_CONFIG, formatMirrorConfig, type MirrorConfig, parseMirrorConfig } from "./mirror-config.ts";
+
+/** People change it, and seldom at the same time. */
+const MAX_TRIES = 8;
+
+/**
+ * @returns `undefined` if there is none: then nothing is mirrored.
+ * @throws {ConfigError} It cannot be understood.
+ */
+export async function readMirrorConfig(store: BlobStore): Promise<MirrorConfig | undefined> {
+  return (await readVersion(store)).config;
+}
+
+/**
+ * Replaces the configuration by what `change` makes of it. `change` is called again when another writer was first.
+ * @throws {ConfigError} The one that is there, or what `change` made of it, is not valid: nothing was written.
+ */
+export async function changeMirrorConfig(
+  store: BlobStore,
+  change: (config: MirrorConfig) => MirrorConfig,
+): Promise<MirrorConfig> {
+  for (let tries = 1; ; tries++) {
+    const { config = EMPTY_CONFIG, version } = await readVersion(store);
+    const changed = change(config);
+    try {
+      await store.write(CONFIG_KEY, formatMirrorConfig(changed), { ifVersion: version });
+      return changed;
+    } catch (error) {
+      if (!(error instanceof VersionConflictError) || tries === MAX_TRIES) throw error;
+    }
+  }
+}
+
+async function readVersion(
+  store: BlobStore,
+): Promise<{ readonly config?: MirrorConfig; readonly version: BlobVersion | "absent" }> {
+  try {
+    const { bytes, version } = await store.read(CONFIG_KEY);
+    return { config: parseMirrorConfig(bytes), version };
+  } catch (error) {
+    if (error instanceof NotFoundError) return { version: "absent" };
+    throw error;
+  }
+}
+
+/** What the configuration is now, for whoever asks for each request: one conditional read, parsed when it has changed. */
+export class CurrentConfig {
+  readonly #store: BlobStore;
+  #known: { readonly config: MirrorConfig; readonly version: BlobVersion } | undefined;
+
+  constructor(store: BlobStore) {
+    this.#store = store;
+  }
+
+  /** @throws {ConfigError} It cannot be understood: better nothing is served than what should not be. */
+  async read(): Promise<MirrorConfig> {
+    const known = this.#known;
+    try {
+      const blob =
+        known === undefined
+          ? await this.#store.read(CONFIG_KEY)
+          : await this.#store.readIfChanged(CONFIG_KEY, known.version);
+      if (blob === "unchanged") return known?.config ?? EMPTY_CONFIG;
+      const config = parseMirrorConfig(blob.bytes);
+      this.#known = { config, version: blob.version };
+      return config;
+    } catch (error) {
+      if (error instanceof NotFoundError) return EMPTY_CONFIG;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * What is mirrored: `config.json` in the store. Changed while the mirror runs, by compare-and-swap; nothing is deployed anew.
+ * It holds the names of secrets, never a secret.
+ */
+import { z } from "zod";
+import { ConfigError } from "../errors.ts";
+import { isNameSegment } from "../repo/names.ts";
+
+const CONFIG_LIMITS = {
+  /** It is read before each request that is served. Ten thousand patterns fit. */
+  maxBytes: 1024 * 1024,
+  /** Each is listed by itself, several times an hour. */
+  maxWorkspaces: 200,
+  /** Each is held against each repository. */
+  maxPatterns: 1_000,
+} as const;
+
+const FORMAT_VERSION = 1;
+const versionSchema = z.object({ formatVersion: z.number().int().nonnegative() });
+
+/** As Bitbucket has it: up to 128 characters; compared in upper case. */
+const projectKey = z.string().regex(/^[A-Za-z][A-Za-z0-9_]{0,127}$/);
+
+/** `*` for any characters and `?` for one; `KEY/…` only within that project. */
+const pattern = z.string().regex(/^([A-Za-z][A-Za-z0-9_]{0,127}\/)?[A-Za-z0-9._*?-]{1,200}$/);
+const patterns = z.array(pattern).max(CONFIG_LIMITS.maxPatterns).default([]);
+
+/** Goes into a parameter's or a variable's name. */
+const secretName = z.string().regex(/^[A-Za-z0-9._/-]{1,200}$/);
+
+const workspaceSchema = z.strictObject({
+  /** Its id, as in Bitbucket's addresses. */
+  workspace: z.string().refine(isNameSegment),
+  /** Name of the secret with the account's credential. Absent: public repositories only. */
+  credential: secretName.optional(),
+  /** Whose repositories are mirrored. */
+  projects: z.union([z.literal("all"), z.array(projectKey).max(CONFIG_LIMITS.maxPatterns)]),
+  /** Repositories that are mirrored as well, whatever their project. */
+  include: patterns,
+  /** Repositories that are not, whatever else is said. */
+  exclude: patterns,
+  /** Whether repositories that anyone may read are mirrored. */
+  publicRepositories: z.boolean().default(true),
+  /** Keeps what is here, serves and synchronizes nothing. */
+  disabled: z.boolean().default(false),
+  /** Since then nothing is served, and the data goes after the retention time. */
+  removedAt: z.iso.datetime().optional(),
+  /** How long data of what is not mirrored any more is kept; up to ten years. */
+  retentionDays: z.number().int().min(0).max(3653).default(30),
+});
+
+const configSchema = z
+  .strictObject({
+    formatVersion: z.literal(FORMAT_VERSION),
+    workspaces: z.array(workspaceSchema).max(CONFIG_LIMITS.maxWorkspaces),
+  })
+  .refine(({ workspaces }) => new Set(workspaces.map(lowerName)).size === workspaces.length, {
+    message: "a workspace is named twice",
+    path: ["workspaces"],
+  });
+
+export type MirrorConfig = z.infer<typeof configSchema>;
+export type MirroredWorkspace = MirrorConfig["workspaces"][number];
+/** As written by hand: what has a default may be left out. */
+export type MirroredWorkspaceInput = z.input<typeof workspaceSchema>;
+
+export const EMPTY_CONFIG: MirrorConfig = { formatVersion: FORMAT_VERSION, workspaces: [] };
+
+/** @throws {ConfigError} Not a configuration, or one of a newer release. The message says what is wrong where. */
+export function parseMirrorConfig(bytes: Uint8Array): MirrorConfig {
+  if (bytes.length > CONFIG_LIMITS.maxBytes) {
+    throw new ConfigError(`config.json is longer than ${CONFIG_LIMITS.maxBytes} bytes`);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    throw new ConfigError("config.json is not JSON", { cause: error });
+  }
+  const version = versionSchema.safeParse(json).data?.formatVersion ?? FORMAT_VERSION;
+  if (version > FORMAT_VERSION) {
+    throw new ConfigError("config.json was written by a newer release", { formatVersion: version });
+  }
+  return checked(json);
+}
+
+/** @throws {ConfigError} As `parseMirrorConfig` does. */
+export function formatMirrorConfig(config: MirrorConfig): Uint8Array {
+  const bytes = new TextEncoder().encode(`${JSON.stringify(checked(config), undefined, 2)}\n`);
+  if (bytes.length > CONFIG_LIMITS.maxBytes) {
+    throw new ConfigError(`config.json would be longer than ${CONFIG_LIMITS.maxBytes} bytes`);
+  }
+  return bytes;
+}
+
+/** @throws {ConfigError} A workspace is not as it has to be. */
+export function mirrorConfigOf(workspaces: readonly MirroredWorkspaceInput[]): MirrorConfig {
+  return checked({ formatVersion: FORMAT_VERSION, workspaces });
+}
+
+export function findWorkspace(config: MirrorConfig, workspace: string): MirroredWorkspace | undefined {
+  return config.workspaces.find((one) => lowerName(one) === workspace.toLowerCase());
+}
+
+function checked(json: unknown): MirrorConfig {
+  const result = configSchema.safeParse(json);
+  if (result.success) return result.data;
+  throw new ConfigError(`config.json: ${z.prettifyError(result.error).slice(0, 1_000)}`);
+}
+
+function lowerName({ workspace }: { readonly workspace: string }): string {
+  return workspace.toLowerCase();
+}

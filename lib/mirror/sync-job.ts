@@ -1,0 +1,74 @@
+/** What is put into the queue: a repository to look after, or a workspace to go through. */
+import { z } from "zod";
+import { ProtocolError } from "../errors.ts";
+import { isNameSegment } from "../repo/names.ts";
+
+const name = z.string().refine(isNameSegment);
+
+const factsSchema = z.strictObject({
+  workspace: name,
+  slug: name,
+  projectKey: z.string().max(200).optional(),
+  isPrivate: z.boolean(),
+  /** When the primary said so. */
+  seenAt: z.iso.datetime(),
+});
+
+/** What a repository is called and by what it is selected, as the primary said at one time. */
+export type RepositoryFacts = z.infer<typeof factsSchema>;
+
+/** Why a job was made, for the log. `check` finds out; the others were told. */
+const reasonSchema = z.enum(["push", "changed", "gone", "new", "check", "failed", "asked"]);
+
+const jobSchema = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("repository"),
+    /** As the one who made the job knows it; the repository may have moved since. */
+    workspace: name,
+    uuid: z.guid().transform((uuid) => uuid.toLowerCase()),
+    reason: reasonSchema,
+    /** The primary's state at this time, or a later one, is what the job is to bring. */
+    queuedAt: z.iso.datetime(),
+    /** What the maker has seen of it. */
+    facts: factsSchema.optional(),
+    /** `rest`: the facts were asked for. `event`: they came with an event, which may be late: good for telling that something changed. */
+    factsFrom: z.enum(["rest", "event"]).optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("workspace"),
+    workspace: name,
+    reason: reasonSchema,
+    queuedAt: z.iso.datetime(),
+  }),
+]);
+
+export type SyncJob = z.infer<typeof jobSchema>;
+export type RepositoryJob = Extract<SyncJob, { kind: "repository" }>;
+export type SyncReason = z.infer<typeof reasonSchema>;
+
+/** Takes jobs; resolves when they are safe. Whoever asks for a sync is given this. */
+export interface SyncRequests {
+  /**
+   * @param eventId - Of the event behind the job: a repeated one is dropped. Never the repository alone, or the event after
+   *   the next would be dropped as well.
+   */
+  request(jobs: readonly { readonly job: SyncJob; readonly eventId: string }[]): Promise<void>;
+}
+
+/** @throws {ProtocolError} Not the JSON of a job. */
+export function parseSyncJob(text: string): SyncJob {
+  try {
+    return jobSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new ProtocolError("not a sync job", { text: text.slice(0, 200), cause: error });
+  }
+}
+
+export function formatSyncJob(job: SyncJob): string {
+  return JSON.stringify(job);
+}
+
+/** Jobs of one group are done one after the other. */
+export function groupOf(job: SyncJob): string {
+  return job.kind === "repository" ? job.uuid : `workspace/${job.workspace.toLowerCase()}`;
+}

@@ -1,0 +1,147 @@
+/** The sending side of SQS FIFO, and its dead letters. Source: the SQS API reference. */
+import { randomUUID } from "node:crypto";
+import {
+  ChangeMessageVisibilityCommand,
+  DeleteMessageCommand,
+  type Message,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
+import { QueueError } from "../errors.ts";
+import type { DeadLetter, DeadLetters, JobQueue, QueueMessage } from "./job-queue.ts";
+
+/** SQS's own limit. */
+const MAX_BATCH = 10;
+
+/** For the entries of a batch that SQS did not take; whole requests are retried by its client. */
+const MAX_TRIES = 4;
+
+/** Batches at a time: a reconcile of a large workspace sends thousands of messages. */
+const CONCURRENT_BATCHES = 8;
+
+export class SqsJobQueue implements JobQueue {
+  readonly #client: SQSClient;
+  readonly #queueUrl: string;
+
+  constructor(client: SQSClient, queueUrl: string) {
+    this.#client = client;
+    this.#queueUrl = queueUrl;
+  }
+
+  async send(messages: readonly QueueMessage[]): Promise<void> {
+    const rounds = inChunks(batchesInOrder(messages), CONCURRENT_BATCHES);
+    // Messages of a group may be in two batches, and must stay in order: such batches are not sent at the same time.
+    for (const round of rounds) {
+      const groups = round.map((batch) => new Set(batch.map(({ groupId }) => groupId)));
+      const isDisjoint =
+        groups.reduce((sum, { size }) => sum + size, 0) === new Set(groups.flatMap((one) => [...one])).size;
+      if (isDisjoint) await Promise.all(round.map((batch) => this.#sendBatch(batch)));
+      else for (const batch of round) await this.#sendBatch(batch);
+    }
+  }
+
+  async #sendBatch(batch: readonly QueueMessage[]): Promise<void> {
+    let left = batch;
+    let reasons: unknown[] = [];
+    for (let tries = 1; tries <= MAX_TRIES && left.length > 0; tries++) {
+      const Entries = left.map(({ groupId, dedupId, body }, index) => ({
+        Id: String(index),
+        MessageGroupId: groupId,
+        MessageDeduplicationId: dedupId,
+        MessageBody: body,
+      }));
+      const answer = await this.#client.send(
+        new SendMessageBatchCommand({ QueueUrl: this.#queueUrl, Entries }),
+      );
+      const { Failed: failures = [] } = answer;
+      const sent = left;
+      left = failures.flatMap(({ Id }) => sent[Number(Id)] ?? []);
+      reasons = failures.map(({ Code, Message: text }) => `${Code}: ${text}`);
+      if (failures.some(({ SenderFault }) => SenderFault)) break;
+    }
+    if (left.length > 0)
+      throw new QueueError("SQS did not take all messages", { count: left.length, reasons });
+  }
+}
+
+export interface SqsDeadLettersOptions {
+  readonly client: SQSClient;
+  readonly deadLetterQueueUrl: string;
+  /** Where they go back to. */
+  readonly queue: JobQueue;
+}
+
+/** While they are looked at, nobody else gets them; whoever is killed meanwhile gives them back after this time. */
+const LOOK_SECONDS = 30;
+
+export class SqsDeadLetters implements DeadLetters {
+  readonly #client: SQSClient;
+  readonly #queueUrl: string;
+  readonly #queue: JobQueue;
+
+  constructor({ client, deadLetterQueueUrl, queue }: SqsDeadLettersOptions) {
+    this.#client = client;
+    this.#queueUrl = deadLetterQueueUrl;
+    this.#queue = queue;
+  }
+
+  async list(maxCount: number): Promise<readonly DeadLetter[]> {
+    const seen: Message[] = [];
+    try {
+      while (seen.length < maxCount) {
+        const received = await this.#receive(maxCount - seen.length);
+        if (received.length === 0) break;
+        seen.push(...received);
+      }
+      return seen.map(letterOf);
+    } finally {
+      for (const { ReceiptHandle } of seen) {
+        const input = { QueueUrl: this.#queueUrl, ReceiptHandle, VisibilityTimeout: 0 };
+        await this.#client.send(new ChangeMessageVisibilityCommand(input));
+      }
+    }
+  }
+
+  async replay(maxCount: number): Promise<number> {
+    let count = 0;
+    while (count < maxCount) {
+      const received = await this.#receive(maxCount - count);
+      if (received.length === 0) return count;
+      for (const message of received) {
+        // Sent before it is deleted: a job that is run twice does no harm.
+        await this.#queue.send([{ ...letterOf(message), dedupId: `replay-${randomUUID()}` }]);
+        const input = { QueueUrl: this.#queueUrl, ReceiptHandle: message.ReceiptHandle };
+        await this.#client.send(new DeleteMessageCommand(input));
+        count += 1;
+      }
+    }
+    return count;
+  }
+
+  async #receive(maxCount: number): Promise<Message[]> {
+    const { Messages: messages = [] } = await this.#client.send(
+      new ReceiveMessageCommand({
+        QueueUrl: this.#queueUrl,
+        MaxNumberOfMessages: Math.min(MAX_BATCH, maxCount),
+        VisibilityTimeout: LOOK_SECONDS,
+        MessageSystemAttributeNames: ["MessageGroupId"],
+      }),
+    );
+    return messages;
+  }
+}
+
+function letterOf({ Body: body = "", Attributes: attributes }: Message): DeadLetter {
+  return { body, groupId: attributes?.MessageGroupId ?? "unknown" };
+}
+
+function batchesInOrder(messages: readonly QueueMessage[]): (readonly QueueMessage[])[] {
+  return inChunks(messages, MAX_BATCH);
+}
+
+function inChunks<T>(items: readonly T[], size: number): (readonly T[])[] {
+  const chunks: (readonly T[])[] = [];
+  for (let start = 0; start < items.length; start += size) chunks.push(items.slice(start, start + size));
+  return chunks;
+}

@@ -1,0 +1,108 @@
+/** What a run learns about a workspace's repositories, and which of them need a job. Works on the index in memory. */
+import type { BitbucketRepository } from "../bitbucket/rest-api.ts";
+import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { isActive, selects } from "../mirror/selection.ts";
+import type { IndexedRepository, WorkspaceIndex } from "../mirror/workspace-index.ts";
+
+/** The index while a run works on it. */
+export interface WorkingIndex {
+  listedAt?: string | undefined;
+  updatedCursor?: string | undefined;
+  readonly repositories: Map<string, IndexedRepository>;
+}
+
+export function workingIndex(index: WorkspaceIndex | undefined): WorkingIndex {
+  return {
+    listedAt: index?.listedAt,
+    updatedCursor: index?.updatedCursor,
+    repositories: new Map(Object.entries(index?.repositories ?? {})),
+  };
+}
+
+/** Takes in what REST says of one repository. */
+export function noteListed(
+  index: WorkingIndex,
+  { uuid, slug, projectKey, isPrivate, updatedOn }: BitbucketRepository,
+  seenAt: string,
+): { readonly isChanged: boolean; readonly isNamedAnew: boolean } {
+  const before = index.repositories.get(uuid);
+  const { projectKey: _oldKey, isGone, ...others } = before ?? {};
+  const isChanged =
+    before?.slug !== slug ||
+    before.projectKey !== projectKey ||
+    before.isPrivate !== isPrivate ||
+    Date.parse(before.updatedOn) < Date.parse(updatedOn) ||
+    isGone === true;
+  index.repositories.set(uuid, {
+    ...others,
+    slug,
+    isPrivate,
+    updatedOn,
+    seenAt,
+    ...(projectKey !== undefined && { projectKey }),
+    ...(before?.held !== undefined && isChanged && { due: "changed" as const }),
+  });
+  if (Date.parse(updatedOn) > Date.parse(index.updatedCursor ?? "1970-01-01"))
+    index.updatedCursor = updatedOn;
+  return { isChanged, isNamedAnew: before?.slug !== slug };
+}
+
+/** After a complete list: what it did not have is gone, or has moved where the selection does not look. */
+export function noteUnlisted(index: WorkingIndex, listed: ReadonlySet<string>): void {
+  for (const [uuid, entry] of index.repositories) {
+    if (listed.has(uuid)) continue;
+    if (entry.held === undefined) index.repositories.delete(uuid);
+    else if (entry.isGone !== true) index.repositories.set(uuid, { ...entry, isGone: true, due: "gone" });
+  }
+}
+
+/** Brings what is held in line with the selection as it is now. */
+export function noteSelection(index: WorkingIndex, workspace: MirroredWorkspace): void {
+  for (const [uuid, entry] of index.repositories) {
+    const isSelected = isActive(workspace) && entry.isGone !== true && isSelectedBy(workspace, entry);
+    if (isSelected && entry.held !== "mirrored") {
+      index.repositories.set(uuid, { ...entry, held: "mirrored", due: "new" });
+    } else if (!isSelected && entry.held === "mirrored") {
+      index.repositories.set(uuid, { ...entry, held: "retired", due: entry.due ?? "changed" });
+    }
+  }
+}
+
+function isSelectedBy(workspace: MirroredWorkspace, entry: IndexedRepository): boolean {
+  const { slug, projectKey, isPrivate } = entry;
+  return selects(workspace, { workspace: workspace.workspace, slug, projectKey, isPrivate });
+}
+
+export interface DueLimits {
+  readonly maxJobs: number;
+  /** Each of these costs requests of REST. */
+  readonly maxGone: number;
+  /** Within this time each mirrored repository is checked once. */
+  readonly checkEveryMs: number;
+  /** How often to look whether the data of one that is not mirrored any more may go. */
+  readonly retiredEveryMs: number;
+}
+
+/** Which repositories get a job now: what is known to need one first, then those that were checked longest ago. */
+export function dueRepositories(index: WorkingIndex, nowMs: number, limits: DueLimits): string[] {
+  const told: string[] = [];
+  const checks: { uuid: string; checkedAtMs: number }[] = [];
+  let goneCount = 0;
+  for (const [uuid, { due, held, checkedAt }] of index.repositories) {
+    const checkedAtMs = checkedAt === undefined ? 0 : Date.parse(checkedAt);
+    if (due === "gone") {
+      if (goneCount++ < limits.maxGone) told.push(uuid);
+    } else if (due !== undefined) told.push(uuid);
+    else if (held !== undefined) {
+      const everyMs = held === "mirrored" ? limits.checkEveryMs * spread(uuid) : limits.retiredEveryMs;
+      if (nowMs - checkedAtMs >= everyMs) checks.push({ uuid, checkedAtMs });
+    }
+  }
+  checks.sort((a, b) => a.checkedAtMs - b.checkedAtMs);
+  return [...told, ...checks.map(({ uuid }) => uuid)].slice(0, limits.maxJobs);
+}
+
+/** From 0.75 to 1, always the same for one repository: what began together drifts apart. */
+function spread(uuid: string): number {
+  return 0.75 + Number.parseInt(uuid.slice(0, 4), 16) / 0x40000;
+}

@@ -1,0 +1,284 @@
+/**
+ * Finds what webhooks missed in one workspace, and makes jobs of it: repositories that are new, renamed, moved, deleted,
+ * lagging or failed. It talks to REST only, within a budget; whether refs differ is for the jobs to find out, by git.
+ */
+
+import { RequestBudget } from "../bitbucket/request-budget.ts";
+import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
+import { errorFields, NotFoundError, UpstreamError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { readRepositoryState } from "../mirror/repository-state.ts";
+import type { RepositoryFacts, SyncJob, SyncReason, SyncRequests } from "../mirror/sync-job.ts";
+import {
+  type IndexedRepository,
+  readWorkspaceIndex,
+  type WorkspaceIndex,
+  writeWorkspaceIndex,
+} from "../mirror/workspace-index.ts";
+import { failurePrefix } from "../repo/layout.ts";
+import { isNameSegment, type NameEntry, readName } from "../repo/names.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import {
+  dueRepositories,
+  noteListed,
+  noteSelection,
+  noteUnlisted,
+  type WorkingIndex,
+  workingIndex,
+} from "./index-changes.ts";
+import { listEverything, listUpdated } from "./workspace-listing.ts";
+
+export type ReconcileMode = "quick" | "list" | "full";
+
+export interface ReconcileOptions {
+  readonly store: BlobStore;
+  readonly requests: SyncRequests;
+  /** @param limit - To be put before what the API asks through. */
+  readonly apiOf: (
+    workspace: MirroredWorkspace,
+    limit: (fetch: typeof globalThis.fetch) => typeof globalThis.fetch,
+  ) => Promise<BitbucketRestApi>;
+  readonly log: Logger;
+  /**
+   * `quick`: what was updated lately, and those whose turn it is. `list`: the same, after a complete list. `full`: a complete
+   * list, and every repository is checked.
+   */
+  readonly mode: ReconcileMode;
+  readonly now?: () => Date;
+  readonly limits?: ReconcileLimits;
+}
+
+export interface ReconcileLimits {
+  /** Of one run. Ten syncs at a time get through about so many before the next one, five minutes later. */
+  readonly maxJobs: number;
+  /** Each costs two requests of REST, and there are twelve runs an hour. */
+  readonly maxGone: number;
+  /** 5,000 repositories are then some 1,700 requests of git's 60,000 an hour. */
+  readonly checkEveryMs: number;
+  /** A complete list of 5,000 repositories is 50 requests of REST's 1,000 an hour. */
+  readonly listEveryMs: number;
+  readonly retiredEveryMs: number;
+  /** The queue has given up by then. */
+  readonly retryFailedMs: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+export const DEFAULT_RECONCILE_LIMITS: ReconcileLimits = {
+  maxJobs: 1_000,
+  maxGone: 25,
+  checkEveryMs: 6 * HOUR_MS,
+  listEveryMs: 6 * HOUR_MS,
+  retiredEveryMs: 24 * HOUR_MS,
+  retryFailedMs: HOUR_MS / 2,
+};
+
+/** Somebody asked for it, and waits. */
+const FULL = { checkEveryMs: 0, maxJobs: Number.POSITIVE_INFINITY, maxGone: 250 };
+
+export interface ReconcileOutcome {
+  readonly jobCount: number;
+  /** What kept REST from being asked, if anything did. */
+  readonly failure: unknown;
+  /** Whether nothing of the workspace's repositories is here any more, or on its way. */
+  readonly isEmpty: boolean;
+}
+
+/** @throws What the store or the queue throws. A primary that fails is in the outcome: what is known goes on by git. */
+export async function reconcileWorkspace(
+  workspace: MirroredWorkspace,
+  options: ReconcileOptions,
+): Promise<ReconcileOutcome> {
+  const { store, log, now = () => new Date(), limits = DEFAULT_RECONCILE_LIMITS } = options;
+  if (workspace.disabled) return { jobCount: 0, failure: undefined, isEmpty: false };
+  const stored = await readWorkspaceIndex(store, workspace.workspace);
+  const budget = new RequestBudget(stored.value?.rest, now);
+  const index = workingIndex(stored.value);
+  const isRemoved = workspace.removedAt !== undefined;
+  const failure = isRemoved ? undefined : await learn(workspace, index, budget, { ...options, now, limits });
+  noteSelection(index, workspace);
+  await noteFailures(workspace, index, store, now().getTime(), limits);
+  const due = dueRepositories(index, now().getTime(), {
+    ...limits,
+    ...(options.mode === "full" && !isRemoved && FULL),
+  });
+  const jobs = await makeJobs(workspace, index, due, store, now);
+  await options.requests.request(jobs);
+  const isWritten = await writeWorkspaceIndex(store, workspace.workspace, formatIndex(index, budget), stored);
+  log.info("reconcile:done", {
+    workspace: workspace.workspace,
+    mode: options.mode,
+    repositories: index.repositories.size,
+    jobs: jobs.length,
+    isWritten,
+  });
+  const isEmpty = [...index.repositories.values()].every(({ held }) => held === undefined);
+  return { jobCount: jobs.length, failure, isEmpty };
+}
+
+/** As many as are on a page: those updated last come first, so there is nothing new behind them. */
+const MAX_KNOWN_IN_ROW = 100;
+
+type LearnOptions = ReconcileOptions & { readonly now: () => Date; readonly limits: ReconcileLimits };
+
+/** @returns Why REST could not tell everything, if it could not. */
+async function learn(
+  workspace: MirroredWorkspace,
+  index: WorkingIndex,
+  budget: RequestBudget,
+  options: LearnOptions,
+): Promise<unknown> {
+  const { store, log, now, mode, limits } = options;
+  if (!budget.mayAsk) {
+    log.debug("reconcile:rest-left-alone", { workspace: workspace.workspace });
+    return undefined;
+  }
+  const startedAt = now().toISOString();
+  const listedAtMs = index.listedAt === undefined ? 0 : Date.parse(index.listedAt);
+  const isComplete =
+    mode !== "quick" ||
+    index.updatedCursor === undefined ||
+    now().getTime() - listedAtMs >= limits.listEveryMs;
+  const listed = new Set<string>();
+  const renamed: string[] = [];
+  const { updatedCursor } = index;
+  let knownInRow = 0;
+  let failure: unknown;
+  try {
+    const api = await options.apiOf(workspace, (fetch) => budget.limit(fetch));
+    const list = isComplete
+      ? listEverything(api, workspace, updatedCursor)
+      : listUpdated(api, workspace, index.updatedCursor ?? "");
+    for await (const repository of list) {
+      // One that has just been transferred may still be in the list of where it was.
+      if (repository.workspace.toLowerCase() !== workspace.workspace.toLowerCase()) continue;
+      if (!isNameSegment(repository.slug)) {
+        log.warn("reconcile:odd-name", { workspace: workspace.workspace, uuid: repository.uuid });
+        continue;
+      }
+      listed.add(repository.uuid);
+      const { isChanged, isNamedAnew } = noteListed(index, repository, startedAt);
+      if (isNamedAnew) renamed.push(repository.uuid);
+      knownInRow = isChanged ? 0 : knownInRow + 1;
+      // Where thousands were updated in the same minute, each list of updates would go through all of them.
+      if (!isComplete && knownInRow >= MAX_KNOWN_IN_ROW) break;
+    }
+    if (isComplete) {
+      noteUnlisted(index, listed);
+      index.listedAt = startedAt;
+    }
+  } catch (error) {
+    if (!(error instanceof UpstreamError || error instanceof NotFoundError)) throw error;
+    failure = error;
+    // What it did not come to may have been updated before what it saw: then only a complete list finds it.
+    index.updatedCursor = listed.size === 0 ? updatedCursor : undefined;
+    log.warn("reconcile:list-failed", { workspace: workspace.workspace, ...errorFields(error) });
+  }
+  await noteTakenNames(workspace, index, renamed, store);
+  return failure;
+}
+
+/** Reads at a time. */
+const CONCURRENT_READS = 32;
+
+/** One that is not mirrored may have got the name under which another is served: what became of that one has to be asked. */
+async function noteTakenNames(
+  { workspace }: MirroredWorkspace,
+  index: WorkingIndex,
+  renamed: readonly string[],
+  store: BlobStore,
+): Promise<void> {
+  const isOther = ({ uuid, isFormer }: NameEntry, own: string) => uuid !== own && !isFormer;
+  for (let start = 0; start < renamed.length; start += CONCURRENT_READS) {
+    await Promise.all(
+      renamed.slice(start, start + CONCURRENT_READS).map(async (uuid) => {
+        const slug = index.repositories.get(uuid)?.slug ?? "";
+        const named = await readName(store, workspace, slug);
+        const holder = named && index.repositories.get(named.uuid);
+        if (named === undefined || holder === undefined || !isOther(named, uuid)) return;
+        if (holder.due === undefined) index.repositories.set(named.uuid, { ...holder, due: "gone" });
+      }),
+    );
+  }
+}
+
+async function noteFailures(
+  { workspace }: MirroredWorkspace,
+  index: WorkingIndex,
+  store: BlobStore,
+  nowMs: number,
+  { retryFailedMs }: ReconcileLimits,
+): Promise<void> {
+  const prefix = failurePrefix(workspace);
+  for await (const { key, modifiedAtMs } of store.list(prefix)) {
+    const uuid = key.slice(prefix.length);
+    const entry = index.repositories.get(uuid);
+    if (entry?.held !== "mirrored" || entry.due !== undefined) continue;
+    const triedAtMs = Math.max(modifiedAtMs, Date.parse(entry.checkedAt ?? "1970-01-01"));
+    if (nowMs - triedAtMs >= retryFailedMs) index.repositories.set(uuid, { ...entry, due: "failed" });
+  }
+}
+
+/** Marks in the index that they were made. What was retired and is purged is forgotten instead. */
+async function makeJobs(
+  { workspace }: MirroredWorkspace,
+  index: WorkingIndex,
+  due: readonly string[],
+  store: BlobStore,
+  now: () => Date,
+): Promise<{ readonly job: SyncJob; readonly eventId: string }[]> {
+  const at = now().toISOString();
+  const jobs: { job: SyncJob; eventId: string }[] = [];
+  for (const uuid of due) {
+    const entry = index.repositories.get(uuid);
+    if (entry === undefined) continue;
+    if (entry.held === "retired" && entry.due === undefined) {
+      if ((await readRepositoryState(store, uuid)).value === undefined) {
+        forget(index, uuid, entry);
+        continue;
+      }
+    }
+    const { due: reason = "check", ...others } = entry;
+    jobs.push({ job: jobOf(workspace, uuid, entry, reason, at), eventId: `reconcile-${uuid}-${at}` });
+    index.repositories.set(uuid, { ...others, checkedAt: at });
+  }
+  return jobs;
+}
+
+function forget(index: WorkingIndex, uuid: string, entry: IndexedRepository): void {
+  const { held: _purged, ...others } = entry;
+  if (entry.isGone === true) index.repositories.delete(uuid);
+  else index.repositories.set(uuid, others);
+}
+
+function jobOf(
+  workspace: string,
+  uuid: string,
+  { slug, projectKey, isPrivate, seenAt, isGone }: IndexedRepository,
+  reason: SyncReason,
+  queuedAt: string,
+): SyncJob {
+  const facts: RepositoryFacts = {
+    workspace,
+    slug,
+    isPrivate,
+    seenAt,
+    ...(projectKey !== undefined && { projectKey }),
+  };
+  const job = { kind: "repository", workspace, uuid, reason, queuedAt } as const;
+  return isGone === true ? { ...job, reason: "gone" } : { ...job, facts, factsFrom: "rest" };
+}
+
+function formatIndex(
+  { listedAt, updatedCursor, repositories }: WorkingIndex,
+  budget: RequestBudget,
+): WorkspaceIndex {
+  return {
+    formatVersion: 1,
+    ...(listedAt !== undefined && { listedAt }),
+    ...(updatedCursor !== undefined && { updatedCursor }),
+    rest: budget.state,
+    repositories: Object.fromEntries(repositories),
+  };
+}

@@ -1,0 +1,170 @@
+/**
+ * Makes one repository of the mirror what it should be: in step with the primary, found under its present name, or not served
+ * any more. A job does not say what to do, it says where to look. So it may be repeated, late or lost.
+ */
+import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
+import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
+import { NotFoundError, UpstreamError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { type RepositoryState, readRepositoryState, type StoredState } from "../mirror/repository-state.ts";
+import { isMirrored } from "../mirror/selection.ts";
+import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
+import { maintainRepository } from "../repo/maintain-repository.ts";
+import type { RepositoryStorage } from "../repo/repository.ts";
+import { askForFacts, type FactsOptions, type FoundFacts, findFacts } from "./repository-facts.ts";
+import { retire, withdraw } from "./retire-repository.ts";
+import { type StatedSyncOptions, syncStated } from "./stated-sync.ts";
+import type { SyncOutcome } from "./sync-repository.ts";
+
+/** The primary, as the account of one workspace sees it. */
+export interface PrimaryAccess {
+  readonly api: BitbucketRestApi;
+  upstreamOf(facts: RepositoryFacts): UpstreamGit;
+}
+
+export interface RepositoryJobOptions extends StatedSyncOptions {
+  /** What a new generation is followed by, within the job's time. */
+  readonly onPublished?: (uuid: RepositoryUuid) => Promise<void>;
+  /** Whether to compact and tidy after a sync that brought nothing new. By default after those on a schedule. */
+  readonly maintains?: (job: RepositoryJob) => boolean;
+  readonly storage: RepositoryStorage;
+  readonly readConfig: () => Promise<MirrorConfig>;
+  readonly primaryOf: (workspace: MirroredWorkspace) => Promise<PrimaryAccess>;
+  readonly log: Logger;
+}
+
+export type JobOutcome =
+  | SyncOutcome
+  /** The refs were listed since the job was made. */
+  | { readonly kind: "current" }
+  /** It is not served any more; what is here is kept for some time, or went now. */
+  | { readonly kind: "retired" | "purged" }
+  /** It is none of the mirror's. */
+  | { readonly kind: "ignored" };
+
+/**
+ * @throws What `syncRepository` throws; the failure is noted in the repository's state.
+ * @throws {UpstreamError} The primary cannot say what became of the repository.
+ */
+export async function runRepositoryJob(
+  job: RepositoryJob,
+  options: RepositoryJobOptions,
+): Promise<{ readonly outcome: JobOutcome; readonly facts: RepositoryFacts | undefined }> {
+  const { storage, log, now = () => new Date() } = options;
+  const startedMs = now().getTime();
+  const [config, stored] = await Promise.all([
+    options.readConfig(),
+    readRepositoryState(storage.store, job.uuid),
+  ]);
+  const found = await run(job, config, stored, { ...options, now });
+  const { workspace, slug } = found.facts ?? stored.value ?? { workspace: job.workspace, slug: job.uuid };
+  const { kind, ...details } = found.outcome;
+  const { changes, ...counts } = "changes" in details ? details : { ...details, changes: undefined };
+  log.info(`sync:${kind}`, {
+    repo: `${workspace}/${slug}`,
+    reason: job.reason,
+    ...counts,
+    ...(changes !== undefined && { changedRefs: changes.length }),
+    ms: now().getTime() - startedMs,
+  });
+  if (found.outcome.kind === "published") await options.onPublished?.(job.uuid);
+  await maintain(job, found, options);
+  return found;
+}
+
+async function maintain(
+  job: RepositoryJob,
+  { outcome, facts }: { readonly outcome: JobOutcome; readonly facts: RepositoryFacts | undefined },
+  options: RepositoryJobOptions,
+): Promise<void> {
+  const { log, signal, onProgress, maintains = ({ reason }) => reason === "check" } = options;
+  const isDue = outcome.kind === "published" || (outcome.kind === "unchanged" && maintains(job));
+  if (facts === undefined || !isDue) return;
+  await maintainRepository(job.uuid, {
+    store: options.storage.store,
+    log,
+    name: `${facts.workspace}/${facts.slug}`,
+    signal,
+    ...(onProgress && { onProgress: (progress) => onProgress(facts, progress) }),
+  });
+}
+
+type RunOptions = RepositoryJobOptions & { readonly now: () => Date };
+
+async function run(
+  job: RepositoryJob,
+  config: MirrorConfig,
+  stored: StoredState,
+  options: RunOptions,
+): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
+  const workspace = findWorkspace(config, job.workspace);
+  const isKnownHere = stored.value !== undefined && isIn(stored.value, job.workspace);
+  if (workspace?.disabled) return { outcome: { kind: "ignored" }, facts: undefined };
+  if (workspace === undefined || workspace.removedAt !== undefined) {
+    const outcome: JobOutcome = isKnownHere
+      ? await retire(job.uuid, stored, undefined, workspace, options)
+      : { kind: "ignored" };
+    return { outcome, facts: undefined };
+  }
+  const primary = await options.primaryOf(workspace);
+  const facts = { api: primary.api, store: options.storage.store, now: options.now };
+  return act(job, config, stored, await findFacts(job, stored.value, facts), options);
+}
+
+async function act(
+  job: RepositoryJob,
+  config: MirrorConfig,
+  stored: StoredState,
+  found: FoundFacts,
+  options: RunOptions,
+): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
+  const { store } = options.storage;
+  if (found.kind === "gone") {
+    // Another workspace of this mirror may have it now.
+    const isElsewhere = stored.value === undefined || !isIn(stored.value, job.workspace);
+    if (isElsewhere) return { outcome: { kind: "ignored" }, facts: undefined };
+    const workspace = findWorkspace(config, job.workspace);
+    return { outcome: await withdraw(job.uuid, stored, workspace, options), facts: undefined };
+  }
+  const { facts } = found;
+  const workspace = findWorkspace(config, facts.workspace);
+  if (workspace === undefined || !isMirrored(config, facts)) {
+    const outcome: JobOutcome =
+      stored.value === undefined
+        ? { kind: "ignored" }
+        : await retire(job.uuid, stored, facts, workspace, options);
+    return { outcome, facts };
+  }
+  const primary = await options.primaryOf(workspace);
+  try {
+    return { outcome: await syncStated(job, stored, facts, primary.upstreamOf(facts), options), facts };
+  } catch (error) {
+    if (found.isFromRest || !isRefusal(error)) throw error;
+    return afterRefusal(error, job, config, { api: primary.api, store, now: options.now }, options);
+  }
+}
+
+/** Git does not let us in under the name that we know: it may have another one, or be gone. */
+async function afterRefusal(
+  refusal: unknown,
+  job: RepositoryJob,
+  config: MirrorConfig,
+  factsOptions: FactsOptions,
+  options: RunOptions,
+): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
+  const found = await askForFacts(job, factsOptions).catch(() => undefined);
+  if (found === undefined) throw refusal;
+  const stored = await readRepositoryState(options.storage.store, job.uuid);
+  return act(job, config, stored, found, options);
+}
+
+function isRefusal(error: unknown): boolean {
+  if (error instanceof NotFoundError) return true;
+  return error instanceof UpstreamError && [401, 403].includes(Number(error.context["status"]));
+}
+
+function isIn({ workspace }: RepositoryState, name: string): boolean {
+  return workspace.toLowerCase() === name.toLowerCase();
+}

@@ -1,0 +1,177 @@
+/** A sync whose course is kept: what state the repository is in, since when, and what went wrong. */
+import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
+import { StoppedError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import {
+  changeRepositoryState,
+  factsOf,
+  failed,
+  markFailure,
+  type RepositoryState,
+  type StoredState,
+  sameFacts,
+  withFacts,
+} from "../mirror/repository-state.ts";
+import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
+import type { CompactionProgress } from "../repo/compaction/compact-repository.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
+import type { RepositoryStorage } from "../repo/repository.ts";
+import { writeUpstreamRecord } from "../repo/upstream-record.ts";
+import { openIfThere } from "./sync-basis.ts";
+import type { SyncProgress } from "./sync-progress.ts";
+import { type SyncOutcome, syncRepository } from "./sync-repository.ts";
+
+export interface StatedSyncOptions {
+  readonly storage: RepositoryStorage;
+  readonly log: Logger;
+  /** Of this process. */
+  readonly checks: RecentChecks;
+  readonly onProgress?: (facts: RepositoryFacts, progress: SyncProgress | CompactionProgress) => void;
+  /** Whether to look for damage in the store, though nothing is new. */
+  readonly checksStore?: (uuid: RepositoryUuid) => boolean;
+  readonly signal?: AbortSignal;
+  readonly temporaryFolder?: string | undefined;
+  readonly now?: () => Date;
+  /** How far the clocks of those who make jobs and of those who do them may differ. AWS keeps them within milliseconds. */
+  readonly clockMarginMs?: number;
+}
+
+const DEFAULT_CLOCK_MARGIN_MS = 100;
+
+/** How old "last synchronized" may grow before a sync without news notes it again. */
+const NOTE_AGE_MS = 5 * 60_000;
+
+const MAX_CHECKS = 10_000;
+
+/** When refs were listed last: of a hundred pushes in a row, most jobs then find that their push is here already. */
+export class RecentChecks {
+  /** Since the epoch, in the order of noting. */
+  readonly #listedAtMs = new Map<RepositoryUuid, number>();
+
+  note(uuid: RepositoryUuid, listedAtMs: number): void {
+    this.#listedAtMs.delete(uuid);
+    this.#listedAtMs.set(uuid, listedAtMs);
+    for (const oldest of this.#listedAtMs.keys()) {
+      if (this.#listedAtMs.size <= MAX_CHECKS) return;
+      this.#listedAtMs.delete(oldest);
+    }
+  }
+
+  listedAtMs(uuid: RepositoryUuid): number {
+    return this.#listedAtMs.get(uuid) ?? 0;
+  }
+}
+
+/** @throws What `syncRepository` throws. */
+export async function syncStated(
+  job: RepositoryJob,
+  stored: StoredState,
+  facts: RepositoryFacts,
+  upstream: UpstreamGit,
+  options: StatedSyncOptions,
+): Promise<SyncOutcome | { readonly kind: "current" }> {
+  const { storage, log, checks, onProgress, signal, temporaryFolder, now = () => new Date() } = options;
+  const { store } = storage;
+  if (await isCurrent(job, stored.value, facts, options)) return { kind: "current" };
+  const begun = await begin(job.uuid, stored, facts, storage);
+  const startedAt = now();
+  let outcome: SyncOutcome;
+  try {
+    outcome = await syncRepository(job.uuid, {
+      storage,
+      upstream,
+      log,
+      now,
+      temporaryFolder,
+      checkStore: options.checksStore?.(job.uuid) ?? false,
+      ...(onProgress && { onProgress: (progress) => onProgress(facts, progress) }),
+      ...(signal && { signal }),
+    });
+  } catch (error) {
+    // A process that ends says nothing about the repository.
+    if (!(error instanceof StoppedError)) await noteFailure(job.uuid, begun, facts, error, store, now());
+    throw error;
+  }
+  checks.note(job.uuid, startedAt.getTime());
+  const isProjectNameTaken = await noteSuccess(job.uuid, begun, facts, outcome, storage, startedAt);
+  if (isProjectNameTaken) {
+    const { workspace, slug, projectKey } = facts;
+    log.warn("sync:project-name-taken", { repo: `${workspace}/${slug}`, projectKey });
+  }
+  return outcome;
+}
+
+/** Whether the refs were listed after the job was made, and nothing else has changed. */
+async function isCurrent(
+  { uuid, queuedAt }: RepositoryJob,
+  state: RepositoryState | undefined,
+  facts: RepositoryFacts,
+  { checks, storage, clockMarginMs = DEFAULT_CLOCK_MARGIN_MS }: StatedSyncOptions,
+): Promise<boolean> {
+  if (state?.state !== "AVAILABLE" || !sameFacts(factsOf(state), facts)) return false;
+  const neededMs = Date.parse(queuedAt) + clockMarginMs;
+  if (checks.listedAtMs(uuid) > neededMs) return true;
+  const repository = await openIfThere(storage, uuid);
+  return repository !== undefined && Date.parse(repository.manifest.verifiedAt) > neededMs;
+}
+
+/** Before the first generation, whoever asks is to see that it is under way. */
+async function begin(
+  uuid: RepositoryUuid,
+  stored: StoredState,
+  facts: RepositoryFacts,
+  { store }: RepositoryStorage,
+): Promise<StoredState> {
+  if (stored.value?.firstSyncAt !== undefined && stored.value.removedAt === undefined) return stored;
+  const change = (state: RepositoryState): RepositoryState => {
+    const { removedAt: _back, ...others } = withFacts(state, facts);
+    return { ...others, state: state.firstSyncAt === undefined ? "INITIALIZING" : state.state };
+  };
+  return changeRepositoryState(store, uuid, facts, change, stored);
+}
+
+async function noteFailure(
+  uuid: RepositoryUuid,
+  stored: StoredState,
+  facts: RepositoryFacts,
+  error: unknown,
+  store: RepositoryStorage["store"],
+  at: Date,
+): Promise<void> {
+  await changeRepositoryState(store, uuid, facts, (state) => failed(state, error, at), stored);
+  await markFailure(store, facts.workspace, uuid, true);
+}
+
+/** @returns Whether another repository keeps the name by project. */
+async function noteSuccess(
+  uuid: RepositoryUuid,
+  stored: StoredState,
+  facts: RepositoryFacts,
+  outcome: SyncOutcome,
+  storage: RepositoryStorage,
+  startedAt: Date,
+): Promise<boolean> {
+  const { store } = storage;
+  const before = stored.value;
+  // Only now: until the first generation is published, nothing is served under the name.
+  const { isProjectNameTaken } = await writeUpstreamRecord(store, uuid, { projectKey: undefined, ...facts });
+  const isOld = startedAt.getTime() - Date.parse(before?.lastSyncAt ?? "1970-01-01") >= NOTE_AGE_MS;
+  const isSame = before?.state === "AVAILABLE" && sameFacts(factsOf(before), facts);
+  if (outcome.kind === "unchanged" && isSame && !isOld) return isProjectNameTaken;
+  const content = (await openIfThere(storage, uuid))?.manifest.refs.sha256;
+  const at = startedAt.toISOString();
+  const change = (state: RepositoryState): RepositoryState => {
+    const { lastError: _fixed, ...others } = withFacts(state, facts);
+    return {
+      ...others,
+      state: "AVAILABLE",
+      firstSyncAt: state.firstSyncAt ?? at,
+      lastSyncAt: at,
+      failedSyncCount: 0,
+      hashes: { ...others.hashes, ...(content !== undefined && { content }) },
+    };
+  };
+  await changeRepositoryState(store, uuid, facts, change, stored);
+  if ((before?.failedSyncCount ?? 0) > 0) await markFailure(store, facts.workspace, uuid, false);
+  return isProjectNameTaken;
+}

@@ -1,0 +1,71 @@
+/** What keeps the deployed mirror in step: webhooks, queue, schedule, secrets. */
+import { Template } from "aws-cdk-lib/assertions";
+import { expect, test } from "vitest";
+import { deployment, permissions } from "../support/deployment.ts";
+
+test("takes webhooks from anyone, at one address, for as long as Bitbucket waits", () => {
+  const template = Template.fromStack(deployment().service);
+  const { ref: webhooks } = resourceAt(template, "webhooks");
+  template.hasResourceProperties("AWS::ApiGateway::Resource", {
+    PathPart: "{workspace}",
+    ParentId: { Ref: webhooks },
+  });
+  template.hasResourceProperties("AWS::ApiGateway::Method", {
+    HttpMethod: "POST",
+    AuthorizationType: "NONE",
+    Integration: { ResponseTransferMode: "STREAM" },
+  });
+  template.hasResourceProperties("AWS::Lambda::Function", { Timeout: 9 });
+});
+
+test("reconciles every five minutes", () => {
+  Template.fromStack(deployment().service).hasResourceProperties("AWS::Events::Rule", {
+    ScheduleExpression: "rate(5 minutes)",
+    State: "ENABLED",
+  });
+});
+
+test("lets the webhook function read the configuration and one secret, and send; no more", () => {
+  const lines = permissions(deployment().service, "Webhook");
+  const actions = lines.map((line) => line.split(" ")[0]);
+  expect(actions.toSorted()).toEqual([
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:SendMessage",
+    "ssm:GetParameter",
+  ]);
+  expect(lines.find((line) => line.startsWith("s3:GetObject"))).toContain("/config.json");
+  expect(lines.find((line) => line.startsWith("ssm:"))).toContain(":parameter/nearside/webhook-secret");
+});
+
+test("lets secrets be read below the one path that is set, and only the webhooks' be written", () => {
+  const lines = ["Sync", "Reconcile", "Webhook", "GitHttp"].flatMap((id) =>
+    permissions(deployment({ secretPath: "/acme/git/" }).service, id).filter((line) =>
+      line.startsWith("ssm:"),
+    ),
+  );
+  expect(lines).toHaveLength(4);
+  for (const line of lines) expect(line).toContain(":parameter/acme/git/");
+  const written = lines.filter((line) => line.startsWith("ssm:PutParameter"));
+  expect(written).toHaveLength(1);
+  expect(written[0]).toContain(":parameter/acme/git/webhook-secret");
+});
+
+test("lets reconcile change records and the configuration, but no repository", () => {
+  const written = permissions(deployment().service, "Reconcile").filter((line) =>
+    /^s3:(Put|Delete)/.test(line),
+  );
+  expect(written.length).toBeGreaterThan(0);
+  for (const line of written) expect(line).not.toMatch(/repos|names/);
+});
+
+/** The API's resource for a part of the path. */
+function resourceAt(template: Template, pathPart: string): { ref: string } {
+  const found = template.findResources("AWS::ApiGateway::Resource", { Properties: { PathPart: pathPart } });
+  const [ref = ""] = Object.keys(found);
+  return { ref };
+}

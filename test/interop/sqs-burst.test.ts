@@ -1,0 +1,127 @@
+/** The deployed path of a push without Lambda: webhook, SQS, consumer, sync. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { bitbucketAccess } from "../../functions/wiring/bitbucket-access.ts";
+import { queuedSyncRequests } from "../../functions/wiring/sync-requests.ts";
+import { SILENT_LOGGER } from "../../lib/log.ts";
+import { type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
+import { readRepositoryState } from "../../lib/mirror/repository-state.ts";
+import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
+import { sqsJobConsumer } from "../../lib/queue/sqs-job-consumer.ts";
+import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
+import { openRepository } from "../../lib/repo/repository.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
+import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+import { type RepositoryJobOptions, runRepositoryJob } from "../../lib/sync/repository-job.ts";
+import { RecentChecks } from "../../lib/sync/stated-sync.ts";
+import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
+import { type Primary, startPrimary } from "../support/primary.ts";
+import { startEventSource } from "../support/queue/event-source.ts";
+import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
+
+const UUID = stableUuid("repository", "acme/sample");
+
+let primary: Primary;
+let server: SqsServer;
+let config: MirrorConfig;
+let options: RepositoryJobOptions;
+
+beforeEach(async () => {
+  [primary, server] = await Promise.all([startPrimary(), startSqsServer()]);
+  config = mirrorConfigOf([{ workspace: "acme", projects: "all" }]);
+  const store = new MemoryBlobStore();
+  const { primaryOf } = bitbucketAccess({ ...primary.fake, accountOf: async () => ({ kind: "none" }) });
+  options = {
+    storage: { store, blocks: new BlockCache(store) },
+    readConfig: async () => config,
+    primaryOf,
+    log: SILENT_LOGGER,
+    checks: new RecentChecks(),
+    clockMarginMs: 0,
+  };
+});
+
+afterEach(async () => {
+  await server.close();
+  await primary.close();
+});
+
+function job(): RepositoryJob {
+  return {
+    kind: "repository",
+    workspace: "acme",
+    uuid: UUID,
+    reason: "push",
+    queuedAt: new Date().toISOString(),
+  };
+}
+
+test("100 pushes that wait in SQS end in one sync, the last ref included", async () => {
+  const { client } = server;
+  const { queueUrl } = await server.createQueues({ maxReceiveCount: 5 });
+  const requests = queuedSyncRequests(new SqsJobQueue(client, queueUrl));
+  for (let push = 0; push < 100; push++) {
+    await requests.request([{ job: job(), eventId: `event-${push}` }]);
+    if (push % 33 === 0) await primary.commit("main", "count.txt", `${push}\n`);
+  }
+  const last = await primary.commit("main", "count.txt", "last\n");
+  await requests.request([{ job: job(), eventId: "event-last" }]);
+  const kinds: string[] = [];
+  const run = async (one: SyncJob): Promise<void> => {
+    if (one.kind !== "repository") throw new Error("unexpected");
+    kinds.push((await runRepositoryJob(one, options)).outcome.kind);
+  };
+  const consume = sqsJobConsumer({ client, queueUrl, parse: parseSyncJob, run, log: SILENT_LOGGER });
+  const handler = (event: unknown) => consume(event, { getRemainingTimeInMillis: () => 900_000 });
+  const source = startEventSource({ client, queueUrl, handler, concurrency: 4 });
+  await source.drained();
+  await source.close();
+  expect(kinds).toHaveLength(101);
+  expect(kinds.filter((kind) => kind !== "current")).toEqual(["published"]);
+  const repository = await openRepository(options.storage, UUID);
+  const { refs } = await repository.readRefs();
+  expect(refs.find(({ name }) => name === "refs/heads/main")?.id).toBe(last);
+});
+
+test("a failure is kept in the state, in words, and gone after the next sync that goes well", async () => {
+  const { store } = options.storage;
+  const state = async () => (await readRepositoryState(store, UUID)).value;
+  primary.fake.controls.misbehave({ failWithStatus: 503, appliesTo: "git" });
+  await expect(runRepositoryJob(job(), options)).rejects.toThrow("503");
+  await expect(runRepositoryJob(job(), options)).rejects.toThrow("503");
+  expect(await state()).toMatchObject({
+    state: "ERROR_INITIALIZING",
+    failedSyncCount: 2,
+    lastError: { code: "UPSTREAM", message: expect.stringContaining("503") },
+  });
+  primary.fake.controls.behave();
+  await runRepositoryJob(job(), options);
+  const available = await state();
+  expect(available).toMatchObject({ state: "AVAILABLE", failedSyncCount: 0, names: ["acme/sample"] });
+  expect(available).not.toHaveProperty("lastError");
+  expect(available?.hashes.content).toBe((await openRepository(options.storage, UUID)).manifest.refs.sha256);
+  primary.fake.controls.misbehave({ failWithStatus: 503, appliesTo: "git" });
+  await expect(runRepositoryJob(job(), options)).rejects.toThrow("503");
+  expect(await state()).toMatchObject({ state: "ERROR_AVAILABLE", failedSyncCount: 1 });
+  primary.fake.controls.behave();
+});
+
+test("a job with a name that has changed since, or with another's, does not bring in the wrong repository", async () => {
+  await runRepositoryJob(job(), options);
+  const seenAt = new Date().toISOString();
+  const facts = { workspace: "acme", slug: "another", projectKey: "MAIN", isPrivate: false, seenAt };
+  // An event that says another name is only believed that something has changed: REST is asked.
+  const { outcome } = await runRepositoryJob({ ...job(), facts, factsFrom: "event" }, options);
+  expect(outcome.kind).toBe("unchanged");
+  const rest = primary.fake.controls.requests.filter(({ surface }) => surface === "rest");
+  expect(rest.length).toBeGreaterThan(1);
+  expect((await readRepositoryState(options.storage.store, UUID)).value?.slug).toBe("sample");
+});
+
+test("a push to what is known costs no request of REST", async () => {
+  await runRepositoryJob(job(), options);
+  primary.fake.controls.clearRequests();
+  await primary.commit("main", "second.txt", "2\n");
+  const { outcome } = await runRepositoryJob(job(), options);
+  expect(outcome.kind).toBe("published");
+  expect(primary.fake.controls.requests.filter(({ surface }) => surface === "rest")).toEqual([]);
+});

@@ -1,0 +1,172 @@
+import { createHmac } from "node:crypto";
+import { beforeEach, expect, test } from "vitest";
+import { QueueError } from "../../../lib/errors.ts";
+import { answer } from "../../../lib/http/answer.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
+import type { SyncJob } from "../../../lib/mirror/sync-job.ts";
+import { receiveWebhook } from "../../../lib/webhook/receive-webhook.ts";
+import { isSigned, workspaceSecret } from "../../../lib/webhook/signature.ts";
+
+const UUID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa";
+const AT = "2026-11-01T00:00:00.000Z";
+
+let sent: { job: SyncJob; eventId: string }[];
+let workspace: MirroredWorkspaceInput;
+let queueFails: boolean;
+
+beforeEach(() => {
+  sent = [];
+  workspace = { workspace: "acme", projects: ["CORE"], credential: "bot" };
+  queueFails = false;
+});
+
+const handler = receiveWebhook({
+  readSecret: async () => "master",
+  readConfig: async () => mirrorConfigOf([workspace]),
+  requests: {
+    request: async (jobs) => {
+      if (queueFails) throw new QueueError("full");
+      sent.push(...jobs);
+    },
+  },
+  log: SILENT_LOGGER,
+  now: () => new Date(AT),
+});
+
+interface Delivery {
+  readonly event?: string;
+  readonly path?: string;
+  readonly method?: string;
+  readonly signature?: string;
+  readonly headers?: Record<string, string>;
+}
+
+function sign(body: string, name = "acme"): string {
+  const secret = workspaceSecret("master", name);
+  return `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`;
+}
+
+async function deliver(payload: unknown, delivery: Delivery = {}): Promise<{ status: number; text: string }> {
+  const body = typeof payload === "string" ? payload : JSON.stringify(payload);
+  const request = {
+    method: delivery.method ?? "POST",
+    path: delivery.path ?? "/-/webhooks/acme",
+    query: new URLSearchParams(),
+    headers: {
+      "x-event-key": delivery.event ?? "repo:push",
+      "x-hub-signature": delivery.signature ?? sign(body),
+      "x-hook-uuid": "hook-0000",
+      "x-request-uuid": "request-0000",
+      ...delivery.headers,
+    },
+    body: (async function* () {
+      yield new TextEncoder().encode(body);
+    })(),
+    signal: new AbortController().signal,
+  };
+  const response = await answer(handler, request, SILENT_LOGGER);
+  let text = "";
+  for await (const chunk of response.body) text += new TextDecoder().decode(chunk);
+  return { status: response.status, text: text.trim() };
+}
+
+function payloadOf(project = "CORE", others: object = {}): unknown {
+  const repository = {
+    uuid: `{${UUID.toUpperCase()}}`,
+    full_name: "acme/engine",
+    is_private: true,
+    project: { key: project },
+  };
+  return { actor: { type: "user" }, repository, ...others };
+}
+
+const FACTS = { workspace: "acme", slug: "engine", projectKey: "CORE", isPrivate: true, seenAt: AT };
+
+test("the signature is Bitbucket's", () => {
+  const body = new TextEncoder().encode("Hello World!");
+  const header = "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9";
+  expect(isSigned(body, "It's a Secret to Everybody", header)).toBe(true);
+  expect(isSigned(body, "another", header)).toBe(false);
+});
+
+test.each([
+  ["repo:push", "push"],
+  ["repo:created", "new"],
+  ["repo:imported", "new"],
+  ["repo:updated", "changed"],
+  ["repo:deleted", "gone"],
+  ["repo:transfer", "gone"],
+])("%s becomes a job, reason %s", async (event, reason) => {
+  // Empty and truncated lists of changes are normal.
+  const payload = payloadOf("CORE", { push: { changes: [] } });
+  expect(await deliver(payload, { event })).toEqual({ status: 202, text: "queued" });
+  const job = { kind: "repository", workspace: "acme", uuid: UUID, reason, queuedAt: AT };
+  expect(sent).toEqual([
+    { job: { ...job, facts: FACTS, factsFrom: "event" }, eventId: "webhook-hook-0000-request-0000" },
+  ]);
+});
+
+test("project:updated asks for the workspace to be gone through", async () => {
+  expect((await deliver({ project: {} }, { event: "project:updated" })).status).toBe(202);
+  expect(sent[0]?.job).toEqual({ kind: "workspace", workspace: "acme", reason: "changed", queuedAt: AT });
+});
+
+test("a push to what is not mirrored costs no job; another event does: it may change that", async () => {
+  expect((await deliver(payloadOf("WEB"))).text).toBe("ignored");
+  expect((await deliver(payloadOf("CORE"), { event: "pullrequest:created" })).text).toBe("ignored");
+  expect(sent).toEqual([]);
+  expect((await deliver(payloadOf("WEB"), { event: "repo:updated" })).text).toBe("queued");
+  workspace = { ...workspace, disabled: true };
+  expect((await deliver(payloadOf("CORE"))).text).toBe("ignored");
+});
+
+test.each([
+  ["no signature", { signature: "" }],
+  ["the signature of other bytes", { signature: sign("{}") }],
+  ["the signature of another workspace", { signature: sign(JSON.stringify(payloadOf()), "other") }],
+  ["a signature in another form", { signature: "sha1=0000" }],
+])("%s: refused, and nothing is queued", async (_name, delivery) => {
+  expect((await deliver(payloadOf(), delivery)).status).toBe(401);
+  expect(sent).toEqual([]);
+});
+
+test.each([
+  ["not JSON", "{"],
+  ["no repository", {}],
+  ["a uuid that is none", { repository: { uuid: "{..}", full_name: "acme/engine" } }],
+])("signed, but %s: 400, which Bitbucket does not send again", async (_name, payload) => {
+  expect((await deliver(payload)).status).toBe(400);
+  expect(sent).toEqual([]);
+});
+
+test("a name that could not be one is left out; the uuid is what counts", async () => {
+  const repository = { uuid: `{${UUID}}`, full_name: "../x/y", is_private: true };
+  expect((await deliver({ repository })).text).toBe("queued");
+  expect(sent[0]?.job).not.toHaveProperty("facts");
+});
+
+test("without ids of the request each event counts: none is taken for another", async () => {
+  const headers = { "x-request-uuid": "" };
+  await deliver(payloadOf(), { headers });
+  await deliver(payloadOf(), { headers });
+  expect(sent[0]?.eventId).not.toBe(sent[1]?.eventId);
+});
+
+test("a queue that does not take it is a 5xx, after which Bitbucket sends again", async () => {
+  queueFails = true;
+  expect((await deliver(payloadOf())).status).toBe(500);
+});
+
+test.each([
+  [{ path: "/-/webhooks/" }, 404],
+  [{ path: "/-/webhooks/a/b" }, 404],
+  [{ path: "/-/webhooks/.." }, 404],
+  [{ method: "GET" }, 405],
+])("%j is %i", async (delivery, status) => {
+  expect((await deliver(payloadOf(), delivery)).status).toBe(status);
+});
+
+test("a body that is too long is not kept", async () => {
+  expect((await deliver("x".repeat(512 * 1024 + 1))).status).toBe(413);
+});
