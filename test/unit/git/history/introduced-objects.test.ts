@@ -72,26 +72,45 @@ function rowOf(commitId: string): number {
   return history.rowOf(objects.findId(parseObjectId(commitId)));
 }
 
-/** From `git diff-tree`: the ids at paths where they differ from all parents'. */
+/** The ids at the paths of a commit's tree. */
+async function pathIds(revision: string): Promise<Map<string, string>> {
+  const entries = new Map<string, string>([
+    ["", await git(["rev-parse", `${revision}^{tree}`], { cwd: repository })],
+  ]);
+  for (const line of (await git(["ls-tree", "-r", "-t", "-z", revision], { cwd: repository })).split("\0")) {
+    const match = /^\d+ (\w+) ([0-9a-f]{40})\t(.*)$/s.exec(line);
+    if (match?.[1] !== "commit" && match?.[2] !== undefined) entries.set(match[3] ?? "", match[2]);
+  }
+  return entries;
+}
+
+async function parentsOf(commitId: string): Promise<string[]> {
+  return (await lines(["rev-list", "--parents", "-1", commitId]))[0]?.split(" ").slice(1) ?? [];
+}
+
+/** From git's trees: the ids at paths where they differ from all parents'. */
 async function introducedByGit(commitId: string): Promise<Set<string>> {
-  const parents = (await lines(["rev-list", "--parents", "-1", commitId]))[0]?.split(" ").slice(1) ?? [];
-  const pathIds = async (revision: string): Promise<Map<string, string>> => {
-    const entries = new Map<string, string>([
-      ["", await git(["rev-parse", `${revision}^{tree}`], { cwd: repository })],
-    ]);
-    for (const line of (await git(["ls-tree", "-r", "-t", "-z", revision], { cwd: repository })).split(
-      "\0",
-    )) {
-      const match = /^\d+ (\w+) ([0-9a-f]{40})\t(.*)$/s.exec(line);
-      if (match?.[1] !== "commit" && match?.[2] !== undefined) entries.set(match[3] ?? "", match[2]);
-    }
-    return entries;
-  };
   const own = await pathIds(commitId);
-  const parentPaths = await Promise.all(parents.map(pathIds));
+  const parentPaths = await Promise.all((await parentsOf(commitId)).map(pathIds));
   return new Set(
     [...own].filter(([path, id]) => parentPaths.every((paths) => paths.get(path) !== id)).map(([, id]) => id),
   );
+}
+
+/** By id: what was in a parent at a path where a commit has the object. */
+async function replacedByGit(): Promise<Map<string, Set<string>>> {
+  const replaced = new Map<string, Set<string>>();
+  for (const commitId of await lines(["rev-list", "--all"])) {
+    const own = await pathIds(commitId);
+    for (const parent of await Promise.all((await parentsOf(commitId)).map(pathIds))) {
+      for (const [path, id] of own) {
+        const before = parent.get(path);
+        if (before === undefined || before === id) continue;
+        replaced.set(id, (replaced.get(id) ?? new Set()).add(before));
+      }
+    }
+  }
+  return replaced;
 }
 
 describe("the history of several packs", () => {
@@ -107,6 +126,20 @@ describe("the history of several packs", () => {
       expect([...history.parentRows(row)]).toEqual(parentIds.map(rowOf));
       for (const parentId of parentIds) expect(rowOf(parentId)).toBeLessThan(row);
     }
+  });
+
+  test("says of each object what was at its path before it, where git says that something was", async () => {
+    const replaced = await replacedByGit();
+    expect(replaced.size).toBeGreaterThan(100);
+    let foundCount = 0;
+    for (let objectNumber = 0; objectNumber < objects.objectCount; objectNumber++) {
+      const predecessor = history.versionForest.parents[objectNumber] ?? -1;
+      if (predecessor < 0) continue;
+      foundCount++;
+      expect(replaced.get(objects.objectId(objectNumber))).toContain(objects.objectId(predecessor));
+    }
+    // One whose commit is in a pack with its parent, but without the parent's file, is not known.
+    expect(foundCount).toBeGreaterThan(replaced.size * 0.8);
   });
 
   test("says of each commit what it introduces, as git does", async () => {
