@@ -89,7 +89,23 @@ export class S3BlobStore implements BlobStore {
 
   async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
     if (lengthBytes === 0) return this.#assertEmptyRange(key, offsetBytes);
-    let output = await this.#getRange(key, offsetBytes, lengthBytes);
+    const output = await this.#getRange(key, offsetBytes, lengthBytes);
+    yield* this.#streamOf(output, key, offsetBytes, lengthBytes);
+  }
+
+  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
+    const output = await this.#get(key, {});
+    yield* this.#streamOf(output, key, 0, required(output.ContentLength, "Content-Length"));
+  }
+
+  /** The body of an answer, opened again where it breaks. */
+  async *#streamOf(
+    first: GetObjectCommandOutput,
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): AsyncGenerator<Uint8Array> {
+    let output = first;
     const version = etagOf(output);
     let doneBytes = 0;
     let breaks = 0;
@@ -280,7 +296,7 @@ function etagOf(output: { readonly ETag?: string | undefined }): BlobVersion {
   return required(output.ETag, "ETag");
 }
 
-function required(value: string | undefined, name: string): string {
+function required<Value>(value: Value | undefined, name: string): Value {
   if (value === undefined) throw new Error(`the object store answered without ${name}`);
   return value;
 }
