@@ -7,6 +7,7 @@ import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
+import { AnswerSharing } from "../lib/repo/answers/answer-sharing.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
@@ -20,9 +21,16 @@ const store = new S3BlobStore(location);
 const urls = new S3BlobUrls(location);
 const onDamage = (error: unknown, key: string): void =>
   log.error("store:damaged", { key, ...errorFields(error) });
+const onFailure = (error: unknown, key: string): void =>
+  log.error("answers:failed", { key, ...errorFields(error) });
+/** The last part of an upload takes a second. The client waits for it with the whole pack in its hands. */
+const answers = new AnswerSharing({ store, onFailure, maxKeepingWaitMs: 5_000 });
 const mirrorConfig = new CurrentConfig(store);
 const serves = servesBy(() => mirrorConfig.read());
-const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), urls, onDamage }, { serves });
+const catalog = new RepositoryCatalog(
+  { store, blocks: new BlockCache(store), urls, answers, onDamage },
+  { serves },
+);
 
 export const handler = lambdaServer(
   gitHttp({

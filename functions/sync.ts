@@ -12,6 +12,7 @@ import { parseSyncJob, type SyncJob } from "../lib/mirror/sync-job.ts";
 import { sqsJobConsumer } from "../lib/queue/sqs-job-consumer.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileWorkspace } from "../lib/reconcile/reconcile-workspace.ts";
+import { AnswerSharing } from "../lib/repo/answers/answer-sharing.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
@@ -25,7 +26,10 @@ const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
 const onDamage = (error: unknown, key: string): void =>
   log.error("store:damaged", { key, ...errorFields(error) });
-const storage = { store, blocks: new BlockCache(store), onDamage };
+const onFailure = (error: unknown, key: string): void =>
+  log.error("answers:failed", { key, ...errorFields(error) });
+const answers = new AnswerSharing({ store, onFailure });
+const storage = { store, blocks: new BlockCache(store), answers, onDamage };
 const ssm = new SSMClient();
 const sqs = new SQSClient();
 const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));

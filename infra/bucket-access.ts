@@ -6,6 +6,9 @@ const CONFIG_KEYS = ["config.json"];
 const NAME_KEYS = ["names/*", "projects/*"];
 const REPOSITORY_KEYS = [...NAME_KEYS, "repos/*"];
 const VERDICT_KEYS = ["auth/*"];
+/** Finished answers, which may be lost at any time. */
+const ANSWER_KEYS = ["repos/*/cache/answers/*"];
+const WRITE_ACTIONS = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"];
 /** What reconcile keeps. */
 const RECORD_KEYS = ["workspaces/*", "failures/*", "webhooks/*"];
 
@@ -31,13 +34,14 @@ export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
   grant(grantee, ["s3:PutObject", "s3:DeleteObject"], arns(bucket, VERDICT_KEYS));
 }
 
+/** Beside reading: what a server of clones may write. */
+export function grantKeepAnswers(bucket: Bucket, grantee: IGrantable): void {
+  grant(grantee, WRITE_ACTIONS, arns(bucket, ANSWER_KEYS));
+}
+
 export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
-  grant(
-    grantee,
-    ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
-    arns(bucket, REPOSITORY_KEYS),
-  );
+  grant(grantee, WRITE_ACTIONS, arns(bucket, REPOSITORY_KEYS));
   // A project that was renamed is gone through by a sync function as well.
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
   // The janitor looks for uploads that nobody will complete.
@@ -54,6 +58,6 @@ function arns(bucket: Bucket, patterns: readonly string[]): string[] {
   return patterns.map((pattern) => bucket.arnForObjects(pattern));
 }
 
-function grant(grantee: IGrantable, actions: string[], resources: string[]): void {
-  grantee.grantPrincipal.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
+function grant(grantee: IGrantable, actions: readonly string[], resources: string[]): void {
+  grantee.grantPrincipal.addToPrincipalPolicy(new PolicyStatement({ actions: [...actions], resources }));
 }

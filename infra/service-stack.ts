@@ -10,6 +10,7 @@ import type { Construct } from "constructs";
 import { ENV, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import {
   grantDecideAccess,
+  grantKeepAnswers,
   grantReadConfig,
   grantReadRepositories,
   grantReadWriteRepositories,
@@ -96,6 +97,7 @@ export class ServiceStack extends Stack {
       environment: { [ENV.bucket]: bucket.bucketName, ...settings.accessEnvironment },
     });
     grantReadRepositories(bucket, gitHttp.role);
+    grantKeepAnswers(bucket, gitHttp.role);
     return gitHttp;
   }
 

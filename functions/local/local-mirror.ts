@@ -60,7 +60,7 @@ const MIN_LIST_INTERVAL_MS = 15 * 60_000;
 export async function localMirror(options: LocalMirrorOptions): Promise<LocalMirror> {
   const { settings, store, readConfig, webhookSecret, line, log, stop } = options;
   const intervalMs = settings.pollSeconds * 1000;
-  const storage = storageOver(store, log);
+  const storage = storageOver(store, temporaryFolderIn(settings.store), log);
   const { handler: git, catalog } = await serveMirror(storage, {
     ...options,
     serves: servesBy(readConfig),

@@ -11,6 +11,7 @@ import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import type { Logger } from "../../lib/log.ts";
+import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { type CatalogOptions, RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { deleteOlderBlobs } from "../../lib/repo/text-blobs.ts";
@@ -33,10 +34,18 @@ export interface ServeMirrorOptions {
   readonly log: Logger;
 }
 
-export function storageOver(store: BlobStore, log: Logger): RepositoryStorage {
+/** @param temporaryFolder - For large answers while they are made. By default the system's. */
+export function storageOver(
+  store: BlobStore,
+  temporaryFolder: string | undefined,
+  log: Logger,
+): RepositoryStorage {
   const onDamage = (error: unknown, key: string): void =>
     log.error("store:damaged", { key, ...errorFields(error) });
-  return { store, blocks: new BlockCache(store), onDamage };
+  const onFailure = (error: unknown, key: string): void =>
+    log.error("answers:failed", { key, ...errorFields(error) });
+  const answers = new AnswerSharing({ store, temporaryFolder, onFailure });
+  return { store, blocks: new BlockCache(store), answers, onDamage };
 }
 
 /** Where the store is a folder, this server hands out its files. Errors as of `readAuthSecret`. */

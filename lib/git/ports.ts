@@ -135,6 +135,36 @@ export interface OfferedBundle {
   readonly url: string;
 }
 
+/** A piece of an answer's bytes, or a line of progress, with its end, for whoever waits for them. */
+export type AnswerItem = Uint8Array | { readonly progress: string };
+
+export interface AnswerOrder {
+  /** 64 hex digits. Answers under one key are as good as each other, whenever they were made. */
+  readonly key: string;
+  /**
+   * Makes the answer if there is none. What it throws ends the answer for everyone who reads it, and nothing is kept of it.
+   * Without it, only what there is already is found.
+   */
+  readonly make?: () => AsyncIterable<AnswerItem>;
+  /** Whether others may ask for the answer later; if not, only those who ask while it is made share it. */
+  readonly isKept: boolean;
+  /** Whether the iteration of the one who makes it ends only when it is kept, or could not be. */
+  readonly endsWhenKept?: boolean;
+  /** Aborts when the reader has gone, even if it never began to read. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Answers that took work, to be given to everyone who asks for the same. */
+export interface SharedAnswers {
+  /**
+   * However many ask for one key at the same time, one answer is made, and goes on while anyone reads it. Each reads at its
+   * own pace.
+   * @returns `undefined` if there is none and the order makes none. The iteration throws if the answer breaks off, also
+   *   because what is kept of it is damaged or was removed: before its end nobody knows.
+   */
+  open(order: AnswerOrder): Promise<AsyncIterable<AnswerItem> | undefined>;
+}
+
 /** What upload-pack serves from: one generation of one repository. */
 export interface UploadPackSource {
   readRefs(): Promise<RefList>;
@@ -149,4 +179,6 @@ export interface UploadPackSource {
   readonly handsOutUrls: boolean;
   /** Bundles for the beginning of a clone, each of what the refs reach; each needs those before it. */
   offerBundles(): Promise<readonly OfferedBundle[]>;
+  /** Absent where every answer is made for the one who asks. */
+  readonly answers?: SharedAnswers | undefined;
 }

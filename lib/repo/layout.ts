@@ -53,6 +53,9 @@ export interface RepositoryKeys {
   readonly cacheFolder: string;
   readonly bundleList: string;
   bundle(bundleId: string): string;
+  /** Of all answers; ends in `/`. */
+  readonly answerFolder: string;
+  answer(answerKey: string): string;
 }
 
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
@@ -60,6 +63,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   const refSnapshotFolder = `${prefix}ref-snapshots/`;
   const packFolder = `${prefix}objects/pack/`;
   const cacheFolder = `${prefix}cache/`;
+  const answerFolder = `${cacheFolder}answers/`;
   return {
     prefix,
     manifest: `${prefix}manifest.json`,
@@ -78,6 +82,8 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     cacheFolder,
     bundleList: `${cacheFolder}bundles.json`,
     bundle: (bundleId) => `${cacheFolder}bundle-${bundleId}.bundle`,
+    answerFolder,
+    answer: (answerKey) => `${answerFolder}${answerKey}`,
   };
 }
 

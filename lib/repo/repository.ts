@@ -2,11 +2,20 @@
 import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
-import type { Head, OfferedBundle, PackBody, PackDownload, RefList, UploadPackSource } from "../git/ports.ts";
+import type {
+  Head,
+  OfferedBundle,
+  PackBody,
+  PackDownload,
+  RefList,
+  SharedAnswers,
+  UploadPackSource,
+} from "../git/ports.ts";
 import { areReached } from "../git/walk/reached-commits.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
+import type { AnswerSharing } from "./answers/answer-sharing.ts";
 import { isBundleThere, readBundleList, type StoredBundle } from "./bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type Manifest, type ManifestPack, parseManifest } from "./manifest.ts";
@@ -25,6 +34,8 @@ export interface RepositoryStorage {
   readonly urls?: BlobUrls;
   /** What a pack has to have to be worth an address of its own; {@link DEFAULT_MIN_DOWNLOAD_BYTES} unless given. */
   readonly minDownloadBytes?: number;
+  /** Absent where each answer is made for the one who asks. */
+  readonly answers?: AnswerSharing;
   /** Told of a blob that is damaged where that is survived: what is served without it is slower. */
   readonly onDamage?: (error: unknown, key: string) => void;
 }
@@ -62,6 +73,10 @@ export class Repository implements UploadPackSource {
 
   get mayHoldUnreachable(): boolean {
     return this.manifest.mayHoldUnreachable;
+  }
+
+  get answers(): SharedAnswers | undefined {
+    return this.#storage.answers?.of(this.uuid);
   }
 
   get packBodies(): readonly PackBody[] {

@@ -76,6 +76,11 @@ export interface BlobStore {
    */
   readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
   /**
+   * All of a blob whose size nobody knows, the same way: one request. It is the version that the first pull found, to its end.
+   * @throws {NotFoundError} At the first pull: no such key.
+   */
+  streamWhole(key: string): AsyncIterable<Uint8Array>;
+  /**
    * Replaces the whole blob.
    * @returns The version written.
    * @throws {VersionConflictError} `ifVersion` did not hold. Read again, then retry.

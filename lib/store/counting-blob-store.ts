@@ -6,6 +6,7 @@ export interface StoreCounts {
   readonly readIfChanged: number;
   readonly readRange: number;
   readonly readUpTo: number;
+  /** Whole blobs included. */
   readonly readStream: number;
   readonly write: number;
   readonly startUpload: number;
@@ -87,10 +88,18 @@ export class CountingBlobStore implements BlobStore {
     return bytes;
   }
 
-  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
+  readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
+    return this.#stream(() => this.#store.readStream(key, offsetBytes, lengthBytes));
+  }
+
+  streamWhole(key: string): AsyncIterable<Uint8Array> {
+    return this.#stream(() => this.#store.streamWhole(key));
+  }
+
+  async *#stream(open: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     const answered = this.#begin("readStream");
     try {
-      for await (const chunk of this.#store.readStream(key, offsetBytes, lengthBytes)) {
+      for await (const chunk of open()) {
         answered();
         this.#counts.bytesRead += chunk.length;
         yield chunk;

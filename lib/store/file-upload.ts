@@ -52,7 +52,8 @@ export class FileUpload implements BlobUpload {
   }
 }
 
-async function writeFully(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
+/** One write may take less than it is given. */
+export async function writeFully(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
   let doneBytes = 0;
   while (doneBytes < bytes.length) {
     const { bytesWritten } = await file.write(

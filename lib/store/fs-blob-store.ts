@@ -70,10 +70,16 @@ export class FsBlobStore implements BlobStore {
     try {
       const { size } = await file.stat();
       assertRangeInside(key, offsetBytes, lengthBytes, size);
-      const endBytes = offsetBytes + lengthBytes;
-      for (let position = offsetBytes; position < endBytes; position += STREAM_CHUNK_BYTES) {
-        yield await readExactly(file, key, position, Math.min(STREAM_CHUNK_BYTES, endBytes - position));
-      }
+      yield* chunksOf(file, key, offsetBytes, offsetBytes + lengthBytes);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
+    const file = await this.#openForReading(key);
+    try {
+      yield* chunksOf(file, key, 0, (await file.stat()).size);
     } finally {
       await file.close();
     }
@@ -209,6 +215,17 @@ async function stampAfter(file: FileHandle, previousNs: bigint): Promise<BlobVer
     if (stats.mtimeNs > previousNs) return versionOf(stats);
   }
   throw new Error("the file system does not keep modification times");
+}
+
+async function* chunksOf(
+  file: FileHandle,
+  key: string,
+  offsetBytes: number,
+  endBytes: number,
+): AsyncGenerator<Uint8Array> {
+  for (let position = offsetBytes; position < endBytes; position += STREAM_CHUNK_BYTES) {
+    yield await readExactly(file, key, position, Math.min(STREAM_CHUNK_BYTES, endBytes - position));
+  }
 }
 
 async function readExactly(

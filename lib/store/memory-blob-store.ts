@@ -73,10 +73,17 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
-    const range = await this.readRange(key, offsetBytes, lengthBytes);
-    for (let start = 0; start < range.length; start += STREAM_CHUNK_BYTES) {
+    yield* this.#chunksOf(key, await this.readRange(key, offsetBytes, lengthBytes));
+  }
+
+  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
+    yield* this.#chunksOf(key, (await this.read(key)).bytes);
+  }
+
+  async *#chunksOf(key: string, bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+    for (let start = 0; start < bytes.length; start += STREAM_CHUNK_BYTES) {
       if (start > 0) await this.#faults.before?.({ kind: "read", key });
-      yield range.subarray(start, start + STREAM_CHUNK_BYTES);
+      yield bytes.subarray(start, start + STREAM_CHUNK_BYTES);
     }
   }
 

@@ -14,10 +14,9 @@ import {
   type ListObjectsV2CommandOutput,
   PutObjectCommand,
   type S3Client,
-  S3ServiceException,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { NotFoundError } from "../errors.ts";
 import { assertBlobKey, assertBlobPrefix, folderPrefix } from "./blob-key.ts";
 import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
 import { assertRange, outOfRange } from "./byte-range.ts";
@@ -27,6 +26,7 @@ import {
   type MultipartTarget,
   MultipartUpload,
 } from "./multipart-upload.ts";
+import { isMissingBlob, orConflict, statusOf } from "./s3-errors.ts";
 import { removeUnfinishedS3Uploads } from "./s3-unfinished-uploads.ts";
 
 /** How often a stream is opened again after a break without a byte in between. */
@@ -89,7 +89,23 @@ export class S3BlobStore implements BlobStore {
 
   async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
     if (lengthBytes === 0) return this.#assertEmptyRange(key, offsetBytes);
-    let output = await this.#getRange(key, offsetBytes, lengthBytes);
+    const output = await this.#getRange(key, offsetBytes, lengthBytes);
+    yield* this.#streamOf(output, key, offsetBytes, lengthBytes);
+  }
+
+  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
+    const output = await this.#get(key, {});
+    yield* this.#streamOf(output, key, 0, required(output.ContentLength, "Content-Length"));
+  }
+
+  /** The body of an answer, opened again where it breaks. */
+  async *#streamOf(
+    first: GetObjectCommandOutput,
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): AsyncGenerator<Uint8Array> {
+    let output = first;
     const version = etagOf(output);
     let doneBytes = 0;
     let breaks = 0;
@@ -250,37 +266,11 @@ function conditionHeaders({ ifVersion }: WriteCondition): { IfMatch?: string; If
   return ifVersion === "absent" ? { IfNoneMatch: "*" } : { IfMatch: ifVersion };
 }
 
-/** 412: the condition did not hold. 409: another write is under way. 404: there is nothing to match. */
-async function orConflict<Result>(
-  key: string,
-  { ifVersion }: WriteCondition,
-  action: () => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await action();
-  } catch (error) {
-    const status = statusOf(error);
-    if (ifVersion !== undefined && (status === 412 || status === 409 || isMissingBlob(error))) {
-      throw new VersionConflictError("blob has another version", { key, ifVersion, cause: error });
-    }
-    throw error;
-  }
-}
-
-function statusOf(error: unknown): number | undefined {
-  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
-}
-
-/** Not a missing bucket, nor a missing upload: those are 404 as well, and are faults. */
-function isMissingBlob(error: unknown): boolean {
-  return error instanceof S3ServiceException && error.name === "NoSuchKey";
-}
-
 function etagOf(output: { readonly ETag?: string | undefined }): BlobVersion {
   return required(output.ETag, "ETag");
 }
 
-function required(value: string | undefined, name: string): string {
+function required<Value>(value: Value | undefined, name: string): Value {
   if (value === undefined) throw new Error(`the object store answered without ${name}`);
   return value;
 }

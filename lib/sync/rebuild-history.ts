@@ -10,8 +10,8 @@ import type { ManifestPack } from "../repo/manifest.ts";
 import { readStored } from "../repo/read-stored.ts";
 import type { Repository, RepositoryStorage } from "../repo/repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { openUnnamedFile } from "../store/unnamed-file.ts";
 import { completeHistory } from "./complete-history.ts";
-import { openUnnamedFile } from "./unnamed-file.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 interface RebuildOptions {

@@ -15,7 +15,7 @@ import { writeAt } from "../indexer/write-at.ts";
 import type { RepositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
-import { openUnnamedFile } from "./unnamed-file.ts";
+import { openUnnamedFile } from "../store/unnamed-file.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export interface ReceivePackOptions {

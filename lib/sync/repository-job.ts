@@ -13,6 +13,7 @@ import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
+import { prepareRepository } from "./prepare-repository.ts";
 import { askForFacts, type FactsOptions, type FoundFacts, findFacts } from "./repository-facts.ts";
 import { retire, withdraw } from "./retire-repository.ts";
 import { type StatedSyncOptions, syncStated } from "./stated-sync.ts";
@@ -69,7 +70,10 @@ export async function runRepositoryJob(
     ...(changes !== undefined && { changedRefs: changes.length }),
     ms: now().getTime() - startedMs,
   });
-  if (found.outcome.kind === "published") await options.onPublished?.(job.uuid);
+  if (found.outcome.kind === "published") {
+    await prepareRepository(job.uuid, options);
+    await options.onPublished?.(job.uuid);
+  }
   await maintain(job, found, options);
   return found;
 }

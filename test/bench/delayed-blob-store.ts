@@ -44,6 +44,11 @@ export class DelayedBlobStore implements BlobStore {
     yield* this.#store.readStream(key, offsetBytes, lengthBytes);
   }
 
+  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
+    await setTimeout(this.#delayMs);
+    yield* this.#store.streamWhole(key);
+  }
+
   async write(key: string, bytes: Uint8Array, condition?: WriteCondition): Promise<BlobVersion> {
     await setTimeout(this.#delayMs);
     return this.#store.write(key, bytes, condition);

@@ -6,10 +6,12 @@ import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { UpstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import type { Head, Ref } from "../../lib/git/ports.ts";
-import { SILENT_LOGGER } from "../../lib/log.ts";
+import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
+import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import { writeName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
+import { prepareRepository } from "../../lib/sync/prepare-repository.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
 import { openBenchStore } from "./bench-store.ts";
 
@@ -36,12 +38,16 @@ const upstream: UpstreamGit = {
   listRefs: async () => ({ protocol: 2, head, refs }),
   fetchPack: () => createReadStream(order.packFile),
 };
+const log: Logger = { ...SILENT_LOGGER, warn: (event, fields) => console.error(event, fields) };
+const answers = new AnswerSharing({ store, temporaryFolder });
+const storage = { store, blocks: new BlockCache(store), answers };
 await syncRepository(uuid, {
-  storage: { store, blocks: new BlockCache(store) },
+  storage,
   upstream,
-  log: SILENT_LOGGER,
+  log,
   limits: { maxPackBytes: Number.MAX_SAFE_INTEGER, maxHaves: 0, verifiedStaleMs: 0 },
   temporaryFolder,
 });
 await writeName(store, order.workspace, order.slug, uuid);
+await prepareRepository(uuid, { storage, log });
 console.log(JSON.stringify(store.counts()));

@@ -1,5 +1,6 @@
 /** The part of the blob store contract about ranges. */
 import { expect, test } from "vitest";
+import { NotFoundError } from "../../lib/errors.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { collect, expectSameBytes, MEBIBYTE, newKey, pattern, patternByte, text } from "./blob-samples.ts";
 
@@ -22,6 +23,38 @@ export function rangeContract(openStore: () => BlobStore): void {
       expectSameBytes(await collect(store.readStream(key, offset, length)), expected);
       expectSameBytes(await store.readUpTo(key, offset, length), expected);
     }
+  });
+
+  test.each([0, 1, 3 * MEBIBYTE + 17])(
+    "a whole blob of %d bytes is streamed without its size",
+    async (sizeBytes) => {
+      const store = openStore();
+      const key = newKey();
+      await store.write(key, pattern(sizeBytes));
+      expectSameBytes(await collect(store.streamWhole(key)), pattern(sizeBytes));
+    },
+  );
+
+  test("a whole blob is one version to its end: replaced meanwhile, it is the old one or a failure", async () => {
+    const store = openStore();
+    const key = newKey();
+    const old = pattern(3 * MEBIBYTE);
+    await store.write(key, old);
+    const chunks: Uint8Array[] = [];
+    const reading = async () => {
+      for await (const chunk of store.streamWhole(key)) {
+        if (chunks.length === 0) await store.write(key, old.toReversed());
+        chunks.push(chunk);
+      }
+    };
+    const failure = await reading().catch((error: unknown) => error);
+    const read = Buffer.concat(chunks);
+    if (failure === undefined) expect(read.length).toBe(old.length);
+    expectSameBytes(read, old.subarray(0, read.length));
+  });
+
+  test("a whole blob that is not there is a NotFoundError", async () => {
+    await expect(collect(openStore().streamWhole(newKey()))).rejects.toThrow(NotFoundError);
   });
 
   test("an empty range is empty up to the end of the blob", async () => {

@@ -131,14 +131,20 @@ describe("the service stack", () => {
     });
   });
 
-  test("lets git-http read repositories and change nothing", () => {
-    const actions = permissions(deployment().service, "GitHttp").map((line) => line.split(" ")[0]);
-    expect(actions.toSorted()).toEqual([
+  test("lets git-http read repositories and change nothing but finished answers", () => {
+    const lines = permissions(deployment().service, "GitHttp");
+    expect(lines.map((line) => line.split(" ")[0]).toSorted()).toEqual([
       "logs:CreateLogStream",
       "logs:PutLogEvents",
+      "s3:AbortMultipartUpload",
+      "s3:DeleteObject",
       "s3:GetObject",
       "s3:ListBucket",
+      "s3:PutObject",
     ]);
+    const changing = lines.filter((line) => /^s3:(Put|Delete|Abort)/.test(line));
+    for (const line of changing) expect(line).toMatch(/\/repos\/\*\/cache\/answers\/\*/);
+    for (const line of changing) expect(line).not.toMatch(/\/(names|repos)\/\*(?!\/cache)/);
   });
 
   test("lets the authorizer read names and verdicts, its secret, and no content", () => {
@@ -188,7 +194,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/upstream\.json)\] Service\/(Authorizer|GitHttp|Sync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/upstream\.json|\*\/cache\/answers\/\*)\] Service\/(Authorizer|GitHttp|Sync|Reconcile)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {

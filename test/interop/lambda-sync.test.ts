@@ -82,6 +82,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     const clone = join(folder.path, "clone.git");
     await git(["clone", "--quiet", "--mirror", `${gateway.url}/acme/sample.git`, clone]);
     expect(await refsOf(clone)).toBe(await refsOf(primary));
+    expect(sync.log()).toContain('"event":"answers:prepared"');
 
     const tree = await git(["rev-parse", "main^{tree}"], { cwd: primary });
     const commit = await git(["commit-tree", tree, "-p", "main", "-m", "later"], { cwd: primary });

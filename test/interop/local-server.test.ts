@@ -1,5 +1,5 @@
 /** The mirror as a program: arguments, start, restart, end. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -159,6 +159,18 @@ test("a restart keeps everything, also while the primary is down", async () => {
   await primary.commit("main", "third.txt", "3\n");
   await second.untilSaid(/generation 3,/);
   expect(await listRefs(cloneUrl)).toBe(await listRefs(primary.repository));
+});
+
+test("depth 1 of the default branch lies prepared in the store when the mirror says that it is ready", async () => {
+  const mirror = await start(primary.mirrorArguments);
+  const answers = (await readdir(primary.storeFolder, { recursive: true })).filter((path) =>
+    /\/cache\/answers\/[0-9a-f]{64}$/.test(path),
+  );
+  expect(answers).toHaveLength(2);
+  const clone = primary.newPath();
+  await git(["clone", "--quiet", "--bare", "--depth=1", `${mirror.url}/acme/sample.git`, clone]);
+  await expectSilentFsck(clone);
+  expect(mirror.stderr()).not.toContain("answers:");
 });
 
 test("while REST is down, what an earlier run has mirrored still follows git", async () => {

@@ -14,6 +14,8 @@ import { git, tryGit } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 
 let server: MirrorServer;
+/** Of the same repository, with answers that are shared and kept. */
+let sharingServer: MirrorServer;
 let sample: string;
 let gitServer: GitHttpServer;
 
@@ -23,19 +25,22 @@ beforeAll(async () => {
   await makeSampleRepository(sample);
   gitServer = await startGitHttpServer(dirname(sample));
   await git(["gc", "--quiet"], { cwd: sample });
-  const mirror = await server.mirrorOf(sample);
-  await mirror.addPack({ revisions: ["main~15"] });
-  await mirror.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
-  await mirror.publish("acme", "sample");
+  sharingServer = await startMirrorServer({ sharesAnswers: true });
+  for (const { mirrorOf } of [server, sharingServer]) {
+    const mirror = await mirrorOf(sample);
+    await mirror.addPack({ revisions: ["main~15"] });
+    await mirror.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
+    await mirror.publish("acme", "sample");
+  }
 });
 
 afterEach(() => {
-  expect(server.takeFailures()).toEqual([]);
+  expect([...server.takeFailures(), ...sharingServer.takeFailures()]).toEqual([]);
 });
 
 afterAll(async () => {
   await gitServer.close();
-  await server.close();
+  await Promise.all([server.close(), sharingServer.close()]);
 });
 
 async function shallowFile(repository: string): Promise<string[]> {
@@ -133,6 +138,11 @@ describe.each([0, 1, 2])("protocol %d", (protocol) => {
     expect(actual).toEqual({ ...expected, errors: actual.errors });
     if (actual.exitCodes.includes(128)) expect(actual.errors.join("")).not.toBe("");
     else expect(actual.errors.join("")).toBe("");
+    // The first protocol makes what is shared, the others find it.
+    const shared = server.newPath();
+    const sharedOutcome = await outcomeOf(shared, sharingServer.urlOf("sample"), protocol, resolved);
+    expect({ ...sharedOutcome, errors: [] }).toEqual({ ...actual, errors: [] });
+    expect(await heldObjects(shared)).toEqual(await heldObjects(mirrored));
     const held = new Set(await heldObjects(mirrored));
     expect((await heldObjects(reference)).filter((id) => !held.has(id))).toEqual([]);
     await expectSound(mirrored);

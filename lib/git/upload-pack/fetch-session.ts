@@ -1,8 +1,9 @@
 /** What the phases of one fetch share. */
 import type { ObjectId } from "../object-id.ts";
-import type { ObjectReader, Ref, RefList, UploadPackSource } from "../ports.ts";
+import type { AnswerOrder, ObjectReader, Ref, RefList, UploadPackSource } from "../ports.ts";
 import type { ObjectFilter } from "../walk/object-filter.ts";
 import { findUnreachable } from "../walk/reachable.ts";
+import { answerKey, isWorthSharing } from "./answer-key.ts";
 import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
 import { findRef, refValuesAmong } from "./find-refs.ts";
@@ -13,13 +14,12 @@ import { planPack } from "./plan.ts";
 import { RefusedRequestError } from "./refused-request.ts";
 import { resolveHead } from "./resolve-head.ts";
 import type { Planning } from "./respond.ts";
-import { planShallow, type ShallowPlan } from "./shallow.ts";
+import { planShallow, type ShallowLines, type ShallowPlan } from "./shallow.ts";
+import { SharedAnswer, type SharedAnswerPlan } from "./shared-answer.ts";
 
-export interface PlannedAnswer {
-  readonly shallow: ShallowPlan | undefined;
+export interface PlannedAnswer extends SharedAnswerPlan {
   /** The section of the answer that names packs to be fetched from elsewhere; empty if there are none. */
   readonly uriLines: readonly Uint8Array[];
-  readonly planning: Planning;
 }
 
 export class FetchSession {
@@ -32,6 +32,8 @@ export class FetchSession {
   readonly #request: FetchRequest;
   #commonCommits: readonly number[] = [];
   #commonIds: ReadonlySet<ObjectId> = new Set();
+  #filter: Promise<ObjectFilter | undefined> | undefined;
+  readonly #answer: SharedAnswer;
 
   private constructor(
     source: UploadPackSource,
@@ -44,6 +46,11 @@ export class FetchSession {
     this.#request = request;
     this.wantedRefs = wantedRefs;
     this.wants = [...new Set([...request.wants, ...wantedRefs.map(({ id }) => id)])];
+    this.#answer = new SharedAnswer({
+      planShallow: () => this.planShallow(),
+      planPack: async (shallow) => this.#planPack(shallow, await this.#loadFilter()),
+      ofsDelta: request.ofsDelta,
+    });
   }
 
   /** @throws {RefusedRequestError} It wants what is not here or not to be had. */
@@ -72,15 +79,19 @@ export class FetchSession {
     return planShallow(this.#source, this.#refList, this.#request, this.wants);
   }
 
-  async loadFilter(): Promise<ObjectFilter | undefined> {
-    const { filter } = this.#request;
-    return filter === undefined ? undefined : loadFilter(this.#source, this.#refList, filter);
+  /**
+   * What the client has to know before the pack, and the plan of what is left to send. After `negotiate`.
+   * @param signal - Aborts when the client has gone.
+   */
+  async planAnswer(signal: AbortSignal | undefined): Promise<PlannedAnswer> {
+    const order = await this.orderAnswer(signal);
+    if (order === undefined) return this.#planAlone();
+    return { ...(await this.#answer.plan(this.#source.answers, order)), uriLines: [] };
   }
 
-  /** What else the client has to know before the pack, and the plan of what is left to send. */
-  async planAnswer(): Promise<PlannedAnswer> {
+  async #planAlone(): Promise<PlannedAnswer> {
     const shallow = await this.planShallow();
-    const planning = this.planPack(shallow, await this.loadFilter());
+    const planning = this.#planPack(shallow, await this.#loadFilter());
     const { uriProtocols, ofsDelta, filter } = this.#request;
     // Packs are whole, and hold deltas by offset.
     const takesPacks = uriProtocols.length > 0 && ofsDelta && filter === undefined && shallow === undefined;
@@ -89,7 +100,37 @@ export class FetchSession {
     return { shallow, uriLines, planning: rest };
   }
 
-  planPack(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): Planning {
+  /** What the client is told about its history's end, where no pack follows. */
+  async findShallow(signal: AbortSignal | undefined): Promise<ShallowLines | undefined> {
+    const order = await this.orderAnswer(signal);
+    return order === undefined ? this.planShallow() : this.#answer.findShallow(this.#source.answers, order);
+  }
+
+  /** @returns `undefined` if the answer is made for this client alone. */
+  async orderAnswer(signal: AbortSignal | undefined): Promise<AnswerOrder | undefined> {
+    if (this.#source.answers === undefined || !isWorthSharing(this.#request)) return undefined;
+    const { shallows } = this.#request;
+    const objects = shallows.length === 0 ? NO_OBJECTS : await this.#source.openObjects();
+    const subject = {
+      wants: this.wants,
+      commonIds: this.#commonIds,
+      shallows: shallows.filter((id) => objects.findId(id) >= 0),
+      filter: await this.#loadFilter(),
+    };
+    const key = answerKey(this.#request, this.#refList, subject);
+    // Clients that have something are rarely alike, but for those that start at the same time.
+    const isKept = subject.commonIds.size === 0 && subject.shallows.length === 0;
+    return key === undefined ? undefined : { key, isKept, signal, make: () => this.#answer.make() };
+  }
+
+  async #loadFilter(): Promise<ObjectFilter | undefined> {
+    const { filter } = this.#request;
+    if (filter === undefined) return undefined;
+    this.#filter ??= loadFilter(this.#source, this.#refList, filter);
+    return this.#filter;
+  }
+
+  #planPack(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): Planning {
     return planPack(this.#source, this.#refList, {
       wants: this.wants.filter((id) => !this.#commonIds.has(id)),
       commonCommits: this.#commonCommits,

@@ -2,6 +2,7 @@
 import { copyPacks } from "../pack/copy-packs.ts";
 import { writePack } from "../pack/write-pack.ts";
 import { encodePktLine, PKT_PREFIX_BYTES } from "../pktline.ts";
+import type { AnswerItem } from "../ports.ts";
 import {
   BAND,
   encodeBandPackets,
@@ -16,6 +17,14 @@ import type { PackPlan, ProgressText } from "./plan.ts";
 
 /** Plans as a part of the answer, because a long walk is better waited for with progress to look at. */
 export type Planning = AsyncGenerator<ProgressText, PackPlan, undefined>;
+
+/** A pack that is finished, or being made for several. */
+export interface FinishedPack {
+  readonly kind: "copy-answer";
+  readonly items: AsyncIterable<AnswerItem>;
+}
+
+export type AnswerPlanning = AsyncGenerator<ProgressText, PackPlan | FinishedPack, undefined>;
 
 export interface RespondOptions {
   /** Gets what failed after the first byte; the client is told, without details. */
@@ -40,7 +49,7 @@ export function* bandedLines(
 export async function* respondV2(
   lines: readonly Uint8Array[],
   request: FetchRequest,
-  planning: Planning,
+  planning: AnswerPlanning,
   options: RespondOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* bandedLines([...lines, encodePktLine("packfile\n")], request);
@@ -50,15 +59,13 @@ export async function* respondV2(
 export async function* respondV0(
   lines: readonly Uint8Array[],
   request: FetchRequestV0,
-  planning: Planning,
+  planning: AnswerPlanning,
   options: RespondOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* lines;
   if (request.sideband === "none") {
     // Without side-band there are no words for a failure: the transport cuts the connection.
-    const items = untilAborted(packAndProgress(request, planning), options.signal);
-    for await (const item of items) if (item instanceof Uint8Array) yield item;
-    return;
+    return yield* bytesOf(untilAborted(packWithProgress(request, planning), options.signal));
   }
   const maxPacketBytes =
     request.sideband === "side-band" ? SIDE_BAND_PACKET_BYTES : SIDE_BAND_64K_PACKET_BYTES;
@@ -67,18 +74,33 @@ export async function* respondV0(
 
 async function* packAndProgress(
   request: FetchRequest,
-  planning: Planning,
+  planning: AnswerPlanning,
   notice?: string,
 ): AsyncGenerator<SidebandInput, void, undefined> {
   if (notice !== undefined) yield { progress: notice };
-  let step = await planning.next();
-  for (; !step.done; step = await planning.next()) if (!request.noProgress) yield step.value;
-  yield* packOf(step.value, request.ofsDelta);
+  const items = packWithProgress(request, planning);
+  yield* request.noProgress ? bytesOf(items) : items;
+}
+
+async function* packWithProgress(
+  { ofsDelta }: FetchRequest,
+  planning: AnswerPlanning,
+): AsyncGenerator<SidebandInput, void, undefined> {
+  yield* packOf(yield* planning, ofsDelta);
 }
 
 /** The pack that was planned. */
-export function packOf(plan: PackPlan, ofsDelta: boolean): AsyncIterable<Uint8Array> {
-  return plan.kind === "copy-packs"
-    ? copyPacks(plan.bodies, plan.openObjects)
-    : writePack({ ...plan, ofsDelta });
+export function packOf(plan: PackPlan | FinishedPack, ofsDelta: boolean): AsyncIterable<Uint8Array> {
+  switch (plan.kind) {
+    case "copy-packs":
+      return copyPacks(plan.bodies, plan.openObjects);
+    case "copy-entries":
+      return writePack({ ...plan, ofsDelta });
+    case "copy-answer":
+      return bytesOf(plan.items);
+  }
+}
+
+async function* bytesOf(items: AsyncIterable<AnswerItem>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const item of items) if (item instanceof Uint8Array) yield item;
 }

@@ -14,11 +14,15 @@ import { INFINITE_DEPTH } from "./history-lines.ts";
 import { RefusedRequestError } from "./refused-request.ts";
 import { findRefs, findRevision } from "./revision.ts";
 
-export interface ShallowPlan {
+/** What the client is told. */
+export interface ShallowLines {
   /** Commits whose parents the client will not have, except those that it named itself. */
   readonly shallowIds: readonly ObjectId[];
   /** Commits that it named and whose parents it gets. */
   readonly unshallowIds: readonly ObjectId[];
+}
+
+export interface ShallowPlan extends ShallowLines {
   readonly history: ShallowHistory;
 }
 

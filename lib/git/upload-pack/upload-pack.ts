@@ -12,7 +12,7 @@ import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
 import { errPacket, RefusedRequestError } from "./refused-request.ts";
 import { bandedLines, type RespondOptions, respondV0, respondV2 } from "./respond.ts";
-import type { ShallowPlan } from "./shallow.ts";
+import type { ShallowLines } from "./shallow.ts";
 
 export interface UploadPackOptions extends RespondOptions {
   readonly protocol: 0 | 1 | 2;
@@ -58,14 +58,16 @@ async function fetchV0(
 ): Promise<Answer> {
   if (request.hasEndedEarly && request.deepen === undefined) return [];
   const session = await FetchSession.open(source, request);
-  const shallow = await session.planShallow();
-  const shallowLines =
-    request.deepen === undefined || shallow === undefined ? [] : [...linesOf(shallow), FLUSH_PKT];
-  if (request.hasEndedEarly) return shallowLines;
+  if (request.hasEndedEarly) return shallowSection(request, await session.findShallow(options.signal));
   const { lines, sendsPack } = await session.negotiate((haves) => negotiateV0(request, haves));
-  const allLines = [...shallowLines, ...lines];
-  if (!sendsPack) return allLines;
-  return respondV0(allLines, request, session.planPack(shallow, await session.loadFilter()), options);
+  if (!sendsPack) return [...shallowSection(request, await session.planShallow()), ...lines];
+  const { shallow, planning } = await session.planAnswer(options.signal);
+  return respondV0([...shallowSection(request, shallow), ...lines], request, planning, options);
+}
+
+/** Only those who ask for an end of their history are told about it. */
+function shallowSection({ deepen }: FetchRequestV0, shallow: ShallowLines | undefined): Uint8Array[] {
+  return deepen === undefined || shallow === undefined ? [] : [...linesOf(shallow), FLUSH_PKT];
 }
 
 async function uploadPackV2(
@@ -99,7 +101,7 @@ async function fetchV2(
     negotiateV2({ ...request, wants: session.wants }, haves),
   );
   if (!sendsPack) return bandedLines(lines, request);
-  const { shallow, uriLines, planning } = await session.planAnswer();
+  const { shallow, uriLines, planning } = await session.planAnswer(options.signal);
   const sections = [...lines];
   if (shallow !== undefined) {
     sections.push(encodePktLine("shallow-info\n"), ...linesOf(shallow), DELIM_PKT);
@@ -113,7 +115,7 @@ async function fetchV2(
   return respondV2(sections, request, planning, options);
 }
 
-function linesOf({ shallowIds, unshallowIds }: ShallowPlan): Uint8Array[] {
+function linesOf({ shallowIds, unshallowIds }: ShallowLines): Uint8Array[] {
   return [
     ...shallowIds.map((id) => encodePktLine(`shallow ${id}`)),
     ...unshallowIds.map((id) => encodePktLine(`unshallow ${id}`)),

@@ -3,6 +3,7 @@
  * character, because paths need not be UTF-8.
  * Source: gitignore(5), "PATTERN FORMAT"; git-sparse-checkout(1), "INTERNALS - FULL PATTERN SET".
  */
+import { createHash } from "node:crypto";
 import { LimitExceededError } from "../../errors.ts";
 import { compileWildmatch, type Wildmatch } from "./wildmatch.ts";
 
@@ -22,9 +23,12 @@ interface SparsePattern {
 export class SparsePatterns {
   /** The last one first, because it decides. */
   readonly #patterns: readonly SparsePattern[];
+  /** SHA-256 of the file they were read from, in hex: what stands for them. */
+  readonly digest: string;
 
-  constructor(patterns: readonly SparsePattern[]) {
+  constructor(patterns: readonly SparsePattern[], digest: string) {
     this.#patterns = patterns;
+    this.digest = digest;
   }
 
   get patternCount(): number {
@@ -52,7 +56,7 @@ export function parseSparsePatterns(bytes: Uint8Array): SparsePatterns {
     if (patterns.length > MAX_SPARSE_PATTERNS)
       throw new LimitExceededError(`sparse filter has more than ${MAX_SPARSE_PATTERNS} patterns`);
   }
-  return new SparsePatterns(patterns.toReversed());
+  return new SparsePatterns(patterns.toReversed(), createHash("sha256").update(bytes).digest("hex"));
 }
 
 function parsePattern(line: string): SparsePattern | undefined {

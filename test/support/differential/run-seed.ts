@@ -27,6 +27,8 @@ export interface SeedOptions {
   readonly totals: Totals;
 }
 
+/** Of random numbers: far from those of requests and listings, which are counted from 0 up and down. */
+const SHARING_STREAM = 1_000_000;
 const REQUESTS_AFTER_PUSH = 2;
 /** Above the numbers of requests. */
 const COMPACTION_STREAM = 1_000_000;
@@ -39,7 +41,7 @@ export async function runSeed(seed: number, options: SeedOptions): Promise<Diffe
   await makeBareRepository(repository);
   await using shell = new GitShell(folder);
   const primary = new RandomPrimary(random, shell, repository);
-  const mirror = new TestedMirror(shell, repository);
+  const mirror = new TestedMirror(shell, repository, new Random(seed, SHARING_STREAM).chance(0.5));
   const tester = new RequestTester({ shell, repository, mirror, folder, totals });
   const commitCount = random.pick([5, 10, 20, 40, 80, 300]);
   const pushCount = random.between(1, 8);

@@ -4,14 +4,17 @@ import type { RefList } from "../../../lib/git/ports.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
 import {
   type CompactionOutcome,
   compactRepository,
 } from "../../../lib/repo/compaction/compact-repository.ts";
 import { tidyRepository } from "../../../lib/repo/janitor.ts";
+import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { prepareRepository } from "../../../lib/sync/prepare-repository.ts";
 import { syncRepository } from "../../../lib/sync/sync-repository.ts";
 import { OPEN_ACCESS } from "../open-access.ts";
 import type { GitShell } from "./git-shell.ts";
@@ -30,16 +33,21 @@ export interface MirrorAnswer {
 export class TestedMirror {
   readonly #shell: GitShell;
   readonly #repository: string;
-  readonly #storage: { readonly store: MemoryBlobStore; readonly blocks: BlockCache };
+  readonly #storage: RepositoryStorage;
   readonly #handle: HttpHandler;
   readonly #failures: unknown[] = [];
 
-  /** @param repository - The primary's folder. */
-  constructor(shell: GitShell, repository: string) {
+  /**
+   * @param repository - The primary's folder.
+   * @param sharesAnswers - Whether answers are kept and given again, and some prepared after each sync.
+   */
+  constructor(shell: GitShell, repository: string, sharesAnswers: boolean) {
     this.#shell = shell;
     this.#repository = repository;
     const store = new MemoryBlobStore();
-    this.#storage = { store, blocks: new BlockCache(store) };
+    const onFailure = (error: unknown, key: string) => void this.#failures.push({ error, key });
+    const answers = new AnswerSharing({ store, onFailure });
+    this.#storage = { store, blocks: new BlockCache(store), ...(sharesAnswers && { answers }) };
     const catalog = new RepositoryCatalog(this.#storage);
     const log = {
       ...SILENT_LOGGER,
@@ -54,6 +62,9 @@ export class TestedMirror {
       upstream: processUpstream(this.#shell, this.#repository, () => refList),
       log: SILENT_LOGGER,
     });
+    const warn = (event: string, fields = {}) => void this.#failures.push({ event, ...fields });
+    const options = { storage: this.#storage, log: { ...SILENT_LOGGER, warn } };
+    await prepareRepository(UUID, options);
   }
 
   /** Merges some packs, or drops what no ref reaches, or neither, at random; and removes the old packs at once. */
@@ -77,7 +88,10 @@ export class TestedMirror {
     return this.#send("GET", "info/refs", protocol, new Uint8Array(0));
   }
 
-  ask(protocol: 0 | 1 | 2, request: Uint8Array): Promise<MirrorAnswer> {
+  async ask(protocol: 0 | 1 | 2, request: Uint8Array): Promise<MirrorAnswer> {
+    // Where answers are shared, the second one is often read out of the store.
+    const first = await this.#send("POST", "git-upload-pack", protocol, request);
+    if (this.#storage.answers === undefined || first.failures.length > 0) return first;
     return this.#send("POST", "git-upload-pack", protocol, request);
   }
 

@@ -6,6 +6,7 @@ import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../../lib/blob-http/signed-
 import { type GitHttpOptions, gitHttp } from "../../../lib/git-http/git-http.ts";
 import { startNodeServer } from "../../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
@@ -34,20 +35,26 @@ export interface MirrorServer {
 export interface MirrorServerOptions {
   /** Hands out packs from this size on; none unless given. */
   readonly minDownloadBytes?: number;
+  /** Whether answers are shared. */
+  readonly sharesAnswers?: boolean;
 }
 
 export async function startMirrorServer({
   minDownloadBytes,
+  sharesAnswers = false,
 }: MirrorServerOptions = {}): Promise<MirrorServer> {
   const folder = await temporaryFolder();
   const store = new MemoryBlobStore();
   let serverUrl = "";
   const urls = new SignedBlobUrls({ serverUrl: () => serverUrl });
+  const failures: unknown[] = [];
+  const onFailure = (error: unknown, key: string) => failures.push({ error, key });
+  const answers = new AnswerSharing({ store, onFailure });
   const catalog = new RepositoryCatalog({
     ...{ store, blocks: new BlockCache(store) },
     ...(minDownloadBytes !== undefined && { urls, minDownloadBytes }),
+    ...(sharesAnswers && { answers }),
   });
-  const failures: unknown[] = [];
   const log = {
     ...SILENT_LOGGER,
     error: (event: string, fields = {}) => failures.push({ event, ...fields }),

@@ -1,13 +1,17 @@
 /** What serving asks of the store: requests cost money, rounds cost time. */
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { type GitHttpOptions, gitHttp } from "../../../lib/git-http/git-http.ts";
 import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
+import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { prepareRepository } from "../../../lib/sync/prepare-repository.ts";
 import { chunksOf, collect } from "../../support/byte-chunks.ts";
 import { MirrorBuilder } from "../../support/git/mirror-builder.ts";
 import { OFS_ALL } from "../../support/git/mirror-server.ts";
@@ -20,6 +24,8 @@ let folder: TemporaryFolder;
 let sample: string;
 const store = new CountingBlobStore(new MemoryBlobStore());
 let handler: HttpHandler;
+let storage: RepositoryStorage;
+let uuid: string;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
@@ -29,14 +35,19 @@ beforeAll(async () => {
   await builder.addPack({ revisions: ["main~15"] });
   await builder.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
   await builder.publish("acme", "sample");
+  ({ uuid } = builder);
 }, 60_000);
 
-beforeEach(() => {
-  const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
+beforeEach(startAnew);
+
+/** What a new process does. */
+function startAnew(): void {
+  storage = { store, blocks: new BlockCache(store), answers: new AnswerSharing({ store }) };
+  const catalog = new RepositoryCatalog(storage);
   const find: GitHttpOptions["find"] = (...request) => catalog.find(...request);
   handler = gitHttp({ ...OPEN_ACCESS, find, log: SILENT_LOGGER, agent: "nearside/1" });
   store.reset();
-});
+}
 
 afterAll(() => folder.remove());
 
@@ -84,5 +95,39 @@ test("a fetch reads each index, and of the packs no more than their blocks", asy
     readIfChanged: 1,
     readUpTo: 2,
     readStream: 0,
+  });
+});
+
+describe("a clone of depth 1", () => {
+  /** As git 2.39 asks. */
+  const cloneDepth1 = async (...more: readonly string[]) => {
+    const tip = await git(["rev-parse", "main"], { cwd: sample });
+    const lines = ["thin-pack", "include-tag", "ofs-delta", "deepen 1", ...more, `want ${tip}`, "done"];
+    return post("command=fetch", DELIM_PKT, ...lines);
+  };
+
+  test("that was prepared: cold name, manifest with refs, and one stream; warm manifest and one stream", async () => {
+    await prepareRepository(uuid, { storage, log: SILENT_LOGGER });
+    startAnew();
+    await cloneDepth1();
+    expect(store.counts()).toMatchObject({ requests: 4, read: 3, readStream: 1, rounds: 3 });
+    store.reset();
+    await cloneDepth1();
+    expect(store.counts()).toMatchObject({ requests: 2, readIfChanged: 1, readStream: 1, rounds: 2 });
+  });
+
+  test("that nobody has asked for is looked for once, and no more is read for that than an absent blob", async () => {
+    for await (const { key } of store.list(repositoryKeys(uuid).answerFolder)) await store.delete(key);
+    await lsRefs();
+    store.reset();
+    await cloneDepth1("filter blob:none");
+    const { readStream, startUpload, completeUpload, list, delete: deletes } = store.counts();
+    expect({ readStream, startUpload, completeUpload, list, deletes }).toEqual({
+      readStream: 1,
+      startUpload: 1,
+      completeUpload: 1,
+      list: 0,
+      deletes: 0,
+    });
   });
 });

@@ -1,9 +1,9 @@
-/** A local file for a pack that is being worked on. */
+/** A local file for bytes that are being worked on. */
 import { type FileHandle, mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-interface UnnamedFile extends AsyncDisposable {
+export interface UnnamedFile extends AsyncDisposable {
   readonly handle: FileHandle;
 }
 
@@ -15,7 +15,7 @@ export async function openUnnamedFile(parentFolder = tmpdir()): Promise<UnnamedF
   await mkdir(parentFolder, { recursive: true });
   const folder = await mkdtemp(join(parentFolder, "nearside-"));
   try {
-    const handle = await open(join(folder, "incoming.pack"), "w+");
+    const handle = await open(join(folder, "unnamed"), "w+");
     return { handle, [Symbol.asyncDispose]: () => handle.close() };
   } finally {
     await rm(folder, { recursive: true });

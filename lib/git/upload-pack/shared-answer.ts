@@ -1,0 +1,100 @@
+/**
+ * Plans an answer: made for everyone who asks for the same at this time or later, or for one client alone. What fails with
+ * others is made alone, so that sharing never costs anyone an answer.
+ */
+import { writePack } from "../pack/write-pack.ts";
+import type { AnswerItem, AnswerOrder, SharedAnswers } from "../ports.ts";
+import { AnswerReader, encodeAnswerHead, MAX_HEAD_IDS } from "./answer-reader.ts";
+import type { PackPlan } from "./plan.ts";
+import type { AnswerPlanning, Planning } from "./respond.ts";
+import type { ShallowLines, ShallowPlan } from "./shallow.ts";
+
+/**
+ * Of one answer: where a shallow clone of one branch has more, few ask for the same, and a store full of them costs more than
+ * making them anew.
+ */
+const MAX_SHARED_BYTES = 512 * 1024 * 1024;
+
+/** Thrown while an answer is made that nobody else should get: each who waits for it makes their own. */
+export class UnsharedAnswerError extends Error {
+  override readonly name = "UnsharedAnswerError";
+}
+
+export interface SharedAnswerPlan {
+  /** What the client is told about its history's end. */
+  readonly shallow: ShallowLines | undefined;
+  readonly planning: AnswerPlanning;
+}
+
+/** What it takes to make an answer. Each may be called again. */
+export interface AnswerWork {
+  planShallow(): Promise<ShallowPlan | undefined>;
+  planPack(shallow: ShallowPlan | undefined): Promise<Planning>;
+  readonly ofsDelta: boolean;
+}
+
+export class SharedAnswer {
+  readonly #work: AnswerWork;
+  /** Found to be too large for others, by this request itself. */
+  #ownPlan: PackPlan | undefined;
+
+  constructor(work: AnswerWork) {
+    this.#work = work;
+  }
+
+  async plan(answers: SharedAnswers | undefined, order: AnswerOrder): Promise<SharedAnswerPlan> {
+    const reader = await openAnswer(answers, order);
+    if (reader !== undefined)
+      return { shallow: reader.shallow, planning: reader.planPack(() => this.#planPackAlone()) };
+    const shallow = await this.#work.planShallow();
+    return { shallow, planning: await this.#work.planPack(shallow) };
+  }
+
+  /** What the client is told, without the pack. */
+  async findShallow(
+    answers: SharedAnswers | undefined,
+    { make: _, ...search }: AnswerOrder,
+  ): Promise<ShallowLines | undefined> {
+    const reader = await openAnswer(answers, search);
+    if (reader === undefined) return this.#work.planShallow();
+    await reader.close();
+    return reader.shallow;
+  }
+
+  async *#planPackAlone(): Planning {
+    if (this.#ownPlan !== undefined) return this.#ownPlan;
+    return yield* await this.#work.planPack(await this.#work.planShallow());
+  }
+
+  /** @throws {UnsharedAnswerError} It turns out that it is not for others. */
+  async *make(): AsyncGenerator<AnswerItem, void, undefined> {
+    const shallow = await this.#work.planShallow();
+    const idCount = shallow === undefined ? 0 : shallow.shallowIds.length + shallow.unshallowIds.length;
+    if (idCount > MAX_HEAD_IDS) throw new UnsharedAnswerError();
+    yield encodeAnswerHead(shallow);
+    const plan = yield* await this.#work.planPack(shallow);
+    if (plan.kind !== "copy-entries" || plannedBytes(plan) > MAX_SHARED_BYTES) {
+      this.#ownPlan = plan;
+      throw new UnsharedAnswerError();
+    }
+    yield* writePack({ ...plan, ofsDelta: this.#work.ofsDelta });
+  }
+}
+
+async function openAnswer(
+  answers: SharedAnswers | undefined,
+  order: AnswerOrder,
+): Promise<AnswerReader | undefined> {
+  const items = await answers?.open(order);
+  return items && AnswerReader.open(items);
+}
+
+/** About: entries whose base the client will not have become longer. */
+function plannedBytes({ objects, objectNumbers }: PackPlan & { kind: "copy-entries" }): number {
+  let bytes = 0;
+  for (const objectNumber of objectNumbers) {
+    const { offsetBytes, endBytes } = objects.packs.extent(objectNumber);
+    bytes += endBytes - offsetBytes;
+  }
+  return bytes;
+}

@@ -1,0 +1,180 @@
+/**
+ * Shares answers among those who ask for the same: at the same time in this process, through a spool, and later or elsewhere,
+ * through the store. Two processes may make the same answer at the same time; the first to finish keeps it.
+ */
+import { CorruptPackError, LimitExceededError, ProtocolError, VersionConflictError } from "../../errors.ts";
+import type { AnswerItem, AnswerOrder, SharedAnswers } from "../../git/ports.ts";
+import { UnsharedAnswerError } from "../../git/upload-pack/shared-answer.ts";
+import type { BlobStore } from "../../store/blob-store.ts";
+import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
+import { AnswerTask } from "./answer-task.ts";
+import { openStoredAnswer, writeAnswer } from "./stored-answer.ts";
+
+export interface AnswerSharingOptions {
+  readonly store: BlobStore;
+  /** Where answers lie while they are made, if they are large. By default the system's: `TMPDIR`, or `/tmp`. */
+  readonly temporaryFolder?: string | undefined;
+  /**
+   * How long the one who made an answer waits at its end for it to be kept: a function is frozen once it has answered. 0 unless
+   * given.
+   */
+  readonly maxKeepingWaitMs?: number;
+  /** Told of what goes wrong while an answer is made or kept. Clients get theirs all the same, or are told. */
+  readonly onFailure?: (error: unknown, key: string) => void;
+}
+
+/** What is planned may be 512 MiB, and become longer where deltas have to be undone. Above this it is not kept. */
+const MAX_KEPT_BYTES = 1024 * 1024 * 1024;
+
+export class AnswerSharing {
+  readonly #options: AnswerSharingOptions;
+  /** By blob key. */
+  readonly #tasks = new Map<string, AnswerTask>();
+  /** Somebody is looking whether it is in the store, and will make it if not. */
+  readonly #looking = new Map<string, Promise<unknown>>();
+
+  constructor(options: AnswerSharingOptions) {
+    this.#options = options;
+  }
+
+  of(uuid: RepositoryUuid): SharedAnswers {
+    const { answer } = repositoryKeys(uuid);
+    return { open: (order) => this.#open(answer(order.key), order) };
+  }
+
+  async #open(blobKey: string, order: AnswerOrder): Promise<AsyncIterable<AnswerItem> | undefined> {
+    for (let mayBeStored = order.isKept; ; ) {
+      const task = this.#tasks.get(blobKey);
+      if (task !== undefined && !task.isAbandoned) return task.read(order.signal);
+      const looking = this.#looking.get(blobKey);
+      if (looking === undefined) return this.#lookOrMake(blobKey, order, mayBeStored);
+      await looking;
+      // Nobody makes it: it is in the store, or has failed already.
+      if (!this.#tasks.has(blobKey) && mayBeStored) {
+        const stored = await this.#openStored(blobKey, order.signal);
+        if (stored !== undefined) return stored;
+        mayBeStored = false;
+      }
+    }
+  }
+
+  async #lookOrMake(
+    blobKey: string,
+    order: AnswerOrder,
+    mayBeStored: boolean,
+  ): Promise<AsyncIterable<AnswerItem> | undefined> {
+    const looking = this.#lookThenMake(blobKey, order, mayBeStored);
+    this.#looking.set(blobKey, looking);
+    try {
+      return await looking;
+    } finally {
+      this.#looking.delete(blobKey);
+    }
+  }
+
+  async #lookThenMake(
+    blobKey: string,
+    { make, isKept, endsWhenKept = false, signal }: AnswerOrder,
+    mayBeStored: boolean,
+  ): Promise<AsyncIterable<AnswerItem> | undefined> {
+    const stored = mayBeStored ? await this.#openStored(blobKey, signal) : undefined;
+    if (stored !== undefined || make === undefined) return stored;
+    const task = new AnswerTask(this.#options.temporaryFolder);
+    this.#tasks.set(blobKey, task);
+    const reading = task.read(signal);
+    const kept = this.#makeAndKeep(blobKey, task, make, isKept);
+    const { maxKeepingWaitMs = 0 } = this.#options;
+    if (!isKept || (maxKeepingWaitMs === 0 && !endsWhenKept)) return reading;
+    return endingAfter(reading, () => (endsWhenKept ? kept : withTimeLimit(kept, maxKeepingWaitMs)));
+  }
+
+  /** Never rejects. */
+  async #makeAndKeep(
+    blobKey: string,
+    task: AnswerTask,
+    make: () => AsyncIterable<AnswerItem>,
+    isKept: boolean,
+  ): Promise<void> {
+    const keeping = isKept ? this.#keep(blobKey, task) : undefined;
+    const failure = await task.run(make());
+    if (failure === undefined) await keeping;
+    // Whoever comes now finds it in the store, or makes it anew.
+    if (this.#tasks.get(blobKey) === task) this.#tasks.delete(blobKey);
+    if (failure !== undefined && !task.isAbandoned && !isExpected(failure.error)) {
+      this.#options.onFailure?.(failure.error, blobKey);
+    }
+    await keeping;
+  }
+
+  /** Never rejects. */
+  async #keep(blobKey: string, task: AnswerTask): Promise<void> {
+    // At once: a store may take longer to begin than all readers take to end.
+    const letGo = task.hold();
+    try {
+      await writeAnswer(this.#options.store, blobKey, task.readHeld(), MAX_KEPT_BYTES);
+    } catch (error) {
+      // Another process was first, or the work has failed, which is told there.
+      if (error instanceof VersionConflictError || task.hasFailed) return;
+      this.#options.onFailure?.(error, blobKey);
+    } finally {
+      letGo();
+    }
+  }
+
+  /** @returns `undefined` also if the store fails: what it holds is spared work, no more. */
+  async #openStored(
+    blobKey: string,
+    signal: AbortSignal | undefined,
+  ): Promise<AsyncGenerator<Uint8Array, void, undefined> | undefined> {
+    const { store, onFailure } = this.#options;
+    try {
+      const chunks = await openStoredAnswer(store, blobKey, signal);
+      return chunks && this.#watched(blobKey, chunks);
+    } catch (error) {
+      onFailure?.(error, blobKey);
+      return undefined;
+    }
+  }
+
+  /** Removes a damaged answer, so that the next one who asks makes it anew. */
+  async *#watched(
+    blobKey: string,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* chunks;
+    } catch (error) {
+      this.#options.onFailure?.(error, blobKey);
+      if (error instanceof CorruptPackError) await this.#remove(blobKey);
+      throw error;
+    }
+  }
+
+  async #remove(blobKey: string): Promise<void> {
+    try {
+      await this.#options.store.delete(blobKey);
+    } catch (error) {
+      this.#options.onFailure?.(error, blobKey);
+    }
+  }
+}
+
+/** What the request is to blame for, and is told. */
+function isExpected(error: unknown): boolean {
+  return [UnsharedAnswerError, ProtocolError, LimitExceededError].some((kind) => error instanceof kind);
+}
+
+async function* endingAfter<Item>(
+  items: AsyncIterable<Item>,
+  last: () => Promise<void>,
+): AsyncGenerator<Item, void, undefined> {
+  yield* items;
+  await last();
+}
+
+async function withTimeLimit(kept: Promise<void>, maxWaitMs: number): Promise<void> {
+  const { promise: isTooLate, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, maxWaitMs);
+  await Promise.race([kept, isTooLate]);
+  clearTimeout(timer);
+}

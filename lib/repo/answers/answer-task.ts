@@ -1,0 +1,124 @@
+/** One answer being made: at full speed into a spool, out of which everyone who asks for it reads. */
+import type { AnswerItem } from "../../git/ports.ts";
+import { untilAborted } from "../../git/until-aborted.ts";
+import { Spool } from "./spool.ts";
+
+type State = { readonly kind: "running" | "whole" } | { readonly kind: "failed"; readonly error: unknown };
+
+export class AnswerTask {
+  readonly #spool: Spool;
+  readonly #abandoning = new AbortController();
+  #state: State = { kind: "running" };
+  #progress: { readonly progress: string } | undefined;
+  #readerCount = 0;
+  /** The readers, the work, and who keeps the answer: the spool is there for as long as any of them is. */
+  #userCount = 0;
+  #change = Promise.withResolvers<void>();
+
+  /** @param folder - For what is too much for memory. By default the system's. */
+  constructor(folder: string | undefined) {
+    this.#spool = new Spool(folder);
+  }
+
+  /** Whether the work ended because nobody reads it any more. */
+  get isAbandoned(): boolean {
+    return this.#abandoning.signal.aborted;
+  }
+
+  get hasFailed(): boolean {
+    return this.#state.kind === "failed";
+  }
+
+  /**
+   * Makes the answer. Never rejects: what fails is thrown to the readers.
+   * @returns What it failed with, if it did.
+   */
+  async run(items: AsyncIterable<AnswerItem>): Promise<{ readonly error: unknown } | undefined> {
+    const leave = this.#use();
+    try {
+      for await (const item of untilAborted(items, this.#abandoning.signal)) {
+        if (item instanceof Uint8Array) await this.#spool.append(item);
+        else this.#progress = item;
+        this.#announce();
+      }
+      this.#state = { kind: "whole" };
+      return undefined;
+    } catch (error) {
+      this.#state = { kind: "failed", error };
+      return { error };
+    } finally {
+      this.#announce();
+      leave();
+    }
+  }
+
+  /**
+   * Everything from the start, as it comes. When the last reader has gone before the end, the work ends.
+   * @param signal - Aborts when this reader has gone, even if it never began to read.
+   */
+  read(signal?: AbortSignal): AsyncGenerator<AnswerItem, void, undefined> {
+    this.#readerCount += 1;
+    const leave = this.#use(() => {
+      this.#readerCount -= 1;
+      if (this.#readerCount === 0 && this.#state.kind === "running") this.#abandoning.abort();
+    });
+    const onGone = (): void => leave();
+    if (signal?.aborted) leave();
+    else signal?.addEventListener("abort", onGone, { once: true });
+    return this.#items(() => {
+      signal?.removeEventListener("abort", onGone);
+      leave();
+    });
+  }
+
+  /** For whoever keeps the answer: no reader whom the work would go on for. @returns What to call at the end. */
+  hold(): () => void {
+    return this.#use();
+  }
+
+  /** The bytes alone, while `hold` holds. */
+  async *readHeld(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const item of this.#items(() => undefined)) if (item instanceof Uint8Array) yield item;
+  }
+
+  async *#items(leave: () => void): AsyncGenerator<AnswerItem, void, undefined> {
+    let offsetBytes = 0;
+    let shownProgress: AnswerItem | undefined;
+    try {
+      for (;;) {
+        if (offsetBytes < this.#spool.lengthBytes) {
+          const bytes = await this.#spool.read(offsetBytes);
+          offsetBytes += bytes.length;
+          yield bytes;
+        } else if (this.#progress !== undefined && this.#progress !== shownProgress) {
+          shownProgress = this.#progress;
+          yield shownProgress;
+        } else if (this.#state.kind === "running") await this.#change.promise;
+        else if (this.#state.kind === "failed") throw this.#state.error;
+        else return;
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  /** @returns What to call, once or more often, when the spool is needed no more. */
+  #use(onLeave: () => void = () => undefined): () => void {
+    this.#userCount += 1;
+    let isUsing = true;
+    return () => {
+      if (!isUsing) return;
+      isUsing = false;
+      onLeave();
+      this.#userCount -= 1;
+      // The file has no name: it is gone when it is closed, and nobody needs to know when.
+      if (this.#userCount === 0) this.#spool[Symbol.asyncDispose]().catch(() => undefined);
+    };
+  }
+
+  #announce(): void {
+    const { resolve } = this.#change;
+    this.#change = Promise.withResolvers();
+    resolve();
+  }
+}

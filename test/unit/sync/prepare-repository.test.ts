@@ -1,0 +1,38 @@
+/** Preparing answers is a favour: it fails no sync, and leaves nothing old behind. */
+import { beforeEach, expect, test } from "vitest";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
+import { BlockCache } from "../../../lib/store/block-cache.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { prepareRepository } from "../../../lib/sync/prepare-repository.ts";
+
+const UUID = "01234567-89ab-cdef-0123-456789abcdef";
+const failing = () => {
+  throw new Error("the store is away");
+};
+const store = new MemoryBlobStore({ faults: { before: failing } });
+const storage = { store, blocks: new BlockCache(store), answers: new AnswerSharing({ store }) };
+let warnings: [string, unknown][];
+const log = { ...SILENT_LOGGER, warn: (event: string, fields = {}) => void warnings.push([event, fields]) };
+
+beforeEach(() => {
+  warnings = [];
+});
+
+test("a failure is logged, and is none of the sync", async () => {
+  await prepareRepository(UUID, { storage, log });
+  expect(warnings).toEqual([
+    ["answers:not-prepared", expect.objectContaining({ uuid: UUID, message: "the store is away" })],
+  ]);
+});
+
+test("when the time is up it ends without a word", async () => {
+  await prepareRepository(UUID, { storage, log, signal: AbortSignal.abort() });
+  expect(warnings).toEqual([]);
+});
+
+test("where answers are not shared nothing is done", async () => {
+  const { answers: _, ...without } = storage;
+  await prepareRepository(UUID, { storage: without, log });
+  expect(warnings).toEqual([]);
+});
