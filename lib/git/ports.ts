@@ -44,7 +44,7 @@ export interface EntryExtent {
   readonly endBytes: number;
 }
 
-/** Where the entries of some objects lie, in the order of packs and offsets: columns of one length. */
+/** Where the entries of some objects lie: columns of one length. */
 export interface EntryPlaces {
   readonly objectNumbers: Uint32Array;
   readonly packNumbers: Uint32Array;
@@ -84,7 +84,9 @@ export interface PackReader {
   firstNumber(packNumber: number): number;
   /** Of all objects, the ones that are taken from this pack. */
   ownObjects(packNumber: number): Uint32Array;
-  /** @param objectNumbers - Each once, in any order. */
+  /** Puts numbers into the order of packs and offsets, in place. */
+  sortByPlace(objectNumbers: Uint32Array): void;
+  /** In the order given. */
   locate(objectNumbers: Uint32Array): EntryPlaces;
   packNumberOf(objectNumber: number): number;
   extent(objectNumber: number): EntryExtent;

@@ -35,18 +35,13 @@ export class PackPlaces {
   }
 
   /**
-   * Puts objects into the order of their entries.
-   * @param objectNumbers - Ascending; index numbers of this pack plus `firstNumber`. Sorted in place.
-   * @param offsets, ends - As many; receive where the entries begin and end.
+   * Puts objects into the order of their entries, in place.
+   * @param objectNumbers - Index numbers of this pack plus `firstNumber`.
    */
-  locate(objectNumbers: Uint32Array, firstNumber: number, offsets: Float64Array, ends: Float64Array): void {
+  sortByPlace(objectNumbers: Uint32Array, firstNumber: number): void {
     const ranks = this.#ranksOf(objectNumbers, firstNumber);
-    for (let i = 0; i < ranks.length; i++) {
-      const rank = ranks[i] as number;
-      objectNumbers[i] = firstNumber + (this.#numbers[rank] as number);
-      offsets[i] = this.#offsets[rank] as number;
-      ends[i] = this.#offsets[rank + 1] ?? this.#trailerOffsetBytes;
-    }
+    for (let i = 0; i < ranks.length; i++)
+      objectNumbers[i] = firstNumber + (this.#numbers[ranks[i] as number] as number);
   }
 
   /** Ascending. */

@@ -147,30 +147,31 @@ export class PackSet implements PackReader {
     return numbers.subarray(0, count);
   }
 
-  locate(objectNumbers: Uint32Array): EntryPlaces {
-    const count = objectNumbers.length;
-    const places = {
-      objectNumbers: objectNumbers.slice().sort(),
-      packNumbers: new Uint32Array(count),
-      offsets: new Float64Array(count),
-      ends: new Float64Array(count),
-    };
+  sortByPlace(objectNumbers: Uint32Array): void {
     // Sorted by number they are grouped by pack.
-    for (let first = 0; first < count; ) {
-      const packNumber = this.packNumberOf(places.objectNumbers[first] as number);
-      const { firstNumber, index } = this.#packAt(packNumber);
-      const end = lowerBound(places.objectNumbers, firstNumber + index.objectCount, first);
-      const own = places.objectNumbers.subarray(first, end);
-      placesOf(this.#packAt(packNumber)).locate(
-        own,
-        firstNumber,
-        places.offsets.subarray(first, end),
-        places.ends.subarray(first, end),
-      );
-      places.packNumbers.fill(packNumber, first, end);
+    objectNumbers.sort();
+    for (let first = 0; first < objectNumbers.length; ) {
+      const pack = this.#packOf(objectNumbers[first] as number);
+      const end = lowerBound(objectNumbers, pack.firstNumber + pack.index.objectCount, first);
+      placesOf(pack).sortByPlace(objectNumbers.subarray(first, end), pack.firstNumber);
       first = end;
     }
-    return places;
+  }
+
+  locate(objectNumbers: Uint32Array): EntryPlaces {
+    const count = objectNumbers.length;
+    const packNumbers = new Uint32Array(count);
+    const offsets = new Float64Array(count);
+    const ends = new Float64Array(count);
+    for (let i = 0; i < count; i++) {
+      const packNumber = this.packNumberOf(objectNumbers[i] as number);
+      const pack = this.#packAt(packNumber);
+      const number = (objectNumbers[i] as number) - pack.firstNumber;
+      packNumbers[i] = packNumber;
+      offsets[i] = pack.index.offsetBytes(number);
+      ends[i] = placesOf(pack).endBytes(number);
+    }
+    return { objectNumbers, packNumbers, offsets, ends };
   }
 
   async readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {

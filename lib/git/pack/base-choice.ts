@@ -14,7 +14,8 @@ export interface BaseChoiceOptions {
   readonly versionForest: ObjectForest;
   /** Whether the object lies in the pack already. */
   readonly isWritten: (objectNumber: number) => boolean;
-  readonly clientHas: (objectNumber: number) => boolean;
+  /** Whether it may be the base of a new delta: written, or the client's, and not too deep. */
+  readonly isAtHand: (objectNumber: number) => boolean;
   /** Whether objects that the client has may be bases at all. */
   readonly isThin: boolean;
 }
@@ -30,12 +31,12 @@ export class BaseChoice {
 
   /** @returns An object's number, or -1. To be asked once for an object, which is written next. */
   choose(objectNumber: number): number {
-    const { deltaForest } = this.#options;
+    const { deltaForest, isAtHand } = this.#options;
     const passed: number[] = [];
     let relative = -1;
     let ancestor = deltaForest.parents[objectNumber] as number;
     for (let step = 0; ancestor >= 0 && relative < 0 && step < MAX_STEPS; step++) {
-      relative = this.#isAtHand(ancestor) ? ancestor : (this.#sentBelow.get(ancestor) ?? -1);
+      relative = isAtHand(ancestor) ? ancestor : this.#sentBelowAtHand(ancestor);
       passed.push(ancestor);
       ancestor = deltaForest.parents[ancestor] as number;
     }
@@ -48,21 +49,22 @@ export class BaseChoice {
     return this.#heldRelative([objectNumber, ...passed]);
   }
 
-  #isAtHand(objectNumber: number): boolean {
-    return this.#options.isWritten(objectNumber) || this.#options.clientHas(objectNumber);
+  #sentBelowAtHand(ancestor: number): number {
+    const sent = this.#sentBelow.get(ancestor) ?? -1;
+    return sent >= 0 && this.#options.isAtHand(sent) ? sent : -1;
   }
 
   /** The nearest version, before or after. */
   #neighbour(objectNumber: number): number {
-    const { versionForest } = this.#options;
+    const { versionForest, isAtHand } = this.#options;
     let before = versionForest.parents[objectNumber] as number;
     let after = versionForest.childrenOf(objectNumber);
     for (let step = 0; step < MAX_STEPS && (before >= 0 || after.length > 0); step++) {
       if (before >= 0) {
-        if (this.#isAtHand(before)) return before;
+        if (isAtHand(before)) return before;
         before = versionForest.parents[before] as number;
       }
-      for (const version of after) if (this.#isAtHand(version)) return version;
+      for (const version of after) if (isAtHand(version)) return version;
       after = after.length === 0 ? after : versionForest.childrenOf(after[0] as number);
     }
     return -1;
@@ -70,13 +72,13 @@ export class BaseChoice {
 
   /** @returns The nearest of the deltas below `starts`, and of those below them, that the client has. */
   #heldRelative(starts: readonly number[]): number {
-    const { deltaForest, clientHas, isThin } = this.#options;
+    const { deltaForest, isAtHand, isThin } = this.#options;
     if (!isThin) return -1;
     const pending = [...starts];
     let seen = 0;
     for (let at = 0; at < pending.length; at++) {
       for (const delta of deltaForest.childrenOf(pending[at] as number)) {
-        if (clientHas(delta)) return delta;
+        if (isAtHand(delta)) return delta;
         if (++seen === MAX_RELATIVES) return -1;
         pending.push(delta);
       }

@@ -1,5 +1,5 @@
 /** Deflates the content of pack entries. Source: RFC 1950. */
-import { constants, deflateSync } from "node:zlib";
+import { constants, createDeflate, deflateSync } from "node:zlib";
 import { openZlibStepper, type ZlibStepper } from "./zlib-stepper.ts";
 
 /** What zlib's own `compressBound` allows beyond the input, rounded up. */
@@ -22,9 +22,16 @@ export class EntryDeflater {
     const stepper = this.#stepper;
     if (stepper === undefined) return deflateSync(bytes);
     const roomBytes = maxDeflatedBytes(bytes.length);
-    if (this.#output.length < roomBytes) this.#output = new Uint8Array(roomBytes * 2);
+    if (this.#output.length < roomBytes) this.#output = new Uint8Array(roomBytes);
     stepper.reset();
     stepper.step(bytes, 0, this.#output, 0, this.#output.length, constants.Z_FINISH);
     return this.#output.subarray(0, stepper.producedBytes);
   }
+}
+
+/** The zlib stream of content too large to be deflated in one go, made as it is read. */
+export async function* deflateInPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  const stream = createDeflate();
+  stream.end(bytes);
+  yield* stream as AsyncIterable<Uint8Array>;
 }

@@ -30,7 +30,7 @@ export class DeltaEncoder {
    */
   encode(base: Uint8Array, target: Uint8Array, maxDeltaBytes: number): Uint8Array | undefined {
     const roomBytes = maxDeltaBytes + MAX_HEAD_BYTES + MAX_INSTRUCTION_BYTES + MAX_INSERT_BYTES;
-    if (this.#output.length < roomBytes) this.#output = new Uint8Array(roomBytes * 2);
+    if (this.#output.length < roomBytes) this.#output = new Uint8Array(roomBytes);
     this.#outputBytes = 0;
     this.#writeSize(base.length);
     this.#writeSize(target.length);

@@ -8,10 +8,13 @@ const MAX_WINDOW_BYTES = 1024 * 1024;
 const MAX_KEPT_BYTES = 48 * 1024 * 1024;
 /** Reads under way: enough to keep a store busy that takes 20 ms to answer, few enough for a slow client to hold. */
 const READS_AHEAD = 6;
+/** Entries that are located at once: where all lie need not be in memory while a slow client takes them. */
+const LOCATED_AT_ONCE = 4096;
 
 /** Bytes of a pack with whole entries; of an entry larger than a window, its first bytes. */
 export interface EntryWindow {
-  /** Places in the list of entries. */
+  readonly places: EntryPlaces;
+  /** Among `places`. */
   readonly first: number;
   readonly end: number;
   readonly packNumber: number;
@@ -20,57 +23,87 @@ export interface EntryWindow {
 }
 
 type PlannedWindow = Omit<EntryWindow, "bytes"> & { readonly lengthBytes: number };
+type ReadRange = PackReader["readPackRange"];
 
+/** @param objectNumbers - In the order of packs and offsets. */
 export async function* readEntryWindows(
   packs: PackReader,
-  places: EntryPlaces,
+  objectNumbers: Uint32Array,
 ): AsyncGenerator<EntryWindow, void, undefined> {
-  const planned = planWindows(places);
-  const isLarge = entryBytes(places) > MAX_KEPT_BYTES;
-  const reading: { readonly window: PlannedWindow; readonly bytes: Promise<Uint8Array> }[] = [];
+  const read: ReadRange = isLarge(packs, objectNumbers)
+    ? (packNumber, offsetBytes, lengthBytes) => packs.readPackRangeOnce(packNumber, offsetBytes, lengthBytes)
+    : (packNumber, offsetBytes, lengthBytes) => packs.readPackRange(packNumber, offsetBytes, lengthBytes);
+  for await (const { range, bytes } of readAhead(planWindows(packs, objectNumbers), read, READS_AHEAD))
+    yield { ...range, bytes };
+}
+
+interface PackRange {
+  readonly packNumber: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+async function* readAhead<Range extends PackRange>(
+  ranges: Iterator<Range, unknown>,
+  read: ReadRange,
+  maxReads: number,
+): AsyncGenerator<{ readonly range: Range; readonly bytes: Uint8Array }, void, undefined> {
+  const reading: { readonly range: Range; readonly bytes: Promise<Uint8Array> }[] = [];
   const readMore = (): void => {
-    while (reading.length < READS_AHEAD) {
-      const { done, value: window } = planned.next();
-      if (done === true) return;
-      const { packNumber, offsetBytes, lengthBytes } = window;
-      const bytes = isLarge
-        ? packs.readPackRangeOnce(packNumber, offsetBytes, lengthBytes)
-        : packs.readPackRange(packNumber, offsetBytes, lengthBytes);
+    while (reading.length < maxReads) {
+      const next = ranges.next();
+      if (next.done === true) return;
+      const range = next.value;
+      const bytes = read(range.packNumber, range.offsetBytes, range.lengthBytes);
       bytes.catch(() => undefined); // told when its turn comes, which it may never
-      reading.push({ window, bytes });
+      reading.push({ range, bytes });
     }
   };
   readMore();
   for (let next = reading.shift(); next !== undefined; next = reading.shift()) {
     const bytes = await next.bytes;
     readMore();
-    yield { ...next.window, bytes };
+    yield { range: next.range, bytes };
   }
 }
 
-function entryBytes({ offsets, ends }: EntryPlaces): number {
-  let bytes = 0;
-  for (let i = 0; i < offsets.length; i++) bytes += (ends[i] as number) - (offsets[i] as number);
-  return bytes;
+function* locateInSlices(
+  packs: PackReader,
+  objectNumbers: Uint32Array,
+): Generator<EntryPlaces, void, undefined> {
+  for (let start = 0; start < objectNumbers.length; start += LOCATED_AT_ONCE)
+    yield packs.locate(objectNumbers.subarray(start, start + LOCATED_AT_ONCE));
 }
 
-function* planWindows({
-  packNumbers,
-  offsets,
-  ends,
-}: EntryPlaces): Generator<PlannedWindow, void, undefined> {
-  for (let first = 0; first < offsets.length; ) {
-    const packNumber = packNumbers[first] as number;
-    const offsetBytes = offsets[first] as number;
-    let endBytes = Math.min(ends[first] as number, offsetBytes + MAX_WINDOW_BYTES);
-    let end = first + 1;
-    for (; end < offsets.length; end++) {
-      const isNear = packNumbers[end] === packNumber && (offsets[end] as number) - endBytes <= MAX_GAP_BYTES;
-      if (!isNear || (ends[end] as number) - offsetBytes > MAX_WINDOW_BYTES) break;
-      endBytes = ends[end] as number;
+function isLarge(packs: PackReader, objectNumbers: Uint32Array): boolean {
+  let bytes = 0;
+  for (const { offsets, ends } of locateInSlices(packs, objectNumbers)) {
+    for (let i = 0; i < offsets.length; i++) bytes += (ends[i] as number) - (offsets[i] as number);
+    if (bytes > MAX_KEPT_BYTES) return true;
+  }
+  return false;
+}
+
+function* planWindows(
+  packs: PackReader,
+  objectNumbers: Uint32Array,
+): Generator<PlannedWindow, void, undefined> {
+  for (const places of locateInSlices(packs, objectNumbers)) {
+    const { packNumbers, offsets, ends } = places;
+    for (let first = 0; first < offsets.length; ) {
+      const packNumber = packNumbers[first] as number;
+      const offsetBytes = offsets[first] as number;
+      let endBytes = Math.min(ends[first] as number, offsetBytes + MAX_WINDOW_BYTES);
+      let end = first + 1;
+      for (; end < offsets.length; end++) {
+        const isNear =
+          packNumbers[end] === packNumber && (offsets[end] as number) - endBytes <= MAX_GAP_BYTES;
+        if (!isNear || (ends[end] as number) - offsetBytes > MAX_WINDOW_BYTES) break;
+        endBytes = ends[end] as number;
+      }
+      yield { places, first, end, packNumber, offsetBytes, lengthBytes: endBytes - offsetBytes };
+      first = end;
     }
-    yield { first, end, packNumber, offsetBytes, lengthBytes: endBytes - offsetBytes };
-    first = end;
   }
 }
 
@@ -80,9 +113,16 @@ export async function* readRest(
   { packNumber, offsetBytes, bytes }: EntryWindow,
   endBytes: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let at = offsetBytes + bytes.length; at < endBytes; ) {
-    const lengthBytes = Math.min(MAX_WINDOW_BYTES, endBytes - at);
-    yield await packs.readPackRange(packNumber, at, lengthBytes);
-    at += lengthBytes;
-  }
+  const read: ReadRange = (...range) => packs.readPackRangeOnce(...range);
+  const ranges = pieces(packNumber, offsetBytes + bytes.length, endBytes);
+  for await (const piece of readAhead(ranges, read, READS_AHEAD / 2)) yield piece.bytes;
+}
+
+function* pieces(
+  packNumber: number,
+  startBytes: number,
+  endBytes: number,
+): Generator<PackRange, void, undefined> {
+  for (let offsetBytes = startBytes; offsetBytes < endBytes; offsetBytes += MAX_WINDOW_BYTES)
+    yield { packNumber, offsetBytes, lengthBytes: Math.min(MAX_WINDOW_BYTES, endBytes - offsetBytes) };
 }

@@ -1,6 +1,6 @@
 /** Makes entries that no pack holds as they are needed: a delta against another base, or the object whole. */
 import type { GitObject, ObjectReader } from "../ports.ts";
-import { EntryDeflater } from "./deflate.ts";
+import { deflateInPieces, EntryDeflater } from "./deflate.ts";
 import { DeltaEncoder } from "./encode-delta.ts";
 
 /** A delta of more than half of the object is hardly worth what its reader pays for it. As git's. */
@@ -9,28 +9,51 @@ const LARGEST_SHARE = 1 / 2;
 const MIN_SAVED_BYTES = 32;
 /** Larger objects are not taken for deltas: both are held, with a table of the base. */
 const MAX_DELTIFIED_BYTES = 16 * 1024 * 1024;
+/** A base that is larger by more than this is not worth being read. As git's. */
+const LARGEST_BASE_FACTOR = 32;
+/** Objects from this size on are deflated piece by piece, beside this thread. */
+const LARGE_BYTES = 4 * 1024 * 1024;
+/** Work after which others have their turn: some 50 ms. */
+const BYTES_IN_A_ROW = 8 * 1024 * 1024;
 
 export interface FreshEntry {
   /** The object's content, or the delta's instructions, deflated. Valid until the next entry is made. */
   readonly stream: Uint8Array;
+  /** Of a large object, what follows. */
+  readonly rest?: AsyncIterable<Uint8Array>;
   readonly inflatedBytes: number;
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 /** Holds the memory of one encoder and one deflater: one caller at a time. */
 export class FreshEntries {
   readonly #objects: ObjectReader;
   readonly #encoder = new DeltaEncoder();
   readonly #deflater = new EntryDeflater();
+  #bytesInARow = 0;
 
   constructor(objects: ObjectReader) {
     this.#objects = objects;
+  }
+
+  /** What a delta would cost: bytes to be read and compared. @returns `undefined` if the objects are not fit for one. */
+  deltaCostBytes(objectNumber: number, baseNumber: number): number | undefined {
+    const { history } = this.#objects;
+    if (history === undefined) return undefined;
+    const targetBytes = history.sizes[objectNumber] ?? 0;
+    const baseBytes = history.sizes[baseNumber] ?? 0;
+    const isFit =
+      Math.max(targetBytes, baseBytes) <= MAX_DELTIFIED_BYTES &&
+      baseBytes <= targetBytes * LARGEST_BASE_FACTOR;
+    return isFit ? targetBytes + baseBytes : undefined;
   }
 
   /** @returns `undefined` if a delta would not be worth it. */
   async delta(objectNumber: number, baseNumber: number): Promise<FreshEntry | undefined> {
     const { bytes: target } = await this.#objects.read(objectNumber);
     const { bytes: base } = await this.#objects.read(baseNumber);
-    if (Math.max(target.length, base.length) > MAX_DELTIFIED_BYTES) return undefined;
+    await this.#breathe(target.length + base.length);
     const maxDeltaBytes = Math.floor(target.length * LARGEST_SHARE) - MIN_SAVED_BYTES;
     if (maxDeltaBytes <= 0) return undefined;
     const delta = this.#encoder.encode(base, target, maxDeltaBytes);
@@ -39,6 +62,18 @@ export class FreshEntries {
 
   async whole(objectNumber: number): Promise<FreshEntry & Pick<GitObject, "type">> {
     const { type, bytes } = await this.#objects.read(objectNumber);
-    return { type, stream: this.#deflater.deflate(bytes), inflatedBytes: bytes.length };
+    const inflatedBytes = bytes.length;
+    if (inflatedBytes >= LARGE_BYTES)
+      return { type, stream: NO_BYTES, rest: deflateInPieces(bytes), inflatedBytes };
+    await this.#breathe(inflatedBytes);
+    return { type, stream: this.#deflater.deflate(bytes), inflatedBytes };
+  }
+
+  /** With blocks at hand nothing here waits for anything, and other clients would. */
+  async #breathe(bytes: number): Promise<void> {
+    this.#bytesInARow += bytes;
+    if (this.#bytesInARow < BYTES_IN_A_ROW) return;
+    this.#bytesInARow = 0;
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }

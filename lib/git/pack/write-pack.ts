@@ -7,9 +7,8 @@
 import { crc32 } from "node:zlib";
 import { CorruptPackError } from "../../errors.ts";
 import { objectIdBytes } from "../object-id.ts";
-import type { EntryPlaces, PackedObjects } from "../ports.ts";
+import type { PackedObjects } from "../ports.ts";
 import { BaseChoice } from "./base-choice.ts";
-import { Displacements } from "./displacements.ts";
 import { type EntryWindow, readEntryWindows, readRest } from "./entry-windows.ts";
 import { FreshEntries } from "./fresh-entry.ts";
 import {
@@ -22,11 +21,14 @@ import {
   OBJECT_TYPE,
 } from "./pack-format.ts";
 import { PackOutput } from "./pack-output.ts";
+import { WrittenEntries } from "./written-entries.ts";
 
 export interface WritePackOptions {
   readonly objects: PackedObjects;
-  /** Each once. */
+  /** Each once. Gets sorted. */
   readonly objectNumbers: Uint32Array;
+  /** Deltas that would lie deeper than this are made anew; without it, those that are copied lie as deep as they do. */
+  readonly maxDepth?: number;
   /** Whether the reader of the pack has the object, so that it may be a base without being in the pack. */
   readonly clientHas: (objectNumber: number) => boolean;
   /** Whether deltas may name their base by distance. */
@@ -41,14 +43,20 @@ export interface WritePackOptions {
 interface PlannedEntry {
   readonly head: Uint8Array;
   readonly stream: Uint8Array;
+  /** Of a large object made anew, what follows. */
+  readonly rest?: AsyncIterable<Uint8Array> | undefined;
   readonly baseNumber: number;
 }
 
 /**
- * Of whole objects that are made deltas of what the client has, contents and bases: what takes about a tenth of a second.
- * Past it they are copied, which costs nothing but the client's bandwidth.
+ * What may be read and compared to make whole objects deltas of what the client has: about a tenth of a second. Past it they
+ * are copied, which costs nothing but the client's bandwidth.
  */
 const MAX_THINNED_BYTES = 16 * 1024 * 1024;
+/** The same for objects that cannot be copied: some twenty seconds. Past it they are written whole. */
+const MAX_REBASED_BYTES = 4 * 1024 * 1024 * 1024;
+/** As git's: each reader of the object has to apply all deltas below it. */
+const MAX_FRESH_DEPTH = 50;
 /** A run from this length on goes out without being copied. */
 const MIN_PASSED_BYTES = 64 * 1024;
 /** Below this, a delta would hardly be shorter. */
@@ -67,35 +75,36 @@ export async function* writeEntries(
   output: PackOutput,
   options: WritePackOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { packs } = options.objects;
-  const places = packs.locate(options.objectNumbers);
-  const writer = new EntryWriter(output, options, places);
-  for await (const window of readEntryWindows(packs, places)) yield* writer.copyWindow(window);
+  const { objects, objectNumbers } = options;
+  objects.packs.sortByPlace(objectNumbers);
+  const writer = new EntryWriter(output, options);
+  for await (const window of readEntryWindows(objects.packs, objectNumbers)) yield* writer.copyWindow(window);
 }
 
 class EntryWriter {
   readonly #output: PackOutput;
   readonly #options: WritePackOptions;
-  readonly #places: EntryPlaces;
-  readonly #moved: Displacements;
+  readonly #written: WrittenEntries;
   readonly #choice: BaseChoice | undefined;
   readonly #fresh: FreshEntries;
   #leftThinnedBytes = MAX_THINNED_BYTES;
+  #leftRebasedBytes = MAX_REBASED_BYTES;
 
-  constructor(output: PackOutput, options: WritePackOptions, places: EntryPlaces) {
-    const { objects, clientHas, isThin } = options;
+  constructor(output: PackOutput, options: WritePackOptions) {
+    const { objects, objectNumbers, clientHas, isThin } = options;
     this.#output = output;
     this.#options = options;
-    this.#places = places;
-    this.#moved = new Displacements(objects.objectCount, places.offsets.length);
+    this.#written = new WrittenEntries(objects.objectCount, objectNumbers.length);
     const { history } = objects;
-    const isWritten = (objectNumber: number): boolean => this.#moved.has(objectNumber);
-    this.#choice = history && new BaseChoice({ ...history, isWritten, clientHas, isThin });
+    const isWritten = (objectNumber: number): boolean => this.#written.has(objectNumber);
+    const isAtHand = (objectNumber: number): boolean =>
+      (isWritten(objectNumber) || clientHas(objectNumber)) && this.#depthOf(objectNumber) < MAX_FRESH_DEPTH;
+    this.#choice = history && new BaseChoice({ ...history, isWritten, isAtHand, isThin });
     this.#fresh = new FreshEntries(objects);
   }
 
   async *copyWindow(window: EntryWindow): AsyncGenerator<Uint8Array, void, undefined> {
-    const { offsets, ends } = this.#places;
+    const { offsets, ends } = window.places;
     for (let place = window.first; place < window.end; ) {
       const start = (offsets[place] as number) - window.offsetBytes;
       const runEnd = this.#copiedAsTheyAre(window, place);
@@ -118,9 +127,10 @@ class EntryWriter {
    * Takes entries that follow one another and whose bases were moved as far as they are, so that no byte changes.
    * @returns The place after the last of them.
    */
-  #copiedAsTheyAre({ first, end, packNumber, offsetBytes, bytes }: EntryWindow, place: number): number {
-    const { offsets, ends, objectNumbers } = this.#places;
-    const { objects, ofsDelta, isThin, onEntry } = this.#options;
+  #copiedAsTheyAre(window: EntryWindow, place: number): number {
+    const { places, first, end, packNumber, offsetBytes, bytes } = window;
+    const { offsets, ends, objectNumbers } = places;
+    const { objects, ofsDelta, isThin, onEntry, maxDepth = Number.POSITIVE_INFINITY } = this.#options;
     const bases = objects.history?.deltaForest.parents;
     if (bases === undefined) return place;
     const displacementBytes = this.#output.offsetBytes - (offsets[place] as number);
@@ -131,12 +141,15 @@ class EntryWriter {
       if (next > place && offsets[next] !== ends[next - 1]) break;
       if (next === first && endBytes - offsetBytes > bytes.length) break;
       const base = bases[objectNumber] as number;
-      const isInPlace = base < 0 ? !isThin : ofsDelta && this.#moved.get(base) === displacementBytes;
-      if (!isInPlace || (base >= 0 && objects.packs.packNumberOf(base) !== packNumber)) break;
+      const isInPlace =
+        base < 0 ? !isThin : ofsDelta && this.#written.displacementBytes(base) === displacementBytes;
+      const depth = base < 0 ? 0 : this.#written.depth(base) + 1;
+      if (!isInPlace || depth > maxDepth || (base >= 0 && objects.packs.packNumberOf(base) !== packNumber))
+        break;
       const start = (offsets[next] as number) - offsetBytes;
       const crc = crc32(bytes.subarray(start, endBytes - offsetBytes));
       checkCrc(objects, objectNumber, crc);
-      this.#moved.set(objectNumber, displacementBytes);
+      this.#written.set(objectNumber, displacementBytes, depth);
       onEntry?.(objectNumber, displacementBytes + offsetBytes + start, crc, base);
     }
     return next;
@@ -147,10 +160,10 @@ class EntryWriter {
     place: number,
     entry: Uint8Array,
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    const { objects } = this.#options;
-    const objectNumber = this.#places.objectNumbers[place] as number;
-    const endBytes = this.#places.ends[place] as number;
-    const offsetBytes = this.#places.offsets[place] as number;
+    const { objects, onEntry } = this.#options;
+    const objectNumber = window.places.objectNumbers[place] as number;
+    const endBytes = window.places.ends[place] as number;
+    const offsetBytes = window.places.offsets[place] as number;
     const isWhole = entry.length === endBytes - offsetBytes;
     if (isWhole) checkCrc(objects, objectNumber, crc32(entry));
     const head = decodeEntryHead(entry, 0, entry.length);
@@ -161,20 +174,22 @@ class EntryWriter {
       moved === undefined || mayBeThinned ? await this.#freshEntry(objectNumber, moved) : undefined;
     const written = fresh ?? moved;
     if (written === undefined) throw new CorruptPackError("entry can be written in no way", { offsetBytes });
-    this.#moved.set(objectNumber, newOffsetBytes - offsetBytes);
+    const depth = written.baseNumber < 0 ? 0 : this.#depthOf(written.baseNumber) + 1;
+    this.#written.set(objectNumber, newOffsetBytes - offsetBytes, depth);
     yield* this.#output.write(written.head);
     yield* this.#output.write(written.stream);
-    let newCrc = this.#options.onEntry === undefined ? 0 : crc32(written.stream, crc32(written.head));
-    if (!isWhole && fresh === undefined) {
-      let crc = crc32(entry);
-      for await (const piece of readRest(objects.packs, window, endBytes)) {
-        crc = crc32(piece, crc);
-        if (this.#options.onEntry !== undefined) newCrc = crc32(piece, newCrc);
-        yield* this.#output.write(piece);
-      }
-      checkCrc(objects, objectNumber, crc);
+    // Without a listener there is nothing to sum up.
+    let newCrc = onEntry === undefined ? 0 : crc32(written.stream, crc32(written.head));
+    let crc = crc32(entry);
+    const isCutOff = !isWhole && fresh === undefined;
+    const rest = isCutOff ? readRest(objects.packs, window, endBytes) : (written.rest ?? []);
+    for await (const piece of rest) {
+      if (isCutOff) crc = crc32(piece, crc);
+      if (onEntry !== undefined) newCrc = crc32(piece, newCrc);
+      yield* this.#output.write(piece);
     }
-    this.#options.onEntry?.(objectNumber, newOffsetBytes, newCrc, written.baseNumber);
+    if (isCutOff) checkCrc(objects, objectNumber, crc);
+    onEntry?.(objectNumber, newOffsetBytes, newCrc, written.baseNumber);
   }
 
   /** @returns The entry with its new head; `undefined` if its base will not be at hand in the new pack. */
@@ -186,22 +201,36 @@ class EntryWriter {
   ): PlannedEntry | undefined {
     const stream = entry.subarray(head.headBytes);
     if (!isDelta(head)) return { head: entry.subarray(0, head.headBytes), stream, baseNumber: -1 };
-    const { objects } = this.#options;
+    const { objects, maxDepth = Number.POSITIVE_INFINITY } = this.#options;
     const baseNumber =
       head.type === DELTA_TYPE.ref
         ? objects.find(entry, head.baseIdIndex)
         : objects.packs.objectAt(packNumber, offsetBytes - head.baseDistanceBytes);
     if (baseNumber < 0) throw new CorruptPackError("delta's base is missing", { packNumber, offsetBytes });
-    const newHead = this.#deltaHead(baseNumber, head.inflatedBytes);
+    const isTooDeep = maxDepth < Number.POSITIVE_INFINITY && this.#depthOf(baseNumber) >= maxDepth;
+    const newHead = isTooDeep ? undefined : this.#deltaHead(baseNumber, head.inflatedBytes);
     return newHead && { head: newHead, stream, baseNumber };
+  }
+
+  /** A client completes a thin pack with whole bases; where depth matters, they lie as deep as they do in their packs. */
+  #depthOf(objectNumber: number): number {
+    if (this.#written.has(objectNumber)) return this.#written.depth(objectNumber);
+    const { objects, maxDepth } = this.#options;
+    const bases = objects.history?.deltaForest.parents;
+    if (bases === undefined || maxDepth === undefined) return 0;
+    let depth = 0;
+    for (let base = bases[objectNumber] ?? -1; base >= 0 && depth < maxDepth; base = bases[base] as number)
+      depth++;
+    return depth;
   }
 
   /** @returns `undefined` if the base is neither written nor the client's. */
   #deltaHead(baseNumber: number, inflatedBytes: number): Uint8Array | undefined {
     const { objects, ofsDelta, clientHas } = this.#options;
-    const isWritten = this.#moved.has(baseNumber);
+    const isWritten = this.#written.has(baseNumber);
     if (isWritten && ofsDelta) {
-      const baseOffsetBytes = objects.packs.extent(baseNumber).offsetBytes + this.#moved.get(baseNumber);
+      const baseOffsetBytes =
+        objects.packs.extent(baseNumber).offsetBytes + this.#written.displacementBytes(baseNumber);
       return joined(
         encodeEntrySize(DELTA_TYPE.ofs, inflatedBytes),
         encodeOfsDeltaDistance(this.#output.offsetBytes - baseOffsetBytes),
@@ -228,16 +257,22 @@ class EntryWriter {
     moved: PlannedEntry | undefined,
   ): Promise<PlannedEntry | undefined> {
     const baseNumber = this.#choice?.choose(objectNumber) ?? -1;
-    if (baseNumber >= 0) {
-      if (moved !== undefined)
-        this.#leftThinnedBytes -= 2 * (this.#options.objects.history?.sizes[objectNumber] ?? 0);
+    if (baseNumber >= 0 && this.#mayCost(this.#fresh.deltaCostBytes(objectNumber, baseNumber), moved)) {
       const delta = await this.#fresh.delta(objectNumber, baseNumber);
       const head = delta && this.#deltaHead(baseNumber, delta.inflatedBytes);
       if (delta !== undefined && head !== undefined) return { head, stream: delta.stream, baseNumber };
     }
     if (moved !== undefined) return undefined;
-    const { type, stream, inflatedBytes } = await this.#fresh.whole(objectNumber);
-    return { head: encodeEntrySize(OBJECT_TYPE[type], inflatedBytes), stream, baseNumber: -1 };
+    const { type, stream, rest, inflatedBytes } = await this.#fresh.whole(objectNumber);
+    return { head: encodeEntrySize(OBJECT_TYPE[type], inflatedBytes), stream, rest, baseNumber: -1 };
+  }
+
+  /** Takes it from what is left for deltas of this kind. */
+  #mayCost(costBytes: number | undefined, moved: PlannedEntry | undefined): boolean {
+    if (costBytes === undefined) return false;
+    if (moved === undefined) this.#leftRebasedBytes -= costBytes;
+    else this.#leftThinnedBytes -= costBytes;
+    return (moved === undefined ? this.#leftRebasedBytes : this.#leftThinnedBytes) >= 0;
   }
 }
 

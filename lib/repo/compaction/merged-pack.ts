@@ -19,6 +19,12 @@ import { mergeHistory } from "./merged-history.ts";
 import type { RunObjects } from "./run-objects.ts";
 import { verifiedObjects } from "./verified-objects.ts";
 
+/**
+ * Each push brings deltas of what the pushes before brought, so chains would grow for ever. Twice as long as git's: what the
+ * primary has packed stays as it is.
+ */
+const MAX_DEPTH = 100;
+
 export interface MergedPackOptions {
   readonly store: BlobStore;
   readonly keys: RepositoryKeys;
@@ -93,7 +99,13 @@ async function uploadPack(
     await send(output.write(encodePackHeader(entries.objectCount)));
     const isBase = new Uint8Array(objects.objectCount);
     for (const objectNumber of run.bases) isBase[objectNumber] = 1;
-    const common = { objects: verifiedObjects(objects), ofsDelta: true, isThin: false, onEntry: entries.add };
+    const common = {
+      objects: verifiedObjects(objects),
+      ofsDelta: true,
+      isThin: false,
+      maxDepth: MAX_DEPTH,
+      onEntry: entries.add,
+    };
     const clientHas = (objectNumber: number): boolean => isBase[objectNumber] === 1;
     await send(streamStored(writeEntries(output, { ...common, objectNumbers: run.own, clientHas })));
     const sentEndBytes = output.offsetBytes;

@@ -66,8 +66,11 @@ async function markBases(
     for (const objectNumber of objectNumbers) mark(history.deltaForest.parents[objectNumber] as number);
     return isBase;
   }
-  const places = packs.locate(objectNumbers);
-  for await (const { first, end, packNumber, offsetBytes, bytes } of readEntryWindows(packs, places)) {
+  packs.sortByPlace(objectNumbers);
+  for await (const { places, first, end, packNumber, offsetBytes, bytes } of readEntryWindows(
+    packs,
+    objectNumbers,
+  )) {
     for (let place = first; place < end; place++) {
       const entryOffsetBytes = places.offsets[place] as number;
       const head = decodeEntryHead(bytes, entryOffsetBytes - offsetBytes, bytes.length);

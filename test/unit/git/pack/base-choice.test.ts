@@ -20,7 +20,7 @@ function choiceOf({ deltaOf = {}, after = {}, written = [], held = [] }: Case): 
     deltaForest: forest(deltaOf),
     versionForest: forest(after),
     isWritten: (objectNumber) => written.includes(objectNumber),
-    clientHas: (objectNumber) => held.includes(objectNumber),
+    isAtHand: (objectNumber) => written.includes(objectNumber) || held.includes(objectNumber),
     isThin: held.length > 0,
   });
 }
