@@ -4,6 +4,7 @@ import { z } from "zod";
 import { MirrorError } from "../errors.ts";
 import { failurePrefix, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
+import type { UpstreamRecord } from "../repo/upstream-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { changeStoredJson, readStoredJson, type StoredJson } from "./stored-json.ts";
 import type { RepositoryFacts } from "./sync-job.ts";
@@ -61,6 +62,11 @@ export function factsOf({
   seenAt,
 }: RepositoryState): RepositoryFacts {
   return { workspace, slug, isPrivate, seenAt, ...(projectKey !== undefined && { projectKey }) };
+}
+
+/** What is noted for those who serve it. */
+export function recordOf({ workspace, slug, projectKey, isPrivate }: RepositoryFacts): UpstreamRecord {
+  return { workspace, slug, projectKey, isPrivate };
 }
 
 export function sameFacts(a: RepositoryFacts, b: RepositoryFacts): boolean {

@@ -5,6 +5,7 @@ import {
   factsOf,
   markFailure,
   type RepositoryState,
+  recordOf,
   type StoredState,
   withFacts,
 } from "../mirror/repository-state.ts";
@@ -41,7 +42,7 @@ export async function retire(
   if (state === undefined) return { kind: "ignored" };
   const now = facts ?? factsOf(state);
   // By this record it is not served; and a name that it has taken does not lead to who had it before.
-  if (facts !== undefined) await writeUpstreamRecord(store, uuid, { projectKey: undefined, ...facts });
+  if (facts !== undefined) await writeUpstreamRecord(store, uuid, recordOf(facts));
   return note(uuid, withFacts(state, now), stored, workspace, options);
 }
 

@@ -8,6 +8,7 @@ import {
   failed,
   markFailure,
   type RepositoryState,
+  recordOf,
   type StoredState,
   sameFacts,
   withFacts,
@@ -154,7 +155,7 @@ async function noteSuccess(
   const { store } = storage;
   const before = stored.value;
   // Only now: until the first generation is published, nothing is served under the name.
-  const { isProjectNameTaken } = await writeUpstreamRecord(store, uuid, { projectKey: undefined, ...facts });
+  const { isProjectNameTaken } = await writeUpstreamRecord(store, uuid, recordOf(facts));
   const isOld = startedAt.getTime() - Date.parse(before?.lastSyncAt ?? "1970-01-01") >= NOTE_AGE_MS;
   const isSame = before?.state === "AVAILABLE" && sameFacts(factsOf(before), facts);
   if (outcome.kind === "unchanged" && isSame && !isOld) return isProjectNameTaken;

@@ -96,7 +96,7 @@ test("a failure is kept in the state, in words, and gone after the next sync tha
   primary.fake.controls.behave();
   await runRepositoryJob(job(), options);
   const available = await state();
-  expect(available).toMatchObject({ state: "AVAILABLE", failedSyncCount: 0, names: ["acme/sample"] });
+  expect(available).toMatchObject({ state: "AVAILABLE", failedSyncCount: 0, slug: "sample" });
   expect(available).not.toHaveProperty("lastError");
   expect(available?.hashes.content).toBe((await openRepository(options.storage, UUID)).manifest.refs.sha256);
   primary.fake.controls.misbehave({ failWithStatus: 503, appliesTo: "git" });
