@@ -57,21 +57,27 @@ export async function tryRefreshBundles(uuid: RepositoryUuid, options: BundleOpt
   }
 }
 
-/** Makes a bundle if one is due, and deletes those that it replaces. @throws {StoppedError} */
+/**
+ * Makes a bundle if one is due, and deletes those that it replaces, or that hold what the refs do not reach any more.
+ * @throws {StoppedError}
+ */
 export async function refreshBundles(uuid: RepositoryUuid, options: BundleOptions): Promise<void> {
   const { storage, log, limits = DEFAULT_BUNDLE_LIMITS } = options;
   const keys = repositoryKeys(uuid);
   const repository = await openRepository(storage, uuid);
-  if (packedBytes(repository) < limits.minRepositoryBytes) return;
   const list = await readBundleList(storage.store, keys);
   const last = list.bundles.at(-1);
   const isCurrent = last !== undefined && (await repository.areBundlesCurrent(list.bundles));
   if (isCurrent && !hasMuchNew(repository, last, limits)) return;
+  const { nowMs = Date.now } = options;
+  const drop = async (): Promise<void> => {
+    if (!isCurrent && list.bundles.length > 0) await publishBundle(storage, keys, list, [], nowMs());
+  };
+  if (packedBytes(repository) < limits.minRepositoryBytes) return drop();
   const previous = isCurrent && list.bundles.length < limits.maxBundles ? list.bundles : [];
   const minToken = (last?.creationToken ?? 0) + 1;
   const bundle = await makeBundle(repository, keys, { after: previous.at(-1), minToken }, options);
-  if (bundle === undefined) return;
-  const { nowMs = Date.now } = options;
+  if (bundle === undefined) return drop();
   await publishBundle(storage, keys, list, [...previous, bundle], nowMs());
   log.info("bundles:made", { uuid, bundles: previous.length + 1, bundleBytes: bundle.bundleBytes });
 }

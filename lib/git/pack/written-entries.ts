@@ -29,17 +29,17 @@ export class WrittenEntries {
   }
 
   has(objectNumber: number): boolean {
-    return valueOf(this.#slots, objectNumber) > 0;
+    return valueIn(this.#slots, objectNumber) > 0;
   }
 
   /** @returns NaN, which equals nothing, for what is not written. */
   displacementBytes(objectNumber: number): number {
-    return this.#displacements[valueOf(this.#slots, objectNumber) - 1] ?? Number.NaN;
+    return this.#displacements[valueIn(this.#slots, objectNumber) - 1] ?? Number.NaN;
   }
 
   /** Of what is written; 255 stands for that and more. */
   depth(objectNumber: number): number {
-    return valueOf(this.#depths, objectNumber);
+    return valueIn(this.#depths, objectNumber);
   }
 }
 
@@ -48,6 +48,6 @@ function put(column: Int32Array | Uint8Array | Map<number, number>, key: number,
   else column[key] = value;
 }
 
-function valueOf(column: Int32Array | Uint8Array | Map<number, number>, key: number): number {
+function valueIn(column: Int32Array | Uint8Array | Map<number, number>, key: number): number {
   return (column instanceof Map ? column.get(key) : column[key]) ?? 0;
 }
