@@ -1,5 +1,6 @@
 /** Errors as people read them: what went wrong, and what to do next. */
 import { ConfigError, MirrorError, NotFoundError, UpstreamError } from "../../lib/errors.ts";
+import { visible } from "./table.ts";
 
 /** Done, and something is not as it should be. */
 export const EXIT_FINDINGS = 3;
@@ -15,7 +16,10 @@ export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const advice = adviceFor(error);
   const isOurs = error instanceof MirrorError || advice !== undefined;
-  const text = isOurs ? `${error.message}${causeOf(error)}` : (error.stack ?? error.message);
+  // Bitbucket's words may be in it; what is wrong with config.json takes several lines.
+  const text = isOurs
+    ? `${error.message}${causeOf(error)}`.split("\n").map(visible).join("\n")
+    : (error.stack ?? error.message);
   return advice === undefined ? text : `${text}\n  ${advice}`;
 }
 

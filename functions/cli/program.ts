@@ -50,7 +50,11 @@ export async function runNearside(argv: readonly string[]): Promise<number> {
     .description("Runs a mirror of Bitbucket Cloud: what is mirrored, how it is, and what to do about it.")
     .version(AGENT)
     .addHelpText("after", EXPLANATION);
-  for (const make of COMMANDS) program.addCommand(make().exitOverride());
+  for (const make of COMMANDS) {
+    const command = make().exitOverride();
+    for (const part of command.commands) part.exitOverride();
+    program.addCommand(command);
+  }
   try {
     await program.exitOverride().parseAsync(argv, { from: "user" });
     return 0;

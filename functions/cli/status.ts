@@ -10,7 +10,7 @@ import {
 import { formatBytes } from "../local/progress-line.ts";
 import { configOf, print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
 import { Findings } from "./explain.ts";
-import { formatTable } from "./table.ts";
+import { formatTable, visible } from "./table.ts";
 
 interface StatusOptions extends StoreOptions {
   readonly json?: true;
@@ -94,7 +94,9 @@ function describeWorkspace({
   const errors = repositories.flatMap(({ slug, lastError, failedSyncCount }) =>
     lastError === undefined || failedSyncCount === 0
       ? []
-      : [`  ${slug}: failed ${failedSyncCount} times, last ${age(lastError.at)} ago: ${lastError.message}`],
+      : [
+          `  ${slug}: failed ${failedSyncCount} times, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,
+        ],
   );
   return [head, table, ...errors].join("\n");
 }
