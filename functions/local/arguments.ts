@@ -136,7 +136,7 @@ function parseHost(text: string): string {
 }
 
 /** Paths are put behind it. */
-function parseAddress(text: string): string {
+export function parseAddress(text: string): string {
   if (!/^https?:\/\/[^/]/.test(text) || !URL.canParse(text)) {
     throw new InvalidArgumentError("Expected an address that begins with https:// or http://.");
   }

@@ -1,0 +1,91 @@
+/** The options that commands share, and what they open with them. */
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { SSMClient } from "@aws-sdk/client-ssm";
+import { Command, InvalidArgumentError } from "commander";
+import { pino } from "pino";
+import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
+import { readSsmAccount } from "../../lib/bitbucket/ssm-account.ts";
+import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
+import { pinoLogger } from "../../lib/log-pino.ts";
+import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { EMPTY_CONFIG, type MirrorConfig, type MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { readNamedAccount } from "../local/account.ts";
+import { parseAddress } from "../local/arguments.ts";
+import { openStore } from "../local/open-store.ts";
+import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
+
+export interface StoreOptions {
+  readonly store: string;
+  readonly s3Endpoint?: string;
+}
+
+export interface PrimaryOptions extends StoreOptions {
+  readonly apiUrl: string;
+  readonly gitUrl: string;
+  readonly secretPath?: string;
+  readonly verbose?: true;
+}
+
+/** Of commands that look at the store only. */
+export function storeCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option("--store <folder or s3://bucket/prefix>", "where the mirror lies", ".nearside/store")
+    .option("--s3-endpoint <url>", "of an S3 server other than AWS's");
+}
+
+/** Of commands that ask Bitbucket. */
+export function primaryCommand(name: string, description: string): Command {
+  return storeCommand(name, description)
+    .option("--api-url <url>", "the primary's REST API", parseAddress, "https://api.bitbucket.org/2.0")
+    .option("--git-url <url>", "the primary's git server", parseAddress, "https://bitbucket.org")
+    .option(
+      "--secret-path <path>",
+      "read accounts from SSM parameters below it, as a deployed mirror does, not from the environment",
+      parseSecretPath,
+    )
+    .option("--verbose", "log to standard error, one JSON object a line");
+}
+
+export function storeOf({ store, s3Endpoint }: StoreOptions): BlobStore {
+  return openStore(store, s3Endpoint);
+}
+
+/** @throws {ConfigError} It cannot be understood. */
+export async function configOf(store: BlobStore): Promise<MirrorConfig> {
+  return (await readMirrorConfig(store)) ?? EMPTY_CONFIG;
+}
+
+function accountsOf({
+  secretPath,
+}: PrimaryOptions): (workspace: Pick<MirroredWorkspace, "credential">) => Promise<BitbucketAccount> {
+  if (secretPath === undefined) return async ({ credential }) => readNamedAccount(process.env, credential);
+  const ssm = new SSMClient();
+  return ({ credential }) => readSsmAccount(ssm, secretPath, credential);
+}
+
+export function bitbucketOf(options: PrimaryOptions, signal?: AbortSignal): BitbucketAccess {
+  return bitbucketAccess({ ...options, accountOf: accountsOf(options), ...(signal && { signal }) });
+}
+
+export function logOf({ verbose }: PrimaryOptions): Logger {
+  // What fails is said by the command itself.
+  return verbose ? pinoLogger("debug", pino.destination({ fd: 2, sync: true })) : SILENT_LOGGER;
+}
+
+/** At the host of the queue's address, as its SDK does it; the region is in it for AWS's own. */
+export function sqsOf(queueUrl: string): SQSClient {
+  const { hostname, origin } = new URL(queueUrl);
+  const region = /^sqs\.([a-z0-9-]+)\.amazonaws\.com/.exec(hostname)?.[1];
+  return region === undefined ? new SQSClient({ endpoint: origin }) : new SQSClient({ region });
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function parseSecretPath(text: string): string {
+  if (/^\/([A-Za-z0-9._-]+\/)*$/.test(text)) return text;
+  throw new InvalidArgumentError("Expected slashes at both ends, as /nearside/.");
+}

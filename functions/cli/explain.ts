@@ -1,0 +1,73 @@
+/** Errors as people read them: what went wrong, and what to do next. */
+import { ConfigError, MirrorError, NotFoundError, UpstreamError } from "../../lib/errors.ts";
+import { visible } from "./table.ts";
+
+/** Done, and something is not as it should be. */
+export const EXIT_FINDINGS = 3;
+
+/** Thrown at the end of a command that has found something, and has said what. */
+export class Findings extends Error {}
+
+export function exitCodeOf(error: unknown): number {
+  return error instanceof ConfigError ? 2 : 1;
+}
+
+export function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const advice = adviceFor(error);
+  const isOurs = error instanceof MirrorError || advice !== undefined;
+  // Bitbucket's words may be in it; what is wrong with config.json takes several lines.
+  const text = isOurs
+    ? `${error.message}${causeOf(error)}`.split("\n").map(visible).join("\n")
+    : (error.stack ?? error.message);
+  return advice === undefined ? text : `${text}\n  ${advice}`;
+}
+
+function causeOf({ cause }: Error): string {
+  return cause instanceof Error && cause.message !== "" ? `: ${cause.message.slice(0, 300)}` : "";
+}
+
+/** By status, as Bitbucket refuses. */
+const REFUSALS: ReadonlyMap<unknown, string> = new Map([
+  [
+    401,
+    "The credential is wrong, expired or revoked: make a new API token at id.atlassian.com, and store it under the same name.",
+  ],
+  [
+    403,
+    "The credential lacks a scope or a right: it needs read:repository:bitbucket, for webhooks also read:webhook:bitbucket, write:webhook:bitbucket and delete:webhook:bitbucket.",
+  ],
+  [429, "Bitbucket allows some 1,000 requests an hour: wait for the hour to pass, then try again."],
+]);
+
+/** By code, as the system and the AWS SDK name what went wrong. */
+const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
+  ["EACCES", "This user may not write there: choose another --store, or change the folder's owner."],
+  ["EROFS", "The disk can only be read: choose another --store."],
+  ["ENOSPC", "The disk is full: make room, then try again."],
+  ["ENOTDIR", "Something on the way there is a file: check the path."],
+  ["CredentialsProviderError", "Log in with aws sso login, or set AWS_PROFILE, then try again."],
+  ["ExpiredToken", "The AWS credentials have expired: log in again, with aws sso login for example."],
+  [
+    "AccessDenied",
+    "The AWS credentials may not do that: it takes the rights to list, read, write and delete.",
+  ],
+  ["NoSuchBucket", "Check the bucket's name: the deployment prints it as BucketName."],
+  ["PermanentRedirect", "The bucket is in another region: set AWS_REGION to it."],
+  [
+    "QueueDoesNotExist",
+    "Check the queue's address: the deployment prints it as SyncQueueUrl and DeadLetterQueueUrl.",
+  ],
+]);
+
+function adviceFor(error: Error): string | undefined {
+  if (error instanceof UpstreamError) {
+    const refusal = REFUSALS.get(error.context["status"]);
+    if (refusal !== undefined || !error.retryable) return refusal;
+    return "It may be over soon: try again, and look at https://bitbucket.status.atlassian.com if it is not.";
+  }
+  if (error instanceof NotFoundError && error.message.startsWith("Bitbucket"))
+    return "Check the name, and that the account may see it: Bitbucket says the same for both.";
+  const named = error as { readonly code?: unknown; readonly name: string };
+  return SYSTEM_ADVICE.get(named.code) ?? SYSTEM_ADVICE.get(named.name);
+}

@@ -1,0 +1,38 @@
+/** `nearside export` */
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import { exportRepository } from "../../lib/repo/export-repository.ts";
+import { readName } from "../../lib/repo/names.ts";
+import { openRepository } from "../../lib/repo/repository.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
+import { formatBytes } from "../local/progress-line.ts";
+import { print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
+
+const EXPLANATION = `
+The folder is a bare repository that needs neither this program nor Bitbucket. It appears when it is whole. Repositories that are
+not selected any more can be exported as long as their data is here.
+Exit codes: 0 done; 1 failed, or what is stored is damaged; 2 wrong arguments or settings.`;
+
+export function exportCommand(): Command {
+  return storeCommand("export", "writes a repository as a bare git repository")
+    .argument("<workspace/repository>")
+    .argument("[folder]", "must not exist; <repository>.git unless given")
+    .addHelpText("after", EXPLANATION)
+    .action(exportTo);
+}
+
+async function exportTo(name: string, folder: string | undefined, options: StoreOptions): Promise<void> {
+  const store = storeOf(options);
+  const [workspace = "", slug = "", ...rest] = name.split("/");
+  if (slug === "" || rest.length > 0)
+    throw new ConfigError(`expected workspace/repository, not "${name.slice(0, 200)}"`);
+  const entry = await readName(store, workspace, slug);
+  if (entry === undefined)
+    throw new ConfigError(`nothing is mirrored under ${name}: nearside status lists what is`);
+  const repository = await openRepository({ store, blocks: new BlockCache(store) }, entry.uuid);
+  const target = resolve(folder ?? `${slug}.git`);
+  const { refCount, packCount, packBytes } = await exportRepository(store, repository, target);
+  print(`${target}: ${refCount} refs, ${packCount} packs, ${formatBytes(packBytes)}. To check it:`);
+  print(`  git -C ${target} fsck`);
+}

@@ -1,0 +1,54 @@
+/** Does sync jobs in this process, each once: whoever asked sees what fails, and asks again. */
+import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
+import { describePublished } from "../local/announce.ts";
+import { temporaryFolderIn } from "../local/open-store.ts";
+import type { ProgressLine } from "../local/progress-line.ts";
+import { startWorker } from "../local/worker.ts";
+import { queuedSyncRequests } from "../wiring/sync-requests.ts";
+import { bitbucketOf, configOf, logOf, type PrimaryOptions } from "./command-options.ts";
+
+export interface Syncing {
+  readonly requests: SyncRequests;
+  /** Resolves when all jobs so far have been tried. */
+  done(): Promise<void>;
+  doneCount(): number;
+  newsCount(): number;
+}
+
+export function startSyncing(
+  store: BlobStore,
+  options: PrimaryOptions,
+  line: ProgressLine,
+  onFailed: (name: string, error: unknown) => void,
+): Syncing {
+  let doneCount = 0;
+  let newsCount = 0;
+  const queue = startWorker({
+    storage: { store, blocks: new BlockCache(store) },
+    readConfig: () => configOf(store),
+    bitbucket: bitbucketOf(options),
+    temporaryFolder: temporaryFolderIn(options.store),
+    log: logOf(options),
+    onProgress: (name, progress) => line.showing(name)(progress),
+    onDone: (name, outcome) => {
+      doneCount += 1;
+      if (outcome.kind === "unchanged" || outcome.kind === "current" || outcome.kind === "ignored") return;
+      newsCount += 1;
+      line.print(`${name}: ${outcome.kind === "published" ? describePublished(outcome) : outcome.kind}`);
+    },
+    onFailed,
+    // Only jobs for repositories are sent here.
+    reconcile: async () => undefined,
+  });
+  return {
+    requests: queuedSyncRequests(queue),
+    async done() {
+      await queue.idle();
+      await queue.close();
+    },
+    doneCount: () => doneCount,
+    newsCount: () => newsCount,
+  };
+}

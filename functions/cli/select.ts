@@ -1,0 +1,109 @@
+/** `nearside select` */
+import { type Command, Option } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import {
+  connectedWorkspace,
+  type SelectionChange,
+  selectRepositories,
+} from "../../lib/mirror/change-workspaces.ts";
+import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
+import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
+import { selects } from "../../lib/mirror/selection.ts";
+import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { configOf, print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
+import { parseDays } from "./remove.ts";
+
+interface SelectOptions extends StoreOptions {
+  readonly all?: true;
+  /** `false` by the option with "no-" before it: none. */
+  readonly project?: readonly string[] | false;
+  readonly include?: readonly string[] | false;
+  readonly exclude?: readonly string[] | false;
+  readonly public?: "mirror" | "skip";
+  readonly retentionDays?: number;
+  readonly dryRun?: true;
+}
+
+const EXPLANATION = `
+What an option does not name stays as it is; without any, it shows the selection. In patterns * stands for any characters and ? for
+one; KEY/pattern holds within that project only. Excluded wins over all else. What is not selected any more is not served from now
+on, and its data goes after the retention time; what is new comes with the mirror's next round, or nearside sync.
+
+Examples:
+  npx nearside select acme --all --exclude "*-archive"
+  npx nearside select acme --project CORE --project WEB --no-exclude
+  npx nearside select acme --no-project --include website
+
+Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
+
+export function selectCommand(): Command {
+  return storeCommand("select", "says which repositories of a workspace are mirrored")
+    .argument("<workspace>", "one that is connected")
+    .option("--all", "all projects")
+    .option("--project <key>", "the repositories of a project (repeatable)", collectNames)
+    .option("--no-project", "of no project: only what --include names")
+    .option("--include <pattern>", "these as well, whatever their project (repeatable)", collectNames)
+    .option("--no-include", "no such patterns")
+    .option("--exclude <pattern>", "not these, whatever else is said (repeatable)", collectNames)
+    .option("--no-exclude", "no such patterns")
+    .addOption(
+      new Option("--public <mirror|skip>", "what everyone may read at Bitbucket").choices(["mirror", "skip"]),
+    )
+    .option("--retention-days <number>", "how long data of what is not mirrored any more is kept", parseDays)
+    .option("--dry-run", "only show what would be selected")
+    .addHelpText("after", EXPLANATION)
+    .action(select);
+}
+
+async function select(name: string, options: SelectOptions): Promise<void> {
+  const store = storeOf(options);
+  const change = changeOf(options);
+  const isChange = Object.keys(change).length > 0 && !options.dryRun;
+  const apply = (config: MirrorConfig) => selectRepositories(config, name, change);
+  const config = isChange ? await changeMirrorConfig(store, apply) : apply(await configOf(store));
+  await show(store, connectedWorkspace(config, name), options.dryRun === true);
+}
+
+function changeOf({
+  all,
+  project,
+  include,
+  exclude,
+  retentionDays,
+  ...others
+}: SelectOptions): SelectionChange {
+  if (all && Array.isArray(project))
+    throw new ConfigError("--all and --project exclude each other: give one");
+  return {
+    ...(project !== undefined && { projects: project || [] }),
+    ...(all && { projects: "all" as const }),
+    ...(include !== undefined && { include: include || [] }),
+    ...(exclude !== undefined && { exclude: exclude || [] }),
+    ...(others.public !== undefined && { publicRepositories: others.public === "mirror" }),
+    ...(retentionDays !== undefined && { retentionDays }),
+  };
+}
+
+async function show(store: BlobStore, workspace: MirroredWorkspace, showsNames: boolean): Promise<void> {
+  const { workspace: name, projects, include, exclude, publicRepositories, retentionDays } = workspace;
+  const list = (items: readonly string[]) => (items.length === 0 ? "none" : items.join(", "));
+  print(`${name}:`);
+  print(`  projects: ${projects === "all" ? "all" : list(projects)}`);
+  print(`  include: ${list(include)}; exclude: ${list(exclude)}`);
+  print(`  public repositories: ${publicRepositories ? "mirrored" : "skipped"}`);
+  print(`  data of what is not mirrored any more is kept for ${retentionDays} days`);
+  const { value: index } = await readWorkspaceIndex(store, name);
+  if (index === undefined) {
+    print("  Bitbucket has not been asked for its repositories yet.");
+    return;
+  }
+  const known = Object.values(index.repositories);
+  const selected = known.filter((entry) => selects(workspace, { workspace: name, ...entry }));
+  print(`  ${selected.length} of ${known.length} known repositories are selected`);
+  if (showsNames) for (const { slug } of selected) print(`    ${name}/${slug}`);
+}
+
+function collectNames(value: string, before: readonly string[] | boolean | undefined): string[] {
+  return [...(Array.isArray(before) ? before : []), value];
+}

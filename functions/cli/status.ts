@@ -1,0 +1,125 @@
+/** `nearside status` */
+import { setTimeout } from "node:timers/promises";
+import { type Command, InvalidArgumentError } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import {
+  type RepositoryStatus,
+  readMirrorStatus,
+  type WorkspaceStatus,
+} from "../../lib/mirror/mirror-status.ts";
+import { formatBytes } from "../local/progress-line.ts";
+import { configOf, print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
+import { Findings } from "./explain.ts";
+import { formatTable, visible } from "./table.ts";
+
+interface StatusOptions extends StoreOptions {
+  readonly json?: true;
+  readonly watch?: number | true;
+  readonly failed?: true;
+}
+
+const WATCH_SECONDS = 5;
+const CLEAR_SCREEN = "\u001b[H\u001b[2J\u001b[3J";
+
+const EXPLANATION = `
+States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_AVAILABLE the last sync failed, without or with an
+older state that is served; NOT_MIRRORED waits for its first sync, or is not selected any more.
+"verified" is how long ago its refs were those of Bitbucket. With --json: one array of workspaces, each with its repositories.
+Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed.`;
+
+export function statusCommand(): Command {
+  return storeCommand("status", "shows what is mirrored, and how it is")
+    .argument("[workspace]", "only this one")
+    .option("--failed", "only repositories whose last sync failed")
+    .option("--json", "print JSON")
+    .option("--watch [seconds]", `show it again every so often; ${WATCH_SECONDS} unless given`, parseSeconds)
+    .addHelpText("after", EXPLANATION)
+    .action(status);
+}
+
+async function status(only: string | undefined, options: StatusOptions): Promise<void> {
+  const store = storeOf(options);
+  for (;;) {
+    const workspaces = await readMirrorStatus(store, await configOf(store), only);
+    if (only !== undefined && workspaces.length === 0)
+      throw new ConfigError(
+        `nothing is known of ${only}: nearside status without a name lists what is mirrored`,
+      );
+    show(workspaces, options);
+    if (options.watch === undefined) {
+      if (workspaces.some(({ repositories }) => repositories.some(isFailed))) throw new Findings();
+      return;
+    }
+    await setTimeout(1000 * (options.watch === true ? WATCH_SECONDS : options.watch));
+  }
+}
+
+function show(all: readonly WorkspaceStatus[], { json, watch, failed }: StatusOptions): void {
+  const workspaces = failed
+    ? all.map((one) => ({ ...one, repositories: one.repositories.filter(isFailed) }))
+    : all;
+  // One line each, for those who read a stream of them.
+  if (json) {
+    print(JSON.stringify(workspaces, undefined, watch === undefined ? 2 : 0));
+    return;
+  }
+  const text = workspaces.length === 0 ? NOTHING : workspaces.map(describeWorkspace).join("\n\n");
+  print(watch !== undefined && process.stdout.isTTY ? `${CLEAR_SCREEN}${text}` : text);
+}
+
+const NOTHING = `Nothing is mirrored here yet. Connect a workspace:
+  npx nearside connect <workspace> --credential <name>`;
+
+function describeWorkspace({
+  workspace,
+  mode,
+  credential,
+  repositories,
+  ...others
+}: WorkspaceStatus): string {
+  const account = credential === undefined ? "public repositories only" : `account "${credential}"`;
+  const { knownCount, listedAt } = others;
+  const listed = listedAt === undefined ? "not listed yet" : `listed ${age(listedAt)} ago`;
+  const head = `${workspace}: ${mode}, ${account}, ${repositories.length} of ${knownCount} repositories, ${listed}`;
+  if (repositories.length === 0) return head;
+  const rows = repositories.map((one) => [
+    one.slug,
+    one.projectKey ?? "",
+    stateOf(one),
+    one.published === undefined ? "" : String(one.published.refCount),
+    one.published === undefined ? "" : formatBytes(one.published.packBytes),
+    one.published === undefined ? "never" : `${age(one.published.verifiedAt)} ago`,
+  ]);
+  const table = formatTable(["repository", "project", "state", "refs", "size", "verified"], rows);
+  const errors = repositories.flatMap(({ slug, lastError, failedSyncCount }) =>
+    lastError === undefined || failedSyncCount === 0
+      ? []
+      : [
+          `  ${slug}: failed ${failedSyncCount} times, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,
+        ],
+  );
+  return [head, table, ...errors].join("\n");
+}
+
+function stateOf({ state, isSelected }: RepositoryStatus): string {
+  return isSelected ? state : `${state} (not served)`;
+}
+
+function isFailed({ state }: RepositoryStatus): boolean {
+  return state === "ERROR_AVAILABLE" || state === "ERROR_INITIALIZING";
+}
+
+/** Of a time; rough, for people. */
+function age(at: string): string {
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(at)) / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 2 * 3600) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 2 * 86_400) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text !== "" && seconds >= 1 && seconds <= 86_400) return seconds;
+  throw new InvalidArgumentError("Expected seconds, from 1 to 86400.");
+}

@@ -1,0 +1,130 @@
+/** `nearside sync` */
+import type { Command } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import { connectedWorkspace } from "../../lib/mirror/change-workspaces.ts";
+import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import type { RepositoryStatus } from "../../lib/mirror/mirror-status.ts";
+import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
+import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
+import { reconcileMirror } from "../../lib/reconcile/reconcile-mirror.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { ProgressLine } from "../local/progress-line.ts";
+import { queuedSyncRequests } from "../wiring/sync-requests.ts";
+import {
+  bitbucketOf,
+  configOf,
+  logOf,
+  type PrimaryOptions,
+  primaryCommand,
+  print,
+  sqsOf,
+  storeOf,
+} from "./command-options.ts";
+import { explain, Findings } from "./explain.ts";
+import { fullName, namedRepositories } from "./named-repositories.ts";
+import { type Syncing, startSyncing } from "./run-syncs.ts";
+
+interface SyncOptions extends PrimaryOptions {
+  readonly queueUrl?: string;
+}
+
+const EXPLANATION = `
+A workspace is listed anew, and each of its repositories compared by git; a repository that is named with its workspace is only
+compared itself. Without --queue-url this process does the work, also for a bucket, and ends when it is done. With it, a deployed
+mirror is told to, and this ends at once: see nearside status for how it goes.
+Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but for the repositories and workspaces that it names.`;
+
+export function syncCommand(): Command {
+  return primaryCommand("sync", "brings the mirror in step with Bitbucket, now")
+    .argument("[names...]", "workspace or workspace/repository; all unless given")
+    .option("--queue-url <url>", "of a deployed mirror's queue, its SyncQueueUrl: lets that one do it")
+    .addHelpText("after", EXPLANATION)
+    .action(sync);
+}
+
+async function sync(names: readonly string[], options: SyncOptions): Promise<void> {
+  const store = storeOf(options);
+  const config = await configOf(store);
+  if (config.workspaces.length === 0)
+    throw new ConfigError("no workspace is connected: begin with nearside connect");
+  const repositories = names.filter((name) => name.includes("/"));
+  const workspaces = names.filter((name) => !name.includes("/"));
+  for (const name of workspaces) connectedWorkspace(config, name);
+  const line = new ProgressLine(process.stderr);
+  const failures: string[] = [];
+  const nameOf = new Map<string, string>();
+  const fail = (id: string, error: unknown) => {
+    // A job that could not be told more knows its repository by its uuid.
+    const name = nameOf.get(id) ?? id;
+    failures.push(name);
+    line.print(`${name}: ${explain(error)}`);
+  };
+  const syncing = options.queueUrl === undefined ? startSyncing(store, options, line, fail) : undefined;
+  const requests = syncing?.requests ?? deployed(options.queueUrl ?? "");
+  if (repositories.length > 0) {
+    const found = await namedRepositories(store, config, repositories);
+    for (const one of found) nameOf.set(one.uuid, fullName(one));
+    await requestRepositories(found, requests);
+  }
+  if (repositories.length === 0 || workspaces.length > 0) {
+    const only = onlyThese(config, workspaces);
+    await requestWorkspaces(only, store, requests, options, fail);
+  }
+  await finish(syncing, failures);
+}
+
+async function finish(syncing: Syncing | undefined, failures: readonly string[]): Promise<void> {
+  await syncing?.done();
+  if (syncing === undefined) print("The mirror has been told. How it goes:\n  npx nearside status --watch");
+  else print(`In step: ${syncing.doneCount()} repositories, ${syncing.newsCount()} of them with news.`);
+  if (failures.length === 0) return;
+  print(`Failed: ${[...new Set(failures)].join(", ")}. What is served of these is their last good state.`);
+  throw new Findings();
+}
+
+async function requestRepositories(
+  found: readonly RepositoryStatus[],
+  requests: SyncRequests,
+): Promise<void> {
+  const queuedAt = new Date().toISOString();
+  await requests.request(
+    found.map(({ workspace, uuid }) => ({
+      job: { kind: "repository", workspace, uuid, reason: "asked", queuedAt },
+      eventId: `asked-${uuid}-${queuedAt}`,
+    })),
+  );
+}
+
+async function requestWorkspaces(
+  config: MirrorConfig,
+  store: BlobStore,
+  requests: SyncRequests,
+  options: SyncOptions,
+  fail: (name: string, error: unknown) => void,
+): Promise<void> {
+  const reports = await reconcileMirror({
+    store,
+    requests,
+    readConfig: async () => config,
+    apiOf: bitbucketOf(options).apiOf,
+    log: logOf(options),
+    mode: "full",
+  });
+  for (const { workspace, failure } of reports) if (failure !== undefined) fail(workspace, failure);
+}
+
+function deployed(queueUrl: string): SyncRequests {
+  return queuedSyncRequests(new SqsJobQueue(sqsOf(queueUrl), queueUrl));
+}
+
+/** Never those that were removed: what is left of them goes with the mirror's own rounds, after their webhooks. */
+function onlyThese(config: MirrorConfig, names: readonly string[]): MirrorConfig {
+  const wanted = new Set(names.map((name) => name.toLowerCase()));
+  const isWanted = (name: string) => wanted.size === 0 || wanted.has(name.toLowerCase());
+  return {
+    ...config,
+    workspaces: config.workspaces.filter(
+      ({ workspace, removedAt }) => removedAt === undefined && isWanted(workspace),
+    ),
+  };
+}

@@ -1,0 +1,21 @@
+/** Text for a terminal: lines with columns, and words of others. */
+
+const CONTROLS = /\p{Cc}/gu;
+
+/** Control characters would let a name, or words of Bitbucket's, move the cursor. */
+export function visible(text: string): string {
+  return text.replace(CONTROLS, "?");
+}
+
+export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows].map((row) => row.map(visible));
+  const widths = head.map((_, column) =>
+    all.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
+  );
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd();
+  return all.map((row) => `  ${line(row)}`).join("\n");
+}

@@ -1,0 +1,144 @@
+/** `nearside verify` */
+import type { Command } from "commander";
+import { ConfigError, MirrorError, NotFoundError } from "../../lib/errors.ts";
+import { findWorkspace, type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
+import type { RepositoryStatus } from "../../lib/mirror/mirror-status.ts";
+import { openRepository } from "../../lib/repo/repository.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
+import type { RefChange } from "../../lib/sync/ref-changes.ts";
+import { checkObjects, compareWithPrimary } from "../../lib/sync/verify-repository.ts";
+import { temporaryFolderIn } from "../local/open-store.ts";
+import {
+  bitbucketOf,
+  configOf,
+  type PrimaryOptions,
+  primaryCommand,
+  print,
+  storeOf,
+} from "./command-options.ts";
+import { explain, Findings } from "./explain.ts";
+import { fullName, namedRepositories } from "./named-repositories.ts";
+
+interface VerifyOptions extends PrimaryOptions {
+  readonly deep?: true;
+  readonly json?: true;
+}
+
+interface Verdict {
+  readonly repository: string;
+  /** Absent where it could not be found out. */
+  readonly isGood: boolean;
+  readonly problems: readonly string[];
+  readonly refCount?: number;
+  readonly objectCount?: number;
+}
+
+const MAX_CHANGES_SHOWN = 10;
+
+const EXPLANATION = `
+Asks Bitbucket for each repository's refs and compares them, HEAD too. A push just now shows as a difference: sync, and verify again.
+--deep also reads everything that is stored: every object is inflated, hashed and held against the index, and whatever an object or a
+ref names has to be there. It takes room for the largest pack, beside the folder store or in TMPDIR.
+Exit codes: 0 all equal and whole; 1 failed; 2 wrong arguments or settings; 3 something differs, is damaged or could not be asked for.`;
+
+export function verifyCommand(): Command {
+  return primaryCommand("verify", "compares the mirror with Bitbucket")
+    .argument("[names...]", "workspace or workspace/repository; all unless given")
+    .option("--deep", "check every object in the store as well")
+    .option("--json", "print JSON")
+    .addHelpText("after", EXPLANATION)
+    .action(verify);
+}
+
+async function verify(names: readonly string[], options: VerifyOptions): Promise<void> {
+  const store = storeOf(options);
+  const config = await configOf(store);
+  const repositories = await namedRepositories(store, config, names);
+  if (repositories.length === 0)
+    throw new ConfigError("nothing is mirrored yet: see nearside connect and nearside select");
+  const verdicts: Verdict[] = [];
+  for (const repository of repositories) {
+    const verdict = await verifyOne(repository, config, options);
+    verdicts.push(verdict);
+    if (!options.json) print(describe(verdict));
+  }
+  if (options.json) print(JSON.stringify(verdicts, undefined, 2));
+  const badCount = verdicts.filter(({ isGood }) => !isGood).length;
+  if (!options.json)
+    print(`${verdicts.length - badCount} of ${verdicts.length} repositories are as they should be.`);
+  if (badCount === 0) return;
+  if (!options.json)
+    print("Bring them in step with nearside sync; damage in the store is mended by that too.");
+  throw new Findings();
+}
+
+async function verifyOne(
+  status: RepositoryStatus,
+  config: MirrorConfig,
+  options: VerifyOptions,
+): Promise<Verdict> {
+  const store = storeOf(options);
+  const problems: string[] = [];
+  const name = fullName(status);
+  let counts = {};
+  try {
+    const repository = await openRepository({ store, blocks: new BlockCache(store) }, status.uuid);
+    counts = { refCount: repository.manifest.refs.refCount };
+    const workspace = findWorkspace(config, status.workspace) ?? unlisted(status.workspace);
+    const { upstreamOf } = await bitbucketOf(options).primaryOf(workspace);
+    const facts = { ...factsOf(status), seenAt: new Date().toISOString() };
+    const { changes, isSameHead } = await compareWithPrimary(repository, upstreamOf(facts));
+    problems.push(...describeChanges(changes));
+    if (!isSameHead) problems.push("HEAD differs");
+  } catch (error) {
+    problems.push(reasonOf(error, status));
+  }
+  if (options.deep && status.published !== undefined) {
+    try {
+      const repository = await openRepository({ store, blocks: new BlockCache(store) }, status.uuid);
+      const temporaryFolder = temporaryFolderIn(options.store);
+      const { objectCount, ...check } = await checkObjects(repository, { store, temporaryFolder });
+      counts = { ...counts, objectCount };
+      problems.push(...check.problems);
+    } catch (error) {
+      problems.push(reasonOf(error, status));
+    }
+  }
+  return { repository: name, isGood: problems.length === 0, problems, ...counts };
+}
+
+function factsOf({ workspace, slug, isPrivate }: RepositoryStatus) {
+  return { workspace, slug, isPrivate };
+}
+
+/** One that a mirror was told on its command line: public, as no account is known for it. */
+function unlisted(workspace: string) {
+  const [only] = mirrorConfigOf([{ workspace, projects: "all" }]).workspaces;
+  if (only === undefined) throw new ConfigError(`not a workspace: ${workspace}`);
+  return only;
+}
+
+/** What is no error of the mirror's own is a bug, and ends the command. */
+function reasonOf(error: unknown, { published }: RepositoryStatus): string {
+  if (error instanceof NotFoundError && published === undefined)
+    return "not here yet: its first sync is to come";
+  if (error instanceof MirrorError) return explain(error);
+  throw error;
+}
+
+function describeChanges(changes: readonly RefChange[]): string[] {
+  const shown = changes.slice(0, MAX_CHANGES_SHOWN).map(({ name, oldId, newId }) => {
+    const visible = name.replace(/\P{ASCII}|\p{Cc}/gu, "?");
+    if (oldId === undefined) return `${visible} is missing here, and ${newId} at Bitbucket`;
+    if (newId === undefined) return `${visible} is ${oldId} here, and gone from Bitbucket`;
+    return `${visible} is ${oldId} here, and ${newId} at Bitbucket`;
+  });
+  const more = changes.length - shown.length;
+  return more > 0 ? [...shown, `and ${more} more refs`] : shown;
+}
+
+function describe({ repository, isGood, problems, refCount, objectCount }: Verdict): string {
+  const objects = objectCount === undefined ? "" : `, ${objectCount} objects`;
+  if (isGood) return `${repository}: equal, ${refCount} refs${objects}`;
+  return [`${repository}: NOT as it should be`, ...problems.map((problem) => `  ${problem}`)].join("\n");
+}

@@ -1,0 +1,145 @@
+/** How the whole mirror is, out of what the store says: its workspaces, and each repository that is or was mirrored. */
+import { NotFoundError } from "../errors.ts";
+import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
+import { type Manifest, parseManifest } from "../repo/manifest.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "./mirror-config.ts";
+import { type RepositoryState, readRepositoryState } from "./repository-state.ts";
+import { isMirrored } from "./selection.ts";
+import { type IndexedRepository, readWorkspaceIndex } from "./workspace-index.ts";
+
+export interface RepositoryStatus {
+  readonly uuid: RepositoryUuid;
+  readonly workspace: string;
+  readonly slug: string;
+  readonly projectKey: string | undefined;
+  readonly isPrivate: boolean;
+  /** Whether the configuration lets it be served, once it is here. */
+  readonly isSelected: boolean;
+  readonly state: RepositoryState["state"];
+  readonly firstSyncAt: string | undefined;
+  readonly lastSyncAt: string | undefined;
+  readonly failedSyncCount: number;
+  readonly lastError: RepositoryState["lastError"];
+  /** Absent until something was published. */
+  readonly published: PublishedStatus | undefined;
+}
+
+interface PublishedStatus {
+  readonly generation: number;
+  readonly refCount: number;
+  /** Of its packs. */
+  readonly packBytes: number;
+  readonly publishedAt: string;
+  readonly verifiedAt: string;
+}
+
+export interface WorkspaceStatus {
+  readonly workspace: string;
+  /** `unlisted`: it is not in config.json; a mirror that was told on its command line has left it here. */
+  readonly mode: "active" | "paused" | "removed" | "unlisted";
+  readonly credential: string | undefined;
+  /** When Bitbucket last gave a complete list of its repositories. */
+  readonly listedAt: string | undefined;
+  /** How many repositories Bitbucket has told of. */
+  readonly knownCount: number;
+  /** In the order of their names. */
+  readonly repositories: readonly RepositoryStatus[];
+}
+
+/** Reads at a time; two for each repository. */
+const CONCURRENT_READS = 32;
+
+const INDEX_PREFIX = "workspaces/";
+
+/**
+ * @param only - One workspace; all of them unless given.
+ * @throws {ConfigError} The store is of a newer release.
+ */
+export async function readMirrorStatus(
+  store: BlobStore,
+  config: MirrorConfig,
+  only?: string,
+): Promise<WorkspaceStatus[]> {
+  const names = new Map(config.workspaces.map(({ workspace }) => [workspace.toLowerCase(), workspace]));
+  for await (const { key } of store.list(INDEX_PREFIX)) {
+    const name = /^([^/]+)\.json$/.exec(key.slice(INDEX_PREFIX.length))?.[1];
+    if (name !== undefined && !names.has(name)) names.set(name, name);
+  }
+  const statuses: WorkspaceStatus[] = [];
+  for (const [key, name] of [...names].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (only === undefined || only.toLowerCase() === key) statuses.push(await statusOf(store, config, name));
+  }
+  return statuses;
+}
+
+async function statusOf(store: BlobStore, config: MirrorConfig, name: string): Promise<WorkspaceStatus> {
+  const workspace = findWorkspace(config, name);
+  const { value: index } = await readWorkspaceIndex(store, name);
+  const known = Object.entries(index?.repositories ?? {});
+  const held = known.filter(([, { held: how }]) => how !== undefined);
+  const repositories: RepositoryStatus[] = [];
+  for (let start = 0; start < held.length; start += CONCURRENT_READS) {
+    const some = held.slice(start, start + CONCURRENT_READS);
+    const read = some.map(([uuid, entry]) => repositoryStatus(store, config, name, uuid, entry));
+    repositories.push(...(await Promise.all(read)));
+  }
+  return {
+    workspace: name,
+    mode: modeOf(workspace),
+    credential: workspace?.credential,
+    listedAt: index?.listedAt,
+    knownCount: known.length,
+    repositories: repositories.sort((a, b) => (a.slug < b.slug ? -1 : 1)),
+  };
+}
+
+function modeOf(workspace: MirroredWorkspace | undefined): WorkspaceStatus["mode"] {
+  if (workspace === undefined) return "unlisted";
+  if (workspace.removedAt !== undefined) return "removed";
+  return workspace.disabled ? "paused" : "active";
+}
+
+async function repositoryStatus(
+  store: BlobStore,
+  config: MirrorConfig,
+  workspace: string,
+  uuid: RepositoryUuid,
+  { slug, projectKey, isPrivate, held }: IndexedRepository,
+): Promise<RepositoryStatus> {
+  const [{ value: state }, manifest] = await Promise.all([
+    readRepositoryState(store, uuid),
+    readManifest(store, uuid),
+  ]);
+  const isListed = findWorkspace(config, workspace) !== undefined;
+  return {
+    uuid,
+    workspace,
+    slug,
+    projectKey,
+    isPrivate,
+    isSelected: isListed
+      ? isMirrored(config, { workspace, slug, projectKey, isPrivate })
+      : held === "mirrored",
+    state: state?.state ?? "NOT_MIRRORED",
+    firstSyncAt: state?.firstSyncAt,
+    lastSyncAt: state?.lastSyncAt,
+    failedSyncCount: state?.failedSyncCount ?? 0,
+    lastError: state?.lastError,
+    published: manifest && publishedStatus(manifest),
+  };
+}
+
+function publishedStatus({ generation, refs, packs, publishedAt, verifiedAt }: Manifest): PublishedStatus {
+  const packBytes = packs.reduce((sum, pack) => sum + pack.packBytes, 0);
+  return { generation, refCount: refs.refCount, packBytes, publishedAt, verifiedAt };
+}
+
+async function readManifest(store: BlobStore, uuid: RepositoryUuid): Promise<Manifest | undefined> {
+  try {
+    return parseManifest((await store.read(repositoryKeys(uuid).manifest)).bytes);
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
