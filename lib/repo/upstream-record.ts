@@ -51,8 +51,8 @@ export async function writeUpstreamRecord(
   uuid: RepositoryUuid,
   record: UpstreamRecord,
 ): Promise<{ readonly isProjectNameTaken: boolean }> {
-  const { workspace, slug, projectKey } = record;
-  const isPublic = !record.isPrivate;
+  const { workspace, slug, projectKey, isPrivate } = record;
+  const isPublic = !isPrivate;
   const [before, named] = await Promise.all([
     readUpstreamRecord(store, uuid).catch(asAbsent),
     readName(store, workspace, slug).catch(asAbsent),
@@ -67,7 +67,9 @@ export async function writeUpstreamRecord(
   if (projectKey !== undefined && !isProjectNameTaken) {
     await writeProjectName(store, projectKey, { uuid, workspace, slug, isPublic });
   }
-  const bytes = new TextEncoder().encode(`${JSON.stringify(record)}\n`);
+  // By name: what a caller's object has besides would make it unreadable.
+  const text = JSON.stringify({ workspace, slug, projectKey, isPrivate });
+  const bytes = new TextEncoder().encode(`${text}\n`);
   await store.write(repositoryKeys(uuid).upstream, bytes);
   return { isProjectNameTaken };
 }
