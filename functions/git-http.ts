@@ -1,18 +1,22 @@
 /** Serves clones and fetches from the bucket, behind API Gateway, whose authorizer has decided who may read. */
+import { SQSClient } from "@aws-sdk/client-sqs";
 import { AGENT, readGitHttpConfig } from "../lib/config.ts";
 import { errorFields } from "../lib/errors.ts";
 import { parseDecision } from "../lib/git-http/access-decision.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
+import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
+import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { AnswerSharing } from "../lib/repo/answers/answer-sharing.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
+import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const config = readGitHttpConfig(process.env);
 const log = pinoLogger(config.logLevel);
@@ -32,10 +36,19 @@ const catalog = new RepositoryCatalog(
   { serves },
 );
 
+const onDemand = new SyncOnDemand({
+  catalog,
+  store,
+  requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), config.syncQueueUrl)),
+  maxWaitMs: config.waitSeconds * 1000,
+  log,
+});
+
 export const handler = lambdaServer(
   gitHttp({
     access: async ({ request }) => parseDecision(request.authorizerContext?.["access"]),
     find: (...request) => catalog.find(...request),
+    onDemand,
     push: { kind: config.push, gitUrl: config.gitUrl },
     log,
     agent: AGENT,

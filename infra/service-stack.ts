@@ -42,8 +42,8 @@ export interface ServiceStackProps extends StackProps {
 export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
     super(scope, id, props);
-    const gitHttp = this.#gitHttp(props);
     const queue = new SyncQueue(this, "SyncQueue");
+    const gitHttp = this.#gitHttp(props, queue.queue);
     const endpoint = new GitEndpoint(this, "GitEndpoint", {
       gitHttp: gitHttp.lambda,
       webhook: this.#webhook(props, queue.queue).lambda,
@@ -90,14 +90,19 @@ export class ServiceStack extends Stack {
     return authorizer;
   }
 
-  #gitHttp({ bucket, codeFolders, settings }: ServiceStackProps): MirrorFunction {
+  #gitHttp({ bucket, codeFolders, settings }: ServiceStackProps, queue: Queue): MirrorFunction {
     const gitHttp = new MirrorFunction(this, "GitHttp", {
       codeFolder: codeFolders.gitHttp,
       memoryMib: MEMORY_MIB_PER_CPU,
-      environment: { [ENV.bucket]: bucket.bucketName, ...settings.accessEnvironment },
+      environment: {
+        [ENV.bucket]: bucket.bucketName,
+        [ENV.syncQueueUrl]: queue.queueUrl,
+        ...settings.accessEnvironment,
+      },
     });
     grantReadRepositories(bucket, gitHttp.role);
     grantKeepAnswers(bucket, gitHttp.role);
+    queue.grantSendMessages(gitHttp.role);
     return gitHttp;
   }
 

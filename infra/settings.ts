@@ -43,6 +43,7 @@ export function readSettings(node: Node): Settings {
       [ENV.anonymous]: choice(node, "anonymous"),
       [ENV.anonymousPerMinute]: wholeNumber(node, "anonymousPerMinute"),
       [ENV.staleMinutes]: wholeNumber(node, "staleMinutes"),
+      [ENV.waitSeconds]: wholeNumber(node, "waitSeconds"),
       [ENV.push]: choice(node, "push"),
     },
     secretPath,
@@ -58,7 +59,7 @@ function choice(node: Node, name: "anonymous" | "push"): string {
   return value;
 }
 
-function wholeNumber(node: Node, name: "anonymousPerMinute" | "staleMinutes"): string {
+function wholeNumber(node: Node, name: "anonymousPerMinute" | "staleMinutes" | "waitSeconds"): string {
   const { max, fallback } = ACCESS_SETTINGS[name];
   const value = text(node, name) ?? String(fallback);
   if (!/^\d{1,9}$/.test(value) || Number(value) > max) {

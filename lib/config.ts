@@ -27,6 +27,7 @@ export const ENV = {
   anonymous: "NEARSIDE_ANONYMOUS",
   anonymousPerMinute: "NEARSIDE_ANONYMOUS_PER_MINUTE",
   staleMinutes: "NEARSIDE_STALE_MINUTES",
+  waitSeconds: "NEARSIDE_WAIT_SECONDS",
   push: "NEARSIDE_PUSH",
   logLevel: "NEARSIDE_LOG_LEVEL",
 } as const;
@@ -35,6 +36,7 @@ const DEFAULT_GIT_URL = "https://bitbucket.org";
 /** Below the path of secrets; made by the mirror itself. */
 export const WEBHOOK_SECRET_NAME = "webhook-secret";
 
+const QUEUE_MEANING = "the address of the queue of sync jobs";
 const BUCKET_MEANING = "the name of the bucket with the repositories";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -50,6 +52,8 @@ export const ACCESS_SETTINGS = {
   anonymousPerMinute: { max: 1_000_000, fallback: 300 },
   /** How long the last yes counts while the primary is away. A day at the most: rights are taken away meanwhile. */
   staleMinutes: { max: 1440, fallback: 15 },
+  /** How long a request waits for a sync of what is not here yet. API Gateway cuts what is silent for 5 min. 0: not at all. */
+  waitSeconds: { max: 240, fallback: 20 },
   push: { choices: ["redirect", "refuse"], fallback: "redirect" },
   /** Whether what everyone may read at the primary is mirrored; deployed, config.json says it for each workspace. */
   publicRepositories: { choices: ["mirror", "skip"], fallback: "mirror" },
@@ -71,6 +75,8 @@ export interface GitHttpConfig {
   /** Where pushes go, without a slash at its end. */
   readonly gitUrl: string;
   readonly push: "redirect" | "refuse";
+  readonly syncQueueUrl: string;
+  readonly waitSeconds: number;
   readonly logLevel: LogLevel;
 }
 
@@ -114,6 +120,8 @@ export function readGitHttpConfig(env: Environment): GitHttpConfig {
     bucket: required(reader, ENV.bucket, BUCKET_MEANING),
     gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
     push: choice(reader, ENV.push, ACCESS_SETTINGS.push),
+    syncQueueUrl: required(reader, ENV.syncQueueUrl, QUEUE_MEANING),
+    waitSeconds: wholeNumber(reader, ENV.waitSeconds, ACCESS_SETTINGS.waitSeconds),
     logLevel: logLevel(reader),
   }));
 }
@@ -140,7 +148,7 @@ export function readReconcileConfig(env: Environment): ReconcileConfig {
 function webhookConfig(reader: Reader): WebhookConfig {
   return {
     bucket: required(reader, ENV.bucket, BUCKET_MEANING),
-    syncQueueUrl: required(reader, ENV.syncQueueUrl, "the address of the queue of sync jobs"),
+    syncQueueUrl: required(reader, ENV.syncQueueUrl, QUEUE_MEANING),
     secretPath: secretPath(reader),
     logLevel: logLevel(reader),
   };

@@ -18,6 +18,7 @@ export interface Arguments {
   readonly anonymous: "allow" | "deny";
   readonly anonymousPerMinute: number;
   readonly staleMinutes: number;
+  readonly waitSeconds: number;
   readonly push: "redirect" | "refuse";
   readonly publicRepositories: "mirror" | "skip";
   /** None: every address is served. */
@@ -83,6 +84,12 @@ export function parseArguments(argv: readonly string[]): Arguments {
       wholeNumber("staleMinutes"),
       ACCESS_SETTINGS.staleMinutes.fallback,
     )
+    .option(
+      "--wait-seconds <number>",
+      "how long a request waits for a sync of what is not here yet; 0: not at all",
+      wholeNumber("waitSeconds"),
+      ACCESS_SETTINGS.waitSeconds.fallback,
+    )
     .addOption(chosen("--push", "send pushes on to Bitbucket, or say how to push there", "push"))
     .addOption(chosen("--public-repositories", "what everyone may read at Bitbucket", "publicRepositories"))
     .option("--allow-address <range>", "serve only these, as 203.0.113.0/24 (repeatable)", collectRange, [])
@@ -117,7 +124,9 @@ function chosen(
   return new Option(`${flag} <${choices.join("|")}>`, description).choices(choices).default(fallback);
 }
 
-function wholeNumber(setting: "anonymousPerMinute" | "staleMinutes"): (text: string) => number {
+function wholeNumber(
+  setting: "anonymousPerMinute" | "staleMinutes" | "waitSeconds",
+): (text: string) => number {
   const { max } = ACCESS_SETTINGS[setting];
   return (text) => {
     if (/^\d{1,9}$/.test(text) && Number(text) <= max) return Number(text);

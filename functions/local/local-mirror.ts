@@ -64,6 +64,8 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
   const { handler: git, catalog } = await serveMirror(storage, {
     ...options,
     serves: servesBy(readConfig),
+    requests: { request: (jobs) => requests.request(jobs) },
+    isAnnounced: (uuid) => queue.isBusy(uuid),
   });
   const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop });
   const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);

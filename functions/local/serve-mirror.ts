@@ -8,6 +8,7 @@ import { errorFields } from "../../lib/errors.ts";
 import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
+import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-on-demand.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -26,7 +27,7 @@ export interface ServedMirror {
   readonly catalog: RepositoryCatalog;
 }
 
-export interface ServeMirrorOptions {
+export interface ServeMirrorOptions extends Pick<SyncOnDemandOptions, "requests" | "isAnnounced"> {
   readonly settings: Arguments;
   readonly serves: CatalogOptions["serves"];
   /** Of this server, once it listens. */
@@ -51,14 +52,23 @@ export function storageOver(
 /** Where the store is a folder, this server hands out its files. Errors as of `readAuthSecret`. */
 export async function serveMirror(
   storage: RepositoryStorage,
-  { settings, serves, serverUrl, log }: ServeMirrorOptions,
+  { settings, serves, serverUrl, log, requests, isAnnounced }: ServeMirrorOptions,
 ): Promise<ServedMirror> {
   const signed = new SignedBlobUrls({ serverUrl });
   const urls = openBlobUrls(settings.store, settings.s3Endpoint) ?? signed;
   const catalog = new RepositoryCatalog({ ...storage, urls }, { serves });
+  const onDemand = new SyncOnDemand({
+    requests,
+    ...(isAnnounced && { isAnnounced }),
+    catalog,
+    store: storage.store,
+    maxWaitMs: settings.waitSeconds * 1000,
+    log,
+  });
   const git = gitHttp({
     access: await accessOf(storage.store, settings, log),
     find: (...request) => catalog.find(...request),
+    onDemand,
     push: { kind: settings.push, gitUrl: settings.gitUrl },
     log,
     agent: AGENT,

@@ -30,7 +30,7 @@ export interface WorkerOptions {
 const CONCURRENCY = 4;
 
 /** The next round asks for these again anyway. */
-const REPEATED: ReadonlySet<string> = new Set(["check", "new", "changed", "failed"]);
+const REPEATED: ReadonlySet<string> = new Set(["check", "new", "changed", "failed", "asked"]);
 
 export function startWorker(options: WorkerOptions): MemoryJobQueue {
   const { storage, readConfig, bitbucket, temporaryFolder, log } = options;

@@ -13,7 +13,7 @@ import {
   type ServerIdentity,
 } from "../git/upload-pack/capabilities.ts";
 import { DEFAULT_REQUEST_LIMITS, type RequestLimits } from "../git/upload-pack/fetch-request.ts";
-import { uploadPack } from "../git/upload-pack/upload-pack.ts";
+import { type NewerSource, uploadPack } from "../git/upload-pack/upload-pack.ts";
 import { errorResponse, notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
@@ -24,18 +24,36 @@ import { answerPush, type PushPolicy } from "./push.ts";
 import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
 
-interface FindNeeds {
+export interface FindNeeds {
   /** Whether the answer will take the refs. */
   readonly refs: boolean;
   /** Where the primary has the repository, see `readServedUuid` in lib/repo/asked-repository.ts. */
   readonly primaryPath?: string;
 }
 
+/** A repository to serve, and when the primary's refs were last seen to be its refs. */
+interface ServedSource extends UploadPackSource {
+  readonly verifiedAt?: Date;
+}
+
+/** Syncs for the sake of a request, within its time. Without it, what is not here is not waited for. */
+export interface OnDemand {
+  /** @returns The repository with what the primary has had since the call; `undefined` if that was not to be had in time. */
+  refresh(asked: AskedRepository, needs: FindNeeds, signal: AbortSignal): Promise<ServedSource | undefined>;
+  /** The same if the primary has told of news that are not here yet, else `undefined`, at once. */
+  refreshAnnounced(
+    asked: AskedRepository,
+    needs: FindNeeds,
+    signal: AbortSignal,
+  ): Promise<ServedSource | undefined>;
+}
+
 export interface GitHttpOptions {
   /** Asked before anything else is done about a repository. */
   readonly access: DecideAccess;
   /** @returns `undefined` if it is not mirrored. */
-  readonly find: (asked: AskedRepository, needs: FindNeeds) => Promise<UploadPackSource | undefined>;
+  readonly find: (asked: AskedRepository, needs: FindNeeds) => Promise<ServedSource | undefined>;
+  readonly onDemand?: OnDemand;
   readonly push: PushPolicy;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
@@ -60,18 +78,41 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       return answerPush(options.push, request, repository, decision.primaryPath);
     const { primaryPath } = decision;
     const refs = service === "upload-pack" || chooseProtocol(request.headers["git-protocol"]) !== 2;
-    const source = await options.find(repository, {
-      refs,
-      ...(primaryPath !== undefined && { primaryPath }),
-    });
+    const needs = { refs, ...(primaryPath !== undefined && { primaryPath }) };
+    const source = await options.find(repository, needs);
     // Files of git-lfs are not served yet. Who may not read hears nothing of that.
     if (source === undefined || service === "lfs") return notFoundResponse(NO_CACHE_HEADERS);
+    let served = source;
+    const newer: NewerSource = async (cause) => {
+      const next = await newest(cause, options, repository, needs, request.signal);
+      served = next ?? served;
+      return next;
+    };
     const response =
       service === "info-refs"
-        ? await advertise(source, request, identity)
-        : await answerUploadPack(source, request, options, decision);
-    return { ...response, headers: { ...response.headers, ...staleHeaders(decision) } };
+        ? await advertise(source, request, identity, newer)
+        : await answerUploadPack(source, request, { ...options, newer }, decision);
+    return {
+      ...response,
+      headers: { ...response.headers, ...verifiedHeaders(served), ...staleHeaders(decision) },
+    };
   };
+}
+
+async function newest(
+  cause: "listed" | "missing",
+  { onDemand }: GitHttpOptions,
+  repository: AskedRepository,
+  needs: FindNeeds,
+  signal: AbortSignal,
+): Promise<ServedSource | undefined> {
+  return cause === "missing"
+    ? onDemand?.refresh(repository, needs, signal)
+    : onDemand?.refreshAnnounced(repository, needs, signal);
+}
+
+function verifiedHeaders({ verifiedAt }: ServedSource): Record<string, string> {
+  return verifiedAt === undefined ? {} : { "x-nearside-verified": verifiedAt.toISOString() };
 }
 
 function staleHeaders({ staleSeconds }: AllowedAccess): Record<string, string> {
@@ -88,6 +129,7 @@ async function advertise(
   source: UploadPackSource,
   request: HttpRequest,
   identity: ServerIdentity,
+  newer: NewerSource,
 ): Promise<HttpResponse> {
   const protocol = chooseProtocol(request.headers["git-protocol"]);
   const lines =
@@ -96,7 +138,7 @@ async function advertise(
       : [
           encodePktLine("# service=git-upload-pack\n"),
           FLUSH_PKT,
-          ...advertiseV0(await source.readRefs(), identity, protocol),
+          ...advertiseV0(await ((await newer("listed")) ?? source).readRefs(), identity, protocol),
         ];
   return ok("application/x-git-upload-pack-advertisement", batched(lines));
 }
@@ -104,7 +146,7 @@ async function advertise(
 async function answerUploadPack(
   source: UploadPackSource,
   request: HttpRequest,
-  { log, limits = DEFAULT_REQUEST_LIMITS }: GitHttpOptions,
+  { log, newer, limits = DEFAULT_REQUEST_LIMITS }: GitHttpOptions & { readonly newer: NewerSource },
   decision: AllowedAccess,
 ): Promise<HttpResponse> {
   const body = decodedBody(request);
@@ -123,6 +165,7 @@ async function answerUploadPack(
       limits,
       onFailure,
       signal: request.signal,
+      newer,
       ...(notice !== undefined && { notice }),
     });
     return ok("application/x-git-upload-pack-result", batched(answer));

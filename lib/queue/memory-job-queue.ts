@@ -66,6 +66,11 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     return letters.length;
   }
 
+  /** Whether jobs of the group wait or run. */
+  isBusy(groupId: string): boolean {
+    return this.#groups.has(groupId);
+  }
+
   /** Resolves when no job runs or could run; those that wait for their next try do not count. */
   async idle(): Promise<void> {
     while (this.#runningCount > 0 || this.#ready.length > 0) {

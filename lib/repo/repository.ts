@@ -71,6 +71,11 @@ export class Repository implements UploadPackSource {
     this.#keys = repositoryKeys(uuid);
   }
 
+  /** The primary's refs were these at this time. */
+  get verifiedAt(): Date {
+    return new Date(this.manifest.verifiedAt);
+  }
+
   get mayHoldUnreachable(): boolean {
     return this.manifest.mayHoldUnreachable;
   }

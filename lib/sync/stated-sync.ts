@@ -85,6 +85,7 @@ export async function syncStated(
       now,
       temporaryFolder,
       checkStore: options.checksStore?.(job.uuid) ?? false,
+      notesVerified: job.reason === "asked",
       ...(onProgress && { onProgress: (progress) => onProgress(facts, progress) }),
       ...(signal && { signal }),
     });
@@ -104,14 +105,15 @@ export async function syncStated(
 
 /** Whether the refs were listed after the job was made, and nothing else has changed. */
 async function isCurrent(
-  { uuid, queuedAt }: RepositoryJob,
+  { uuid, queuedAt, reason }: RepositoryJob,
   state: RepositoryState | undefined,
   facts: RepositoryFacts,
   { checks, storage, clockMarginMs = DEFAULT_CLOCK_MARGIN_MS }: StatedSyncOptions,
 ): Promise<boolean> {
   if (state?.state !== "AVAILABLE" || !sameFacts(factsOf(state), facts)) return false;
   const neededMs = Date.parse(queuedAt) + clockMarginMs;
-  if (checks.listedAtMs(uuid) > neededMs) return true;
+  // Who asked waits for the time in the manifest.
+  if (reason !== "asked" && checks.listedAtMs(uuid) > neededMs) return true;
   const repository = await openIfThere(storage, uuid);
   return repository !== undefined && Date.parse(repository.manifest.verifiedAt) > neededMs;
 }

@@ -49,6 +49,8 @@ export interface SyncOptions {
   readonly now?: () => Date;
   /** Looks for damage in the store also where nothing is new: once in a process's life, say. */
   readonly checkStore?: boolean;
+  /** Writes the time into the manifest in any case: someone waits for it. */
+  readonly notesVerified?: boolean;
   /** Stops the sync, with nothing left behind. The upstream needs it too, for its own requests. */
   readonly signal?: AbortSignal;
   /** Where a pack lies while it is indexed; made if it is not there. By default the system's: `TMPDIR`, or `/tmp`. */
@@ -112,7 +114,7 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
   if (options.checkStore) await before?.checkPacks();
   if (!isNew && before.damagedHistories.length === 0) {
     const ageMs = askedAt.getTime() - Date.parse(before.manifest.verifiedAt);
-    if (ageMs >= limits.verifiedStaleMs) {
+    if (options.notesVerified || ageMs >= limits.verifiedStaleMs) {
       await publishVerified(storage.store, uuid, before, askedAt);
       // Whoever lost a race and was killed has left its own there.
       await writeRefsForCopies(storage.store, uuid, refsBefore.head, formatRefSnapshot(refsBefore.refs));

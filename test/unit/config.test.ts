@@ -69,7 +69,11 @@ test("reconcile needs to know where webhooks reach the mirror, and what it is ca
 
 test("an empty variable counts as absent", () => {
   expect(messageOf(() => readGitHttpConfig({ [ENV.bucket]: "" }))).toContain(`${ENV.bucket} is not set`);
-  expect(readGitHttpConfig({ [ENV.bucket]: "b", [ENV.logLevel]: "" }).logLevel).toBe("info");
+  const queue = { [ENV.syncQueueUrl]: "https://queue" };
+  expect(readGitHttpConfig({ ...queue, [ENV.bucket]: "b", [ENV.logLevel]: "" })).toMatchObject({
+    logLevel: "info",
+    waitSeconds: 20,
+  });
 });
 
 describe("readAuthorizerConfig", () => {

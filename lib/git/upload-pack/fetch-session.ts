@@ -11,7 +11,7 @@ import { loadFilter } from "./load-filter.ts";
 import type { Negotiation } from "./negotiate.ts";
 import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
 import { planPack } from "./plan.ts";
-import { RefusedRequestError } from "./refused-request.ts";
+import { NotHereError } from "./refused-request.ts";
 import { resolveHead } from "./resolve-head.ts";
 import type { Planning } from "./respond.ts";
 import { planShallow, type ShallowLines, type ShallowPlan } from "./shallow.ts";
@@ -53,12 +53,12 @@ export class FetchSession {
     });
   }
 
-  /** @throws {RefusedRequestError} It wants what is not here or not to be had. */
+  /** @throws {NotHereError} It wants what is not here or not to be had. */
   static async open(source: UploadPackSource, request: FetchRequest): Promise<FetchSession> {
     const refList = await source.readRefs();
     const wantedRefs = findWantedRefs(refList, request.wantRefs);
     const refusedId = await findRefusedWant(source, refList, request.wants);
-    if (refusedId !== undefined) throw new RefusedRequestError(`upload-pack: not our ref ${refusedId}`);
+    if (refusedId !== undefined) throw new NotHereError(`upload-pack: not our ref ${refusedId}`);
     return new FetchSession(source, refList, request, wantedRefs);
   }
 
@@ -160,7 +160,7 @@ function noObject(): never {
 function findWantedRefs(refList: RefList, names: readonly string[]): Ref[] {
   return names.map((name) => {
     const ref = findRef(refList, name) ?? (name === "HEAD" ? resolveHead(refList) : undefined);
-    if (ref === undefined) throw new RefusedRequestError(`unknown ref ${name}`);
+    if (ref === undefined) throw new NotHereError(`unknown ref ${name}`);
     return { name, id: ref.id };
   });
 }

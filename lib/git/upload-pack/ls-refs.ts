@@ -2,7 +2,7 @@
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { Ref, RefList } from "../ports.ts";
 import type { LsRefsRequest } from "./fetch-request.ts";
-import { refsStartingWith } from "./find-refs.ts";
+import { findRef, refsStartingWith } from "./find-refs.ts";
 import { resolveHead } from "./resolve-head.ts";
 
 export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void, undefined> {
@@ -12,6 +12,22 @@ export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<U
     for (const ref of refsStartingWith(refList, prefix)) yield encodePktLine(`${refText(ref, request)}\n`);
   }
   yield FLUSH_PKT;
+}
+
+/**
+ * Whether a ref is named that is not there. git names one that is given in short by all places where it may be, and what
+ * ends in a slash is a folder.
+ */
+export function lacksNamedRef(refList: RefList, { prefixes }: LsRefsRequest): boolean {
+  const isThere = new Map<string, boolean>();
+  for (const name of prefixes) {
+    const short = name
+      .replace(/^refs\/remotes\/(.*)\/HEAD$/, "$1")
+      .replace(/^refs\/(?:(?:heads|tags|remotes)\/)?/, "");
+    if (short === "HEAD" || name.endsWith("/")) continue;
+    isThere.set(short, isThere.get(short) === true || findRef(refList, name) !== undefined);
+  }
+  return [...isThere.values()].includes(false);
 }
 
 function* headLine(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void, undefined> {

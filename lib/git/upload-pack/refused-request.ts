@@ -5,6 +5,9 @@ import { encodePktLine } from "../pktline.ts";
 /** Its message goes to the client in an ERR packet, which git shows; any other error ends in a status. */
 export class RefusedRequestError extends ProtocolError {}
 
+/** It names what is not here; the primary may have it by now. */
+export class NotHereError extends RefusedRequestError {}
+
 export function errPacket({ message }: RefusedRequestError): Uint8Array {
   return encodePktLine(`ERR ${message}`);
 }

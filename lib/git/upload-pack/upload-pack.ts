@@ -3,21 +3,28 @@ import { LimitExceededError } from "../../errors.ts";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
 import { listBundles } from "./bundle-uri.ts";
-import type { FetchRequest, FetchRequestV0, RequestLimits } from "./fetch-request.ts";
+import type { FetchRequest, FetchRequestV0, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
-import { listRefs } from "./ls-refs.ts";
+import { lacksNamedRef, listRefs } from "./ls-refs.ts";
 import { negotiateV0, negotiateV2 } from "./negotiate.ts";
 import { listObjectInfo } from "./object-info.ts";
 import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
-import { errPacket, RefusedRequestError } from "./refused-request.ts";
+import { errPacket, NotHereError, RefusedRequestError } from "./refused-request.ts";
 import { bandedLines, type RespondOptions, respondV0, respondV2 } from "./respond.ts";
 import type { ShallowLines } from "./shallow.ts";
 
 export interface UploadPackOptions extends RespondOptions {
   readonly protocol: 0 | 1 | 2;
   readonly limits: RequestLimits;
+  readonly newer?: NewerSource;
 }
+
+/**
+ * The same repository as it has become meanwhile; `undefined` if there is nothing newer.
+ * @param cause - `listed`: its refs are asked for. `missing`: something is asked for that is not here.
+ */
+export type NewerSource = (cause: "listed" | "missing") => Promise<UploadPackSource | undefined>;
 
 type Answer = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
@@ -57,7 +64,7 @@ async function fetchV0(
   options: UploadPackOptions,
 ): Promise<Answer> {
   if (request.hasEndedEarly && request.deepen === undefined) return [];
-  const session = await FetchSession.open(source, request);
+  const session = await openSession(source, request, options);
   if (request.hasEndedEarly) return shallowSection(request, await session.findShallow(options.signal));
   const { lines, sendsPack } = await session.negotiate((haves) => negotiateV0(request, haves));
   if (!sendsPack) return [...shallowSection(request, await session.planShallow()), ...lines];
@@ -80,7 +87,7 @@ async function uploadPackV2(
     case "none":
       return [];
     case "ls-refs":
-      return listRefs(await source.readRefs(), request.lsRefs);
+      return listNewestRefs(source, request.lsRefs, options);
     case "object-info":
       return listObjectInfo(source, request.objectInfo);
     case "bundle-uri":
@@ -90,12 +97,37 @@ async function uploadPackV2(
   }
 }
 
+async function listNewestRefs(
+  source: UploadPackSource,
+  request: LsRefsRequest,
+  { newer }: UploadPackOptions,
+): Promise<Answer> {
+  const refList = await ((await newer?.("listed")) ?? source).readRefs();
+  if (!lacksNamedRef(refList, request)) return listRefs(refList, request);
+  const newest = await newer?.("missing");
+  return listRefs((await newest?.readRefs()) ?? refList, request);
+}
+
+async function openSession(
+  source: UploadPackSource,
+  request: FetchRequest,
+  { newer }: UploadPackOptions,
+): Promise<FetchSession> {
+  try {
+    return await FetchSession.open(source, request);
+  } catch (error) {
+    const newest = error instanceof NotHereError ? await newer?.("missing") : undefined;
+    if (newest === undefined) throw error;
+    return FetchSession.open(newest, request);
+  }
+}
+
 async function fetchV2(
   source: UploadPackSource,
   request: FetchRequest,
   options: UploadPackOptions,
 ): Promise<Answer> {
-  const session = await FetchSession.open(source, request);
+  const session = await openSession(source, request, options);
   if (session.wants.length === 0 && !request.waitForDone) return [];
   const { lines, sendsPack } = await session.negotiate((haves) =>
     negotiateV2({ ...request, wants: session.wants }, haves),

@@ -54,6 +54,7 @@ export async function startDeployedMirror(options: DeployedMirrorOptions): Promi
   const environment = {
     ...functionEnvironment(options),
     [ENV.authSecret]: SECRET_NAME,
+    [ENV.syncQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
     AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     ...more,
   };

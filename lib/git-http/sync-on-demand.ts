@@ -1,0 +1,106 @@
+/**
+ * Has a repository synced because of a request for what is not here, and waits for it. The sync is a job like any other, done
+ * by whoever does them, and it has been done when the manifest says so. So this works over any queue and store.
+ */
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { errorFields } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { SyncRequests } from "../mirror/sync-job.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
+import type { AskedRepository } from "../repo/names.ts";
+import type { Repository } from "../repo/repository.ts";
+import type { RepositoryCatalog } from "../repo/repository-catalog.ts";
+import { readUpstreamRecord } from "../repo/upstream-record.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { FindNeeds, OnDemand } from "./git-http.ts";
+
+export interface SyncOnDemandOptions {
+  readonly catalog: RepositoryCatalog;
+  readonly store: BlobStore;
+  readonly requests: SyncRequests;
+  /** Whether a job for it waits or runs; absent where nobody can tell. */
+  readonly isAnnounced?: (uuid: RepositoryUuid) => boolean;
+  /** How long one request waits. */
+  readonly maxWaitMs: number;
+  readonly log: Logger;
+}
+
+/** How often the manifest is looked at. Longer each time: the sync of a small push takes some tenths of a second. */
+const POLL_MS = { first: 20, factor: 1.5, max: 500 } as const;
+
+export class SyncOnDemand implements OnDemand {
+  readonly #options: SyncOnDemandOptions;
+  /** At most one of a repository: however many requests there are, and whatever they ask for. */
+  readonly #rounds = new Map<RepositoryUuid, Promise<Repository | undefined>>();
+
+  constructor(options: SyncOnDemandOptions) {
+    this.#options = options;
+  }
+
+  async refresh(
+    asked: AskedRepository,
+    needs: FindNeeds,
+    signal: AbortSignal,
+  ): Promise<Repository | undefined> {
+    const { catalog, maxWaitMs } = this.#options;
+    const sinceMs = Date.now();
+    const repository = await catalog.find(asked, needs);
+    if (repository === undefined || maxWaitMs === 0) return undefined;
+    const ended = aborted(AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]));
+    for (;;) {
+      // One that has begun before may have listed the refs before.
+      const found = await Promise.race([this.#round(repository.uuid), ended]);
+      if (found === undefined || found.verifiedAt.getTime() >= sinceMs) return found;
+    }
+  }
+
+  async refreshAnnounced(
+    asked: AskedRepository,
+    needs: FindNeeds,
+    signal: AbortSignal,
+  ): Promise<Repository | undefined> {
+    const { catalog, isAnnounced } = this.#options;
+    if (isAnnounced === undefined) return undefined;
+    const repository = await catalog.find(asked, needs);
+    if (repository === undefined || !isAnnounced(repository.uuid)) return undefined;
+    return this.refresh(asked, needs, signal);
+  }
+
+  #round(uuid: RepositoryUuid): Promise<Repository | undefined> {
+    const running = this.#rounds.get(uuid);
+    if (running !== undefined) return running;
+    const round = this.#sync(uuid)
+      .catch((error: unknown) => {
+        this.#options.log.error("on-demand:failed", { uuid, ...errorFields(error) });
+        return undefined;
+      })
+      .finally(() => this.#rounds.delete(uuid));
+    this.#rounds.set(uuid, round);
+    return round;
+  }
+
+  async #sync(uuid: RepositoryUuid): Promise<Repository | undefined> {
+    const { catalog, store, requests, maxWaitMs, log } = this.#options;
+    const record = await readUpstreamRecord(store, uuid);
+    if (record === undefined) return undefined;
+    const sentMs = Date.now();
+    const queuedAt = new Date(sentMs).toISOString();
+    const job = { kind: "repository", workspace: record.workspace, uuid, reason: "asked", queuedAt } as const;
+    await requests.request([{ job, eventId: `asked-${randomUUID()}` }]);
+    let pauseMs: number = POLL_MS.first;
+    while (Date.now() - sentMs < maxWaitMs) {
+      await pause(pauseMs);
+      const repository = await catalog.open(uuid);
+      if (repository === undefined || repository.verifiedAt.getTime() >= sentMs) return repository;
+      pauseMs = Math.min(pauseMs * POLL_MS.factor, POLL_MS.max);
+    }
+    log.warn("on-demand:not-in-time", { uuid, waitedMs: maxWaitMs });
+    return undefined;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return Promise.resolve(undefined);
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(undefined), { once: true }));
+}

@@ -1,0 +1,120 @@
+/** What is asked for just after it was pushed, before the mirror has it. Webhooks are lost unless said otherwise. */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { git } from "../support/git/run-git.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
+import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+
+/** In each of two tests. More of them: `NEARSIDE_RACES=250`. */
+const RACES = Number(process.env["NEARSIDE_RACES"] ?? 30);
+
+const UNKNOWN_ID = "0123456789".repeat(4);
+
+let rig: InSyncRig;
+let folder: TemporaryFolder;
+/** Somebody's clone of the primary, to push from, and one of the mirror. */
+let author: string;
+let client: string;
+
+beforeAll(async () => {
+  [rig, folder] = await Promise.all([startInSyncRig(), temporaryFolder()]);
+  await rig.create("acme", "app", "CORE");
+  await rig.select({ workspace: "acme", credential: "bot", projects: "all" });
+  author = join(folder.path, "author");
+  client = join(folder.path, "client");
+  const primary = rig.fake.gitUrl.replace("://", "://developer:developer@");
+  await git(["clone", "--quiet", `${primary}/acme/app.git`, author]);
+  await git(["clone", "--quiet", `${rig.server.url}/acme/app.git`, client]);
+});
+
+afterAll(async () => {
+  await rig.close();
+  await folder.remove();
+});
+
+async function push(to: string): Promise<string> {
+  const commit = await git(["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", randomUUID()], { cwd: author });
+  await git(["push", "--quiet", "origin", `${commit}:${to}`], { cwd: author });
+  return commit;
+}
+
+async function fetched(...what: string[]): Promise<string> {
+  await git(["fetch", "--quiet", "origin", ...what], { cwd: client });
+  return git(["rev-parse", "FETCH_HEAD"], { cwd: client });
+}
+
+/** How often the primary was asked for its refs by the mirror. */
+function listings(): number {
+  return rig.fake.controls.requests.filter(
+    ({ method, path }) => method === "POST" && path === "/acme/app.git/git-upload-pack",
+  ).length;
+}
+
+describe.each([
+  ["webhooks come", false],
+  ["all webhooks are lost", true],
+] as const)("a client asks for what was pushed within the last 50 ms; %s", (_how, dropWebhooks) => {
+  beforeAll(() => rig.fake.controls.misbehave({ dropWebhooks }));
+  afterAll(() => rig.fake.controls.behave());
+
+  test(`${RACES} times, over new branches, tags and ids, in each protocol version: no failure`, async () => {
+    for (let race = 0; race < RACES; race++) {
+      const name = `${dropWebhooks ? "lost" : "told"}-${race}`;
+      const kind = (["branch", "tag", "id", "id-v0"] as const)[race % 4];
+      const target = kind === "tag" ? `refs/tags/${name}` : `refs/heads/${name}`;
+      const commit = await push(target);
+      await new Promise((resolve) => setTimeout(resolve, (race * 7) % 50));
+      if (kind === "id") expect(await fetched(commit), name).toBe(commit);
+      else if (kind === "id-v0") {
+        await git(["-c", "protocol.version=0", "fetch", "--quiet", "origin", commit], { cwd: client });
+        expect(await git(["cat-file", "-t", commit], { cwd: client })).toBe("commit");
+      } else expect(await fetched(kind === "tag" ? `refs/tags/${name}` : name), name).toBe(commit);
+    }
+    await git(["fsck", "--strict", "--connectivity-only"], { cwd: client });
+  });
+});
+
+test("a branch that moved, its webhook has come: whoever lists refs gets the new commit", async () => {
+  for (let count = 0; count < 3; count++) {
+    const commit = await push("refs/heads/moving");
+    await rig.fake.controls.settled();
+    const version = count;
+    await git(["-c", `protocol.version=${version}`, "fetch", "--quiet", "origin", "moving"], { cwd: client });
+    expect(await git(["rev-parse", "FETCH_HEAD"], { cwd: client })).toBe(commit);
+    await git(["push", "--quiet", "--delete", "origin", "moving"], { cwd: author });
+  }
+});
+
+test("what the primary has not either is refused, after one look", async () => {
+  await rig.settled();
+  rig.fake.controls.clearRequests();
+  await expect(fetched(UNKNOWN_ID)).rejects.toThrow(/not our ref/);
+  expect(listings()).toBe(1);
+  await expect(fetched("no-such-branch")).rejects.toThrow(/couldn't find remote ref/);
+  expect(listings()).toBe(2);
+});
+
+test("40 clients at once for what is not here cause two syncs at the most", async () => {
+  rig.fake.controls.misbehave({ dropWebhooks: true });
+  const commit = await push("refs/heads/wanted-by-many");
+  await rig.settled();
+  rig.fake.controls.clearRequests();
+  const asked = Array.from({ length: 40 }, async () => {
+    const response = await fetch(`${rig.server.url}/acme/app.git/git-upload-pack`, {
+      method: "POST",
+      headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
+      body: `0011command=fetch00010032want ${commit}\n0009done\n0000`,
+    });
+    return Buffer.from(await response.arrayBuffer()).toString("latin1");
+  });
+  for (const answer of await Promise.all(asked)) expect(answer).toContain("packfile");
+  const gets = rig.fake.controls.requests.filter(
+    ({ path, method }) => method === "GET" && path === "/acme/app.git/info/refs",
+  );
+  // One for the refs; the accesses of 40 callers without a credential are asked for once.
+  expect(gets.length).toBeLessThanOrEqual(3);
+  // Refs and the pack, and perhaps refs again.
+  expect(listings()).toBeLessThanOrEqual(3);
+  rig.fake.controls.behave();
+});
