@@ -91,7 +91,9 @@ export class GitEndpoint extends Construct {
       responseTransferMode: ResponseTransferMode.STREAM,
       allowTestInvoke: false,
     });
-    const workspace = this.api.root.addResource("-").addResource("webhooks").addResource("{workspace}");
+    const own = this.api.root.addResource("-");
+    own.addResource("repositories").addProxy();
+    const workspace = own.addResource("webhooks").addResource("{workspace}");
     workspace.addMethod("POST", integration, { authorizationType: AuthorizationType.NONE });
   }
 

@@ -5,7 +5,6 @@
 import { randomUUID } from "node:crypto";
 import { errorFields, LimitExceededError, ProtocolError } from "../errors.ts";
 import { concatBytes, encodePktLine, FLUSH_PKT } from "../git/pktline.ts";
-import type { UploadPackSource } from "../git/ports.ts";
 import {
   advertiseV0,
   advertiseV2,
@@ -23,17 +22,13 @@ import type { DecideAccess } from "./decide-access.ts";
 import { answerPush, type PushPolicy } from "./push.ts";
 import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
+import { answerStatus, answerWait, type ServedSource } from "./status.ts";
 
 export interface FindNeeds {
   /** Whether the answer will take the refs. */
   readonly refs: boolean;
   /** Where the primary has the repository, see `readServedUuid` in lib/repo/asked-repository.ts. */
   readonly primaryPath?: string;
-}
-
-/** A repository to serve, and when the primary's refs were last seen to be its refs. */
-interface ServedSource extends UploadPackSource {
-  readonly verifiedAt?: Date;
 }
 
 /** Syncs for the sake of a request, within its time. Without it, what is not here is not waited for. */
@@ -77,17 +72,22 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     if (service === "receive-pack")
       return answerPush(options.push, request, repository, decision.primaryPath);
     const { primaryPath } = decision;
-    const refs = service === "upload-pack" || chooseProtocol(request.headers["git-protocol"]) !== 2;
+    const refs =
+      service === "upload-pack" ||
+      service === "wait" ||
+      chooseProtocol(request.headers["git-protocol"]) !== 2;
     const needs = { refs, ...(primaryPath !== undefined && { primaryPath }) };
     const source = await options.find(repository, needs);
     // Files of git-lfs are not served yet. Who may not read hears nothing of that.
     if (source === undefined || service === "lfs") return notFoundResponse(NO_CACHE_HEADERS);
     let served = source;
-    const newer: NewerSource = async (cause) => {
+    const newer = async (cause: "listed" | "missing") => {
       const next = await newest(cause, options, repository, needs, request.signal);
       served = next ?? served;
       return next;
     };
+    if (service === "status") return answerStatus(source);
+    if (service === "wait") return answerWait(source, request, () => newer("missing"));
     const response =
       service === "info-refs"
         ? await advertise(source, request, identity, newer)
@@ -126,7 +126,7 @@ function staleNotice({ staleSeconds }: AllowedAccess): string | undefined {
 }
 
 async function advertise(
-  source: UploadPackSource,
+  source: ServedSource,
   request: HttpRequest,
   identity: ServerIdentity,
   newer: NewerSource,
@@ -144,7 +144,7 @@ async function advertise(
 }
 
 async function answerUploadPack(
-  source: UploadPackSource,
+  source: ServedSource,
   request: HttpRequest,
   { log, newer, limits = DEFAULT_REQUEST_LIMITS }: GitHttpOptions & { readonly newer: NewerSource },
   decision: AllowedAccess,

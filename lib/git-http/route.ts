@@ -11,7 +11,7 @@ export const NO_CACHE_HEADERS = {
   "cache-control": "no-cache, max-age=0, must-revalidate",
 } as const;
 
-export type Service = "info-refs" | "upload-pack" | "receive-pack" | "lfs";
+export type Service = "info-refs" | "upload-pack" | "receive-pack" | "lfs" | "status" | "wait";
 
 export type Route =
   | { readonly kind: Service; readonly repository: AskedRepository }
@@ -22,11 +22,15 @@ const REQUEST_TYPE = "application/x-git-upload-pack-request";
 /** What may follow the repository in a path. git-lfs has its own protocol below `info/lfs`. */
 const SERVICE_PATTERN = /^(.*)\/(info\/refs|git-upload-pack|git-receive-pack|info\/lfs\/.+)$/;
 
+/** The mirror's own addresses, apart from git's: no workspace is called `-`. */
+const STATUS_PATTERN = /^\/-\/repositories(\/[^/]+\/[^/]+)\/(status|wait)$/;
+
 /** Before a project's key: Smart Mirroring for Cloud had the one, mirrors of Data Center the other. */
 const PROJECT_PREFIXES: readonly string[] = ["upstream", "scm"];
 
 export function routeOf(request: HttpRequest): Route {
-  const [, repositoryPath = "", service = ""] = SERVICE_PATTERN.exec(request.path) ?? [];
+  const [, repositoryPath = "", service = ""] =
+    STATUS_PATTERN.exec(request.path) ?? SERVICE_PATTERN.exec(request.path) ?? [];
   const repository = askedRepository(repositoryPath);
   if (repository === undefined) return { kind: "refused", response: notFoundResponse(NO_CACHE_HEADERS) };
   const kind = serviceOf(service, request);
@@ -62,6 +66,9 @@ function serviceOf(service: string, request: HttpRequest): Service | Route {
       return "upload-pack";
     case "git-receive-pack":
       return request.method === "POST" ? "receive-pack" : methodNotAllowed("POST");
+    case "status":
+    case "wait":
+      return request.method === "GET" ? service : methodNotAllowed("GET");
     default:
       return "lfs";
   }

@@ -131,7 +131,7 @@ describe("the service stack", () => {
     });
   });
 
-  test("lets git-http read repositories and change nothing but finished answers", () => {
+  test("lets git-http read repositories, ask for syncs, and change nothing but finished answers", () => {
     const lines = permissions(deployment().service, "GitHttp");
     expect(lines.map((line) => line.split(" ")[0]).toSorted()).toEqual([
       "logs:CreateLogStream",
@@ -141,6 +141,9 @@ describe("the service stack", () => {
       "s3:GetObject",
       "s3:ListBucket",
       "s3:PutObject",
+      "sqs:GetQueueAttributes",
+      "sqs:GetQueueUrl",
+      "sqs:SendMessage",
     ]);
     const changing = lines.filter((line) => /^s3:(Put|Delete|Abort)/.test(line));
     for (const line of changing) expect(line).toMatch(/\/repos\/\*\/cache\/answers\/\*/);

@@ -118,3 +118,38 @@ test("40 clients at once for what is not here cause two syncs at the most", asyn
   expect(listings()).toBeLessThanOrEqual(3);
   rig.fake.controls.behave();
 });
+
+describe("the wait address", () => {
+  const ask = (query: string) => fetch(`${rig.server.url}/-/repositories/acme/app/wait?${query}`);
+
+  test("answers once the mirror has it, by ref, by id, or both", async () => {
+    rig.fake.controls.misbehave({ dropWebhooks: true });
+    const asked = ask("ref=refs/heads/awaited&timeout=60");
+    const commit = await push("refs/heads/awaited");
+    expect((await asked).status).toBe(200);
+    expect(await git(["ls-remote", `${rig.server.url}/acme/app.git`, "awaited"])).toContain(commit);
+    const later = await push("refs/heads/later");
+    const answer = await ask(`id=${later}&ref=refs/heads/later`);
+    expect(await answer.json()).toEqual({ isThere: true, verifiedAt: expect.stringMatching(/Z$/) });
+    expect((await ask(`id=${commit}`)).status).toBe(200);
+    rig.fake.controls.behave();
+  });
+
+  test("says so when the time is up, and what it needs to be told", async () => {
+    const answer = await ask(`id=${UNKNOWN_ID}&timeout=1`);
+    expect([answer.status, await answer.json()]).toMatchObject([504, { isThere: false }]);
+    for (const wrong of ["", "id=abc", "ref=refs/heads/main&timeout=-1", "ref=refs/heads/main&timeout=241"]) {
+      expect((await ask(wrong)).status, wrong).toBe(400);
+    }
+  });
+
+  test("status tells when the refs were verified; both ask who may read, as git does", async () => {
+    const status = await fetch(`${rig.server.url}/-/repositories/acme/app/status`);
+    const refs = await fetch(`${rig.server.url}/acme/app.git/info/refs?service=git-upload-pack`);
+    expect(await status.json()).toMatchObject({ verifiedAt: refs.headers.get("x-nearside-verified") });
+    for (const what of ["status", "wait?id=1"]) {
+      const answer = await fetch(`${rig.server.url}/-/repositories/acme/other/${what}`);
+      expect(answer.status).toBe(401);
+    }
+  });
+});

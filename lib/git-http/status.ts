@@ -1,0 +1,86 @@
+/** Tells how fresh a repository is, and waits until it has a ref or a commit: for scripts, behind the same access as git. */
+import { setTimeout as pause } from "node:timers/promises";
+import { byteText } from "../git/byte-text.ts";
+import { type ObjectId, parseObjectId } from "../git/object-id.ts";
+import type { UploadPackSource } from "../git/ports.ts";
+import { findRef, refValuesAmong } from "../git/upload-pack/find-refs.ts";
+import { findUnreachable } from "../git/walk/reachable.ts";
+import { textResponse } from "../http/error-response.ts";
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { NO_CACHE_HEADERS } from "./route.ts";
+
+/** A repository to serve, and when the primary's refs were last seen to be its refs. */
+export interface ServedSource extends UploadPackSource {
+  readonly verifiedAt?: Date;
+}
+
+/** As long as API Gateway lets an answer be silent, and some for the answer. */
+const MAX_WAIT_SECONDS = 240;
+const DEFAULT_WAIT_SECONDS = 20;
+
+/** Between two looks at the primary. */
+const PAUSE_MS = { first: 500, factor: 1.5, max: 5_000 } as const;
+
+export function answerStatus(source: ServedSource): HttpResponse {
+  return json(200, source, {});
+}
+
+/** @param refresh - Syncs; see `OnDemand`. */
+export async function answerWait(
+  source: ServedSource,
+  { query, signal }: HttpRequest,
+  refresh: () => Promise<ServedSource | undefined>,
+): Promise<HttpResponse> {
+  const ref = query.get("ref") ?? undefined;
+  const idText = query.get("id") ?? undefined;
+  const timeout = query.get("timeout") ?? String(DEFAULT_WAIT_SECONDS);
+  const isIdRight = idText === undefined || /^[0-9a-f]{40}$/.test(idText);
+  const isTimeoutRight = /^\d{1,3}$/.test(timeout) && Number(timeout) <= MAX_WAIT_SECONDS;
+  if ((ref === undefined && idText === undefined) || !isIdRight || !isTimeoutRight) {
+    const text = `give ref=<full name>, id=<40 hex digits> or both, and perhaps timeout=<0 to ${MAX_WAIT_SECONDS} s>`;
+    return textResponse(400, text, NO_CACHE_HEADERS);
+  }
+  const id = idText === undefined ? undefined : parseObjectId(idText);
+  const refName = ref === undefined ? undefined : byteText(new TextEncoder().encode(ref));
+  const untilMs = Date.now() + Number(timeout) * 1000;
+  let latest = source;
+  let pauseMs: number = PAUSE_MS.first;
+  while (!(await isThere(latest, refName, id))) {
+    if (signal.aborted || Date.now() >= untilMs) return json(504, latest, { isThere: false });
+    latest = (await refresh()) ?? latest;
+    if (await isThere(latest, refName, id)) break;
+    await pause(Math.min(pauseMs, Math.max(0, untilMs - Date.now())));
+    pauseMs = Math.min(pauseMs * PAUSE_MS.factor, PAUSE_MS.max);
+  }
+  return json(200, latest, { isThere: true });
+}
+
+/** With both, whether the ref has this value; of an id alone, whether it could be fetched. */
+async function isThere(
+  source: ServedSource,
+  refName: string | undefined,
+  id: ObjectId | undefined,
+): Promise<boolean> {
+  const refList = await source.readRefs();
+  if (refName !== undefined) {
+    const ref = findRef(refList, refName);
+    return ref !== undefined && (id === undefined || ref.id === id);
+  }
+  if (id === undefined) return false;
+  if (refValuesAmong(refList, new Set([id])).size > 0) return true;
+  const objects = await source.openObjects();
+  if (objects.findId(id) < 0) return false;
+  return !source.mayHoldUnreachable || (await findUnreachable(objects, refList, [id])).size === 0;
+}
+
+function json(
+  status: 200 | 504,
+  { verifiedAt }: ServedSource,
+  more: { readonly isThere?: boolean },
+): HttpResponse {
+  const body = { ...more, verifiedAt: verifiedAt?.toISOString() };
+  return textResponse(status, JSON.stringify(body), {
+    ...NO_CACHE_HEADERS,
+    "content-type": "application/json",
+  });
+}
