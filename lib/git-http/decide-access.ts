@@ -77,10 +77,19 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (authorization === undefined) return decideAnonymous(question, options);
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
   // The same steps whether the name is known or not: what is mirrored must not show in the time either.
-  const known = repository.kind === "project" ? await options.lookUp(repository) : undefined;
-  const repositoryPath = known?.primaryPath ?? namedPath(repository);
-  const verdict = await options.authorizer.check({ authorization, repositoryPath });
-  return { decision: decisionOf(verdict), verdict };
+  const known = await options.lookUp(repository);
+  return check(known ?? { primaryPath: namedPath(repository) }, authorization, options);
+}
+
+async function check(
+  { primaryPath, uuid }: { readonly primaryPath: string; readonly uuid?: string },
+  authorization: string | undefined,
+  { authorizer }: DecideAccessOptions,
+): Promise<Decided & { readonly verdict: Verdict }> {
+  const bound = uuid !== undefined && { uuid };
+  const verdict = await authorizer.check({ authorization, repositoryPath: primaryPath, ...bound });
+  const decision = decisionOf(verdict);
+  return { decision: decision.kind === "allowed" ? { ...decision, ...bound } : decision, verdict };
 }
 
 /**
@@ -89,8 +98,9 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
  */
 async function decideAnonymous(
   { request, repository }: AccessQuestion,
-  { allowsAnonymous, lookUp, anonymousRate, authorizer }: DecideAccessOptions,
+  options: DecideAccessOptions,
 ): Promise<Decided> {
+  const { allowsAnonymous, lookUp, anonymousRate } = options;
   if (!allowsAnonymous) return challenged(LOG_IN);
   const known = await lookUp(repository);
   if (known?.isPublic !== true) return challenged(LOG_IN);
@@ -99,12 +109,9 @@ async function decideAnonymous(
     const text = `too many requests without a credential from your address, try again in ${retryAfterSeconds} s`;
     return { decision: { kind: "refused", status: 429, text, retryAfterSeconds }, note: "limited" };
   }
-  const verdict = await authorizer.check({
-    authorization: undefined,
-    repositoryPath: known.primaryPath,
-  });
-  if (verdict.kind === "refused") return { ...challenged(LOG_IN), verdict };
-  return { decision: decisionOf(verdict), verdict };
+  const checked = await check(known, undefined, options);
+  const { verdict } = checked;
+  return verdict.kind === "refused" ? { ...challenged(LOG_IN), verdict } : checked;
 }
 
 function challenged(text: string): Decided {

@@ -13,6 +13,7 @@ import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
+import { releaseName } from "../repo/upstream-record.ts";
 import { prepareRepository } from "./prepare-repository.ts";
 import { askForFacts, type FactsOptions, type FoundFacts, findFacts } from "./repository-facts.ts";
 import { retire, withdraw } from "./retire-repository.ts";
@@ -133,6 +134,8 @@ async function act(
     return { outcome: await withdraw(job.uuid, stored, workspace, options), facts: undefined };
   }
   const { facts } = found;
+  // Before anything else, and also where it is none of the mirror's.
+  if (found.isFromRest) await releaseName(store, job.uuid, facts);
   const workspace = findWorkspace(config, facts.workspace);
   if (workspace === undefined || !isMirrored(config, facts)) {
     const outcome: JobOutcome =
