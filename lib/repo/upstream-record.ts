@@ -67,7 +67,9 @@ export async function writeUpstreamRecord(
   if (projectKey !== undefined && !isProjectNameTaken) {
     await writeProjectName(store, projectKey, { uuid, workspace, slug, isPublic });
   }
-  const bytes = new TextEncoder().encode(`${JSON.stringify(record)}\n`);
+  // Its own fields: facts come with others, which no reader takes.
+  const written = { workspace, slug, projectKey, isPrivate: record.isPrivate };
+  const bytes = new TextEncoder().encode(`${JSON.stringify(written)}\n`);
   await store.write(repositoryKeys(uuid).upstream, bytes);
   return { isProjectNameTaken };
 }
