@@ -37,6 +37,13 @@ const AUTHORIZATION_PATTERN = /^[\x20-\x7e]{1,8192}$/;
 const LOG_IN = "log in with your Bitbucket credential";
 const NOT_TAKEN = "Bitbucket does not take this credential: it may be wrong, expired or removed";
 
+/**
+ * What the primary is asked about for a project's key that is not known here: no workspace has this uuid. The key may be the
+ * name of somebody's workspace, which is none of ours.
+ */
+const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
+const NOT_FOUND: AccessDecision = { kind: "refused", status: 404, text: "" };
+
 export function decideAccess(options: DecideAccessOptions): DecideAccess {
   return async (question) => {
     const { request, service, repository } = question;
@@ -78,7 +85,11 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
   // The same steps whether the name is known or not: what is mirrored must not show in the time either.
   const known = await options.lookUp(repository);
-  return check(known ?? { primaryPath: namedPath(repository) }, authorization, options);
+  if (known !== undefined) return check(known, authorization, options);
+  const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
+  const checked = await check({ primaryPath }, authorization, options);
+  const isAllowed = checked.decision.kind === "allowed";
+  return repository.kind === "project" && isAllowed ? { ...checked, decision: NOT_FOUND } : checked;
 }
 
 async function check(

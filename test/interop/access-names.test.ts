@@ -134,6 +134,15 @@ describe("names", () => {
     await rename(mirror.primary("safe"), mirror.primary("vault"));
   });
 
+  test("a project's key that is not known is no workspace's name, nor is anything pushed there", async () => {
+    for (const service of ["git-upload-pack", "git-receive-pack"]) {
+      expect(await statusOf(`/scm/acme/unmirrored/info/refs?service=${service}`, READER)).toBe(404);
+    }
+    const asked = mirror.fake.controls.requests.map(({ path }) => decodeURIComponent(path));
+    expect(asked.length).toBeGreaterThan(0);
+    expect(asked.filter((path) => path.includes("acme"))).toEqual([]);
+  });
+
   test.each([
     "/acme/..%2fvault",
     "/acme/%2e%2e",
