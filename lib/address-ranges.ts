@@ -35,12 +35,31 @@ function parseRange(text: string): AddressRange {
   return { address, prefixBits, family: version === 4 ? "ipv4" : "ipv6" };
 }
 
-/** @returns Whether an address lies in one of the ranges; IPv4 addresses in IPv6 form count as what they are. */
+/**
+ * @returns Whether an address lies in one of the ranges; IPv4 addresses in IPv6 form count as what they are, and no range of
+ *   IPv6 has any.
+ */
 export function addressMatcher(ranges: readonly AddressRange[]): (address: string) => boolean {
-  const list = new BlockList();
-  for (const { address, prefixBits, family } of ranges) list.addSubnet(address, prefixBits, family);
+  // Two lists: one alone takes an IPv4 address for its IPv6 form, which ::/0 has.
+  const lists = { ipv4: new BlockList(), ipv6: new BlockList() };
+  for (const { address, prefixBits, family } of ranges) lists[family].addSubnet(address, prefixBits, family);
   return (address) => {
-    const version = isIP(address);
-    return version !== 0 && list.check(address, version === 4 ? "ipv4" : "ipv6");
+    const plain = unmapped(address);
+    const version = isIP(plain);
+    if (version === 0) return false;
+    const family = version === 4 ? "ipv4" : "ipv6";
+    return lists[family].check(plain, family);
   };
+}
+
+/** Of `::ffff:192.0.2.1`, and of `::ffff:c000:201`, which is the same. */
+function unmapped(address: string): string {
+  const tail = /^(?:::|(?:0{1,4}:){5})ffff:(.+)$/i.exec(address)?.[1];
+  if (tail === undefined) return address;
+  const groups = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(tail)?.slice(1);
+  if (groups === undefined) return isIP(tail) === 4 ? tail : address;
+  return groups
+    .map((group) => Number.parseInt(group, 16))
+    .flatMap((bits) => [bits >> 8, bits & 0xff])
+    .join(".");
 }

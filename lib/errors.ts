@@ -73,6 +73,11 @@ export class QueueError extends MirrorError {
   readonly code = "QUEUE";
 }
 
+/** While a repository was fetched by its name, the name came to mean another one: what was fetched counts for nothing. */
+export class RenamedError extends MirrorError {
+  readonly code = "RENAMED";
+}
+
 /** The work was stopped from outside: its time is up, or the process is to end. Nothing is wrong with it. */
 export class StoppedError extends MirrorError {
   readonly code = "STOPPED";

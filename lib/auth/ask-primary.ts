@@ -1,6 +1,6 @@
 /**
  * Asks the primary whether a caller may read a repository: the caller's own `Authorization` goes to git's `info/refs`, and
- * 200 means yes. It works for whatever the primary takes, and counts against the caller's own limits there.
+ * refs of git's are a yes. It works for whatever the primary takes, and counts against the caller's own limits there.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseRetryAfter } from "../retry-after.ts";
@@ -56,19 +56,22 @@ async function followed(
   { fetch, gitUrl, agent, limits = DEFAULT_LIMITS }: AskPrimaryOptions,
   signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
-  const home = new URL(gitUrl).origin;
   let url = infoRefsUrl(gitUrl, repositoryPath);
   for (let redirects = 0; redirects <= limits.maxRedirects; redirects++) {
-    // Elsewhere the credential would go to somebody else.
-    const credential = url.origin === home && authorization !== undefined ? { authorization } : {};
     const response = await fetch(url, {
       redirect: "manual",
-      headers: { ...credential, "git-protocol": "version=2", "user-agent": agent },
+      headers: {
+        ...(authorization !== undefined && { authorization }),
+        "git-protocol": "version=2",
+        "user-agent": agent,
+      },
       signal,
     });
     const target = redirectTarget(response, url);
     if (target === undefined) return await answerOf(response, gitUrl, url, authorization);
     await response.body?.cancel();
+    // To log in, or to another host, which would get the credential and knows nothing of rights here.
+    if (pathOf(target, gitUrl) === undefined) return { kind: "refused", status: response.status };
     url = target;
   }
   return { kind: "undecided", cause: "unreachable", reason: "too many redirects" };
@@ -97,8 +100,8 @@ async function answerOf(
 ): Promise<PrimaryAnswer> {
   const { status, headers } = response;
   if (status === 200 && headers.get("content-type") === ADVERTISEMENT_TYPE) {
-    // What the refs are does not matter here, and in version 0 there may be a lot of them.
-    await response.body?.cancel();
+    if (!(await beginsLikeGit(response)))
+      return { kind: "undecided", cause: "unreachable", reason: "the answer is not git's" };
     const finalPath = pathOf(url, gitUrl);
     const callerName = shortText(headers.get("x-ausername"));
     return {
@@ -119,6 +122,22 @@ async function answerOf(
     reason: response.ok ? "the answer is not git's" : `the primary answered ${status}`,
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
   };
+}
+
+/** The first pkt-line in version 0 and 2. An error of git's comes with 200 as well. */
+const FIRST_LINE = /^(?:[0-9a-f]{4}# service=git-upload-pack|[0-9a-f]{4}version 2)(?:\n|$)/;
+const FIRST_LINE_BYTES = 4 + "# service=git-upload-pack\n".length;
+
+/** What the refs are does not matter here, and in version 0 there may be a lot of them. */
+async function beginsLikeGit({ body }: Response): Promise<boolean> {
+  let start = "";
+  // Ending the iteration cancels the rest.
+  for await (const chunk of body ?? []) {
+    start += Buffer.from(chunk).toString("latin1", 0, FIRST_LINE_BYTES);
+    if (start.length >= FIRST_LINE_BYTES) break;
+  }
+  const length = Number.parseInt(start.slice(0, 4), 16);
+  return FIRST_LINE.test(start.slice(0, length));
 }
 
 /** Not 408, 425 and 429, which say nothing of the right. */

@@ -131,7 +131,8 @@ export class Authorizer {
 
   async #decide(key: string, question: ReadQuestion, known: ConfirmedRight | undefined): Promise<Verdict> {
     const stored = await this.#readStored(key);
-    const right = (stored?.askedAtMs ?? 0) > (known?.askedAtMs ?? 0) ? stored : known;
+    // Where the store was read and holds none, another process was told no since.
+    const right = stored === "unread" ? known : stored;
     if (right !== undefined && this.#now() < right.askedAtMs + this.#limits.freshMs) {
       return this.#remember(
         key,
@@ -144,8 +145,8 @@ export class Authorizer {
     const answer = await this.#ask(question);
     if (answer.kind === "undecided") return this.#remember(key, { answer, askedAtMs, right }, "primary");
     if (answer.kind === "refused") {
-      // Also where nothing was read: another process may have written it since.
-      if (right !== undefined) await this.#quietly("forget", this.#stored.delete(key));
+      // Where the read failed there may be one all the same.
+      if (stored !== undefined) await this.#quietly("forget", this.#stored.delete(key));
       return this.#remember(key, { answer, askedAtMs, right: undefined }, "primary");
     }
     const { kind: _, ...found } = answer;
@@ -189,8 +190,10 @@ export class Authorizer {
     return { kind: "undecided", source, ageMs, cause, retryAfterSeconds };
   }
 
-  async #readStored(key: string): Promise<ConfirmedRight | undefined> {
-    return this.#quietly("read", this.#stored.read(key, this.#now()));
+  async #readStored(key: string): Promise<ConfirmedRight | "unread" | undefined> {
+    const reading = this.#stored.read(key, this.#now()).then((right) => ({ right }));
+    const read = await this.#quietly("read", reading);
+    return read === undefined ? "unread" : read.right;
   }
 
   /** The primary decides; without the store's help it only decides more often. */

@@ -23,9 +23,9 @@ export class CallerKeys {
     return this.#hmac(authorization === undefined ? "anonymous" : `caller\n${authorization}`);
   }
 
-  /** 64 hex digits for the credential and the repository together. */
-  questionKey({ authorization, repositoryPath }: ReadQuestion): string {
-    return this.#hmac(`question\n${this.callerKey(authorization)}\n${repositoryPath}`);
+  /** 64 hex digits for the credential, the path and the repository together. */
+  questionKey({ authorization, repositoryPath, uuid = "" }: ReadQuestion): string {
+    return this.#hmac(`question\n${this.callerKey(authorization)}\n${repositoryPath}\n${uuid}`);
   }
 
   /** How a caller is called in logs. */

@@ -5,6 +5,11 @@ export interface ReadQuestion {
   readonly authorization: string | undefined;
   /** Of the repository below the primary's git address, lower case: `workspace/slug` or `workspace/{uuid}`. */
   readonly repositoryPath: string;
+  /**
+   * The repository that the path means here; absent where it means none. A yes is for this one only: once the path means
+   * another, the primary is asked again.
+   */
+  readonly uuid?: string;
 }
 
 /** What the primary said to one question. */

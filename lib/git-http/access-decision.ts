@@ -9,6 +9,8 @@ const decisionSchema = z.discriminatedUnion("kind", [
     kind: z.literal("allowed"),
     /** Where the primary has the repository, below its git address; absent if that is on another host. */
     primaryPath: z.string().optional(),
+    /** The only repository that it is for; absent if the name meant none. */
+    uuid: z.string().optional(),
     /** The primary is away; it was asked so long ago. */
     staleSeconds: z.number().int().nonnegative().optional(),
   }),

@@ -37,6 +37,13 @@ const AUTHORIZATION_PATTERN = /^[\x20-\x7e]{1,8192}$/;
 const LOG_IN = "log in with your Bitbucket credential";
 const NOT_TAKEN = "Bitbucket does not take this credential: it may be wrong, expired or removed";
 
+/**
+ * What the primary is asked about for a project's key that is not known here: no workspace has this uuid. The key may be the
+ * name of somebody's workspace, which is none of ours.
+ */
+const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
+const NOT_FOUND: AccessDecision = { kind: "refused", status: 404, text: "" };
+
 export function decideAccess(options: DecideAccessOptions): DecideAccess {
   return async (question) => {
     const { request, service, repository } = question;
@@ -77,10 +84,23 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (authorization === undefined) return decideAnonymous(question, options);
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
   // The same steps whether the name is known or not: what is mirrored must not show in the time either.
-  const known = repository.kind === "project" ? await options.lookUp(repository) : undefined;
-  const repositoryPath = known?.primaryPath ?? namedPath(repository);
-  const verdict = await options.authorizer.check({ authorization, repositoryPath });
-  return { decision: decisionOf(verdict), verdict };
+  const known = await options.lookUp(repository);
+  if (known !== undefined) return check(known, authorization, options);
+  const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
+  const checked = await check({ primaryPath }, authorization, options);
+  const isAllowed = checked.decision.kind === "allowed";
+  return repository.kind === "project" && isAllowed ? { ...checked, decision: NOT_FOUND } : checked;
+}
+
+async function check(
+  { primaryPath, uuid }: { readonly primaryPath: string; readonly uuid?: string },
+  authorization: string | undefined,
+  { authorizer }: DecideAccessOptions,
+): Promise<Decided & { readonly verdict: Verdict }> {
+  const bound = uuid !== undefined && { uuid };
+  const verdict = await authorizer.check({ authorization, repositoryPath: primaryPath, ...bound });
+  const decision = decisionOf(verdict);
+  return { decision: decision.kind === "allowed" ? { ...decision, ...bound } : decision, verdict };
 }
 
 /**
@@ -89,8 +109,9 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
  */
 async function decideAnonymous(
   { request, repository }: AccessQuestion,
-  { allowsAnonymous, lookUp, anonymousRate, authorizer }: DecideAccessOptions,
+  options: DecideAccessOptions,
 ): Promise<Decided> {
+  const { allowsAnonymous, lookUp, anonymousRate } = options;
   if (!allowsAnonymous) return challenged(LOG_IN);
   const known = await lookUp(repository);
   if (known?.isPublic !== true) return challenged(LOG_IN);
@@ -99,12 +120,9 @@ async function decideAnonymous(
     const text = `too many requests without a credential from your address, try again in ${retryAfterSeconds} s`;
     return { decision: { kind: "refused", status: 429, text, retryAfterSeconds }, note: "limited" };
   }
-  const verdict = await authorizer.check({
-    authorization: undefined,
-    repositoryPath: known.primaryPath,
-  });
-  if (verdict.kind === "refused") return { ...challenged(LOG_IN), verdict };
-  return { decision: decisionOf(verdict), verdict };
+  const checked = await check(known, undefined, options);
+  const { verdict } = checked;
+  return verdict.kind === "refused" ? { ...challenged(LOG_IN), verdict } : checked;
 }
 
 function challenged(text: string): Decided {

@@ -29,6 +29,8 @@ export interface FindNeeds {
   readonly refs: boolean;
   /** Where the primary has the repository, see `readServedUuid` in lib/repo/asked-repository.ts. */
   readonly primaryPath?: string;
+  /** The only one that the caller may have. */
+  readonly uuid?: string;
 }
 
 /** Syncs for the sake of a request, within its time. Without it, what is not here is not waited for. */
@@ -71,12 +73,16 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     if (decision.kind === "refused") return refusalResponse(decision);
     if (service === "receive-pack")
       return answerPush(options.push, request, repository, decision.primaryPath);
-    const { primaryPath } = decision;
+    const { primaryPath, uuid } = decision;
     const refs =
       service === "upload-pack" ||
       service === "wait" ||
       chooseProtocol(request.headers["git-protocol"]) !== 2;
-    const needs = { refs, ...(primaryPath !== undefined && { primaryPath }) };
+    const needs = {
+      refs,
+      ...(primaryPath !== undefined && { primaryPath }),
+      ...(uuid !== undefined && { uuid }),
+    };
     const source = await options.find(repository, needs);
     // Files of git-lfs are not served yet. Who may not read hears nothing of that.
     if (source === undefined || service === "lfs") return notFoundResponse(NO_CACHE_HEADERS);

@@ -17,7 +17,8 @@ import {
   writeWorkspaceIndex,
 } from "../mirror/workspace-index.ts";
 import { failurePrefix } from "../repo/layout.ts";
-import { isNameSegment, type NameEntry, readName } from "../repo/names.ts";
+import { isNameSegment, readName } from "../repo/names.ts";
+import { releaseName } from "../repo/upstream-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import {
   dueRepositories,
@@ -182,22 +183,26 @@ async function learn(
 /** Reads at a time. */
 const CONCURRENT_READS = 32;
 
-/** One that is not mirrored may have got the name under which another is served: what became of that one has to be asked. */
+/**
+ * One that is not mirrored may have got the name under which another is served: nobody gets that one under it any more, and
+ * what became of it has to be asked.
+ */
 async function noteTakenNames(
   { workspace }: MirroredWorkspace,
   index: WorkingIndex,
   renamed: readonly string[],
   store: BlobStore,
 ): Promise<void> {
-  const isOther = ({ uuid, isFormer }: NameEntry, own: string) => uuid !== own && !isFormer;
   for (let start = 0; start < renamed.length; start += CONCURRENT_READS) {
     await Promise.all(
       renamed.slice(start, start + CONCURRENT_READS).map(async (uuid) => {
         const slug = index.repositories.get(uuid)?.slug ?? "";
         const named = await readName(store, workspace, slug);
-        const holder = named && index.repositories.get(named.uuid);
-        if (named === undefined || holder === undefined || !isOther(named, uuid)) return;
-        if (holder.due === undefined) index.repositories.set(named.uuid, { ...holder, due: "gone" });
+        if (named === undefined || named.uuid === uuid) return;
+        const holder = index.repositories.get(named.uuid);
+        const isToBeAsked = holder !== undefined && holder.due === undefined && !named.isFormer;
+        if (isToBeAsked) index.repositories.set(named.uuid, { ...holder, due: "gone" });
+        await releaseName(store, uuid, { workspace, slug });
       }),
     );
   }

@@ -5,6 +5,8 @@ import { type AskedRepository, readName, readProjectName } from "./names.ts";
 import { readUpstreamRecord } from "./upstream-record.ts";
 
 export interface AskedPath {
+  /** Which repository the name means here. */
+  readonly uuid: RepositoryUuid;
   /** Of the repository below the primary's git address, lower case. */
   readonly primaryPath: string;
   /** Everyone may read it, as far as the last sync knows. */
@@ -19,17 +21,17 @@ export async function readAskedPath(
   switch (asked.kind) {
     case "name": {
       const entry = await readName(store, asked.workspace, asked.slug);
-      return entry && { primaryPath: namedPath(asked), isPublic: entry.isPublic };
+      return entry && { uuid: entry.uuid, primaryPath: namedPath(asked), isPublic: entry.isPublic };
     }
     case "uuid": {
       const record = await readUpstreamRecord(store, asked.uuid);
-      return record && { primaryPath: namedPath(asked), isPublic: !record.isPrivate };
+      return record && { uuid: asked.uuid, primaryPath: namedPath(asked), isPublic: !record.isPrivate };
     }
     case "project": {
       const entry = await readProjectName(store, asked.projectKey, asked.slug);
-      return (
-        entry && { primaryPath: `${entry.workspace}/${entry.slug}`.toLowerCase(), isPublic: entry.isPublic }
-      );
+      if (entry === undefined) return undefined;
+      const { uuid, workspace, slug, isPublic } = entry;
+      return { uuid, primaryPath: `${workspace}/${slug}`.toLowerCase(), isPublic };
     }
   }
 }
@@ -48,8 +50,8 @@ export function namedPath(asked: AskedRepository): string {
 
 /**
  * Which repository a caller gets who may read what the primary has under the name.
- * A former name counts only if the primary, too, takes it for the repository: by then another one may have it there, and
- * whoever may read that one must not get this one.
+ * A former name counts only if the primary, too, takes it for the repository, and a redirect of the primary's to what is
+ * another repository here leads nowhere: whoever may read that one must not get this one.
  * @param finalPath - Where the primary found it, after redirects.
  * @returns `undefined` if it is not mirrored.
  */
@@ -70,8 +72,11 @@ export async function readServedUuid(
     return uuid === entry.uuid ? uuid : undefined;
   }
   const entry = await readName(store, asked.workspace, asked.slug);
-  if (entry === undefined || !entry.isFormer) return entry?.uuid;
+  if (entry === undefined) return undefined;
+  if (!entry.isFormer && (finalPath === undefined || finalPath === namedPath(asked))) return entry.uuid;
   const [workspace = "", slug = ""] = finalPath?.split("/") ?? [];
   const current = await readName(store, workspace, slug);
-  return current !== undefined && !current.isFormer && current.uuid === entry.uuid ? entry.uuid : undefined;
+  // Renamed since the last sync: nothing is known of its new name.
+  if (current === undefined) return entry.isFormer ? undefined : entry.uuid;
+  return !current.isFormer && current.uuid === entry.uuid ? entry.uuid : undefined;
 }

@@ -44,6 +44,8 @@ export interface RepositoryNeeds {
 export interface FindOptions extends RepositoryNeeds {
   /** Where the primary found it, after redirects; see `readServedUuid`. */
   readonly primaryPath?: string;
+  /** The only one that the name may mean: no other is found. */
+  readonly uuid?: RepositoryUuid;
 }
 
 interface NameMeaning {
@@ -75,11 +77,14 @@ export class RepositoryCatalog {
    * @returns `undefined` if there is no such name, it is not served, or nothing was published under it.
    */
   async find(asked: AskedRepository, options: FindOptions = {}): Promise<Repository | undefined> {
-    const { primaryPath, ...needs } = options;
+    const { primaryPath, uuid: wanted, ...needs } = options;
     const name = JSON.stringify([asked, primaryPath]).toLowerCase();
     const guess = this.#names.get(name);
     const nowMs = this.#nowMs();
-    const isFresh = guess !== undefined && nowMs - guess.readAtMs < NAME_LIFETIME_MS;
+    const isFresh =
+      guess !== undefined &&
+      nowMs - guess.readAtMs < NAME_LIFETIME_MS &&
+      (wanted === undefined || guess.uuid === wanted);
     const [uuid, guessed, guessedRecord, serves] = await Promise.all([
       isFresh ? guess.uuid : readServedUuid(this.#storage.store, asked, primaryPath),
       guess && this.open(guess.uuid, needs),
@@ -87,7 +92,7 @@ export class RepositoryCatalog {
       this.#serves?.(),
     ]);
     this.#names.delete(name);
-    if (uuid === undefined) return undefined;
+    if (uuid === undefined || (wanted !== undefined && uuid !== wanted)) return undefined;
     const [repository, record] =
       uuid === guess?.uuid
         ? [guessed, guessedRecord]

@@ -87,6 +87,16 @@ export async function deleteUpstreamRecord(store: BlobStore, uuid: RepositoryUui
   await store.delete(repositoryKeys(uuid).upstream);
 }
 
+/** The primary says that a repository has this name: if it leads to another one here, it leads nowhere from now on. */
+export async function releaseName(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+  { workspace, slug }: Pick<UpstreamRecord, "workspace" | "slug">,
+): Promise<void> {
+  const named = await readName(store, workspace, slug).catch(asAbsent);
+  if (named !== undefined && named.uuid !== uuid) await store.delete(nameKey(workspace, slug));
+}
+
 /** What cannot be understood is written anew. */
 function asAbsent(error: unknown): undefined {
   if (!(error instanceof CorruptPackError)) throw error;

@@ -4,15 +4,16 @@
  */
 import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
-import { NotFoundError, UpstreamError } from "../errors.ts";
+import { NotFoundError, RenamedError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { type RepositoryState, readRepositoryState, type StoredState } from "../mirror/repository-state.ts";
 import { isMirrored } from "../mirror/selection.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
-import type { RepositoryUuid } from "../repo/layout.ts";
+import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
+import { releaseName } from "../repo/upstream-record.ts";
 import { prepareRepository } from "./prepare-repository.ts";
 import { askForFacts, type FactsOptions, type FoundFacts, findFacts } from "./repository-facts.ts";
 import { retire, withdraw } from "./retire-repository.ts";
@@ -133,6 +134,8 @@ async function act(
     return { outcome: await withdraw(job.uuid, stored, workspace, options), facts: undefined };
   }
   const { facts } = found;
+  // Before anything else, and also where it is none of the mirror's.
+  if (found.isFromRest) await releaseName(store, job.uuid, facts);
   const workspace = findWorkspace(config, facts.workspace);
   if (workspace === undefined || !isMirrored(config, facts)) {
     const outcome: JobOutcome =
@@ -142,15 +145,45 @@ async function act(
     return { outcome, facts };
   }
   const primary = await options.primaryOf(workspace);
+  const factsOptions = { api: primary.api, store, now: options.now };
+  const confirm = (continues: boolean) => confirmName(job, facts, continues, factsOptions);
   try {
-    return { outcome: await syncStated(job, stored, facts, primary.upstreamOf(facts), options), facts };
+    const upstream = primary.upstreamOf(facts);
+    return { outcome: await syncStated(job, stored, facts, upstream, { ...options, confirm }), facts };
   } catch (error) {
-    if (found.isFromRest || !isRefusal(error)) throw error;
-    return afterRefusal(error, job, config, { api: primary.api, store, now: options.now }, options);
+    const isDoubtful = error instanceof RenamedError || (!found.isFromRest && isRefusal(error));
+    if (!isDoubtful) throw error;
+    return afterRefusal(error, job, config, factsOptions, options);
   }
 }
 
-/** Git does not let us in under the name that we know: it may have another one, or be gone. */
+/**
+ * Git fetches by name, and the name may have gone to another repository since it was told, public or not.
+ * While REST cannot be asked, only what continues the published history is taken on the name's word.
+ * @throws {RenamedError} @throws {UpstreamError}
+ */
+async function confirmName(
+  job: RepositoryJob,
+  { workspace, slug }: RepositoryFacts,
+  continues: boolean,
+  options: FactsOptions,
+): Promise<void> {
+  let found: FoundFacts;
+  try {
+    found = await askForFacts({ workspace, uuid: job.uuid }, options);
+  } catch (error) {
+    if (continues && error instanceof UpstreamError && error.retryable) return;
+    throw error;
+  }
+  const isSame = found.kind === "there" && sameName(found.facts, { workspace, slug });
+  if (!isSame) throw new RenamedError("the name means another repository by now", { workspace, slug });
+}
+
+function sameName(a: Pick<RepositoryFacts, "workspace" | "slug">, b: typeof a): boolean {
+  return nameKey(a.workspace, a.slug) === nameKey(b.workspace, b.slug);
+}
+
+/** Git does not let us in under the name that we know, or leads to another repository: ours may have another name, or be gone. */
 async function afterRefusal(
   refusal: unknown,
   job: RepositoryJob,

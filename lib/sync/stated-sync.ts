@@ -1,6 +1,6 @@
 /** A sync whose course is kept: what state the repository is in, since when, and what went wrong. */
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
-import { StoppedError } from "../errors.ts";
+import { RenamedError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import {
   changeRepositoryState,
@@ -30,6 +30,8 @@ export interface StatedSyncOptions {
   readonly onProgress?: (facts: RepositoryFacts, progress: SyncProgress | CompactionProgress) => void;
   /** Whether to look for damage in the store, though nothing is new. */
   readonly checksStore?: (uuid: RepositoryUuid) => boolean;
+  /** See `SyncOptions`. */
+  readonly confirm?: (continues: boolean) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly temporaryFolder?: string | undefined;
   readonly now?: () => Date;
@@ -87,11 +89,13 @@ export async function syncStated(
       checkStore: options.checksStore?.(job.uuid) ?? false,
       notesVerified: job.reason === "asked",
       ...(onProgress && { onProgress: (progress) => onProgress(facts, progress) }),
+      ...(options.confirm && { confirm: options.confirm }),
       ...(signal && { signal }),
     });
   } catch (error) {
-    // A process that ends says nothing about the repository.
-    if (!(error instanceof StoppedError)) await noteFailure(job.uuid, begun, facts, error, store, now());
+    // A process that ends says nothing about the repository, and a name nothing that is not known by now.
+    const isFailure = !(error instanceof StoppedError || error instanceof RenamedError);
+    if (isFailure) await noteFailure(job.uuid, begun, facts, error, store, now());
     throw error;
   }
   checks.note(job.uuid, startedAt.getTime());

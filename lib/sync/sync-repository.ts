@@ -5,7 +5,9 @@ import {
   DamagedRepositoryError,
   errorFields,
   ProtocolError,
+  RenamedError,
   StoppedError,
+  UpstreamError,
   VersionConflictError,
 } from "../errors.ts";
 import type { ObjectId } from "../git/object-id.ts";
@@ -51,6 +53,11 @@ export interface SyncOptions {
   readonly checkStore?: boolean;
   /** Writes the time into the manifest in any case: someone waits for it. */
   readonly notesVerified?: boolean;
+  /**
+   * Called after the fetch, before anything is published: throws if what was fetched is not of this repository.
+   * @param continues - Whether the new refs have all that the published ones reach.
+   */
+  readonly confirm?: (continues: boolean) => Promise<void>;
   /** Stops the sync, with nothing left behind. The upstream needs it too, for its own requests. */
   readonly signal?: AbortSignal;
   /** Where a pack lies while it is indexed; made if it is not there. By default the system's: `TMPDIR`, or `/tmp`. */
@@ -73,7 +80,7 @@ const MAX_TRIES = 4;
 /**
  * @throws {UpstreamError} @throws {NotFoundError} The primary failed or refused.
  * @throws {CorruptPackError} @throws {LimitExceededError} What it sent cannot be taken. The last generation stays served.
- * @throws {StoppedError} By the signal.
+ * @throws {StoppedError} By the signal. @throws What `confirm` throws.
  * Damage in the store that it comes upon it mends: with a generation of one new pack, or with a new history sidecar.
  */
 export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions): Promise<SyncOutcome> {
@@ -127,7 +134,10 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
   try {
     onProgress?.({ phase: "publishing" });
     const objects = received?.objects ?? known;
-    const mayHoldUnreachable = await mayLose(before, objects, tipsOf(refsBefore), tipsOf(upstreamRefs));
+    const [oldTips, newTips] = [tipsOf(refsBefore), tipsOf(upstreamRefs)];
+    const losesSome = await loses(before, objects, oldTips, newTips);
+    const mayHoldUnreachable = losesSome || before?.mayHoldUnreachable === true;
+    await options.confirm?.(!losesSome);
     assertNotStopped(signal);
     const { manifest } = await publish(storage.store, uuid, previous, {
       head: upstreamRefs.head,
@@ -173,19 +183,18 @@ async function undoPublish(
 }
 
 /** Errors that are thrown before anything is published, if at all. */
-const BEFORE_PUBLISHING = [ProtocolError, DamagedRepositoryError, StoppedError];
+const BEFORE_PUBLISHING = [ProtocolError, DamagedRepositoryError, StoppedError, RenamedError, UpstreamError];
 
 const NO_REFS: RefList = { head: { ref: "" }, refs: [] };
 
 /** @param objects - Of the new generation. */
-async function mayLose(
+async function loses(
   before: Repository | undefined,
   objects: ObjectDatabase | undefined,
   oldTips: ReadonlySet<ObjectId>,
   newTips: ReadonlySet<ObjectId>,
 ): Promise<boolean> {
   if (before === undefined || objects === undefined) return false;
-  if (before.mayHoldUnreachable) return true;
   if ([...oldTips].every((id) => newTips.has(id))) return false;
   return readStored(() => losesTips(objects, oldTips, newTips));
 }

@@ -1,6 +1,7 @@
 /** Under which names callers find a repository, and what those get who show no credential. */
 import { rename, rm } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
 
@@ -68,6 +69,59 @@ describe("names", () => {
     await rm(mirror.primary("old-name"), { recursive: true });
   });
 
+  test("a yes for one repository opens none that takes its name, not even while the primary is away", async () => {
+    expect(await statusOf(SITE, STRANGER)).toBe(200);
+    await rename(mirror.primary("site"), mirror.primary("page"));
+    await rename(mirror.primary("vault"), mirror.primary("site"));
+    const repositories = {
+      ...mirror.accounts.repositories,
+      "acme/site": { public: false, uuid: mirror.uuidOf("vault") },
+      "acme/page": { public: true, uuid: mirror.uuidOf("site") },
+    };
+    mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories });
+    const record = { workspace: "acme", projectKey: "CORE" };
+    await writeUpstreamRecord(mirror.store, mirror.uuidOf("site"), {
+      ...record,
+      slug: "page",
+      isPrivate: false,
+    });
+    await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), {
+      ...record,
+      slug: "site",
+      isPrivate: true,
+    });
+    expect(await statusOf(SITE, STRANGER)).toBe(404);
+    expect(await statusOf(SITE, READER)).toBe(200);
+    pass(16);
+    mirror.fake.controls.misbehave({ down: true });
+    const other = CREDENTIALS["access token"];
+    expect(await statusOf(SITE, other)).toBe(503);
+    mirror.fake.controls.behave();
+    await rename(mirror.primary("site"), mirror.primary("vault"));
+    await rename(mirror.primary("page"), mirror.primary("site"));
+    await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), {
+      ...record,
+      slug: "vault",
+      isPrivate: true,
+    });
+    await writeUpstreamRecord(mirror.store, mirror.uuidOf("site"), {
+      ...record,
+      slug: "site",
+      isPrivate: false,
+    });
+  });
+
+  test("a redirect of the primary's to another mirrored repository opens neither", async () => {
+    await rename(mirror.primary("vault"), mirror.primary("away"));
+    const repositories = {
+      ...mirror.accounts.repositories,
+      "acme/new-name": { public: true, uuid: mirror.uuidOf("new-name"), formerNames: ["acme/vault"] },
+    };
+    mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories });
+    expect(await statusOf(VAULT, STRANGER)).toBe(404);
+    await rename(mirror.primary("away"), mirror.primary("vault"));
+  });
+
   test("a repository renamed since the last sync is still found under the name it had", async () => {
     await rename(mirror.primary("vault"), mirror.primary("safe"));
     const repositories = {
@@ -78,6 +132,15 @@ describe("names", () => {
     expect(await statusOf(VAULT, READER)).toBe(200);
     expect(await statusOf(VAULT, STRANGER)).toBe(404);
     await rename(mirror.primary("safe"), mirror.primary("vault"));
+  });
+
+  test("a project's key that is not known is no workspace's name, nor is anything pushed there", async () => {
+    for (const service of ["git-upload-pack", "git-receive-pack"]) {
+      expect(await statusOf(`/scm/acme/unmirrored/info/refs?service=${service}`, READER)).toBe(404);
+    }
+    const asked = mirror.fake.controls.requests.map(({ path }) => decodeURIComponent(path));
+    expect(asked.length).toBeGreaterThan(0);
+    expect(asked.filter((path) => path.includes("acme"))).toEqual([]);
   });
 
   test.each([

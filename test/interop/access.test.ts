@@ -202,11 +202,11 @@ describe("the primary is asked", () => {
       return { status, requests, rounds, checks: mirror.checks() };
     };
     const forbidden = await steps("vault", STRANGER);
-    expect(forbidden).toEqual({ status: 404, requests: 1, rounds: 1, checks: 1 });
+    expect(forbidden).toEqual({ status: 404, requests: 2, rounds: 2, checks: 1 });
     expect(await steps("nothing", STRANGER)).toEqual(forbidden);
     expect(await steps("unmirrored", STRANGER)).toEqual(forbidden);
     const remembered = await steps("vault", STRANGER);
-    expect(remembered).toEqual({ status: 404, requests: 0, rounds: 0, checks: 0 });
+    expect(remembered).toEqual({ status: 404, requests: 1, rounds: 1, checks: 0 });
     expect(await steps("nothing", STRANGER)).toEqual(remembered);
     const anonymous = await steps("vault");
     expect(anonymous).toEqual({ status: 401, requests: 1, rounds: 1, checks: 0 });

@@ -68,3 +68,15 @@ test("requests from elsewhere, and from nowhere, do not reach the handler", asyn
   expect(await statusFrom("203.0.114.5")).toBe(403);
   expect(await statusFrom()).toBe(403);
 });
+
+test.each([
+  ["::/0", "192.0.2.1", false],
+  ["::/0", "::ffff:192.0.2.1", false],
+  ["::/0", "2001:db8::1", true],
+  ["0.0.0.0/0", "::ffff:192.0.2.1", true],
+  ["192.0.2.0/24", "::ffff:c000:201", true],
+  ["192.0.2.0/24", "0:0:0:0:0:FFFF:192.0.2.1", true],
+  ["0.0.0.0/0", "2001:db8::1", false],
+])("a range %s lets %s in: %s", (range, address, isIn) => {
+  expect(addressMatcher(parseAddressRanges([range]))(address)).toBe(isIn);
+});

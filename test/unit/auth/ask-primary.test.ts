@@ -74,20 +74,41 @@ test("a redirect on the same host is followed with the credential, and says wher
   expect(primary.seen.map((request) => request.authorization)).toEqual([authorization, authorization]);
 });
 
-test("a redirect to another host is followed without the credential, also when that one sends it on", async () => {
-  const third = await serve(yes);
-  const second = await serve(
-    (_, response) => void response.writeHead(302, { location: `${third.url}/x` }).end(),
-  );
-  const location = `${second.url.replace("//", "//ada:planted@")}/acme/site.git/info/refs`;
-  const primary = await serve((_, response) => void response.writeHead(302, { location }).end());
-  expect(await ask(primary.url)).toEqual({ kind: "allowed" });
-  expect(second.seen.map((request) => request.authorization)).toEqual([undefined]);
-  expect(third.seen.map((request) => request.authorization)).toEqual([undefined]);
+test("a redirect to another host, or to what is no repository, is a no, and nothing is asked there", async () => {
+  const other = await serve(yes);
+  const locations = [
+    `${other.url.replace("//", "//ada:planted@")}/acme/site.git/info/refs?service=git-upload-pack`,
+    "/account/signin?next=/acme/site.git/info/refs",
+  ];
+  for (const location of locations) {
+    const primary = await serve((_, response) => void response.writeHead(302, { location }).end());
+    expect(await ask(primary.url)).toEqual({ kind: "refused", status: 302 });
+    expect(primary.seen).toHaveLength(1);
+  }
+  expect(other.seen).toEqual([]);
 });
 
 test.each([
-  ["a redirect in a circle", 302, { location: "/again" }, "too many redirects"],
+  ["an error of git's", "0034ERR You may not have access to this repository.\n"],
+  ["nothing", ""],
+  ["another service", "001f# service=git-receive-pack\n0000"],
+  ["what only begins so", "0010version 2000"],
+  ["no pkt-line", "version 2\n"],
+])("200 with %s decides nothing", async (_, body) => {
+  const primary = await serve((__, response) => void response.writeHead(200, ADVERTISEMENT).end(body));
+  expect(await ask(primary.url)).toMatchObject({ kind: "undecided", reason: "the answer is not git's" });
+});
+
+test("version 0 is a yes as well, however it is cut up and however much follows", async () => {
+  const primary = await serve((_, response) => {
+    response.writeHead(200, ADVERTISEMENT).write("001e# ser");
+    setImmediate(() => response.end(`vice=git-upload-pack\n0000${"x".repeat(1_000_000)}`));
+  });
+  expect(await ask(primary.url)).toMatchObject({ kind: "allowed" });
+});
+
+test.each([
+  ["a redirect in a circle", 302, { location: "/again/site.git/info/refs" }, "too many redirects"],
   ["a page to log in", 200, { "content-type": "text/html" }, "the answer is not git's"],
   ["503", 503, {}, "the primary answered 503"],
   ["408", 408, {}, "the primary answered 408"],

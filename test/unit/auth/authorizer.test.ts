@@ -146,3 +146,20 @@ test("memory has a bound: the verdict unused for longest is forgotten", async ()
   await auth.check(named("b"));
   expect(asked).toHaveLength(4);
 });
+
+test("a process does not keep its own last yes once another has been told no, unless the store cannot be read", async () => {
+  let isStoreAway = false;
+  const read = async (key: string) =>
+    isStoreAway ? Promise.reject(new Error("the store is gone")) : texts.get(key);
+  const [one, two] = [authorizer({ store: { ...store, read } }), authorizer()];
+  await one.check(QUESTION);
+  nowMs += 61_000;
+  answer = { kind: "refused", status: 404 };
+  expect((await two.check(QUESTION)).kind).toBe("refused");
+  answer = AWAY;
+  isStoreAway = true;
+  expect(await one.check(QUESTION)).toMatchObject({ kind: "allowed", isStale: true });
+  nowMs += 3_000;
+  isStoreAway = false;
+  expect((await one.check(QUESTION)).kind).toBe("undecided");
+});

@@ -8,7 +8,7 @@ import {
 import { markFailure } from "../../../lib/mirror/repository-state.ts";
 import type { RepositoryJob, SyncJob } from "../../../lib/mirror/sync-job.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../../lib/reconcile/reconcile-workspace.ts";
-import { writeName } from "../../../lib/repo/names.ts";
+import { readName, writeName } from "../../../lib/repo/names.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { ListedWorkspace } from "../../support/listed-workspace.ts";
 
@@ -220,3 +220,18 @@ test("5,000 repositories for seven hours: within the budgets, each checked in ti
   expect(Math.max(...hourly.map(({ length }) => length * 2))).toBeLessThan(20_000);
   expect(new Set(eventIds).size).toBe(eventIds.length);
 }, 60_000);
+
+test("a name that was taken leads to nobody else at once, whoever had it and whether the new one is mirrored or not", async () => {
+  settings = { projects: ["CORE"] };
+  primary.add("engine", "CORE");
+  await reconcile();
+  const nobody = "0a1b2c3d-0000-4000-8000-000000000009";
+  await writeName(store, "acme", "site", nobody);
+  await writeName(store, "acme", "shop", nobody, { isFormer: true });
+  primary.nowMs += 5 * MINUTE_MS;
+  primary.add("site", "WEB");
+  primary.add("shop", "CORE");
+  await reconcile();
+  expect(await readName(store, "acme", "site")).toBeUndefined();
+  expect(await readName(store, "acme", "shop")).toBeUndefined();
+});
