@@ -20,7 +20,7 @@ export class CallerKeys {
   /** 64 hex digits for the credential. */
   callerKey(authorization: string | undefined): string {
     // The marks keep a credential from being chosen so that it gets the key of something else.
-    return this.#hmac(authorization === undefined ? "anonymous" : `caller\n${authorization}`);
+    return this.#hmac(authorization === undefined ? "anonymous" : `caller\n${plainSpelling(authorization)}`);
   }
 
   /** 64 hex digits for the credential, the path and the repository together. */
@@ -38,4 +38,13 @@ export class CallerKeys {
   #hmac(text: string): string {
     return createHmac("sha256", this.#secret).update(text).digest("hex");
   }
+}
+
+/** One credential has one key, however its scheme and its base64 are written: pauses go by it. */
+function plainSpelling(authorization: string): string {
+  const [, scheme, value] = /^ *([^ ]+) +(.*?) *$/.exec(authorization) ?? [];
+  if (scheme === undefined || value === undefined) return authorization;
+  const isBasic = scheme.toLowerCase() === "basic" && /^[A-Za-z0-9+/]+={0,2}$/.test(value);
+  const plain = isBasic ? Buffer.from(value, "base64").toString("base64") : value;
+  return `${scheme.toLowerCase()} ${plain}`;
 }

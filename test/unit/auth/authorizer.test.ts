@@ -163,3 +163,12 @@ test("a process does not keep its own last yes once another has been told no, un
   isStoreAway = false;
   expect((await one.check(QUESTION)).kind).toBe("undecided");
 });
+
+test("one credential has one key, however it is written, and no other one has it", () => {
+  const spellings = ["Basic YTpi", "basic YTpi", "BASIC  YTpi", "Basic YTpi "];
+  expect(new Set(spellings.map((spelling) => KEYS.callerKey(spelling))).size).toBe(1);
+  expect(KEYS.callerKey("Basic YTpiYw==")).toBe(KEYS.callerKey("Basic YTpiYw"));
+  expect(KEYS.callerKey("Bearer YTpi")).toBe(KEYS.callerKey("bearer YTpi"));
+  const others = ["Basic YTpi", "Basic YTpj", "Basic YTpi?", "Bearer YTpi", "Bearer YTpI", "Basic", "YTpi"];
+  expect(new Set(others.map((other) => KEYS.callerKey(other))).size).toBe(others.length);
+});
