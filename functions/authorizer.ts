@@ -31,7 +31,9 @@ const authorize: AuthorizeRequest = async (request) => {
   // With a credential, the function answers: it can say what the primary said, and git needs the header only once.
   const isFirstAsk =
     decision.kind === "refused" && decision.status === 401 && request.headers["authorization"] === undefined;
-  return isFirstAsk ? "challenge" : { context: { access: formatDecision(decision) } };
+  return isFirstAsk
+    ? "challenge"
+    : { context: { access: formatDecision(decision, { service, repository }) } };
 };
 
 export const handler = lambdaAuthorizer(authorize, { log });

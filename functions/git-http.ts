@@ -46,7 +46,7 @@ const onDemand = new SyncOnDemand({
 
 export const handler = lambdaServer(
   gitHttp({
-    access: async ({ request }) => parseDecision(request.authorizerContext?.["access"]),
+    access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
     find: (...request) => catalog.find(...request),
     onDemand,
     push: { kind: config.push, gitUrl: config.gitUrl },

@@ -2,7 +2,9 @@
 import { z } from "zod";
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpResponse } from "../http/message.ts";
-import { NO_CACHE_HEADERS } from "./route.ts";
+import { namedPath } from "../repo/asked-repository.ts";
+import type { AskedRepository } from "../repo/names.ts";
+import { NO_CACHE_HEADERS, type Service } from "./route.ts";
 
 const decisionSchema = z.discriminatedUnion("kind", [
   z.strictObject({
@@ -27,18 +29,32 @@ export type AccessDecision = z.infer<typeof decisionSchema>;
 export type AllowedAccess = Extract<AccessDecision, { kind: "allowed" }>;
 export type RefusedAccess = Extract<AccessDecision, { kind: "refused" }>;
 
-/** ASCII only: it travels in a field of API Gateway's. */
-export function formatDecision(decision: AccessDecision): string {
-  return JSON.stringify(decision).replace(
+/** What was decided about. */
+interface Decided {
+  readonly service: Service;
+  readonly repository: AskedRepository;
+}
+
+const boundSchema = z.strictObject({ about: z.string(), decision: decisionSchema });
+
+/** For one service of one repository. ASCII only: it travels in a field of API Gateway's. */
+export function formatDecision(decision: AccessDecision, decided: Decided): string {
+  return JSON.stringify({ about: aboutOf(decided), decision }).replace(
     /[^\x20-\x7e]/g,
     (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 
-/** @throws {Error} Not a decision: nothing may be served. */
-export function parseDecision(text: unknown): AccessDecision {
+/** @throws {Error} Not a decision, or one about something else: nothing may be served. */
+export function parseDecision(text: unknown, asked: Decided): AccessDecision {
   if (typeof text !== "string") throw new Error("the request comes without the authorizer's decision");
-  return decisionSchema.parse(JSON.parse(text));
+  const { about, decision } = boundSchema.parse(JSON.parse(text));
+  if (about !== aboutOf(asked)) throw new Error("the authorizer's decision is about another request");
+  return decision;
+}
+
+function aboutOf({ service, repository }: Decided): string {
+  return `${service} ${repository.kind} ${namedPath(repository)}`;
 }
 
 /**

@@ -1,6 +1,13 @@
 import { expect, test } from "vitest";
 import { type AccessDecision, formatDecision, parseDecision } from "../../../lib/git-http/access-decision.ts";
 import { addressBlock } from "../../../lib/git-http/address-block.ts";
+import type { Service } from "../../../lib/git-http/route.ts";
+import type { AskedRepository } from "../../../lib/repo/names.ts";
+
+const ASKED: { service: Service; repository: AskedRepository } = {
+  service: "info-refs",
+  repository: { kind: "name", workspace: "acme", slug: "site" },
+};
 
 test.each<AccessDecision>([
   { kind: "allowed" },
@@ -8,9 +15,9 @@ test.each<AccessDecision>([
   { kind: "refused", status: 401, text: "Bitbucket says: “né” \u{1f600}" },
   { kind: "refused", status: 503, text: "away", retryAfterSeconds: 10 },
 ])("%j travels as ASCII", (decision) => {
-  const text = formatDecision(decision);
+  const text = formatDecision(decision, ASKED);
   expect(text).toMatch(/^[\x20-\x7e]+$/);
-  expect(parseDecision(text)).toEqual(decision);
+  expect(parseDecision(text, ASKED)).toEqual(decision);
 });
 
 test.each([
@@ -23,7 +30,7 @@ test.each([
   '{"kind":"allowed","more":1}',
   '{"kind":"refused","status":200,"text":""}',
 ])("%j lets nothing pass", (text) => {
-  expect(() => parseDecision(text)).toThrow();
+  expect(() => parseDecision(text, ASKED)).toThrow();
 });
 
 test.each([
@@ -36,4 +43,12 @@ test.each([
   [undefined, "unknown"],
 ])("%s counts as %s", (address, block) => {
   expect(addressBlock(address)).toBe(block);
+});
+
+test("a decision is for one service of one repository", () => {
+  const text = formatDecision({ kind: "allowed" }, ASKED);
+  expect(() => parseDecision(text, { ...ASKED, service: "upload-pack" })).toThrow("another request");
+  const other: AskedRepository = { kind: "project", projectKey: "acme", slug: "site" };
+  expect(() => parseDecision(text, { ...ASKED, repository: other })).toThrow("another request");
+  expect(() => parseDecision('{"kind":"allowed"}', ASKED)).toThrow();
 });
