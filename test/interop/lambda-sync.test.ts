@@ -39,7 +39,6 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     );
     const environment = {
       ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
-      [ENV.syncQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
       [ENV.apiUrl]: bitbucket.apiUrl,
       [ENV.secretPath]: "/nearside/",
       AWS_ENDPOINT_URL_SSM: secretServer.endpoint,

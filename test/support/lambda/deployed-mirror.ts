@@ -33,6 +33,7 @@ export function functionEnvironment({
   return {
     [ENV.bucket]: s3Server.bucketName,
     [ENV.gitUrl]: gitUrl,
+    [ENV.syncQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
     AWS_ENDPOINT_URL_S3: s3Server.endpoint,
     AWS_REGION: s3Server.region,
     AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,
@@ -54,7 +55,6 @@ export async function startDeployedMirror(options: DeployedMirrorOptions): Promi
   const environment = {
     ...functionEnvironment(options),
     [ENV.authSecret]: SECRET_NAME,
-    [ENV.syncQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
     AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     ...more,
   };
