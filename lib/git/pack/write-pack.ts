@@ -49,10 +49,10 @@ interface PlannedEntry {
 }
 
 /**
- * What may be read and compared to make whole objects deltas of what the client has: about a tenth of a second. Past it they
+ * What may be read and compared to make whole objects deltas of what the client has: some 40 ms. Past it they
  * are copied, which costs nothing but the client's bandwidth.
  */
-const MAX_THINNED_BYTES = 16 * 1024 * 1024;
+const MAX_THINNED_BYTES = 6 * 1024 * 1024;
 /** The same for objects that cannot be copied: some twenty seconds. Past it they are written whole. */
 const MAX_REBASED_BYTES = 4 * 1024 * 1024 * 1024;
 /** As git's: each reader of the object has to apply all deltas below it. */
