@@ -90,7 +90,7 @@ export class RequestBudget {
         : ((1 - this.#tokens) * HOUR_MS) / this.#perHour;
     if (waitMs > 0) {
       const retryAfterSeconds = Math.ceil(waitMs / 1000);
-      throw new UpstreamError("Bitbucket's REST API is left alone for now", {
+      throw new UpstreamError("Bitbucket's REST API is left alone until its time has come", {
         retryable: true,
         retryAfterSeconds,
       });

@@ -4,7 +4,7 @@
  */
 import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
-import { NotFoundError, RenamedError, UpstreamError } from "../errors.ts";
+import { errorFields, NotFoundError, RenamedError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { type RepositoryState, readRepositoryState, type StoredState } from "../mirror/repository-state.ts";
@@ -191,7 +191,11 @@ async function afterRefusal(
   factsOptions: FactsOptions,
   options: RunOptions,
 ): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
-  const found = await askForFacts(job, factsOptions).catch(() => undefined);
+  const found = await askForFacts(job, factsOptions).catch((error: unknown) => {
+    // The refusal is what the job fails with; why REST could not explain it is for the log.
+    options.log.info("sync:refusal-unexplained", { uuid: job.uuid, ...errorFields(error) });
+    return undefined;
+  });
   if (found === undefined) throw refusal;
   const stored = await readRepositoryState(options.storage.store, job.uuid);
   return act(job, config, stored, found, options);
