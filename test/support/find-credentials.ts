@@ -1,4 +1,4 @@
-/** `node test/support/find-credentials.ts <folder>`: fails if a file there holds a credential of the tests. */
+/** `npm run find-credentials -- <folder>`: fails if a file there holds a credential of the tests. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { searchedTexts } from "./test-credentials.ts";
