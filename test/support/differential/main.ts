@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { describeDifference, summarize } from "./report.ts";
 import { prepareRepository } from "./run-repository.ts";
+import { REQUESTS_AFTER_PUSH } from "./run-seed.ts";
 import { runSeeds, type SeedsProgress } from "./run-seeds.ts";
 
 interface Arguments {
@@ -13,6 +14,7 @@ interface Arguments {
   readonly seeds?: number;
   readonly seconds?: number;
   readonly repo?: string;
+  readonly requests?: number;
 }
 
 const DEFAULT_SEEDS = 200;
@@ -25,6 +27,7 @@ and to git upload-pack. What comes back must make equal clients.
 Examples:
   npm run differential -- --seeds 1000
   npm run differential -- --seconds 600 --from 5000
+  npm run differential -- --seeds 2000 --requests 20
   npm run differential -- --repo ../git.git --seconds 300
   npm run differential -- --seed 17           replay one; the repository is kept if it differs
 
@@ -42,6 +45,11 @@ function parseArguments(argv: readonly string[]): Arguments {
     )
     .option("--seconds <number>", "end with the seed that runs after so long", parseCount)
     .option("--repo <folder>", "requests on this repository instead of random ones")
+    .option(
+      "--requests <number>",
+      `after each push to a random repository (default: ${REQUESTS_AFTER_PUSH}): more of them ask more in the same time`,
+      parseCount,
+    )
     .addHelpText("after", EXPLANATION)
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse(argv, { from: "user" })
@@ -78,10 +86,10 @@ async function main(options: Arguments): Promise<number> {
   const progress = await runSeeds({
     ...(run === undefined ? {} : { run }),
     seeds: seedsOf(options, startedMs),
+    ...(options.requests === undefined ? {} : { requestsAfterPush: options.requests }),
     folder,
     onSeed: (now, found) => {
-      for (const difference of found)
-        process.stdout.write(`${describeDifference(difference, options.repo)}\n`);
+      for (const difference of found) process.stdout.write(`${describeDifference(difference, options)}\n`);
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${describe(now)}`);
       else if (now.seedCount % 100 === 0) process.stderr.write(`${describe(now)}\n`);
       return now.differences.length < MAX_DIFFERENCES;

@@ -5,11 +5,18 @@ import type { Totals } from "./totals.ts";
 
 /**
  * The first line says how to see it again.
- * @param repo - As given on the command line.
+ * @param options - As given on the command line.
  */
-export function describeDifference({ seed, request, what, fetchCase }: Difference, repo?: string): string {
+export function describeDifference(
+  { seed, request, what, fetchCase }: Difference,
+  { repo, requests }: { readonly repo?: string; readonly requests?: number } = {},
+): string {
+  const options = [
+    ...(repo === undefined ? [] : [`--repo ${repo}`]),
+    ...(requests === undefined ? [] : [`--requests ${requests}`]),
+  ];
   return [
-    `replay: npm run differential -- --seed ${seed}${repo === undefined ? "" : ` --repo ${repo}`}`,
+    ["replay: npm run differential -- --seed", seed, ...options].join(" "),
     ...what.map((text) => `  request ${request}: ${text}`),
     ...(fetchCase === undefined ? [] : [`  ${describeFetch(fetchCase)}`]),
   ].join("\n");

@@ -25,17 +25,19 @@ export interface SeedOptions {
   /** A folder to be made; removed unless something differs. */
   readonly folder: string;
   readonly totals: Totals;
+  /** As often after the last push by `REQUESTS_AT_END_FACTOR`. */
+  readonly requestsAfterPush?: number;
 }
 
 /** Of random numbers: far from those of requests and listings, which are counted from 0 up and down. */
 const SHARING_STREAM = 1_000_000;
-const REQUESTS_AFTER_PUSH = 2;
+export const REQUESTS_AFTER_PUSH = 2;
+const REQUESTS_AT_END_FACTOR = 4;
 /** Above the numbers of requests. */
 const COMPACTION_STREAM = 1_000_000;
-const REQUESTS_AT_END = 8;
 
 export async function runSeed(seed: number, options: SeedOptions): Promise<Difference[]> {
-  const { folder, totals } = options;
+  const { folder, totals, requestsAfterPush = REQUESTS_AFTER_PUSH } = options;
   const random = new Random(seed);
   const repository = join(folder, "primary.git");
   await makeBareRepository(repository);
@@ -72,7 +74,7 @@ export async function runSeed(seed: number, options: SeedOptions): Promise<Diffe
     if (listingDifferences.length > 0)
       differences.push({ seed, request: requestCount, what: listingDifferences });
     totals.requests += 1;
-    const until = requestCount + (push === pushCount ? REQUESTS_AT_END : REQUESTS_AFTER_PUSH);
+    const until = requestCount + requestsAfterPush * (push === pushCount ? REQUESTS_AT_END_FACTOR : 1);
     for (; requestCount < until; requestCount++) {
       const fetchCase = randomFetch(new Random(seed, requestCount + 1), subject);
       const what = await tester.test(fetchCase, subject);

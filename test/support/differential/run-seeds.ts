@@ -8,6 +8,7 @@ export interface SeedsOptions {
   /** What a seed does; by default it makes a repository. */
   readonly run?: (seed: number, options: SeedOptions) => Promise<Difference[]>;
   readonly seeds: Iterable<number>;
+  readonly requestsAfterPush?: number;
   /** For the repositories; those of seeds without a difference are removed. */
   readonly folder: string;
   /** Called after each seed. @returns Whether to go on. */
@@ -25,6 +26,7 @@ const SEEDS_AT_ONCE = 3;
 export async function runSeeds({
   run = runSeed,
   seeds,
+  requestsAfterPush,
   folder,
   onSeed,
 }: SeedsOptions): Promise<SeedsProgress> {
@@ -34,7 +36,11 @@ export async function runSeeds({
   const runSome = async (): Promise<void> => {
     for (let step = iterator.next(); goesOn && !step.done; step = iterator.next()) {
       const seed = step.value;
-      const options = { folder: join(folder, String(seed)), totals: progress.totals };
+      const options = {
+        folder: join(folder, String(seed)),
+        totals: progress.totals,
+        ...(requestsAfterPush === undefined ? {} : { requestsAfterPush }),
+      };
       const found = await run(seed, options).catch((error: unknown) => [
         { seed, request: -1, what: [inspect(error)] },
       ]);
