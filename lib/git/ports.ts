@@ -95,8 +95,8 @@ export interface PackReader {
   /** @returns The number of the object whose entry begins there. @throws {CorruptPackError} None does. */
   objectAt(packNumber: number, offsetBytes: number): number;
   readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
-  /** The same as a part of a large copy, of which nothing is worth being kept at hand. */
-  readPackRangeOnce(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  /** The same in chunks of any size, read as they are pulled: for a large copy, of which nothing is kept at hand. */
+  streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
 }
 
 /** The two views of the same objects, under the same numbers. */

@@ -2,9 +2,11 @@
 import { CorruptPackError } from "../errors.ts";
 import type { PackIndex } from "../git/pack/index-v2.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
+import { ascendingNumbers, sortedByKey } from "../git/pack/radix-sort.ts";
 
 /** From this share of a pack's entries on, passing through all of them is faster than sorting the chosen ones. */
 const SCAN_SHARE = 1 / 32;
+const TWO_TO_32 = 2 ** 32;
 
 export class PackPlaces {
   /** Ascending. */
@@ -18,13 +20,13 @@ export class PackPlaces {
   constructor(index: PackIndex, packBytes: number) {
     const offsets = new Float64Array(index.objectCount);
     for (let number = 0; number < offsets.length; number++) offsets[number] = index.offsetBytes(number);
-    this.#offsets = offsets.slice().sort();
-    this.#numbers = new Uint32Array(offsets.length);
-    this.#ranks = new Uint32Array(offsets.length);
     this.#trailerOffsetBytes = packBytes - PACK_TRAILER_BYTES;
-    for (let number = 0; number < offsets.length; number++) {
-      const rank = this.#rank(offsets[number] ?? 0);
-      this.#numbers[rank] = number;
+    this.#numbers = sortedByOffset(offsets);
+    this.#offsets = new Float64Array(offsets.length);
+    this.#ranks = new Uint32Array(offsets.length);
+    for (let rank = 0; rank < offsets.length; rank++) {
+      const number = this.#numbers[rank] as number;
+      this.#offsets[rank] = offsets[number] as number;
       this.#ranks[number] = rank;
     }
   }
@@ -61,17 +63,6 @@ export class PackPlaces {
 
   /** @throws {CorruptPackError} No entry begins there. */
   numberAt(offsetBytes: number): number {
-    const number = this.#numbers[this.#rank(offsetBytes)];
-    if (number === undefined) throw noEntry(offsetBytes);
-    return number;
-  }
-
-  /** Where the entry with this number in the index ends. */
-  endBytes(number: number): number {
-    return this.#offsets[(this.#ranks[number] as number) + 1] ?? this.#trailerOffsetBytes;
-  }
-
-  #rank(offsetBytes: number): number {
     const offsets = this.#offsets;
     let low = 0;
     let high = offsets.length;
@@ -80,11 +71,33 @@ export class PackPlaces {
       if ((offsets[middle] as number) < offsetBytes) low = middle + 1;
       else high = middle;
     }
-    if (offsets[low] !== offsetBytes) throw noEntry(offsetBytes);
-    return low;
+    const number = this.#numbers[low];
+    if (number === undefined || offsets[low] !== offsetBytes)
+      throw new CorruptPackError("no entry of the pack begins there", { offsetBytes });
+    return number;
+  }
+
+  /** The place among all entries of the one with this number in the index. */
+  rank(number: number): number {
+    return this.#ranks[number] as number;
+  }
+
+  /** Where the entry at this place begins; behind the last one, where it ends. */
+  offsetBytes(rank: number): number {
+    return this.#offsets[rank] ?? this.#trailerOffsetBytes;
   }
 }
 
-function noEntry(offsetBytes: number): CorruptPackError {
-  return new CorruptPackError("no entry of the pack begins there", { offsetBytes });
+function sortedByOffset(offsets: Float64Array): Uint32Array {
+  const sorted = sortedByKey(
+    ascendingNumbers(offsets.length),
+    Uint32Array.from(offsets, (offsetBytes) => offsetBytes % TWO_TO_32),
+  );
+  const isLarge = offsets.some((offsetBytes) => offsetBytes >= TWO_TO_32);
+  return isLarge
+    ? sortedByKey(
+        sorted,
+        Uint32Array.from(offsets, (offsetBytes) => offsetBytes / TWO_TO_32),
+      )
+    : sorted;
 }

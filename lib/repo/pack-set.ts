@@ -14,7 +14,7 @@ import type { BlockCache } from "../store/block-cache.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import { PackPlaces } from "./pack-places.ts";
-import { readStored } from "./read-stored.ts";
+import { readStored, streamStored } from "./read-stored.ts";
 
 interface OpenPack {
   readonly key: string;
@@ -105,12 +105,9 @@ export class PackSet implements PackReader {
   extent(objectNumber: number): EntryExtent {
     const packNumber = this.packNumberOf(objectNumber);
     const pack = this.#packAt(packNumber);
-    const number = objectNumber - pack.firstNumber;
-    return {
-      packNumber,
-      offsetBytes: pack.index.offsetBytes(number),
-      endBytes: placesOf(pack).endBytes(number),
-    };
+    const places = placesOf(pack);
+    const rank = places.rank(objectNumber - pack.firstNumber);
+    return { packNumber, offsetBytes: places.offsetBytes(rank), endBytes: places.offsetBytes(rank + 1) };
   }
 
   objectAt(packNumber: number, offsetBytes: number): number {
@@ -163,13 +160,20 @@ export class PackSet implements PackReader {
     const packNumbers = new Uint32Array(count);
     const offsets = new Float64Array(count);
     const ends = new Float64Array(count);
-    for (let i = 0; i < count; i++) {
-      const packNumber = this.packNumberOf(objectNumbers[i] as number);
-      const pack = this.#packAt(packNumber);
-      const number = (objectNumbers[i] as number) - pack.firstNumber;
-      packNumbers[i] = packNumber;
-      offsets[i] = pack.index.offsetBytes(number);
-      ends[i] = placesOf(pack).endBytes(number);
+    for (let first = 0; first < count; ) {
+      const packNumber = this.packNumberOf(objectNumbers[first] as number);
+      const { firstNumber, index } = this.#packAt(packNumber);
+      const places = placesOf(this.#packAt(packNumber));
+      let i = first;
+      for (; i < count; i++) {
+        const number = (objectNumbers[i] as number) - firstNumber;
+        if (number < 0 || number >= index.objectCount) break;
+        const rank = places.rank(number);
+        packNumbers[i] = packNumber;
+        offsets[i] = places.offsetBytes(rank);
+        ends[i] = places.offsetBytes(rank + 1);
+      }
+      first = i;
     }
     return { objectNumbers, packNumbers, offsets, ends };
   }
@@ -179,9 +183,9 @@ export class PackSet implements PackReader {
     return readStored(() => this.#blocks.read(key, offsetBytes, lengthBytes));
   }
 
-  async readPackRangeOnce(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
     const { key } = this.#packAt(packNumber);
-    return readStored(() => this.#blocks.readOnce(key, offsetBytes, lengthBytes));
+    return streamStored(this.#blocks.stream(key, offsetBytes, lengthBytes));
   }
 
   packNumberOf(objectNumber: number): number {

@@ -62,8 +62,8 @@ export class BlockCache {
   }
 
   /** The same for what will hardly be asked for again: nothing is kept, so nothing is pushed out. */
-  readOnce(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
-    return this.#store.readRange(key, offsetBytes, lengthBytes);
+  stream(key: string, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
+    return this.#store.readStream(key, offsetBytes, lengthBytes);
   }
 
   #findBlocks(key: string, firstBlock: number, lastBlock: number): (Uint8Array | Promise<Uint8Array>)[] {

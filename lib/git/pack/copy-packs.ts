@@ -8,6 +8,8 @@ import { PackOutput } from "./pack-output.ts";
 import { StartedStreams } from "./started-streams.ts";
 import { writeEntries } from "./write-pack.ts";
 
+const MAX_STREAMS_AHEAD = 3;
+
 /**
  * A single pack to which nothing was appended is sent as it is; else the header and the checksum are made anew.
  * @param openObjects - Of the same packs; asked for only where one has repeats.
@@ -24,6 +26,7 @@ export async function* copyPacks(
   const whole = bodies.filter(({ hasRepeats }) => !hasRepeats);
   await using streams = new StartedStreams(
     whole.map((body) => () => body.stream(PACK_HEADER_BYTES, body.sentEndBytes - PACK_HEADER_BYTES)),
+    MAX_STREAMS_AHEAD,
   );
   const objects = bodies.some(({ hasRepeats }) => hasRepeats) ? await openObjects() : undefined;
   const parts = bodies.map((body, packNumber) =>
@@ -34,7 +37,7 @@ export async function* copyPacks(
     (count, body, i) => count + (parts[i]?.length ?? body.sentObjectCount),
     0,
   );
-  yield* output.write(encodePackHeader(objectCount));
+  output.write(encodePackHeader(objectCount));
   for (const objectNumbers of parts) {
     if (objects !== undefined && objectNumbers !== undefined) {
       // A base that is not in this part is in one before.
@@ -47,7 +50,10 @@ export async function* copyPacks(
       });
       continue;
     }
-    for await (const chunk of streams.next()) yield* output.pass(chunk);
+    for await (const chunk of streams.next()) {
+      output.pass(chunk);
+      yield* output.take();
+    }
   }
   yield* output.end();
 }

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../object-id.ts";
+import { ascendingNumbers, sortedByKey } from "./radix-sort.ts";
 
 const SIGNATURE = 0xff744f63;
 const HEADER_BYTES = 8;
@@ -128,7 +129,7 @@ export interface IndexedEntries {
 
 /** The numbers of the entries, in the order of their ids. */
 export function sortedByObjectId({ ids, objectCount }: IndexedEntries): Uint32Array {
-  // By the first 4 bytes, in two passes of 16 bits; then ties, which are rare, by the rest.
+  // By the first 4 bytes; then ties, which are rare, by the rest.
   const keys = new Uint32Array(objectCount);
   for (let i = 0, at = 0; i < objectCount; i++, at += OBJECT_ID_BYTES) {
     keys[i] =
@@ -137,16 +138,7 @@ export function sortedByObjectId({ ids, objectCount }: IndexedEntries): Uint32Ar
       ((ids[at + 2] as number) << 8) |
       (ids[at + 3] as number);
   }
-  let order = Uint32Array.from({ length: objectCount }, (_, i) => i);
-  for (const shift of [0, 16]) {
-    const starts = new Uint32Array(0x10001);
-    for (const key of keys) (starts[((key >>> shift) & 0xffff) + 1] as number)++;
-    for (let i = 1; i < starts.length; i++) starts[i] = (starts[i] as number) + (starts[i - 1] as number);
-    const next = new Uint32Array(objectCount);
-    for (const number of order)
-      next[(starts[((keys[number] as number) >>> shift) & 0xffff] as number)++] = number;
-    order = next;
-  }
+  const order = sortedByKey(ascendingNumbers(objectCount), keys);
   const compareRest = (a: number, b: number): number => {
     for (let i = 4; i < OBJECT_ID_BYTES; i++) {
       const difference = (ids[a * OBJECT_ID_BYTES + i] as number) - (ids[b * OBJECT_ID_BYTES + i] as number);

@@ -1,8 +1,5 @@
 /** Streams that are read one after the other, a few of them begun ahead, so that not each is waited for. */
 
-/** Each holds a chunk and a connection meanwhile, for a slow client, too. */
-const MAX_STREAMS_AHEAD = 3;
-
 interface StartedStream {
   readonly iterator: AsyncIterator<Uint8Array>;
   readonly first: Promise<IteratorResult<Uint8Array>>;
@@ -11,11 +8,16 @@ interface StartedStream {
 export class StartedStreams implements AsyncDisposable {
   readonly #opens: readonly (() => AsyncIterable<Uint8Array>)[];
   readonly #started: StartedStream[] = [];
+  readonly #maxAhead: number;
   #openedCount = 0;
 
-  /** Begins with the first of them. */
-  constructor(opens: readonly (() => AsyncIterable<Uint8Array>)[]) {
+  /**
+   * Begins with the first of them.
+   * @param maxAhead - How many are begun; each holds a chunk and a connection meanwhile, for a slow client, too.
+   */
+  constructor(opens: readonly (() => AsyncIterable<Uint8Array>)[], maxAhead: number) {
     this.#opens = opens;
+    this.#maxAhead = maxAhead;
     this.#startAhead();
   }
 
@@ -37,7 +39,7 @@ export class StartedStreams implements AsyncDisposable {
   }
 
   #startAhead(): void {
-    while (this.#started.length < MAX_STREAMS_AHEAD) {
+    while (this.#started.length < this.#maxAhead) {
       const open = this.#opens[this.#openedCount++];
       if (open === undefined) return;
       const iterator = open()[Symbol.asyncIterator]();

@@ -9,7 +9,9 @@ import { CorruptPackError } from "../../errors.ts";
 import { objectIdBytes } from "../object-id.ts";
 import type { PackedObjects } from "../ports.ts";
 import { BaseChoice } from "./base-choice.ts";
-import { type EntryWindow, readEntryWindows, readRest } from "./entry-windows.ts";
+import { DeltaBudget } from "./delta-budget.ts";
+import type { EntryWindow } from "./entry-window.ts";
+import { readEntryWindows, readRest } from "./entry-windows.ts";
 import { FreshEntries } from "./fresh-entry.ts";
 import {
   DELTA_TYPE,
@@ -48,13 +50,6 @@ interface PlannedEntry {
   readonly baseNumber: number;
 }
 
-/**
- * What may be read and compared to make whole objects deltas of what the client has: some 40 ms. Past it they
- * are copied, which costs nothing but the client's bandwidth.
- */
-const MAX_THINNED_BYTES = 6 * 1024 * 1024;
-/** The same for objects that cannot be copied: some twenty seconds. Past it they are written whole. */
-const MAX_REBASED_BYTES = 4 * 1024 * 1024 * 1024;
 /** As git's: each reader of the object has to apply all deltas below it. */
 const MAX_FRESH_DEPTH = 50;
 /** A run from this length on goes out without being copied. */
@@ -65,12 +60,15 @@ const MIN_THINNED_BYTES = 256;
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
 export async function* writePack(options: WritePackOptions): AsyncGenerator<Uint8Array, void, undefined> {
   const output = new PackOutput();
-  yield* output.write(encodePackHeader(options.objectNumbers.length));
+  output.write(encodePackHeader(options.objectNumbers.length));
   yield* writeEntries(output, options);
   yield* output.end();
 }
 
-/** A part of a pack: bases by distance are only those of the same part. @throws {CorruptPackError} As `writePack`. */
+/**
+ * A part of a pack: bases by distance are only those of the same part. Leaves in `output` what is not enough for a chunk.
+ * @throws {CorruptPackError} As `writePack`.
+ */
 export async function* writeEntries(
   output: PackOutput,
   options: WritePackOptions,
@@ -87,8 +85,7 @@ class EntryWriter {
   readonly #written: WrittenEntries;
   readonly #choice: BaseChoice | undefined;
   readonly #fresh: FreshEntries;
-  #leftThinnedBytes = MAX_THINNED_BYTES;
-  #leftRebasedBytes = MAX_REBASED_BYTES;
+  readonly #budget = new DeltaBudget();
 
   constructor(output: PackOutput, options: WritePackOptions) {
     const { objects, objectNumbers, clientHas, isThin } = options;
@@ -106,20 +103,18 @@ class EntryWriter {
   async *copyWindow(window: EntryWindow): AsyncGenerator<Uint8Array, void, undefined> {
     const { offsets, ends } = window.places;
     for (let place = window.first; place < window.end; ) {
-      const start = (offsets[place] as number) - window.offsetBytes;
       const runEnd = this.#copiedAsTheyAre(window, place);
       if (runEnd > place) {
+        const start = (offsets[place] as number) - window.offsetBytes;
         const run = window.bytes.subarray(start, (ends[runEnd - 1] as number) - window.offsetBytes);
-        yield* run.length < MIN_PASSED_BYTES ? this.#output.write(run) : this.#output.pass(run);
+        if (run.length < MIN_PASSED_BYTES) this.#output.write(run);
+        else this.#output.pass(run);
         place = runEnd;
       } else {
-        yield* this.#writeEntry(
-          window,
-          place,
-          window.bytes.subarray(start, (ends[place] as number) - window.offsetBytes),
-        );
+        if (!this.#moveEntry(window, place)) yield* this.#writeEntry(window, place);
         place++;
       }
+      if (this.#output.isFull) yield* this.#output.take();
     }
   }
 
@@ -128,7 +123,7 @@ class EntryWriter {
    * @returns The place after the last of them.
    */
   #copiedAsTheyAre(window: EntryWindow, place: number): number {
-    const { places, first, end, packNumber, offsetBytes, bytes } = window;
+    const { places, first, end, packNumber, offsetBytes, bytes, isUnchecked } = window;
     const { offsets, ends, objectNumbers } = places;
     const { objects, ofsDelta, isThin, onEntry, maxDepth = Number.POSITIVE_INFINITY } = this.#options;
     const bases = objects.history?.deltaForest.parents;
@@ -146,50 +141,70 @@ class EntryWriter {
       const depth = base < 0 ? 0 : this.#written.depth(base) + 1;
       if (!isInPlace || depth > maxDepth || (base >= 0 && objects.packs.packNumberOf(base) !== packNumber))
         break;
+      this.#written.set(objectNumber, displacementBytes, depth);
+      if (isUnchecked && onEntry === undefined) continue;
       const start = (offsets[next] as number) - offsetBytes;
       const crc = crc32(bytes.subarray(start, endBytes - offsetBytes));
       checkCrc(objects, objectNumber, crc);
-      this.#written.set(objectNumber, displacementBytes, depth);
       onEntry?.(objectNumber, displacementBytes + offsetBytes + start, crc, base);
     }
     return next;
   }
 
-  async *#writeEntry(
-    window: EntryWindow,
-    place: number,
-    entry: Uint8Array,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  /**
+   * Writes an entry whose stream goes over as it is.
+   * @returns Whether that is so: there is all of it, its base is at hand, and it need not be tried to make it smaller.
+   */
+  #moveEntry(window: EntryWindow, place: number): boolean {
+    const { bytes, isWhole, objectNumber, offsetBytes } = entryAt(window, place);
+    if (!isWhole) return false;
+    const head = decodeEntryHead(bytes, 0, bytes.length);
+    if (this.#mayBeThinned(bytes.length, head)) return false;
+    const moved = this.#movedEntry(window.packNumber, offsetBytes, bytes, head);
+    if (moved === undefined) return false;
     const { objects, onEntry } = this.#options;
-    const objectNumber = window.places.objectNumbers[place] as number;
-    const endBytes = window.places.ends[place] as number;
-    const offsetBytes = window.places.offsets[place] as number;
-    const isWhole = entry.length === endBytes - offsetBytes;
-    if (isWhole) checkCrc(objects, objectNumber, crc32(entry));
-    const head = decodeEntryHead(entry, 0, entry.length);
-    const newOffsetBytes = this.#output.offsetBytes;
-    const moved = this.#movedEntry(window.packNumber, offsetBytes, entry, head);
-    const mayBeThinned = isWhole && this.#mayBeThinned(entry.length, head);
+    checkCrc(objects, objectNumber, crc32(bytes));
+    const newOffsetBytes = this.#begin(objectNumber, offsetBytes, moved);
+    if (onEntry !== undefined)
+      onEntry(objectNumber, newOffsetBytes, crc32(moved.stream, crc32(moved.head)), moved.baseNumber);
+    return true;
+  }
+
+  async *#writeEntry(window: EntryWindow, place: number): AsyncGenerator<Uint8Array, void, undefined> {
+    const { objects, onEntry } = this.#options;
+    const { bytes, isWhole, objectNumber, offsetBytes, endBytes } = entryAt(window, place);
+    let crc = crc32(bytes);
+    if (isWhole) checkCrc(objects, objectNumber, crc);
+    const head = decodeEntryHead(bytes, 0, bytes.length);
+    const moved = this.#movedEntry(window.packNumber, offsetBytes, bytes, head);
+    const mayBeThinned = isWhole && this.#mayBeThinned(bytes.length, head);
     const fresh =
       moved === undefined || mayBeThinned ? await this.#freshEntry(objectNumber, moved) : undefined;
     const written = fresh ?? moved;
     if (written === undefined) throw new CorruptPackError("entry can be written in no way", { offsetBytes });
-    const depth = written.baseNumber < 0 ? 0 : this.#depthOf(written.baseNumber) + 1;
-    this.#written.set(objectNumber, newOffsetBytes - offsetBytes, depth);
-    yield* this.#output.write(written.head);
-    yield* this.#output.write(written.stream);
+    const newOffsetBytes = this.#begin(objectNumber, offsetBytes, written);
     // Without a listener there is nothing to sum up.
     let newCrc = onEntry === undefined ? 0 : crc32(written.stream, crc32(written.head));
-    let crc = crc32(entry);
     const isCutOff = !isWhole && fresh === undefined;
     const rest = isCutOff ? readRest(objects.packs, window, endBytes) : (written.rest ?? []);
     for await (const piece of rest) {
       if (isCutOff) crc = crc32(piece, crc);
       if (onEntry !== undefined) newCrc = crc32(piece, newCrc);
-      yield* this.#output.write(piece);
+      this.#output.write(piece);
+      if (this.#output.isFull) yield* this.#output.take();
     }
     if (isCutOff) checkCrc(objects, objectNumber, crc);
     onEntry?.(objectNumber, newOffsetBytes, newCrc, written.baseNumber);
+  }
+
+  /** @returns Where it lies now. */
+  #begin(objectNumber: number, offsetBytes: number, { head, stream, baseNumber }: PlannedEntry): number {
+    const newOffsetBytes = this.#output.offsetBytes;
+    const depth = baseNumber < 0 ? 0 : this.#depthOf(baseNumber) + 1;
+    this.#written.set(objectNumber, newOffsetBytes - offsetBytes, depth);
+    this.#output.write(head);
+    this.#output.write(stream);
+    return newOffsetBytes;
   }
 
   /** @returns The entry with its new head; `undefined` if its base will not be at hand in the new pack. */
@@ -245,7 +260,7 @@ class EntryWriter {
 
   #mayBeThinned(entryBytes: number, head: EntryHead): boolean {
     const { isThin } = this.#options;
-    return isThin && !isDelta(head) && entryBytes >= MIN_THINNED_BYTES && this.#leftThinnedBytes > 0;
+    return isThin && !isDelta(head) && entryBytes >= MIN_THINNED_BYTES && this.#budget.allowsThinning;
   }
 
   /**
@@ -257,7 +272,8 @@ class EntryWriter {
     moved: PlannedEntry | undefined,
   ): Promise<PlannedEntry | undefined> {
     const baseNumber = this.#choice?.choose(objectNumber) ?? -1;
-    if (baseNumber >= 0 && this.#mayCost(this.#fresh.deltaCostBytes(objectNumber, baseNumber), moved)) {
+    const costBytes = baseNumber < 0 ? undefined : this.#fresh.deltaCostBytes(objectNumber, baseNumber);
+    if (costBytes !== undefined && this.#budget.take(costBytes, moved !== undefined)) {
       const delta = await this.#fresh.delta(objectNumber, baseNumber);
       const head = delta && this.#deltaHead(baseNumber, delta.inflatedBytes);
       if (delta !== undefined && head !== undefined) return { head, stream: delta.stream, baseNumber };
@@ -266,14 +282,21 @@ class EntryWriter {
     const { type, stream, rest, inflatedBytes } = await this.#fresh.whole(objectNumber);
     return { head: encodeEntrySize(OBJECT_TYPE[type], inflatedBytes), stream, rest, baseNumber: -1 };
   }
+}
 
-  /** Takes it from what is left for deltas of this kind. */
-  #mayCost(costBytes: number | undefined, moved: PlannedEntry | undefined): boolean {
-    if (costBytes === undefined) return false;
-    if (moved === undefined) this.#leftRebasedBytes -= costBytes;
-    else this.#leftThinnedBytes -= costBytes;
-    return (moved === undefined ? this.#leftRebasedBytes : this.#leftThinnedBytes) >= 0;
-  }
+/** An entry, or the beginning of a large one. */
+function entryAt({ places, offsetBytes: startBytes, bytes }: EntryWindow, place: number) {
+  const offsetBytes = places.offsets[place] as number;
+  const endBytes = places.ends[place] as number;
+  const entry = bytes.subarray(offsetBytes - startBytes, endBytes - startBytes);
+  const objectNumber = places.objectNumbers[place] as number;
+  return {
+    bytes: entry,
+    isWhole: entry.length === endBytes - offsetBytes,
+    objectNumber,
+    offsetBytes,
+    endBytes,
+  };
 }
 
 function isDelta({ type }: EntryHead): boolean {

@@ -1,6 +1,7 @@
 /** What to send: plain data, worked out before any of the pack is written. */
 import type { PaintedHistory } from "../history/commit-history.ts";
 import { markMissingByHistory } from "../history/missing-objects.ts";
+import { canPassByColumns, passingObjects } from "../history/passing-objects.ts";
 import type { ObjectId } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { ObjectReader, PackBody, PackedObjects, RefList, UploadPackSource } from "../ports.ts";
@@ -45,13 +46,20 @@ export async function* planPack(
   refList: RefList,
   request: PackRequest,
 ): AsyncGenerator<ProgressText, PackPlan, undefined> {
-  const wantsEverything = wantsAllObjects(source, refList, request);
+  const { filter } = request;
+  const mayCopyAll = wantsAllTips(source, refList, request);
+  const wantsEverything = mayCopyAll && filter === undefined;
   if (wantsEverything && request.ofsDelta) {
     return { kind: "copy-packs", bodies: source.packBodies, openObjects: () => source.openObjects() };
   }
   const objects = await source.openObjects();
-  if (wantsEverything) {
-    const objectNumbers = objects.packs.allObjects();
+  const { history } = objects;
+  const passesByColumns = mayCopyAll && filter !== undefined && canPassByColumns(filter);
+  if (wantsEverything || (passesByColumns && history !== undefined)) {
+    const objectNumbers =
+      filter === undefined || history === undefined
+        ? objects.packs.allObjects()
+        : passingObjects(objects, history, { ...request, refList, filter });
     yield { progress: `Enumerating objects: ${objectNumbers.length}, done.\n` };
     return { kind: "copy-entries", objects, objectNumbers, clientHas: () => false, isThin: false };
   }
@@ -107,9 +115,10 @@ function thinBases({ thinPack, filter }: PackRequest, marks: ObjectMarks): (obje
   return (objectNumber) => marks.clientHasTree(objectNumber);
 }
 
-function wantsAllObjects(source: UploadPackSource, refList: RefList, request: PackRequest): boolean {
-  const { wants, commonCommits, shallow, filter } = request;
-  if (commonCommits.length > 0 || source.mayHoldUnreachable || filter !== undefined) return false;
+/** Whether nothing of what there is lies outside of what is asked for, but for a filter. */
+function wantsAllTips(source: UploadPackSource, refList: RefList, request: PackRequest): boolean {
+  const { wants, commonCommits, shallow } = request;
+  if (commonCommits.length > 0 || source.mayHoldUnreachable) return false;
   return (shallow === undefined || !shallow.table.hasCuts) && coversAllTips(wants, refList);
 }
 

@@ -96,7 +96,7 @@ async function uploadPack(
     }
   };
   try {
-    await send(output.write(encodePackHeader(entries.objectCount)));
+    output.write(encodePackHeader(entries.objectCount));
     const isBase = new Uint8Array(objects.objectCount);
     for (const objectNumber of run.bases) isBase[objectNumber] = 1;
     const common = {
@@ -111,7 +111,7 @@ async function uploadPack(
     const sentEndBytes = output.offsetBytes;
     const bases = { ...common, objectNumbers: run.bases, clientHas: () => false };
     await send(streamStored(writeEntries(output, bases)));
-    const ending = [...output.end()];
+    const ending = output.end();
     await send(ending);
     await upload.complete();
     const trailer = ending.at(-1) ?? new Uint8Array();

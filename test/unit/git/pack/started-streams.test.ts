@@ -27,7 +27,7 @@ async function read(chunks: AsyncIterable<Uint8Array>): Promise<number[][]> {
 describe("streams begun ahead", () => {
   test("come in order, with no more than three waiting", async () => {
     const events: string[] = [];
-    await using streams = new StartedStreams(recorded(5, events));
+    await using streams = new StartedStreams(recorded(5, events), 3);
     expect(events).toEqual(["begin 0", "begin 1", "begin 2"]);
     for (let number = 0; number < 5; number++) {
       expect(await read(streams.next())).toEqual([
@@ -42,7 +42,7 @@ describe("streams begun ahead", () => {
   test("are all ended by a reader who leaves early", async () => {
     const events: string[] = [];
     {
-      await using streams = new StartedStreams(recorded(5, events));
+      await using streams = new StartedStreams(recorded(5, events), 3);
       for await (const _ of streams.next()) break;
     }
     expect(events.toSorted()).toEqual([0, 1, 2, 3].flatMap((n) => [`begin ${n}`, `end ${n}`]).toSorted());
@@ -54,7 +54,7 @@ describe("streams begun ahead", () => {
       throw new Error("gone");
     };
     const [first = fails] = recorded(1, []);
-    await using streams = new StartedStreams([first, fails]);
+    await using streams = new StartedStreams([first, fails], 3);
     expect(await read(streams.next())).toHaveLength(2);
     await expect(read(streams.next())).rejects.toThrow("gone");
   });

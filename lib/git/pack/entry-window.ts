@@ -1,0 +1,27 @@
+/** A stretch of a pack with the entries in it that are to be copied. */
+import type { EntryPlaces, PackReader } from "../ports.ts";
+
+export const MAX_WINDOW_BYTES = 1024 * 1024;
+/** Entries that are located at once: where all lie need not be in memory while a slow client takes them. */
+const LOCATED_AT_ONCE = 4096;
+
+/** Bytes of a pack with whole entries; of an entry larger than a window, its first bytes. */
+export interface EntryWindow {
+  readonly places: EntryPlaces;
+  /** Among `places`. */
+  readonly first: number;
+  readonly end: number;
+  readonly packNumber: number;
+  readonly offsetBytes: number;
+  readonly bytes: Uint8Array;
+  /** Part of a copy so large that whoever gets it is left to check its objects, as with whole packs. */
+  readonly isUnchecked: boolean;
+}
+
+export function* locateInSlices(
+  packs: PackReader,
+  objectNumbers: Uint32Array,
+): Generator<EntryPlaces, void, undefined> {
+  for (let start = 0; start < objectNumbers.length; start += LOCATED_AT_ONCE)
+    yield packs.locate(objectNumbers.subarray(start, start + LOCATED_AT_ONCE));
+}

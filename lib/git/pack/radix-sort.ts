@@ -1,0 +1,25 @@
+/** Sorts numbers by keys in two passes of 16 bits: several times faster than comparing where there are many. */
+
+/**
+ * @param keys - By the numbers in `order`.
+ * @returns The numbers in the order of their keys; those of equal keys stay in the order they were in.
+ */
+export function sortedByKey(order: Uint32Array, keys: Uint32Array): Uint32Array {
+  let sorted = order;
+  for (const shift of [0, 16]) {
+    const starts = new Uint32Array(0x10001);
+    for (const key of keys) (starts[((key >>> shift) & 0xffff) + 1] as number)++;
+    for (let i = 1; i < starts.length; i++) starts[i] = (starts[i] as number) + (starts[i - 1] as number);
+    const next = new Uint32Array(sorted.length);
+    for (const number of sorted)
+      next[(starts[((keys[number] as number) >>> shift) & 0xffff] as number)++] = number;
+    sorted = next;
+  }
+  return sorted;
+}
+
+export function ascendingNumbers(count: number): Uint32Array {
+  const numbers = new Uint32Array(count);
+  for (let i = 0; i < count; i++) numbers[i] = i;
+  return numbers;
+}
