@@ -106,6 +106,8 @@ export interface PackedObjects extends ObjectReader {
 
 /** Bytes of a pack that can be sent as they are. */
 export interface PackBody {
+  /** The pack's name: 40 hex digits. */
+  readonly id: string;
   readonly packBytes: number;
   /** Entries up to `sentEndBytes`. */
   readonly sentObjectCount: number;
@@ -183,4 +185,6 @@ export interface UploadPackSource {
   offerBundles(): Promise<readonly OfferedBundle[]>;
   /** Absent where every answer is made for the one who asks. */
   readonly answers?: SharedAnswers | undefined;
+  /** Where it is kept how large answers are put together; absent where a plan is made in less time than it takes to look. */
+  readonly recipes?: SharedAnswers | undefined;
 }

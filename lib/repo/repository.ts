@@ -36,12 +36,17 @@ export interface RepositoryStorage {
   readonly minDownloadBytes?: number;
   /** Absent where each answer is made for the one who asks. */
   readonly answers?: AnswerSharing;
+  /** What all packs together have to have for recipes to be kept; {@link DEFAULT_MIN_RECIPE_PACK_BYTES} unless given. */
+  readonly minRecipePackBytes?: number;
   /** Told of a blob that is damaged where that is survived: what is served without it is slower. */
   readonly onDamage?: (error: unknown, key: string) => void;
 }
 
 /** git starts two processes and a connection for each pack, one after the other: a smaller one is sent in less time. */
 const DEFAULT_MIN_DOWNLOAD_BYTES = 4 * 1024 * 1024;
+
+/** Below, most answers are planned in less time than a store takes to answer. */
+const DEFAULT_MIN_RECIPE_PACK_BYTES = 16 * 1024 * 1024;
 
 export class Repository implements UploadPackSource {
   readonly uuid: RepositoryUuid;
@@ -84,8 +89,15 @@ export class Repository implements UploadPackSource {
     return this.#storage.answers?.of(this.uuid);
   }
 
+  get recipes(): SharedAnswers | undefined {
+    const { minRecipePackBytes = DEFAULT_MIN_RECIPE_PACK_BYTES } = this.#storage;
+    const packBytes = this.manifest.packs.reduce((sum, pack) => sum + pack.packBytes, 0);
+    return packBytes >= minRecipePackBytes ? this.answers : undefined;
+  }
+
   get packBodies(): readonly PackBody[] {
     return this.manifest.packs.map((pack) => ({
+      id: pack.id,
       packBytes: pack.packBytes,
       sentObjectCount: pack.sentObjectCount,
       sentEndBytes: pack.sentEndBytes,

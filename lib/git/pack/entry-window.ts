@@ -25,3 +25,23 @@ export function* locateInSlices(
   for (let start = 0; start < objectNumbers.length; start += LOCATED_AT_ONCE)
     yield packs.locate(objectNumbers.subarray(start, start + LOCATED_AT_ONCE));
 }
+
+/** What a window has of one entry. */
+export interface WindowEntry {
+  readonly objectNumber: number;
+  readonly offsetBytes: number;
+  readonly endBytes: number;
+  readonly bytes: Uint8Array;
+  readonly isWhole: boolean;
+}
+
+export function entryAt(
+  { places, offsetBytes: windowBytes, bytes: held }: EntryWindow,
+  place: number,
+): WindowEntry {
+  const objectNumber = places.objectNumbers[place] as number;
+  const offsetBytes = places.offsets[place] as number;
+  const endBytes = places.ends[place] as number;
+  const bytes = held.subarray(offsetBytes - windowBytes, endBytes - windowBytes);
+  return { objectNumber, offsetBytes, endBytes, bytes, isWhole: bytes.length === endBytes - offsetBytes };
+}

@@ -65,6 +65,10 @@ export interface EntryHead {
   readonly baseIdIndex: number;
 }
 
+export function isDelta({ type }: EntryHead): boolean {
+  return type === DELTA_TYPE.ofs || type === DELTA_TYPE.ref;
+}
+
 function byteAt(bytes: Uint8Array, index: number, end: number): number {
   const byte = bytes[index];
   if (byte === undefined || index >= end) throw new CorruptPackError("pack ends inside an entry's head");

@@ -10,7 +10,7 @@ import { objectIdBytes } from "../object-id.ts";
 import type { PackedObjects } from "../ports.ts";
 import { BaseChoice } from "./base-choice.ts";
 import { DeltaBudget } from "./delta-budget.ts";
-import type { EntryWindow } from "./entry-window.ts";
+import { type EntryWindow, entryAt } from "./entry-window.ts";
 import { readEntryWindows, readRest } from "./entry-windows.ts";
 import { FreshEntries } from "./fresh-entry.ts";
 import {
@@ -20,9 +20,11 @@ import {
   encodeEntrySize,
   encodeOfsDeltaDistance,
   encodePackHeader,
+  isDelta,
   OBJECT_TYPE,
 } from "./pack-format.ts";
 import { PackOutput } from "./pack-output.ts";
+import type { RecipeRecorder } from "./recipe-recorder.ts";
 import { WrittenEntries } from "./written-entries.ts";
 
 export interface WritePackOptions {
@@ -39,6 +41,8 @@ export interface WritePackOptions {
   readonly isThin: boolean;
   /** Told of each entry that was written: where, the CRC-32 of its bytes, and what it is a delta of, or -1. */
   readonly onEntry?: (objectNumber: number, offsetBytes: number, crc: number, baseNumber: number) => void;
+  /** Told what the pack is made of. */
+  readonly recorder?: RecipeRecorder | undefined;
 }
 
 /** What an entry, or the beginning of a large one, is made of. */
@@ -52,17 +56,19 @@ interface PlannedEntry {
 
 /** As git's: each reader of the object has to apply all deltas below it. */
 const MAX_FRESH_DEPTH = 50;
-/** A run from this length on goes out without being copied. */
-const MIN_PASSED_BYTES = 64 * 1024;
 /** Below this, a delta would hardly be shorter. */
 const MIN_THINNED_BYTES = 256;
 
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
 export async function* writePack(options: WritePackOptions): AsyncGenerator<Uint8Array, void, undefined> {
   const output = new PackOutput();
-  output.write(encodePackHeader(options.objectNumbers.length));
+  const header = encodePackHeader(options.objectNumbers.length);
+  output.write(header);
+  options.recorder?.literal(header);
   yield* writeEntries(output, options);
-  yield* output.end();
+  const rest = output.end();
+  options.recorder?.literal(rest.at(-1) ?? header);
+  yield* rest;
 }
 
 /**
@@ -107,8 +113,8 @@ class EntryWriter {
       if (runEnd > place) {
         const start = (offsets[place] as number) - window.offsetBytes;
         const run = window.bytes.subarray(start, (ends[runEnd - 1] as number) - window.offsetBytes);
-        if (run.length < MIN_PASSED_BYTES) this.#output.write(run);
-        else this.#output.pass(run);
+        this.#output.pass(run);
+        this.#options.recorder?.copy(window.packNumber, offsets[place] as number, run);
         place = runEnd;
       } else {
         if (!this.#moveEntry(window, place)) yield* this.#writeEntry(window, place);
@@ -164,7 +170,7 @@ class EntryWriter {
     if (moved === undefined) return false;
     const { objects, onEntry } = this.#options;
     checkCrc(objects, objectNumber, crc32(bytes));
-    const newOffsetBytes = this.#begin(objectNumber, offsetBytes, moved);
+    const newOffsetBytes = this.#begin(window, place, moved, true);
     if (onEntry !== undefined)
       onEntry(objectNumber, newOffsetBytes, crc32(moved.stream, crc32(moved.head)), moved.baseNumber);
     return true;
@@ -182,7 +188,7 @@ class EntryWriter {
       moved === undefined || mayBeThinned ? await this.#freshEntry(objectNumber, moved) : undefined;
     const written = fresh ?? moved;
     if (written === undefined) throw new CorruptPackError("entry can be written in no way", { offsetBytes });
-    const newOffsetBytes = this.#begin(objectNumber, offsetBytes, written);
+    const newOffsetBytes = this.#begin(window, place, written, fresh === undefined);
     // Without a listener there is nothing to sum up.
     let newCrc = onEntry === undefined ? 0 : crc32(written.stream, crc32(written.head));
     const isCutOff = !isWhole && fresh === undefined;
@@ -197,13 +203,35 @@ class EntryWriter {
     onEntry?.(objectNumber, newOffsetBytes, newCrc, written.baseNumber);
   }
 
-  /** @returns Where it lies now. */
-  #begin(objectNumber: number, offsetBytes: number, { head, stream, baseNumber }: PlannedEntry): number {
+  /**
+   * @param isMoved - Whether the stream is the entry's own.
+   * @returns Where it lies now.
+   */
+  #begin(
+    { packNumber, places, offsetBytes: windowBytes, bytes }: EntryWindow,
+    place: number,
+    { head, stream, rest, baseNumber }: PlannedEntry,
+    isMoved: boolean,
+  ): number {
     const newOffsetBytes = this.#output.offsetBytes;
     const depth = baseNumber < 0 ? 0 : this.#depthOf(baseNumber) + 1;
-    this.#written.set(objectNumber, newOffsetBytes - offsetBytes, depth);
+    const offsetBytes = places.offsets[place] as number;
+    this.#written.set(places.objectNumbers[place] as number, newOffsetBytes - offsetBytes, depth);
     this.#output.write(head);
     this.#output.write(stream);
+    const { recorder } = this.#options;
+    if (recorder === undefined) return newOffsetBytes;
+    recorder.literal(head);
+    if (isMoved) {
+      // With what is to follow of a large one.
+      const endBytes = places.ends[place] as number;
+      const heldEndBytes = Math.min(endBytes, windowBytes + bytes.length);
+      recorder.copy(packNumber, heldEndBytes - stream.length, stream);
+      if (heldEndBytes < endBytes) recorder.copyRange(packNumber, heldEndBytes, endBytes - heldEndBytes);
+    } else {
+      recorder.literal(stream);
+      if (rest !== undefined) recorder.giveUp();
+    }
     return newOffsetBytes;
   }
 
@@ -246,16 +274,16 @@ class EntryWriter {
     if (isWritten && ofsDelta) {
       const baseOffsetBytes =
         objects.packs.extent(baseNumber).offsetBytes + this.#written.displacementBytes(baseNumber);
-      return joined(
+      return Buffer.concat([
         encodeEntrySize(DELTA_TYPE.ofs, inflatedBytes),
         encodeOfsDeltaDistance(this.#output.offsetBytes - baseOffsetBytes),
-      );
+      ]);
     }
     if (!isWritten && !clientHas(baseNumber)) return undefined;
-    return joined(
+    return Buffer.concat([
       encodeEntrySize(DELTA_TYPE.ref, inflatedBytes),
       objectIdBytes(objects.objectId(baseNumber)),
-    );
+    ]);
   }
 
   #mayBeThinned(entryBytes: number, head: EntryHead): boolean {
@@ -284,34 +312,8 @@ class EntryWriter {
   }
 }
 
-/** An entry, or the beginning of a large one. */
-function entryAt({ places, offsetBytes: startBytes, bytes }: EntryWindow, place: number) {
-  const offsetBytes = places.offsets[place] as number;
-  const endBytes = places.ends[place] as number;
-  const entry = bytes.subarray(offsetBytes - startBytes, endBytes - startBytes);
-  const objectNumber = places.objectNumbers[place] as number;
-  return {
-    bytes: entry,
-    isWhole: entry.length === endBytes - offsetBytes,
-    objectNumber,
-    offsetBytes,
-    endBytes,
-  };
-}
-
-function isDelta({ type }: EntryHead): boolean {
-  return type === DELTA_TYPE.ofs || type === DELTA_TYPE.ref;
-}
-
 function checkCrc(objects: PackedObjects, objectNumber: number, crc: number): void {
   if (crc !== objects.packs.crc(objectNumber)) {
     throw new CorruptPackError("entry does not match its checksum", { id: objects.objectId(objectNumber) });
   }
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
 }

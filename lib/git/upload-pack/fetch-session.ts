@@ -7,13 +7,14 @@ import { answerKey, isWorthSharing } from "./answer-key.ts";
 import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
 import { findRef, refValuesAmong } from "./find-refs.ts";
+import { planByRecipe } from "./kept-recipe.ts";
 import { loadFilter } from "./load-filter.ts";
 import type { Negotiation } from "./negotiate.ts";
 import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
-import { planPack } from "./plan.ts";
+import { copiesWholePacks, type PackRequest, planPack } from "./plan.ts";
 import { NotHereError } from "./refused-request.ts";
 import { resolveHead } from "./resolve-head.ts";
-import type { Planning } from "./respond.ts";
+import type { AnswerPlanning, Planning } from "./respond.ts";
 import { planShallow, type ShallowLines, type ShallowPlan } from "./shallow.ts";
 import { SharedAnswer, type SharedAnswerPlan } from "./shared-answer.ts";
 
@@ -85,19 +86,38 @@ export class FetchSession {
    */
   async planAnswer(signal: AbortSignal | undefined): Promise<PlannedAnswer> {
     const order = await this.orderAnswer(signal);
-    if (order === undefined) return this.#planAlone();
+    if (order === undefined) return this.#planAlone(signal);
     return { ...(await this.#answer.plan(this.#source.answers, order)), uriLines: [] };
   }
 
-  async #planAlone(): Promise<PlannedAnswer> {
+  async #planAlone(signal: AbortSignal | undefined): Promise<PlannedAnswer> {
     const shallow = await this.planShallow();
     const planning = this.#planPack(shallow, await this.#loadFilter());
     const { uriProtocols, ofsDelta, filter } = this.#request;
     // Packs are whole, and hold deltas by offset.
     const takesPacks = uriProtocols.length > 0 && ofsDelta && filter === undefined && shallow === undefined;
-    if (!takesPacks || !canOfferPacks(this.#source, uriProtocols)) return { shallow, uriLines: [], planning };
+    if (!takesPacks || !canOfferPacks(this.#source, uriProtocols)) {
+      return { shallow, uriLines: [], planning: (await this.#planByRecipe(signal)) ?? planning };
+    }
     const { uriLines, planning: rest } = await offerPacks(this.#source, planning, uriProtocols);
     return { shallow, uriLines, planning: rest };
+  }
+
+  /** @returns `undefined` if the answer is to be planned anew: to somebody who has something, or where that is quickly done. */
+  async #planByRecipe(signal: AbortSignal | undefined): Promise<AnswerPlanning | undefined> {
+    const { recipes, packBodies: bodies } = this.#source;
+    const { shallows, deepen, ofsDelta } = this.#request;
+    const isClone = this.#commonIds.size === 0 && shallows.length === 0 && deepen === undefined;
+    if (recipes === undefined || !isClone) return undefined;
+    const filter = await this.#loadFilter();
+    const packRequest = this.#packRequest(undefined, filter);
+    if (copiesWholePacks(this.#source, this.#refList, packRequest)) return undefined;
+    const subject = { wants: this.wants, commonIds: this.#commonIds, shallows, filter };
+    const key = answerKey(this.#request, this.#refList, subject);
+    if (key === undefined) return undefined;
+    return planByRecipe({ recipes, answerKey: key, bodies, ofsDelta, signal }, () =>
+      planPack(this.#source, this.#refList, packRequest),
+    );
   }
 
   /** What the client is told about its history's end, where no pack follows. */
@@ -131,7 +151,11 @@ export class FetchSession {
   }
 
   #planPack(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): Planning {
-    return planPack(this.#source, this.#refList, {
+    return planPack(this.#source, this.#refList, this.#packRequest(shallow, filter));
+  }
+
+  #packRequest(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): PackRequest {
+    return {
       wants: this.wants.filter((id) => !this.#commonIds.has(id)),
       commonCommits: this.#commonCommits,
       thinPack: this.#request.thinPack,
@@ -139,7 +163,7 @@ export class FetchSession {
       includeTag: this.#request.includeTag,
       shallow: shallow?.history,
       filter,
-    });
+    };
   }
 }
 

@@ -49,7 +49,7 @@ export async function* planPack(
   const { filter } = request;
   const mayCopyAll = wantsAllTips(source, refList, request);
   const wantsEverything = mayCopyAll && filter === undefined;
-  if (wantsEverything && request.ofsDelta) {
+  if (copiesWholePacks(source, refList, request)) {
     return { kind: "copy-packs", bodies: source.packBodies, openObjects: () => source.openObjects() };
   }
   const objects = await source.openObjects();
@@ -113,6 +113,11 @@ function thinBases({ thinPack, filter }: PackRequest, marks: ObjectMarks): (obje
   if (filter === undefined) return (objectNumber) => marks.clientHas(objectNumber);
   if (!keepsAllTrees(filter)) return () => false;
   return (objectNumber) => marks.clientHasTree(objectNumber);
+}
+
+/** Whether the plan is to send the packs as they are. */
+export function copiesWholePacks(source: UploadPackSource, refList: RefList, request: PackRequest): boolean {
+  return request.ofsDelta && request.filter === undefined && wantsAllTips(source, refList, request);
 }
 
 /** Whether nothing of what there is lies outside of what is asked for, but for a filter. */

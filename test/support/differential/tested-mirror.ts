@@ -47,7 +47,11 @@ export class TestedMirror {
     const store = new MemoryBlobStore();
     const onFailure = (error: unknown, key: string) => void this.#failures.push({ error, key });
     const answers = new AnswerSharing({ store, onFailure });
-    this.#storage = { store, blocks: new BlockCache(store), ...(sharesAnswers && { answers }) };
+    this.#storage = {
+      store,
+      blocks: new BlockCache(store),
+      ...(sharesAnswers && { answers, minRecipePackBytes: 0 }),
+    };
     const catalog = new RepositoryCatalog(this.#storage);
     const log = {
       ...SILENT_LOGGER,

@@ -1,0 +1,39 @@
+/** Makes a pack again by its recipe. */
+import { ChunkCollector } from "./chunk-collector.ts";
+import type { PackRecipe } from "./pack-recipe.ts";
+import { type OpenSegment, SegmentPlan, SegmentStreams } from "./segments.ts";
+
+/** @param open - Opens a part of the pack at the same place in `packIds`. */
+export async function* copyRecipe(
+  { literalEnds, copyPacks, copyOffsets, copyLengths, literals }: PackRecipe,
+  open: OpenSegment,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const plan = new SegmentPlan();
+  for (let step = 0; step < copyOffsets.length; step++) {
+    const offsetBytes = copyOffsets[step] as number;
+    const lengthBytes = copyLengths[step] as number;
+    if (lengthBytes > 0) plan.add(copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
+  }
+  await using streams = new SegmentStreams(plan.segments, open);
+  const output = new ChunkCollector();
+  let literalStart = 0;
+  for (let step = 0; step < copyOffsets.length; step++) {
+    output.write(literals.subarray(literalStart, literalEnds[step]));
+    literalStart = literalEnds[step] as number;
+    let offsetBytes = copyOffsets[step] as number;
+    const endBytes = offsetBytes + (copyLengths[step] as number);
+    if (offsetBytes === endBytes) continue;
+    const packNumber = copyPacks[step] as number;
+    const reader =
+      streams.readerNow(packNumber, offsetBytes) ?? (await streams.readerAt(packNumber, offsetBytes));
+    while (offsetBytes < endBytes) {
+      const bytes = reader.atHand(offsetBytes) ?? (await reader.some(offsetBytes));
+      const part = bytes.subarray(0, endBytes - offsetBytes);
+      output.pass(part);
+      offsetBytes += part.length;
+      if (output.isFull) yield* output.take();
+    }
+  }
+  output.flush();
+  yield* output.take();
+}

@@ -1,0 +1,97 @@
+/**
+ * How a pack is put together out of packs that there are: bytes, and what is copied behind them, in turn. To make the pack
+ * again takes no look at any object.
+ *
+ * Flat columns of little-endian numbers:
+ *   header: "NSRE", then 32-bit numbers: version, packs, steps, bytes of literals, 0
+ *   copyOffsets 8 x steps · copyLengths 8 x steps · literalEnds 4 x steps · copyPacks 4 x steps · packIds 20 x packs · literals
+ */
+import { CorruptPackError } from "../../errors.ts";
+import { OBJECT_ID_BYTES } from "../object-id.ts";
+
+const SIGNATURE = 0x4552534e; // "NSRE", little-endian
+export const RECIPE_VERSION = 1;
+const HEADER_BYTES = 24;
+const STEP_BYTES = 24;
+
+export interface PackRecipe {
+  /** SHA-1 names, in hex. */
+  readonly packIds: readonly string[];
+  /** Where in `literals` those end that come before each step's copy; they begin where the step before ends. */
+  readonly literalEnds: Uint32Array;
+  /** Places in `packIds`. */
+  readonly copyPacks: Uint32Array;
+  readonly copyOffsets: Float64Array;
+  /** May be 0. */
+  readonly copyLengths: Float64Array;
+  readonly literals: Uint8Array;
+}
+
+export function encodePackRecipe(recipe: PackRecipe): Uint8Array {
+  const { packIds, literalEnds, copyPacks, copyOffsets, copyLengths, literals } = recipe;
+  const header = Uint32Array.of(
+    SIGNATURE,
+    RECIPE_VERSION,
+    packIds.length,
+    literalEnds.length,
+    literals.length,
+    0,
+  );
+  const columns = [header, copyOffsets, copyLengths, literalEnds, copyPacks];
+  return Buffer.concat([
+    ...columns.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),
+    Buffer.from(packIds.join(""), "hex"),
+    literals,
+  ]);
+}
+
+/** @throws {CorruptPackError} It is no recipe of this version, or makes no sense. */
+export function decodePackRecipe(encoded: Uint8Array): PackRecipe {
+  // A copy, aligned.
+  const bytes = new Uint8Array(encoded);
+  if (bytes.length < HEADER_BYTES) throw new CorruptPackError("recipe ends inside its header");
+  const [signature, version, packs = 0, steps = 0, literalBytes = 0] = new Uint32Array(bytes.buffer, 0, 5);
+  if (signature !== SIGNATURE || version !== RECIPE_VERSION)
+    throw new CorruptPackError("no recipe of this version", { version });
+  const lengthBytes = HEADER_BYTES + steps * STEP_BYTES + packs * OBJECT_ID_BYTES + literalBytes;
+  if (bytes.length !== lengthBytes)
+    throw new CorruptPackError("recipe has the wrong length", { lengthBytes, recipeBytes: bytes.length });
+  let at = HEADER_BYTES;
+  const take = (columnBytes: number): number => {
+    at += columnBytes;
+    return at - columnBytes;
+  };
+  const copyOffsets = new Float64Array(bytes.buffer, take(steps * 8), steps);
+  const copyLengths = new Float64Array(bytes.buffer, take(steps * 8), steps);
+  const literalEnds = new Uint32Array(bytes.buffer, take(steps * 4), steps);
+  const copyPacks = new Uint32Array(bytes.buffer, take(steps * 4), steps);
+  const ids = Buffer.from(bytes.buffer, take(packs * OBJECT_ID_BYTES), packs * OBJECT_ID_BYTES).toString(
+    "hex",
+  );
+  const packIds = ids.match(/.{40}/g) ?? [];
+  const recipe = { packIds, literalEnds, copyPacks, copyOffsets, copyLengths, literals: bytes.subarray(at) };
+  assertSound(recipe);
+  return recipe;
+}
+
+function assertSound({
+  packIds,
+  literalEnds,
+  copyPacks,
+  copyOffsets,
+  copyLengths,
+  literals,
+}: PackRecipe): void {
+  let literalEnd = 0;
+  for (let step = 0; step < literalEnds.length; step++) {
+    const numbers = [copyOffsets[step] as number, copyLengths[step] as number];
+    const isSound =
+      (literalEnds[step] as number) >= literalEnd &&
+      (copyPacks[step] as number) < packIds.length &&
+      numbers.every((number) => Number.isSafeInteger(number) && number >= 0);
+    if (!isSound) throw new CorruptPackError("recipe has a step that makes no sense", { step });
+    literalEnd = literalEnds[step] as number;
+  }
+  if (literalEnd !== literals.length)
+    throw new CorruptPackError("recipe does not use all of its bytes", { literalEnd });
+}

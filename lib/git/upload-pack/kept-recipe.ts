@@ -1,0 +1,101 @@
+/**
+ * Clones of a large part of the repository are put together from thousands of pieces of packs. How is kept, not the pack: it is
+ * a thousand times shorter, and whoever asks for the same is spared the plan and all that has to be read for it.
+ */
+import { createHash } from "node:crypto";
+import { CorruptPackError } from "../../errors.ts";
+import { copyRecipe } from "../pack/copy-recipe.ts";
+import { decodePackHeader } from "../pack/pack-format.ts";
+import { decodePackRecipe, encodePackRecipe, type PackRecipe, RECIPE_VERSION } from "../pack/pack-recipe.ts";
+import { RecipeRecorder } from "../pack/recipe-recorder.ts";
+import { writePack } from "../pack/write-pack.ts";
+import { concatBytes } from "../pktline.ts";
+import type { PackBody, SharedAnswers } from "../ports.ts";
+import type { PackPlan } from "./plan.ts";
+import type { AnswerPlanning, Planning } from "./respond.ts";
+
+export interface KeptRecipeOptions {
+  readonly recipes: SharedAnswers;
+  /** Names everything that the answer's objects follow from. */
+  readonly answerKey: string;
+  readonly bodies: readonly PackBody[];
+  readonly ofsDelta: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @param plan - What is done where there is no recipe; if that works out, there is one the next time. */
+export async function* planByRecipe(options: KeptRecipeOptions, plan: () => Planning): AnswerPlanning {
+  const key = recipeKey(options);
+  const recipe = await findRecipe(options, key);
+  if (recipe !== undefined) {
+    yield { progress: `Enumerating objects: ${decodePackHeader(recipe.literals).objectCount}, done.\n` };
+    return { kind: "copy-answer", items: replay(recipe, options.bodies) };
+  }
+  const planned = yield* plan();
+  return planned.kind === "copy-entries"
+    ? { kind: "copy-answer", items: recorded(planned, options, key) }
+    : planned;
+}
+
+/** A recipe is good for these packs alone. */
+function recipeKey({ answerKey, bodies }: KeptRecipeOptions): string {
+  const parts = ["recipe", RECIPE_VERSION, answerKey, ...bodies.map(({ id }) => id)];
+  return createHash("sha256").update(parts.join(" ")).digest("hex");
+}
+
+async function findRecipe(
+  { recipes, bodies, signal }: KeptRecipeOptions,
+  key: string,
+): Promise<PackRecipe | undefined> {
+  const items = await recipes.open({ key, isKept: true, signal });
+  if (items === undefined) return undefined;
+  try {
+    const pieces: Uint8Array[] = [];
+    for await (const item of items) if (item instanceof Uint8Array) pieces.push(item);
+    const recipe = decodePackRecipe(concatBytes(pieces));
+    assertInside(recipe, bodies);
+    return recipe;
+  } catch {
+    return undefined; // whoever keeps it has told of it; without it all works as well
+  }
+}
+
+function assertInside(
+  { packIds, copyPacks, copyOffsets, copyLengths }: PackRecipe,
+  bodies: readonly PackBody[],
+): void {
+  if (packIds.join() !== bodies.map(({ id }) => id).join())
+    throw new CorruptPackError("recipe is for other packs");
+  for (const [step, packNumber] of copyPacks.entries()) {
+    const endBytes = (copyOffsets[step] as number) + (copyLengths[step] as number);
+    if (endBytes > (bodies[packNumber]?.packBytes ?? 0))
+      throw new CorruptPackError("recipe reads past the end of a pack", { step });
+  }
+}
+
+function replay(
+  recipe: PackRecipe,
+  bodies: readonly PackBody[],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  return copyRecipe(recipe, ({ packNumber, offsetBytes, endBytes }) => {
+    const body = bodies[packNumber];
+    if (body === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
+    return body.stream(offsetBytes, endBytes - offsetBytes);
+  });
+}
+
+async function* recorded(
+  plan: PackPlan & { kind: "copy-entries" },
+  { recipes, bodies, ofsDelta, signal }: KeptRecipeOptions,
+  key: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const recorder = new RecipeRecorder();
+  yield* writePack({ ...plan, ofsDelta, recorder });
+  const recipe = recorder.recipe(bodies.map(({ id }) => id));
+  if (recipe === undefined) return;
+  async function* make(): AsyncGenerator<Uint8Array, void, undefined> {
+    if (recipe !== undefined) yield encodePackRecipe(recipe);
+  }
+  const kept = await recipes.open({ key, isKept: true, signal, make });
+  for await (const _item of kept ?? []);
+}
