@@ -235,7 +235,8 @@ function slackLimit(
   const starts = [...wanted, ...(fetchCase.deepening === undefined ? [] : shallowBefore)];
   const before = closure(graph, common, shallowBefore);
   const after = closure(graph, starts, boundary);
-  const lacking = commitsAmong(graph, after).filter((commit) => !before.has(commit));
+  // What lies at a new end of history is compared with some of the client's commits only, also where the client has it.
+  const lacking = commitsAmong(graph, after).filter((commit) => !before.has(commit) || boundary.has(commit));
   const needed = introducedBy(graph, lacking, boundary);
   const loose = wanted.filter((object) => graph.type(graph.peel(object)) !== "commit");
   addClosure(graph, needed, loose);
