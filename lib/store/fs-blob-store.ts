@@ -21,7 +21,7 @@ import { listFiles, syncFolder, unlessMissing } from "./folder.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { sweepUnfinished, unfinishedName } from "./unfinished-writes.ts";
 
-const STREAM_CHUNK_BYTES = 1024 * 1024;
+const STREAM_CHUNK_BYTES = 256 * 1024;
 
 export class FsBlobStore implements BlobStore {
   readonly #root: string;
