@@ -95,6 +95,8 @@ export interface PackReader {
   /** @returns The number of the object whose entry begins there. @throws {CorruptPackError} None does. */
   objectAt(packNumber: number, offsetBytes: number): number;
   readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  /** Begins to read the entries of these objects, some of them at least, for `readPackRange` to have them at hand. */
+  readAhead(objectNumbers: Iterable<number>): void;
   /** The same in chunks of any size, read as they are pulled: for a large copy, of which nothing is kept at hand. */
   streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
 }

@@ -10,7 +10,7 @@ import { OBJECT_ID_BYTES, type ObjectId, objectIdBytes } from "../git/object-id.
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import type { BlockCache } from "../store/block-cache.ts";
+import type { BlobRange, BlockCache } from "../store/block-cache.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import { PackPlaces } from "./pack-places.ts";
@@ -181,6 +181,17 @@ export class PackSet implements PackReader {
   async readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const { key } = this.#packAt(packNumber);
     return readStored(() => this.#blocks.read(key, offsetBytes, lengthBytes));
+  }
+
+  readAhead(objectNumbers: Iterable<number>): void {
+    this.#blocks.readAhead(this.#rangesOf(objectNumbers));
+  }
+
+  *#rangesOf(objectNumbers: Iterable<number>): Generator<BlobRange, void, undefined> {
+    for (const objectNumber of objectNumbers) {
+      const { packNumber, offsetBytes, endBytes } = this.extent(objectNumber);
+      yield { key: this.#packAt(packNumber).key, offsetBytes, endBytes };
+    }
   }
 
   streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {

@@ -6,18 +6,27 @@ import type { BlobStore } from "./blob-store.ts";
 import { assertRange, outOfRange } from "./byte-range.ts";
 
 export interface BlockCacheLimits {
-  /** Every request starts at a multiple of this. 1 MiB takes S3 about as long as its first byte does. */
+  /** Every request starts at a multiple of this. What is read scattered is mostly much shorter, and is paid for in time. */
   readonly blockBytes: number;
   /** Of cached blocks; those being read come on top. */
   readonly maxCachedBytes: number;
   /** Neighbouring blocks that are missing are read together, up to this many. */
   readonly maxBlocksPerRequest: number;
+  /** How many of one call of `readAhead` are read: more would push each other out. */
+  readonly maxBlocksAhead: number;
+}
+
+export interface BlobRange {
+  readonly key: string;
+  readonly offsetBytes: number;
+  readonly endBytes: number;
 }
 
 const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
-  blockBytes: 1024 * 1024,
+  blockBytes: 256 * 1024,
   maxCachedBytes: 128 * 1024 * 1024,
-  maxBlocksPerRequest: 8,
+  maxBlocksPerRequest: 32,
+  maxBlocksAhead: 256,
 };
 
 export class BlockCache {
@@ -61,7 +70,32 @@ export class BlockCache {
     return bytes;
   }
 
-  /** The same for what will hardly be asked for again: nothing is kept, so nothing is pushed out. */
+  /** Begins to read the blocks of these ranges, the first ones at least. What fails is told where it is read. */
+  readAhead(ranges: Iterable<BlobRange>): void {
+    const { blockBytes, maxBlocksAhead } = this.#limits;
+    const blocksByKey = new Map<string, Set<number>>();
+    let count = 0;
+    for (const { key, offsetBytes, endBytes } of ranges) {
+      const blocks = blocksByKey.get(key) ?? new Set();
+      blocksByKey.set(key, blocks);
+      for (let block = Math.floor(offsetBytes / blockBytes); block * blockBytes < endBytes; block++) {
+        if (count < maxBlocksAhead && !blocks.has(block)) {
+          blocks.add(block);
+          count += 1;
+        }
+      }
+      if (count === maxBlocksAhead) break;
+    }
+    for (const [key, blocks] of blocksByKey) {
+      for (const block of [...blocks].toSorted((a, b) => a - b)) {
+        let last = block;
+        while (blocks.has(last + 1)) last += 1;
+        if (this.#isMissing(blockName(key, block))) this.#startRequest(key, block, last);
+      }
+    }
+  }
+
+  /** For what will hardly be asked for again: nothing is kept, so nothing is pushed out. */
   stream(key: string, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
     return this.#store.readStream(key, offsetBytes, lengthBytes);
   }

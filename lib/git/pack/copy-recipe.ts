@@ -9,10 +9,12 @@ export async function* copyRecipe(
   open: OpenSegment,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const plan = new SegmentPlan();
+  const places = new Uint32Array(copyOffsets.length);
   for (let step = 0; step < copyOffsets.length; step++) {
     const offsetBytes = copyOffsets[step] as number;
     const lengthBytes = copyLengths[step] as number;
-    if (lengthBytes > 0) plan.add(copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
+    if (lengthBytes > 0)
+      places[step] = plan.add(copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
   }
   await using streams = new SegmentStreams(plan.segments, open);
   const output = new ChunkCollector();
@@ -23,9 +25,8 @@ export async function* copyRecipe(
     let offsetBytes = copyOffsets[step] as number;
     const endBytes = offsetBytes + (copyLengths[step] as number);
     if (offsetBytes === endBytes) continue;
-    const packNumber = copyPacks[step] as number;
-    const reader =
-      streams.readerNow(packNumber, offsetBytes) ?? (await streams.readerAt(packNumber, offsetBytes));
+    const place = places[step] as number;
+    const reader = streams.current(place) ?? (await streams.reader(place));
     while (offsetBytes < endBytes) {
       const bytes = reader.atHand(offsetBytes) ?? (await reader.some(offsetBytes));
       const part = bytes.subarray(0, endBytes - offsetBytes);

@@ -51,8 +51,10 @@ export class FreshEntries {
 
   /** @returns `undefined` if a delta would not be worth it. */
   async delta(objectNumber: number, baseNumber: number): Promise<FreshEntry | undefined> {
-    const { bytes: target } = await this.#objects.read(objectNumber);
-    const { bytes: base } = await this.#objects.read(baseNumber);
+    const [{ bytes: target }, { bytes: base }] = await Promise.all([
+      this.#objects.read(objectNumber),
+      this.#objects.read(baseNumber),
+    ]);
     await this.#breathe(target.length + base.length);
     const maxDeltaBytes = Math.floor(target.length * LARGEST_SHARE) - MIN_SAVED_BYTES;
     if (maxDeltaBytes <= 0) return undefined;

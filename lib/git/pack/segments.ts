@@ -20,7 +20,8 @@ export type OpenSegment = (segment: Segment) => AsyncIterable<Uint8Array>;
 export class SegmentPlan {
   readonly segments: Segment[] = [];
 
-  add(packNumber: number, offsetBytes: number, endBytes: number): void {
+  /** @returns The place of its segment. */
+  add(packNumber: number, offsetBytes: number, endBytes: number): number {
     const last = this.segments.at(-1);
     const isNear =
       last?.packNumber === packNumber &&
@@ -28,14 +29,15 @@ export class SegmentPlan {
       offsetBytes - last.endBytes <= MAX_GAP_BYTES;
     if (isNear) last.endBytes = endBytes;
     else this.segments.push({ packNumber, offsetBytes, endBytes });
+    return this.segments.length - 1;
   }
 }
 
 export class SegmentStreams implements AsyncDisposable {
   readonly #segments: readonly Segment[];
   readonly #streams: StartedStreams;
-  #begunCount = 0;
   #reader: SegmentReader | undefined;
+  #place = -1;
 
   constructor(segments: readonly Segment[], open: OpenSegment) {
     this.#segments = segments;
@@ -43,19 +45,20 @@ export class SegmentStreams implements AsyncDisposable {
     this.#streams = new StartedStreams(opens, STREAMS_AHEAD);
   }
 
-  /** As `readerAt`, if that is the reader of what was read last. */
-  readerNow(packNumber: number, offsetBytes: number): SegmentReader | undefined {
-    return this.#reader?.holds(packNumber, offsetBytes) ? this.#reader : undefined;
+  /** The reader of the segment at this place, if it was the last one asked for. */
+  current(place: number): SegmentReader | undefined {
+    return place === this.#place ? this.#reader : undefined;
   }
 
-  /** @returns The reader that has what was planned there. What was planned before is not read any more. */
-  async readerAt(packNumber: number, offsetBytes: number): Promise<SegmentReader> {
-    while (this.#reader === undefined || !this.#reader.holds(packNumber, offsetBytes)) {
-      await this.#reader?.close();
-      const segment = this.#segments[this.#begunCount++];
-      if (segment === undefined) throw new RangeError("nothing was planned to be read there");
-      this.#reader = new SegmentReader(segment, this.#streams.next());
-    }
+  /** The same, or the next one's. */
+  async reader(place: number): Promise<SegmentReader> {
+    if (this.#reader !== undefined && place === this.#place) return this.#reader;
+    await this.#reader?.close();
+    this.#place += 1;
+    const segment = this.#segments[this.#place];
+    if (segment === undefined || place !== this.#place)
+      throw new RangeError("segments are read one after the other");
+    this.#reader = new SegmentReader(segment, this.#streams.next());
     return this.#reader;
   }
 
@@ -78,12 +81,6 @@ export class SegmentReader {
     this.#segment = segment;
     this.#chunks = chunks;
     this.#offsetBytes = segment.offsetBytes;
-  }
-
-  /** Whether that is still to be read here. */
-  holds(packNumber: number, offsetBytes: number): boolean {
-    const { packNumber: own, endBytes } = this.#segment;
-    return packNumber === own && offsetBytes >= this.#offsetBytes && offsetBytes < endBytes;
   }
 
   /** @returns What has come from there on: at least one byte, a view. */

@@ -1,7 +1,7 @@
 /** Reads a large part of packs in order: as few long streams as the gaps allow, of which nothing is kept at hand. */
 import type { EntryPlaces, PackReader } from "../ports.ts";
 import { type EntryWindow, locateInSlices, MAX_WINDOW_BYTES } from "./entry-window.ts";
-import { type Segment, SegmentPlan, SegmentStreams } from "./segments.ts";
+import { type Segment, SegmentPlan, type SegmentReader, SegmentStreams } from "./segments.ts";
 
 /**
  * As `readEntryWindows`.
@@ -15,9 +15,11 @@ export async function* readStreamedWindows(
   await using streams = new SegmentStreams(segments, ({ packNumber, offsetBytes, endBytes }) =>
     packs.streamPackRange(packNumber, offsetBytes, endBytes - offsetBytes),
   );
+  let segment = 0;
   for (const places of locateInSlices(packs, objectNumbers)) {
     for (let first = 0; first < places.offsets.length; ) {
-      const window = await windowFrom(streams, places, first);
+      if (!holds(segments[segment], places, first)) segment += 1;
+      const window = await windowFrom(await streams.reader(segment), places, first);
       first = window.end;
       yield window;
     }
@@ -42,13 +44,17 @@ export function planSegments(
   return { segments: plan.segments, entryBytes };
 }
 
+function holds(segment: Segment | undefined, { packNumbers, offsets }: EntryPlaces, place: number): boolean {
+  if (segment === undefined) return false;
+  return segment.packNumber === packNumbers[place] && (offsets[place] as number) < segment.endBytes;
+}
+
 /** The entries from `first` on that have come; the first one is waited for. */
-async function windowFrom(streams: SegmentStreams, places: EntryPlaces, first: number): Promise<EntryWindow> {
+async function windowFrom(reader: SegmentReader, places: EntryPlaces, first: number): Promise<EntryWindow> {
   const { offsets, ends, packNumbers } = places;
   const packNumber = packNumbers[first] as number;
   const offsetBytes = offsets[first] as number;
   let endBytes = Math.min(ends[first] as number, offsetBytes + MAX_WINDOW_BYTES);
-  const reader = await streams.readerAt(packNumber, offsetBytes);
   const bytes = await reader.fill(offsetBytes, endBytes - offsetBytes);
   let end = first + 1;
   for (; end < offsets.length; end++) {

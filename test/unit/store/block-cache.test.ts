@@ -5,7 +5,7 @@ import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 
-const LIMITS = { blockBytes: 16, maxCachedBytes: 64, maxBlocksPerRequest: 3 };
+const LIMITS = { blockBytes: 16, maxCachedBytes: 64, maxBlocksPerRequest: 3, maxBlocksAhead: 4 };
 const BLOB = Uint8Array.from({ length: 203 }, (_, position) => position);
 
 async function cacheOn(limits = LIMITS) {
@@ -50,6 +50,30 @@ test("the same block wanted many times at once is read once", async () => {
   const { store, cache } = await cacheOn();
   await Promise.all(Array.from({ length: 20 }, (_, index) => cache.read("pack", 32 + (index % 8), 4)));
   expect(store.counts().requests).toBe(1);
+});
+
+test("what is read ahead is asked for at once, each block once, neighbours together", async () => {
+  const { store, cache } = await cacheOn({ ...LIMITS, maxBlocksAhead: 5 });
+  await cache.read("pack", 16, 1); // block 1 is there
+  store.reset();
+  const range = (offsetBytes: number, endBytes: number) => ({ key: "pack", offsetBytes, endBytes });
+  cache.readAhead([range(66, 70), range(40, 44), range(20, 22), range(55, 66), range(60, 61)]);
+  // Blocks 2 to 4, all begun before one has come.
+  expect(store.counts().requests).toBe(1);
+  expect(await cache.read("pack", 33, 40)).toEqual(BLOB.slice(33, 73));
+  expect(store.counts()).toMatchObject({ requests: 1, bytesRead: 48 });
+});
+
+test("of what is read ahead, no more than the limit is asked for, and what fails is told where it is read", async () => {
+  const { store, cache } = await cacheOn();
+  cache.readAhead([
+    { key: "missing", offsetBytes: 0, endBytes: 1 },
+    { key: "pack", offsetBytes: 0, endBytes: 203 },
+  ]);
+  expect(store.counts().requests).toBe(2); // of "pack" three blocks
+  await expect(cache.read("missing", 0, 1)).rejects.toThrow(NotFoundError);
+  await cache.read("pack", 0, 48);
+  expect(store.counts().requests).toBe(2);
 });
 
 test("the block unused for longest goes first", async () => {

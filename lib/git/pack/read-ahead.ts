@@ -1,0 +1,54 @@
+/**
+ * Begins to read, all at once, what writing a pack will read piece by piece: with a store that takes 20 ms to answer, what is
+ * read in turn is what takes the time.
+ */
+import type { PackedObjects } from "../ports.ts";
+
+/** The entries of more lie together, or in more blocks than are read ahead. */
+const MAX_ENTRIES = 20_000;
+/** As git's. */
+const MAX_CHAIN = 50;
+
+export interface ReadAheadRequest {
+  readonly objects: PackedObjects;
+  readonly objectNumbers: Uint32Array;
+  readonly clientHas: (objectNumber: number) => boolean;
+  readonly isThin: boolean;
+}
+
+/** Guesses: what it misses is read when it is needed. */
+export class ReadAhead {
+  readonly #request: ReadAheadRequest;
+  readonly #sent: ReadonlySet<number>;
+
+  constructor(request: ReadAheadRequest) {
+    this.#request = request;
+    this.#sent = new Set(request.objectNumbers);
+  }
+
+  /** @param objectNumbers - Those that are to be written next. */
+  begin(objectNumbers: Uint32Array): void {
+    const { objects, objectNumbers: all } = this.#request;
+    const entries = all.length > MAX_ENTRIES ? [] : objectNumbers;
+    objects.packs.readAhead([...entries, ...this.#chainsOfFresh(objectNumbers)]);
+  }
+
+  /** What is needed for the objects that are to become deltas of others. */
+  *#chainsOfFresh(objectNumbers: Uint32Array): Generator<number, void, undefined> {
+    const { objects, clientHas, isThin } = this.#request;
+    const { history } = objects;
+    if (history === undefined) return;
+    const bases = history.deltaForest.parents;
+    for (const objectNumber of objectNumbers) {
+      const base = bases[objectNumber] as number;
+      if (base < 0 ? !isThin : this.#sent.has(base) || clientHas(base)) continue;
+      for (const start of [objectNumber, history.versionForest.parents[objectNumber] as number]) {
+        let next = start;
+        for (let depth = 0; next >= 0 && depth <= MAX_CHAIN; depth++) {
+          yield next;
+          next = bases[next] as number;
+        }
+      }
+    }
+  }
+}
