@@ -7,6 +7,7 @@ import { EXIT_FINDINGS, exitCodeOf, explain, Findings } from "./explain.ts";
 import { exportCommand } from "./export.ts";
 import { pauseCommand, resumeCommand } from "./pause.ts";
 import { reconnectCommand } from "./reconnect.ts";
+import { relayCommand } from "./relay.ts";
 import { removeCommand } from "./remove.ts";
 import { selectCommand } from "./select.ts";
 import { statusCommand } from "./status.ts";
@@ -24,6 +25,7 @@ const COMMANDS = [
   resumeCommand,
   removeCommand,
   reconnectCommand,
+  relayCommand,
   deadLettersCommand,
 ];
 

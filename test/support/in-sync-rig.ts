@@ -3,7 +3,11 @@ import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArguments } from "../../functions/local/arguments.ts";
 import { DEMO_ACCOUNT } from "../../functions/local/demo.ts";
-import { type LocalMirror, localMirror } from "../../functions/local/local-mirror.ts";
+import {
+  type LocalMirror,
+  type LocalMirrorOptions,
+  localMirror,
+} from "../../functions/local/local-mirror.ts";
 import { ProgressLine } from "../../functions/local/progress-line.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
@@ -36,7 +40,8 @@ export interface InSyncRig {
   close(): Promise<void>;
 }
 
-export async function startInSyncRig(): Promise<InSyncRig> {
+/** @param options - Of the mirror, in place of the rig's. */
+export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}): Promise<InSyncRig> {
   const { path: folder, remove } = await temporaryFolder();
   const root = join(folder, "primary");
   const template = join(folder, "template.git");
@@ -65,6 +70,7 @@ export async function startInSyncRig(): Promise<InSyncRig> {
     line: new ProgressLine({ write: () => undefined }),
     log: SILENT_LOGGER,
     stop: stop.signal,
+    ...options,
   });
   const server: NodeServer = await startNodeServer(mirror.handler, { log: SILENT_LOGGER });
   serverUrl = server.url;
