@@ -7,7 +7,7 @@
 //   store  queue  auth  bitbucket  http         ports and their adapters: never import each other
 //   indexer                                     the engine's pack indexing over worker threads and local disk
 //   git                                         the engine: bytes in, bytes out
-//   errors  log
+//   errors  log  age
 const USE_CASES = "git-http|blob-http|bundles|sync|lfs|webhook|reconcile|relay";
 const PORTS = "store|queue|auth|bitbucket|http";
 const ADAPTER = "^lib/[a-z-]+/(s3|sqs|ssm|eventbridge|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
