@@ -17,10 +17,13 @@ export function explain(error: unknown): string {
   const advice = adviceFor(error);
   const isOurs = error instanceof MirrorError || advice !== undefined;
   // Bitbucket's words may be in it; what is wrong with config.json takes several lines.
-  const text = isOurs
-    ? `${error.message}${causeOf(error)}`.split("\n").map(visible).join("\n")
-    : (error.stack ?? error.message);
+  const text = isOurs ? messageOf(error) : (error.stack ?? error.message);
   return advice === undefined ? text : `${text}\n  ${advice}`;
+}
+
+/** With what is below it. */
+export function messageOf(error: Error): string {
+  return `${error.message}${causeOf(error)}`.split("\n").map(visible).join("\n");
 }
 
 function causeOf({ cause }: Error): string {
@@ -60,7 +63,8 @@ const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
   ],
 ]);
 
-function adviceFor(error: Error): string | undefined {
+/** @returns What to do next, where that is known. */
+export function adviceFor(error: Error): string | undefined {
   if (error instanceof UpstreamError) {
     const refusal = REFUSALS.get(error.context["status"]);
     if (refusal !== undefined || !error.retryable) return refusal;

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { AGENT } from "../../lib/config.ts";
 import { connectCommand } from "./connect.ts";
 import { deadLettersCommand } from "./dead-letters.ts";
+import { doctorCommand } from "./doctor.ts";
 import { EXIT_FINDINGS, exitCodeOf, explain, Findings } from "./explain.ts";
 import { exportCommand } from "./export.ts";
 import { pauseCommand, resumeCommand } from "./pause.ts";
@@ -27,6 +28,7 @@ const COMMANDS = [
   reconnectCommand,
   relayCommand,
   deadLettersCommand,
+  doctorCommand,
 ];
 
 const EXPLANATION = `

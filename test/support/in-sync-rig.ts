@@ -15,6 +15,7 @@ import { CurrentConfig, changeMirrorConfig } from "../../lib/mirror/config-store
 import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { type RepositoryState, readRepositoryState } from "../../lib/mirror/repository-state.ts";
 import { readName } from "../../lib/repo/names.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "./fake-bitbucket/fake-bitbucket.ts";
 import { git } from "./git/run-git.ts";
@@ -23,7 +24,7 @@ import { listRefs } from "./primary.ts";
 
 export interface InSyncRig {
   readonly fake: FakeBitbucket;
-  readonly store: MemoryBlobStore;
+  readonly store: BlobStore;
   readonly mirror: LocalMirror;
   readonly server: NodeServer;
   /** Makes a small repository at the primary, which tells of it. */
@@ -48,7 +49,7 @@ export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}):
   await mkdir(root, { recursive: true });
   await makeTiny(template);
   const fake = await startFakeBitbucket({ repositoriesFolder: root });
-  const store = new MemoryBlobStore();
+  const store = options.store ?? new MemoryBlobStore();
   const config = new CurrentConfig(store);
   const stop = new AbortController();
   const settings = parseArguments([
