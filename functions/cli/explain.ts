@@ -43,6 +43,9 @@ const REFUSALS: ReadonlyMap<unknown, string> = new Map([
   [429, "Bitbucket allows some 1,000 requests an hour: wait for the hour to pass, then try again."],
 ]);
 
+const WRONG_AWS_KEY =
+  "AWS does not take the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and log in again.";
+
 /** By code, as the system and the AWS SDK name what went wrong. */
 const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
   ["EACCES", "This user may not write there: choose another --store, or change the folder's owner."],
@@ -50,6 +53,24 @@ const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
   ["ENOSPC", "The disk is full: make room, then try again."],
   ["ENOTDIR", "Something on the way there is a file: check the path."],
   ["CredentialsProviderError", "Log in with aws sso login, or set AWS_PROFILE, then try again."],
+  ["ECONNREFUSED", "Nothing listens there: check the address, and that the server runs."],
+  ["ENOTFOUND", "There is no such host: check the address, and DNS."],
+  ["SignatureDoesNotMatch", WRONG_AWS_KEY],
+  ["InvalidAccessKeyId", WRONG_AWS_KEY],
+  ["UnrecognizedClientException", WRONG_AWS_KEY],
+  ["InvalidClientTokenId", WRONG_AWS_KEY],
+  [
+    "RequestTimeTooSkewed",
+    "This machine's clock is wrong: let NTP set it, with timedatectl set-ntp true for example.",
+  ],
+  [
+    "ExpiredTokenException",
+    "The AWS credentials have expired: log in again, with aws sso login for example.",
+  ],
+  [
+    "AccessDeniedException",
+    "The AWS credentials may not do that: for secrets it takes ssm:GetParameter, to make one ssm:PutParameter.",
+  ],
   ["ExpiredToken", "The AWS credentials have expired: log in again, with aws sso login for example."],
   [
     "AccessDenied",
