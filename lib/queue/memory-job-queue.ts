@@ -66,8 +66,10 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
 
   /** Takes in what is kept and waits: of an earlier process, or replayed by another one. */
   async takeKept(): Promise<void> {
+    // What is done with while the list is made may be in it.
+    const before = new Set(this.#loaded);
     for (const { id, message } of await this.#kept.list("waiting", Number.POSITIVE_INFINITY)) {
-      if (this.#loaded.has(id)) continue;
+      if (before.has(id) || this.#loaded.has(id)) continue;
       this.#loaded.add(id);
       this.#add({ message, keptId: id, tries: 0 });
     }
