@@ -2,7 +2,7 @@
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
-import { AGENT, RELAY_SECRET_FOLDER, readRelayConfig } from "../lib/config.ts";
+import { AGENT, EVENT_SOURCE, RELAY_SECRET_FOLDER, readRelayConfig } from "../lib/config.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { sqsJobConsumer } from "../lib/queue/sqs-job-consumer.ts";
@@ -18,7 +18,7 @@ const settings = readRelayConfig(process.env);
 const log = pinoLogger(settings.logLevel);
 const config = new CurrentConfig(new S3BlobStore({ client: createS3Client(), bucket: settings.bucket }));
 const ssm = new SSMClient();
-const eventBus = eventBridgeEventBus(new EventBridgeClient());
+const eventBus = eventBridgeEventBus(new EventBridgeClient(), EVENT_SOURCE);
 /** Not to this machine: beside the function, Lambda's own services listen on it. */
 const sendWebhook = nodeWebhookSender({ allowsLoopback: false });
 

@@ -7,7 +7,7 @@ import type { Bucket } from "aws-cdk-lib/aws-s3";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { ENV, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import { ENV, EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import {
   grantDecideAccess,
   grantKeepAnswers,
@@ -196,7 +196,7 @@ export class ServiceStack extends Stack {
       new PolicyStatement({
         actions: ["events:PutEvents"],
         resources,
-        conditions: { StringEquals: { "events:source": "nearside" } },
+        conditions: { StringEquals: { "events:source": EVENT_SOURCE } },
       }),
     );
     return relay;

@@ -38,8 +38,11 @@ const DEFAULT_GIT_URL = "https://bitbucket.org";
 /** Below the path of secrets; made by the mirror itself. */
 export const WEBHOOK_SECRET_NAME = "webhook-secret";
 
-/** The same, for what webhooks of the relay are signed with. */
+/** Below the same path, what webhooks of the relay are signed with. */
 export const RELAY_SECRET_FOLDER = "relay/";
+
+/** Of the mirror's events on EventBridge: what rules match on. */
+export const EVENT_SOURCE = "nearside";
 
 const RELAY_QUEUE_MEANING = "the address of the relay's queue";
 const QUEUE_MEANING = "the address of the queue of sync jobs";

@@ -1,5 +1,6 @@
 /** `nearside relay` */
 import { randomBytes } from "node:crypto";
+import { isIP } from "node:net";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { Command } from "commander";
 import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
@@ -7,6 +8,7 @@ import { ConfigError } from "../../lib/errors.ts";
 import { addRelayWebhook, removeRelayWebhook } from "../../lib/mirror/change-relay.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { formatMirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { addressKind } from "../../lib/relay/address-kind.ts";
 import { ensureWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
 import {
@@ -69,6 +71,11 @@ async function add(url: string, options: AddOptions): Promise<void> {
   formatMirrorConfig(addRelayWebhook(await configOf(store), webhook));
   if (options.secretPath !== undefined && !url.startsWith("https:"))
     throw new ConfigError("a deployed mirror tells addresses with https:// only");
+  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  if (isIP(host) !== 0 && addressKind(host) === "private" && !webhook.privateAddresses)
+    throw new ConfigError(
+      `${host} is an address of a private network: add --private-addresses if that is meant`,
+    );
   const where = await ensureSecret(secret, options);
   await changeMirrorConfig(store, (config) => addRelayWebhook(config, webhook));
   print(`${url} is told from now on, as ${id}. It is signed with the secret in ${where}.`);

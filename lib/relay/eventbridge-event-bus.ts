@@ -3,13 +3,11 @@ import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventb
 import { DeliveryError } from "../errors.ts";
 import type { EventBus } from "./ports.ts";
 
-/** What rules match on. infra/service-stack.ts allows no other. */
-const SOURCE = "nearside";
-
-export function eventBridgeEventBus(client: EventBridgeClient): EventBus {
+/** @param source - Whose events they are: what rules match on. */
+export function eventBridgeEventBus(client: EventBridgeClient, source: string): EventBus {
   return {
     async put({ type, detail, at }) {
-      const entry = { Source: SOURCE, DetailType: type, Detail: detail, Time: at };
+      const entry = { Source: source, DetailType: type, Detail: detail, Time: at };
       const { Entries: [result] = [] } = await client.send(new PutEventsCommand({ Entries: [entry] }));
       // A request that succeeds says nothing of its entries.
       if (result?.EventId === undefined)

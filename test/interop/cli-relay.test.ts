@@ -81,6 +81,16 @@ test.each(["http://ci.example/hook", "https://user:word@ci.example/", "ftp://ci.
   },
 );
 
+test("an address of a private network has to be meant", async () => {
+  const environment = { NEARSIDE_SECRET_RELAY_CI: SECRET };
+  const add = ["relay", "add", "https://10.0.0.8/hook", "--secret", "ci", ...place];
+  expect(await runCli(add, environment)).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining("--private-addresses"),
+  });
+  expect((await runCli([...add, "--private-addresses"], environment)).exitCode).toBe(0);
+});
+
 test("for a deployed mirror the secret is made where the mirror reads it, once", async () => {
   const environment = {
     AWS_ENDPOINT_URL_SSM: secrets.endpoint,
