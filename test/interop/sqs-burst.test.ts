@@ -124,13 +124,23 @@ test("news that the relay's queue does not take is told when the job comes again
   }
   expect(told).toMatchObject([{ uuid: UUID, generation: 1, isFirst: true, changes: undefined }]);
   await primary.commit("main", "second.txt", "2\n");
-  // One without a relay leaves it to the next.
-  expect((await runRepositoryJob(job(), options)).outcome.kind).toBe("published");
-  await runRepositoryJob(job(), { ...options, checks: new RecentChecks(), announce });
+  // One without a relay leaves it to whoever gets the job next.
+  const second = job();
+  expect((await runRepositoryJob(second, options)).outcome.kind).toBe("published");
+  await runRepositoryJob(second, { ...options, checks: new RecentChecks(), announce });
   expect(told[1]).toMatchObject({ generation: 2, isFirst: false, changes: undefined });
   await primary.commit("main", "third.txt", "3\n");
+  const third = job();
+  isDown = true;
+  await expect(runRepositoryJob(third, { ...options, announce })).rejects.toThrow("down");
+  isDown = false;
+  await runRepositoryJob(third, { ...options, announce });
+  await primary.commit("main", "fourth.txt", "4\n");
   await runRepositoryJob(job(), { ...options, announce });
-  expect(told.slice(2)).toMatchObject([{ generation: 3, changes: [{ name: "refs/heads/main" }] }]);
+  expect(told.slice(2)).toMatchObject([
+    { generation: 3, changes: undefined },
+    { generation: 4, changes: [{ name: "refs/heads/main" }] },
+  ]);
 });
 
 test("a job with a name that has changed since, or with another's, does not bring in the wrong repository", async () => {
