@@ -71,6 +71,8 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     for (const { id, message } of await this.#kept.list("waiting", Number.POSITIVE_INFINITY)) {
       if (before.has(id) || this.#loaded.has(id)) continue;
       this.#loaded.add(id);
+      // Whoever was killed before it knew that this one was safe sends it again.
+      this.#sentAtMs.set(message.dedupId, Date.now());
       this.#add({ message, keptId: id, tries: 0 });
     }
     this.#runReady();

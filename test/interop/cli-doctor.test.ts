@@ -126,7 +126,7 @@ describe("a local mirror", () => {
     await connected();
     rig.fake.controls.misbehave({ clockAheadSeconds: 600 });
     expect((await doctor()).failed).toEqual([
-      expect.stringMatching(/^acme: clock: this machine's clock is (599|600|601) s behind Bitbucket's$/),
+      expect.stringMatching(/^acme: clock: this machine's clock is (59|60)\d s behind Bitbucket's$/),
     ]);
     rig.fake.controls.behave();
     const elsewhere = ["--mirror-url", "http://127.0.0.1:1"];
