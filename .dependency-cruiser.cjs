@@ -1,16 +1,16 @@
 // The architecture as rules. Lower layers never import higher ones:
 //
 //   functions                                   wiring: one file per process
-//   git-http  blob-http  bundles  sync  lfs  webhook  reconcile   use-cases: never import each other
+//   git-http  blob-http  bundles  sync  lfs  webhook  reconcile  relay   use-cases: never import each other
 //   mirror                                      what is mirrored, and how it goes: configuration, states, jobs
 //   repo                                        a git repository laid out on a blob store
 //   store  queue  auth  bitbucket  http         ports and their adapters: never import each other
 //   indexer                                     the engine's pack indexing over worker threads and local disk
 //   git                                         the engine: bytes in, bytes out
-//   errors  log
-const USE_CASES = "git-http|blob-http|bundles|sync|lfs|webhook|reconcile";
+//   errors  log  age
+const USE_CASES = "git-http|blob-http|bundles|sync|lfs|webhook|reconcile|relay";
 const PORTS = "store|queue|auth|bitbucket|http";
-const ADAPTER = "^lib/[a-z-]+/(s3|sqs|ssm|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
+const ADAPTER = "^lib/[a-z-]+/(s3|sqs|ssm|eventbridge|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {

@@ -12,6 +12,7 @@ import { parseSyncJob, type SyncJob } from "../lib/mirror/sync-job.ts";
 import { sqsJobConsumer } from "../lib/queue/sqs-job-consumer.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileWorkspace } from "../lib/reconcile/reconcile-workspace.ts";
+import { announcer } from "../lib/relay/announce.ts";
 import { AnswerSharing } from "../lib/repo/answers/answer-sharing.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
@@ -21,7 +22,9 @@ import { RecentChecks } from "../lib/sync/stated-sync.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
-const { bucket, syncQueueUrl, gitUrl, apiUrl, secretPath, logLevel } = readSyncConfig(process.env);
+const { bucket, syncQueueUrl, relayQueueUrl, gitUrl, apiUrl, secretPath, logLevel } = readSyncConfig(
+  process.env,
+);
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
 const onDamage = (error: unknown, key: string): void =>
@@ -36,6 +39,7 @@ const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));
 const config = new CurrentConfig(store);
 const readConfig = () => config.read();
 const checks = new RecentChecks();
+const announce = announcer({ queue: new SqsJobQueue(sqs, relayQueueUrl), readConfig, hasEventBus: true });
 
 async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
   const { primaryOf, apiOf } = bitbucketAccess({
@@ -46,7 +50,8 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
   });
   if (job.kind === "repository") {
     const onPublished = (uuid: string) => tryRefreshBundles(uuid, { storage, log, signal });
-    await runRepositoryJob(job, { storage, readConfig, primaryOf, log, checks, onPublished, signal });
+    const wiring = { storage, readConfig, primaryOf, log, checks, announce, onPublished, signal };
+    await runRepositoryJob(job, wiring);
     return;
   }
   const workspace = findWorkspace(await readConfig(), job.workspace);

@@ -13,6 +13,7 @@ const codeFolders = {
   gitHttp: await bundled("git-http", FUNCTION_SOURCES.gitHttp),
   sync: await bundled("sync", FUNCTION_SOURCES.sync),
   webhook: await bundled("webhook", FUNCTION_SOURCES.webhook),
+  relay: await bundled("relay", FUNCTION_SOURCES.relay),
   reconcile: await bundled("reconcile", FUNCTION_SOURCES.reconcile),
 };
 

@@ -7,7 +7,7 @@ import type { Bucket } from "aws-cdk-lib/aws-s3";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { ENV, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import { ENV, EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import {
   grantDecideAccess,
   grantKeepAnswers,
@@ -17,9 +17,9 @@ import {
   grantReconcile,
 } from "./bucket-access.ts";
 import { GitEndpoint } from "./git-endpoint.ts";
+import { JobQueue } from "./job-queue.ts";
 import { MEMORY_MIB_PER_CPU, MirrorFunction } from "./mirror-function.ts";
 import type { Settings } from "./settings.ts";
-import { SyncQueue } from "./sync-queue.ts";
 
 /** It waits for the primary, mostly; more memory only makes it start sooner. */
 const AUTHORIZER_MEMORY_MIB = 512;
@@ -32,17 +32,26 @@ const RECONCILE_EVERY = Duration.minutes(5);
 /** Bitbucket gives up after ten seconds. */
 const WEBHOOK_TIMEOUT = Duration.seconds(9);
 
+/** It waits for receivers, ten seconds at the most for each. */
+const RELAY_MEMORY_MIB = 512;
+const RELAY_TIMEOUT = Duration.minutes(1);
+
+/** Ten syncs: the primary limits the requests of one credential. */
+const SYNC_QUEUE = { visibilityTimeout: Duration.minutes(18), maxConcurrency: 10 };
+/** A queue of its own: receivers that hang must not keep syncs waiting. */
+const RELAY_QUEUE = { visibilityTimeout: Duration.minutes(2), maxConcurrency: 10 };
+
 export interface ServiceStackProps extends StackProps {
   readonly bucket: Bucket;
   readonly authSecret: Secret;
   readonly settings: Settings;
-  readonly codeFolders: Record<"authorizer" | "gitHttp" | "sync" | "webhook" | "reconcile", string>;
+  readonly codeFolders: Record<"authorizer" | "gitHttp" | "sync" | "webhook" | "reconcile" | "relay", string>;
 }
 
 export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
     super(scope, id, props);
-    const queue = new SyncQueue(this, "SyncQueue");
+    const queue = new JobQueue(this, "SyncQueue", SYNC_QUEUE);
     const gitHttp = this.#gitHttp(props, queue.queue);
     const endpoint = new GitEndpoint(this, "GitEndpoint", {
       gitHttp: gitHttp.lambda,
@@ -51,7 +60,9 @@ export class ServiceStack extends Stack {
       allowedAddresses: props.settings.allowedAddresses,
       setsApiLogRole: props.settings.setsApiLogRole,
     });
-    queue.feed(this.#sync(props, queue.queue).lambda);
+    const relayQueue = new JobQueue(this, "RelayQueue", RELAY_QUEUE);
+    queue.feed(this.#sync(props, queue.queue, relayQueue.queue).lambda);
+    relayQueue.feed(this.#relay(props, relayQueue.queue, endpoint.api.url).lambda);
     const reconcile = this.#reconcile(props, queue.queue, endpoint.api.url);
     new Rule(this, "ReconcileSchedule", {
       schedule: Schedule.rate(RECONCILE_EVERY),
@@ -60,6 +71,8 @@ export class ServiceStack extends Stack {
     });
     new CfnOutput(this, "ReconcileFunction", { value: reconcile.lambda.functionName });
     new CfnOutput(this, "DeadLetterQueueUrl", { value: queue.deadLetterQueue.queueUrl });
+    new CfnOutput(this, "RelayQueueUrl", { value: relayQueue.queue.queueUrl });
+    new CfnOutput(this, "RelayDeadLetterQueueUrl", { value: relayQueue.deadLetterQueue.queueUrl });
     new CfnOutput(this, "GitUrl", { value: endpoint.api.url });
     new CfnOutput(this, "SyncQueueUrl", { value: queue.queue.queueUrl });
     new CfnOutput(this, "BucketName", { value: props.bucket.bucketName });
@@ -145,17 +158,48 @@ export class ServiceStack extends Stack {
     return reconcile;
   }
 
-  #sync(props: ServiceStackProps, queue: Queue): MirrorFunction {
+  #sync(props: ServiceStackProps, queue: Queue, relayQueue: Queue): MirrorFunction {
     const sync = new MirrorFunction(this, "Sync", {
       codeFolder: props.codeFolders.sync,
       memoryMib: 2 * MEMORY_MIB_PER_CPU,
       temporaryStorage: Size.gibibytes(10),
-      environment: this.#environment(props, queue),
+      environment: { ...this.#environment(props, queue), [ENV.relayQueueUrl]: relayQueue.queueUrl },
     });
     grantReadWriteRepositories(props.bucket, sync.role);
     queue.grantSendMessages(sync.role);
+    relayQueue.grantSendMessages(sync.role);
     this.#grantSecrets(sync.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
     return sync;
+  }
+
+  #relay(
+    { bucket, codeFolders, settings }: ServiceStackProps,
+    queue: Queue,
+    mirrorUrl: string,
+  ): MirrorFunction {
+    const relay = new MirrorFunction(this, "Relay", {
+      codeFolder: codeFolders.relay,
+      memoryMib: RELAY_MEMORY_MIB,
+      timeout: RELAY_TIMEOUT,
+      environment: {
+        [ENV.bucket]: bucket.bucketName,
+        [ENV.relayQueueUrl]: queue.queueUrl,
+        [ENV.secretPath]: settings.secretPath,
+        [ENV.mirrorUrl]: mirrorUrl,
+        [ENV.mirrorName]: settings.stackPrefix,
+      },
+    });
+    grantReadConfig(bucket, relay.role);
+    this.#grantSecrets(relay.role, ["ssm:GetParameter"], `${settings.secretPath}${RELAY_SECRET_FOLDER}*`);
+    const resources = [this.formatArn({ service: "events", resource: "event-bus", resourceName: "default" })];
+    relay.role.addToPrincipalPolicy(
+      new PolicyStatement({
+        actions: ["events:PutEvents"],
+        resources,
+        conditions: { StringEquals: { "events:source": EVENT_SOURCE } },
+      }),
+    );
+    return relay;
   }
 
   #environment({ bucket, settings }: ServiceStackProps, queue: Queue): Record<string, string> {

@@ -22,6 +22,8 @@ export const ENV = {
   mirrorName: "NEARSIDE_MIRROR_NAME",
   /** Where sync jobs come from. */
   syncQueueUrl: "NEARSIDE_SYNC_QUEUE_URL",
+  /** Where messages to the relay's receivers come from. */
+  relayQueueUrl: "NEARSIDE_RELAY_QUEUE_URL",
   /** Name of the secret in Secrets Manager under which callers are remembered. */
   authSecret: "NEARSIDE_AUTH_SECRET_NAME",
   anonymous: "NEARSIDE_ANONYMOUS",
@@ -36,6 +38,13 @@ const DEFAULT_GIT_URL = "https://bitbucket.org";
 /** Below the path of secrets; made by the mirror itself. */
 export const WEBHOOK_SECRET_NAME = "webhook-secret";
 
+/** Below the same path, what webhooks of the relay are signed with. */
+export const RELAY_SECRET_FOLDER = "relay/";
+
+/** Of the mirror's events on EventBridge: what rules match on. */
+export const EVENT_SOURCE = "nearside";
+
+const RELAY_QUEUE_MEANING = "the address of the relay's queue";
 const QUEUE_MEANING = "the address of the queue of sync jobs";
 const BUCKET_MEANING = "the name of the bucket with the repositories";
 
@@ -88,16 +97,32 @@ export interface WebhookConfig {
   readonly logLevel: LogLevel;
 }
 
-export interface SyncConfig extends WebhookConfig {
+interface PrimaryConfig extends WebhookConfig {
   /** Without a slash at their ends. */
   readonly gitUrl: string;
   readonly apiUrl: string;
 }
 
-export interface ReconcileConfig extends SyncConfig {
+export interface SyncConfig extends PrimaryConfig {
+  readonly relayQueueUrl: string;
+}
+
+interface MirrorIdentityConfig {
   /** Without a slash at its end. */
   readonly mirrorUrl: string;
   readonly mirrorName: string;
+}
+
+export interface ReconcileConfig extends PrimaryConfig, MirrorIdentityConfig {}
+
+export interface RelayConfig extends MirrorIdentityConfig {
+  readonly bucket: string;
+  readonly relayQueueUrl: string;
+  /** With a slash at both ends. */
+  readonly secretPath: string;
+  /** Without a slash at its end. */
+  readonly gitUrl: string;
+  readonly logLevel: LogLevel;
 }
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
@@ -133,16 +158,34 @@ export function readWebhookConfig(env: Environment): WebhookConfig {
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readSyncConfig(env: Environment): SyncConfig {
-  return read(env, syncConfig);
+  return read(env, (reader) => ({
+    ...primaryConfig(reader),
+    relayQueueUrl: required(reader, ENV.relayQueueUrl, RELAY_QUEUE_MEANING),
+  }));
 }
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readReconcileConfig(env: Environment): ReconcileConfig {
+  return read(env, (reader) => ({ ...primaryConfig(reader), ...identityConfig(reader) }));
+}
+
+/** @throws {ConfigError} Names every variable that is missing or wrong. */
+export function readRelayConfig(env: Environment): RelayConfig {
   return read(env, (reader) => ({
-    ...syncConfig(reader),
+    bucket: required(reader, ENV.bucket, BUCKET_MEANING),
+    relayQueueUrl: required(reader, ENV.relayQueueUrl, RELAY_QUEUE_MEANING),
+    secretPath: secretPath(reader),
+    gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
+    ...identityConfig(reader),
+    logLevel: logLevel(reader),
+  }));
+}
+
+function identityConfig(reader: Reader): MirrorIdentityConfig {
+  return {
     mirrorUrl: url(reader, ENV.mirrorUrl),
     mirrorName: required(reader, ENV.mirrorName, "what the mirror calls itself"),
-  }));
+  };
 }
 
 function webhookConfig(reader: Reader): WebhookConfig {
@@ -154,7 +197,7 @@ function webhookConfig(reader: Reader): WebhookConfig {
   };
 }
 
-function syncConfig(reader: Reader): SyncConfig {
+function primaryConfig(reader: Reader): PrimaryConfig {
   return {
     ...webhookConfig(reader),
     gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),

@@ -73,6 +73,11 @@ export class QueueError extends MirrorError {
   readonly code = "QUEUE";
 }
 
+/** A receiver of the relay could not be told, or did not take it. */
+export class DeliveryError extends MirrorError {
+  readonly code = "DELIVERY";
+}
+
 /** While a repository was fetched by its name, the name came to mean another one: what was fetched counts for nothing. */
 export class RenamedError extends MirrorError {
   readonly code = "RENAMED";

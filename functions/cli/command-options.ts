@@ -85,7 +85,7 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-function parseSecretPath(text: string): string {
+export function parseSecretPath(text: string): string {
   if (/^\/([A-Za-z0-9._-]+\/)*$/.test(text)) return text;
   throw new InvalidArgumentError("Expected slashes at both ends, as /nearside/.");
 }

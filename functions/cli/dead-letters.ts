@@ -2,69 +2,105 @@
 import { Command, InvalidArgumentError } from "commander";
 import { ConfigError, ProtocolError } from "../../lib/errors.ts";
 import { parseSyncJob } from "../../lib/mirror/sync-job.ts";
-import type { DeadLetter } from "../../lib/queue/job-queue.ts";
+import type { DeadLetter, DeadLetters } from "../../lib/queue/job-queue.ts";
+import { KeptDeadLetters } from "../../lib/queue/kept-messages.ts";
 import { SqsDeadLetters, SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
-import { print, sqsOf } from "./command-options.ts";
+import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
+import { LOCAL_QUEUES, StoredMessages } from "../local/stored-messages.ts";
+import { print, type StoreOptions, sqsOf, storeCommand, storeOf } from "./command-options.ts";
 
-interface LetterOptions {
-  readonly deadLetterQueueUrl: string;
+interface LetterOptions extends StoreOptions {
+  readonly deadLetterQueueUrl?: string;
   readonly queueUrl?: string;
   readonly max: number;
   readonly json?: true;
 }
 
 const EXPLANATION = `
-A job that has failed five times waits here until somebody has seen to the cause: see nearside status --failed. A mirror in one process
-keeps none: it tries again with each round, and nearside sync does so at once.
+A sync, or a relay to one receiver, that has failed five times waits here until somebody has seen to the cause: see nearside status
+--failed and nearside relay list. A mirror in one process keeps its own in the store; replayed, they are taken up with its next round,
+or when it starts. Those of a deployed mirror lie in queues: name them by --dead-letter-queue-url.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
 export function deadLettersCommand(): Command {
   const both = (name: string, description: string) =>
-    new Command(name)
-      .description(description)
-      .requiredOption("--dead-letter-queue-url <url>", "as the deployment prints it: DeadLetterQueueUrl")
+    storeCommand(name, description)
+      .option(
+        "--dead-letter-queue-url <url>",
+        "of a deployed mirror, as the deployment prints it: DeadLetterQueueUrl or RelayDeadLetterQueueUrl",
+      )
       .option("--max <number>", "how many at most", parseCount, 1000)
       .addHelpText("after", EXPLANATION);
   return new Command("dead-letters")
-    .description("lists or replays the jobs that a deployed mirror has given up")
+    .description("lists or replays what the mirror has given up")
     .addCommand(both("list", "shows them, and changes nothing").option("--json", "print JSON").action(list))
     .addCommand(
       both("replay", "puts them back into the queue")
-        .requiredOption("--queue-url <url>", "as the deployment prints it: SyncQueueUrl")
+        .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl or RelayQueueUrl")
         .action(replay),
     );
 }
 
 async function list(options: LetterOptions): Promise<void> {
-  const letters = await lettersOf(options, options.deadLetterQueueUrl).list(options.max);
+  const letters: DeadLetter[] = [];
+  for (const place of placesOf(options, options.deadLetterQueueUrl))
+    letters.push(...(await place.list(options.max - letters.length)));
   if (options.json) {
     print(JSON.stringify(letters, undefined, 2));
     return;
   }
   for (const letter of letters) print(describe(letter));
-  print(`${letters.length} dead letters.`);
+  print(`${letters.length} dead letters${whereOf(options)}.`);
 }
 
 async function replay(options: LetterOptions): Promise<void> {
   const { queueUrl, deadLetterQueueUrl, max } = options;
-  if (queueUrl === undefined || queueUrl === deadLetterQueueUrl)
+  if ((queueUrl === undefined) !== (deadLetterQueueUrl === undefined))
+    throw new ConfigError("--queue-url and --dead-letter-queue-url belong together: give both");
+  if (queueUrl !== undefined && queueUrl === deadLetterQueueUrl)
     throw new ConfigError("--queue-url must be the queue of jobs, not that of dead letters");
-  print(`${await lettersOf(options, queueUrl).replay(max)} dead letters are in the queue again.`);
+  let count = 0;
+  for (const place of placesOf(options, queueUrl)) count += await place.replay(max - count);
+  print(`${count} dead letters are in the queue again.`);
 }
 
-function lettersOf({ deadLetterQueueUrl }: LetterOptions, queueUrl: string): SqsDeadLetters {
+function placesOf(options: LetterOptions, queueUrl: string | undefined): DeadLetters[] {
+  const { deadLetterQueueUrl } = options;
+  if (deadLetterQueueUrl === undefined || queueUrl === undefined) {
+    const store = storeOf(options);
+    return LOCAL_QUEUES.map((name) => new KeptDeadLetters(new StoredMessages(store, name)));
+  }
   const client = sqsOf(queueUrl);
-  return new SqsDeadLetters({ client, deadLetterQueueUrl, queue: new SqsJobQueue(client, queueUrl) });
+  return [new SqsDeadLetters({ client, deadLetterQueueUrl, queue: new SqsJobQueue(client, queueUrl) })];
+}
+
+function whereOf({ deadLetterQueueUrl, store }: LetterOptions): string {
+  const isAmbiguous = deadLetterQueueUrl === undefined && store.startsWith("s3://");
+  return isAmbiguous ? " in the store; for those of a deployed mirror give --dead-letter-queue-url" : "";
 }
 
 function describe({ body }: DeadLetter): string {
+  return (
+    described(() => {
+      const job = parseSyncJob(body);
+      if (job.kind === "workspace") return `${job.workspace} (all of it), ${job.reason}, of ${job.queuedAt}`;
+      return `${job.workspace}/${job.facts?.slug ?? job.uuid}, ${job.reason}, of ${job.queuedAt}`;
+    }) ??
+    described(() => {
+      const { receiver, event } = parseRelayMessage(body);
+      const to = receiver.kind === "webhook" ? `webhook ${receiver.id}` : "EventBridge";
+      return `${event.workspace}/${event.slug}, generation ${event.generation} of ${event.at}, not relayed to ${to}`;
+    }) ??
+    `not a job of this mirror: ${JSON.stringify(body.slice(0, 200))}`
+  );
+}
+
+function described(parse: () => string): string | undefined {
   try {
-    const job = parseSyncJob(body);
-    if (job.kind === "workspace") return `${job.workspace} (all of it), ${job.reason}, of ${job.queuedAt}`;
-    return `${job.workspace}/${job.facts?.slug ?? job.uuid}, ${job.reason}, of ${job.queuedAt}`;
+    return parse();
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    return `not a job of this mirror: ${JSON.stringify(body.slice(0, 200))}`;
+    if (error instanceof ProtocolError) return undefined;
+    throw error;
   }
 }
 

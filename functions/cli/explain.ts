@@ -17,10 +17,13 @@ export function explain(error: unknown): string {
   const advice = adviceFor(error);
   const isOurs = error instanceof MirrorError || advice !== undefined;
   // Bitbucket's words may be in it; what is wrong with config.json takes several lines.
-  const text = isOurs
-    ? `${error.message}${causeOf(error)}`.split("\n").map(visible).join("\n")
-    : (error.stack ?? error.message);
+  const text = isOurs ? messageOf(error) : (error.stack ?? error.message);
   return advice === undefined ? text : `${text}\n  ${advice}`;
+}
+
+/** With what is below it. */
+export function messageOf(error: Error): string {
+  return `${error.message}${causeOf(error)}`.split("\n").map(visible).join("\n");
 }
 
 function causeOf({ cause }: Error): string {
@@ -40,6 +43,9 @@ const REFUSALS: ReadonlyMap<unknown, string> = new Map([
   [429, "Bitbucket allows some 1,000 requests an hour: wait for the hour to pass, then try again."],
 ]);
 
+const WRONG_AWS_KEY =
+  "AWS does not take the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and log in again.";
+
 /** By code, as the system and the AWS SDK name what went wrong. */
 const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
   ["EACCES", "This user may not write there: choose another --store, or change the folder's owner."],
@@ -47,6 +53,24 @@ const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
   ["ENOSPC", "The disk is full: make room, then try again."],
   ["ENOTDIR", "Something on the way there is a file: check the path."],
   ["CredentialsProviderError", "Log in with aws sso login, or set AWS_PROFILE, then try again."],
+  ["ECONNREFUSED", "Nothing listens there: check the address, and that the server runs."],
+  ["ENOTFOUND", "There is no such host: check the address, and DNS."],
+  ["SignatureDoesNotMatch", WRONG_AWS_KEY],
+  ["InvalidAccessKeyId", WRONG_AWS_KEY],
+  ["UnrecognizedClientException", WRONG_AWS_KEY],
+  ["InvalidClientTokenId", WRONG_AWS_KEY],
+  [
+    "RequestTimeTooSkewed",
+    "This machine's clock is wrong: let NTP set it, with timedatectl set-ntp true for example.",
+  ],
+  [
+    "ExpiredTokenException",
+    "The AWS credentials have expired: log in again, with aws sso login for example.",
+  ],
+  [
+    "AccessDeniedException",
+    "The AWS credentials may not do that: for secrets it takes ssm:GetParameter, to make one ssm:PutParameter.",
+  ],
   ["ExpiredToken", "The AWS credentials have expired: log in again, with aws sso login for example."],
   [
     "AccessDenied",
@@ -60,7 +84,8 @@ const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
   ],
 ]);
 
-function adviceFor(error: Error): string | undefined {
+/** @returns What to do next, where that is known. */
+export function adviceFor(error: Error): string | undefined {
   if (error instanceof UpstreamError) {
     const refusal = REFUSALS.get(error.context["status"]);
     if (refusal !== undefined || !error.retryable) return refusal;

@@ -3,10 +3,12 @@ import { Command, CommanderError } from "commander";
 import { AGENT } from "../../lib/config.ts";
 import { connectCommand } from "./connect.ts";
 import { deadLettersCommand } from "./dead-letters.ts";
+import { doctorCommand } from "./doctor.ts";
 import { EXIT_FINDINGS, exitCodeOf, explain, Findings } from "./explain.ts";
 import { exportCommand } from "./export.ts";
 import { pauseCommand, resumeCommand } from "./pause.ts";
 import { reconnectCommand } from "./reconnect.ts";
+import { relayCommand } from "./relay.ts";
 import { removeCommand } from "./remove.ts";
 import { selectCommand } from "./select.ts";
 import { statusCommand } from "./status.ts";
@@ -24,7 +26,9 @@ const COMMANDS = [
   resumeCommand,
   removeCommand,
   reconnectCommand,
+  relayCommand,
   deadLettersCommand,
+  doctorCommand,
 ];
 
 const EXPLANATION = `

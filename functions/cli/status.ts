@@ -1,6 +1,7 @@
 /** `nearside status` */
 import { setTimeout } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
+import { describeAge } from "../../lib/age.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import {
   type RepositoryStatus,
@@ -109,13 +110,8 @@ function isFailed({ state }: RepositoryStatus): boolean {
   return state === "ERROR_AVAILABLE" || state === "ERROR_INITIALIZING";
 }
 
-/** Of a time; rough, for people. */
 function age(at: string): string {
-  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(at)) / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 2 * 3600) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 2 * 86_400) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} days`;
+  return describeAge(Date.now() - Date.parse(at));
 }
 
 function parseSeconds(text: string): number {

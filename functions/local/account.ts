@@ -7,6 +7,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** How a configuration names the account in the `BITBUCKET_` variables. */
 export const ENVIRONMENT_CREDENTIAL = "environment";
 
+const MIN_SECRET_LENGTH = 16;
+
 /**
  * @param name - As in the configuration; without one the mirror has no account.
  * @throws {ConfigError} There is no variable for it, or it holds no account.
@@ -14,10 +16,28 @@ export const ENVIRONMENT_CREDENTIAL = "environment";
 export function readNamedAccount(env: Environment, name: string | undefined): BitbucketAccount {
   if (name === undefined) return { kind: "none" };
   if (name === ENVIRONMENT_CREDENTIAL) return readAccount(env);
-  const variable = `NEARSIDE_SECRET_${name.replace(/[^A-Za-z0-9]/g, "_").toUpperCase()}`;
+  const variable = variableOf(name);
   const account = parseAccount(env[variable]);
   if (account !== undefined) return account;
   throw new ConfigError(`${variable} must hold {"email": "…", "token": "…"} or {"token": "…"} as JSON`);
+}
+
+/**
+ * What webhooks of the relay are signed with.
+ * @throws {ConfigError} There is no variable for it, or it is too short to be a secret.
+ */
+export function readRelaySecret(
+  env: Environment,
+  name: string,
+): { readonly variable: string; readonly secret: string } {
+  const variable = variableOf(`relay/${name}`);
+  const secret = env[variable] ?? "";
+  if (secret.length >= MIN_SECRET_LENGTH) return { variable, secret };
+  throw new ConfigError(`${variable} must hold a secret of ${MIN_SECRET_LENGTH} characters at least`);
+}
+
+function variableOf(name: string): string {
+  return `NEARSIDE_SECRET_${name.replace(/[^A-Za-z0-9]/g, "_").toUpperCase()}`;
 }
 
 /** @throws {ConfigError} Half of a credential, or two. */

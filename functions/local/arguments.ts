@@ -37,6 +37,7 @@ Credentials for private repositories, in the environment:
   BITBUCKET_ACCESS_TOKEN                     an access token of a workspace, project or repository
   NEARSIDE_SECRET_<NAME>                     the account that config.json calls <name>, as JSON
   NEARSIDE_WEBHOOK_SECRET                    what webhooks are signed with; made up for each run unless given
+  NEARSIDE_SECRET_RELAY_<NAME>               what a webhook of the relay is signed with whose secret is called <name>
 Public repositories need none. For --store s3://… AWS credentials come from where the AWS SDK finds them.
 
 Callers show the credential that they have for Bitbucket, and the mirror asks Bitbucket whether they may read. It speaks

@@ -5,9 +5,15 @@ import type { HttpHandler } from "../../lib/http/message.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { servesBy } from "../../lib/mirror/selection.ts";
+import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
+import type { RetryPolicy } from "../../lib/queue/retry-policy.ts";
 import { reconcileMirror, type WorkspaceReport } from "../../lib/reconcile/reconcile-mirror.ts";
-import { DEFAULT_RECONCILE_LIMITS, type ReconcileMode } from "../../lib/reconcile/reconcile-workspace.ts";
+import {
+  DEFAULT_RECONCILE_LIMITS,
+  type ReconcileLimits,
+  type ReconcileMode,
+} from "../../lib/reconcile/reconcile-workspace.ts";
 import type { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { receiveWebhook, WEBHOOK_PATH } from "../../lib/webhook/receive-webhook.ts";
@@ -18,8 +24,10 @@ import { describePublished } from "./announce.ts";
 import type { Arguments } from "./arguments.ts";
 import { temporaryFolderIn } from "./open-store.ts";
 import type { ProgressLine } from "./progress-line.ts";
+import { startRelay } from "./relay.ts";
 import { runRounds } from "./rounds.ts";
 import { serveMirror, storageOver } from "./serve-mirror.ts";
+import { StoredMessages } from "./stored-messages.ts";
 import { startWorker } from "./worker.ts";
 
 export interface LocalMirrorOptions {
@@ -28,6 +36,8 @@ export interface LocalMirrorOptions {
   readonly accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>;
   /** As on the command line, but for what is mirrored. */
   readonly settings: Arguments;
+  /** Of what receivers do not take; by default as of jobs. */
+  readonly relayRetries?: RetryPolicy | undefined;
   /** Of the server that `handler` is put into, once it listens. */
   readonly serverUrl: () => string;
   /** What webhooks are signed with. Absent: none are taken, and none are put up. */
@@ -69,9 +79,12 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
   });
   const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop });
   const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
+  const relay = startRelay({ ...options, gitUrl: settings.gitUrl, retries: options.relayRetries });
   const queue = startWorker({
     ...options,
     storage,
+    announce: relay.announce,
+    kept: new StoredMessages(store, "sync"),
     bitbucket,
     onFailed,
     temporaryFolder: temporaryFolderIn(settings.store),
@@ -98,13 +111,7 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
       apiOf: bitbucket.apiOf,
       log,
       mode,
-      // Every repository in every round.
-      limits: {
-        ...DEFAULT_RECONCILE_LIMITS,
-        maxJobs: Number.POSITIVE_INFINITY,
-        checkEveryMs: 0,
-        listEveryMs: Math.max(intervalMs, MIN_LIST_INTERVAL_MS),
-      },
+      limits: reconcileLimits(intervalMs),
       ...(mirrorUrl !== undefined &&
         webhookSecret !== undefined && {
           tendWebhooks: (one) => tend(one, mirrorUrl, webhookSecret, bitbucket, options),
@@ -112,19 +119,19 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
     });
   }
 
-  const webhooks =
-    webhookSecret === undefined
-      ? git
-      : receiveWebhook({ readSecret: async () => webhookSecret, readConfig, requests, log });
   return {
-    handler: (request) => (request.path.startsWith(WEBHOOK_PATH) ? webhooks : git)(request),
+    handler: withWebhooks(git, requests, options),
     async follow(mirrorUrl, onFirstRound) {
-      const rounds = { queue, onFailed, intervalMs, signal: stop };
+      const queues = [queue, relay.queue];
+      const rounds = { queue, queues, onFailed, intervalMs, signal: stop };
       await runRounds({ ...rounds, reconcile: (mode) => reconcile(mode, mirrorUrl) }, onFirstRound);
-      await queue.close();
+      await Promise.all(queues.map((one) => one.close()));
     },
     reconcile: (mode) => reconcile(mode, undefined),
-    drained: () => queue.drained(),
+    async drained() {
+      await queue.drained();
+      await relay.queue.drained();
+    },
     servedNames: async () => servedNames(await readConfig(), store, catalog),
   };
 }
@@ -136,6 +143,26 @@ export function madeUpSecret(): string {
 
 export function describeError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Every repository in every round. */
+function reconcileLimits(intervalMs: number): ReconcileLimits {
+  return {
+    ...DEFAULT_RECONCILE_LIMITS,
+    maxJobs: Number.POSITIVE_INFINITY,
+    checkEveryMs: 0,
+    listEveryMs: Math.max(intervalMs, MIN_LIST_INTERVAL_MS),
+  };
+}
+
+function withWebhooks(
+  git: HttpHandler,
+  requests: SyncRequests,
+  { webhookSecret, readConfig, log }: LocalMirrorOptions,
+): HttpHandler {
+  if (webhookSecret === undefined) return git;
+  const webhooks = receiveWebhook({ readSecret: async () => webhookSecret, readConfig, requests, log });
+  return (request) => (request.path.startsWith(WEBHOOK_PATH) ? webhooks : git)(request);
 }
 
 function onlyWorkspace(config: MirrorConfig, workspace: string | undefined): MirrorConfig {

@@ -7,6 +7,8 @@ import { pause } from "./pause.ts";
 export interface RoundsOptions {
   readonly reconcile: (mode: ReconcileMode) => Promise<readonly WorkspaceReport[]>;
   readonly queue: MemoryJobQueue;
+  /** All that there are: what another process has replayed is looked for before each round. */
+  readonly queues: readonly MemoryJobQueue[];
   readonly onFailed: (workspace: string, error: unknown) => void;
   readonly intervalMs: number;
   /** Ends the rounds. */
@@ -15,8 +17,9 @@ export interface RoundsOptions {
 
 /** @param onFirstRound - Called once every repository has been tried. */
 export async function runRounds(options: RoundsOptions, onFirstRound: () => Promise<void>): Promise<void> {
-  const { reconcile, queue, onFailed, intervalMs, signal } = options;
+  const { reconcile, queue, queues, onFailed, intervalMs, signal } = options;
   for (let round = 1; !signal.aborted; round++) {
+    for (const queue of queues) await queue.takeKept();
     const reports = await reconcile(round === 1 ? "list" : "quick");
     for (const { workspace, failure } of reports) {
       if (failure !== undefined && !signal.aborted) onFailed(workspace, failure);

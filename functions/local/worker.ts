@@ -4,10 +4,15 @@ import { errorFields } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
+import type { KeptMessages } from "../../lib/queue/kept-messages.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
 import type { CompactionProgress } from "../../lib/repo/compaction/compact-repository.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
-import { type JobOutcome, runRepositoryJob } from "../../lib/sync/repository-job.ts";
+import {
+  type JobOutcome,
+  type RepositoryJobOptions,
+  runRepositoryJob,
+} from "../../lib/sync/repository-job.ts";
 import { RecentChecks } from "../../lib/sync/stated-sync.ts";
 import type { SyncProgress } from "../../lib/sync/sync-progress.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
@@ -19,6 +24,10 @@ export interface WorkerOptions {
   readonly bitbucket: BitbucketAccess;
   readonly temporaryFolder: string | undefined;
   readonly log: Logger;
+  /** Where dead letters go; by default they go with the process. */
+  readonly kept?: KeptMessages;
+  /** See `StatedSyncOptions`. */
+  readonly announce?: RepositoryJobOptions["announce"];
   readonly onProgress: (fullName: string, progress: SyncProgress | CompactionProgress) => void;
   readonly onDone: (fullName: string, outcome: JobOutcome) => void;
   readonly onFailed: (name: string, error: unknown) => void;
@@ -50,6 +59,7 @@ export function startWorker(options: WorkerOptions): MemoryJobQueue {
       temporaryFolder,
       signal,
       clockMarginMs: 0,
+      ...(options.announce && { announce: options.announce }),
       // Damage is looked for once in the life of this process.
       onPublished: (uuid) => tryRefreshBundles(uuid, { storage, log, signal }),
       maintains: ({ uuid }) => !checked.has(uuid),
@@ -78,5 +88,6 @@ export function startWorker(options: WorkerOptions): MemoryJobQueue {
     run: (body, signal) => run(parseSyncJob(body), signal),
     log,
     concurrency: CONCURRENCY,
+    ...(options.kept && { kept: options.kept }),
   });
 }

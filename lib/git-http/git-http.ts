@@ -19,6 +19,7 @@ import type { Logger } from "../log.ts";
 import type { AskedRepository } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
+import { freshnessLine, staleNotice } from "./notices.ts";
 import { answerPush, type PushPolicy } from "./push.ts";
 import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
@@ -97,7 +98,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const response =
       service === "info-refs"
         ? await advertise(source, request, identity, newer)
-        : await answerUploadPack(source, request, { ...options, newer }, decision);
+        : await answerUploadPack(source, request, { ...options, newer, served: () => served }, decision);
     return {
       ...response,
       headers: { ...response.headers, ...verifiedHeaders(served), ...staleHeaders(decision) },
@@ -125,12 +126,6 @@ function staleHeaders({ staleSeconds }: AllowedAccess): Record<string, string> {
   return staleSeconds === undefined ? {} : { "x-nearside-access": `stale; age=${staleSeconds}` };
 }
 
-/** git shows it to its user, behind `remote:`. */
-function staleNotice({ staleSeconds }: AllowedAccess): string | undefined {
-  if (staleSeconds === undefined) return undefined;
-  return `mirror: Bitbucket could not be asked just now; it allowed you this ${staleSeconds} s ago, and the content may be older than there\n`;
-}
-
 async function advertise(
   source: ServedSource,
   request: HttpRequest,
@@ -149,10 +144,16 @@ async function advertise(
   return ok("application/x-git-upload-pack-advertisement", batched(lines));
 }
 
+interface UploadPackAnswerOptions extends GitHttpOptions {
+  readonly newer: NewerSource;
+  /** Out of which the request is answered by now. */
+  readonly served: () => ServedSource;
+}
+
 async function answerUploadPack(
   source: ServedSource,
   request: HttpRequest,
-  { log, newer, limits = DEFAULT_REQUEST_LIMITS }: GitHttpOptions & { readonly newer: NewerSource },
+  { log, newer, served, limits = DEFAULT_REQUEST_LIMITS }: UploadPackAnswerOptions,
   decision: AllowedAccess,
 ): Promise<HttpResponse> {
   const body = decodedBody(request);
@@ -172,6 +173,7 @@ async function answerUploadPack(
       onFailure,
       signal: request.signal,
       newer,
+      firstProgress: () => freshnessLine(served(), decision),
       ...(notice !== undefined && { notice }),
     });
     return ok("application/x-git-upload-pack-result", batched(answer));

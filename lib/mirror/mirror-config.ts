@@ -13,6 +13,8 @@ const CONFIG_LIMITS = {
   maxWorkspaces: 200,
   /** Each is held against each repository. */
   maxPatterns: 1_000,
+  /** Each is told of each publish. */
+  maxRelayWebhooks: 20,
 } as const;
 
 const FORMAT_VERSION = 1;
@@ -49,11 +51,29 @@ const workspaceSchema = z.strictObject({
   retentionDays: z.number().int().min(0).max(3653).default(30),
 });
 
+const relayWebhookSchema = z.strictObject({
+  id: z.string().regex(/^[a-z0-9-]{1,40}$/),
+  url: z.string().max(2_000).refine(isReceiverUrl, "must begin with https://, and carry no credential"),
+  /** Name of the secret that it is signed with; below `relay/` among the mirror's secrets. */
+  secret: z.string().regex(/^[A-Za-z0-9._-]{1,100}$/),
+  /** Whether its address may be one of a private network. */
+  privateAddresses: z.boolean().default(false),
+});
+
 const configSchema = z
   .strictObject({
     formatVersion: z.literal(FORMAT_VERSION),
     workspaces: z.array(workspaceSchema).max(CONFIG_LIMITS.maxWorkspaces),
+    /** Who is told of each publish. */
+    relayWebhooks: z.array(relayWebhookSchema).max(CONFIG_LIMITS.maxRelayWebhooks).optional(),
   })
+  .refine(
+    ({ relayWebhooks = [] }) => new Set(relayWebhooks.map(({ id }) => id)).size === relayWebhooks.length,
+    {
+      message: "an id is given twice",
+      path: ["relayWebhooks"],
+    },
+  )
   .refine(({ workspaces }) => new Set(workspaces.map(lowerName)).size === workspaces.length, {
     message: "a workspace is named twice",
     path: ["workspaces"],
@@ -61,6 +81,7 @@ const configSchema = z
 
 export type MirrorConfig = z.infer<typeof configSchema>;
 export type MirroredWorkspace = MirrorConfig["workspaces"][number];
+export type RelayWebhook = z.infer<typeof relayWebhookSchema>;
 /** As written by hand: what has a default may be left out. */
 export type MirroredWorkspaceInput = z.input<typeof workspaceSchema>;
 
@@ -106,6 +127,14 @@ function checked(json: unknown): MirrorConfig {
   const result = configSchema.safeParse(json);
   if (result.success) return result.data;
   throw new ConfigError(`config.json: ${z.prettifyError(result.error).slice(0, 1_000)}`);
+}
+
+/** Plain HTTP is for a receiver on the machine of a local mirror. */
+function isReceiverUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || url.username !== "" || url.password !== "") return false;
+  const isHere = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
+  return url.protocol === "https:" || (url.protocol === "http:" && isHere);
 }
 
 function lowerName({ workspace }: { readonly workspace: string }): string {

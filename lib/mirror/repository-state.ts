@@ -31,6 +31,8 @@ const stateSchema = z.strictObject({
   failedSyncCount: z.number().int().nonnegative(),
   lastError: z.strictObject({ at: time, code: z.string(), message: z.string() }).optional(),
   hashes: z.strictObject({ content: z.string().optional(), metadata: z.string() }),
+  /** The `content` hash of the refs that the relay was last told of. */
+  announcedRefs: z.string().optional(),
   /** Since when it is not mirrored any more. */
   removedAt: time.optional(),
 });

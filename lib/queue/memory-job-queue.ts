@@ -1,7 +1,11 @@
-/** A queue and its consumers in one process. What waits in it is gone when the process ends; the next reconcile finds it again. */
-import { errorFields, StoppedError } from "../errors.ts";
+/**
+ * A queue and its consumers in one process. What waits in it goes with the process unless it is told to keep it; dead letters
+ * stay wherever `kept` puts them.
+ */
+import { errorFields, QueueError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { DeadLetter, DeadLetters, JobQueue, QueueMessage } from "./job-queue.ts";
+import { KeptDeadLetters, type KeptMessages, MemoryKeptMessages } from "./kept-messages.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelaySeconds } from "./retry-policy.ts";
 
 export interface MemoryJobQueueOptions {
@@ -11,18 +15,21 @@ export interface MemoryJobQueueOptions {
   /** Groups at a time. */
   readonly concurrency?: number;
   readonly retries?: RetryPolicy;
+  /** By default in memory. */
+  readonly kept?: KeptMessages;
+  /** Keeps messages from `send` until they are done with: nobody finds again what they are about. */
+  readonly keepsWaiting?: boolean;
 }
 
 interface WaitingJob {
   readonly message: QueueMessage;
+  /** Among the kept that wait. */
+  readonly keptId: string | undefined;
   tries: number;
 }
 
 /** SQS's. */
 const DEDUP_MS = 5 * 60_000;
-
-/** Those that come after the oldest are also marked in the store as failed. */
-const MAX_DEAD_LETTERS = 10_000;
 
 export class MemoryJobQueue implements JobQueue, DeadLetters {
   readonly #options: MemoryJobQueueOptions;
@@ -31,13 +38,18 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
   #ready: string[] = [];
   #runningCount = 0;
   readonly #sentAtMs = new Map<string, number>();
-  readonly #dead: QueueMessage[] = [];
+  readonly #kept: KeptMessages;
+  readonly #deadLetters: DeadLetters;
+  /** Kept messages that are in this queue. */
+  readonly #loaded = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #closing = new AbortController();
   readonly #waiting = new Set<() => void>();
 
   constructor(options: MemoryJobQueueOptions) {
     this.#options = options;
+    this.#kept = options.kept ?? new MemoryKeptMessages();
+    this.#deadLetters = new KeptDeadLetters(this.#kept);
   }
 
   async send(messages: readonly QueueMessage[]): Promise<void> {
@@ -46,24 +58,34 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     for (const message of messages) {
       if (this.#sentAtMs.has(message.dedupId)) continue;
       this.#sentAtMs.set(message.dedupId, nowMs);
-      const group = this.#groups.get(message.groupId);
-      if (group === undefined) {
-        this.#groups.set(message.groupId, [{ message, tries: 0 }]);
-        this.#ready.push(message.groupId);
-      } else group.push({ message, tries: 0 });
+      const keptId = this.#options.keepsWaiting ? await this.#keep(message) : undefined;
+      this.#add({ message, keptId, tries: 0 });
     }
     this.#runReady();
   }
 
-  async list(maxCount: number): Promise<readonly DeadLetter[]> {
-    return this.#dead.slice(0, maxCount).map(({ groupId, body }) => ({ groupId, body }));
+  /** Takes in what is kept and waits: of an earlier process, or replayed by another one. */
+  async takeKept(): Promise<void> {
+    // What is done with while the list is made may be in it.
+    const before = new Set(this.#loaded);
+    for (const { id, message } of await this.#kept.list("waiting", Number.POSITIVE_INFINITY)) {
+      if (before.has(id) || this.#loaded.has(id)) continue;
+      this.#loaded.add(id);
+      // Whoever was killed before it knew that this one was safe sends it again.
+      this.#sentAtMs.set(message.dedupId, Date.now());
+      this.#add({ message, keptId: id, tries: 0 });
+    }
+    this.#runReady();
+  }
+
+  list(maxCount: number): Promise<readonly DeadLetter[]> {
+    return this.#deadLetters.list(maxCount);
   }
 
   async replay(maxCount: number): Promise<number> {
-    const letters = this.#dead.splice(0, maxCount);
-    for (const { dedupId } of letters) this.#sentAtMs.delete(dedupId);
-    await this.send(letters);
-    return letters.length;
+    const count = await this.#deadLetters.replay(maxCount);
+    await this.takeKept();
+    return count;
   }
 
   /** Whether jobs of the group wait or run. */
@@ -89,6 +111,28 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#ready = [];
     await this.idle();
+  }
+
+  async #keep(message: QueueMessage): Promise<string> {
+    try {
+      const id = await this.#kept.put("waiting", message);
+      this.#loaded.add(id);
+      return id;
+    } catch (error) {
+      this.#sentAtMs.delete(message.dedupId);
+      throw new QueueError("a message could not be kept", { groupId: message.groupId, cause: error });
+    }
+  }
+
+  #add(job: WaitingJob): void {
+    const { groupId } = job.message;
+    const group = this.#groups.get(groupId);
+    if (group !== undefined) {
+      group.push(job);
+      return;
+    }
+    this.#groups.set(groupId, [job]);
+    this.#ready.push(groupId);
   }
 
   #forgetOldIds(nowMs: number): void {
@@ -130,6 +174,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     job.tries += 1;
     try {
       await run(message.body, this.#closing.signal);
+      await this.#doneWith(job);
       return 0;
     } catch (error) {
       if (this.#closing.signal.aborted || error instanceof StoppedError) return 0;
@@ -138,10 +183,31 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
       const fields = { groupId: message.groupId, ...errorFields(error) };
       log.error("queue:job-failed", isLast ? fields : { retryAfterSeconds, ...fields });
       if (!isLast) return retryAfterSeconds;
-      this.#dead.push(message);
-      if (this.#dead.length > MAX_DEAD_LETTERS) this.#dead.shift();
+      await this.#bury(job);
       return 0;
     }
+  }
+
+  /** Never rejects: what stays kept is run once more by the next process. */
+  async #doneWith({ keptId, message }: WaitingJob): Promise<void> {
+    if (keptId === undefined) return;
+    try {
+      await this.#kept.delete("waiting", keptId);
+      this.#loaded.delete(keptId);
+    } catch (error) {
+      this.#options.log.warn("queue:not-forgotten", { groupId: message.groupId, ...errorFields(error) });
+    }
+  }
+
+  /** Never rejects. */
+  async #bury(job: WaitingJob): Promise<void> {
+    try {
+      await this.#kept.put("dead", job.message);
+    } catch (error) {
+      const { groupId, body } = job.message;
+      this.#options.log.error("queue:dead-letter-lost", { groupId, body, ...errorFields(error) });
+    }
+    await this.#doneWith(job);
   }
 
   #later(groupId: string, delaySeconds: number): void {

@@ -11,8 +11,9 @@ import {
 import { QueueError } from "../errors.ts";
 import type { DeadLetter, DeadLetters, JobQueue, QueueMessage } from "./job-queue.ts";
 
-/** SQS's own limit. */
+/** SQS's own limits. */
 const MAX_BATCH = 10;
+const MAX_BATCH_BYTES = 256 * 1024;
 
 /** For the entries of a batch that SQS did not take; whole requests are retried by its client. */
 const MAX_TRIES = 4;
@@ -137,7 +138,20 @@ function letterOf({ Body: body = "", Attributes: attributes }: Message): DeadLet
 }
 
 function batchesInOrder(messages: readonly QueueMessage[]): (readonly QueueMessage[])[] {
-  return inChunks(messages, MAX_BATCH);
+  const batches: QueueMessage[][] = [];
+  let batch: QueueMessage[] = [];
+  let batchBytes = 0;
+  for (const message of messages) {
+    const bytes = Buffer.byteLength(message.body);
+    if (batch.length === 0 || batch.length === MAX_BATCH || batchBytes + bytes > MAX_BATCH_BYTES) {
+      batch = [];
+      batchBytes = 0;
+      batches.push(batch);
+    }
+    batch.push(message);
+    batchBytes += bytes;
+  }
+  return batches;
 }
 
 function inChunks<T>(items: readonly T[], size: number): (readonly T[])[] {

@@ -63,7 +63,15 @@ export async function runRepositoryJob(
   const found = await run(job, config, stored, { ...options, now });
   const { workspace, slug } = found.facts ?? stored.value ?? { workspace: job.workspace, slug: job.uuid };
   const { kind, ...details } = found.outcome;
-  const { changes, ...counts } = "changes" in details ? details : { ...details, changes: undefined };
+  const {
+    changes,
+    refsSha256: _,
+    ...counts
+  } = {
+    changes: undefined,
+    refsSha256: undefined,
+    ...details,
+  };
   log.info(`sync:${kind}`, {
     repo: `${workspace}/${slug}`,
     reason: job.reason,

@@ -2,6 +2,7 @@
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { RenamedError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { RepositoryNews } from "../mirror/repository-news.ts";
 import {
   changeRepositoryState,
   factsOf,
@@ -27,6 +28,11 @@ export interface StatedSyncOptions {
   readonly log: Logger;
   /** Of this process. */
   readonly checks: RecentChecks;
+  /**
+   * Resolves once it is sure that those who want to know will be told; the job fails if it throws, and tells when it comes again.
+   * Where it is absent, the next job that has one tells.
+   */
+  readonly announce?: (news: RepositoryNews) => Promise<void>;
   readonly onProgress?: (facts: RepositoryFacts, progress: SyncProgress | CompactionProgress) => void;
   /** Whether to look for damage in the store, though nothing is new. */
   readonly checksStore?: (uuid: RepositoryUuid) => boolean;
@@ -98,8 +104,16 @@ export async function syncStated(
     if (isFailure) await noteFailure(job.uuid, begun, facts, error, store, now());
     throw error;
   }
+  await announceNews(job.uuid, stored.value, facts, outcome, options);
   checks.note(job.uuid, startedAt.getTime());
-  const isProjectNameTaken = await noteSuccess(job.uuid, begun, facts, outcome, storage, startedAt);
+  const isAnnounced = options.announce !== undefined;
+  const isProjectNameTaken = await noteSuccess(
+    job.uuid,
+    begun,
+    facts,
+    { outcome, isAnnounced, startedAt },
+    store,
+  );
   if (isProjectNameTaken) {
     const { workspace, slug, projectKey } = facts;
     log.warn("sync:project-name-taken", { repo: `${workspace}/${slug}`, projectKey });
@@ -107,19 +121,37 @@ export async function syncStated(
   return outcome;
 }
 
+/** Also what an earlier job has published, and was killed before it could tell. */
+async function announceNews(
+  uuid: RepositoryUuid,
+  before: RepositoryState | undefined,
+  facts: RepositoryFacts,
+  outcome: SyncOutcome,
+  { announce }: StatedSyncOptions,
+): Promise<void> {
+  const { kind, generation, refsSha256 } = outcome;
+  if (announce === undefined || (kind === "unchanged" && before?.announcedRefs === refsSha256)) return;
+  const isFirst = before?.firstSyncAt === undefined;
+  const changes = kind === "published" ? outcome.changes : undefined;
+  await announce({ uuid, facts, generation, refsSha256, isFirst, changes });
+}
+
 /** Whether the refs were listed after the job was made, and nothing else has changed. */
 async function isCurrent(
   { uuid, queuedAt, reason }: RepositoryJob,
   state: RepositoryState | undefined,
   facts: RepositoryFacts,
-  { checks, storage, clockMarginMs = DEFAULT_CLOCK_MARGIN_MS }: StatedSyncOptions,
+  { checks, storage, announce, clockMarginMs = DEFAULT_CLOCK_MARGIN_MS }: StatedSyncOptions,
 ): Promise<boolean> {
   if (state?.state !== "AVAILABLE" || !sameFacts(factsOf(state), facts)) return false;
   const neededMs = Date.parse(queuedAt) + clockMarginMs;
   // Who asked waits for the time in the manifest.
   if (reason !== "asked" && checks.listedAtMs(uuid) > neededMs) return true;
   const repository = await openIfThere(storage, uuid);
-  return repository !== undefined && Date.parse(repository.manifest.verifiedAt) > neededMs;
+  if (repository === undefined) return false;
+  const { verifiedAt, refs } = repository.manifest;
+  if (announce !== undefined && state.announcedRefs !== refs.sha256) return false;
+  return Date.parse(verifiedAt) > neededMs;
 }
 
 /** Before the first generation, whoever asks is to see that it is under way. */
@@ -149,23 +181,29 @@ async function noteFailure(
   await markFailure(store, facts.workspace, uuid, true);
 }
 
+interface SucceededSync {
+  readonly outcome: SyncOutcome;
+  /** Whether those who want to know will be told of these refs. */
+  readonly isAnnounced: boolean;
+  readonly startedAt: Date;
+}
+
 /** @returns Whether another repository keeps the name by project. */
 async function noteSuccess(
   uuid: RepositoryUuid,
   stored: StoredState,
   facts: RepositoryFacts,
-  outcome: SyncOutcome,
-  storage: RepositoryStorage,
-  startedAt: Date,
+  { outcome, isAnnounced, startedAt }: SucceededSync,
+  store: RepositoryStorage["store"],
 ): Promise<boolean> {
-  const { store } = storage;
   const before = stored.value;
   // Only now: until the first generation is published, nothing is served under the name.
   const { isProjectNameTaken } = await writeUpstreamRecord(store, uuid, recordOf(facts));
   const isOld = startedAt.getTime() - Date.parse(before?.lastSyncAt ?? "1970-01-01") >= NOTE_AGE_MS;
-  const isSame = before?.state === "AVAILABLE" && sameFacts(factsOf(before), facts);
+  const { refsSha256 } = outcome;
+  const isTold = !isAnnounced || before?.announcedRefs === refsSha256;
+  const isSame = before?.state === "AVAILABLE" && sameFacts(factsOf(before), facts) && isTold;
   if (outcome.kind === "unchanged" && isSame && !isOld) return isProjectNameTaken;
-  const content = (await openIfThere(storage, uuid))?.manifest.refs.sha256;
   const at = startedAt.toISOString();
   const change = (state: RepositoryState): RepositoryState => {
     const { lastError: _fixed, ...others } = withFacts(state, facts);
@@ -175,7 +213,8 @@ async function noteSuccess(
       firstSyncAt: state.firstSyncAt ?? at,
       lastSyncAt: at,
       failedSyncCount: 0,
-      hashes: { ...others.hashes, ...(content !== undefined && { content }) },
+      hashes: { ...others.hashes, content: refsSha256 },
+      ...(isAnnounced && { announcedRefs: refsSha256 }),
     };
   };
   await changeRepositoryState(store, uuid, facts, change, stored);

@@ -64,11 +64,15 @@ export interface SyncOptions {
   readonly temporaryFolder?: string | undefined;
 }
 
-export type SyncOutcome = { readonly kind: "unchanged"; readonly generation: number } | PublishedOutcome;
+export type SyncOutcome =
+  | { readonly kind: "unchanged"; readonly generation: number; readonly refsSha256: string }
+  | PublishedOutcome;
 
 export interface PublishedOutcome {
   readonly kind: "published";
   readonly generation: number;
+  /** Of the snapshot of its refs. */
+  readonly refsSha256: string;
   readonly changes: readonly RefChange[];
   readonly receivedBytes: number;
   readonly objects: number;
@@ -126,7 +130,8 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
       // Whoever lost a race and was killed has left its own there.
       await writeRefsForCopies(storage.store, uuid, refsBefore.head, formatRefSnapshot(refsBefore.refs));
     }
-    return { kind: "unchanged", generation: before.manifest.generation };
+    const { generation, refs } = before.manifest;
+    return { kind: "unchanged", generation, refsSha256: refs.sha256 };
   }
   const packsBefore = before === undefined ? [] : await rebuildHistories(storage, uuid, before, options);
   const fetched = { refsBefore, upstreamRefs, changes, signal, temporaryFolder: options.temporaryFolder };
@@ -151,7 +156,8 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
       receivedBytes: received?.pack.packBytes ?? 0,
       objects: received?.pack.sentObjectCount ?? 0,
     };
-    return { kind: "published", generation: manifest.generation, changes, ...counts };
+    const { generation, refs } = manifest;
+    return { kind: "published", generation, refsSha256: refs.sha256, changes, ...counts };
   } catch (error) {
     await undoPublish(error, uuid, previous, received?.pack, storage);
     throw error;

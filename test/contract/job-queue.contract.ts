@@ -125,6 +125,15 @@ export function jobQueueContract(open: (options: RunningQueueOptions) => Promise
     expect(await deadLetters.list(10)).toEqual([]);
   });
 
+  test("messages that are large, together larger than SQS takes in one request, all arrive, and in order", async () => {
+    const runs: string[] = [];
+    const { queue, drained } = await start(async (body) => void runs.push(body));
+    const bodies = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map((letter) => letter.repeat(150_000));
+    await queue.send(bodies.map((body) => message("one", body)));
+    await drained();
+    expect(runs.map((body) => body[0]).join("")).toBe("abcdefghi");
+  });
+
   test("a thousand messages in one call all arrive", async () => {
     let count = 0;
     const { queue, drained } = await start(async () => void count++, { concurrency: 8 });

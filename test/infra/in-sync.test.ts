@@ -1,5 +1,5 @@
 /** What keeps the deployed mirror in step: webhooks, queue, schedule, secrets. */
-import { Template } from "aws-cdk-lib/assertions";
+import { Match, Template } from "aws-cdk-lib/assertions";
 import { expect, test } from "vitest";
 import { deployment, permissions } from "../support/deployment.ts";
 
@@ -53,6 +53,28 @@ test("lets secrets be read below the one path that is set, and only the webhooks
   const written = lines.filter((line) => line.startsWith("ssm:PutParameter"));
   expect(written).toHaveLength(1);
   expect(written[0]).toContain(":parameter/acme/git/webhook-secret");
+});
+
+test("lets the relay read the configuration and its own secrets, and put events of its own; no more", () => {
+  const { service } = deployment();
+  const lines = permissions(service, "RelayRole").filter((line) => !line.startsWith("logs:"));
+  expect(lines.map((line) => line.split(" ")[0]).toSorted()).toEqual([
+    "events:PutEvents",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:ReceiveMessage",
+    "ssm:GetParameter",
+  ]);
+  expect(lines.find((line) => line.startsWith("ssm:"))).toContain(":parameter/nearside/relay/*");
+  expect(lines.find((line) => line.startsWith("events:"))).toContain(":event-bus/default");
+  Template.fromStack(service).hasResourceProperties("AWS::Lambda::Function", {
+    Timeout: 60,
+    Environment: { Variables: Match.objectLike({ NEARSIDE_MIRROR_URL: Match.anyValue() }) },
+  });
 });
 
 test("lets reconcile change records and the configuration, but no repository", () => {

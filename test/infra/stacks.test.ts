@@ -206,6 +206,11 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
     reason: "Workspaces are connected at run time, each with a secret of its own below this path.",
   },
   {
+    finding:
+      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/relay\/\*\] Service\/Relay\/Role\//,
+    reason: "Webhooks are added at run time, each with a secret below this path.",
+  },
+  {
     finding: /^AwsSolutions-APIG4 Service\/GitEndpoint\/Api\/Default\/-\/webhooks\//,
     reason: "Bitbucket cannot sign for AWS; its deliveries carry a signature, which the function checks.",
   },

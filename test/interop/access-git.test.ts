@@ -85,6 +85,9 @@ test("while the primary is away, a clone says how old the permission is", async 
     expect(stderr).toContain(
       "remote: mirror: Bitbucket could not be asked just now; it allowed you this 300 s ago",
     );
+    expect(stderr).not.toContain("nearside:");
+    const { stderr: shown } = await tryGit([...options, "--progress", url, newPath()]);
+    expect(shown).toMatch(/remote: nearside: refs verified .* ago, stale: primary unreachable/);
     await expectSilentFsck(clone);
   }
 });

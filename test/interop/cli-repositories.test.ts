@@ -2,9 +2,17 @@
 import { spawn } from "node:child_process";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { compactRepository } from "../../lib/repo/compaction/compact-repository.ts";
+import { repositoryKeys } from "../../lib/repo/layout.ts";
+import { openRepository } from "../../lib/repo/repository.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
+import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { runCli } from "../support/cli.ts";
+import { BUT_THE_FIRST, EAGER } from "../support/compaction-policies.ts";
+import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { git } from "../support/git/run-git.ts";
 import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
 
@@ -103,6 +111,56 @@ describe.sequential("repositories", () => {
       await writeFile(file, bytes);
     }
     expect((await run("verify", "--deep", ...primaryOptions())).exitCode).toBe(0);
+  });
+
+  test("status --watch shows it again and again, as it becomes, until Ctrl-C", async () => {
+    const program = fileURLToPath(new URL("../../functions/nearside.ts", import.meta.url));
+    const { PATH = "" } = process.env;
+    const args = [program, "status", "--watch", "1", "--json", "--store", primary.storeFolder];
+    const child = spawn(process.execPath, args, { env: { PATH }, stdio: ["ignore", "pipe", "inherit"] });
+    const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve(signal ?? code)));
+    const modes: string[] = [];
+    for await (const line of createInterface(child.stdout)) {
+      // Each is whole, in a line of its own.
+      const [workspace] = JSON.parse(line) as { mode: string; repositories: { slug: string }[] }[];
+      expect(workspace?.repositories).toMatchObject([{ slug: "sample" }]);
+      modes.push(workspace?.mode ?? "");
+      if (modes.length === 2) await run("pause", "acme");
+      if (modes.at(-1) === "paused") child.kill("SIGINT");
+    }
+    expect(await ended).toBe("SIGINT");
+    expect(modes.slice(0, 2)).toEqual(["active", "active"]);
+    await run("resume", "acme");
+  });
+
+  test("verify --deep reads packs that were merged, and finds a changed byte in one", async () => {
+    for (let count = 0; count < 4; count++) {
+      await primary.commit("main", `merged-${count % 2}.txt`, `${"line\n".repeat(200)}${count}\n`);
+      expect((await run("sync", ...primaryOptions())).exitCode).toBe(0);
+    }
+    const store = new FsBlobStore(primary.storeFolder);
+    const uuid = stableUuid("repository", "acme/sample");
+    const storage = { store, blocks: new BlockCache(store) };
+    const before = (await openRepository(storage, uuid)).manifest.packs;
+    // One of all but the first pack, upon which it stays thin; then one of everything.
+    for (const policy of [BUT_THE_FIRST, EAGER]) {
+      expect(await compactRepository(uuid, { store, policy })).toMatchObject({ kind: "compacted" });
+      const { packs } = (await openRepository(storage, uuid)).manifest;
+      expect(packs.length).toBeLessThan(before.length);
+      const verified = await run("verify", "--deep", "--json", ...primaryOptions());
+      const [{ isGood, problems, objectCount }] = JSON.parse(verified.stdout);
+      expect({ isGood, problems }).toEqual({ isGood: true, problems: [] });
+      const stored = packs.reduce((sum, pack) => sum + pack.objectCount, 0);
+      expect(objectCount).toBe(stored);
+
+      const newest = join(primary.storeFolder, repositoryKeys(uuid).pack(packs.at(-1)?.id ?? ""));
+      const bytes = await readFile(newest);
+      const damaged = Buffer.from(bytes);
+      damaged.writeUInt8((damaged.readUInt8(bytes.length - 100) ^ 1) & 0xff, bytes.length - 100);
+      await writeFile(newest, damaged);
+      expect((await run("verify", "--deep", ...primaryOptions())).exitCode).toBe(3);
+      await writeFile(newest, bytes);
+    }
   });
 
   test("the launcher starts it under whatever Node there is, and hands on its exit code", async () => {

@@ -1,8 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { DeleteMessageCommand, ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
 import { ENV } from "../../lib/config.ts";
+import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git } from "../support/git/run-git.ts";
@@ -13,6 +15,7 @@ import type { LambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { type LambdaInvoker, startLambdaInvoker } from "../support/lambda/lambda-invoker.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
+import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();
@@ -23,6 +26,8 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
   let bitbucket: FakeBitbucket;
   let s3Server: S3Server;
   let secretServer: SecretServer;
+  let sqs: SqsServer;
+  let relayQueueUrl: string;
   let sync: LambdaInvoker;
   let gateway: LambdaGateway;
 
@@ -33,14 +38,18 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     await makeSampleRepository(primary);
     bitbucket = await startFakeBitbucket({ repositoriesFolder: join(folder.path, "primary") });
     s3Server = await startS3Server({ folder: join(folder.path, "s3") });
-    secretServer = await startSecretServer(
-      "/nearside/bot",
-      JSON.stringify({ email: "developer@example.com", token: "developer" }),
-    );
+    secretServer = await startSecretServer({
+      "/nearside/bot": JSON.stringify({ email: "developer@example.com", token: "developer" }),
+    });
+    sqs = await startSqsServer();
+    const { queueUrl } = await sqs.createQueues({ maxReceiveCount: 5 });
+    relayQueueUrl = `${sqs.endpoint}${new URL(queueUrl).pathname}`;
     const environment = {
       ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
       [ENV.apiUrl]: bitbucket.apiUrl,
       [ENV.secretPath]: "/nearside/",
+      [ENV.relayQueueUrl]: relayQueueUrl,
+      AWS_ENDPOINT_URL_SQS: sqs.endpoint,
       AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     };
     const codeFolder = join(folder.path, "sync");
@@ -56,7 +65,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
 
   afterAll(async () => {
     await Promise.all([sync.close(), gateway.close()]);
-    await Promise.all([bitbucket.close(), s3Server.close(), secretServer.close()]);
+    await Promise.all([bitbucket.close(), s3Server.close(), secretServer.close(), sqs.close()]);
     await folder.remove();
   });
 
@@ -69,6 +78,22 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     const body = JSON.stringify(job);
     const attributes = { ApproximateReceiveCount: "1", MessageGroupId: "sample" };
     return { Records: [{ messageId: "m1", receiptHandle: "r1", body, attributes, eventSource: "aws:sqs" }] };
+  }
+
+  /** What waits for the relay. */
+  async function relayed(): Promise<unknown[]> {
+    const events: unknown[] = [];
+    for (;;) {
+      const { Messages: [message] = [] } = await sqs.client.send(
+        new ReceiveMessageCommand({ QueueUrl: relayQueueUrl, MaxNumberOfMessages: 1 }),
+      );
+      if (message === undefined) return events;
+      const { receiver, event } = parseRelayMessage(message.Body ?? "");
+      expect(receiver).toEqual({ kind: "event-bus" });
+      events.push(event);
+      const { ReceiptHandle } = message;
+      await sqs.client.send(new DeleteMessageCommand({ QueueUrl: relayQueueUrl, ReceiptHandle }));
+    }
   }
 
   async function refsOf(repository: string): Promise<string> {
@@ -91,6 +116,14 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     await git(["fetch", "--quiet", "--prune"], { cwd: clone });
     expect(await refsOf(clone)).toBe(await refsOf(primary));
     await git(["fsck", "--full", "--strict"], { cwd: clone });
+    expect(await relayed()).toMatchObject([
+      { syncType: "SNAPSHOT", generation: 1, slug: "sample", refLimitExceeded: false },
+      {
+        syncType: "INCREMENTAL",
+        generation: 2,
+        changes: [{ name: "refs/heads/develop" }, { name: "refs/heads/main", newId: commit }],
+      },
+    ]);
   });
 
   test("a job that fails is given back to the queue, and tells why in the log", async () => {

@@ -2,8 +2,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { bitbucketAccess } from "../../functions/wiring/bitbucket-access.ts";
 import { queuedSyncRequests } from "../../functions/wiring/sync-requests.ts";
+import { QueueError } from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
+import type { RepositoryNews } from "../../lib/mirror/repository-news.ts";
 import { readRepositoryState } from "../../lib/mirror/repository-state.ts";
 import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
 import { sqsJobConsumer } from "../../lib/queue/sqs-job-consumer.ts";
@@ -103,6 +105,42 @@ test("a failure is kept in the state, in words, and gone after the next sync tha
   await expect(runRepositoryJob(job(), options)).rejects.toThrow("503");
   expect(await state()).toMatchObject({ state: "ERROR_AVAILABLE", failedSyncCount: 1 });
   primary.fake.controls.behave();
+});
+
+test("news that the relay's queue does not take is told when the job comes again, to the one who was told nothing", async () => {
+  const told: RepositoryNews[] = [];
+  let isDown = true;
+  const announce = async (news: RepositoryNews) => {
+    if (isDown) throw new QueueError("down");
+    told.push(news);
+  };
+  const first = job();
+  await expect(runRepositoryJob(first, { ...options, announce })).rejects.toThrow("down");
+  isDown = false;
+  // As SQS hands it out again, perhaps to another process.
+  for (const checks of [options.checks, new RecentChecks()]) {
+    const { outcome } = await runRepositoryJob(first, { ...options, checks, announce });
+    expect(outcome.kind).toBe(checks === options.checks ? "unchanged" : "current");
+  }
+  expect(told).toMatchObject([{ uuid: UUID, generation: 1, isFirst: true, changes: undefined }]);
+  await primary.commit("main", "second.txt", "2\n");
+  // One without a relay leaves it to whoever gets the job next.
+  const second = job();
+  expect((await runRepositoryJob(second, options)).outcome.kind).toBe("published");
+  await runRepositoryJob(second, { ...options, checks: new RecentChecks(), announce });
+  expect(told[1]).toMatchObject({ generation: 2, isFirst: false, changes: undefined });
+  await primary.commit("main", "third.txt", "3\n");
+  const third = job();
+  isDown = true;
+  await expect(runRepositoryJob(third, { ...options, announce })).rejects.toThrow("down");
+  isDown = false;
+  await runRepositoryJob(third, { ...options, announce });
+  await primary.commit("main", "fourth.txt", "4\n");
+  await runRepositoryJob(job(), { ...options, announce });
+  expect(told.slice(2)).toMatchObject([
+    { generation: 3, changes: undefined },
+    { generation: 4, changes: [{ name: "refs/heads/main" }] },
+  ]);
 });
 
 test("a job with a name that has changed since, or with another's, does not bring in the wrong repository", async () => {

@@ -20,7 +20,7 @@ export function deployment(context: Record<string, string> = {}): {
 } {
   const app = new App({ context });
   const storage = new StorageStack(app, "Storage");
-  const functions = ["authorizer", "gitHttp", "sync", "webhook", "reconcile"] as const;
+  const functions = ["authorizer", "gitHttp", "sync", "webhook", "reconcile", "relay"] as const;
   const service = new ServiceStack(app, "Service", {
     bucket: storage.bucket,
     authSecret: storage.authSecret,

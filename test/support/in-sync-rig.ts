@@ -3,7 +3,11 @@ import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArguments } from "../../functions/local/arguments.ts";
 import { DEMO_ACCOUNT } from "../../functions/local/demo.ts";
-import { type LocalMirror, localMirror } from "../../functions/local/local-mirror.ts";
+import {
+  type LocalMirror,
+  type LocalMirrorOptions,
+  localMirror,
+} from "../../functions/local/local-mirror.ts";
 import { ProgressLine } from "../../functions/local/progress-line.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
@@ -11,6 +15,7 @@ import { CurrentConfig, changeMirrorConfig } from "../../lib/mirror/config-store
 import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { type RepositoryState, readRepositoryState } from "../../lib/mirror/repository-state.ts";
 import { readName } from "../../lib/repo/names.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "./fake-bitbucket/fake-bitbucket.ts";
 import { git } from "./git/run-git.ts";
@@ -19,7 +24,7 @@ import { listRefs } from "./primary.ts";
 
 export interface InSyncRig {
   readonly fake: FakeBitbucket;
-  readonly store: MemoryBlobStore;
+  readonly store: BlobStore;
   readonly mirror: LocalMirror;
   readonly server: NodeServer;
   /** Makes a small repository at the primary, which tells of it. */
@@ -36,14 +41,15 @@ export interface InSyncRig {
   close(): Promise<void>;
 }
 
-export async function startInSyncRig(): Promise<InSyncRig> {
+/** @param options - Of the mirror, in place of the rig's. */
+export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}): Promise<InSyncRig> {
   const { path: folder, remove } = await temporaryFolder();
   const root = join(folder, "primary");
   const template = join(folder, "template.git");
   await mkdir(root, { recursive: true });
   await makeTiny(template);
   const fake = await startFakeBitbucket({ repositoriesFolder: root });
-  const store = new MemoryBlobStore();
+  const store = options.store ?? new MemoryBlobStore();
   const config = new CurrentConfig(store);
   const stop = new AbortController();
   const settings = parseArguments([
@@ -65,6 +71,7 @@ export async function startInSyncRig(): Promise<InSyncRig> {
     line: new ProgressLine({ write: () => undefined }),
     log: SILENT_LOGGER,
     stop: stop.signal,
+    ...options,
   });
   const server: NodeServer = await startNodeServer(mirror.handler, { log: SILENT_LOGGER });
   serverUrl = server.url;

@@ -13,11 +13,13 @@ describe("readSyncConfig", () => {
     const env = {
       [ENV.bucket]: "repositories",
       [ENV.syncQueueUrl]: "https://queue",
+      [ENV.relayQueueUrl]: "https://relay",
       [ENV.secretPath]: "/nearside/",
     };
     expect(readSyncConfig(env)).toEqual({
       bucket: "repositories",
       syncQueueUrl: "https://queue",
+      relayQueueUrl: "https://relay",
       gitUrl: "https://bitbucket.org",
       apiUrl: "https://api.bitbucket.org/2.0",
       secretPath: "/nearside/",
@@ -29,6 +31,7 @@ describe("readSyncConfig", () => {
     const env = {
       [ENV.bucket]: "b",
       [ENV.syncQueueUrl]: "https://queue",
+      [ENV.relayQueueUrl]: "https://relay",
       [ENV.gitUrl]: "http://127.0.0.1:8080//",
       [ENV.apiUrl]: "http://127.0.0.1:8080/2.0/",
       [ENV.secretPath]: "/acme/mirror/",
@@ -37,6 +40,7 @@ describe("readSyncConfig", () => {
     expect(readSyncConfig(env)).toEqual({
       bucket: "b",
       syncQueueUrl: "https://queue",
+      relayQueueUrl: "https://relay",
       gitUrl: "http://127.0.0.1:8080",
       apiUrl: "http://127.0.0.1:8080/2.0",
       secretPath: "/acme/mirror/",
@@ -52,7 +56,15 @@ describe("readSyncConfig", () => {
       [ENV.logLevel]: "loud",
     };
     const message = messageOf(() => readSyncConfig(env));
-    const names = [ENV.bucket, ENV.syncQueueUrl, ENV.gitUrl, ENV.apiUrl, ENV.secretPath, ENV.logLevel];
+    const names = [
+      ENV.bucket,
+      ENV.syncQueueUrl,
+      ENV.relayQueueUrl,
+      ENV.gitUrl,
+      ENV.apiUrl,
+      ENV.secretPath,
+      ENV.logLevel,
+    ];
     for (const name of names) expect(message).toContain(name);
     expect(message).not.toContain("hunter2");
   });

@@ -33,6 +33,8 @@ export interface RespondOptions {
   readonly signal?: AbortSignal;
   /** A line for the user, its end included; sent before the pack, also to those who want no progress. */
   readonly notice?: string;
+  /** The same for those who want progress; `undefined` for none. Asked for when the pack begins, of what is sent then. */
+  readonly firstProgress?: () => string | undefined;
 }
 
 /** The lines as they go out: in the side-band, if the client wants that. */
@@ -53,7 +55,7 @@ export async function* respondV2(
   options: RespondOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* bandedLines([...lines, encodePktLine("packfile\n")], request);
-  yield* muxSideband(packAndProgress(request, planning, options.notice), options);
+  yield* muxSideband(packAndProgress(request, planning, options), options);
 }
 
 export async function* respondV0(
@@ -69,15 +71,17 @@ export async function* respondV0(
   }
   const maxPacketBytes =
     request.sideband === "side-band" ? SIDE_BAND_PACKET_BYTES : SIDE_BAND_64K_PACKET_BYTES;
-  yield* muxSideband(packAndProgress(request, planning, options.notice), { ...options, maxPacketBytes });
+  yield* muxSideband(packAndProgress(request, planning, options), { ...options, maxPacketBytes });
 }
 
 async function* packAndProgress(
   request: FetchRequest,
   planning: AnswerPlanning,
-  notice?: string,
+  { notice, firstProgress }: RespondOptions,
 ): AsyncGenerator<SidebandInput, void, undefined> {
   if (notice !== undefined) yield { progress: notice };
+  const progress = request.noProgress ? undefined : firstProgress?.();
+  if (progress !== undefined) yield { progress };
   const items = packWithProgress(request, planning);
   yield* request.noProgress ? bytesOf(items) : items;
 }

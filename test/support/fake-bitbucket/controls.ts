@@ -21,6 +21,8 @@ const misbehaviourSchema = z.strictObject({
   forceProtocolV0: z.boolean(),
   /** Break each connection without an answer. */
   down: z.boolean(),
+  /** How far the clock that REST tells is ahead. */
+  clockAheadSeconds: z.number(),
   /** Send no webhooks, whatever `appliesTo` and `requestsLeft` say. */
   dropWebhooks: z.boolean(),
 });
@@ -37,6 +39,7 @@ export const GOOD_BEHAVIOUR: Misbehaviour = {
   cutAfterBytes: null,
   forceProtocolV0: false,
   down: false,
+  clockAheadSeconds: 0,
   dropWebhooks: false,
 };
 

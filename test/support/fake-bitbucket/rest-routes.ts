@@ -54,7 +54,13 @@ export async function handleRest(fake: Fake, exchange: Exchange): Promise<void> 
     "X-RateLimit-Resource": "api",
     "X-RateLimit-NearLimit": "false",
   };
-  return answer(exchange, { ...result, headers: { ...rateLimit, ...result.headers } });
+  const { clockAheadSeconds } = exchange.faults;
+  const headers = {
+    ...rateLimit,
+    ...(caller?.scopes && { "X-OAuth-Scopes": caller.scopes.join(", ") }),
+    ...(clockAheadSeconds !== 0 && { Date: new Date(Date.now() + clockAheadSeconds * 1000).toUTCString() }),
+  };
+  return answer(exchange, { ...result, headers: { ...headers, ...result.headers } });
 }
 
 async function route(call: Call): Promise<Answer> {

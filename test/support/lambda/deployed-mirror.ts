@@ -47,11 +47,10 @@ export async function startDeployedMirror(options: DeployedMirrorOptions): Promi
   const store = new S3BlobStore({ client: createS3Client(s3Server), bucket: s3Server.bucketName });
   const acme = { workspace: "acme", projects: "all", credential: "bot" } as const;
   await changeMirrorConfig(store, () => mirrorConfigOf([acme]));
-  const secretServer = await startSecretServer(
+  const secretServer = await startSecretServer({
     // Secrets Manager's are handed out by Systems Manager under this name.
-    `/aws/reference/secretsmanager/${SECRET_NAME}`,
-    "the secret of a mirror that is only tested",
-  );
+    [`/aws/reference/secretsmanager/${SECRET_NAME}`]: "the secret of a mirror that is only tested",
+  });
   const environment = {
     ...functionEnvironment(options),
     [ENV.authSecret]: SECRET_NAME,

@@ -1,28 +1,32 @@
-/** Sync jobs, in order and one at a time for each repository: the message group is the repository. */
+/** A queue of jobs, in order and one at a time for each message group, with its dead letters. */
 import { Duration } from "aws-cdk-lib";
 import type { Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { DeduplicationScope, FifoThroughputLimit, Queue, type QueueProps } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 
-/**
- * Longer than the function's 15 minutes, as Lambda demands. AWS advises six times that, but the group of a killed sync is
- * blocked for this long, and with one message a batch Lambda needs no more.
- */
-const VISIBILITY_TIMEOUT = Duration.minutes(18);
-
 /** Tries of one job, the first included: spread over about 25 minutes, see lib/queue/sqs-job-consumer.ts. */
 const MAX_RECEIVE_COUNT = 5;
 
-/** Syncs at a time: the primary limits the requests of one credential. */
-const MAX_CONCURRENCY = 10;
+export interface JobQueueProps {
+  /**
+   * Longer than the function's time, as Lambda demands. AWS advises six times that, but the group of a killed job is blocked
+   * for this long, and with one message a batch Lambda needs no more.
+   */
+  readonly visibilityTimeout: Duration;
+  /** Jobs at a time. */
+  readonly maxConcurrency: number;
+}
 
-export class SyncQueue extends Construct {
+export class JobQueue extends Construct {
   readonly queue: Queue;
   readonly deadLetterQueue: Queue;
 
-  constructor(scope: Construct, id: string) {
+  readonly #maxConcurrency: number;
+
+  constructor(scope: Construct, id: string, { visibilityTimeout, maxConcurrency }: JobQueueProps) {
     super(scope, id);
+    this.#maxConcurrency = maxConcurrency;
     const fifo = {
       fifo: true,
       enforceSSL: true,
@@ -35,7 +39,7 @@ export class SyncQueue extends Construct {
     });
     this.queue = new Queue(this, "Queue", {
       ...fifo,
-      visibilityTimeout: VISIBILITY_TIMEOUT,
+      visibilityTimeout,
       retentionPeriod: Duration.days(4),
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: MAX_RECEIVE_COUNT },
     });
@@ -46,7 +50,7 @@ export class SyncQueue extends Construct {
     consumer.addEventSource(
       new SqsEventSource(this.queue, {
         batchSize: 1,
-        maxConcurrency: MAX_CONCURRENCY,
+        maxConcurrency: this.#maxConcurrency,
         reportBatchItemFailures: true,
       }),
     );

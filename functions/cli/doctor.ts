@@ -1,0 +1,126 @@
+/** `nearside doctor` */
+
+import { SSMClient } from "@aws-sdk/client-ssm";
+import type { Command } from "commander";
+import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
+import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
+import { readWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
+import { readRelaySecret } from "../local/account.ts";
+import { parseAddress } from "../local/arguments.ts";
+import { bitbucketOf, type PrimaryOptions, primaryCommand, print, storeOf } from "./command-options.ts";
+import { checkAccount } from "./doctor/check-account.ts";
+import { checkAddress, checkDeadLetters, checkQueue, checkRounds } from "./doctor/check-mirror.ts";
+import { checkStore } from "./doctor/check-store.ts";
+import { checkWebhooks } from "./doctor/check-webhooks.ts";
+import { type Finding, fail, failedWith, ok } from "./doctor/finding.ts";
+import { Findings } from "./explain.ts";
+import { visible } from "./table.ts";
+
+interface DoctorOptions extends PrimaryOptions {
+  readonly mirrorUrl?: string;
+  readonly queueUrl?: string;
+  readonly deadLetterQueueUrl?: string;
+  readonly json?: true;
+}
+
+const EXPLANATION = `
+Looks, with the rights of whoever calls it: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
+removed again); for each workspace the account, its scopes, Bitbucket's REST API and git server, this machine's clock, the webhook,
+and when the mirror last did its rounds; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
+Each line is OK, FAIL or SKIP; below a FAIL stands what to do next. With --json: an array of {check, status, detail, advice}.
+For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
+Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
+
+export function doctorCommand(): Command {
+  return primaryCommand("doctor", "checks everything that the mirror needs, and says what to do")
+    .option(
+      "--mirror-url <url>",
+      "where Bitbucket and git reach the mirror: GitUrl of a deployed one",
+      parseAddress,
+    )
+    .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl")
+    .option("--dead-letter-queue-url <url>", "of a deployed mirror: DeadLetterQueueUrl")
+    .option("--json", "print JSON")
+    .addHelpText("after", EXPLANATION)
+    .action(doctor);
+}
+
+async function doctor(options: DoctorOptions): Promise<void> {
+  const all: Finding[] = [];
+  for await (const finding of check(options)) {
+    all.push(finding);
+    if (!options.json) print(describe(finding));
+  }
+  if (options.json) print(JSON.stringify(all, undefined, 2));
+  const failedCount = all.filter(({ status }) => status === "fail").length;
+  if (failedCount > 0) {
+    if (!options.json) print(`${failedCount} of ${all.length} checks failed.`);
+    throw new Findings();
+  }
+  if (!options.json) print("All is well.");
+}
+
+async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, undefined> {
+  const store = storeOf(options);
+  yield* await checkStore(store);
+  const { config, finding } = await readConfig(options);
+  yield finding;
+  if (config === undefined) return;
+  const bitbucket = bitbucketOf(options);
+  const isLocal = !options.store.startsWith("s3://");
+  let place = options.mirrorUrl;
+  const active = config.workspaces.filter(({ removedAt, disabled }) => removedAt === undefined && !disabled);
+  for (const workspace of active) {
+    yield* await checkAccount(workspace, bitbucket);
+    const { findings, mirrorUrl } = await checkWebhooks(workspace, isLocal, store, bitbucket);
+    yield* findings;
+    place ??= mirrorUrl;
+    yield await checkRounds(workspace, store);
+  }
+  const [first] = active;
+  if (place !== undefined && first !== undefined) yield* await checkAddress(place, first.workspace);
+  yield await checkDeadLetters(store);
+  const { queueUrl, deadLetterQueueUrl } = options;
+  if (queueUrl !== undefined) yield await checkQueue("queue", queueUrl, false);
+  if (deadLetterQueueUrl !== undefined) yield await checkQueue("dead letter queue", deadLetterQueueUrl, true);
+  for (const webhook of config.relayWebhooks ?? []) yield await checkRelay(webhook, options);
+}
+
+async function readConfig(
+  options: DoctorOptions,
+): Promise<{ readonly config?: MirrorConfig; readonly finding: Finding }> {
+  const check = "config.json";
+  try {
+    const config = await readMirrorConfig(storeOf(options));
+    if (config === undefined || config.workspaces.length === 0)
+      return {
+        finding: fail(check, "no workspace is connected", "Begin with nearside connect <workspace>."),
+      };
+    const names = config.workspaces.map(({ workspace }) => workspace).join(", ");
+    return { config, finding: ok(check, `connected: ${names}`) };
+  } catch (error) {
+    return { finding: failedWith(check, error, "Repair it, or restore an older version of it.") };
+  }
+}
+
+async function checkRelay(
+  { id, url, secret }: RelayWebhook,
+  { secretPath }: DoctorOptions,
+): Promise<Finding> {
+  const name = `relay ${id}: secret`;
+  try {
+    if (secretPath === undefined) readRelaySecret(process.env, secret);
+    else await readWebhookSecret(new SSMClient(), `${secretPath}${RELAY_SECRET_FOLDER}${secret}`);
+    return ok(name, `what is sent to ${url} can be signed`);
+  } catch (error) {
+    return failedWith(name, error, "Store the secret, or remove the webhook with nearside relay remove.");
+  }
+}
+
+const LABELS = { ok: "OK  ", fail: "FAIL", skipped: "SKIP" } as const;
+
+function describe({ check: name, status, detail, advice }: Finding): string {
+  const line = `${LABELS[status]} ${visible(name)}: ${visible(detail)}`;
+  return advice === undefined ? line : `${line}\n     ${visible(advice)}`;
+}

@@ -1,0 +1,124 @@
+/** Whether Bitbucket takes the account of a workspace, lets it do what the mirror needs, and has the same time. */
+import type { BitbucketRepository } from "../../../lib/bitbucket/rest-api.ts";
+import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
+import type { BitbucketAccess } from "../../wiring/bitbucket-access.ts";
+import { type Finding, fail, failedWith, ok, skipped } from "./finding.ts";
+
+const READ_SCOPES = ["read:repository:bitbucket"] as const;
+const WEBHOOK_SCOPES = [
+  "read:webhook:bitbucket",
+  "write:webhook:bitbucket",
+  "delete:webhook:bitbucket",
+] as const;
+
+/** What access tokens and OAuth call the same. */
+const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
+  "read:repository:bitbucket": ["repository", "repository:write"],
+  "read:webhook:bitbucket": ["webhook"],
+  "write:webhook:bitbucket": ["webhook"],
+  "delete:webhook:bitbucket": ["webhook"],
+};
+
+/** The header has whole seconds; jobs are compared by time, and AWS refuses requests that are five minutes off. */
+const MAX_SKEW_MS = 30_000;
+
+/** What an answer of REST says beside its body. */
+interface SeenHeaders {
+  scopes?: string | undefined;
+  /** How far Bitbucket's clock is ahead of this machine's. */
+  skewMs?: number;
+}
+
+export async function checkAccount(
+  workspace: MirroredWorkspace,
+  bitbucket: BitbucketAccess,
+): Promise<Finding[]> {
+  const name = workspace.workspace;
+  const seen: SeenHeaders = {};
+  let example: BitbucketRepository | undefined;
+  try {
+    const api = await bitbucket.apiOf(workspace, (fetch) => watching(fetch, seen));
+    for await (const repository of api.repositories(name)) {
+      example = repository;
+      break;
+    }
+  } catch (error) {
+    const advice = "Check the account's secret, and that this machine reaches Bitbucket's REST API.";
+    return [failedWith(`${name}: REST`, error, advice), ...clockFinding(name, seen)];
+  }
+  const findings = [restFinding(workspace, example), ...clockFinding(name, seen)];
+  findings.push(scopeFinding(workspace, seen));
+  if (example !== undefined) findings.push(await gitFinding(workspace, example, bitbucket));
+  return findings;
+}
+
+function watching(fetch: typeof globalThis.fetch, seen: SeenHeaders): typeof globalThis.fetch {
+  return async (input, init) => {
+    const sentMs = Date.now();
+    const response = await fetch(input, init);
+    const theirsMs = Date.parse(response.headers.get("date") ?? "");
+    // It was made some time between the two.
+    if (Number.isFinite(theirsMs)) seen.skewMs = theirsMs + 500 - (sentMs + Date.now()) / 2;
+    seen.scopes = response.headers.get("x-oauth-scopes") ?? undefined;
+    return response;
+  };
+}
+
+function restFinding(
+  { workspace, credential }: MirroredWorkspace,
+  example: BitbucketRepository | undefined,
+): Finding {
+  const check = `${workspace}: REST`;
+  if (example !== undefined)
+    return ok(check, `Bitbucket takes the account, and shows ${example.fullName}, for example`);
+  const advice =
+    credential === undefined
+      ? "Without an account only public repositories can be mirrored: nearside reconnect gives it one."
+      : "Give the account the right to read the repositories that are to be mirrored.";
+  return fail(check, "Bitbucket shows no repository to this account", advice);
+}
+
+function clockFinding(name: string, { skewMs }: SeenHeaders): Finding[] {
+  if (skewMs === undefined) return [];
+  const check = `${name}: clock`;
+  const seconds = Math.round(Math.abs(skewMs) / 1000);
+  if (Math.abs(skewMs) <= MAX_SKEW_MS) return [ok(check, `within ${Math.max(1, seconds)} s of Bitbucket's`)];
+  const detail = `this machine's clock is ${seconds} s ${skewMs > 0 ? "behind" : "ahead of"} Bitbucket's`;
+  return [
+    fail(
+      check,
+      detail,
+      "Let NTP set it (timedatectl set-ntp true); AWS refuses what is signed five minutes off.",
+    ),
+  ];
+}
+
+function scopeFinding({ workspace, credential }: MirroredWorkspace, { scopes }: SeenHeaders): Finding {
+  const check = `${workspace}: scopes`;
+  if (credential === undefined) return skipped(check, "it has no account: public repositories only");
+  if (scopes === undefined) return skipped(check, "Bitbucket does not tell them; what was tried has worked");
+  const held = new Set(scopes.split(/[\s,]+/).filter((scope) => scope !== ""));
+  const missing = [...READ_SCOPES, ...WEBHOOK_SCOPES].filter(
+    (scope) => !held.has(scope) && !OTHER_NAMES[scope]?.some((other) => held.has(other)),
+  );
+  if (missing.length === 0) return ok(check, [...held].join(", "));
+  const advice =
+    "Make a new token that has them too, at id.atlassian.com or in the workspace's settings, and store it under the same name.";
+  return fail(check, `the account lacks ${missing.join(", ")}`, advice);
+}
+
+async function gitFinding(
+  workspace: MirroredWorkspace,
+  { workspace: owner, slug, isPrivate, fullName }: BitbucketRepository,
+  bitbucket: BitbucketAccess,
+): Promise<Finding> {
+  const check = `${workspace.workspace}: git`;
+  try {
+    const { upstreamOf } = await bitbucket.primaryOf(workspace);
+    const facts = { workspace: owner, slug, isPrivate, seenAt: new Date().toISOString() };
+    const { refs } = await upstreamOf(facts).listRefs();
+    return ok(check, `Bitbucket's git server lists ${refs.length} refs of ${fullName}`);
+  } catch (error) {
+    return failedWith(check, error, "Check that this machine reaches Bitbucket's git server.");
+  }
+}

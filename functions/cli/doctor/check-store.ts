@@ -1,0 +1,84 @@
+/** Whether the store can be used as the mirror does: on a key of its own, which is removed again. */
+import { randomUUID } from "node:crypto";
+import { NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
+import type { BlobStore } from "../../../lib/store/blob-store.ts";
+import { type Finding, fail, failedWith, ok } from "./finding.ts";
+
+const RIGHTS =
+  "The mirror needs the rights to get, put, delete and list (for S3: s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucket).";
+const CONDITIONS =
+  "Two writers would overwrite each other's work: use a store with conditional writes, such as AWS's S3 or Ceph 20.";
+
+export async function checkStore(store: BlobStore): Promise<Finding[]> {
+  const key = `doctor/${randomUUID()}`;
+  const findings: Finding[] = [];
+  const step = async (name: string, run: () => Promise<string>): Promise<boolean> => {
+    const check = `store: ${name}`;
+    try {
+      findings.push(ok(check, await run()));
+      return true;
+    } catch (error) {
+      const isIgnored = error instanceof IgnoredConditionError;
+      findings.push(isIgnored ? fail(check, error.message, CONDITIONS) : failedWith(check, error, RIGHTS));
+      return false;
+    }
+  };
+  const isWritten = await step("write", async () => {
+    await store.write(key, text("first"), { ifVersion: "absent" });
+    return `a blob was written, as ${key}`;
+  });
+  if (!isWritten) return findings;
+  await step("read", () => checkRead(store, key));
+  await step("compare-and-swap", () => checkConditions(store, key));
+  await step("list", async () => {
+    for await (const info of store.list(key)) if (info.key === key) return "it is in the list";
+    throw new NotFoundError("what was written is not in the list", { key });
+  });
+  await step("delete", async () => {
+    await store.delete(key);
+    if (await isThere(store, key)) throw new Error(`what was deleted can still be read: ${key}`);
+    return "it is gone";
+  });
+  return findings;
+}
+
+async function checkRead(store: BlobStore, key: string): Promise<string> {
+  const whole = new TextDecoder().decode((await store.read(key)).bytes);
+  const part = new TextDecoder().decode(await store.readRange(key, 1, 3));
+  if (whole !== "first" || part !== "irs") throw new Error(`what was read is not what was written: ${key}`);
+  return "whole and in part";
+}
+
+class IgnoredConditionError extends Error {}
+
+async function checkConditions(store: BlobStore, key: string): Promise<string> {
+  const { version } = await store.read(key);
+  await expectConflict(() => store.write(key, text("other"), { ifVersion: "absent" }), "If-None-Match");
+  await store.write(key, text("second"), { ifVersion: version });
+  await expectConflict(() => store.write(key, text("third"), { ifVersion: version }), "If-Match");
+  return "a writer that comes second is refused";
+}
+
+async function expectConflict(write: () => Promise<unknown>, condition: string): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (error instanceof VersionConflictError) return;
+    throw error;
+  }
+  throw new IgnoredConditionError(`the store ignores the condition of a write (${condition})`);
+}
+
+async function isThere(store: BlobStore, key: string): Promise<boolean> {
+  try {
+    await store.read(key);
+    return true;
+  } catch (error) {
+    if (error instanceof NotFoundError) return false;
+    throw error;
+  }
+}
+
+function text(content: string): Uint8Array {
+  return new TextEncoder().encode(content);
+}

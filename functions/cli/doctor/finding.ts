@@ -1,0 +1,30 @@
+/** What one check of `nearside doctor` has found. */
+import { adviceFor, messageOf } from "../explain.ts";
+
+export interface Finding {
+  /** `store: write`, `acme: webhook`. */
+  readonly check: string;
+  /** `skipped`: it does not apply here; the detail says why. */
+  readonly status: "ok" | "fail" | "skipped";
+  readonly detail: string;
+  /** Of a failure: what to do next. */
+  readonly advice?: string;
+}
+
+export function ok(check: string, detail: string): Finding {
+  return { check, status: "ok", detail };
+}
+
+export function skipped(check: string, detail: string): Finding {
+  return { check, status: "skipped", detail };
+}
+
+export function fail(check: string, detail: string, advice: string): Finding {
+  return { check, status: "fail", detail, advice };
+}
+
+/** @param fallback - The advice where the error itself has none. */
+export function failedWith(check: string, error: unknown, fallback: string): Finding {
+  if (!(error instanceof Error)) return fail(check, String(error), fallback);
+  return fail(check, messageOf(error), adviceFor(error) ?? fallback);
+}

@@ -1,0 +1,117 @@
+/** `nearside relay` */
+import { randomBytes } from "node:crypto";
+import { isIP } from "node:net";
+import { SSMClient } from "@aws-sdk/client-ssm";
+import { Command } from "commander";
+import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
+import { ConfigError } from "../../lib/errors.ts";
+import { addRelayWebhook, removeRelayWebhook } from "../../lib/mirror/change-relay.ts";
+import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { formatMirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { addressKind } from "../../lib/relay/address-kind.ts";
+import { ensureWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
+import { readRelaySecret } from "../local/account.ts";
+import {
+  configOf,
+  parseSecretPath,
+  print,
+  type StoreOptions,
+  storeCommand,
+  storeOf,
+} from "./command-options.ts";
+import { formatTable } from "./table.ts";
+
+interface AddOptions extends StoreOptions {
+  readonly secret?: string;
+  readonly secretPath?: string;
+  readonly privateAddresses?: true;
+}
+
+interface ListOptions extends StoreOptions {
+  readonly json?: true;
+}
+
+const EXPLANATION = `
+After each publish the receivers are told in the form of Bitbucket Data Center's mirror:repo_synchronized, each in order for each
+repository, at least once, and signed (X-Hub-Signature: sha256=<HMAC of the body>); a deployed mirror tells EventBridge as well, without
+being asked. One that does not answer with 2xx within ten seconds is tried five times within some 25 minutes; then it is a dead
+letter: see nearside dead-letters. Redirects are not followed.
+Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
+
+export function relayCommand(): Command {
+  const part = (name: string, description: string) =>
+    storeCommand(name, description).addHelpText("after", EXPLANATION);
+  return new Command("relay")
+    .description("says who is told when a repository was synchronized")
+    .addCommand(
+      part("add", "tells a webhook of yours from now on")
+        .argument("<url>", "its address; https://, or http:// on the machine of a local mirror")
+        .option(
+          "--secret <name>",
+          "of the secret to sign with, never the secret itself; made from the id unless given",
+        )
+        .option(
+          "--secret-path <path>",
+          "for a deployed mirror: the secret is the SSM parameter <path>relay/<name>, and is made there if there is none",
+          parseSecretPath,
+        )
+        .option("--private-addresses", "it may have an address of a private network")
+        .action(add),
+    )
+    .addCommand(part("list", "shows them").option("--json", "print JSON").action(list))
+    .addCommand(part("remove", "tells it no more").argument("<id or url>", "one of the list").action(remove));
+}
+
+async function add(url: string, options: AddOptions): Promise<void> {
+  const id = randomBytes(4).toString("hex");
+  const secret = options.secret ?? id;
+  const webhook = { id, url, secret, privateAddresses: options.privateAddresses === true };
+  const store = storeOf(options);
+  // Checked before anything is made.
+  formatMirrorConfig(addRelayWebhook(await configOf(store), webhook));
+  if (options.secretPath !== undefined && !url.startsWith("https:"))
+    throw new ConfigError("a deployed mirror tells addresses with https:// only");
+  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  if (isIP(host) !== 0 && addressKind(host) === "private" && !webhook.privateAddresses)
+    throw new ConfigError(
+      `${host} is an address of a private network: add --private-addresses if that is meant`,
+    );
+  const where = await ensureSecret(secret, options);
+  await changeMirrorConfig(store, (config) => addRelayWebhook(config, webhook));
+  print(`${url} is told from now on, as ${id}. It is signed with the secret in ${where}.`);
+}
+
+/** @returns Where it is. @throws {ConfigError} It is not there, and cannot be made. */
+async function ensureSecret(name: string, { secretPath }: AddOptions): Promise<string> {
+  if (secretPath !== undefined) {
+    const parameter = `${secretPath}${RELAY_SECRET_FOLDER}${name}`;
+    await ensureWebhookSecret(new SSMClient(), parameter);
+    return `the SSM parameter ${parameter}`;
+  }
+  const { variable } = readRelaySecret(process.env, name);
+  return `the mirror's environment, as ${variable}`;
+}
+
+async function list(options: ListOptions): Promise<void> {
+  const { relayWebhooks = [] } = await configOf(storeOf(options));
+  if (options.json) {
+    print(JSON.stringify(relayWebhooks, undefined, 2));
+    return;
+  }
+  const rows = relayWebhooks.map(({ id, url, secret, privateAddresses }) => [
+    id,
+    url,
+    secret,
+    privateAddresses ? "allowed" : "refused",
+  ]);
+  print(
+    rows.length === 0
+      ? "No webhook is told."
+      : formatTable(["id", "url", "secret", "private addresses"], rows),
+  );
+}
+
+async function remove(which: string, options: StoreOptions): Promise<void> {
+  await changeMirrorConfig(storeOf(options), (config) => removeRelayWebhook(config, which));
+  print(`${which} is told no more; its secret stays where it is.`);
+}

@@ -1,0 +1,60 @@
+/** The local mirror's relay: a queue of its own, kept in the store, and what tells the receivers. */
+import { AGENT } from "../../lib/config.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import type { RepositoryNews } from "../../lib/mirror/repository-news.ts";
+import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
+import type { RetryPolicy } from "../../lib/queue/retry-policy.ts";
+import { announcer } from "../../lib/relay/announce.ts";
+import { deliver } from "../../lib/relay/deliver.ts";
+import { nodeWebhookSender } from "../../lib/relay/node-webhook-sender.ts";
+import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { readRelaySecret } from "./account.ts";
+import { StoredMessages } from "./stored-messages.ts";
+
+export interface LocalRelayOptions {
+  readonly store: BlobStore;
+  readonly readConfig: () => Promise<MirrorConfig>;
+  readonly gitUrl: string;
+  /** Of the server, once it listens. */
+  readonly serverUrl: () => string;
+  readonly retries?: RetryPolicy | undefined;
+  readonly log: Logger;
+}
+
+export interface LocalRelay {
+  readonly queue: MemoryJobQueue;
+  readonly announce: (news: RepositoryNews) => Promise<void>;
+}
+
+/** Deliveries at a time: one that hangs must not hold up all others. */
+const CONCURRENCY = 8;
+
+export function startRelay({
+  store,
+  readConfig,
+  gitUrl,
+  serverUrl,
+  retries,
+  log,
+}: LocalRelayOptions): LocalRelay {
+  const sendWebhook = nodeWebhookSender({ allowsLoopback: true });
+  const queue = new MemoryJobQueue({
+    run: (body, signal) =>
+      deliver(parseRelayMessage(body), signal, {
+        identity: () => ({ name: "local", url: serverUrl(), gitUrl }),
+        readConfig,
+        readSecret: async (name) => readRelaySecret(process.env, name).secret,
+        sendWebhook,
+        agent: AGENT,
+        log,
+      }),
+    log,
+    concurrency: CONCURRENCY,
+    kept: new StoredMessages(store, "relay"),
+    keepsWaiting: true,
+    ...(retries && { retries }),
+  });
+  return { queue, announce: announcer({ queue, readConfig, hasEventBus: false }) };
+}

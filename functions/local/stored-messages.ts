@@ -1,0 +1,78 @@
+/** What the local mirror's queues keep, as blobs of its store: `queue/<name>/<state>/<time>-<number>-<uuid>`. */
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { NotFoundError } from "../../lib/errors.ts";
+import type { QueueMessage } from "../../lib/queue/job-queue.ts";
+import {
+  type KeptMessage,
+  type KeptMessages,
+  type KeptState,
+  MAX_DEAD_LETTERS,
+} from "../../lib/queue/kept-messages.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+
+export const LOCAL_QUEUES = ["sync", "relay"] as const;
+
+const messageSchema = z.strictObject({ groupId: z.string(), dedupId: z.string(), body: z.string() });
+
+export class StoredMessages implements KeptMessages {
+  readonly #store: BlobStore;
+  readonly #prefix: string;
+  #putCount = 0;
+
+  constructor(store: BlobStore, queueName: (typeof LOCAL_QUEUES)[number]) {
+    this.#store = store;
+    this.#prefix = `queue/${queueName}/`;
+  }
+
+  async list(state: KeptState, maxCount: number): Promise<readonly KeptMessage[]> {
+    const kept: KeptMessage[] = [];
+    for (const id of await this.#ids(state)) {
+      if (kept.length >= maxCount) break;
+      const message = await this.#read(this.#key(state, id));
+      if (message !== undefined) kept.push({ id, message });
+    }
+    return kept;
+  }
+
+  async put(state: KeptState, message: QueueMessage): Promise<string> {
+    // Names sort as they were put: by time, and within a millisecond of this process by number.
+    const time = String(Date.now()).padStart(14, "0");
+    const number = String(this.#putCount++).padStart(8, "0");
+    const id = `${time}-${number}-${randomUUID()}`;
+    await this.#store.write(this.#key(state, id), new TextEncoder().encode(JSON.stringify(message)));
+    if (state === "dead") {
+      const ids = await this.#ids("dead");
+      for (const old of ids.slice(0, Math.max(0, ids.length - MAX_DEAD_LETTERS)))
+        await this.delete("dead", old);
+    }
+    return id;
+  }
+
+  async delete(state: KeptState, id: string): Promise<void> {
+    await this.#store.delete(this.#key(state, id));
+  }
+
+  #key(state: KeptState, id: string): string {
+    return `${this.#prefix}${state}/${id}`;
+  }
+
+  async #ids(state: KeptState): Promise<string[]> {
+    const prefix = this.#key(state, "");
+    const ids: string[] = [];
+    for await (const { key } of this.#store.list(prefix)) ids.push(key.slice(prefix.length));
+    return ids;
+  }
+
+  /** @returns `undefined` for what somebody else took meanwhile, or what is no message. */
+  async #read(key: string): Promise<QueueMessage | undefined> {
+    try {
+      const text = new TextDecoder().decode((await this.#store.read(key)).bytes);
+      return messageSchema.parse(JSON.parse(text));
+    } catch (error) {
+      if (error instanceof NotFoundError || error instanceof SyntaxError || error instanceof z.ZodError)
+        return undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/** What a sync tells when it has published a repository, for those who are told of it. */
+import type { RepositoryUuid } from "../repo/layout.ts";
+import type { RepositoryFacts } from "./sync-job.ts";
+
+interface ChangedRef {
+  /** Text whose characters are bytes, as git has names. */
+  readonly name: string;
+  /** Absent for a new ref. */
+  readonly oldId?: string;
+  /** Absent for a deleted ref. */
+  readonly newId?: string;
+}
+
+export interface RepositoryNews {
+  readonly uuid: RepositoryUuid;
+  readonly facts: RepositoryFacts;
+  readonly generation: number;
+  /** Of all refs of the generation. */
+  readonly refsSha256: string;
+  readonly isFirst: boolean;
+  /** `undefined` where nobody knows any more: whoever published it ended before it could tell. */
+  readonly changes: readonly ChangedRef[] | undefined;
+}

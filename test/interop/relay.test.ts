@@ -1,0 +1,183 @@
+/** Receivers are told of what was published: by the local mirror, over its queue. */
+import { createHmac } from "node:crypto";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { startRelay } from "../../functions/local/relay.ts";
+import { StoredMessages } from "../../functions/local/stored-messages.ts";
+import { SILENT_LOGGER } from "../../lib/log.ts";
+import { changeMirrorConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { EMPTY_CONFIG } from "../../lib/mirror/mirror-config.ts";
+import { repositoryKeys } from "../../lib/repo/layout.ts";
+import { parseManifest } from "../../lib/repo/manifest.ts";
+import { readName } from "../../lib/repo/names.ts";
+import { startWebhookReceiver, type WebhookReceiver } from "../support/fake-bitbucket/webhook-receiver.ts";
+import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+
+const SECRET = "relay-secret-of-tests-5d1c";
+
+let rig: InSyncRig;
+let receiver: WebhookReceiver;
+
+beforeEach(async () => {
+  vi.stubEnv("NEARSIDE_SECRET_RELAY_CI", SECRET);
+  receiver = await startWebhookReceiver();
+  rig = await startInSyncRig({ relayRetries: { maxTries: 3, firstRetrySeconds: 0.02 } });
+  await rig.create("acme", "a", "CORE");
+});
+afterEach(async () => {
+  await rig.close();
+  await receiver.close();
+  vi.unstubAllEnvs();
+});
+
+async function mirrored(): Promise<void> {
+  await rig.select({ workspace: "acme", credential: "bot", projects: "all" });
+  await rig.settled();
+}
+
+async function tell(...urls: string[]): Promise<void> {
+  const relayWebhooks = urls.map((url, index) => ({
+    id: `hook-${index}`,
+    url,
+    secret: "ci",
+    privateAddresses: false,
+  }));
+  await changeMirrorConfig(rig.store, (config) => ({ ...config, relayWebhooks }));
+}
+
+async function push(): Promise<string> {
+  const id = await rig.commit("acme", "a");
+  await rig.fake.lifecycle.pushed({ workspace: "acme", slug: "a" });
+  await rig.settled();
+  return id;
+}
+
+function told(one = receiver) {
+  return one.received.map(({ body }) => JSON.parse(body));
+}
+
+test("each push is told once, in order, signed, in the form of Data Center's event", async () => {
+  await mirrored();
+  await tell(receiver.url);
+  const ids = [await push(), await push(), await push()];
+  expect(told().map(({ changes }) => changes)).toMatchObject(
+    ids.map((toHash) => [{ refId: "refs/heads/main", toHash, type: "UPDATE" }]),
+  );
+  expect(told()[0]).toMatchObject({
+    eventKey: "mirror:repo_synchronized",
+    syncType: "INCREMENTAL",
+    refLimitExceeded: false,
+    mirrorServer: { baseUrl: rig.server.url },
+    repository: { slug: "a", public: true, project: { key: "CORE" } },
+  });
+  for (const { headers, body } of receiver.received) {
+    const signature = createHmac("sha256", SECRET).update(body).digest("hex");
+    expect(headers).toMatchObject({
+      "x-event-key": "mirror:repo_synchronized",
+      "x-hub-signature": `sha256=${signature}`,
+      "content-type": "application/json; charset=utf-8",
+    });
+  }
+  await rig.mirror.reconcile("full");
+  await rig.settled();
+  expect(told()).toHaveLength(3);
+});
+
+test("a first sync is told as a snapshot with all its refs", async () => {
+  await changeMirrorConfig(rig.store, () => EMPTY_CONFIG);
+  await mirrored();
+  expect(told()).toEqual([]);
+  await tell(receiver.url);
+  await rig.create("acme", "b", "CORE");
+  await rig.settled();
+  expect(told()).toMatchObject([
+    { syncType: "SNAPSHOT", repository: { slug: "b" }, changes: [{ refId: "refs/heads/main", type: "ADD" }] },
+  ]);
+});
+
+test("a receiver that refuses holds up neither syncs nor others; what it did not take is kept, and replayed", async () => {
+  const other = await startWebhookReceiver();
+  await mirrored();
+  await tell(receiver.url, other.url);
+  receiver.status = 500;
+  const [first, second] = [await push(), await push()];
+  expect(await rig.serves("acme/a")).toBe("equal");
+  expect(await rig.state("acme/a")).toMatchObject({ state: "AVAILABLE", failedSyncCount: 0 });
+  expect(told(other).map(({ changes }) => changes[0].toHash)).toEqual([first, second]);
+  // Each three times, and the second not before the first is given up.
+  expect(told().map(({ changes }) => changes[0].toHash)).toEqual([
+    first,
+    first,
+    first,
+    second,
+    second,
+    second,
+  ]);
+  const requestIds = receiver.received.map(({ headers }) => headers["x-request-id"]);
+  expect(new Set(requestIds).size).toBe(2);
+
+  receiver.status = 204;
+  const kept = new StoredMessages(rig.store, "relay");
+  expect(await kept.list("dead", 10)).toHaveLength(2);
+  expect(await kept.list("waiting", 10)).toEqual([]);
+  const { queue } = startRelay({
+    store: rig.store,
+    readConfig: async () => (await readMirrorConfig(rig.store)) ?? EMPTY_CONFIG,
+    gitUrl: rig.fake.gitUrl,
+    serverUrl: () => rig.server.url,
+    log: SILENT_LOGGER,
+  });
+  expect(await queue.replay(10)).toBe(2);
+  await queue.drained();
+  expect(
+    told()
+      .slice(6)
+      .map(({ changes }) => changes[0].toHash),
+  ).toEqual([first, second]);
+  expect(await kept.list("dead", 10)).toEqual([]);
+  await other.close();
+});
+
+test("what was published by a process that was killed before it could tell is told by the next job", async () => {
+  await mirrored();
+  await tell(receiver.url);
+  await push();
+  const entry = await readName(rig.store, "acme", "a");
+  const keys = repositoryKeys(entry?.uuid ?? "");
+  const before = await rig.store.read(keys.state);
+  // Nobody is told of this one, and the state is as if it had not been noted either.
+  await tell();
+  await push();
+  await rig.store.write(keys.state, before.bytes);
+  await tell(receiver.url);
+  await rig.mirror.reconcile("full");
+  await rig.settled();
+  const { generation } = parseManifest((await rig.store.read(keys.manifest)).bytes);
+  expect(told().slice(1)).toMatchObject([
+    { syncType: "SNAPSHOT", refLimitExceeded: true, generation, changes: [] },
+  ]);
+  await rig.mirror.reconcile("full");
+  await rig.settled();
+  expect(told()).toHaveLength(2);
+});
+
+test("whoever is removed is told no more, also of what waits", async () => {
+  await mirrored();
+  await tell(receiver.url);
+  receiver.status = 500;
+  const kept = new StoredMessages(rig.store, "relay");
+  await push();
+  await tell();
+  receiver.status = 204;
+  const { queue } = startRelay({
+    store: rig.store,
+    readConfig: async () => (await readMirrorConfig(rig.store)) ?? EMPTY_CONFIG,
+    gitUrl: rig.fake.gitUrl,
+    serverUrl: () => rig.server.url,
+    log: SILENT_LOGGER,
+  });
+  await queue.replay(10);
+  await queue.drained();
+  await push();
+  expect(told()).toHaveLength(3);
+  expect(await kept.list("dead", 10)).toEqual([]);
+});
