@@ -42,6 +42,13 @@ const NOT_TAKEN = "Bitbucket does not take this credential: it may be wrong, exp
  * name of somebody's workspace, which is none of ours.
  */
 const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
+/** Of a name only: it may mean another repository there than here, and then its readers must not get this one. */
+const NOT_IN_STEP: AccessDecision = {
+  kind: "refused",
+  status: 503,
+  text: "the mirror is not in step with what Bitbucket has under this name; try again in 5 s",
+  retryAfterSeconds: 5,
+};
 const NOT_FOUND: AccessDecision = { kind: "refused", status: 404, text: "" };
 
 export function decideAccess(options: DecideAccessOptions): DecideAccess {
@@ -74,6 +81,8 @@ interface Decided {
   readonly note?: "challenged" | "limited" | "to-primary";
 }
 
+type Checked = Decided & { readonly verdict: Verdict };
+
 async function decide(question: AccessQuestion, options: DecideAccessOptions): Promise<Decided> {
   const { request, service, repository } = question;
   const { authorization } = request.headers;
@@ -85,20 +94,55 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
   // The same steps whether the name is known or not: what is mirrored must not show in the time either.
   const known = await options.lookUp(repository);
-  if (known !== undefined) return check(known, authorization, options);
+  if (known !== undefined) {
+    const checked = await checkKnown(known, authorization, options);
+    return service === "receive-pack" ? withPlainName(checked, known) : checked;
+  }
   const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
   const checked = await check({ primaryPath }, authorization, options);
   const isAllowed = checked.decision.kind === "allowed";
   return repository.kind === "project" && isAllowed ? { ...checked, decision: NOT_FOUND } : checked;
 }
 
+/** Of a former name the primary has to say where it leads, besides who may read the repository. */
+async function checkKnown(
+  known: AskedPath,
+  authorization: string | undefined,
+  options: DecideAccessOptions,
+): Promise<Checked> {
+  if (!known.isFormer || known.uuidPath === undefined) return check(known, authorization, options);
+  const led = await check({ primaryPath: known.primaryPath }, authorization, options);
+  if (led.decision.kind === "refused") return led;
+  const { primaryPath } = led.decision;
+  if (primaryPath === undefined) return { ...led, decision: NOT_FOUND };
+  // It may lead to another workspace.
+  const uuidPath = `${primaryPath.split("/")[0]}/{${known.uuid}}`;
+  const checked = await check({ ...known, uuidPath }, authorization, options);
+  if (checked.decision.kind === "refused") return checked;
+  return { ...checked, decision: { ...checked.decision, primaryPath } };
+}
+
+/** For an address that people read. */
+function withPlainName(checked: Decided, { primaryPath, uuidPath }: AskedPath): Decided {
+  const { decision } = checked;
+  if (decision.kind === "refused" || decision.primaryPath !== uuidPath) return checked;
+  return { ...checked, decision: { ...decision, primaryPath } };
+}
+
+/** As in `AskedPath`, or a path that means nothing here. */
+interface CheckedPath {
+  readonly primaryPath: string;
+  readonly uuidPath?: string;
+  readonly uuid?: string;
+}
+
 async function check(
-  { primaryPath, uuid }: { readonly primaryPath: string; readonly uuid?: string },
+  { primaryPath, uuidPath = primaryPath, uuid }: CheckedPath,
   authorization: string | undefined,
   { authorizer }: DecideAccessOptions,
-): Promise<Decided & { readonly verdict: Verdict }> {
+): Promise<Checked> {
   const bound = uuid !== undefined && { uuid };
-  const verdict = await authorizer.check({ authorization, repositoryPath: primaryPath, ...bound });
+  const verdict = await authorizer.check({ authorization, repositoryPath: uuidPath, ...bound });
   const decision = decisionOf(verdict);
   return { decision: decision.kind === "allowed" ? { ...decision, ...bound } : decision, verdict };
 }
@@ -120,9 +164,9 @@ async function decideAnonymous(
     const text = `too many requests without a credential from your address, try again in ${retryAfterSeconds} s`;
     return { decision: { kind: "refused", status: 429, text, retryAfterSeconds }, note: "limited" };
   }
-  const checked = await check(known, undefined, options);
+  const checked = await checkKnown(known, undefined, options);
   const { verdict } = checked;
-  return verdict.kind === "refused" ? { ...challenged(LOG_IN), verdict } : checked;
+  return verdict.kind === "refused" && verdict.status !== 503 ? { ...challenged(LOG_IN), verdict } : checked;
 }
 
 function challenged(text: string): Decided {
@@ -142,6 +186,7 @@ function decisionOf(verdict: Verdict): AccessDecision {
     case "refused": {
       // 410 is what the primary says to kinds of credentials that it no longer has. Of 403 and 404 it says both for
       // repositories that a caller may not see.
+      if (verdict.status === 503) return NOT_IN_STEP;
       if (verdict.status !== 401 && verdict.status !== 410) return { kind: "refused", status: 404, text: "" };
       const text = verdict.hint === undefined ? NOT_TAKEN : `Bitbucket says: ${verdict.hint}`;
       return { kind: "refused", status: 401, text };

@@ -86,7 +86,10 @@ export class GitRoutes {
       record.caller = caller.name;
       response.setHeader("X-AUSERNAME", caller.name);
     }
-    const repository = await findRepository(root, workspace, slug, controls.accounts);
+    const isRefusedUuid = controls.misbehaviour.refuseUuids && slug.startsWith("{");
+    const repository = isRefusedUuid
+      ? undefined
+      : await findRepository(root, workspace, slug, controls.accounts);
     const right = caller === undefined || repository === undefined ? "none" : rightOf(caller, repository);
     const mayRead = repository !== undefined && (repository.isPublic || includesRight(right, "read"));
     const mayWrite = includesRight(right, "write");
