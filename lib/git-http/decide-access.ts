@@ -94,10 +94,7 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
   // The same steps whether the name is known or not: what is mirrored must not show in the time either.
   const known = await options.lookUp(repository);
-  if (known !== undefined) {
-    const checked = await checkKnown(known, authorization, options);
-    return service === "receive-pack" ? withPlainName(checked, known) : checked;
-  }
+  if (known !== undefined) return checkKnown(known, authorization, options);
   const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
   const checked = await check({ primaryPath }, authorization, options);
   const isAllowed = checked.decision.kind === "allowed";
@@ -119,13 +116,7 @@ async function checkKnown(
   const uuidPath = `${primaryPath.split("/")[0]}/{${known.uuid}}`;
   const checked = await check({ ...known, uuidPath }, authorization, options);
   if (checked.decision.kind === "refused") return checked;
-  return { ...checked, decision: { ...checked.decision, primaryPath } };
-}
-
-/** For an address that people read. */
-function withPlainName(checked: Decided, { primaryPath, uuidPath }: AskedPath): Decided {
-  const { decision } = checked;
-  if (decision.kind === "refused" || decision.primaryPath !== uuidPath) return checked;
+  const { plainPath: _former, ...decision } = checked.decision;
   return { ...checked, decision: { ...decision, primaryPath } };
 }
 
@@ -144,7 +135,10 @@ async function check(
   const bound = uuid !== undefined && { uuid };
   const verdict = await authorizer.check({ authorization, repositoryPath: uuidPath, ...bound });
   const decision = decisionOf(verdict);
-  return { decision: decision.kind === "allowed" ? { ...decision, ...bound } : decision, verdict };
+  if (decision.kind === "refused") return { decision, verdict };
+  const isByUuid = uuidPath !== primaryPath && decision.primaryPath === uuidPath;
+  const plain = isByUuid && { plainPath: primaryPath };
+  return { decision: { ...decision, ...bound, ...plain }, verdict };
 }
 
 /**
