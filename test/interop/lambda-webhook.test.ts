@@ -11,9 +11,9 @@ import { startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
+import { MIRROR_SECRET } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
-const SECRET = "the secret of a mirror that is only tested";
 const BODY = JSON.stringify({ push: { changes: [] } });
 
 describe.skipIf(runtimeClient === undefined)("the webhook function", () => {
@@ -24,7 +24,7 @@ describe.skipIf(runtimeClient === undefined)("the webhook function", () => {
   beforeAll(async () => {
     folder = await temporaryFolder();
     s3Server = await startS3Server({ folder: join(folder.path, "s3") });
-    secretServer = await startSecretServer({ [`/nearside/${WEBHOOK_SECRET_NAME}`]: SECRET });
+    secretServer = await startSecretServer({ [`/nearside/${WEBHOOK_SECRET_NAME}`]: MIRROR_SECRET });
     await bundleFunction(FUNCTION_SOURCES.webhook, join(folder.path, "webhook"));
   });
 
@@ -55,7 +55,7 @@ describe.skipIf(runtimeClient === undefined)("the webhook function", () => {
       return response.status;
     };
     try {
-      const hmac = createHmac("sha256", workspaceSecret(SECRET, "acme")).update(BODY).digest("hex");
+      const hmac = createHmac("sha256", workspaceSecret(MIRROR_SECRET, "acme")).update(BODY).digest("hex");
       // It is Bitbucket's, but names no repository.
       expect(await statusOf(`sha256=${hmac}`)).toBe(expected.signed);
       expect(await statusOf(`sha256=${"0".repeat(64)}`)).toBe(expected.unsigned);

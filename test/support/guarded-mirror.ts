@@ -20,7 +20,7 @@ import { MirrorBuilder } from "./git/mirror-builder.ts";
 import { makeSampleRepository } from "./git/sample-repository.ts";
 import { temporaryFolder } from "./git/temporary-folder.ts";
 import { recordOutput } from "./recorded-output.ts";
-import { TOKENS } from "./test-credentials.ts";
+import { MIRROR_SECRET, TOKENS } from "./test-credentials.ts";
 
 export const EXPIRED_HINT = "Your API token has expired, create another one.";
 
@@ -137,7 +137,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     );
     const access = accessOverStore({
       store,
-      secret: "a secret that is long enough for a test",
+      secret: MIRROR_SECRET,
       fetch,
       gitUrl: fake.gitUrl,
       agent: "nearside/test",
