@@ -69,19 +69,14 @@ describe.each(STATES)("acme/%s", (slug) => {
     }
   });
 
-  test.each(KINDS)("the request for refs and objects is decided as info/refs is, with %s", async (kind) => {
-    const authorization = CREDENTIALS[kind];
-    const infoRefs = await mirror.get(`/acme/${slug}/info/refs?service=git-upload-pack`, authorization);
-    const response = await fetch(`${mirror.url()}/acme/${slug}/git-upload-pack`, {
-      method: "POST",
-      headers: {
-        "content-type": "application/x-git-upload-pack-request",
-        "git-protocol": "version=2",
-        ...(authorization !== undefined && { authorization }),
-      },
-      body: "0014command=ls-refs\n0000",
-    });
-    expect(response.status).toBe(infoRefs.status);
+  test.each(KINDS)("the list of refs of version 2, with %s", async (kind) => {
+    const path = `/acme/${slug}.git/git-upload-pack`;
+    // Where git goes after the redirect of its first request.
+    const primary = await listRefs(mirror.fake.gitUrl + path.replace("old-name", "new-name"), kind);
+    const mine = await listRefs(mirror.url() + path, kind);
+    expect(mine.status).toBe(expected(primary, slug !== "unmirrored", kind));
+    expect(mine.challenge).toBe(mine.status === 401 ? "Basic" : null);
+    if (mine.status === 200) expect(mine.text).toBe(primary.text);
   });
 
   test.each(KINDS)("git-lfs gets the primary's own answer, with %s", async (kind) => {
@@ -105,6 +100,20 @@ describe.each(STATES)("acme/%s", (slug) => {
     expect(mine.found).toEqual(mayPush ? [there] : []);
   });
 });
+
+async function listRefs(url: string, kind: CredentialKind): Promise<Answered> {
+  const authorization = CREDENTIALS[kind];
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/x-git-upload-pack-request",
+      "git-protocol": "version=2",
+      ...(authorization !== undefined && { authorization }),
+    },
+    body: "0014command=ls-refs\n00010009peel\n000csymrefs\n0000",
+  });
+  return answered(response);
+}
 
 /** As git-lfs does: a redirect is followed with the body, and with the credential for the other host. */
 async function askForFiles(url: string, kind: CredentialKind): Promise<Answered> {
