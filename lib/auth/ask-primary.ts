@@ -37,7 +37,7 @@ const DEFAULT_LIMITS: AskPrimaryLimits = {
   timeoutMs: 10_000,
   maxRedirects: 5,
   retryPauseMs: 250,
-  syncPausesMs: [700, 2_000],
+  syncPausesMs: [600, 1_400],
 };
 
 const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
