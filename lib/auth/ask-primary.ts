@@ -29,7 +29,7 @@ interface AskPrimaryLimits {
   readonly maxRedirects: number;
   /** Before a 401 is believed. */
   readonly retryPauseMs: number;
-  /** Before the primary is asked again that shows other refs: what was just pushed is about to come here. */
+  /** Before the primary is asked again that shows other refs: what was just pushed is about to come here. Callers wait. */
   readonly syncPausesMs: readonly number[];
 }
 
@@ -37,7 +37,7 @@ const DEFAULT_LIMITS: AskPrimaryLimits = {
   timeoutMs: 10_000,
   maxRedirects: 5,
   retryPauseMs: 250,
-  syncPausesMs: [600, 1_400],
+  syncPausesMs: [300, 900],
 };
 
 const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
