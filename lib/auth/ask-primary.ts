@@ -17,7 +17,7 @@ export interface AskPrimaryOptions {
 }
 
 interface AskPrimaryLimits {
-  /** For one try: API Gateway gives an authorizer 29 s, and there may be two tries. */
+  /** For one try. */
   readonly timeoutMs: number;
   /** Renamed repositories and moved workspaces take one each. */
   readonly maxRedirects: number;
@@ -32,20 +32,25 @@ const INFO_REFS = ".git/info/refs";
 
 export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
   const { retryPauseMs } = options.limits ?? DEFAULT_LIMITS;
-  return async (question) => {
-    const answer = await ask(question, options);
+  return async (question, { retries401, signal }) => {
+    const answer = await ask(question, options, signal);
     const isOdd = answer.kind === "refused" && answer.status === 401;
-    if (!isOdd || question.authorization === undefined) return answer;
+    if (!isOdd || !retries401) return answer;
     // Bitbucket says 401 to valid tokens now and then, when several jobs start together (BCLOUD-24107).
     await sleep(retryPauseMs);
-    return ask(question, options);
+    const second = await ask(question, options, signal);
+    return second.kind === "undecided" ? answer : second;
   };
 }
 
-async function ask(question: ReadQuestion, options: AskPrimaryOptions): Promise<PrimaryAnswer> {
+async function ask(
+  question: ReadQuestion,
+  options: AskPrimaryOptions,
+  signal: AbortSignal,
+): Promise<PrimaryAnswer> {
   const { timeoutMs } = options.limits ?? DEFAULT_LIMITS;
   try {
-    return await followed(question, options, AbortSignal.timeout(timeoutMs));
+    return await followed(question, options, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
   } catch (error) {
     return { kind: "undecided", cause: "unreachable", reason: reasonOf(error) };
   }

@@ -35,19 +35,22 @@ export type PrimaryAnswer =
       readonly retryAfterSeconds?: number;
     };
 
-/** A yes of the primary, and when it was asked. */
-export interface ConfirmedRight {
-  readonly askedAtMs: number;
-  readonly finalPath?: string;
-  readonly callerName?: string;
-}
-
 /** Never rejects: that nothing could be learned is an answer. */
-export type AskPrimary = (question: ReadQuestion) => Promise<PrimaryAnswer>;
+export type AskPrimary = (question: ReadQuestion, how: AskingHow) => Promise<PrimaryAnswer>;
+
+export interface AskingHow {
+  /** Whether a 401 is asked about once more before it is passed on. */
+  readonly retries401: boolean;
+  /** When it aborts, nothing could be learned. */
+  readonly signal: AbortSignal;
+}
 
 /** Keeps small texts that every process of a mirror sees. Any call may fail. */
 export interface VerdictStore {
-  read(key: string): Promise<string | undefined>;
-  write(key: string, text: string): Promise<void>;
-  delete(key: string): Promise<void>;
+  read(key: string): Promise<{ readonly text: string; readonly version: string } | undefined>;
+  /**
+   * Writes over this version only; over none for `"absent"`.
+   * @returns The version written; `undefined` if there is another one by now.
+   */
+  replace(key: string, text: string, ifVersion: string): Promise<string | undefined>;
 }

@@ -1,6 +1,6 @@
 /** Puts together what decides about access in a process that has the mirror's store and can reach the primary. */
 import { askPrimaryByGit } from "../auth/ask-primary.ts";
-import { Authorizer, DEFAULT_VERDICT_LIMITS } from "../auth/authorizer.ts";
+import { Authorizer, DEFAULT_AUTHORIZER_LIMITS } from "../auth/authorizer.ts";
 import { CallerKeys } from "../auth/caller-keys.ts";
 import { RequestRate } from "../auth/request-rate.ts";
 import type { Logger } from "../log.ts";
@@ -40,7 +40,7 @@ export function accessOverStore(options: AccessOverStoreOptions): DecideAccess {
       keys: new CallerKeys(secret),
       store: textBlobs(store),
       log,
-      limits: { ...DEFAULT_VERDICT_LIMITS, staleMs: settings.staleMinutes * 60_000 },
+      limits: { ...DEFAULT_AUTHORIZER_LIMITS, staleMs: settings.staleMinutes * 60_000 },
       now,
     }),
     lookUp: (asked) => readAskedPath(store, asked),

@@ -2,8 +2,9 @@
  * Decides what a caller may have: what the primary says of the caller's own credential, and for callers without one,
  * whether everyone may read there. One line in the log for each request.
  */
-import type { Authorizer, Verdict } from "../auth/authorizer.ts";
+import type { Authorizer } from "../auth/authorizer.ts";
 import type { RequestRate } from "../auth/request-rate.ts";
+import type { Verdict } from "../auth/verdict.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import { type AskedPath, namedPath } from "../repo/asked-repository.ts";
@@ -60,6 +61,7 @@ export function decideAccess(options: DecideAccessOptions): DecideAccess {
       ...(verdict !== undefined && {
         source: verdict.source,
         ageSeconds: Math.floor(verdict.ageMs / 1000),
+        ...(verdict.kind === "undecided" && { cause: verdict.cause }),
         ...(verdict.kind === "allowed" && { isStale: verdict.isStale, callerName: verdict.callerName }),
       }),
     });
@@ -147,14 +149,20 @@ function decisionOf(verdict: Verdict): AccessDecision {
       return { kind: "refused", status: 401, text };
     }
     case "undecided":
-      return undecided(verdict.cause, Math.max(1, Math.ceil(verdict.retryAfterSeconds)));
+      return undecided(verdict);
   }
 }
 
-function undecided(cause: "unreachable" | "rate-limited", retryAfterSeconds: number): AccessDecision {
-  const text =
-    cause === "rate-limited"
-      ? `Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read; try again in ${retryAfterSeconds} s`
-      : `Bitbucket cannot be reached, so the mirror cannot ask whether you may read; try again in ${retryAfterSeconds} s`;
+/** Not 401, whatever the cause: for that git would have its helper erase a credential that may be good. */
+function undecided({ cause, retryAfterSeconds }: Extract<Verdict, { kind: "undecided" }>): AccessDecision {
+  const text = `${WHY_UNDECIDED[cause]}; try again in ${retryAfterSeconds} s`;
   return { kind: "refused", status: cause === "rate-limited" ? 429 : 503, text, retryAfterSeconds };
 }
+
+const WHY_UNDECIDED = {
+  "rate-limited":
+    "Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read",
+  unreachable: "Bitbucket cannot be reached, so the mirror cannot ask whether you may read",
+  doubted:
+    "Bitbucket refuses this credential, which it took a short time ago, so the mirror will ask it again",
+} as const;

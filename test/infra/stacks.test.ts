@@ -161,6 +161,7 @@ describe("the service stack", () => {
     ]);
     expect(of("s3:PutObject")).toMatch(/\/auth\/\*/);
     expect(of("s3:PutObject")).not.toMatch(/names|repos/);
+    expect(of("s3:DeleteObject")).toBe("");
     expect(of("secretsmanager:GetSecretValue")).toContain("AuthSecret");
     expect(of("ssm:GetParameter")).toContain("parameter/aws/reference/secretsmanager/");
   });

@@ -79,6 +79,31 @@ describe("rights", () => {
     }
     expect(mirror.fake.controls.requests.some(({ status }) => status === 401)).toBe(true);
   });
+
+  test("of a credential that was removed end with 503, then with 401, and another process says the same", async () => {
+    expect(await statusOf(VAULT, READER)).toBe(200);
+    const callers = (mirror.accounts.callers ?? []).filter(({ name }) => name !== "rita");
+    mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
+    pass(60);
+    const doubted = await mirror.get(VAULT, READER);
+    expect([doubted.status, doubted.headers.get("retry-after")]).toEqual([503, "5"]);
+    expect(doubted.headers.get("www-authenticate")).toBe(null);
+    expect(await doubted.text()).toMatch(/^Bitbucket refuses this credential, .*; try again in 5 s\n$/);
+    expect(mirror.checks()).toBe(3);
+    const { url } = await mirror.restarted();
+    const ask = async () => (await fetch(url + VAULT, { headers: { authorization: READER } })).status;
+    expect(await ask()).toBe(503);
+    expect(mirror.checks()).toBe(3);
+    pass(5);
+    expect(await ask()).toBe(401);
+    expect(await statusOf(VAULT, READER)).toBe(401);
+    expect(mirror.checks()).toBe(5);
+  });
+
+  test("are asked for once where nothing is known of a credential: 401 at once", async () => {
+    expect(await statusOf(VAULT, CREDENTIALS["wrong password"])).toBe(401);
+    expect(mirror.checks()).toBe(1);
+  });
 });
 
 describe("while the primary is away", () => {
@@ -202,7 +227,7 @@ describe("the primary is asked", () => {
       return { status, requests, rounds, checks: mirror.checks() };
     };
     const forbidden = await steps("vault", STRANGER);
-    expect(forbidden).toEqual({ status: 404, requests: 2, rounds: 2, checks: 1 });
+    expect(forbidden).toEqual({ status: 404, requests: 4, rounds: 4, checks: 1 });
     expect(await steps("nothing", STRANGER)).toEqual(forbidden);
     expect(await steps("unmirrored", STRANGER)).toEqual(forbidden);
     const remembered = await steps("vault", STRANGER);

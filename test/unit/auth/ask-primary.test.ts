@@ -34,12 +34,13 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 }
 
 const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1 };
+const ONCE = { retries401: false, signal: new AbortController().signal };
 const SECRET = "a-very-secret-token";
 const authorization = `Basic ${btoa(`ada:${SECRET}`)}`;
 
-function ask(gitUrl: string, limits = LIMITS) {
+function ask(gitUrl: string, limits = LIMITS, retries401 = false) {
   const askPrimary = askPrimaryByGit({ fetch, gitUrl, agent: "nearside/1", limits });
-  return askPrimary({ authorization, repositoryPath: "acme/site" });
+  return askPrimary({ authorization, repositoryPath: "acme/site" }, { ...ONCE, retries401 });
 }
 
 const ADVERTISEMENT = { "content-type": "application/x-git-upload-pack-advertisement" };
@@ -56,7 +57,7 @@ test("the credential goes to git's own first request, as it came", async () => {
 test("a uuid is sent as Bitbucket writes it in addresses", async () => {
   const primary = await serve(yes);
   const askPrimary = askPrimaryByGit({ fetch, gitUrl: `${primary.url}/below`, agent: "nearside/1" });
-  await askPrimary({ authorization: undefined, repositoryPath: "acme/{0a1b2c3d}" });
+  await askPrimary({ authorization: undefined, repositoryPath: "acme/{0a1b2c3d}" }, ONCE);
   expect(primary.seen).toEqual([
     { url: "/below/acme/%7B0a1b2c3d%7D.git/info/refs?service=git-upload-pack", authorization: undefined },
   ]);
@@ -136,21 +137,36 @@ test("429 says when to ask again", async () => {
   expect(await ask(primary.url)).toMatchObject({ cause: "rate-limited", retryAfterSeconds: 17 });
 });
 
-test("one 401 is asked again, two are believed; other refusals and the anonymous are asked once", async () => {
+test("one 401 is asked about again where that is wished, two are passed on; other refusals are asked about once", async () => {
   let count = 0;
   const odd = await serve((request, response) =>
     count++ === 0 ? void response.writeHead(401).end() : yes(request, response),
   );
-  expect(await ask(odd.url)).toMatchObject({ kind: "allowed" });
+  expect(await ask(odd.url, LIMITS, true)).toMatchObject({ kind: "allowed" });
   const firm = await serve((_, response) => void response.writeHead(401).end());
-  expect(await ask(firm.url)).toEqual({ kind: "refused", status: 401 });
+  expect(await ask(firm.url, LIMITS, true)).toEqual({ kind: "refused", status: 401 });
   expect(firm.seen).toHaveLength(2);
-  const askPrimary = askPrimaryByGit({ fetch, gitUrl: firm.url, agent: "nearside/1", limits: LIMITS });
-  await askPrimary({ authorization: undefined, repositoryPath: "acme/site" });
+  expect(await ask(firm.url, LIMITS, false)).toEqual({ kind: "refused", status: 401 });
   expect(firm.seen).toHaveLength(3);
   const absent = await serve((_, response) => void response.writeHead(404).end());
-  await ask(absent.url);
+  await ask(absent.url, LIMITS, true);
   expect(absent.seen).toHaveLength(1);
+});
+
+test("a 401 after which the primary falls silent is still a 401", async () => {
+  let count = 0;
+  const primary = await serve((_, response) =>
+    count++ === 0 ? void response.writeHead(401).end() : void response.writeHead(503).end(),
+  );
+  expect(await ask(primary.url, LIMITS, true)).toEqual({ kind: "refused", status: 401 });
+});
+
+test("when its time is up, nothing was learned", async () => {
+  const silent = await serve(() => {});
+  const askPrimary = askPrimaryByGit({ fetch, gitUrl: silent.url, agent: "nearside/1" });
+  const signal = AbortSignal.timeout(50);
+  const answer = await askPrimary({ authorization, repositoryPath: "acme/site" }, { ...ONCE, signal });
+  expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
 });
 
 test.each([

@@ -1,0 +1,47 @@
+/** Authorizers over one store, as many as a mirror has processes, with a primary that is scripted and a clock to turn. */
+import { Authorizer, type AuthorizerLimits, DEFAULT_AUTHORIZER_LIMITS } from "../../lib/auth/authorizer.ts";
+import { CallerKeys } from "../../lib/auth/caller-keys.ts";
+import type { AskingHow, PrimaryAnswer, ReadQuestion, VerdictStore } from "../../lib/auth/ports.ts";
+import { SILENT_LOGGER } from "../../lib/log.ts";
+import { textBlobs } from "../../lib/repo/text-blobs.ts";
+import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+
+export const KEYS = new CallerKeys("a secret that is long enough for a test");
+export const QUESTION: ReadQuestion = { authorization: "Basic YTpi", repositoryPath: "acme/site" };
+export const YES: PrimaryAnswer = { kind: "allowed", finalPath: "acme/site" };
+export const NO: PrimaryAnswer = { kind: "refused", status: 404 };
+export const UNAUTHORIZED: PrimaryAnswer = { kind: "refused", status: 401 };
+export const AWAY: PrimaryAnswer = { kind: "undecided", cause: "unreachable", reason: "away" };
+
+export interface Asked extends AskingHow {
+  readonly question: ReadQuestion;
+}
+
+export class AuthorizerRig {
+  nowMs = Date.parse("2026-01-01T00:00:00Z");
+  /** What the primary says. */
+  answer: PrimaryAnswer | ((asked: Asked) => Promise<PrimaryAnswer>) = YES;
+  readonly asked: Asked[] = [];
+  readonly store = new CountingBlobStore(new MemoryBlobStore());
+
+  /** One process of the mirror. */
+  process(changed: { store?: VerdictStore; limits?: Partial<AuthorizerLimits> } = {}): Authorizer {
+    return new Authorizer({
+      askPrimary: async (question, how) => {
+        const asked = { question, ...how };
+        this.asked.push(asked);
+        return typeof this.answer === "function" ? this.answer(asked) : this.answer;
+      },
+      keys: KEYS,
+      store: changed.store ?? textBlobs(this.store),
+      log: SILENT_LOGGER,
+      limits: { ...DEFAULT_AUTHORIZER_LIMITS, ...changed.limits },
+      now: () => this.nowMs,
+    });
+  }
+
+  pass(ms: number): void {
+    this.nowMs += ms;
+  }
+}
