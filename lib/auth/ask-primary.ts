@@ -49,10 +49,14 @@ async function ask(
   signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
   const { timeoutMs } = options.limits ?? DEFAULT_LIMITS;
+  const silence = AbortSignal.timeout(timeoutMs);
   try {
-    return await followed(question, options, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
+    return await followed(question, options, AbortSignal.any([signal, silence]));
   } catch (error) {
-    return { kind: "undecided", cause: "unreachable", reason: reasonOf(error) };
+    const answer = { kind: "undecided", cause: "unreachable", reason: reasonOf(error) } as const;
+    if (silence.aborted) return { ...answer, outage: "certain" };
+    // A time that was up before may have been spent in waiting for others.
+    return signal.aborted ? answer : { ...answer, outage: "likely" };
   }
 }
 
@@ -126,6 +130,10 @@ async function answerOf(
     cause: status === 429 ? "rate-limited" : "unreachable",
     reason: response.ok ? "the answer is not git's" : `the primary answered ${status}`,
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    // What a front end says for all that is behind it.
+    ...([502, 503, 504].includes(status) && {
+      outage: retryAfterSeconds === undefined ? "likely" : "certain",
+    }),
   };
 }
 

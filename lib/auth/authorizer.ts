@@ -26,6 +26,8 @@ export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
   readonly deadlineMs: number;
   /** How long a caller who may be served by the last yes waits for the primary. */
   readonly patienceMs: number;
+  /** At the primary, of one process: the rest wait in line. */
+  readonly maxConcurrentQuestions: number;
   /** An entry takes some 500 bytes. */
   readonly maxRemembered: number;
 }
@@ -35,6 +37,7 @@ export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
   ...DEFAULT_SHARING_LIMITS,
   deadlineMs: 20_000,
   patienceMs: 2_000,
+  maxConcurrentQuestions: 64,
   maxRemembered: 50_000,
 };
 
@@ -60,7 +63,7 @@ export class Authorizer {
 
   constructor(options: AuthorizerOptions) {
     const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
-    this.#primary = new SparedPrimary({ ...options, now });
+    this.#primary = new SparedPrimary({ ...options, ...limits, log, now });
     this.#shared = new SharedVerdicts({
       stored: new StoredVerdicts(store),
       log,

@@ -33,6 +33,8 @@ export type PrimaryAnswer =
       /** What is wrong, for the log. */
       readonly reason: string;
       readonly retryAfterSeconds?: number;
+      /** Whether the primary is away for all questions, as far as this one shows. */
+      readonly outage?: "certain" | "likely";
     };
 
 /** Never rejects: that nothing could be learned is an answer. */

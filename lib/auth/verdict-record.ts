@@ -35,9 +35,9 @@ export const DEFAULT_VERDICT_LIMITS: VerdictLimits = {
 /** When the primary names no time: soon, as most outages are short. */
 export const DEFAULT_RETRY_AFTER_SECONDS = 10;
 /** Bitbucket counts by the hour, so a longer pause is a mistake. */
-export const MAX_RATE_PAUSE_SECONDS = 3_600;
+const MAX_RATE_PAUSE_SECONDS = 3_600;
 /** An outage may be over before the time that was named in it. */
-const MAX_OUTAGE_PAUSE_SECONDS = 60;
+export const MAX_OUTAGE_PAUSE_SECONDS = 60;
 
 const foundFields = {
   /** Where the repository was found after redirects; absent for another host. */
@@ -147,14 +147,19 @@ function pauseMs(
 ): number {
   switch (cause) {
     case "rate-limited":
-      return Math.min(retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS, MAX_RATE_PAUSE_SECONDS) * 1000;
+      return ratePauseMs(retryAfterSeconds);
     case "unreachable":
       return retryAfterSeconds === undefined
         ? limits.undecidedMs
-        : Math.min(retryAfterSeconds, MAX_OUTAGE_PAUSE_SECONDS) * 1000;
+        : Math.min(Math.max(retryAfterSeconds, 1), MAX_OUTAGE_PAUSE_SECONDS) * 1000;
     case "doubted":
       return limits.recheckMs;
   }
+}
+
+/** For how long the primary wants no questions of a caller. */
+export function ratePauseMs(retryAfterSeconds = DEFAULT_RETRY_AFTER_SECONDS): number {
+  return Math.min(Math.max(retryAfterSeconds, 1), MAX_RATE_PAUSE_SECONDS) * 1000;
 }
 
 /** The last yes, where it counts although the primary does not answer. */

@@ -1,4 +1,4 @@
-/** What callers notice of how the mirror asks the primary: rights that change, a primary that is away. */
+/** What callers notice of how the mirror asks the primary: rights that change, and how often it is asked. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { AccountsInput } from "../support/fake-bitbucket/accounts.ts";
 import {
@@ -103,58 +103,6 @@ describe("rights", () => {
   test("are asked for once where nothing is known of a credential: 401 at once", async () => {
     expect(await statusOf(VAULT, CREDENTIALS["wrong password"])).toBe(401);
     expect(mirror.checks()).toBe(1);
-  });
-});
-
-describe("while the primary is away", () => {
-  test("a caller of the last 15 minutes is served and told so, others get 503, and then all do", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    mirror.fake.controls.misbehave({ down: true });
-    pass(14 * 60);
-    const stale = await mirror.get(VAULT, READER);
-    expect([stale.status, stale.headers.get("x-nearside-access")]).toEqual([200, "stale; age=840"]);
-    const other = await mirror.get(VAULT, ROBOT);
-    expect([other.status, other.headers.get("retry-after")]).toEqual([503, "10"]);
-    expect(await other.text()).toMatch(/^Bitbucket cannot be reached, .*try again in 10 s\n$/);
-    // Not for another repository either, though the caller may read it.
-    expect(await statusOf("/acme/new-name.git/info/refs?service=git-upload-pack", READER)).toBe(503);
-    pass(60);
-    expect(await statusOf(VAULT, READER)).toBe(503);
-  });
-
-  test("another process knows the last yes, and forgets it once the primary has said no", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    mirror.fake.controls.misbehave({ down: true });
-    pass(120);
-    const restarted = await mirror.restarted();
-    const ask = async () =>
-      (await fetch(restarted.url + VAULT, { headers: { authorization: READER } })).status;
-    expect(await ask()).toBe(200);
-    mirror.fake.controls.behave();
-    setRights("rita", {});
-    pass(60);
-    expect(await ask()).toBe(404);
-    mirror.fake.controls.misbehave({ down: true });
-    pass(60);
-    expect(await ask()).toBe(503);
-    expect(await statusOf(VAULT, STRANGER)).toBe(503);
-  });
-
-  test("a 5xx is no refusal", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    mirror.fake.controls.misbehave({ failWithStatus: 502 });
-    pass(120);
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    expect(await statusOf(VAULT, ROBOT)).toBe(503);
-  });
-
-  test("nobody is served when that is set off", async () => {
-    const strict = await mirror.restarted({ settings: { staleMinutes: 0 } });
-    const ask = async () => (await fetch(strict.url + VAULT, { headers: { authorization: READER } })).status;
-    expect(await ask()).toBe(200);
-    mirror.fake.controls.misbehave({ down: true });
-    pass(60);
-    expect(await ask()).toBe(503);
   });
 });
 

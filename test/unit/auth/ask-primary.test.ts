@@ -111,11 +111,21 @@ test("version 0 is a yes as well, however it is cut up and however much follows"
 test.each([
   ["a redirect in a circle", 302, { location: "/again/site.git/info/refs" }, "too many redirects"],
   ["a page to log in", 200, { "content-type": "text/html" }, "the answer is not git's"],
-  ["503", 503, {}, "the primary answered 503"],
   ["408", 408, {}, "the primary answered 408"],
+  ["500", 500, {}, "the primary answered 500"],
 ])("%s decides nothing", async (_, status, headers, reason) => {
   const primary = await serve((__, response) => void response.writeHead(status, headers).end("sorry"));
   expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason });
+});
+
+test.each([
+  [503, {}, { outage: "likely" }],
+  [502, {}, { outage: "likely" }],
+  [503, { "retry-after": "7" }, { outage: "certain", retryAfterSeconds: 7 }],
+])("%i with %j tells of an outage", async (status, headers, told) => {
+  const primary = await serve((_, response) => void response.writeHead(status, headers).end("sorry"));
+  const reason = `the primary answered ${status}`;
+  expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason, ...told });
 });
 
 test("a redirect to what is no address, silence and no connection decide nothing", async () => {
@@ -123,11 +133,15 @@ test("a redirect to what is no address, silence and no connection decide nothing
   const odd = await serve((_, response) => void response.writeHead(302, { location: "http://" }).end());
   expect(await ask(odd.url)).toMatchObject(unreachable);
   const silent = await serve(() => {});
-  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject(unreachable);
+  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject({
+    ...unreachable,
+    outage: "certain",
+  });
   const closed = await serve(yes);
   await new Promise((resolve) => servers.pop()?.close(resolve));
   expect(await ask(closed.url)).toMatchObject({
     ...unreachable,
+    outage: "likely",
     reason: expect.stringContaining("ECONNREFUSED"),
   });
 });
@@ -167,6 +181,8 @@ test("when its time is up, nothing was learned", async () => {
   const signal = AbortSignal.timeout(50);
   const answer = await askPrimary({ authorization, repositoryPath: "acme/site" }, { ...ONCE, signal });
   expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
+  // This need not be the primary's fault.
+  expect(answer).not.toHaveProperty("outage");
 });
 
 test.each([
