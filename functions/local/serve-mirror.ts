@@ -82,17 +82,17 @@ export async function serveMirror(
 
 async function accessOf(
   store: BlobStore,
-  { store: location, gitUrl, anonymous, anonymousPerMinute, staleMinutes }: Arguments,
+  { store: location, anonymous, ...settings }: Arguments,
   log: Logger,
 ): Promise<DecideAccess> {
-  await deleteOlderBlobs(store, VERDICT_PREFIX, Date.now() - staleMinutes * 60_000);
+  await deleteOlderBlobs(store, VERDICT_PREFIX, Date.now() - settings.staleMinutes * 60_000);
   return accessOverStore({
     store,
     secret: await readAuthSecret(process.env, location),
     fetch,
-    gitUrl,
+    gitUrl: settings.gitUrl,
     agent: AGENT,
-    settings: { allowsAnonymous: anonymous === "allow", anonymousPerMinute, staleMinutes },
+    settings: { ...settings, allowsAnonymous: anonymous === "allow" },
     log,
   });
 }

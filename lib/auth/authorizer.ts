@@ -7,7 +7,12 @@ import type { Logger } from "../log.ts";
 import type { CallerKeys } from "./caller-keys.ts";
 import type { AskPrimary, ReadQuestion, VerdictStore } from "./ports.ts";
 import { RecentMap } from "./recent-map.ts";
-import { DEFAULT_SHARING_LIMITS, SharedVerdicts, type SharingLimits } from "./shared-verdicts.ts";
+import {
+  DEFAULT_SHARING_LIMITS,
+  type FoundRecord,
+  SharedVerdicts,
+  type SharingLimits,
+} from "./shared-verdicts.ts";
 import { SparedPrimary } from "./spared-primary.ts";
 import { StoredVerdicts } from "./stored-verdicts.ts";
 import { type Verdict, type VerdictSource, verdictOf } from "./verdict.ts";
@@ -20,6 +25,7 @@ import {
   type VerdictLimits,
   type VerdictRecord,
 } from "./verdict-record.ts";
+import type { WrongCredentials } from "./wrong-credentials.ts";
 
 export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
   /** For one decision, all in all: API Gateway gives an authorizer 29 s. */
@@ -47,6 +53,7 @@ export interface AuthorizerOptions {
   /** Shared by all processes of the mirror. */
   readonly store: VerdictStore;
   readonly log: Logger;
+  readonly wrongCredentials: WrongCredentials;
   readonly limits?: AuthorizerLimits;
   /** The clock; the processes of a mirror compare what they read from it. */
   readonly now?: () => number;
@@ -56,6 +63,7 @@ export class Authorizer {
   readonly #primary: SparedPrimary;
   readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
+  readonly #wrongCredentials: WrongCredentials;
   readonly #limits: AuthorizerLimits;
   readonly #now: () => number;
   readonly #remembered: RecentMap<VerdictRecord>;
@@ -71,6 +79,7 @@ export class Authorizer {
       now,
     });
     this.#keys = keys;
+    this.#wrongCredentials = options.wrongCredentials;
     this.#limits = limits;
     this.#now = now;
     this.#remembered = new RecentMap(limits.maxRemembered);
@@ -82,6 +91,10 @@ export class Authorizer {
     const known = this.#remembered.get(key);
     if (known !== undefined && this.#now() < countsUntilMs(known, this.#limits)) {
       return this.#verdict(known, "memory");
+    }
+    const retryAfterSeconds = await this.#guessWaitSeconds(key, question, known);
+    if (retryAfterSeconds > 0) {
+      return { kind: "undecided", source: "memory", ageMs: 0, cause: "guessing", retryAfterSeconds };
     }
     return this.#inFlight.get(key) ?? this.#decide(key, question, known);
   }
@@ -112,9 +125,10 @@ export class Authorizer {
       signal,
     });
     const settled = finding
-      .then(({ record, source }) => {
-        this.#remembered.set(key, record);
-        return this.#verdict(record, source);
+      .then((found) => {
+        this.#remembered.set(key, found.record);
+        this.#noteGuess(question, found);
+        return this.#verdict(found.record, found.source);
       })
       .finally(() => this.#inFlight.delete(key));
     // The question goes on; whoever comes meanwhile is told the same.
@@ -124,6 +138,25 @@ export class Authorizer {
     const deciding = Promise.race([settled, impatient]);
     this.#inFlight.set(key, deciding);
     return deciding;
+  }
+
+  /** Callers behind the same address who could read before are known by that, and not kept waiting. */
+  async #guessWaitSeconds(
+    key: string,
+    { authorization, source }: ReadQuestion,
+    known: VerdictRecord | undefined,
+  ): Promise<number> {
+    if (authorization === undefined || source === undefined) return 0;
+    const waitSeconds = this.#wrongCredentials.waitSeconds(source);
+    if (waitSeconds === 0 || known?.right !== undefined) return 0;
+    return (await this.#shared.hasRight(key)) ? 0 : waitSeconds;
+  }
+
+  #noteGuess({ authorization, source }: ReadQuestion, { record, source: from }: FoundRecord): void {
+    if (authorization === undefined || source === undefined || from !== "primary") return;
+    const { answer } = record;
+    if (answer.kind !== "refused" || answer.status !== 401) return;
+    this.#wrongCredentials.note(source, this.loggedName(authorization));
   }
 
   #staleVerdict(before: VerdictRecord | undefined): Verdict | undefined {

@@ -10,6 +10,8 @@ export interface ReadQuestion {
    * another, the primary is asked again.
    */
   readonly uuid?: string;
+  /** What the caller's address counts as. The answer does not depend on it. */
+  readonly source?: string;
 }
 
 /** What the primary said to one question. */

@@ -91,6 +91,12 @@ export class SharedVerdicts {
     }
   }
 
+  /** Whether there is a yes on record. */
+  async hasRight(key: string): Promise<boolean> {
+    const stored = await this.#quietly("read", () => this.#options.stored.read(key, this.#options.now()));
+    return stored?.record?.right !== undefined;
+  }
+
   #isClaimedByAnother({ claim, version }: StoredVerdict, watch: ClaimWatch): boolean {
     // One of this process's own: the store was asked twice below its port, and the second conflicted with the first.
     if (claim === undefined || claim.by === this.#id) return false;

@@ -33,7 +33,8 @@ export type Verdict =
       readonly kind: "undecided";
       readonly source: VerdictSource;
       readonly ageMs: number;
-      readonly cause: UndecidedCause;
+      /** `"guessing"`: the caller's address tries credentials out, and this one has not been seen before. */
+      readonly cause: UndecidedCause | "guessing";
       readonly retryAfterSeconds: number;
     };
 

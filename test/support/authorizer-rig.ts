@@ -2,6 +2,7 @@
 import { Authorizer, type AuthorizerLimits, DEFAULT_AUTHORIZER_LIMITS } from "../../lib/auth/authorizer.ts";
 import { CallerKeys } from "../../lib/auth/caller-keys.ts";
 import type { AskingHow, PrimaryAnswer, ReadQuestion, VerdictStore } from "../../lib/auth/ports.ts";
+import { WrongCredentials } from "../../lib/auth/wrong-credentials.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { textBlobs } from "../../lib/repo/text-blobs.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
@@ -18,6 +19,12 @@ export interface Asked extends AskingHow {
   readonly question: ReadQuestion;
 }
 
+interface AuthorizerChanges {
+  readonly store?: VerdictStore;
+  readonly limits?: Partial<AuthorizerLimits>;
+  readonly wrongCredentialsPerMinute?: number;
+}
+
 export class AuthorizerRig {
   nowMs = Date.parse("2026-01-01T00:00:00Z");
   /** What the primary says. */
@@ -26,7 +33,7 @@ export class AuthorizerRig {
   readonly store = new CountingBlobStore(new MemoryBlobStore());
 
   /** One process of the mirror. */
-  process(changed: { store?: VerdictStore; limits?: Partial<AuthorizerLimits> } = {}): Authorizer {
+  process(changed: AuthorizerChanges = {}): Authorizer {
     return new Authorizer({
       askPrimary: async (question, how) => {
         const asked = { question, ...how };
@@ -36,6 +43,7 @@ export class AuthorizerRig {
       keys: KEYS,
       store: changed.store ?? textBlobs(this.store),
       log: SILENT_LOGGER,
+      wrongCredentials: new WrongCredentials(changed.wrongCredentialsPerMinute ?? 0, () => this.nowMs),
       limits: { ...DEFAULT_AUTHORIZER_LIMITS, ...changed.limits },
       now: () => this.nowMs,
     });

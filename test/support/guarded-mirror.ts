@@ -139,6 +139,8 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       settings: {
         allowsAnonymous: true,
         anonymousPerMinute: 0,
+        anonymousTotalPerMinute: 0,
+        wrongCredentialsPerMinute: 0,
         staleMinutes: DEFAULT_VERDICT_LIMITS.staleMs / 60_000,
         ...settings,
       },
