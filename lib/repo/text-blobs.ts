@@ -8,7 +8,7 @@ export interface TextBlobs {
   replace(key: string, text: string, ifVersion: BlobVersion): Promise<BlobVersion | undefined>;
 }
 
-/** For the start of a process, never on a request's path. */
+/** Never on a request's path. */
 export async function deleteOlderBlobs(store: BlobStore, prefix: string, beforeMs: number): Promise<void> {
   for await (const { key, modifiedAtMs } of store.list(prefix)) {
     if (modifiedAtMs < beforeMs) await store.delete(key);
