@@ -181,6 +181,20 @@ describe("the primary is asked", () => {
     const remembered = await steps("vault", STRANGER);
     expect(remembered).toEqual({ status: 404, requests: 1, rounds: 1, checks: 0 });
     expect(await steps("nothing", STRANGER)).toEqual(remembered);
+    // In another process, which finds in the store what this one has learned.
+    const { url } = await mirror.restarted();
+    const stepsElsewhere = async (slug: string) => {
+      mirror.store.reset();
+      mirror.fake.controls.clearRequests();
+      const path = `/acme/${slug}.git/info/refs?service=git-upload-pack`;
+      const { status } = await fetch(url + path, { headers: { authorization: STRANGER } });
+      const { requests, rounds } = mirror.store.counts();
+      return { status, requests, rounds, checks: mirror.checks() };
+    };
+    const elsewhere = await stepsElsewhere("vault");
+    expect(elsewhere).toEqual({ status: 404, requests: 2, rounds: 2, checks: 0 });
+    expect(await stepsElsewhere("nothing")).toEqual(elsewhere);
+    expect(await stepsElsewhere("unmirrored")).toEqual(elsewhere);
     const anonymous = await steps("vault");
     expect(anonymous).toEqual({ status: 401, requests: 1, rounds: 1, checks: 0 });
     expect(await steps("nothing")).toEqual(anonymous);
