@@ -35,7 +35,7 @@ export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
   return async (question, { retries401, signal }) => {
     const answer = await ask(question, options, signal);
     const isOdd = answer.kind === "refused" && answer.status === 401;
-    if (!isOdd || !retries401) return answer;
+    if (!isOdd || !(await retries401())) return answer;
     // Bitbucket says 401 to valid tokens now and then, when several jobs start together (BCLOUD-24107).
     await sleep(retryPauseMs);
     const second = await ask(question, options, signal);

@@ -5,6 +5,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.ts";
 import type { CallerKeys } from "./caller-keys.ts";
+import { askDoubtingly, type DoubtingQuestionOptions } from "./doubting-question.ts";
+import { KnownCallers } from "./known-callers.ts";
 import type { AskPrimary, ReadQuestion, VerdictStore } from "./ports.ts";
 import { RecentMap } from "./recent-map.ts";
 import {
@@ -19,7 +21,6 @@ import { type Verdict, type VerdictSource, verdictOf } from "./verdict.ts";
 import {
   countsUntilMs,
   DEFAULT_VERDICT_LIMITS,
-  isDoubtful401,
   recordOf,
   staleRight,
   type VerdictLimits,
@@ -60,7 +61,7 @@ export interface AuthorizerOptions {
 }
 
 export class Authorizer {
-  readonly #primary: SparedPrimary;
+  readonly #asking: DoubtingQuestionOptions;
   readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
   readonly #wrongCredentials: WrongCredentials;
@@ -71,13 +72,14 @@ export class Authorizer {
 
   constructor(options: AuthorizerOptions) {
     const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
-    this.#primary = new SparedPrimary({ ...options, ...limits, log, now });
-    this.#shared = new SharedVerdicts({
-      stored: new StoredVerdicts(store),
-      log,
+    const stored = new StoredVerdicts(store);
+    this.#asking = {
+      primary: new SparedPrimary({ ...options, ...limits, log, now }),
+      knownCallers: new KnownCallers({ stored, keys, log, now }),
       limits,
       now,
-    });
+    };
+    this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
     this.#keys = keys;
     this.#wrongCredentials = options.wrongCredentials;
     this.#limits = limits;
@@ -107,21 +109,14 @@ export class Authorizer {
   #decide(key: string, question: ReadQuestion, known: VerdictRecord | undefined): Promise<Verdict> {
     const { deadlineMs, patienceMs } = this.#limits;
     const signal = AbortSignal.timeout(deadlineMs);
-    // Who shows no credential cannot lose one: a 401 is the challenge that it waits for.
-    const verdictLimits =
-      question.authorization === undefined ? { ...this.#limits, doubtedMs: 0 } : this.#limits;
     let before: VerdictRecord | undefined;
     const finding = this.#shared.find(key, {
       known,
-      verdictLimits,
       onRead: (record) => {
         before = record;
       },
-      standIn: () => this.#primary.standIn(question),
-      ask: (right) => {
-        const retries401 = isDoubtful401(right, this.#now(), verdictLimits);
-        return this.#primary.ask(question, { retries401, signal });
-      },
+      standIn: () => this.#asking.primary.standIn(question),
+      ask: (before) => askDoubtingly(question, before, signal, this.#asking),
       signal,
     });
     const settled = finding

@@ -43,8 +43,8 @@ export type PrimaryAnswer =
 export type AskPrimary = (question: ReadQuestion, how: AskingHow) => Promise<PrimaryAnswer>;
 
 export interface AskingHow {
-  /** Whether a 401 is asked about once more before it is passed on. */
-  readonly retries401: boolean;
+  /** Called for a 401: whether it is asked about once more before it is passed on. */
+  readonly retries401: () => Promise<boolean>;
   /** When it aborts, nothing could be learned. */
   readonly signal: AbortSignal;
 }
@@ -52,6 +52,7 @@ export interface AskingHow {
 /** Keeps small texts that every process of a mirror sees. Any call may fail. */
 export interface VerdictStore {
   read(key: string): Promise<{ readonly text: string; readonly version: string } | undefined>;
+  write(key: string, text: string): Promise<void>;
   /**
    * Writes over this version only; over none for `"absent"`.
    * @returns The version written; `undefined` if there is another one by now.

@@ -6,16 +6,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { AskedAnswer } from "./doubting-question.ts";
 import type { PrimaryAnswer } from "./ports.ts";
 import type { StoredVerdict, StoredVerdicts } from "./stored-verdicts.ts";
 import type { VerdictSource } from "./verdict.ts";
-import {
-  type ConfirmedRight,
-  countsUntilMs,
-  recordOf,
-  type VerdictLimits,
-  type VerdictRecord,
-} from "./verdict-record.ts";
+import { countsUntilMs, recordOf, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
 
 export interface SharingLimits {
   /** How long others leave a question to the process that asks. Most answers take a tenth of that. */
@@ -30,6 +25,7 @@ export const DEFAULT_SHARING_LIMITS: SharingLimits = { claimMs: 2_500, firstPoll
 export interface SharedVerdictsOptions {
   readonly stored: StoredVerdicts;
   readonly log: Logger;
+  readonly verdictLimits: VerdictLimits;
   readonly limits: SharingLimits;
   readonly now: () => number;
 }
@@ -42,12 +38,12 @@ export interface FoundRecord {
 export interface Asking {
   /** What this process knows, for when the store cannot be read. */
   readonly known: VerdictRecord | undefined;
-  readonly verdictLimits: VerdictLimits;
   /** What was read from the store, before it is known whether that will do. */
   readonly onRead: (record: VerdictRecord | undefined) => void;
   /** What is said without asking, if the primary must not be asked now. */
-  readonly standIn: (right: ConfirmedRight | undefined) => PrimaryAnswer | undefined;
-  readonly ask: (right: ConfirmedRight | undefined) => Promise<PrimaryAnswer>;
+  readonly standIn: () => PrimaryAnswer | undefined;
+  /** @param known - What was said before. */
+  readonly ask: (known: VerdictRecord | undefined) => Promise<AskedAnswer>;
   /** When it aborts, others are waited for no longer. */
   readonly signal: AbortSignal;
 }
@@ -62,22 +58,18 @@ export class SharedVerdicts {
 
   /** Never rejects for what the primary or the store does. */
   async find(key: string, asking: Asking): Promise<FoundRecord> {
-    const { limits, now } = this.#options;
+    const { verdictLimits, limits, now } = this.#options;
     const watch = new ClaimWatch(limits);
     for (;;) {
       const stored = await this.#quietly("read", () => this.#options.stored.read(key, now()));
       // Where the store was read and holds no yes, another process was told no since.
       const record = stored === undefined ? asking.known : stored.record;
       asking.onRead(record);
-      if (
-        stored !== undefined &&
-        record !== undefined &&
-        now() < countsUntilMs(record, asking.verdictLimits)
-      ) {
+      if (stored !== undefined && record !== undefined && now() < countsUntilMs(record, verdictLimits)) {
         return { record, source: "store" };
       }
-      const standIn = asking.standIn(record?.right);
-      if (standIn !== undefined) return this.#memorized(standIn, record, asking);
+      const standIn = asking.standIn();
+      if (standIn !== undefined) return this.#memorized(standIn, record);
       if (stored === undefined) return this.#ask(key, undefined, record, asking);
       if (!this.#isClaimedByAnother(stored, watch)) {
         const claimed = await this.#claim(key, stored);
@@ -85,7 +77,7 @@ export class SharedVerdicts {
       }
       if (asking.signal.aborted) {
         const reason = "other processes have asked, and have learned nothing";
-        return this.#memorized({ kind: "undecided", cause: "unreachable", reason }, record, asking);
+        return this.#memorized({ kind: "undecided", cause: "unreachable", reason }, record);
       }
       await sleep(watch.pauseMs(stored));
     }
@@ -120,23 +112,19 @@ export class SharedVerdicts {
     key: string,
     version: string | undefined,
     known: VerdictRecord | undefined,
-    { ask, verdictLimits }: Asking,
+    { ask }: Asking,
   ): Promise<FoundRecord> {
-    const { stored, now } = this.#options;
+    const { stored, verdictLimits, now } = this.#options;
     const askedAtMs = now();
-    const answer = await ask(known?.right);
-    const record = recordOf(answer, askedAtMs, known?.right, verdictLimits);
+    const { answer, right } = await ask(known);
+    const record = recordOf(answer, askedAtMs, right, verdictLimits);
     if (version !== undefined) await this.#quietly("write", () => stored.replace(key, { record, version }));
     return { record, source: "primary" };
   }
 
-  #memorized(
-    answer: PrimaryAnswer,
-    known: VerdictRecord | undefined,
-    { verdictLimits }: Asking,
-  ): FoundRecord {
-    const record = recordOf(answer, this.#options.now(), known?.right, verdictLimits);
-    return { record, source: "memory" };
+  #memorized(answer: PrimaryAnswer, known: VerdictRecord | undefined): FoundRecord {
+    const { verdictLimits, now } = this.#options;
+    return { record: recordOf(answer, now(), known?.right, verdictLimits), source: "memory" };
   }
 
   /** The primary decides; without the store's help it only decides more often. */

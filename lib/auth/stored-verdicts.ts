@@ -1,5 +1,5 @@
 /**
- * What is known of a question, as `auth/<hmac>`: for the other processes of the mirror, so that a hundred functions started
+ * What is known of a question or a caller, as `auth/<hmac>`: for the other processes of the mirror, so that a hundred functions started
  * at once need not all ask, and for the time when the primary is away.
  */
 import { z } from "zod";
@@ -15,6 +15,9 @@ const storedSchema = z.strictObject({
   record: recordSchema.exactOptional(),
   claim: claimSchema.exactOptional(),
 });
+
+/** Of a credential: when the primary took it. */
+const takenSchema = z.strictObject({ takenAtMs: z.number() });
 
 export interface StoredVerdict {
   readonly record?: VerdictRecord;
@@ -38,7 +41,7 @@ export class StoredVerdicts {
     const stored = await this.#store.read(`${VERDICT_PREFIX}${key}`);
     if (stored === undefined) return { version: "absent" };
     const { version } = stored;
-    const { record, claim } = parseStored(stored.text);
+    const { record, claim } = parsed(stored.text, storedSchema) ?? {};
     const isSound =
       record !== undefined &&
       Math.max(record.askedAtMs, record.right?.askedAtMs ?? 0) <= nowMs + MAX_CLOCK_SKEW_MS;
@@ -49,14 +52,24 @@ export class StoredVerdicts {
   replace(key: string, { version, ...stored }: StoredVerdict): Promise<string | undefined> {
     return this.#store.replace(`${VERDICT_PREFIX}${key}`, JSON.stringify(stored), version);
   }
+
+  async readTaken(callerKey: string, nowMs: number): Promise<number | undefined> {
+    const stored = await this.#store.read(`${VERDICT_PREFIX}${callerKey}`);
+    const takenAtMs = stored && parsed(stored.text, takenSchema)?.takenAtMs;
+    return takenAtMs !== undefined && takenAtMs <= nowMs + MAX_CLOCK_SKEW_MS ? takenAtMs : undefined;
+  }
+
+  writeTaken(callerKey: string, takenAtMs: number): Promise<void> {
+    return this.#store.write(`${VERDICT_PREFIX}${callerKey}`, JSON.stringify({ takenAtMs }));
+  }
 }
 
-function parseStored(text: string): z.infer<typeof storedSchema> {
+function parsed<Document>(text: string, schema: z.ZodType<Document>): Document | undefined {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    return {}; // as for a document of another kind below: without it the primary is asked
+    return undefined; // as for a document of another kind below: without it the primary is asked
   }
-  return storedSchema.safeParse(json).data ?? {};
+  return schema.safeParse(json).data;
 }

@@ -4,6 +4,7 @@ import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 
 export interface TextBlobs {
   read(key: string): Promise<{ readonly text: string; readonly version: BlobVersion } | undefined>;
+  write(key: string, text: string): Promise<void>;
   /** @returns The version written; `undefined` if the blob has another one than `ifVersion` by now. */
   replace(key: string, text: string, ifVersion: BlobVersion): Promise<BlobVersion | undefined>;
 }
@@ -25,6 +26,9 @@ export function textBlobs(store: BlobStore): TextBlobs {
         if (error instanceof NotFoundError) return undefined;
         throw error;
       }
+    },
+    async write(key, text) {
+      await store.write(key, new TextEncoder().encode(text));
     },
     async replace(key, text, ifVersion) {
       try {

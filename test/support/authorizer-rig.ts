@@ -1,7 +1,7 @@
 /** Authorizers over one store, as many as a mirror has processes, with a primary that is scripted and a clock to turn. */
 import { Authorizer, type AuthorizerLimits, DEFAULT_AUTHORIZER_LIMITS } from "../../lib/auth/authorizer.ts";
 import { CallerKeys } from "../../lib/auth/caller-keys.ts";
-import type { AskingHow, PrimaryAnswer, ReadQuestion, VerdictStore } from "../../lib/auth/ports.ts";
+import type { PrimaryAnswer, ReadQuestion, VerdictStore } from "../../lib/auth/ports.ts";
 import { WrongCredentials } from "../../lib/auth/wrong-credentials.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { textBlobs } from "../../lib/repo/text-blobs.ts";
@@ -15,8 +15,11 @@ export const NO: PrimaryAnswer = { kind: "refused", status: 404 };
 export const UNAUTHORIZED: PrimaryAnswer = { kind: "refused", status: 401 };
 export const AWAY: PrimaryAnswer = { kind: "undecided", cause: "unreachable", reason: "away" };
 
-export interface Asked extends AskingHow {
+export interface Asked {
   readonly question: ReadQuestion;
+  readonly signal: AbortSignal;
+  /** Whether a 401 was asked about again. */
+  retried: boolean;
 }
 
 interface AuthorizerChanges {
@@ -36,9 +39,11 @@ export class AuthorizerRig {
   process(changed: AuthorizerChanges = {}): Authorizer {
     return new Authorizer({
       askPrimary: async (question, how) => {
-        const asked = { question, ...how };
+        const asked = { question, signal: how.signal, retried: false };
         this.asked.push(asked);
-        return typeof this.answer === "function" ? this.answer(asked) : this.answer;
+        const answer = typeof this.answer === "function" ? await this.answer(asked) : this.answer;
+        if (answer.kind === "refused" && answer.status === 401) asked.retried = await how.retries401();
+        return answer;
       },
       keys: KEYS,
       store: changed.store ?? textBlobs(this.store),

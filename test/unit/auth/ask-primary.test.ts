@@ -34,13 +34,16 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 }
 
 const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1 };
-const ONCE = { retries401: false, signal: new AbortController().signal };
+const ONCE = { retries401: async () => false, signal: new AbortController().signal };
 const SECRET = "a-very-secret-token";
 const authorization = `Basic ${btoa(`ada:${SECRET}`)}`;
 
 function ask(gitUrl: string, limits = LIMITS, retries401 = false) {
   const askPrimary = askPrimaryByGit({ fetch, gitUrl, agent: "nearside/1", limits });
-  return askPrimary({ authorization, repositoryPath: "acme/site" }, { ...ONCE, retries401 });
+  return askPrimary(
+    { authorization, repositoryPath: "acme/site" },
+    { ...ONCE, retries401: async () => retries401 },
+  );
 }
 
 const ADVERTISEMENT = { "content-type": "application/x-git-upload-pack-advertisement" };

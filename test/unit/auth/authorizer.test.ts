@@ -32,12 +32,15 @@ test("what is stored names nobody, and is of no use under another secret", async
   await rig.process().check(QUESTION);
   const keys: string[] = [];
   for await (const { key } of rig.store.list("")) keys.push(key);
-  expect(keys).toEqual([STORED_KEY]);
+  const callerKey = `auth/${KEYS.callerKey(QUESTION.authorization)}`;
+  expect(keys.toSorted()).toEqual([STORED_KEY, callerKey].toSorted());
   expect(STORED_KEY).toMatch(/^auth\/[0-9a-f]{64}$/);
   const askedAtMs = rig.nowMs;
   expect(JSON.parse((await textBlobs(rig.store).read(STORED_KEY))?.text ?? "")).toEqual({
     record: { answer: YES, askedAtMs, right: { askedAtMs, finalPath: "acme/site" } },
   });
+  const taken = (await textBlobs(rig.store).read(callerKey))?.text;
+  expect(taken).toBe(`{"takenAtMs":${askedAtMs}}`);
   const other = new CallerKeys("another secret that is long enough, too");
   expect(`auth/${other.questionKey(QUESTION)}`).not.toBe(STORED_KEY);
   expect(() => new CallerKeys("short")).toThrow(RangeError);
@@ -69,7 +72,7 @@ test.each([
 
 test("a store that fails changes no decision", async () => {
   const failing = () => Promise.reject(new Error("the store is gone"));
-  const auth = rig.process({ store: { read: failing, replace: failing } });
+  const auth = rig.process({ store: { read: failing, write: failing, replace: failing } });
   expect((await auth.check(QUESTION)).kind).toBe("allowed");
   rig.nowMs += 60_000;
   rig.answer = NO;
@@ -111,7 +114,7 @@ test("a Retry-After beyond reason keeps a caller waiting for an hour at the most
 test("memory has a bound: the verdict unused for longest is forgotten", async () => {
   const auth = rig.process({
     limits: { maxRemembered: 2 },
-    store: { read: async () => undefined, replace: async () => "1" },
+    store: { read: async () => undefined, write: async () => {}, replace: async () => "1" },
   });
   const named = (name: string) => ({ ...QUESTION, repositoryPath: `acme/${name}` });
   await auth.check(named("a"));
