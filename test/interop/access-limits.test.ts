@@ -22,7 +22,7 @@ test("who tries out credentials is told to wait, and the primary is not asked", 
   expect((await ask(READER)).status).toBe(200);
   const statuses = [];
   for (let index = 0; index < 5; index++) {
-    statuses.push((await ask(`Basic ${btoa(`wanda:guess-${index}`)}`)).status);
+    statuses.push((await ask(`Basic ${btoa(`wanda:guess-secret-${index}`)}`)).status);
   }
   expect(statuses).toEqual([401, 401, 401, 429, 429]);
   expect(mirror.checks()).toBe(4);

@@ -18,12 +18,13 @@ const OTHERS = [
   "olga-token",
   "robot-token",
   "stranger-token",
-  // Of test/interop/local-server.test.ts and access.test.ts.
+  // Of test/interop/local-server.test.ts, access.test.ts, access-storm.test.ts and access-limits.test.ts.
   "rita-secret",
   "secret-token",
   "job-secret-",
   // Of test/interop/relay.test.ts and others.
   "relay-secret-of-tests-5d1c",
+  "guess-secret-",
 ];
 
 /** Each token as it is, and as it looks inside the base64 of `username:token`, wherever it begins there. */
