@@ -27,6 +27,9 @@ interface AskPrimaryLimits {
 
 const DEFAULT_LIMITS: AskPrimaryLimits = { timeoutMs: 10_000, maxRedirects: 5, retryPauseMs: 250 };
 
+/** A timer that is later than that was not late for want of a processor. */
+const STOPPED_MS = 2_000;
+
 const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
 const INFO_REFS = ".git/info/refs";
 
@@ -50,10 +53,13 @@ async function ask(
 ): Promise<PrimaryAnswer> {
   const { timeoutMs } = options.limits ?? DEFAULT_LIMITS;
   const silence = AbortSignal.timeout(timeoutMs);
+  const startedMs = Date.now();
   try {
     return await followed(question, options, AbortSignal.any([signal, silence]));
   } catch (error) {
     const answer = { kind: "undecided", cause: "unreachable", reason: reasonOf(error) } as const;
+    // Lambda stops a process between requests; when it goes on, its connections and its time are gone.
+    if (Date.now() > startedMs + timeoutMs + STOPPED_MS) return answer;
     if (silence.aborted) return { ...answer, outage: "certain" };
     // A time that was up before may have been spent in waiting for others.
     return signal.aborted ? answer : { ...answer, outage: "likely" };

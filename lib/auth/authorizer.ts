@@ -60,6 +60,11 @@ export interface AuthorizerOptions {
   readonly now?: () => number;
 }
 
+interface InFlight {
+  readonly startedAtMs: number;
+  readonly verdict: Promise<Verdict>;
+}
+
 export class Authorizer {
   readonly #asking: DoubtingQuestionOptions;
   readonly #shared: SharedVerdicts;
@@ -68,7 +73,7 @@ export class Authorizer {
   readonly #limits: AuthorizerLimits;
   readonly #now: () => number;
   readonly #remembered: RecentMap<VerdictRecord>;
-  readonly #inFlight = new Map<string, Promise<Verdict>>();
+  readonly #inFlight = new Map<string, InFlight>();
 
   constructor(options: AuthorizerOptions) {
     const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
@@ -98,7 +103,10 @@ export class Authorizer {
     if (retryAfterSeconds > 0) {
       return { kind: "undecided", source: "memory", ageMs: 0, cause: "guessing", retryAfterSeconds };
     }
-    return this.#inFlight.get(key) ?? this.#decide(key, question, known);
+    const { startedAtMs = 0, verdict } = this.#inFlight.get(key) ?? {};
+    // Lambda stops a process between requests, for hours: then what was on its way is long past.
+    const isCurrent = this.#now() < startedAtMs + this.#limits.deadlineMs;
+    return isCurrent && verdict !== undefined ? verdict : this.#decide(key, question, known);
   }
 
   /** How a caller is called in logs. */
@@ -125,14 +133,16 @@ export class Authorizer {
         this.#noteGuess(question, found);
         return this.#verdict(found.record, found.source);
       })
-      .finally(() => this.#inFlight.delete(key));
+      .finally(() => {
+        if (this.#inFlight.get(key) === inFlight) this.#inFlight.delete(key);
+      });
     // The question goes on; whoever comes meanwhile is told the same.
     const impatient = sleep(patienceMs, undefined, { ref: false }).then(
       () => this.#staleVerdict(before) ?? settled,
     );
-    const deciding = Promise.race([settled, impatient]);
-    this.#inFlight.set(key, deciding);
-    return deciding;
+    const inFlight = { startedAtMs: this.#now(), verdict: Promise.race([settled, impatient]) };
+    this.#inFlight.set(key, inFlight);
+    return inFlight.verdict;
   }
 
   /** Callers behind the same address who could read before are known by that, and not kept waiting. */

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { askPrimaryByGit } from "../../../lib/auth/ask-primary.ts";
 
 const servers: Server[] = [];
@@ -203,4 +203,15 @@ test.each([
     (_, response) => void response.writeHead(403, { "content-type": type }).end(body),
   );
   expect(await ask(primary.url)).toEqual({ kind: "refused", status: 403, ...(hint && { hint }) });
+});
+
+test("a time that is over because the process was stopped tells of no outage", async () => {
+  const silent = await serve(() => {});
+  const asking = ask(silent.url, { ...LIMITS, timeoutMs: 100 });
+  const stoppedUntilMs = Date.now() + 10_000;
+  const clock = vi.spyOn(Date, "now").mockReturnValue(stoppedUntilMs);
+  const answer = await asking;
+  clock.mockRestore();
+  expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
+  expect(answer).not.toHaveProperty("outage");
 });

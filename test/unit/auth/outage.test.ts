@@ -149,6 +149,25 @@ describe("while the primary takes its time", () => {
     expect(rig.asked).toHaveLength(2);
   });
 
+  test("an hour later that is no answer any more: a process may have been stopped meanwhile", async () => {
+    const auth = rig.process({ limits: { patienceMs: 30 } });
+    await auth.check(QUESTION);
+    rig.pass(60_000);
+    let answerLate: (answer: PrimaryAnswer) => void = () => {};
+    rig.answer = () =>
+      new Promise((resolve) => {
+        answerLate = resolve;
+      });
+    expect(await auth.check(QUESTION)).toMatchObject({ kind: "allowed", isStale: true });
+    rig.pass(3_600_000);
+    rig.answer = { kind: "refused", status: 404 };
+    expect((await auth.check(QUESTION)).kind).toBe("refused");
+    // What was asked an hour ago does not count either when its answer comes.
+    answerLate(YES);
+    await sleep(10);
+    expect((await auth.check(QUESTION)).kind).toBe("refused");
+  });
+
   test("who waits for another process is served as soon", async () => {
     const limits = { patienceMs: 200 };
     await rig.process().check(QUESTION);
