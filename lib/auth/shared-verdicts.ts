@@ -114,12 +114,20 @@ export class SharedVerdicts {
     known: VerdictRecord | undefined,
     { ask }: Asking,
   ): Promise<FoundRecord> {
-    const { stored, verdictLimits, now } = this.#options;
+    const { verdictLimits, now } = this.#options;
     const askedAtMs = now();
     const { answer, right } = await ask(known);
     const record = recordOf(answer, askedAtMs, right, verdictLimits);
-    if (version !== undefined) await this.#quietly("write", () => stored.replace(key, { record, version }));
+    if (version !== undefined) await this.#quietly("write", () => this.#write(key, { record, version }));
     return { record, source: "primary" };
+  }
+
+  async #write(key: string, answered: StoredVerdict): Promise<void> {
+    const { stored, now } = this.#options;
+    if ((await stored.replace(key, answered)) !== undefined) return;
+    // S3 says so as well where another's write was only under way, and failed.
+    const { claim, version } = await stored.read(key, now());
+    if (claim?.by === this.#id) await stored.replace(key, { ...answered, version });
   }
 
   #memorized(answer: PrimaryAnswer, known: VerdictRecord | undefined): FoundRecord {

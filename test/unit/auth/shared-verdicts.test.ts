@@ -139,6 +139,18 @@ test("a claim that the store has taken although it says otherwise is recognized,
   expect(performance.now() - startMs).toBeLessThan(1_000);
 });
 
+test("an answer whose write met another's that failed is written again, for those who wait for it", async () => {
+  const texts = textBlobs(rig.store);
+  let writes = 0;
+  const replace: VerdictStore["replace"] = async (...write) => {
+    writes += 1;
+    return writes === 2 ? undefined : texts.replace(...write);
+  };
+  await rig.process({ store: { ...texts, replace } }).check(QUESTION);
+  expect(writes).toBe(3);
+  expect(await rig.process().check(QUESTION)).toMatchObject({ kind: "allowed", source: "store" });
+});
+
 test("nobody waits beyond the time for a decision, whatever claims there are", async () => {
   const texts = textBlobs(rig.store);
   // Another process is always first.
