@@ -22,9 +22,9 @@ const OTHERS = [
   "rita-secret",
   "secret-token",
   "job-secret-",
+  "guess-secret-",
   // Of test/interop/relay.test.ts and others.
   "relay-secret-of-tests-5d1c",
-  "guess-secret-",
 ];
 
 /** Each token as it is, and as it looks inside the base64 of `username:token`, wherever it begins there. */
