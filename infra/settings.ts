@@ -1,7 +1,7 @@
 /** What a deployment is told, as CDK context: `cdk deploy -c name=value` or "context" in cdk.json. */
 import type { Node } from "constructs";
 import { type AddressRange, parseAddressRanges } from "../lib/address-ranges.ts";
-import { ACCESS_SETTINGS, ENV } from "../lib/config.ts";
+import { ACCESS_SETTINGS, ENV, NUMBER_SETTINGS, type NumberSetting } from "../lib/config.ts";
 
 export interface Settings {
   /** Put before the stacks' names, so that an account can hold more than one mirror. */
@@ -41,9 +41,7 @@ export function readSettings(node: Node): Settings {
     allowedAddresses: parseAddressRanges(text(node, "allowedAddresses")?.split(",") ?? []),
     accessEnvironment: {
       [ENV.anonymous]: choice(node, "anonymous"),
-      [ENV.anonymousPerMinute]: wholeNumber(node, "anonymousPerMinute"),
-      [ENV.staleMinutes]: wholeNumber(node, "staleMinutes"),
-      [ENV.waitSeconds]: wholeNumber(node, "waitSeconds"),
+      ...Object.fromEntries(NUMBER_SETTINGS.map((name) => [ENV[name], wholeNumber(node, name)])),
       [ENV.push]: choice(node, "push"),
     },
     secretPath,
@@ -59,7 +57,7 @@ function choice(node: Node, name: "anonymous" | "push"): string {
   return value;
 }
 
-function wholeNumber(node: Node, name: "anonymousPerMinute" | "staleMinutes" | "waitSeconds"): string {
+function wholeNumber(node: Node, name: NumberSetting): string {
   const { max, fallback } = ACCESS_SETTINGS[name];
   const value = text(node, name) ?? String(fallback);
   if (!/^\d{1,9}$/.test(value) || Number(value) > max) {

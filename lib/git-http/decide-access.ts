@@ -2,8 +2,9 @@
  * Decides what a caller may have: what the primary says of the caller's own credential, and for callers without one,
  * whether everyone may read there. One line in the log for each request.
  */
-import type { Authorizer, Verdict } from "../auth/authorizer.ts";
+import type { Authorizer } from "../auth/authorizer.ts";
 import type { RequestRate } from "../auth/request-rate.ts";
+import type { Verdict } from "../auth/verdict.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import { type AskedPath, namedPath } from "../repo/asked-repository.ts";
@@ -20,6 +21,8 @@ export interface DecideAccessOptions {
   readonly allowsAnonymous: boolean;
   /** Of callers without a credential, for each address. */
   readonly anonymousRate: RequestRate;
+  /** Of all of them together. */
+  readonly anonymousTotalRate: RequestRate;
   readonly log: Logger;
 }
 
@@ -60,6 +63,7 @@ export function decideAccess(options: DecideAccessOptions): DecideAccess {
       ...(verdict !== undefined && {
         source: verdict.source,
         ageSeconds: Math.floor(verdict.ageMs / 1000),
+        ...(verdict.kind === "undecided" && { cause: verdict.cause }),
         ...(verdict.kind === "allowed" && { isStale: verdict.isStale, callerName: verdict.callerName }),
       }),
     });
@@ -85,20 +89,21 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
   // The same steps whether the name is known or not: what is mirrored must not show in the time either.
   const known = await options.lookUp(repository);
-  if (known !== undefined) return check(known, authorization, options);
+  if (known !== undefined) return check(known, request, options);
   const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
-  const checked = await check({ primaryPath }, authorization, options);
+  const checked = await check({ primaryPath }, request, options);
   const isAllowed = checked.decision.kind === "allowed";
   return repository.kind === "project" && isAllowed ? { ...checked, decision: NOT_FOUND } : checked;
 }
 
 async function check(
   { primaryPath, uuid }: { readonly primaryPath: string; readonly uuid?: string },
-  authorization: string | undefined,
+  { headers: { authorization }, remoteAddress }: HttpRequest,
   { authorizer }: DecideAccessOptions,
 ): Promise<Decided & { readonly verdict: Verdict }> {
   const bound = uuid !== undefined && { uuid };
-  const verdict = await authorizer.check({ authorization, repositoryPath: primaryPath, ...bound });
+  const source = addressBlock(remoteAddress);
+  const verdict = await authorizer.check({ authorization, repositoryPath: primaryPath, ...bound, source });
   const decision = decisionOf(verdict);
   return { decision: decision.kind === "allowed" ? { ...decision, ...bound } : decision, verdict };
 }
@@ -111,18 +116,27 @@ async function decideAnonymous(
   { request, repository }: AccessQuestion,
   options: DecideAccessOptions,
 ): Promise<Decided> {
-  const { allowsAnonymous, lookUp, anonymousRate } = options;
+  const { allowsAnonymous, lookUp } = options;
   if (!allowsAnonymous) return challenged(LOG_IN);
   const known = await lookUp(repository);
   if (known?.isPublic !== true) return challenged(LOG_IN);
-  const retryAfterSeconds = anonymousRate.take(addressBlock(request.remoteAddress));
-  if (retryAfterSeconds > 0) {
-    const text = `too many requests without a credential from your address, try again in ${retryAfterSeconds} s`;
-    return { decision: { kind: "refused", status: 429, text, retryAfterSeconds }, note: "limited" };
-  }
-  const checked = await check(known, undefined, options);
+  const limited = limitAnonymous(request, options);
+  if (limited !== undefined) return limited;
+  const checked = await check(known, request, options);
   const { verdict } = checked;
   return verdict.kind === "refused" ? { ...challenged(LOG_IN), verdict } : checked;
+}
+
+function limitAnonymous(
+  { remoteAddress }: HttpRequest,
+  { anonymousRate, anonymousTotalRate }: DecideAccessOptions,
+): Decided | undefined {
+  const ofAddress = anonymousRate.take(addressBlock(remoteAddress));
+  const retryAfterSeconds = ofAddress > 0 ? ofAddress : anonymousTotalRate.take("all");
+  if (retryAfterSeconds === 0) return undefined;
+  const whose = ofAddress > 0 ? " from your address" : "";
+  const text = `too many requests without a credential${whose}, try again in ${retryAfterSeconds} s`;
+  return { decision: { kind: "refused", status: 429, text, retryAfterSeconds }, note: "limited" };
 }
 
 function challenged(text: string): Decided {
@@ -147,14 +161,22 @@ function decisionOf(verdict: Verdict): AccessDecision {
       return { kind: "refused", status: 401, text };
     }
     case "undecided":
-      return undecided(verdict.cause, Math.max(1, Math.ceil(verdict.retryAfterSeconds)));
+      return undecided(verdict);
   }
 }
 
-function undecided(cause: "unreachable" | "rate-limited", retryAfterSeconds: number): AccessDecision {
-  const text =
-    cause === "rate-limited"
-      ? `Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read; try again in ${retryAfterSeconds} s`
-      : `Bitbucket cannot be reached, so the mirror cannot ask whether you may read; try again in ${retryAfterSeconds} s`;
-  return { kind: "refused", status: cause === "rate-limited" ? 429 : 503, text, retryAfterSeconds };
+/** Not 401, whatever the cause: for that git would have its helper erase a credential that may be good. */
+function undecided({ cause, retryAfterSeconds }: Extract<Verdict, { kind: "undecided" }>): AccessDecision {
+  const text = `${WHY_UNDECIDED[cause]}; try again in ${retryAfterSeconds} s`;
+  const isLimited = cause === "rate-limited" || cause === "guessing";
+  return { kind: "refused", status: isLimited ? 429 : 503, text, retryAfterSeconds };
 }
+
+const WHY_UNDECIDED = {
+  "rate-limited":
+    "Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read",
+  unreachable: "Bitbucket cannot be reached, so the mirror cannot ask whether you may read",
+  guessing: "Bitbucket has not taken several credentials that came from your address",
+  doubted:
+    "Bitbucket refuses this credential, which it took a short time ago, so the mirror will ask it again",
+} as const;

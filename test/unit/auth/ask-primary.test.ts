@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { askPrimaryByGit } from "../../../lib/auth/ask-primary.ts";
 
 const servers: Server[] = [];
@@ -34,12 +34,16 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 }
 
 const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1 };
+const ONCE = { retries401: async () => false, signal: new AbortController().signal };
 const SECRET = "a-very-secret-token";
 const authorization = `Basic ${btoa(`ada:${SECRET}`)}`;
 
-function ask(gitUrl: string, limits = LIMITS) {
+function ask(gitUrl: string, limits = LIMITS, retries401 = false) {
   const askPrimary = askPrimaryByGit({ fetch, gitUrl, agent: "nearside/1", limits });
-  return askPrimary({ authorization, repositoryPath: "acme/site" });
+  return askPrimary(
+    { authorization, repositoryPath: "acme/site" },
+    { ...ONCE, retries401: async () => retries401 },
+  );
 }
 
 const ADVERTISEMENT = { "content-type": "application/x-git-upload-pack-advertisement" };
@@ -56,7 +60,7 @@ test("the credential goes to git's own first request, as it came", async () => {
 test("a uuid is sent as Bitbucket writes it in addresses", async () => {
   const primary = await serve(yes);
   const askPrimary = askPrimaryByGit({ fetch, gitUrl: `${primary.url}/below`, agent: "nearside/1" });
-  await askPrimary({ authorization: undefined, repositoryPath: "acme/{0a1b2c3d}" });
+  await askPrimary({ authorization: undefined, repositoryPath: "acme/{0a1b2c3d}" }, ONCE);
   expect(primary.seen).toEqual([
     { url: "/below/acme/%7B0a1b2c3d%7D.git/info/refs?service=git-upload-pack", authorization: undefined },
   ]);
@@ -110,11 +114,21 @@ test("version 0 is a yes as well, however it is cut up and however much follows"
 test.each([
   ["a redirect in a circle", 302, { location: "/again/site.git/info/refs" }, "too many redirects"],
   ["a page to log in", 200, { "content-type": "text/html" }, "the answer is not git's"],
-  ["503", 503, {}, "the primary answered 503"],
   ["408", 408, {}, "the primary answered 408"],
+  ["500", 500, {}, "the primary answered 500"],
 ])("%s decides nothing", async (_, status, headers, reason) => {
   const primary = await serve((__, response) => void response.writeHead(status, headers).end("sorry"));
   expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason });
+});
+
+test.each([
+  [503, {}, { outage: "likely" }],
+  [502, {}, { outage: "likely" }],
+  [503, { "retry-after": "7" }, { outage: "certain", retryAfterSeconds: 7 }],
+])("%i with %j tells of an outage", async (status, headers, told) => {
+  const primary = await serve((_, response) => void response.writeHead(status, headers).end("sorry"));
+  const reason = `the primary answered ${status}`;
+  expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason, ...told });
 });
 
 test("a redirect to what is no address, silence and no connection decide nothing", async () => {
@@ -122,11 +136,15 @@ test("a redirect to what is no address, silence and no connection decide nothing
   const odd = await serve((_, response) => void response.writeHead(302, { location: "http://" }).end());
   expect(await ask(odd.url)).toMatchObject(unreachable);
   const silent = await serve(() => {});
-  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject(unreachable);
+  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject({
+    ...unreachable,
+    outage: "certain",
+  });
   const closed = await serve(yes);
   await new Promise((resolve) => servers.pop()?.close(resolve));
   expect(await ask(closed.url)).toMatchObject({
     ...unreachable,
+    outage: "likely",
     reason: expect.stringContaining("ECONNREFUSED"),
   });
 });
@@ -136,21 +154,38 @@ test("429 says when to ask again", async () => {
   expect(await ask(primary.url)).toMatchObject({ cause: "rate-limited", retryAfterSeconds: 17 });
 });
 
-test("one 401 is asked again, two are believed; other refusals and the anonymous are asked once", async () => {
+test("one 401 is asked about again where that is wished, two are passed on; other refusals are asked about once", async () => {
   let count = 0;
   const odd = await serve((request, response) =>
     count++ === 0 ? void response.writeHead(401).end() : yes(request, response),
   );
-  expect(await ask(odd.url)).toMatchObject({ kind: "allowed" });
+  expect(await ask(odd.url, LIMITS, true)).toMatchObject({ kind: "allowed" });
   const firm = await serve((_, response) => void response.writeHead(401).end());
-  expect(await ask(firm.url)).toEqual({ kind: "refused", status: 401 });
+  expect(await ask(firm.url, LIMITS, true)).toEqual({ kind: "refused", status: 401 });
   expect(firm.seen).toHaveLength(2);
-  const askPrimary = askPrimaryByGit({ fetch, gitUrl: firm.url, agent: "nearside/1", limits: LIMITS });
-  await askPrimary({ authorization: undefined, repositoryPath: "acme/site" });
+  expect(await ask(firm.url, LIMITS, false)).toEqual({ kind: "refused", status: 401 });
   expect(firm.seen).toHaveLength(3);
   const absent = await serve((_, response) => void response.writeHead(404).end());
-  await ask(absent.url);
+  await ask(absent.url, LIMITS, true);
   expect(absent.seen).toHaveLength(1);
+});
+
+test("a 401 after which the primary falls silent is still a 401", async () => {
+  let count = 0;
+  const primary = await serve((_, response) =>
+    count++ === 0 ? void response.writeHead(401).end() : void response.writeHead(503).end(),
+  );
+  expect(await ask(primary.url, LIMITS, true)).toEqual({ kind: "refused", status: 401 });
+});
+
+test("when its time is up, nothing was learned", async () => {
+  const silent = await serve(() => {});
+  const askPrimary = askPrimaryByGit({ fetch, gitUrl: silent.url, agent: "nearside/1" });
+  const signal = AbortSignal.timeout(50);
+  const answer = await askPrimary({ authorization, repositoryPath: "acme/site" }, { ...ONCE, signal });
+  expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
+  // This need not be the primary's fault.
+  expect(answer).not.toHaveProperty("outage");
 });
 
 test.each([
@@ -168,4 +203,15 @@ test.each([
     (_, response) => void response.writeHead(403, { "content-type": type }).end(body),
   );
   expect(await ask(primary.url)).toEqual({ kind: "refused", status: 403, ...(hint && { hint }) });
+});
+
+test("a time that is over because the process was stopped tells of no outage", async () => {
+  const silent = await serve(() => {});
+  const asking = ask(silent.url, { ...LIMITS, timeoutMs: 100 });
+  const stoppedUntilMs = Date.now() + 10_000;
+  const clock = vi.spyOn(Date, "now").mockReturnValue(stoppedUntilMs);
+  const answer = await asking;
+  clock.mockRestore();
+  expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
+  expect(answer).not.toHaveProperty("outage");
 });
