@@ -45,7 +45,7 @@ export class ReadAhead {
     for (const objectNumber of objectNumbers) {
       const base = bases[objectNumber] as number;
       if (base < 0 ? !isThin : this.#isSent(base) || clientHas(base)) continue;
-      for (const start of [objectNumber, history.versionForest.parents[objectNumber] as number]) {
+      for (const start of [objectNumber, this.#versionAtHand(history.versionForest.parents, objectNumber)]) {
         let next = start;
         for (let depth = 0; next >= 0 && depth <= MAX_CHAIN; depth++) {
           yield next;
@@ -53,6 +53,16 @@ export class ReadAhead {
         }
       }
     }
+  }
+
+  /** @returns The version before that is likely to become the base, or -1. */
+  #versionAtHand(before: Int32Array, objectNumber: number): number {
+    let version = before[objectNumber] as number;
+    for (let step = 0; version >= 0 && step < MAX_CHAIN; step++) {
+      if (this.#isSent(version) || this.#request.clientHas(version)) return version;
+      version = before[version] as number;
+    }
+    return -1;
   }
 
   #isSent(objectNumber: number): boolean {
