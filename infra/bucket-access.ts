@@ -33,7 +33,7 @@ export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
 /** To look up names, compare refs and remember verdicts; no objects. */
 export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
   grantRead(bucket, grantee, [...NAME_KEYS, ...REF_KEYS, "repos/*/upstream.json", ...VERDICT_KEYS]);
-  grant(grantee, ["s3:PutObject", "s3:DeleteObject"], arns(bucket, VERDICT_KEYS));
+  grant(grantee, ["s3:PutObject"], arns(bucket, VERDICT_KEYS));
 }
 
 /** Beside reading: what a server of clones may write. */

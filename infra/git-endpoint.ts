@@ -110,6 +110,19 @@ export class GitEndpoint extends Construct {
       statusCode: "403",
       templates: { "text/plain": "this mirror does not serve your address\n" },
     });
+    this.#answerFailures();
+  }
+
+  /** Of the authorizer: it fails, lasts too long, or there are too many of it. API Gateway's own 500 would end a build. */
+  #answerFailures(): void {
+    for (const type of [ResponseType.AUTHORIZER_FAILURE, ResponseType.AUTHORIZER_CONFIGURATION_ERROR]) {
+      this.api.addGatewayResponse(type.responseType, {
+        type,
+        statusCode: "503",
+        responseHeaders: { "Retry-After": "'10'" },
+        templates: { "text/plain": "the mirror cannot decide about access just now, try again in 10 s\n" },
+      });
+    }
   }
 }
 

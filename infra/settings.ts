@@ -6,7 +6,7 @@ import {
   parseAddressRanges,
   parseAddressSetting,
 } from "../lib/address-ranges.ts";
-import { ACCESS_SETTINGS, ENV } from "../lib/config.ts";
+import { ACCESS_SETTINGS, ENV, NUMBER_SETTINGS, type NumberSetting } from "../lib/config.ts";
 
 export interface Settings {
   /** Put before the stacks' names, so that an account can hold more than one mirror. */
@@ -49,9 +49,7 @@ export function readSettings(node: Node): Settings {
     webhookAddresses: webhookAddresses(node),
     accessEnvironment: {
       [ENV.anonymous]: choice(node, "anonymous"),
-      [ENV.anonymousPerMinute]: wholeNumber(node, "anonymousPerMinute"),
-      [ENV.staleMinutes]: wholeNumber(node, "staleMinutes"),
-      [ENV.waitSeconds]: wholeNumber(node, "waitSeconds"),
+      ...Object.fromEntries(NUMBER_SETTINGS.map((name) => [ENV[name], wholeNumber(node, name)])),
       [ENV.push]: choice(node, "push"),
     },
     secretPath,
@@ -80,7 +78,7 @@ function choice(node: Node, name: "anonymous" | "push"): string {
   return value;
 }
 
-function wholeNumber(node: Node, name: "anonymousPerMinute" | "staleMinutes" | "waitSeconds"): string {
+function wholeNumber(node: Node, name: NumberSetting): string {
   const { max, fallback } = ACCESS_SETTINGS[name];
   const value = text(node, name) ?? String(fallback);
   if (!/^\d{1,9}$/.test(value) || Number(value) > max) {

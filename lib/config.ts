@@ -29,6 +29,8 @@ export const ENV = {
   authSecret: "NEARSIDE_AUTH_SECRET_NAME",
   anonymous: "NEARSIDE_ANONYMOUS",
   anonymousPerMinute: "NEARSIDE_ANONYMOUS_PER_MINUTE",
+  anonymousTotalPerMinute: "NEARSIDE_ANONYMOUS_TOTAL_PER_MINUTE",
+  wrongCredentialsPerMinute: "NEARSIDE_WRONG_CREDENTIALS_PER_MINUTE",
   staleMinutes: "NEARSIDE_STALE_MINUTES",
   waitSeconds: "NEARSIDE_WAIT_SECONDS",
   push: "NEARSIDE_PUSH",
@@ -62,6 +64,10 @@ export const ACCESS_SETTINGS = {
   anonymous: { choices: ["allow", "deny"], fallback: "allow" },
   /** Requests without a credential from one address. 300 is about a clone or two each second. 0: no limit. */
   anonymousPerMinute: { max: 1_000_000, fallback: 300 },
+  /** The same from all addresses together, as there may be many. */
+  anonymousTotalPerMinute: { max: 1_000_000, fallback: 6_000 },
+  /** Different credentials that the primary does not take, from one address, before no other new one is tried. 0: no limit. */
+  wrongCredentialsPerMinute: { max: 1_000_000, fallback: 20 },
   /** How long the last yes counts while the primary is away. A day at the most: rights are taken away meanwhile. */
   staleMinutes: { max: 1440, fallback: 15 },
   /** How long a request waits for a sync of what is not here yet. API Gateway cuts what is silent for 5 min. 0: not at all. */
@@ -71,6 +77,17 @@ export const ACCESS_SETTINGS = {
   publicRepositories: { choices: ["mirror", "skip"], fallback: "mirror" },
 } as const;
 
+/** Those of them that are whole numbers, from 0. */
+export const NUMBER_SETTINGS = [
+  "anonymousPerMinute",
+  "anonymousTotalPerMinute",
+  "wrongCredentialsPerMinute",
+  "staleMinutes",
+  "waitSeconds",
+] as const;
+
+export type NumberSetting = (typeof NUMBER_SETTINGS)[number];
+
 export interface AuthorizerConfig {
   readonly bucket: string;
   /** Without a slash at its end. */
@@ -78,6 +95,8 @@ export interface AuthorizerConfig {
   readonly authSecretName: string;
   readonly allowsAnonymous: boolean;
   readonly anonymousPerMinute: number;
+  readonly anonymousTotalPerMinute: number;
+  readonly wrongCredentialsPerMinute: number;
   readonly staleMinutes: number;
   readonly logLevel: LogLevel;
 }
@@ -135,14 +154,16 @@ export interface RelayConfig extends MirrorIdentityConfig {
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readAuthorizerConfig(env: Environment): AuthorizerConfig {
-  const { anonymous, anonymousPerMinute, staleMinutes } = ACCESS_SETTINGS;
+  const { anonymous } = ACCESS_SETTINGS;
   return read(env, (reader) => ({
     bucket: required(reader, ENV.bucket, BUCKET_MEANING),
     gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
     authSecretName: required(reader, ENV.authSecret, "the name of the secret to remember callers under"),
     allowsAnonymous: choice(reader, ENV.anonymous, anonymous) === "allow",
-    anonymousPerMinute: wholeNumber(reader, ENV.anonymousPerMinute, anonymousPerMinute),
-    staleMinutes: wholeNumber(reader, ENV.staleMinutes, staleMinutes),
+    anonymousPerMinute: number(reader, "anonymousPerMinute"),
+    anonymousTotalPerMinute: number(reader, "anonymousTotalPerMinute"),
+    wrongCredentialsPerMinute: number(reader, "wrongCredentialsPerMinute"),
+    staleMinutes: number(reader, "staleMinutes"),
     logLevel: logLevel(reader),
   }));
 }
@@ -154,7 +175,7 @@ export function readGitHttpConfig(env: Environment): GitHttpConfig {
     gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
     push: choice(reader, ENV.push, ACCESS_SETTINGS.push),
     syncQueueUrl: required(reader, ENV.syncQueueUrl, QUEUE_MEANING),
-    waitSeconds: wholeNumber(reader, ENV.waitSeconds, ACCESS_SETTINGS.waitSeconds),
+    waitSeconds: number(reader, "waitSeconds"),
     logLevel: logLevel(reader),
   }));
 }
@@ -280,11 +301,9 @@ function choice<Choice extends string>(
   return chosen ?? fallback;
 }
 
-function wholeNumber(
-  reader: Reader,
-  name: string,
-  { max, fallback }: { readonly max: number; readonly fallback: number },
-): number {
+function number(reader: Reader, setting: NumberSetting): number {
+  const { max, fallback } = ACCESS_SETTINGS[setting];
+  const name = ENV[setting];
   const text = reader.value(name) ?? String(fallback);
   const isWhole = /^\d{1,9}$/.test(text) && Number(text) <= max;
   if (!isWhole) reader.problem(name, `must be a whole number from 0 to ${max}`);

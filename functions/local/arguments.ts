@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type AddressRange, parseAddressRanges } from "../../lib/address-ranges.ts";
-import { ACCESS_SETTINGS } from "../../lib/config.ts";
+import { ACCESS_SETTINGS, type NumberSetting } from "../../lib/config.ts";
 
 export interface Arguments {
   readonly workspace: readonly string[];
@@ -17,6 +17,8 @@ export interface Arguments {
   readonly pollSeconds: number;
   readonly anonymous: "allow" | "deny";
   readonly anonymousPerMinute: number;
+  readonly anonymousTotalPerMinute: number;
+  readonly wrongCredentialsPerMinute: number;
   readonly staleMinutes: number;
   readonly waitSeconds: number;
   readonly push: "redirect" | "refuse";
@@ -75,23 +77,19 @@ export function parseArguments(argv: readonly string[]): Arguments {
     .addOption(
       chosen("--anonymous", "what everyone may read at Bitbucket, without a credential", "anonymous"),
     )
-    .option(
-      "--anonymous-per-minute <number>",
-      "requests without a credential from one address; 0: no limit",
-      wholeNumber("anonymousPerMinute"),
-      ACCESS_SETTINGS.anonymousPerMinute.fallback,
+    .addOption(numbered("anonymousPerMinute", "requests without a credential from one address; 0: no limit"))
+    .addOption(numbered("anonymousTotalPerMinute", "the same from all addresses together"))
+    .addOption(
+      numbered(
+        "wrongCredentialsPerMinute",
+        "different credentials that Bitbucket does not take, from one address; 0: no limit",
+      ),
     )
-    .option(
-      "--stale-minutes <number>",
-      "how long Bitbucket's last yes counts while it is away; 0: not at all",
-      wholeNumber("staleMinutes"),
-      ACCESS_SETTINGS.staleMinutes.fallback,
+    .addOption(
+      numbered("staleMinutes", "how long Bitbucket's last yes counts while it is away; 0: not at all"),
     )
-    .option(
-      "--wait-seconds <number>",
-      "how long a request waits for a sync of what is not here yet; 0: not at all",
-      wholeNumber("waitSeconds"),
-      ACCESS_SETTINGS.waitSeconds.fallback,
+    .addOption(
+      numbered("waitSeconds", "how long a request waits for a sync of what is not here yet; 0: not at all"),
     )
     .addOption(chosen("--push", "send pushes on to Bitbucket, or say how to push there", "push"))
     .addOption(chosen("--public-repositories", "what everyone may read at Bitbucket", "publicRepositories"))
@@ -133,14 +131,15 @@ function chosen(
   return new Option(`${flag} <${choices.join("|")}>`, description).choices(choices).default(fallback);
 }
 
-function wholeNumber(
-  setting: "anonymousPerMinute" | "staleMinutes" | "waitSeconds",
-): (text: string) => number {
-  const { max } = ACCESS_SETTINGS[setting];
-  return (text) => {
+/** `--stale-minutes` for `staleMinutes`. */
+function numbered(setting: NumberSetting, description: string): Option {
+  const { max, fallback } = ACCESS_SETTINGS[setting];
+  const parse = (text: string) => {
     if (/^\d{1,9}$/.test(text) && Number(text) <= max) return Number(text);
     throw new InvalidArgumentError(`Expected a whole number from 0 to ${max}.`);
   };
+  const flag = setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return new Option(`--${flag} <number>`, description).argParser(parse).default(fallback);
 }
 
 function collectRange(text: string, before: readonly AddressRange[]): AddressRange[] {

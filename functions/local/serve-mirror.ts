@@ -1,6 +1,5 @@
 /** What the local mirror serves git through, and the packs that clients fetch by themselves. */
 
-import { VERDICT_PREFIX } from "../../lib/auth/stored-verdicts.ts";
 import { blobHttp } from "../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
 import { AGENT } from "../../lib/config.ts";
@@ -15,12 +14,12 @@ import type { Logger } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { type CatalogOptions, RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
-import { deleteOlderBlobs } from "../../lib/repo/text-blobs.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import type { Arguments } from "./arguments.ts";
 import { readAuthSecret } from "./auth-secret.ts";
 import { openBlobUrls } from "./open-store.ts";
+import { sweepVerdicts } from "./sweep-verdicts.ts";
 
 export interface ServedMirror {
   readonly handler: HttpHandler;
@@ -33,6 +32,7 @@ export interface ServeMirrorOptions extends Pick<SyncOnDemandOptions, "requests"
   /** Of this server, once it listens. */
   readonly serverUrl: () => string;
   readonly log: Logger;
+  readonly stop: AbortSignal;
 }
 
 /** @param temporaryFolder - For large answers while they are made. By default the system's. */
@@ -52,7 +52,7 @@ export function storageOver(
 /** Where the store is a folder, this server hands out its files. Errors as of `readAuthSecret`. */
 export async function serveMirror(
   storage: RepositoryStorage,
-  { settings, serves, serverUrl, log, requests, isAnnounced }: ServeMirrorOptions,
+  { settings, serves, serverUrl, log, requests, isAnnounced, stop }: ServeMirrorOptions,
 ): Promise<ServedMirror> {
   const signed = new SignedBlobUrls({ serverUrl });
   const urls = openBlobUrls(settings.store, settings.s3Endpoint) ?? signed;
@@ -74,6 +74,7 @@ export async function serveMirror(
     agent: AGENT,
   });
   const blobs = blobHttp({ store: storage.store, urls: signed });
+  void sweepVerdicts({ store: storage.store, staleMinutes: settings.staleMinutes, log, stop });
   const handler = onlyFrom(settings.allowAddress, async (request) =>
     request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request),
   );
@@ -82,17 +83,16 @@ export async function serveMirror(
 
 async function accessOf(
   store: BlobStore,
-  { store: location, gitUrl, anonymous, anonymousPerMinute, staleMinutes }: Arguments,
+  { store: location, anonymous, ...settings }: Arguments,
   log: Logger,
 ): Promise<DecideAccess> {
-  await deleteOlderBlobs(store, VERDICT_PREFIX, Date.now() - staleMinutes * 60_000);
   return accessOverStore({
     store,
     secret: await readAuthSecret(process.env, location),
     fetch,
-    gitUrl,
+    gitUrl: settings.gitUrl,
     agent: AGENT,
-    settings: { allowsAnonymous: anonymous === "allow", anonymousPerMinute, staleMinutes },
+    settings: { ...settings, allowsAnonymous: anonymous === "allow" },
     log,
   });
 }

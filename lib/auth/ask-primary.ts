@@ -23,7 +23,7 @@ export interface AskPrimaryOptions {
 }
 
 interface AskPrimaryLimits {
-  /** For one try: API Gateway gives an authorizer 29 s, and there may be two tries. */
+  /** For one try. */
   readonly timeoutMs: number;
   /** Renamed repositories and moved workspaces take one each. */
   readonly maxRedirects: number;
@@ -40,40 +40,59 @@ const DEFAULT_LIMITS: AskPrimaryLimits = {
   syncPausesMs: [300, 900],
 };
 
+/** A timer that is later than that was not late for want of a processor. */
+const STOPPED_MS = 2_000;
+
 const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
 const INFO_REFS = ".git/info/refs";
 const SHOWS_OTHERS: PrimaryAnswer = { kind: "refused", status: 503 };
 
 export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
   const { retryPauseMs } = options.limits ?? DEFAULT_LIMITS;
-  return async (question) => {
-    const answer = await ask(question, options);
+  return async (question, { retries401, signal }) => {
+    const answer = await ask(question, options, signal);
     const isOdd = answer.kind === "refused" && answer.status === 401;
-    if (!isOdd || question.authorization === undefined) return answer;
+    if (!isOdd || !(await retries401())) return answer;
     // Bitbucket says 401 to valid tokens now and then, when several jobs start together (BCLOUD-24107).
     await sleep(retryPauseMs);
-    return ask(question, options);
+    const second = await ask(question, options, signal);
+    return second.kind === "undecided" ? answer : second;
   };
 }
 
 /** Once more while the primary shows refs that are not here yet. */
-async function ask(question: ReadQuestion, options: AskPrimaryOptions): Promise<PrimaryAnswer> {
+async function ask(
+  question: ReadQuestion,
+  options: AskPrimaryOptions,
+  signal: AbortSignal,
+): Promise<PrimaryAnswer> {
   const { syncPausesMs } = options.limits ?? DEFAULT_LIMITS;
-  let answer = await askOnce(question, options);
+  let answer = await askOnce(question, options, signal);
   for (const pauseMs of syncPausesMs) {
-    if (answer !== SHOWS_OTHERS) break;
+    if (answer !== SHOWS_OTHERS || signal.aborted) break;
     await sleep(pauseMs);
-    answer = await askOnce(question, options);
+    answer = await askOnce(question, options, signal);
   }
   return answer;
 }
 
-async function askOnce(question: ReadQuestion, options: AskPrimaryOptions): Promise<PrimaryAnswer> {
+async function askOnce(
+  question: ReadQuestion,
+  options: AskPrimaryOptions,
+  signal: AbortSignal,
+): Promise<PrimaryAnswer> {
   const { timeoutMs } = options.limits ?? DEFAULT_LIMITS;
+  const silence = AbortSignal.timeout(timeoutMs);
+  const startedMs = Date.now();
   try {
-    return await followed(question, options, AbortSignal.timeout(timeoutMs));
+    return await followed(question, options, AbortSignal.any([signal, silence]));
   } catch (error) {
-    return { kind: "undecided", cause: "unreachable", reason: reasonOf(error) };
+    const answer = { kind: "undecided", cause: "unreachable", reason: reasonOf(error) } as const;
+    // Lambda stops a process between requests; when it goes on, its connections and its time are gone.
+    if (Date.now() > startedMs + timeoutMs + STOPPED_MS) return answer;
+    if (silence.aborted) return { ...answer, outage: "certain" };
+    // A time that was up before may have been spent in waiting for others.
+    return signal.aborted ? answer : { ...answer, outage: "likely" };
   }
 }
 
@@ -153,6 +172,10 @@ async function answerOf(
     cause: status === 429 ? "rate-limited" : "unreachable",
     reason: response.ok ? "the answer is not git's" : `the primary answered ${status}`,
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    // What a front end says for all that is behind it.
+    ...([502, 503, 504].includes(status) && {
+      outage: retryAfterSeconds === undefined ? "likely" : "certain",
+    }),
   };
 }
 

@@ -2,62 +2,51 @@
  * Decides who may read, by what the primary says: verdicts are remembered for a short time, and while the primary is away
  * the last yes counts for somewhat longer. Nothing of a credential is kept but an HMAC of it.
  */
-import { errorFields } from "../errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.ts";
 import type { CallerKeys } from "./caller-keys.ts";
-import type { AskPrimary, ConfirmedRight, PrimaryAnswer, ReadQuestion, VerdictStore } from "./ports.ts";
+import { askDoubtingly, type DoubtingQuestionOptions } from "./doubting-question.ts";
+import { KnownCallers } from "./known-callers.ts";
+import type { AskPrimary, ReadQuestion, VerdictStore } from "./ports.ts";
 import { RecentMap } from "./recent-map.ts";
+import {
+  DEFAULT_SHARING_LIMITS,
+  type FoundRecord,
+  SharedVerdicts,
+  type SharingLimits,
+} from "./shared-verdicts.ts";
+import { SparedPrimary } from "./spared-primary.ts";
 import { StoredVerdicts } from "./stored-verdicts.ts";
+import { type Verdict, type VerdictSource, verdictOf } from "./verdict.ts";
+import {
+  countsUntilMs,
+  DEFAULT_VERDICT_LIMITS,
+  recordOf,
+  staleRight,
+  type VerdictLimits,
+  type VerdictRecord,
+} from "./verdict-record.ts";
+import type { WrongCredentials } from "./wrong-credentials.ts";
 
-export interface VerdictLimits {
-  /** How long a yes counts. Taking a right away on the primary takes effect here after this time at the latest. */
-  readonly freshMs: number;
-  /** How long a no counts: a storm of refused requests costs one check, and a right that was given works at once. */
-  readonly refusedMs: number;
-  /** How long nothing is asked for after the primary could not be reached. */
-  readonly undecidedMs: number;
-  /** How long a yes counts while the primary is away; 0: not at all. */
-  readonly staleMs: number;
+export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
+  /** For one decision, all in all: API Gateway gives an authorizer 29 s. */
+  readonly deadlineMs: number;
+  /** How long a caller who may be served by the last yes waits for the primary. */
+  readonly patienceMs: number;
+  /** At the primary, of one process: the rest wait in line. */
+  readonly maxConcurrentQuestions: number;
   /** An entry takes some 500 bytes. */
   readonly maxRemembered: number;
 }
 
-export const DEFAULT_VERDICT_LIMITS: VerdictLimits = {
-  freshMs: 60_000,
-  refusedMs: 3_000,
-  undecidedMs: 3_000,
-  staleMs: 15 * 60_000,
+export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
+  ...DEFAULT_VERDICT_LIMITS,
+  ...DEFAULT_SHARING_LIMITS,
+  deadlineMs: 20_000,
+  patienceMs: 2_000,
+  maxConcurrentQuestions: 64,
   maxRemembered: 50_000,
 };
-
-/** Where a verdict comes from. */
-type VerdictSource = "primary" | "memory" | "store";
-
-export type Verdict =
-  | {
-      readonly kind: "allowed";
-      readonly source: VerdictSource;
-      /** Since the primary was asked. */
-      readonly ageMs: number;
-      /** The primary is away, and this is what it said before. */
-      readonly isStale: boolean;
-      readonly finalPath?: string;
-      readonly callerName?: string;
-    }
-  | {
-      readonly kind: "refused";
-      readonly source: VerdictSource;
-      readonly ageMs: number;
-      readonly status: number;
-      readonly hint?: string;
-    }
-  | {
-      readonly kind: "undecided";
-      readonly source: VerdictSource;
-      readonly ageMs: number;
-      readonly cause: "unreachable" | "rate-limited";
-      readonly retryAfterSeconds: number;
-    };
 
 export interface AuthorizerOptions {
   readonly askPrimary: AskPrimary;
@@ -65,57 +54,59 @@ export interface AuthorizerOptions {
   /** Shared by all processes of the mirror. */
   readonly store: VerdictStore;
   readonly log: Logger;
-  readonly limits?: VerdictLimits;
+  readonly wrongCredentials: WrongCredentials;
+  readonly limits?: AuthorizerLimits;
   /** The clock; the processes of a mirror compare what they read from it. */
   readonly now?: () => number;
 }
 
-/** When the primary names no time: soon, as most outages are short. */
-const DEFAULT_RETRY_AFTER_SECONDS = 10;
-/** Bitbucket counts by the hour, so a longer pause is a mistake. */
-const MAX_PAUSE_MS = 3_600_000;
-
-interface Remembered {
-  readonly answer: PrimaryAnswer;
-  readonly askedAtMs: number;
-  /** The last yes, also where the answer is none. */
-  readonly right: ConfirmedRight | undefined;
+interface InFlight {
+  readonly startedAtMs: number;
+  readonly verdict: Promise<Verdict>;
 }
 
 export class Authorizer {
-  readonly #askPrimary: AskPrimary;
+  readonly #asking: DoubtingQuestionOptions;
+  readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
-  readonly #stored: StoredVerdicts;
-  readonly #log: Logger;
-  readonly #limits: VerdictLimits;
+  readonly #wrongCredentials: WrongCredentials;
+  readonly #limits: AuthorizerLimits;
   readonly #now: () => number;
-  readonly #remembered: RecentMap<Remembered>;
-  /** Until when the primary wants no more questions of a caller. */
-  readonly #pausedUntilMs: RecentMap<number>;
-  readonly #inFlight = new Map<string, Promise<Verdict>>();
+  readonly #remembered: RecentMap<VerdictRecord>;
+  readonly #inFlight = new Map<string, InFlight>();
 
   constructor(options: AuthorizerOptions) {
-    const { askPrimary, keys, store, log, limits = DEFAULT_VERDICT_LIMITS, now = Date.now } = options;
-    this.#askPrimary = askPrimary;
+    const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
+    const stored = new StoredVerdicts(store);
+    this.#asking = {
+      primary: new SparedPrimary({ ...options, ...limits, log, now }),
+      knownCallers: new KnownCallers({ stored, keys, log, now }),
+      limits,
+      now,
+    };
+    this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
     this.#keys = keys;
-    this.#stored = new StoredVerdicts(store, limits.staleMs);
-    this.#log = log;
+    this.#wrongCredentials = options.wrongCredentials;
     this.#limits = limits;
     this.#now = now;
     this.#remembered = new RecentMap(limits.maxRemembered);
-    this.#pausedUntilMs = new RecentMap(limits.maxRemembered);
   }
 
   /** Identical questions that come together are asked once. Never rejects for what the primary or the store does. */
   async check(question: ReadQuestion): Promise<Verdict> {
     const key = this.#keys.questionKey(question);
     const known = this.#remembered.get(key);
-    if (known !== undefined && this.#counts(known)) return this.#verdict(known, "memory");
-    const underWay = this.#inFlight.get(key);
-    if (underWay !== undefined) return underWay;
-    const deciding = this.#decide(key, question, known?.right).finally(() => this.#inFlight.delete(key));
-    this.#inFlight.set(key, deciding);
-    return deciding;
+    if (known !== undefined && this.#now() < countsUntilMs(known, this.#limits)) {
+      return this.#verdict(known, "memory");
+    }
+    const retryAfterSeconds = await this.#guessWaitSeconds(key, question, known);
+    if (retryAfterSeconds > 0) {
+      return { kind: "undecided", source: "memory", ageMs: 0, cause: "guessing", retryAfterSeconds };
+    }
+    const { startedAtMs = 0, verdict } = this.#inFlight.get(key) ?? {};
+    // Lambda stops a process between requests, for hours: then what was on its way is long past.
+    const isCurrent = this.#now() < startedAtMs + this.#limits.deadlineMs;
+    return isCurrent && verdict !== undefined ? verdict : this.#decide(key, question, known);
   }
 
   /** How a caller is called in logs. */
@@ -123,86 +114,63 @@ export class Authorizer {
     return this.#keys.loggedName(authorization);
   }
 
-  #counts({ answer, askedAtMs }: Remembered): boolean {
-    const { freshMs, refusedMs, undecidedMs } = this.#limits;
-    const validMs = { allowed: freshMs, refused: refusedMs, undecided: undecidedMs }[answer.kind];
-    return this.#now() < askedAtMs + validMs;
+  #decide(key: string, question: ReadQuestion, known: VerdictRecord | undefined): Promise<Verdict> {
+    const { deadlineMs, patienceMs } = this.#limits;
+    const signal = AbortSignal.timeout(deadlineMs);
+    let before: VerdictRecord | undefined;
+    const finding = this.#shared.find(key, {
+      known,
+      onRead: (record) => {
+        before = record;
+      },
+      standIn: () => this.#asking.primary.standIn(question),
+      ask: (before) => askDoubtingly(question, before, signal, this.#asking),
+      signal,
+    });
+    const settled = finding
+      .then((found) => {
+        this.#remembered.set(key, found.record);
+        this.#noteGuess(question, found);
+        return this.#verdict(found.record, found.source);
+      })
+      .finally(() => {
+        if (this.#inFlight.get(key) === inFlight) this.#inFlight.delete(key);
+      });
+    // The question goes on; whoever comes meanwhile is told the same.
+    const impatient = sleep(patienceMs, undefined, { ref: false }).then(
+      () => this.#staleVerdict(before) ?? settled,
+    );
+    const inFlight = { startedAtMs: this.#now(), verdict: Promise.race([settled, impatient]) };
+    this.#inFlight.set(key, inFlight);
+    return inFlight.verdict;
   }
 
-  async #decide(key: string, question: ReadQuestion, known: ConfirmedRight | undefined): Promise<Verdict> {
-    const stored = await this.#readStored(key);
-    // Where the store was read and holds none, another process was told no since.
-    const right = stored === "unread" ? known : stored;
-    if (right !== undefined && this.#now() < right.askedAtMs + this.#limits.freshMs) {
-      return this.#remember(
-        key,
-        { answer: { kind: "allowed", ...right }, askedAtMs: right.askedAtMs, right },
-        "store",
-      );
-    }
-    // The time before the question: a right that is taken away while it is answered must not count from the answer.
-    const askedAtMs = this.#now();
-    const answer = await this.#ask(question);
-    if (answer.kind === "undecided") return this.#remember(key, { answer, askedAtMs, right }, "primary");
-    if (answer.kind === "refused") {
-      // Where the read failed there may be one all the same.
-      if (stored !== undefined) await this.#quietly("forget", this.#stored.delete(key));
-      return this.#remember(key, { answer, askedAtMs, right: undefined }, "primary");
-    }
-    const { kind: _, ...found } = answer;
-    const confirmed = { askedAtMs, ...found };
-    await this.#quietly("write", this.#stored.write(key, confirmed));
-    return this.#remember(key, { answer, askedAtMs, right: confirmed }, "primary");
+  /** Callers behind the same address who could read before are known by that, and not kept waiting. */
+  async #guessWaitSeconds(
+    key: string,
+    { authorization, source }: ReadQuestion,
+    known: VerdictRecord | undefined,
+  ): Promise<number> {
+    if (authorization === undefined || source === undefined) return 0;
+    const waitSeconds = this.#wrongCredentials.waitSeconds(source);
+    if (waitSeconds === 0 || known?.right !== undefined) return 0;
+    return (await this.#shared.hasRight(key)) ? 0 : waitSeconds;
   }
 
-  async #ask(question: ReadQuestion): Promise<PrimaryAnswer> {
-    const callerKey = this.#keys.callerKey(question.authorization);
-    const pausedMs = (this.#pausedUntilMs.get(callerKey) ?? 0) - this.#now();
-    if (pausedMs > 0) {
-      const retryAfterSeconds = Math.ceil(pausedMs / 1000);
-      return { kind: "undecided", cause: "rate-limited", reason: "still paused", retryAfterSeconds };
-    }
-    const answer = await this.#askPrimary(question);
-    if (answer.kind !== "undecided") return answer;
-    const { cause, reason, retryAfterSeconds } = answer;
-    this.#log.warn("auth:undecided", { repo: question.repositoryPath, cause, reason, retryAfterSeconds });
-    if (cause === "rate-limited") {
-      const pauseMs = (retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS) * 1000;
-      this.#pausedUntilMs.set(callerKey, this.#now() + Math.min(pauseMs, MAX_PAUSE_MS));
-    }
-    return answer;
+  #noteGuess({ authorization, source }: ReadQuestion, { record, source: from }: FoundRecord): void {
+    if (authorization === undefined || source === undefined || from !== "primary") return;
+    const { answer } = record;
+    if (answer.kind !== "refused" || answer.status !== 401) return;
+    this.#wrongCredentials.note(source, this.loggedName(authorization));
   }
 
-  #remember(key: string, remembered: Remembered, source: VerdictSource): Verdict {
-    this.#remembered.set(key, remembered);
-    return this.#verdict(remembered, source);
+  #staleVerdict(before: VerdictRecord | undefined): Verdict | undefined {
+    const waiting = { kind: "undecided", cause: "unreachable", reason: "no answer yet" } as const;
+    const record = recordOf(waiting, this.#now(), before?.right, this.#limits);
+    return staleRight(record, this.#now(), this.#limits) && this.#verdict(record, "store");
   }
 
-  #verdict({ answer, askedAtMs, right }: Remembered, source: VerdictSource): Verdict {
-    const ageMs = this.#now() - askedAtMs;
-    if (answer.kind === "allowed") return { ...answer, source, ageMs, isStale: false };
-    if (answer.kind === "refused") return { ...answer, source, ageMs };
-    if (right !== undefined && this.#now() < right.askedAtMs + this.#limits.staleMs) {
-      const { askedAtMs: lastAskedAtMs, ...found } = right;
-      return { kind: "allowed", source, ageMs: this.#now() - lastAskedAtMs, isStale: true, ...found };
-    }
-    const { cause, retryAfterSeconds = DEFAULT_RETRY_AFTER_SECONDS } = answer;
-    return { kind: "undecided", source, ageMs, cause, retryAfterSeconds };
-  }
-
-  async #readStored(key: string): Promise<ConfirmedRight | "unread" | undefined> {
-    const reading = this.#stored.read(key, this.#now()).then((right) => ({ right }));
-    const read = await this.#quietly("read", reading);
-    return read === undefined ? "unread" : read.right;
-  }
-
-  /** The primary decides; without the store's help it only decides more often. */
-  async #quietly<Result>(action: string, work: Promise<Result>): Promise<Result | undefined> {
-    try {
-      return await work;
-    } catch (error) {
-      this.#log.error("auth:store-failed", { action, ...errorFields(error) });
-      return undefined;
-    }
+  #verdict(record: VerdictRecord, source: VerdictSource): Verdict {
+    return verdictOf(record, source, this.#now(), this.#limits);
   }
 }

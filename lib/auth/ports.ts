@@ -10,6 +10,8 @@ export interface ReadQuestion {
    * another, the primary is asked again.
    */
   readonly uuid?: string;
+  /** What the caller's address counts as. The answer does not depend on it. */
+  readonly source?: string;
 }
 
 /** What the primary said to one question. */
@@ -34,21 +36,27 @@ export type PrimaryAnswer =
       /** What is wrong, for the log. */
       readonly reason: string;
       readonly retryAfterSeconds?: number;
+      /** Whether the primary is away for all questions, as far as this one shows. */
+      readonly outage?: "certain" | "likely";
     };
 
-/** A yes of the primary, and when it was asked. */
-export interface ConfirmedRight {
-  readonly askedAtMs: number;
-  readonly finalPath?: string;
-  readonly callerName?: string;
-}
-
 /** Never rejects: that nothing could be learned is an answer. */
-export type AskPrimary = (question: ReadQuestion) => Promise<PrimaryAnswer>;
+export type AskPrimary = (question: ReadQuestion, how: AskingHow) => Promise<PrimaryAnswer>;
+
+export interface AskingHow {
+  /** Called for a 401: whether it is asked about once more before it is passed on. */
+  readonly retries401: () => Promise<boolean>;
+  /** When it aborts, nothing could be learned. */
+  readonly signal: AbortSignal;
+}
 
 /** Keeps small texts that every process of a mirror sees. Any call may fail. */
 export interface VerdictStore {
-  read(key: string): Promise<string | undefined>;
+  read(key: string): Promise<{ readonly text: string; readonly version: string } | undefined>;
   write(key: string, text: string): Promise<void>;
-  delete(key: string): Promise<void>;
+  /**
+   * Writes over this version only; over none for `"absent"`.
+   * @returns The version written; `undefined` if there is another one by now.
+   */
+  replace(key: string, text: string, ifVersion: string): Promise<string | undefined>;
 }

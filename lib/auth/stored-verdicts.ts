@@ -1,64 +1,75 @@
 /**
- * The last yes for a credential and a repository, as `auth/<hmac>`: for the other processes of the mirror, so that a
- * hundred functions started at once need not all ask, and for the time when the primary is away.
+ * What is known of a question or a caller, as `auth/<hmac>`: for the other processes of the mirror, so that a hundred functions started
+ * at once need not all ask, and for the time when the primary is away.
  */
 import { z } from "zod";
-import type { ConfirmedRight, VerdictStore } from "./ports.ts";
+import type { VerdictStore } from "./ports.ts";
+import { recordSchema, type VerdictRecord } from "./verdict-record.ts";
 
 export const VERDICT_PREFIX = "auth/";
 
-const verdictSchema = z.strictObject({
-  askedAt: z.iso.datetime(),
-  finalPath: z.string().optional(),
-  callerName: z.string().optional(),
+/** Who is asking the primary, and until when others leave it to that process. */
+const claimSchema = z.strictObject({ by: z.string(), untilMs: z.number() });
+
+const storedSchema = z.strictObject({
+  record: recordSchema.exactOptional(),
+  claim: claimSchema.exactOptional(),
 });
+
+/** Of a credential: when the primary took it. */
+const takenSchema = z.strictObject({ takenAtMs: z.number() });
+
+export interface StoredVerdict {
+  readonly record?: VerdictRecord;
+  readonly claim?: z.infer<typeof claimSchema>;
+  /** `"absent"`: there is nothing to replace. */
+  readonly version: string;
+}
 
 /** Clocks of two machines may differ by so much; a time further ahead is nonsense. */
 const MAX_CLOCK_SKEW_MS = 2_000;
 
 export class StoredVerdicts {
   readonly #store: VerdictStore;
-  readonly #staleMs: number;
 
-  /** @param staleMs - 0: nothing is stored or read. */
-  constructor(store: VerdictStore, staleMs: number) {
+  constructor(store: VerdictStore) {
     this.#store = store;
-    this.#staleMs = staleMs;
   }
 
-  /** @returns `undefined` for none, one that has expired, and one that cannot be understood. */
-  async read(key: string, nowMs: number): Promise<ConfirmedRight | undefined> {
-    if (this.#staleMs === 0) return undefined;
-    const text = await this.#store.read(`${VERDICT_PREFIX}${key}`);
-    const right = text === undefined ? undefined : parseVerdict(text);
-    if (right === undefined || right.askedAtMs > nowMs + MAX_CLOCK_SKEW_MS) return undefined;
-    return nowMs < right.askedAtMs + this.#staleMs ? right : undefined;
+  /** What cannot be understood counts for nothing, and is replaced. */
+  async read(key: string, nowMs: number): Promise<StoredVerdict> {
+    const stored = await this.#store.read(`${VERDICT_PREFIX}${key}`);
+    if (stored === undefined) return { version: "absent" };
+    const { version } = stored;
+    const { record, claim } = parsed(stored.text, storedSchema) ?? {};
+    const isSound =
+      record !== undefined &&
+      Math.max(record.askedAtMs, record.right?.askedAtMs ?? 0) <= nowMs + MAX_CLOCK_SKEW_MS;
+    return { version, ...(isSound && { record }), ...(claim && { claim }) };
   }
 
-  async write(key: string, { askedAtMs, ...found }: ConfirmedRight): Promise<void> {
-    if (this.#staleMs === 0) return;
-    const text = JSON.stringify({ askedAt: new Date(askedAtMs).toISOString(), ...found });
-    await this.#store.write(`${VERDICT_PREFIX}${key}`, text);
+  /** @returns The version written; `undefined` if another process was first. */
+  replace(key: string, { version, ...stored }: StoredVerdict): Promise<string | undefined> {
+    return this.#store.replace(`${VERDICT_PREFIX}${key}`, JSON.stringify(stored), version);
   }
 
-  async delete(key: string): Promise<void> {
-    if (this.#staleMs > 0) await this.#store.delete(`${VERDICT_PREFIX}${key}`);
+  async readTaken(callerKey: string, nowMs: number): Promise<number | undefined> {
+    const stored = await this.#store.read(`${VERDICT_PREFIX}${callerKey}`);
+    const takenAtMs = stored && parsed(stored.text, takenSchema)?.takenAtMs;
+    return takenAtMs !== undefined && takenAtMs <= nowMs + MAX_CLOCK_SKEW_MS ? takenAtMs : undefined;
+  }
+
+  writeTaken(callerKey: string, takenAtMs: number): Promise<void> {
+    return this.#store.write(`${VERDICT_PREFIX}${callerKey}`, JSON.stringify({ takenAtMs }));
   }
 }
 
-function parseVerdict(text: string): ConfirmedRight | undefined {
+function parsed<Document>(text: string, schema: z.ZodType<Document>): Document | undefined {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
     return undefined; // as for a document of another kind below: without it the primary is asked
   }
-  const { data } = verdictSchema.safeParse(json);
-  if (data === undefined) return undefined;
-  const { askedAt, finalPath, callerName } = data;
-  return {
-    askedAtMs: Date.parse(askedAt),
-    ...(finalPath !== undefined && { finalPath }),
-    ...(callerName !== undefined && { callerName }),
-  };
+  return schema.safeParse(json).data;
 }

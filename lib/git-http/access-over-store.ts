@@ -1,8 +1,9 @@
 /** Puts together what decides about access in a process that has the mirror's store and can reach the primary. */
 import { askPrimaryByGit } from "../auth/ask-primary.ts";
-import { Authorizer, DEFAULT_VERDICT_LIMITS } from "../auth/authorizer.ts";
+import { Authorizer, DEFAULT_AUTHORIZER_LIMITS } from "../auth/authorizer.ts";
 import { CallerKeys } from "../auth/caller-keys.ts";
 import { RequestRate } from "../auth/request-rate.ts";
+import { WrongCredentials } from "../auth/wrong-credentials.ts";
 import type { Logger } from "../log.ts";
 import { readAskedPath } from "../repo/asked-repository.ts";
 import { textBlobs } from "../repo/text-blobs.ts";
@@ -14,8 +15,11 @@ import { showsPublishedRefs } from "./same-refs.ts";
 interface AccessSettings {
   /** Whether what everyone may read at the primary needs no credential here. */
   readonly allowsAnonymous: boolean;
-  /** Requests without a credential from one address; 0: no limit. */
+  /** Requests without a credential, from one address and from all; 0: no limit. */
   readonly anonymousPerMinute: number;
+  readonly anonymousTotalPerMinute: number;
+  /** Different credentials that the primary does not take, from one address; 0: no limit. */
+  readonly wrongCredentialsPerMinute: number;
   /** How long the last yes counts while the primary is away; 0: not at all. */
   readonly staleMinutes: number;
 }
@@ -46,12 +50,14 @@ export function accessOverStore(options: AccessOverStoreOptions): DecideAccess {
       keys: new CallerKeys(secret),
       store: textBlobs(store),
       log,
-      limits: { ...DEFAULT_VERDICT_LIMITS, staleMs: settings.staleMinutes * 60_000 },
+      wrongCredentials: new WrongCredentials(settings.wrongCredentialsPerMinute, now),
+      limits: { ...DEFAULT_AUTHORIZER_LIMITS, staleMs: settings.staleMinutes * 60_000 },
       now,
     }),
     lookUp: (asked) => readAskedPath(store, asked),
     allowsAnonymous: settings.allowsAnonymous,
     anonymousRate: new RequestRate(settings.anonymousPerMinute, now),
+    anonymousTotalRate: new RequestRate(settings.anonymousTotalPerMinute, now),
     log,
   });
 }

@@ -1,7 +1,7 @@
 /** Which addresses count as one caller. */
 import { isIPv6 } from "node:net";
 
-/** @returns The address itself; of IPv6 the /64, which is what one household or machine has at the least. */
+/** @returns The address itself; of IPv6 the /48, which is what a site may have. */
 export function addressBlock(address: string | undefined): string {
   if (address === undefined) return "unknown";
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
@@ -12,7 +12,7 @@ export function addressBlock(address: string | undefined): string {
   const tailCount = tail === undefined || tail === "" ? 0 : tail.split(":").length;
   while (tail !== undefined && groups.length < 8 - tailCount) groups.push("0");
   return groups
-    .slice(0, 4)
+    .slice(0, 3)
     .map((group) => group.replace(/^0+(?=.)/, ""))
     .join(":");
 }

@@ -2,8 +2,9 @@
  * Decides what a caller may have: what the primary says of the caller's own credential, and for callers without one,
  * whether everyone may read there. One line in the log for each request.
  */
-import type { Authorizer, Verdict } from "../auth/authorizer.ts";
+import type { Authorizer } from "../auth/authorizer.ts";
 import type { RequestRate } from "../auth/request-rate.ts";
+import type { Verdict } from "../auth/verdict.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import { type AskedPath, namedPath } from "../repo/asked-repository.ts";
@@ -20,6 +21,8 @@ export interface DecideAccessOptions {
   readonly allowsAnonymous: boolean;
   /** Of callers without a credential, for each address. */
   readonly anonymousRate: RequestRate;
+  /** Of all of them together. */
+  readonly anonymousTotalRate: RequestRate;
   readonly log: Logger;
 }
 
@@ -67,6 +70,7 @@ export function decideAccess(options: DecideAccessOptions): DecideAccess {
       ...(verdict !== undefined && {
         source: verdict.source,
         ageSeconds: Math.floor(verdict.ageMs / 1000),
+        ...(verdict.kind === "undecided" && { cause: verdict.cause }),
         ...(verdict.kind === "allowed" && { isStale: verdict.isStale, callerName: verdict.callerName }),
       }),
     });
@@ -94,9 +98,9 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
   // The same steps whether the name is known or not: what is mirrored must not show in the time either.
   const known = await options.lookUp(repository);
-  if (known !== undefined) return checkKnown(known, authorization, options);
+  if (known !== undefined) return checkKnown(known, request, options);
   const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
-  const checked = await check({ primaryPath }, authorization, options);
+  const checked = await check({ primaryPath }, request, options);
   const isAllowed = checked.decision.kind === "allowed";
   return repository.kind === "project" && isAllowed ? { ...checked, decision: NOT_FOUND } : checked;
 }
@@ -104,17 +108,17 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
 /** Of a former name the primary has to say where it leads, besides who may read the repository. */
 async function checkKnown(
   known: AskedPath,
-  authorization: string | undefined,
+  request: HttpRequest,
   options: DecideAccessOptions,
 ): Promise<Checked> {
-  if (!known.isFormer || known.uuidPath === undefined) return check(known, authorization, options);
-  const led = await check({ primaryPath: known.primaryPath }, authorization, options);
+  if (!known.isFormer || known.uuidPath === undefined) return check(known, request, options);
+  const led = await check({ primaryPath: known.primaryPath }, request, options);
   if (led.decision.kind === "refused") return led;
   const { primaryPath } = led.decision;
   if (primaryPath === undefined) return { ...led, decision: NOT_FOUND };
   // It may lead to another workspace.
   const uuidPath = `${primaryPath.split("/")[0]}/{${known.uuid}}`;
-  const checked = await check({ ...known, uuidPath }, authorization, options);
+  const checked = await check({ ...known, uuidPath }, request, options);
   if (checked.decision.kind === "refused") return checked;
   const { plainPath: _former, ...decision } = checked.decision;
   return { ...checked, decision: { ...decision, primaryPath } };
@@ -129,11 +133,12 @@ interface CheckedPath {
 
 async function check(
   { primaryPath, uuidPath = primaryPath, uuid }: CheckedPath,
-  authorization: string | undefined,
+  { headers: { authorization }, remoteAddress }: HttpRequest,
   { authorizer }: DecideAccessOptions,
 ): Promise<Checked> {
   const bound = uuid !== undefined && { uuid };
-  const verdict = await authorizer.check({ authorization, repositoryPath: uuidPath, ...bound });
+  const source = addressBlock(remoteAddress);
+  const verdict = await authorizer.check({ authorization, repositoryPath: uuidPath, ...bound, source });
   const decision = decisionOf(verdict);
   if (decision.kind === "refused") return { decision, verdict };
   const isByUuid = uuidPath !== primaryPath && decision.primaryPath === uuidPath;
@@ -149,18 +154,27 @@ async function decideAnonymous(
   { request, repository }: AccessQuestion,
   options: DecideAccessOptions,
 ): Promise<Decided> {
-  const { allowsAnonymous, lookUp, anonymousRate } = options;
+  const { allowsAnonymous, lookUp } = options;
   if (!allowsAnonymous) return challenged(LOG_IN);
   const known = await lookUp(repository);
   if (known?.isPublic !== true) return challenged(LOG_IN);
-  const retryAfterSeconds = anonymousRate.take(addressBlock(request.remoteAddress));
-  if (retryAfterSeconds > 0) {
-    const text = `too many requests without a credential from your address, try again in ${retryAfterSeconds} s`;
-    return { decision: { kind: "refused", status: 429, text, retryAfterSeconds }, note: "limited" };
-  }
-  const checked = await checkKnown(known, undefined, options);
+  const limited = limitAnonymous(request, options);
+  if (limited !== undefined) return limited;
+  const checked = await checkKnown(known, request, options);
   const { verdict } = checked;
   return verdict.kind === "refused" && verdict.status !== 503 ? { ...challenged(LOG_IN), verdict } : checked;
+}
+
+function limitAnonymous(
+  { remoteAddress }: HttpRequest,
+  { anonymousRate, anonymousTotalRate }: DecideAccessOptions,
+): Decided | undefined {
+  const ofAddress = anonymousRate.take(addressBlock(remoteAddress));
+  const retryAfterSeconds = ofAddress > 0 ? ofAddress : anonymousTotalRate.take("all");
+  if (retryAfterSeconds === 0) return undefined;
+  const whose = ofAddress > 0 ? " from your address" : "";
+  const text = `too many requests without a credential${whose}, try again in ${retryAfterSeconds} s`;
+  return { decision: { kind: "refused", status: 429, text, retryAfterSeconds }, note: "limited" };
 }
 
 function challenged(text: string): Decided {
@@ -186,14 +200,22 @@ function decisionOf(verdict: Verdict): AccessDecision {
       return { kind: "refused", status: 401, text };
     }
     case "undecided":
-      return undecided(verdict.cause, Math.max(1, Math.ceil(verdict.retryAfterSeconds)));
+      return undecided(verdict);
   }
 }
 
-function undecided(cause: "unreachable" | "rate-limited", retryAfterSeconds: number): AccessDecision {
-  const text =
-    cause === "rate-limited"
-      ? `Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read; try again in ${retryAfterSeconds} s`
-      : `Bitbucket cannot be reached, so the mirror cannot ask whether you may read; try again in ${retryAfterSeconds} s`;
-  return { kind: "refused", status: cause === "rate-limited" ? 429 : 503, text, retryAfterSeconds };
+/** Not 401, whatever the cause: for that git would have its helper erase a credential that may be good. */
+function undecided({ cause, retryAfterSeconds }: Extract<Verdict, { kind: "undecided" }>): AccessDecision {
+  const text = `${WHY_UNDECIDED[cause]}; try again in ${retryAfterSeconds} s`;
+  const isLimited = cause === "rate-limited" || cause === "guessing";
+  return { kind: "refused", status: isLimited ? 429 : 503, text, retryAfterSeconds };
 }
+
+const WHY_UNDECIDED = {
+  "rate-limited":
+    "Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read",
+  unreachable: "Bitbucket cannot be reached, so the mirror cannot ask whether you may read",
+  guessing: "Bitbucket has not taken several credentials that came from your address",
+  doubted:
+    "Bitbucket refuses this credential, which it took a short time ago, so the mirror will ask it again",
+} as const;

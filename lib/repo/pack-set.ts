@@ -190,7 +190,8 @@ export class PackSet implements PackReader {
   *#rangesOf(objectNumbers: Iterable<number>): Generator<BlobRange, void, undefined> {
     for (const objectNumber of objectNumbers) {
       const { packNumber, offsetBytes, endBytes } = this.extent(objectNumber);
-      yield { key: this.#packAt(packNumber).key, offsetBytes, endBytes };
+      // Objects are read with a byte more than their entry.
+      yield { key: this.#packAt(packNumber).key, offsetBytes, endBytes: endBytes + 1 };
     }
   }
 

@@ -1,14 +1,15 @@
 /** Small texts in a blob store, where a key without one is no error. */
-import { NotFoundError } from "../errors.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import { NotFoundError, VersionConflictError } from "../errors.ts";
+import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 
 export interface TextBlobs {
-  read(key: string): Promise<string | undefined>;
+  read(key: string): Promise<{ readonly text: string; readonly version: BlobVersion } | undefined>;
   write(key: string, text: string): Promise<void>;
-  delete(key: string): Promise<void>;
+  /** @returns The version written; `undefined` if the blob has another one than `ifVersion` by now. */
+  replace(key: string, text: string, ifVersion: BlobVersion): Promise<BlobVersion | undefined>;
 }
 
-/** For the start of a process, never on a request's path. */
+/** Never on a request's path. */
 export async function deleteOlderBlobs(store: BlobStore, prefix: string, beforeMs: number): Promise<void> {
   for await (const { key, modifiedAtMs } of store.list(prefix)) {
     if (modifiedAtMs < beforeMs) await store.delete(key);
@@ -19,7 +20,8 @@ export function textBlobs(store: BlobStore): TextBlobs {
   return {
     async read(key) {
       try {
-        return new TextDecoder().decode((await store.read(key)).bytes);
+        const { bytes, version } = await store.read(key);
+        return { text: new TextDecoder().decode(bytes), version };
       } catch (error) {
         if (error instanceof NotFoundError) return undefined;
         throw error;
@@ -28,6 +30,13 @@ export function textBlobs(store: BlobStore): TextBlobs {
     async write(key, text) {
       await store.write(key, new TextEncoder().encode(text));
     },
-    delete: (key) => store.delete(key),
+    async replace(key, text, ifVersion) {
+      try {
+        return await store.write(key, new TextEncoder().encode(text), { ifVersion });
+      } catch (error) {
+        if (error instanceof VersionConflictError) return undefined;
+        throw error;
+      }
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { App } from "aws-cdk-lib";
 import { expect, test } from "vitest";
 import { readSettings } from "../../infra/settings.ts";
+import { ENV } from "../../lib/config.ts";
 
 test.each([
   [{ publicAccess: "allow-anyone" }, "no setting any more"],
@@ -15,7 +16,21 @@ test.each([
   ],
   [{ anonymous: "yes" }, "anonymous can only be allow or deny"],
   [{ push: "proxy" }, "push can only be redirect or refuse"],
+  [{ wrongCredentialsPerMinute: "-1" }, "wrongCredentialsPerMinute must be a whole number from 0 to 1000000"],
   [{ staleMinutes: "1441" }, "staleMinutes must be a whole number from 0 to 1440"],
 ])("%j is refused", (context, text) => {
   expect(() => readSettings(new App({ context }).node)).toThrow(text);
+});
+
+test("what is set about access reaches the functions", () => {
+  const context = { anonymousTotalPerMinute: "7", wrongCredentialsPerMinute: "8" };
+  expect(readSettings(new App({ context }).node).accessEnvironment).toEqual({
+    [ENV.anonymous]: "allow",
+    [ENV.anonymousPerMinute]: "300",
+    [ENV.anonymousTotalPerMinute]: "7",
+    [ENV.wrongCredentialsPerMinute]: "8",
+    [ENV.staleMinutes]: "15",
+    [ENV.waitSeconds]: "20",
+    [ENV.push]: "redirect",
+  });
 });

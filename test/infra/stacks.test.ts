@@ -85,6 +85,22 @@ describe("the service stack", () => {
     });
   });
 
+  test.each(["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"])(
+    "answers %s with 503, when to try again, and a line of text",
+    (type) => {
+      const [response] = Object.values(
+        Template.fromStack(deployment().service).findResources("AWS::ApiGateway::GatewayResponse", {
+          Properties: { ResponseType: type },
+        }),
+      );
+      expect(response?.["Properties"]).toMatchObject({
+        StatusCode: "503",
+        ResponseParameters: { "gatewayresponse.header.Retry-After": "'10'" },
+        ResponseTemplates: { "text/plain": expect.stringMatching(/^[^"$\n]+ try again in 10 s\n$/) },
+      });
+    },
+  );
+
   test("serves the addresses of the allow list only, if there is one", () => {
     const policyOf = (context: Record<string, string>) =>
       Object.values(
@@ -163,6 +179,7 @@ describe("the service stack", () => {
     ]);
     expect(of("s3:PutObject")).toMatch(/\/auth\/\*/);
     expect(of("s3:PutObject")).not.toMatch(/names|repos/);
+    expect(of("s3:DeleteObject")).toBe("");
     expect(of("secretsmanager:GetSecretValue")).toContain("AuthSecret");
     expect(of("ssm:GetParameter")).toContain("parameter/aws/reference/secretsmanager/");
   });

@@ -1,4 +1,4 @@
-/** What callers notice of how the mirror asks the primary: rights that change, a primary that is away. */
+/** What callers notice of how the mirror asks the primary: rights that change, and how often it is asked. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { AccountsInput } from "../support/fake-bitbucket/accounts.ts";
 import {
@@ -79,57 +79,30 @@ describe("rights", () => {
     }
     expect(mirror.fake.controls.requests.some(({ status }) => status === 401)).toBe(true);
   });
-});
 
-describe("while the primary is away", () => {
-  test("a caller of the last 15 minutes is served and told so, others get 503, and then all do", async () => {
+  test("of a credential that was removed end with 503, then with 401, and another process says the same", async () => {
     expect(await statusOf(VAULT, READER)).toBe(200);
-    mirror.fake.controls.misbehave({ down: true });
-    pass(14 * 60);
-    const stale = await mirror.get(VAULT, READER);
-    expect([stale.status, stale.headers.get("x-nearside-access")]).toEqual([200, "stale; age=840"]);
-    const other = await mirror.get(VAULT, ROBOT);
-    expect([other.status, other.headers.get("retry-after")]).toEqual([503, "10"]);
-    expect(await other.text()).toMatch(/^Bitbucket cannot be reached, .*try again in 10 s\n$/);
-    // Not for another repository either, though the caller may read it.
-    expect(await statusOf("/acme/new-name.git/info/refs?service=git-upload-pack", READER)).toBe(503);
+    const callers = (mirror.accounts.callers ?? []).filter(({ name }) => name !== "rita");
+    mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
     pass(60);
-    expect(await statusOf(VAULT, READER)).toBe(503);
-  });
-
-  test("another process knows the last yes, and forgets it once the primary has said no", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    mirror.fake.controls.misbehave({ down: true });
-    pass(120);
-    const restarted = await mirror.restarted();
-    const ask = async () =>
-      (await fetch(restarted.url + VAULT, { headers: { authorization: READER } })).status;
-    expect(await ask()).toBe(200);
-    mirror.fake.controls.behave();
-    setRights("rita", {});
-    pass(60);
-    expect(await ask()).toBe(404);
-    mirror.fake.controls.misbehave({ down: true });
-    pass(60);
+    const doubted = await mirror.get(VAULT, READER);
+    expect([doubted.status, doubted.headers.get("retry-after")]).toEqual([503, "5"]);
+    expect(doubted.headers.get("www-authenticate")).toBe(null);
+    expect(await doubted.text()).toMatch(/^Bitbucket refuses this credential, .*; try again in 5 s\n$/);
+    expect(mirror.checks()).toBe(3);
+    const { url } = await mirror.restarted();
+    const ask = async () => (await fetch(url + VAULT, { headers: { authorization: READER } })).status;
     expect(await ask()).toBe(503);
-    expect(await statusOf(VAULT, STRANGER)).toBe(503);
+    expect(mirror.checks()).toBe(3);
+    pass(5);
+    expect(await ask()).toBe(401);
+    expect(await statusOf(VAULT, READER)).toBe(401);
+    expect(mirror.checks()).toBe(5);
   });
 
-  test("a 5xx is no refusal", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    mirror.fake.controls.misbehave({ failWithStatus: 502 });
-    pass(120);
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    expect(await statusOf(VAULT, ROBOT)).toBe(503);
-  });
-
-  test("nobody is served when that is set off", async () => {
-    const strict = await mirror.restarted({ settings: { staleMinutes: 0 } });
-    const ask = async () => (await fetch(strict.url + VAULT, { headers: { authorization: READER } })).status;
-    expect(await ask()).toBe(200);
-    mirror.fake.controls.misbehave({ down: true });
-    pass(60);
-    expect(await ask()).toBe(503);
+  test("are asked for once where nothing is known of a credential: 401 at once", async () => {
+    expect(await statusOf(VAULT, CREDENTIALS["wrong password"])).toBe(401);
+    expect(mirror.checks()).toBe(1);
   });
 });
 
@@ -202,12 +175,26 @@ describe("the primary is asked", () => {
       return { status, requests, rounds, checks: mirror.checks() };
     };
     const forbidden = await steps("vault", STRANGER);
-    expect(forbidden).toEqual({ status: 404, requests: 2, rounds: 2, checks: 1 });
+    expect(forbidden).toEqual({ status: 404, requests: 4, rounds: 4, checks: 1 });
     expect(await steps("nothing", STRANGER)).toEqual(forbidden);
     expect(await steps("unmirrored", STRANGER)).toEqual(forbidden);
     const remembered = await steps("vault", STRANGER);
     expect(remembered).toEqual({ status: 404, requests: 1, rounds: 1, checks: 0 });
     expect(await steps("nothing", STRANGER)).toEqual(remembered);
+    // In another process, which finds in the store what this one has learned.
+    const { url } = await mirror.restarted();
+    const stepsElsewhere = async (slug: string) => {
+      mirror.store.reset();
+      mirror.fake.controls.clearRequests();
+      const path = `/acme/${slug}.git/info/refs?service=git-upload-pack`;
+      const { status } = await fetch(url + path, { headers: { authorization: STRANGER } });
+      const { requests, rounds } = mirror.store.counts();
+      return { status, requests, rounds, checks: mirror.checks() };
+    };
+    const elsewhere = await stepsElsewhere("vault");
+    expect(elsewhere).toEqual({ status: 404, requests: 2, rounds: 2, checks: 0 });
+    expect(await stepsElsewhere("nothing")).toEqual(elsewhere);
+    expect(await stepsElsewhere("unmirrored")).toEqual(elsewhere);
     const anonymous = await steps("vault");
     expect(anonymous).toEqual({ status: 401, requests: 1, rounds: 1, checks: 0 });
     expect(await steps("nothing")).toEqual(anonymous);

@@ -4,7 +4,7 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { DEFAULT_VERDICT_LIMITS } from "../../lib/auth/authorizer.ts";
+import { DEFAULT_VERDICT_LIMITS } from "../../lib/auth/verdict-record.ts";
 import { type AccessOverStoreOptions, accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import { type GitHttpOptions, gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
@@ -144,6 +144,8 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       settings: {
         allowsAnonymous: true,
         anonymousPerMinute: 0,
+        anonymousTotalPerMinute: 0,
+        wrongCredentialsPerMinute: 0,
         staleMinutes: DEFAULT_VERDICT_LIMITS.staleMs / 60_000,
         ...settings,
       },

@@ -26,10 +26,11 @@ const OTHERS = [
   "olga-token",
   "robot-token",
   "stranger-token",
-  // Of test/interop/local-server.test.ts and access.test.ts.
+  // Of test/interop/local-server.test.ts, access.test.ts, access-storm.test.ts and access-limits.test.ts.
   "rita-secret",
   "secret-token",
   "job-secret-",
+  "guess-secret-",
   // Of test/interop/relay.test.ts and others.
   "relay-secret-of-tests-5d1c",
 ];

@@ -99,6 +99,8 @@ describe("readAuthorizerConfig", () => {
       authSecretName: "nearside-auth",
       allowsAnonymous: true,
       anonymousPerMinute: 300,
+      anonymousTotalPerMinute: 6_000,
+      wrongCredentialsPerMinute: 20,
       staleMinutes: 15,
       logLevel: "info",
     });
@@ -106,11 +108,15 @@ describe("readAuthorizerConfig", () => {
       ...env,
       [ENV.anonymous]: "deny",
       [ENV.anonymousPerMinute]: "0",
+      [ENV.anonymousTotalPerMinute]: "7",
+      [ENV.wrongCredentialsPerMinute]: "8",
       [ENV.staleMinutes]: "1440",
     };
     expect(readAuthorizerConfig(told)).toMatchObject({
       allowsAnonymous: false,
       anonymousPerMinute: 0,
+      anonymousTotalPerMinute: 7,
+      wrongCredentialsPerMinute: 8,
       staleMinutes: 1440,
     });
   });
@@ -120,6 +126,7 @@ describe("readAuthorizerConfig", () => {
     [ENV.staleMinutes, "1441"],
     [ENV.staleMinutes, "-1"],
     [ENV.anonymousPerMinute, "1e3"],
+    [ENV.wrongCredentialsPerMinute, "1000001"],
   ])("refuses %s=%s by name", (name, value) => {
     expect(messageOf(() => readAuthorizerConfig({ ...env, [name]: value }))).toContain(name);
   });

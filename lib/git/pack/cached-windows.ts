@@ -7,7 +7,7 @@ const MAX_GAP_BYTES = 64 * 1024;
 /** Reads under way: a store that takes 20 ms to answer is to be asked for all of a usual answer in few rounds. */
 const MAX_READS_AHEAD = 48;
 /** What a slow client holds of them. */
-const MAX_BYTES_AHEAD = 6 * 1024 * 1024;
+const MAX_BYTES_AHEAD = 2 * 1024 * 1024;
 
 type PlannedWindow = Omit<EntryWindow, "bytes" | "isUnchecked"> & { readonly lengthBytes: number };
 

@@ -19,11 +19,14 @@ export interface ReadAheadRequest {
 /** Guesses: what it misses is read when it is needed. */
 export class ReadAhead {
   readonly #request: ReadAheadRequest;
-  readonly #sent: ReadonlySet<number>;
+  /** One bit for each object: a slow client holds it. */
+  readonly #sent: Uint8Array;
 
   constructor(request: ReadAheadRequest) {
     this.#request = request;
-    this.#sent = new Set(request.objectNumbers);
+    this.#sent = new Uint8Array(Math.ceil(request.objects.objectCount / 8));
+    for (const number of request.objectNumbers)
+      this.#sent[number >>> 3] = (this.#sent[number >>> 3] as number) | (1 << (number & 7));
   }
 
   /** @param objectNumbers - Those that are to be written next. */
@@ -41,8 +44,8 @@ export class ReadAhead {
     const bases = history.deltaForest.parents;
     for (const objectNumber of objectNumbers) {
       const base = bases[objectNumber] as number;
-      if (base < 0 ? !isThin : this.#sent.has(base) || clientHas(base)) continue;
-      for (const start of [objectNumber, history.versionForest.parents[objectNumber] as number]) {
+      if (base < 0 ? !isThin : this.#isSent(base) || clientHas(base)) continue;
+      for (const start of [objectNumber, this.#versionAtHand(history.versionForest.parents, objectNumber)]) {
         let next = start;
         for (let depth = 0; next >= 0 && depth <= MAX_CHAIN; depth++) {
           yield next;
@@ -50,5 +53,19 @@ export class ReadAhead {
         }
       }
     }
+  }
+
+  /** @returns The version before that is likely to become the base, or -1. */
+  #versionAtHand(before: Int32Array, objectNumber: number): number {
+    let version = before[objectNumber] as number;
+    for (let step = 0; version >= 0 && step < MAX_CHAIN; step++) {
+      if (this.#isSent(version) || this.#request.clientHas(version)) return version;
+      version = before[version] as number;
+    }
+    return -1;
+  }
+
+  #isSent(objectNumber: number): boolean {
+    return ((this.#sent[objectNumber >>> 3] as number) & (1 << (objectNumber & 7))) !== 0;
   }
 }

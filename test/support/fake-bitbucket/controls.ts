@@ -15,6 +15,8 @@ const misbehaviourSchema = z.strictObject({
   rateLimitedForSeconds: z.number().int().nonnegative().nullable(),
   /** Answer with this status; null: don't. */
   failWithStatus: z.number().int().min(500).max(599).nullable(),
+  /** With a failure's `Retry-After`; null: without. */
+  failedForSeconds: z.number().int().nonnegative().nullable(),
   /** Break the connection after so many bytes of an answer's body; null: don't. */
   cutAfterBytes: z.number().int().nonnegative().nullable(),
   /** Ignore `Git-Protocol`, so that git answers as version 0. */
@@ -38,6 +40,7 @@ export const GOOD_BEHAVIOUR: Misbehaviour = {
   unauthorizedEvery: 0,
   rateLimitedForSeconds: null,
   failWithStatus: null,
+  failedForSeconds: null,
   cutAfterBytes: null,
   forceProtocolV0: false,
   refuseUuids: false,

@@ -142,7 +142,11 @@ async function misbehave(exchange: Exchange): Promise<boolean> {
   }
   if (faults.failWithStatus !== null) {
     const body = "<html><body><h1>Something went wrong</h1></body></html>";
-    await answer(exchange, { status: faults.failWithStatus, headers: { "Content-Type": "text/html" }, body });
+    const headers = {
+      "Content-Type": "text/html",
+      ...(faults.failedForSeconds !== null && { "Retry-After": String(faults.failedForSeconds) }),
+    };
+    await answer(exchange, { status: faults.failWithStatus, headers, body });
     return true;
   }
   return false;

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { askPrimaryByGit } from "../../../lib/auth/ask-primary.ts";
 
 const servers: Server[] = [];
@@ -35,12 +35,16 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 
 const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1, syncPausesMs: [1, 1] };
 const OPTIONS = { fetch, agent: "nearside/1", showsServed: async () => false };
+const ONCE = { retries401: async () => false, signal: new AbortController().signal };
 const SECRET = "a-very-secret-token";
 const authorization = `Basic ${btoa(`ada:${SECRET}`)}`;
 
-function ask(gitUrl: string, limits = LIMITS) {
+function ask(gitUrl: string, limits = LIMITS, retries401 = false) {
   const askPrimary = askPrimaryByGit({ ...OPTIONS, gitUrl, limits });
-  return askPrimary({ authorization, repositoryPath: "acme/site" });
+  return askPrimary(
+    { authorization, repositoryPath: "acme/site" },
+    { ...ONCE, retries401: async () => retries401 },
+  );
 }
 
 const ADVERTISEMENT = { "content-type": "application/x-git-upload-pack-advertisement" };
@@ -57,7 +61,7 @@ test("the credential goes to git's own first request, as it came", async () => {
 test("a uuid is sent as Bitbucket writes it in addresses", async () => {
   const primary = await serve(yes);
   const askPrimary = askPrimaryByGit({ ...OPTIONS, gitUrl: `${primary.url}/below` });
-  await askPrimary({ authorization: undefined, repositoryPath: "acme/{0a1b2c3d}" });
+  await askPrimary({ authorization: undefined, repositoryPath: "acme/{0a1b2c3d}" }, ONCE);
   expect(primary.seen).toEqual([
     { url: "/below/acme/%7B0a1b2c3d%7D.git/info/refs?service=git-upload-pack", authorization: undefined },
   ]);
@@ -111,11 +115,21 @@ test("version 0 is a yes as well, however it is cut up and however much follows"
 test.each([
   ["a redirect in a circle", 302, { location: "/again/site.git/info/refs" }, "too many redirects"],
   ["a page to log in", 200, { "content-type": "text/html" }, "the answer is not git's"],
-  ["503", 503, {}, "the primary answered 503"],
   ["408", 408, {}, "the primary answered 408"],
+  ["500", 500, {}, "the primary answered 500"],
 ])("%s decides nothing", async (_, status, headers, reason) => {
   const primary = await serve((__, response) => void response.writeHead(status, headers).end("sorry"));
   expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason });
+});
+
+test.each([
+  [503, {}, { outage: "likely" }],
+  [502, {}, { outage: "likely" }],
+  [503, { "retry-after": "7" }, { outage: "certain", retryAfterSeconds: 7 }],
+])("%i with %j tells of an outage", async (status, headers, told) => {
+  const primary = await serve((_, response) => void response.writeHead(status, headers).end("sorry"));
+  const reason = `the primary answered ${status}`;
+  expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason, ...told });
 });
 
 test("a redirect to what is no address, silence and no connection decide nothing", async () => {
@@ -123,11 +137,15 @@ test("a redirect to what is no address, silence and no connection decide nothing
   const odd = await serve((_, response) => void response.writeHead(302, { location: "http://" }).end());
   expect(await ask(odd.url)).toMatchObject(unreachable);
   const silent = await serve(() => {});
-  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject(unreachable);
+  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject({
+    ...unreachable,
+    outage: "certain",
+  });
   const closed = await serve(yes);
   await new Promise((resolve) => servers.pop()?.close(resolve));
   expect(await ask(closed.url)).toMatchObject({
     ...unreachable,
+    outage: "likely",
     reason: expect.stringContaining("ECONNREFUSED"),
   });
 });
@@ -137,21 +155,38 @@ test("429 says when to ask again", async () => {
   expect(await ask(primary.url)).toMatchObject({ cause: "rate-limited", retryAfterSeconds: 17 });
 });
 
-test("one 401 is asked again, two are believed; other refusals and the anonymous are asked once", async () => {
+test("one 401 is asked about again where that is wished, two are passed on; other refusals are asked about once", async () => {
   let count = 0;
   const odd = await serve((request, response) =>
     count++ === 0 ? void response.writeHead(401).end() : yes(request, response),
   );
-  expect(await ask(odd.url)).toMatchObject({ kind: "allowed" });
+  expect(await ask(odd.url, LIMITS, true)).toMatchObject({ kind: "allowed" });
   const firm = await serve((_, response) => void response.writeHead(401).end());
-  expect(await ask(firm.url)).toEqual({ kind: "refused", status: 401 });
+  expect(await ask(firm.url, LIMITS, true)).toEqual({ kind: "refused", status: 401 });
   expect(firm.seen).toHaveLength(2);
-  const askPrimary = askPrimaryByGit({ ...OPTIONS, gitUrl: firm.url, limits: LIMITS });
-  await askPrimary({ authorization: undefined, repositoryPath: "acme/site" });
+  expect(await ask(firm.url, LIMITS, false)).toEqual({ kind: "refused", status: 401 });
   expect(firm.seen).toHaveLength(3);
   const absent = await serve((_, response) => void response.writeHead(404).end());
-  await ask(absent.url);
+  await ask(absent.url, LIMITS, true);
   expect(absent.seen).toHaveLength(1);
+});
+
+test("a 401 after which the primary falls silent is still a 401", async () => {
+  let count = 0;
+  const primary = await serve((_, response) =>
+    count++ === 0 ? void response.writeHead(401).end() : void response.writeHead(503).end(),
+  );
+  expect(await ask(primary.url, LIMITS, true)).toEqual({ kind: "refused", status: 401 });
+});
+
+test("when its time is up, nothing was learned", async () => {
+  const silent = await serve(() => {});
+  const askPrimary = askPrimaryByGit({ ...OPTIONS, gitUrl: silent.url });
+  const signal = AbortSignal.timeout(50);
+  const answer = await askPrimary({ authorization, repositoryPath: "acme/site" }, { ...ONCE, signal });
+  expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
+  // This need not be the primary's fault.
+  expect(answer).not.toHaveProperty("outage");
 });
 
 test.each([
@@ -190,7 +225,7 @@ test("of a name that means a repository here, yes only if what it shows is what 
         for await (const chunk of advertisement) text += Buffer.from(chunk).toString();
         return text.endsWith("0000") && compared.length > shownAfter;
       },
-    })({ authorization, repositoryPath, uuid });
+    })({ authorization, repositoryPath, uuid }, ONCE);
   expect(await askWhere(1, "acme/site")).toEqual({ kind: "allowed", finalPath: "acme/site" });
   expect([compared, versions]).toEqual([
     [uuid, uuid],
@@ -200,4 +235,15 @@ test("of a name that means a repository here, yes only if what it shows is what 
   expect(compared).toHaveLength(5);
   expect(await askWhere(9, `acme/{${uuid}}`)).toMatchObject({ kind: "allowed" });
   expect([compared.length, versions.at(-1)]).toEqual([5, "version=2"]);
+});
+
+test("a time that is over because the process was stopped tells of no outage", async () => {
+  const silent = await serve(() => {});
+  const asking = ask(silent.url, { ...LIMITS, timeoutMs: 100 });
+  const stoppedUntilMs = Date.now() + 10_000;
+  const clock = vi.spyOn(Date, "now").mockReturnValue(stoppedUntilMs);
+  const answer = await asking;
+  clock.mockRestore();
+  expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
+  expect(answer).not.toHaveProperty("outage");
 });

@@ -1,140 +1,120 @@
 import { beforeEach, expect, test } from "vitest";
-import { Authorizer, DEFAULT_VERDICT_LIMITS } from "../../../lib/auth/authorizer.ts";
 import { CallerKeys } from "../../../lib/auth/caller-keys.ts";
-import type { PrimaryAnswer, ReadQuestion, VerdictStore } from "../../../lib/auth/ports.ts";
-import { SILENT_LOGGER } from "../../../lib/log.ts";
+import type { VerdictStore } from "../../../lib/auth/ports.ts";
+import { textBlobs } from "../../../lib/repo/text-blobs.ts";
+import { AuthorizerRig, AWAY, KEYS, NO, QUESTION, YES } from "../../support/authorizer-rig.ts";
 
-const KEYS = new CallerKeys("a secret that is long enough for a test");
-const QUESTION: ReadQuestion = { authorization: "Basic YTpi", repositoryPath: "acme/site" };
-const YES: PrimaryAnswer = { kind: "allowed", finalPath: "acme/site" };
-const AWAY: PrimaryAnswer = { kind: "undecided", cause: "unreachable", reason: "away" };
+const STORED_KEY = `auth/${KEYS.questionKey(QUESTION)}`;
 
-let nowMs: number;
-let answer: PrimaryAnswer;
-let asked: ReadQuestion[];
-let texts: Map<string, string>;
+let rig: AuthorizerRig;
 
 beforeEach(() => {
-  nowMs = Date.parse("2026-01-01T00:00:00Z");
-  answer = YES;
-  asked = [];
-  texts = new Map();
+  rig = new AuthorizerRig();
 });
 
-const store: VerdictStore = {
-  read: async (key) => texts.get(key),
-  write: async (key, text) => void texts.set(key, text),
-  delete: async (key) => void texts.delete(key),
-};
-
-function authorizer(changed: { store?: VerdictStore; maxRemembered?: number } = {}): Authorizer {
-  return new Authorizer({
-    askPrimary: async (question) => {
-      asked.push(question);
-      return answer;
-    },
-    keys: KEYS,
-    store: changed.store ?? store,
-    log: SILENT_LOGGER,
-    limits: {
-      ...DEFAULT_VERDICT_LIMITS,
-      ...(changed.maxRemembered && { maxRemembered: changed.maxRemembered }),
-    },
-    now: () => nowMs,
-  });
-}
-
 test("identical questions at once are asked once, others each", async () => {
-  const auth = authorizer();
+  const auth = rig.process();
   const other = { ...QUESTION, repositoryPath: "acme/other" };
   await Promise.all([...Array(50)].flatMap(() => [auth.check(QUESTION), auth.check(other)]));
-  expect(asked).toEqual([QUESTION, other]);
+  expect(rig.asked.map(({ question }) => question)).toEqual([QUESTION, other]);
 });
 
 test("a yes for one credential or repository is none for another", async () => {
-  const auth = authorizer();
+  const auth = rig.process();
   expect((await auth.check(QUESTION)).kind).toBe("allowed");
-  answer = { kind: "refused", status: 404 };
+  rig.answer = NO;
   expect((await auth.check({ ...QUESTION, authorization: "Basic YTpj" })).kind).toBe("refused");
   expect((await auth.check({ ...QUESTION, authorization: undefined })).kind).toBe("refused");
   expect((await auth.check({ ...QUESTION, repositoryPath: "acme/vault" })).kind).toBe("refused");
 });
 
 test("what is stored names nobody, and is of no use under another secret", async () => {
-  await authorizer().check(QUESTION);
-  const [[key, text] = ["", ""]] = texts;
-  expect(key).toMatch(/^auth\/[0-9a-f]{64}$/);
-  expect(text).toBe('{"askedAt":"2026-01-01T00:00:00.000Z","finalPath":"acme/site"}');
+  await rig.process().check(QUESTION);
+  const keys: string[] = [];
+  for await (const { key } of rig.store.list("")) keys.push(key);
+  const callerKey = `auth/${KEYS.callerKey(QUESTION.authorization)}`;
+  expect(keys.toSorted()).toEqual([STORED_KEY, callerKey].toSorted());
+  expect(STORED_KEY).toMatch(/^auth\/[0-9a-f]{64}$/);
+  const askedAtMs = rig.nowMs;
+  expect(JSON.parse((await textBlobs(rig.store).read(STORED_KEY))?.text ?? "")).toEqual({
+    record: { answer: YES, askedAtMs, right: { askedAtMs, finalPath: "acme/site" } },
+  });
+  const taken = (await textBlobs(rig.store).read(callerKey))?.text;
+  expect(taken).toBe(`{"takenAtMs":${askedAtMs}}`);
   const other = new CallerKeys("another secret that is long enough, too");
-  expect(`auth/${other.questionKey(QUESTION)}`).not.toBe(key);
+  expect(`auth/${other.questionKey(QUESTION)}`).not.toBe(STORED_KEY);
   expect(() => new CallerKeys("short")).toThrow(RangeError);
 });
+
+const SOUND = { answer: { kind: "allowed" }, askedAtMs: Date.parse("2025-12-31T23:58:00Z") };
+const LATE = { ...SOUND, askedAtMs: Date.parse("2027-01-01T00:00:00Z") };
 
 test.each([
   "",
   "{",
   "null",
-  '{"askedAt":"yesterday"}',
-  '{"askedAt":"2027-01-01T00:00:00Z"}',
-  '{"askedAt":"2026-01-01T00:00:00Z","extra":1}',
-])("a stored verdict %j counts for nothing", async (text) => {
-  texts.set(`auth/${KEYS.questionKey(QUESTION)}`, text);
-  answer = AWAY;
-  expect((await authorizer().check(QUESTION)).kind).toBe("undecided");
-  expect(asked).toHaveLength(1);
+  JSON.stringify({ record: { ...SOUND, askedAtMs: "yesterday" } }),
+  JSON.stringify({ record: { ...LATE, right: { askedAtMs: LATE.askedAtMs } } }),
+  JSON.stringify({ record: { ...SOUND, right: { askedAtMs: LATE.askedAtMs } } }),
+  JSON.stringify({ record: { ...SOUND, right: { askedAtMs: SOUND.askedAtMs, extra: 1 } } }),
+  JSON.stringify({ askedAt: "2026-01-01T00:00:00Z" }),
+])("a stored verdict %j counts for nothing, and is replaced", async (text) => {
+  await rig.store.write(STORED_KEY, new TextEncoder().encode(text));
+  rig.answer = AWAY;
+  expect((await rig.process().check(QUESTION)).kind).toBe("undecided");
+  expect(rig.asked).toHaveLength(1);
+  rig.pass(3_000);
+  rig.answer = YES;
+  await rig.process().check(QUESTION);
+  rig.answer = AWAY;
+  expect((await rig.process().check(QUESTION)).kind).toBe("allowed");
 });
 
 test("a store that fails changes no decision", async () => {
   const failing = () => Promise.reject(new Error("the store is gone"));
-  const auth = authorizer({ store: { read: failing, write: failing, delete: failing } });
+  const auth = rig.process({ store: { read: failing, write: failing, replace: failing } });
   expect((await auth.check(QUESTION)).kind).toBe("allowed");
-  nowMs += 60_000;
-  answer = { kind: "refused", status: 404 };
+  rig.nowMs += 60_000;
+  rig.answer = NO;
   expect((await auth.check(QUESTION)).kind).toBe("refused");
 });
 
 test("a right that is taken away while the primary answers counts from the question", async () => {
-  const auth = new Authorizer({
-    askPrimary: async (question) => {
-      asked.push(question);
-      nowMs += 9_000;
-      return YES;
-    },
-    keys: KEYS,
-    store,
-    log: SILENT_LOGGER,
-    now: () => nowMs,
-  });
+  const auth = rig.process();
+  rig.answer = async () => {
+    rig.pass(9_000);
+    return YES;
+  };
   await auth.check(QUESTION);
-  nowMs += 51_000;
+  rig.pass(51_000);
   await auth.check(QUESTION);
-  expect(asked).toHaveLength(2);
+  expect(rig.asked).toHaveLength(2);
 });
 
 test("a primary that comes back decides again within seconds", async () => {
-  const auth = authorizer();
-  answer = AWAY;
+  const auth = rig.process();
+  rig.answer = AWAY;
   expect((await auth.check(QUESTION)).kind).toBe("undecided");
-  answer = YES;
-  nowMs += 2_999;
+  rig.answer = YES;
+  rig.nowMs += 2_999;
   expect((await auth.check(QUESTION)).kind).toBe("undecided");
-  nowMs += 1;
+  rig.nowMs += 1;
   expect(await auth.check(QUESTION)).toMatchObject({ kind: "allowed", isStale: false });
 });
 
 test("a Retry-After beyond reason keeps a caller waiting for an hour at the most", async () => {
-  const auth = authorizer();
-  answer = { kind: "undecided", cause: "rate-limited", reason: "429", retryAfterSeconds: 1e9 };
+  const auth = rig.process();
+  rig.answer = { kind: "undecided", cause: "rate-limited", reason: "429", retryAfterSeconds: 1e9 };
   await auth.check(QUESTION);
-  answer = YES;
-  nowMs += 3_600_000;
+  rig.answer = YES;
+  rig.nowMs += 3_600_000;
   expect((await auth.check(QUESTION)).kind).toBe("allowed");
 });
 
 test("memory has a bound: the verdict unused for longest is forgotten", async () => {
-  const auth = authorizer({
-    maxRemembered: 2,
-    store: { read: async () => undefined, write: async () => {}, delete: async () => {} },
+  const auth = rig.process({
+    limits: { maxRemembered: 2 },
+    store: { read: async () => undefined, write: async () => {}, replace: async () => "1" },
   });
   const named = (name: string) => ({ ...QUESTION, repositoryPath: `acme/${name}` });
   await auth.check(named("a"));
@@ -142,24 +122,27 @@ test("memory has a bound: the verdict unused for longest is forgotten", async ()
   await auth.check(named("a"));
   await auth.check(named("c"));
   await auth.check(named("a"));
-  expect(asked).toHaveLength(3);
+  expect(rig.asked).toHaveLength(3);
   await auth.check(named("b"));
-  expect(asked).toHaveLength(4);
+  expect(rig.asked).toHaveLength(4);
 });
 
 test("a process does not keep its own last yes once another has been told no, unless the store cannot be read", async () => {
   let isStoreAway = false;
-  const read = async (key: string) =>
-    isStoreAway ? Promise.reject(new Error("the store is gone")) : texts.get(key);
-  const [one, two] = [authorizer({ store: { ...store, read } }), authorizer()];
+  const texts = textBlobs(rig.store);
+  const store: VerdictStore = {
+    ...texts,
+    read: (key) => (isStoreAway ? Promise.reject(new Error("the store is gone")) : texts.read(key)),
+  };
+  const [one, two] = [rig.process({ store }), rig.process()];
   await one.check(QUESTION);
-  nowMs += 61_000;
-  answer = { kind: "refused", status: 404 };
+  rig.nowMs += 61_000;
+  rig.answer = NO;
   expect((await two.check(QUESTION)).kind).toBe("refused");
-  answer = AWAY;
+  rig.answer = AWAY;
   isStoreAway = true;
   expect(await one.check(QUESTION)).toMatchObject({ kind: "allowed", isStale: true });
-  nowMs += 3_000;
+  rig.nowMs += 3_000;
   isStoreAway = false;
   expect((await one.check(QUESTION)).kind).toBe("undecided");
 });

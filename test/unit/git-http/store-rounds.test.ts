@@ -25,6 +25,9 @@ let primary: Primary;
 let commits: string[];
 let blobId: string;
 let tips: string[];
+let versioned: Primary;
+let versions: string[];
+const versionedStore = new CountingBlobStore(new MemoryBlobStore());
 
 beforeAll(async () => {
   primary = await startPrimary();
@@ -42,11 +45,33 @@ beforeAll(async () => {
   tips = await list("for-each-ref", "--format=%(objectname)");
 }, 60_000);
 
-afterAll(() => primary.close());
+/** Versions of one file, in a chain of deltas as git makes them, in one pack. */
+beforeAll(async () => {
+  versioned = await startPrimary();
+  const lines = Array.from({ length: 200 }, () => randomBytes(40).toString("base64"));
+  for (let version = 0; version < 30; version++) {
+    for (let change = 0; change < 20; change++)
+      lines[(version * 31 + change * 7) % lines.length] = randomBytes(40).toString("base64");
+    await versioned.commit("main", "text.txt", lines.join("\n"));
+  }
+  await git(["repack", "-adfq", "--depth=50"], { cwd: versioned.repository });
+  await syncRig(versioned, versionedStore).sync();
+  await writeName(versionedStore, "acme", "sample", RIG_UUID);
+  versions = (await git(["rev-list", "main"], { cwd: versioned.repository })).split("\n");
+}, 60_000);
+
+afterAll(async () => {
+  await primary.close();
+  await versioned.close();
+});
 
 /** Asks a process that was just started. @returns Rounds until the pack begins, and in all. */
-async function roundsOf(...lines: readonly (string | Uint8Array)[]) {
-  const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
+async function roundsOf(
+  lines: readonly (string | Uint8Array)[],
+  storage = { store, blocks: new BlockCache(store) },
+) {
+  const { store } = storage;
+  const catalog = new RepositoryCatalog(storage);
   const handler = gitHttp({
     ...OPEN_ACCESS,
     find: (...request) => catalog.find(...request),
@@ -71,11 +96,15 @@ async function roundsOf(...lines: readonly (string | Uint8Array)[]) {
   return { firstPackByte, rounds, requests };
 }
 
-const fetchOf = (...lines: string[]) =>
-  roundsOf("command=fetch", DELIM_PKT, "ofs-delta", "thin-pack", ...lines, "done");
+const fetchLines = (...lines: string[]) => [
+  "command=fetch",
+  DELIM_PKT,
+  ...["ofs-delta", "thin-pack", ...lines, "done"],
+];
+const fetchOf = (...lines: string[]) => roundsOf(fetchLines(...lines));
 
 test("refs take two", async () => {
-  expect(await roundsOf("command=ls-refs", DELIM_PKT, "peel", "symrefs")).toMatchObject({
+  expect(await roundsOf(["command=ls-refs", DELIM_PKT, "peel", "symrefs"])).toMatchObject({
     ...{ requests: 3, rounds: 2 },
   });
 });
@@ -96,6 +125,15 @@ test("a fetch of some megabytes, which are read ahead, takes no more", async () 
   expect(await fetchOf(`want ${commits[0]}`, `have ${commits[6]}`)).toMatchObject({
     ...{ firstPackByte: 4, rounds: 4 },
   });
+});
+
+test("a delta that is made anew takes five, however long the chain of its base", async () => {
+  // Each link of the chain lies in blocks of its own.
+  const limits = { blockBytes: 512, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000 };
+  const storage = { store: versionedStore, blocks: new BlockCache(versionedStore, limits) };
+  const fetched = await roundsOf(fetchLines(`want ${versions[0]}`, `have ${versions[20]}`), storage);
+  expect(fetched).toMatchObject({ rounds: 5 });
+  expect(fetched.requests).toBeGreaterThan(20);
 });
 
 test("an object that is wanted by itself takes four", async () => {

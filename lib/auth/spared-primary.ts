@@ -1,0 +1,69 @@
+/** Asks the primary, but not for callers whom it has told to wait, not while it is away, and not too much at once. */
+import type { Logger } from "../log.ts";
+import type { CallerKeys } from "./caller-keys.ts";
+import { Outage } from "./outage.ts";
+import type { AskingHow, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
+import { RecentMap } from "./recent-map.ts";
+import { Slots } from "./slots.ts";
+import { ratePauseMs } from "./verdict-record.ts";
+
+/** Of some 200 bytes each. */
+const MAX_PAUSED_CALLERS = 20_000;
+
+export interface SparedPrimaryOptions {
+  readonly askPrimary: AskPrimary;
+  readonly keys: CallerKeys;
+  readonly maxConcurrentQuestions: number;
+  readonly log: Logger;
+  readonly now: () => number;
+}
+
+export class SparedPrimary {
+  readonly #options: SparedPrimaryOptions;
+  readonly #outage: Outage;
+  readonly #slots: Slots;
+  readonly #pausedUntilMs = new RecentMap<number>(MAX_PAUSED_CALLERS);
+
+  constructor(options: SparedPrimaryOptions) {
+    this.#options = options;
+    this.#outage = new Outage(options);
+    this.#slots = new Slots(options.maxConcurrentQuestions);
+  }
+
+  /** What is said without asking; `undefined` if the primary may be asked. */
+  standIn({ authorization }: ReadQuestion): PrimaryAnswer | undefined {
+    const { keys, now } = this.#options;
+    const pausedMs = (this.#pausedUntilMs.get(keys.callerKey(authorization)) ?? 0) - now();
+    if (pausedMs > 0) {
+      const retryAfterSeconds = Math.ceil(pausedMs / 1000);
+      return { kind: "undecided", cause: "rate-limited", reason: "still paused", retryAfterSeconds };
+    }
+    const retryAfterSeconds = this.#outage.waitSeconds();
+    if (retryAfterSeconds === 0) return undefined;
+    return { kind: "undecided", cause: "unreachable", reason: "still away", retryAfterSeconds };
+  }
+
+  async ask(question: ReadQuestion, how: AskingHow): Promise<PrimaryAnswer> {
+    if (!(await this.#slots.take(how.signal))) {
+      return { kind: "undecided", cause: "unreachable", reason: "too many questions at once" };
+    }
+    try {
+      // It may have gone away while others were asking.
+      return this.standIn(question) ?? (await this.#ask(question, how));
+    } finally {
+      this.#slots.release();
+    }
+  }
+
+  async #ask(question: ReadQuestion, how: AskingHow): Promise<PrimaryAnswer> {
+    const { askPrimary, keys, log, now } = this.#options;
+    const answer = await this.#outage.watch(() => askPrimary(question, how));
+    if (answer.kind !== "undecided") return answer;
+    const { cause, reason, retryAfterSeconds } = answer;
+    log.warn("auth:undecided", { repo: question.repositoryPath, cause, reason, retryAfterSeconds });
+    if (cause === "rate-limited") {
+      this.#pausedUntilMs.set(keys.callerKey(question.authorization), now() + ratePauseMs(retryAfterSeconds));
+    }
+    return answer;
+  }
+}

@@ -1,0 +1,50 @@
+/** What callers notice who ask for too much. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
+
+let mirror: GuardedMirror;
+
+beforeAll(async () => {
+  mirror = await startGuardedMirror();
+});
+
+beforeEach(() => mirror.reset());
+
+afterAll(() => mirror.close());
+
+const VAULT = "/acme/vault.git/info/refs?service=git-upload-pack";
+const SITE = "/acme/site.git/info/refs?service=git-upload-pack";
+const READER = CREDENTIALS["API token of a reader, fixed username"];
+
+test("who tries out credentials is told to wait, and the primary is not asked", async () => {
+  const { url } = await mirror.restarted({ settings: { wrongCredentialsPerMinute: 3 } });
+  const ask = (authorization: string) => fetch(url + VAULT, { headers: { authorization } });
+  expect((await ask(READER)).status).toBe(200);
+  const statuses = [];
+  for (let index = 0; index < 5; index++) {
+    statuses.push((await ask(`Basic ${btoa(`wanda:guess-secret-${index}`)}`)).status);
+  }
+  expect(statuses).toEqual([401, 401, 401, 429, 429]);
+  expect(mirror.checks()).toBe(4);
+  const limited = await ask(CREDENTIALS["access token"]);
+  expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "60"]);
+  expect(await limited.text()).toBe(
+    "Bitbucket has not taken several credentials that came from your address; try again in 60 s\n",
+  );
+  expect(mirror.logged.filter((line) => line.includes('"cause":"guessing"'))).toHaveLength(3);
+  mirror.clock.nowMs += 60_000;
+  expect((await ask(READER)).status).toBe(200);
+  expect((await ask(CREDENTIALS["access token"])).status).toBe(200);
+});
+
+test("callers without a credential are limited all together, too", async () => {
+  const { url } = await mirror.restarted({
+    settings: { anonymousPerMinute: 3, anonymousTotalPerMinute: 2 },
+  });
+  const statuses = [];
+  for (let count = 0; count < 3; count++) statuses.push((await fetch(url + SITE)).status);
+  expect(statuses).toEqual([200, 200, 429]);
+  const limited = await fetch(url + SITE);
+  expect(await limited.text()).toContain("too many requests without a credential from your address");
+  expect((await fetch(url + SITE, { headers: { authorization: READER } })).status).toBe(200);
+});

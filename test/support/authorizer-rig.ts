@@ -1,0 +1,60 @@
+/** Authorizers over one store, as many as a mirror has processes, with a primary that is scripted and a clock to turn. */
+import { Authorizer, type AuthorizerLimits, DEFAULT_AUTHORIZER_LIMITS } from "../../lib/auth/authorizer.ts";
+import { CallerKeys } from "../../lib/auth/caller-keys.ts";
+import type { PrimaryAnswer, ReadQuestion, VerdictStore } from "../../lib/auth/ports.ts";
+import { WrongCredentials } from "../../lib/auth/wrong-credentials.ts";
+import { SILENT_LOGGER } from "../../lib/log.ts";
+import { textBlobs } from "../../lib/repo/text-blobs.ts";
+import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+
+export const KEYS = new CallerKeys("a secret that is long enough for a test");
+export const QUESTION: ReadQuestion = { authorization: "Basic YTpi", repositoryPath: "acme/site" };
+export const YES: PrimaryAnswer = { kind: "allowed", finalPath: "acme/site" };
+export const NO: PrimaryAnswer = { kind: "refused", status: 404 };
+export const UNAUTHORIZED: PrimaryAnswer = { kind: "refused", status: 401 };
+export const AWAY: PrimaryAnswer = { kind: "undecided", cause: "unreachable", reason: "away" };
+
+export interface Asked {
+  readonly question: ReadQuestion;
+  readonly signal: AbortSignal;
+  /** Whether a 401 was asked about again. */
+  retried: boolean;
+}
+
+interface AuthorizerChanges {
+  readonly store?: VerdictStore;
+  readonly limits?: Partial<AuthorizerLimits>;
+  readonly wrongCredentialsPerMinute?: number;
+}
+
+export class AuthorizerRig {
+  nowMs = Date.parse("2026-01-01T00:00:00Z");
+  /** What the primary says. */
+  answer: PrimaryAnswer | ((asked: Asked) => Promise<PrimaryAnswer>) = YES;
+  readonly asked: Asked[] = [];
+  readonly store = new CountingBlobStore(new MemoryBlobStore());
+
+  /** One process of the mirror. */
+  process(changed: AuthorizerChanges = {}): Authorizer {
+    return new Authorizer({
+      askPrimary: async (question, how) => {
+        const asked = { question, signal: how.signal, retried: false };
+        this.asked.push(asked);
+        const answer = typeof this.answer === "function" ? await this.answer(asked) : this.answer;
+        if (answer.kind === "refused" && answer.status === 401) asked.retried = await how.retries401();
+        return answer;
+      },
+      keys: KEYS,
+      store: changed.store ?? textBlobs(this.store),
+      log: SILENT_LOGGER,
+      wrongCredentials: new WrongCredentials(changed.wrongCredentialsPerMinute ?? 0, () => this.nowMs),
+      limits: { ...DEFAULT_AUTHORIZER_LIMITS, ...changed.limits },
+      now: () => this.nowMs,
+    });
+  }
+
+  pass(ms: number): void {
+    this.nowMs += ms;
+  }
+}
