@@ -12,7 +12,7 @@ import { receiveWebhook } from "../lib/webhook/receive-webhook.ts";
 import { readWebhookSecret } from "../lib/webhook/ssm-webhook-secret.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
-const { bucket, syncQueueUrl, secretPath, logLevel } = readWebhookConfig(process.env);
+const { bucket, syncQueueUrl, secretPath, addresses, logLevel } = readWebhookConfig(process.env);
 const log = pinoLogger(logLevel);
 const ssm = new SSMClient();
 const config = new CurrentConfig(new S3BlobStore({ client: createS3Client(), bucket }));
@@ -33,6 +33,7 @@ export const handler = lambdaServer(
     readSecret,
     readConfig: () => config.read(),
     requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl)),
+    addresses,
     log,
   }),
   { log },

@@ -5,6 +5,8 @@ import type { Bucket } from "aws-cdk-lib/aws-s3";
 const CONFIG_KEYS = ["config.json"];
 const NAME_KEYS = ["names/*", "projects/*"];
 const REPOSITORY_KEYS = [...NAME_KEYS, "repos/*"];
+/** Which refs are served: the manifest names the snapshot. */
+const REF_KEYS = ["repos/*/manifest.json", "repos/*/ref-snapshots/*"];
 const VERDICT_KEYS = ["auth/*"];
 /** Finished answers, which may be lost at any time. */
 const ANSWER_KEYS = ["repos/*/cache/answers/*"];
@@ -28,9 +30,9 @@ export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
   grant(grantee, ["s3:PutObject"], arns(bucket, CONFIG_KEYS));
 }
 
-/** To look up names and remember verdicts; no content. */
+/** To look up names, compare refs and remember verdicts; no objects. */
 export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
-  grantRead(bucket, grantee, [...NAME_KEYS, "repos/*/upstream.json", ...VERDICT_KEYS]);
+  grantRead(bucket, grantee, [...NAME_KEYS, ...REF_KEYS, "repos/*/upstream.json", ...VERDICT_KEYS]);
   grant(grantee, ["s3:PutObject"], arns(bucket, VERDICT_KEYS));
 }
 

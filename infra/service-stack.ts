@@ -125,7 +125,10 @@ export class ServiceStack extends Stack {
       // A larger one starts faster.
       memoryMib: MEMORY_MIB_PER_CPU,
       timeout: WEBHOOK_TIMEOUT,
-      environment: this.#environment(props, queue),
+      environment: {
+        ...this.#environment(props, queue),
+        [ENV.webhookAddresses]: props.settings.webhookAddresses,
+      },
     });
     grantReadConfig(props.bucket, webhook.role);
     queue.grantSendMessages(webhook.role);

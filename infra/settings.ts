@@ -1,6 +1,11 @@
 /** What a deployment is told, as CDK context: `cdk deploy -c name=value` or "context" in cdk.json. */
 import type { Node } from "constructs";
-import { type AddressRange, parseAddressRanges } from "../lib/address-ranges.ts";
+import {
+  type AddressRange,
+  formatAddressRange,
+  parseAddressRanges,
+  parseAddressSetting,
+} from "../lib/address-ranges.ts";
 import { ACCESS_SETTINGS, ENV, NUMBER_SETTINGS, type NumberSetting } from "../lib/config.ts";
 
 export interface Settings {
@@ -8,6 +13,8 @@ export interface Settings {
   readonly stackPrefix: string;
   /** Who may call at all; none: every address. */
   readonly allowedAddresses: readonly AddressRange[];
+  /** Where webhooks may come from, as the webhook function reads it. */
+  readonly webhookAddresses: string;
   /** Environment of the functions, of what is set about access. */
   readonly accessEnvironment: Readonly<Record<string, string>>;
   /** Begins the names of the SSM parameters that hold the mirror's secrets. With a slash at both ends. */
@@ -39,6 +46,7 @@ export function readSettings(node: Node): Settings {
   return {
     stackPrefix,
     allowedAddresses: parseAddressRanges(text(node, "allowedAddresses")?.split(",") ?? []),
+    webhookAddresses: webhookAddresses(node),
     accessEnvironment: {
       [ENV.anonymous]: choice(node, "anonymous"),
       ...Object.fromEntries(NUMBER_SETTINGS.map((name) => [ENV[name], wholeNumber(node, name)])),
@@ -47,6 +55,19 @@ export function readSettings(node: Node): Settings {
     secretPath,
     setsApiLogRole: apiLogRole === "create",
   };
+}
+
+/** Lambda takes 4 kB for all variables together. */
+const MAX_ADDRESSES_LENGTH = 3_000;
+
+function webhookAddresses(node: Node): string {
+  const ranges = parseAddressSetting(text(node, "webhookAddresses") ?? "any");
+  if (ranges.length === 0) return "any";
+  const formatted = ranges.map(formatAddressRange).join(",");
+  if (formatted.length > MAX_ADDRESSES_LENGTH) {
+    throw new Error(`webhookAddresses is longer than ${MAX_ADDRESSES_LENGTH} letters`);
+  }
+  return formatted;
 }
 
 function choice(node: Node, name: "anonymous" | "push"): string {

@@ -20,6 +20,15 @@ export function parseAddressRanges(texts: readonly string[]): AddressRange[] {
   return texts.map(parseRange);
 }
 
+/**
+ * @param text - `any`, or ranges with commas between them.
+ * @returns None for `any`.
+ * @throws {ConfigError} Names the one that is wrong.
+ */
+export function parseAddressSetting(text: string): AddressRange[] {
+  return text.trim() === "any" ? [] : parseAddressRanges(text.split(","));
+}
+
 export function formatAddressRange({ address, prefixBits }: AddressRange): string {
   return `${address}/${prefixBits}`;
 }

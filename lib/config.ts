@@ -3,6 +3,7 @@
  * make typed values of them. Nothing here reads the process's environment; functions/ hands it in.
  */
 import packageJson from "../package.json" with { type: "json" };
+import { type AddressRange, parseAddressSetting } from "./address-ranges.ts";
 import { ConfigError } from "./errors.ts";
 
 /** How the project names itself to git clients and servers. */
@@ -33,6 +34,8 @@ export const ENV = {
   staleMinutes: "NEARSIDE_STALE_MINUTES",
   waitSeconds: "NEARSIDE_WAIT_SECONDS",
   push: "NEARSIDE_PUSH",
+  /** Where webhooks may come from. */
+  webhookAddresses: "NEARSIDE_WEBHOOK_ADDRESSES",
   logLevel: "NEARSIDE_LOG_LEVEL",
 } as const;
 
@@ -108,7 +111,7 @@ export interface GitHttpConfig {
   readonly logLevel: LogLevel;
 }
 
-export interface WebhookConfig {
+interface QueueConfig {
   readonly bucket: string;
   readonly syncQueueUrl: string;
   /** With a slash at both ends. */
@@ -116,7 +119,12 @@ export interface WebhookConfig {
   readonly logLevel: LogLevel;
 }
 
-interface PrimaryConfig extends WebhookConfig {
+export interface WebhookConfig extends QueueConfig {
+  /** None: from anywhere. */
+  readonly addresses: readonly AddressRange[];
+}
+
+interface PrimaryConfig extends QueueConfig {
   /** Without a slash at their ends. */
   readonly gitUrl: string;
   readonly apiUrl: string;
@@ -174,7 +182,10 @@ export function readGitHttpConfig(env: Environment): GitHttpConfig {
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readWebhookConfig(env: Environment): WebhookConfig {
-  return read(env, webhookConfig);
+  return read(env, (reader) => ({
+    ...queueConfig(reader),
+    addresses: addresses(reader, ENV.webhookAddresses),
+  }));
 }
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
@@ -209,7 +220,7 @@ function identityConfig(reader: Reader): MirrorIdentityConfig {
   };
 }
 
-function webhookConfig(reader: Reader): WebhookConfig {
+function queueConfig(reader: Reader): QueueConfig {
   return {
     bucket: required(reader, ENV.bucket, BUCKET_MEANING),
     syncQueueUrl: required(reader, ENV.syncQueueUrl, QUEUE_MEANING),
@@ -220,7 +231,7 @@ function webhookConfig(reader: Reader): WebhookConfig {
 
 function primaryConfig(reader: Reader): PrimaryConfig {
   return {
-    ...webhookConfig(reader),
+    ...queueConfig(reader),
     gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
     apiUrl: url(reader, ENV.apiUrl, "https://api.bitbucket.org/2.0"),
   };
@@ -267,6 +278,16 @@ function url(reader: Reader, name: string, fallback?: string): string {
     reader.problem(name, "must not carry a credential");
   }
   return text.replace(/\/+$/, "");
+}
+
+function addresses(reader: Reader, name: string): readonly AddressRange[] {
+  try {
+    return parseAddressSetting(reader.value(name) ?? "any");
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    reader.problem(name, `holds what is ${error.message}`);
+    return [];
+  }
 }
 
 function choice<Choice extends string>(

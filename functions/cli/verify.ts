@@ -86,8 +86,7 @@ async function verifyOne(
     counts = { refCount: repository.manifest.refs.refCount };
     const workspace = findWorkspace(config, status.workspace) ?? unlisted(status.workspace);
     const { upstreamOf } = await bitbucketOf(options).primaryOf(workspace);
-    const facts = { ...factsOf(status), seenAt: new Date().toISOString() };
-    const { changes, isSameHead } = await compareWithPrimary(repository, upstreamOf(facts));
+    const { changes, isSameHead } = await compareWithPrimary(repository, upstreamOf(status.uuid, status));
     problems.push(...describeChanges(changes));
     if (!isSameHead) problems.push("HEAD differs");
   } catch (error) {
@@ -105,10 +104,6 @@ async function verifyOne(
     }
   }
   return { repository: name, isGood: problems.length === 0, problems, ...counts };
-}
-
-function factsOf({ workspace, slug, isPrivate }: RepositoryStatus) {
-  return { workspace, slug, isPrivate };
 }
 
 /** One that a mirror was told on its command line: public, as no account is known for it. */

@@ -26,6 +26,8 @@ export interface Arguments {
   /** None: every address is served. */
   readonly allowAddress: readonly AddressRange[];
   readonly webhookUrl?: string;
+  /** None: webhooks are taken from everywhere. */
+  readonly webhookAddress: readonly AddressRange[];
   readonly json?: true;
   readonly verbose?: true;
 }
@@ -96,6 +98,12 @@ export function parseArguments(argv: readonly string[]): Arguments {
       "--webhook-url <url>",
       "where Bitbucket reaches this mirror: puts up webhooks there",
       parseAddress,
+    )
+    .option(
+      "--webhook-address <range>",
+      "take webhooks from these only, as 203.0.113.0/24 (repeatable)",
+      collectRange,
+      [],
     )
     .option("--json", "print one JSON object with the URLs when every repository has been tried once")
     .option("--verbose", "log every sync and every request that fails to standard error")

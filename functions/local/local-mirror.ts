@@ -158,10 +158,16 @@ function reconcileLimits(intervalMs: number): ReconcileLimits {
 function withWebhooks(
   git: HttpHandler,
   requests: SyncRequests,
-  { webhookSecret, readConfig, log }: LocalMirrorOptions,
+  { settings, webhookSecret, readConfig, log }: LocalMirrorOptions,
 ): HttpHandler {
   if (webhookSecret === undefined) return git;
-  const webhooks = receiveWebhook({ readSecret: async () => webhookSecret, readConfig, requests, log });
+  const webhooks = receiveWebhook({
+    readSecret: async () => webhookSecret,
+    readConfig,
+    requests,
+    addresses: settings.webhookAddress,
+    log,
+  });
   return (request) => (request.path.startsWith(WEBHOOK_PATH) ? webhooks : git)(request);
 }
 

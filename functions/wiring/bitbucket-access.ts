@@ -2,6 +2,7 @@
 import { type BitbucketAccount, gitCredential, restCredential } from "../../lib/bitbucket/credential.ts";
 import { type BitbucketHooksApi, bitbucketHooksApi } from "../../lib/bitbucket/hooks-api.ts";
 import { type BitbucketRestApi, bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
+import { upstreamByUuid } from "../../lib/bitbucket/upstream-by-uuid.ts";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../../lib/config.ts";
 import type { MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
@@ -36,16 +37,18 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
   return {
     async primaryOf(workspace) {
       const account = await accountOf(workspace);
+      const upstreamAt = (owner: string, slug: string) =>
+        upstreamGit({
+          repositoryUrl: `${gitUrl}/${owner}/${encodeURIComponent(slug)}.git`,
+          credential: gitCredential(account),
+          agent: AGENT,
+          fetch,
+          ...(signal && { signal }),
+        });
       return {
         api: bitbucketRestApi({ fetch: stoppable, apiUrl, credential: restCredential(account) }),
-        upstreamOf: (facts) =>
-          upstreamGit({
-            repositoryUrl: `${gitUrl}/${facts.workspace}/${facts.slug}.git`,
-            credential: gitCredential(account),
-            agent: AGENT,
-            fetch,
-            ...(signal && { signal }),
-          }),
+        upstreamOf: (uuid, { workspace: owner, slug }) =>
+          upstreamByUuid({ byUuid: upstreamAt(owner, `{${uuid}}`), byName: upstreamAt(owner, slug) }),
       };
     },
     apiOf: async (workspace, limit) => bitbucketRestApi(await restOf(workspace, limit(stoppable))),

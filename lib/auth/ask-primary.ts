@@ -13,6 +13,12 @@ export interface AskPrimaryOptions {
   readonly gitUrl: string;
   /** Name and version of this client, without spaces. */
   readonly agent: string;
+  /**
+   * Asked where the path is a name that means a repository here, as a name may mean another one at the primary by now.
+   * @param advertisement - What the primary shows the caller, in version 0.
+   * @returns Whether that is all that would be served.
+   */
+  readonly showsServed: (uuid: string, advertisement: AsyncIterable<Uint8Array>) => Promise<boolean>;
   readonly limits?: AskPrimaryLimits;
 }
 
@@ -23,15 +29,23 @@ interface AskPrimaryLimits {
   readonly maxRedirects: number;
   /** Before a 401 is believed. */
   readonly retryPauseMs: number;
+  /** Before the primary is asked again that shows other refs: what was just pushed is about to come here. Callers wait. */
+  readonly syncPausesMs: readonly number[];
 }
 
-const DEFAULT_LIMITS: AskPrimaryLimits = { timeoutMs: 10_000, maxRedirects: 5, retryPauseMs: 250 };
+const DEFAULT_LIMITS: AskPrimaryLimits = {
+  timeoutMs: 10_000,
+  maxRedirects: 5,
+  retryPauseMs: 250,
+  syncPausesMs: [300, 900],
+};
 
 /** A timer that is later than that was not late for want of a processor. */
 const STOPPED_MS = 2_000;
 
 const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
 const INFO_REFS = ".git/info/refs";
+const SHOWS_OTHERS: PrimaryAnswer = { kind: "refused", status: 503 };
 
 export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
   const { retryPauseMs } = options.limits ?? DEFAULT_LIMITS;
@@ -46,7 +60,23 @@ export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
   };
 }
 
+/** Once more while the primary shows refs that are not here yet. */
 async function ask(
+  question: ReadQuestion,
+  options: AskPrimaryOptions,
+  signal: AbortSignal,
+): Promise<PrimaryAnswer> {
+  const { syncPausesMs } = options.limits ?? DEFAULT_LIMITS;
+  let answer = await askOnce(question, options, signal);
+  for (const pauseMs of syncPausesMs) {
+    if (answer !== SHOWS_OTHERS || signal.aborted) break;
+    await sleep(pauseMs);
+    answer = await askOnce(question, options, signal);
+  }
+  return answer;
+}
+
+async function askOnce(
   question: ReadQuestion,
   options: AskPrimaryOptions,
   signal: AbortSignal,
@@ -67,23 +97,26 @@ async function ask(
 }
 
 async function followed(
-  { authorization, repositoryPath }: ReadQuestion,
-  { fetch, gitUrl, agent, limits = DEFAULT_LIMITS }: AskPrimaryOptions,
+  question: ReadQuestion,
+  options: AskPrimaryOptions,
   signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
+  const { authorization, repositoryPath } = question;
+  const { fetch, gitUrl, agent, limits = DEFAULT_LIMITS } = options;
   let url = infoRefsUrl(gitUrl, repositoryPath);
   for (let redirects = 0; redirects <= limits.maxRedirects; redirects++) {
     const response = await fetch(url, {
       redirect: "manual",
       headers: {
         ...(authorization !== undefined && { authorization }),
-        "git-protocol": "version=2",
+        // Version 2 would not show the refs.
+        ...(isOfName(question) ? {} : { "git-protocol": "version=2" }),
         "user-agent": agent,
       },
       signal,
     });
     const target = redirectTarget(response, url);
-    if (target === undefined) return await answerOf(response, gitUrl, url, authorization);
+    if (target === undefined) return await answerOf(response, url, question, options);
     await response.body?.cancel();
     // To log in, or to another host, which would get the credential and knows nothing of rights here.
     if (pathOf(target, gitUrl) === undefined) return { kind: "refused", status: response.status };
@@ -109,14 +142,17 @@ function redirectTarget({ status, headers }: Response, from: URL): URL | undefin
 
 async function answerOf(
   response: Response,
-  gitUrl: string,
   url: URL,
-  authorization: string | undefined,
+  question: ReadQuestion,
+  { gitUrl, showsServed }: AskPrimaryOptions,
 ): Promise<PrimaryAnswer> {
   const { status, headers } = response;
   if (status === 200 && headers.get("content-type") === ADVERTISEMENT_TYPE) {
-    if (!(await beginsLikeGit(response)))
+    if (isOfName(question)) {
+      if (!(await showsServed(question.uuid, response.body ?? nothing()))) return SHOWS_OTHERS;
+    } else if (!(await beginsLikeGit(response))) {
       return { kind: "undecided", cause: "unreachable", reason: "the answer is not git's" };
+    }
     const finalPath = pathOf(url, gitUrl);
     const callerName = shortText(headers.get("x-ausername"));
     return {
@@ -126,7 +162,7 @@ async function answerOf(
     };
   }
   if (isRefusal(status)) {
-    const hint = await hintOf(response, authorization);
+    const hint = await hintOf(response, question.authorization);
     return { kind: "refused", status, ...(hint !== undefined && { hint }) };
   }
   await response.body?.cancel();
@@ -142,6 +178,14 @@ async function answerOf(
     }),
   };
 }
+
+/** Of a uuid in the path the primary itself says whose refs these are. */
+function isOfName(question: ReadQuestion): question is ReadQuestion & { readonly uuid: string } {
+  const { repositoryPath, uuid } = question;
+  return uuid !== undefined && !repositoryPath.endsWith(`/{${uuid}}`);
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 
 /** The first pkt-line in version 0 and 2. An error of git's comes with 200 as well. */
 const FIRST_LINE = /^(?:[0-9a-f]{4}# service=git-upload-pack|[0-9a-f]{4}version 2)(?:\n|$)/;

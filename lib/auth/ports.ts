@@ -25,6 +25,7 @@ export type PrimaryAnswer =
     }
   | {
       readonly kind: "refused";
+      /** What the primary said; 503 for a name under which it shows other refs than are served here. */
       readonly status: number;
       /** One line in the primary's own words. */
       readonly hint?: string;

@@ -11,6 +11,8 @@ const decisionSchema = z.discriminatedUnion("kind", [
     kind: z.literal("allowed"),
     /** Where the primary has the repository, below its git address; absent if that is on another host. */
     primaryPath: z.string().optional(),
+    /** The same by its name, where it was found by its uuid: for addresses that are handed out. */
+    plainPath: z.string().optional(),
     /** The only repository that it is for; absent if the name meant none. */
     uuid: z.string().optional(),
     /** The primary is away; it was asked so long ago. */

@@ -9,6 +9,7 @@ import { readAskedPath } from "../repo/asked-repository.ts";
 import { textBlobs } from "../repo/text-blobs.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { type DecideAccess, decideAccess } from "./decide-access.ts";
+import { showsPublishedRefs } from "./same-refs.ts";
 
 /** What an operator may set. */
 interface AccessSettings {
@@ -40,7 +41,12 @@ export function accessOverStore(options: AccessOverStoreOptions): DecideAccess {
   const { store, secret, fetch, gitUrl, agent, settings, log, now = Date.now } = options;
   return decideAccess({
     authorizer: new Authorizer({
-      askPrimary: askPrimaryByGit({ fetch, gitUrl, agent }),
+      askPrimary: askPrimaryByGit({
+        fetch,
+        gitUrl,
+        agent,
+        showsServed: (uuid, advertisement) => showsPublishedRefs(store, uuid, advertisement),
+      }),
       keys: new CallerKeys(secret),
       store: textBlobs(store),
       log,

@@ -45,6 +45,13 @@ const NOT_TAKEN = "Bitbucket does not take this credential: it may be wrong, exp
  * name of somebody's workspace, which is none of ours.
  */
 const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
+/** Of a name only: it may mean another repository there than here, and then its readers must not get this one. */
+const NOT_IN_STEP: AccessDecision = {
+  kind: "refused",
+  status: 503,
+  text: "the mirror is not in step with what Bitbucket has under this name; try again in 5 s",
+  retryAfterSeconds: 5,
+};
 const NOT_FOUND: AccessDecision = { kind: "refused", status: 404, text: "" };
 
 export function decideAccess(options: DecideAccessOptions): DecideAccess {
@@ -78,6 +85,8 @@ interface Decided {
   readonly note?: "challenged" | "limited" | "to-primary";
 }
 
+type Checked = Decided & { readonly verdict: Verdict };
+
 async function decide(question: AccessQuestion, options: DecideAccessOptions): Promise<Decided> {
   const { request, service, repository } = question;
   const { authorization } = request.headers;
@@ -89,23 +98,52 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
   // The same steps whether the name is known or not: what is mirrored must not show in the time either.
   const known = await options.lookUp(repository);
-  if (known !== undefined) return check(known, request, options);
+  if (known !== undefined) return checkKnown(known, request, options);
   const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
   const checked = await check({ primaryPath }, request, options);
   const isAllowed = checked.decision.kind === "allowed";
   return repository.kind === "project" && isAllowed ? { ...checked, decision: NOT_FOUND } : checked;
 }
 
+/** Of a former name the primary has to say where it leads, besides who may read the repository. */
+async function checkKnown(
+  known: AskedPath,
+  request: HttpRequest,
+  options: DecideAccessOptions,
+): Promise<Checked> {
+  if (!known.isFormer || known.uuidPath === undefined) return check(known, request, options);
+  const led = await check({ primaryPath: known.primaryPath }, request, options);
+  if (led.decision.kind === "refused") return led;
+  const { primaryPath } = led.decision;
+  if (primaryPath === undefined) return { ...led, decision: NOT_FOUND };
+  // It may lead to another workspace.
+  const uuidPath = `${primaryPath.split("/")[0]}/{${known.uuid}}`;
+  const checked = await check({ ...known, uuidPath }, request, options);
+  if (checked.decision.kind === "refused") return checked;
+  const { plainPath: _former, ...decision } = checked.decision;
+  return { ...checked, decision: { ...decision, primaryPath } };
+}
+
+/** As in `AskedPath`, or a path that means nothing here. */
+interface CheckedPath {
+  readonly primaryPath: string;
+  readonly uuidPath?: string;
+  readonly uuid?: string;
+}
+
 async function check(
-  { primaryPath, uuid }: { readonly primaryPath: string; readonly uuid?: string },
+  { primaryPath, uuidPath = primaryPath, uuid }: CheckedPath,
   { headers: { authorization }, remoteAddress }: HttpRequest,
   { authorizer }: DecideAccessOptions,
-): Promise<Decided & { readonly verdict: Verdict }> {
+): Promise<Checked> {
   const bound = uuid !== undefined && { uuid };
   const source = addressBlock(remoteAddress);
-  const verdict = await authorizer.check({ authorization, repositoryPath: primaryPath, ...bound, source });
+  const verdict = await authorizer.check({ authorization, repositoryPath: uuidPath, ...bound, source });
   const decision = decisionOf(verdict);
-  return { decision: decision.kind === "allowed" ? { ...decision, ...bound } : decision, verdict };
+  if (decision.kind === "refused") return { decision, verdict };
+  const isByUuid = uuidPath !== primaryPath && decision.primaryPath === uuidPath;
+  const plain = isByUuid && { plainPath: primaryPath };
+  return { decision: { ...decision, ...bound, ...plain }, verdict };
 }
 
 /**
@@ -122,9 +160,9 @@ async function decideAnonymous(
   if (known?.isPublic !== true) return challenged(LOG_IN);
   const limited = limitAnonymous(request, options);
   if (limited !== undefined) return limited;
-  const checked = await check(known, request, options);
+  const checked = await checkKnown(known, request, options);
   const { verdict } = checked;
-  return verdict.kind === "refused" ? { ...challenged(LOG_IN), verdict } : checked;
+  return verdict.kind === "refused" && verdict.status !== 503 ? { ...challenged(LOG_IN), verdict } : checked;
 }
 
 function limitAnonymous(
@@ -156,6 +194,7 @@ function decisionOf(verdict: Verdict): AccessDecision {
     case "refused": {
       // 410 is what the primary says to kinds of credentials that it no longer has. Of 403 and 404 it says both for
       // repositories that a caller may not see.
+      if (verdict.status === 503) return NOT_IN_STEP;
       if (verdict.status !== 401 && verdict.status !== 410) return { kind: "refused", status: 404, text: "" };
       const text = verdict.hint === undefined ? NOT_TAKEN : `Bitbucket says: ${verdict.hint}`;
       return { kind: "refused", status: 401, text };

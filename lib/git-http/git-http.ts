@@ -20,7 +20,7 @@ import type { AskedRepository } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
 import { freshnessLine, staleNotice } from "./notices.ts";
-import { answerPush, type PushPolicy } from "./push.ts";
+import { answerPush, type PushPolicy, redirectLfs } from "./primary-redirect.ts";
 import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
 import { answerStatus, answerWait, type ServedSource } from "./status.ts";
@@ -73,8 +73,8 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const decision = await options.access({ request, service, repository });
     if (decision.kind === "refused") return refusalResponse(decision);
     if (service === "receive-pack")
-      return answerPush(options.push, request, repository, decision.primaryPath);
-    const { primaryPath, uuid } = decision;
+      return answerPush(options.push, request, repository, decision.plainPath ?? decision.primaryPath);
+    const { primaryPath, uuid, plainPath = primaryPath } = decision;
     const refs =
       service === "upload-pack" ||
       service === "wait" ||
@@ -85,8 +85,8 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       ...(uuid !== undefined && { uuid }),
     };
     const source = await options.find(repository, needs);
-    // Files of git-lfs are not served yet. Who may not read hears nothing of that.
-    if (source === undefined || service === "lfs") return notFoundResponse(NO_CACHE_HEADERS);
+    if (source === undefined) return notFoundResponse(NO_CACHE_HEADERS);
+    if (service === "lfs") return redirectLfs(options.push.gitUrl, request, plainPath);
     let served = source;
     const newer = async (cause: "listed" | "missing") => {
       const next = await newest(cause, options, repository, needs, request.signal);

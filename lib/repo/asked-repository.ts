@@ -1,6 +1,6 @@
 /** From the name a caller gave to what the primary is asked about, and to what is served. */
 import type { BlobStore } from "../store/blob-store.ts";
-import type { RepositoryUuid } from "./layout.ts";
+import { isBracedUuid, type RepositoryUuid } from "./layout.ts";
 import { type AskedRepository, readName, readProjectName } from "./names.ts";
 import { readUpstreamRecord } from "./upstream-record.ts";
 
@@ -9,6 +9,10 @@ export interface AskedPath {
   readonly uuid: RepositoryUuid;
   /** Of the repository below the primary's git address, lower case. */
   readonly primaryPath: string;
+  /** The same by its uuid, which no other repository can take; absent where the primary is not known to have it there. */
+  readonly uuidPath?: string;
+  /** The repository has another name by now. */
+  readonly isFormer: boolean;
   /** Everyone may read it, as far as the last sync knows. */
   readonly isPublic: boolean;
 }
@@ -21,17 +25,24 @@ export async function readAskedPath(
   switch (asked.kind) {
     case "name": {
       const entry = await readName(store, asked.workspace, asked.slug);
-      return entry && { uuid: entry.uuid, primaryPath: namedPath(asked), isPublic: entry.isPublic };
+      if (entry === undefined) return undefined;
+      const { uuid, isPublic, isFormer, hasUuidPath } = entry;
+      const named = { uuid, primaryPath: namedPath(asked), isPublic, isFormer };
+      return hasUuidPath ? { ...named, uuidPath: uuidPath(asked.workspace, uuid) } : named;
     }
     case "uuid": {
       const record = await readUpstreamRecord(store, asked.uuid);
-      return record && { uuid: asked.uuid, primaryPath: namedPath(asked), isPublic: !record.isPrivate };
+      if (record === undefined) return undefined;
+      const { uuid } = asked;
+      return { uuid, primaryPath: namedPath(asked), isPublic: !record.isPrivate, isFormer: false };
     }
     case "project": {
       const entry = await readProjectName(store, asked.projectKey, asked.slug);
       if (entry === undefined) return undefined;
-      const { uuid, workspace, slug, isPublic } = entry;
-      return { uuid, primaryPath: `${workspace}/${slug}`.toLowerCase(), isPublic };
+      const { uuid, workspace, slug, isPublic, hasUuidPath } = entry;
+      const primaryPath = `${workspace}/${slug}`.toLowerCase();
+      const named = { uuid, primaryPath, isPublic, isFormer: false };
+      return hasUuidPath ? { ...named, uuidPath: uuidPath(workspace, uuid) } : named;
     }
   }
 }
@@ -42,10 +53,14 @@ export function namedPath(asked: AskedRepository): string {
     case "name":
       return `${asked.workspace}/${asked.slug}`.toLowerCase();
     case "uuid":
-      return `${asked.workspace}/{${asked.uuid}}`.toLowerCase();
+      return uuidPath(asked.workspace, asked.uuid);
     case "project":
       return `${asked.projectKey}/${asked.slug}`.toLowerCase();
   }
+}
+
+function uuidPath(workspace: string, uuid: RepositoryUuid): string {
+  return `${workspace}/{${uuid}}`.toLowerCase();
 }
 
 /**
@@ -64,15 +79,18 @@ export async function readServedUuid(
     const record = await readUpstreamRecord(store, asked.uuid);
     return record && asked.uuid;
   }
+  const [, foundAs = ""] = finalPath?.split("/") ?? [];
   if (asked.kind === "project") {
     const entry = await readProjectName(store, asked.projectKey, asked.slug);
     if (entry === undefined) return undefined;
+    if (isBracedUuid(foundAs)) return foundAs === `{${entry.uuid}}` ? entry.uuid : undefined;
     const { workspace, slug } = entry;
     const uuid = await readServedUuid(store, { kind: "name", workspace, slug }, finalPath);
     return uuid === entry.uuid ? uuid : undefined;
   }
   const entry = await readName(store, asked.workspace, asked.slug);
   if (entry === undefined) return undefined;
+  if (isBracedUuid(foundAs)) return foundAs === `{${entry.uuid}}` ? entry.uuid : undefined;
   if (!entry.isFormer && (finalPath === undefined || finalPath === namedPath(asked))) return entry.uuid;
   const [workspace = "", slug = ""] = finalPath?.split("/") ?? [];
   const current = await readName(store, workspace, slug);

@@ -17,6 +17,8 @@ export interface NameEntry {
   readonly isPublic: boolean;
   /** The repository has another name by now; this one lasts until another repository takes it. */
   readonly isFormer: boolean;
+  /** Git finds the repository at the primary under its uuid as well. */
+  readonly hasUuidPath: boolean;
 }
 
 export interface ProjectNameEntry {
@@ -24,6 +26,8 @@ export interface ProjectNameEntry {
   readonly workspace: string;
   readonly slug: string;
   readonly isPublic: boolean;
+  /** As in `NameEntry`. */
+  readonly hasUuidPath: boolean;
 }
 
 // Flags are left out where they are false, as in the entries of older releases.
@@ -32,6 +36,7 @@ const nameSchema = z
     uuid: z.string(),
     isPublic: z.boolean().default(false),
     isFormer: z.boolean().default(false),
+    hasUuidPath: z.boolean().default(false),
   })
   .transform((entry): NameEntry => ({ ...entry, uuid: parseRepositoryUuid(entry.uuid) }));
 
@@ -41,6 +46,7 @@ const projectNameSchema = z
     workspace: z.string().refine(isNameSegment),
     slug: z.string().refine(isNameSegment),
     isPublic: z.boolean().default(false),
+    hasUuidPath: z.boolean().default(false),
   })
   .transform((entry): ProjectNameEntry => ({ ...entry, uuid: parseRepositoryUuid(entry.uuid) }));
 
@@ -80,10 +86,14 @@ export async function writeName(
   workspace: string,
   slug: string,
   uuid: RepositoryUuid,
-  { isPublic = false, isFormer = false }: Partial<Omit<NameEntry, "uuid">> = {},
+  { isPublic = false, isFormer = false, hasUuidPath = false }: Partial<Omit<NameEntry, "uuid">> = {},
 ): Promise<void> {
   assertName(workspace, slug);
-  const flags = { ...(isPublic && { isPublic }), ...(isFormer && { isFormer }) };
+  const flags = {
+    ...(isPublic && { isPublic }),
+    ...(isFormer && { isFormer }),
+    ...(hasUuidPath && { hasUuidPath }),
+  };
   await writeEntry(store, nameKey(workspace, slug), { uuid, ...flags });
 }
 

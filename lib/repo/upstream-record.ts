@@ -6,13 +6,15 @@ import { z } from "zod";
 import { CorruptPackError, NotFoundError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { nameKey, projectNameKey, type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { readName, readProjectName, writeName, writeProjectName } from "./names.ts";
+import { type NameEntry, readName, readProjectName, writeName, writeProjectName } from "./names.ts";
 
 export interface UpstreamRecord {
   readonly workspace: string;
   readonly slug: string;
   readonly projectKey: string | undefined;
   readonly isPrivate: boolean;
+  /** Git finds it at the primary under its uuid as well; absent where that is not known. */
+  readonly hasUuidPath?: boolean | undefined;
 }
 
 const recordSchema = z
@@ -21,6 +23,7 @@ const recordSchema = z
     slug: z.string(),
     projectKey: z.string().optional(),
     isPrivate: z.boolean(),
+    hasUuidPath: z.boolean().optional(),
   })
   .transform((record): UpstreamRecord => ({ projectKey: undefined, ...record }));
 
@@ -43,32 +46,41 @@ export async function readUpstreamRecord(
 /**
  * Writes what has changed, after the repository was published: until then nothing may be served under its name. The
  * record comes last, so that a write that was cut short is done again.
+ * @param known - Where it does not say whether there is a path by uuid, that stays as it was.
  * @returns Whether another repository keeps the name by project: keys are one workspace's own, and two may have the same.
  * @throws {RangeError} A name that is not one path segment.
  */
 export async function writeUpstreamRecord(
   store: BlobStore,
   uuid: RepositoryUuid,
-  record: UpstreamRecord,
+  known: UpstreamRecord,
 ): Promise<{ readonly isProjectNameTaken: boolean }> {
-  const { workspace, slug, projectKey, isPrivate } = record;
-  const isPublic = !isPrivate;
+  const { workspace, slug, projectKey, isPrivate } = known;
   const [before, named] = await Promise.all([
     readUpstreamRecord(store, uuid).catch(asAbsent),
     readName(store, workspace, slug).catch(asAbsent),
   ]);
-  if (named?.uuid !== uuid || named.isFormer || named.isPublic !== isPublic) {
-    await writeName(store, workspace, slug, uuid, { isPublic });
+  const record = { ...known, hasUuidPath: known.hasUuidPath ?? before?.hasUuidPath ?? false };
+  const flags = { isPublic: !isPrivate, isFormer: false, hasUuidPath: record.hasUuidPath };
+  if (named === undefined || !isSameEntry(named, { uuid, ...flags })) {
+    await writeName(store, workspace, slug, uuid, flags);
   }
   if (before !== undefined && isSame(before, record)) return { isProjectNameTaken: false };
   if (before !== undefined && !isSameName(before, record)) await markFormer(store, uuid, before);
   const isProjectNameTaken =
     projectKey !== undefined && (await isKeptByAnother(store, uuid, projectKey, slug));
   if (projectKey !== undefined && !isProjectNameTaken) {
-    await writeProjectName(store, projectKey, { uuid, workspace, slug, isPublic });
+    const { isPublic, hasUuidPath } = flags;
+    await writeProjectName(store, projectKey, { uuid, workspace, slug, isPublic, hasUuidPath });
   }
   // By name: what a caller's object has besides would make it unreadable.
-  const text = JSON.stringify({ workspace, slug, projectKey, isPrivate });
+  const text = JSON.stringify({
+    workspace,
+    slug,
+    projectKey,
+    isPrivate,
+    hasUuidPath: record.hasUuidPath || undefined,
+  });
   const bytes = new TextEncoder().encode(`${text}\n`);
   await store.write(repositoryKeys(uuid).upstream, bytes);
   return { isProjectNameTaken };
@@ -107,7 +119,17 @@ function isSame(a: UpstreamRecord, b: UpstreamRecord): boolean {
     a.workspace === b.workspace &&
     a.slug === b.slug &&
     a.projectKey === b.projectKey &&
-    a.isPrivate === b.isPrivate
+    a.isPrivate === b.isPrivate &&
+    (a.hasUuidPath ?? false) === (b.hasUuidPath ?? false)
+  );
+}
+
+function isSameEntry(a: NameEntry, b: NameEntry): boolean {
+  return (
+    a.uuid === b.uuid &&
+    a.isPublic === b.isPublic &&
+    a.isFormer === b.isFormer &&
+    a.hasUuidPath === b.hasUuidPath
   );
 }
 

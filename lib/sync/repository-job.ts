@@ -3,7 +3,7 @@
  * any more. A job does not say what to do, it says where to look. So it may be repeated, late or lost.
  */
 import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
-import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
+import type { FoundUpstream } from "../bitbucket/upstream-by-uuid.ts";
 import { errorFields, NotFoundError, RenamedError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "../mirror/mirror-config.ts";
@@ -13,7 +13,7 @@ import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
-import { releaseName } from "../repo/upstream-record.ts";
+import { readUpstreamRecord, releaseName } from "../repo/upstream-record.ts";
 import { prepareRepository } from "./prepare-repository.ts";
 import { askForFacts, type FactsOptions, type FoundFacts, findFacts } from "./repository-facts.ts";
 import { retire, withdraw } from "./retire-repository.ts";
@@ -23,7 +23,7 @@ import type { SyncOutcome } from "./sync-repository.ts";
 /** The primary, as the account of one workspace sees it. */
 export interface PrimaryAccess {
   readonly api: BitbucketRestApi;
-  upstreamOf(facts: RepositoryFacts): UpstreamGit;
+  upstreamOf(uuid: RepositoryUuid, place: Pick<RepositoryFacts, "workspace" | "slug">): FoundUpstream;
 }
 
 export interface RepositoryJobOptions extends StatedSyncOptions {
@@ -154,9 +154,9 @@ async function act(
   }
   const primary = await options.primaryOf(workspace);
   const factsOptions = { api: primary.api, store, now: options.now };
-  const confirm = (continues: boolean) => confirmName(job, facts, continues, factsOptions);
+  const upstream = primary.upstreamOf(job.uuid, facts);
+  const confirm = (continues: boolean) => confirmName(job, facts, { upstream, continues }, factsOptions);
   try {
-    const upstream = primary.upstreamOf(facts);
     return { outcome: await syncStated(job, stored, facts, upstream, { ...options, confirm }), facts };
   } catch (error) {
     const isDoubtful = error instanceof RenamedError || (!found.isFromRest && isRefusal(error));
@@ -165,26 +165,48 @@ async function act(
   }
 }
 
+interface Fetched {
+  readonly upstream: FoundUpstream;
+  /** Whether the new refs have all that the published ones reach. */
+  readonly continues: boolean;
+}
+
 /**
- * Git fetches by name, and the name may have gone to another repository since it was told, public or not.
- * While REST cannot be asked, only what continues the published history is taken on the name's word.
+ * The name may have gone to another repository since it was told, public or not, and what was fetched by name may be that one's.
+ * While REST cannot be asked, what was fetched by uuid is right in any case.
  * @throws {RenamedError} @throws {UpstreamError}
  */
 async function confirmName(
   job: RepositoryJob,
   { workspace, slug }: RepositoryFacts,
-  continues: boolean,
+  fetched: Fetched,
   options: FactsOptions,
 ): Promise<void> {
   let found: FoundFacts;
   try {
     found = await askForFacts({ workspace, uuid: job.uuid }, options);
   } catch (error) {
-    if (continues && error instanceof UpstreamError && error.retryable) return;
+    if (error instanceof UpstreamError && (await isTrusted(error, job, fetched, options))) return;
     throw error;
   }
   const isSame = found.kind === "there" && sameName(found.facts, { workspace, slug });
   if (!isSame) throw new RenamedError("the name means another repository by now", { workspace, slug });
+}
+
+/**
+ * On the name's word alone only what continues the published history is taken, and nothing once git has found the repository
+ * by its uuid: a refusal there then says that it is gone, and the name another's.
+ */
+async function isTrusted(
+  restFailure: UpstreamError,
+  { uuid }: RepositoryJob,
+  { upstream, continues }: Fetched,
+  { store }: FactsOptions,
+): Promise<boolean> {
+  if (upstream.foundBy === "uuid") return true;
+  if (!continues || !restFailure.retryable) return false;
+  const record = await readUpstreamRecord(store, uuid);
+  return record?.hasUuidPath !== true;
 }
 
 function sameName(a: Pick<RepositoryFacts, "workspace" | "slug">, b: typeof a): boolean {

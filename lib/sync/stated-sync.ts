@@ -1,5 +1,5 @@
 /** A sync whose course is kept: what state the repository is in, since when, and what went wrong. */
-import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
+import type { FoundUpstream } from "../bitbucket/upstream-by-uuid.ts";
 import { RenamedError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryNews } from "../mirror/repository-news.ts";
@@ -76,7 +76,7 @@ export async function syncStated(
   job: RepositoryJob,
   stored: StoredState,
   facts: RepositoryFacts,
-  upstream: UpstreamGit,
+  upstream: FoundUpstream,
   options: StatedSyncOptions,
 ): Promise<SyncOutcome | { readonly kind: "current" }> {
   const { storage, log, checks, onProgress, signal, temporaryFolder, now = () => new Date() } = options;
@@ -106,14 +106,13 @@ export async function syncStated(
   }
   await announceNews(job.uuid, stored.value, facts, outcome, options);
   checks.note(job.uuid, startedAt.getTime());
-  const isAnnounced = options.announce !== undefined;
-  const isProjectNameTaken = await noteSuccess(
-    job.uuid,
-    begun,
-    facts,
-    { outcome, isAnnounced, startedAt },
-    store,
-  );
+  const succeeded = {
+    outcome,
+    isAnnounced: options.announce !== undefined,
+    hasUuidPath: hasUuidPath(upstream, outcome),
+    startedAt,
+  };
+  const isProjectNameTaken = await noteSuccess(job.uuid, begun, facts, succeeded, store);
   if (isProjectNameTaken) {
     const { workspace, slug, projectKey } = facts;
     log.warn("sync:project-name-taken", { repo: `${workspace}/${slug}`, projectKey });
@@ -186,6 +185,14 @@ interface SucceededSync {
   /** Whether those who want to know will be told of these refs. */
   readonly isAnnounced: boolean;
   readonly startedAt: Date;
+  /** See `UpstreamRecord`. */
+  readonly hasUuidPath: boolean | undefined;
+}
+
+/** @returns `undefined` where nothing new is known: refs that are the same under the name prove nothing. */
+function hasUuidPath({ foundBy }: FoundUpstream, { kind }: SyncOutcome): boolean | undefined {
+  if (foundBy === "uuid") return true;
+  return kind === "published" ? false : undefined;
 }
 
 /** @returns Whether another repository keeps the name by project. */
@@ -193,12 +200,12 @@ async function noteSuccess(
   uuid: RepositoryUuid,
   stored: StoredState,
   facts: RepositoryFacts,
-  { outcome, isAnnounced, startedAt }: SucceededSync,
+  { outcome, isAnnounced, hasUuidPath, startedAt }: SucceededSync,
   store: RepositoryStorage["store"],
 ): Promise<boolean> {
   const before = stored.value;
   // Only now: until the first generation is published, nothing is served under the name.
-  const { isProjectNameTaken } = await writeUpstreamRecord(store, uuid, recordOf(facts));
+  const { isProjectNameTaken } = await writeUpstreamRecord(store, uuid, { ...recordOf(facts), hasUuidPath });
   const isOld = startedAt.getTime() - Date.parse(before?.lastSyncAt ?? "1970-01-01") >= NOTE_AGE_MS;
   const { refsSha256 } = outcome;
   const isTold = !isAnnounced || before?.announcedRefs === refsSha256;

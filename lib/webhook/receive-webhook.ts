@@ -3,6 +3,7 @@
  * again only after an answer of 5xx, three times in all; so there is one read and one message between request and answer.
  */
 import { randomUUID } from "node:crypto";
+import { type AddressRange, addressMatcher } from "../address-ranges.ts";
 import { errorFields, ProtocolError } from "../errors.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
@@ -26,16 +27,25 @@ export interface ReceiveWebhookOptions {
   readonly readConfig: () => Promise<MirrorConfig>;
   readonly requests: SyncRequests;
   readonly log: Logger;
+  /** Where deliveries may come from; none: from anywhere. The signature counts in any case. */
+  readonly addresses?: readonly AddressRange[];
   readonly now?: () => Date;
 }
 
 export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
+  const { addresses = [] } = options;
+  const mayDeliver = addresses.length === 0 ? () => true : addressMatcher(addresses);
   return async (request) => {
     const workspace = request.path.slice(WEBHOOK_PATH.length);
     if (!request.path.startsWith(WEBHOOK_PATH) || !isNameSegment(workspace)) {
       return textResponse(404, "not found");
     }
     if (request.method !== "POST") return textResponse(405, "use POST", { allow: "POST" });
+    const { remoteAddress: address = "" } = request;
+    if (!mayDeliver(address)) {
+      options.log.warn("webhook:wrong-address", { workspace, address });
+      return textResponse(403, "webhooks are not taken from this address");
+    }
     const body = await readBody(request);
     if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
     const { log } = options;

@@ -18,6 +18,18 @@ test("takes webhooks from anyone, at one address, for as long as Bitbucket waits
   template.hasResourceProperties("AWS::Lambda::Function", { Timeout: 9 });
 });
 
+test("takes them from the addresses that are set, if any are", () => {
+  const variablesOf = (context: Record<string, string>) => {
+    const functions = Template.fromStack(deployment(context).service).findResources("AWS::Lambda::Function");
+    return Object.values(functions)
+      .map(({ Properties }) => Properties.Environment?.Variables?.NEARSIDE_WEBHOOK_ADDRESSES)
+      .filter((value) => value !== undefined);
+  };
+  expect(variablesOf({})).toEqual(["any"]);
+  const webhookAddresses = "203.0.113.0/24, 198.51.100.7,2001:db8::/32";
+  expect(variablesOf({ webhookAddresses })).toEqual(["203.0.113.0/24,198.51.100.7/32,2001:db8::/32"]);
+});
+
 test("reconciles every five minutes", () => {
   Template.fromStack(deployment().service).hasResourceProperties("AWS::Events::Rule", {
     ScheduleExpression: "rate(5 minutes)",

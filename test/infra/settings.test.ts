@@ -9,6 +9,11 @@ test.each([
   [{ publicRepositories: "skip" }, "see config.json"],
   [{ secretPath: "nearside" }, "must begin and end with a slash"],
   [{ allowedAddresses: "203.0.113.0/33" }, "not a range of addresses"],
+  [{ webhookAddresses: "bitbucket" }, "not a range of addresses"],
+  [
+    { webhookAddresses: Array(149).fill("2001:db8:1111:2222:3333:4444:5555:6666").join(",") },
+    "webhookAddresses is longer than 3000 letters",
+  ],
   [{ anonymous: "yes" }, "anonymous can only be allow or deny"],
   [{ push: "proxy" }, "push can only be redirect or refuse"],
   [{ wrongCredentialsPerMinute: "-1" }, "wrongCredentialsPerMinute must be a whole number from 0 to 1000000"],

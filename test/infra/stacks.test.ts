@@ -166,12 +166,14 @@ describe("the service stack", () => {
     for (const line of changing) expect(line).not.toMatch(/\/(names|repos)\/\*(?!\/cache)/);
   });
 
-  test("lets the authorizer read names and verdicts, its secret, and no content", () => {
+  test("lets the authorizer read names, refs and verdicts, its secret, and no objects", () => {
     const lines = permissions(deployment().service, "Authorizer");
     const of = (action: string) => lines.filter((line) => line.startsWith(`${action} `)).join();
     expect(of("s3:GetObject").match(/\/[a-z]+\/[^"]*"/g)).toEqual([
       '/names/*"',
       '/projects/*"',
+      '/repos/*/manifest.json"',
+      '/repos/*/ref-snapshots/*"',
       '/repos/*/upstream.json"',
       '/auth/*"',
     ]);
@@ -214,7 +216,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/upstream\.json|\*\/cache\/answers\/\*)\] Service\/(Authorizer|GitHttp|Sync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/(upstream|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*)\] Service\/(Authorizer|GitHttp|Sync|Reconcile)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {

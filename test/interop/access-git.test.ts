@@ -23,6 +23,13 @@ afterAll(() => mirror.close());
 const newPath = () => join(mirror.folder, `path-${pathCount++}`);
 const hostOf = (url: string) => new URL(url).host;
 
+function setRights(name: string, rights: Record<string, "none" | "read">): void {
+  const callers = (mirror.accounts.callers ?? []).map((caller) =>
+    caller.name === name ? { ...caller, rights } : caller,
+  );
+  mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
+}
+
 /** Answers for the mirror and for the primary alike, as a user's helper does who has stored the token for both. */
 async function helperOf(username: string, password: string): Promise<CredentialHelper> {
   const credential = { username, password };
@@ -119,6 +126,48 @@ test("while the primary is away, a clone says how old the permission is", async 
     expect(shown).toMatch(/remote: nearside: refs verified .* ago, stale: primary unreachable/);
     await expectSilentFsck(clone);
   }
+});
+
+test("a right that is taken away ends for git within 60 s, and no credential is lost with it", async () => {
+  const helper = await helperOf("rita", TOKENS.rita);
+  const clone = newPath();
+  await git([...helper.options, "clone", "--quiet", `${mirror.url()}/acme/vault.git`, clone]);
+  setRights("rita", {});
+  const fetchIn = () => tryGit([...helper.options, "fetch"], { cwd: clone });
+  mirror.clock.nowMs += 59_000;
+  expect((await fetchIn()).exitCode).toBe(0);
+  mirror.clock.nowMs += 1_000;
+  const { exitCode, stderr } = await fetchIn();
+  expect([exitCode === 0, stderr]).toEqual([false, expect.stringContaining("not found")]);
+  const again = await tryGit([...helper.options, "clone", `${mirror.url()}/acme/vault.git`, newPath()]);
+  expect(again.exitCode).not.toBe(0);
+  expect((await helper.takeCalls()).filter((call) => call.startsWith("erase"))).toEqual([]);
+});
+
+test("a right that is given counts for git at once, or when the last refusal is three seconds old", async () => {
+  const helper = await helperOf("stranger", TOKENS.stranger);
+  const list = (slug: string) =>
+    tryGit([...helper.options, "ls-remote", `${mirror.url()}/acme/${slug}.git`, "refs/heads/main"]);
+  expect((await list("vault")).exitCode).not.toBe(0);
+  setRights("stranger", { acme: "read" });
+  expect((await list("new-name")).exitCode).toBe(0);
+  mirror.clock.nowMs += 3_000;
+  expect((await list("vault")).exitCode).toBe(0);
+});
+
+test("while the primary is away git goes on for 15 minutes, and then says why it does not", async () => {
+  const helper = await helperOf("rita", TOKENS.rita);
+  const clone = newPath();
+  await git([...helper.options, "clone", "--quiet", `${mirror.url()}/acme/vault.git`, clone]);
+  mirror.fake.controls.misbehave({ down: true });
+  const fetchIn = () => tryGit([...helper.options, "fetch"], { cwd: clone });
+  mirror.clock.nowMs += 15 * 60_000 - 1_000;
+  expect((await fetchIn()).exitCode).toBe(0);
+  mirror.clock.nowMs += 1_000;
+  const { exitCode, stderr } = await fetchIn();
+  expect(exitCode).not.toBe(0);
+  expect(stderr).toContain("remote: Bitbucket cannot be reached");
+  expect(stderr).toContain("503");
 });
 
 test("a push of more than 10 MB goes to the primary, with the credential for its host", async () => {

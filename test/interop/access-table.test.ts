@@ -1,5 +1,9 @@
 /** Every kind of credential against every state of a repository: the mirror's answer is the primary's own. */
+import { createHash } from "node:crypto";
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 import {
   CREDENTIALS,
   type CredentialKind,
@@ -9,14 +13,11 @@ import {
 
 let mirror: GuardedMirror;
 
-beforeAll(async () => {
-  mirror = await startGuardedMirror();
-});
-
-afterAll(() => mirror.close());
-
 const KINDS = Object.keys(CREDENTIALS) as CredentialKind[];
 const STATES = ["site", "vault", "nothing", "unmirrored", "deleted", "old-name", "new-name"] as const;
+
+/** Those that there are at the primary. */
+const PRIMARYS: readonly string[] = ["site", "vault", "unmirrored", "new-name"];
 
 interface Answered {
   readonly status: number;
@@ -45,88 +46,177 @@ function expected(primary: Answered, isMirrored: boolean, kind: CredentialKind):
   return primary.status;
 }
 
-describe.each(STATES)("acme/%s", (slug) => {
-  test.each(KINDS)("info/refs in versions 0 and 2, with %s", async (kind) => {
-    const path = `/acme/${slug}.git/info/refs?service=git-upload-pack`;
-    for (const version of ["version=0", "version=2"]) {
-      const headers = { "git-protocol": version };
-      const primary = await askPrimary(path, kind, headers);
-      const mine = await answered(await mirror.get(path, CREDENTIALS[kind], headers));
+async function listRefs(url: string, kind: CredentialKind): Promise<Answered> {
+  const authorization = CREDENTIALS[kind];
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/x-git-upload-pack-request",
+      "git-protocol": "version=2",
+      ...(authorization !== undefined && { authorization }),
+    },
+    body: "0014command=ls-refs\n00010009peel\n000csymrefs\n0000",
+  });
+  return answered(response);
+}
+
+/** As git-lfs does: a redirect is followed with the body, and with the credential for the other host. */
+async function askForFiles(url: string, kind: CredentialKind): Promise<Answered> {
+  const authorization = CREDENTIALS[kind];
+  const response = await fetch(url, {
+    method: "POST",
+    redirect: "manual",
+    headers: {
+      "content-type": "application/vnd.git-lfs+json",
+      ...(authorization !== undefined && { authorization }),
+    },
+    body: JSON.stringify({ operation: "download", objects: [{ oid: "0".repeat(64), size: 1 }] }),
+  });
+  const location = response.headers.get("location");
+  if (location !== null) {
+    await response.body?.cancel();
+    return askForFiles(location, kind);
+  }
+  const challenge = response.headers.get("lfs-authenticate")?.split(" ")[0] ?? null;
+  return { status: response.status, challenge, text: await response.text() };
+}
+
+/**
+ * As git pushes a new branch: redirects of its first request are followed, and what is left of the address then takes the
+ * push itself.
+ * @returns What was answered, and in which repositories the branch is afterwards.
+ */
+async function push(repositoryUrl: string, kind: CredentialKind, branch: string) {
+  const authorization = CREDENTIALS[kind];
+  const headers = { ...(authorization !== undefined && { authorization }) };
+  let url = `${repositoryUrl}/info/refs?service=git-receive-pack`;
+  let response = await fetch(url, { headers, redirect: "manual" });
+  for (let location = response.headers.get("location"); location !== null; ) {
+    await response.body?.cancel();
+    url = location;
+    response = await fetch(url, { headers, redirect: "manual" });
+    location = response.headers.get("location");
+  }
+  const listed = await answered(response);
+  const id = /([0-9a-f]{40}) refs\/heads\/main/.exec(listed.text)?.[1];
+  const pushed = id === undefined ? undefined : await pushBranch(url, headers, branch, id);
+  return { status: listed.status, challenge: listed.challenge, pushed, ...(await takeBranch(branch)) };
+}
+
+async function pushBranch(
+  infoRefsUrl: string,
+  headers: Readonly<Record<string, string>>,
+  branch: string,
+  id: string,
+): Promise<number> {
+  const command = `${"0".repeat(40)} ${id} refs/heads/${branch}\0report-status`;
+  const lines = [encodePktLine(command), FLUSH_PKT];
+  const response = await fetch(infoRefsUrl.replace(/\/info\/refs\?.*$/, "/git-receive-pack"), {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/x-git-receive-pack-request" },
+    body: Buffer.concat([...lines, EMPTY_PACK]),
+  });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+const EMPTY_PACK = (() => {
+  const header = Buffer.from([0x50, 0x41, 0x43, 0x4b, 0, 0, 0, 2, 0, 0, 0, 0]);
+  return Buffer.concat([header, createHash("sha1").update(header).digest()]);
+})();
+
+/** Takes the branch away again: a file, as it was just pushed. */
+async function takeBranch(branch: string): Promise<{ readonly found: readonly string[] }> {
+  const found: string[] = [];
+  for (const slug of PRIMARYS) {
+    const file = join(mirror.primary(slug), "refs/heads", branch);
+    const isThere = await stat(file).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) continue;
+    found.push(slug);
+    await rm(file);
+  }
+  return { found };
+}
+
+describe.each([
+  { primary: "takes uuids in paths", takesUuids: true },
+  { primary: "takes names only", takesUuids: false },
+])("a primary that $primary", ({ takesUuids }) => {
+  beforeAll(async () => {
+    mirror = await startGuardedMirror({ takesUuids });
+  });
+
+  afterAll(() => mirror.close());
+
+  describe.each(STATES)("acme/%s", (slug) => {
+    test.each(KINDS)("info/refs in versions 0 and 2, with %s", async (kind) => {
+      const path = `/acme/${slug}.git/info/refs?service=git-upload-pack`;
+      for (const version of ["version=0", "version=2"]) {
+        const headers = { "git-protocol": version };
+        const primary = await askPrimary(path, kind, headers);
+        const mine = await answered(await mirror.get(path, CREDENTIALS[kind], headers));
+        expect(mine.status).toBe(expected(primary, slug !== "unmirrored", kind));
+        expect(mine.challenge).toBe(mine.status === 401 ? "Basic" : null);
+        if (mine.status !== 200) continue;
+        const first = (text: string) => text.split("\n")[0];
+        expect(first(mine.text)).toBe(first(primary.text));
+        expect(mine.text.match(/[0-9a-f]{40} refs\/\S+/g)).toEqual(
+          primary.text.match(/[0-9a-f]{40} refs\/\S+/g),
+        );
+      }
+    });
+
+    test.each(KINDS)("the list of refs of version 2, with %s", async (kind) => {
+      const path = `/acme/${slug}.git/git-upload-pack`;
+      // Where git goes after the redirect of its first request.
+      const primary = await listRefs(mirror.fake.gitUrl + path.replace("old-name", "new-name"), kind);
+      const mine = await listRefs(mirror.url() + path, kind);
       expect(mine.status).toBe(expected(primary, slug !== "unmirrored", kind));
       expect(mine.challenge).toBe(mine.status === 401 ? "Basic" : null);
-      if (mine.status !== 200) continue;
-      const first = (text: string) => text.split("\n")[0];
-      expect(first(mine.text)).toBe(first(primary.text));
-      expect(mine.text.match(/[0-9a-f]{40} refs\/\S+/g)).toEqual(
-        primary.text.match(/[0-9a-f]{40} refs\/\S+/g),
-      );
+      if (mine.status === 200) expect(mine.text).toBe(primary.text);
+    });
+
+    test.each(KINDS)("git-lfs gets the primary's own answer, with %s", async (kind) => {
+      const path = `/acme/${slug}.git/info/lfs/objects/batch`;
+      // The primary redirects git only: whoever knows a former name knows the present one from git.
+      const present = path.replace("old-name", "new-name");
+      const primary = await askForFiles(`${mirror.fake.gitUrl}${present}`, kind);
+      const mine = await askForFiles(`${mirror.url()}${path}`, kind);
+      expect(mine.status).toBe(expected(primary, slug !== "unmirrored", kind));
+      expect(mine.challenge).toBe(mine.status === 401 ? "Basic" : null);
+      if (mine.status === 200) expect(JSON.parse(mine.text)).toEqual(JSON.parse(primary.text));
+    });
+
+    test.each(KINDS)("a push ends as at the primary itself, with %s", async (kind) => {
+      const path = `/acme/${slug}.git`;
+      const mine = await push(`${mirror.url()}${path}`, kind, `mirror-${KINDS.indexOf(kind)}`);
+      const direct = await push(`${mirror.fake.gitUrl}${path}`, kind, `direct-${KINDS.indexOf(kind)}`);
+      expect(mine).toEqual(direct);
+      const there = slug === "old-name" ? "new-name" : slug;
+      const mayPush = kind === "API token of a writer" && PRIMARYS.includes(there);
+      expect(mine.found).toEqual(mayPush ? [there] : []);
+    });
+  });
+
+  test("no right, unknown, not mirrored and deleted are one and the same answer", async () => {
+    const answers = new Set<string>();
+    const cases = [
+      ["vault", "API token without rights"],
+      ["nothing", "API token without rights"],
+      ["nothing", "access token"],
+      ["unmirrored", "API token of a writer"],
+      ["deleted", "API token of a writer"],
+    ] as const;
+    for (const [slug, kind] of cases) {
+      for (const suffix of ["info/lfs/objects/batch", "info/refs?service=git-upload-pack"]) {
+        const response = await mirror.get(`/acme/${slug}.git/${suffix}`, CREDENTIALS[kind]);
+        const { date: _, ...headers } = Object.fromEntries(response.headers);
+        answers.add(JSON.stringify([response.status, headers, await response.text()]));
+      }
     }
+    expect([...answers]).toHaveLength(1);
   });
-
-  test.each(KINDS)("the request for refs and objects is decided as info/refs is, with %s", async (kind) => {
-    const authorization = CREDENTIALS[kind];
-    const infoRefs = await mirror.get(`/acme/${slug}/info/refs?service=git-upload-pack`, authorization);
-    const response = await fetch(`${mirror.url()}/acme/${slug}/git-upload-pack`, {
-      method: "POST",
-      headers: {
-        "content-type": "application/x-git-upload-pack-request",
-        "git-protocol": "version=2",
-        ...(authorization !== undefined && { authorization }),
-      },
-      body: "0014command=ls-refs\n0000",
-    });
-    expect(response.status).toBe(infoRefs.status);
-  });
-
-  // Files of git-lfs are not served yet: whoever may read gets 404, and everybody else what git gets.
-  test.each(KINDS)("git-lfs is refused as git is, with %s", async (kind) => {
-    const authorization = CREDENTIALS[kind];
-    const git = await answered(
-      await mirror.get(`/acme/${slug}.git/info/refs?service=git-upload-pack`, authorization),
-    );
-    const response = await fetch(`${mirror.url()}/acme/${slug}.git/info/lfs/objects/batch`, {
-      method: "POST",
-      headers: {
-        "content-type": "application/vnd.git-lfs+json",
-        ...(authorization !== undefined && { authorization }),
-      },
-      body: JSON.stringify({ operation: "download", objects: [] }),
-    });
-    expect(response.status).toBe(git.status === 200 ? 404 : git.status);
-    expect(response.headers.get("lfs-authenticate")?.split(" ")[0]).toBe(
-      git.status === 401 ? "Basic" : undefined,
-    );
-  });
-
-  test.each(KINDS)("a push gets the primary's own answer, with %s", async (kind) => {
-    const authorization = CREDENTIALS[kind];
-    const path = `/acme/${slug}.git/info/refs?service=git-receive-pack`;
-    const redirect = await mirror.get(path, authorization);
-    expect(redirect.status).toBe(307);
-    const location = redirect.headers.get("location") ?? "";
-    expect(location).toBe(`${mirror.fake.gitUrl}${path}`);
-    const followed = await fetch(location, {
-      headers: { ...(authorization !== undefined && { authorization }) },
-    });
-    expect(followed.status).toBe((await askPrimary(path, kind)).status);
-  });
-});
-
-test("no right, unknown, not mirrored and deleted are one and the same answer", async () => {
-  const answers = new Set<string>();
-  const cases = [
-    ["vault", "API token without rights"],
-    ["nothing", "API token without rights"],
-    ["nothing", "access token"],
-    ["unmirrored", "API token of a writer"],
-    ["deleted", "API token of a writer"],
-    ["site", "API token of a writer"],
-  ] as const;
-  for (const [slug, kind] of cases) {
-    const suffix = slug === "site" ? "info/lfs/objects/batch" : "info/refs?service=git-upload-pack";
-    const response = await mirror.get(`/acme/${slug}.git/${suffix}`, CREDENTIALS[kind]);
-    const { date: _, ...headers } = Object.fromEntries(response.headers);
-    answers.add(JSON.stringify([response.status, headers, await response.text()]));
-  }
-  expect([...answers]).toHaveLength(1);
 });

@@ -1,7 +1,7 @@
 /** The mirror follows what people do at the primary: told by webhooks, or by looking. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
-import { git } from "../support/git/run-git.ts";
+import { git, tryGit } from "../support/git/run-git.ts";
 import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
 
 let rig: InSyncRig;
@@ -163,6 +163,32 @@ describe("altogether", () => {
     expect(served).toEqual(["equal", "equal", "equal", "not served", "equal", "equal"]);
   });
 
+  test.each([
+    { primary: "takes uuids", refuseUuids: false },
+    { primary: "takes names only", refuseUuids: true },
+  ])(
+    "a name that another takes without a word opens nothing of the old one, until it is looked for; the primary $primary",
+    async ({ refuseUuids }) => {
+      const { lifecycle, controls } = rig.fake;
+      controls.misbehave({ refuseUuids });
+      await rig.create("acme", "a", "CORE");
+      await rig.select({ ...ACME, projects: "all" });
+      controls.misbehave({ dropWebhooks: true });
+      await lifecycle.change({ workspace: "acme", slug: "a" }, { public: false });
+      await rig.commit("acme", "a");
+      await lifecycle.rename({ workspace: "acme", slug: "a" }, "hidden");
+      await rig.create("acme", "a", "CORE");
+      await rig.commit("acme", "a");
+      // The new one is public, the one that the mirror has under the name is not any more.
+      const asked = await tryGit(["ls-remote", `${rig.server.url}/acme/a.git`]);
+      expect([asked.exitCode === 0, Buffer.from(asked.stdout).toString()]).toEqual([false, ""]);
+      await rig.mirror.reconcile("full");
+      await rig.settled();
+      expect(await rig.serves("acme/a")).toBe("equal");
+      expect(await rig.serves("acme/hidden")).toBe("not served");
+    },
+  );
+
   test("a burst of 100 pushes to one repository ends in few syncs, and no ref is lost", async () => {
     await rig.create("acme", "a", "CORE");
     await rig.select({ ...ACME, projects: "all" });
@@ -175,10 +201,11 @@ describe("altogether", () => {
     await Promise.all(pushes);
     await rig.settled();
     expect(await rig.serves("acme/a")).toBe("equal");
-    const fetches = rig.fake.controls.requests.filter(
-      ({ method, path }) => method === "GET" && path === "/acme/a.git/info/refs",
+    const listings = rig.fake.controls.requests.filter(
+      ({ method, path }) => method === "GET" && path.endsWith(".git/info/refs"),
     );
-    expect(fetches.length).toBeLessThan(60);
+    expect(listings.length).toBeGreaterThan(0);
+    expect(listings.length).toBeLessThan(60);
     expect(rig.fake.controls.deliveries.map(({ status }) => status)).toEqual(Array(100).fill(202));
   });
 

@@ -38,8 +38,16 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
       );
       await builder.addPack({ revisions: [], packObjectsOptions: OFS_ALL });
       await builder.publish("acme", slug);
-      const record = { workspace: "acme", slug, projectKey: "WEB", isPrivate: slug === "vault" };
+      // The primary is asked about the one by its uuid, about the other by its name.
+      const isVault = slug === "vault";
+      const record = { workspace: "acme", slug, projectKey: "WEB", isPrivate: isVault, hasUuidPath: isVault };
       await writeUpstreamRecord(store, builder.uuid, record);
+      const { callers, repositories } = acme.fake.controls.accounts;
+      const settings = { ...repositories[`acme/${slug}`], uuid: builder.uuid };
+      acme.fake.controls.replaceAccounts({
+        callers,
+        repositories: { ...repositories, [`acme/${slug}`]: settings },
+      });
     }
     client.destroy();
     gateway = await startDeployedMirror({
@@ -104,6 +112,27 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
     const path = "/acme/vault.git/info/refs?service=git-receive-pack";
     const response = await ask(path);
     expect([response.status, response.headers.get("location")]).toEqual([307, acme.fake.gitUrl + path]);
+  });
+
+  test("git-lfs is sent on to the primary, where it may read at all", async () => {
+    const path = "/acme/vault.git/info/lfs/objects/batch";
+    const statusAs = async (credential?: string) => {
+      const authorization = credential !== undefined && { authorization: `Basic ${btoa(credential)}` };
+      const headers = { "content-type": "application/vnd.git-lfs+json", ...authorization };
+      const body = JSON.stringify({ operation: "download", objects: [] });
+      const response = await fetch(gateway.url + path, { method: "POST", headers, body, redirect: "manual" });
+      return [response.status, response.headers.get("location")];
+    };
+    expect(await statusAs("rita:rita-token")).toEqual([307, acme.fake.gitUrl + path]);
+    expect(await statusAs("stranger:stranger-token")).toEqual([404, null]);
+    expect(await statusAs()).toEqual([401, null]);
+  });
+
+  test("the primary was asked by uuid where the last sync had found it so", () => {
+    const asked = acme.fake.controls.requests.map(({ path }) => path);
+    expect(asked.some((path) => /^\/acme\/%7B[0-9a-f-]{36}%7D\.git\/info\/refs$/.test(path))).toBe(true);
+    expect(asked).toContain("/acme/site.git/info/refs");
+    expect(asked).not.toContain("/acme/vault.git/info/refs");
   });
 
   test("what names no repository is refused without a decision", async () => {

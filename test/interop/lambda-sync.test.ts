@@ -17,6 +17,7 @@ import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
 import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
+import { ACCOUNT_TOKEN, searchedTexts } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
 
@@ -36,10 +37,16 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     primary = join(folder.path, "primary", "acme", "sample.git");
     await mkdir(join(folder.path, "primary", "acme"), { recursive: true });
     await makeSampleRepository(primary);
-    bitbucket = await startFakeBitbucket({ repositoriesFolder: join(folder.path, "primary") });
+    bitbucket = await startFakeBitbucket({
+      repositoriesFolder: join(folder.path, "primary"),
+      accounts: {
+        callers: [{ name: "bot", token: ACCOUNT_TOKEN, rights: { acme: "read" } }],
+        repositories: { "acme/sample": { public: true } },
+      },
+    });
     s3Server = await startS3Server({ folder: join(folder.path, "s3") });
     secretServer = await startSecretServer({
-      "/nearside/bot": JSON.stringify({ email: "developer@example.com", token: "developer" }),
+      "/nearside/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
     });
     sqs = await startSqsServer();
     const { queueUrl } = await sqs.createQueues({ maxReceiveCount: 5 });
@@ -133,5 +140,6 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     bitbucket.controls.behave();
     expect(await sync.invoke(message("not a job"))).toEqual(failed);
     expect(sync.log()).toContain('"event":"queue:job-failed"');
+    for (const text of searchedTexts()) expect(sync.log()).not.toContain(text);
   });
 });

@@ -229,6 +229,18 @@ test("it asks the primary who may read, and keeps to what the command line says 
   expect(await ask(hidden.url, "upload-pack", headers)).toMatch("404 ");
 });
 
+test("webhooks are taken from the addresses that are set, whatever addresses are served", async () => {
+  const webhooks = ["--webhook-url", "https://mirror.example", "--allow-address", "203.0.113.0/24"];
+  const statusWith = async (range: string) => {
+    const mirror = await start([...primary.mirrorArguments, ...webhooks, "--webhook-address", range]);
+    const response = await fetch(`${mirror.url}/-/webhooks/acme`, { method: "POST", body: "{}" });
+    await mirror.stop();
+    return response.status;
+  };
+  expect(await statusWith("203.0.113.0/24")).toBe(403);
+  expect(await statusWith("127.0.0.1")).toBe(401);
+});
+
 test.each(["git", "rest"] as const)(
   "SIGINT ends it with 0 while the primary keeps it waiting for %s",
   async (appliesTo) => {

@@ -1,7 +1,7 @@
-/** Git fetches by name. What another repository has that took the name meanwhile must not come in under the old uuid. */
+/** What another repository has that took a name must not come in under the uuid of the one that had it. */
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DEMO_ACCOUNT } from "../../functions/local/demo.ts";
 import { bitbucketAccess } from "../../functions/wiring/bitbucket-access.ts";
 import { UpstreamError } from "../../lib/errors.ts";
@@ -81,32 +81,105 @@ async function mirroredMain(): Promise<string | undefined> {
   return refs.find(({ name }) => String(name) === "refs/heads/main")?.id;
 }
 
-async function renameAndReplace(): Promise<string> {
-  const main = (await git(["rev-parse", "main"], { cwd: primary("site") })).trim();
-  await rename(primary("site"), primary("page"));
+/** @param basis - What the other one has besides its own commit: nothing, or all that ours has. */
+async function replaceInPlace(basis: "nothing" | "ours"): Promise<void> {
+  const aside = primary("aside");
+  await rename(primary("site"), aside);
   const cwd = primary("site");
   await git(["init", "--quiet", "--bare", "--initial-branch=main", cwd]);
+  if (basis === "ours") await git(["fetch", "--quiet", aside, "+refs/*:refs/*"], { cwd });
+  const parents = basis === "ours" ? ["-p", "main"] : [];
   const tree = (await git(["mktree"], { cwd, input: "" })).trim();
-  const other = (await git(["commit-tree", tree, "-m", "of another"], { cwd })).trim();
+  const other = (await git(["commit-tree", tree, ...parents, "-m", "of another"], { cwd })).trim();
   await git(["update-ref", "refs/heads/main", other], { cwd });
+}
+
+async function renameAndReplace(basis: "nothing" | "ours" = "nothing"): Promise<string> {
+  const main = (await git(["rev-parse", "main"], { cwd: primary("site") })).trim();
+  await replaceInPlace(basis);
+  await rename(primary("aside"), primary("page"));
   setUuids({ site: OTHER, page: UUID });
   return main;
 }
 
-test("the name went to another: the repository is fetched anew under the name that it has now", async () => {
-  await runListed();
-  const main = await renameAndReplace();
-  const { facts } = await runListed();
-  expect(facts?.slug).toBe("page");
-  expect(await mirroredMain()).toBe(main);
-  expect(await readUpstreamRecord(storage.store, UUID)).toMatchObject({ slug: "page" });
-  expect(await readName(storage.store, "acme", "site")).toMatchObject({ isFormer: true });
+async function deleteAndReplace(basis: "nothing" | "ours"): Promise<string> {
+  const main = (await git(["rev-parse", "main"], { cwd: primary("site") })).trim();
+  await replaceInPlace(basis);
+  await rename(primary("aside"), join(primary("site"), "../../deleted.git"));
+  setUuids({ site: OTHER });
+  return main;
+}
+
+async function commitTo(slug: string): Promise<string> {
+  const cwd = primary(slug);
+  const id = (await git(["commit-tree", "main^{tree}", "-p", "main", "-m", "news"], { cwd })).trim();
+  await git(["update-ref", "refs/heads/main", id], { cwd });
+  return id;
+}
+
+const REST_AWAY = { rateLimitedForSeconds: 600, appliesTo: "rest" } as const;
+
+describe("a primary that takes uuids in the paths of git", () => {
+  test("the repository is fetched by its uuid, whatever took its name, and gets the name that it has now", async () => {
+    await runListed();
+    await renameAndReplace("ours");
+    const news = await commitTo("page");
+    fake.controls.clearRequests();
+    const { facts } = await runListed();
+    expect(facts?.slug).toBe("page");
+    expect(await mirroredMain()).toBe(news);
+    expect(await readUpstreamRecord(storage.store, UUID)).toMatchObject({ slug: "page", hasUuidPath: true });
+    expect(await readName(storage.store, "acme", "site")).toMatchObject({ isFormer: true });
+    const asked = fake.controls.requests.filter(({ surface }) => surface === "git");
+    expect(new Set(asked.map(({ path }) => decodeURIComponent(path).split("/")[2]))).toEqual(
+      new Set([`{${UUID}}.git`]),
+    );
+  });
+
+  test("while REST is away, syncs go on, also where history was rewritten", async () => {
+    await runListed();
+    fake.controls.misbehave(REST_AWAY);
+    await replaceInPlace("nothing");
+    await runListed();
+    expect(await mirroredMain()).toBe((await git(["rev-parse", "main"], { cwd: primary("site") })).trim());
+  });
+
+  test("while REST is away, what took the name of one that is gone is not published, though it holds the same history", async () => {
+    await runListed();
+    const main = await deleteAndReplace("ours");
+    fake.controls.misbehave(REST_AWAY);
+    await expect(runListed()).rejects.toThrow(UpstreamError);
+    expect(await mirroredMain()).toBe(main);
+  });
 });
 
-test("while REST is away nothing is published that does not continue what is there", async () => {
-  await runListed();
-  const main = await renameAndReplace();
-  fake.controls.misbehave({ rateLimitedForSeconds: 600, appliesTo: "rest" });
-  await expect(runListed()).rejects.toThrow(UpstreamError);
-  expect(await mirroredMain()).toBe(main);
+describe("a primary that takes names only", () => {
+  beforeEach(() => fake.controls.misbehave({ refuseUuids: true }));
+
+  test("the name went to another: the repository is fetched anew under the name that it has now", async () => {
+    await runListed();
+    expect(await readName(storage.store, "acme", "site")).toMatchObject({ hasUuidPath: false });
+    const main = await renameAndReplace("ours");
+    const { facts } = await runListed();
+    expect(facts?.slug).toBe("page");
+    expect(await mirroredMain()).toBe(main);
+    expect(await readUpstreamRecord(storage.store, UUID)).toMatchObject({ slug: "page" });
+    expect(await readName(storage.store, "acme", "site")).toMatchObject({ isFormer: true });
+  });
+
+  test("while REST is away nothing is published that does not continue what is there", async () => {
+    await runListed();
+    const main = await renameAndReplace("nothing");
+    fake.controls.misbehave(REST_AWAY);
+    await expect(runListed()).rejects.toThrow(UpstreamError);
+    expect(await mirroredMain()).toBe(main);
+  });
+
+  test("while REST is away a push is taken that continues what is there", async () => {
+    await runListed();
+    const news = await commitTo("site");
+    fake.controls.misbehave(REST_AWAY);
+    await runListed();
+    expect(await mirroredMain()).toBe(news);
+  });
 });

@@ -20,7 +20,7 @@ import { MirrorBuilder } from "./git/mirror-builder.ts";
 import { makeSampleRepository } from "./git/sample-repository.ts";
 import { temporaryFolder } from "./git/temporary-folder.ts";
 import { recordOutput } from "./recorded-output.ts";
-import { TOKENS } from "./test-credentials.ts";
+import { MIRROR_SECRET, TOKENS } from "./test-credentials.ts";
 
 export const EXPIRED_HINT = "Your API token has expired, create another one.";
 
@@ -98,9 +98,13 @@ export interface GuardedMirror {
 export interface GuardedMirrorOptions {
   readonly settings?: Partial<AccessOverStoreOptions["settings"]>;
   readonly push?: GitHttpOptions["push"]["kind"];
+  /** Whether the primary's git takes uuids in place of names, and the last sync has seen so; it does by default. */
+  readonly takesUuids?: boolean;
 }
 
 export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Promise<GuardedMirror> {
+  const { takesUuids = true } = options;
+  const hasUuidPath = takesUuids;
   const { path: folder, remove } = await temporaryFolder();
   const store = new CountingBlobStore(new MemoryBlobStore());
   const primary = (slug: string) => join(folder, `primary/acme/${slug}.git`);
@@ -112,7 +116,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     await builder.addPack({ revisions: [], packObjectsOptions: ["--all", "--delta-base-offset"] });
     await builder.publish("acme", slug);
     uuids.set(slug, builder.uuid);
-    const record = { workspace: "acme", slug, projectKey: "CORE", isPrivate: slug !== "site" };
+    const record = { workspace: "acme", slug, projectKey: "CORE", isPrivate: slug !== "site", hasUuidPath };
     if (slug === "new-name") await writeUpstreamRecord(store, builder.uuid, { ...record, slug: "old-name" });
     await writeUpstreamRecord(store, builder.uuid, record);
   }
@@ -121,6 +125,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
   for (const [slug, uuid] of uuids) repositories[`acme/${slug}`] = { ...repositories[`acme/${slug}`], uuid };
   const accounts = { callers: ACCOUNTS.callers, repositories };
   const fake = await startFakeBitbucket({ repositoriesFolder: join(folder, "primary"), accounts });
+  fake.controls.misbehave({ refuseUuids: !takesUuids });
   const clock = { nowMs: Date.parse("2026-11-25T12:00:00Z") };
   const logged: string[] = [];
   const servers: NodeServer[] = [];
@@ -132,7 +137,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     );
     const access = accessOverStore({
       store,
-      secret: "a secret that is long enough for a test",
+      secret: MIRROR_SECRET,
       fetch,
       gitUrl: fake.gitUrl,
       agent: "nearside/test",
@@ -166,6 +171,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       await Promise.all(servers.splice(0).map((server) => server.close()));
       for await (const { key } of store.list("auth/")) await store.delete(key);
       fake.controls.behave();
+      fake.controls.misbehave({ refuseUuids: !takesUuids });
       fake.controls.replaceAccounts(accounts);
       fake.controls.clearRequests();
       logged.length = 0;

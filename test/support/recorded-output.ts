@@ -2,8 +2,12 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 
+/** `functions`: the bundles that are deployed. `programs`: what runs on a machine, and handlers in the tests' own processes. */
+export type OutputSource = "functions" | "programs";
+
 /** Does nothing unless NEARSIDE_TEST_OUTPUT names a folder. */
-export function recordOutput(text: string): void {
+export function recordOutput(text: string, source: OutputSource = "programs"): void {
   const { NEARSIDE_TEST_OUTPUT: folder } = process.env;
-  if (folder !== undefined && folder !== "") appendFileSync(join(folder, `${process.pid}.log`), text);
+  if (folder !== undefined && folder !== "")
+    appendFileSync(join(folder, `${source}-${process.pid}.log`), text);
 }

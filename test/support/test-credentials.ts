@@ -11,7 +11,15 @@ export const TOKENS = {
   veteran: "veteran-secret-2ab9",
 } as const;
 
+/** Of the account with which a mirror under test fetches. */
+export const ACCOUNT_TOKEN = "account-secret-6d21";
+
+/** Of a mirror under test: what callers are remembered under, and what webhooks are signed with. */
+export const MIRROR_SECRET = "the secret of a mirror that is only tested";
+
 const OTHERS = [
+  ACCOUNT_TOKEN,
+  MIRROR_SECRET,
   // Of fake-bitbucket/acme-workspace.ts.
   "wanda-token",
   "rita-token",

@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
-import { addressMatcher, formatAddressRange, parseAddressRanges } from "../../lib/address-ranges.ts";
+import {
+  addressMatcher,
+  formatAddressRange,
+  parseAddressRanges,
+  parseAddressSetting,
+} from "../../lib/address-ranges.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import { textResponse } from "../../lib/http/error-response.ts";
 
@@ -79,4 +84,13 @@ test.each([
   ["0.0.0.0/0", "2001:db8::1", false],
 ])("a range %s lets %s in: %s", (range, address, isIn) => {
   expect(addressMatcher(parseAddressRanges([range]))(address)).toBe(isIn);
+});
+
+test("a setting is any address, or ranges with commas between them", () => {
+  expect(parseAddressSetting(" any ")).toEqual([]);
+  const text = "203.0.113.0/24, 2001:db8::/32";
+  expect(parseAddressSetting(text).map(formatAddressRange)).toEqual(["203.0.113.0/24", "2001:db8::/32"]);
+  for (const wrong of ["", "any,203.0.113.0/24", "bitbucket", "203.0.113.0/24,"]) {
+    expect(() => parseAddressSetting(wrong)).toThrow("not a range of addresses");
+  }
 });

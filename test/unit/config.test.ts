@@ -5,6 +5,7 @@ import {
   readGitHttpConfig,
   readReconcileConfig,
   readSyncConfig,
+  readWebhookConfig,
 } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 
@@ -140,3 +141,14 @@ function messageOf(read: () => unknown): string {
   }
   throw new Error("nothing was thrown");
 }
+
+test("webhooks are taken from anywhere unless ranges are set", () => {
+  const env = { [ENV.bucket]: "b", [ENV.syncQueueUrl]: "https://queue", [ENV.secretPath]: "/nearside/" };
+  expect(readWebhookConfig(env).addresses).toEqual([]);
+  expect(readWebhookConfig({ ...env, [ENV.webhookAddresses]: "203.0.113.0/24" }).addresses).toEqual([
+    { address: "203.0.113.0", prefixBits: 24, family: "ipv4" },
+  ]);
+  expect(messageOf(() => readWebhookConfig({ ...env, [ENV.webhookAddresses]: "everyone" }))).toContain(
+    `${ENV.webhookAddresses} holds what is not a range of addresses`,
+  );
+});

@@ -109,15 +109,16 @@ function scopeFinding({ workspace, credential }: MirroredWorkspace, { scopes }: 
 
 async function gitFinding(
   workspace: MirroredWorkspace,
-  { workspace: owner, slug, isPrivate, fullName }: BitbucketRepository,
+  { uuid, workspace: owner, slug, fullName }: BitbucketRepository,
   bitbucket: BitbucketAccess,
 ): Promise<Finding> {
   const check = `${workspace.workspace}: git`;
   try {
     const { upstreamOf } = await bitbucket.primaryOf(workspace);
-    const facts = { workspace: owner, slug, isPrivate, seenAt: new Date().toISOString() };
-    const { refs } = await upstreamOf(facts).listRefs();
-    return ok(check, `Bitbucket's git server lists ${refs.length} refs of ${fullName}`);
+    const upstream = upstreamOf(uuid, { workspace: owner, slug });
+    const { refs } = await upstream.listRefs();
+    const how = upstream.foundBy === "name" ? ", by its name only" : "";
+    return ok(check, `Bitbucket's git server lists ${refs.length} refs of ${fullName}${how}`);
   } catch (error) {
     return failedWith(check, error, "Check that this machine reaches Bitbucket's git server.");
   }

@@ -21,6 +21,8 @@ const misbehaviourSchema = z.strictObject({
   cutAfterBytes: z.number().int().nonnegative().nullable(),
   /** Ignore `Git-Protocol`, so that git answers as version 0. */
   forceProtocolV0: z.boolean(),
+  /** Answer git for a uuid in the path as if there was no such repository, whatever `appliesTo` and `requestsLeft` say. */
+  refuseUuids: z.boolean(),
   /** Break each connection without an answer. */
   down: z.boolean(),
   /** How far the clock that REST tells is ahead. */
@@ -41,6 +43,7 @@ export const GOOD_BEHAVIOUR: Misbehaviour = {
   failedForSeconds: null,
   cutAfterBytes: null,
   forceProtocolV0: false,
+  refuseUuids: false,
   down: false,
   clockAheadSeconds: 0,
   dropWebhooks: false,

@@ -1,22 +1,15 @@
-/** git over HTTPS: who may, then git-http-backend, then the webhooks of a push. */
-import { type Caller, identify, includesRight, rightOf } from "./accounts.ts";
+/** git over HTTPS: who may, then git-http-backend, then the webhooks of a push; git-lfs beside it. */
+import type { Caller } from "./accounts.ts";
 import { type CataloguedRepository, findRenamed, findRepository } from "./catalogue.ts";
 import type { GitService } from "./controls.ts";
 import { type Answer, answer, type Exchange, type Fake, NO_ACCESS_TEXT, textAnswer } from "./exchange.ts";
+import { admit } from "./git-access.ts";
 import { serveByGit } from "./git-backend.ts";
+import { LfsRoutes } from "./lfs-routes.ts";
 import { describeChanges, readRefSnapshot } from "./push-changes.ts";
 import { type Json, repositoryShape, userShape } from "./shapes.ts";
 
 const GIT_PATH = /^\/([^/]+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/;
-
-const CHALLENGE: Answer = textAnswer(401, "Authentication required", {
-  "WWW-Authenticate": 'Basic realm="Bitbucket.org HTTP"',
-});
-
-function refusalAnswer(refusal: Caller["refusal"]): Answer {
-  if (refusal === undefined) return CHALLENGE;
-  return textAnswer(refusal.status, refusal.text, refusal.status === 401 ? CHALLENGE.headers : {});
-}
 
 interface GitRequest {
   readonly workspace: string;
@@ -35,20 +28,23 @@ function parseGitRequest(url: URL): GitRequest | undefined {
 
 export class GitRoutes {
   readonly #fake: Fake;
+  readonly #lfs: LfsRoutes;
   /** The last push to each repository folder; the next waits for it, so that each sees its own changes only. */
   readonly #pushes = new Map<string, Promise<void>>();
 
   constructor(fake: Fake) {
     this.#fake = fake;
+    this.#lfs = new LfsRoutes(fake);
   }
 
   async handle(exchange: Exchange): Promise<void> {
+    if (await this.#lfs.handle(exchange)) return;
     const request = parseGitRequest(exchange.url);
     if (request === undefined) return answer(exchange, textAnswer(404, NO_ACCESS_TEXT));
     exchange.record.service = request.service;
     const moved = await this.#redirected(request, exchange.url);
     if (moved !== undefined) return answer(exchange, moved);
-    const access = await this.#admit(exchange, request);
+    const access = await admit(this.#fake, exchange, request);
     if ("refusal" in access) return answer(exchange, access.refusal);
     const { repository, caller } = access;
     const serve = () =>
@@ -71,33 +67,6 @@ export class GitRoutes {
     if (renamed === undefined) return undefined;
     const location = `${addresses.gitUrl}/${renamed.workspace}/${renamed.slug}.git/info/refs${search}`;
     return { status: 301, headers: { Location: location }, body: "" };
-  }
-
-  /** Unknown and forbidden look the same: a challenge to the anonymous, 404 to others. */
-  async #admit(
-    { request, response, record, faults }: Exchange,
-    { workspace, slug, service }: GitRequest,
-  ): Promise<{ repository: CataloguedRepository; caller: Caller | undefined } | { refusal: Answer }> {
-    const { controls, root } = this.#fake;
-    const identity = identify(request.headers.authorization, "git", controls.accounts);
-    if (identity.kind === "refused") return { refusal: refusalAnswer(identity.refusal) };
-    const caller = identity.kind === "known" ? identity.caller : undefined;
-    if (caller !== undefined) {
-      record.caller = caller.name;
-      response.setHeader("X-AUSERNAME", caller.name);
-    }
-    const repository = await findRepository(root, workspace, slug, controls.accounts);
-    const right = caller === undefined || repository === undefined ? "none" : rightOf(caller, repository);
-    const mayRead = repository !== undefined && (repository.isPublic || includesRight(right, "read"));
-    const mayWrite = includesRight(right, "write");
-    if (repository === undefined || !(service === "git-upload-pack" ? mayRead : mayWrite)) {
-      if (caller === undefined) return { refusal: CHALLENGE };
-      return {
-        refusal: mayRead ? textAnswer(403, "You have no write access.") : textAnswer(404, NO_ACCESS_TEXT),
-      };
-    }
-    if (controls.refuseAlthoughAllowed(faults)) return { refusal: CHALLENGE };
-    return { repository, caller };
   }
 
   /** The push may have landed even when the answer did not: its changes are announced either way. */

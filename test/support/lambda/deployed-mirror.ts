@@ -10,6 +10,7 @@ import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { S3BlobStore } from "../../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../../lib/store/s3-client.ts";
 import type { S3Server } from "../s3-server/s3-server.ts";
+import { MIRROR_SECRET } from "../test-credentials.ts";
 import { type LambdaGateway, startLambdaGateway } from "./lambda-gateway.ts";
 import { startSecretServer } from "./secret-server.ts";
 
@@ -49,7 +50,7 @@ export async function startDeployedMirror(options: DeployedMirrorOptions): Promi
   await changeMirrorConfig(store, () => mirrorConfigOf([acme]));
   const secretServer = await startSecretServer({
     // Secrets Manager's are handed out by Systems Manager under this name.
-    [`/aws/reference/secretsmanager/${SECRET_NAME}`]: "the secret of a mirror that is only tested",
+    [`/aws/reference/secretsmanager/${SECRET_NAME}`]: MIRROR_SECRET,
   });
   const environment = {
     ...functionEnvironment(options),

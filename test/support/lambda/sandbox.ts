@@ -33,7 +33,7 @@ export function startSandbox(options: SandboxOptions, runtimeApi: RuntimeApi): S
     });
     const keep = (bytes: Buffer) => {
       log += bytes.toString();
-      recordOutput(bytes.toString());
+      recordOutput(bytes.toString(), "functions");
     };
     child.stdout?.on("data", keep);
     child.stderr?.on("data", keep);

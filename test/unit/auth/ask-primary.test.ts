@@ -33,13 +33,14 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
-const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1 };
+const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1, syncPausesMs: [1, 1] };
+const OPTIONS = { fetch, agent: "nearside/1", showsServed: async () => false };
 const ONCE = { retries401: async () => false, signal: new AbortController().signal };
 const SECRET = "a-very-secret-token";
 const authorization = `Basic ${btoa(`ada:${SECRET}`)}`;
 
 function ask(gitUrl: string, limits = LIMITS, retries401 = false) {
-  const askPrimary = askPrimaryByGit({ fetch, gitUrl, agent: "nearside/1", limits });
+  const askPrimary = askPrimaryByGit({ ...OPTIONS, gitUrl, limits });
   return askPrimary(
     { authorization, repositoryPath: "acme/site" },
     { ...ONCE, retries401: async () => retries401 },
@@ -59,7 +60,7 @@ test("the credential goes to git's own first request, as it came", async () => {
 
 test("a uuid is sent as Bitbucket writes it in addresses", async () => {
   const primary = await serve(yes);
-  const askPrimary = askPrimaryByGit({ fetch, gitUrl: `${primary.url}/below`, agent: "nearside/1" });
+  const askPrimary = askPrimaryByGit({ ...OPTIONS, gitUrl: `${primary.url}/below` });
   await askPrimary({ authorization: undefined, repositoryPath: "acme/{0a1b2c3d}" }, ONCE);
   expect(primary.seen).toEqual([
     { url: "/below/acme/%7B0a1b2c3d%7D.git/info/refs?service=git-upload-pack", authorization: undefined },
@@ -180,7 +181,7 @@ test("a 401 after which the primary falls silent is still a 401", async () => {
 
 test("when its time is up, nothing was learned", async () => {
   const silent = await serve(() => {});
-  const askPrimary = askPrimaryByGit({ fetch, gitUrl: silent.url, agent: "nearside/1" });
+  const askPrimary = askPrimaryByGit({ ...OPTIONS, gitUrl: silent.url });
   const signal = AbortSignal.timeout(50);
   const answer = await askPrimary({ authorization, repositoryPath: "acme/site" }, { ...ONCE, signal });
   expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
@@ -203,6 +204,37 @@ test.each([
     (_, response) => void response.writeHead(403, { "content-type": type }).end(body),
   );
   expect(await ask(primary.url)).toEqual({ kind: "refused", status: 403, ...(hint && { hint }) });
+});
+
+test("of a name that means a repository here, yes only if what it shows is what is served; asked again for what was just pushed", async () => {
+  const versions: (string | string[] | undefined)[] = [];
+  const primary = await serve((request, response) => {
+    versions.push(request.headers["git-protocol"]);
+    response.writeHead(200, ADVERTISEMENT).end("001e# service=git-upload-pack\n0000");
+  });
+  const uuid = "0a1b2c3d-0000-4000-8000-000000000001";
+  const compared: string[] = [];
+  const askWhere = (shownAfter: number, repositoryPath: string) =>
+    askPrimaryByGit({
+      ...OPTIONS,
+      gitUrl: primary.url,
+      limits: LIMITS,
+      showsServed: async (asked, advertisement) => {
+        compared.push(asked);
+        let text = "";
+        for await (const chunk of advertisement) text += Buffer.from(chunk).toString();
+        return text.endsWith("0000") && compared.length > shownAfter;
+      },
+    })({ authorization, repositoryPath, uuid }, ONCE);
+  expect(await askWhere(1, "acme/site")).toEqual({ kind: "allowed", finalPath: "acme/site" });
+  expect([compared, versions]).toEqual([
+    [uuid, uuid],
+    [undefined, undefined],
+  ]);
+  expect(await askWhere(9, "acme/site")).toEqual({ kind: "refused", status: 503 });
+  expect(compared).toHaveLength(5);
+  expect(await askWhere(9, `acme/{${uuid}}`)).toMatchObject({ kind: "allowed" });
+  expect([compared.length, versions.at(-1)]).toEqual([5, "version=2"]);
 });
 
 test("a time that is over because the process was stopped tells of no outage", async () => {

@@ -196,6 +196,7 @@ describe("names", () => {
     await writeName(store, "Acme", "Widgets", UUID);
     expect(await readName(store, "acme", "WIDGETS")).toEqual({
       uuid: UUID,
+      hasUuidPath: false,
       isPublic: false,
       isFormer: false,
     });

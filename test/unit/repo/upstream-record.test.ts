@@ -32,10 +32,26 @@ test("a record that has not changed costs two reads and no write", async () => {
 
 test("names say whether everyone may read, and follow a change", async () => {
   await writeUpstreamRecord(store, ONE, SITE);
-  expect(await readName(store, "acme", "site")).toEqual({ uuid: ONE, isPublic: false, isFormer: false });
+  expect(await readName(store, "acme", "site")).toEqual({
+    uuid: ONE,
+    isPublic: false,
+    isFormer: false,
+    hasUuidPath: false,
+  });
   await writeUpstreamRecord(store, ONE, { ...SITE, isPrivate: false });
   expect((await readName(store, "ACME", "Site"))?.isPublic).toBe(true);
   expect((await readProjectName(store, "web", "site"))?.isPublic).toBe(true);
+});
+
+test("names say whether git finds the repository by its uuid, which stays until something else is known", async () => {
+  await writeUpstreamRecord(store, ONE, { ...SITE, hasUuidPath: true });
+  expect(await readName(store, "acme", "site")).toMatchObject({ hasUuidPath: true });
+  expect(await readProjectName(store, "web", "site")).toMatchObject({ hasUuidPath: true });
+  await writeUpstreamRecord(store, ONE, { ...SITE, slug: "shop" });
+  expect(await readName(store, "acme", "shop")).toMatchObject({ hasUuidPath: true });
+  expect(await readUpstreamRecord(store, ONE)).toMatchObject({ slug: "shop", hasUuidPath: true });
+  await writeUpstreamRecord(store, ONE, { ...SITE, slug: "shop", hasUuidPath: false });
+  expect(await readName(store, "acme", "shop")).toMatchObject({ hasUuidPath: false });
 });
 
 test("a renamed repository keeps its old name as a former one, and takes it back", async () => {

@@ -1,11 +1,12 @@
 import { createHmac } from "node:crypto";
 import { beforeEach, expect, test } from "vitest";
+import { parseAddressSetting } from "../../../lib/address-ranges.ts";
 import { QueueError } from "../../../lib/errors.ts";
 import { answer } from "../../../lib/http/answer.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import type { SyncJob } from "../../../lib/mirror/sync-job.ts";
-import { receiveWebhook } from "../../../lib/webhook/receive-webhook.ts";
+import { type ReceiveWebhookOptions, receiveWebhook } from "../../../lib/webhook/receive-webhook.ts";
 import { isSigned, workspaceSecret } from "../../../lib/webhook/signature.ts";
 
 const UUID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa";
@@ -21,18 +22,18 @@ beforeEach(() => {
   queueFails = false;
 });
 
-const handler = receiveWebhook({
+const options = {
   readSecret: async () => "master",
   readConfig: async () => mirrorConfigOf([workspace]),
   requests: {
-    request: async (jobs) => {
+    request: async (jobs: readonly { job: SyncJob; eventId: string }[]) => {
       if (queueFails) throw new QueueError("full");
       sent.push(...jobs);
     },
   },
   log: SILENT_LOGGER,
   now: () => new Date(AT),
-});
+} satisfies ReceiveWebhookOptions;
 
 interface Delivery {
   readonly event?: string;
@@ -40,6 +41,9 @@ interface Delivery {
   readonly method?: string;
   readonly signature?: string;
   readonly headers?: Record<string, string>;
+  readonly from?: string;
+  /** Which addresses are taken. */
+  readonly addresses?: string;
 }
 
 function sign(body: string, name = "acme"): string {
@@ -64,7 +68,10 @@ async function deliver(payload: unknown, delivery: Delivery = {}): Promise<{ sta
       yield new TextEncoder().encode(body);
     })(),
     signal: new AbortController().signal,
+    ...(delivery.from !== undefined && { remoteAddress: delivery.from }),
   };
+  const addresses = parseAddressSetting(delivery.addresses ?? "any");
+  const handler = receiveWebhook({ ...options, addresses });
   const response = await answer(handler, request, SILENT_LOGGER);
   let text = "";
   for await (const chunk of response.body) text += new TextDecoder().decode(chunk);
@@ -169,4 +176,21 @@ test.each([
 
 test("a body that is too long is not kept", async () => {
   expect((await deliver("x".repeat(512 * 1024 + 1))).status).toBe(413);
+});
+
+test("from other addresses than those that are set nothing is taken, and from those only what is signed", async () => {
+  const addresses = "203.0.113.0/24,2001:db8::/32";
+  for (const from of ["203.0.113.9", "::ffff:203.0.113.9", "2001:db8::7"]) {
+    expect(await deliver(payloadOf(), { from, addresses })).toEqual({ status: 202, text: "queued" });
+    expect((await deliver(payloadOf(), { from, addresses, signature: "sha256=0" })).status).toBe(401);
+  }
+  expect(sent).toHaveLength(3);
+  for (const delivery of [{ from: "203.0.114.1" }, { from: "2001:db9::7" }, {}]) {
+    expect(await deliver(payloadOf(), { ...delivery, addresses })).toEqual({
+      status: 403,
+      text: "webhooks are not taken from this address",
+    });
+  }
+  expect(await deliver(payloadOf(), { from: "192.0.2.1", addresses: "any" })).toMatchObject({ status: 202 });
+  expect(sent).toHaveLength(4);
 });

@@ -1,8 +1,8 @@
 /**
- * A mirror takes no pushes: git is sent on to the primary, or told how to go there itself. git follows a redirect of
- * `info/refs` and then pushes there, with the credential for that host.
+ * What only the primary has. A mirror takes no pushes: git is sent on to the primary, or told how to go there itself. git
+ * follows a redirect of `info/refs` and then pushes there, with the credential for that host.
  */
-import { textResponse } from "../http/error-response.ts";
+import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import type { AskedRepository } from "../repo/names.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
@@ -23,7 +23,7 @@ export function answerPush(
   if (primaryPath === undefined) {
     return textResponse(403, "this mirror is read-only, push to Bitbucket itself", NO_CACHE_HEADERS);
   }
-  const repositoryUrl = `${gitUrl}/${primaryPath.split("/").map(encodeURIComponent).join("/")}.git`;
+  const repositoryUrl = urlOf(gitUrl, primaryPath);
   // Whoever asked by a project's key has logged in here, and git does not log in a second time after a redirect.
   const mayRedirect = kind === "redirect" && asked.kind !== "project";
   // git takes no redirect of the push itself.
@@ -33,4 +33,26 @@ export function answerPush(
   }
   const location = `${repositoryUrl}/info/refs?service=git-receive-pack`;
   return textResponse(307, `pushes go to ${repositoryUrl}`, { ...NO_CACHE_HEADERS, location });
+}
+
+const LFS_PATH = /\/info\/lfs\/([A-Za-z0-9/_-]+)$/;
+
+/**
+ * Files of git-lfs. It follows a redirect of any of its requests, and logs in at the other host with the credential for that
+ * one. Source: git-lfs, lfsapi/auth.go, "doWithCreds".
+ */
+export function redirectLfs(
+  gitUrl: string,
+  { path, query }: HttpRequest,
+  primaryPath: string | undefined,
+): HttpResponse {
+  const [, lfsPath] = LFS_PATH.exec(path) ?? [];
+  if (lfsPath === undefined || primaryPath === undefined) return notFoundResponse(NO_CACHE_HEADERS);
+  const parameters = query.size === 0 ? "" : `?${query}`;
+  const location = `${urlOf(gitUrl, primaryPath)}/info/lfs/${lfsPath}${parameters}`;
+  return textResponse(307, "files of git-lfs are at Bitbucket", { ...NO_CACHE_HEADERS, location });
+}
+
+function urlOf(gitUrl: string, primaryPath: string): string {
+  return `${gitUrl}/${primaryPath.split("/").map(encodeURIComponent).join("/")}.git`;
 }

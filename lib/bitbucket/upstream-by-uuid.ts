@@ -1,0 +1,43 @@
+/**
+ * A repository of the primary by its uuid, which no other can take; by its name only where git is refused under the uuid.
+ * Whoever fetches by name has to make sure that the name still means the repository.
+ */
+import { NotFoundError, UpstreamError } from "../errors.ts";
+import type { UpstreamGit } from "./upstream-git.ts";
+
+export interface FoundUpstream extends UpstreamGit {
+  /** Under what the refs were found when they were listed last; `undefined` before. */
+  readonly foundBy: "uuid" | "name" | undefined;
+}
+
+interface UpstreamPaths {
+  readonly byUuid: UpstreamGit;
+  readonly byName: UpstreamGit;
+}
+
+export function upstreamByUuid({ byUuid, byName }: UpstreamPaths): FoundUpstream {
+  let foundBy: FoundUpstream["foundBy"];
+  return {
+    get foundBy() {
+      return foundBy;
+    },
+    async listRefs() {
+      try {
+        const refs = await byUuid.listRefs();
+        foundBy = "uuid";
+        return refs;
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+      }
+      const refs = await byName.listRefs();
+      foundBy = "name";
+      return refs;
+    },
+    fetchPack: (options) => (foundBy === "name" ? byName : byUuid).fetchPack(options),
+  };
+}
+
+/** Also a page in place of an answer of git's: nothing is known of what Bitbucket says to a uuid. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof NotFoundError || (error instanceof UpstreamError && !error.retryable);
+}

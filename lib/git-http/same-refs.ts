@@ -1,0 +1,57 @@
+/**
+ * Whether the primary shows a caller all that the mirror would serve: then the caller may have it, whatever is behind the
+ * name that the primary was asked about. An object id says what the object is and all that it reaches.
+ */
+import { NotFoundError } from "../errors.ts";
+import { pktText } from "../git/pktline.ts";
+import { PktLineReader } from "../git/pktline-reader.ts";
+import { parseRepositoryUuid } from "../repo/layout.ts";
+import { type PublishedRefs, readPublishedRefs } from "../repo/published-refs.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+
+/** Of version 0: capabilities follow the first ref's name. */
+const REF_LINE = /^([0-9a-f]{40}) ([^\0]+)/;
+
+/**
+ * @param advertisement - The primary's `info/refs`, in version 0.
+ * @throws {ProtocolError} It is not git's.
+ */
+export async function showsPublishedRefs(
+  store: BlobStore,
+  uuid: string,
+  advertisement: AsyncIterable<Uint8Array>,
+): Promise<boolean> {
+  let published: PublishedRefs;
+  try {
+    published = await readPublishedRefs(store, parseRepositoryUuid(uuid));
+  } catch (error) {
+    // Then nothing is served, whoever asks.
+    if (error instanceof NotFoundError) return true;
+    throw error;
+  }
+  const { table, refCount } = published;
+  let shownCount = 0;
+  let previousName = "";
+  for await (const [id, name] of advertisedRefs(advertisement)) {
+    // git sorts them, so none counts twice.
+    if (name <= previousName) continue;
+    if (name.startsWith("refs/")) previousName = name;
+    if (table.find(name)?.id === id) shownCount += 1;
+  }
+  return shownCount === refCount;
+}
+
+async function* advertisedRefs(
+  advertisement: AsyncIterable<Uint8Array>,
+): AsyncGenerator<readonly [id: string, name: string], void, undefined> {
+  const reader = new PktLineReader(advertisement);
+  try {
+    for (let line = await reader.next(); line.kind !== "end"; line = await reader.next()) {
+      if (line.kind !== "data") continue;
+      const [, id, name] = REF_LINE.exec(pktText(line.payload)) ?? [];
+      if (id !== undefined && name !== undefined) yield [id, name];
+    }
+  } finally {
+    await reader.close();
+  }
+}

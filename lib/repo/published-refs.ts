@@ -1,0 +1,25 @@
+/** The refs that are served, read by themselves: for whoever compares them, without all that serving needs. */
+import type { BlobStore } from "../store/blob-store.ts";
+import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import { parseManifest } from "./manifest.ts";
+import { readStored } from "./read-stored.ts";
+import type { RefTable } from "./ref-table.ts";
+import { openRefSnapshot } from "./refs.ts";
+
+export interface PublishedRefs {
+  readonly table: RefTable;
+  readonly refCount: number;
+}
+
+/**
+ * Two requests, one after the other.
+ * @throws {NotFoundError} Nothing was published. @throws {CorruptPackError} What is there cannot be understood.
+ */
+export async function readPublishedRefs(store: BlobStore, uuid: RepositoryUuid): Promise<PublishedRefs> {
+  const keys = repositoryKeys(uuid);
+  const { snapshotId, sha256, refCount } = parseManifest((await store.read(keys.manifest)).bytes).refs;
+  return readStored(async () => {
+    const { bytes } = await store.read(keys.refSnapshot(snapshotId));
+    return { table: openRefSnapshot(bytes, sha256), refCount };
+  });
+}
