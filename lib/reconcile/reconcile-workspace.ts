@@ -260,7 +260,7 @@ function forget(index: WorkingIndex, uuid: string, entry: IndexedRepository): vo
 function jobOf(
   workspace: string,
   uuid: string,
-  { slug, projectKey, isPrivate, seenAt, isGone }: IndexedRepository,
+  { slug, projectKey, isPrivate, sizeBytes, seenAt, isGone }: IndexedRepository,
   reason: SyncReason,
   queuedAt: string,
 ): SyncJob {
@@ -270,6 +270,7 @@ function jobOf(
     isPrivate,
     seenAt,
     ...(projectKey !== undefined && { projectKey }),
+    ...(sizeBytes !== undefined && { sizeBytes }),
   };
   const job = { kind: "repository", workspace, uuid, reason, queuedAt } as const;
   return isGone === true ? { ...job, reason: "gone" } : { ...job, facts, factsFrom: "rest" };

@@ -92,6 +92,7 @@ export async function syncStated(
       log,
       now,
       temporaryFolder,
+      expectedBytes: facts.sizeBytes,
       checkStore: options.checksStore?.(job.uuid) ?? false,
       notesVerified: job.reason === "asked",
       ...(onProgress && { onProgress: (progress) => onProgress(facts, progress) }),

@@ -11,6 +11,7 @@ import {
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import {
+  DEFAULT_SYNC_LIMITS,
   type SyncLimits,
   type SyncOptions,
   type SyncOutcome,
@@ -152,7 +153,7 @@ test("a stream cut at many places", async () => {
 
 test("a pack larger than the limit", async () => {
   await prepareChanges();
-  const limits = { maxPackBytes: 5_000, maxHaves: 100, verifiedStaleMs: 1 };
+  const limits = { ...DEFAULT_SYNC_LIMITS, maxPackBytes: 5_000 };
   expect(await failingSync({ ...rig, sync: () => syncWith(rig.upstream(), limits) })).toBeInstanceOf(
     LimitExceededError,
   );

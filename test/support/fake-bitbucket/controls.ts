@@ -60,6 +60,8 @@ export interface RequestRecord {
   caller?: string;
   /** Absent until answered, and when the connection was broken before. */
   status?: number;
+  /** Of the answer's body, as far as it was sent; counted for git's answers only. */
+  sentBytes?: number;
 }
 
 export interface DeliveryRecord {

@@ -51,16 +51,12 @@ export class NumberedPrimary {
 
   /** As one actor sees it: each answer is of one moment. */
   upstream(step: Step): UpstreamGit {
-    const pack = (wants: readonly ObjectId[], haves: readonly ObjectId[]) => this.#pack(wants, haves);
     return {
       listRefs: async (): Promise<UpstreamRefs> => {
         await step();
-        return { protocol: 2, head: HEAD, refs: this.refs };
+        return { protocol: 2, takesFilters: true, head: HEAD, refs: this.refs };
       },
-      async *fetchPack({ wants, haves }) {
-        await step();
-        yield pack(wants, haves);
-      },
+      fetchPack: (options) => this.#fetch(options, step),
     };
   }
 
@@ -75,14 +71,18 @@ export class NumberedPrimary {
     return parent ?? tip;
   }
 
-  #pack(wants: readonly ObjectId[], haves: readonly ObjectId[]): Uint8Array {
+  async *#fetch(
+    { wants, haves, commitsOnly = false }: Parameters<UpstreamGit["fetchPack"]>[0],
+    step: Step,
+  ): AsyncGenerator<Uint8Array> {
+    await step();
     const known = this.objects.closure(haves);
     const builder = new PackBuilder();
     for (const id of this.objects.closure(wants)) {
-      if (known.has(id)) continue;
       const { type, bytes } = this.objects.at(id);
+      if (known.has(id) || (commitsOnly && type !== "commit")) continue;
       builder.whole(type, bytes);
     }
-    return builder.bytes();
+    yield builder.bytes();
   }
 }

@@ -10,7 +10,8 @@ import { type BlobCall, type CallFault, SimulatedStoreError } from "../../../lib
 import type { BlobStore, BlobVersion } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
-import { syncRepository } from "../../../lib/sync/sync-repository.ts";
+import { DEFAULT_SLICE_LIMITS } from "../../../lib/sync/slice-size.ts";
+import { DEFAULT_SYNC_LIMITS, syncRepository } from "../../../lib/sync/sync-repository.ts";
 import { EAGER } from "../compaction-policies.ts";
 import { Random } from "../differential/random.ts";
 import { NumberedPrimary } from "./numbered-primary.ts";
@@ -21,6 +22,9 @@ const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const KEYS = repositoryKeys(UUID);
 const DAY_MS = 86_400_000;
 const ROUNDS = 3;
+
+/** A large first sync takes one commit at a time. */
+const ONE_BY_ONE = { ...DEFAULT_SYNC_LIMITS, slices: { ...DEFAULT_SLICE_LIMITS, minBytes: 1, maxBytes: 1 } };
 
 export interface InterleavingReport {
   readonly steps: number;
@@ -41,6 +45,7 @@ class Interleaving {
   readonly #startedMs = Date.now();
   #day = 0;
   #isFaulty = true;
+  readonly #isLarge: boolean;
   #lostRaces = 0;
   #published: Manifest | undefined;
   #checkedVersion: BlobVersion = "";
@@ -50,6 +55,8 @@ class Interleaving {
   constructor(seed: number) {
     this.#random = new Random(seed);
     this.#primary = new NumberedPrimary(new Random(seed, 1));
+    this.#isLarge = this.#random.chance(0.3);
+    if (this.#isLarge) for (let count = 0; count < 6; count++) this.#primary.push();
     const faults = new Random(seed, 2);
     this.#store = new MemoryBlobStore({
       faults: { before: (call) => this.#before(call, faults), after: (call) => this.#after(call, faults) },
@@ -104,6 +111,8 @@ class Interleaving {
       log: { ...SILENT_LOGGER, info },
       now: this.#now,
       notesVerified: true,
+      ...(this.#isLarge && { expectedBytes: 2 ** 30 }),
+      limits: ONE_BY_ONE,
     });
   }
 
