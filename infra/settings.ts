@@ -43,13 +43,14 @@ export function readSettings(node: Node): Settings {
       [ENV.anonymous]: choice(node, "anonymous"),
       ...Object.fromEntries(NUMBER_SETTINGS.map((name) => [ENV[name], wholeNumber(node, name)])),
       [ENV.push]: choice(node, "push"),
+      [ENV.redirectUnmirrored]: choice(node, "redirectUnmirrored"),
     },
     secretPath,
     setsApiLogRole: apiLogRole === "create",
   };
 }
 
-function choice(node: Node, name: "anonymous" | "push"): string {
+function choice(node: Node, name: "anonymous" | "push" | "redirectUnmirrored"): string {
   const { choices, fallback } = ACCESS_SETTINGS[name];
   const value = text(node, name) ?? fallback;
   if (!choices.some((known) => known === value))

@@ -33,6 +33,7 @@ export const ENV = {
   staleMinutes: "NEARSIDE_STALE_MINUTES",
   waitSeconds: "NEARSIDE_WAIT_SECONDS",
   push: "NEARSIDE_PUSH",
+  redirectUnmirrored: "NEARSIDE_REDIRECT_UNMIRRORED",
   logLevel: "NEARSIDE_LOG_LEVEL",
 } as const;
 
@@ -70,6 +71,8 @@ export const ACCESS_SETTINGS = {
   /** How long a request waits for a sync of what is not here yet. API Gateway cuts what is silent for 5 min. 0: not at all. */
   waitSeconds: { max: 240, fallback: 20 },
   push: { choices: ["redirect", "refuse"], fallback: "redirect" },
+  /** Which repositories callers without a credential are sent on to the primary for, while they are not mirrored yet. */
+  redirectUnmirrored: { choices: ["all", "public", "off"], fallback: "all" },
   /** Whether what everyone may read at the primary is mirrored; deployed, config.json says it for each workspace. */
   publicRepositories: { choices: ["mirror", "skip"], fallback: "mirror" },
 } as const;
@@ -95,6 +98,7 @@ export interface AuthorizerConfig {
   readonly anonymousTotalPerMinute: number;
   readonly wrongCredentialsPerMinute: number;
   readonly staleMinutes: number;
+  readonly redirectUnmirrored: "all" | "public" | "off";
   readonly logLevel: LogLevel;
 }
 
@@ -146,7 +150,7 @@ export interface RelayConfig extends MirrorIdentityConfig {
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readAuthorizerConfig(env: Environment): AuthorizerConfig {
-  const { anonymous } = ACCESS_SETTINGS;
+  const { anonymous, redirectUnmirrored } = ACCESS_SETTINGS;
   return read(env, (reader) => ({
     bucket: required(reader, ENV.bucket, BUCKET_MEANING),
     gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
@@ -156,6 +160,7 @@ export function readAuthorizerConfig(env: Environment): AuthorizerConfig {
     anonymousTotalPerMinute: number(reader, "anonymousTotalPerMinute"),
     wrongCredentialsPerMinute: number(reader, "wrongCredentialsPerMinute"),
     staleMinutes: number(reader, "staleMinutes"),
+    redirectUnmirrored: choice(reader, ENV.redirectUnmirrored, redirectUnmirrored),
     logLevel: logLevel(reader),
   }));
 }

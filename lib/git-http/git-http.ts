@@ -19,6 +19,7 @@ import type { Logger } from "../log.ts";
 import type { AskedRepository } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
+import type { FirstSync } from "./first-sync.ts";
 import { freshnessLine, staleNotice } from "./notices.ts";
 import { answerPush, type PushPolicy } from "./push.ts";
 import { decodedBody } from "./request-body.ts";
@@ -52,6 +53,8 @@ export interface GitHttpOptions {
   /** @returns `undefined` if it is not mirrored. */
   readonly find: (asked: AskedRepository, needs: FindNeeds) => Promise<ServedSource | undefined>;
   readonly onDemand?: OnDemand;
+  /** For what is selected and not mirrored yet. Without it, that is not found. */
+  readonly firstSync?: FirstSync;
   readonly push: PushPolicy;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
@@ -72,6 +75,11 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const { kind: service, repository } = route;
     const decision = await options.access({ request, service, repository });
     if (decision.kind === "refused") return refusalResponse(decision);
+    if (decision.kind === "sent-on")
+      return (
+        (await options.firstSync?.sendOn(repository, decision.primaryPath)) ??
+        notFoundResponse(NO_CACHE_HEADERS)
+      );
     if (service === "receive-pack")
       return answerPush(options.push, request, repository, decision.primaryPath);
     const { primaryPath, uuid } = decision;
@@ -84,9 +92,12 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       ...(primaryPath !== undefined && { primaryPath }),
       ...(uuid !== undefined && { uuid }),
     };
-    const source = await options.find(repository, needs);
+    const source =
+      (await options.find(repository, needs)) ??
+      (await options.firstSync?.await(repository, needs, request.signal));
     // Files of git-lfs are not served yet. Who may not read hears nothing of that.
     if (source === undefined || service === "lfs") return notFoundResponse(NO_CACHE_HEADERS);
+    if ("status" in source) return source;
     let served = source;
     const newer = async (cause: "listed" | "missing") => {
       const next = await newest(cause, options, repository, needs, request.signal);

@@ -11,6 +11,8 @@ export interface AskedPath {
   readonly primaryPath: string;
   /** Everyone may read it, as far as the last sync knows. */
   readonly isPublic: boolean;
+  /** Its first sync is not done: there is nothing to be read. */
+  readonly isInitializing?: true;
 }
 
 /** One request of the store, whatever the name. @returns `undefined` if nothing is mirrored under it. */
@@ -21,7 +23,9 @@ export async function readAskedPath(
   switch (asked.kind) {
     case "name": {
       const entry = await readName(store, asked.workspace, asked.slug);
-      return entry && { uuid: entry.uuid, primaryPath: namedPath(asked), isPublic: entry.isPublic };
+      if (entry === undefined) return undefined;
+      const { uuid, isPublic, isInitializing } = entry;
+      return { uuid, isPublic, primaryPath: namedPath(asked), ...(isInitializing && { isInitializing }) };
     }
     case "uuid": {
       const record = await readUpstreamRecord(store, asked.uuid);
@@ -72,11 +76,11 @@ export async function readServedUuid(
     return uuid === entry.uuid ? uuid : undefined;
   }
   const entry = await readName(store, asked.workspace, asked.slug);
-  if (entry === undefined) return undefined;
+  if (entry === undefined || entry.isInitializing) return undefined;
   if (!entry.isFormer && (finalPath === undefined || finalPath === namedPath(asked))) return entry.uuid;
   const [workspace = "", slug = ""] = finalPath?.split("/") ?? [];
   const current = await readName(store, workspace, slug);
   // Renamed since the last sync: nothing is known of its new name.
   if (current === undefined) return entry.isFormer ? undefined : entry.uuid;
-  return !current.isFormer && current.uuid === entry.uuid ? entry.uuid : undefined;
+  return !current.isFormer && !current.isInitializing && current.uuid === entry.uuid ? entry.uuid : undefined;
 }

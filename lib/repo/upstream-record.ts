@@ -57,7 +57,8 @@ export async function writeUpstreamRecord(
     readUpstreamRecord(store, uuid).catch(asAbsent),
     readName(store, workspace, slug).catch(asAbsent),
   ]);
-  if (named?.uuid !== uuid || named.isFormer || named.isPublic !== isPublic) {
+  const isRight = named?.uuid === uuid && !named.isFormer && !named.isInitializing;
+  if (!isRight || named.isPublic !== isPublic) {
     await writeName(store, workspace, slug, uuid, { isPublic });
   }
   if (before !== undefined && isSame(before, record)) return { isProjectNameTaken: false };

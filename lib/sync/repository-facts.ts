@@ -94,7 +94,7 @@ async function hasName(
   uuid: string,
 ): Promise<boolean> {
   const entry = await readName(store, workspace, slug);
-  return entry?.uuid === uuid && !entry.isFormer;
+  return entry?.uuid === uuid && !entry.isFormer && !entry.isInitializing;
 }
 
 async function isTaken(

@@ -101,6 +101,7 @@ describe("readAuthorizerConfig", () => {
       anonymousTotalPerMinute: 6_000,
       wrongCredentialsPerMinute: 20,
       staleMinutes: 15,
+      redirectUnmirrored: "all",
       logLevel: "info",
     });
     const told = {
@@ -110,6 +111,7 @@ describe("readAuthorizerConfig", () => {
       [ENV.anonymousTotalPerMinute]: "7",
       [ENV.wrongCredentialsPerMinute]: "8",
       [ENV.staleMinutes]: "1440",
+      [ENV.redirectUnmirrored]: "public",
     };
     expect(readAuthorizerConfig(told)).toMatchObject({
       allowsAnonymous: false,
@@ -117,6 +119,7 @@ describe("readAuthorizerConfig", () => {
       anonymousTotalPerMinute: 7,
       wrongCredentialsPerMinute: 8,
       staleMinutes: 1440,
+      redirectUnmirrored: "public",
     });
   });
 
