@@ -59,7 +59,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
   });
 
   test("what is selected and not mirrored yet: git is sent on before it logs in", async () => {
-    const answer = await ask(`acme/coming.git/${INFO_REFS}`);
+    const answer = await ask(`/acme/coming.git/${INFO_REFS}`);
     expect([answer.status, answer.headers.get("location")]).toEqual([
       307,
       `${acme.fake.gitUrl}/acme/coming.git/${INFO_REFS}`,
