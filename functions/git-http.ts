@@ -50,7 +50,7 @@ export const handler = lambdaServer(
     access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
     find: (...request) => catalog.find(...request),
     onDemand: new SyncOnDemand(syncs),
-    firstSync: new FirstSync({ ...syncs, gitUrl: config.gitUrl }),
+    unmirrored: new FirstSync({ ...syncs, gitUrl: config.gitUrl }),
     push: { kind: config.push, gitUrl: config.gitUrl },
     log,
     agent: AGENT,

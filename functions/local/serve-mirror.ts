@@ -64,7 +64,7 @@ export async function serveMirror(
     access: await accessOf(store, settings, log),
     find: (...request) => catalog.find(...request),
     onDemand: new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) }),
-    firstSync: new FirstSync({ ...syncs, gitUrl: settings.gitUrl }),
+    unmirrored: new FirstSync({ ...syncs, gitUrl: settings.gitUrl }),
     push: { kind: settings.push, gitUrl: settings.gitUrl },
     log,
     agent: AGENT,

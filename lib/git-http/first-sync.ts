@@ -13,7 +13,7 @@ import { type AskedRepository, readName } from "../repo/names.ts";
 import type { Repository } from "../repo/repository.ts";
 import type { RepositoryCatalog } from "../repo/repository-catalog.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import type { FindNeeds } from "./git-http.ts";
+import type { FindNeeds, Unmirrored } from "./git-http.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
 
 export interface FirstSyncOptions {
@@ -33,14 +33,13 @@ const POLL_MS = { first: 50, factor: 1.5, max: 1000 } as const;
 /** When to ask again. A first sync of some hundred MB takes a minute or so. */
 const RETRY_AFTER_SECONDS = 60;
 
-export class FirstSync {
+export class FirstSync implements Unmirrored {
   readonly #options: FirstSyncOptions;
 
   constructor(options: FirstSyncOptions) {
     this.#options = options;
   }
 
-  /** The answer to `info/refs` for callers without a credential: git then asks, and logs in, there. */
   async sendOn(asked: AskedRepository, primaryPath: string): Promise<HttpResponse> {
     const uuid = await this.#initializing(asked);
     if (uuid !== undefined) await this.#request(asked, uuid);
@@ -50,8 +49,7 @@ export class FirstSync {
     return textResponse(307, text, { ...NO_CACHE_HEADERS, location });
   }
 
-  /** For a caller who may read it. @returns `undefined` if no first sync of it is under way, or waits. */
-  async await(
+  async firstSync(
     asked: AskedRepository,
     needs: FindNeeds,
     signal: AbortSignal,

@@ -19,7 +19,6 @@ import type { Logger } from "../log.ts";
 import type { AskedRepository } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
-import type { FirstSync } from "./first-sync.ts";
 import { freshnessLine, staleNotice } from "./notices.ts";
 import { answerPush, type PushPolicy } from "./push.ts";
 import { decodedBody } from "./request-body.ts";
@@ -47,14 +46,29 @@ export interface OnDemand {
   ): Promise<ServedSource | undefined>;
 }
 
+/** What becomes of requests for a repository that is selected and not mirrored yet. */
+export interface Unmirrored {
+  /** The answer to `info/refs` for callers without a credential: git then asks, and logs in, at the primary. */
+  sendOn(asked: AskedRepository, primaryPath: string): Promise<HttpResponse>;
+  /**
+   * For a caller who may read it.
+   * @returns The repository, or what to answer if it is not there in time; `undefined` if it is not going to be mirrored.
+   */
+  firstSync(
+    asked: AskedRepository,
+    needs: FindNeeds,
+    signal: AbortSignal,
+  ): Promise<ServedSource | HttpResponse | undefined>;
+}
+
 export interface GitHttpOptions {
   /** Asked before anything else is done about a repository. */
   readonly access: DecideAccess;
   /** @returns `undefined` if it is not mirrored. */
   readonly find: (asked: AskedRepository, needs: FindNeeds) => Promise<ServedSource | undefined>;
   readonly onDemand?: OnDemand;
-  /** For what is selected and not mirrored yet. Without it, that is not found. */
-  readonly firstSync?: FirstSync;
+  /** Without it, what is not mirrored yet is not found. */
+  readonly unmirrored?: Unmirrored;
   readonly push: PushPolicy;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
@@ -77,7 +91,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     if (decision.kind === "refused") return refusalResponse(decision);
     if (decision.kind === "sent-on")
       return (
-        (await options.firstSync?.sendOn(repository, decision.primaryPath)) ??
+        (await options.unmirrored?.sendOn(repository, decision.primaryPath)) ??
         notFoundResponse(NO_CACHE_HEADERS)
       );
     if (service === "receive-pack")
@@ -94,7 +108,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     };
     const source =
       (await options.find(repository, needs)) ??
-      (await options.firstSync?.await(repository, needs, request.signal));
+      (await options.unmirrored?.firstSync(repository, needs, request.signal));
     // Files of git-lfs are not served yet. Who may not read hears nothing of that.
     if (source === undefined || service === "lfs") return notFoundResponse(NO_CACHE_HEADERS);
     if ("status" in source) return source;

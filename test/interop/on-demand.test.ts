@@ -77,7 +77,9 @@ describe.each([
         return ["refs/heads/forced", await push("refs/heads/forced")];
       case "moved-tag":
         return ["refs/tags/moved", await push("refs/tags/moved")];
-      default:
+      case "branch":
+      case "id":
+      case "id-v0":
         return [`refs/heads/${name}`, await push(`refs/heads/${name}`)];
     }
   }

@@ -160,7 +160,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     const handler = gitHttp({
       access,
       find: (...request) => catalog.find(...request),
-      firstSync: new FirstSync({ catalog, store, requests, maxWaitMs, gitUrl: fake.gitUrl, log }),
+      unmirrored: new FirstSync({ catalog, store, requests, maxWaitMs, gitUrl: fake.gitUrl, log }),
       push: { kind: push, gitUrl: fake.gitUrl },
       log,
       agent: "nearside/test",
