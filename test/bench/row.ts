@@ -16,7 +16,7 @@ export interface Goals {
 export type Row = ContestRow | LatencyRow;
 
 /** Is measured by itself, and not against git. */
-export interface LatencyRow {
+interface LatencyRow {
   readonly name: string;
   /** Upper bounds. */
   readonly goals: { readonly p50Ms: number; readonly p99Ms: number };
