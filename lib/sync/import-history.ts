@@ -8,6 +8,7 @@ import {
   CorruptPackError,
   errorFields,
   NotFoundError,
+  UnfinishedError,
   UpstreamError,
   VersionConflictError,
 } from "../errors.ts";
@@ -81,6 +82,8 @@ class Import {
   readonly #keys: RepositoryKeys;
   #stored: StoredImportNotes;
   #known: ObjectDatabase | undefined;
+  /** By this process. */
+  #keptSlices = 0;
 
   constructor(options: ImportOptions, stored: StoredImportNotes) {
     this.#options = options;
@@ -88,7 +91,18 @@ class Import {
     this.#stored = stored;
   }
 
+  /** @throws {UnfinishedError} Stopped, and at least one slice came whole. */
   async run(): Promise<ImportedHistory | undefined> {
+    try {
+      return await this.#run();
+    } catch (error) {
+      if (this.#keptSlices === 0 || !this.#options.signal?.aborted) throw error;
+      const kept = { keptSlices: this.#keptSlices, doneSteps: this.#stored.notes?.doneSteps };
+      throw new UnfinishedError("stopped; the next try goes on from here", { ...kept, cause: error });
+    }
+  }
+
+  async #run(): Promise<ImportedHistory | undefined> {
     const resumed = await this.#resume();
     let notes = resumed ?? (await this.#plan([], 0));
     let hasPlannedAnew = false;
@@ -181,6 +195,7 @@ class Import {
         changedAt: now().toISOString(),
       });
       this.#known = received?.objects ?? this.#known;
+      this.#keptSlices += 1;
       return notes;
     } catch (error) {
       // It was another's turn; of other failures nobody knows whether the notes name it.

@@ -87,7 +87,8 @@ const MAX_TRIES = 4;
 /**
  * @throws {UpstreamError} @throws {NotFoundError} The primary failed or refused.
  * @throws {CorruptPackError} @throws {LimitExceededError} What it sent cannot be taken. The last generation stays served.
- * @throws {StoppedError} By the signal. @throws What `confirm` throws.
+ * @throws {StoppedError} By the signal; {@link UnfinishedError} where a large first sync has come further.
+ * @throws What `confirm` throws.
  * Damage in the store that it comes upon it mends: with a generation of one new pack, or with a new history sidecar.
  */
 export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions): Promise<SyncOutcome> {
@@ -97,6 +98,7 @@ export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions)
     try {
       return await syncOver(await open(storage, uuid), uuid, options);
     } catch (error) {
+      if (error instanceof StoppedError) throw error;
       // What fails after the stop fails because of it.
       assertNotStopped(signal);
       if (error instanceof DamagedRepositoryError && open === openBasis) {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { StoppedError, UnfinishedError } from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { readImportNotes } from "../../lib/repo/import-notes.ts";
 import { tidyRepository } from "../../lib/repo/janitor.ts";
@@ -133,7 +134,7 @@ describe("in slices", () => {
     };
     await expect(
       sync({ ...options, log: { ...SILENT_LOGGER, info }, signal: stop.signal }),
-    ).rejects.toMatchObject({ code: "STOPPED" });
+    ).rejects.toBeInstanceOf(UnfinishedError);
     expect(slices).toBeGreaterThanOrEqual(count);
   }
 
@@ -193,6 +194,18 @@ describe("in slices", () => {
     expect((await rig.manifest()).packs.length).toBeGreaterThan(kept);
     await expectCloneLikePrimary(rig, primary);
     await expectNothingLeftOver(rig);
+  });
+
+  test("stopped before anything was kept, it is not told from any other sync", async () => {
+    const stop = new AbortController();
+    const info = (event: string) => {
+      if (event === "import:planned") stop.abort();
+    };
+    const failure = await sync({ log: { ...SILENT_LOGGER, info }, signal: stop.signal }).catch(
+      (error: unknown) => error,
+    );
+    expect(failure).toBeInstanceOf(StoppedError);
+    expect(failure).not.toBeInstanceOf(UnfinishedError);
   });
 
   test("a slice that was cut makes the next ones smaller", async () => {
