@@ -141,6 +141,7 @@ class Import {
   async #plan(done: readonly ImportStep[], doneSteps: number): Promise<PlannedNotes | undefined> {
     const { upstream, upstreamRefs, expectedBytes, limits, onProgress, now, uuid, log } = this.#options;
     const wants = this.#missing([...tipsOf(upstreamRefs)]);
+    if (wants.length > 0) await this.#options.confirm?.();
     const commits =
       wants.length === 0
         ? undefined
@@ -155,7 +156,6 @@ class Import {
             temporaryFolder: this.#options.temporaryFolder,
           });
     if (commits === undefined && doneSteps === 0) return undefined;
-    await this.#options.confirm?.();
     const steps = [...done, ...(commits ? cutIntoSteps(commits.history, commits.index, doneSteps) : [])];
     const { notes } = this.#stored;
     const size = doneSteps > 0 && notes ? notes : firstSliceSize(expectedBytes, steps.length, limits.slices);

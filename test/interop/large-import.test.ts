@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { StoppedError, UnfinishedError } from "../../lib/errors.ts";
+import { RenamedError, StoppedError, UnfinishedError } from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { readImportNotes } from "../../lib/repo/import-notes.ts";
 import { tidyRepository } from "../../lib/repo/janitor.ts";
@@ -60,7 +60,8 @@ describe("killed", () => {
   });
   afterAll(close);
 
-  test("30 times: it ends, and less than twice the repository was sent", async () => {
+  // Each kill is a process that has to start.
+  test("30 times: it ends, and less than twice the repository was sent", { timeout: 900_000 }, async () => {
     const repositoryBytes = await packBytesOf(primary.repository);
     const folder = primary.newPath();
     const store = new FsBlobStore(folder);
@@ -194,6 +195,15 @@ describe("in slices", () => {
     expect((await rig.manifest()).packs.length).toBeGreaterThan(kept);
     await expectCloneLikePrimary(rig, primary);
     await expectNothingLeftOver(rig);
+  });
+
+  test("a name that means another repository by now: nothing is fetched under it", async () => {
+    const confirm = async () => {
+      throw new RenamedError("the name means another repository by now");
+    };
+    await expect(sync({ confirm })).rejects.toBeInstanceOf(RenamedError);
+    expect(gitRequests()).toBe("GET POST");
+    expect(await keysOf(rig.storage.store)).toEqual([]);
   });
 
   test("stopped before anything was kept, it is not told from any other sync", async () => {
