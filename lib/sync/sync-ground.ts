@@ -1,5 +1,6 @@
 /** What is here before a sync fetches: the last generation, or what an import has brought so far. */
 import type { UpstreamRefs } from "../bitbucket/upstream-git.ts";
+import { errorFields } from "../errors.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import type { RefList } from "../git/ports.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
@@ -22,7 +23,7 @@ export interface SyncGround {
   readonly haves: readonly ObjectId[];
   /** Absent where it is known already, or does not matter. */
   readonly large?: LargeNote;
-  /** Takes away what is noted only until a generation is published. */
+  /** Takes away what is noted only until a generation is published. Never rejects. */
   settle(): Promise<void>;
 }
 
@@ -57,8 +58,14 @@ export async function groundOf(
       settle: async () => undefined,
     };
   }
-  const forget = () => storage.store.delete(repositoryKeys(uuid).importNotes);
-  const { confirm } = options;
+  const { confirm, log } = options;
+  /** The janitor does it as well: what is published is published. */
+  const forget = async () => {
+    const key = repositoryKeys(uuid).importNotes;
+    await storage.store
+      .delete(key)
+      .catch((error: unknown) => log.warn("import:not-forgotten", { uuid, ...errorFields(error) }));
+  };
   const imported = await importHistory({
     ...options,
     uuid,

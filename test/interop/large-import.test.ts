@@ -218,6 +218,23 @@ describe("in slices", () => {
     expect(failure).not.toBeInstanceOf(UnfinishedError);
   });
 
+  test("notes that cannot be taken away fail no sync that is published", async () => {
+    const { store } = rig.storage;
+    const failing = Object.assign(Object.create(store) as BlobStore, {
+      delete: async (key: string) => {
+        throw new Error(`no right to delete ${key}`);
+      },
+    });
+    for (const name of ["read", "readIfChanged", "readUpTo", "write", "startUpload"] as const)
+      Object.assign(failing, { [name]: store[name].bind(store) });
+    const storage = { store: failing, blocks: rig.storage.blocks };
+    expect(await sync({ storage })).toMatchObject({ kind: "published", generation: 1 });
+    expect(await notes()).toBeDefined();
+    await tidy(store);
+    expect(await notes()).toBeUndefined();
+    await expectWhole(rig, primary);
+  });
+
   test("a slice that was cut makes the next ones smaller", async () => {
     await syncSlices(1);
     const { sliceBytes = 0, underWay } = (await notes()) ?? {};
