@@ -27,5 +27,6 @@ test("what is set about access reaches the functions", () => {
     [ENV.staleMinutes]: "15",
     [ENV.waitSeconds]: "20",
     [ENV.push]: "redirect",
+    [ENV.redirectUnmirrored]: "all",
   });
 });
