@@ -10,7 +10,9 @@ import { pinoLogger } from "../lib/log-pino.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 
-const { bucket, gitUrl, authSecretName, logLevel, ...settings } = readAuthorizerConfig(process.env);
+const { bucket, gitUrl, authSecretName, logLevel, redirectUnmirrored, ...settings } = readAuthorizerConfig(
+  process.env,
+);
 const log = pinoLogger(logLevel);
 const decide = accessOverStore({
   store: new S3BlobStore({ client: createS3Client(), bucket }),
@@ -18,7 +20,7 @@ const decide = accessOverStore({
   fetch,
   gitUrl,
   agent: AGENT,
-  settings,
+  settings: { ...settings, sendsOn: redirectUnmirrored },
   log,
 });
 

@@ -3,6 +3,7 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { AGENT, readGitHttpConfig } from "../lib/config.ts";
 import { errorFields } from "../lib/errors.ts";
 import { parseDecision } from "../lib/git-http/access-decision.ts";
+import { FirstSync } from "../lib/git-http/first-sync.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
@@ -36,19 +37,20 @@ const catalog = new RepositoryCatalog(
   { serves },
 );
 
-const onDemand = new SyncOnDemand({
+const syncs = {
   catalog,
   store,
   requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), config.syncQueueUrl)),
   maxWaitMs: config.waitSeconds * 1000,
   log,
-});
+};
 
 export const handler = lambdaServer(
   gitHttp({
     access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
     find: (...request) => catalog.find(...request),
-    onDemand,
+    onDemand: new SyncOnDemand(syncs),
+    unmirrored: new FirstSync({ ...syncs, gitUrl: config.gitUrl }),
     push: { kind: config.push, gitUrl: config.gitUrl },
     log,
     agent: AGENT,

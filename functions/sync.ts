@@ -20,6 +20,7 @@ import { createS3Client } from "../lib/store/s3-client.ts";
 import { runRepositoryJob } from "../lib/sync/repository-job.ts";
 import { RecentChecks } from "../lib/sync/stated-sync.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
+import { goingOn } from "./wiring/going-on.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const { bucket, syncQueueUrl, relayQueueUrl, gitUrl, apiUrl, secretPath, logLevel } = readSyncConfig(
@@ -51,7 +52,7 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
   if (job.kind === "repository") {
     const onPublished = (uuid: string) => tryRefreshBundles(uuid, { storage, log, signal });
     const wiring = { storage, readConfig, primaryOf, log, checks, announce, onPublished, signal };
-    await runRepositoryJob(job, wiring);
+    await goingOn(job, requests, () => runRepositoryJob(job, wiring));
     return;
   }
   const workspace = findWorkspace(await readConfig(), job.workspace);

@@ -23,10 +23,11 @@ export function grantReadRepositories(bucket: Bucket, grantee: IGrantable): void
   grantRead(bucket, grantee, [...CONFIG_KEYS, ...REPOSITORY_KEYS]);
 }
 
-/** For reconcile: it reads names and states, and drops a workspace from the configuration when its data is gone. */
+/** For reconcile: it reads states, notes under which names something will be mirrored or no more is, and drops a workspace from the configuration when its data is gone. */
 export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
+  grant(grantee, ["s3:PutObject", "s3:DeleteObject"], arns(bucket, NAME_KEYS));
   grant(grantee, ["s3:PutObject"], arns(bucket, CONFIG_KEYS));
 }
 

@@ -7,7 +7,8 @@ import type { Bucket } from "aws-cdk-lib/aws-s3";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { ENV, EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import { EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import { ENV } from "../lib/setting-names.ts";
 import {
   grantDecideAccess,
   grantKeepAnswers,

@@ -6,7 +6,8 @@ import {
   parseAddressRanges,
   parseAddressSetting,
 } from "../lib/address-ranges.ts";
-import { ACCESS_SETTINGS, ENV, NUMBER_SETTINGS, type NumberSetting } from "../lib/config.ts";
+import { ACCESS_SETTINGS, NUMBER_SETTINGS, type NumberSetting } from "../lib/config.ts";
+import { ENV } from "../lib/setting-names.ts";
 
 export interface Settings {
   /** Put before the stacks' names, so that an account can hold more than one mirror. */
@@ -51,6 +52,7 @@ export function readSettings(node: Node): Settings {
       [ENV.anonymous]: choice(node, "anonymous"),
       ...Object.fromEntries(NUMBER_SETTINGS.map((name) => [ENV[name], wholeNumber(node, name)])),
       [ENV.push]: choice(node, "push"),
+      [ENV.redirectUnmirrored]: choice(node, "redirectUnmirrored"),
     },
     secretPath,
     setsApiLogRole: apiLogRole === "create",
@@ -70,7 +72,7 @@ function webhookAddresses(node: Node): string {
   return formatted;
 }
 
-function choice(node: Node, name: "anonymous" | "push"): string {
+function choice(node: Node, name: "anonymous" | "push" | "redirectUnmirrored"): string {
   const { choices, fallback } = ACCESS_SETTINGS[name];
   const value = text(node, name) ?? fallback;
   if (!choices.some((known) => known === value))

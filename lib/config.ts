@@ -1,43 +1,14 @@
 /**
- * The settings of the deployed functions: the names of their environment variables, which infra/ sets, and readers that
- * make typed values of them. Nothing here reads the process's environment; functions/ hands it in.
+ * The settings of the deployed functions as typed values, out of the environment variables that infra/ sets. Nothing here
+ * reads the process's environment; functions/ hands it in.
  */
 import packageJson from "../package.json" with { type: "json" };
 import { type AddressRange, parseAddressSetting } from "./address-ranges.ts";
 import { ConfigError } from "./errors.ts";
+import { ENV } from "./setting-names.ts";
 
 /** How the project names itself to git clients and servers. */
 export const AGENT = `nearside/${packageJson.version}`;
-
-export const ENV = {
-  /** Name of the bucket that holds the mirrored repositories. */
-  bucket: "NEARSIDE_BUCKET",
-  /** Where the primary serves git and its REST API; set to mirror from a stand-in. */
-  gitUrl: "NEARSIDE_GIT_URL",
-  apiUrl: "NEARSIDE_API_URL",
-  /** Begins the names of the SSM parameters with the mirror's secrets: the accounts that config.json names, and its own. */
-  secretPath: "NEARSIDE_SECRET_PATH",
-  /** Where webhooks reach the mirror. */
-  mirrorUrl: "NEARSIDE_MIRROR_URL",
-  /** Tells its webhooks from those of other mirrors. */
-  mirrorName: "NEARSIDE_MIRROR_NAME",
-  /** Where sync jobs come from. */
-  syncQueueUrl: "NEARSIDE_SYNC_QUEUE_URL",
-  /** Where messages to the relay's receivers come from. */
-  relayQueueUrl: "NEARSIDE_RELAY_QUEUE_URL",
-  /** Name of the secret in Secrets Manager under which callers are remembered. */
-  authSecret: "NEARSIDE_AUTH_SECRET_NAME",
-  anonymous: "NEARSIDE_ANONYMOUS",
-  anonymousPerMinute: "NEARSIDE_ANONYMOUS_PER_MINUTE",
-  anonymousTotalPerMinute: "NEARSIDE_ANONYMOUS_TOTAL_PER_MINUTE",
-  wrongCredentialsPerMinute: "NEARSIDE_WRONG_CREDENTIALS_PER_MINUTE",
-  staleMinutes: "NEARSIDE_STALE_MINUTES",
-  waitSeconds: "NEARSIDE_WAIT_SECONDS",
-  push: "NEARSIDE_PUSH",
-  /** Where webhooks may come from. */
-  webhookAddresses: "NEARSIDE_WEBHOOK_ADDRESSES",
-  logLevel: "NEARSIDE_LOG_LEVEL",
-} as const;
 
 const DEFAULT_GIT_URL = "https://bitbucket.org";
 /** Below the path of secrets; made by the mirror itself. */
@@ -73,6 +44,8 @@ export const ACCESS_SETTINGS = {
   /** How long a request waits for a sync of what is not here yet. API Gateway cuts what is silent for 5 min. 0: not at all. */
   waitSeconds: { max: 240, fallback: 20 },
   push: { choices: ["redirect", "refuse"], fallback: "redirect" },
+  /** Which repositories callers without a credential are sent on to the primary for, while they are not mirrored yet. */
+  redirectUnmirrored: { choices: ["all", "public", "off"], fallback: "all" },
   /** Whether what everyone may read at the primary is mirrored; deployed, config.json says it for each workspace. */
   publicRepositories: { choices: ["mirror", "skip"], fallback: "mirror" },
 } as const;
@@ -98,6 +71,7 @@ export interface AuthorizerConfig {
   readonly anonymousTotalPerMinute: number;
   readonly wrongCredentialsPerMinute: number;
   readonly staleMinutes: number;
+  readonly redirectUnmirrored: "all" | "public" | "off";
   readonly logLevel: LogLevel;
 }
 
@@ -154,7 +128,7 @@ export interface RelayConfig extends MirrorIdentityConfig {
 
 /** @throws {ConfigError} Names every variable that is missing or wrong. */
 export function readAuthorizerConfig(env: Environment): AuthorizerConfig {
-  const { anonymous } = ACCESS_SETTINGS;
+  const { anonymous, redirectUnmirrored } = ACCESS_SETTINGS;
   return read(env, (reader) => ({
     bucket: required(reader, ENV.bucket, BUCKET_MEANING),
     gitUrl: url(reader, ENV.gitUrl, DEFAULT_GIT_URL),
@@ -164,6 +138,7 @@ export function readAuthorizerConfig(env: Environment): AuthorizerConfig {
     anonymousTotalPerMinute: number(reader, "anonymousTotalPerMinute"),
     wrongCredentialsPerMinute: number(reader, "wrongCredentialsPerMinute"),
     staleMinutes: number(reader, "staleMinutes"),
+    redirectUnmirrored: choice(reader, ENV.redirectUnmirrored, redirectUnmirrored),
     logLevel: logLevel(reader),
   }));
 }

@@ -88,6 +88,9 @@ export class StoppedError extends MirrorError {
   readonly code = "STOPPED";
 }
 
+/** The same, and a part of the work was done and kept: another try goes on from there, and should come soon. */
+export class UnfinishedError extends StoppedError {}
+
 /** @throws {StoppedError} The signal has aborted. */
 export function assertNotStopped(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new StoppedError("stopped before it was done", { cause: signal.reason });

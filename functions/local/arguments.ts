@@ -22,6 +22,7 @@ export interface Arguments {
   readonly staleMinutes: number;
   readonly waitSeconds: number;
   readonly push: "redirect" | "refuse";
+  readonly redirectUnmirrored: "all" | "public" | "off";
   readonly publicRepositories: "mirror" | "skip";
   /** None: every address is served. */
   readonly allowAddress: readonly AddressRange[];
@@ -92,6 +93,13 @@ export function parseArguments(argv: readonly string[]): Arguments {
       numbered("waitSeconds", "how long a request waits for a sync of what is not here yet; 0: not at all"),
     )
     .addOption(chosen("--push", "send pushes on to Bitbucket, or say how to push there", "push"))
+    .addOption(
+      chosen(
+        "--redirect-unmirrored",
+        "for which repositories git is sent on to Bitbucket while they are not mirrored yet",
+        "redirectUnmirrored",
+      ),
+    )
     .addOption(chosen("--public-repositories", "what everyone may read at Bitbucket", "publicRepositories"))
     .option("--allow-address <range>", "serve only these, as 203.0.113.0/24 (repeatable)", collectRange, [])
     .option(
@@ -125,7 +133,7 @@ function collectPair(value: string, before: readonly string[]): string[] {
 function chosen(
   flag: string,
   description: string,
-  setting: "anonymous" | "push" | "publicRepositories",
+  setting: "anonymous" | "push" | "publicRepositories" | "redirectUnmirrored",
 ): Option {
   const { choices, fallback } = ACCESS_SETTINGS[setting];
   return new Option(`${flag} <${choices.join("|")}>`, description).choices(choices).default(fallback);

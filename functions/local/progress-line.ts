@@ -69,6 +69,8 @@ function describe(progress: SyncProgress | CompactionProgress): string {
           .split(/[\r\n]/)
           .at(-1) || "waiting for the primary"
       );
+    case "importing":
+      return `importing a large history, ${Math.floor((100 * progress.steps) / progress.totalSteps)}% here`;
     case "receiving":
       return `receiving, ${formatBytes(progress.receivedBytes)}`;
     case "scanning":

@@ -6,6 +6,7 @@ import { AGENT } from "../../lib/config.ts";
 import { errorFields } from "../../lib/errors.ts";
 import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
+import { FirstSync } from "../../lib/git-http/first-sync.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-on-demand.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
@@ -57,24 +58,19 @@ export async function serveMirror(
   const signed = new SignedBlobUrls({ serverUrl });
   const urls = openBlobUrls(settings.store, settings.s3Endpoint) ?? signed;
   const catalog = new RepositoryCatalog({ ...storage, urls }, { serves });
-  const onDemand = new SyncOnDemand({
-    requests,
-    ...(isAnnounced && { isAnnounced }),
-    catalog,
-    store: storage.store,
-    maxWaitMs: settings.waitSeconds * 1000,
-    log,
-  });
+  const { store } = storage;
+  const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
   const git = gitHttp({
-    access: await accessOf(storage.store, settings, log),
+    access: await accessOf(store, settings, log),
     find: (...request) => catalog.find(...request),
-    onDemand,
+    onDemand: new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) }),
+    unmirrored: new FirstSync({ ...syncs, gitUrl: settings.gitUrl }),
     push: { kind: settings.push, gitUrl: settings.gitUrl },
     log,
     agent: AGENT,
   });
-  const blobs = blobHttp({ store: storage.store, urls: signed });
-  void sweepVerdicts({ store: storage.store, staleMinutes: settings.staleMinutes, log, stop });
+  const blobs = blobHttp({ store, urls: signed });
+  void sweepVerdicts({ store, staleMinutes: settings.staleMinutes, log, stop });
   const handler = onlyFrom(settings.allowAddress, async (request) =>
     request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request),
   );
@@ -92,7 +88,7 @@ async function accessOf(
     fetch,
     gitUrl: settings.gitUrl,
     agent: AGENT,
-    settings: { ...settings, allowsAnonymous: anonymous === "allow" },
+    settings: { ...settings, allowsAnonymous: anonymous === "allow", sendsOn: settings.redirectUnmirrored },
     log,
   });
 }

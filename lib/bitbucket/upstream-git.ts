@@ -23,6 +23,8 @@ import { readWholeAnswer } from "./whole-answer.ts";
 export interface UpstreamRefs extends RefList {
   /** What the primary speaks. */
   readonly protocol: 0 | 2;
+  /** Whether a fetch may leave objects out. */
+  readonly takesFilters?: boolean;
 }
 
 interface FetchOptions {
@@ -30,6 +32,8 @@ interface FetchOptions {
   readonly protocol: 0 | 2;
   readonly wants: readonly ObjectId[];
   readonly haves: readonly ObjectId[];
+  /** Of commits, nothing that they need comes with them. Only where the primary takes filters. */
+  readonly commitsOnly?: boolean;
   /** Gets the primary's own progress text. */
   readonly onProgress?: (text: string) => void;
 }
@@ -62,10 +66,11 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
         (protocol === 2 && client.tellsUnbornHead
           ? await readUnbornHead({ ...options, repositoryUrl })
           : undefined);
-      return { protocol, refs, head: head ?? UNBORN_DEFAULT };
+      const list = { protocol, refs, head: head ?? UNBORN_DEFAULT } as const;
+      return client.takesFilters ? { ...list, takesFilters: true } : list;
     },
 
-    async *fetchPack({ protocol, wants, haves, onProgress }) {
+    async *fetchPack({ protocol, wants, haves, commitsOnly = false, onProgress }) {
       const encode = protocol === 2 ? encodeFetchRequestV2 : encodeFetchRequestV0;
       const answer = await requestGit(
         {
@@ -77,7 +82,7 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
             "user-agent": agent,
             ...(protocol === 2 ? { "git-protocol": "version=2" } : {}),
           },
-          body: encode({ wants, haves, agent }),
+          body: encode({ wants, haves, agent, ...(commitsOnly && { filter: "tree:0" }) }),
           answerType: "application/x-git-upload-pack-result",
         },
         options,
@@ -117,6 +122,7 @@ class RecordingHttpClient implements HttpClient {
   repositoryUrl: string;
   speaksV2 = false;
   tellsUnbornHead = false;
+  takesFilters = false;
 
   constructor(options: GitRepositoryOptions, repositoryUrl: string) {
     this.#options = options;
@@ -157,6 +163,7 @@ class RecordingHttpClient implements HttpClient {
     if (isSameOrigin && infoRefs > 0) this.repositoryUrl = url.slice(0, infoRefs);
     this.speaksV2 = lines[0] === "version 2";
     this.tellsUnbornHead = lines.some((line) => /^ls-refs=.*\bunborn\b/.test(line));
+    this.takesFilters = this.speaksV2 && lines.some((line) => /^fetch=(.* )?filter( |$)/.test(line));
   }
 }
 

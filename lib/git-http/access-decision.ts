@@ -18,6 +18,8 @@ const decisionSchema = z.discriminatedUnion("kind", [
     /** The primary is away; it was asked so long ago. */
     staleSeconds: z.number().int().nonnegative().optional(),
   }),
+  /** Nothing is mirrored yet: the primary may answer, which has it under this path. */
+  z.strictObject({ kind: z.literal("sent-on"), primaryPath: z.string() }),
   z.strictObject({
     kind: z.literal("refused"),
     status: z.union([z.literal(401), z.literal(404), z.literal(429), z.literal(503)]),

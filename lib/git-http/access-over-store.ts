@@ -8,7 +8,7 @@ import type { Logger } from "../log.ts";
 import { readAskedPath } from "../repo/asked-repository.ts";
 import { textBlobs } from "../repo/text-blobs.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import { type DecideAccess, decideAccess } from "./decide-access.ts";
+import { type DecideAccess, decideAccess, type SendsOn } from "./decide-access.ts";
 import { showsPublishedRefs } from "./same-refs.ts";
 
 /** What an operator may set. */
@@ -22,6 +22,7 @@ interface AccessSettings {
   readonly wrongCredentialsPerMinute: number;
   /** How long the last yes counts while the primary is away; 0: not at all. */
   readonly staleMinutes: number;
+  readonly sendsOn: SendsOn;
 }
 
 export interface AccessOverStoreOptions {
@@ -56,6 +57,7 @@ export function accessOverStore(options: AccessOverStoreOptions): DecideAccess {
     }),
     lookUp: (asked) => readAskedPath(store, asked),
     allowsAnonymous: settings.allowsAnonymous,
+    sendsOn: settings.sendsOn,
     anonymousRate: new RequestRate(settings.anonymousPerMinute, now),
     anonymousTotalRate: new RequestRate(settings.anonymousTotalPerMinute, now),
     log,

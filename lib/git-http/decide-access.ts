@@ -19,12 +19,16 @@ export interface DecideAccessOptions {
   readonly lookUp: (asked: AskedRepository) => Promise<AskedPath | undefined>;
   /** Whether callers without a credential get what everyone may read at the primary. */
   readonly allowsAnonymous: boolean;
+  /** Which repositories callers without a credential are sent on to the primary for, while they are not mirrored yet. */
+  readonly sendsOn: SendsOn;
   /** Of callers without a credential, for each address. */
   readonly anonymousRate: RequestRate;
   /** Of all of them together. */
   readonly anonymousTotalRate: RequestRate;
   readonly log: Logger;
 }
+
+export type SendsOn = "all" | "public" | "off";
 
 interface AccessQuestion {
   readonly request: HttpRequest;
@@ -82,7 +86,7 @@ interface Decided {
   readonly decision: AccessDecision;
   readonly verdict?: Verdict;
   /** Says in the log what no verdict says. */
-  readonly note?: "challenged" | "limited" | "to-primary";
+  readonly note?: "challenged" | "limited" | "to-primary" | "sent-on";
 }
 
 type Checked = Decided & { readonly verdict: Verdict };
@@ -113,13 +117,13 @@ async function checkKnown(
 ): Promise<Checked> {
   if (!known.isFormer || known.uuidPath === undefined) return check(known, request, options);
   const led = await check({ primaryPath: known.primaryPath }, request, options);
-  if (led.decision.kind === "refused") return led;
+  if (led.decision.kind !== "allowed") return led;
   const { primaryPath } = led.decision;
   if (primaryPath === undefined) return { ...led, decision: NOT_FOUND };
   // It may lead to another workspace.
   const uuidPath = `${primaryPath.split("/")[0]}/{${known.uuid}}`;
   const checked = await check({ ...known, uuidPath }, request, options);
-  if (checked.decision.kind === "refused") return checked;
+  if (checked.decision.kind !== "allowed") return checked;
   const { plainPath: _former, ...decision } = checked.decision;
   return { ...checked, decision: { ...decision, primaryPath } };
 }
@@ -151,13 +155,19 @@ async function check(
  * that everyone may read; the limits that it has for callers without a credential are low, and shared by all.
  */
 async function decideAnonymous(
-  { request, repository }: AccessQuestion,
+  { request, service, repository }: AccessQuestion,
   options: DecideAccessOptions,
 ): Promise<Decided> {
-  const { allowsAnonymous, lookUp } = options;
-  if (!allowsAnonymous) return challenged(LOG_IN);
+  const { allowsAnonymous, sendsOn, lookUp } = options;
+  if (!allowsAnonymous && sendsOn === "off") return challenged(LOG_IN);
   const known = await lookUp(repository);
-  if (known?.isPublic !== true) return challenged(LOG_IN);
+  if (known?.isInitializing) {
+    // git logs in where it is sent on to only if it has not shown a credential here, and only with its first request.
+    const mayGo = service === "info-refs" && (sendsOn === "all" || (sendsOn === "public" && known.isPublic));
+    if (!mayGo) return challenged(LOG_IN);
+    return { decision: { kind: "sent-on", primaryPath: known.primaryPath }, note: "sent-on" };
+  }
+  if (!allowsAnonymous || known?.isPublic !== true) return challenged(LOG_IN);
   const limited = limitAnonymous(request, options);
   if (limited !== undefined) return limited;
   const checked = await checkKnown(known, request, options);

@@ -46,12 +46,29 @@ export interface OnDemand {
   ): Promise<ServedSource | undefined>;
 }
 
+/** What becomes of requests for a repository that is selected and not mirrored yet. */
+export interface Unmirrored {
+  /** The answer to `info/refs` for callers without a credential: git then asks, and logs in, at the primary. */
+  sendOn(asked: AskedRepository, primaryPath: string): Promise<HttpResponse>;
+  /**
+   * For a caller who may read it.
+   * @returns The repository, or what to answer if it is not there in time; `undefined` if it is not going to be mirrored.
+   */
+  firstSync(
+    asked: AskedRepository,
+    needs: FindNeeds,
+    signal: AbortSignal,
+  ): Promise<ServedSource | HttpResponse | undefined>;
+}
+
 export interface GitHttpOptions {
   /** Asked before anything else is done about a repository. */
   readonly access: DecideAccess;
   /** @returns `undefined` if it is not mirrored. */
   readonly find: (asked: AskedRepository, needs: FindNeeds) => Promise<ServedSource | undefined>;
   readonly onDemand?: OnDemand;
+  /** Without it, what is not mirrored yet is not found. */
+  readonly unmirrored?: Unmirrored;
   readonly push: PushPolicy;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
@@ -72,6 +89,11 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const { kind: service, repository } = route;
     const decision = await options.access({ request, service, repository });
     if (decision.kind === "refused") return refusalResponse(decision);
+    if (decision.kind === "sent-on")
+      return (
+        (await options.unmirrored?.sendOn(repository, decision.primaryPath)) ??
+        notFoundResponse(NO_CACHE_HEADERS)
+      );
     if (service === "receive-pack")
       return answerPush(options.push, request, repository, decision.plainPath ?? decision.primaryPath);
     const { primaryPath, uuid, plainPath = primaryPath } = decision;
@@ -84,8 +106,11 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       ...(primaryPath !== undefined && { primaryPath }),
       ...(uuid !== undefined && { uuid }),
     };
-    const source = await options.find(repository, needs);
+    const source =
+      (await options.find(repository, needs)) ??
+      (await options.unmirrored?.firstSync(repository, needs, request.signal));
     if (source === undefined) return notFoundResponse(NO_CACHE_HEADERS);
+    if ("status" in source) return source;
     if (service === "lfs") return redirectLfs(options.push.gitUrl, request, plainPath);
     let served = source;
     const newer = async (cause: "listed" | "missing") => {

@@ -26,8 +26,11 @@ export interface SyncOnDemandOptions {
   readonly log: Logger;
 }
 
-/** How often the manifest is looked at. Longer each time: the sync of a small push takes some tenths of a second. */
-const POLL_MS = { first: 20, factor: 1.5, max: 500 } as const;
+/**
+ * How often the manifest is looked at. A little longer each time: the sync of a small push takes some tenths of a second, and
+ * what a look comes late adds to that.
+ */
+const POLL_MS = { first: 20, factor: 1.2, max: 250 } as const;
 
 export class SyncOnDemand implements OnDemand {
   readonly #options: SyncOnDemandOptions;

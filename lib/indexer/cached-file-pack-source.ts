@@ -5,21 +5,25 @@ import type { PackSource } from "../git/pack/pack-source.ts";
 
 const BLOCK_BYTES = 2 ** 16;
 /** 8 MiB: delta families lie near each other. */
-const BLOCK_COUNT = 128;
+const MAX_BLOCK_COUNT = 128;
 
 export class CachedFilePackSource implements PackSource {
   readonly #fileDescriptor: number;
   readonly #packBytes: number;
-  readonly #slots = new Uint8Array(BLOCK_BYTES * BLOCK_COUNT);
+  readonly #slots: Uint8Array;
   /** Which block of the file a slot holds. */
-  readonly #slotBlocks = new Float64Array(BLOCK_COUNT).fill(-1);
-  readonly #slotUsed = new Uint8Array(BLOCK_COUNT);
+  readonly #slotBlocks: Float64Array;
+  readonly #slotUsed: Uint8Array;
   readonly #slotOfBlock = new Map<number, number>();
   #clockHand = 0;
 
   constructor(fileDescriptor: number, packBytes: number) {
     this.#fileDescriptor = fileDescriptor;
     this.#packBytes = packBytes;
+    const blockCount = Math.min(MAX_BLOCK_COUNT, Math.ceil(packBytes / BLOCK_BYTES));
+    this.#slots = new Uint8Array(BLOCK_BYTES * blockCount);
+    this.#slotBlocks = new Float64Array(blockCount).fill(-1);
+    this.#slotUsed = new Uint8Array(blockCount);
   }
 
   hasEntryAt(offsetBytes: number): boolean {
@@ -51,10 +55,10 @@ export class CachedFilePackSource implements PackSource {
     }
     while (this.#slotUsed[this.#clockHand] === 1) {
       this.#slotUsed[this.#clockHand] = 0;
-      this.#clockHand = (this.#clockHand + 1) % BLOCK_COUNT;
+      this.#clockHand = (this.#clockHand + 1) % this.#slotUsed.length;
     }
     const slot = this.#clockHand;
-    this.#clockHand = (slot + 1) % BLOCK_COUNT;
+    this.#clockHand = (slot + 1) % this.#slotUsed.length;
     this.#slotOfBlock.delete(this.#slotBlocks[slot] as number);
     this.#slotBlocks[slot] = block;
     this.#slotOfBlock.set(block, slot);

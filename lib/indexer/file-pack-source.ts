@@ -81,7 +81,7 @@ export class PackFileProgress {
 export class FilePackSource implements PackSource {
   readonly #fileDescriptor: number;
   readonly #progress: PackFileProgress;
-  readonly #buffer = new Uint8Array(WINDOW_BYTES);
+  #buffer = new Uint8Array(0);
   #bufferOffsetBytes = 0;
   #bufferedBytes = 0;
 
@@ -117,6 +117,9 @@ export class FilePackSource implements PackSource {
   #fill(offsetBytes: number, lengthBytes: number): void {
     this.#bufferOffsetBytes = offsetBytes;
     this.#bufferedBytes = 0;
+    // Of a small pack that is here, no more than it has.
+    if (this.#buffer.length < lengthBytes)
+      this.#buffer = new Uint8Array(this.#progress.isComplete ? lengthBytes : WINDOW_BYTES);
     while (this.#bufferedBytes < lengthBytes) {
       const readBytes = readSync(
         this.#fileDescriptor,

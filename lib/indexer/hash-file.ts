@@ -14,7 +14,7 @@ export async function hashFile(
   lengthBytes = Number.POSITIVE_INFINITY,
 ): Promise<Uint8Array> {
   const sha1 = createHash("sha1");
-  const buffer = new Uint8Array(READ_BYTES);
+  let buffer: Uint8Array | undefined;
   let at = 0;
   for (;;) {
     await progress.untilAvailable(Math.min(lengthBytes, at + READ_BYTES + PACK_TRAILER_BYTES));
@@ -23,7 +23,9 @@ export async function hashFile(
       progress.availableBytes - PACK_TRAILER_BYTES * (Number.isFinite(lengthBytes) ? 0 : 1),
     );
     if (at >= end) return sha1.digest();
-    const { bytesRead } = await file.read(buffer, 0, Math.min(READ_BYTES, end - at), at);
+    // What is there already may be little: a push.
+    buffer ??= new Uint8Array(progress.isComplete ? Math.min(READ_BYTES, end - at) : READ_BYTES);
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
     if (bytesRead === 0)
       throw new CorruptPackError("pack file is shorter than what was written to it", { at });
     sha1.update(buffer.subarray(0, bytesRead));

@@ -77,7 +77,8 @@ const STRETCH_BYTES = 2 ** 24;
 /** Each takes some 60 MB: an arena, a heap of its own, a set of links. More would hardly be faster than the network. */
 const MAX_THREADS = 4;
 const ARENA_BYTES = 2 ** 24;
-const SMALL_ARENA_BYTES = 2 ** 23;
+/** Of a small pack: room for what it inflates to, mostly, since a push has some KB, and memory has to be cleared first. */
+const SMALL_ARENA_BYTES = { min: 2 ** 16, max: 2 ** 23, perPackByte: 16 } as const;
 
 /**
  * @throws {CorruptPackError} The pack contradicts itself, or a delta's base is nowhere.
@@ -112,7 +113,7 @@ async function indexWith(threads: IndexThread[], options: IndexPackOptions): Pro
   const threadCount = options.threadCount ?? (isSmall ? 0 : Math.min(availableParallelism(), MAX_THREADS));
   // To wait for more would block the thread that writes it.
   if (threadCount === 0) await progress.untilAvailable(Number.POSITIVE_INFINITY);
-  const arenaBytes = isSmall ? SMALL_ARENA_BYTES : ARENA_BYTES;
+  const arenaBytes = isSmall ? smallArenaBytes(progress.availableBytes) : ARENA_BYTES;
   const { objectCount } = await readHeader(file, progress);
   if (objectCount > limits.maxObjectCount) {
     throw new LimitExceededError(`pack has more than ${limits.maxObjectCount} objects`, { objectCount });
@@ -120,6 +121,11 @@ async function indexWith(threads: IndexThread[], options: IndexPackOptions): Pro
   const taskOptions = { fileDescriptor: file.fd, progress: progress.shared, limits, arenaBytes };
   threads.push(...startIndexThreads(threadCount, taskOptions));
   return indexOver(threads, file, objectCount, options);
+}
+
+function smallArenaBytes(packBytes: number): number {
+  const { min, max, perPackByte } = SMALL_ARENA_BYTES;
+  return 2 ** Math.ceil(Math.log2(Math.min(max, Math.max(min, packBytes * perPackByte))));
 }
 
 async function readHeader(

@@ -77,7 +77,12 @@ export function sameFacts(a: RepositoryFacts, b: RepositoryFacts): boolean {
 
 export function withFacts(state: RepositoryState, facts: RepositoryFacts): RepositoryState {
   const { projectKey: _old, ...others } = state;
-  return { ...others, ...facts, hashes: { ...state.hashes, metadata: metadataHash(facts) } };
+  return { ...others, ...lastingFacts(facts), hashes: { ...state.hashes, metadata: metadataHash(facts) } };
+}
+
+/** A size is for one sync. */
+function lastingFacts({ sizeBytes: _size, ...facts }: RepositoryFacts): RepositoryFacts {
+  return facts;
 }
 
 /** Names compare without regard to case. */
@@ -106,7 +111,7 @@ function firstState(facts: RepositoryFacts): RepositoryState {
   return {
     formatVersion: 1,
     state: "NOT_MIRRORED",
-    ...facts,
+    ...lastingFacts(facts),
     failedSyncCount: 0,
     hashes: { metadata: metadataHash(facts) },
   };

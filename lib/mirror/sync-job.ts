@@ -10,6 +10,8 @@ const factsSchema = z.strictObject({
   slug: name,
   projectKey: z.string().max(200).optional(),
   isPrivate: z.boolean(),
+  /** By REST's own estimate. */
+  sizeBytes: z.number().nonnegative().optional(),
   /** When the primary said so. */
   seenAt: z.iso.datetime(),
 });

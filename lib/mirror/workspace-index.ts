@@ -15,6 +15,7 @@ const entrySchema = z.strictObject({
   slug: z.string().refine(isNameSegment),
   projectKey: z.string().optional(),
   isPrivate: z.boolean(),
+  sizeBytes: z.number().nonnegative().optional(),
   /** As REST wrote it. */
   updatedOn: z.string(),
   /** When REST said all this. */

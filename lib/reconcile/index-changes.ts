@@ -22,7 +22,7 @@ export function workingIndex(index: WorkspaceIndex | undefined): WorkingIndex {
 /** Takes in what REST says of one repository. */
 export function noteListed(
   index: WorkingIndex,
-  { uuid, slug, projectKey, isPrivate, updatedOn }: BitbucketRepository,
+  { uuid, slug, projectKey, isPrivate, updatedOn, sizeBytes }: BitbucketRepository,
   seenAt: string,
 ): { readonly isChanged: boolean; readonly isNamedAnew: boolean } {
   const before = index.repositories.get(uuid);
@@ -40,6 +40,7 @@ export function noteListed(
     updatedOn,
     seenAt,
     ...(projectKey !== undefined && { projectKey }),
+    ...(sizeBytes !== undefined && { sizeBytes }),
     ...(before?.held !== undefined && isChanged && { due: "changed" as const }),
   });
   if (Date.parse(updatedOn) > Date.parse(index.updatedCursor ?? "1970-01-01"))

@@ -8,14 +8,8 @@ import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
 import { errorFields, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
-import { readRepositoryState } from "../mirror/repository-state.ts";
-import type { RepositoryFacts, SyncJob, SyncReason, SyncRequests } from "../mirror/sync-job.ts";
-import {
-  type IndexedRepository,
-  readWorkspaceIndex,
-  type WorkspaceIndex,
-  writeWorkspaceIndex,
-} from "../mirror/workspace-index.ts";
+import type { SyncRequests } from "../mirror/sync-job.ts";
+import { readWorkspaceIndex, type WorkspaceIndex, writeWorkspaceIndex } from "../mirror/workspace-index.ts";
 import { failurePrefix } from "../repo/layout.ts";
 import { isNameSegment, readName } from "../repo/names.ts";
 import { releaseName } from "../repo/upstream-record.ts";
@@ -28,6 +22,7 @@ import {
   type WorkingIndex,
   workingIndex,
 } from "./index-changes.ts";
+import { makeJobs } from "./make-jobs.ts";
 import { listEverything, listUpdated } from "./workspace-listing.ts";
 
 export type ReconcileMode = "quick" | "list" | "full";
@@ -223,56 +218,6 @@ async function noteFailures(
     const triedAtMs = Math.max(modifiedAtMs, Date.parse(entry.checkedAt ?? "1970-01-01"));
     if (nowMs - triedAtMs >= retryFailedMs) index.repositories.set(uuid, { ...entry, due: "failed" });
   }
-}
-
-/** Marks in the index that they were made. What was retired and is purged is forgotten instead. */
-async function makeJobs(
-  { workspace }: MirroredWorkspace,
-  index: WorkingIndex,
-  due: readonly string[],
-  store: BlobStore,
-  now: () => Date,
-): Promise<{ readonly job: SyncJob; readonly eventId: string }[]> {
-  const at = now().toISOString();
-  const jobs: { job: SyncJob; eventId: string }[] = [];
-  for (const uuid of due) {
-    const entry = index.repositories.get(uuid);
-    if (entry === undefined) continue;
-    if (entry.held === "retired" && entry.due === undefined) {
-      if ((await readRepositoryState(store, uuid)).value === undefined) {
-        forget(index, uuid, entry);
-        continue;
-      }
-    }
-    const { due: reason = "check", ...others } = entry;
-    jobs.push({ job: jobOf(workspace, uuid, entry, reason, at), eventId: `reconcile-${uuid}-${at}` });
-    index.repositories.set(uuid, { ...others, checkedAt: at });
-  }
-  return jobs;
-}
-
-function forget(index: WorkingIndex, uuid: string, entry: IndexedRepository): void {
-  const { held: _purged, ...others } = entry;
-  if (entry.isGone === true) index.repositories.delete(uuid);
-  else index.repositories.set(uuid, others);
-}
-
-function jobOf(
-  workspace: string,
-  uuid: string,
-  { slug, projectKey, isPrivate, seenAt, isGone }: IndexedRepository,
-  reason: SyncReason,
-  queuedAt: string,
-): SyncJob {
-  const facts: RepositoryFacts = {
-    workspace,
-    slug,
-    isPrivate,
-    seenAt,
-    ...(projectKey !== undefined && { projectKey }),
-  };
-  const job = { kind: "repository", workspace, uuid, reason, queuedAt } as const;
-  return isGone === true ? { ...job, reason: "gone" } : { ...job, facts, factsFrom: "rest" };
 }
 
 function formatIndex(

@@ -15,6 +15,8 @@ export interface AskedPath {
   readonly isFormer: boolean;
   /** Everyone may read it, as far as the last sync knows. */
   readonly isPublic: boolean;
+  /** Its first sync is not done: there is nothing to be read. */
+  readonly isInitializing?: true;
 }
 
 /** One request of the store, whatever the name. @returns `undefined` if nothing is mirrored under it. */
@@ -26,8 +28,14 @@ export async function readAskedPath(
     case "name": {
       const entry = await readName(store, asked.workspace, asked.slug);
       if (entry === undefined) return undefined;
-      const { uuid, isPublic, isFormer, hasUuidPath } = entry;
-      const named = { uuid, primaryPath: namedPath(asked), isPublic, isFormer };
+      const { uuid, isPublic, isFormer, isInitializing, hasUuidPath } = entry;
+      const named = {
+        uuid,
+        primaryPath: namedPath(asked),
+        isPublic,
+        isFormer,
+        ...(isInitializing && { isInitializing }),
+      };
       return hasUuidPath ? { ...named, uuidPath: uuidPath(asked.workspace, uuid) } : named;
     }
     case "uuid": {
@@ -89,12 +97,12 @@ export async function readServedUuid(
     return uuid === entry.uuid ? uuid : undefined;
   }
   const entry = await readName(store, asked.workspace, asked.slug);
-  if (entry === undefined) return undefined;
+  if (entry === undefined || entry.isInitializing) return undefined;
   if (isBracedUuid(foundAs)) return foundAs === `{${entry.uuid}}` ? entry.uuid : undefined;
   if (!entry.isFormer && (finalPath === undefined || finalPath === namedPath(asked))) return entry.uuid;
   const [workspace = "", slug = ""] = finalPath?.split("/") ?? [];
   const current = await readName(store, workspace, slug);
   // Renamed since the last sync: nothing is known of its new name.
   if (current === undefined) return entry.isFormer ? undefined : entry.uuid;
-  return !current.isFormer && current.uuid === entry.uuid ? entry.uuid : undefined;
+  return !current.isFormer && !current.isInitializing && current.uuid === entry.uuid ? entry.uuid : undefined;
 }

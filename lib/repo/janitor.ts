@@ -7,6 +7,7 @@
  */
 import { assertNotStopped, NotFoundError } from "../errors.ts";
 import type { BlobInfo, BlobStore } from "../store/blob-store.ts";
+import { readImportNotes } from "./import-notes.ts";
 import { readJanitorNotes, writeJanitorNotes } from "./janitor-notes.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
@@ -65,7 +66,9 @@ export async function tidyRepository(
   if (notes !== undefined && Math.abs(nowMs - Date.parse(notes.ranAt)) < policy.intervalMs) return undefined;
   const listed = await listBlobs(store, keys);
   // After the list: what was published while it was made has a name by now.
-  const isNamed = namedBlobs(keys, await readManifestIfThere(store, keys));
+  const manifest = await readManifestIfThere(store, keys);
+  const importedPacks = await importedPackIds(store, keys, manifest, nowMs);
+  const isNamed = namedBlobs(keys, manifest, importedPacks);
   const waiting: Record<string, string> = {};
   let waitingBlobs = 0;
   const removed: BlobInfo[] = [];
@@ -114,8 +117,31 @@ async function readManifestIfThere(store: BlobStore, keys: RepositoryKeys): Prom
   }
 }
 
-function namedBlobs(keys: RepositoryKeys, manifest: Manifest | undefined): (key: string) => boolean {
-  const packIds = new Set(manifest?.packs.map(({ id }) => id));
+/** How long an import may rest before what it has brought counts for nothing. */
+const IMPORT_REST_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** What an import has brought so far is named by its notes. They are left behind if its end was killed. */
+async function importedPackIds(
+  store: BlobStore,
+  keys: RepositoryKeys,
+  manifest: Manifest | undefined,
+  nowMs: number,
+): Promise<readonly string[]> {
+  const { notes, version } = await readImportNotes(store, keys);
+  if (version === "absent") return [];
+  const isOver = manifest?.packs.some(({ id }) => notes?.packs.some((pack) => pack.id === id));
+  const isResting = notes === undefined || nowMs - Date.parse(notes.changedAt) > IMPORT_REST_MS;
+  if (!isOver && !isResting) return notes.packs.map(({ id }) => id);
+  await store.delete(keys.importNotes);
+  return [];
+}
+
+function namedBlobs(
+  keys: RepositoryKeys,
+  manifest: Manifest | undefined,
+  importedPacks: readonly string[],
+): (key: string) => boolean {
+  const packIds = new Set([...(manifest?.packs.map(({ id }) => id) ?? []), ...importedPacks]);
   const snapshotKey = manifest && keys.refSnapshot(manifest.refs.snapshotId);
   return (key) => {
     if (!key.startsWith(keys.packFolder)) return key === snapshotKey;

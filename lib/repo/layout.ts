@@ -41,6 +41,8 @@ export interface RepositoryKeys {
   /** git asks for a `refs` folder and skips `*.lock` files in it; an object store has no empty folders. */
   readonly refsFolderMark: string;
   readonly janitorNotes: string;
+  /** What a first sync has so far that goes in slices; see import-notes.ts. */
+  readonly importNotes: string;
   /** Ends in `/`. */
   readonly refSnapshotFolder: string;
   /** Ends in `/`. */
@@ -73,6 +75,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     packedRefs: `${prefix}packed-refs`,
     refsFolderMark: `${prefix}refs/folder.lock`,
     janitorNotes: `${prefix}janitor.json`,
+    importNotes: `${prefix}import.json`,
     refSnapshotFolder,
     packFolder,
     refSnapshot: (snapshotId) => `${refSnapshotFolder}${snapshotId}`,

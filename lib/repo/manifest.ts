@@ -8,7 +8,7 @@ const count = z.number().int().nonnegative();
 const FORMAT_VERSION = 1;
 const versionSchema = z.object({ formatVersion: count });
 
-const packSchema = z.strictObject({
+export const packSchema = z.strictObject({
   /** 40 hex digits, random: the name has to be known before the content is. */
   id: hex40,
   packBytes: count,

@@ -1,7 +1,7 @@
 /** Names point to repositories: `names/<workspace>/<slug>.json` holds the uuid. */
 import { z } from "zod";
-import { CorruptPackError, NotFoundError } from "../errors.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import { CorruptPackError, NotFoundError, VersionConflictError } from "../errors.ts";
+import type { BlobStore, WriteCondition } from "../store/blob-store.ts";
 import { nameKey, parseRepositoryUuid, projectNameKey, type RepositoryUuid } from "./layout.ts";
 
 /** How a caller may name a repository. */
@@ -19,6 +19,8 @@ export interface NameEntry {
   readonly isFormer: boolean;
   /** Git finds the repository at the primary under its uuid as well. */
   readonly hasUuidPath: boolean;
+  /** Nothing is mirrored under it yet, but it is going to be: it leads nowhere, and whoever asks may be told. */
+  readonly isInitializing?: true;
 }
 
 export interface ProjectNameEntry {
@@ -37,8 +39,15 @@ const nameSchema = z
     isPublic: z.boolean().default(false),
     isFormer: z.boolean().default(false),
     hasUuidPath: z.boolean().default(false),
+    isInitializing: z.literal(true).optional(),
   })
-  .transform((entry): NameEntry => ({ ...entry, uuid: parseRepositoryUuid(entry.uuid) }));
+  .transform(
+    ({ isInitializing, ...entry }): NameEntry => ({
+      ...entry,
+      ...(isInitializing && { isInitializing }),
+      uuid: parseRepositoryUuid(entry.uuid),
+    }),
+  );
 
 const projectNameSchema = z
   .strictObject({
@@ -86,7 +95,11 @@ export async function writeName(
   workspace: string,
   slug: string,
   uuid: RepositoryUuid,
-  { isPublic = false, isFormer = false, hasUuidPath = false }: Partial<Omit<NameEntry, "uuid">> = {},
+  {
+    isPublic = false,
+    isFormer = false,
+    hasUuidPath = false,
+  }: Partial<Pick<NameEntry, "isPublic" | "isFormer" | "hasUuidPath">> = {},
 ): Promise<void> {
   assertName(workspace, slug);
   const flags = {
@@ -95,6 +108,37 @@ export async function writeName(
     ...(hasUuidPath && { hasUuidPath }),
   };
   await writeEntry(store, nameKey(workspace, slug), { uuid, ...flags });
+}
+
+/**
+ * Notes that a repository is going to be mirrored under a name that leads to none yet; else nothing changes.
+ * @throws {RangeError} A name that is not one path segment.
+ */
+export async function announceName(
+  store: BlobStore,
+  workspace: string,
+  slug: string,
+  uuid: RepositoryUuid,
+  isPublic: boolean,
+): Promise<void> {
+  assertName(workspace, slug);
+  const entry = { uuid, ...(isPublic && { isPublic }), isInitializing: true };
+  try {
+    await writeEntry(store, nameKey(workspace, slug), entry, { ifVersion: "absent" });
+  } catch (error) {
+    if (!(error instanceof VersionConflictError)) throw error;
+  }
+}
+
+/** It is not going to be mirrored under this name after all. */
+export async function dropAnnouncedName(
+  store: BlobStore,
+  workspace: string,
+  slug: string,
+  uuid: RepositoryUuid,
+): Promise<void> {
+  const entry = await readName(store, workspace, slug);
+  if (entry?.isInitializing && entry.uuid === uuid) await store.delete(nameKey(workspace, slug));
 }
 
 /** @throws {RangeError} A key or name that is not one path segment. */
@@ -131,6 +175,11 @@ async function readEntry<Entry>(
   }
 }
 
-async function writeEntry(store: BlobStore, key: string, entry: object): Promise<void> {
-  await store.write(key, new TextEncoder().encode(`${JSON.stringify(entry)}\n`));
+async function writeEntry(
+  store: BlobStore,
+  key: string,
+  entry: object,
+  condition?: WriteCondition,
+): Promise<void> {
+  await store.write(key, new TextEncoder().encode(`${JSON.stringify(entry)}\n`), condition);
 }

@@ -129,7 +129,8 @@ function isSameEntry(a: NameEntry, b: NameEntry): boolean {
     a.uuid === b.uuid &&
     a.isPublic === b.isPublic &&
     a.isFormer === b.isFormer &&
-    a.hasUuidPath === b.hasUuidPath
+    a.hasUuidPath === b.hasUuidPath &&
+    a.isInitializing === b.isInitializing
   );
 }
 

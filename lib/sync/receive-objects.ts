@@ -2,7 +2,6 @@
 import type { UpstreamGit, UpstreamRefs } from "../bitbucket/upstream-git.ts";
 import { encodePackHistory } from "../git/history/pack-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
-import type { RefList } from "../git/ports.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { ObjectDatabase } from "../repo/object-database.ts";
@@ -12,8 +11,15 @@ import type { RepositoryStorage } from "../repo/repository.ts";
 import { completeHistory } from "./complete-history.ts";
 import { assertConnected, countKnownObjects } from "./connectivity.ts";
 import { receivePack } from "./receive-pack.ts";
-import { chooseHaves, type RefChange, tipsOf } from "./ref-changes.ts";
+import { tipsOf } from "./ref-changes.ts";
 import type { SyncProgress } from "./sync-progress.ts";
+
+export interface FetchLimits {
+  /** What the local disk must take: a function has 10 GB. */
+  readonly maxPackBytes: number;
+  /** 50 bytes each in the request; more would hardly make the pack smaller. */
+  readonly maxHaves: number;
+}
 
 export interface ReceiveOptions {
   readonly storage: RepositoryStorage;
@@ -21,13 +27,15 @@ export interface ReceiveOptions {
   readonly uuid: RepositoryUuid;
   /** What the repository holds; absent for a first sync. */
   readonly known: ObjectDatabase | undefined;
-  readonly refsBefore: RefList;
   readonly upstreamRefs: UpstreamRefs;
-  readonly changes: readonly RefChange[];
+  /** Of what is known, the most telling first. */
+  readonly haves: readonly ObjectId[];
   readonly onProgress: ((progress: SyncProgress) => void) | undefined;
+  /** How much of the pack has come. */
+  readonly onBytes?: (receivedBytes: number) => void;
   readonly signal: AbortSignal | undefined;
   readonly temporaryFolder: string | undefined;
-  readonly limits: { readonly maxPackBytes: number; readonly maxHaves: number };
+  readonly limits: FetchLimits;
 }
 
 export interface ReceivedObjects {
@@ -38,22 +46,26 @@ export interface ReceivedObjects {
 
 /** @returns `undefined` if every new tip is here already. */
 export async function receiveObjects(options: ReceiveOptions): Promise<ReceivedObjects | undefined> {
-  const { storage, upstream, uuid, known, refsBefore, upstreamRefs, changes, onProgress, limits, signal } =
-    options;
+  const { known, upstreamRefs } = options;
   // What is here is here with all that it needs, whether a ref still names it or not.
   const wants = [...tipsOf(upstreamRefs)].filter((id) => known === undefined || known.findId(id) < 0);
-  if (wants.length === 0) return undefined;
+  return wants.length === 0 ? undefined : receiveWanted({ ...options, wants });
+}
+
+/** @param wants - At least one. None of them is known. */
+export async function receiveWanted(
+  options: ReceiveOptions & { readonly wants: readonly ObjectId[] },
+): Promise<ReceivedObjects> {
+  const { storage, upstream, uuid, known, wants, onProgress, limits, signal } = options;
   const { store } = storage;
   const keys = repositoryKeys(uuid);
-  const haves = known === undefined ? [] : chooseHaves(refsBefore, changes, limits.maxHaves);
-  const { protocol } = upstreamRefs;
   const { pack, indexed } = await receivePack({
     store,
     keys,
     chunks: upstream.fetchPack({
-      protocol,
+      protocol: options.upstreamRefs.protocol,
       wants,
-      haves,
+      haves: options.haves.slice(0, limits.maxHaves),
       onProgress: (text) => onProgress?.({ phase: "waiting", text }),
     }),
     readBase: async (id: ObjectId) => {
@@ -61,7 +73,10 @@ export async function receiveObjects(options: ReceiveOptions): Promise<ReceivedO
       return objectNumber < 0 ? undefined : readStored(async () => known?.read(objectNumber));
     },
     maxPackBytes: limits.maxPackBytes,
-    onBytes: (receivedBytes) => onProgress?.({ phase: "receiving", receivedBytes }),
+    onBytes: (receivedBytes) => {
+      onProgress?.({ phase: "receiving", receivedBytes });
+      options.onBytes?.(receivedBytes);
+    },
     onIndex: (progress) => onProgress?.(progress),
     signal,
     temporaryFolder: options.temporaryFolder,

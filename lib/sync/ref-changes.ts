@@ -37,13 +37,13 @@ export function tipsOf({ head, refs }: RefList): Set<ObjectId> {
 }
 
 /**
- * Of the tips that are here, those to name to the primary. What has moved comes first: what is missing builds on it.
- * @param maxCount - A request with more would be larger than what it saves.
+ * The tips that are here, to name to the primary. What has moved comes first: what is missing builds on it, and a request
+ * with all would be larger than what it saves.
  */
-export function chooseHaves(before: RefList, changes: readonly RefChange[], maxCount: number): ObjectId[] {
+export function chooseHaves(before: RefList, changes: readonly RefChange[]): ObjectId[] {
   const haves = new Set<ObjectId>();
   for (const { oldId } of changes) if (oldId !== undefined) haves.add(oldId);
   for (const { name, id } of before.refs) if (name.startsWith("refs/heads/")) haves.add(id);
   for (const { id, peeledId } of before.refs) haves.add(peeledId ?? id);
-  return [...haves].slice(0, maxCount);
+  return [...haves];
 }

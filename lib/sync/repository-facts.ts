@@ -61,15 +61,15 @@ export async function askForFacts(
 ): Promise<FoundFacts> {
   const seenAt = now().toISOString();
   try {
-    const { slug, projectKey, isPrivate, ...found } = await askTwice(() =>
+    const { slug, projectKey, isPrivate, sizeBytes, ...found } = await askTwice(() =>
       api.repository(workspace, `{${uuid}}`),
     );
-    const facts = { workspace: found.workspace, slug, isPrivate, seenAt };
-    return {
-      kind: "there",
-      facts: projectKey === undefined ? facts : { ...facts, projectKey },
-      isFromRest: true,
+    const facts = {
+      ...{ workspace: found.workspace, slug, isPrivate, seenAt },
+      ...(projectKey !== undefined && { projectKey }),
+      ...(sizeBytes !== undefined && { sizeBytes }),
     };
+    return { kind: "there", facts, isFromRest: true };
   } catch (error) {
     if (error instanceof NotFoundError) return { kind: "gone" };
     throw error;
@@ -94,7 +94,7 @@ async function hasName(
   uuid: string,
 ): Promise<boolean> {
   const entry = await readName(store, workspace, slug);
-  return entry?.uuid === uuid && !entry.isFormer;
+  return entry?.uuid === uuid && !entry.isFormer && !entry.isInitializing;
 }
 
 async function isTaken(

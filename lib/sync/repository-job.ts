@@ -12,6 +12,7 @@ import { isMirrored } from "../mirror/selection.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
+import { dropAnnouncedName } from "../repo/names.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { readUpstreamRecord, releaseName } from "../repo/upstream-record.ts";
 import { prepareRepository } from "./prepare-repository.ts";
@@ -146,6 +147,7 @@ async function act(
   if (found.isFromRest) await releaseName(store, job.uuid, facts);
   const workspace = findWorkspace(config, facts.workspace);
   if (workspace === undefined || !isMirrored(config, facts)) {
+    await dropAnnouncedName(store, facts.workspace, facts.slug, job.uuid);
     const outcome: JobOutcome =
       stored.value === undefined
         ? { kind: "ignored" }

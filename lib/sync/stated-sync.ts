@@ -16,7 +16,8 @@ import {
 } from "../mirror/repository-state.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import type { CompactionProgress } from "../repo/compaction/compact-repository.ts";
-import type { RepositoryUuid } from "../repo/layout.ts";
+import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
+import { announceName, dropAnnouncedName } from "../repo/names.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { writeUpstreamRecord } from "../repo/upstream-record.ts";
 import { openIfThere } from "./sync-basis.ts";
@@ -92,6 +93,7 @@ export async function syncStated(
       log,
       now,
       temporaryFolder,
+      expectedBytes: facts.sizeBytes,
       checkStore: options.checksStore?.(job.uuid) ?? false,
       notesVerified: job.reason === "asked",
       ...(onProgress && { onProgress: (progress) => onProgress(facts, progress) }),
@@ -161,6 +163,12 @@ async function begin(
   { store }: RepositoryStorage,
 ): Promise<StoredState> {
   if (stored.value?.firstSyncAt !== undefined && stored.value.removedAt === undefined) return stored;
+  const { workspace, slug, isPrivate } = facts;
+  const { value: before } = stored;
+  // Renamed before anything was mirrored.
+  if (before !== undefined && nameKey(before.workspace, before.slug) !== nameKey(workspace, slug))
+    await dropAnnouncedName(store, before.workspace, before.slug, uuid);
+  await announceName(store, workspace, slug, uuid, !isPrivate);
   const change = (state: RepositoryState): RepositoryState => {
     const { removedAt: _back, ...others } = withFacts(state, facts);
     return { ...others, state: state.firstSyncAt === undefined ? "INITIALIZING" : state.state };

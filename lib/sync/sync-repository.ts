@@ -19,26 +19,27 @@ import type { ObjectDatabase } from "../repo/object-database.ts";
 import { type PreviousManifest, publish, publishVerified, writeRefsForCopies } from "../repo/publish.ts";
 import { readStored } from "../repo/read-stored.ts";
 import { formatRefSnapshot } from "../repo/refs.ts";
-import type { Repository, RepositoryStorage } from "../repo/repository.ts";
+import type { RepositoryStorage } from "../repo/repository.ts";
+import type { ImportLimits } from "./import-history.ts";
 import { losesTips } from "./lost-tips.ts";
-import { rebuildHistories } from "./rebuild-history.ts";
 import { deletePack, receiveObjects } from "./receive-objects.ts";
 import { compareRefs, isSameHead, type RefChange, tipsOf } from "./ref-changes.ts";
+import { DEFAULT_SLICE_LIMITS } from "./slice-size.ts";
 import { openBasis, openDamagedBasis, openIfThere, type SyncBasis } from "./sync-basis.ts";
+import { groundOf } from "./sync-ground.ts";
 import type { SyncProgress } from "./sync-progress.ts";
 
-export interface SyncLimits {
-  /** What the local disk must take: a function has 10 GB. */
-  readonly maxPackBytes: number;
-  /** 50 bytes each in the request; more would hardly make the pack smaller. */
-  readonly maxHaves: number;
+export interface SyncLimits extends ImportLimits {
   /** How old "verified" may grow before a sync without news writes the manifest again. */
   readonly verifiedStaleMs: number;
 }
 
-const DEFAULT_SYNC_LIMITS: SyncLimits = {
+export const DEFAULT_SYNC_LIMITS: SyncLimits = {
   maxPackBytes: 9 * 2 ** 30,
   maxHaves: 4096,
+  // Fetched and indexed in a minute or two: less than that is hardly worth a round trip for the commits.
+  sliceAboveBytes: 2 ** 28,
+  slices: DEFAULT_SLICE_LIMITS,
   verifiedStaleMs: 30_000,
 };
 
@@ -49,6 +50,8 @@ export interface SyncOptions {
   readonly onProgress?: (progress: SyncProgress) => void;
   readonly limits?: SyncLimits;
   readonly now?: () => Date;
+  /** How large the whole repository is, as far as the primary says so: a large one is fetched in slices at first. */
+  readonly expectedBytes?: number | undefined;
   /** Looks for damage in the store also where nothing is new: once in a process's life, say. */
   readonly checkStore?: boolean;
   /** Writes the time into the manifest in any case: someone waits for it. */
@@ -84,7 +87,8 @@ const MAX_TRIES = 4;
 /**
  * @throws {UpstreamError} @throws {NotFoundError} The primary failed or refused.
  * @throws {CorruptPackError} @throws {LimitExceededError} What it sent cannot be taken. The last generation stays served.
- * @throws {StoppedError} By the signal. @throws What `confirm` throws.
+ * @throws {StoppedError} By the signal; {@link UnfinishedError} where a large first sync has come further.
+ * @throws What `confirm` throws.
  * Damage in the store that it comes upon it mends: with a generation of one new pack, or with a new history sidecar.
  */
 export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions): Promise<SyncOutcome> {
@@ -94,6 +98,7 @@ export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions)
     try {
       return await syncOver(await open(storage, uuid), uuid, options);
     } catch (error) {
+      if (error instanceof StoppedError) throw error;
       // What fails after the stop fails because of it.
       assertNotStopped(signal);
       if (error instanceof DamagedRepositoryError && open === openBasis) {
@@ -133,25 +138,31 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
     const { generation, refs } = before.manifest;
     return { kind: "unchanged", generation, refsSha256: refs.sha256 };
   }
-  const packsBefore = before === undefined ? [] : await rebuildHistories(storage, uuid, before, options);
-  const fetched = { refsBefore, upstreamRefs, changes, signal, temporaryFolder: options.temporaryFolder };
-  const received = await receiveObjects({ storage, upstream, uuid, known, limits, onProgress, ...fetched });
+  const refs = { refsBefore, upstreamRefs, changes };
+  const ground = await groundOf(before, known, uuid, refs, { ...options, limits, now });
+  const received = await receiveObjects({
+    ...{ storage, upstream, uuid, upstreamRefs, limits, onProgress, signal },
+    known: ground.objects,
+    haves: ground.haves,
+    temporaryFolder: options.temporaryFolder,
+    ...(ground.large && { onBytes: ground.large.onBytes }),
+  });
   try {
     onProgress?.({ phase: "publishing" });
-    const objects = received?.objects ?? known;
-    const [oldTips, newTips] = [tipsOf(refsBefore), tipsOf(upstreamRefs)];
-    const losesSome = await loses(before, objects, oldTips, newTips);
+    const objects = received?.objects ?? ground.objects;
+    const losesSome = await loses(objects, ground.tips, tipsOf(upstreamRefs));
     const mayHoldUnreachable = losesSome || before?.mayHoldUnreachable === true;
     await options.confirm?.(!losesSome);
     assertNotStopped(signal);
     const { manifest } = await publish(storage.store, uuid, previous, {
       head: upstreamRefs.head,
       refs: upstreamRefs.refs,
-      packs: [...packsBefore, ...(received === undefined ? [] : [received.pack])],
+      packs: [...ground.packs, ...(received === undefined ? [] : [received.pack])],
       mayHoldUnreachable,
       publishedAt: now(),
       verifiedAt: askedAt,
     });
+    await ground.settle();
     const counts = {
       receivedBytes: received?.pack.packBytes ?? 0,
       objects: received?.pack.sentObjectCount ?? 0,
@@ -195,12 +206,11 @@ const NO_REFS: RefList = { head: { ref: "" }, refs: [] };
 
 /** @param objects - Of the new generation. */
 async function loses(
-  before: Repository | undefined,
   objects: ObjectDatabase | undefined,
   oldTips: ReadonlySet<ObjectId>,
   newTips: ReadonlySet<ObjectId>,
 ): Promise<boolean> {
-  if (before === undefined || objects === undefined) return false;
+  if (objects === undefined) return false;
   if ([...oldTips].every((id) => newTips.has(id))) return false;
   return readStored(() => losesTips(objects, oldTips, newTips));
 }

@@ -1,20 +1,32 @@
 /** What the bench prints, and what it writes as JSON. */
 import type { Measurement, RowReport } from "./measurement.ts";
-import type { Row } from "./row.ts";
+import type { LatencyReport, Row } from "./row.ts";
 
 export interface BenchReport {
-  readonly repository: { readonly objects: number; readonly packBytes: number; readonly refs: number };
+  /** Absent where no row needs one. */
+  readonly repository?: { readonly objects: number; readonly packBytes: number; readonly refs: number };
   readonly storeLatencyMs: number;
   readonly runs: number;
-  readonly rows: readonly RowReport[];
+  readonly rows: readonly (RowReport | LatencyReport)[];
 }
 
 const COLUMNS = ["row", "side", "wall s", "CPU s", "MB", "peak MB", "anonymous MB", "requests", "rounds"];
 const MEGABYTE = 1e6;
 
+export function isContestReport(row: RowReport | LatencyReport): row is RowReport {
+  return "mirror" in row;
+}
+
+function isLatencyReport(row: RowReport | LatencyReport): row is LatencyReport {
+  return !isContestReport(row);
+}
+
 export function formatTable({ repository, rows }: BenchReport): string {
+  const contests = rows.filter(isContestReport);
+  const latencies = rows.filter(isLatencyReport).map(latencyLine);
+  if (repository === undefined) return latencies.join("\n");
   const { objects, packBytes, refs } = repository;
-  const lines = [COLUMNS, ...rows.flatMap(linesOf)];
+  const lines = [COLUMNS, ...contests.flatMap(linesOf)];
   const widths = COLUMNS.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   const table = lines.map((line) =>
     line
@@ -25,7 +37,16 @@ export function formatTable({ repository, rows }: BenchReport): string {
       .trimEnd(),
   );
   const title = `${objects} objects, ${megabytes(packBytes)} MB, ${refs} refs`;
-  return [title, "", ...table, "", "ratio: mirror over git, of the medians"].join("\n");
+  return [title, "", ...table, "", "ratio: mirror over git, of the medians", ...latencies].join("\n");
+}
+
+function latencyLine({ name, pushes, p50Ms, p99Ms, withPrimary }: LatencyReport): string {
+  const all = `${ms(withPrimary.p50Ms)} and ${ms(withPrimary.p99Ms)} with the primary's own time`;
+  return `${name}: p50Ms ${ms(p50Ms)}, p99Ms ${ms(p99Ms)}, over ${pushes} pushes (${all})`;
+}
+
+function ms(value: number): string {
+  return value.toFixed(1);
 }
 
 function linesOf(row: RowReport): string[][] {
@@ -64,12 +85,15 @@ function megabytes(bytes: number): string {
   return (bytes / MEGABYTE).toFixed(1);
 }
 
-/** @throws {Error} A row is missing, or a ratio is not a number above 0. */
+/** @throws {Error} A row is missing, or a figure is not a number above 0. */
 export function assertComplete({ rows }: BenchReport, expected: readonly Row[]): void {
   const names = rows.map(({ name }) => name);
   const expectedNames = expected.map(({ name }) => name);
   if (names.join() !== expectedNames.join()) throw new Error(`rows are ${names}, expected ${expectedNames}`);
-  for (const { name, bytesRatioWithoutBitmaps = 1, ...row } of rows) {
+  for (const { name, p50Ms, p99Ms } of rows.filter(isLatencyReport)) {
+    if (!(p50Ms > 0 && p99Ms >= p50Ms)) throw new Error(`${name}: ${p50Ms} and ${p99Ms} ms cannot be`);
+  }
+  for (const { name, bytesRatioWithoutBitmaps = 1, ...row } of rows.filter(isContestReport)) {
     const ratios = [row.wallRatio, row.cpuRatio, row.bytesRatio, row.memoryRatio, row.anonymousRatio];
     if (![...ratios, bytesRatioWithoutBitmaps].every((ratio) => Number.isFinite(ratio) && ratio > 0)) {
       throw new Error(`${name}: a ratio is not a number above 0: ${ratios.join(", ")}`);

@@ -20,6 +20,11 @@ Rows of what comes before:
   ingest             a first sync, without its network; against git index-pack --stdin, git rev-list --objects --all and
                      git repack -adb
 
+Rows of the mirror alone, which need no --repo:
+  push-visible       npm start, told of 500 pushes by webhooks, one after the other: from the webhook until a client that
+                     lists the refs gets the new commit. p50Ms and p99Ms: the median and the 99th percentile, in milliseconds,
+                     without the time in which the primary, a stand-in, was answering the mirror
+
 Both sides run in turns. Each has a warm-up run first, in which the results of both are checked: a client ends with the same.
 A ratio is the mirror's median over git's, so below 1 the mirror is better.
   wall s        of the whole process; of the servers' rows: from sending the request to the answer's last byte

@@ -12,7 +12,7 @@ import { writeName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { prepareRepository } from "../../lib/sync/prepare-repository.ts";
-import { syncRepository } from "../../lib/sync/sync-repository.ts";
+import { DEFAULT_SYNC_LIMITS, syncRepository } from "../../lib/sync/sync-repository.ts";
 import { openBenchStore } from "./bench-store.ts";
 
 export interface IngestOrder {
@@ -45,7 +45,11 @@ await syncRepository(uuid, {
   storage,
   upstream,
   log,
-  limits: { maxPackBytes: Number.MAX_SAFE_INTEGER, maxHaves: 0, verifiedStaleMs: 0 },
+  limits: {
+    ...DEFAULT_SYNC_LIMITS,
+    maxPackBytes: Number.MAX_SAFE_INTEGER,
+    sliceAboveBytes: Number.POSITIVE_INFINITY,
+  },
   temporaryFolder,
 });
 await writeName(store, order.workspace, order.slug, uuid);

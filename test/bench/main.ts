@@ -6,10 +6,10 @@ import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { assertComplete, type BenchReport, formatTable } from "./bench-report.ts";
 import { EXPLANATION } from "./explanation.ts";
 import { formatMarkdown } from "./markdown-table.ts";
-import { type RowReport, runContest } from "./measurement.ts";
-import { findWebServer } from "./nginx-git-server.ts";
+import { runContest } from "./measurement.ts";
+import { findWebServer, type WebServerPrograms } from "./nginx-git-server.ts";
 import { Preparations } from "./preparations.ts";
-import type { Row } from "./row.ts";
+import { isContestRow, type Row } from "./row.ts";
 import { ROWS } from "./rows.ts";
 import { Workspace } from "./workspace.ts";
 
@@ -56,38 +56,58 @@ function parseCount(text: string): number {
 async function runBench(workspace: Workspace, options: Arguments): Promise<BenchReport> {
   const { rows, smoke, storeLatencyMs } = options;
   // Before anything else: it would be a pity to hear of it after the other rows.
-  const served = rows.filter(({ isServed }) => isServed);
+  const contests = rows.filter(isContestRow);
+  const served = contests.filter(({ isServed }) => isServed);
   const webServer = served.length > 0 ? await findWebServer() : undefined;
   if (served.length > 0 && webServer === undefined && !smoke) {
     const names = served.map(({ name }) => name).join(", ");
     throw new Error(`${names}: needs nginx and fcgiwrap: apt-get install nginx-light fcgiwrap`);
   }
-  const original = options.repo ?? (await makeSample(workspace));
-  const preparations = new Preparations({
+  const preparations = contests.length > 0 ? await prepare(workspace, options, webServer) : undefined;
+  const runOptions = smoke ? { runs: 1, warmUpRuns: 0 } : { runs: options.runs, warmUpRuns: 1 };
+  const reports: BenchReport["rows"][number][] = [];
+  for (const row of rows) {
+    if (!isContestRow(row)) reports.push(await row.measure(workspace, smoke ? SMOKE_PUSHES : row.pushes));
+    else if (preparations !== undefined) {
+      const contest = await row.open(preparations);
+      try {
+        reports.push(await runContest(row.name, contest, runOptions, workspace));
+      } finally {
+        await contest.close();
+      }
+    }
+  }
+  return {
+    ...(preparations && { repository: await describeRepository(preparations) }),
+    storeLatencyMs,
+    runs: runOptions.runs,
+    rows: reports,
+  };
+}
+
+async function prepare(
+  workspace: Workspace,
+  { repo, storeLatencyMs, smoke }: Arguments,
+  webServer: WebServerPrograms | undefined,
+): Promise<Preparations> {
+  const original = repo ?? (await makeSample(workspace));
+  return new Preparations({
     workspace,
     original,
     storeDelayMs: storeLatencyMs,
     webServer,
     followsEachPush: smoke === undefined,
   });
-  const { objects, packBytes, refs } = await preparations.whole();
-  const runOptions = smoke ? { runs: 1, warmUpRuns: 0 } : { runs: options.runs, warmUpRuns: 1 };
-  const reports: RowReport[] = [];
-  for (const { name, open } of rows) {
-    const contest = await open(preparations);
-    try {
-      reports.push(await runContest(name, contest, runOptions, workspace));
-    } finally {
-      await contest.close();
-    }
-  }
-  return {
-    repository: { objects, packBytes, refs: refs.length },
-    storeLatencyMs,
-    runs: runOptions.runs,
-    rows: reports,
-  };
 }
+
+async function describeRepository(
+  preparations: Preparations,
+): Promise<NonNullable<BenchReport["repository"]>> {
+  const { objects, packBytes, refs } = await preparations.whole();
+  return { objects, packBytes, refs: refs.length };
+}
+
+const SMOKE_PUSHES = 5;
 
 /** Large enough that the indexer uses threads. */
 const SAMPLE_COMMIT_COUNT = 3000;
@@ -130,7 +150,8 @@ const options = command.parse().opts<Arguments>();
 if (options.table !== undefined) {
   console.log(formatMarkdown(JSON.parse(await readFile(options.table, "utf8")) as BenchReport));
 } else {
-  if ((options.repo === undefined) === (options.smoke === undefined))
+  const needsRepository = options.rows.some(isContestRow) && options.smoke === undefined;
+  if ((needsRepository && options.repo === undefined) || (options.repo !== undefined && options.smoke))
     command.error("error: give one of --repo <folder>, --smoke and --table <file>");
   if (process.platform !== "linux") command.error("error: the bench reads /proc, which only Linux has");
   await main(options);

@@ -1,7 +1,7 @@
 /** The README's table out of a report. */
-import type { BenchReport } from "./bench-report.ts";
+import { type BenchReport, isContestReport } from "./bench-report.ts";
 import type { Measurement, RowReport } from "./measurement.ts";
-import type { Goals } from "./row.ts";
+import { type Goals, isContestRow } from "./row.ts";
 import { ROWS } from "./rows.ts";
 
 const HEADER = [
@@ -17,12 +17,12 @@ const HEADER = [
 
 export function formatMarkdown({ rows, storeLatencyMs }: BenchReport): string {
   const header = [...HEADER, `+${storeLatencyMs} ms: warm, cold`];
-  const lines = rows.map((row) => cellsOf(row, goalsOf(row.name)));
+  const lines = rows.filter(isContestReport).map((row) => cellsOf(row, goalsOf(row.name)));
   return [header, header.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 function goalsOf(name: string): Goals | undefined {
-  return ROWS.find((row) => row.name === name)?.goals;
+  return ROWS.filter(isContestRow).find((row) => row.name === name)?.goals;
 }
 
 function cellsOf(row: RowReport, goals: Goals | undefined): string[] {

@@ -1,6 +1,7 @@
 /** A line of the bench. */
 import type { Contest } from "./measurement.ts";
 import type { Preparations } from "./preparations.ts";
+import type { Workspace } from "./workspace.ts";
 
 /** Upper bounds of ratios, mirror over git. */
 export interface Goals {
@@ -12,7 +13,31 @@ export interface Goals {
   readonly bytesWithoutBitmaps?: number;
 }
 
-export interface Row {
+export type Row = ContestRow | LatencyRow;
+
+/** Is measured by itself, and not against git. */
+interface LatencyRow {
+  readonly name: string;
+  /** Upper bounds. */
+  readonly goals: { readonly p50Ms: number; readonly p99Ms: number };
+  readonly pushes: number;
+  measure(workspace: Workspace, pushes: number): Promise<LatencyReport>;
+}
+
+export interface LatencyReport {
+  readonly name: string;
+  readonly pushes: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** The same with what the primary took. */
+  readonly withPrimary: { readonly p50Ms: number; readonly p99Ms: number };
+}
+
+export function isContestRow(row: Row): row is ContestRow {
+  return "open" in row;
+}
+
+export interface ContestRow {
   readonly name: string;
   readonly goals: Goals;
   /** Needs nginx and fcgiwrap. */

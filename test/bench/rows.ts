@@ -1,6 +1,7 @@
 /** All rows of the bench: what each measures, and what the mirror is to reach. */
 import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
+import { measurePushVisible } from "./push-visible.ts";
 import type { Row } from "./row.ts";
 import { behindRow, cloneRow, listRow, nothingNewRow } from "./served-rows.ts";
 
@@ -73,4 +74,5 @@ export const ROWS: readonly Row[] = [
       return openIngestContest(workspace, await preparations.whole(), storeDelayMs);
     },
   },
+  { name: "push-visible", goals: { p50Ms: 300, p99Ms: 1500 }, pushes: 500, measure: measurePushVisible },
 ];

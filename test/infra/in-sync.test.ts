@@ -89,12 +89,15 @@ test("lets the relay read the configuration and its own secrets, and put events 
   });
 });
 
-test("lets reconcile change records and the configuration, but no repository", () => {
+test("lets reconcile change records, names and the configuration, but no repository", () => {
   const written = permissions(deployment().service, "Reconcile").filter((line) =>
     /^s3:(Put|Delete)/.test(line),
   );
   expect(written.length).toBeGreaterThan(0);
-  for (const line of written) expect(line).not.toMatch(/repos|names/);
+  for (const line of written) expect(line).not.toMatch(/repos/);
+  // It notes what is going to be mirrored, and takes names away that belong to others now.
+  for (const action of ["s3:PutObject", "s3:DeleteObject"])
+    expect(written.some((line) => line.startsWith(action) && line.includes("names/*"))).toBe(true);
 });
 
 /** The API's resource for a part of the path. */

@@ -1,7 +1,7 @@
 import { App } from "aws-cdk-lib";
 import { expect, test } from "vitest";
 import { readSettings } from "../../infra/settings.ts";
-import { ENV } from "../../lib/config.ts";
+import { ENV } from "../../lib/setting-names.ts";
 
 test.each([
   [{ publicAccess: "allow-anyone" }, "no setting any more"],
@@ -32,5 +32,6 @@ test("what is set about access reaches the functions", () => {
     [ENV.staleMinutes]: "15",
     [ENV.waitSeconds]: "20",
     [ENV.push]: "redirect",
+    [ENV.redirectUnmirrored]: "all",
   });
 });

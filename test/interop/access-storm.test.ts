@@ -41,6 +41,7 @@ beforeAll(async () => {
         anonymousTotalPerMinute: 0,
         wrongCredentialsPerMinute: 0,
         staleMinutes: 15,
+        sendsOn: "off",
       },
       log: SILENT_LOGGER,
       now: () => nowMs,

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { announceName } from "../../lib/repo/names.ts";
 import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
@@ -49,6 +50,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
         repositories: { ...repositories, [`acme/${slug}`]: settings },
       });
     }
+    await announceName(store, "acme", "coming", "01234567-89ab-cdef-0123-456789abcdef", false);
     client.destroy();
     gateway = await startDeployedMirror({
       runtimeClient: runtimeClient ?? "",
@@ -62,6 +64,14 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
     await gateway.close();
     await s3Server.close();
     await acme.close();
+  });
+
+  test("what is selected and not mirrored yet: git is sent on before it logs in", async () => {
+    const answer = await ask(`/acme/coming.git/${INFO_REFS}`);
+    expect([answer.status, answer.headers.get("location")]).toEqual([
+      307,
+      `${acme.fake.gitUrl}/acme/coming.git/${INFO_REFS}`,
+    ]);
   });
 
   async function ask(path: string, credential?: string): Promise<Response> {

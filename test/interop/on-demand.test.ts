@@ -7,7 +7,10 @@ import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-
 import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
 
 /** In each of two tests. More of them: `NEARSIDE_RACES=250`. */
-const RACES = Number(process.env["NEARSIDE_RACES"] ?? 30);
+const RACES = Number(process.env["NEARSIDE_RACES"] ?? 28);
+
+const KINDS = ["branch", "tag", "id", "id-v0", "moved", "forced", "moved-tag"] as const;
+type Kind = (typeof KINDS)[number];
 
 const UNKNOWN_ID = "0123456789".repeat(4);
 
@@ -33,9 +36,10 @@ afterAll(async () => {
   await folder.remove();
 });
 
-async function push(to: string): Promise<string> {
-  const commit = await git(["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", randomUUID()], { cwd: author });
-  await git(["push", "--quiet", "origin", `${commit}:${to}`], { cwd: author });
+/** @param parent - Another one than the ref has now moves it to the side. */
+async function push(to: string, parent = "HEAD"): Promise<string> {
+  const commit = await git(["commit-tree", "HEAD^{tree}", "-p", parent, "-m", randomUUID()], { cwd: author });
+  await git(["push", "--quiet", "--force", "origin", `${commit}:${to}`], { cwd: author });
   return commit;
 }
 
@@ -62,18 +66,46 @@ describe.each([
   beforeAll(() => rig.fake.controls.misbehave({ dropWebhooks }));
   afterAll(() => rig.fake.controls.behave());
 
-  test(`${RACES} times, over new branches, tags and ids, in each protocol version: no failure`, async () => {
+  /** Where the branch that moves on is. */
+  let last = "HEAD";
+
+  /** @returns What it was pushed to, and the commit. */
+  async function pushFor(kind: Kind, name: string): Promise<readonly [ref: string, commit: string]> {
+    switch (kind) {
+      case "tag":
+        return [`refs/tags/${name}`, await push(`refs/tags/${name}`)];
+      case "moved":
+        last = await push("refs/heads/moves-on", last);
+        return ["refs/heads/moves-on", last];
+      case "forced":
+        return ["refs/heads/forced", await push("refs/heads/forced")];
+      case "moved-tag":
+        return ["refs/tags/moved", await push("refs/tags/moved")];
+      case "branch":
+      case "id":
+      case "id-v0":
+        return [`refs/heads/${name}`, await push(`refs/heads/${name}`)];
+    }
+  }
+
+  test(`${RACES} times, over branches, tags and ids, new and moved, in each protocol version: no failure`, {
+    timeout: 240_000 + RACES * 4000,
+  }, async () => {
     for (let race = 0; race < RACES; race++) {
       const name = `${dropWebhooks ? "lost" : "told"}-${race}`;
-      const kind = (["branch", "tag", "id", "id-v0"] as const)[race % 4];
-      const target = kind === "tag" ? `refs/tags/${name}` : `refs/heads/${name}`;
-      const commit = await push(target);
+      const kind = KINDS[race % KINDS.length] ?? "id";
+      const [ref, commit] = await pushFor(kind, name);
       await new Promise((resolve) => setTimeout(resolve, (race * 7) % 50));
-      if (kind === "id") expect(await fetched(commit), name).toBe(commit);
-      else if (kind === "id-v0") {
+      if (kind === "id-v0") {
         await git(["-c", "protocol.version=0", "fetch", "--quiet", "origin", commit], { cwd: client });
         expect(await git(["cat-file", "-t", commit], { cwd: client })).toBe("commit");
-      } else expect(await fetched(kind === "tag" ? `refs/tags/${name}` : name), name).toBe(commit);
+        continue;
+      }
+      // A name that is here already says nothing of the push. Told of it, the mirror gives the new value; else the id is asked for.
+      const isMoved = kind === "moved" || kind === "forced" || kind === "moved-tag";
+      if (isMoved && !dropWebhooks) await rig.fake.controls.settled();
+      const isById = kind === "id" || (isMoved && dropWebhooks);
+      expect(await fetched(isById ? commit : ref), `${name}, ${kind}`).toBe(commit);
     }
     await git(["fsck", "--strict", "--connectivity-only"], { cwd: client });
   });

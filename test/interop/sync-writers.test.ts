@@ -93,7 +93,7 @@ test("refs that a slower writer listed earlier never replace newer ones", async 
       return listed;
     },
   };
-  expect(await slow.sync(late)).toEqual({ kind: "unchanged", generation: 2 });
+  expect(await slow.sync(late)).toMatchObject({ kind: "unchanged", generation: 2 });
   expect(listCount).toBe(2);
   await expectNothingLeftOver(slow);
   await expectCloneLikePrimary(slow, primary);
@@ -117,7 +117,7 @@ test("a publish whose answer is lost and that is repeated below the store keeps 
   await writer.sync();
   await primary.commit("main", "second.txt", "second\n");
   isLosing = true;
-  expect(await writer.sync()).toEqual({ kind: "unchanged", generation: 2 });
+  expect(await writer.sync()).toMatchObject({ kind: "unchanged", generation: 2 });
   expect(isLosing).toBe(false);
   await expectNothingLeftOver(writer);
   expect(await listRefs(await writer.serve())).toBe(await listRefs(primary.repository));
@@ -163,7 +163,7 @@ test("what a loser who was killed has left for copies is put right with the next
   const later = () => new Date(Date.now() + 60_000);
   const { storage } = writer;
   const options = { storage, upstream: writer.upstream(), log: SILENT_LOGGER, now: later };
-  expect(await syncRepository(RIG_UUID, options)).toEqual({ kind: "unchanged", generation: 1 });
+  expect(await syncRepository(RIG_UUID, options)).toMatchObject({ kind: "unchanged", generation: 1 });
   expect(await listRefs(await checkedCopy(store))).toBe(await listRefs(primary.repository));
 });
 

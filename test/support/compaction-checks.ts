@@ -92,7 +92,10 @@ async function expectHistoriesAsIfIndexed(store: BlobStore, primary: Primary): P
       // `indexPack` takes an appended base for one of the pack's own objects; older packs tell what it introduces.
       const described = describeHistory(stored, packIndex);
       for (const [what, value] of described) expect(value, what).toEqual(expected.get(what));
-      expect(described.size).toBeGreaterThan(packIndex.objectCount);
+      // Each object, and each commit, if there are any: a pack may hold tags alone.
+      expect(described.size).toBeGreaterThan(
+        packIndex.objectCount - Number(stored.commitObjects.length === 0),
+      );
       expectParentsFirst(stored);
     } finally {
       await file.close();

@@ -6,9 +6,11 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DEFAULT_VERDICT_LIMITS } from "../../lib/auth/verdict-record.ts";
 import { type AccessOverStoreOptions, accessOverStore } from "../../lib/git-http/access-over-store.ts";
+import { FirstSync } from "../../lib/git-http/first-sync.ts";
 import { type GitHttpOptions, gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
@@ -100,7 +102,13 @@ export interface GuardedMirrorOptions {
   readonly push?: GitHttpOptions["push"]["kind"];
   /** Whether the primary's git takes uuids in place of names, and the last sync has seen so; it does by default. */
   readonly takesUuids?: boolean;
+  /** What is asked to sync a repository that is not mirrored yet. By default nothing is ever done. */
+  readonly requests?: SyncRequests;
+  /** How long a request waits for that. */
+  readonly waitMs?: number;
 }
+
+const NO_REQUESTS: SyncRequests = { request: async () => undefined };
 
 export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Promise<GuardedMirror> {
   const { takesUuids = true } = options;
@@ -129,7 +137,8 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
   const clock = { nowMs: Date.parse("2026-11-25T12:00:00Z") };
   const logged: string[] = [];
   const servers: NodeServer[] = [];
-  const serve = async ({ settings, push = "redirect" }: GuardedMirrorOptions) => {
+  const serve = async (given: GuardedMirrorOptions) => {
+    const { settings, push = "redirect", requests = NO_REQUESTS, waitMs: maxWaitMs = 0 } = given;
     const log = recordingLogger(logged);
     const catalog = new RepositoryCatalog(
       { store, blocks: new BlockCache(store) },
@@ -147,6 +156,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
         anonymousTotalPerMinute: 0,
         wrongCredentialsPerMinute: 0,
         staleMinutes: DEFAULT_VERDICT_LIMITS.staleMs / 60_000,
+        sendsOn: "all",
         ...settings,
       },
       log,
@@ -155,6 +165,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     const handler = gitHttp({
       access,
       find: (...request) => catalog.find(...request),
+      unmirrored: new FirstSync({ catalog, store, requests, maxWaitMs, gitUrl: fake.gitUrl, log }),
       push: { kind: push, gitUrl: fake.gitUrl },
       log,
       agent: "nearside/test",

@@ -34,6 +34,12 @@ export class MemoryObjects implements ObjectReader {
     return id;
   }
 
+  at(id: ObjectId): GitObject {
+    const object = this.#objects[this.findId(id)];
+    if (object === undefined) throw new RangeError(`no object ${id}`);
+    return object;
+  }
+
   async read(objectNumber: number): Promise<GitObject> {
     const object = this.#objects[objectNumber];
     if (object === undefined) throw new RangeError(`no object ${objectNumber}`);

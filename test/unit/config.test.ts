@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import {
-  ENV,
   readAuthorizerConfig,
   readGitHttpConfig,
   readReconcileConfig,
@@ -8,6 +7,7 @@ import {
   readWebhookConfig,
 } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
+import { ENV } from "../../lib/setting-names.ts";
 
 describe("readSyncConfig", () => {
   test("needs bucket, queue and the path of its secrets only", () => {
@@ -102,6 +102,7 @@ describe("readAuthorizerConfig", () => {
       anonymousTotalPerMinute: 6_000,
       wrongCredentialsPerMinute: 20,
       staleMinutes: 15,
+      redirectUnmirrored: "all",
       logLevel: "info",
     });
     const told = {
@@ -111,6 +112,7 @@ describe("readAuthorizerConfig", () => {
       [ENV.anonymousTotalPerMinute]: "7",
       [ENV.wrongCredentialsPerMinute]: "8",
       [ENV.staleMinutes]: "1440",
+      [ENV.redirectUnmirrored]: "public",
     };
     expect(readAuthorizerConfig(told)).toMatchObject({
       allowsAnonymous: false,
@@ -118,6 +120,7 @@ describe("readAuthorizerConfig", () => {
       anonymousTotalPerMinute: 7,
       wrongCredentialsPerMinute: 8,
       staleMinutes: 1440,
+      redirectUnmirrored: "public",
     });
   });
 

@@ -10,18 +10,21 @@ export interface FetchPackRequest {
   readonly wants: readonly ObjectId[];
   /** What this side has, with everything reachable from it. */
   readonly haves: readonly ObjectId[];
+  /** As `git fetch --filter` takes it; of version 2 only. */
+  readonly filter?: string;
   /** Name and version of this client, without spaces. */
   readonly agent: string;
 }
 
 /** The body of `POST git-upload-pack` with `Git-Protocol: version=2`. */
-export function encodeFetchRequestV2({ wants, haves, agent }: FetchPackRequest): Uint8Array {
+export function encodeFetchRequestV2({ wants, haves, filter, agent }: FetchPackRequest): Uint8Array {
   return concatBytes([
     encodePktLine("command=fetch\n"),
     encodePktLine(`agent=${agent}\n`),
     DELIM_PKT,
     encodePktLine("thin-pack\n"),
     encodePktLine("ofs-delta\n"),
+    ...(filter === undefined ? [] : [encodePktLine(`filter ${filter}\n`)]),
     ...wants.map((id) => encodePktLine(`want ${id}\n`)),
     ...haves.map((id) => encodePktLine(`have ${id}\n`)),
     encodePktLine("done\n"),

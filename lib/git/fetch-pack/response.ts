@@ -79,7 +79,8 @@ async function skipAcknowledgments(reader: PktLineReader): Promise<PktLine> {
 
 function throwIfError(text: string): void {
   if (text.startsWith("ERR ")) {
-    throw new UpstreamError(`the primary refused: ${text.slice(4)}`, { retryable: true });
+    const refusal = text.slice(4);
+    throw new UpstreamError(`the primary refused: ${refusal}`, { retryable: true, refusal });
   }
 }
 

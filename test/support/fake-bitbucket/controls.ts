@@ -63,6 +63,12 @@ export interface RequestRecord {
   caller?: string;
   /** Absent until answered, and when the connection was broken before. */
   status?: number;
+  /** By `performance.now()`. */
+  readonly startedAtMs: number;
+  /** Absent until the answer is out, or the connection gone. */
+  endedAtMs?: number;
+  /** Of the answer's body, as far as it was sent; counted for git's answers only. */
+  sentBytes?: number;
 }
 
 export interface DeliveryRecord {
@@ -72,6 +78,8 @@ export interface DeliveryRecord {
   readonly attempt: number;
   /** Absent: no answer in time, or no connection. */
   readonly status: number | undefined;
+  /** By `performance.now()`. */
+  readonly sentAtMs: number;
 }
 
 export class Controls {

@@ -112,13 +112,18 @@ async function handle(
     query: url.search.slice(1),
     surface,
     gitProtocol: typeof gitProtocol === "string" ? gitProtocol : undefined,
+    startedAtMs: performance.now(),
   };
   if (url.pathname.startsWith("/-/")) {
     return answerControl(fake.controls, { request, response, url, record, faults: GOOD_BEHAVIOUR });
   }
   fake.controls.requests.push(record);
   response.on("finish", () => {
+    record.endedAtMs = performance.now();
     record.status = response.statusCode;
+  });
+  response.on("close", () => {
+    record.endedAtMs ??= performance.now();
   });
   const exchange = { request, response, url, record, faults: fake.controls.takeFaults(surface) };
   if (await misbehave(exchange)) return;

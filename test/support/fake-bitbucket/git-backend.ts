@@ -26,6 +26,8 @@ export interface GitBackendRequest {
   readonly gitProtocol: string | undefined;
   readonly callerName: string | undefined;
   readonly cutAfterBytes: number | null;
+  /** Called with the length of each piece of the answer's body. */
+  readonly onSent?: (bytes: number) => void;
 }
 
 /** Resolves when git has exited and the answer is out. */
@@ -48,7 +50,8 @@ export async function serveByGit(
     const output = child.stdout[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
     const head = await readCgiHead(output);
     response.writeHead(head.status, head.headers);
-    await pipeline(cutAfter(rest(head.bodyStart, output), options.cutAfterBytes), response);
+    const body = cutAfter(rest(head.bodyStart, output), options.cutAfterBytes);
+    await pipeline(options.onSent === undefined ? body : counted(body, options.onSent), response);
   } finally {
     await exited;
   }
@@ -130,6 +133,16 @@ function parseCgiHead(bytes: Buffer, headEnd: number, bodyStart: number): CgiHea
 async function* rest(start: Uint8Array, output: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   if (start.length > 0) yield start;
   for (let chunk = await output.next(); !chunk.done; chunk = await output.next()) yield chunk.value;
+}
+
+async function* counted(
+  body: AsyncIterable<Uint8Array>,
+  onSent: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of body) {
+    onSent(chunk.length);
+    yield chunk;
+  }
 }
 
 /** Fails after so many bytes, which breaks the connection. */

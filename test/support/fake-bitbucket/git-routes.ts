@@ -55,6 +55,9 @@ export class GitRoutes {
         gitProtocol: exchange.faults.forceProtocolV0 ? undefined : exchange.record.gitProtocol,
         callerName: caller?.name,
         cutAfterBytes: exchange.faults.cutAfterBytes,
+        onSent: (bytes) => {
+          exchange.record.sentBytes = (exchange.record.sentBytes ?? 0) + bytes;
+        },
       });
     return request.endpoint === "git-receive-pack" ? this.#push(repository, caller, serve) : serve();
   }

@@ -90,13 +90,21 @@ export class Webhooks {
   async #deliver(webhook: Webhook, eventKey: string, body: string): Promise<void> {
     const requestUuid = randomUUID();
     for (let attempt = 1; attempt <= MAX_ATTEMPTS && !this.#closing.signal.aborted; attempt++) {
+      const sentAtMs = performance.now();
       const status = await this.#post(webhook, body, {
         "X-Event-Key": eventKey,
         "X-Hook-UUID": webhook.uuid,
         "X-Request-UUID": requestUuid,
         "X-Attempt-Number": String(attempt),
       });
-      this.#controls.deliveries.push({ hookUuid: webhook.uuid, requestUuid, eventKey, attempt, status });
+      this.#controls.deliveries.push({
+        hookUuid: webhook.uuid,
+        requestUuid,
+        eventKey,
+        attempt,
+        status,
+        sentAtMs,
+      });
       if (status === undefined || status < 500) return;
       await new Promise((resolve) => setTimeout(resolve, this.#timing.retryDelayMs));
     }

@@ -152,8 +152,8 @@ test("a run just after another asks for the notes and no more", async () => {
   expect(store.counts()).toMatchObject({ requests: 1, read: 1 });
   store.reset();
   expect(await tidyAfter(1)).toMatchObject({ removedBlobs: 0 });
-  // Notes, two folders, manifest, unfinished uploads, notes again.
-  expect(store.counts()).toMatchObject({ requests: 6 });
+  // Notes, two folders, manifest, notes of an import, unfinished uploads, notes again.
+  expect(store.counts()).toMatchObject({ requests: 7 });
 });
 
 test("a run removes no more than it may, packs after what belongs to them, and the next goes on", async () => {

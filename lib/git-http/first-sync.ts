@@ -1,0 +1,103 @@
+/**
+ * Requests for a repository that is selected and whose first sync is not done. Who has shown no credential is sent on to the
+ * primary; who has, and may read there, waits for the sync, or is told where to clone meanwhile.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { errorFields } from "../errors.ts";
+import { textResponse } from "../http/error-response.ts";
+import type { HttpResponse } from "../http/message.ts";
+import type { Logger } from "../log.ts";
+import type { SyncRequests } from "../mirror/sync-job.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
+import { type AskedRepository, readName } from "../repo/names.ts";
+import type { Repository } from "../repo/repository.ts";
+import type { RepositoryCatalog } from "../repo/repository-catalog.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { FindNeeds, Unmirrored } from "./git-http.ts";
+import { NO_CACHE_HEADERS } from "./route.ts";
+
+export interface FirstSyncOptions {
+  readonly catalog: RepositoryCatalog;
+  readonly store: BlobStore;
+  readonly requests: SyncRequests;
+  /** How long one request waits. */
+  readonly maxWaitMs: number;
+  /** Where the primary serves git, without a slash at its end. */
+  readonly gitUrl: string;
+  readonly log: Logger;
+}
+
+/** Between two looks whether it is there. */
+const POLL_MS = { first: 50, factor: 1.5, max: 1000 } as const;
+
+/** When to ask again. A first sync of some hundred MB takes a minute or so. */
+const RETRY_AFTER_SECONDS = 60;
+
+export class FirstSync implements Unmirrored {
+  readonly #options: FirstSyncOptions;
+
+  constructor(options: FirstSyncOptions) {
+    this.#options = options;
+  }
+
+  async sendOn(asked: AskedRepository, primaryPath: string): Promise<HttpResponse> {
+    const uuid = await this.#initializing(asked);
+    if (uuid !== undefined) await this.#request(asked, uuid);
+    const repositoryUrl = this.#urlOf(primaryPath);
+    const location = `${repositoryUrl}/info/refs?service=git-upload-pack`;
+    const text = `this repository is not mirrored yet; it is at ${repositoryUrl}`;
+    return textResponse(307, text, { ...NO_CACHE_HEADERS, location });
+  }
+
+  async firstSync(
+    asked: AskedRepository,
+    needs: FindNeeds,
+    signal: AbortSignal,
+  ): Promise<Repository | HttpResponse | undefined> {
+    const { catalog, maxWaitMs } = this.#options;
+    const uuid = await this.#initializing(asked);
+    // Another one than the caller was let in to.
+    if (uuid === undefined || (needs.uuid !== undefined && needs.uuid !== uuid)) return undefined;
+    await this.#request(asked, uuid);
+    const untilMs = Date.now() + maxWaitMs;
+    let pauseMs: number = POLL_MS.first;
+    while (Date.now() < untilMs && !signal.aborted) {
+      await pause(Math.min(pauseMs, Math.max(0, untilMs - Date.now())));
+      const repository = await catalog.find(asked, { ...needs, uuid });
+      if (repository !== undefined) return repository;
+      if ((await this.#initializing(asked)) !== uuid) return undefined;
+      pauseMs = Math.min(pauseMs * POLL_MS.factor, POLL_MS.max);
+    }
+    const url = this.#urlOf(needs.primaryPath ?? "");
+    const where = needs.primaryPath === undefined ? "" : `; meanwhile it is at ${url}`;
+    return textResponse(503, `this repository is being mirrored for the first time${where}`, {
+      ...NO_CACHE_HEADERS,
+      "retry-after": String(RETRY_AFTER_SECONDS),
+    });
+  }
+
+  async #initializing(asked: AskedRepository): Promise<RepositoryUuid | undefined> {
+    if (asked.kind !== "name") return undefined;
+    const entry = await readName(this.#options.store, asked.workspace, asked.slug);
+    return entry?.isInitializing ? entry.uuid : undefined;
+  }
+
+  /** Most often one waits already. */
+  async #request(asked: AskedRepository, uuid: RepositoryUuid): Promise<void> {
+    if (asked.kind !== "name") return;
+    const { requests, log } = this.#options;
+    const { workspace } = asked;
+    const queuedAt = new Date().toISOString();
+    const job = { kind: "repository", workspace, uuid, reason: "asked", queuedAt } as const;
+    try {
+      // For all who ask within minutes: nothing is to be missed before there is a first generation.
+      await requests.request([{ job, eventId: `first-${uuid}` }]);
+    } catch (error) {
+      log.error("first-sync:not-requested", { uuid, ...errorFields(error) });
+    }
+  }
+
+  #urlOf(primaryPath: string): string {
+    return `${this.#options.gitUrl}/${primaryPath.split("/").map(encodeURIComponent).join("/")}.git`;
+  }
+}

@@ -1,0 +1,82 @@
+/** Makes jobs of what a run found to need one, and lets requests know of what is going to be mirrored. */
+import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { readRepositoryState } from "../mirror/repository-state.ts";
+import type { RepositoryFacts, SyncJob, SyncReason } from "../mirror/sync-job.ts";
+import type { IndexedRepository } from "../mirror/workspace-index.ts";
+import { announceName } from "../repo/names.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { WorkingIndex } from "./index-changes.ts";
+
+/** Of the store, at a time. */
+const CONCURRENT_WRITES = 32;
+
+/** Marks in the index that they were made. What was retired and is purged is forgotten instead. */
+export async function makeJobs(
+  { workspace }: MirroredWorkspace,
+  index: WorkingIndex,
+  due: readonly string[],
+  store: BlobStore,
+  now: () => Date,
+): Promise<{ readonly job: SyncJob; readonly eventId: string }[]> {
+  const at = now().toISOString();
+  const jobs: { job: SyncJob; eventId: string }[] = [];
+  const announced: AnnouncedRepository[] = [];
+  for (const uuid of due) {
+    const entry = index.repositories.get(uuid);
+    if (entry === undefined) continue;
+    if (entry.held === "retired" && entry.due === undefined) {
+      if ((await readRepositoryState(store, uuid)).value === undefined) {
+        forget(index, uuid, entry);
+        continue;
+      }
+    }
+    const { due: reason = "check", ...others } = entry;
+    if (reason === "new") announced.push({ uuid, ...entry });
+    jobs.push({ job: jobOf(workspace, uuid, entry, reason, at), eventId: `reconcile-${uuid}-${at}` });
+    index.repositories.set(uuid, { ...others, checkedAt: at });
+  }
+  await announceNames(workspace, announced, store);
+  return jobs;
+}
+
+type AnnouncedRepository = Pick<IndexedRepository, "slug" | "isPrivate"> & { readonly uuid: string };
+
+/** Until the first sync is done, whoever asks for one of these can be sent on to the primary. */
+async function announceNames(
+  workspace: string,
+  announced: readonly AnnouncedRepository[],
+  store: BlobStore,
+): Promise<void> {
+  for (let start = 0; start < announced.length; start += CONCURRENT_WRITES) {
+    await Promise.all(
+      announced
+        .slice(start, start + CONCURRENT_WRITES)
+        .map(({ uuid, slug, isPrivate }) => announceName(store, workspace, slug, uuid, !isPrivate)),
+    );
+  }
+}
+
+function forget(index: WorkingIndex, uuid: string, entry: IndexedRepository): void {
+  const { held: _purged, ...others } = entry;
+  if (entry.isGone === true) index.repositories.delete(uuid);
+  else index.repositories.set(uuid, others);
+}
+
+function jobOf(
+  workspace: string,
+  uuid: string,
+  { slug, projectKey, isPrivate, sizeBytes, seenAt, isGone }: IndexedRepository,
+  reason: SyncReason,
+  queuedAt: string,
+): SyncJob {
+  const facts: RepositoryFacts = {
+    workspace,
+    slug,
+    isPrivate,
+    seenAt,
+    ...(projectKey !== undefined && { projectKey }),
+    ...(sizeBytes !== undefined && { sizeBytes }),
+  };
+  const job = { kind: "repository", workspace, uuid, reason, queuedAt } as const;
+  return isGone === true ? { ...job, reason: "gone" } : { ...job, facts, factsFrom: "rest" };
+}

@@ -1,0 +1,86 @@
+/** A blob store as one actor sees it: each call waits for its turn. */
+import type {
+  Blob,
+  BlobInfo,
+  BlobStore,
+  BlobUpload,
+  BlobVersion,
+  WriteCondition,
+} from "../../../lib/store/blob-store.ts";
+import type { Step } from "./scheduler.ts";
+
+export class SteppedBlobStore implements BlobStore {
+  readonly #store: BlobStore;
+  readonly #step: Step;
+  readonly #clockAheadMs: number;
+
+  /** @param clockAheadMs - How far the actor's clock is ahead of the store's. */
+  constructor(store: BlobStore, step: Step, clockAheadMs = 0) {
+    this.#store = store;
+    this.#step = step;
+    this.#clockAheadMs = clockAheadMs;
+  }
+
+  async read(key: string): Promise<Blob> {
+    await this.#step();
+    return this.#store.read(key);
+  }
+
+  async readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
+    await this.#step();
+    return this.#store.readIfChanged(key, knownVersion);
+  }
+
+  async readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    await this.#step();
+    return this.#store.readRange(key, offsetBytes, lengthBytes);
+  }
+
+  async readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
+    await this.#step();
+    return this.#store.readUpTo(key, offsetBytes, maxBytes);
+  }
+
+  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
+    await this.#step();
+    yield* this.#store.readStream(key, offsetBytes, lengthBytes);
+  }
+
+  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
+    await this.#step();
+    yield* this.#store.streamWhole(key);
+  }
+
+  async write(key: string, bytes: Uint8Array, condition?: WriteCondition): Promise<BlobVersion> {
+    await this.#step();
+    return this.#store.write(key, bytes, condition);
+  }
+
+  async startUpload(key: string, condition?: WriteCondition): Promise<BlobUpload> {
+    await this.#step();
+    const upload = await this.#store.startUpload(key, condition);
+    return {
+      write: (bytes) => upload.write(bytes),
+      complete: async (options) => {
+        await this.#step();
+        return upload.complete(options);
+      },
+      abort: () => upload.abort(),
+    };
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#step();
+    await this.#store.delete(key);
+  }
+
+  async *list(prefix: string): AsyncGenerator<BlobInfo> {
+    await this.#step();
+    yield* this.#store.list(prefix);
+  }
+
+  async removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number> {
+    await this.#step();
+    return this.#store.removeUnfinishedUploads(prefix, startedBeforeMs - this.#clockAheadMs);
+  }
+}
