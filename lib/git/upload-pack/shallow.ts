@@ -48,6 +48,7 @@ export async function planShallow(
   const shallowRows = [...boundaryRows].filter((row) => !clientRows.has(row));
   const deepenedRows = [...clientRows].filter((row) => innerRows.has(row));
   for (const row of [...clientRows, ...shallowRows]) table.cut(row);
+  for (const row of clientRows) table.endClientHistory(row);
   const idOf = (row: number): ObjectId => objects.objectId(table.objectNumber(row));
   return {
     shallowIds: shallowRows.map(idOf),

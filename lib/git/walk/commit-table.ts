@@ -15,6 +15,7 @@ export class CommitTable {
   readonly #seconds: number[] = [];
   readonly #parentRows: (readonly number[])[] = [];
   readonly #cutRows = new Set<number>();
+  readonly #clientEndRows = new Set<number>();
 
   constructor(reader: ObjectReader) {
     this.#reader = reader;
@@ -99,6 +100,16 @@ export class CommitTable {
   /** From now on the commit counts as one without parents, as in a client whose history ends there. */
   cut(row: number): void {
     this.#cutRows.add(row);
+  }
+
+  /** The history that the client has up to now ends at the commit. */
+  endClientHistory(row: number): void {
+    this.#clientEndRows.add(row);
+  }
+
+  /** After `load`. Of a commit that the client has, the parents that it has as well: also below where its history is to end. */
+  heldParentRows(row: number): readonly number[] {
+    return this.#clientEndRows.has(row) ? [] : this.recordedParentRows(row);
   }
 
   get hasCuts(): boolean {

@@ -93,7 +93,7 @@ class PaintedWalk {
         if (this.#table.seconds(row) < this.#sinceSeconds) this.set(row, CLIENT_HAS);
       }
       const colour = this.has(row, CLIENT_HAS) ? CLIENT_HAS : WANTED;
-      for (const parentRow of this.#table.parentRows(row)) {
+      for (const parentRow of this.#parentRows(row, colour)) {
         if (parentRow !== MISSING_PARENT) await this.paint(parentRow, colour);
         else if (colour === WANTED) throw this.#missingParent(row);
       }
@@ -114,12 +114,16 @@ class PaintedWalk {
     const stack: number[] = [];
     for (let row = this.#queue.pop(); row !== undefined; row = this.#queue.pop()) stack.push(row);
     for (let row = stack.pop(); row !== undefined; row = stack.pop()) {
-      for (const parentRow of this.#table.parentRows(row)) {
+      for (const parentRow of this.#parentRows(row, CLIENT_HAS)) {
         if (parentRow === MISSING_PARENT || this.has(parentRow, CLIENT_HAS)) continue;
         this.set(parentRow, CLIENT_HAS);
         if (this.#table.isLoaded(parentRow)) stack.push(parentRow);
       }
     }
+  }
+
+  #parentRows(row: number, colour: number): readonly number[] {
+    return colour === CLIENT_HAS ? this.#table.heldParentRows(row) : this.#table.parentRows(row);
   }
 
   #missingParent(row: number): CorruptPackError {

@@ -233,8 +233,7 @@ function slackLimit(
   const starts = [...wanted, ...(fetchCase.deepening === undefined ? [] : shallowBefore)];
   const before = closure(graph, common, shallowBefore);
   const after = closure(graph, starts, boundary);
-  // What lies at a new end of history is compared with some of the client's commits only, also where the client has it.
-  const lacking = commitsAmong(graph, after).filter((commit) => !before.has(commit) || boundary.has(commit));
+  const lacking = commitsAmong(graph, after).filter((commit) => !before.has(commit));
   const needed = introducedBy(graph, lacking, boundary);
   const loose = wanted.filter((object) => graph.type(graph.peel(object)) !== "commit");
   addClosure(graph, needed, loose);
