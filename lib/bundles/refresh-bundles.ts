@@ -130,7 +130,7 @@ async function makeBundle(
     const header = encodeBundleHeader(prerequisites, refs);
     let bundleBytes = header.length;
     await upload.write(header);
-    for await (const chunk of packOf(plan, true)) {
+    for await (const chunk of packOf(plan, true, true)) {
       assertNotStopped(signal);
       await upload.write(chunk);
       bundleBytes += chunk.length;

@@ -12,7 +12,7 @@ export interface BlockCacheLimits {
   readonly maxCachedBytes: number;
   /** Neighbouring blocks that are missing are read together, up to this many. */
   readonly maxBlocksPerRequest: number;
-  /** How many of one call of `readAhead` are read: more would push each other out. */
+  /** How many of one call of `readAhead` are read, and half of what all calls have on its way: more would push each other out. */
   readonly maxBlocksAhead: number;
 }
 
@@ -72,7 +72,9 @@ export class BlockCache {
 
   /** Begins to read the blocks of these ranges, the first ones at least. What fails is told where it is read. */
   readAhead(ranges: Iterable<BlobRange>): void {
-    const { blockBytes, maxBlocksAhead } = this.#limits;
+    const { blockBytes } = this.#limits;
+    const maxBlocksAhead = Math.min(this.#limits.maxBlocksAhead, this.#roomAhead());
+    if (maxBlocksAhead <= 0) return;
     const blocksByKey = new Map<string, Set<number>>();
     let count = 0;
     for (const { key, offsetBytes, endBytes } of ranges) {
@@ -109,6 +111,11 @@ export class BlockCache {
       if (now !== undefined) found.push(now);
     }
     return found;
+  }
+
+  /** How many blocks may still be begun ahead of anybody's reading them: many clients at once would fill the memory. */
+  #roomAhead(): number {
+    return 2 * this.#limits.maxBlocksAhead - this.#pending.size;
   }
 
   #touch(name: string): Uint8Array | undefined {

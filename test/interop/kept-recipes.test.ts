@@ -1,5 +1,6 @@
 /** Clones of a part of everything: put together anew, and by a kept recipe. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { SharedAnswers } from "../../lib/git/ports.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
@@ -41,9 +42,10 @@ afterEach(async () => {
 });
 
 /** @returns The address of a process that has read nothing yet. */
-async function serveAnew(): Promise<string> {
+async function serveAnew(
+  answers = new AnswerSharing({ store, onFailure: (error) => failures.push(error) }),
+): Promise<string> {
   await server?.close();
-  const answers = new AnswerSharing({ store, onFailure: (error) => failures.push(error) });
   const storage = { store, blocks: new BlockCache(store), answers, minRecipePackBytes: 0 };
   const catalog = new RepositoryCatalog(storage);
   const error = (event: string, fields = {}) => failures.push({ event, ...fields });
@@ -125,4 +127,55 @@ test("a damaged recipe is removed, and nobody notices", async () => {
   store.reset();
   expect(await clone(await serveAnew(), args)).toEqual(expected);
   expect(store.counts()).toMatchObject({ readUpTo: 0, readRange: 0, startUpload: 0 });
+});
+
+test("where a recipe cannot be kept, the client has its pack all the same", async () => {
+  const args = ["--filter=blob:none"];
+  const expected = await clone(await serveAnew(), args);
+  class FullDisk extends AnswerSharing {
+    override of(): SharedAnswers {
+      return {
+        async open({ make }) {
+          if (make === undefined) return undefined;
+          async function* fail(): AsyncGenerator<Uint8Array, void, undefined> {
+            yield* [];
+            throw new Error("no space left on the device");
+          }
+          return fail();
+        },
+      };
+    }
+  }
+  expect(await clone(await serveAnew(new FullDisk({ store })), args)).toEqual(expected);
+});
+
+test.each(["blob:none", "tree:0", "object:type=tag"])(
+  "what a tag outside refs/tags/ points to is named, too: %s",
+  async (filter) => {
+    const blob = await primary.git("hash-object", "-w", "--", `${primary.repository}/HEAD`);
+    await primary.git("tag", "--annotate", "--message=blob", "blob", blob.trim());
+    await primary.git("update-ref", "refs/custom/blob", "refs/tags/blob");
+    await primary.git("tag", "--delete", "blob");
+    await rig.sync();
+    const gitServer = await startGitHttpServer(`${primary.folder}/primary/acme`);
+    try {
+      const args = ["--mirror", `--filter=${filter}`];
+      expect(await clone(await serveAnew(), args)).toEqual(await clone(gitServer.urlOf("sample.git"), args));
+    } finally {
+      await gitServer.close();
+    }
+  },
+);
+
+test("objects that a partial clone fetches later have no recipe", async () => {
+  const url = await serveAnew();
+  const folder = primary.newPath();
+  await git(["clone", "--quiet", "--bare", "--filter=blob:none", url, folder]);
+  const kept = await recipes();
+  expect(kept).toHaveLength(1);
+  const blobs = (await git(["ls-tree", "-r", "main"], { cwd: folder })).matchAll(/ blob ([0-9a-f]{40})/g);
+  store.reset();
+  for (const [, id = ""] of [...blobs].slice(0, 3)) await git(["cat-file", "-s", id], { cwd: folder });
+  expect(await recipes()).toEqual(kept);
+  expect(store.counts()).toMatchObject({ readStream: 0, startUpload: 0 });
 });

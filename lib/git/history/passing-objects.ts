@@ -42,7 +42,7 @@ export function passingObjects(
 function namedObjects(objects: PackedObjects, wants: Iterable<ObjectId>, refList: RefList): Set<number> {
   const named = new Set<number>();
   for (const id of wants) named.add(objects.findId(id));
-  for (const { peeledId } of refsStartingWith(refList, "refs/tags/")) {
+  for (const { peeledId } of refsStartingWith(refList, "")) {
     if (peeledId !== undefined) named.add(objects.findId(peeledId));
   }
   return named;

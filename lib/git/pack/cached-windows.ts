@@ -24,7 +24,7 @@ export async function* readCachedWindows(
       const next = planned.next();
       if (next.done === true) return;
       const { packNumber, offsetBytes, lengthBytes } = next.value;
-      const bytes = packs.readPackRange(packNumber, offsetBytes, lengthBytes);
+      const bytes = packs.readPackRange(packNumber, offsetBytes, lengthBytes).then(ownBytes);
       bytes.catch(() => undefined); // told when its turn comes, which it may never
       reading.push({ window: next.value, bytes });
       bytesAhead += lengthBytes;
@@ -37,6 +37,11 @@ export async function* readCachedWindows(
     readMore();
     yield { ...next.window, bytes, isUnchecked: false };
   }
+}
+
+/** A view of a block holds on to all of it, also when nobody else does any more. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.length < bytes.buffer.byteLength / 2 ? new Uint8Array(bytes) : bytes;
 }
 
 function* planWindows(

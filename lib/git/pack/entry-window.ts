@@ -14,7 +14,7 @@ export interface EntryWindow {
   readonly packNumber: number;
   readonly offsetBytes: number;
   readonly bytes: Uint8Array;
-  /** Part of a copy so large that whoever gets it is left to check its objects, as with whole packs. */
+  /** Part of a copy so large that whoever gets it is left to check its objects, as with whole packs, unless it is kept for others. */
   readonly isUnchecked: boolean;
 }
 

@@ -7,15 +7,26 @@ import { planSegments, readStreamedWindows } from "./streamed-windows.ts";
 /** More than this would push out of memory what other answers share. */
 const MAX_KEPT_BYTES = 48 * 1024 * 1024;
 
+export interface EntryReading {
+  readonly windows: AsyncGenerator<EntryWindow, void, undefined>;
+  /** Whether they come out of what is kept at hand of packs, so that it is of use to have them read ahead. */
+  readonly isCached: boolean;
+}
+
+/** @param objectNumbers - In the order of packs and offsets. */
+export function planEntryReading(packs: PackReader, objectNumbers: Uint32Array): EntryReading {
+  const { segments, entryBytes } = planSegments(packs, objectNumbers);
+  return entryBytes > MAX_KEPT_BYTES
+    ? { windows: readStreamedWindows(packs, objectNumbers, segments), isCached: false }
+    : { windows: readCachedWindows(packs, objectNumbers), isCached: true };
+}
+
 /** @param objectNumbers - In the order of packs and offsets. */
 export function readEntryWindows(
   packs: PackReader,
   objectNumbers: Uint32Array,
 ): AsyncGenerator<EntryWindow, void, undefined> {
-  const { segments, entryBytes } = planSegments(packs, objectNumbers);
-  return entryBytes > MAX_KEPT_BYTES
-    ? readStreamedWindows(packs, objectNumbers, segments)
-    : readCachedWindows(packs, objectNumbers);
+  return planEntryReading(packs, objectNumbers).windows;
 }
 
 /** The rest of an entry that is larger than a window. */

@@ -41,6 +41,8 @@ export interface EntryWriterOptions {
   readonly isThin: boolean;
   /** Told of each entry that was written: where, the CRC-32 of its bytes, and what it is a delta of, or -1. */
   readonly onEntry?: (objectNumber: number, offsetBytes: number, crc: number, baseNumber: number) => void;
+  /** Whether the pack is kept for others: then no entry is left for whoever gets it to check. */
+  readonly isKept?: boolean;
   /** Told what the pack is made of. */
   readonly recorder?: RecipeRecorder | undefined;
 }
@@ -105,7 +107,7 @@ export class EntryWriter {
   #copiedAsTheyAre(window: EntryWindow, place: number): number {
     const { places, first, end, packNumber, offsetBytes, bytes, isUnchecked } = window;
     const { offsets, ends, objectNumbers } = places;
-    const { objects, ofsDelta, isThin, onEntry, maxDepth = Number.POSITIVE_INFINITY } = this.#options;
+    const { objects, ofsDelta, isThin, isKept, onEntry, maxDepth = Number.POSITIVE_INFINITY } = this.#options;
     const bases = objects.history?.deltaForest.parents;
     if (bases === undefined) return place;
     const displacementBytes = this.#output.offsetBytes - (offsets[place] as number);
@@ -122,7 +124,7 @@ export class EntryWriter {
       if (!isInPlace || depth > maxDepth || (base >= 0 && objects.packs.packNumberOf(base) !== packNumber))
         break;
       this.#written.set(objectNumber, displacementBytes, depth);
-      if (isUnchecked && onEntry === undefined) continue;
+      if (isUnchecked && !isKept && onEntry === undefined) continue;
       const start = (offsets[next] as number) - offsetBytes;
       const crc = crc32(bytes.subarray(start, endBytes - offsetBytes));
       checkCrc(objects, objectNumber, crc);

@@ -14,6 +14,8 @@ export interface ReadAheadRequest {
   readonly objectNumbers: Uint32Array;
   readonly clientHas: (objectNumber: number) => boolean;
   readonly isThin: boolean;
+  /** Whether the entries are read out of what is kept at hand; else what is read ahead of them is read for nothing. */
+  readonly isCached: boolean;
 }
 
 /** Guesses: what it misses is read when it is needed. */
@@ -31,8 +33,8 @@ export class ReadAhead {
 
   /** @param objectNumbers - Those that are to be written next. */
   begin(objectNumbers: Uint32Array): void {
-    const { objects, objectNumbers: all } = this.#request;
-    const entries = all.length > MAX_ENTRIES ? [] : objectNumbers;
+    const { objects, objectNumbers: all, isCached } = this.#request;
+    const entries = isCached && all.length <= MAX_ENTRIES ? objectNumbers : [];
     objects.packs.readAhead([...entries, ...this.#chainsOfFresh(objectNumbers)]);
   }
 

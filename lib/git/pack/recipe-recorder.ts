@@ -7,18 +7,19 @@ const MAX_STEPS = 200_000;
 /** Less than this takes less room than a step. */
 const MIN_COPY_BYTES = 32;
 
-interface Step {
-  readonly packNumber: number;
-  readonly offsetBytes: number;
-  lengthBytes: number;
-  /** Of the literals before it. */
-  readonly literalEnd: number;
+/** As in a recipe, with room for more. A slow client holds them. */
+interface Steps {
+  readonly literalEnds: Uint32Array;
+  readonly copyPacks: Uint32Array;
+  readonly copyOffsets: Float64Array;
+  readonly copyLengths: Float64Array;
 }
 
 export class RecipeRecorder {
   #literals = new Uint8Array(64 * 1024);
   #literalBytes = 0;
-  #steps: Step[] = [];
+  #steps = grown(undefined, 1024);
+  #stepCount = 0;
   #isTooLong = false;
 
   /** Bytes that are in no pack as they are. */
@@ -30,7 +31,7 @@ export class RecipeRecorder {
       return;
     }
     if (neededBytes > this.#literals.length) {
-      const larger = new Uint8Array(2 * neededBytes);
+      const larger = new Uint8Array(Math.min(2 * neededBytes, MAX_LITERAL_BYTES));
       larger.set(this.#literals);
       this.#literals = larger;
     }
@@ -46,20 +47,24 @@ export class RecipeRecorder {
 
   copyRange(packNumber: number, offsetBytes: number, lengthBytes: number): void {
     if (this.#isTooLong) return;
-    const last = this.#steps.at(-1);
+    const last = this.#stepCount - 1;
+    const { literalEnds, copyPacks, copyOffsets, copyLengths } = this.#steps;
+    const lastBytes = copyLengths[last] ?? 0;
     const continues =
-      last?.packNumber === packNumber &&
-      last.literalEnd === this.#literalBytes &&
-      last.offsetBytes + last.lengthBytes === offsetBytes;
-    if (continues) last.lengthBytes += lengthBytes;
-    else this.#steps.push({ packNumber, offsetBytes, lengthBytes, literalEnd: this.#literalBytes });
-    if (this.#steps.length > MAX_STEPS) this.giveUp();
+      last >= 0 &&
+      copyPacks[last] === packNumber &&
+      literalEnds[last] === this.#literalBytes &&
+      (copyOffsets[last] as number) + lastBytes === offsetBytes;
+    if (continues) copyLengths[last] = lastBytes + lengthBytes;
+    else if (this.#stepCount === MAX_STEPS) this.giveUp();
+    else this.#addStep(packNumber, offsetBytes, lengthBytes);
   }
 
   /** What follows cannot be told. */
   giveUp(): void {
     this.#isTooLong = true;
-    this.#steps = [];
+    this.#steps = grown(undefined, 0);
+    this.#stepCount = 0;
     this.#literals = new Uint8Array(0);
   }
 
@@ -69,16 +74,42 @@ export class RecipeRecorder {
    */
   recipe(packIds: readonly string[]): PackRecipe | undefined {
     if (this.#isTooLong) return undefined;
-    const steps = this.#steps;
-    const ending = { packNumber: 0, offsetBytes: 0, lengthBytes: 0, literalEnd: this.#literalBytes };
-    if (steps.at(-1)?.literalEnd !== this.#literalBytes) steps.push(ending);
+    const isEnded = this.#steps.literalEnds[this.#stepCount - 1] === this.#literalBytes;
+    if (!isEnded) this.#addStep(0, 0, 0);
+    const { literalEnds, copyPacks, copyOffsets, copyLengths } = this.#steps;
     return {
       packIds,
-      literalEnds: Uint32Array.from(steps, ({ literalEnd }) => literalEnd),
-      copyPacks: Uint32Array.from(steps, ({ packNumber }) => packNumber),
-      copyOffsets: Float64Array.from(steps, ({ offsetBytes }) => offsetBytes),
-      copyLengths: Float64Array.from(steps, ({ lengthBytes }) => lengthBytes),
+      literalEnds: literalEnds.subarray(0, this.#stepCount),
+      copyPacks: copyPacks.subarray(0, this.#stepCount),
+      copyOffsets: copyOffsets.subarray(0, this.#stepCount),
+      copyLengths: copyLengths.subarray(0, this.#stepCount),
       literals: this.#literals.subarray(0, this.#literalBytes),
     };
   }
+
+  #addStep(packNumber: number, offsetBytes: number, lengthBytes: number): void {
+    const step = this.#stepCount++;
+    const length = this.#steps.literalEnds.length;
+    // One more than the limit: what comes behind the last copy.
+    if (step === length) this.#steps = grown(this.#steps, Math.min(2 * length, MAX_STEPS + 1));
+    this.#steps.literalEnds[step] = this.#literalBytes;
+    this.#steps.copyPacks[step] = packNumber;
+    this.#steps.copyOffsets[step] = offsetBytes;
+    this.#steps.copyLengths[step] = lengthBytes;
+  }
+}
+
+function grown(steps: Steps | undefined, length: number): Steps {
+  const larger = {
+    literalEnds: new Uint32Array(length),
+    copyPacks: new Uint32Array(length),
+    copyOffsets: new Float64Array(length),
+    copyLengths: new Float64Array(length),
+  };
+  if (steps === undefined) return larger;
+  larger.literalEnds.set(steps.literalEnds);
+  larger.copyPacks.set(steps.copyPacks);
+  larger.copyOffsets.set(steps.copyOffsets);
+  larger.copyLengths.set(steps.copyLengths);
+  return larger;
 }

@@ -5,6 +5,13 @@ interface StartedStream {
   readonly first: Promise<IteratorResult<Uint8Array>>;
 }
 
+/**
+ * Of all readers together. Each stream may hold a connection, and a store allows so many of them: with several for each
+ * slow client, a few dozen of those would leave none for anybody else.
+ */
+const MAX_AHEAD_OF_ALL = 64;
+let aheadOfAll = 0;
+
 export class StartedStreams implements AsyncDisposable {
   readonly #opens: readonly (() => AsyncIterable<Uint8Array>)[];
   readonly #started: StartedStream[] = [];
@@ -12,7 +19,7 @@ export class StartedStreams implements AsyncDisposable {
   #openedCount = 0;
 
   /**
-   * Begins with the first of them.
+   * Begins with the first of them, unless others have begun many.
    * @param maxAhead - How many are begun; each holds a chunk and a connection meanwhile, for a slow client, too.
    */
   constructor(opens: readonly (() => AsyncIterable<Uint8Array>)[], maxAhead: number) {
@@ -23,7 +30,7 @@ export class StartedStreams implements AsyncDisposable {
 
   /** The next stream, to be read to its end before the one after it. @throws {RangeError} There are no more. */
   async *next(): AsyncGenerator<Uint8Array, void, undefined> {
-    const stream = this.#started.shift();
+    const stream = this.#takeStarted() ?? this.#start();
     if (stream === undefined) throw new RangeError("there are no more streams");
     this.#startAhead();
     try {
@@ -35,17 +42,32 @@ export class StartedStreams implements AsyncDisposable {
 
   /** Ends those that were begun and not read. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#started.splice(0).map(({ iterator }) => iterator.return?.()));
+    const left = this.#started.splice(0);
+    aheadOfAll -= left.length;
+    await Promise.allSettled(left.map(({ iterator }) => iterator.return?.()));
+  }
+
+  #takeStarted(): StartedStream | undefined {
+    const stream = this.#started.shift();
+    if (stream !== undefined) aheadOfAll -= 1;
+    return stream;
   }
 
   #startAhead(): void {
-    while (this.#started.length < this.#maxAhead) {
-      const open = this.#opens[this.#openedCount++];
-      if (open === undefined) return;
-      const iterator = open()[Symbol.asyncIterator]();
-      const first = iterator.next();
-      first.catch(() => undefined); // told when its turn comes, if it does
-      this.#started.push({ iterator, first });
+    while (this.#started.length < this.#maxAhead && aheadOfAll < MAX_AHEAD_OF_ALL) {
+      const stream = this.#start();
+      if (stream === undefined) return;
+      aheadOfAll += 1;
+      this.#started.push(stream);
     }
+  }
+
+  #start(): StartedStream | undefined {
+    const open = this.#opens[this.#openedCount++];
+    if (open === undefined) return undefined;
+    const iterator = open()[Symbol.asyncIterator]();
+    const first = iterator.next();
+    first.catch(() => undefined); // told when its turn comes, if it does
+    return { iterator, first };
   }
 }

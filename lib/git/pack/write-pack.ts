@@ -1,6 +1,6 @@
 /** Writes a pack of chosen objects out of packs that there are. */
 
-import { readEntryWindows } from "./entry-windows.ts";
+import { planEntryReading } from "./entry-windows.ts";
 import { EntryWriter, type EntryWriterOptions } from "./entry-writer.ts";
 import { encodePackHeader } from "./pack-format.ts";
 import { PackOutput } from "./pack-output.ts";
@@ -31,7 +31,8 @@ export async function* writeEntries(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { objects, objectNumbers } = options;
   objects.packs.sortByPlace(objectNumbers);
-  const ahead = new ReadAhead(options);
+  const { windows, isCached } = planEntryReading(objects.packs, objectNumbers);
+  const ahead = new ReadAhead({ ...options, isCached });
   let begunCount = 0;
   const beginUpTo = (count: number): void => {
     for (; begunCount < Math.min(count, objectNumbers.length); begunCount += OBJECTS_AHEAD)
@@ -40,7 +41,7 @@ export async function* writeEntries(
   beginUpTo(2 * OBJECTS_AHEAD);
   let writtenCount = 0;
   const writer = new EntryWriter(output, options);
-  for await (const window of readEntryWindows(objects.packs, objectNumbers)) {
+  for await (const window of windows) {
     yield* writer.copyWindow(window);
     writtenCount += window.end - window.first;
     beginUpTo(writtenCount + OBJECTS_AHEAD);

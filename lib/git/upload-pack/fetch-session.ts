@@ -108,7 +108,9 @@ export class FetchSession {
     const { recipes, packBodies: bodies } = this.#source;
     const { shallows, deepen, ofsDelta } = this.#request;
     const isClone = this.#commonIds.size === 0 && shallows.length === 0 && deepen === undefined;
-    if (recipes === undefined || !isClone) return undefined;
+    // What a partial clone lacks is asked for by itself, object by object: a recipe of each would cost more than it.
+    if (recipes === undefined || !isClone || wantsBesideTips(this.#refList, this.wants).length > 0)
+      return undefined;
     const filter = await this.#loadFilter();
     const packRequest = this.#packRequest(undefined, filter);
     if (copiesWholePacks(this.#source, this.#refList, packRequest)) return undefined;
@@ -195,13 +197,18 @@ async function findRefusedWant(
   refList: RefList,
   wants: readonly ObjectId[],
 ): Promise<ObjectId | undefined> {
-  const tips = refValuesAmong(refList, new Set(wants));
-  const headId = "commitId" in refList.head ? refList.head.commitId : undefined;
-  const others = wants.filter((id) => id !== headId && !tips.has(id));
+  const others = wantsBesideTips(refList, wants);
   if (others.length === 0) return undefined;
   const objects = await source.openObjects();
   const missing = others.find((id) => objects.findId(id) < 0);
   if (missing !== undefined || !source.mayHoldUnreachable) return missing;
   const [unreachable] = await findUnreachable(objects, refList, others);
   return unreachable;
+}
+
+/** @returns Those that are neither a ref's value nor HEAD's. */
+function wantsBesideTips(refList: RefList, wants: readonly ObjectId[]): ObjectId[] {
+  const tips = refValuesAmong(refList, new Set(wants));
+  const headId = "commitId" in refList.head ? refList.head.commitId : undefined;
+  return wants.filter((id) => id !== headId && !tips.has(id));
 }

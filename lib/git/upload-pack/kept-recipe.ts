@@ -92,10 +92,21 @@ async function* recorded(
   const recorder = new RecipeRecorder();
   yield* writePack({ ...plan, ofsDelta, recorder });
   const recipe = recorder.recipe(bodies.map(({ id }) => id));
-  if (recipe === undefined) return;
+  if (recipe !== undefined) await keepRecipe(recipe, { recipes, signal }, key);
+}
+
+async function keepRecipe(
+  recipe: PackRecipe,
+  { recipes, signal }: Pick<KeptRecipeOptions, "recipes" | "signal">,
+  key: string,
+): Promise<void> {
   async function* make(): AsyncGenerator<Uint8Array, void, undefined> {
-    if (recipe !== undefined) yield encodePackRecipe(recipe);
+    yield encodePackRecipe(recipe);
   }
-  const kept = await recipes.open({ key, isKept: true, signal, make });
-  for await (const _item of kept ?? []);
+  try {
+    const kept = await recipes.open({ key, isKept: true, signal, make });
+    for await (const _item of kept ?? []);
+  } catch {
+    // The client has its pack. Whoever keeps recipes has told of it, and the next one is planned anew.
+  }
 }

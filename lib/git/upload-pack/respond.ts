@@ -93,13 +93,20 @@ async function* packWithProgress(
   yield* packOf(yield* planning, ofsDelta);
 }
 
-/** The pack that was planned. */
-export function packOf(plan: PackPlan | FinishedPack, ofsDelta: boolean): AsyncIterable<Uint8Array> {
+/**
+ * The pack that was planned.
+ * @param isKept - Whether it is for others than the one who asks; see `EntryWriterOptions`.
+ */
+export function packOf(
+  plan: PackPlan | FinishedPack,
+  ofsDelta: boolean,
+  isKept = false,
+): AsyncIterable<Uint8Array> {
   switch (plan.kind) {
     case "copy-packs":
       return copyPacks(plan.bodies, plan.openObjects);
     case "copy-entries":
-      return writePack({ ...plan, ofsDelta });
+      return writePack({ ...plan, ofsDelta, isKept });
     case "copy-answer":
       return bytesOf(plan.items);
   }

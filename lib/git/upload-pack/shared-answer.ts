@@ -77,7 +77,7 @@ export class SharedAnswer {
       this.#ownPlan = plan;
       throw new UnsharedAnswerError();
     }
-    yield* writePack({ ...plan, ofsDelta: this.#work.ofsDelta });
+    yield* writePack({ ...plan, ofsDelta: this.#work.ofsDelta, isKept: true });
   }
 }
 

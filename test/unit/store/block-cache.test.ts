@@ -76,6 +76,17 @@ test("of what is read ahead, no more than the limit is asked for, and what fails
   expect(store.counts().requests).toBe(2);
 });
 
+test("what is on its way ahead of its readers has a limit for all of them together", async () => {
+  const { store, cache } = await cacheOn();
+  for (let block = 0; block < 10; block += 1) {
+    cache.readAhead([{ key: "pack", offsetBytes: block * 16, endBytes: block * 16 + 1 }]);
+  }
+  expect(store.counts().requests).toBe(8);
+  // And no limit for what is read.
+  expect(await cache.read("pack", 9 * 16, 1)).toEqual(BLOB.slice(144, 145));
+  expect(store.counts().requests).toBe(9);
+});
+
 test("the block unused for longest goes first", async () => {
   const { store, cache } = await cacheOn();
   for (const block of [0, 1, 2, 3]) await cache.read("pack", block * 16, 1);

@@ -58,4 +58,31 @@ describe("streams begun ahead", () => {
     expect(await read(streams.next())).toHaveLength(2);
     await expect(read(streams.next())).rejects.toThrow("gone");
   });
+
+  test("are few for many readers, each of whom has the own one all the same", async () => {
+    const events: string[] = [];
+    {
+      await using readers = new AsyncDisposableStack();
+      for (let reader = 0; reader < 100; reader++) {
+        const streams = readers.use(new StartedStreams(recorded(8, events), 6));
+        const chunks = streams.next();
+        readers.defer(async () => void (await chunks.return()));
+        await chunks.next();
+      }
+      expect(events.length).toBeLessThanOrEqual(100 + 64);
+    }
+    expect(events.filter((event) => event.startsWith("end"))).toHaveLength(events.length / 2);
+    await using streams = new StartedStreams(recorded(8, events.splice(0)), 6);
+    expect(await read(streams.next())).toHaveLength(2);
+  });
+
+  test("come in order without any begun ahead", async () => {
+    await using others = new AsyncDisposableStack();
+    for (let reader = 0; reader < 20; reader++) others.use(new StartedStreams(recorded(8, []), 6));
+    const events: string[] = [];
+    await using streams = new StartedStreams(recorded(3, events), 6);
+    expect(events).toEqual([]);
+    for (let number = 0; number < 3; number++) expect((await read(streams.next()))[0]).toEqual([number, 1]);
+    await expect(read(streams.next())).rejects.toThrow(RangeError);
+  });
 });

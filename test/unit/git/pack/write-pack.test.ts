@@ -1,0 +1,83 @@
+/** What writing a pack reads ahead, and what it holds. */
+import { crc32 } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { readCachedWindows } from "../../../../lib/git/pack/cached-windows.ts";
+import { encodeEntrySize, OBJECT_TYPE } from "../../../../lib/git/pack/pack-format.ts";
+import { writePack } from "../../../../lib/git/pack/write-pack.ts";
+import type { EntryPlaces, PackedObjects, PackReader } from "../../../../lib/git/ports.ts";
+
+const ENTRY_BYTES = 1_000_000;
+const ENTRY = new Uint8Array(ENTRY_BYTES);
+ENTRY.set(encodeEntrySize(OBJECT_TYPE.blob, 2_000_000));
+
+/** One pack of equal entries, some way from each other. */
+function packOf(objectCount: number, distanceBytes: number, entry: Uint8Array = ENTRY) {
+  const ahead: number[] = [];
+  const offsetOf = (number: number): number => 12 + number * distanceBytes;
+  const crc = crc32(entry);
+  const packs: Partial<PackReader> = {
+    sortByPlace: () => undefined,
+    locate: (objectNumbers: Uint32Array): EntryPlaces => ({
+      objectNumbers,
+      packNumbers: new Uint32Array(objectNumbers.length),
+      offsets: Float64Array.from(objectNumbers, offsetOf),
+      ends: Float64Array.from(objectNumbers, (number) => offsetOf(number) + entry.length),
+    }),
+    crc: () => crc,
+    readAhead: (objectNumbers) => void ahead.push(...objectNumbers),
+    async *streamPackRange(_pack, _offsetBytes, lengthBytes) {
+      for (let done = 0; done < lengthBytes; done += entry.length) yield entry;
+    },
+    readPackRange: async (_pack, _offsetBytes, lengthBytes) => entry.subarray(0, lengthBytes),
+  };
+  const objects = { objectCount, packs } as unknown as PackedObjects;
+  return {
+    objects,
+    packs: packs as PackReader,
+    ahead,
+    numbers: Uint32Array.from({ length: objectCount }, (_, i) => i),
+  };
+}
+
+describe("entries", () => {
+  test.each([
+    ["are read ahead where they are read through what is kept at hand", 48, 48],
+    ["are not where so many are sent that they are streamed past it", 51, 0],
+  ])("%s", async (_, objectCount, aheadCount) => {
+    const { objects, numbers: objectNumbers, ahead } = packOf(objectCount, ENTRY_BYTES);
+    let packBytes = 0;
+    const options = { objects, objectNumbers, clientHas: () => false, ofsDelta: true, isThin: false };
+    for await (const chunk of writePack(options)) packBytes += chunk.length;
+    expect(packBytes).toBe(12 + objectCount * ENTRY_BYTES + 20);
+    expect(ahead).toHaveLength(aheadCount);
+  });
+
+  test("that lie scattered do not hold on to the blocks around them", async () => {
+    const block = new Uint8Array(256 * 1024);
+    const { packs, numbers } = packOf(20, 300_000, block.subarray(0, 100));
+    for await (const { bytes } of readCachedWindows(packs, numbers)) {
+      expect(bytes).toHaveLength(100);
+      expect(bytes.buffer.byteLength).toBe(100);
+    }
+  });
+
+  test("of a large copy are checked if it is kept, and by whoever gets it if not", async () => {
+    const { objects, packs, numbers } = packOf(51, ENTRY_BYTES);
+    const history = { deltaForest: { parents: new Int32Array(51).fill(-1) } };
+    const damaged = {
+      ...objects,
+      history,
+      objectId: () => "",
+      packs: { ...packs, crc: () => 1 },
+    } as unknown as PackedObjects;
+    const write = async (isKept: boolean): Promise<number> => {
+      const options = { objectNumbers: numbers, clientHas: () => false, ofsDelta: true, isThin: false };
+      let packBytes = 0;
+      for await (const chunk of writePack({ ...options, objects: damaged, isKept }))
+        packBytes += chunk.length;
+      return packBytes;
+    };
+    expect(await write(false)).toBe(12 + 51 * ENTRY_BYTES + 20);
+    await expect(write(true)).rejects.toThrow("entry does not match its checksum");
+  });
+});
