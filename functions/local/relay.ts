@@ -8,7 +8,7 @@ import type { RetryPolicy } from "../../lib/queue/retry-policy.ts";
 import { announcer } from "../../lib/relay/announce.ts";
 import { deliver } from "../../lib/relay/deliver.ts";
 import { nodeWebhookSender } from "../../lib/relay/node-webhook-sender.ts";
-import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
+import { parseRelayMessage, receiverOfGroup } from "../../lib/relay/relay-message.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { readRelaySecret } from "./account.ts";
 import { StoredMessages } from "./stored-messages.ts";
@@ -28,8 +28,9 @@ export interface LocalRelay {
   readonly announce: (news: RepositoryNews) => Promise<void>;
 }
 
-/** Deliveries at a time: one that hangs must not hold up all others. */
+/** Deliveries at a time: a receiver that hangs must not hold up all others. */
 const CONCURRENCY = 8;
+const CONCURRENCY_PER_RECEIVER = 4;
 
 export function startRelay({
   store,
@@ -52,6 +53,7 @@ export function startRelay({
       }),
     log,
     concurrency: CONCURRENCY,
+    lanes: { of: receiverOfGroup, concurrency: CONCURRENCY_PER_RECEIVER },
     kept: new StoredMessages(store, "relay"),
     keepsWaiting: true,
     ...(retries && { retries }),

@@ -77,6 +77,6 @@ function jobOf(
     ...(projectKey !== undefined && { projectKey }),
     ...(sizeBytes !== undefined && { sizeBytes }),
   };
-  const job = { kind: "repository", workspace, uuid, reason, queuedAt } as const;
-  return isGone === true ? { ...job, reason: "gone" } : { ...job, facts, factsFrom: "rest" };
+  const job = { kind: "repository", workspace, uuid, queuedAt, facts, factsFrom: "rest" } as const;
+  return { ...job, reason: isGone === true ? "gone" : reason };
 }

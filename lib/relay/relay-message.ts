@@ -94,6 +94,11 @@ export function queueMessageOf(receiver: RelayReceiver, event: RelayEvent, refsS
   };
 }
 
+/** What the groups of one receiver have in common. */
+export function receiverOfGroup(groupId: string): string {
+  return groupId.slice(0, groupId.indexOf("/"));
+}
+
 /** @throws {ProtocolError} Not the JSON of such a message. */
 export function parseRelayMessage(text: string): RelayMessage {
   try {

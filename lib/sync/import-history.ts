@@ -173,7 +173,7 @@ class Import {
   }
 
   async #fetchSlice(before: PlannedNotes, count: number): Promise<PlannedNotes> {
-    const { storage, uuid, limits, log, onProgress, now } = this.#options;
+    const { uuid, limits, log, onProgress, now } = this.#options;
     const { steps, doneSteps } = before;
     onProgress?.({ phase: "importing", steps: doneSteps, totalSteps: steps.length });
     const { underWay: _cut, ...others } = await this.#write({ ...before, underWay: count });
@@ -198,10 +198,19 @@ class Import {
       this.#keptSlices += 1;
       return notes;
     } catch (error) {
-      // It was another's turn; of other failures nobody knows whether the notes name it.
-      if (pack !== undefined && error instanceof VersionConflictError) await deletePack(uuid, pack, storage);
+      // Of other failures nobody knows whether the notes name it.
+      if (pack !== undefined && error instanceof VersionConflictError) await this.#undoSlice(pack);
       throw error;
     }
+  }
+
+  /** It was another's turn, who may have gone on from this very slice: a write that is repeated conflicts with itself. */
+  async #undoSlice(pack: ManifestPack): Promise<void> {
+    const { storage, uuid } = this.#options;
+    const { notes } = await readImportNotes(storage.store, this.#keys);
+    // Where there are none the other may have published it; what nobody names is the janitor's.
+    if (notes === undefined || notes.packs.some(({ id }) => id === pack.id)) return;
+    await deletePack(uuid, pack, storage);
   }
 
   #missing(wants: readonly ObjectId[]): ObjectId[] {

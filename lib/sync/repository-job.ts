@@ -67,10 +67,12 @@ export async function runRepositoryJob(
   const {
     changes,
     refsSha256: _,
+    refsSha256Before: _before,
     ...counts
   } = {
     changes: undefined,
     refsSha256: undefined,
+    refsSha256Before: undefined,
     ...details,
   };
   log.info(`sync:${kind}`, {
@@ -120,6 +122,7 @@ async function run(
     const outcome: JobOutcome = isKnownHere
       ? await retire(job.uuid, stored, undefined, workspace, options)
       : { kind: "ignored" };
+    await dropClaimedName(job, options);
     return { outcome, facts: undefined };
   }
   const primary = await options.primaryOf(workspace);
@@ -135,6 +138,9 @@ async function act(
   options: RunOptions,
 ): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
   const { store } = options.storage;
+  // It may have been announced under a name that it has lost before it had a state.
+  if (found.kind === "gone" || !sameName(found.facts, job.facts ?? found.facts))
+    await dropClaimedName(job, options);
   if (found.kind === "gone") {
     // Another workspace of this mirror may have it now.
     const isElsewhere = stored.value === undefined || !isIn(stored.value, job.workspace);
@@ -165,6 +171,10 @@ async function act(
     if (!isDoubtful) throw error;
     return afterRefusal(error, job, config, factsOptions, options);
   }
+}
+
+async function dropClaimedName({ uuid, facts }: RepositoryJob, { storage }: RunOptions): Promise<void> {
+  if (facts !== undefined) await dropAnnouncedName(storage.store, facts.workspace, facts.slug, uuid);
 }
 
 interface Fetched {

@@ -133,7 +133,9 @@ async function announceNews(
   const { kind, generation, refsSha256 } = outcome;
   if (announce === undefined || (kind === "unchanged" && before?.announcedRefs === refsSha256)) return;
   const isFirst = before?.firstSyncAt === undefined;
-  const changes = kind === "published" ? outcome.changes : undefined;
+  // What was published before and told to nobody would be left out.
+  const isNext = kind === "published" && outcome.refsSha256Before === before?.announcedRefs;
+  const changes = isNext ? outcome.changes : undefined;
   await announce({ uuid, facts, generation, refsSha256, isFirst, changes });
 }
 

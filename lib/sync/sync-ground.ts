@@ -60,12 +60,7 @@ export async function groundOf(
   }
   const { confirm, log } = options;
   /** The janitor does it as well: what is published is published. */
-  const forget = async () => {
-    const key = repositoryKeys(uuid).importNotes;
-    await storage.store
-      .delete(key)
-      .catch((error: unknown) => log.warn("import:not-forgotten", { uuid, ...errorFields(error) }));
-  };
+  const forget = () => forgetImport(uuid, storage, log);
   const imported = await importHistory({
     ...options,
     uuid,
@@ -86,4 +81,17 @@ export async function groundOf(
     if (await large.settled()) await forget();
   };
   return { packs: [], objects: undefined, tips: new Set(), haves: [], large, settle };
+}
+
+/** The next import begins anew. Never rejects. */
+export async function forgetImport(
+  uuid: RepositoryUuid,
+  { store }: ImportOptions["storage"],
+  log: ImportOptions["log"],
+): Promise<void> {
+  try {
+    await store.delete(repositoryKeys(uuid).importNotes);
+  } catch (error) {
+    log.warn("import:not-forgotten", { uuid, ...errorFields(error) });
+  }
 }

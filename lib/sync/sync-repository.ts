@@ -26,7 +26,7 @@ import { deletePack, receiveObjects } from "./receive-objects.ts";
 import { compareRefs, isSameHead, type RefChange, tipsOf } from "./ref-changes.ts";
 import { DEFAULT_SLICE_LIMITS } from "./slice-size.ts";
 import { openBasis, openDamagedBasis, openIfThere, type SyncBasis } from "./sync-basis.ts";
-import { groundOf } from "./sync-ground.ts";
+import { forgetImport, groundOf } from "./sync-ground.ts";
 import type { SyncProgress } from "./sync-progress.ts";
 
 export interface SyncLimits extends ImportLimits {
@@ -58,7 +58,7 @@ export interface SyncOptions {
   readonly notesVerified?: boolean;
   /**
    * Called after the fetch, before anything is published: throws if what was fetched is not of this repository.
-   * @param continues - Whether the new refs have all that the published ones reach.
+   * @param continues - Whether there is something already, and the new refs have all of it.
    */
   readonly confirm?: (continues: boolean) => Promise<void>;
   /** Stops the sync, with nothing left behind. The upstream needs it too, for its own requests. */
@@ -76,6 +76,8 @@ export interface PublishedOutcome {
   readonly generation: number;
   /** Of the snapshot of its refs. */
   readonly refsSha256: string;
+  /** Of what `changes` are counted from; absent where that is nothing. */
+  readonly refsSha256Before?: string;
   readonly changes: readonly RefChange[];
   readonly receivedBytes: number;
   readonly objects: number;
@@ -95,12 +97,17 @@ export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions)
   const { log, storage, signal } = options;
   let open = openBasis;
   for (let tries = 1; ; tries++) {
+    let basis: SyncBasis | undefined;
     try {
-      return await syncOver(await open(storage, uuid), uuid, options);
+      basis = await open(storage, uuid);
+      return await syncOver(basis, uuid, options);
     } catch (error) {
       if (error instanceof StoppedError) throw error;
       // What fails after the stop fails because of it.
       assertNotStopped(signal);
+      // All that was read of the store is what an import has kept: going on from it would fail for ever.
+      if (error instanceof DamagedRepositoryError && basis !== undefined && basis.repository === undefined)
+        await forgetImport(uuid, storage, log);
       if (error instanceof DamagedRepositoryError && open === openBasis) {
         log.error("sync:store-damaged", { uuid, ...errorFields(error) });
         open = openDamagedBasis;
@@ -152,7 +159,8 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
     const objects = received?.objects ?? ground.objects;
     const losesSome = await loses(objects, ground.tips, tipsOf(upstreamRefs));
     const mayHoldUnreachable = losesSome || before?.mayHoldUnreachable === true;
-    await options.confirm?.(!losesSome);
+    // What builds on nothing continues nothing.
+    await options.confirm?.(ground.tips.size > 0 && !losesSome);
     assertNotStopped(signal);
     const { manifest } = await publish(storage.store, uuid, previous, {
       head: upstreamRefs.head,
@@ -168,7 +176,14 @@ async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOpt
       objects: received?.pack.sentObjectCount ?? 0,
     };
     const { generation, refs } = manifest;
-    return { kind: "published", generation, refsSha256: refs.sha256, changes, ...counts };
+    return {
+      kind: "published",
+      generation,
+      refsSha256: refs.sha256,
+      ...(before !== undefined && { refsSha256Before: before.manifest.refs.sha256 }),
+      changes,
+      ...counts,
+    };
   } catch (error) {
     await undoPublish(error, uuid, previous, received?.pack, storage);
     throw error;

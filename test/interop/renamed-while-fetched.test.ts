@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DEMO_ACCOUNT } from "../../functions/local/demo.ts";
 import { bitbucketAccess } from "../../functions/wiring/bitbucket-access.ts";
-import { UpstreamError } from "../../lib/errors.ts";
+import { NotFoundError, UpstreamError } from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { readName } from "../../lib/repo/names.ts";
@@ -165,6 +165,13 @@ describe("a primary that takes names only", () => {
     expect(await mirroredMain()).toBe(main);
     expect(await readUpstreamRecord(storage.store, UUID)).toMatchObject({ slug: "page" });
     expect(await readName(storage.store, "acme", "site")).toMatchObject({ isFormer: true });
+  });
+
+  test("while REST is away a first sync takes no name's word: it may be another's by now", async () => {
+    await renameAndReplace("nothing");
+    fake.controls.misbehave({ ...REST_AWAY, refuseUuids: true });
+    await expect(runListed()).rejects.toThrow(UpstreamError);
+    await expect(openRepository(storage, UUID)).rejects.toThrow(NotFoundError);
   });
 
   test("while REST is away nothing is published that does not continue what is there", async () => {

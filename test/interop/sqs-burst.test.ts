@@ -10,6 +10,7 @@ import { readRepositoryState } from "../../lib/mirror/repository-state.ts";
 import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
 import { sqsJobConsumer } from "../../lib/queue/sqs-job-consumer.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
+import { announceName, readName } from "../../lib/repo/names.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
@@ -20,6 +21,7 @@ import { type Primary, startPrimary } from "../support/primary.ts";
 import { startEventSource } from "../support/queue/event-source.ts";
 import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
 
+const GONE_UUID = "0a1b2c3d-0000-4000-8000-00000000dead";
 const UUID = stableUuid("repository", "acme/sample");
 
 let primary: Primary;
@@ -141,6 +143,38 @@ test("news that the relay's queue does not take is told when the job comes again
     { generation: 3, changes: undefined },
     { generation: 4, changes: [{ name: "refs/heads/main" }] },
   ]);
+});
+
+test("what was published and told to nobody is not left out of what is told next", async () => {
+  const told: RepositoryNews[] = [];
+  const announce = async (news: RepositoryNews) => {
+    told.push(news);
+  };
+  await runRepositoryJob(job(), { ...options, announce });
+  // As by a process that was killed before it could tell.
+  const dead = async () => {
+    throw new QueueError("down");
+  };
+  await primary.commit("other", "second.txt", "2\n");
+  await expect(runRepositoryJob(job(), { ...options, announce: dead })).rejects.toThrow("down");
+  await primary.commit("main", "third.txt", "3\n");
+  await runRepositoryJob(job(), { ...options, announce });
+  await primary.commit("main", "fourth.txt", "4\n");
+  await runRepositoryJob(job(), { ...options, announce });
+  expect(told.slice(1)).toMatchObject([
+    { generation: 3, changes: undefined },
+    { generation: 4, changes: [{ name: "refs/heads/main" }] },
+  ]);
+});
+
+test("a name that was announced leads nowhere once its repository is gone before its first job", async () => {
+  const { store } = options.storage;
+  await announceName(store, "acme", "gone", GONE_UUID, false);
+  const seenAt = new Date(Date.now() - 3_600_000).toISOString();
+  const facts = { workspace: "acme", slug: "gone", isPrivate: true, seenAt };
+  const gone = { ...job(), uuid: GONE_UUID, facts, factsFrom: "rest" } as const;
+  expect((await runRepositoryJob(gone, options)).outcome.kind).toBe("ignored");
+  expect(await readName(store, "acme", "gone")).toBeUndefined();
 });
 
 test("a job with a name that has changed since, or with another's, does not bring in the wrong repository", async () => {
