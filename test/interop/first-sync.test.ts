@@ -92,7 +92,7 @@ describe("to git", () => {
     await git(["-c", header, "clone", "--quiet", "--mirror", `${waiting.url}/acme/unmirrored.git`, clone]);
     expect(await listRefs(clone)).toBe(await listRefs(mirror.primary("unmirrored")));
     const entry = await readName(mirror.store, "acme", "unmirrored");
-    expect(entry).toEqual({ uuid: UUID, isPublic: false, isFormer: false });
+    expect(entry).toEqual({ uuid: UUID, isPublic: false, isFormer: false, hasUuidPath: false });
   });
 
   test("a sync that takes too long: git says where the repository is meanwhile, and keeps the credential", async () => {
@@ -106,6 +106,18 @@ describe("to git", () => {
     const url = `${mirrorUrl()}/acme/unmirrored.git`;
     const { stderr } = await tryGit(["-c", `http.extraHeader=Authorization: ${READER}`, "ls-remote", url]);
     expect(stderr).toContain(repositoryUrl);
+  });
+
+  test("a yes from before the first sync is none for what came with it: the refs are compared", async () => {
+    expect((await mirror.get(INFO_REFS, READER)).status).toBe(503);
+    await sync();
+    const cwd = mirror.primary("unmirrored");
+    const before = await git(["rev-parse", "main"], { cwd });
+    const id = await git(["commit-tree", "main^{tree}", "-m", "of another"], { cwd });
+    await git(["update-ref", "refs/heads/main", id], { cwd });
+    const answer = await mirror.get(INFO_REFS, READER);
+    await git(["update-ref", "refs/heads/main", before], { cwd });
+    expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining("not in step")]);
   });
 
   test("who may not read there hears nothing", async () => {
