@@ -88,6 +88,15 @@ describe.each([
     await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), record({ isPrivate: true }));
   });
 
+  test("nor is it stretched because the primary, which shows others, takes its time", async () => {
+    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
+    await replaceVault("fork");
+    mirror.clock.nowMs += 60_000;
+    mirror.fake.controls.misbehave({ delayMs: 400 });
+    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 503);
+    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 503);
+  });
+
   test("once the name is let go here, what it meant a moment ago is not served to those who may read the new one", async () => {
     expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
     await replaceVault("nothing");
