@@ -32,13 +32,14 @@ export async function askDoubtingly(
   const { primary, knownCallers, limits, now } = options;
   const { authorization } = question;
   let lastYes: ConfirmedRight | undefined;
-  const answer = await primary.ask(question, {
+  const asking: AskingHow = {
     ...how,
     async retries401() {
       lastYes = await lastYesTo(authorization, known, options);
       return isDoubtful401(lastYes, now(), limits);
     },
-  });
+  };
+  const answer = await primary.ask(question, asking, known?.right !== undefined);
   // It is of use later, and not waited for.
   if (answer.kind === "allowed" && authorization !== undefined) void knownCallers.note(authorization);
   const isUnauthorized = answer.kind === "refused" && answer.status === 401;
