@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseRetryAfter } from "../retry-after.ts";
-import type { AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
+import type { AskingHow, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { hintOf } from "./primary-hint.ts";
 
 export interface AskPrimaryOptions {
@@ -49,13 +49,14 @@ const SHOWS_OTHERS: PrimaryAnswer = { kind: "refused", status: 503 };
 
 export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
   const { retryPauseMs } = options.limits ?? DEFAULT_LIMITS;
-  return async (question, { retries401, signal }) => {
-    const answer = await ask(question, options, signal);
+  return async (question, how) => {
+    const answer = await ask(question, options, how);
     const isOdd = answer.kind === "refused" && answer.status === 401;
-    if (!isOdd || !(await retries401())) return answer;
+    if (!isOdd || !(await how.retries401())) return answer;
+    how.onDoubt();
     // Bitbucket says 401 to valid tokens now and then, when several jobs start together (BCLOUD-24107).
     await sleep(retryPauseMs);
-    const second = await ask(question, options, signal);
+    const second = await ask(question, options, how);
     return second.kind === "undecided" ? answer : second;
   };
 }
@@ -64,12 +65,13 @@ export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
 async function ask(
   question: ReadQuestion,
   options: AskPrimaryOptions,
-  signal: AbortSignal,
+  { onDoubt, signal }: AskingHow,
 ): Promise<PrimaryAnswer> {
   const { syncPausesMs } = options.limits ?? DEFAULT_LIMITS;
   let answer = await askOnce(question, options, signal);
   for (const pauseMs of syncPausesMs) {
     if (answer !== SHOWS_OTHERS || signal.aborted) break;
+    onDoubt();
     await sleep(pauseMs);
     answer = await askOnce(question, options, signal);
   }
@@ -116,7 +118,7 @@ async function followed(
       signal,
     });
     const target = redirectTarget(response, url);
-    if (target === undefined) return await answerOf(response, url, question, options);
+    if (target === undefined) return await answerOf(response, url, question, options, signal);
     await response.body?.cancel();
     // To log in, or to another host, which would get the credential and knows nothing of rights here.
     if (pathOf(target, gitUrl) === undefined) return { kind: "refused", status: response.status };
@@ -145,11 +147,18 @@ async function answerOf(
   url: URL,
   question: ReadQuestion,
   { gitUrl, showsServed }: AskPrimaryOptions,
+  signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
   const { status, headers } = response;
   if (status === 200 && headers.get("content-type") === ADVERTISEMENT_TYPE) {
     if (isOfName(question)) {
-      if (!(await showsServed(question.uuid, response.body ?? nothing()))) return SHOWS_OTHERS;
+      const compared = await showsServed(question.uuid, response.body ?? nothing()).catch(reasonOf);
+      signal.throwIfAborted();
+      // The primary answers; what fails may be the store.
+      if (typeof compared === "string") {
+        return { kind: "undecided", cause: "unreachable", reason: compared };
+      }
+      if (!compared) return SHOWS_OTHERS;
     } else if (!(await beginsLikeGit(response))) {
       return { kind: "undecided", cause: "unreachable", reason: "the answer is not git's" };
     }

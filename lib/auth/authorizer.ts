@@ -118,13 +118,20 @@ export class Authorizer {
     const { deadlineMs, patienceMs } = this.#limits;
     const signal = AbortSignal.timeout(deadlineMs);
     let before: VerdictRecord | undefined;
+    let isDoubted = false;
+    const how = {
+      signal,
+      onDoubt: () => {
+        isDoubted = true;
+      },
+    };
     const finding = this.#shared.find(key, {
       known,
       onRead: (record) => {
         before = record;
       },
       standIn: () => this.#asking.primary.standIn(question),
-      ask: (before) => askDoubtingly(question, before, signal, this.#asking),
+      ask: (before) => askDoubtingly(question, before, how, this.#asking),
       signal,
     });
     const settled = finding
@@ -136,9 +143,9 @@ export class Authorizer {
       .finally(() => {
         if (this.#inFlight.get(key) === inFlight) this.#inFlight.delete(key);
       });
-    // The question goes on; whoever comes meanwhile is told the same.
+    // The question goes on; whoever comes meanwhile is told the same. What the primary doubts does not count meanwhile.
     const impatient = sleep(patienceMs, undefined, { ref: false }).then(
-      () => this.#staleVerdict(before) ?? settled,
+      () => (isDoubted ? undefined : this.#staleVerdict(before)) ?? settled,
     );
     const inFlight = { startedAtMs: this.#now(), verdict: Promise.race([settled, impatient]) };
     this.#inFlight.set(key, inFlight);

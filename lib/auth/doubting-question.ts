@@ -1,6 +1,6 @@
 /** Asks the primary, and finds the yes by which a 401 is to be doubted: to this question before, or to the same credential. */
 import type { KnownCallers } from "./known-callers.ts";
-import type { PrimaryAnswer, ReadQuestion } from "./ports.ts";
+import type { AskingHow, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import type { SparedPrimary } from "./spared-primary.ts";
 import {
   type ConfirmedRight,
@@ -26,19 +26,20 @@ export interface AskedAnswer {
 export async function askDoubtingly(
   question: ReadQuestion,
   known: VerdictRecord | undefined,
-  signal: AbortSignal,
+  how: Omit<AskingHow, "retries401">,
   options: DoubtingQuestionOptions,
 ): Promise<AskedAnswer> {
   const { primary, knownCallers, limits, now } = options;
   const { authorization } = question;
   let lastYes: ConfirmedRight | undefined;
-  const answer = await primary.ask(question, {
-    signal,
+  const asking: AskingHow = {
+    ...how,
     async retries401() {
       lastYes = await lastYesTo(authorization, known, options);
       return isDoubtful401(lastYes, now(), limits);
     },
-  });
+  };
+  const answer = await primary.ask(question, asking, known?.right !== undefined);
   // It is of use later, and not waited for.
   if (answer.kind === "allowed" && authorization !== undefined) void knownCallers.note(authorization);
   const isUnauthorized = answer.kind === "refused" && answer.status === 401;

@@ -46,6 +46,8 @@ export type AskPrimary = (question: ReadQuestion, how: AskingHow) => Promise<Pri
 export interface AskingHow {
   /** Called for a 401: whether it is asked about once more before it is passed on. */
   readonly retries401: () => Promise<boolean>;
+  /** Called when the primary has said what is no yes, and is asked once more: it is there, whatever comes of that. */
+  readonly onDoubt: () => void;
   /** When it aborts, nothing could be learned. */
   readonly signal: AbortSignal;
 }

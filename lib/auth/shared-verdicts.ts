@@ -107,7 +107,7 @@ export class SharedVerdicts {
     );
   }
 
-  /** @param version - Only over this one is the answer written: whoever has taken over knows more. */
+  /** @param version - Over this one the answer is written, or over an unfinished claim: whoever has asked since knows more. */
   async #ask(
     key: string,
     version: string | undefined,
@@ -122,12 +122,15 @@ export class SharedVerdicts {
     return { record, source: "primary" };
   }
 
-  async #write(key: string, answered: StoredVerdict): Promise<void> {
+  async #write(key: string, answered: StoredVerdict & { readonly record: VerdictRecord }): Promise<void> {
     const { stored, now } = this.#options;
     if ((await stored.replace(key, answered)) !== undefined) return;
     // S3 says so as well where another's write was only under way, and failed.
-    const { claim, version } = await stored.read(key, now());
+    const { claim, record, version } = await stored.read(key, now());
     if (claim?.by === this.#id) await stored.replace(key, { ...answered, version });
+    // Where the primary takes longer than a claim lasts, those who wait need not wait for the one that has taken over as well.
+    else if (claim !== undefined && !isNewer(record, answered.record))
+      await stored.replace(key, { ...answered, claim, version });
   }
 
   #memorized(answer: PrimaryAnswer, known: VerdictRecord | undefined): FoundRecord {
@@ -144,6 +147,10 @@ export class SharedVerdicts {
       return undefined;
     }
   }
+}
+
+function isNewer(stored: VerdictRecord | undefined, { askedAtMs }: VerdictRecord): boolean {
+  return stored !== undefined && stored.askedAtMs >= askedAtMs;
 }
 
 /** How long a claim has been seen: by the waiting itself, whatever the clocks of two machines say. */

@@ -43,8 +43,12 @@ export class SparedPrimary {
     return { kind: "undecided", cause: "unreachable", reason: "still away", retryAfterSeconds };
   }
 
-  async ask(question: ReadQuestion, how: AskingHow): Promise<PrimaryAnswer> {
-    if (!(await this.#slots.take(how.signal))) {
+  /**
+   * @param hadRight - Then the last yes may count if there is no answer in time: nobody is to bring that about by a line of
+   *   other questions.
+   */
+  async ask(question: ReadQuestion, how: AskingHow, hadRight: boolean): Promise<PrimaryAnswer> {
+    if (!(await this.#slots.take(how.signal, hadRight))) {
       return { kind: "undecided", cause: "unreachable", reason: "too many questions at once" };
     }
     try {

@@ -105,8 +105,8 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (known !== undefined) return checkKnown(known, request, options);
   const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
   const checked = await check({ primaryPath }, request, options);
-  const isAllowed = checked.decision.kind === "allowed";
-  return repository.kind === "project" && isAllowed ? { ...checked, decision: NOT_FOUND } : checked;
+  // Whoever serves may still take the name for what it meant a moment ago, and it is not known who may read that.
+  return checked.decision.kind === "allowed" ? { ...checked, decision: NOT_FOUND } : checked;
 }
 
 /** Of a former name the primary has to say where it leads, besides who may read the repository. */
@@ -115,6 +115,7 @@ async function checkKnown(
   request: HttpRequest,
   options: DecideAccessOptions,
 ): Promise<Checked> {
+  if (known.isInitializing) return checkInitializing(known, request, options);
   if (!known.isFormer || known.uuidPath === undefined) return check(known, request, options);
   const led = await check({ primaryPath: known.primaryPath }, request, options);
   if (led.decision.kind !== "allowed") return led;
@@ -126,6 +127,17 @@ async function checkKnown(
   if (checked.decision.kind !== "allowed") return checked;
   const { plainPath: _former, ...decision } = checked.decision;
   return { ...checked, decision: { ...decision, primaryPath } };
+}
+
+/** There are no refs to compare with yet. Once there are, the primary is asked anew: this yes is only for the name. */
+async function checkInitializing(
+  { primaryPath, uuid }: AskedPath,
+  request: HttpRequest,
+  options: DecideAccessOptions,
+): Promise<Checked> {
+  const checked = await check({ primaryPath }, request, options);
+  const { decision } = checked;
+  return decision.kind === "allowed" ? { ...checked, decision: { ...decision, uuid } } : checked;
 }
 
 /** As in `AskedPath`, or a path that means nothing here. */

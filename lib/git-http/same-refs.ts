@@ -2,12 +2,14 @@
  * Whether the primary shows a caller all that the mirror would serve: then the caller may have it, whatever is behind the
  * name that the primary was asked about. An object id says what the object is and all that it reaches.
  */
-import { NotFoundError } from "../errors.ts";
+import { NotFoundError, ProtocolError } from "../errors.ts";
 import { pktText } from "../git/pktline.ts";
 import { PktLineReader } from "../git/pktline-reader.ts";
 import { parseRepositoryUuid } from "../repo/layout.ts";
 import { type PublishedRefs, readPublishedRefs } from "../repo/published-refs.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+
+const SERVICE_LINE = "# service=git-upload-pack";
 
 /** Of version 0: capabilities follow the first ref's name. */
 const REF_LINE = /^([0-9a-f]{40}) ([^\0]+)/;
@@ -46,6 +48,11 @@ async function* advertisedRefs(
 ): AsyncGenerator<readonly [id: string, name: string], void, undefined> {
   const reader = new PktLineReader(advertisement);
   try {
+    // An error of git's comes with the same type, and holds no refs either.
+    const first = await reader.next();
+    if (first.kind !== "data" || pktText(first.payload) !== SERVICE_LINE) {
+      throw new ProtocolError("the primary's answer does not begin like git's");
+    }
     for (let line = await reader.next(); line.kind !== "end"; line = await reader.next()) {
       if (line.kind !== "data") continue;
       const [, id, name] = REF_LINE.exec(pktText(line.payload)) ?? [];

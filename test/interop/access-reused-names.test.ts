@@ -5,7 +5,8 @@
 import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
+import { parseRepositoryUuid } from "../../lib/repo/layout.ts";
+import { releaseName, writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
 import { TOKENS } from "../support/test-credentials.ts";
@@ -85,6 +86,25 @@ describe.each([
     expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(refusal);
     expect(await statusOf(`/acme/vault.git/${INFO_REFS}`)).toBe(takesUuids ? 401 : 503);
     await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), record({ isPrivate: true }));
+  });
+
+  test("nor is it stretched because the primary, which shows others, takes its time", async () => {
+    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
+    await replaceVault("fork");
+    mirror.clock.nowMs += 60_000;
+    mirror.fake.controls.misbehave({ delayMs: 400 });
+    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 503);
+    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 503);
+  });
+
+  test("once the name is let go here, what it meant a moment ago is not served to those who may read the new one", async () => {
+    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
+    await replaceVault("nothing");
+    // As the job for the new one does, which need not be mirrored.
+    await releaseName(mirror.store, parseRepositoryUuid(NEW_UUID), record({ isPrivate: true }));
+    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(404);
+    const old = parseRepositoryUuid(mirror.uuidOf("vault"));
+    await writeUpstreamRecord(mirror.store, old, record({ isPrivate: true }));
   });
 
   test("the old one is served to those who may read it, by its uuid", async () => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
+import { writeName } from "../../lib/repo/names.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
@@ -28,6 +29,7 @@ beforeAll(async () => {
   const { endpoint, credentials, region, bucketName: bucket } = s3Server;
   client = createS3Client({ endpoint, credentials, region });
   store = new CountingBlobStore(new S3BlobStore({ client, bucket }));
+  await writeName(store, "acme", "vault", "0a1b2c3d-0000-4000-8000-00000000000a");
   decideIn = Array.from({ length: PROCESSES }, () =>
     accessOverStore({
       store,

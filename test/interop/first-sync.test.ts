@@ -108,6 +108,18 @@ describe("to git", () => {
     expect(stderr).toContain(repositoryUrl);
   });
 
+  test("a yes from before the first sync is none for what came with it: the refs are compared", async () => {
+    expect((await mirror.get(INFO_REFS, READER)).status).toBe(503);
+    await sync();
+    const cwd = mirror.primary("unmirrored");
+    const before = await git(["rev-parse", "main"], { cwd });
+    const id = await git(["commit-tree", "main^{tree}", "-m", "of another"], { cwd });
+    await git(["update-ref", "refs/heads/main", id], { cwd });
+    const answer = await mirror.get(INFO_REFS, READER);
+    await git(["update-ref", "refs/heads/main", before], { cwd });
+    expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining("not in step")]);
+  });
+
   test("who may not read there hears nothing", async () => {
     const nothing = await mirror.get("/acme/nothing.git/info/refs?service=git-upload-pack", STRANGER);
     const answer = await mirror.get(INFO_REFS, STRANGER);

@@ -35,7 +35,7 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 
 const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1, syncPausesMs: [1, 1] };
 const OPTIONS = { fetch, agent: "nearside/1", showsServed: async () => false };
-const ONCE = { retries401: async () => false, signal: new AbortController().signal };
+const ONCE = { retries401: async () => false, onDoubt: () => {}, signal: new AbortController().signal };
 const SECRET = "a-very-secret-token";
 const authorization = `Basic ${btoa(`ada:${SECRET}`)}`;
 
@@ -235,6 +235,26 @@ test("of a name that means a repository here, yes only if what it shows is what 
   expect(compared).toHaveLength(5);
   expect(await askWhere(9, `acme/{${uuid}}`)).toMatchObject({ kind: "allowed" });
   expect([compared.length, versions.at(-1)]).toEqual([5, "version=2"]);
+});
+
+test("where refs cannot be compared, that tells of no outage of the primary", async () => {
+  const primary = await serve((_, response) => {
+    response.writeHead(200, ADVERTISEMENT).end("001e# service=git-upload-pack\n0000");
+  });
+  const askPrimary = askPrimaryByGit({
+    ...OPTIONS,
+    gitUrl: primary.url,
+    limits: LIMITS,
+    showsServed: async () => {
+      throw new Error("damaged");
+    },
+  });
+  const uuid = "0a1b2c3d-0000-4000-8000-000000000001";
+  expect(await askPrimary({ authorization, repositoryPath: "acme/site", uuid }, ONCE)).toEqual({
+    kind: "undecided",
+    cause: "unreachable",
+    reason: "damaged",
+  });
 });
 
 test("a time that is over because the process was stopped tells of no outage", async () => {

@@ -180,6 +180,19 @@ describe("while the primary takes its time", () => {
     expect(rig.asked).toHaveLength(2);
   });
 
+  test("a line of other questions is no silence of the primary: who was allowed lately is asked about first", async () => {
+    const auth = rig.process({ limits: { maxConcurrentQuestions: 4, patienceMs: 500 } });
+    await auth.check(QUESTION);
+    rig.pass(14 * 60_000);
+    rig.answer = async () => {
+      await sleep(60);
+      return { kind: "refused", status: 404 };
+    };
+    const flood = Array.from({ length: 60 }, (_, index) => auth.check(about(String(index))));
+    expect((await auth.check(QUESTION)).kind).toBe("refused");
+    await Promise.all(flood);
+  });
+
   test("others wait until it has answered", async () => {
     const auth = rig.process({ limits: { patienceMs: 10 } });
     rig.answer = async () => {

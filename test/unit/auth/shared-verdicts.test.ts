@@ -124,6 +124,15 @@ test("an asker that was overtaken does not put its answer over the later one", a
   expect(rig.asked).toHaveLength(2);
 });
 
+test("a primary that takes longer than a claim lasts is asked by a few processes, and all hear what it said", async () => {
+  const limits = { claimMs: 150, firstPollMs: 10, maxPollMs: 50, deadlineMs: 1_500 };
+  answeringSlowly(YES, 400);
+  const auths = Array.from({ length: 30 }, () => rig.process({ limits }));
+  const verdicts = await Promise.all(auths.map((auth) => auth.check(QUESTION)));
+  expect(new Set(verdicts.map(({ kind }) => kind))).toEqual(new Set(["allowed"]));
+  expect(rig.asked.length).toBeLessThan(6);
+});
+
 test("a claim that the store has taken although it says otherwise is recognized, and not waited for", async () => {
   const texts = textBlobs(rig.store);
   let isLost = true;
