@@ -68,9 +68,9 @@ test("the copied prefix is a repository, and a sync asks little of the store", a
   const prefix = `${PREFIX}/${repositoryKeys(RIG_UUID).prefix}`;
   try {
     await rig.sync();
-    // Reads: is there a manifest? And in the end: are HEAD and packed-refs still ours? Writes: pack, index, history, four of refs and HEAD, manifest.
+    // Reads: is there a manifest, and has an import begun? And in the end: are HEAD and packed-refs still ours? Writes: pack, index, history, four of refs and HEAD, manifest.
     expect(store.counts()).toMatchObject({
-      ...{ requests: 12, read: 1, readIfChanged: 2, write: 7, completeUpload: 1, rounds: 7 },
+      ...{ requests: 13, read: 2, readIfChanged: 2, write: 7, completeUpload: 1, rounds: 8 },
     });
     await expectCopyLikePrimary(prefix);
 
