@@ -86,7 +86,6 @@ async function startMirror(
     throw new Error(`the mirror ended before it was ready: ${said}`);
   });
   await Promise.race([once(lines, "line"), ended]);
-  ended.catch(() => undefined);
   return url;
 }
 

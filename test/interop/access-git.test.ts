@@ -23,13 +23,6 @@ afterAll(() => mirror.close());
 const newPath = () => join(mirror.folder, `path-${pathCount++}`);
 const hostOf = (url: string) => new URL(url).host;
 
-function setRights(name: string, rights: Record<string, "none" | "read">): void {
-  const callers = (mirror.accounts.callers ?? []).map((caller) =>
-    caller.name === name ? { ...caller, rights } : caller,
-  );
-  mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
-}
-
 /** Answers for the mirror and for the primary alike, as a user's helper does who has stored the token for both. */
 async function helperOf(username: string, password: string): Promise<CredentialHelper> {
   const credential = { username, password };
@@ -132,7 +125,7 @@ test("a right that is taken away ends for git within 60 s, and no credential is 
   const helper = await helperOf("rita", TOKENS.rita);
   const clone = newPath();
   await git([...helper.options, "clone", "--quiet", `${mirror.url()}/acme/vault.git`, clone]);
-  setRights("rita", {});
+  mirror.setRights("rita", {});
   const fetchIn = () => tryGit([...helper.options, "fetch"], { cwd: clone });
   mirror.clock.nowMs += 59_000;
   expect((await fetchIn()).exitCode).toBe(0);
@@ -149,7 +142,7 @@ test("a right that is given counts for git at once, or when the last refusal is 
   const list = (slug: string) =>
     tryGit([...helper.options, "ls-remote", `${mirror.url()}/acme/${slug}.git`, "refs/heads/main"]);
   expect((await list("vault")).exitCode).not.toBe(0);
-  setRights("stranger", { acme: "read" });
+  mirror.setRights("stranger", { acme: "read" });
   expect((await list("new-name")).exitCode).toBe(0);
   mirror.clock.nowMs += 3_000;
   expect((await list("vault")).exitCode).toBe(0);

@@ -20,16 +20,6 @@ const SITE = "/acme/site.git/info/refs?service=git-upload-pack";
 const READER = CREDENTIALS["API token of a reader, fixed username"];
 const STRANGER = CREDENTIALS["API token without rights"];
 
-async function statusOf(path: string, authorization?: string): Promise<number> {
-  const response = await mirror.get(path, authorization);
-  await response.text();
-  return response.status;
-}
-
-function pass(seconds: number): void {
-  mirror.clock.nowMs += seconds * 1000;
-}
-
 describe("names", () => {
   const suffix = "info/refs?service=git-upload-pack";
 
@@ -43,34 +33,36 @@ describe("names", () => {
     "/acme/old-name.git",
     "/upstream/CORE/old-name.git",
   ])("%s is the repository, for who may read it", async (path) => {
-    expect(await statusOf(`${path}/${suffix}`, READER)).toBe(200);
-    expect(await statusOf(`${path}/${suffix}`, STRANGER)).toBe(404);
-    expect(await statusOf(`${path}/${suffix}`)).toBe(401);
+    expect(await mirror.statusOf(`${path}/${suffix}`, READER)).toBe(200);
+    expect(await mirror.statusOf(`${path}/${suffix}`, STRANGER)).toBe(404);
+    expect(await mirror.statusOf(`${path}/${suffix}`)).toBe(401);
   });
 
   test("the uuid is a name as well, in the workspace that has the repository", async () => {
     const uuid = encodeURIComponent(`{${mirror.uuidOf("vault")}}`);
-    expect(await statusOf(`/acme/${uuid}.git/${suffix}`, READER)).toBe(200);
-    expect(await statusOf(`/acme/${uuid}/${suffix}`, STRANGER)).toBe(404);
-    expect(await statusOf(`/other/${uuid}.git/${suffix}`, READER)).toBe(404);
-    expect(await statusOf(`/acme/${uuid}.git/${suffix}`)).toBe(401);
-    expect(await statusOf(`/acme/${encodeURIComponent(`{${mirror.uuidOf("site")}}`)}/${suffix}`)).toBe(200);
+    expect(await mirror.statusOf(`/acme/${uuid}.git/${suffix}`, READER)).toBe(200);
+    expect(await mirror.statusOf(`/acme/${uuid}/${suffix}`, STRANGER)).toBe(404);
+    expect(await mirror.statusOf(`/other/${uuid}.git/${suffix}`, READER)).toBe(404);
+    expect(await mirror.statusOf(`/acme/${uuid}.git/${suffix}`)).toBe(401);
+    expect(await mirror.statusOf(`/acme/${encodeURIComponent(`{${mirror.uuidOf("site")}}`)}/${suffix}`)).toBe(
+      200,
+    );
   });
 
   test("a former name that another repository has taken leads nowhere, so that its readers do not get the old one", async () => {
-    expect(await statusOf(`/acme/old-name.git/${suffix}`, READER)).toBe(200);
+    expect(await mirror.statusOf(`/acme/old-name.git/${suffix}`, READER)).toBe(200);
     await makeSampleRepository(mirror.primary("old-name"), { commitCount: 1 });
-    pass(60);
+    mirror.pass(60);
     const stranger = { ...mirror.accounts.repositories, "acme/old-name": { public: true } };
     mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories: stranger });
-    expect(await statusOf(`/acme/old-name.git/${suffix}`, STRANGER)).toBe(404);
-    expect(await statusOf(`/acme/old-name.git/${suffix}`, READER)).toBe(404);
-    expect(await statusOf(`/acme/new-name.git/${suffix}`, READER)).toBe(200);
+    expect(await mirror.statusOf(`/acme/old-name.git/${suffix}`, STRANGER)).toBe(404);
+    expect(await mirror.statusOf(`/acme/old-name.git/${suffix}`, READER)).toBe(404);
+    expect(await mirror.statusOf(`/acme/new-name.git/${suffix}`, READER)).toBe(200);
     await rm(mirror.primary("old-name"), { recursive: true });
   });
 
   test("a yes for one repository opens none that takes its name, not even while the primary is away", async () => {
-    expect(await statusOf(SITE, STRANGER)).toBe(200);
+    expect(await mirror.statusOf(SITE, STRANGER)).toBe(200);
     await rename(mirror.primary("site"), mirror.primary("page"));
     await rename(mirror.primary("vault"), mirror.primary("site"));
     const repositories = {
@@ -90,12 +82,12 @@ describe("names", () => {
       slug: "site",
       isPrivate: true,
     });
-    expect(await statusOf(SITE, STRANGER)).toBe(404);
-    expect(await statusOf(SITE, READER)).toBe(200);
-    pass(16);
+    expect(await mirror.statusOf(SITE, STRANGER)).toBe(404);
+    expect(await mirror.statusOf(SITE, READER)).toBe(200);
+    mirror.pass(16);
     mirror.fake.controls.misbehave({ down: true });
     const other = CREDENTIALS["access token"];
-    expect(await statusOf(SITE, other)).toBe(503);
+    expect(await mirror.statusOf(SITE, other)).toBe(503);
     mirror.fake.controls.behave();
     await rename(mirror.primary("site"), mirror.primary("vault"));
     await rename(mirror.primary("page"), mirror.primary("site"));
@@ -118,7 +110,7 @@ describe("names", () => {
       "acme/new-name": { public: true, uuid: mirror.uuidOf("new-name"), formerNames: ["acme/vault"] },
     };
     mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories });
-    expect(await statusOf(VAULT, STRANGER)).toBe(404);
+    expect(await mirror.statusOf(VAULT, STRANGER)).toBe(404);
     await rename(mirror.primary("away"), mirror.primary("vault"));
   });
 
@@ -129,14 +121,14 @@ describe("names", () => {
       "acme/safe": { uuid: mirror.uuidOf("vault"), formerNames: ["acme/vault"] },
     };
     mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories });
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    expect(await statusOf(VAULT, STRANGER)).toBe(404);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, STRANGER)).toBe(404);
     await rename(mirror.primary("safe"), mirror.primary("vault"));
   });
 
   test("a project's key that is not known is no workspace's name, nor is anything pushed there", async () => {
     for (const service of ["git-upload-pack", "git-receive-pack"]) {
-      expect(await statusOf(`/scm/acme/unmirrored/info/refs?service=${service}`, READER)).toBe(404);
+      expect(await mirror.statusOf(`/scm/acme/unmirrored/info/refs?service=${service}`, READER)).toBe(404);
     }
     const asked = mirror.fake.controls.requests.map(({ path }) => decodeURIComponent(path));
     expect(asked.length).toBeGreaterThan(0);
@@ -154,7 +146,7 @@ describe("names", () => {
     "/acme/%7B..%2f..%2fconfig%7D",
   ])("%s is 404, and nothing is touched", async (path) => {
     mirror.store.reset();
-    expect(await statusOf(`${path}/${suffix}`, READER)).toBe(404);
+    expect(await mirror.statusOf(`${path}/${suffix}`, READER)).toBe(404);
     expect({ ...mirror.store.counts(), checks: mirror.checks() }).toMatchObject({ requests: 0, checks: 0 });
   });
 });
@@ -174,7 +166,7 @@ describe("callers without a credential", () => {
     expect((await fetch(url + SITE)).headers.get("retry-after")).toBe("60");
     expect((await fetch(url + VAULT)).status).toBe(401);
     expect((await fetch(url + SITE, { headers: { authorization: READER } })).status).toBe(200);
-    pass(60);
+    mirror.pass(60);
     expect((await fetch(url + SITE)).status).toBe(200);
   });
 });

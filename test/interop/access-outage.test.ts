@@ -17,60 +17,43 @@ const READER = CREDENTIALS["API token of a reader, fixed username"];
 const STRANGER = CREDENTIALS["API token without rights"];
 const ROBOT = CREDENTIALS["access token"];
 
-async function statusOf(path: string, authorization?: string): Promise<number> {
-  const response = await mirror.get(path, authorization);
-  await response.text();
-  return response.status;
-}
-
-function setRights(name: string, rights: Record<string, "none" | "read">): void {
-  const callers = (mirror.accounts.callers ?? []).map((caller) =>
-    caller.name === name ? { ...caller, rights } : caller,
-  );
-  mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
-}
-
-function pass(seconds: number): void {
-  mirror.clock.nowMs += seconds * 1000;
-}
-
 describe("while the primary is away", () => {
   test("a caller of the last 15 minutes is served and told so, others get 503, and then all do", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
     mirror.fake.controls.misbehave({ down: true });
-    pass(14 * 60);
+    mirror.pass(14 * 60);
     const stale = await mirror.get(VAULT, READER);
     expect([stale.status, stale.headers.get("x-nearside-access")]).toEqual([200, "stale; age=840"]);
     const other = await mirror.get(VAULT, ROBOT);
     expect([other.status, other.headers.get("retry-after")]).toEqual([503, "10"]);
     expect(await other.text()).toMatch(/^Bitbucket cannot be reached, .*try again in 10 s\n$/);
     // Not for another repository either, though the caller may read it.
-    expect(await statusOf("/acme/new-name.git/info/refs?service=git-upload-pack", READER)).toBe(503);
-    pass(60);
-    expect(await statusOf(VAULT, READER)).toBe(503);
+    expect(await mirror.statusOf("/acme/new-name.git/info/refs?service=git-upload-pack", READER)).toBe(503);
+    mirror.pass(60);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(503);
   });
 
   test("another process knows the last yes, and forgets it once the primary has said no", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
     mirror.fake.controls.misbehave({ down: true });
-    pass(120);
+    mirror.pass(120);
     const restarted = await mirror.restarted();
     const ask = async () =>
       (await fetch(restarted.url + VAULT, { headers: { authorization: READER } })).status;
     expect(await ask()).toBe(200);
     mirror.fake.controls.behave();
-    setRights("rita", {});
-    pass(60);
+    mirror.setRights("rita", {});
+    mirror.pass(60);
     expect(await ask()).toBe(404);
     mirror.fake.controls.misbehave({ down: true });
-    pass(60);
+    mirror.pass(60);
     expect(await ask()).toBe(503);
-    expect(await statusOf(VAULT, STRANGER)).toBe(503);
+    expect(await mirror.statusOf(VAULT, STRANGER)).toBe(503);
   });
 
   test("and silent, who was allowed lately is served after two seconds, and others are not kept waiting one by one", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    pass(60);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
+    mirror.pass(60);
     mirror.fake.controls.misbehave({ delayMs: 3_000 });
     const startMs = performance.now();
     const stale = await mirror.get(VAULT, READER);
@@ -89,18 +72,18 @@ describe("while the primary is away", () => {
     const told = await mirror.get(VAULT, READER);
     expect([told.status, told.headers.get("retry-after")]).toEqual([503, "20"]);
     mirror.fake.controls.behave();
-    expect(await statusOf(VAULT, ROBOT)).toBe(503);
+    expect(await mirror.statusOf(VAULT, ROBOT)).toBe(503);
     expect(mirror.checks()).toBe(1);
-    pass(20);
-    expect(await statusOf(VAULT, ROBOT)).toBe(200);
+    mirror.pass(20);
+    expect(await mirror.statusOf(VAULT, ROBOT)).toBe(200);
   });
 
   test("a 5xx is no refusal", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
     mirror.fake.controls.misbehave({ failWithStatus: 502 });
-    pass(120);
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    expect(await statusOf(VAULT, ROBOT)).toBe(503);
+    mirror.pass(120);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, ROBOT)).toBe(503);
   });
 
   test("nobody is served when that is set off", async () => {
@@ -108,7 +91,7 @@ describe("while the primary is away", () => {
     const ask = async () => (await fetch(strict.url + VAULT, { headers: { authorization: READER } })).status;
     expect(await ask()).toBe(200);
     mirror.fake.controls.misbehave({ down: true });
-    pass(60);
+    mirror.pass(60);
     expect(await ask()).toBe(503);
   });
 });

@@ -37,12 +37,6 @@ describe.each([
 
   afterAll(() => mirror.close());
 
-  async function statusOf(path: string, authorization?: string): Promise<number> {
-    const response = await mirror.get(path, authorization);
-    await response.text();
-    return response.status;
-  }
-
   /** acme/vault is another one, which everyone may read; the one that the mirror has is acme/aside. */
   async function replaceVault(basis: "nothing" | "fork"): Promise<void> {
     await rename(mirror.primary("vault"), aside);
@@ -65,7 +59,7 @@ describe.each([
   test.each(["nothing", "fork"] as const)("shares %s with the old one: refused", async (basis) => {
     await replaceVault(basis);
     for (const path of ["/acme/vault.git", "/scm/CORE/vault.git"]) {
-      expect(await statusOf(`${path}/${INFO_REFS}`, STRANGER)).toBe(refusal);
+      expect(await mirror.statusOf(`${path}/${INFO_REFS}`, STRANGER)).toBe(refusal);
     }
     const url = `${mirror.url()}/acme/vault.git`.replace("//", `//stranger:${TOKENS.stranger}@`);
     const { exitCode, stdout } = await tryGit(["ls-remote", url]);
@@ -79,30 +73,30 @@ describe.each([
       "acme/vault": { public: true, uuid: mirror.uuidOf("vault") },
     };
     mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories });
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(200);
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`)).toBe(200);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(200);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`)).toBe(200);
     await replaceVault("fork");
     mirror.clock.nowMs += 60_000;
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(refusal);
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`)).toBe(takesUuids ? 401 : 503);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(refusal);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`)).toBe(takesUuids ? 401 : 503);
     await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), record({ isPrivate: true }));
   });
 
   test("nor is it stretched because the primary, which shows others, takes its time", async () => {
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
     await replaceVault("fork");
     mirror.clock.nowMs += 60_000;
     mirror.fake.controls.misbehave({ delayMs: 400 });
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 503);
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 503);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 503);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 503);
   });
 
   test("once the name is let go here, what it meant a moment ago is not served to those who may read the new one", async () => {
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
     await replaceVault("nothing");
     // As the job for the new one does, which need not be mirrored.
     await releaseName(mirror.store, parseRepositoryUuid(NEW_UUID), record({ isPrivate: true }));
-    expect(await statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(404);
+    expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(404);
     const old = parseRepositoryUuid(mirror.uuidOf("vault"));
     await writeUpstreamRecord(mirror.store, old, record({ isPrivate: true }));
   });
@@ -110,8 +104,8 @@ describe.each([
   test("the old one is served to those who may read it, by its uuid", async () => {
     await replaceVault("nothing");
     const uuid = encodeURIComponent(`{${mirror.uuidOf("vault")}}`);
-    expect(await statusOf(`/acme/${uuid}.git/${INFO_REFS}`, STRANGER)).toBe(404);
-    expect(await statusOf(`/acme/${uuid}.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 404);
+    expect(await mirror.statusOf(`/acme/${uuid}.git/${INFO_REFS}`, STRANGER)).toBe(404);
+    expect(await mirror.statusOf(`/acme/${uuid}.git/${INFO_REFS}`, WRITER)).toBe(takesUuids ? 200 : 404);
   });
 
   const record = ({ isPrivate }: { readonly isPrivate: boolean }) => ({

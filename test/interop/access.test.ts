@@ -25,66 +25,49 @@ const READER = CREDENTIALS["API token of a reader, fixed username"];
 const STRANGER = CREDENTIALS["API token without rights"];
 const ROBOT = CREDENTIALS["access token"];
 
-async function statusOf(path: string, authorization?: string): Promise<number> {
-  const response = await mirror.get(path, authorization);
-  await response.text();
-  return response.status;
-}
-
-function setRights(name: string, rights: Record<string, "none" | "read">): void {
-  const callers = (mirror.accounts.callers ?? []).map((caller) =>
-    caller.name === name ? { ...caller, rights } : caller,
-  );
-  mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
-}
-
-function pass(seconds: number): void {
-  mirror.clock.nowMs += seconds * 1000;
-}
-
 describe("rights", () => {
   test("taken away on the primary are gone here within 60 s, also those of a busy caller", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
-    setRights("rita", {});
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
+    mirror.setRights("rita", {});
     for (let second = 0; second < 59; second += 7) {
-      pass(second === 0 ? 0 : 7);
-      expect(await statusOf(VAULT, READER)).toBe(200);
+      mirror.pass(second === 0 ? 0 : 7);
+      expect(await mirror.statusOf(VAULT, READER)).toBe(200);
     }
-    pass(4);
-    expect(await statusOf(VAULT, READER)).toBe(404);
+    mirror.pass(4);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(404);
   });
 
   test("that are given count once a refusal is three seconds old", async () => {
-    expect(await statusOf(VAULT, STRANGER)).toBe(404);
-    setRights("stranger", { acme: "read" });
-    pass(3);
-    expect(await statusOf(VAULT, STRANGER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, STRANGER)).toBe(404);
+    mirror.setRights("stranger", { acme: "read" });
+    mirror.pass(3);
+    expect(await mirror.statusOf(VAULT, STRANGER)).toBe(200);
   });
 
   test("of a public repository that was hidden are gone for the anonymous, too", async () => {
-    expect(await statusOf(SITE)).toBe(200);
+    expect(await mirror.statusOf(SITE)).toBe(200);
     mirror.fake.controls.replaceAccounts({
       ...mirror.accounts,
       repositories: { ...mirror.accounts.repositories, "acme/site": { public: false } },
     });
-    pass(60);
-    expect(await statusOf(SITE)).toBe(401);
+    mirror.pass(60);
+    expect(await mirror.statusOf(SITE)).toBe(401);
   });
 
   test("survive a 401 that the primary gives to a valid token now and then", async () => {
     mirror.fake.controls.misbehave({ unauthorizedEvery: 2 });
     for (let round = 0; round < 4; round++) {
-      expect(await statusOf(VAULT, READER)).toBe(200);
-      pass(60);
+      expect(await mirror.statusOf(VAULT, READER)).toBe(200);
+      mirror.pass(60);
     }
     expect(mirror.fake.controls.requests.some(({ status }) => status === 401)).toBe(true);
   });
 
   test("of a credential that was removed end with 503, then with 401, and another process says the same", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
     const callers = (mirror.accounts.callers ?? []).filter(({ name }) => name !== "rita");
     mirror.fake.controls.replaceAccounts({ ...mirror.accounts, callers });
-    pass(60);
+    mirror.pass(60);
     const doubted = await mirror.get(VAULT, READER);
     expect([doubted.status, doubted.headers.get("retry-after")]).toEqual([503, "5"]);
     expect(doubted.headers.get("www-authenticate")).toBe(null);
@@ -94,14 +77,14 @@ describe("rights", () => {
     const ask = async () => (await fetch(url + VAULT, { headers: { authorization: READER } })).status;
     expect(await ask()).toBe(503);
     expect(mirror.checks()).toBe(3);
-    pass(5);
+    mirror.pass(5);
     expect(await ask()).toBe(401);
-    expect(await statusOf(VAULT, READER)).toBe(401);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(401);
     expect(mirror.checks()).toBe(5);
   });
 
   test("are asked for once where nothing is known of a credential: 401 at once", async () => {
-    expect(await statusOf(VAULT, CREDENTIALS["wrong password"])).toBe(401);
+    expect(await mirror.statusOf(VAULT, CREDENTIALS["wrong password"])).toBe(401);
     expect(mirror.checks()).toBe(1);
   });
 });
@@ -117,7 +100,7 @@ describe("the primary is asked", () => {
     const clone = async (index: number) => {
       const { name, token } = callers[index % 20] ?? { name: "", token: "" };
       const authorization = `Basic ${btoa(`${name}:${token}`)}`;
-      const statuses = [await statusOf(VAULT), await statusOf(VAULT, authorization)];
+      const statuses = [await mirror.statusOf(VAULT), await mirror.statusOf(VAULT, authorization)];
       for (let request = 0; request < 2; request++) {
         const response = await fetch(`${mirror.url()}/acme/vault.git/git-upload-pack`, {
           method: "POST",
@@ -139,15 +122,15 @@ describe("the primary is asked", () => {
   });
 
   test("not again by another process, while a yes is fresh", async () => {
-    expect(await statusOf(VAULT, READER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
     const { url } = await mirror.restarted();
     const ask = async () => (await fetch(url + VAULT, { headers: { authorization: READER } })).status;
-    pass(30);
+    mirror.pass(30);
     expect(await ask()).toBe(200);
     expect(mirror.checks()).toBe(1);
     // Counted from when the primary was asked, not from when it was passed on.
-    setRights("rita", {});
-    pass(30);
+    mirror.setRights("rita", {});
+    mirror.pass(30);
     expect(await ask()).toBe(404);
   });
 
@@ -157,20 +140,23 @@ describe("the primary is asked", () => {
     expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "120"]);
     expect(await limited.text()).toContain("Bitbucket limits the rate");
     mirror.fake.controls.behave();
-    pass(60);
+    mirror.pass(60);
     const still = await mirror.get(VAULT, READER);
     expect([still.status, still.headers.get("retry-after")]).toEqual([429, "60"]);
     expect(mirror.checks()).toBe(1);
-    expect(await statusOf(VAULT, ROBOT)).toBe(200);
-    pass(60);
-    expect(await statusOf(VAULT, READER)).toBe(200);
+    expect(await mirror.statusOf(VAULT, ROBOT)).toBe(200);
+    mirror.pass(60);
+    expect(await mirror.statusOf(VAULT, READER)).toBe(200);
   });
 
   test("in the same steps for what is unknown and what is forbidden, cold and remembered", async () => {
     const steps = async (slug: string, authorization?: string) => {
       mirror.store.reset();
       mirror.fake.controls.clearRequests();
-      const status = await statusOf(`/acme/${slug}.git/info/refs?service=git-upload-pack`, authorization);
+      const status = await mirror.statusOf(
+        `/acme/${slug}.git/info/refs?service=git-upload-pack`,
+        authorization,
+      );
       const { requests, rounds } = mirror.store.counts();
       return { status, requests, rounds, checks: mirror.checks() };
     };
@@ -211,12 +197,12 @@ test("what the primary says of a dead credential is passed on", async () => {
 });
 
 test("each request leaves one line that says who, what and why, and no credential is written anywhere", async () => {
-  await statusOf(VAULT, READER);
-  await statusOf(VAULT, READER);
-  await statusOf(VAULT, STRANGER);
-  await statusOf(VAULT);
-  await statusOf("/acme/vault.git/info/refs?service=git-receive-pack", READER);
-  await statusOf("/acme/..%2fvault/info/refs", READER);
+  await mirror.statusOf(VAULT, READER);
+  await mirror.statusOf(VAULT, READER);
+  await mirror.statusOf(VAULT, STRANGER);
+  await mirror.statusOf(VAULT);
+  await mirror.statusOf("/acme/vault.git/info/refs?service=git-receive-pack", READER);
+  await mirror.statusOf("/acme/..%2fvault/info/refs", READER);
   const lines = mirror.logged
     .map((text) => JSON.parse(text) as Record<string, unknown>)
     .filter(({ event }) => event === "access:decided");

@@ -94,6 +94,12 @@ export interface GuardedMirror {
   /** How many questions about who may read have reached the primary. */
   checks(): number;
   get(path: string, authorization?: string, headers?: Record<string, string>): Promise<Response>;
+  /** As `get`, of which only this is told. */
+  statusOf(path: string, authorization?: string): Promise<number>;
+  /** Changes what one of the primary's callers may read. */
+  setRights(caller: string, rights: Record<string, "none" | "read">): void;
+  /** Turns the clock. */
+  pass(seconds: number): void;
   close(): Promise<void>;
 }
 
@@ -175,6 +181,11 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     return server;
   };
   let { url } = await serve(options);
+  const get: GuardedMirror["get"] = (path, authorization, headers = {}) =>
+    fetch(`${url}${path}`, {
+      redirect: "manual",
+      headers: { ...headers, ...(authorization !== undefined && { authorization }) },
+    });
   return {
     fake,
     url: () => url,
@@ -198,11 +209,21 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     uuidOf: (slug) => uuids.get(slug) ?? "",
     primary,
     checks: () => fake.controls.requests.filter(({ path }) => path.endsWith("/info/refs")).length,
-    get: (path, authorization, headers = {}) =>
-      fetch(`${url}${path}`, {
-        redirect: "manual",
-        headers: { ...headers, ...(authorization !== undefined && { authorization }) },
-      }),
+    get,
+    async statusOf(path, authorization) {
+      const response = await get(path, authorization);
+      await response.text();
+      return response.status;
+    },
+    setRights(name, rights) {
+      const callers = accounts.callers.map((caller) =>
+        caller.name === name ? { ...caller, rights } : caller,
+      );
+      fake.controls.replaceAccounts({ ...accounts, callers });
+    },
+    pass(seconds) {
+      clock.nowMs += seconds * 1000;
+    },
     async close() {
       await Promise.all(servers.map((server) => server.close()));
       await fake.close();

@@ -11,7 +11,7 @@ import { planByRecipe } from "./kept-recipe.ts";
 import { loadFilter } from "./load-filter.ts";
 import type { Negotiation } from "./negotiate.ts";
 import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
-import { copiesWholePacks, type PackRequest, planPack } from "./plan.ts";
+import { copiesPacks, type PackRequest, planPack, wantsAllTips } from "./plan.ts";
 import { NotHereError } from "./refused-request.ts";
 import { resolveHead } from "./resolve-head.ts";
 import type { AnswerPlanning, Planning } from "./respond.ts";
@@ -103,23 +103,23 @@ export class FetchSession {
     return { shallow, uriLines, planning: rest };
   }
 
-  /** @returns `undefined` if the answer is to be planned anew: to somebody who has something, or where that is quickly done. */
+  /** @returns `undefined` where no recipe may help: somebody has something, or a plan is quickly made. */
   async #planByRecipe(signal: AbortSignal | undefined): Promise<AnswerPlanning | undefined> {
     const { recipes, packBodies: bodies } = this.#source;
     const { shallows, deepen, ofsDelta } = this.#request;
     const isClone = this.#commonIds.size === 0 && shallows.length === 0 && deepen === undefined;
-    // What a partial clone lacks is asked for by itself, object by object: a recipe of each would cost more than it.
-    if (recipes === undefined || !isClone || wantsBesideTips(this.#refList, this.wants).length > 0)
-      return undefined;
+    if (recipes === undefined || !isClone) return undefined;
     const filter = await this.#loadFilter();
     const packRequest = this.#packRequest(undefined, filter);
-    if (copiesWholePacks(this.#source, this.#refList, packRequest)) return undefined;
+    const isWhole = wantsAllTips(this.#source, this.#refList, packRequest);
+    const plan = (): Planning => planPack(this.#source, this.#refList, packRequest, isWhole);
+    if (isWhole && copiesPacks(packRequest)) return plan();
+    // What a partial clone lacks is asked for by itself, object by object: a recipe of each would cost more than it.
+    if (!isWhole && wantsBesideTips(this.#refList, this.wants).length > 0) return plan();
     const subject = { wants: this.wants, commonIds: this.#commonIds, shallows, filter };
     const key = answerKey(this.#request, this.#refList, subject);
-    if (key === undefined) return undefined;
-    return planByRecipe({ recipes, answerKey: key, bodies, ofsDelta, signal }, () =>
-      planPack(this.#source, this.#refList, packRequest),
-    );
+    if (key === undefined) return plan();
+    return planByRecipe({ recipes, answerKey: key, bodies, ofsDelta, signal }, plan);
   }
 
   /** What the client is told about its history's end, where no pack follows. */

@@ -45,17 +45,16 @@ export async function* planPack(
   source: UploadPackSource,
   refList: RefList,
   request: PackRequest,
+  isWhole = wantsAllTips(source, refList, request),
 ): AsyncGenerator<ProgressText, PackPlan, undefined> {
   const { filter } = request;
-  const mayCopyAll = wantsAllTips(source, refList, request);
-  const wantsEverything = mayCopyAll && filter === undefined;
-  if (copiesWholePacks(source, refList, request)) {
+  if (isWhole && copiesPacks(request)) {
     return { kind: "copy-packs", bodies: source.packBodies, openObjects: () => source.openObjects() };
   }
   const objects = await source.openObjects();
   const { history } = objects;
-  const passesByColumns = mayCopyAll && filter !== undefined && canPassByColumns(filter);
-  if (wantsEverything || (passesByColumns && history !== undefined)) {
+  const passesByColumns = filter === undefined || (history !== undefined && canPassByColumns(filter));
+  if (isWhole && passesByColumns) {
     const objectNumbers =
       filter === undefined || history === undefined
         ? objects.packs.allObjects()
@@ -115,13 +114,13 @@ function thinBases({ thinPack, filter }: PackRequest, marks: ObjectMarks): (obje
   return (objectNumber) => marks.clientHasTree(objectNumber);
 }
 
-/** Whether the plan is to send the packs as they are. */
-export function copiesWholePacks(source: UploadPackSource, refList: RefList, request: PackRequest): boolean {
-  return request.ofsDelta && request.filter === undefined && wantsAllTips(source, refList, request);
+/** Whether of all that there is the packs may be sent as they are. */
+export function copiesPacks({ ofsDelta, filter }: Pick<PackRequest, "ofsDelta" | "filter">): boolean {
+  return ofsDelta && filter === undefined;
 }
 
-/** Whether nothing of what there is lies outside of what is asked for, but for a filter. */
-function wantsAllTips(source: UploadPackSource, refList: RefList, request: PackRequest): boolean {
+/** Whether nothing of what there is lies outside of what is asked for, but for a filter. Looks at each ref. */
+export function wantsAllTips(source: UploadPackSource, refList: RefList, request: PackRequest): boolean {
   const { wants, commonCommits, shallow } = request;
   if (commonCommits.length > 0 || source.mayHoldUnreachable) return false;
   return (shallow === undefined || !shallow.table.hasCuts) && coversAllTips(wants, refList);
