@@ -71,6 +71,8 @@ export interface ObjectReader {
   readType(objectNumber: number): Promise<ObjectType>;
   /** Bytes of its content. */
   readSize(objectNumber: number): Promise<number>;
+  /** Begins to read these objects and what they are deltas of, some of them at least, for `read` to have them at hand. */
+  readAhead(objectNumbers: Iterable<number>): void;
 }
 
 /**

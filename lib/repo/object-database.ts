@@ -124,6 +124,10 @@ export class ObjectDatabase implements ObjectReader {
     return decodeDeltaSizes(this.#inflate(entry), 0, entry.inflatedBytes).resultBytes;
   }
 
+  readAhead(objectNumbers: Iterable<number>): void {
+    this.packs.readAhead(withBases(objectNumbers, this.history?.deltaForest.parents));
+  }
+
   /** @param maxBytes - How much of the entry is needed. */
   async #readEntry(objectNumber: number, maxBytes: number): Promise<ReadEntry> {
     const { packNumber, offsetBytes, endBytes } = this.packs.extent(objectNumber);
@@ -177,6 +181,20 @@ export class ObjectDatabase implements ObjectReader {
     }
     if (deltaDepth > maxDeltaDepth) {
       throw new CorruptPackError("delta chain is too long", { id: this.objectId(objectNumber) });
+    }
+  }
+}
+
+/** @param bases - What each object is a delta of, or -1, if that is known. */
+function* withBases(
+  objectNumbers: Iterable<number>,
+  bases: Int32Array | undefined,
+): Generator<number, void, undefined> {
+  const seen = new Set<number>();
+  for (const objectNumber of objectNumbers) {
+    for (let next = objectNumber; next >= 0 && !seen.has(next); next = bases?.[next] ?? -1) {
+      seen.add(next);
+      yield next;
     }
   }
 }

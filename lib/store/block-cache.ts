@@ -12,7 +12,10 @@ export interface BlockCacheLimits {
   readonly maxCachedBytes: number;
   /** Neighbouring blocks that are missing are read together, up to this many. */
   readonly maxBlocksPerRequest: number;
-  /** How many of one call of `readAhead` are read, and half of what all calls have on its way: more would push each other out. */
+  /**
+   * How many of one call of `readAhead` are read, and half of what all calls have on its way. Those of two calls, one being used
+   * while the other comes, must leave room in the cache, or they push each other out.
+   */
   readonly maxBlocksAhead: number;
 }
 
@@ -26,7 +29,7 @@ const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
   blockBytes: 256 * 1024,
   maxCachedBytes: 128 * 1024 * 1024,
   maxBlocksPerRequest: 32,
-  maxBlocksAhead: 256,
+  maxBlocksAhead: 192,
 };
 
 export class BlockCache {
@@ -92,7 +95,9 @@ export class BlockCache {
       for (const block of [...blocks].toSorted((a, b) => a - b)) {
         let last = block;
         while (blocks.has(last + 1)) last += 1;
-        if (this.#isMissing(blockName(key, block))) this.#startRequest(key, block, last);
+        // What is there is to stay until it is read.
+        const isThere = this.#touch(blockName(key, block)) !== undefined;
+        if (!isThere && this.#isMissing(blockName(key, block))) this.#startRequest(key, block, last);
       }
     }
   }

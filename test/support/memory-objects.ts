@@ -54,6 +54,8 @@ export class MemoryObjects implements ObjectReader {
     return (await this.read(objectNumber)).bytes.length;
   }
 
+  readAhead(): void {}
+
   addBlob(content: string): ObjectId {
     return this.#add("blob", utf8(content), []);
   }

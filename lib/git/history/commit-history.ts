@@ -115,6 +115,25 @@ export class CommitHistory {
     return new PaintedHistory(this, colours, this.#introducers);
   }
 
+  /**
+   * By row: a bit for each of `rows` that reaches it, in their order.
+   * @param rows - 32 at most.
+   */
+  reachedBy(rows: readonly number[]): Uint32Array {
+    const reached = new Uint32Array(this.rowCount);
+    for (const [bit, row] of rows.entries()) reached[row] = (reached[row] as number) | (1 << bit);
+    let parent = this.#parents.length - 1;
+    for (let row = this.rowCount - 1; row >= 0; row--) {
+      const firstParent = row === 0 ? 0 : (this.#parentEnds[row - 1] as number);
+      const bits = reached[row] as number;
+      for (; parent >= firstParent; parent--) {
+        const parentRow = this.#parents[parent] as number;
+        if (parentRow >= 0) reached[parentRow] = (reached[parentRow] as number) | bits;
+      }
+    }
+    return reached;
+  }
+
   #append({ history, numbers, firstNumber }: HistoryPart, firstRow: number): number {
     const { commitObjects, parentEnds, parents, introducedEnds, introduced } = history;
     this.#takeObjects(history, numbers, firstNumber);

@@ -3,9 +3,10 @@
  * read in turn is what takes the time.
  */
 import type { PackedObjects } from "../ports.ts";
+import { BaseChoice } from "./base-choice.ts";
 
-/** The entries of more lie together, or in more blocks than are read ahead. */
-const MAX_ENTRIES = 20_000;
+/** Looked at in one go: others are to have their turn. */
+const MAX_SLICE_OBJECTS = 8192;
 /** As git's. */
 const MAX_CHAIN = 50;
 
@@ -22,52 +23,72 @@ export interface ReadAheadRequest {
 export class ReadAhead {
   readonly #request: ReadAheadRequest;
   /** One bit for each object: a slow client holds it. */
-  readonly #sent: Uint8Array;
+  readonly #begun: Uint8Array;
+  readonly #choice: BaseChoice | undefined;
+  /** How many of the objects reading was begun for, and before the last time. */
+  #begunCount = 0;
+  #sliceStart = 0;
 
   constructor(request: ReadAheadRequest) {
+    const { objects, clientHas, isThin } = request;
     this.#request = request;
-    this.#sent = new Uint8Array(Math.ceil(request.objects.objectCount / 8));
-    for (const number of request.objectNumbers)
-      this.#sent[number >>> 3] = (this.#sent[number >>> 3] as number) | (1 << (number & 7));
+    this.#begun = new Uint8Array(Math.ceil(objects.objectCount / 8));
+    // What was begun will have been written when the next one is.
+    const isWritten = (objectNumber: number): boolean => this.#isBegun(objectNumber);
+    const isAtHand = (objectNumber: number): boolean => isWritten(objectNumber) || clientHas(objectNumber);
+    this.#choice = objects.history && new BaseChoice({ ...objects.history, isWritten, isAtHand, isThin });
   }
 
-  /** @param objectNumbers - Those that are to be written next. */
-  begin(objectNumbers: Uint32Array): void {
-    const { objects, objectNumbers: all, isCached } = this.#request;
-    const entries = isCached && all.length <= MAX_ENTRIES ? objectNumbers : [];
-    objects.packs.readAhead([...entries, ...this.#chainsOfFresh(objectNumbers)]);
+  /**
+   * Begins as much as is read ahead at once, and the same again when that comes to be written.
+   * @param writtenCount - How many have been written.
+   */
+  advance(writtenCount: number): void {
+    while (this.#begunCount < this.#request.objectNumbers.length && writtenCount >= this.#sliceStart) {
+      const start = Math.max(this.#begunCount, writtenCount);
+      this.#begunCount = start;
+      this.#request.objects.packs.readAhead(this.#nextReads());
+      // There was no room.
+      if (this.#begunCount === start) return;
+      this.#sliceStart = start;
+      if (start > writtenCount) return;
+    }
   }
 
-  /** What is needed for the objects that are to become deltas of others. */
-  *#chainsOfFresh(objectNumbers: Uint32Array): Generator<number, void, undefined> {
+  /** Counts as begun whatever is taken of it. */
+  *#nextReads(): Generator<number, void, undefined> {
+    const { objectNumbers, isCached } = this.#request;
+    const end = Math.min(this.#begunCount + MAX_SLICE_OBJECTS, objectNumbers.length);
+    while (this.#begunCount < end) {
+      const objectNumber = objectNumbers[this.#begunCount++] as number;
+      if (isCached) yield objectNumber;
+      yield* this.#chainsOfFresh(objectNumber);
+      this.#setBegun(objectNumber);
+    }
+  }
+
+  /** What is needed for an object that is to become a delta of another. */
+  *#chainsOfFresh(objectNumber: number): Generator<number, void, undefined> {
     const { objects, clientHas, isThin } = this.#request;
-    const { history } = objects;
-    if (history === undefined) return;
-    const bases = history.deltaForest.parents;
-    for (const objectNumber of objectNumbers) {
-      const base = bases[objectNumber] as number;
-      if (base < 0 ? !isThin : this.#isSent(base) || clientHas(base)) continue;
-      for (const start of [objectNumber, this.#versionAtHand(history.versionForest.parents, objectNumber)]) {
-        let next = start;
-        for (let depth = 0; next >= 0 && depth <= MAX_CHAIN; depth++) {
-          yield next;
-          next = bases[next] as number;
-        }
+    const bases = objects.history?.deltaForest.parents;
+    if (bases === undefined) return;
+    const base = bases[objectNumber] as number;
+    if (base < 0 ? !isThin : this.#isBegun(base) || clientHas(base)) return;
+    for (const start of [objectNumber, this.#choice?.choose(objectNumber) ?? -1]) {
+      let next = start;
+      for (let depth = 0; next >= 0 && depth <= MAX_CHAIN; depth++) {
+        yield next;
+        next = bases[next] as number;
       }
     }
   }
 
-  /** @returns The version before that is likely to become the base, or -1. */
-  #versionAtHand(before: Int32Array, objectNumber: number): number {
-    let version = before[objectNumber] as number;
-    for (let step = 0; version >= 0 && step < MAX_CHAIN; step++) {
-      if (this.#isSent(version) || this.#request.clientHas(version)) return version;
-      version = before[version] as number;
-    }
-    return -1;
+  #isBegun(objectNumber: number): boolean {
+    return ((this.#begun[objectNumber >>> 3] as number) & (1 << (objectNumber & 7))) !== 0;
   }
 
-  #isSent(objectNumber: number): boolean {
-    return ((this.#sent[objectNumber >>> 3] as number) & (1 << (objectNumber & 7))) !== 0;
+  #setBegun(objectNumber: number): void {
+    const place = objectNumber >>> 3;
+    this.#begun[place] = (this.#begun[place] as number) | (1 << (objectNumber & 7));
   }
 }

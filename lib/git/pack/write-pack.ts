@@ -6,9 +6,6 @@ import { encodePackHeader } from "./pack-format.ts";
 import { PackOutput } from "./pack-output.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
-/** For which reading is begun at once, before the ones before them are written. */
-const OBJECTS_AHEAD = 4096;
-
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
 export async function* writePack(options: EntryWriterOptions): AsyncGenerator<Uint8Array, void, undefined> {
   const output = new PackOutput();
@@ -33,17 +30,12 @@ export async function* writeEntries(
   objects.packs.sortByPlace(objectNumbers);
   const { windows, isCached } = planEntryReading(objects.packs, objectNumbers);
   const ahead = new ReadAhead({ ...options, isCached });
-  let begunCount = 0;
-  const beginUpTo = (count: number): void => {
-    for (; begunCount < Math.min(count, objectNumbers.length); begunCount += OBJECTS_AHEAD)
-      ahead.begin(objectNumbers.subarray(begunCount, begunCount + OBJECTS_AHEAD));
-  };
-  beginUpTo(2 * OBJECTS_AHEAD);
   let writtenCount = 0;
+  ahead.advance(writtenCount);
   const writer = new EntryWriter(output, options);
   for await (const window of windows) {
     yield* writer.copyWindow(window);
     writtenCount += window.end - window.first;
-    beginUpTo(writtenCount + OBJECTS_AHEAD);
+    ahead.advance(writtenCount);
   }
 }

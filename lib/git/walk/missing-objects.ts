@@ -7,6 +7,7 @@ import { findMissingCommits, type MissingCommits } from "./missing-commits.ts";
 import { leavesOutAllTrees, type ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { peelObject } from "./peel.ts";
+import { TreesAhead } from "./trees-ahead.ts";
 
 /** History as a client with a shallow repository sees it, after the answer. */
 export interface ShallowHistory {
@@ -44,23 +45,28 @@ export async function* markMissingObjects(
   const wantRows = [...namedRows, ...belowRows.filter((row) => row !== MISSING_PARENT)];
   const missing = await findMissingCommits(table, wantRows, [...haveRows, ...deepenedRows]);
   const heldRows = newestRows(table, [...haveRows, ...deepenedRows]);
-  if (deepenedRows.length > 0 && !commitsOnly) {
-    await markHeldTrees(
-      reader,
-      marks,
-      heldRows.map((row) => table.treeNumber(row)),
-    );
+  const marksHeld = deepenedRows.length > 0 && !commitsOnly;
+  const walkedRows = commitsOnly
+    ? []
+    : missing.rows.filter((row) => filter !== undefined || !isRecorded(reader, table, missing, row));
+  const ahead = new TreesAhead(reader, { table, filter, walkedRows, heldRows: marksHeld ? heldRows : [] });
+  if (marksHeld) {
+    const heldTrees = heldRows.map((row) => table.treeNumber(row));
+    await markHeldTrees(reader, marks, heldTrees);
   }
-  const wanted = new Set(wantRows);
+  const [wanted, walked] = [new Set(wantRows), new Set(walkedRows)];
   const cutTrees = new CutTrees(table, heldRows);
   let reportedCount = 0;
   for (const row of missing.rows) {
     if (filter === undefined || filter.types.has("commit") || wanted.has(row)) {
       marks.markSent(table.objectNumber(row));
     }
-    if (!commitsOnly && !(filter === undefined && markRecorded(reader, marks, table, missing, row))) {
+    if (walked.has(row)) {
+      ahead.pass(row);
       const parents = table.isCut(row) ? cutTrees.comparedWith(row) : await parentTrees(table, missing, row);
       await introduced.mark(table.treeNumber(row), parents);
+    } else if (!commitsOnly) {
+      markRecorded(reader, marks, table.objectNumber(row));
     }
     if (marks.sentCount < reportedCount + REPORT_STEP) continue;
     reportedCount = marks.sentCount;
@@ -122,24 +128,25 @@ class CutTrees {
 }
 
 /**
- * Marks what a commit introduces as its history records it.
- * @returns Whether that was so. It is not for a commit that is cut, nor where there is no history; and where the client has a
- *   parent its trees are to be looked at, as they hold the bases of thin deltas.
+ * Whether what a commit introduces need not be looked for. It must be for a commit that is cut, and where there is no history; and
+ * where the client has a parent its trees are to be looked at, as they hold the bases of thin deltas.
  */
-function markRecorded(
+function isRecorded(
   { history }: ObjectReader,
-  marks: ObjectMarks,
   table: CommitTable,
   missing: MissingCommits,
   row: number,
 ): boolean {
-  const historyRow = history?.rowOf(table.objectNumber(row)) ?? -1;
-  if (history === undefined || historyRow < 0 || table.isCut(row)) return false;
-  if (table.parentRows(row).some((parentRow) => missing.clientHas(parentRow))) return false;
-  for (const objectNumber of history.introduced(historyRow)) {
+  if (history === undefined || history.rowOf(table.objectNumber(row)) < 0 || table.isCut(row)) return false;
+  return !table.parentRows(row).some((parentRow) => missing.clientHas(parentRow));
+}
+
+/** Marks what a commit introduces as its history records it. */
+function markRecorded({ history }: ObjectReader, marks: ObjectMarks, commitNumber: number): void {
+  if (history === undefined) return;
+  for (const objectNumber of history.introduced(history.rowOf(commitNumber))) {
     if (!marks.isSettled(objectNumber)) marks.markSent(objectNumber);
   }
-  return true;
 }
 
 async function parentTrees(table: CommitTable, missing: MissingCommits, row: number): Promise<ParentTree[]> {

@@ -1,0 +1,123 @@
+/**
+ * Begins to read, all at once, the trees that a walk will look into one after the other, and what it will find there: with a store
+ * that takes 20 ms to answer, a tree read after the other is what takes the time. Guesses, out of the histories; what it misses is
+ * read when it is needed.
+ */
+import { COMMITS_AT_ONCE, likelyContents } from "../history/likely-contents.ts";
+import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import type { ObjectReader } from "../ports.ts";
+import type { CommitTable } from "./commit-table.ts";
+import type { ObjectFilter } from "./object-filter.ts";
+
+/** Commits looked at whole for which reading is begun at once: those that one pass over the history takes. */
+const WHOLE_AT_ONCE = COMMITS_AT_ONCE;
+/** The same for commits that are compared with their parents. */
+const COMPARED_AT_ONCE = 256;
+
+export interface WalkedCommits {
+  readonly table: CommitTable;
+  readonly filter: ObjectFilter | undefined;
+  /** Rows of those whose trees are looked into, in that order: whole if they are cut, else beside those of their parents. */
+  readonly walkedRows: readonly number[];
+  /** Rows of those that the client has and whose trees are looked into as well, whole. */
+  readonly heldRows: readonly number[];
+}
+
+export class TreesAhead {
+  readonly #reader: ObjectReader;
+  readonly #table: CommitTable;
+  readonly #filter: ObjectFilter | undefined;
+  readonly #whole: AheadOf;
+  readonly #compared: AheadOf;
+
+  constructor(reader: ObjectReader, { table, filter, walkedRows, heldRows }: WalkedCommits) {
+    this.#reader = reader;
+    this.#table = table;
+    this.#filter = filter;
+    const cutRows = walkedRows.filter((row) => table.isCut(row));
+    const comparedRows = walkedRows.filter((row) => !table.isCut(row));
+    const wholeRows = [...heldRows, ...cutRows];
+    this.#whole = new AheadOf(wholeRows, WHOLE_AT_ONCE, (rows) => this.#beginWhole(rows, wholeRows.length));
+    this.#compared = new AheadOf(comparedRows, COMPARED_AT_ONCE, (rows) => {
+      reader.readAhead(this.#introducedTrees(rows));
+    });
+    this.#whole.pass(heldRows.length);
+    this.#compared.pass(0);
+  }
+
+  /** To be told of each row that is walked, before it is. */
+  pass(row: number): void {
+    (this.#table.isCut(row) ? this.#whole : this.#compared).pass(1);
+  }
+
+  #beginWhole(rows: readonly number[], wholeCount: number): void {
+    const { history } = this.#reader;
+    const historyRows = this.#historyRows(rows);
+    if (history === undefined || historyRows.length === 0) return;
+    if (this.#looksIntoRootsOnly) {
+      this.#reader.readAhead(historyRows.map((row) => history.treeNumber(row)));
+      return;
+    }
+    const { trees, others } = likelyContents(history, historyRows);
+    this.#reader.readAhead(trees);
+    // Of more commits they would push the trees out before these are looked at.
+    if (this.#sendsAllBlobs && wholeCount <= WHOLE_AT_ONCE) this.#reader.readAhead(others);
+  }
+
+  *#introducedTrees(rows: readonly number[]): Generator<number, void, undefined> {
+    const { history } = this.#reader;
+    if (history === undefined) return;
+    for (const row of this.#historyRows(rows)) {
+      const trees = this.#looksIntoRootsOnly ? [history.treeNumber(row)] : history.introduced(row);
+      for (const objectNumber of trees) {
+        if (history.types[objectNumber] !== OBJECT_TYPE.tree) continue;
+        yield objectNumber;
+        const before = history.versionForest.parents[objectNumber] as number;
+        if (before >= 0) yield before;
+      }
+    }
+  }
+
+  #historyRows(rows: readonly number[]): number[] {
+    const { history } = this.#reader;
+    if (history === undefined) return [];
+    return rows.map((row) => history.rowOf(this.#table.objectNumber(row))).filter((row) => row >= 0);
+  }
+
+  get #looksIntoRootsOnly(): boolean {
+    return this.#filter !== undefined && this.#filter.maxDepth <= 2;
+  }
+
+  get #sendsAllBlobs(): boolean {
+    const filter = this.#filter;
+    if (filter === undefined) return true;
+    return (
+      filter.types.has("blob") &&
+      filter.maxBlobBytes === Number.POSITIVE_INFINITY &&
+      filter.sparse.length === 0
+    );
+  }
+}
+
+/** A list that is passed through, and begun in slices, one more of them than where it has been passed to. */
+class AheadOf {
+  readonly #rows: readonly number[];
+  readonly #sliceLength: number;
+  readonly #begin: (rows: readonly number[]) => void;
+  #begunCount = 0;
+  #passedCount = 0;
+
+  constructor(rows: readonly number[], sliceLength: number, begin: (rows: readonly number[]) => void) {
+    this.#rows = rows;
+    this.#sliceLength = sliceLength;
+    this.#begin = begin;
+  }
+
+  pass(count: number): void {
+    this.#passedCount += count;
+    const end = Math.min(this.#passedCount + this.#sliceLength, this.#rows.length);
+    for (; this.#begunCount < end; this.#begunCount += this.#sliceLength) {
+      this.#begin(this.#rows.slice(this.#begunCount, this.#begunCount + this.#sliceLength));
+    }
+  }
+}
