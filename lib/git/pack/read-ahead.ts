@@ -45,8 +45,8 @@ export class ReadAhead {
    */
   advance(writtenCount: number): void {
     while (this.#begunCount < this.#request.objectNumbers.length && writtenCount >= this.#sliceStart) {
-      const start = Math.max(this.#begunCount, writtenCount);
-      this.#begunCount = start;
+      while (this.#begunCount < writtenCount) this.#next();
+      const start = this.#begunCount;
       this.#request.objects.packs.readAhead(this.#nextReads());
       // There was no room.
       if (this.#begunCount === start) return;
@@ -60,11 +60,17 @@ export class ReadAhead {
     const { objectNumbers, isCached } = this.#request;
     const end = Math.min(this.#begunCount + MAX_SLICE_OBJECTS, objectNumbers.length);
     while (this.#begunCount < end) {
-      const objectNumber = objectNumbers[this.#begunCount++] as number;
+      const objectNumber = this.#next();
       if (isCached) yield objectNumber;
       yield* this.#chainsOfFresh(objectNumber);
-      this.#setBegun(objectNumber);
     }
+  }
+
+  #next(): number {
+    const objectNumber = this.#request.objectNumbers[this.#begunCount++] as number;
+    const place = objectNumber >>> 3;
+    this.#begun[place] = (this.#begun[place] as number) | (1 << (objectNumber & 7));
+    return objectNumber;
   }
 
   /** What is needed for an object that is to become a delta of another. */
@@ -85,10 +91,5 @@ export class ReadAhead {
 
   #isBegun(objectNumber: number): boolean {
     return ((this.#begun[objectNumber >>> 3] as number) & (1 << (objectNumber & 7))) !== 0;
-  }
-
-  #setBegun(objectNumber: number): void {
-    const place = objectNumber >>> 3;
-    this.#begun[place] = (this.#begun[place] as number) | (1 << (objectNumber & 7));
   }
 }

@@ -177,6 +177,7 @@ const NO_OBJECTS: ObjectReader = {
   read: noObject,
   readType: noObject,
   readSize: noObject,
+  readAhead: noObject,
 };
 
 function noObject(): never {

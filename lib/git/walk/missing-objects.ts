@@ -6,7 +6,7 @@ import { IntroducedObjects, markHeldTrees, type ParentTree } from "./introduced-
 import { findMissingCommits, type MissingCommits } from "./missing-commits.ts";
 import { leavesOutAllTrees, type ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
-import { peelObject } from "./peel.ts";
+import { peelObject, readTagsAhead } from "./peel.ts";
 import { TreesAhead } from "./trees-ahead.ts";
 
 /** History as a client with a shallow repository sees it, after the answer. */
@@ -85,6 +85,7 @@ async function markNamedObjects(
   wants: Iterable<ObjectId>,
 ): Promise<number[]> {
   const wantRows: number[] = [];
+  readTagsAhead(reader, wants);
   for (const id of wants) {
     const peeled = await peelObject(reader, id);
     if (peeled === undefined) continue;

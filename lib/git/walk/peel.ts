@@ -2,7 +2,7 @@
 import { LimitExceededError } from "../../errors.ts";
 import type { ObjectId } from "../object-id.ts";
 import { parseTag } from "../objects.ts";
-import type { ObjectType } from "../pack/pack-format.ts";
+import { OBJECT_TYPE, type ObjectType } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
 
 /** Nobody tags tags of tags this deep; a longer chain is an attempt to keep the mirror busy. */
@@ -31,4 +31,16 @@ export async function peelObject(reader: ObjectReader, id: ObjectId): Promise<Pe
     const { bytes } = await reader.read(objectNumber);
     nextId = parseTag(bytes).targetId;
   }
+}
+
+/** Begins to read at once, of these objects, the tags that are to be peeled: often each lies in a pack of its own. */
+export function readTagsAhead(reader: ObjectReader, ids: Iterable<ObjectId>): void {
+  const { history } = reader;
+  if (history === undefined) return;
+  const tagNumbers: number[] = [];
+  for (const id of ids) {
+    const objectNumber = reader.findId(id);
+    if (objectNumber >= 0 && history.types[objectNumber] === OBJECT_TYPE.tag) tagNumbers.push(objectNumber);
+  }
+  if (tagNumbers.length > 0) reader.readAhead(tagNumbers);
 }

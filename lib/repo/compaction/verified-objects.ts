@@ -15,6 +15,7 @@ export function verifiedObjects(objects: PackedObjects): PackedObjects {
     objectId: (objectNumber) => objects.objectId(objectNumber),
     readType: (objectNumber) => objects.readType(objectNumber),
     readSize: (objectNumber) => objects.readSize(objectNumber),
+    readAhead: (objectNumbers) => objects.readAhead(objectNumbers),
     read: async (objectNumber) => {
       const object = await objects.read(objectNumber);
       const { type, bytes } = object;

@@ -3,7 +3,7 @@
  * histories, then packs.
  */
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
@@ -27,6 +27,10 @@ let blobId: string;
 let tips: string[];
 let versioned: Primary;
 let versions: string[];
+/** Each in a pack of its own. */
+const TAGS = ["one", "two", "three", "four", "five"];
+let deep: Primary;
+const deepStore = new CountingBlobStore(new MemoryBlobStore());
 const versionedStore = new CountingBlobStore(new MemoryBlobStore());
 
 beforeAll(async () => {
@@ -60,8 +64,32 @@ beforeAll(async () => {
   versions = (await git(["rev-list", "main"], { cwd: versioned.repository })).split("\n");
 }, 60_000);
 
+/** Folders in folders, changed one after the other, some on a branch, in one pack with chains of deltas. */
+beforeAll(async () => {
+  deep = await startPrimary();
+  const names = Array.from({ length: 40 }, (_, name) => `${name}`);
+  for (const name of names.slice(0, 12)) {
+    for (const other of names.slice(0, 3))
+      await deep.commit("main", `${name}/${other}/a/b/c.txt`, `${other} `.repeat(Number(name) + 30));
+  }
+  for (const name of names) {
+    await deep.commit("main", `${Number(name) % 12}/${Number(name) % 3}/a/b/c.txt`, `${name} `.repeat(60));
+    if (name === "20") await deep.git("branch", "side", "main");
+    if (Number(name) > 20) await deep.commit("side", `${Number(name) % 7}/0/a/s.txt`, name.repeat(50));
+  }
+  await git(["repack", "-adfq", "--depth=50"], { cwd: deep.repository });
+  const rig = syncRig(deep, deepStore);
+  await rig.sync();
+  for (const tag of TAGS) {
+    await deep.git("tag", "--annotate", `--message=${tag}`, tag, "main");
+    await rig.sync();
+  }
+  await writeName(deepStore, "acme", "sample", RIG_UUID);
+}, 60_000);
+
 afterAll(async () => {
   await primary.close();
+  await deep.close();
   await versioned.close();
 });
 
@@ -127,13 +155,57 @@ test("a fetch of some megabytes, which are read ahead, takes no more", async () 
   });
 });
 
-test("a delta that is made anew takes five, however long the chain of its base", async () => {
+test("a delta that is made anew takes four, however long the chain of its base", async () => {
   // Each link of the chain lies in blocks of its own.
   const limits = { blockBytes: 512, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000 };
   const storage = { store: versionedStore, blocks: new BlockCache(versionedStore, limits) };
   const fetched = await roundsOf(fetchLines(`want ${versions[0]}`, `have ${versions[20]}`), storage);
-  expect(fetched).toMatchObject({ rounds: 5 });
+  expect(fetched).toMatchObject({ rounds: 4 });
   expect(fetched.requests).toBeGreaterThan(20);
+});
+
+describe("where history is cut, or looked through by depth or path", () => {
+  // Each tree lies in a block of its own.
+  const limits = { blockBytes: 256, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000 };
+  const idOf = async (revision: string): Promise<string> => deep.git("rev-parse", revision);
+
+  test.each([
+    ["a clone of one commit", ["deepen 1"], []],
+    ["one of some commits", ["deepen 10"], []],
+    ["one of two branches", ["deepen 7"], ["side"]],
+    ["one up to a revision", ["deepen-not refs/heads/side"], []],
+    ["one without what lies deep", ["filter tree:3"], ["side"]],
+    ["one of some commits, without what lies deep", ["deepen 5", "filter tree:2"], []],
+    ["one of some commits, without files", ["deepen 5", "filter blob:none"], []],
+  ])("%s takes five", async (_, lines, branches) => {
+    const wants = await Promise.all(["main", ...branches].map(idOf));
+    const storage = { store: deepStore, blocks: new BlockCache(deepStore, limits) };
+    const answer = await roundsOf(fetchLines(...wants.map((id) => `want ${id}`), ...lines), storage);
+    expect(answer.rounds).toBeLessThanOrEqual(5);
+    expect(answer.requests).toBeGreaterThan(10);
+  });
+
+  test("to deepen what a client has takes five", async () => {
+    const [tip, end] = [await idOf("main"), await idOf("main~4")];
+    const storage = { store: deepStore, blocks: new BlockCache(deepStore, limits) };
+    const lines = [`want ${tip}`, `have ${tip}`, `shallow ${end}`, "deepen 15"];
+    const answer = await roundsOf(fetchLines(...lines), storage);
+    expect(answer.rounds).toBeLessThanOrEqual(5);
+    expect(answer.requests).toBeGreaterThan(20);
+  });
+});
+
+test.each([
+  ["that are wanted", 5, (ids: readonly string[]) => ids.map((id) => `want ${id}`)],
+  ["of what is wanted, asked for or not,", 5, () => ["include-tag"]],
+])("tags %s take one more, however many", async (_, rounds, linesOf) => {
+  const idOf = async (revision: string): Promise<string> => deep.git("rev-parse", revision);
+  const lines = linesOf(await Promise.all(TAGS.map(idOf)));
+  const storage = { store: deepStore, blocks: new BlockCache(deepStore) };
+  const wants = [`want ${await idOf("main")}`, `have ${await idOf("main~3")}`];
+  const answer = await roundsOf(fetchLines(...wants, ...lines), storage);
+  expect(answer.rounds).toBeLessThanOrEqual(rounds);
+  expect(answer.requests).toBeGreaterThan(TAGS.length);
 });
 
 test("an object that is wanted by itself takes four", async () => {

@@ -76,6 +76,18 @@ test("of what is read ahead, no more than the limit is asked for, and what fails
   expect(store.counts().requests).toBe(2);
 });
 
+test("what is read ahead and there already stays until it is read", async () => {
+  const { store, cache } = await cacheOn();
+  for (const block of [0, 1, 2, 3]) await cache.read("pack", block * 16, 1);
+  cache.readAhead([{ key: "pack", offsetBytes: 0, endBytes: 1 }]); // block 1 is the oldest now
+  await cache.read("pack", 64, 1);
+  store.reset();
+  await cache.read("pack", 0, 1);
+  expect(store.counts().requests).toBe(0);
+  await cache.read("pack", 16, 1);
+  expect(store.counts().requests).toBe(1);
+});
+
 test("what is on its way ahead of its readers has a limit for all of them together", async () => {
   const { store, cache } = await cacheOn();
   for (let block = 0; block < 10; block += 1) {

@@ -2,8 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { upstreamGit } from "../../../../lib/bitbucket/upstream-git.ts";
 import type { CommitHistory } from "../../../../lib/git/history/commit-history.ts";
+import { likelyContents } from "../../../../lib/git/history/likely-contents.ts";
 import { decodePackHistory, encodePackHistory } from "../../../../lib/git/history/pack-history.ts";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";
+import { OBJECT_TYPE } from "../../../../lib/git/pack/pack-format.ts";
 import { SILENT_LOGGER } from "../../../../lib/log.ts";
 import { repositoryKeys } from "../../../../lib/repo/layout.ts";
 import type { ObjectDatabase } from "../../../../lib/repo/object-database.ts";
@@ -178,6 +180,40 @@ describe("the history of several packs", () => {
         if (painted.isHad(number)) expect(had).toContain(objects.objectId(number));
       }
     }
+  });
+});
+
+describe("what commits are likely to hold", () => {
+  /** @returns How many of git's own objects are guessed, and how many more than those. */
+  async function compare(commitIds: readonly string[]) {
+    const { trees, others } = likelyContents(history, commitIds.map(rowOf));
+    const idsOf = (numbers: readonly number[]) =>
+      new Set(numbers.map((number) => objects.objectId(number) as string));
+    for (const number of trees) expect(history.types[number]).toBe(OBJECT_TYPE.tree);
+    const held = await Promise.all(commitIds.map(pathIds));
+    const byGit = new Set(held.flatMap((paths) => [...paths.values()]));
+    const guessed = idsOf([...trees, ...others]);
+    const missed = [...byGit].filter((id) => !guessed.has(id));
+    return { heldCount: byGit.size, missedCount: missed.length, guessedCount: guessed.size };
+  }
+
+  test("is nearly all that they hold, and hardly more", async () => {
+    const commitIds = await lines(["rev-list", "--first-parent", "main"]);
+    for (const revisions of [commitIds.slice(0, 1), commitIds.slice(20, 21), commitIds.slice(5, 37)]) {
+      const { heldCount, missedCount, guessedCount } = await compare(revisions);
+      expect(missedCount).toBeLessThan(heldCount * 0.05);
+      expect(guessedCount).toBeLessThan(heldCount * 1.5);
+    }
+  });
+
+  test("is what is wanted of 32 commits, each for itself", async () => {
+    const commitIds = (await lines(["rev-list", "--all"])).slice(0, 32);
+    const together = likelyContents(history, commitIds.map(rowOf));
+    const alone = commitIds.flatMap((id) => {
+      const { trees, others } = likelyContents(history, [rowOf(id)]);
+      return [...trees, ...others];
+    });
+    expect(new Set([...together.trees, ...together.others])).toEqual(new Set(alone));
   });
 });
 

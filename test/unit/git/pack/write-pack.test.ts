@@ -3,6 +3,7 @@ import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { readCachedWindows } from "../../../../lib/git/pack/cached-windows.ts";
 import { encodeEntrySize, OBJECT_TYPE } from "../../../../lib/git/pack/pack-format.ts";
+import { ReadAhead } from "../../../../lib/git/pack/read-ahead.ts";
 import { writePack } from "../../../../lib/git/pack/write-pack.ts";
 import type { EntryPlaces, PackedObjects, PackReader } from "../../../../lib/git/ports.ts";
 
@@ -50,6 +51,38 @@ describe("entries", () => {
     for await (const chunk of writePack(options)) packBytes += chunk.length;
     expect(packBytes).toBe(12 + objectCount * ENTRY_BYTES + 20);
     expect(ahead).toHaveLength(aheadCount);
+  });
+
+  test("are read ahead as far as there is room, and on from there when that comes to be written", async () => {
+    const { objects, numbers: objectNumbers } = packOf(40, ENTRY_BYTES);
+    const slices: number[][] = [];
+    let room = 10;
+    const readAhead = (wanted: Iterable<number>): void => {
+      const slice: number[] = [];
+      slices.push(slice);
+      if (room === 0) return;
+      for (const number of wanted) if (slice.push(number) === room) return;
+    };
+    const packs: PackReader = { ...objects.packs, readAhead };
+    const options = { objectNumbers, clientHas: () => false, ofsDelta: true, isThin: false };
+    const ahead = new ReadAhead({ ...options, objects: { ...objects, packs }, isCached: true });
+    const range = (start: number, end: number) => [...objectNumbers.subarray(start, end)];
+    ahead.advance(0);
+    expect(slices).toEqual([range(0, 10), range(10, 20)]);
+    ahead.advance(9);
+    expect(slices).toHaveLength(2);
+    ahead.advance(10);
+    expect(slices).toEqual([range(0, 10), range(10, 20), range(20, 30)]);
+    room = 0;
+    ahead.advance(25);
+    ahead.advance(26);
+    expect(slices.slice(3)).toEqual([[], []]);
+    room = 10;
+    // What has been written meanwhile is passed over.
+    ahead.advance(33);
+    expect(slices.slice(5)).toEqual([range(33, 40)]);
+    ahead.advance(40);
+    expect(slices).toHaveLength(6);
   });
 
   test("that lie scattered do not hold on to the blocks around them", async () => {
