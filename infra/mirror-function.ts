@@ -16,6 +16,8 @@ export interface MirrorFunctionProps {
   readonly codeFolder: string;
   readonly environment: Record<string, string>;
   readonly memoryMib: number;
+  /** Besides those that all functions have. */
+  readonly nodeOptions?: string;
   readonly temporaryStorage?: Size;
   /** Default: {@link FUNCTION_TIMEOUT}. */
   readonly timeout?: Duration;
@@ -43,7 +45,10 @@ export class MirrorFunction extends Construct {
       logGroup,
       timeout: props.timeout ?? FUNCTION_TIMEOUT,
       memorySize: props.memoryMib,
-      environment: { ...props.environment, NODE_OPTIONS: "--enable-source-maps" },
+      environment: {
+        ...props.environment,
+        NODE_OPTIONS: ["--enable-source-maps", props.nodeOptions ?? []].flat().join(" "),
+      },
       ...(props.temporaryStorage !== undefined && { ephemeralStorageSize: props.temporaryStorage }),
     });
   }

@@ -17,6 +17,7 @@ import {
   grantReadWriteRepositories,
   grantReconcile,
 } from "./bucket-access.ts";
+import { SERVING_NODE_OPTIONS } from "./bundle.ts";
 import { GitEndpoint } from "./git-endpoint.ts";
 import { JobQueue } from "./job-queue.ts";
 import { MEMORY_MIB_PER_CPU, MirrorFunction } from "./mirror-function.ts";
@@ -107,6 +108,7 @@ export class ServiceStack extends Stack {
   #gitHttp({ bucket, codeFolders, settings }: ServiceStackProps, queue: Queue): MirrorFunction {
     const gitHttp = new MirrorFunction(this, "GitHttp", {
       codeFolder: codeFolders.gitHttp,
+      nodeOptions: SERVING_NODE_OPTIONS,
       memoryMib: MEMORY_MIB_PER_CPU,
       environment: {
         [ENV.bucket]: bucket.bucketName,

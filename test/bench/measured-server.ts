@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { SERVING_NODE_OPTIONS } from "../../infra/bundle.ts";
 import type { StoreCounts } from "../../lib/store/counting-blob-store.ts";
 import { bundledProgram } from "./measured-command.ts";
 import { endProcessTree, processTree, treeCpuSeconds } from "./process-usage.ts";
@@ -86,7 +87,9 @@ async function startServerProgram(
   fileName: string,
   args: readonly string[],
 ): Promise<ServerProgram> {
-  const child = workspace.spawn(process.execPath, [await bundledProgram(workspace, fileName), ...args], {
+  const program = await bundledProgram(workspace, fileName);
+  // As the function that serves git is deployed.
+  const child = workspace.spawn(process.execPath, [SERVING_NODE_OPTIONS, program, ...args], {
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
   const { stdout, pid } = child;

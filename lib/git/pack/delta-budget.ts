@@ -1,10 +1,10 @@
 /** What new deltas may cost in one pack, so that an answer is made in a bounded time. */
 
 /**
- * What may be read and compared to make whole objects deltas of what the client has: some 40 ms. Past it they
+ * What may be read and compared to make whole objects deltas of what the client has: some 30 ms. Past it they
  * are copied, which costs nothing but the client's bandwidth.
  */
-const MAX_THINNED_BYTES = 6 * 1024 * 1024;
+const MAX_THINNED_BYTES = 4 * 1024 * 1024;
 /** The same for objects that cannot be copied: some twenty seconds. Past it they are written whole. */
 const MAX_REBASED_BYTES = 4 * 1024 * 1024 * 1024;
 
