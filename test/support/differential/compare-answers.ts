@@ -236,7 +236,8 @@ function slackLimit(
   const lacking = commitsAmong(graph, after).filter((commit) => !before.has(commit));
   const needed = introducedBy(graph, lacking, boundary);
   const loose = wanted.filter((object) => graph.type(graph.peel(object)) !== "commit");
-  addClosure(graph, needed, loose);
+  // A commit's tree that is wanted by name is sent with all that it holds.
+  for (const object of closure(graph, loose)) needed.add(object);
   const tagCount =
     [...clientHas, ...after].filter((object) => graph.type(object) === "tag").length + refList.refs.length;
   return Math.ceil(1.25 * Math.max(needed.size, gitObjectCount)) + 3 * tagCount;
