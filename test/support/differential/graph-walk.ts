@@ -75,7 +75,8 @@ function addIntroduced(
   parentTrees: readonly number[],
 ): void {
   if (parentTrees.length === 0) {
-    addClosure(graph, introduced, [tree]);
+    // Some of its trees may be there already, without what they hold.
+    for (const object of closure(graph, [tree])) introduced.add(object);
     return;
   }
   introduced.add(tree);
