@@ -1,6 +1,7 @@
 import { Match, Template } from "aws-cdk-lib/assertions";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, test } from "vitest";
+import { SERVING_NODE_OPTIONS } from "../../infra/bundle.ts";
 import { deployment, permissions } from "../support/deployment.ts";
 
 describe("the storage stack", () => {
@@ -145,6 +146,17 @@ describe("the service stack", () => {
       BatchSize: 1,
       FunctionResponseTypes: ["ReportBatchItemFailures"],
     });
+  });
+
+  test("gives the function that serves git little room for young objects, and no other", () => {
+    const functions = Object.entries(
+      Template.fromStack(deployment().service).findResources("AWS::Lambda::Function"),
+    );
+    const limited = functions.filter(([, { Properties }]) =>
+      String(Properties.Environment.Variables.NODE_OPTIONS).endsWith(` ${SERVING_NODE_OPTIONS}`),
+    );
+    expect(limited).toHaveLength(1);
+    expect(limited[0]?.[0]).toMatch(/GitHttp/);
   });
 
   test("lets git-http read repositories, ask for syncs, and change nothing but finished answers", () => {
