@@ -119,11 +119,8 @@ export class Authorizer {
     const signal = AbortSignal.timeout(deadlineMs);
     let before: VerdictRecord | undefined;
     let isDoubted = false;
-    const how = {
-      signal,
-      onDoubt: () => {
-        isDoubted = true;
-      },
+    const onDoubt = (): void => {
+      isDoubted = true;
     };
     const finding = this.#shared.find(key, {
       known,
@@ -131,7 +128,14 @@ export class Authorizer {
         before = record;
       },
       standIn: () => this.#asking.primary.standIn(question),
-      ask: (before) => askDoubtingly(question, before, how, this.#asking),
+      ask: (before, tellOthers) => {
+        const doubt = (): void => {
+          onDoubt();
+          tellOthers();
+        };
+        return askDoubtingly(question, before, { signal, onDoubt: doubt }, this.#asking);
+      },
+      onDoubtElsewhere: onDoubt,
       signal,
     });
     const settled = finding

@@ -8,7 +8,7 @@ import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { AskedAnswer } from "./doubting-question.ts";
 import type { PrimaryAnswer } from "./ports.ts";
-import type { StoredVerdict, StoredVerdicts } from "./stored-verdicts.ts";
+import type { Claim, StoredVerdict, StoredVerdicts } from "./stored-verdicts.ts";
 import type { VerdictSource } from "./verdict.ts";
 import { countsUntilMs, recordOf, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
 
@@ -42,11 +42,15 @@ export interface Asking {
   readonly onRead: (record: VerdictRecord | undefined) => void;
   /** What is said without asking, if the primary must not be asked now. */
   readonly standIn: () => PrimaryAnswer | undefined;
-  /** @param known - What was said before. */
-  readonly ask: (known: VerdictRecord | undefined) => Promise<AskedAnswer>;
+  /** @param known - What was said before. @param onDoubt - To be called when the primary has said what is no yes, and is asked once more. */
+  readonly ask: (known: VerdictRecord | undefined, onDoubt: () => void) => Promise<AskedAnswer>;
+  /** That was so in the process that is waited for. */
+  readonly onDoubtElsewhere: () => void;
   /** When it aborts, others are waited for no longer. */
   readonly signal: AbortSignal;
 }
+
+type Claimed = StoredVerdict & { readonly claim: Claim };
 
 export class SharedVerdicts {
   readonly #options: SharedVerdictsOptions;
@@ -65,6 +69,7 @@ export class SharedVerdicts {
       // Where the store was read and holds no yes, another process was told no since.
       const record = stored === undefined ? asking.known : stored.record;
       asking.onRead(record);
+      if (stored?.claim?.isDoubted) asking.onDoubtElsewhere();
       if (stored !== undefined && record !== undefined && now() < countsUntilMs(record, verdictLimits)) {
         return { record, source: "store" };
       }
@@ -98,28 +103,44 @@ export class SharedVerdicts {
   }
 
   /** @returns What to replace with the answer; `undefined` where the store fails. */
-  async #claim(key: string, stored: StoredVerdict): Promise<string | "lost" | undefined> {
+  async #claim(key: string, stored: StoredVerdict): Promise<Claimed | "lost" | undefined> {
     const { limits, now } = this.#options;
-    const claim = { by: this.#id, untilMs: now() + limits.claimMs };
-    return this.#quietly(
-      "claim",
-      async () => (await this.#options.stored.replace(key, { ...stored, claim })) ?? "lost",
-    );
+    const claimed = { ...stored, claim: { by: this.#id, untilMs: now() + limits.claimMs } };
+    return this.#quietly("claim", async () => {
+      const version = await this.#options.stored.replace(key, claimed);
+      return version === undefined ? "lost" : { ...claimed, version };
+    });
   }
 
-  /** @param version - Over this one the answer is written, or over an unfinished claim: whoever has asked since knows more. */
+  /** @param claimed - Over this the answer is written, or over an unfinished claim: whoever has asked since knows more. */
   async #ask(
     key: string,
-    version: string | undefined,
+    claimed: Claimed | undefined,
     known: VerdictRecord | undefined,
     { ask }: Asking,
   ): Promise<FoundRecord> {
     const { verdictLimits, now } = this.#options;
     const askedAtMs = now();
-    const { answer, right } = await ask(known);
+    let written = Promise.resolve(claimed);
+    const onDoubt = (): void => {
+      written = written.then((last) => last && this.#doubt(key, last));
+    };
+    const { answer, right } = await ask(known, onDoubt);
     const record = recordOf(answer, askedAtMs, right, verdictLimits);
-    if (version !== undefined) await this.#quietly("write", () => this.#write(key, { record, version }));
+    const last = await written;
+    if (last !== undefined) {
+      const { version } = last;
+      await this.#quietly("write", () => this.#write(key, { record, version }));
+    }
     return { record, source: "primary" };
+  }
+
+  /** Those who wait are to know that a yes of before does not count meanwhile. */
+  async #doubt(key: string, claimed: Claimed): Promise<Claimed> {
+    if (claimed.claim.isDoubted) return claimed;
+    const doubted: Claimed = { ...claimed, claim: { ...claimed.claim, isDoubted: true } };
+    const version = await this.#quietly("doubt", () => this.#options.stored.replace(key, doubted));
+    return version === undefined ? claimed : { ...doubted, version };
   }
 
   async #write(key: string, answered: StoredVerdict & { readonly record: VerdictRecord }): Promise<void> {

@@ -9,7 +9,12 @@ import { recordSchema, type VerdictRecord } from "./verdict-record.ts";
 export const VERDICT_PREFIX = "auth/";
 
 /** Who is asking the primary, and until when others leave it to that process. */
-const claimSchema = z.strictObject({ by: z.string(), untilMs: z.number() });
+const claimSchema = z.strictObject({
+  by: z.string(),
+  untilMs: z.number(),
+  /** The primary has said what is no yes, and is being asked once more. */
+  isDoubted: z.literal(true).exactOptional(),
+});
 
 const storedSchema = z.strictObject({
   record: recordSchema.exactOptional(),
@@ -19,9 +24,11 @@ const storedSchema = z.strictObject({
 /** Of a credential: when the primary took it. */
 const takenSchema = z.strictObject({ takenAtMs: z.number() });
 
+export type Claim = z.infer<typeof claimSchema>;
+
 export interface StoredVerdict {
   readonly record?: VerdictRecord;
-  readonly claim?: z.infer<typeof claimSchema>;
+  readonly claim?: Claim;
   /** `"absent"`: there is nothing to replace. */
   readonly version: string;
 }

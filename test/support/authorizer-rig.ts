@@ -18,6 +18,8 @@ export const AWAY: PrimaryAnswer = { kind: "undecided", cause: "unreachable", re
 export interface Asked {
   readonly question: ReadQuestion;
   readonly signal: AbortSignal;
+  /** The primary has said what is no yes, and is asked once more. */
+  readonly doubt: () => void;
   /** Whether a 401 was asked about again. */
   retried: boolean;
 }
@@ -39,7 +41,7 @@ export class AuthorizerRig {
   process(changed: AuthorizerChanges = {}): Authorizer {
     return new Authorizer({
       askPrimary: async (question, how) => {
-        const asked = { question, signal: how.signal, retried: false };
+        const asked = { question, signal: how.signal, doubt: how.onDoubt, retried: false };
         this.asked.push(asked);
         const answer = typeof this.answer === "function" ? await this.answer(asked) : this.answer;
         if (answer.kind === "refused" && answer.status === 401) asked.retried = await how.retries401();

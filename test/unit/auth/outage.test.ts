@@ -180,6 +180,25 @@ describe("while the primary takes its time", () => {
     expect(rig.asked).toHaveLength(2);
   });
 
+  test("who waits for another process is not served by the last yes once the primary has said something else there", async () => {
+    const limits = { patienceMs: 200, firstPollMs: 10, maxPollMs: 20 };
+    await rig.process().check(QUESTION);
+    rig.pass(60_000);
+    rig.answer = async ({ doubt }) => {
+      await sleep(50);
+      doubt();
+      await sleep(400);
+      return { kind: "refused", status: 404 };
+    };
+    const verdicts = await Promise.all([1, 2, 3, 4].map(() => rig.process({ limits }).check(QUESTION)));
+    for (const verdict of verdicts) expect(verdict).toMatchObject({ kind: "refused", status: 404 });
+    expect(rig.asked).toHaveLength(2);
+    // Nothing of the doubt is left.
+    rig.pass(60_000);
+    rig.answer = YES;
+    expect((await rig.process().check(QUESTION)).kind).toBe("allowed");
+  });
+
   test("a line of other questions is no silence of the primary: who was allowed lately is asked about first", async () => {
     const auth = rig.process({ limits: { maxConcurrentQuestions: 4, patienceMs: 500 } });
     await auth.check(QUESTION);
