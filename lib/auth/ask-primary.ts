@@ -37,7 +37,7 @@ const DEFAULT_LIMITS: AskPrimaryLimits = {
   timeoutMs: 10_000,
   maxRedirects: 5,
   retryPauseMs: 250,
-  syncPausesMs: [300, 900],
+  syncPausesMs: [500, 3_000],
 };
 
 /** A timer that is later than that was not late for want of a processor. */
@@ -152,11 +152,12 @@ async function answerOf(
   const { status, headers } = response;
   if (status === 200 && headers.get("content-type") === ADVERTISEMENT_TYPE) {
     if (isOfName(question)) {
-      const compared = await showsServed(question.uuid, response.body ?? nothing()).catch(reasonOf);
+      const shown = new Watched(response.body ?? nothing());
+      const compared = await showsServed(question.uuid, shown.chunks()).catch(reasonOf);
       signal.throwIfAborted();
-      // The primary answers; what fails may be the store.
       if (typeof compared === "string") {
-        return { kind: "undecided", cause: "unreachable", reason: compared };
+        const cause = shown.brokeOff ? "unreachable" : "unreadable";
+        return { kind: "undecided", cause, reason: compared };
       }
       if (!compared) return SHOWS_OTHERS;
     } else if (!(await beginsLikeGit(response))) {
@@ -236,4 +237,23 @@ function shortText(text: string | null): string | undefined {
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
+}
+
+/** What the primary sends, and whether it was that which failed. */
+class Watched {
+  readonly #chunks: AsyncIterable<Uint8Array>;
+  brokeOff = false;
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks;
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* this.#chunks;
+    } catch (error) {
+      this.brokeOff = true;
+      throw error;
+    }
+  }
 }

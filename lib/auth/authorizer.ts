@@ -29,7 +29,7 @@ import {
 import type { WrongCredentials } from "./wrong-credentials.ts";
 
 export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
-  /** For one decision, all in all: API Gateway gives an authorizer 29 s. */
+  /** For one decision, all in all. API Gateway gives an authorizer 29 s, and of a former name two are needed, one after the other. */
   readonly deadlineMs: number;
   /** How long a caller who may be served by the last yes waits for the primary. */
   readonly patienceMs: number;
@@ -42,7 +42,7 @@ export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
 export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
   ...DEFAULT_VERDICT_LIMITS,
   ...DEFAULT_SHARING_LIMITS,
-  deadlineMs: 20_000,
+  deadlineMs: 13_000,
   patienceMs: 2_000,
   maxConcurrentQuestions: 64,
   maxRemembered: 50_000,

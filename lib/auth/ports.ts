@@ -32,7 +32,8 @@ export type PrimaryAnswer =
     }
   | {
       readonly kind: "undecided";
-      readonly cause: "unreachable" | "rate-limited";
+      /** `"unreadable"`: the primary has answered, but what the mirror has of the repository could not be held against that. */
+      readonly cause: "unreachable" | "rate-limited" | "unreadable";
       /** What is wrong, for the log. */
       readonly reason: string;
       readonly retryAfterSeconds?: number;

@@ -60,7 +60,7 @@ const answerSchema = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("undecided"),
     /** `"doubted"`: the primary takes the credential no more, which it took just before. */
-    cause: z.enum(["unreachable", "rate-limited", "doubted"]),
+    cause: z.enum(["unreachable", "rate-limited", "unreadable", "doubted"]),
     retryAfterSeconds: z.number().exactOptional(),
   }),
 ]);
@@ -149,6 +149,7 @@ function pauseMs(
     case "rate-limited":
       return ratePauseMs(retryAfterSeconds);
     case "unreachable":
+    case "unreadable":
       return retryAfterSeconds === undefined
         ? limits.undecidedMs
         : Math.min(Math.max(retryAfterSeconds, 1), MAX_OUTAGE_PAUSE_SECONDS) * 1000;

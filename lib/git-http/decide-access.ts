@@ -177,7 +177,11 @@ async function decideAnonymous(
     // git logs in where it is sent on to only if it has not shown a credential here, and only with its first request.
     const mayGo = service === "info-refs" && (sendsOn === "all" || (sendsOn === "public" && known.isPublic));
     if (!mayGo) return challenged(LOG_IN);
-    return { decision: { kind: "sent-on", primaryPath: known.primaryPath }, note: "sent-on" };
+    const sentOn: Decided = {
+      decision: { kind: "sent-on", primaryPath: known.primaryPath },
+      note: "sent-on",
+    };
+    return limitAnonymous(request, options) ?? sentOn;
   }
   if (!allowsAnonymous || known?.isPublic !== true) return challenged(LOG_IN);
   const limited = limitAnonymous(request, options);
@@ -237,6 +241,8 @@ const WHY_UNDECIDED = {
   "rate-limited":
     "Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read",
   unreachable: "Bitbucket cannot be reached, so the mirror cannot ask whether you may read",
+  unreadable:
+    "the mirror cannot read its copy of this repository, so it cannot tell whether you may have that",
   guessing: "Bitbucket has not taken several credentials that came from your address",
   doubted:
     "Bitbucket refuses this credential, which it took a short time ago, so the mirror will ask it again",

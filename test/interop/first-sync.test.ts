@@ -150,6 +150,14 @@ describe("to git", () => {
       expect((await ask(path)).status).toBe(401);
   });
 
+  test("callers who are sent on count among those without a credential", async () => {
+    const { url } = await mirror.restarted({ settings: { sendsOn: "all", anonymousPerMinute: 2 } });
+    const statuses: number[] = [];
+    for (let count = 0; count < 3; count++)
+      statuses.push((await fetch(url + INFO_REFS, { redirect: "manual" })).status);
+    expect(statuses).toEqual([307, 307, 429]);
+  });
+
   test("a name that leads somewhere is not announced over", async () => {
     const before = await readName(mirror.store, "acme", "vault");
     await announceName(mirror.store, "acme", "vault", UUID, true);

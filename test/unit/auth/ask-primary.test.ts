@@ -252,9 +252,27 @@ test("where refs cannot be compared, that tells of no outage of the primary", as
   const uuid = "0a1b2c3d-0000-4000-8000-000000000001";
   expect(await askPrimary({ authorization, repositoryPath: "acme/site", uuid }, ONCE)).toEqual({
     kind: "undecided",
-    cause: "unreachable",
+    cause: "unreadable",
     reason: "damaged",
   });
+});
+
+test("where the primary breaks off while refs are compared, it is the primary that failed", async () => {
+  const primary = await serve((_, response) => {
+    response.writeHead(200, ADVERTISEMENT).write("001e# service=git-upload-pack\n", () => response.destroy());
+  });
+  const askPrimary = askPrimaryByGit({
+    ...OPTIONS,
+    gitUrl: primary.url,
+    limits: LIMITS,
+    showsServed: async (_uuid, advertisement) => {
+      for await (const chunk of advertisement) expect(chunk.length).toBeGreaterThan(0);
+      return true;
+    },
+  });
+  const uuid = "0a1b2c3d-0000-4000-8000-000000000001";
+  const answer = await askPrimary({ authorization, repositoryPath: "acme/site", uuid }, ONCE);
+  expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
 });
 
 test("a time that is over because the process was stopped tells of no outage", async () => {
