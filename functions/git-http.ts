@@ -34,7 +34,7 @@ const mirrorConfig = new CurrentConfig(store);
 const serves = servesBy(() => mirrorConfig.read());
 const catalog = new RepositoryCatalog(
   { store, blocks: new BlockCache(store), urls, answers, onDamage },
-  { serves },
+  { serves, readsAnnouncements: true },
 );
 
 const syncs = {

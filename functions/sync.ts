@@ -19,7 +19,7 @@ import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { runRepositoryJob } from "../lib/sync/repository-job.ts";
 import { RecentChecks } from "../lib/sync/stated-sync.ts";
-import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
+import { bitbucketAccess, SyncBudgets } from "./wiring/bitbucket-access.ts";
 import { goingOn } from "./wiring/going-on.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
@@ -40,6 +40,7 @@ const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));
 const config = new CurrentConfig(store);
 const readConfig = () => config.read();
 const checks = new RecentChecks();
+const syncBudgets = new SyncBudgets();
 const announce = announcer({ queue: new SqsJobQueue(sqs, relayQueueUrl), readConfig, hasEventBus: true });
 
 async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
@@ -47,6 +48,7 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
     apiUrl,
     gitUrl,
     accountOf: ({ credential }) => readSsmAccount(ssm, secretPath, credential),
+    syncBudgets,
     signal,
   });
   if (job.kind === "repository") {

@@ -6,6 +6,7 @@ import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
+import { noteAnnouncedPush } from "../lib/repo/announced-push.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { receiveWebhook } from "../lib/webhook/receive-webhook.ts";
@@ -15,7 +16,8 @@ import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 const { bucket, syncQueueUrl, secretPath, addresses, logLevel } = readWebhookConfig(process.env);
 const log = pinoLogger(logLevel);
 const ssm = new SSMClient();
-const config = new CurrentConfig(new S3BlobStore({ client: createS3Client(), bucket }));
+const store = new S3BlobStore({ client: createS3Client(), bucket });
+const config = new CurrentConfig(store);
 /** Someone who replaces the secret waits no longer than this for it to count. */
 const SECRET_AGE_MS = 5 * 60_000;
 let secret: { readonly text: string; readonly readAtMs: number } | undefined;
@@ -33,6 +35,7 @@ export const handler = lambdaServer(
     readSecret,
     readConfig: () => config.read(),
     requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl)),
+    noteAnnounced: (uuid, at) => noteAnnouncedPush(store, uuid, at),
     addresses,
     log,
   }),

@@ -8,6 +8,8 @@ const REPOSITORY_KEYS = [...NAME_KEYS, "repos/*"];
 /** Which refs are served: the manifest names the snapshot. */
 const REF_KEYS = ["repos/*/manifest.json", "repos/*/ref-snapshots/*"];
 const VERDICT_KEYS = ["auth/*"];
+/** Which pushes the primary has told of. */
+const ANNOUNCED_KEYS = ["repos/*/announced"];
 /** Finished answers, which may be lost at any time. */
 const ANSWER_KEYS = ["repos/*/cache/answers/*"];
 const WRITE_ACTIONS = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"];
@@ -35,6 +37,12 @@ export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
 export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
   grantRead(bucket, grantee, [...NAME_KEYS, ...REF_KEYS, "repos/*/upstream.json", ...VERDICT_KEYS]);
   grant(grantee, ["s3:PutObject"], arns(bucket, VERDICT_KEYS));
+}
+
+/** For webhooks. */
+export function grantAnnounce(bucket: Bucket, grantee: IGrantable): void {
+  grantReadConfig(bucket, grantee);
+  grant(grantee, ["s3:PutObject"], arns(bucket, ANNOUNCED_KEYS));
 }
 
 /** Beside reading: what a server of clones may write. */

@@ -10,6 +10,7 @@ import type { Construct } from "constructs";
 import { EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import { ENV } from "../lib/setting-names.ts";
 import {
+  grantAnnounce,
   grantDecideAccess,
   grantKeepAnswers,
   grantReadConfig,
@@ -40,8 +41,8 @@ const RELAY_TIMEOUT = Duration.minutes(1);
 
 /** Ten syncs: the primary limits the requests of one credential. */
 const SYNC_QUEUE = { visibilityTimeout: Duration.minutes(18), maxConcurrency: 10 };
-/** A queue of its own: receivers that hang must not keep syncs waiting. */
-const RELAY_QUEUE = { visibilityTimeout: Duration.minutes(2), maxConcurrency: 10 };
+/** A queue of its own: receivers that hang must not keep syncs waiting. Nor each other: there are four groups for each of 21. */
+const RELAY_QUEUE = { visibilityTimeout: Duration.minutes(2), maxConcurrency: 84 };
 
 export interface ServiceStackProps extends StackProps {
   readonly bucket: Bucket;
@@ -133,7 +134,7 @@ export class ServiceStack extends Stack {
         [ENV.webhookAddresses]: props.settings.webhookAddresses,
       },
     });
-    grantReadConfig(props.bucket, webhook.role);
+    grantAnnounce(props.bucket, webhook.role);
     queue.grantSendMessages(webhook.role);
     this.#grantSecrets(
       webhook.role,

@@ -1,14 +1,14 @@
 /** The local mirror's relay: a queue of its own, kept in the store, and what tells the receivers. */
 import { AGENT } from "../../lib/config.ts";
 import type { Logger } from "../../lib/log.ts";
-import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { CONFIG_LIMITS, type MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { RepositoryNews } from "../../lib/mirror/repository-news.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
 import type { RetryPolicy } from "../../lib/queue/retry-policy.ts";
 import { announcer } from "../../lib/relay/announce.ts";
 import { deliver } from "../../lib/relay/deliver.ts";
 import { nodeWebhookSender } from "../../lib/relay/node-webhook-sender.ts";
-import { parseRelayMessage, receiverOfGroup } from "../../lib/relay/relay-message.ts";
+import { GROUPS_PER_RECEIVER, parseRelayMessage } from "../../lib/relay/relay-message.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { readRelaySecret } from "./account.ts";
 import { StoredMessages } from "./stored-messages.ts";
@@ -28,9 +28,8 @@ export interface LocalRelay {
   readonly announce: (news: RepositoryNews) => Promise<void>;
 }
 
-/** Deliveries at a time: a receiver that hangs must not hold up all others. */
-const CONCURRENCY = 8;
-const CONCURRENCY_PER_RECEIVER = 4;
+/** Deliveries at a time: room for all receivers, should all of them hang. */
+const CONCURRENCY = GROUPS_PER_RECEIVER * CONFIG_LIMITS.maxRelayWebhooks;
 
 export function startRelay({
   store,
@@ -53,7 +52,6 @@ export function startRelay({
       }),
     log,
     concurrency: CONCURRENCY,
-    lanes: { of: receiverOfGroup, concurrency: CONCURRENCY_PER_RECEIVER },
     kept: new StoredMessages(store, "relay"),
     keepsWaiting: true,
     ...(retries && { retries }),

@@ -1,6 +1,7 @@
 /** Bitbucket, as the account of one workspace sees it. */
 import { type BitbucketAccount, gitCredential, restCredential } from "../../lib/bitbucket/credential.ts";
 import { type BitbucketHooksApi, bitbucketHooksApi } from "../../lib/bitbucket/hooks-api.ts";
+import { RequestBudget } from "../../lib/bitbucket/request-budget.ts";
 import { type BitbucketRestApi, bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
 import { upstreamByUuid } from "../../lib/bitbucket/upstream-by-uuid.ts";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
@@ -13,8 +14,30 @@ export interface BitbucketAccessOptions {
   readonly gitUrl: string;
   /** Read anew for each job: a token that was replaced must not wait for a new process. */
   readonly accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>;
+  /** What syncs may ask of REST; where it is absent, as much as a new process. */
+  readonly syncBudgets?: SyncBudgets;
   /** Ends what runs. */
   readonly signal?: AbortSignal;
+}
+
+/** Beside reconcile's 400, of the 1,000 an hour that Bitbucket gives a credential. */
+const SYNC_REQUESTS_PER_HOUR = 500;
+
+/** What the syncs of one process may ask of REST, for each credential; a 429 that one has got counts for the next ones. */
+export class SyncBudgets {
+  readonly #budgets = new Map<string, RequestBudget>();
+  readonly #now: () => Date;
+
+  constructor(now: () => Date = () => new Date()) {
+    this.#now = now;
+  }
+
+  of({ workspace, credential }: MirroredWorkspace): RequestBudget {
+    const key = credential ?? `of ${workspace}`;
+    const budget = this.#budgets.get(key) ?? new RequestBudget(undefined, this.#now, SYNC_REQUESTS_PER_HOUR);
+    this.#budgets.set(key, budget);
+    return budget;
+  }
 }
 
 export interface BitbucketAccess {
@@ -27,7 +50,7 @@ export interface BitbucketAccess {
 }
 
 export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAccess {
-  const { apiUrl, gitUrl, accountOf, signal } = options;
+  const { apiUrl, gitUrl, accountOf, signal, syncBudgets = new SyncBudgets() } = options;
   const stoppable = signal === undefined ? fetch : fetchUntil(signal);
   const restOf = async (workspace: MirroredWorkspace, way: typeof fetch) => ({
     fetch: way,
@@ -46,7 +69,11 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
           ...(signal && { signal }),
         });
       return {
-        api: bitbucketRestApi({ fetch: stoppable, apiUrl, credential: restCredential(account) }),
+        api: bitbucketRestApi({
+          fetch: syncBudgets.of(workspace).limit(stoppable),
+          apiUrl,
+          credential: restCredential(account),
+        }),
         upstreamOf: (uuid, { workspace: owner, slug }) =>
           upstreamByUuid({ byUuid: upstreamAt(owner, `{${uuid}}`), byName: upstreamAt(owner, slug) }),
       };

@@ -38,8 +38,12 @@ export interface FindNeeds {
 export interface OnDemand {
   /** @returns The repository with what the primary has had since the call; `undefined` if that was not to be had in time. */
   refresh(asked: AskedRepository, needs: FindNeeds, signal: AbortSignal): Promise<ServedSource | undefined>;
-  /** The same if the primary has told of news that are not here yet, else `undefined`, at once. */
+  /**
+   * The same if the primary has told of news that are not here yet, else `undefined`, at once.
+   * @param found - What there is.
+   */
   refreshAnnounced(
+    found: ServedSource,
     asked: AskedRepository,
     needs: FindNeeds,
     signal: AbortSignal,
@@ -114,7 +118,10 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     if (service === "lfs") return redirectLfs(options.push.gitUrl, request, plainPath);
     let served = source;
     const newer = async (cause: "listed" | "missing") => {
-      const next = await newest(cause, options, repository, needs, request.signal);
+      const { onDemand } = options;
+      const next = await (cause === "missing"
+        ? onDemand?.refresh(repository, needs, request.signal)
+        : onDemand?.refreshAnnounced(source, repository, needs, request.signal));
       served = next ?? served;
       return next;
     };
@@ -129,18 +136,6 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       headers: { ...response.headers, ...verifiedHeaders(served), ...staleHeaders(decision) },
     };
   };
-}
-
-async function newest(
-  cause: "listed" | "missing",
-  { onDemand }: GitHttpOptions,
-  repository: AskedRepository,
-  needs: FindNeeds,
-  signal: AbortSignal,
-): Promise<ServedSource | undefined> {
-  return cause === "missing"
-    ? onDemand?.refresh(repository, needs, signal)
-    : onDemand?.refreshAnnounced(repository, needs, signal);
 }
 
 function verifiedHeaders({ verifiedAt }: ServedSource): Record<string, string> {

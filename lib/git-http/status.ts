@@ -12,6 +12,9 @@ import { NO_CACHE_HEADERS } from "./route.ts";
 /** A repository to serve, and when the primary's refs were last seen to be its refs. */
 export interface ServedSource extends UploadPackSource {
   readonly verifiedAt?: Date;
+  /** When the primary last told of a push; absent where no other process is told. */
+  readonly announcedAt?: Date | undefined;
+  readonly uuid?: string;
 }
 
 /** As long as API Gateway lets an answer be silent, and some for the answer. */

@@ -14,12 +14,13 @@ import type { RepositoryCatalog } from "../repo/repository-catalog.ts";
 import { readUpstreamRecord } from "../repo/upstream-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { FindNeeds, OnDemand } from "./git-http.ts";
+import type { ServedSource } from "./status.ts";
 
 export interface SyncOnDemandOptions {
   readonly catalog: RepositoryCatalog;
   readonly store: BlobStore;
   readonly requests: SyncRequests;
-  /** Whether a job for it waits or runs; absent where nobody can tell. */
+  /** Whether a job for it waits or runs; absent where the queue cannot tell. */
   readonly isAnnounced?: (uuid: RepositoryUuid) => boolean;
   /** How long one request waits. */
   readonly maxWaitMs: number;
@@ -32,10 +33,15 @@ export interface SyncOnDemandOptions {
  */
 const POLL_MS = { first: 20, factor: 1.2, max: 250 } as const;
 
+/** Syncs that take longer, or fail, are not waited for by everyone who lists refs. */
+const ANNOUNCED_LIFETIME_MS = 60_000;
+
 export class SyncOnDemand implements OnDemand {
   readonly #options: SyncOnDemandOptions;
   /** At most one of a repository: however many requests there are, and whatever they ask for. */
   readonly #rounds = new Map<RepositoryUuid, Promise<Repository | undefined>>();
+  /** Who waits for a push that another process was told of, by repository and time. */
+  readonly #announced = new Map<string, Promise<Repository | undefined>>();
 
   constructor(options: SyncOnDemandOptions) {
     this.#options = options;
@@ -59,43 +65,68 @@ export class SyncOnDemand implements OnDemand {
   }
 
   async refreshAnnounced(
+    { uuid, announcedAt, verifiedAt }: ServedSource,
     asked: AskedRepository,
     needs: FindNeeds,
     signal: AbortSignal,
   ): Promise<Repository | undefined> {
-    const { catalog, isAnnounced } = this.#options;
-    if (isAnnounced === undefined) return undefined;
-    const repository = await catalog.find(asked, needs);
-    if (repository === undefined || !isAnnounced(repository.uuid)) return undefined;
-    return this.refresh(asked, needs, signal);
+    const { isAnnounced, maxWaitMs } = this.#options;
+    if (uuid === undefined || maxWaitMs === 0) return undefined;
+    if (isAnnounced?.(uuid)) return this.refresh(asked, needs, signal);
+    if (announcedAt === undefined || verifiedAt === undefined) return undefined;
+    const announcedMs = announcedAt.getTime();
+    const isOver = verifiedAt.getTime() >= announcedMs || Date.now() - announcedMs > ANNOUNCED_LIFETIME_MS;
+    if (isOver) return undefined;
+    // A job for it is in the queue, so none is asked for.
+    const listed = this.#shared(this.#announced, `${uuid} ${announcedMs}`, uuid, () =>
+      this.#listedSince(uuid, announcedMs),
+    );
+    return Promise.race([listed, aborted(signal)]);
   }
 
   #round(uuid: RepositoryUuid): Promise<Repository | undefined> {
-    const running = this.#rounds.get(uuid);
+    return this.#shared(this.#rounds, uuid, uuid, () => this.#sync(uuid));
+  }
+
+  /** One wait for all who wait for the same. */
+  #shared(
+    waits: Map<string, Promise<Repository | undefined>>,
+    key: string,
+    uuid: RepositoryUuid,
+    wait: () => Promise<Repository | undefined>,
+  ): Promise<Repository | undefined> {
+    const running = waits.get(key);
     if (running !== undefined) return running;
-    const round = this.#sync(uuid)
+    const started = wait()
       .catch((error: unknown) => {
         this.#options.log.error("on-demand:failed", { uuid, ...errorFields(error) });
         return undefined;
       })
-      .finally(() => this.#rounds.delete(uuid));
-    this.#rounds.set(uuid, round);
-    return round;
+      .finally(() => waits.delete(key));
+    waits.set(key, started);
+    return started;
   }
 
   async #sync(uuid: RepositoryUuid): Promise<Repository | undefined> {
-    const { catalog, store, requests, maxWaitMs, log } = this.#options;
+    const { store, requests } = this.#options;
     const record = await readUpstreamRecord(store, uuid);
     if (record === undefined) return undefined;
     const sentMs = Date.now();
     const queuedAt = new Date(sentMs).toISOString();
     const job = { kind: "repository", workspace: record.workspace, uuid, reason: "asked", queuedAt } as const;
     await requests.request([{ job, eventId: `asked-${randomUUID()}` }]);
+    return this.#listedSince(uuid, sentMs);
+  }
+
+  /** @returns The repository once its refs were listed at this time or later; `undefined` if that is not in time. */
+  async #listedSince(uuid: RepositoryUuid, sinceMs: number): Promise<Repository | undefined> {
+    const { catalog, maxWaitMs, log } = this.#options;
+    const startedMs = Date.now();
     let pauseMs: number = POLL_MS.first;
-    while (Date.now() - sentMs < maxWaitMs) {
+    while (Date.now() - startedMs < maxWaitMs) {
       await pause(pauseMs);
       const repository = await catalog.open(uuid);
-      if (repository === undefined || repository.verifiedAt.getTime() >= sentMs) return repository;
+      if (repository === undefined || repository.verifiedAt.getTime() >= sinceMs) return repository;
       pauseMs = Math.min(pauseMs * POLL_MS.factor, POLL_MS.max);
     }
     log.warn("on-demand:not-in-time", { uuid, waitedMs: maxWaitMs });

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { ConfigError } from "../errors.ts";
 import { isNameSegment } from "../repo/names.ts";
 
-const CONFIG_LIMITS = {
+export const CONFIG_LIMITS = {
   /** It is read before each request that is served. Ten thousand patterns fit. */
   maxBytes: 1024 * 1024,
   /** Each is listed by itself, several times an hour. */

@@ -14,8 +14,6 @@ export interface MemoryJobQueueOptions {
   readonly log: Logger;
   /** Groups at a time. */
   readonly concurrency?: number;
-  /** Groups of one lane take only a part of that, so that one in which all hang leaves room for the others. */
-  readonly lanes?: { readonly of: (groupId: string) => string; readonly concurrency: number };
   readonly retries?: RetryPolicy;
   /** By default in memory. */
   readonly kept?: KeptMessages;
@@ -39,7 +37,6 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
   /** Groups whose next job may run; a group that runs or waits for a retry is not in it. */
   #ready: string[] = [];
   #runningCount = 0;
-  readonly #runningInLane = new Map<string, number>();
   readonly #sentAtMs = new Map<string, number>();
   readonly #kept: KeptMessages;
   readonly #deadLetters: DeadLetters;
@@ -148,26 +145,11 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
   #runReady(): void {
     const { concurrency = 1 } = this.#options;
     while (this.#runningCount < concurrency && !this.#closing.signal.aborted) {
-      const at = this.#ready.findIndex((one) => this.#hasRoom(one));
-      const [groupId] = at < 0 ? [] : this.#ready.splice(at, 1);
+      const groupId = this.#ready.shift();
       if (groupId === undefined) return;
       this.#runningCount += 1;
-      this.#countInLane(groupId, 1);
       void this.#runNext(groupId);
     }
-  }
-
-  #hasRoom(groupId: string): boolean {
-    const { lanes } = this.#options;
-    return lanes === undefined || (this.#runningInLane.get(lanes.of(groupId)) ?? 0) < lanes.concurrency;
-  }
-
-  #countInLane(groupId: string, change: 1 | -1): void {
-    const lane = this.#options.lanes?.of(groupId);
-    if (lane === undefined) return;
-    const count = (this.#runningInLane.get(lane) ?? 0) + change;
-    if (count > 0) this.#runningInLane.set(lane, count);
-    else this.#runningInLane.delete(lane);
   }
 
   /** Never rejects. */
@@ -176,7 +158,6 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     const [job] = group;
     const delaySeconds = job === undefined ? 0 : await this.#try(job);
     this.#runningCount -= 1;
-    this.#countInLane(groupId, -1);
     if (delaySeconds === 0) group.shift();
     if (group.length === 0) this.#groups.delete(groupId);
     else if (delaySeconds === 0) this.#ready.push(groupId);

@@ -81,22 +81,23 @@ export function relayEventOf(
   };
 }
 
-/** One group for each receiver and repository: in order, and one that fails holds up nothing else. */
+/**
+ * Deliveries to one receiver at a time. One that hangs takes no more of those who deliver; there have to be so many for each of the
+ * receivers that there may be.
+ */
+export const GROUPS_PER_RECEIVER = 4;
+
+/** A repository's events are in one group, so in order; one that fails holds up a quarter of the same receiver's. */
 export function queueMessageOf(receiver: RelayReceiver, event: RelayEvent, refsSha256: string): QueueMessage {
   const receiverId = receiver.kind === "webhook" ? `webhook-${receiver.id}` : receiver.kind;
   // Told once more after a crash, it has the same id.
   const requestId = `${event.uuid}-${event.generation}-${refsSha256.slice(0, 16)}`;
   const message: RelayMessage = { kind: "relay", receiver, requestId, event };
   return {
-    groupId: `${receiverId}/${event.uuid}`,
+    groupId: `${receiverId}/${Number.parseInt(event.uuid.slice(0, 8), 16) % GROUPS_PER_RECEIVER}`,
     dedupId: `${receiverId}-${requestId}`,
     body: JSON.stringify(message),
   };
-}
-
-/** What the groups of one receiver have in common. */
-export function receiverOfGroup(groupId: string): string {
-  return groupId.slice(0, groupId.indexOf("/"));
 }
 
 /** @throws {ProtocolError} Not the JSON of such a message. */

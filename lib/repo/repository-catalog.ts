@@ -1,5 +1,6 @@
 /** Finds repositories by name, and keeps the ones used last open: what they have read is kept as long as it is true. */
 import { NotFoundError } from "../errors.ts";
+import { readAnnouncedPush } from "./announced-push.ts";
 import { readServedUuid } from "./asked-repository.ts";
 import type { RepositoryUuid } from "./layout.ts";
 import type { AskedRepository } from "./names.ts";
@@ -34,6 +35,8 @@ export interface CatalogOptions {
   readonly nowMs?: () => number;
   /** Asked for each request, while the rest is read. By default everything is served. */
   readonly serves?: (() => Promise<Serves>) | undefined;
+  /** Whether to look, with the refs, for a push that another process was told of: one more request in the same round. */
+  readonly readsAnnouncements?: boolean;
 }
 
 /** What a repository is opened for. */
@@ -63,12 +66,14 @@ export class RepositoryCatalog {
   readonly #names = new Map<string, NameMeaning>();
   readonly #nowMs: () => number;
   readonly #serves: (() => Promise<Serves>) | undefined;
+  readonly #readsAnnouncements: boolean;
 
   constructor(storage: RepositoryStorage, options: CatalogOptions = {}) {
     this.#storage = storage;
     this.#maxOpenBytes = options.maxOpenBytes ?? DEFAULT_MAX_OPEN_BYTES;
     this.#nowMs = options.nowMs ?? Date.now;
     this.#serves = options.serves;
+    this.#readsAnnouncements = options.readsAnnouncements ?? false;
   }
 
   /**
@@ -132,7 +137,11 @@ export class RepositoryCatalog {
   async open(uuid: RepositoryUuid, { refs = false }: RepositoryNeeds = {}): Promise<Repository | undefined> {
     const known = this.#open.get(uuid);
     try {
-      const repository = await openRepository(this.#storage, uuid, { known, withRefs: refs });
+      const [repository, announcedAt] = await Promise.all([
+        openRepository(this.#storage, uuid, { known, withRefs: refs }),
+        refs && this.#readsAnnouncements ? readAnnouncedPush(this.#storage.store, uuid) : undefined,
+      ]);
+      if (announcedAt !== undefined) repository.announcedAt = announcedAt;
       this.#open.delete(uuid);
       this.#open.set(uuid, repository);
       this.#closeOldest();

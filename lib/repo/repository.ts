@@ -53,6 +53,8 @@ export class Repository implements UploadPackSource {
   readonly manifest: Manifest;
   /** Of the manifest, to publish over. */
   readonly version: BlobVersion;
+  /** When the primary last told of a push, as of the last opening that looked. */
+  announcedAt: Date | undefined;
   readonly #storage: RepositoryStorage;
   readonly #keys: RepositoryKeys;
   #refsAhead: Promise<Uint8Array | undefined> | undefined;

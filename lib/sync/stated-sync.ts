@@ -95,7 +95,7 @@ export async function syncStated(
       temporaryFolder,
       expectedBytes: facts.sizeBytes,
       checkStore: options.checksStore?.(job.uuid) ?? false,
-      notesVerified: job.reason === "asked",
+      notesVerified: isWaitedFor(job),
       ...(onProgress && { onProgress: (progress) => onProgress(facts, progress) }),
       ...(options.confirm && { confirm: options.confirm }),
       ...(signal && { signal }),
@@ -148,13 +148,17 @@ async function isCurrent(
 ): Promise<boolean> {
   if (state?.state !== "AVAILABLE" || !sameFacts(factsOf(state), facts)) return false;
   const neededMs = Date.parse(queuedAt) + clockMarginMs;
-  // Who asked waits for the time in the manifest.
-  if (reason !== "asked" && checks.listedAtMs(uuid) > neededMs) return true;
+  if (!isWaitedFor({ reason }) && checks.listedAtMs(uuid) > neededMs) return true;
   const repository = await openIfThere(storage, uuid);
   if (repository === undefined) return false;
   const { verifiedAt, refs } = repository.manifest;
   if (announce !== undefined && state.announcedRefs !== refs.sha256) return false;
   return Date.parse(verifiedAt) > neededMs;
+}
+
+/** Who asked, and who lists refs after a push was announced, waits for the time in the manifest. */
+function isWaitedFor({ reason }: Pick<RepositoryJob, "reason">): boolean {
+  return reason === "asked" || reason === "push";
 }
 
 /** Before the first generation, whoever asks is to see that it is under way. */

@@ -1,6 +1,7 @@
 /**
  * Takes Bitbucket's deliveries: checks who sent them, and puts a job into the queue. Bitbucket waits ten seconds, and sends
- * again only after an answer of 5xx, three times in all; so there is one read and one message between request and answer.
+ * again only after an answer of 5xx, three times in all; so there is one read, then one message and one note, between request and
+ * answer.
  */
 import { randomUUID } from "node:crypto";
 import { type AddressRange, addressMatcher } from "../address-ranges.ts";
@@ -11,6 +12,7 @@ import type { Logger } from "../log.ts";
 import { findWorkspace, type MirrorConfig } from "../mirror/mirror-config.ts";
 import { isActive, isMirrored } from "../mirror/selection.ts";
 import type { SyncJob, SyncRequests } from "../mirror/sync-job.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
 import { isSigned, workspaceSecret } from "./signature.ts";
 import { readWebhookEvent } from "./webhook-event.ts";
@@ -26,6 +28,8 @@ export interface ReceiveWebhookOptions {
   readonly readSecret: () => Promise<string>;
   readonly readConfig: () => Promise<MirrorConfig>;
   readonly requests: SyncRequests;
+  /** Lets other processes know of a push at once, before its sync; absent where whoever serves sees the queue itself. */
+  readonly noteAnnounced?: (uuid: RepositoryUuid, at: Date) => Promise<void>;
   readonly log: Logger;
   /** Where deliveries may come from; none: from anywhere. The signature counts in any case. */
   readonly addresses?: readonly AddressRange[];
@@ -82,9 +86,24 @@ async function take(
     log.debug("webhook:ignored", { workspace, eventKey: eventKey.slice(0, 100) });
     return textResponse(202, "ignored");
   }
-  await requests.request([{ job, eventId: eventIdOf(request) }]);
+  await Promise.all([requests.request([{ job, eventId: eventIdOf(request) }]), noteAnnounced(job, options)]);
   log.info("webhook:queued", { workspace, eventKey, ...(job.kind === "repository" && { uuid: job.uuid }) });
   return textResponse(202, "queued");
+}
+
+/** Only where `concerns` has seen that it is mirrored. */
+async function noteAnnounced(
+  job: SyncJob,
+  { noteAnnounced: note, log }: ReceiveWebhookOptions,
+): Promise<void> {
+  if (note === undefined || job.kind !== "repository") return;
+  if (job.reason !== "push" || job.facts === undefined) return;
+  try {
+    await note(job.uuid, new Date(job.queuedAt));
+  } catch (error) {
+    // The push comes without it as well; only nobody waits for it.
+    log.warn("webhook:not-announced", { uuid: job.uuid, ...errorFields(error) });
+  }
 }
 
 /** A push to what is not mirrored is none of ours; any other event may change whether it is. */

@@ -1,6 +1,9 @@
 /** What keeps the deployed mirror in step: webhooks, queue, schedule, secrets. */
+
 import { Match, Template } from "aws-cdk-lib/assertions";
 import { expect, test } from "vitest";
+import { CONFIG_LIMITS } from "../../lib/mirror/mirror-config.ts";
+import { GROUPS_PER_RECEIVER } from "../../lib/relay/relay-message.ts";
 import { deployment, permissions } from "../support/deployment.ts";
 
 test("takes webhooks from anyone, at one address, for as long as Bitbucket waits", () => {
@@ -37,7 +40,7 @@ test("reconciles every five minutes", () => {
   });
 });
 
-test("lets the webhook function read the configuration and one secret, and send; no more", () => {
+test("lets the webhook function read the configuration and one secret, send, and announce; no more", () => {
   const lines = permissions(deployment().service, "Webhook");
   const actions = lines.map((line) => line.split(" ")[0]);
   expect(actions.toSorted()).toEqual([
@@ -45,12 +48,14 @@ test("lets the webhook function read the configuration and one secret, and send;
     "logs:PutLogEvents",
     "s3:GetObject",
     "s3:ListBucket",
+    "s3:PutObject",
     "sqs:GetQueueAttributes",
     "sqs:GetQueueUrl",
     "sqs:SendMessage",
     "ssm:GetParameter",
   ]);
   expect(lines.find((line) => line.startsWith("s3:GetObject"))).toContain("/config.json");
+  expect(lines.find((line) => line.startsWith("s3:PutObject"))).toContain("/repos/*/announced");
   expect(lines.find((line) => line.startsWith("ssm:"))).toContain(":parameter/nearside/webhook-secret");
 });
 
@@ -98,6 +103,15 @@ test("lets reconcile change records, names and the configuration, but no reposit
   // It notes what is going to be mirrored, and takes names away that belong to others now.
   for (const action of ["s3:PutObject", "s3:DeleteObject"])
     expect(written.some((line) => line.startsWith(action) && line.includes("names/*"))).toBe(true);
+});
+
+test("has room for all receivers of the relay that there may be, should all of them hang", () => {
+  const mappings = Template.fromStack(deployment().service).findResources("AWS::Lambda::EventSourceMapping", {
+    Properties: { EventSourceArn: { "Fn::GetAtt": [Match.stringLikeRegexp("^RelayQueue"), "Arn"] } },
+  });
+  expect(
+    Object.values(mappings).map(({ Properties }) => Properties.ScalingConfig.MaximumConcurrency),
+  ).toEqual([GROUPS_PER_RECEIVER * (CONFIG_LIMITS.maxRelayWebhooks + 1)]);
 });
 
 /** The API's resource for a part of the path. */

@@ -228,7 +228,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/(upstream|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*)\] Service\/(Authorizer|GitHttp|Sync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/(upstream|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {

@@ -1,25 +1,31 @@
+import { createHmac } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DeleteMessageCommand, ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { WEBHOOK_SECRET_NAME } from "../../lib/config.ts";
 import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
 import { ENV } from "../../lib/setting-names.ts";
+import { workspaceSecret } from "../../lib/webhook/signature.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
 import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
-import type { LambdaGateway } from "../support/lambda/lambda-gateway.ts";
+import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { type LambdaInvoker, startLambdaInvoker } from "../support/lambda/lambda-invoker.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
 import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
-import { ACCOUNT_TOKEN, searchedTexts } from "../support/test-credentials.ts";
+import { ACCOUNT_TOKEN, MIRROR_SECRET, searchedTexts } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
+
+/** Unless set otherwise. */
+const WAIT_SECONDS = 20;
 
 describe.skipIf(runtimeClient === undefined)("the sync and git-http functions together", () => {
   let folder: TemporaryFolder;
@@ -31,6 +37,8 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
   let relayQueueUrl: string;
   let sync: LambdaInvoker;
   let gateway: LambdaGateway;
+  let webhook: LambdaGateway;
+  let syncQueueUrl: string;
 
   beforeAll(async () => {
     folder = await temporaryFolder();
@@ -47,31 +55,41 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     s3Server = await startS3Server({ folder: join(folder.path, "s3") });
     secretServer = await startSecretServer({
       "/nearside/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
+      [`/nearside/${WEBHOOK_SECRET_NAME}`]: MIRROR_SECRET,
     });
     sqs = await startSqsServer();
-    const { queueUrl } = await sqs.createQueues({ maxReceiveCount: 5 });
-    relayQueueUrl = `${sqs.endpoint}${new URL(queueUrl).pathname}`;
+    const queue = async () => {
+      const { queueUrl } = await sqs.createQueues({ maxReceiveCount: 5 });
+      return `${sqs.endpoint}${new URL(queueUrl).pathname}`;
+    };
+    [syncQueueUrl, relayQueueUrl] = await Promise.all([queue(), queue()]);
     const environment = {
       ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
       [ENV.apiUrl]: bitbucket.apiUrl,
       [ENV.secretPath]: "/nearside/",
+      [ENV.syncQueueUrl]: syncQueueUrl,
       [ENV.relayQueueUrl]: relayQueueUrl,
       AWS_ENDPOINT_URL_SQS: sqs.endpoint,
       AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     };
-    const codeFolder = join(folder.path, "sync");
-    await bundleFunction(FUNCTION_SOURCES.sync, codeFolder);
-    sync = await startLambdaInvoker({ runtimeClient: runtimeClient ?? "", codeFolder, environment });
+    const bundled = async (name: "sync" | "webhook") => {
+      const codeFolder = join(folder.path, name);
+      await bundleFunction(FUNCTION_SOURCES[name], codeFolder);
+      return { runtimeClient: runtimeClient ?? "", codeFolder, environment };
+    };
+    sync = await startLambdaInvoker(await bundled("sync"));
+    webhook = await startLambdaGateway(await bundled("webhook"));
     gateway = await startDeployedMirror({
       runtimeClient: runtimeClient ?? "",
       folder: folder.path,
       s3Server,
       gitUrl: bitbucket.gitUrl,
+      environment: { [ENV.syncQueueUrl]: syncQueueUrl, AWS_ENDPOINT_URL_SQS: sqs.endpoint },
     });
   });
 
   afterAll(async () => {
-    await Promise.all([sync.close(), gateway.close()]);
+    await Promise.all([sync.close(), gateway.close(), webhook.close()]);
     await Promise.all([bitbucket.close(), s3Server.close(), secretServer.close(), sqs.close()]);
     await folder.remove();
   });
@@ -103,6 +121,30 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     }
   }
 
+  /** What waits for the sync function, taken out of the queue. */
+  async function queued(): Promise<string[]> {
+    const bodies: string[] = [];
+    for (;;) {
+      const { Messages: [first] = [] } = await sqs.client.send(
+        new ReceiveMessageCommand({ QueueUrl: syncQueueUrl, MaxNumberOfMessages: 1 }),
+      );
+      if (first === undefined) return bodies;
+      bodies.push(first.Body ?? "");
+      const { ReceiptHandle } = first;
+      await sqs.client.send(new DeleteMessageCommand({ QueueUrl: syncQueueUrl, ReceiptHandle }));
+    }
+  }
+
+  /** As Bitbucket does. */
+  async function deliverPush(uuid: string): Promise<void> {
+    const repository = { uuid: `{${uuid}}`, full_name: "acme/sample", is_private: false };
+    const body = JSON.stringify({ repository, push: { changes: [] } });
+    const hmac = createHmac("sha256", workspaceSecret(MIRROR_SECRET, "acme")).update(body).digest("hex");
+    const headers = { "x-event-key": "repo:push", "x-hub-signature": `sha256=${hmac}` };
+    const response = await fetch(`${webhook.url}/-/webhooks/acme`, { method: "POST", headers, body });
+    expect(await response.text(), webhook.log()).toMatch(/^queued/);
+  }
+
   async function refsOf(repository: string): Promise<string> {
     return git(["show-ref", "--head", "--dereference"], { cwd: repository });
   }
@@ -131,6 +173,37 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
         changes: [{ name: "refs/heads/develop" }, { name: "refs/heads/main", newId: commit }],
       },
     ]);
+  });
+
+  test("whoever lists refs after the webhook of a push waits for its sync, and asks for none", async () => {
+    const uuid = stableUuid("repository", "acme/sample");
+    const listed = () => git(["ls-remote", `${gateway.url}/acme/sample.git`, "refs/heads/main"]);
+    const before = await git(["rev-parse", "main"], { cwd: primary });
+    const commit = await git(["commit-tree", `${before}^{tree}`, "-p", before, "-m", "told of"], {
+      cwd: primary,
+    });
+    await git(["update-ref", "refs/heads/main", commit], { cwd: primary });
+    // Nobody has told of it.
+    expect(await listed()).toContain(before);
+    await deliverPush(uuid);
+    const [body = "", ...more] = await queued();
+    expect(more).toEqual([]);
+    let isListed = false;
+    const waiting = Promise.all([listed(), listed()]).finally(() => {
+      isListed = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(isListed).toBe(false);
+    expect(await sync.invoke(message(JSON.parse(body))), sync.log()).toEqual({ batchItemFailures: [] });
+    for (const text of await waiting) expect(text).toContain(commit);
+    expect(await queued()).toEqual([]);
+    // One that brings nothing is over as well when its sync has listed the refs.
+    await deliverPush(uuid);
+    const [again = ""] = await queued();
+    expect(await sync.invoke(message(JSON.parse(again))), sync.log()).toEqual({ batchItemFailures: [] });
+    const startedMs = Date.now();
+    expect(await listed()).toContain(commit);
+    expect(Date.now() - startedMs).toBeLessThan(WAIT_SECONDS * 1000);
   });
 
   test("a job that fails is given back to the queue, and tells why in the log", async () => {

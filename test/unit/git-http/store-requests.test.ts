@@ -7,7 +7,7 @@ import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
-import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import { type CatalogOptions, RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
@@ -38,12 +38,12 @@ beforeAll(async () => {
   ({ uuid } = builder);
 }, 60_000);
 
-beforeEach(startAnew);
+beforeEach(() => startAnew());
 
 /** What a new process does. */
-function startAnew(): void {
+function startAnew(catalogOptions: CatalogOptions = {}): void {
   storage = { store, blocks: new BlockCache(store), answers: new AnswerSharing({ store }) };
-  const catalog = new RepositoryCatalog(storage);
+  const catalog = new RepositoryCatalog(storage, catalogOptions);
   const find: GitHttpOptions["find"] = (...request) => catalog.find(...request);
   handler = gitHttp({ ...OPEN_ACCESS, find, log: SILENT_LOGGER, agent: "nearside/1" });
   store.reset();
@@ -72,6 +72,15 @@ test("listing refs: name, then manifest and refs cold; the manifest warm", async
   store.reset();
   await lsRefs();
   expect(store.counts()).toMatchObject({ requests: 1, rounds: 1 });
+});
+
+test("where other processes are told of pushes, that is looked for in the same rounds", async () => {
+  startAnew({ readsAnnouncements: true });
+  await lsRefs();
+  expect(store.counts()).toMatchObject({ requests: 4, rounds: 2 });
+  store.reset();
+  await lsRefs();
+  expect(store.counts()).toMatchObject({ requests: 2, rounds: 1 });
 });
 
 test("a clone reads no index: one stream for each pack", async () => {

@@ -15,11 +15,15 @@ const AT = "2026-11-01T00:00:00.000Z";
 let sent: { job: SyncJob; eventId: string }[];
 let workspace: MirroredWorkspaceInput;
 let queueFails: boolean;
+let announced: string[];
+let storeFails: boolean;
 
 beforeEach(() => {
   sent = [];
   workspace = { workspace: "acme", projects: ["CORE"], credential: "bot" };
   queueFails = false;
+  announced = [];
+  storeFails = false;
 });
 
 const options = {
@@ -30,6 +34,10 @@ const options = {
       if (queueFails) throw new QueueError("full");
       sent.push(...jobs);
     },
+  },
+  noteAnnounced: async (uuid: string, at: Date) => {
+    if (storeFails) throw new Error("no store");
+    announced.push(`${uuid} ${at.toISOString()}`);
   },
   log: SILENT_LOGGER,
   now: () => new Date(AT),
@@ -112,6 +120,24 @@ test.each([
   expect(sent).toEqual([
     { job: { ...job, facts: FACTS, factsFrom: "event" }, eventId: "webhook-hook-0000-request-0000" },
   ]);
+});
+
+test("a push to what is mirrored is announced, nothing else is, and none that is not signed", async () => {
+  await deliver(payloadOf(), { signature: sign("{}") });
+  await deliver(payloadOf("WEB"));
+  await deliver(payloadOf(), { event: "repo:updated" });
+  await deliver({ project: {} }, { event: "project:updated" });
+  // Whether this one is mirrored is not known here.
+  await deliver({ repository: { uuid: `{${UUID}}`, full_name: "../x/y", is_private: true } });
+  expect(announced).toEqual([]);
+  await deliver(payloadOf());
+  expect(announced).toEqual([`${UUID} ${AT}`]);
+});
+
+test("a push that could not be announced is queued all the same", async () => {
+  storeFails = true;
+  expect(await deliver(payloadOf())).toEqual({ status: 202, text: "queued" });
+  expect(sent).toHaveLength(1);
 });
 
 test("project:updated asks for the workspace to be gone through", async () => {
