@@ -35,13 +35,15 @@ async function sync() {
   return run("sync", "--api-url", rig.fake.apiUrl, "--git-url", rig.fake.gitUrl);
 }
 
-/** Slugs by state, as `nearside status --json` has them. */
-async function slugsByState(): Promise<Record<string, string[]>> {
-  const [acme] = JSON.parse((await run("status", "--json")).stdout);
-  return Object.groupBy(
-    acme.repositories as { slug: string; state: string }[],
-    ({ state }) => state,
-  ) as never;
+interface ListedRepository {
+  readonly slug: string;
+  readonly state: string;
+}
+
+/** As `nearside status --json` has them. */
+async function repositoriesByState(): Promise<Partial<Record<string, ListedRepository[]>>> {
+  const [acme] = JSON.parse((await run("status", "--json")).stdout) as [{ repositories: ListedRepository[] }];
+  return Object.groupBy(acme.repositories, ({ state }) => state);
 }
 
 async function servedSlugs(): Promise<string[]> {
@@ -69,7 +71,7 @@ describe.sequential("3 projects with 60 repositories", () => {
       stdout: `In step: ${selected.length} repositories, ${selected.length} of them with news.\n`,
     });
     expect(await servedSlugs()).toEqual(selected);
-    expect((await slugsByState())["AVAILABLE"]).toHaveLength(selected.length);
+    expect((await repositoriesByState())["AVAILABLE"]).toHaveLength(selected.length);
   });
 
   test("all of it, and Bitbucket has nothing else", async () => {
@@ -100,7 +102,7 @@ describe.sequential("3 projects with 60 repositories", () => {
     const ops = REPOSITORIES.filter(({ project }) => project === "OPS").map(({ slug }) => slug);
     expect(await servedSlugs()).toEqual(ops);
     expect((await sync()).exitCode).toBe(0);
-    const states = await slugsByState();
+    const states = await repositoriesByState();
     expect(states["AVAILABLE"]?.length).toBe(20);
     expect(states["NOT_MIRRORED"]?.length).toBe(40);
   });
