@@ -117,7 +117,7 @@ function firstState(facts: RepositoryFacts): RepositoryState {
   };
 }
 
-/** @param isFailed - `false` takes the mark away. */
+/** See `failurePrefix`. @param isFailed - `false` takes the mark away. */
 export async function markFailure(
   store: BlobStore,
   workspace: string,

@@ -111,7 +111,7 @@ export function workspaceIndexKey(workspace: string): string {
   return `workspaces/${workspace.toLowerCase()}.json`;
 }
 
-/** Marks the repositories of a workspace whose last sync failed, so that they are found without reading all others. */
+/** Marks the repositories of a workspace whose last sync failed, or first one is not done: so they are found without reading all others. */
 export function failurePrefix(workspace: string): string {
   return `failures/${workspace.toLowerCase()}/`;
 }

@@ -82,7 +82,10 @@ export async function syncStated(
 ): Promise<SyncOutcome | { readonly kind: "current" }> {
   const { storage, log, checks, onProgress, signal, temporaryFolder, now = () => new Date() } = options;
   const { store } = storage;
-  if (await isCurrent(job, stored.value, facts, options)) return { kind: "current" };
+  if (await isCurrent(job, stored.value, facts, options)) {
+    await unmark(job, stored.value, facts, store);
+    return { kind: "current" };
+  }
   const begun = await begin(job.uuid, stored, facts, storage);
   const startedAt = now();
   let outcome: SyncOutcome;
@@ -115,6 +118,7 @@ export async function syncStated(
     startedAt,
   };
   const isProjectNameTaken = await noteSuccess(job.uuid, begun, facts, succeeded, store);
+  await unmark(job, begun.value, facts, store);
   if (isProjectNameTaken) {
     const { workspace, slug, projectKey } = facts;
     log.warn("sync:project-name-taken", { repo: `${workspace}/${slug}`, projectKey });
@@ -161,7 +165,21 @@ function isWaitedFor({ reason }: Pick<RepositoryJob, "reason">): boolean {
   return reason === "asked" || reason === "push";
 }
 
-/** Before the first generation, whoever asks is to see that it is under way. */
+/** Takes the mark away that the state before says there is; also one that is left because a process was killed after the state. */
+async function unmark(
+  { uuid, reason }: RepositoryJob,
+  before: RepositoryState | undefined,
+  { workspace }: RepositoryFacts,
+  store: RepositoryStorage["store"],
+): Promise<void> {
+  const isMarked = before?.firstSyncAt === undefined || before.failedSyncCount > 0 || reason === "failed";
+  if (isMarked) await markFailure(store, workspace, uuid, false);
+}
+
+/**
+ * Before the first generation, whoever asks is to see that it is under way. It is marked from its beginning: a process that is
+ * killed notes no failure, and reconcile then finds it by the mark.
+ */
 async function begin(
   uuid: RepositoryUuid,
   stored: StoredState,
@@ -175,6 +193,7 @@ async function begin(
   if (before !== undefined && nameKey(before.workspace, before.slug) !== nameKey(workspace, slug))
     await dropAnnouncedName(store, before.workspace, before.slug, uuid);
   await announceName(store, workspace, slug, uuid, !isPrivate);
+  if (before?.firstSyncAt === undefined) await markFailure(store, workspace, uuid, true);
   const change = (state: RepositoryState): RepositoryState => {
     const { removedAt: _back, ...others } = withFacts(state, facts);
     return { ...others, state: state.firstSyncAt === undefined ? "INITIALIZING" : state.state };
@@ -239,6 +258,5 @@ async function noteSuccess(
     };
   };
   await changeRepositoryState(store, uuid, facts, change, stored);
-  if ((before?.failedSyncCount ?? 0) > 0) await markFailure(store, facts.workspace, uuid, false);
   return isProjectNameTaken;
 }
