@@ -69,5 +69,10 @@ function size({ bytes }: Measurement): string {
 }
 
 function store({ storeRequests, rounds }: Measurement): string {
-  return storeRequests === undefined ? "" : `${storeRequests}, ${rounds}`;
+  return storeRequests === undefined ? "" : `${tenths(storeRequests)}, ${tenths(rounds ?? 0)}`;
+}
+
+/** Medians are of runs that do the same several times. */
+function tenths(count: number): string {
+  return String(Math.round(count * 10) / 10);
 }
