@@ -7,8 +7,6 @@ import { BaseChoice } from "./base-choice.ts";
 
 /** Looked at in one go: others are to have their turn. */
 const MAX_SLICE_OBJECTS = 8192;
-/** As git's. */
-const MAX_CHAIN = 50;
 
 export interface ReadAheadRequest {
   readonly objects: PackedObjects;
@@ -59,10 +57,11 @@ export class ReadAhead {
   *#nextReads(): Generator<number, void, undefined> {
     const { objectNumbers, isCached } = this.#request;
     const end = Math.min(this.#begunCount + MAX_SLICE_OBJECTS, objectNumbers.length);
+    const passed = new Set<number>();
     while (this.#begunCount < end) {
       const objectNumber = this.#next();
       if (isCached) yield objectNumber;
-      yield* this.#chainsOfFresh(objectNumber);
+      yield* this.#chainsOfFresh(objectNumber, passed);
     }
   }
 
@@ -73,18 +72,20 @@ export class ReadAhead {
     return objectNumber;
   }
 
-  /** What is needed for an object that is to become a delta of another. */
-  *#chainsOfFresh(objectNumber: number): Generator<number, void, undefined> {
+  /**
+   * What is needed for an object that is to become a delta of another.
+   * @param passed - Where the chains of others have been, which end in the same.
+   */
+  *#chainsOfFresh(objectNumber: number, passed: Set<number>): Generator<number, void, undefined> {
     const { objects, clientHas, isThin } = this.#request;
     const bases = objects.history?.deltaForest.parents;
     if (bases === undefined) return;
     const base = bases[objectNumber] as number;
     if (base < 0 ? !isThin : this.#isBegun(base) || clientHas(base)) return;
     for (const start of [objectNumber, this.#choice?.choose(objectNumber) ?? -1]) {
-      let next = start;
-      for (let depth = 0; next >= 0 && depth <= MAX_CHAIN; depth++) {
+      for (let next = start; next >= 0 && !passed.has(next); next = bases[next] as number) {
+        passed.add(next);
         yield next;
-        next = bases[next] as number;
       }
     }
   }

@@ -49,16 +49,17 @@ beforeAll(async () => {
   tips = await list("for-each-ref", "--format=%(objectname)");
 }, 60_000);
 
-/** Versions of one file, in a chain of deltas as git makes them, in one pack. */
+/** Versions of one file, in one pack, in a chain of deltas that is longer than git's: increments that are merged have such. */
 beforeAll(async () => {
   versioned = await startPrimary();
   const lines = Array.from({ length: 200 }, () => randomBytes(40).toString("base64"));
-  for (let version = 0; version < 30; version++) {
+  for (let version = 0; version < 170; version++) {
     for (let change = 0; change < 20; change++)
       lines[(version * 31 + change * 7) % lines.length] = randomBytes(40).toString("base64");
     await versioned.commit("main", "text.txt", lines.join("\n"));
   }
-  await git(["repack", "-adfq", "--depth=50"], { cwd: versioned.repository });
+  await versioned.git("config", "pack.depth", "250");
+  await versioned.git("repack", "-adfq", "--depth=250", "--window=2");
   await syncRig(versioned, versionedStore).sync();
   await writeName(versionedStore, "acme", "sample", RIG_UUID);
   versions = (await git(["rev-list", "main"], { cwd: versioned.repository })).split("\n");
@@ -158,10 +159,15 @@ test("a fetch of some megabytes, which are read ahead, takes no more", async () 
 test("a delta that is made anew takes four, however long the chain of its base", async () => {
   // Each link of the chain lies in blocks of its own.
   const limits = { blockBytes: 512, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000 };
-  const storage = { store: versionedStore, blocks: new BlockCache(versionedStore, limits) };
-  const fetched = await roundsOf(fetchLines(`want ${versions[0]}`, `have ${versions[20]}`), storage);
-  expect(fetched).toMatchObject({ rounds: 4 });
-  expect(fetched.requests).toBeGreaterThan(20);
+  let mostRequests = 0;
+  for (let newer = 0; newer + 1 < versions.length; newer += 4) {
+    const storage = { store: versionedStore, blocks: new BlockCache(versionedStore, limits) };
+    const lines = [`want ${versions[newer]}`, `have ${versions[newer + 1]}`];
+    const fetched = await roundsOf(fetchLines(...lines), storage);
+    expect(fetched, `${newer}`).toMatchObject({ rounds: 4 });
+    mostRequests = Math.max(mostRequests, fetched.requests);
+  }
+  expect(mostRequests).toBeGreaterThan(120);
 });
 
 describe("where history is cut, or looked through by depth or path", () => {
