@@ -8,12 +8,12 @@ import type { KeptMessages } from "../../lib/queue/kept-messages.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
 import type { CompactionProgress } from "../../lib/repo/compaction/compact-repository.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
+import { RecentChecks } from "../../lib/sync/recent-checks.ts";
 import {
   type JobOutcome,
   type RepositoryJobOptions,
   runRepositoryJob,
 } from "../../lib/sync/repository-job.ts";
-import { RecentChecks } from "../../lib/sync/stated-sync.ts";
 import type { SyncProgress } from "../../lib/sync/sync-progress.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { pause, pauseAskedFor } from "./pause.ts";

@@ -164,8 +164,10 @@ async function act(
   const factsOptions = { api: primary.api, store, now: options.now };
   const upstream = primary.upstreamOf(job.uuid, facts);
   const confirm = (continues: boolean) => confirmName(job, facts, { upstream, continues }, factsOptions);
+  const isNameRight = async () => isNamed(facts, await tryForFacts(job, factsOptions, options.log));
   try {
-    return { outcome: await syncStated(job, stored, facts, upstream, { ...options, confirm }), facts };
+    const outcome = await syncStated(job, stored, facts, upstream, { ...options, confirm, isNameRight });
+    return { outcome, facts };
   } catch (error) {
     const isDoubtful = error instanceof RenamedError || (!found.isFromRest && isRefusal(error));
     if (!isDoubtful) throw error;
@@ -201,8 +203,8 @@ async function confirmName(
     if (error instanceof UpstreamError && (await isTrusted(error, job, fetched, options))) return;
     throw error;
   }
-  const isSame = found.kind === "there" && sameName(found.facts, { workspace, slug });
-  if (!isSame) throw new RenamedError("the name means another repository by now", { workspace, slug });
+  if (!isNamed({ workspace, slug }, found))
+    throw new RenamedError("the name means another repository by now", { workspace, slug });
 }
 
 /**
@@ -221,6 +223,10 @@ async function isTrusted(
   return record?.hasUuidPath !== true;
 }
 
+function isNamed(name: Pick<RepositoryFacts, "workspace" | "slug">, found: FoundFacts | undefined): boolean {
+  return found?.kind === "there" && sameName(found.facts, name);
+}
+
 function sameName(a: Pick<RepositoryFacts, "workspace" | "slug">, b: typeof a): boolean {
   return nameKey(a.workspace, a.slug) === nameKey(b.workspace, b.slug);
 }
@@ -233,14 +239,22 @@ async function afterRefusal(
   factsOptions: FactsOptions,
   options: RunOptions,
 ): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
-  const found = await askForFacts(job, factsOptions).catch((error: unknown) => {
-    // The refusal is what the job fails with; why REST could not explain it is for the log.
-    options.log.info("sync:refusal-unexplained", { uuid: job.uuid, ...errorFields(error) });
-    return undefined;
-  });
+  const found = await tryForFacts(job, factsOptions, options.log);
   if (found === undefined) throw refusal;
   const stored = await readRepositoryState(options.storage.store, job.uuid);
   return act(job, config, stored, found, options);
+}
+
+/** The job does not fail with why REST could not tell: that is for the log. */
+async function tryForFacts(
+  job: RepositoryJob,
+  factsOptions: FactsOptions,
+  log: Logger,
+): Promise<FoundFacts | undefined> {
+  return askForFacts(job, factsOptions).catch((error: unknown) => {
+    log.info("sync:refusal-unexplained", { uuid: job.uuid, ...errorFields(error) });
+    return undefined;
+  });
 }
 
 function isRefusal(error: unknown): boolean {

@@ -19,7 +19,8 @@ import type { CompactionProgress } from "../repo/compaction/compact-repository.t
 import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
 import { announceName, dropAnnouncedName } from "../repo/names.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
-import { writeUpstreamRecord } from "../repo/upstream-record.ts";
+import { readUpstreamRecord, writeUpstreamRecord } from "../repo/upstream-record.ts";
+import type { RecentChecks } from "./recent-checks.ts";
 import { openIfThere } from "./sync-basis.ts";
 import type { SyncProgress } from "./sync-progress.ts";
 import { type SyncOutcome, syncRepository } from "./sync-repository.ts";
@@ -39,6 +40,8 @@ export interface StatedSyncOptions {
   readonly checksStore?: (uuid: RepositoryUuid) => boolean;
   /** See `SyncOptions`. */
   readonly confirm?: (continues: boolean) => Promise<void>;
+  /** Whether REST says so, now. */
+  readonly isNameRight?: () => Promise<boolean>;
   readonly signal?: AbortSignal;
   readonly temporaryFolder?: string | undefined;
   readonly now?: () => Date;
@@ -50,27 +53,6 @@ const DEFAULT_CLOCK_MARGIN_MS = 100;
 
 /** How old "last synchronized" may grow before a sync without news notes it again. */
 const NOTE_AGE_MS = 5 * 60_000;
-
-const MAX_CHECKS = 10_000;
-
-/** When refs were listed last: of a hundred pushes in a row, most jobs then find that their push is here already. */
-export class RecentChecks {
-  /** Since the epoch, in the order of noting. */
-  readonly #listedAtMs = new Map<RepositoryUuid, number>();
-
-  note(uuid: RepositoryUuid, listedAtMs: number): void {
-    this.#listedAtMs.delete(uuid);
-    this.#listedAtMs.set(uuid, listedAtMs);
-    for (const oldest of this.#listedAtMs.keys()) {
-      if (this.#listedAtMs.size <= MAX_CHECKS) return;
-      this.#listedAtMs.delete(oldest);
-    }
-  }
-
-  listedAtMs(uuid: RepositoryUuid): number {
-    return this.#listedAtMs.get(uuid) ?? 0;
-  }
-}
 
 /** @throws What `syncRepository` throws. */
 export async function syncStated(
@@ -114,7 +96,7 @@ export async function syncStated(
   const succeeded = {
     outcome,
     isAnnounced: options.announce !== undefined,
-    hasUuidPath: hasUuidPath(upstream, outcome),
+    hasUuidPath: await hasUuidPath(job.uuid, upstream, outcome, options),
     startedAt,
   };
   const isProjectNameTaken = await noteSuccess(job.uuid, begun, facts, succeeded, store);
@@ -223,9 +205,17 @@ interface SucceededSync {
 }
 
 /** @returns `undefined` where nothing new is known: refs that are the same under the name prove nothing. */
-function hasUuidPath({ foundBy }: FoundUpstream, { kind }: SyncOutcome): boolean | undefined {
+async function hasUuidPath(
+  uuid: RepositoryUuid,
+  { foundBy }: FoundUpstream,
+  { kind }: SyncOutcome,
+  { storage, isNameRight }: StatedSyncOptions,
+): Promise<boolean | undefined> {
   if (foundBy === "uuid") return true;
-  return kind === "published" ? false : undefined;
+  if (kind === "published") return false;
+  const record = await readUpstreamRecord(storage.store, uuid);
+  // Callers are asked about by a path that git does not take any more: none of them would be let in.
+  return record?.hasUuidPath === true && (await isNameRight?.()) ? false : undefined;
 }
 
 /** @returns Whether another repository keeps the name by project. */

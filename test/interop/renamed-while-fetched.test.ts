@@ -12,8 +12,8 @@ import { openRepository } from "../../lib/repo/repository.ts";
 import { readUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+import { RecentChecks } from "../../lib/sync/recent-checks.ts";
 import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
-import { RecentChecks } from "../../lib/sync/stated-sync.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
@@ -188,5 +188,32 @@ describe("a primary that takes names only", () => {
     fake.controls.misbehave(REST_AWAY);
     await runListed();
     expect(await mirroredMain()).toBe(news);
+  });
+});
+
+describe("a primary that takes uuids, and then does not any more", () => {
+  const known = async () => (await readName(storage.store, "acme", "site"))?.hasUuidPath;
+
+  test("callers are asked about by name from the next round on, though nothing was pushed", async () => {
+    await runListed();
+    expect(await known()).toBe(true);
+    fake.controls.misbehave({ refuseUuids: true });
+    expect((await runListed()).outcome.kind).toBe("unchanged");
+    expect(await known()).toBe(false);
+  });
+
+  test("while REST is away, the name of one that may be gone is not believed", async () => {
+    await runListed();
+    await deleteAndReplace("nothing");
+    fake.controls.misbehave({ ...REST_AWAY, refuseUuids: true });
+    await expect(runListed()).rejects.toThrow(UpstreamError);
+    expect(await known()).toBe(true);
+  });
+
+  test("nor while it is away where the refs are the same", async () => {
+    await runListed();
+    fake.controls.misbehave({ ...REST_AWAY, refuseUuids: true });
+    expect((await runListed()).outcome.kind).toBe("unchanged");
+    expect(await known()).toBe(true);
   });
 });

@@ -7,8 +7,8 @@ import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { readRepositoryState } from "../../../lib/mirror/repository-state.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { RecentChecks } from "../../../lib/sync/recent-checks.ts";
 import { runRepositoryJob } from "../../../lib/sync/repository-job.ts";
-import { RecentChecks } from "../../../lib/sync/stated-sync.ts";
 import { Random } from "../../support/differential/random.ts";
 import { NumberedPrimary } from "../../support/interleaving/numbered-primary.ts";
 
