@@ -21,7 +21,7 @@ export interface BitbucketAccessOptions {
 }
 
 /** Beside reconcile's 400, of the 1,000 an hour that Bitbucket gives a credential. */
-const SYNC_REQUESTS_PER_HOUR = 500;
+const SYNC_REQUESTS_PER_HOUR = 600;
 
 /** What the syncs of one process may ask of REST, for each credential; a 429 that one has got counts for the next ones. */
 export class SyncBudgets {
