@@ -9,10 +9,13 @@ import type { ObjectReader } from "../ports.ts";
 import type { CommitTable } from "./commit-table.ts";
 import type { ObjectFilter } from "./object-filter.ts";
 
-/** Commits looked at whole for which reading is begun at once: those that one pass over the history takes. */
-const WHOLE_AT_ONCE = COMMITS_AT_ONCE;
-/** The same for commits that are compared with their parents. */
-const COMPARED_AT_ONCE = 256;
+/**
+ * Commits looked at whole: for how many reading is begun at once, which is what one pass over the history takes, and up to how many
+ * beyond the one that is walked. More of them would push out of the cache what is to be looked at before.
+ */
+const WHOLE = { atOnce: COMMITS_AT_ONCE, ahead: 4 * COMMITS_AT_ONCE };
+/** The same for commits that are compared with their parents, which have much less of their own. */
+const COMPARED = { atOnce: 256, ahead: 2048 };
 
 export interface WalkedCommits {
   readonly table: CommitTable;
@@ -37,8 +40,8 @@ export class TreesAhead {
     const cutRows = walkedRows.filter((row) => table.isCut(row));
     const comparedRows = walkedRows.filter((row) => !table.isCut(row));
     const wholeRows = [...heldRows, ...cutRows];
-    this.#whole = new AheadOf(wholeRows, WHOLE_AT_ONCE, (rows) => this.#beginWhole(rows, wholeRows.length));
-    this.#compared = new AheadOf(comparedRows, COMPARED_AT_ONCE, (rows) => {
+    this.#whole = new AheadOf(wholeRows, WHOLE, (rows) => this.#beginWhole(rows, wholeRows.length));
+    this.#compared = new AheadOf(comparedRows, COMPARED, (rows) => {
       reader.readAhead(this.#introducedTrees(rows));
     });
     this.#whole.pass(heldRows.length);
@@ -61,7 +64,7 @@ export class TreesAhead {
     const { trees, others } = likelyContents(history, historyRows);
     this.#reader.readAhead(trees);
     // Of more commits they would push the trees out before these are looked at.
-    if (this.#sendsAllBlobs && wholeCount <= WHOLE_AT_ONCE) this.#reader.readAhead(others);
+    if (this.#sendsAllBlobs && wholeCount <= WHOLE.atOnce) this.#reader.readAhead(others);
   }
 
   *#introducedTrees(rows: readonly number[]): Generator<number, void, undefined> {
@@ -99,25 +102,31 @@ export class TreesAhead {
   }
 }
 
-/** A list that is passed through, and begun in slices, one more of them than where it has been passed to. */
+interface HowFarAhead {
+  readonly atOnce: number;
+  readonly ahead: number;
+}
+
+/** A list that is passed through, and begun in slices, some of them beyond where it has been passed to. */
 class AheadOf {
   readonly #rows: readonly number[];
-  readonly #sliceLength: number;
+  readonly #how: HowFarAhead;
   readonly #begin: (rows: readonly number[]) => void;
   #begunCount = 0;
   #passedCount = 0;
 
-  constructor(rows: readonly number[], sliceLength: number, begin: (rows: readonly number[]) => void) {
+  constructor(rows: readonly number[], how: HowFarAhead, begin: (rows: readonly number[]) => void) {
     this.#rows = rows;
-    this.#sliceLength = sliceLength;
+    this.#how = how;
     this.#begin = begin;
   }
 
   pass(count: number): void {
     this.#passedCount += count;
-    const end = Math.min(this.#passedCount + this.#sliceLength, this.#rows.length);
-    for (; this.#begunCount < end; this.#begunCount += this.#sliceLength) {
-      this.#begin(this.#rows.slice(this.#begunCount, this.#begunCount + this.#sliceLength));
+    const { atOnce, ahead } = this.#how;
+    const end = Math.min(this.#passedCount + ahead, this.#rows.length);
+    for (; this.#begunCount < end; this.#begunCount += atOnce) {
+      this.#begin(this.#rows.slice(this.#begunCount, this.#begunCount + atOnce));
     }
   }
 }
