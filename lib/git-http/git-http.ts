@@ -23,7 +23,7 @@ import { freshnessLine, staleNotice } from "./notices.ts";
 import { answerPush, type PushPolicy, redirectLfs } from "./primary-redirect.ts";
 import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
-import { answerStatus, answerWait, type ServedSource } from "./status.ts";
+import { answerStatus, answerWait, type ReadState, type ServedSource } from "./status.ts";
 
 export interface FindNeeds {
   /** Whether the answer will take the refs. */
@@ -73,6 +73,8 @@ export interface GitHttpOptions {
   readonly onDemand?: OnDemand;
   /** Without it, what is not mirrored yet is not found. */
   readonly unmirrored?: Unmirrored;
+  /** For the status of a repository; without it that says less. */
+  readonly readState?: ReadState;
   readonly push: PushPolicy;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
@@ -125,7 +127,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       served = next ?? served;
       return next;
     };
-    if (service === "status") return answerStatus(source);
+    if (service === "status") return answerStatus(source, options.readState);
     if (service === "wait") return answerWait(source, request, () => newer("missing"));
     const response =
       service === "info-refs"

@@ -7,6 +7,7 @@ import { findRef, refValuesAmong } from "../git/upload-pack/find-refs.ts";
 import { findUnreachable } from "../git/walk/reachable.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import type { RepositoryState } from "../mirror/repository-state.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
 
 /** A repository to serve, and when the primary's refs were last seen to be its refs. */
@@ -15,7 +16,12 @@ export interface ServedSource extends UploadPackSource {
   /** When the primary last told of a push; absent where no other process is told. */
   readonly announcedAt?: Date | undefined;
   readonly uuid?: string;
+  /** One up at each publish. */
+  readonly generation?: number;
 }
+
+/** How the mirroring of a repository goes; `undefined` if nothing is noted. */
+export type ReadState = (uuid: string) => Promise<RepositoryState | undefined>;
 
 /** As long as API Gateway lets an answer be silent, and some for the answer. */
 const MAX_WAIT_SECONDS = 240;
@@ -24,8 +30,14 @@ const DEFAULT_WAIT_SECONDS = 20;
 /** Between two looks at the primary. */
 const PAUSE_MS = { first: 500, factor: 1.5, max: 5_000 } as const;
 
-export function answerStatus(source: ServedSource): HttpResponse {
-  return json(200, source, {});
+/** Why a sync failed is for those who run the mirror. */
+export async function answerStatus(
+  source: ServedSource,
+  readState: ReadState | undefined,
+): Promise<HttpResponse> {
+  const { generation, uuid = "" } = source;
+  const { state, firstSyncAt, lastSyncAt, failedSyncCount, hashes } = (await readState?.(uuid)) ?? {};
+  return json(200, source, { state, generation, firstSyncAt, lastSyncAt, failedSyncCount, hashes });
 }
 
 /** @param refresh - Syncs; see `OnDemand`. */
@@ -79,7 +91,7 @@ async function isThere(
 function json(
   status: 200 | 504,
   { verifiedAt }: ServedSource,
-  more: { readonly isThere?: boolean },
+  more: Readonly<Record<string, unknown>>,
 ): HttpResponse {
   const body = { ...more, verifiedAt: verifiedAt?.toISOString() };
   return textResponse(status, JSON.stringify(body), {

@@ -83,6 +83,10 @@ export class Repository implements UploadPackSource {
     return new Date(this.manifest.verifiedAt);
   }
 
+  get generation(): number {
+    return this.manifest.generation;
+  }
+
   get mayHoldUnreachable(): boolean {
     return this.manifest.mayHoldUnreachable;
   }

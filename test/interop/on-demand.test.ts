@@ -180,7 +180,14 @@ describe("the wait address", () => {
   test("status tells when the refs were verified; both ask who may read, as git does", async () => {
     const status = await fetch(`${rig.server.url}/-/repositories/acme/app/status`);
     const refs = await fetch(`${rig.server.url}/acme/app.git/info/refs?service=git-upload-pack`);
-    expect(await status.json()).toMatchObject({ verifiedAt: refs.headers.get("x-nearside-verified") });
+    expect(await status.json()).toMatchObject({
+      verifiedAt: refs.headers.get("x-nearside-verified"),
+      state: "AVAILABLE",
+      generation: expect.any(Number),
+      lastSyncAt: expect.any(String),
+      failedSyncCount: 0,
+      hashes: { content: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    });
     for (const what of ["status", "wait?id=1"]) {
       const answer = await fetch(`${rig.server.url}/-/repositories/acme/other/${what}`);
       expect(answer.status).toBe(401);
