@@ -1,7 +1,10 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // By default one less; much of the time is spent in waiting for git.
+    maxWorkers: availableParallelism(),
     projects: [
       // A time-out is for what hangs: machines may be busy.
       {
