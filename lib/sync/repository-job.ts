@@ -252,7 +252,7 @@ async function tryForFacts(
   log: Logger,
 ): Promise<FoundFacts | undefined> {
   return askForFacts(job, factsOptions).catch((error: unknown) => {
-    log.info("sync:refusal-unexplained", { uuid: job.uuid, ...errorFields(error) });
+    log.info("sync:facts-unknown", { uuid: job.uuid, ...errorFields(error) });
     return undefined;
   });
 }

@@ -1,6 +1,5 @@
 /** The webhook and reconcile functions as they are deployed, under AWS's runtime client: from Bitbucket to messages in SQS. */
 import { join } from "node:path";
-import { DeleteMessageCommand, ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
@@ -82,17 +81,9 @@ describe.skipIf(runtimeClient === undefined).sequential("the webhook and reconci
 
   /** What waits in the queue, taken out of it. */
   async function jobs(): Promise<SyncJob[]> {
-    const taken: SyncJob[] = [];
-    for (;;) {
-      const { Messages: [message] = [] } = await sqs.client.send(
-        new ReceiveMessageCommand({ QueueUrl: queueUrl, MessageSystemAttributeNames: ["MessageGroupId"] }),
-      );
-      if (message === undefined) return taken;
-      const { Body = "", Attributes, ReceiptHandle } = message;
-      expect(Attributes?.MessageGroupId).toBe(uuid);
-      taken.push(parseSyncJob(Body));
-      await sqs.client.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle }));
-    }
+    const taken = await sqs.takeAll(queueUrl);
+    for (const { groupId } of taken) expect(groupId).toBe(uuid);
+    return taken.map(({ body }) => parseSyncJob(body));
   }
 
   function pushed(): Promise<void> {

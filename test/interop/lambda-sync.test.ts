@@ -1,7 +1,6 @@
 import { createHmac } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { DeleteMessageCommand, ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
 import { WEBHOOK_SECRET_NAME } from "../../lib/config.ts";
@@ -111,32 +110,14 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
 
   /** What waits for the relay. */
   async function relayed(): Promise<unknown[]> {
-    const events: unknown[] = [];
-    for (;;) {
-      const { Messages: [message] = [] } = await sqs.client.send(
-        new ReceiveMessageCommand({ QueueUrl: relayQueueUrl, MaxNumberOfMessages: 1 }),
-      );
-      if (message === undefined) return events;
-      const { receiver, event } = parseRelayMessage(message.Body ?? "");
-      expect(receiver).toEqual({ kind: "event-bus" });
-      events.push(event);
-      const { ReceiptHandle } = message;
-      await sqs.client.send(new DeleteMessageCommand({ QueueUrl: relayQueueUrl, ReceiptHandle }));
-    }
+    const messages = (await sqs.takeAll(relayQueueUrl)).map(({ body }) => parseRelayMessage(body));
+    for (const { receiver } of messages) expect(receiver).toEqual({ kind: "event-bus" });
+    return messages.map(({ event }) => event);
   }
 
-  /** What waits for the sync function, taken out of the queue. */
+  /** What waits for the sync function. */
   async function queued(): Promise<string[]> {
-    const bodies: string[] = [];
-    for (;;) {
-      const { Messages: [first] = [] } = await sqs.client.send(
-        new ReceiveMessageCommand({ QueueUrl: syncQueueUrl, MaxNumberOfMessages: 1 }),
-      );
-      if (first === undefined) return bodies;
-      bodies.push(first.Body ?? "");
-      const { ReceiptHandle } = first;
-      await sqs.client.send(new DeleteMessageCommand({ QueueUrl: syncQueueUrl, ReceiptHandle }));
-    }
+    return (await sqs.takeAll(syncQueueUrl)).map(({ body }) => body);
   }
 
   /** As Bitbucket does. */

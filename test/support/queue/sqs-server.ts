@@ -1,7 +1,13 @@
 /** A server that speaks SQS's protocol, on this machine only, with a FIFO queue and its dead-letter queue. */
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
+import {
+  CreateQueueCommand,
+  DeleteMessageCommand,
+  GetQueueAttributesCommand,
+  ReceiveMessageCommand,
+  SQSClient,
+} from "@aws-sdk/client-sqs";
 import { buildApp } from "fauxqs";
 
 export interface SqsServer {
@@ -9,7 +15,14 @@ export interface SqsServer {
   readonly client: SQSClient;
   /** @returns New ones each time. */
   createQueues(options: { maxReceiveCount: number }): Promise<SqsQueues>;
+  /** What waits in the queue, taken out of it one by one. */
+  takeAll(queueUrl: string): Promise<TakenMessage[]>;
   close(): Promise<void>;
+}
+
+interface TakenMessage {
+  readonly groupId: string;
+  readonly body: string;
 }
 
 interface SqsQueues {
@@ -52,6 +65,18 @@ export async function startSqsServer(): Promise<SqsServer> {
         RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount: String(maxReceiveCount) }),
       });
       return { queueUrl, deadLetterQueueUrl };
+    },
+    async takeAll(QueueUrl) {
+      const taken: TakenMessage[] = [];
+      for (;;) {
+        const { Messages: [message] = [] } = await client.send(
+          new ReceiveMessageCommand({ QueueUrl, MessageSystemAttributeNames: ["MessageGroupId"] }),
+        );
+        if (message === undefined) return taken;
+        const { Body: body = "", Attributes: { MessageGroupId: groupId = "" } = {}, ReceiptHandle } = message;
+        taken.push({ groupId, body });
+        await client.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }));
+      }
     },
     async close() {
       client.destroy();
