@@ -9,8 +9,11 @@ import {
 } from "./git-http-client.ts";
 import { readWholeAnswer } from "./whole-answer.ts";
 
-/** @returns `undefined` if the primary does not say. @throws {UpstreamError} @throws {NotFoundError} */
-export async function readUnbornHead(options: GitRepositoryOptions): Promise<Head | undefined> {
+/**
+ * @returns `undefined` if the primary does not say; `"born"` if HEAD's branch is there.
+ * @throws {UpstreamError} @throws {NotFoundError}
+ */
+export async function readUnbornHead(options: GitRepositoryOptions): Promise<Head | "born" | undefined> {
   const { repositoryUrl, agent, limits = DEFAULT_GIT_HTTP_LIMITS } = options;
   const { body } = await requestGit(
     {
@@ -35,6 +38,7 @@ export async function readUnbornHead(options: GitRepositoryOptions): Promise<Hea
   for (const line of readWholeAnswer(await readAll(body, limits.maxRefListBytes), "list")) {
     const target = /^unborn HEAD symref-target:([^ ]+)$/.exec(line)?.[1];
     if (target !== undefined) return { ref: target };
+    if (/^[0-9a-f]{40} HEAD( |$)/.test(line)) return "born";
   }
   return undefined;
 }

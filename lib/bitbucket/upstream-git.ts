@@ -49,25 +49,36 @@ export interface UpstreamGit {
 }
 
 const UNBORN_DEFAULT: Head = { ref: "refs/heads/main" };
+/** Of one call. The first push of a branch comes between two questions, seldom twice. */
+const MAX_LISTS = 3;
 
 export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
   const { agent } = options;
   /** Another one than asked for once the primary has redirected, as it does for a renamed repository. */
   let repositoryUrl = options.repositoryUrl;
+
+  /** @returns `undefined` if the branch that HEAD names came while it was asked for: the refs are out of date. */
+  async function listOnce(): Promise<UpstreamRefs | undefined> {
+    const client = new RecordingHttpClient(options, repositoryUrl);
+    const serverRefs = (await listThrough(client, repositoryUrl, options)).map(unescaped);
+    repositoryUrl = client.repositoryUrl;
+    const protocol = client.speaksV2 ? 2 : 0;
+    const refs = serverRefs.filter(({ ref }) => ref.startsWith("refs/")).map(toRef);
+    const asksHead = protocol === 2 && client.tellsUnbornHead;
+    const head =
+      headOf(serverRefs) ?? (asksHead ? await readUnbornHead({ ...options, repositoryUrl }) : undefined);
+    if (head === "born") return undefined;
+    const list = { protocol, refs, head: head ?? UNBORN_DEFAULT } as const;
+    return client.takesFilters ? { ...list, takesFilters: true } : list;
+  }
+
   return {
     async listRefs() {
-      const client = new RecordingHttpClient(options, repositoryUrl);
-      const serverRefs = (await listThrough(client, repositoryUrl, options)).map(unescaped);
-      repositoryUrl = client.repositoryUrl;
-      const protocol = client.speaksV2 ? 2 : 0;
-      const refs = serverRefs.filter(({ ref }) => ref.startsWith("refs/")).map(toRef);
-      const head =
-        headOf(serverRefs) ??
-        (protocol === 2 && client.tellsUnbornHead
-          ? await readUnbornHead({ ...options, repositoryUrl })
-          : undefined);
-      const list = { protocol, refs, head: head ?? UNBORN_DEFAULT } as const;
-      return client.takesFilters ? { ...list, takesFilters: true } : list;
+      for (let tries = 0; tries < MAX_LISTS; tries++) {
+        const list = await listOnce();
+        if (list !== undefined) return list;
+      }
+      throw new UpstreamError("the primary's HEAD changes with each question", { retryable: true });
     },
 
     async *fetchPack({ protocol, wants, haves, commitsOnly = false, onProgress }) {

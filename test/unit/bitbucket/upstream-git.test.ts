@@ -148,6 +148,30 @@ test("a list cut anywhere is an error, although the connection ended in order", 
   }
 });
 
+test("a first push that comes between the questions for refs and for HEAD is listed with its branch", async () => {
+  const head = `${ID} HEAD symref-target:refs/heads/trunk`;
+  const answers = [pkt(), pkt(head), pkt(head, `${ID} refs/heads/trunk`)];
+  const url = await serve((request, response) => {
+    const isGet = request.method === "GET";
+    answerUnmeasured(response, isGet ? "advertisement" : "result", isGet ? V2 : (answers.shift() ?? pkt()));
+  });
+  expect(await upstreamAt(url).listRefs()).toMatchObject({
+    refs: [{ name: "refs/heads/trunk", id: ID }],
+    head: { ref: "refs/heads/trunk" },
+  });
+  expect(answers).toEqual([]);
+});
+
+test("a HEAD that comes and goes with each question is an error, to be tried again", async () => {
+  let postCount = 0;
+  const url = await serve((request, response) => {
+    const isGet = request.method === "GET";
+    const list = () => (postCount++ % 2 === 0 ? pkt() : pkt(`${ID} HEAD symref-target:refs/heads/trunk`));
+    answerUnmeasured(response, isGet ? "advertisement" : "result", isGet ? V2 : list());
+  });
+  await expect(upstreamAt(url).listRefs()).rejects.toMatchObject({ code: "UPSTREAM", retryable: true });
+});
+
 test("an empty repository is no error in either protocol", async () => {
   const unborn = pkt("unborn HEAD symref-target:refs/heads/trunk");
   const v2 = servingLists(V2, pkt());
