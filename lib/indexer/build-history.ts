@@ -1,6 +1,8 @@
 /** Builds a pack's history sidecar over the threads that have indexed it. */
 import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
 import { NONE, type PackHistory } from "../git/history/pack-history.ts";
+import { TREE_ENTRY_GONE, type TreeColumns } from "../git/history/tree-columns.ts";
+import type { RecordedTrees } from "../git/history/tree-records.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { SharedEntryTable } from "../git/pack/entry-table.ts";
 import { OBJECT_TYPE } from "../git/pack/pack-format.ts";
@@ -25,7 +27,9 @@ export interface IndexedTable {
 
 export interface BuiltHistory {
   /** Of the open rows, without what they introduce. */
-  readonly history: PackHistory;
+  readonly history: Omit<PackHistory, keyof TreeColumns>;
+  /** Of all other rows: what their trees hold. */
+  readonly treeRecords: readonly RecordedTrees[];
   /** Commits that need objects of other packs to say what they introduce, ascending. */
   readonly openRows: readonly number[];
 }
@@ -46,14 +50,20 @@ export async function buildHistory(
   const parts = await introduceAll(threads, pack, commits, limits);
   if (parts === undefined) return undefined;
   const introduced = joinParts(parts, rows.length);
+  const { externals } = found;
+  const treeRecords = parts.map((part) => ({
+    ...part.treeRecords,
+    changes: externals.renumber(part.treeRecords.changes, part),
+  }));
   return {
+    treeRecords,
     history: {
       types,
       sizes,
       deltaBases,
       predecessors: firstPredecessors(parts, types.length),
       ...commits,
-      externalIds: found.externalIds,
+      externalIds: externals.ids(),
       introducedEnds: introduced.ends,
       introduced: introduced.objects,
     },
@@ -64,7 +74,7 @@ export async function buildHistory(
 async function readAllCommits(
   threads: readonly IndexThread[],
   pack: IndexedTable,
-): Promise<CommitColumns & { readonly externalIds: Uint8Array }> {
+): Promise<CommitColumns & { readonly externals: Externals }> {
   const { table, entryCount, index, order } = pack;
   const commitObjects = Uint32Array.from(sentCommits(pack));
   const shares = splitEvenly(commitObjects, threads.length);
@@ -102,7 +112,7 @@ async function readAllCommits(
     row += part.seconds.length;
     parentStart += part.parents.length;
   }
-  return { ...commits, externalIds: externals.ids() };
+  return { ...commits, externals };
 }
 
 function* sentCommits({ types, order, sentCount }: IndexedTable): Generator<number, void, undefined> {
@@ -135,11 +145,15 @@ export class Externals {
     return this.#objectCount + place;
   }
 
-  /** Numbers of a thread's own externals become those of all. */
-  renumber(references: Uint32Array, { externalIds }: ReadCommits): Uint32Array {
+  /** Numbers of a thread's own externals become those of all; {@link TREE_ENTRY_GONE} stays. */
+  renumber(references: Uint32Array, { externalIds }: Pick<ReadCommits, "externalIds">): Uint32Array {
+    if (externalIds.length === 0) return references;
     return references.map((reference) => {
-      const place = reference - this.#objectCount;
-      return place < 0 ? reference : this.reference(objectIdAt(externalIds, place * OBJECT_ID_BYTES));
+      const isGone = reference >= TREE_ENTRY_GONE;
+      const place = (isGone ? reference - TREE_ENTRY_GONE : reference) - this.#objectCount;
+      if (place < 0) return reference;
+      const number = this.reference(objectIdAt(externalIds, place * OBJECT_ID_BYTES));
+      return isGone ? number + TREE_ENTRY_GONE : number;
     });
   }
 

@@ -3,7 +3,8 @@ import { CorruptPackError } from "../errors.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { introducedObjects, NO_OBJECT } from "../git/history/introduced-objects.ts";
 import { NONE } from "../git/history/pack-history.ts";
-import { OBJECT_ID_BYTES, objectIdBytes } from "../git/object-id.ts";
+import { type RecordedTrees, TreeRecords } from "../git/history/tree-records.ts";
+import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import { parseCommit } from "../git/objects.ts";
 import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
@@ -58,11 +59,13 @@ export function readCommits(
     for (const parentId of parentIds) parents.push(reference(objectIdBytes(parentId)));
     parentEnds[i] = parents.length;
   });
-  const ids = new Uint8Array(externalIds.length * OBJECT_ID_BYTES);
-  externalIds.forEach((id, i) => {
-    ids.set(id, i * OBJECT_ID_BYTES);
-  });
-  return { seconds, trees, parentEnds, parents: Uint32Array.from(parents), externalIds: ids };
+  return {
+    seconds,
+    trees,
+    parentEnds,
+    parents: Uint32Array.from(parents),
+    externalIds: joinIds(externalIds),
+  };
 }
 
 /** In place of a tree that is not in the pack. */
@@ -90,6 +93,9 @@ export interface Introduced {
   /** Rows that need what is not in the pack; they introduce nothing here. */
   readonly openRows: Uint32Array;
   readonly comparedBytes: number;
+  readonly treeRecords: RecordedTrees;
+  /** Of objects that trees hold and the pack does not: 20 bytes each, each once. */
+  readonly externalIds: Uint8Array;
 }
 
 /** @returns `undefined` if the limits do not allow it. */
@@ -99,6 +105,8 @@ export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introdu
   const { sizes } = new EntryTable(task.table);
   const find = (bytes: Uint8Array, start: number): number => packIndex.findBytes(bytes, start);
   const local = (tree: number): number => (tree === TREE_ELSEWHERE ? NO_OBJECT : tree);
+  const externals = new ExternalIds(packIndex);
+  const records = new TreeRecords(externals.reference, limits.maxTreeChangesAtOnce);
   const ends = new Uint32Array(endRow - firstRow);
   const objects: number[] = [];
   const predecessors: number[] = [];
@@ -107,7 +115,8 @@ export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introdu
   for (let row = firstRow; row < endRow; row++) {
     const parentStart = row === 0 ? 0 : (parentEnds[row - 1] as number);
     const parents = Array.from(parentTrees.subarray(parentStart, parentEnds[row]), local);
-    const steps = introducedObjects(local(trees[row] as number), parents, find);
+    records.beginCommit(row);
+    const steps = introducedObjects(local(trees[row] as number), parents, find, records);
     let step = steps.next();
     while (!step.done) {
       const entries = step.value.map((number) => order[number] as number);
@@ -116,8 +125,10 @@ export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introdu
       if (heldBytes > limits.maxHeldBytes || comparedBytes > limits.maxComparedBytes) return undefined;
       step = steps.next(resolver.read(entries));
     }
-    if (step.value === undefined) openRows.push(row);
-    else {
+    if (step.value === undefined) {
+      openRows.push(row);
+      records.dropCommit();
+    } else {
       for (const number of step.value.objects) objects.push(number);
       for (const number of step.value.predecessors) predecessors.push(number);
     }
@@ -130,5 +141,41 @@ export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introdu
     predecessors: Uint32Array.from(predecessors, (number) => (number === NO_OBJECT ? NONE : number)),
     openRows: Uint32Array.from(openRows),
     comparedBytes,
+    treeRecords: records.columns(),
+    externalIds: externals.ids(),
   };
+}
+
+/** Numbers for objects of other packs, above those of the index. */
+class ExternalIds {
+  readonly #packIndex: PackIndex;
+  readonly #places = new Map<ObjectId, number>();
+
+  constructor(packIndex: PackIndex) {
+    this.#packIndex = packIndex;
+  }
+
+  readonly reference = (bytes: Uint8Array, start: number): number => {
+    const number = this.#packIndex.findBytes(bytes, start);
+    if (number >= 0) return number;
+    const id = objectIdAt(bytes, start);
+    let place = this.#places.get(id);
+    if (place === undefined) {
+      place = this.#places.size;
+      this.#places.set(id, place);
+    }
+    return this.#packIndex.objectCount + place;
+  };
+
+  ids(): Uint8Array {
+    return joinIds([...this.#places.keys()].map(objectIdBytes));
+  }
+}
+
+function joinIds(ids: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(ids.length * OBJECT_ID_BYTES);
+  ids.forEach((id, i) => {
+    joined.set(id, i * OBJECT_ID_BYTES);
+  });
+  return joined;
 }

@@ -1,8 +1,15 @@
 /** Finishes a new pack's history where it leads into older packs. */
 import { assertNotStopped, CorruptPackError } from "../errors.ts";
 import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
-import { type IntroducedByCommit, introducedObjects, NO_OBJECT } from "../git/history/introduced-objects.ts";
+import {
+  type IntroducedByCommit,
+  introducedObjects,
+  NO_OBJECT,
+  type TreeRecorder,
+} from "../git/history/introduced-objects.ts";
 import { NONE, type PackHistory } from "../git/history/pack-history.ts";
+import { joinTreeRecords, TreeRecords } from "../git/history/tree-records.ts";
+import { someWhole } from "../git/history/write-tree-columns.ts";
 import { OBJECT_ID_BYTES, objectIdAt } from "../git/object-id.ts";
 import { parseCommit } from "../git/objects.ts";
 import type { ObjectBody } from "../git/pack/delta.ts";
@@ -17,7 +24,7 @@ import { type BuiltHistory, Externals } from "../indexer/build-history.ts";
  * @throws {CorruptPackError} Something that a commit needs is nowhere. @throws {StoppedError}
  */
 export async function completeHistory(
-  { history, openRows }: BuiltHistory,
+  { history, openRows, treeRecords }: BuiltHistory,
   index: Uint8Array,
   reader: ObjectReader,
   signal?: AbortSignal,
@@ -32,6 +39,20 @@ export async function completeHistory(
     const local = packIndex.find(id);
     return local >= 0 ? local : externals.reference(id);
   };
+  // Trees of older packs are told of by these, and may have no number here.
+  const records = new TreeRecords(
+    (bytes, idStart) => referenceTo(packIndex, externals, bytes, idStart),
+    limits.maxTreeChangesAtOnce,
+  );
+  const ownRecords: TreeRecorder = {
+    begin: (tree, predecessor) => {
+      const local = packIndex.find(reader.objectId(tree));
+      const before = predecessor === NO_OBJECT ? NO_OBJECT : reference(predecessor);
+      return local >= 0 && records.begin(local, before);
+    },
+    add: (bytes, idStart) => records.add(bytes, idStart),
+    remove: (bytes, idStart) => records.remove(bytes, idStart),
+  };
   const additions = new Map<number, number[]>();
   const predecessors = history.predecessors.slice();
   const read = limitedReads(reader, limits);
@@ -39,7 +60,8 @@ export async function completeHistory(
   for (const row of openRows) {
     assertNotStopped(signal);
     const commitId = packIndex.objectId(history.commitObjects[row] as number);
-    const introduced = await introducedBy(reader.findId(commitId), reader, read);
+    records.beginCommit(row);
+    const introduced = await introducedBy(reader.findId(commitId), reader, read, ownRecords);
     leftIntroduced -= introduced?.objects.length ?? 0;
     if (introduced === undefined || leftIntroduced < 0) return undefined;
     const objects = introduced.objects.map(reference);
@@ -50,7 +72,17 @@ export async function completeHistory(
         predecessors[object] = reference(predecessor);
     }
   }
-  return { ...history, ...withAdditions(history, additions), predecessors, externalIds: externals.ids() };
+  const parts = [...treeRecords, records.columns()];
+  const externalIds = externals.ids();
+  const recorded = joinTreeRecords(parts, history.types, predecessors, limits.maxTreeChanges);
+  const trees = someWhole(history.types, recorded, predecessors, externalIds.length / OBJECT_ID_BYTES);
+  return { ...history, ...withAdditions(history, additions), ...trees, predecessors, externalIds };
+}
+
+/** The object whose id is at `bytes[idStart]`, as the history writes it. */
+function referenceTo(index: PackIndex, externals: Externals, bytes: Uint8Array, idStart: number): number {
+  const local = index.findBytes(bytes, idStart);
+  return local >= 0 ? local : externals.reference(objectIdAt(bytes, idStart));
 }
 
 type LimitedRead = (objectNumbers: readonly number[]) => Promise<ObjectBody[] | undefined>;
@@ -77,6 +109,7 @@ async function introducedBy(
   commitNumber: number,
   reader: ObjectReader,
   read: LimitedRead,
+  recorder: TreeRecorder,
 ): Promise<IntroducedByCommit | undefined> {
   const commit = parseCommit((await reader.read(commitNumber)).bytes);
   const parentTrees: number[] = [];
@@ -85,7 +118,7 @@ async function introducedBy(
     parentTrees.push(reader.findId(parent.treeId));
   }
   const find = (bytes: Uint8Array, start: number): number => reader.find(bytes, start);
-  const steps = introducedObjects(reader.findId(commit.treeId), parentTrees, find);
+  const steps = introducedObjects(reader.findId(commit.treeId), parentTrees, find, recorder);
   let step = steps.next();
   while (!step.done) {
     const bodies = await read(step.value);
@@ -102,7 +135,7 @@ async function introducedBy(
 
 /** The introduced objects with those of the open rows, which had none, put in. */
 function withAdditions(
-  { introduced, introducedEnds }: PackHistory,
+  { introduced, introducedEnds }: BuiltHistory["history"],
   additions: ReadonlyMap<number, readonly number[]>,
 ): Pick<PackHistory, "introduced" | "introducedEnds"> {
   let addedCount = 0;

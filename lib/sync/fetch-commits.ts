@@ -1,10 +1,10 @@
 /** Fetches the commits of a history and nothing that they need: enough to see what is to come, some hundredths of the whole. */
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { LimitExceededError } from "../errors.ts";
-import type { PackHistory } from "../git/history/pack-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { ReadBase } from "../indexer/append-bases.ts";
+import type { BuiltHistory } from "../indexer/build-history.ts";
 import { PackFileProgress } from "../indexer/file-pack-source.ts";
 import { indexPack } from "../indexer/index-pack.ts";
 import { writeAt } from "../indexer/write-at.ts";
@@ -23,7 +23,7 @@ export interface FetchCommitsOptions {
 }
 
 export interface FetchedCommits {
-  readonly history: PackHistory;
+  readonly history: BuiltHistory["history"];
   readonly index: PackIndex;
 }
 

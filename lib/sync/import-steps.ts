@@ -1,7 +1,7 @@
 /** Cuts a history into steps, and puts steps together into slices: each a want and have that any git server answers. */
-import type { PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt } from "../git/object-id.ts";
 import type { PackIndex } from "../git/pack/index-v2.ts";
+import type { BuiltHistory } from "../indexer/build-history.ts";
 import type { ImportStep } from "../repo/import-notes.ts";
 
 /** Fine enough for slices of 1 MiB out of 4 GiB, few enough to be noted as JSON with each slice. */
@@ -15,7 +15,7 @@ const BEFORE_STEPS = -1;
  * @param firstStep - The number of the first of them.
  */
 export function cutIntoSteps(
-  { commitObjects, parents, parentEnds, externalIds }: PackHistory,
+  { commitObjects, parents, parentEnds, externalIds }: BuiltHistory["history"],
   index: PackIndex,
   firstStep: number,
   maxSteps = MAX_STEPS,

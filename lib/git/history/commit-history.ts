@@ -4,6 +4,7 @@
  */
 import { ObjectForest } from "../pack/object-forest.ts";
 import { NONE, type PackHistory } from "./pack-history.ts";
+import { TreeContents } from "./tree-contents.ts";
 
 const NO_ROW = -1;
 
@@ -26,6 +27,7 @@ export class CommitHistory {
   readonly deltaForest: ObjectForest;
   /** What was at an object's path before it. */
   readonly versionForest: ObjectForest;
+  readonly trees: TreeContents;
   readonly #rowOf: Int32Array;
   readonly #objects: Uint32Array;
   readonly #trees: Uint32Array;
@@ -47,6 +49,8 @@ export class CommitHistory {
     this.sizes = new Uint32Array(objectCount);
     this.deltaForest = new ObjectForest(objectCount);
     this.versionForest = new ObjectForest(objectCount);
+    const treeChangeCount = total(({ treeChanges }) => treeChanges.length);
+    this.trees = new TreeContents(objectCount, treeChangeCount, this.versionForest);
     this.#rowOf = new Int32Array(objectCount).fill(NO_ROW);
     this.#objects = new Uint32Array(commitCount);
     this.#trees = new Uint32Array(commitCount);
@@ -115,25 +119,6 @@ export class CommitHistory {
     return new PaintedHistory(this, colours, this.#introducers);
   }
 
-  /**
-   * By row: a bit for each of `rows` that reaches it, in their order.
-   * @param rows - 32 at most.
-   */
-  reachedBy(rows: readonly number[]): Uint32Array {
-    const reached = new Uint32Array(this.rowCount);
-    for (const [bit, row] of rows.entries()) reached[row] = (reached[row] as number) | (1 << bit);
-    let parent = this.#parents.length - 1;
-    for (let row = this.rowCount - 1; row >= 0; row--) {
-      const firstParent = row === 0 ? 0 : (this.#parentEnds[row - 1] as number);
-      const bits = reached[row] as number;
-      for (; parent >= firstParent; parent--) {
-        const parentRow = this.#parents[parent] as number;
-        if (parentRow >= 0) reached[parentRow] = (reached[parentRow] as number) | bits;
-      }
-    }
-    return reached;
-  }
-
   #append({ history, numbers, firstNumber }: HistoryPart, firstRow: number): number {
     const { commitObjects, parentEnds, parents, introducedEnds, introduced } = history;
     this.#takeObjects(history, numbers, firstNumber);
@@ -163,11 +148,9 @@ export class CommitHistory {
     return firstRow + commitObjects.length;
   }
 
-  #takeObjects(
-    { types, sizes, deltaBases, predecessors }: PackHistory,
-    numbers: Uint32Array,
-    firstNumber: number,
-  ): void {
+  #takeObjects(history: PackHistory, numbers: Uint32Array, firstNumber: number): void {
+    const { types, sizes, deltaBases, predecessors } = history;
+    this.trees.append(types, history, numbers, (number) => numbers[number] === firstNumber + number);
     for (let number = 0; number < types.length; number++) {
       const objectNumber = numbers[number] as number;
       this.types[objectNumber] = types[number] as number;

@@ -12,6 +12,12 @@ export interface HistoryLimits {
   readonly maxIntroducedAtOnce: number;
   /** By all commits of a pack, 4 bytes each. git's own history has 0.4 million for 0.4 million objects. */
   readonly maxIntroduced: number;
+  /**
+   * Differences between trees, likewise: 8 bytes each while they are worked out together, and 4 in the sidecar. git's own
+   * history has 0.8 million. Trees beyond them have to be read when they are needed.
+   */
+  readonly maxTreeChangesAtOnce: number;
+  readonly maxTreeChanges: number;
 }
 
 export const DEFAULT_HISTORY_LIMITS: HistoryLimits = {
@@ -19,4 +25,6 @@ export const DEFAULT_HISTORY_LIMITS: HistoryLimits = {
   maxHeldBytes: 256 * 2 ** 20,
   maxIntroducedAtOnce: 2 ** 22,
   maxIntroduced: 2 ** 25,
+  maxTreeChangesAtOnce: 2 ** 22,
+  maxTreeChanges: 2 ** 25,
 };

@@ -24,6 +24,15 @@ interface PendingTree {
 /** A tree was asked for that is not there; an object has no predecessor. */
 export const NO_OBJECT = -1;
 
+/** Is told what the trees hold that are looked into on the way: as changes to the tree that was at that path before, if any. */
+export interface TreeRecorder {
+  /** @param predecessor - Or {@link NO_OBJECT}. @returns Whether to tell it of the entries of this tree. */
+  begin(tree: number, predecessor: number): boolean;
+  add(bytes: Uint8Array, idStart: number): void;
+  /** An entry of the predecessor that is not in the tree. */
+  remove(bytes: Uint8Array, idStart: number): void;
+}
+
 export interface IntroducedByCommit {
   /** Object numbers, each once, trees before what they hold. */
   readonly objects: number[];
@@ -41,6 +50,7 @@ export function* introducedObjects(
   rootTree: number,
   parentTrees: readonly number[],
   find: FindObject,
+  recorder: TreeRecorder,
 ): Generator<TreeRequest, IntroducedByCommit | undefined, readonly ObjectBody[]> {
   // First of all: two trees that are not there need not be the same.
   if (rootTree === NO_OBJECT) return undefined;
@@ -51,7 +61,13 @@ export function* introducedObjects(
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const [body, ...parentBodies] = yield [next.tree, ...next.parents];
     if (body === undefined) throw new CorruptPackError("tree was not read");
-    for (const { number, predecessor, isTree, parents } of newEntries(body, parentBodies, find)) {
+    // If not the first parent had a folder there, what is compared with first is not the predecessor.
+    const [first = NO_OBJECT] = next.parents;
+    const before = introduced.get(next.tree) === first ? first : NO_OBJECT;
+    const told = recorder.begin(next.tree, before) ? recorder : undefined;
+    if (before === NO_OBJECT) tellWhole(body, told);
+    const changes = before === NO_OBJECT ? undefined : told;
+    for (const { number, predecessor, isTree, parents } of newEntries(body, parentBodies, find, changes)) {
       if (number === NO_OBJECT || parents.includes(NO_OBJECT)) return undefined;
       if (introduced.has(number)) continue;
       introduced.set(number, predecessor);
@@ -68,8 +84,26 @@ interface NewEntry {
   readonly parents: readonly number[];
 }
 
-/** The entries whose object is in none of the parents under the same name. */
-function newEntries(tree: ObjectBody, parents: readonly ObjectBody[], find: FindObject): NewEntry[] {
+function tellWhole(tree: ObjectBody, recorder: TreeRecorder | undefined): void {
+  if (recorder === undefined) return;
+  const entry = newTreeEntry();
+  const end = tree.start + tree.sizeBytes;
+  for (let at = tree.start; at < end; at = entry.end) {
+    readTreeEntry(tree.bytes, at, end, entry);
+    if (!entry.isGitlink) recorder.add(tree.bytes, entry.idStart);
+  }
+}
+
+/**
+ * The entries whose object is in none of the parents under the same name.
+ * @param changes - To be told how the tree differs from the first parent.
+ */
+function newEntries(
+  tree: ObjectBody,
+  parents: readonly ObjectBody[],
+  find: FindObject,
+  changes: TreeRecorder | undefined,
+): NewEntry[] {
   const entries: NewEntry[] = [];
   const take = (entry: TreeEntry, predecessor: number, parentTrees: readonly number[]): void => {
     if (entry.isGitlink) return;
@@ -87,7 +121,8 @@ function newEntries(tree: ObjectBody, parents: readonly ObjectBody[], find: Find
     return entries;
   }
   const otherDifferences = others.map((parent) => differencesByStart(tree, parent, find));
-  forEachDifference(tree, first, (entry, inParent) => {
+  const onDifference = (entry: TreeEntry, inParent: TreeEntry | undefined): void => {
+    if (!entry.isGitlink) changes?.add(tree.bytes, entry.idStart);
     const hadBefore = inParent !== undefined && !inParent.isGitlink;
     const predecessor = hadBefore ? find(first.bytes, inParent.idStart) : NO_OBJECT;
     const parentTrees = inParent?.isTree ? [predecessor] : [];
@@ -97,6 +132,9 @@ function newEntries(tree: ObjectBody, parents: readonly ObjectBody[], find: Find
       if (parentTree !== NO_FOLDER) parentTrees.push(parentTree);
     }
     take(entry, predecessor, parentTrees);
+  };
+  forEachDifference(tree, first, onDifference, (inParent) => {
+    if (!inParent.isGitlink) changes?.remove(first.bytes, inParent.idStart);
   });
   return entries;
 }

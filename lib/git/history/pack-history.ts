@@ -1,27 +1,33 @@
 /**
  * The sidecar of a pack, `pack-<id>.history`: what is needed to plan an answer without reading the pack. Sizes, types and
- * delta bases of all objects; the commits, parents before children; and for each the objects that it introduces.
+ * delta bases of all objects; the commits, parents before children, and for each the objects that it introduces; and what
+ * the trees hold, by object, without names.
  *
  * Flat columns of little-endian numbers, read whole into typed arrays:
- *   header: "NSHI", then 32-bit numbers: version, objects, commits, parents, introduced, externals, 0
+ *   header: "NSHI", then 32-bit numbers: version, objects, commits, parents, introduced, externals, trees, treeChanges, 0
  *   seconds 8 x commits · sizes 4 x objects · deltaBases 4 x objects · predecessors 4 x objects · commitObjects 4 x commits · commitTrees 4 x commits
  *   parentEnds 4 x commits · parents 4 x parents · introducedEnds 4 x commits · introduced 4 x introduced
- *   externalIds 20 x externals · types 1 x objects · SHA-256 of all before
+ *   treeChangeEnds 4 x trees · treeChanges 4 x treeChanges · externalIds 20 x externals · types 1 x objects
+ *   treeKinds 1 x trees · SHA-256 of all before
  * An object is written as its number in the pack's index, or, above these, as objects + its place in `externalIds`.
  */
 import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
+import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import { TREE_ENTRY_GONE, type TreeColumns } from "./tree-columns.ts";
 
 const SIGNATURE = 0x4948534e; // "NSHI", little-endian
-const VERSION = 2;
-const HEADER_BYTES = 32;
+const VERSION = 3;
+const HEADER_BYTES = 40;
 const CHECKSUM_BYTES = 32;
 
 /** In place of a number: an entry that holds its object whole, an object that no other one came before. */
 export const NONE = 0xffffffff;
 
-export interface PackHistory {
+type HeaderNumbers = [number, number, number, number, number, number, number, number, number];
+
+export interface PackHistory extends TreeColumns {
   /** In the order of the index: the object's type code. */
   readonly types: Uint8Array;
   /** In the order of the index; 2^32 - 1 stands for that and anything larger. */
@@ -61,6 +67,9 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
     parents,
     introducedEnds,
     introduced,
+    treeKinds,
+    treeChangeEnds,
+    treeChanges,
     externalIds,
   } = history;
   const columns = [
@@ -74,8 +83,11 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
     parents,
     introducedEnds,
     introduced,
+    treeChangeEnds,
+    treeChanges,
     externalIds,
     types,
+    treeKinds,
   ];
   const bodyBytes = columns.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const bytes = new Uint8Array(HEADER_BYTES + bodyBytes + CHECKSUM_BYTES);
@@ -88,6 +100,8 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
     parents.length,
     introduced.length,
     externalCount,
+    treeKinds.length,
+    treeChanges.length,
     0,
   ];
   new Uint32Array(bytes.buffer, 0, header.length).set(header);
@@ -109,18 +123,25 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new CorruptPackError("pack history is cut off");
   // The columns are aligned from the start of the file.
   const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
-  const [signature, version, objects, commits, parentCount, introducedCount, externals] = new Uint32Array(
-    aligned.buffer,
-    aligned.byteOffset,
-    HEADER_BYTES / 4,
-  ) as unknown as [number, number, number, number, number, number, number];
+  const [
+    signature,
+    version,
+    objects,
+    commits,
+    parentCount,
+    introducedCount,
+    externals,
+    trees,
+    treeChangeCount,
+  ] = new Uint32Array(aligned.buffer, aligned.byteOffset, HEADER_BYTES / 4) as unknown as HeaderNumbers;
   if (signature !== SIGNATURE) throw new CorruptPackError("not a pack history");
   if (version !== VERSION) return undefined;
   const expectedBytes =
     HEADER_BYTES +
     commits * 24 +
     objects * 13 +
-    (parentCount + introducedCount) * 4 +
+    trees * 5 +
+    (parentCount + introducedCount + treeChangeCount) * 4 +
     externals * OBJECT_ID_BYTES +
     CHECKSUM_BYTES;
   if (objects !== objectCount || bytes.length !== expectedBytes)
@@ -145,8 +166,11 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
   const parents = words(parentCount);
   const introducedEnds = words(commits);
   const introduced = words(introducedCount);
+  const treeChangeEnds = words(trees);
+  const treeChanges = words(treeChangeCount);
   const externalIds = new Uint8Array(buffer, take(externals * OBJECT_ID_BYTES), externals * OBJECT_ID_BYTES);
   const types = new Uint8Array(buffer, take(objects), objects);
+  const treeKinds = new Uint8Array(buffer, take(trees), trees);
   const history = {
     types,
     sizes,
@@ -159,6 +183,9 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
     parents,
     introducedEnds,
     introduced,
+    treeKinds,
+    treeChangeEnds,
+    treeChanges,
     externalIds,
   };
   assertInside(history, objects, objects + externals);
@@ -176,6 +203,14 @@ function assertInside(history: PackHistory, objectCount: number, referenceCount:
       throw new CorruptPackError("pack history refers to an object outside its tables");
   }
   const { commitObjects, commitTrees, parents, introduced, parentEnds, introducedEnds } = history;
+  const { types, treeKinds, treeChangeEnds, treeChanges } = history;
+  let treeCount = 0;
+  for (const type of types) if (type === OBJECT_TYPE.tree) treeCount++;
+  if (treeCount !== treeKinds.length) throw new CorruptPackError("pack history has another number of trees");
+  for (const change of treeChanges) {
+    if ((change & ~TREE_ENTRY_GONE) >>> 0 >= referenceCount)
+      throw new CorruptPackError("pack history refers to an object outside its tables");
+  }
   for (const references of [commitObjects, commitTrees, parents, introduced]) {
     for (const reference of references) {
       if (reference >= referenceCount)
@@ -185,12 +220,13 @@ function assertInside(history: PackHistory, objectCount: number, referenceCount:
   for (const [ends, length] of [
     [parentEnds, parents.length],
     [introducedEnds, introduced.length],
+    [treeChangeEnds, treeChanges.length],
   ] as const) {
     let previous = 0;
     for (const end of ends) {
       if (end < previous || end > length) throw new CorruptPackError("pack history has ranges that go back");
       previous = end;
     }
-    if (previous !== length) throw new CorruptPackError("pack history has entries that belong to no commit");
+    if (previous !== length) throw new CorruptPackError("pack history has entries that belong to nothing");
   }
 }

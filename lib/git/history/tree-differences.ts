@@ -49,11 +49,13 @@ export function readTreeEntry(bytes: Uint8Array, start: number, treeEnd: number,
 /**
  * Calls `onDifference` for each entry of `tree` whose object is not in `parent` under the same name, in the tree's order.
  * @param onDifference - `inParent`: the parent's entry of that name and kind, file or folder. Both are valid during the call.
+ * @param onGone - Called for each entry of `parent` whose object is not in `tree` under the same name.
  */
 export function forEachDifference(
   tree: ObjectBody,
   parent: ObjectBody,
   onDifference: (entry: TreeEntry, inParent: TreeEntry | undefined) => void,
+  onGone: (inParent: TreeEntry) => void = ignoreEntry,
 ): void {
   const a = tree.bytes;
   const b = parent.bytes;
@@ -76,16 +78,25 @@ export function forEachDifference(
       readTreeEntry(b, q, bEnd, other);
       order = compareNames(a, entry, b, other);
       if (order <= 0) break;
+      onGone(other);
       q = other.end;
     }
     p = entry.end;
     if (q >= bEnd || order < 0) onDifference(entry, undefined);
     else {
       q = other.end;
-      if (!sameId(a, entry.idStart, b, other.idStart)) onDifference(entry, other);
+      if (sameId(a, entry.idStart, b, other.idStart) && entry.isGitlink === other.isGitlink) continue;
+      onDifference(entry, other);
+      onGone(other);
     }
   }
+  for (; q < bEnd; q = other.end) {
+    readTreeEntry(b, q, bEnd, other);
+    onGone(other);
+  }
 }
+
+function ignoreEntry(): void {}
 
 /** @returns The length of the entry at `p` if an equal one is at `q`, else 0. */
 function equalEntryBytes(

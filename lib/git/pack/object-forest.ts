@@ -4,16 +4,8 @@ export class ObjectForest {
   readonly parents: Int32Array;
   #children: { readonly ends: Uint32Array; readonly numbers: Uint32Array } | undefined;
 
-  #roots: Int32Array | undefined;
-
   constructor(objectCount: number) {
     this.parents = new Int32Array(objectCount).fill(-1);
-  }
-
-  /** By object number: the object that this one stems from in the end, itself if from none. To be asked once all parents are set. */
-  get roots(): Int32Array {
-    this.#roots ??= rootsOf(this.parents);
-    return this.#roots;
   }
 
   /** The objects that stem from this one. To be asked once all parents are set. */
@@ -42,19 +34,4 @@ function turnedAround(parents: Int32Array): { ends: Uint32Array; numbers: Uint32
     ends[parent] = at + 1;
   }
   return { ends, numbers };
-}
-
-/** Damaged or contradictory histories may go round in circles: these end where they were entered. */
-function rootsOf(parents: Int32Array): Int32Array {
-  const roots = new Int32Array(parents.length).fill(-1);
-  for (let object = 0; object < parents.length; object++) {
-    let end = object;
-    for (; roots[end] === -1; end = parents[end] as number) {
-      roots[end] = end;
-      if ((parents[end] as number) < 0) break;
-    }
-    const root = roots[end] as number;
-    for (let below = object; below !== end; below = parents[below] as number) roots[below] = root;
-  }
-  return roots;
 }

@@ -6,11 +6,11 @@
  * path in a parent that came earlier still, or that the client has. In any other order that would not hold. With a filter
  * that goes by depth or path, it holds for the same depth or path only; see `TreeVisits`.
  */
-import { CorruptPackError } from "../../errors.ts";
-import { TreeCursor } from "../objects.ts";
+import type { TreeCursor } from "../objects.ts";
 import type { ObjectReader } from "../ports.ts";
 import type { ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
+import { missingEntry, readTree } from "./read-tree.ts";
 import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts";
 
 /** A tree of a parent, at the same path. */
@@ -25,7 +25,21 @@ interface PendingTree {
   readonly place: TreePlace;
 }
 
-export class IntroducedObjects {
+export interface TreeMarker {
+  /**
+   * Marks what `rootTree` holds and `parents` do not, as sent, and of what the client has what it comes by: the likely bases
+   * of thin deltas.
+   * @throws {CorruptPackError} A tree is malformed, or what it names is missing.
+   */
+  mark(rootTree: number, parents: readonly ParentTree[]): Promise<void>;
+  /** Marks a tree that is wanted by name, and what it holds. */
+  markWanted(treeNumber: number): Promise<void>;
+  /** Marks as the client's all that its trees hold. */
+  markHeld(rootTrees: readonly number[]): Promise<void>;
+}
+
+/** Reads the trees: it goes by their names. */
+export class IntroducedObjects implements TreeMarker {
   readonly #reader: ObjectReader;
   readonly #marks: ObjectMarks;
   readonly #visits: TreeVisits;
@@ -36,11 +50,6 @@ export class IntroducedObjects {
     this.#visits = new TreeVisits(reader, marks, filter);
   }
 
-  /**
-   * Marks what `rootTree` holds and `parents` do not, as sent. What the walk sees in trees that the client has is marked
-   * as such: the likely bases of thin deltas.
-   * @throws {CorruptPackError} A tree is malformed, or what it names is missing.
-   */
   async mark(rootTree: number, parents: readonly ParentTree[]): Promise<void> {
     for (const parent of parents) if (parent.clientHas) this.#marks.markClientHas(parent.treeNumber, "tree");
     if (parents.some(({ treeNumber }) => treeNumber === rootTree)) return;
@@ -50,10 +59,24 @@ export class IntroducedObjects {
     }
   }
 
-  /** Marks a tree that is wanted by name, and what it holds. */
   async markWanted(treeNumber: number): Promise<void> {
     this.#marks.markSent(treeNumber);
     await this.#markBelow({ treeNumber, parents: [], place: WANTED_ROOT_PLACE });
+  }
+
+  async markHeld(rootTrees: readonly number[]): Promise<void> {
+    const pending = [...rootTrees];
+    const seen = new Set(pending);
+    for (let treeNumber = pending.pop(); treeNumber !== undefined; treeNumber = pending.pop()) {
+      this.#marks.markClientHas(treeNumber, "tree");
+      for (const cursor = await readTree(this.#reader, treeNumber); !cursor.isAtEnd; cursor.next()) {
+        this.#markClientHas(cursor);
+        const objectNumber = cursor.isTree ? this.#find(cursor) : -1;
+        if (objectNumber < 0 || seen.has(objectNumber)) continue;
+        seen.add(objectNumber);
+        pending.push(objectNumber);
+      }
+    }
   }
 
   async #markBelow(root: PendingTree): Promise<void> {
@@ -64,10 +87,10 @@ export class IntroducedObjects {
   }
 
   async #compareWithParents(tree: PendingTree, pending: PendingTree[]): Promise<void> {
-    const cursor = new TreeCursor(await readTree(this.#reader, tree.treeNumber));
+    const cursor = await readTree(this.#reader, tree.treeNumber);
     const parentCursors: { readonly cursor: TreeCursor; readonly clientHas: boolean }[] = [];
     for (const { treeNumber, clientHas } of tree.parents) {
-      parentCursors.push({ cursor: new TreeCursor(await readTree(this.#reader, treeNumber)), clientHas });
+      parentCursors.push({ cursor: await readTree(this.#reader, treeNumber), clientHas });
     }
     for (; !cursor.isAtEnd; cursor.next()) {
       let isInherited = cursor.isGitlink;
@@ -111,37 +134,4 @@ export class IntroducedObjects {
   #find(cursor: TreeCursor): number {
     return this.#reader.find(cursor.bytes, cursor.idStart);
   }
-}
-
-/** Marks as the client's all that its trees hold. */
-export async function markHeldTrees(
-  reader: ObjectReader,
-  marks: ObjectMarks,
-  rootTrees: Iterable<number>,
-): Promise<void> {
-  const pending = [...rootTrees];
-  const seen = new Set(pending);
-  for (let treeNumber = pending.pop(); treeNumber !== undefined; treeNumber = pending.pop()) {
-    marks.markClientHas(treeNumber, "tree");
-    for (const cursor = new TreeCursor(await readTree(reader, treeNumber)); !cursor.isAtEnd; cursor.next()) {
-      const objectNumber = cursor.isGitlink ? -1 : reader.find(cursor.bytes, cursor.idStart);
-      if (objectNumber < 0) continue;
-      marks.markClientHas(objectNumber, cursor.isTree ? "tree" : "blob");
-      if (!cursor.isTree || seen.has(objectNumber)) continue;
-      seen.add(objectNumber);
-      pending.push(objectNumber);
-    }
-  }
-}
-
-async function readTree(reader: ObjectReader, treeNumber: number): Promise<Uint8Array> {
-  const { type, bytes } = await reader.read(treeNumber);
-  if (type !== "tree") throw new CorruptPackError("not a tree", { id: reader.objectId(treeNumber), type });
-  return bytes;
-}
-
-function missingEntry(reader: ObjectReader, treeNumber: number): CorruptPackError {
-  return new CorruptPackError("tree names an object that is missing", {
-    treeId: reader.objectId(treeNumber),
-  });
 }

@@ -2,11 +2,12 @@
 import type { ObjectId } from "../object-id.ts";
 import type { ObjectReader } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "./commit-table.ts";
-import { IntroducedObjects, markHeldTrees, type ParentTree } from "./introduced-objects.ts";
+import { IntroducedObjects, type ParentTree, type TreeMarker } from "./introduced-objects.ts";
 import { findMissingCommits, type MissingCommits } from "./missing-commits.ts";
 import { leavesOutAllTrees, type ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { peelObject, readTagsAhead } from "./peel.ts";
+import { RecordedObjects } from "./recorded-objects.ts";
 import { TreesAhead } from "./trees-ahead.ts";
 
 /** History as a client with a shallow repository sees it, after the answer. */
@@ -37,8 +38,8 @@ export async function* markMissingObjects(
   const { filter, shallow } = request;
   const commitsOnly = request.commitsOnly === true || (filter !== undefined && leavesOutAllTrees(filter));
   const table = shallow?.table ?? new CommitTable(reader);
-  const introduced = new IntroducedObjects(reader, marks, filter);
-  const namedRows = await markNamedObjects(reader, marks, table, introduced, request.wants);
+  const marker = treeMarker(reader, marks, filter);
+  const namedRows = await markNamedObjects(reader, marks, table, marker, request.wants);
   const haveRows = request.commonCommits.map((objectNumber) => table.rowOf(objectNumber));
   const deepenedRows = shallow?.deepenedRows ?? [];
   const belowRows = deepenedRows.flatMap((row) => table.recordedParentRows(row));
@@ -49,11 +50,11 @@ export async function* markMissingObjects(
   const walkedRows = commitsOnly
     ? []
     : missing.rows.filter((row) => filter !== undefined || !isRecorded(reader, table, missing, row));
-  const ahead = new TreesAhead(reader, { table, filter, walkedRows, heldRows: marksHeld ? heldRows : [] });
-  if (marksHeld) {
-    const heldTrees = heldRows.map((row) => table.treeNumber(row));
-    await markHeldTrees(reader, marks, heldTrees);
-  }
+  const ahead =
+    marker instanceof RecordedObjects
+      ? undefined
+      : new TreesAhead(reader, { table, walkedRows, heldRows: marksHeld ? heldRows : [] });
+  if (marksHeld) await marker.markHeld(heldRows.map((row) => table.treeNumber(row)));
   const [wanted, walked] = [new Set(wantRows), new Set(walkedRows)];
   const cutTrees = new CutTrees(table, heldRows);
   let reportedCount = 0;
@@ -62,9 +63,9 @@ export async function* markMissingObjects(
       marks.markSent(table.objectNumber(row));
     }
     if (walked.has(row)) {
-      ahead.pass(row);
+      ahead?.pass(row);
       const parents = table.isCut(row) ? cutTrees.comparedWith(row) : await parentTrees(table, missing, row);
-      await introduced.mark(table.treeNumber(row), parents);
+      await marker.mark(table.treeNumber(row), parents);
     } else if (!commitsOnly) {
       markRecorded(reader, marks, table.objectNumber(row));
     }
@@ -76,12 +77,20 @@ export async function* markMissingObjects(
 
 const REPORT_STEP = 5000;
 
+/** Histories know no names, which a filter by path goes by. */
+function treeMarker(reader: ObjectReader, marks: ObjectMarks, filter: ObjectFilter | undefined): TreeMarker {
+  const { history } = reader;
+  return history === undefined || (filter !== undefined && filter.sparse.length > 0)
+    ? new IntroducedObjects(reader, marks, filter)
+    : new RecordedObjects(reader, history, marks, filter);
+}
+
 /** @returns The rows of the commits among the wants, tags followed. */
 async function markNamedObjects(
   reader: ObjectReader,
   marks: ObjectMarks,
   table: CommitTable,
-  introduced: IntroducedObjects,
+  marker: TreeMarker,
   wants: Iterable<ObjectId>,
 ): Promise<number[]> {
   const wantRows: number[] = [];
@@ -91,7 +100,7 @@ async function markNamedObjects(
     if (peeled === undefined) continue;
     for (const tagNumber of peeled.tagNumbers) marks.markSent(tagNumber);
     if (peeled.type === "commit") wantRows.push(table.rowOf(peeled.objectNumber));
-    else if (peeled.type === "tree") await introduced.markWanted(peeled.objectNumber);
+    else if (peeled.type === "tree") await marker.markWanted(peeled.objectNumber);
     else marks.markSent(peeled.objectNumber);
   }
   return wantRows;

@@ -63,6 +63,20 @@ export class TreeVisits {
     return true;
   }
 
+  /** Whether the tree was entered there, or higher up: then what is to be sent of what it holds is marked, or will be. */
+  isEntered(treeNumber: number, { entryDepth }: TreePlace): boolean {
+    const filter = this.#filter;
+    if (filter === undefined) return this.#marks.isSettled(treeNumber);
+    if (this.#marks.clientHas(treeNumber)) return true;
+    const depth = filter.maxDepth === Number.POSITIVE_INFINITY ? 0 : entryDepth;
+    return (this.#enteredDepths.get(treeNumber) ?? Number.POSITIVE_INFINITY) <= depth;
+  }
+
+  /** Without a filter by path. */
+  placeBelow(parent: TreePlace): TreePlace {
+    return this.#filter === undefined ? parent : { ...parent, entryDepth: parent.entryDepth + 1 };
+  }
+
   placeOf(parent: TreePlace, { bytes, nameStart, nameEnd }: TreeCursor): TreePlace {
     const entryDepth = parent.entryDepth + 1;
     const sparse = this.#filter?.sparse ?? [];
@@ -93,6 +107,17 @@ export class TreeVisits {
       return this.#markIfSmall(blobNumber, filter.maxBlobBytes);
     this.#marks.markSent(blobNumber);
     return undefined;
+  }
+
+  /** The same without a filter by path, of a blob whose size is known. */
+  visitSizedBlob(blobNumber: number, { entryDepth }: TreePlace, sizeBytes: number): void {
+    const filter = this.#filter;
+    if (this.#marks.isSettled(blobNumber)) return;
+    if (filter !== undefined) {
+      if (!filter.types.has("blob") || sizeBytes >= filter.maxBlobBytes || entryDepth >= filter.maxDepth)
+        return;
+    }
+    this.#marks.markSent(blobNumber);
   }
 
   async #markIfSmall(blobNumber: number, maxBlobBytes: number): Promise<void> {

@@ -1,25 +1,20 @@
 /**
- * Begins to read, all at once, the trees that a walk will look into one after the other, and what it will find there: with a store
- * that takes 20 ms to answer, a tree read after the other is what takes the time. Guesses, out of the histories; what it misses is
- * read when it is needed.
+ * Begins to read, all at once, the trees that a walk will look into one after the other, as the histories tell: with a store
+ * that takes 20 ms to answer, a tree read after the other is what takes the time. What it misses is read when it is needed.
  */
-import { COMMITS_AT_ONCE, likelyContents } from "../history/likely-contents.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
 import type { CommitTable } from "./commit-table.ts";
-import type { ObjectFilter } from "./object-filter.ts";
 
 /**
- * Commits looked at whole: for how many reading is begun at once, which is what one pass over the history takes, and up to how many
- * beyond the one that is walked. More of them would push out of the cache what is to be looked at before.
+ * Commits looked at whole: for how many reading is begun at once, and up to how many beyond the one that is walked. More of them would push out of the cache what is to be looked at before.
  */
-const WHOLE = { atOnce: COMMITS_AT_ONCE, ahead: 4 * COMMITS_AT_ONCE };
+const WHOLE = { atOnce: 32, ahead: 128 };
 /** The same for commits that are compared with their parents, which have much less of their own. */
 const COMPARED = { atOnce: 256, ahead: 2048 };
 
 export interface WalkedCommits {
   readonly table: CommitTable;
-  readonly filter: ObjectFilter | undefined;
   /** Rows of those whose trees are looked into, in that order: whole if they are cut, else beside those of their parents. */
   readonly walkedRows: readonly number[];
   /** Rows of those that the client has and whose trees are looked into as well, whole. */
@@ -29,18 +24,17 @@ export interface WalkedCommits {
 export class TreesAhead {
   readonly #reader: ObjectReader;
   readonly #table: CommitTable;
-  readonly #filter: ObjectFilter | undefined;
   readonly #whole: AheadOf;
   readonly #compared: AheadOf;
+  readonly #seenTrees = new Set<number>();
 
-  constructor(reader: ObjectReader, { table, filter, walkedRows, heldRows }: WalkedCommits) {
+  constructor(reader: ObjectReader, { table, walkedRows, heldRows }: WalkedCommits) {
     this.#reader = reader;
     this.#table = table;
-    this.#filter = filter;
     const cutRows = walkedRows.filter((row) => table.isCut(row));
     const comparedRows = walkedRows.filter((row) => !table.isCut(row));
     const wholeRows = [...heldRows, ...cutRows];
-    this.#whole = new AheadOf(wholeRows, WHOLE, (rows) => this.#beginWhole(rows, wholeRows.length));
+    this.#whole = new AheadOf(wholeRows, WHOLE, (rows) => reader.readAhead(this.#allTrees(rows)));
     this.#compared = new AheadOf(comparedRows, COMPARED, (rows) => {
       reader.readAhead(this.#introducedTrees(rows));
     });
@@ -53,26 +47,25 @@ export class TreesAhead {
     (this.#table.isCut(row) ? this.#whole : this.#compared).pass(1);
   }
 
-  #beginWhole(rows: readonly number[], wholeCount: number): void {
+  *#allTrees(rows: readonly number[]): Generator<number, void, undefined> {
     const { history } = this.#reader;
-    const historyRows = this.#historyRows(rows);
-    if (history === undefined || historyRows.length === 0) return;
-    if (this.#looksIntoRootsOnly) {
-      this.#reader.readAhead(historyRows.map((row) => history.treeNumber(row)));
-      return;
+    if (history === undefined) return;
+    const pending = this.#historyRows(rows).map((row) => history.treeNumber(row));
+    const isSeen = (treeNumber: number): boolean => this.#seenTrees.has(treeNumber);
+    for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
+      if (isSeen(tree)) continue;
+      this.#seenTrees.add(tree);
+      yield tree;
+      for (const objectNumber of history.trees.entriesBeyond(tree, isSeen) ?? [])
+        if (history.types[objectNumber] === OBJECT_TYPE.tree) pending.push(objectNumber);
     }
-    const { trees, others } = likelyContents(history, historyRows);
-    this.#reader.readAhead(trees);
-    // Of more commits they would push the trees out before these are looked at.
-    if (this.#sendsAllBlobs && wholeCount <= WHOLE.atOnce) this.#reader.readAhead(others);
   }
 
   *#introducedTrees(rows: readonly number[]): Generator<number, void, undefined> {
     const { history } = this.#reader;
     if (history === undefined) return;
     for (const row of this.#historyRows(rows)) {
-      const trees = this.#looksIntoRootsOnly ? [history.treeNumber(row)] : history.introduced(row);
-      for (const objectNumber of trees) {
+      for (const objectNumber of history.introduced(row)) {
         if (history.types[objectNumber] !== OBJECT_TYPE.tree) continue;
         yield objectNumber;
         const before = history.versionForest.parents[objectNumber] as number;
@@ -85,20 +78,6 @@ export class TreesAhead {
     const { history } = this.#reader;
     if (history === undefined) return [];
     return rows.map((row) => history.rowOf(this.#table.objectNumber(row))).filter((row) => row >= 0);
-  }
-
-  get #looksIntoRootsOnly(): boolean {
-    return this.#filter !== undefined && this.#filter.maxDepth <= 2;
-  }
-
-  get #sendsAllBlobs(): boolean {
-    const filter = this.#filter;
-    if (filter === undefined) return true;
-    return (
-      filter.types.has("blob") &&
-      filter.maxBlobBytes === Number.POSITIVE_INFINITY &&
-      filter.sparse.length === 0
-    );
   }
 }
 

@@ -2,7 +2,10 @@
 import { CorruptPackError } from "../../errors.ts";
 import type { CommitHistory } from "../../git/history/commit-history.ts";
 import { NONE, type PackHistory } from "../../git/history/pack-history.ts";
+import type { TreeColumns } from "../../git/history/tree-columns.ts";
+import { writeTreeColumns } from "../../git/history/write-tree-columns.ts";
 import { OBJECT_ID_BYTES, objectIdBytes } from "../../git/object-id.ts";
+import { OBJECT_TYPE } from "../../git/pack/pack-format.ts";
 import type { ObjectReader } from "../../git/ports.ts";
 import { GrowingNumbers } from "../../git/walk/growing-numbers.ts";
 
@@ -51,8 +54,23 @@ export function mergeHistory(history: CommitHistory, merged: IndexedObjects): Pa
     parents: parents.values().slice(),
     introducedEnds,
     introduced: introduced.values().slice(),
+    ...mergedTrees(history, merged, references),
     externalIds: references.externalIds(),
   };
+}
+
+function mergedTrees(
+  { types, trees, versionForest }: CommitHistory,
+  { numbers, isOwn, isKept }: IndexedObjects,
+  references: References,
+): TreeColumns {
+  const { parents } = versionForest;
+  return writeTreeColumns(trees, parents, {
+    treeNumbers: numbers.filter((objectNumber) => types[objectNumber] === OBJECT_TYPE.tree),
+    isOwn,
+    keepsPredecessor: (treeNumber) => isKept(parents[treeNumber] as number),
+    reference: (objectNumber) => references.of(objectNumber),
+  });
 }
 
 function predecessorOf(

@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { upstreamGit } from "../../../../lib/bitbucket/upstream-git.ts";
 import type { CommitHistory } from "../../../../lib/git/history/commit-history.ts";
-import { likelyContents } from "../../../../lib/git/history/likely-contents.ts";
 import { decodePackHistory, encodePackHistory } from "../../../../lib/git/history/pack-history.ts";
+import { TREE_ENTRY_GONE, TREE_KIND } from "../../../../lib/git/history/tree-columns.ts";
+import { TreeContents } from "../../../../lib/git/history/tree-contents.ts";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";
+import { ObjectForest } from "../../../../lib/git/pack/object-forest.ts";
 import { OBJECT_TYPE } from "../../../../lib/git/pack/pack-format.ts";
 import { SILENT_LOGGER } from "../../../../lib/log.ts";
 import { repositoryKeys } from "../../../../lib/repo/layout.ts";
@@ -183,37 +185,67 @@ describe("the history of several packs", () => {
   });
 });
 
-describe("what commits are likely to hold", () => {
-  /** @returns How many of git's own objects are guessed, and how many more than those. */
-  async function compare(commitIds: readonly string[]) {
-    const { trees, others } = likelyContents(history, commitIds.map(rowOf));
-    const idsOf = (numbers: readonly number[]) =>
-      new Set(numbers.map((number) => objects.objectId(number) as string));
-    for (const number of trees) expect(history.types[number]).toBe(OBJECT_TYPE.tree);
-    const held = await Promise.all(commitIds.map(pathIds));
-    const byGit = new Set(held.flatMap((paths) => [...paths.values()]));
-    const guessed = idsOf([...trees, ...others]);
-    const missed = [...byGit].filter((id) => !guessed.has(id));
-    return { heldCount: byGit.size, missedCount: missed.length, guessedCount: guessed.size };
+describe("what trees hold", () => {
+  /** What git says that the tree holds, submodules left out. */
+  async function entriesByGit(treeId: string): Promise<string[]> {
+    const entries = (await git(["ls-tree", "-z", treeId], { cwd: repository })).split("\0");
+    return entries.flatMap((line) => /^\d+ (?:blob|tree) ([0-9a-f]{40})\t/s.exec(line)?.[1] ?? []).toSorted();
   }
 
-  test("is nearly all that they hold, and hardly more", async () => {
-    const commitIds = await lines(["rev-list", "--first-parent", "main"]);
-    for (const revisions of [commitIds.slice(0, 1), commitIds.slice(20, 21), commitIds.slice(5, 37)]) {
-      const { heldCount, missedCount, guessedCount } = await compare(revisions);
-      expect(missedCount).toBeLessThan(heldCount * 0.05);
-      expect(guessedCount).toBeLessThan(heldCount * 1.5);
+  function idsOf(numbers: readonly number[] | undefined): string[] | undefined {
+    return numbers?.map((number) => objects.objectId(number) as string).toSorted();
+  }
+
+  test("is what git says, for each tree of every commit", async () => {
+    const kinds = { [TREE_KIND.whole]: 0, [TREE_KIND.changed]: 0 };
+    for (const line of await lines([
+      "rev-list",
+      "--all",
+      "--objects",
+      "--filter=blob:none",
+      "--no-object-names",
+    ])) {
+      const number = objects.findId(parseObjectId(line));
+      if (history.types[number] !== OBJECT_TYPE.tree) continue;
+      const kind = history.trees.kinds[number] as keyof typeof kinds;
+      kinds[kind]++;
+      const expected = await entriesByGit(line);
+      expect(idsOf(history.trees.entriesOf(number)), line).toEqual(expected);
+      expect(history.trees.chainOf(number)?.entryCount).toBe(expected.length);
+      expect(idsOf(history.trees.entriesBeyond(number, () => false))).toEqual([...new Set(expected)]);
     }
+    expect(kinds[TREE_KIND.changed]).toBeGreaterThan(kinds[TREE_KIND.whole]);
   });
 
-  test("is what is wanted of 32 commits, each for itself", async () => {
-    const commitIds = (await lines(["rev-list", "--all"])).slice(0, 32);
-    const together = likelyContents(history, commitIds.map(rowOf));
-    const alone = commitIds.flatMap((id) => {
-      const { trees, others } = likelyContents(history, [rowOf(id)]);
-      return [...trees, ...others];
-    });
-    expect(new Set([...together.trees, ...together.others])).toEqual(new Set(alone));
+  test("is added up from the last known tree", async () => {
+    let foundCount = 0;
+    for (let number = 0; number < objects.objectCount; number++) {
+      if (history.trees.kinds[number] !== TREE_KIND.changed) continue;
+      const before = history.versionForest.parents[number] ?? -1;
+      const [own, older] = [history.trees.entriesOf(number), history.trees.entriesOf(before)];
+      const beyond = history.trees.entriesBeyond(number, (other) => other === before) ?? [];
+      for (const entry of own ?? []) if (!older?.includes(entry)) expect(beyond).toContain(entry);
+      for (const entry of beyond) expect(own).toContain(entry);
+      foundCount += Number(beyond.length < (own?.length ?? 0));
+    }
+    expect(foundCount).toBeGreaterThan(20);
+  });
+
+  test("is not known of a tree that no commit introduces, nor where histories go round in a circle", () => {
+    const forest = new ObjectForest(3);
+    forest.parents.set([1, 0, -1]);
+    const contents = new TreeContents(3, 3, forest);
+    const columns = {
+      treeKinds: Uint8Array.of(TREE_KIND.changed, TREE_KIND.changed, TREE_KIND.changed),
+      treeChangeEnds: Uint32Array.of(1, 2, 3),
+      treeChanges: Uint32Array.of(2, TREE_ENTRY_GONE + 2, 0),
+    };
+    contents.append(new Uint8Array(3).fill(OBJECT_TYPE.tree), columns, Uint32Array.of(0, 1, 2), () => true);
+    for (const number of [0, 1, 2]) {
+      expect(contents.entriesOf(number)).toBeUndefined();
+      expect(contents.chainOf(number)).toBeUndefined();
+    }
+    expect(contents.entriesBeyond(0, (other) => other === 1)).toEqual([2]);
   });
 });
 

@@ -1,0 +1,93 @@
+/**
+ * Marks what trees hold as the histories tell it: a tree is read only where these do not know it. What a tree shares with the
+ * one that was at its path before is passed over where that one has been looked into, so all versions of a tree take little
+ * more time than one.
+ */
+import type { CommitHistory } from "../history/commit-history.ts";
+import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import type { ObjectReader } from "../ports.ts";
+import type { ParentTree, TreeMarker } from "./introduced-objects.ts";
+import type { ObjectFilter } from "./object-filter.ts";
+import type { ObjectMarks } from "./object-marks.ts";
+import { readTreeEntries } from "./read-tree.ts";
+import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts";
+
+interface PendingTree {
+  readonly treeNumber: number;
+  readonly place: TreePlace;
+}
+
+export class RecordedObjects implements TreeMarker {
+  readonly #reader: ObjectReader;
+  readonly #history: CommitHistory;
+  readonly #marks: ObjectMarks;
+  readonly #visits: TreeVisits;
+  /** Trees that the client has, with all that they hold marked as well. */
+  readonly #held = new Set<number>();
+
+  /** @param filter - One that does not go by path. */
+  constructor(
+    reader: ObjectReader,
+    history: CommitHistory,
+    marks: ObjectMarks,
+    filter: ObjectFilter | undefined,
+  ) {
+    this.#reader = reader;
+    this.#history = history;
+    this.#marks = marks;
+    this.#visits = new TreeVisits(reader, marks, filter);
+  }
+
+  async mark(rootTree: number, parents: readonly ParentTree[]): Promise<void> {
+    await this.markHeld(parents.filter(({ clientHas }) => clientHas).map(({ treeNumber }) => treeNumber));
+    const place = this.#visits.rootPlace;
+    if (this.#visits.enterTree(rootTree, place)) await this.#markBelow({ treeNumber: rootTree, place });
+  }
+
+  async markWanted(treeNumber: number): Promise<void> {
+    this.#marks.markSent(treeNumber);
+    await this.#markBelow({ treeNumber, place: WANTED_ROOT_PLACE });
+  }
+
+  async markHeld(rootTrees: readonly number[]): Promise<void> {
+    const isKnown = (treeNumber: number): boolean => this.#held.has(treeNumber);
+    const pending = rootTrees.filter((treeNumber) => !isKnown(treeNumber));
+    for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
+      this.#held.add(tree);
+      this.#marks.markClientHas(tree, "tree");
+      for (const objectNumber of this.#recorded(tree, isKnown) ?? (await this.#read(tree))) {
+        if (!this.#isTree(objectNumber)) this.#marks.markClientHas(objectNumber, "blob");
+        else if (!isKnown(objectNumber)) pending.push(objectNumber);
+      }
+    }
+  }
+
+  async #markBelow(root: PendingTree): Promise<void> {
+    const visits = this.#visits;
+    const pending = [root];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const { treeNumber, place } = next;
+      const isKnown = (other: number): boolean => visits.isEntered(other, place);
+      const below = visits.placeBelow(place);
+      for (const objectNumber of this.#recorded(treeNumber, isKnown) ?? (await this.#read(treeNumber))) {
+        if (!this.#isTree(objectNumber)) {
+          visits.visitSizedBlob(objectNumber, place, this.#history.sizes[objectNumber] as number);
+        } else if (visits.enterTree(objectNumber, below)) {
+          pending.push({ treeNumber: objectNumber, place: below });
+        }
+      }
+    }
+  }
+
+  #recorded(treeNumber: number, isKnown: (treeNumber: number) => boolean): number[] | undefined {
+    return this.#history.trees.entriesBeyond(treeNumber, isKnown);
+  }
+
+  #read(treeNumber: number): Promise<number[]> {
+    return readTreeEntries(this.#reader, treeNumber);
+  }
+
+  #isTree(objectNumber: number): boolean {
+    return this.#history.types[objectNumber] === OBJECT_TYPE.tree;
+  }
+}
