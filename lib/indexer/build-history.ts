@@ -63,6 +63,7 @@ export async function buildHistory(
       deltaBases,
       predecessors: firstPredecessors(parts, types.length),
       ...commits,
+      tagTargets: found.tagTargets,
       externalIds: externals.ids(),
       introducedEnds: introduced.ends,
       introduced: introduced.objects,
@@ -74,10 +75,12 @@ export async function buildHistory(
 async function readAllCommits(
   threads: readonly IndexThread[],
   pack: IndexedTable,
-): Promise<CommitColumns & { readonly externals: Externals }> {
-  const { table, entryCount, index, order } = pack;
-  const commitObjects = Uint32Array.from(sentCommits(pack));
+): Promise<CommitColumns & Pick<PackHistory, "tagTargets"> & { readonly externals: Externals }> {
+  const { table, entryCount, index, order, types } = pack;
+  const commitObjects = Uint32Array.from(sentObjects(pack, OBJECT_TYPE.commit));
+  const tagObjects = Uint32Array.from(sentObjects(pack, OBJECT_TYPE.tag));
   const shares = splitEvenly(commitObjects, threads.length);
+  const tagShares = splitEvenly(tagObjects, threads.length);
   const parts = await Promise.all(
     threads.map((thread, i) =>
       thread.run({
@@ -87,6 +90,7 @@ async function readAllCommits(
         index,
         order,
         commits: shares[i] ?? new Uint32Array(),
+        tags: tagShares[i] ?? new Uint32Array(),
       }),
     ),
   );
@@ -101,7 +105,11 @@ async function readAllCommits(
   };
   let row = 0;
   let parentStart = 0;
+  let tagCount = 0;
+  const targetOf = new Map<number, number>();
   for (const part of parts) {
+    for (const target of externals.renumber(part.tagTargets, part))
+      targetOf.set(tagObjects[tagCount++] as number, target);
     commits.seconds.set(part.seconds, row);
     commits.commitTrees.set(externals.renumber(part.trees, part), row);
     commits.parentEnds.set(
@@ -112,13 +120,20 @@ async function readAllCommits(
     row += part.seconds.length;
     parentStart += part.parents.length;
   }
-  return { ...commits, externals };
+  const allTags = numbersOfType(types, OBJECT_TYPE.tag);
+  const tagTargets = Uint32Array.from(allTags, (tag) => targetOf.get(tag) ?? NONE);
+  return { ...commits, tagTargets, externals };
 }
 
-function* sentCommits({ types, order, sentCount }: IndexedTable): Generator<number, void, undefined> {
-  for (let number = 0; number < types.length; number++) {
-    if (types[number] === OBJECT_TYPE.commit && (order[number] as number) < sentCount) yield number;
-  }
+function* sentObjects(
+  { types, order, sentCount }: IndexedTable,
+  type: number,
+): Generator<number, void, undefined> {
+  for (const number of numbersOfType(types, type)) if ((order[number] as number) < sentCount) yield number;
+}
+
+function* numbersOfType(types: Uint8Array, type: number): Generator<number, void, undefined> {
+  for (let number = 0; number < types.length; number++) if (types[number] === type) yield number;
 }
 
 function splitEvenly(numbers: Uint32Array, partCount: number): Uint32Array[] {

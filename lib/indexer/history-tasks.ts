@@ -5,7 +5,7 @@ import { introducedObjects, NO_OBJECT } from "../git/history/introduced-objects.
 import { NONE } from "../git/history/pack-history.ts";
 import { type RecordedTrees, TreeRecords } from "../git/history/tree-records.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
-import { parseCommit } from "../git/objects.ts";
+import { parseCommit, parseTag } from "../git/objects.ts";
 import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { DeltaResolver } from "../git/pack/resolve-deltas.ts";
@@ -22,6 +22,7 @@ export interface ReadCommitsTask extends PackInMemory {
   readonly kind: "read-commits";
   /** Index numbers. */
   readonly commits: Uint32Array;
+  readonly tags: Uint32Array;
 }
 
 /** Columns in the order of the task's commits. An object of another pack is written as objects + its external's place. */
@@ -30,33 +31,33 @@ export interface ReadCommits {
   readonly trees: Uint32Array;
   readonly parentEnds: Uint32Array;
   readonly parents: Uint32Array;
-  /** 20 bytes each; may repeat. */
+  /** In the order of the task's tags. */
+  readonly tagTargets: Uint32Array;
+  /** 20 bytes each, each once. */
   readonly externalIds: Uint8Array;
 }
 
 export function readCommits(
-  { index, order, commits }: ReadCommitsTask,
+  { index, order, commits, tags }: ReadCommitsTask,
   resolver: DeltaResolver,
 ): ReadCommits {
   const packIndex = new PackIndex(index);
-  const externalIds: Uint8Array[] = [];
-  const reference = (id: Uint8Array): number => {
-    const number = packIndex.findBytes(id, 0);
-    return number >= 0 ? number : packIndex.objectCount + externalIds.push(id) - 1;
-  };
+  const externals = new ExternalIds(packIndex);
+  const reference = (id: ObjectId): number => externals.reference(objectIdBytes(id), 0);
   const seconds = new Float64Array(commits.length);
   const trees = new Uint32Array(commits.length);
   const parentEnds = new Uint32Array(commits.length);
   const parents: number[] = [];
+  const read = (number: number): Uint8Array => {
+    const [body] = resolver.read([order[number] as number]);
+    if (body === undefined) throw new CorruptPackError("object was not read");
+    return body.bytes.subarray(body.start, body.start + body.sizeBytes);
+  };
   commits.forEach((commit, i) => {
-    const [body] = resolver.read([order[commit] as number]);
-    if (body === undefined) throw new CorruptPackError("commit was not read");
-    const { treeId, parentIds, committedAtSeconds } = parseCommit(
-      body.bytes.subarray(body.start, body.start + body.sizeBytes),
-    );
+    const { treeId, parentIds, committedAtSeconds } = parseCommit(read(commit));
     seconds[i] = committedAtSeconds;
-    trees[i] = reference(objectIdBytes(treeId));
-    for (const parentId of parentIds) parents.push(reference(objectIdBytes(parentId)));
+    trees[i] = reference(treeId);
+    for (const parentId of parentIds) parents.push(reference(parentId));
     parentEnds[i] = parents.length;
   });
   return {
@@ -64,7 +65,8 @@ export function readCommits(
     trees,
     parentEnds,
     parents: Uint32Array.from(parents),
-    externalIds: joinIds(externalIds),
+    tagTargets: tags.map((tag) => reference(parseTag(read(tag)).targetId)),
+    externalIds: externals.ids(),
   };
 }
 
@@ -168,14 +170,8 @@ class ExternalIds {
   };
 
   ids(): Uint8Array {
-    return joinIds([...this.#places.keys()].map(objectIdBytes));
+    const ids = new Uint8Array(this.#places.size * OBJECT_ID_BYTES);
+    for (const [id, place] of this.#places) ids.set(objectIdBytes(id), place * OBJECT_ID_BYTES);
+    return ids;
   }
-}
-
-function joinIds(ids: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(ids.length * OBJECT_ID_BYTES);
-  ids.forEach((id, i) => {
-    joined.set(id, i * OBJECT_ID_BYTES);
-  });
-  return joined;
 }

@@ -3,6 +3,7 @@
  * row down. Made of the histories of its packs, oldest first.
  */
 import { ObjectForest } from "../pack/object-forest.ts";
+import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { NONE, type PackHistory } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
 
@@ -28,6 +29,8 @@ export class CommitHistory {
   /** What was at an object's path before it. */
   readonly versionForest: ObjectForest;
   readonly trees: TreeContents;
+  /** By object number: what a tag points to; -1 of any other object, and where it is not known. */
+  readonly tagTargets: Int32Array;
   readonly #rowOf: Int32Array;
   readonly #objects: Uint32Array;
   readonly #trees: Uint32Array;
@@ -49,6 +52,7 @@ export class CommitHistory {
     this.sizes = new Uint32Array(objectCount);
     this.deltaForest = new ObjectForest(objectCount);
     this.versionForest = new ObjectForest(objectCount);
+    this.tagTargets = new Int32Array(objectCount).fill(-1);
     const treeChangeCount = total(({ treeChanges }) => treeChanges.length);
     this.trees = new TreeContents(objectCount, treeChangeCount, this.versionForest);
     this.#rowOf = new Int32Array(objectCount).fill(NO_ROW);
@@ -151,10 +155,15 @@ export class CommitHistory {
   #takeObjects(history: PackHistory, numbers: Uint32Array, firstNumber: number): void {
     const { types, sizes, deltaBases, predecessors } = history;
     this.trees.append(types, history, numbers, (number) => numbers[number] === firstNumber + number);
+    let tag = 0;
     for (let number = 0; number < types.length; number++) {
       const objectNumber = numbers[number] as number;
       this.types[objectNumber] = types[number] as number;
       this.sizes[objectNumber] = sizes[number] as number;
+      if (types[number] === OBJECT_TYPE.tag) {
+        const target = history.tagTargets[tag++] as number;
+        if (target !== NONE) this.tagTargets[objectNumber] = numbers[target] as number;
+      }
       // An object that an older pack holds is taken from there, as the delta that it is there.
       if (objectNumber !== firstNumber + number) continue;
       const base = deltaBases[number] as number;

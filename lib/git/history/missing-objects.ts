@@ -4,7 +4,7 @@ import { objectTypeName } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
 import { type ObjectFilter, passesFilter } from "../walk/object-filter.ts";
 import type { ObjectMarks } from "../walk/object-marks.ts";
-import { peelObject, readTagsAhead } from "../walk/peel.ts";
+import { peelObject } from "../walk/peel.ts";
 import type { CommitHistory, PaintedHistory } from "./commit-history.ts";
 
 export interface HistoryRequest {
@@ -32,7 +32,6 @@ export async function markMissingByHistory(
     passesFilter(filter, objectTypeName(history.types[objectNumber] ?? 0), history.sizes[objectNumber] ?? 0);
   const wantRows: number[] = [];
   const named: number[] = [];
-  readTagsAhead(reader, wants);
   for (const id of wants) {
     const peeled = await peelObject(reader, id);
     if (peeled === undefined) continue;

@@ -1,13 +1,13 @@
 /**
  * The sidecar of a pack, `pack-<id>.history`: what is needed to plan an answer without reading the pack. Sizes, types and
- * delta bases of all objects; the commits, parents before children, and for each the objects that it introduces; and what
- * the trees hold, by object, without names.
+ * delta bases of all objects; the commits, parents before children, and for each the objects that it introduces; what the
+ * trees hold, by object, without names; and what the tags point to.
  *
  * Flat columns of little-endian numbers, read whole into typed arrays:
- *   header: "NSHI", then 32-bit numbers: version, objects, commits, parents, introduced, externals, trees, treeChanges, 0
+ *   header: "NSHI", then 32-bit numbers: version, objects, commits, parents, introduced, externals, trees, treeChanges, tags
  *   seconds 8 x commits · sizes 4 x objects · deltaBases 4 x objects · predecessors 4 x objects · commitObjects 4 x commits · commitTrees 4 x commits
  *   parentEnds 4 x commits · parents 4 x parents · introducedEnds 4 x commits · introduced 4 x introduced
- *   treeChangeEnds 4 x trees · treeChanges 4 x treeChanges · externalIds 20 x externals · types 1 x objects
+ *   treeChangeEnds 4 x trees · treeChanges 4 x treeChanges · tagTargets 4 x tags · externalIds 20 x externals · types 1 x objects
  *   treeKinds 1 x trees · SHA-256 of all before
  * An object is written as its number in the pack's index, or, above these, as objects + its place in `externalIds`.
  */
@@ -25,7 +25,9 @@ const CHECKSUM_BYTES = 32;
 /** In place of a number: an entry that holds its object whole, an object that no other one came before. */
 export const NONE = 0xffffffff;
 
-type HeaderNumbers = [number, number, number, number, number, number, number, number, number];
+/** Of objects, commits, parents, introduced, externals, trees, treeChanges, tags. */
+type ColumnLengths = [number, number, number, number, number, number, number, number];
+type HeaderNumbers = [signature: number, version: number, ...ColumnLengths];
 
 export interface PackHistory extends TreeColumns {
   /** In the order of the index: the object's type code. */
@@ -49,6 +51,8 @@ export interface PackHistory extends TreeColumns {
   readonly parents: Uint32Array;
   readonly introducedEnds: Uint32Array;
   readonly introduced: Uint32Array;
+  /** Of the pack's tags, in the order of the index; {@link NONE} where an older pack tells. */
+  readonly tagTargets: Uint32Array;
   /** 20 bytes each: objects of older packs. */
   readonly externalIds: Uint8Array;
 }
@@ -70,6 +74,7 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
     treeKinds,
     treeChangeEnds,
     treeChanges,
+    tagTargets,
     externalIds,
   } = history;
   const columns = [
@@ -85,6 +90,7 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
     introduced,
     treeChangeEnds,
     treeChanges,
+    tagTargets,
     externalIds,
     types,
     treeKinds,
@@ -102,7 +108,7 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
     externalCount,
     treeKinds.length,
     treeChanges.length,
-    0,
+    tagTargets.length,
   ];
   new Uint32Array(bytes.buffer, 0, header.length).set(header);
   let at = HEADER_BYTES;
@@ -123,90 +129,88 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new CorruptPackError("pack history is cut off");
   // The columns are aligned from the start of the file.
   const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
-  const [
-    signature,
-    version,
-    objects,
-    commits,
-    parentCount,
-    introducedCount,
-    externals,
-    trees,
-    treeChangeCount,
-  ] = new Uint32Array(aligned.buffer, aligned.byteOffset, HEADER_BYTES / 4) as unknown as HeaderNumbers;
+  const numbers = new Uint32Array(aligned.buffer, aligned.byteOffset, HEADER_BYTES / 4);
+  const [signature, version, ...lengths] = numbers as unknown as HeaderNumbers;
   if (signature !== SIGNATURE) throw new CorruptPackError("not a pack history");
   if (version !== VERSION) return undefined;
-  const expectedBytes =
-    HEADER_BYTES +
-    commits * 24 +
-    objects * 13 +
-    trees * 5 +
-    (parentCount + introducedCount + treeChangeCount) * 4 +
-    externals * OBJECT_ID_BYTES +
-    CHECKSUM_BYTES;
-  if (objects !== objectCount || bytes.length !== expectedBytes)
+  if (lengths[0] !== objectCount || bytes.length !== expectedBytes(lengths))
     throw new CorruptPackError("pack history does not fit its pack");
   const checksum = createHash("sha256").update(aligned.subarray(0, -CHECKSUM_BYTES)).digest();
   if (!checksum.equals(aligned.subarray(-CHECKSUM_BYTES)))
     throw new CorruptPackError("pack history checksum is wrong");
-  let at = aligned.byteOffset + HEADER_BYTES;
+  const history = columnsOf(aligned, lengths);
+  assertInside(history);
+  return history;
+}
+
+function expectedBytes([
+  objects,
+  commits,
+  parents,
+  introduced,
+  externals,
+  trees,
+  changes,
+  tags,
+]: ColumnLengths): number {
+  const wordCount = parents + introduced + changes + tags;
+  const columnBytes = commits * 24 + objects * 13 + trees * 5 + wordCount * 4 + externals * OBJECT_ID_BYTES;
+  return HEADER_BYTES + columnBytes + CHECKSUM_BYTES;
+}
+
+/** Views into `aligned`. */
+function columnsOf(
+  { buffer, byteOffset }: Uint8Array,
+  [objects, commits, parentCount, introducedCount, externals, trees, treeChangeCount, tags]: ColumnLengths,
+): PackHistory {
+  let at = byteOffset + HEADER_BYTES;
   const take = (lengthBytes: number): number => {
     at += lengthBytes;
     return at - lengthBytes;
   };
-  const { buffer } = aligned;
   const words = (count: number): Uint32Array => new Uint32Array(buffer, take(count * 4), count);
-  const seconds = new Float64Array(buffer, take(commits * 8), commits);
-  const sizes = words(objects);
-  const deltaBases = words(objects);
-  const predecessors = words(objects);
-  const commitObjects = words(commits);
-  const commitTrees = words(commits);
-  const parentEnds = words(commits);
-  const parents = words(parentCount);
-  const introducedEnds = words(commits);
-  const introduced = words(introducedCount);
-  const treeChangeEnds = words(trees);
-  const treeChanges = words(treeChangeCount);
-  const externalIds = new Uint8Array(buffer, take(externals * OBJECT_ID_BYTES), externals * OBJECT_ID_BYTES);
-  const types = new Uint8Array(buffer, take(objects), objects);
-  const treeKinds = new Uint8Array(buffer, take(trees), trees);
-  const history = {
-    types,
-    sizes,
-    deltaBases,
-    predecessors,
-    commitObjects,
-    commitTrees,
-    seconds,
-    parentEnds,
-    parents,
-    introducedEnds,
-    introduced,
-    treeKinds,
-    treeChangeEnds,
-    treeChanges,
-    externalIds,
+  const bytes = (count: number): Uint8Array => new Uint8Array(buffer, take(count), count);
+  // Evaluated in this order, which is the one they lie in.
+  return {
+    seconds: new Float64Array(buffer, take(commits * 8), commits),
+    sizes: words(objects),
+    deltaBases: words(objects),
+    predecessors: words(objects),
+    commitObjects: words(commits),
+    commitTrees: words(commits),
+    parentEnds: words(commits),
+    parents: words(parentCount),
+    introducedEnds: words(commits),
+    introduced: words(introducedCount),
+    treeChangeEnds: words(trees),
+    treeChanges: words(treeChangeCount),
+    tagTargets: words(tags),
+    externalIds: bytes(externals * OBJECT_ID_BYTES),
+    types: bytes(objects),
+    treeKinds: bytes(trees),
   };
-  assertInside(history, objects, objects + externals);
-  return history;
 }
 
 /** The checksum keeps out damage, not mistakes: no number may lead outside its table. */
-function assertInside(history: PackHistory, objectCount: number, referenceCount: number): void {
+function assertInside(history: PackHistory): void {
+  const objectCount = history.types.length;
+  const referenceCount = objectCount + history.externalIds.length / OBJECT_ID_BYTES;
   for (const base of history.deltaBases) {
     if (base >= objectCount && base !== NONE)
       throw new CorruptPackError("pack history has a delta base outside its pack");
   }
-  for (const predecessor of history.predecessors) {
-    if (predecessor >= referenceCount && predecessor !== NONE)
-      throw new CorruptPackError("pack history refers to an object outside its tables");
+  for (const references of [history.predecessors, history.tagTargets]) {
+    for (const reference of references) {
+      if (reference >= referenceCount && reference !== NONE)
+        throw new CorruptPackError("pack history refers to an object outside its tables");
+    }
   }
   const { commitObjects, commitTrees, parents, introduced, parentEnds, introducedEnds } = history;
-  const { types, treeKinds, treeChangeEnds, treeChanges } = history;
-  let treeCount = 0;
-  for (const type of types) if (type === OBJECT_TYPE.tree) treeCount++;
-  if (treeCount !== treeKinds.length) throw new CorruptPackError("pack history has another number of trees");
+  const { types, treeKinds, treeChangeEnds, treeChanges, tagTargets } = history;
+  const counts = new Uint32Array(256);
+  for (const type of types) counts[type] = (counts[type] as number) + 1;
+  if (counts[OBJECT_TYPE.tree] !== treeKinds.length || counts[OBJECT_TYPE.tag] !== tagTargets.length)
+    throw new CorruptPackError("pack history has another number of trees or tags");
   for (const change of treeChanges) {
     if ((change & ~TREE_ENTRY_GONE) >>> 0 >= referenceCount)
       throw new CorruptPackError("pack history refers to an object outside its tables");

@@ -2,7 +2,7 @@
 import type { ObjectId } from "../object-id.ts";
 import type { ObjectReader } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "../walk/commit-table.ts";
-import { peelObject, readTagsAhead } from "../walk/peel.ts";
+import { peelObject } from "../walk/peel.ts";
 
 const REACHES = 1;
 const VISITED = 2;
@@ -76,7 +76,6 @@ export class CommonHaves {
   /** Wants that are no commits say nothing about history. */
   async #readWantRows(): Promise<number[]> {
     const rows: number[] = [];
-    readTagsAhead(this.#reader, this.#wants);
     for (const id of this.#wants) {
       const peeled = await peelObject(this.#reader, id);
       if (peeled?.type === "commit") rows.push(this.#table.rowOf(peeled.objectNumber));

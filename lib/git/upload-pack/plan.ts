@@ -8,7 +8,7 @@ import type { ObjectReader, PackBody, PackedObjects, RefList, UploadPackSource }
 import { type MissingObjectsRequest, markMissingObjects } from "../walk/missing-objects.ts";
 import { goesByTypeAndSize, keepsAllTrees } from "../walk/object-filter.ts";
 import { ObjectMarks } from "../walk/object-marks.ts";
-import { peelObject, readTagsAhead } from "../walk/peel.ts";
+import { peelObject } from "../walk/peel.ts";
 import { refsStartingWith } from "./find-refs.ts";
 
 export type PackPlan =
@@ -139,7 +139,6 @@ async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList:
     const peeledNumber = peeledId === undefined ? -1 : reader.findId(peeledId);
     if (peeledNumber >= 0 && marks.isSent(peeledNumber)) ids.push(id);
   }
-  readTagsAhead(reader, ids);
   for (const id of ids) {
     const peeled = await peelObject(reader, id);
     for (const tagNumber of peeled?.tagNumbers ?? []) marks.markSent(tagNumber);

@@ -7,7 +7,7 @@ import type { ObjectReader, RefList } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "../walk/commit-table.ts";
 import { cutAtDepth, cutByRevisions, type HistoryCut } from "../walk/history-cut.ts";
 import type { ShallowHistory } from "../walk/missing-objects.ts";
-import { peelObject, readTagsAhead } from "../walk/peel.ts";
+import { peelObject } from "../walk/peel.ts";
 import { findUnreachable } from "../walk/reachable.ts";
 import type { Deepening, HistoryRequest } from "./fetch-request.ts";
 import { INFINITE_DEPTH } from "./history-lines.ts";
@@ -132,7 +132,6 @@ class HistoryCutter {
   /** Tags are followed; what is no commit in the end has no history. */
   async #commitRows(ids: readonly ObjectId[]): Promise<number[]> {
     const rows = new Set<number>();
-    readTagsAhead(this.#objects, ids);
     for (const id of ids) {
       const peeled = await peelObject(this.#objects, id);
       if (peeled?.type === "commit") rows.add(this.#table.rowOf(peeled.objectNumber));

@@ -6,7 +6,7 @@ import { IntroducedObjects, type ParentTree, type TreeMarker } from "./introduce
 import { findMissingCommits, type MissingCommits } from "./missing-commits.ts";
 import { leavesOutAllTrees, type ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
-import { peelObject, readTagsAhead } from "./peel.ts";
+import { peelObject } from "./peel.ts";
 import { RecordedObjects } from "./recorded-objects.ts";
 import { TreesAhead } from "./trees-ahead.ts";
 
@@ -94,7 +94,6 @@ async function markNamedObjects(
   wants: Iterable<ObjectId>,
 ): Promise<number[]> {
   const wantRows: number[] = [];
-  readTagsAhead(reader, wants);
   for (const id of wants) {
     const peeled = await peelObject(reader, id);
     if (peeled === undefined) continue;

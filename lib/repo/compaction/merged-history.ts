@@ -55,6 +55,7 @@ export function mergeHistory(history: CommitHistory, merged: IndexedObjects): Pa
     introducedEnds,
     introduced: introduced.values().slice(),
     ...mergedTrees(history, merged, references),
+    tagTargets: mergedTags(history, merged, references),
     externalIds: references.externalIds(),
   };
 }
@@ -70,6 +71,18 @@ function mergedTrees(
     isOwn,
     keepsPredecessor: (treeNumber) => isKept(parents[treeNumber] as number),
     reference: (objectNumber) => references.of(objectNumber),
+  });
+}
+
+function mergedTags(
+  { types, tagTargets }: CommitHistory,
+  { numbers, isOwn }: IndexedObjects,
+  references: References,
+): Uint32Array {
+  const tags = numbers.filter((objectNumber) => types[objectNumber] === OBJECT_TYPE.tag);
+  return tags.map((tag) => {
+    const target = tagTargets[tag] as number;
+    return target >= 0 && isOwn(tag) ? references.of(target) : NONE;
   });
 }
 
