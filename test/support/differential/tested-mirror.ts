@@ -50,6 +50,7 @@ export class TestedMirror {
     this.#storage = {
       store,
       blocks: new BlockCache(store),
+      onDamage: onFailure,
       ...(sharesAnswers && { answers, minRecipePackBytes: 0 }),
     };
     const catalog = new RepositoryCatalog(this.#storage);
