@@ -14,6 +14,7 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { completeHistory } from "../../lib/sync/complete-history.ts";
 import { git } from "./git/run-git.ts";
+import { expectContentsToldTruly } from "./history-checks.ts";
 import { expectSilentFsck, type Primary } from "./primary.ts";
 import {
   copyPrefix,
@@ -74,6 +75,7 @@ async function expectHistoriesAsIfIndexed(store: BlobStore, primary: Primary): P
   const repository = await openRepository({ store, blocks: new BlockCache(store) }, RIG_UUID);
   const objects = await repository.openObjects();
   expect(repository.damagedHistories).toEqual([]);
+  await expectContentsToldTruly(objects);
   for (const { id, objectCount, checksum } of repository.manifest.packs) {
     const path = primary.newPath();
     const { bytes } = await store.read(KEYS.pack(id));

@@ -19,6 +19,7 @@ import { type FakeBitbucket, startFakeBitbucket } from "../../../support/fake-bi
 import { git } from "../../../support/git/run-git.ts";
 import { makeSampleRepository } from "../../../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../../support/git/temporary-folder.ts";
+import { expectContentsToldTruly } from "../../../support/history-checks.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
 const storage = newStorage();
@@ -215,6 +216,11 @@ describe("what trees hold", () => {
       expect(idsOf(history.trees.entriesBeyond(number, () => false))).toEqual([...new Set(expected)]);
     }
     expect(kinds[TREE_KIND.changed]).toBeGreaterThan(kinds[TREE_KIND.whole]);
+  });
+
+  test("is what the trees say themselves, and tags what they point to", async () => {
+    await expectContentsToldTruly(objects);
+    expect([...history.tagTargets].filter((target) => target >= 0).length).toBeGreaterThan(0);
   });
 
   test("is added up from the last known tree", async () => {
