@@ -7,8 +7,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
 import { writeName } from "../../../lib/repo/names.ts";
+import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
@@ -30,7 +33,16 @@ let versions: string[];
 /** Each in a pack of its own. */
 const TAGS = ["one", "two", "three", "four", "five"];
 let deep: Primary;
-const deepStore = new CountingBlobStore(new MemoryBlobStore());
+const deepBlobs = new MemoryBlobStore();
+const deepStore = new CountingBlobStore(deepBlobs);
+/** Nobody waits for an answer to be kept. */
+const deepStoreBesideWrites: BlobStore = new Proxy(deepStore, {
+  get: (target, name) => {
+    const store = name === "startUpload" ? deepBlobs : target;
+    const value: unknown = Reflect.get(store, name, store);
+    return typeof value === "function" ? value.bind(store) : value;
+  },
+});
 const versionedStore = new CountingBlobStore(new MemoryBlobStore());
 
 beforeAll(async () => {
@@ -98,7 +110,10 @@ afterAll(async () => {
 /** Asks a process that was just started. @returns Rounds until the pack begins, and in all. */
 async function roundsOf(
   lines: readonly (string | Uint8Array)[],
-  storage = { store, blocks: new BlockCache(store) },
+  storage: RepositoryStorage & { readonly store: CountingBlobStore } = {
+    store,
+    blocks: new BlockCache(store),
+  },
 ) {
   const { store } = storage;
   const catalog = new RepositoryCatalog(storage);
@@ -199,6 +214,13 @@ describe("where history is cut, or trees are sent by depth or path", () => {
     const answer = await roundsOf(fetchLines(...lines), storage);
     expect(answer.rounds).toBe(4);
     expect(answer.requests).toBeGreaterThan(20);
+  });
+
+  test("to look for an answer that was kept takes one more", async () => {
+    const answers = new AnswerSharing({ store: deepStoreBesideWrites });
+    const storage = { store: deepStore, blocks: new BlockCache(deepStore, limits), answers };
+    const lines = fetchLines(`want ${await idOf("main")}`, "deepen 9");
+    expect(await roundsOf(lines, storage)).toMatchObject({ firstPackByte: 5, rounds: 5 });
   });
 
   test("a filter by path takes seven: a tree and the patterns in it, and then trees, whose names it goes by", async () => {
