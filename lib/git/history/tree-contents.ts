@@ -20,6 +20,8 @@ export class TreeContents {
   readonly #ends: Uint32Array;
   readonly #changes: Uint32Array;
   #changeCount = 0;
+  /** Changes added up so far, for whoever wants to know what that takes. */
+  addedCount = 0;
   /** By object number; all zero between calls. */
   #counts: Int32Array | undefined;
   #chains: { readonly changeCounts: Int32Array; readonly entryCounts: Int32Array } | undefined;
@@ -136,7 +138,9 @@ export class TreeContents {
     for (let steps = 0; steps <= this.kinds.length; steps++) {
       const kind = this.kinds[tree];
       if (kind !== TREE_KIND.whole && kind !== TREE_KIND.changed) break;
-      for (const change of this.changesOf(tree)) {
+      const changes = this.changesOf(tree);
+      this.addedCount += 1 + changes.length;
+      for (const change of changes) {
         if (change >= TREE_ENTRY_GONE) counts.add(change - TREE_ENTRY_GONE, -1);
         else counts.add(change, 1);
       }

@@ -12,6 +12,9 @@ import type { ObjectMarks } from "./object-marks.ts";
 import { readTreeEntries } from "./read-tree.ts";
 import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts";
 
+/** Added up in one go: some milliseconds. */
+const CHANGES_AT_ONCE = 200_000;
+
 interface PendingTree {
   readonly treeNumber: number;
   readonly place: TreePlace;
@@ -24,6 +27,7 @@ export class RecordedObjects implements TreeMarker {
   readonly #visits: TreeVisits;
   /** Trees that the client has, with all that they hold marked as well. */
   readonly #held = new Set<number>();
+  #pauseAt: number;
 
   /** @param filter - One that does not go by path. */
   constructor(
@@ -36,6 +40,7 @@ export class RecordedObjects implements TreeMarker {
     this.#history = history;
     this.#marks = marks;
     this.#visits = new TreeVisits(reader, marks, filter);
+    this.#pauseAt = history.trees.addedCount + CHANGES_AT_ONCE;
   }
 
   async mark(rootTree: number, parents: readonly ParentTree[]): Promise<void> {
@@ -53,6 +58,7 @@ export class RecordedObjects implements TreeMarker {
     const isKnown = (treeNumber: number): boolean => this.#held.has(treeNumber);
     const pending = rootTrees.filter((treeNumber) => !isKnown(treeNumber));
     for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
+      if (this.#isDue()) await this.#pause();
       this.#held.add(tree);
       this.#marks.markClientHas(tree, "tree");
       for (const objectNumber of this.#recorded(tree, isKnown) ?? (await this.#read(tree))) {
@@ -66,6 +72,7 @@ export class RecordedObjects implements TreeMarker {
     const visits = this.#visits;
     const pending = [root];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      if (this.#isDue()) await this.#pause();
       const { treeNumber, place } = next;
       const isKnown = (other: number): boolean => visits.isEntered(other, place);
       const below = visits.placeBelow(place);
@@ -77,6 +84,16 @@ export class RecordedObjects implements TreeMarker {
         }
       }
     }
+  }
+
+  #isDue(): boolean {
+    return this.#history.trees.addedCount >= this.#pauseAt;
+  }
+
+  /** Nothing is waited for otherwise: others are to have their turn. */
+  async #pause(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#pauseAt = this.#history.trees.addedCount + CHANGES_AT_ONCE;
   }
 
   #recorded(treeNumber: number, isKnown: (treeNumber: number) => boolean): number[] | undefined {
