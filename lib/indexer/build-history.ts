@@ -204,6 +204,7 @@ async function introduceAll(
   let nextPart = 0;
   let leftBytes = limits.maxComparedBytes;
   let leftIntroduced = limits.maxIntroduced;
+  let leftTreeChanges = limits.maxTreeChanges;
   let isTooMuch = false;
   const takeParts = async (thread: IndexThread): Promise<void> => {
     for (let part = nextPart++; part * ROWS_PER_TASK < rowCount && !isTooMuch; part = nextPart++) {
@@ -213,10 +214,15 @@ async function introduceAll(
         ...task,
         firstRow,
         endRow,
-        limits: { ...limits, maxComparedBytes: leftBytes },
+        limits: {
+          ...limits,
+          maxComparedBytes: leftBytes,
+          maxTreeChangesAtOnce: Math.max(0, Math.min(leftTreeChanges, limits.maxTreeChangesAtOnce)),
+        },
       });
       leftBytes -= introduced?.comparedBytes ?? 0;
       leftIntroduced -= introduced?.objects.length ?? 0;
+      leftTreeChanges -= introduced?.treeRecords.changes.length ?? 0;
       if (introduced === undefined || leftBytes < 0 || leftIntroduced < 0) isTooMuch = true;
       else parts[part] = introduced;
     }

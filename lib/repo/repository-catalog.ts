@@ -2,7 +2,7 @@
 import { NotFoundError } from "../errors.ts";
 import { readAnnouncedPush } from "./announced-push.ts";
 import { readServedUuid } from "./asked-repository.ts";
-import type { RepositoryUuid } from "./layout.ts";
+import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import type { AskedRepository } from "./names.ts";
 import { DEFAULT_OBJECT_LIMITS } from "./object-database.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "./repository.ts";
@@ -139,7 +139,7 @@ export class RepositoryCatalog {
     try {
       const [repository, announcedAt] = await Promise.all([
         openRepository(this.#storage, uuid, { known, withRefs: refs }),
-        refs && this.#readsAnnouncements ? readAnnouncedPush(this.#storage.store, uuid) : undefined,
+        refs && this.#readsAnnouncements ? this.#readAnnounced(uuid) : undefined,
       ]);
       if (announcedAt !== undefined) repository.announcedAt = announcedAt;
       this.#open.delete(uuid);
@@ -150,6 +150,17 @@ export class RepositoryCatalog {
       this.#open.delete(uuid);
       if (error instanceof NotFoundError) return undefined;
       throw error;
+    }
+  }
+
+  /** Without the note the refs are those of the last sync, and say when that was. */
+  async #readAnnounced(uuid: RepositoryUuid): Promise<Date | undefined> {
+    const { store, onDamage } = this.#storage;
+    try {
+      return await readAnnouncedPush(store, uuid);
+    } catch (error) {
+      onDamage?.(error, repositoryKeys(uuid).announcedPush);
+      return undefined;
     }
   }
 

@@ -3,14 +3,6 @@ import type { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./tree-columns.ts";
 
-/** How far a tree is from one that is written whole. */
-export interface TreeChain {
-  /** Changes to be added up. */
-  readonly changeCount: number;
-  /** Entries of the tree itself. */
-  readonly entryCount: number;
-}
-
 export class TreeContents {
   /** By object number: a {@link TREE_KIND}. */
   readonly kinds: Uint8Array;
@@ -24,7 +16,8 @@ export class TreeContents {
   addedCount = 0;
   /** By object number; all zero between calls. */
   #counts: Int32Array | undefined;
-  #chains: { readonly changeCounts: Int32Array; readonly entryCounts: Int32Array } | undefined;
+  /** By tree: all that it holds, in place of the changes that were told. */
+  readonly #wholeEntries = new Map<number, Uint32Array>();
 
   /** @param predecessors - What was at a tree's path before it. */
   constructor(objectCount: number, changeCount: number, predecessors: ObjectForest) {
@@ -69,7 +62,10 @@ export class TreeContents {
 
   /** As in {@link TreeColumns}. */
   changesOf(treeNumber: number): Uint32Array {
-    return this.#changes.subarray(this.#starts[treeNumber], this.#ends[treeNumber]);
+    return (
+      this.#wholeEntries.get(treeNumber) ??
+      this.#changes.subarray(this.#starts[treeNumber], this.#ends[treeNumber])
+    );
   }
 
   /**
@@ -98,35 +94,10 @@ export class TreeContents {
     return entries;
   }
 
-  /** @returns `undefined` if the histories do not tell. */
-  chainOf(treeNumber: number): TreeChain | undefined {
-    this.#chains ??= {
-      changeCounts: new Int32Array(this.kinds.length).fill(-1),
-      entryCounts: new Int32Array(this.kinds.length),
-    };
-    const { changeCounts, entryCounts } = this.#chains;
-    const pending: number[] = [];
-    let tree = treeNumber;
-    for (; changeCounts[tree] === -1 && this.kinds[tree] === TREE_KIND.changed; ) {
-      if (pending.length > this.kinds.length) return undefined;
-      pending.push(tree);
-      tree = this.#predecessors[tree] as number;
-      if (tree < 0) return undefined;
-    }
-    if (changeCounts[tree] === -1) {
-      if (this.kinds[tree] !== TREE_KIND.whole) return undefined;
-      changeCounts[tree] = 0;
-      entryCounts[tree] = this.changesOf(tree).length;
-    }
-    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      const changes = this.changesOf(next);
-      let goneCount = 0;
-      for (const change of changes) if (change >= TREE_ENTRY_GONE) goneCount++;
-      changeCounts[next] = (changeCounts[tree] as number) + changes.length;
-      entryCounts[next] = (entryCounts[tree] as number) + changes.length - 2 * goneCount;
-      tree = next;
-    }
-    return { changeCount: changeCounts[tree] as number, entryCount: entryCounts[tree] as number };
+  /** From now on the tree is told by all that it holds; `undefined` for what is not known. */
+  tellWhole(treeNumber: number, entries: readonly number[] | undefined): void {
+    this.kinds[treeNumber] = entries === undefined ? TREE_KIND.unknown : TREE_KIND.whole;
+    if (entries !== undefined) this.#wholeEntries.set(treeNumber, Uint32Array.from(entries));
   }
 
   /** @returns By object: how many entries the tree has more than the last known one before it. */
@@ -134,8 +105,13 @@ export class TreeContents {
     this.#counts ??= new Int32Array(this.kinds.length);
     const counts = new EntryCounts(this.#counts);
     let tree = treeNumber;
-    // Contradictory histories may go round in a circle.
-    for (let steps = 0; steps <= this.kinds.length; steps++) {
+    // Contradictory histories may go round in a circle: then a tree comes again that was noted some steps before.
+    let notedTree = -1;
+    for (let steps = 0, noteAt = 1; tree >= 0 && tree !== notedTree; steps++) {
+      if (steps === noteAt) {
+        notedTree = tree;
+        noteAt *= 2;
+      }
       const kind = this.kinds[tree];
       if (kind !== TREE_KIND.whole && kind !== TREE_KIND.changed) break;
       const changes = this.changesOf(tree);
@@ -146,8 +122,7 @@ export class TreeContents {
       }
       if (kind === TREE_KIND.whole) return counts;
       tree = this.#predecessors[tree] as number;
-      if (tree < 0) break;
-      if (isKnown(tree)) return counts;
+      if (tree >= 0 && isKnown(tree)) return counts;
     }
     counts.forget();
     return undefined;

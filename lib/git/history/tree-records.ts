@@ -123,8 +123,18 @@ export function joinTreeRecords(
     if (part !== undefined && changes.length < maxChanges) {
       const place = firstPlace[tree] as number;
       const predecessor = part.predecessors[place] as number;
-      kind = predecessor === NONE ? TREE_KIND.whole : TREE_KIND.changed;
-      if (predecessor !== NONE) predecessors[tree] = predecessor;
+      const before = parts[firstPart[predecessor] ?? -1];
+      const rowBefore = before?.rows[firstPlace[predecessor] as number] ?? -1;
+      // Where the limits have left out the first record of a tree, predecessors might go round in a circle.
+      const isInOrder = rowBefore < (part.rows[place] as number);
+      if (predecessor === NONE) kind = TREE_KIND.whole;
+      else if (isInOrder) {
+        kind = TREE_KIND.changed;
+        predecessors[tree] = predecessor;
+      }
+    }
+    if (part !== undefined && kind !== TREE_KIND.unknown) {
+      const place = firstPlace[tree] as number;
       const start = place === 0 ? 0 : (part.changeEnds[place - 1] as number);
       for (const change of part.changes.subarray(start, part.changeEnds[place])) changes.push(change);
     }

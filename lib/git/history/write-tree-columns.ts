@@ -23,20 +23,16 @@ export function someWhole(
   const contents = new TreeContents(numbers.length, columns.treeChanges.length, forest);
   contents.append(types, columns, numbers, () => true);
   return writeTreeColumns(contents, forest.parents, {
-    treeNumbers: treesAmong(types),
+    treeNumbers: numbers.filter((number) => types[number] === OBJECT_TYPE.tree),
     isOwn: () => true,
     keepsPredecessor: () => true,
     reference: (number) => number,
   });
 }
 
-function* treesAmong(types: Uint8Array): Generator<number, void, undefined> {
-  for (let number = 0; number < types.length; number++) if (types[number] === OBJECT_TYPE.tree) yield number;
-}
-
 export interface WrittenTrees {
   /** Numbers of the pack's trees, in the order of its index. */
-  readonly treeNumbers: Iterable<number>;
+  readonly treeNumbers: Uint32Array;
   /** Whether the pack is to tell what the tree holds. */
   readonly isOwn: (treeNumber: number) => boolean;
   /** Of a changed tree: whether its predecessor will be told, and stay. */
@@ -45,32 +41,26 @@ export interface WrittenTrees {
   readonly reference: (objectNumber: number) => number;
 }
 
-/** As many changes as this times its entries are added up for a tree, or about twice as many, before one is written whole. */
+/** As many changes as this times its entries are added up for a tree before one is written whole. */
 const CHANGES_PER_ENTRY = 4;
 /** For small trees that are changed from end to end. */
 const MIN_CHANGES = 32;
 
+/** What `contents` tells of the pack's own trees may be told whole from then on. */
 export function writeTreeColumns(
   contents: TreeContents,
   predecessors: Int32Array,
-  { treeNumbers, isOwn, keepsPredecessor, reference }: WrittenTrees,
+  written: WrittenTrees,
 ): TreeColumns {
+  const { treeNumbers, isOwn, reference } = written;
+  const chains = new TreeChains(contents, predecessors, written);
+  for (const tree of treeNumbers) chains.shorten(tree);
   const kinds: number[] = [];
   const ends = new GrowingNumbers();
   const changes = new GrowingNumbers();
   for (const tree of treeNumbers) {
-    let kind = isOwn(tree) ? (contents.kinds[tree] as number) : TREE_KIND.unknown;
-    let isCopied = kind !== TREE_KIND.unknown;
-    if (kind === TREE_KIND.changed) {
-      const predecessor = predecessors[tree] as number;
-      if (!keepsPredecessor(tree) || isDue(contents, tree, predecessor)) {
-        const entries = contents.entriesOf(tree);
-        for (const objectNumber of entries ?? []) changes.push(reference(objectNumber));
-        kind = entries === undefined ? TREE_KIND.unknown : TREE_KIND.whole;
-        isCopied = false;
-      }
-    }
-    if (isCopied) {
+    const kind = isOwn(tree) ? (contents.kinds[tree] as number) : TREE_KIND.unknown;
+    if (kind !== TREE_KIND.unknown) {
       for (const change of contents.changesOf(tree)) {
         const isGone = change >= TREE_ENTRY_GONE;
         changes.push(isGone ? reference(change - TREE_ENTRY_GONE) + TREE_ENTRY_GONE : reference(change));
@@ -86,10 +76,59 @@ export function writeTreeColumns(
   };
 }
 
-/** Whether the changes since the last whole tree have come, with this one, to another multiple of what is allowed. */
-function isDue(contents: TreeContents, tree: number, predecessor: number): boolean {
-  const [chain, before] = [contents.chainOf(tree), contents.chainOf(predecessor)];
-  if (chain === undefined || before === undefined) return false;
-  const allowed = Math.max(MIN_CHANGES, chain.entryCount * CHANGES_PER_ENTRY);
-  return Math.floor(chain.changeCount / allowed) > Math.floor(before.changeCount / allowed);
+const NOT_VISITED = -1;
+const NOT_KNOWN = -1;
+
+/** Passes along chains of changes, each tree once and after its predecessor, and has some told whole on the way. */
+class TreeChains {
+  readonly #contents: TreeContents;
+  readonly #predecessors: Int32Array;
+  readonly #written: WrittenTrees;
+  /** By tree: changes to be added up since the last whole tree. */
+  readonly #changeCounts: Int32Array;
+  /** By tree: its entries; {@link NOT_KNOWN} where the chain begins in a pack that is not looked at. */
+  readonly #entryCounts: Int32Array;
+
+  constructor(contents: TreeContents, predecessors: Int32Array, written: WrittenTrees) {
+    this.#contents = contents;
+    this.#predecessors = predecessors;
+    this.#written = written;
+    this.#changeCounts = new Int32Array(predecessors.length).fill(NOT_VISITED);
+    this.#entryCounts = new Int32Array(predecessors.length).fill(NOT_KNOWN);
+  }
+
+  shorten(treeNumber: number): void {
+    const pending: number[] = [];
+    for (let tree = treeNumber; tree >= 0 && this.#changeCounts[tree] === NOT_VISITED; ) {
+      pending.push(tree);
+      // Until its turn comes: also the end of a circle.
+      this.#changeCounts[tree] = 0;
+      tree = this.#contents.kinds[tree] === TREE_KIND.changed ? (this.#predecessors[tree] as number) : -1;
+    }
+    for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) this.#visit(tree);
+  }
+
+  #visit(tree: number): void {
+    const contents = this.#contents;
+    const kind = contents.kinds[tree];
+    if (kind === TREE_KIND.whole) this.#entryCounts[tree] = contents.changesOf(tree).length;
+    if (kind !== TREE_KIND.changed) return;
+    const changes = contents.changesOf(tree);
+    const before = this.#predecessors[tree] as number;
+    let entryCount = this.#entryCounts[before] ?? NOT_KNOWN;
+    if (entryCount !== NOT_KNOWN)
+      for (const change of changes) entryCount += change >= TREE_ENTRY_GONE ? -1 : 1;
+    this.#entryCounts[tree] = entryCount;
+    this.#changeCounts[tree] = (this.#changeCounts[before] ?? 0) + changes.length;
+    const { isOwn, keepsPredecessor } = this.#written;
+    if (!isOwn(tree) || (keepsPredecessor(tree) && !this.#isDue(tree))) return;
+    contents.tellWhole(tree, contents.entriesOf(tree));
+    this.#changeCounts[tree] = 0;
+  }
+
+  #isDue(tree: number): boolean {
+    const entryCount = this.#entryCounts[tree] as number;
+    const allowed = Math.max(MIN_CHANGES, entryCount * CHANGES_PER_ENTRY);
+    return entryCount !== NOT_KNOWN && (this.#changeCounts[tree] as number) > allowed;
+  }
 }

@@ -23,13 +23,26 @@ export async function markReachable(
   return marks;
 }
 
-/** By pack number: whether an entry of the pack, an appended base too, holds an object that is not reachable. */
+/**
+ * By pack number: whether an entry of the pack, an appended base too, holds an object that is not reachable, or its history
+ * names one: as what was there before an object that other commits reach as well.
+ */
 export function holdUnreachable(
   objects: ObjectDatabase,
   packCount: number,
   reachable: ObjectMarks,
 ): boolean[] {
+  const { packs, history } = objects;
+  const predecessors = history?.versionForest.parents;
+  const namesLost = (packNumber: number, objectNumber: number): boolean => {
+    const predecessor = predecessors?.[objectNumber] ?? -1;
+    return (
+      predecessor >= 0 && !reachable.isSent(predecessor) && packs.packNumberOf(objectNumber) === packNumber
+    );
+  };
   return Array.from({ length: packCount }, (_, packNumber) =>
-    objects.packs.numbersOf(packNumber).some((objectNumber) => !reachable.isSent(objectNumber)),
+    packs
+      .numbersOf(packNumber)
+      .some((objectNumber) => !reachable.isSent(objectNumber) || namesLost(packNumber, objectNumber)),
   );
 }

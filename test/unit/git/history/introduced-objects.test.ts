@@ -212,7 +212,6 @@ describe("what trees hold", () => {
       kinds[kind]++;
       const expected = await entriesByGit(line);
       expect(idsOf(history.trees.entriesOf(number)), line).toEqual(expected);
-      expect(history.trees.chainOf(number)?.entryCount).toBe(expected.length);
       expect(idsOf(history.trees.entriesBeyond(number, () => false))).toEqual([...new Set(expected)]);
     }
     expect(kinds[TREE_KIND.changed]).toBeGreaterThan(kinds[TREE_KIND.whole]);
@@ -249,7 +248,6 @@ describe("what trees hold", () => {
     contents.append(new Uint8Array(3).fill(OBJECT_TYPE.tree), columns, Uint32Array.of(0, 1, 2), () => true);
     for (const number of [0, 1, 2]) {
       expect(contents.entriesOf(number)).toBeUndefined();
-      expect(contents.chainOf(number)).toBeUndefined();
     }
     expect(contents.entriesBeyond(0, (other) => other === 1)).toEqual([2]);
   });
