@@ -1,5 +1,6 @@
 /** Compaction on what real syncs leave: git checks every pack, and clients notice nothing. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { parseObjectId } from "../../lib/git/object-id.ts";
 import { type CompactedOutcome, compactRepository } from "../../lib/repo/compaction/compact-repository.ts";
 import { type CompactionPolicy, DEFAULT_COMPACTION_POLICY } from "../../lib/repo/compaction/policy.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
@@ -172,6 +173,34 @@ describe("dropping what no ref reaches", () => {
     await push(1);
     expect((await rig.manifest()).mayHoldUnreachable).toBe(false);
     await expectWhole(rig, primary);
+  });
+
+  test("what a tree was before on a lost branch is not named any more when that is dropped later", async () => {
+    // Without deltas no pack holds anything of that as a base.
+    await primary.git("config", "pack.window", "0");
+    await rig.sync();
+    await primary.git("branch", "older", "main");
+    await primary.commit("older", "dir/a.txt", "before\n");
+    await rig.sync();
+    await primary.git("branch", "lost", "older");
+    const lost = await primary.commit("lost", "dir/a.txt", "after\n");
+    await rig.sync();
+    // As a squash does: main has the same tree, without the history.
+    const squashed = await primary.git("commit-tree", "-m", "Squashed", "-p", "main", `${lost}^{tree}`);
+    await primary.git("update-ref", "refs/heads/main", squashed);
+    await rig.sync();
+    const objects = await (
+      await openRepository({ store, blocks: new BlockCache(store) }, RIG_UUID)
+    ).openObjects();
+    const treeOf = async (revision: string): Promise<number> =>
+      objects.findId(parseObjectId(await primary.git("rev-parse", `${revision}^{tree}`)));
+    expect(objects.history?.versionForest.parents[await treeOf(squashed)]).toBe(await treeOf("older"));
+    for (const branch of ["lost", "older"]) {
+      await primary.git("branch", "-D", branch);
+      await rig.sync();
+      await compact(NO_MERGE, () => new Date(Date.now() + 48 * 3_600_000));
+      await expectWhole(rig, primary);
+    }
   });
 
   test("a repository whose refs are all gone keeps nothing, and takes new ones", async () => {

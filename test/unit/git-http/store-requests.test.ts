@@ -8,6 +8,7 @@ import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { type CatalogOptions, RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
@@ -81,6 +82,25 @@ test("where other processes are told of pushes, that is looked for in the same r
   store.reset();
   await lsRefs();
   expect(store.counts()).toMatchObject({ requests: 2, rounds: 1 });
+});
+
+test("a note of a push that cannot be read is told of, and keeps no ref back", async () => {
+  const damaged: string[] = [];
+  const unreadable: BlobStore = new Proxy(store, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      return (...args: readonly unknown[]) => {
+        if (String(args[0]).endsWith("/announced")) throw new Error("the store is tired");
+        return value.apply(target, args);
+      };
+    },
+  });
+  const onDamage = (_: unknown, key: string) => void damaged.push(key);
+  const storage = { store: unreadable, blocks: new BlockCache(store), onDamage };
+  const catalog = new RepositoryCatalog(storage, { readsAnnouncements: true });
+  expect((await catalog.open(uuid, { refs: true }))?.generation).toBeGreaterThan(0);
+  expect(damaged).toEqual([repositoryKeys(uuid).announcedPush]);
 });
 
 test("a clone reads no index: one stream for each pack", async () => {
