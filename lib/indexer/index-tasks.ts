@@ -3,6 +3,7 @@ import { findEntryBoundary } from "../git/pack/entry-boundary.ts";
 import type { ScannedEntries } from "../git/pack/entry-columns.ts";
 import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
+import { EntryInflater } from "../git/pack/inflate.ts";
 import type { PackLimits } from "../git/pack/limits.ts";
 import { ObjectArena } from "../git/pack/object-arena.ts";
 import { ObjectIdSet } from "../git/pack/object-id-set.ts";
@@ -90,6 +91,8 @@ export class IndexTasks {
   readonly #progress: PackFileProgress;
   #links = new ObjectIdSet();
   readonly #arena: ObjectArena;
+  /** The only one: see `isReady` in index-threads.ts. */
+  readonly #inflater = new EntryInflater();
   #scanner: PackScanner | undefined;
   #resolver: DeltaResolver | undefined;
 
@@ -113,7 +116,7 @@ export class IndexTasks {
     const source = new FilePackSource(this.#options.fileDescriptor, this.#progress);
     const start = startIsEntry
       ? startOffsetBytes
-      : findEntryBoundary(source, startOffsetBytes, stopOffsetBytes);
+      : findEntryBoundary(source, startOffsetBytes, stopOffsetBytes, this.#inflater);
     return this.#scanner.scan(source, start, stopOffsetBytes);
   }
 
@@ -152,6 +155,7 @@ export class IndexTasks {
   }
 
   #scanOptions(): ScanOptions {
-    return { limits: this.#options.limits, arena: this.#arena, links: this.#links };
+    const { limits } = this.#options;
+    return { limits, arena: this.#arena, links: this.#links, inflater: this.#inflater };
   }
 }

@@ -7,6 +7,9 @@ export type WorkerReply =
   | { readonly ok: true; readonly result: object | undefined }
   | { readonly ok: false; readonly error: DescribedError };
 
+/** A thread's first message. */
+export const THREAD_IS_READY = "ready";
+
 /** Runs one task at a time. */
 export interface IndexThread {
   run<T extends IndexTask>(task: T): Promise<IndexTaskResult<T>>;
@@ -36,28 +39,42 @@ function inWorkerThread(options: IndexTaskOptions): IndexThread {
     // Little lives on the heap here; without a limit its garbage takes more room than all else.
     resourceLimits: { maxYoungGenerationSizeMb: 8 },
   });
+  // Before, it may be making its inflater; Node aborts the whole process if a thread is ended in the middle of that.
+  const isReady = new Promise<void>((resolve, reject) => {
+    worker.once("message", () => resolve());
+    worker.once("error", reject);
+    worker.once("exit", () => reject(new Error("indexing thread has not begun")));
+  });
+  isReady.catch(() => undefined); // told to whoever runs a task
   let isClosed = false;
   return {
-    run: <T extends IndexTask>(task: T) =>
-      new Promise<IndexTaskResult<T>>((resolve, reject) => {
-        // What is sent to a thread that has ended is never answered.
-        if (isClosed) throw new Error("indexing thread has ended");
-        const settle = (reply: WorkerReply): void => {
-          worker.off("error", reject);
-          worker.off("exit", onExit);
-          if (reply.ok) resolve(reply.result as IndexTaskResult<T>);
-          else reject(revivedError(reply.error));
-        };
-        const onExit = (exitCode: number): void =>
-          reject(new Error(`indexing thread ended with code ${exitCode}`));
-        worker.once("message", settle);
-        worker.once("error", reject);
-        worker.once("exit", onExit);
-        worker.postMessage(task);
-      }),
+    run: async <T extends IndexTask>(task: T) => {
+      await isReady;
+      // What is sent to a thread that has ended is never answered.
+      if (isClosed) throw new Error("indexing thread has ended");
+      return runIn(worker, task);
+    },
     close: async () => {
       isClosed = true;
+      await isReady.catch(() => undefined);
       await worker.terminate();
     },
   };
+}
+
+function runIn<T extends IndexTask>(worker: Worker, task: T): Promise<IndexTaskResult<T>> {
+  return new Promise((resolve, reject) => {
+    const settle = (reply: WorkerReply): void => {
+      worker.off("error", reject);
+      worker.off("exit", onExit);
+      if (reply.ok) resolve(reply.result as IndexTaskResult<T>);
+      else reject(revivedError(reply.error));
+    };
+    const onExit = (exitCode: number): void =>
+      reject(new Error(`indexing thread ended with code ${exitCode}`));
+    worker.once("message", settle);
+    worker.once("error", reject);
+    worker.once("exit", onExit);
+    worker.postMessage(task);
+  });
 }

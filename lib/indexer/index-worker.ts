@@ -1,13 +1,14 @@
 /** Runs indexing tasks in a worker thread: one message in, one message out. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type IndexTask, type IndexTaskOptions, IndexTasks } from "./index-tasks.ts";
-import type { WorkerReply } from "./index-threads.ts";
+import { THREAD_IS_READY, type WorkerReply } from "./index-threads.ts";
 import { describeError } from "./worker-error.ts";
 
 const tasks = new IndexTasks(workerData as IndexTaskOptions);
 const port = parentPort;
 if (port === null) throw new Error("index-worker.ts runs in a worker thread only");
 
+port.postMessage(THREAD_IS_READY);
 port.on("message", (task: IndexTask) => {
   let reply: WorkerReply;
   let moved: ArrayBuffer[] = [];

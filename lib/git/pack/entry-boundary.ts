@@ -3,7 +3,7 @@
  * is a guess until the scan of the stretch before ends exactly there.
  */
 import { CorruptPackError } from "../../errors.ts";
-import { EntryInflater } from "./inflate.ts";
+import type { EntryInflater } from "./inflate.ts";
 import { decodeEntryHead, type EntryHead, MAX_ENTRY_HEAD_BYTES } from "./pack-format.ts";
 import type { PackSource } from "./pack-source.ts";
 
@@ -17,8 +17,8 @@ export function findEntryBoundary(
   source: PackSource,
   fromOffsetBytes: number,
   toOffsetBytes: number,
+  inflater: EntryInflater,
 ): number {
-  const inflater = new EntryInflater();
   const scratch = new Uint8Array(MAX_PROBED_BYTES + 1);
   let probedBytes = 0;
   let offsetBytes = fromOffsetBytes;

@@ -8,7 +8,7 @@ import { CorruptPackError, LimitExceededError } from "../../errors.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { applyDelta, DeltaCopies, decodeDeltaSizes, type ObjectBody } from "./delta.ts";
 import type { EntryTable } from "./entry-table.ts";
-import { EntryInflater } from "./inflate.ts";
+import type { EntryInflater } from "./inflate.ts";
 import { type ArenaPosition, type ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
 import { addCommitOrTagLinks } from "./object-links.ts";
 import { decodeEntryHead, type EntryHead, MAX_ENTRY_HEAD_BYTES, OBJECT_TYPE } from "./pack-format.ts";
@@ -30,7 +30,7 @@ export class DeltaResolver {
   readonly #source: PackSource;
   readonly #options: ScanOptions;
   readonly #arena: ObjectArena;
-  readonly #inflater = new EntryInflater();
+  readonly #inflater: EntryInflater;
   readonly #positions: Float64Array;
   readonly #sizes: Uint32Array;
   readonly #copies = new DeltaCopies();
@@ -45,6 +45,7 @@ export class DeltaResolver {
     this.#source = source;
     this.#options = options;
     this.#arena = options.arena;
+    this.#inflater = options.inflater;
     this.#positions = new Float64Array(entryCount).fill(-1);
     this.#sizes = new Uint32Array(entryCount);
   }

@@ -9,7 +9,7 @@ import { CorruptPackError, LimitExceededError } from "../../errors.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { applyDelta, DeltaCopies, decodeDeltaSizes } from "./delta.ts";
 import { EntryColumns, type ScannedEntries } from "./entry-columns.ts";
-import { EntryInflater } from "./inflate.ts";
+import type { EntryInflater } from "./inflate.ts";
 import type { PackLimits } from "./limits.ts";
 import { type ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
 import type { ObjectIdSet } from "./object-id-set.ts";
@@ -31,6 +31,8 @@ export interface ScanOptions {
   readonly arena: ObjectArena;
   /** Receives what the objects refer to. */
   readonly links: ObjectIdSet;
+  /** May be that of others, too, who are not at work at the same time. */
+  readonly inflater: EntryInflater;
 }
 
 /** Objects at least this large are hashed in pieces; only commits, trees and tags must be whole to be read. */
@@ -41,13 +43,14 @@ export class PackScanner {
   readonly #limits: PackLimits;
   readonly #links: ObjectIdSet;
   readonly #arena: ObjectArena;
-  readonly #inflater = new EntryInflater();
+  readonly #inflater: EntryInflater;
   readonly #copies = new DeltaCopies();
   #deltaBytes = new Uint8Array(2 ** 16);
   readonly #columns = new EntryColumns();
   #totalInflatedBytes = 0;
 
-  constructor({ limits, arena, links }: ScanOptions) {
+  constructor({ limits, arena, links, inflater }: ScanOptions) {
+    this.#inflater = inflater;
     this.#limits = limits;
     this.#links = links;
     this.#arena = arena;

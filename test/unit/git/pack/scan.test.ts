@@ -5,6 +5,7 @@ import { LimitExceededError } from "../../../../lib/errors.ts";
 import { objectIdAt } from "../../../../lib/git/object-id.ts";
 import { findEntryBoundary } from "../../../../lib/git/pack/entry-boundary.ts";
 import type { ScannedEntries } from "../../../../lib/git/pack/entry-columns.ts";
+import { EntryInflater } from "../../../../lib/git/pack/inflate.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../../../../lib/git/pack/limits.ts";
 import { ObjectArena } from "../../../../lib/git/pack/object-arena.ts";
 import { ObjectIdSet } from "../../../../lib/git/pack/object-id-set.ts";
@@ -35,7 +36,12 @@ function scan(
   { arenaBytes = 2 ** 20, limits = DEFAULT_PACK_LIMITS, from = 12, to = Number.POSITIVE_INFINITY }: Scan = {},
 ): { readonly entries: ScannedEntries; readonly links: string[] } {
   const links = new ObjectIdSet();
-  const scanner = new PackScanner({ limits, arena: new ObjectArena(arenaBytes), links });
+  const scanner = new PackScanner({
+    limits,
+    arena: new ObjectArena(arenaBytes),
+    links,
+    inflater: new EntryInflater(),
+  });
   const entries = scanner.scan(source, from, to);
   const { ids, flags } = links.select(() => true);
   const named = Array.from(flags, (flag, i) => `${objectIdAt(ids, i * 20)} ${flag}`);
@@ -124,7 +130,7 @@ test("the boundary found is an entry's beginning, from any place before the last
   const { pack, offsets } = samplePack();
   const source = new ChoppedPackSource(pack, [50]);
   for (let from = 12; from < pack.length - 20; from += 7) {
-    const found = findEntryBoundary(source, from, pack.length - 20);
+    const found = findEntryBoundary(source, from, pack.length - 20, new EntryInflater());
     const next = offsets.find((offset) => offset >= from) ?? pack.length - 20;
     expect(found).toBe(next);
   }
@@ -134,8 +140,8 @@ test("a boundary search ends where it was told to, and at the pack's end", () =>
   const pack = new PackBuilder();
   pack.whole("blob", noiseBytes(50_000));
   const source = new BytesPackSource(pack.bytes());
-  expect(findEntryBoundary(source, 100, 40_000)).toBe(40_000);
-  expect(findEntryBoundary(source, 100, 2 ** 24)).toBe(2 ** 24);
+  expect(findEntryBoundary(source, 100, 40_000, new EntryInflater())).toBe(40_000);
+  expect(findEntryBoundary(source, 100, 2 ** 24, new EntryInflater())).toBe(2 ** 24);
 });
 
 test("objects that come again and again keep their ids while the arena turns over", () => {
