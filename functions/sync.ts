@@ -20,7 +20,7 @@ import { createS3Client } from "../lib/store/s3-client.ts";
 import { RecentChecks } from "../lib/sync/recent-checks.ts";
 import { runRepositoryJob } from "../lib/sync/repository-job.ts";
 import { bitbucketAccess, SyncBudgets } from "./wiring/bitbucket-access.ts";
-import { goingOn } from "./wiring/going-on.ts";
+import { requeueUnfinished } from "./wiring/requeue-unfinished.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const { bucket, syncQueueUrl, relayQueueUrl, gitUrl, apiUrl, secretPath, logLevel } = readSyncConfig(
@@ -54,7 +54,7 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
   if (job.kind === "repository") {
     const onPublished = (uuid: string) => tryRefreshBundles(uuid, { storage, log, signal });
     const wiring = { storage, readConfig, primaryOf, log, checks, announce, onPublished, signal };
-    await goingOn(job, requests, () => runRepositoryJob(job, wiring));
+    await requeueUnfinished(job, requests, () => runRepositoryJob(job, wiring));
     return;
   }
   const workspace = findWorkspace(await readConfig(), job.workspace);

@@ -6,7 +6,7 @@ import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
-import { noteAnnouncedPush } from "../lib/repo/announced-push.ts";
+import { writePushMarker } from "../lib/repo/push-marker.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { receiveWebhook } from "../lib/webhook/receive-webhook.ts";
@@ -35,7 +35,7 @@ export const handler = lambdaServer(
     readSecret,
     readConfig: () => config.read(),
     requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl)),
-    noteAnnounced: (uuid, at) => noteAnnouncedPush(store, uuid, at),
+    noteAnnounced: (uuid, at) => writePushMarker(store, uuid, at),
     addresses,
     log,
   }),

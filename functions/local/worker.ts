@@ -26,7 +26,7 @@ export interface WorkerOptions {
   readonly log: Logger;
   /** Where dead letters go; by default they go with the process. */
   readonly kept?: KeptMessages;
-  /** See `StatedSyncOptions`. */
+  /** See `SyncAndRecordOptions`. */
   readonly announce?: RepositoryJobOptions["announce"];
   readonly onProgress: (fullName: string, progress: SyncProgress | CompactionProgress) => void;
   readonly onDone: (fullName: string, outcome: JobOutcome) => void;

@@ -5,18 +5,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.ts";
 import type { CallerKeys } from "./caller-keys.ts";
-import { askDoubtingly, type DoubtingQuestionOptions } from "./doubting-question.ts";
-import { KnownCallers } from "./known-callers.ts";
 import type { AskPrimary, ReadQuestion, VerdictStore } from "./ports.ts";
 import { RecentMap } from "./recent-map.ts";
+import { RecentlyAcceptedCredentials } from "./recently-accepted-credentials.ts";
+import { askRetryingUnauthorized, type RetryUnauthorizedOptions } from "./retry-unauthorized.ts";
 import {
   DEFAULT_SHARING_LIMITS,
   type FoundRecord,
   SharedVerdicts,
   type SharingLimits,
 } from "./shared-verdicts.ts";
-import { SparedPrimary } from "./spared-primary.ts";
 import { StoredVerdicts } from "./stored-verdicts.ts";
+import { ThrottledPrimary } from "./throttled-primary.ts";
 import { type Verdict, type VerdictSource, verdictOf } from "./verdict.ts";
 import {
   countsUntilMs,
@@ -66,7 +66,7 @@ interface InFlight {
 }
 
 export class Authorizer {
-  readonly #asking: DoubtingQuestionOptions;
+  readonly #asking: RetryUnauthorizedOptions;
   readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
   readonly #wrongCredentials: WrongCredentials;
@@ -79,8 +79,8 @@ export class Authorizer {
     const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
     const stored = new StoredVerdicts(store);
     this.#asking = {
-      primary: new SparedPrimary({ ...options, ...limits, log, now }),
-      knownCallers: new KnownCallers({ stored, keys, log, now }),
+      primary: new ThrottledPrimary({ ...options, ...limits, log, now }),
+      recentlyAccepted: new RecentlyAcceptedCredentials({ stored, keys, log, now }),
       limits,
       now,
     };
@@ -133,7 +133,7 @@ export class Authorizer {
           onDoubt();
           tellOthers();
         };
-        return askDoubtingly(question, before, { signal, onDoubt: doubt }, this.#asking);
+        return askRetryingUnauthorized(question, before, { signal, onDoubt: doubt }, this.#asking);
       },
       onDoubtElsewhere: onDoubt,
       signal,

@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpResponse } from "../http/message.ts";
-import { namedPath } from "../repo/asked-repository.ts";
-import type { AskedRepository } from "../repo/names.ts";
+import type { RepositoryReference } from "../repo/names.ts";
+import { namedPath } from "../repo/resolve-repository.ts";
 import { NO_CACHE_HEADERS, type Service } from "./route.ts";
 
 const decisionSchema = z.discriminatedUnion("kind", [
@@ -36,7 +36,7 @@ export type RefusedAccess = Extract<AccessDecision, { kind: "refused" }>;
 /** What was decided about. */
 interface Decided {
   readonly service: Service;
-  readonly repository: AskedRepository;
+  readonly repository: RepositoryReference;
 }
 
 const boundSchema = z.strictObject({ about: z.string(), decision: decisionSchema });

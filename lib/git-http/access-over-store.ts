@@ -5,7 +5,7 @@ import { CallerKeys } from "../auth/caller-keys.ts";
 import { RequestRate } from "../auth/request-rate.ts";
 import { WrongCredentials } from "../auth/wrong-credentials.ts";
 import type { Logger } from "../log.ts";
-import { readAskedPath } from "../repo/asked-repository.ts";
+import { resolveRepository } from "../repo/resolve-repository.ts";
 import { textBlobs } from "../repo/text-blobs.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { type DecideAccess, decideAccess, type SendsOn } from "./decide-access.ts";
@@ -55,7 +55,7 @@ export function accessOverStore(options: AccessOverStoreOptions): DecideAccess {
       limits: { ...DEFAULT_AUTHORIZER_LIMITS, staleMs: settings.staleMinutes * 60_000 },
       now,
     }),
-    lookUp: (asked) => readAskedPath(store, asked),
+    lookUp: (asked) => resolveRepository(store, asked),
     allowsAnonymous: settings.allowsAnonymous,
     sendsOn: settings.sendsOn,
     anonymousRate: new RequestRate(settings.anonymousPerMinute, now),

@@ -7,8 +7,8 @@ import type { RequestRate } from "../auth/request-rate.ts";
 import type { Verdict } from "../auth/verdict.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { Logger } from "../log.ts";
-import { type AskedPath, namedPath } from "../repo/asked-repository.ts";
-import type { AskedRepository } from "../repo/names.ts";
+import type { RepositoryReference } from "../repo/names.ts";
+import { namedPath, type ResolvedRepository } from "../repo/resolve-repository.ts";
 import type { AccessDecision } from "./access-decision.ts";
 import { addressBlock } from "./address-block.ts";
 import type { Service } from "./route.ts";
@@ -16,7 +16,7 @@ import type { Service } from "./route.ts";
 export interface DecideAccessOptions {
   readonly authorizer: Authorizer;
   /** What is known of a name without the primary; `undefined` if nothing is mirrored under it. */
-  readonly lookUp: (asked: AskedRepository) => Promise<AskedPath | undefined>;
+  readonly lookUp: (asked: RepositoryReference) => Promise<ResolvedRepository | undefined>;
   /** Whether callers without a credential get what everyone may read at the primary. */
   readonly allowsAnonymous: boolean;
   /** Which repositories callers without a credential are sent on to the primary for, while they are not mirrored yet. */
@@ -33,7 +33,7 @@ export type SendsOn = "all" | "public" | "off";
 interface AccessQuestion {
   readonly request: HttpRequest;
   readonly service: Service;
-  readonly repository: AskedRepository;
+  readonly repository: RepositoryReference;
 }
 
 export type DecideAccess = (question: AccessQuestion) => Promise<AccessDecision>;
@@ -111,7 +111,7 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
 
 /** Of a former name the primary has to say where it leads, besides who may read the repository. */
 async function checkKnown(
-  known: AskedPath,
+  known: ResolvedRepository,
   request: HttpRequest,
   options: DecideAccessOptions,
 ): Promise<Checked> {
@@ -131,7 +131,7 @@ async function checkKnown(
 
 /** There are no refs to compare with yet. Once there are, the primary is asked anew: this yes is only for the name. */
 async function checkInitializing(
-  { primaryPath, uuid }: AskedPath,
+  { primaryPath, uuid }: ResolvedRepository,
   request: HttpRequest,
   options: DecideAccessOptions,
 ): Promise<Checked> {
@@ -140,7 +140,7 @@ async function checkInitializing(
   return decision.kind === "allowed" ? { ...checked, decision: { ...decision, uuid } } : checked;
 }
 
-/** As in `AskedPath`, or a path that means nothing here. */
+/** As in `ResolvedRepository`, or a path that means nothing here. */
 interface CheckedPath {
   readonly primaryPath: string;
   readonly uuidPath?: string;

@@ -9,7 +9,7 @@ import type { HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
-import { type AskedRepository, readName } from "../repo/names.ts";
+import { type RepositoryReference, readName } from "../repo/names.ts";
 import type { Repository } from "../repo/repository.ts";
 import type { RepositoryCatalog } from "../repo/repository-catalog.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -40,7 +40,7 @@ export class FirstSync implements Unmirrored {
     this.#options = options;
   }
 
-  async sendOn(asked: AskedRepository, primaryPath: string): Promise<HttpResponse> {
+  async sendOn(asked: RepositoryReference, primaryPath: string): Promise<HttpResponse> {
     const uuid = await this.#initializing(asked);
     if (uuid !== undefined) await this.#request(asked, uuid);
     const repositoryUrl = this.#urlOf(primaryPath);
@@ -50,7 +50,7 @@ export class FirstSync implements Unmirrored {
   }
 
   async firstSync(
-    asked: AskedRepository,
+    asked: RepositoryReference,
     needs: FindNeeds,
     signal: AbortSignal,
   ): Promise<Repository | HttpResponse | undefined> {
@@ -76,14 +76,14 @@ export class FirstSync implements Unmirrored {
     });
   }
 
-  async #initializing(asked: AskedRepository): Promise<RepositoryUuid | undefined> {
+  async #initializing(asked: RepositoryReference): Promise<RepositoryUuid | undefined> {
     if (asked.kind !== "name") return undefined;
     const entry = await readName(this.#options.store, asked.workspace, asked.slug);
     return entry?.isInitializing ? entry.uuid : undefined;
   }
 
   /** Most often one waits already. */
-  async #request(asked: AskedRepository, uuid: RepositoryUuid): Promise<void> {
+  async #request(asked: RepositoryReference, uuid: RepositoryUuid): Promise<void> {
     if (asked.kind !== "name") return;
     const { requests, log } = this.#options;
     const { workspace } = asked;

@@ -16,7 +16,7 @@ import { type NewerSource, uploadPack } from "../git/upload-pack/upload-pack.ts"
 import { errorResponse, notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
-import type { AskedRepository } from "../repo/names.ts";
+import type { RepositoryReference } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
 import { freshnessLine, staleNotice } from "./notices.ts";
@@ -28,7 +28,7 @@ import { answerStatus, answerWait, type ReadState, type ServedSource } from "./s
 export interface FindNeeds {
   /** Whether the answer will take the refs. */
   readonly refs: boolean;
-  /** Where the primary has the repository, see `readServedUuid` in lib/repo/asked-repository.ts. */
+  /** Where the primary has the repository, see `readServedUuid` in lib/repo/resolve-repository.ts. */
   readonly primaryPath?: string;
   /** The only one that the caller may have. */
   readonly uuid?: string;
@@ -37,14 +37,18 @@ export interface FindNeeds {
 /** Syncs for the sake of a request, within its time. Without it, what is not here is not waited for. */
 export interface OnDemand {
   /** @returns The repository with what the primary has had since the call; `undefined` if that was not to be had in time. */
-  refresh(asked: AskedRepository, needs: FindNeeds, signal: AbortSignal): Promise<ServedSource | undefined>;
+  refresh(
+    asked: RepositoryReference,
+    needs: FindNeeds,
+    signal: AbortSignal,
+  ): Promise<ServedSource | undefined>;
   /**
    * The same if the primary has told of news that are not here yet, else `undefined`, at once.
    * @param found - What there is.
    */
   refreshAnnounced(
     found: ServedSource,
-    asked: AskedRepository,
+    asked: RepositoryReference,
     needs: FindNeeds,
     signal: AbortSignal,
   ): Promise<ServedSource | undefined>;
@@ -53,13 +57,13 @@ export interface OnDemand {
 /** What becomes of requests for a repository that is selected and not mirrored yet. */
 export interface Unmirrored {
   /** The answer to `info/refs` for callers without a credential: git then asks, and logs in, at the primary. */
-  sendOn(asked: AskedRepository, primaryPath: string): Promise<HttpResponse>;
+  sendOn(asked: RepositoryReference, primaryPath: string): Promise<HttpResponse>;
   /**
    * For a caller who may read it.
    * @returns The repository, or what to answer if it is not there in time; `undefined` if it is not going to be mirrored.
    */
   firstSync(
-    asked: AskedRepository,
+    asked: RepositoryReference,
     needs: FindNeeds,
     signal: AbortSignal,
   ): Promise<ServedSource | HttpResponse | undefined>;
@@ -69,7 +73,7 @@ export interface GitHttpOptions {
   /** Asked before anything else is done about a repository. */
   readonly access: DecideAccess;
   /** @returns `undefined` if it is not mirrored. */
-  readonly find: (asked: AskedRepository, needs: FindNeeds) => Promise<ServedSource | undefined>;
+  readonly find: (asked: RepositoryReference, needs: FindNeeds) => Promise<ServedSource | undefined>;
   readonly onDemand?: OnDemand;
   /** Without it, what is not mirrored yet is not found. */
   readonly unmirrored?: Unmirrored;

@@ -4,7 +4,7 @@
  */
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import type { AskedRepository } from "../repo/names.ts";
+import type { RepositoryReference } from "../repo/names.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
 
 export interface PushPolicy {
@@ -17,7 +17,7 @@ export interface PushPolicy {
 export function answerPush(
   { kind, gitUrl }: PushPolicy,
   request: HttpRequest,
-  asked: AskedRepository,
+  asked: RepositoryReference,
   primaryPath: string | undefined,
 ): HttpResponse {
   if (primaryPath === undefined) {

@@ -3,7 +3,7 @@
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { isBracedUuid } from "../repo/layout.ts";
-import { type AskedRepository, isNameSegment } from "../repo/names.ts";
+import { isNameSegment, type RepositoryReference } from "../repo/names.ts";
 
 export const NO_CACHE_HEADERS = {
   expires: "Fri, 01 Jan 1980 00:00:00 GMT",
@@ -14,7 +14,7 @@ export const NO_CACHE_HEADERS = {
 export type Service = "info-refs" | "upload-pack" | "receive-pack" | "lfs" | "status" | "wait";
 
 export type Route =
-  | { readonly kind: Service; readonly repository: AskedRepository }
+  | { readonly kind: Service; readonly repository: RepositoryReference }
   | { readonly kind: "refused"; readonly response: HttpResponse };
 
 const REQUEST_TYPE = "application/x-git-upload-pack-request";
@@ -37,7 +37,7 @@ export function routeOf(request: HttpRequest): Route {
   return typeof kind === "string" ? { kind, repository } : kind;
 }
 
-function askedRepository(path: string): AskedRepository | undefined {
+function askedRepository(path: string): RepositoryReference | undefined {
   const [first, ...segments] = path.split("/").map(decodeSegment);
   if (first !== "" || segments.length < 2 || segments.length > 3) return undefined;
   const slug = segments.at(-1)?.replace(/\.git$/, "");

@@ -8,7 +8,7 @@ import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
-import type { AskedRepository } from "../repo/names.ts";
+import type { RepositoryReference } from "../repo/names.ts";
 import type { Repository } from "../repo/repository.ts";
 import type { RepositoryCatalog } from "../repo/repository-catalog.ts";
 import { readUpstreamRecord } from "../repo/upstream-record.ts";
@@ -48,7 +48,7 @@ export class SyncOnDemand implements OnDemand {
   }
 
   async refresh(
-    asked: AskedRepository,
+    asked: RepositoryReference,
     needs: FindNeeds,
     signal: AbortSignal,
   ): Promise<Repository | undefined> {
@@ -66,7 +66,7 @@ export class SyncOnDemand implements OnDemand {
 
   async refreshAnnounced(
     { uuid, announcedAt, verifiedAt }: ServedSource,
-    asked: AskedRepository,
+    asked: RepositoryReference,
     needs: FindNeeds,
     signal: AbortSignal,
   ): Promise<Repository | undefined> {

@@ -146,7 +146,7 @@ export interface OfferedBundle {
 /** A piece of an answer's bytes, or a line of progress, with its end, for whoever waits for them. */
 export type AnswerItem = Uint8Array | { readonly progress: string };
 
-export interface AnswerOrder {
+export interface AnswerRequest {
   /** 64 hex digits. Answers under one key are as good as each other, whenever they were made. */
   readonly key: string;
   /**
@@ -170,7 +170,7 @@ export interface SharedAnswers {
    * @returns `undefined` if there is none and the order makes none. The iteration throws if the answer breaks off, also
    *   because what is kept of it is damaged or was removed: before its end nobody knows.
    */
-  open(order: AnswerOrder): Promise<AsyncIterable<AnswerItem> | undefined>;
+  open(order: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined>;
 }
 
 /** What upload-pack serves from: one generation of one repository. */

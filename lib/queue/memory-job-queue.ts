@@ -183,7 +183,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
       const fields = { groupId: message.groupId, ...errorFields(error) };
       log.error("queue:job-failed", isLast ? fields : { retryAfterSeconds, ...fields });
       if (!isLast) return retryAfterSeconds;
-      await this.#bury(job);
+      await this.#deadLetter(job);
       return 0;
     }
   }
@@ -200,7 +200,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
   }
 
   /** Never rejects. */
-  async #bury(job: WaitingJob): Promise<void> {
+  async #deadLetter(job: WaitingJob): Promise<void> {
     try {
       await this.#kept.put("dead", job.message);
     } catch (error) {

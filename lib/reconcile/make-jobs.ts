@@ -3,7 +3,7 @@ import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { readRepositoryState } from "../mirror/repository-state.ts";
 import type { RepositoryFacts, SyncJob, SyncReason } from "../mirror/sync-job.ts";
 import type { IndexedRepository } from "../mirror/workspace-index.ts";
-import { announceName } from "../repo/names.ts";
+import { reserveName } from "../repo/names.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { WorkingIndex } from "./index-changes.ts";
 
@@ -35,14 +35,14 @@ export async function makeJobs(
     jobs.push({ job: jobOf(workspace, uuid, entry, reason, at), eventId: `reconcile-${uuid}-${at}` });
     index.repositories.set(uuid, { ...others, checkedAt: at });
   }
-  await announceNames(workspace, announced, store);
+  await reserveNames(workspace, announced, store);
   return jobs;
 }
 
 type AnnouncedRepository = Pick<IndexedRepository, "slug" | "isPrivate"> & { readonly uuid: string };
 
 /** Until the first sync is done, whoever asks for one of these can be sent on to the primary. */
-async function announceNames(
+async function reserveNames(
   workspace: string,
   announced: readonly AnnouncedRepository[],
   store: BlobStore,
@@ -51,7 +51,7 @@ async function announceNames(
     await Promise.all(
       announced
         .slice(start, start + CONCURRENT_WRITES)
-        .map(({ uuid, slug, isPrivate }) => announceName(store, workspace, slug, uuid, !isPrivate)),
+        .map(({ uuid, slug, isPrivate }) => reserveName(store, workspace, slug, uuid, !isPrivate)),
     );
   }
 }

@@ -6,9 +6,9 @@ import { ConfigError, CorruptPackError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { repositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
-import { readStored } from "./read-stored.ts";
 import { formatRefSnapshot } from "./refs.ts";
 import type { Repository } from "./repository.ts";
+import { asRepositoryDamage } from "./repository-damage.ts";
 
 const TRAILER_BYTES = 20;
 
@@ -42,7 +42,7 @@ export async function exportRepository(
     await mkdir(packFolder, { recursive: true });
     await mkdir(join(unfinished, "refs"));
     for (const pack of manifest.packs)
-      await readStored(() => copyPack(store, repository.uuid, pack, packFolder));
+      await asRepositoryDamage(() => copyPack(store, repository.uuid, pack, packFolder));
     const refs = await repository.readRefs();
     const head = "ref" in refs.head ? `ref: ${refs.head.ref}` : refs.head.commitId;
     await writeFile(join(unfinished, "config"), GIT_CONFIG);

@@ -41,8 +41,8 @@ export interface RepositoryKeys {
   /** git asks for a `refs` folder and skips `*.lock` files in it; an object store has no empty folders. */
   readonly refsFolderMark: string;
   readonly janitorNotes: string;
-  /** When the primary last told of a push; see announced-push.ts. */
-  readonly announcedPush: string;
+  /** When the primary last told of a push; see push-marker.ts. */
+  readonly pushMarker: string;
   /** What a first sync has so far that goes in slices; see import-notes.ts. */
   readonly importNotes: string;
   /** Ends in `/`. */
@@ -77,7 +77,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     packedRefs: `${prefix}packed-refs`,
     refsFolderMark: `${prefix}refs/folder.lock`,
     janitorNotes: `${prefix}janitor.json`,
-    announcedPush: `${prefix}announced`,
+    pushMarker: `${prefix}announced`,
     importNotes: `${prefix}import.json`,
     refSnapshotFolder,
     packFolder,

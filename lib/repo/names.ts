@@ -5,7 +5,7 @@ import type { BlobStore, WriteCondition } from "../store/blob-store.ts";
 import { nameKey, parseRepositoryUuid, projectNameKey, type RepositoryUuid } from "./layout.ts";
 
 /** How a caller may name a repository. */
-export type AskedRepository =
+export type RepositoryReference =
   | { readonly kind: "name"; readonly workspace: string; readonly slug: string }
   | { readonly kind: "uuid"; readonly workspace: string; readonly uuid: RepositoryUuid }
   /** As Smart Mirroring did, in the workspace that has the project. */
@@ -114,7 +114,7 @@ export async function writeName(
  * Notes that a repository is going to be mirrored under a name that leads to none yet; else nothing changes.
  * @throws {RangeError} A name that is not one path segment.
  */
-export async function announceName(
+export async function reserveName(
   store: BlobStore,
   workspace: string,
   slug: string,
@@ -131,7 +131,7 @@ export async function announceName(
 }
 
 /** It is not going to be mirrored under this name after all. */
-export async function dropAnnouncedName(
+export async function releaseReservedName(
   store: BlobStore,
   workspace: string,
   slug: string,

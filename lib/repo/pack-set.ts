@@ -13,8 +13,8 @@ import type { BlobStore } from "../store/blob-store.ts";
 import type { BlobRange, BlockCache } from "../store/block-cache.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
-import { PackPlaces } from "./pack-places.ts";
-import { readStored, streamStored } from "./read-stored.ts";
+import { asRepositoryDamage, streamAsRepositoryDamage } from "./repository-damage.ts";
+import { ReverseIndex } from "./reverse-index.ts";
 
 interface OpenPack {
   readonly key: string;
@@ -24,7 +24,7 @@ interface OpenPack {
   readonly firstNumber: number;
   /** Whether some of its objects count elsewhere. */
   readonly hasRepeats: boolean;
-  places: PackPlaces | undefined;
+  places: ReverseIndex | undefined;
 }
 
 export class PackSet implements PackReader {
@@ -180,7 +180,7 @@ export class PackSet implements PackReader {
 
   async readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const { key } = this.#packAt(packNumber);
-    return readStored(() => this.#blocks.read(key, offsetBytes, lengthBytes));
+    return asRepositoryDamage(() => this.#blocks.read(key, offsetBytes, lengthBytes));
   }
 
   readAhead(objectNumbers: Iterable<number>): void {
@@ -197,7 +197,7 @@ export class PackSet implements PackReader {
 
   streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
     const { key } = this.#packAt(packNumber);
-    return streamStored(this.#blocks.stream(key, offsetBytes, lengthBytes));
+    return streamAsRepositoryDamage(this.#blocks.stream(key, offsetBytes, lengthBytes));
   }
 
   packNumberOf(objectNumber: number): number {
@@ -254,8 +254,8 @@ function openPack(
   };
 }
 
-function placesOf(pack: OpenPack): PackPlaces {
-  pack.places ??= new PackPlaces(pack.index, pack.packBytes);
+function placesOf(pack: OpenPack): ReverseIndex {
+  pack.places ??= new ReverseIndex(pack.index, pack.packBytes);
   return pack.places;
 }
 

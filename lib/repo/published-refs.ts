@@ -2,9 +2,9 @@
 import type { BlobStore } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { parseManifest } from "./manifest.ts";
-import { readStored } from "./read-stored.ts";
 import type { RefTable } from "./ref-table.ts";
 import { openRefSnapshot } from "./refs.ts";
+import { asRepositoryDamage } from "./repository-damage.ts";
 
 export interface PublishedRefs {
   readonly table: RefTable;
@@ -18,7 +18,7 @@ export interface PublishedRefs {
 export async function readPublishedRefs(store: BlobStore, uuid: RepositoryUuid): Promise<PublishedRefs> {
   const keys = repositoryKeys(uuid);
   const { snapshotId, sha256, refCount } = parseManifest((await store.read(keys.manifest)).bytes).refs;
-  return readStored(async () => {
+  return asRepositoryDamage(async () => {
     const { bytes } = await store.read(keys.refSnapshot(snapshotId));
     return { table: openRefSnapshot(bytes, sha256), refCount };
   });

@@ -1,11 +1,11 @@
 /** Finds repositories by name, and keeps the ones used last open: what they have read is kept as long as it is true. */
 import { NotFoundError } from "../errors.ts";
-import { readAnnouncedPush } from "./announced-push.ts";
-import { readServedUuid } from "./asked-repository.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import type { AskedRepository } from "./names.ts";
+import type { RepositoryReference } from "./names.ts";
 import { DEFAULT_OBJECT_LIMITS } from "./object-database.ts";
+import { readPushMarker } from "./push-marker.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "./repository.ts";
+import { readServedUuid } from "./resolve-repository.ts";
 import { readUpstreamRecord, type UpstreamRecord } from "./upstream-record.ts";
 
 /** A git function has 1,769 MB, some of it for Node, shared blocks and the requests themselves. */
@@ -27,7 +27,7 @@ const REF_FACTOR = 3;
  * Whether a repository is to be served.
  * @param record - What it is at the primary; absent where none was written.
  */
-export type Serves = (asked: AskedRepository, record: UpstreamRecord | undefined) => boolean;
+export type Serves = (asked: RepositoryReference, record: UpstreamRecord | undefined) => boolean;
 
 export interface CatalogOptions {
   /** What is kept open may come to take, as estimated; the one used last stays in any case. */
@@ -81,7 +81,7 @@ export class RepositoryCatalog {
    * was at most 15 s ago.
    * @returns `undefined` if there is no such name, it is not served, or nothing was published under it.
    */
-  async find(asked: AskedRepository, options: FindOptions = {}): Promise<Repository | undefined> {
+  async find(asked: RepositoryReference, options: FindOptions = {}): Promise<Repository | undefined> {
     const { primaryPath, uuid: wanted, ...needs } = options;
     const name = JSON.stringify([asked, primaryPath]).toLowerCase();
     const guess = this.#names.get(name);
@@ -157,9 +157,9 @@ export class RepositoryCatalog {
   async #readAnnounced(uuid: RepositoryUuid): Promise<Date | undefined> {
     const { store, onDamage } = this.#storage;
     try {
-      return await readAnnouncedPush(store, uuid);
+      return await readPushMarker(store, uuid);
     } catch (error) {
-      onDamage?.(error, repositoryKeys(uuid).announcedPush);
+      onDamage?.(error, repositoryKeys(uuid).pushMarker);
       return undefined;
     }
   }

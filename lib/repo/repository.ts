@@ -22,9 +22,9 @@ import { type Manifest, type ManifestPack, parseManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
 import { openHistory, readHistoryBlobs } from "./open-history.ts";
 import { PackSet } from "./pack-set.ts";
-import { readStored, streamStored } from "./read-stored.ts";
 import { StoredRefList } from "./ref-table.ts";
 import { isRefSnapshot, openRefSnapshot } from "./refs.ts";
+import { asRepositoryDamage, streamAsRepositoryDamage } from "./repository-damage.ts";
 
 /** What repositories are read through. Packs never change, so all repositories may share the blocks. */
 export interface RepositoryStorage {
@@ -109,7 +109,9 @@ export class Repository implements UploadPackSource {
       sentEndBytes: pack.sentEndBytes,
       hasRepeats: pack.repeatedObjectCount > 0,
       stream: (offsetBytes, lengthBytes) =>
-        streamStored(this.#storage.store.readStream(this.#keys.pack(pack.id), offsetBytes, lengthBytes)),
+        streamAsRepositoryDamage(
+          this.#storage.store.readStream(this.#keys.pack(pack.id), offsetBytes, lengthBytes),
+        ),
       download: this.#downloadOf(pack),
     }));
   }
@@ -147,7 +149,7 @@ export class Repository implements UploadPackSource {
   async openPacks(packNumbers: readonly number[]): Promise<ObjectDatabase> {
     const { store, blocks } = this.#storage;
     const packs = this.manifest.packs.filter((_, packNumber) => packNumbers.includes(packNumber));
-    return new ObjectDatabase(await readStored(() => PackSet.open(store, blocks, this.#keys, packs)));
+    return new ObjectDatabase(await asRepositoryDamage(() => PackSet.open(store, blocks, this.#keys, packs)));
   }
 
   #downloadOf({ id, packBytes, checksum }: ManifestPack): PackDownload | undefined {
@@ -158,7 +160,7 @@ export class Repository implements UploadPackSource {
 
   /** One request, the first time. @throws {DamagedRepositoryError} The snapshot is not what the manifest says. */
   async readRefs(): Promise<RefList> {
-    this.#refList ??= readStored(() => this.#readRefs());
+    this.#refList ??= asRepositoryDamage(() => this.#readRefs());
     return this.#refList.catch((error: unknown) => {
       this.#refList = undefined;
       throw error;
@@ -167,7 +169,7 @@ export class Repository implements UploadPackSource {
 
   /** One round, the first time. @throws {DamagedRepositoryError} An index is not what the manifest says. */
   async openObjects(): Promise<ObjectDatabase> {
-    this.#objects ??= readStored(() => this.#openObjects());
+    this.#objects ??= asRepositoryDamage(() => this.#openObjects());
     return this.#objects.catch((error: unknown) => {
       this.#objects = undefined;
       throw error;
@@ -198,7 +200,7 @@ export class Repository implements UploadPackSource {
    */
   async checkPacks(): Promise<void> {
     const { store } = this.#storage;
-    await readStored(() =>
+    await asRepositoryDamage(() =>
       Promise.all(
         this.manifest.packs.map(async ({ id, packBytes, objectCount }) => {
           const key = this.#keys.pack(id);

@@ -25,8 +25,8 @@ import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "../rep
 import type { ManifestPack } from "../repo/manifest.ts";
 import { ObjectDatabase } from "../repo/object-database.ts";
 import { PackSet } from "../repo/pack-set.ts";
-import { readStored } from "../repo/read-stored.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
+import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import { fetchCommits } from "./fetch-commits.ts";
 import { cutIntoSteps, sliceOf } from "./import-steps.ts";
 import { deletePack, type FetchLimits, receiveWanted } from "./receive-objects.ts";
@@ -128,7 +128,7 @@ class Import {
     if (notes === undefined || !isPlanned(notes)) return undefined;
     const { storage, limits, log, uuid } = this.#options;
     try {
-      this.#known = await readStored(() => openPacks(storage, this.#keys, notes.packs));
+      this.#known = await asRepositoryDamage(() => openPacks(storage, this.#keys, notes.packs));
     } catch (error) {
       if (!(error instanceof CorruptPackError || error instanceof NotFoundError)) throw error;
       log.warn("import:lost", { uuid, ...errorFields(error) });
@@ -220,7 +220,7 @@ class Import {
   async #readBase(id: ObjectId): ReturnType<Parameters<typeof fetchCommits>[0]["readBase"]> {
     const known = this.#known;
     const objectNumber = known?.findId(id) ?? -1;
-    return objectNumber < 0 ? undefined : readStored(async () => known?.read(objectNumber));
+    return objectNumber < 0 ? undefined : asRepositoryDamage(async () => known?.read(objectNumber));
   }
 
   /** @throws {VersionConflictError} Somebody else has written. */

@@ -7,8 +7,8 @@ import { indexPack } from "../indexer/index-pack.ts";
 import { writeAt } from "../indexer/write-at.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
-import { readStored } from "../repo/read-stored.ts";
 import type { Repository, RepositoryStorage } from "../repo/repository.ts";
+import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { openUnnamedFile } from "../store/unnamed-file.ts";
 import { completeHistory } from "./complete-history.ts";
@@ -48,7 +48,7 @@ async function rebuildHistory(
 ): Promise<ManifestPack> {
   await using file = await openUnnamedFile(temporaryFolder);
   // Awaited here, or the file would be closed before.
-  return await readStored(async () => {
+  return await asRepositoryDamage(async () => {
     const progress = new PackFileProgress();
     await copyTo(file.handle, untilStopped(store.readStream(keys.pack(pack.id), 0, pack.packBytes), signal));
     progress.complete(pack.packBytes);

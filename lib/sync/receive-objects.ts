@@ -6,8 +6,8 @@ import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { ObjectDatabase } from "../repo/object-database.ts";
 import { PackSet } from "../repo/pack-set.ts";
-import { readStored } from "../repo/read-stored.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
+import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import { completeHistory } from "./complete-history.ts";
 import { assertConnected, countKnownObjects } from "./connectivity.ts";
 import { receivePack } from "./receive-pack.ts";
@@ -70,7 +70,7 @@ export async function receiveWanted(
     }),
     readBase: async (id: ObjectId) => {
       const objectNumber = known?.findId(id) ?? -1;
-      return objectNumber < 0 ? undefined : readStored(async () => known?.read(objectNumber));
+      return objectNumber < 0 ? undefined : asRepositoryDamage(async () => known?.read(objectNumber));
     },
     maxPackBytes: limits.maxPackBytes,
     onBytes: (receivedBytes) => {
@@ -90,7 +90,7 @@ export async function receiveWanted(
     const objects = new ObjectDatabase(set);
     const { built, index } = indexed;
     // The new pack is whole, or it would not have come so far.
-    const history = built && (await readStored(() => completeHistory(built, index, objects, signal)));
+    const history = built && (await asRepositoryDamage(() => completeHistory(built, index, objects, signal)));
     const historyBytes = history && encodePackHistory(history);
     await Promise.all([
       store.write(keys.packIndex(pack.id), index),

@@ -12,13 +12,13 @@ import { isMirrored } from "../mirror/selection.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
-import { dropAnnouncedName } from "../repo/names.ts";
+import { releaseReservedName } from "../repo/names.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { readUpstreamRecord, releaseName } from "../repo/upstream-record.ts";
 import { prepareRepository } from "./prepare-repository.ts";
 import { askForFacts, type FactsOptions, type FoundFacts, findFacts } from "./repository-facts.ts";
 import { retire, withdraw } from "./retire-repository.ts";
-import { type StatedSyncOptions, syncStated } from "./stated-sync.ts";
+import { type SyncAndRecordOptions, syncAndRecord } from "./sync-and-record.ts";
 import type { SyncOutcome } from "./sync-repository.ts";
 
 /** The primary, as the account of one workspace sees it. */
@@ -27,7 +27,7 @@ export interface PrimaryAccess {
   upstreamOf(uuid: RepositoryUuid, place: Pick<RepositoryFacts, "workspace" | "slug">): FoundUpstream;
 }
 
-export interface RepositoryJobOptions extends StatedSyncOptions {
+export interface RepositoryJobOptions extends SyncAndRecordOptions {
   /** What a new generation is followed by, within the job's time. */
   readonly onPublished?: (uuid: RepositoryUuid) => Promise<void>;
   /** Whether to compact and tidy after a sync that brought nothing new. By default after those on a schedule. */
@@ -153,7 +153,7 @@ async function act(
   if (found.isFromRest) await releaseName(store, job.uuid, facts);
   const workspace = findWorkspace(config, facts.workspace);
   if (workspace === undefined || !isMirrored(config, facts)) {
-    await dropAnnouncedName(store, facts.workspace, facts.slug, job.uuid);
+    await releaseReservedName(store, facts.workspace, facts.slug, job.uuid);
     const outcome: JobOutcome =
       stored.value === undefined
         ? { kind: "ignored" }
@@ -166,7 +166,7 @@ async function act(
   const confirm = (continues: boolean) => confirmName(job, facts, { upstream, continues }, factsOptions);
   const isNameRight = async () => isNamed(facts, await tryForFacts(job, factsOptions, options.log));
   try {
-    const outcome = await syncStated(job, stored, facts, upstream, { ...options, confirm, isNameRight });
+    const outcome = await syncAndRecord(job, stored, facts, upstream, { ...options, confirm, isNameRight });
     return { outcome, facts };
   } catch (error) {
     const isDoubtful = error instanceof RenamedError || (!found.isFromRest && isRefusal(error));
@@ -176,7 +176,7 @@ async function act(
 }
 
 async function dropClaimedName({ uuid, facts }: RepositoryJob, { storage }: RunOptions): Promise<void> {
-  if (facts !== undefined) await dropAnnouncedName(storage.store, facts.workspace, facts.slug, uuid);
+  if (facts !== undefined) await releaseReservedName(storage.store, facts.workspace, facts.slug, uuid);
 }
 
 interface Fetched {

@@ -11,7 +11,7 @@ import {
 } from "../mirror/repository-state.ts";
 import type { RepositoryFacts } from "../mirror/sync-job.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
-import { dropAnnouncedName } from "../repo/names.ts";
+import { releaseReservedName } from "../repo/names.ts";
 import { deleteUpstreamRecord, writeUpstreamRecord } from "../repo/upstream-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
@@ -42,7 +42,7 @@ export async function retire(
   const state = stored.value;
   if (state === undefined) return { kind: "ignored" };
   const now = facts ?? factsOf(state);
-  await dropAnnouncedName(store, state.workspace, state.slug, uuid);
+  await releaseReservedName(store, state.workspace, state.slug, uuid);
   // By this record it is not served; and a name that it has taken does not lead to who had it before.
   if (facts !== undefined) await writeUpstreamRecord(store, uuid, recordOf(facts));
   return note(uuid, withFacts(state, now), stored, workspace, options);
@@ -57,7 +57,7 @@ export async function withdraw(
 ): Promise<Retired> {
   const state = stored.value;
   if (state === undefined) return { kind: "ignored" };
-  await dropAnnouncedName(options.storage.store, state.workspace, state.slug, uuid);
+  await releaseReservedName(options.storage.store, state.workspace, state.slug, uuid);
   await deleteUpstreamRecord(options.storage.store, uuid);
   return note(uuid, state, stored, workspace, options);
 }

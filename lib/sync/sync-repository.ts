@@ -17,15 +17,15 @@ import type { RepositoryUuid } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import type { ObjectDatabase } from "../repo/object-database.ts";
 import { type PreviousManifest, publish, publishVerified, writeRefsForCopies } from "../repo/publish.ts";
-import { readStored } from "../repo/read-stored.ts";
 import { formatRefSnapshot } from "../repo/refs.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
+import { asRepositoryDamage } from "../repo/repository-damage.ts";
+import { type FetchBase, openDamagedFetchBase, openFetchBase, openIfThere } from "./fetch-base.ts";
 import type { ImportLimits } from "./import-history.ts";
-import { losesTips } from "./lost-tips.ts";
+import { isNonFastForward } from "./non-fast-forward.ts";
 import { deletePack, receiveObjects } from "./receive-objects.ts";
 import { compareRefs, isSameHead, type RefChange, tipsOf } from "./ref-changes.ts";
 import { DEFAULT_SLICE_LIMITS } from "./slice-size.ts";
-import { openBasis, openDamagedBasis, openIfThere, type SyncBasis } from "./sync-basis.ts";
 import { forgetImport, groundOf } from "./sync-ground.ts";
 import type { SyncProgress } from "./sync-progress.ts";
 
@@ -95,9 +95,9 @@ const MAX_TRIES = 4;
  */
 export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions): Promise<SyncOutcome> {
   const { log, storage, signal } = options;
-  let open = openBasis;
+  let open = openFetchBase;
   for (let tries = 1; ; tries++) {
-    let basis: SyncBasis | undefined;
+    let basis: FetchBase | undefined;
     try {
       basis = await open(storage, uuid);
       return await syncOver(basis, uuid, options);
@@ -108,9 +108,9 @@ export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions)
       // All that was read of the store is what an import has kept: going on from it would fail for ever.
       if (error instanceof DamagedRepositoryError && basis !== undefined && basis.repository === undefined)
         await forgetImport(uuid, storage, log);
-      if (error instanceof DamagedRepositoryError && open === openBasis) {
+      if (error instanceof DamagedRepositoryError && open === openFetchBase) {
         log.error("sync:store-damaged", { uuid, ...errorFields(error) });
-        open = openDamagedBasis;
+        open = openDamagedFetchBase;
       } else if (error instanceof VersionConflictError && tries < MAX_TRIES) {
         log.info("sync:race-lost", { uuid, tries });
       } else throw error;
@@ -118,7 +118,7 @@ export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions)
   }
 }
 
-async function syncOver(basis: SyncBasis, uuid: RepositoryUuid, options: SyncOptions): Promise<SyncOutcome> {
+async function syncOver(basis: FetchBase, uuid: RepositoryUuid, options: SyncOptions): Promise<SyncOutcome> {
   const {
     storage,
     upstream,
@@ -227,5 +227,5 @@ async function loses(
 ): Promise<boolean> {
   if (objects === undefined) return false;
   if ([...oldTips].every((id) => newTips.has(id))) return false;
-  return readStored(() => losesTips(objects, oldTips, newTips));
+  return asRepositoryDamage(() => isNonFastForward(objects, oldTips, newTips));
 }

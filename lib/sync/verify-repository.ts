@@ -8,8 +8,8 @@ import { writeAt } from "../indexer/write-at.ts";
 import { repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import type { ObjectDatabase } from "../repo/object-database.ts";
-import { readStored } from "../repo/read-stored.ts";
 import type { Repository } from "../repo/repository.ts";
+import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { openUnnamedFile } from "../store/unnamed-file.ts";
 import { compareRefs, isSameHead, type RefChange, tipsOf } from "./ref-changes.ts";
@@ -116,7 +116,7 @@ class Problems {
   /** Damage is a finding; anything else is thrown. */
   async catching<Result>(what: string, read: () => Promise<Result>): Promise<Result | undefined> {
     try {
-      return await readStored(read);
+      return await asRepositoryDamage(read);
     } catch (error) {
       if (!(error instanceof CorruptPackError || error instanceof LimitExceededError)) throw error;
       const { cause } = error;

@@ -5,7 +5,7 @@ import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
-import { announceName, readName } from "../../lib/repo/names.ts";
+import { readName, reserveName } from "../../lib/repo/names.ts";
 import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
@@ -39,7 +39,7 @@ describe("to git", () => {
         },
       },
     });
-    await announceName(mirror.store, "acme", "unmirrored", UUID, false);
+    await reserveName(mirror.store, "acme", "unmirrored", UUID, false);
   });
   afterEach(() => mirror.close());
 
@@ -136,7 +136,7 @@ describe("to git", () => {
     ["off", true, 401],
   ] as const)("%s, of a repository that is public: %s", async (sendsOn, isPublic, status) => {
     await mirror.store.delete("names/acme/unmirrored.json");
-    await announceName(mirror.store, "acme", "unmirrored", UUID, isPublic);
+    await reserveName(mirror.store, "acme", "unmirrored", UUID, isPublic);
     const { url } = await mirror.restarted({ settings: { sendsOn } });
     const ask = (path: string) => fetch(`${url}${path}`, { redirect: "manual" });
     const answer = await ask(INFO_REFS);
@@ -160,7 +160,7 @@ describe("to git", () => {
 
   test("a name that leads somewhere is not announced over", async () => {
     const before = await readName(mirror.store, "acme", "vault");
-    await announceName(mirror.store, "acme", "vault", UUID, true);
+    await reserveName(mirror.store, "acme", "vault", UUID, true);
     expect(await readName(mirror.store, "acme", "vault")).toEqual(before);
   });
 });

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
-import { announceName } from "../../lib/repo/names.ts";
+import { reserveName } from "../../lib/repo/names.ts";
 import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
@@ -50,7 +50,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
         repositories: { ...repositories, [`acme/${slug}`]: settings },
       });
     }
-    await announceName(store, "acme", "coming", "01234567-89ab-cdef-0123-456789abcdef", false);
+    await reserveName(store, "acme", "coming", "01234567-89ab-cdef-0123-456789abcdef", false);
     client.destroy();
     gateway = await startDeployedMirror({
       runtimeClient: runtimeClient ?? "",

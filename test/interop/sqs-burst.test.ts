@@ -10,7 +10,7 @@ import { readRepositoryState } from "../../lib/mirror/repository-state.ts";
 import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
 import { sqsJobConsumer } from "../../lib/queue/sqs-job-consumer.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
-import { announceName, readName } from "../../lib/repo/names.ts";
+import { readName, reserveName } from "../../lib/repo/names.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
@@ -169,7 +169,7 @@ test("what was published and told to nobody is not left out of what is told next
 
 test("a name that was announced leads nowhere once its repository is gone before its first job", async () => {
   const { store } = options.storage;
-  await announceName(store, "acme", "gone", GONE_UUID, false);
+  await reserveName(store, "acme", "gone", GONE_UUID, false);
   const seenAt = new Date(Date.now() - 3_600_000).toISOString();
   const facts = { workspace: "acme", slug: "gone", isPrivate: true, seenAt };
   const gone = { ...job(), uuid: GONE_UUID, facts, factsFrom: "rest" } as const;

@@ -1,7 +1,7 @@
 /** Answers of one repository in a store that can be made to fail, and one answer to ask for. */
 import { createHash } from "node:crypto";
 import { expect } from "vitest";
-import type { AnswerItem, AnswerOrder, SharedAnswers } from "../../lib/git/ports.ts";
+import type { AnswerItem, AnswerRequest, SharedAnswers } from "../../lib/git/ports.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import type { BlobCall, BlobFaults } from "../../lib/store/blob-faults.ts";
@@ -55,7 +55,7 @@ export class AnswerRig {
   }
 
   /** @param beforeChunk - Called before each one is made. */
-  order(beforeChunk: (index: number) => unknown = () => undefined, isKept = true): AnswerOrder {
+  order(beforeChunk: (index: number) => unknown = () => undefined, isKept = true): AnswerRequest {
     const make = async function* (this: AnswerRig) {
       this.madeCount += 1;
       for (let index = 0; index < CHUNK_COUNT; index++) {
@@ -66,13 +66,13 @@ export class AnswerRig {
     return { key: KEY, isKept, make: () => make.call(this) };
   }
 
-  async open(order: AnswerOrder): Promise<AsyncIterator<AnswerItem>> {
+  async open(order: AnswerRequest): Promise<AsyncIterator<AnswerItem>> {
     const items = await this.answers.open(order);
     if (items === undefined) throw new Error("there is no answer");
     return items[Symbol.asyncIterator]();
   }
 
-  async read(order: AnswerOrder = this.order()): Promise<Uint8Array> {
+  async read(order: AnswerRequest = this.order()): Promise<Uint8Array> {
     return readAll(await this.open(order));
   }
 

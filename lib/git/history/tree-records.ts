@@ -1,6 +1,6 @@
 /** Notes what trees hold while commits are compared, and makes columns of the notes. */
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
-import { GrowingNumbers } from "../walk/growing-numbers.ts";
+import { Uint32Vector } from "../walk/uint32-vector.ts";
 import { NO_OBJECT, type TreeRecorder } from "./introduced-objects.ts";
 import { NONE } from "./pack-history.ts";
 import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./tree-columns.ts";
@@ -114,8 +114,8 @@ export function joinTreeRecords(
     }
   }
   const kinds: number[] = [];
-  const ends = new GrowingNumbers();
-  const changes = new GrowingNumbers();
+  const ends = new Uint32Vector();
+  const changes = new Uint32Vector();
   for (let tree = 0; tree < types.length; tree++) {
     if (types[tree] !== OBJECT_TYPE.tree) continue;
     const part = parts[firstPart[tree] as number];

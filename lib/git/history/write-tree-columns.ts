@@ -1,7 +1,7 @@
 /** Writes what trees hold into the columns of a pack's history. */
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
-import { GrowingNumbers } from "../walk/growing-numbers.ts";
+import { Uint32Vector } from "../walk/uint32-vector.ts";
 import { NONE } from "./pack-history.ts";
 import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./tree-columns.ts";
 import { TreeContents } from "./tree-contents.ts";
@@ -56,8 +56,8 @@ export function writeTreeColumns(
   const chains = new TreeChains(contents, predecessors, written);
   for (const tree of treeNumbers) chains.shorten(tree);
   const kinds: number[] = [];
-  const ends = new GrowingNumbers();
-  const changes = new GrowingNumbers();
+  const ends = new Uint32Vector();
+  const changes = new Uint32Vector();
   for (const tree of treeNumbers) {
     const kind = isOwn(tree) ? (contents.kinds[tree] as number) : TREE_KIND.unknown;
     if (kind !== TREE_KIND.unknown) {

@@ -5,7 +5,7 @@
 import type { PackBody, PackedObjects } from "../ports.ts";
 import { encodePackHeader, PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "./pack-format.ts";
 import { PackOutput } from "./pack-output.ts";
-import { StartedStreams } from "./started-streams.ts";
+import { StreamPrefetch } from "./stream-prefetch.ts";
 import { writeEntries } from "./write-pack.ts";
 
 const MAX_STREAMS_AHEAD = 3;
@@ -24,7 +24,7 @@ export async function* copyPacks(
     return;
   }
   const whole = bodies.filter(({ hasRepeats }) => !hasRepeats);
-  await using streams = new StartedStreams(
+  await using streams = new StreamPrefetch(
     whole.map((body) => () => body.stream(PACK_HEADER_BYTES, body.sentEndBytes - PACK_HEADER_BYTES)),
     MAX_STREAMS_AHEAD,
   );

@@ -1,14 +1,14 @@
 /** Makes a pack again by its recipe. */
 import { ChunkCollector } from "./chunk-collector.ts";
 import type { PackRecipe } from "./pack-recipe.ts";
-import { type OpenSegment, SegmentPlan, SegmentStreams } from "./segments.ts";
+import { type OpenRange, RangePlan, RangeStreams } from "./range-coalescing.ts";
 
 /** @param open - Opens a part of the pack at the same place in `packIds`. */
 export async function* copyRecipe(
   { literalEnds, copyPacks, copyOffsets, copyLengths, literals }: PackRecipe,
-  open: OpenSegment,
+  open: OpenRange,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const plan = new SegmentPlan();
+  const plan = new RangePlan();
   const places = new Uint32Array(copyOffsets.length);
   for (let step = 0; step < copyOffsets.length; step++) {
     const offsetBytes = copyOffsets[step] as number;
@@ -16,7 +16,7 @@ export async function* copyRecipe(
     if (lengthBytes > 0)
       places[step] = plan.add(copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
   }
-  await using streams = new SegmentStreams(plan.segments, open);
+  await using streams = new RangeStreams(plan.segments, open);
   const output = new ChunkCollector();
   let literalStart = 0;
   for (let step = 0; step < copyOffsets.length; step++) {

@@ -2,7 +2,7 @@
 import type { PackReader } from "../ports.ts";
 import { readCachedWindows } from "./cached-windows.ts";
 import type { EntryWindow } from "./entry-window.ts";
-import { planSegments, readStreamedWindows } from "./streamed-windows.ts";
+import { planRanges, readStreamedWindows } from "./streamed-windows.ts";
 
 /** More than this would push out of memory what other answers share. */
 const MAX_KEPT_BYTES = 48 * 1024 * 1024;
@@ -15,7 +15,7 @@ export interface EntryReading {
 
 /** @param objectNumbers - In the order of packs and offsets. */
 export function planEntryReading(packs: PackReader, objectNumbers: Uint32Array): EntryReading {
-  const { segments, entryBytes } = planSegments(packs, objectNumbers);
+  const { segments, entryBytes } = planRanges(packs, objectNumbers);
   return entryBytes > MAX_KEPT_BYTES
     ? { windows: readStreamedWindows(packs, objectNumbers, segments), isCached: false }
     : { windows: readCachedWindows(packs, objectNumbers), isCached: true };

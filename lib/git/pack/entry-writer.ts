@@ -8,11 +8,10 @@ import { crc32 } from "node:zlib";
 import { CorruptPackError } from "../../errors.ts";
 import { objectIdBytes } from "../object-id.ts";
 import type { PackedObjects } from "../ports.ts";
-import { BaseChoice } from "./base-choice.ts";
+import { DeltaBaseSelection } from "./delta-base-selection.ts";
 import { DeltaBudget } from "./delta-budget.ts";
 import { type EntryWindow, entryAt } from "./entry-window.ts";
 import { readRest } from "./entry-windows.ts";
-import { FreshEntries } from "./fresh-entry.ts";
 import {
   DELTA_TYPE,
   decodeEntryHead,
@@ -24,6 +23,7 @@ import {
 } from "./pack-format.ts";
 import type { PackOutput } from "./pack-output.ts";
 import type { RecipeRecorder } from "./recipe-recorder.ts";
+import { FreshEntries } from "./reencoded-entry.ts";
 import { WrittenEntries } from "./written-entries.ts";
 
 /** What is written, and for whom. */
@@ -65,7 +65,7 @@ export class EntryWriter {
   readonly #output: PackOutput;
   readonly #options: EntryWriterOptions;
   readonly #written: WrittenEntries;
-  readonly #choice: BaseChoice | undefined;
+  readonly #choice: DeltaBaseSelection | undefined;
   readonly #fresh: FreshEntries;
   readonly #budget = new DeltaBudget();
 
@@ -78,7 +78,7 @@ export class EntryWriter {
     const isWritten = (objectNumber: number): boolean => this.#written.has(objectNumber);
     const isAtHand = (objectNumber: number): boolean =>
       (isWritten(objectNumber) || clientHas(objectNumber)) && this.#depthOf(objectNumber) < MAX_FRESH_DEPTH;
-    this.#choice = history && new BaseChoice({ ...history, isWritten, isAtHand, isThin });
+    this.#choice = history && new DeltaBaseSelection({ ...history, isWritten, isAtHand, isThin });
     this.#fresh = new FreshEntries(objects);
   }
 
@@ -161,7 +161,7 @@ export class EntryWriter {
     const moved = this.#movedEntry(window.packNumber, offsetBytes, bytes, head);
     const mayBeThinned = isWhole && this.#mayBeThinned(bytes.length, head);
     const fresh =
-      moved === undefined || mayBeThinned ? await this.#freshEntry(objectNumber, moved) : undefined;
+      moved === undefined || mayBeThinned ? await this.#reencodedEntry(objectNumber, moved) : undefined;
     const written = fresh ?? moved;
     if (written === undefined) throw new CorruptPackError("entry can be written in no way", { offsetBytes });
     const newOffsetBytes = this.#begin(window, place, written, fresh === undefined);
@@ -271,7 +271,7 @@ export class EntryWriter {
    * @param moved - What it is to be better than.
    * @returns `undefined` if it is not.
    */
-  async #freshEntry(
+  async #reencodedEntry(
     objectNumber: number,
     moved: PlannedEntry | undefined,
   ): Promise<PlannedEntry | undefined> {

@@ -3,7 +3,7 @@
  * read in turn is what takes the time.
  */
 import type { PackedObjects } from "../ports.ts";
-import { BaseChoice } from "./base-choice.ts";
+import { DeltaBaseSelection } from "./delta-base-selection.ts";
 
 /** Looked at in one go: others are to have their turn. */
 const MAX_SLICE_OBJECTS = 8192;
@@ -22,7 +22,7 @@ export class ReadAhead {
   readonly #request: ReadAheadRequest;
   /** One bit for each object: a slow client holds it. */
   readonly #begun: Uint8Array;
-  readonly #choice: BaseChoice | undefined;
+  readonly #choice: DeltaBaseSelection | undefined;
   /** How many of the objects reading was begun for, and before the last time. */
   #begunCount = 0;
   #sliceStart = 0;
@@ -34,7 +34,8 @@ export class ReadAhead {
     // What was begun will have been written when the next one is.
     const isWritten = (objectNumber: number): boolean => this.#isBegun(objectNumber);
     const isAtHand = (objectNumber: number): boolean => isWritten(objectNumber) || clientHas(objectNumber);
-    this.#choice = objects.history && new BaseChoice({ ...objects.history, isWritten, isAtHand, isThin });
+    this.#choice =
+      objects.history && new DeltaBaseSelection({ ...objects.history, isWritten, isAtHand, isThin });
   }
 
   /**

@@ -1,18 +1,18 @@
 /** Reads a large part of packs in order: as few long streams as the gaps allow, of which nothing is kept at hand. */
 import type { EntryPlaces, PackReader } from "../ports.ts";
 import { type EntryWindow, locateInSlices, MAX_WINDOW_BYTES } from "./entry-window.ts";
-import { type Segment, SegmentPlan, type SegmentReader, SegmentStreams } from "./segments.ts";
+import { RangePlan, type RangeReader, RangeStreams, type ReadRange } from "./range-coalescing.ts";
 
 /**
  * As `readEntryWindows`.
- * @param segments - From `planSegments`, of the same objects.
+ * @param segments - From `planRanges`, of the same objects.
  */
 export async function* readStreamedWindows(
   packs: PackReader,
   objectNumbers: Uint32Array,
-  segments: readonly Segment[],
+  segments: readonly ReadRange[],
 ): AsyncGenerator<EntryWindow, void, undefined> {
-  await using streams = new SegmentStreams(segments, ({ packNumber, offsetBytes, endBytes }) =>
+  await using streams = new RangeStreams(segments, ({ packNumber, offsetBytes, endBytes }) =>
     packs.streamPackRange(packNumber, offsetBytes, endBytes - offsetBytes),
   );
   let segment = 0;
@@ -27,11 +27,11 @@ export async function* readStreamedWindows(
 }
 
 /** @returns Also the sum of the entries' lengths. */
-export function planSegments(
+export function planRanges(
   packs: PackReader,
   objectNumbers: Uint32Array,
-): { readonly segments: readonly Segment[]; readonly entryBytes: number } {
-  const plan = new SegmentPlan();
+): { readonly segments: readonly ReadRange[]; readonly entryBytes: number } {
+  const plan = new RangePlan();
   let entryBytes = 0;
   for (const { packNumbers, offsets, ends } of locateInSlices(packs, objectNumbers)) {
     for (let i = 0; i < offsets.length; i++) {
@@ -44,13 +44,17 @@ export function planSegments(
   return { segments: plan.segments, entryBytes };
 }
 
-function holds(segment: Segment | undefined, { packNumbers, offsets }: EntryPlaces, place: number): boolean {
+function holds(
+  segment: ReadRange | undefined,
+  { packNumbers, offsets }: EntryPlaces,
+  place: number,
+): boolean {
   if (segment === undefined) return false;
   return segment.packNumber === packNumbers[place] && (offsets[place] as number) < segment.endBytes;
 }
 
 /** The entries from `first` on that have come; the first one is waited for. */
-async function windowFrom(reader: SegmentReader, places: EntryPlaces, first: number): Promise<EntryWindow> {
+async function windowFrom(reader: RangeReader, places: EntryPlaces, first: number): Promise<EntryWindow> {
   const { offsets, ends, packNumbers } = places;
   const packNumber = packNumbers[first] as number;
   const offsetBytes = offsets[first] as number;

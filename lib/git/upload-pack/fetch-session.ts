@@ -1,6 +1,6 @@
 /** What the phases of one fetch share. */
 import type { ObjectId } from "../object-id.ts";
-import type { AnswerOrder, ObjectReader, Ref, RefList, UploadPackSource } from "../ports.ts";
+import type { AnswerRequest, ObjectReader, Ref, RefList, UploadPackSource } from "../ports.ts";
 import type { ObjectFilter } from "../walk/object-filter.ts";
 import { findUnreachable } from "../walk/reachable.ts";
 import { answerKey, isWorthSharing } from "./answer-key.ts";
@@ -85,7 +85,7 @@ export class FetchSession {
    * @param signal - Aborts when the client has gone.
    */
   async planAnswer(signal: AbortSignal | undefined): Promise<PlannedAnswer> {
-    const order = await this.orderAnswer(signal);
+    const order = await this.requestAnswer(signal);
     if (order === undefined) return this.#planAlone(signal);
     return { ...(await this.#answer.plan(this.#source.answers, order)), uriLines: [] };
   }
@@ -124,12 +124,12 @@ export class FetchSession {
 
   /** What the client is told about its history's end, where no pack follows. */
   async findShallow(signal: AbortSignal | undefined): Promise<ShallowLines | undefined> {
-    const order = await this.orderAnswer(signal);
+    const order = await this.requestAnswer(signal);
     return order === undefined ? this.planShallow() : this.#answer.findShallow(this.#source.answers, order);
   }
 
   /** @returns `undefined` if the answer is made for this client alone. */
-  async orderAnswer(signal: AbortSignal | undefined): Promise<AnswerOrder | undefined> {
+  async requestAnswer(signal: AbortSignal | undefined): Promise<AnswerRequest | undefined> {
     if (this.#source.answers === undefined || !isWorthSharing(this.#request)) return undefined;
     const { shallows } = this.#request;
     const objects = shallows.length === 0 ? NO_OBJECTS : await this.#source.openObjects();

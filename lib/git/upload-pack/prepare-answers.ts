@@ -1,6 +1,6 @@
 /** Makes, before anyone asks, the answers to what CI asks for most: one commit of the default branch, without history. */
 import type { ObjectId } from "../object-id.ts";
-import type { AnswerOrder, SharedAnswers, UploadPackSource } from "../ports.ts";
+import type { AnswerRequest, SharedAnswers, UploadPackSource } from "../ports.ts";
 import { untilAborted } from "../until-aborted.ts";
 import type { FetchRequest } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
@@ -29,7 +29,7 @@ export async function prepareAnswers(
   if (answers === undefined || head === undefined) return { keys: [], madeCount };
   for (const includeTag of [true, false]) {
     const session = await FetchSession.open(source, depthOneOf(head.id, includeTag));
-    const order = await session.orderAnswer(signal);
+    const order = await session.requestAnswer(signal);
     if (order === undefined || keys.has(order.key)) continue;
     keys.add(order.key);
     if (!(await isThere(answers, order)) && (await make(answers, order, signal))) madeCount += 1;
@@ -56,7 +56,7 @@ function depthOneOf(commitId: ObjectId, includeTag: boolean): FetchRequest {
   };
 }
 
-async function isThere(answers: SharedAnswers, { make: _, ...order }: AnswerOrder): Promise<boolean> {
+async function isThere(answers: SharedAnswers, { make: _, ...order }: AnswerRequest): Promise<boolean> {
   const items = await answers.open(order);
   if (items === undefined) return false;
   try {
@@ -70,7 +70,7 @@ async function isThere(answers: SharedAnswers, { make: _, ...order }: AnswerOrde
 /** @returns Whether it is one to be kept. */
 async function make(
   answers: SharedAnswers,
-  order: AnswerOrder,
+  order: AnswerRequest,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const items = await answers.open({ ...order, endsWhenKept: true });

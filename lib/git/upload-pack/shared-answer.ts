@@ -3,7 +3,7 @@
  * others is made alone, so that sharing never costs anyone an answer.
  */
 import { writePack } from "../pack/write-pack.ts";
-import type { AnswerItem, AnswerOrder, SharedAnswers } from "../ports.ts";
+import type { AnswerItem, AnswerRequest, SharedAnswers } from "../ports.ts";
 import { AnswerReader, encodeAnswerHead, MAX_HEAD_IDS } from "./answer-reader.ts";
 import type { PackPlan } from "./plan.ts";
 import type { AnswerPlanning, Planning } from "./respond.ts";
@@ -42,7 +42,7 @@ export class SharedAnswer {
     this.#work = work;
   }
 
-  async plan(answers: SharedAnswers | undefined, order: AnswerOrder): Promise<SharedAnswerPlan> {
+  async plan(answers: SharedAnswers | undefined, order: AnswerRequest): Promise<SharedAnswerPlan> {
     const reader = await openAnswer(answers, order);
     if (reader !== undefined)
       return { shallow: reader.shallow, planning: reader.planPack(() => this.#planPackAlone()) };
@@ -53,7 +53,7 @@ export class SharedAnswer {
   /** What the client is told, without the pack. */
   async findShallow(
     answers: SharedAnswers | undefined,
-    { make: _, ...search }: AnswerOrder,
+    { make: _, ...search }: AnswerRequest,
   ): Promise<ShallowLines | undefined> {
     const reader = await openAnswer(answers, search);
     if (reader === undefined) return this.#work.planShallow();
@@ -83,7 +83,7 @@ export class SharedAnswer {
 
 async function openAnswer(
   answers: SharedAnswers | undefined,
-  order: AnswerOrder,
+  order: AnswerRequest,
 ): Promise<AnswerReader | undefined> {
   const items = await answers?.open(order);
   return items && AnswerReader.open(items);

@@ -6,8 +6,8 @@
  * has" is only ever passed on from haves to parents.
  */
 import { CorruptPackError } from "../../errors.ts";
+import { CommitPriorityQueue } from "./commit-priority-queue.ts";
 import { type CommitTable, MISSING_PARENT } from "./commit-table.ts";
-import { RowQueue } from "./row-queue.ts";
 
 const WANTED = 1;
 const CLIENT_HAS = 2;
@@ -46,7 +46,7 @@ export async function findMissingCommits(
 class PaintedWalk {
   readonly #table: CommitTable;
   readonly #sinceSeconds: number;
-  readonly #queue: RowQueue;
+  readonly #queue: CommitPriorityQueue;
   readonly #flags: number[] = [];
   /** Rows in the queue that the client is not known to have. */
   #openCount = 0;
@@ -54,7 +54,7 @@ class PaintedWalk {
   constructor(table: CommitTable, sinceSeconds: number) {
     this.#table = table;
     this.#sinceSeconds = sinceSeconds;
-    this.#queue = new RowQueue((row) => table.seconds(row));
+    this.#queue = new CommitPriorityQueue((row) => table.seconds(row));
   }
 
   has(row: number, flag: number): boolean {

@@ -8,7 +8,7 @@ import { leavesOutAllTrees, type ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { peelObject } from "./peel.ts";
 import { RecordedObjects } from "./recorded-objects.ts";
-import { TreesAhead } from "./trees-ahead.ts";
+import { TreePrefetch } from "./tree-prefetch.ts";
 
 /** History as a client with a shallow repository sees it, after the answer. */
 export interface ShallowHistory {
@@ -53,7 +53,7 @@ export async function* markMissingObjects(
   const ahead =
     marker instanceof RecordedObjects
       ? undefined
-      : new TreesAhead(reader, { table, walkedRows, heldRows: marksHeld ? heldRows : [] });
+      : new TreePrefetch(reader, { table, walkedRows, heldRows: marksHeld ? heldRows : [] });
   if (marksHeld) await marker.markHeld(heldRows.map((row) => table.treeNumber(row)));
   const [wanted, walked] = [new Set(wantRows), new Set(walkedRows)];
   const cutTrees = new CutTrees(table, heldRows);

@@ -1,5 +1,5 @@
 /** What is known of each object during one answer: one byte an object. */
-import { GrowingNumbers } from "./growing-numbers.ts";
+import { Uint32Vector } from "./uint32-vector.ts";
 
 const SENT = 1;
 const CLIENT_HAS = 2;
@@ -7,7 +7,7 @@ const IS_TREE = 4;
 
 export class ObjectMarks {
   readonly #marks: Uint8Array;
-  readonly #sent = new GrowingNumbers();
+  readonly #sent = new Uint32Vector();
 
   constructor(objectCount: number) {
     this.#marks = new Uint8Array(objectCount);

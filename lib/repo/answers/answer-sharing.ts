@@ -3,7 +3,7 @@
  * through the store. Two processes may make the same answer at the same time; the first to finish keeps it.
  */
 import { CorruptPackError, LimitExceededError, ProtocolError, VersionConflictError } from "../../errors.ts";
-import type { AnswerItem, AnswerOrder, SharedAnswers } from "../../git/ports.ts";
+import type { AnswerItem, AnswerRequest, SharedAnswers } from "../../git/ports.ts";
 import { UnsharedAnswerError } from "../../git/upload-pack/shared-answer.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
@@ -42,7 +42,7 @@ export class AnswerSharing {
     return { open: (order) => this.#open(answer(order.key), order) };
   }
 
-  async #open(blobKey: string, order: AnswerOrder): Promise<AsyncIterable<AnswerItem> | undefined> {
+  async #open(blobKey: string, order: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined> {
     for (let mayBeStored = order.isKept; ; ) {
       const task = this.#tasks.get(blobKey);
       if (task !== undefined && !task.isAbandoned) return task.read(order.signal);
@@ -60,7 +60,7 @@ export class AnswerSharing {
 
   async #lookOrMake(
     blobKey: string,
-    order: AnswerOrder,
+    order: AnswerRequest,
     mayBeStored: boolean,
   ): Promise<AsyncIterable<AnswerItem> | undefined> {
     const looking = this.#lookThenMake(blobKey, order, mayBeStored);
@@ -74,7 +74,7 @@ export class AnswerSharing {
 
   async #lookThenMake(
     blobKey: string,
-    { make, isKept, endsWhenKept = false, signal }: AnswerOrder,
+    { make, isKept, endsWhenKept = false, signal }: AnswerRequest,
     mayBeStored: boolean,
   ): Promise<AsyncIterable<AnswerItem> | undefined> {
     const stored = mayBeStored ? await this.#openStored(blobKey, signal) : undefined;

@@ -1,12 +1,12 @@
 /** One answer being made: at full speed into a spool, out of which everyone who asks for it reads. */
 import type { AnswerItem } from "../../git/ports.ts";
 import { untilAborted } from "../../git/until-aborted.ts";
-import { Spool } from "./spool.ts";
+import { TeeBuffer } from "./tee-buffer.ts";
 
 type State = { readonly kind: "running" | "whole" } | { readonly kind: "failed"; readonly error: unknown };
 
 export class AnswerTask {
-  readonly #spool: Spool;
+  readonly #teeBuffer: TeeBuffer;
   readonly #abandoning = new AbortController();
   #state: State = { kind: "running" };
   #progress: { readonly progress: string } | undefined;
@@ -17,7 +17,7 @@ export class AnswerTask {
 
   /** @param folder - For what is too much for memory. By default the system's. */
   constructor(folder: string | undefined) {
-    this.#spool = new Spool(folder);
+    this.#teeBuffer = new TeeBuffer(folder);
   }
 
   /** Whether the work ended because nobody reads it any more. */
@@ -37,7 +37,7 @@ export class AnswerTask {
     const leave = this.#use();
     try {
       for await (const item of untilAborted(items, this.#abandoning.signal)) {
-        if (item instanceof Uint8Array) await this.#spool.append(item);
+        if (item instanceof Uint8Array) await this.#teeBuffer.append(item);
         else this.#progress = item;
         this.#announce();
       }
@@ -86,8 +86,8 @@ export class AnswerTask {
     let shownProgress: AnswerItem | undefined;
     try {
       for (;;) {
-        if (offsetBytes < this.#spool.lengthBytes) {
-          const bytes = await this.#spool.read(offsetBytes);
+        if (offsetBytes < this.#teeBuffer.lengthBytes) {
+          const bytes = await this.#teeBuffer.read(offsetBytes);
           offsetBytes += bytes.length;
           yield bytes;
         } else if (this.#progress !== undefined && this.#progress !== shownProgress) {
@@ -112,7 +112,7 @@ export class AnswerTask {
       onLeave();
       this.#userCount -= 1;
       // The file has no name: it is gone when it is closed, and nobody needs to know when.
-      if (this.#userCount === 0) this.#spool[Symbol.asyncDispose]().catch(() => undefined);
+      if (this.#userCount === 0) this.#teeBuffer[Symbol.asyncDispose]().catch(() => undefined);
     };
   }
 

@@ -7,8 +7,8 @@ import type { BlobStore } from "../../store/blob-store.ts";
 import { BlockCache } from "../../store/block-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
 import type { ManifestPack } from "../manifest.ts";
-import { readStored } from "../read-stored.ts";
 import { openRepository, type Repository } from "../repository.ts";
+import { asRepositoryDamage } from "../repository-damage.ts";
 import { deletePackBlobs, writeMergedPack } from "./merged-pack.ts";
 import { type CompactionPlan, planCompaction } from "./plan-compaction.ts";
 import { bytesOf, type CompactionPolicy, DEFAULT_COMPACTION_POLICY, type PackRun } from "./policy.ts";
@@ -61,7 +61,7 @@ export async function compactRepository(
   const open = (): Promise<Repository> => openRepository({ store, blocks: new BlockCache(store) }, uuid);
   const repository = await open().catch(absentIfNotFound);
   if (repository === undefined) return { kind: "nothing-to-do" };
-  const plan = await readStored(() => planCompaction(repository, policy, now(), signal));
+  const plan = await asRepositoryDamage(() => planCompaction(repository, policy, now(), signal));
   const { runs, dropDueAt } = plan;
   if (runs.length === 0 && !plan.dropsUnreachable)
     return { kind: "nothing-to-do", ...(dropDueAt !== undefined && { dropDueAt }) };
@@ -105,7 +105,7 @@ async function writeRuns(
     onProgress?.({ phase: "compacting", objects: doneObjects + count, totalObjects });
   try {
     for (const run of runs) {
-      const chosen = await readStored(() => objectsOfRun(objects, packs, run, isKept));
+      const chosen = await asRepositoryDamage(() => objectsOfRun(objects, packs, run, isKept));
       const pack = { store, keys, objects, signal, onEntries };
       replacements.push(chosen.own.length === 0 ? undefined : await writeMergedPack(pack, chosen));
       doneObjects += entryCount(packs, [run]);

@@ -7,7 +7,7 @@ import { writeTreeColumns } from "../../git/history/write-tree-columns.ts";
 import { OBJECT_ID_BYTES, objectIdBytes } from "../../git/object-id.ts";
 import { OBJECT_TYPE } from "../../git/pack/pack-format.ts";
 import type { ObjectReader } from "../../git/ports.ts";
-import { GrowingNumbers } from "../../git/walk/growing-numbers.ts";
+import { Uint32Vector } from "../../git/walk/uint32-vector.ts";
 
 export interface IndexedObjects {
   readonly objects: ObjectReader;
@@ -29,9 +29,9 @@ export function mergeHistory(history: CommitHistory, merged: IndexedObjects): Pa
   const { numbers } = merged;
   const references = new References(merged);
   const rows = ownRows(history, merged);
-  const parents = new GrowingNumbers();
+  const parents = new Uint32Vector();
   const parentEnds = new Uint32Array(rows.length);
-  const introduced = new GrowingNumbers();
+  const introduced = new Uint32Vector();
   const introducedEnds = new Uint32Array(rows.length);
   rows.forEach((row, i) => {
     for (const parentRow of history.parentRows(row)) {
@@ -98,7 +98,7 @@ function predecessorOf(
 
 /** The rows of the pack's own commits, each commit's first. */
 function ownRows(history: CommitHistory, { isOwn }: IndexedObjects): Uint32Array {
-  const rows = new GrowingNumbers();
+  const rows = new Uint32Vector();
   for (let row = 0; row < history.rowCount; row++) {
     const objectNumber = history.objectNumber(row);
     if (isOwn(objectNumber) && history.rowOf(objectNumber) === row) rows.push(row);
@@ -113,7 +113,7 @@ class References {
   readonly #objects: ObjectReader;
   readonly #indexedCount: number;
   readonly #references: Uint32Array;
-  readonly #externals = new GrowingNumbers();
+  readonly #externals = new Uint32Vector();
 
   constructor({ objects, numbers }: IndexedObjects) {
     this.#objects = objects;

@@ -14,7 +14,7 @@ import type { PackedObjects } from "../../git/ports.ts";
 import type { BlobStore, BlobUpload } from "../../store/blob-store.ts";
 import type { RepositoryKeys } from "../layout.ts";
 import type { ManifestPack } from "../manifest.ts";
-import { streamStored } from "../read-stored.ts";
+import { streamAsRepositoryDamage } from "../repository-damage.ts";
 import { mergeHistory } from "./merged-history.ts";
 import type { RunObjects } from "./run-objects.ts";
 import { verifiedObjects } from "./verified-objects.ts";
@@ -107,10 +107,12 @@ async function uploadPack(
       onEntry: entries.add,
     };
     const clientHas = (objectNumber: number): boolean => isBase[objectNumber] === 1;
-    await send(streamStored(writeEntries(output, { ...common, objectNumbers: run.own, clientHas })));
+    await send(
+      streamAsRepositoryDamage(writeEntries(output, { ...common, objectNumbers: run.own, clientHas })),
+    );
     const sentEndBytes = output.offsetBytes;
     const bases = { ...common, objectNumbers: run.bases, clientHas: () => false };
-    await send(streamStored(writeEntries(output, bases)));
+    await send(streamAsRepositoryDamage(writeEntries(output, bases)));
     const ending = output.end();
     await send(ending);
     await upload.complete();

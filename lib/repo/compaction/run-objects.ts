@@ -2,7 +2,7 @@
 import { readEntryWindows } from "../../git/pack/entry-windows.ts";
 import { DELTA_TYPE, decodeEntryHead } from "../../git/pack/pack-format.ts";
 import type { PackedObjects } from "../../git/ports.ts";
-import { GrowingNumbers } from "../../git/walk/growing-numbers.ts";
+import { Uint32Vector } from "../../git/walk/uint32-vector.ts";
 import type { ManifestPack } from "../manifest.ts";
 import type { ObjectDatabase } from "../object-database.ts";
 import type { PackRun } from "./policy.ts";
@@ -27,8 +27,8 @@ export async function objectsOfRun(
   { start, end }: PackRun,
   isKept: (objectNumber: number) => boolean,
 ): Promise<RunObjects> {
-  const own = new GrowingNumbers();
-  const repeated = new GrowingNumbers();
+  const own = new Uint32Vector();
+  const repeated = new Uint32Vector();
   const firstNumber = packs.slice(0, start).reduce((sum, { objectCount }) => sum + objectCount, 0);
   const isSeen = new Uint8Array(firstNumber);
   for (let packNumber = start; packNumber < end; packNumber++) {

@@ -124,13 +124,13 @@ async function sendBytes(
 ): Promise<void> {
   const release = bucket.hold(object);
   try {
-    await pipeline(Readable.from(readSegments(bucket, object.segments, startBytes, endBytes)), response);
+    await pipeline(Readable.from(readRanges(bucket, object.segments, startBytes, endBytes)), response);
   } finally {
     release();
   }
 }
 
-async function* readSegments(
+async function* readRanges(
   bucket: Bucket,
   segments: readonly Segment[],
   startBytes: number,

@@ -2,9 +2,9 @@ import { expect, test } from "vitest";
 import { type AccessDecision, formatDecision, parseDecision } from "../../../lib/git-http/access-decision.ts";
 import { addressBlock } from "../../../lib/git-http/address-block.ts";
 import type { Service } from "../../../lib/git-http/route.ts";
-import type { AskedRepository } from "../../../lib/repo/names.ts";
+import type { RepositoryReference } from "../../../lib/repo/names.ts";
 
-const ASKED: { service: Service; repository: AskedRepository } = {
+const ASKED: { service: Service; repository: RepositoryReference } = {
   service: "info-refs",
   repository: { kind: "name", workspace: "acme", slug: "site" },
 };
@@ -49,7 +49,7 @@ test.each([
 test("a decision is for one service of one repository", () => {
   const text = formatDecision({ kind: "allowed" }, ASKED);
   expect(() => parseDecision(text, { ...ASKED, service: "upload-pack" })).toThrow("another request");
-  const other: AskedRepository = { kind: "project", projectKey: "acme", slug: "site" };
+  const other: RepositoryReference = { kind: "project", projectKey: "acme", slug: "site" };
   expect(() => parseDecision(text, { ...ASKED, repository: other })).toThrow("another request");
   expect(() => parseDecision('{"kind":"allowed"}', ASKED)).toThrow();
 });

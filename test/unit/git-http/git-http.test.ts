@@ -9,7 +9,7 @@ import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { decodedBody } from "../../../lib/git-http/request-body.ts";
 import type { HttpRequest } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
-import type { AskedRepository } from "../../../lib/repo/names.ts";
+import type { RepositoryReference } from "../../../lib/repo/names.ts";
 import { chunksOf, collect, textOf, utf8 } from "../../support/byte-chunks.ts";
 import { OPEN_ACCESS } from "../../support/open-access.ts";
 
@@ -23,7 +23,7 @@ const SOURCE: UploadPackSource = {
   handsOutUrls: false,
   offerBundles: async () => [],
 };
-const asked: AskedRepository[] = [];
+const asked: RepositoryReference[] = [];
 const handler = gitHttp({
   ...OPEN_ACCESS,
   find: async (repository) => {

@@ -100,7 +100,7 @@ test("a note of a push that cannot be read is told of, and keeps no ref back", a
   const storage = { store: unreadable, blocks: new BlockCache(store), onDamage };
   const catalog = new RepositoryCatalog(storage, { readsAnnouncements: true });
   expect((await catalog.open(uuid, { refs: true }))?.generation).toBeGreaterThan(0);
-  expect(damaged).toEqual([repositoryKeys(uuid).announcedPush]);
+  expect(damaged).toEqual([repositoryKeys(uuid).pushMarker]);
 });
 
 test("a clone reads no index: one stream for each pack", async () => {

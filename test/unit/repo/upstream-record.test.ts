@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from "vitest";
 import { CorruptPackError } from "../../../lib/errors.ts";
-import { readServedUuid } from "../../../lib/repo/asked-repository.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { readName, readProjectName } from "../../../lib/repo/names.ts";
+import { readServedUuid } from "../../../lib/repo/resolve-repository.ts";
 import {
   deleteUpstreamRecord,
   readUpstreamRecord,

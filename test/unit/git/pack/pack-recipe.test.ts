@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { CorruptPackError } from "../../../../lib/errors.ts";
 import { copyRecipe } from "../../../../lib/git/pack/copy-recipe.ts";
 import { decodePackRecipe, encodePackRecipe, type PackRecipe } from "../../../../lib/git/pack/pack-recipe.ts";
+import type { OpenRange } from "../../../../lib/git/pack/range-coalescing.ts";
 import { RecipeRecorder } from "../../../../lib/git/pack/recipe-recorder.ts";
-import type { OpenSegment } from "../../../../lib/git/pack/segments.ts";
 
 const PACK_BYTES = 900_000;
 const packs = [0, 1].map((seed) => {
@@ -22,7 +22,7 @@ const step = fc.oneof(
   }),
 );
 
-function opener(chunkBytes: number): OpenSegment {
+function opener(chunkBytes: number): OpenRange {
   return async function* ({ packNumber, offsetBytes, endBytes }) {
     for (let at = offsetBytes; at < endBytes; at += chunkBytes)
       yield packs[packNumber]?.subarray(at, Math.min(endBytes, at + chunkBytes)) ?? new Uint8Array(0);

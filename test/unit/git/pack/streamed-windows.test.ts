@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { EntryWindow } from "../../../../lib/git/pack/entry-window.ts";
 import { MAX_WINDOW_BYTES } from "../../../../lib/git/pack/entry-window.ts";
-import { planSegments, readStreamedWindows } from "../../../../lib/git/pack/streamed-windows.ts";
+import { planRanges, readStreamedWindows } from "../../../../lib/git/pack/streamed-windows.ts";
 import type { EntryPlaces, PackReader } from "../../../../lib/git/ports.ts";
 
 interface Entry {
@@ -85,7 +85,7 @@ function makePacks(packs: readonly (readonly Entry[])[], chunk: number) {
 
 async function read(packs: readonly (readonly Entry[])[], chunk: number) {
   const made = makePacks(packs, chunk);
-  const { segments } = planSegments(made.reader, made.objectNumbers);
+  const { segments } = planRanges(made.reader, made.objectNumbers);
   const windows: EntryWindow[] = [];
   for await (const window of readStreamedWindows(made.reader, made.objectNumbers, segments))
     windows.push(window);
@@ -149,7 +149,7 @@ test("neighbours are one stream; a gap of more than 256 KiB begins another", asy
 test("who stops early leaves no stream open", async () => {
   const entries = Array.from({ length: 10 }, () => ({ gapBytes: 300_000, lengthBytes: 1000 }));
   const { reader, objectNumbers, openStreams } = makePacks([entries], 100);
-  const { segments } = planSegments(reader, objectNumbers);
+  const { segments } = planRanges(reader, objectNumbers);
   for await (const _ of readStreamedWindows(reader, objectNumbers, segments)) {
     expect(openStreams()).toBeGreaterThan(1);
     break;
@@ -163,6 +163,6 @@ test("a pack that is cut off is told", async () => {
     ...reader,
     streamPackRange: (...[pack, at]: [number, number, number]) => reader.streamPackRange(pack, at, 4000),
   };
-  const { segments } = planSegments(reader, objectNumbers);
+  const { segments } = planRanges(reader, objectNumbers);
   await expect(readStreamedWindows(cut, objectNumbers, segments).next()).rejects.toThrow("ended early");
 });

@@ -1,7 +1,7 @@
 /** Answers that are made once and read by many: at the same time, and later. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ProtocolError } from "../../../../lib/errors.ts";
-import type { AnswerOrder } from "../../../../lib/git/ports.ts";
+import type { AnswerRequest } from "../../../../lib/git/ports.ts";
 import { UnsharedAnswerError } from "../../../../lib/git/upload-pack/shared-answer.ts";
 import { AnswerRig, CHUNK_COUNT, expectWhole, readAll, WHOLE } from "../../../support/answer-rig.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../../support/git/temporary-folder.ts";
@@ -132,7 +132,7 @@ describe("asked for at the same time", () => {
 
   test("progress comes to those who wait", async () => {
     const shown = Promise.withResolvers<void>();
-    const given: AnswerOrder = {
+    const given: AnswerRequest = {
       ...rig.order(),
       async *make() {
         yield { progress: "Counting: 1\r" };

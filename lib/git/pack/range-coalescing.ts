@@ -1,5 +1,5 @@
 /** Parts of packs that are read in one go, each through one stream, the next few begun ahead. */
-import { StartedStreams } from "./started-streams.ts";
+import { StreamPrefetch } from "./stream-prefetch.ts";
 
 /** Read over rather than begin another stream: a store sends this in the time that it takes to answer. */
 const MAX_GAP_BYTES = 256 * 1024;
@@ -8,17 +8,17 @@ const MIN_FILLED_BYTES = 256 * 1024;
 /** Streams begun: enough to keep a store busy that takes 20 ms to answer, few enough for a slow client to hold. */
 const STREAMS_AHEAD = 6;
 
-export interface Segment {
+export interface ReadRange {
   readonly packNumber: number;
   readonly offsetBytes: number;
   endBytes: number;
 }
 
-export type OpenSegment = (segment: Segment) => AsyncIterable<Uint8Array>;
+export type OpenRange = (segment: ReadRange) => AsyncIterable<Uint8Array>;
 
 /** What is read in the order in which it is planned. */
-export class SegmentPlan {
-  readonly segments: Segment[] = [];
+export class RangePlan {
+  readonly segments: ReadRange[] = [];
 
   /** @returns The place of its segment. */
   add(packNumber: number, offsetBytes: number, endBytes: number): number {
@@ -33,32 +33,32 @@ export class SegmentPlan {
   }
 }
 
-export class SegmentStreams implements AsyncDisposable {
-  readonly #segments: readonly Segment[];
-  readonly #streams: StartedStreams;
-  #reader: SegmentReader | undefined;
+export class RangeStreams implements AsyncDisposable {
+  readonly #segments: readonly ReadRange[];
+  readonly #streams: StreamPrefetch;
+  #reader: RangeReader | undefined;
   #place = -1;
 
-  constructor(segments: readonly Segment[], open: OpenSegment) {
+  constructor(segments: readonly ReadRange[], open: OpenRange) {
     this.#segments = segments;
     const opens = segments.map((segment) => () => open(segment));
-    this.#streams = new StartedStreams(opens, STREAMS_AHEAD);
+    this.#streams = new StreamPrefetch(opens, STREAMS_AHEAD);
   }
 
   /** The reader of the segment at this place, if it was the last one asked for. */
-  current(place: number): SegmentReader | undefined {
+  current(place: number): RangeReader | undefined {
     return place === this.#place ? this.#reader : undefined;
   }
 
   /** The same, or the next one's. */
-  async reader(place: number): Promise<SegmentReader> {
+  async reader(place: number): Promise<RangeReader> {
     if (this.#reader !== undefined && place === this.#place) return this.#reader;
     await this.#reader?.close();
     this.#place += 1;
     const segment = this.#segments[this.#place];
     if (segment === undefined || place !== this.#place)
       throw new RangeError("segments are read one after the other");
-    this.#reader = new SegmentReader(segment, this.#streams.next());
+    this.#reader = new RangeReader(segment, this.#streams.next());
     return this.#reader;
   }
 
@@ -68,8 +68,8 @@ export class SegmentStreams implements AsyncDisposable {
   }
 }
 
-export class SegmentReader {
-  readonly #segment: Segment;
+export class RangeReader {
+  readonly #segment: ReadRange;
   readonly #chunks: AsyncGenerator<Uint8Array, void, undefined>;
   /** What has come, from `#offsetBytes` on. */
   #bytes: Uint8Array = new Uint8Array(0);
@@ -77,7 +77,7 @@ export class SegmentReader {
   /** What has come behind that. */
   #nextChunk: Uint8Array | undefined;
 
-  constructor(segment: Segment, chunks: AsyncGenerator<Uint8Array, void, undefined>) {
+  constructor(segment: ReadRange, chunks: AsyncGenerator<Uint8Array, void, undefined>) {
     this.#segment = segment;
     this.#chunks = chunks;
     this.#offsetBytes = segment.offsetBytes;

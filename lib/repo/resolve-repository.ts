@@ -1,10 +1,10 @@
 /** From the name a caller gave to what the primary is asked about, and to what is served. */
 import type { BlobStore } from "../store/blob-store.ts";
 import { isBracedUuid, type RepositoryUuid } from "./layout.ts";
-import { type AskedRepository, readName, readProjectName } from "./names.ts";
+import { type RepositoryReference, readName, readProjectName } from "./names.ts";
 import { readUpstreamRecord } from "./upstream-record.ts";
 
-export interface AskedPath {
+export interface ResolvedRepository {
   /** Which repository the name means here. */
   readonly uuid: RepositoryUuid;
   /** Of the repository below the primary's git address, lower case. */
@@ -20,10 +20,10 @@ export interface AskedPath {
 }
 
 /** One request of the store, whatever the name. @returns `undefined` if nothing is mirrored under it. */
-export async function readAskedPath(
+export async function resolveRepository(
   store: BlobStore,
-  asked: AskedRepository,
-): Promise<AskedPath | undefined> {
+  asked: RepositoryReference,
+): Promise<ResolvedRepository | undefined> {
   switch (asked.kind) {
     case "name": {
       const entry = await readName(store, asked.workspace, asked.slug);
@@ -56,7 +56,7 @@ export async function readAskedPath(
 }
 
 /** What the primary is asked about where the name says it, and where nothing better is known. */
-export function namedPath(asked: AskedRepository): string {
+export function namedPath(asked: RepositoryReference): string {
   switch (asked.kind) {
     case "name":
       return `${asked.workspace}/${asked.slug}`.toLowerCase();
@@ -80,7 +80,7 @@ function uuidPath(workspace: string, uuid: RepositoryUuid): string {
  */
 export async function readServedUuid(
   store: BlobStore,
-  asked: AskedRepository,
+  asked: RepositoryReference,
   finalPath: string | undefined,
 ): Promise<RepositoryUuid | undefined> {
   if (asked.kind === "uuid") {

@@ -16,7 +16,7 @@ const LARGE_BYTES = 4 * 1024 * 1024;
 /** Work after which others have their turn: some 50 ms. */
 const BYTES_IN_A_ROW = 8 * 1024 * 1024;
 
-export interface FreshEntry {
+export interface ReencodedEntry {
   /** The object's content, or the delta's instructions, deflated. Valid until the next entry is made. */
   readonly stream: Uint8Array;
   /** Of a large object, what follows. */
@@ -50,7 +50,7 @@ export class FreshEntries {
   }
 
   /** @returns `undefined` if a delta would not be worth it. */
-  async delta(objectNumber: number, baseNumber: number): Promise<FreshEntry | undefined> {
+  async delta(objectNumber: number, baseNumber: number): Promise<ReencodedEntry | undefined> {
     const [{ bytes: target }, { bytes: base }] = await Promise.all([
       this.#objects.read(objectNumber),
       this.#objects.read(baseNumber),
@@ -62,7 +62,7 @@ export class FreshEntries {
     return delta && { stream: this.#deflater.deflate(delta), inflatedBytes: delta.length };
   }
 
-  async whole(objectNumber: number): Promise<FreshEntry & Pick<GitObject, "type">> {
+  async whole(objectNumber: number): Promise<ReencodedEntry & Pick<GitObject, "type">> {
     const { type, bytes } = await this.#objects.read(objectNumber);
     const inflatedBytes = bytes.length;
     if (inflatedBytes >= LARGE_BYTES)

@@ -13,19 +13,19 @@ const NOTE_EVERY_MS = 5 * 60_000;
 /** Of some 200 bytes each. */
 const MAX_CALLERS = 20_000;
 
-export interface KnownCallersOptions {
+export interface RecentlyAcceptedCredentialsOptions {
   readonly stored: StoredVerdicts;
   readonly keys: CallerKeys;
   readonly log: Logger;
   readonly now: () => number;
 }
 
-export class KnownCallers {
-  readonly #options: KnownCallersOptions;
+export class RecentlyAcceptedCredentials {
+  readonly #options: RecentlyAcceptedCredentialsOptions;
   /** When this process has written last. */
   readonly #notedAtMs = new RecentMap<number>(MAX_CALLERS);
 
-  constructor(options: KnownCallersOptions) {
+  constructor(options: RecentlyAcceptedCredentialsOptions) {
     this.#options = options;
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { BaseChoice } from "../../../../lib/git/pack/base-choice.ts";
+import { DeltaBaseSelection } from "../../../../lib/git/pack/delta-base-selection.ts";
 import { ObjectForest } from "../../../../lib/git/pack/object-forest.ts";
 
 interface Case {
@@ -10,13 +10,13 @@ interface Case {
   readonly held?: readonly number[];
 }
 
-function choiceOf({ deltaOf = {}, after = {}, written = [], held = [] }: Case): BaseChoice {
+function choiceOf({ deltaOf = {}, after = {}, written = [], held = [] }: Case): DeltaBaseSelection {
   const forest = (parents: Readonly<Record<number, number>>): ObjectForest => {
     const made = new ObjectForest(10);
     for (const [child, parent] of Object.entries(parents)) made.parents[Number(child)] = parent;
     return made;
   };
-  return new BaseChoice({
+  return new DeltaBaseSelection({
     deltaForest: forest(deltaOf),
     versionForest: forest(after),
     isWritten: (objectNumber) => written.includes(objectNumber),

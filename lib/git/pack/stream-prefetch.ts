@@ -1,6 +1,6 @@
 /** Streams that are read one after the other, a few of them begun ahead, so that not each is waited for. */
 
-interface StartedStream {
+interface PrefetchedStream {
   readonly iterator: AsyncIterator<Uint8Array>;
   readonly first: Promise<IteratorResult<Uint8Array>>;
 }
@@ -12,9 +12,9 @@ interface StartedStream {
 const MAX_AHEAD_OF_ALL = 64;
 let aheadOfAll = 0;
 
-export class StartedStreams implements AsyncDisposable {
+export class StreamPrefetch implements AsyncDisposable {
   readonly #opens: readonly (() => AsyncIterable<Uint8Array>)[];
-  readonly #started: StartedStream[] = [];
+  readonly #started: PrefetchedStream[] = [];
   readonly #maxAhead: number;
   #openedCount = 0;
 
@@ -47,7 +47,7 @@ export class StartedStreams implements AsyncDisposable {
     await Promise.allSettled(left.map(({ iterator }) => iterator.return?.()));
   }
 
-  #takeStarted(): StartedStream | undefined {
+  #takeStarted(): PrefetchedStream | undefined {
     const stream = this.#started.shift();
     if (stream !== undefined) aheadOfAll -= 1;
     return stream;
@@ -62,7 +62,7 @@ export class StartedStreams implements AsyncDisposable {
     }
   }
 
-  #start(): StartedStream | undefined {
+  #start(): PrefetchedStream | undefined {
     const open = this.#opens[this.#openedCount++];
     if (open === undefined) return undefined;
     const iterator = open()[Symbol.asyncIterator]();

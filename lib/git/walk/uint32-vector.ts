@@ -1,5 +1,5 @@
 /** A list of unsigned 32-bit numbers that grows: four bytes each, whatever their count. */
-export class GrowingNumbers {
+export class Uint32Vector {
   #values = new Uint32Array(1024);
   #length = 0;
 

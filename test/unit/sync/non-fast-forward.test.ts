@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { ObjectId } from "../../../lib/git/object-id.ts";
-import { losesTips } from "../../../lib/sync/lost-tips.ts";
+import { isNonFastForward } from "../../../lib/sync/non-fast-forward.ts";
 import { MemoryObjects } from "../../support/memory-objects.ts";
 import { objectIdOf } from "../../support/pack-builder.ts";
 
@@ -35,7 +35,7 @@ test.each<[string, ObjectId[], ObjectId[], boolean]>([
   ["a tag of a blob stays", [two, blob], [three, blob], false],
   ["an old tip is not here", [objectIdOf("commit", "unknown")], [three], true],
 ])("when %s", async (_, before, after, loses) => {
-  expect(await losesTips(objects, new Set(before), new Set(after))).toBe(loses);
+  expect(await isNonFastForward(objects, new Set(before), new Set(after))).toBe(loses);
 });
 
 /** Each commit's parents, chosen among those before it, and how far its clock is behind. */
@@ -47,7 +47,7 @@ const picks = fc.array(fc.nat(30), { maxLength: 4 });
 
 type History = readonly (readonly [parents: readonly number[], lagSeconds: number])[];
 
-/** @returns What `losesTips` says, and whether an old tip is outside all that the new ones reach. */
+/** @returns What `isNonFastForward` says, and whether an old tip is outside all that the new ones reach. */
 async function compare(
   history: History,
   before: number[],
@@ -64,7 +64,7 @@ async function compare(
   const [oldTips, newTips] = [new Set(before.map(idAt)), new Set(after.map(idAt))];
   const reached = reader.closure(newTips);
   const isLost = [...oldTips].some((id) => !reached.has(id));
-  return { said: await losesTips(reader, oldTips, newTips), isLost };
+  return { said: await isNonFastForward(reader, oldTips, newTips), isLost };
 }
 
 test("tips are lost if they are outside what the new tips reach", async () => {

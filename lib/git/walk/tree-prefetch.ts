@@ -21,7 +21,7 @@ export interface WalkedCommits {
   readonly heldRows: readonly number[];
 }
 
-export class TreesAhead {
+export class TreePrefetch {
   readonly #reader: ObjectReader;
   readonly #table: CommitTable;
   readonly #whole: AheadOf;

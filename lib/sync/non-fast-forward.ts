@@ -9,7 +9,7 @@ import { peelObject } from "../git/walk/peel.ts";
  * @param oldTips, newTips - All tips of the generation before and of the new one.
  * @returns Whether an old tip is not reachable from the new ones; for tags that are tips no more, without a closer look.
  */
-export async function losesTips(
+export async function isNonFastForward(
   reader: ObjectReader,
   oldTips: ReadonlySet<ObjectId>,
   newTips: ReadonlySet<ObjectId>,

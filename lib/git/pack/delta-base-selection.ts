@@ -9,7 +9,7 @@ const MAX_STEPS = 64;
 /** Relatives looked at for one that can be the base. Mostly the first is one. */
 const MAX_RELATIVES = 64;
 
-export interface BaseChoiceOptions {
+export interface DeltaBaseSelectionOptions {
   readonly deltaForest: ObjectForest;
   readonly versionForest: ObjectForest;
   /** Whether the object lies in the pack already. */
@@ -20,12 +20,12 @@ export interface BaseChoiceOptions {
   readonly isThin: boolean;
 }
 
-export class BaseChoice {
-  readonly #options: BaseChoiceOptions;
+export class DeltaBaseSelection {
+  readonly #options: DeltaBaseSelectionOptions;
   /** By an object that is not sent: the object sent last of those below it in its tree of deltas. */
   readonly #sentBelow = new Map<number, number>();
 
-  constructor(options: BaseChoiceOptions) {
+  constructor(options: DeltaBaseSelectionOptions) {
     this.#options = options;
   }
 

@@ -13,7 +13,7 @@ const PROBE_SECONDS = 1;
 /** One connection may break by chance. */
 const LIKELY_IS_CERTAIN_AFTER = 2;
 
-export class Outage {
+export class CircuitBreaker {
   readonly #log: Logger;
   readonly #now: () => number;
   /** Signs of an outage since the last answer. */

@@ -5,7 +5,7 @@ import { CorruptPackError, DamagedRepositoryError, NotFoundError } from "../erro
  * @param read - Reads blobs that a manifest names.
  * @throws {DamagedRepositoryError} One is missing, cut off or broken. And whatever else `read` throws.
  */
-export async function readStored<Result>(read: () => Promise<Result>): Promise<Result> {
+export async function asRepositoryDamage<Result>(read: () => Promise<Result>): Promise<Result> {
   try {
     return await read();
   } catch (error) {
@@ -13,8 +13,8 @@ export async function readStored<Result>(read: () => Promise<Result>): Promise<R
   }
 }
 
-/** As `readStored`, for chunks. */
-export async function* streamStored(
+/** As `asRepositoryDamage`, for chunks. */
+export async function* streamAsRepositoryDamage(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {

@@ -4,7 +4,7 @@ import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { PreviousManifest } from "../repo/publish.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
 
-export interface SyncBasis {
+export interface FetchBase {
   /** What the next generation is published over. */
   readonly previous: PreviousManifest | "absent";
   /** Whose refs and objects it builds upon; absent for a first sync, and where the store is damaged. */
@@ -12,15 +12,18 @@ export interface SyncBasis {
 }
 
 /** @throws {DamagedRepositoryError} The manifest is. */
-export async function openBasis(storage: RepositoryStorage, uuid: RepositoryUuid): Promise<SyncBasis> {
+export async function openFetchBase(storage: RepositoryStorage, uuid: RepositoryUuid): Promise<FetchBase> {
   const repository = await openIfThere(storage, uuid);
   return { previous: repository ?? "absent", repository };
 }
 
 /** The basis of a generation that keeps nothing of the one before. */
-export async function openDamagedBasis(storage: RepositoryStorage, uuid: RepositoryUuid): Promise<SyncBasis> {
+export async function openDamagedFetchBase(
+  storage: RepositoryStorage,
+  uuid: RepositoryUuid,
+): Promise<FetchBase> {
   try {
-    return { ...(await openBasis(storage, uuid)), repository: undefined };
+    return { ...(await openFetchBase(storage, uuid)), repository: undefined };
   } catch (error) {
     if (!(error instanceof DamagedRepositoryError)) throw error;
     const { version } = await storage.store.read(repositoryKeys(uuid).manifest);

@@ -8,7 +8,7 @@ import { ascendingNumbers, sortedByKey } from "../git/pack/radix-sort.ts";
 const SCAN_SHARE = 1 / 32;
 const TWO_TO_32 = 2 ** 32;
 
-export class PackPlaces {
+export class ReverseIndex {
   /** Ascending. */
   readonly #offsets: Float64Array;
   /** The number in the index of the entry at each of `#offsets`. */

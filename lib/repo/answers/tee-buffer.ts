@@ -10,7 +10,7 @@ const MAX_MEMORY_BYTES = 1024 * 1024;
 /** Of one read. */
 const MAX_READ_BYTES = 256 * 1024;
 
-export class Spool {
+export class TeeBuffer {
   readonly #folder: string | undefined;
   #memory: Uint8Array[] = [];
   #file: UnnamedFile | undefined;
@@ -44,7 +44,7 @@ export class Spool {
     if (this.#file === undefined) return this.#readMemory(offsetBytes);
     const bytes = new Uint8Array(Math.min(MAX_READ_BYTES, this.#lengthBytes - offsetBytes));
     const { bytesRead } = await this.#file.handle.read(bytes, 0, bytes.length, offsetBytes);
-    if (bytesRead === 0) throw new Error("the file of a spool was cut");
+    if (bytesRead === 0) throw new Error("the file of a tee buffer was cut");
     return bytes.subarray(0, bytesRead);
   }
 
@@ -59,6 +59,6 @@ export class Spool {
       if (offsetBytes < startBytes + piece.length) return piece.subarray(offsetBytes - startBytes);
       startBytes += piece.length;
     }
-    throw new RangeError("read from a spool that is closed");
+    throw new RangeError("read from a tee buffer that is closed");
   }
 }

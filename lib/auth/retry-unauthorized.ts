@@ -1,7 +1,8 @@
 /** Asks the primary, and finds the yes by which a 401 is to be doubted: to this question before, or to the same credential. */
-import type { KnownCallers } from "./known-callers.ts";
+
 import type { AskingHow, PrimaryAnswer, ReadQuestion } from "./ports.ts";
-import type { SparedPrimary } from "./spared-primary.ts";
+import type { RecentlyAcceptedCredentials } from "./recently-accepted-credentials.ts";
+import type { ThrottledPrimary } from "./throttled-primary.ts";
 import {
   type ConfirmedRight,
   isDoubtful401,
@@ -9,9 +10,9 @@ import {
   type VerdictRecord,
 } from "./verdict-record.ts";
 
-export interface DoubtingQuestionOptions {
-  readonly primary: SparedPrimary;
-  readonly knownCallers: KnownCallers;
+export interface RetryUnauthorizedOptions {
+  readonly primary: ThrottledPrimary;
+  readonly recentlyAccepted: RecentlyAcceptedCredentials;
   readonly limits: VerdictLimits;
   readonly now: () => number;
 }
@@ -23,13 +24,13 @@ export interface AskedAnswer {
 }
 
 /** @param known - What was said to this question before. */
-export async function askDoubtingly(
+export async function askRetryingUnauthorized(
   question: ReadQuestion,
   known: VerdictRecord | undefined,
   how: Omit<AskingHow, "retries401">,
-  options: DoubtingQuestionOptions,
+  options: RetryUnauthorizedOptions,
 ): Promise<AskedAnswer> {
-  const { primary, knownCallers, limits, now } = options;
+  const { primary, recentlyAccepted, limits, now } = options;
   const { authorization } = question;
   let lastYes: ConfirmedRight | undefined;
   const asking: AskingHow = {
@@ -41,7 +42,7 @@ export async function askDoubtingly(
   };
   const answer = await primary.ask(question, asking, known?.right !== undefined);
   // It is of use later, and not waited for.
-  if (answer.kind === "allowed" && authorization !== undefined) void knownCallers.note(authorization);
+  if (answer.kind === "allowed" && authorization !== undefined) void recentlyAccepted.note(authorization);
   const isUnauthorized = answer.kind === "refused" && answer.status === 401;
   return { answer, right: isUnauthorized ? lastYes : known?.right };
 }
@@ -49,7 +50,7 @@ export async function askDoubtingly(
 async function lastYesTo(
   authorization: string | undefined,
   known: VerdictRecord | undefined,
-  { knownCallers, limits, now }: DoubtingQuestionOptions,
+  { recentlyAccepted, limits, now }: RetryUnauthorizedOptions,
 ): Promise<ConfirmedRight | undefined> {
   // Who shows no credential cannot lose one: a 401 is the challenge that it waits for.
   if (authorization === undefined) return undefined;
@@ -57,7 +58,7 @@ async function lastYesTo(
   if (isDoubtful401(right, now(), limits)) return right;
   // It has been believed before, here: the credential may be good for other repositories.
   if (answer?.kind === "refused" && answer.status === 401) return undefined;
-  const askedAtMs = await knownCallers.takenAtMs(authorization);
+  const askedAtMs = await recentlyAccepted.takenAtMs(authorization);
   if (askedAtMs === undefined) return right;
   const doubtedAtMs = right?.doubtedAtMs;
   return { askedAtMs, ...(doubtedAtMs !== undefined && { doubtedAtMs }) };

@@ -1,6 +1,6 @@
 /** Lets so many do something at a time; the others wait in line. */
 
-export class Slots {
+export class PrioritySemaphore {
   #free: number;
   readonly #urgent = new Set<() => void>();
   readonly #line = new Set<() => void>();

@@ -2,7 +2,7 @@
 import { UnfinishedError } from "../../lib/errors.ts";
 import type { RepositoryJob, SyncRequests } from "../../lib/mirror/sync-job.ts";
 
-export async function goingOn(
+export async function requeueUnfinished(
   job: RepositoryJob,
   requests: SyncRequests,
   run: () => Promise<unknown>,

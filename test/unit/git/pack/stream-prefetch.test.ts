@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { StartedStreams } from "../../../../lib/git/pack/started-streams.ts";
+import { StreamPrefetch } from "../../../../lib/git/pack/stream-prefetch.ts";
 
 /** Streams of one or two chunks that say what happens to them. */
 function recorded(count: number, events: string[]) {
@@ -27,7 +27,7 @@ async function read(chunks: AsyncIterable<Uint8Array>): Promise<number[][]> {
 describe("streams begun ahead", () => {
   test("come in order, with no more than three waiting", async () => {
     const events: string[] = [];
-    await using streams = new StartedStreams(recorded(5, events), 3);
+    await using streams = new StreamPrefetch(recorded(5, events), 3);
     expect(events).toEqual(["begin 0", "begin 1", "begin 2"]);
     for (let number = 0; number < 5; number++) {
       expect(await read(streams.next())).toEqual([
@@ -42,7 +42,7 @@ describe("streams begun ahead", () => {
   test("are all ended by a reader who leaves early", async () => {
     const events: string[] = [];
     {
-      await using streams = new StartedStreams(recorded(5, events), 3);
+      await using streams = new StreamPrefetch(recorded(5, events), 3);
       for await (const _ of streams.next()) break;
     }
     expect(events.toSorted()).toEqual([0, 1, 2, 3].flatMap((n) => [`begin ${n}`, `end ${n}`]).toSorted());
@@ -54,7 +54,7 @@ describe("streams begun ahead", () => {
       throw new Error("gone");
     };
     const [first = fails] = recorded(1, []);
-    await using streams = new StartedStreams([first, fails], 3);
+    await using streams = new StreamPrefetch([first, fails], 3);
     expect(await read(streams.next())).toHaveLength(2);
     await expect(read(streams.next())).rejects.toThrow("gone");
   });
@@ -64,7 +64,7 @@ describe("streams begun ahead", () => {
     {
       await using readers = new AsyncDisposableStack();
       for (let reader = 0; reader < 100; reader++) {
-        const streams = readers.use(new StartedStreams(recorded(8, events), 6));
+        const streams = readers.use(new StreamPrefetch(recorded(8, events), 6));
         const chunks = streams.next();
         readers.defer(async () => void (await chunks.return()));
         await chunks.next();
@@ -72,15 +72,15 @@ describe("streams begun ahead", () => {
       expect(events.length).toBeLessThanOrEqual(100 + 64);
     }
     expect(events.filter((event) => event.startsWith("end"))).toHaveLength(events.length / 2);
-    await using streams = new StartedStreams(recorded(8, events.splice(0)), 6);
+    await using streams = new StreamPrefetch(recorded(8, events.splice(0)), 6);
     expect(await read(streams.next())).toHaveLength(2);
   });
 
   test("come in order without any begun ahead", async () => {
     await using others = new AsyncDisposableStack();
-    for (let reader = 0; reader < 20; reader++) others.use(new StartedStreams(recorded(8, []), 6));
+    for (let reader = 0; reader < 20; reader++) others.use(new StreamPrefetch(recorded(8, []), 6));
     const events: string[] = [];
-    await using streams = new StartedStreams(recorded(3, events), 6);
+    await using streams = new StreamPrefetch(recorded(3, events), 6);
     expect(events).toEqual([]);
     for (let number = 0; number < 3; number++) expect((await read(streams.next()))[0]).toEqual([number, 1]);
     await expect(read(streams.next())).rejects.toThrow(RangeError);

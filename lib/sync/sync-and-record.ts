@@ -17,15 +17,15 @@ import {
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import type { CompactionProgress } from "../repo/compaction/compact-repository.ts";
 import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
-import { announceName, dropAnnouncedName } from "../repo/names.ts";
+import { releaseReservedName, reserveName } from "../repo/names.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { readUpstreamRecord, writeUpstreamRecord } from "../repo/upstream-record.ts";
+import { openIfThere } from "./fetch-base.ts";
 import type { RecentChecks } from "./recent-checks.ts";
-import { openIfThere } from "./sync-basis.ts";
 import type { SyncProgress } from "./sync-progress.ts";
 import { type SyncOutcome, syncRepository } from "./sync-repository.ts";
 
-export interface StatedSyncOptions {
+export interface SyncAndRecordOptions {
   readonly storage: RepositoryStorage;
   readonly log: Logger;
   /** Of this process. */
@@ -55,12 +55,12 @@ const DEFAULT_CLOCK_MARGIN_MS = 100;
 const NOTE_AGE_MS = 5 * 60_000;
 
 /** @throws What `syncRepository` throws. */
-export async function syncStated(
+export async function syncAndRecord(
   job: RepositoryJob,
   stored: StoredState,
   facts: RepositoryFacts,
   upstream: FoundUpstream,
-  options: StatedSyncOptions,
+  options: SyncAndRecordOptions,
 ): Promise<SyncOutcome | { readonly kind: "current" }> {
   const { storage, log, checks, onProgress, signal, temporaryFolder, now = () => new Date() } = options;
   const { store } = storage;
@@ -114,7 +114,7 @@ async function announceNews(
   before: RepositoryState | undefined,
   facts: RepositoryFacts,
   outcome: SyncOutcome,
-  { announce }: StatedSyncOptions,
+  { announce }: SyncAndRecordOptions,
 ): Promise<void> {
   const { kind, generation, refsSha256 } = outcome;
   if (announce === undefined || (kind === "unchanged" && before?.announcedRefs === refsSha256)) return;
@@ -130,7 +130,7 @@ async function isCurrent(
   { uuid, queuedAt, reason }: RepositoryJob,
   state: RepositoryState | undefined,
   facts: RepositoryFacts,
-  { checks, storage, announce, clockMarginMs = DEFAULT_CLOCK_MARGIN_MS }: StatedSyncOptions,
+  { checks, storage, announce, clockMarginMs = DEFAULT_CLOCK_MARGIN_MS }: SyncAndRecordOptions,
 ): Promise<boolean> {
   if (state?.state !== "AVAILABLE" || !sameFacts(factsOf(state), facts)) return false;
   const neededMs = Date.parse(queuedAt) + clockMarginMs;
@@ -173,8 +173,8 @@ async function begin(
   const { value: before } = stored;
   // Renamed before anything was mirrored.
   if (before !== undefined && nameKey(before.workspace, before.slug) !== nameKey(workspace, slug))
-    await dropAnnouncedName(store, before.workspace, before.slug, uuid);
-  await announceName(store, workspace, slug, uuid, !isPrivate);
+    await releaseReservedName(store, before.workspace, before.slug, uuid);
+  await reserveName(store, workspace, slug, uuid, !isPrivate);
   if (before?.firstSyncAt === undefined) await markFailure(store, workspace, uuid, true);
   const change = (state: RepositoryState): RepositoryState => {
     const { removedAt: _back, ...others } = withFacts(state, facts);
@@ -209,7 +209,7 @@ async function hasUuidPath(
   uuid: RepositoryUuid,
   { foundBy }: FoundUpstream,
   { kind }: SyncOutcome,
-  { storage, isNameRight }: StatedSyncOptions,
+  { storage, isNameRight }: SyncAndRecordOptions,
 ): Promise<boolean | undefined> {
   if (foundBy === "uuid") return true;
   if (kind === "published") return false;

@@ -1,5 +1,5 @@
 /** Rows, newest first: a binary heap. */
-export class RowQueue {
+export class CommitPriorityQueue {
   readonly #rows: number[] = [];
   readonly #secondsOf: (row: number) => number;
 
