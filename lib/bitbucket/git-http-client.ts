@@ -137,7 +137,7 @@ function unreachable(error: unknown, watch: SilenceWatch): unknown {
 
 /** A page to log in or to say sorry, mostly. */
 function notGitError({ url, headers }: Response): Error {
-  return new UpstreamError("what the primary answered is not git's", {
+  return new UpstreamError("the primary's answer is not a git response", {
     retryable: false,
     path: new URL(url).pathname,
     contentType: headers.get("content-type"),

@@ -39,7 +39,7 @@ test("what is found by its uuid is fetched by its uuid, and the name is not aske
 test.each([
   ["404", new NotFoundError("none")],
   ["401", new UpstreamError("401", { retryable: false, status: 401 })],
-  ["a page", new UpstreamError("what the primary answered is not git's", { retryable: false })],
+  ["a page", new UpstreamError("the primary's answer is not a git response", { retryable: false })],
 ])(
   "after %s for the uuid it is asked for by its name, and by its uuid again the next time",
   async (_, refusal) => {

@@ -2,7 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import type { GitHttpLimits } from "../../../lib/bitbucket/git-http-client.ts";
+import type { GitHttpLimits, GitRepositoryOptions } from "../../../lib/bitbucket/git-http-client.ts";
+import { listRefs } from "../../../lib/bitbucket/list-refs.ts";
 import { type UpstreamGit, upstreamGit } from "../../../lib/bitbucket/upstream-git.ts";
 import { LimitExceededError, UpstreamError } from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
@@ -17,7 +18,7 @@ afterEach(() => {
   }
 });
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 async function serve(handler: Handler): Promise<string> {
   const server = createServer((request, response) => {
@@ -30,14 +31,22 @@ async function serve(handler: Handler): Promise<string> {
 }
 
 function upstreamAt(url: string, limits: Partial<GitHttpLimits> = {}, signal?: AbortSignal): UpstreamGit {
-  return upstreamGit({
+  return upstreamGit(optionsAt(url, limits, signal));
+}
+
+function optionsAt(
+  url: string,
+  limits: Partial<GitHttpLimits> = {},
+  signal?: AbortSignal,
+): GitRepositoryOptions {
+  return {
     repositoryUrl: `${url}/acme/site.git`,
     credential: { kind: "basic", username: "x-token-auth", token: "secret" },
     agent: "nearside/test",
     fetch,
     limits: { answerTimeoutMs: 20_000, idleTimeoutMs: 20_000, maxRefListBytes: 100_000, ...limits },
     ...(signal === undefined ? {} : { signal }),
-  });
+  };
 }
 
 const pkt = (...lines: readonly string[]) =>
@@ -124,8 +133,8 @@ test("every request asks for protocol 2, once", async () => {
   await collect(upstream.fetchPack({ protocol: 2, wants: [parseObjectId(ID)], haves: [] })).catch(
     () => undefined,
   );
-  // The advertisement, the refs, HEAD of an empty repository, the pack.
-  expect(asked).toEqual(["version=2", "version=2", "version=2", "version=2"]);
+  // The advertisement, the refs, the pack.
+  expect(asked).toEqual(["version=2", "version=2", "version=2"]);
 });
 
 test("a list cut anywhere is an error, although the connection ended in order", async () => {
@@ -148,47 +157,80 @@ test("a list cut anywhere is an error, although the connection ended in order", 
   }
 });
 
-test("a first push that comes between the questions for refs and for HEAD is listed with its branch", async () => {
-  const head = `${ID} HEAD symref-target:refs/heads/trunk`;
-  const answers = [pkt(), pkt(head), pkt(head, `${ID} refs/heads/trunk`)];
-  const url = await serve((request, response) => {
-    const isGet = request.method === "GET";
-    answerUnmeasured(response, isGet ? "advertisement" : "result", isGet ? V2 : (answers.shift() ?? pkt()));
-  });
-  expect(await upstreamAt(url).listRefs()).toMatchObject({
-    refs: [{ name: "refs/heads/trunk", id: ID }],
-    head: { ref: "refs/heads/trunk" },
-  });
-  expect(answers).toEqual([]);
-});
-
-test("a HEAD that comes and goes with each question is an error, to be tried again", async () => {
-  let postCount = 0;
-  const url = await serve((request, response) => {
-    const isGet = request.method === "GET";
-    const list = () => (postCount++ % 2 === 0 ? pkt() : pkt(`${ID} HEAD symref-target:refs/heads/trunk`));
-    answerUnmeasured(response, isGet ? "advertisement" : "result", isGet ? V2 : list());
-  });
-  await expect(upstreamAt(url).listRefs()).rejects.toMatchObject({ code: "UPSTREAM", retryable: true });
-});
-
 test("an empty repository is no error in either protocol", async () => {
-  const unborn = pkt("unborn HEAD symref-target:refs/heads/trunk");
-  const v2 = servingLists(V2, pkt());
-  let postCount = 0;
-  const url = await serve((request, response) => {
-    postCount += request.method === "POST" ? 1 : 0;
-    return postCount === 2 ? answerUnmeasured(response, "result", unborn) : v2(request, response);
-  });
-  const head = { ref: "refs/heads/trunk" };
-  expect(await upstreamAt(url).listRefs()).toEqual({ protocol: 2, refs: [], head });
-
   const capabilities = `${"0".repeat(40)} capabilities^{}\0 side-band-64k agent=git/2`;
   for (const lines of [[], [capabilities]]) {
     const advertisement = Buffer.concat([pkt("# service=git-upload-pack"), pkt(...lines)]);
     const v0 = upstreamAt(await serve(servingLists(advertisement, pkt("ERR unknown command"))));
     expect(await v0.listRefs()).toMatchObject({ protocol: 0, refs: [] });
   }
+  const v2 = upstreamAt(await serve(servingLists(V2, pkt())));
+  expect(await v2.listRefs()).toEqual({ protocol: 2, refs: [], head: { ref: "refs/heads/main" } });
+});
+
+test("the branch of an unborn HEAD is asked for with the refs, where the server supports it", async () => {
+  for (const [lsRefs, head] of [
+    ["ls-refs=unborn", "refs/heads/trunk"],
+    ["ls-refs", "refs/heads/main"],
+  ] as const) {
+    const commands: string[] = [];
+    const url = await serve(async (request, response) => {
+      const isGet = request.method === "GET";
+      const command = Buffer.concat(await request.toArray()).toString();
+      if (isGet) return answerUnmeasured(response, "advertisement", pkt("version 2", lsRefs));
+      commands.push(command);
+      const unborn = pkt("unborn HEAD symref-target:refs/heads/trunk", `${ID} refs/heads/other`);
+      const list = command.includes("unborn") ? unborn : pkt(`${ID} refs/heads/other`);
+      answerUnmeasured(response, "result", list);
+    });
+    expect(await upstreamAt(url).listRefs()).toEqual({
+      ...{ protocol: 2, head: { ref: head } },
+      refs: [{ name: "refs/heads/other", id: ID }],
+    });
+    expect(commands).toHaveLength(1);
+  }
+});
+
+test("a detached HEAD that names an annotated tag is peeled, in both protocols", async () => {
+  const v2 = upstreamAt(await serve(servingLists(V2, pkt(`${OTHER_ID} HEAD peeled:${ID}`))));
+  expect(await v2.listRefs()).toMatchObject({ head: { commitId: ID } });
+  const advertisement = pkt(`${OTHER_ID} HEAD\0 side-band-64k`, `${ID} HEAD^{}`);
+  const v0 = upstreamAt(
+    await serve(servingLists(Buffer.concat([pkt("# service=git-upload-pack"), advertisement]), pkt())),
+  );
+  expect(await v0.listRefs()).toMatchObject({ head: { commitId: ID } });
+});
+
+test("another object format is a lasting error that names it, in both protocols", async () => {
+  const id = "12".repeat(32);
+  const expected = { code: "UPSTREAM", retryable: false, message: expect.stringContaining("sha256") };
+  const v2 = servingLists(pkt("version 2", "ls-refs", "fetch", "object-format=sha256"), pkt(`${id} HEAD`));
+  await expect(upstreamAt(await serve(v2)).listRefs()).rejects.toMatchObject(expected);
+  const v0 = pkt(`${id} HEAD\0 side-band-64k object-format=sha256`, `${id} refs/heads/main`);
+  const advertisement = Buffer.concat([pkt("# service=git-upload-pack"), v0]);
+  const upstream = upstreamAt(await serve(servingLists(advertisement, pkt())));
+  await expect(upstream.listRefs()).rejects.toMatchObject(expected);
+  const sha1 = servingLists(pkt("version 2", "ls-refs", "object-format=sha1"), V2_LIST);
+  expect(await upstreamAt(await serve(sha1)).listRefs()).toMatchObject({ refs: REFS });
+});
+
+test("every attribute of a list is kept: targets of symbolic refs and peeled ids", async () => {
+  const list = pkt(
+    `${OTHER_ID} HEAD peeled:${ID}`,
+    `${ID} refs/remotes/origin/HEAD symref-target:refs/remotes/origin/\xe4`,
+    `${OTHER_ID} refs/tags/v1 peeled:${ID}`,
+  );
+  const url = await serve(servingLists(V2, list));
+  expect(await listRefs(optionsAt(url))).toEqual({
+    protocol: 2,
+    capabilities: ["agent=git/2", "ls-refs=unborn", "fetch=shallow"],
+    repositoryUrl: `${url}/acme/site.git`,
+    refs: [
+      { ref: "HEAD", oid: OTHER_ID, peeled: ID },
+      { ref: "refs/remotes/origin/HEAD", oid: ID, target: "refs/remotes/origin/\xe4" },
+      { ref: "refs/tags/v1", oid: OTHER_ID, peeled: ID },
+    ],
+  });
 });
 
 test.each([
@@ -196,7 +238,7 @@ test.each([
   ["an id that is none", pkt(`${ID}0 refs/heads/main`), "the primary's list of refs is broken"],
   ["a peeled id that is none", pkt(`${ID} refs/tags/a peeled:x`), "the primary's list of refs is broken"],
   ["a name that git refuses", pkt(`${ID} refs/heads/a..b`), "the primary's list of refs is broken"],
-  ["text", Buffer.from("<html>Please log in"), "what the primary answered is not git's"],
+  ["text", Buffer.from("<html>Please log in"), "the primary's answer is not a git response"],
 ])("%s in place of refs is an error", async (_name, list, message) => {
   const upstream = upstreamAt(await serve(servingLists(V2, list)));
   await expect(upstream.listRefs()).rejects.toMatchObject({ code: "UPSTREAM", message });
@@ -229,7 +271,7 @@ test("another content type is an error that a retry does not help, and frees the
   await expect.poll(() => closedCount).toBe(1);
 });
 
-test("more refs than the limit is told as such", async () => {
+test("more refs than the limit is an error of its own", async () => {
   const url = await serve(servingLists(V2, V2_LIST));
   await expect(upstreamAt(url, { maxRefListBytes: V2.length + 10 }).listRefs()).rejects.toThrow(
     LimitExceededError,
