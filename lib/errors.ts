@@ -34,6 +34,11 @@ export class VersionConflictError extends MirrorError {
   readonly code = "VERSION_CONFLICT";
 }
 
+/** A JSON document in the store is damaged: not JSON, not of its form, or not what its checksum says. */
+export class StoredDocumentError extends MirrorError {
+  readonly code = "STORED_DOCUMENT";
+}
+
 /** Pack or object bytes contradict themselves. The repository needs a new sync; a retry of the read cannot help. */
 export class CorruptPackError extends MirrorError {
   readonly code = "CORRUPT_PACK";

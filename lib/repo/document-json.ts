@@ -1,0 +1,82 @@
+/** The JSON of stored documents: fields of newer releases, which are kept, and the checksum over all fields. */
+import { createHash } from "node:crypto";
+
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [field: string]: Json;
+}
+
+/** @returns What tells an object from others in its place, such as its `id`; `undefined` where nothing does. */
+export type Identify = (object: JsonObject) => Json | undefined;
+
+/**
+ * Adds to `next` what `source` has and this release does not know, at every level. Elements of an array are matched by their
+ * identity, or by being equal: fields of one that is gone go with it.
+ *
+ * @param known - `source` as the schema understood it. A field that is there and not in `next` was removed on purpose.
+ */
+export function keepUnknownFields(next: Json, known: Json, source: Json, identify: Identify): Json {
+  if (isArray(next) && isArray(known) && isArray(source)) {
+    const places = new Map(known.map((element, place) => [identityOf(element, identify), place]));
+    return next.map((element) => {
+      const place = places.get(identityOf(element, identify));
+      if (place === undefined) return element;
+      return keepUnknownFields(element, known[place] ?? null, source[place] ?? null, identify);
+    });
+  }
+  if (!isObject(next) || !isObject(known) || !isObject(source)) return next;
+  if (identify(next) !== identify(known)) return next;
+  const fields = Object.entries(next).map(([name, value]): [string, Json] => {
+    const isOld = Object.hasOwn(known, name) && Object.hasOwn(source, name);
+    return [
+      name,
+      isOld ? keepUnknownFields(value, known[name] ?? null, source[name] ?? null, identify) : value,
+    ];
+  });
+  const unknown = Object.entries(source).filter(
+    ([name]) => !Object.hasOwn(known, name) && !Object.hasOwn(next, name),
+  );
+  // Defines each field, also one called `__proto__`.
+  return Object.fromEntries([...fields, ...unknown]);
+}
+
+/** @returns The fields of `source` that the schema does not know, such as `workspaces[0].exlude`. */
+export function unknownFields(known: Json, source: Json, path = ""): string[] {
+  if (isArray(known) && isArray(source)) {
+    return source.flatMap((element, place) =>
+      unknownFields(known[place] ?? null, element, `${path}[${place}]`),
+    );
+  }
+  if (!isObject(known) || !isObject(source)) return [];
+  return Object.entries(source).flatMap(([name, value]) => {
+    const field = path === "" ? name : `${path}.${name}`;
+    return Object.hasOwn(known, name) ? unknownFields(known[name] ?? null, value, field) : [field];
+  });
+}
+
+/** SHA-256 of the document's canonical form, 64 hex digits. Canonical as in RFC 8785: fields sorted, no white space. */
+export function documentChecksum(document: JsonObject): string {
+  return createHash("sha256").update(canonicalJson(document)).digest("hex");
+}
+
+/** Equal for documents that are equal. */
+export function canonicalJson(value: Json): string {
+  if (isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value);
+  // Sorts by UTF-16 code units, as the RFC wants.
+  const names = Object.keys(value).sort();
+  return `{${names.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name] ?? null)}`).join(",")}}`;
+}
+
+function identityOf(element: Json, identify: Identify): Json {
+  if (!isObject(element)) return null;
+  return identify(element) ?? canonicalJson(element);
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isArray(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}
