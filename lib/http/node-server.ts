@@ -20,6 +20,8 @@ export interface NodeServerOptions {
   readonly port?: number;
   /** How long `close` lets running requests finish. */
   readonly closeGraceMs?: number;
+  /** A connection on which neither side moves a byte for so long is cut. */
+  readonly idleTimeoutMs?: number;
 }
 
 export interface NodeServer {
@@ -31,6 +33,8 @@ export interface NodeServer {
 }
 
 const DEFAULT_CLOSE_GRACE_MS = 5_000;
+/** As API Gateway's idle limit, so both ways of serving behave the same. */
+const DEFAULT_IDLE_TIMEOUT_MS = 300_000;
 
 const LIMITS = {
   /** git sends well under 2 KiB; an OAuth token may take 4. Covers the request line too. */
@@ -40,8 +44,6 @@ const LIMITS = {
   headersTimeoutMs: 20_000,
   /** For the whole request. git sends at most some MiB; a slow uplink may need minutes. */
   requestTimeoutMs: 300_000,
-  /** Neither side moved a byte: as API Gateway's idle limit, so both ways of serving behave the same. */
-  idleTimeoutMs: 300_000,
   /** git keeps a connection between its two or three requests only. */
   keepAliveTimeoutMs: 15_000,
 } as const;
@@ -65,7 +67,7 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
     },
   );
   server.on("connection", (socket) => connections.opened(socket));
-  server.timeout = LIMITS.idleTimeoutMs;
+  server.timeout = options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS;
   const port = await listen(server, host, options.port ?? 0);
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
@@ -95,7 +97,7 @@ async function serve(
     incoming.resume();
     await pipeline(response.body, outgoing);
   } catch (error) {
-    // The status has gone out, so only a cut connection tells the caller; pipeline() has cut it.
+    // The status has been sent, so only a cut connection can report the failure; pipeline() has cut it.
     const fields = { method: incoming.method, status: response.status, ...errorFields(error) };
     if (gone.signal.aborted && !outgoing.errored) log.debug("http:caller-gone", fields);
     else log.error("http:response-cut", fields);
@@ -129,7 +131,7 @@ function toRequest(incoming: IncomingMessage, signal: AbortSignal): HttpRequest 
   };
 }
 
-/** What proxies are sent, `http://host/path`, must be understood as well. Source: RFC 9112, section 3.2.2. */
+/** Servers must also accept the form that proxies get, `http://host/path`. Source: RFC 9112, section 3.2.2. */
 function originForm(target: string): string {
   const authority = /^https?:\/\/[^/?#]*/i.exec(target)?.[0];
   if (authority === undefined) return target;

@@ -200,6 +200,34 @@ describe("a failure", () => {
   });
 });
 
+describe("a connection on which nothing moves", () => {
+  test("is cut while the handler works, and the handler's signal is aborted", async () => {
+    const aborted = Promise.withResolvers<void>();
+    const server = await serve(
+      ({ signal }) => {
+        signal.addEventListener("abort", () => aborted.resolve());
+        return new Promise(() => undefined);
+      },
+      { idleTimeoutMs: 200 },
+    );
+    const socket = await openSocket(server);
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(await text(socket)).toBe("");
+    await aborted.promise;
+  });
+
+  test("is cut when the caller stops reading, and the body is let go", async () => {
+    const { state, body } = endlessBody();
+    const server = await serve(async () => ({ status: 200, headers: {}, body }), { idleTimeoutMs: 200 });
+    const socket = await openSocket(server);
+    socket.on("error", () => undefined);
+    socket.pause();
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await state.ended.promise;
+    socket.destroy();
+  });
+});
+
 async function* failingBody(chunksBefore: number): AsyncGenerator<Uint8Array, void, undefined> {
   for (let index = 0; index < chunksBefore; index++) yield CHUNK;
   throw new Error("the store broke");
