@@ -58,7 +58,7 @@ const repositorySchema = z
     links: z.object({ clone: z.array(z.object({ name: z.string(), href: z.string() })) }),
   })
   .transform((json, context): BitbucketRepository => {
-    const cloneUrl = withoutUserinfo(json.links.clone.find(({ name }) => name === "https")?.href);
+    const cloneUrl = webUrl(json.links.clone.find(({ name }) => name === "https")?.href);
     if (cloneUrl === undefined) {
       context.addIssue({ code: "custom", message: "no usable https clone link", path: ["links", "clone"] });
       return z.NEVER;
@@ -155,14 +155,19 @@ export function nextPageUrl(next: string, apiUrl: string): URL {
   if (url.origin !== new URL(apiUrl).origin) {
     throw new UpstreamError("Bitbucket's next page is on another host", { retryable: false, host: url.host });
   }
-  return url;
+  return withoutUserinfo(url);
 }
 
-function withoutUserinfo(href: string | undefined): string | undefined {
+function webUrl(href: string | undefined): string | undefined {
   if (href === undefined || !URL.canParse(href)) return undefined;
   const url = new URL(href);
-  if (url.protocol !== "https:" && url.protocol !== "http:") return undefined;
-  url.username = "";
-  url.password = "";
-  return url.href;
+  return url.protocol === "https:" || url.protocol === "http:" ? withoutUserinfo(url).href : undefined;
+}
+
+/** `fetch` refuses addresses that have userinfo. */
+function withoutUserinfo(url: URL): URL {
+  const bare = new URL(url);
+  bare.username = "";
+  bare.password = "";
+  return bare;
 }

@@ -79,6 +79,16 @@ test("a redirect on the same host is followed with the credential, and says wher
   expect(primary.seen.map((request) => request.authorization)).toEqual([authorization, authorization]);
 });
 
+test("a redirect brings no credential of its own", async () => {
+  const primary = await serve((request, response) => {
+    if (request.url?.startsWith("/acme/new-site.git")) return yes(request, response);
+    const location = `http://eve:planted@${request.headers.host}/acme/new-site.git/info/refs?service=git-upload-pack`;
+    response.writeHead(301, { location }).end();
+  });
+  expect(await ask(primary.url)).toEqual({ kind: "allowed", finalPath: "acme/new-site" });
+  expect(primary.seen.map((request) => request.authorization)).toEqual([authorization, authorization]);
+});
+
 test("a redirect to another host, or to what is no repository, is a no, and nothing is asked there", async () => {
   const other = await serve(yes);
   const locations = [

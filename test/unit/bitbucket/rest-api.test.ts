@@ -141,6 +141,16 @@ describe("a list", () => {
     expect(seen).toHaveLength(1);
   });
 
+  test("takes no credential out of `next`", async () => {
+    const next = `${API_URL.replace("//", "//eve:planted@")}/repositories/acme?page=2`;
+    const { fetch, seen } = fetchGiving(
+      Response.json({ values: [], next }),
+      Response.json({ values: [repositoryJson()] }),
+    );
+    await slugsOf(api(fetch).repositories("acme"));
+    expect(seen[1]?.url.href).toBe(`${API_URL}/repositories/acme?page=2`);
+  });
+
   test("ends with an error when its pages do not end", async () => {
     const next = `${API_URL}/repositories/acme?page=again`;
     const pages = Array.from({ length: 3 }, () => Response.json({ values: [], next }));

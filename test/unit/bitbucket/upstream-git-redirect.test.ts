@@ -21,18 +21,20 @@ afterEach(() => {
 
 interface Seen {
   readonly line: string;
-  readonly hasCredential: boolean;
+  readonly authorization: string | undefined;
 }
 
-/** Serves git at /acme/new.git, and redirects from elsewhere to there on `target`, or on itself. */
-async function startHost(target?: string): Promise<{ url: string; seen: Seen[] }> {
+/** Serves git at /acme/new.git, and redirects from elsewhere to there on `target`, by default a path. */
+async function startHost(
+  target: (self: string) => string = () => "",
+): Promise<{ url: string; seen: Seen[] }> {
   const seen: Seen[] = [];
   const server = createServer((request, response) => {
     const { method, url = "", headers } = request;
-    seen.push({ line: `${method} ${url}`, hasCredential: headers.authorization !== undefined });
+    seen.push({ line: `${method} ${url}`, authorization: headers.authorization });
     request.resume();
     if (!url.startsWith("/acme/new.git/")) {
-      const location = `${target ?? ""}/acme/new.git/info/refs?service=git-upload-pack`;
+      const location = `${target(`http://${headers.host}`)}/acme/new.git/info/refs?service=git-upload-pack`;
       response.writeHead(301, { location }).end();
     } else if (method === "GET") {
       response.writeHead(200, { "content-type": "application/x-git-upload-pack-advertisement" });
@@ -56,6 +58,7 @@ function upstreamAt(url: string) {
   });
 }
 
+const authorization = `Basic ${btoa("x-token-auth:secret")}`;
 const WANTS = { protocol: 2 as const, wants: [parseObjectId(ID)], haves: [] };
 
 test("a redirect on the same host is followed and remembered", async () => {
@@ -72,17 +75,23 @@ test("a redirect on the same host is followed and remembered", async () => {
       "POST /acme/new.git/git-upload-pack",
       "GET /acme/new.git/info/refs?service=git-upload-pack",
       "POST /acme/new.git/git-upload-pack",
-    ].map((line) => ({ line, hasCredential: true })),
+    ].map((line) => ({ line, authorization })),
   );
+});
+
+test("a redirect to an address with a credential is not followed", async () => {
+  const host = await startHost((self) => self.replace("//", "//eve:planted@"));
+  await expect(upstreamAt(host.url).listRefs()).rejects.toMatchObject({ code: "UPSTREAM" });
+  expect(host.seen).toEqual([{ line: "GET /acme/old.git/info/refs?service=git-upload-pack", authorization }]);
 });
 
 test("a redirect to another host never takes the credential there", async () => {
   const other = await startHost();
-  const host = await startHost(other.url);
+  const host = await startHost(() => other.url);
   const upstream = upstreamAt(host.url);
   // The commands go to where the credential belongs, and there a redirect of a POST is refused.
   await expect(upstream.listRefs()).rejects.toMatchObject({ code: "UPSTREAM" });
   await expect(collect(upstream.fetchPack(WANTS))).rejects.toMatchObject({ code: "UPSTREAM" });
   expect(other.seen.length).toBeGreaterThan(0);
-  expect(other.seen.filter(({ hasCredential }) => hasCredential)).toEqual([]);
+  expect(other.seen.filter((seen) => seen.authorization !== undefined)).toEqual([]);
 });
