@@ -7,6 +7,7 @@ import { upstreamByUuid } from "../../lib/bitbucket/upstream-by-uuid.ts";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../../lib/config.ts";
 import type { MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
+import { RetryBudget } from "../../lib/retry-read.ts";
 import type { PrimaryAccess } from "../../lib/sync/repository-job.ts";
 
 export interface BitbucketAccessOptions {
@@ -22,6 +23,9 @@ export interface BitbucketAccessOptions {
 
 /** Beside reconcile's 400, of the 1,000 an hour that Bitbucket gives a credential. */
 const SYNC_REQUESTS_PER_HOUR = 600;
+
+/** Of this process: an outage must not double its requests. */
+const retryBudget = new RetryBudget();
 
 /** What the syncs of one process may ask of REST, for each credential; a 429 that one has got counts for the next ones. */
 export class SyncBudgets {
@@ -54,6 +58,7 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
   const stoppable = signal === undefined ? fetch : fetchUntil(signal);
   const restOf = async (workspace: MirroredWorkspace, way: typeof fetch) => ({
     fetch: way,
+    retryBudget,
     apiUrl,
     credential: restCredential(await accountOf(workspace)),
   });
@@ -71,6 +76,7 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
       return {
         api: bitbucketRestApi({
           fetch: syncBudgets.of(workspace).limit(stoppable),
+          retryBudget,
           apiUrl,
           credential: restCredential(account),
         }),

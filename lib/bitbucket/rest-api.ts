@@ -23,7 +23,7 @@ export interface BitbucketRepository {
 }
 
 /**
- * Each call makes each request once: retries are the caller's, who knows how long it may wait.
+ * A request that breaks is repeated once, at once. Later retries are the caller's, who knows how long it may wait.
  * All throw {@link UpstreamError} for an unusable answer, and {@link LimitExceededError} for one beyond the limits.
  */
 export interface BitbucketRestApi {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { LimitExceededError, MirrorError, NotFoundError, UpstreamError } from "../errors.ts";
 import { parseRetryAfter } from "../retry-after.ts";
+import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
 
 export interface RestApiLimits {
@@ -19,9 +20,7 @@ export const DEFAULT_REST_API_LIMITS: RestApiLimits = {
   maxPages: 1_000,
 };
 
-export interface RestApiOptions {
-  /** The way out: the global `fetch`, or a test's. */
-  readonly fetch: typeof fetch;
+export interface RestApiOptions extends ReadRetryOptions {
   /** `https://api.bitbucket.org/2.0`, or where another one is. */
   readonly apiUrl: string;
   readonly credential: BitbucketCredential;
@@ -32,13 +31,13 @@ const errorSchema = z.object({ error: z.object({ message: z.string() }) });
 
 const MAX_ERROR_TEXT_LENGTH = 300;
 
-/** One GET, once. Throws as `requestJson` does. */
+/** One GET; once more if it breaks. Throws as `requestJson` does. */
 export function getJson<T>(url: URL, schema: z.ZodType<T>, options: RestApiOptions): Promise<T> {
-  return requestJson("GET", url, undefined, schema, options);
+  return readWithRetry(options, (fetch) => requestJson("GET", url, undefined, schema, { ...options, fetch }));
 }
 
 /**
- * One request, once.
+ * One request, made once.
  * @param body - To be sent as JSON; `undefined` for none.
  * @throws {NotFoundError} 404.
  * @throws {UpstreamError} Any other answer that is of no use, or none; `retryable` for 429, 5xx and no answer.
@@ -70,8 +69,9 @@ export async function requestJson<T>(
     text = await readText(response, limits.maxAnswerBytes, path);
   } catch (error) {
     if (error instanceof MirrorError) throw error;
-    const reason = signal.aborted ? `gave no answer within ${limits.timeoutMs} ms` : "cannot be reached";
-    throw new UpstreamError(`Bitbucket ${reason}`, { retryable: true, path, cause: error });
+    const timedOut = signal.aborted;
+    const reason = timedOut ? `gave no answer within ${limits.timeoutMs} ms` : "cannot be reached";
+    throw new UpstreamError(`Bitbucket ${reason}`, { retryable: true, timedOut, path, cause: error });
   }
   if (!response.ok) throw refusalError(response, text, path);
   return decode(text === "" ? "null" : text, schema, path);

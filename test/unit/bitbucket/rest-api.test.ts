@@ -47,6 +47,18 @@ function api(fetchPort: typeof fetch, options: Partial<RestApiOptions> = {}) {
   return bitbucketRestApi({ fetch: fetchPort, apiUrl: API_URL, credential: { kind: "none" }, ...options });
 }
 
+function brokenAfter(text: string): Response {
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode(text));
+    },
+    pull(controller) {
+      controller.error(new TypeError("terminated"));
+    },
+  });
+  return new Response(body);
+}
+
 async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
     () => undefined,
@@ -171,17 +183,20 @@ describe("a refusal", () => {
   });
 
   test.each([
-    { status: 401, retryable: false },
-    { status: 403, retryable: false },
-    { status: 410, retryable: false },
-    { status: 429, retryable: true },
-    { status: 500, retryable: true },
-    { status: 503, retryable: true },
-  ])("$status is UpstreamError, retryable: $retryable", async ({ status, retryable }) => {
-    const { fetch } = fetchGiving(new Response("<html>sorry</html>", { status }));
+    { status: 401, retryable: false, requestCount: 1 },
+    { status: 403, retryable: false, requestCount: 1 },
+    { status: 410, retryable: false, requestCount: 1 },
+    { status: 429, retryable: true, requestCount: 1 },
+    { status: 500, retryable: true, requestCount: 2 },
+    { status: 503, retryable: true, requestCount: 2 },
+  ])("$status is UpstreamError, retryable: $retryable, after $requestCount requests", async (refusal) => {
+    const { status, retryable, requestCount } = refusal;
+    const sorry = () => new Response("<html>sorry</html>", { status });
+    const { fetch, seen } = fetchGiving(sorry(), sorry());
     const failure = await failureOf(api(fetch).repository("acme", "tools"));
     expect(failure).toBeInstanceOf(UpstreamError);
     expect(failure).toMatchObject({ retryable, retryAfterSeconds: undefined, context: { status } });
+    expect(seen).toHaveLength(requestCount);
   });
 
   test("Retry-After is understood as seconds and as a date", async () => {
@@ -201,11 +216,23 @@ describe("a refusal", () => {
 });
 
 describe("an answer of no use", () => {
-  test("no connection is retryable, with its cause", async () => {
+  test("no connection, twice, is retryable, with its cause", async () => {
     const cause = new TypeError("fetch failed");
-    const failure = await failureOf(api(fetchGiving(cause).fetch).repository("acme", "tools"));
+    const { fetch, seen } = fetchGiving(cause, cause);
+    const failure = await failureOf(api(fetch).repository("acme", "tools"));
     expect(failure).toBeInstanceOf(UpstreamError);
     expect(failure).toMatchObject({ retryable: true, cause });
+    expect(seen).toHaveLength(2);
+  });
+
+  test.each([
+    ["no connection", new TypeError("fetch failed")],
+    ["a 502", new Response("<html>", { status: 502 })],
+    ["a body that breaks off", brokenAfter('{"values": [')],
+  ])("%s is repeated once, and the page counts", async (_name, broken) => {
+    const { fetch, seen } = fetchGiving(broken, Response.json({ values: [repositoryJson()] }));
+    expect(await slugsOf(api(fetch).repositories("acme"))).toEqual(["tools"]);
+    expect(seen.map(({ url }) => url.href)).toEqual(Array(2).fill(seen[0]?.url.href));
   });
 
   test("one that does not come in time is retryable and says so", async () => {
