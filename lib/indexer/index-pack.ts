@@ -8,7 +8,8 @@ import { availableParallelism } from "node:os";
 import { assertNotStopped, CorruptPackError, LimitExceededError } from "../errors.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { NONE } from "../git/history/pack-history.ts";
-import { encodePackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
+import { encodePackIndex, PackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
+import { encodeLfsPointers, packedLfsPointers } from "../git/pack/lfs-pointers.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../git/pack/limits.ts";
 import {
   decodePackHeader,
@@ -66,6 +67,8 @@ export interface IndexedPack {
   /** Entries whose object an earlier entry of the pack holds as well. */
   readonly repeatedObjectCount: number;
   readonly openLinks: OpenLinks;
+  /** The sidecar of its pointers of git-lfs, without those of the appended bases. */
+  readonly lfsPointers: Uint8Array;
   /** Absent where working it out would take more than it is worth. */
   readonly built: BuiltHistory | undefined;
 }
@@ -180,6 +183,7 @@ async function indexOver(
   const index = encodePackIndex(entries, order, trailer, sharedBytes);
   const types = typesInOrder(table.types, order);
   const openLinks = await checkLinks(threads, index, types);
+  const lfsPointers = await takeLfsPointers(threads, index);
   if (historyLimits !== "none")
     onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
   const sizes = order.map((number) => table.sizes[number] as number);
@@ -204,6 +208,7 @@ async function indexOver(
     index,
     repeatedObjectCount: countRepeats(table.ids, order),
     openLinks,
+    lfsPointers,
     built,
   };
 }
@@ -248,6 +253,13 @@ async function checkLinks(
     ids: concatenated(parts.map((part) => part.ids)),
     flags: concatenated(parts.map((part) => part.flags)),
   };
+}
+
+async function takeLfsPointers(threads: readonly IndexThread[], index: Uint8Array): Promise<Uint8Array> {
+  const packIndex = new PackIndex(index);
+  const parts = await Promise.all(threads.map((thread) => thread.run({ kind: "take-lfs-pointers" })));
+  const pointers = packedLfsPointers(parts, (ids, start) => packIndex.findBytes(ids, start));
+  return encodeLfsPointers(pointers, packIndex.objectCount);
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {

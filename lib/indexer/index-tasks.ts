@@ -4,6 +4,7 @@ import type { ScannedEntries } from "../git/pack/entry-columns.ts";
 import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import { EntryInflater } from "../git/pack/inflate.ts";
+import { LfsPointerCollector } from "../git/pack/lfs-pointers.ts";
 import type { PackLimits } from "../git/pack/limits.ts";
 import { ObjectArena } from "../git/pack/object-arena.ts";
 import { ObjectIdSet } from "../git/pack/object-id-set.ts";
@@ -55,6 +56,11 @@ export interface CheckLinksTask {
   readonly types: Uint8Array;
 }
 
+/** Hands over the pointers of git-lfs that were seen, as `LfsPointerCollector` takes them. */
+interface TakeLfsPointersTask {
+  readonly kind: "take-lfs-pointers";
+}
+
 /** What was collected so far is not to be trusted. */
 interface ForgetLinksTask {
   readonly kind: "forget-links";
@@ -66,6 +72,7 @@ export type IndexTask =
   | ScanTask
   | ResolveTask
   | CheckLinksTask
+  | TakeLfsPointersTask
   | ForgetLinksTask;
 
 /** Links whose target is not in the pack, or is there with another type than the link says. */
@@ -84,12 +91,15 @@ export type IndexTaskResult<T extends IndexTask> = T extends ReadCommitsTask
       ? ScannedEntries
       : T extends CheckLinksTask
         ? OpenLinks
-        : undefined;
+        : T extends TakeLfsPointersTask
+          ? Uint8Array
+          : undefined;
 
 export class IndexTasks {
   readonly #options: IndexTaskOptions;
   readonly #progress: PackFileProgress;
   #links = new ObjectIdSet();
+  readonly #lfsPointers = new LfsPointerCollector();
   readonly #arena: ObjectArena;
   /** The only one: see `isReady` in index-threads.ts. */
   readonly #inflater = new EntryInflater();
@@ -102,11 +112,12 @@ export class IndexTasks {
     this.#progress = new PackFileProgress(options.progress);
   }
 
-  run(task: IndexTask): ScannedEntries | OpenLinks | ReadCommits | Introduced | undefined {
+  run(task: IndexTask): ScannedEntries | OpenLinks | ReadCommits | Introduced | Uint8Array | undefined {
     if (task.kind === "scan") return this.#scan(task);
     if (task.kind === "resolve") return this.#resolve(task);
     if (task.kind === "read-commits") return readCommits(task, this.#resolverOf(task));
     if (task.kind === "introduce") return introduce(task, this.#resolverOf(task));
+    if (task.kind === "take-lfs-pointers") return this.#lfsPointers.take();
     if (task.kind === "forget-links") return this.#forgetLinks();
     return this.#checkLinks(task);
   }
@@ -142,6 +153,7 @@ export class IndexTasks {
 
   #forgetLinks(): undefined {
     this.#links = new ObjectIdSet();
+    this.#lfsPointers.take();
     this.#scanner = undefined;
     return undefined;
   }
@@ -156,6 +168,12 @@ export class IndexTasks {
 
   #scanOptions(): ScanOptions {
     const { limits } = this.#options;
-    return { limits, arena: this.#arena, links: this.#links, inflater: this.#inflater };
+    return {
+      limits,
+      arena: this.#arena,
+      links: this.#links,
+      lfsPointers: this.#lfsPointers,
+      inflater: this.#inflater,
+    };
   }
 }

@@ -104,7 +104,7 @@ async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobIn
 }
 
 /** The pack, its index and its sidecars. */
-const PACK_NAME = /^pack-([0-9a-f]{40})\.[a-z-]+$/;
+const PACK_NAME = /^pack-([0-9a-f]{40})\.[a-z0-9-]+$/;
 const SNAPSHOT_NAME = /^[0-9a-f]{40,64}$/;
 
 async function readManifestIfThere(store: BlobStore, keys: RepositoryKeys): Promise<Manifest | undefined> {

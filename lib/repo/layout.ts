@@ -53,6 +53,8 @@ export interface RepositoryKeys {
   pack(packId: string): string;
   packIndex(packId: string): string;
   packHistory(packId: string): string;
+  /** Of the pointers of git-lfs in the pack; see lib/git/pack/lfs-pointers.ts. */
+  packLfs(packId: string): string;
   /** Below `cache/`: may be deleted at any time. */
   readonly cacheFolder: string;
   readonly bundleList: string;
@@ -85,6 +87,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     pack: (packId) => `${packFolder}pack-${packId}.pack`,
     packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
     packHistory: (packId) => `${packFolder}pack-${packId}.history`,
+    packLfs: (packId) => `${packFolder}pack-${packId}.lfs-1`,
     cacheFolder,
     bundleList: `${cacheFolder}bundles.json`,
     bundle: (bundleId) => `${cacheFolder}bundle-${bundleId}.bundle`,

@@ -52,7 +52,8 @@ async function rebuildHistory(
     const progress = new PackFileProgress();
     await copyTo(file.handle, untilStopped(store.readStream(keys.pack(pack.id), 0, pack.packBytes), signal));
     progress.complete(pack.packBytes);
-    const { built, index } = await indexPack({ file: file.handle, progress, signal });
+    const { built, index, lfsPointers } = await indexPack({ file: file.handle, progress, signal });
+    await store.write(keys.packLfs(pack.id), lfsPointers);
     const history = built && (await completeHistory(built, index, objects, signal));
     if (history === undefined) return pack;
     const bytes = encodePackHistory(history);

@@ -94,6 +94,7 @@ export async function receiveWanted(
     const historyBytes = history && encodePackHistory(history);
     await Promise.all([
       store.write(keys.packIndex(pack.id), index),
+      store.write(keys.packLfs(pack.id), indexed.lfsPointers),
       historyBytes && store.write(keys.packHistory(pack.id), historyBytes),
     ]);
     return { pack: { ...counted, ...(historyBytes && { historyBytes: historyBytes.length }) }, objects };
@@ -110,6 +111,8 @@ export async function deletePack(
 ): Promise<void> {
   const keys = repositoryKeys(uuid);
   await Promise.all(
-    [keys.pack(id), keys.packIndex(id), keys.packHistory(id)].map((key) => store.delete(key)),
+    [keys.pack(id), keys.packIndex(id), keys.packHistory(id), keys.packLfs(id)].map((key) =>
+      store.delete(key),
+    ),
   );
 }

@@ -77,8 +77,10 @@ export class DeltaResolver {
     table.types[number] = type;
     table.depths[number] = depth;
     table.sizes[number] = sizeBytes;
-    addCommitOrTagLinks(type, bytes, start, start + sizeBytes, this.#options.links);
-    if (type === OBJECT_TYPE.tree) addDeltifiedTreeLinks(baseBody, body, this.#copies, this.#options.links);
+    const { links, lfsPointers } = this.#options;
+    if (type === OBJECT_TYPE.blob) lfsPointers.addBlob(bytes, start, start + sizeBytes, table.ids, idStart);
+    else addCommitOrTagLinks(type, bytes, start, start + sizeBytes, links);
+    if (type === OBJECT_TYPE.tree) addDeltifiedTreeLinks(baseBody, body, this.#copies, links);
   }
 
   /**

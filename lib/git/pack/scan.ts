@@ -10,6 +10,7 @@ import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { applyDelta, DeltaCopies, decodeDeltaSizes } from "./delta.ts";
 import { EntryColumns, type ScannedEntries } from "./entry-columns.ts";
 import type { EntryInflater } from "./inflate.ts";
+import type { LfsPointerCollector } from "./lfs-pointers.ts";
 import type { PackLimits } from "./limits.ts";
 import { type ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
 import type { ObjectIdSet } from "./object-id-set.ts";
@@ -31,6 +32,8 @@ export interface ScanOptions {
   readonly arena: ObjectArena;
   /** Receives what the objects refer to. */
   readonly links: ObjectIdSet;
+  /** Receives the pointers of git-lfs. */
+  readonly lfsPointers: LfsPointerCollector;
   /** May be that of others, too, who are not at work at the same time. */
   readonly inflater: EntryInflater;
 }
@@ -42,6 +45,7 @@ const PIECE_BYTES = 2 ** 20;
 export class PackScanner {
   readonly #limits: PackLimits;
   readonly #links: ObjectIdSet;
+  readonly #lfsPointers: LfsPointerCollector;
   readonly #arena: ObjectArena;
   readonly #inflater: EntryInflater;
   readonly #copies = new DeltaCopies();
@@ -49,10 +53,11 @@ export class PackScanner {
   readonly #columns = new EntryColumns();
   #totalInflatedBytes = 0;
 
-  constructor({ limits, arena, links, inflater }: ScanOptions) {
+  constructor({ limits, arena, links, lfsPointers, inflater }: ScanOptions) {
     this.#inflater = inflater;
     this.#limits = limits;
     this.#links = links;
+    this.#lfsPointers = lfsPointers;
     this.#arena = arena;
   }
 
@@ -192,7 +197,10 @@ export class PackScanner {
     columns.sizes[number] = objectBytes;
     arena.writeObjectId(position, objectBytes, type, columns.ids, number * OBJECT_ID_BYTES);
     const start = arena.index(position);
-    addCommitOrTagLinks(type, arena.bytes, start, start + objectBytes, this.#links);
+    const end = start + objectBytes;
+    if (type === OBJECT_TYPE.blob)
+      this.#lfsPointers.addBlob(arena.bytes, start, end, columns.ids, number * OBJECT_ID_BYTES);
+    else addCommitOrTagLinks(type, arena.bytes, start, end, this.#links);
   }
 
   #hashLargeObject(

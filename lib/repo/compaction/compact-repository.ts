@@ -6,6 +6,7 @@ import { assertNotStopped, DamagedRepositoryError, NotFoundError } from "../../e
 import type { BlobStore } from "../../store/blob-store.ts";
 import { BlockCache } from "../../store/block-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
+import { mergedLfsPointers } from "../lfs-pointers.ts";
 import type { ManifestPack } from "../manifest.ts";
 import { openRepository, type Repository } from "../repository.ts";
 import { asRepositoryDamage } from "../repository-damage.ts";
@@ -106,7 +107,8 @@ async function writeRuns(
   try {
     for (const run of runs) {
       const chosen = await asRepositoryDamage(() => objectsOfRun(objects, packs, run, isKept));
-      const pack = { store, keys, objects, signal, onEntries };
+      const encodeLfsPointers = await mergedLfsPointers(store, keys, { objects, packs, run });
+      const pack = { store, keys, objects, encodeLfsPointers, signal, onEntries };
       replacements.push(chosen.own.length === 0 ? undefined : await writeMergedPack(pack, chosen));
       doneObjects += entryCount(packs, [run]);
     }

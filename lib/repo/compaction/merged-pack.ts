@@ -29,6 +29,10 @@ export interface MergedPackOptions {
   readonly store: BlobStore;
   readonly keys: RepositoryKeys;
   readonly objects: PackedObjects;
+  /** Makes the sidecar of pointers; see `mergedLfsPointers`. */
+  readonly encodeLfsPointers?:
+    | ((numbers: Uint32Array, isOwn: (objectNumber: number) => boolean) => Uint8Array)
+    | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onEntries?: ((entryCount: number) => void) | undefined;
 }
@@ -46,11 +50,15 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
     const written = await uploadPack(options, await store.startUpload(keys.pack(id)), run, entries);
     const order = sortedByObjectId(entries);
     const index = encodePackIndex(entries, order, written.trailer);
-    const historyBytes = encodeHistory(objects, run, order, entries);
+    const numbers = order.map((entry) => entries.numbers[entry] as number);
+    const isOwn = isOwnOf(run, objects.objectCount);
+    const historyBytes = encodeHistory(objects, run, { numbers, order, isOwn }, entries);
+    const lfsBytes = options.encodeLfsPointers?.(numbers, isOwn);
     assertNotStopped(options.signal);
     await Promise.all([
       store.write(keys.packIndex(id), index),
       historyBytes && store.write(keys.packHistory(id), historyBytes),
+      lfsBytes && store.write(keys.packLfs(id), lfsBytes),
     ]);
     return {
       id,
@@ -71,7 +79,7 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
 }
 
 export async function deletePackBlobs(store: BlobStore, keys: RepositoryKeys, packId: string): Promise<void> {
-  const blobs = [keys.packIndex(packId), keys.packHistory(packId), keys.pack(packId)];
+  const blobs = [keys.packIndex(packId), keys.packHistory(packId), keys.packLfs(packId), keys.pack(packId)];
   await Promise.all(blobs.map((key) => store.delete(key)));
 }
 
@@ -124,21 +132,34 @@ async function uploadPack(
   }
 }
 
+/** Of the merged pack, in the order of its index. */
+interface OrderedObjects {
+  /** The repository's numbers. */
+  readonly numbers: Uint32Array;
+  /** The entries' numbers. */
+  readonly order: Uint32Array;
+  readonly isOwn: (objectNumber: number) => boolean;
+}
+
+function isOwnOf({ own }: RunObjects, objectCount: number): (objectNumber: number) => boolean {
+  const marks = new Uint8Array(objectCount);
+  for (const objectNumber of own) marks[objectNumber] = 1;
+  return (objectNumber) => marks[objectNumber] === 1;
+}
+
 function encodeHistory(
   objects: PackedObjects,
-  { own, isKept }: RunObjects,
-  order: Uint32Array,
+  { isKept }: RunObjects,
+  { numbers, order, isOwn }: OrderedObjects,
   entries: WrittenEntries,
 ): Uint8Array | undefined {
-  const { history, objectCount } = objects;
+  const { history } = objects;
   if (history === undefined) return undefined;
-  const isOwn = new Uint8Array(objectCount);
-  for (const objectNumber of own) isOwn[objectNumber] = 1;
   const merged = mergeHistory(history, {
     objects,
-    numbers: order.map((entry) => entries.numbers[entry] as number),
+    numbers,
     bases: Int32Array.from(order, (entry) => entries.bases[entry] as number),
-    isOwn: (objectNumber) => isOwn[objectNumber] === 1,
+    isOwn,
     isKept,
   });
   return encodePackHistory(merged);

@@ -4,6 +4,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Controls, Misbehaviour, RequestRecord } from "./controls.ts";
 import { cutAfter } from "./git-backend.ts";
+import type { LfsControls } from "./lfs-controls.ts";
+import type { LfsStorage } from "./lfs-storage.ts";
 import type { Addresses, Json } from "./shapes.ts";
 import type { Webhooks } from "./webhooks.ts";
 
@@ -14,6 +16,7 @@ export interface Fake {
   readonly addresses: Addresses;
   readonly controls: Controls;
   readonly webhooks: Webhooks;
+  readonly lfs: { readonly controls: LfsControls; readonly storage: LfsStorage };
 }
 
 export interface Exchange {

@@ -20,6 +20,8 @@ import {
   textAnswer,
 } from "./exchange.ts";
 import { GitRoutes } from "./git-routes.ts";
+import { LfsControls } from "./lfs-controls.ts";
+import { LfsStorage } from "./lfs-storage.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { errorAnswer, handleRest } from "./rest-routes.ts";
 import type { Json } from "./shapes.ts";
@@ -47,6 +49,8 @@ export interface FakeBitbucket {
   /** Before `/repositories`; ends in `/2.0`. */
   readonly apiUrl: string;
   readonly controls: Controls;
+  /** Of git-lfs: its storage is on another port. */
+  readonly lfs: LfsControls;
   /** Does what people do to repositories; resolves when webhooks are delivered or given up. */
   readonly lifecycle: Lifecycle;
   close(): Promise<void>;
@@ -71,7 +75,10 @@ export async function startFakeBitbucket(options: FakeBitbucketOptions): Promise
   const server = createServer();
   const url = await listen(server, options.port ?? 0);
   const addresses = { gitUrl: url, apiUrl: `${url}/2.0` };
-  const fake = { root, addresses, controls, webhooks };
+  const lfs = new LfsControls();
+  const storage = new LfsStorage(lfs);
+  await storage.listen();
+  const fake = { root, addresses, controls, webhooks, lfs: { controls: lfs, storage } };
   const gitRoutes = new GitRoutes(fake);
   server.on("request", (request, response) => {
     handle(fake, gitRoutes, request, response).catch((error: unknown) => {
@@ -84,9 +91,10 @@ export async function startFakeBitbucket(options: FakeBitbucketOptions): Promise
     const closed = new Promise<void>((done) => server.close(() => done()));
     server.closeAllConnections();
     await closed;
+    await storage.close();
     await controls.settled();
   };
-  return { url, ...addresses, controls, lifecycle: new Lifecycle(fake), close };
+  return { url, ...addresses, controls, lfs, lifecycle: new Lifecycle(fake), close };
 }
 
 async function listen(server: Server, port: number): Promise<string> {

@@ -1,36 +1,37 @@
 /**
- * The batch API of git-lfs over files at `<repository>/lfs/objects/`, where git-lfs itself keeps them. What it hands out are
- * addresses that need no credential, as Bitbucket's are on another host.
- * Source: git-lfs docs/api/batch.md.
+ * The batch API of git-lfs, and locks where these are switched on. Files lie at `<repository>/lfs/objects/`, where git-lfs itself
+ * keeps them, and go through `LfsStorage`. A client that knows Bitbucket's own adapter is given that one, as Bitbucket does.
+ * Source: git-lfs docs/api/batch.md, docs/api/locking.md.
  */
 import { randomUUID } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
-import { type Answer, answer, type Exchange, type Fake, readJson, textAnswer } from "./exchange.ts";
+import { type Answer, answer, type Exchange, type Fake, readJson } from "./exchange.ts";
 import { admit } from "./git-access.ts";
+import type { LfsBatchRecord } from "./lfs-controls.ts";
 import type { Json } from "./shapes.ts";
 
-const BATCH_PATH = /^\/([^/]+)\/([^/]+)\.git\/info\/lfs\/objects\/batch$/;
-const MEDIA_PATH = /^\/media\/([0-9a-f-]{36})$/;
+const LFS_PATH = /^\/([^/]+)\/([^/]+)\.git\/info\/lfs\/(objects\/batch|locks(?:\/.+)?)$/;
 const LFS_TYPE = "application/vnd.git-lfs+json";
+const MEDIA_ADAPTER = "bitbucket-media-api";
 
 const batchSchema = z.object({
   operation: z.enum(["download", "upload"]),
-  objects: z.array(z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size: z.number() })),
+  transfers: z.array(z.string()).default(["basic"]),
+  objects: z.array(z.object({ oid: z.string(), size: z.number() })),
 });
+type LfsBatch = z.infer<typeof batchSchema>;
 
-interface LfsObject {
-  readonly oid: string;
-  readonly size: number;
+interface Lock {
+  readonly id: string;
+  readonly path: string;
+  readonly owner: string;
 }
 
 export class LfsRoutes {
   readonly #fake: Fake;
-  /** The files behind addresses that were handed out. */
-  readonly #media = new Map<string, string>();
+  /** By repository folder. */
+  readonly #locks = new Map<string, Lock[]>();
 
   constructor(fake: Fake) {
     this.#fake = fake;
@@ -38,60 +39,114 @@ export class LfsRoutes {
 
   /** @returns Whether the request was git-lfs's. */
   async handle(exchange: Exchange): Promise<boolean> {
-    const { url, request } = exchange;
-    const [, workspace, slug] = BATCH_PATH.exec(url.pathname) ?? [];
-    const [, token] = MEDIA_PATH.exec(url.pathname) ?? [];
-    if (token !== undefined) await this.#transfer(exchange, this.#media.get(token));
-    else if (workspace === undefined || slug === undefined || request.method !== "POST") return false;
-    else await this.#batch(exchange, decodeURIComponent(workspace), decodeURIComponent(slug));
+    const [, workspace, slug, endpoint] = LFS_PATH.exec(exchange.url.pathname) ?? [];
+    if (workspace === undefined || slug === undefined || endpoint === undefined) return false;
+    const place = { workspace: decodeURIComponent(workspace), slug: decodeURIComponent(slug) };
+    if (endpoint === "objects/batch") await this.#batch(exchange, place);
+    else await this.#lock(exchange, place, endpoint);
     return true;
   }
 
-  async #batch(exchange: Exchange, workspace: string, slug: string): Promise<void> {
-    const { operation, objects } = batchSchema.parse(await readJson(exchange.request));
+  async #batch(
+    exchange: Exchange,
+    place: { readonly workspace: string; readonly slug: string },
+  ): Promise<void> {
+    const { lfs } = this.#fake;
+    const parsed = batchSchema.safeParse(await readJson(exchange.request));
+    if (!parsed.success) return answer(exchange, lfsAnswer(422, { message: "Invalid batch" }));
+    const { operation, transfers, objects } = parsed.data;
+    const repository = `${place.workspace}/${place.slug}`;
+    const record: LfsBatchRecord = { repository, operation, transfers, oids: objects.map(({ oid }) => oid) };
+    lfs.controls.batches.push(record);
+    const { batchDelayMs, batchStatus, batchRetryAfterSeconds } = lfs.controls.faults;
+    await pause(batchDelayMs);
+    const reply = async (given: Answer): Promise<void> => {
+      record.status = given.status;
+      await answer(exchange, given);
+    };
+    if (batchStatus !== null) {
+      const retryAfter = batchRetryAfterSeconds !== null && { "Retry-After": String(batchRetryAfterSeconds) };
+      return reply(lfsAnswer(batchStatus, { message: "The fake was told so" }, { ...retryAfter }));
+    }
     const service = operation === "upload" ? "git-receive-pack" : "git-upload-pack";
-    const access = await admit(this.#fake, exchange, { workspace, slug, service });
+    const access = await admit(this.#fake, exchange, { ...place, service });
+    if ("refusal" in access) return reply(asLfs(access.refusal));
+    if (access.caller !== undefined) record.caller = access.caller.name;
+    return reply(lfsAnswer(200, await this.#answerBatch(access.repository.folder, parsed.data)));
+  }
+
+  async #answerBatch(folder: string, { operation, transfers, objects }: LfsBatch): Promise<Json> {
+    const described = objects.map((object) => this.#describe(folder, operation, object));
+    const transfer = transfers.includes(MEDIA_ADAPTER) ? MEDIA_ADAPTER : "basic";
+    return { transfer, objects: await Promise.all(described) };
+  }
+
+  async #describe(
+    folder: string,
+    operation: "download" | "upload",
+    { oid, size }: LfsBatch["objects"][number],
+  ): Promise<Json> {
+    const { controls, storage } = this.#fake.lfs;
+    const error = controls.faults.objectErrors[oid];
+    if (error !== undefined) return { oid, size, error };
+    if (!/^[0-9a-f]{64}$/.test(oid)) return { oid, size, error: { code: 422, message: "Invalid oid" } };
+    const storedSize = await storage.sizeOf(folder, oid);
+    if (operation === "download" && storedSize === undefined)
+      return { oid, size, error: { code: 404, message: "Object does not exist" } };
+    // What is there already need not be uploaded.
+    if (operation === "upload" && storedSize !== undefined) return { oid, size };
+    const action = { ...storage.action(operation, folder, oid) } as Json;
+    return { oid, size: storedSize ?? size, authenticated: true, actions: { [operation]: action } };
+  }
+
+  async #lock(
+    exchange: Exchange,
+    place: { readonly workspace: string; readonly slug: string },
+    endpoint: string,
+  ): Promise<void> {
+    const { request } = exchange;
+    const isRead = request.method === "GET";
+    const access = await admit(this.#fake, exchange, {
+      ...place,
+      service: isRead ? "git-upload-pack" : "git-receive-pack",
+    });
     if ("refusal" in access) return answer(exchange, asLfs(access.refusal));
+    if (!this.#fake.lfs.controls.faults.locks)
+      return answer(exchange, lfsAnswer(404, { message: "Not found" }));
     const { folder } = access.repository;
-    const described = objects.map((object) =>
-      operation === "upload" ? this.#upload(folder, object) : this.#download(folder, object),
-    );
-    return answer(exchange, lfsAnswer(200, { transfer: "basic", objects: await Promise.all(described) }));
+    const owner = access.caller?.name ?? "anonymous";
+    const body = isRead ? {} : await readJson(request);
+    return answer(exchange, this.#answerLock(folder, owner, isRead, endpoint, body));
   }
 
-  async #download(folder: string, { oid, size }: LfsObject): Promise<Json> {
-    const file = fileOf(folder, oid);
-    const isThere = await stat(file).then(
-      () => true,
-      () => false,
-    );
-    if (!isThere) return { oid, size, error: { code: 404, message: "Object does not exist" } };
-    return { oid, size, authenticated: true, actions: { download: { href: this.#addressOf(file) } } };
-  }
-
-  async #upload(folder: string, { oid, size }: LfsObject): Promise<Json> {
-    const href = this.#addressOf(fileOf(folder, oid));
-    return { oid, size, authenticated: true, actions: { upload: { href } } };
-  }
-
-  #addressOf(file: string): string {
-    const token = randomUUID();
-    this.#media.set(token, file);
-    return `${this.#fake.addresses.gitUrl}/media/${token}`;
-  }
-
-  async #transfer(exchange: Exchange, file: string | undefined): Promise<void> {
-    const { request, response } = exchange;
-    if (file === undefined) return answer(exchange, textAnswer(404, "no such file"));
-    if (request.method !== "PUT") return pipeline(createReadStream(file), response);
-    await mkdir(dirname(file), { recursive: true });
-    await pipeline(request, createWriteStream(file));
-    response.end();
+  #answerLock(folder: string, owner: string, isRead: boolean, endpoint: string, body: unknown): Answer {
+    const locks = this.#locks.get(folder) ?? [];
+    const shapes = (some: readonly Lock[]): Json => some.map(lockShape);
+    if (isRead && endpoint === "locks") return lfsAnswer(200, { locks: shapes(locks) });
+    if (endpoint === "locks/verify") {
+      const ours = locks.filter((lock) => lock.owner === owner);
+      const theirs = locks.filter((lock) => lock.owner !== owner);
+      return lfsAnswer(200, { ours: shapes(ours), theirs: shapes(theirs) });
+    }
+    const [, id] = /^locks\/(.+)\/unlock$/.exec(endpoint) ?? [];
+    if (id !== undefined) {
+      const lock = locks.find((one) => one.id === decodeURIComponent(id));
+      if (lock === undefined) return lfsAnswer(404, { message: "No such lock" });
+      this.#locks.set(
+        folder,
+        locks.filter((one) => one !== lock),
+      );
+      return lfsAnswer(200, { lock: lockShape(lock) });
+    }
+    const { path } = z.object({ path: z.string() }).parse(body);
+    const lock = { id: `a.b=/${randomUUID()}`, path, owner };
+    this.#locks.set(folder, [...locks, lock]);
+    return lfsAnswer(201, { lock: lockShape(lock) });
   }
 }
 
-function fileOf(folder: string, oid: string): string {
-  return join(folder, "lfs/objects", oid.slice(0, 2), oid.slice(2, 4), oid);
+function lockShape({ id, path, owner }: Lock): Json {
+  return { id, path, locked_at: "2026-11-30T12:00:00Z", owner: { name: owner } };
 }
 
 function asLfs({ status, headers, body }: Answer): Answer {

@@ -189,6 +189,7 @@ class Interleaving {
     const expected = packs.flatMap(({ id, historyBytes }) => [
       ...(historyBytes === undefined ? [] : [KEYS.packHistory(id)]),
       KEYS.packIndex(id),
+      KEYS.packLfs(id),
       KEYS.pack(id),
     ]);
     const found = [...(await keysOf(this.#store, KEYS.packFolder))];
