@@ -53,6 +53,6 @@ async function send(
       "content-length": String(endBytes - startBytes),
       ...(range && { "content-range": `bytes ${startBytes}-${endBytes - 1}/${sizeBytes}` }),
     },
-    body: store.readStream(key, startBytes, endBytes - startBytes),
+    body: store.readStream(key, startBytes, endBytes - startBytes, { signal: request.signal }),
   };
 }

@@ -150,10 +150,10 @@ export interface AnswerRequest {
   /** 64 hex digits. Answers under one key are as good as each other, whenever they were made. */
   readonly key: string;
   /**
-   * Makes the answer if there is none. What it throws ends the answer for everyone who reads it, and nothing is kept of it.
-   * Without it, only what there is already is found.
+   * Makes the answer if there is none; its signal aborts when no reader is left. What it throws ends the answer for every
+   * reader, and nothing is kept. Without it, only an existing answer is found.
    */
-  readonly make?: () => AsyncIterable<AnswerItem>;
+  readonly make?: (signal: AbortSignal) => AsyncIterable<AnswerItem>;
   /** Whether others may ask for the answer later; if not, only those who ask while it is made share it. */
   readonly isKept: boolean;
   /** Whether the iteration of the one who makes it ends only when it is kept, or could not be. */
@@ -175,6 +175,8 @@ export interface SharedAnswers {
 
 /** What upload-pack serves from: one generation of one repository. */
 export interface UploadPackSource {
+  /** The same for one reader: its reads end when `signal` aborts. */
+  forReader(signal: AbortSignal | undefined): UploadPackSource;
   readRefs(): Promise<RefList>;
   openObjects(): Promise<PackedObjects>;
   /** There may be objects that no ref reaches, and those must not be served. */

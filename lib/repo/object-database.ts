@@ -1,4 +1,5 @@
 /** The objects of one generation: content read out of the packs, deltas resolved. */
+import { LRUCache } from "lru-cache";
 import { CorruptPackError, LimitExceededError } from "../errors.ts";
 import type { CommitHistory } from "../git/history/commit-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
@@ -14,7 +15,6 @@ import {
 } from "../git/pack/pack-format.ts";
 import { BytesPackSource } from "../git/pack/pack-source.ts";
 import type { GitObject, ObjectReader } from "../git/ports.ts";
-import { ObjectCache } from "./object-cache.ts";
 import type { PackSet } from "./pack-set.ts";
 
 /** What reading one object may take. */
@@ -37,6 +37,24 @@ export interface ObjectDatabaseOptions {
   readonly limits?: ObjectLimits;
   /** Of all packs. */
   readonly history?: CommitHistory | undefined;
+  /** Shared with other databases of the same packs. */
+  readonly cache?: ObjectCache;
+}
+
+/** Recently read objects: the bases of deltas, and trees that neighbouring commits share. */
+type ObjectCache = LRUCache<number, GitObject>;
+
+/** One object may take this share of the cache; larger ones would evict everything else. */
+const LARGEST_CACHED_SHARE = 1 / 8;
+/** Approximate memory of an entry beside its bytes. */
+const CACHE_ENTRY_BYTES = 200;
+
+function objectCache({ maxCachedBytes }: ObjectLimits): ObjectCache {
+  return new LRUCache({
+    maxSize: Math.max(1, maxCachedBytes),
+    maxEntrySize: Math.max(1, Math.floor(maxCachedBytes * LARGEST_CACHED_SHARE)),
+    sizeCalculation: ({ bytes }) => bytes.length + CACHE_ENTRY_BYTES,
+  });
 }
 
 interface ReadEntry extends EntryHead {
@@ -52,11 +70,22 @@ export class ObjectDatabase implements ObjectReader {
   readonly #cache: ObjectCache;
   readonly #inflater = new EntryInflater();
 
-  constructor(packs: PackSet, { limits = DEFAULT_OBJECT_LIMITS, history }: ObjectDatabaseOptions = {}) {
+  constructor(
+    packs: PackSet,
+    { limits = DEFAULT_OBJECT_LIMITS, history, cache = objectCache(limits) }: ObjectDatabaseOptions = {},
+  ) {
     this.packs = packs;
     this.history = history;
     this.#limits = limits;
-    this.#cache = new ObjectCache(limits.maxCachedBytes);
+    this.#cache = cache;
+  }
+
+  /** The same objects, with what is cached of them, for one reader: its reads end when `signal` aborts. */
+  forReader(signal: AbortSignal | undefined): ObjectDatabase {
+    if (signal === undefined) return this;
+    const { history } = this;
+    const options = { limits: this.#limits, history, cache: this.#cache };
+    return new ObjectDatabase(this.packs.forReader(signal), options);
   }
 
   get objectCount(): number {

@@ -3,7 +3,7 @@ import { CorruptPackError, NotFoundError } from "../errors.ts";
 import { CommitHistory, type HistoryPart } from "../git/history/commit-history.ts";
 import { decodePackHistory, type PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES } from "../git/object-id.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { BlobStore, ReadOptions } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import type { PackSet } from "./pack-set.ts";
@@ -29,12 +29,13 @@ export async function readHistoryBlobs(
   store: BlobStore,
   keys: RepositoryKeys,
   packs: readonly ManifestPack[],
+  options?: ReadOptions,
 ): Promise<HistoryBlob[]> {
   if (packs.some(({ historyBytes }) => historyBytes === undefined)) return packs.map(() => undefined);
   return Promise.all(
     packs.map(async ({ id }) => {
       try {
-        return (await store.read(keys.packHistory(id))).bytes;
+        return (await store.read(keys.packHistory(id), options)).bytes;
       } catch (error) {
         if (error instanceof NotFoundError) return error;
         throw error;

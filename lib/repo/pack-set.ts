@@ -9,7 +9,7 @@ import { CorruptPackError } from "../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdBytes } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { BlobStore, ReadOptions } from "../store/blob-store.ts";
 import type { BlobRange, BlockCache } from "../store/block-cache.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
@@ -31,10 +31,12 @@ export class PackSet implements PackReader {
   readonly objectCount: number;
   readonly #packs: readonly OpenPack[];
   readonly #blocks: BlockCache;
+  readonly #reading: ReadOptions;
 
-  private constructor(packs: readonly OpenPack[], blocks: BlockCache) {
+  private constructor(packs: readonly OpenPack[], blocks: BlockCache, reading: ReadOptions = {}) {
     this.#packs = packs;
     this.#blocks = blocks;
+    this.#reading = reading;
     const last = packs.at(-1);
     this.objectCount = last === undefined ? 0 : last.firstNumber + last.index.objectCount;
   }
@@ -45,12 +47,12 @@ export class PackSet implements PackReader {
    * @throws {CorruptPackError} An index is not what the manifest says.
    */
   static async open(
-    store: BlobStore,
-    blocks: BlockCache,
+    { store, blocks }: { readonly store: BlobStore; readonly blocks: BlockCache },
     keys: RepositoryKeys,
     packs: readonly ManifestPack[],
+    reading?: ReadOptions,
   ): Promise<PackSet> {
-    const indexes = await Promise.all(packs.map(({ id }) => store.read(keys.packIndex(id))));
+    const indexes = await Promise.all(packs.map(({ id }) => store.read(keys.packIndex(id), reading)));
     const open: OpenPack[] = [];
     let firstNumber = 0;
     for (const [packNumber, pack] of packs.entries()) {
@@ -64,6 +66,11 @@ export class PackSet implements PackReader {
 
   static empty(blocks: BlockCache): PackSet {
     return new PackSet([], blocks);
+  }
+
+  /** The same packs; their bytes are read until `signal` aborts. */
+  forReader(signal: AbortSignal): PackSet {
+    return new PackSet(this.#packs, this.#blocks, { signal });
   }
 
   /** The set with one newer pack. @param indexBytes - Of that pack. */
@@ -180,11 +187,11 @@ export class PackSet implements PackReader {
 
   async readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const { key } = this.#packAt(packNumber);
-    return asRepositoryDamage(() => this.#blocks.read(key, offsetBytes, lengthBytes));
+    return asRepositoryDamage(() => this.#blocks.read(key, offsetBytes, lengthBytes, this.#reading));
   }
 
   readAhead(objectNumbers: Iterable<number>): void {
-    this.#blocks.readAhead(this.#rangesOf(objectNumbers));
+    this.#blocks.readAhead(this.#rangesOf(objectNumbers), this.#reading);
   }
 
   *#rangesOf(objectNumbers: Iterable<number>): Generator<BlobRange, void, undefined> {
@@ -197,7 +204,7 @@ export class PackSet implements PackReader {
 
   streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
     const { key } = this.#packAt(packNumber);
-    return streamAsRepositoryDamage(this.#blocks.stream(key, offsetBytes, lengthBytes));
+    return streamAsRepositoryDamage(this.#blocks.stream(key, offsetBytes, lengthBytes, this.#reading));
   }
 
   packNumberOf(objectNumber: number): number {

@@ -1,4 +1,5 @@
 /** A mirrored repository as it was at one generation: refs and objects, read as they are asked for. */
+import { setMaxListeners } from "node:events";
 import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
@@ -6,7 +7,6 @@ import type {
   Head,
   OfferedBundle,
   PackBody,
-  PackDownload,
   RefList,
   SharedAnswers,
   UploadPackSource,
@@ -15,16 +15,18 @@ import { areReached } from "../git/walk/reached-commits.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
+import { SharedValue } from "../store/shared-read.ts";
 import type { AnswerSharing } from "./answers/answer-sharing.ts";
 import { isBundleThere, readBundleList, type StoredBundle } from "./bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { type Manifest, type ManifestPack, parseManifest } from "./manifest.ts";
+import { type Manifest, parseManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
 import { openHistory, readHistoryBlobs } from "./open-history.ts";
+import { packBodies } from "./pack-bodies.ts";
 import { PackSet } from "./pack-set.ts";
 import { StoredRefList } from "./ref-table.ts";
 import { isRefSnapshot, openRefSnapshot } from "./refs.ts";
-import { asRepositoryDamage, streamAsRepositoryDamage } from "./repository-damage.ts";
+import { asRepositoryDamage } from "./repository-damage.ts";
 
 /** What repositories are read through. Packs never change, so all repositories may share the blocks. */
 export interface RepositoryStorage {
@@ -32,7 +34,7 @@ export interface RepositoryStorage {
   readonly blocks: BlockCache;
   /** Where clients may get packs by themselves; absent if they may not. */
   readonly urls?: BlobUrls;
-  /** What a pack has to have to be worth an address of its own; {@link DEFAULT_MIN_DOWNLOAD_BYTES} unless given. */
+  /** Smaller packs get no address. Default: 4 MiB. */
   readonly minDownloadBytes?: number;
   /** Absent where each answer is made for the one who asks. */
   readonly answers?: AnswerSharing;
@@ -42,11 +44,26 @@ export interface RepositoryStorage {
   readonly onDamage?: (error: unknown, key: string) => void;
 }
 
-/** git starts two processes and a connection for each pack, one after the other: a smaller one is sent in less time. */
-const DEFAULT_MIN_DOWNLOAD_BYTES = 4 * 1024 * 1024;
-
 /** Below, most answers are planned in less time than a store takes to answer. */
 const DEFAULT_MIN_RECIPE_PACK_BYTES = 16 * 1024 * 1024;
+
+/** What all readers of a generation share. */
+interface SharedReads {
+  readonly refs: SharedValue<RefList>;
+  readonly objects: SharedValue<ObjectDatabase>;
+  /** Ids of packs. */
+  damagedHistories: readonly string[];
+}
+
+interface RepositoryOptions {
+  /** May be the refs of this generation: used only if they have the checksum in the manifest. */
+  readonly refsAhead?: Promise<Uint8Array | undefined> | undefined;
+  readonly reads?: SharedReads;
+  /** What an older generation has read that is the same in this one. */
+  readonly inherited?: Partial<Pick<SharedReads, "refs" | "objects">>;
+  /** Aborts this reader's reads. */
+  readonly signal?: AbortSignal;
+}
 
 export class Repository implements UploadPackSource {
   readonly uuid: RepositoryUuid;
@@ -57,25 +74,39 @@ export class Repository implements UploadPackSource {
   announcedAt: Date | undefined;
   readonly #storage: RepositoryStorage;
   readonly #keys: RepositoryKeys;
-  #refsAhead: Promise<Uint8Array | undefined> | undefined;
-  #refList: Promise<RefList> | undefined;
-  #objects: Promise<ObjectDatabase> | undefined;
-  #damagedHistories: readonly string[] = [];
+  readonly #reads: SharedReads;
+  readonly #signal: AbortSignal | undefined;
 
-  /** @param refsAhead - What may be the refs of this generation. */
   constructor(
     storage: RepositoryStorage,
     uuid: RepositoryUuid,
     manifest: Manifest,
     version: BlobVersion,
-    refsAhead?: Promise<Uint8Array | undefined>,
+    { refsAhead, reads, inherited, signal }: RepositoryOptions = {},
   ) {
-    this.#refsAhead = refsAhead;
     this.#storage = storage;
     this.uuid = uuid;
     this.manifest = manifest;
     this.version = version;
     this.#keys = repositoryKeys(uuid);
+    this.#signal = signal;
+    this.#reads = reads ?? {
+      refs: new SharedValue(this.#refReading(refsAhead)),
+      objects: new SharedValue((shared) => asRepositoryDamage(() => this.#openObjects(shared))),
+      damagedHistories: [],
+      ...inherited,
+    };
+  }
+
+  /** The same repository for one request: its reads end when `signal` aborts; what others read too goes on for them. */
+  forReader(signal: AbortSignal | undefined): Repository {
+    if (signal === undefined) return this;
+    // A reader has many reads at a time, each with a listener; Node would warn from the eleventh on.
+    setMaxListeners(0, signal);
+    const options = { reads: this.#reads, signal };
+    const reader = new Repository(this.#storage, this.uuid, this.manifest, this.version, options);
+    reader.announcedAt = this.announcedAt;
+    return reader;
   }
 
   /** The primary's refs were these at this time. */
@@ -102,18 +133,7 @@ export class Repository implements UploadPackSource {
   }
 
   get packBodies(): readonly PackBody[] {
-    return this.manifest.packs.map((pack) => ({
-      id: pack.id,
-      packBytes: pack.packBytes,
-      sentObjectCount: pack.sentObjectCount,
-      sentEndBytes: pack.sentEndBytes,
-      hasRepeats: pack.repeatedObjectCount > 0,
-      stream: (offsetBytes, lengthBytes) =>
-        streamAsRepositoryDamage(
-          this.#storage.store.readStream(this.#keys.pack(pack.id), offsetBytes, lengthBytes),
-        ),
-      download: this.#downloadOf(pack),
-    }));
+    return packBodies(this.#storage, this.#keys, this.manifest.packs, { signal: this.#signal });
   }
 
   get handsOutUrls(): boolean {
@@ -147,51 +167,38 @@ export class Repository implements UploadPackSource {
 
   /** One round. @throws {DamagedRepositoryError} An index is not what the manifest says. */
   async openPacks(packNumbers: readonly number[]): Promise<ObjectDatabase> {
-    const { store, blocks } = this.#storage;
     const packs = this.manifest.packs.filter((_, packNumber) => packNumbers.includes(packNumber));
-    return new ObjectDatabase(await asRepositoryDamage(() => PackSet.open(store, blocks, this.#keys, packs)));
-  }
-
-  #downloadOf({ id, packBytes, checksum }: ManifestPack): PackDownload | undefined {
-    const { urls, minDownloadBytes = DEFAULT_MIN_DOWNLOAD_BYTES } = this.#storage;
-    if (urls === undefined || checksum === undefined || packBytes < minDownloadBytes) return undefined;
-    return { checksum, protocol: urls.protocol, url: () => urls.urlOf(this.#keys.pack(id), packBytes) };
+    const options = { signal: this.#signal };
+    const set = await asRepositoryDamage(() => PackSet.open(this.#storage, this.#keys, packs, options));
+    return new ObjectDatabase(set).forReader(this.#signal);
   }
 
   /** One request, the first time. @throws {DamagedRepositoryError} The snapshot is not what the manifest says. */
   async readRefs(): Promise<RefList> {
-    this.#refList ??= asRepositoryDamage(() => this.#readRefs());
-    return this.#refList.catch((error: unknown) => {
-      this.#refList = undefined;
-      throw error;
-    });
+    return this.#reads.refs.get(this.#signal);
   }
 
   /** One round, the first time. @throws {DamagedRepositoryError} An index is not what the manifest says. */
   async openObjects(): Promise<ObjectDatabase> {
-    this.#objects ??= asRepositoryDamage(() => this.#openObjects());
-    return this.#objects.catch((error: unknown) => {
-      this.#objects = undefined;
-      throw error;
-    });
+    return (await this.#reads.objects.get(this.#signal)).forReader(this.#signal);
   }
 
-  async #openObjects(): Promise<ObjectDatabase> {
-    const { store, blocks, onDamage } = this.#storage;
+  async #openObjects(signal: AbortSignal): Promise<ObjectDatabase> {
+    const { store, onDamage } = this.#storage;
     const { packs } = this.manifest;
     const [set, blobs] = await Promise.all([
-      PackSet.open(store, blocks, this.#keys, packs),
-      readHistoryBlobs(store, this.#keys, packs),
+      PackSet.open(this.#storage, this.#keys, packs, { signal }),
+      readHistoryBlobs(store, this.#keys, packs, { signal }),
     ]);
     const { history, damaged } = openHistory(blobs, packs, set);
     for (const { packId, error } of damaged) onDamage?.(error, this.#keys.packHistory(packId));
-    this.#damagedHistories = damaged.map(({ packId }) => packId);
+    this.#reads.damagedHistories = damaged.map(({ packId }) => packId);
     return new ObjectDatabase(set, { history });
   }
 
   /** Ids of the packs whose history sidecar is damaged, as found when the objects were opened. */
   get damagedHistories(): readonly string[] {
-    return this.#damagedHistories;
+    return this.#reads.damagedHistories;
   }
 
   /**
@@ -217,13 +224,15 @@ export class Repository implements UploadPackSource {
 
   /** The repository under a newer manifest, with all that was read and has not changed. */
   succeededBy(manifest: Manifest, version: BlobVersion): Repository {
-    const successor = new Repository(this.#storage, this.uuid, manifest, version);
     const isSame = (part: "head" | "refs" | "packs"): boolean =>
       JSON.stringify(manifest[part]) === JSON.stringify(this.manifest[part]);
-    if (isSame("head") && isSame("refs")) successor.#refList = this.#refList;
-    // A damaged history may have been written anew since.
-    if (isSame("packs") && this.#damagedHistories.length === 0) successor.#objects = this.#objects;
-    return successor;
+    const { refs, objects } = this.#reads;
+    const inherited = {
+      ...(isSame("head") && isSame("refs") && { refs }),
+      // A damaged history may have been rewritten since.
+      ...(isSame("packs") && this.#reads.damagedHistories.length === 0 && { objects }),
+    };
+    return new Repository(this.#storage, this.uuid, manifest, version, { inherited });
   }
 
   #head(): Head {
@@ -231,14 +240,22 @@ export class Repository implements UploadPackSource {
     return "ref" in head ? head : { commitId: parseObjectId(head.commitId) };
   }
 
-  async #readRefs(): Promise<RefList> {
+  #refReading(refsAhead: Promise<Uint8Array | undefined> | undefined) {
+    let notTried = refsAhead;
+    return (signal: AbortSignal): Promise<RefList> =>
+      asRepositoryDamage(async () => {
+        const ahead = await notTried;
+        notTried = undefined;
+        return this.#readRefs(ahead, signal);
+      });
+  }
+
+  async #readRefs(ahead: Uint8Array | undefined, signal: AbortSignal): Promise<RefList> {
     const { snapshotId, sha256 } = this.manifest.refs;
-    const ahead = await this.#refsAhead;
-    this.#refsAhead = undefined;
     const bytes =
       ahead !== undefined && isRefSnapshot(ahead, sha256)
         ? ahead
-        : (await this.#storage.store.read(this.#keys.refSnapshot(snapshotId))).bytes;
+        : (await this.#storage.store.read(this.#keys.refSnapshot(snapshotId), { signal })).bytes;
     return new StoredRefList(this.#head(), openRefSnapshot(bytes, sha256));
   }
 }
@@ -263,7 +280,7 @@ export async function openRepository(
   }
   const refsAhead = withRefs ? readRefsAhead(storage, keys) : undefined;
   const { bytes, version } = await storage.store.read(keys.manifest);
-  return new Repository(storage, uuid, parseManifest(bytes), version, refsAhead);
+  return new Repository(storage, uuid, parseManifest(bytes), version, { refsAhead });
 }
 
 /**

@@ -17,6 +17,11 @@ export interface BlobInfo {
   readonly modifiedAtMs: number;
 }
 
+export interface ReadOptions {
+  /** Aborts the read: it rejects with the signal's reason, and its connection is freed. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface WriteCondition {
   /** Write only over this version; `"absent"` means only if there is none. Without it: over anything. */
   readonly ifVersion?: BlobVersion | "absent";
@@ -52,34 +57,44 @@ export const MAX_UPLOAD_HEAD_BYTES = 4096;
  */
 export interface BlobStore {
   /** @throws {NotFoundError} No such key. */
-  read(key: string): Promise<Blob>;
+  read(key: string, options?: ReadOptions): Promise<Blob>;
   /**
    * @returns `"unchanged"` if the blob still has `knownVersion`.
    * @throws {NotFoundError} No such key.
    */
-  readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged">;
+  readIfChanged(key: string, knownVersion: BlobVersion, options?: ReadOptions): Promise<Blob | "unchanged">;
   /**
    * Reads exactly `lengthBytes` bytes from `offsetBytes`.
    * @throws {NotFoundError} No such key.
    * @throws {RangeError} The range is not inside the blob.
    */
-  readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  readRange(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array>;
   /**
    * Reads `maxBytes` bytes from `offsetBytes`, or as many as there are: for readers who don't know the blob's size.
    * @throws {NotFoundError} No such key.
    * @throws {RangeError} `offsetBytes` is at the end or past it, or `maxBytes` is not above 0.
    */
-  readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array>;
+  readUpTo(key: string, offsetBytes: number, maxBytes: number, options?: ReadOptions): Promise<Uint8Array>;
   /**
    * The same range as chunks of any size, read only as they are pulled. Ending the iteration early frees the connection.
    * Errors as in `readRange`, at the first pull.
    */
-  readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
+  readStream(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): AsyncIterable<Uint8Array>;
   /**
-   * All of a blob whose size nobody knows, the same way: one request. It is the version that the first pull found, to its end.
+   * Streams a whole blob of unknown size with one request: the version that the first pull found, to its end.
    * @throws {NotFoundError} At the first pull: no such key.
    */
-  streamWhole(key: string): AsyncIterable<Uint8Array>;
+  streamWhole(key: string, options?: ReadOptions): AsyncIterable<Uint8Array>;
   /**
    * Replaces the whole blob.
    * @returns The version written.

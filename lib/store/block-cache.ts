@@ -2,8 +2,10 @@
  * Keeps recently read blocks of immutable blobs in memory: many small reads become few requests of a good size.
  * Never for blobs that are replaced: it does not look whether they were.
  */
-import type { BlobStore } from "./blob-store.ts";
+import { LRUCache } from "lru-cache";
+import type { BlobStore, ReadOptions } from "./blob-store.ts";
 import { assertRange, outOfRange } from "./byte-range.ts";
+import { SharedRead } from "./shared-read.ts";
 
 export interface BlockCacheLimits {
   /** Every request starts at a multiple of this. What is read scattered is mostly much shorter, and is paid for in time. */
@@ -32,31 +34,48 @@ const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
   maxBlocksAhead: 192,
 };
 
+/** Blocks that are being read with one request. */
+interface PendingBlocks {
+  /** The number of the first one. */
+  readonly first: number;
+  readonly request: SharedRead<readonly Uint8Array[]>;
+}
+
 export class BlockCache {
   readonly #store: BlobStore;
   readonly #limits: BlockCacheLimits;
-  /** In the order of their last use. A block is shorter than `blockBytes` only at its blob's end. */
-  readonly #blocks = new Map<string, Uint8Array>();
-  readonly #pending = new Map<string, Promise<Uint8Array>>();
-  #cachedBytes = 0;
+  /** A block is shorter than `blockBytes` only at its blob's end. */
+  readonly #blocks: LRUCache<string, Uint8Array>;
+  readonly #pending = new Map<string, PendingBlocks>();
 
   constructor(store: BlobStore, limits: BlockCacheLimits = DEFAULT_BLOCK_CACHE_LIMITS) {
     this.#store = store;
     this.#limits = limits;
+    this.#blocks = new LRUCache({
+      maxSize: Math.max(1, limits.maxCachedBytes),
+      sizeCalculation: (bytes) => Math.max(1, bytes.length),
+    });
   }
 
   /**
    * Reads exactly `lengthBytes` bytes; for ranges that are small beside the cache. Within one block it is a view: don't write to it.
+   * A request that several readers wait for ends when the signals of all of them have aborted.
    * @throws {NotFoundError} No such key.
    * @throws {RangeError} The range is not inside the blob.
    */
-  async read(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  async read(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    { signal }: ReadOptions = {},
+  ): Promise<Uint8Array> {
     assertRange(key, offsetBytes, lengthBytes);
+    signal?.throwIfAborted();
     if (lengthBytes === 0) return new Uint8Array();
     const { blockBytes } = this.#limits;
     const firstBlock = Math.floor(offsetBytes / blockBytes);
     const lastBlock = Math.floor((offsetBytes + lengthBytes - 1) / blockBytes);
-    const blocks = await Promise.all(this.#findBlocks(key, firstBlock, lastBlock));
+    const blocks = await Promise.all(this.#findBlocks(key, firstBlock, lastBlock, signal));
     const startBytes = offsetBytes - firstBlock * blockBytes;
     const foundBytes = blocks.reduce((sum, block) => sum + block.length, 0);
     if (startBytes + lengthBytes > foundBytes) throw outOfRange(key, offsetBytes, lengthBytes);
@@ -73,11 +92,11 @@ export class BlockCache {
     return bytes;
   }
 
-  /** Begins to read the blocks of these ranges, the first ones at least. What fails is told where it is read. */
-  readAhead(ranges: Iterable<BlobRange>): void {
+  /** Starts to read the blocks of these ranges, or as many as the limits allow. Errors are thrown to those who read them. */
+  readAhead(ranges: Iterable<BlobRange>, { signal }: ReadOptions = {}): void {
     const { blockBytes } = this.#limits;
     const maxBlocksAhead = Math.min(this.#limits.maxBlocksAhead, this.#roomAhead());
-    if (maxBlocksAhead <= 0) return;
+    if (maxBlocksAhead <= 0 || signal?.aborted) return;
     const blocksByKey = new Map<string, Set<number>>();
     let count = 0;
     for (const { key, offsetBytes, endBytes } of ranges) {
@@ -95,93 +114,92 @@ export class BlockCache {
       for (const block of [...blocks].toSorted((a, b) => a - b)) {
         let last = block;
         while (blocks.has(last + 1)) last += 1;
-        // What is there is to stay until it is read.
-        const isThere = this.#touch(blockName(key, block)) !== undefined;
-        if (!isThere && this.#isMissing(blockName(key, block))) this.#startRequest(key, block, last);
+        const name = blockName(key, block);
+        // `get` also marks a cached block as used, so that it stays until it is read.
+        if (this.#blocks.get(name) !== undefined || this.#pendingOf(name) !== undefined) continue;
+        this.#startRequest(key, block, last)
+          .request.join(signal)
+          .catch(() => undefined);
       }
     }
   }
 
   /** For what will hardly be asked for again: nothing is kept, so nothing is pushed out. */
-  stream(key: string, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
-    return this.#store.readStream(key, offsetBytes, lengthBytes);
+  stream(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): AsyncIterable<Uint8Array> {
+    return this.#store.readStream(key, offsetBytes, lengthBytes, options);
   }
 
-  #findBlocks(key: string, firstBlock: number, lastBlock: number): (Uint8Array | Promise<Uint8Array>)[] {
+  #findBlocks(
+    key: string,
+    firstBlock: number,
+    lastBlock: number,
+    signal: AbortSignal | undefined,
+  ): (Uint8Array | Promise<Uint8Array>)[] {
     const found: (Uint8Array | Promise<Uint8Array>)[] = [];
     for (let block = firstBlock; block <= lastBlock; block += 1) {
-      const cached = this.#touch(blockName(key, block)) ?? this.#pending.get(blockName(key, block));
-      if (cached === undefined) this.#startRequest(key, block, lastBlock);
-      const now = cached ?? this.#pending.get(blockName(key, block));
-      if (now !== undefined) found.push(now);
+      const name = blockName(key, block);
+      const cached = this.#blocks.get(name);
+      if (cached !== undefined) {
+        found.push(cached);
+        continue;
+      }
+      const { first, request } = this.#pendingOf(name) ?? this.#startRequest(key, block, lastBlock);
+      found.push(request.join(signal).then((blocks) => blocks[block - first] as Uint8Array));
     }
     return found;
   }
 
-  /** How many blocks may still be begun ahead of anybody's reading them: many clients at once would fill the memory. */
+  /** How many blocks may still be read ahead: many clients at once would fill the memory. */
   #roomAhead(): number {
     return 2 * this.#limits.maxBlocksAhead - this.#pending.size;
   }
 
-  #touch(name: string): Uint8Array | undefined {
-    const bytes = this.#blocks.get(name);
-    if (bytes === undefined) return undefined;
-    this.#blocks.delete(name);
-    this.#blocks.set(name, bytes);
-    return bytes;
-  }
-
   /** Requests `firstBlock` and those of its missing neighbours that are wanted too, and makes them pending. */
-  #startRequest(key: string, firstBlock: number, lastWantedBlock: number): void {
+  #startRequest(key: string, firstBlock: number, lastWantedBlock: number): PendingBlocks {
     const { blockBytes, maxBlocksPerRequest } = this.#limits;
-    let blockCount = 1;
-    while (
-      blockCount < maxBlocksPerRequest &&
-      firstBlock + blockCount <= lastWantedBlock &&
-      this.#isMissing(blockName(key, firstBlock + blockCount))
-    ) {
-      blockCount += 1;
+    const names = [blockName(key, firstBlock)];
+    while (names.length < maxBlocksPerRequest && firstBlock + names.length <= lastWantedBlock) {
+      const name = blockName(key, firstBlock + names.length);
+      if (this.#blocks.has(name) || this.#pendingOf(name) !== undefined) break;
+      names.push(name);
     }
-    const request = this.#store.readUpTo(key, firstBlock * blockBytes, blockCount * blockBytes);
-    for (let index = 0; index < blockCount; index += 1) {
-      const name = blockName(key, firstBlock + index);
-      const block = this.#cutBlock(request, index, blockCount, name);
-      block.catch(() => undefined); // a neighbour's failure may be reported first, and end the read
-      this.#pending.set(name, block);
-    }
+    let pending: PendingBlocks | undefined;
+    const request = new SharedRead(async (signal) => {
+      try {
+        const lengthBytes = names.length * blockBytes;
+        return this.#keep(
+          names,
+          await this.#store.readUpTo(key, firstBlock * blockBytes, lengthBytes, { signal }),
+        );
+      } finally {
+        for (const name of names) if (this.#pending.get(name) === pending) this.#pending.delete(name);
+      }
+    });
+    pending = { first: firstBlock, request };
+    for (const name of names) this.#pending.set(name, pending);
+    return pending;
   }
 
-  async #cutBlock(
-    request: Promise<Uint8Array>,
-    index: number,
-    blockCount: number,
-    name: string,
-  ): Promise<Uint8Array> {
-    try {
-      const { blockBytes } = this.#limits;
-      const all = await request;
+  /** @returns The blocks of an answer. */
+  #keep(names: readonly string[], answer: Uint8Array): Uint8Array[] {
+    const { blockBytes } = this.#limits;
+    return names.map((name, index) => {
+      const start = index * blockBytes;
       // A copy, or one cached block would keep the whole answer in memory.
-      const bytes =
-        blockCount === 1 ? all : new Uint8Array(all.subarray(index * blockBytes, (index + 1) * blockBytes));
-      this.#keep(name, bytes);
-      return bytes;
-    } finally {
-      this.#pending.delete(name);
-    }
+      const block = names.length === 1 ? answer : new Uint8Array(answer.subarray(start, start + blockBytes));
+      this.#blocks.set(name, block);
+      return block;
+    });
   }
 
-  #isMissing(name: string): boolean {
-    return !this.#blocks.has(name) && !this.#pending.has(name);
-  }
-
-  #keep(name: string, bytes: Uint8Array): void {
-    this.#blocks.set(name, bytes);
-    this.#cachedBytes += bytes.length;
-    for (const [oldestName, oldest] of this.#blocks) {
-      if (this.#cachedBytes <= this.#limits.maxCachedBytes) return;
-      this.#blocks.delete(oldestName);
-      this.#cachedBytes -= oldest.length;
-    }
+  #pendingOf(name: string): PendingBlocks | undefined {
+    const pending = this.#pending.get(name);
+    return pending?.request.hasFailed ? undefined : pending;
   }
 }
 

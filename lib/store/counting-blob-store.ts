@@ -1,5 +1,13 @@
 /** Counts what is asked of a blob store, so that tests can pin an operation's cost. */
-import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
+import type {
+  Blob,
+  BlobInfo,
+  BlobStore,
+  BlobUpload,
+  BlobVersion,
+  ReadOptions,
+  WriteCondition,
+} from "./blob-store.ts";
 
 export interface StoreCounts {
   readonly read: number;
@@ -64,36 +72,61 @@ export class CountingBlobStore implements BlobStore {
     this.#answeredRound = 0;
   }
 
-  async read(key: string): Promise<Blob> {
-    const blob = await this.#ask("read", () => this.#store.read(key));
+  async read(key: string, options?: ReadOptions): Promise<Blob> {
+    const blob = await this.#ask("read", () => this.#store.read(key, options));
     this.#counts.bytesRead += blob.bytes.length;
     return blob;
   }
 
-  async readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
-    const blob = await this.#ask("readIfChanged", () => this.#store.readIfChanged(key, knownVersion));
+  async readIfChanged(
+    key: string,
+    knownVersion: BlobVersion,
+    options?: ReadOptions,
+  ): Promise<Blob | "unchanged"> {
+    const blob = await this.#ask("readIfChanged", () =>
+      this.#store.readIfChanged(key, knownVersion, options),
+    );
     if (blob !== "unchanged") this.#counts.bytesRead += blob.bytes.length;
     return blob;
   }
 
-  async readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
-    const bytes = await this.#ask("readRange", () => this.#store.readRange(key, offsetBytes, lengthBytes));
+  async readRange(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
+    const bytes = await this.#ask("readRange", () =>
+      this.#store.readRange(key, offsetBytes, lengthBytes, options),
+    );
     this.#counts.bytesRead += bytes.length;
     return bytes;
   }
 
-  async readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
-    const bytes = await this.#ask("readUpTo", () => this.#store.readUpTo(key, offsetBytes, maxBytes));
+  async readUpTo(
+    key: string,
+    offsetBytes: number,
+    maxBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
+    const bytes = await this.#ask("readUpTo", () =>
+      this.#store.readUpTo(key, offsetBytes, maxBytes, options),
+    );
     this.#counts.bytesRead += bytes.length;
     return bytes;
   }
 
-  readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
-    return this.#stream(() => this.#store.readStream(key, offsetBytes, lengthBytes));
+  readStream(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): AsyncIterable<Uint8Array> {
+    return this.#stream(() => this.#store.readStream(key, offsetBytes, lengthBytes, options));
   }
 
-  streamWhole(key: string): AsyncIterable<Uint8Array> {
-    return this.#stream(() => this.#store.streamWhole(key));
+  streamWhole(key: string, options?: ReadOptions): AsyncIterable<Uint8Array> {
+    return this.#stream(() => this.#store.streamWhole(key, options));
   }
 
   async *#stream(open: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -14,7 +14,15 @@ import { type FileHandle, mkdir, open, rename, rmdir, stat, unlink } from "node:
 import { dirname, join } from "node:path";
 import { NotFoundError, VersionConflictError } from "../errors.ts";
 import { assertBlobKey, assertBlobPrefix, RESERVED_SEGMENT } from "./blob-key.ts";
-import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
+import type {
+  Blob,
+  BlobInfo,
+  BlobStore,
+  BlobUpload,
+  BlobVersion,
+  ReadOptions,
+  WriteCondition,
+} from "./blob-store.ts";
 import { assertRange, assertRangeInside, lengthUpToEnd } from "./byte-range.ts";
 import { FileUpload } from "./file-upload.ts";
 import { listFiles, syncFolder, unlessMissing } from "./folder.ts";
@@ -36,50 +44,62 @@ export class FsBlobStore implements BlobStore {
     this.#lock = new FolderLock(join(rootFolder, RESERVED_SEGMENT, "lock.sqlite"));
   }
 
-  read(key: string): Promise<Blob> {
-    return this.#withFile(key, async (file, stats) => ({
+  read(key: string, options?: ReadOptions): Promise<Blob> {
+    return this.#withFile(key, options, async (file, stats) => ({
       bytes: await readExactly(file, key, 0, Number(stats.size)),
       version: versionOf(stats),
     }));
   }
 
-  readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
-    return this.#withFile(key, async (file, stats) => {
+  readIfChanged(key: string, knownVersion: BlobVersion, options?: ReadOptions): Promise<Blob | "unchanged"> {
+    return this.#withFile(key, options, async (file, stats) => {
       const version = versionOf(stats);
       if (version === knownVersion) return "unchanged";
       return { bytes: await readExactly(file, key, 0, Number(stats.size)), version };
     });
   }
 
-  readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
-    return this.#withFile(key, async (file, { size }) => {
+  readRange(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
+    return this.#withFile(key, options, async (file, { size }) => {
       assertRangeInside(key, offsetBytes, lengthBytes, Number(size));
       return readExactly(file, key, offsetBytes, lengthBytes);
     });
   }
 
-  readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
-    return this.#withFile(key, async (file, { size }) =>
+  readUpTo(key: string, offsetBytes: number, maxBytes: number, options?: ReadOptions): Promise<Uint8Array> {
+    return this.#withFile(key, options, async (file, { size }) =>
       readExactly(file, key, offsetBytes, lengthUpToEnd(key, offsetBytes, maxBytes, Number(size))),
     );
   }
 
-  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
+  async *readStream(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    { signal }: ReadOptions = {},
+  ): AsyncGenerator<Uint8Array> {
+    signal?.throwIfAborted();
     assertRange(key, offsetBytes, lengthBytes);
     const file = await this.#openForReading(key);
     try {
       const { size } = await file.stat();
       assertRangeInside(key, offsetBytes, lengthBytes, size);
-      yield* chunksOf(file, key, offsetBytes, offsetBytes + lengthBytes);
+      yield* chunksOf(file, key, { offsetBytes, endBytes: offsetBytes + lengthBytes, signal });
     } finally {
       await file.close();
     }
   }
 
-  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
+  async *streamWhole(key: string, { signal }: ReadOptions = {}): AsyncGenerator<Uint8Array> {
+    signal?.throwIfAborted();
     const file = await this.#openForReading(key);
     try {
-      yield* chunksOf(file, key, 0, (await file.stat()).size);
+      yield* chunksOf(file, key, { offsetBytes: 0, endBytes: (await file.stat()).size, signal });
     } finally {
       await file.close();
     }
@@ -176,11 +196,15 @@ export class FsBlobStore implements BlobStore {
 
   async #withFile<Result>(
     key: string,
+    { signal }: ReadOptions = {},
     use: (file: FileHandle, stats: BigIntStats) => Promise<Result>,
   ): Promise<Result> {
+    signal?.throwIfAborted();
     const file = await this.#openForReading(key);
     try {
-      return await use(file, await file.stat({ bigint: true }));
+      const result = await use(file, await file.stat({ bigint: true }));
+      signal?.throwIfAborted();
+      return result;
     } finally {
       await file.close();
     }
@@ -220,10 +244,10 @@ async function stampAfter(file: FileHandle, previousNs: bigint): Promise<BlobVer
 async function* chunksOf(
   file: FileHandle,
   key: string,
-  offsetBytes: number,
-  endBytes: number,
+  { offsetBytes, endBytes, signal }: ReadOptions & { offsetBytes: number; endBytes: number },
 ): AsyncGenerator<Uint8Array> {
   for (let position = offsetBytes; position < endBytes; position += STREAM_CHUNK_BYTES) {
+    signal?.throwIfAborted();
     yield await readExactly(file, key, position, Math.min(STREAM_CHUNK_BYTES, endBytes - position));
   }
 }

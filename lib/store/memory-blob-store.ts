@@ -9,9 +9,11 @@ import {
   type BlobUpload,
   type BlobVersion,
   MAX_UPLOAD_HEAD_BYTES,
+  type ReadOptions,
   type WriteCondition,
 } from "./blob-store.ts";
 import { assertRangeInside, lengthUpToEnd } from "./byte-range.ts";
+import { orAborted } from "./shared-read.ts";
 
 const STREAM_CHUNK_BYTES = 64 * 1024;
 
@@ -43,46 +45,57 @@ export class MemoryBlobStore implements BlobStore {
     this.#faults = faults;
   }
 
-  read(key: string): Promise<Blob> {
-    return this.#call("read", key, () => {
+  read(key: string, options?: ReadOptions): Promise<Blob> {
+    return this.#read(key, options, () => {
       const { bytes, version } = this.#find(key);
       return { bytes: bytes.slice(), version };
     });
   }
 
-  readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
-    return this.#call("read", key, () => {
+  readIfChanged(key: string, knownVersion: BlobVersion, options?: ReadOptions): Promise<Blob | "unchanged"> {
+    return this.#read(key, options, () => {
       const { bytes, version } = this.#find(key);
       return version === knownVersion ? "unchanged" : { bytes: bytes.slice(), version };
     });
   }
 
-  readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
-    return this.#call("read", key, () => {
+  readRange(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
+    return this.#read(key, options, () => {
       const { bytes } = this.#find(key);
       assertRangeInside(key, offsetBytes, lengthBytes, bytes.length);
       return bytes.slice(offsetBytes, offsetBytes + lengthBytes);
     });
   }
 
-  readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
-    return this.#call("read", key, () => {
+  readUpTo(key: string, offsetBytes: number, maxBytes: number, options?: ReadOptions): Promise<Uint8Array> {
+    return this.#read(key, options, () => {
       const { bytes } = this.#find(key);
       return bytes.slice(offsetBytes, offsetBytes + lengthUpToEnd(key, offsetBytes, maxBytes, bytes.length));
     });
   }
 
-  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
-    yield* this.#chunksOf(key, await this.readRange(key, offsetBytes, lengthBytes));
+  async *readStream(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
+    yield* this.#chunksOf(key, await this.readRange(key, offsetBytes, lengthBytes, options), options);
   }
 
-  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
-    yield* this.#chunksOf(key, (await this.read(key)).bytes);
+  async *streamWhole(key: string, options?: ReadOptions): AsyncGenerator<Uint8Array> {
+    yield* this.#chunksOf(key, (await this.read(key, options)).bytes, options);
   }
 
-  async *#chunksOf(key: string, bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  async *#chunksOf(key: string, bytes: Uint8Array, { signal }: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     for (let start = 0; start < bytes.length; start += STREAM_CHUNK_BYTES) {
       if (start > 0) await this.#faults.before?.({ kind: "read", key });
+      signal?.throwIfAborted();
       yield bytes.subarray(start, start + STREAM_CHUNK_BYTES);
     }
   }
@@ -134,6 +147,11 @@ export class MemoryBlobStore implements BlobStore {
       count += 1;
     }
     return count;
+  }
+
+  /** A delay that a fault causes ends when the signal aborts, as a wait for the network does. */
+  #read<Result>(key: string, { signal }: ReadOptions = {}, action: () => Result): Promise<Result> {
+    return orAborted(this.#call("read", key, action), signal);
   }
 
   async #call<Result>(

@@ -18,7 +18,15 @@ import {
 } from "@aws-sdk/client-s3";
 import { NotFoundError } from "../errors.ts";
 import { assertBlobKey, assertBlobPrefix, folderPrefix } from "./blob-key.ts";
-import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
+import type {
+  Blob,
+  BlobInfo,
+  BlobStore,
+  BlobUpload,
+  BlobVersion,
+  ReadOptions,
+  WriteCondition,
+} from "./blob-store.ts";
 import { assertRange, outOfRange } from "./byte-range.ts";
 import {
   DEFAULT_MULTIPART_LIMITS,
@@ -27,10 +35,25 @@ import {
   MultipartUpload,
 } from "./multipart-upload.ts";
 import { isMissingBlob, orConflict, statusOf } from "./s3-errors.ts";
+import {
+  bodyBytes,
+  bodyChunks,
+  conditionHeaders,
+  discardBody,
+  etagOf,
+  rangeHeader,
+  required,
+} from "./s3-messages.ts";
 import { removeUnfinishedS3Uploads } from "./s3-unfinished-uploads.ts";
 
 /** How often a stream is opened again after a break without a byte in between. */
 const MAX_BREAKS_WITHOUT_PROGRESS = 3;
+
+interface KeyRange {
+  readonly key: string;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
 
 export interface S3BlobStoreOptions {
   readonly client: S3Client;
@@ -58,52 +81,72 @@ export class S3BlobStore implements BlobStore {
     this.#multipartLimits = multipartLimits;
   }
 
-  async read(key: string): Promise<Blob> {
-    const output = await this.#get(key, {});
-    return { bytes: await bodyBytes(output), version: etagOf(output) };
+  async read(key: string, options?: ReadOptions): Promise<Blob> {
+    const output = await this.#get(key, {}, options);
+    return { bytes: await bodyBytes(output, options), version: etagOf(output) };
   }
 
-  async readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
+  async readIfChanged(
+    key: string,
+    knownVersion: BlobVersion,
+    options?: ReadOptions,
+  ): Promise<Blob | "unchanged"> {
     try {
-      const output = await this.#get(key, { IfNoneMatch: knownVersion });
-      return { bytes: await bodyBytes(output), version: etagOf(output) };
+      const output = await this.#get(key, { IfNoneMatch: knownVersion }, options);
+      return { bytes: await bodyBytes(output, options), version: etagOf(output) };
     } catch (error) {
       if (statusOf(error) === 304) return "unchanged";
       throw error;
     }
   }
 
-  async readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  async readRange(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
     if (lengthBytes === 0) {
-      await this.#assertEmptyRange(key, offsetBytes);
+      await this.#assertEmptyRange(key, offsetBytes, options);
       return new Uint8Array();
     }
-    return bodyBytes(await this.#getRange(key, offsetBytes, lengthBytes));
+    return bodyBytes(await this.#getRange({ key, offsetBytes, lengthBytes }, options), options);
   }
 
-  async readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
+  async readUpTo(
+    key: string,
+    offsetBytes: number,
+    maxBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
     assertRange(key, offsetBytes, maxBytes);
     if (maxBytes === 0) throw outOfRange(key, offsetBytes, maxBytes);
-    return bodyBytes(await this.#get(key, { Range: rangeHeader(offsetBytes, maxBytes) }, maxBytes));
+    const output = await this.#get(key, { Range: rangeHeader(offsetBytes, maxBytes) }, options);
+    return bodyBytes(output, options);
   }
 
-  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
-    if (lengthBytes === 0) return this.#assertEmptyRange(key, offsetBytes);
-    const output = await this.#getRange(key, offsetBytes, lengthBytes);
-    yield* this.#streamOf(output, key, offsetBytes, lengthBytes);
+  async *readStream(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
+    if (lengthBytes === 0) return this.#assertEmptyRange(key, offsetBytes, options);
+    const range = { key, offsetBytes, lengthBytes };
+    yield* this.#streamOf(await this.#getRange(range, options), range, options);
   }
 
-  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
-    const output = await this.#get(key, {});
-    yield* this.#streamOf(output, key, 0, required(output.ContentLength, "Content-Length"));
+  async *streamWhole(key: string, options?: ReadOptions): AsyncGenerator<Uint8Array> {
+    const output = await this.#get(key, {}, options);
+    const lengthBytes = required(output.ContentLength, "Content-Length");
+    yield* this.#streamOf(output, { key, offsetBytes: 0, lengthBytes }, options);
   }
 
   /** The body of an answer, opened again where it breaks. */
   async *#streamOf(
     first: GetObjectCommandOutput,
-    key: string,
-    offsetBytes: number,
-    lengthBytes: number,
+    { key, offsetBytes, lengthBytes }: KeyRange,
+    options: ReadOptions = {},
   ): AsyncGenerator<Uint8Array> {
     let output = first;
     const version = etagOf(output);
@@ -119,11 +162,13 @@ export class S3BlobStore implements BlobStore {
         if (doneBytes === lengthBytes) return;
         throw new Error(`stream of ${key} ended ${lengthBytes - doneBytes} bytes early`);
       } catch (error) {
+        options.signal?.throwIfAborted();
         breaks += 1;
         if (breaks > MAX_BREAKS_WITHOUT_PROGRESS) throw error;
       }
       // The same version, or the reader would get a mixture.
-      output = await this.#getRange(key, offsetBytes + doneBytes, lengthBytes - doneBytes, version);
+      const rest = { key, offsetBytes: offsetBytes + doneBytes, lengthBytes: lengthBytes - doneBytes };
+      output = await this.#getRange({ ...rest, version }, options);
     }
   }
 
@@ -212,14 +257,12 @@ export class S3BlobStore implements BlobStore {
 
   /** @returns An answer with exactly the bytes asked for: S3 cuts a range at the blob's end. */
   async #getRange(
-    key: string,
-    offsetBytes: number,
-    lengthBytes: number,
-    version?: BlobVersion,
+    { key, offsetBytes, lengthBytes, version }: KeyRange & { readonly version?: BlobVersion },
+    options: ReadOptions | undefined,
   ): Promise<GetObjectCommandOutput> {
     assertRange(key, offsetBytes, lengthBytes);
     const input = { Range: rangeHeader(offsetBytes, lengthBytes), ...(version && { IfMatch: version }) };
-    const output = await this.#get(key, input, lengthBytes);
+    const output = await this.#get(key, input, options);
     if (output.ContentLength === lengthBytes) return output;
     discardBody(output);
     throw outOfRange(key, offsetBytes, lengthBytes);
@@ -228,66 +271,37 @@ export class S3BlobStore implements BlobStore {
   async #get(
     key: string,
     input: { Range?: string; IfMatch?: string; IfNoneMatch?: string },
-    lengthBytes = 0,
+    { signal }: ReadOptions = {},
   ): Promise<GetObjectCommandOutput> {
     assertBlobKey(key);
+    signal?.throwIfAborted();
     try {
-      return await this.#client.send(new GetObjectCommand({ ...this.#address(key), ...input }));
+      const command = new GetObjectCommand({ ...this.#address(key), ...input });
+      return await this.#client.send(command, signal && { abortSignal: signal });
     } catch (error) {
+      signal?.throwIfAborted();
       if (statusOf(error) === 416)
-        throw new RangeError(`${lengthBytes} bytes are not inside blob ${key}`, { cause: error });
+        throw new RangeError(`${input.Range} is not inside blob ${key}`, { cause: error });
       if (isMissingBlob(error)) throw new NotFoundError("blob not found", { key, cause: error });
       throw error;
     }
   }
 
   /** S3 can't be asked for no bytes. */
-  async #assertEmptyRange(key: string, offsetBytes: number): Promise<void> {
+  async #assertEmptyRange(key: string, offsetBytes: number, { signal }: ReadOptions = {}): Promise<void> {
     assertBlobKey(key);
     assertRange(key, offsetBytes, 0);
+    signal?.throwIfAborted();
     try {
       const { ContentLength: sizeBytes = 0 } = await this.#client.send(
         new HeadObjectCommand(this.#address(key)),
+        signal && { abortSignal: signal },
       );
       if (offsetBytes > sizeBytes) throw outOfRange(key, offsetBytes, 0, sizeBytes);
     } catch (error) {
+      signal?.throwIfAborted();
       if (statusOf(error) === 404) throw new NotFoundError("blob not found", { key, cause: error });
       throw error;
     }
   }
-}
-
-function rangeHeader(offsetBytes: number, lengthBytes: number): string {
-  return `bytes=${offsetBytes}-${offsetBytes + lengthBytes - 1}`;
-}
-
-function conditionHeaders({ ifVersion }: WriteCondition): { IfMatch?: string; IfNoneMatch?: string } {
-  if (ifVersion === undefined) return {};
-  return ifVersion === "absent" ? { IfNoneMatch: "*" } : { IfMatch: ifVersion };
-}
-
-function etagOf(output: { readonly ETag?: string | undefined }): BlobVersion {
-  return required(output.ETag, "ETag");
-}
-
-function required<Value>(value: Value | undefined, name: string): Value {
-  if (value === undefined) throw new Error(`the object store answered without ${name}`);
-  return value;
-}
-
-async function bodyBytes(output: GetObjectCommandOutput): Promise<Uint8Array> {
-  const bytes = (await output.Body?.transformToByteArray()) ?? new Uint8Array();
-  if (bytes.length !== output.ContentLength) throw new Error("the object store's answer was cut");
-  return bytes;
-}
-
-/** Ending the iteration destroys the body, and with it the connection if bytes are left on it. */
-async function* bodyChunks({ Body: body }: GetObjectCommandOutput): AsyncGenerator<Uint8Array> {
-  if (body === undefined || !(Symbol.asyncIterator in body))
-    throw new Error("the object store answered without a body");
-  for await (const chunk of body) yield chunk;
-}
-
-function discardBody({ Body: body }: GetObjectCommandOutput): void {
-  if (body !== undefined && "destroy" in body) body.destroy();
 }

@@ -250,11 +250,11 @@ function isGoneError(error: unknown): boolean {
 }
 
 async function openPacks(
-  { store, blocks }: RepositoryStorage,
+  storage: RepositoryStorage,
   keys: RepositoryKeys,
   packs: readonly ManifestPack[],
 ): Promise<ObjectDatabase> {
-  return new ObjectDatabase(await PackSet.open(store, blocks, keys, packs));
+  return new ObjectDatabase(await PackSet.open(storage, keys, packs));
 }
 
 function tipsOfSteps(steps: readonly ImportStep[]): ObjectId[] {

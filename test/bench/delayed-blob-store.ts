@@ -6,8 +6,10 @@ import type {
   BlobStore,
   BlobUpload,
   BlobVersion,
+  ReadOptions,
   WriteCondition,
 } from "../../lib/store/blob-store.ts";
+import { orAborted } from "../../lib/store/shared-read.ts";
 
 export class DelayedBlobStore implements BlobStore {
   readonly #store: BlobStore;
@@ -19,34 +21,57 @@ export class DelayedBlobStore implements BlobStore {
     this.#delayMs = delayMs;
   }
 
-  async read(key: string): Promise<Blob> {
-    await setTimeout(this.#delayMs);
-    return this.#store.read(key);
+  #delay({ signal }: ReadOptions = {}): Promise<void> {
+    return orAborted(setTimeout(this.#delayMs), signal);
   }
 
-  async readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
-    await setTimeout(this.#delayMs);
-    return this.#store.readIfChanged(key, knownVersion);
+  async read(key: string, options?: ReadOptions): Promise<Blob> {
+    await this.#delay(options);
+    return this.#store.read(key, options);
   }
 
-  async readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
-    await setTimeout(this.#delayMs);
-    return this.#store.readRange(key, offsetBytes, lengthBytes);
+  async readIfChanged(
+    key: string,
+    knownVersion: BlobVersion,
+    options?: ReadOptions,
+  ): Promise<Blob | "unchanged"> {
+    await this.#delay(options);
+    return this.#store.readIfChanged(key, knownVersion, options);
   }
 
-  async readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
-    await setTimeout(this.#delayMs);
-    return this.#store.readUpTo(key, offsetBytes, maxBytes);
+  async readRange(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
+    await this.#delay(options);
+    return this.#store.readRange(key, offsetBytes, lengthBytes, options);
   }
 
-  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
-    await setTimeout(this.#delayMs);
-    yield* this.#store.readStream(key, offsetBytes, lengthBytes);
+  async readUpTo(
+    key: string,
+    offsetBytes: number,
+    maxBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
+    await this.#delay(options);
+    return this.#store.readUpTo(key, offsetBytes, maxBytes, options);
   }
 
-  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
-    await setTimeout(this.#delayMs);
-    yield* this.#store.streamWhole(key);
+  async *readStream(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
+    await this.#delay(options);
+    yield* this.#store.readStream(key, offsetBytes, lengthBytes, options);
+  }
+
+  async *streamWhole(key: string, options?: ReadOptions): AsyncGenerator<Uint8Array> {
+    await this.#delay(options);
+    yield* this.#store.streamWhole(key, options);
   }
 
   async write(key: string, bytes: Uint8Array, condition?: WriteCondition): Promise<BlobVersion> {

@@ -23,11 +23,19 @@ export interface PlannedAnswer extends SharedAnswerPlan {
   readonly uriLines: readonly Uint8Array[];
 }
 
+interface OpenSession {
+  readonly source: UploadPackSource;
+  readonly refList: RefList;
+  readonly request: FetchRequest;
+  readonly wantedRefs: readonly Ref[];
+}
+
 export class FetchSession {
   /** Those wanted by name included. */
   readonly wants: readonly ObjectId[];
   /** What the refs that were wanted by name point to. */
   readonly wantedRefs: readonly Ref[];
+  /** For this client alone. */
   readonly #source: UploadPackSource;
   readonly #refList: RefList;
   readonly #request: FetchRequest;
@@ -36,31 +44,37 @@ export class FetchSession {
   #filter: Promise<ObjectFilter | undefined> | undefined;
   readonly #answer: SharedAnswer;
 
-  private constructor(
-    source: UploadPackSource,
-    refList: RefList,
-    request: FetchRequest,
-    wantedRefs: readonly Ref[],
-  ) {
+  private constructor(sharedSource: UploadPackSource, { source, refList, request, wantedRefs }: OpenSession) {
     this.#source = source;
     this.#refList = refList;
     this.#request = request;
     this.wantedRefs = wantedRefs;
     this.wants = [...new Set([...request.wants, ...wantedRefs.map(({ id }) => id)])];
-    this.#answer = new SharedAnswer({
-      planShallow: () => this.planShallow(),
-      planPack: async (shallow) => this.#planPack(shallow, await this.#loadFilter()),
-      ofsDelta: request.ofsDelta,
+    this.#answer = new SharedAnswer((signal) => {
+      const work = sharedSource.forReader(signal);
+      return {
+        planShallow: () => this.planShallow(work),
+        planPack: async (shallow) => this.#planPack(work, shallow, await this.#loadFilter()),
+        ofsDelta: request.ofsDelta,
+      };
     });
   }
 
-  /** @throws {NotHereError} It wants what is not here or not to be had. */
-  static async open(source: UploadPackSource, request: FetchRequest): Promise<FetchSession> {
+  /**
+   * @param signal - Aborts when the client has left: ends what is read for it alone.
+   * @throws {NotHereError} It wants what is not here or not to be had.
+   */
+  static async open(
+    sharedSource: UploadPackSource,
+    request: FetchRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<FetchSession> {
+    const source = sharedSource.forReader(signal);
     const refList = await source.readRefs();
     const wantedRefs = findWantedRefs(refList, request.wantRefs);
     const refusedId = await findRefusedWant(source, refList, request.wants);
     if (refusedId !== undefined) throw new NotHereError(`upload-pack: not our ref ${refusedId}`);
-    return new FetchSession(source, refList, request, wantedRefs);
+    return new FetchSession(sharedSource, { source, refList, request, wantedRefs });
   }
 
   async negotiate(run: (haves: CommonHaves) => Promise<Negotiation>): Promise<Negotiation> {
@@ -74,10 +88,10 @@ export class FetchSession {
   }
 
   /** @returns `undefined` if neither the client's history ends early nor is it to. */
-  async planShallow(): Promise<ShallowPlan | undefined> {
+  async planShallow(source = this.#source): Promise<ShallowPlan | undefined> {
     const { shallows, deepen } = this.#request;
     if (shallows.length === 0 && deepen === undefined) return undefined;
-    return planShallow(this.#source, this.#refList, this.#request, this.wants);
+    return planShallow(source, this.#refList, this.#request, this.wants);
   }
 
   /**
@@ -92,7 +106,7 @@ export class FetchSession {
 
   async #planAlone(signal: AbortSignal | undefined): Promise<PlannedAnswer> {
     const shallow = await this.planShallow();
-    const planning = this.#planPack(shallow, await this.#loadFilter());
+    const planning = this.#planPack(this.#source, shallow, await this.#loadFilter());
     const { uriProtocols, ofsDelta, filter } = this.#request;
     // Packs are whole, and hold deltas by offset.
     const takesPacks = uriProtocols.length > 0 && ofsDelta && filter === undefined && shallow === undefined;
@@ -142,7 +156,9 @@ export class FetchSession {
     const key = answerKey(this.#request, this.#refList, subject);
     // Clients that have something are rarely alike, but for those that start at the same time.
     const isKept = subject.commonIds.size === 0 && subject.shallows.length === 0;
-    return key === undefined ? undefined : { key, isKept, signal, make: () => this.#answer.make() };
+    return key === undefined
+      ? undefined
+      : { key, isKept, signal, make: (making) => this.#answer.make(making) };
   }
 
   async #loadFilter(): Promise<ObjectFilter | undefined> {
@@ -152,8 +168,12 @@ export class FetchSession {
     return this.#filter;
   }
 
-  #planPack(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): Planning {
-    return planPack(this.#source, this.#refList, this.#packRequest(shallow, filter));
+  #planPack(
+    source: UploadPackSource,
+    shallow: ShallowPlan | undefined,
+    filter: ObjectFilter | undefined,
+  ): Planning {
+    return planPack(source, this.#refList, this.#packRequest(shallow, filter));
   }
 
   #packRequest(shallow: ShallowPlan | undefined, filter: ObjectFilter | undefined): PackRequest {

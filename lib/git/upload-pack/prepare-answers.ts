@@ -28,7 +28,7 @@ export async function prepareAnswers(
   let madeCount = 0;
   if (answers === undefined || head === undefined) return { keys: [], madeCount };
   for (const includeTag of [true, false]) {
-    const session = await FetchSession.open(source, depthOneOf(head.id, includeTag));
+    const session = await FetchSession.open(source, depthOneOf(head.id, includeTag), signal);
     const order = await session.requestAnswer(signal);
     if (order === undefined || keys.has(order.key)) continue;
     keys.add(order.key);

@@ -34,20 +34,22 @@ export interface AnswerWork {
 }
 
 export class SharedAnswer {
-  readonly #work: AnswerWork;
+  readonly #workFor: (signal: AbortSignal | undefined) => AnswerWork;
   /** Found to be too large for others, by this request itself. */
   #ownPlan: PackPlan | undefined;
 
-  constructor(work: AnswerWork) {
-    this.#work = work;
+  /** @param workFor - The work; its reads end when the signal aborts. */
+  constructor(workFor: (signal: AbortSignal | undefined) => AnswerWork) {
+    this.#workFor = workFor;
   }
 
-  async plan(answers: SharedAnswers | undefined, order: AnswerRequest): Promise<SharedAnswerPlan> {
-    const reader = await openAnswer(answers, order);
+  async plan(answers: SharedAnswers | undefined, request: AnswerRequest): Promise<SharedAnswerPlan> {
+    const work = this.#workFor(request.signal);
+    const reader = await openAnswer(answers, request);
     if (reader !== undefined)
-      return { shallow: reader.shallow, planning: reader.planPack(() => this.#planPackAlone()) };
-    const shallow = await this.#work.planShallow();
-    return { shallow, planning: await this.#work.planPack(shallow) };
+      return { shallow: reader.shallow, planning: reader.planPack(() => this.#planPackAlone(work)) };
+    const shallow = await work.planShallow();
+    return { shallow, planning: await work.planPack(shallow) };
   }
 
   /** What the client is told, without the pack. */
@@ -56,36 +58,40 @@ export class SharedAnswer {
     { make: _, ...search }: AnswerRequest,
   ): Promise<ShallowLines | undefined> {
     const reader = await openAnswer(answers, search);
-    if (reader === undefined) return this.#work.planShallow();
+    if (reader === undefined) return this.#workFor(search.signal).planShallow();
     await reader.close();
     return reader.shallow;
   }
 
-  async *#planPackAlone(): Planning {
+  async *#planPackAlone(work: AnswerWork): Planning {
     if (this.#ownPlan !== undefined) return this.#ownPlan;
-    return yield* await this.#work.planPack(await this.#work.planShallow());
+    return yield* await work.planPack(await work.planShallow());
   }
 
-  /** @throws {UnsharedAnswerError} It turns out that it is not for others. */
-  async *make(): AsyncGenerator<AnswerItem, void, undefined> {
-    const shallow = await this.#work.planShallow();
+  /**
+   * @param signal - Aborts when no reader is left.
+   * @throws {UnsharedAnswerError} It turns out that it is not for others.
+   */
+  async *make(signal: AbortSignal): AsyncGenerator<AnswerItem, void, undefined> {
+    const work = this.#workFor(signal);
+    const shallow = await work.planShallow();
     const idCount = shallow === undefined ? 0 : shallow.shallowIds.length + shallow.unshallowIds.length;
     if (idCount > MAX_HEAD_IDS) throw new UnsharedAnswerError();
     yield encodeAnswerHead(shallow);
-    const plan = yield* await this.#work.planPack(shallow);
+    const plan = yield* await work.planPack(shallow);
     if (plan.kind !== "copy-entries" || plannedBytes(plan) > MAX_SHARED_BYTES) {
       this.#ownPlan = plan;
       throw new UnsharedAnswerError();
     }
-    yield* writePack({ ...plan, ofsDelta: this.#work.ofsDelta, isKept: true });
+    yield* writePack({ ...plan, ofsDelta: work.ofsDelta, isKept: true });
   }
 }
 
 async function openAnswer(
   answers: SharedAnswers | undefined,
-  order: AnswerRequest,
+  request: AnswerRequest,
 ): Promise<AnswerReader | undefined> {
-  const items = await answers?.open(order);
+  const items = await answers?.open(request);
   return items && AnswerReader.open(items);
 }
 

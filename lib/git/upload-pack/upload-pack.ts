@@ -83,15 +83,16 @@ async function uploadPackV2(
   options: UploadPackOptions,
 ): Promise<Answer> {
   const request = await readRequestV2(body, options.limits);
+  const ownSource = source.forReader(options.signal);
   switch (request.command) {
     case "none":
       return [];
     case "ls-refs":
-      return listNewestRefs(source, request.lsRefs, options);
+      return listNewestRefs(ownSource, request.lsRefs, options);
     case "object-info":
-      return listObjectInfo(source, request.objectInfo);
+      return listObjectInfo(ownSource, request.objectInfo);
     case "bundle-uri":
-      return listBundles(source);
+      return listBundles(ownSource);
     case "fetch":
       return refusingWhatIsTooMuch(() => fetchV2(source, request.fetch, options));
   }
@@ -111,14 +112,14 @@ async function listNewestRefs(
 async function openSession(
   source: UploadPackSource,
   request: FetchRequest,
-  { newer }: UploadPackOptions,
+  { newer, signal }: UploadPackOptions,
 ): Promise<FetchSession> {
   try {
-    return await FetchSession.open(source, request);
+    return await FetchSession.open(source, request, signal);
   } catch (error) {
     const newest = error instanceof NotHereError ? await newer?.("missing") : undefined;
     if (newest === undefined) throw error;
-    return FetchSession.open(newest, request);
+    return FetchSession.open(newest, request, signal);
   }
 }
 

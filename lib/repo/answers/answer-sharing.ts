@@ -92,11 +92,11 @@ export class AnswerSharing {
   async #makeAndKeep(
     blobKey: string,
     task: AnswerTask,
-    make: () => AsyncIterable<AnswerItem>,
+    make: NonNullable<AnswerRequest["make"]>,
     isKept: boolean,
   ): Promise<void> {
     const keeping = isKept ? this.#keep(blobKey, task) : undefined;
-    const failure = await task.run(make());
+    const failure = await task.run(make);
     if (failure === undefined) await keeping;
     // Whoever comes now finds it in the store, or makes it anew.
     if (this.#tasks.get(blobKey) === task) this.#tasks.delete(blobKey);

@@ -33,10 +33,13 @@ export class AnswerTask {
    * Makes the answer. Never rejects: what fails is thrown to the readers.
    * @returns What it failed with, if it did.
    */
-  async run(items: AsyncIterable<AnswerItem>): Promise<{ readonly error: unknown } | undefined> {
+  async run(
+    make: (signal: AbortSignal) => AsyncIterable<AnswerItem>,
+  ): Promise<{ readonly error: unknown } | undefined> {
     const leave = this.#use();
+    const { signal } = this.#abandoning;
     try {
-      for await (const item of untilAborted(items, this.#abandoning.signal)) {
+      for await (const item of untilAborted(make(signal), signal)) {
         if (item instanceof Uint8Array) await this.#teeBuffer.append(item);
         else this.#progress = item;
         this.#announce();

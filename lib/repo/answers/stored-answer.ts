@@ -56,7 +56,7 @@ export async function openStoredAnswer(
   key: string,
   signal?: AbortSignal,
 ): Promise<AsyncGenerator<Uint8Array, void, undefined> | undefined> {
-  const chunks = store.streamWhole(key)[Symbol.asyncIterator]();
+  const chunks = store.streamWhole(key, { signal })[Symbol.asyncIterator]();
   const close = (): void => {
     signal?.removeEventListener("abort", close);
     // A connection that cannot be closed has failed already.

@@ -5,6 +5,7 @@ import type {
   BlobStore,
   BlobUpload,
   BlobVersion,
+  ReadOptions,
   WriteCondition,
 } from "../../../lib/store/blob-store.ts";
 import type { Step } from "./scheduler.ts";
@@ -21,34 +22,53 @@ export class SteppedBlobStore implements BlobStore {
     this.#clockAheadMs = clockAheadMs;
   }
 
-  async read(key: string): Promise<Blob> {
+  async read(key: string, options?: ReadOptions): Promise<Blob> {
     await this.#step();
-    return this.#store.read(key);
+    return this.#store.read(key, options);
   }
 
-  async readIfChanged(key: string, knownVersion: BlobVersion): Promise<Blob | "unchanged"> {
+  async readIfChanged(
+    key: string,
+    knownVersion: BlobVersion,
+    options?: ReadOptions,
+  ): Promise<Blob | "unchanged"> {
     await this.#step();
-    return this.#store.readIfChanged(key, knownVersion);
+    return this.#store.readIfChanged(key, knownVersion, options);
   }
 
-  async readRange(key: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  async readRange(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
     await this.#step();
-    return this.#store.readRange(key, offsetBytes, lengthBytes);
+    return this.#store.readRange(key, offsetBytes, lengthBytes, options);
   }
 
-  async readUpTo(key: string, offsetBytes: number, maxBytes: number): Promise<Uint8Array> {
+  async readUpTo(
+    key: string,
+    offsetBytes: number,
+    maxBytes: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
     await this.#step();
-    return this.#store.readUpTo(key, offsetBytes, maxBytes);
+    return this.#store.readUpTo(key, offsetBytes, maxBytes, options);
   }
 
-  async *readStream(key: string, offsetBytes: number, lengthBytes: number): AsyncGenerator<Uint8Array> {
+  async *readStream(
+    key: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
     await this.#step();
-    yield* this.#store.readStream(key, offsetBytes, lengthBytes);
+    yield* this.#store.readStream(key, offsetBytes, lengthBytes, options);
   }
 
-  async *streamWhole(key: string): AsyncGenerator<Uint8Array> {
+  async *streamWhole(key: string, options?: ReadOptions): AsyncGenerator<Uint8Array> {
     await this.#step();
-    yield* this.#store.streamWhole(key);
+    yield* this.#store.streamWhole(key, options);
   }
 
   async write(key: string, bytes: Uint8Array, condition?: WriteCondition): Promise<BlobVersion> {

@@ -15,6 +15,7 @@ import { OPEN_ACCESS } from "../../support/open-access.ts";
 
 const ID = parseObjectId("a".repeat(40));
 const SOURCE: UploadPackSource = {
+  forReader: () => SOURCE,
   readRefs: async () => ({ head: { ref: "refs/heads/main" }, refs: [{ name: "refs/heads/main", id: ID }] }),
   openObjects: () => Promise.reject(new Error("not needed here")),
   mayHoldUnreachable: false,
@@ -215,9 +216,11 @@ test("a bomb is inflated only as far as it is read", async () => {
 });
 
 test("what the server itself does wrong is thrown, for the transport to log", async () => {
+  const gone = () => Promise.reject(new Error("store is gone"));
+  const source: UploadPackSource = { ...SOURCE, readRefs: gone, forReader: () => source };
   const broken = gitHttp({
     ...OPEN_ACCESS,
-    find: async () => ({ ...SOURCE, readRefs: () => Promise.reject(new Error("store is gone")) }),
+    find: async () => source,
     log: SILENT_LOGGER,
     agent: "nearside/1",
   });

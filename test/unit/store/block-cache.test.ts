@@ -129,3 +129,51 @@ test("a failure is not kept", async () => {
   await store.write("late", BLOB);
   expect(await cache.read("late", 0, 40)).toEqual(BLOB.slice(0, 40));
 });
+
+/** A cache whose store is slow; requests that were aborted are counted. */
+async function slowCache() {
+  const gate = Promise.withResolvers<void>();
+  const store = new MemoryBlobStore({
+    faults: { before: ({ kind }) => (kind === "read" ? gate.promise.then(() => undefined) : undefined) },
+  });
+  await store.write("pack", BLOB);
+  const counting = new CountingBlobStore(store);
+  const aborted: unknown[] = [];
+  const readUpTo = counting.readUpTo.bind(counting);
+  counting.readUpTo = (key, offsetBytes, maxBytes, options) => {
+    options?.signal?.addEventListener("abort", () => aborted.push([offsetBytes, maxBytes]));
+    return readUpTo(key, offsetBytes, maxBytes, options);
+  };
+  return { cache: new BlockCache(counting, LIMITS), counting, aborted, gate };
+}
+
+test("a request that two readers wait for goes on when one of them leaves", async () => {
+  const { cache, counting, aborted, gate } = await slowCache();
+  const controller = new AbortController();
+  const leaving = cache.read("pack", 0, 40, { signal: controller.signal });
+  const staying = cache.read("pack", 16, 20, { signal: new AbortController().signal });
+  controller.abort(new Error("the client has left"));
+  await expect(leaving).rejects.toThrow("the client has left");
+  gate.resolve();
+  expect(await staying).toEqual(BLOB.slice(16, 36));
+  expect(aborted).toEqual([]);
+  expect(counting.counts().requests).toBe(1);
+});
+
+test("a request, read ahead or not, ends when all its readers have left; the next reader starts another", async () => {
+  const { cache, counting, aborted, gate } = await slowCache();
+  const controller = new AbortController();
+  const { signal } = controller;
+  cache.readAhead([{ key: "pack", offsetBytes: 100, endBytes: 110 }], { signal });
+  const leaving = cache.read("pack", 0, 40, { signal });
+  controller.abort(new Error("the client has left"));
+  await expect(leaving).rejects.toThrow("the client has left");
+  expect(aborted).toEqual([
+    [96, 16],
+    [0, 48],
+  ]);
+  const next = Promise.all([cache.read("pack", 0, 40), cache.read("pack", 100, 10)]);
+  gate.resolve();
+  expect(await next).toEqual([BLOB.slice(0, 40), BLOB.slice(100, 110)]);
+  expect(counting.counts().requests).toBe(4);
+});

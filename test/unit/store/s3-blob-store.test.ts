@@ -43,6 +43,30 @@ test("a stream that breaks goes on where it broke", async () => {
   expect(cuts).toBe(5);
 });
 
+test("an aborted stream frees its connection, though its reader does not ask for more, and is not opened again", async () => {
+  await store.write("aborted", BLOB);
+  let requests = 0;
+  const closed = Promise.withResolvers<boolean>();
+  intercept = (_request, response) => {
+    requests += 1;
+    response.once("close", () => closed.resolve(response.writableFinished));
+    return false;
+  };
+  const controller = new AbortController();
+  const options = { signal: controller.signal };
+  const chunks = store.readStream("aborted", 0, BLOB.length, options)[Symbol.asyncIterator]();
+  await chunks.next();
+  const reason = new Error("the client has left");
+  controller.abort(reason);
+  expect(await closed.promise).toBe(false);
+  // Some chunks may have come before.
+  const rest = async () => {
+    for (let step = await chunks.next(); !step.done; step = await chunks.next());
+  };
+  await expect(rest()).rejects.toBe(reason);
+  expect(requests).toBe(1);
+});
+
 test("a stream that breaks without a byte, again and again, fails", async () => {
   await store.write("dead", BLOB);
   let requests = 0;

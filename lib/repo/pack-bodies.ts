@@ -1,0 +1,46 @@
+/** The packs of a generation as they are sent whole. */
+import type { PackBody, PackDownload } from "../git/ports.ts";
+import type { BlobStore, ReadOptions } from "../store/blob-store.ts";
+import type { BlobUrls } from "../store/blob-urls.ts";
+import type { RepositoryKeys } from "./layout.ts";
+import type { ManifestPack } from "./manifest.ts";
+import { streamAsRepositoryDamage } from "./repository-damage.ts";
+
+/** git starts two processes and a connection for each pack, one after the other: a smaller one is sent in less time. */
+const DEFAULT_MIN_DOWNLOAD_BYTES = 4 * 1024 * 1024;
+
+export interface PackStorage {
+  readonly store: BlobStore;
+  readonly urls?: BlobUrls;
+  readonly minDownloadBytes?: number;
+}
+
+/** In the order of `packs`. Streams end when the signal aborts. */
+export function packBodies(
+  storage: PackStorage,
+  keys: RepositoryKeys,
+  packs: readonly ManifestPack[],
+  options: ReadOptions,
+): PackBody[] {
+  return packs.map((pack) => ({
+    id: pack.id,
+    packBytes: pack.packBytes,
+    sentObjectCount: pack.sentObjectCount,
+    sentEndBytes: pack.sentEndBytes,
+    hasRepeats: pack.repeatedObjectCount > 0,
+    stream: (offsetBytes, lengthBytes) =>
+      streamAsRepositoryDamage(
+        storage.store.readStream(keys.pack(pack.id), offsetBytes, lengthBytes, options),
+      ),
+    download: downloadOf(storage, keys, pack),
+  }));
+}
+
+function downloadOf(
+  { urls, minDownloadBytes = DEFAULT_MIN_DOWNLOAD_BYTES }: PackStorage,
+  keys: RepositoryKeys,
+  { id, packBytes, checksum }: ManifestPack,
+): PackDownload | undefined {
+  if (urls === undefined || checksum === undefined || packBytes < minDownloadBytes) return undefined;
+  return { checksum, protocol: urls.protocol, url: () => urls.urlOf(keys.pack(id), packBytes) };
+}

@@ -1,0 +1,47 @@
+/** Headers and bodies of S3's requests and answers. */
+import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import type { BlobVersion, ReadOptions, WriteCondition } from "./blob-store.ts";
+
+export function rangeHeader(offsetBytes: number, lengthBytes: number): string {
+  return `bytes=${offsetBytes}-${offsetBytes + lengthBytes - 1}`;
+}
+
+export function conditionHeaders({ ifVersion }: WriteCondition): { IfMatch?: string; IfNoneMatch?: string } {
+  if (ifVersion === undefined) return {};
+  return ifVersion === "absent" ? { IfNoneMatch: "*" } : { IfMatch: ifVersion };
+}
+
+export function required<Value>(value: Value | undefined, name: string): Value {
+  if (value === undefined) throw new Error(`the object store answered without ${name}`);
+  return value;
+}
+
+export function etagOf(output: { readonly ETag?: string | undefined }): BlobVersion {
+  return required(output.ETag, "ETag");
+}
+
+export async function bodyBytes(
+  output: GetObjectCommandOutput,
+  { signal }: ReadOptions = {},
+): Promise<Uint8Array> {
+  let bytes: Uint8Array;
+  try {
+    bytes = (await output.Body?.transformToByteArray()) ?? new Uint8Array();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  }
+  if (bytes.length !== output.ContentLength) throw new Error("the object store's answer was cut");
+  return bytes;
+}
+
+/** Ending the iteration destroys the body, and with it the connection if bytes are left on it. */
+export async function* bodyChunks({ Body: body }: GetObjectCommandOutput): AsyncGenerator<Uint8Array> {
+  if (body === undefined || !(Symbol.asyncIterator in body))
+    throw new Error("the object store answered without a body");
+  for await (const chunk of body) yield chunk;
+}
+
+export function discardBody({ Body: body }: GetObjectCommandOutput): void {
+  if (body !== undefined && "destroy" in body) body.destroy();
+}
