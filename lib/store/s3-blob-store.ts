@@ -10,8 +10,6 @@ import {
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadObjectCommand,
-  ListObjectsV2Command,
-  type ListObjectsV2CommandOutput,
   PutObjectCommand,
   type S3Client,
   UploadPartCommand,
@@ -35,6 +33,7 @@ import {
   MultipartUpload,
 } from "./multipart-upload.ts";
 import { isMissingBlob, orConflict, statusOf } from "./s3-errors.ts";
+import { type ListedPrefix, listS3Objects, removeUnfinishedS3Uploads } from "./s3-listings.ts";
 import {
   bodyBytes,
   bodyChunks,
@@ -44,7 +43,6 @@ import {
   rangeHeader,
   required,
 } from "./s3-messages.ts";
-import { removeUnfinishedS3Uploads } from "./s3-unfinished-uploads.ts";
 
 /** How often a stream is opened again after a break without a byte in between. */
 const MAX_BREAKS_WITHOUT_PROGRESS = 3;
@@ -194,28 +192,22 @@ export class S3BlobStore implements BlobStore {
 
   async *list(prefix: string): AsyncGenerator<BlobInfo> {
     assertBlobPrefix(prefix);
-    let continuationToken: string | undefined;
-    do {
-      const page: ListObjectsV2CommandOutput = await this.#client.send(
-        new ListObjectsV2Command({
-          Bucket: this.#bucket,
-          Prefix: this.#keyPrefix + prefix,
-          ContinuationToken: continuationToken,
-        }),
-      );
-      for (const { Key: storedKey = "", Size: sizeBytes = 0, LastModified: modifiedAt } of page.Contents ??
-        []) {
-        const key = storedKey.slice(this.#keyPrefix.length);
-        yield { key, sizeBytes, modifiedAtMs: modifiedAt?.getTime() ?? 0 };
-      }
-      continuationToken = page.IsTruncated ? page.NextContinuationToken : undefined;
-    } while (continuationToken !== undefined);
+    for await (const { Key = "", Size = 0, LastModified } of listS3Objects(
+      this.#client,
+      this.#listed(prefix),
+    )) {
+      const key = Key.slice(this.#keyPrefix.length);
+      yield { key, sizeBytes: Size, modifiedAtMs: LastModified?.getTime() ?? 0 };
+    }
   }
 
   async removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number> {
     assertBlobPrefix(prefix);
-    const address = { bucket: this.#bucket, prefix: this.#keyPrefix + prefix };
-    return removeUnfinishedS3Uploads(this.#client, address, startedBeforeMs);
+    return removeUnfinishedS3Uploads(this.#client, this.#listed(prefix), startedBeforeMs);
+  }
+
+  #listed(prefix: string): ListedPrefix {
+    return { bucket: this.#bucket, prefix: this.#keyPrefix + prefix };
   }
 
   #multipartTarget(key: string, condition: WriteCondition): MultipartTarget {

@@ -1,23 +1,40 @@
-/** Multipart uploads in an S3 bucket whose writers have died: they cost as much as what is visible. */
+/** Lists what is in an S3 bucket, page by page: objects, and multipart uploads that did not end. */
 import {
+  type _Object,
   AbortMultipartUploadCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
   type MultipartUpload,
   NoSuchUpload,
   type S3Client,
 } from "@aws-sdk/client-s3";
 
-interface UploadsAddress {
+export interface ListedPrefix {
   readonly bucket: string;
   /** Of the keys in the bucket. */
   readonly prefix: string;
 }
 
-/** @returns How many were removed. */
+export async function* listS3Objects(
+  client: S3Client,
+  { bucket, prefix }: ListedPrefix,
+): AsyncGenerator<_Object, void, undefined> {
+  let token: { ContinuationToken?: string | undefined } | undefined = {};
+  while (token !== undefined) {
+    const page: ListObjectsV2CommandOutput = await client.send(
+      new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ...token }),
+    );
+    yield* page.Contents ?? [];
+    token = page.IsTruncated ? { ContinuationToken: page.NextContinuationToken } : undefined;
+  }
+}
+
+/** Aborts uploads whose writers have died: what they have stored costs as much as what is visible. @returns How many. */
 export async function removeUnfinishedS3Uploads(
   client: S3Client,
-  { bucket, prefix }: UploadsAddress,
+  { bucket, prefix }: ListedPrefix,
   startedBeforeMs: number,
 ): Promise<number> {
   let count = 0;
@@ -36,7 +53,7 @@ export async function removeUnfinishedS3Uploads(
 
 async function* listUploads(
   client: S3Client,
-  { bucket, prefix }: UploadsAddress,
+  { bucket, prefix }: ListedPrefix,
 ): AsyncGenerator<MultipartUpload, void, undefined> {
   let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
   while (marker !== undefined) {
