@@ -101,17 +101,59 @@ export function assertNotStopped(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new StoppedError("stopped before it was done", { cause: signal.reason });
 }
 
+/**
+ * Cleans up after a failure without hiding it: `throw await afterCleanUp(error, () => upload.abort())`.
+ * @returns `error`, always. What the clean-up fails with becomes its `suppressed`, which logs show.
+ */
+export async function afterCleanUp<Failure>(
+  error: Failure,
+  cleanUp: () => Promise<unknown>,
+): Promise<Failure> {
+  try {
+    await cleanUp();
+  } catch (suppressed) {
+    suppress(error, suppressed);
+  }
+  return error;
+}
+
+/**
+ * Cleans up after success and failure, as `finally` does; but of two errors the first one is thrown, see
+ * {@link afterCleanUp}.
+ */
+export async function withCleanUp<Result>(
+  work: () => Promise<Result>,
+  cleanUp: () => Promise<unknown>,
+): Promise<Result> {
+  let result: Result;
+  try {
+    result = await work();
+  } catch (error) {
+    throw await afterCleanUp(error, cleanUp);
+  }
+  await cleanUp();
+  return result;
+}
+
+function suppress(error: unknown, later: unknown): void {
+  if (!(error instanceof Error) || error === later) return;
+  const { suppressed: earlier } = error as { suppressed?: unknown };
+  if (earlier !== undefined) suppress(earlier, later);
+  else Object.defineProperty(error, "suppressed", { value: later, configurable: true, writable: true });
+}
+
 /** A setting is missing or wrong; the message names it and what to do. */
 export class ConfigError extends MirrorError {
   readonly code = "CONFIG";
 }
 
-/** What a log line about `error` carries: its code and context, and the chain of messages below it. */
+/** What a log line about `error` has: its code and context, the messages of its causes, and what failed in its clean-up. */
 export function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) };
   return {
     ...(error instanceof MirrorError ? { code: error.code, ...error.context } : { stack: error.stack }),
     message: error.message,
     ...(error.cause === undefined ? {} : { cause: errorFields(error.cause) }),
+    ...("suppressed" in error && { suppressed: errorFields(error.suppressed) }),
   };
 }

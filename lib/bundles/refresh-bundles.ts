@@ -7,7 +7,7 @@
  * not to be handed out any more.
  */
 import { randomBytes } from "node:crypto";
-import { assertNotStopped, errorFields, VersionConflictError } from "../errors.ts";
+import { afterCleanUp, assertNotStopped, errorFields, VersionConflictError } from "../errors.ts";
 import { encodeBundleHeader } from "../git/bundle/bundle-header.ts";
 import { type ObjectId, parseObjectId } from "../git/object-id.ts";
 import type { PackedObjects, RefList } from "../git/ports.ts";
@@ -143,8 +143,8 @@ async function makeBundle(
       tip: head.id,
       packedObjectCount: packedObjects(repository),
     };
-  } finally {
-    await upload.abort();
+  } catch (error) {
+    throw await afterCleanUp(error, () => upload.abort());
   }
 }
 
@@ -181,8 +181,8 @@ async function publishBundle(
     await writeBundleList(store, keys, bundles, before.version);
   } catch (error) {
     const made = bundles.at(-1);
-    if (error instanceof VersionConflictError && made !== undefined) await store.delete(keys.bundle(made.id));
-    throw error;
+    if (!(error instanceof VersionConflictError) || made === undefined) throw error;
+    throw await afterCleanUp(error, () => store.delete(keys.bundle(made.id)));
   }
   for (const { id } of before.bundles) if (!kept.has(id)) await store.delete(keys.bundle(id));
   await deleteLeftOver(store, keys, kept, nowMs);

@@ -8,7 +8,7 @@ import {
   SendMessageBatchCommand,
   type SQSClient,
 } from "@aws-sdk/client-sqs";
-import { QueueError } from "../errors.ts";
+import { QueueError, withCleanUp } from "../errors.ts";
 import type { DeadLetter, DeadLetters, JobQueue, QueueMessage } from "./job-queue.ts";
 
 /** SQS's own limits. */
@@ -89,19 +89,20 @@ export class SqsDeadLetters implements DeadLetters {
 
   async list(maxCount: number): Promise<readonly DeadLetter[]> {
     const seen: Message[] = [];
-    try {
+    const receiveAll = async () => {
       while (seen.length < maxCount) {
         const received = await this.#receive(maxCount - seen.length);
         if (received.length === 0) break;
         seen.push(...received);
       }
       return seen.map(letterOf);
-    } finally {
+    };
+    return withCleanUp(receiveAll, async () => {
       for (const { ReceiptHandle } of seen) {
         const input = { QueueUrl: this.#queueUrl, ReceiptHandle, VisibilityTimeout: 0 };
         await this.#client.send(new ChangeMessageVisibilityCommand(input));
       }
-    }
+    });
   }
 
   async replay(maxCount: number): Promise<number> {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { ConfigError, CorruptPackError } from "../errors.ts";
+import { afterCleanUp, ConfigError, CorruptPackError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { repositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
@@ -51,9 +51,10 @@ export async function exportRepository(
     await writeFile(join(unfinished, "HEAD"), `${head}\n`, "latin1");
     await rename(unfinished, folder);
   } catch (error) {
-    await rm(unfinished, { recursive: true, force: true });
-    await rm(folder, { recursive: true, force: true });
-    throw error;
+    const folders = [unfinished, folder];
+    throw await afterCleanUp(error, () =>
+      Promise.all(folders.map((path) => rm(path, { recursive: true, force: true }))),
+    );
   }
   return {
     refCount: manifest.refs.refCount,

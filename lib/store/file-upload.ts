@@ -1,5 +1,6 @@
 /** A streaming write into a file of its own, which is published when it is complete. */
 import type { FileHandle } from "node:fs/promises";
+import { withCleanUp } from "../errors.ts";
 import { type BlobUpload, type BlobVersion, MAX_UPLOAD_HEAD_BYTES } from "./blob-store.ts";
 
 export interface FileUploadEnd {
@@ -28,23 +29,24 @@ export class FileUpload implements BlobUpload {
 
   async complete({ head = new Uint8Array() }: { readonly head?: Uint8Array } = {}): Promise<BlobVersion> {
     this.#assertOpen();
-    try {
+    const publish = async () => {
       if (head.length > MAX_UPLOAD_HEAD_BYTES || head.length > this.#sizeBytes) {
         throw new RangeError(`head of ${head.length} bytes is too long for a blob of ${this.#sizeBytes}`);
       }
       await writeFully(this.#file, head, 0);
       await this.#file.sync();
-      return await this.#end.publish();
-    } finally {
-      await this.abort();
-    }
+      return this.#end.publish();
+    };
+    return withCleanUp(publish, () => this.abort());
   }
 
   async abort(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    await this.#file.close();
-    await this.#end.discard();
+    await withCleanUp(
+      () => this.#file.close(),
+      () => this.#end.discard(),
+    );
   }
 
   #assertOpen(): void {

@@ -12,7 +12,7 @@ import { randomUUID } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { afterCleanUp, NotFoundError, VersionConflictError } from "../errors.ts";
 import { assertBlobKey, assertBlobPrefix, RESERVED_SEGMENT } from "./blob-key.ts";
 import type {
   Blob,
@@ -110,8 +110,8 @@ export class FsBlobStore implements BlobStore {
     try {
       await upload.write(bytes);
       return await upload.complete();
-    } finally {
-      await upload.abort();
+    } catch (error) {
+      throw await afterCleanUp(error, () => upload.abort());
     }
   }
 

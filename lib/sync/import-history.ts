@@ -5,6 +5,7 @@
  */
 import type { UpstreamGit, UpstreamRefs } from "../bitbucket/upstream-git.ts";
 import {
+  afterCleanUp,
   CorruptPackError,
   errorFields,
   NotFoundError,
@@ -199,8 +200,8 @@ class Import {
       return notes;
     } catch (error) {
       // Of other failures nobody knows whether the notes name it.
-      if (pack !== undefined && error instanceof VersionConflictError) await this.#undoSlice(pack);
-      throw error;
+      if (pack === undefined || !(error instanceof VersionConflictError)) throw error;
+      throw await afterCleanUp(error, () => this.#undoSlice(pack));
     }
   }
 

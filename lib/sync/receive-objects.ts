@@ -1,5 +1,6 @@
 /** Fetches what a repository lacks as one more pack, and completes it with its index and history. */
 import type { UpstreamGit, UpstreamRefs } from "../bitbucket/upstream-git.ts";
+import { afterCleanUp } from "../errors.ts";
 import { encodePackHistory } from "../git/history/pack-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
@@ -99,8 +100,7 @@ export async function receiveWanted(
     ]);
     return { pack: { ...counted, ...(historyBytes && { historyBytes: historyBytes.length }) }, objects };
   } catch (error) {
-    await deletePack(uuid, pack, storage);
-    throw error;
+    throw await afterCleanUp(error, () => deletePack(uuid, pack, storage));
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { assertNotStopped, LimitExceededError } from "../errors.ts";
+import { afterCleanUp, assertNotStopped, LimitExceededError } from "../errors.ts";
 import { objectIdAt } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
@@ -70,9 +70,7 @@ export async function receivePack(options: ReceivePackOptions): Promise<Received
     await upload.complete({ head: indexed.header });
     return { pack: manifestPack(packId, indexed), indexed };
   } catch (error) {
-    // What stopped the transfer says more than that the store, which may be the cause, cannot clean up either.
-    await upload.abort().catch(() => undefined);
-    throw error;
+    throw await afterCleanUp(error, () => upload.abort());
   }
 }
 

@@ -1,6 +1,6 @@
 /** A sync whose course is kept: what state the repository is in, since when, and what went wrong. */
 import type { FoundUpstream } from "../bitbucket/upstream-by-uuid.ts";
-import { RenamedError, StoppedError } from "../errors.ts";
+import { afterCleanUp, RenamedError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryNews } from "../mirror/repository-news.ts";
 import {
@@ -88,8 +88,8 @@ export async function syncAndRecord(
   } catch (error) {
     // A process that ends says nothing about the repository, and a name nothing that is not known by now.
     const isFailure = !(error instanceof StoppedError || error instanceof RenamedError);
-    if (isFailure) await noteFailure(job.uuid, begun, facts, error, store, now());
-    throw error;
+    if (!isFailure) throw error;
+    throw await afterCleanUp(error, () => noteFailure(job.uuid, begun, facts, error, store, now()));
   }
   await announceNews(job.uuid, stored.value, facts, outcome, options);
   checks.note(job.uuid, startedAt.getTime());

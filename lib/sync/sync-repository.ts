@@ -1,6 +1,7 @@
 /** Brings one repository up to date with the primary: lists refs, fetches what is missing, publishes. */
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import {
+  afterCleanUp,
   assertNotStopped,
   DamagedRepositoryError,
   errorFields,
@@ -185,8 +186,7 @@ async function syncOver(basis: FetchBase, uuid: RepositoryUuid, options: SyncOpt
       ...counts,
     };
   } catch (error) {
-    await undoPublish(error, uuid, previous, received?.pack, storage);
-    throw error;
+    throw await afterCleanUp(error, () => undoPublish(error, uuid, previous, received?.pack, storage));
   }
 }
 

@@ -5,7 +5,7 @@
  * Head, 16 bytes: `NSA` and a version; the length as two numbers of four bytes; CRC-32 of the bytes.
  */
 import { crc32 } from "node:zlib";
-import { CorruptPackError, LimitExceededError, NotFoundError } from "../../errors.ts";
+import { afterCleanUp, CorruptPackError, LimitExceededError, NotFoundError } from "../../errors.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 
 const HEAD_BYTES = 16;
@@ -40,8 +40,8 @@ export async function writeAnswer(
       await upload.write(chunk);
     }
     await upload.complete({ head: encodeHead({ lengthBytes, crc }) });
-  } finally {
-    await upload.abort();
+  } catch (error) {
+    throw await afterCleanUp(error, () => upload.abort());
   }
 }
 

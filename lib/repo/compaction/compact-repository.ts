@@ -2,7 +2,7 @@
  * Makes few packs of many, and drops what no ref reaches. Refs stay as they are, so a reader sees no difference; one that
  * is under way goes on with the old packs, which the janitor (../janitor.ts) removes when nobody can be reading them any more.
  */
-import { assertNotStopped, DamagedRepositoryError, NotFoundError } from "../../errors.ts";
+import { afterCleanUp, assertNotStopped, DamagedRepositoryError, NotFoundError } from "../../errors.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { BlockCache } from "../../store/block-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
@@ -115,9 +115,10 @@ async function writeRuns(
     assertNotStopped(signal);
     return replacements;
   } catch (error) {
-    for (const pack of replacements)
-      if (pack !== undefined) await deletePackBlobs(store, keys, pack.id).catch(() => undefined);
-    throw error;
+    const made = replacements.filter((pack) => pack !== undefined);
+    throw await afterCleanUp(error, () =>
+      Promise.all(made.map(({ id }) => deletePackBlobs(store, keys, id))),
+    );
   }
 }
 

@@ -3,7 +3,7 @@
  * Index and history are put together from what the old ones say; no object is inflated for them.
  */
 import { randomBytes } from "node:crypto";
-import { assertNotStopped } from "../../errors.ts";
+import { afterCleanUp, assertNotStopped } from "../../errors.ts";
 import { encodePackHistory } from "../../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, objectIdAt, objectIdBytes } from "../../git/object-id.ts";
 import { encodePackIndex, sortedByObjectId } from "../../git/pack/index-v2.ts";
@@ -72,9 +72,8 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
       checksum: objectIdAt(written.trailer, 0),
     };
   } catch (error) {
-    // What failed says more than that the store, which may be the cause, cannot clean up either; the janitor does then.
-    await deletePackBlobs(store, keys, id).catch(() => undefined);
-    throw error;
+    // Where this fails, the janitor deletes them.
+    throw await afterCleanUp(error, () => deletePackBlobs(store, keys, id));
   }
 }
 
@@ -127,8 +126,7 @@ async function uploadPack(
     const trailer = ending.at(-1) ?? new Uint8Array();
     return { packBytes: output.offsetBytes + trailer.length, sentEndBytes, trailer };
   } catch (error) {
-    await upload.abort().catch(() => undefined);
-    throw error;
+    throw await afterCleanUp(error, () => upload.abort());
   }
 }
 
