@@ -1,4 +1,4 @@
-/** Decides who may read, for API Gateway, before a request reaches the git function. */
+/** API Gateway's authorizer: decides who may read before a request reaches the git function. */
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { readSsmSecret } from "../lib/auth/ssm-secret.ts";
 import { AGENT, readAuthorizerConfig } from "../lib/config.ts";
@@ -26,11 +26,11 @@ const decide = accessOverStore({
 
 const authorize: AuthorizeRequest = async (request) => {
   const route = routeOf(request);
-  // What names no repository the git function refuses by itself, without a decision.
+  // The git function refuses it without a decision.
   if (route.kind === "refused") return { context: {} };
   const { kind: service, repository } = route;
   const decision = await decide({ request, service, repository });
-  // With a credential, the function answers: it can say what the primary said, and git needs the header only once.
+  // After a credential the git function answers, with the primary's reason; git needs the header only on its first request.
   const isFirstAsk =
     decision.kind === "refused" && decision.status === 401 && request.headers["authorization"] === undefined;
   return isFirstAsk

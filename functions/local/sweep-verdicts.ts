@@ -1,6 +1,6 @@
-/** Removes from the local mirror's store what is known of callers and counts no more. Deployed, the bucket does so itself. */
+/** Deletes expired verdicts from a local mirror's store. In a deployment a lifecycle rule of the bucket does. */
+import { RECENTLY_ACCEPTED_MS } from "../../lib/auth/recently-accepted-credentials.ts";
 import { VERDICT_PREFIX } from "../../lib/auth/stored-verdicts.ts";
-import { DEFAULT_VERDICT_LIMITS } from "../../lib/auth/verdict-record.ts";
 import { errorFields } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { deleteOlderBlobs } from "../../lib/repo/text-blobs.ts";
@@ -15,13 +15,13 @@ export interface SweepVerdictsOptions {
   readonly stop: AbortSignal;
 }
 
-/** A busy mirror writes one for each caller and repository, and one for each wrong credential. */
+/** A busy mirror writes one for each caller and repository, and for each wrong credential. */
 const SWEEP_EVERY_MS = 15 * 60_000;
 
-/** Runs until it is stopped. Never rejects: what could not be removed is removed the next time. */
+/** Runs until `stop` aborts. Never rejects: a failed deletion is repeated in the next round. */
 export async function sweepVerdicts(options: SweepVerdictsOptions): Promise<void> {
   const { store, staleMinutes, everyMs = SWEEP_EVERY_MS, log, stop } = options;
-  const countsMs = Math.max(staleMinutes * 60_000, DEFAULT_VERDICT_LIMITS.doubtedMs);
+  const countsMs = Math.max(staleMinutes * 60_000, RECENTLY_ACCEPTED_MS);
   while (!stop.aborted) {
     try {
       await deleteOlderBlobs(store, VERDICT_PREFIX, Date.now() - countsMs);

@@ -1,10 +1,10 @@
 /**
- * Asks the primary whether a caller may read a repository: the caller's own `Authorization` goes to git's `info/refs`, and
- * refs of git's are a yes. It works for whatever the primary takes, and counts against the caller's own limits there.
+ * Asks the primary whether a caller may read a repository: sends the caller's own `Authorization` to git's `info/refs`; git
+ * refs in the answer mean yes. It works for every kind of credential, and counts against the caller's own rate limit there.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseRetryAfter } from "../retry-after.ts";
-import type { AskingHow, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
+import type { AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { hintOf } from "./primary-hint.ts";
 
 export interface AskPrimaryOptions {
@@ -14,22 +14,22 @@ export interface AskPrimaryOptions {
   /** Name and version of this client, without spaces. */
   readonly agent: string;
   /**
-   * Asked where the path is a name that means a repository here, as a name may mean another one at the primary by now.
-   * @param advertisement - What the primary shows the caller, in version 0.
-   * @returns Whether that is all that would be served.
+   * Called if the path is the name of a mirrored repository, as the primary may use the name for another one by now.
+   * @param advertisement - The primary's answer to the caller, in protocol version 0.
+   * @returns Whether it shows every ref that the mirror would serve.
    */
   readonly showsServed: (uuid: string, advertisement: AsyncIterable<Uint8Array>) => Promise<boolean>;
   readonly limits?: AskPrimaryLimits;
 }
 
 interface AskPrimaryLimits {
-  /** For one try. */
+  /** For one request. */
   readonly timeoutMs: number;
-  /** Renamed repositories and moved workspaces take one each. */
+  /** A renamed repository and a moved workspace take one each. */
   readonly maxRedirects: number;
-  /** Before a 401 is believed. */
+  /** Before a 401 is asked once more. */
   readonly retryPauseMs: number;
-  /** Before the primary is asked again that shows other refs: what was just pushed is about to come here. Callers wait. */
+  /** Before the primary is asked again if it shows other refs: a push may not be synchronized yet. Callers wait. */
   readonly syncPausesMs: readonly number[];
 }
 
@@ -40,42 +40,44 @@ const DEFAULT_LIMITS: AskPrimaryLimits = {
   syncPausesMs: [500, 3_000],
 };
 
-/** A timer that is later than that was not late for want of a processor. */
-const STOPPED_MS = 2_000;
+/** A timer that fires later than this was delayed by a frozen process, not by a busy one. */
+const FROZEN_MS = 2_000;
 
 const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
 const INFO_REFS = ".git/info/refs";
-const SHOWS_OTHERS: PrimaryAnswer = { kind: "refused", status: 503 };
+const OTHER_REFS: PrimaryAnswer = { kind: "refused", status: 503 };
 
 export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
   const { retryPauseMs } = options.limits ?? DEFAULT_LIMITS;
-  return async (question, how) => {
-    const answer = await ask(question, options, how);
-    const isOdd = answer.kind === "refused" && answer.status === 401;
-    if (!isOdd || !(await how.retries401())) return answer;
-    how.onDoubt();
-    // Bitbucket says 401 to valid tokens now and then, when several jobs start together (BCLOUD-24107).
+  return async (question, { retriesUnauthorized, signal }) => {
+    const first = await ask(question, options, signal);
+    const isUnauthorized = first.kind === "refused" && first.status === 401;
+    if (!isUnauthorized || !(await retriesUnauthorized())) return first;
+    // Bitbucket sometimes answers 401 to a valid token when several jobs start together (BCLOUD-24107).
     await sleep(retryPauseMs);
-    const second = await ask(question, options, how);
-    return second.kind === "undecided" ? answer : second;
+    return answerOrFirst(await ask(question, options, signal), first);
   };
 }
 
-/** Once more while the primary shows refs that are not here yet. */
+/** Asks again while the primary shows refs that are not here yet. */
 async function ask(
   question: ReadQuestion,
   options: AskPrimaryOptions,
-  { onDoubt, signal }: AskingHow,
+  signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
   const { syncPausesMs } = options.limits ?? DEFAULT_LIMITS;
   let answer = await askOnce(question, options, signal);
   for (const pauseMs of syncPausesMs) {
-    if (answer !== SHOWS_OTHERS || signal.aborted) break;
-    onDoubt();
+    if (answer !== OTHER_REFS || signal.aborted) break;
     await sleep(pauseMs);
-    answer = await askOnce(question, options, signal);
+    answer = answerOrFirst(await askOnce(question, options, signal), answer);
   }
   return answer;
+}
+
+/** The first answer stands if the repetition brings none: the last yes must not count again after it. */
+function answerOrFirst(second: PrimaryAnswer, first: PrimaryAnswer): PrimaryAnswer {
+  return second.kind === "undecided" ? first : second;
 }
 
 async function askOnce(
@@ -90,10 +92,10 @@ async function askOnce(
     return await followed(question, options, AbortSignal.any([signal, silence]));
   } catch (error) {
     const answer = { kind: "undecided", cause: "unreachable", reason: reasonOf(error) } as const;
-    // Lambda stops a process between requests; when it goes on, its connections and its time are gone.
-    if (Date.now() > startedMs + timeoutMs + STOPPED_MS) return answer;
+    // Lambda freezes a process between requests; afterwards its connections are dead and its timeouts over.
+    if (Date.now() > startedMs + timeoutMs + FROZEN_MS) return answer;
     if (silence.aborted) return { ...answer, outage: "certain" };
-    // A time that was up before may have been spent in waiting for others.
+    // A deadline that ended earlier may have been spent waiting for other questions.
     return signal.aborted ? answer : { ...answer, outage: "likely" };
   }
 }
@@ -111,7 +113,7 @@ async function followed(
       redirect: "manual",
       headers: {
         ...(authorization !== undefined && { authorization }),
-        // Version 2 would not show the refs.
+        // Version 2 would not list the refs.
         ...(isOfName(question) ? {} : { "git-protocol": "version=2" }),
         "user-agent": agent,
       },
@@ -120,7 +122,7 @@ async function followed(
     const target = redirectTarget(response, url);
     if (target === undefined) return await answerOf(response, url, question, options, signal);
     await response.body?.cancel();
-    // To log in, or to another host, which would get the credential and knows nothing of rights here.
+    // A login page, or another host, which must not get the credential.
     if (pathOf(target, gitUrl) === undefined) return { kind: "refused", status: response.status };
     url = target;
   }
@@ -132,11 +134,11 @@ function infoRefsUrl(gitUrl: string, repositoryPath: string): URL {
   return new URL(`${gitUrl}/${path}${INFO_REFS}?service=git-upload-pack`);
 }
 
-/** @throws {TypeError} A redirect to what is no address. */
+/** @throws {TypeError} The location is no URL. */
 function redirectTarget({ status, headers }: Response, from: URL): URL | undefined {
   if (![301, 302, 303, 307, 308].includes(status)) return undefined;
   const target = new URL(headers.get("location") ?? "", from);
-  // A redirect may not bring a credential of its own.
+  // A redirect must not add a credential.
   target.username = "";
   target.password = "";
   return target;
@@ -152,14 +154,14 @@ async function answerOf(
   const { status, headers } = response;
   if (status === 200 && headers.get("content-type") === ADVERTISEMENT_TYPE) {
     if (isOfName(question)) {
-      const shown = new Watched(response.body ?? nothing());
+      const shown = new WatchedStream(response.body ?? nothing());
       const compared = await showsServed(question.uuid, shown.chunks()).catch(reasonOf);
       signal.throwIfAborted();
       if (typeof compared === "string") {
         const cause = shown.brokeOff ? "unreachable" : "unreadable";
         return { kind: "undecided", cause, reason: compared };
       }
-      if (!compared) return SHOWS_OTHERS;
+      if (!compared) return OTHER_REFS;
     } else if (!(await beginsLikeGit(response))) {
       return { kind: "undecided", cause: "unreachable", reason: "the answer is not git's" };
     }
@@ -182,14 +184,14 @@ async function answerOf(
     cause: status === 429 ? "rate-limited" : "unreachable",
     reason: response.ok ? "the answer is not git's" : `the primary answered ${status}`,
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
-    // What a front end says for all that is behind it.
+    // What a front end answers for every service behind it.
     ...([502, 503, 504].includes(status) && {
       outage: retryAfterSeconds === undefined ? "likely" : "certain",
     }),
   };
 }
 
-/** Of a uuid in the path the primary itself says whose refs these are. */
+/** With a uuid in the path, the primary itself guarantees which repository it shows. */
 function isOfName(question: ReadQuestion): question is ReadQuestion & { readonly uuid: string } {
   const { repositoryPath, uuid } = question;
   return uuid !== undefined && !repositoryPath.endsWith(`/{${uuid}}`);
@@ -197,14 +199,14 @@ function isOfName(question: ReadQuestion): question is ReadQuestion & { readonly
 
 async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 
-/** The first pkt-line in version 0 and 2. An error of git's comes with 200 as well. */
+/** The first pkt-line in versions 0 and 2. A git error is sent with 200, too. */
 const FIRST_LINE = /^(?:[0-9a-f]{4}# service=git-upload-pack|[0-9a-f]{4}version 2)(?:\n|$)/;
 const FIRST_LINE_BYTES = 4 + "# service=git-upload-pack\n".length;
 
-/** What the refs are does not matter here, and in version 0 there may be a lot of them. */
+/** Reads no further: in version 0 there may be many refs. */
 async function beginsLikeGit({ body }: Response): Promise<boolean> {
   let start = "";
-  // Ending the iteration cancels the rest.
+  // Leaving the loop cancels the rest.
   for await (const chunk of body ?? []) {
     start += Buffer.from(chunk).toString("latin1", 0, FIRST_LINE_BYTES);
     if (start.length >= FIRST_LINE_BYTES) break;
@@ -213,7 +215,7 @@ async function beginsLikeGit({ body }: Response): Promise<boolean> {
   return FIRST_LINE.test(start.slice(0, length));
 }
 
-/** Not 408, 425 and 429, which say nothing of the right. */
+/** Not 408, 425 and 429: they say nothing about the right. */
 function isRefusal(status: number): boolean {
   return status >= 400 && status < 500 && ![408, 425, 429].includes(status);
 }
@@ -225,7 +227,7 @@ function pathOf(url: URL, gitUrl: string): string | undefined {
   try {
     return path === undefined ? undefined : decodeURIComponent(path).toLowerCase();
   } catch {
-    return undefined; // URIError: the only one there is
+    return undefined; // URIError: an invalid percent-encoding
   }
 }
 
@@ -233,14 +235,14 @@ function shortText(text: string | null): string | undefined {
   return text !== null && /^[\x20-\x7e]{1,100}$/.test(text) ? text : undefined;
 }
 
-/** Of undici's errors only the innermost one says something. */
+/** Only the innermost of undici's errors names the cause. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
 }
 
-/** What the primary sends, and whether it was that which failed. */
-class Watched {
+/** Tells a failure of the stream from a failure of its reader. */
+class WatchedStream {
   readonly #chunks: AsyncIterable<Uint8Array>;
   brokeOff = false;
 

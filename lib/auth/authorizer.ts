@@ -1,14 +1,21 @@
 /**
- * Decides who may read, by what the primary says: verdicts are remembered for a short time, and while the primary is away
- * the last yes counts for somewhat longer. Nothing of a credential is kept but an HMAC of it.
+ * Decides who may read, by asking the primary:
+ *
+ * 1. A verdict in memory that still counts is the answer; so is a question about the same thing that is under way.
+ * 2. `SharedVerdicts` looks for a stored verdict, or lets one process ask for all.
+ * 3. `ThrottledPrimary` asks, within limits. A 401 to a credential that the primary accepted within the last 15 minutes is
+ *    asked once more before it is believed.
+ * 4. While the primary does not answer, the last yes counts for a limited time, and the verdict says that it is stale.
+ *
+ * Of a credential only an HMAC is kept.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import type { LRUCache } from "lru-cache";
 import type { Logger } from "../log.ts";
+import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
-import type { AskPrimary, ReadQuestion, VerdictStore } from "./ports.ts";
-import { RecentMap } from "./recent-map.ts";
+import type { AskPrimary, PrimaryAnswer, ReadQuestion, VerdictStore } from "./ports.ts";
 import { RecentlyAcceptedCredentials } from "./recently-accepted-credentials.ts";
-import { askRetryingUnauthorized, type RetryUnauthorizedOptions } from "./retry-unauthorized.ts";
+import type { WrongCredentials } from "./request-limits.ts";
 import {
   DEFAULT_SHARING_LIMITS,
   type FoundRecord,
@@ -21,21 +28,16 @@ import { type Verdict, type VerdictSource, verdictOf } from "./verdict.ts";
 import {
   countsUntilMs,
   DEFAULT_VERDICT_LIMITS,
-  recordOf,
-  staleRight,
   type VerdictLimits,
   type VerdictRecord,
 } from "./verdict-record.ts";
-import type { WrongCredentials } from "./wrong-credentials.ts";
 
 export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
-  /** For one decision, all in all. API Gateway gives an authorizer 29 s, and of a former name two are needed, one after the other. */
+  /** For one question. API Gateway gives an authorizer 29 s, and a former name takes two questions, one after the other. */
   readonly deadlineMs: number;
-  /** How long a caller who may be served by the last yes waits for the primary. */
-  readonly patienceMs: number;
-  /** At the primary, of one process: the rest wait in line. */
+  /** At the primary, of one process: further ones wait. */
   readonly maxConcurrentQuestions: number;
-  /** An entry takes some 500 bytes. */
+  /** About 500 bytes each. */
   readonly maxRemembered: number;
 }
 
@@ -43,7 +45,6 @@ export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
   ...DEFAULT_VERDICT_LIMITS,
   ...DEFAULT_SHARING_LIMITS,
   deadlineMs: 13_000,
-  patienceMs: 2_000,
   maxConcurrentQuestions: 64,
   maxRemembered: 50_000,
 };
@@ -56,7 +57,7 @@ export interface AuthorizerOptions {
   readonly log: Logger;
   readonly wrongCredentials: WrongCredentials;
   readonly limits?: AuthorizerLimits;
-  /** The clock; the processes of a mirror compare what they read from it. */
+  /** The clock. The processes of a mirror compare its values. */
   readonly now?: () => number;
 }
 
@@ -66,33 +67,30 @@ interface InFlight {
 }
 
 export class Authorizer {
-  readonly #asking: RetryUnauthorizedOptions;
+  readonly #primary: ThrottledPrimary;
+  readonly #recentlyAccepted: RecentlyAcceptedCredentials;
   readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
   readonly #wrongCredentials: WrongCredentials;
   readonly #limits: AuthorizerLimits;
   readonly #now: () => number;
-  readonly #remembered: RecentMap<VerdictRecord>;
+  readonly #remembered: LRUCache<string, VerdictRecord>;
   readonly #inFlight = new Map<string, InFlight>();
 
   constructor(options: AuthorizerOptions) {
     const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
     const stored = new StoredVerdicts(store);
-    this.#asking = {
-      primary: new ThrottledPrimary({ ...options, ...limits, log, now }),
-      recentlyAccepted: new RecentlyAcceptedCredentials({ stored, keys, log, now }),
-      limits,
-      now,
-    };
+    this.#primary = new ThrottledPrimary({ ...options, ...limits, log, now });
+    this.#recentlyAccepted = new RecentlyAcceptedCredentials({ stored, keys, log, now });
     this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
     this.#keys = keys;
     this.#wrongCredentials = options.wrongCredentials;
     this.#limits = limits;
     this.#now = now;
-    this.#remembered = new RecentMap(limits.maxRemembered);
+    this.#remembered = boundedCache(limits.maxRemembered);
   }
 
-  /** Identical questions that come together are asked once. Never rejects for what the primary or the store does. */
+  /** Never rejects because of the primary or the store. */
   async check(question: ReadQuestion): Promise<Verdict> {
     const key = this.#keys.questionKey(question);
     const known = this.#remembered.get(key);
@@ -104,41 +102,25 @@ export class Authorizer {
       return { kind: "undecided", source: "memory", ageMs: 0, cause: "guessing", retryAfterSeconds };
     }
     const { startedAtMs = 0, verdict } = this.#inFlight.get(key) ?? {};
-    // Lambda stops a process between requests, for hours: then what was on its way is long past.
+    // Lambda freezes a process between requests, maybe for hours: a question from before is outdated.
     const isCurrent = this.#now() < startedAtMs + this.#limits.deadlineMs;
     return isCurrent && verdict !== undefined ? verdict : this.#decide(key, question, known);
   }
 
-  /** How a caller is called in logs. */
+  /** The caller's name in logs. */
   loggedName(authorization: string | undefined): string {
     return this.#keys.loggedName(authorization);
   }
 
   #decide(key: string, question: ReadQuestion, known: VerdictRecord | undefined): Promise<Verdict> {
-    const { deadlineMs, patienceMs } = this.#limits;
-    const signal = AbortSignal.timeout(deadlineMs);
-    let before: VerdictRecord | undefined;
-    let isDoubted = false;
-    const onDoubt = (): void => {
-      isDoubted = true;
-    };
+    const signal = AbortSignal.timeout(this.#limits.deadlineMs);
     const finding = this.#shared.find(key, {
       known,
-      onRead: (record) => {
-        before = record;
-      },
-      standIn: () => this.#asking.primary.standIn(question),
-      ask: (before, tellOthers) => {
-        const doubt = (): void => {
-          onDoubt();
-          tellOthers();
-        };
-        return askRetryingUnauthorized(question, before, { signal, onDoubt: doubt }, this.#asking);
-      },
-      onDoubtElsewhere: onDoubt,
+      withoutAsking: () => this.#primary.withoutAsking(question),
+      ask: (record) => this.#ask(question, record, signal),
       signal,
     });
-    const settled = finding
+    const verdict = finding
       .then((found) => {
         this.#remembered.set(key, found.record);
         this.#noteGuess(question, found);
@@ -147,16 +129,40 @@ export class Authorizer {
       .finally(() => {
         if (this.#inFlight.get(key) === inFlight) this.#inFlight.delete(key);
       });
-    // The question goes on; whoever comes meanwhile is told the same. What the primary doubts does not count meanwhile.
-    const impatient = sleep(patienceMs, undefined, { ref: false }).then(
-      () => (isDoubted ? undefined : this.#staleVerdict(before)) ?? settled,
-    );
-    const inFlight = { startedAtMs: this.#now(), verdict: Promise.race([settled, impatient]) };
+    const inFlight = { startedAtMs: this.#now(), verdict };
     this.#inFlight.set(key, inFlight);
-    return inFlight.verdict;
+    return verdict;
   }
 
-  /** Callers behind the same address who could read before are known by that, and not kept waiting. */
+  async #ask(
+    question: ReadQuestion,
+    last: VerdictRecord | undefined,
+    signal: AbortSignal,
+  ): Promise<PrimaryAnswer> {
+    const { authorization } = question;
+    const answer = await this.#primary.ask(
+      question,
+      { signal, retriesUnauthorized: () => this.#retriesUnauthorized(authorization, last) },
+      last?.right !== undefined,
+    );
+    // Needed later only, so not awaited.
+    if (answer.kind === "allowed" && authorization !== undefined) {
+      void this.#recentlyAccepted.note(authorization);
+    }
+    return answer;
+  }
+
+  async #retriesUnauthorized(
+    authorization: string | undefined,
+    last: VerdictRecord | undefined,
+  ): Promise<boolean> {
+    // Without a credential a 401 is the expected challenge; one that was confirmed before stays confirmed.
+    if (authorization === undefined) return false;
+    if (last?.answer.kind === "refused" && last.answer.status === 401) return false;
+    return this.#recentlyAccepted.has(authorization);
+  }
+
+  /** A caller with a last yes is exempt: others behind the same address may send wrong credentials. */
   async #guessWaitSeconds(
     key: string,
     { authorization, source }: ReadQuestion,
@@ -173,12 +179,6 @@ export class Authorizer {
     const { answer } = record;
     if (answer.kind !== "refused" || answer.status !== 401) return;
     this.#wrongCredentials.note(source, this.loggedName(authorization));
-  }
-
-  #staleVerdict(before: VerdictRecord | undefined): Verdict | undefined {
-    const waiting = { kind: "undecided", cause: "unreachable", reason: "no answer yet" } as const;
-    const record = recordOf(waiting, this.#now(), before?.right, this.#limits);
-    return staleRight(record, this.#now(), this.#limits) && this.#verdict(record, "store");
   }
 
   #verdict(record: VerdictRecord, source: VerdictSource): Verdict {

@@ -1,17 +1,17 @@
 /**
- * Names for callers and for their questions that tell nothing of the credential: HMAC-SHA256 under the mirror's own secret.
- * Whoever has the names but not the secret cannot even test a guess.
+ * Keys for callers and their questions that do not reveal the credential: HMAC-SHA256 under the mirror's own secret. Without
+ * the secret not even a guess can be tested against them.
  */
 import { createHmac } from "node:crypto";
 import type { ReadQuestion } from "./ports.ts";
 
-/** Of the caller's name in logs: 48 bits tell callers apart, and are of no other use. */
+/** 48 bits distinguish callers in logs, and are of no other use. */
 const LOGGED_HEX_DIGITS = 12;
 
 export class CallerKeys {
   readonly #secret: string;
 
-  /** @param secret - At least 32 characters that nobody can guess; one for all processes of a mirror. */
+  /** @param secret - At least 32 random characters; the same in all processes of a mirror. */
   constructor(secret: string) {
     if (secret.length < 32) throw new RangeError("the authorizer's secret is shorter than 32 characters");
     this.#secret = secret;
@@ -19,7 +19,7 @@ export class CallerKeys {
 
   /** 64 hex digits for the credential. */
   callerKey(authorization: string | undefined): string {
-    // The marks keep a credential from being chosen so that it gets the key of something else.
+    // The prefixes prevent a credential that is crafted to get the key of something else.
     return this.#hmac(authorization === undefined ? "anonymous" : `caller\n${plainSpelling(authorization)}`);
   }
 
@@ -28,7 +28,7 @@ export class CallerKeys {
     return this.#hmac(`question\n${this.callerKey(authorization)}\n${repositoryPath}\n${uuid}`);
   }
 
-  /** How a caller is called in logs. */
+  /** The caller's name in logs. */
   loggedName(authorization: string | undefined): string {
     return authorization === undefined
       ? "anonymous"
@@ -40,7 +40,7 @@ export class CallerKeys {
   }
 }
 
-/** One credential has one key, however its scheme and its base64 are written: pauses go by it. */
+/** One credential has one key, however its scheme and its base64 are written: rate limits go by it. */
 function plainSpelling(authorization: string): string {
   const [, scheme, value] = /^ *([^ ]+) +(.*?) *$/.exec(authorization) ?? [];
   if (scheme === undefined || value === undefined) return authorization;

@@ -1,16 +1,16 @@
 /**
- * Notices that the primary is away. Then callers need not wait each for its silence: for some seconds nothing is asked, and
- * after that one question at a time, until there is an answer.
+ * Detects an outage of the primary, so that callers need not wait for its timeout one by one: for some seconds nothing is
+ * asked, then one question at a time until there is an answer.
  */
 import type { Logger } from "../log.ts";
 import type { PrimaryAnswer } from "./ports.ts";
 import { MAX_OUTAGE_PAUSE_SECONDS } from "./verdict-record.ts";
 
-/** Where the primary names no time. */
+/** Without Retry-After. */
 const PAUSE_SECONDS = 5;
-/** For those who come while one question is on its way. */
+/** For callers that come while one question is under way. */
 const PROBE_SECONDS = 1;
-/** One connection may break by chance. */
+/** A single connection may break by chance. */
 const LIKELY_IS_CERTAIN_AFTER = 2;
 
 export class CircuitBreaker {
@@ -18,7 +18,7 @@ export class CircuitBreaker {
   readonly #now: () => number;
   /** Signs of an outage since the last answer. */
   #signs = 0;
-  /** `undefined`: the primary is there. */
+  /** `undefined`: no outage. */
   #pausedUntilMs: number | undefined;
   #isProbed = false;
 
@@ -27,7 +27,7 @@ export class CircuitBreaker {
     this.#now = now;
   }
 
-  /** @returns 0 if the primary may be asked, else after how many seconds to try again. */
+  /** @returns 0 if the primary may be asked, else after how many seconds to retry. */
   waitSeconds(): number {
     if (this.#pausedUntilMs === undefined) return 0;
     const leftMs = this.#pausedUntilMs - this.#now();
@@ -35,7 +35,7 @@ export class CircuitBreaker {
     return this.#isProbed ? PROBE_SECONDS : 0;
   }
 
-  /** For a question that may be asked. */
+  /** Asks one question, and notes the answer. */
   async watch(ask: () => Promise<PrimaryAnswer>): Promise<PrimaryAnswer> {
     const isProbe = this.#pausedUntilMs !== undefined;
     if (isProbe) this.#isProbed = true;
@@ -54,7 +54,6 @@ export class CircuitBreaker {
     } else if (answer.outage !== undefined) {
       this.#sign(answer);
     }
-    // Else it answers, if not to this question.
   }
 
   #sign(answer: Extract<PrimaryAnswer, { kind: "undecided" }>): void {

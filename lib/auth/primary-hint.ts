@@ -1,12 +1,12 @@
-/** What the primary says to a refused caller, for that caller to read: that a token has expired, for one. */
+/** The text of a refusal, for the refused caller: for example that a token has expired. */
 
-/** A line on a terminal or two. */
+/** Two lines on a terminal. */
 const MAX_HINT_LENGTH = 300;
 const MAX_BODY_BYTES = 4096;
 
 /**
- * Reads the body, or as much of it as can matter.
- * @returns One line of printable text; `undefined` where the body is none, or repeats the credential.
+ * Reads the beginning of the body.
+ * @returns One line of printable text; `undefined` if there is none, or if it repeats the credential.
  */
 export async function hintOf(
   response: Response,
@@ -19,7 +19,7 @@ export async function hintOf(
   }
   const body = await readStart(response);
   const text = type === "text/plain" ? body : messageIn(body);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they could change what a terminal shows
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: removed, as they could control a terminal
   const line = text?.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, " ").trim();
   if (line === undefined || line === "") return undefined;
   if (secretsIn(authorization).some((secret) => line.includes(secret))) return undefined;
@@ -37,13 +37,13 @@ async function readStart(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString("utf8", 0, MAX_BODY_BYTES);
 }
 
-/** REST's form of an error: `{"error": {"message": "…"}}`. */
+/** The form of REST errors: `{"error": {"message": "…"}}`. */
 function messageIn(body: string): string | undefined {
   try {
     const { error } = JSON.parse(body) as { error?: { message?: unknown } };
     return typeof error?.message === "string" ? error.message : undefined;
   } catch {
-    return undefined; // not JSON, or cut: then there is nothing to tell
+    return undefined; // not JSON, or truncated
   }
 }
 

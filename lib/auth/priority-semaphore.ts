@@ -1,17 +1,16 @@
-/** Lets so many do something at a time; the others wait in line. */
+/** Limits how many tasks run at a time; urgent ones start before others. */
 
 export class PrioritySemaphore {
   #free: number;
   readonly #urgent = new Set<() => void>();
-  readonly #line = new Set<() => void>();
+  readonly #normal = new Set<() => void>();
 
   constructor(count: number) {
     this.#free = count;
   }
 
   /**
-   * @param isUrgent - Goes before all who are not.
-   * @returns Whether it is the caller's turn, who then has to call `release`; `false` if the signal aborted before.
+   * @returns `true`: the task may run, and calls `release` afterwards. `false`: the signal aborted first.
    */
   async take(signal: AbortSignal, isUrgent: boolean): Promise<boolean> {
     if (signal.aborted) return false;
@@ -19,22 +18,22 @@ export class PrioritySemaphore {
       this.#free -= 1;
       return true;
     }
-    const line = isUrgent ? this.#urgent : this.#line;
+    const queue = isUrgent ? this.#urgent : this.#normal;
     return new Promise((resolve) => {
       const leave = (isTurn: boolean) => {
-        line.delete(onTurn);
+        queue.delete(onTurn);
         signal.removeEventListener("abort", onAbort);
         resolve(isTurn);
       };
       const onTurn = () => leave(true);
       const onAbort = () => leave(false);
-      line.add(onTurn);
+      queue.add(onTurn);
       signal.addEventListener("abort", onAbort);
     });
   }
 
   release(): void {
-    const [next] = this.#urgent.size > 0 ? this.#urgent : this.#line;
+    const [next] = this.#urgent.size > 0 ? this.#urgent : this.#normal;
     if (next === undefined) this.#free += 1;
     else next();
   }

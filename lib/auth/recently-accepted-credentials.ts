@@ -1,16 +1,18 @@
 /**
- * Which credentials the primary has taken lately, for whatever repository: one of these may be good although it says 401 to
- * it elsewhere. In the store, for all processes of the mirror.
+ * Remembers which credentials the primary accepted within the last minutes, for any repository. Bitbucket sometimes answers
+ * 401 to a valid token when several jobs start together (BCLOUD-24107), often for a repository that the token was not used
+ * for yet. Kept in the store, for all processes of the mirror.
  */
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
-import { RecentMap } from "./recent-map.ts";
 import type { StoredVerdicts } from "./stored-verdicts.ts";
 
-/** So often at the most a process writes of one caller: a fraction of the time that it counts. */
+export const RECENTLY_ACCEPTED_MS = 15 * 60_000;
+/** A process writes at most this often for one caller. */
 const NOTE_EVERY_MS = 5 * 60_000;
-/** Of some 200 bytes each. */
+/** About 200 bytes each. */
 const MAX_CALLERS = 20_000;
 
 export interface RecentlyAcceptedCredentialsOptions {
@@ -22,33 +24,34 @@ export interface RecentlyAcceptedCredentialsOptions {
 
 export class RecentlyAcceptedCredentials {
   readonly #options: RecentlyAcceptedCredentialsOptions;
-  /** When this process has written last. */
-  readonly #notedAtMs = new RecentMap<number>(MAX_CALLERS);
+  /** When this process last wrote. */
+  readonly #notedAtMs = boundedCache<number>(MAX_CALLERS);
 
   constructor(options: RecentlyAcceptedCredentialsOptions) {
     this.#options = options;
   }
 
-  /** The primary took the credential. Never rejects. */
+  /** The primary accepted the credential. Never rejects. */
   async note(authorization: string): Promise<void> {
     const { stored, keys, now } = this.#options;
     const key = keys.callerKey(authorization);
-    const takenAtMs = now();
+    const acceptedAtMs = now();
     const notedAtMs = this.#notedAtMs.get(key);
-    if (notedAtMs !== undefined && takenAtMs < notedAtMs + NOTE_EVERY_MS) return;
-    this.#notedAtMs.set(key, takenAtMs);
-    await this.#quietly("note", () => stored.writeTaken(key, takenAtMs));
+    if (notedAtMs !== undefined && acceptedAtMs < notedAtMs + NOTE_EVERY_MS) return;
+    this.#notedAtMs.set(key, acceptedAtMs);
+    await this.#logFailure("note", () => stored.writeAccepted(key, acceptedAtMs));
   }
 
-  /** @returns When at the least, if anything is known. Never rejects. */
-  async takenAtMs(authorization: string): Promise<number | undefined> {
+  /** Never rejects. */
+  async has(authorization: string): Promise<boolean> {
     const { stored, keys, now } = this.#options;
     const key = keys.callerKey(authorization);
-    const takenAtMs = await this.#quietly("read", () => stored.readTaken(key, now()));
-    return takenAtMs ?? this.#notedAtMs.get(key);
+    const storedMs = await this.#logFailure("read", () => stored.readAccepted(key, now()));
+    const acceptedAtMs = storedMs ?? this.#notedAtMs.get(key);
+    return acceptedAtMs !== undefined && now() < acceptedAtMs + RECENTLY_ACCEPTED_MS;
   }
 
-  async #quietly<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
+  async #logFailure<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await work();
     } catch (error) {

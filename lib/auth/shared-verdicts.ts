@@ -1,21 +1,25 @@
 /**
- * One question for all processes of a mirror: whoever finds no verdict in the store claims the question there and asks, and
- * the others wait for what it learns. A process that dies with a claim is waited for as long as a claim lasts.
+ * Asks each question once for all processes of a mirror, in these steps:
+ *
+ * 1. Read the stored record. If it still counts, it is the answer.
+ * 2. If another process holds a claim on the question, wait and go to 1. A claim ends after `claimMs`, so a process that dies
+ *    delays the others no longer than that.
+ * 3. Write a claim, by compare-and-swap. On a conflict go to 1.
+ * 4. Ask the primary, and replace the claim by the answer.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { PrimaryAnswer } from "./ports.ts";
-import type { AskedAnswer } from "./retry-unauthorized.ts";
-import type { Claim, StoredVerdict, StoredVerdicts } from "./stored-verdicts.ts";
+import type { StoredVerdict, StoredVerdicts } from "./stored-verdicts.ts";
 import type { VerdictSource } from "./verdict.ts";
 import { countsUntilMs, recordOf, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
 
 export interface SharingLimits {
-  /** How long others leave a question to the process that asks. Most answers take a tenth of that. */
+  /** How long others wait for the process that asks. Most answers take a tenth of that. */
   readonly claimMs: number;
-  /** Between two looks at the store, the first and the longest; each is half as long again as the one before. */
+  /** The first and the longest interval between two reads of a waiting process; each is half as long again as the last. */
   readonly firstPollMs: number;
   readonly maxPollMs: number;
 }
@@ -35,22 +39,16 @@ export interface FoundRecord {
   readonly source: VerdictSource;
 }
 
-export interface Asking {
-  /** What this process knows, for when the store cannot be read. */
+export interface SharedQuestion {
+  /** This process's own record, used if the store cannot be read. */
   readonly known: VerdictRecord | undefined;
-  /** What was read from the store, before it is known whether that will do. */
-  readonly onRead: (record: VerdictRecord | undefined) => void;
-  /** What is said without asking, if the primary must not be asked now. */
-  readonly standIn: () => PrimaryAnswer | undefined;
-  /** @param known - What was said before. @param onDoubt - To be called when the primary has said what is no yes, and is asked once more. */
-  readonly ask: (known: VerdictRecord | undefined, onDoubt: () => void) => Promise<AskedAnswer>;
-  /** That was so in the process that is waited for. */
-  readonly onDoubtElsewhere: () => void;
-  /** When it aborts, others are waited for no longer. */
+  /** @returns The answer to give without asking; `undefined` if the primary may be asked. */
+  readonly withoutAsking: () => PrimaryAnswer | undefined;
+  /** @param known - The last record. */
+  readonly ask: (known: VerdictRecord | undefined) => Promise<PrimaryAnswer>;
+  /** When it aborts, other processes are waited for no longer. */
   readonly signal: AbortSignal;
 }
-
-type Claimed = StoredVerdict & { readonly claim: Claim };
 
 export class SharedVerdicts {
   readonly #options: SharedVerdictsOptions;
@@ -60,107 +58,86 @@ export class SharedVerdicts {
     this.#options = options;
   }
 
-  /** Never rejects for what the primary or the store does. */
-  async find(key: string, asking: Asking): Promise<FoundRecord> {
-    const { verdictLimits, limits, now } = this.#options;
+  /** Never rejects because of the primary or the store. */
+  async find(key: string, question: SharedQuestion): Promise<FoundRecord> {
+    const { stored: store, verdictLimits, limits, now } = this.#options;
     const watch = new ClaimWatch(limits);
     for (;;) {
-      const stored = await this.#quietly("read", () => this.#options.stored.read(key, now()));
-      // Where the store was read and holds no yes, another process was told no since.
-      const record = stored === undefined ? asking.known : stored.record;
-      asking.onRead(record);
-      if (stored?.claim?.isDoubted) asking.onDoubtElsewhere();
+      const stored = await this.#logFailure("read", () => store.read(key, now()));
+      // A store that was read wins over memory: another process may have got a no since.
+      const record = stored === undefined ? question.known : stored.record;
       if (stored !== undefined && record !== undefined && now() < countsUntilMs(record, verdictLimits)) {
         return { record, source: "store" };
       }
-      const standIn = asking.standIn();
-      if (standIn !== undefined) return this.#memorized(standIn, record);
-      if (stored === undefined) return this.#ask(key, undefined, record, asking);
+      const answer = question.withoutAsking();
+      if (answer !== undefined) return { record: recordOf(answer, now(), record?.right), source: "memory" };
+      if (stored === undefined) return this.#ask(key, undefined, record, question);
       if (!this.#isClaimedByAnother(stored, watch)) {
         const claimed = await this.#claim(key, stored);
-        if (claimed !== "lost") return this.#ask(key, claimed, record, asking);
+        if (claimed !== "conflict") return this.#ask(key, claimed, record, question);
       }
-      if (asking.signal.aborted) {
-        const reason = "other processes have asked, and have learned nothing";
-        return this.#memorized({ kind: "undecided", cause: "unreachable", reason }, record);
+      if (question.signal.aborted) {
+        const reason = "other processes have asked and got no answer";
+        const noAnswer = { kind: "undecided", cause: "unreachable", reason } as const;
+        return { record: recordOf(noAnswer, now(), record?.right), source: "memory" };
       }
       await sleep(watch.pauseMs(stored));
     }
   }
 
-  /** Whether there is a yes on record. */
+  /** Whether a yes is stored, fresh or stale. */
   async hasRight(key: string): Promise<boolean> {
-    const stored = await this.#quietly("read", () => this.#options.stored.read(key, this.#options.now()));
-    return stored?.record?.right !== undefined;
+    const { stored, now } = this.#options;
+    return (await this.#logFailure("read", () => stored.read(key, now())))?.record?.right !== undefined;
   }
 
   #isClaimedByAnother({ claim, version }: StoredVerdict, watch: ClaimWatch): boolean {
-    // One of this process's own: the store was asked twice below its port, and the second conflicted with the first.
+    // Its own claim is seen here if a retry below the store's port conflicted with its first attempt.
     if (claim === undefined || claim.by === this.#id) return false;
     const { limits, now } = this.#options;
     const leftMs = claim.untilMs - now();
     return leftMs > 0 && leftMs <= 2 * limits.claimMs && !watch.isOver(version);
   }
 
-  /** @returns What to replace with the answer; `undefined` where the store fails. */
-  async #claim(key: string, stored: StoredVerdict): Promise<Claimed | "lost" | undefined> {
-    const { limits, now } = this.#options;
-    const claimed = { ...stored, claim: { by: this.#id, untilMs: now() + limits.claimMs } };
-    return this.#quietly("claim", async () => {
-      const version = await this.#options.stored.replace(key, claimed);
-      return version === undefined ? "lost" : { ...claimed, version };
-    });
+  /** @returns The version written; `undefined` if the store fails. */
+  async #claim(key: string, stored: StoredVerdict): Promise<string | "conflict" | undefined> {
+    const { limits, now, stored: store } = this.#options;
+    const claim = { by: this.#id, untilMs: now() + limits.claimMs };
+    return this.#logFailure(
+      "claim",
+      async () => (await store.replace(key, { ...stored, claim })) ?? "conflict",
+    );
   }
 
-  /** @param claimed - Over this the answer is written, or over an unfinished claim: whoever has asked since knows more. */
+  /** @param version - Of the claim; `undefined`: the answer is not stored. */
   async #ask(
     key: string,
-    claimed: Claimed | undefined,
+    version: string | undefined,
     known: VerdictRecord | undefined,
-    { ask }: Asking,
+    { ask }: SharedQuestion,
   ): Promise<FoundRecord> {
-    const { verdictLimits, now } = this.#options;
-    const askedAtMs = now();
-    let written = Promise.resolve(claimed);
-    const onDoubt = (): void => {
-      written = written.then((last) => last && this.#doubt(key, last));
-    };
-    const { answer, right } = await ask(known, onDoubt);
-    const record = recordOf(answer, askedAtMs, right, verdictLimits);
-    const last = await written;
-    if (last !== undefined) {
-      const { version } = last;
-      await this.#quietly("write", () => this.#write(key, { record, version }));
+    const askedAtMs = this.#options.now();
+    const record = recordOf(await ask(known), askedAtMs, known?.right);
+    if (version !== undefined) {
+      await this.#logFailure("write", () => this.#write(key, { record, version }));
     }
     return { record, source: "primary" };
   }
 
-  /** Those who wait are to know that a yes of before does not count meanwhile. */
-  async #doubt(key: string, claimed: Claimed): Promise<Claimed> {
-    if (claimed.claim.isDoubted) return claimed;
-    const doubted: Claimed = { ...claimed, claim: { ...claimed.claim, isDoubted: true } };
-    const version = await this.#quietly("doubt", () => this.#options.stored.replace(key, doubted));
-    return version === undefined ? claimed : { ...doubted, version };
-  }
-
+  /** Replaces the claim, or a later claim that has no answer yet, but never a later answer. */
   async #write(key: string, answered: StoredVerdict & { readonly record: VerdictRecord }): Promise<void> {
     const { stored, now } = this.#options;
     if ((await stored.replace(key, answered)) !== undefined) return;
-    // S3 says so as well where another's write was only under way, and failed.
+    // S3 reports a conflict also if another process's write was under way and failed.
     const { claim, record, version } = await stored.read(key, now());
     if (claim?.by === this.#id) await stored.replace(key, { ...answered, version });
-    // Where the primary takes longer than a claim lasts, those who wait need not wait for the one that has taken over as well.
+    // The primary took longer than a claim lasts: the waiting processes need not wait for the one that took over.
     else if (claim !== undefined && !isNewer(record, answered.record))
       await stored.replace(key, { ...answered, claim, version });
   }
 
-  #memorized(answer: PrimaryAnswer, known: VerdictRecord | undefined): FoundRecord {
-    const { verdictLimits, now } = this.#options;
-    return { record: recordOf(answer, now(), known?.right, verdictLimits), source: "memory" };
-  }
-
-  /** The primary decides; without the store's help it only decides more often. */
-  async #quietly<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
+  /** Without the store, the primary is only asked more often. */
+  async #logFailure<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await work();
     } catch (error) {
@@ -174,7 +151,7 @@ function isNewer(stored: VerdictRecord | undefined, { askedAtMs }: VerdictRecord
   return stored !== undefined && stored.askedAtMs >= askedAtMs;
 }
 
-/** How long a claim has been seen: by the waiting itself, whatever the clocks of two machines say. */
+/** Measures by its own pauses how long one claim has been seen, as the clocks of two machines may differ. */
 class ClaimWatch {
   readonly #limits: SharingLimits;
   #version: string | undefined;
@@ -190,11 +167,11 @@ class ClaimWatch {
     return version === this.#version && this.#seenMs >= this.#limits.claimMs;
   }
 
-  /** Until the next look, after which it is taken for over. */
+  /** The time until the next read. */
   pauseMs({ version }: StoredVerdict): number {
     if (version !== this.#version) this.#seenMs = 0;
     this.#version = version;
-    // Spread out, as those who wait have begun in the same moment.
+    // With jitter, as the waiting processes started at the same moment.
     const pauseMs = this.#nextPauseMs * (0.75 + Math.random() / 2);
     this.#nextPauseMs = Math.min(this.#nextPauseMs * 1.5, this.#limits.maxPollMs);
     this.#seenMs += pauseMs;

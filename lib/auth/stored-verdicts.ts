@@ -1,6 +1,6 @@
 /**
- * What is known of a question or a caller, as `auth/<hmac>`: for the other processes of the mirror, so that a hundred functions started
- * at once need not all ask, and for the time when the primary is away.
+ * What is known of a question or a caller, as `auth/<hmac>`: shared by all processes of the mirror, so that a hundred
+ * functions started at once ask once, and for the time of an outage.
  */
 import { z } from "zod";
 import type { VerdictStore } from "./ports.ts";
@@ -8,32 +8,25 @@ import { recordSchema, type VerdictRecord } from "./verdict-record.ts";
 
 export const VERDICT_PREFIX = "auth/";
 
-/** Who is asking the primary, and until when others leave it to that process. */
-const claimSchema = z.strictObject({
-  by: z.string(),
-  untilMs: z.number(),
-  /** The primary has said what is no yes, and is being asked once more. */
-  isDoubted: z.literal(true).exactOptional(),
-});
+/** The process that asks the primary, and until when the others wait for it. */
+const claimSchema = z.strictObject({ by: z.string(), untilMs: z.number() });
 
 const storedSchema = z.strictObject({
   record: recordSchema.exactOptional(),
   claim: claimSchema.exactOptional(),
 });
 
-/** Of a credential: when the primary took it. */
-const takenSchema = z.strictObject({ takenAtMs: z.number() });
-
-export type Claim = z.infer<typeof claimSchema>;
+/** Of a credential: when the primary accepted it. */
+const acceptedSchema = z.strictObject({ acceptedAtMs: z.number() });
 
 export interface StoredVerdict {
   readonly record?: VerdictRecord;
-  readonly claim?: Claim;
-  /** `"absent"`: there is nothing to replace. */
+  readonly claim?: z.infer<typeof claimSchema>;
+  /** `"absent"`: there is none yet. */
   readonly version: string;
 }
 
-/** Clocks of two machines may differ by so much; a time further ahead is nonsense. */
+/** Clocks of two machines may differ by this much; a time further ahead is invalid. */
 const MAX_CLOCK_SKEW_MS = 2_000;
 
 export class StoredVerdicts {
@@ -43,7 +36,7 @@ export class StoredVerdicts {
     this.#store = store;
   }
 
-  /** What cannot be understood counts for nothing, and is replaced. */
+  /** An unreadable document counts as an empty one, and is replaced. */
   async read(key: string, nowMs: number): Promise<StoredVerdict> {
     const stored = await this.#store.read(`${VERDICT_PREFIX}${key}`);
     if (stored === undefined) return { version: "absent" };
@@ -55,19 +48,19 @@ export class StoredVerdicts {
     return { version, ...(isSound && { record }), ...(claim && { claim }) };
   }
 
-  /** @returns The version written; `undefined` if another process was first. */
+  /** @returns The version written; `undefined` on a conflict. */
   replace(key: string, { version, ...stored }: StoredVerdict): Promise<string | undefined> {
     return this.#store.replace(`${VERDICT_PREFIX}${key}`, JSON.stringify(stored), version);
   }
 
-  async readTaken(callerKey: string, nowMs: number): Promise<number | undefined> {
+  async readAccepted(callerKey: string, nowMs: number): Promise<number | undefined> {
     const stored = await this.#store.read(`${VERDICT_PREFIX}${callerKey}`);
-    const takenAtMs = stored && parsed(stored.text, takenSchema)?.takenAtMs;
-    return takenAtMs !== undefined && takenAtMs <= nowMs + MAX_CLOCK_SKEW_MS ? takenAtMs : undefined;
+    const acceptedAtMs = stored && parsed(stored.text, acceptedSchema)?.acceptedAtMs;
+    return acceptedAtMs !== undefined && acceptedAtMs <= nowMs + MAX_CLOCK_SKEW_MS ? acceptedAtMs : undefined;
   }
 
-  writeTaken(callerKey: string, takenAtMs: number): Promise<void> {
-    return this.#store.write(`${VERDICT_PREFIX}${callerKey}`, JSON.stringify({ takenAtMs }));
+  writeAccepted(callerKey: string, acceptedAtMs: number): Promise<void> {
+    return this.#store.write(`${VERDICT_PREFIX}${callerKey}`, JSON.stringify({ acceptedAtMs }));
   }
 }
 
@@ -76,7 +69,7 @@ function parsed<Document>(text: string, schema: z.ZodType<Document>): Document |
   try {
     json = JSON.parse(text);
   } catch {
-    return undefined; // as for a document of another kind below: without it the primary is asked
+    return undefined; // as a document that does not match the schema: the primary is asked
   }
   return schema.safeParse(json).data;
 }

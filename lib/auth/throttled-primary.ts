@@ -1,13 +1,16 @@
-/** Asks the primary, but not for callers whom it has told to wait, not while it is away, and not too much at once. */
+/**
+ * Asks the primary within limits: not during an outage, not for a caller whose rate it limits, and only so many questions at
+ * a time.
+ */
 import type { Logger } from "../log.ts";
+import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
-import type { AskingHow, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
+import type { AskOptions, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { PrioritySemaphore } from "./priority-semaphore.ts";
-import { RecentMap } from "./recent-map.ts";
 import { ratePauseMs } from "./verdict-record.ts";
 
-/** Of some 200 bytes each. */
+/** About 200 bytes each. */
 const MAX_PAUSED_CALLERS = 20_000;
 
 export interface ThrottledPrimaryOptions {
@@ -22,7 +25,7 @@ export class ThrottledPrimary {
   readonly #options: ThrottledPrimaryOptions;
   readonly #breaker: CircuitBreaker;
   readonly #semaphore: PrioritySemaphore;
-  readonly #pausedUntilMs = new RecentMap<number>(MAX_PAUSED_CALLERS);
+  readonly #pausedUntilMs = boundedCache<number>(MAX_PAUSED_CALLERS);
 
   constructor(options: ThrottledPrimaryOptions) {
     this.#options = options;
@@ -30,8 +33,8 @@ export class ThrottledPrimary {
     this.#semaphore = new PrioritySemaphore(options.maxConcurrentQuestions);
   }
 
-  /** What is said without asking; `undefined` if the primary may be asked. */
-  standIn({ authorization }: ReadQuestion): PrimaryAnswer | undefined {
+  /** @returns The answer to give without asking; `undefined` if the primary may be asked. */
+  withoutAsking({ authorization }: ReadQuestion): PrimaryAnswer | undefined {
     const { keys, now } = this.#options;
     const pausedMs = (this.#pausedUntilMs.get(keys.callerKey(authorization)) ?? 0) - now();
     if (pausedMs > 0) {
@@ -40,28 +43,28 @@ export class ThrottledPrimary {
     }
     const retryAfterSeconds = this.#breaker.waitSeconds();
     if (retryAfterSeconds === 0) return undefined;
-    return { kind: "undecided", cause: "unreachable", reason: "still away", retryAfterSeconds };
+    return { kind: "undecided", cause: "unreachable", reason: "outage", retryAfterSeconds };
   }
 
   /**
-   * @param hadRight - Then the last yes may count if there is no answer in time: nobody is to bring that about by a line of
-   *   other questions.
+   * @param isUrgent - Goes before others: the caller has a last yes, which counts if there is no answer in time, and other
+   *   questions must not cause that.
    */
-  async ask(question: ReadQuestion, how: AskingHow, hadRight: boolean): Promise<PrimaryAnswer> {
-    if (!(await this.#semaphore.take(how.signal, hadRight))) {
+  async ask(question: ReadQuestion, options: AskOptions, isUrgent: boolean): Promise<PrimaryAnswer> {
+    if (!(await this.#semaphore.take(options.signal, isUrgent))) {
       return { kind: "undecided", cause: "unreachable", reason: "too many questions at once" };
     }
     try {
-      // It may have gone away while others were asking.
-      return this.standIn(question) ?? (await this.#ask(question, how));
+      // An outage may have begun while this question waited.
+      return this.withoutAsking(question) ?? (await this.#ask(question, options));
     } finally {
       this.#semaphore.release();
     }
   }
 
-  async #ask(question: ReadQuestion, how: AskingHow): Promise<PrimaryAnswer> {
+  async #ask(question: ReadQuestion, options: AskOptions): Promise<PrimaryAnswer> {
     const { askPrimary, keys, log, now } = this.#options;
-    const answer = await this.#breaker.watch(() => askPrimary(question, how));
+    const answer = await this.#breaker.watch(() => askPrimary(question, options));
     if (answer.kind !== "undecided") return answer;
     const { cause, reason, retryAfterSeconds } = answer;
     log.warn("auth:undecided", { repo: question.repositoryPath, cause, reason, retryAfterSeconds });

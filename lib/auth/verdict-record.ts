@@ -1,25 +1,18 @@
-/**
- * What is known of one question, and what follows from it: how long an answer counts, and what a refusal means to a caller
- * who could read just before. In memory and in the store it is the same.
- */
+/** What is known of one question, in memory and in the store, and how long each kind of answer counts. */
 import { z } from "zod";
 import type { PrimaryAnswer } from "./ports.ts";
 
 export interface VerdictLimits {
-  /** How long a yes counts. Taking a right away on the primary takes effect here after this time at the latest. */
+  /** How long a yes counts: a right revoked at the primary ends here after this time at the latest. */
   readonly freshMs: number;
-  /** How long a no counts: a storm of refused requests costs one check, and a right that was given works at once. */
+  /** How long a no counts: a storm of refused requests costs one question, and a new right works soon. */
   readonly refusedMs: number;
-  /** How long nothing is asked for after the primary could not be reached, if it names no time. */
+  /** How long nothing is asked after the primary could not be reached, if it sent no Retry-After. */
   readonly undecidedMs: number;
-  /** How long a yes counts while the primary is away; 0: not at all. */
+  /** How long a yes counts during an outage of the primary; 0: not at all. */
   readonly staleMs: number;
-  /** The same while it limits the caller's rate: less, as a caller can bring that about. */
+  /** The same while the primary limits the caller's rate: shorter, because a caller can cause that. */
   readonly staleLimitedMs: number;
-  /** How long after a yes a 401 is doubted: Bitbucket says it to valid tokens now and then, and git erases them for it. */
-  readonly doubtedMs: number;
-  /** After what time a doubted 401 is asked about again. */
-  readonly recheckMs: number;
 }
 
 export const DEFAULT_VERDICT_LIMITS: VerdictLimits = {
@@ -28,39 +21,31 @@ export const DEFAULT_VERDICT_LIMITS: VerdictLimits = {
   undecidedMs: 3_000,
   staleMs: 15 * 60_000,
   staleLimitedMs: 5 * 60_000,
-  doubtedMs: 15 * 60_000,
-  recheckMs: 5_000,
 };
 
-/** When the primary names no time: soon, as most outages are short. */
+/** Without Retry-After: soon, as most outages are short. */
 export const DEFAULT_RETRY_AFTER_SECONDS = 10;
 /** Bitbucket counts by the hour, so a longer pause is a mistake. */
 const MAX_RATE_PAUSE_SECONDS = 3_600;
-/** An outage may be over before the time that was named in it. */
+/** An outage may end before the time that was announced. */
 export const MAX_OUTAGE_PAUSE_SECONDS = 60;
 
 const foundFields = {
-  /** Where the repository was found after redirects; absent for another host. */
+  /** The repository's path after redirects; absent if it is on another host. */
   finalPath: z.string().exactOptional(),
-  /** The primary's name for the caller, where it tells. */
+  /** The primary's name for the caller, if it sends one. */
   callerName: z.string().exactOptional(),
 };
 
 /** A yes of the primary, and when it was asked. */
-const rightSchema = z.strictObject({
-  askedAtMs: z.number(),
-  ...foundFields,
-  /** When the primary said 401 since, for the first time. */
-  doubtedAtMs: z.number().exactOptional(),
-});
+const rightSchema = z.strictObject({ askedAtMs: z.number(), ...foundFields });
 
 const answerSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("allowed"), ...foundFields }),
   z.strictObject({ kind: z.literal("refused"), status: z.number(), hint: z.string().exactOptional() }),
   z.strictObject({
     kind: z.literal("undecided"),
-    /** `"doubted"`: the primary takes the credential no more, which it took just before. */
-    cause: z.enum(["unreachable", "rate-limited", "unreadable", "doubted"]),
+    cause: z.enum(["unreachable", "rate-limited", "unreadable"]),
     retryAfterSeconds: z.number().exactOptional(),
   }),
 ]);
@@ -68,7 +53,7 @@ const answerSchema = z.discriminatedUnion("kind", [
 export const recordSchema = z.strictObject({
   answer: answerSchema,
   askedAtMs: z.number(),
-  /** The last yes, also where the answer is none; absent since a no. */
+  /** The last yes, kept while later answers are undecided; a no removes it. */
   right: rightSchema.exactOptional(),
 });
 
@@ -77,7 +62,7 @@ export type VerdictRecord = z.infer<typeof recordSchema>;
 export type UndecidedCause = Extract<VerdictRecord["answer"], { kind: "undecided" }>["cause"];
 
 /**
- * @param askedAtMs - The time before the question: a right that is taken away while it is answered must not count from the
+ * @param askedAtMs - The time before the question: a right revoked while the question is answered must not count from the
  *   answer.
  * @param right - The last yes before.
  */
@@ -85,7 +70,6 @@ export function recordOf(
   answer: PrimaryAnswer,
   askedAtMs: number,
   right: ConfirmedRight | undefined,
-  limits: VerdictLimits,
 ): VerdictRecord {
   switch (answer.kind) {
     case "allowed": {
@@ -93,7 +77,7 @@ export function recordOf(
       return { answer, askedAtMs, right: { askedAtMs, ...found } };
     }
     case "refused":
-      return refusedRecord(answer, askedAtMs, right, limits);
+      return { answer, askedAtMs };
     case "undecided": {
       const { cause, retryAfterSeconds } = answer;
       const after = retryAfterSeconds !== undefined && { retryAfterSeconds };
@@ -102,34 +86,7 @@ export function recordOf(
   }
 }
 
-function refusedRecord(
-  answer: Extract<PrimaryAnswer, { kind: "refused" }>,
-  askedAtMs: number,
-  right: ConfirmedRight | undefined,
-  limits: VerdictLimits,
-): VerdictRecord {
-  if (answer.status !== 401 || right === undefined || !isDoubtful401(right, askedAtMs, limits)) {
-    return { answer, askedAtMs };
-  }
-  const { doubtedAtMs = askedAtMs } = right;
-  if (askedAtMs >= doubtedAtMs + limits.recheckMs) return { answer, askedAtMs };
-  return {
-    answer: { kind: "undecided", cause: "doubted" },
-    askedAtMs: doubtedAtMs,
-    right: { ...right, doubtedAtMs },
-  };
-}
-
-/** Whether a 401 may be an error of the primary's: it said yes not long ago. */
-export function isDoubtful401(
-  right: ConfirmedRight | undefined,
-  nowMs: number,
-  { doubtedMs }: VerdictLimits,
-): boolean {
-  return right !== undefined && nowMs < right.askedAtMs + doubtedMs;
-}
-
-/** Until when nothing is asked. */
+/** Until when the primary is not asked again. */
 export function countsUntilMs({ answer, askedAtMs }: VerdictRecord, limits: VerdictLimits): number {
   switch (answer.kind) {
     case "allowed":
@@ -143,33 +100,25 @@ export function countsUntilMs({ answer, askedAtMs }: VerdictRecord, limits: Verd
 
 function pauseMs(
   { cause, retryAfterSeconds }: { cause: UndecidedCause; retryAfterSeconds?: number },
-  limits: VerdictLimits,
+  { undecidedMs }: VerdictLimits,
 ): number {
-  switch (cause) {
-    case "rate-limited":
-      return ratePauseMs(retryAfterSeconds);
-    case "unreachable":
-    case "unreadable":
-      return retryAfterSeconds === undefined
-        ? limits.undecidedMs
-        : Math.min(Math.max(retryAfterSeconds, 1), MAX_OUTAGE_PAUSE_SECONDS) * 1000;
-    case "doubted":
-      return limits.recheckMs;
-  }
+  if (cause === "rate-limited") return ratePauseMs(retryAfterSeconds);
+  if (retryAfterSeconds === undefined) return undecidedMs;
+  return Math.min(Math.max(retryAfterSeconds, 1), MAX_OUTAGE_PAUSE_SECONDS) * 1000;
 }
 
-/** For how long the primary wants no questions of a caller. */
+/** How long the primary is not asked for a caller whose rate it limits. */
 export function ratePauseMs(retryAfterSeconds = DEFAULT_RETRY_AFTER_SECONDS): number {
   return Math.min(Math.max(retryAfterSeconds, 1), MAX_RATE_PAUSE_SECONDS) * 1000;
 }
 
-/** The last yes, where it counts although the primary does not answer. */
+/** The last yes, if it counts although the primary does not answer. */
 export function staleRight(
   { answer, right }: VerdictRecord,
   nowMs: number,
   { staleMs, staleLimitedMs }: VerdictLimits,
 ): ConfirmedRight | undefined {
-  if (right === undefined || right.doubtedAtMs !== undefined) return undefined;
+  if (right === undefined) return undefined;
   const isLimited = answer.kind === "undecided" && answer.cause === "rate-limited";
   const countsMs = isLimited ? Math.min(staleMs, staleLimitedMs) : staleMs;
   return nowMs < right.askedAtMs + countsMs ? right : undefined;

@@ -1,4 +1,4 @@
-/** What the authorizer says to a question. */
+/** The authorizer's answer to a question. */
 import {
   countsUntilMs,
   DEFAULT_RETRY_AFTER_SECONDS,
@@ -8,7 +8,6 @@ import {
   type VerdictRecord,
 } from "./verdict-record.ts";
 
-/** Where a verdict comes from. */
 export type VerdictSource = "primary" | "memory" | "store";
 
 export type Verdict =
@@ -17,7 +16,7 @@ export type Verdict =
       readonly source: VerdictSource;
       /** Since the primary was asked. */
       readonly ageMs: number;
-      /** The primary is away, and this is what it said before. */
+      /** The primary is unreachable, and this was its last answer. */
       readonly isStale: boolean;
       readonly finalPath?: string;
       readonly callerName?: string;
@@ -33,7 +32,7 @@ export type Verdict =
       readonly kind: "undecided";
       readonly source: VerdictSource;
       readonly ageMs: number;
-      /** `"guessing"`: the caller's address tries credentials out, and this one has not been seen before. */
+      /** `"guessing"`: too many wrong credentials came from the caller's address, and this one is not known. */
       readonly cause: UndecidedCause | "guessing";
       readonly retryAfterSeconds: number;
     };
@@ -61,8 +60,10 @@ export function verdictOf(
     };
   }
   const { cause, retryAfterSeconds } = answer;
-  const isTold = retryAfterSeconds !== undefined || cause === "doubted";
-  const untilMs = isTold ? countsUntilMs(record, limits) - nowMs : DEFAULT_RETRY_AFTER_SECONDS * 1000;
+  const untilMs =
+    retryAfterSeconds === undefined
+      ? DEFAULT_RETRY_AFTER_SECONDS * 1000
+      : countsUntilMs(record, limits) - nowMs;
   return {
     kind: "undecided",
     source,

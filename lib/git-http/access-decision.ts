@@ -1,31 +1,33 @@
-/** What was decided about a request before git's part begins, as data: it may come from another process. */
-import { z } from "zod";
+/** The decision about a request, as data: in a deployment the authorizer function makes it, and the git function reads it. */
+import * as z from "zod/mini";
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpResponse } from "../http/message.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { namedPath } from "../repo/resolve-repository.ts";
 import { NO_CACHE_HEADERS, type Service } from "./route.ts";
 
+const seconds = z.int().check(z.nonnegative());
+
 const decisionSchema = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("allowed"),
-    /** Where the primary has the repository, below its git address; absent if that is on another host. */
-    primaryPath: z.string().optional(),
-    /** The same by its name, where it was found by its uuid: for addresses that are handed out. */
-    plainPath: z.string().optional(),
-    /** The only repository that it is for; absent if the name meant none. */
-    uuid: z.string().optional(),
-    /** The primary is away; it was asked so long ago. */
-    staleSeconds: z.number().int().nonnegative().optional(),
+    /** The repository's path below the primary's git address; absent if it is on another host. */
+    primaryPath: z.optional(z.string()),
+    /** The same with its name, if `primaryPath` has its uuid: for URLs that callers see. */
+    plainPath: z.optional(z.string()),
+    /** The only repository that may be served; absent if the name means none. */
+    uuid: z.optional(z.string()),
+    /** The age of a yes that counts because of an outage of the primary. */
+    staleSeconds: z.optional(seconds),
   }),
-  /** Nothing is mirrored yet: the primary may answer, which has it under this path. */
+  /** Not mirrored yet: redirected to the primary. */
   z.strictObject({ kind: z.literal("sent-on"), primaryPath: z.string() }),
   z.strictObject({
     kind: z.literal("refused"),
-    status: z.union([z.literal(401), z.literal(404), z.literal(429), z.literal(503)]),
-    /** One line for the caller; of a 404 it is always the same. */
+    status: z.literal([401, 404, 429, 503]),
+    /** One line for the caller; ignored for 404, whose text is always the same. */
     text: z.string(),
-    retryAfterSeconds: z.number().int().nonnegative().optional(),
+    retryAfterSeconds: z.optional(seconds),
   }),
 ]);
 
@@ -33,7 +35,7 @@ export type AccessDecision = z.infer<typeof decisionSchema>;
 export type AllowedAccess = Extract<AccessDecision, { kind: "allowed" }>;
 export type RefusedAccess = Extract<AccessDecision, { kind: "refused" }>;
 
-/** What was decided about. */
+/** What a decision is about. */
 interface Decided {
   readonly service: Service;
   readonly repository: RepositoryReference;
@@ -41,7 +43,7 @@ interface Decided {
 
 const boundSchema = z.strictObject({ about: z.string(), decision: decisionSchema });
 
-/** For one service of one repository. ASCII only: it travels in a field of API Gateway's. */
+/** Only ASCII, as API Gateway passes it on in a header. */
 export function formatDecision(decision: AccessDecision, decided: Decided): string {
   return JSON.stringify({ about: aboutOf(decided), decision }).replace(
     /[^\x20-\x7e]/g,
@@ -49,7 +51,7 @@ export function formatDecision(decision: AccessDecision, decided: Decided): stri
   );
 }
 
-/** @throws {Error} Not a decision, or one about something else: nothing may be served. */
+/** @throws {Error} It is no decision, or about another request: nothing may be served. */
 export function parseDecision(text: unknown, asked: Decided): AccessDecision {
   if (typeof text !== "string") throw new Error("the request comes without the authorizer's decision");
   const { about, decision } = boundSchema.parse(JSON.parse(text));
@@ -62,8 +64,7 @@ function aboutOf({ service, repository }: Decided): string {
 }
 
 /**
- * What git, JGit and credential helpers understand as a wish for a name and password, and git-lfs besides.
- * API Gateway sends the same, by infra/git-endpoint.ts.
+ * Makes git, JGit and git-lfs ask for a name and password. infra/git-endpoint.ts makes API Gateway send the same.
  */
 const CHALLENGE = 'Basic realm="Nearside mirror of Bitbucket"';
 const CHALLENGE_HEADERS = { "www-authenticate": CHALLENGE, "lfs-authenticate": CHALLENGE };

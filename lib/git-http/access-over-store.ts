@@ -1,9 +1,8 @@
-/** Puts together what decides about access in a process that has the mirror's store and can reach the primary. */
+/** Wires the decision about access, for a process with the mirror's store and a connection to the primary. */
 import { askPrimaryByGit } from "../auth/ask-primary.ts";
 import { Authorizer, DEFAULT_AUTHORIZER_LIMITS } from "../auth/authorizer.ts";
 import { CallerKeys } from "../auth/caller-keys.ts";
-import { RequestRate } from "../auth/request-rate.ts";
-import { WrongCredentials } from "../auth/wrong-credentials.ts";
+import { RequestRate, WrongCredentials } from "../auth/request-limits.ts";
 import type { Logger } from "../log.ts";
 import { resolveRepository } from "../repo/resolve-repository.ts";
 import { textBlobs } from "../repo/text-blobs.ts";
@@ -11,23 +10,23 @@ import type { BlobStore } from "../store/blob-store.ts";
 import { type DecideAccess, decideAccess, type SendsOn } from "./decide-access.ts";
 import { showsPublishedRefs } from "./same-refs.ts";
 
-/** What an operator may set. */
+/** The operator's settings. */
 interface AccessSettings {
-  /** Whether what everyone may read at the primary needs no credential here. */
+  /** Whether public repositories need no credential. */
   readonly allowsAnonymous: boolean;
-  /** Requests without a credential, from one address and from all; 0: no limit. */
+  /** Requests without a credential from one address, and from all; 0: no limit. */
   readonly anonymousPerMinute: number;
   readonly anonymousTotalPerMinute: number;
-  /** Different credentials that the primary does not take, from one address; 0: no limit. */
+  /** Different credentials that the primary rejects, from one address; 0: no limit. */
   readonly wrongCredentialsPerMinute: number;
-  /** How long the last yes counts while the primary is away; 0: not at all. */
+  /** How long the last yes counts during an outage of the primary; 0: not at all. */
   readonly staleMinutes: number;
   readonly sendsOn: SendsOn;
 }
 
 export interface AccessOverStoreOptions {
   readonly store: BlobStore;
-  /** One for all processes of the mirror; see `CallerKeys`. */
+  /** The same in all processes of the mirror; see `CallerKeys`. */
   readonly secret: string;
   readonly fetch: typeof fetch;
   /** Where the primary serves git, without a slash at its end. */

@@ -1,9 +1,9 @@
 /**
- * Decides what a caller may have: what the primary says of the caller's own credential, and for callers without one,
- * whether everyone may read there. One line in the log for each request.
+ * Decides whether a caller may read: by the primary's answer to the caller's own credential or, without a credential, if the
+ * repository is public. Logs one line for each request.
  */
 import type { Authorizer } from "../auth/authorizer.ts";
-import type { RequestRate } from "../auth/request-rate.ts";
+import type { RequestRate } from "../auth/request-limits.ts";
 import type { Verdict } from "../auth/verdict.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { Logger } from "../log.ts";
@@ -15,15 +15,15 @@ import type { Service } from "./route.ts";
 
 export interface DecideAccessOptions {
   readonly authorizer: Authorizer;
-  /** What is known of a name without the primary; `undefined` if nothing is mirrored under it. */
+  /** Finds a mirrored repository; `undefined` if there is none under this name. */
   readonly lookUp: (asked: RepositoryReference) => Promise<ResolvedRepository | undefined>;
-  /** Whether callers without a credential get what everyone may read at the primary. */
+  /** Whether public repositories need no credential. */
   readonly allowsAnonymous: boolean;
-  /** Which repositories callers without a credential are sent on to the primary for, while they are not mirrored yet. */
+  /** For which repositories that are not mirrored yet callers without a credential are redirected to the primary. */
   readonly sendsOn: SendsOn;
-  /** Of callers without a credential, for each address. */
+  /** Of callers without a credential, by address block. */
   readonly anonymousRate: RequestRate;
-  /** Of all of them together. */
+  /** The same for all addresses together. */
   readonly anonymousTotalRate: RequestRate;
   readonly log: Logger;
 }
@@ -38,22 +38,19 @@ interface AccessQuestion {
 
 export type DecideAccess = (question: AccessQuestion) => Promise<AccessDecision>;
 
-/** Everything that a credential can be made of. Others cannot be sent on, so the primary could not take them either. */
+/** Other headers cannot be sent to the primary, so it could not accept them. */
 const AUTHORIZATION_PATTERN = /^[\x20-\x7e]{1,8192}$/;
 
 const LOG_IN = "log in with your Bitbucket credential";
-const NOT_TAKEN = "Bitbucket does not take this credential: it may be wrong, expired or removed";
+const REJECTED = "Bitbucket rejects this credential: it may be wrong, expired or revoked";
 
-/**
- * What the primary is asked about for a project's key that is not known here: no workspace has this uuid. The key may be the
- * name of somebody's workspace, which is none of ours.
- */
+/** Asked about instead of an unknown project key, which may be the name of a foreign workspace. Nothing has this uuid. */
 const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
-/** Of a name only: it may mean another repository there than here, and then its readers must not get this one. */
+/** The name may mean another repository at the primary by now, whose readers must not get this one. */
 const NOT_IN_STEP: AccessDecision = {
   kind: "refused",
   status: 503,
-  text: "the mirror is not in step with what Bitbucket has under this name; try again in 5 s",
+  text: "Bitbucket shows other refs under this name than the mirror has; try again in 5 s",
   retryAfterSeconds: 5,
 };
 const NOT_FOUND: AccessDecision = { kind: "refused", status: 404, text: "" };
@@ -85,7 +82,7 @@ export function decideAccess(options: DecideAccessOptions): DecideAccess {
 interface Decided {
   readonly decision: AccessDecision;
   readonly verdict?: Verdict;
-  /** Says in the log what no verdict says. */
+  /** Logged instead of a verdict. */
   readonly note?: "challenged" | "limited" | "to-primary" | "sent-on";
 }
 
@@ -94,22 +91,22 @@ type Checked = Decided & { readonly verdict: Verdict };
 async function decide(question: AccessQuestion, options: DecideAccessOptions): Promise<Decided> {
   const { request, service, repository } = question;
   const { authorization } = request.headers;
-  // Pushes go to the primary, which decides itself. A project's key has to be looked up for that, and only readers may.
+  // Pushes go to the primary, which decides by itself. A project key must be resolved first, and only for readers.
   if (service === "receive-pack" && repository.kind !== "project") {
     return { decision: { kind: "allowed", primaryPath: namedPath(repository) }, note: "to-primary" };
   }
   if (authorization === undefined) return decideAnonymous(question, options);
-  if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(NOT_TAKEN);
-  // The same steps whether the name is known or not: what is mirrored must not show in the time either.
+  if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(REJECTED);
+  // The same steps whether the name is known or not: response times must not reveal what is mirrored.
   const known = await options.lookUp(repository);
   if (known !== undefined) return checkKnown(known, request, options);
   const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
   const checked = await check({ primaryPath }, request, options);
-  // Whoever serves may still take the name for what it meant a moment ago, and it is not known who may read that.
+  // A serving process may still know the name from a moment ago, and this yes is not for that repository.
   return checked.decision.kind === "allowed" ? { ...checked, decision: NOT_FOUND } : checked;
 }
 
-/** Of a former name the primary has to say where it leads, besides who may read the repository. */
+/** For a former name the primary must also confirm where it redirects to. */
 async function checkKnown(
   known: ResolvedRepository,
   request: HttpRequest,
@@ -121,7 +118,7 @@ async function checkKnown(
   if (led.decision.kind !== "allowed") return led;
   const { primaryPath } = led.decision;
   if (primaryPath === undefined) return { ...led, decision: NOT_FOUND };
-  // It may lead to another workspace.
+  // It may be in another workspace by now.
   const uuidPath = `${primaryPath.split("/")[0]}/{${known.uuid}}`;
   const checked = await check({ ...known, uuidPath }, request, options);
   if (checked.decision.kind !== "allowed") return checked;
@@ -129,7 +126,7 @@ async function checkKnown(
   return { ...checked, decision: { ...decision, primaryPath } };
 }
 
-/** There are no refs to compare with yet. Once there are, the primary is asked anew: this yes is only for the name. */
+/** There are no refs to compare yet, so this yes is for the name only; after the first sync the primary is asked again. */
 async function checkInitializing(
   { primaryPath, uuid }: ResolvedRepository,
   request: HttpRequest,
@@ -140,7 +137,7 @@ async function checkInitializing(
   return decision.kind === "allowed" ? { ...checked, decision: { ...decision, uuid } } : checked;
 }
 
-/** As in `ResolvedRepository`, or a path that means nothing here. */
+/** As in `ResolvedRepository`; without `uuid`, a path that means nothing here. */
 interface CheckedPath {
   readonly primaryPath: string;
   readonly uuidPath?: string;
@@ -163,8 +160,8 @@ async function check(
 }
 
 /**
- * Before it shows a credential, git always asks without one. So the primary is asked only where the last sync has seen
- * that everyone may read; the limits that it has for callers without a credential are low, and shared by all.
+ * git sends each first request without a credential. So the primary is asked only if the repository was public at the last
+ * sync: its rate limit for anonymous requests is low, and shared by all callers.
  */
 async function decideAnonymous(
   { request, service, repository }: AccessQuestion,
@@ -174,7 +171,7 @@ async function decideAnonymous(
   if (!allowsAnonymous && sendsOn === "off") return challenged(LOG_IN);
   const known = await lookUp(repository);
   if (known?.isInitializing) {
-    // git logs in where it is sent on to only if it has not shown a credential here, and only with its first request.
+    // After a redirect git logs in there only if it has sent no credential here, and only on its first request.
     const mayGo = service === "info-refs" && (sendsOn === "all" || (sendsOn === "public" && known.isPublic));
     if (!mayGo) return challenged(LOG_IN);
     const sentOn: Decided = {
@@ -218,11 +215,10 @@ function decisionOf(verdict: Verdict): AccessDecision {
       };
     }
     case "refused": {
-      // 410 is what the primary says to kinds of credentials that it no longer has. Of 403 and 404 it says both for
-      // repositories that a caller may not see.
+      // 410 is the answer to a kind of credential that was abolished; 403 and 404 both mean that the caller may not read.
       if (verdict.status === 503) return NOT_IN_STEP;
       if (verdict.status !== 401 && verdict.status !== 410) return { kind: "refused", status: 404, text: "" };
-      const text = verdict.hint === undefined ? NOT_TAKEN : `Bitbucket says: ${verdict.hint}`;
+      const text = verdict.hint === undefined ? REJECTED : `Bitbucket says: ${verdict.hint}`;
       return { kind: "refused", status: 401, text };
     }
     case "undecided":
@@ -230,7 +226,7 @@ function decisionOf(verdict: Verdict): AccessDecision {
   }
 }
 
-/** Not 401, whatever the cause: for that git would have its helper erase a credential that may be good. */
+/** Never 401, which makes git erase a credential that may be valid. */
 function undecided({ cause, retryAfterSeconds }: Extract<Verdict, { kind: "undecided" }>): AccessDecision {
   const text = `${WHY_UNDECIDED[cause]}; try again in ${retryAfterSeconds} s`;
   const isLimited = cause === "rate-limited" || cause === "guessing";
@@ -241,9 +237,6 @@ const WHY_UNDECIDED = {
   "rate-limited":
     "Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read",
   unreachable: "Bitbucket cannot be reached, so the mirror cannot ask whether you may read",
-  unreadable:
-    "the mirror cannot read its copy of this repository, so it cannot tell whether you may have that",
-  guessing: "Bitbucket has not taken several credentials that came from your address",
-  doubted:
-    "Bitbucket refuses this credential, which it took a short time ago, so the mirror will ask it again",
+  unreadable: "the mirror cannot read its copy of this repository, so it cannot check that you may read it",
+  guessing: "Bitbucket rejected several credentials from your address",
 } as const;

@@ -1,6 +1,6 @@
 /**
- * Requests for a repository that is selected and whose first sync is not done. Who has shown no credential is sent on to the
- * primary; who has, and may read there, waits for the sync, or is told where to clone meanwhile.
+ * Answers requests for a selected repository whose first sync is not done. Without a credential they are redirected to the
+ * primary; a caller who may read waits for the sync, and gets 503 with the primary's URL after the wait limit.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { errorFields } from "../errors.ts";
@@ -20,17 +20,17 @@ export interface FirstSyncOptions {
   readonly catalog: RepositoryCatalog;
   readonly store: BlobStore;
   readonly requests: SyncRequests;
-  /** How long one request waits. */
+  /** For one request. */
   readonly maxWaitMs: number;
   /** Where the primary serves git, without a slash at its end. */
   readonly gitUrl: string;
   readonly log: Logger;
 }
 
-/** Between two looks whether it is there. */
+/** Intervals between checks for the repository. */
 const POLL_MS = { first: 50, factor: 1.5, max: 1000 } as const;
 
-/** When to ask again. A first sync of some hundred MB takes a minute or so. */
+/** A first sync of some hundred MB takes about a minute. */
 const RETRY_AFTER_SECONDS = 60;
 
 export class FirstSync implements Unmirrored {
@@ -56,7 +56,7 @@ export class FirstSync implements Unmirrored {
   ): Promise<Repository | HttpResponse | undefined> {
     const { catalog, maxWaitMs } = this.#options;
     const uuid = await this.#initializing(asked);
-    // Another one than the caller was let in to.
+    // The decision was about another repository.
     if (uuid === undefined || (needs.uuid !== undefined && needs.uuid !== uuid)) return undefined;
     await this.#request(asked, uuid);
     const untilMs = Date.now() + maxWaitMs;
@@ -82,7 +82,7 @@ export class FirstSync implements Unmirrored {
     return entry?.isInitializing ? entry.uuid : undefined;
   }
 
-  /** Most often one waits already. */
+  /** Mostly repeats a job that is queued already. */
   async #request(asked: RepositoryReference, uuid: RepositoryUuid): Promise<void> {
     if (asked.kind !== "name") return;
     const { requests, log } = this.#options;
@@ -90,7 +90,7 @@ export class FirstSync implements Unmirrored {
     const queuedAt = new Date().toISOString();
     const job = { kind: "repository", workspace, uuid, reason: "asked", queuedAt } as const;
     try {
-      // For all who ask within minutes: nothing is to be missed before there is a first generation.
+      // One job for all requests: before the first generation no push can be missed.
       await requests.request([{ job, eventId: `first-${uuid}` }]);
     } catch (error) {
       log.error("first-sync:not-requested", { uuid, ...errorFields(error) });

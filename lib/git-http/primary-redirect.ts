@@ -1,6 +1,6 @@
 /**
- * What only the primary has. A mirror takes no pushes: git is sent on to the primary, or told how to go there itself. git
- * follows a redirect of `info/refs` and then pushes there, with the credential for that host.
+ * Redirects what only the primary does: pushes and git-lfs. git follows a redirect of `info/refs` and then pushes there, with
+ * its credential for that host.
  */
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
@@ -13,7 +13,7 @@ export interface PushPolicy {
   readonly gitUrl: string;
 }
 
-/** @param primaryPath - Of the repository; `undefined` where it is not known. */
+/** @param primaryPath - Of the repository; `undefined` if unknown. */
 export function answerPush(
   { kind, gitUrl }: PushPolicy,
   request: HttpRequest,
@@ -24,9 +24,9 @@ export function answerPush(
     return textResponse(403, "this mirror is read-only, push to Bitbucket itself", NO_CACHE_HEADERS);
   }
   const repositoryUrl = urlOf(gitUrl, primaryPath);
-  // Whoever asked by a project's key has logged in here, and git does not log in a second time after a redirect.
+  // A caller with a project key has logged in here, and git does not log in again after a redirect.
   const mayRedirect = kind === "redirect" && asked.kind !== "project";
-  // git takes no redirect of the push itself.
+  // git does not follow a redirect of the push itself.
   if (!mayRedirect || !request.path.endsWith("/info/refs")) {
     const command = `git remote set-url --push origin ${repositoryUrl}`;
     return textResponse(403, `this mirror is read-only; to push to Bitbucket: ${command}`, NO_CACHE_HEADERS);
@@ -38,8 +38,8 @@ export function answerPush(
 const LFS_PATH = /\/info\/lfs\/([A-Za-z0-9/_-]+)$/;
 
 /**
- * Files of git-lfs. It follows a redirect of any of its requests, and logs in at the other host with the credential for that
- * one. Source: git-lfs, lfsapi/auth.go, "doWithCreds".
+ * git-lfs follows a redirect of any request, and logs in at the other host with its credential for that host.
+ * Source: git-lfs, lfsapi/auth.go, "doWithCreds".
  */
 export function redirectLfs(
   gitUrl: string,
@@ -50,7 +50,7 @@ export function redirectLfs(
   if (lfsPath === undefined || primaryPath === undefined) return notFoundResponse(NO_CACHE_HEADERS);
   const parameters = query.size === 0 ? "" : `?${query}`;
   const location = `${urlOf(gitUrl, primaryPath)}/info/lfs/${lfsPath}${parameters}`;
-  return textResponse(307, "files of git-lfs are at Bitbucket", { ...NO_CACHE_HEADERS, location });
+  return textResponse(307, "git-lfs files are at Bitbucket", { ...NO_CACHE_HEADERS, location });
 }
 
 function urlOf(gitUrl: string, primaryPath: string): string {

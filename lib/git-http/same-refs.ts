@@ -1,6 +1,6 @@
 /**
- * Whether the primary shows a caller all that the mirror would serve: then the caller may have it, whatever is behind the
- * name that the primary was asked about. An object id says what the object is and all that it reaches.
+ * Proves a caller's right by content: the primary shows the caller every ref that the mirror would serve, with the same object
+ * ids, so it may read all of it, whatever repository the name means there. An object id fixes everything that it reaches.
  */
 import { NotFoundError, ProtocolError } from "../errors.ts";
 import { pktText } from "../git/pktline.ts";
@@ -11,12 +11,12 @@ import type { BlobStore } from "../store/blob-store.ts";
 
 const SERVICE_LINE = "# service=git-upload-pack";
 
-/** Of version 0: capabilities follow the first ref's name. */
+/** In version 0; capabilities follow the first ref's name. */
 const REF_LINE = /^([0-9a-f]{40}) ([^\0]+)/;
 
 /**
  * @param advertisement - The primary's `info/refs`, in version 0.
- * @throws {ProtocolError} It is not git's.
+ * @throws {ProtocolError} It is no git answer, or truncated.
  */
 export async function showsPublishedRefs(
   store: BlobStore,
@@ -27,7 +27,7 @@ export async function showsPublishedRefs(
   try {
     published = await readPublishedRefs(store, parseRepositoryUuid(uuid));
   } catch (error) {
-    // Then nothing is served, whoever asks.
+    // Nothing is published, so nothing is served.
     if (error instanceof NotFoundError) return true;
     throw error;
   }
@@ -35,7 +35,7 @@ export async function showsPublishedRefs(
   let shownCount = 0;
   let previousName = "";
   for await (const [id, name] of advertisedRefs(advertisement)) {
-    // git sorts them, so none counts twice.
+    // git sorts them; a name that is repeated does not count again.
     if (name <= previousName) continue;
     if (name.startsWith("refs/")) previousName = name;
     if (table.find(name)?.id === id) shownCount += 1;
@@ -48,10 +48,10 @@ async function* advertisedRefs(
 ): AsyncGenerator<readonly [id: string, name: string], void, undefined> {
   const reader = new PktLineReader(advertisement);
   try {
-    // An error of git's comes with the same type, and holds no refs either.
+    // A git error has the same content type, and no refs either.
     const first = await reader.next();
     if (first.kind !== "data" || pktText(first.payload) !== SERVICE_LINE) {
-      throw new ProtocolError("the primary's answer does not begin like git's");
+      throw new ProtocolError("the primary's answer is not git's");
     }
     for (let line = await reader.next(); line.kind !== "end"; line = await reader.next()) {
       if (line.kind !== "data") continue;

@@ -1,6 +1,6 @@
 /**
- * Has a repository synced because of a request for what is not here, and waits for it. The sync is a job like any other, done
- * by whoever does them, and it has been done when the manifest says so. So this works over any queue and store.
+ * Synchronizes a repository because a request asks for what is not here, and waits for the result. The sync is a job like any
+ * other, and done once the manifest's time of verification says so; so this works over any queue and store.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,39 +9,44 @@ import type { Logger } from "../log.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
-import type { Repository } from "../repo/repository.ts";
-import type { RepositoryCatalog } from "../repo/repository-catalog.ts";
 import { readUpstreamRecord } from "../repo/upstream-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { FindNeeds, OnDemand } from "./git-http.ts";
 import type { ServedSource } from "./status.ts";
 
+/** A repository, and when its refs were last verified. */
+export interface SyncedSource extends ServedSource {
+  readonly uuid: RepositoryUuid;
+  readonly verifiedAt: Date;
+}
+
 export interface SyncOnDemandOptions {
-  readonly catalog: RepositoryCatalog;
+  readonly catalog: {
+    find(asked: RepositoryReference, needs: FindNeeds): Promise<SyncedSource | undefined>;
+    /** As it is in the store now. */
+    open(uuid: RepositoryUuid): Promise<SyncedSource | undefined>;
+  };
   readonly store: BlobStore;
   readonly requests: SyncRequests;
-  /** Whether a job for it waits or runs; absent where the queue cannot tell. */
+  /** Whether a job for the repository is queued or running; absent if the queue cannot know. */
   readonly isAnnounced?: (uuid: RepositoryUuid) => boolean;
-  /** How long one request waits. */
+  /** For one request. */
   readonly maxWaitMs: number;
   readonly log: Logger;
 }
 
-/**
- * How often the manifest is looked at. A little longer each time: the sync of a small push takes some tenths of a second, and
- * what a look comes late adds to that.
- */
+/** Intervals between reads of the manifest. Short at first: the sync of a small push takes some tenths of a second. */
 const POLL_MS = { first: 20, factor: 1.2, max: 250 } as const;
 
-/** Syncs that take longer, or fail, are not waited for by everyone who lists refs. */
+/** Requests for refs do not wait for syncs that take longer, or failed. */
 const ANNOUNCED_LIFETIME_MS = 60_000;
 
 export class SyncOnDemand implements OnDemand {
   readonly #options: SyncOnDemandOptions;
-  /** At most one of a repository: however many requests there are, and whatever they ask for. */
-  readonly #rounds = new Map<RepositoryUuid, Promise<Repository | undefined>>();
-  /** Who waits for a push that another process was told of, by repository and time. */
-  readonly #announced = new Map<string, Promise<Repository | undefined>>();
+  /** At most one for each repository. */
+  readonly #rounds = new Map<RepositoryUuid, Promise<SyncedSource | undefined>>();
+  /** Waits for pushes that another process received, by repository and time. */
+  readonly #announced = new Map<string, Promise<SyncedSource | undefined>>();
 
   constructor(options: SyncOnDemandOptions) {
     this.#options = options;
@@ -51,14 +56,14 @@ export class SyncOnDemand implements OnDemand {
     asked: RepositoryReference,
     needs: FindNeeds,
     signal: AbortSignal,
-  ): Promise<Repository | undefined> {
+  ): Promise<SyncedSource | undefined> {
     const { catalog, maxWaitMs } = this.#options;
     const sinceMs = Date.now();
     const repository = await catalog.find(asked, needs);
     if (repository === undefined || maxWaitMs === 0) return undefined;
     const ended = aborted(AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]));
     for (;;) {
-      // One that has begun before may have listed the refs before.
+      // A round that began before this request may have listed the refs before it.
       const found = await Promise.race([this.#round(repository.uuid), ended]);
       if (found === undefined || found.verifiedAt.getTime() >= sinceMs) return found;
     }
@@ -69,7 +74,7 @@ export class SyncOnDemand implements OnDemand {
     asked: RepositoryReference,
     needs: FindNeeds,
     signal: AbortSignal,
-  ): Promise<Repository | undefined> {
+  ): Promise<SyncedSource | undefined> {
     const { isAnnounced, maxWaitMs } = this.#options;
     if (uuid === undefined || maxWaitMs === 0) return undefined;
     if (isAnnounced?.(uuid)) return this.refresh(asked, needs, signal);
@@ -77,24 +82,24 @@ export class SyncOnDemand implements OnDemand {
     const announcedMs = announcedAt.getTime();
     const isOver = verifiedAt.getTime() >= announcedMs || Date.now() - announcedMs > ANNOUNCED_LIFETIME_MS;
     if (isOver) return undefined;
-    // A job for it is in the queue, so none is asked for.
+    // Its job is in the queue already.
     const listed = this.#shared(this.#announced, `${uuid} ${announcedMs}`, uuid, () =>
       this.#listedSince(uuid, announcedMs),
     );
     return Promise.race([listed, aborted(signal)]);
   }
 
-  #round(uuid: RepositoryUuid): Promise<Repository | undefined> {
+  #round(uuid: RepositoryUuid): Promise<SyncedSource | undefined> {
     return this.#shared(this.#rounds, uuid, uuid, () => this.#sync(uuid));
   }
 
-  /** One wait for all who wait for the same. */
+  /** Requests with the same key share one wait. */
   #shared(
-    waits: Map<string, Promise<Repository | undefined>>,
+    waits: Map<string, Promise<SyncedSource | undefined>>,
     key: string,
     uuid: RepositoryUuid,
-    wait: () => Promise<Repository | undefined>,
-  ): Promise<Repository | undefined> {
+    wait: () => Promise<SyncedSource | undefined>,
+  ): Promise<SyncedSource | undefined> {
     const running = waits.get(key);
     if (running !== undefined) return running;
     const started = wait()
@@ -107,7 +112,7 @@ export class SyncOnDemand implements OnDemand {
     return started;
   }
 
-  async #sync(uuid: RepositoryUuid): Promise<Repository | undefined> {
+  async #sync(uuid: RepositoryUuid): Promise<SyncedSource | undefined> {
     const { store, requests } = this.#options;
     const record = await readUpstreamRecord(store, uuid);
     if (record === undefined) return undefined;
@@ -118,8 +123,8 @@ export class SyncOnDemand implements OnDemand {
     return this.#listedSince(uuid, sentMs);
   }
 
-  /** @returns The repository once its refs were listed at this time or later; `undefined` if that is not in time. */
-  async #listedSince(uuid: RepositoryUuid, sinceMs: number): Promise<Repository | undefined> {
+  /** @returns The repository once its refs were listed at this time or later; `undefined` after the wait limit. */
+  async #listedSince(uuid: RepositoryUuid, sinceMs: number): Promise<SyncedSource | undefined> {
     const { catalog, maxWaitMs, log } = this.#options;
     const startedMs = Date.now();
     let pauseMs: number = POLL_MS.first;

@@ -1,15 +1,14 @@
 /**
- * The Lambda authorizer of an API Gateway REST API (type REQUEST, nothing cached there). What it decides goes on to the
- * function behind it as text, so that the function's answer can say why. Only the challenge is API Gateway's own answer:
- * it renames `WWW-Authenticate` in answers of functions, and git could not log in.
+ * The Lambda authorizer of an API Gateway REST API (type REQUEST, without its cache). The decision is passed to the function
+ * as text, so that its answer can give the reason. Only the challenge is answered by API Gateway itself: it renames
+ * `WWW-Authenticate` in a function's answer, and then git cannot log in.
  */
-
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type ApiGatewayEvent, requestOfEvent } from "./api-gateway-event.ts";
 import type { HttpRequest } from "./message.ts";
 
-/** The authorizer's event has no body, and names what it authorizes. */
+/** Has no body, and the ARN of the method to authorize. */
 export interface AuthorizerEvent extends Omit<ApiGatewayEvent, "body" | "isBase64Encoded"> {
   /** `arn:aws:execute-api:<region>:<account>:<api>/<stage>/<method>/<path>`. */
   readonly methodArn: string;
@@ -28,7 +27,7 @@ export interface AuthorizerResult {
   readonly context: Readonly<Record<string, string>>;
 }
 
-/** `"challenge"`: the caller has to show a credential. Otherwise what the function is told. */
+/** @returns `"challenge"`: the caller must send a credential. Otherwise the context for the function. */
 export type AuthorizeRequest = (
   request: HttpRequest,
 ) => Promise<"challenge" | { readonly context: Readonly<Record<string, string>> }>;
@@ -49,7 +48,7 @@ export function lambdaAuthorizer(
     );
     if (decision === "challenge") throw challenge();
     const [api = "", stage = ""] = event.methodArn.split("/");
-    // The whole API, as the path might hold what has a meaning in a policy. It is for this one request.
+    // The whole API, for this one request: the path may contain characters with a meaning in a policy.
     const statement = {
       Action: "execute-api:Invoke",
       Effect: "Allow",
@@ -63,10 +62,10 @@ export function lambdaAuthorizer(
   };
 }
 
-/** API Gateway knows it by its message, and answers with the gateway response UNAUTHORIZED. */
+/** By this message API Gateway answers with the gateway response UNAUTHORIZED. */
 function challenge(): Error {
   const error = new Error("Unauthorized");
-  // The runtime logs it, and it happens at the beginning of each clone.
+  // The runtime would log it at the beginning of each clone.
   error.stack = "";
   return error;
 }

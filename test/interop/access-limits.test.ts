@@ -29,7 +29,7 @@ test("who tries out credentials is told to wait, and the primary is not asked", 
   const limited = await ask(CREDENTIALS["access token"]);
   expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "60"]);
   expect(await limited.text()).toBe(
-    "Bitbucket has not taken several credentials that came from your address; try again in 60 s\n",
+    "Bitbucket rejected several credentials from your address; try again in 60 s\n",
   );
   expect(mirror.logged.filter((line) => line.includes('"cause":"guessing"'))).toHaveLength(3);
   mirror.clock.nowMs += 60_000;

@@ -145,7 +145,7 @@ describe("a primary that takes names only", () => {
     await git(["update-ref", "refs/heads/main", id], { cwd });
     const response = await mirror.get(`/acme/vault.git/${INFO_REFS}`, WRITER);
     expect([response.status, response.headers.get("retry-after")]).toEqual([503, "5"]);
-    expect(await response.text()).toContain("not in step with what Bitbucket has under this name");
+    expect(await response.text()).toContain("Bitbucket shows other refs under this name");
     await git(["update-ref", "refs/heads/main", before], { cwd });
   });
 });

@@ -1,8 +1,8 @@
-/** Authorizers over one store, as many as a mirror has processes, with a primary that is scripted and a clock to turn. */
+/** Authorizers over one store, one for each process of a mirror, with a scripted primary and a manual clock. */
 import { Authorizer, type AuthorizerLimits, DEFAULT_AUTHORIZER_LIMITS } from "../../lib/auth/authorizer.ts";
 import { CallerKeys } from "../../lib/auth/caller-keys.ts";
 import type { PrimaryAnswer, ReadQuestion, VerdictStore } from "../../lib/auth/ports.ts";
-import { WrongCredentials } from "../../lib/auth/wrong-credentials.ts";
+import { WrongCredentials } from "../../lib/auth/request-limits.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { textBlobs } from "../../lib/repo/text-blobs.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
@@ -18,9 +18,7 @@ export const AWAY: PrimaryAnswer = { kind: "undecided", cause: "unreachable", re
 export interface Asked {
   readonly question: ReadQuestion;
   readonly signal: AbortSignal;
-  /** The primary has said what is no yes, and is asked once more. */
-  readonly doubt: () => void;
-  /** Whether a 401 was asked about again. */
+  /** Whether a 401 was asked once more. */
   retried: boolean;
 }
 
@@ -32,7 +30,7 @@ interface AuthorizerChanges {
 
 export class AuthorizerRig {
   nowMs = Date.parse("2026-01-01T00:00:00Z");
-  /** What the primary says. */
+  /** The primary's answer. */
   answer: PrimaryAnswer | ((asked: Asked) => Promise<PrimaryAnswer>) = YES;
   readonly asked: Asked[] = [];
   readonly store = new CountingBlobStore(new MemoryBlobStore());
@@ -40,11 +38,11 @@ export class AuthorizerRig {
   /** One process of the mirror. */
   process(changed: AuthorizerChanges = {}): Authorizer {
     return new Authorizer({
-      askPrimary: async (question, how) => {
-        const asked = { question, signal: how.signal, doubt: how.onDoubt, retried: false };
+      askPrimary: async (question, { retriesUnauthorized, signal }) => {
+        const asked = { question, signal, retried: false };
         this.asked.push(asked);
         const answer = typeof this.answer === "function" ? await this.answer(asked) : this.answer;
-        if (answer.kind === "refused" && answer.status === 401) asked.retried = await how.retries401();
+        if (answer.kind === "refused" && answer.status === 401) asked.retried = await retriesUnauthorized();
         return answer;
       },
       keys: KEYS,

@@ -35,15 +35,15 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 
 const LIMITS = { timeoutMs: 5_000, maxRedirects: 5, retryPauseMs: 1, syncPausesMs: [1, 1] };
 const OPTIONS = { fetch, agent: "nearside/1", showsServed: async () => false };
-const ONCE = { retries401: async () => false, onDoubt: () => {}, signal: new AbortController().signal };
+const ONCE = { retriesUnauthorized: async () => false, signal: new AbortController().signal };
 const SECRET = "a-very-secret-token";
 const authorization = `Basic ${btoa(`ada:${SECRET}`)}`;
 
-function ask(gitUrl: string, limits = LIMITS, retries401 = false) {
+function ask(gitUrl: string, limits = LIMITS, retriesUnauthorized = false) {
   const askPrimary = askPrimaryByGit({ ...OPTIONS, gitUrl, limits });
   return askPrimary(
     { authorization, repositoryPath: "acme/site" },
-    { ...ONCE, retries401: async () => retries401 },
+    { ...ONCE, retriesUnauthorized: async () => retriesUnauthorized },
   );
 }
 

@@ -39,8 +39,8 @@ test("what is stored names nobody, and is of no use under another secret", async
   expect(JSON.parse((await textBlobs(rig.store).read(STORED_KEY))?.text ?? "")).toEqual({
     record: { answer: YES, askedAtMs, right: { askedAtMs, finalPath: "acme/site" } },
   });
-  const taken = (await textBlobs(rig.store).read(callerKey))?.text;
-  expect(taken).toBe(`{"takenAtMs":${askedAtMs}}`);
+  const accepted = (await textBlobs(rig.store).read(callerKey))?.text;
+  expect(accepted).toBe(`{"acceptedAtMs":${askedAtMs}}`);
   const other = new CallerKeys("another secret that is long enough, too");
   expect(`auth/${other.questionKey(QUESTION)}`).not.toBe(STORED_KEY);
   expect(() => new CallerKeys("short")).toThrow(RangeError);
