@@ -84,7 +84,10 @@ module.exports = {
       name: "infra-shares-only-config",
       severity: "error",
       from: { path: "^infra/" },
-      to: { path: "^(lib|functions)/", pathNot: "^lib/(config|setting-names|address-ranges)[.]ts$" },
+      to: {
+        path: "^(lib|functions)/",
+        pathNot: "^lib/(config|settings|settings-file|parse-setting|address-ranges)[.]ts$",
+      },
     },
     {
       name: "indexer-knows-git",

@@ -10,17 +10,16 @@ import { pinoLogger } from "../lib/log-pino.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 
-const { bucket, gitUrl, authSecretName, logLevel, redirectUnmirrored, ...settings } = readAuthorizerConfig(
-  process.env,
-);
+const { bucket, gitUrl, authSecret, logLevel, anonymous, redirectUnmirrored, ...limits } =
+  readAuthorizerConfig(process.env);
 const log = pinoLogger(logLevel);
 const decide = accessOverStore({
   store: new S3BlobStore({ client: createS3Client(), bucket }),
-  secret: await readSsmSecret(new SSMClient(), authSecretName),
+  secret: await readSsmSecret(new SSMClient(), authSecret),
   fetch,
   gitUrl,
   agent: AGENT,
-  settings: { ...settings, sendsOn: redirectUnmirrored },
+  settings: { ...limits, allowsAnonymous: anonymous === "allow", sendsOn: redirectUnmirrored },
   log,
 });
 

@@ -1,13 +1,15 @@
 /** `cdk synth` and `cdk deploy` start here: bundles the functions, then describes the stacks. Needs no AWS access. */
 import { join } from "node:path";
 import { App } from "aws-cdk-lib";
+import { readSettingsFile } from "../lib/settings-file.ts";
 import { bundleFunction, FUNCTION_SOURCES, type FunctionSource } from "./bundle.ts";
 import { ServiceStack } from "./service-stack.ts";
-import { readSettings } from "./settings.ts";
+import { deploymentSettings, describeReach, settingsFileOf } from "./settings.ts";
 import { StorageStack } from "./storage-stack.ts";
 
 const app = new App();
-const settings = readSettings(app.node);
+const settings = deploymentSettings(readSettingsFile(settingsFileOf(app.node)));
+process.stderr.write(`${describeReach(settings)}\n`);
 const codeFolders = {
   authorizer: await bundled("authorizer", FUNCTION_SOURCES.authorizer),
   gitHttp: await bundled("git-http", FUNCTION_SOURCES.gitHttp),

@@ -7,8 +7,7 @@ import type { Bucket } from "aws-cdk-lib/aws-s3";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
-import { ENV } from "../lib/setting-names.ts";
+import { ENV, EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import {
   grantAnnounce,
   grantDecideAccess,
@@ -22,7 +21,7 @@ import { SERVING_NODE_OPTIONS } from "./bundle.ts";
 import { GitEndpoint } from "./git-endpoint.ts";
 import { JobQueue } from "./job-queue.ts";
 import { MEMORY_MIB_PER_CPU, MirrorFunction } from "./mirror-function.ts";
-import type { Settings } from "./settings.ts";
+import type { DeploymentSettings } from "./settings.ts";
 
 /** It waits for the primary, mostly; more memory only makes it start sooner. */
 const AUTHORIZER_MEMORY_MIB = 512;
@@ -47,7 +46,7 @@ const RELAY_QUEUE = { visibilityTimeout: Duration.minutes(2), maxConcurrency: 84
 export interface ServiceStackProps extends StackProps {
   readonly bucket: Bucket;
   readonly authSecret: Secret;
-  readonly settings: Settings;
+  readonly settings: DeploymentSettings;
   readonly codeFolders: Record<"authorizer" | "gitHttp" | "sync" | "webhook" | "reconcile" | "relay", string>;
 }
 
@@ -81,16 +80,13 @@ export class ServiceStack extends Stack {
     new CfnOutput(this, "BucketName", { value: props.bucket.bucketName });
   }
 
-  #authorizer({ bucket, authSecret, codeFolders, settings }: ServiceStackProps): MirrorFunction {
+  #authorizer(props: ServiceStackProps): MirrorFunction {
+    const { bucket, authSecret, codeFolders } = props;
     const authorizer = new MirrorFunction(this, "Authorizer", {
       codeFolder: codeFolders.authorizer,
       memoryMib: AUTHORIZER_MEMORY_MIB,
       timeout: AUTHORIZER_TIMEOUT,
-      environment: {
-        [ENV.bucket]: bucket.bucketName,
-        [ENV.authSecret]: authSecret.secretName,
-        ...settings.accessEnvironment,
-      },
+      environment: { ...environmentOf(props), [ENV.authSecret]: authSecret.secretName },
     });
     grantDecideAccess(bucket, authorizer.role);
     authSecret.grantRead(authorizer.role);
@@ -106,16 +102,13 @@ export class ServiceStack extends Stack {
     return authorizer;
   }
 
-  #gitHttp({ bucket, codeFolders, settings }: ServiceStackProps, queue: Queue): MirrorFunction {
+  #gitHttp(props: ServiceStackProps, queue: Queue): MirrorFunction {
+    const { bucket, codeFolders } = props;
     const gitHttp = new MirrorFunction(this, "GitHttp", {
       codeFolder: codeFolders.gitHttp,
       nodeOptions: SERVING_NODE_OPTIONS,
       memoryMib: MEMORY_MIB_PER_CPU,
-      environment: {
-        [ENV.bucket]: bucket.bucketName,
-        [ENV.syncQueueUrl]: queue.queueUrl,
-        ...settings.accessEnvironment,
-      },
+      environment: { ...environmentOf(props), [ENV.syncQueueUrl]: queue.queueUrl },
     });
     grantReadRepositories(bucket, gitHttp.role);
     grantKeepAnswers(bucket, gitHttp.role);
@@ -130,7 +123,8 @@ export class ServiceStack extends Stack {
       memoryMib: MEMORY_MIB_PER_CPU,
       timeout: WEBHOOK_TIMEOUT,
       environment: {
-        ...this.#environment(props, queue),
+        ...environmentOf(props),
+        [ENV.syncQueueUrl]: queue.queueUrl,
         [ENV.webhookAddresses]: props.settings.webhookAddresses,
       },
     });
@@ -149,7 +143,8 @@ export class ServiceStack extends Stack {
       codeFolder: props.codeFolders.reconcile,
       memoryMib: MEMORY_MIB_PER_CPU,
       environment: {
-        ...this.#environment(props, queue),
+        ...environmentOf(props),
+        [ENV.syncQueueUrl]: queue.queueUrl,
         [ENV.mirrorUrl]: mirrorUrl,
         [ENV.mirrorName]: props.settings.stackPrefix,
       },
@@ -170,7 +165,11 @@ export class ServiceStack extends Stack {
       codeFolder: props.codeFolders.sync,
       memoryMib: 2 * MEMORY_MIB_PER_CPU,
       temporaryStorage: Size.gibibytes(10),
-      environment: { ...this.#environment(props, queue), [ENV.relayQueueUrl]: relayQueue.queueUrl },
+      environment: {
+        ...environmentOf(props),
+        [ENV.syncQueueUrl]: queue.queueUrl,
+        [ENV.relayQueueUrl]: relayQueue.queueUrl,
+      },
     });
     grantReadWriteRepositories(props.bucket, sync.role);
     queue.grantSendMessages(sync.role);
@@ -179,19 +178,15 @@ export class ServiceStack extends Stack {
     return sync;
   }
 
-  #relay(
-    { bucket, codeFolders, settings }: ServiceStackProps,
-    queue: Queue,
-    mirrorUrl: string,
-  ): MirrorFunction {
+  #relay(props: ServiceStackProps, queue: Queue, mirrorUrl: string): MirrorFunction {
+    const { bucket, codeFolders, settings } = props;
     const relay = new MirrorFunction(this, "Relay", {
       codeFolder: codeFolders.relay,
       memoryMib: RELAY_MEMORY_MIB,
       timeout: RELAY_TIMEOUT,
       environment: {
-        [ENV.bucket]: bucket.bucketName,
+        ...environmentOf(props),
         [ENV.relayQueueUrl]: queue.queueUrl,
-        [ENV.secretPath]: settings.secretPath,
         [ENV.mirrorUrl]: mirrorUrl,
         [ENV.mirrorName]: settings.stackPrefix,
       },
@@ -209,14 +204,6 @@ export class ServiceStack extends Stack {
     return relay;
   }
 
-  #environment({ bucket, settings }: ServiceStackProps, queue: Queue): Record<string, string> {
-    return {
-      [ENV.bucket]: bucket.bucketName,
-      [ENV.syncQueueUrl]: queue.queueUrl,
-      [ENV.secretPath]: settings.secretPath,
-    };
-  }
-
   /** SecureStrings under AWS's own key: who may read the parameter through SSM may have it decrypted. */
   #grantSecrets(role: Role, actions: string[], name: string): void {
     const arn = this.formatArn({
@@ -227,4 +214,9 @@ export class ServiceStack extends Stack {
     });
     role.addToPrincipalPolicy(new PolicyStatement({ actions, resources: [arn] }));
   }
+}
+
+/** Of every function. */
+function environmentOf({ bucket, settings }: ServiceStackProps): Record<string, string> {
+  return { [ENV.bucket]: bucket.bucketName, ...settings.environment };
 }

@@ -1,97 +1,74 @@
-/** What a deployment is told, as CDK context: `cdk deploy -c name=value` or "context" in cdk.json. */
+/** The settings of a deployment, from `nearside.config.json` alone: the same for every deploy, whoever starts it. */
 import type { Node } from "constructs";
-import {
-  type AddressRange,
-  formatAddressRange,
-  parseAddressRanges,
-  parseAddressSetting,
-} from "../lib/address-ranges.ts";
-import { ACCESS_SETTINGS, NUMBER_SETTINGS, type NumberSetting } from "../lib/config.ts";
-import { ENV } from "../lib/setting-names.ts";
+import { type AddressRange, formatAddressRange, parseAddressSetting } from "../lib/address-ranges.ts";
+import { ENV, ENVIRONMENT_SETTINGS } from "../lib/config.ts";
+import { SETTING_NAMES, SETTINGS, settingOf } from "../lib/settings.ts";
+import { type FileSettings, SETTINGS_FILE } from "../lib/settings-file.ts";
 
-export interface Settings {
-  /** Put before the stacks' names, so that an account can hold more than one mirror. */
+export interface DeploymentSettings {
+  /** In front of the stacks' names, so that an account can hold more than one mirror. */
   readonly stackPrefix: string;
-  /** Who may call at all; none: every address. */
+  /** Empty: every address is served. */
   readonly allowedAddresses: readonly AddressRange[];
-  /** Where webhooks may come from, as the webhook function reads it. */
+  /** Where webhooks are accepted from, as the webhook function reads it. */
   readonly webhookAddresses: string;
-  /** Environment of the functions, of what is set about access. */
-  readonly accessEnvironment: Readonly<Record<string, string>>;
-  /** Begins the names of the SSM parameters that hold the mirror's secrets. With a slash at both ends. */
+  /** The first part of the names of the SSM parameters with the mirror's secrets. With a slash at both ends. */
   readonly secretPath: string;
   /** API Gateway has one role for its logs in an account and region: whether to set it. */
   readonly setsApiLogRole: boolean;
+  /** Variables of every function, but for the webhook addresses, which may be long. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
-/** @throws {Error} A setting has a value that it cannot have. */
-export function readSettings(node: Node): Settings {
-  if (text(node, "publicAccess") !== undefined) {
-    throw new Error("publicAccess is no setting any more: Bitbucket is asked who may read; see anonymous");
-  }
-  const apiLogRole = text(node, "apiLogRole");
-  if (apiLogRole !== undefined && apiLogRole !== "create") {
-    throw new Error('apiLogRole can only be "create"; leave it out to keep the account\'s role');
-  }
-  for (const [name, instead] of [
-    ["credentialParameter", "secretPath"],
-    ["publicRepositories", "config.json"],
-  ] as const) {
-    if (text(node, name) !== undefined) throw new Error(`${name} is no setting any more: see ${instead}`);
-  }
-  const stackPrefix = text(node, "stackPrefix") ?? "Nearside";
-  const secretPath = text(node, "secretPath") ?? `/${stackPrefix.toLowerCase()}/`;
-  if (!/^\/([A-Za-z0-9._-]+\/)+$/.test(secretPath)) {
-    throw new Error("secretPath must begin and end with a slash, such as /nearside/");
-  }
+/** Lambda accepts 4 kB for all variables together. */
+const MAX_WEBHOOK_ADDRESSES_LENGTH = 3_000;
+
+/** @throws {Error} A value that AWS does not accept. */
+export function deploymentSettings(file: FileSettings): DeploymentSettings {
+  const { stackPrefix = SETTINGS.stackPrefix.default } = file;
+  const secretPath = file.secretPath ?? `/${stackPrefix.toLowerCase()}/`;
+  const values = { ...file, secretPath };
+  const names = ENVIRONMENT_SETTINGS.filter((name) => name !== "webhookAddresses");
   return {
     stackPrefix,
-    allowedAddresses: parseAddressRanges(text(node, "allowedAddresses")?.split(",") ?? []),
-    webhookAddresses: webhookAddresses(node),
-    accessEnvironment: {
-      [ENV.anonymous]: choice(node, "anonymous"),
-      ...Object.fromEntries(NUMBER_SETTINGS.map((name) => [ENV[name], wholeNumber(node, name)])),
-      [ENV.push]: choice(node, "push"),
-      [ENV.redirectUnmirrored]: choice(node, "redirectUnmirrored"),
-    },
+    allowedAddresses: parseAddressSetting(file.allowedAddresses ?? SETTINGS.allowedAddresses.default),
+    webhookAddresses: webhookAddresses(file.webhookAddresses ?? SETTINGS.webhookAddresses.default),
     secretPath,
-    setsApiLogRole: apiLogRole === "create",
+    setsApiLogRole: file.apiLogRole === "create",
+    environment: Object.fromEntries(
+      names.map((name) => [ENV[name], String(values[name] ?? settingOf(name).default)]),
+    ),
   };
 }
 
-/** Lambda takes 4 kB for all variables together. */
-const MAX_ADDRESSES_LENGTH = 3_000;
+/**
+ * The file that `-c config=<file>` names. Settings themselves are refused as CDK context: one that is forgotten in the next deploy
+ * would open the API.
+ * @returns `undefined` for the default file.
+ * @throws {Error} A setting is given as context.
+ */
+export function settingsFileOf(node: Node): string | undefined {
+  for (const name of SETTING_NAMES) {
+    if (node.tryGetContext(name) !== undefined)
+      throw new Error(`${name} is set in ${SETTINGS_FILE}, not as CDK context (-c)`);
+  }
+  const file: unknown = node.tryGetContext("config");
+  if (file !== undefined && (typeof file !== "string" || file === ""))
+    throw new Error("-c config=<file> must name a file");
+  return file;
+}
 
-function webhookAddresses(node: Node): string {
-  const ranges = parseAddressSetting(text(node, "webhookAddresses") ?? "any");
+/** Who can reach the API, for the person who deploys it. */
+export function describeReach({ allowedAddresses }: DeploymentSettings): string {
+  if (allowedAddresses.length === 0) return "The API accepts requests from any address.";
+  return `The API accepts requests from ${allowedAddresses.map(formatAddressRange).join(", ")} only.`;
+}
+
+function webhookAddresses(text: string): string {
+  const ranges = parseAddressSetting(text);
   if (ranges.length === 0) return "any";
   const formatted = ranges.map(formatAddressRange).join(",");
-  if (formatted.length > MAX_ADDRESSES_LENGTH) {
-    throw new Error(`webhookAddresses is longer than ${MAX_ADDRESSES_LENGTH} letters`);
-  }
+  if (formatted.length > MAX_WEBHOOK_ADDRESSES_LENGTH)
+    throw new Error(`webhookAddresses is longer than ${MAX_WEBHOOK_ADDRESSES_LENGTH} characters`);
   return formatted;
-}
-
-function choice(node: Node, name: "anonymous" | "push" | "redirectUnmirrored"): string {
-  const { choices, fallback } = ACCESS_SETTINGS[name];
-  const value = text(node, name) ?? fallback;
-  if (!choices.some((known) => known === value))
-    throw new Error(`${name} can only be ${choices.join(" or ")}`);
-  return value;
-}
-
-function wholeNumber(node: Node, name: NumberSetting): string {
-  const { max, fallback } = ACCESS_SETTINGS[name];
-  const value = text(node, name) ?? String(fallback);
-  if (!/^\d{1,9}$/.test(value) || Number(value) > max) {
-    throw new Error(`${name} must be a whole number from 0 to ${max}`);
-  }
-  return value;
-}
-
-function text(node: Node, name: string): string | undefined {
-  const value: unknown = node.tryGetContext(name);
-  if (value === undefined || value === "") return undefined;
-  if (typeof value !== "string") throw new Error(`${name} must be a text`);
-  return value;
 }

@@ -20,7 +20,7 @@ export class StorageStack extends Stack {
       lifecycleRules: [
         // A sync lasts 15 minutes at most, so what is unfinished after a day belongs to one that was killed.
         { id: "forget-killed-uploads", abortIncompleteMultipartUploadAfter: Duration.days(1) },
-        // A verdict counts for a day at the most, see ACCESS_SETTINGS in lib/config.ts.
+        // A verdict is used for a day at most: the maximum of staleMinutes in lib/settings.ts.
         { id: "forget-verdicts", prefix: "auth/", expiration: Duration.days(2) },
       ],
     });

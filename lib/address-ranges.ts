@@ -1,29 +1,32 @@
-/** Ranges of IP addresses as settings write them: `203.0.113.0/24`, `2001:db8::/32`, or one address. */
-import { BlockList, isIP } from "node:net";
+/** Ranges of IP addresses, as settings contain them: `203.0.113.0/24`, `2001:db8::/32`, or one address. */
+import { isIP } from "node:net";
+import ipaddr from "ipaddr.js";
 import { ConfigError } from "./errors.ts";
 
+export type IpAddress = ipaddr.IPv4 | ipaddr.IPv6;
+
 export interface AddressRange {
+  /** An address in the range, as it was written. */
   readonly address: string;
   readonly prefixBits: number;
-  readonly family: "ipv4" | "ipv6";
 }
 
-/** More than an allow list ever has, and less than what AWS takes in a resource policy of 8 KiB. */
+/** More than an allow list contains, and less than what AWS accepts in a resource policy of 8 KiB. */
 const MAX_RANGES = 150;
 
 /**
  * @param texts - One range each.
- * @throws {ConfigError} Names the one that is wrong.
+ * @throws {ConfigError} Names the one that is wrong, as the end of a sentence that begins with the setting.
  */
 export function parseAddressRanges(texts: readonly string[]): AddressRange[] {
-  if (texts.length > MAX_RANGES) throw new ConfigError(`more than ${MAX_RANGES} ranges of addresses`);
+  if (texts.length > MAX_RANGES) throw new ConfigError(`contains more than ${MAX_RANGES} ranges`);
   return texts.map(parseRange);
 }
 
 /**
- * @param text - `any`, or ranges with commas between them.
- * @returns None for `any`.
- * @throws {ConfigError} Names the one that is wrong.
+ * @param text - `any`, or ranges separated by commas.
+ * @returns Empty for `any`.
+ * @throws {ConfigError} Names the one that is wrong, as the end of a sentence that begins with the setting.
  */
 export function parseAddressSetting(text: string): AddressRange[] {
   return text.trim() === "any" ? [] : parseAddressRanges(text.split(","));
@@ -33,42 +36,46 @@ export function formatAddressRange({ address, prefixBits }: AddressRange): strin
   return `${address}/${prefixBits}`;
 }
 
+/**
+ * An IPv4-mapped IPv6 address becomes the IPv4 address in it.
+ * @returns `undefined` for text that is no IP address. A zone (`%eth0`) is dropped.
+ */
+export function parseIpAddress(text: string): IpAddress | undefined {
+  // ipaddr.js alone would also accept octal and short forms of IPv4, which resolvers read differently.
+  if (isIP(text) === 0 || IPV4_COMPATIBLE.test(text)) return undefined;
+  return ipaddr.process(text);
+}
+
+/** `::192.0.2.1`, deprecated by RFC 4291, section 2.5.5.1. ipaddr.js takes it for IPv4-mapped, which it is not. */
+const IPV4_COMPATIBLE = /^::\d+\./;
+
 function parseRange(text: string): AddressRange {
   const [address = "", prefix, ...more] = text.trim().split("/");
   const version = isIP(address);
   const maxBits = version === 4 ? 32 : 128;
   const prefixBits = prefix === undefined ? maxBits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
-  if (version === 0 || address.includes("%") || more.length > 0 || !(prefixBits <= maxBits)) {
-    throw new ConfigError(`not a range of addresses, such as 203.0.113.0/24 or 2001:db8::/32: ${text}`);
+  if (
+    version === 0 ||
+    address.includes("%") ||
+    IPV4_COMPATIBLE.test(address) ||
+    more.length > 0 ||
+    !(prefixBits <= maxBits)
+  ) {
+    throw new ConfigError(
+      `contains "${text.slice(0, 100)}", which is not a range of addresses such as 203.0.113.0/24 or 2001:db8::/32`,
+    );
   }
-  return { address, prefixBits, family: version === 4 ? "ipv4" : "ipv6" };
+  return { address, prefixBits };
 }
 
-/**
- * @returns Whether an address lies in one of the ranges; IPv4 addresses in IPv6 form count as what they are, and no range of
- *   IPv6 has any.
- */
+/** @returns Whether an address is in one of the ranges. A range of IPv6 contains no IPv4 address, not even in its IPv6 form. */
 export function addressMatcher(ranges: readonly AddressRange[]): (address: string) => boolean {
-  // Two lists: one alone takes an IPv4 address for its IPv6 form, which ::/0 has.
-  const lists = { ipv4: new BlockList(), ipv6: new BlockList() };
-  for (const { address, prefixBits, family } of ranges) lists[family].addSubnet(address, prefixBits, family);
-  return (address) => {
-    const plain = unmapped(address);
-    const version = isIP(plain);
-    if (version === 0) return false;
-    const family = version === 4 ? "ipv4" : "ipv6";
-    return lists[family].check(plain, family);
+  const parsed = ranges.map(({ address, prefixBits }) => ({ first: ipaddr.parse(address), prefixBits }));
+  return (text) => {
+    const address = parseIpAddress(text);
+    if (address === undefined) return false;
+    return parsed.some(
+      ({ first, prefixBits }) => first.kind() === address.kind() && address.match(first, prefixBits),
+    );
   };
-}
-
-/** Of `::ffff:192.0.2.1`, and of `::ffff:c000:201`, which is the same. */
-function unmapped(address: string): string {
-  const tail = /^(?:::|(?:0{1,4}:){5})ffff:(.+)$/i.exec(address)?.[1];
-  if (tail === undefined) return address;
-  const groups = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(tail)?.slice(1);
-  if (groups === undefined) return isIP(tail) === 4 ? tail : address;
-  return groups
-    .map((group) => Number.parseInt(group, 16))
-    .flatMap((bits) => [bits >> 8, bits & 0xff])
-    .join(".");
 }

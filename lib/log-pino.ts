@@ -1,7 +1,7 @@
 /** The Logger of deployed processes: one JSON object a line. */
 import { type DestinationStream, pino } from "pino";
-import type { LogLevel } from "./config.ts";
 import type { Logger } from "./log.ts";
+import type { LogLevel } from "./settings.ts";
 
 /**
  * @param destination - Standard output when absent, written synchronously: a Lambda environment may be frozen right

@@ -11,9 +11,9 @@ import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { EMPTY_CONFIG, type MirrorConfig, type MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { readNamedAccount } from "../local/account.ts";
-import { parseAddress } from "../local/arguments.ts";
 import { openStore } from "../local/open-store.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
+import { addSettings } from "../wiring/setting-options.ts";
 
 export interface StoreOptions {
   readonly store: string;
@@ -29,17 +29,12 @@ export interface PrimaryOptions extends StoreOptions {
 
 /** Of commands that look at the store only. */
 export function storeCommand(name: string, description: string): Command {
-  return new Command(name)
-    .description(description)
-    .option("--store <folder or s3://bucket/prefix>", "where the mirror lies", ".nearside/store")
-    .option("--s3-endpoint <url>", "of an S3 server other than AWS's");
+  return addSettings(new Command(name).description(description), ["store", "s3Endpoint"]);
 }
 
 /** Of commands that ask Bitbucket. */
 export function primaryCommand(name: string, description: string): Command {
-  return storeCommand(name, description)
-    .option("--api-url <url>", "the primary's REST API", parseAddress, "https://api.bitbucket.org/2.0")
-    .option("--git-url <url>", "the primary's git server", parseAddress, "https://bitbucket.org")
+  return addSettings(new Command(name).description(description), ["store", "s3Endpoint", "apiUrl", "gitUrl"])
     .option(
       "--secret-path <path>",
       "read accounts from SSM parameters below it, as a deployed mirror does, not from the environment",

@@ -7,7 +7,7 @@ import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
 import { readWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
-import { parseAddress } from "../local/arguments.ts";
+import { settingParser } from "../wiring/setting-options.ts";
 import { bitbucketOf, type PrimaryOptions, primaryCommand, print, storeOf } from "./command-options.ts";
 import { checkAccount } from "./doctor/check-account.ts";
 import { checkAddress, checkDeadLetters, checkQueue, checkRounds } from "./doctor/check-mirror.ts";
@@ -37,7 +37,7 @@ export function doctorCommand(): Command {
     .option(
       "--mirror-url <url>",
       "where Bitbucket and git reach the mirror: GitUrl of a deployed one",
-      parseAddress,
+      settingParser("webhookUrl"),
     )
     .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl")
     .option("--dead-letter-queue-url <url>", "of a deployed mirror: DeadLetterQueueUrl")

@@ -165,7 +165,7 @@ function withWebhooks(
     readSecret: async () => webhookSecret,
     readConfig,
     requests,
-    addresses: settings.webhookAddress,
+    addresses: settings.webhookAddresses,
     log,
   });
   return (request) => (request.path.startsWith(WEBHOOK_PATH) ? webhooks : git)(request);

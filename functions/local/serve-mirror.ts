@@ -73,7 +73,7 @@ export async function serveMirror(
   });
   const blobs = blobHttp({ store, urls: signed });
   void sweepVerdicts({ store, staleMinutes: settings.staleMinutes, log, stop });
-  const handler = onlyFrom(settings.allowAddress, async (request) =>
+  const handler = onlyFrom(settings.allowedAddresses, async (request) =>
     request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request),
   );
   return { handler, catalog };

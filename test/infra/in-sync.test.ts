@@ -22,14 +22,14 @@ test("takes webhooks from anyone, at one address, for as long as Bitbucket waits
 });
 
 test("takes them from the addresses that are set, if any are", () => {
-  const variablesOf = (context: Record<string, string>) => {
-    const functions = Template.fromStack(deployment(context).service).findResources("AWS::Lambda::Function");
+  const variablesOf = (file: object) => {
+    const functions = Template.fromStack(deployment(file).service).findResources("AWS::Lambda::Function");
     return Object.values(functions)
       .map(({ Properties }) => Properties.Environment?.Variables?.NEARSIDE_WEBHOOK_ADDRESSES)
       .filter((value) => value !== undefined);
   };
   expect(variablesOf({})).toEqual(["any"]);
-  const webhookAddresses = "203.0.113.0/24, 198.51.100.7,2001:db8::/32";
+  const webhookAddresses = ["203.0.113.0/24", "198.51.100.7", "2001:db8::/32"];
   expect(variablesOf({ webhookAddresses })).toEqual(["203.0.113.0/24,198.51.100.7/32,2001:db8::/32"]);
 });
 
@@ -61,7 +61,7 @@ test("lets the webhook function read the configuration and one secret, send, and
 
 test("lets secrets be read below the one path that is set, and only the webhooks' be written", () => {
   const lines = ["Sync", "Reconcile", "Webhook", "GitHttp"].flatMap((id) =>
-    permissions(deployment({ secretPath: "/acme/git/" }).service, id).filter((line) =>
+    permissions(deployment({ deployment: { secretPath: "/acme/git/" } }).service, id).filter((line) =>
       line.startsWith("ssm:"),
     ),
   );

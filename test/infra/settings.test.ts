@@ -1,37 +1,71 @@
-import { App } from "aws-cdk-lib";
+import { type Node, RootConstruct } from "constructs";
 import { expect, test } from "vitest";
-import { readSettings } from "../../infra/settings.ts";
-import { ENV } from "../../lib/setting-names.ts";
+import { deploymentSettings, describeReach, settingsFileOf } from "../../infra/settings.ts";
+import { ENV, ENVIRONMENT_SETTINGS } from "../../lib/config.ts";
+import { SETTING_NAMES } from "../../lib/settings.ts";
+import { parseSettingsFile } from "../../lib/settings-file.ts";
 
-test.each([
-  [{ publicAccess: "allow-anyone" }, "no setting any more"],
-  [{ credentialParameter: "/nearside/bitbucket" }, "see secretPath"],
-  [{ publicRepositories: "skip" }, "see config.json"],
-  [{ secretPath: "nearside" }, "must begin and end with a slash"],
-  [{ allowedAddresses: "203.0.113.0/33" }, "not a range of addresses"],
-  [{ webhookAddresses: "bitbucket" }, "not a range of addresses"],
-  [
-    { webhookAddresses: Array(149).fill("2001:db8:1111:2222:3333:4444:5555:6666").join(",") },
-    "webhookAddresses is longer than 3000 letters",
-  ],
-  [{ anonymous: "yes" }, "anonymous can only be allow or deny"],
-  [{ push: "proxy" }, "push can only be redirect or refuse"],
-  [{ wrongCredentialsPerMinute: "-1" }, "wrongCredentialsPerMinute must be a whole number from 0 to 1000000"],
-  [{ staleMinutes: "1441" }, "staleMinutes must be a whole number from 0 to 1440"],
-])("%j is refused", (context, text) => {
-  expect(() => readSettings(new App({ context }).node)).toThrow(text);
-});
+const settings = (file: object) => deploymentSettings(parseSettingsFile(JSON.stringify(file), "settings"));
 
-test("what is set about access reaches the functions", () => {
-  const context = { anonymousTotalPerMinute: "7", wrongCredentialsPerMinute: "8" };
-  expect(readSettings(new App({ context }).node).accessEnvironment).toEqual({
+test("what the file sets reaches the functions, and the rest has its default", () => {
+  const { environment } = settings({
+    anonymousTotalPerMinute: 7,
+    push: "refuse",
+    deployment: { logLevel: "warn" },
+  });
+  expect(environment).toEqual({
+    [ENV.gitUrl]: "https://bitbucket.org",
+    [ENV.apiUrl]: "https://api.bitbucket.org/2.0",
     [ENV.anonymous]: "allow",
     [ENV.anonymousPerMinute]: "300",
     [ENV.anonymousTotalPerMinute]: "7",
-    [ENV.wrongCredentialsPerMinute]: "8",
+    [ENV.wrongCredentialsPerMinute]: "20",
     [ENV.staleMinutes]: "15",
     [ENV.waitSeconds]: "20",
-    [ENV.push]: "redirect",
+    [ENV.push]: "refuse",
     [ENV.redirectUnmirrored]: "all",
+    [ENV.secretPath]: "/nearside/",
+    [ENV.logLevel]: "warn",
   });
+  // Those of webhooks go to one function only.
+  expect(Object.keys(environment)).toHaveLength(ENVIRONMENT_SETTINGS.length - 1);
 });
+
+test("the path of secrets follows the stacks' name, unless it is set", () => {
+  expect(settings({ deployment: { stackPrefix: "Acme" } }).secretPath).toBe("/acme/");
+  const both = { stackPrefix: "Acme", secretPath: "/git/mirror/" };
+  expect(settings({ deployment: both }).secretPath).toBe("/git/mirror/");
+});
+
+test("more webhook addresses than a function's environment has room for are refused", () => {
+  const webhookAddresses = Array(149).fill("2001:db8:1111:2222:3333:4444:5555:6666");
+  expect(() => settings({ webhookAddresses })).toThrow("webhookAddresses is longer than 3000 characters");
+});
+
+test.each(SETTING_NAMES)(
+  "%s as CDK context is refused: a forgotten -c would change the deployment",
+  (name) => {
+    expect(() => settingsFileOf(nodeWith(name, "x"))).toThrow(
+      `${name} is set in nearside.config.json, not as CDK context`,
+    );
+  },
+);
+
+test("-c config= names another file", () => {
+  expect(settingsFileOf(new RootConstruct().node)).toBeUndefined();
+  expect(settingsFileOf(nodeWith("config", "acme.json"))).toBe("acme.json");
+  expect(() => settingsFileOf(nodeWith("config", ""))).toThrow("must name a file");
+});
+
+test("a deploy says who can reach the API", () => {
+  expect(describeReach(settings({}))).toBe("The API accepts requests from any address.");
+  expect(describeReach(settings({ allowedAddresses: ["203.0.113.0/24", "::1"] }))).toBe(
+    "The API accepts requests from 203.0.113.0/24, ::1/128 only.",
+  );
+});
+
+function nodeWith(name: string, value: string): Node {
+  const { node } = new RootConstruct();
+  node.setContext(name, value);
+  return node;
+}

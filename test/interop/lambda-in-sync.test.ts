@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { ENV } from "../../lib/config.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { parseSyncJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
-import { ENV } from "../../lib/setting-names.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";

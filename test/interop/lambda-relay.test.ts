@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { ENV } from "../../lib/config.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { queueMessageOf, type RelayEvent, type RelayReceiver } from "../../lib/relay/relay-message.ts";
-import { ENV } from "../../lib/setting-names.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 import { startWebhookReceiver, type WebhookReceiver } from "../support/fake-bitbucket/webhook-receiver.ts";

@@ -49,20 +49,20 @@ test("--help explains and ends well", async () => {
 });
 
 test.each([
-  [["--port", "70000"], "A port is a whole number"],
-  [["--port", ""], "A port is a whole number"],
-  [["--poll-seconds", "soon"], "Expected seconds"],
+  [["--port", "70000"], "must be a whole number from 0 to 65535"],
+  [["--port", ""], "must be a whole number from 0 to 65535"],
+  [["--poll-seconds", "soon"], "must be a number from 0.1 to 86400"],
   [["--repository", "acme"], "two names with a slash"],
   [["--project", "a/b/c"], "two names with a slash"],
-  [["--git-url", "bitbucket.org"], "Expected an address"],
-  [["--api-url", "ftp://127.0.0.1/"], "Expected an address"],
-  [["--host", "localhost"], "Expected an IP address"],
-  [["--allow-address", "203.0.113.0/33"], "not a range of addresses"],
-  [["--anonymous", "maybe"], "Allowed choices are allow, deny"],
-  [["--stale-minutes", "1441"], "Expected a whole number from 0 to 1440"],
+  [["--git-url", "bitbucket.org"], "must be an address that begins with"],
+  [["--api-url", "ftp://127.0.0.1/"], "must be an address that begins with"],
+  [["--host", "localhost"], "must be an IP address"],
+  [["--allow-address", "203.0.113.0/33"], "is not a range of addresses"],
+  [["--anonymous", "maybe"], "must be one of allow, deny"],
+  [["--stale-minutes", "1441"], "must be a whole number from 0 to 1440"],
   [["--nonsense"], "unknown option '--nonsense'"],
   [["surplus"], "too many arguments"],
-  [["--store", "s3://"], "names no bucket"],
+  [["--store", "s3://"], "must be a folder, or s3://bucket/prefix"],
   [["--s3-endpoint", "http://127.0.0.1:1"], "--s3-endpoint goes with"],
 ])("wrong arguments %j end with 2 and a line that says why", async (args, text) => {
   const { exitCode, stdout, stderr } = await spawn(args).ended();

@@ -1,30 +1,40 @@
 /** The deployment as templates. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App, type Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
+import { afterAll } from "vitest";
 import { ServiceStack } from "../../infra/service-stack.ts";
-import { readSettings } from "../../infra/settings.ts";
+import { deploymentSettings } from "../../infra/settings.ts";
 import { StorageStack } from "../../infra/storage-stack.ts";
+import { parseSettingsFile } from "../../lib/settings-file.ts";
 
-const CODE_FOLDER = mkdtempSync(join(tmpdir(), "nearside-infra-"));
+const FOLDER = mkdtempSync(join(tmpdir(), "nearside-infra-"));
+const CODE_FOLDER = join(FOLDER, "code");
+mkdirSync(CODE_FOLDER);
 writeFileSync(join(CODE_FOLDER, "index.mjs"), "export const handler = () => {};\n");
-process.once("exit", () => rmSync(CODE_FOLDER, { recursive: true, force: true }));
+// Not at the process's exit: vitest ends its workers without one.
+afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
+let appCount = 0;
 
-/** The stacks, of functions whose templates are looked at, not run. */
-export function deployment(context: Record<string, string> = {}): {
+/**
+ * The stacks, for tests that look at templates and run no function.
+ * @param file - The content of `nearside.config.json`.
+ */
+export function deployment(file: object = {}): {
   app: App;
   storage: Stack;
   service: Stack;
 } {
-  const app = new App({ context });
+  // Without `outdir` CDK makes a folder of its own in the temporary folder, and leaves it there.
+  const app = new App({ outdir: join(FOLDER, `out-${appCount++}`) });
   const storage = new StorageStack(app, "Storage");
   const functions = ["authorizer", "gitHttp", "sync", "webhook", "reconcile", "relay"] as const;
   const service = new ServiceStack(app, "Service", {
     bucket: storage.bucket,
     authSecret: storage.authSecret,
-    settings: readSettings(app.node),
+    settings: deploymentSettings(parseSettingsFile(JSON.stringify(file), "the test's file")),
     codeFolders: Object.fromEntries(functions.map((name) => [name, CODE_FOLDER])) as Record<
       (typeof functions)[number],
       string

@@ -47,7 +47,7 @@ test.each([
   "1.2.3.4/8/9",
 ])("%j is refused by name", (text) => {
   expect(() => parseAddressRanges([text])).toThrow(
-    `not a range of addresses, such as 203.0.113.0/24 or 2001:db8::/32: ${text}`,
+    `contains "${text}", which is not a range of addresses such as 203.0.113.0/24 or 2001:db8::/32`,
   );
 });
 
@@ -91,6 +91,6 @@ test("a setting is any address, or ranges with commas between them", () => {
   const text = "203.0.113.0/24, 2001:db8::/32";
   expect(parseAddressSetting(text).map(formatAddressRange)).toEqual(["203.0.113.0/24", "2001:db8::/32"]);
   for (const wrong of ["", "any,203.0.113.0/24", "bitbucket", "203.0.113.0/24,"]) {
-    expect(() => parseAddressSetting(wrong)).toThrow("not a range of addresses");
+    expect(() => parseAddressSetting(wrong)).toThrow("is not a range of addresses");
   }
 });

@@ -4,9 +4,9 @@
  */
 import { join } from "node:path";
 import { bundleFunction, FUNCTION_SOURCES } from "../../../infra/bundle.ts";
+import { ENV } from "../../../lib/config.ts";
 import { changeMirrorConfig } from "../../../lib/mirror/config-store.ts";
 import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
-import { ENV } from "../../../lib/setting-names.ts";
 import { S3BlobStore } from "../../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../../lib/store/s3-client.ts";
 import type { S3Server } from "../s3-server/s3-server.ts";

@@ -1,0 +1,55 @@
+/** The table of settings in README, made from lib/settings.ts. `npm run settings-tables` writes it; a test compares. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { SETTING_NAMES, type Setting, settingOf } from "../../lib/settings.ts";
+
+const README = fileURLToPath(new URL("../../README.md", import.meta.url));
+const BEGIN = "<!-- settings: made by npm run settings-tables -->";
+const END = "<!-- end of settings -->";
+
+export function readmeText(): string {
+  return readFileSync(README, "utf8");
+}
+
+/** @returns README with the table as it should be. */
+export function withSettingsTable(readme: string): string {
+  const begin = readme.indexOf(BEGIN);
+  const end = readme.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`README has no ${BEGIN} … ${END}`);
+  return `${readme.slice(0, begin)}${BEGIN}\n${table()}\n${readme.slice(end)}`;
+}
+
+function table(): string {
+  const rows = SETTING_NAMES.map((name) => {
+    const setting = settingOf(name);
+    const path = setting.section === "common" ? name : `${setting.section}.${name}`;
+    const option = setting.argument === undefined ? "" : `\`${setting.argument}\``;
+    return [`\`${path}\``, option, valuesOf(setting), setting.description];
+  });
+  const head = ["`nearside.config.json`", "option", "value; default", ""];
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(head), "| --- | --- | --- | --- |", ...rows.map(line)].join("\n");
+}
+
+function valuesOf(setting: Setting): string {
+  const { default: value } = setting;
+  const ending = value === undefined ? "" : `; \`${value}\``;
+  switch (setting.type) {
+    case "choice":
+      return `${setting.choices.map((choice) => `\`${choice}\``).join(", ")}${ending}`;
+    case "integer":
+    case "number":
+      return `${setting.min} to ${setting.max}${ending}`;
+    case "addresses":
+      return `\`"any"\`, or a list of ranges${ending}`;
+    case "ip-address":
+      return `an IP address${ending}`;
+    case "url":
+      return `a URL${ending}`;
+    case "text":
+      return `text${ending}`;
+  }
+}
+
+if (import.meta.main) writeFileSync(README, withSettingsTable(readmeText()));
