@@ -2,6 +2,7 @@
 import type { CommitHistory } from "./history/commit-history.ts";
 import type { ObjectId } from "./object-id.ts";
 import type { ObjectType } from "./pack/pack-format.ts";
+import type { StreamBudget } from "./pack/stream-prefetch.ts";
 
 export interface Ref {
   /** Full: `refs/heads/main`. Byte text (byte-text.ts), as all names of refs and branches are: they need not be UTF-8. */
@@ -99,6 +100,8 @@ export interface PackReader {
   readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
   /** Begins to read the entries of these objects, some of them at least, for `readPackRange` to have them at hand. */
   readAhead(objectNumbers: Iterable<number>): void;
+  /** Shared by all readers of the store. */
+  readonly streamBudget: StreamBudget;
   /** The same in chunks of any size, read as they are pulled: for a large copy, of which nothing is kept at hand. */
   streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
 }
@@ -183,6 +186,8 @@ export interface UploadPackSource {
   readonly mayHoldUnreachable: boolean;
   /** All packs, in the order of their numbers: together every object. */
   readonly packBodies: readonly PackBody[];
+  /** For their streams: shared by all readers of the store. */
+  readonly streamBudget: StreamBudget;
   /** The objects of some packs alone, under other numbers: each pack holds the bases of its own deltas. */
   openPacks(packNumbers: readonly number[]): Promise<PackedObjects>;
   /** Whether packs may have a `download`, and there may be bundles. */

@@ -1,7 +1,9 @@
 /** Completes a thin pack with the bases it lacks, as `git index-pack --fix-thin` does. */
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { crc32, deflateSync } from "node:zlib";
+import { setImmediate } from "node:timers/promises";
+import { promisify } from "node:util";
+import { crc32, deflate, type ZlibOptions } from "node:zlib";
 import { CorruptPackError, DamagedRepositoryError } from "../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { EntryTable } from "../git/pack/entry-table.ts";
@@ -44,19 +46,13 @@ export async function appendBases(
 ): Promise<number> {
   let offsetBytes = progress.availableBytes - PACK_TRAILER_BYTES;
   let number = count;
-  for (const baseId of baseIds) {
-    const base = await readBase?.(baseId);
-    if (base === undefined) continue;
-    checkId(baseId, base);
-    const type = OBJECT_TYPE[base.type];
-    const head = encodeEntrySize(type, base.bytes.length);
-    const stream = deflateSync(base.bytes);
+  for await (const { baseId, type, sizeBytes, head, stream, crc } of deflatedBases(baseIds, readBase)) {
     await writeAt(file, head, offsetBytes);
     await writeAt(file, stream, offsetBytes + head.length);
     table.offsets[number] = offsetBytes;
     table.types[number] = type;
-    table.sizes[number] = base.bytes.length;
-    table.crcs[number] = crc32(stream, crc32(head));
+    table.sizes[number] = sizeBytes;
+    table.crcs[number] = crc;
     table.ids.set(objectIdBytes(baseId), number * OBJECT_ID_BYTES);
     table.bases[number] = -1;
     table.firstChildren[number] = -1;
@@ -74,10 +70,77 @@ export async function appendBases(
   return number;
 }
 
-/** What is broken in the repository must not spread into a new pack. */
-function checkId(baseId: ObjectId, { type, bytes }: BaseObject): void {
-  const digest = createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest();
-  const id = objectIdAt(digest, 0);
+interface DeflatedBase {
+  readonly baseId: ObjectId;
+  /** As in an entry's head. */
+  readonly type: number;
+  readonly sizeBytes: number;
+  readonly head: Uint8Array;
+  readonly stream: Uint8Array;
+  /** CRC-32 of both. */
+  readonly crc: number;
+}
+
+const deflateInPool = promisify(deflate) as (bytes: Uint8Array, options: ZlibOptions) => Promise<Uint8Array>;
+
+/** Objects that the thread pool deflates at a time; above the bytes it is one. Sets the memory that thin packs need. */
+const MAX_DEFLATED_AT_ONCE = 4;
+const MAX_BYTES_AT_ONCE = 64 * 1024 * 1024;
+/** Hashed in a row, some 10 ms; also what a deflated object grows by. */
+const SLICE_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Reads bases and deflates them in the thread pool: one may have 512 MiB, and other work shares this thread.
+ * @returns In the order of `baseIds`, without those that the repository does not hold.
+ */
+async function* deflatedBases(
+  baseIds: readonly ObjectId[],
+  readBase: ReadBase | undefined,
+): AsyncGenerator<DeflatedBase, void, undefined> {
+  const waiting: Promise<DeflatedBase>[] = [];
+  let waitingBytes = 0;
+  for (const baseId of baseIds) {
+    const base = await readBase?.(baseId);
+    if (base === undefined) continue;
+    while (waiting.length >= MAX_DEFLATED_AT_ONCE || waitingBytes + base.bytes.length > MAX_BYTES_AT_ONCE) {
+      const next = await waiting.shift();
+      if (next === undefined) break;
+      waitingBytes -= next.sizeBytes;
+      yield next;
+    }
+    const deflated = deflateBase(baseId, base);
+    deflated.catch(() => undefined); // thrown when its turn comes, unless another one failed before
+    waiting.push(deflated);
+    waitingBytes += base.bytes.length;
+  }
+  for (const deflated of waiting) yield await deflated;
+}
+
+async function deflateBase(baseId: ObjectId, base: BaseObject): Promise<DeflatedBase> {
+  await checkId(baseId, base);
+  const type = OBJECT_TYPE[base.type];
+  const sizeBytes = base.bytes.length;
+  const head = encodeEntrySize(type, sizeBytes);
+  const chunkSize = Math.min(Math.max(sizeBytes, 1024), SLICE_BYTES);
+  const stream = await deflateInPool(base.bytes, { chunkSize });
+  let crc = crc32(head);
+  for await (const slice of slicesOf(stream)) crc = crc32(slice, crc);
+  return { baseId, type, sizeBytes, head, stream, crc };
+}
+
+/** Damage in the repository must not spread into a new pack. */
+async function checkId(baseId: ObjectId, { type, bytes }: BaseObject): Promise<void> {
+  const hash = createHash("sha1").update(`${type} ${bytes.length}\0`);
+  for await (const slice of slicesOf(bytes)) hash.update(slice);
+  const id = objectIdAt(hash.digest(), 0);
   if (id !== baseId)
     throw new DamagedRepositoryError("the repository's copy of a delta's base is broken", { baseId, id });
+}
+
+/** Lets other work run between two slices. */
+async function* slicesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let start = 0; start < bytes.length; start += SLICE_BYTES) {
+    if (start > 0) await setImmediate();
+    yield bytes.subarray(start, start + SLICE_BYTES);
+  }
 }

@@ -8,6 +8,7 @@
 import { CorruptPackError } from "../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdBytes } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
+import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
 import type { BlobStore, ReadOptions } from "../store/blob-store.ts";
 import type { BlobRange, BlockCache } from "../store/block-cache.ts";
@@ -200,6 +201,10 @@ export class PackSet implements PackReader {
       // Objects are read with a byte more than their entry.
       yield { key: this.#packAt(packNumber).key, offsetBytes, endBytes: endBytes + 1 };
     }
+  }
+
+  get streamBudget(): StreamBudget {
+    return this.#blocks.streamBudget;
   }
 
   streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {

@@ -3,6 +3,7 @@ import { setMaxListeners } from "node:events";
 import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
+import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type {
   Head,
   OfferedBundle,
@@ -134,6 +135,10 @@ export class Repository implements UploadPackSource {
 
   get packBodies(): readonly PackBody[] {
     return packBodies(this.#storage, this.#keys, this.manifest.packs, { signal: this.#signal });
+  }
+
+  get streamBudget(): StreamBudget {
+    return this.#storage.blocks.streamBudget;
   }
 
   get handsOutUrls(): boolean {

@@ -3,6 +3,7 @@
  * Never for blobs that are replaced: it does not look whether they were.
  */
 import { LRUCache } from "lru-cache";
+import { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type { BlobStore, ReadOptions } from "./blob-store.ts";
 import { assertRange, outOfRange } from "./byte-range.ts";
 import { SharedRead } from "./shared-read.ts";
@@ -42,6 +43,8 @@ interface PendingBlocks {
 }
 
 export class BlockCache {
+  /** For streams of the store's blobs that are opened ahead. */
+  readonly streamBudget = new StreamBudget();
   readonly #store: BlobStore;
   readonly #limits: BlockCacheLimits;
   /** A block is shorter than `blockBytes` only at its blob's end. */

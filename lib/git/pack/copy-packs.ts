@@ -5,7 +5,7 @@
 import type { PackBody, PackedObjects } from "../ports.ts";
 import { encodePackHeader, PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "./pack-format.ts";
 import { PackOutput } from "./pack-output.ts";
-import { StreamPrefetch } from "./stream-prefetch.ts";
+import { type StreamBudget, StreamPrefetch } from "./stream-prefetch.ts";
 import { writeEntries } from "./write-pack.ts";
 
 const MAX_STREAMS_AHEAD = 3;
@@ -17,6 +17,7 @@ const MAX_STREAMS_AHEAD = 3;
 export async function* copyPacks(
   bodies: readonly PackBody[],
   openObjects: () => Promise<PackedObjects>,
+  budget: StreamBudget,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const only = bodies.length === 1 ? bodies[0] : undefined;
   if (only !== undefined && !only.hasRepeats && only.sentEndBytes === only.packBytes - PACK_TRAILER_BYTES) {
@@ -26,7 +27,7 @@ export async function* copyPacks(
   const whole = bodies.filter(({ hasRepeats }) => !hasRepeats);
   await using streams = new StreamPrefetch(
     whole.map((body) => () => body.stream(PACK_HEADER_BYTES, body.sentEndBytes - PACK_HEADER_BYTES)),
-    MAX_STREAMS_AHEAD,
+    { maxAhead: MAX_STREAMS_AHEAD, budget },
   );
   const objects = bodies.some(({ hasRepeats }) => hasRepeats) ? await openObjects() : undefined;
   const parts = bodies.map((body, packNumber) =>

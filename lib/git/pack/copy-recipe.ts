@@ -2,11 +2,13 @@
 import { ChunkCollector } from "./chunk-collector.ts";
 import type { PackRecipe } from "./pack-recipe.ts";
 import { type OpenRange, RangePlan, RangeStreams } from "./range-coalescing.ts";
+import type { StreamBudget } from "./stream-prefetch.ts";
 
 /** @param open - Opens a part of the pack at the same place in `packIds`. */
 export async function* copyRecipe(
   { literalEnds, copyPacks, copyOffsets, copyLengths, literals }: PackRecipe,
   open: OpenRange,
+  budget: StreamBudget,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const plan = new RangePlan();
   const places = new Uint32Array(copyOffsets.length);
@@ -16,7 +18,7 @@ export async function* copyRecipe(
     if (lengthBytes > 0)
       places[step] = plan.add(copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
   }
-  await using streams = new RangeStreams(plan.segments, open);
+  await using streams = new RangeStreams(plan.segments, open, budget);
   const output = new ChunkCollector();
   let literalStart = 0;
   for (let step = 0; step < copyOffsets.length; step++) {

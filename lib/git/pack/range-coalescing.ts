@@ -1,5 +1,5 @@
 /** Parts of packs that are read in one go, each through one stream, the next few begun ahead. */
-import { StreamPrefetch } from "./stream-prefetch.ts";
+import { type StreamBudget, StreamPrefetch } from "./stream-prefetch.ts";
 
 /** Read over rather than begin another stream: a store sends this in the time that it takes to answer. */
 const MAX_GAP_BYTES = 256 * 1024;
@@ -39,10 +39,10 @@ export class RangeStreams implements AsyncDisposable {
   #reader: RangeReader | undefined;
   #place = -1;
 
-  constructor(segments: readonly ReadRange[], open: OpenRange) {
+  constructor(segments: readonly ReadRange[], open: OpenRange, budget: StreamBudget) {
     this.#segments = segments;
     const opens = segments.map((segment) => () => open(segment));
-    this.#streams = new StreamPrefetch(opens, STREAMS_AHEAD);
+    this.#streams = new StreamPrefetch(opens, { maxAhead: STREAMS_AHEAD, budget });
   }
 
   /** The reader of the segment at this place, if it was the last one asked for. */

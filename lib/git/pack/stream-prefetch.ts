@@ -1,4 +1,4 @@
-/** Streams that are read one after the other, a few of them begun ahead, so that not each is waited for. */
+/** Streams that are read one after the other; the next few are opened ahead, so that their first bytes need no wait. */
 
 interface PrefetchedStream {
   readonly iterator: AsyncIterator<Uint8Array>;
@@ -6,25 +6,46 @@ interface PrefetchedStream {
 }
 
 /**
- * Of all readers together. Each stream may hold a connection, and a store allows so many of them: with several for each
- * slow client, a few dozen of those would leave none for anybody else.
+ * How many streams the readers of one store may open ahead, together. Each may hold a connection, and a store allows a few
+ * hundred: with several for each slow client, some dozens of clients would leave none for the others.
  */
-const MAX_AHEAD_OF_ALL = 64;
-let aheadOfAll = 0;
+export class StreamBudget {
+  readonly #maxStreams: number;
+  #openCount = 0;
+
+  constructor(maxStreams = 64) {
+    this.#maxStreams = maxStreams;
+  }
+
+  /** @returns Whether one more stream may be opened ahead. */
+  take(): boolean {
+    if (this.#openCount >= this.#maxStreams) return false;
+    this.#openCount += 1;
+    return true;
+  }
+
+  give(count: number): void {
+    this.#openCount -= count;
+  }
+}
+
+export interface StreamPrefetchOptions {
+  /** How many streams are opened ahead; each holds a chunk and a connection until it is read. */
+  readonly maxAhead: number;
+  /** Shared with other readers. The stream that is being read needs none of it. */
+  readonly budget: StreamBudget;
+}
 
 export class StreamPrefetch implements AsyncDisposable {
   readonly #opens: readonly (() => AsyncIterable<Uint8Array>)[];
   readonly #started: PrefetchedStream[] = [];
-  readonly #maxAhead: number;
+  readonly #options: StreamPrefetchOptions;
   #openedCount = 0;
 
-  /**
-   * Begins with the first of them, unless others have begun many.
-   * @param maxAhead - How many are begun; each holds a chunk and a connection meanwhile, for a slow client, too.
-   */
-  constructor(opens: readonly (() => AsyncIterable<Uint8Array>)[], maxAhead: number) {
+  /** Opens the first streams, as far as the budget allows. */
+  constructor(opens: readonly (() => AsyncIterable<Uint8Array>)[], options: StreamPrefetchOptions) {
     this.#opens = opens;
-    this.#maxAhead = maxAhead;
+    this.#options = options;
     this.#startAhead();
   }
 
@@ -40,25 +61,24 @@ export class StreamPrefetch implements AsyncDisposable {
     }
   }
 
-  /** Ends those that were begun and not read. */
+  /** Ends the streams that were opened and not read. */
   async [Symbol.asyncDispose](): Promise<void> {
     const left = this.#started.splice(0);
-    aheadOfAll -= left.length;
+    this.#options.budget.give(left.length);
     await Promise.allSettled(left.map(({ iterator }) => iterator.return?.()));
   }
 
   #takeStarted(): PrefetchedStream | undefined {
     const stream = this.#started.shift();
-    if (stream !== undefined) aheadOfAll -= 1;
+    if (stream !== undefined) this.#options.budget.give(1);
     return stream;
   }
 
   #startAhead(): void {
-    while (this.#started.length < this.#maxAhead && aheadOfAll < MAX_AHEAD_OF_ALL) {
+    const { maxAhead, budget } = this.#options;
+    while (this.#started.length < maxAhead && this.#openedCount < this.#opens.length && budget.take()) {
       const stream = this.#start();
-      if (stream === undefined) return;
-      aheadOfAll += 1;
-      this.#started.push(stream);
+      if (stream !== undefined) this.#started.push(stream);
     }
   }
 
@@ -67,7 +87,7 @@ export class StreamPrefetch implements AsyncDisposable {
     if (open === undefined) return undefined;
     const iterator = open()[Symbol.asyncIterator]();
     const first = iterator.next();
-    first.catch(() => undefined); // told when its turn comes, if it does
+    first.catch(() => undefined); // thrown when it is read
     return { iterator, first };
   }
 }

@@ -1,7 +1,13 @@
 /** Reads a large part of packs in order: as few long streams as the gaps allow, of which nothing is kept at hand. */
 import type { EntryPlaces, PackReader } from "../ports.ts";
 import { type EntryWindow, locateInSlices, MAX_WINDOW_BYTES } from "./entry-window.ts";
-import { RangePlan, type RangeReader, RangeStreams, type ReadRange } from "./range-coalescing.ts";
+import {
+  type OpenRange,
+  RangePlan,
+  type RangeReader,
+  RangeStreams,
+  type ReadRange,
+} from "./range-coalescing.ts";
 
 /**
  * As `readEntryWindows`.
@@ -12,9 +18,9 @@ export async function* readStreamedWindows(
   objectNumbers: Uint32Array,
   segments: readonly ReadRange[],
 ): AsyncGenerator<EntryWindow, void, undefined> {
-  await using streams = new RangeStreams(segments, ({ packNumber, offsetBytes, endBytes }) =>
-    packs.streamPackRange(packNumber, offsetBytes, endBytes - offsetBytes),
-  );
+  const open: OpenRange = ({ packNumber, offsetBytes, endBytes }) =>
+    packs.streamPackRange(packNumber, offsetBytes, endBytes - offsetBytes);
+  await using streams = new RangeStreams(segments, open, packs.streamBudget);
   let segment = 0;
   for (const places of locateInSlices(packs, objectNumbers)) {
     for (let first = 0; first < places.offsets.length; ) {

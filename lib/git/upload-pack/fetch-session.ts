@@ -119,7 +119,7 @@ export class FetchSession {
 
   /** @returns `undefined` where no recipe may help: somebody has something, or a plan is quickly made. */
   async #planByRecipe(signal: AbortSignal | undefined): Promise<AnswerPlanning | undefined> {
-    const { recipes, packBodies: bodies } = this.#source;
+    const { recipes, packBodies: bodies, streamBudget } = this.#source;
     const { shallows, deepen, ofsDelta } = this.#request;
     const isClone = this.#commonIds.size === 0 && shallows.length === 0 && deepen === undefined;
     if (recipes === undefined || !isClone) return undefined;
@@ -133,7 +133,7 @@ export class FetchSession {
     const subject = { wants: this.wants, commonIds: this.#commonIds, shallows, filter };
     const key = answerKey(this.#request, this.#refList, subject);
     if (key === undefined) return plan();
-    return planByRecipe({ recipes, answerKey: key, bodies, ofsDelta, signal }, plan);
+    return planByRecipe({ recipes, answerKey: key, bodies, ofsDelta, signal, streamBudget }, plan);
   }
 
   /** What the client is told about its history's end, where no pack follows. */

@@ -7,7 +7,9 @@ import { CorruptPackError } from "../../errors.ts";
 import { copyRecipe } from "../pack/copy-recipe.ts";
 import { decodePackHeader } from "../pack/pack-format.ts";
 import { decodePackRecipe, encodePackRecipe, type PackRecipe, RECIPE_VERSION } from "../pack/pack-recipe.ts";
+import type { OpenRange } from "../pack/range-coalescing.ts";
 import { RecipeRecorder } from "../pack/recipe-recorder.ts";
+import type { StreamBudget } from "../pack/stream-prefetch.ts";
 import { writePack } from "../pack/write-pack.ts";
 import { concatBytes } from "../pktline.ts";
 import type { PackBody, SharedAnswers } from "../ports.ts";
@@ -21,6 +23,7 @@ export interface KeptRecipeOptions {
   readonly bodies: readonly PackBody[];
   readonly ofsDelta: boolean;
   readonly signal: AbortSignal | undefined;
+  readonly streamBudget: StreamBudget;
 }
 
 /** @param plan - What is done where there is no recipe; if that works out, there is one the next time. */
@@ -29,7 +32,7 @@ export async function* planByRecipe(options: KeptRecipeOptions, plan: () => Plan
   const recipe = await findRecipe(options, key);
   if (recipe !== undefined) {
     yield { progress: `Enumerating objects: ${decodePackHeader(recipe.literals).objectCount}, done.\n` };
-    return { kind: "copy-answer", items: replay(recipe, options.bodies) };
+    return { kind: "copy-answer", items: replay(recipe, options) };
   }
   const planned = yield* plan();
   return planned.kind === "copy-entries"
@@ -75,13 +78,14 @@ function assertInside(
 
 function replay(
   recipe: PackRecipe,
-  bodies: readonly PackBody[],
+  { bodies, streamBudget }: KeptRecipeOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  return copyRecipe(recipe, ({ packNumber, offsetBytes, endBytes }) => {
+  const open: OpenRange = ({ packNumber, offsetBytes, endBytes }) => {
     const body = bodies[packNumber];
     if (body === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
     return body.stream(offsetBytes, endBytes - offsetBytes);
-  });
+  };
+  return copyRecipe(recipe, open, streamBudget);
 }
 
 async function* recorded(

@@ -4,6 +4,7 @@ import { markMissingByHistory } from "../history/missing-objects.ts";
 import { canPassByColumns, passingObjects } from "../history/passing-objects.ts";
 import type { ObjectId } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import type { StreamBudget } from "../pack/stream-prefetch.ts";
 import type { ObjectReader, PackBody, PackedObjects, RefList, UploadPackSource } from "../ports.ts";
 import { type MissingObjectsRequest, markMissingObjects } from "../walk/missing-objects.ts";
 import { goesByTypeAndSize, keepsAllTrees } from "../walk/object-filter.ts";
@@ -17,6 +18,7 @@ export type PackPlan =
       readonly kind: "copy-packs";
       readonly bodies: readonly PackBody[];
       readonly openObjects: () => Promise<PackedObjects>;
+      readonly streamBudget: StreamBudget;
     }
   | {
       readonly kind: "copy-entries";
@@ -49,7 +51,8 @@ export async function* planPack(
 ): AsyncGenerator<ProgressText, PackPlan, undefined> {
   const { filter } = request;
   if (isWhole && copiesPacks(request)) {
-    return { kind: "copy-packs", bodies: source.packBodies, openObjects: () => source.openObjects() };
+    const { packBodies: bodies, streamBudget } = source;
+    return { kind: "copy-packs", bodies, openObjects: () => source.openObjects(), streamBudget };
   }
   const objects = await source.openObjects();
   const { history } = objects;

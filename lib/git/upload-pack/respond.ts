@@ -104,7 +104,7 @@ export function packOf(
 ): AsyncIterable<Uint8Array> {
   switch (plan.kind) {
     case "copy-packs":
-      return copyPacks(plan.bodies, plan.openObjects);
+      return copyPacks(plan.bodies, plan.openObjects, plan.streamBudget);
     case "copy-entries":
       return writePack({ ...plan, ofsDelta, isKept });
     case "copy-answer":

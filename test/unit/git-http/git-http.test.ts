@@ -2,6 +2,7 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { LimitExceededError, ProtocolError } from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
+import { StreamBudget } from "../../../lib/git/pack/stream-prefetch.ts";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import type { UploadPackSource } from "../../../lib/git/ports.ts";
 import { DEFAULT_REQUEST_LIMITS } from "../../../lib/git/upload-pack/fetch-request.ts";
@@ -20,6 +21,7 @@ const SOURCE: UploadPackSource = {
   openObjects: () => Promise.reject(new Error("not needed here")),
   mayHoldUnreachable: false,
   packBodies: [],
+  streamBudget: new StreamBudget(),
   openPacks: () => Promise.reject(new Error("not needed here")),
   handsOutUrls: false,
   offerBundles: async () => [],

@@ -5,6 +5,7 @@ import { copyRecipe } from "../../../../lib/git/pack/copy-recipe.ts";
 import { decodePackRecipe, encodePackRecipe, type PackRecipe } from "../../../../lib/git/pack/pack-recipe.ts";
 import type { OpenRange } from "../../../../lib/git/pack/range-coalescing.ts";
 import { RecipeRecorder } from "../../../../lib/git/pack/recipe-recorder.ts";
+import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 
 const PACK_BYTES = 900_000;
 const packs = [0, 1].map((seed) => {
@@ -31,7 +32,7 @@ function opener(chunkBytes: number): OpenRange {
 
 async function replay(recipe: PackRecipe, chunkBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of copyRecipe(recipe, opener(chunkBytes))) chunks.push(chunk);
+  for await (const chunk of copyRecipe(recipe, opener(chunkBytes), new StreamBudget())) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 

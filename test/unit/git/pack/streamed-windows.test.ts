@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { EntryWindow } from "../../../../lib/git/pack/entry-window.ts";
 import { MAX_WINDOW_BYTES } from "../../../../lib/git/pack/entry-window.ts";
+import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 import { planRanges, readStreamedWindows } from "../../../../lib/git/pack/streamed-windows.ts";
 import type { EntryPlaces, PackReader } from "../../../../lib/git/ports.ts";
 
@@ -59,6 +60,7 @@ function makePacks(packs: readonly (readonly Entry[])[], chunk: number) {
       offsets: Float64Array.from(objectNumbers, (number) => offsets[number] ?? 0),
       ends: Float64Array.from(objectNumbers, (number) => ends[number] ?? 0),
     }),
+    streamBudget: new StreamBudget(),
     async *streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number) {
       openStreams += 1;
       try {

@@ -1,9 +1,11 @@
 /** What writing a pack reads ahead, and what it holds. */
+
 import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { readCachedWindows } from "../../../../lib/git/pack/cached-windows.ts";
 import { encodeEntrySize, OBJECT_TYPE } from "../../../../lib/git/pack/pack-format.ts";
 import { ReadAhead } from "../../../../lib/git/pack/read-ahead.ts";
+import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 import { writePack } from "../../../../lib/git/pack/write-pack.ts";
 import type { EntryPlaces, PackedObjects, PackReader } from "../../../../lib/git/ports.ts";
 
@@ -26,6 +28,7 @@ function packOf(objectCount: number, distanceBytes: number, entry: Uint8Array = 
     }),
     crc: () => crc,
     readAhead: (objectNumbers) => void ahead.push(...objectNumbers),
+    streamBudget: new StreamBudget(),
     async *streamPackRange(_pack, _offsetBytes, lengthBytes) {
       for (let done = 0; done < lengthBytes; done += entry.length) yield entry;
     },

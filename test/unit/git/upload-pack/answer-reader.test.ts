@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";
 import { encodePackHeader } from "../../../../lib/git/pack/pack-format.ts";
+import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 import type { AnswerItem } from "../../../../lib/git/ports.ts";
 import { AnswerReader, encodeAnswerHead } from "../../../../lib/git/upload-pack/answer-reader.ts";
 import type { PackPlan } from "../../../../lib/git/upload-pack/plan.ts";
@@ -13,7 +14,12 @@ const id = (digit: string) => parseObjectId(digit.repeat(40));
 const SHALLOW = { shallowIds: [id("a"), id("b")], unshallowIds: [id("c")] };
 const HEAD = encodeAnswerHead(SHALLOW);
 const PACK = Buffer.concat([encodePackHeader(17), utf8("entries and trailer")]);
-const OWN_PLAN: PackPlan = { kind: "copy-packs", bodies: [], openObjects: () => Promise.reject(new Error()) };
+const OWN_PLAN: PackPlan = {
+  kind: "copy-packs",
+  bodies: [],
+  openObjects: () => Promise.reject(new Error()),
+  streamBudget: new StreamBudget(),
+};
 
 async function* alone(): Planning {
   yield { progress: "my own\n" };
