@@ -13,10 +13,9 @@ import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { EAGER } from "../support/compaction-policies.ts";
 import { startGitHttpServer } from "../support/git/git-http-server.ts";
-import { heldObjects } from "../support/git/mirror-server.ts";
 import { git } from "../support/git/run-git.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
-import { type Primary, startPrimary } from "../support/primary.ts";
+import { heldObjects, type Primary, startPrimary } from "../support/primary.ts";
 import { keysOf, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 let primary: Primary;

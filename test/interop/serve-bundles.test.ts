@@ -14,12 +14,13 @@ import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
-import { heldObjects, objectsOf } from "../support/git/mirror-server.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
 import {
   expectSilentFsck,
+  heldObjects,
   listRefs,
+  objectsOf,
   type Primary,
   reachableObjects,
   startPrimary,

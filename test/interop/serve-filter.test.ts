@@ -1,22 +1,11 @@
 /** Partial clones: what the mirror leaves out is what git's own server leaves out, and comes when it is asked for. */
 import { readFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type GitHttpServer, startGitHttpServer } from "../support/git/git-http-server.ts";
-import {
-  expectSound,
-  heldObjects,
-  type MirrorServer,
-  OFS_ALL,
-  objectsOf,
-  startMirrorServer,
-} from "../support/git/mirror-server.ts";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
-
-let server: MirrorServer;
-let gitServer: GitHttpServer;
-let sample: string;
+import { expectSilentFsck, heldObjects, objectsOf } from "../support/primary.ts";
+import { servedMirror } from "../support/served-mirror.ts";
 
 const SPARSE_FILES: Record<string, string> = {
   folders: "/docs/part-1/\n/src/\n",
@@ -27,36 +16,20 @@ const SPARSE_FILES: Record<string, string> = {
   open: "[a-\n*/part-[!1]/*-[[:digit:]].txt\nlevel-3*/\n",
 };
 
-beforeAll(async () => {
-  server = await startMirrorServer();
-  sample = server.newPath();
-  await makeSampleRepository(sample);
+const mirror = await servedMirror({ make: makeSampleWithPatterns });
+
+async function makeSampleWithPatterns(repository: string): Promise<void> {
+  const options = { cwd: repository };
+  await makeSampleRepository(repository);
   for (const [name, text] of Object.entries(SPARSE_FILES)) {
-    const options = { cwd: sample };
-    const blobId = await git(["hash-object", "-w", "--stdin"], {
-      ...options,
-      input: Buffer.from(text, "latin1"),
-    });
+    const input = Buffer.from(text, "latin1");
+    const blobId = await git(["hash-object", "-w", "--stdin"], { ...options, input });
     const treeId = await git(["mktree"], { ...options, input: `100644 blob ${blobId}\tpatterns\n` });
     const commitId = await git(["commit-tree", "-m", name, treeId], options);
     await git(["update-ref", `refs/heads/sparse/${name}`, commitId], options);
   }
-  await git(["gc", "--quiet"], { cwd: sample });
-  gitServer = await startGitHttpServer(dirname(sample));
-  const mirror = await server.mirrorOf(sample);
-  await mirror.addPack({ revisions: ["main~15"] });
-  await mirror.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
-  await mirror.publish("acme", "sample");
-});
-
-afterEach(() => {
-  expect(server.takeFailures()).toEqual([]);
-});
-
-afterAll(async () => {
-  await gitServer.close();
-  await server.close();
-});
+  await git(["gc", "--quiet"], options);
+}
 
 const FILTERS = [
   "blob:none",
@@ -83,16 +56,16 @@ describe.each([0, 2])("protocol %d", (protocol) => {
   const version = ["-c", `protocol.version=${protocol}`];
 
   test.each(FILTERS)("%s leaves out what git leaves out", async (filter) => {
-    const [clone, reference] = [server.newPath(), server.newPath()];
+    const [clone, reference] = [mirror.newPath(), mirror.newPath()];
     const args = [...version, "clone", "--quiet", "--mirror", `--filter=${filter}`];
-    await git([...args, server.urlOf("sample"), clone]);
-    await git([...args, gitServer.urlOf(basename(sample)), reference]);
+    await git([...args, mirror.urlOf("sample"), clone]);
+    await git([...args, mirror.gitUrl, reference]);
     expect(await heldObjects(clone)).toEqual(await heldObjects(reference));
-    await expectSound(clone);
+    await expectSilentFsck(clone);
   });
 
   test("what was left out comes when it is needed", async () => {
-    const clone = server.newPath();
+    const clone = mirror.newPath();
     await git([
       ...version,
       "clone",
@@ -100,24 +73,24 @@ describe.each([0, 2])("protocol %d", (protocol) => {
       "--bare",
       "--no-tags",
       "--filter=tree:0",
-      server.urlOf("sample"),
+      mirror.urlOf("sample"),
       clone,
     ]);
     await git([...version, "rev-list", "--objects", "--all", "--quiet"], { cwd: clone });
-    const blobs = await git(["rev-parse", "main:README.md", "main:image.bin"], { cwd: sample });
+    const blobs = await git(["rev-parse", "main:README.md", "main:image.bin"], { cwd: mirror.sample });
     await git([...version, "cat-file", "--batch-check"], { cwd: clone, input: blobs });
     const held = await heldObjects(clone);
     expect(held).toEqual(expect.arrayContaining(blobs.split("\n")));
-    await expectSound(clone);
+    await expectSilentFsck(clone);
   });
 
   test("a fetch into a partial clone brings what is new", async () => {
-    const [clone, reference] = [server.newPath(), server.newPath()];
-    const old = await git(["rev-parse", "main~4"], { cwd: sample });
+    const [clone, reference] = [mirror.newPath(), mirror.newPath()];
+    const old = await mirror.idOf("main~4");
     const held: string[][] = [];
     for (const [repository, url] of [
-      [clone, server.urlOf("sample")],
-      [reference, gitServer.urlOf(basename(sample))],
+      [clone, mirror.urlOf("sample")],
+      [reference, mirror.gitUrl],
     ] as const) {
       await git(["init", "--quiet", "--bare", repository]);
       await git(["remote", "add", "origin", url], { cwd: repository });
@@ -127,7 +100,7 @@ describe.each([0, 2])("protocol %d", (protocol) => {
       held.push(await heldObjects(repository));
     }
     expect(held[0]).toEqual(held[1]);
-    await expectSound(clone);
+    await expectSilentFsck(clone);
   });
 
   test.each([
@@ -143,7 +116,7 @@ describe.each([0, 2])("protocol %d", (protocol) => {
       "filter combines more than 20 filters",
     ],
   ])("%s is refused, with the reason", async (filter, reason) => {
-    const commitId = await git(["rev-parse", "main"], { cwd: sample });
+    const commitId = await mirror.idOf("main");
     const { response } = await fetchRaw(protocol, commitId, filter);
     expect(response).toContain(`ERR ${reason}`);
   });
@@ -156,7 +129,7 @@ async function fetchRaw(protocol: number, commitId: string, filter: string): Pro
     protocol === 2
       ? `${line("command=fetch")}0001${line(`want ${commitId}`)}${line(`filter ${filter}`)}${line("done")}0000`
       : `${line(`want ${commitId} filter`)}${line(`filter ${filter}`)}0000${line("done")}`;
-  const answer = await fetch(`${server.urlOf("sample")}/git-upload-pack`, {
+  const answer = await fetch(`${mirror.urlOf("sample")}/git-upload-pack`, {
     method: "POST",
     headers: {
       "content-type": "application/x-git-upload-pack-request",
@@ -169,11 +142,11 @@ async function fetchRaw(protocol: number, commitId: string, filter: string): Pro
 
 describe("single objects", () => {
   test("a blob wanted by its id comes alone", async () => {
-    const clone = server.newPath();
-    const blobId = await git(["rev-parse", "main:image.bin"], { cwd: sample });
+    const clone = mirror.newPath();
+    const blobId = await mirror.idOf("main:image.bin");
     await git(["init", "--quiet", "--bare", clone]);
     for (const options of [["--filter=blob:none"], ["--filter=tree:0"], []]) {
-      await git(["fetch", "--quiet", "--no-tags", ...options, server.urlOf("sample"), blobId], {
+      await git(["fetch", "--quiet", "--no-tags", ...options, mirror.urlOf("sample"), blobId], {
         cwd: clone,
       });
       expect(await heldObjects(clone)).toEqual([blobId]);
@@ -181,16 +154,16 @@ describe("single objects", () => {
   });
 
   test("a tree wanted by its id comes with what it holds, commits do not", async () => {
-    const clone = server.newPath();
-    const treeId = await git(["rev-parse", "main:docs"], { cwd: sample });
+    const clone = mirror.newPath();
+    const treeId = await mirror.idOf("main:docs");
     await git(["init", "--quiet", "--bare", clone]);
-    await git(["fetch", "--quiet", "--no-tags", server.urlOf("sample"), treeId], { cwd: clone });
-    expect(await heldObjects(clone)).toEqual(await objectsOf(sample, treeId));
+    await git(["fetch", "--quiet", "--no-tags", mirror.urlOf("sample"), treeId], { cwd: clone });
+    expect(await heldObjects(clone)).toEqual(await objectsOf(mirror.sample, treeId));
   });
 
   test("many blobs come in one request", async () => {
-    const clone = server.newPath();
-    await git(["clone", "--quiet", "--no-checkout", "--filter=blob:none", server.urlOf("sample"), clone]);
+    const clone = mirror.newPath();
+    await git(["clone", "--quiet", "--no-checkout", "--filter=blob:none", mirror.urlOf("sample"), clone]);
     const before = new Set(await heldObjects(clone));
     const trace = join(clone, ".git", "trace");
     await git(["checkout", "--quiet", "main"], { cwd: clone, env: { GIT_TRACE2_EVENT: trace } });
@@ -198,31 +171,31 @@ describe("single objects", () => {
       return line.includes('"child_start"') && line.includes('"fetch"');
     });
     expect(fetches.length).toBe(1);
-    const listing = await git(["ls-tree", "-r", "main"], { cwd: sample });
+    const listing = await git(["ls-tree", "-r", "main"], { cwd: mirror.sample });
     const blobIds = listing.split("\n").flatMap((line) => / blob ([0-9a-f]{40})/.exec(line)?.[1] ?? []);
     const sent = (await heldObjects(clone)).filter((id) => !before.has(id));
     expect(sent).toEqual([...new Set(blobIds)].toSorted());
     expect((await tryGit(["status", "--porcelain"], { cwd: clone })).stdout.length).toBe(0);
-    await expectSound(clone);
+    await expectSilentFsck(clone);
   });
 
   test("a sparse checkout gets its files only", async () => {
-    const clone = server.newPath();
-    await git(["clone", "--quiet", "--sparse", "--filter=blob:none", server.urlOf("sample"), clone]);
-    const blobId = await git(["rev-parse", "main:docs/part-1/chapter-1.txt"], { cwd: sample });
+    const clone = mirror.newPath();
+    await git(["clone", "--quiet", "--sparse", "--filter=blob:none", mirror.urlOf("sample"), clone]);
+    const blobId = await mirror.idOf("main:docs/part-1/chapter-1.txt");
     expect(await heldObjects(clone)).not.toContain(blobId);
     await git(["sparse-checkout", "set", "docs/part-1"], { cwd: clone });
     expect(await heldObjects(clone)).toContain(blobId);
-    await expectSound(clone);
+    await expectSilentFsck(clone);
   });
 
   test("--refetch without a filter completes a partial clone", async () => {
-    const clone = server.newPath();
-    await git(["clone", "--quiet", "--mirror", "--filter=blob:none", server.urlOf("sample"), clone]);
+    const clone = mirror.newPath();
+    await git(["clone", "--quiet", "--mirror", "--filter=blob:none", mirror.urlOf("sample"), clone]);
     await git(["config", "--unset", "remote.origin.partialclonefilter"], { cwd: clone });
     // git tidies up after a refetch, in the background, and fsck would miss the packs that go.
     await git(["fetch", "--quiet", "--refetch", "--no-auto-maintenance", "origin"], { cwd: clone });
-    expect(await heldObjects(clone)).toEqual(await heldObjects(sample));
-    await expectSound(clone);
+    expect(await heldObjects(clone)).toEqual(await heldObjects(mirror.sample));
+    await expectSilentFsck(clone);
   });
 });

@@ -1,79 +1,52 @@
 /** Clients that find out with the mirror what both have, each in its way. */
 import { randomUUID } from "node:crypto";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import {
-  expectSound,
-  heldObjects,
-  type MirrorServer,
-  OFS_ALL,
-  startMirrorServer,
-} from "../support/git/mirror-server.ts";
+import { describe, expect, test } from "vitest";
 import { git, tryGit } from "../support/git/run-git.ts";
-import { makeSampleRepository } from "../support/git/sample-repository.ts";
+import { expectSilentFsck, heldObjects } from "../support/primary.ts";
+import { servedMirror } from "../support/served-mirror.ts";
 
-let server: MirrorServer;
-let sample: string;
-
-beforeAll(async () => {
-  server = await startMirrorServer();
-  sample = server.newPath();
-  await makeSampleRepository(sample);
-  const mirror = await server.mirrorOf(sample);
-  await mirror.addPack({ revisions: ["main~15"] });
-  await mirror.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
-  await mirror.publish("acme", "sample");
-});
-
-afterEach(() => {
-  expect(server.takeFailures()).toEqual([]);
-});
-
-afterAll(async () => {
-  await server.close();
-});
+const mirror = await servedMirror();
 
 test("negotiate-only fetches find what is common", async () => {
-  const clone = server.newPath();
-  await git(["clone", "--quiet", "--bare", "--no-tags", sample, clone]);
+  const clone = mirror.newPath();
+  await git(["clone", "--quiet", "--bare", "--no-tags", mirror.sample, clone]);
   const options = ["--negotiate-only", "--negotiation-tip=main"];
-  const found = await git(["fetch", ...options, server.urlOf("sample")], { cwd: clone });
+  const found = await git(["fetch", ...options, mirror.urlOf("sample")], { cwd: clone });
   const commits = await git(["rev-list", "main"], { cwd: clone });
   expect(commits.split("\n")).toEqual(expect.arrayContaining(found.split("\n")));
-  expect(found.split("\n")).toContain(await git(["rev-parse", "main"], { cwd: sample }));
+  expect(found.split("\n")).toContain(await mirror.idOf("main"));
 });
 
 describe.each([0, 2])("negotiation with protocol %d", (protocol) => {
   test.each(["consecutive", "skipping", "noop", "default"])("%s", async (algorithm) => {
-    const clone = server.newPath();
-    await git(["init", "--quiet", "--bare", clone]);
-    const old = await git(["rev-parse", "main~12"], { cwd: sample });
-    await git(["fetch", "--quiet", "--no-tags", sample, `${old}:refs/heads/main`], { cwd: clone });
+    const clone = await mirror.newClient();
+    const old = await mirror.idOf("main~12");
+    await git(["fetch", "--quiet", "--no-tags", mirror.sample, `${old}:refs/heads/main`], { cwd: clone });
     await addLocalCommits(clone, 3000);
     const config = [`protocol.version=${protocol}`, `fetch.negotiationAlgorithm=${algorithm}`];
     await git(
       [
         ...config.flatMap((setting) => ["-c", setting]),
-        ...["fetch", "--quiet", server.urlOf("sample"), "+refs/*:refs/mirror/*"],
+        ...["fetch", "--quiet", mirror.urlOf("sample"), "+refs/*:refs/mirror/*"],
       ],
       { cwd: clone },
     );
     expect(await git(["rev-parse", "refs/mirror/heads/octopus"], { cwd: clone })).toBe(
-      await git(["rev-parse", "octopus"], { cwd: sample }),
+      await mirror.idOf("octopus"),
     );
-    await expectSound(clone);
+    await expectSilentFsck(clone);
   });
 
   test("of a client that shares nothing ends with everything", async () => {
-    const clone = server.newPath();
-    await git(["init", "--quiet", "--bare", clone]);
+    const clone = await mirror.newClient();
     await addLocalCommits(clone, 500);
     const config = ["-c", `protocol.version=${protocol}`];
-    await git([...config, "fetch", "--quiet", server.urlOf("sample"), "+refs/*:refs/mirror/*"], {
+    await git([...config, "fetch", "--quiet", mirror.urlOf("sample"), "+refs/*:refs/mirror/*"], {
       cwd: clone,
     });
-    await expectSound(clone);
+    await expectSilentFsck(clone);
     const wanted = new Set(await heldObjects(clone));
-    expect((await heldObjects(sample)).filter((id) => !wanted.has(id))).toEqual([]);
+    expect((await heldObjects(mirror.sample)).filter((id) => !wanted.has(id))).toEqual([]);
   });
 });
 

@@ -1,50 +1,22 @@
 /** What real git makes of the smaller parts of the protocol, and those that it cannot ask for itself. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT, pktText } from "../../lib/git/pktline.ts";
 import { PktLineReader } from "../../lib/git/pktline-reader.ts";
 import { chunksOf } from "../support/byte-chunks.ts";
-import {
-  expectSound,
-  heldObjects,
-  type MirrorServer,
-  OFS_ALL,
-  objectsOf,
-  startMirrorServer,
-} from "../support/git/mirror-server.ts";
 import { git, gitBytes } from "../support/git/run-git.ts";
-import { makeSampleRepository } from "../support/git/sample-repository.ts";
+import { expectSilentFsck, heldObjects, objectsOf } from "../support/primary.ts";
+import { servedMirror } from "../support/served-mirror.ts";
 
-let server: MirrorServer;
-let sample: string;
-let tip: string;
-
-beforeAll(async () => {
-  server = await startMirrorServer();
-  sample = server.newPath();
-  await makeSampleRepository(sample);
-  await git(["gc", "--quiet"], { cwd: sample });
-  tip = await git(["rev-parse", "main"], { cwd: sample });
-  const mirror = await server.mirrorOf(sample);
-  await mirror.addPack({ revisions: ["main~15"] });
-  await mirror.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
-  await mirror.publish("acme", "sample");
-});
-
-afterEach(() => {
-  expect(server.takeFailures()).toEqual([]);
-});
-
-afterAll(async () => {
-  await server.close();
-});
+const mirror = await servedMirror();
+const tip = await mirror.idOf("main");
 
 type Line = string | Uint8Array;
 
 async function post(protocol: 0 | 2, ...lines: Line[]): Promise<Uint8Array> {
   const encoded = lines.map((line) => (typeof line === "string" ? encodePktLine(`${line}\n`) : line));
-  const response = await fetch(`${server.urlOf("sample")}/git-upload-pack`, {
+  const response = await fetch(`${mirror.urlOf("sample")}/git-upload-pack`, {
     method: "POST",
     headers: {
       "content-type": "application/x-git-upload-pack-request",
@@ -79,8 +51,7 @@ const plainLines = () => false;
 
 /** The ids of the objects in the pack, which must be whole. */
 async function objectsIn(pack: Uint8Array): Promise<string[]> {
-  const repository = server.newPath();
-  await git(["init", "--quiet", "--bare", repository]);
+  const repository = await mirror.newClient();
   await gitBytes(["index-pack", "--stdin"], { cwd: repository, input: pack });
   return heldObjects(repository);
 }
@@ -93,7 +64,7 @@ describe("wanted refs", () => {
       ...["want-ref refs/tags/nested-tag", "done", FLUSH_PKT],
     );
     const { lines, pack } = await readAnswer(answer, plainLines);
-    const tagId = await git(["rev-parse", "nested-tag"], { cwd: sample });
+    const tagId = await mirror.idOf("nested-tag");
     expect(lines.slice(0, -1)).toEqual([
       "wanted-refs",
       `${tip} refs/heads/main`,
@@ -102,7 +73,7 @@ describe("wanted refs", () => {
       "0001",
       "packfile",
     ]);
-    expect(await objectsIn(pack)).toEqual(await objectsOf(sample, "main", "nested-tag"));
+    expect(await objectsIn(pack)).toEqual(await objectsOf(mirror.sample, "main", "nested-tag"));
   });
 
   test("with a depth, the shallow commits are told first", async () => {
@@ -130,7 +101,7 @@ describe("wanted refs", () => {
   });
 
   test("are told behind the acknowledgments", async () => {
-    const have = await git(["rev-parse", "main~2"], { cwd: sample });
+    const have = await mirror.idOf("main~2");
     const answer = await post(
       2,
       ...["command=fetch", DELIM_PKT, "no-progress", "want-ref refs/heads/main", `have ${have}`, FLUSH_PKT],
@@ -143,17 +114,18 @@ describe("wanted refs", () => {
   });
 
   test.each([
-    [["want-ref refs/heads/nothing"], "ERR unknown ref refs/heads/nothing"],
-    [["want-ref HEAD", "want-ref HEAD"], "ERR duplicate want-ref HEAD"],
-  ])("%j is refused", async (wants, expected) => {
+    [["want-ref refs/heads/nothing"], "ERR unknown ref refs/heads/nothing", 1],
+    [["want-ref HEAD", "want-ref HEAD"], "ERR duplicate want-ref HEAD", 0],
+  ])("%j is refused", async (wants, expected, listings) => {
     const answer = await post(2, "command=fetch", DELIM_PKT, ...wants, "done", FLUSH_PKT);
     expect((await readAnswer(answer, plainLines)).lines).toEqual([expected]);
+    expect(mirror.takePrimaryListings()).toBe(listings);
   });
 
   test("a clone with a depth works while they are offered", async () => {
-    const clone = server.newPath();
-    await git(["clone", "--quiet", "--bare", "--depth=2", server.urlOf("sample"), clone]);
-    await expectSound(clone);
+    const clone = mirror.newPath();
+    await git(["clone", "--quiet", "--bare", "--depth=2", mirror.urlOf("sample"), clone]);
+    await expectSilentFsck(clone);
   });
 });
 
@@ -175,22 +147,22 @@ describe("side-band", () => {
     const { lines, pack } = await readAnswer(answer, () => true);
     expect(lines).toEqual(["shallow-info", `shallow ${tip}`, "0001", "packfile", "0000"]);
     const expected = await git(["rev-list", "--objects", "--no-object-names", "--no-walk", "main"], {
-      cwd: sample,
+      cwd: mirror.sample,
     });
     expect(await objectsIn(pack)).toEqual(expected.split("\n").toSorted());
   });
 
   test("of everything is what git asks for", async () => {
-    const clone = server.newPath();
-    const trace = join(server.newPath());
-    await git(["clone", "--quiet", "--bare", server.urlOf("sample"), clone], {
+    const clone = mirror.newPath();
+    const trace = join(mirror.newPath());
+    await git(["clone", "--quiet", "--bare", mirror.urlOf("sample"), clone], {
       env: { GIT_TRACE_PACKET: trace },
     });
     expect(await readFile(trace, "utf8")).toContain("sideband-all");
   });
 
   test("is as wide as a client of the original protocol can take", async () => {
-    const expected = await objectsOf(sample, "main");
+    const expected = await objectsOf(mirror.sample, "main");
     for (const [capability, maxBytes] of [
       ["side-band", 1000],
       ["side-band-64k", 65_520],
@@ -228,8 +200,8 @@ describe("object-info", () => {
   test("tells sizes, and what is not here", async () => {
     const unknown = "5".repeat(40);
     const names = ["main", "main^{tree}", "main:image.bin", "main:docs/part-1/chapter-1.txt", "v1.0"];
-    const ids = await Promise.all(names.map((name) => git(["rev-parse", name], { cwd: sample })));
-    const sizes = await Promise.all(ids.map((id) => git(["cat-file", "-s", id], { cwd: sample })));
+    const ids = await Promise.all(names.map((name) => mirror.idOf(name)));
+    const sizes = await Promise.all(ids.map((id) => git(["cat-file", "-s", id], { cwd: mirror.sample })));
     const oids = [...ids, unknown].map((id) => `oid ${id}`);
     const answer = await post(2, "command=object-info", DELIM_PKT, "size", ...oids, FLUSH_PKT);
     const { lines } = await readAnswer(answer, plainLines);
@@ -243,11 +215,11 @@ describe("object-info", () => {
 });
 
 test("server options and session ids are taken", async () => {
-  const clone = server.newPath();
+  const clone = mirror.newPath();
   const options = ["--server-option=one", "--server-option=two=2"];
   const config = ["-c", "transfer.advertiseSID=true", "-c", "protocol.version=2"];
-  await git([...config, "clone", "--quiet", "--bare", ...options, server.urlOf("sample"), clone]);
-  expect(await heldObjects(clone)).toEqual(await heldObjects(sample));
-  const listing = await git([...config, "ls-remote", ...options, server.urlOf("sample"), "HEAD"]);
+  await git([...config, "clone", "--quiet", "--bare", ...options, mirror.urlOf("sample"), clone]);
+  expect(await heldObjects(clone)).toEqual(await heldObjects(mirror.sample));
+  const listing = await git([...config, "ls-remote", ...options, mirror.urlOf("sample"), "HEAD"]);
   expect(listing).toBe(`${tip}\tHEAD`);
 });

@@ -1,47 +1,14 @@
 /** Shallow clones and fetches: a client of the mirror must end with the same history as one of git's own server. */
 import { readFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type GitHttpServer, startGitHttpServer } from "../support/git/git-http-server.ts";
-import {
-  expectSound,
-  heldObjects,
-  type MirrorServer,
-  OFS_ALL,
-  startMirrorServer,
-} from "../support/git/mirror-server.ts";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
 import { git, tryGit } from "../support/git/run-git.ts";
-import { makeSampleRepository } from "../support/git/sample-repository.ts";
+import { expectSilentFsck, heldObjects } from "../support/primary.ts";
+import { servedMirror } from "../support/served-mirror.ts";
 
-let server: MirrorServer;
+const mirror = await servedMirror();
 /** Of the same repository, with answers that are shared and kept. */
-let sharingServer: MirrorServer;
-let sample: string;
-let gitServer: GitHttpServer;
-
-beforeAll(async () => {
-  server = await startMirrorServer();
-  sample = server.newPath();
-  await makeSampleRepository(sample);
-  gitServer = await startGitHttpServer(dirname(sample));
-  await git(["gc", "--quiet"], { cwd: sample });
-  sharingServer = await startMirrorServer({ sharesAnswers: true });
-  for (const { mirrorOf } of [server, sharingServer]) {
-    const mirror = await mirrorOf(sample);
-    await mirror.addPack({ revisions: ["main~15"] });
-    await mirror.addPack({ revisions: ["^main~15"], packObjectsOptions: ["--thin", ...OFS_ALL] });
-    await mirror.publish("acme", "sample");
-  }
-});
-
-afterEach(() => {
-  expect([...server.takeFailures(), ...sharingServer.takeFailures()]).toEqual([]);
-});
-
-afterAll(async () => {
-  await gitServer.close();
-  await Promise.all([server.close(), sharingServer.close()]);
-});
+const sharing = await servedMirror({ sharesAnswers: true });
 
 async function shallowFile(repository: string): Promise<string[]> {
   const text = await readFile(join(repository, "shallow"), "utf8").catch(() => "");
@@ -126,50 +93,50 @@ describe.each([0, 1, 2])("protocol %d", (protocol) => {
   test.each(SCENARIOS)("%s", async (_, commands) => {
     const ids: Record<string, string> = {};
     for (const revision of ["main~6", "main~3"]) {
-      ids[revision] = await git(["rev-parse", revision], { cwd: sample });
+      ids[revision] = await mirror.idOf(revision);
     }
     const resolved = commands.map((command) =>
       command.map((word) => word.replace(/^main~\d/, (revision) => ids[revision] ?? revision)),
     );
-    const mirrored = server.newPath();
-    const reference = server.newPath();
-    const expected = await outcomeOf(reference, gitServer.urlOf(basename(sample)), protocol, resolved);
-    const actual = await outcomeOf(mirrored, server.urlOf("sample"), protocol, resolved);
+    const mirrored = mirror.newPath();
+    const reference = mirror.newPath();
+    const expected = await outcomeOf(reference, mirror.gitUrl, protocol, resolved);
+    const actual = await outcomeOf(mirrored, mirror.urlOf("sample"), protocol, resolved);
     expect(actual).toEqual({ ...expected, errors: actual.errors });
     if (actual.exitCodes.includes(128)) expect(actual.errors.join("")).not.toBe("");
     else expect(actual.errors.join("")).toBe("");
     // The first protocol makes what is shared, the others find it.
-    const shared = server.newPath();
-    const sharedOutcome = await outcomeOf(shared, sharingServer.urlOf("sample"), protocol, resolved);
+    const shared = mirror.newPath();
+    const sharedOutcome = await outcomeOf(shared, sharing.urlOf("sample"), protocol, resolved);
     expect({ ...sharedOutcome, errors: [] }).toEqual({ ...actual, errors: [] });
     expect(await heldObjects(shared)).toEqual(await heldObjects(mirrored));
     const held = new Set(await heldObjects(mirrored));
     expect((await heldObjects(reference)).filter((id) => !held.has(id))).toEqual([]);
-    await expectSound(mirrored);
+    await expectSilentFsck(mirrored);
   });
 });
 
 test("a depth of 1 sends what git sends", async () => {
-  const [clone, reference] = [server.newPath(), server.newPath()];
+  const [clone, reference] = [mirror.newPath(), mirror.newPath()];
   const options = ["--quiet", "--bare", "--depth=1"];
-  await git(["clone", ...options, server.urlOf("sample"), clone]);
-  await git(["clone", ...options, gitServer.urlOf(basename(sample)), reference]);
+  await git(["clone", ...options, mirror.urlOf("sample"), clone]);
+  await git(["clone", ...options, mirror.gitUrl, reference]);
   expect(await heldObjects(clone)).toEqual(await heldObjects(reference));
 });
 
 test("a depth of 1 a second time sends what has changed", async () => {
-  const clone = server.newPath();
-  const before = await git(["rev-parse", "main~1"], { cwd: sample });
+  const clone = mirror.newPath();
+  const before = await mirror.idOf("main~1");
   await git(["init", "--quiet", "--bare", clone]);
   const options = ["--quiet", "--no-tags", "--depth=1"];
-  await git(["fetch", ...options, server.urlOf("sample"), `${before}:refs/heads/main`], { cwd: clone });
+  await git(["fetch", ...options, mirror.urlOf("sample"), `${before}:refs/heads/main`], { cwd: clone });
   const held = new Set(await heldObjects(clone));
-  await git(["fetch", ...options, server.urlOf("sample"), "+main:main"], { cwd: clone });
+  await git(["fetch", ...options, mirror.urlOf("sample"), "+main:main"], { cwd: clone });
   const sent = (await heldObjects(clone)).filter((id) => !held.has(id));
   const changed = await git(["rev-list", "--objects", "--no-object-names", "main", "^main~1", "^develop"], {
-    cwd: sample,
+    cwd: mirror.sample,
   });
-  const merged = await git(["rev-parse", "main:src", "main:src/dev.txt"], { cwd: sample });
+  const merged = await git(["rev-parse", "main:src", "main:src/dev.txt"], { cwd: mirror.sample });
   expect(sent).toEqual([...changed.split("\n"), ...merged.split("\n")].toSorted());
-  await expectSound(clone);
+  await expectSilentFsck(clone);
 });

@@ -12,10 +12,9 @@ import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { prepareRepository } from "../../lib/sync/prepare-repository.ts";
 import { startGitHttpServer } from "../support/git/git-http-server.ts";
-import { heldObjects } from "../support/git/mirror-server.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
-import { expectSilentFsck, type Primary, startPrimary } from "../support/primary.ts";
+import { expectSilentFsck, heldObjects, type Primary, startPrimary } from "../support/primary.ts";
 import { keysOf, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 let primary: Primary;

@@ -110,6 +110,26 @@ export async function reachableObjects(repository: string): Promise<string[]> {
   return (await git(args, { cwd: repository })).split("\n").toSorted();
 }
 
+/** All refs with their values, HEAD and where it points included. */
+export async function refsOf(repository: string): Promise<string> {
+  const head = await git(["rev-parse", "--symbolic-full-name", "HEAD"], { cwd: repository });
+  return `${head}\n${await git(["show-ref", "--head", "--dereference"], { cwd: repository })}`;
+}
+
+/** The ids of what git would send for the revisions. */
+export async function objectsOf(repository: string, ...revisions: string[]): Promise<string[]> {
+  const objects = await git(["rev-list", "--objects", "--no-object-names", ...revisions], {
+    cwd: repository,
+  });
+  return objects.split("\n").toSorted();
+}
+
+/** Every object in the repository's packs and loose files, reachable or not. */
+export async function heldObjects(repository: string): Promise<string[]> {
+  const args = ["cat-file", "--batch-all-objects", "--batch-check=%(objectname)"];
+  return (await git(args, { cwd: repository })).split("\n").toSorted();
+}
+
 /** Dangling objects and a HEAD without its branch are no faults. */
 export async function expectSilentFsck(repository: string): Promise<void> {
   const args = ["fsck", "--full", "--strict", "--no-dangling", "--no-progress"];

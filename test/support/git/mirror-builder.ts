@@ -13,6 +13,9 @@ import { type PublishedManifest, publish } from "../../../lib/repo/publish.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { git, gitBytes } from "./run-git.ts";
 
+/** Deltas by offset, and everything that the refs reach. */
+export const OFS_ALL = ["--delta-base-offset", "--all"];
+
 export interface PackOptions {
   /** What goes in, in the words of git-rev-list(1): `main`, `^main~3`. */
   readonly revisions: readonly string[];

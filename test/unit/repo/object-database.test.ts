@@ -10,11 +10,11 @@ import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { collect } from "../../support/byte-chunks.ts";
-import { MirrorBuilder } from "../../support/git/mirror-builder.ts";
-import { heldObjects, OFS_ALL } from "../../support/git/mirror-server.ts";
+import { MirrorBuilder, OFS_ALL } from "../../support/git/mirror-builder.ts";
 import { git, gitBytes, tryGit } from "../../support/git/run-git.ts";
 import { makeSampleRepository } from "../../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
+import { heldObjects } from "../../support/primary.ts";
 
 let folder: TemporaryFolder;
 let sample: string;
