@@ -99,6 +99,39 @@ describe.each(["one-pack", "several-packs", "repeating-packs"])("a mirror with %
   });
 });
 
+describe("a fetch asks the primary", () => {
+  /** What later fetches ask for depends on it. */
+  const CLONES = {
+    whole: [],
+    shallow: ["--depth=1"],
+    "single-branch": ["--single-branch", "--no-tags"],
+    "shallow of a tag": ["--depth=1", "--branch=v1.0"],
+  };
+  test.each(Object.entries(CLONES))("nothing in a %s clone", async (_, options) => {
+    const clone = mirror.newPath();
+    await git(["clone", "--quiet", ...options, mirror.urlOf("several-packs"), clone]);
+    await git(["fetch", "--quiet"], { cwd: clone });
+    await git(["fetch", "--quiet", "--depth=2"], { cwd: clone });
+    expect(mirror.takePrimaryListings()).toBe(0);
+  });
+
+  test.each([
+    ["nothing for a branch", 0, ["main", "develop"]],
+    ["nothing for a branch by its full name", 0, ["refs/heads/main"]],
+    ["nothing for a refspec", 0, ["+refs/heads/main:refs/remotes/origin/main"]],
+    ["nothing for a tag", 0, ["refs/tags/v1.0:refs/tags/v1.0"]],
+    ["nothing for a pattern", 0, ["+refs/heads/oct*:refs/remotes/origin/oct*"]],
+    ["nothing for HEAD", 0, ["HEAD"]],
+    ["once for a branch that is not here", 1, ["main", "later"]],
+    ["once for a full name that is not here", 1, ["refs/heads/later"]],
+  ])("%s", async (_, listings, refspecs) => {
+    const client = await mirror.newClient();
+    const { exitCode } = await tryGit(["fetch", mirror.urlOf("several-packs"), ...refspecs], { cwd: client });
+    expect(exitCode).toBe(listings === 0 ? 0 : 128);
+    expect(mirror.takePrimaryListings()).toBe(listings);
+  });
+});
+
 test("a fetch with deltas against what the client has stays small", async () => {
   const clone = await mirror.newClient();
   await git(

@@ -14,20 +14,44 @@ export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<U
   yield FLUSH_PKT;
 }
 
+/** Where git looks for a name. Source: gitrevisions(7), "<refname>". */
+const PLACES = [
+  (name: string) => name,
+  (name: string) => `refs/${name}`,
+  (name: string) => `refs/tags/${name}`,
+  (name: string) => `refs/heads/${name}`,
+  (name: string) => `refs/remotes/${name}`,
+  (name: string) => `refs/remotes/${name}/HEAD`,
+];
+
 /**
- * Whether a ref is named that is not there. git names one that is given in short by all places where it may be, and what
- * ends in a slash is a folder.
+ * Whether a client names a ref that is not here. Prefixes do not say what they are for, so this reads them as git sends them:
+ * for a name, short or full, all places where it may be, of which one suffices; for `refs/heads/release-*` only what is before
+ * the `*`. Clients that send nothing but a full name are asking for what begins with it.
  */
 export function lacksNamedRef(refList: RefList, { prefixes }: LsRefsRequest): boolean {
-  const isThere = new Map<string, boolean>();
-  for (const name of prefixes) {
-    const short = name
-      .replace(/^refs\/remotes\/(.*)\/HEAD$/, "$1")
-      .replace(/^refs\/(?:(?:heads|tags|remotes)\/)?/, "");
-    if (short === "HEAD" || name.endsWith("/")) continue;
-    isThere.set(short, isThere.get(short) === true || findRef(refList, name) !== undefined);
+  const sent = new Set(prefixes);
+  const answered = new Set<string>(["HEAD"]);
+  for (const name of sent) {
+    if (!sent.has(`refs/${name}`)) continue;
+    let isHere = name === "HEAD";
+    for (const placeOf of PLACES) {
+      const place = placeOf(name);
+      answered.add(place);
+      isHere ||= findRef(refList, place) !== undefined;
+    }
+    if (!isHere) return true;
   }
-  return [...isThere.values()].includes(false);
+  for (const prefix of sent) {
+    if (answered.has(prefix) || prefix.endsWith("/")) continue;
+    if (isEmpty(refsStartingWith(refList, prefix))) return true;
+  }
+  return false;
+}
+
+function isEmpty(refs: Iterable<Ref>): boolean {
+  for (const _ of refs) return false;
+  return true;
 }
 
 function* headLine(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void, undefined> {
