@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ObjectId } from "../../../lib/git/object-id.ts";
+import { type ObjectId, objectIdAt } from "../../../lib/git/object-id.ts";
 import { assertConnected, countKnownObjects } from "../../../lib/sync/connectivity.ts";
 import { indexBytes } from "../../support/indexed-bytes.ts";
 import { MemoryObjects } from "../../support/memory-objects.ts";
@@ -46,6 +46,25 @@ describe("a new pack", () => {
     expect(() => assertConnected(indexed, [COMMIT_ID], held)).not.toThrow();
     expect(() => assertConnected(indexed, [COMMIT_ID], new MemoryObjects())).toThrow(/nowhere/);
   });
+
+  test.each([0, 1, 2, 3, 4])(
+    "of whose five links out of it the one at place %d leads nowhere is not",
+    async (place) => {
+      const contents = ["one", "two", "three", "four", "five"];
+      const ids = contents.map((content) => objectIdOf("blob", content));
+      const builder = new PackBuilder();
+      builder.whole("tree", treeBytes(ids.map((id, i) => ({ mode: "100644", name: `${i}`, id }))));
+      const indexed = await indexBytes(builder.bytes());
+      const links = Array.from(indexed.openLinks.flags, (_, i) => objectIdAt(indexed.openLinks.ids, i * 20));
+      expect(links.toSorted()).toEqual(ids.toSorted());
+      const missing = links[place];
+      const held = new MemoryObjects();
+      for (const content of contents) if (objectIdOf("blob", content) !== missing) held.addBlob(content);
+      expect(() => assertConnected(indexed, [], held)).toThrow(
+        expect.objectContaining({ context: { id: missing, linkCount: 5 } }),
+      );
+    },
+  );
 
   test("that lacks a wanted object is not connected, even if the repository holds it", async () => {
     const held = new MemoryObjects();

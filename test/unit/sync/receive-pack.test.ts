@@ -154,6 +154,24 @@ describe.each([
     }
   });
 
+  test.each([
+    ["in one batch", 20],
+    ["in several", 400_000],
+  ])("a pack of exactly the limit is taken, one of a byte more is not: %s", async (_, blobBytes) => {
+    const builder = new PackBuilder();
+    for (let i = 0; i < 5; i++) builder.whole("blob", noiseBytes(blobBytes, i));
+    const sent = builder.bytes();
+    const { pack } = await receive(open(), chunksOf(sent, []), { maxPackBytes: sent.length });
+    expect(pack.packBytes).toBe(sent.length);
+    const cuts = Array.from({ length: 40 }, (__, i) => i * 50_000);
+    for (const chunks of [chunksOf(sent, []), chunksOf(sent, cuts)]) {
+      const store = open();
+      const attempt = receive(store, chunks, { maxPackBytes: sent.length - 1 });
+      await expect(attempt).rejects.toThrow(LimitExceededError);
+      await expectNothingLeft(store);
+    }
+  });
+
   test("a pack above the limit is given up, and its stream closed", async () => {
     const sent = largePack();
     let closed = false;

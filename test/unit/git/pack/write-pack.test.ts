@@ -97,6 +97,26 @@ describe("entries", () => {
     }
   });
 
+  test.each([
+    ["moved one by one", undefined],
+    ["copied together", { deltaForest: { parents: new Int32Array(3).fill(-1) } }],
+  ])("that are %s are checked", async (_, history) => {
+    const { objects, packs, numbers } = packOf(3, 100_000, ENTRY.subarray(0, 600));
+    const write = async (of: PackedObjects): Promise<number> => {
+      const options = { objectNumbers: numbers, clientHas: () => false, ofsDelta: true, isThin: false };
+      let packBytes = 0;
+      for await (const chunk of writePack({ ...options, objects: of })) packBytes += chunk.length;
+      return packBytes;
+    };
+    const known = { ...objects, history, objectId: () => "" } as unknown as PackedObjects;
+    expect(await write(known)).toBe(12 + 3 * 600 + 20);
+    const damaged = {
+      ...known,
+      packs: { ...packs, crc: (number: number) => (number === 1 ? 1 : packs.crc(number)) },
+    };
+    await expect(write(damaged)).rejects.toThrow("entry does not match its checksum");
+  });
+
   test("of a large copy are checked if it is kept, and by whoever gets it if not", async () => {
     const { objects, packs, numbers } = packOf(51, ENTRY_BYTES);
     const history = { deltaForest: { parents: new Int32Array(51).fill(-1) } };
