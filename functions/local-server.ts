@@ -5,13 +5,13 @@ import { startNodeServer } from "../lib/http/node-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig, readMirrorConfig } from "../lib/mirror/config-store.ts";
 import { readAccount, readNamedAccount } from "./local/account.ts";
-import { announce } from "./local/announce.ts";
 import { argumentConfig } from "./local/argument-config.ts";
 import { type Arguments, parseArguments } from "./local/arguments.ts";
 import { DEMO_ACCOUNT, DEMO_WORKSPACE, startDemoPrimary } from "./local/demo.ts";
 import { describeError, localMirror, madeUpSecret } from "./local/local-mirror.ts";
 import { openStore } from "./local/open-store.ts";
 import { ProgressLine } from "./local/progress-line.ts";
+import { announce } from "./local/ready-message.ts";
 
 const DEMO_FOLDER = ".nearside/primary";
 const DEMO_POLL_SECONDS = 2;

@@ -12,7 +12,7 @@ import { parseSyncJob, type SyncJob } from "../lib/mirror/sync-job.ts";
 import { sqsJobConsumer } from "../lib/queue/sqs-job-consumer.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileWorkspace } from "../lib/reconcile/reconcile-workspace.ts";
-import { announcer } from "../lib/relay/announce.ts";
+import { announcer } from "../lib/relay/queue-event.ts";
 import { AnswerSharing } from "../lib/repo/answers/answer-sharing.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
@@ -20,8 +20,7 @@ import { createS3Client } from "../lib/store/s3-client.ts";
 import { RecentChecks } from "../lib/sync/recent-checks.ts";
 import { runRepositoryJob } from "../lib/sync/repository-job.ts";
 import { bitbucketAccess, SyncBudgets } from "./wiring/bitbucket-access.ts";
-import { requeueUnfinished } from "./wiring/requeue-unfinished.ts";
-import { queuedSyncRequests } from "./wiring/sync-requests.ts";
+import { queuedSyncRequests, requeueUnfinished } from "./wiring/sync-requests.ts";
 
 const { bucket, syncQueueUrl, relayQueueUrl, gitUrl, apiUrl, secretPath, logLevel } = readSyncConfig(
   process.env,

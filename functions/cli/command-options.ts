@@ -1,7 +1,7 @@
 /** The options that commands share, and what they open with them. */
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
-import { Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { pino } from "pino";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import { readSsmAccount } from "../../lib/bitbucket/ssm-account.ts";
@@ -28,13 +28,13 @@ export interface PrimaryOptions extends StoreOptions {
 }
 
 /** Of commands that look at the store only. */
-export function storeCommand(name: string, description: string): Command {
-  return addSettings(new Command(name).description(description), ["store", "s3Endpoint"]);
+export function storeOptions(command: Command): Command {
+  return addSettings(command, ["store", "s3Endpoint"]);
 }
 
 /** Of commands that ask Bitbucket. */
-export function primaryCommand(name: string, description: string): Command {
-  return addSettings(new Command(name).description(description), ["store", "s3Endpoint", "apiUrl", "gitUrl"])
+export function primaryOptions(command: Command): Command {
+  return addSettings(command, ["store", "s3Endpoint", "apiUrl", "gitUrl"])
     .option(
       "--secret-path <path>",
       "read accounts from SSM parameters below it, as a deployed mirror does, not from the environment",

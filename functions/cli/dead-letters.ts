@@ -7,7 +7,7 @@ import { KeptDeadLetters } from "../../lib/queue/kept-messages.ts";
 import { SqsDeadLetters, SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
 import { LOCAL_QUEUES, StoredMessages } from "../local/stored-messages.ts";
-import { print, type StoreOptions, sqsOf, storeCommand, storeOf } from "./command-options.ts";
+import { print, type StoreOptions, sqsOf, storeOf, storeOptions } from "./command-options.ts";
 
 interface LetterOptions extends StoreOptions {
   readonly deadLetterQueueUrl?: string;
@@ -22,20 +22,19 @@ A sync, or a relay to one receiver, that has failed five times waits here until 
 or when it starts. Those of a deployed mirror lie in queues: name them by --dead-letter-queue-url.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function deadLettersCommand(): Command {
+export function deadLettersCommand(command: Command): void {
   const both = (name: string, description: string) =>
-    storeCommand(name, description)
+    storeOptions(new Command(name).description(description))
       .option(
         "--dead-letter-queue-url <url>",
         "of a deployed mirror, as the deployment prints it: DeadLetterQueueUrl or RelayDeadLetterQueueUrl",
       )
       .option("--max <number>", "how many at most", parseCount, 1000)
       .addHelpText("after", EXPLANATION);
-  return new Command("dead-letters")
-    .description("lists or replays what the mirror has given up")
-    .addCommand(both("list", "shows them, and changes nothing").option("--json", "print JSON").action(list))
+  command
+    .addCommand(both("list", "list them").option("--json", "print JSON").action(list))
     .addCommand(
-      both("replay", "puts them back into the queue")
+      both("replay", "put them back into the queue")
         .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl or RelayQueueUrl")
         .action(replay),
     );

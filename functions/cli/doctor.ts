@@ -8,7 +8,7 @@ import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.
 import { readWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
 import { settingParser } from "../wiring/setting-options.ts";
-import { bitbucketOf, type PrimaryOptions, primaryCommand, print, storeOf } from "./command-options.ts";
+import { bitbucketOf, type PrimaryOptions, primaryOptions, print, storeOf } from "./command-options.ts";
 import { checkAccount } from "./doctor/check-account.ts";
 import { checkAddress, checkDeadLetters, checkQueue, checkRounds } from "./doctor/check-mirror.ts";
 import { checkStore } from "./doctor/check-store.ts";
@@ -32,8 +32,8 @@ Each line is OK, FAIL or SKIP; below a FAIL stands what to do next. With --json:
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
 
-export function doctorCommand(): Command {
-  return primaryCommand("doctor", "checks everything that the mirror needs, and says what to do")
+export function doctorCommand(command: Command): void {
+  primaryOptions(command)
     .option(
       "--mirror-url <url>",
       "where Bitbucket and git reach the mirror: GitUrl of a deployed one",

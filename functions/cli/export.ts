@@ -7,15 +7,15 @@ import { readName } from "../../lib/repo/names.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { formatBytes } from "../local/progress-line.ts";
-import { print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
+import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 
 const EXPLANATION = `
 The folder is a bare repository that needs neither this program nor Bitbucket. It appears when it is whole. Repositories that are
 not selected any more can be exported as long as their data is here.
 Exit codes: 0 done; 1 failed, or what is stored is damaged; 2 wrong arguments or settings.`;
 
-export function exportCommand(): Command {
-  return storeCommand("export", "writes a repository as a bare git repository")
+export function exportCommand(command: Command): void {
+  storeOptions(command)
     .argument("<workspace/repository>")
     .argument("[folder]", "must not exist; <repository>.git unless given")
     .addHelpText("after", EXPLANATION)

@@ -1,35 +1,68 @@
 /** All commands together. */
 import { Command, CommanderError } from "commander";
 import { AGENT } from "../../lib/config.ts";
-import { connectCommand } from "./connect.ts";
-import { deadLettersCommand } from "./dead-letters.ts";
-import { doctorCommand } from "./doctor.ts";
 import { EXIT_FINDINGS, exitCodeOf, explain, Findings } from "./explain.ts";
-import { exportCommand } from "./export.ts";
-import { pauseCommand, resumeCommand } from "./pause.ts";
-import { reconnectCommand } from "./reconnect.ts";
-import { relayCommand } from "./relay.ts";
-import { removeCommand } from "./remove.ts";
-import { selectCommand } from "./select.ts";
-import { statusCommand } from "./status.ts";
-import { syncCommand } from "./sync.ts";
-import { verifyCommand } from "./verify.ts";
 
-const COMMANDS = [
-  statusCommand,
-  connectCommand,
-  selectCommand,
-  syncCommand,
-  verifyCommand,
-  exportCommand,
-  pauseCommand,
-  resumeCommand,
-  removeCommand,
-  reconnectCommand,
-  relayCommand,
-  deadLettersCommand,
-  doctorCommand,
-];
+interface CommandEntry {
+  readonly summary: string;
+  /** @returns What adds arguments, options and the action. Loaded for the command that runs only: most need an AWS SDK. */
+  readonly load: () => Promise<(command: Command) => void>;
+}
+
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  status: {
+    summary: "show what is mirrored, and the state of each repository",
+    load: async () => (await import("./status.ts")).statusCommand,
+  },
+  connect: {
+    summary: "add a workspace of Bitbucket, once its account was tried",
+    load: async () => (await import("./connect.ts")).connectCommand,
+  },
+  select: {
+    summary: "choose which repositories of a workspace are mirrored",
+    load: async () => (await import("./select.ts")).selectCommand,
+  },
+  sync: {
+    summary: "synchronize with Bitbucket, now",
+    load: async () => (await import("./sync.ts")).syncCommand,
+  },
+  verify: {
+    summary: "compare the mirror with Bitbucket",
+    load: async () => (await import("./verify.ts")).verifyCommand,
+  },
+  export: {
+    summary: "write a repository as a bare git repository",
+    load: async () => (await import("./export.ts")).exportCommand,
+  },
+  pause: {
+    summary: "stop serving and synchronizing a workspace, and keep its data",
+    load: async () => (await import("./pause-resume.ts")).pauseCommand,
+  },
+  resume: {
+    summary: "serve and synchronize a paused workspace again",
+    load: async () => (await import("./pause-resume.ts")).resumeCommand,
+  },
+  remove: {
+    summary: "stop mirroring a workspace, and delete its data after the retention time",
+    load: async () => (await import("./remove.ts")).removeCommand,
+  },
+  reconnect: {
+    summary: "give a workspace another account, once that was tried",
+    load: async () => (await import("./reconnect.ts")).reconnectCommand,
+  },
+  relay: {
+    summary: "manage the webhooks that are called after each publish",
+    load: async () => (await import("./relay-webhooks.ts")).relayCommand,
+  },
+  "dead-letters": {
+    summary: "list or replay jobs that failed for good",
+    load: async () => (await import("./dead-letters.ts")).deadLettersCommand,
+  },
+  doctor: {
+    summary: "check what the mirror needs, and say what to do next",
+    load: async () => (await import("./doctor.ts")).doctorCommand,
+  },
+};
 
 const EXPLANATION = `
 Where the mirror lies is said by --store: a folder, or s3://bucket/prefix for a bucket, that of a deployed mirror among them. AWS
@@ -51,15 +84,18 @@ failed or differs, a check that found something; 130 ended by Ctrl-C.`;
 /** @returns The exit code; what went wrong is on standard error by then. */
 export async function runNearside(argv: readonly string[]): Promise<number> {
   const program = new Command("nearside")
-    .description("Runs a mirror of Bitbucket Cloud: what is mirrored, how it is, and what to do about it.")
+    .description(
+      "Operates a mirror of Bitbucket Cloud: what is mirrored, its state, and what to do about it.",
+    )
     .version(AGENT)
     .addHelpText("after", EXPLANATION);
-  for (const make of COMMANDS) {
-    const command = make().exitOverride();
-    for (const part of command.commands) part.exitOverride();
-    program.addCommand(command);
-  }
+  const asked = argv.filter((argument) => argument !== "help" && !argument.startsWith("-"))[0];
   try {
+    for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+      const command = program.command(name).description(summary);
+      if (name === asked) (await load())(command);
+      for (const one of [command, ...command.commands]) one.exitOverride();
+    }
     await program.exitOverride().parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {

@@ -2,8 +2,8 @@
 import type { Command } from "commander";
 import { accountName, connectedWorkspace, reconnectWorkspace } from "../../lib/mirror/change-workspaces.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
-import { checkAccount } from "./check-account.ts";
-import { configOf, type PrimaryOptions, primaryCommand, print, storeOf } from "./command-options.ts";
+import { configOf, type PrimaryOptions, primaryOptions, print, storeOf } from "./command-options.ts";
+import { tryAccount } from "./try-account.ts";
 
 interface ReconnectOptions extends PrimaryOptions {
   readonly credential?: string;
@@ -14,8 +14,8 @@ const EXPLANATION = `
 What is mirrored stays. Without --credential it goes on without an account: private repositories are not served any more.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings, or Bitbucket does not take the account.`;
 
-export function reconnectCommand(): Command {
-  return primaryCommand("reconnect", "gives a workspace another account, once that has been tried")
+export function reconnectCommand(command: Command): void {
+  primaryOptions(command)
     .argument("<workspace>", "one that is connected")
     .option("--credential <name>", "of the account's secret, never the secret itself")
     .option("--no-check", "do not ask Bitbucket whether it takes the account")
@@ -27,7 +27,7 @@ async function reconnect(workspace: string, options: ReconnectOptions): Promise<
   const { credential, check } = options;
   const store = storeOf(options);
   connectedWorkspace(await configOf(store), workspace);
-  if (check) await checkAccount(workspace, credential, options);
+  if (check) await tryAccount(workspace, credential, options);
   await changeMirrorConfig(store, (config) => reconnectWorkspace(config, workspace, credential));
   print(`${workspace} is connected with ${accountName(credential)}.`);
 }

@@ -4,7 +4,7 @@ import { ConfigError } from "../../lib/errors.ts";
 import { removeWorkspace } from "../../lib/mirror/change-workspaces.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { findWorkspace } from "../../lib/mirror/mirror-config.ts";
-import { print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
+import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 
 interface RemoveOptions extends StoreOptions {
   readonly retentionDays?: number;
@@ -15,8 +15,8 @@ Serving stops at once. The mirror itself, when it runs next, takes down its webh
 over, and then the entry. Until then nearside connect brings all of it back.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function removeCommand(): Command {
-  return storeCommand("remove", "stops mirroring a workspace; its data goes after the retention time")
+export function removeCommand(command: Command): void {
+  storeOptions(command)
     .argument("<workspace>", "one that is connected")
     .option("--retention-days <number>", "how long its data is kept from now on", parseDays)
     .addHelpText("after", EXPLANATION)

@@ -2,9 +2,9 @@
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { describePublished } from "../local/announce.ts";
 import { temporaryFolderIn } from "../local/open-store.ts";
 import type { ProgressLine } from "../local/progress-line.ts";
+import { describePublished } from "../local/ready-message.ts";
 import { startWorker } from "../local/worker.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import { bitbucketOf, configOf, logOf, type PrimaryOptions } from "./command-options.ts";

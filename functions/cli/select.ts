@@ -11,7 +11,7 @@ import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-co
 import { selects } from "../../lib/mirror/selection.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { configOf, print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
+import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 import { parseDays } from "./remove.ts";
 
 interface SelectOptions extends StoreOptions {
@@ -37,8 +37,8 @@ Examples:
 
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function selectCommand(): Command {
-  return storeCommand("select", "says which repositories of a workspace are mirrored")
+export function selectCommand(command: Command): void {
+  storeOptions(command)
     .argument("<workspace>", "one that is connected")
     .option("--all", "all projects")
     .option("--project <key>", "the repositories of a project (repeatable)", collectNames)

@@ -9,7 +9,7 @@ import {
   type WorkspaceStatus,
 } from "../../lib/mirror/mirror-status.ts";
 import { formatBytes } from "../local/progress-line.ts";
-import { configOf, print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
+import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 import { Findings } from "./explain.ts";
 import { formatTable, visible } from "./table.ts";
 
@@ -28,8 +28,8 @@ older state that is served; NOT_MIRRORED waits for its first sync, or is not sel
 "verified" is how long ago its refs were those of Bitbucket. With --json: one array of workspaces, each with its repositories.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed.`;
 
-export function statusCommand(): Command {
-  return storeCommand("status", "shows what is mirrored, and how it is")
+export function statusCommand(command: Command): void {
+  storeOptions(command)
     .argument("[workspace]", "only this one")
     .option("--failed", "only repositories whose last sync failed")
     .option("--json", "print JSON")

@@ -15,7 +15,7 @@ import {
   configOf,
   logOf,
   type PrimaryOptions,
-  primaryCommand,
+  primaryOptions,
   print,
   sqsOf,
   storeOf,
@@ -34,8 +34,8 @@ compared itself. Without --queue-url this process does the work, also for a buck
 mirror is told to, and this ends at once: see nearside status for how it goes.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but for the repositories and workspaces that it names.`;
 
-export function syncCommand(): Command {
-  return primaryCommand("sync", "brings the mirror in step with Bitbucket, now")
+export function syncCommand(command: Command): void {
+  primaryOptions(command)
     .argument("[names...]", "workspace or workspace/repository; all unless given")
     .option("--queue-url <url>", "of a deployed mirror's queue, its SyncQueueUrl: lets that one do it")
     .addHelpText("after", EXPLANATION)

@@ -12,7 +12,7 @@ import {
   bitbucketOf,
   configOf,
   type PrimaryOptions,
-  primaryCommand,
+  primaryOptions,
   print,
   storeOf,
 } from "./command-options.ts";
@@ -41,8 +41,8 @@ Asks Bitbucket for each repository's refs and compares them, HEAD too. A push ju
 ref names has to be there. It takes room for the largest pack, beside the folder store or in TMPDIR.
 Exit codes: 0 all equal and whole; 1 failed; 2 wrong arguments or settings; 3 something differs, is damaged or could not be asked for.`;
 
-export function verifyCommand(): Command {
-  return primaryCommand("verify", "compares the mirror with Bitbucket")
+export function verifyCommand(command: Command): void {
+  primaryOptions(command)
     .argument("[names...]", "workspace or workspace/repository; all unless given")
     .option("--deep", "check every object in the store as well")
     .option("--json", "print JSON")

@@ -7,7 +7,7 @@ import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-co
 import { servesBy } from "../../lib/mirror/selection.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
-import type { RetryPolicy } from "../../lib/queue/retry-policy.ts";
+import type { RetryPolicy } from "../../lib/queue/job-queue.ts";
 import { reconcileMirror, type WorkspaceReport } from "../../lib/reconcile/reconcile-mirror.ts";
 import {
   DEFAULT_RECONCILE_LIMITS,
@@ -20,11 +20,11 @@ import { receiveWebhook, WEBHOOK_PATH } from "../../lib/webhook/receive-webhook.
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import { tendWebhooks } from "../wiring/tend-webhooks.ts";
-import { describePublished } from "./announce.ts";
 import type { Arguments } from "./arguments.ts";
+import { startRelay } from "./local-relay.ts";
 import { temporaryFolderIn } from "./open-store.ts";
 import type { ProgressLine } from "./progress-line.ts";
-import { startRelay } from "./relay.ts";
+import { describePublished } from "./ready-message.ts";
 import { runRounds } from "./rounds.ts";
 import { serveMirror, storageOver } from "./serve-mirror.ts";
 import { StoredMessages } from "./stored-messages.ts";

@@ -2,7 +2,7 @@
 import type { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
 import type { WorkspaceReport } from "../../lib/reconcile/reconcile-mirror.ts";
 import type { ReconcileMode } from "../../lib/reconcile/reconcile-workspace.ts";
-import { pause } from "./pause.ts";
+import { delay } from "./delay.ts";
 
 export interface RoundsOptions {
   readonly reconcile: (mode: ReconcileMode) => Promise<readonly WorkspaceReport[]>;
@@ -26,6 +26,6 @@ export async function runRounds(options: RoundsOptions, onFirstRound: () => Prom
     }
     await queue.idle();
     if (round === 1 && !signal.aborted) await onFirstRound();
-    await pause(intervalMs, signal);
+    await delay(intervalMs, signal);
   }
 }

@@ -5,7 +5,7 @@ import { errorFields } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { deleteOlderBlobs } from "../../lib/repo/text-blobs.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { pause } from "./pause.ts";
+import { delay } from "./delay.ts";
 
 export interface SweepVerdictsOptions {
   readonly store: BlobStore;
@@ -28,6 +28,6 @@ export async function sweepVerdicts(options: SweepVerdictsOptions): Promise<void
     } catch (error) {
       log.error("auth:sweep-failed", errorFields(error));
     }
-    await pause(everyMs, stop);
+    await delay(everyMs, stop);
   }
 }

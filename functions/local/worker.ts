@@ -16,7 +16,7 @@ import {
 } from "../../lib/sync/repository-job.ts";
 import type { SyncProgress } from "../../lib/sync/sync-progress.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
-import { pause, pauseAskedFor } from "./pause.ts";
+import { delay, delayAskedFor } from "./delay.ts";
 
 export interface WorkerOptions {
   readonly storage: RepositoryStorage;
@@ -49,7 +49,7 @@ export function startWorker(options: WorkerOptions): MemoryJobQueue {
 
   async function runRepository(job: RepositoryJob, signal: AbortSignal): Promise<void> {
     // A primary that has enough is left alone, by the jobs that would follow as well.
-    while (pausedUntilMs > Date.now() && !signal.aborted) await pause(pausedUntilMs - Date.now(), signal);
+    while (pausedUntilMs > Date.now() && !signal.aborted) await delay(pausedUntilMs - Date.now(), signal);
     const { outcome, facts } = await runRepositoryJob(job, {
       storage,
       readConfig,
@@ -76,7 +76,7 @@ export function startWorker(options: WorkerOptions): MemoryJobQueue {
       await runRepository(job, signal);
     } catch (error) {
       if (signal.aborted) return;
-      pausedUntilMs = Math.max(pausedUntilMs, Date.now() + pauseAskedFor(error));
+      pausedUntilMs = Math.max(pausedUntilMs, Date.now() + delayAskedFor(error));
       const name = job.facts === undefined ? job.uuid : `${job.facts.workspace}/${job.facts.slug}`;
       options.onFailed(name, error);
       if (!REPEATED.has(job.reason)) throw error;

@@ -1,5 +1,6 @@
-/** What the use-cases ask for, as messages of a queue. */
-import { formatSyncJob, groupOf, type SyncRequests } from "../../lib/mirror/sync-job.ts";
+/** Sync jobs as messages of a queue. */
+import { UnfinishedError } from "../../lib/errors.ts";
+import { formatSyncJob, groupOf, type RepositoryJob, type SyncRequests } from "../../lib/mirror/sync-job.ts";
 import type { JobQueue } from "../../lib/queue/job-queue.ts";
 
 export function queuedSyncRequests(queue: JobQueue): SyncRequests {
@@ -13,4 +14,20 @@ export function queuedSyncRequests(queue: JobQueue): SyncRequests {
         })),
       ),
   };
+}
+
+/** A sync that ran out of time after progress has not failed: it is queued again, and continues. */
+export async function requeueUnfinished(
+  job: RepositoryJob,
+  requests: SyncRequests,
+  run: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    if (!(error instanceof UnfinishedError)) throw error;
+    // A job that is delivered twice asks once.
+    const { doneSteps } = error.context;
+    await requests.request([{ job, eventId: `going-on-${job.uuid}-${job.queuedAt}-${doneSteps}` }]);
+  }
 }

@@ -3,12 +3,11 @@
  * Responses are never compressed: packs are already.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { answer } from "./answer.ts";
-import { ConnectionTracker } from "./connection-tracker.ts";
 import { textResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
 
@@ -159,4 +158,34 @@ function close(server: Server, connections: ConnectionTracker, graceMs: number):
     });
     connections.close();
   });
+}
+
+/**
+ * Knows which connections serve a request, so that `close` waits for those only. node:http's `closeIdleConnections` leaves out
+ * connections on which no request has come yet.
+ */
+class ConnectionTracker {
+  readonly #idle = new Set<Socket>();
+  #isClosing = false;
+
+  opened(socket: Socket): void {
+    this.#idle.add(socket);
+    socket.once("close", () => this.#idle.delete(socket));
+  }
+
+  requestStarted(socket: Socket): void {
+    this.#idle.delete(socket);
+  }
+
+  requestEnded(socket: Socket): void {
+    if (socket.destroyed) return;
+    if (this.#isClosing) socket.destroySoon();
+    else this.#idle.add(socket);
+  }
+
+  /** Ends the idle connections now, and each other one after its request. */
+  close(): void {
+    this.#isClosing = true;
+    for (const socket of this.#idle) socket.destroy();
+  }
 }

@@ -5,8 +5,8 @@
 import { errorFields, QueueError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { DeadLetter, DeadLetters, JobQueue, QueueMessage } from "./job-queue.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelaySeconds } from "./job-queue.ts";
 import { KeptDeadLetters, type KeptMessages, MemoryKeptMessages } from "./kept-messages.ts";
-import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelaySeconds } from "./retry-policy.ts";
 
 export interface MemoryJobQueueOptions {
   /** `signal` aborts when the queue is closed. */

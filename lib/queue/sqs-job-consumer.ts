@@ -7,7 +7,7 @@ import { ChangeMessageVisibilityCommand, type SQSClient } from "@aws-sdk/client-
 import { z } from "zod";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelaySeconds } from "./retry-policy.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelaySeconds } from "./job-queue.ts";
 
 export interface SqsJobConsumerOptions<Job> {
   readonly client: SQSClient;

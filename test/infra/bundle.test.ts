@@ -27,6 +27,21 @@ test("bundled code starts its worker threads from the file beside it", async () 
   await expect(indexFile(bundled, pack)).rejects.toThrow("index-worker.mjs");
 });
 
+test.each(["authorizer", "gitHttp"] as const)(
+  "%s, which starts most often, parses no settings file and no ranges",
+  async (name) => {
+    await using folder = await temporaryFolder();
+    await bundleFunction(FUNCTION_SOURCES[name], folder.path);
+    const map = JSON.parse(await readFile(join(folder.path, "index.mjs.map"), "utf8")) as {
+      sources: string[];
+    };
+    const has = (file: string) => map.sources.some((source) => source.endsWith(file));
+    expect(has("lib/settings.ts")).toBe(true);
+    for (const file of ["lib/settings-file.ts", "lib/address-ranges.ts", "ipaddr.js"])
+      expect([file, has(file)]).toEqual([file, false]);
+  },
+);
+
 /** @returns The path without `.pack` and `.idx`. */
 async function makePack(folder: string): Promise<string> {
   const repository = join(folder, "repository.git");

@@ -1,7 +1,7 @@
 /** Receivers are told of what was published: by the local mirror, over its queue. */
 import { createHmac } from "node:crypto";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { startRelay } from "../../functions/local/relay.ts";
+import { startRelay } from "../../functions/local/local-relay.ts";
 import { StoredMessages } from "../../functions/local/stored-messages.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { changeMirrorConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";

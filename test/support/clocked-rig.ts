@@ -6,7 +6,7 @@ import { SILENT_LOGGER } from "../../lib/log.ts";
 import { changeMirrorConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { EMPTY_CONFIG, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import type { RepositoryJob, SyncRequests } from "../../lib/mirror/sync-job.ts";
-import { DEFAULT_RETRY_POLICY, retryDelaySeconds } from "../../lib/queue/retry-policy.ts";
+import { DEFAULT_RETRY_POLICY, retryDelaySeconds } from "../../lib/queue/job-queue.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../lib/reconcile/reconcile-workspace.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";

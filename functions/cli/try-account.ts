@@ -8,7 +8,7 @@ import { bitbucketOf, type PrimaryOptions, print } from "./command-options.ts";
  * @throws {ConfigError} There is no such secret, or Bitbucket does not take it.
  * @throws {NotFoundError} No such workspace. @throws {UpstreamError} Bitbucket cannot be asked.
  */
-export async function checkAccount(
+export async function tryAccount(
   name: string,
   credential: string | undefined,
   options: PrimaryOptions,

@@ -16,8 +16,8 @@ import {
   parseSecretPath,
   print,
   type StoreOptions,
-  storeCommand,
   storeOf,
+  storeOptions,
 } from "./command-options.ts";
 import { formatTable } from "./table.ts";
 
@@ -38,13 +38,12 @@ being asked. One that does not answer with 2xx within ten seconds is tried five 
 letter: see nearside dead-letters. Redirects are not followed.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function relayCommand(): Command {
+export function relayCommand(command: Command): void {
   const part = (name: string, description: string) =>
-    storeCommand(name, description).addHelpText("after", EXPLANATION);
-  return new Command("relay")
-    .description("says who is told when a repository was synchronized")
+    storeOptions(new Command(name).description(description)).addHelpText("after", EXPLANATION);
+  command
     .addCommand(
-      part("add", "tells a webhook of yours from now on")
+      part("add", "add a webhook")
         .argument("<url>", "its address; https://, or http:// on the machine of a local mirror")
         .option(
           "--secret <name>",
@@ -58,8 +57,8 @@ export function relayCommand(): Command {
         .option("--private-addresses", "it may have an address of a private network")
         .action(add),
     )
-    .addCommand(part("list", "shows them").option("--json", "print JSON").action(list))
-    .addCommand(part("remove", "tells it no more").argument("<id or url>", "one of the list").action(remove));
+    .addCommand(part("list", "list the webhooks").option("--json", "print JSON").action(list))
+    .addCommand(part("remove", "remove a webhook").argument("<id or url>", "one of the list").action(remove));
 }
 
 async function add(url: string, options: AddOptions): Promise<void> {

@@ -7,14 +7,14 @@ const DEFAULT_RATE_LIMIT_PAUSE_MS = 60_000;
 /** Bitbucket counts by the hour, so a longer pause is a mistake; a timer takes no more than 24 days, and fires at once beyond. */
 const MAX_PAUSE_MS = 3_600_000;
 
-export function pauseAskedFor(error: unknown): number {
+export function delayAskedFor(error: unknown): number {
   if (!(error instanceof UpstreamError)) return 0;
   if (error.retryAfterSeconds !== undefined) return Math.min(error.retryAfterSeconds * 1000, MAX_PAUSE_MS);
   return error.context["status"] === 429 ? DEFAULT_RATE_LIMIT_PAUSE_MS : 0;
 }
 
 /** Resolves early when the signal aborts. */
-export function pause(durationMs: number, signal: AbortSignal): Promise<void> {
+export function delay(durationMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const timer = setTimeout(done, durationMs);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { requeueUnfinished } from "../../../functions/wiring/requeue-unfinished.ts";
+import { requeueUnfinished } from "../../../functions/wiring/sync-requests.ts";
 import { StoppedError, UnfinishedError } from "../../../lib/errors.ts";
 import type { RepositoryJob } from "../../../lib/mirror/sync-job.ts";
 

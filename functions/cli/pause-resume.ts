@@ -2,12 +2,12 @@
 import type { Command } from "commander";
 import { pauseWorkspace } from "../../lib/mirror/change-workspaces.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
-import { print, type StoreOptions, storeCommand, storeOf } from "./command-options.ts";
+import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 
 const EXIT_CODES = "\nExit codes: 0 done; 1 failed; 2 wrong arguments or settings.";
 
-export function pauseCommand(): Command {
-  return storeCommand("pause", "serves and synchronizes nothing of a workspace, and keeps everything")
+export function pauseCommand(command: Command): void {
+  storeOptions(command)
     .argument("<workspace>", "one that is connected")
     .addHelpText("after", EXIT_CODES)
     .action(async (workspace: string, options: StoreOptions) => {
@@ -16,8 +16,8 @@ export function pauseCommand(): Command {
     });
 }
 
-export function resumeCommand(): Command {
-  return storeCommand("resume", "goes on with a workspace that was paused")
+export function resumeCommand(command: Command): void {
+  storeOptions(command)
     .argument("<workspace>", "one that is connected")
     .addHelpText("after", EXIT_CODES)
     .action(async (workspace: string, options: StoreOptions) => {
