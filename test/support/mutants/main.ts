@@ -45,7 +45,8 @@ await new Stryker({
   timeoutMS: 10_000,
   thresholds: { high: 100, low: LOWEST_SCORE_PERCENT, break: LOWEST_SCORE_PERCENT },
   incremental: !isSample,
-  incrementalFile: `${REPORTS}/incremental.json`,
+  // One for each choice of files: results of others would count in the score.
+  incrementalFile: `${REPORTS}/of-${positionals.join("-").replace(/[^\w.-]+/g, "-")}.json`,
   reporters: ["clear-text", "json"],
   jsonReporter: { fileName: `${REPORTS}/mutants.json` },
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },

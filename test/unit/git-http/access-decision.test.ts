@@ -1,8 +1,14 @@
 import { expect, test } from "vitest";
-import { type AccessDecision, formatDecision, parseDecision } from "../../../lib/git-http/access-decision.ts";
+import {
+  type AccessDecision,
+  formatDecision,
+  parseDecision,
+  refusalResponse,
+} from "../../../lib/git-http/access-decision.ts";
 import { addressBlock } from "../../../lib/git-http/address-block.ts";
 import type { Service } from "../../../lib/git-http/route.ts";
 import type { RepositoryReference } from "../../../lib/repo/names.ts";
+import { readResponse } from "../../support/http-request.ts";
 
 const ASKED: { service: Service; repository: RepositoryReference } = {
   service: "info-refs",
@@ -52,4 +58,25 @@ test("a decision is for one service of one repository", () => {
   const other: RepositoryReference = { kind: "project", projectKey: "acme", slug: "site" };
   expect(() => parseDecision(text, { ...ASKED, repository: other })).toThrow("another request");
   expect(() => parseDecision('{"kind":"allowed"}', ASKED)).toThrow();
+});
+
+test("a refusal asks for a credential, says when to come back, and tells nothing of what is not found", async () => {
+  const refuse = (decision: object) =>
+    readResponse(refusalResponse({ kind: "refused", status: 503, text: "some reason", ...decision }));
+  const challenge = 'Basic realm="Nearside mirror of Bitbucket"';
+  const unauthorized = await refuse({ status: 401 });
+  expect(unauthorized).toMatchObject({ status: 401, text: "some reason\n" });
+  expect(unauthorized.headers).toMatchObject({
+    "www-authenticate": challenge,
+    "lfs-authenticate": challenge,
+    "cache-control": "no-cache, max-age=0, must-revalidate",
+  });
+  expect(unauthorized.headers).not.toHaveProperty("retry-after");
+  const away = await refuse({ retryAfterSeconds: 0 });
+  expect(away).toMatchObject({ status: 503, text: "some reason\n", headers: { "retry-after": "0" } });
+  expect(away.headers).not.toHaveProperty("www-authenticate");
+  const missing = await refuse({ status: 404, retryAfterSeconds: 5 });
+  expect(missing).toMatchObject({ status: 404, text: expect.stringContaining("not found") });
+  expect(missing.text).not.toContain("reason");
+  expect(missing.headers).not.toHaveProperty("retry-after");
 });

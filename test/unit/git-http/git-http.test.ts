@@ -8,10 +8,10 @@ import type { UploadPackSource } from "../../../lib/git/ports.ts";
 import { DEFAULT_REQUEST_LIMITS } from "../../../lib/git/upload-pack/fetch-request.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { decodedBody } from "../../../lib/git-http/request-body.ts";
-import type { HttpRequest } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import type { RepositoryReference } from "../../../lib/repo/names.ts";
-import { chunksOf, collect, textOf, utf8 } from "../../support/byte-chunks.ts";
+import { textOf, utf8 } from "../../support/byte-chunks.ts";
+import { type RequestParts, readResponse, requestFor } from "../../support/http-request.ts";
 import { OPEN_ACCESS } from "../../support/open-access.ts";
 
 const ID = parseObjectId("a".repeat(40));
@@ -38,29 +38,8 @@ const handler = gitHttp({
   limits: { ...DEFAULT_REQUEST_LIMITS, maxBodyBytes: 10_000 },
 });
 
-interface RequestParts {
-  readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
-}
-
-function requestFor(target: string, { method = "GET", headers = {}, body }: RequestParts = {}): HttpRequest {
-  const [path = "", query = ""] = target.split("?");
-  const chunks = chunksOf(body ?? new Uint8Array(0), [7, 400]);
-  return {
-    method,
-    path,
-    query: new URLSearchParams(query),
-    headers,
-    body: chunks,
-    signal: new AbortController().signal,
-  };
-}
-
-async function send(target: string, parts: RequestParts = {}) {
-  const response = await handler(requestFor(target, parts));
-  return { ...response, text: textOf(await collect(response.body)) };
-}
+const send = async (target: string, parts: RequestParts = {}) =>
+  readResponse(await handler(requestFor(target, parts)));
 
 const POST = {
   method: "POST",
