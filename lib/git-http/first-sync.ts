@@ -17,7 +17,7 @@ import type { FindNeeds, Unmirrored } from "./git-http.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
 
 export interface FirstSyncOptions {
-  readonly catalog: RepositoryCatalog;
+  readonly catalog: Pick<RepositoryCatalog, "find">;
   readonly store: BlobStore;
   readonly requests: SyncRequests;
   /** For one request. */
