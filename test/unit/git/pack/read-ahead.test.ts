@@ -16,12 +16,14 @@ let repository: Repository;
 let objects: ObjectDatabase;
 
 beforeAll(async () => {
-  primary = await startPrimary({
-    make: async (path) => {
-      await makeSampleRepository(path, { commitCount: 150 });
-      await git(["repack", "-adfq", "--depth=30"], { cwd: path });
-    },
-  });
+  primary = await startPrimary({ make: (path) => makeSampleRepository(path, { commitCount: 150 }) });
+  // Large enough to be worth a delta where git has it whole: of several versions, the newest.
+  const lines = Array.from({ length: 100 }, (_, i) => `${i} ${"text ".repeat(i % 7)}${i * i * 7919}`);
+  for (let version = 0; version < 12; version++) {
+    lines[version * 8] = `changed in version ${version}`;
+    await primary.commit("main", "long.txt", lines.join("\n"));
+  }
+  await git(["repack", "-adfq", "--depth=30"], { cwd: primary.repository });
   const rig = syncRig(primary, new MemoryBlobStore());
   await rig.sync();
   repository = await openRepository(rig.storage, RIG_UUID);
