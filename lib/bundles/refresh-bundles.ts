@@ -11,8 +11,8 @@ import { afterCleanUp, assertNotStopped, errorFields, VersionConflictError } fro
 import { encodeBundleHeader } from "../git/bundle/bundle-header.ts";
 import { type ObjectId, parseObjectId } from "../git/object-id.ts";
 import type { PackedObjects, RefList } from "../git/ports.ts";
+import { resolveHead } from "../git/upload-pack/find-refs.ts";
 import { type PackPlan, planPack } from "../git/upload-pack/plan.ts";
-import { resolveHead } from "../git/upload-pack/resolve-head.ts";
 import { packOf } from "../git/upload-pack/respond.ts";
 import type { Logger } from "../log.ts";
 import {

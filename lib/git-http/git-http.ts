@@ -19,11 +19,17 @@ import type { Logger } from "../log.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
-import { freshnessLine, staleNotice } from "./notices.ts";
 import { answerPush, type PushPolicy, redirectLfs } from "./primary-redirect.ts";
 import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
-import { answerStatus, answerWait, type ReadState, type ServedSource } from "./status.ts";
+import {
+  answerStatus,
+  answerWait,
+  freshnessLine,
+  type ReadState,
+  type ServedSource,
+  staleNotice,
+} from "./status.ts";
 
 export interface FindNeeds {
   /** Whether the answer will take the refs. */

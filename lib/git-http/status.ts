@@ -1,5 +1,6 @@
 /** Tells how fresh a repository is, and waits until it has a ref or a commit: for scripts, behind the same access as git. */
 import { setTimeout as pause } from "node:timers/promises";
+import { describeAge } from "../age.ts";
 import { byteText } from "../git/byte-text.ts";
 import { type ObjectId, parseObjectId } from "../git/object-id.ts";
 import type { UploadPackSource } from "../git/ports.ts";
@@ -8,6 +9,7 @@ import { findUnreachable } from "../git/walk/reachable.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import type { RepositoryState } from "../mirror/repository-state.ts";
+import type { AllowedAccess } from "./access-decision.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
 
 /** A repository to serve, and when the primary's refs were last seen to be its refs. */
@@ -98,4 +100,19 @@ function json(
     ...NO_CACHE_HEADERS,
     "content-type": "application/json",
   });
+}
+
+export function staleNotice({ staleSeconds }: AllowedAccess): string | undefined {
+  if (staleSeconds === undefined) return undefined;
+  return `mirror: Bitbucket could not be asked just now; it allowed you this ${staleSeconds} s ago, and the content may be older than there\n`;
+}
+
+/** Of this request alone, though its pack may be one that was made for many. */
+export function freshnessLine(
+  { verifiedAt }: ServedSource,
+  { staleSeconds }: AllowedAccess,
+): string | undefined {
+  if (verifiedAt === undefined) return undefined;
+  const stale = staleSeconds === undefined ? "" : ", stale: primary unreachable";
+  return `nearside: refs verified ${describeAge(Date.now() - verifiedAt.getTime())} ago${stale}\n`;
 }

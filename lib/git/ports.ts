@@ -173,7 +173,7 @@ export interface SharedAnswers {
    * @returns `undefined` if there is none and the order makes none. The iteration throws if the answer breaks off, also
    *   because what is kept of it is damaged or was removed: before its end nobody knows.
    */
-  open(order: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined>;
+  open(request: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined>;
 }
 
 /** What upload-pack serves from: one generation of one repository. */

@@ -1,7 +1,6 @@
 /** Builds a pack's history sidecar over the threads that have indexed it. */
 import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
-import { NONE, type PackHistory } from "../git/history/pack-history.ts";
-import { TREE_ENTRY_GONE, type TreeColumns } from "../git/history/tree-columns.ts";
+import { NONE, type PackHistory, TREE_ENTRY_GONE, type TreeColumns } from "../git/history/pack-history.ts";
 import type { RecordedTrees } from "../git/history/tree-records.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { SharedEntryTable } from "../git/pack/entry-table.ts";

@@ -1,7 +1,7 @@
 /** The parts of building a pack's history that any thread can do. */
 import { CorruptPackError } from "../errors.ts";
+import { introducedObjects, NO_OBJECT } from "../git/history/compare-commits.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
-import { introducedObjects, NO_OBJECT } from "../git/history/introduced-objects.ts";
 import { NONE } from "../git/history/pack-history.ts";
 import { type RecordedTrees, TreeRecords } from "../git/history/tree-records.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";

@@ -12,7 +12,7 @@ import type {
   SharedAnswers,
   UploadPackSource,
 } from "../git/ports.ts";
-import { areReached } from "../git/walk/reached-commits.ts";
+import { areReached } from "../git/walk/reachable.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";

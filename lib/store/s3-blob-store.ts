@@ -32,7 +32,6 @@ import {
   type MultipartTarget,
   MultipartUpload,
 } from "./multipart-upload.ts";
-import { isMissingBlob, orConflict, statusOf } from "./s3-errors.ts";
 import { type ListedPrefix, listS3Objects, removeUnfinishedS3Uploads } from "./s3-listings.ts";
 import {
   bodyBytes,
@@ -40,8 +39,11 @@ import {
   conditionHeaders,
   discardBody,
   etagOf,
+  isMissingBlob,
+  orConflict,
   rangeHeader,
   required,
+  statusOf,
 } from "./s3-messages.ts";
 
 /** How often a stream is opened again after a break without a byte in between. */

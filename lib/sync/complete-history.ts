@@ -1,12 +1,12 @@
 /** Finishes a new pack's history where it leads into older packs. */
 import { assertNotStopped, CorruptPackError } from "../errors.ts";
-import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
 import {
   type IntroducedByCommit,
   introducedObjects,
   NO_OBJECT,
   type TreeRecorder,
-} from "../git/history/introduced-objects.ts";
+} from "../git/history/compare-commits.ts";
+import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
 import { NONE, type PackHistory } from "../git/history/pack-history.ts";
 import { joinTreeRecords, TreeRecords } from "../git/history/tree-records.ts";
 import { someWhole } from "../git/history/write-tree-columns.ts";

@@ -10,7 +10,7 @@ import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const KEY = createHash("sha256").update("a request").digest("hex");
-/** Of 100,000 bytes each: together more than a spool keeps in memory. */
+/** Of 100,000 bytes each: together more than a tee buffer keeps in memory. */
 export const CHUNK_COUNT = 16;
 
 const chunkOf = (index: number): Uint8Array => new Uint8Array(100_000).fill(index);
@@ -41,7 +41,7 @@ export class AnswerRig {
   answers: SharedAnswers;
   readonly #folder: string;
 
-  /** @param folder - For spools. */
+  /** @param folder - For tee buffers. */
   constructor(folder: string) {
     this.#folder = folder;
     const before = (call: BlobCall) => this.before?.(call);

@@ -1,6 +1,6 @@
 /** What must hold of the histories of a repository's packs, held against the objects themselves. */
 import { expect } from "vitest";
-import { TREE_KIND } from "../../lib/git/history/tree-columns.ts";
+import { TREE_KIND } from "../../lib/git/history/pack-history.ts";
 import { parseTag } from "../../lib/git/objects.ts";
 import { OBJECT_TYPE } from "../../lib/git/pack/pack-format.ts";
 import { readTreeEntries } from "../../lib/git/walk/read-tree.ts";

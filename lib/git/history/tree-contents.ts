@@ -1,7 +1,7 @@
 /** What the trees of a repository hold, out of the histories of its packs: no tree is read. */
 import type { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
-import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./tree-columns.ts";
+import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
 
 export class TreeContents {
   /** By object number: a {@link TREE_KIND}. */

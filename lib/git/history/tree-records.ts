@@ -1,9 +1,8 @@
 /** Notes what trees hold while commits are compared, and makes columns of the notes. */
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { Uint32Vector } from "../walk/uint32-vector.ts";
-import { NO_OBJECT, type TreeRecorder } from "./introduced-objects.ts";
-import { NONE } from "./pack-history.ts";
-import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./tree-columns.ts";
+import { NO_OBJECT, type TreeRecorder } from "./compare-commits.ts";
+import { NONE, TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
 
 /** Columns of one length, but for the changes; objects are written as in the pack's history. */
 export interface RecordedTrees {

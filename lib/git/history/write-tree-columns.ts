@@ -2,8 +2,7 @@
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { Uint32Vector } from "../walk/uint32-vector.ts";
-import { NONE } from "./pack-history.ts";
-import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./tree-columns.ts";
+import { NONE, TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
 
 /**

@@ -1,4 +1,5 @@
 /** Collects pieces of any size into chunks of a good size. */
+import { createHash } from "node:crypto";
 
 const CHUNK_BYTES = 256 * 1024;
 /** Less than this is copied out of a chunk, so that the rest of it can still be filled. */
@@ -73,5 +74,21 @@ export class ChunkCollector {
     this.#onChunk?.(chunk);
     this.#finishedBytes += chunk.length;
     this.#finished.push(chunk);
+  }
+}
+
+export class PackOutput extends ChunkCollector {
+  readonly #hash;
+
+  constructor() {
+    const hash = createHash("sha1");
+    super((chunk) => hash.update(chunk));
+    this.#hash = hash;
+  }
+
+  /** The rest, and the checksum. */
+  end(): readonly [...Uint8Array[], checksum: Uint8Array] {
+    this.flush();
+    return [...this.take(), this.#hash.digest()];
   }
 }

@@ -3,8 +3,8 @@
  * pack that repeats objects of older ones, only the entries of the others are copied.
  */
 import type { PackBody, PackedObjects } from "../ports.ts";
+import { PackOutput } from "./chunk-collector.ts";
 import { encodePackHeader, PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "./pack-format.ts";
-import { PackOutput } from "./pack-output.ts";
 import { type StreamBudget, StreamPrefetch } from "./stream-prefetch.ts";
 import { writeEntries } from "./write-pack.ts";
 

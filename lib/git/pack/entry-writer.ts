@@ -8,8 +8,8 @@ import { crc32 } from "node:zlib";
 import { CorruptPackError } from "../../errors.ts";
 import { objectIdBytes } from "../object-id.ts";
 import type { PackedObjects } from "../ports.ts";
-import { DeltaBaseSelection } from "./delta-base-selection.ts";
-import { DeltaBudget } from "./delta-budget.ts";
+import type { PackOutput } from "./chunk-collector.ts";
+import { DeltaBaseSelection, DeltaBudget } from "./delta-base-selection.ts";
 import { type EntryWindow, entryAt } from "./entry-window.ts";
 import { readRest } from "./entry-windows.ts";
 import {
@@ -21,9 +21,8 @@ import {
   isDelta,
   OBJECT_TYPE,
 } from "./pack-format.ts";
-import type { PackOutput } from "./pack-output.ts";
 import type { RecipeRecorder } from "./recipe-recorder.ts";
-import { FreshEntries } from "./reencoded-entry.ts";
+import { EntryReencoder } from "./reencoded-entry.ts";
 import { WrittenEntries } from "./written-entries.ts";
 
 /** What is written, and for whom. */
@@ -57,7 +56,7 @@ interface PlannedEntry {
 }
 
 /** As git's: each reader of the object has to apply all deltas below it. */
-const MAX_FRESH_DEPTH = 50;
+const MAX_REENCODED_DEPTH = 50;
 /** Below this, a delta would hardly be shorter. */
 const MIN_THINNED_BYTES = 256;
 
@@ -66,7 +65,7 @@ export class EntryWriter {
   readonly #options: EntryWriterOptions;
   readonly #written: WrittenEntries;
   readonly #choice: DeltaBaseSelection | undefined;
-  readonly #fresh: FreshEntries;
+  readonly #reencoder: EntryReencoder;
   readonly #budget = new DeltaBudget();
 
   constructor(output: PackOutput, options: EntryWriterOptions) {
@@ -77,9 +76,10 @@ export class EntryWriter {
     const { history } = objects;
     const isWritten = (objectNumber: number): boolean => this.#written.has(objectNumber);
     const isAtHand = (objectNumber: number): boolean =>
-      (isWritten(objectNumber) || clientHas(objectNumber)) && this.#depthOf(objectNumber) < MAX_FRESH_DEPTH;
+      (isWritten(objectNumber) || clientHas(objectNumber)) &&
+      this.#depthOf(objectNumber) < MAX_REENCODED_DEPTH;
     this.#choice = history && new DeltaBaseSelection({ ...history, isWritten, isAtHand, isThin });
-    this.#fresh = new FreshEntries(objects);
+    this.#reencoder = new EntryReencoder(objects);
   }
 
   async *copyWindow(window: EntryWindow): AsyncGenerator<Uint8Array, void, undefined> {
@@ -276,14 +276,14 @@ export class EntryWriter {
     moved: PlannedEntry | undefined,
   ): Promise<PlannedEntry | undefined> {
     const baseNumber = this.#choice?.choose(objectNumber) ?? -1;
-    const costBytes = baseNumber < 0 ? undefined : this.#fresh.deltaCostBytes(objectNumber, baseNumber);
+    const costBytes = baseNumber < 0 ? undefined : this.#reencoder.deltaCostBytes(objectNumber, baseNumber);
     if (costBytes !== undefined && this.#budget.take(costBytes, moved !== undefined)) {
-      const delta = await this.#fresh.delta(objectNumber, baseNumber);
+      const delta = await this.#reencoder.delta(objectNumber, baseNumber);
       const head = delta && this.#deltaHead(baseNumber, delta.inflatedBytes);
       if (delta !== undefined && head !== undefined) return { head, stream: delta.stream, baseNumber };
     }
     if (moved !== undefined) return undefined;
-    const { type, stream, rest, inflatedBytes } = await this.#fresh.whole(objectNumber);
+    const { type, stream, rest, inflatedBytes } = await this.#reencoder.whole(objectNumber);
     return { head: encodeEntrySize(OBJECT_TYPE[type], inflatedBytes), stream, rest, baseNumber: -1 };
   }
 }

@@ -62,7 +62,7 @@ export class ReadAhead {
     while (this.#begunCount < end) {
       const objectNumber = this.#next();
       if (isCached) yield objectNumber;
-      yield* this.#chainsOfFresh(objectNumber, passed);
+      yield* this.#chainsOfReencoded(objectNumber, passed);
     }
   }
 
@@ -77,7 +77,7 @@ export class ReadAhead {
    * What is needed for an object that is to become a delta of another.
    * @param passed - Where the chains of others have been, which end in the same.
    */
-  *#chainsOfFresh(objectNumber: number, passed: Set<number>): Generator<number, void, undefined> {
+  *#chainsOfReencoded(objectNumber: number, passed: Set<number>): Generator<number, void, undefined> {
     const { objects, clientHas, isThin } = this.#request;
     const bases = objects.history?.deltaForest.parents;
     if (bases === undefined) return;

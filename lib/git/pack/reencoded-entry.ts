@@ -27,7 +27,7 @@ export interface ReencodedEntry {
 const NO_BYTES = new Uint8Array(0);
 
 /** Holds the memory of one encoder and one deflater: one caller at a time. */
-export class FreshEntries {
+export class EntryReencoder {
   readonly #objects: ObjectReader;
   readonly #encoder = new DeltaEncoder();
   readonly #deflater = new EntryDeflater();

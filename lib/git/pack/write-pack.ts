@@ -1,9 +1,9 @@
 /** Writes a pack of chosen objects out of packs that there are. */
 
+import { PackOutput } from "./chunk-collector.ts";
 import { planEntryReading } from "./entry-windows.ts";
 import { EntryWriter, type EntryWriterOptions } from "./entry-writer.ts";
 import { encodePackHeader } from "./pack-format.ts";
-import { PackOutput } from "./pack-output.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 /** @throws {CorruptPackError} While iterating: an entry is broken. */

@@ -5,8 +5,7 @@
 import { ZERO_OBJECT_ID } from "../object-id.ts";
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { Ref, RefList } from "../ports.ts";
-import { refsStartingWith } from "./find-refs.ts";
-import { resolveHead } from "./resolve-head.ts";
+import { refsStartingWith, resolveHead } from "./find-refs.ts";
 
 const CAPABILITIES_V0 =
   "multi_ack thin-pack side-band side-band-64k ofs-delta shallow deepen-since deepen-not deepen-relative " +

@@ -6,14 +6,13 @@ import { findUnreachable } from "../walk/reachable.ts";
 import { answerKey, isWorthSharing } from "./answer-key.ts";
 import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
-import { findRef, refValuesAmong } from "./find-refs.ts";
+import { loadFilter } from "./filter-spec.ts";
+import { findRef, refValuesAmong, resolveHead } from "./find-refs.ts";
 import { planByRecipe } from "./kept-recipe.ts";
-import { loadFilter } from "./load-filter.ts";
 import type { Negotiation } from "./negotiate.ts";
 import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
 import { copiesPacks, type PackRequest, planPack, wantsAllTips } from "./plan.ts";
 import { NotHereError } from "./refused-request.ts";
-import { resolveHead } from "./resolve-head.ts";
 import type { AnswerPlanning, Planning } from "./respond.ts";
 import { planShallow, type ShallowLines, type ShallowPlan } from "./shallow.ts";
 import { SharedAnswer, type SharedAnswerPlan } from "./shared-answer.ts";
@@ -99,9 +98,9 @@ export class FetchSession {
    * @param signal - Aborts when the client has gone.
    */
   async planAnswer(signal: AbortSignal | undefined): Promise<PlannedAnswer> {
-    const order = await this.requestAnswer(signal);
-    if (order === undefined) return this.#planAlone(signal);
-    return { ...(await this.#answer.plan(this.#source.answers, order)), uriLines: [] };
+    const request = await this.requestAnswer(signal);
+    if (request === undefined) return this.#planAlone(signal);
+    return { ...(await this.#answer.plan(this.#source.answers, request)), uriLines: [] };
   }
 
   async #planAlone(signal: AbortSignal | undefined): Promise<PlannedAnswer> {
@@ -138,8 +137,10 @@ export class FetchSession {
 
   /** What the client is told about its history's end, where no pack follows. */
   async findShallow(signal: AbortSignal | undefined): Promise<ShallowLines | undefined> {
-    const order = await this.requestAnswer(signal);
-    return order === undefined ? this.planShallow() : this.#answer.findShallow(this.#source.answers, order);
+    const request = await this.requestAnswer(signal);
+    return request === undefined
+      ? this.planShallow()
+      : this.#answer.findShallow(this.#source.answers, request);
   }
 
   /** @returns `undefined` if the answer is made for this client alone. */

@@ -4,9 +4,14 @@
  */
 import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
-import { copyRecipe } from "../pack/copy-recipe.ts";
 import { decodePackHeader } from "../pack/pack-format.ts";
-import { decodePackRecipe, encodePackRecipe, type PackRecipe, RECIPE_VERSION } from "../pack/pack-recipe.ts";
+import {
+  copyRecipe,
+  decodePackRecipe,
+  encodePackRecipe,
+  type PackRecipe,
+  RECIPE_VERSION,
+} from "../pack/pack-recipe.ts";
 import type { OpenRange } from "../pack/range-coalescing.ts";
 import { RecipeRecorder } from "../pack/recipe-recorder.ts";
 import type { StreamBudget } from "../pack/stream-prefetch.ts";

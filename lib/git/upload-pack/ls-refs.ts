@@ -2,8 +2,7 @@
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { Ref, RefList } from "../ports.ts";
 import type { LsRefsRequest } from "./fetch-request.ts";
-import { findRef, refsStartingWith } from "./find-refs.ts";
-import { resolveHead } from "./resolve-head.ts";
+import { findRef, refsStartingWith, resolveHead } from "./find-refs.ts";
 
 export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void, undefined> {
   const prefixes = minimalPrefixes(request.prefixes);

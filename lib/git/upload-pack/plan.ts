@@ -1,6 +1,6 @@
 /** What to send: plain data, worked out before any of the pack is written. */
 import type { PaintedHistory } from "../history/commit-history.ts";
-import { markMissingByHistory } from "../history/missing-objects.ts";
+import { markMissingByHistory } from "../history/mark-by-history.ts";
 import { canPassByColumns, passingObjects } from "../history/passing-objects.ts";
 import type { ObjectId } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";

@@ -4,7 +4,7 @@ import type { AnswerRequest, SharedAnswers, UploadPackSource } from "../ports.ts
 import { untilAborted } from "../until-aborted.ts";
 import type { FetchRequest } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
-import { resolveHead } from "./resolve-head.ts";
+import { resolveHead } from "./find-refs.ts";
 import { UnsharedAnswerError } from "./shared-answer.ts";
 
 export interface PreparedAnswers {
@@ -29,10 +29,10 @@ export async function prepareAnswers(
   if (answers === undefined || head === undefined) return { keys: [], madeCount };
   for (const includeTag of [true, false]) {
     const session = await FetchSession.open(source, depthOneOf(head.id, includeTag), signal);
-    const order = await session.requestAnswer(signal);
-    if (order === undefined || keys.has(order.key)) continue;
-    keys.add(order.key);
-    if (!(await isThere(answers, order)) && (await make(answers, order, signal))) madeCount += 1;
+    const request = await session.requestAnswer(signal);
+    if (request === undefined || keys.has(request.key)) continue;
+    keys.add(request.key);
+    if (!(await isThere(answers, request)) && (await make(answers, request, signal))) madeCount += 1;
   }
   return { keys: [...keys], madeCount };
 }
@@ -56,8 +56,8 @@ function depthOneOf(commitId: ObjectId, includeTag: boolean): FetchRequest {
   };
 }
 
-async function isThere(answers: SharedAnswers, { make: _, ...order }: AnswerRequest): Promise<boolean> {
-  const items = await answers.open(order);
+async function isThere(answers: SharedAnswers, { make: _, ...request }: AnswerRequest): Promise<boolean> {
+  const items = await answers.open(request);
   if (items === undefined) return false;
   try {
     for await (const _item of items) return true;
@@ -70,10 +70,10 @@ async function isThere(answers: SharedAnswers, { make: _, ...order }: AnswerRequ
 /** @returns Whether it is one to be kept. */
 async function make(
   answers: SharedAnswers,
-  order: AnswerRequest,
+  request: AnswerRequest,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const items = await answers.open({ ...order, endsWhenKept: true });
+  const items = await answers.open({ ...request, endsWhenKept: true });
   if (items === undefined) return false;
   try {
     for await (const _item of untilAborted(items, signal));

@@ -5,8 +5,7 @@ import { TreeCursor } from "../objects.ts";
 import type { ObjectReader, RefList } from "../ports.ts";
 import { CommitTable } from "../walk/commit-table.ts";
 import { peelObject } from "../walk/peel.ts";
-import { findRef } from "./find-refs.ts";
-import { resolveHead } from "./resolve-head.ts";
+import { findRef, resolveHead } from "./find-refs.ts";
 
 const REF_PREFIXES = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
 

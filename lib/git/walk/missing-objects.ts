@@ -2,12 +2,12 @@
 import type { ObjectId } from "../object-id.ts";
 import type { ObjectReader } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "./commit-table.ts";
-import { IntroducedObjects, type ParentTree, type TreeMarker } from "./introduced-objects.ts";
 import { findMissingCommits, type MissingCommits } from "./missing-commits.ts";
 import { leavesOutAllTrees, type ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { peelObject } from "./peel.ts";
 import { RecordedObjects } from "./recorded-objects.ts";
+import { IntroducedObjects, type ParentTree, type TreeMarker } from "./tree-marker.ts";
 import { TreePrefetch } from "./tree-prefetch.ts";
 
 /** History as a client with a shallow repository sees it, after the answer. */

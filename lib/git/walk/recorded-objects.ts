@@ -6,10 +6,10 @@
 import type { CommitHistory } from "../history/commit-history.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
-import type { ParentTree, TreeMarker } from "./introduced-objects.ts";
 import type { ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { readTreeEntries } from "./read-tree.ts";
+import type { ParentTree, TreeMarker } from "./tree-marker.ts";
 import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts";
 
 /** Added up in one go: some milliseconds. */

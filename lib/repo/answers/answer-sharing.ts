@@ -1,5 +1,5 @@
 /**
- * Shares answers among those who ask for the same: at the same time in this process, through a spool, and later or elsewhere,
+ * Shares answers among those who ask for the same: at the same time in this process, through a tee buffer, and later or elsewhere,
  * through the store. Two processes may make the same answer at the same time; the first to finish keeps it.
  */
 import { CorruptPackError, LimitExceededError, ProtocolError, VersionConflictError } from "../../errors.ts";
@@ -39,19 +39,19 @@ export class AnswerSharing {
 
   of(uuid: RepositoryUuid): SharedAnswers {
     const { answer } = repositoryKeys(uuid);
-    return { open: (order) => this.#open(answer(order.key), order) };
+    return { open: (request) => this.#open(answer(request.key), request) };
   }
 
-  async #open(blobKey: string, order: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined> {
-    for (let mayBeStored = order.isKept; ; ) {
+  async #open(blobKey: string, request: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined> {
+    for (let mayBeStored = request.isKept; ; ) {
       const task = this.#tasks.get(blobKey);
-      if (task !== undefined && !task.isAbandoned) return task.read(order.signal);
+      if (task !== undefined && !task.isAbandoned) return task.read(request.signal);
       const looking = this.#looking.get(blobKey);
-      if (looking === undefined) return this.#lookOrMake(blobKey, order, mayBeStored);
+      if (looking === undefined) return this.#lookOrMake(blobKey, request, mayBeStored);
       await looking;
       // Nobody makes it: it is in the store, or has failed already.
       if (!this.#tasks.has(blobKey) && mayBeStored) {
-        const stored = await this.#openStored(blobKey, order.signal);
+        const stored = await this.#openStored(blobKey, request.signal);
         if (stored !== undefined) return stored;
         mayBeStored = false;
       }
@@ -60,10 +60,10 @@ export class AnswerSharing {
 
   async #lookOrMake(
     blobKey: string,
-    order: AnswerRequest,
+    request: AnswerRequest,
     mayBeStored: boolean,
   ): Promise<AsyncIterable<AnswerItem> | undefined> {
-    const looking = this.#lookThenMake(blobKey, order, mayBeStored);
+    const looking = this.#lookThenMake(blobKey, request, mayBeStored);
     this.#looking.set(blobKey, looking);
     try {
       return await looking;

@@ -1,4 +1,4 @@
-/** One answer being made: at full speed into a spool, out of which everyone who asks for it reads. */
+/** One answer being made: at full speed into a tee buffer, out of which everyone who asks for it reads. */
 import type { AnswerItem } from "../../git/ports.ts";
 import { untilAborted } from "../../git/until-aborted.ts";
 import { TeeBuffer } from "./tee-buffer.ts";
@@ -11,7 +11,7 @@ export class AnswerTask {
   #state: State = { kind: "running" };
   #progress: { readonly progress: string } | undefined;
   #readerCount = 0;
-  /** The readers, the work, and who keeps the answer: the spool is there for as long as any of them is. */
+  /** The readers, the work, and who keeps the answer: the tee buffer is there for as long as any of them is. */
   #userCount = 0;
   #change = Promise.withResolvers<void>();
 
@@ -105,7 +105,7 @@ export class AnswerTask {
     }
   }
 
-  /** @returns What to call, once or more often, when the spool is needed no more. */
+  /** @returns What to call, once or more often, when the tee buffer is needed no more. */
   #use(onLeave: () => void = () => undefined): () => void {
     this.#userCount += 1;
     let isUsing = true;

@@ -40,7 +40,7 @@ export class TeeBuffer {
 
   /** @returns Some bytes from there, at least one. @throws {RangeError} There are none yet. */
   async read(offsetBytes: number): Promise<Uint8Array> {
-    if (offsetBytes >= this.#lengthBytes) throw new RangeError("read past the end of a spool");
+    if (offsetBytes >= this.#lengthBytes) throw new RangeError("read past the end of a tee buffer");
     if (this.#file === undefined) return this.#readMemory(offsetBytes);
     const bytes = new Uint8Array(Math.min(MAX_READ_BYTES, this.#lengthBytes - offsetBytes));
     const { bytesRead } = await this.#file.handle.read(bytes, 0, bytes.length, offsetBytes);

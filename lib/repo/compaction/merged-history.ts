@@ -1,8 +1,8 @@
 /** The history sidecar of a merged pack, put together out of what the histories of the old packs say: no object is read. */
 import { CorruptPackError } from "../../errors.ts";
 import type { CommitHistory } from "../../git/history/commit-history.ts";
+import type { TreeColumns } from "../../git/history/pack-history.ts";
 import { NONE, type PackHistory } from "../../git/history/pack-history.ts";
-import type { TreeColumns } from "../../git/history/tree-columns.ts";
 import { writeTreeColumns } from "../../git/history/write-tree-columns.ts";
 import { OBJECT_ID_BYTES, objectIdBytes } from "../../git/object-id.ts";
 import { OBJECT_TYPE } from "../../git/pack/pack-format.ts";

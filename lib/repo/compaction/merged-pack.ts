@@ -2,13 +2,13 @@
  * Writes the pack that takes a run's place: entries are copied compressed as they are, and go to the store as they are read.
  * Index and history are put together from what the old ones say; no object is inflated for them.
  */
-import { randomBytes } from "node:crypto";
-import { afterCleanUp, assertNotStopped } from "../../errors.ts";
+import { createHash, randomBytes } from "node:crypto";
+import { afterCleanUp, assertNotStopped, CorruptPackError } from "../../errors.ts";
 import { encodePackHistory } from "../../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, objectIdAt, objectIdBytes } from "../../git/object-id.ts";
+import { PackOutput } from "../../git/pack/chunk-collector.ts";
 import { encodePackIndex, sortedByObjectId } from "../../git/pack/index-v2.ts";
 import { encodePackHeader } from "../../git/pack/pack-format.ts";
-import { PackOutput } from "../../git/pack/pack-output.ts";
 import { writeEntries } from "../../git/pack/write-pack.ts";
 import type { PackedObjects } from "../../git/ports.ts";
 import type { BlobStore, BlobUpload } from "../../store/blob-store.ts";
@@ -17,7 +17,6 @@ import type { ManifestPack } from "../manifest.ts";
 import { streamAsRepositoryDamage } from "../repository-damage.ts";
 import { mergeHistory } from "./merged-history.ts";
 import type { RunObjects } from "./run-objects.ts";
-import { verifiedObjects } from "./verified-objects.ts";
 
 /**
  * Each push brings deltas of what the pushes before brought, so chains would grow for ever. Twice as long as git's: what the
@@ -45,7 +44,7 @@ export interface MergedPackOptions {
 export async function writeMergedPack(options: MergedPackOptions, run: RunObjects): Promise<ManifestPack> {
   const { store, keys, objects } = options;
   const id = randomBytes(20).toString("hex");
-  const entries = new WrittenEntries(objects, run.own.length + run.bases.length);
+  const entries = new MergedEntries(objects, run.own.length + run.bases.length);
   try {
     const written = await uploadPack(options, await store.startUpload(keys.pack(id)), run, entries);
     const order = sortedByObjectId(entries);
@@ -92,7 +91,7 @@ async function uploadPack(
   { objects, signal, onEntries }: MergedPackOptions,
   upload: BlobUpload,
   run: RunObjects,
-  entries: WrittenEntries,
+  entries: MergedEntries,
 ): Promise<WrittenPack> {
   const output = new PackOutput();
   const send = async (chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => {
@@ -149,7 +148,7 @@ function encodeHistory(
   objects: PackedObjects,
   { isKept }: RunObjects,
   { numbers, order, isOwn }: OrderedObjects,
-  entries: WrittenEntries,
+  entries: MergedEntries,
 ): Uint8Array | undefined {
   const { history } = objects;
   if (history === undefined) return undefined;
@@ -164,7 +163,7 @@ function encodeHistory(
 }
 
 /** Columns of the new pack's entries, in the order of writing. */
-class WrittenEntries {
+class MergedEntries {
   readonly objectCount: number;
   readonly ids: Uint8Array;
   readonly offsets: Float64Array;
@@ -193,5 +192,29 @@ class WrittenEntries {
     this.crcs[entry] = crc;
     this.numbers[entry] = objectNumber;
     this.bases[entry] = baseNumber;
+  };
+}
+
+/** @returns The same objects; `read` throws a CorruptPackError for one that is not what its id says. */
+function verifiedObjects(objects: PackedObjects): PackedObjects {
+  return {
+    packs: objects.packs,
+    objectCount: objects.objectCount,
+    history: objects.history,
+    find: (idBytes, start) => objects.find(idBytes, start),
+    findId: (id) => objects.findId(id),
+    objectId: (objectNumber) => objects.objectId(objectNumber),
+    readType: (objectNumber) => objects.readType(objectNumber),
+    readSize: (objectNumber) => objects.readSize(objectNumber),
+    readAhead: (objectNumbers) => objects.readAhead(objectNumbers),
+    read: async (objectNumber) => {
+      const object = await objects.read(objectNumber);
+      const { type, bytes } = object;
+      const digest = createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest();
+      const id = objects.objectId(objectNumber);
+      if (objectIdAt(digest, 0) !== id)
+        throw new CorruptPackError("object is not what its id says", { id, type });
+      return object;
+    },
   };
 }

@@ -1,6 +1,6 @@
 /** Which objects the refs reach, and which packs hold others as well. */
 import { assertNotStopped } from "../../errors.ts";
-import { markMissingByHistory } from "../../git/history/missing-objects.ts";
+import { markMissingByHistory } from "../../git/history/mark-by-history.ts";
 import type { RefList } from "../../git/ports.ts";
 import { markMissingObjects } from "../../git/walk/missing-objects.ts";
 import { ObjectMarks } from "../../git/walk/object-marks.ts";

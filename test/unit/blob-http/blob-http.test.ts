@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { blobHttp } from "../../../lib/blob-http/blob-http.ts";
-import { requestedRange } from "../../../lib/blob-http/byte-range.ts";
+import { blobHttp, requestedRange } from "../../../lib/blob-http/blob-http.ts";
 import { SignedBlobUrls } from "../../../lib/blob-http/signed-blob-urls.ts";
 import { startNodeServer } from "../../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";

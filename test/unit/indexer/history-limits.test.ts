@@ -1,7 +1,7 @@
 /** Histories that a few bytes make enormous. */
 import { describe, expect, test } from "vitest";
 import { DEFAULT_HISTORY_LIMITS } from "../../../lib/git/history/history-budget.ts";
-import { TREE_KIND } from "../../../lib/git/history/tree-columns.ts";
+import { TREE_KIND } from "../../../lib/git/history/pack-history.ts";
 import { joinTreeRecords } from "../../../lib/git/history/tree-records.ts";
 import type { ObjectId } from "../../../lib/git/object-id.ts";
 import { indexBytes } from "../../support/indexed-bytes.ts";

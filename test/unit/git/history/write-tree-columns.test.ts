@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { TREE_ENTRY_GONE, TREE_KIND } from "../../../../lib/git/history/tree-columns.ts";
+import { TREE_ENTRY_GONE, TREE_KIND } from "../../../../lib/git/history/pack-history.ts";
 import { TreeContents } from "../../../../lib/git/history/tree-contents.ts";
 import { writeTreeColumns } from "../../../../lib/git/history/write-tree-columns.ts";
 import { ObjectForest } from "../../../../lib/git/pack/object-forest.ts";

@@ -1,8 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CorruptPackError } from "../../../../lib/errors.ts";
-import { copyRecipe } from "../../../../lib/git/pack/copy-recipe.ts";
-import { decodePackRecipe, encodePackRecipe, type PackRecipe } from "../../../../lib/git/pack/pack-recipe.ts";
+import {
+  copyRecipe,
+  decodePackRecipe,
+  encodePackRecipe,
+  type PackRecipe,
+} from "../../../../lib/git/pack/pack-recipe.ts";
 import type { OpenRange } from "../../../../lib/git/pack/range-coalescing.ts";
 import { RecipeRecorder } from "../../../../lib/git/pack/recipe-recorder.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";

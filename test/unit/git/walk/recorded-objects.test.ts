@@ -1,7 +1,7 @@
 /** What the histories tell of trees, against a walk that reads each of them. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CommitHistory } from "../../../../lib/git/history/commit-history.ts";
-import { TREE_KIND } from "../../../../lib/git/history/tree-columns.ts";
+import { TREE_KIND } from "../../../../lib/git/history/pack-history.ts";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";
 import type { ObjectType } from "../../../../lib/git/pack/pack-format.ts";
 import type { ObjectReader } from "../../../../lib/git/ports.ts";

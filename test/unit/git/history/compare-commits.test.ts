@@ -2,8 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { upstreamGit } from "../../../../lib/bitbucket/upstream-git.ts";
 import type { CommitHistory } from "../../../../lib/git/history/commit-history.ts";
-import { decodePackHistory, encodePackHistory } from "../../../../lib/git/history/pack-history.ts";
-import { TREE_ENTRY_GONE, TREE_KIND } from "../../../../lib/git/history/tree-columns.ts";
+import {
+  decodePackHistory,
+  encodePackHistory,
+  TREE_ENTRY_GONE,
+  TREE_KIND,
+} from "../../../../lib/git/history/pack-history.ts";
 import { TreeContents } from "../../../../lib/git/history/tree-contents.ts";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";
 import { ObjectForest } from "../../../../lib/git/pack/object-forest.ts";

@@ -1,0 +1,215 @@
+/**
+ * What an answer costs a process that has served nothing: rounds and requests to the store, bytes read, CPU and wall time,
+ * with 70 ms a request to the store. `npm run measure:cold [folder]`; the folder keeps repository and store for the next run.
+ */
+import { spawnSync } from "node:child_process";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseObjectId } from "../../lib/git/object-id.ts";
+import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
+import { gitHttp } from "../../lib/git-http/git-http.ts";
+import { SILENT_LOGGER } from "../../lib/log.ts";
+import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
+import { writeName } from "../../lib/repo/names.ts";
+import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
+import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
+import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
+import { syncRepository } from "../../lib/sync/sync-repository.ts";
+import { DelayedBlobStore } from "../bench/delayed-blob-store.ts";
+import { readHead, readRefs } from "../support/git/mirror-builder.ts";
+import { git } from "../support/git/run-git.ts";
+import { temporaryFolder } from "../support/git/temporary-folder.ts";
+import { OPEN_ACCESS } from "../support/open-access.ts";
+
+const UUID = "0a1b2c3d-0000-4000-8000-000000000002";
+const STORE_DELAY_MS = 70;
+const FILE_COUNT = 12_000;
+const COMMIT_COUNT = 4000;
+const RUNS = 3;
+
+interface Measured {
+  readonly rounds: number;
+  readonly requests: number;
+  readonly storeBytes: number;
+  readonly cpuMs: number;
+  readonly wallMs: number;
+  readonly answerBytes: number;
+}
+
+/** By name: the lines of a request after its wants, and whether it looks for a recipe and keeps one. */
+const REQUESTS = {
+  "blob:none, no recipe": { lines: ["filter blob:none"], tips: "all", keepsRecipes: false },
+  "blob:none, recipe is made": { lines: ["filter blob:none"], tips: "all", keepsRecipes: true },
+  "blob:none, by recipe": { lines: ["filter blob:none"], tips: "all", keepsRecipes: true },
+  "single branch, no recipe": { lines: [], tips: "main", keepsRecipes: false },
+  "single branch, recipe is made": { lines: [], tips: "main", keepsRecipes: true },
+  "single branch, by recipe": { lines: [], tips: "main", keepsRecipes: true },
+  "depth 1": { lines: ["deepen 1"], tips: "main", keepsRecipes: false },
+  "depth 50": { lines: ["deepen 50"], tips: "main", keepsRecipes: false },
+  "depth 50, blob:none": { lines: ["deepen 50", "filter blob:none"], tips: "main", keepsRecipes: false },
+  "tree:2": { lines: ["filter tree:2"], tips: "main", keepsRecipes: false },
+} as const;
+
+const [first, second, third] = process.argv.slice(2);
+if (first === "--answer" && second !== undefined && third !== undefined)
+  console.log(JSON.stringify(await measureAnswer(second, third as keyof typeof REQUESTS)));
+else if (first === undefined) {
+  await using folder = await temporaryFolder();
+  await measureAll(folder.path);
+} else await measureAll(first);
+
+async function measureAll(folder: string): Promise<void> {
+  const repository = join(folder, "repository.git");
+  if (!existsSync(repository)) await makeRepository(repository);
+  await fillStore(folder, repository);
+  console.log("| request | rounds | requests | MB read | CPU ms | wall ms | MB sent |");
+  console.log("| --- | --- | --- | --- | --- | --- | --- |");
+  for (const name of Object.keys(REQUESTS)) {
+    const runs: Measured[] = [];
+    const isOnce = name.endsWith("is made");
+    for (let run = 0; run < (isOnce ? 1 : RUNS); run++) {
+      const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--answer", folder, name]);
+      if (child.status !== 0) throw new Error(String(child.stderr));
+      runs.push(JSON.parse(String(child.stdout)) as Measured);
+    }
+    const median = (of: (measured: Measured) => number): number =>
+      runs.map(of).toSorted((a, b) => a - b)[Math.floor(runs.length / 2)] ?? 0;
+    const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(2);
+    const cells = [
+      median(({ rounds }) => rounds),
+      median(({ requests }) => requests),
+      megabytes(median(({ storeBytes }) => storeBytes)),
+      Math.round(median(({ cpuMs }) => cpuMs)),
+      Math.round(median(({ wallMs }) => wallMs)),
+      megabytes(median(({ answerBytes }) => answerBytes)),
+    ];
+    console.log(`| ${name} | ${cells.join(" | ")} |`);
+  }
+}
+
+async function measureAnswer(folder: string, name: keyof typeof REQUESTS): Promise<Measured> {
+  const { lines, tips, keepsRecipes } = REQUESTS[name];
+  const store = new CountingBlobStore(
+    new DelayedBlobStore(new FsBlobStore(join(folder, "store")), STORE_DELAY_MS),
+  );
+  const answers = new AnswerSharing({ store, maxKeepingWaitMs: 5000 });
+  const blocks = new BlockCache(store);
+  const storage = { store, blocks, ...(keepsRecipes && { answers }) };
+  const refs = await readRefs(join(folder, "repository.git"), {});
+  const wanted = tips === "all" ? refs : refs.filter(({ name: ref }) => ref === "refs/heads/main");
+  const wants = new Set(wanted.map(({ id }) => `want ${id}`));
+  const encoded = ["command=fetch", "ofs-delta", "thin-pack", ...wants, ...lines, "done"].map((line) =>
+    encodePktLine(`${line}\n`),
+  );
+  encoded.splice(1, 0, DELIM_PKT);
+  const catalog = new RepositoryCatalog(storage);
+  const find = (...asked: Parameters<RepositoryCatalog["find"]>) => catalog.find(...asked);
+  const handler = gitHttp({ ...OPEN_ACCESS, find, log: SILENT_LOGGER, agent: "nearside/measure" });
+  const body = concatBytes([...encoded, FLUSH_PKT]);
+  const startedMs = performance.now();
+  const startedCpu = process.cpuUsage();
+  const answer = await handler({
+    method: "POST",
+    path: "/acme/sample/git-upload-pack",
+    query: new URLSearchParams(),
+    headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
+    body: (async function* () {
+      yield body;
+    })(),
+    signal: new AbortController().signal,
+  });
+  let answerBytes = 0;
+  for await (const chunk of answer.body) answerBytes += chunk.length;
+  const wallMs = performance.now() - startedMs;
+  const { user, system } = process.cpuUsage(startedCpu);
+  const { rounds, requests, bytesRead } = store.counts();
+  return { rounds, requests, storeBytes: bytesRead, cpuMs: (user + system) / 1000, wallMs, answerBytes };
+}
+
+async function fillStore(folder: string, repository: string): Promise<void> {
+  const store = new FsBlobStore(join(folder, "store"));
+  const packFolder = join(repository, "objects/pack");
+  const pack = (await readdir(packFolder)).find((name) => name.endsWith(".pack"));
+  if (pack === undefined) throw new Error("the repository has no pack");
+  const [head, refs] = [await readHead(repository), await readRefs(repository, {})];
+  const upstream = {
+    listRefs: async () => ({ protocol: 2 as const, head, refs }),
+    fetchPack: () => createReadStream(join(packFolder, pack)),
+  };
+  const storage = { store, blocks: new BlockCache(store) };
+  await syncRepository(UUID, {
+    storage,
+    upstream,
+    log: SILENT_LOGGER,
+    temporaryFolder: join(folder, "incoming"),
+  });
+  await writeName(store, "acme", "sample", UUID);
+  await rmAnswers(store);
+}
+
+/** What an earlier run has kept. */
+async function rmAnswers(store: FsBlobStore): Promise<void> {
+  for await (const { key } of store.list(`repos/${UUID}/cache/`)) await store.delete(key);
+}
+
+/** Text in folders four deep, changed here and there, with a branch of some commits beside each thousand of the main one. */
+async function makeRepository(repository: string): Promise<void> {
+  await mkdir(repository, { recursive: true });
+  await git(["init", "--quiet", "--bare", "--initial-branch=main", repository]);
+  const random = sequence(7);
+  const versions = Array.from({ length: FILE_COUNT }, () => 0);
+  const pieces: string[] = [];
+  const put = (file: number): void => {
+    const text = textOf(file, versions[file] ?? 0);
+    const path = `part-${file % 12}/module-${file % 97}/area-${file % 5}/file-${file}.txt`;
+    pieces.push(`M 100644 inline ${path}\ndata ${text.length}\n${text}\n`);
+  };
+  const commit = (ref: string, number: number, from: string): void => {
+    pieces.push(
+      `commit ${ref}\nmark :${number + 1}\ncommitter A <a@example.com> ${1_700_000_000 + number * 60} +0000\n`,
+      `data 7\nchange\n${from}`,
+    );
+  };
+  for (let number = 0; number < COMMIT_COUNT; number++) {
+    const isSide = number % 1000 > 990;
+    const ref = isSide ? `refs/heads/side-${Math.floor(number / 1000)}` : "refs/heads/main";
+    const isFirstOfSide = number % 1000 === 991;
+    const isBackOnMain = number > 0 && number % 1000 === 0;
+    const from =
+      isFirstOfSide || (!isSide && number > 0) ? `from :${isBackOnMain ? number - 9 : number}\n` : "";
+    commit(ref, number, from);
+    if (number === 0) for (let file = 0; file < FILE_COUNT; file++) put(file);
+    else {
+      for (let change = 0; change < 4; change++) {
+        const file = Math.floor(random() * FILE_COUNT);
+        versions[file] = number;
+        put(file);
+      }
+    }
+  }
+  pieces.push("done\n");
+  await git(["fast-import", "--quiet", "--done"], { cwd: repository, input: pieces.join("") });
+  await git(["repack", "-adfq", "--depth=50", "--window=10"], { cwd: repository });
+  parseObjectId(await git(["rev-parse", "main"], { cwd: repository }));
+}
+
+function textOf(file: number, version: number): string {
+  const random = sequence(file + 1);
+  const lines = Array.from({ length: 30 + (file % 50) }, (_, line) => {
+    const words = Array.from({ length: 8 }, () => Math.floor(random() * 1e6).toString(36));
+    return `${line === version % 30 ? version : ""} ${words.join(" ")}`;
+  });
+  return lines.join("\n");
+}
+
+/** @returns Numbers from 0 up to 1, the same ones for the same seed. */
+function sequence(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
