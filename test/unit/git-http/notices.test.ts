@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { freshnessLine, staleNotice } from "../../../lib/git-http/notices.ts";
+import { freshnessLine, staleNotice } from "../../../lib/git-http/status.ts";
 
 const source = (ageSeconds?: number) =>
   ({
