@@ -47,7 +47,7 @@ await new Stryker({
   incremental: !isSample,
   // One for each choice of files: results of others would count in the score.
   incrementalFile: `${REPORTS}/of-${positionals.join("-").replace(/[^\w.-]+/g, "-")}.json`,
-  reporters: ["clear-text", "json"],
+  reporters: ["progress-append-only", "clear-text", "json"],
   jsonReporter: { fileName: `${REPORTS}/mutants.json` },
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
   tempDirName: `${REPORTS}/tmp`,
