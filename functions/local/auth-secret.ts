@@ -1,9 +1,10 @@
 /** The secret under which a local mirror remembers who was allowed what. */
 import { randomBytes } from "node:crypto";
-import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "../../lib/errors.ts";
 import { RESERVED_SEGMENT } from "../../lib/store/blob-key.ts";
+import { FILE_MODE, makeFolder } from "../../lib/store/folder.ts";
 
 const FILE = "auth-secret";
 
@@ -25,8 +26,8 @@ export async function readAuthSecret(
   if (location.startsWith("s3://")) return made;
   const file = join(location, RESERVED_SEGMENT, FILE);
   const unfinished = `${file}.${process.pid}`;
-  await mkdir(join(location, RESERVED_SEGMENT), { recursive: true });
-  await writeFile(unfinished, made, { mode: 0o600 });
+  await makeFolder(join(location, RESERVED_SEGMENT));
+  await writeFile(unfinished, made, { mode: FILE_MODE });
   try {
     // Whole at once, and only if there is none: another mirror may start at the same time.
     await link(unfinished, file);

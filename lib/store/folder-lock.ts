@@ -5,11 +5,11 @@
  * LockFileEx on Windows). So there is no lock file to be left behind, and none to be taken over by guessing that its owner is dead.
  * The database itself stays empty.
  */
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LimitExceededError } from "../errors.ts";
+import { makeFolder } from "./folder.ts";
 
 /** SQLite's result codes, without their extended part, for "somebody else has the lock". */
 const SQLITE_BUSY = 5;
@@ -74,7 +74,7 @@ export class FolderLock {
 }
 
 async function openDatabase(path: string): Promise<DatabaseSync> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const { DatabaseSync } = await import("node:sqlite");
   return new DatabaseSync(path);
 }

@@ -1,6 +1,6 @@
 /** Small things about folders that node:fs leaves to its callers. */
 import type { Dirent } from "node:fs";
-import { open, readdir } from "node:fs/promises";
+import { mkdir, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 const MISSING = new Set<unknown>(["ENOENT", "ENOTDIR", "EISDIR"]);
@@ -16,6 +16,15 @@ export async function unlessMissing<Result, Otherwise>(
     if (error instanceof Error && "code" in error && MISSING.has(error.code)) return otherwise;
     throw error;
   }
+}
+
+/** Only the mirror's own user may look: callers' rights are the primary's to give. */
+const FOLDER_MODE = 0o700;
+export const FILE_MODE = 0o600;
+
+/** @returns The topmost folder that was made, if any. */
+export function makeFolder(path: string): Promise<string | undefined> {
+  return mkdir(path, { recursive: true, mode: FOLDER_MODE });
 }
 
 /** Flushes what a folder lists. Systems that can't open folders flush them by themselves. */

@@ -10,7 +10,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { BigIntStats } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rmdir, stat, unlink } from "node:fs/promises";
+import { type FileHandle, open, rename, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterCleanUp, NotFoundError, VersionConflictError } from "../errors.ts";
 import { assertBlobKey, assertBlobPrefix, RESERVED_SEGMENT } from "./blob-key.ts";
@@ -25,7 +25,7 @@ import type {
 } from "./blob-store.ts";
 import { assertRange, assertRangeInside, lengthUpToEnd } from "./byte-range.ts";
 import { FileUpload } from "./file-upload.ts";
-import { listFiles, syncFolder, unlessMissing } from "./folder.ts";
+import { FILE_MODE, listFiles, makeFolder, syncFolder, unlessMissing } from "./folder.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { sweepUnfinished, unfinishedName } from "./unfinished-writes.ts";
 
@@ -119,9 +119,9 @@ export class FsBlobStore implements BlobStore {
     assertBlobKey(key);
     this.#swept ??= sweepUnfinished(this.#unfinishedFolder);
     await this.#swept;
-    await mkdir(this.#unfinishedFolder, { recursive: true });
+    await makeFolder(this.#unfinishedFolder);
     const path = join(this.#unfinishedFolder, unfinishedName(randomUUID()));
-    const file = await open(path, "wx");
+    const file = await open(path, "wx", FILE_MODE);
     return new FileUpload(file, {
       publish: () => this.#lock.run(() => this.#replace(key, path, file, condition)),
       discard: () => unlessMissing(unlink(path), undefined),
@@ -168,7 +168,7 @@ export class FsBlobStore implements BlobStore {
       throw new VersionConflictError("blob has another version", { key, ifVersion });
     }
     const version = await stampAfter(finishedFile, current?.mtimeNs ?? 0n);
-    const topMadeFolder = await mkdir(dirname(path), { recursive: true });
+    const topMadeFolder = await makeFolder(dirname(path));
     await rename(finishedPath, path);
     await this.#syncFolders(dirname(path), topMadeFolder);
     return version;

@@ -1,7 +1,8 @@
 /** A local file for bytes that are being worked on. */
-import { type FileHandle, mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeFolder } from "./folder.ts";
 
 export interface UnnamedFile extends AsyncDisposable {
   readonly handle: FileHandle;
@@ -12,7 +13,7 @@ export interface UnnamedFile extends AsyncDisposable {
  * @param parentFolder - Made if it is not there. By default the system's, which may lie in memory.
  */
 export async function openUnnamedFile(parentFolder = tmpdir()): Promise<UnnamedFile> {
-  await mkdir(parentFolder, { recursive: true });
+  await makeFolder(parentFolder);
   const folder = await mkdtemp(join(parentFolder, "nearside-"));
   try {
     const handle = await open(join(folder, "unnamed"), "w+");

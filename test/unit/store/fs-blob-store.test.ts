@@ -18,6 +18,24 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
+test("no other user of the machine can read what is stored, nor list it", async () => {
+  const root = join(folder, "parent/store");
+  const store = new FsBlobStore(root);
+  await store.write(KEY, new Uint8Array(1));
+  await store.write(KEY, new Uint8Array(2));
+  const modeOf = async (path: string) => ((await stat(join(folder, path))).mode & 0o777).toString(8);
+  const folders = [
+    "parent",
+    "parent/store",
+    "parent/store/repos",
+    "parent/store/repos/x",
+    "parent/store/.nearside",
+  ];
+  for (const path of folders) expect([path, await modeOf(path)]).toEqual([path, "700"]);
+  expect(await modeOf(`parent/store/${KEY}`)).toBe("600");
+  expect(await modeOf("parent/store/.nearside/unfinished")).toBe("700");
+});
+
 test("a writer killed at any instant leaves the old blob or the new one, and the next conditional write works", async () => {
   const store = new FsBlobStore(folder);
   await store.write(KEY, new Uint8Array(300_000));
