@@ -1,6 +1,7 @@
 /** What the engine asks of a repository. lib/repo answers; the engine itself does no I/O. */
 import type { CommitHistory } from "./history/commit-history.ts";
 import type { ObjectId } from "./object-id.ts";
+import type { ObjectNumber, PackNumber } from "./object-numbers.ts";
 import type { ObjectType } from "./pack/pack-format.ts";
 import type { StreamBudget } from "./pack/stream-prefetch.ts";
 
@@ -40,7 +41,7 @@ export interface GitObject {
 
 /** Where an object's entry lies: from its head to the next entry. */
 export interface EntryExtent {
-  readonly packNumber: number;
+  readonly packNumber: PackNumber;
   readonly offsetBytes: number;
   readonly endBytes: number;
 }
@@ -62,18 +63,18 @@ export interface ObjectReader {
   /** Commits and what they introduce, without reading the packs; absent for packs that have no sidecar. */
   readonly history?: CommitHistory | undefined;
   /** @returns The number of the object whose id is at `idBytes[start]`, or -1. */
-  find(idBytes: Uint8Array, start: number): number;
+  find(idBytes: Uint8Array, start: number): ObjectNumber;
   /** @returns The object's number, or -1. */
-  findId(id: ObjectId): number;
-  objectId(objectNumber: number): ObjectId;
+  findId(id: ObjectId): ObjectNumber;
+  objectId(objectNumber: ObjectNumber): ObjectId;
   /** @throws {CorruptPackError} Its entry, or one it is a delta of, is broken or above a limit. */
-  read(objectNumber: number): Promise<GitObject>;
+  read(objectNumber: ObjectNumber): Promise<GitObject>;
   /** The same without its content. */
-  readType(objectNumber: number): Promise<ObjectType>;
+  readType(objectNumber: ObjectNumber): Promise<ObjectType>;
   /** Bytes of its content. */
-  readSize(objectNumber: number): Promise<number>;
+  readSize(objectNumber: ObjectNumber): Promise<number>;
   /** Begins to read these objects and what they are deltas of, some of them at least, for `read` to have them at hand. */
-  readAhead(objectNumbers: Iterable<number>): void;
+  readAhead(objectNumbers: Iterable<ObjectNumber>): void;
 }
 
 /**
@@ -84,26 +85,30 @@ export interface PackReader {
   /** Every object in use, in the order of packs and offsets. */
   allObjects(): Uint32Array;
   /** The objects that are taken from a pack have numbers from here up to the next pack's. */
-  firstNumber(packNumber: number): number;
+  firstNumber(packNumber: PackNumber): ObjectNumber;
   /** Of all objects, the ones that are taken from this pack. */
-  ownObjects(packNumber: number): Uint32Array;
+  ownObjects(packNumber: PackNumber): Uint32Array;
   /** Puts numbers into the order of packs and offsets, in place. */
   sortByPlace(objectNumbers: Uint32Array): void;
   /** In the order given. */
   locate(objectNumbers: Uint32Array): EntryPlaces;
-  packNumberOf(objectNumber: number): number;
-  extent(objectNumber: number): EntryExtent;
+  packNumberOf(objectNumber: ObjectNumber): PackNumber;
+  extent(objectNumber: ObjectNumber): EntryExtent;
   /** CRC-32 of the entry, from head to end. */
-  crc(objectNumber: number): number;
+  crc(objectNumber: ObjectNumber): number;
   /** @returns The number of the object whose entry begins there. @throws {CorruptPackError} None does. */
-  objectAt(packNumber: number, offsetBytes: number): number;
-  readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  objectAt(packNumber: PackNumber, offsetBytes: number): ObjectNumber;
+  readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
   /** Begins to read the entries of these objects, some of them at least, for `readPackRange` to have them at hand. */
-  readAhead(objectNumbers: Iterable<number>): void;
+  readAhead(objectNumbers: Iterable<ObjectNumber>): void;
   /** Shared by all readers of the store. */
   readonly streamBudget: StreamBudget;
   /** The same in chunks of any size, read as they are pulled: for a large copy, of which nothing is kept at hand. */
-  streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array>;
+  streamPackRange(
+    packNumber: PackNumber,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): AsyncIterable<Uint8Array>;
 }
 
 /** The two views of the same objects, under the same numbers. */

@@ -1,5 +1,7 @@
 /** The sidecars of a repository's packs that list their pointers of git-lfs. */
+
 import { CorruptPackError, NotFoundError } from "../errors.ts";
+import type { ObjectNumber } from "../git/object-numbers.ts";
 import { decodeLfsPointers, encodeLfsPointers, type PackedLfsPointer } from "../git/pack/lfs-pointers.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { PackRun } from "./compaction/policy.ts";
@@ -31,7 +33,9 @@ export async function mergedLfsPointers(
   store: BlobStore,
   keys: RepositoryKeys,
   { objects, packs, run }: { objects: ObjectDatabase; packs: readonly ManifestPack[]; run: PackRun },
-): Promise<((numbers: Uint32Array, isOwn: (objectNumber: number) => boolean) => Uint8Array) | undefined> {
+): Promise<
+  ((numbers: Uint32Array, isOwn: (objectNumber: ObjectNumber) => boolean) => Uint8Array) | undefined
+> {
   const runPacks = packs.slice(run.start, run.end);
   const sidecars = await Promise.all(runPacks.map((pack) => readLfsPointers(store, keys, pack)));
   const pointers = new Map<number, PackedLfsPointer>();

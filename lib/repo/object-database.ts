@@ -1,8 +1,10 @@
 /** The objects of one generation: content read out of the packs, deltas resolved. */
+
 import { LRUCache } from "lru-cache";
 import { CorruptPackError, LimitExceededError } from "../errors.ts";
 import type { CommitHistory } from "../git/history/commit-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
+import type { ObjectNumber } from "../git/object-numbers.ts";
 import { applyDelta, decodeDeltaSizes } from "../git/pack/delta.ts";
 import { EntryInflater } from "../git/pack/inflate.ts";
 import {
@@ -60,7 +62,7 @@ function objectCache({ maxCachedBytes }: ObjectLimits): ObjectCache {
 interface ReadEntry extends EntryHead {
   readonly bytes: Uint8Array;
   /** -1 if it is no delta. */
-  readonly baseNumber: number;
+  readonly baseNumber: ObjectNumber;
 }
 
 export class ObjectDatabase implements ObjectReader {
@@ -92,20 +94,20 @@ export class ObjectDatabase implements ObjectReader {
     return this.packs.objectCount;
   }
 
-  find(idBytes: Uint8Array, start: number): number {
+  find(idBytes: Uint8Array, start: number): ObjectNumber {
     return this.packs.find(idBytes, start);
   }
 
-  findId(id: ObjectId): number {
+  findId(id: ObjectId): ObjectNumber {
     return this.packs.findId(id);
   }
 
-  objectId(objectNumber: number): ObjectId {
+  objectId(objectNumber: ObjectNumber): ObjectId {
     return this.packs.objectId(objectNumber);
   }
 
-  async read(objectNumber: number): Promise<GitObject> {
-    const deltas: { readonly objectNumber: number; readonly instructions: Uint8Array }[] = [];
+  async read(objectNumber: ObjectNumber): Promise<GitObject> {
+    const deltas: { readonly objectNumber: ObjectNumber; readonly instructions: Uint8Array }[] = [];
     let object = this.#cache.get(objectNumber);
     let heldBytes = 0;
     for (let nextNumber = objectNumber; object === undefined; ) {
@@ -129,7 +131,7 @@ export class ObjectDatabase implements ObjectReader {
     return object;
   }
 
-  async readType(objectNumber: number): Promise<ObjectType> {
+  async readType(objectNumber: ObjectNumber): Promise<ObjectType> {
     const knownType = this.history?.types[objectNumber] ?? 0;
     if (knownType !== 0) return objectTypeName(knownType);
     let nextNumber = objectNumber;
@@ -143,7 +145,7 @@ export class ObjectDatabase implements ObjectReader {
     }
   }
 
-  async readSize(objectNumber: number): Promise<number> {
+  async readSize(objectNumber: ObjectNumber): Promise<number> {
     const cached = this.#cache.get(objectNumber);
     if (cached !== undefined) return cached.bytes.length;
     const head = await this.#readEntry(objectNumber, MAX_ENTRY_HEAD_BYTES);
@@ -158,7 +160,7 @@ export class ObjectDatabase implements ObjectReader {
   }
 
   /** @param maxBytes - How much of the entry is needed. */
-  async #readEntry(objectNumber: number, maxBytes: number): Promise<ReadEntry> {
+  async #readEntry(objectNumber: ObjectNumber, maxBytes: number): Promise<ReadEntry> {
     const { packNumber, offsetBytes, endBytes } = this.packs.extent(objectNumber);
     // A byte more than the entry: the inflater knows a stream's end by what it leaves. The trailer follows at the least.
     const lengthBytes = Math.min(maxBytes, endBytes + 1 - offsetBytes);
@@ -182,7 +184,7 @@ export class ObjectDatabase implements ObjectReader {
     return output.subarray(0, inflatedBytes);
   }
 
-  #applyDelta(base: GitObject, instructions: Uint8Array, objectNumber: number): GitObject {
+  #applyDelta(base: GitObject, instructions: Uint8Array, objectNumber: ObjectNumber): GitObject {
     const { baseBytes, resultBytes, instructionsIndex } = decodeDeltaSizes(
       instructions,
       0,
@@ -201,7 +203,7 @@ export class ObjectDatabase implements ObjectReader {
     return { type: base.type, bytes };
   }
 
-  #assertHoldable(objectNumber: number, heldBytes: number, deltaDepth: number): void {
+  #assertHoldable(objectNumber: ObjectNumber, heldBytes: number, deltaDepth: number): void {
     const { maxObjectBytes, maxDeltaDepth } = this.#limits;
     if (heldBytes > maxObjectBytes) {
       throw new LimitExceededError("object is too large to be read whole", {

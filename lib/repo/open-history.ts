@@ -1,8 +1,10 @@
 /** Reads the history sidecars of a repository's packs. They speed answers up: damage to them costs no more than that. */
+
 import { CorruptPackError, NotFoundError } from "../errors.ts";
 import { CommitHistory, type HistoryPart } from "../git/history/commit-history.ts";
 import { decodePackHistory, type PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES } from "../git/object-id.ts";
+import type { PackNumber } from "../git/object-numbers.ts";
 import type { BlobStore, ReadOptions } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
@@ -67,7 +69,7 @@ export function openHistory(
     : { history: new CommitHistory(parts, set.objectCount), damaged };
 }
 
-function openPart(blob: Uint8Array | NotFoundError, packNumber: number, set: PackSet): HistoryPart {
+function openPart(blob: Uint8Array | NotFoundError, packNumber: PackNumber, set: PackSet): HistoryPart {
   if (blob instanceof NotFoundError) throw blob;
   const objects = set.numbersOf(packNumber);
   const history = decodePackHistory(blob, objects.length);

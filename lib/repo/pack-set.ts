@@ -5,8 +5,10 @@
  * several places counts at the first: the oldest pack, the smallest offset. That is what keeps copied deltas free of
  * circles, see PackReader.
  */
+
 import { CorruptPackError } from "../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdBytes } from "../git/object-id.ts";
+import type { IndexNumber, ObjectNumber, PackNumber } from "../git/object-numbers.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
@@ -80,7 +82,7 @@ export class PackSet implements PackReader {
   }
 
   /** The repository's numbers of the objects in a pack's index, in its order. */
-  numbersOf(packNumber: number): Uint32Array {
+  numbersOf(packNumber: PackNumber): Uint32Array {
     const { index, firstNumber, hasRepeats } = this.#packAt(packNumber);
     const ids = index.objectIds();
     return Uint32Array.from({ length: index.objectCount }, (_, number) =>
@@ -88,7 +90,7 @@ export class PackSet implements PackReader {
     );
   }
 
-  find(idBytes: Uint8Array, start: number): number {
+  find(idBytes: Uint8Array, start: number): ObjectNumber {
     for (const pack of this.#packs) {
       const number = pack.index.findBytes(idBytes, start);
       if (number >= 0) return pack.firstNumber + (pack.hasRepeats ? firstInPack(pack.index, number) : number);
@@ -96,21 +98,21 @@ export class PackSet implements PackReader {
     return -1;
   }
 
-  findId(id: ObjectId): number {
+  findId(id: ObjectId): ObjectNumber {
     return this.find(objectIdBytes(id), 0);
   }
 
-  objectId(objectNumber: number): ObjectId {
+  objectId(objectNumber: ObjectNumber): ObjectId {
     const pack = this.#packOf(objectNumber);
     return pack.index.objectId(objectNumber - pack.firstNumber);
   }
 
-  crc(objectNumber: number): number {
+  crc(objectNumber: ObjectNumber): number {
     const pack = this.#packOf(objectNumber);
     return pack.index.crc(objectNumber - pack.firstNumber);
   }
 
-  extent(objectNumber: number): EntryExtent {
+  extent(objectNumber: ObjectNumber): EntryExtent {
     const packNumber = this.packNumberOf(objectNumber);
     const pack = this.#packAt(packNumber);
     const places = placesOf(pack);
@@ -118,7 +120,7 @@ export class PackSet implements PackReader {
     return { packNumber, offsetBytes: places.offsetBytes(rank), endBytes: places.offsetBytes(rank + 1) };
   }
 
-  objectAt(packNumber: number, offsetBytes: number): number {
+  objectAt(packNumber: PackNumber, offsetBytes: number): ObjectNumber {
     const pack = this.#packAt(packNumber);
     const number = placesOf(pack).numberAt(offsetBytes);
     return pack.hasRepeats ? this.findId(pack.index.objectId(number)) : pack.firstNumber + number;
@@ -135,11 +137,11 @@ export class PackSet implements PackReader {
     return numbers.subarray(0, count);
   }
 
-  firstNumber(packNumber: number): number {
+  firstNumber(packNumber: PackNumber): ObjectNumber {
     return this.#packAt(packNumber).firstNumber;
   }
 
-  ownObjects(packNumber: number): Uint32Array {
+  ownObjects(packNumber: PackNumber): Uint32Array {
     const pack = this.#packAt(packNumber);
     const numbers = new Uint32Array(pack.index.objectCount);
     let count = 0;
@@ -186,7 +188,7 @@ export class PackSet implements PackReader {
     return { objectNumbers, packNumbers, offsets, ends };
   }
 
-  async readPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  async readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const { key } = this.#packAt(packNumber);
     return asRepositoryDamage(() => this.#blocks.read(key, offsetBytes, lengthBytes, this.#reading));
   }
@@ -207,12 +209,16 @@ export class PackSet implements PackReader {
     return this.#blocks.streamBudget;
   }
 
-  streamPackRange(packNumber: number, offsetBytes: number, lengthBytes: number): AsyncIterable<Uint8Array> {
+  streamPackRange(
+    packNumber: PackNumber,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): AsyncIterable<Uint8Array> {
     const { key } = this.#packAt(packNumber);
     return streamAsRepositoryDamage(this.#blocks.stream(key, offsetBytes, lengthBytes, this.#reading));
   }
 
-  packNumberOf(objectNumber: number): number {
+  packNumberOf(objectNumber: ObjectNumber): PackNumber {
     let low = 0;
     let high = this.#packs.length;
     while (low < high) {
@@ -223,11 +229,11 @@ export class PackSet implements PackReader {
     return low - 1;
   }
 
-  #packOf(objectNumber: number): OpenPack {
+  #packOf(objectNumber: ObjectNumber): OpenPack {
     return this.#packAt(this.packNumberOf(objectNumber));
   }
 
-  #packAt(packNumber: number): OpenPack {
+  #packAt(packNumber: PackNumber): OpenPack {
     const pack = this.#packs[packNumber];
     if (pack === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
     return pack;
@@ -272,7 +278,7 @@ function placesOf(pack: OpenPack): ReverseIndex {
 }
 
 /** Of the entries with this object, which are neighbours in the index, the one that lies first in the pack. */
-function firstInPack(index: PackIndex, number: number): number {
+function firstInPack(index: PackIndex, number: IndexNumber): number {
   const id = index.objectId(number);
   let first = number;
   for (const step of [-1, 1]) {

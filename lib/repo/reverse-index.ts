@@ -1,5 +1,7 @@
 /** Where the entries of one pack lie: its index, turned around. */
+
 import { CorruptPackError } from "../errors.ts";
+import type { EntryRank, IndexNumber } from "../git/object-numbers.ts";
 import type { PackIndex } from "../git/pack/index-v2.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import { ascendingNumbers, sortedByKey } from "../git/pack/radix-sort.ts";
@@ -62,7 +64,7 @@ export class ReverseIndex {
   }
 
   /** @throws {CorruptPackError} No entry begins there. */
-  numberAt(offsetBytes: number): number {
+  numberAt(offsetBytes: number): IndexNumber {
     const offsets = this.#offsets;
     let low = 0;
     let high = offsets.length;
@@ -78,12 +80,12 @@ export class ReverseIndex {
   }
 
   /** The place among all entries of the one with this number in the index. */
-  rank(number: number): number {
+  rank(number: IndexNumber): EntryRank {
     return this.#ranks[number] as number;
   }
 
   /** Where the entry at this place begins; behind the last one, where it ends. */
-  offsetBytes(rank: number): number {
+  offsetBytes(rank: EntryRank): number {
     return this.#offsets[rank] ?? this.#trailerOffsetBytes;
   }
 }

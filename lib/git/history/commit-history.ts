@@ -2,6 +2,7 @@
  * The commits of a repository in flat memory: parents before children, so that reachability is one pass from the newest
  * row down. Made of the histories of its packs, oldest first.
  */
+import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { NONE, type PackHistory } from "./pack-history.ts";
@@ -73,32 +74,32 @@ export class CommitHistory {
   }
 
   /** @returns The row of a commit, or -1 for any other object. */
-  rowOf(objectNumber: number): number {
+  rowOf(objectNumber: ObjectNumber): HistoryRow {
     return this.#rowOf[objectNumber] ?? NO_ROW;
   }
 
   /** The commit's object number. */
-  objectNumber(row: number): number {
+  objectNumber(row: HistoryRow): ObjectNumber {
     return this.#objects[row] ?? 0;
   }
 
   /** The object number of the commit's tree. */
-  treeNumber(row: number): number {
+  treeNumber(row: HistoryRow): ObjectNumber {
     return this.#trees[row] ?? 0;
   }
 
   /** When it was committed, by the committer's clock. */
-  seconds(row: number): number {
+  seconds(row: HistoryRow): number {
     return this.#seconds[row] ?? 0;
   }
 
   /** Rows; -1 for a parent that the repository does not hold. */
-  parentRows(row: number): Int32Array {
+  parentRows(row: HistoryRow): Int32Array {
     return this.#parents.subarray(row === 0 ? 0 : this.#parentEnds[row - 1], this.#parentEnds[row]);
   }
 
   /** Object numbers: those in the commit's tree that are at that path in none of its parents' trees. */
-  introduced(row: number): Uint32Array {
+  introduced(row: HistoryRow): Uint32Array {
     return this.#introduced.subarray(
       row === 0 ? 0 : this.#introducedEnds[row - 1],
       this.#introducedEnds[row],
@@ -192,14 +193,14 @@ export class PaintedHistory {
   }
 
   /** Whether the haves reach the object. May say no where they do, but never yes where they do not. */
-  isHad(objectNumber: number): boolean {
+  isHad(objectNumber: ObjectNumber): boolean {
     const row = this.#history.rowOf(objectNumber);
     const introducer = row >= 0 ? row : (this.#introducers[objectNumber] ?? NO_ROW);
     return introducer >= 0 && ((this.#colours[introducer] as number) & HAVE) !== 0;
   }
 
   /** Whether wants or haves reach the commit. */
-  isReached(row: number): boolean {
+  isReached(row: HistoryRow): boolean {
     return this.#colours[row] !== 0;
   }
 }

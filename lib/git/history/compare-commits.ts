@@ -2,7 +2,9 @@
  * The objects that a commit introduces: those in its tree that are at that path in none of its parents' trees.
  * For wants W and haves H, those introduced by the commits reachable from W and not from H contain all that is missing.
  */
+
 import { CorruptPackError } from "../../errors.ts";
+import type { ObjectNumber } from "../object-numbers.ts";
 import type { ObjectBody } from "../pack/delta.ts";
 import { forEachDifference, newTreeEntry, readTreeEntry, type TreeEntry } from "./tree-differences.ts";
 
@@ -47,7 +49,7 @@ export interface IntroducedByCommit {
  * @throws {CorruptPackError} A tree is malformed.
  */
 export function* introducedObjects(
-  rootTree: number,
+  rootTree: ObjectNumber,
   parentTrees: readonly number[],
   find: FindObject,
   recorder: TreeRecorder,

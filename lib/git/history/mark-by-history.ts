@@ -1,5 +1,7 @@
 /** What a client lacks, out of the histories: no commit and no tree is read. */
+
 import type { ObjectId } from "../object-id.ts";
+import type { ObjectNumber } from "../object-numbers.ts";
 import { objectTypeName } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
 import { type ObjectFilter, passesFilter } from "../walk/object-filter.ts";
@@ -27,7 +29,7 @@ export async function markMissingByHistory(
   marks: ObjectMarks,
   { wants, commonCommits, filter }: HistoryRequest,
 ): Promise<PaintedHistory | undefined> {
-  const passes = (objectNumber: number): boolean =>
+  const passes = (objectNumber: ObjectNumber): boolean =>
     filter === undefined ||
     passesFilter(filter, objectTypeName(history.types[objectNumber] ?? 0), history.sizes[objectNumber] ?? 0);
   const wantRows: number[] = [];

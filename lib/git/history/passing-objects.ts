@@ -1,5 +1,7 @@
 /** What a clone of everything gets, but for what a filter leaves out: found by passing once through the objects. */
+
 import type { ObjectId } from "../object-id.ts";
+import type { ObjectNumber } from "../object-numbers.ts";
 import { objectTypeName } from "../pack/pack-format.ts";
 import type { PackedObjects, RefList } from "../ports.ts";
 import { refsStartingWith } from "../upload-pack/find-refs.ts";
@@ -26,7 +28,7 @@ export function passingObjects(
   { types, sizes }: CommitHistory,
   { wants, refList, filter }: PassingRequest,
 ): Uint32Array {
-  const passes = (objectNumber: number): boolean =>
+  const passes = (objectNumber: ObjectNumber): boolean =>
     passesFilter(filter, objectTypeName(types[objectNumber] ?? 0), sizes[objectNumber] ?? 0);
   const passing = objects.packs.allObjects();
   let count = 0;

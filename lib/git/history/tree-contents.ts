@@ -1,4 +1,5 @@
 /** What the trees of a repository hold, out of the histories of its packs: no tree is read. */
+import type { ObjectNumber } from "../object-numbers.ts";
 import type { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
@@ -61,7 +62,7 @@ export class TreeContents {
   }
 
   /** As in {@link TreeColumns}. */
-  changesOf(treeNumber: number): Uint32Array {
+  changesOf(treeNumber: ObjectNumber): Uint32Array {
     return (
       this.#wholeEntries.get(treeNumber) ??
       this.#changes.subarray(this.#starts[treeNumber], this.#ends[treeNumber])
@@ -73,7 +74,10 @@ export class TreeContents {
    * @returns Each object once that the tree holds, but for those that the last known one of the trees before it holds, too.
    *   `undefined` if the histories do not tell.
    */
-  entriesBeyond(treeNumber: number, isKnown: (treeNumber: number) => boolean): number[] | undefined {
+  entriesBeyond(
+    treeNumber: ObjectNumber,
+    isKnown: (treeNumber: ObjectNumber) => boolean,
+  ): number[] | undefined {
     const counts = this.#addUp(treeNumber, isKnown);
     if (counts === undefined) return undefined;
     const entries: number[] = [];
@@ -84,7 +88,7 @@ export class TreeContents {
   }
 
   /** @returns The objects that the tree holds, each as often as it names it; `undefined` if the histories do not tell. */
-  entriesOf(treeNumber: number): number[] | undefined {
+  entriesOf(treeNumber: ObjectNumber): number[] | undefined {
     const counts = this.#addUp(treeNumber, () => false);
     if (counts === undefined) return undefined;
     const entries: number[] = [];
@@ -95,13 +99,13 @@ export class TreeContents {
   }
 
   /** From now on the tree is told by all that it holds; `undefined` for what is not known. */
-  tellWhole(treeNumber: number, entries: readonly number[] | undefined): void {
+  tellWhole(treeNumber: ObjectNumber, entries: readonly number[] | undefined): void {
     this.kinds[treeNumber] = entries === undefined ? TREE_KIND.unknown : TREE_KIND.whole;
     if (entries !== undefined) this.#wholeEntries.set(treeNumber, Uint32Array.from(entries));
   }
 
   /** @returns By object: how many entries the tree has more than the last known one before it. */
-  #addUp(treeNumber: number, isKnown: (treeNumber: number) => boolean): EntryCounts | undefined {
+  #addUp(treeNumber: ObjectNumber, isKnown: (treeNumber: ObjectNumber) => boolean): EntryCounts | undefined {
     this.#counts ??= new Int32Array(this.kinds.length);
     const counts = new EntryCounts(this.#counts);
     let tree = treeNumber;
@@ -138,7 +142,7 @@ class EntryCounts {
     this.#counts = counts;
   }
 
-  add(objectNumber: number, difference: number): void {
+  add(objectNumber: ObjectNumber, difference: number): void {
     const count = this.#counts[objectNumber] as number;
     if (count === 0) this.#touched.push(objectNumber);
     this.#counts[objectNumber] = count + difference;
@@ -149,7 +153,7 @@ class EntryCounts {
   }
 
   /** Once. Calls for each object, and forgets it. */
-  forEach(visit: (count: number, objectNumber: number) => void): void {
+  forEach(visit: (count: number, objectNumber: ObjectNumber) => void): void {
     for (const objectNumber of this.#touched) {
       const count = this.#counts[objectNumber] as number;
       this.#counts[objectNumber] = 0;

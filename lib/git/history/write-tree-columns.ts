@@ -1,4 +1,5 @@
 /** Writes what trees hold into the columns of a pack's history. */
+import type { ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { Uint32Vector } from "../walk/uint32-vector.ts";
@@ -33,11 +34,11 @@ export interface WrittenTrees {
   /** Numbers of the pack's trees, in the order of its index. */
   readonly treeNumbers: Uint32Array;
   /** Whether the pack is to tell what the tree holds. */
-  readonly isOwn: (treeNumber: number) => boolean;
+  readonly isOwn: (treeNumber: ObjectNumber) => boolean;
   /** Of a changed tree: whether its predecessor will be told, and stay. */
-  readonly keepsPredecessor: (treeNumber: number) => boolean;
+  readonly keepsPredecessor: (treeNumber: ObjectNumber) => boolean;
   /** How the columns write an object. */
-  readonly reference: (objectNumber: number) => number;
+  readonly reference: (objectNumber: ObjectNumber) => number;
 }
 
 /** As many changes as this times its entries are added up for a tree before one is written whole. */
@@ -96,7 +97,7 @@ class TreeChains {
     this.#entryCounts = new Int32Array(predecessors.length).fill(NOT_KNOWN);
   }
 
-  shorten(treeNumber: number): void {
+  shorten(treeNumber: ObjectNumber): void {
     const pending: number[] = [];
     for (let tree = treeNumber; tree >= 0 && this.#changeCounts[tree] === NOT_VISITED; ) {
       pending.push(tree);

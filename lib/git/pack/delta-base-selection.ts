@@ -2,6 +2,7 @@
  * Finds a base at hand for an object whose own base is not: another version of it. What was at its path before and after,
  * and what lies near it in its tree of deltas, is likely to be alike; so no other candidate need be tried.
  */
+import type { ObjectNumber } from "../object-numbers.ts";
 import type { ObjectForest } from "./object-forest.ts";
 
 /** Steps from version to version, or towards the root of a tree of deltas: git's own chains are 50 long. */
@@ -13,9 +14,9 @@ export interface DeltaBaseSelectionOptions {
   readonly deltaForest: ObjectForest;
   readonly versionForest: ObjectForest;
   /** Whether the object lies in the pack already. */
-  readonly isWritten: (objectNumber: number) => boolean;
+  readonly isWritten: (objectNumber: ObjectNumber) => boolean;
   /** Whether it may be the base of a new delta: written, or the client's, and not too deep. */
-  readonly isAtHand: (objectNumber: number) => boolean;
+  readonly isAtHand: (objectNumber: ObjectNumber) => boolean;
   /** Whether objects that the client has may be bases at all. */
   readonly isThin: boolean;
 }
@@ -30,7 +31,7 @@ export class DeltaBaseSelection {
   }
 
   /** @returns An object's number, or -1. To be asked once for an object, which is written next. */
-  choose(objectNumber: number): number {
+  choose(objectNumber: ObjectNumber): number {
     const { deltaForest, isAtHand } = this.#options;
     const passed: number[] = [];
     let relative = -1;
@@ -55,7 +56,7 @@ export class DeltaBaseSelection {
   }
 
   /** The nearest version, before or after. */
-  #neighbour(objectNumber: number): number {
+  #neighbour(objectNumber: ObjectNumber): number {
     const { versionForest, isAtHand } = this.#options;
     let before = versionForest.parents[objectNumber] as number;
     let after = versionForest.childrenOf(objectNumber);

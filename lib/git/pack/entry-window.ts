@@ -1,4 +1,5 @@
 /** A stretch of a pack with the entries in it that are to be copied. */
+import type { ObjectNumber, PackNumber } from "../object-numbers.ts";
 import type { EntryPlaces, PackReader } from "../ports.ts";
 
 export const MAX_WINDOW_BYTES = 1024 * 1024;
@@ -11,7 +12,7 @@ export interface EntryWindow {
   /** Among `places`. */
   readonly first: number;
   readonly end: number;
-  readonly packNumber: number;
+  readonly packNumber: PackNumber;
   readonly offsetBytes: number;
   readonly bytes: Uint8Array;
   /** Part of a copy so large that whoever gets it is left to check its objects, as with whole packs, unless it is kept for others. */
@@ -28,7 +29,7 @@ export function* locateInSlices(
 
 /** What a window has of one entry. */
 export interface WindowEntry {
-  readonly objectNumber: number;
+  readonly objectNumber: ObjectNumber;
   readonly offsetBytes: number;
   readonly endBytes: number;
   readonly bytes: Uint8Array;

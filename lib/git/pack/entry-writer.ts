@@ -4,9 +4,11 @@
  * a delta of a relative, or is written whole.
  * Source: gitformat-pack(5).
  */
+
 import { crc32 } from "node:zlib";
 import { CorruptPackError } from "../../errors.ts";
 import { objectIdBytes } from "../object-id.ts";
+import type { ObjectNumber, PackNumber } from "../object-numbers.ts";
 import type { PackedObjects } from "../ports.ts";
 import type { PackOutput } from "./chunk-collector.ts";
 import { DeltaBaseSelection, DeltaBudget } from "./delta-base-selection.ts";
@@ -33,13 +35,18 @@ export interface EntryWriterOptions {
   /** Deltas that would lie deeper than this are made anew; without it, those that are copied lie as deep as they do. */
   readonly maxDepth?: number;
   /** Whether the reader of the pack has the object, so that it may be a base without being in the pack. */
-  readonly clientHas: (objectNumber: number) => boolean;
+  readonly clientHas: (objectNumber: ObjectNumber) => boolean;
   /** Whether deltas may name their base by distance. */
   readonly ofsDelta: boolean;
   /** Whether the client may have anything: whether `clientHas` is worth being asked. */
   readonly isThin: boolean;
   /** Told of each entry that was written: where, the CRC-32 of its bytes, and what it is a delta of, or -1. */
-  readonly onEntry?: (objectNumber: number, offsetBytes: number, crc: number, baseNumber: number) => void;
+  readonly onEntry?: (
+    objectNumber: ObjectNumber,
+    offsetBytes: number,
+    crc: number,
+    baseNumber: ObjectNumber,
+  ) => void;
   /** Whether the pack is kept for others: then no entry is left for whoever gets it to check. */
   readonly isKept?: boolean;
   /** Told what the pack is made of. */
@@ -52,7 +59,7 @@ interface PlannedEntry {
   readonly stream: Uint8Array;
   /** Of a large object made anew, what follows. */
   readonly rest?: AsyncIterable<Uint8Array> | undefined;
-  readonly baseNumber: number;
+  readonly baseNumber: ObjectNumber;
 }
 
 /** As git's: each reader of the object has to apply all deltas below it. */
@@ -74,8 +81,8 @@ export class EntryWriter {
     this.#options = options;
     this.#written = new WrittenEntries(objects.objectCount, objectNumbers.length);
     const { history } = objects;
-    const isWritten = (objectNumber: number): boolean => this.#written.has(objectNumber);
-    const isAtHand = (objectNumber: number): boolean =>
+    const isWritten = (objectNumber: ObjectNumber): boolean => this.#written.has(objectNumber);
+    const isAtHand = (objectNumber: ObjectNumber): boolean =>
       (isWritten(objectNumber) || clientHas(objectNumber)) &&
       this.#depthOf(objectNumber) < MAX_REENCODED_DEPTH;
     this.#choice = history && new DeltaBaseSelection({ ...history, isWritten, isAtHand, isThin });
@@ -213,7 +220,7 @@ export class EntryWriter {
 
   /** @returns The entry with its new head; `undefined` if its base will not be at hand in the new pack. */
   #movedEntry(
-    packNumber: number,
+    packNumber: PackNumber,
     offsetBytes: number,
     entry: Uint8Array,
     head: EntryHead,
@@ -232,7 +239,7 @@ export class EntryWriter {
   }
 
   /** A client completes a thin pack with whole bases; where depth matters, they lie as deep as they do in their packs. */
-  #depthOf(objectNumber: number): number {
+  #depthOf(objectNumber: ObjectNumber): number {
     if (this.#written.has(objectNumber)) return this.#written.depth(objectNumber);
     const { objects, maxDepth } = this.#options;
     const bases = objects.history?.deltaForest.parents;
@@ -244,7 +251,7 @@ export class EntryWriter {
   }
 
   /** @returns `undefined` if the base is neither written nor the client's. */
-  #deltaHead(baseNumber: number, inflatedBytes: number): Uint8Array | undefined {
+  #deltaHead(baseNumber: ObjectNumber, inflatedBytes: number): Uint8Array | undefined {
     const { objects, ofsDelta, clientHas } = this.#options;
     const isWritten = this.#written.has(baseNumber);
     if (isWritten && ofsDelta) {
@@ -272,7 +279,7 @@ export class EntryWriter {
    * @returns `undefined` if it is not.
    */
   async #reencodedEntry(
-    objectNumber: number,
+    objectNumber: ObjectNumber,
     moved: PlannedEntry | undefined,
   ): Promise<PlannedEntry | undefined> {
     const baseNumber = this.#choice?.choose(objectNumber) ?? -1;
@@ -288,7 +295,7 @@ export class EntryWriter {
   }
 }
 
-function checkCrc(objects: PackedObjects, objectNumber: number, crc: number): void {
+function checkCrc(objects: PackedObjects, objectNumber: ObjectNumber, crc: number): void {
   if (crc !== objects.packs.crc(objectNumber)) {
     throw new CorruptPackError("entry does not match its checksum", { id: objects.objectId(objectNumber) });
   }

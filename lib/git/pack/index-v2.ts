@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../object-id.ts";
+import type { IndexNumber } from "../object-numbers.ts";
 import { ascendingNumbers, sortedByKey } from "./radix-sort.ts";
 
 const SIGNATURE = 0xff744f63;
@@ -51,12 +52,12 @@ export class PackIndex {
   }
 
   /** @returns The object's number, or -1. */
-  find(id: ObjectId): number {
+  find(id: ObjectId): IndexNumber {
     return this.findBytes(objectIdBytes(id), 0);
   }
 
   /** @returns The number of the object whose id is at `bytes[start]`, or -1. */
-  findBytes(bytes: Uint8Array, start: number): number {
+  findBytes(bytes: Uint8Array, start: number): IndexNumber {
     const first = bytes[start] ?? 0;
     let low = first === 0 ? 0 : this.#fanout(first - 1);
     let high = this.#fanout(first);
@@ -70,7 +71,7 @@ export class PackIndex {
     return -1;
   }
 
-  #compare(number: number, bytes: Uint8Array, start: number): number {
+  #compare(number: IndexNumber, bytes: Uint8Array, start: number): number {
     const at = IDS_START + number * OBJECT_ID_BYTES;
     for (let i = 1; i < OBJECT_ID_BYTES; i++) {
       const difference = (this.#bytes[at + i] ?? 0) - (bytes[start + i] ?? 0);
@@ -79,7 +80,7 @@ export class PackIndex {
     return 0;
   }
 
-  objectId(number: number): ObjectId {
+  objectId(number: IndexNumber): ObjectId {
     return objectIdAt(this.#bytes, IDS_START + number * OBJECT_ID_BYTES);
   }
 
@@ -89,12 +90,12 @@ export class PackIndex {
   }
 
   /** CRC-32 of the entry as it lies in the pack, head and zlib stream. */
-  crc(number: number): number {
+  crc(number: IndexNumber): number {
     return this.#view.getUint32(IDS_START + this.objectCount * OBJECT_ID_BYTES + number * 4);
   }
 
   /** @throws {CorruptPackError} A large offset points outside its table, or is above 2^53 - 1. */
-  offsetBytes(number: number): number {
+  offsetBytes(number: IndexNumber): number {
     const small = this.#view.getUint32(this.#offsetsStart + number * 4);
     if (small < LARGE_OFFSET_FLAG) return small;
     const at = this.#offsetsStart + this.objectCount * 4 + (small - LARGE_OFFSET_FLAG) * 8;

@@ -1,4 +1,5 @@
 /** Objects that each stem from at most one other: as the delta of it, or as the next version of it. */
+import type { ObjectNumber } from "../object-numbers.ts";
 export class ObjectForest {
   /** By object number: the object that this one stems from, or -1. */
   readonly parents: Int32Array;
@@ -9,7 +10,7 @@ export class ObjectForest {
   }
 
   /** The objects that stem from this one. To be asked once all parents are set. */
-  childrenOf(objectNumber: number): Uint32Array {
+  childrenOf(objectNumber: ObjectNumber): Uint32Array {
     this.#children ??= turnedAround(this.parents);
     const { ends, numbers } = this.#children;
     return numbers.subarray(objectNumber === 0 ? 0 : ends[objectNumber - 1], ends[objectNumber]);

@@ -1,4 +1,5 @@
 /** Parts of packs that are read in one go, each through one stream, the next few begun ahead. */
+import type { PackNumber } from "../object-numbers.ts";
 import { type StreamBudget, StreamPrefetch } from "./stream-prefetch.ts";
 
 /** Read over rather than begin another stream: a store sends this in the time that it takes to answer. */
@@ -9,7 +10,7 @@ const MIN_FILLED_BYTES = 256 * 1024;
 const STREAMS_AHEAD = 6;
 
 export interface ReadRange {
-  readonly packNumber: number;
+  readonly packNumber: PackNumber;
   readonly offsetBytes: number;
   endBytes: number;
 }
@@ -21,7 +22,7 @@ export class RangePlan {
   readonly segments: ReadRange[] = [];
 
   /** @returns The place of its segment. */
-  add(packNumber: number, offsetBytes: number, endBytes: number): number {
+  add(packNumber: PackNumber, offsetBytes: number, endBytes: number): number {
     const last = this.segments.at(-1);
     const isNear =
       last?.packNumber === packNumber &&

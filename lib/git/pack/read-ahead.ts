@@ -2,6 +2,7 @@
  * Begins to read, all at once, what writing a pack will read piece by piece: with a store that takes 20 ms to answer, what is
  * read in turn is what takes the time.
  */
+import type { ObjectNumber } from "../object-numbers.ts";
 import type { PackedObjects } from "../ports.ts";
 import { DeltaBaseSelection } from "./delta-base-selection.ts";
 
@@ -11,7 +12,7 @@ const MAX_SLICE_OBJECTS = 8192;
 export interface ReadAheadRequest {
   readonly objects: PackedObjects;
   readonly objectNumbers: Uint32Array;
-  readonly clientHas: (objectNumber: number) => boolean;
+  readonly clientHas: (objectNumber: ObjectNumber) => boolean;
   readonly isThin: boolean;
   /** Whether the entries are read out of what is kept at hand; else what is read ahead of them is read for nothing. */
   readonly isCached: boolean;
@@ -32,8 +33,9 @@ export class ReadAhead {
     this.#request = request;
     this.#begun = new Uint8Array(Math.ceil(objects.objectCount / 8));
     // What was begun will have been written when the next one is.
-    const isWritten = (objectNumber: number): boolean => this.#isBegun(objectNumber);
-    const isAtHand = (objectNumber: number): boolean => isWritten(objectNumber) || clientHas(objectNumber);
+    const isWritten = (objectNumber: ObjectNumber): boolean => this.#isBegun(objectNumber);
+    const isAtHand = (objectNumber: ObjectNumber): boolean =>
+      isWritten(objectNumber) || clientHas(objectNumber);
     this.#choice =
       objects.history && new DeltaBaseSelection({ ...objects.history, isWritten, isAtHand, isThin });
   }
@@ -77,7 +79,7 @@ export class ReadAhead {
    * What is needed for an object that is to become a delta of another.
    * @param passed - Where the chains of others have been, which end in the same.
    */
-  *#chainsOfReencoded(objectNumber: number, passed: Set<number>): Generator<number, void, undefined> {
+  *#chainsOfReencoded(objectNumber: ObjectNumber, passed: Set<number>): Generator<number, void, undefined> {
     const { objects, clientHas, isThin } = this.#request;
     const bases = objects.history?.deltaForest.parents;
     if (bases === undefined) return;
@@ -91,7 +93,7 @@ export class ReadAhead {
     }
   }
 
-  #isBegun(objectNumber: number): boolean {
+  #isBegun(objectNumber: ObjectNumber): boolean {
     return ((this.#begun[objectNumber >>> 3] as number) & (1 << (objectNumber & 7))) !== 0;
   }
 }

@@ -1,4 +1,5 @@
 /** Notes what a pack is put together from while it is written. */
+import type { PackNumber } from "../object-numbers.ts";
 import type { PackRecipe } from "./pack-recipe.ts";
 
 /** A longer recipe would take as long to read as it spares. */
@@ -40,12 +41,12 @@ export class RecipeRecorder {
   }
 
   /** @param bytes - What is copied from there. */
-  copy(packNumber: number, offsetBytes: number, bytes: Uint8Array): void {
+  copy(packNumber: PackNumber, offsetBytes: number, bytes: Uint8Array): void {
     if (bytes.length < MIN_COPY_BYTES) this.literal(bytes);
     else this.copyRange(packNumber, offsetBytes, bytes.length);
   }
 
-  copyRange(packNumber: number, offsetBytes: number, lengthBytes: number): void {
+  copyRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): void {
     if (this.#isTooLong) return;
     const last = this.#stepCount - 1;
     const { literalEnds, copyPacks, copyOffsets, copyLengths } = this.#steps;
@@ -87,7 +88,7 @@ export class RecipeRecorder {
     };
   }
 
-  #addStep(packNumber: number, offsetBytes: number, lengthBytes: number): void {
+  #addStep(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): void {
     const step = this.#stepCount++;
     const length = this.#steps.literalEnds.length;
     // One more than the limit: what comes behind the last copy.

@@ -1,4 +1,5 @@
 /** Makes entries that no pack holds as they are needed: a delta against another base, or the object whole. */
+import type { ObjectNumber } from "../object-numbers.ts";
 import type { GitObject, ObjectReader } from "../ports.ts";
 import { deflateInPieces, EntryDeflater } from "./deflate.ts";
 import { DeltaEncoder } from "./encode-delta.ts";
@@ -38,7 +39,7 @@ export class EntryReencoder {
   }
 
   /** What a delta would cost: bytes to be read and compared. @returns `undefined` if the objects are not fit for one. */
-  deltaCostBytes(objectNumber: number, baseNumber: number): number | undefined {
+  deltaCostBytes(objectNumber: ObjectNumber, baseNumber: ObjectNumber): number | undefined {
     const { history } = this.#objects;
     if (history === undefined) return undefined;
     const targetBytes = history.sizes[objectNumber] ?? 0;
@@ -50,7 +51,7 @@ export class EntryReencoder {
   }
 
   /** @returns `undefined` if a delta would not be worth it. */
-  async delta(objectNumber: number, baseNumber: number): Promise<ReencodedEntry | undefined> {
+  async delta(objectNumber: ObjectNumber, baseNumber: ObjectNumber): Promise<ReencodedEntry | undefined> {
     const [{ bytes: target }, { bytes: base }] = await Promise.all([
       this.#objects.read(objectNumber),
       this.#objects.read(baseNumber),
@@ -62,7 +63,7 @@ export class EntryReencoder {
     return delta && { stream: this.#deflater.deflate(delta), inflatedBytes: delta.length };
   }
 
-  async whole(objectNumber: number): Promise<ReencodedEntry & Pick<GitObject, "type">> {
+  async whole(objectNumber: ObjectNumber): Promise<ReencodedEntry & Pick<GitObject, "type">> {
     const { type, bytes } = await this.#objects.read(objectNumber);
     const inflatedBytes = bytes.length;
     if (inflatedBytes >= LARGE_BYTES)

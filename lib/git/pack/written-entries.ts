@@ -1,4 +1,5 @@
 /** What a pack being written holds so far: how far each entry has moved from its old pack, and how long its chain is. */
+import type { ObjectNumber } from "../object-numbers.ts";
 
 /** From this share of all objects on, arrays take less than maps. */
 const ARRAY_SHARE = 1 / 16;
@@ -22,23 +23,23 @@ export class WrittenEntries {
    * @param displacementBytes - Offset in the new pack, less that in the old one.
    * @param depth - 0 for a whole object, else 1 more than its base's.
    */
-  set(objectNumber: number, displacementBytes: number, depth: number): void {
+  set(objectNumber: ObjectNumber, displacementBytes: number, depth: number): void {
     if (this.#displacements.at(-1) !== displacementBytes) this.#displacements.push(displacementBytes);
     put(this.#slots, objectNumber, this.#displacements.length);
     put(this.#depths, objectNumber, Math.min(depth, MAX_RECORDED_DEPTH));
   }
 
-  has(objectNumber: number): boolean {
+  has(objectNumber: ObjectNumber): boolean {
     return valueIn(this.#slots, objectNumber) > 0;
   }
 
   /** @returns NaN, which equals nothing, for what is not written. */
-  displacementBytes(objectNumber: number): number {
+  displacementBytes(objectNumber: ObjectNumber): number {
     return this.#displacements[valueIn(this.#slots, objectNumber) - 1] ?? Number.NaN;
   }
 
   /** Of what is written; 255 stands for that and more. */
-  depth(objectNumber: number): number {
+  depth(objectNumber: ObjectNumber): number {
     return valueIn(this.#depths, objectNumber);
   }
 }

@@ -1,5 +1,7 @@
 /** Which of the client's haves are here too, and whether they are enough to stop asking. */
+
 import type { ObjectId } from "../object-id.ts";
+import type { CommitRow } from "../object-numbers.ts";
 import type { ObjectReader } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "../walk/commit-table.ts";
 import { peelObject } from "../walk/peel.ts";
@@ -84,7 +86,7 @@ export class CommonHaves {
   }
 
   async #reaches(startRow: number): Promise<boolean> {
-    const path: { readonly row: number; nextParent: number }[] = [{ row: startRow, nextParent: 0 }];
+    const path: { readonly row: CommitRow; nextParent: number }[] = [{ row: startRow, nextParent: 0 }];
     for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
       if (this.#states[step.row] === REACHES) {
         for (const { row } of path) this.#states[row] = REACHES;

@@ -2,6 +2,7 @@
  * Packs that the client fetches by itself, from where the store hands them out, while the answer's own pack holds the rest.
  * Source: gitprotocol-v2(5), "packfile-uris"; packfile-uri.txt in git's technical documentation.
  */
+import type { ObjectNumber, PackNumber } from "../object-numbers.ts";
 import { DELIM_PKT, encodePktLine } from "../pktline.ts";
 import type { PackBody, PackDownload, UploadPackSource } from "../ports.ts";
 import type { PackPlan, ProgressText } from "./plan.ts";
@@ -20,7 +21,7 @@ export interface PackOffer {
 }
 
 interface Download {
-  readonly packNumber: number;
+  readonly packNumber: PackNumber;
   readonly packBytes: number;
   readonly download: PackDownload;
 }
@@ -65,7 +66,7 @@ function downloadsOf(bodies: readonly PackBody[], protocols: readonly string[]):
   return downloads.sort((a, b) => b.packBytes - a.packBytes);
 }
 
-function isLacked(plan: PackPlan, packNumber: number, bodies: readonly PackBody[]): boolean {
+function isLacked(plan: PackPlan, packNumber: PackNumber, bodies: readonly PackBody[]): boolean {
   if (plan.kind === "copy-packs") return true;
   const isInPack = inPacks(plan, new Set([packNumber]), bodies.length);
   let count = 0;
@@ -103,7 +104,7 @@ function inPacks(
   { objects }: PackPlan & { kind: "copy-entries" },
   packNumbers: ReadonlySet<number>,
   packCount: number,
-): (objectNumber: number) => boolean {
+): (objectNumber: ObjectNumber) => boolean {
   const ranges = [...packNumbers].map((packNumber) => ({
     first: objects.packs.firstNumber(packNumber),
     end: packNumber + 1 < packCount ? objects.packs.firstNumber(packNumber + 1) : objects.objectCount,

@@ -1,8 +1,10 @@
 /** What to send: plain data, worked out before any of the pack is written. */
+
 import type { PaintedHistory } from "../history/commit-history.ts";
 import { markMissingByHistory } from "../history/mark-by-history.ts";
 import { canPassByColumns, passingObjects } from "../history/passing-objects.ts";
 import type { ObjectId } from "../object-id.ts";
+import type { ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { StreamBudget } from "../pack/stream-prefetch.ts";
 import type { ObjectReader, PackBody, PackedObjects, RefList, UploadPackSource } from "../ports.ts";
@@ -25,7 +27,7 @@ export type PackPlan =
       readonly objects: PackedObjects;
       readonly objectNumbers: Uint32Array;
       /** Whether the client surely has the object: it may be the base of a delta without being sent. */
-      readonly clientHas: (objectNumber: number) => boolean;
+      readonly clientHas: (objectNumber: ObjectNumber) => boolean;
       /** Whether that may ever be so. */
       readonly isThin: boolean;
     };
@@ -102,7 +104,7 @@ function hadBases(
   { thinPack, filter }: PackRequest,
   { history }: PackedObjects,
   painted: PaintedHistory,
-): (objectNumber: number) => boolean {
+): (objectNumber: ObjectNumber) => boolean {
   if (!thinPack) return () => false;
   if (filter === undefined) return (objectNumber) => painted.isHad(objectNumber);
   if (!keepsAllTrees(filter)) return () => false;
@@ -110,7 +112,10 @@ function hadBases(
 }
 
 /** A client with a filter has not all that belongs to its commits. */
-function thinBases({ thinPack, filter }: PackRequest, marks: ObjectMarks): (objectNumber: number) => boolean {
+function thinBases(
+  { thinPack, filter }: PackRequest,
+  marks: ObjectMarks,
+): (objectNumber: ObjectNumber) => boolean {
   if (!thinPack) return () => false;
   if (filter === undefined) return (objectNumber) => marks.clientHas(objectNumber);
   if (!keepsAllTrees(filter)) return () => false;

@@ -2,7 +2,9 @@
  * Works out where a client's history ends after the answer, and what to tell it about that.
  * Source: gitprotocol-v2(5), "shallow-info section"; gitprotocol-pack(5), "shallow-update".
  */
+
 import type { ObjectId } from "../object-id.ts";
+import type { CommitRow } from "../object-numbers.ts";
 import type { ObjectReader, RefList } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "../walk/commit-table.ts";
 import { cutAtDepth, cutByRevisions, type HistoryCut } from "../walk/history-cut.ts";
@@ -49,7 +51,7 @@ export async function planShallow(
   const deepenedRows = [...clientRows].filter((row) => innerRows.has(row));
   for (const row of [...clientRows, ...shallowRows]) table.cut(row);
   for (const row of clientRows) table.endClientHistory(row);
-  const idOf = (row: number): ObjectId => objects.objectId(table.objectNumber(row));
+  const idOf = (row: CommitRow): ObjectId => objects.objectId(table.objectNumber(row));
   return {
     shallowIds: shallowRows.map(idOf),
     unshallowIds: deepenedRows.map(idOf),
@@ -141,7 +143,7 @@ class HistoryCutter {
 
   /** Those whose parents may be served, whatever became of the commits themselves. */
   async #deepenable(rows: ReadonlySet<number>): Promise<Set<number>> {
-    const parentsOf = (row: number): readonly number[] => this.#table.recordedParentRows(row);
+    const parentsOf = (row: CommitRow): readonly number[] => this.#table.recordedParentRows(row);
     const servable = new Set(await this.#reachable(new Set([...rows].flatMap(parentsOf))));
     return new Set([...rows].filter((row) => parentsOf(row).every((parentRow) => servable.has(parentRow))));
   }
@@ -150,7 +152,7 @@ class HistoryCutter {
   async #reachable(rows: ReadonlySet<number>): Promise<number[]> {
     const present = [...rows].filter((row) => row !== MISSING_PARENT);
     if (!this.#source.mayHoldUnreachable) return present;
-    const idOf = (row: number): ObjectId => this.#objects.objectId(this.#table.objectNumber(row));
+    const idOf = (row: CommitRow): ObjectId => this.#objects.objectId(this.#table.objectNumber(row));
     const unreachable = await findUnreachable(this.#objects, this.#refList, present.map(idOf));
     return present.filter((row) => !unreachable.has(idOf(row)));
   }

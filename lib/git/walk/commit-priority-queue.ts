@@ -1,9 +1,10 @@
 /** Rows, newest first: a binary heap. */
+import type { CommitRow } from "../object-numbers.ts";
 export class CommitPriorityQueue {
   readonly #rows: number[] = [];
-  readonly #secondsOf: (row: number) => number;
+  readonly #secondsOf: (row: CommitRow) => number;
 
-  constructor(secondsOf: (row: number) => number) {
+  constructor(secondsOf: (row: CommitRow) => number) {
     this.#secondsOf = secondsOf;
   }
 
@@ -16,7 +17,7 @@ export class CommitPriorityQueue {
     return this.#rows[0];
   }
 
-  push(row: number): void {
+  push(row: CommitRow): void {
     const rows = this.#rows;
     const seconds = this.#secondsOf(row);
     let index = rows.length;

@@ -1,5 +1,7 @@
 /** Commits by row, read as they are needed: struct of arrays, because a history has many. */
+
 import { CorruptPackError } from "../../errors.ts";
+import type { CommitRow, ObjectNumber } from "../object-numbers.ts";
 import { parseCommit } from "../objects.ts";
 import type { ObjectReader } from "../ports.ts";
 
@@ -26,7 +28,7 @@ export class CommitTable {
   }
 
   /** The row of a commit, which is not read yet. */
-  rowOf(objectNumber: number): number {
+  rowOf(objectNumber: ObjectNumber): CommitRow {
     const known = this.#rowOfObject.get(objectNumber);
     if (known !== undefined) return known;
     const row = this.#objectNumbers.length;
@@ -39,7 +41,7 @@ export class CommitTable {
   }
 
   /** Reads the commit if that was not done before. @throws {CorruptPackError} It is no commit, or its tree is missing. */
-  async load(row: number): Promise<void> {
+  async load(row: CommitRow): Promise<void> {
     if (this.#treeNumbers[row] !== NOT_READ) return;
     const objectNumber = this.objectNumber(row);
     if (this.#takeFromHistory(row, objectNumber)) return;
@@ -57,7 +59,7 @@ export class CommitTable {
     });
   }
 
-  #takeFromHistory(row: number, objectNumber: number): boolean {
+  #takeFromHistory(row: CommitRow, objectNumber: ObjectNumber): boolean {
     const { history } = this.#reader;
     const historyRow = history?.rowOf(objectNumber) ?? -1;
     if (history === undefined || historyRow < 0) return false;
@@ -69,46 +71,46 @@ export class CommitTable {
     return true;
   }
 
-  isLoaded(row: number): boolean {
+  isLoaded(row: CommitRow): boolean {
     return this.#treeNumbers[row] !== NOT_READ;
   }
 
-  objectNumber(row: number): number {
+  objectNumber(row: CommitRow): ObjectNumber {
     return this.#objectNumbers[row] ?? -1;
   }
 
   /** After `load`. */
-  treeNumber(row: number): number {
+  treeNumber(row: CommitRow): ObjectNumber {
     return this.#treeNumbers[row] ?? -1;
   }
 
   /** After `load`. */
-  seconds(row: number): number {
+  seconds(row: CommitRow): number {
     return this.#seconds[row] ?? 0;
   }
 
   /** After `load`. {@link MISSING_PARENT} stands for what the repository does not hold. None if the commit is cut. */
-  parentRows(row: number): readonly number[] {
+  parentRows(row: CommitRow): readonly number[] {
     return this.#cutRows.has(row) ? [] : this.recordedParentRows(row);
   }
 
   /** After `load`. The parents that the commit itself names, cut or not. */
-  recordedParentRows(row: number): readonly number[] {
+  recordedParentRows(row: CommitRow): readonly number[] {
     return this.#parentRows[row] ?? [];
   }
 
   /** From now on the commit counts as one without parents, as in a client whose history ends there. */
-  cut(row: number): void {
+  cut(row: CommitRow): void {
     this.#cutRows.add(row);
   }
 
   /** The history that the client has up to now ends at the commit. */
-  endClientHistory(row: number): void {
+  endClientHistory(row: CommitRow): void {
     this.#clientEndRows.add(row);
   }
 
   /** After `load`. Of a commit that the client has, the parents that it has as well: also below where its history is to end. */
-  heldParentRows(row: number): readonly number[] {
+  heldParentRows(row: CommitRow): readonly number[] {
     return this.#clientEndRows.has(row) ? [] : this.recordedParentRows(row);
   }
 
@@ -116,7 +118,7 @@ export class CommitTable {
     return this.#cutRows.size > 0;
   }
 
-  isCut(row: number): boolean {
+  isCut(row: CommitRow): boolean {
     return this.#cutRows.has(row);
   }
 }

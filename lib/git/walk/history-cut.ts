@@ -2,6 +2,7 @@
  * Where a shallow history ends: by its depth, by the age of commits, or by what other commits already reach.
  * Source: gitprotocol-v2(5), "deepen", "deepen-since", "deepen-not".
  */
+import type { CommitRow } from "../object-numbers.ts";
 import { type CommitTable, MISSING_PARENT } from "./commit-table.ts";
 import { findMissingCommits } from "./missing-commits.ts";
 
@@ -93,7 +94,7 @@ async function rowsSinceWithout(
   return new Set(rows);
 }
 
-async function loadedParents(table: CommitTable, row: number): Promise<number[]> {
+async function loadedParents(table: CommitTable, row: CommitRow): Promise<number[]> {
   await table.load(row);
   return table.parentRows(row).filter((parentRow) => parentRow !== MISSING_PARENT);
 }

@@ -5,7 +5,9 @@
  * that the client has are left. A clock that lies can make the answer larger, never smaller: what counts as "the client
  * has" is only ever passed on from haves to parents.
  */
+
 import { CorruptPackError } from "../../errors.ts";
+import type { CommitRow } from "../object-numbers.ts";
 import { CommitPriorityQueue } from "./commit-priority-queue.ts";
 import { type CommitTable, MISSING_PARENT } from "./commit-table.ts";
 
@@ -20,7 +22,7 @@ const SLOP = 5;
 export interface MissingCommits {
   /** Parents before children. */
   readonly rows: readonly number[];
-  clientHas(row: number): boolean;
+  clientHas(row: CommitRow): boolean;
 }
 
 /**
@@ -57,16 +59,16 @@ class PaintedWalk {
     this.#queue = new CommitPriorityQueue((row) => table.seconds(row));
   }
 
-  has(row: number, flag: number): boolean {
+  has(row: CommitRow, flag: number): boolean {
     return ((this.#flags[row] ?? 0) & flag) !== 0;
   }
 
-  set(row: number, flag: number): void {
+  set(row: CommitRow, flag: number): void {
     this.#flags[row] = (this.#flags[row] ?? 0) | flag;
   }
 
   /** Gives the row a colour; if that says something new, the row is to be visited, again if need be. */
-  async paint(row: number, colour: number): Promise<void> {
+  async paint(row: CommitRow, colour: number): Promise<void> {
     const before = this.#flags[row] ?? 0;
     if ((before & colour) !== 0 || (before & CLIENT_HAS) !== 0) return;
     this.set(row, colour);
@@ -122,11 +124,11 @@ class PaintedWalk {
     }
   }
 
-  #parentRows(row: number, colour: number): readonly number[] {
+  #parentRows(row: CommitRow, colour: number): readonly number[] {
     return colour === CLIENT_HAS ? this.#table.heldParentRows(row) : this.#table.parentRows(row);
   }
 
-  #missingParent(row: number): CorruptPackError {
+  #missingParent(row: CommitRow): CorruptPackError {
     return new CorruptPackError("commit's parent is missing", {
       commitObject: this.#table.objectNumber(row),
     });
@@ -136,8 +138,8 @@ class PaintedWalk {
 function parentsFirst(table: CommitTable, walk: PaintedWalk, wantRows: readonly number[]): number[] {
   const ordered: number[] = [];
   /** Rows whose parents are being ordered, each with the index of the parent to look at next. */
-  const path: { readonly row: number; nextParent: number }[] = [];
-  const enter = (row: number): void => {
+  const path: { readonly row: CommitRow; nextParent: number }[] = [];
+  const enter = (row: CommitRow): void => {
     if (row === MISSING_PARENT || walk.has(row, CLIENT_HAS | ORDERED) || !walk.has(row, WANTED)) return;
     walk.set(row, ORDERED);
     path.push({ row, nextParent: 0 });

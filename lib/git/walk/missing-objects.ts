@@ -1,5 +1,7 @@
 /** Marks the objects that a client lacks: those introduced by the commits that it lacks, and what it wants by name. */
+
 import type { ObjectId } from "../object-id.ts";
+import type { CommitRow, ObjectNumber } from "../object-numbers.ts";
 import type { ObjectReader } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "./commit-table.ts";
 import { findMissingCommits, type MissingCommits } from "./missing-commits.ts";
@@ -129,7 +131,7 @@ class CutTrees {
       .map((heldRow) => ({ treeNumber: table.treeNumber(heldRow), clientHas: true }));
   }
 
-  comparedWith(row: number): ParentTree[] {
+  comparedWith(row: CommitRow): ParentTree[] {
     const compared = this.#sentTree === undefined ? [...this.#held] : [...this.#held, this.#sentTree];
     this.#sentTree = { treeNumber: this.#table.treeNumber(row), clientHas: false };
     return compared;
@@ -144,21 +146,25 @@ function isRecorded(
   { history }: ObjectReader,
   table: CommitTable,
   missing: MissingCommits,
-  row: number,
+  row: CommitRow,
 ): boolean {
   if (history === undefined || history.rowOf(table.objectNumber(row)) < 0 || table.isCut(row)) return false;
   return !table.parentRows(row).some((parentRow) => missing.clientHas(parentRow));
 }
 
 /** Marks what a commit introduces as its history records it. */
-function markRecorded({ history }: ObjectReader, marks: ObjectMarks, commitNumber: number): void {
+function markRecorded({ history }: ObjectReader, marks: ObjectMarks, commitNumber: ObjectNumber): void {
   if (history === undefined) return;
   for (const objectNumber of history.introduced(history.rowOf(commitNumber))) {
     if (!marks.isSettled(objectNumber)) marks.markSent(objectNumber);
   }
 }
 
-async function parentTrees(table: CommitTable, missing: MissingCommits, row: number): Promise<ParentTree[]> {
+async function parentTrees(
+  table: CommitTable,
+  missing: MissingCommits,
+  row: CommitRow,
+): Promise<ParentTree[]> {
   const trees: ParentTree[] = [];
   for (const parentRow of table.parentRows(row)) {
     if (parentRow === MISSING_PARENT) continue;

@@ -1,4 +1,5 @@
 /** What is known of each object during one answer: one byte an object. */
+import type { ObjectNumber } from "../object-numbers.ts";
 import { Uint32Vector } from "./uint32-vector.ts";
 
 const SENT = 1;
@@ -22,32 +23,32 @@ export class ObjectMarks {
     return this.#sent.length;
   }
 
-  markSent(objectNumber: number): void {
+  markSent(objectNumber: ObjectNumber): void {
     if (this.isSent(objectNumber)) return;
     this.#marks[objectNumber] = (this.#marks[objectNumber] ?? 0) | SENT;
     this.#sent.push(objectNumber);
   }
 
-  isSent(objectNumber: number): boolean {
+  isSent(objectNumber: ObjectNumber): boolean {
     return ((this.#marks[objectNumber] ?? 0) & SENT) !== 0;
   }
 
   /** Not all that the client has: only what a walk came by. */
-  markClientHas(objectNumber: number, type: "tree" | "blob"): void {
+  markClientHas(objectNumber: ObjectNumber, type: "tree" | "blob"): void {
     const flags = type === "tree" ? CLIENT_HAS | IS_TREE : CLIENT_HAS;
     this.#marks[objectNumber] = (this.#marks[objectNumber] ?? 0) | flags;
   }
 
-  clientHas(objectNumber: number): boolean {
+  clientHas(objectNumber: ObjectNumber): boolean {
     return ((this.#marks[objectNumber] ?? 0) & CLIENT_HAS) !== 0;
   }
 
   /** A client that left out blobs may lack some that belong to its commits, but no trees. */
-  clientHasTree(objectNumber: number): boolean {
+  clientHasTree(objectNumber: ObjectNumber): boolean {
     return this.#marks[objectNumber] === (CLIENT_HAS | IS_TREE);
   }
 
-  isSettled(objectNumber: number): boolean {
+  isSettled(objectNumber: ObjectNumber): boolean {
     return this.#marks[objectNumber] !== 0;
   }
 }

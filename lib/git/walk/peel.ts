@@ -1,6 +1,8 @@
 /** Follows annotated tags to what they finally point to. */
+
 import { LimitExceededError } from "../../errors.ts";
 import type { ObjectId } from "../object-id.ts";
+import type { ObjectNumber } from "../object-numbers.ts";
 import { parseTag } from "../objects.ts";
 import type { ObjectType } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
@@ -9,7 +11,7 @@ import type { ObjectReader } from "../ports.ts";
 const MAX_TAG_CHAIN = 100;
 
 export interface PeeledObject {
-  readonly objectNumber: number;
+  readonly objectNumber: ObjectNumber;
   readonly type: ObjectType;
   /** The tags on the way, outermost first; empty if the object is no tag. */
   readonly tagNumbers: readonly number[];
@@ -33,7 +35,7 @@ export async function peelObject(reader: ObjectReader, id: ObjectId): Promise<Pe
 }
 
 /** @returns -1 if it is not in the repository. */
-async function readTarget(reader: ObjectReader, tagNumber: number): Promise<number> {
+async function readTarget(reader: ObjectReader, tagNumber: ObjectNumber): Promise<number> {
   const { bytes } = await reader.read(tagNumber);
   return reader.findId(parseTag(bytes).targetId);
 }

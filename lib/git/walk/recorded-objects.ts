@@ -3,7 +3,9 @@
  * one that was at its path before is passed over where that one has been looked into, so all versions of a tree take little
  * more time than one.
  */
+
 import type { CommitHistory } from "../history/commit-history.ts";
+import type { ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
 import type { ObjectFilter } from "./object-filter.ts";
@@ -16,7 +18,7 @@ import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts"
 const CHANGES_AT_ONCE = 200_000;
 
 interface PendingTree {
-  readonly treeNumber: number;
+  readonly treeNumber: ObjectNumber;
   readonly place: TreePlace;
 }
 
@@ -43,19 +45,19 @@ export class RecordedObjects implements TreeMarker {
     this.#pauseAt = history.trees.addedCount + CHANGES_AT_ONCE;
   }
 
-  async mark(rootTree: number, parents: readonly ParentTree[]): Promise<void> {
+  async mark(rootTree: ObjectNumber, parents: readonly ParentTree[]): Promise<void> {
     await this.markHeld(parents.filter(({ clientHas }) => clientHas).map(({ treeNumber }) => treeNumber));
     const place = this.#visits.rootPlace;
     if (this.#visits.enterTree(rootTree, place)) await this.#markBelow({ treeNumber: rootTree, place });
   }
 
-  async markWanted(treeNumber: number): Promise<void> {
+  async markWanted(treeNumber: ObjectNumber): Promise<void> {
     this.#marks.markSent(treeNumber);
     await this.#markBelow({ treeNumber, place: WANTED_ROOT_PLACE });
   }
 
   async markHeld(rootTrees: readonly number[]): Promise<void> {
-    const isKnown = (treeNumber: number): boolean => this.#held.has(treeNumber);
+    const isKnown = (treeNumber: ObjectNumber): boolean => this.#held.has(treeNumber);
     const pending = rootTrees.filter((treeNumber) => !isKnown(treeNumber));
     for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
       if (this.#isDue()) await this.#pause();
@@ -96,15 +98,15 @@ export class RecordedObjects implements TreeMarker {
     this.#pauseAt = this.#history.trees.addedCount + CHANGES_AT_ONCE;
   }
 
-  #recorded(treeNumber: number, isKnown: (treeNumber: number) => boolean): number[] | undefined {
+  #recorded(treeNumber: ObjectNumber, isKnown: (treeNumber: ObjectNumber) => boolean): number[] | undefined {
     return this.#history.trees.entriesBeyond(treeNumber, isKnown);
   }
 
-  #read(treeNumber: number): Promise<number[]> {
+  #read(treeNumber: ObjectNumber): Promise<number[]> {
     return readTreeEntries(this.#reader, treeNumber);
   }
 
-  #isTree(objectNumber: number): boolean {
+  #isTree(objectNumber: ObjectNumber): boolean {
     return this.#history.types[objectNumber] === OBJECT_TYPE.tree;
   }
 }

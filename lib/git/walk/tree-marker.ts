@@ -6,6 +6,7 @@
  * path in a parent that came earlier still, or that the client has. In any other order that would not hold. With a filter
  * that goes by depth or path, it holds for the same depth or path only; see `TreeVisits`.
  */
+import type { ObjectNumber } from "../object-numbers.ts";
 import type { TreeCursor } from "../objects.ts";
 import type { ObjectReader } from "../ports.ts";
 import type { ObjectFilter } from "./object-filter.ts";
@@ -15,12 +16,12 @@ import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts"
 
 /** A tree of a parent, at the same path. */
 export interface ParentTree {
-  readonly treeNumber: number;
+  readonly treeNumber: ObjectNumber;
   readonly clientHas: boolean;
 }
 
 interface PendingTree {
-  readonly treeNumber: number;
+  readonly treeNumber: ObjectNumber;
   readonly parents: readonly ParentTree[];
   readonly place: TreePlace;
 }
@@ -31,9 +32,9 @@ export interface TreeMarker {
    * of thin deltas.
    * @throws {CorruptPackError} A tree is malformed, or what it names is missing.
    */
-  mark(rootTree: number, parents: readonly ParentTree[]): Promise<void>;
+  mark(rootTree: ObjectNumber, parents: readonly ParentTree[]): Promise<void>;
   /** Marks a tree that is wanted by name, and what it holds. */
-  markWanted(treeNumber: number): Promise<void>;
+  markWanted(treeNumber: ObjectNumber): Promise<void>;
   /** Marks as the client's all that its trees hold. */
   markHeld(rootTrees: readonly number[]): Promise<void>;
 }
@@ -50,7 +51,7 @@ export class IntroducedObjects implements TreeMarker {
     this.#visits = new TreeVisits(reader, marks, filter);
   }
 
-  async mark(rootTree: number, parents: readonly ParentTree[]): Promise<void> {
+  async mark(rootTree: ObjectNumber, parents: readonly ParentTree[]): Promise<void> {
     for (const parent of parents) if (parent.clientHas) this.#marks.markClientHas(parent.treeNumber, "tree");
     if (parents.some(({ treeNumber }) => treeNumber === rootTree)) return;
     const place = this.#visits.rootPlace;
@@ -59,7 +60,7 @@ export class IntroducedObjects implements TreeMarker {
     }
   }
 
-  async markWanted(treeNumber: number): Promise<void> {
+  async markWanted(treeNumber: ObjectNumber): Promise<void> {
     this.#marks.markSent(treeNumber);
     await this.#markBelow({ treeNumber, parents: [], place: WANTED_ROOT_PLACE });
   }

@@ -2,6 +2,7 @@
  * Begins to read, all at once, the trees that a walk will look into one after the other, as the histories tell: with a store
  * that takes 20 ms to answer, a tree read after the other is what takes the time. What it misses is read when it is needed.
  */
+import type { CommitRow, ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
 import type { CommitTable } from "./commit-table.ts";
@@ -43,7 +44,7 @@ export class TreePrefetch {
   }
 
   /** To be told of each row that is walked, before it is. */
-  pass(row: number): void {
+  pass(row: CommitRow): void {
     (this.#table.isCut(row) ? this.#whole : this.#compared).pass(1);
   }
 
@@ -51,7 +52,7 @@ export class TreePrefetch {
     const { history } = this.#reader;
     if (history === undefined) return;
     const pending = this.#historyRows(rows).map((row) => history.treeNumber(row));
-    const isSeen = (treeNumber: number): boolean => this.#seenTrees.has(treeNumber);
+    const isSeen = (treeNumber: ObjectNumber): boolean => this.#seenTrees.has(treeNumber);
     for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
       if (isSeen(tree)) continue;
       this.#seenTrees.add(tree);

@@ -1,5 +1,7 @@
 /** Decides, for each object as a walk comes by it at some place, whether it is sent and whether to look into it. */
+
 import { LimitExceededError } from "../../errors.ts";
+import type { ObjectNumber } from "../object-numbers.ts";
 import type { TreeCursor } from "../objects.ts";
 import type { ObjectReader } from "../ports.ts";
 import type { ObjectFilter } from "./object-filter.ts";
@@ -45,7 +47,7 @@ export class TreeVisits {
   }
 
   /** Marks the tree as sent if it is to be. @returns Whether to look at its entries. */
-  enterTree(treeNumber: number, { entryDepth }: TreePlace): boolean {
+  enterTree(treeNumber: ObjectNumber, { entryDepth }: TreePlace): boolean {
     const marks = this.#marks;
     const filter = this.#filter;
     if (filter === undefined) {
@@ -64,7 +66,7 @@ export class TreeVisits {
   }
 
   /** Whether the tree was entered there, or higher up: then what is to be sent of what it holds is marked, or will be. */
-  isEntered(treeNumber: number, { entryDepth }: TreePlace): boolean {
+  isEntered(treeNumber: ObjectNumber, { entryDepth }: TreePlace): boolean {
     const filter = this.#filter;
     if (filter === undefined) return this.#marks.isSettled(treeNumber);
     if (this.#marks.clientHas(treeNumber)) return true;

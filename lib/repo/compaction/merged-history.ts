@@ -1,10 +1,12 @@
 /** The history sidecar of a merged pack, put together out of what the histories of the old packs say: no object is read. */
+
 import { CorruptPackError } from "../../errors.ts";
 import type { CommitHistory } from "../../git/history/commit-history.ts";
 import type { TreeColumns } from "../../git/history/pack-history.ts";
 import { NONE, type PackHistory } from "../../git/history/pack-history.ts";
 import { writeTreeColumns } from "../../git/history/write-tree-columns.ts";
 import { OBJECT_ID_BYTES, objectIdBytes } from "../../git/object-id.ts";
+import type { ObjectNumber } from "../../git/object-numbers.ts";
 import { OBJECT_TYPE } from "../../git/pack/pack-format.ts";
 import type { ObjectReader } from "../../git/ports.ts";
 import { Uint32Vector } from "../../git/walk/uint32-vector.ts";
@@ -16,9 +18,9 @@ export interface IndexedObjects {
   /** Of each of these: what its entry is a delta of, by the repository's number, or -1. */
   readonly bases: Int32Array;
   /** Whether the object, by the repository's number, is one that the pack is for: not a base of older packs. */
-  readonly isOwn: (objectNumber: number) => boolean;
+  readonly isOwn: (objectNumber: ObjectNumber) => boolean;
   /** Whether the object will still be there. */
-  readonly isKept: (objectNumber: number) => boolean;
+  readonly isKept: (objectNumber: ObjectNumber) => boolean;
 }
 
 /**
@@ -89,7 +91,7 @@ function mergedTags(
 function predecessorOf(
   { versionForest }: CommitHistory,
   { isOwn, isKept }: IndexedObjects,
-  objectNumber: number,
+  objectNumber: ObjectNumber,
   references: References,
 ): number {
   const predecessor = versionForest.parents[objectNumber] as number;
@@ -124,7 +126,7 @@ class References {
     });
   }
 
-  of(objectNumber: number): number {
+  of(objectNumber: ObjectNumber): number {
     const known = this.#references[objectNumber] as number;
     if (known !== UNKNOWN) return known;
     const reference = this.#indexedCount + this.#externals.length;

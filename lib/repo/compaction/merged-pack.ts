@@ -2,10 +2,12 @@
  * Writes the pack that takes a run's place: entries are copied compressed as they are, and go to the store as they are read.
  * Index and history are put together from what the old ones say; no object is inflated for them.
  */
+
 import { createHash, randomBytes } from "node:crypto";
 import { afterCleanUp, assertNotStopped, CorruptPackError } from "../../errors.ts";
 import { encodePackHistory } from "../../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES, objectIdAt, objectIdBytes } from "../../git/object-id.ts";
+import type { ObjectNumber } from "../../git/object-numbers.ts";
 import { PackOutput } from "../../git/pack/chunk-collector.ts";
 import { encodePackIndex, sortedByObjectId } from "../../git/pack/index-v2.ts";
 import { encodePackHeader } from "../../git/pack/pack-format.ts";
@@ -30,7 +32,7 @@ export interface MergedPackOptions {
   readonly objects: PackedObjects;
   /** Makes the sidecar of pointers; see `mergedLfsPointers`. */
   readonly encodeLfsPointers?:
-    | ((numbers: Uint32Array, isOwn: (objectNumber: number) => boolean) => Uint8Array)
+    | ((numbers: Uint32Array, isOwn: (objectNumber: ObjectNumber) => boolean) => Uint8Array)
     | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onEntries?: ((entryCount: number) => void) | undefined;
@@ -112,7 +114,7 @@ async function uploadPack(
       maxDepth: MAX_DEPTH,
       onEntry: entries.add,
     };
-    const clientHas = (objectNumber: number): boolean => isBase[objectNumber] === 1;
+    const clientHas = (objectNumber: ObjectNumber): boolean => isBase[objectNumber] === 1;
     await send(
       streamAsRepositoryDamage(writeEntries(output, { ...common, objectNumbers: run.own, clientHas })),
     );
@@ -135,10 +137,10 @@ interface OrderedObjects {
   readonly numbers: Uint32Array;
   /** The entries' numbers. */
   readonly order: Uint32Array;
-  readonly isOwn: (objectNumber: number) => boolean;
+  readonly isOwn: (objectNumber: ObjectNumber) => boolean;
 }
 
-function isOwnOf({ own }: RunObjects, objectCount: number): (objectNumber: number) => boolean {
+function isOwnOf({ own }: RunObjects, objectCount: number): (objectNumber: ObjectNumber) => boolean {
   const marks = new Uint8Array(objectCount);
   for (const objectNumber of own) marks[objectNumber] = 1;
   return (objectNumber) => marks[objectNumber] === 1;
@@ -185,7 +187,12 @@ class MergedEntries {
     this.bases = new Int32Array(objectCount);
   }
 
-  readonly add = (objectNumber: number, offsetBytes: number, crc: number, baseNumber: number): void => {
+  readonly add = (
+    objectNumber: ObjectNumber,
+    offsetBytes: number,
+    crc: number,
+    baseNumber: ObjectNumber,
+  ): void => {
     const entry = this.writtenCount++;
     this.ids.set(objectIdBytes(this.#objects.objectId(objectNumber)), entry * OBJECT_ID_BYTES);
     this.offsets[entry] = offsetBytes;

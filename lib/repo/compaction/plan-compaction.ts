@@ -1,4 +1,5 @@
 /** Which packs are to be rewritten now, and what of them is kept. */
+import type { ObjectNumber } from "../../git/object-numbers.ts";
 import type { Repository } from "../repository.ts";
 import { bytesOf, type CompactionPolicy, chooseMerge, dropDueAtMs, type PackRun, runsOf } from "./policy.ts";
 import { holdUnreachable, markReachable } from "./reachable-objects.ts";
@@ -9,7 +10,7 @@ export interface CompactionPlan {
   /** Whether no pack will hold anything that no ref reaches. */
   readonly dropsUnreachable: boolean;
   /** By the repository's number of an object. */
-  readonly isKept: (objectNumber: number) => boolean;
+  readonly isKept: (objectNumber: ObjectNumber) => boolean;
   /** There is something to drop, but not before this time. */
   readonly dropDueAt?: Date;
 }

@@ -1,6 +1,8 @@
 /** Which objects the refs reach, and which packs hold others as well. */
+
 import { assertNotStopped } from "../../errors.ts";
 import { markMissingByHistory } from "../../git/history/mark-by-history.ts";
+import type { ObjectNumber, PackNumber } from "../../git/object-numbers.ts";
 import type { RefList } from "../../git/ports.ts";
 import { markMissingObjects } from "../../git/walk/missing-objects.ts";
 import { ObjectMarks } from "../../git/walk/object-marks.ts";
@@ -34,7 +36,7 @@ export function holdUnreachable(
 ): boolean[] {
   const { packs, history } = objects;
   const predecessors = history?.versionForest.parents;
-  const namesLost = (packNumber: number, objectNumber: number): boolean => {
+  const namesLost = (packNumber: PackNumber, objectNumber: ObjectNumber): boolean => {
     const predecessor = predecessors?.[objectNumber] ?? -1;
     return (
       predecessor >= 0 && !reachable.isSent(predecessor) && packs.packNumberOf(objectNumber) === packNumber

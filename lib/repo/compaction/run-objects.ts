@@ -1,4 +1,5 @@
 /** What goes into the pack that takes a run's place. */
+import type { ObjectNumber } from "../../git/object-numbers.ts";
 import { readEntryWindows } from "../../git/pack/entry-windows.ts";
 import { DELTA_TYPE, decodeEntryHead } from "../../git/pack/pack-format.ts";
 import type { PackedObjects } from "../../git/ports.ts";
@@ -14,7 +15,7 @@ export interface RunObjects {
   /** Objects of older packs that deltas of `own` build on: git wants them in the same pack. */
   readonly bases: Uint32Array;
   /** Whether the object, of whatever pack, may be served. */
-  readonly isKept: (objectNumber: number) => boolean;
+  readonly isKept: (objectNumber: ObjectNumber) => boolean;
 }
 
 /**
@@ -25,7 +26,7 @@ export async function objectsOfRun(
   objects: ObjectDatabase,
   packs: readonly ManifestPack[],
   { start, end }: PackRun,
-  isKept: (objectNumber: number) => boolean,
+  isKept: (objectNumber: ObjectNumber) => boolean,
 ): Promise<RunObjects> {
   const own = new Uint32Vector();
   const repeated = new Uint32Vector();
