@@ -1,11 +1,11 @@
 /**
  * Every setting of a server or a deployment, in one table. `nearside.config.json`, the command line of the server, the environment of
- * the deployed functions, the CDK app and the tables of README are made from it. What is mirrored is not here: that is
+ * the deployed functions, the CDK app and the table of docs/configure.md are made from it. What is mirrored is not here: that is
  * `config.json` in the store.
  */
 
 interface SettingBase {
-  /** One clause, for `--help` and README. */
+  /** One clause, for `--help` and docs/configure.md. */
   readonly description: string;
   /** Where it is in `nearside.config.json`: at the top for settings of both, else in a section. */
   readonly section: "common" | "server" | "deployment";

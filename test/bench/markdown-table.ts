@@ -1,4 +1,4 @@
-/** The README's table out of a report. */
+/** The table of docs/performance.md from a report. */
 import { type BenchReport, isContestReport } from "./bench-report.ts";
 import type { Measurement, RowReport } from "./measurement.ts";
 import { type Goals, isContestRow } from "./row.ts";

@@ -1,22 +1,22 @@
-/** The table of settings in README, made from lib/settings.ts. `npm run settings-tables` writes it; a test compares. */
+/** The table of settings in docs/configure.md, made from lib/settings.ts. `npm run settings-tables` writes it; a test compares. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SETTING_NAMES, type Setting, settingOf } from "../../lib/settings.ts";
 
-const README = fileURLToPath(new URL("../../README.md", import.meta.url));
+const DOCUMENT = fileURLToPath(new URL("../../docs/configure.md", import.meta.url));
 const BEGIN = "<!-- settings: made by npm run settings-tables -->";
 const END = "<!-- end of settings -->";
 
-export function readmeText(): string {
-  return readFileSync(README, "utf8");
+export function settingsDocument(): string {
+  return readFileSync(DOCUMENT, "utf8");
 }
 
-/** @returns README with the table as it should be. */
-export function withSettingsTable(readme: string): string {
-  const begin = readme.indexOf(BEGIN);
-  const end = readme.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`README has no ${BEGIN} … ${END}`);
-  return `${readme.slice(0, begin)}${BEGIN}\n${table()}\n${readme.slice(end)}`;
+/** @returns The document with the table as it should be. */
+export function withSettingsTable(text: string): string {
+  const begin = text.indexOf(BEGIN);
+  const end = text.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`docs/configure.md has no ${BEGIN} … ${END}`);
+  return `${text.slice(0, begin)}${BEGIN}\n${table()}\n${text.slice(end)}`;
 }
 
 function table(): string {
@@ -52,4 +52,4 @@ function valuesOf(setting: Setting): string {
   }
 }
 
-if (import.meta.main) writeFileSync(README, withSettingsTable(readmeText()));
+if (import.meta.main) writeFileSync(DOCUMENT, withSettingsTable(settingsDocument()));

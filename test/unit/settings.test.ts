@@ -6,7 +6,7 @@ import { parseSetting } from "../../lib/parse-setting.ts";
 import { SETTING_NAMES, type SettingName, settingOf } from "../../lib/settings.ts";
 import { parseSettingsFile, readSettingsFile } from "../../lib/settings-file.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
-import { readmeText, withSettingsTable } from "../support/settings-tables.ts";
+import { settingsDocument, withSettingsTable } from "../support/settings-tables.ts";
 
 describe("the table", () => {
   test.each(SETTING_NAMES)("the default of %s is a value that it can have", (name) => {
@@ -24,8 +24,8 @@ describe("the table", () => {
   });
 });
 
-test("README has the table", () => {
-  const readme = readmeText();
+test("docs/configure.md has the table", () => {
+  const readme = settingsDocument();
   expect(readme).toBe(withSettingsTable(readme));
 });
 
