@@ -1,7 +1,7 @@
 /** The decision from what the mirror knows of a name and what the primary answers to the caller. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { RequestRate } from "../../../lib/auth/request-limits.ts";
-import { decideAccess } from "../../../lib/git-http/decide-access.ts";
+import { type DecideAccessOptions, decideAccess } from "../../../lib/git-http/decide-access.ts";
 import type { Service } from "../../../lib/git-http/route.ts";
 import type { HttpRequest } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
@@ -21,9 +21,11 @@ const KNOWN: ResolvedRepository = {
 };
 
 let rig: AuthorizerRig;
+let logged: object[];
 
 beforeEach(() => {
   rig = new AuthorizerRig();
+  logged = [];
 });
 
 interface Changes {
@@ -31,12 +33,15 @@ interface Changes {
   readonly authorization?: string;
   readonly repository?: RepositoryReference;
   readonly service?: Service;
+  readonly options?: Partial<DecideAccessOptions>;
 }
 
-async function decide({ known, authorization, repository = SITE, service = "info-refs" }: Changes) {
+async function decide(changes: Changes) {
+  const { known, authorization, repository = SITE, service = "info-refs", options } = changes;
   const request: HttpRequest = {
     method: "GET",
     path: "/",
+    remoteAddress: "203.0.113.9",
     query: new URLSearchParams(),
     headers: { ...(authorization !== undefined && { authorization }) },
     body: (async function* () {})(),
@@ -49,7 +54,8 @@ async function decide({ known, authorization, repository = SITE, service = "info
     sendsOn: "off",
     anonymousRate: new RequestRate(0),
     anonymousTotalRate: new RequestRate(0),
-    log: SILENT_LOGGER,
+    log: { ...SILENT_LOGGER, info: (event, fields) => logged.push({ event, ...fields }) },
+    ...options,
   })({ request, service, repository });
 }
 
@@ -124,4 +130,148 @@ test("a header that cannot be a credential is rejected without a question", asyn
     expect(await decide({ known: KNOWN, authorization: odd })).toMatchObject({ status: 401 });
   }
   expect(asked()).toEqual([]);
+});
+
+describe("a refusal of the primary", () => {
+  test.each([
+    [{ status: 401 }, 401, "Bitbucket rejects this credential: it may be wrong, expired or revoked"],
+    [{ status: 401, hint: "expired" }, 401, "Bitbucket says: expired"],
+    [{ status: 410, hint: "use a token" }, 401, "Bitbucket says: use a token"],
+    [{ status: 403 }, 404, ""],
+    [
+      { status: 503 },
+      503,
+      "Bitbucket shows other refs under this name than the mirror has; try again in 5 s",
+    ],
+  ] as const)("%j is %i here", async (refusal, status, text) => {
+    rig.answer = { kind: "refused", ...refusal };
+    expect(await decide({ known: KNOWN, authorization })).toMatchObject({ kind: "refused", status, text });
+  });
+
+  test("of an anonymous caller asks for a credential, but not where the refs differ", async () => {
+    const known = { ...KNOWN, isPublic: true };
+    rig.answer = { kind: "refused", status: 503 };
+    expect(await decide({ known })).toMatchObject({ status: 503 });
+  });
+
+  test("that says where to ask later is passed on", async () => {
+    rig.answer = { kind: "undecided", cause: "rate-limited", reason: "429", retryAfterSeconds: 17 };
+    expect(await decide({ known: KNOWN, authorization })).toMatchObject({
+      status: 429,
+      text: expect.stringMatching(/^Bitbucket limits the rate of your credential.*; try again in 17 s$/),
+      retryAfterSeconds: 17,
+    });
+  });
+});
+
+describe("a repository that is not mirrored yet", () => {
+  const COMING: ResolvedRepository = { ...KNOWN, isInitializing: true };
+  const sentOn = { kind: "sent-on", primaryPath: "acme/site" };
+  const challenged = { kind: "refused", status: 401, text: "log in with your Bitbucket credential" };
+
+  test.each([
+    ["all", false, "info-refs", sentOn],
+    ["all", true, "info-refs", sentOn],
+    ["public", true, "info-refs", sentOn],
+    ["public", false, "info-refs", challenged],
+    ["off", true, "info-refs", challenged],
+    ["all", true, "upload-pack", challenged],
+  ] as const)("with sendsOn %s, public: %s, %s", async (sendsOn, isPublic, service, decision) => {
+    for (const allowsAnonymous of [true, false]) {
+      const options = { sendsOn, allowsAnonymous };
+      expect(await decide({ known: { ...COMING, isPublic }, service, options })).toEqual(decision);
+    }
+    expect(asked()).toEqual([]);
+    const note = decision === sentOn ? "sent-on" : "challenged";
+    expect(logged).toContainEqual(expect.objectContaining({ verdict: note }));
+  });
+
+  test("is the caller's to wait for after a yes to the name", async () => {
+    expect(await decide({ known: COMING, authorization })).toEqual({
+      kind: "allowed",
+      primaryPath: "acme/site",
+      uuid: UUID,
+    });
+    expect(asked()).toEqual(["acme/site"]);
+    rig = new AuthorizerRig();
+    rig.answer = NO;
+    expect(await decide({ known: COMING, authorization })).toMatchObject({ kind: "refused", status: 404 });
+  });
+
+  test("is counted among the anonymous requests", async () => {
+    const options = { sendsOn: "all", anonymousRate: new RequestRate(1) } as const;
+    expect(await decide({ known: COMING, options })).toEqual(sentOn);
+    expect(await decide({ known: COMING, options })).toMatchObject({ status: 429 });
+  });
+});
+
+describe("anonymous requests", () => {
+  const known = { ...KNOWN, isPublic: true };
+
+  test("are limited by address, then all together", async () => {
+    for (const [limit, text] of [
+      ["anonymousRate", /^too many requests without a credential from your address, try again in \d+ s$/],
+      ["anonymousTotalRate", /^too many requests without a credential, try again in \d+ s$/],
+    ] as const) {
+      const options = { [limit]: new RequestRate(1) };
+      expect(await decide({ known, options })).toMatchObject({ kind: "allowed" });
+      const refused = await decide({ known, options });
+      expect(refused).toMatchObject({ kind: "refused", status: 429, text: expect.stringMatching(text) });
+      expect(refused).toHaveProperty("retryAfterSeconds");
+    }
+    expect(logged).toContainEqual(expect.objectContaining({ verdict: "limited", status: 429 }));
+  });
+
+  test("of one address leave the others' share", async () => {
+    const options = { anonymousRate: new RequestRate(1), anonymousTotalRate: new RequestRate(2) };
+    for (let request = 0; request < 5; request++) await decide({ known, options });
+    expect(options.anonymousTotalRate.take("all")).toBe(0);
+  });
+
+  test("are challenged where they are not allowed", async () => {
+    for (const sendsOn of ["off", "all"] as const) {
+      const options = { allowsAnonymous: false, sendsOn };
+      expect(await decide({ known, options })).toMatchObject({ status: 401 });
+    }
+    expect(asked()).toEqual([]);
+  });
+});
+
+test("a push goes to the primary without a question, but by a project's key only after a yes", async () => {
+  const service = "receive-pack";
+  expect(await decide({ service })).toEqual({ kind: "allowed", primaryPath: "acme/site" });
+  expect(asked()).toEqual([]);
+  const repository: RepositoryReference = { kind: "project", projectKey: "CORE", slug: "site" };
+  expect(await decide({ service, repository })).toMatchObject({ kind: "refused", status: 401 });
+});
+
+test("the log tells what was decided, of what age, and of whom no more than a name", async () => {
+  rig.answer = { kind: "allowed", finalPath: "acme/site", callerName: "ann" };
+  await decide({ known: KNOWN, authorization });
+  rig.answer = NO;
+  await decide({ authorization, repository: { ...SITE, slug: "other" } });
+  await decide({});
+  const [yes, no, challenge] = logged;
+  expect(yes).toMatchObject({
+    ...{ event: "access:decided", address: "203.0.113.9", method: "GET", service: "info-refs" },
+    ...{ repo: "acme/site", verdict: "allowed", source: "primary", ageSeconds: 0 },
+    ...{ isStale: false, callerName: "ann" },
+  });
+  expect(yes).not.toHaveProperty("status");
+  expect(no).toMatchObject({ verdict: "refused", status: 404, repo: "acme/other" });
+  expect(challenge).toMatchObject({ verdict: "challenged", status: 401 });
+  expect(challenge).not.toHaveProperty("source");
+  expect(JSON.stringify(logged)).not.toContain("YTpi");
+});
+
+test("a yes during an outage says how old it is", async () => {
+  const options = { authorizer: rig.process() };
+  expect(await decide({ known: KNOWN, authorization, options })).not.toHaveProperty("staleSeconds");
+  rig.answer = AWAY;
+  rig.pass(300_500);
+  expect(await decide({ known: KNOWN, authorization, options })).toMatchObject({
+    kind: "allowed",
+    staleSeconds: 300,
+  });
+  expect(logged.at(-1)).toMatchObject({ isStale: true, ageSeconds: 300 });
 });
