@@ -29,7 +29,7 @@ async function send(
   { key, sizeBytes }: SignedBlob,
   request: HttpRequest,
 ): Promise<HttpResponse> {
-  // What lies under a key never changes, so its name is as good as a checksum.
+  // A blob never changes, so its name is as good as a checksum.
   const etag = `"${key.slice(key.lastIndexOf("/") + 1)}"`;
   const ifRange = request.headers["if-range"];
   const isStillThat = ifRange === undefined || ifRange.trim() === etag;

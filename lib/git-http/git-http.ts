@@ -49,7 +49,7 @@ export interface OnDemand {
     signal: AbortSignal,
   ): Promise<ServedSource | undefined>;
   /**
-   * The same if the primary has told of news that are not here yet, else `undefined`, at once.
+   * The same if the primary has announced a push that is not synchronized yet, else `undefined`, at once.
    * @param found - What there is.
    */
   refreshAnnounced(

@@ -15,7 +15,7 @@ import { NO_CACHE_HEADERS } from "./route.ts";
 /** A repository to serve, and when the primary's refs were last seen to be its refs. */
 export interface ServedSource extends UploadPackSource {
   readonly verifiedAt?: Date;
-  /** When the primary last told of a push; absent where no other process is told. */
+  /** Time of the primary's last webhook for a push; absent where no other process gets webhooks. */
   readonly announcedAt?: Date | undefined;
   readonly uuid?: string;
   /** One up at each publish. */

@@ -10,7 +10,7 @@ const HEX_ID_BYTES = 40;
 export interface Commit {
   readonly treeId: ObjectId;
   readonly parentIds: readonly ObjectId[];
-  /** As the committer said: it may lie. 0 if unreadable. */
+  /** As the committer's clock said: it may be wrong. 0 if unreadable. */
   readonly committedAtSeconds: number;
 }
 

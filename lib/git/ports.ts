@@ -39,14 +39,14 @@ export interface GitObject {
   readonly bytes: Uint8Array;
 }
 
-/** Where an object's entry lies: from its head to the next entry. */
+/** An object's entry in its pack: from its head to the next entry. */
 export interface EntryExtent {
   readonly packNumber: PackNumber;
   readonly offsetBytes: number;
   readonly endBytes: number;
 }
 
-/** Where the entries of some objects lie: columns of one length. */
+/** The places of some objects' entries: columns of one length. */
 export interface EntryPlaces {
   readonly objectNumbers: Uint32Array;
   readonly packNumbers: Uint32Array;
@@ -79,7 +79,7 @@ export interface ObjectReader {
 
 /**
  * The packs themselves, oldest first. An object is taken from the oldest pack that holds it, at its first place there;
- * so a delta's base never lies in a newer pack than the delta, and copied deltas cannot form a circle.
+ * so a delta's base is never in a newer pack than the delta, and copied deltas cannot form a circle.
  */
 export interface PackReader {
   /** Every object in use, in the order of packs and offsets. */
@@ -123,7 +123,7 @@ export interface PackBody {
   readonly packBytes: number;
   /** Entries up to `sentEndBytes`. */
   readonly sentObjectCount: number;
-  /** Behind it lie only objects that older packs hold too, or the trailer. */
+  /** After it come only objects that older packs hold too, or the trailer. */
   readonly sentEndBytes: number;
   /** Some entries up to there hold objects that an older pack, or the pack itself, holds before. */
   readonly hasRepeats: boolean;
@@ -137,7 +137,7 @@ export interface PackDownload {
   /** SHA-1 at the pack's end, in hex. */
   readonly checksum: string;
   readonly protocol: "http" | "https";
-  /** An address that works for a while, for whoever has it. */
+  /** A bearer URL: anyone who has it can read until it expires. */
   url(): Promise<string>;
 }
 
@@ -147,11 +147,11 @@ export interface OfferedBundle {
   readonly id: string;
   /** Grows from one bundle to the next. */
   readonly creationToken: number;
-  /** An address that works for a while, for whoever has it. */
+  /** A bearer URL: anyone who has it can read until it expires. */
   readonly url: string;
 }
 
-/** A piece of an answer's bytes, or a line of progress, with its end, for whoever waits for them. */
+/** A piece of an answer's bytes, or a line of progress, with its line end. */
 export type AnswerItem = Uint8Array | { readonly progress: string };
 
 export interface AnswerRequest {
@@ -173,10 +173,10 @@ export interface AnswerRequest {
 /** Answers that took work, to be given to everyone who asks for the same. */
 export interface SharedAnswers {
   /**
-   * However many ask for one key at the same time, one answer is made, and goes on while anyone reads it. Each reads at its
+   * Concurrent requests for one key share one answer, which is made for as long as it has a reader. Each reads at its
    * own pace.
    * @returns `undefined` if there is none and the order makes none. The iteration throws if the answer breaks off, also
-   *   because what is kept of it is damaged or was removed: before its end nobody knows.
+   *   because the stored answer is damaged or was removed, which is known only at its end.
    */
   open(request: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined>;
 }

@@ -56,7 +56,7 @@ const TIME_IS_UP = "mirror: the time for one answer is up, please retry or ask f
  * 256 KiB; reads nothing from `input` until the consumer asks.
  *
  * A failure of `input` becomes a band 3 packet, since the status line has gone out; `onFailure` gets the error. So does
- * the end of the time for an answer, a TimeoutError as the signal's reason. With any other reason nobody listens any more.
+ * the end of the time for an answer, a TimeoutError as the signal's reason. For any other reason the client has left.
  */
 export async function* muxSideband(
   input: AsyncIterable<SidebandInput>,

@@ -2,7 +2,7 @@
 
 /**
  * Yields what `input` yields.
- * @throws The signal's reason, at once when it aborts; `input` is told to end, and what it still does is not waited for.
+ * @throws The signal's reason, at once when it aborts; `input` is ended, without waiting for what it still does.
  */
 export async function* untilAborted<Item>(
   input: AsyncIterable<Item>,

@@ -20,7 +20,7 @@ export interface IndexedTable {
   readonly sizes: Uint32Array;
   /** Index numbers; see `PackHistory`. */
   readonly deltaBases: Uint32Array;
-  /** Entries from this number on were appended: older packs tell their history. */
+  /** Entries from this number on were appended: their history is in older packs' sidecars. */
   readonly sentCount: number;
 }
 

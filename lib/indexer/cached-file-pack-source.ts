@@ -4,7 +4,7 @@ import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import type { PackSource } from "../git/pack/pack-source.ts";
 
 const BLOCK_BYTES = 2 ** 16;
-/** 8 MiB: delta families lie near each other. */
+/** 8 MiB: delta families are close to each other. */
 const MAX_BLOCK_COUNT = 128;
 
 export class CachedFilePackSource implements PackSource {
@@ -39,7 +39,7 @@ export class CachedFilePackSource implements PackSource {
       const slotStart = this.#slot(block) * BLOCK_BYTES;
       return this.#slots.subarray(slotStart + Math.min(start, end), slotStart + Math.max(0, end));
     }
-    // Two blocks that need not lie side by side.
+    // Two blocks, not necessarily adjacent.
     const joined = new Uint8Array(end - start + BLOCK_BYTES);
     joined.set(this.window(offsetBytes));
     const rest = this.window(offsetBytes + end - start);

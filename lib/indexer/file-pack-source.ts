@@ -5,7 +5,7 @@ import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import type { PackSource } from "../git/pack/pack-source.ts";
 
 const WINDOW_BYTES = 2 ** 20;
-/** A window with less left is refilled: most entries then lie in one window. */
+/** A window with less left is refilled: most entries are then in one window. */
 const SMALLEST_WINDOW_BYTES = 2 ** 14;
 
 const AVAILABLE = 0;

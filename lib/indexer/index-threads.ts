@@ -45,7 +45,7 @@ function inWorkerThread(options: IndexTaskOptions): IndexThread {
     worker.once("error", reject);
     worker.once("exit", () => reject(new Error("indexing thread has not begun")));
   });
-  isReady.catch(() => undefined); // told to whoever runs a task
+  isReady.catch(() => undefined); // thrown to callers of `run`
   let isClosed = false;
   return {
     run: async <T extends IndexTask>(task: T) => {

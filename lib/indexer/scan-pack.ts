@@ -52,7 +52,7 @@ export async function scanPack(
   return hasWrongGuess ? scanAgain(threads, stretches) : stretches;
 }
 
-/** Scans what lies between the guesses, and drops a guess that begins inside an entry. */
+/** Scans the gaps between the guesses, and drops a guess that begins inside an entry. */
 async function joinGuesses(
   { threads, progress, stretchBytes }: PackScan,
   guesses: readonly Guess[],
@@ -87,7 +87,7 @@ async function joinGuesses(
 
 /**
  * Scans every stretch once more, now that it is known where they begin: the links that a wrong guess has collected are
- * those of a pack inside a blob, say, and nobody could tell them from the others.
+ * for example those of a pack inside a blob, which cannot be separated from the others.
  */
 async function scanAgain(
   threads: readonly IndexThread[],

@@ -1,7 +1,7 @@
 /**
  * The packs of one generation by their indexes: which objects there are, and where.
  *
- * An object's number is its number in its pack's index, plus the objects of all older packs. An object that lies in
+ * An object's number is its number in its pack's index, plus the objects of all older packs. An object that is in
  * several places counts at the first: the oldest pack, the smallest offset. That is what keeps copied deltas free of
  * circles, see PackReader.
  */
@@ -277,7 +277,7 @@ function placesOf(pack: OpenPack): ReverseIndex {
   return pack.places;
 }
 
-/** Of the entries with this object, which are neighbours in the index, the one that lies first in the pack. */
+/** Of the entries with this object, which are neighbours in the index, the one with the smallest offset. */
 function firstInPack(index: PackIndex, number: IndexNumber): number {
   const id = index.objectId(number);
   let first = number;

@@ -71,7 +71,7 @@ export class Repository implements UploadPackSource {
   readonly manifest: Manifest;
   /** Of the manifest, to publish over. */
   readonly version: BlobVersion;
-  /** When the primary last told of a push, as of the last opening that looked. */
+  /** Time of the primary's last webhook for a push, as of the last opening that read it. */
   announcedAt: Date | undefined;
   readonly #storage: RepositoryStorage;
   readonly #keys: RepositoryKeys;
@@ -145,7 +145,7 @@ export class Repository implements UploadPackSource {
     return this.#storage.urls !== undefined;
   }
 
-  /** Two rounds: the objects tell whether the refs still reach what a bundle holds. */
+  /** Two rounds: objects are needed to check that the refs still reach what a bundle holds. */
   async offerBundles(): Promise<OfferedBundle[]> {
     const { store, urls } = this.#storage;
     if (urls === undefined) return [];
@@ -289,7 +289,7 @@ export async function openRepository(
 }
 
 /**
- * The copy of the refs that lies under a key that is known without the manifest. It counts only where it has the checksum
+ * The copy of the refs whose key is known without the manifest. It counts only where it has the checksum
  * that the manifest says, which it has but while a publish is under way.
  */
 async function readRefsAhead(

@@ -1,4 +1,4 @@
-/** Where the entries of one pack lie: its index, turned around. */
+/** The entries of one pack by offset, as in git's `.rev` files. */
 
 import { CorruptPackError } from "../errors.ts";
 import type { EntryRank, IndexNumber } from "../git/object-numbers.ts";

@@ -30,7 +30,7 @@ export interface FaultRates {
   readonly maxDelayMs?: number;
 }
 
-/** Thrown for a simulated failure, so that tests can tell it from a real one. */
+/** Thrown for a simulated failure, so that tests can distinguish it from a real one. */
 export class SimulatedStoreError extends Error {
   override readonly name = "SimulatedStoreError";
 }

@@ -31,7 +31,7 @@ export function assertBlobPrefix(prefix: string): void {
   if (folder !== "" || prefix.startsWith("/")) assertBlobKey(folder);
 }
 
-/** What to put before keys that lie in a folder of a larger store: with a `/` between. */
+/** Prefix of keys in a folder of a larger store, with its `/`. */
 export function folderPrefix(folder: string): string {
   return folder === "" || folder.endsWith("/") ? folder : `${folder}/`;
 }

@@ -3,7 +3,7 @@
 export interface BlobUrls {
   readonly protocol: "http" | "https";
   /**
-   * An address that answers GET and HEAD, with ranges, for {@link BLOB_URL_LIFETIME_SECONDS}; whoever has it may read the blob.
+   * An address that answers GET and HEAD, with ranges, for {@link BLOB_URL_LIFETIME_SECONDS}. A bearer URL: anyone who has it can read the blob.
    * @param key - Of a blob that never changes. It is not looked whether there is one.
    * @param sizeBytes - Of the blob.
    */

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LimitExceededError } from "../errors.ts";
 import { makeFolder } from "./folder.ts";
 
-/** SQLite's result codes, without their extended part, for "somebody else has the lock". */
+/** SQLite's result codes, without their extended part, for "another process has the lock". */
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
 
@@ -34,7 +34,7 @@ export class FolderLock {
   }
 
   /**
-   * Runs `action` while nobody else, in this process or another, holds the lock. Keep it short.
+   * Runs `action` while holding the lock, within this process and across processes. Keep it short.
    * @throws {LimitExceededError} Another process keeps the lock.
    */
   run<Result>(action: () => Promise<Result>): Promise<Result> {

@@ -1,5 +1,5 @@
 /**
- * A blob of unknown length in parts of one size, a few of them on their way at a time. Whatever the object store: it is told what
+ * A blob of unknown length in parts of one size, a few of them in flight. Independent of the object store, which is called
  * to do through {@link MultipartTarget}.
  *
  * The first part is held back until the end, because `complete` may replace its beginning. A blob that fits in one part goes as
@@ -133,7 +133,7 @@ export class MultipartUpload implements BlobUpload {
     this.#inFlight.add(sending);
   }
 
-  /** Never rejects: a failure is kept for whoever waits next. */
+  /** Never rejects: a failure is thrown by the next call. */
   async #writePart(partNumber: number, bytes: Uint8Array): Promise<void> {
     try {
       this.#storedParts.push(await this.#target.writePart(await this.#begin(), partNumber, bytes));

@@ -14,7 +14,7 @@ export function unfinishedName(unique: string): string {
 
 /**
  * Removes what dead writers left. A writer whose file is wrongly removed fails; nothing is published half.
- * @param staleBeforeMs - Older files are removed whoever wrote them.
+ * @param staleBeforeMs - Older files are removed even if their writer is alive.
  * @returns How many.
  */
 export async function sweepUnfinished(
@@ -41,7 +41,7 @@ function isAlive(processId: number): boolean {
     process.kill(processId, 0);
     return true;
   } catch (error) {
-    // EPERM: it lives, and belongs to somebody else.
+    // EPERM: it is alive and another user's.
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }

@@ -10,7 +10,7 @@ export interface UnnamedFile extends AsyncDisposable {
 
 /**
  * A file that goes with the process, however that ends: it has no name any more.
- * @param parentFolder - Made if it is not there. By default the system's, which may lie in memory.
+ * @param parentFolder - Made if it is not there. By default the system's, which may be in memory.
  */
 export async function openUnnamedFile(parentFolder = tmpdir()): Promise<UnnamedFile> {
   await makeFolder(parentFolder);

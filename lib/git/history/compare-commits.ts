@@ -26,9 +26,9 @@ interface PendingTree {
 /** A tree was asked for that is not there; an object has no predecessor. */
 export const NO_OBJECT = -1;
 
-/** Is told what the trees hold that are looked into on the way: as changes to the tree that was at that path before, if any. */
+/** Records what the compared trees hold: as changes to the tree that was at that path before, if any. */
 export interface TreeRecorder {
-  /** @param predecessor - Or {@link NO_OBJECT}. @returns Whether to tell it of the entries of this tree. */
+  /** @param predecessor - Or {@link NO_OBJECT}. @returns Whether it records this tree. */
   begin(tree: number, predecessor: number): boolean;
   add(bytes: Uint8Array, idStart: number): void;
   /** An entry of the predecessor that is not in the tree. */
@@ -66,9 +66,9 @@ export function* introducedObjects(
     // If not the first parent had a folder there, what is compared with first is not the predecessor.
     const [first = NO_OBJECT] = next.parents;
     const before = introduced.get(next.tree) === first ? first : NO_OBJECT;
-    const told = recorder.begin(next.tree, before) ? recorder : undefined;
-    if (before === NO_OBJECT) tellWhole(body, told);
-    const changes = before === NO_OBJECT ? undefined : told;
+    const recording = recorder.begin(next.tree, before) ? recorder : undefined;
+    if (before === NO_OBJECT) recordWhole(body, recording);
+    const changes = before === NO_OBJECT ? undefined : recording;
     for (const { number, predecessor, isTree, parents } of newEntries(body, parentBodies, find, changes)) {
       if (number === NO_OBJECT || parents.includes(NO_OBJECT)) return undefined;
       if (introduced.has(number)) continue;
@@ -86,7 +86,7 @@ interface NewEntry {
   readonly parents: readonly number[];
 }
 
-function tellWhole(tree: ObjectBody, recorder: TreeRecorder | undefined): void {
+function recordWhole(tree: ObjectBody, recorder: TreeRecorder | undefined): void {
   if (recorder === undefined) return;
   const entry = newTreeEntry();
   const end = tree.start + tree.sizeBytes;
@@ -98,7 +98,7 @@ function tellWhole(tree: ObjectBody, recorder: TreeRecorder | undefined): void {
 
 /**
  * The entries whose object is in none of the parents under the same name.
- * @param changes - To be told how the tree differs from the first parent.
+ * @param changes - Records how the tree differs from the first parent.
  */
 function newEntries(
   tree: ObjectBody,

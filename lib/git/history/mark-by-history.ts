@@ -20,7 +20,7 @@ export interface HistoryRequest {
 
 /**
  * Marks as sent in `marks` what the wants reach and the common commits do not.
- * @returns What the client has, to be asked for each object; `undefined` if the histories cannot tell what a want needs:
+ * @returns What the client has, to be asked for each object; `undefined` if the sidecars do not say what a want needs:
  *   a tree that is wanted by name. Nothing is marked then.
  */
 export async function markMissingByHistory(

@@ -50,7 +50,7 @@ export interface PackHistory extends TreeColumns {
   readonly parents: Uint32Array;
   readonly introducedEnds: Uint32Array;
   readonly introduced: Uint32Array;
-  /** Of the pack's tags, in the order of the index; {@link NONE} where an older pack tells. */
+  /** Of the pack's tags, in the order of the index; {@link NONE} where an older pack's sidecar says it. */
   readonly tagTargets: Uint32Array;
   /** 20 bytes each: objects of older packs. */
   readonly externalIds: Uint8Array;
@@ -169,7 +169,7 @@ function columnsOf(
   };
   const words = (count: number): Uint32Array => new Uint32Array(buffer, take(count * 4), count);
   const bytes = (count: number): Uint8Array => new Uint8Array(buffer, take(count), count);
-  // Evaluated in this order, which is the one they lie in.
+  // Evaluated in this order, which is that of the file.
   return {
     seconds: new Float64Array(buffer, take(commits * 8), commits),
     sizes: words(objects),

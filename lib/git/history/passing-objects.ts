@@ -8,7 +8,7 @@ import { refsStartingWith } from "../upload-pack/find-refs.ts";
 import { goesByTypeAndSize, type ObjectFilter, passesFilter } from "../walk/object-filter.ts";
 import type { CommitHistory } from "./commit-history.ts";
 
-/** Whether type and size alone tell what passes. Where tags do not, what they point to may be wanted by name. */
+/** Whether type and size alone decide what passes. Where tags do not, what they point to may be wanted by name. */
 export function canPassByColumns(filter: ObjectFilter): boolean {
   return goesByTypeAndSize(filter) && filter.types.has("tag");
 }

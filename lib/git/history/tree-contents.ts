@@ -13,11 +13,11 @@ export class TreeContents {
   readonly #ends: Uint32Array;
   readonly #changes: Uint32Array;
   #changeCount = 0;
-  /** Changes added up so far, for whoever wants to know what that takes. */
+  /** Changes added up so far: a measure of the work. */
   addedCount = 0;
   /** By object number; all zero between calls. */
   #counts: Int32Array | undefined;
-  /** By tree: all that it holds, in place of the changes that were told. */
+  /** By tree: all that it holds, in place of the recorded changes. */
   readonly #wholeEntries = new Map<number, Uint32Array>();
 
   /** @param predecessors - What was at a tree's path before it. */
@@ -72,7 +72,7 @@ export class TreeContents {
   /**
    * @param isKnown - Whether all that another tree holds is known; it may be asked for any.
    * @returns Each object once that the tree holds, but for those that the last known one of the trees before it holds, too.
-   *   `undefined` if the histories do not tell.
+   *   `undefined` if the sidecars do not say.
    */
   entriesBeyond(
     treeNumber: ObjectNumber,
@@ -87,7 +87,7 @@ export class TreeContents {
     return entries;
   }
 
-  /** @returns The objects that the tree holds, each as often as it names it; `undefined` if the histories do not tell. */
+  /** @returns The objects that the tree holds, each as often as it names it; `undefined` if the sidecars do not say. */
   entriesOf(treeNumber: ObjectNumber): number[] | undefined {
     const counts = this.#addUp(treeNumber, () => false);
     if (counts === undefined) return undefined;
@@ -98,7 +98,7 @@ export class TreeContents {
     return entries;
   }
 
-  /** From now on the tree is told by all that it holds; `undefined` for what is not known. */
+  /** From now on the tree is recorded whole; `undefined` for what is not known. */
   tellWhole(treeNumber: ObjectNumber, entries: readonly number[] | undefined): void {
     this.kinds[treeNumber] = entries === undefined ? TREE_KIND.unknown : TREE_KIND.whole;
     if (entries !== undefined) this.#wholeEntries.set(treeNumber, Uint32Array.from(entries));

@@ -16,7 +16,7 @@ export interface RecordedTrees {
   readonly changes: Uint32Array;
 }
 
-/** Each tree once, as the first commit has it. To be told of commits in the order of their rows. */
+/** Each tree once, as the first commit has it. Takes commits in the order of their rows. */
 export class TreeRecords implements TreeRecorder {
   readonly #reference: (bytes: Uint8Array, idStart: number) => number;
   readonly #maxChanges: number;

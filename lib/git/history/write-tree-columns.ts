@@ -33,9 +33,9 @@ export function someWhole(
 export interface WrittenTrees {
   /** Numbers of the pack's trees, in the order of its index. */
   readonly treeNumbers: Uint32Array;
-  /** Whether the pack is to tell what the tree holds. */
+  /** Whether the pack's sidecar records what the tree holds. */
   readonly isOwn: (treeNumber: ObjectNumber) => boolean;
-  /** Of a changed tree: whether its predecessor will be told, and stay. */
+  /** Of a changed tree: whether its predecessor is recorded too, and stays. */
   readonly keepsPredecessor: (treeNumber: ObjectNumber) => boolean;
   /** How the columns write an object. */
   readonly reference: (objectNumber: ObjectNumber) => number;
@@ -46,7 +46,7 @@ const CHANGES_PER_ENTRY = 4;
 /** For small trees that are changed from end to end. */
 const MIN_CHANGES = 32;
 
-/** What `contents` tells of the pack's own trees may be told whole from then on. */
+/** Afterwards `contents` may hold some of the pack's own trees whole. */
 export function writeTreeColumns(
   contents: TreeContents,
   predecessors: Int32Array,
@@ -79,7 +79,7 @@ export function writeTreeColumns(
 const NOT_VISITED = -1;
 const NOT_KNOWN = -1;
 
-/** Passes along chains of changes, each tree once and after its predecessor, and has some told whole on the way. */
+/** Passes along chains of changes, each tree once and after its predecessor, and records some whole on the way. */
 class TreeChains {
   readonly #contents: TreeContents;
   readonly #predecessors: Int32Array;

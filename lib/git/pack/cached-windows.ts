@@ -25,7 +25,7 @@ export async function* readCachedWindows(
       if (next.done === true) return;
       const { packNumber, offsetBytes, lengthBytes } = next.value;
       const bytes = packs.readPackRange(packNumber, offsetBytes, lengthBytes).then(ownBytes);
-      bytes.catch(() => undefined); // told when its turn comes, which it may never
+      bytes.catch(() => undefined); // thrown when it is read, if it is
       reading.push({ window: next.value, bytes });
       bytesAhead += lengthBytes;
     }
@@ -39,7 +39,7 @@ export async function* readCachedWindows(
   }
 }
 
-/** A view of a block holds on to all of it, also when nobody else does any more. */
+/** A view of a block keeps all of it in memory, also after its eviction from the cache. */
 function ownBytes(bytes: Uint8Array): Uint8Array {
   return bytes.length < bytes.buffer.byteLength / 2 ? new Uint8Array(bytes) : bytes;
 }

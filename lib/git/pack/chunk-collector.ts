@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 const CHUNK_BYTES = 256 * 1024;
 /** Less than this is copied out of a chunk, so that the rest of it can still be filled. */
 const SMALL_BYTES = CHUNK_BYTES / 4;
-/** From this length on, a piece goes out as it lies. */
+/** From this length on, a piece is not copied. */
 const MIN_PASSED_BYTES = 64 * 1024;
 
 export class ChunkCollector {

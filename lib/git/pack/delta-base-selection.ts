@@ -1,6 +1,6 @@
 /**
  * Finds a base at hand for an object whose own base is not: another version of it. What was at its path before and after,
- * and what lies near it in its tree of deltas, is likely to be alike; so no other candidate need be tried.
+ * and its relatives in the tree of deltas are likely to be similar, so no other candidates are tried.
  */
 import type { ObjectNumber } from "../object-numbers.ts";
 import type { ObjectForest } from "./object-forest.ts";
@@ -13,7 +13,7 @@ const MAX_RELATIVES = 64;
 export interface DeltaBaseSelectionOptions {
   readonly deltaForest: ObjectForest;
   readonly versionForest: ObjectForest;
-  /** Whether the object lies in the pack already. */
+  /** Whether the object is in the pack already. */
   readonly isWritten: (objectNumber: ObjectNumber) => boolean;
   /** Whether it may be the base of a new delta: written, or the client's, and not too deep. */
   readonly isAtHand: (objectNumber: ObjectNumber) => boolean;

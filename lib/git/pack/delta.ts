@@ -81,7 +81,7 @@ export interface ObjectBody {
 }
 
 /**
- * Runs the instructions, which must fill exactly `target` out of `base`. Both may lie in one array, not overlapping.
+ * Runs the instructions, which must fill exactly `target` out of `base`. Both may be in one array, not overlapping.
  * @param copies - Receives the copies.
  * @throws {CorruptPackError} An instruction reaches outside one of the ranges, is reserved or cut off.
  */

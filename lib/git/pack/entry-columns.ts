@@ -46,7 +46,7 @@ export class EntryColumns {
   bases = new Int32Array(FIRST_CAPACITY);
   ids = new Uint8Array(FIRST_CAPACITY * OBJECT_ID_BYTES);
   depths = new Uint16Array(FIRST_CAPACITY);
-  /** Where the object lies in the scanner's arena; -1 if it never did. */
+  /** The object's position in the scanner's arena; -1 if it never had one. */
   positions = new Float64Array(FIRST_CAPACITY);
   /** Of the object there. */
   sizes = new Float64Array(FIRST_CAPACITY);

@@ -3,7 +3,7 @@ import type { ObjectNumber, PackNumber } from "../object-numbers.ts";
 import type { EntryPlaces, PackReader } from "../ports.ts";
 
 export const MAX_WINDOW_BYTES = 1024 * 1024;
-/** Entries that are located at once: where all lie need not be in memory while a slow client takes them. */
+/** Entries that are located at once: a slow client must not keep the places of all entries in memory. */
 const LOCATED_AT_ONCE = 4096;
 
 /** Bytes of a pack with whole entries; of an entry larger than a window, its first bytes. */
@@ -15,7 +15,7 @@ export interface EntryWindow {
   readonly packNumber: PackNumber;
   readonly offsetBytes: number;
   readonly bytes: Uint8Array;
-  /** Part of a copy so large that whoever gets it is left to check its objects, as with whole packs, unless it is kept for others. */
+  /** Part of a copy so large that the client verifies its objects, as with whole packs, unless it is stored for others. */
   readonly isUnchecked: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Reads chosen entries of packs in the order they lie in. */
+/** Reads chosen entries of packs in pack order. */
 import type { PackReader } from "../ports.ts";
 import { readCachedWindows } from "./cached-windows.ts";
 import type { EntryWindow } from "./entry-window.ts";

@@ -1,5 +1,5 @@
 /**
- * Copies the entries of chosen objects into a pack: compressed bytes as they are. Entries that lie together and whose bases
+ * Copies the entries of chosen objects into a pack: compressed bytes as they are. Adjacent entries whose bases
  * move with them are copied together; of other deltas the head changes. An object whose base the reader will not have becomes
  * a delta of a relative, or is written whole.
  * Source: gitformat-pack(5).
@@ -32,7 +32,7 @@ export interface EntryWriterOptions {
   readonly objects: PackedObjects;
   /** Each once. Gets sorted. */
   readonly objectNumbers: Uint32Array;
-  /** Deltas that would lie deeper than this are made anew; without it, those that are copied lie as deep as they do. */
+  /** Longest chain of deltas; deeper ones are re-encoded. Without it, copied deltas keep their depth. */
   readonly maxDepth?: number;
   /** Whether the reader of the pack has the object, so that it may be a base without being in the pack. */
   readonly clientHas: (objectNumber: ObjectNumber) => boolean;
@@ -47,7 +47,7 @@ export interface EntryWriterOptions {
     crc: number,
     baseNumber: ObjectNumber,
   ) => void;
-  /** Whether the pack is kept for others: then no entry is left for whoever gets it to check. */
+  /** Whether the pack is stored for others: then every entry is verified here, not by the client. */
   readonly isKept?: boolean;
   /** Told what the pack is made of. */
   readonly recorder?: RecipeRecorder | undefined;
@@ -188,7 +188,7 @@ export class EntryWriter {
 
   /**
    * @param isMoved - Whether the stream is the entry's own.
-   * @returns Where it lies now.
+   * @returns Its offset in the new pack.
    */
   #begin(
     { packNumber, places, offsetBytes: windowBytes, bytes }: EntryWindow,
@@ -238,7 +238,7 @@ export class EntryWriter {
     return newHead && { head: newHead, stream, baseNumber };
   }
 
-  /** A client completes a thin pack with whole bases; where depth matters, they lie as deep as they do in their packs. */
+  /** A client completes a thin pack with whole bases; where depth matters, they have the depth of their own packs. */
   #depthOf(objectNumber: ObjectNumber): number {
     if (this.#written.has(objectNumber)) return this.#written.depth(objectNumber);
     const { objects, maxDepth } = this.#options;

@@ -89,7 +89,7 @@ export class PackIndex {
     return this.#bytes.subarray(IDS_START, IDS_START + this.objectCount * OBJECT_ID_BYTES);
   }
 
-  /** CRC-32 of the entry as it lies in the pack, head and zlib stream. */
+  /** CRC-32 of the entry as it is in the pack, head and zlib stream. */
   crc(number: IndexNumber): number {
     return this.#view.getUint32(IDS_START + this.objectCount * OBJECT_ID_BYTES + number * 4);
   }
@@ -160,7 +160,7 @@ export function sortedByObjectId({ ids, objectCount }: IndexedEntries): Uint32Ar
  * The index's bytes for the entries of a pack.
  * @param order - From `sortedByObjectId`.
  * @param packChecksum - The pack's trailer.
- * @param allocate - Where the index shall lie, such as in shared memory.
+ * @param allocate - Allocates the index's memory, for example shared memory.
  */
 export function encodePackIndex(
   entries: IndexedEntries,

@@ -6,7 +6,7 @@ const WORDS = OBJECT_ID_BYTES / 4;
 const SMALLEST_CAPACITY_BITS = 10;
 const MAX_LOAD = 0.8;
 
-/** Random and odd: whoever makes a pack may choose its ids, but not so that they all take the same slot. */
+/** Random and odd: a pack's author chooses its ids, but must not be able to map them all to one slot. */
 const [F0 = 1, F1 = 1, F2 = 1, F3 = 1, F4 = 1] = randomFillSync(new Uint32Array(WORDS)).map(
   (factor) => factor | 1,
 );

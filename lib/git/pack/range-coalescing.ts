@@ -108,7 +108,7 @@ export class RangeReader {
       let piece = await this.#chunk();
       const lackingBytes = neededBytes - heldBytes;
       if (piece.length >= MIN_FILLED_BYTES && lackingBytes > 0 && lackingBytes < piece.length) {
-        // A long piece is used where it lies, but for the end of what begins before it.
+        // A long piece is not copied, except the end of an entry that begins before it.
         this.#nextChunk = piece.subarray(lackingBytes);
         piece = piece.subarray(0, lackingBytes);
       }

@@ -61,7 +61,7 @@ export class RecipeRecorder {
     else this.#addStep(packNumber, offsetBytes, lengthBytes);
   }
 
-  /** What follows cannot be told. */
+  /** What follows cannot be recorded. */
   giveUp(): void {
     this.#isTooLong = true;
     this.#steps = grown(undefined, 0);

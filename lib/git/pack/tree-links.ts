@@ -32,7 +32,7 @@ export function treeIndexBytes(sizeBytes: number): number {
   return 4 * (2 + Math.floor(sizeBytes / SMALLEST_ENTRY_BYTES));
 }
 
-/** Where the count lies; the starts follow, relative to the tree's. */
+/** Place of the count; the starts follow, relative to the tree's. */
 function indexAt({ start, sizeBytes }: IndexableTree): number {
   // One byte is left to the inflater.
   return Math.ceil((start + sizeBytes + 1) / 4);

@@ -9,7 +9,7 @@ export class WrittenEntries {
   /** By object number: 1 + the place in `#displacements`; 0 for what is not written. */
   readonly #slots: Int32Array | Map<number, number>;
   readonly #depths: Uint8Array | Map<number, number>;
-  /** Entries that lie together move together, so there are few. */
+  /** Adjacent entries move together, so there are few. */
   readonly #displacements: number[] = [];
 
   /** @param objectCount - Above every object number. */

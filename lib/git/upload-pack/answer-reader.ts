@@ -1,5 +1,5 @@
 /**
- * A shared answer as bytes: what the client is told about the end of its history, then the pack. In front, two numbers of four
+ * A shared answer as bytes: shallow lines, then the pack. In front, two numbers of four
  * bytes: how many commits become shallow (all ones if nothing is said of it) and how many unshallow; then their ids.
  */
 import { CorruptPackError } from "../../errors.ts";

@@ -116,7 +116,7 @@ export class FetchSession {
     return { shallow, uriLines, planning: rest };
   }
 
-  /** @returns `undefined` where no recipe may help: somebody has something, or a plan is quickly made. */
+  /** @returns `undefined` where a recipe does not apply: the client has objects, or a plan is quick. */
   async #planByRecipe(signal: AbortSignal | undefined): Promise<AnswerPlanning | undefined> {
     const { recipes, packBodies: bodies, streamBudget } = this.#source;
     const { shallows, deepen, ofsDelta } = this.#request;
@@ -135,7 +135,7 @@ export class FetchSession {
     return planByRecipe({ recipes, answerKey: key, bodies, ofsDelta, signal, streamBudget }, plan);
   }
 
-  /** What the client is told about its history's end, where no pack follows. */
+  /** The shallow lines, where no pack follows. */
   async findShallow(signal: AbortSignal | undefined): Promise<ShallowLines | undefined> {
     const request = await this.requestAnswer(signal);
     return request === undefined

@@ -8,7 +8,7 @@ import { parseSparsePatterns, type SparsePatterns } from "../walk/sparse-pattern
 import { RefusedRequestError } from "./refused-request.ts";
 import { findRevision } from "./revision.ts";
 
-/** A filter whose sparse patterns still lie in the repository. */
+/** A filter whose sparse patterns have not been read yet. */
 export interface FilterSpec extends Omit<ObjectFilter, "sparse"> {
   /** As `sparse:oid=` names them: an object id or `<revision>:<path>`. */
   readonly sparseNames: readonly string[];
@@ -16,7 +16,7 @@ export interface FilterSpec extends Omit<ObjectFilter, "sparse"> {
 
 /** There are five kinds, and one of each says all that can be said. */
 const MAX_COMBINED_FILTERS = 20;
-/** Percent-encoding makes a nested filter longer at each level, and nobody nests by hand. */
+/** Percent-encoding makes a nested filter longer at each level; clients do not nest deeply. */
 const MAX_COMBINE_DEPTH = 4;
 /** Each one is held against every path. */
 const MAX_SPARSE_NAMES = 3;

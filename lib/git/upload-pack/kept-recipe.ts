@@ -1,6 +1,6 @@
 /**
  * Clones of a large part of the repository are put together from thousands of pieces of packs. How is kept, not the pack: it is
- * a thousand times shorter, and whoever asks for the same is spared the plan and all that has to be read for it.
+ * a thousand times shorter, and the next client needs no plan and none of the reads for it.
  */
 import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
@@ -64,7 +64,7 @@ async function findRecipe(
     assertInside(recipe, bodies);
     return recipe;
   } catch {
-    return undefined; // whoever keeps it has told of it; without it all works as well
+    return undefined; // the store of answers has logged it; the plan replaces it
   }
 }
 
@@ -116,6 +116,6 @@ async function keepRecipe(
     const kept = await recipes.open({ key, isKept: true, signal, make });
     for await (const _item of kept ?? []);
   } catch {
-    // The client has its pack. Whoever keeps recipes has told of it, and the next one is planned anew.
+    // The client has its pack. The store of answers has logged the error; the next clone is planned again.
   }
 }

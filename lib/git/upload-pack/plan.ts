@@ -127,7 +127,7 @@ export function copiesPacks({ ofsDelta, filter }: Pick<PackRequest, "ofsDelta" |
   return ofsDelta && filter === undefined;
 }
 
-/** Whether nothing of what there is lies outside of what is asked for, but for a filter. Looks at each ref. */
+/** Whether the wants cover every ref, filter aside. Looks at each ref. */
 export function wantsAllTips(source: UploadPackSource, refList: RefList, request: PackRequest): boolean {
   const { wants, commonCommits, shallow } = request;
   if (commonCommits.length > 0 || source.mayHoldUnreachable) return false;

@@ -1,4 +1,4 @@
-/** Makes, before anyone asks, the answers to what CI asks for most: one commit of the default branch, without history. */
+/** Makes in advance the answers that CI asks for most: one commit of the default branch, without history. */
 import type { ObjectId } from "../object-id.ts";
 import type { AnswerRequest, SharedAnswers, UploadPackSource } from "../ports.ts";
 import { untilAborted } from "../until-aborted.ts";
@@ -62,7 +62,7 @@ async function isThere(answers: SharedAnswers, { make: _, ...request }: AnswerRe
   try {
     for await (const _item of items) return true;
   } catch {
-    // It is damaged, and whoever keeps it has said so and removed it.
+    // It is damaged: the store of answers has logged and removed it.
   }
   return false;
 }

@@ -27,7 +27,7 @@ export interface FinishedPack {
 export type AnswerPlanning = AsyncGenerator<ProgressText, PackPlan | FinishedPack, undefined>;
 
 export interface RespondOptions {
-  /** Gets what failed after the first byte; the client is told, without details. */
+  /** Gets what failed after the first byte; the client gets a message without details. */
   readonly onFailure: (error: unknown) => void;
   /** Ends the answer: with a word to the client if the reason is a TimeoutError. */
   readonly signal?: AbortSignal;

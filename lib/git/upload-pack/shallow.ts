@@ -1,5 +1,5 @@
 /**
- * Works out where a client's history ends after the answer, and what to tell it about that.
+ * Works out where a client's history ends after the answer, and which shallow lines say so.
  * Source: gitprotocol-v2(5), "shallow-info section"; gitprotocol-pack(5), "shallow-update".
  */
 
@@ -16,7 +16,7 @@ import { INFINITE_DEPTH } from "./history-lines.ts";
 import { RefusedRequestError } from "./refused-request.ts";
 import { findRefs, findRevision } from "./revision.ts";
 
-/** What the client is told. */
+/** The `shallow` and `unshallow` lines. */
 export interface ShallowLines {
   /** Commits whose parents the client will not have, except those that it named itself. */
   readonly shallowIds: readonly ObjectId[];
@@ -61,7 +61,7 @@ export async function planShallow(
 
 const NOTHING_CUT: HistoryCut = { boundaryRows: new Set(), innerRows: new Set() };
 
-/** Those that are not here are passed over, as in git: nothing that is here can lie above them. */
+/** Missing ones are skipped, as in git: no object in the repository is above them. */
 async function readClientRows(
   objects: ObjectReader,
   table: CommitTable,
@@ -148,7 +148,7 @@ class HistoryCutter {
     return new Set([...rows].filter((row) => parentsOf(row).every((parentRow) => servable.has(parentRow))));
   }
 
-  /** What lies below lost commits must not be served, even if a client says that it has these. */
+  /** Ancestors of unreachable commits must not be served, even if a client says that it has these commits. */
   async #reachable(rows: ReadonlySet<number>): Promise<number[]> {
     const present = [...rows].filter((row) => row !== MISSING_PARENT);
     if (!this.#source.mayHoldUnreachable) return present;

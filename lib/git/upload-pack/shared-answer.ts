@@ -1,6 +1,6 @@
 /**
  * Plans an answer: made for everyone who asks for the same at this time or later, or for one client alone. What fails with
- * others is made alone, so that sharing never costs anyone an answer.
+ * others is made alone, so that sharing never fails a request.
  */
 import { writePack } from "../pack/write-pack.ts";
 import type { AnswerItem, AnswerRequest, SharedAnswers } from "../ports.ts";
@@ -15,13 +15,13 @@ import type { ShallowLines, ShallowPlan } from "./shallow.ts";
  */
 const MAX_SHARED_BYTES = 512 * 1024 * 1024;
 
-/** Thrown while an answer is made that nobody else should get: each who waits for it makes their own. */
+/** Thrown while making an answer that must not be shared: each reader makes its own. */
 export class UnsharedAnswerError extends Error {
   override readonly name = "UnsharedAnswerError";
 }
 
 export interface SharedAnswerPlan {
-  /** What the client is told about its history's end. */
+  /** The client's shallow lines. */
   readonly shallow: ShallowLines | undefined;
   readonly planning: AnswerPlanning;
 }
@@ -52,7 +52,7 @@ export class SharedAnswer {
     return { shallow, planning: await work.planPack(shallow) };
   }
 
-  /** What the client is told, without the pack. */
+  /** The shallow lines, without the pack. */
   async findShallow(
     answers: SharedAnswers | undefined,
     { make: _, ...search }: AnswerRequest,

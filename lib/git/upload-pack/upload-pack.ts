@@ -72,7 +72,7 @@ async function fetchV0(
   return respondV0([...shallowSection(request, shallow), ...lines], request, planning, options);
 }
 
-/** Only those who ask for an end of their history are told about it. */
+/** Only requests with `deepen` get this section. */
 function shallowSection({ deepen }: FetchRequestV0, shallow: ShallowLines | undefined): Uint8Array[] {
   return deepen === undefined || shallow === undefined ? [] : [...linesOf(shallow), FLUSH_PKT];
 }

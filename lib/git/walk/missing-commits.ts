@@ -2,7 +2,7 @@
  * Which commits a client lacks: reachable from its wants and not from its haves.
  *
  * The walk goes from the newest commit to the oldest by the committers' clocks, and stops a little after only commits
- * that the client has are left. A clock that lies can make the answer larger, never smaller: what counts as "the client
+ * that the client has are left. A wrong clock can make the answer larger, never smaller: what counts as "the client
  * has" is only ever passed on from haves to parents.
  */
 
@@ -16,7 +16,7 @@ const CLIENT_HAS = 2;
 const QUEUED = 4;
 const ORDERED = 8;
 
-/** How many more commits are looked at in the end, as in git: some clocks lie. */
+/** How many more commits are looked at in the end, as in git: some clocks are wrong. */
 const SLOP = 5;
 
 export interface MissingCommits {

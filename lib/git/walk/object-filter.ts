@@ -31,7 +31,7 @@ export function keepsAllTrees({ types, maxDepth }: ObjectFilter): boolean {
   return types.has("tree") && maxDepth === Number.POSITIVE_INFINITY;
 }
 
-/** Whether an object passes or not by its type and size alone, wherever in a tree it lies. */
+/** Whether an object passes or not by its type and size alone, at any depth and path. */
 export function goesByTypeAndSize({ maxDepth, sparse }: ObjectFilter): boolean {
   return sparse.length === 0 && (maxDepth === 0 || maxDepth === Number.POSITIVE_INFINITY);
 }

@@ -1,5 +1,5 @@
 /**
- * Marks what trees hold as the histories tell it: a tree is read only where these do not know it. What a tree shares with the
+ * Marks what trees hold by the sidecars: a tree is read only if they do not have it. What a tree shares with the
  * one that was at its path before is passed over where that one has been looked into, so all versions of a tree take little
  * more time than one.
  */

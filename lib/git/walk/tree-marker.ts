@@ -2,7 +2,7 @@
  * Introduced objects: those in a commit's tree that are at that path in none of its parents' trees.
  *
  * Over the commits that a client lacks, parents first, they are all the objects that it lacks. A tree that is already
- * marked need not be looked into again: whoever marked it came earlier in that order, so what it left out is at the same
+ * marked need not be looked into again: it was marked for a commit earlier in that order, so what it left out is at the same
  * path in a parent that came earlier still, or that the client has. In any other order that would not hold. With a filter
  * that goes by depth or path, it holds for the same depth or path only; see `TreeVisits`.
  */

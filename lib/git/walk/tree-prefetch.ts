@@ -1,5 +1,5 @@
 /**
- * Begins to read, all at once, the trees that a walk will look into one after the other, as the histories tell: with a store
+ * Prefetches the trees that a walk will read one after the other, as far as the sidecars name them: with a store
  * that takes 20 ms to answer, a tree read after the other is what takes the time. What it misses is read when it is needed.
  */
 import type { CommitRow, ObjectNumber } from "../object-numbers.ts";
@@ -43,7 +43,7 @@ export class TreePrefetch {
     this.#compared.pass(0);
   }
 
-  /** To be told of each row that is walked, before it is. */
+  /** Call it for each row, before the row is walked. */
   pass(row: CommitRow): void {
     (this.#table.isCut(row) ? this.#whole : this.#compared).pass(1);
   }

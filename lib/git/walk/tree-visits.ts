@@ -7,7 +7,7 @@ import type { ObjectReader } from "../ports.ts";
 import type { ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 
-/** Where a tree lies below its commit. */
+/** Depth and path of a tree below its commit. */
 export interface TreePlace {
   /** Of the tree's entries. */
   readonly entryDepth: number;

@@ -12,14 +12,14 @@ import { openStoredAnswer, writeAnswer } from "./stored-answer.ts";
 
 export interface AnswerSharingOptions {
   readonly store: BlobStore;
-  /** Where answers lie while they are made, if they are large. By default the system's: `TMPDIR`, or `/tmp`. */
+  /** Temporary folder for large answers while they are made. By default the system's: `TMPDIR`, or `/tmp`. */
   readonly temporaryFolder?: string | undefined;
   /**
    * How long the one who made an answer waits at its end for it to be kept: a function is frozen once it has answered. 0 unless
    * given.
    */
   readonly maxKeepingWaitMs?: number;
-  /** Told of what goes wrong while an answer is made or kept. Clients get theirs all the same, or are told. */
+  /** Called when making or storing an answer fails; the client gets its answer or an error all the same. */
   readonly onFailure?: (error: unknown, key: string) => void;
 }
 
@@ -113,7 +113,7 @@ export class AnswerSharing {
     try {
       await writeAnswer(this.#options.store, blobKey, task.readHeld(), MAX_KEPT_BYTES);
     } catch (error) {
-      // Another process was first, or the work has failed, which is told there.
+      // Another process was first, or the work has failed, which is reported there.
       if (error instanceof VersionConflictError || task.hasFailed) return;
       this.#options.onFailure?.(error, blobKey);
     } finally {
@@ -159,7 +159,7 @@ export class AnswerSharing {
   }
 }
 
-/** What the request is to blame for, and is told. */
+/** Errors that the request causes, which go to the client only. */
 function isExpected(error: unknown): boolean {
   return [UnsharedAnswerError, ProtocolError, LimitExceededError].some((kind) => error instanceof kind);
 }

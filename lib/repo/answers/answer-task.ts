@@ -20,7 +20,7 @@ export class AnswerTask {
     this.#teeBuffer = new TeeBuffer(folder);
   }
 
-  /** Whether the work ended because nobody reads it any more. */
+  /** Whether the work ended because its last reader left. */
   get isAbandoned(): boolean {
     return this.#abandoning.signal.aborted;
   }
@@ -74,7 +74,7 @@ export class AnswerTask {
     });
   }
 
-  /** For whoever keeps the answer: no reader whom the work would go on for. @returns What to call at the end. */
+  /** For the writer into the store: it does not count as a reader that keeps the work going. @returns What to call at the end. */
   hold(): () => void {
     return this.#use();
   }
@@ -114,7 +114,7 @@ export class AnswerTask {
       isUsing = false;
       onLeave();
       this.#userCount -= 1;
-      // The file has no name: it is gone when it is closed, and nobody needs to know when.
+      // The file has no name: it is gone when it is closed.
       if (this.#userCount === 0) this.#teeBuffer[Symbol.asyncDispose]().catch(() => undefined);
     };
   }

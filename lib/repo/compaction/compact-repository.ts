@@ -1,6 +1,6 @@
 /**
  * Makes few packs of many, and drops what no ref reaches. Refs stay as they are, so a reader sees no difference; one that
- * is under way goes on with the old packs, which the janitor (../janitor.ts) removes when nobody can be reading them any more.
+ * is under way goes on with the old packs, which the janitor (../janitor.ts) removes when no reader can be using them.
  */
 import { afterCleanUp, assertNotStopped, DamagedRepositoryError, NotFoundError } from "../../errors.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
@@ -51,7 +51,7 @@ export interface CompactedOutcome {
 
 /**
  * @throws {DamagedRepositoryError} A pack, an index or a history is not what it should be. Nothing is changed.
- * @throws {StoppedError} Nothing is changed. And what the store throws: if it fails while publishing, nobody knows.
+ * @throws {StoppedError} Nothing is changed. And what the store throws: if it fails while publishing, the outcome is unknown.
  */
 export async function compactRepository(
   uuid: RepositoryUuid,

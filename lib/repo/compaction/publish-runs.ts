@@ -42,7 +42,7 @@ export async function publishRuns(options: PublishRunsOptions): Promise<number |
       }
       return (await publishPacks(store, uuid, base, next)).manifest.generation;
     } catch (error) {
-      // Of other failures nobody knows whether they come before or after the deed: the janitor decides later.
+      // After any other failure the outcome is unknown: the janitor decides later.
       if (!(error instanceof VersionConflictError)) throw error;
     }
     const current = await open();
