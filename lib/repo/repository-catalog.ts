@@ -1,4 +1,5 @@
 /** Finds repositories by name, and keeps the ones used last open: what they have read is kept as long as it is true. */
+import { LRUCache } from "lru-cache";
 import { NotFoundError } from "../errors.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import type { RepositoryReference } from "./names.ts";
@@ -59,18 +60,21 @@ interface NameMeaning {
 
 export class RepositoryCatalog {
   readonly #storage: RepositoryStorage;
-  readonly #maxOpenBytes: number;
-  /** In the order of their last use. */
-  readonly #open = new Map<RepositoryUuid, Repository>();
-  /** What names meant last: enough for a while, and then to ask for both at once. */
-  readonly #names = new Map<string, NameMeaning>();
+  readonly #open: LRUCache<RepositoryUuid, Repository>;
+  /** The last meaning of names: valid for a while, then a guess that saves a round. */
+  readonly #names = new LRUCache<string, NameMeaning>({ max: MAX_NAMES });
   readonly #nowMs: () => number;
   readonly #serves: (() => Promise<Serves>) | undefined;
   readonly #readsAnnouncements: boolean;
 
   constructor(storage: RepositoryStorage, options: CatalogOptions = {}) {
     this.#storage = storage;
-    this.#maxOpenBytes = options.maxOpenBytes ?? DEFAULT_MAX_OPEN_BYTES;
+    const maxSize = Math.max(1, options.maxOpenBytes ?? DEFAULT_MAX_OPEN_BYTES);
+    // The repository used last stays, however large.
+    this.#open = new LRUCache({
+      maxSize,
+      sizeCalculation: (repository) => Math.min(maxSize, memoryBytes(repository)),
+    });
     this.#nowMs = options.nowMs ?? Date.now;
     this.#serves = options.serves;
     this.#readsAnnouncements = options.readsAnnouncements ?? false;
@@ -107,10 +111,6 @@ export class RepositoryCatalog {
     if (isFresh && !(isServed && repository !== undefined)) return this.find(asked, options);
     if (!isServed) return undefined;
     this.#names.set(name, { uuid, record, readAtMs: isFresh ? guess.readAtMs : nowMs });
-    for (const oldest of this.#names.keys()) {
-      if (this.#names.size <= MAX_NAMES) break;
-      this.#names.delete(oldest);
-    }
     return repository;
   }
 
@@ -142,9 +142,7 @@ export class RepositoryCatalog {
         refs && this.#readsAnnouncements ? this.#readAnnounced(uuid) : undefined,
       ]);
       if (announcedAt !== undefined) repository.announcedAt = announcedAt;
-      this.#open.delete(uuid);
       this.#open.set(uuid, repository);
-      this.#closeOldest();
       return repository;
     } catch (error) {
       this.#open.delete(uuid);
@@ -161,16 +159,6 @@ export class RepositoryCatalog {
     } catch (error) {
       onDamage?.(error, repositoryKeys(uuid).pushMarker);
       return undefined;
-    }
-  }
-
-  #closeOldest(): void {
-    let openBytes = 0;
-    for (const repository of this.#open.values()) openBytes += memoryBytes(repository);
-    for (const [uuid, repository] of this.#open) {
-      if (openBytes <= this.#maxOpenBytes || this.#open.size === 1) return;
-      this.#open.delete(uuid);
-      openBytes -= memoryBytes(repository);
     }
   }
 }
