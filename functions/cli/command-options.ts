@@ -13,7 +13,7 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { readNamedAccount } from "../local/account.ts";
 import { openStore } from "../local/open-store.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
-import { addSettings } from "../wiring/setting-options.ts";
+import { addSettings, settingParser } from "../wiring/setting-options.ts";
 
 export interface StoreOptions {
   readonly store: string;
@@ -79,6 +79,9 @@ export function sqsOf(queueUrl: string): SQSClient {
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
+
+/** The URL of something that is no setting, such as a queue. */
+export const parseUrlArgument = settingParser("webhookUrl");
 
 export function parseSecretPath(text: string): string {
   if (/^\/([A-Za-z0-9._-]+\/)*$/.test(text)) return text;

@@ -7,7 +7,14 @@ import { KeptDeadLetters } from "../../lib/queue/kept-messages.ts";
 import { SqsDeadLetters, SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
 import { LOCAL_QUEUES, StoredMessages } from "../local/stored-messages.ts";
-import { print, type StoreOptions, sqsOf, storeOf, storeOptions } from "./command-options.ts";
+import {
+  parseUrlArgument,
+  print,
+  type StoreOptions,
+  sqsOf,
+  storeOf,
+  storeOptions,
+} from "./command-options.ts";
 
 interface LetterOptions extends StoreOptions {
   readonly deadLetterQueueUrl?: string;
@@ -28,6 +35,7 @@ export function deadLettersCommand(command: Command): void {
       .option(
         "--dead-letter-queue-url <url>",
         "of a deployed mirror, as the deployment prints it: DeadLetterQueueUrl or RelayDeadLetterQueueUrl",
+        parseUrlArgument,
       )
       .option("--max <number>", "how many at most", parseCount, 1000)
       .addHelpText("after", EXPLANATION);
@@ -35,7 +43,7 @@ export function deadLettersCommand(command: Command): void {
     .addCommand(both("list", "list them").option("--json", "print JSON").action(list))
     .addCommand(
       both("replay", "put them back into the queue")
-        .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl or RelayQueueUrl")
+        .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl or RelayQueueUrl", parseUrlArgument)
         .action(replay),
     );
 }

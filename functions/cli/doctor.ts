@@ -7,8 +7,14 @@ import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
 import { readWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
-import { settingParser } from "../wiring/setting-options.ts";
-import { bitbucketOf, type PrimaryOptions, primaryOptions, print, storeOf } from "./command-options.ts";
+import {
+  bitbucketOf,
+  type PrimaryOptions,
+  parseUrlArgument,
+  primaryOptions,
+  print,
+  storeOf,
+} from "./command-options.ts";
 import { checkAccount } from "./doctor/check-account.ts";
 import { checkAddress, checkDeadLetters, checkQueue, checkRounds } from "./doctor/check-mirror.ts";
 import { checkStore } from "./doctor/check-store.ts";
@@ -37,10 +43,10 @@ export function doctorCommand(command: Command): void {
     .option(
       "--mirror-url <url>",
       "where Bitbucket and git reach the mirror: GitUrl of a deployed one",
-      settingParser("webhookUrl"),
+      parseUrlArgument,
     )
-    .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl")
-    .option("--dead-letter-queue-url <url>", "of a deployed mirror: DeadLetterQueueUrl")
+    .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl", parseUrlArgument)
+    .option("--dead-letter-queue-url <url>", "of a deployed mirror: DeadLetterQueueUrl", parseUrlArgument)
     .option("--json", "print JSON")
     .addHelpText("after", EXPLANATION)
     .action(doctor);
@@ -63,12 +69,14 @@ async function doctor(options: DoctorOptions): Promise<void> {
 
 async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, undefined> {
   const store = storeOf(options);
-  yield* await checkStore(store);
+  const isLocal = !options.store.startsWith("s3://");
+  const storeFindings = await checkStore(store, isLocal ? options.store : undefined);
+  yield* storeFindings;
+  if (storeFindings.length === 1 && isLocal) return;
   const { config, finding } = await readConfig(options);
   yield finding;
   if (config === undefined) return;
   const bitbucket = bitbucketOf(options);
-  const isLocal = !options.store.startsWith("s3://");
   let place = options.mirrorUrl;
   const active = config.workspaces.filter(({ removedAt, disabled }) => removedAt === undefined && !disabled);
   for (const workspace of active) {

@@ -1,4 +1,4 @@
-/** Errors as people read them: what went wrong, and what to do next. */
+/** Presents errors of every program to people: what went wrong, and what to do next. A stack only where the error is a bug. */
 import { ConfigError, MirrorError, NotFoundError, UpstreamError } from "../../lib/errors.ts";
 import { visible } from "./table.ts";
 
@@ -15,10 +15,16 @@ export function exitCodeOf(error: unknown): number {
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const advice = adviceFor(error);
-  const isOurs = error instanceof MirrorError || advice !== undefined;
-  // Bitbucket's words may be in it; what is wrong with config.json takes several lines.
-  const text = isOurs ? messageOf(error) : (error.stack ?? error.message);
+  const isExpected = error instanceof MirrorError || isSystemError(error) || advice !== undefined;
+  // It may contain Bitbucket's text; what is wrong with config.json takes several lines.
+  const text = isExpected ? messageOf(error) : (error.stack ?? error.message);
   return advice === undefined ? text : `${text}\n  ${advice}`;
+}
+
+/** What the operating system refused: a file, an address, a connection. */
+function isSystemError(error: Error): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return typeof code === "string" && typeof syscall === "string";
 }
 
 /** With what is below it. */
@@ -48,10 +54,28 @@ const WRONG_AWS_KEY =
 
 /** By code, as the system and the AWS SDK name what went wrong. */
 const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
-  ["EACCES", "This user may not write there: choose another --store, or change the folder's owner."],
-  ["EROFS", "The disk can only be read: choose another --store."],
-  ["ENOSPC", "The disk is full: make room, then try again."],
-  ["ENOTDIR", "Something on the way there is a file: check the path."],
+  [
+    "EACCES",
+    "This user has no permission: change the owner of the file or folder, or choose another one (--store).",
+  ],
+  [
+    "EPERM",
+    "This user has no permission: change the owner of the file or folder, or choose another one (--store).",
+  ],
+  ["EROFS", "The disk is read-only: choose another folder (--store)."],
+  ["ENOSPC", "The disk is full: free some space, then try again."],
+  ["EDQUOT", "This user's disk quota is used up: free some space, then try again."],
+  ["ENOTDIR", "A part of the path is a file, not a folder: check the path."],
+  ["EISDIR", "The path is a folder, not a file: check the path."],
+  ["ENOENT", "There is no such file or folder: check the path."],
+  ["EEXIST", "The path exists already: choose another one."],
+  ["ENAMETOOLONG", "The path is too long: choose a shorter one."],
+  ["EMFILE", "Too many open files: raise the limit with ulimit -n."],
+  [
+    "EADDRINUSE",
+    "Another process listens there: choose another port with --port, or --port 0 for a free one.",
+  ],
+  ["EADDRNOTAVAIL", "This machine does not have the address: check --host."],
   ["CredentialsProviderError", "Log in with aws sso login, or set AWS_PROFILE, then try again."],
   ["ECONNREFUSED", "Nothing listens there: check the address, and that the server runs."],
   ["ENOTFOUND", "There is no such host: check the address, and DNS."],

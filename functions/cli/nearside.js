@@ -6,8 +6,15 @@ import { fileURLToPath } from "node:url";
 
 const program = new URL("../nearside.ts", import.meta.url);
 
-if (Number.parseInt(process.versions.node, 10) >= 24) await import(program.href);
+if (Number.parseInt(process.versions.node, 10) >= 24) await import(program.href).catch(explainMissingPackage);
 else startWithOwnNode();
+
+function explainMissingPackage(error) {
+  const name = /^Cannot find package '([^']+)'/.exec(error.message)?.[1];
+  if (error.code !== "ERR_MODULE_NOT_FOUND" || name === undefined) throw error;
+  process.stderr.write(`nearside: the package ${name} is missing: run npm ci in the checkout\n`);
+  process.exit(1);
+}
 
 function startWithOwnNode() {
   const name = process.platform === "win32" ? "node.exe" : "node";
@@ -19,8 +26,8 @@ function startWithOwnNode() {
     process.exit(1);
   }
   const child = spawn(node, [fileURLToPath(program), ...process.argv.slice(2)], { stdio: "inherit" });
-  // Ctrl-C reaches both; whoever stops this one means that one.
-  process.on("SIGINT", () => undefined);
-  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  // On a terminal Ctrl-C reaches both processes; other signals reach this one only.
+  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("exit", (code, signal) => process.exit(code ?? (signal === "SIGINT" ? 130 : 1)));
 }

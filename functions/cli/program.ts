@@ -10,6 +10,10 @@ interface CommandEntry {
 }
 
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  serve: {
+    summary: "run the mirror: serve git, and synchronize with Bitbucket",
+    load: async () => (await import("./serve.ts")).serveCommand,
+  },
   status: {
     summary: "show what is mirrored, and the state of each repository",
     load: async () => (await import("./status.ts")).statusCommand,

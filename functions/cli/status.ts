@@ -20,7 +20,8 @@ interface StatusOptions extends StoreOptions {
 }
 
 const WATCH_SECONDS = 5;
-const CLEAR_SCREEN = "\u001b[H\u001b[2J\u001b[3J";
+/** Without what scrolled away before. */
+const CLEAR_SCREEN = "\u001b[H\u001b[2J";
 
 const EXPLANATION = `
 States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_AVAILABLE the last sync failed, without or with an
@@ -96,7 +97,7 @@ function describeWorkspace({
     lastError === undefined || failedSyncCount === 0
       ? []
       : [
-          `  ${slug}: failed ${failedSyncCount} times, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,
+          `  ${slug}: failed ${failedSyncCount === 1 ? "once" : `${failedSyncCount} times`}, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,
         ],
   );
   return [head, table, ...errors].join("\n");

@@ -15,6 +15,7 @@ import {
   configOf,
   logOf,
   type PrimaryOptions,
+  parseUrlArgument,
   primaryOptions,
   print,
   sqsOf,
@@ -37,7 +38,11 @@ Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but for the
 export function syncCommand(command: Command): void {
   primaryOptions(command)
     .argument("[names...]", "workspace or workspace/repository; all unless given")
-    .option("--queue-url <url>", "of a deployed mirror's queue, its SyncQueueUrl: lets that one do it")
+    .option(
+      "--queue-url <url>",
+      "of a deployed mirror's queue, its SyncQueueUrl: lets that mirror do it",
+      parseUrlArgument,
+    )
     .addHelpText("after", EXPLANATION)
     .action(sync);
 }

@@ -1,5 +1,5 @@
 /** The command line of the server. */
-import { Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { type AddressRange, parseAddressSetting } from "../../lib/address-ranges.ts";
 import {
   ARGUMENT_NAMES,
@@ -18,15 +18,26 @@ export interface Arguments extends SettingValues<Exclude<ArgumentName, AddressSe
   readonly allowedAddresses: readonly AddressRange[];
   /** Empty: webhooks are accepted from everywhere. */
   readonly webhookAddresses: readonly AddressRange[];
+  /** Whether neither the command line nor the file says what is mirrored, from where, or to where. */
+  readonly isDefault: boolean;
   readonly json?: true;
   readonly verbose?: true;
 }
 
+type ParsedOptions = Omit<Arguments, AddressSetting | "isDefault"> & SettingValues<AddressSetting>;
+
+/** Options that a demo can have as well. */
+const OPTIONS_OF_A_DEMO: ReadonlySet<string> = new Set(["host", "port", "json", "verbose"]);
+
 const EXPLANATION = `
 Settings come from the command line, else from nearside.config.json, else they have their default.
 
-Without --workspace, --project or --repository the server mirrors what config.json in the store selects. If there is none, it runs
-a demo: a small Bitbucket Cloud with a sample repository is started on this machine, and mirrored.
+Without --workspace, --project or --repository the server mirrors what config.json in the store selects (nearside connect, select).
+Without any setting, and without .nearside/store/config.json, it runs a demo in .nearside/demo: a small Bitbucket Cloud with a sample
+repository on this machine, and its mirror.
+
+The first SIGINT (Ctrl-C) or SIGTERM lets requests finish for 5 s and stops syncs, which continue at the next start. A second one ends the
+process at once.
 
 Credentials for private repositories, in the environment:
   BITBUCKET_EMAIL and BITBUCKET_API_TOKEN    a user's API token (scope read:repository:bitbucket)
@@ -42,32 +53,32 @@ NEARSIDE_AUTH_SECRET in the environment, 32 characters at least: the key of the 
 They are used while Bitbucket is unreachable. By default a folder store keeps a key, and with --store s3://… each run has a new one.
 
 Examples:
-  npm start
-  npm start -- --repository acme/website --repository acme/tools
-  npm start -- --workspace acme --store s3://acme-mirror/git
-  npm start -- --project acme/CORE --store /srv/mirror --poll-seconds 30
+  npx nearside serve
+  npx nearside serve --repository acme/website --repository acme/tools
+  npx nearside serve --workspace acme --store s3://acme-mirror/git
+  npx nearside serve --project acme/CORE --store /srv/mirror --poll-seconds 30
 
-Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 failed; 2 wrong arguments or settings.`;
+Exit codes: 0 ended by SIGINT or SIGTERM; 1 failed; 2 wrong arguments or settings; 130, 143 ended by a second signal.`;
 
-/** @throws {ConfigError} `nearside.config.json` is not valid. */
-export function parseArguments(argv: readonly string[]): Arguments {
-  const command = new Command("nearside")
-    .description("Mirrors repositories of Bitbucket Cloud and serves them to git.")
+export function serverOptions(command: Command): Command {
+  command
     .option("--workspace <name>", "mirror all repositories of a workspace (repeatable)", collect, [])
     .option("--project <workspace/KEY>", "mirror the repositories of a project (repeatable)", collectPair, [])
     .option("--repository <workspace/slug>", "mirror one repository (repeatable)", collectPair, []);
-  addSettings(command, ARGUMENT_NAMES)
+  return addSettings(command, ARGUMENT_NAMES)
     .option("--json", "print one JSON object with the URLs when every repository has been tried once")
     .option("--verbose", "log every sync and every failed request to standard error")
-    .addHelpText("after", EXPLANATION)
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
-    // Settings of the file are applied before an action.
-    .action(() => undefined);
-  const { allowedAddresses, webhookAddresses, ...options } = command
-    .parse(argv, { from: "user" })
-    .opts<Omit<Arguments, AddressSetting> & SettingValues<AddressSetting>>();
+    .addHelpText("after", EXPLANATION);
+}
+
+/** What a command with {@link serverOptions} was given. To be called in its action, when the settings file has been read. */
+export function serverArguments(command: Command): Arguments {
+  const { allowedAddresses, webhookAddresses, ...options } = command.opts<ParsedOptions>();
+  const isGiven = (key: string) => ["cli", "config"].includes(command.getOptionValueSource(key) ?? "");
+  const given = command.options.map((option) => option.attributeName()).filter(isGiven);
   return {
     ...options,
+    isDefault: given.every((key) => OPTIONS_OF_A_DEMO.has(key)),
     allowedAddresses: parseAddressSetting(allowedAddresses),
     webhookAddresses: parseAddressSetting(webhookAddresses),
   };

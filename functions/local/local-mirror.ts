@@ -123,6 +123,10 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
     handler: withWebhooks(git, requests, options),
     async follow(mirrorUrl, onFirstRound) {
       const queues = [queue, relay.queue];
+      // At once, so that no job begins that the stop would make fail.
+      stop.addEventListener("abort", () => void Promise.all(queues.map((one) => one.close())), {
+        once: true,
+      });
       const rounds = { queue, queues, onFailed, intervalMs, signal: stop };
       await runRounds({ ...rounds, reconcile: (mode) => reconcile(mode, mirrorUrl) }, onFirstRound);
       await Promise.all(queues.map((one) => one.close()));

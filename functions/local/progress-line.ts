@@ -9,6 +9,8 @@ type Progress = SyncProgress | CompactionProgress;
 
 export interface ProgressOutput {
   readonly isTTY?: boolean;
+  /** Of a terminal. */
+  readonly columns?: number;
   write(text: string): unknown;
 }
 
@@ -36,7 +38,9 @@ export class ProgressLine {
       if (isNewPhase) this.#output.write(`${name}: ${describe(progress)}\n`);
     } else if (isNewPhase || performance.now() >= this.#drawnAtMs + REDRAW_MS) {
       this.#drawnAtMs = performance.now();
-      this.#output.write(`${ERASE_LINE}${name}: ${describe(progress)}`.slice(0, 150));
+      // A line that wraps could not be erased.
+      const width = (this.#output.columns ?? 80) - 1;
+      this.#output.write(`${ERASE_LINE}${`${name}: ${describe(progress)}`.slice(0, width)}`);
       this.#isDrawn = true;
     }
     this.#phases.set(name, progress.phase);

@@ -132,7 +132,12 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
       return;
     }
     this.#groups.set(groupId, [job]);
-    this.#ready.push(groupId);
+    this.#nowReady(groupId);
+  }
+
+  /** After `close` nothing runs any more, so nothing is ready: `idle` would wait for it for ever. */
+  #nowReady(groupId: string): void {
+    if (!this.#closing.signal.aborted) this.#ready.push(groupId);
   }
 
   #forgetOldIds(nowMs: number): void {
@@ -160,8 +165,8 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     this.#runningCount -= 1;
     if (delaySeconds === 0) group.shift();
     if (group.length === 0) this.#groups.delete(groupId);
-    else if (delaySeconds === 0) this.#ready.push(groupId);
-    else this.#later(groupId, delaySeconds);
+    else if (delaySeconds > 0) this.#later(groupId, delaySeconds);
+    else this.#nowReady(groupId);
     this.#runReady();
     for (const wake of this.#waiting) wake();
     this.#waiting.clear();
@@ -213,8 +218,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
   #later(groupId: string, delaySeconds: number): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      if (this.#closing.signal.aborted) return;
-      this.#ready.push(groupId);
+      this.#nowReady(groupId);
       this.#runReady();
     }, delaySeconds * 1000);
     this.#timers.add(timer);

@@ -86,8 +86,9 @@ export async function syncAndRecord(
       ...(signal && { signal }),
     });
   } catch (error) {
-    // A process that ends says nothing about the repository, and a name nothing that is not known by now.
-    const isFailure = !(error instanceof StoppedError || error instanceof RenamedError);
+    // A process that stops says nothing about the repository, whatever error the stop became; nor does a rename.
+    const isStopped = signal?.aborted || error instanceof StoppedError;
+    const isFailure = !(isStopped || error instanceof RenamedError);
     if (!isFailure) throw error;
     throw await afterCleanUp(error, () => noteFailure(job.uuid, begun, facts, error, store, now()));
   }

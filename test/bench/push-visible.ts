@@ -16,7 +16,7 @@ import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import type { LatencyReport } from "./row.ts";
 import type { Workspace } from "./workspace.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../functions/local-server.ts", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../../functions/nearside.ts", import.meta.url));
 const PLACE = { workspace: "acme", slug: "sample" };
 const BRANCH = "refs/heads/main";
 const SAMPLE_COMMIT_COUNT = 1000;
@@ -73,7 +73,7 @@ async function startMirror(
   ];
   const { email, token } = DEMO_ACCOUNT;
   const { PATH = "" } = process.env;
-  const child = workspace.spawn(process.execPath, [PROGRAM, ...args], {
+  const child = workspace.spawn(process.execPath, [PROGRAM, "serve", ...args], {
     env: { PATH, BITBUCKET_EMAIL: email, BITBUCKET_API_TOKEN: token },
     stdio: ["ignore", "pipe", "pipe"],
   });

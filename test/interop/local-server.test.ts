@@ -86,7 +86,9 @@ test("a busy port ends with 1 and says what to do", async () => {
   try {
     const { exitCode, stderr } = await spawn([...primary.mirrorArguments, "--port", String(port)]).ended();
     expect(stderr).toMatch(
-      new RegExp(`^nearside: .*127\\.0\\.0\\.1:${port}; choose another with --port.*\n$`),
+      new RegExp(
+        `^nearside: .*EADDRINUSE.*127\\.0\\.0\\.1:${port}\\n {2}.*choose another port with --port.*\\n$`,
+      ),
     );
     expect(exitCode).toBe(1);
   } finally {

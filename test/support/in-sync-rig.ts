@@ -1,7 +1,6 @@
 /** The whole local mirror in this process, over memory, beside a fake Bitbucket whose repositories come and go. */
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { parseArguments } from "../../functions/local/arguments.ts";
 import { DEMO_ACCOUNT } from "../../functions/local/demo.ts";
 import {
   type LocalMirror,
@@ -21,6 +20,7 @@ import { type FakeBitbucket, startFakeBitbucket } from "./fake-bitbucket/fake-bi
 import { git } from "./git/run-git.ts";
 import { temporaryFolder } from "./git/temporary-folder.ts";
 import { listRefs } from "./primary.ts";
+import { parseServerArguments } from "./server-arguments.ts";
 
 export interface InSyncRig {
   readonly fake: FakeBitbucket;
@@ -52,7 +52,7 @@ export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}):
   const store = options.store ?? new MemoryBlobStore();
   const config = new CurrentConfig(store);
   const stop = new AbortController();
-  const settings = parseArguments([
+  const settings = parseServerArguments([
     "--api-url",
     fake.apiUrl,
     "--git-url",

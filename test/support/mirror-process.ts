@@ -1,10 +1,10 @@
-/** Runs the mirror as its users do: `functions/local-server.ts` in a process of its own. */
+/** Runs the mirror as its users do: `nearside serve` in a process of its own. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { recordOutput } from "./recorded-output.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../functions/local-server.ts", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../../functions/cli/nearside.js", import.meta.url));
 
 interface ProcessEnd {
   /** Null when a signal ended it. */
@@ -41,7 +41,7 @@ export interface MirrorProcessOptions {
 
 export function spawnMirror(args: readonly string[], options: MirrorProcessOptions = {}): MirrorProcess {
   const { PATH = "" } = process.env;
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
+  const child = spawn(process.execPath, [PROGRAM, "serve", ...args], {
     cwd: options.cwd,
     env: { PATH, ...options.env },
     stdio: ["ignore", "pipe", "pipe"],

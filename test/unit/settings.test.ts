@@ -1,11 +1,11 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { parseArguments } from "../../functions/local/arguments.ts";
 import { parseSetting } from "../../lib/parse-setting.ts";
 import { SETTING_NAMES, type SettingName, settingOf } from "../../lib/settings.ts";
 import { parseSettingsFile, readSettingsFile } from "../../lib/settings-file.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
+import { parseServerArguments } from "../support/server-arguments.ts";
 import { settingsDocument, withSettingsTable } from "../support/settings-tables.ts";
 
 describe("the table", () => {
@@ -144,7 +144,7 @@ describe("the server's command line", () => {
       deployment: { stackPrefix: "Other" },
     };
     await writeFile(file, JSON.stringify(settings));
-    expect(parseArguments(["--config", file, "--stale-minutes", "4", "--port", "0"])).toMatchObject({
+    expect(parseServerArguments(["--config", file, "--stale-minutes", "4", "--port", "0"])).toMatchObject({
       anonymous: "deny",
       staleMinutes: 4,
       allowedAddresses: [
@@ -161,7 +161,7 @@ describe("the server's command line", () => {
 
   test("repeats an option for more than one range", () => {
     const args = ["--allow-address", "203.0.113.0/24", "--allow-address", "::1"];
-    expect(parseArguments(args).allowedAddresses).toEqual([
+    expect(parseServerArguments(args).allowedAddresses).toEqual([
       { address: "203.0.113.0", prefixBits: 24 },
       { address: "::1", prefixBits: 128 },
     ]);

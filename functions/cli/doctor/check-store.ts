@@ -1,5 +1,6 @@
 /** Whether the store can be used as the mirror does: on a key of its own, which is removed again. */
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { type Finding, fail, failedWith, ok } from "./finding.ts";
@@ -9,7 +10,12 @@ const RIGHTS =
 const CONDITIONS =
   "Two writers would overwrite each other's work: use a store with conditional writes, such as AWS's S3 or Ceph 20.";
 
-export async function checkStore(store: BlobStore): Promise<Finding[]> {
+/** @param folder - Of a folder store. One that does not exist is more often mistyped than new, and is not created. */
+export async function checkStore(store: BlobStore, folder: string | undefined): Promise<Finding[]> {
+  if (folder !== undefined && !existsSync(folder)) {
+    const advice = "Check --store. A new store is created by nearside connect and nearside serve.";
+    return [fail("store", `there is no folder ${folder}`, advice)];
+  }
   const key = `doctor/${randomUUID()}`;
   const findings: Finding[] = [];
   const step = async (name: string, run: () => Promise<string>): Promise<boolean> => {

@@ -5,7 +5,7 @@ import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 
 /** Names of the checks, with what they came to. */
 async function verdicts(store: MemoryBlobStore): Promise<string[]> {
-  return (await checkStore(store)).map(({ check, status }) => `${check} ${status}`);
+  return (await checkStore(store, undefined)).map(({ check, status }) => `${check} ${status}`);
 }
 
 async function left(store: MemoryBlobStore): Promise<string[]> {
@@ -31,7 +31,7 @@ test("one that ignores conditions is found, whichever it ignores", async () => {
       }
     }
     const store = new Careless();
-    const findings = await checkStore(store);
+    const findings = await checkStore(store, undefined);
     expect(findings.filter(({ status }) => status === "fail")).toMatchObject([
       { check: "store: compare-and-swap", advice: expect.stringContaining("conditional writes") },
     ]);
@@ -45,7 +45,7 @@ test("what may not be done is told for each right", async () => {
   };
   const writing = new MemoryBlobStore();
   writing.write = refuse;
-  const [only, ...more] = await checkStore(writing);
+  const [only, ...more] = await checkStore(writing, undefined);
   expect(only).toMatchObject({
     check: "store: write",
     status: "fail",

@@ -1,0 +1,20 @@
+/** `nearside serve` */
+import { constants } from "node:os";
+import type { Command } from "commander";
+import { serverArguments, serverOptions } from "../local/arguments.ts";
+import { runServer } from "../local/run-server.ts";
+
+export function serveCommand(command: Command): void {
+  serverOptions(command).action(serve);
+}
+
+async function serve(_: unknown, command: Command): Promise<void> {
+  const stopping = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (stopping.signal.aborted) process.exit(128 + constants.signals[signal]);
+      stopping.abort();
+    });
+  }
+  await runServer(serverArguments(command), stopping.signal);
+}

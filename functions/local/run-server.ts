@@ -1,0 +1,85 @@
+/** The whole mirror in one process, over a folder or a bucket. Not deployed. */
+import { pino } from "pino";
+import { startNodeServer } from "../../lib/http/node-server.ts";
+import { pinoLogger } from "../../lib/log-pino.ts";
+import { CurrentConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { readAccount, readNamedAccount } from "./account.ts";
+import { argumentConfig } from "./argument-config.ts";
+import type { Arguments } from "./arguments.ts";
+import { type Demo, startDemo } from "./demo.ts";
+import { localMirror, madeUpSecret } from "./local-mirror.ts";
+import { openStore } from "./open-store.ts";
+import { ProgressLine } from "./progress-line.ts";
+import { announce } from "./ready-message.ts";
+
+/**
+ * Serves and synchronizes until `stop` aborts.
+ * @throws What prevents the start.
+ */
+export async function runServer(given: Arguments, stop: AbortSignal): Promise<void> {
+  const demo = (await wantsDemo(given)) ? await startDemo() : undefined;
+  try {
+    await serve({ ...given, ...demo?.arguments }, demo, stop);
+  } finally {
+    await demo?.close();
+  }
+}
+
+/** Only where nothing is configured: neither by options or settings, nor by config.json. */
+async function wantsDemo({ isDefault, store, s3Endpoint }: Arguments): Promise<boolean> {
+  return isDefault && (await readMirrorConfig(openStore(store, s3Endpoint))) === undefined;
+}
+
+async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSignal): Promise<void> {
+  const store = openStore(options.store, options.s3Endpoint);
+  const config = argumentConfig(options, demo?.account ?? readAccount(process.env));
+  const log = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
+  const line = new ProgressLine(process.stderr);
+  let serverUrl = "";
+  const mirror = await localMirror({
+    settings: options,
+    store,
+    log,
+    line,
+    stop,
+    readConfig: config === undefined ? readStored(store) : async () => config,
+    accountOf: async ({ credential }) => demo?.account ?? readNamedAccount(process.env, credential),
+    serverUrl: () => serverUrl,
+    webhookSecret: takesWebhooks(options, demo)
+      ? process.env["NEARSIDE_WEBHOOK_SECRET"] || madeUpSecret()
+      : undefined,
+  });
+  const server = await startNodeServer(mirror.handler, { log, host: options.host, port: options.port });
+  serverUrl = server.url;
+  // Requests may finish while syncs stop.
+  const closed = whenAborted(stop).then(() => {
+    line.print("Stopping: running requests may finish within 5 s. A second signal ends the process at once.");
+    return server.close();
+  });
+  try {
+    await mirror.follow(options.webhookUrl ?? server.url, async () =>
+      announce(server, await mirror.servedNames(), options, demo?.gitUrl),
+    );
+    await closed;
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
+
+function takesWebhooks({ webhookUrl }: Arguments, demo: Demo | undefined): boolean {
+  return demo !== undefined || webhookUrl !== undefined;
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function readStored(store: BlobStore) {
+  const current = new CurrentConfig(store);
+  return () => current.read();
+}
