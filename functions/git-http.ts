@@ -18,6 +18,7 @@ import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
+import { logInvalidConfig } from "./wiring/invalid-config.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const config = readGitHttpConfig(process.env);
@@ -31,7 +32,7 @@ const onFailure = (error: unknown, key: string): void =>
   log.error("answers:failed", { key, ...errorFields(error) });
 /** The last part of an upload takes a second. The client waits for it with the whole pack in its hands. */
 const answers = new AnswerSharing({ store, onFailure, maxKeepingWaitMs: 5_000 });
-const mirrorConfig = new CurrentConfig(store);
+const mirrorConfig = new CurrentConfig(store, logInvalidConfig(log));
 const serves = servesBy(() => mirrorConfig.read());
 const catalog = new RepositoryCatalog(
   { store, blocks: new BlockCache(store), urls, answers, onDamage },

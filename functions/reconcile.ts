@@ -12,6 +12,7 @@ import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { ensureWebhookSecret } from "../lib/webhook/ssm-webhook-secret.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
+import { logInvalidConfig } from "./wiring/invalid-config.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 import { tendWebhooks } from "./wiring/tend-webhooks.ts";
 
@@ -19,7 +20,7 @@ const settings = readReconcileConfig(process.env);
 const { bucket, syncQueueUrl, secretPath, mirrorUrl, mirrorName, logLevel } = settings;
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
-const config = new CurrentConfig(store);
+const config = new CurrentConfig(store, logInvalidConfig(log));
 const requests = queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl));
 const ssm = new SSMClient();
 const { apiOf, hooksOf } = bitbucketAccess({

@@ -13,10 +13,14 @@ import { parseRelayMessage, type RelayMessage } from "../lib/relay/relay-message
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { readWebhookSecret } from "../lib/webhook/ssm-webhook-secret.ts";
+import { logInvalidConfig } from "./wiring/invalid-config.ts";
 
 const settings = readRelayConfig(process.env);
 const log = pinoLogger(settings.logLevel);
-const config = new CurrentConfig(new S3BlobStore({ client: createS3Client(), bucket: settings.bucket }));
+const config = new CurrentConfig(
+  new S3BlobStore({ client: createS3Client(), bucket: settings.bucket }),
+  logInvalidConfig(log),
+);
 const ssm = new SSMClient();
 const eventBus = eventBridgeEventBus(new EventBridgeClient(), EVENT_SOURCE);
 /** Not to this machine: beside the function, Lambda's own services listen on it. */

@@ -20,6 +20,7 @@ import { createS3Client } from "../lib/store/s3-client.ts";
 import { RecentChecks } from "../lib/sync/recent-checks.ts";
 import { runRepositoryJob } from "../lib/sync/repository-job.ts";
 import { bitbucketAccess, SyncBudgets } from "./wiring/bitbucket-access.ts";
+import { logInvalidConfig } from "./wiring/invalid-config.ts";
 import { queuedSyncRequests, requeueUnfinished } from "./wiring/sync-requests.ts";
 
 const { bucket, syncQueueUrl, relayQueueUrl, gitUrl, apiUrl, secretPath, logLevel } = readSyncConfig(
@@ -36,7 +37,7 @@ const storage = { store, blocks: new BlockCache(store), answers, onDamage };
 const ssm = new SSMClient();
 const sqs = new SQSClient();
 const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));
-const config = new CurrentConfig(store);
+const config = new CurrentConfig(store, logInvalidConfig(log));
 const readConfig = () => config.read();
 const checks = new RecentChecks();
 const syncBudgets = new SyncBudgets();

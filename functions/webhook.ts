@@ -11,13 +11,14 @@ import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { receiveWebhook } from "../lib/webhook/receive-webhook.ts";
 import { readWebhookSecret } from "../lib/webhook/ssm-webhook-secret.ts";
+import { logInvalidConfig } from "./wiring/invalid-config.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const { bucket, syncQueueUrl, secretPath, addresses, logLevel } = readWebhookConfig(process.env);
 const log = pinoLogger(logLevel);
 const ssm = new SSMClient();
 const store = new S3BlobStore({ client: createS3Client(), bucket });
-const config = new CurrentConfig(store);
+const config = new CurrentConfig(store, logInvalidConfig(log));
 /** Someone who replaces the secret waits no longer than this for it to count. */
 const SECRET_AGE_MS = 5 * 60_000;
 let secret: { readonly text: string; readonly readAtMs: number } | undefined;

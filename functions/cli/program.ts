@@ -58,6 +58,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "manage the webhooks that are called after each publish",
     load: async () => (await import("./relay-webhooks.ts")).relayCommand,
   },
+  config: {
+    summary: "check the configuration files",
+    load: async () => (await import("./config.ts")).configCommand,
+  },
   "dead-letters": {
     summary: "list or replay jobs that failed for good",
     load: async () => (await import("./dead-letters.ts")).deadLettersCommand,

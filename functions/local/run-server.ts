@@ -3,7 +3,9 @@ import { pino } from "pino";
 import { startNodeServer } from "../../lib/http/node-server.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
 import { CurrentConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { messageOf } from "../cli/explain.ts";
 import { readAccount, readNamedAccount } from "./account.ts";
 import { argumentConfig } from "./argument-config.ts";
 import type { Arguments } from "./arguments.ts";
@@ -43,7 +45,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
     log,
     line,
     stop,
-    readConfig: config === undefined ? readStored(store) : async () => config,
+    readConfig: config === undefined ? readStored(store, line) : async () => config,
     accountOf: async ({ credential }) => demo?.account ?? readNamedAccount(process.env, credential),
     serverUrl: () => serverUrl,
     webhookSecret: takesWebhooks(options, demo)
@@ -79,7 +81,11 @@ function whenAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-function readStored(store: BlobStore) {
-  const current = new CurrentConfig(store);
+function readStored(store: BlobStore, line: ProgressLine): () => Promise<MirrorConfig> {
+  const current = new CurrentConfig(store, (error) =>
+    line.print(
+      `${error.message}\nThe last valid config.json stays in use. To check a correction: nearside config check`,
+    ),
+  );
   return () => current.read();
 }

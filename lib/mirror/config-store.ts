@@ -1,5 +1,5 @@
 /** Reads and changes the configuration in the store. */
-import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { ConfigError, NotFoundError, VersionConflictError } from "../errors.ts";
 import { CONFIG_KEY } from "../repo/layout.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import { EMPTY_CONFIG, formatMirrorConfig, type MirrorConfig, parseMirrorConfig } from "./mirror-config.ts";
@@ -47,16 +47,23 @@ async function readVersion(
   }
 }
 
-/** What the configuration is now, for whoever asks for each request: one conditional read, parsed when it has changed. */
+/**
+ * The configuration for a process that reads it for each request: one conditional read, parsed when it has changed. A change that is
+ * not valid leaves the last valid configuration in use.
+ */
 export class CurrentConfig {
   readonly #store: BlobStore;
+  readonly #onInvalid: (error: ConfigError) => void;
+  /** The last valid configuration, and the version that was read last, valid or not. */
   #known: { readonly config: MirrorConfig; readonly version: BlobVersion } | undefined;
 
-  constructor(store: BlobStore) {
+  /** @param onInvalid - Called once for each version that is not valid and not used. */
+  constructor(store: BlobStore, onInvalid: (error: ConfigError) => void = () => undefined) {
     this.#store = store;
+    this.#onInvalid = onInvalid;
   }
 
-  /** @throws {ConfigError} It cannot be understood: better nothing is served than what should not be. */
+  /** @throws {ConfigError} It is not valid, and this process has read no valid one: nothing may be served then. */
   async read(): Promise<MirrorConfig> {
     const known = this.#known;
     try {
@@ -65,12 +72,22 @@ export class CurrentConfig {
           ? await this.#store.read(CONFIG_KEY)
           : await this.#store.readIfChanged(CONFIG_KEY, known.version);
       if (blob === "unchanged") return known?.config ?? EMPTY_CONFIG;
-      const config = parseMirrorConfig(blob.bytes);
+      const config = this.#parse(blob.bytes, known?.config);
       this.#known = { config, version: blob.version };
       return config;
     } catch (error) {
       if (error instanceof NotFoundError) return EMPTY_CONFIG;
       throw error;
+    }
+  }
+
+  #parse(bytes: Uint8Array, lastValid: MirrorConfig | undefined): MirrorConfig {
+    try {
+      return parseMirrorConfig(bytes);
+    } catch (error) {
+      if (lastValid === undefined || !(error instanceof ConfigError)) throw error;
+      this.#onInvalid(error);
+      return lastValid;
     }
   }
 }

@@ -20,7 +20,7 @@ beforeAll(async () => {
   await writeFile(join(folder.path, "typo.json"), '{"anonymus": "deny"}');
   await writeFile(join(folder.path, "cut.json"), '{"anonymous": ');
   await mkdir(join(folder.path, "broken"));
-  await writeFile(join(folder.path, "broken", "config.json"), '{"formatVersion": 1, "workspaces": [');
+  await writeFile(join(folder.path, "broken", "config.json"), '{"formatVersion": 1, "workspaces": [}');
 });
 
 afterAll(() => folder.remove());
@@ -37,6 +37,9 @@ test.each<[readonly string[], number, string]>([
   [["status", "--config", "@/typo.json"], 2, "anonymus is not a setting"],
   [["status", "--config", "@/cut.json"], 2, "cut.json is not JSON"],
   [["status", "--store", "@/broken"], 2, "config.json"],
+  [["config", "check", "--store", "@/broken"], 2, "Unexpected token '}'"],
+  [["config", "check", "@/cut.json"], 2, "config.json"],
+  [["config", "check", "@/none.json"], 2, "none.json cannot be read"],
   [["status", "acme", "--store", "@/new"], 2, "acme"],
   [["status", "--watch", "0"], 2, "Expected seconds"],
   [["connect", "acme", "--no-check", "--store", "@/file"], 1, "check the path"],

@@ -44,6 +44,31 @@ test("whoever asks gets what is there now, for one conditional read; nothing is 
   expect((await current.read()).workspaces).toHaveLength(2);
 });
 
+test("a change that is not valid is reported once, and leaves the last valid configuration in use", async () => {
+  const store = new CountingBlobStore(new MemoryBlobStore());
+  const reported: string[] = [];
+  const current = new CurrentConfig(store, ({ message }) => reported.push(message));
+  const write = (text: string) => store.write("config.json", new TextEncoder().encode(text));
+  await write("{broken");
+  await expect(current.read()).rejects.toThrow(ConfigError);
+  expect(reported).toEqual([]);
+
+  await store.delete("config.json");
+  await changeMirrorConfig(store, add("a"));
+  const valid = await current.read();
+  await write('{"formatVersion": 1, "workspaces": [], "workspace": "b"}');
+  store.reset();
+  expect([await current.read(), await current.read(), await current.read()]).toEqual([valid, valid, valid]);
+  expect(store.counts()).toMatchObject({ requests: 3, readIfChanged: 3 });
+  expect(reported).toHaveLength(1);
+  await write("[]");
+  expect(await current.read()).toEqual(valid);
+  expect(reported).toHaveLength(2);
+
+  await write('{"formatVersion": 1, "workspaces": []}');
+  expect((await current.read()).workspaces).toEqual([]);
+});
+
 test("asking what is served costs one request, and no round of its own", async () => {
   const store = new CountingBlobStore(new MemoryBlobStore());
   const current = new CurrentConfig(store);

@@ -1,0 +1,42 @@
+/** `nearside config` */
+import { readFile } from "node:fs/promises";
+import { Command } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { type MirrorConfig, parseMirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
+
+const EXPLANATION = `
+Checks nearside.config.json (settings, if there is one), and config.json (what is mirrored): the store's, or the file that is named, before
+it is copied there. A server that runs keeps the last valid config.json in use; one that starts with an invalid one ends.
+Exit codes: 0 valid; 1 failed; 2 not valid, or wrong arguments.`;
+
+export function configCommand(command: Command): void {
+  command.addCommand(
+    storeOptions(new Command("check").description("check both configuration files, and change nothing"))
+      .argument("[file]", "to check in place of the store's config.json")
+      .addHelpText("after", EXPLANATION)
+      .action(check),
+  );
+}
+
+/** Settings are read, and so checked, before any command runs. */
+async function check(file: string | undefined, options: StoreOptions): Promise<void> {
+  const config = file === undefined ? await readMirrorConfig(storeOf(options)) : await read(file);
+  if (config === undefined) print(`There is no config.json in ${options.store}: nothing is mirrored.`);
+  else print(`config.json is valid: ${describe(config)}.`);
+}
+
+async function read(file: string): Promise<MirrorConfig> {
+  try {
+    return parseMirrorConfig(await readFile(file));
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError(`${file} cannot be read`, { cause: error });
+  }
+}
+
+function describe({ workspaces }: MirrorConfig): string {
+  const names = workspaces.map(({ workspace }) => workspace);
+  return names.length === 0 ? "it selects nothing" : `it selects from ${names.join(", ")}`;
+}
