@@ -84,7 +84,7 @@ function whenAborted(signal: AbortSignal): Promise<void> {
 function readStored(store: BlobStore, line: ProgressLine): () => Promise<MirrorConfig> {
   const current = new CurrentConfig(store, (error) =>
     line.print(
-      `${error.message}\nThe last valid config.json stays in use. To check a correction: nearside config check`,
+      `${messageOf(error)}\nThe last valid config.json stays in use. To check a correction: nearside config check`,
     ),
   );
   return () => current.read();

@@ -1,4 +1,5 @@
 /** `nearside doctor`: over a running local mirror, and over a bucket. */
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Finding } from "../../functions/cli/doctor/finding.ts";
@@ -22,6 +23,7 @@ let rig: InSyncRig;
 beforeEach(async () => {
   folder = await temporaryFolder();
   storeFolder = join(folder.path, "store");
+  await mkdir(storeFolder);
   rig = await startInSyncRig({ store: new FsBlobStore(storeFolder) });
 });
 afterEach(async () => {
