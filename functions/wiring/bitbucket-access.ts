@@ -71,6 +71,7 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
           credential: gitCredential(account),
           agent: AGENT,
           fetch,
+          retryBudget,
           ...(signal && { signal }),
         });
       return {

@@ -3,6 +3,7 @@
  * refs in the answer mean yes. It works for every kind of credential, and counts against the caller's own rate limit there.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { mediaType } from "../media-type.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 import type { AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { hintOf } from "./primary-hint.ts";
@@ -152,7 +153,7 @@ async function answerOf(
   signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
   const { status, headers } = response;
-  if (status === 200 && headers.get("content-type") === ADVERTISEMENT_TYPE) {
+  if (status === 200 && mediaType(headers.get("content-type")) === ADVERTISEMENT_TYPE) {
     if (isOfName(question)) {
       const shown = new WatchedStream(response.body ?? nothing());
       const compared = await showsServed(question.uuid, shown.chunks()).catch(reasonOf);

@@ -1,5 +1,7 @@
 /** The text of a refusal, for the refused caller: for example that a token has expired. */
 
+import { mediaType } from "../media-type.ts";
+
 /** Two lines on a terminal. */
 const MAX_HINT_LENGTH = 300;
 const MAX_BODY_BYTES = 4096;
@@ -12,7 +14,7 @@ export async function hintOf(
   response: Response,
   authorization: string | undefined,
 ): Promise<string | undefined> {
-  const type = response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  const type = mediaType(response.headers.get("content-type"));
   if (type !== "text/plain" && type !== "application/json") {
     await response.body?.cancel();
     return undefined;

@@ -1,6 +1,8 @@
 /** HTTP to the primary's git server: credential, limits, and what its refusals mean. */
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { mediaType } from "../media-type.ts";
 import { parseRetryAfter } from "../retry-after.ts";
+import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
 
 export interface GitHttpLimits {
@@ -18,9 +20,7 @@ export const DEFAULT_GIT_HTTP_LIMITS: GitHttpLimits = {
   maxRefListBytes: 256 * 1024 * 1024,
 };
 
-export interface GitHttpClientOptions {
-  /** The way out: the global `fetch`, or a test's. */
-  readonly fetch: typeof fetch;
+export interface GitHttpClientOptions extends ReadRetryOptions {
   readonly credential: BitbucketCredential;
   readonly limits?: GitHttpLimits;
   /** Ends what is under way. */
@@ -39,7 +39,7 @@ export interface GitHttpRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
-  /** The content type that git's own answer has. */
+  /** The media type that git's own answer has. */
   readonly answerType: string;
 }
 
@@ -51,14 +51,51 @@ export interface GitHttpAnswer {
 }
 
 /**
+ * Reads a whole answer; the request is repeated once if it breaks.
+ * @param decode - Throws a retryable {@link UpstreamError} if the answer is not complete.
+ * @throws As `requestGit`, and what `decode` throws. @throws {LimitExceededError} The answer is longer than the limit.
+ */
+export function readGitAnswer<T>(
+  request: GitHttpRequest,
+  options: GitHttpClientOptions,
+  decode: (bytes: Uint8Array, url: string) => T,
+): Promise<T> {
+  const { limits = DEFAULT_GIT_HTTP_LIMITS } = options;
+  return readWithRetry(options, async (fetch) => {
+    const { url, body } = await requestGit(request, { ...options, fetch });
+    return decode(await readAll(body, limits.maxRefListBytes), url);
+  });
+}
+
+/** Begins to read an answer; the request is repeated once if it breaks before the first byte. Throws as `requestGit`. */
+export function beginGitAnswer(
+  request: GitHttpRequest,
+  options: GitHttpClientOptions,
+): Promise<GitHttpAnswer> {
+  return readWithRetry(options, async (fetch) => {
+    const { url, body } = await requestGit(request, { ...options, fetch });
+    const chunks = body[Symbol.asyncIterator]();
+    return { url, body: chunksFrom(await chunks.next(), chunks) };
+  });
+}
+
+async function* chunksFrom(
+  first: IteratorResult<Uint8Array>,
+  others: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for (let chunk = first; chunk.done !== true; chunk = await others.next()) yield chunk.value;
+  } finally {
+    await others.return?.();
+  }
+}
+
+/**
  * Sends one request, once.
  * @throws {NotFoundError} 404: no such repository, or no right to see it.
  * @throws {UpstreamError} Any other refusal, or no answer; `retryable` for 429, 5xx and no answer.
  */
-export async function requestGit(
-  request: GitHttpRequest,
-  options: GitHttpClientOptions,
-): Promise<GitHttpAnswer> {
+async function requestGit(request: GitHttpRequest, options: GitHttpClientOptions): Promise<GitHttpAnswer> {
   const { fetch, credential, limits = DEFAULT_GIT_HTTP_LIMITS, signal } = options;
   const watch = new SilenceWatch(limits.answerTimeoutMs, signal);
   let response: Response;
@@ -75,7 +112,7 @@ export async function requestGit(
     watch.stop();
     throw unreachable(error, watch);
   }
-  if (response.ok && response.headers.get("content-type") === request.answerType) {
+  if (response.ok && mediaType(response.headers.get("content-type")) === request.answerType) {
     return { url: response.url, body: readBody(response, limits, watch) };
   }
   watch.stop();
@@ -132,7 +169,7 @@ class SilenceWatch {
 function unreachable(error: unknown, watch: SilenceWatch): unknown {
   if (watch.signal.aborted && !watch.fellSilent) return error; // the caller's own wish
   const message = watch.fellSilent ? "the primary has fallen silent" : "the primary cannot be reached";
-  return new UpstreamError(message, { retryable: true, cause: error });
+  return new UpstreamError(message, { retryable: true, timedOut: watch.fellSilent, cause: error });
 }
 
 /** A page to log in or to say sorry, mostly. */

@@ -20,7 +20,7 @@ import {
   DEFAULT_GIT_HTTP_LIMITS,
   type GitRepositoryOptions,
   readAll,
-  requestGit,
+  readGitAnswer,
 } from "./git-http-client.ts";
 
 export interface ListedRefs extends Advertisement {
@@ -78,17 +78,15 @@ class CheckingHttpClient implements HttpClient {
     if (isCommand && protocol === 0) return gitResponse(url, FLUSH_PKT);
     const answerType = `application/x-git-upload-pack-${isCommand ? "result" : "advertisement"}`;
     const path = url.slice(this.#options.repositoryUrl.length);
-    const answer = await requestGit(
-      {
-        ...{ method: isCommand ? "POST" : "GET", url: repositoryUrl + path, headers, answerType },
-        ...(body && { body: withUnborn(await readAll(body, limits.maxRefListBytes), capabilities) }),
-      },
-      this.#options,
-    );
-    const bytes = await readAll(answer.body, limits.maxRefListBytes);
-    const lines = readWholeAnswer(bytes, isCommand);
-    if (!isCommand) this.advertised = readAdvertisement(lines, repositoryUrl, answer.url);
-    return gitResponse(answer.url, escapeBytes(bytes), answerType);
+    const request = {
+      ...({ method: isCommand ? "POST" : "GET", url: repositoryUrl + path, headers, answerType } as const),
+      ...(body && { body: withUnborn(await readAll(body, limits.maxRefListBytes), capabilities) }),
+    };
+    return readGitAnswer(request, this.#options, (bytes, answerUrl) => {
+      const lines = readWholeAnswer(bytes, isCommand);
+      if (!isCommand) this.advertised = readAdvertisement(lines, repositoryUrl, answerUrl);
+      return gitResponse(answerUrl, escapeBytes(bytes), answerType);
+    });
   };
 }
 

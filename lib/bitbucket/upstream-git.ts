@@ -9,7 +9,7 @@ import { readFetchResponse } from "../git/fetch-pack/response.ts";
 import { isObjectId, type ObjectId } from "../git/object-id.ts";
 import type { Head, Ref, RefList } from "../git/ports.ts";
 import { isRefName } from "../git/ref-name.ts";
-import { type GitRepositoryOptions, requestGit } from "./git-http-client.ts";
+import { beginGitAnswer, type GitRepositoryOptions } from "./git-http-client.ts";
 import { listRefs } from "./list-refs.ts";
 
 export interface UpstreamRefs extends RefList {
@@ -64,7 +64,7 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
 
     async *fetchPack({ protocol, wants, haves, commitsOnly = false, onProgress }) {
       const encode = protocol === 2 ? encodeFetchRequestV2 : encodeFetchRequestV0;
-      const answer = await requestGit(
+      const answer = await beginGitAnswer(
         {
           method: "POST",
           url: `${repositoryUrl}/git-upload-pack`,

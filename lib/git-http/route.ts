@@ -2,6 +2,7 @@
 
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { mediaType } from "../media-type.ts";
 import { isBracedUuid } from "../repo/layout.ts";
 import { isNameSegment, type RepositoryReference } from "../repo/names.ts";
 
@@ -103,8 +104,4 @@ function decodeSegment(segment: string | undefined): string | undefined {
   } catch {
     return undefined; // URIError: the only one there is
   }
-}
-
-function mediaType(contentType: string | undefined): string | undefined {
-  return contentType?.split(";")[0]?.trim().toLowerCase();
 }
