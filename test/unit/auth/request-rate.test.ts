@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { RequestRate, WrongCredentials } from "../../../lib/auth/request-limits.ts";
+
+test("a source may make so many requests a minute, and another one as many", () => {
+  let nowMs = 5_000;
+  const rate = new RequestRate(2, () => nowMs);
+  expect([rate.take("a"), rate.take("a"), rate.take("a")]).toEqual([0, 0, 60]);
+  expect(rate.take("b")).toBe(0);
+  nowMs += 30_500;
+  expect(rate.take("a")).toBe(30);
+  nowMs += 29_499;
+  expect(rate.take("a")).toBe(1);
+  nowMs += 2;
+  expect([rate.take("a"), rate.take("a"), rate.take("a")]).toEqual([0, 0, 60]);
+});
+
+test("without a limit every request is allowed", () => {
+  const rate = new RequestRate(0);
+  expect(Array.from({ length: 100 }, () => rate.take("a"))).toEqual(Array(100).fill(0));
+});
+
+test("different wrong credentials of a source count, each once", () => {
+  let nowMs = 5_000;
+  const wrong = new WrongCredentials(2, () => nowMs);
+  for (const caller of ["one", "one", "one"]) wrong.note("a", caller);
+  expect(wrong.waitSeconds("a")).toBe(0);
+  wrong.note("a", "two");
+  expect([wrong.waitSeconds("a"), wrong.waitSeconds("b")]).toEqual([60, 0]);
+  nowMs += 60_001;
+  expect(wrong.waitSeconds("a")).toBe(0);
+  const unlimited = new WrongCredentials(0);
+  unlimited.note("a", "one");
+  expect(unlimited.waitSeconds("a")).toBe(0);
+});
