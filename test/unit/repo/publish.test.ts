@@ -1,0 +1,50 @@
+/** What a generation takes over from the one before, and how copies of its refs are put right. */
+import { expect, test } from "vitest";
+import { parseObjectId } from "../../../lib/git/object-id.ts";
+import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import { type NextGeneration, publish, publishPacks } from "../../../lib/repo/publish.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { textOf } from "../../support/byte-chunks.ts";
+
+const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
+const KEYS = repositoryKeys(UUID);
+const NEXT: NextGeneration = {
+  head: { ref: "refs/heads/main" },
+  refs: [{ name: "refs/heads/main", id: parseObjectId("a".repeat(40)) }],
+  packs: [],
+  mayHoldUnreachable: true,
+  publishedAt: new Date("2026-01-02T03:04:05Z"),
+  verifiedAt: new Date("2026-01-02T03:04:06Z"),
+};
+
+test("other packs are another generation of the same refs, and later ones know when the unreachable was dropped", async () => {
+  const store = new MemoryBlobStore();
+  const first = await publish(store, UUID, "absent", NEXT);
+  expect(first.manifest).not.toHaveProperty("unreachableDroppedAt");
+  const dropped = {
+    ...{ packs: [], mayHoldUnreachable: false },
+    ...{ publishedAt: "2026-02-02T00:00:00.000Z", unreachableDroppedAt: "2026-02-02T00:00:00.000Z" },
+  };
+  const compacted = await publishPacks(store, UUID, first, dropped);
+  expect(compacted.manifest).toEqual({ ...first.manifest, ...dropped, generation: 2 });
+  const next = await publish(store, UUID, compacted, NEXT);
+  const { unreachableDroppedAt } = dropped;
+  expect(next.manifest).toMatchObject({ generation: 3, mayHoldUnreachable: true, unreachableDroppedAt });
+});
+
+test("copies that go while the manifest is written are written again; a store that fails is no such case", async () => {
+  let isBroken = false;
+  const memory: MemoryBlobStore = new MemoryBlobStore({
+    faults: {
+      before: async ({ kind, key }) => {
+        if (kind === "write" && key === KEYS.manifest) await memory.delete(KEYS.packedRefs);
+        if (isBroken && kind === "read" && key === KEYS.head) throw new Error("the store is away");
+        return undefined;
+      },
+    },
+  });
+  const first = await publish(memory, UUID, "absent", NEXT);
+  expect(textOf((await memory.read(KEYS.packedRefs)).bytes)).toContain("refs/heads/main\n");
+  isBroken = true;
+  await expect(publish(memory, UUID, first, NEXT)).rejects.toThrow("the store is away");
+});
