@@ -1,6 +1,6 @@
 /** Shows on a terminal how a sync goes: one line, drawn anew; elsewhere a line for each phase. */
 import type { CompactionProgress } from "../../lib/repo/compaction/compact-repository.ts";
-import type { SyncProgress } from "../../lib/sync/sync-progress.ts";
+import type { SyncProgress } from "../../lib/sync/sync-context.ts";
 
 const REDRAW_MS = 100;
 const ERASE_LINE = "\r\u001b[K";

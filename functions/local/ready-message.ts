@@ -1,6 +1,6 @@
 /** What the local mirror prints when it is ready. */
 import type { NodeServer } from "../../lib/http/node-server.ts";
-import type { PublishedOutcome } from "../../lib/sync/sync-repository.ts";
+import type { PublishedOutcome } from "../../lib/sync/publish-fetched.ts";
 import type { Arguments } from "./arguments.ts";
 import { formatBytes } from "./progress-line.ts";
 

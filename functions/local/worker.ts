@@ -14,7 +14,7 @@ import {
   type RepositoryJobOptions,
   runRepositoryJob,
 } from "../../lib/sync/repository-job.ts";
-import type { SyncProgress } from "../../lib/sync/sync-progress.ts";
+import type { SyncProgress } from "../../lib/sync/sync-context.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { delay, delayAskedFor } from "./delay.ts";
 

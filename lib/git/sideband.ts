@@ -80,7 +80,7 @@ export async function* muxSideband(
   } catch (error) {
     const isTimeUp = signal?.aborted === true && isTimeout(signal.reason);
     if (signal?.aborted && !isTimeUp) return;
-    onFailure(error);
+    onFailure(isTimeUp ? signal.reason : error);
     const text = isTimeUp ? TIME_IS_UP : "mirror: reading the repository failed, please retry\n";
     yield encodeBandPackets(BAND.fatal, encoder.encode(text), maxPacketBytes);
   }

@@ -1,8 +1,10 @@
-/** Lets go of an input when a signal says so, also while the input is being waited for. */
+/** Ends a stream when a signal aborts, even one that no longer yields anything. */
+import { assertNotStopped } from "../errors.ts";
 
 /**
  * Yields what `input` yields.
- * @throws The signal's reason, at once when it aborts; `input` is ended, without waiting for what it still does.
+ * @throws {StoppedError} At once when the signal aborts; its `cause` is the signal's reason. `input` is asked to end, and is not
+ *   waited for.
  */
 export async function* untilAborted<Item>(
   input: AsyncIterable<Item>,
@@ -14,20 +16,22 @@ export async function* untilAborted<Item>(
   }
   const items = input[Symbol.asyncIterator]();
   // One listener and a promise for each step: a promise that lives as long as the signal would keep every item alive.
-  let abandonStep: (reason: unknown) => void = () => undefined;
-  const onAbort = (): void => abandonStep(signal.reason);
+  let abandonStep: () => void = () => undefined;
+  const onAbort = (): void => abandonStep();
   signal.addEventListener("abort", onAbort);
   let isWaiting = false;
   try {
     for (;;) {
-      signal.throwIfAborted();
+      assertNotStopped(signal);
       isWaiting = true;
-      const step = await new Promise<IteratorResult<Item>>((resolve, reject) => {
-        abandonStep = reject;
+      const step = await new Promise<IteratorResult<Item> | "aborted">((resolve, reject) => {
+        abandonStep = () => resolve("aborted");
         items.next().then(resolve, reject);
       });
+      // A result that came together with the abort is not handed on.
+      assertNotStopped(signal);
       isWaiting = false;
-      if (step.done) return;
+      if (step === "aborted" || step.done) return;
       yield step.value;
     }
   } finally {

@@ -1,38 +1,57 @@
-/** What a sync builds upon: the generation before it, as far as the store still has it. */
+/** What a sync builds on: the last generation, as far as the store can still read it, or what an import has stored so far. */
 import { DamagedRepositoryError, NotFoundError } from "../errors.ts";
+import type { ObjectId } from "../git/object-id.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
+import type { ManifestPack } from "../repo/manifest.ts";
+import type { ObjectDatabase } from "../repo/object-database.ts";
 import type { PreviousManifest } from "../repo/publish.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
 
-export interface FetchBase {
-  /** What the next generation is published over. */
+export interface StoredGeneration {
+  /** What the next generation replaces. */
   readonly previous: PreviousManifest | "absent";
-  /** Whose refs and objects it builds upon; absent for a first sync, and where the store is damaged. */
+  /** Whose refs and objects the next generation builds on; absent for a first sync, and where the store is damaged. */
   readonly repository: Repository | undefined;
 }
 
-/** @throws {DamagedRepositoryError} The manifest is. */
-export async function openFetchBase(storage: RepositoryStorage, uuid: RepositoryUuid): Promise<FetchBase> {
+export interface FetchBase {
+  /** Oldest first; closed: they hold all that their objects refer to. */
+  readonly packs: readonly ManifestPack[];
+  /** Over these packs; absent if there are none. */
+  readonly objects: ObjectDatabase | undefined;
+  /** What they were fetched for; all objects are reachable from these, but for those that a force-push has left. */
+  readonly tips: ReadonlySet<ObjectId>;
+  /** Sent to the primary as `have`, the most useful first. */
+  readonly haves: readonly ObjectId[];
+}
+
+export const EMPTY_BASE: FetchBase = { packs: [], objects: undefined, tips: new Set(), haves: [] };
+
+/** @throws {DamagedRepositoryError} The manifest is damaged. */
+export async function openGeneration(
+  storage: RepositoryStorage,
+  uuid: RepositoryUuid,
+): Promise<StoredGeneration> {
   const repository = await openIfThere(storage, uuid);
   return { previous: repository ?? "absent", repository };
 }
 
-/** The basis of a generation that keeps nothing of the one before. */
-export async function openDamagedFetchBase(
+/** For a generation that replaces a damaged one, and reuses nothing of it. */
+export async function openDamagedGeneration(
   storage: RepositoryStorage,
   uuid: RepositoryUuid,
-): Promise<FetchBase> {
+): Promise<StoredGeneration> {
   try {
-    return { ...(await openFetchBase(storage, uuid)), repository: undefined };
+    return { ...(await openGeneration(storage, uuid)), repository: undefined };
   } catch (error) {
     if (!(error instanceof DamagedRepositoryError)) throw error;
     const { version } = await storage.store.read(repositoryKeys(uuid).manifest);
-    // Nobody knows any more how many there were.
+    // The number of the last generation is lost with the manifest.
     return { previous: { manifest: { generation: 0 }, version }, repository: undefined };
   }
 }
 
-/** @returns `undefined` if nothing was published. @throws {DamagedRepositoryError} The manifest is. */
+/** @returns `undefined` if nothing was published. @throws {DamagedRepositoryError} The manifest is damaged. */
 export async function openIfThere(
   storage: RepositoryStorage,
   uuid: RepositoryUuid,

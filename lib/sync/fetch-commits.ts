@@ -1,25 +1,24 @@
-/** Fetches the commits of a history and nothing that they need: enough to see what is to come, some hundredths of the whole. */
+/** Fetches the commits of a history without trees and blobs (`filter tree:0`): some hundredths of the whole. */
+
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { LimitExceededError } from "../errors.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
+import { untilAborted } from "../git/until-aborted.ts";
 import type { ReadBase } from "../indexer/append-bases.ts";
 import type { BuiltHistory } from "../indexer/build-history.ts";
 import { PackFileProgress } from "../indexer/file-pack-source.ts";
 import { indexPack } from "../indexer/index-pack.ts";
 import { writeAt } from "../indexer/write-at.ts";
 import { openUnnamedFile } from "../store/unnamed-file.ts";
-import { untilStopped } from "./until-stopped.ts";
+import type { SyncContext } from "./sync-context.ts";
 
-export interface FetchCommitsOptions {
+export interface CommitsRequest {
   readonly upstream: UpstreamGit;
   readonly wants: readonly ObjectId[];
   readonly haves: readonly ObjectId[];
   readonly readBase: ReadBase;
   readonly maxPackBytes: number;
-  readonly onText: (text: string) => void;
-  readonly signal: AbortSignal | undefined;
-  readonly temporaryFolder: string | undefined;
 }
 
 export interface FetchedCommits {
@@ -28,16 +27,19 @@ export interface FetchedCommits {
 }
 
 /**
- * @returns `undefined` if they are too many for a history.
+ * @returns `undefined` if there are more commits than a history may have.
  * @throws {UpstreamError} @throws {CorruptPackError} @throws {LimitExceededError} @throws {StoppedError}
  */
-export async function fetchCommits(options: FetchCommitsOptions): Promise<FetchedCommits | undefined> {
-  const { upstream, wants, haves, readBase, maxPackBytes, onText, signal } = options;
-  await using file = await openUnnamedFile(options.temporaryFolder);
+export async function fetchCommits(
+  { upstream, wants, haves, readBase, maxPackBytes }: CommitsRequest,
+  { signal, temporaryFolder, onProgress }: Pick<SyncContext, "signal" | "temporaryFolder" | "onProgress">,
+): Promise<FetchedCommits | undefined> {
+  await using file = await openUnnamedFile(temporaryFolder);
   const progress = new PackFileProgress();
+  const onText = (text: string) => onProgress({ phase: "waiting", text });
   const request = { protocol: 2, wants, haves, commitsOnly: true, onProgress: onText } as const;
   let packBytes = 0;
-  for await (const chunk of untilStopped(upstream.fetchPack(request), signal)) {
+  for await (const chunk of untilAborted(upstream.fetchPack(request), signal)) {
     if (packBytes + chunk.length > maxPackBytes)
       throw new LimitExceededError(`the primary's commits are larger than ${maxPackBytes} bytes`);
     await writeAt(file.handle, chunk, packBytes);

@@ -1,9 +1,12 @@
 /**
- * The first sync of a repository that is too large to be fetched at once. The commits come first; they say how the history
- * can be cut, oldest part first, so that each slice builds on those before it and is a pack like that of any other sync. A
- * slice that is here is noted and kept: whoever is killed loses no more than the one that was under way.
+ * The first sync of a large repository, in slices:
+ * 1. Fetch the commits alone. They say how the history can be cut, oldest part first.
+ * 2. Fetch slice after slice: a want and haves that any git server answers. Each is a pack like that of any other sync, closed
+ *    over those before it, and is noted in `import.json` as soon as it is stored.
+ * 3. The sync publishes the packs, with what was pushed meanwhile, and deletes the notes.
+ * After a kill the next sync resumes from the notes: only the slice under way is lost, and the next one is half as large.
  */
-import type { UpstreamGit, UpstreamRefs } from "../bitbucket/upstream-git.ts";
+import type { UpstreamRefs } from "../bitbucket/upstream-git.ts";
 import {
   afterCleanUp,
   CorruptPackError,
@@ -14,7 +17,6 @@ import {
   VersionConflictError,
 } from "../errors.ts";
 import type { ObjectId } from "../git/object-id.ts";
-import type { Logger } from "../log.ts";
 import {
   type ImportNotes,
   type ImportStep,
@@ -28,82 +30,60 @@ import { ObjectDatabase } from "../repo/object-database.ts";
 import { PackSet } from "../repo/pack-set.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
-import { fetchCommits } from "./fetch-commits.ts";
+import type { FetchBase } from "./fetch-base.ts";
+import { type FetchedCommits, fetchCommits } from "./fetch-commits.ts";
 import { cutIntoSteps, sliceOf } from "./import-steps.ts";
-import { deletePack, type FetchLimits, receiveWanted } from "./receive-objects.ts";
+import { deletePack, readKnown, receiveWanted } from "./receive-objects.ts";
 import { tipsOf } from "./ref-changes.ts";
-import { afterCut, afterSlice, firstSliceSize, type SliceLimits, stepCountOf } from "./slice-size.ts";
-import type { SyncProgress } from "./sync-progress.ts";
-
-export interface ImportLimits extends FetchLimits {
-  /** A repository of this size or more is fetched in slices. */
-  readonly sliceAboveBytes: number;
-  readonly slices: SliceLimits;
-}
-
-export interface ImportOptions {
-  readonly storage: RepositoryStorage;
-  readonly upstream: UpstreamGit;
-  readonly uuid: RepositoryUuid;
-  readonly upstreamRefs: UpstreamRefs;
-  /** Of the whole repository; absent if nobody has said. */
-  readonly expectedBytes: number | undefined;
-  readonly limits: ImportLimits;
-  readonly log: Logger;
-  readonly now: () => Date;
-  readonly onProgress: ((progress: SyncProgress) => void) | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly temporaryFolder: string | undefined;
-  /** Throws if the refs are not of this repository. From then on objects are asked for by id, which cannot be another's. */
-  readonly confirm: (() => Promise<void>) | undefined;
-}
-
-export interface ImportedHistory {
-  /** Oldest first; closed, as those of a manifest. */
-  readonly packs: readonly ManifestPack[];
-  readonly objects: ObjectDatabase | undefined;
-  /** With what they reach, they are all that is here. */
-  readonly tips: readonly ObjectId[];
-}
+import { afterCut, afterSlice, firstSliceSize, stepCountOf } from "./slice-size.ts";
+import type { SyncContext, SyncRequest } from "./sync-context.ts";
 
 /**
- * @returns What is here, at least as of when the import began; `undefined` if the repository is to be fetched at once.
- * @throws {VersionConflictError} Another one imports it too, or has published it. And what `receiveObjects` throws.
+ * @returns What is stored now: the history as of when the import began, at least. `undefined` if one fetch is enough.
+ * @throws {VersionConflictError} Another process imports it too, or has published it. And what `receiveObjects` throws.
  */
-export async function importHistory(options: ImportOptions): Promise<ImportedHistory | undefined> {
-  const { storage, uuid, upstreamRefs, expectedBytes = 0, limits } = options;
+export async function importHistory(
+  request: SyncRequest,
+  upstreamRefs: UpstreamRefs,
+  context: SyncContext,
+): Promise<FetchBase | undefined> {
+  const { uuid, expectedBytes = 0, limits } = request;
   if (upstreamRefs.takesFilters !== true) return undefined;
-  const stored = await readImportNotes(storage.store, repositoryKeys(uuid));
+  const stored = await readImportNotes(context.storage.store, repositoryKeys(uuid));
   if (stored.notes === undefined && expectedBytes < limits.sliceAboveBytes) return undefined;
-  return new Import(options, stored).run();
+  return new Import({ ...request, upstreamRefs }, context, stored).run();
 }
 
+type ImportRequest = SyncRequest & { readonly upstreamRefs: UpstreamRefs };
+
 class Import {
-  readonly #options: ImportOptions;
+  readonly #request: ImportRequest;
+  readonly #context: SyncContext;
   readonly #keys: RepositoryKeys;
   #stored: StoredImportNotes;
   #known: ObjectDatabase | undefined;
-  /** By this process. */
+  /** Slices that this process has stored. */
   #keptSlices = 0;
 
-  constructor(options: ImportOptions, stored: StoredImportNotes) {
-    this.#options = options;
-    this.#keys = repositoryKeys(options.uuid);
+  constructor(request: ImportRequest, context: SyncContext, stored: StoredImportNotes) {
+    this.#request = request;
+    this.#context = context;
+    this.#keys = repositoryKeys(request.uuid);
     this.#stored = stored;
   }
 
-  /** @throws {UnfinishedError} Stopped, and at least one slice came whole. */
-  async run(): Promise<ImportedHistory | undefined> {
+  /** @throws {UnfinishedError} Stopped, and at least one slice was stored. */
+  async run(): Promise<FetchBase | undefined> {
     try {
       return await this.#run();
     } catch (error) {
-      if (this.#keptSlices === 0 || !this.#options.signal?.aborted) throw error;
+      if (this.#keptSlices === 0 || !this.#context.signal?.aborted) throw error;
       const kept = { keptSlices: this.#keptSlices, doneSteps: this.#stored.notes?.doneSteps };
-      throw new UnfinishedError("stopped; the next try goes on from here", { ...kept, cause: error });
+      throw new UnfinishedError("stopped; the next sync resumes the import", { ...kept, cause: error });
     }
   }
 
-  async #run(): Promise<ImportedHistory | undefined> {
+  async #run(): Promise<FetchBase | undefined> {
     const resumed = await this.#resume();
     let notes = resumed ?? (await this.#plan([], 0));
     let hasPlannedAnew = false;
@@ -114,20 +94,23 @@ class Import {
         notes = await this.#fetchSlice(notes, count);
         lastCount = count;
       } catch (error) {
-        // What a branch had when the commits were listed may be gone from the primary.
+        // Commits of a branch that was rewound or deleted since the plan was made.
         if (!isGoneError(error) || hasPlannedAnew) throw error;
         hasPlannedAnew = true;
         notes = await this.#plan(notes.steps.slice(0, notes.doneSteps), notes.doneSteps);
       }
     }
-    return notes && { packs: notes.packs, objects: this.#known, tips: tipsOfSteps(notes.steps) };
+    if (notes === undefined) return undefined;
+    const tips = tipsOfSteps(notes.steps);
+    return { packs: notes.packs, objects: this.#known, tips: new Set(tips), haves: tips };
   }
 
-  /** @returns `undefined` if there is nothing to go on with. */
+  /** @returns `undefined` if there is nothing to resume. */
   async #resume(): Promise<PlannedNotes | undefined> {
     const { notes } = this.#stored;
     if (notes === undefined || !isPlanned(notes)) return undefined;
-    const { storage, limits, log, uuid } = this.#options;
+    const { limits, uuid } = this.#request;
+    const { storage, log } = this.#context;
     try {
       this.#known = await asRepositoryDamage(() => openPacks(storage, this.#keys, notes.packs));
     } catch (error) {
@@ -138,24 +121,11 @@ class Import {
     return notes.underWay === undefined ? notes : { ...notes, ...afterCut(notes, limits.slices) };
   }
 
-  /** @param done - Steps whose slices are here. @returns `undefined` if the history cannot be cut. */
+  /** @param done - Steps whose slices are stored. @returns `undefined` if the history cannot be cut. */
   async #plan(done: readonly ImportStep[], doneSteps: number): Promise<PlannedNotes | undefined> {
-    const { upstream, upstreamRefs, expectedBytes, limits, onProgress, now, uuid, log } = this.#options;
-    const wants = this.#missing([...tipsOf(upstreamRefs)]);
-    if (wants.length > 0) await this.#options.confirm?.();
-    const commits =
-      wants.length === 0
-        ? undefined
-        : await fetchCommits({
-            upstream,
-            wants,
-            haves: tipsOfSteps(done).slice(0, limits.maxHaves),
-            readBase: (id) => this.#readBase(id),
-            maxPackBytes: limits.maxPackBytes,
-            onText: (text) => onProgress?.({ phase: "waiting", text }),
-            signal: this.#options.signal,
-            temporaryFolder: this.#options.temporaryFolder,
-          });
+    const { expectedBytes, limits, uuid } = this.#request;
+    const { now, log } = this.#context;
+    const commits = await this.#fetchCommits(done);
     if (commits === undefined && doneSteps === 0) return undefined;
     const steps = [...done, ...(commits ? cutIntoSteps(commits.history, commits.index, doneSteps) : [])];
     const { notes } = this.#stored;
@@ -173,17 +143,33 @@ class Import {
     });
   }
 
+  /** @returns `undefined` if none are missing, or they are too many. */
+  async #fetchCommits(done: readonly ImportStep[]): Promise<FetchedCommits | undefined> {
+    const { upstream, upstreamRefs, limits, confirm } = this.#request;
+    const wants = this.#missing([...tipsOf(upstreamRefs)]);
+    if (wants.length === 0) return undefined;
+    // From here on objects are fetched by id, so no slice can be of another repository.
+    await confirm?.(false);
+    const request = {
+      ...{ upstream, wants, haves: tipsOfSteps(done).slice(0, limits.maxHaves) },
+      readBase: (id: ObjectId) => readKnown(this.#known, id),
+      maxPackBytes: limits.maxPackBytes,
+    };
+    return fetchCommits(request, this.#context);
+  }
+
   async #fetchSlice(before: PlannedNotes, count: number): Promise<PlannedNotes> {
-    const { uuid, limits, log, onProgress, now } = this.#options;
+    const { uuid, limits } = this.#request;
+    const { log, onProgress, now } = this.#context;
     const { steps, doneSteps } = before;
-    onProgress?.({ phase: "importing", steps: doneSteps, totalSteps: steps.length });
+    onProgress({ phase: "importing", steps: doneSteps, totalSteps: steps.length });
     const { underWay: _cut, ...others } = await this.#write({ ...before, underWay: count });
     const { wants, haves } = sliceOf(steps, doneSteps, doneSteps + count);
     const missing = this.#missing(wants);
     const received =
       missing.length === 0
         ? undefined
-        : await receiveWanted({ ...this.#options, known: this.#known, wants: missing, haves });
+        : await receiveWanted({ ...this.#request, known: this.#known, wants: missing, haves }, this.#context);
     const pack = received?.pack;
     const receivedBytes = pack?.packBytes ?? 0;
     log.info("import:slice", { uuid, steps: count, doneSteps: doneSteps + count, receivedBytes });
@@ -199,39 +185,33 @@ class Import {
       this.#keptSlices += 1;
       return notes;
     } catch (error) {
-      // Of other failures nobody knows whether the notes name it.
+      // After any other failure the notes may name it.
       if (pack === undefined || !(error instanceof VersionConflictError)) throw error;
       throw await afterCleanUp(error, () => this.#undoSlice(pack));
     }
   }
 
-  /** It was another's turn, who may have gone on from this very slice: a write that is repeated conflicts with itself. */
+  /** Another process was first. It may have read our notes with this slice: a write that is repeated conflicts with itself. */
   async #undoSlice(pack: ManifestPack): Promise<void> {
-    const { storage, uuid } = this.#options;
+    const { storage } = this.#context;
     const { notes } = await readImportNotes(storage.store, this.#keys);
-    // Where there are none the other may have published it; what nobody names is the janitor's.
+    // Without notes, it may have published this slice; if it has not, the janitor deletes the pack.
     if (notes === undefined || notes.packs.some(({ id }) => id === pack.id)) return;
-    await deletePack(uuid, pack, storage);
+    await deletePack(this.#request.uuid, pack, storage);
   }
 
   #missing(wants: readonly ObjectId[]): ObjectId[] {
     return wants.filter((id) => this.#known === undefined || this.#known.findId(id) < 0);
   }
 
-  async #readBase(id: ObjectId): ReturnType<Parameters<typeof fetchCommits>[0]["readBase"]> {
-    const known = this.#known;
-    const objectNumber = known?.findId(id) ?? -1;
-    return objectNumber < 0 ? undefined : asRepositoryDamage(async () => known?.read(objectNumber));
-  }
-
-  /** @throws {VersionConflictError} Somebody else has written. */
+  /** @throws {VersionConflictError} Another process has written. */
   async #write(notes: PlannedNotes): Promise<PlannedNotes> {
-    const { store } = this.#options.storage;
+    const { store } = this.#context.storage;
     try {
       this.#stored = await writeImportNotes(store, this.#keys, notes, this.#stored.version);
     } catch (error) {
       if (!(error instanceof VersionConflictError)) throw error;
-      // A write that was repeated below the store conflicts with itself.
+      // A write that the store's client repeats conflicts with itself.
       const now = await readImportNotes(store, this.#keys);
       if (JSON.stringify(now.notes) !== JSON.stringify(notes)) throw error;
       this.#stored = now;
@@ -261,4 +241,46 @@ async function openPacks(
 function tipsOfSteps(steps: readonly ImportStep[]): ObjectId[] {
   const parents = new Set(steps.flatMap(({ haves }) => haves.map(([id]) => id)));
   return steps.flatMap(({ wants }) => wants.filter((id) => !parents.has(id)));
+}
+
+/** Deletes the notes: the next import starts anew. Never rejects; the janitor deletes them too. */
+export async function forgetImport(
+  uuid: RepositoryUuid,
+  { storage, log }: Pick<SyncContext, "storage" | "log">,
+): Promise<void> {
+  try {
+    await storage.store.delete(repositoryKeys(uuid).importNotes);
+  } catch (error) {
+    log.warn("import:not-forgotten", { uuid, ...errorFields(error) });
+  }
+}
+
+export interface LargeNote {
+  readonly onBytes: (receivedBytes: number) => void;
+  /** @returns Whether it was noted. */
+  settled(): Promise<boolean>;
+}
+
+/**
+ * For repositories whose size the primary does not report: notes that a fetch has brought more than `sliceAboveBytes`. If that
+ * fetch is cut, the next sync goes in slices.
+ */
+export function noteIfLarge({ uuid, limits }: SyncRequest, { storage, log, now }: SyncContext): LargeNote {
+  let noting: Promise<boolean> | undefined;
+  const note = async (): Promise<boolean> => {
+    const empty = { doneSteps: 0, packs: [], sliceBytes: 0, wholeSlices: 0, bytesPerStep: 1 };
+    const notes: ImportNotes = { formatVersion: 1, ...empty, changedAt: now().toISOString() };
+    try {
+      await writeImportNotes(storage.store, repositoryKeys(uuid), notes, "absent");
+    } catch (error) {
+      log.warn("import:not-noted", { uuid, ...errorFields(error) });
+    }
+    return true;
+  };
+  return {
+    onBytes: (receivedBytes) => {
+      if (receivedBytes >= limits.sliceAboveBytes) noting ??= note();
+    },
+    settled: async () => noting ?? false,
+  };
 }

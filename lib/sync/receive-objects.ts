@@ -1,8 +1,9 @@
 /** Fetches what a repository lacks as one more pack, and completes it with its index and history. */
-import type { UpstreamGit, UpstreamRefs } from "../bitbucket/upstream-git.ts";
+import type { UpstreamRefs } from "../bitbucket/upstream-git.ts";
 import { afterCleanUp } from "../errors.ts";
 import { encodePackHistory } from "../git/history/pack-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
+import type { ReadBase } from "../indexer/append-bases.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { ObjectDatabase } from "../repo/object-database.ts";
@@ -11,32 +12,18 @@ import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import { completeHistory } from "./complete-history.ts";
 import { assertConnected, countKnownObjects } from "./connectivity.ts";
-import { receivePack } from "./receive-pack.ts";
+import { type ReceivedPack, receivePack } from "./receive-pack.ts";
 import { tipsOf } from "./ref-changes.ts";
-import type { SyncProgress } from "./sync-progress.ts";
+import type { SyncContext, SyncRequest } from "./sync-context.ts";
 
-export interface FetchLimits {
-  /** What the local disk must take: a function has 10 GB. */
-  readonly maxPackBytes: number;
-  /** 50 bytes each in the request; more would hardly make the pack smaller. */
-  readonly maxHaves: number;
-}
-
-export interface ReceiveOptions {
-  readonly storage: RepositoryStorage;
-  readonly upstream: UpstreamGit;
-  readonly uuid: RepositoryUuid;
+export interface ReceiveRequest extends Pick<SyncRequest, "uuid" | "upstream" | "limits"> {
   /** What the repository holds; absent for a first sync. */
   readonly known: ObjectDatabase | undefined;
   readonly upstreamRefs: UpstreamRefs;
-  /** Of what is known, the most telling first. */
+  /** Of what is known, the most useful first. */
   readonly haves: readonly ObjectId[];
-  readonly onProgress: ((progress: SyncProgress) => void) | undefined;
-  /** How much of the pack has come. */
-  readonly onBytes?: (receivedBytes: number) => void;
-  readonly signal: AbortSignal | undefined;
-  readonly temporaryFolder: string | undefined;
-  readonly limits: FetchLimits;
+  /** Called with the pack's size so far. */
+  readonly onBytes?: ((receivedBytes: number) => void) | undefined;
 }
 
 export interface ReceivedObjects {
@@ -45,63 +32,80 @@ export interface ReceivedObjects {
   readonly objects: ObjectDatabase;
 }
 
-/** @returns `undefined` if every new tip is here already. */
-export async function receiveObjects(options: ReceiveOptions): Promise<ReceivedObjects | undefined> {
-  const { known, upstreamRefs } = options;
-  // What is here is here with all that it needs, whether a ref still names it or not.
+/** @returns `undefined` if every new tip is stored already. */
+export async function receiveObjects(
+  request: ReceiveRequest,
+  context: SyncContext,
+): Promise<ReceivedObjects | undefined> {
+  const { known, upstreamRefs } = request;
+  // A stored object is stored with all that it needs, whether a ref still names it or not.
   const wants = [...tipsOf(upstreamRefs)].filter((id) => known === undefined || known.findId(id) < 0);
-  return wants.length === 0 ? undefined : receiveWanted({ ...options, wants });
+  return wants.length === 0 ? undefined : receiveWanted({ ...request, wants }, context);
 }
 
-/** @param wants - At least one. None of them is known. */
+/**
+ * @param request - With at least one want; none of them is known.
+ * @throws {CorruptPackError} The pack is damaged or lacks an object. And what {@link receivePack} throws.
+ */
 export async function receiveWanted(
-  options: ReceiveOptions & { readonly wants: readonly ObjectId[] },
+  request: ReceiveRequest & { readonly wants: readonly ObjectId[] },
+  context: SyncContext,
 ): Promise<ReceivedObjects> {
-  const { storage, upstream, uuid, known, wants, onProgress, limits, signal } = options;
-  const { store } = storage;
-  const keys = repositoryKeys(uuid);
-  const { pack, indexed } = await receivePack({
-    store,
-    keys,
-    chunks: upstream.fetchPack({
-      protocol: options.upstreamRefs.protocol,
-      wants,
-      haves: options.haves.slice(0, limits.maxHaves),
-      onProgress: (text) => onProgress?.({ phase: "waiting", text }),
-    }),
-    readBase: async (id: ObjectId) => {
-      const objectNumber = known?.findId(id) ?? -1;
-      return objectNumber < 0 ? undefined : asRepositoryDamage(async () => known?.read(objectNumber));
-    },
+  const { upstream, uuid, known, wants, haves, limits, upstreamRefs, onBytes } = request;
+  const { onProgress } = context;
+  const chunks = upstream.fetchPack({
+    ...{ protocol: upstreamRefs.protocol, wants, haves: haves.slice(0, limits.maxHaves) },
+    onProgress: (text) => onProgress({ phase: "waiting", text }),
+  });
+  const received = await receivePack({
+    ...{ store: context.storage.store, keys: repositoryKeys(uuid), chunks },
+    readBase: (id) => readKnown(known, id),
     maxPackBytes: limits.maxPackBytes,
     onBytes: (receivedBytes) => {
-      onProgress?.({ phase: "receiving", receivedBytes });
-      options.onBytes?.(receivedBytes);
+      onProgress({ phase: "receiving", receivedBytes });
+      onBytes?.(receivedBytes);
     },
-    onIndex: (progress) => onProgress?.(progress),
-    signal,
-    temporaryFolder: options.temporaryFolder,
+    onIndex: onProgress,
+    signal: context.signal,
+    temporaryFolder: context.temporaryFolder,
   });
   try {
-    assertConnected(indexed, wants, known);
-    const appendedCount = pack.objectCount - pack.sentObjectCount;
-    const repeatedObjectCount = pack.repeatedObjectCount + countKnownObjects(indexed, known) - appendedCount;
-    const counted = { ...pack, repeatedObjectCount };
-    const set = (known?.packs ?? PackSet.empty(storage.blocks)).withPack(keys, counted, indexed.index);
-    const objects = new ObjectDatabase(set);
-    const { built, index } = indexed;
-    // The new pack is whole, or it would not have come so far.
-    const history = built && (await asRepositoryDamage(() => completeHistory(built, index, objects, signal)));
-    const historyBytes = history && encodePackHistory(history);
-    await Promise.all([
-      store.write(keys.packIndex(pack.id), index),
-      store.write(keys.packLfs(pack.id), indexed.lfsPointers),
-      historyBytes && store.write(keys.packHistory(pack.id), historyBytes),
-    ]);
-    return { pack: { ...counted, ...(historyBytes && { historyBytes: historyBytes.length }) }, objects };
+    assertConnected(received.indexed, wants, known);
+    return await completePack(received, uuid, known, context);
   } catch (error) {
-    throw await afterCleanUp(error, () => deletePack(uuid, pack, storage));
+    throw await afterCleanUp(error, () => deletePack(uuid, received.pack, context.storage));
   }
+}
+
+/** Reads an object that a thin pack builds on. @returns `undefined` if it is not stored. */
+export async function readKnown(known: ObjectDatabase | undefined, id: ObjectId): ReturnType<ReadBase> {
+  const objectNumber = known?.findId(id) ?? -1;
+  return objectNumber < 0 ? undefined : asRepositoryDamage(async () => known?.read(objectNumber));
+}
+
+/** Writes what belongs to a pack: its index, its history, its LFS pointers. */
+async function completePack(
+  { pack, indexed }: ReceivedPack,
+  uuid: RepositoryUuid,
+  known: ObjectDatabase | undefined,
+  { storage: { store, blocks }, signal }: SyncContext,
+): Promise<ReceivedObjects> {
+  const keys = repositoryKeys(uuid);
+  const appendedCount = pack.objectCount - pack.sentObjectCount;
+  const repeatedObjectCount = pack.repeatedObjectCount + countKnownObjects(indexed, known) - appendedCount;
+  const counted = { ...pack, repeatedObjectCount };
+  const set = (known?.packs ?? PackSet.empty(blocks)).withPack(keys, counted, indexed.index);
+  const objects = new ObjectDatabase(set);
+  const { built, index } = indexed;
+  // The new pack is connected: what is missing here is damage of the store.
+  const history = built && (await asRepositoryDamage(() => completeHistory(built, index, objects, signal)));
+  const historyBytes = history && encodePackHistory(history);
+  await Promise.all([
+    store.write(keys.packIndex(pack.id), index),
+    store.write(keys.packLfs(pack.id), indexed.lfsPointers),
+    historyBytes && store.write(keys.packHistory(pack.id), historyBytes),
+  ]);
+  return { pack: { ...counted, ...(historyBytes && { historyBytes: historyBytes.length }) }, objects };
 }
 
 export async function deletePack(

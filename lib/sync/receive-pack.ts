@@ -2,12 +2,14 @@
  * Takes a pack from the primary: its bytes go to a local file and to the store as they arrive, and are indexed on the
  * way. Memory does not grow with the pack.
  */
+
 import { randomBytes } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { afterCleanUp, assertNotStopped, LimitExceededError } from "../errors.ts";
 import { objectIdAt } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
+import { untilAborted } from "../git/until-aborted.ts";
 import type { ReadBase } from "../indexer/append-bases.ts";
 import { PackFileProgress } from "../indexer/file-pack-source.ts";
 import { type IndexedPack, type IndexProgress, indexPack } from "../indexer/index-pack.ts";
@@ -16,7 +18,6 @@ import type { RepositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
 import { openUnnamedFile } from "../store/unnamed-file.ts";
-import { untilStopped } from "./until-stopped.ts";
 
 export interface ReceivePackOptions {
   readonly store: BlobStore;
@@ -103,7 +104,7 @@ async function transfer(
 ): Promise<void> {
   let receivedBytes = 0;
   let tail: Uint8Array = new Uint8Array(0);
-  for await (const batch of batched(untilFailed(untilStopped(chunks, signal), indexing))) {
+  for await (const batch of batched(untilFailed(untilAborted(chunks, signal), indexing))) {
     if (receivedBytes + batch.length > maxPackBytes) {
       throw new LimitExceededError(`the primary's pack is larger than ${maxPackBytes} bytes`);
     }

@@ -22,7 +22,7 @@ import type { RepositoryStorage } from "../repo/repository.ts";
 import { readUpstreamRecord, writeUpstreamRecord } from "../repo/upstream-record.ts";
 import { openIfThere } from "./fetch-base.ts";
 import type { RecentChecks } from "./recent-checks.ts";
-import type { SyncProgress } from "./sync-progress.ts";
+import type { SyncProgress } from "./sync-context.ts";
 import { type SyncOutcome, syncRepository } from "./sync-repository.ts";
 
 export interface SyncAndRecordOptions {

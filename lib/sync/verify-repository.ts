@@ -1,7 +1,9 @@
 /** Whether a repository of the mirror is what the primary has, and whether what lies in the store is whole. */
+
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { CorruptPackError, LimitExceededError } from "../errors.ts";
 import { OBJECT_ID_BYTES, objectIdAt } from "../git/object-id.ts";
+import { untilAborted } from "../git/until-aborted.ts";
 import { PackFileProgress } from "../indexer/file-pack-source.ts";
 import { indexPack } from "../indexer/index-pack.ts";
 import { writeAt } from "../indexer/write-at.ts";
@@ -13,7 +15,6 @@ import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { openUnnamedFile } from "../store/unnamed-file.ts";
 import { compareRefs, isSameHead, type RefChange, tipsOf } from "./ref-changes.ts";
-import { untilStopped } from "./until-stopped.ts";
 
 export interface RefComparison {
   /** From the mirror's refs to the primary's. */
@@ -82,7 +83,7 @@ async function checkPack(
   const keys = repositoryKeys(uuid);
   await using file = await openUnnamedFile(temporaryFolder);
   let offsetBytes = 0;
-  for await (const chunk of untilStopped(store.readStream(keys.pack(pack.id), 0, pack.packBytes), signal)) {
+  for await (const chunk of untilAborted(store.readStream(keys.pack(pack.id), 0, pack.packBytes), signal)) {
     await writeAt(file.handle, chunk, offsetBytes);
     offsetBytes += chunk.length;
   }

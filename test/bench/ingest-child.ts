@@ -12,7 +12,8 @@ import { writeName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { prepareRepository } from "../../lib/sync/prepare-repository.ts";
-import { DEFAULT_SYNC_LIMITS, syncRepository } from "../../lib/sync/sync-repository.ts";
+import { DEFAULT_SYNC_LIMITS } from "../../lib/sync/sync-context.ts";
+import { syncRepository } from "../../lib/sync/sync-repository.ts";
 import { openBenchStore } from "./bench-store.ts";
 
 export interface IngestOrder {

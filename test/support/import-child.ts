@@ -4,7 +4,8 @@ import { SILENT_LOGGER } from "../../lib/log.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { DEFAULT_SLICE_LIMITS } from "../../lib/sync/slice-size.ts";
-import { DEFAULT_SYNC_LIMITS, syncRepository } from "../../lib/sync/sync-repository.ts";
+import { DEFAULT_SYNC_LIMITS } from "../../lib/sync/sync-context.ts";
+import { syncRepository } from "../../lib/sync/sync-repository.ts";
 
 const [folder = "", uuid = "", repositoryUrl = "", expectedBytes = "0"] = process.argv.slice(2);
 const store = new FsBlobStore(folder);

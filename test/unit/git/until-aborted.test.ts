@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { StoppedError } from "../../../lib/errors.ts";
-import { untilStopped } from "../../../lib/sync/until-stopped.ts";
+import { untilAborted } from "../../../lib/git/until-aborted.ts";
 
 test("what it has passed on is not kept: memory does not grow with the stream", async () => {
   setFlagsFromString("--expose-gc");
@@ -19,7 +19,7 @@ test("what it has passed on is not kept: memory does not grow with the stream", 
   }
   let count = 0;
   let keptCount = 0;
-  for await (const _item of untilStopped(items(), new AbortController().signal)) {
+  for await (const _item of untilAborted(items(), new AbortController().signal)) {
     count++;
     if (count < 90) continue;
     await setImmediate();
@@ -39,7 +39,7 @@ test("a silent stream ends when the signal aborts", async () => {
   }
   const seen: number[] = [];
   const reading = (async () => {
-    for await (const item of untilStopped(silent(), stopping.signal)) seen.push(item);
+    for await (const item of untilAborted(silent(), stopping.signal)) seen.push(item);
   })();
   await setImmediate();
   stopping.abort();
