@@ -145,7 +145,7 @@ export function madeUpSecret(): string {
   return randomBytes(32).toString("hex");
 }
 
-export function describeError(error: unknown): string {
+function describeError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
