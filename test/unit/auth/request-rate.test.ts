@@ -14,6 +14,18 @@ test("a source may make so many requests a minute, and another one as many", () 
   expect([rate.take("a"), rate.take("a"), rate.take("a")]).toEqual([0, 0, 60]);
 });
 
+test("a minute begins with its first request, or wrong credential, and no later one makes it longer", () => {
+  let nowMs = 5_000;
+  const rate = new RequestRate(2, () => nowMs);
+  const wrong = new WrongCredentials(2, () => nowMs);
+  for (const caller of ["one", "two"]) {
+    rate.take("a");
+    wrong.note("a", caller);
+    nowMs += 20_000;
+  }
+  expect([rate.take("a"), wrong.waitSeconds("a")]).toEqual([20, 20]);
+});
+
 test("without a limit every request is allowed", () => {
   const rate = new RequestRate(0);
   expect(Array.from({ length: 100 }, () => rate.take("a"))).toEqual(Array(100).fill(0));

@@ -116,6 +116,11 @@ describe("a checksum", () => {
     );
   });
 
+  test("tells lists apart", () => {
+    const sums = [[1, 2], [12], [[1], 2], ["1,2"]].map((list) => documentChecksum({ list }));
+    expect(new Set(sums).size).toBe(sums.length);
+  });
+
   test("must be there where the form needs one", async () => {
     const { document, put } = openTeam({ needsChecksum: true });
     await put(TEAM);
