@@ -47,7 +47,7 @@ const REJECTED = "Bitbucket rejects this credential: it may be wrong, expired or
 /** Asked about instead of an unknown project key, which may be the name of a foreign workspace. Nothing has this uuid. */
 const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
 /** The name may mean another repository at the primary by now, whose readers must not get this one. */
-const NOT_IN_STEP: AccessDecision = {
+const OTHER_REFS_AT_PRIMARY: AccessDecision = {
   kind: "refused",
   status: 503,
   text: "Bitbucket shows other refs under this name than the mirror has; try again in 5 s",
@@ -216,7 +216,7 @@ function decisionOf(verdict: Verdict): AccessDecision {
     }
     case "refused": {
       // 410 is the answer to a kind of credential that was abolished; 403 and 404 both mean that the caller may not read.
-      if (verdict.status === 503) return NOT_IN_STEP;
+      if (verdict.status === 503) return OTHER_REFS_AT_PRIMARY;
       if (verdict.status !== 401 && verdict.status !== 410) return { kind: "refused", status: 404, text: "" };
       const text = verdict.hint === undefined ? REJECTED : `Bitbucket says: ${verdict.hint}`;
       return { kind: "refused", status: 401, text };

@@ -117,7 +117,7 @@ describe("to git", () => {
     await git(["update-ref", "refs/heads/main", id], { cwd });
     const answer = await mirror.get(INFO_REFS, READER);
     await git(["update-ref", "refs/heads/main", before], { cwd });
-    expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining("not in step")]);
+    expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining("shows other refs")]);
   });
 
   test("who may not read there hears nothing", async () => {
