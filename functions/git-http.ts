@@ -9,7 +9,7 @@ import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
-import { readRepositoryState } from "../lib/mirror/repository-state.ts";
+import { repositoryDocument } from "../lib/repo/repository-record.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { AnswerSharing } from "../lib/repo/answers/answer-sharing.ts";
@@ -53,7 +53,7 @@ export const handler = lambdaServer(
     find: (...request) => catalog.find(...request),
     onDemand: new SyncOnDemand(syncs),
     unmirrored: new FirstSync({ ...syncs, gitUrl: config.gitUrl }),
-    readState: async (uuid) => (await readRepositoryState(store, uuid)).value,
+    readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
     push: { kind: config.push, gitUrl: config.gitUrl },
     log,
     agent: AGENT,

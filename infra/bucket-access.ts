@@ -25,17 +25,18 @@ export function grantReadRepositories(bucket: Bucket, grantee: IGrantable): void
   grantRead(bucket, grantee, [...CONFIG_KEYS, ...REPOSITORY_KEYS]);
 }
 
-/** For reconcile: it reads states, notes under which names something will be mirrored or no more is, and drops a workspace from the configuration when its data is gone. */
+/** For reconcile: it reads records, reserves and releases names, and drops a workspace from the configuration when its data is gone. */
 export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
-  grant(grantee, ["s3:PutObject", "s3:DeleteObject"], arns(bucket, NAME_KEYS));
+  // A removed document leaves a tombstone.
+  grant(grantee, ["s3:PutObject"], arns(bucket, NAME_KEYS));
   grant(grantee, ["s3:PutObject"], arns(bucket, CONFIG_KEYS));
 }
 
 /** To look up names, compare refs and remember verdicts; no objects. */
 export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
-  grantRead(bucket, grantee, [...NAME_KEYS, ...REF_KEYS, "repos/*/upstream.json", ...VERDICT_KEYS]);
+  grantRead(bucket, grantee, [...NAME_KEYS, ...REF_KEYS, "repos/*/repository.json", ...VERDICT_KEYS]);
   grant(grantee, ["s3:PutObject"], arns(bucket, VERDICT_KEYS));
 }
 
@@ -52,7 +53,8 @@ export function grantKeepAnswers(bucket: Bucket, grantee: IGrantable): void {
 
 export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
-  grant(grantee, WRITE_ACTIONS, arns(bucket, REPOSITORY_KEYS));
+  grant(grantee, WRITE_ACTIONS, arns(bucket, ["repos/*"]));
+  grant(grantee, ["s3:PutObject"], arns(bucket, NAME_KEYS));
   // A project that was renamed is gone through by a sync function as well.
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
   // The janitor looks for uploads that nobody will complete.

@@ -28,7 +28,7 @@ async function exportTo(name: string, folder: string | undefined, options: Store
   if (slug === "" || rest.length > 0)
     throw new ConfigError(`expected workspace/repository, not "${name.slice(0, 200)}"`);
   const entry = await readName(store, workspace, slug);
-  if (entry === undefined || entry.isInitializing)
+  if (entry === undefined || entry.isReserved)
     throw new ConfigError(`nothing is mirrored under ${name}: nearside status lists what is`);
   const repository = await openRepository({ store, blocks: new BlockCache(store) }, entry.uuid);
   const target = resolve(folder ?? `${slug}.git`);

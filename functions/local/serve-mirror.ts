@@ -12,7 +12,7 @@ import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import type { Logger } from "../../lib/log.ts";
-import { readRepositoryState } from "../../lib/mirror/repository-state.ts";
+import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { type CatalogOptions, RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
@@ -66,7 +66,7 @@ export async function serveMirror(
     find: (...request) => catalog.find(...request),
     onDemand: new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) }),
     unmirrored: new FirstSync({ ...syncs, gitUrl: settings.gitUrl }),
-    readState: async (uuid) => (await readRepositoryState(store, uuid)).value,
+    readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
     push: { kind: settings.push, gitUrl: settings.gitUrl },
     log,
     agent: AGENT,

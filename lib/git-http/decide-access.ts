@@ -112,7 +112,7 @@ async function checkKnown(
   request: HttpRequest,
   options: DecideAccessOptions,
 ): Promise<Checked> {
-  if (known.isInitializing) return checkInitializing(known, request, options);
+  if (known.isReserved) return checkReserved(known, request, options);
   if (!known.isFormer || known.uuidPath === undefined) return check(known, request, options);
   const led = await check({ primaryPath: known.primaryPath }, request, options);
   if (led.decision.kind !== "allowed") return led;
@@ -127,7 +127,7 @@ async function checkKnown(
 }
 
 /** There are no refs to compare yet, so this yes is for the name only; after the first sync the primary is asked again. */
-async function checkInitializing(
+async function checkReserved(
   { primaryPath, uuid }: ResolvedRepository,
   request: HttpRequest,
   options: DecideAccessOptions,
@@ -170,7 +170,7 @@ async function decideAnonymous(
   const { allowsAnonymous, sendsOn, lookUp } = options;
   if (!allowsAnonymous && sendsOn === "off") return challenged(LOG_IN);
   const known = await lookUp(repository);
-  if (known?.isInitializing) {
+  if (known?.isReserved) {
     // After a redirect git logs in there only if it has sent no credential here, and only on its first request.
     const mayGo = service === "info-refs" && (sendsOn === "all" || (sendsOn === "public" && known.isPublic));
     if (!mayGo) return challenged(LOG_IN);

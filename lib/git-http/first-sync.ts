@@ -41,7 +41,7 @@ export class FirstSync implements Unmirrored {
   }
 
   async sendOn(asked: RepositoryReference, primaryPath: string): Promise<HttpResponse> {
-    const uuid = await this.#initializing(asked);
+    const uuid = await this.#reservedUuid(asked);
     if (uuid !== undefined) await this.#request(asked, uuid);
     const repositoryUrl = this.#urlOf(primaryPath);
     const location = `${repositoryUrl}/info/refs?service=git-upload-pack`;
@@ -55,7 +55,7 @@ export class FirstSync implements Unmirrored {
     signal: AbortSignal,
   ): Promise<Repository | HttpResponse | undefined> {
     const { catalog, maxWaitMs } = this.#options;
-    const uuid = await this.#initializing(asked);
+    const uuid = await this.#reservedUuid(asked);
     // The decision was about another repository.
     if (uuid === undefined || (needs.uuid !== undefined && needs.uuid !== uuid)) return undefined;
     await this.#request(asked, uuid);
@@ -65,7 +65,7 @@ export class FirstSync implements Unmirrored {
       await pause(Math.min(pauseMs, Math.max(0, untilMs - Date.now())));
       const repository = await catalog.find(asked, { ...needs, uuid });
       if (repository !== undefined) return repository;
-      if ((await this.#initializing(asked)) !== uuid) return undefined;
+      if ((await this.#reservedUuid(asked)) !== uuid) return undefined;
       pauseMs = Math.min(pauseMs * POLL_MS.factor, POLL_MS.max);
     }
     const url = this.#urlOf(needs.primaryPath ?? "");
@@ -76,10 +76,10 @@ export class FirstSync implements Unmirrored {
     });
   }
 
-  async #initializing(asked: RepositoryReference): Promise<RepositoryUuid | undefined> {
+  async #reservedUuid(asked: RepositoryReference): Promise<RepositoryUuid | undefined> {
     if (asked.kind !== "name") return undefined;
     const entry = await readName(this.#options.store, asked.workspace, asked.slug);
-    return entry?.isInitializing ? entry.uuid : undefined;
+    return entry?.isReserved ? entry.uuid : undefined;
   }
 
   /** Mostly repeats a job that is queued already. */

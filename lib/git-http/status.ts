@@ -8,7 +8,7 @@ import { findRef, refValuesAmong } from "../git/upload-pack/find-refs.ts";
 import { findUnreachable } from "../git/walk/reachable.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import type { RepositoryState } from "../mirror/repository-state.ts";
+import type { RepositoryRecord } from "../repo/repository-record.ts";
 import type { AllowedAccess } from "./access-decision.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
 
@@ -23,7 +23,7 @@ export interface ServedSource extends UploadPackSource {
 }
 
 /** How the mirroring of a repository goes; `undefined` if nothing is noted. */
-export type ReadState = (uuid: string) => Promise<RepositoryState | undefined>;
+export type ReadState = (uuid: string) => Promise<RepositoryRecord | undefined>;
 
 /** As long as API Gateway lets an answer be silent, and some for the answer. */
 const MAX_WAIT_SECONDS = 240;

@@ -9,7 +9,7 @@ import type { Logger } from "../log.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
-import { readUpstreamRecord } from "../repo/upstream-record.ts";
+import { readNamedRecord } from "../repo/repository-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { FindNeeds, OnDemand } from "./git-http.ts";
 import type { ServedSource } from "./status.ts";
@@ -114,7 +114,7 @@ export class SyncOnDemand implements OnDemand {
 
   async #sync(uuid: RepositoryUuid): Promise<SyncedSource | undefined> {
     const { store, requests } = this.#options;
-    const record = await readUpstreamRecord(store, uuid);
+    const record = await readNamedRecord(store, uuid);
     if (record === undefined) return undefined;
     const sentMs = Date.now();
     const queuedAt = new Date(sentMs).toISOString();

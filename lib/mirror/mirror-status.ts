@@ -1,10 +1,9 @@
 /** How the whole mirror is, out of what the store says: its workspaces, and each repository that is or was mirrored. */
-import { NotFoundError } from "../errors.ts";
-import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
-import { type Manifest, parseManifest } from "../repo/manifest.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
+import { type Manifest, manifestDocument } from "../repo/manifest.ts";
+import { type RepositoryRecord, repositoryDocument } from "../repo/repository-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "./mirror-config.ts";
-import { type RepositoryState, readRepositoryState } from "./repository-state.ts";
 import { isMirrored } from "./selection.ts";
 import { type IndexedRepository, readWorkspaceIndex } from "./workspace-index.ts";
 
@@ -16,11 +15,11 @@ export interface RepositoryStatus {
   readonly isPrivate: boolean;
   /** Whether the configuration lets it be served, once it is here. */
   readonly isSelected: boolean;
-  readonly state: RepositoryState["state"];
+  readonly state: RepositoryRecord["state"];
   readonly firstSyncAt: string | undefined;
   readonly lastSyncAt: string | undefined;
   readonly failedSyncCount: number;
-  readonly lastError: RepositoryState["lastError"];
+  readonly lastError: RepositoryRecord["lastError"];
   /** Absent until something was published. */
   readonly published: PublishedStatus | undefined;
 }
@@ -107,9 +106,9 @@ async function repositoryStatus(
   uuid: RepositoryUuid,
   { slug, projectKey, isPrivate, held }: IndexedRepository,
 ): Promise<RepositoryStatus> {
-  const [{ value: state }, manifest] = await Promise.all([
-    readRepositoryState(store, uuid),
-    readManifest(store, uuid),
+  const [{ value: record }, { value: manifest }] = await Promise.all([
+    repositoryDocument(store, uuid).read(),
+    manifestDocument(store, uuid).read(),
   ]);
   const isListed = findWorkspace(config, workspace) !== undefined;
   return {
@@ -121,11 +120,11 @@ async function repositoryStatus(
     isSelected: isListed
       ? isMirrored(config, { workspace, slug, projectKey, isPrivate })
       : held === "mirrored",
-    state: state?.state ?? "NOT_MIRRORED",
-    firstSyncAt: state?.firstSyncAt,
-    lastSyncAt: state?.lastSyncAt,
-    failedSyncCount: state?.failedSyncCount ?? 0,
-    lastError: state?.lastError,
+    state: record?.state ?? "NOT_MIRRORED",
+    firstSyncAt: record?.firstSyncAt,
+    lastSyncAt: record?.lastSyncAt,
+    failedSyncCount: record?.failedSyncCount ?? 0,
+    lastError: record?.lastError,
     published: manifest && publishedStatus(manifest),
   };
 }
@@ -133,13 +132,4 @@ async function repositoryStatus(
 function publishedStatus({ generation, refs, packs, publishedAt, verifiedAt }: Manifest): PublishedStatus {
   const packBytes = packs.reduce((sum, pack) => sum + pack.packBytes, 0);
   return { generation, refCount: refs.refCount, packBytes, publishedAt, verifiedAt };
-}
-
-async function readManifest(store: BlobStore, uuid: RepositoryUuid): Promise<Manifest | undefined> {
-  try {
-    return parseManifest((await store.read(repositoryKeys(uuid).manifest)).bytes);
-  } catch (error) {
-    if (error instanceof NotFoundError) return undefined;
-    throw error;
-  }
 }

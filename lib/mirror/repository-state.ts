@@ -1,60 +1,40 @@
-/** How the mirroring of one repository goes, in the words of Bitbucket Data Center's mirrors: `repos/<uuid>/state.json`. */
+/** The steps of a repository's mirroring, as changes of its record: facts of the primary, a failure, the mark of a failure. */
 import { createHash } from "node:crypto";
-import { z } from "zod";
 import { MirrorError } from "../errors.ts";
-import { failurePrefix, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
-import { isNameSegment } from "../repo/names.ts";
-import type { UpstreamRecord } from "../repo/upstream-record.ts";
+import { failurePrefix, type RepositoryUuid } from "../repo/layout.ts";
+import {
+  type RepositoryRecord,
+  repositoryDocument,
+  type StoredRecord,
+  withIndexed,
+} from "../repo/repository-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import { changeStoredJson, readStoredJson, type StoredJson } from "./stored-json.ts";
 import type { RepositoryFacts } from "./sync-job.ts";
-
-const name = z.string().refine(isNameSegment);
-const time = z.iso.datetime();
 
 /** What a person reads in a table. */
 const MAX_ERROR_LENGTH = 500;
 
-const stateSchema = z.strictObject({
-  formatVersion: z.literal(1),
-  state: z.enum(["NOT_MIRRORED", "INITIALIZING", "AVAILABLE", "ERROR_INITIALIZING", "ERROR_AVAILABLE"]),
-  workspace: name,
-  slug: name,
-  projectKey: z.string().optional(),
-  isPrivate: z.boolean(),
-  /** When the primary said all this. */
-  seenAt: time,
-  firstSyncAt: time.optional(),
-  /** Of the last sync that went well; noted again when something changed, or it has become old. */
-  lastSyncAt: time.optional(),
-  /** Since the last one that went well. */
-  failedSyncCount: z.number().int().nonnegative(),
-  lastError: z.strictObject({ at: time, code: z.string(), message: z.string() }).optional(),
-  hashes: z.strictObject({ content: z.string().optional(), metadata: z.string() }),
-  /** The `content` hash of the refs that the relay was last told of. */
-  announcedRefs: z.string().optional(),
-  /** Since when it is not mirrored any more. */
-  removedAt: time.optional(),
-});
-
-export type RepositoryState = z.infer<typeof stateSchema>;
-export type StoredState = StoredJson<RepositoryState>;
-
-export function readRepositoryState(store: BlobStore, uuid: RepositoryUuid): Promise<StoredState> {
-  return readStoredJson(store, repositoryKeys(uuid).state, stateSchema);
-}
-
-/** @param change - Given what is there, or a first state made of `facts`. */
-export function changeRepositoryState(
+/**
+ * @param change - Given the record as it is, or a first one made of `facts`.
+ * @param known - As read before, to save a read.
+ */
+export async function changeRecord(
   store: BlobStore,
   uuid: RepositoryUuid,
   facts: RepositoryFacts,
-  change: (state: RepositoryState) => RepositoryState,
-  known?: StoredState,
-): Promise<StoredState> {
-  const key = repositoryKeys(uuid).state;
-  return changeStoredJson(store, key, stateSchema, (state) => change(state ?? firstState(facts)), known);
+  change: (record: RepositoryRecord) => RepositoryRecord,
+  known?: StoredRecord,
+): Promise<WrittenRecord> {
+  let value = firstRecord(facts);
+  const document = repositoryDocument(store, uuid);
+  const stored = await document.change((before) => {
+    value = change(before ?? firstRecord(facts));
+    return value;
+  }, known);
+  return { ...stored, value };
 }
+
+export type WrittenRecord = StoredRecord & { readonly value: RepositoryRecord };
 
 export function factsOf({
   workspace,
@@ -62,22 +42,27 @@ export function factsOf({
   projectKey,
   isPrivate,
   seenAt,
-}: RepositoryState): RepositoryFacts {
+}: RepositoryRecord): RepositoryFacts {
   return { workspace, slug, isPrivate, seenAt, ...(projectKey !== undefined && { projectKey }) };
-}
-
-/** What is noted for those who serve it. */
-export function recordOf({ workspace, slug, projectKey, isPrivate }: RepositoryFacts): UpstreamRecord {
-  return { workspace, slug, projectKey, isPrivate };
 }
 
 export function sameFacts(a: RepositoryFacts, b: RepositoryFacts): boolean {
   return metadataHash(a) === metadataHash(b);
 }
 
-export function withFacts(state: RepositoryState, facts: RepositoryFacts): RepositoryState {
-  const { projectKey: _old, ...others } = state;
-  return { ...others, ...lastingFacts(facts), hashes: { ...state.hashes, metadata: metadataHash(facts) } };
+/** @param hasUuidPath - See the record; absent where nothing new is known. */
+export function withFacts(
+  record: RepositoryRecord,
+  facts: RepositoryFacts,
+  { isNamed = record.isNamed, hasUuidPath = record.hasUuidPath }: Partial<NamedFields> = {},
+): RepositoryRecord {
+  const changed = withIndexed(record, { ...lastingFacts(facts), isNamed, hasUuidPath });
+  return { ...changed, hashes: { ...record.hashes, metadata: metadataHash(facts) } };
+}
+
+interface NamedFields {
+  readonly isNamed: boolean;
+  readonly hasUuidPath: boolean | undefined;
 }
 
 /** A size is for one sync. */
@@ -91,14 +76,14 @@ function metadataHash({ workspace, slug, projectKey, isPrivate }: RepositoryFact
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** After a sync that failed: what was served before still is. */
-export function failed(state: RepositoryState, error: unknown, at: Date): RepositoryState {
-  const isServed = state.firstSyncAt !== undefined;
+/** After a failed sync: what was served before still is. */
+export function failed(record: RepositoryRecord, error: unknown, at: Date): RepositoryRecord {
+  const isServed = record.firstSyncAt !== undefined;
   const message = error instanceof Error ? error.message : String(error);
   return {
-    ...state,
+    ...record,
     state: isServed ? "ERROR_AVAILABLE" : "ERROR_INITIALIZING",
-    failedSyncCount: state.failedSyncCount + 1,
+    failedSyncCount: record.failedSyncCount + 1,
     lastError: {
       at: at.toISOString(),
       code: error instanceof MirrorError ? error.code : "INTERNAL",
@@ -107,11 +92,13 @@ export function failed(state: RepositoryState, error: unknown, at: Date): Reposi
   };
 }
 
-function firstState(facts: RepositoryFacts): RepositoryState {
+function firstRecord(facts: RepositoryFacts): RepositoryRecord {
   return {
-    formatVersion: 1,
     state: "NOT_MIRRORED",
     ...lastingFacts(facts),
+    hasUuidPath: false,
+    isNamed: false,
+    formerNames: [],
     failedSyncCount: 0,
     hashes: { metadata: metadataHash(facts) },
   };

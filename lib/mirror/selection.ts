@@ -72,10 +72,6 @@ function matchesGlob(pattern: string, text: string): boolean {
 export function servesBy(readConfig: () => Promise<MirrorConfig>): () => Promise<Serves> {
   return async () => {
     const config = await readConfig();
-    return (asked, record) => {
-      if (record !== undefined) return isMirrored(config, record);
-      // Written before there were records: its next sync writes one.
-      return asked.kind === "name" && isMirrored(config, asked);
-    };
+    return (record) => isMirrored(config, record);
   };
 }

@@ -1,9 +1,9 @@
 /** Makes jobs of what a run found to need one, and lets requests know of what is going to be mirrored. */
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
-import { readRepositoryState } from "../mirror/repository-state.ts";
 import type { RepositoryFacts, SyncJob, SyncReason } from "../mirror/sync-job.ts";
 import type { IndexedRepository } from "../mirror/workspace-index.ts";
-import { reserveName } from "../repo/names.ts";
+import { reserveName } from "../repo/name-index.ts";
+import { repositoryDocument } from "../repo/repository-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { WorkingIndex } from "./index-changes.ts";
 
@@ -20,38 +20,40 @@ export async function makeJobs(
 ): Promise<{ readonly job: SyncJob; readonly eventId: string }[]> {
   const at = now().toISOString();
   const jobs: { job: SyncJob; eventId: string }[] = [];
-  const announced: AnnouncedRepository[] = [];
+  const reserved: ReservedRepository[] = [];
   for (const uuid of due) {
     const entry = index.repositories.get(uuid);
     if (entry === undefined) continue;
     if (entry.held === "retired" && entry.due === undefined) {
-      if ((await readRepositoryState(store, uuid)).value === undefined) {
+      if ((await repositoryDocument(store, uuid).read()).value === undefined) {
         forget(index, uuid, entry);
         continue;
       }
     }
     const { due: reason = "check", ...others } = entry;
-    if (reason === "new") announced.push({ uuid, ...entry });
+    if (reason === "new") reserved.push({ uuid, ...entry });
     jobs.push({ job: jobOf(workspace, uuid, entry, reason, at), eventId: `reconcile-${uuid}-${at}` });
     index.repositories.set(uuid, { ...others, checkedAt: at });
   }
-  await reserveNames(workspace, announced, store);
+  await reserveNames(workspace, reserved, store);
   return jobs;
 }
 
-type AnnouncedRepository = Pick<IndexedRepository, "slug" | "isPrivate"> & { readonly uuid: string };
+type ReservedRepository = Pick<IndexedRepository, "slug" | "isPrivate" | "seenAt"> & {
+  readonly uuid: string;
+};
 
-/** Until the first sync is done, whoever asks for one of these can be sent on to the primary. */
+/** Until the first sync is done, requests for these names are redirected to the primary. */
 async function reserveNames(
   workspace: string,
-  announced: readonly AnnouncedRepository[],
+  repositories: readonly ReservedRepository[],
   store: BlobStore,
 ): Promise<void> {
-  for (let start = 0; start < announced.length; start += CONCURRENT_WRITES) {
+  for (let start = 0; start < repositories.length; start += CONCURRENT_WRITES) {
     await Promise.all(
-      announced
+      repositories
         .slice(start, start + CONCURRENT_WRITES)
-        .map(({ uuid, slug, isPrivate }) => reserveName(store, workspace, slug, uuid, !isPrivate)),
+        .map(({ uuid, ...one }) => reserveName(store, uuid, { ...one, workspace })),
     );
   }
 }

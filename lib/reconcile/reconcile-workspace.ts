@@ -11,8 +11,8 @@ import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
 import { readWorkspaceIndex, type WorkspaceIndex, writeWorkspaceIndex } from "../mirror/workspace-index.ts";
 import { failurePrefix } from "../repo/layout.ts";
+import { releaseName } from "../repo/name-index.ts";
 import { isNameSegment, readName } from "../repo/names.ts";
-import { releaseName } from "../repo/upstream-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import {
   dueRepositories,
@@ -191,13 +191,13 @@ async function noteTakenNames(
   for (let start = 0; start < renamed.length; start += CONCURRENT_READS) {
     await Promise.all(
       renamed.slice(start, start + CONCURRENT_READS).map(async (uuid) => {
-        const slug = index.repositories.get(uuid)?.slug ?? "";
+        const { slug = "", seenAt = "" } = index.repositories.get(uuid) ?? {};
         const named = await readName(store, workspace, slug);
         if (named === undefined || named.uuid === uuid) return;
         const holder = index.repositories.get(named.uuid);
         const isToBeAsked = holder !== undefined && holder.due === undefined && !named.isFormer;
         if (isToBeAsked) index.repositories.set(named.uuid, { ...holder, due: "gone" });
-        await releaseName(store, uuid, { workspace, slug });
+        await releaseName(store, uuid, { workspace, slug, seenAt });
       }),
     );
   }

@@ -5,12 +5,12 @@
  * reader that opened the generation before is still at it. Names are random and never given twice, so what has lost its name
  * gets none again, but for the blobs of a writer that is about to publish; the grace period is longer than any writer takes.
  */
-import { assertNotStopped, NotFoundError } from "../errors.ts";
+import { assertNotStopped } from "../errors.ts";
 import type { BlobInfo, BlobStore } from "../store/blob-store.ts";
 import { readImportNotes } from "./import-notes.ts";
 import { readJanitorNotes, writeJanitorNotes } from "./janitor-notes.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { type Manifest, parseManifest } from "./manifest.ts";
+import { type Manifest, manifestDocument } from "./manifest.ts";
 
 export interface JanitorPolicy {
   /**
@@ -53,7 +53,7 @@ export interface JanitorReport {
 
 /**
  * @returns `undefined` if the last run was just now.
- * @throws {CorruptPackError} The manifest cannot be understood: then nothing is removed. And what the store throws.
+ * @throws {StoredDocumentError} The manifest is damaged: then nothing is removed. And what the store throws.
  */
 export async function tidyRepository(
   uuid: RepositoryUuid,
@@ -66,7 +66,8 @@ export async function tidyRepository(
   if (notes !== undefined && Math.abs(nowMs - Date.parse(notes.ranAt)) < policy.intervalMs) return undefined;
   const listed = await listBlobs(store, keys);
   // After the list: what was published while it was made has a name by now.
-  const manifest = await readManifestIfThere(store, keys);
+  // Absent after a first sync that was killed.
+  const { value: manifest } = await manifestDocument(store, uuid).read();
   const importedPacks = await importedPackIds(store, keys, manifest, nowMs);
   const isNamed = namedBlobs(keys, manifest, importedPacks);
   const waiting: Record<string, string> = {};
@@ -106,16 +107,6 @@ async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobIn
 /** The pack, its index and its sidecars. */
 const PACK_NAME = /^pack-([0-9a-f]{40})\.[a-z0-9-]+$/;
 const SNAPSHOT_NAME = /^[0-9a-f]{40,64}$/;
-
-async function readManifestIfThere(store: BlobStore, keys: RepositoryKeys): Promise<Manifest | undefined> {
-  try {
-    return parseManifest((await store.read(keys.manifest)).bytes);
-  } catch (error) {
-    // Of a first sync that was killed.
-    if (error instanceof NotFoundError) return undefined;
-    throw error;
-  }
-}
 
 /** How long an import may rest before what it has brought counts for nothing. */
 const IMPORT_REST_MS = 7 * 24 * 60 * 60 * 1000;

@@ -19,6 +19,11 @@ export function parseRepositoryUuid(text: string): RepositoryUuid {
   return uuid;
 }
 
+/** Whether it is a uuid as this project writes them. */
+export function isRepositoryUuid(text: string): text is RepositoryUuid {
+  return UUID_PATTERN.test(text);
+}
+
 /** As Bitbucket writes uuids in addresses. */
 export function isBracedUuid(text: string): boolean {
   return /^\{.*\}$/.test(text) && UUID_PATTERN.test(text.slice(1, -1).toLowerCase());
@@ -31,10 +36,8 @@ export interface RepositoryKeys {
   /** Ends in `/`. */
   readonly prefix: string;
   readonly manifest: string;
-  /** What the repository is called at the primary, and whether everyone may read it there. */
-  readonly upstream: string;
-  /** How its mirroring goes; see lib/mirror/repository-state.ts. */
-  readonly state: string;
+  /** What it is called at the primary, and how its mirroring goes; see repository-record.ts. */
+  readonly record: string;
   /** Written for whoever copies the prefix; the mirror itself reads the manifest only. */
   readonly head: string;
   readonly packedRefs: string;
@@ -73,8 +76,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   return {
     prefix,
     manifest: `${prefix}manifest.json`,
-    upstream: `${prefix}upstream.json`,
-    state: `${prefix}state.json`,
+    record: `${prefix}repository.json`,
     head: `${prefix}HEAD`,
     packedRefs: `${prefix}packed-refs`,
     refsFolderMark: `${prefix}refs/folder.lock`,

@@ -1,20 +1,20 @@
 /** The manifest: the small document that says what a mirrored repository is right now. The one commit point. */
-import { z } from "zod";
-import { ConfigError, DamagedRepositoryError } from "../errors.ts";
+import * as z from "zod/mini";
+import { NotFoundError } from "../errors.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
 
-const hex40 = z.string().regex(/^[0-9a-f]{40}$/);
-const count = z.number().int().nonnegative();
+const hex40 = z.string().check(z.regex(/^[0-9a-f]{40}$/));
+const count = z.number().check(z.int(), z.nonnegative());
 
-const FORMAT_VERSION = 1;
-const versionSchema = z.object({ formatVersion: count });
-
-export const packSchema = z.strictObject({
+export const packSchema = z.object({
   /** 40 hex digits, random: the name has to be known before the content is. */
   id: hex40,
   packBytes: count,
   indexBytes: count,
   /** Of the history sidecar; absent where there is none. */
-  historyBytes: count.optional(),
+  historyBytes: z.optional(count),
   /** Entries in the pack, with the appended bases. */
   objectCount: count,
   /**
@@ -26,20 +26,19 @@ export const packSchema = z.strictObject({
   sentEndBytes: count,
   /** Entries sent by the primary although an older pack, or this one, already held the object. */
   repeatedObjectCount: count,
-  /** SHA-1 at the pack's end. Absent where a client could not index the pack by itself, and in older manifests. */
-  checksum: hex40.optional(),
+  /** SHA-1 at the pack's end. Absent where a client could not index the pack by itself. */
+  checksum: z.optional(hex40),
 });
 
-const manifestSchema = z.strictObject({
-  formatVersion: z.literal(FORMAT_VERSION),
+const manifestSchema = z.object({
   /** One up at each publish. */
   generation: count,
   /** HEAD: a branch that need not exist, or a commit. */
-  head: z.union([z.strictObject({ ref: z.string() }), z.strictObject({ commitId: hex40 })]),
-  refs: z.strictObject({
+  head: z.union([z.object({ ref: z.string() }), z.object({ commitId: hex40 })]),
+  refs: z.object({
     /** 40 hex digits, random, so that a snapshot that the janitor removes is never one that is just written again. */
     snapshotId: hex40,
-    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
     refCount: count,
     snapshotBytes: count,
   }),
@@ -48,7 +47,7 @@ const manifestSchema = z.strictObject({
   /** After a deletion or a rewind: the packs may hold objects that no ref reaches, so they may not be copied whole. */
   mayHoldUnreachable: z.boolean(),
   /** When packs were last rewritten without what no ref reaches; absent if they never were. */
-  unreachableDroppedAt: z.iso.datetime().optional(),
+  unreachableDroppedAt: z.optional(z.iso.datetime()),
   publishedAt: z.iso.datetime(),
   /** The primary's refs were this generation's at this time. */
   verifiedAt: z.iso.datetime(),
@@ -56,30 +55,33 @@ const manifestSchema = z.strictObject({
 
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestPack = z.infer<typeof packSchema>;
+export type StoredManifest = Stored<Manifest> & { readonly value: Manifest };
 
-/**
- * @throws {DamagedRepositoryError} Not a manifest.
- * @throws {ConfigError} A manifest of another release: it is whole, and must not be taken for damage.
- */
-export function parseManifest(bytes: Uint8Array): Manifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    throw new DamagedRepositoryError("manifest is not JSON", { cause: error });
-  }
-  const version = versionSchema.safeParse(json).data?.formatVersion;
-  if (version !== undefined && version > FORMAT_VERSION) {
-    throw new ConfigError("the store was written by a newer release: its manifest has another format", {
-      formatVersion: version,
-    });
-  }
-  const result = manifestSchema.safeParse(json);
-  if (!result.success)
-    throw new DamagedRepositoryError("manifest has unexpected content", { cause: result.error });
-  return result.data;
+const FORM: DocumentForm<Manifest> = {
+  schema: manifestSchema,
+  whenDamaged: "throw",
+  needsChecksum: true,
+  // What a newer release says of a ref snapshot is not true of the next one.
+  identify: ({ id, snapshotId }) => id ?? snapshotId,
+  indent: 1,
+};
+
+export function manifestDocument(store: BlobStore, uuid: RepositoryUuid): StoredDocument<Manifest> {
+  return new StoredDocument(store, repositoryKeys(uuid).manifest, FORM);
 }
 
-export function formatManifest(manifest: Manifest): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(manifest, undefined, 1)}\n`);
+/**
+ * One request. @throws {NotFoundError} Nothing was ever published. @throws {StoredDocumentError} It is damaged.
+ * @throws {ConfigError} Only a newer release understands it.
+ */
+export async function readManifest(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+  known?: StoredManifest,
+): Promise<StoredManifest> {
+  const document = manifestDocument(store, uuid);
+  const stored = await (known === undefined ? document.read() : document.readIfChanged(known));
+  if (stored === known) return known;
+  if (stored.value === undefined) throw new NotFoundError("nothing was published", { key: document.key });
+  return { ...stored, value: stored.value };
 }

@@ -1,8 +1,11 @@
-/** Names point to repositories: `names/<workspace>/<slug>.json` holds the uuid. */
-import { z } from "zod";
-import { CorruptPackError, NotFoundError, VersionConflictError } from "../errors.ts";
-import type { BlobStore, WriteCondition } from "../store/blob-store.ts";
-import { nameKey, parseRepositoryUuid, projectNameKey, type RepositoryUuid } from "./layout.ts";
+/**
+ * Names lead to repositories: entries in `names/<workspace>/<slug>.json` and `projects/<key>/<slug>.json`. They are an index of
+ * the repositories' records, which win; name-index.ts changes it.
+ */
+import * as z from "zod/mini";
+import type { BlobStore } from "../store/blob-store.ts";
+import { isRepositoryUuid, nameKey, projectNameKey, type RepositoryUuid } from "./layout.ts";
+import { type DocumentForm, StoredDocument } from "./stored-document.ts";
 
 /** How a caller may name a repository. */
 export type RepositoryReference =
@@ -11,53 +14,39 @@ export type RepositoryReference =
   /** As Smart Mirroring did, in the workspace that has the project. */
   | { readonly kind: "project"; readonly projectKey: string; readonly slug: string };
 
-export interface NameEntry {
-  readonly uuid: RepositoryUuid;
+const entryFields = {
+  uuid: z.string().check(z.refine(isRepositoryUuid)),
+  /** When the primary said that the repository has this name. A claim of another one that is older does not count. */
+  seenAt: z.iso.datetime(),
   /** Everyone may read it at the primary, as far as the last sync knows. */
-  readonly isPublic: boolean;
-  /** The repository has another name by now; this one lasts until another repository takes it. */
-  readonly isFormer: boolean;
+  isPublic: z.boolean(),
   /** Git finds the repository at the primary under its uuid as well. */
-  readonly hasUuidPath: boolean;
-  /** Nothing is mirrored under it yet, but it is going to be: it leads nowhere, and whoever asks may be told. */
-  readonly isInitializing?: true;
-}
+  hasUuidPath: z.boolean(),
+};
 
-export interface ProjectNameEntry {
-  readonly uuid: RepositoryUuid;
-  readonly workspace: string;
-  readonly slug: string;
-  readonly isPublic: boolean;
-  /** As in `NameEntry`. */
-  readonly hasUuidPath: boolean;
-}
+const nameSchema = z.object({
+  ...entryFields,
+  /** The repository has another name by now; this one lasts until another repository takes it. */
+  isFormer: z.boolean(),
+  /** Nothing is mirrored under it yet, but it is going to be: the name is reserved, and leads nowhere. */
+  isReserved: z.optional(z.literal(true)),
+});
 
-// Flags are left out where they are false, as in the entries of older releases.
-const nameSchema = z
-  .strictObject({
-    uuid: z.string(),
-    isPublic: z.boolean().default(false),
-    isFormer: z.boolean().default(false),
-    hasUuidPath: z.boolean().default(false),
-    isInitializing: z.literal(true).optional(),
-  })
-  .transform(
-    ({ isInitializing, ...entry }): NameEntry => ({
-      ...entry,
-      ...(isInitializing && { isInitializing }),
-      uuid: parseRepositoryUuid(entry.uuid),
-    }),
-  );
+const projectNameSchema = z.object({
+  ...entryFields,
+  workspace: z.string().check(z.refine(isNameSegment)),
+  slug: z.string().check(z.refine(isNameSegment)),
+});
 
-const projectNameSchema = z
-  .strictObject({
-    uuid: z.string(),
-    workspace: z.string().refine(isNameSegment),
-    slug: z.string().refine(isNameSegment),
-    isPublic: z.boolean().default(false),
-    hasUuidPath: z.boolean().default(false),
-  })
-  .transform((entry): ProjectNameEntry => ({ ...entry, uuid: parseRepositoryUuid(entry.uuid) }));
+export type NameEntry = z.infer<typeof nameSchema>;
+export type ProjectNameEntry = z.infer<typeof projectNameSchema>;
+
+const NAME_FORM: DocumentForm<NameEntry> = { schema: nameSchema, whenDamaged: "throw", needsChecksum: true };
+const PROJECT_NAME_FORM: DocumentForm<ProjectNameEntry> = {
+  schema: projectNameSchema,
+  whenDamaged: "throw",
+  needsChecksum: true,
+};
 
 /** What Bitbucket allows in a workspace id or a slug, so surely one path segment. */
 const SEGMENT_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}$/;
@@ -66,120 +55,42 @@ export function isNameSegment(text: string): boolean {
   return SEGMENT_PATTERN.test(text);
 }
 
-/**
- * @returns `undefined` if there is no such name.
- * @throws {CorruptPackError} The entry is not one that this version understands.
- */
+/** @throws {RangeError} A name that is not one path segment. */
+export function nameDocument(store: BlobStore, workspace: string, slug: string): StoredDocument<NameEntry> {
+  assertSegments(workspace, slug);
+  return new StoredDocument(store, nameKey(workspace, slug), NAME_FORM);
+}
+
+/** @throws {RangeError} A key or name that is not one path segment. */
+export function projectNameDocument(
+  store: BlobStore,
+  projectKey: string,
+  slug: string,
+): StoredDocument<ProjectNameEntry> {
+  assertSegments(projectKey, slug);
+  return new StoredDocument(store, projectNameKey(projectKey, slug), PROJECT_NAME_FORM);
+}
+
+/** One request. @returns `undefined` if there is no such name. @throws {StoredDocumentError} */
 export async function readName(
   store: BlobStore,
   workspace: string,
   slug: string,
 ): Promise<NameEntry | undefined> {
   if (!isNameSegment(workspace) || !isNameSegment(slug)) return undefined;
-  return readEntry(store, nameKey(workspace, slug), nameSchema);
+  return (await nameDocument(store, workspace, slug).read()).value;
 }
 
-/** Errors as in `readName`. */
+/** As `readName`. */
 export async function readProjectName(
   store: BlobStore,
   projectKey: string,
   slug: string,
 ): Promise<ProjectNameEntry | undefined> {
   if (!isNameSegment(projectKey) || !isNameSegment(slug)) return undefined;
-  return readEntry(store, projectNameKey(projectKey, slug), projectNameSchema);
+  return (await projectNameDocument(store, projectKey, slug).read()).value;
 }
 
-/** @throws {RangeError} A name that is not one path segment. */
-export async function writeName(
-  store: BlobStore,
-  workspace: string,
-  slug: string,
-  uuid: RepositoryUuid,
-  {
-    isPublic = false,
-    isFormer = false,
-    hasUuidPath = false,
-  }: Partial<Pick<NameEntry, "isPublic" | "isFormer" | "hasUuidPath">> = {},
-): Promise<void> {
-  assertName(workspace, slug);
-  const flags = {
-    ...(isPublic && { isPublic }),
-    ...(isFormer && { isFormer }),
-    ...(hasUuidPath && { hasUuidPath }),
-  };
-  await writeEntry(store, nameKey(workspace, slug), { uuid, ...flags });
-}
-
-/**
- * Notes that a repository is going to be mirrored under a name that leads to none yet; else nothing changes.
- * @throws {RangeError} A name that is not one path segment.
- */
-export async function reserveName(
-  store: BlobStore,
-  workspace: string,
-  slug: string,
-  uuid: RepositoryUuid,
-  isPublic: boolean,
-): Promise<void> {
-  assertName(workspace, slug);
-  const entry = { uuid, ...(isPublic && { isPublic }), isInitializing: true };
-  try {
-    await writeEntry(store, nameKey(workspace, slug), entry, { ifVersion: "absent" });
-  } catch (error) {
-    if (!(error instanceof VersionConflictError)) throw error;
-  }
-}
-
-/** It is not going to be mirrored under this name after all. */
-export async function releaseReservedName(
-  store: BlobStore,
-  workspace: string,
-  slug: string,
-  uuid: RepositoryUuid,
-): Promise<void> {
-  const entry = await readName(store, workspace, slug);
-  if (entry?.isInitializing && entry.uuid === uuid) await store.delete(nameKey(workspace, slug));
-}
-
-/** @throws {RangeError} A key or name that is not one path segment. */
-export async function writeProjectName(
-  store: BlobStore,
-  projectKey: string,
-  entry: ProjectNameEntry,
-): Promise<void> {
-  assertName(entry.workspace, entry.slug);
-  assertName(projectKey, entry.slug);
-  await writeEntry(store, projectNameKey(projectKey, entry.slug), entry);
-}
-
-function assertName(...segments: readonly string[]): void {
+function assertSegments(...segments: readonly string[]): void {
   if (!segments.every(isNameSegment)) throw new RangeError("not a name of a repository");
-}
-
-async function readEntry<Entry>(
-  store: BlobStore,
-  key: string,
-  schema: z.ZodType<Entry>,
-): Promise<Entry | undefined> {
-  let bytes: Uint8Array;
-  try {
-    ({ bytes } = await store.read(key));
-  } catch (error) {
-    if (error instanceof NotFoundError) return undefined;
-    throw error;
-  }
-  try {
-    return schema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch (error) {
-    throw new CorruptPackError("name entry has unexpected content", { key, cause: error });
-  }
-}
-
-async function writeEntry(
-  store: BlobStore,
-  key: string,
-  entry: object,
-  condition?: WriteCondition,
-): Promise<void> {
-  await store.write(key, new TextEncoder().encode(`${JSON.stringify(entry)}\n`), condition);
 }

@@ -5,8 +5,9 @@ import { bytesOfText } from "../git/byte-text.ts";
 import type { Head, Ref } from "../git/ports.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { formatManifest, type Manifest, type ManifestPack } from "./manifest.ts";
+import { type Manifest, type ManifestPack, manifestDocument, type StoredManifest } from "./manifest.ts";
 import { formatRefSnapshot, type RefSnapshot } from "./refs.ts";
+import type { Stored } from "./stored-document.ts";
 
 export interface NextGeneration {
   readonly head: Head;
@@ -19,28 +20,20 @@ export interface NextGeneration {
   readonly verifiedAt: Date;
 }
 
-/** What a new generation is published over. */
-export interface PreviousManifest {
-  readonly manifest: Pick<Manifest, "generation" | "unreachableDroppedAt">;
-  readonly version: BlobVersion;
-}
-
-export interface PublishedManifest {
-  readonly manifest: Manifest;
-  readonly version: BlobVersion;
-}
+/** What a new generation is published over: absent for a repository's first one, or damaged. */
+export type PreviousManifest = Stored<Manifest>;
 
 /**
- * @param previous - What the new generation was made from; `"absent"` for a repository's first one.
+ * @param previous - What the new generation was made from.
  * @throws {VersionConflictError} Another writer has published since. Read again, then decide.
  * @throws {ProtocolError} A ref has a name that git would not accept.
  */
 export async function publish(
   store: BlobStore,
   uuid: RepositoryUuid,
-  previous: PreviousManifest | "absent",
+  previous: PreviousManifest,
   next: NextGeneration,
-): Promise<PublishedManifest> {
+): Promise<StoredManifest> {
   const keys = repositoryKeys(uuid);
   const snapshot = formatRefSnapshot(next.refs);
   const snapshotId = randomBytes(20).toString("hex");
@@ -48,11 +41,13 @@ export async function publish(
     writeRefsForCopies(store, uuid, next.head, snapshot),
     store.write(keys.refSnapshot(snapshotId), snapshot.bytes),
   ]);
-  const { generation, unreachableDroppedAt } =
-    previous === "absent" ? { generation: 0, unreachableDroppedAt: undefined } : previous.manifest;
+  // Of a damaged manifest the generation is not known any more.
+  const { generation, unreachableDroppedAt } = previous.value ?? {
+    generation: 0,
+    unreachableDroppedAt: undefined,
+  };
   const { sha256, refCount, bytes } = snapshot;
   const manifest: Manifest = {
-    formatVersion: 1,
     generation: generation + 1,
     head: next.head,
     refs: { snapshotId, sha256, refCount, snapshotBytes: bytes.length },
@@ -62,8 +57,7 @@ export async function publish(
     publishedAt: next.publishedAt.toISOString(),
     verifiedAt: next.verifiedAt.toISOString(),
   };
-  const ifVersion = previous === "absent" ? previous : previous.version;
-  const published = await writeManifest(store, uuid, manifest, ifVersion);
+  const published = await writeManifest(store, uuid, manifest, previous);
   // Who lost this race may have put its own refs there, as late as just now.
   const areStill = await Promise.all(copies.map((copy) => isStill(store, copy)));
   if (areStill.includes(false)) await writeRefsForCopies(store, uuid, next.head, snapshot);
@@ -112,10 +106,11 @@ async function isStill(store: BlobStore, { key, version }: WrittenBlob): Promise
 export async function publishVerified(
   store: BlobStore,
   uuid: RepositoryUuid,
-  { manifest, version }: PublishedManifest,
+  published: StoredManifest,
   verifiedAt: Date,
-): Promise<PublishedManifest> {
-  return writeManifest(store, uuid, { ...manifest, verifiedAt: verifiedAt.toISOString() }, version);
+): Promise<StoredManifest> {
+  const manifest = { ...published.value, verifiedAt: verifiedAt.toISOString() };
+  return writeManifest(store, uuid, manifest, published);
 }
 
 /**
@@ -126,18 +121,18 @@ export async function publishVerified(
 export async function publishPacks(
   store: BlobStore,
   uuid: RepositoryUuid,
-  { manifest, version }: PublishedManifest,
+  published: StoredManifest,
   next: Pick<Manifest, "packs" | "mayHoldUnreachable" | "publishedAt" | "unreachableDroppedAt">,
-): Promise<PublishedManifest> {
-  return writeManifest(store, uuid, { ...manifest, ...next, generation: manifest.generation + 1 }, version);
+): Promise<StoredManifest> {
+  const manifest = { ...published.value, ...next, generation: published.value.generation + 1 };
+  return writeManifest(store, uuid, manifest, published);
 }
 
 async function writeManifest(
   store: BlobStore,
   uuid: RepositoryUuid,
   manifest: Manifest,
-  ifVersion: BlobVersion | "absent",
-): Promise<PublishedManifest> {
-  const version = await store.write(repositoryKeys(uuid).manifest, formatManifest(manifest), { ifVersion });
-  return { manifest, version };
+  over: PreviousManifest,
+): Promise<StoredManifest> {
+  return { ...(await manifestDocument(store, uuid).write(manifest, over)), value: manifest };
 }

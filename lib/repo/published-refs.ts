@@ -1,7 +1,7 @@
 /** The refs that are served, read by themselves: for whoever compares them, without all that serving needs. */
 import type { BlobStore } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { parseManifest } from "./manifest.ts";
+import { readManifest } from "./manifest.ts";
 import type { RefTable } from "./ref-table.ts";
 import { openRefSnapshot } from "./refs.ts";
 import { asRepositoryDamage } from "./repository-damage.ts";
@@ -13,11 +13,11 @@ export interface PublishedRefs {
 
 /**
  * Two requests, one after the other.
- * @throws {NotFoundError} Nothing was published. @throws {CorruptPackError} What is there cannot be understood.
+ * @throws {NotFoundError} Nothing was published. @throws {StoredDocumentError} @throws {DamagedRepositoryError} What is there is damaged.
  */
 export async function readPublishedRefs(store: BlobStore, uuid: RepositoryUuid): Promise<PublishedRefs> {
   const keys = repositoryKeys(uuid);
-  const { snapshotId, sha256, refCount } = parseManifest((await store.read(keys.manifest)).bytes).refs;
+  const { snapshotId, sha256, refCount } = (await readManifest(store, uuid)).value.refs;
   return asRepositoryDamage(async () => {
     const { bytes } = await store.read(keys.refSnapshot(snapshotId));
     return { table: openRefSnapshot(bytes, sha256), refCount };

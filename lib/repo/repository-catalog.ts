@@ -6,8 +6,8 @@ import type { RepositoryReference } from "./names.ts";
 import { DEFAULT_OBJECT_LIMITS } from "./object-database.ts";
 import { readPushMarker } from "./push-marker.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "./repository.ts";
+import { type RepositoryRecord, readNamedRecord } from "./repository-record.ts";
 import { readServedUuid } from "./resolve-repository.ts";
-import { readUpstreamRecord, type UpstreamRecord } from "./upstream-record.ts";
 
 /** A git function has 1,769 MB, some of it for Node, shared blocks and the requests themselves. */
 const DEFAULT_MAX_OPEN_BYTES = 512 * 1024 * 1024;
@@ -24,11 +24,8 @@ const NAME_LIFETIME_MS = 15_000;
 /** What a ref takes in memory, against its line in the snapshot. */
 const REF_FACTOR = 3;
 
-/**
- * Whether a repository is to be served.
- * @param record - What it is at the primary; absent where none was written.
- */
-export type Serves = (asked: RepositoryReference, record: UpstreamRecord | undefined) => boolean;
+/** Whether a repository is to be served, by what it is called at the primary. */
+export type Serves = (record: RepositoryRecord) => boolean;
 
 export interface CatalogOptions {
   /** What is kept open may come to take, as estimated; the one used last stays in any case. */
@@ -54,7 +51,7 @@ export interface FindOptions extends RepositoryNeeds {
 
 interface NameMeaning {
   readonly uuid: RepositoryUuid;
-  readonly record: UpstreamRecord | undefined;
+  readonly record: RepositoryRecord | undefined;
   readonly readAtMs: number;
 }
 
@@ -106,7 +103,7 @@ export class RepositoryCatalog {
       uuid === guess?.uuid
         ? [guessed, guessedRecord]
         : await Promise.all([this.open(uuid, needs), this.#readRecord(uuid)]);
-    const isServed = serves === undefined || serves(asked, record);
+    const isServed = serves === undefined || (record !== undefined && serves(record));
     // What the name meant is gone, or not served: it may mean something else by now.
     if (isFresh && !(isServed && repository !== undefined)) return this.find(asked, options);
     if (!isServed) return undefined;
@@ -120,8 +117,8 @@ export class RepositoryCatalog {
   }
 
   /** Only `serves` asks for it. */
-  async #readRecord(uuid: RepositoryUuid): Promise<UpstreamRecord | undefined> {
-    return this.#serves && readUpstreamRecord(this.#storage.store, uuid);
+  async #readRecord(uuid: RepositoryUuid): Promise<RepositoryRecord | undefined> {
+    return this.#serves && readNamedRecord(this.#storage.store, uuid);
   }
 
   /** `find` for a plain name. */

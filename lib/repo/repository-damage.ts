@@ -1,5 +1,8 @@
 /** What a manifest names must be there and whole: where it is not, the store is damaged. */
-import { CorruptPackError, DamagedRepositoryError, NotFoundError } from "../errors.ts";
+import { CorruptPackError, DamagedRepositoryError, NotFoundError, StoredDocumentError } from "../errors.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { RepositoryUuid } from "./layout.ts";
+import { readManifest, type StoredManifest } from "./manifest.ts";
 
 /**
  * @param read - Reads blobs that a manifest names.
@@ -21,6 +24,20 @@ export async function* streamAsRepositoryDamage(
     yield* chunks;
   } catch (error) {
     throw asDamage(error);
+  }
+}
+
+/** As `readManifest`. @throws {DamagedRepositoryError} The manifest itself is damaged. */
+export async function readServedManifest(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+  known?: StoredManifest,
+): Promise<StoredManifest> {
+  try {
+    return await readManifest(store, uuid, known);
+  } catch (error) {
+    if (!(error instanceof StoredDocumentError)) throw error;
+    throw new DamagedRepositoryError(error.message, { ...error.context, cause: error });
   }
 }
 

@@ -20,14 +20,14 @@ import { SharedValue } from "../store/shared-read.ts";
 import type { AnswerSharing } from "./answers/answer-sharing.ts";
 import { isBundleThere, readBundleList, type StoredBundle } from "./bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { type Manifest, parseManifest } from "./manifest.ts";
+import type { Manifest, StoredManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
 import { openHistory, readHistoryBlobs } from "./open-history.ts";
 import { packBodies } from "./pack-bodies.ts";
 import { PackSet } from "./pack-set.ts";
 import { StoredRefList } from "./ref-table.ts";
 import { isRefSnapshot, openRefSnapshot } from "./refs.ts";
-import { asRepositoryDamage } from "./repository-damage.ts";
+import { asRepositoryDamage, readServedManifest } from "./repository-damage.ts";
 
 /** What repositories are read through. Packs never change, so all repositories may share the blocks. */
 export interface RepositoryStorage {
@@ -69,8 +69,8 @@ interface RepositoryOptions {
 export class Repository implements UploadPackSource {
   readonly uuid: RepositoryUuid;
   readonly manifest: Manifest;
-  /** Of the manifest, to publish over. */
-  readonly version: BlobVersion;
+  /** The manifest, to publish over. */
+  readonly stored: StoredManifest;
   /** Time of the primary's last webhook for a push, as of the last opening that read it. */
   announcedAt: Date | undefined;
   readonly #storage: RepositoryStorage;
@@ -81,14 +81,13 @@ export class Repository implements UploadPackSource {
   constructor(
     storage: RepositoryStorage,
     uuid: RepositoryUuid,
-    manifest: Manifest,
-    version: BlobVersion,
+    stored: StoredManifest,
     { refsAhead, reads, inherited, signal }: RepositoryOptions = {},
   ) {
     this.#storage = storage;
     this.uuid = uuid;
-    this.manifest = manifest;
-    this.version = version;
+    this.manifest = stored.value;
+    this.stored = stored;
     this.#keys = repositoryKeys(uuid);
     this.#signal = signal;
     this.#reads = reads ?? {
@@ -105,9 +104,14 @@ export class Repository implements UploadPackSource {
     // A reader has many reads at a time, each with a listener; Node would warn from the eleventh on.
     setMaxListeners(0, signal);
     const options = { reads: this.#reads, signal };
-    const reader = new Repository(this.#storage, this.uuid, this.manifest, this.version, options);
+    const reader = new Repository(this.#storage, this.uuid, this.stored, options);
     reader.announcedAt = this.announcedAt;
     return reader;
+  }
+
+  /** Of the manifest. */
+  get version(): BlobVersion {
+    return this.stored.version;
   }
 
   /** The primary's refs were these at this time. */
@@ -228,16 +232,16 @@ export class Repository implements UploadPackSource {
   }
 
   /** The repository under a newer manifest, with all that was read and has not changed. */
-  succeededBy(manifest: Manifest, version: BlobVersion): Repository {
+  succeededBy(stored: StoredManifest): Repository {
     const isSame = (part: "head" | "refs" | "packs"): boolean =>
-      JSON.stringify(manifest[part]) === JSON.stringify(this.manifest[part]);
+      JSON.stringify(stored.value[part]) === JSON.stringify(this.manifest[part]);
     const { refs, objects } = this.#reads;
     const inherited = {
       ...(isSame("head") && isSame("refs") && { refs }),
       // A damaged history may have been rewritten since.
       ...(isSame("packs") && this.#reads.damagedHistories.length === 0 && { objects }),
     };
-    return new Repository(this.#storage, this.uuid, manifest, version, { inherited });
+    return new Repository(this.#storage, this.uuid, stored, { inherited });
   }
 
   #head(): Head {
@@ -272,20 +276,18 @@ export interface OpenOptions {
   readonly withRefs?: boolean;
 }
 
-/** @throws {NotFoundError} Nothing was ever published. @throws {CorruptPackError} The manifest cannot be understood. */
+/** @throws {NotFoundError} Nothing was ever published. @throws {DamagedRepositoryError} The manifest is damaged. */
 export async function openRepository(
   storage: RepositoryStorage,
   uuid: RepositoryUuid,
   { known, withRefs = false }: OpenOptions = {},
 ): Promise<Repository> {
-  const keys = repositoryKeys(uuid);
   if (known !== undefined) {
-    const blob = await storage.store.readIfChanged(keys.manifest, known.version);
-    return blob === "unchanged" ? known : known.succeededBy(parseManifest(blob.bytes), blob.version);
+    const stored = await readServedManifest(storage.store, uuid, known.stored);
+    return stored === known.stored ? known : known.succeededBy(stored);
   }
-  const refsAhead = withRefs ? readRefsAhead(storage, keys) : undefined;
-  const { bytes, version } = await storage.store.read(keys.manifest);
-  return new Repository(storage, uuid, parseManifest(bytes), version, { refsAhead });
+  const refsAhead = withRefs ? readRefsAhead(storage, repositoryKeys(uuid)) : undefined;
+  return new Repository(storage, uuid, await readServedManifest(storage.store, uuid), { refsAhead });
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { BlobStore } from "../store/blob-store.ts";
 import { isBracedUuid, type RepositoryUuid } from "./layout.ts";
 import { type RepositoryReference, readName, readProjectName } from "./names.ts";
-import { readUpstreamRecord } from "./upstream-record.ts";
+import { readNamedRecord } from "./repository-record.ts";
 
 export interface ResolvedRepository {
   /** Which repository the name means here. */
@@ -15,8 +15,8 @@ export interface ResolvedRepository {
   readonly isFormer: boolean;
   /** Everyone may read it, as far as the last sync knows. */
   readonly isPublic: boolean;
-  /** Its first sync is not done: there is nothing to be read. */
-  readonly isInitializing?: true;
+  /** The name is reserved: the first sync is not done, and there is nothing to be read. */
+  readonly isReserved?: true;
 }
 
 /** One request of the store, whatever the name. @returns `undefined` if nothing is mirrored under it. */
@@ -28,18 +28,18 @@ export async function resolveRepository(
     case "name": {
       const entry = await readName(store, asked.workspace, asked.slug);
       if (entry === undefined) return undefined;
-      const { uuid, isPublic, isFormer, isInitializing, hasUuidPath } = entry;
+      const { uuid, isPublic, isFormer, isReserved, hasUuidPath } = entry;
       const named = {
         uuid,
         primaryPath: namedPath(asked),
         isPublic,
         isFormer,
-        ...(isInitializing && { isInitializing }),
+        ...(isReserved && { isReserved }),
       };
       return hasUuidPath ? { ...named, uuidPath: uuidPath(asked.workspace, uuid) } : named;
     }
     case "uuid": {
-      const record = await readUpstreamRecord(store, asked.uuid);
+      const record = await readNamedRecord(store, asked.uuid);
       if (record === undefined) return undefined;
       const { uuid } = asked;
       return { uuid, primaryPath: namedPath(asked), isPublic: !record.isPrivate, isFormer: false };
@@ -84,7 +84,7 @@ export async function readServedUuid(
   finalPath: string | undefined,
 ): Promise<RepositoryUuid | undefined> {
   if (asked.kind === "uuid") {
-    const record = await readUpstreamRecord(store, asked.uuid);
+    const record = await readNamedRecord(store, asked.uuid);
     return record && asked.uuid;
   }
   const [, foundAs = ""] = finalPath?.split("/") ?? [];
@@ -97,12 +97,12 @@ export async function readServedUuid(
     return uuid === entry.uuid ? uuid : undefined;
   }
   const entry = await readName(store, asked.workspace, asked.slug);
-  if (entry === undefined || entry.isInitializing) return undefined;
+  if (entry === undefined || entry.isReserved) return undefined;
   if (isBracedUuid(foundAs)) return foundAs === `{${entry.uuid}}` ? entry.uuid : undefined;
   if (!entry.isFormer && (finalPath === undefined || finalPath === namedPath(asked))) return entry.uuid;
   const [workspace = "", slug = ""] = finalPath?.split("/") ?? [];
   const current = await readName(store, workspace, slug);
   // Renamed since the last sync: nothing is known of its new name.
   if (current === undefined) return entry.isFormer ? undefined : entry.uuid;
-  return !current.isFormer && !current.isInitializing && current.uuid === entry.uuid ? entry.uuid : undefined;
+  return !current.isFormer && !current.isReserved && current.uuid === entry.uuid ? entry.uuid : undefined;
 }

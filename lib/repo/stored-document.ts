@@ -141,12 +141,15 @@ export class StoredDocument<Value extends object> {
    * @throws {VersionConflictError} Other writers were first, eight times in a row.
    */
   async change(
-    update: (value: Value | undefined) => Value | undefined,
+    update: (
+      value: Value | undefined,
+      stored: Stored<Value>,
+    ) => Value | undefined | Promise<Value | undefined>,
     known?: Stored<Value>,
   ): Promise<Stored<Value>> {
     let current = known ?? (await this.readForChange());
     for (let tries = 1; ; tries++) {
-      const next = update(current.value);
+      const next = await update(current.value, current);
       if (isEqual(next, current.value)) return current;
       try {
         return await (next === undefined ? this.remove(current) : this.write(next, current));

@@ -1,15 +1,16 @@
 /** What a sync builds on: the last generation, as far as the store can still read it, or what an import has stored so far. */
 import { DamagedRepositoryError, NotFoundError } from "../errors.ts";
 import type { ObjectId } from "../git/object-id.ts";
-import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
-import type { ManifestPack } from "../repo/manifest.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
+import { type ManifestPack, manifestDocument } from "../repo/manifest.ts";
 import type { ObjectDatabase } from "../repo/object-database.ts";
 import type { PreviousManifest } from "../repo/publish.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
+import { NO_DOCUMENT } from "../repo/stored-document.ts";
 
 export interface StoredGeneration {
   /** What the next generation replaces. */
-  readonly previous: PreviousManifest | "absent";
+  readonly previous: PreviousManifest;
   /** Whose refs and objects the next generation builds on; absent for a first sync, and where the store is damaged. */
   readonly repository: Repository | undefined;
 }
@@ -33,7 +34,7 @@ export async function openGeneration(
   uuid: RepositoryUuid,
 ): Promise<StoredGeneration> {
   const repository = await openIfThere(storage, uuid);
-  return { previous: repository ?? "absent", repository };
+  return { previous: repository?.stored ?? NO_DOCUMENT, repository };
 }
 
 /** For a generation that replaces a damaged one, and reuses nothing of it. */
@@ -45,9 +46,7 @@ export async function openDamagedGeneration(
     return { ...(await openGeneration(storage, uuid)), repository: undefined };
   } catch (error) {
     if (!(error instanceof DamagedRepositoryError)) throw error;
-    const { version } = await storage.store.read(repositoryKeys(uuid).manifest);
-    // The number of the last generation is lost with the manifest.
-    return { previous: { manifest: { generation: 0 }, version }, repository: undefined };
+    return { previous: await manifestDocument(storage.store, uuid).readForChange(), repository: undefined };
   }
 }
 

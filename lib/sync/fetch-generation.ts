@@ -94,7 +94,7 @@ async function verified(
 ): Promise<UnchangedOutcome> {
   const { generation, refs: published, verifiedAt } = before.manifest;
   if (notesVerified || listedAt.getTime() - Date.parse(verifiedAt) >= limits.verifiedStaleMs) {
-    await publishVerified(store, uuid, before, listedAt);
+    await publishVerified(store, uuid, before.stored, listedAt);
     // A sync that lost the race and was killed has left its own refs there.
     await writeRefsForCopies(store, uuid, refs.head, formatRefSnapshot(refs.refs));
   }

@@ -31,7 +31,7 @@ export async function publishFetched(
   const { uuid } = request;
   const { storage, now } = context;
   try {
-    const { manifest } = await publish(storage.store, uuid, fetched.previous, {
+    const { value: manifest } = await publish(storage.store, uuid, fetched.previous, {
       ...{ head: upstreamRefs.head, refs: upstreamRefs.refs, packs, mayHoldUnreachable },
       publishedAt: now(),
       verifiedAt: listedAt,
@@ -81,7 +81,7 @@ async function undoPublish(
   const { storage } = context;
   if (error instanceof VersionConflictError) {
     const current = await openIfThere(storage, request.uuid);
-    if (current === undefined || (previous !== "absent" && current.version === previous.version)) return;
+    if (current === undefined || current.version === previous.version) return;
     if (current.manifest.packs.some(({ id }) => id === received?.id)) return;
     const { head, refs } = await current.readRefs();
     await writeRefsForCopies(storage.store, request.uuid, head, formatRefSnapshot(refs));

@@ -1,9 +1,10 @@
 /** What a repository is called now, and in which project it is: what is known already, or what the primary's REST API says. */
 import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
-import { factsOf, type RepositoryState, sameFacts } from "../mirror/repository-state.ts";
+import { factsOf, sameFacts } from "../mirror/repository-state.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import { readName } from "../repo/names.ts";
+import type { RepositoryRecord } from "../repo/repository-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
 /** Jobs wait in the queue, and come out of dead letters days later: what they say may be true no more. */
@@ -27,7 +28,7 @@ export interface FactsOptions {
  */
 export async function findFacts(
   job: RepositoryJob,
-  known: RepositoryState | undefined,
+  known: RepositoryRecord | undefined,
   options: FactsOptions,
 ): Promise<FoundFacts> {
   const { facts: claimed, factsFrom } = job;
@@ -94,7 +95,7 @@ async function hasName(
   uuid: string,
 ): Promise<boolean> {
   const entry = await readName(store, workspace, slug);
-  return entry?.uuid === uuid && !entry.isFormer && !entry.isInitializing;
+  return entry?.uuid === uuid && !entry.isFormer && !entry.isReserved;
 }
 
 async function isTaken(

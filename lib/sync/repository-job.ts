@@ -7,14 +7,13 @@ import type { FoundUpstream } from "../bitbucket/upstream-by-uuid.ts";
 import { errorFields, NotFoundError, RenamedError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "../mirror/mirror-config.ts";
-import { type RepositoryState, readRepositoryState, type StoredState } from "../mirror/repository-state.ts";
 import { isMirrored } from "../mirror/selection.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
-import { releaseReservedName } from "../repo/names.ts";
+import { releaseName, releaseReservedName } from "../repo/name-index.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
-import { readUpstreamRecord, releaseName } from "../repo/upstream-record.ts";
+import { type RepositoryRecord, repositoryDocument, type StoredRecord } from "../repo/repository-record.ts";
 import { prepareRepository } from "./prepare-repository.ts";
 import { askForFacts, type FactsOptions, type FoundFacts, findFacts } from "./repository-facts.ts";
 import { retire, withdraw } from "./retire-repository.ts";
@@ -48,7 +47,7 @@ export type JobOutcome =
   | { readonly kind: "ignored" };
 
 /**
- * @throws What `syncRepository` throws; the failure is noted in the repository's state.
+ * @throws What `syncRepository` throws; the failure is noted in the repository's record.
  * @throws {UpstreamError} The primary cannot say what became of the repository.
  */
 export async function runRepositoryJob(
@@ -59,7 +58,7 @@ export async function runRepositoryJob(
   const startedMs = now().getTime();
   const [config, stored] = await Promise.all([
     options.readConfig(),
-    readRepositoryState(storage.store, job.uuid),
+    repositoryDocument(storage.store, job.uuid).readForChange(),
   ]);
   const found = await run(job, config, stored, { ...options, now });
   const { workspace, slug } = found.facts ?? stored.value ?? { workspace: job.workspace, slug: job.uuid };
@@ -112,7 +111,7 @@ type RunOptions = RepositoryJobOptions & { readonly now: () => Date };
 async function run(
   job: RepositoryJob,
   config: MirrorConfig,
-  stored: StoredState,
+  stored: StoredRecord,
   options: RunOptions,
 ): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
   const workspace = findWorkspace(config, job.workspace);
@@ -133,12 +132,12 @@ async function run(
 async function act(
   job: RepositoryJob,
   config: MirrorConfig,
-  stored: StoredState,
+  stored: StoredRecord,
   found: FoundFacts,
   options: RunOptions,
 ): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
   const { store } = options.storage;
-  // It may have been announced under a name that it has lost before it had a state.
+  // A name that it has lost may be reserved for it, before it had a record.
   if (found.kind === "gone" || !sameName(found.facts, job.facts ?? found.facts))
     await dropClaimedName(job, options);
   if (found.kind === "gone") {
@@ -153,7 +152,7 @@ async function act(
   if (found.isFromRest) await releaseName(store, job.uuid, facts);
   const workspace = findWorkspace(config, facts.workspace);
   if (workspace === undefined || !isMirrored(config, facts)) {
-    await releaseReservedName(store, facts.workspace, facts.slug, job.uuid);
+    await releaseReservedName(store, job.uuid, facts);
     const outcome: JobOutcome =
       stored.value === undefined
         ? { kind: "ignored" }
@@ -176,7 +175,7 @@ async function act(
 }
 
 async function dropClaimedName({ uuid, facts }: RepositoryJob, { storage }: RunOptions): Promise<void> {
-  if (facts !== undefined) await releaseReservedName(storage.store, facts.workspace, facts.slug, uuid);
+  if (facts !== undefined) await releaseReservedName(storage.store, uuid, facts);
 }
 
 interface Fetched {
@@ -219,7 +218,7 @@ async function isTrusted(
 ): Promise<boolean> {
   if (upstream.foundBy === "uuid") return true;
   if (!continues || !restFailure.retryable) return false;
-  const record = await readUpstreamRecord(store, uuid);
+  const { value: record } = await repositoryDocument(store, uuid).readForChange();
   return record?.hasUuidPath !== true;
 }
 
@@ -241,7 +240,7 @@ async function afterRefusal(
 ): Promise<{ outcome: JobOutcome; facts: RepositoryFacts | undefined }> {
   const found = await tryForFacts(job, factsOptions, options.log);
   if (found === undefined) throw refusal;
-  const stored = await readRepositoryState(options.storage.store, job.uuid);
+  const stored = await repositoryDocument(options.storage.store, job.uuid).readForChange();
   return act(job, config, stored, found, options);
 }
 
@@ -262,6 +261,6 @@ function isRefusal(error: unknown): boolean {
   return error instanceof UpstreamError && [401, 403].includes(Number(error.context["status"]));
 }
 
-function isIn({ workspace }: RepositoryState, name: string): boolean {
+function isIn({ workspace }: RepositoryRecord, name: string): boolean {
   return workspace.toLowerCase() === name.toLowerCase();
 }

@@ -1,18 +1,16 @@
 /** What becomes of a repository that is not mirrored any more: it is not served, and its data goes after some time. */
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
-import {
-  changeRepositoryState,
-  factsOf,
-  markFailure,
-  type RepositoryState,
-  recordOf,
-  type StoredState,
-  withFacts,
-} from "../mirror/repository-state.ts";
+import { changeRecord, factsOf, markFailure, withFacts } from "../mirror/repository-state.ts";
 import type { RepositoryFacts } from "../mirror/sync-job.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
-import { releaseReservedName } from "../repo/names.ts";
-import { deleteUpstreamRecord, writeUpstreamRecord } from "../repo/upstream-record.ts";
+import { manifestDocument } from "../repo/manifest.ts";
+import { indexNames, releaseReservedName } from "../repo/name-index.ts";
+import {
+  indexDone,
+  type RepositoryRecord,
+  repositoryDocument,
+  type StoredRecord,
+} from "../repo/repository-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
 /** For a workspace of which the configuration says nothing any more. */
@@ -33,63 +31,68 @@ type Retired = { readonly kind: "retired" | "purged" | "ignored" };
  */
 export async function retire(
   uuid: RepositoryUuid,
-  stored: StoredState,
+  stored: StoredRecord,
   facts: RepositoryFacts | undefined,
   workspace: MirroredWorkspace | undefined,
   options: RetireOptions,
 ): Promise<Retired> {
-  const { store } = options.storage;
-  const state = stored.value;
-  if (state === undefined) return { kind: "ignored" };
-  const now = facts ?? factsOf(state);
-  await releaseReservedName(store, state.workspace, state.slug, uuid);
-  // By this record it is not served; and a name that it has taken does not lead to who had it before.
-  if (facts !== undefined) await writeUpstreamRecord(store, uuid, recordOf(facts));
-  return note(uuid, withFacts(state, now), stored, workspace, options);
+  const record = stored.value;
+  if (record === undefined) return { kind: "ignored" };
+  const now = facts ?? factsOf(record);
+  return removeInTime(uuid, stored, record, (before) => withFacts(before, now), workspace, options);
 }
 
 /** It is gone from the primary, or may not be seen any more: nothing leads to it from now on. */
 export async function withdraw(
   uuid: RepositoryUuid,
-  stored: StoredState,
+  stored: StoredRecord,
   workspace: MirroredWorkspace | undefined,
   options: RetireOptions,
 ): Promise<Retired> {
-  const state = stored.value;
-  if (state === undefined) return { kind: "ignored" };
-  await releaseReservedName(options.storage.store, state.workspace, state.slug, uuid);
-  await deleteUpstreamRecord(options.storage.store, uuid);
-  return note(uuid, state, stored, workspace, options);
+  const record = stored.value;
+  if (record === undefined) return { kind: "ignored" };
+  const change = (before: RepositoryRecord) => withFacts(before, factsOf(before), { isNamed: false });
+  return removeInTime(uuid, stored, record, change, workspace, options);
 }
 
-async function note(
+async function removeInTime(
   uuid: RepositoryUuid,
-  state: RepositoryState,
-  stored: StoredState,
+  stored: StoredRecord,
+  before: RepositoryRecord,
+  change: (record: RepositoryRecord) => RepositoryRecord,
   workspace: MirroredWorkspace | undefined,
   { storage: { store }, now }: RetireOptions,
 ): Promise<Retired> {
-  const { lastError: _fixed, ...others } = state;
-  const removedAt = state.removedAt ?? now().toISOString();
+  const removedAt = before.removedAt ?? now().toISOString();
+  await releaseReservedName(store, uuid, before);
+  // The record first: by it the repository is not served, whatever names are left.
+  const removed = (current: RepositoryRecord): RepositoryRecord => {
+    const { lastError: _fixed, ...others } = change(current);
+    return { ...others, state: "NOT_MIRRORED", failedSyncCount: 0, removedAt };
+  };
+  const retired = await changeRecord(store, uuid, factsOf(before), removed, stored);
+  const record = retired.value;
+  if (record.isIndexPending) {
+    await indexNames(store, uuid, record, { all: true });
+    await changeRecord(store, uuid, factsOf(record), (current) => indexDone(current, record), retired);
+  }
+  if (before.removedAt === undefined) await markFailure(store, before.workspace, uuid, false);
   const retentionDays = workspace?.retentionDays ?? DEFAULT_RETENTION_DAYS;
-  if (Date.parse(removedAt) + retentionDays * DAY_MS <= now().getTime()) {
-    await purge(store, uuid, state);
-    return { kind: "purged" };
-  }
-  if (state.removedAt === undefined || JSON.stringify(state) !== JSON.stringify(stored.value)) {
-    const retired: RepositoryState = { ...others, state: "NOT_MIRRORED", failedSyncCount: 0, removedAt };
-    await changeRepositoryState(store, uuid, factsOf(state), () => retired, stored);
-    await markFailure(store, state.workspace, uuid, false);
-  }
-  return { kind: "retired" };
+  if (Date.parse(removedAt) + retentionDays * DAY_MS > now().getTime()) return { kind: "retired" };
+  await purge(store, uuid, record);
+  return { kind: "purged" };
 }
 
-/** The manifest first: a reader finds a repository that is whole, or none. The state last: until then it is done again. */
-async function purge(store: BlobStore, uuid: RepositoryUuid, state: RepositoryState): Promise<void> {
+/**
+ * The manifest first: a reader finds a repository that is whole, or none. The record last: until then it is done again. Of
+ * documents tombstones stay, as the repository may come back.
+ */
+async function purge(store: BlobStore, uuid: RepositoryUuid, record: RepositoryRecord): Promise<void> {
   const keys = repositoryKeys(uuid);
-  await deleteUpstreamRecord(store, uuid);
-  await markFailure(store, state.workspace, uuid, false);
-  await store.delete(keys.manifest);
-  for await (const { key } of store.list(keys.prefix)) if (key !== keys.state) await store.delete(key);
-  await store.delete(keys.state);
+  await indexNames(store, uuid, { ...record, isNamed: false }, { all: true });
+  await markFailure(store, record.workspace, uuid, false);
+  await manifestDocument(store, uuid).change(() => undefined);
+  for await (const { key } of store.list(keys.prefix))
+    if (key !== keys.record && key !== keys.manifest) await store.delete(key);
+  await repositoryDocument(store, uuid).change(() => undefined);
 }

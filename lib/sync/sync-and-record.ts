@@ -4,22 +4,20 @@ import { afterCleanUp, RenamedError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryNews } from "../mirror/repository-news.ts";
 import {
-  changeRepositoryState,
+  changeRecord,
   factsOf,
   failed,
   markFailure,
-  type RepositoryState,
-  recordOf,
-  type StoredState,
   sameFacts,
+  type WrittenRecord,
   withFacts,
 } from "../mirror/repository-state.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import type { CompactionProgress } from "../repo/compaction/compact-repository.ts";
 import { nameKey, type RepositoryUuid } from "../repo/layout.ts";
-import { releaseReservedName, reserveName } from "../repo/names.ts";
+import { indexNames, type NameConflicts, releaseReservedName, reserveName } from "../repo/name-index.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
-import { readUpstreamRecord, writeUpstreamRecord } from "../repo/upstream-record.ts";
+import { indexDone, type RepositoryRecord, type StoredRecord } from "../repo/repository-record.ts";
 import { openIfThere } from "./fetch-base.ts";
 import type { RecentChecks } from "./recent-checks.ts";
 import type { SyncProgress } from "./sync-context.ts";
@@ -57,7 +55,7 @@ const NOTE_AGE_MS = 5 * 60_000;
 /** @throws What `syncRepository` throws. */
 export async function syncAndRecord(
   job: RepositoryJob,
-  stored: StoredState,
+  stored: StoredRecord,
   facts: RepositoryFacts,
   upstream: FoundUpstream,
   options: SyncAndRecordOptions,
@@ -97,22 +95,21 @@ export async function syncAndRecord(
   const succeeded = {
     outcome,
     isAnnounced: options.announce !== undefined,
-    hasUuidPath: await hasUuidPath(job.uuid, upstream, outcome, options),
+    hasUuidPath: await hasUuidPath(begun.value, upstream, outcome, options),
     startedAt,
   };
-  const isProjectNameTaken = await noteSuccess(job.uuid, begun, facts, succeeded, store);
+  const { isNameTaken, isProjectNameTaken } = await noteSuccess(job, begun, facts, succeeded, store);
   await unmark(job, begun.value, facts, store);
-  if (isProjectNameTaken) {
-    const { workspace, slug, projectKey } = facts;
-    log.warn("sync:project-name-taken", { repo: `${workspace}/${slug}`, projectKey });
-  }
+  const { workspace, slug, projectKey } = facts;
+  if (isNameTaken) log.warn("sync:name-taken", { repo: `${workspace}/${slug}`, uuid: job.uuid });
+  if (isProjectNameTaken) log.warn("sync:project-name-taken", { repo: `${workspace}/${slug}`, projectKey });
   return outcome;
 }
 
 /** Also what an earlier job has published, and was killed before it could tell. */
 async function announceNews(
   uuid: RepositoryUuid,
-  before: RepositoryState | undefined,
+  before: RepositoryRecord | undefined,
   facts: RepositoryFacts,
   outcome: SyncOutcome,
   { announce }: SyncAndRecordOptions,
@@ -129,7 +126,7 @@ async function announceNews(
 /** Whether the refs were listed after the job was made, and nothing else has changed. */
 async function isCurrent(
   { uuid, queuedAt, reason }: RepositoryJob,
-  state: RepositoryState | undefined,
+  state: RepositoryRecord | undefined,
   facts: RepositoryFacts,
   { checks, storage, announce, clockMarginMs = DEFAULT_CLOCK_MARGIN_MS }: SyncAndRecordOptions,
 ): Promise<boolean> {
@@ -151,7 +148,7 @@ function isWaitedFor({ reason }: Pick<RepositoryJob, "reason">): boolean {
 /** Takes the mark away that the state before says there is; also one that is left because a process was killed after the state. */
 async function unmark(
   { uuid, reason }: RepositoryJob,
-  before: RepositoryState | undefined,
+  before: RepositoryRecord | undefined,
   { workspace }: RepositoryFacts,
   store: RepositoryStorage["store"],
 ): Promise<void> {
@@ -165,89 +162,106 @@ async function unmark(
  */
 async function begin(
   uuid: RepositoryUuid,
-  stored: StoredState,
+  stored: StoredRecord,
   facts: RepositoryFacts,
   { store }: RepositoryStorage,
-): Promise<StoredState> {
-  if (stored.value?.firstSyncAt !== undefined && stored.value.removedAt === undefined) return stored;
-  const { workspace, slug, isPrivate } = facts;
+): Promise<WrittenRecord> {
   const { value: before } = stored;
+  if (before?.firstSyncAt !== undefined && before.removedAt === undefined)
+    return { ...stored, value: before };
   // Renamed before anything was mirrored.
-  if (before !== undefined && nameKey(before.workspace, before.slug) !== nameKey(workspace, slug))
-    await releaseReservedName(store, before.workspace, before.slug, uuid);
-  await reserveName(store, workspace, slug, uuid, !isPrivate);
-  if (before?.firstSyncAt === undefined) await markFailure(store, workspace, uuid, true);
-  const change = (state: RepositoryState): RepositoryState => {
-    const { removedAt: _back, ...others } = withFacts(state, facts);
-    return { ...others, state: state.firstSyncAt === undefined ? "INITIALIZING" : state.state };
+  if (before !== undefined && !sameName(before, facts)) await releaseReservedName(store, uuid, before);
+  if (!before?.isNamed) await reserveName(store, uuid, facts);
+  if (before?.firstSyncAt === undefined) await markFailure(store, facts.workspace, uuid, true);
+  const change = (record: RepositoryRecord): RepositoryRecord => {
+    const { removedAt: _back, ...others } = withFacts(record, facts);
+    return { ...others, state: record.firstSyncAt === undefined ? "INITIALIZING" : record.state };
   };
-  return changeRepositoryState(store, uuid, facts, change, stored);
+  return changeRecord(store, uuid, facts, change, stored);
 }
 
 async function noteFailure(
   uuid: RepositoryUuid,
-  stored: StoredState,
+  stored: StoredRecord,
   facts: RepositoryFacts,
   error: unknown,
   store: RepositoryStorage["store"],
   at: Date,
 ): Promise<void> {
-  await changeRepositoryState(store, uuid, facts, (state) => failed(state, error, at), stored);
+  await changeRecord(store, uuid, facts, (record) => failed(record, error, at), stored);
   await markFailure(store, facts.workspace, uuid, true);
 }
 
 interface SucceededSync {
   readonly outcome: SyncOutcome;
-  /** Whether those who want to know will be told of these refs. */
+  /** Whether the relay has sent these refs, or surely will. */
   readonly isAnnounced: boolean;
   readonly startedAt: Date;
-  /** See `UpstreamRecord`. */
+  /** See `RepositoryRecord`; `undefined` where nothing new is known. */
   readonly hasUuidPath: boolean | undefined;
 }
 
 /** @returns `undefined` where nothing new is known: refs that are the same under the name prove nothing. */
 async function hasUuidPath(
-  uuid: RepositoryUuid,
+  record: RepositoryRecord | undefined,
   { foundBy }: FoundUpstream,
   { kind }: SyncOutcome,
-  { storage, isNameRight }: SyncAndRecordOptions,
+  { isNameRight }: SyncAndRecordOptions,
 ): Promise<boolean | undefined> {
   if (foundBy === "uuid") return true;
   if (kind === "published") return false;
-  const record = await readUpstreamRecord(storage.store, uuid);
-  // Callers are asked about by a path that git does not take any more: none of them would be let in.
+  // Callers are asked about by a path that git rejects by now: none of them would be let in.
   return record?.hasUuidPath === true && (await isNameRight?.()) ? false : undefined;
 }
 
-/** @returns Whether another repository keeps the name by project. */
+/**
+ * Until the first generation is published, nothing is served under the name. A change of names is written before the index is
+ * changed, so that a job that is killed in between leaves it to the next one.
+ */
 async function noteSuccess(
-  uuid: RepositoryUuid,
-  stored: StoredState,
+  job: RepositoryJob,
+  stored: WrittenRecord,
   facts: RepositoryFacts,
-  { outcome, isAnnounced, hasUuidPath, startedAt }: SucceededSync,
+  succeeded: SucceededSync,
   store: RepositoryStorage["store"],
-): Promise<boolean> {
-  const before = stored.value;
-  // Only now: until the first generation is published, nothing is served under the name.
-  const { isProjectNameTaken } = await writeUpstreamRecord(store, uuid, { ...recordOf(facts), hasUuidPath });
-  const isOld = startedAt.getTime() - Date.parse(before?.lastSyncAt ?? "1970-01-01") >= NOTE_AGE_MS;
-  const { refsSha256 } = outcome;
-  const isTold = !isAnnounced || before?.announcedRefs === refsSha256;
-  const isSame = before?.state === "AVAILABLE" && sameFacts(factsOf(before), facts) && isTold;
-  if (outcome.kind === "unchanged" && isSame && !isOld) return isProjectNameTaken;
+): Promise<NameConflicts> {
+  const { uuid } = job;
+  const { outcome, isAnnounced, hasUuidPath, startedAt } = succeeded;
+  const named = (record: RepositoryRecord) => withFacts(record, facts, { isNamed: true, hasUuidPath });
+  const isPending = named(stored.value).isIndexPending === true;
+  const begun = isPending ? await changeRecord(store, uuid, facts, named, stored) : stored;
+  const indexed = named(begun.value);
+  const conflicts = await indexNames(store, uuid, indexed, { all: isPending || job.reason === "check" });
+  if (!isPending && outcome.kind === "unchanged" && isNoted(begun.value, facts, succeeded)) return conflicts;
   const at = startedAt.toISOString();
-  const change = (state: RepositoryState): RepositoryState => {
-    const { lastError: _fixed, ...others } = withFacts(state, facts);
+  const { refsSha256 } = outcome;
+  const change = (record: RepositoryRecord): RepositoryRecord => {
+    const { lastError: _fixed, ...others } = indexDone(named(record), indexed);
     return {
       ...others,
       state: "AVAILABLE",
-      firstSyncAt: state.firstSyncAt ?? at,
+      firstSyncAt: record.firstSyncAt ?? at,
       lastSyncAt: at,
       failedSyncCount: 0,
       hashes: { ...others.hashes, content: refsSha256 },
       ...(isAnnounced && { announcedRefs: refsSha256 }),
     };
   };
-  await changeRepositoryState(store, uuid, facts, change, stored);
-  return isProjectNameTaken;
+  await changeRecord(store, uuid, facts, change, begun);
+  return conflicts;
+}
+
+/** Whether the record says all this already, or nearly. */
+function isNoted(
+  record: RepositoryRecord | undefined,
+  facts: RepositoryFacts,
+  { outcome, isAnnounced, startedAt }: SucceededSync,
+): boolean {
+  if (record?.state !== "AVAILABLE" || !sameFacts(factsOf(record), facts)) return false;
+  const ageMs = startedAt.getTime() - Date.parse(record.lastSyncAt ?? "1970-01-01");
+  return ageMs < NOTE_AGE_MS && (!isAnnounced || record.announcedRefs === outcome.refsSha256);
+}
+
+function sameName(a: RepositoryFacts, b: Pick<RepositoryFacts, "workspace" | "slug">): boolean {
+  return nameKey(a.workspace, a.slug) === nameKey(b.workspace, b.slug);
 }

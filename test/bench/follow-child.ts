@@ -10,11 +10,11 @@ import { encodeFetchRequestV2 } from "../../lib/git/fetch-pack/request.ts";
 import { readFetchResponse } from "../../lib/git/fetch-pack/response.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { maintainRepository } from "../../lib/repo/maintain-repository.ts";
-import { writeName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
 import { isolatedGitEnvironment } from "../support/git/run-git.ts";
+import { writeName } from "../support/named-repository.ts";
 import { BENCH_SLUG, BENCH_WORKSPACE } from "./bench-repository.ts";
 import { type FollowedHistory, refsBehind } from "./followed-history.ts";
 

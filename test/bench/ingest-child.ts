@@ -8,12 +8,12 @@ import type { UpstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import type { Head, Ref } from "../../lib/git/ports.ts";
 import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
-import { writeName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { prepareRepository } from "../../lib/sync/prepare-repository.ts";
 import { DEFAULT_SYNC_LIMITS } from "../../lib/sync/sync-context.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
+import { writeName } from "../support/named-repository.ts";
 import { openBenchStore } from "./bench-store.ts";
 
 export interface IngestOrder {

@@ -187,7 +187,7 @@ describe("the service stack", () => {
       '/projects/*"',
       '/repos/*/manifest.json"',
       '/repos/*/ref-snapshots/*"',
-      '/repos/*/upstream.json"',
+      '/repos/*/repository.json"',
       '/auth/*"',
     ]);
     expect(of("s3:PutObject")).toMatch(/\/auth\/\*/);
@@ -226,7 +226,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/(upstream|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|Reconcile|Webhook)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {

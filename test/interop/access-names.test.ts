@@ -1,9 +1,9 @@
 /** Under which names callers find a repository, and what those get who show no credential. */
 import { rename, rm } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
+import { nameRepository } from "../support/named-repository.ts";
 
 let mirror: GuardedMirror;
 
@@ -72,12 +72,12 @@ describe("names", () => {
     };
     mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories });
     const record = { workspace: "acme", projectKey: "CORE" };
-    await writeUpstreamRecord(mirror.store, mirror.uuidOf("site"), {
+    await nameRepository(mirror.store, mirror.uuidOf("site"), {
       ...record,
       slug: "page",
       isPrivate: false,
     });
-    await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), {
+    await nameRepository(mirror.store, mirror.uuidOf("vault"), {
       ...record,
       slug: "site",
       isPrivate: true,
@@ -91,12 +91,12 @@ describe("names", () => {
     mirror.fake.controls.behave();
     await rename(mirror.primary("site"), mirror.primary("vault"));
     await rename(mirror.primary("page"), mirror.primary("site"));
-    await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), {
+    await nameRepository(mirror.store, mirror.uuidOf("vault"), {
       ...record,
       slug: "vault",
       isPrivate: true,
     });
-    await writeUpstreamRecord(mirror.store, mirror.uuidOf("site"), {
+    await nameRepository(mirror.store, mirror.uuidOf("site"), {
       ...record,
       slug: "site",
       isPrivate: false,

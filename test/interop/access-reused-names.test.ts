@@ -6,9 +6,10 @@ import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { parseRepositoryUuid } from "../../lib/repo/layout.ts";
-import { releaseName, writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
+import { releaseName } from "../../lib/repo/name-index.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
+import { nameRepository } from "../support/named-repository.ts";
 import { TOKENS } from "../support/test-credentials.ts";
 
 const WRITER = CREDENTIALS["API token of a writer"];
@@ -67,7 +68,7 @@ describe.each([
   });
 
   test("a yes that was given before ends after 60 s, also for the anonymous", async () => {
-    await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), record({ isPrivate: false }));
+    await nameRepository(mirror.store, mirror.uuidOf("vault"), record({ isPrivate: false }));
     const repositories = {
       ...mirror.accounts.repositories,
       "acme/vault": { public: true, uuid: mirror.uuidOf("vault") },
@@ -79,7 +80,7 @@ describe.each([
     mirror.clock.nowMs += 60_000;
     expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(refusal);
     expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`)).toBe(takesUuids ? 401 : 503);
-    await writeUpstreamRecord(mirror.store, mirror.uuidOf("vault"), record({ isPrivate: true }));
+    await nameRepository(mirror.store, mirror.uuidOf("vault"), record({ isPrivate: true }));
   });
 
   test("nor is it stretched because the primary, which shows others, takes its time", async () => {
@@ -95,10 +96,14 @@ describe.each([
     expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, WRITER)).toBe(200);
     await replaceVault("nothing");
     // As the job for the new one does, which need not be mirrored.
-    await releaseName(mirror.store, parseRepositoryUuid(NEW_UUID), record({ isPrivate: true }));
+    const seenAt = new Date().toISOString();
+    await releaseName(mirror.store, parseRepositoryUuid(NEW_UUID), {
+      ...record({ isPrivate: true }),
+      seenAt,
+    });
     expect(await mirror.statusOf(`/acme/vault.git/${INFO_REFS}`, STRANGER)).toBe(404);
     const old = parseRepositoryUuid(mirror.uuidOf("vault"));
-    await writeUpstreamRecord(mirror.store, old, record({ isPrivate: true }));
+    await nameRepository(mirror.store, old, record({ isPrivate: true }));
   });
 
   test("the old one is served to those who may read it, by its uuid", async () => {

@@ -5,6 +5,7 @@ import { type CompactionOutcome, compactRepository } from "../../lib/repo/compac
 import type { CompactionPolicy } from "../../lib/repo/compaction/policy.ts";
 import { tidyRepository } from "../../lib/repo/janitor.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
+import { manifestDocument } from "../../lib/repo/manifest.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { type BlobCall, type BlobFaults, seededFaults } from "../../lib/store/blob-faults.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
@@ -105,12 +106,8 @@ describe("a race", () => {
   test("with a sync that only verifies: what was to be dropped is", async () => {
     await forcePush();
     beforePublishing(async () => {
-      const { bytes } = await store.read(KEYS.manifest);
-      const verified = {
-        ...JSON.parse(Buffer.from(bytes).toString()),
-        verifiedAt: new Date(0).toISOString(),
-      };
-      await store.write(KEYS.manifest, Buffer.from(JSON.stringify(verified)));
+      const verifiedAt = new Date(0).toISOString();
+      await manifestDocument(store, RIG_UUID).change((manifest) => manifest && { ...manifest, verifiedAt });
     });
     expect(await compact(NO_MERGE)).toMatchObject({ kind: "compacted" });
     expect(await rig.manifest()).toMatchObject({

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseObjectId } from "../../lib/git/object-id.ts";
 import { type CompactedOutcome, compactRepository } from "../../lib/repo/compaction/compact-repository.ts";
 import { type CompactionPolicy, DEFAULT_COMPACTION_POLICY } from "../../lib/repo/compaction/policy.ts";
-import { repositoryKeys } from "../../lib/repo/layout.ts";
+import { manifestDocument } from "../../lib/repo/manifest.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
@@ -13,8 +13,6 @@ import { BUT_THE_FIRST, EAGER, NO_MERGE } from "../support/compaction-policies.t
 import { git } from "../support/git/run-git.ts";
 import { expectSilentFsck, type Primary, reachableObjects, startPrimary } from "../support/primary.ts";
 import { expectCloneLikePrimary, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
-
-const KEYS = repositoryKeys(RIG_UUID);
 
 let primary: Primary;
 let store: MemoryBlobStore;
@@ -220,10 +218,10 @@ describe("dropping what no ref reaches", () => {
     await push(3);
     await primary.git("update-ref", "refs/heads/main", "main~2");
     await rig.sync();
-    const { bytes, version } = await store.read(KEYS.manifest);
-    const manifest = JSON.parse(Buffer.from(bytes).toString());
-    for (const pack of manifest.packs) delete pack.historyBytes;
-    await store.write(KEYS.manifest, Buffer.from(JSON.stringify(manifest)), { ifVersion: version });
+    await manifestDocument(store, RIG_UUID).change((manifest) => {
+      const packs = manifest?.packs.map(({ historyBytes: _, ...pack }) => pack) ?? [];
+      return manifest && { ...manifest, packs };
+    });
     await compact(EAGER);
     const { packs, mayHoldUnreachable } = await rig.manifest();
     expect(packs).toHaveLength(1);

@@ -5,14 +5,14 @@ import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
-import { readName, reserveName } from "../../lib/repo/names.ts";
-import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
+import { readName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
 import { makeCredentialHelper } from "../support/credential-helper.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
 import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { nameRepository, reserve } from "../support/named-repository.ts";
 import { expectSilentFsck, listRefs } from "../support/primary.ts";
 import { TOKENS } from "../support/test-credentials.ts";
 
@@ -39,7 +39,7 @@ describe("to git", () => {
         },
       },
     });
-    await reserveName(mirror.store, "acme", "unmirrored", UUID, false);
+    await reserve(mirror.store, "unmirrored", UUID);
   });
   afterEach(() => mirror.close());
 
@@ -53,7 +53,7 @@ describe("to git", () => {
       log: SILENT_LOGGER,
     });
     const record = { workspace: "acme", slug: "unmirrored", projectKey: "CORE", isPrivate: true };
-    await writeUpstreamRecord(store, UUID, record);
+    await nameRepository(store, UUID, record);
   }
 
   /** Another host than the primary's, for git as well. */
@@ -92,7 +92,7 @@ describe("to git", () => {
     await git(["-c", header, "clone", "--quiet", "--mirror", `${waiting.url}/acme/unmirrored.git`, clone]);
     expect(await listRefs(clone)).toBe(await listRefs(mirror.primary("unmirrored")));
     const entry = await readName(mirror.store, "acme", "unmirrored");
-    expect(entry).toEqual({ uuid: UUID, isPublic: false, isFormer: false, hasUuidPath: false });
+    expect(entry).toMatchObject({ uuid: UUID, isPublic: false, isFormer: false, hasUuidPath: false });
   });
 
   test("a sync that takes too long: git says where the repository is meanwhile, and keeps the credential", async () => {
@@ -136,7 +136,7 @@ describe("to git", () => {
     ["off", true, 401],
   ] as const)("%s, of a repository that is public: %s", async (sendsOn, isPublic, status) => {
     await mirror.store.delete("names/acme/unmirrored.json");
-    await reserveName(mirror.store, "acme", "unmirrored", UUID, isPublic);
+    await reserve(mirror.store, "unmirrored", UUID, { isPublic });
     const { url } = await mirror.restarted({ settings: { sendsOn } });
     const ask = (path: string) => fetch(`${url}${path}`, { redirect: "manual" });
     const answer = await ask(INFO_REFS);
@@ -158,9 +158,9 @@ describe("to git", () => {
     expect(statuses).toEqual([307, 307, 429]);
   });
 
-  test("a name that leads somewhere is not announced over", async () => {
+  test("a name that leads somewhere is not reserved", async () => {
     const before = await readName(mirror.store, "acme", "vault");
-    await reserveName(mirror.store, "acme", "vault", UUID, true);
+    await reserve(mirror.store, "vault", UUID, { isPublic: true });
     expect(await readName(mirror.store, "acme", "vault")).toEqual(before);
   });
 });
@@ -196,19 +196,18 @@ describe("in sync", () => {
   test.each([
     [
       "deselected",
-      404,
       () =>
         changeMirrorConfig(rig.store, () =>
           mirrorConfigOf([{ workspace: "acme", credential: "bot", projects: ["WEB"] }]),
         ),
     ],
-    ["deleted", 401, () => rig.fake.lifecycle.remove({ workspace: "acme", slug: "app" })],
-  ] as const)("%s before it was here: the name leads nowhere", async (_what, status, change) => {
+    ["deleted", () => rig.fake.lifecycle.remove({ workspace: "acme", slug: "app" })],
+  ] as const)("%s before it was here: the name leads nowhere", async (_what, change) => {
     await change();
     rig.fake.controls.behave();
     await rig.mirror.reconcile("full");
     await rig.settled();
-    expect((await ask()).status).toBe(status);
-    expect((await readName(rig.store, "acme", "app"))?.isInitializing).toBeUndefined();
+    expect((await ask()).status).toBe(401);
+    expect((await readName(rig.store, "acme", "app"))?.isReserved).toBeUndefined();
   });
 });

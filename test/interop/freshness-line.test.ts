@@ -1,7 +1,7 @@
 /** The line that says how fresh an answer is: to whom git shows it, and to whom not. */
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { repositoryKeys } from "../../lib/repo/layout.ts";
+import { manifestDocument } from "../../lib/repo/manifest.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { tryGit } from "../support/git/run-git.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
@@ -26,12 +26,10 @@ afterAll(async () => {
 /** As if the primary had not been asked for two hours. */
 async function age(): Promise<void> {
   const entry = await readName(rig.store, "acme", "app");
-  const key = repositoryKeys(entry?.uuid ?? "").manifest;
-  const { bytes, version } = await rig.store.read(key);
-  const manifest = JSON.parse(new TextDecoder().decode(bytes));
   const verifiedAt = new Date(Date.now() - 2 * 3_600_000).toISOString();
-  const aged = new TextEncoder().encode(JSON.stringify({ ...manifest, verifiedAt }));
-  await rig.store.write(key, aged, { ifVersion: version });
+  await manifestDocument(rig.store, entry?.uuid ?? "").change(
+    (manifest) => manifest && { ...manifest, verifiedAt },
+  );
 }
 
 beforeEach(age);

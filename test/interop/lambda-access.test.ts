@@ -2,8 +2,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
-import { reserveName } from "../../lib/repo/names.ts";
-import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 import { makeCredentialHelper } from "../support/credential-helper.ts";
@@ -13,6 +11,7 @@ import { git, tryGit } from "../support/git/run-git.ts";
 import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
 import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
+import { nameRepository, reserve } from "../support/named-repository.ts";
 import { expectSilentFsck, listRefs } from "../support/primary.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
@@ -41,7 +40,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
       // The primary is asked about the one by its uuid, about the other by its name.
       const isVault = slug === "vault";
       const record = { workspace: "acme", slug, projectKey: "WEB", isPrivate: isVault, hasUuidPath: isVault };
-      await writeUpstreamRecord(store, builder.uuid, record);
+      await nameRepository(store, builder.uuid, record);
       const { callers, repositories } = acme.fake.controls.accounts;
       const settings = { ...repositories[`acme/${slug}`], uuid: builder.uuid };
       acme.fake.controls.replaceAccounts({
@@ -49,7 +48,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
         repositories: { ...repositories, [`acme/${slug}`]: settings },
       });
     }
-    await reserveName(store, "acme", "coming", "01234567-89ab-cdef-0123-456789abcdef", false);
+    await reserve(store, "coming", "01234567-89ab-cdef-0123-456789abcdef");
     client.destroy();
     gateway = await startDeployedMirror({
       runtimeClient: runtimeClient ?? "",

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction } from "../../infra/bundle.ts";
-import { writeName } from "../../lib/repo/names.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
@@ -12,6 +11,7 @@ import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-
 import { startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
 import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
+import { writeName } from "../support/named-repository.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();

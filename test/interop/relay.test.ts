@@ -7,7 +7,7 @@ import { SILENT_LOGGER } from "../../lib/log.ts";
 import { changeMirrorConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { EMPTY_CONFIG } from "../../lib/mirror/mirror-config.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
-import { parseManifest } from "../../lib/repo/manifest.ts";
+import { readManifest } from "../../lib/repo/manifest.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { startWebhookReceiver, type WebhookReceiver } from "../support/fake-bitbucket/webhook-receiver.ts";
 import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
@@ -143,15 +143,15 @@ test("what was published by a process that was killed before it could tell is to
   await push();
   const entry = await readName(rig.store, "acme", "a");
   const keys = repositoryKeys(entry?.uuid ?? "");
-  const before = await rig.store.read(keys.state);
+  const before = await rig.store.read(keys.record);
   // Nobody is told of this one, and the state is as if it had not been noted either.
   await tell();
   await push();
-  await rig.store.write(keys.state, before.bytes);
+  await rig.store.write(keys.record, before.bytes);
   await tell(receiver.url);
   await rig.mirror.reconcile("full");
   await rig.settled();
-  const { generation } = parseManifest((await rig.store.read(keys.manifest)).bytes);
+  const { generation } = (await readManifest(rig.store, entry?.uuid ?? "")).value;
   expect(told().slice(1)).toMatchObject([
     { syncType: "SNAPSHOT", refLimitExceeded: true, generation, changes: [] },
   ]);

@@ -9,7 +9,7 @@ import { SILENT_LOGGER } from "../../lib/log.ts";
 import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
-import { readUpstreamRecord } from "../../lib/repo/upstream-record.ts";
+import { readNamedRecord } from "../../lib/repo/repository-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { RecentChecks } from "../../lib/sync/recent-checks.ts";
@@ -128,7 +128,7 @@ describe("a primary that takes uuids in the paths of git", () => {
     const { facts } = await runListed();
     expect(facts?.slug).toBe("page");
     expect(await mirroredMain()).toBe(news);
-    expect(await readUpstreamRecord(storage.store, UUID)).toMatchObject({ slug: "page", hasUuidPath: true });
+    expect(await readNamedRecord(storage.store, UUID)).toMatchObject({ slug: "page", hasUuidPath: true });
     expect(await readName(storage.store, "acme", "site")).toMatchObject({ isFormer: true });
     const asked = fake.controls.requests.filter(({ surface }) => surface === "git");
     expect(new Set(asked.map(({ path }) => decodeURIComponent(path).split("/")[2]))).toEqual(
@@ -163,7 +163,7 @@ describe("a primary that takes names only", () => {
     const { facts } = await runListed();
     expect(facts?.slug).toBe("page");
     expect(await mirroredMain()).toBe(main);
-    expect(await readUpstreamRecord(storage.store, UUID)).toMatchObject({ slug: "page" });
+    expect(await readNamedRecord(storage.store, UUID)).toMatchObject({ slug: "page" });
     expect(await readName(storage.store, "acme", "site")).toMatchObject({ isFormer: true });
   });
 

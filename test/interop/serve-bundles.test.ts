@@ -9,12 +9,12 @@ import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
-import { writeName } from "../../lib/repo/names.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
+import { writeName } from "../support/named-repository.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
 import {
   expectSilentFsck,

@@ -1,4 +1,5 @@
 /** The deployed path of a push without Lambda: webhook, SQS, consumer, sync. */
+
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { bitbucketAccess } from "../../functions/wiring/bitbucket-access.ts";
 import { queuedSyncRequests } from "../../functions/wiring/sync-requests.ts";
@@ -6,17 +7,18 @@ import { QueueError } from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import type { RepositoryNews } from "../../lib/mirror/repository-news.ts";
-import { readRepositoryState } from "../../lib/mirror/repository-state.ts";
 import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
 import { sqsJobConsumer } from "../../lib/queue/sqs-job-consumer.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
-import { readName, reserveName } from "../../lib/repo/names.ts";
+import { readName } from "../../lib/repo/names.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
+import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { RecentChecks } from "../../lib/sync/recent-checks.ts";
 import { type RepositoryJobOptions, runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
+import { reserve } from "../support/named-repository.ts";
 import { type Primary, startPrimary } from "../support/primary.ts";
 import { startEventSource } from "../support/queue/event-source.ts";
 import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
@@ -88,7 +90,7 @@ test("100 pushes that wait in SQS end in one sync, the last ref included", async
 
 test("a failure is kept in the state, in words, and gone after the next sync that goes well", async () => {
   const { store } = options.storage;
-  const state = async () => (await readRepositoryState(store, UUID)).value;
+  const state = async () => (await repositoryDocument(store, UUID).read()).value;
   primary.fake.controls.misbehave({ failWithStatus: 503, appliesTo: "git" });
   await expect(runRepositoryJob(job(), options)).rejects.toThrow("503");
   await expect(runRepositoryJob(job(), options)).rejects.toThrow("503");
@@ -167,9 +169,9 @@ test("what was published and told to nobody is not left out of what is told next
   ]);
 });
 
-test("a name that was announced leads nowhere once its repository is gone before its first job", async () => {
+test("a name that was reserved leads nowhere once its repository is gone before its first job", async () => {
   const { store } = options.storage;
-  await reserveName(store, "acme", "gone", GONE_UUID, false);
+  await reserve(store, "gone", GONE_UUID);
   const seenAt = new Date(Date.now() - 3_600_000).toISOString();
   const facts = { workspace: "acme", slug: "gone", isPrivate: true, seenAt };
   const gone = { ...job(), uuid: GONE_UUID, facts, factsFrom: "rest" } as const;
@@ -186,7 +188,7 @@ test("a job with a name that has changed since, or with another's, does not brin
   expect(outcome.kind).toBe("unchanged");
   const rest = primary.fake.controls.requests.filter(({ surface }) => surface === "rest");
   expect(rest.length).toBeGreaterThan(1);
-  expect((await readRepositoryState(options.storage.store, UUID)).value?.slug).toBe("sample");
+  expect((await repositoryDocument(options.storage.store, UUID).read()).value?.slug).toBe("sample");
 });
 
 test("a push to what is known costs one request of REST: whether its name still means the repository", async () => {

@@ -117,7 +117,8 @@ test("a lost pack is found by a sync that needs an object of it", async () => {
 
 test("a manifest of a newer release is left alone", async () => {
   const { bytes } = await store.read(KEYS.manifest);
-  const text = new TextDecoder().decode(bytes).replace('"formatVersion": 1', '"formatVersion": 2');
+  const newer = { ...JSON.parse(new TextDecoder().decode(bytes)), mustUnderstand: ["shallow-packs"] };
+  const text = JSON.stringify(newer);
   await store.write(KEYS.manifest, new TextEncoder().encode(text));
   await expect(sync({})).rejects.toThrow(/newer release/);
   expect(new TextDecoder().decode((await store.read(KEYS.manifest)).bytes)).toBe(text);

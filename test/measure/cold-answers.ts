@@ -12,7 +12,6 @@ import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
-import { writeName } from "../../lib/repo/names.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
@@ -22,6 +21,7 @@ import { DelayedBlobStore } from "../bench/delayed-blob-store.ts";
 import { readHead, readRefs } from "../support/git/mirror-builder.ts";
 import { git } from "../support/git/run-git.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
+import { writeName } from "../support/named-repository.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000002";

@@ -5,12 +5,13 @@
 import { createHash } from "node:crypto";
 import { objectIdAt } from "../../lib/git/object-id.ts";
 import { listRefs } from "../../lib/git/upload-pack/ls-refs.ts";
-import { writeName } from "../../lib/repo/names.ts";
 import { publish } from "../../lib/repo/publish.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
+import { NO_DOCUMENT } from "../../lib/repo/stored-document.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
+import { writeName } from "../support/named-repository.ts";
 
 const REF_COUNT = 500_000;
 const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
@@ -22,7 +23,7 @@ const refs = Array.from({ length: REF_COUNT }, (_, number) => ({
 }));
 const [first] = refs;
 const now = new Date();
-await publish(new FsBlobStore(folder.path), UUID, "absent", {
+await publish(new FsBlobStore(folder.path), UUID, NO_DOCUMENT, {
   head: { ref: first?.name ?? "" },
   refs,
   packs: [],

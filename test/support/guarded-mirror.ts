@@ -12,7 +12,6 @@ import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts"
 import type { Logger } from "../../lib/log.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
-import { writeUpstreamRecord } from "../../lib/repo/upstream-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
@@ -21,6 +20,7 @@ import { type FakeBitbucket, startFakeBitbucket } from "./fake-bitbucket/fake-bi
 import { MirrorBuilder } from "./git/mirror-builder.ts";
 import { makeSampleRepository } from "./git/sample-repository.ts";
 import { temporaryFolder } from "./git/temporary-folder.ts";
+import { nameRepository } from "./named-repository.ts";
 import { recordOutput } from "./recorded-output.ts";
 import { MIRROR_SECRET, TOKENS } from "./test-credentials.ts";
 
@@ -131,8 +131,8 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     await builder.publish("acme", slug);
     uuids.set(slug, builder.uuid);
     const record = { workspace: "acme", slug, projectKey: "CORE", isPrivate: slug !== "site", hasUuidPath };
-    if (slug === "new-name") await writeUpstreamRecord(store, builder.uuid, { ...record, slug: "old-name" });
-    await writeUpstreamRecord(store, builder.uuid, record);
+    if (slug === "new-name") await nameRepository(store, builder.uuid, { ...record, slug: "old-name" });
+    await nameRepository(store, builder.uuid, record);
   }
   await rm(primary("deleted"), { recursive: true });
   const repositories: NonNullable<AccountsInput["repositories"]> = { ...ACCOUNTS.repositories };

@@ -12,8 +12,8 @@ import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts"
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { CurrentConfig, changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
-import { type RepositoryState, readRepositoryState } from "../../lib/mirror/repository-state.ts";
 import { readName } from "../../lib/repo/names.ts";
+import { type RepositoryRecord, repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "./fake-bitbucket/fake-bitbucket.ts";
@@ -37,7 +37,7 @@ export interface InSyncRig {
   isServed(name: string): Promise<boolean>;
   /** Whether a name is served, and then whether with the refs that `primary` has. */
   serves(name: string, primary?: string): Promise<"equal" | "different" | "not served">;
-  state(name: string): Promise<RepositoryState | undefined>;
+  state(name: string): Promise<RepositoryRecord | undefined>;
   close(): Promise<void>;
 }
 
@@ -118,7 +118,7 @@ export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}):
     async state(name) {
       const [workspace = "", slug = ""] = name.split("/");
       const entry = await readName(store, workspace, slug);
-      return entry && (await readRepositoryState(store, entry.uuid)).value;
+      return entry && (await repositoryDocument(store, entry.uuid).read()).value;
     },
     async close() {
       stop.abort();

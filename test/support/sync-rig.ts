@@ -9,13 +9,13 @@ import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts"
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import type { Manifest } from "../../lib/repo/manifest.ts";
-import { writeName } from "../../lib/repo/names.ts";
 import { openRepository, type RepositoryStorage } from "../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
 import { git } from "./git/run-git.ts";
+import { writeName } from "./named-repository.ts";
 import { OPEN_ACCESS } from "./open-access.ts";
 import { expectSilentFsck, listRefs, type Primary, reachableObjects } from "./primary.ts";
 

@@ -40,7 +40,7 @@ export async function publishRuns(options: PublishRunsOptions): Promise<number |
         next.mayHoldUnreachable = false;
         if (plan.runs.length > 0) next.unreachableDroppedAt = next.publishedAt;
       }
-      return (await publishPacks(store, uuid, base, next)).manifest.generation;
+      return (await publishPacks(store, uuid, base.stored, next)).value.generation;
     } catch (error) {
       // After any other failure the outcome is unknown: the janitor decides later.
       if (!(error instanceof VersionConflictError)) throw error;

@@ -8,9 +8,10 @@ import { decodePackHeader, PACK_TRAILER_BYTES } from "../../../lib/git/pack/pack
 import type { Head, Ref } from "../../../lib/git/ports.ts";
 import { type RepositoryUuid, repositoryKeys } from "../../../lib/repo/layout.ts";
 import type { ManifestPack } from "../../../lib/repo/manifest.ts";
-import { writeName } from "../../../lib/repo/names.ts";
-import { type PublishedManifest, publish } from "../../../lib/repo/publish.ts";
+import { type PreviousManifest, publish } from "../../../lib/repo/publish.ts";
+import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
+import { writeName } from "../named-repository.ts";
 import { git, gitBytes } from "./run-git.ts";
 
 /** Deltas by offset, and everything that the refs reach. */
@@ -33,7 +34,7 @@ export class MirrorBuilder {
   readonly #source: string;
   readonly #scratch: string;
   readonly #packs: ManifestPack[] = [];
-  #published: PublishedManifest | "absent" = "absent";
+  #published: PreviousManifest = NO_DOCUMENT;
 
   private constructor(store: BlobStore, uuid: RepositoryUuid, source: string, scratch: string) {
     this.#store = store;

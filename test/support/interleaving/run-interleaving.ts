@@ -1,13 +1,14 @@
 /** One random interleaving of syncs, a compaction and the janitor on one repository whose primary moves meanwhile. */
-import { NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
+import { VersionConflictError } from "../../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { compactRepository } from "../../../lib/repo/compaction/compact-repository.ts";
 import { tidyRepository } from "../../../lib/repo/janitor.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
-import { type Manifest, parseManifest } from "../../../lib/repo/manifest.ts";
+import { type Manifest, manifestDocument } from "../../../lib/repo/manifest.ts";
 import { openRepository } from "../../../lib/repo/repository.ts";
+import { NO_DOCUMENT, type Stored } from "../../../lib/repo/stored-document.ts";
 import { type BlobCall, type CallFault, SimulatedStoreError } from "../../../lib/store/blob-faults.ts";
-import type { BlobStore, BlobVersion } from "../../../lib/store/blob-store.ts";
+import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { DEFAULT_SLICE_LIMITS } from "../../../lib/sync/slice-size.ts";
@@ -49,7 +50,7 @@ class Interleaving {
   readonly #isLarge: boolean;
   #lostRaces = 0;
   #published: Manifest | undefined;
-  #checkedVersion: BlobVersion = "";
+  #checked: Stored<Manifest> = NO_DOCUMENT;
   /** The primary's state that the published refs are at least as new as. */
   #publishedState = 0;
 
@@ -203,15 +204,8 @@ class Interleaving {
   }
 
   async #readManifest(): Promise<Manifest | undefined> {
-    try {
-      const blob = await this.#store.readIfChanged(KEYS.manifest, this.#checkedVersion);
-      if (blob === "unchanged") return this.#published;
-      this.#checkedVersion = blob.version;
-      return parseManifest(blob.bytes);
-    } catch (error) {
-      if (error instanceof NotFoundError) return undefined;
-      throw error;
-    }
+    this.#checked = await manifestDocument(this.#store, UUID).readIfChanged(this.#checked);
+    return this.#checked.value;
   }
 }
 

@@ -165,7 +165,7 @@ describe("a refusal of the primary", () => {
 });
 
 describe("a repository that is not mirrored yet", () => {
-  const COMING: ResolvedRepository = { ...KNOWN, isInitializing: true };
+  const COMING: ResolvedRepository = { ...KNOWN, isReserved: true };
   const sentOn = { kind: "sent-on", primaryPath: "acme/site" };
   const challenged = { kind: "refused", status: 401, text: "log in with your Bitbucket credential" };
 

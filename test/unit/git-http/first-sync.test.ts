@@ -6,10 +6,12 @@ import type { HttpResponse } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import type { SyncRequests } from "../../../lib/mirror/sync-job.ts";
 import { parseRepositoryUuid } from "../../../lib/repo/layout.ts";
-import { type RepositoryReference, releaseReservedName, reserveName } from "../../../lib/repo/names.ts";
+import { releaseReservedName } from "../../../lib/repo/name-index.ts";
+import type { RepositoryReference } from "../../../lib/repo/names.ts";
 import type { Repository } from "../../../lib/repo/repository.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { readResponse } from "../../support/http-request.ts";
+import { reserve } from "../../support/named-repository.ts";
 
 const UUID = parseRepositoryUuid("0a1b2c3d-0000-4000-8000-000000000001");
 const SITE: RepositoryReference = { kind: "name", workspace: "acme", slug: "site" };
@@ -31,7 +33,7 @@ beforeEach(async () => {
   errors = [];
   looks = [];
   find = async () => undefined;
-  await reserveName(store, "acme", "site", UUID, false);
+  await reserve(store, "site", UUID);
 });
 
 interface Parts {
@@ -119,7 +121,7 @@ test("what is not going to be mirrored is not found, and nothing is synced for i
 
 test("a repository that is deselected meanwhile is waited for no longer", async () => {
   find = async () => {
-    await releaseReservedName(store, "acme", "site", UUID);
+    await releaseReservedName(store, UUID, { workspace: "acme", slug: "site" });
     return undefined;
   };
   expect(await wait()).toBeUndefined();

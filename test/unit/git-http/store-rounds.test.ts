@@ -8,7 +8,6 @@ import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/g
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
-import { writeName } from "../../../lib/repo/names.ts";
 import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
@@ -17,6 +16,7 @@ import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { chunksOf } from "../../support/byte-chunks.ts";
 import { git } from "../../support/git/run-git.ts";
+import { writeName } from "../../support/named-repository.ts";
 import { OPEN_ACCESS } from "../../support/open-access.ts";
 import { type Primary, startPrimary } from "../../support/primary.ts";
 import { RIG_UUID, syncRig } from "../../support/sync-rig.ts";

@@ -3,11 +3,11 @@ import { ConfigError } from "../../../lib/errors.ts";
 import { CurrentConfig, changeMirrorConfig, readMirrorConfig } from "../../../lib/mirror/config-store.ts";
 import { EMPTY_CONFIG, type MirrorConfig, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { servesBy } from "../../../lib/mirror/selection.ts";
-import { writeName } from "../../../lib/repo/names.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { writeName } from "../../support/named-repository.ts";
 
 const add = (workspace: string) => (config: MirrorConfig) => ({
   ...config,

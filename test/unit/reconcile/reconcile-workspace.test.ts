@@ -8,9 +8,10 @@ import {
 import { markFailure } from "../../../lib/mirror/repository-state.ts";
 import type { RepositoryJob, SyncJob } from "../../../lib/mirror/sync-job.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../../lib/reconcile/reconcile-workspace.ts";
-import { readName, writeName } from "../../../lib/repo/names.ts";
+import { readName } from "../../../lib/repo/names.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { ListedWorkspace } from "../../support/listed-workspace.ts";
+import { writeName } from "../../support/named-repository.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -234,5 +235,5 @@ test("a name that was taken leads to nobody else at once, whoever had it and whe
   await reconcile();
   expect(await readName(store, "acme", "site")).toBeUndefined();
   // It is going to be mirrored.
-  expect(await readName(store, "acme", "shop")).toMatchObject({ uuid: shop.uuid, isInitializing: true });
+  expect(await readName(store, "acme", "shop")).toMatchObject({ uuid: shop.uuid, isReserved: true });
 });

@@ -1,11 +1,12 @@
 /** The janitor: what has lost its name goes after the grace period, and nothing else ever does. */
 import { beforeEach, expect, test } from "vitest";
-import { CorruptPackError } from "../../../lib/errors.ts";
+import { StoredDocumentError } from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { tidyRepository } from "../../../lib/repo/janitor.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
-import type { ManifestPack } from "../../../lib/repo/manifest.ts";
-import { type PublishedManifest, publish, publishPacks } from "../../../lib/repo/publish.ts";
+import type { ManifestPack, StoredManifest } from "../../../lib/repo/manifest.ts";
+import { publish, publishPacks } from "../../../lib/repo/publish.ts";
+import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
@@ -19,7 +20,7 @@ const START_MS = Date.now();
 
 let faults: BlobFaults;
 let store: CountingBlobStore;
-let published: PublishedManifest;
+let published: StoredManifest;
 
 const packOf = (digit: string): ManifestPack => ({
   id: digit.repeat(40),
@@ -54,7 +55,7 @@ async function keys(prefix = KEYS.prefix): Promise<string[]> {
 beforeEach(async () => {
   faults = {};
   store = new CountingBlobStore(new MemoryBlobStore({ faults: { before: (call) => faults.before?.(call) } }));
-  published = await publish(store, UUID, "absent", {
+  published = await publish(store, UUID, NO_DOCUMENT, {
     head: { ref: "refs/heads/main" },
     refs: [{ name: "refs/heads/main", id: parseObjectId("a".repeat(40)) }],
     packs: [await writePack("1"), await writePack("2")],
@@ -65,7 +66,7 @@ beforeEach(async () => {
 });
 
 const replacePacks = async (...packs: ManifestPack[]): Promise<void> => {
-  const { manifest } = published;
+  const { value: manifest } = published;
   published = await publishPacks(store, UUID, published, { ...manifest, packs });
 };
 
@@ -89,7 +90,7 @@ test("a pack of long ago that has just lost its name stays for the grace period 
 });
 
 test("snapshots of older generations go, the one that is named stays", async () => {
-  const { refs } = published.manifest;
+  const { refs } = published.value;
   await store.write(KEYS.refSnapshot("b".repeat(40)), utf8("old"));
   await tidyAfter(0);
   await tidyAfter(30);
@@ -111,7 +112,7 @@ test("what is published while the keys are listed is not taken for nobody's", as
     before: async ({ kind, key }) => {
       if (kind !== "list" || key !== KEYS.refSnapshotFolder) return undefined;
       faults = {};
-      await replacePacks(...published.manifest.packs, pack);
+      await replacePacks(...published.value.packs, pack);
       return undefined;
     },
   };
@@ -130,7 +131,7 @@ test("a manifest that cannot be understood: nothing is removed", async () => {
   await tidyAfter(0);
   await store.write(KEYS.manifest, utf8("{"));
   const before = await keys();
-  await expect(tidyAfter(30)).rejects.toThrow(CorruptPackError);
+  await expect(tidyAfter(30)).rejects.toThrow(StoredDocumentError);
   expect(await keys()).toEqual(before);
 });
 

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { type NextGeneration, publish, publishPacks } from "../../../lib/repo/publish.ts";
+import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { textOf } from "../../support/byte-chunks.ts";
 
@@ -19,17 +20,17 @@ const NEXT: NextGeneration = {
 
 test("other packs are another generation of the same refs, and later ones know when the unreachable was dropped", async () => {
   const store = new MemoryBlobStore();
-  const first = await publish(store, UUID, "absent", NEXT);
-  expect(first.manifest).not.toHaveProperty("unreachableDroppedAt");
+  const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
+  expect(first.value).not.toHaveProperty("unreachableDroppedAt");
   const dropped = {
     ...{ packs: [], mayHoldUnreachable: false },
     ...{ publishedAt: "2026-02-02T00:00:00.000Z", unreachableDroppedAt: "2026-02-02T00:00:00.000Z" },
   };
   const compacted = await publishPacks(store, UUID, first, dropped);
-  expect(compacted.manifest).toEqual({ ...first.manifest, ...dropped, generation: 2 });
+  expect(compacted.value).toEqual({ ...first.value, ...dropped, generation: 2 });
   const next = await publish(store, UUID, compacted, NEXT);
   const { unreachableDroppedAt } = dropped;
-  expect(next.manifest).toMatchObject({ generation: 3, mayHoldUnreachable: true, unreachableDroppedAt });
+  expect(next.value).toMatchObject({ generation: 3, mayHoldUnreachable: true, unreachableDroppedAt });
 });
 
 test("copies that go while the manifest is written are written again; a store that fails is no such case", async () => {
@@ -43,7 +44,7 @@ test("copies that go while the manifest is written are written again; a store th
       },
     },
   });
-  const first = await publish(memory, UUID, "absent", NEXT);
+  const first = await publish(memory, UUID, NO_DOCUMENT, NEXT);
   expect(textOf((await memory.read(KEYS.packedRefs)).bytes)).toContain("refs/heads/main\n");
   isBroken = true;
   await expect(publish(memory, UUID, first, NEXT)).rejects.toThrow("the store is away");

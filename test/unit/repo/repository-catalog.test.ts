@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { publish } from "../../../lib/repo/publish.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
@@ -12,7 +13,7 @@ async function catalogOf(maxOpenBytes?: number) {
   const store = new CountingBlobStore(new MemoryBlobStore());
   const now = new Date();
   for (const uuid of UUIDS) {
-    await publish(store, uuid, "absent", {
+    await publish(store, uuid, NO_DOCUMENT, {
       head: { ref: "refs/heads/main" },
       refs: [{ name: "refs/heads/main", id: parseObjectId("a".repeat(40)) }],
       packs: [],

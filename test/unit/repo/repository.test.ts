@@ -3,20 +3,23 @@ import {
   CorruptPackError,
   DamagedRepositoryError,
   NotFoundError,
+  StoredDocumentError,
   VersionConflictError,
 } from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import type { RefList } from "../../../lib/git/ports.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
-import { readName, writeName } from "../../../lib/repo/names.ts";
+import { readName } from "../../../lib/repo/names.ts";
 import { type NextGeneration, publish, publishVerified } from "../../../lib/repo/publish.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
+import { writeName } from "../../support/named-repository.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
 const OTHER_UUID = "0a1b2c3d-0000-4000-8000-000000000002";
@@ -46,7 +49,7 @@ async function refsOf(repository: Repository): Promise<RefList> {
 
 describe("publish", () => {
   test("writes a generation that can be opened, and the copies for git", async () => {
-    await publish(store, UUID, "absent", NEXT);
+    await publish(store, UUID, NO_DOCUMENT, NEXT);
     const repository = await openRepository(storage, UUID);
     expect(repository.manifest).toMatchObject({
       generation: 1,
@@ -61,21 +64,21 @@ describe("publish", () => {
   });
 
   test("counts generations and keeps a detached HEAD", async () => {
-    const first = await publish(store, UUID, "absent", NEXT);
+    const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
     const second = await publish(store, UUID, first, { ...NEXT, head: { commitId: ID } });
-    expect(second.manifest.generation).toBe(2);
+    expect(second.value.generation).toBe(2);
     const repository = await openRepository(storage, UUID);
     expect(await refsOf(repository)).toEqual({ head: { commitId: ID }, refs: NEXT.refs });
     expect(textOf((await store.read(KEYS.head)).bytes)).toBe(`${ID}\n`);
   });
 
   test("of two over the same generation, one fails and the other stands", async () => {
-    const first = await publish(store, UUID, "absent", NEXT);
+    const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
     const winner = await publish(store, UUID, first, { ...NEXT, mayHoldUnreachable: true });
     await expect(publish(store, UUID, first, NEXT)).rejects.toThrow(VersionConflictError);
-    await expect(publish(store, UUID, "absent", NEXT)).rejects.toThrow(VersionConflictError);
+    await expect(publish(store, UUID, NO_DOCUMENT, NEXT)).rejects.toThrow(VersionConflictError);
     const repository = await openRepository(storage, UUID);
-    expect(repository.manifest).toEqual(winner.manifest);
+    expect(repository.manifest).toEqual(winner.value);
     expect(repository.version).toBe(winner.version);
   });
 
@@ -88,15 +91,15 @@ describe("publish", () => {
       },
     };
     const memory = new MemoryBlobStore({ faults });
-    await publish(memory, UUID, "absent", NEXT);
+    await publish(memory, UUID, NO_DOCUMENT, NEXT);
     expect(textOf((await memory.read(KEYS.head)).bytes)).toBe("ref: refs/heads/main\n");
   });
 
   test("noting a verification changes that and nothing else", async () => {
-    const first = await publish(store, UUID, "absent", NEXT);
+    const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
     const verifiedAt = new Date("2026-02-02T00:00:00Z");
     const verified = await publishVerified(store, UUID, first, verifiedAt);
-    expect(verified.manifest).toEqual({ ...first.manifest, verifiedAt: verifiedAt.toISOString() });
+    expect(verified.value).toEqual({ ...first.value, verifiedAt: verifiedAt.toISOString() });
     await expect(publishVerified(store, UUID, first, verifiedAt)).rejects.toThrow(VersionConflictError);
   });
 
@@ -108,7 +111,7 @@ describe("publish", () => {
         return undefined;
       },
     };
-    await publish(new MemoryBlobStore({ faults }), UUID, "absent", NEXT);
+    await publish(new MemoryBlobStore({ faults }), UUID, NO_DOCUMENT, NEXT);
     expect(written.length).toBe(5);
     expect(written.at(-1)).toBe(KEYS.manifest);
   });
@@ -116,7 +119,7 @@ describe("publish", () => {
 
 describe("open", () => {
   test("takes one request cold, one more for the refs, and one conditional request warm", async () => {
-    await publish(store, UUID, "absent", NEXT);
+    await publish(store, UUID, NO_DOCUMENT, NEXT);
     store.reset();
     const cold = await openRepository(storage, UUID);
     await cold.readRefs();
@@ -129,7 +132,7 @@ describe("open", () => {
   });
 
   test("takes one round cold for manifest and refs, if they will be asked for", async () => {
-    await publish(store, UUID, "absent", NEXT);
+    await publish(store, UUID, NO_DOCUMENT, NEXT);
     store.reset();
     const repository = await openRepository(storage, UUID, { withRefs: true });
     expect((await repository.readRefs()).refs).toEqual(NEXT.refs);
@@ -141,7 +144,7 @@ describe("open", () => {
     ["are broken", utf8("x")],
     ["are gone", undefined],
   ])("reads the manifest's own refs where the ones for copies %s", async (_, bytes) => {
-    await publish(store, UUID, "absent", NEXT);
+    await publish(store, UUID, NO_DOCUMENT, NEXT);
     if (bytes === undefined) await store.delete(KEYS.packedRefs);
     else await store.write(KEYS.packedRefs, bytes);
     store.reset();
@@ -151,7 +154,7 @@ describe("open", () => {
   });
 
   test("sees what was published since", async () => {
-    const first = await publish(store, UUID, "absent", NEXT);
+    const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
     const known = await openRepository(storage, UUID);
     await publish(store, UUID, first, { ...NEXT, refs: [] });
     const newer = await openRepository(storage, UUID, { known });
@@ -161,7 +164,7 @@ describe("open", () => {
   });
 
   test("keeps what it has read when only the time verified is new", async () => {
-    const first = await publish(store, UUID, "absent", NEXT);
+    const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
     const known = await openRepository(storage, UUID);
     await Promise.all([known.readRefs(), known.openObjects()]);
     await publishVerified(store, UUID, first, new Date("2026-02-02T00:00:00Z"));
@@ -180,7 +183,7 @@ describe("open", () => {
   });
 
   test("a failed read of the refs is tried again", async () => {
-    const { manifest } = await publish(store, UUID, "absent", NEXT);
+    const { value: manifest } = await publish(store, UUID, NO_DOCUMENT, NEXT);
     const key = KEYS.refSnapshot(manifest.refs.snapshotId);
     const { bytes } = await store.read(key);
     await store.delete(key);
@@ -196,6 +199,7 @@ describe("names", () => {
     await writeName(store, "Acme", "Widgets", UUID);
     expect(await readName(store, "acme", "WIDGETS")).toEqual({
       uuid: UUID,
+      seenAt: expect.any(String),
       hasUuidPath: false,
       isPublic: false,
       isFormer: false,
@@ -212,13 +216,13 @@ describe("names", () => {
 
   test.each(["{", "{}", '{"uuid":"x"}'])("%j in a name's place is corrupt", async (text) => {
     await store.write("names/acme/widgets.json", utf8(text));
-    await expect(readName(store, "acme", "widgets")).rejects.toThrow(CorruptPackError);
+    await expect(readName(store, "acme", "widgets")).rejects.toThrow(StoredDocumentError);
   });
 });
 
 describe("the catalog", () => {
   test("asks for the manifest only when it knows the name, and after 15 s for both at once", async () => {
-    await publish(store, UUID, "absent", NEXT);
+    await publish(store, UUID, NO_DOCUMENT, NEXT);
     await writeName(store, "acme", "widgets", UUID);
     let nowMs = 0;
     const catalog = new RepositoryCatalog(storage, { nowMs: () => nowMs });
@@ -240,7 +244,7 @@ describe("the catalog", () => {
     let nowMs = 0;
     const catalog = new RepositoryCatalog(storage, { nowMs: () => nowMs });
     for (const uuid of [UUID, OTHER_UUID]) {
-      await publish(store, uuid, "absent", NEXT);
+      await publish(store, uuid, NO_DOCUMENT, NEXT);
       await writeName(store, "acme", "widgets", uuid);
       nowMs += 15_000;
       expect((await catalog.resolve("acme", "widgets"))?.uuid).toBe(uuid);
@@ -250,7 +254,7 @@ describe("the catalog", () => {
   test("asks for the name again where what it meant is gone", async () => {
     const catalog = new RepositoryCatalog(storage, { nowMs: () => 0 });
     for (const uuid of [UUID, OTHER_UUID]) {
-      await publish(store, uuid, "absent", NEXT);
+      await publish(store, uuid, NO_DOCUMENT, NEXT);
       await writeName(store, "acme", "widgets", uuid);
       expect((await catalog.resolve("acme", "widgets"))?.uuid).toBe(uuid);
       await store.delete(repositoryKeys(uuid).manifest);
@@ -263,7 +267,7 @@ describe("the catalog", () => {
     expect(await catalog.resolve("acme", "widgets")).toBeUndefined();
     await writeName(store, "acme", "widgets", UUID);
     expect(await catalog.resolve("acme", "widgets")).toBeUndefined();
-    await publish(store, UUID, "absent", NEXT);
+    await publish(store, UUID, NO_DOCUMENT, NEXT);
     expect((await catalog.resolve("acme", "widgets"))?.uuid).toBe(UUID);
   });
 
@@ -274,7 +278,7 @@ describe("the catalog", () => {
     const catalog = new RepositoryCatalog(storage);
     const sizes = { packBytes: 40, indexBytes, objectCount: 0, sentObjectCount: 0, sentEndBytes: 20 };
     const packs = [{ id: "c".repeat(40), repeatedObjectCount: 0, ...sizes }];
-    for (const uuid of [UUID, OTHER_UUID]) await publish(store, uuid, "absent", { ...NEXT, packs });
+    for (const uuid of [UUID, OTHER_UUID]) await publish(store, uuid, NO_DOCUMENT, { ...NEXT, packs });
     const first = await catalog.open(UUID);
     expect(await catalog.open(UUID)).toBe(first);
     await catalog.open(OTHER_UUID);

@@ -4,7 +4,7 @@ import type { BitbucketRestApi } from "../../../lib/bitbucket/rest-api.ts";
 import type { UpstreamGit } from "../../../lib/bitbucket/upstream-git.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
-import { readRepositoryState } from "../../../lib/mirror/repository-state.ts";
+import { repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { RecentChecks } from "../../../lib/sync/recent-checks.ts";
@@ -49,5 +49,8 @@ test.each([
   );
   expect(outcome).toMatchObject({ kind: "published", generation: 1 });
   expect(count).toBe(commitFetches);
-  expect((await readRepositoryState(store, UUID)).value).toMatchObject({ state: "AVAILABLE", slug: "site" });
+  expect((await repositoryDocument(store, UUID).read()).value).toMatchObject({
+    state: "AVAILABLE",
+    slug: "site",
+  });
 });

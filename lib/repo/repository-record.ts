@@ -1,0 +1,125 @@
+/**
+ * What is known of one repository: `repos/<uuid>/repository.json`. It says what the repository is called at the primary, and
+ * wins over the entries in `names/` and `projects/`, which are an index of these records. Written by the repository's jobs,
+ * which come one at a time, and by compare-and-swap all the same: a queue may give out a job twice.
+ */
+import * as z from "zod/mini";
+import type { BlobStore } from "../store/blob-store.ts";
+import { nameKey, projectNameKey, type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import { isNameSegment } from "./names.ts";
+import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
+
+const name = z.string().check(z.refine(isNameSegment));
+const time = z.iso.datetime();
+
+const namesSchema = z.object({
+  workspace: name,
+  slug: name,
+  projectKey: z.optional(name),
+});
+
+const recordSchema = z.object({
+  ...namesSchema.shape,
+  isPrivate: z.boolean(),
+  /** When the primary said all this. */
+  seenAt: time,
+  /** Whether git finds it at the primary under its uuid as well, as the last sync that could tell saw it. */
+  hasUuidPath: z.boolean(),
+  /** Names lead to it: from its first publish on, until it is gone from the primary. */
+  isNamed: z.boolean(),
+  /** A change of what the index shows is under way: the index may lack a part of it. */
+  isIndexPending: z.optional(z.literal(true)),
+  /** Oldest first. They lead to it until another repository takes them. */
+  formerNames: z.array(namesSchema),
+  /** In the words of Bitbucket Data Center's mirrors. */
+  state: z.enum(["NOT_MIRRORED", "INITIALIZING", "AVAILABLE", "ERROR_INITIALIZING", "ERROR_AVAILABLE"]),
+  firstSyncAt: z.optional(time),
+  /** Of the last successful sync; written again when something changed, or it has become old. */
+  lastSyncAt: z.optional(time),
+  /** Since the last successful one. */
+  failedSyncCount: z.number().check(z.int(), z.nonnegative()),
+  lastError: z.optional(z.object({ at: time, code: z.string(), message: z.string() })),
+  hashes: z.object({ content: z.optional(z.string()), metadata: z.string() }),
+  /** The `content` hash of the refs that the relay has last sent. */
+  announcedRefs: z.optional(z.string()),
+  /** Since when it is not mirrored any more. */
+  removedAt: z.optional(time),
+});
+
+export type RepositoryRecord = z.infer<typeof recordSchema>;
+export type StoredRecord = Stored<RepositoryRecord>;
+export type RepositoryNames = z.infer<typeof namesSchema>;
+
+/** The part of a record that the index shows. */
+export type IndexedFields = Pick<
+  RepositoryRecord,
+  "workspace" | "slug" | "projectKey" | "isPrivate" | "hasUuidPath" | "isNamed"
+>;
+
+const FORM: DocumentForm<RepositoryRecord> = {
+  schema: recordSchema,
+  whenDamaged: "throw",
+  needsChecksum: true,
+  identify: ({ workspace, slug, projectKey }) =>
+    workspace === undefined ? undefined : JSON.stringify([workspace, slug, projectKey]),
+};
+
+export function repositoryDocument(store: BlobStore, uuid: RepositoryUuid): StoredDocument<RepositoryRecord> {
+  return new StoredDocument(store, repositoryKeys(uuid).record, FORM);
+}
+
+/**
+ * One request. @returns `undefined` where no name leads to the repository: it is not served.
+ * @throws {StoredDocumentError}
+ */
+export async function readNamedRecord(
+  store: BlobStore,
+  uuid: RepositoryUuid,
+): Promise<RepositoryRecord | undefined> {
+  const { value } = await repositoryDocument(store, uuid).read();
+  return value?.isNamed ? value : undefined;
+}
+
+/** More than any repository has had. The oldest ones lead nowhere then. */
+const MAX_FORMER_NAMES = 20;
+
+/** The record with these names: those before become former ones, if they led to it. */
+export function withIndexed<Fields extends IndexedFields>(
+  record: RepositoryRecord,
+  indexed: Fields,
+): RepositoryRecord {
+  const { projectKey: _before, ...others } = record;
+  const next = { ...others, ...indexed };
+  if (isSameIndexed(record, indexed)) return next;
+  const { workspace, slug, projectKey } = record;
+  const isRenamed = record.isNamed && !hasSameNames(record, indexed);
+  const named = isRenamed ? [...record.formerNames, { workspace, slug, projectKey }] : record.formerNames;
+  const formerNames = named.filter((names) => !hasSameNames(names, indexed)).slice(-MAX_FORMER_NAMES);
+  return { ...next, formerNames, isIndexPending: true };
+}
+
+/** @param indexed - The record that the index was brought in line with: if it was changed since, the change is still pending. */
+export function indexDone(record: RepositoryRecord, indexed: IndexedFields): RepositoryRecord {
+  const { isIndexPending: _done, ...others } = record;
+  return isSameIndexed(record, indexed) ? others : record;
+}
+
+function isSameIndexed(a: IndexedFields, b: IndexedFields): boolean {
+  return (
+    a.workspace === b.workspace &&
+    a.slug === b.slug &&
+    a.projectKey === b.projectKey &&
+    a.isPrivate === b.isPrivate &&
+    a.hasUuidPath === b.hasUuidPath &&
+    a.isNamed === b.isNamed
+  );
+}
+
+function hasSameNames(a: RepositoryNames, b: RepositoryNames): boolean {
+  return nameKey(a.workspace, a.slug) === nameKey(b.workspace, b.slug) && projectKeyOf(a) === projectKeyOf(b);
+}
+
+/** @returns The key of the entry in `projects/`; `undefined` where the project is not known. */
+export function projectKeyOf({ projectKey, slug }: RepositoryNames): string | undefined {
+  return projectKey === undefined ? undefined : projectNameKey(projectKey, slug);
+}
