@@ -34,9 +34,16 @@ export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
   grant(grantee, ["s3:PutObject"], arns(bucket, CONFIG_KEYS));
 }
 
-/** To look up names, compare refs and remember verdicts; no objects. */
+/** To resolve names, compare refs, keep verdicts, and find repositories to probe the primary with; no objects. */
 export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
-  grantRead(bucket, grantee, [...NAME_KEYS, ...REF_KEYS, "repos/*/repository.json", ...VERDICT_KEYS]);
+  grantRead(bucket, grantee, [
+    ...CONFIG_KEYS,
+    "workspaces/*",
+    ...NAME_KEYS,
+    ...REF_KEYS,
+    "repos/*/repository.json",
+    ...VERDICT_KEYS,
+  ]);
   grant(grantee, ["s3:PutObject"], arns(bucket, VERDICT_KEYS));
 }
 

@@ -60,7 +60,7 @@ export function readAuthorizerConfig(env: Environment) {
   return read(
     env,
     ["bucket", "authSecret"],
-    ["gitUrl", "redirectUnmirrored", ...ACCESS_SETTINGS, "logLevel"],
+    ["gitUrl", "secretPath", "redirectUnmirrored", ...ACCESS_SETTINGS, "logLevel"],
   );
 }
 

@@ -18,6 +18,7 @@ import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { type CatalogOptions, RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
+import { type ProbeQuestionsOptions, probeQuestions } from "../wiring/probe-questions.ts";
 import type { Arguments } from "./arguments.ts";
 import { readAuthSecret } from "./auth-secret.ts";
 import { openBlobUrls } from "./open-store.ts";
@@ -28,7 +29,9 @@ export interface ServedMirror {
   readonly catalog: RepositoryCatalog;
 }
 
-export interface ServeMirrorOptions extends Pick<SyncOnDemandOptions, "requests" | "isAnnounced"> {
+export interface ServeMirrorOptions
+  extends Pick<SyncOnDemandOptions, "requests" | "isAnnounced">,
+    Pick<ProbeQuestionsOptions, "readConfig" | "accountOf"> {
   readonly settings: Arguments;
   readonly serves: CatalogOptions["serves"];
   /** Of this server, once it listens. */
@@ -54,15 +57,16 @@ export function storageOver(
 /** Where the store is a folder, this server hands out its files. Errors as of `readAuthSecret`. */
 export async function serveMirror(
   storage: RepositoryStorage,
-  { settings, serves, serverUrl, log, requests, isAnnounced, stop }: ServeMirrorOptions,
+  options: ServeMirrorOptions,
 ): Promise<ServedMirror> {
+  const { settings, serves, serverUrl, log, requests, isAnnounced, stop } = options;
   const signed = new SignedBlobUrls({ serverUrl });
   const urls = openBlobUrls(settings.store, settings.s3Endpoint) ?? signed;
   const catalog = new RepositoryCatalog({ ...storage, urls }, { serves });
   const { store } = storage;
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
   const git = gitHttp({
-    access: await accessOf(store, settings, log),
+    access: await accessOf(store, options),
     find: (...request) => catalog.find(...request),
     onDemand: new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) }),
     unmirrored: new FirstSync({ ...syncs, gitUrl: settings.gitUrl }),
@@ -79,18 +83,16 @@ export async function serveMirror(
   return { handler, catalog };
 }
 
-async function accessOf(
-  store: BlobStore,
-  { store: location, anonymous, ...settings }: Arguments,
-  log: Logger,
-): Promise<DecideAccess> {
+async function accessOf(store: BlobStore, options: ServeMirrorOptions): Promise<DecideAccess> {
+  const { store: location, anonymous, ...settings } = options.settings;
   return accessOverStore({
     store,
+    probeQuestions: probeQuestions({ ...options, store }),
     secret: await readAuthSecret(process.env, location),
     fetch,
     gitUrl: settings.gitUrl,
     agent: AGENT,
     settings: { ...settings, allowsAnonymous: anonymous === "allow", sendsOn: settings.redirectUnmirrored },
-    log,
+    log: options.log,
   });
 }

@@ -3,8 +3,10 @@
  * refs in the answer mean yes. It works for every kind of credential, and counts against the caller's own rate limit there.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { UpstreamError } from "../errors.ts";
 import { mediaType } from "../media-type.ts";
 import { parseRetryAfter } from "../retry-after.ts";
+import { readWithRetry } from "../retry-read.ts";
 import type { AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { hintOf } from "./primary-hint.ts";
 
@@ -41,10 +43,8 @@ const DEFAULT_LIMITS: AskPrimaryLimits = {
   syncPausesMs: [500, 3_000],
 };
 
-/** A timer that fires later than this was delayed by a frozen process, not by a busy one. */
-const FROZEN_MS = 2_000;
-
 const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
+const NOT_GIT = "the answer is not git's";
 const INFO_REFS = ".git/info/refs";
 const OTHER_REFS: PrimaryAnswer = { kind: "refused", status: 503 };
 
@@ -87,17 +87,25 @@ async function askOnce(
   signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
   const { timeoutMs } = options.limits ?? DEFAULT_LIMITS;
-  const silence = AbortSignal.timeout(timeoutMs);
-  const startedMs = Date.now();
+  const ended = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {
-    return await followed(question, options, AbortSignal.any([signal, silence]));
+    // Without a budget: callers could use up one that they share. An outage is judged apart, and then nothing is asked.
+    return await readWithRetry(options, async (fetch) => {
+      try {
+        return await followed(question, { ...options, fetch }, ended);
+      } catch (error) {
+        if (error instanceof UpstreamError) throw error;
+        throw new UpstreamError(reasonOf(error), { retryable: !ended.aborted, cause: error });
+      }
+    });
   } catch (error) {
-    const answer = { kind: "undecided", cause: "unreachable", reason: reasonOf(error) } as const;
-    // Lambda freezes a process between requests; afterwards its connections are dead and its timeouts over.
-    if (Date.now() > startedMs + timeoutMs + FROZEN_MS) return answer;
-    if (silence.aborted) return { ...answer, outage: "certain" };
-    // A deadline that ended earlier may have been spent waiting for other questions.
-    return signal.aborted ? answer : { ...answer, outage: "likely" };
+    const { retryAfterSeconds } = error instanceof UpstreamError ? error : {};
+    return {
+      kind: "undecided",
+      cause: "unreachable",
+      reason: reasonOf(error),
+      ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    };
   }
 }
 
@@ -127,7 +135,7 @@ async function followed(
     if (pathOf(target, gitUrl) === undefined) return { kind: "refused", status: response.status };
     url = target;
   }
-  return { kind: "undecided", cause: "unreachable", reason: "too many redirects" };
+  throw new UpstreamError("too many redirects", { retryable: false });
 }
 
 function infoRefsUrl(gitUrl: string, repositoryPath: string): URL {
@@ -159,12 +167,12 @@ async function answerOf(
       const compared = await showsServed(question.uuid, shown.chunks()).catch(reasonOf);
       signal.throwIfAborted();
       if (typeof compared === "string") {
-        const cause = shown.brokeOff ? "unreachable" : "unreadable";
-        return { kind: "undecided", cause, reason: compared };
+        if (shown.brokeOff) throw new UpstreamError(compared, { retryable: true });
+        return { kind: "undecided", cause: "unreadable", reason: compared };
       }
       if (!compared) return OTHER_REFS;
     } else if (!(await beginsLikeGit(response))) {
-      return { kind: "undecided", cause: "unreachable", reason: "the answer is not git's" };
+      throw new UpstreamError(NOT_GIT, { retryable: true });
     }
     const finalPath = pathOf(url, gitUrl);
     const callerName = shortText(headers.get("x-ausername"));
@@ -180,16 +188,10 @@ async function answerOf(
   }
   await response.body?.cancel();
   const retryAfterSeconds = parseRetryAfter(headers.get("retry-after"));
-  return {
-    kind: "undecided",
-    cause: status === 429 ? "rate-limited" : "unreachable",
-    reason: response.ok ? "the answer is not git's" : `the primary answered ${status}`,
-    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
-    // What a front end answers for every service behind it.
-    ...([502, 503, 504].includes(status) && {
-      outage: retryAfterSeconds === undefined ? "likely" : "certain",
-    }),
-  };
+  const after = retryAfterSeconds !== undefined && { retryAfterSeconds };
+  const reason = response.ok ? NOT_GIT : `the primary answered ${status}`;
+  if (status === 429) return { kind: "undecided", cause: "rate-limited", reason, ...after };
+  throw new UpstreamError(reason, { retryable: status >= 500, ...after });
 }
 
 /** With a uuid in the path, the primary itself guarantees which repository it shows. */
@@ -238,6 +240,7 @@ function shortText(text: string | null): string | undefined {
 
 /** Only the innermost of undici's errors names the cause. */
 function reasonOf(error: unknown): string {
+  if (error instanceof UpstreamError) return error.message;
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
 }

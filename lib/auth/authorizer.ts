@@ -5,15 +5,18 @@
  * 2. `SharedVerdicts` looks for a stored verdict, or lets one process ask for all.
  * 3. `ThrottledPrimary` asks, within limits. A 401 to a credential that the primary accepted within the last 15 minutes is
  *    asked once more before it is believed.
- * 4. While the primary does not answer, the last yes counts for a limited time, and the verdict says that it is stale.
+ * 4. If there is no answer within 2 s, or a failure, `OutageMonitor` judges whether the primary is away for everyone. Only then
+ *    the last yes counts for a limited time, and the verdict says that it is stale.
  *
  * Of a credential only an HMAC is kept.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { LRUCache } from "lru-cache";
 import type { Logger } from "../log.ts";
 import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
-import type { AskPrimary, PrimaryAnswer, ReadQuestion, VerdictStore } from "./ports.ts";
+import { OutageMonitor } from "./outage-monitor.ts";
+import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion, VerdictStore } from "./ports.ts";
 import { RecentlyAcceptedCredentials } from "./recently-accepted-credentials.ts";
 import type { WrongCredentials } from "./request-limits.ts";
 import {
@@ -28,6 +31,7 @@ import { type Verdict, type VerdictSource, verdictOf } from "./verdict.ts";
 import {
   countsUntilMs,
   DEFAULT_VERDICT_LIMITS,
+  recordOf,
   type VerdictLimits,
   type VerdictRecord,
 } from "./verdict-record.ts";
@@ -35,6 +39,8 @@ import {
 export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
   /** For one question. API Gateway gives an authorizer 29 s, and a former name takes two questions, one after the other. */
   readonly deadlineMs: number;
+  /** How long a question waits for the primary before an outage is considered. */
+  readonly judgeOutageAfterMs: number;
   /** At the primary, of one process: further ones wait. */
   readonly maxConcurrentQuestions: number;
   /** About 500 bytes each. */
@@ -45,12 +51,14 @@ export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
   ...DEFAULT_VERDICT_LIMITS,
   ...DEFAULT_SHARING_LIMITS,
   deadlineMs: 13_000,
+  judgeOutageAfterMs: 2_000,
   maxConcurrentQuestions: 64,
   maxRemembered: 50_000,
 };
 
 export interface AuthorizerOptions {
   readonly askPrimary: AskPrimary;
+  readonly probePrimary: ProbePrimary;
   readonly keys: CallerKeys;
   /** Shared by all processes of the mirror. */
   readonly store: VerdictStore;
@@ -61,6 +69,8 @@ export interface AuthorizerOptions {
   readonly now?: () => number;
 }
 
+const NO_ANSWER = { kind: "undecided", cause: "unreachable", reason: "no answer yet" } as const;
+
 interface InFlight {
   readonly startedAtMs: number;
   readonly verdict: Promise<Verdict>;
@@ -68,6 +78,7 @@ interface InFlight {
 
 export class Authorizer {
   readonly #primary: ThrottledPrimary;
+  readonly #outage: OutageMonitor;
   readonly #recentlyAccepted: RecentlyAcceptedCredentials;
   readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
@@ -80,7 +91,8 @@ export class Authorizer {
   constructor(options: AuthorizerOptions) {
     const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
     const stored = new StoredVerdicts(store);
-    this.#primary = new ThrottledPrimary({ ...options, ...limits, log, now });
+    this.#outage = new OutageMonitor({ ...options, stored, key: keys.outageKey(), log, now });
+    this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
     this.#recentlyAccepted = new RecentlyAcceptedCredentials({ stored, keys, log, now });
     this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
     this.#keys = keys;
@@ -113,22 +125,38 @@ export class Authorizer {
   }
 
   #decide(key: string, question: ReadQuestion, known: VerdictRecord | undefined): Promise<Verdict> {
-    const signal = AbortSignal.timeout(this.#limits.deadlineMs);
+    const { deadlineMs, judgeOutageAfterMs } = this.#limits;
+    const signal = AbortSignal.timeout(deadlineMs);
+    // At the same time as the verdict.
+    void this.#outage.readLast();
+    let last = known;
+    let isSettled = false;
     const finding = this.#shared.find(key, {
       known,
-      withoutAsking: () => this.#primary.withoutAsking(question),
+      withoutAsking: (record) => {
+        last = record;
+        return this.#primary.withoutAsking(question);
+      },
       ask: (record) => this.#ask(question, record, signal),
       signal,
     });
-    const verdict = finding
+    const settled = finding
       .then((found) => {
-        this.#remembered.set(key, found.record);
+        if (found.source !== "memory") this.#remembered.set(key, found.record);
         this.#noteGuess(question, found);
         return this.#verdict(found.record, found.source);
       })
       .finally(() => {
+        isSettled = true;
         if (this.#inFlight.get(key) === inFlight) this.#inFlight.delete(key);
       });
+    // The question stays under way, and its answer counts for the next caller.
+    const judged = sleep(judgeOutageAfterMs, undefined, { ref: false }).then(async () =>
+      !isSettled && (await this.#outage.judge())
+        ? this.#verdict(recordOf(NO_ANSWER, this.#now(), last?.right), "store")
+        : settled,
+    );
+    const verdict = Promise.race([settled, judged]);
     const inFlight = { startedAtMs: this.#now(), verdict };
     this.#inFlight.set(key, inFlight);
     return verdict;
@@ -162,7 +190,7 @@ export class Authorizer {
     return this.#recentlyAccepted.has(authorization);
   }
 
-  /** A caller with a last yes is exempt: others behind the same address may send wrong credentials. */
+  /** Credentials known to be good are exempt: others behind the same address may send wrong ones. */
   async #guessWaitSeconds(
     key: string,
     { authorization, source }: ReadQuestion,
@@ -171,7 +199,8 @@ export class Authorizer {
     if (authorization === undefined || source === undefined) return 0;
     const waitSeconds = this.#wrongCredentials.waitSeconds(source);
     if (waitSeconds === 0 || known?.right !== undefined) return 0;
-    return (await this.#shared.hasRight(key)) ? 0 : waitSeconds;
+    if (await this.#recentlyAccepted.has(authorization)) return 0;
+    return (await this.#shared.peek(key))?.record?.right === undefined ? waitSeconds : 0;
   }
 
   #noteGuess({ authorization, source }: ReadQuestion, { record, source: from }: FoundRecord): void {
@@ -181,7 +210,10 @@ export class Authorizer {
     this.#wrongCredentials.note(source, this.loggedName(authorization));
   }
 
-  #verdict(record: VerdictRecord, source: VerdictSource): Verdict {
-    return verdictOf(record, source, this.#now(), this.#limits);
+  async #verdict(record: VerdictRecord, source: VerdictSource): Promise<Verdict> {
+    const { answer } = record;
+    const isUnreachable = answer.kind === "undecided" && answer.cause === "unreachable";
+    const isOutage = isUnreachable && (await this.#outage.judge());
+    return verdictOf(record, source, this.#now(), this.#limits, isOutage);
   }
 }

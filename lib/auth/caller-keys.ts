@@ -28,6 +28,11 @@ export class CallerKeys {
     return this.#hmac(`question\n${this.callerKey(authorization)}\n${repositoryPath}\n${uuid}`);
   }
 
+  /** 64 hex digits for the judgement about an outage. */
+  outageKey(): string {
+    return this.#hmac("outage");
+  }
+
   /** The caller's name in logs. */
   loggedName(authorization: string | undefined): string {
     return authorization === undefined

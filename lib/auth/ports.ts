@@ -37,12 +37,16 @@ export type PrimaryAnswer =
       /** For the log. */
       readonly reason: string;
       readonly retryAfterSeconds?: number;
-      /** Whether this looks like an outage of the whole primary. */
-      readonly outage?: "certain" | "likely";
     };
 
 /** Never rejects: a failure is the answer `undecided`. */
 export type AskPrimary = (question: ReadQuestion, options: AskOptions) => Promise<PrimaryAnswer>;
+
+/**
+ * Asks the primary as the mirror itself, about mirrored repositories that no caller chose.
+ * @returns Whether it answers, whatever it says; `true` if there is nothing to ask about. Never rejects.
+ */
+export type ProbePrimary = (signal: AbortSignal) => Promise<boolean>;
 
 export interface AskOptions {
   /** Called after a 401. @returns Whether to ask once more before the 401 is believed. */

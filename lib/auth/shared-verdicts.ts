@@ -43,7 +43,7 @@ export interface SharedQuestion {
   /** This process's own record, used if the store cannot be read. */
   readonly known: VerdictRecord | undefined;
   /** @returns The answer to give without asking; `undefined` if the primary may be asked. */
-  readonly withoutAsking: () => PrimaryAnswer | undefined;
+  readonly withoutAsking: (last: VerdictRecord | undefined) => Promise<PrimaryAnswer | undefined>;
   /** @param known - The last record. */
   readonly ask: (known: VerdictRecord | undefined) => Promise<PrimaryAnswer>;
   /** When it aborts, other processes are waited for no longer. */
@@ -69,7 +69,7 @@ export class SharedVerdicts {
       if (stored !== undefined && record !== undefined && now() < countsUntilMs(record, verdictLimits)) {
         return { record, source: "store" };
       }
-      const answer = question.withoutAsking();
+      const answer = await question.withoutAsking(record);
       if (answer !== undefined) return { record: recordOf(answer, now(), record?.right), source: "memory" };
       if (stored === undefined) return this.#ask(key, undefined, record, question);
       if (!this.#isClaimedByAnother(stored, watch)) {
@@ -85,10 +85,10 @@ export class SharedVerdicts {
     }
   }
 
-  /** Whether a yes is stored, fresh or stale. */
-  async hasRight(key: string): Promise<boolean> {
+  /** Only reads. @returns `undefined` if the store fails. */
+  async peek(key: string): Promise<StoredVerdict | undefined> {
     const { stored, now } = this.#options;
-    return (await this.#logFailure("read", () => stored.read(key, now())))?.record?.right !== undefined;
+    return this.#logFailure("read", () => stored.read(key, now()));
   }
 
   #isClaimedByAnother({ claim, version }: StoredVerdict, watch: ClaimWatch): boolean {

@@ -5,7 +5,7 @@
 import type { Logger } from "../log.ts";
 import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
-import { CircuitBreaker } from "./circuit-breaker.ts";
+import type { OutageMonitor } from "./outage-monitor.ts";
 import type { AskOptions, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { PrioritySemaphore } from "./priority-semaphore.ts";
 import { ratePauseMs } from "./verdict-record.ts";
@@ -16,6 +16,7 @@ const MAX_PAUSED_CALLERS = 20_000;
 export interface ThrottledPrimaryOptions {
   readonly askPrimary: AskPrimary;
   readonly keys: CallerKeys;
+  readonly outage: OutageMonitor;
   readonly maxConcurrentQuestions: number;
   readonly log: Logger;
   readonly now: () => number;
@@ -23,32 +24,29 @@ export interface ThrottledPrimaryOptions {
 
 export class ThrottledPrimary {
   readonly #options: ThrottledPrimaryOptions;
-  readonly #breaker: CircuitBreaker;
   readonly #semaphore: PrioritySemaphore;
   readonly #pausedUntilMs = boundedCache<number>(MAX_PAUSED_CALLERS);
 
   constructor(options: ThrottledPrimaryOptions) {
     this.#options = options;
-    this.#breaker = new CircuitBreaker(options);
     this.#semaphore = new PrioritySemaphore(options.maxConcurrentQuestions);
   }
 
   /** @returns The answer to give without asking; `undefined` if the primary may be asked. */
-  withoutAsking({ authorization }: ReadQuestion): PrimaryAnswer | undefined {
-    const { keys, now } = this.#options;
+  async withoutAsking({ authorization }: ReadQuestion): Promise<PrimaryAnswer | undefined> {
+    const { keys, outage, now } = this.#options;
     const pausedMs = (this.#pausedUntilMs.get(keys.callerKey(authorization)) ?? 0) - now();
     if (pausedMs > 0) {
       const retryAfterSeconds = Math.ceil(pausedMs / 1000);
       return { kind: "undecided", cause: "rate-limited", reason: "still paused", retryAfterSeconds };
     }
-    const retryAfterSeconds = this.#breaker.waitSeconds();
-    if (retryAfterSeconds === 0) return undefined;
-    return { kind: "undecided", cause: "unreachable", reason: "outage", retryAfterSeconds };
+    return (await outage.isAway())
+      ? { kind: "undecided", cause: "unreachable", reason: "outage" }
+      : undefined;
   }
 
   /**
-   * @param isUrgent - Goes before others: the caller has a last yes, which counts if there is no answer in time, and other
-   *   questions must not cause that.
+   * @param isUrgent - Goes before others: the caller could read a short time ago.
    */
   async ask(question: ReadQuestion, options: AskOptions, isUrgent: boolean): Promise<PrimaryAnswer> {
     if (!(await this.#semaphore.take(options.signal, isUrgent))) {
@@ -56,7 +54,7 @@ export class ThrottledPrimary {
     }
     try {
       // An outage may have begun while this question waited.
-      return this.withoutAsking(question) ?? (await this.#ask(question, options));
+      return (await this.withoutAsking(question)) ?? (await this.#ask(question, options));
     } finally {
       this.#semaphore.release();
     }
@@ -64,7 +62,7 @@ export class ThrottledPrimary {
 
   async #ask(question: ReadQuestion, options: AskOptions): Promise<PrimaryAnswer> {
     const { askPrimary, keys, log, now } = this.#options;
-    const answer = await this.#breaker.watch(() => askPrimary(question, options));
+    const answer = await askPrimary(question, options);
     if (answer.kind !== "undecided") return answer;
     const { cause, reason, retryAfterSeconds } = answer;
     log.warn("auth:undecided", { repo: question.repositoryPath, cause, reason, retryAfterSeconds });

@@ -11,8 +11,6 @@ export interface VerdictLimits {
   readonly undecidedMs: number;
   /** How long a yes counts during an outage of the primary; 0: not at all. */
   readonly staleMs: number;
-  /** The same while the primary limits the caller's rate: shorter, because a caller can cause that. */
-  readonly staleLimitedMs: number;
 }
 
 export const DEFAULT_VERDICT_LIMITS: VerdictLimits = {
@@ -20,7 +18,6 @@ export const DEFAULT_VERDICT_LIMITS: VerdictLimits = {
   refusedMs: 3_000,
   undecidedMs: 3_000,
   staleMs: 15 * 60_000,
-  staleLimitedMs: 5 * 60_000,
 };
 
 /** Without Retry-After: soon, as most outages are short. */
@@ -28,7 +25,7 @@ export const DEFAULT_RETRY_AFTER_SECONDS = 10;
 /** Bitbucket counts by the hour, so a longer pause is a mistake. */
 const MAX_RATE_PAUSE_SECONDS = 3_600;
 /** An outage may end before the time that was announced. */
-export const MAX_OUTAGE_PAUSE_SECONDS = 60;
+const MAX_OUTAGE_PAUSE_SECONDS = 60;
 
 const foundFields = {
   /** The repository's path after redirects; absent if it is on another host. */
@@ -112,14 +109,11 @@ export function ratePauseMs(retryAfterSeconds = DEFAULT_RETRY_AFTER_SECONDS): nu
   return Math.min(Math.max(retryAfterSeconds, 1), MAX_RATE_PAUSE_SECONDS) * 1000;
 }
 
-/** The last yes, if it counts although the primary does not answer. */
+/** The last yes, if it counts during an outage. */
 export function staleRight(
-  { answer, right }: VerdictRecord,
+  { right }: VerdictRecord,
   nowMs: number,
-  { staleMs, staleLimitedMs }: VerdictLimits,
+  { staleMs }: VerdictLimits,
 ): ConfirmedRight | undefined {
-  if (right === undefined) return undefined;
-  const isLimited = answer.kind === "undecided" && answer.cause === "rate-limited";
-  const countsMs = isLimited ? Math.min(staleMs, staleLimitedMs) : staleMs;
-  return nowMs < right.askedAtMs + countsMs ? right : undefined;
+  return right !== undefined && nowMs < right.askedAtMs + staleMs ? right : undefined;
 }

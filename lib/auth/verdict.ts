@@ -37,17 +37,19 @@ export type Verdict =
       readonly retryAfterSeconds: number;
     };
 
+/** @param isOutage - Only then an old yes counts: a caller can bring about any other failure of a question. */
 export function verdictOf(
   record: VerdictRecord,
   source: VerdictSource,
   nowMs: number,
   limits: VerdictLimits,
+  isOutage: boolean,
 ): Verdict {
   const { answer, askedAtMs } = record;
   const ageMs = nowMs - askedAtMs;
   if (answer.kind === "allowed") return { ...answer, source, ageMs, isStale: false };
   if (answer.kind === "refused") return { ...answer, source, ageMs };
-  const right = staleRight(record, nowMs, limits);
+  const right = isOutage ? staleRight(record, nowMs, limits) : undefined;
   if (right !== undefined) {
     const { askedAtMs: lastAskedAtMs, finalPath, callerName } = right;
     return {

@@ -8,6 +8,7 @@ import { resolveRepository } from "../repo/resolve-repository.ts";
 import { textBlobs } from "../repo/text-blobs.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { type DecideAccess, decideAccess, type SendsOn } from "./decide-access.ts";
+import { type ProbeOptions, probePrimary } from "./probe-primary.ts";
 import { showsPublishedRefs } from "./same-refs.ts";
 
 /** The operator's settings. */
@@ -26,6 +27,8 @@ interface AccessSettings {
 
 export interface AccessOverStoreOptions {
   readonly store: BlobStore;
+  /** See `ProbeOptions`. */
+  readonly probeQuestions: ProbeOptions["questions"];
   /** The same in all processes of the mirror; see `CallerKeys`. */
   readonly secret: string;
   readonly fetch: typeof fetch;
@@ -39,14 +42,16 @@ export interface AccessOverStoreOptions {
 
 export function accessOverStore(options: AccessOverStoreOptions): DecideAccess {
   const { store, secret, fetch, gitUrl, agent, settings, log, now = Date.now } = options;
+  const askPrimary = askPrimaryByGit({
+    fetch,
+    gitUrl,
+    agent,
+    showsServed: (uuid, advertisement) => showsPublishedRefs(store, uuid, advertisement),
+  });
   return decideAccess({
     authorizer: new Authorizer({
-      askPrimary: askPrimaryByGit({
-        fetch,
-        gitUrl,
-        agent,
-        showsServed: (uuid, advertisement) => showsPublishedRefs(store, uuid, advertisement),
-      }),
+      askPrimary,
+      probePrimary: probePrimary({ askPrimary, questions: options.probeQuestions, log }),
       keys: new CallerKeys(secret),
       store: textBlobs(store),
       log,

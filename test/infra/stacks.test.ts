@@ -179,10 +179,11 @@ describe("the service stack", () => {
     for (const line of changing) expect(line).not.toMatch(/\/(names|repos)\/\*(?!\/cache)/);
   });
 
-  test("lets the authorizer read names, refs and verdicts, its secret, and no objects", () => {
+  test("lets the authorizer read names, refs and verdicts, its secret and the accounts, and no objects", () => {
     const lines = permissions(deployment().service, "Authorizer");
     const of = (action: string) => lines.filter((line) => line.startsWith(`${action} `)).join();
     expect(of("s3:GetObject").match(/\/[a-z]+\/[^"]*"/g)).toEqual([
+      '/workspaces/*"',
       '/names/*"',
       '/projects/*"',
       '/repos/*/manifest.json"',
@@ -231,7 +232,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/\*\] Service\/(Sync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/\*\] Service\/(Authorizer|Sync|Reconcile)\/Role\//,
     reason: "Workspaces are connected at run time, each with a secret of its own below this path.",
   },
   {

@@ -33,6 +33,7 @@ beforeAll(async () => {
   decideIn = Array.from({ length: PROCESSES }, () =>
     accessOverStore({
       store,
+      probeQuestions: async () => [],
       secret: "a secret that is long enough for a test",
       fetch,
       gitUrl: acme.fake.gitUrl,

@@ -33,6 +33,9 @@ export class AuthorizerRig {
   /** The primary's answer. */
   answer: PrimaryAnswer | ((asked: Asked) => Promise<PrimaryAnswer>) = YES;
   readonly asked: Asked[] = [];
+  /** The primary's answer to the mirror itself. */
+  isPrimaryUp: boolean | (() => Promise<boolean>) = true;
+  probes = 0;
   readonly store = new CountingBlobStore(new MemoryBlobStore());
 
   /** One process of the mirror. */
@@ -44,6 +47,10 @@ export class AuthorizerRig {
         const answer = typeof this.answer === "function" ? await this.answer(asked) : this.answer;
         if (answer.kind === "refused" && answer.status === 401) asked.retried = await retriesUnauthorized();
         return answer;
+      },
+      probePrimary: async () => {
+        this.probes += 1;
+        return typeof this.isPrimaryUp === "function" ? this.isPrimaryUp() : this.isPrimaryUp;
       },
       keys: KEYS,
       store: changed.store ?? textBlobs(this.store),

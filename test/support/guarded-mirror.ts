@@ -152,6 +152,11 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     );
     const access = accessOverStore({
       store,
+      probeQuestions: async () =>
+        ["vault", "new-name"].map((slug) => ({
+          authorization: CREDENTIALS["access token"],
+          repositoryPath: `acme/${slug}`,
+        })),
       secret: MIRROR_SECRET,
       fetch,
       gitUrl: fake.gitUrl,

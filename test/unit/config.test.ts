@@ -90,13 +90,14 @@ test("an empty variable counts as absent", () => {
 });
 
 describe("readAuthorizerConfig", () => {
-  const env = { [ENV.bucket]: "b", [ENV.authSecret]: "nearside-auth" };
+  const env = { [ENV.bucket]: "b", [ENV.authSecret]: "nearside-auth", [ENV.secretPath]: "/nearside/" };
 
   test("asks Bitbucket, lets anonymous callers in, and trusts a yes for 15 minutes, by default", () => {
     expect(readAuthorizerConfig(env)).toEqual({
       bucket: "b",
       gitUrl: "https://bitbucket.org",
       authSecret: "nearside-auth",
+      secretPath: "/nearside/",
       anonymous: "allow",
       anonymousPerMinute: 300,
       anonymousTotalPerMinute: 6_000,

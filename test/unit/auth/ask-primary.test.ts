@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { askPrimaryByGit } from "../../../lib/auth/ask-primary.ts";
 
 const servers: Server[] = [];
@@ -132,14 +132,30 @@ test.each([
   expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason });
 });
 
-test.each([
-  [503, {}, { outage: "likely" }],
-  [502, {}, { outage: "likely" }],
-  [503, { "retry-after": "7" }, { outage: "certain", retryAfterSeconds: 7 }],
-])("%i with %j tells of an outage", async (status, headers, told) => {
-  const primary = await serve((_, response) => void response.writeHead(status, headers).end("sorry"));
-  const reason = `the primary answered ${status}`;
-  expect(await ask(primary.url)).toEqual({ kind: "undecided", cause: "unreachable", reason, ...told });
+test.each<[string, (response: ServerResponse) => void]>([
+  ["500", (response) => void response.writeHead(500).end()],
+  ["503", (response) => void response.writeHead(503).end()],
+  ["a reset connection", (response) => void response.socket?.destroy()],
+])("one %s is repeated once, at once, on another connection", async (_, fail) => {
+  const sockets = new Set<unknown>();
+  let left = 1;
+  const primary = await serve((request, response) => {
+    sockets.add(request.socket);
+    return left-- > 0 ? fail(response) : yes(request, response);
+  });
+  expect(await ask(primary.url)).toMatchObject({ kind: "allowed" });
+  expect([primary.seen.length, sockets.size]).toEqual([2, 2]);
+  left = 9;
+  expect(await ask(primary.url)).toMatchObject({ kind: "undecided", cause: "unreachable" });
+  expect(primary.seen).toHaveLength(4);
+});
+
+test("with Retry-After it is not repeated", async () => {
+  const primary = await serve((_, response) => void response.writeHead(503, { "retry-after": "7" }).end());
+  const reason = "the primary answered 503";
+  const unreachable = { kind: "undecided", cause: "unreachable", reason, retryAfterSeconds: 7 };
+  expect(await ask(primary.url)).toEqual(unreachable);
+  expect(primary.seen).toHaveLength(1);
 });
 
 test("a redirect to what is no address, silence and no connection decide nothing", async () => {
@@ -147,15 +163,13 @@ test("a redirect to what is no address, silence and no connection decide nothing
   const odd = await serve((_, response) => void response.writeHead(302, { location: "http://" }).end());
   expect(await ask(odd.url)).toMatchObject(unreachable);
   const silent = await serve(() => {});
-  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject({
-    ...unreachable,
-    outage: "certain",
-  });
+  expect(await ask(silent.url, { ...LIMITS, timeoutMs: 50 })).toMatchObject(unreachable);
+  // The wait would double.
+  expect(silent.seen).toHaveLength(1);
   const closed = await serve(yes);
   await new Promise((resolve) => servers.pop()?.close(resolve));
   expect(await ask(closed.url)).toMatchObject({
     ...unreachable,
-    outage: "likely",
     reason: expect.stringContaining("ECONNREFUSED"),
   });
 });
@@ -195,8 +209,6 @@ test("when its time is up, nothing was learned", async () => {
   const signal = AbortSignal.timeout(50);
   const answer = await askPrimary({ authorization, repositoryPath: "acme/site" }, { ...ONCE, signal });
   expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
-  // This need not be the primary's fault.
-  expect(answer).not.toHaveProperty("outage");
 });
 
 test.each([
@@ -247,7 +259,7 @@ test("of a name that means a repository here, yes only if what it shows is what 
   expect([compared.length, versions.at(-1)]).toEqual([5, "version=2"]);
 });
 
-test("where refs cannot be compared, that tells of no outage of the primary", async () => {
+test("if the refs cannot be compared, the primary is not unreachable", async () => {
   const primary = await serve((_, response) => {
     response.writeHead(200, ADVERTISEMENT).end("001e# service=git-upload-pack\n0000");
   });
@@ -283,15 +295,4 @@ test("where the primary breaks off while refs are compared, it is the primary th
   const uuid = "0a1b2c3d-0000-4000-8000-000000000001";
   const answer = await askPrimary({ authorization, repositoryPath: "acme/site", uuid }, ONCE);
   expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
-});
-
-test("a time that is over because the process was stopped tells of no outage", async () => {
-  const silent = await serve(() => {});
-  const asking = ask(silent.url, { ...LIMITS, timeoutMs: 100 });
-  const stoppedUntilMs = Date.now() + 10_000;
-  const clock = vi.spyOn(Date, "now").mockReturnValue(stoppedUntilMs);
-  const answer = await asking;
-  clock.mockRestore();
-  expect(answer).toMatchObject({ kind: "undecided", cause: "unreachable" });
-  expect(answer).not.toHaveProperty("outage");
 });

@@ -16,7 +16,8 @@ test("identical questions at once are asked once, others each", async () => {
   const auth = rig.process();
   const other = { ...QUESTION, repositoryPath: "acme/other" };
   await Promise.all([...Array(50)].flatMap(() => [auth.check(QUESTION), auth.check(other)]));
-  expect(rig.asked.map(({ question }) => question)).toEqual([QUESTION, other]);
+  expect(rig.asked).toHaveLength(2);
+  expect(rig.asked.map(({ question }) => question)).toEqual(expect.arrayContaining([QUESTION, other]));
 });
 
 test("a yes for one credential or repository is none for another", async () => {
@@ -67,6 +68,7 @@ test.each([
   rig.answer = YES;
   await rig.process().check(QUESTION);
   rig.answer = AWAY;
+  rig.isPrimaryUp = false;
   expect((await rig.process().check(QUESTION)).kind).toBe("allowed");
 });
 
@@ -140,6 +142,7 @@ test("a process does not keep its own last yes once another has been told no, un
   rig.answer = NO;
   expect((await two.check(QUESTION)).kind).toBe("refused");
   rig.answer = AWAY;
+  rig.isPrimaryUp = false;
   isStoreAway = true;
   expect(await one.check(QUESTION)).toMatchObject({ kind: "allowed", isStale: true });
   rig.nowMs += 3_000;

@@ -268,6 +268,7 @@ test("a yes during an outage says how old it is", async () => {
   const options = { authorizer: rig.process() };
   expect(await decide({ known: KNOWN, authorization, options })).not.toHaveProperty("staleSeconds");
   rig.answer = AWAY;
+  rig.isPrimaryUp = false;
   rig.pass(300_500);
   expect(await decide({ known: KNOWN, authorization, options })).toMatchObject({
     kind: "allowed",

@@ -1,0 +1,117 @@
+/**
+ * Judges whether the primary is away for everyone. Callers choose what their questions are about, so these never count as
+ * evidence: they are only the occasion to ask the primary as the mirror itself, about repositories that no caller chose. All
+ * processes share the result in the store for 10 s, so a process that has seen nothing yet can judge as well.
+ */
+import type { Logger } from "../log.ts";
+import type { ProbePrimary } from "./ports.ts";
+import { SharedVerdicts } from "./shared-verdicts.ts";
+import type { StoredVerdicts } from "./stored-verdicts.ts";
+import { countsUntilMs, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
+
+const COUNTS_MS = 10_000;
+const VERDICT_LIMITS: VerdictLimits = {
+  freshMs: COUNTS_MS,
+  refusedMs: COUNTS_MS,
+  undecidedMs: COUNTS_MS,
+  staleMs: 0,
+};
+const PROBE_TIMEOUT_MS = 3_000;
+/** A process that waits for another one's probe reads this often. */
+const SHARING_LIMITS = { claimMs: 4_000, firstPollMs: 80, maxPollMs: 500 };
+const DEADLINE_MS = 6_000;
+/** After an outage was judged, the next question is asked only after another probe, for this time. */
+const RECHECKED_FIRST_MS = 60_000;
+
+export interface OutageMonitorOptions {
+  readonly probePrimary: ProbePrimary;
+  readonly stored: StoredVerdicts;
+  /** Of the judgement in the store. */
+  readonly key: string;
+  readonly log: Logger;
+  readonly now: () => number;
+}
+
+export class OutageMonitor {
+  readonly #options: OutageMonitorOptions;
+  readonly #shared: SharedVerdicts;
+  #last: VerdictRecord | undefined;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #reading = Promise.resolve();
+  #judging: Promise<boolean> | undefined;
+
+  constructor(options: OutageMonitorOptions) {
+    const { stored, log, now } = options;
+    this.#options = options;
+    this.#shared = new SharedVerdicts({
+      stored,
+      log,
+      verdictLimits: VERDICT_LIMITS,
+      limits: SHARING_LIMITS,
+      now,
+    });
+  }
+
+  /** Before a question: reads the last judgement, and makes a new one only during an outage. Never rejects. */
+  async isAway(): Promise<boolean> {
+    await this.readLast();
+    return this.#wasAwayLately() ? this.judge() : false;
+  }
+
+  /** Reads the last judgement from the store, once in 10 s: to be called early, while other reads are under way. Never rejects. */
+  readLast(): Promise<void> {
+    const { now } = this.#options;
+    if (now() >= this.#readAtMs + COUNTS_MS) {
+      this.#readAtMs = now();
+      this.#reading = this.#readLast();
+    }
+    return this.#reading;
+  }
+
+  async #readLast(): Promise<void> {
+    const { record } = (await this.#shared.peek(this.#options.key)) ?? {};
+    if (record !== undefined && record.askedAtMs > (this.#last?.askedAtMs ?? 0)) this.#last = record;
+  }
+
+  /** After a question without an answer: the shared judgement, or a new one. Never rejects. */
+  async judge(): Promise<boolean> {
+    const last = this.#last;
+    if (last !== undefined && this.#options.now() < countsUntilMs(last, VERDICT_LIMITS))
+      return isOutage(last);
+    // One caller waits for the new probe; the old judgement counts for the others meanwhile.
+    if (this.#judging !== undefined && this.#wasAwayLately()) return true;
+    this.#judging ??= this.#judge().finally(() => {
+      this.#judging = undefined;
+    });
+    return this.#judging;
+  }
+
+  #wasAwayLately(): boolean {
+    const last = this.#last;
+    return last !== undefined && isOutage(last) && this.#options.now() < last.askedAtMs + RECHECKED_FIRST_MS;
+  }
+
+  async #judge(): Promise<boolean> {
+    const { probePrimary, key, log } = this.#options;
+    const { record, source } = await this.#shared.find(key, {
+      known: this.#last,
+      withoutAsking: async () => undefined,
+      ask: async () =>
+        (await probePrimary(AbortSignal.timeout(PROBE_TIMEOUT_MS)))
+          ? { kind: "allowed" }
+          : { kind: "undecided", cause: "unreachable", reason: "outage" },
+      signal: AbortSignal.timeout(DEADLINE_MS),
+    });
+    // Other processes had claims all the time: nothing was learned.
+    if (source === "memory") return false;
+    const wasAway = this.#last !== undefined && isOutage(this.#last);
+    this.#last = record;
+    if (isOutage(record) && !wasAway) log.warn("auth:outage");
+    if (!isOutage(record) && wasAway) log.info("auth:outage-over");
+    return isOutage(record);
+  }
+}
+
+function isOutage({ answer }: VerdictRecord): boolean {
+  return answer.kind === "undecided";
+}
