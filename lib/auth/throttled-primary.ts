@@ -16,7 +16,7 @@ const MAX_PAUSED_CALLERS = 20_000;
 export interface ThrottledPrimaryOptions {
   readonly askPrimary: AskPrimary;
   readonly keys: CallerKeys;
-  readonly outage: OutageMonitor;
+  readonly outage: Pick<OutageMonitor, "isAway">;
   readonly maxConcurrentQuestions: number;
   readonly log: Logger;
   readonly now: () => number;

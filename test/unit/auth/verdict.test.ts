@@ -4,8 +4,8 @@ import { DEFAULT_VERDICT_LIMITS, recordOf, type VerdictRecord } from "../../../l
 
 const AT = 1_000_000;
 const FOUND = { finalPath: "acme/site", callerName: "ann" };
-const verdict = (record: VerdictRecord, laterMs: number) =>
-  verdictOf(record, "store", AT + laterMs, DEFAULT_VERDICT_LIMITS);
+const verdict = (record: VerdictRecord, laterMs: number, isOutage = true) =>
+  verdictOf(record, "store", AT + laterMs, DEFAULT_VERDICT_LIMITS, isOutage);
 const undecided = (answer: object = {}, right?: VerdictRecord["right"]) =>
   recordOf({ kind: "undecided", cause: "unreachable", reason: "away", ...answer }, AT, right);
 
@@ -26,6 +26,7 @@ test("in an outage the last yes counts, with its own age", () => {
   const untilMs = DEFAULT_VERDICT_LIMITS.staleMs - 70_000;
   expect(verdict(undecided({}, right), untilMs - 1)).toMatchObject({ kind: "allowed" });
   expect(verdict(undecided({}, right), untilMs)).toMatchObject({ kind: "undecided" });
+  expect(verdict(undecided({}, right), 1_000, false)).toMatchObject({ kind: "undecided" });
 });
 
 test.each([
