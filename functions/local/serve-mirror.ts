@@ -12,10 +12,10 @@ import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import type { Logger } from "../../lib/log.ts";
-import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { type CatalogOptions, RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
+import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { type ProbeQuestionsOptions, probeQuestions } from "../wiring/probe-questions.ts";
