@@ -68,6 +68,9 @@ export class UpstreamError extends MirrorError {
   }
 }
 
+/** An answer without what the mirror needs. Other answers of the primary may be fine. */
+export class UnexpectedAnswerError extends UpstreamError {}
+
 /** Outside bytes asked for more than a limit allows; the message names the limit. */
 export class LimitExceededError extends MirrorError {
   readonly code = "LIMIT_EXCEEDED";

@@ -1,10 +1,12 @@
 /**
- * Repeats a read of the primary that broke: once, at once, on a new connection. A keep-alive connection that has gone stale,
- * or one odd 500, then costs milliseconds instead of a failed job or a refused caller.
+ * Repeats a read of the primary that broke or was refused: once, on a new connection. A keep-alive connection that has gone
+ * stale, or one odd 500, then costs milliseconds instead of a failed job. A refusal changes nothing lasting unless it is repeated:
+ * Bitbucket refuses valid tokens now and then (BCLOUD-24107).
  *
  * undici's RetryAgent and p-retry leave two things open: the pool may hand out another stale connection, and nothing limits
  * the repetitions of a whole process, so that an outage would meet twice the requests.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { UpstreamError } from "./errors.ts";
 
 type Fetch = typeof globalThis.fetch;
@@ -64,16 +66,27 @@ export async function readWithRetry<T>(
   try {
     return await read(fetch);
   } catch (error) {
-    if (!isBroken(error) || retryBudget?.take() === false) throw error;
+    const pauseMs = retryPauseMs(error);
+    if (pauseMs === undefined || retryBudget?.take() === false) throw error;
+    if (pauseMs > 0) await sleep(pauseMs);
     return await read(onNewConnection(fetch));
   }
 }
 
-/** No connection, a reset, a cut answer, 5xx. Not a timeout, whose wait would double, and not where the primary says when to ask again. */
-function isBroken(error: unknown): boolean {
-  if (!(error instanceof UpstreamError) || !error.retryable || error.retryAfterSeconds !== undefined)
-    return false;
-  return error.context["timedOut"] !== true && error.context["status"] !== 429;
+const REFUSAL_PAUSE_MS = 250;
+/** 200: a page in place of the answer, to log in for one. */
+const DOUBTFUL_STATUSES: readonly unknown[] = [200, 401, 403];
+
+/**
+ * At once after a reset, a cut answer or a 5xx.
+ * @returns `undefined` where a repetition makes no sense: a timeout, whose wait would double, or where the primary says when to
+ *   ask again.
+ */
+function retryPauseMs(error: unknown): number | undefined {
+  if (!(error instanceof UpstreamError) || error.retryAfterSeconds !== undefined) return undefined;
+  const { status, timedOut } = error.context;
+  if (error.retryable) return timedOut === true || status === 429 ? undefined : 0;
+  return DOUBTFUL_STATUSES.includes(status) ? REFUSAL_PAUSE_MS : undefined;
 }
 
 /** @returns Whose requests take no connection from the pool, nor leave one there. */

@@ -173,9 +173,10 @@ function unreachable(error: unknown, watch: SilenceWatch): unknown {
 }
 
 /** A page to log in or to say sorry, mostly. */
-function notGitError({ url, headers }: Response): Error {
+function notGitError({ url, headers, status }: Response): Error {
   return new UpstreamError("the primary's answer is not a git response", {
     retryable: false,
+    status,
     path: new URL(url).pathname,
     contentType: headers.get("content-type"),
   });

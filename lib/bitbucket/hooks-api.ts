@@ -1,8 +1,8 @@
 /** Webhooks of a workspace or a repository, over Bitbucket Cloud's REST API 2.0. */
 import { z } from "zod";
-import { LimitExceededError } from "../errors.ts";
-import { nextPageUrl, pathSegment } from "./rest-api.ts";
-import { getJson, type RestApiOptions, requestJson } from "./rest-request.ts";
+import { pathSegment } from "./rest-api.ts";
+import { type OnSkipped, readPages } from "./rest-pages.ts";
+import { DEFAULT_REST_API_LIMITS, type RestApiOptions, requestJson } from "./rest-request.ts";
 
 /** Where a webhook hangs: on a workspace, or on one repository of it. */
 export interface HookPlace {
@@ -11,13 +11,14 @@ export interface HookPlace {
   readonly uuid?: string;
 }
 
+/** Demands only what it is addressed by: a webhook that is odd otherwise is not as wanted, and is written anew. */
 const hookSchema = z.object({
   uuid: z.string().min(1),
-  url: z.string(),
-  description: z.string().nullish(),
-  active: z.boolean(),
-  events: z.array(z.string()),
-  secret_set: z.boolean().nullish(),
+  url: z.string().catch(""),
+  description: z.string().nullish().catch(null),
+  active: z.boolean().catch(false),
+  events: z.array(z.string()).catch([]),
+  secret_set: z.boolean().nullish().catch(null),
 });
 
 export type Hook = z.infer<typeof hookSchema>;
@@ -32,13 +33,12 @@ export interface HookSettings {
 
 /** All throw as `BitbucketRestApi` does; {UpstreamError} with status 403 if the account may not. */
 export interface BitbucketHooksApi {
-  list(place: HookPlace): Promise<readonly Hook[]>;
+  /** Without entries that cannot be used. */
+  list(place: HookPlace, onSkipped?: OnSkipped): Promise<readonly Hook[]>;
   create(place: HookPlace, settings: HookSettings): Promise<void>;
   update(place: HookPlace, hookUuid: string, settings: HookSettings): Promise<void>;
   remove(place: HookPlace, hookUuid: string): Promise<void>;
 }
-
-const pageSchema = z.object({ values: z.array(hookSchema), next: z.url().optional() });
 
 /** Bitbucket allows 50 on a repository. */
 const MAX_PAGES = 10;
@@ -52,16 +52,13 @@ export function bitbucketHooksApi(options: RestApiOptions): BitbucketHooksApi {
     return new URL(`${apiUrl}/${place}/hooks${hookUuid === undefined ? "" : `/${pathSegment(hookUuid)}`}`);
   };
   return {
-    async list(place) {
-      const hooks: Hook[] = [];
-      let url: URL | undefined = urlOf(place);
+    async list(place, onSkipped = () => undefined) {
+      const url = urlOf(place);
       url.searchParams.set("pagelen", "100");
-      for (let pages = 1; url !== undefined; pages++) {
-        if (pages > MAX_PAGES) throw new LimitExceededError(`more than ${MAX_PAGES} pages of webhooks`);
-        const page: z.infer<typeof pageSchema> = await getJson(url, pageSchema, options);
-        hooks.push(...page.values);
-        url = page.next === undefined ? undefined : nextPageUrl(page.next, apiUrl);
-      }
+      const limits = { ...(options.limits ?? DEFAULT_REST_API_LIMITS), maxPages: MAX_PAGES };
+      const hooks: Hook[] = [];
+      for await (const hook of readPages(url, hookSchema, onSkipped, { ...options, limits }))
+        hooks.push(hook);
       return hooks;
     },
     async create(place, settings) {

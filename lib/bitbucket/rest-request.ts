@@ -1,6 +1,12 @@
 /** One request to Bitbucket's REST API: credential, limits, and what its refusals mean. */
 import { z } from "zod";
-import { LimitExceededError, MirrorError, NotFoundError, UpstreamError } from "../errors.ts";
+import {
+  LimitExceededError,
+  MirrorError,
+  NotFoundError,
+  UnexpectedAnswerError,
+  UpstreamError,
+} from "../errors.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
@@ -40,6 +46,7 @@ export function getJson<T>(url: URL, schema: z.ZodType<T>, options: RestApiOptio
  * One request, made once.
  * @param body - To be sent as JSON; `undefined` for none.
  * @throws {NotFoundError} 404.
+ * @throws {UnexpectedAnswerError} The answer does not match `schema`.
  * @throws {UpstreamError} Any other answer that is of no use, or none; `retryable` for 429, 5xx and no answer.
  * @throws {LimitExceededError} The answer is too long.
  */
@@ -86,9 +93,12 @@ function decode<T>(text: string, schema: z.ZodType<T>, path: string): T {
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  const detail = z.prettifyError(result.error).slice(0, MAX_ERROR_TEXT_LENGTH);
-  const message = `Bitbucket's answer has not the expected form: ${detail}`;
-  throw new UpstreamError(message, { retryable: false, path, cause: result.error });
+  const message = `Bitbucket's answer has not the expected form: ${problemOf(result.error)}`;
+  throw new UnexpectedAnswerError(message, { retryable: false, path, cause: result.error });
+}
+
+export function problemOf(error: z.ZodError): string {
+  return z.prettifyError(error).slice(0, MAX_ERROR_TEXT_LENGTH);
 }
 
 async function readText(response: Response, maxBytes: number, path: string): Promise<string> {

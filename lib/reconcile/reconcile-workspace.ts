@@ -5,7 +5,8 @@
 
 import { RequestBudget } from "../bitbucket/request-budget.ts";
 import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
-import { errorFields, NotFoundError, UpstreamError } from "../errors.ts";
+import type { OnSkipped } from "../bitbucket/rest-pages.ts";
+import { errorFields, LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
@@ -137,6 +138,13 @@ async function learn(
     index.updatedCursor === undefined ||
     now().getTime() - listedAtMs >= limits.listEveryMs;
   const listed = new Set<string>();
+  let hasUnnamedEntry = false;
+  const onSkipped: OnSkipped = ({ uuid, name, problem }) => {
+    log.warn("reconcile:entry-skipped", { workspace: workspace.workspace, entry: name, uuid, problem });
+    // It is in the list: only what it says cannot be used.
+    if (uuid === undefined) hasUnnamedEntry = true;
+    else listed.add(uuid);
+  };
   const renamed: string[] = [];
   const { updatedCursor } = index;
   let knownInRow = 0;
@@ -144,13 +152,13 @@ async function learn(
   try {
     const api = await options.apiOf(workspace, (fetch) => budget.limit(fetch));
     const list = isComplete
-      ? listEverything(api, workspace, updatedCursor)
-      : listUpdated(api, workspace, index.updatedCursor ?? "");
+      ? listEverything(api, workspace, updatedCursor, onSkipped)
+      : listUpdated(api, workspace, index.updatedCursor ?? "", onSkipped);
     for await (const repository of list) {
       // One that has just been transferred may still be in the list of where it was.
       if (repository.workspace.toLowerCase() !== workspace.workspace.toLowerCase()) continue;
       if (!isNameSegment(repository.slug)) {
-        log.warn("reconcile:odd-name", { workspace: workspace.workspace, uuid: repository.uuid });
+        onSkipped({ uuid: repository.uuid, name: repository.fullName, problem: "its name is not valid" });
         continue;
       }
       listed.add(repository.uuid);
@@ -161,11 +169,15 @@ async function learn(
       if (!isComplete && knownInRow >= MAX_KNOWN_IN_ROW) break;
     }
     if (isComplete) {
-      noteUnlisted(index, listed);
+      // Any of those that are not listed may be the entry that cannot be told.
+      if (!hasUnnamedEntry) noteUnlisted(index, listed);
       index.listedAt = startedAt;
     }
   } catch (error) {
-    if (!(error instanceof UpstreamError || error instanceof NotFoundError)) throw error;
+    const isPrimarys = [UpstreamError, NotFoundError, LimitExceededError].some(
+      (kind) => error instanceof kind,
+    );
+    if (!isPrimarys) throw error;
     failure = error;
     // What it did not come to may have been updated before what it saw: then only a complete list finds it.
     index.updatedCursor = listed.size === 0 ? updatedCursor : undefined;

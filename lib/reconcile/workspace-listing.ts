@@ -1,6 +1,7 @@
 /** Asks REST for a workspace's repositories: only what changed lately, or everything that the selection could name. */
 import type { BitbucketRepository, BitbucketRestApi } from "../bitbucket/rest-api.ts";
-import { NotFoundError } from "../errors.ts";
+import type { OnSkipped } from "../bitbucket/rest-pages.ts";
+import { NotFoundError, UnexpectedAnswerError } from "../errors.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 
 /** Bitbucket's clocks are many: what was updated just before the cursor may be told only now. */
@@ -14,9 +15,10 @@ export function listUpdated(
   api: BitbucketRestApi,
   { workspace }: MirroredWorkspace,
   updatedCursor: string,
+  onSkipped: OnSkipped,
 ): AsyncIterable<BitbucketRepository> {
   const updatedAfter = new Date(Date.parse(updatedCursor) - CURSOR_OVERLAP_MS).toISOString();
-  return api.repositories(workspace, { updatedAfter });
+  return api.repositories(workspace, { updatedAfter, onSkipped });
 }
 
 /**
@@ -28,19 +30,20 @@ export async function* listEverything(
   api: BitbucketRestApi,
   one: MirroredWorkspace,
   updatedCursor: string | undefined,
+  onSkipped: OnSkipped,
 ): AsyncGenerator<BitbucketRepository, void, undefined> {
   const { workspace, projects, include } = one;
   const isNamed = include.every((pattern) => /^[A-Za-z0-9._-]+$/.test(pattern));
   if (projects === "all" || !isNamed || projects.length + include.length > MAX_SINGLE_REQUESTS) {
-    yield* api.repositories(workspace);
+    yield* api.repositories(workspace, { onSkipped });
     return;
   }
-  if (updatedCursor !== undefined) yield* listUpdated(api, one, updatedCursor);
+  if (updatedCursor !== undefined) yield* listUpdated(api, one, updatedCursor, onSkipped);
   for (const slug of include) {
-    const repository = await findOne(api, workspace, slug);
+    const repository = await findOne(api, workspace, slug, onSkipped);
     if (repository !== undefined) yield repository;
   }
-  for (const projectKey of projects) yield* api.repositories(workspace, { projectKey });
+  for (const projectKey of projects) yield* api.repositories(workspace, { projectKey, onSkipped });
 }
 
 /** One that is not there must not hide the others. */
@@ -48,11 +51,14 @@ async function findOne(
   api: BitbucketRestApi,
   workspace: string,
   slug: string,
+  onSkipped: OnSkipped,
 ): Promise<BitbucketRepository | undefined> {
   try {
     return await api.repository(workspace, slug);
   } catch (error) {
     if (error instanceof NotFoundError) return undefined;
-    throw error;
+    if (!(error instanceof UnexpectedAnswerError)) throw error;
+    onSkipped({ name: `${workspace}/${slug}`, problem: error.message });
+    return undefined;
   }
 }

@@ -77,15 +77,13 @@ export async function askForFacts(
   }
 }
 
-/** One refusal is no proof: Bitbucket is known to refuse valid tokens now and then. */
+/** One 404 is no proof. */
 async function askTwice<Result>(ask: () => Promise<Result>): Promise<Result> {
   try {
     return await ask();
   } catch (error) {
-    const isOdd =
-      error instanceof NotFoundError || (error instanceof UpstreamError && error.context["status"] === 401);
-    if (!isOdd) throw error;
-    return ask();
+    if (error instanceof NotFoundError) return ask();
+    throw error;
   }
 }
 

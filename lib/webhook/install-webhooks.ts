@@ -146,8 +146,10 @@ async function takeDownOnRepositories(
   for (const uuid of installed?.repositories ?? []) await takeDown({ workspace, uuid }, options);
 }
 
-async function ours(place: HookPlace, { api, mirrorName }: InstallWebhooksOptions): Promise<Hook[]> {
-  const hooks = await api.list(place);
+async function ours(place: HookPlace, { api, mirrorName, log }: InstallWebhooksOptions): Promise<Hook[]> {
+  const hooks = await api.list(place, (skipped) =>
+    log.warn("webhook:entry-skipped", { ...place, entry: skipped.name, problem: skipped.problem }),
+  );
   return hooks.filter(({ description }) => description?.startsWith(descriptionStart(mirrorName)));
 }
 

@@ -2,6 +2,7 @@
 import { bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
 import { stableUuid } from "./fake-bitbucket/catalogue.ts";
 import { pageOf, parseQuery, sorted } from "./fake-bitbucket/query.ts";
+import type { Json } from "./fake-bitbucket/shapes.ts";
 
 export interface ListedRepository {
   readonly uuid: string;
@@ -21,6 +22,8 @@ export class ListedWorkspace {
   /** Until then each request is answered 429. */
   limitedUntilMs = 0;
   retryAfterSeconds: number | undefined = 60;
+  /** Changes the entries of each answer. */
+  edit: (entries: object[]) => unknown[] = (entries) => entries;
 
   now = (): Date => new Date(this.nowMs);
 
@@ -67,7 +70,7 @@ export class ListedWorkspace {
       after === undefined || one.updatedOn.getTime() > Date.parse(after) ? [shapeOf(one, index)] : [],
     );
     const matching = query === null ? candidates : candidates.filter(parseQuery(query));
-    return Response.json(pageOf(sorted(matching, url.searchParams.get("sort")), url));
+    return Response.json(pageOf(this.edit(sorted(matching, url.searchParams.get("sort"))) as Json[], url));
   };
 }
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { NotFoundError, UpstreamError } from "../../lib/errors.ts";
+import { NotFoundError, UnexpectedAnswerError, UpstreamError } from "../../lib/errors.ts";
 import { RetryBudget, readWithRetry } from "../../lib/retry-read.ts";
 
 /** Fails as told, then succeeds. */
@@ -36,7 +36,9 @@ describe("a read", () => {
   test.each([
     ["a 500", new UpstreamError("500", { retryable: true, status: 500 }), 2],
     ["not found", new NotFoundError("not found"), 1],
-    ["a refusal", new UpstreamError("401", { retryable: false, status: 401 }), 1],
+    ["a refusal", new UpstreamError("401", { retryable: false, status: 401 }), 2],
+    ["a removed address", new UpstreamError("410", { retryable: false, status: 410 }), 1],
+    ["an answer of another form", new UnexpectedAnswerError("form", { retryable: false }), 1],
     ["a rate limit", new UpstreamError("429", { retryable: true, status: 429 }), 1],
     ["a time to ask again", new UpstreamError("503", { retryable: true, retryAfterSeconds: 5 }), 1],
     ["a timeout", new UpstreamError("silent", { retryable: true, timedOut: true }), 1],

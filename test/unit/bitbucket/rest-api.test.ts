@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { bitbucketRestApi } from "../../../lib/bitbucket/rest-api.ts";
+import type { SkippedEntry } from "../../../lib/bitbucket/rest-pages.ts";
 import { DEFAULT_REST_API_LIMITS, type RestApiOptions } from "../../../lib/bitbucket/rest-request.ts";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../../../lib/errors.ts";
 
 const API_URL = "https://api.example/2.0";
+const UUID = "3deb8c29-778a-450c-8f69-3e50a18079df";
 
 function repositoryJson(changes: Readonly<Record<string, unknown>> = {}) {
   return {
@@ -11,16 +13,9 @@ function repositoryJson(changes: Readonly<Record<string, unknown>> = {}) {
     slug: "tools",
     full_name: "acme/tools",
     is_private: true,
-    mainbranch: { name: "trunk", type: "branch" },
     project: { key: "OPS", name: "Operations" },
     updated_on: "2026-01-27T14:15:58.600540+00:00",
     size: 284_698,
-    links: {
-      clone: [
-        { name: "ssh", href: "git@ssh.bitbucket.org:acme/tools.git" },
-        { name: "https", href: "https://ada:secret@bitbucket.example/acme/tools.git" },
-      ],
-    },
     ...changes,
   };
 }
@@ -73,7 +68,7 @@ async function slugsOf(listing: AsyncIterable<{ readonly slug: string }>): Promi
 }
 
 describe("one repository", () => {
-  test("is read with its uuid bare and its clone link without userinfo", async () => {
+  test("is read with its uuid bare", async () => {
     const { fetch, seen } = fetchGiving(Response.json(repositoryJson()));
     expect(await api(fetch).repository("acme", "{3deb8c29-778a-450c-8f69-3e50a18079df}")).toEqual({
       uuid: "3deb8c29-778a-450c-8f69-3e50a18079df",
@@ -81,19 +76,12 @@ describe("one repository", () => {
       slug: "tools",
       fullName: "acme/tools",
       isPrivate: true,
-      mainBranch: "trunk",
-      cloneUrl: "https://bitbucket.example/acme/tools.git",
       projectKey: "OPS",
       updatedOn: "2026-01-27T14:15:58.600540+00:00",
       sizeBytes: 284_698,
     });
     expect(seen[0]?.url.pathname).toBe("/2.0/repositories/acme/%7B3deb8c29-778a-450c-8f69-3e50a18079df%7D");
     expect(seen[0]?.headers.has("authorization")).toBe(false);
-  });
-
-  test("may be empty: then it has no main branch", async () => {
-    const { fetch } = fetchGiving(Response.json(repositoryJson({ mainbranch: null })));
-    expect((await api(fetch).repository("acme", "tools")).mainBranch).toBeUndefined();
   });
 
   test.each(["", ".", ".."])("a name %j that would change the path is not sent", async (name) => {
@@ -163,9 +151,48 @@ describe("a list", () => {
     expect(seen[1]?.url.href).toBe(`${API_URL}/repositories/acme?page=2`);
   });
 
-  test("ends with an error when its pages do not end", async () => {
+  test.each([
+    ["lacks links and a main branch", { links: undefined, mainbranch: undefined }],
+    ["has a negative size", { size: -1 }],
+    ["has no size", { size: undefined }],
+    ["has no time", { updated_on: undefined }],
+    ["has null for a time", { updated_on: null }],
+    ["has a time that is none", { updated_on: "yesterday" }],
+    ["has no project", { project: undefined }],
+  ])("an entry that %s is used", async (_name, changes) => {
+    const { fetch } = fetchGiving(Response.json({ values: [repositoryJson(changes)], next: null }));
+    const skipped: SkippedEntry[] = [];
+    const list = api(fetch).repositories("acme", { onSkipped: (entry) => skipped.push(entry) });
+    expect([await slugsOf(list), skipped]).toEqual([["tools"], []]);
+  });
+
+  test.each([
+    [null, { name: "an entry without a name" }],
+    [repositoryJson({ full_name: null }), { name: "tools", uuid: UUID }],
+    [repositoryJson({ is_private: "yes" }), { name: "acme/tools", uuid: UUID }],
+    [repositoryJson({ uuid: "{}" }), { name: "acme/tools" }],
+  ])("the odd entry %j is skipped by itself, and named", async (odd, expected) => {
+    const values = [repositoryJson({ slug: "one" }), odd, repositoryJson({ slug: "three" })];
+    const { fetch } = fetchGiving(Response.json({ values }));
+    const skipped: SkippedEntry[] = [];
+    const list = api(fetch).repositories("acme", { onSkipped: (entry) => skipped.push(entry) });
+    expect(await slugsOf(list)).toEqual(["one", "three"]);
+    expect(skipped).toEqual([{ ...expected, problem: expect.any(String) }]);
+  });
+
+  test("whose `next` leads back ends with an error, after as many requests as there are pages", async () => {
     const next = `${API_URL}/repositories/acme?page=again`;
     const pages = Array.from({ length: 3 }, () => Response.json({ values: [], next }));
+    const { fetch, seen } = fetchGiving(...pages);
+    const failure = await failureOf(slugsOf(api(fetch).repositories("acme")));
+    expect(failure).toMatchObject({ code: "UPSTREAM", retryable: true });
+    expect(seen).toHaveLength(2);
+  });
+
+  test("ends with an error when its pages do not end", async () => {
+    const pages = Array.from({ length: 3 }, (_, page) =>
+      Response.json({ values: [], next: `${API_URL}/repositories/acme?page=${page}` }),
+    );
     const { fetch, seen } = fetchGiving(...pages);
     const limits = { ...DEFAULT_REST_API_LIMITS, maxPages: 3 };
     await expect(slugsOf(api(fetch, { limits }).repositories("acme"))).rejects.toThrow(LimitExceededError);
@@ -183,8 +210,8 @@ describe("a refusal", () => {
   });
 
   test.each([
-    { status: 401, retryable: false, requestCount: 1 },
-    { status: 403, retryable: false, requestCount: 1 },
+    { status: 401, retryable: false, requestCount: 2 },
+    { status: 403, retryable: false, requestCount: 2 },
     { status: 410, retryable: false, requestCount: 1 },
     { status: 429, retryable: true, requestCount: 1 },
     { status: 500, retryable: true, requestCount: 2 },
@@ -263,11 +290,8 @@ describe("an answer of no use", () => {
   test.each([
     ["not JSON", () => new Response("<html>")],
     ["a bad uuid", () => Response.json(repositoryJson({ uuid: "{}" }))],
-    [
-      "a clone link to a file",
-      () => Response.json(repositoryJson({ links: { clone: [{ name: "https", href: "file:///etc" }] } })),
-    ],
-    ["no https link", () => Response.json(repositoryJson({ links: { clone: [] } }))],
+    ["no name", () => Response.json(repositoryJson({ full_name: null }))],
+    ["no word on who may read it", () => Response.json(repositoryJson({ is_private: undefined }))],
   ])("%s is UpstreamError and not retryable", async (_name, response) => {
     const failure = await failureOf(api(fetchGiving(response()).fetch).repository("acme", "tools"));
     expect(failure).toMatchObject({ code: "UPSTREAM", retryable: false });

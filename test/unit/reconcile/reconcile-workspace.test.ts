@@ -126,6 +126,40 @@ test("a list that fails deletes nothing, and what it did not come to is found la
   expect(await reconcile()).toHaveLength(50);
 });
 
+test("an odd entry hides no other, and is not taken for gone", async () => {
+  const a = primary.add("a");
+  primary.add("b");
+  primary.add("c");
+  primary.edit = (entries) => [null, ...entries];
+  expect(await reconcile()).toEqual(["a new", "b new", "c new"]);
+  primary.edit = (entries) => entries.map((one, index) => (index === 1 ? { ...one, full_name: null } : one));
+  expect(await reconcile("list")).toEqual([]);
+  // Which one it is cannot be told: none is taken for gone.
+  primary.edit = () => [{ slug: 5 }];
+  expect(await reconcile("list")).toEqual([]);
+  primary.edit = (entries) => entries;
+  primary.repositories.splice(0, 1);
+  expect(await reconcile("list")).toEqual(["a gone"]);
+  expect(jobs.at(-1)?.uuid).toBe(a.uuid);
+});
+
+test("pages that lead back end the list, and spend no more than a request for each", async () => {
+  for (let index = 0; index < 150; index++) primary.add(`r${index}`);
+  const { apiOf } = primary;
+  const leadingBack: typeof apiOf = (one, limit) =>
+    apiOf(one, (fetch) =>
+      limit(async (input, init) => {
+        const page = (await (await fetch(input, init)).json()) as object;
+        return Response.json({ ...page, next: String(input) });
+      }),
+    );
+  primary.apiOf = leadingBack;
+  expect(await reconcile()).toHaveLength(100);
+  expect(primary.requests).toHaveLength(1);
+  primary.apiOf = apiOf;
+  expect(await reconcile()).toHaveLength(50);
+});
+
 test("a workspace that the account does not see any more loses nothing", async () => {
   primary.add("a");
   await reconcile();
