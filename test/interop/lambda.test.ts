@@ -11,7 +11,7 @@ import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-
 import { startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
 import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
-import { writeName } from "../support/named-repository.ts";
+import { nameRepository } from "../support/named-repository.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();
@@ -175,7 +175,12 @@ describe.skipIf(runtimeClient === undefined)("the git-http function over S3", ()
     const builder = await MirrorBuilder.open(store, sample, join(folder.path, "scratch.git"));
     await builder.addPack({ revisions: [], packObjectsOptions: ["--all", "--delta-base-offset"] });
     await builder.publish("acme", "sample");
-    await writeName(store, "acme", "sample", builder.uuid, { isPublic: true });
+    await nameRepository(store, builder.uuid, {
+      workspace: "acme",
+      slug: "sample",
+      projectKey: "WEB",
+      isPrivate: false,
+    });
     client.destroy();
   }
 

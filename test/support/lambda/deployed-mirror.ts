@@ -10,7 +10,7 @@ import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { S3BlobStore } from "../../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../../lib/store/s3-client.ts";
 import type { S3Server } from "../s3-server/s3-server.ts";
-import { MIRROR_SECRET } from "../test-credentials.ts";
+import { ACCOUNT_TOKEN, MIRROR_SECRET } from "../test-credentials.ts";
 import { type LambdaGateway, startLambdaGateway } from "./lambda-gateway.ts";
 import { startSecretServer } from "./secret-server.ts";
 
@@ -51,10 +51,12 @@ export async function startDeployedMirror(options: DeployedMirrorOptions): Promi
   const secretServer = await startSecretServer({
     // Secrets Manager's are handed out by Systems Manager under this name.
     [`/aws/reference/secretsmanager/${SECRET_NAME}`]: MIRROR_SECRET,
+    "/nearside/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
   });
   const environment = {
     ...functionEnvironment(options),
     [ENV.authSecret]: SECRET_NAME,
+    [ENV.secretPath]: "/nearside/",
     AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     ...more,
   };
