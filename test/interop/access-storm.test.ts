@@ -12,8 +12,8 @@ import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket
 import { writeName } from "../support/named-repository.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
-const PROCESSES = 50;
-const CLONES = 200;
+const PROCESSES = 25;
+const CLONES = 100;
 const CREDENTIALS = 10;
 
 let acme: AcmeWorkspace;
