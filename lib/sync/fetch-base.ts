@@ -6,7 +6,6 @@ import { type ManifestPack, manifestDocument } from "../repo/manifest.ts";
 import type { ObjectDatabase } from "../repo/object-database.ts";
 import type { PreviousManifest } from "../repo/publish.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
-import { NO_DOCUMENT } from "../repo/stored-document.ts";
 
 export interface StoredGeneration {
   /** What the next generation replaces. */
@@ -34,7 +33,9 @@ export async function openGeneration(
   uuid: RepositoryUuid,
 ): Promise<StoredGeneration> {
   const repository = await openIfThere(storage, uuid);
-  return { previous: repository?.stored ?? NO_DOCUMENT, repository };
+  if (repository !== undefined) return { previous: repository.stored, repository };
+  // A purge leaves a tombstone, which the next publish replaces.
+  return { previous: await manifestDocument(storage.store, uuid).readForChange(), repository };
 }
 
 /** For a generation that replaces a damaged one, and reuses nothing of it. */
