@@ -58,6 +58,11 @@ export interface RepositoryKeys {
   packHistory(packId: string): string;
   /** Of the pointers of git-lfs in the pack; see lib/git/pack/lfs-pointers.ts. */
   packLfs(packId: string): string;
+  /** Which files of git-lfs the repository may hand out; see lib/lfs/stored-rights.ts. */
+  readonly lfsRights: string;
+  /** Ends in `/`. */
+  readonly lfsTableFolder: string;
+  lfsTable(tableId: string): string;
   /** Below `cache/`: may be deleted at any time. */
   readonly cacheFolder: string;
   readonly bundleList: string;
@@ -71,6 +76,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   const prefix = `repos/${uuid}/`;
   const refSnapshotFolder = `${prefix}ref-snapshots/`;
   const packFolder = `${prefix}objects/pack/`;
+  const lfsTableFolder = `${prefix}lfs/`;
   const cacheFolder = `${prefix}cache/`;
   const answerFolder = `${cacheFolder}answers/`;
   return {
@@ -90,12 +96,23 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
     packHistory: (packId) => `${packFolder}pack-${packId}.history`,
     packLfs: (packId) => `${packFolder}pack-${packId}.lfs-1`,
+    lfsRights: `${prefix}lfs.json`,
+    lfsTableFolder,
+    lfsTable: (tableId) => `${lfsTableFolder}${tableId}`,
     cacheFolder,
     bundleList: `${cacheFolder}bundles.json`,
     bundle: (bundleId) => `${cacheFolder}bundle-${bundleId}.bundle`,
     answerFolder,
     answer: (answerKey) => `${answerFolder}${answerKey}`,
   };
+}
+
+/** Of all files of git-lfs, whatever the repository; ends in `/`. */
+export const LFS_FILE_FOLDER = "lfs/";
+
+/** @param oid - SHA-256 of the file: 64 hex digits, lower case. */
+export function lfsFileKey(oid: string): string {
+  return `${LFS_FILE_FOLDER}${oid.slice(0, 2)}/${oid.slice(2, 4)}/${oid}`;
 }
 
 /**

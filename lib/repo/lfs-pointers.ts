@@ -10,7 +10,7 @@ import type { ManifestPack } from "./manifest.ts";
 import type { ObjectDatabase } from "./object-database.ts";
 
 /** @returns `undefined` where the pack has no sidecar that can be read: nothing is known of its pointers. */
-async function readLfsPointers(
+export async function readLfsPointers(
   store: BlobStore,
   keys: RepositoryKeys,
   { id, objectCount }: ManifestPack,

@@ -1,0 +1,186 @@
+/**
+ * The primary's git-lfs side: which files it has for a repository, and their bytes.
+ * Source: git-lfs docs/api/batch.md, docs/api/basic-transfers.md.
+ */
+import { z } from "zod";
+import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { parseRetryAfter } from "../retry-after.ts";
+
+const LFS_TYPE = "application/vnd.git-lfs+json";
+
+export interface LfsObject {
+  readonly oid: string;
+  readonly sizeBytes: number;
+}
+
+const actionSchema = z.object({
+  href: z.string().refine((href) => /^https?:$/.test(URL.parse(href)?.protocol ?? "")),
+  header: z.record(z.string(), z.string()).optional(),
+});
+
+/** How to get a file, in the primary's words. */
+export type LfsAction = z.infer<typeof actionSchema>;
+
+const entrySchema = z.looseObject({
+  oid: z.string(),
+  size: z.number().nonnegative().optional(),
+  authenticated: z.boolean().optional(),
+  actions: z.looseObject({ download: actionSchema.optional() }).optional(),
+  error: z.looseObject({ code: z.number(), message: z.string().optional() }).optional(),
+});
+
+/** One object of the primary's answer, with all its fields. */
+export type LfsEntry = z.infer<typeof entrySchema>;
+
+const batchSchema = z.object({ transfer: z.string().optional(), objects: z.array(entrySchema) });
+
+export interface LfsBatchOptions {
+  readonly fetch: typeof fetch;
+  /** Of the repository at the primary, with `.git`. */
+  readonly repositoryUrl: string;
+  /** The `Authorization` header to send; absent for none. */
+  readonly authorization?: string | undefined;
+  readonly agent: string;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const BATCH_TIMEOUT_MS = 20_000;
+/** Of 1,000 objects with links of 2 KB. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Asks where the files are, without Bitbucket's own adapter: its answers would be of no use to others.
+ * @returns By oid, only of those asked for.
+ * @throws {NotFoundError} No such repository, or no right to see it.
+ * @throws {UpstreamError} Any other refusal, with its `status`, or no answer that can be read.
+ */
+async function askLfsBatch(
+  objects: readonly LfsObject[],
+  options: LfsBatchOptions,
+): Promise<ReadonlyMap<string, LfsEntry>> {
+  const { fetch, repositoryUrl, authorization, agent, timeoutMs = BATCH_TIMEOUT_MS, signal } = options;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const body = {
+    operation: "download",
+    transfers: ["basic"],
+    hash_algo: "sha256",
+    objects: objects.map(({ oid, sizeBytes }) => ({ oid, size: sizeBytes })),
+  };
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(`${repositoryUrl}/info/lfs/objects/batch`, {
+      method: "POST",
+      headers: {
+        accept: LFS_TYPE,
+        "content-type": LFS_TYPE,
+        "user-agent": agent,
+        ...(authorization !== undefined && { authorization }),
+      },
+      body: JSON.stringify(body),
+      // A redirected POST would arrive as a GET, or at another host with the credential.
+      redirect: "error",
+      signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
+    });
+    text = await readText(response);
+  } catch (error) {
+    if (error instanceof LimitExceededError || signal?.aborted) throw error;
+    throw new UpstreamError("the primary cannot be asked for LFS files", { retryable: true, cause: error });
+  }
+  if (response.status !== 200) throw refusal(response, text);
+  return readEntries(text, objects);
+}
+
+async function readText({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let totalBytes = 0;
+  for await (const chunk of body ?? []) {
+    totalBytes += chunk.length;
+    if (totalBytes > MAX_ANSWER_BYTES)
+      throw new LimitExceededError(`the primary's LFS answer is longer than ${MAX_ANSWER_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function refusal({ status, headers }: Response, text: string): Error {
+  if (status === 404)
+    return new NotFoundError("the primary has no LFS files for this repository", { status });
+  const retryAfterSeconds = parseRetryAfter(headers.get("retry-after"));
+  return new UpstreamError(`the primary answered ${status} when asked for LFS files`, {
+    retryable: status === 429 || status >= 500,
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    status,
+    text: text.slice(0, 200),
+  });
+}
+
+function readEntries(text: string, objects: readonly LfsObject[]): ReadonlyMap<string, LfsEntry> {
+  const unreadable = (cause?: unknown): UpstreamError =>
+    new UpstreamError("the primary's LFS answer cannot be read", { retryable: true, cause });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw unreadable(error);
+  }
+  const result = batchSchema.safeParse(json);
+  if (!result.success) throw unreadable(result.error);
+  const { transfer = "basic" } = result.data;
+  if (transfer !== "basic") throw unreadable(new Error(`transfer adapter ${transfer.slice(0, 80)}`));
+  const asked = new Set(objects.map(({ oid }) => oid));
+  return new Map(result.data.objects.filter(({ oid }) => asked.has(oid)).map((entry) => [entry.oid, entry]));
+}
+
+export interface LfsDownload {
+  /** Where the body begins: 0, if the storage does not send ranges. */
+  readonly startBytes: number;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Gets a file from where the primary said, from `offsetBytes` on. What the action says goes there, and nothing else: the storage is
+ * another host.
+ * @throws {UpstreamError} It is refused, with its `status`, or there is no answer.
+ */
+async function openLfsDownload(
+  { href, header }: LfsAction,
+  offsetBytes: number,
+  { fetch, signal }: { readonly fetch: typeof globalThis.fetch; readonly signal?: AbortSignal | undefined },
+): Promise<LfsDownload> {
+  let response: Response;
+  try {
+    response = await fetch(href, {
+      headers: {
+        ...header,
+        "accept-encoding": "identity",
+        ...(offsetBytes > 0 && { range: `bytes=${offsetBytes}-` }),
+      },
+      ...(signal && { signal }),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new UpstreamError("the storage of LFS files cannot be reached", { retryable: true, cause: error });
+  }
+  const { status, headers, body } = response;
+  const [, start] = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "") ?? [];
+  const startBytes = status === 206 ? Number(start) : 0;
+  if ((status !== 200 && status !== 206) || (status === 206 && startBytes !== offsetBytes) || body === null) {
+    await body?.cancel().catch(() => undefined);
+    throw new UpstreamError(`the storage of LFS files answered ${status}`, { retryable: true, status });
+  }
+  return { startBytes, body };
+}
+
+/** Both for one repository of the primary. */
+export function lfsClient(options: Omit<LfsBatchOptions, "signal">): {
+  ask(objects: readonly LfsObject[], signal: AbortSignal): Promise<ReadonlyMap<string, LfsEntry>>;
+  open(action: LfsAction, offsetBytes: number, signal: AbortSignal): Promise<LfsDownload>;
+} {
+  return {
+    ask: (objects, signal) => askLfsBatch(objects, { ...options, signal }),
+    open: (action, offsetBytes, signal) =>
+      openLfsDownload(action, offsetBytes, { fetch: options.fetch, signal }),
+  };
+}

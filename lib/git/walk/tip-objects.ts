@@ -1,0 +1,36 @@
+/** Marks what a checkout of a ref needs: the tips' trees and all that these hold, without the history behind. */
+import type { ObjectReader, RefList } from "../ports.ts";
+import { CommitTable } from "./commit-table.ts";
+import { ObjectMarks } from "./object-marks.ts";
+import { peelObject } from "./peel.ts";
+import { RecordedObjects } from "./recorded-objects.ts";
+import { IntroducedObjects } from "./tree-marker.ts";
+
+/**
+ * Branches and tags, HEAD included.
+ * @returns Marked as sent: trees and blobs. A tip that is not in the repository is passed over.
+ * @throws {CorruptPackError} An object is malformed, or what it names is missing.
+ */
+export async function markTipObjects(reader: ObjectReader, { head, refs }: RefList): Promise<ObjectMarks> {
+  const marks = new ObjectMarks(reader.objectCount);
+  const { history } = reader;
+  const marker =
+    history === undefined
+      ? new IntroducedObjects(reader, marks, undefined)
+      : new RecordedObjects(reader, history, marks, undefined);
+  const table = new CommitTable(reader);
+  const tips = new Set(refs.map(({ id }) => id));
+  if ("commitId" in head) tips.add(head.commitId);
+  for (const id of tips) {
+    const peeled = await peelObject(reader, id);
+    if (peeled === undefined) continue;
+    if (peeled.type === "tree") await marker.mark(peeled.objectNumber, []);
+    else if (peeled.type === "blob") marks.markSent(peeled.objectNumber);
+    else if (peeled.type === "commit") {
+      const row = table.rowOf(peeled.objectNumber);
+      await table.load(row);
+      await marker.mark(table.treeNumber(row), []);
+    }
+  }
+  return marks;
+}

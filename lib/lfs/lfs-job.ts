@@ -1,0 +1,98 @@
+/** What is put into the queue of LFS jobs. */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { ProtocolError } from "../errors.ts";
+import type { JobQueue, QueueMessage } from "../queue/job-queue.ts";
+import { isNameSegment } from "../repo/names.ts";
+
+const repository = {
+  /** As the one who made the job knows it. */
+  workspace: z.string().refine(isNameSegment),
+  uuid: z.guid().transform((uuid) => uuid.toLowerCase()),
+  queuedAt: z.iso.datetime(),
+};
+
+const objectSchema = z.object({
+  oid: z.string().regex(/^[0-9a-f]{64}$/),
+  sizeBytes: z.number().int().positive(),
+});
+
+const jobSchema = z.discriminatedUnion("kind", [
+  /** Finds out which files are to be copied, and makes jobs of that. */
+  z.object({ kind: z.literal("plan"), ...repository }),
+  /** Copies these files, as far as the repository has pointers to them. */
+  z.object({ kind: z.literal("copy"), ...repository, objects: z.array(objectSchema).min(1).max(100) }),
+]);
+
+export type LfsJob = z.infer<typeof jobSchema>;
+export type LfsCopyJob = Extract<LfsJob, { kind: "copy" }>;
+export type LfsPlanJob = Extract<LfsJob, { kind: "plan" }>;
+
+/** The primary is asked about so many files at a time. */
+const MAX_JOB_FILES = 100;
+/** At 2 MB/s an hour's work: a job that runs out of time is put into the queue again, without what is done. */
+const MAX_JOB_BYTES = 8 * 2 ** 30;
+/** Copy jobs of one repository that may run at a time. */
+const GROUPS_PER_REPOSITORY = 8;
+
+/** @throws {ProtocolError} Not the JSON of a job. */
+export function parseLfsJob(text: string): LfsJob {
+  try {
+    return jobSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new ProtocolError("not an LFS job", { text: text.slice(0, 200), cause: error });
+  }
+}
+
+export interface LfsRepository {
+  readonly workspace: string;
+  readonly uuid: string;
+}
+
+/** Has a repository's pointers looked through. @param eventId - A repeated one is dropped. */
+export async function requestPlan(
+  queue: JobQueue,
+  { workspace, uuid }: LfsRepository,
+  eventId: string,
+): Promise<void> {
+  const job: LfsPlanJob = { kind: "plan", workspace, uuid, queuedAt: new Date().toISOString() };
+  await queue.send([{ groupId: uuid, dedupId: `plan-${uuid}-${eventId}`, body: JSON.stringify(job) }]);
+}
+
+/** Has files copied; the same files once within five minutes. @param again - Says that they are asked for anew. */
+export async function requestCopies(
+  queue: JobQueue,
+  { workspace, uuid }: LfsRepository,
+  objects: readonly z.infer<typeof objectSchema>[],
+  again = "",
+): Promise<void> {
+  const queuedAt = new Date().toISOString();
+  const messages = batches(objects).map((batch): QueueMessage => {
+    const job: LfsCopyJob = { kind: "copy", workspace, uuid, queuedAt, objects: batch };
+    const digest = createHash("sha256")
+      .update(batch.map(({ oid }) => oid).join())
+      .digest();
+    const groupId = `${uuid}/lfs-${(digest[0] as number) % GROUPS_PER_REPOSITORY}`;
+    const dedupId = `copy-${uuid}-${digest.toString("hex").slice(0, 32)}${again}`;
+    return { groupId, dedupId, body: JSON.stringify(job) };
+  });
+  if (messages.length > 0) await queue.send(messages);
+}
+
+function batches<Object extends { readonly sizeBytes: number }>(objects: readonly Object[]): Object[][] {
+  const result: Object[][] = [];
+  let batch: Object[] = [];
+  let batchBytes = 0;
+  for (const object of objects) {
+    const isFull = batch.length === MAX_JOB_FILES || batchBytes + object.sizeBytes > MAX_JOB_BYTES;
+    if (batch.length > 0 && isFull) {
+      result.push(batch);
+      batch = [];
+      batchBytes = 0;
+    }
+    batch.push(object);
+    batchBytes += object.sizeBytes;
+  }
+  if (batch.length > 0) result.push(batch);
+  return result;
+}

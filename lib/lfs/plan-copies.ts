@@ -1,0 +1,130 @@
+/**
+ * Looks through the pointers of a repository and makes jobs of what is to be copied: the files of branches and tags, or all. A
+ * plan that is made again finds what is new since.
+ */
+import { markTipObjects } from "../git/walk/tip-objects.ts";
+import type { Logger } from "../log.ts";
+import type { JobQueue } from "../queue/job-queue.ts";
+import type { RepositoryStorage } from "../repo/repository.ts";
+import { asRepositoryDamage } from "../repo/repository-damage.ts";
+import { type LfsPlanJob, requestCopies } from "./lfs-job.ts";
+import {
+  type PackPointers,
+  type RepositoryPointers,
+  readRepositoryPointers,
+  sizesByOid,
+} from "./repository-pointers.ts";
+import { LFS_STATE, type LfsRecord } from "./rights-table.ts";
+import { type LfsRights, StoredLfsRights } from "./stored-rights.ts";
+
+/** `tips`: what branches and tags need; the rest when it is first asked for. */
+export type LfsCopyPolicy = "tips" | "all" | "none";
+
+export interface LfsPlanOptions {
+  readonly storage: RepositoryStorage;
+  readonly queue: JobQueue;
+  readonly policy: LfsCopyPolicy;
+  readonly maxFileBytes: number;
+  readonly log: Logger;
+  readonly now?: () => number;
+}
+
+export interface LfsPlanReport {
+  readonly pointers: number;
+  readonly pointerBytes: number;
+  /** Files that jobs were made for. */
+  readonly plannedFiles: number;
+  readonly plannedBytes: number;
+}
+
+/** Of one plan, of files that were not to be had before. */
+const MAX_RETRIED = 1_000;
+
+/** @returns `undefined` if nothing was published, or nothing is to be copied. @throws {DamagedRepositoryError} */
+export async function planCopies(
+  job: LfsPlanJob,
+  options: LfsPlanOptions,
+): Promise<LfsPlanReport | undefined> {
+  const { storage, queue, policy, log } = options;
+  if (policy === "none") return undefined;
+  const found = await readRepositoryPointers(storage, job.uuid);
+  if (found === undefined) return undefined;
+  const stored = new StoredLfsRights(storage.store, job.uuid);
+  const rights = await stored.read();
+  const sizes = sizesByOid(found.packs);
+  if (sizes.size === 0 && rights.document.tables.length === 0) return undefined;
+  const planned = await filesToCopy(found, rights, options);
+  await requestCopies(queue, job, planned, `-${job.queuedAt}`);
+  const report = {
+    pointers: sizes.size,
+    pointerBytes: [...sizes.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0),
+  };
+  const plannedPacks = found.packs.flatMap(({ pack, pointers }) => (pointers === undefined ? [] : [pack.id]));
+  await stored.notePlanned({ ...report, plannedPacks, plannedFor: policy });
+  await forgetUnpointed(stored, rights, found.packs, sizes);
+  const plannedBytes = planned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const result = { ...report, plannedFiles: planned.length, plannedBytes };
+  if (planned.length > 0) log.info("lfs:planned", { repo: `${job.workspace}/${job.uuid}`, ...result });
+  return result;
+}
+
+interface PlannedFile {
+  readonly oid: string;
+  readonly sizeBytes: number;
+}
+
+async function filesToCopy(
+  { repository, packs }: RepositoryPointers,
+  rights: LfsRights,
+  { policy, maxFileBytes, now = Date.now }: LfsPlanOptions,
+): Promise<PlannedFile[]> {
+  const { plannedPacks, plannedFor } = rights.document;
+  const isPlanned = new Set(plannedFor === policy ? plannedPacks : []);
+  const fresh = packs.map(({ pack, pointers = [] }) =>
+    isPlanned.has(pack.id)
+      ? []
+      : pointers.filter(({ oid, sizeBytes }) => sizeBytes <= maxFileBytes && rights.find(oid) === undefined),
+  );
+  const files = new Map<string, number>();
+  if (fresh.some((pointers) => pointers.length > 0)) {
+    const objects = await repository.openObjects();
+    const marks =
+      policy === "all"
+        ? undefined
+        : await asRepositoryDamage(async () => markTipObjects(objects, await repository.readRefs()));
+    for (const [packNumber, pointers] of fresh.entries()) {
+      if (pointers.length === 0) continue;
+      const numbers = objects.packs.numbersOf(packNumber);
+      for (const { oid, sizeBytes, indexNumber } of pointers) {
+        if (marks?.isSent(numbers[indexNumber] as number) ?? true) files.set(oid, sizeBytes);
+      }
+    }
+  }
+  for (const { oid, sizeBytes } of dueRecords(rights, now() / 1000)) files.set(oid, sizeBytes);
+  return Array.from(files, ([oid, sizeBytes]) => ({ oid, sizeBytes }));
+}
+
+function dueRecords(rights: LfsRights, nowSeconds: number): LfsRecord[] {
+  const due: LfsRecord[] = [];
+  for (const record of rights.records()) {
+    if (record.state === LFS_STATE.stored || record.seconds > nowSeconds) continue;
+    due.push(record);
+    if (due.length === MAX_RETRIED) break;
+  }
+  return due;
+}
+
+/** A right ends with the last pointer. Where a pack has no sidecar, nobody knows whether that is so. */
+async function forgetUnpointed(
+  stored: StoredLfsRights,
+  rights: LfsRights,
+  packs: readonly PackPointers[],
+  sizes: ReadonlyMap<string, number>,
+): Promise<void> {
+  if (packs.some(({ pointers }) => pointers === undefined)) return;
+  for (const { oid } of rights.records()) {
+    if (sizes.has(oid)) continue;
+    await stored.rewrite((record) => (sizes.has(record.oid) ? record : undefined));
+    return;
+  }
+}

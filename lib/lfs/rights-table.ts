@@ -1,0 +1,125 @@
+/**
+ * A table of what is known of a repository's files of git-lfs. Whole oids, never prefixes: pointers are written by strangers.
+ *
+ *   "NLFT", 32-bit numbers: version 1, records, 0 · fan-out 4 x 256: records whose oid begins with that byte or a smaller one ·
+ *   records · SHA-256 of all before
+ *   record: oid 32 · size 6 · state 1 · tries 1 · seconds since 1970 4
+ * Records are sorted by oid, each oid once; numbers are big-endian.
+ */
+import { createHash } from "node:crypto";
+import { CorruptPackError } from "../errors.ts";
+
+export const LFS_STATE = {
+  /** In the store, and confirmed by the primary for this repository at that time. */
+  stored: 1,
+  /** The primary does not have it, or does not give it to this repository; to be asked again at that time. */
+  missing: 2,
+  /** The primary has it, and it was not copied, because of its size or because that failed; to be tried again at that time. */
+  postponed: 3,
+} as const;
+
+type LfsState = (typeof LFS_STATE)[keyof typeof LFS_STATE];
+
+export interface LfsRecord {
+  readonly oid: string;
+  /** Of the stored file; of others what the pointer says. */
+  readonly sizeBytes: number;
+  readonly state: LfsState;
+  /** How often it was not to be had; at most 255. */
+  readonly tries: number;
+  readonly seconds: number;
+}
+
+const SIGNATURE = 0x4e4c4654; // "NLFT"
+const VERSION = 1;
+const OID_BYTES = 32;
+const RECORDS_START = 16 + 256 * 4;
+const RECORD_BYTES = 44;
+const CHECKSUM_BYTES = 32;
+const STATES: ReadonlySet<number> = new Set(Object.values(LFS_STATE));
+
+/** @param records - In any order; of several of one oid the last one counts. */
+export function encodeRightsTable(records: Iterable<LfsRecord>): Uint8Array {
+  const byOid = new Map<string, LfsRecord>();
+  for (const record of records) byOid.set(record.oid, record);
+  const oids = [...byOid.keys()].sort();
+  const bytes = Buffer.alloc(RECORDS_START + oids.length * RECORD_BYTES + CHECKSUM_BYTES);
+  bytes.writeUInt32BE(SIGNATURE, 0);
+  bytes.writeUInt32BE(VERSION, 4);
+  bytes.writeUInt32BE(oids.length, 8);
+  const fanout = new Uint32Array(256);
+  let at = RECORDS_START;
+  for (const oid of oids) {
+    const { sizeBytes, state, tries, seconds } = byOid.get(oid) as LfsRecord;
+    bytes.write(oid, at, "hex");
+    bytes.writeUIntBE(sizeBytes, at + 32, 6);
+    bytes.writeUInt8(state, at + 38);
+    bytes.writeUInt8(Math.min(255, tries), at + 39);
+    bytes.writeUInt32BE(seconds, at + 40);
+    const first = bytes[at] as number;
+    fanout[first] = (fanout[first] as number) + 1;
+    at += RECORD_BYTES;
+  }
+  fanout.reduce((sum, count, byte) => {
+    bytes.writeUInt32BE(sum + count, 16 + byte * 4);
+    return sum + count;
+  }, 0);
+  bytes.set(createHash("sha256").update(bytes.subarray(0, at)).digest(), at);
+  return bytes;
+}
+
+export class RightsTable {
+  readonly recordCount: number;
+  readonly #bytes: Buffer;
+
+  /** @throws {CorruptPackError} The bytes are not such a table. */
+  constructor(table: Uint8Array) {
+    const bytes = Buffer.from(table.buffer, table.byteOffset, table.length);
+    if (bytes.length < RECORDS_START + CHECKSUM_BYTES || bytes.readUInt32BE(0) !== SIGNATURE)
+      throw new CorruptPackError("not a table of LFS rights");
+    this.recordCount = bytes.readUInt32BE(8);
+    const end = RECORDS_START + this.recordCount * RECORD_BYTES;
+    if (bytes.readUInt32BE(4) !== VERSION || bytes.length !== end + CHECKSUM_BYTES)
+      throw new CorruptPackError("table of LFS rights has another version or length");
+    if (!createHash("sha256").update(bytes.subarray(0, end)).digest().equals(bytes.subarray(end)))
+      throw new CorruptPackError("checksum of a table of LFS rights is wrong");
+    this.#bytes = bytes;
+  }
+
+  /** @param oid - 32 bytes. */
+  find(oid: Uint8Array): LfsRecord | undefined {
+    const first = oid[0] ?? 0;
+    let low = first === 0 ? 0 : this.#fanout(first - 1);
+    let high = this.#fanout(first);
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const at = RECORDS_START + middle * RECORD_BYTES;
+      const order = this.#bytes.compare(oid, 0, OID_BYTES, at, at + OID_BYTES);
+      if (order === 0) return this.#record(at);
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    return undefined;
+  }
+
+  *records(): Generator<LfsRecord, void, undefined> {
+    for (let i = 0; i < this.recordCount; i++) yield this.#record(RECORDS_START + i * RECORD_BYTES);
+  }
+
+  #fanout(byte: number): number {
+    return Math.min(this.recordCount, this.#bytes.readUInt32BE(16 + byte * 4));
+  }
+
+  #record(at: number): LfsRecord {
+    const bytes = this.#bytes;
+    const state = bytes.readUInt8(at + 38);
+    return {
+      oid: bytes.toString("hex", at, at + OID_BYTES),
+      sizeBytes: bytes.readUIntBE(at + 32, 6),
+      // What a newer release has written gives no right.
+      state: STATES.has(state) ? (state as LfsState) : LFS_STATE.postponed,
+      tries: bytes.readUInt8(at + 39),
+      seconds: bytes.readUInt32BE(at + 40),
+    };
+  }
+}

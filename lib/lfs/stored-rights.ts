@@ -1,0 +1,165 @@
+/**
+ * What is known of a repository's files of git-lfs, in the store: `lfs.json` lists tables, which never change. A job that
+ * has copied files adds a table; a newer one counts before the older ones, and when there are many they become one.
+ */
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import { NotFoundError } from "../errors.ts";
+import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
+import { type DocumentForm, type Stored, StoredDocument } from "../repo/stored-document.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { encodeRightsTable, type LfsRecord, RightsTable } from "./rights-table.ts";
+
+const count = z.number().int().nonnegative();
+
+const rightsSchema = z.object({
+  formatVersion: z.literal(1),
+  /** Oldest first. */
+  tables: z.array(z.object({ id: z.string().regex(/^[0-9a-f]{40}$/), records: count, bytes: count })),
+  /** Packs whose pointers were planned for copying. */
+  plannedPacks: z.array(z.string()),
+  /** By which policy. */
+  plannedFor: z.string(),
+  /** Pointers in the repository's packs when these were planned, each oid once, and what their files have in all. */
+  pointers: count,
+  pointerBytes: count,
+});
+
+export type LfsRightsDocument = z.infer<typeof rightsSchema>;
+
+/** Losing it costs asking the primary again: files are found in the store by their oid. */
+const FORM: DocumentForm<LfsRightsDocument> = { schema: rightsSchema, whenDamaged: "absent" };
+
+const NO_RIGHTS: LfsRightsDocument = {
+  formatVersion: 1,
+  tables: [],
+  plannedPacks: [],
+  plannedFor: "",
+  pointers: 0,
+  pointerBytes: 0,
+};
+
+/** A reader of a repository with as many reads them all at once. */
+const MAX_TABLES = 16;
+
+/** One version of the tables. */
+export class LfsRights {
+  readonly document: LfsRightsDocument;
+  /** Oldest first. */
+  readonly tables: readonly RightsTable[];
+
+  constructor(document: LfsRightsDocument, tables: readonly RightsTable[]) {
+    this.document = document;
+    this.tables = tables;
+  }
+
+  find(oid: string): LfsRecord | undefined {
+    const bytes = Buffer.from(oid, "hex");
+    for (const table of this.tables.toReversed()) {
+      const record = table.find(bytes);
+      if (record !== undefined) return record;
+    }
+    return undefined;
+  }
+
+  /** Each oid once. */
+  *records(): Generator<LfsRecord, void, undefined> {
+    const seen = new Set<string>();
+    for (const table of this.tables.toReversed()) {
+      for (const record of table.records()) {
+        if (seen.has(record.oid)) continue;
+        if (this.tables.length > 1) seen.add(record.oid);
+        yield record;
+      }
+    }
+  }
+}
+
+export class StoredLfsRights {
+  readonly #store: BlobStore;
+  readonly #uuid: RepositoryUuid;
+  readonly #document: StoredDocument<LfsRightsDocument>;
+
+  constructor(store: BlobStore, uuid: RepositoryUuid) {
+    this.#store = store;
+    this.#uuid = uuid;
+    this.#document = new StoredDocument(store, repositoryKeys(uuid).lfsRights, FORM);
+  }
+
+  /** @param known - What was read before: then one request, if nothing has changed. */
+  readDocument(known?: Stored<LfsRightsDocument>): Promise<Stored<LfsRightsDocument>> {
+    return known === undefined ? this.#document.read() : this.#document.readIfChanged(known);
+  }
+
+  /** Two rounds. */
+  async read(): Promise<LfsRights> {
+    for (let tries = 1; ; tries++) {
+      const { value: document = NO_RIGHTS } = await this.#document.read();
+      try {
+        return new LfsRights(document, await this.readTables(document));
+      } catch (error) {
+        // They were merged since.
+        if (!(error instanceof NotFoundError) || tries > 3) throw error;
+      }
+    }
+  }
+
+  /** One round. @throws {NotFoundError} One is gone: the document has changed. */
+  readTables({ tables }: LfsRightsDocument): Promise<RightsTable[]> {
+    const keys = repositoryKeys(this.#uuid);
+    return Promise.all(
+      tables.map(async ({ id }) => new RightsTable((await this.#store.read(keys.lfsTable(id))).bytes)),
+    );
+  }
+
+  /** Adds what was learned, over whatever else is known of these oids. */
+  async add(records: readonly LfsRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    const added = await this.#writeTable(records);
+    const { value } = await this.#document.change((document = NO_RIGHTS) => ({
+      ...document,
+      tables: [...document.tables, added],
+    }));
+    if ((value?.tables.length ?? 0) >= MAX_TABLES) await this.rewrite((record) => record);
+  }
+
+  /**
+   * Makes one table of all. What others add meanwhile stays.
+   * @param revise - What is to be known of an oid from now on; `undefined`: nothing.
+   */
+  async rewrite(revise: (record: LfsRecord) => LfsRecord | undefined): Promise<void> {
+    const rights = await this.read();
+    const merged: LfsRecord[] = [];
+    for (const record of rights.records()) {
+      const revised = revise(record);
+      if (revised !== undefined) merged.push(revised);
+    }
+    const table = await this.#writeTable(merged);
+    const replaced = new Set(rights.document.tables.map(({ id }) => id));
+    let isReplaced = false;
+    await this.#document.change((document = NO_RIGHTS) => {
+      const kept = document.tables.filter(({ id }) => !replaced.has(id));
+      // Another one has merged them: its table has what this one has, and perhaps more.
+      isReplaced = kept.length === document.tables.length - replaced.size;
+      return isReplaced ? { ...document, tables: [table, ...kept] } : document;
+    });
+    const keys = repositoryKeys(this.#uuid);
+    const unused = isReplaced ? replaced : [table.id];
+    for (const id of unused) await this.#store.delete(keys.lfsTable(id));
+  }
+
+  /** Notes that the pointers of these packs were planned. */
+  async notePlanned(
+    plan: Pick<LfsRightsDocument, "plannedPacks" | "plannedFor" | "pointers" | "pointerBytes">,
+  ): Promise<void> {
+    await this.#document.change((document = NO_RIGHTS) => ({ ...document, ...plan }));
+  }
+
+  async #writeTable(records: readonly LfsRecord[]): Promise<LfsRightsDocument["tables"][number]> {
+    // Random, so that no table is removed that is just being written again.
+    const id = randomBytes(20).toString("hex");
+    const bytes = encodeRightsTable(records);
+    await this.#store.write(repositoryKeys(this.#uuid).lfsTable(id), bytes);
+    return { id, records: new Set(records.map(({ oid }) => oid)).size, bytes: bytes.length };
+  }
+}

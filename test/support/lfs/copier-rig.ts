@@ -1,0 +1,100 @@
+/** Syncs of a primary's repository into a store, and the LFS jobs of it, one after the other, as its queue would have them. */
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { lfsClient } from "../../../lib/bitbucket/lfs-client.ts";
+import { ByteBudget } from "../../../lib/lfs/byte-budget.ts";
+import { copyFiles, type LfsCopyOptions } from "../../../lib/lfs/copy-files.ts";
+import { parseLfsJob, requestPlan } from "../../../lib/lfs/lfs-job.ts";
+import { type LfsCopyPolicy, planCopies } from "../../../lib/lfs/plan-copies.ts";
+import type { LfsRecord } from "../../../lib/lfs/rights-table.ts";
+import { StoredLfsRights } from "../../../lib/lfs/stored-rights.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import type { JobQueue, QueueMessage } from "../../../lib/queue/job-queue.ts";
+import { LFS_FILE_FOLDER } from "../../../lib/repo/layout.ts";
+import type { BlobStore } from "../../../lib/store/blob-store.ts";
+import type { Primary } from "../primary.ts";
+import { keysOf, RIG_UUID, type SyncRig, syncRig } from "../sync-rig.ts";
+
+const REPOSITORY = { workspace: "acme", uuid: RIG_UUID };
+
+export interface CopierRig {
+  readonly sync: SyncRig;
+  readonly rights: StoredLfsRights;
+  /** What waits in the queue. */
+  readonly messages: QueueMessage[];
+  /** Adds a commit with a pointer at the primary, and its file unless it is to be missing. @returns The oid. */
+  addFile(path: string, content: Uint8Array, options?: { readonly isMissing?: boolean }): Promise<string>;
+  /** Syncs, plans, and does the jobs. @throws What the first one throws; it stays in the queue. */
+  run(policy?: LfsCopyPolicy): Promise<void>;
+  /** Does the jobs that wait. Errors as in `run`. */
+  runJobs(policy?: LfsCopyPolicy): Promise<void>;
+  record(oid: string): Promise<LfsRecord | undefined>;
+  /** Of the files in the store. */
+  storedOids(): Promise<string[]>;
+}
+
+export function copierRig(
+  primary: Primary,
+  store: BlobStore,
+  options: Partial<Pick<LfsCopyOptions, "maxFileBytes" | "signal" | "now">> = {},
+): CopierRig {
+  const sync = syncRig(primary, store);
+  const messages: QueueMessage[] = [];
+  const queue: JobQueue = { send: async (added) => void messages.push(...added) };
+  const lfs = lfsClient({
+    fetch,
+    repositoryUrl: `${primary.fake.gitUrl}/acme/sample.git`,
+    agent: "nearside/test",
+  });
+  const maxFileBytes = options.maxFileBytes ?? Number.POSITIVE_INFINITY;
+  const common = {
+    storage: sync.storage,
+    log: SILENT_LOGGER,
+    maxFileBytes,
+    ...(options.now && { now: options.now }),
+  };
+  const rights = new StoredLfsRights(store, RIG_UUID);
+  let planCount = 0;
+  const runJobs = async (policy: LfsCopyPolicy): Promise<void> => {
+    for (let message = messages[0]; message !== undefined; message = messages[0]) {
+      const job = parseLfsJob(message.body);
+      if (job.kind === "plan") await planCopies(job, { ...common, queue, policy });
+      else
+        await copyFiles(job, {
+          ...common,
+          primaryOf: async () => lfs,
+          budget: new ByteBudget(96 * 2 ** 20, 8),
+          signal: options.signal ?? new AbortController().signal,
+        });
+      messages.splice(messages.indexOf(message), 1);
+    }
+  };
+  return {
+    sync,
+    rights,
+    messages,
+    async addFile(path, content, { isMissing = false } = {}) {
+      const oid = createHash("sha256").update(content).digest("hex");
+      const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize ${content.length}\n`;
+      await primary.commit("main", path, pointer);
+      if (!isMissing) {
+        const file = join(primary.repository, "lfs/objects", oid.slice(0, 2), oid.slice(2, 4), oid);
+        await mkdir(dirname(file), { recursive: true });
+        await writeFile(file, content);
+      }
+      return oid;
+    },
+    async run(policy = "tips") {
+      await sync.sync();
+      await requestPlan(queue, REPOSITORY, String(planCount++));
+      await runJobs(policy);
+    },
+    runJobs: (policy = "tips") => runJobs(policy),
+    record: async (oid) => (await rights.read()).find(oid),
+    async storedOids() {
+      const keys = await keysOf(store, LFS_FILE_FOLDER);
+      return keys.map((key) => key.slice(key.lastIndexOf("/") + 1)).toSorted();
+    },
+  };
+}
