@@ -1,7 +1,7 @@
 /** Runs on a schedule: finds what webhooks missed, and keeps the webhooks themselves. */
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
-import { z } from "zod";
+import * as z from "zod";
 import { readSsmAccount } from "../lib/bitbucket/ssm-account.ts";
 import { readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import { pinoLogger } from "../lib/log-pino.ts";

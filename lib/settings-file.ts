@@ -3,7 +3,7 @@
  * CDK app read it. A setting of both is at the top level, others are in `server` or `deployment`.
  */
 import { readFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import { parseAddressRanges } from "./address-ranges.ts";
 import { ConfigError } from "./errors.ts";
 import { parseSetting, ruleOf } from "./parse-setting.ts";

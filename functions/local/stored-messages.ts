@@ -1,6 +1,6 @@
 /** What the local mirror's queues keep, as blobs of its store: `queue/<name>/<state>/<time>-<number>-<uuid>`. */
 import { randomUUID } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import { NotFoundError } from "../../lib/errors.ts";
 import type { QueueMessage } from "../../lib/queue/job-queue.ts";
 import {

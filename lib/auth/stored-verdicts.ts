@@ -2,7 +2,7 @@
  * What is known of a question or a caller, as `auth/<hmac>`: shared by all processes of the mirror, so that a hundred
  * functions started at once ask once, and for the time of an outage.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { VerdictStore } from "./ports.ts";
 import { recordSchema, type VerdictRecord } from "./verdict-record.ts";
 

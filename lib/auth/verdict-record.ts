@@ -1,5 +1,5 @@
 /** What is known of one question, in memory and in the store, and how long each kind of answer counts. */
-import { z } from "zod";
+import * as z from "zod";
 import type { PrimaryAnswer } from "./ports.ts";
 
 export interface VerdictLimits {

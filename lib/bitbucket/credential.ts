@@ -1,6 +1,6 @@
 /** How the mirror shows itself to Bitbucket, which wants the same token under different names for REST and for git. */
 
-import { z } from "zod";
+import * as z from "zod";
 
 /** What one request carries. */
 export type BitbucketCredential =

@@ -1,5 +1,5 @@
 /** Webhooks of a workspace or a repository, over Bitbucket Cloud's REST API 2.0. */
-import { z } from "zod";
+import * as z from "zod";
 import { pathSegment } from "./rest-api.ts";
 import { type OnSkipped, readPages } from "./rest-pages.ts";
 import { DEFAULT_REST_API_LIMITS, type RestApiOptions, requestJson } from "./rest-request.ts";

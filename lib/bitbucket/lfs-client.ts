@@ -2,7 +2,7 @@
  * The primary's git-lfs side: which files it has for a repository, and their bytes.
  * Source: git-lfs docs/api/batch.md, docs/api/basic-transfers.md.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 

@@ -1,5 +1,5 @@
 /** Bitbucket Cloud's REST API 2.0: the few calls the mirror makes. Source: developer.atlassian.com/cloud/bitbucket/rest. */
-import { z } from "zod";
+import * as z from "zod";
 import { NotFoundError } from "../errors.ts";
 import { bareUuid, type OnSkipped, readPages } from "./rest-pages.ts";
 import { getJson, type RestApiOptions } from "./rest-request.ts";

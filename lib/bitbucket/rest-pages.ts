@@ -1,5 +1,5 @@
 /** Lists over REST: page by page, each entry checked by itself, so that an odd one hides no other. */
-import { z } from "zod";
+import * as z from "zod";
 import { LimitExceededError, UpstreamError } from "../errors.ts";
 import { DEFAULT_REST_API_LIMITS, getJson, problemOf, type RestApiOptions } from "./rest-request.ts";
 

@@ -1,5 +1,5 @@
 /** One request to Bitbucket's REST API: credential, limits, and what its refusals mean. */
-import { z } from "zod";
+import * as z from "zod";
 import {
   LimitExceededError,
   MirrorError,

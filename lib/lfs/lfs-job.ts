@@ -1,6 +1,6 @@
 /** What is put into the queue of LFS jobs. */
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import { ProtocolError } from "../errors.ts";
 import type { JobQueue, QueueMessage } from "../queue/job-queue.ts";
 import { isNameSegment } from "../repo/names.ts";

@@ -3,7 +3,7 @@
  * has copied files adds a table; a newer one counts before the older ones, and when there are many they become one.
  */
 import { randomBytes } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import { NotFoundError } from "../errors.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import { type DocumentForm, type Stored, StoredDocument } from "../repo/stored-document.ts";

@@ -2,7 +2,7 @@
  * What is mirrored: `config.json` in the store. Changed while the mirror runs, by compare-and-swap; nothing is deployed anew.
  * It holds the names of secrets, never a secret.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { ConfigError } from "../errors.ts";
 import { isNameSegment } from "../repo/names.ts";
 

@@ -1,5 +1,5 @@
 /** A JSON document in the store that can be worked out anew, changed by compare-and-swap. */
-import { z } from "zod";
+import * as z from "zod";
 import { ConfigError, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 

@@ -1,5 +1,5 @@
 /** What is put into the queue: a repository to look after, or a workspace to go through. */
-import { z } from "zod";
+import * as z from "zod";
 import { ProtocolError } from "../errors.ts";
 import { isNameSegment } from "../repo/names.ts";
 

@@ -2,7 +2,7 @@
  * What reconcile knows of a workspace's repositories: `workspaces/<workspace>.json`. One document for all, so that a run over
  * thousands of repositories reads and writes it once.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { VersionConflictError } from "../errors.ts";
 import { workspaceIndexKey } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";

@@ -4,7 +4,7 @@
  * Source: "Handling errors for an SQS event source in Lambda" in Lambda's developer guide.
  */
 import { ChangeMessageVisibilityCommand, type SQSClient } from "@aws-sdk/client-sqs";
-import { z } from "zod";
+import * as z from "zod";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelaySeconds } from "./job-queue.ts";

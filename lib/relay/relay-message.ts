@@ -1,5 +1,5 @@
 /** What is told after a publish, and whom: one message of the relay's queue for each receiver, so that none waits for another. */
-import { z } from "zod";
+import * as z from "zod";
 import { ProtocolError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
 import type { RepositoryNews } from "../mirror/repository-news.ts";

@@ -2,7 +2,7 @@
  * The bundles of a repository, each the history of its main branch up to some commit: where they lie and what they hold.
  * They are kept answers: the list and the bundles may be deleted at any time, the list first.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { NotFoundError } from "../errors.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";

@@ -2,7 +2,7 @@
  * How far the first sync of a large repository has come: `repos/<uuid>/import.json`. What is fetched of it is kept slice by
  * slice, and no manifest names it until all is there. Without these notes the import begins anew.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { NotFoundError } from "../errors.ts";
 import { type ObjectId, parseObjectId } from "../git/object-id.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";

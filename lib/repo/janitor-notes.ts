@@ -1,5 +1,5 @@
 /** What the janitor keeps in mind between its runs: `repos/<uuid>/janitor.json`. Losing it costs one more grace period. */
-import { z } from "zod";
+import * as z from "zod";
 import { NotFoundError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";

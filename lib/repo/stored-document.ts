@@ -196,8 +196,8 @@ function decodeDocument<Value extends object>(
   const hasChecksum = checksum !== undefined || form.needsChecksum === true;
   if (hasChecksum && checksum !== documentChecksum(source))
     return damaged("its checksum is missing or wrong");
-  const parsed = z.core.safeParse(form.schema, source);
-  if (!parsed.success) return damaged(z.core.prettifyError(parsed.error), parsed.error);
+  const parsed = z.safeParse(form.schema, source);
+  if (!parsed.success) return damaged(z.prettifyError(parsed.error), parsed.error);
   const problem = form.checkUnknownFields?.(parsed.data, unknownFields(toJson(parsed.data), source));
   return problem === undefined ? { value: parsed.data, source, hasChecksum } : damaged(problem);
 }
@@ -213,9 +213,9 @@ function encodeDocument<Value extends object>(
   const next = toJson(value);
   const isNew = over.value === undefined || over.source === undefined;
   const source = isNew ? next : keepUnknownFields(next, toJson(over.value), over.source, identify);
-  const parsed = z.core.safeParse(form.schema, source);
+  const parsed = z.safeParse(form.schema, source);
   if (!isObject(source) || !parsed.success) {
-    const problem = parsed.error === undefined ? "not an object" : z.core.prettifyError(parsed.error);
+    const problem = parsed.error === undefined ? "not an object" : z.prettifyError(parsed.error);
     throw invalid(problem, { key, cause: parsed.error });
   }
   const hasChecksum = form.needsChecksum === true || over.hasChecksum === true;

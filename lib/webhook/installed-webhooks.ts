@@ -1,5 +1,5 @@
 /** What the mirror knows of the webhooks it has put up in one workspace: `webhooks/<workspace>.json`. */
-import { z } from "zod";
+import * as z from "zod";
 import type { StoredJson } from "../mirror/stored-json.ts";
 import { changeStoredJson, readStoredJson } from "../mirror/stored-json.ts";
 import type { BlobStore } from "../store/blob-store.ts";

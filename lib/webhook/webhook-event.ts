@@ -2,7 +2,7 @@
  * What an event of Bitbucket means for the mirror. Values of refs are never taken from it: it peels tags, and leaves changes out.
  * Source: "Event payloads" in Bitbucket's support pages.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { ProtocolError } from "../errors.ts";
 import type { RepositoryFacts, SyncJob } from "../mirror/sync-job.ts";
 import { isNameSegment } from "../repo/names.ts";

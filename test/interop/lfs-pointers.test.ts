@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { parseLfsPointer } from "../../lib/git/lfs-pointer.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";

@@ -3,7 +3,7 @@
  * Keys of `rights` and `repositories` are `workspace/slug`, `workspace` or `*`; the most specific one counts.
  */
 import { readFile } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 
 const rightSchema = z.enum(["none", "read", "write", "admin"]);
 

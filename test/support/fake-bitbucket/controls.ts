@@ -1,5 +1,5 @@
 /** The switches to misbehave, and what was seen: settable and readable by a test, and over HTTP below `/-/`. */
-import { z } from "zod";
+import * as z from "zod";
 import { type Accounts, type AccountsInput, parseAccounts } from "./accounts.ts";
 
 const misbehaviourSchema = z.strictObject({

@@ -1,5 +1,5 @@
 /** How the fake's git-lfs side misbehaves, and what it was asked: batches, locks, and transfers at its storage. */
-import { z } from "zod";
+import * as z from "zod";
 
 const faultsSchema = z.strictObject({
   /** How many more requests the storage's faults below are for; null: all. */

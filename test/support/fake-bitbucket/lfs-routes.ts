@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { type Answer, answer, type Exchange, type Fake, readJson } from "./exchange.ts";
 import { admit } from "./git-access.ts";
 import type { LfsBatchRecord } from "./lfs-controls.ts";

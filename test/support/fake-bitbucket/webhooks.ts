@@ -1,6 +1,6 @@
 /** Webhook subscriptions, in memory, and their delivery as Bitbucket does it. */
 import { createHmac, randomUUID } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import type { Controls } from "./controls.ts";
 import { type Json, timestamp } from "./shapes.ts";
 
