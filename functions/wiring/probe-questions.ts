@@ -3,12 +3,12 @@ import type { ReadQuestion } from "../../lib/auth/ports.ts";
 import { authorizationHeader, type BitbucketAccount, gitCredential } from "../../lib/bitbucket/credential.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
-import type { BlobStore } from "../../lib/store/blob-store.ts";
+import type { WholeBlobs } from "../../lib/store/blob-store.ts";
 
 const QUESTIONS = 2;
 
 export interface ProbeQuestionsOptions {
-  readonly store: BlobStore;
+  readonly store: WholeBlobs;
   readonly readConfig: () => Promise<MirrorConfig>;
   readonly accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>;
 }

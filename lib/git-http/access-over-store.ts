@@ -6,7 +6,7 @@ import { RequestRate, WrongCredentials } from "../auth/request-limits.ts";
 import type { Logger } from "../log.ts";
 import { resolveRepository } from "../repo/resolve-repository.ts";
 import { textBlobs } from "../repo/text-blobs.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 import { type DecideAccess, decideAccess, type SendsOn } from "./decide-access.ts";
 import { type ProbeOptions, probePrimary } from "./probe-primary.ts";
 import { showsPublishedRefs } from "./same-refs.ts";
@@ -26,7 +26,7 @@ interface AccessSettings {
 }
 
 export interface AccessOverStoreOptions {
-  readonly store: BlobStore;
+  readonly store: WholeBlobs;
   /** See `ProbeOptions`. */
   readonly probeQuestions: ProbeOptions["questions"];
   /** The same in all processes of the mirror; see `CallerKeys`. */

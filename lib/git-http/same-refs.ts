@@ -7,7 +7,7 @@ import { pktText } from "../git/pktline.ts";
 import { PktLineReader } from "../git/pktline-reader.ts";
 import { parseRepositoryUuid } from "../repo/layout.ts";
 import { type PublishedRefs, readPublishedRefs } from "../repo/published-refs.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 
 const SERVICE_LINE = "# service=git-upload-pack";
 
@@ -19,7 +19,7 @@ const REF_LINE = /^([0-9a-f]{40}) ([^\0]+)/;
  * @throws {ProtocolError} It is no git answer, or truncated.
  */
 export async function showsPublishedRefs(
-  store: BlobStore,
+  store: WholeBlobs,
   uuid: string,
   advertisement: AsyncIterable<Uint8Array>,
 ): Promise<boolean> {

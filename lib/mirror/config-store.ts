@@ -1,7 +1,7 @@
 /** Reads and changes the configuration in the store. */
 import { ConfigError, NotFoundError, VersionConflictError } from "../errors.ts";
 import { CONFIG_KEY } from "../repo/layout.ts";
-import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 import { EMPTY_CONFIG, formatMirrorConfig, type MirrorConfig, parseMirrorConfig } from "./mirror-config.ts";
 
 /** People change it, and seldom at the same time. */
@@ -11,7 +11,7 @@ const MAX_TRIES = 8;
  * @returns `undefined` if there is none: then nothing is mirrored.
  * @throws {ConfigError} It cannot be understood.
  */
-export async function readMirrorConfig(store: BlobStore): Promise<MirrorConfig | undefined> {
+export async function readMirrorConfig(store: WholeBlobs): Promise<MirrorConfig | undefined> {
   return (await readVersion(store)).config;
 }
 
@@ -20,7 +20,7 @@ export async function readMirrorConfig(store: BlobStore): Promise<MirrorConfig |
  * @throws {ConfigError} The one that is there, or what `change` made of it, is not valid: nothing was written.
  */
 export async function changeMirrorConfig(
-  store: BlobStore,
+  store: WholeBlobs,
   change: (config: MirrorConfig) => MirrorConfig,
 ): Promise<MirrorConfig> {
   for (let tries = 1; ; tries++) {
@@ -36,7 +36,7 @@ export async function changeMirrorConfig(
 }
 
 async function readVersion(
-  store: BlobStore,
+  store: WholeBlobs,
 ): Promise<{ readonly config?: MirrorConfig; readonly version: BlobVersion | "absent" }> {
   try {
     const { bytes, version } = await store.read(CONFIG_KEY);
@@ -52,13 +52,13 @@ async function readVersion(
  * not valid leaves the last valid configuration in use.
  */
 export class CurrentConfig {
-  readonly #store: BlobStore;
+  readonly #store: WholeBlobs;
   readonly #onInvalid: (error: ConfigError) => void;
   /** The last valid configuration, and the version that was read last, valid or not. */
   #known: { readonly config: MirrorConfig; readonly version: BlobVersion } | undefined;
 
   /** @param onInvalid - Called once for each version that is not valid and not used. */
-  constructor(store: BlobStore, onInvalid: (error: ConfigError) => void = () => undefined) {
+  constructor(store: WholeBlobs, onInvalid: (error: ConfigError) => void = () => undefined) {
     this.#store = store;
     this.#onInvalid = onInvalid;
   }

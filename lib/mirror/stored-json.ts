@@ -1,7 +1,7 @@
 /** A JSON document in the store that can be worked out anew, changed by compare-and-swap. */
 import * as z from "zod";
 import { ConfigError, NotFoundError, VersionConflictError } from "../errors.ts";
-import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 
 const versionSchema = z.object({ formatVersion: z.number().int().nonnegative() });
 
@@ -15,7 +15,7 @@ const MAX_TRIES = 8;
 
 /** What cannot be understood is taken for absent, and written over. @throws {ConfigError} It is of a newer release. */
 export async function readStoredJson<T extends { readonly formatVersion: number }>(
-  store: BlobStore,
+  store: WholeBlobs,
   key: string,
   schema: z.ZodType<T>,
 ): Promise<StoredJson<T>> {
@@ -30,7 +30,7 @@ export async function readStoredJson<T extends { readonly formatVersion: number 
 
 /** @param known - As read just now; it is read again when another writer was first. */
 export async function changeStoredJson<T extends { readonly formatVersion: number }>(
-  store: BlobStore,
+  store: WholeBlobs,
   key: string,
   schema: z.ZodType<T>,
   change: (value: T | undefined) => T,

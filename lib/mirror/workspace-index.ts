@@ -6,7 +6,7 @@ import * as z from "zod";
 import { VersionConflictError } from "../errors.ts";
 import { workspaceIndexKey } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { BlobStore, WholeBlobs } from "../store/blob-store.ts";
 import { readStoredJson, type StoredJson } from "./stored-json.ts";
 
 const time = z.iso.datetime();
@@ -44,13 +44,16 @@ const indexSchema = z.strictObject({
 export type WorkspaceIndex = z.infer<typeof indexSchema>;
 export type IndexedRepository = z.infer<typeof entrySchema>;
 
-export function readWorkspaceIndex(store: BlobStore, workspace: string): Promise<StoredJson<WorkspaceIndex>> {
+export function readWorkspaceIndex(
+  store: WholeBlobs,
+  workspace: string,
+): Promise<StoredJson<WorkspaceIndex>> {
   return readStoredJson(store, workspaceIndexKey(workspace), indexSchema);
 }
 
 /** @returns Whether it was written: not if another run was faster. What that one left undone, the next one does. */
 export async function writeWorkspaceIndex(
-  store: BlobStore,
+  store: WholeBlobs,
   workspace: string,
   index: WorkspaceIndex,
   { version }: StoredJson<WorkspaceIndex>,

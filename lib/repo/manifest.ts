@@ -1,7 +1,7 @@
 /** The manifest: the small document that says what a mirrored repository is right now. The one commit point. */
 import * as z from "zod/mini";
 import { NotFoundError } from "../errors.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
 
@@ -66,7 +66,7 @@ const FORM: DocumentForm<Manifest> = {
   indent: 1,
 };
 
-export function manifestDocument(store: BlobStore, uuid: RepositoryUuid): StoredDocument<Manifest> {
+export function manifestDocument(store: WholeBlobs, uuid: RepositoryUuid): StoredDocument<Manifest> {
   return new StoredDocument(store, repositoryKeys(uuid).manifest, FORM);
 }
 
@@ -75,7 +75,7 @@ export function manifestDocument(store: BlobStore, uuid: RepositoryUuid): Stored
  * @throws {ConfigError} Only a newer release understands it.
  */
 export async function readManifest(
-  store: BlobStore,
+  store: WholeBlobs,
   uuid: RepositoryUuid,
   known?: StoredManifest,
 ): Promise<StoredManifest> {

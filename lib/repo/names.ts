@@ -3,7 +3,7 @@
  * the repositories' records, which win; name-index.ts changes it.
  */
 import * as z from "zod/mini";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 import { isRepositoryUuid, nameKey, projectNameKey, type RepositoryUuid } from "./layout.ts";
 import { type DocumentForm, StoredDocument } from "./stored-document.ts";
 
@@ -56,14 +56,14 @@ export function isNameSegment(text: string): boolean {
 }
 
 /** @throws {RangeError} A name that is not one path segment. */
-export function nameDocument(store: BlobStore, workspace: string, slug: string): StoredDocument<NameEntry> {
+export function nameDocument(store: WholeBlobs, workspace: string, slug: string): StoredDocument<NameEntry> {
   assertSegments(workspace, slug);
   return new StoredDocument(store, nameKey(workspace, slug), NAME_FORM);
 }
 
 /** @throws {RangeError} A key or name that is not one path segment. */
 export function projectNameDocument(
-  store: BlobStore,
+  store: WholeBlobs,
   projectKey: string,
   slug: string,
 ): StoredDocument<ProjectNameEntry> {
@@ -73,7 +73,7 @@ export function projectNameDocument(
 
 /** One request. @returns `undefined` if there is no such name. @throws {StoredDocumentError} */
 export async function readName(
-  store: BlobStore,
+  store: WholeBlobs,
   workspace: string,
   slug: string,
 ): Promise<NameEntry | undefined> {
@@ -83,7 +83,7 @@ export async function readName(
 
 /** As `readName`. */
 export async function readProjectName(
-  store: BlobStore,
+  store: WholeBlobs,
   projectKey: string,
   slug: string,
 ): Promise<ProjectNameEntry | undefined> {

@@ -1,5 +1,5 @@
 /** The refs that are served, read by themselves: for whoever compares them, without all that serving needs. */
-import type { BlobStore } from "../store/blob-store.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { readManifest } from "./manifest.ts";
 import type { RefTable } from "./ref-table.ts";
@@ -15,7 +15,7 @@ export interface PublishedRefs {
  * Two requests, one after the other.
  * @throws {NotFoundError} Nothing was published. @throws {StoredDocumentError} @throws {DamagedRepositoryError} What is there is damaged.
  */
-export async function readPublishedRefs(store: BlobStore, uuid: RepositoryUuid): Promise<PublishedRefs> {
+export async function readPublishedRefs(store: WholeBlobs, uuid: RepositoryUuid): Promise<PublishedRefs> {
   const keys = repositoryKeys(uuid);
   const { snapshotId, sha256, refCount } = (await readManifest(store, uuid)).value.refs;
   return asRepositoryDamage(async () => {

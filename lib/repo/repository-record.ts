@@ -4,7 +4,7 @@
  * which come one at a time, and by compare-and-swap all the same: a queue may give out a job twice.
  */
 import * as z from "zod/mini";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 import { nameKey, projectNameKey, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { isNameSegment } from "./names.ts";
 import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
@@ -64,7 +64,10 @@ const FORM: DocumentForm<RepositoryRecord> = {
     workspace === undefined ? undefined : JSON.stringify([workspace, slug, projectKey]),
 };
 
-export function repositoryDocument(store: BlobStore, uuid: RepositoryUuid): StoredDocument<RepositoryRecord> {
+export function repositoryDocument(
+  store: WholeBlobs,
+  uuid: RepositoryUuid,
+): StoredDocument<RepositoryRecord> {
   return new StoredDocument(store, repositoryKeys(uuid).record, FORM);
 }
 
@@ -73,7 +76,7 @@ export function repositoryDocument(store: BlobStore, uuid: RepositoryUuid): Stor
  * @throws {StoredDocumentError}
  */
 export async function readNamedRecord(
-  store: BlobStore,
+  store: WholeBlobs,
   uuid: RepositoryUuid,
 ): Promise<RepositoryRecord | undefined> {
   const { value } = await repositoryDocument(store, uuid).read();

@@ -1,5 +1,5 @@
 /** From the name a caller gave to what the primary is asked about, and to what is served. */
-import type { BlobStore } from "../store/blob-store.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 import { isBracedUuid, type RepositoryUuid } from "./layout.ts";
 import { type RepositoryReference, readName, readProjectName } from "./names.ts";
 import { readNamedRecord } from "./repository-record.ts";
@@ -21,7 +21,7 @@ export interface ResolvedRepository {
 
 /** One request of the store, whatever the name. @returns `undefined` if nothing is mirrored under it. */
 export async function resolveRepository(
-  store: BlobStore,
+  store: WholeBlobs,
   asked: RepositoryReference,
 ): Promise<ResolvedRepository | undefined> {
   switch (asked.kind) {
@@ -79,7 +79,7 @@ function uuidPath(workspace: string, uuid: RepositoryUuid): string {
  * @returns `undefined` if it is not mirrored.
  */
 export async function readServedUuid(
-  store: BlobStore,
+  store: WholeBlobs,
   asked: RepositoryReference,
   finalPath: string | undefined,
 ): Promise<RepositoryUuid | undefined> {

@@ -16,7 +16,7 @@ import {
   StoredDocumentError,
   VersionConflictError,
 } from "../errors.ts";
-import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 import {
   canonicalJson,
   documentChecksum,
@@ -74,10 +74,10 @@ const TOMBSTONE: JsonObject = { tombstone: true };
 
 export class StoredDocument<Value extends object> {
   readonly key: string;
-  readonly #store: BlobStore;
+  readonly #store: WholeBlobs;
   readonly #form: DocumentForm<Value>;
 
-  constructor(store: BlobStore, key: string, form: DocumentForm<Value>) {
+  constructor(store: WholeBlobs, key: string, form: DocumentForm<Value>) {
     this.#store = store;
     this.key = key;
     this.#form = form;

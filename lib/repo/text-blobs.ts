@@ -1,6 +1,6 @@
 /** Small texts in a blob store, where a key without one is no error. */
 import { NotFoundError, VersionConflictError } from "../errors.ts";
-import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlobStore, BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 
 export interface TextBlobs {
   read(key: string): Promise<{ readonly text: string; readonly version: BlobVersion } | undefined>;
@@ -16,7 +16,7 @@ export async function deleteOlderBlobs(store: BlobStore, prefix: string, beforeM
   }
 }
 
-export function textBlobs(store: BlobStore): TextBlobs {
+export function textBlobs(store: WholeBlobs): TextBlobs {
   return {
     async read(key) {
       try {

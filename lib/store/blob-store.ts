@@ -115,3 +115,6 @@ export interface BlobStore {
    */
   removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number>;
 }
+
+/** Reads and writes of whole blobs: all that documents need, and what a process that starts often may do without the SDK. */
+export type WholeBlobs = Pick<BlobStore, "read" | "readIfChanged" | "write">;
