@@ -13,15 +13,15 @@ import {
 } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { lfsFileKey } from "../repo/layout.ts";
+import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
+import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { copyLfsFile, downloadOf } from "./copy-file.ts";
 import type { LfsCopyJob, LfsRepository } from "./lfs-job.ts";
 import type { LfsPrimary } from "./ports.ts";
 import { readRepositoryPointers, sizesByOid } from "./repository-pointers.ts";
-import { LFS_STATE, type LfsRecord } from "./rights-table.ts";
-import { StoredLfsRights } from "./stored-rights.ts";
 
 export interface LfsCopyOptions {
   readonly storage: RepositoryStorage;

@@ -5,8 +5,10 @@
 import { markTipObjects } from "../git/walk/tip-objects.ts";
 import type { Logger } from "../log.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
+import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
+import { type LfsRights, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import { type LfsPlanJob, requestCopies } from "./lfs-job.ts";
 import {
   type PackPointers,
@@ -14,8 +16,6 @@ import {
   readRepositoryPointers,
   sizesByOid,
 } from "./repository-pointers.ts";
-import { LFS_STATE, type LfsRecord } from "./rights-table.ts";
-import { type LfsRights, StoredLfsRights } from "./stored-rights.ts";
 
 /** `tips`: what branches and tags need; the rest when it is first asked for. */
 export type LfsCopyPolicy = "tips" | "all" | "none";

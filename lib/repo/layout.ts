@@ -58,7 +58,7 @@ export interface RepositoryKeys {
   packHistory(packId: string): string;
   /** Of the pointers of git-lfs in the pack; see lib/git/pack/lfs-pointers.ts. */
   packLfs(packId: string): string;
-  /** Which files of git-lfs the repository may hand out; see lib/lfs/stored-rights.ts. */
+  /** Which files of git-lfs the repository may hand out; see lib/repo/stored-lfs-rights.ts. */
   readonly lfsRights: string;
   /** Ends in `/`. */
   readonly lfsTableFolder: string;

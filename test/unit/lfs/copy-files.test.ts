@@ -2,10 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
-import { LFS_STATE } from "../../../lib/lfs/rights-table.ts";
 import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { compactRepository } from "../../../lib/repo/compaction/compact-repository.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";

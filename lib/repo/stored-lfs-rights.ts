@@ -5,10 +5,10 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
 import { NotFoundError } from "../errors.ts";
-import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
-import { type DocumentForm, type Stored, StoredDocument } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import { encodeRightsTable, type LfsRecord, RightsTable } from "./rights-table.ts";
+import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import { encodeRightsTable, type LfsRecord, RightsTable } from "./lfs-rights-table.ts";
+import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
 
 const count = z.number().int().nonnegative();
 
