@@ -99,11 +99,13 @@ async function askOnce(
       }
     });
   } catch (error) {
-    const { retryAfterSeconds } = error instanceof UpstreamError ? error : {};
+    const { retryAfterSeconds, context } = error instanceof UpstreamError ? error : {};
+    const status = context?.["status"];
     return {
       kind: "undecided",
       cause: "unreachable",
       reason: reasonOf(error),
+      ...(typeof status === "number" && { status }),
       ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
     };
   }
@@ -191,7 +193,7 @@ async function answerOf(
   const after = retryAfterSeconds !== undefined && { retryAfterSeconds };
   const reason = response.ok ? NOT_GIT : `the primary answered ${status}`;
   if (status === 429) return { kind: "undecided", cause: "rate-limited", reason, ...after };
-  throw new UpstreamError(reason, { retryable: status >= 500, ...after });
+  throw new UpstreamError(reason, { retryable: status >= 500, status, ...after });
 }
 
 /** With a uuid in the path, the primary itself guarantees which repository it shows. */

@@ -151,12 +151,17 @@ export class Authorizer {
         if (this.#inFlight.get(key) === inFlight) this.#inFlight.delete(key);
       });
     // The question stays under way, and its answer counts for the next caller.
-    const judged = sleep(judgeOutageAfterMs, undefined, { ref: false }).then(async () =>
-      !isSettled && (await this.#outage.judge())
-        ? this.#verdict(recordOf(NO_ANSWER, this.#now(), last?.right), "store")
-        : settled,
-    );
-    const verdict = Promise.race([settled, judged]);
+    let hasJudged = false;
+    const judged = sleep(judgeOutageAfterMs, undefined, { ref: false }).then(async () => {
+      if (isSettled) return settled;
+      hasJudged = true;
+      const isOutage = await this.#outage.judge();
+      return isOutage ? this.#verdict(recordOf(NO_ANSWER, this.#now(), last?.right), "store") : settled;
+    });
+    const verdict = Promise.race([settled, judged]).then(async (first) => {
+      if (hasJudged) await this.#outage.idle();
+      return first;
+    });
     const inFlight = { startedAtMs: this.#now(), verdict };
     this.#inFlight.set(key, inFlight);
     return verdict;

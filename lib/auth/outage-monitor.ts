@@ -4,7 +4,7 @@
  * processes share the result in the store for 10 s, so a process that has seen nothing yet can judge as well.
  */
 import type { Logger } from "../log.ts";
-import type { ProbePrimary } from "./ports.ts";
+import type { PrimaryAnswer, ProbePrimary } from "./ports.ts";
 import { SharedVerdicts } from "./shared-verdicts.ts";
 import type { StoredVerdicts } from "./stored-verdicts.ts";
 import { countsUntilMs, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
@@ -16,10 +16,13 @@ const VERDICT_LIMITS: VerdictLimits = {
   undecidedMs: COUNTS_MS,
   staleMs: 0,
 };
-const PROBE_TIMEOUT_MS = 3_000;
+/** As long as a caller's question may take: a primary that answers within it is slow, not away. */
+const PROBE_TIMEOUT_MS = 10_000;
+/** Lambda freezes a process between requests. A probe that ends later than this after its timeout was frozen. */
+const FROZEN_MARGIN_MS = 2_000;
 /** A process that waits for another one's probe reads this often. */
-const SHARING_LIMITS = { claimMs: 4_000, firstPollMs: 80, maxPollMs: 500 };
-const DEADLINE_MS = 6_000;
+const SHARING_LIMITS = { claimMs: PROBE_TIMEOUT_MS + 1_000, firstPollMs: 80, maxPollMs: 500 };
+const DEADLINE_MS = PROBE_TIMEOUT_MS + 1_000;
 /** After an outage was judged, the next question is asked only after another probe, for this time. */
 const RECHECKED_FIRST_MS = 60_000;
 
@@ -86,31 +89,67 @@ export class OutageMonitor {
     return this.#judging;
   }
 
+  /**
+   * Resolves when no probe of this process is under way: to be awaited before an answer leaves, as Lambda may freeze the process
+   * then. Never rejects.
+   */
+  async idle(): Promise<void> {
+    await this.#judging;
+  }
+
   #wasAwayLately(): boolean {
-    const last = this.#last;
-    return last !== undefined && isOutage(last) && this.#options.now() < last.askedAtMs + RECHECKED_FIRST_MS;
+    return this.#last !== undefined && this.#isAwayLately(this.#last);
+  }
+
+  #isAwayLately(judgement: VerdictRecord): boolean {
+    return isOutage(judgement) && this.#options.now() < judgement.askedAtMs + RECHECKED_FIRST_MS;
   }
 
   async #judge(): Promise<boolean> {
-    const { probePrimary, key, log } = this.#options;
+    try {
+      return await this.#findJudgement();
+    } catch (error) {
+      if (!(error instanceof FrozenProbeError)) throw error;
+      return false; // nothing was learned
+    }
+  }
+
+  async #findJudgement(): Promise<boolean> {
+    const { key, log } = this.#options;
     const { record, source } = await this.#shared.find(key, {
       known: this.#last,
-      withoutAsking: async () => undefined,
-      ask: async () =>
-        (await probePrimary(AbortSignal.timeout(PROBE_TIMEOUT_MS)))
-          ? { kind: "allowed" }
-          : { kind: "undecided", cause: "unreachable", reason: "outage" },
+      // While another process probes again, its last judgement counts.
+      withoutAsking: async (last, isClaimed) =>
+        isClaimed && last !== undefined && this.#isAwayLately(last) ? AWAY : undefined,
+      ask: () => this.#probe(),
       signal: AbortSignal.timeout(DEADLINE_MS),
     });
     // Other processes had claims all the time: nothing was learned.
-    if (source === "memory") return false;
+    if (source === "memory") return this.#wasAwayLately();
     const wasAway = this.#last !== undefined && isOutage(this.#last);
-    this.#last = record;
+    if (record.askedAtMs >= (this.#last?.askedAtMs ?? 0)) this.#last = record;
     if (isOutage(record) && !wasAway) log.warn("auth:outage");
     if (!isOutage(record) && wasAway) log.info("auth:outage-over");
     return isOutage(record);
   }
+
+  /** @throws {FrozenProbeError} */
+  async #probe(): Promise<PrimaryAnswer> {
+    const { probePrimary, now } = this.#options;
+    const startedAtMs = now();
+    const isUp = await probePrimary(AbortSignal.timeout(PROBE_TIMEOUT_MS));
+    if (isUp) return { kind: "allowed" };
+    const tookMs = now() - startedAtMs;
+    if (tookMs > PROBE_TIMEOUT_MS + FROZEN_MARGIN_MS) throw new FrozenProbeError();
+    // A judgement counts from its end: a silent primary uses up the whole timeout.
+    return { ...AWAY, retryAfterSeconds: Math.ceil((tookMs + COUNTS_MS) / 1000) };
+  }
 }
+
+const AWAY = { kind: "undecided", cause: "unreachable", reason: "outage" } as const;
+
+/** The process was frozen during a probe, so its timeout says nothing about the primary. */
+class FrozenProbeError extends Error {}
 
 function isOutage({ answer }: VerdictRecord): boolean {
   return answer.kind === "undecided";

@@ -34,6 +34,8 @@ export type PrimaryAnswer =
       readonly kind: "undecided";
       /** `"unreadable"`: the primary answered, but the mirror could not read its own refs to compare them. */
       readonly cause: "unreachable" | "rate-limited" | "unreadable";
+      /** The primary's HTTP status, if there was one. */
+      readonly status?: number;
       /** For the log. */
       readonly reason: string;
       readonly retryAfterSeconds?: number;
@@ -43,8 +45,8 @@ export type PrimaryAnswer =
 export type AskPrimary = (question: ReadQuestion, options: AskOptions) => Promise<PrimaryAnswer>;
 
 /**
- * Asks the primary as the mirror itself, about mirrored repositories that no caller chose.
- * @returns Whether it answers, whatever it says; `true` if there is nothing to ask about. Never rejects.
+ * Asks the primary as the mirror itself, about what no caller chose.
+ * @returns Whether it answers, whatever it says; `true` if nothing is mirrored. Never rejects.
  */
 export type ProbePrimary = (signal: AbortSignal) => Promise<boolean>;
 

@@ -42,8 +42,14 @@ export interface FoundRecord {
 export interface SharedQuestion {
   /** This process's own record, used if the store cannot be read. */
   readonly known: VerdictRecord | undefined;
-  /** @returns The answer to give without asking; `undefined` if the primary may be asked. */
-  readonly withoutAsking: (last: VerdictRecord | undefined) => Promise<PrimaryAnswer | undefined>;
+  /**
+   * @param isClaimed - Whether another process asks now.
+   * @returns The answer to give without asking; `undefined` if the primary may be asked.
+   */
+  readonly withoutAsking: (
+    last: VerdictRecord | undefined,
+    isClaimed: boolean,
+  ) => Promise<PrimaryAnswer | undefined>;
   /** @param known - The last record. */
   readonly ask: (known: VerdictRecord | undefined) => Promise<PrimaryAnswer>;
   /** When it aborts, other processes are waited for no longer. */
@@ -69,10 +75,11 @@ export class SharedVerdicts {
       if (stored !== undefined && record !== undefined && now() < countsUntilMs(record, verdictLimits)) {
         return { record, source: "store" };
       }
-      const answer = await question.withoutAsking(record);
+      const isClaimed = stored !== undefined && this.#isClaimedByAnother(stored, watch);
+      const answer = await question.withoutAsking(record, isClaimed);
       if (answer !== undefined) return { record: recordOf(answer, now(), record?.right), source: "memory" };
       if (stored === undefined) return this.#ask(key, undefined, record, question);
-      if (!this.#isClaimedByAnother(stored, watch)) {
+      if (!isClaimed) {
         const claimed = await this.#claim(key, stored);
         if (claimed !== "conflict") return this.#ask(key, claimed, record, question);
       }

@@ -11,6 +11,7 @@ import type { RepositoryReference } from "../repo/names.ts";
 import { namedPath, type ResolvedRepository } from "../repo/resolve-repository.ts";
 import type { AccessDecision } from "./access-decision.ts";
 import { addressBlock } from "./address-block.ts";
+import { NOWHERE } from "./probe-primary.ts";
 import type { Service } from "./route.ts";
 
 export interface DecideAccessOptions {
@@ -44,8 +45,6 @@ const AUTHORIZATION_PATTERN = /^[\x20-\x7e]{1,8192}$/;
 const LOG_IN = "log in with your Bitbucket credential";
 const REJECTED = "Bitbucket rejects this credential: it may be wrong, expired or revoked";
 
-/** Asked about instead of an unknown project key, which may be the name of a foreign workspace. Nothing has this uuid. */
-const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
 /** The name may mean another repository at the primary by now, whose readers must not get this one. */
 const OTHER_REFS_AT_PRIMARY: AccessDecision = {
   kind: "refused",
@@ -100,6 +99,7 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   // The same steps whether the name is known or not: response times must not reveal what is mirrored.
   const known = await options.lookUp(repository);
   if (known !== undefined) return checkKnown(known, request, options);
+  // An unknown project key may be the name of a foreign workspace.
   const primaryPath = repository.kind === "project" ? NOWHERE : namedPath(repository);
   const checked = await check({ primaryPath }, request, options);
   // A serving process may still know the name from a moment ago, and this yes is not for that repository.

@@ -1,7 +1,13 @@
 /** Asks the primary as the mirror itself whether it answers at all. */
-import type { AskPrimary, ProbePrimary, ReadQuestion } from "../auth/ports.ts";
+import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion } from "../auth/ports.ts";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
+
+/** A path of uuids that exist nowhere. */
+export const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
+
+/** The primary answers it from its list of repositories alone, so a repository or an account in trouble proves no outage. */
+const CONTROL_QUESTION: ReadQuestion = { authorization: undefined, repositoryPath: NOWHERE };
 
 export interface ProbeOptions {
   readonly askPrimary: AskPrimary;
@@ -20,14 +26,20 @@ export function probePrimary({ askPrimary, questions, log }: ProbeOptions): Prob
       return true;
     }
     if (asked.length === 0) return true;
-    const answered = asked.map(async (question) => {
+    const answered = [...asked, CONTROL_QUESTION].map(async (question) => {
       const answer = await askPrimary(question, { retriesUnauthorized: async () => false, signal });
-      if (answer.kind === "undecided" && answer.cause === "unreachable") throw new Error(answer.reason);
+      if (!isAnswer(answer)) throw new Error(answer.kind === "undecided" ? answer.reason : answer.kind);
     });
-    // The first answer is enough, so one repository that fails or hangs proves nothing.
+    // The first answer is enough.
     return Promise.any(answered).then(
       () => true,
       () => false,
     );
   };
+}
+
+/** Any status below 500 is one. */
+function isAnswer(answer: PrimaryAnswer): boolean {
+  if (answer.kind !== "undecided" || answer.cause !== "unreachable") return true;
+  return answer.status !== undefined && answer.status < 500;
 }

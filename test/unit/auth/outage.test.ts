@@ -98,6 +98,38 @@ describe("while the primary answers the mirror itself", () => {
     expect(rig.probes).toBe(0);
   });
 
+  test("a probe that was frozen with its process proves nothing", async () => {
+    await cold();
+    rig.pass(60_000);
+    rig.answer = AWAY;
+    rig.isPrimaryUp = async () => {
+      rig.pass(3_600_000);
+      return false;
+    };
+    expect(await cold()).toMatchObject(UNREACHABLE);
+    expect(await cold(about("other"))).toMatchObject(UNREACHABLE);
+    rig.answer = YES;
+    rig.isPrimaryUp = true;
+    expect(await cold()).toMatchObject({ kind: "allowed", isStale: false });
+  });
+
+  test("no answer leaves while a probe is under way, so that none is frozen", async () => {
+    const probe = Promise.withResolvers<boolean>();
+    rig.isPrimaryUp = () => probe.promise;
+    rig.answer = async () => {
+      await sleep(60);
+      return YES;
+    };
+    let hasLeft = false;
+    const verdict = cold(QUESTION, SOON).finally(() => {
+      hasLeft = true;
+    });
+    await sleep(150);
+    expect([rig.probes, hasLeft]).toEqual([1, false]);
+    probe.resolve(true);
+    expect(await verdict).toMatchObject({ kind: "allowed", isStale: false });
+  });
+
   test("a slow answer is waited for", async () => {
     rig.answer = async () => {
       await sleep(100);
@@ -151,6 +183,30 @@ describe("while the primary is away", () => {
     expect(await cold()).toMatchObject({ kind: "allowed", isStale: false });
     expect(await cold(about("other"))).toMatchObject({ kind: "allowed", isStale: false });
     expect(rig.probes).toBe(3);
+  });
+
+  test("other processes are answered at once while one probes again", async () => {
+    expect(await cold()).toMatchObject(STALE);
+    rig.pass(10_000);
+    const probe = Promise.withResolvers<boolean>();
+    rig.isPrimaryUp = () => probe.promise;
+    const first = cold(about("a"));
+    await expect.poll(() => rig.probes).toBe(2);
+    expect(await cold()).toMatchObject(STALE);
+    probe.resolve(false);
+    expect(await first).toMatchObject(UNREACHABLE);
+    expect(rig.probes).toBe(2);
+  });
+
+  test("and silent, the judgement counts for 10 s from the end of its probe", async () => {
+    rig.isPrimaryUp = async () => {
+      rig.pass(10_000);
+      return false;
+    };
+    expect(await cold()).toMatchObject(STALE);
+    rig.pass(9_000);
+    expect(await cold()).toMatchObject(STALE);
+    expect(rig.probes).toBe(1);
   });
 
   test("within one process, others are answered at once while it is probed again", async () => {
