@@ -17,7 +17,7 @@ import { AnswerSharing } from "../lib/repo/answers/answer-sharing.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
-import { RecentChecks } from "../lib/sync/recent-checks.ts";
+import { RecentChecks } from "../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../lib/sync/repository-job.ts";
 import { bitbucketAccess, SyncBudgets } from "./wiring/bitbucket-access.ts";
 import { logInvalidConfig } from "./wiring/invalid-config.ts";

@@ -8,12 +8,8 @@ import type { KeptMessages } from "../../lib/queue/kept-messages.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
 import type { CompactionProgress } from "../../lib/repo/compaction/compact-repository.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
-import { RecentChecks } from "../../lib/sync/recent-checks.ts";
-import {
-  type JobOutcome,
-  type RepositoryJobOptions,
-  runRepositoryJob,
-} from "../../lib/sync/repository-job.ts";
+import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
+import { type JobOutcome, runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import type { SyncProgress } from "../../lib/sync/sync-context.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { delay, delayAskedFor } from "./delay.ts";
@@ -26,7 +22,7 @@ export interface WorkerOptions {
   readonly log: Logger;
   /** Where dead letters go; by default they go with the process. */
   readonly kept?: KeptMessages;
-  /** See `SyncAndRecordOptions`. */
+  /** See `RepositoryJobOptions`. */
   readonly announce?: RepositoryJobOptions["announce"];
   readonly onProgress: (fullName: string, progress: SyncProgress | CompactionProgress) => void;
   readonly onDone: (fullName: string, outcome: JobOutcome) => void;

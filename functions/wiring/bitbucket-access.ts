@@ -8,7 +8,7 @@ import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../../lib/config.ts";
 import type { MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { RetryBudget } from "../../lib/retry-read.ts";
-import type { PrimaryAccess } from "../../lib/sync/repository-job.ts";
+import type { PrimaryAccess } from "../../lib/sync/job-context.ts";
 
 export interface BitbucketAccessOptions {
   readonly apiUrl: string;

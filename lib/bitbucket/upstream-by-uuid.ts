@@ -6,8 +6,8 @@ import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { UpstreamGit } from "./upstream-git.ts";
 
 export interface FoundUpstream extends UpstreamGit {
-  /** Under what the refs were found when they were listed last; `undefined` before. */
-  readonly foundBy: "uuid" | "name" | undefined;
+  /** Under what the refs were found when they were listed last; `unknown` before. */
+  readonly foundBy: "uuid" | "name" | "unknown";
 }
 
 interface UpstreamPaths {
@@ -16,7 +16,7 @@ interface UpstreamPaths {
 }
 
 export function upstreamByUuid({ byUuid, byName }: UpstreamPaths): FoundUpstream {
-  let foundBy: FoundUpstream["foundBy"];
+  let foundBy: FoundUpstream["foundBy"] = "unknown";
   return {
     get foundBy() {
       return foundBy;

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { MirrorError } from "../errors.ts";
 import { failurePrefix, type RepositoryUuid } from "../repo/layout.ts";
+import type { FoundBy } from "../repo/names.ts";
 import {
   type RepositoryRecord,
   repositoryDocument,
@@ -50,19 +51,16 @@ export function sameFacts(a: RepositoryFacts, b: RepositoryFacts): boolean {
   return metadataHash(a) === metadataHash(b);
 }
 
-/** @param hasUuidPath - See the record; absent where nothing new is known. */
 export function withFacts(
   record: RepositoryRecord,
   facts: RepositoryFacts,
-  { isNamed = record.isNamed, hasUuidPath = record.hasUuidPath }: Partial<NamedFields> = {},
+  {
+    isNamed = record.isNamed,
+    foundBy = record.foundBy,
+  }: { readonly isNamed?: boolean; readonly foundBy?: FoundBy | undefined } = {},
 ): RepositoryRecord {
-  const changed = withIndexed(record, { ...lastingFacts(facts), isNamed, hasUuidPath });
+  const changed = withIndexed(record, { ...lastingFacts(facts), isNamed, foundBy });
   return { ...changed, hashes: { ...record.hashes, metadata: metadataHash(facts) } };
-}
-
-interface NamedFields {
-  readonly isNamed: boolean;
-  readonly hasUuidPath: boolean | undefined;
 }
 
 /** A size is for one sync. */
@@ -96,7 +94,7 @@ function firstRecord(facts: RepositoryFacts): RepositoryRecord {
   return {
     state: "NOT_MIRRORED",
     ...lastingFacts(facts),
-    hasUuidPath: false,
+    foundBy: "unknown",
     isNamed: false,
     formerNames: [],
     failedSyncCount: 0,

@@ -58,7 +58,7 @@ export async function reserveName(
     seenAt,
     isPublic: !isPrivate,
     isFormer: false,
-    hasUuidPath: false,
+    foundBy: "unknown",
     isReserved: true,
   } as const;
   // Nearly always there is none: so it costs one request.
@@ -176,8 +176,8 @@ function mayReplace({ isFormer, seenAt }: NameEntry, claimSeenAt: string): boole
   return isFormer || Date.parse(seenAt) <= Date.parse(claimSeenAt);
 }
 
-function flagsOf({ isPrivate, hasUuidPath }: RepositoryRecord) {
-  return { isPublic: !isPrivate, hasUuidPath };
+function flagsOf({ isPrivate, foundBy }: RepositoryRecord) {
+  return { isPublic: !isPrivate, foundBy };
 }
 
 /** A later `seenAt` alone is not worth a write. */
@@ -185,7 +185,7 @@ function isSameEntry(a: NameEntry, b: NameEntry): boolean {
   return (
     a.isPublic === b.isPublic &&
     a.isFormer === b.isFormer &&
-    a.hasUuidPath === b.hasUuidPath &&
+    a.foundBy === b.foundBy &&
     a.isReserved === b.isReserved
   );
 }

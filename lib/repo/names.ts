@@ -14,14 +14,18 @@ export type RepositoryReference =
   /** As Smart Mirroring did, in the workspace that has the project. */
   | { readonly kind: "project"; readonly projectKey: string; readonly slug: string };
 
+/** How git finds the repository at the primary; `lib/sync/found-by.ts` has the transitions. */
+export const foundBySchema = z.enum(["uuid", "name", "unknown"]);
+
+export type FoundBy = z.infer<typeof foundBySchema>;
+
 const entryFields = {
   uuid: z.string().check(z.refine(isRepositoryUuid)),
   /** When the primary said that the repository has this name. A claim of another one that is older does not count. */
   seenAt: z.iso.datetime(),
   /** Everyone may read it at the primary, as far as the last sync knows. */
   isPublic: z.boolean(),
-  /** Git finds the repository at the primary under its uuid as well. */
-  hasUuidPath: z.boolean(),
+  foundBy: foundBySchema,
 };
 
 const nameSchema = z.object({

@@ -6,7 +6,7 @@
 import * as z from "zod/mini";
 import type { WholeBlobs } from "../store/blob-store.ts";
 import { nameKey, projectNameKey, type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { isNameSegment } from "./names.ts";
+import { foundBySchema, isNameSegment } from "./names.ts";
 import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
 
 const name = z.string().check(z.refine(isNameSegment));
@@ -23,8 +23,7 @@ const recordSchema = z.object({
   isPrivate: z.boolean(),
   /** When the primary said all this. */
   seenAt: time,
-  /** Whether git finds it at the primary under its uuid as well, as the last sync that could tell saw it. */
-  hasUuidPath: z.boolean(),
+  foundBy: foundBySchema,
   /** Names lead to it: from its first publish on, until it is gone from the primary. */
   isNamed: z.boolean(),
   /** A change of what the index shows is under way: the index may lack a part of it. */
@@ -53,7 +52,7 @@ export type RepositoryNames = z.infer<typeof namesSchema>;
 /** The part of a record that the index shows. */
 export type IndexedFields = Pick<
   RepositoryRecord,
-  "workspace" | "slug" | "projectKey" | "isPrivate" | "hasUuidPath" | "isNamed"
+  "workspace" | "slug" | "projectKey" | "isPrivate" | "foundBy" | "isNamed"
 >;
 
 const FORM: DocumentForm<RepositoryRecord> = {
@@ -113,7 +112,7 @@ function isSameIndexed(a: IndexedFields, b: IndexedFields): boolean {
     a.slug === b.slug &&
     a.projectKey === b.projectKey &&
     a.isPrivate === b.isPrivate &&
-    a.hasUuidPath === b.hasUuidPath &&
+    a.foundBy === b.foundBy &&
     a.isNamed === b.isNamed
   );
 }

@@ -28,7 +28,7 @@ export async function resolveRepository(
     case "name": {
       const entry = await readName(store, asked.workspace, asked.slug);
       if (entry === undefined) return undefined;
-      const { uuid, isPublic, isFormer, isReserved, hasUuidPath } = entry;
+      const { uuid, isPublic, isFormer, isReserved, foundBy } = entry;
       const named = {
         uuid,
         primaryPath: namedPath(asked),
@@ -36,7 +36,7 @@ export async function resolveRepository(
         isFormer,
         ...(isReserved && { isReserved }),
       };
-      return hasUuidPath ? { ...named, uuidPath: uuidPath(asked.workspace, uuid) } : named;
+      return foundBy === "uuid" ? { ...named, uuidPath: uuidPath(asked.workspace, uuid) } : named;
     }
     case "uuid": {
       const record = await readNamedRecord(store, asked.uuid);
@@ -47,10 +47,10 @@ export async function resolveRepository(
     case "project": {
       const entry = await readProjectName(store, asked.projectKey, asked.slug);
       if (entry === undefined) return undefined;
-      const { uuid, workspace, slug, isPublic, hasUuidPath } = entry;
+      const { uuid, workspace, slug, isPublic, foundBy } = entry;
       const primaryPath = `${workspace}/${slug}`.toLowerCase();
       const named = { uuid, primaryPath, isPublic, isFormer: false };
-      return hasUuidPath ? { ...named, uuidPath: uuidPath(workspace, uuid) } : named;
+      return foundBy === "uuid" ? { ...named, uuidPath: uuidPath(workspace, uuid) } : named;
     }
   }
 }

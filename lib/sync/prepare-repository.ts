@@ -1,22 +1,17 @@
 /** What follows a publish so that the next clones are quick: prepared answers, and room for them. Never fails a sync. */
 import { errorFields } from "../errors.ts";
 import { prepareAnswers } from "../git/upload-pack/prepare-answers.ts";
-import type { Logger } from "../log.ts";
 import { sweepAnswers } from "../repo/answers/sweep-answers.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
-import { openRepository, type RepositoryStorage } from "../repo/repository.ts";
-
-export interface PrepareOptions {
-  readonly storage: RepositoryStorage;
-  readonly log: Logger;
-  /** Ends the work: its time is up, or the process is to end. */
-  readonly signal?: AbortSignal | undefined;
-  readonly now?: () => Date;
-}
+import { openRepository } from "../repo/repository.ts";
+import { type ContextOptions, syncContext } from "./sync-context.ts";
 
 /** To be called after a publish. Does nothing where answers are not shared. */
-export async function prepareRepository(uuid: RepositoryUuid, options: PrepareOptions): Promise<void> {
-  const { storage, log, signal, now = () => new Date() } = options;
+export async function prepareRepository(
+  uuid: RepositoryUuid,
+  options: Omit<ContextOptions, "onProgress">,
+): Promise<void> {
+  const { storage, log, signal, now } = syncContext(options);
   if (storage.answers === undefined) return;
   const startedMs = Date.now();
   try {

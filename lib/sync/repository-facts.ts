@@ -1,70 +1,71 @@
 /** What a repository is called now, and in which project it is: what is known already, or what the primary's REST API says. */
 import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
-import { NotFoundError, UpstreamError } from "../errors.ts";
+import { errorFields, NotFoundError, UpstreamError } from "../errors.ts";
 import { factsOf, sameFacts } from "../mirror/repository-state.ts";
-import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
-import { readName } from "../repo/names.ts";
+import type { RepositoryFacts } from "../mirror/sync-job.ts";
+import { nameKey } from "../repo/layout.ts";
+import { type NameEntry, readName } from "../repo/names.ts";
 import type { RepositoryRecord } from "../repo/repository-record.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { JobContext } from "./job-context.ts";
 
-/** Jobs wait in the queue, and come out of dead letters days later: what they say may be true no more. */
+/** Jobs wait in the queue, and come out of dead letters days later: by then their facts may be wrong. */
 const MAX_FACTS_AGE_MS = 15 * 60_000;
 
 export type FoundFacts =
   | { readonly kind: "there"; readonly facts: RepositoryFacts; readonly isFromRest: boolean }
-  /** Deleted, or the account may not see it any more: Bitbucket does not tell which. */
+  /** Deleted, or hidden from the account: Bitbucket answers both alike. */
   | { readonly kind: "gone" };
 
-export interface FactsOptions {
+/** The job's repository, and the account that asks about it. */
+export interface FactsSource {
   readonly api: BitbucketRestApi;
-  readonly store: BlobStore;
-  readonly now: () => Date;
+  readonly context: JobContext;
 }
 
 /**
- * Spares REST's small budget: a push to a repository that is known needs none of it. Asks where something may have changed.
- * Events are believed in this only: they can be late or sent again, and a wrong name would bring in another repository.
+ * Saves REST requests, which Bitbucket limits: asks only if something may have changed, so not after a push to a known repository.
+ * Facts from events only show that something changed: they may be late or repeated, and a wrong name would bring in another
+ * repository.
  * @throws {UpstreamError} REST is down or refuses, and nothing is known.
  */
 export async function findFacts(
-  job: RepositoryJob,
   known: RepositoryRecord | undefined,
-  options: FactsOptions,
+  source: FactsSource,
 ): Promise<FoundFacts> {
-  const { facts: claimed, factsFrom } = job;
+  const { job, now } = source.context;
+  const { facts: claimed, factsFrom, reason, workspace } = job;
   const knownFacts = known === undefined ? undefined : factsOf(known);
   const isNewest = claimed !== undefined && (knownFacts === undefined || claimed.seenAt >= knownFacts.seenAt);
-  if (claimed !== undefined && factsFrom === "rest" && isNewest && job.reason !== "gone") {
-    const ageMs = options.now().getTime() - Date.parse(claimed.seenAt);
+  if (claimed !== undefined && factsFrom === "rest" && isNewest && reason !== "gone") {
+    const ageMs = now().getTime() - Date.parse(claimed.seenAt);
     if (ageMs <= MAX_FACTS_AGE_MS) return { kind: "there", facts: claimed, isFromRest: true };
   }
   const hasChanged = isNewest && knownFacts !== undefined && !sameFacts(claimed, knownFacts);
-  const isKnown = knownFacts !== undefined && !hasChanged && job.reason !== "gone";
-  if (isKnown && (await hasName(options.store, knownFacts, job.uuid))) {
-    return { kind: "there", facts: knownFacts, isFromRest: false };
-  }
+  if (knownFacts === undefined || hasChanged || reason === "gone") return askForFacts(workspace, source);
+  const there = { kind: "there", facts: knownFacts, isFromRest: false } as const;
+  const entry = await nameEntryOf(knownFacts, source);
+  if (entry?.uuid === job.uuid && !entry.isFormer && !entry.isReserved) return there;
   try {
-    return await askForFacts(job, options);
+    return await askForFacts(workspace, source);
   } catch (error) {
-    // Git does not depend on REST: what is known goes on by it.
-    const canGoOn = error instanceof UpstreamError && error.retryable && isKnown;
-    if (canGoOn && !(await isTaken(options.store, knownFacts, job.uuid))) {
-      return { kind: "there", facts: knownFacts, isFromRest: false };
-    }
-    throw error;
+    // Git does not depend on REST: it is asked by what is known, unless the name leads to another repository.
+    if (!(error instanceof UpstreamError && error.retryable)) throw error;
+    const taken = await nameEntryOf(knownFacts, source);
+    if (taken !== undefined && taken.uuid !== job.uuid) throw error;
+    return there;
   }
 }
 
 /** @throws {UpstreamError} */
-export async function askForFacts(
-  { workspace, uuid }: Pick<RepositoryJob, "workspace" | "uuid">,
-  { api, now }: FactsOptions,
-): Promise<FoundFacts> {
-  const seenAt = now().toISOString();
+export async function askForFacts(workspace: string, { api, context }: FactsSource): Promise<FoundFacts> {
+  const seenAt = context.now().toISOString();
+  const ask = () => api.repository(workspace, `{${context.job.uuid}}`);
   try {
-    const { slug, projectKey, isPrivate, sizeBytes, ...found } = await askTwice(() =>
-      api.repository(workspace, `{${uuid}}`),
-    );
+    const { slug, projectKey, isPrivate, sizeBytes, ...found } = await ask().catch((error: unknown) => {
+      // One 404 is no proof.
+      if (error instanceof NotFoundError) return ask();
+      throw error;
+    });
     const facts = {
       ...{ workspace: found.workspace, slug, isPrivate, seenAt },
       ...(projectKey !== undefined && { projectKey }),
@@ -77,30 +78,28 @@ export async function askForFacts(
   }
 }
 
-/** One 404 is no proof. */
-async function askTwice<Result>(ask: () => Promise<Result>): Promise<Result> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof NotFoundError) return ask();
-    throw error;
-  }
+/** @returns `undefined` if REST fails, which is logged and does not fail the job. */
+export async function tryForFacts(source: FactsSource): Promise<FoundFacts | undefined> {
+  const { job, log } = source.context;
+  return askForFacts(job.workspace, source).catch((error: unknown) => {
+    log.info("sync:facts-unknown", { uuid: job.uuid, ...errorFields(error) });
+    return undefined;
+  });
 }
 
-async function hasName(
-  store: BlobStore,
-  { workspace, slug }: RepositoryFacts,
-  uuid: string,
-): Promise<boolean> {
-  const entry = await readName(store, workspace, slug);
-  return entry?.uuid === uuid && !entry.isFormer && !entry.isReserved;
+type Name = Pick<RepositoryFacts, "workspace" | "slug">;
+
+export function isNamed(name: Name, found: FoundFacts | undefined): boolean {
+  return found?.kind === "there" && sameName(found.facts, name);
 }
 
-async function isTaken(
-  store: BlobStore,
-  { workspace, slug }: RepositoryFacts,
-  uuid: string,
-): Promise<boolean> {
-  const entry = await readName(store, workspace, slug);
-  return entry !== undefined && entry.uuid !== uuid;
+export function sameName(a: Name, b: Name): boolean {
+  return nameKey(a.workspace, a.slug) === nameKey(b.workspace, b.slug);
+}
+
+async function nameEntryOf(
+  { workspace, slug }: Name,
+  { context }: FactsSource,
+): Promise<NameEntry | undefined> {
+  return readName(context.storage.store, workspace, slug);
 }

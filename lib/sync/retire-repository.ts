@@ -1,4 +1,4 @@
-/** What becomes of a repository that is not mirrored any more: it is not served, and its data goes after some time. */
+/** Removes a repository that is no longer mirrored: it is not served from now on, and its data is deleted after the retention time. */
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { changeRecord, factsOf, markFailure, withFacts } from "../mirror/repository-state.ts";
 import type { RepositoryFacts } from "../mirror/sync-job.ts";
@@ -12,57 +12,46 @@ import {
   type StoredRecord,
 } from "../repo/repository-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import type { JobContext } from "./job-context.ts";
 
-/** For a workspace of which the configuration says nothing any more. */
+/** For a workspace that is no longer configured. */
 const DEFAULT_RETENTION_DAYS = 30;
 
 const DAY_MS = 86_400_000;
 
-export interface RetireOptions {
-  readonly storage: { readonly store: BlobStore };
-  readonly now: () => Date;
-}
-
 type Retired = { readonly kind: "retired" | "purged" | "ignored" };
 
 /**
- * It is there, but not selected. Its names stay, so that it is served again as soon as it is selected again.
- * @param facts - As the primary said just now; by them it is not served.
+ * For a repository that exists, but is not selected. Its names stay, so that it is served again as soon as it is selected again.
+ * @param facts - As the primary says now; by them it is not served.
  */
 export async function retire(
-  uuid: RepositoryUuid,
   stored: StoredRecord,
   facts: RepositoryFacts | undefined,
   workspace: MirroredWorkspace | undefined,
-  options: RetireOptions,
+  context: JobContext,
 ): Promise<Retired> {
-  const record = stored.value;
-  if (record === undefined) return { kind: "ignored" };
-  const now = facts ?? factsOf(record);
-  return removeInTime(uuid, stored, record, (before) => withFacts(before, now), workspace, options);
+  return removeInTime(stored, (record) => withFacts(record, facts ?? factsOf(record)), workspace, context);
 }
 
-/** It is gone from the primary, or may not be seen any more: nothing leads to it from now on. */
+/** For one that is gone from the primary, or hidden from the account: no name leads to it from now on. */
 export async function withdraw(
-  uuid: RepositoryUuid,
   stored: StoredRecord,
   workspace: MirroredWorkspace | undefined,
-  options: RetireOptions,
+  context: JobContext,
 ): Promise<Retired> {
-  const record = stored.value;
-  if (record === undefined) return { kind: "ignored" };
-  const change = (before: RepositoryRecord) => withFacts(before, factsOf(before), { isNamed: false });
-  return removeInTime(uuid, stored, record, change, workspace, options);
+  const unnamed = (record: RepositoryRecord) => withFacts(record, factsOf(record), { isNamed: false });
+  return removeInTime(stored, unnamed, workspace, context);
 }
 
 async function removeInTime(
-  uuid: RepositoryUuid,
   stored: StoredRecord,
-  before: RepositoryRecord,
   change: (record: RepositoryRecord) => RepositoryRecord,
   workspace: MirroredWorkspace | undefined,
-  { storage: { store }, now }: RetireOptions,
+  { job: { uuid }, storage: { store }, now }: JobContext,
 ): Promise<Retired> {
+  const before = stored.value;
+  if (before === undefined) return { kind: "ignored" };
   const removedAt = before.removedAt ?? now().toISOString();
   await releaseReservedName(store, uuid, before);
   // The record first: by it the repository is not served, whatever names are left.

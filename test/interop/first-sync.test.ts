@@ -92,7 +92,7 @@ describe("to git", () => {
     await git(["-c", header, "clone", "--quiet", "--mirror", `${waiting.url}/acme/unmirrored.git`, clone]);
     expect(await listRefs(clone)).toBe(await listRefs(mirror.primary("unmirrored")));
     const entry = await readName(mirror.store, "acme", "unmirrored");
-    expect(entry).toMatchObject({ uuid: UUID, isPublic: false, isFormer: false, hasUuidPath: false });
+    expect(entry).toMatchObject({ uuid: UUID, isPublic: false, isFormer: false, foundBy: "unknown" });
   });
 
   test("a sync that takes too long: git says where the repository is meanwhile, and keeps the credential", async () => {

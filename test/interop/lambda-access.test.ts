@@ -39,7 +39,13 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
       await builder.publish("acme", slug);
       // The primary is asked about the one by its uuid, about the other by its name.
       const isVault = slug === "vault";
-      const record = { workspace: "acme", slug, projectKey: "WEB", isPrivate: isVault, hasUuidPath: isVault };
+      const record = {
+        workspace: "acme",
+        slug,
+        projectKey: "WEB",
+        isPrivate: isVault,
+        foundBy: isVault ? "uuid" : "name",
+      } as const;
       await nameRepository(store, builder.uuid, record);
       const { callers, repositories } = acme.fake.controls.accounts;
       const settings = { ...repositories[`acme/${slug}`], uuid: builder.uuid };

@@ -12,7 +12,7 @@ import { openRepository } from "../../lib/repo/repository.ts";
 import { readNamedRecord } from "../../lib/repo/repository-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
-import { RecentChecks } from "../../lib/sync/recent-checks.ts";
+import { RecentChecks } from "../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git } from "../support/git/run-git.ts";
@@ -128,7 +128,7 @@ describe("a primary that takes uuids in the paths of git", () => {
     const { facts } = await runListed();
     expect(facts?.slug).toBe("page");
     expect(await mirroredMain()).toBe(news);
-    expect(await readNamedRecord(storage.store, UUID)).toMatchObject({ slug: "page", hasUuidPath: true });
+    expect(await readNamedRecord(storage.store, UUID)).toMatchObject({ slug: "page", foundBy: "uuid" });
     expect(await readName(storage.store, "acme", "site")).toMatchObject({ isFormer: true });
     const asked = fake.controls.requests.filter(({ surface }) => surface === "git");
     expect(new Set(asked.map(({ path }) => decodeURIComponent(path).split("/")[2]))).toEqual(
@@ -158,7 +158,7 @@ describe("a primary that takes names only", () => {
 
   test("the name went to another: the repository is fetched anew under the name that it has now", async () => {
     await runListed();
-    expect(await readName(storage.store, "acme", "site")).toMatchObject({ hasUuidPath: false });
+    expect(await readName(storage.store, "acme", "site")).toMatchObject({ foundBy: "name" });
     const main = await renameAndReplace("ours");
     const { facts } = await runListed();
     expect(facts?.slug).toBe("page");
@@ -192,14 +192,14 @@ describe("a primary that takes names only", () => {
 });
 
 describe("a primary that takes uuids, and then does not any more", () => {
-  const known = async () => (await readName(storage.store, "acme", "site"))?.hasUuidPath;
+  const known = async () => (await readName(storage.store, "acme", "site"))?.foundBy;
 
   test("callers are asked about by name from the next round on, though nothing was pushed", async () => {
     await runListed();
-    expect(await known()).toBe(true);
+    expect(await known()).toBe("uuid");
     fake.controls.misbehave({ refuseUuids: true });
     expect((await runListed()).outcome.kind).toBe("unchanged");
-    expect(await known()).toBe(false);
+    expect(await known()).toBe("name");
   });
 
   test("while REST is away, the name of one that may be gone is not believed", async () => {
@@ -207,13 +207,13 @@ describe("a primary that takes uuids, and then does not any more", () => {
     await deleteAndReplace("nothing");
     fake.controls.misbehave({ ...REST_AWAY, refuseUuids: true });
     await expect(runListed()).rejects.toThrow(UpstreamError);
-    expect(await known()).toBe(true);
+    expect(await known()).toBe("uuid");
   });
 
   test("nor while it is away where the refs are the same", async () => {
     await runListed();
     fake.controls.misbehave({ ...REST_AWAY, refuseUuids: true });
     expect((await runListed()).outcome.kind).toBe("unchanged");
-    expect(await known()).toBe(true);
+    expect(await known()).toBe("uuid");
   });
 });

@@ -10,8 +10,8 @@ import { DEFAULT_RETRY_POLICY, retryDelaySeconds } from "../../lib/queue/job-que
 import { type ReconcileMode, reconcileWorkspace } from "../../lib/reconcile/reconcile-workspace.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { RecentChecks } from "../../lib/sync/recent-checks.ts";
-import { type RepositoryJobOptions, runRepositoryJob } from "../../lib/sync/repository-job.ts";
+import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
+import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import { type InSyncRig, startInSyncRig } from "./in-sync-rig.ts";
 
 export const MINUTE_MS = 60_000;

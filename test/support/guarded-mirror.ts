@@ -118,7 +118,7 @@ const NO_REQUESTS: SyncRequests = { request: async () => undefined };
 
 export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Promise<GuardedMirror> {
   const { takesUuids = true } = options;
-  const hasUuidPath = takesUuids;
+  const foundBy = takesUuids ? "uuid" : "name";
   const { path: folder, remove } = await temporaryFolder();
   const store = new CountingBlobStore(new MemoryBlobStore());
   const primary = (slug: string) => join(folder, `primary/acme/${slug}.git`);
@@ -130,7 +130,13 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     await builder.addPack({ revisions: [], packObjectsOptions: ["--all", "--delta-base-offset"] });
     await builder.publish("acme", slug);
     uuids.set(slug, builder.uuid);
-    const record = { workspace: "acme", slug, projectKey: "CORE", isPrivate: slug !== "site", hasUuidPath };
+    const record = {
+      workspace: "acme",
+      slug,
+      projectKey: "CORE",
+      isPrivate: slug !== "site",
+      foundBy,
+    } as const;
     if (slug === "new-name") await nameRepository(store, builder.uuid, { ...record, slug: "old-name" });
     await nameRepository(store, builder.uuid, record);
   }

@@ -2,7 +2,7 @@
 import { changeRecord, withFacts } from "../../lib/mirror/repository-state.ts";
 import type { RepositoryUuid } from "../../lib/repo/layout.ts";
 import { indexNames, type NameConflicts, reserveName } from "../../lib/repo/name-index.ts";
-import { type NameEntry, nameDocument } from "../../lib/repo/names.ts";
+import { type FoundBy, type NameEntry, nameDocument } from "../../lib/repo/names.ts";
 import { indexDone, type RepositoryNames } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 
@@ -12,17 +12,17 @@ export async function writeName(
   workspace: string,
   slug: string,
   uuid: RepositoryUuid,
-  flags: Partial<Pick<NameEntry, "isPublic" | "isFormer" | "hasUuidPath">> = {},
+  flags: Partial<Pick<NameEntry, "isPublic" | "isFormer" | "foundBy">> = {},
 ): Promise<void> {
   const seenAt = "2026-01-01T00:00:00.000Z";
-  const entry = { uuid, seenAt, isPublic: false, isFormer: false, hasUuidPath: false, ...flags };
+  const entry = { uuid, seenAt, isPublic: false, isFormer: false, foundBy: "name", ...flags } as const;
   await nameDocument(store, workspace, slug).change(() => entry);
 }
 
 export interface NamedRepository extends RepositoryNames {
   readonly isPrivate: boolean;
   /** As it was, unless given. */
-  readonly hasUuidPath?: boolean;
+  readonly foundBy?: FoundBy;
   /** Now, unless given. */
   readonly seenAt?: string;
 }
@@ -42,11 +42,11 @@ export async function reserve(
 export async function nameRepository(
   store: BlobStore,
   uuid: RepositoryUuid,
-  { hasUuidPath, seenAt = new Date().toISOString(), ...names }: NamedRepository,
+  { foundBy, seenAt = new Date().toISOString(), ...names }: NamedRepository,
 ): Promise<NameConflicts> {
   const facts = { ...names, seenAt };
   const named = await changeRecord(store, uuid, facts, (record) => ({
-    ...withFacts(record, facts, { isNamed: true, hasUuidPath }),
+    ...withFacts(record, facts, { isNamed: true, foundBy }),
     state: "AVAILABLE",
     firstSyncAt: seenAt,
   }));

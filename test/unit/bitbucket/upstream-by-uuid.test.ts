@@ -30,7 +30,7 @@ async function fetchFrom({ fetchPack }: UpstreamGit): Promise<void> {
 test("what is found by its uuid is fetched by its uuid, and the name is not asked for", async () => {
   const asked: string[] = [];
   const found = upstreamByUuid({ byUuid: upstream("uuid", asked), byName: upstream("name", asked) });
-  expect(found.foundBy).toBeUndefined();
+  expect(found.foundBy).toBe("unknown");
   await found.listRefs();
   await fetchFrom(found);
   expect([found.foundBy, asked]).toEqual(["uuid", ["uuid: refs", "uuid: pack"]]);

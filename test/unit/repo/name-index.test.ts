@@ -57,7 +57,7 @@ test("names say whether everyone may read, and follow a change", async () => {
     seenAt: expect.any(String),
     isPublic: false,
     isFormer: false,
-    hasUuidPath: false,
+    foundBy: "unknown",
   });
   await nameRepository(store, ONE, { ...SITE, isPrivate: false });
   expect((await readName(store, "ACME", "Site"))?.isPublic).toBe(true);
@@ -65,14 +65,14 @@ test("names say whether everyone may read, and follow a change", async () => {
 });
 
 test("names say whether git finds the repository by its uuid, which stays until something else is known", async () => {
-  await nameRepository(store, ONE, { ...SITE, hasUuidPath: true });
-  expect(await readName(store, "acme", "site")).toMatchObject({ hasUuidPath: true });
-  expect(await readProjectName(store, "web", "site")).toMatchObject({ hasUuidPath: true });
+  await nameRepository(store, ONE, { ...SITE, foundBy: "uuid" });
+  expect(await readName(store, "acme", "site")).toMatchObject({ foundBy: "uuid" });
+  expect(await readProjectName(store, "web", "site")).toMatchObject({ foundBy: "uuid" });
   await nameRepository(store, ONE, { ...SITE, slug: "shop" });
-  expect(await readName(store, "acme", "shop")).toMatchObject({ hasUuidPath: true });
-  expect(await readNamedRecord(store, ONE)).toMatchObject({ slug: "shop", hasUuidPath: true });
-  await nameRepository(store, ONE, { ...SITE, slug: "shop", hasUuidPath: false });
-  expect(await readName(store, "acme", "shop")).toMatchObject({ hasUuidPath: false });
+  expect(await readName(store, "acme", "shop")).toMatchObject({ foundBy: "uuid" });
+  expect(await readNamedRecord(store, ONE)).toMatchObject({ slug: "shop", foundBy: "uuid" });
+  await nameRepository(store, ONE, { ...SITE, slug: "shop", foundBy: "name" });
+  expect(await readName(store, "acme", "shop")).toMatchObject({ foundBy: "name" });
 });
 
 test("a renamed repository keeps its old name as a former one, and takes it back", async () => {
@@ -233,7 +233,7 @@ describe("a reserved name", () => {
 
 test("an index that is lost or damaged is rebuilt out of the record, with former names", async () => {
   await nameRepository(store, ONE, { ...SITE, slug: "old", projectKey: "OLD" });
-  await nameRepository(store, ONE, { ...SITE, hasUuidPath: true });
+  await nameRepository(store, ONE, { ...SITE, foundBy: "uuid" });
   const keys: string[] = [];
   for (const prefix of ["names/", "projects/"])
     for await (const { key } of store.list(prefix)) keys.push(key);

@@ -200,7 +200,7 @@ describe("names", () => {
     expect(await readName(store, "acme", "WIDGETS")).toEqual({
       uuid: UUID,
       seenAt: expect.any(String),
-      hasUuidPath: false,
+      foundBy: "name",
       isPublic: false,
       isFormer: false,
     });

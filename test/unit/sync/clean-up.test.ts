@@ -7,7 +7,7 @@ import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { type BlobCall, SimulatedStoreError } from "../../../lib/store/blob-faults.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
-import { RecentChecks } from "../../../lib/sync/recent-checks.ts";
+import { RecentChecks } from "../../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../../lib/sync/repository-job.ts";
 import { syncRepository } from "../../../lib/sync/sync-repository.ts";
 import { Random } from "../../support/differential/random.ts";

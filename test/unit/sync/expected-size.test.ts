@@ -7,7 +7,7 @@ import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
-import { RecentChecks } from "../../../lib/sync/recent-checks.ts";
+import { RecentChecks } from "../../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../../lib/sync/repository-job.ts";
 import { Random } from "../../support/differential/random.ts";
 import { NumberedPrimary } from "../../support/interleaving/numbered-primary.ts";
