@@ -150,6 +150,14 @@ export class ConfigError extends MirrorError {
   readonly code = "CONFIG";
 }
 
+/** A newer release wrote a document that this one must not use. Another release, or other data, is needed. */
+export class NewerReleaseError extends ConfigError {}
+
+/** @returns Whether `error` is about one document in the store, so that work on others need not stop. */
+export function isUnreadableDocument(error: unknown): error is MirrorError {
+  return error instanceof StoredDocumentError || error instanceof NewerReleaseError;
+}
+
 /** What a log line about `error` has: its code and context, the messages of its causes, and what failed in its clean-up. */
 export function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) };

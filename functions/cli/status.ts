@@ -25,7 +25,8 @@ const CLEAR_SCREEN = "\u001b[H\u001b[2J";
 
 const EXPLANATION = `
 States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_AVAILABLE the last sync failed, without or with an
-older state that is served; NOT_MIRRORED waits for its first sync, or is not selected any more.
+older state that is served; NOT_MIRRORED waits for its first sync, or is not selected any more; DAMAGED its record or its manifest
+in the store cannot be read, see the lines below the table.
 "verified" is how long ago its refs were those of Bitbucket. With --json: one array of workspaces, each with its repositories.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed.`;
 
@@ -93,22 +94,26 @@ function describeWorkspace({
     one.published === undefined ? "never" : `${age(one.published.verifiedAt)} ago`,
   ]);
   const table = formatTable(["repository", "project", "state", "refs", "size", "verified"], rows);
-  const errors = repositories.flatMap(({ slug, lastError, failedSyncCount }) =>
-    lastError === undefined || failedSyncCount === 0
-      ? []
-      : [
-          `  ${slug}: failed ${failedSyncCount === 1 ? "once" : `${failedSyncCount} times`}, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,
-        ],
-  );
-  return [head, table, ...errors].join("\n");
+  return [head, table, ...repositories.flatMap(describeErrors)].join("\n");
 }
 
-function stateOf({ state, isSelected }: RepositoryStatus): string {
+function describeErrors({ slug, lastError, failedSyncCount, damage }: RepositoryStatus): string[] {
+  const lines = damage === undefined ? [] : [`  ${slug}: ${visible(damage)}`];
+  if (lastError === undefined || failedSyncCount === 0) return lines;
+  const times = failedSyncCount === 1 ? "once" : `${failedSyncCount} times`;
+  return [
+    ...lines,
+    `  ${slug}: failed ${times}, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,
+  ];
+}
+
+function stateOf({ state, isSelected, damage }: RepositoryStatus): string {
+  if (damage !== undefined) return "DAMAGED";
   return isSelected ? state : `${state} (not served)`;
 }
 
-function isFailed({ state }: RepositoryStatus): boolean {
-  return state === "ERROR_AVAILABLE" || state === "ERROR_INITIALIZING";
+function isFailed({ state, damage }: RepositoryStatus): boolean {
+  return damage !== undefined || state === "ERROR_AVAILABLE" || state === "ERROR_INITIALIZING";
 }
 
 function age(at: string): string {

@@ -1,7 +1,9 @@
 /** How the whole mirror is, out of what the store says: its workspaces, and each repository that is or was mirrored. */
+import { NewerReleaseError } from "../errors.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { type Manifest, manifestDocument } from "../repo/manifest.ts";
 import { type RepositoryRecord, repositoryDocument } from "../repo/repository-record.ts";
+import type { Stored, StoredDocument } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "./mirror-config.ts";
 import { isMirrored } from "./selection.ts";
@@ -22,6 +24,8 @@ export interface RepositoryStatus {
   readonly lastError: RepositoryRecord["lastError"];
   /** Absent until something was published. */
   readonly published: PublishedStatus | undefined;
+  /** Why its record or its manifest cannot be read. What they say is absent then. */
+  readonly damage: string | undefined;
 }
 
 interface PublishedStatus {
@@ -106,10 +110,11 @@ async function repositoryStatus(
   uuid: RepositoryUuid,
   { slug, projectKey, isPrivate, held }: IndexedRepository,
 ): Promise<RepositoryStatus> {
-  const [{ value: record }, { value: manifest }] = await Promise.all([
-    repositoryDocument(store, uuid).read(),
-    manifestDocument(store, uuid).read(),
-  ]);
+  const [{ value: record, damage: recordDamage }, { value: manifest, damage: manifestDamage }] =
+    await Promise.all([
+      readIfPossible(repositoryDocument(store, uuid)),
+      readIfPossible(manifestDocument(store, uuid)),
+    ]);
   const isListed = findWorkspace(config, workspace) !== undefined;
   return {
     uuid,
@@ -126,7 +131,20 @@ async function repositoryStatus(
     failedSyncCount: record?.failedSyncCount ?? 0,
     lastError: record?.lastError,
     published: manifest && publishedStatus(manifest),
+    damage: (recordDamage ?? manifestDamage)?.message,
   };
+}
+
+/** One that cannot be read hides no other repository. */
+async function readIfPossible<Value extends object>(
+  document: StoredDocument<Value>,
+): Promise<Pick<Stored<Value>, "value" | "damage">> {
+  try {
+    return await document.readForChange();
+  } catch (error) {
+    if (error instanceof NewerReleaseError) return { value: undefined, damage: error };
+    throw error;
+  }
 }
 
 function publishedStatus({ generation, refs, packs, publishedAt, verifiedAt }: Manifest): PublishedStatus {

@@ -90,7 +90,7 @@ export function failed(record: RepositoryRecord, error: unknown, at: Date): Repo
   };
 }
 
-function firstRecord(facts: RepositoryFacts): RepositoryRecord {
+export function firstRecord(facts: RepositoryFacts): RepositoryRecord {
   return {
     state: "NOT_MIRRORED",
     ...lastingFacts(facts),

@@ -1,4 +1,6 @@
 /** Makes jobs of what a run found to need one, and lets requests know of what is going to be mirrored. */
+import { errorFields, isUnreadableDocument } from "../errors.ts";
+import type { Logger } from "../log.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import type { RepositoryFacts, SyncJob, SyncReason } from "../mirror/sync-job.ts";
 import type { IndexedRepository } from "../mirror/workspace-index.ts";
@@ -10,33 +12,58 @@ import type { WorkingIndex } from "./index-changes.ts";
 /** Of the store, at a time. */
 const CONCURRENT_WRITES = 32;
 
+export interface MakeJobsOptions {
+  readonly store: BlobStore;
+  readonly log: Logger;
+  readonly now: () => Date;
+}
+
 /** Marks in the index that they were made. What was retired and is purged is forgotten instead. */
 export async function makeJobs(
   { workspace }: MirroredWorkspace,
   index: WorkingIndex,
   due: readonly string[],
-  store: BlobStore,
-  now: () => Date,
+  options: MakeJobsOptions,
 ): Promise<{ readonly job: SyncJob; readonly eventId: string }[]> {
-  const at = now().toISOString();
+  const at = options.now().toISOString();
   const jobs: { job: SyncJob; eventId: string }[] = [];
   const reserved: ReservedRepository[] = [];
   for (const uuid of due) {
     const entry = index.repositories.get(uuid);
     if (entry === undefined) continue;
-    if (entry.held === "retired" && entry.due === undefined) {
-      if ((await repositoryDocument(store, uuid).read()).value === undefined) {
-        forget(index, uuid, entry);
-        continue;
-      }
+    const isRetired = entry.held === "retired" && entry.due === undefined;
+    if (isRetired && (await isPurged(uuid, options))) {
+      forget(index, uuid, entry);
+      continue;
     }
     const { due: reason = "check", ...others } = entry;
     if (reason === "new") reserved.push({ uuid, ...entry });
     jobs.push({ job: jobOf(workspace, uuid, entry, reason, at), eventId: `reconcile-${uuid}-${at}` });
     index.repositories.set(uuid, { ...others, checkedAt: at });
   }
-  await reserveNames(workspace, reserved, store);
+  await reserveNames(workspace, reserved, options);
   return jobs;
+}
+
+/** Not where the record cannot be read: a job for it writes it anew, or fails and says so. */
+async function isPurged(uuid: string, { store, log }: MakeJobsOptions): Promise<boolean> {
+  const record = await unlessUnreadable(log, uuid, () => repositoryDocument(store, uuid).read());
+  return record !== undefined && record.value === undefined;
+}
+
+/** @returns `undefined` where a document of this one repository cannot be read, which is logged. */
+export async function unlessUnreadable<Result>(
+  log: Logger,
+  uuid: string,
+  read: () => Promise<Result>,
+): Promise<Result | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isUnreadableDocument(error)) throw error;
+    log.error("reconcile:document-unreadable", { uuid, ...errorFields(error) });
+    return undefined;
+  }
 }
 
 type ReservedRepository = Pick<IndexedRepository, "slug" | "isPrivate" | "seenAt"> & {
@@ -47,13 +74,15 @@ type ReservedRepository = Pick<IndexedRepository, "slug" | "isPrivate" | "seenAt
 async function reserveNames(
   workspace: string,
   repositories: readonly ReservedRepository[],
-  store: BlobStore,
+  { store, log }: MakeJobsOptions,
 ): Promise<void> {
   for (let start = 0; start < repositories.length; start += CONCURRENT_WRITES) {
     await Promise.all(
       repositories
         .slice(start, start + CONCURRENT_WRITES)
-        .map(({ uuid, ...one }) => reserveName(store, uuid, { ...one, workspace })),
+        .map(({ uuid, ...one }) =>
+          unlessUnreadable(log, uuid, () => reserveName(store, uuid, { ...one, workspace })),
+        ),
     );
   }
 }

@@ -23,7 +23,7 @@ import {
   type WorkingIndex,
   workingIndex,
 } from "./index-changes.ts";
-import { makeJobs } from "./make-jobs.ts";
+import { makeJobs, unlessUnreadable } from "./make-jobs.ts";
 import { listEverything, listUpdated } from "./workspace-listing.ts";
 
 export type ReconcileMode = "quick" | "list" | "full";
@@ -100,7 +100,7 @@ export async function reconcileWorkspace(
     ...limits,
     ...(options.mode === "full" && !isRemoved && FULL),
   });
-  const jobs = await makeJobs(workspace, index, due, store, now);
+  const jobs = await makeJobs(workspace, index, due, { store, log, now });
   await options.requests.request(jobs);
   const isWritten = await writeWorkspaceIndex(store, workspace.workspace, formatIndex(index, budget), stored);
   log.info("reconcile:done", {
@@ -126,7 +126,7 @@ async function learn(
   budget: RequestBudget,
   options: LearnOptions,
 ): Promise<unknown> {
-  const { store, log, now, mode, limits } = options;
+  const { log, now, mode, limits } = options;
   if (!budget.mayAsk) {
     log.debug("reconcile:rest-left-alone", { workspace: workspace.workspace });
     return undefined;
@@ -183,7 +183,7 @@ async function learn(
     index.updatedCursor = listed.size === 0 ? updatedCursor : undefined;
     log.warn("reconcile:list-failed", { workspace: workspace.workspace, ...errorFields(error) });
   }
-  await noteTakenNames(workspace, index, renamed, store);
+  await noteTakenNames(workspace, index, renamed, options);
   return failure;
 }
 
@@ -198,20 +198,20 @@ async function noteTakenNames(
   { workspace }: MirroredWorkspace,
   index: WorkingIndex,
   renamed: readonly string[],
-  store: BlobStore,
+  { store, log }: Pick<LearnOptions, "store" | "log">,
 ): Promise<void> {
+  const noteTakenName = async (uuid: string) => {
+    const { slug = "", seenAt = "" } = index.repositories.get(uuid) ?? {};
+    const named = await readName(store, workspace, slug);
+    if (named === undefined || named.uuid === uuid) return;
+    const holder = index.repositories.get(named.uuid);
+    const isToBeAsked = holder !== undefined && holder.due === undefined && !named.isFormer;
+    if (isToBeAsked) index.repositories.set(named.uuid, { ...holder, due: "gone" });
+    await releaseName(store, uuid, { workspace, slug, seenAt });
+  };
   for (let start = 0; start < renamed.length; start += CONCURRENT_READS) {
-    await Promise.all(
-      renamed.slice(start, start + CONCURRENT_READS).map(async (uuid) => {
-        const { slug = "", seenAt = "" } = index.repositories.get(uuid) ?? {};
-        const named = await readName(store, workspace, slug);
-        if (named === undefined || named.uuid === uuid) return;
-        const holder = index.repositories.get(named.uuid);
-        const isToBeAsked = holder !== undefined && holder.due === undefined && !named.isFormer;
-        if (isToBeAsked) index.repositories.set(named.uuid, { ...holder, due: "gone" });
-        await releaseName(store, uuid, { workspace, slug, seenAt });
-      }),
-    );
+    const some = renamed.slice(start, start + CONCURRENT_READS);
+    await Promise.all(some.map((uuid) => unlessUnreadable(log, uuid, () => noteTakenName(uuid))));
   }
 }
 

@@ -10,34 +10,40 @@ export interface JsonObject {
 export type Identify = (object: JsonObject) => Json | undefined;
 
 /**
- * Adds to `next` what `source` has and this release does not know, at every level. Elements of an array are matched by their
- * identity, or by being equal: fields of one that is gone go with it.
+ * Adds to a document what `source` has and this release does not know, at every level. Elements of an array are matched by
+ * their identity, or by being equal: fields of one that is gone go with it.
  *
  * @param known - `source` as the schema understood it. A field that is there and not in `next` was removed on purpose.
+ * @param identify - Of the objects within the document.
  */
-export function keepUnknownFields(next: Json, known: Json, source: Json, identify: Identify): Json {
-  if (isArray(next) && isArray(known) && isArray(source)) {
-    const places = new Map(known.map((element, place) => [identityOf(element, identify), place]));
-    return next.map((element) => {
-      const place = places.get(identityOf(element, identify));
-      if (place === undefined) return element;
-      return keepUnknownFields(element, known[place] ?? null, source[place] ?? null, identify);
-    });
-  }
-  if (!isObject(next) || !isObject(known) || !isObject(source)) return next;
-  if (identify(next) !== identify(known)) return next;
+export function keepUnknownFields(
+  next: JsonObject,
+  known: JsonObject,
+  source: JsonObject,
+  identify: Identify,
+): JsonObject {
   const fields = Object.entries(next).map(([name, value]): [string, Json] => {
     const isOld = Object.hasOwn(known, name) && Object.hasOwn(source, name);
-    return [
-      name,
-      isOld ? keepUnknownFields(value, known[name] ?? null, source[name] ?? null, identify) : value,
-    ];
+    return [name, isOld ? keepWithin(value, known[name] ?? null, source[name] ?? null, identify) : value];
   });
   const unknown = Object.entries(source).filter(
     ([name]) => !Object.hasOwn(known, name) && !Object.hasOwn(next, name),
   );
   // Defines each field, also one called `__proto__`.
   return Object.fromEntries([...fields, ...unknown]);
+}
+
+function keepWithin(next: Json, known: Json, source: Json, identify: Identify): Json {
+  if (isArray(next) && isArray(known) && isArray(source)) {
+    const places = new Map(known.map((element, place) => [identityOf(element, identify), place]));
+    return next.map((element) => {
+      const place = places.get(identityOf(element, identify));
+      if (place === undefined) return element;
+      return keepWithin(element, known[place] ?? null, source[place] ?? null, identify);
+    });
+  }
+  if (!isObject(next) || !isObject(known) || !isObject(source)) return next;
+  return identify(next) === identify(known) ? keepUnknownFields(next, known, source, identify) : next;
 }
 
 /** @returns The fields of `source` that the schema does not know, such as `workspaces[0].exlude`. */

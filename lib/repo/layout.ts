@@ -70,6 +70,8 @@ export interface RepositoryKeys {
   /** Of all answers; ends in `/`. */
   readonly answerFolder: string;
   answer(answerKey: string): string;
+  /** The JSON documents, whose names are used again: removed, they leave a tombstone (see stored-document.ts). */
+  readonly documents: readonly string[];
 }
 
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
@@ -79,16 +81,22 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   const lfsTableFolder = `${prefix}lfs/`;
   const cacheFolder = `${prefix}cache/`;
   const answerFolder = `${cacheFolder}answers/`;
-  return {
-    prefix,
+  const documents = {
     manifest: `${prefix}manifest.json`,
     record: `${prefix}repository.json`,
+    janitorNotes: `${prefix}janitor.json`,
+    importNotes: `${prefix}import.json`,
+    lfsRights: `${prefix}lfs.json`,
+    bundleList: `${cacheFolder}bundles.json`,
+  };
+  return {
+    ...documents,
+    documents: Object.values(documents),
+    prefix,
     head: `${prefix}HEAD`,
     packedRefs: `${prefix}packed-refs`,
     refsFolderMark: `${prefix}refs/folder.lock`,
-    janitorNotes: `${prefix}janitor.json`,
     pushMarker: `${prefix}announced`,
-    importNotes: `${prefix}import.json`,
     refSnapshotFolder,
     packFolder,
     refSnapshot: (snapshotId) => `${refSnapshotFolder}${snapshotId}`,
@@ -96,11 +104,9 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
     packHistory: (packId) => `${packFolder}pack-${packId}.history`,
     packLfs: (packId) => `${packFolder}pack-${packId}.lfs-1`,
-    lfsRights: `${prefix}lfs.json`,
     lfsTableFolder,
     lfsTable: (tableId) => `${lfsTableFolder}${tableId}`,
     cacheFolder,
-    bundleList: `${cacheFolder}bundles.json`,
     bundle: (bundleId) => `${cacheFolder}bundle-${bundleId}.bundle`,
     answerFolder,
     answer: (answerKey) => `${answerFolder}${answerKey}`,

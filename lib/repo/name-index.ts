@@ -2,6 +2,7 @@
  * Keeps `names/` and `projects/` in line with the repositories' records. Every change of an entry, also its removal, is made by
  * compare-and-swap and decided by what the entry says: so jobs of two repositories that swap names never remove each other's.
  */
+import { isUnreadableDocument } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { nameKey, type RepositoryUuid } from "./layout.ts";
 import { type NameEntry, nameDocument, type ProjectNameEntry, projectNameDocument } from "./names.ts";
@@ -11,7 +12,7 @@ import {
   type RepositoryRecord,
   repositoryDocument,
 } from "./repository-record.ts";
-import type { Stored } from "./stored-document.ts";
+import { NO_DOCUMENT, type Stored, UNCHANGED } from "./stored-document.ts";
 
 export interface NameConflicts {
   /** The primary has given the name to another repository since it said what the record has. */
@@ -62,8 +63,7 @@ export async function reserveName(
     isReserved: true,
   } as const;
   // Nearly always there is none: so it costs one request.
-  const absent = { value: undefined, version: "absent" } as const;
-  await nameDocument(store, workspace, slug).change((entry) => entry ?? reserved, absent);
+  await nameDocument(store, workspace, slug).change((entry) => entry ?? reserved, NO_DOCUMENT);
 }
 
 /** The repository is not going to be mirrored under this name. */
@@ -73,7 +73,7 @@ export async function releaseReservedName(
   { workspace, slug }: Pick<RepositoryNames, "workspace" | "slug">,
 ): Promise<void> {
   await nameDocument(store, workspace, slug).change((entry) =>
-    entry?.isReserved && entry.uuid === uuid ? undefined : entry,
+    entry?.isReserved && entry.uuid === uuid ? undefined : UNCHANGED,
   );
 }
 
@@ -84,7 +84,7 @@ export async function releaseName(
   { workspace, slug, seenAt }: Pick<RepositoryRecord, "workspace" | "slug" | "seenAt">,
 ): Promise<void> {
   await nameDocument(store, workspace, slug).change((entry) =>
-    entry !== undefined && entry.uuid !== uuid && mayReplace(entry, seenAt) ? undefined : entry,
+    entry !== undefined && entry.uuid !== uuid && mayReplace(entry, seenAt) ? undefined : UNCHANGED,
   );
 }
 
@@ -93,8 +93,8 @@ async function takeName(store: BlobStore, uuid: RepositoryUuid, record: Reposito
   const { workspace, slug, seenAt } = record;
   const taken = { uuid, seenAt, ...flagsOf(record), isFormer: false };
   const { value } = await nameDocument(store, workspace, slug).change((entry) => {
-    if (entry?.uuid === uuid) return isSameEntry(entry, taken) ? entry : taken;
-    return entry === undefined || mayReplace(entry, seenAt) ? taken : entry;
+    if (entry?.uuid === uuid) return isSameEntry(entry, taken) ? UNCHANGED : taken;
+    return entry === undefined || mayReplace(entry, seenAt) ? taken : UNCHANGED;
   });
   return value?.uuid !== uuid;
 }
@@ -111,7 +111,7 @@ async function takeProjectName(
   const { value } = await projectNameDocument(store, projectKey, slug).change(async (entry) => {
     if (entry === undefined) return taken;
     if (entry.uuid === uuid) return { ...taken, seenAt: entry.seenAt };
-    return (await hasProjectName(store, entry.uuid, record)) ? entry : taken;
+    return (await hasProjectName(store, entry.uuid, record)) ? UNCHANGED : taken;
   });
   return value?.uuid !== uuid;
 }
@@ -121,8 +121,13 @@ async function hasProjectName(
   uuid: RepositoryUuid,
   names: RepositoryNames,
 ): Promise<boolean> {
-  const { value } = await repositoryDocument(store, uuid).readForChange();
-  return value?.isNamed === true && projectKeyOf(value) === projectKeyOf(names);
+  try {
+    const { value } = await repositoryDocument(store, uuid).readForChange();
+    return value?.isNamed === true && projectKeyOf(value) === projectKeyOf(names);
+  } catch (error) {
+    if (!isUnreadableDocument(error)) throw error;
+    return true;
+  }
 }
 
 async function keepFormerNames(
@@ -136,15 +141,16 @@ async function keepFormerNames(
   const keepName = async () => {
     const kept: NameEntry = { uuid, seenAt, ...flagsOf(record), isFormer: true };
     await nameDocument(store, workspace, slug).change((entry, stored) => {
-      if (entry === undefined) return isLost(stored) ? kept : undefined;
-      return entry.uuid === uuid && !isSameEntry(entry, kept) ? { ...kept, seenAt: entry.seenAt } : entry;
+      if (entry === undefined) return isLost(stored) ? kept : UNCHANGED;
+      const isNew = entry.uuid === uuid && !isSameEntry(entry, kept);
+      return isNew ? { ...kept, seenAt: entry.seenAt } : UNCHANGED;
     });
   };
   const keepProjectName = async (key: string) => {
     const kept: ProjectNameEntry = { uuid, seenAt, ...flagsOf(record), workspace, slug };
     await projectNameDocument(store, key, slug).change((entry, stored) => {
-      if (entry === undefined) return isLost(stored) ? kept : undefined;
-      return entry.uuid === uuid ? { ...kept, seenAt: entry.seenAt } : entry;
+      if (entry === undefined) return isLost(stored) ? kept : UNCHANGED;
+      return entry.uuid === uuid ? { ...kept, seenAt: entry.seenAt } : UNCHANGED;
     });
   };
   const isName = nameKey(workspace, slug) === nameKey(record.workspace, record.slug);
@@ -156,8 +162,9 @@ async function keepFormerNames(
 }
 
 async function removeNames(store: BlobStore, uuid: RepositoryUuid, record: RepositoryRecord): Promise<void> {
-  const removeOwn = <Entry extends { readonly uuid: string }>(entry: Entry | undefined) =>
-    entry?.uuid === uuid ? undefined : entry;
+  // A damaged entry may be its own. If it was another's, that one's next job writes it again.
+  const removeOwn = (entry: { readonly uuid: string } | undefined) =>
+    entry === undefined || entry.uuid === uuid ? undefined : UNCHANGED;
   await Promise.all(
     [record, ...record.formerNames].flatMap(({ workspace, slug, projectKey }) => [
       nameDocument(store, workspace, slug).change(removeOwn),

@@ -45,11 +45,17 @@ const projectNameSchema = z.object({
 export type NameEntry = z.infer<typeof nameSchema>;
 export type ProjectNameEntry = z.infer<typeof projectNameSchema>;
 
-const NAME_FORM: DocumentForm<NameEntry> = { schema: nameSchema, whenDamaged: "throw", needsChecksum: true };
+const NAME_FORM: DocumentForm<NameEntry> = {
+  schema: nameSchema,
+  whenDamaged: "throw",
+  needsChecksum: true,
+  subject: ({ uuid }) => uuid,
+};
 const PROJECT_NAME_FORM: DocumentForm<ProjectNameEntry> = {
   schema: projectNameSchema,
   whenDamaged: "throw",
   needsChecksum: true,
+  subject: ({ uuid }) => uuid,
 };
 
 /** What Bitbucket allows in a workspace id or a slug, so surely one path segment. */

@@ -10,8 +10,8 @@
  */
 import * as z from "zod/mini";
 import {
-  ConfigError,
   type MirrorError,
+  NewerReleaseError,
   NotFoundError,
   StoredDocumentError,
   VersionConflictError,
@@ -22,7 +22,6 @@ import {
   documentChecksum,
   type Identify,
   isObject,
-  type Json,
   type JsonObject,
   keepUnknownFields,
   unknownFields,
@@ -38,8 +37,10 @@ export interface DocumentForm<Value extends object> {
   readonly needsChecksum?: boolean;
   /** Entries of `mustUnderstand` that this release knows. */
   readonly understands?: readonly string[];
-  /** By default an object is known by its `id`. */
+  /** Of objects within the document. By default an object is known by its `id`. */
   readonly identify?: Identify;
+  /** What the document is about. One about something else gets none of the fields that this release does not know. */
+  readonly subject?: (value: Value) => string;
   readonly indent?: number;
   readonly maxBytes?: number;
   /** @returns The error for a document that cannot be read or must not be written. By default a {@link StoredDocumentError}. */
@@ -72,6 +73,17 @@ const MAX_TRIES = 8;
 
 const TOMBSTONE: JsonObject = { tombstone: true };
 
+/** What a change gives to leave the document as it is, also a damaged one. */
+export const UNCHANGED: unique symbol = Symbol("unchanged");
+
+/**
+ * Removes a document of any form: leaves a tombstone in place of this version.
+ * @returns The tombstone's version. @throws {VersionConflictError} Another writer was first: nothing was removed.
+ */
+export function leaveTombstone(store: WholeBlobs, key: string, over: BlobVersion): Promise<BlobVersion> {
+  return store.write(key, bytesOf(TOMBSTONE), { ifVersion: over });
+}
+
 export class StoredDocument<Value extends object> {
   readonly key: string;
   readonly #store: WholeBlobs;
@@ -85,7 +97,7 @@ export class StoredDocument<Value extends object> {
 
   /**
    * One request.
-   * @throws {StoredDocumentError} It is damaged, where its form says so. @throws {ConfigError} Only a newer release understands it.
+   * @throws {StoredDocumentError} It is damaged, where its form says so. @throws {NewerReleaseError} Only a newer release understands it.
    */
   async read(): Promise<Stored<Value>> {
     return this.#throwDamage(await this.readForChange());
@@ -129,28 +141,24 @@ export class StoredDocument<Value extends object> {
   /** Leaves a tombstone in place of `over`. @throws {VersionConflictError} Another writer was first: nothing was removed. */
   async remove(over: Stored<Value>): Promise<Stored<Value>> {
     if (over.version === "absent" || (over.value === undefined && over.damage === undefined)) return over;
-    const version = await this.#store.write(this.key, bytesOf(TOMBSTONE), { ifVersion: over.version });
-    return { value: undefined, version };
+    return { value: undefined, version: await leaveTombstone(this.#store, this.key, over.version) };
   }
 
   /**
    * Changes the document, whoever else does so meanwhile. A damaged one counts as absent.
-   * @param update - Called again after a lost race. Its result replaces the document; `undefined` removes it. Nothing is
-   *   written where the result is equal to what there is.
+   * @param update - Called again after a lost race. Its result replaces the document; `undefined` removes it, also a damaged
+   *   one. Nothing is written where the result is equal to what there is, or {@link UNCHANGED}.
    * @param known - As read before, to save a read.
    * @throws {VersionConflictError} Other writers were first, eight times in a row.
    */
   async change(
-    update: (
-      value: Value | undefined,
-      stored: Stored<Value>,
-    ) => Value | undefined | Promise<Value | undefined>,
+    update: (value: Value | undefined, stored: Stored<Value>) => Change<Value> | Promise<Change<Value>>,
     known?: Stored<Value>,
   ): Promise<Stored<Value>> {
     let current = known ?? (await this.readForChange());
     for (let tries = 1; ; tries++) {
       const next = await update(current.value, current);
-      if (isEqual(next, current.value)) return current;
+      if (next === UNCHANGED || (next !== undefined && isEqual(next, current.value))) return current;
       try {
         return await (next === undefined ? this.remove(current) : this.write(next, current));
       } catch (error) {
@@ -170,9 +178,11 @@ export class StoredDocument<Value extends object> {
   }
 }
 
+type Change<Value> = Value | undefined | typeof UNCHANGED;
+
 type DecodedDocument<Value> = Omit<Stored<Value>, "version">;
 
-/** @throws {ConfigError} Only a newer release understands it. */
+/** @throws {NewerReleaseError} Only a newer release understands it. */
 function decodeDocument<Value extends object>(
   bytes: Uint8Array,
   key: string,
@@ -211,13 +221,13 @@ function encodeDocument<Value extends object>(
 ): DecodedDocument<Value> & { readonly bytes: Uint8Array } {
   const { identify = ({ id }) => id, invalid = invalidDocument } = form;
   const next = toJson(value);
-  const isNew = over.value === undefined || over.source === undefined;
+  const isNew =
+    over.value === undefined ||
+    over.source === undefined ||
+    form.subject?.(value) !== form.subject?.(over.value);
   const source = isNew ? next : keepUnknownFields(next, toJson(over.value), over.source, identify);
   const parsed = z.safeParse(form.schema, source);
-  if (!isObject(source) || !parsed.success) {
-    const problem = parsed.error === undefined ? "not an object" : z.prettifyError(parsed.error);
-    throw invalid(problem, { key, cause: parsed.error });
-  }
+  if (!parsed.success) throw invalid(z.prettifyError(parsed.error), { key, cause: parsed.error });
   const hasChecksum = form.needsChecksum === true || over.hasChecksum === true;
   const bytes = bytesOf(
     hasChecksum ? { ...source, checksum: documentChecksum(source) } : source,
@@ -234,23 +244,23 @@ function assertUnderstood(document: JsonObject, key: string, understands: readon
   const unknown = entries.find((entry) => typeof entry !== "string" || !understands.includes(entry));
   if (unknown === undefined) return;
   const name = JSON.stringify(unknown);
-  throw new ConfigError(`a newer release wrote ${key}: it uses ${name}, which this release does not know`, {
-    key,
-  });
+  throw new NewerReleaseError(
+    `a newer release wrote ${key}: it uses ${name}, which this release does not know`,
+    { key },
+  );
 }
 
 function invalidDocument(problem: string, details: { key: string; cause?: unknown }): StoredDocumentError {
   return new StoredDocumentError(`${details.key} is damaged: ${problem.slice(0, 1_000)}`, details);
 }
 
-function isEqual(a: object | undefined, b: object | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return canonicalJson(toJson(a)) === canonicalJson(toJson(b));
+function isEqual(a: object, b: object | undefined): boolean {
+  return b !== undefined && canonicalJson(toJson(a)) === canonicalJson(toJson(b));
 }
 
 /** Without fields that are `undefined`, as they are stored. */
-function toJson(value: object): Json {
-  return JSON.parse(JSON.stringify(value)) as Json;
+function toJson(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
 }
 
 function bytesOf(json: JsonObject, indent?: number): Uint8Array {

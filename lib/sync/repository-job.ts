@@ -78,8 +78,7 @@ async function settle(stored: StoredRecord, context: JobContext): Promise<JobRes
   const workspace = findWorkspace(config, job.workspace);
   if (workspace?.disabled) return { outcome: { kind: "ignored" }, facts: undefined };
   if (workspace === undefined || workspace.removedAt !== undefined) {
-    const isKnownHere = isIn(stored.value, job.workspace);
-    const outcome = isKnownHere ? await retire(stored, undefined, workspace, context) : IGNORED;
+    const outcome = isElsewhere(stored, job) ? IGNORED : await retire(stored, undefined, workspace, context);
     await releaseClaimedName(context);
     return { outcome, facts: undefined };
   }
@@ -95,8 +94,7 @@ async function act(stored: StoredRecord, found: FoundFacts, context: JobContext)
   if (found.kind === "gone" || !sameName(found.facts, job.facts ?? found.facts))
     await releaseClaimedName(context);
   if (found.kind === "gone") {
-    // Another workspace of this mirror may have it now.
-    if (!isIn(stored.value, job.workspace)) return { outcome: IGNORED, facts: undefined };
+    if (isElsewhere(stored, job)) return { outcome: IGNORED, facts: undefined };
     const workspace = findWorkspace(config, job.workspace);
     return { outcome: await withdraw(stored, workspace, context), facts: undefined };
   }
@@ -206,6 +204,7 @@ function isRefusal(error: unknown): boolean {
   return error instanceof UpstreamError && [401, 403].includes(Number(error.context["status"]));
 }
 
-function isIn(record: RepositoryRecord | undefined, workspace: string): boolean {
-  return record?.workspace.toLowerCase() === workspace.toLowerCase();
+/** Another workspace of this mirror may have it now. Of a damaged record that is not known. */
+function isElsewhere({ value }: StoredRecord, { workspace }: RepositoryJob): boolean {
+  return value !== undefined && value.workspace.toLowerCase() !== workspace.toLowerCase();
 }

@@ -5,9 +5,11 @@ import {
   type MirroredWorkspaceInput,
   mirrorConfigOf,
 } from "../../../lib/mirror/mirror-config.ts";
+import { readMirrorStatus } from "../../../lib/mirror/mirror-status.ts";
 import { markFailure } from "../../../lib/mirror/repository-state.ts";
 import type { RepositoryJob, SyncJob } from "../../../lib/mirror/sync-job.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../../lib/reconcile/reconcile-workspace.ts";
+import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { readName } from "../../../lib/repo/names.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { ListedWorkspace } from "../../support/listed-workspace.ts";
@@ -270,4 +272,35 @@ test("a name that was taken leads to nobody else at once, whoever had it and whe
   expect(await readName(store, "acme", "site")).toBeUndefined();
   // It is going to be mirrored.
   expect(await readName(store, "acme", "shop")).toMatchObject({ uuid: shop.uuid, isReserved: true });
+});
+
+test("a record or a name that cannot be read stops no other repository, and gets its job", async () => {
+  for (const slug of ["one", "two", "three"]) primary.add(slug);
+  await reconcile();
+  const uuidOf = (slug: string) => primary.repositories.find((one) => one.slug === slug)?.uuid ?? "";
+  const put = (key: string, text: string) => store.write(key, new TextEncoder().encode(text));
+  await put(repositoryKeys(uuidOf("one")).record, "{");
+  await put(repositoryKeys(uuidOf("two")).record, '{"mustUnderstand":["sha256-objects"]}');
+  settings = { projects: "all", exclude: ["*"] };
+  await reconcile();
+  primary.nowMs += 25 * HOUR_MS;
+  // The record of the third is not there: it was purged.
+  expect(await reconcile()).toEqual(["one check", "two check"]);
+  settings = { projects: "all" };
+  await put("names/acme/four.json", "{");
+  await put("names/acme/five.json", '{"mustUnderstand":["sha256-objects"]}');
+  for (const slug of ["four", "five", "six"]) primary.add(slug);
+  primary.nowMs += MINUTE_MS;
+  expect(await reconcile()).toEqual(["five new", "four new", "one new", "six new", "three new", "two new"]);
+  const status = await readMirrorStatus(store, mirrorConfigOf([{ workspace: "acme", projects: "all" }]));
+  expect(
+    status[0]?.repositories.map(({ slug, damage }) => [slug, damage?.replace(/.*repository.json /, "")]),
+  ).toEqual([
+    ["five", undefined],
+    ["four", undefined],
+    ["one", expect.stringContaining("is damaged: not JSON")],
+    ["six", undefined],
+    ["three", undefined],
+    ["two", expect.stringContaining('uses "sha256-objects"')],
+  ]);
 });

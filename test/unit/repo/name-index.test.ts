@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { StoredDocumentError } from "../../../lib/errors.ts";
 import { changeRecord, factsOf, withFacts } from "../../../lib/mirror/repository-state.ts";
+import { documentChecksum, type JsonObject } from "../../../lib/repo/document-json.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { indexNames, releaseName, releaseReservedName, reserveName } from "../../../lib/repo/name-index.ts";
 import { readName, readProjectName } from "../../../lib/repo/names.ts";
@@ -133,6 +134,42 @@ test("a damaged entry or record is an error to readers, and written anew by the 
   expect(await readNamedRecord(store, ONE)).toMatchObject(SITE);
   expect((await readName(store, "acme", "site"))?.uuid).toBe(ONE);
   expect((await readProjectName(store, "WEB", "site"))?.workspace).toBe("acme");
+});
+
+/** Adds fields as a newer release would. */
+async function addFields(key: string, fields: JsonObject): Promise<void> {
+  const { checksum: _, ...document } = JSON.parse(new TextDecoder().decode((await store.read(key)).bytes));
+  const newer = { ...document, ...fields };
+  await store.write(key, bytes(JSON.stringify({ ...newer, checksum: documentChecksum(newer) })));
+}
+
+const stored = async (key: string): Promise<unknown> =>
+  JSON.parse(new TextDecoder().decode((await store.read(key)).bytes));
+
+test("fields of a newer release outlive a rename of the repository, but not of a name a new owner", async () => {
+  await nameRepository(store, ONE, SITE);
+  await addFields(repositoryKeys(ONE).record, { new1: 1, mustUnderstand: [] });
+  await addFields("names/acme/site.json", { new2: 2 });
+  await addFields("projects/web/site.json", { new3: 3 });
+  await nameRepository(store, ONE, { ...SITE, slug: "shop" });
+  expect(await stored(repositoryKeys(ONE).record)).toMatchObject({
+    slug: "shop",
+    new1: 1,
+    mustUnderstand: [],
+  });
+  expect(await stored("names/acme/site.json")).toMatchObject({ isFormer: true, new2: 2 });
+  await nameRepository(store, TWO, SITE);
+  expect(await stored("names/acme/site.json")).toMatchObject({ uuid: TWO });
+  expect(await stored("names/acme/site.json")).not.toHaveProperty("new2");
+  expect(await stored("projects/web/site.json")).toMatchObject({ uuid: TWO });
+  expect(await stored("projects/web/site.json")).not.toHaveProperty("new3");
+});
+
+test("a damaged entry under its name goes with the repository", async () => {
+  await nameRepository(store, ONE, SITE);
+  await store.write("names/acme/site.json", bytes("{"));
+  await withdrawNames(ONE);
+  expect(await readName(store, "acme", "site")).toBeUndefined();
 });
 
 const EARLIER = "2026-01-01T00:00:00.000Z";

@@ -66,6 +66,27 @@ describe("fields of a newer release", () => {
     expect(await json()).not.toHaveProperty("leader.new2");
   });
 
+  test("of the document stay, whatever identifies the objects in it", async () => {
+    const { document, put, json } = openTeam({ identify: ({ name, id }) => name ?? id });
+    await put(NEWER);
+    await document.change((team) => ({ ...TEAM, ...team, name: "two" }));
+    expect(await json()).toEqual({ ...NEWER, name: "two" });
+  });
+
+  test("are not those of a document about something else", async () => {
+    const { document, put, json } = openTeam({ subject: ({ name }) => name });
+    await put(NEWER);
+    await document.change((team) => ({ ...TEAM, ...team, members: [] }));
+    expect(await json()).toMatchObject({ new1: { deep: [1] }, leader: { new2: true } });
+    await document.change((team) => ({ ...TEAM, ...team, name: "two" }));
+    expect(await json()).toEqual({
+      name: "two",
+      leader: { id: "l", age: 3 },
+      members: [],
+      notes: [{ text: "same" }, { text: "other" }],
+    });
+  });
+
   test("do not bring back a known field that was removed", async () => {
     const { document, put, json } = openTeam();
     await put(NEWER);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError, StoredDocumentError, VersionConflictError } from "../../../lib/errors.ts";
 import { documentChecksum, type JsonObject } from "../../../lib/repo/document-json.ts";
-import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
+import { NO_DOCUMENT, UNCHANGED } from "../../../lib/repo/stored-document.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { DOCUMENT_KEY, openTeam, TEAM, type Team } from "../../support/document-rig.ts";
 
@@ -60,13 +60,18 @@ describe("a damaged document", () => {
     expect(await document.read()).toMatchObject({ value: undefined, version });
   });
 
-  test("can be removed, but not by a change that would remove nothing", async () => {
+  test("can be removed, also by a change, or left as it is", async () => {
     const { document, putText, text } = openTeam();
-    await putText("{");
-    await document.change((team) => team);
-    expect(await text()).toBe("{");
-    await document.remove(await document.readForChange());
-    expect(await text()).toBe('{"tombstone":true}\n');
+    for (const remove of [
+      async () => document.remove(await document.readForChange()),
+      () => document.change(() => undefined),
+    ]) {
+      await putText("{");
+      await document.change(() => UNCHANGED);
+      expect(await text()).toBe("{");
+      await remove();
+      expect(await text()).toBe('{"tombstone":true}\n');
+    }
   });
 
   test("that is too long is not read, and none such is written", async () => {
