@@ -70,7 +70,7 @@ describe("the status", () => {
 });
 
 describe("waiting", () => {
-  let refreshes: number;
+  let refreshes!: number;
   beforeEach(() => {
     refreshes = 0;
   });
