@@ -7,6 +7,9 @@ import { FirstSync } from "../lib/git-http/first-sync.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
+import { KnownRights } from "../lib/lfs-http/known-rights.ts";
+import { lfsHttp } from "../lib/lfs-http/lfs-http.ts";
+import { withLfsErrors } from "../lib/lfs-http/lfs-response.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
@@ -47,16 +50,17 @@ const syncs = {
   log,
 };
 
-export const handler = lambdaServer(
-  gitHttp({
-    access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
-    find: (...request) => catalog.find(...request),
-    onDemand: new SyncOnDemand(syncs),
-    unmirrored: new FirstSync({ ...syncs, gitUrl: config.gitUrl }),
-    readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
-    push: { kind: config.push, gitUrl: config.gitUrl },
-    log,
-    agent: AGENT,
-  }),
-  { log },
-);
+const push = { kind: config.push, gitUrl: config.gitUrl };
+const git = gitHttp({
+  access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
+  find: (...request) => catalog.find(...request),
+  onDemand: new SyncOnDemand(syncs),
+  unmirrored: new FirstSync({ ...syncs, gitUrl: config.gitUrl }),
+  readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
+  lfs: lfsHttp({ rights: new KnownRights(store, log), urls, fetch, push, log, agent: AGENT }),
+  push,
+  log,
+  agent: AGENT,
+});
+
+export const handler = lambdaServer(withLfsErrors(git, { log }), { log });

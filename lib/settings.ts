@@ -164,6 +164,13 @@ export const SETTINGS = {
     section: "server",
     argument: "--s3-endpoint",
   },
+  s3PublicEndpoint: {
+    type: "url",
+    description:
+      "where clients reach the S3 server, if at another address than the mirror: links to LFS files, packs and bundles go there",
+    section: "server",
+    argument: "--s3-public-endpoint",
+  },
   host: {
     type: "ip-address",
     default: "127.0.0.1",

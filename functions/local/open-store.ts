@@ -18,9 +18,19 @@ export function openStore(location: string, s3Endpoint: string | undefined): Blo
   return s3Location === undefined ? new FsBlobStore(location) : new S3BlobStore(s3Location);
 }
 
+export interface StorePlace {
+  /** As of `openStore`. */
+  readonly store: string;
+  readonly s3Endpoint?: string;
+  /** At which clients reach the store, where that is not the mirror's own way. */
+  readonly s3PublicEndpoint?: string;
+}
+
 /** @returns `undefined` where the store cannot hand out addresses itself. @throws {ConfigError} Not such a location. */
-export function openBlobUrls(location: string, s3Endpoint: string | undefined): BlobUrls | undefined {
-  const s3Location = parseS3Location(location, s3Endpoint);
+export function openBlobUrls({ store, s3Endpoint, s3PublicEndpoint }: StorePlace): BlobUrls | undefined {
+  if (!store.startsWith("s3://") && s3PublicEndpoint !== undefined)
+    throw new ConfigError("--s3-public-endpoint goes with --store s3://bucket/prefix");
+  const s3Location = parseS3Location(store, s3PublicEndpoint ?? s3Endpoint);
   return s3Location && new S3BlobUrls(s3Location);
 }
 

@@ -11,6 +11,9 @@ import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-on-demand.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
+import { KnownRights } from "../../lib/lfs-http/known-rights.ts";
+import { lfsHttp } from "../../lib/lfs-http/lfs-http.ts";
+import { withLfsErrors } from "../../lib/lfs-http/lfs-response.ts";
 import type { Logger } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
@@ -61,17 +64,19 @@ export async function serveMirror(
 ): Promise<ServedMirror> {
   const { settings, serves, serverUrl, log, requests, isAnnounced, stop } = options;
   const signed = new SignedBlobUrls({ serverUrl });
-  const urls = openBlobUrls(settings.store, settings.s3Endpoint) ?? signed;
+  const urls = openBlobUrls(settings) ?? signed;
   const catalog = new RepositoryCatalog({ ...storage, urls }, { serves });
   const { store } = storage;
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
+  const push = { kind: settings.push, gitUrl: settings.gitUrl };
   const git = gitHttp({
     access: await accessOf(store, options),
     find: (...request) => catalog.find(...request),
     onDemand: new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) }),
     unmirrored: new FirstSync({ ...syncs, gitUrl: settings.gitUrl }),
     readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
-    push: { kind: settings.push, gitUrl: settings.gitUrl },
+    lfs: lfsHttp({ rights: new KnownRights(store, log), urls, fetch, push, log, agent: AGENT }),
+    push,
     log,
     agent: AGENT,
   });
@@ -80,7 +85,7 @@ export async function serveMirror(
   const handler = onlyFrom(settings.allowedAddresses, async (request) =>
     request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request),
   );
-  return { handler, catalog };
+  return { handler: withLfsErrors(handler, { log }), catalog };
 }
 
 async function accessOf(store: BlobStore, options: ServeMirrorOptions): Promise<DecideAccess> {

@@ -13,7 +13,7 @@ export interface LfsObject {
   readonly sizeBytes: number;
 }
 
-const actionSchema = z.object({
+const actionSchema = z.looseObject({
   href: z.string().refine((href) => /^https?:$/.test(URL.parse(href)?.protocol ?? "")),
   header: z.record(z.string(), z.string()).optional(),
 });
@@ -29,7 +29,7 @@ const entrySchema = z.looseObject({
   error: z.looseObject({ code: z.number(), message: z.string().optional() }).optional(),
 });
 
-/** One object of the primary's answer, with all its fields. */
+/** One object of the primary's answer, with all its fields, known or not. */
 export type LfsEntry = z.infer<typeof entrySchema>;
 
 const batchSchema = z.object({ transfer: z.string().optional(), objects: z.array(entrySchema) });

@@ -31,13 +31,17 @@ export class SignedBlobUrls implements BlobUrls {
     this.#nowMs = nowMs;
   }
 
-  async urlOf(key: string, sizeBytes: number): Promise<string> {
+  async urlOf(key: string, sizeBytes: number, serverUrl = this.#serverUrl()): Promise<string> {
     assertBlobKey(key);
     const expires = String(Math.ceil(this.#nowMs() / 1000) + BLOB_URL_LIFETIME_SECONDS);
     const query = new URLSearchParams({ bytes: String(sizeBytes), expires });
     query.set("signature", this.#sign(key, String(sizeBytes), expires).toString("hex"));
     const path = key.split("/").map(encodeURIComponent).join("/");
-    return `${this.#serverUrl()}${BLOB_PATH_PREFIX}${path}?${query}`;
+    return `${serverUrl}${BLOB_PATH_PREFIX}${path}?${query}`;
+  }
+
+  async lifetimeSeconds(): Promise<number> {
+    return BLOB_URL_LIFETIME_SECONDS;
   }
 
   /** @returns `undefined` if the address is not one of `urlOf`'s, or has expired. */

@@ -3,6 +3,7 @@
  * primary; a caller who may read waits for the sync, and gets 503 with the primary's URL after the wait limit.
  */
 import { setTimeout as pause } from "node:timers/promises";
+import { repositoryUrlOf } from "../bitbucket/repository-url.ts";
 import { errorFields } from "../errors.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpResponse } from "../http/message.ts";
@@ -43,7 +44,7 @@ export class FirstSync implements Unmirrored {
   async sendOn(asked: RepositoryReference, primaryPath: string): Promise<HttpResponse> {
     const uuid = await this.#reservedUuid(asked);
     if (uuid !== undefined) await this.#request(asked, uuid);
-    const repositoryUrl = this.#urlOf(primaryPath);
+    const repositoryUrl = repositoryUrlOf(this.#options.gitUrl, primaryPath);
     const location = `${repositoryUrl}/info/refs?service=git-upload-pack`;
     const text = `this repository is not mirrored yet; it is at ${repositoryUrl}`;
     return textResponse(307, text, { ...NO_CACHE_HEADERS, location });
@@ -68,7 +69,7 @@ export class FirstSync implements Unmirrored {
       if ((await this.#reservedUuid(asked)) !== uuid) return undefined;
       pauseMs = Math.min(pauseMs * POLL_MS.factor, POLL_MS.max);
     }
-    const url = this.#urlOf(needs.primaryPath ?? "");
+    const url = repositoryUrlOf(this.#options.gitUrl, needs.primaryPath ?? "");
     const where = needs.primaryPath === undefined ? "" : `; meanwhile it is at ${url}`;
     return textResponse(503, `this repository is being mirrored for the first time${where}`, {
       ...NO_CACHE_HEADERS,
@@ -95,9 +96,5 @@ export class FirstSync implements Unmirrored {
     } catch (error) {
       log.error("first-sync:not-requested", { uuid, ...errorFields(error) });
     }
-  }
-
-  #urlOf(primaryPath: string): string {
-    return `${this.#options.gitUrl}/${primaryPath.split("/").map(encodeURIComponent).join("/")}.git`;
   }
 }

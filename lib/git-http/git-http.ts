@@ -16,10 +16,11 @@ import { type NewerSource, uploadPack } from "../git/upload-pack/upload-pack.ts"
 import { errorResponse, notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
-import { answerPush, type PushPolicy, redirectLfs } from "./primary-redirect.ts";
+import { answerPush, type PushPolicy } from "./primary-redirect.ts";
 import { decodedBody } from "./request-body.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
 import {
@@ -75,6 +76,13 @@ export interface Unmirrored {
   ): Promise<ServedSource | HttpResponse | undefined>;
 }
 
+interface LfsRequest {
+  readonly request: HttpRequest;
+  readonly uuid: RepositoryUuid;
+  /** Where the primary has the repository, by its name if that is known. */
+  readonly primaryPath: string | undefined;
+}
+
 export interface GitHttpOptions {
   /** Asked before anything else is done about a repository. */
   readonly access: DecideAccess;
@@ -85,6 +93,8 @@ export interface GitHttpOptions {
   readonly unmirrored?: Unmirrored;
   /** For the status of a repository; without it that says less. */
   readonly readState?: ReadState;
+  /** Answers requests of git-lfs for callers who may read; without it there is no git-lfs here. */
+  readonly lfs?: (asked: LfsRequest) => Promise<HttpResponse>;
   readonly push: PushPolicy;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
@@ -127,7 +137,10 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       (await options.unmirrored?.firstSync(repository, needs, request.signal));
     if (source === undefined) return notFoundResponse(NO_CACHE_HEADERS);
     if ("status" in source) return source;
-    if (service === "lfs") return redirectLfs(options.push.gitUrl, request, plainPath);
+    if (service === "lfs") {
+      const asked = source.uuid && { request, uuid: source.uuid, primaryPath: plainPath };
+      return (asked && (await options.lfs?.(asked))) || notFoundResponse(NO_CACHE_HEADERS);
+    }
     let served = source;
     const newer = async (cause: "listed" | "missing") => {
       const { onDemand } = options;

@@ -20,8 +20,11 @@ export type Route =
 
 const REQUEST_TYPE = "application/x-git-upload-pack-request";
 
-/** What may follow the repository in a path. git-lfs has its own protocol below `info/lfs`. */
-const SERVICE_PATTERN = /^(.*)\/(info\/refs|git-upload-pack|git-receive-pack|info\/lfs\/.+)$/;
+/** What may follow the repository in a path. */
+const SERVICE_PATTERN = /^(.*)\/(info\/refs|git-upload-pack|git-receive-pack)$/;
+
+/** git-lfs has its own protocol below `info/lfs`, where ids of locks may look like anything. */
+const LFS_PATTERN = /^((?:\/[^/]+){2,3}?)\/info\/(lfs\/.+)$/;
 
 /** The mirror's own addresses, apart from git's: no workspace is called `-`. */
 const STATUS_PATTERN = /^\/-\/repositories(\/[^/]+\/[^/]+)\/(status|wait)$/;
@@ -31,7 +34,9 @@ const PROJECT_PREFIXES: readonly string[] = ["upstream", "scm"];
 
 export function routeOf(request: HttpRequest): Route {
   const [, repositoryPath = "", service = ""] =
-    STATUS_PATTERN.exec(request.path) ?? SERVICE_PATTERN.exec(request.path) ?? [];
+    [STATUS_PATTERN, LFS_PATTERN, SERVICE_PATTERN]
+      .map((pattern) => pattern.exec(request.path))
+      .find((match) => match !== null) ?? [];
   const repository = askedRepository(repositoryPath);
   if (repository === undefined) return { kind: "refused", response: notFoundResponse(NO_CACHE_HEADERS) };
   const kind = serviceOf(service, request);
@@ -70,6 +75,8 @@ function serviceOf(service: string, request: HttpRequest): Service | Route {
     case "status":
     case "wait":
       return request.method === "GET" ? service : methodNotAllowed("GET");
+    case "lfs/objects/batch":
+      return request.method === "POST" ? "lfs" : methodNotAllowed("POST");
     default:
       return "lfs";
   }

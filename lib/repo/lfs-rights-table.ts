@@ -7,6 +7,7 @@
  * Records are sorted by oid, each oid once; numbers are big-endian.
  */
 import { createHash } from "node:crypto";
+import { setImmediate as yieldToOthers } from "node:timers/promises";
 import { CorruptPackError } from "../errors.ts";
 
 export const LFS_STATE = {
@@ -68,22 +69,35 @@ export function encodeRightsTable(records: Iterable<LfsRecord>): Uint8Array {
   return bytes;
 }
 
+/** Hashed without a pause: some 10 ms. */
+const HASHED_AT_ONCE_BYTES = 4 * 1024 * 1024;
+
 export class RightsTable {
   readonly recordCount: number;
   readonly #bytes: Buffer;
 
-  /** @throws {CorruptPackError} The bytes are not such a table. */
-  constructor(table: Uint8Array) {
+  private constructor(bytes: Buffer, recordCount: number) {
+    this.#bytes = bytes;
+    this.recordCount = recordCount;
+  }
+
+  /** Leaves the event loop to others now and then. @throws {CorruptPackError} The bytes are not such a table. */
+  static async open(table: Uint8Array): Promise<RightsTable> {
     const bytes = Buffer.from(table.buffer, table.byteOffset, table.length);
     if (bytes.length < RECORDS_START + CHECKSUM_BYTES || bytes.readUInt32BE(0) !== SIGNATURE)
       throw new CorruptPackError("not a table of LFS rights");
-    this.recordCount = bytes.readUInt32BE(8);
-    const end = RECORDS_START + this.recordCount * RECORD_BYTES;
+    const recordCount = bytes.readUInt32BE(8);
+    const end = RECORDS_START + recordCount * RECORD_BYTES;
     if (bytes.readUInt32BE(4) !== VERSION || bytes.length !== end + CHECKSUM_BYTES)
       throw new CorruptPackError("table of LFS rights has another version or length");
-    if (!createHash("sha256").update(bytes.subarray(0, end)).digest().equals(bytes.subarray(end)))
+    const sha256 = createHash("sha256");
+    for (let at = 0; at < end; at += HASHED_AT_ONCE_BYTES) {
+      if (at > 0) await yieldToOthers();
+      sha256.update(bytes.subarray(at, Math.min(end, at + HASHED_AT_ONCE_BYTES)));
+    }
+    if (!sha256.digest().equals(bytes.subarray(end)))
       throw new CorruptPackError("checksum of a table of LFS rights is wrong");
-    this.#bytes = bytes;
+    return new RightsTable(bytes, recordCount);
   }
 
   /** @param oid - 32 bytes. */

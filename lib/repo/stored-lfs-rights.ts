@@ -27,10 +27,12 @@ const rightsSchema = z.object({
 
 export type LfsRightsDocument = z.infer<typeof rightsSchema>;
 
+export type ListedTable = LfsRightsDocument["tables"][number];
+
 /** Losing it costs asking the primary again: files are found in the store by their oid. */
 const FORM: DocumentForm<LfsRightsDocument> = { schema: rightsSchema, whenDamaged: "absent" };
 
-const NO_RIGHTS: LfsRightsDocument = {
+export const NO_RIGHTS: LfsRightsDocument = {
   formatVersion: 1,
   tables: [],
   plannedPacks: [],
@@ -41,6 +43,9 @@ const NO_RIGHTS: LfsRightsDocument = {
 
 /** A reader of a repository with as many reads them all at once. */
 const MAX_TABLES = 16;
+
+/** Of some 190,000 files. One request for more would take longer than several. */
+const READ_AT_ONCE_BYTES = 8 * 1024 * 1024;
 
 /** One version of the tables. */
 export class LfsRights {
@@ -104,12 +109,26 @@ export class StoredLfsRights {
     }
   }
 
-  /** One round. @throws {NotFoundError} One is gone: the document has changed. */
+  /** One round. Errors as of `readTable`. */
   readTables({ tables }: LfsRightsDocument): Promise<RightsTable[]> {
-    const keys = repositoryKeys(this.#uuid);
-    return Promise.all(
-      tables.map(async ({ id }) => new RightsTable((await this.#store.read(keys.lfsTable(id))).bytes)),
-    );
+    return Promise.all(tables.map((table) => this.readTable(table)));
+  }
+
+  /**
+   * One round; a large one in parts, all at once.
+   * @throws {NotFoundError} It is gone: the document has changed. @throws {CorruptPackError} It is damaged.
+   */
+  async readTable({ id, bytes: sizeBytes }: ListedTable): Promise<RightsTable> {
+    const key = repositoryKeys(this.#uuid).lfsTable(id);
+    if (sizeBytes <= READ_AT_ONCE_BYTES) return RightsTable.open((await this.#store.read(key)).bytes);
+    const table = new Uint8Array(sizeBytes);
+    const parts: Promise<void>[] = [];
+    for (let at = 0; at < sizeBytes; at += READ_AT_ONCE_BYTES) {
+      const length = Math.min(READ_AT_ONCE_BYTES, sizeBytes - at);
+      parts.push(this.#store.readRange(key, at, length).then((part) => table.set(part, at)));
+    }
+    await Promise.all(parts);
+    return RightsTable.open(table);
   }
 
   /** Adds what was learned, over whatever else is known of these oids. */
@@ -155,7 +174,7 @@ export class StoredLfsRights {
     await this.#document.change((document = NO_RIGHTS) => ({ ...document, ...plan }));
   }
 
-  async #writeTable(records: readonly LfsRecord[]): Promise<LfsRightsDocument["tables"][number]> {
+  async #writeTable(records: readonly LfsRecord[]): Promise<ListedTable> {
     // Random, so that no table is removed that is just being written again.
     const id = randomBytes(20).toString("hex");
     const bytes = encodeRightsTable(records);

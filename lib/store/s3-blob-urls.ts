@@ -1,14 +1,18 @@
 /**
  * Presigned addresses of blobs in an S3 bucket. They need no request to S3, and allow GET of the one key.
  * They end earlier if the credentials that signed them do: those of a Lambda function are good for hours.
+ *
+ * The SDK's `getSignedUrl` goes through all of a client's middleware for each address, 0.5 ms. Here it does so once, to find out
+ * where the bucket is; the other addresses are signed alone, by the SDK's presigner, which keeps the day's key: 0.1 ms.
  * Source: docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html.
  */
 import { GetObjectCommand, type S3Client } from "@aws-sdk/client-s3";
-import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import { getSignedUrl, S3RequestPresigner } from "@aws-sdk/s3-request-presigner";
 import { assertBlobKey, folderPrefix } from "./blob-key.ts";
 import { BLOB_URL_LIFETIME_SECONDS, type BlobUrls } from "./blob-urls.ts";
 
 export interface S3BlobUrlsOptions {
+  /** Its endpoint has to be the one at which clients reach the store. */
   readonly client: S3Client;
   readonly bucket: string;
   /** As the store's. */
@@ -17,22 +21,79 @@ export interface S3BlobUrlsOptions {
   readonly protocol?: "http" | "https";
 }
 
+type SignedRequest = Parameters<S3RequestPresigner["presign"]>[0];
+
+/** A key that is written as it is in a URL. */
+const PROBE_KEY = "probe";
+
 export class S3BlobUrls implements BlobUrls {
   readonly protocol: "http" | "https";
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #keyPrefix: string;
+  readonly #presigner: S3RequestPresigner;
+  /** Of the bucket. */
+  #place: Promise<URL> | undefined;
 
   constructor({ client, bucket, prefix = "", protocol = "https" }: S3BlobUrlsOptions) {
     this.protocol = protocol;
     this.#client = client;
     this.#bucket = bucket;
     this.#keyPrefix = folderPrefix(prefix);
+    this.#presigner = new S3RequestPresigner(client.config);
   }
 
   async urlOf(key: string): Promise<string> {
     assertBlobKey(key);
-    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: this.#keyPrefix + key });
-    return getSignedUrl(this.#client, command, { expiresIn: BLOB_URL_LIFETIME_SECONDS });
+    const place = await this.#findPlace();
+    const { protocol, hostname, port } = place;
+    const signed = await this.#presigner.presign(
+      {
+        method: "GET",
+        protocol,
+        hostname,
+        ...(port !== "" && { port: Number(port) }),
+        path: place.pathname + (this.#keyPrefix + key).split("/").map(encode).join("/"),
+        headers: {},
+        query: { "x-id": "GetObject" },
+      } as SignedRequest,
+      { expiresIn: BLOB_URL_LIFETIME_SECONDS },
+    );
+    const query = Object.entries(signed.query ?? {}).map(
+      ([name, value]) => `${encode(name)}=${encode(String(value))}`,
+    );
+    return `${place.origin}${signed.path}?${query.join("&")}`;
   }
+
+  async lifetimeSeconds(): Promise<number> {
+    const { expiration } = await this.#client.config.credentials();
+    const leftSeconds =
+      expiration === undefined ? Number.POSITIVE_INFINITY : (expiration.getTime() - Date.now()) / 1000;
+    return Math.max(0, Math.min(BLOB_URL_LIFETIME_SECONDS, Math.floor(leftSeconds)));
+  }
+
+  /** @returns The bucket's URL, with a slash at its end. */
+  #findPlace(): Promise<URL> {
+    this.#place ??= this.#askPlace().catch((error: unknown) => {
+      this.#place = undefined;
+      throw error;
+    });
+    return this.#place;
+  }
+
+  async #askPlace(): Promise<URL> {
+    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: PROBE_KEY });
+    const url = new URL(await getSignedUrl(this.#client, command));
+    url.pathname = url.pathname.slice(0, -PROBE_KEY.length);
+    url.search = "";
+    return url;
+  }
+}
+
+/** As S3 wants it: RFC 3986, which reserves more than `encodeURIComponent` knows. */
+function encode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

@@ -1,4 +1,6 @@
 /** Presigned addresses, against the S3 test server, which checks their signatures. */
+import { GetObjectCommand } from "@aws-sdk/client-s3";
+import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { beforeAll, expect, test } from "vitest";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../../lib/store/s3-blob-urls.ts";
@@ -37,4 +39,45 @@ test("it is good for reading this blob for an hour, and nothing else", async () 
   expect(new URL(url).searchParams.get("X-Amz-Expires")).toBe("3600");
   expect((await fetch(url, { method: "DELETE" })).status).toBe(403);
   expect((await fetch(url.replace("pack-1", "pack-2"))).status).toBe(403);
+});
+
+test.each([
+  { region: "eu-central-1" },
+  { region: "us-gov-east-1" },
+  { endpoint: "https://store.example:9000/s3" },
+])("it is what the SDK would make: %o", async (place) => {
+  const credentials = {
+    accessKeyId: "AKIA",
+    secretAccessKey: "secret",
+    sessionToken: "token/+=".repeat(100),
+  };
+  const client = createS3Client({ ...place, credentials });
+  const made = new URL(await new S3BlobUrls({ client, bucket: "a-bucket", prefix: "a/b" }).urlOf(KEY));
+  const signingDate = new Date(
+    made.searchParams.get("X-Amz-Date")?.replace(/(\d{4})(..)(..T..)(..)(..Z)/, "$1-$2-$3:$4:$5") ?? "",
+  );
+  const command = new GetObjectCommand({ Bucket: "a-bucket", Key: `a/b/${KEY}` });
+  const expected = new URL(await getSignedUrl(client, command, { expiresIn: 3600, signingDate }));
+  const parameters = (url: URL) =>
+    Object.fromEntries(
+      [...url.searchParams].filter(([name]) => !/^(x-amz-checksum-mode|X-Amz-Signature)$/.test(name)),
+    );
+  expect(made.origin + made.pathname).toBe(expected.origin + expected.pathname);
+  expect(parameters(made)).toEqual(parameters(expected));
+  expect(made.searchParams.get("X-Amz-SignedHeaders")).toBe("host");
+});
+
+test("it ends with the credentials that sign it", async () => {
+  const lifetime = async (expiration: Date | undefined) => {
+    const credentials = { accessKeyId: "AKIA", secretAccessKey: "secret", ...(expiration && { expiration }) };
+    return new S3BlobUrls({
+      client: createS3Client({ region: "eu-central-1", credentials }),
+      bucket: "b",
+    }).lifetimeSeconds();
+  };
+  expect(await lifetime(undefined)).toBe(3600);
+  expect(await lifetime(new Date(Date.now() + 4 * 3_600_000))).toBe(3600);
+  const seconds = await lifetime(new Date(Date.now() + 600_000));
+  expect(seconds).toBeGreaterThan(500);
+  expect(seconds).toBeLessThanOrEqual(600);
 });

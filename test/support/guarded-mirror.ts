@@ -5,10 +5,14 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DEFAULT_VERDICT_LIMITS } from "../../lib/auth/verdict-record.ts";
+import { SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
 import { type AccessOverStoreOptions, accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import { FirstSync } from "../../lib/git-http/first-sync.ts";
 import { type GitHttpOptions, gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
+import { KnownRights } from "../../lib/lfs-http/known-rights.ts";
+import { lfsHttp } from "../../lib/lfs-http/lfs-http.ts";
+import { withLfsErrors } from "../../lib/lfs-http/lfs-response.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
@@ -156,6 +160,8 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       { store, blocks: new BlockCache(store) },
       { nowMs: () => clock.nowMs },
     );
+    const policy = { kind: push, gitUrl: fake.gitUrl };
+    const urls = new SignedBlobUrls({ serverUrl: () => url });
     const access = accessOverStore({
       store,
       probeQuestions: async () =>
@@ -183,11 +189,19 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       access,
       find: (...request) => catalog.find(...request),
       unmirrored: new FirstSync({ catalog, store, requests, maxWaitMs, gitUrl: fake.gitUrl, log }),
-      push: { kind: push, gitUrl: fake.gitUrl },
+      lfs: lfsHttp({
+        rights: new KnownRights(store, log),
+        urls,
+        fetch,
+        push: policy,
+        log,
+        agent: "nearside/test",
+      }),
+      push: policy,
       log,
       agent: "nearside/test",
     });
-    const server = await startNodeServer(handler, { log });
+    const server = await startNodeServer(withLfsErrors(handler, { log }), { log });
     servers.push(server);
     return server;
   };

@@ -7,6 +7,7 @@ import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/g
 import type { UploadPackSource } from "../../../lib/git/ports.ts";
 import { DEFAULT_REQUEST_LIMITS } from "../../../lib/git/upload-pack/fetch-request.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
+import { textResponse } from "../../../lib/http/error-response.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import type { RepositoryReference } from "../../../lib/repo/names.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
@@ -211,6 +212,7 @@ describe("what a handler is given", () => {
       needs.push(asked);
       return source;
     },
+    lfs: async ({ request: { path }, ...asked }) => textResponse(200, JSON.stringify({ path, ...asked })),
     log: { ...SILENT_LOGGER, info: (event, fields) => events.push({ event, ...fields }) },
     agent: "nearside/1",
   });
@@ -246,13 +248,12 @@ describe("what a handler is given", () => {
     expect(Object.keys(fresh.headers).filter((name) => name.startsWith("x-"))).toEqual([]);
   });
 
-  test("waits for a ref, and sends git-lfs on", async () => {
+  test("waits for a ref, and leaves git-lfs to another", async () => {
     const waited = await request("/-/repositories/acme/site/wait?ref=refs/heads/main");
     expect(JSON.parse(waited.text)).toMatchObject({ isThere: true });
-    expect(await request("/acme/site/info/lfs/objects/batch", { method: "POST" })).toMatchObject({
-      status: 307,
-      headers: { location: "https://bitbucket.example/acme/site.git/info/lfs/objects/batch" },
-    });
+    const path = "/acme/site/info/lfs/objects/batch";
+    const answer = await request(path, { method: "POST" });
+    expect(JSON.parse(answer.text)).toMatchObject({ path, uuid: "a-uuid", primaryPath: "acme/site" });
   });
 
   test("is logged, when it is no repository", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { answerPush, redirectLfs } from "../../../lib/git-http/primary-redirect.ts";
+import { answerPush } from "../../../lib/git-http/primary-redirect.ts";
 import type { RepositoryReference } from "../../../lib/repo/names.ts";
 import { readResponse, requestFor } from "../../support/http-request.ts";
 
@@ -51,29 +51,5 @@ describe("a push", () => {
       text: "this mirror is read-only, push to Bitbucket itself\n",
     });
     expect(response.headers).toMatchObject(NO_CACHE);
-  });
-});
-
-describe("a request of git-lfs", () => {
-  test.each([
-    ["/acme/site.git/info/lfs/objects/batch", "/acme/a%20b.git/info/lfs/objects/batch"],
-    ["/acme/site/info/lfs/locks?path=x%2Fy&limit=1", "/acme/a%20b.git/info/lfs/locks?path=x%2Fy&limit=1"],
-  ])("%s is redirected", async (target, location) => {
-    expect(await readResponse(redirectLfs(GIT_URL, requestFor(target), "acme/a b"))).toMatchObject({
-      status: 307,
-      text: "git-lfs files are at Bitbucket\n",
-      headers: { ...NO_CACHE, location: `${GIT_URL}${location}` },
-    });
-  });
-
-  test.each([
-    ["/acme/site.git/info/lfs/objects/../batch", "acme/site"],
-    ["/acme/site.git/info/lfs/a%20b", "acme/site"],
-    ["/acme/site.git/info/lfs/", "acme/site"],
-    ["/acme/site.git/info/lfs/objects/batch", undefined],
-  ])("%s of %s is not found", (target, primaryPath) => {
-    const response = redirectLfs(GIT_URL, requestFor(target), primaryPath);
-    expect(response).toMatchObject({ status: 404, headers: NO_CACHE });
-    expect(response.headers).not.toHaveProperty("location");
   });
 });

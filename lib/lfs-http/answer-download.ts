@@ -1,0 +1,129 @@
+/**
+ * Answers a batch of downloads. A link to the store only for a file that the primary has confirmed for this very repository, which
+ * has a pointer to it: a pointer proves nothing by itself, as strangers write pointers too. For all others the primary's own entry
+ * for this caller, word by word.
+ */
+import type { LfsEntry } from "../bitbucket/lfs-client.ts";
+import { errorFields } from "../errors.ts";
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import type { Logger } from "../log.ts";
+import { lfsFileKey, type RepositoryUuid } from "../repo/layout.ts";
+import { LFS_STATE } from "../repo/lfs-rights-table.ts";
+import type { LfsRights } from "../repo/stored-lfs-rights.ts";
+import type { BlobUrls } from "../store/blob-urls.ts";
+import { type AskLfsPrimary, askForEntries } from "./ask-primary.ts";
+import type { AskedObject, LfsBatch } from "./batch-request.ts";
+import type { CopyRequests } from "./copy-requests.ts";
+import type { KnownRights } from "./known-rights.ts";
+import { lfsError, lfsResponse } from "./lfs-response.ts";
+import { serverUrlOf } from "./server-url.ts";
+
+export interface DownloadOptions {
+  readonly rights: KnownRights;
+  readonly urls: BlobUrls;
+  /** Absent where nothing is copied. */
+  readonly copies?: CopyRequests | undefined;
+  readonly log: Logger;
+  readonly nowMs?: () => number;
+}
+
+export interface DownloadQuestion {
+  readonly request: HttpRequest;
+  readonly batch: LfsBatch;
+  readonly uuid: RepositoryUuid;
+  /** `workspace/slug`. */
+  readonly primaryPath: string;
+  /** With the caller's credential. */
+  readonly askPrimary: AskLfsPrimary;
+}
+
+/** A link is said to end earlier than it does: the client's download begins later than this answer. */
+const LINK_MARGIN_SECONDS = 60;
+/** git-lfs waits as long as it is told; a build that waits longer is better off with what there is. */
+const MAX_WAIT_SECONDS = 60;
+
+type ValidObject = AskedObject & { readonly sizeBytes: number };
+
+export async function answerDownload(
+  question: DownloadQuestion,
+  options: DownloadOptions,
+): Promise<HttpResponse> {
+  const { request, batch, uuid, primaryPath, askPrimary } = question;
+  const { log, copies, nowMs = Date.now } = options;
+  const valid = batch.hashAlgorithm === "sha256" ? batch.objects.filter(isValid) : [];
+  const rights = valid.length === 0 ? new NoRights() : await options.rights.read(uuid);
+  const stored = await linkedEntries(valid, rights, request, options);
+  const asked = valid.filter(({ oid }) => !stored.has(oid));
+  const { entries, limitedSeconds } = await askForEntries(askPrimary, asked, { signal: request.signal, log });
+  if (limitedSeconds !== undefined && (limitedSeconds <= MAX_WAIT_SECONDS || stored.size === 0))
+    return lfsError(429, `Bitbucket limits the rate of your credential; try again in ${limitedSeconds} s`, {
+      "retry-after": String(limitedSeconds),
+    });
+  const wanted = [...entries.values()].filter(
+    ({ oid, actions }) => actions?.download !== undefined && mayBeCopied(rights, oid, nowMs() / 1000),
+  );
+  // Before the answer: a function is stopped after it. The copy does not depend on the caller.
+  await copies
+    ?.request({ workspace: primaryPath.split("/")[0] ?? "", uuid }, wanted)
+    .catch((error: unknown) => log.error("lfs:not-queued", { uuid, ...errorFields(error) }));
+  const refusal = batch.hashAlgorithm === "sha256" ? INVALID_OBJECT : OTHER_HASH;
+  const objects = batch.objects.map(
+    ({ oid, sizeBytes = 0 }) =>
+      stored.get(oid) ?? entries.get(oid) ?? { oid, size: sizeBytes, error: refusal },
+  );
+  log.info("lfs:batch", {
+    repo: primaryPath,
+    objects: objects.length,
+    links: stored.size,
+    askedAtPrimary: asked.length,
+    toCopy: wanted.length,
+  });
+  return lfsResponse(200, { transfer: "basic", objects });
+}
+
+const INVALID_OBJECT = {
+  code: 422,
+  message: "the oid must be 64 hex digits in lower case, the size a number",
+};
+/** Unnamed, as git-lfs stops where a server names a hash that it does not know. */
+const OTHER_HASH = { code: 409, message: "this server knows files by their SHA-256 only" };
+
+class NoRights implements Pick<LfsRights, "find"> {
+  find(): undefined {
+    return undefined;
+  }
+}
+
+function isValid(object: AskedObject): object is ValidObject {
+  return object.sizeBytes !== undefined;
+}
+
+/** No request of the store. */
+async function linkedEntries(
+  objects: readonly ValidObject[],
+  rights: Pick<LfsRights, "find">,
+  request: HttpRequest,
+  { urls }: DownloadOptions,
+): Promise<Map<string, LfsEntry>> {
+  const records = objects.flatMap(({ oid }) => rights.find(oid) ?? []);
+  const confirmed = records.filter(({ state }) => state === LFS_STATE.stored);
+  if (confirmed.length === 0) return new Map();
+  const expiresInSeconds = Math.max(1, (await urls.lifetimeSeconds()) - LINK_MARGIN_SECONDS);
+  const serverUrl = serverUrlOf(request);
+  const entries = await Promise.all(
+    confirmed.map(async ({ oid, sizeBytes }) => {
+      const href = await urls.urlOf(lfsFileKey(oid), sizeBytes, serverUrl);
+      // `authenticated`: git-lfs adds no credential of its own, which the storage would refuse.
+      const actions = { download: { href, expires_in: expiresInSeconds } };
+      return [oid, { oid, size: sizeBytes, authenticated: true, actions }] as const;
+    }),
+  );
+  return new Map(entries);
+}
+
+/** Where a copy failed, or the file is too large, the plan of a sync decides when to try again. */
+function mayBeCopied(rights: Pick<LfsRights, "find">, oid: string, nowSeconds: number): boolean {
+  const record = rights.find(oid);
+  // The primary has what was missing by now.
+  return record === undefined || record.state === LFS_STATE.missing || record.seconds <= nowSeconds;
+}

@@ -1,0 +1,50 @@
+/** Has files copied that callers asked for. The same ones once in a while, however often they are asked for. */
+import { boundedCache } from "../auth/bounded-cache.ts";
+import type { LfsEntry } from "../bitbucket/lfs-client.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
+
+interface RepositoryPlace {
+  readonly workspace: string;
+  readonly uuid: RepositoryUuid;
+}
+
+interface FileToCopy {
+  readonly oid: string;
+  readonly sizeBytes: number;
+}
+
+/** Puts them into the queue. */
+export type QueueCopies = (place: RepositoryPlace, files: readonly FileToCopy[]) => Promise<void>;
+
+/** As long as the queue drops what is sent again. */
+const ASKED_ONCE_MS = 5 * 60_000;
+/** About 200 bytes each. */
+const MAX_REMEMBERED = 50_000;
+
+export class CopyRequests {
+  readonly #queue: QueueCopies;
+  readonly #requested: ReturnType<typeof boundedCache<{ readonly isRequested: true }>>;
+
+  constructor(queue: QueueCopies, now: () => number = Date.now) {
+    this.#queue = queue;
+    this.#requested = boundedCache(MAX_REMEMBERED, { ttlMs: ASKED_ONCE_MS, now });
+  }
+
+  /** @throws {QueueError} They may be requested again. */
+  async request(place: RepositoryPlace, entries: readonly LfsEntry[]): Promise<void> {
+    const keyOf = ({ oid }: { readonly oid: string }): string => `${place.uuid} ${oid}`;
+    const files = entries.flatMap((entry) =>
+      entry.size === undefined || entry.size < 1 || this.#requested.has(keyOf(entry))
+        ? []
+        : [{ oid: entry.oid, sizeBytes: entry.size }],
+    );
+    if (files.length === 0) return;
+    for (const file of files) this.#requested.set(keyOf(file), { isRequested: true });
+    try {
+      await this.#queue(place, files);
+    } catch (error) {
+      for (const file of files) this.#requested.delete(keyOf(file));
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The API of git-lfs: downloads are answered here, everything else is the primary's. git-lfs follows a redirect of any request, and
+ * logs in at the other host with its credential for that host.
+ * Source: git-lfs docs/api/README.md; lfsapi/auth.go, "doWithCreds".
+ */
+import { lfsClient } from "../bitbucket/lfs-client.ts";
+import { readOnlyText, repositoryUrlOf } from "../bitbucket/repository-url.ts";
+import { notFoundResponse, textResponse } from "../http/error-response.ts";
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import type { RepositoryUuid } from "../repo/layout.ts";
+import { answerDownload, type DownloadOptions } from "./answer-download.ts";
+import { readLfsBatch } from "./batch-request.ts";
+
+export interface LfsHttpOptions extends DownloadOptions {
+  readonly fetch: typeof fetch;
+  readonly agent: string;
+  readonly push: {
+    readonly kind: "redirect" | "refuse";
+    /** Where the primary serves git, without a slash at its end. */
+    readonly gitUrl: string;
+  };
+}
+
+/** A request below a repository's `info/lfs/`, whose caller may read the repository. */
+export interface LfsRequest {
+  readonly request: HttpRequest;
+  readonly uuid: RepositoryUuid;
+  /** Of the repository, below the primary's git address; `undefined` if unknown. */
+  readonly primaryPath: string | undefined;
+}
+
+const LFS_PATH = /^((?:\/[^/]+){2,3}?)\/info\/lfs\/(.+)$/;
+const BATCH = "objects/batch";
+/** The caller waits, and may ask again. */
+const PRIMARY_TIMEOUT_MS = 10_000;
+
+export function lfsHttp(options: LfsHttpOptions): (asked: LfsRequest) => Promise<HttpResponse> {
+  const { fetch, agent, push } = options;
+  return async ({ request, uuid, primaryPath }) => {
+    const [, , lfsPath] = LFS_PATH.exec(request.path) ?? [];
+    if (lfsPath === undefined || primaryPath === undefined) return notFoundResponse();
+    const repositoryUrl = repositoryUrlOf(push.gitUrl, primaryPath);
+    if (lfsPath !== BATCH) return atPrimary(lfsPath, request, repositoryUrl, push.kind);
+    const batch = await readLfsBatch(request);
+    if ("status" in batch) return batch;
+    if (batch.operation === "upload") return atPrimary(lfsPath, request, repositoryUrl, push.kind);
+    const { authorization } = request.headers;
+    const { ask } = lfsClient({ fetch, agent, repositoryUrl, authorization, timeoutMs: PRIMARY_TIMEOUT_MS });
+    return answerDownload({ request, batch, uuid, primaryPath, askPrimary: ask }, options);
+  };
+}
+
+/** A list of locks is read. Whatever else comes here is a write, or a part of one. */
+function atPrimary(
+  lfsPath: string,
+  { method, query }: HttpRequest,
+  repositoryUrl: string,
+  push: LfsHttpOptions["push"]["kind"],
+): HttpResponse {
+  if (push === "refuse" && method !== "GET") return textResponse(403, readOnlyText(repositoryUrl));
+  const lfsUrl = `${repositoryUrl}/info/lfs/`;
+  const parameters = query.size === 0 ? "" : `?${query}`;
+  const location = URL.parse(`${lfsUrl}${lfsPath}${parameters}`)?.href;
+  // Dots in the path may have led elsewhere.
+  if (!location?.startsWith(URL.parse(lfsUrl)?.href ?? location)) return notFoundResponse();
+  return textResponse(307, "Bitbucket does this part of git-lfs", { location });
+}

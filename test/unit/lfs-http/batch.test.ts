@@ -1,0 +1,203 @@
+/** Batches of downloads: what is linked, what the primary says, and what is refused. */
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
+import { lfsFileKey } from "../../../lib/repo/layout.ts";
+import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
+import { utf8 } from "../../support/byte-chunks.ts";
+import { BATCH_PATH, HOST, type LfsRig, startLfsRig } from "../../support/lfs/lfs-rig.ts";
+import { RIG_UUID } from "../../support/sync-rig.ts";
+
+const LFS_TYPE = "application/vnd.git-lfs+json";
+let rig: LfsRig;
+/** Copied, at the primary only, and nowhere. */
+let stored: string;
+let atPrimary: string;
+let missing: string;
+
+beforeAll(async () => {
+  rig = await startLfsRig();
+  atPrimary = await rig.copier.addFile("a.bin", randomBytes(500));
+  stored = await rig.copier.addFile("a.bin", randomBytes(700));
+  missing = await rig.copier.addFile("b.bin", randomBytes(900), { isMissing: true });
+  await rig.copier.run();
+});
+
+beforeEach(() => {
+  rig.primary.fake.lfs.reset();
+  rig.store.reset();
+  rig.queued.length = 0;
+  rig.restart();
+});
+
+afterAll(() => rig.close());
+
+const lfs = () => rig.primary.fake.lfs;
+const codes = (answer: Awaited<ReturnType<LfsRig["download"]>>) =>
+  answer.json.objects?.map(({ error, actions }) => error?.code ?? (actions?.download ? "link" : "nothing"));
+
+describe("a file that is stored and confirmed", () => {
+  test("is linked, without a word to the primary", async () => {
+    const { status, headers, json } = await rig.download([{ oid: stored, size: 700 }]);
+    expect({ status, type: headers["content-type"] }).toEqual({ status: 200, type: LFS_TYPE });
+    expect(json).toEqual({
+      transfer: "basic",
+      objects: [
+        {
+          oid: stored,
+          size: 700,
+          authenticated: true,
+          actions: { download: { href: expect.any(String), expires_in: 3540 } },
+        },
+      ],
+    });
+    const href = new URL(json.objects?.[0]?.actions?.download?.href ?? "");
+    expect(href.host).toBe(HOST);
+    expect(href.pathname).toBe(`/~blobs/${lfsFileKey(stored)}`);
+    expect(lfs().batches).toEqual([]);
+    expect(rig.queued).toEqual([]);
+  });
+
+  test("has its true size, whatever a pointer says", async () => {
+    const { json } = await rig.download([{ oid: stored, size: 1 }]);
+    expect(json.objects).toMatchObject([{ size: 700 }]);
+  });
+
+  test.each([
+    [{ host: "mirror.example", "x-forwarded-proto": "https" }, "https://mirror.example/"],
+    [{ host: "[::1]:7880" }, "http://[::1]:7880/"],
+    [{ host: "evil.example/path?" }, "http://127.0.0.1:1/"],
+  ])("is linked where the client has reached the mirror: %o", async (headers, expected) => {
+    const body = utf8(JSON.stringify({ operation: "download", objects: [{ oid: stored, size: 700 }] }));
+    const { json } = await rig.ask(BATCH_PATH, { method: "POST", headers, body });
+    expect(json.objects?.[0]?.actions?.download?.href.slice(0, expected.length)).toBe(expected);
+  });
+
+  test("is served by all forms of the name", async () => {
+    const body = utf8(JSON.stringify({ operation: "download", objects: [{ oid: stored, size: 700 }] }));
+    for (const path of ["/acme/sample", "/ACME/Sample.git"]) {
+      const answer = await rig.ask(`${path}/info/lfs/objects/batch`, { method: "POST", body });
+      expect(codes(answer)).toEqual(["link"]);
+    }
+  });
+});
+
+describe("a file that is not here", () => {
+  test("is what the primary says, word by word, and copied once", async () => {
+    const direct = await fetch(`${rig.primary.fake.gitUrl}${BATCH_PATH}`, {
+      method: "POST",
+      body: JSON.stringify({ operation: "download", objects: [{ oid: atPrimary, size: 500 }] }),
+    });
+    const { objects } = (await direct.json()) as { objects: [{ actions: { download: { header: object } } }] };
+    lfs().reset();
+    const first = await rig.download([{ oid: atPrimary, size: 500 }]);
+    const [entry] = first.json.objects ?? [];
+    const shapeOf = (value: object) => Object.keys(value).toSorted();
+    expect(shapeOf(entry?.actions?.download ?? {})).toEqual(shapeOf(objects[0].actions.download));
+    expect(entry).toMatchObject({ oid: atPrimary, size: 500, authenticated: true });
+    expect(lfs().batches).toMatchObject([{ operation: "download", transfers: ["basic"], oids: [atPrimary] }]);
+    const { href = "", header = {} } = entry?.actions?.download ?? {};
+    const file = await fetch(href, { headers: header as Record<string, string> });
+    expect((await file.bytes()).length).toBe(500);
+    await rig.download([{ oid: atPrimary, size: 500 }]);
+    expect(rig.queued).toEqual([[atPrimary]]);
+  });
+
+  test("is linked once it was copied", async () => {
+    const late = await rig.copier.addFile("c.bin", randomBytes(300));
+    await rig.copier.sync.sync();
+    rig.restart({
+      queue: ({ workspace, uuid }, files) =>
+        requestCopies(
+          { send: async (sent) => void rig.copier.messages.push(...sent) },
+          { workspace, uuid },
+          files,
+        ),
+    });
+    const before = await rig.download([{ oid: late, size: 300 }]);
+    expect(before.json.objects?.[0]?.actions?.download?.href).toContain("client=fake");
+    expect(rig.copier.messages.map(({ body }) => JSON.parse(body))).toMatchObject([
+      { kind: "copy", workspace: "acme", uuid: RIG_UUID, objects: [{ oid: late, sizeBytes: 300 }] },
+    ]);
+    await rig.copier.runJobs();
+    lfs().reset();
+    const after = await rig.download([{ oid: late, size: 300 }]);
+    expect(after.json.objects?.[0]?.actions?.download?.href).toContain(HOST);
+    expect(lfs().batches).toEqual([]);
+  });
+
+  test("where the queue fails, the answer is given all the same, and the next one asks again", async () => {
+    let tries = 0;
+    rig.restart({
+      queue: async () => {
+        tries += 1;
+        throw new Error("no queue");
+      },
+    });
+    for (let i = 0; i < 2; i++)
+      expect(codes(await rig.download([{ oid: atPrimary, size: 500 }]))).toEqual(["link"]);
+    expect(tries).toBe(2);
+  });
+
+  test("nor at the primary: 404 for that one, and nothing is copied", async () => {
+    expect(await rig.copier.record(missing)).toMatchObject({ state: LFS_STATE.missing });
+    const some = [
+      { oid: missing, size: 900 },
+      { oid: stored, size: 700 },
+      { oid: "0".repeat(64), size: 1 },
+    ];
+    expect(codes(await rig.download(some))).toEqual([404, "link", 404]);
+    expect(lfs().batches).toHaveLength(1);
+    expect(rig.queued).toEqual([]);
+  });
+
+  test("a thousand of them are asked for by the hundred", async () => {
+    const some = Array.from({ length: 1000 }, (_, i) => ({ oid: i.toString(16).padStart(64, "0"), size: 1 }));
+    const { json } = await rig.download(some);
+    expect(json.objects?.map(({ oid }) => oid)).toEqual(some.map(({ oid }) => oid));
+    expect(lfs().batches.map(({ oids }) => oids.length)).toEqual(Array.from({ length: 10 }, () => 100));
+  });
+});
+
+describe("while the primary fails", () => {
+  const both = () => [
+    { oid: stored, size: 700 },
+    { oid: atPrimary, size: 500 },
+  ];
+
+  test.each([
+    [500, 503],
+    [503, 503],
+    [401, 403],
+    [403, 403],
+    [404, 404],
+  ])("with %i: what is stored is linked, the rest is %i", async (batchStatus, code) => {
+    lfs().misbehave({ batchStatus });
+    const answer = await rig.download(both());
+    expect([answer.status, ...(codes(answer) ?? [])]).toEqual([200, "link", code]);
+  });
+
+  test("a limited rate is waited for", async () => {
+    lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: 7 });
+    const answer = await rig.download(both());
+    expect([answer.status, answer.headers["retry-after"], answer.headers["content-type"]]).toEqual([
+      429,
+      "7",
+      LFS_TYPE,
+    ]);
+  });
+
+  test("one that lasts is not, if there is something to be had", async () => {
+    lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: 900 });
+    expect(codes(await rig.download(both()))).toEqual(["link", 429]);
+    const nothing = await rig.download([{ oid: atPrimary, size: 500 }]);
+    expect([nothing.status, nothing.headers["retry-after"]]).toEqual([429, "900"]);
+  });
+
+  test("an answer that leaves one out, or repeats one, or is none", async () => {
+    lfs().misbehave({ objectErrors: { [atPrimary]: { code: 410, message: "Gone" } } });
+    const { json } = await rig.download([...both(), ...both()]);
+    expect(json.objects?.map(({ oid }) => oid)).toEqual([stored, atPrimary]);
+    expect(json.objects?.[1]?.error).toEqual({ code: 410, message: "Gone" });
+  });
+});
