@@ -10,7 +10,7 @@ const HEX_ID_BYTES = 40;
 export interface Commit {
   readonly treeId: ObjectId;
   readonly parentIds: readonly ObjectId[];
-  /** As the committer's clock said: it may be wrong. 0 if unreadable. */
+  /** As the committer's clock said: it may be wrong, and up to 2^64. 0 if unreadable. */
   readonly committedAtSeconds: number;
 }
 
@@ -40,15 +40,30 @@ function headerId(bytes: Uint8Array, lineStart: number, key: string): ObjectId |
   return id;
 }
 
-function committerTime(bytes: Uint8Array, headerStart: number): number {
-  for (let lineStart = headerStart; lineStart < bytes.length && bytes[lineStart] !== NEWLINE; ) {
-    const newline = bytes.indexOf(NEWLINE, lineStart);
-    const lineEnd = newline < 0 ? bytes.length : newline;
-    const line = decoder.decode(bytes.subarray(lineStart, lineEnd));
-    if (line.startsWith("committer ")) return Number(/> (\d{1,15}) [+-]?\d+$/.exec(line)?.[1] ?? 0);
-    lineStart = lineEnd + 1;
-  }
-  return 0;
+const NUMBER_AT_START = /^[ \t\r]*(-?\d+)/;
+const TWO_TO_64 = 2 ** 64;
+
+/**
+ * As git reads it since 2.41 (`parse_commit_date`, and `strtoumax` for the number): the committer's line is the one behind the
+ * author's, whatever is before and behind the number does not matter, and a negative number wraps to one of 64 bits.
+ */
+function committerTime(bytes: Uint8Array, authorStart: number): number {
+  const author = lineAt(bytes, authorStart);
+  if (author === undefined || !author.startsWith("author")) return 0;
+  const committer = lineAt(bytes, authorStart + author.length + 1);
+  if (committer === undefined || !committer.startsWith("committer")) return 0;
+  // Names and addresses may hold a `>` too.
+  const addressEnd = committer.lastIndexOf(">") + 1;
+  const number = addressEnd === 0 ? undefined : NUMBER_AT_START.exec(committer.slice(addressEnd))?.[1];
+  if (number === undefined) return 0;
+  const seconds = Math.min(Math.abs(Number(number)), TWO_TO_64);
+  return number.startsWith("-") && seconds > 0 && seconds < TWO_TO_64 ? TWO_TO_64 - seconds : seconds;
+}
+
+/** @returns `undefined` if no line feed ends it. */
+function lineAt(bytes: Uint8Array, start: number): string | undefined {
+  const end = bytes.indexOf(NEWLINE, start);
+  return end < 0 ? undefined : decoder.decode(bytes.subarray(start, end));
 }
 
 export interface Tag {

@@ -4,6 +4,7 @@ import type { ObjectId } from "./object-id.ts";
 import type { ObjectNumber, PackNumber } from "./object-numbers.ts";
 import type { ObjectType } from "./pack/pack-format.ts";
 import type { StreamBudget } from "./pack/stream-prefetch.ts";
+import type { WorkSlices } from "./work-slices.ts";
 
 export interface Ref {
   /** Full: `refs/heads/main`. Byte text (byte-text.ts), as all names of refs and branches are: they need not be UTF-8. */
@@ -60,6 +61,8 @@ export interface EntryPlaces {
  */
 export interface ObjectReader {
   readonly objectCount: number;
+  /** Of the one who reads: long work over the objects pauses by them, and ends when the reader has gone. */
+  readonly slices: WorkSlices;
   /** Commits and what they introduce, without reading the packs; absent for packs that have no sidecar. */
   readonly history?: CommitHistory | undefined;
   /** @returns The number of the object whose id is at `idBytes[start]`, or -1. */

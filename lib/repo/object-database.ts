@@ -17,6 +17,7 @@ import {
 } from "../git/pack/pack-format.ts";
 import { BytesPackSource } from "../git/pack/pack-source.ts";
 import type { GitObject, ObjectReader } from "../git/ports.ts";
+import { WorkSlices } from "../git/work-slices.ts";
 import type { PackSet } from "./pack-set.ts";
 
 /** What reading one object may take. */
@@ -41,6 +42,8 @@ export interface ObjectDatabaseOptions {
   readonly history?: CommitHistory | undefined;
   /** Shared with other databases of the same packs. */
   readonly cache?: ObjectCache;
+  /** Aborts when the reader has gone. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Recently read objects: the bases of deltas, and trees that neighbouring commits share. */
@@ -70,12 +73,19 @@ export class ObjectDatabase implements ObjectReader {
   readonly history: CommitHistory | undefined;
   readonly #limits: ObjectLimits;
   readonly #cache: ObjectCache;
+  readonly slices: WorkSlices;
   readonly #inflater = new EntryInflater();
 
   constructor(
     packs: PackSet,
-    { limits = DEFAULT_OBJECT_LIMITS, history, cache = objectCache(limits) }: ObjectDatabaseOptions = {},
+    {
+      limits = DEFAULT_OBJECT_LIMITS,
+      history,
+      cache = objectCache(limits),
+      signal,
+    }: ObjectDatabaseOptions = {},
   ) {
+    this.slices = new WorkSlices({ signal });
     this.packs = packs;
     this.history = history;
     this.#limits = limits;
@@ -86,7 +96,7 @@ export class ObjectDatabase implements ObjectReader {
   forReader(signal: AbortSignal | undefined): ObjectDatabase {
     if (signal === undefined) return this;
     const { history } = this;
-    const options = { limits: this.#limits, history, cache: this.#cache };
+    const options = { limits: this.#limits, history, cache: this.#cache, signal };
     return new ObjectDatabase(this.packs.forReader(signal), options);
   }
 

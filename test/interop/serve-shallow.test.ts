@@ -62,7 +62,14 @@ const SCENARIOS: [string, string[][]][] = [
   ["the whole depth", [fetch("--depth=2147483647", "URL", ALL)]],
   ["depth of an octopus", [fetch("--depth=2", "--no-tags", "URL", "octopus:octopus")]],
   ["depth of a tag of a tag", [fetch("--depth=2", "URL", "nested-tag:refs/tags/nested-tag")]],
-  ["deepen from 2 by 3", [fetch("--depth=2", "URL", "main:main"), fetch("--deepen=3", "URL", "main:main")]],
+  // With more wants, or several cuts, git before 2.54 deepens otherwise: see deepen-newest-git.test.ts.
+  [
+    "deepen from 2 by 3",
+    [
+      fetch("--depth=2", "--no-tags", "URL", "main:main"),
+      fetch("--deepen=3", "--no-tags", "URL", "main:main"),
+    ],
+  ],
   ["depth from 2 to 6", [fetch("--depth=2", "URL", ALL), fetch("--depth=6", "URL", ALL)]],
   ["depth from 6 to 2", [fetch("--depth=6", "URL", ALL), fetch("--depth=2", "URL", ALL)]],
   ["unshallow", [fetch("--depth=3", "URL", ALL), fetch("--unshallow", "URL", ALL)]],
@@ -85,7 +92,6 @@ const SCENARIOS: [string, string[][]][] = [
   ["excluding all there is", [fetch("--shallow-exclude=main", "URL", "main:main")]],
   ["excluding what is no ref", [fetch("--shallow-exclude=nothing", "URL", "main:main")]],
   ["since in steps", [fetch(SINCE, "URL", ALL), fetch("--shallow-since=1700000300 +0000", "URL", ALL)]],
-  ["since, then deepen", [fetch(SINCE, "URL", "main:main"), fetch("--deepen=2", "URL", "main:main")]],
   ["since and excluding", [fetch(SINCE, "--shallow-exclude=develop", "URL", "main:main")]],
 ];
 

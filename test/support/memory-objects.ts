@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { type ObjectId, objectIdAt, objectIdBytes } from "../../lib/git/object-id.ts";
 import type { ObjectType } from "../../lib/git/pack/pack-format.ts";
 import type { GitObject, ObjectReader } from "../../lib/git/ports.ts";
+import { WorkSlices } from "../../lib/git/work-slices.ts";
 import { utf8 } from "./byte-chunks.ts";
 
 /** A file's content, or a folder. */
@@ -11,6 +12,8 @@ export interface Folder {
 }
 
 export class MemoryObjects implements ObjectReader {
+  /** Tests put their own here, to count. */
+  slices = new WorkSlices();
   readonly #ids: ObjectId[] = [];
   readonly #objects: GitObject[] = [];
   readonly #numbers = new Map<ObjectId, number>();

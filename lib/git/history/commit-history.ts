@@ -198,9 +198,4 @@ export class PaintedHistory {
     const introducer = row >= 0 ? row : (this.#introducers[objectNumber] ?? NO_ROW);
     return introducer >= 0 && ((this.#colours[introducer] as number) & HAVE) !== 0;
   }
-
-  /** Whether wants or haves reach the commit. */
-  isReached(row: HistoryRow): boolean {
-    return this.#colours[row] !== 0;
-  }
 }

@@ -17,7 +17,8 @@ import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 
 const SIGNATURE = 0x4948534e; // "NSHI", little-endian
-const VERSION = 3;
+/** 4: dates are read as git reads them. */
+const VERSION = 4;
 const HEADER_BYTES = 40;
 const CHECKSUM_BYTES = 32;
 

@@ -1,29 +1,43 @@
 /** Which of the client's haves are here too, and whether they are enough to stop asking. */
-
 import type { ObjectId } from "../object-id.ts";
-import type { CommitRow } from "../object-numbers.ts";
+import type { ObjectNumber } from "../object-numbers.ts";
 import type { ObjectReader } from "../ports.ts";
 import { CommitTable, MISSING_PARENT } from "../walk/commit-table.ts";
 import { peelObject } from "../walk/peel.ts";
+import { WantsReach } from "../walk/wants-reach.ts";
 
-const REACHES = 1;
-const VISITED = 2;
+/** A look-up in the indexes and a commit, in steps of `WorkSlices`. */
+const HAVE_STEPS = 5;
+
+export interface CommonHavesOptions {
+  /** @returns -1 for what is not here, or what clients must not know of. */
+  readonly findServed?: (id: ObjectId) => ObjectNumber;
+  /** Commits whose parents the client has not. */
+  readonly shallows?: readonly ObjectId[];
+}
 
 export class CommonHaves {
   readonly #reader: ObjectReader;
   readonly #wants: readonly ObjectId[];
+  readonly #findServed: (id: ObjectId) => ObjectNumber;
+  readonly #shallows: readonly ObjectId[];
   readonly #table: CommitTable;
   readonly #ids = new Set<ObjectId>();
   readonly #commitNumbers = new Set<number>();
-  /** By row: whether the client has it, or something below it. Dropped when another have comes. */
-  #states: number[] = [];
-  #oldestSeconds = Number.POSITIVE_INFINITY;
-  #knownEnough: boolean | undefined;
-  #wantRows: readonly number[] | undefined;
+  /** Rows of the common commits and their parents. */
+  readonly #heldRows = new Set<number>();
+  #distinctCount = 0;
+  #reach: Promise<WantsReach> | undefined;
 
-  constructor(reader: ObjectReader, wants: readonly ObjectId[]) {
+  constructor(
+    reader: ObjectReader,
+    wants: readonly ObjectId[],
+    { findServed = (id) => reader.findId(id), shallows = [] }: CommonHavesOptions = {},
+  ) {
     this.#reader = reader;
     this.#wants = wants;
+    this.#findServed = findServed;
+    this.#shallows = shallows;
     this.#table = new CommitTable(reader);
   }
 
@@ -37,70 +51,63 @@ export class CommonHaves {
     return [...this.#commitNumbers];
   }
 
+  /** Of the common ones, without those that are parents of others before them. */
+  get distinctCount(): number {
+    return this.#distinctCount;
+  }
+
   /** @returns Whether the object is here. */
   async add(id: ObjectId): Promise<boolean> {
-    if (this.#reader.findId(id) < 0) return false;
-    this.#ids.add(id);
+    const pause = this.#reader.slices.spend(HAVE_STEPS);
+    if (pause !== undefined) await pause;
+    if (this.#findServed(id) < 0) return false;
+    const isNew = !this.#ids.has(id);
+    if (isNew) this.#ids.add(id);
     const peeled = await peelObject(this.#reader, id);
-    if (peeled?.type !== "commit" || this.#commitNumbers.has(peeled.objectNumber)) return true;
-    this.#commitNumbers.add(peeled.objectNumber);
-    const row = this.#table.rowOf(peeled.objectNumber);
-    await this.#table.load(row);
-    this.#oldestSeconds = Math.min(this.#oldestSeconds, this.#table.seconds(row));
-    if (this.#knownEnough !== true) this.#knownEnough = undefined;
+    if (peeled?.type !== "commit") {
+      if (isNew) this.#distinctCount++;
+    } else if (!this.#commitNumbers.has(peeled.objectNumber)) {
+      this.#commitNumbers.add(peeled.objectNumber);
+      await this.#addCommit(peeled.objectNumber);
+    }
     return true;
   }
 
-  /**
-   * Whether every want has something common below it, so that more haves can only make the answer a little smaller.
-   * What is older than the oldest have is not looked at; a lying clock costs at most a round more.
-   */
+  async #addCommit(objectNumber: ObjectNumber): Promise<void> {
+    const reach = await this.#wantsReach();
+    const table = this.#table;
+    const row = table.rowOf(objectNumber);
+    await table.load(row);
+    if (!this.#heldRows.has(row)) this.#distinctCount++;
+    this.#heldRows.add(row);
+    for (const parentRow of table.parentRows(row)) {
+      if (parentRow !== MISSING_PARENT) this.#heldRows.add(parentRow);
+    }
+    await reach.addCommon(row);
+  }
+
+  /** Whether every want has something common below it, so that more haves can only make the answer a little smaller. */
   async isEnough(): Promise<boolean> {
     if (this.#commitNumbers.size === 0) return false;
-    this.#knownEnough ??= await this.#everyWantReaches();
-    return this.#knownEnough;
+    return (await this.#wantsReach()).isComplete();
   }
 
-  async #everyWantReaches(): Promise<boolean> {
-    this.#states = [];
-    for (const commitNumber of this.#commitNumbers) {
-      const row = this.#table.rowOf(commitNumber);
-      this.#states[row] = REACHES;
-      for (const parentRow of this.#table.parentRows(row)) {
-        if (parentRow !== MISSING_PARENT) this.#states[parentRow] = REACHES;
-      }
-    }
-    this.#wantRows ??= await this.#readWantRows();
-    for (const row of this.#wantRows) if (!(await this.#reaches(row))) return false;
-    return true;
+  #wantsReach(): Promise<WantsReach> {
+    this.#reach ??= this.#openReach();
+    return this.#reach;
   }
 
   /** Wants that are no commits say nothing about history. */
-  async #readWantRows(): Promise<number[]> {
-    const rows: number[] = [];
+  async #openReach(): Promise<WantsReach> {
+    for (const id of this.#shallows) {
+      const objectNumber = this.#findServed(id);
+      if (objectNumber >= 0) this.#table.cut(this.#table.rowOf(objectNumber));
+    }
+    const wantRows: number[] = [];
     for (const id of this.#wants) {
       const peeled = await peelObject(this.#reader, id);
-      if (peeled?.type === "commit") rows.push(this.#table.rowOf(peeled.objectNumber));
+      if (peeled?.type === "commit") wantRows.push(this.#table.rowOf(peeled.objectNumber));
     }
-    return rows;
-  }
-
-  async #reaches(startRow: number): Promise<boolean> {
-    const path: { readonly row: CommitRow; nextParent: number }[] = [{ row: startRow, nextParent: 0 }];
-    for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
-      if (this.#states[step.row] === REACHES) {
-        for (const { row } of path) this.#states[row] = REACHES;
-        return true;
-      }
-      this.#states[step.row] = VISITED;
-      await this.#table.load(step.row);
-      const isTooOld = step.row !== startRow && this.#table.seconds(step.row) < this.#oldestSeconds;
-      const parentRow = isTooOld ? undefined : this.#table.parentRows(step.row)[step.nextParent++];
-      if (parentRow === undefined) path.pop();
-      else if (parentRow !== MISSING_PARENT && this.#states[parentRow] !== VISITED) {
-        path.push({ row: parentRow, nextParent: 0 });
-      }
-    }
-    return false;
+    return new WantsReach(this.#table, wantRows, this.#reader.slices);
   }
 }

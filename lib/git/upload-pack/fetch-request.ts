@@ -7,7 +7,7 @@ export type Deepening =
   | {
       readonly kind: "depth";
       readonly depth: number;
-      /** Count from where the client's history ends now, not from what it wants. */
+      /** Count from the nearest commit below the wants at which the client's history ends, not from the wants. */
       readonly isRelative: boolean;
     }
   | {

@@ -2,7 +2,8 @@
 import type { ObjectId } from "../object-id.ts";
 import type { AnswerRequest, ObjectReader, Ref, RefList, UploadPackSource } from "../ports.ts";
 import type { ObjectFilter } from "../walk/object-filter.ts";
-import { findUnreachable } from "../walk/reachable.ts";
+import { findServedBy, findUnreachable } from "../walk/reachable.ts";
+import { WorkSlices } from "../work-slices.ts";
 import { answerKey, isWorthSharing } from "./answer-key.ts";
 import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
@@ -76,10 +77,17 @@ export class FetchSession {
     return new FetchSession(sharedSource, { source, refList, request, wantedRefs });
   }
 
-  async negotiate(run: (haves: CommonHaves) => Promise<Negotiation>): Promise<Negotiation> {
+  /** @param shallows - Commits below which nothing counts as the client's. */
+  async negotiate(
+    run: (haves: CommonHaves) => Promise<Negotiation>,
+    shallows: readonly ObjectId[] = [],
+  ): Promise<Negotiation> {
     // A clone has no haves: then the objects need not be opened, which takes a round to the store.
-    const objects = this.#request.haves.length === 0 ? NO_OBJECTS : await this.#source.openObjects();
-    const haves = new CommonHaves(objects, this.wants);
+    const { haves: haveIds } = this.#request;
+    const { mayHoldUnreachable } = this.#source;
+    const objects = haveIds.length === 0 ? NO_OBJECTS : await this.#source.openObjects();
+    const findServed = await findServedBy(objects, this.#refList, mayHoldUnreachable && haveIds.length > 0);
+    const haves = new CommonHaves(objects, this.wants, { findServed, shallows });
     const negotiation = await run(haves);
     this.#commonCommits = haves.commitNumbers;
     this.#commonIds = haves.ids;
@@ -192,6 +200,7 @@ export class FetchSession {
 
 const NO_OBJECTS: ObjectReader = {
   objectCount: 0,
+  slices: new WorkSlices(),
   find: () => -1,
   findId: () => -1,
   objectId: noObject,

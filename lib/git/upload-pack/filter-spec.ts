@@ -3,7 +3,6 @@ import { byteText } from "../byte-text.ts";
 import { OBJECT_TYPE, type ObjectType } from "../pack/pack-format.ts";
 import type { RefList, UploadPackSource } from "../ports.ts";
 import { ALL_TYPES, type ObjectFilter } from "../walk/object-filter.ts";
-import { findUnreachable } from "../walk/reachable.ts";
 import { parseSparsePatterns, type SparsePatterns } from "../walk/sparse-patterns.ts";
 import { RefusedRequestError } from "./refused-request.ts";
 import { findRevision } from "./revision.ts";
@@ -144,11 +143,11 @@ async function readSparsePatterns(
 ): Promise<SparsePatterns> {
   const refusal = new RefusedRequestError(`unable to access sparse blob in '${name}'`);
   const objects = await source.openObjects();
-  const id = await findRevision(objects, refList, name);
+  const id = await findRevision(objects, refList, name, source.mayHoldUnreachable);
   if (id === undefined) throw refusal;
-  if (source.mayHoldUnreachable && (await findUnreachable(objects, refList, [id])).size > 0) throw refusal;
   const objectNumber = objects.findId(id);
-  if ((await objects.readType(objectNumber)) !== "blob") throw refusal;
+  if ((await objects.readType(objectNumber)) !== "blob")
+    throw new RefusedRequestError(`unable to parse sparse filter data in ${id}`);
   if ((await objects.readSize(objectNumber)) > MAX_SPARSE_BYTES)
     throw new RefusedRequestError(`sparse blob in '${name}' is larger than ${MAX_SPARSE_BYTES} bytes`);
   return parseSparsePatterns((await objects.read(objectNumber)).bytes);

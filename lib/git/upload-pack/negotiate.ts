@@ -39,7 +39,8 @@ export async function negotiateV0(request: FetchRequestV0, haves: CommonHaves): 
   for (const id of request.haves) {
     if (await haves.add(id)) {
       if (multiAck !== "none") say(`ACK ${id} ${multiAck === "detailed" ? "common" : "continue"}`);
-      else if (lastCommonId === undefined) say(`ACK ${id}`);
+      // A have that is a parent of the one before does not count in git, so it acknowledges another one.
+      else if (haves.distinctCount === 1) say(`ACK ${id}`);
       lastCommonId = id;
     } else {
       hasForeign = true;

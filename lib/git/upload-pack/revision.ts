@@ -5,6 +5,7 @@ import { TreeCursor } from "../objects.ts";
 import type { ObjectReader, RefList } from "../ports.ts";
 import { CommitTable } from "../walk/commit-table.ts";
 import { peelObject } from "../walk/peel.ts";
+import { findUnreachable } from "../walk/reachable.ts";
 import { findRef, resolveHead } from "./find-refs.ts";
 
 const REF_PREFIXES = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
@@ -17,16 +18,24 @@ export function findRefs(refList: RefList, name: string): ObjectId[] {
   return head === undefined ? matching : [head.id, ...matching];
 }
 
-/** @param revision - An object id, a ref, or one of these with `:<path>`. @returns `undefined` if there is no such object. */
+/**
+ * @param revision - An object id, a ref, or one of these with `:<path>`.
+ * @param mayHoldUnreachable - Then an object id that no ref reaches is not found, and nor is what is below it.
+ * @returns `undefined` if there is no such object.
+ */
 export async function findRevision(
   objects: ObjectReader,
   refList: RefList,
   revision: string,
+  mayHoldUnreachable: boolean,
 ): Promise<ObjectId | undefined> {
   const colon = revision.indexOf(":");
   const start = colon < 0 ? revision : revision.slice(0, colon);
   const startId = isObjectId(start) ? start : findRefs(refList, start)[0];
   if (startId === undefined || objects.findId(startId) < 0) return undefined;
+  const isNamedById = start === startId;
+  if (isNamedById && mayHoldUnreachable && (await findUnreachable(objects, refList, [startId])).size > 0)
+    return undefined;
   if (colon < 0) return startId;
   const path = revision.slice(colon + 1).split("/");
   return findPath(objects, startId, path);

@@ -6,15 +6,15 @@
 import type { ObjectId } from "../object-id.ts";
 import type { CommitRow } from "../object-numbers.ts";
 import type { ObjectReader, RefList } from "../ports.ts";
-import { CommitTable, MISSING_PARENT } from "../walk/commit-table.ts";
-import { cutAtDepth, cutByRevisions, type HistoryCut } from "../walk/history-cut.ts";
+import { CommitTable } from "../walk/commit-table.ts";
+import { cutAtDepth, cutByRevisions, depthOfNearest, type HistoryCut } from "../walk/history-cut.ts";
 import type { ShallowHistory } from "../walk/missing-objects.ts";
 import { peelObject } from "../walk/peel.ts";
-import { findUnreachable } from "../walk/reachable.ts";
+import { type FindServed, findServedBy } from "../walk/reachable.ts";
 import type { Deepening, HistoryRequest } from "./fetch-request.ts";
 import { INFINITE_DEPTH } from "./history-lines.ts";
 import { RefusedRequestError } from "./refused-request.ts";
-import { findRefs, findRevision } from "./revision.ts";
+import { findRefs } from "./revision.ts";
 
 /** The `shallow` and `unshallow` lines. */
 export interface ShallowLines {
@@ -42,14 +42,16 @@ export async function planShallow(
   wants: readonly ObjectId[],
 ): Promise<ShallowPlan> {
   const objects = await source.openObjects();
+  const findServed = await findServedBy(objects, refList, source.mayHoldUnreachable);
   const table = new CommitTable(objects);
-  const clientRows = await readClientRows(objects, table, shallows);
-  const cutter = new HistoryCutter(source, refList, objects, table);
+  const clientRows = await readClientRows(objects, table, shallows, findServed);
+  const cutter = new HistoryCutter(refList, objects, table);
   const { boundaryRows, innerRows } =
     deepen === undefined ? NOTHING_CUT : await cutter.cut(deepen, wants, clientRows);
   const shallowRows = [...boundaryRows].filter((row) => !clientRows.has(row));
   const deepenedRows = [...clientRows].filter((row) => innerRows.has(row));
-  for (const row of [...clientRows, ...shallowRows]) table.cut(row);
+  for (const row of clientRows) table.cut(row);
+  for (const row of shallowRows) table.cut(row);
   for (const row of clientRows) table.endClientHistory(row);
   const idOf = (row: CommitRow): ObjectId => objects.objectId(table.objectNumber(row));
   return {
@@ -61,15 +63,19 @@ export async function planShallow(
 
 const NOTHING_CUT: HistoryCut = { boundaryRows: new Set(), innerRows: new Set() };
 
-/** Missing ones are skipped, as in git: no object in the repository is above them. */
+/**
+ * Missing ones are skipped, as in git: no object in the repository is above them. So are those that no ref reaches: neither
+ * they nor what is below them must be served for being named.
+ */
 async function readClientRows(
   objects: ObjectReader,
   table: CommitTable,
   shallows: readonly ObjectId[],
+  findServed: FindServed,
 ): Promise<Set<number>> {
   const rows = new Set<number>();
   for (const id of shallows) {
-    const objectNumber = objects.findId(id);
+    const objectNumber = findServed(id);
     if (objectNumber < 0) continue;
     if ((await objects.readType(objectNumber)) !== "commit")
       throw new RefusedRequestError(`invalid shallow object ${id}`);
@@ -81,13 +87,11 @@ async function readClientRows(
 }
 
 class HistoryCutter {
-  readonly #source: HistorySource;
   readonly #refList: RefList;
   readonly #objects: ObjectReader;
   readonly #table: CommitTable;
 
-  constructor(source: HistorySource, refList: RefList, objects: ObjectReader, table: CommitTable) {
-    this.#source = source;
+  constructor(refList: RefList, objects: ObjectReader, table: CommitTable) {
     this.#refList = refList;
     this.#objects = objects;
     this.#table = table;
@@ -100,33 +104,28 @@ class HistoryCutter {
   ): Promise<HistoryCut> {
     const table = this.#table;
     if (deepen.kind === "revisions") return this.#cutByRevisions(deepen, wants);
-    if (deepen.depth === INFINITE_DEPTH) {
-      return { boundaryRows: new Set(), innerRows: await this.#deepenable(clientRows) };
-    }
-    if (deepen.isRelative) {
-      return cutAtDepth(table, await this.#reachable(clientRows), deepen.depth + 1);
-    }
-    return cutAtDepth(table, await this.#commitRows(wants), deepen.depth);
+    if (deepen.depth === INFINITE_DEPTH) return { boundaryRows: new Set(), innerRows: clientRows };
+    const wantRows = await this.#commitRows(wants);
+    if (!deepen.isRelative) return cutAtDepth(table, wantRows, deepen.depth);
+    const clientDepth = await depthOfNearest(table, wantRows, clientRows);
+    return clientDepth === undefined ? NOTHING_CUT : cutAtDepth(table, wantRows, clientDepth + deepen.depth);
   }
 
   async #cutByRevisions(
     { sinceSeconds, excluded }: Deepening & { kind: "revisions" },
     wants: readonly ObjectId[],
   ): Promise<HistoryCut> {
-    const excludedIds: ObjectId[] = [];
-    for (const name of excluded) excludedIds.push(await this.#excludedId(name));
     const wantRows = await this.#commitRows(wants);
-    const excludedRows = await this.#commitRows(excludedIds);
+    const excludedRows = await this.#commitRows(excluded.map((name) => this.#excludedId(name)));
     const cut = await cutByRevisions(this.#table, wantRows, { sinceSeconds, excludedRows });
     if (cut.boundaryRows.size + cut.innerRows.size === 0)
       throw new RefusedRequestError("no commits selected for shallow requests");
     return cut;
   }
 
-  async #excludedId(name: string): Promise<ObjectId> {
-    const ids = findRefs(this.#refList, name);
-    if (ids.length > 1) throw new RefusedRequestError(`ambiguous deepen-not: ${name}`);
-    const id = ids[0] ?? (await findRevision(this.#objects, this.#refList, name));
+  #excludedId(name: string): ObjectId {
+    const [id, ...others] = findRefs(this.#refList, name);
+    if (others.length > 0) throw new RefusedRequestError(`ambiguous deepen-not: ${name}`);
     if (id === undefined) throw new RefusedRequestError(`deepen-not is not a ref: ${name}`);
     return id;
   }
@@ -139,21 +138,5 @@ class HistoryCutter {
       if (peeled?.type === "commit") rows.add(this.#table.rowOf(peeled.objectNumber));
     }
     return [...rows];
-  }
-
-  /** Those whose parents may be served, whatever became of the commits themselves. */
-  async #deepenable(rows: ReadonlySet<number>): Promise<Set<number>> {
-    const parentsOf = (row: CommitRow): readonly number[] => this.#table.recordedParentRows(row);
-    const servable = new Set(await this.#reachable(new Set([...rows].flatMap(parentsOf))));
-    return new Set([...rows].filter((row) => parentsOf(row).every((parentRow) => servable.has(parentRow))));
-  }
-
-  /** Ancestors of unreachable commits must not be served, even if a client says that it has these commits. */
-  async #reachable(rows: ReadonlySet<number>): Promise<number[]> {
-    const present = [...rows].filter((row) => row !== MISSING_PARENT);
-    if (!this.#source.mayHoldUnreachable) return present;
-    const idOf = (row: CommitRow): ObjectId => this.#objects.objectId(this.#table.objectNumber(row));
-    const unreachable = await findUnreachable(this.#objects, this.#refList, present.map(idOf));
-    return present.filter((row) => !unreachable.has(idOf(row)));
   }
 }

@@ -66,7 +66,11 @@ async function fetchV0(
   if (request.hasEndedEarly && request.deepen === undefined) return [];
   const session = await openSession(source, request, options);
   if (request.hasEndedEarly) return shallowSection(request, await session.findShallow(options.signal));
-  const { lines, sendsPack } = await session.negotiate((haves) => negotiateV0(request, haves));
+  // As in git, which reads the shallow lines before the haves in this protocol, and after them in version 2.
+  const { lines, sendsPack } = await session.negotiate(
+    (haves) => negotiateV0(request, haves),
+    request.shallows,
+  );
   if (!sendsPack) return [...shallowSection(request, await session.planShallow()), ...lines];
   const { shallow, planning } = await session.planAnswer(options.signal);
   return respondV0([...shallowSection(request, shallow), ...lines], request, planning, options);

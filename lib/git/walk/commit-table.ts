@@ -6,6 +6,8 @@ import { parseCommit } from "../objects.ts";
 import type { ObjectReader } from "../ports.ts";
 
 const NOT_READ = -2;
+/** To read and parse a commit, in steps of `WorkSlices`. */
+const READ_STEPS = 30;
 /** In `parentRows`, in place of a parent that the repository does not hold. */
 export const MISSING_PARENT = -1;
 
@@ -40,11 +42,15 @@ export class CommitTable {
     return row;
   }
 
-  /** Reads the commit if that was not done before. @throws {CorruptPackError} It is no commit, or its tree is missing. */
+  /** Reads the commit if that was not done before. Pauses when the reader's slice of work is used up. @throws {CorruptPackError} It is no commit, or its tree is missing. */
   async load(row: CommitRow): Promise<void> {
+    const pause = this.#reader.slices.spend(1);
+    if (pause !== undefined) await pause;
     if (this.#treeNumbers[row] !== NOT_READ) return;
     const objectNumber = this.objectNumber(row);
     if (this.#takeFromHistory(row, objectNumber)) return;
+    const readPause = this.#reader.slices.spend(READ_STEPS);
+    if (readPause !== undefined) await readPause;
     const { type, bytes } = await this.#reader.read(objectNumber);
     const commitId = this.#reader.objectId(objectNumber);
     if (type !== "commit") throw new CorruptPackError("not a commit", { id: commitId, type });

@@ -39,6 +39,34 @@ export async function cutAtDepth(
   return { boundaryRows: levelRows, innerRows };
 }
 
+/**
+ * @returns The least depth of one of `searchedRows` below `startRows`, which have depth 1; `undefined` if none is there.
+ * `--deepen` counts from it since git 2.54: from each cut by itself, as before, a cut could be put where the client's history
+ * does not reach.
+ */
+export async function depthOfNearest(
+  table: CommitTable,
+  startRows: readonly number[],
+  searchedRows: ReadonlySet<number>,
+): Promise<number | undefined> {
+  if (searchedRows.size === 0) return undefined;
+  const seenRows = new Set(startRows);
+  let levelRows: readonly number[] = [...seenRows];
+  for (let depth = 1; levelRows.length > 0; depth++) {
+    if (levelRows.some((row) => searchedRows.has(row))) return depth;
+    const nextRows: number[] = [];
+    for (const row of levelRows) {
+      for (const parentRow of await loadedParents(table, row)) {
+        if (seenRows.has(parentRow)) continue;
+        seenRows.add(parentRow);
+        nextRows.push(parentRow);
+      }
+    }
+    levelRows = nextRows;
+  }
+  return undefined;
+}
+
 export interface RevisionLimits {
   /** Commits older than this are left out; 0 leaves out none. */
   readonly sinceSeconds: number;
@@ -78,7 +106,7 @@ async function rowsSince(
     const parentRows = await loadedParents(table, row);
     if (table.seconds(row) < sinceSeconds) continue;
     rows.add(row);
-    pending.push(...parentRows);
+    for (const parentRow of parentRows) pending.push(parentRow);
   }
   return rows;
 }

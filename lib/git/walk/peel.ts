@@ -10,6 +10,9 @@ import type { ObjectReader } from "../ports.ts";
 /** Nobody tags tags of tags this deep; a longer chain is an attempt to keep the mirror busy. */
 const MAX_TAG_CHAIN = 100;
 
+/** A look-up in the indexes, in steps of `WorkSlices`. */
+const PEEL_STEPS = 5;
+
 export interface PeeledObject {
   readonly objectNumber: ObjectNumber;
   readonly type: ObjectType;
@@ -18,10 +21,13 @@ export interface PeeledObject {
 }
 
 /**
+ * Pauses when the reader's slice of work is used up: requests name many objects.
  * @returns `undefined` if the object, or one that a tag on the way points to, is not in the repository.
  * @throws {CorruptPackError} A tag is malformed. @throws {LimitExceededError} The chain is too long.
  */
 export async function peelObject(reader: ObjectReader, id: ObjectId): Promise<PeeledObject | undefined> {
+  const pause = reader.slices.spend(PEEL_STEPS);
+  if (pause !== undefined) await pause;
   const tagNumbers: number[] = [];
   for (let objectNumber = reader.findId(id); objectNumber >= 0; ) {
     const type = await reader.readType(objectNumber);

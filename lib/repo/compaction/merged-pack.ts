@@ -208,6 +208,7 @@ function verifiedObjects(objects: PackedObjects): PackedObjects {
     packs: objects.packs,
     objectCount: objects.objectCount,
     history: objects.history,
+    slices: objects.slices,
     find: (idBytes, start) => objects.find(idBytes, start),
     findId: (id) => objects.findId(id),
     objectId: (objectNumber) => objects.objectId(objectNumber),

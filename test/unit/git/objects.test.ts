@@ -23,6 +23,47 @@ describe("commits", () => {
     expect(parseCommit(utf8(`tree ${A}\n`)).committedAtSeconds).toBe(0);
   });
 
+  // Each is what git 2.55 says with `git log --format=%ct`, or by --since where that format refuses the line.
+  test.each([
+    ["committer A <a@x>1700000100 +0000", 1_700_000_100],
+    ["committer A <a@x> 1700000100", 1_700_000_100],
+    ["committer A <a@x> 1700000100 UTC", 1_700_000_100],
+    ["committer A <a@x> 1700000100 +051800", 1_700_000_100],
+    ["committer A <a@x> 1700000100 +02:00", 1_700_000_100],
+    ["committer A <a@x> 1700000100 ", 1_700_000_100],
+    ["committer A <a@x> 1700000100.25 +0000", 1_700_000_100],
+    ["committer A <a@x> 1700000100 +0000\r", 1_700_000_100],
+    ["committer A <a@x>  1700000100 +0000", 1_700_000_100],
+    ["committer A <a@x>\t1700000100 +0000", 1_700_000_100],
+    ["committer A <a@<x>> 1700000100 +0000", 1_700_000_100],
+    ["committer A <a@x> 1700000100 +0000 +0000", 1_700_000_100],
+    ["committer A <a@x> 0001700000100 +0000", 1_700_000_100],
+    ["committer A <a@x> 00000000001700000100 +0000", 1_700_000_100],
+    ["committer A <a@x> 1700000100+0100", 1_700_000_100],
+    ["committer A <a@x> -1 +0000", 2 ** 64],
+    ["committer A <a@x> -0 +0000", 0],
+    ["committer A <a@x> 18446744073709551616 +0000", 2 ** 64],
+    ["committer A <a@x> +1700000100 +0000", 0],
+    ["committer A 1700000100 +0000", 0],
+    ["committer A <a@x> UTC", 0],
+    ["committer A <a@x> 1700000100 +0000>", 0],
+    ["author B <b@x> 5 +0000\ncommitter A <a@x> 1700000100 +0000", 0],
+  ])("%j is from second %d", (line, seconds) => {
+    const text = `tree ${A}\nauthor A <a@x> 7 +0000\n${line}\n\nMessage\n`;
+    expect(parseCommit(utf8(text)).committedAtSeconds).toBe(seconds);
+  });
+
+  test("a date without an author before it, or without a line feed, counts as none", () => {
+    const committer = "committer A <a@x> 1700000100 +0000";
+    expect(parseCommit(utf8(`tree ${A}\n${committer}\n`)).committedAtSeconds).toBe(0);
+    expect(parseCommit(utf8(`tree ${A}\nauthor A <a@x> 7 +0000\n${committer}`)).committedAtSeconds).toBe(0);
+  });
+
+  test("a line of digits and brackets is read in one pass", () => {
+    const line = `committer >${"9".repeat(200_000)}>${"9".repeat(200_000)} x`;
+    expect(parseCommit(utf8(`tree ${A}\nauthor x\n${line}\n`)).committedAtSeconds).toBe(2 ** 64);
+  });
+
   test.each(["", "tree", `parent ${A}\n`, `tree ${A.slice(1)}\n`, `tree ${A}`, `tree ${A}\nparent ${B}x\n`])(
     "%j is refused",
     (text) => {

@@ -4,6 +4,7 @@ import { pktText } from "../../../../lib/git/pktline.ts";
 import { CommonHaves } from "../../../../lib/git/upload-pack/common-haves.ts";
 import type { FetchRequest, FetchRequestV0 } from "../../../../lib/git/upload-pack/fetch-request.ts";
 import { type Negotiation, negotiateV0, negotiateV2 } from "../../../../lib/git/upload-pack/negotiate.ts";
+import { CountedSlices } from "../../../support/counted-slices.ts";
 import { MemoryObjects } from "../../../support/memory-objects.ts";
 
 const UNKNOWN = parseObjectId("5".repeat(40));
@@ -52,7 +53,8 @@ const v2 = async (request: Partial<FetchRequest>) => {
 };
 const v0 = async (request: Partial<FetchRequestV0>) => {
   const all = { ...V0, ...request };
-  return shown(await negotiateV0(all, new CommonHaves(objects, all.wants)));
+  const { shallows } = all;
+  return shown(await negotiateV0(all, new CommonHaves(objects, all.wants, { shallows })));
 };
 
 describe("version 2", () => {
@@ -120,9 +122,85 @@ describe("version 0", () => {
       { multiAck: "none" as const, haves: [UNKNOWN, MID, OLD], isDone: true },
       [`ACK ${MID}`, "pack"],
     ],
+    [
+      "no multi_ack: a have that is the parent of the one before is acknowledged, too, as git does",
+      {
+        multiAck: "none" as const,
+        haves: [MID, commits[4] as ObjectId, OLD, commits[1] as ObjectId],
+        isDone: true,
+      },
+      [`ACK ${MID}`, `ACK ${commits[4]}`, "pack"],
+    ],
+    [
+      "the client's history ends above the common commit",
+      { haves: [OLD], shallows: [MID] },
+      [`ACK ${OLD} common`, "NAK"],
+    ],
+    [
+      "the client's history ends below the common commit",
+      { haves: [MID], shallows: [OLD] },
+      [`ACK ${MID} common`, `ACK ${MID} ready`, "NAK"],
+    ],
     ["no multi_ack, a round", { multiAck: "none" as const, haves: [MID] }, [`ACK ${MID}`]],
     ["no multi_ack, nothing in common", { multiAck: "none" as const, haves: [UNKNOWN] }, ["NAK"]],
   ])("%s", async (_, request, expected) => {
     expect(await v0(request)).toEqual(expected);
+  });
+});
+
+describe("work", () => {
+  const COMMITS = 2000;
+  const large = new MemoryObjects();
+  const line: ObjectId[] = [];
+  for (let i = 0; i < COMMITS; i++) line.push(large.addCommit({ file: `${i}` }, line.slice(-1), 10_000 + i));
+  const others: ObjectId[] = [];
+  for (let i = 0; i < 400; i++) others.push(large.addCommit({ other: `${i}` }, [], 10 + i));
+  const wants = line.slice(-1);
+  const unknownId = (i: number): ObjectId => parseObjectId(i.toString(16).padStart(40, "e"));
+
+  /** Common haves that say nothing of the want, each followed by an unknown one: then git looks whether that is enough. */
+  const pairs = (count: number): ObjectId[] => others.slice(0, count).flatMap((id, i) => [id, unknownId(i)]);
+
+  async function workOf(haves: readonly ObjectId[], slices = new CountedSlices()): Promise<CountedSlices> {
+    large.slices = slices;
+    await negotiateV0({ ...V0, wants, haves }, new CommonHaves(large, wants));
+    return slices;
+  }
+
+  test("grows with haves and commits, not with their product", async () => {
+    const few = await workOf(pairs(1));
+    const many = await workOf(pairs(400));
+    expect(few.steps).toBeGreaterThan(COMMITS);
+    expect(many.steps - few.steps).toBeLessThan(400 * 100);
+  });
+
+  test("leaves others their turn", async () => {
+    const { steps, turns, longestBlockSteps } = await workOf(pairs(400));
+    expect(turns).toBeGreaterThanOrEqual(Math.floor(steps / 10_100));
+    expect(longestBlockSteps).toBeLessThan(10_100);
+  });
+
+  test("ends when the client has gone", async () => {
+    const aborting = new AbortController();
+    const slices = new CountedSlices(aborting.signal, (turns) => turns === 2 && aborting.abort());
+    await expect(workOf(pairs(400), slices)).rejects.toThrow("stopped");
+    expect(slices.turns).toBe(2);
+  });
+
+  test("a criss-cross of merges is looked at once", async () => {
+    const knot = new MemoryObjects();
+    let pair = [knot.addCommit({ a: "0" }, [], 100), knot.addCommit({ b: "0" }, [], 101)];
+    for (let i = 1; i < 500; i++)
+      pair = [
+        knot.addCommit({ a: `${i}` }, pair, 100 + i * 2),
+        knot.addCommit({ b: `${i}` }, pair, 101 + i * 2),
+      ];
+    const lone = knot.addCommit({ c: "0" }, [], 1);
+    const slices = new CountedSlices();
+    knot.slices = slices;
+    const haves = new CommonHaves(knot, pair);
+    await haves.add(lone);
+    expect(await haves.isEnough()).toBe(false);
+    expect(slices.steps).toBeLessThan(1000 * 40);
   });
 });

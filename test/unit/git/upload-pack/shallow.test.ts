@@ -199,3 +199,42 @@ describe("what is refused", () => {
     await expect(reading).rejects.toThrow(`invalid shallow object ${blobId}`);
   });
 });
+
+describe("deepening by N counts from the nearest of the client's cuts below the wants", () => {
+  /** one - two - three - merge, and between three and merge: four - five. */
+  const shape = (parents: number[], i: number) => ({ file: "a", content: "1", parents, seconds: i });
+  const world = build([[], [1], [1], [1], [1], [3, 1]].map(shape));
+  const [one, two, three, four, five, merge] = world.commits as [
+    ObjectId,
+    ObjectId,
+    ObjectId,
+    ObjectId,
+    ObjectId,
+    ObjectId,
+  ];
+  const deepenBy = (depth: number) => ({ kind: "depth", depth, isRelative: true }) as const;
+  const planOf = async (wants: ObjectId[], shallows: ObjectId[], depth: number) =>
+    (await answer(world, wants, { haves: wants, shallows }, deepenBy(depth))).plan;
+
+  test("a branch that is merged below another cut loses no history (git 3ef68ff40e)", async () => {
+    const plan = await planOf([merge], [two, four], 1);
+    expect(plan.shallowIds).toEqual([one]);
+    expect(new Set(plan.unshallowIds)).toEqual(new Set([two, four]));
+  });
+
+  test("the depth is the nearest cut's, also where another is deeper", async () => {
+    // `five` has depth 2, so the history is to end at depth 3: at `two`, which is 3 by way of `three`, and at `four`.
+    const plan = await planOf([merge], [five, one], 1);
+    expect(new Set(plan.shallowIds)).toEqual(new Set([two, four]));
+    expect(plan.unshallowIds).toEqual([five]);
+  });
+
+  test("nothing changes where no cut is below the wants", async () => {
+    const plan = await planOf([three], [five], 1);
+    expect(plan).toMatchObject({ shallowIds: [], unshallowIds: [] });
+  });
+
+  test("and where the client has no cut", async () => {
+    expect(await planOf([merge], [], 1)).toMatchObject({ shallowIds: [], unshallowIds: [] });
+  });
+});

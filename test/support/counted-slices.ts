@@ -1,0 +1,30 @@
+/** Work slices that count: how much was done, and how long others had to wait. */
+import { WorkSlices } from "../../lib/git/work-slices.ts";
+
+export class CountedSlices extends WorkSlices {
+  /** All work so far. */
+  steps = 0;
+  /** The most work between two turns of others. */
+  longestBlockSteps = 0;
+  turns = 0;
+  #sinceTurn = 0;
+
+  /** @param onTurn - Called with the number of turns so far. */
+  constructor(signal?: AbortSignal, onTurn: (turns: number) => void = () => undefined) {
+    super({
+      signal,
+      yieldTurn: async () => {
+        this.#sinceTurn = 0;
+        this.turns += 1;
+        onTurn(this.turns);
+      },
+    });
+  }
+
+  override spend(steps: number): Promise<void> | undefined {
+    this.steps += steps;
+    this.#sinceTurn += steps;
+    this.longestBlockSteps = Math.max(this.longestBlockSteps, this.#sinceTurn);
+    return super.spend(steps);
+  }
+}

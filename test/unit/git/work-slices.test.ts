@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { StoppedError } from "../../../lib/errors.ts";
+import { WorkSlices } from "../../../lib/git/work-slices.ts";
+
+test("others have their turn between slices, and only then", async () => {
+  let timerRan = false;
+  setImmediate(() => {
+    timerRan = true;
+  });
+  const slices = new WorkSlices({ sliceSteps: 3 });
+  expect(slices.spend(1)).toBeUndefined();
+  expect(slices.spend(1)).toBeUndefined();
+  await Promise.resolve();
+  expect(timerRan).toBe(false);
+  await slices.spend(1);
+  expect(timerRan).toBe(true);
+  expect(slices.spend(2)).toBeUndefined();
+});
+
+test("an abort ends the work at the end of a slice", async () => {
+  const aborting = new AbortController();
+  const slices = new WorkSlices({ sliceSteps: 2, signal: aborting.signal });
+  await slices.spend(2);
+  aborting.abort();
+  expect(slices.spend(1)).toBeUndefined();
+  await expect(slices.spend(1)).rejects.toBeInstanceOf(StoppedError);
+});
+
+test("an abort during others' turn ends it, too", async () => {
+  const aborting = new AbortController();
+  const yieldTurn = async () => aborting.abort();
+  const slices = new WorkSlices({ sliceSteps: 1, signal: aborting.signal, yieldTurn });
+  await expect(slices.spend(1)).rejects.toBeInstanceOf(StoppedError);
+});
