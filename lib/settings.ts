@@ -85,9 +85,9 @@ export const SETTINGS = {
     type: "integer",
     min: 0,
     max: 1_000_000,
-    default: 20,
+    default: 60,
     description:
-      "limit of different credentials from one address (IPv6: one /48) that Bitbucket rejects; 0: no limit",
+      "how many different credentials from one address (IPv6: one /48) Bitbucket may reject in a minute before further unknown ones wait; 0: no limit",
     section: "common",
     argument: "--wrong-credentials-per-minute",
     environment: "NEARSIDE_WRONG_CREDENTIALS_PER_MINUTE",

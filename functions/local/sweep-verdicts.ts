@@ -1,5 +1,5 @@
 /** Deletes expired verdicts from a local mirror's store. In a deployment a lifecycle rule of the bucket does. */
-import { RECENTLY_ACCEPTED_MS } from "../../lib/auth/recently-accepted-credentials.ts";
+import { RECENTLY_ACCEPTED_MS } from "../../lib/auth/caller-standings.ts";
 import { VERDICT_PREFIX } from "../../lib/auth/stored-verdicts.ts";
 import { errorFields } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";

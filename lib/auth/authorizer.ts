@@ -15,9 +15,10 @@ import type { LRUCache } from "lru-cache";
 import type { Logger } from "../log.ts";
 import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
+import { CallerStandings, DEFAULT_QUESTION_LIMITS, type QuestionLimits } from "./caller-standings.ts";
 import { OutageMonitor } from "./outage-monitor.ts";
 import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion, VerdictStore } from "./ports.ts";
-import { RecentlyAcceptedCredentials } from "./recently-accepted-credentials.ts";
+import { KeyedSemaphores } from "./priority-semaphore.ts";
 import type { WrongCredentials } from "./request-limits.ts";
 import {
   DEFAULT_SHARING_LIMITS,
@@ -36,13 +37,15 @@ import {
   type VerdictRecord,
 } from "./verdict-record.ts";
 
-export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
+export interface AuthorizerLimits extends VerdictLimits, SharingLimits, QuestionLimits {
   /** For one question. API Gateway gives an authorizer 29 s, and a former name takes two questions, one after the other. */
   readonly deadlineMs: number;
   /** How long a question waits for the primary before an outage is considered. */
   readonly judgeOutageAfterMs: number;
   /** At the primary, of one process: further ones wait. */
   readonly maxConcurrentQuestions: number;
+  /** The same of one caller. */
+  readonly maxConcurrentQuestionsOfCaller: number;
   /** About 500 bytes each. */
   readonly maxRemembered: number;
 }
@@ -50,9 +53,11 @@ export interface AuthorizerLimits extends VerdictLimits, SharingLimits {
 export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
   ...DEFAULT_VERDICT_LIMITS,
   ...DEFAULT_SHARING_LIMITS,
+  ...DEFAULT_QUESTION_LIMITS,
   deadlineMs: 13_000,
   judgeOutageAfterMs: 2_000,
   maxConcurrentQuestions: 64,
+  maxConcurrentQuestionsOfCaller: 8,
   maxRemembered: 50_000,
 };
 
@@ -71,6 +76,13 @@ export interface AuthorizerOptions {
 
 const NO_ANSWER = { kind: "undecided", cause: "unreachable", reason: "no answer yet" } as const;
 
+/** How long a credential that is not known waits for its turn, behind an address that tries many. */
+const MAX_GUESS_WAIT_MS = 3_000;
+
+function limited(cause: "guessing" | "refused-often", retryAfterSeconds: number): Verdict {
+  return { kind: "undecided", source: "memory", ageMs: 0, cause, retryAfterSeconds };
+}
+
 interface InFlight {
   readonly startedAtMs: number;
   readonly verdict: Promise<Verdict>;
@@ -79,7 +91,8 @@ interface InFlight {
 export class Authorizer {
   readonly #primary: ThrottledPrimary;
   readonly #outage: OutageMonitor;
-  readonly #recentlyAccepted: RecentlyAcceptedCredentials;
+  readonly #callers: CallerStandings;
+  readonly #turns: KeyedSemaphores;
   readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
   readonly #wrongCredentials: WrongCredentials;
@@ -93,7 +106,8 @@ export class Authorizer {
     const stored = new StoredVerdicts(store);
     this.#outage = new OutageMonitor({ ...options, stored, key: keys.outageKey(), log, now });
     this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
-    this.#recentlyAccepted = new RecentlyAcceptedCredentials({ stored, keys, log, now });
+    this.#callers = new CallerStandings({ stored, keys, limits, log, now });
+    this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfCaller);
     this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
     this.#keys = keys;
     this.#wrongCredentials = options.wrongCredentials;
@@ -109,10 +123,9 @@ export class Authorizer {
     if (known !== undefined && this.#now() < countsUntilMs(known, this.#limits)) {
       return this.#verdict(known, "memory");
     }
-    const retryAfterSeconds = await this.#guessWaitSeconds(key, question, known);
-    if (retryAfterSeconds > 0) {
-      return { kind: "undecided", source: "memory", ageMs: 0, cause: "guessing", retryAfterSeconds };
-    }
+    const waitMs = await this.#guessWaitMs(key, question, known);
+    if (waitMs > MAX_GUESS_WAIT_MS) return limited("guessing", Math.ceil(waitMs / 1000));
+    if (waitMs > 0) await this.#wrongCredentials.inQueue(question.source ?? "", () => sleep(waitMs));
     const { startedAtMs = 0, verdict } = this.#inFlight.get(key) ?? {};
     // Lambda freezes a process between requests, maybe for hours: a question from before is outdated.
     const isCurrent = this.#now() < startedAtMs + this.#limits.deadlineMs;
@@ -129,21 +142,27 @@ export class Authorizer {
     const signal = AbortSignal.timeout(deadlineMs);
     // At the same time as the verdict.
     void this.#outage.readLast();
+    if (question.authorization !== undefined) this.#callers.readAhead(question.authorization);
     let last = known;
     let isSettled = false;
+    const turn = new QuestionTurn(question, { callers: this.#callers, turns: this.#turns, keys: this.#keys });
     const finding = this.#shared.find(key, {
       known,
-      withoutAsking: (record) => {
+      withoutAsking: async (record, isClaimed) => {
         last = record;
-        return this.#primary.withoutAsking(question);
+        const answer = await this.#primary.withoutAsking(question);
+        if (answer !== undefined || isClaimed) return answer;
+        return turn.begin(record?.right !== undefined, signal);
       },
-      ask: (record) => this.#ask(question, record, signal),
+      ask: async (record) => turn.noteAnswer(await this.#ask(question, record, signal)),
       signal,
     });
     const settled = finding
-      .then((found) => {
+      .then(async (found) => {
         if (found.source !== "memory") this.#remembered.set(key, found.record);
         this.#noteGuess(question, found);
+        await turn.end();
+        if (turn.limitedSeconds > 0) return limited("refused-often", turn.limitedSeconds);
         return this.#verdict(found.record, found.source);
       })
       .finally(() => {
@@ -172,17 +191,8 @@ export class Authorizer {
     last: VerdictRecord | undefined,
     signal: AbortSignal,
   ): Promise<PrimaryAnswer> {
-    const { authorization } = question;
-    const answer = await this.#primary.ask(
-      question,
-      { signal, retriesUnauthorized: () => this.#retriesUnauthorized(authorization, last) },
-      last?.right !== undefined,
-    );
-    // Needed later only, so not awaited.
-    if (answer.kind === "allowed" && authorization !== undefined) {
-      void this.#recentlyAccepted.note(authorization);
-    }
-    return answer;
+    const retriesUnauthorized = () => this.#retriesUnauthorized(question.authorization, last);
+    return this.#primary.ask(question, { signal, retriesUnauthorized }, last?.right !== undefined);
   }
 
   async #retriesUnauthorized(
@@ -192,20 +202,20 @@ export class Authorizer {
     // Without a credential a 401 is the expected challenge; one that was confirmed before stays confirmed.
     if (authorization === undefined) return false;
     if (last?.answer.kind === "refused" && last.answer.status === 401) return false;
-    return this.#recentlyAccepted.has(authorization);
+    return this.#callers.isAccepted(authorization);
   }
 
   /** Credentials known to be good are exempt: others behind the same address may send wrong ones. */
-  async #guessWaitSeconds(
+  async #guessWaitMs(
     key: string,
     { authorization, source }: ReadQuestion,
     known: VerdictRecord | undefined,
   ): Promise<number> {
     if (authorization === undefined || source === undefined) return 0;
-    const waitSeconds = this.#wrongCredentials.waitSeconds(source);
-    if (waitSeconds === 0 || known?.right !== undefined) return 0;
-    if (await this.#recentlyAccepted.has(authorization)) return 0;
-    return (await this.#shared.peek(key))?.record?.right === undefined ? waitSeconds : 0;
+    const waitMs = this.#wrongCredentials.waitMs(source);
+    if (waitMs === 0 || known?.right !== undefined) return 0;
+    if (await this.#callers.isAccepted(authorization)) return 0;
+    return (await this.#shared.peek(key))?.record?.right === undefined ? waitMs : 0;
   }
 
   #noteGuess({ authorization, source }: ReadQuestion, { record, source: from }: FoundRecord): void {
@@ -222,3 +232,68 @@ export class Authorizer {
     return verdictOf(record, source, this.#now(), this.#limits, isOutage);
   }
 }
+
+interface TurnOptions {
+  readonly callers: CallerStandings;
+  readonly turns: KeyedSemaphores;
+  readonly keys: CallerKeys;
+}
+
+/** One question on its way to the primary, within the limits of its caller. Without a credential there are none here. */
+class QuestionTurn {
+  readonly #question: ReadQuestion;
+  readonly #options: TurnOptions;
+  #leave: (() => void) | undefined;
+  #isReserved = false;
+  #settling: Promise<void> | undefined;
+  /** After how many seconds the caller may ask again. */
+  limitedSeconds = 0;
+
+  constructor(question: ReadQuestion, options: TurnOptions) {
+    this.#question = question;
+    this.#options = options;
+  }
+
+  /**
+   * @param hasRight - The primary has said yes to this very question before; then it may always be asked.
+   * @returns As `SharedQuestion.withoutAsking`.
+   */
+  async begin(hasRight: boolean, signal: AbortSignal): Promise<PrimaryAnswer | "wait" | undefined> {
+    const { callers, turns, keys } = this.#options;
+    const { authorization } = this.#question;
+    if (authorization === undefined || this.#isReserved) return undefined;
+    this.#leave ??= await turns.take(keys.callerKey(authorization), signal);
+    if (this.#leave === undefined) return TOO_MANY;
+    if (hasRight) return undefined;
+    const admission = await callers.admit(authorization);
+    if (admission === "wait") return signal.aborted ? TOO_MANY : "wait";
+    this.#isReserved = admission === "ask";
+    if (admission === "ask") return undefined;
+    this.limitedSeconds = admission.retryAfterSeconds;
+    return TOO_MANY;
+  }
+
+  noteAnswer(answer: PrimaryAnswer): PrimaryAnswer {
+    this.#settle(answer);
+    return answer;
+  }
+
+  /** Resolves when everything is noted: Lambda may freeze the process afterwards. */
+  async end(): Promise<void> {
+    if (this.#isReserved) this.#settle(undefined);
+    this.#leave?.();
+    await this.#settling;
+  }
+
+  #settle(answer: PrimaryAnswer | undefined): void {
+    const { authorization } = this.#question;
+    if (authorization === undefined || this.#settling !== undefined) return;
+    this.#settling = this.#options.callers.settle(authorization, answer, this.#isReserved);
+  }
+}
+
+const TOO_MANY: PrimaryAnswer = {
+  kind: "undecided",
+  cause: "unreachable",
+  reason: "too many questions of this caller at once",
+};

@@ -59,7 +59,6 @@ export interface AskOptions {
 /** Small texts, shared by every process of a mirror. Any call may fail. */
 export interface VerdictStore {
   read(key: string): Promise<{ readonly text: string; readonly version: string } | undefined>;
-  write(key: string, text: string): Promise<void>;
   /**
    * Replaces this version only; `"absent"`: creates the text only if there is none.
    * @returns The version written; `undefined` on a conflict.

@@ -38,3 +38,32 @@ export class PrioritySemaphore {
     else next();
   }
 }
+
+/** A semaphore for each key, for as long as it is used. */
+export class KeyedSemaphores {
+  readonly #count: number;
+  readonly #used = new Map<string, { readonly semaphore: PrioritySemaphore; users: number }>();
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** @returns What to call afterwards; `undefined`: the signal aborted first. */
+  async take(key: string, signal: AbortSignal): Promise<(() => void) | undefined> {
+    const used = this.#used.get(key) ?? { semaphore: new PrioritySemaphore(this.#count), users: 0 };
+    this.#used.set(key, used);
+    used.users += 1;
+    const leave = () => {
+      used.users -= 1;
+      if (used.users === 0) this.#used.delete(key);
+    };
+    if (!(await used.semaphore.take(signal, false))) {
+      leave();
+      return undefined;
+    }
+    return () => {
+      used.semaphore.release();
+      leave();
+    };
+  }
+}

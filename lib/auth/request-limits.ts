@@ -38,31 +38,81 @@ export class RequestRate {
   }
 }
 
+interface Guesses {
+  /** How many count at `atMs`; it falls by the limit each minute. */
+  level: number;
+  atMs: number;
+  /** Questions that wait for their turn. */
+  waiting: number;
+  /** Credentials that were counted since `sinceMs`. */
+  callers: Set<string>;
+  sinceMs: number;
+}
+
 /**
- * Counts the different credentials from each source that the primary has rejected within a minute. An expired one counts
- * once, however often it is sent: all jobs of a company may use it, behind one address.
+ * Limits how many different wrong credentials from one source are tried in a minute. An expired one counts once a minute,
+ * however often it is sent: all jobs of a company may use it, behind one address. Over the limit, a credential that is not
+ * known waits for its turn, so that a guesser delays others behind the same address, but does not lock them out.
  */
 export class WrongCredentials {
   readonly #perMinute: number;
-  readonly #windows: LRUCache<string, Set<string>>;
+  readonly #now: () => number;
+  readonly #guesses: LRUCache<string, Guesses> = boundedCache(MAX_SOURCES);
 
   /** @param perMinute - 0: no limit. */
   constructor(perMinute: number, now: () => number = Date.now) {
     this.#perMinute = perMinute;
-    this.#windows = minuteWindows(now);
+    this.#now = now;
   }
 
-  /** @returns 0 if the source may try another credential, else after how many seconds. */
-  waitSeconds(source: string): number {
-    const callers = this.#windows.get(source);
-    return callers === undefined || callers.size < this.#perMinute ? 0 : secondsLeft(this.#windows, source);
+  /** @returns 0 if the source may try another credential, else after how many milliseconds. */
+  waitMs(source: string): number {
+    const guesses = this.#current(source);
+    if (guesses === undefined || this.#perMinute === 0) return 0;
+    const excess = guesses.level + guesses.waiting + 1 - this.#perMinute;
+    return excess <= 0 ? 0 : Math.round((excess * WINDOW_MS) / this.#perMinute);
+  }
+
+  /** Keeps a place in the queue of the source for as long as `work` takes. */
+  async inQueue(source: string, work: () => Promise<void>): Promise<void> {
+    const guesses = this.#current(source);
+    if (guesses === undefined) return work();
+    guesses.waiting += 1;
+    try {
+      await work();
+    } finally {
+      guesses.waiting -= 1;
+    }
   }
 
   /** @param caller - Identifies the credential. */
   note(source: string, caller: string): void {
+    const nowMs = this.#now();
     if (this.#perMinute === 0) return;
-    const callers = this.#windows.get(source) ?? new Set();
-    if (callers.size === 0) this.#windows.set(source, callers);
-    if (callers.size < this.#perMinute) callers.add(caller);
+    const guesses = this.#current(source) ?? {
+      level: 0,
+      atMs: nowMs,
+      waiting: 0,
+      callers: new Set<string>(),
+      sinceMs: nowMs,
+    };
+    this.#guesses.set(source, guesses);
+    if (guesses.callers.has(caller)) return;
+    // More are not remembered: each further one counts every time.
+    if (guesses.callers.size < 2 * this.#perMinute) guesses.callers.add(caller);
+    guesses.level = Math.min(guesses.level + 1, this.#perMinute);
+  }
+
+  #current(source: string): Guesses | undefined {
+    const guesses = this.#guesses.get(source);
+    if (guesses === undefined) return undefined;
+    const nowMs = this.#now();
+    guesses.level = Math.max(0, guesses.level - ((nowMs - guesses.atMs) * this.#perMinute) / WINDOW_MS);
+    guesses.atMs = nowMs;
+    if (nowMs >= guesses.sinceMs + WINDOW_MS) {
+      guesses.callers.clear();
+      guesses.sinceMs = nowMs;
+    }
+    return guesses;
   }
 }

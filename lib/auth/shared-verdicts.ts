@@ -44,12 +44,12 @@ export interface SharedQuestion {
   readonly known: VerdictRecord | undefined;
   /**
    * @param isClaimed - Whether another process asks now.
-   * @returns The answer to give without asking; `undefined` if the primary may be asked.
+   * @returns The answer to give without asking; `wait`: not yet; `undefined` if the primary may be asked.
    */
   readonly withoutAsking: (
     last: VerdictRecord | undefined,
     isClaimed: boolean,
-  ) => Promise<PrimaryAnswer | undefined>;
+  ) => Promise<PrimaryAnswer | "wait" | undefined>;
   /** @param known - The last record. */
   readonly ask: (known: VerdictRecord | undefined) => Promise<PrimaryAnswer>;
   /** When it aborts, other processes are waited for no longer. */
@@ -77,10 +77,11 @@ export class SharedVerdicts {
       }
       const isClaimed = stored !== undefined && this.#isClaimedByAnother(stored, watch);
       const answer = await question.withoutAsking(record, isClaimed);
-      if (answer !== undefined) return { record: recordOf(answer, now(), record?.right), source: "memory" };
-      if (stored === undefined) return this.#ask(key, undefined, record, question);
-      if (!isClaimed) {
-        const claimed = await this.#claim(key, stored);
+      if (answer !== undefined && answer !== "wait") {
+        return { record: recordOf(answer, now(), record?.right), source: "memory" };
+      }
+      if (!isClaimed && answer !== "wait") {
+        const claimed = stored && (await this.#claim(key, stored));
         if (claimed !== "conflict") return this.#ask(key, claimed, record, question);
       }
       if (question.signal.aborted) {
@@ -88,7 +89,7 @@ export class SharedVerdicts {
         const noAnswer = { kind: "undecided", cause: "unreachable", reason } as const;
         return { record: recordOf(noAnswer, now(), record?.right), source: "memory" };
       }
-      await sleep(watch.pauseMs(stored));
+      await sleep(watch.pauseMs(stored?.version ?? "unreadable"));
     }
   }
 
@@ -175,7 +176,7 @@ class ClaimWatch {
   }
 
   /** The time until the next read. */
-  pauseMs({ version }: StoredVerdict): number {
+  pauseMs(version: string): number {
     if (version !== this.#version) this.#seenMs = 0;
     this.#version = version;
     // With jitter, as the waiting processes started at the same moment.

@@ -16,8 +16,22 @@ const storedSchema = z.strictObject({
   claim: claimSchema.exactOptional(),
 });
 
-/** Of a credential: when the primary accepted it. */
-const acceptedSchema = z.strictObject({ acceptedAtMs: z.number() });
+/** Of a credential, within the minute from `sinceMs`. `asked` includes those under way. */
+const questionsSchema = z.strictObject({ sinceMs: z.number(), asked: z.number(), refused: z.number() });
+
+/** Of a credential, see `CallerStandings`. */
+const standingSchema = z.strictObject({
+  acceptedAtMs: z.number().exactOptional(),
+  questions: questionsSchema.exactOptional(),
+});
+
+export type CallerStanding = z.infer<typeof standingSchema>;
+
+export interface StoredStanding {
+  readonly standing: CallerStanding;
+  /** `"absent"`: there is none yet. */
+  readonly version: string;
+}
 
 export interface StoredVerdict {
   readonly record?: VerdictRecord;
@@ -53,14 +67,22 @@ export class StoredVerdicts {
     return this.#store.replace(`${VERDICT_PREFIX}${key}`, JSON.stringify(stored), version);
   }
 
-  async readAccepted(callerKey: string, nowMs: number): Promise<number | undefined> {
+  /** An unreadable document counts as an empty one, and is replaced. */
+  async readStanding(callerKey: string, nowMs: number): Promise<StoredStanding> {
     const stored = await this.#store.read(`${VERDICT_PREFIX}${callerKey}`);
-    const acceptedAtMs = stored && parsed(stored.text, acceptedSchema)?.acceptedAtMs;
-    return acceptedAtMs !== undefined && acceptedAtMs <= nowMs + MAX_CLOCK_SKEW_MS ? acceptedAtMs : undefined;
+    if (stored === undefined) return { standing: {}, version: "absent" };
+    const { acceptedAtMs, questions } = parsed(stored.text, standingSchema) ?? {};
+    const latestMs = nowMs + MAX_CLOCK_SKEW_MS;
+    const standing = {
+      ...(acceptedAtMs !== undefined && acceptedAtMs <= latestMs && { acceptedAtMs }),
+      ...(questions !== undefined && questions.sinceMs <= latestMs && { questions }),
+    };
+    return { standing, version: stored.version };
   }
 
-  writeAccepted(callerKey: string, acceptedAtMs: number): Promise<void> {
-    return this.#store.write(`${VERDICT_PREFIX}${callerKey}`, JSON.stringify({ acceptedAtMs }));
+  /** @returns The version written; `undefined` on a conflict. */
+  replaceStanding(callerKey: string, { standing, version }: StoredStanding): Promise<string | undefined> {
+    return this.#store.replace(`${VERDICT_PREFIX}${callerKey}`, JSON.stringify(standing), version);
   }
 }
 

@@ -32,8 +32,11 @@ export type Verdict =
       readonly kind: "undecided";
       readonly source: VerdictSource;
       readonly ageMs: number;
-      /** `"guessing"`: too many wrong credentials came from the caller's address, and this one is not known. */
-      readonly cause: UndecidedCause | "guessing";
+      /**
+       * `"guessing"`: too many wrong credentials came from the caller's address, and this one is not known.
+       * `"refused-often"`: too many questions with this credential were refused.
+       */
+      readonly cause: UndecidedCause | "guessing" | "refused-often";
       readonly retryAfterSeconds: number;
     };
 

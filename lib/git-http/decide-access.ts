@@ -229,8 +229,8 @@ function decisionOf(verdict: Verdict): AccessDecision {
 /** Never 401, which makes git erase a credential that may be valid. */
 function undecided({ cause, retryAfterSeconds }: Extract<Verdict, { kind: "undecided" }>): AccessDecision {
   const text = `${WHY_UNDECIDED[cause]}; try again in ${retryAfterSeconds} s`;
-  const isLimited = cause === "rate-limited" || cause === "guessing";
-  return { kind: "refused", status: isLimited ? 429 : 503, text, retryAfterSeconds };
+  const isBusy = cause === "unreachable" || cause === "unreadable";
+  return { kind: "refused", status: isBusy ? 503 : 429, text, retryAfterSeconds };
 }
 
 const WHY_UNDECIDED = {
@@ -239,4 +239,5 @@ const WHY_UNDECIDED = {
   unreachable: "Bitbucket cannot be reached, so the mirror cannot ask whether you may read",
   unreadable: "the mirror cannot read its copy of this repository, so it cannot check that you may read it",
   guessing: "Bitbucket rejected several credentials from your address",
+  "refused-often": "Bitbucket refused several requests with this credential",
 } as const;

@@ -19,7 +19,7 @@ test("what the file sets reaches the functions, and the rest has its default", (
     [ENV.anonymous]: "allow",
     [ENV.anonymousPerMinute]: "300",
     [ENV.anonymousTotalPerMinute]: "7",
-    [ENV.wrongCredentialsPerMinute]: "20",
+    [ENV.wrongCredentialsPerMinute]: "60",
     [ENV.staleMinutes]: "15",
     [ENV.waitSeconds]: "20",
     [ENV.push]: "refuse",

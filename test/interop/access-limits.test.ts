@@ -27,14 +27,31 @@ test("who tries out credentials is told to wait, and the primary is not asked", 
   expect(statuses).toEqual([401, 401, 401, 429, 429]);
   expect(mirror.checks()).toBe(4);
   const limited = await ask(CREDENTIALS["access token"]);
-  expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "60"]);
+  expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "20"]);
   expect(await limited.text()).toBe(
-    "Bitbucket rejected several credentials from your address; try again in 60 s\n",
+    "Bitbucket rejected several credentials from your address; try again in 20 s\n",
   );
   expect(mirror.logged.filter((line) => line.includes('"cause":"guessing"'))).toHaveLength(3);
   mirror.clock.nowMs += 60_000;
   expect((await ask(READER)).status).toBe(200);
   expect((await ask(CREDENTIALS["access token"])).status).toBe(200);
+});
+
+test("one wrong credential for many names: the primary is asked five times, and the caller told to wait", async () => {
+  const wrong = CREDENTIALS["wrong password"];
+  const statuses = await Promise.all(
+    Array.from({ length: 100 }, (_, index) =>
+      mirror.statusOf(`/acme/name-${index}.git/info/refs?service=git-upload-pack`, wrong),
+    ),
+  );
+  expect(statuses.filter((status) => status === 401)).toHaveLength(5);
+  expect(statuses.filter((status) => status === 429)).toHaveLength(95);
+  expect(mirror.checks()).toBe(5);
+  const limited = await mirror.get(VAULT, wrong);
+  expect(await limited.text()).toBe(
+    "Bitbucket refused several requests with this credential; try again in 60 s\n",
+  );
+  expect(await mirror.statusOf(VAULT, READER)).toBe(200);
 });
 
 test("callers without a credential are limited all together, too", async () => {

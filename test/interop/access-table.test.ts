@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 import {
   CREDENTIALS,
@@ -150,6 +150,9 @@ describe.each([
   });
 
   afterAll(() => mirror.close());
+
+  // A refused credential may ask five questions a minute.
+  beforeEach(() => mirror.pass(60));
 
   describe.each(STATES)("acme/%s", (slug) => {
     test.each(KINDS)("info/refs in versions 0 and 2, with %s", async (kind) => {

@@ -156,10 +156,11 @@ describe("the primary is asked", () => {
       const { requests, rounds } = mirror.store.counts();
       return { status, requests, rounds, checks: mirror.checks() };
     };
-    // Once in 10 s a process also reads whether there is an outage, at the same time as the verdict.
-    expect(await steps("first", STRANGER)).toEqual({ status: 404, requests: 5, rounds: 4, checks: 1 });
+    // Once in 10 s a process also reads whether there is an outage, and of the credential, at the same time as the verdict. One that
+    // was never accepted reserves its question, and each refusal is noted.
+    expect(await steps("first", STRANGER)).toEqual({ status: 404, requests: 8, rounds: 5, checks: 1 });
     const forbidden = await steps("vault", STRANGER);
-    expect(forbidden).toEqual({ status: 404, requests: 4, rounds: 4, checks: 1 });
+    expect(forbidden).toEqual({ status: 404, requests: 6, rounds: 5, checks: 1 });
     expect(await steps("nothing", STRANGER)).toEqual(forbidden);
     expect(await steps("unmirrored", STRANGER)).toEqual(forbidden);
     const remembered = await steps("vault", STRANGER);
@@ -175,7 +176,7 @@ describe("the primary is asked", () => {
       const { requests, rounds } = mirror.store.counts();
       return { status, requests, rounds, checks: mirror.checks() };
     };
-    expect(await stepsElsewhere("first")).toEqual({ status: 404, requests: 3, rounds: 2, checks: 0 });
+    expect(await stepsElsewhere("first")).toEqual({ status: 404, requests: 4, rounds: 2, checks: 0 });
     const elsewhere = await stepsElsewhere("vault");
     expect(elsewhere).toEqual({ status: 404, requests: 2, rounds: 2, checks: 0 });
     expect(await stepsElsewhere("nothing")).toEqual(elsewhere);

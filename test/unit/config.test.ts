@@ -101,7 +101,7 @@ describe("readAuthorizerConfig", () => {
       anonymous: "allow",
       anonymousPerMinute: 300,
       anonymousTotalPerMinute: 6_000,
-      wrongCredentialsPerMinute: 20,
+      wrongCredentialsPerMinute: 60,
       staleMinutes: 15,
       redirectUnmirrored: "all",
       logLevel: "info",

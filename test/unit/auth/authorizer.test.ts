@@ -74,7 +74,7 @@ test.each([
 
 test("a store that fails changes no decision", async () => {
   const failing = () => Promise.reject(new Error("the store is gone"));
-  const auth = rig.process({ store: { read: failing, write: failing, replace: failing } });
+  const auth = rig.process({ store: { read: failing, replace: failing } });
   expect((await auth.check(QUESTION)).kind).toBe("allowed");
   rig.nowMs += 60_000;
   rig.answer = NO;
@@ -116,7 +116,7 @@ test("a Retry-After beyond reason keeps a caller waiting for an hour at the most
 test("memory has a bound: the verdict unused for longest is forgotten", async () => {
   const auth = rig.process({
     limits: { maxRemembered: 2 },
-    store: { read: async () => undefined, write: async () => {}, replace: async () => "1" },
+    store: { read: async () => undefined, replace: async () => "1" },
   });
   const named = (name: string) => ({ ...QUESTION, repositoryPath: `acme/${name}` });
   await auth.check(named("a"));

@@ -14,16 +14,14 @@ test("a source may make so many requests a minute, and another one as many", () 
   expect([rate.take("a"), rate.take("a"), rate.take("a")]).toEqual([0, 0, 60]);
 });
 
-test("a minute begins with its first request, or wrong credential, and no later one makes it longer", () => {
+test("a minute begins with its first request, and no later one makes it longer", () => {
   let nowMs = 5_000;
   const rate = new RequestRate(2, () => nowMs);
-  const wrong = new WrongCredentials(2, () => nowMs);
-  for (const caller of ["one", "two"]) {
+  for (let count = 0; count < 2; count++) {
     rate.take("a");
-    wrong.note("a", caller);
     nowMs += 20_000;
   }
-  expect([rate.take("a"), wrong.waitSeconds("a")]).toEqual([20, 20]);
+  expect(rate.take("a")).toBe(20);
 });
 
 test("without a limit every request is allowed", () => {
@@ -31,16 +29,25 @@ test("without a limit every request is allowed", () => {
   expect(Array.from({ length: 100 }, () => rate.take("a"))).toEqual(Array(100).fill(0));
 });
 
-test("different wrong credentials of a source count, each once", () => {
+test("different wrong credentials of a source count, each once a minute, and fewer as time passes", async () => {
   let nowMs = 5_000;
   const wrong = new WrongCredentials(2, () => nowMs);
   for (const caller of ["one", "one", "one"]) wrong.note("a", caller);
-  expect(wrong.waitSeconds("a")).toBe(0);
+  expect(wrong.waitMs("a")).toBe(0);
   wrong.note("a", "two");
-  expect([wrong.waitSeconds("a"), wrong.waitSeconds("b")]).toEqual([60, 0]);
-  nowMs += 60_001;
-  expect(wrong.waitSeconds("a")).toBe(0);
+  expect([wrong.waitMs("a"), wrong.waitMs("b")]).toEqual([30_000, 0]);
+  await wrong.inQueue("a", async () => expect(wrong.waitMs("a")).toBe(60_000));
+  for (const caller of ["three", "four", "five"]) wrong.note("a", caller);
+  expect(wrong.waitMs("a")).toBe(30_000);
+  nowMs += 10_000;
+  expect(wrong.waitMs("a")).toBe(20_000);
+  nowMs += 20_000;
+  expect(wrong.waitMs("a")).toBe(0);
+  nowMs += 60_000;
+  wrong.note("a", "one");
+  wrong.note("a", "two");
+  expect(wrong.waitMs("a")).toBe(30_000);
   const unlimited = new WrongCredentials(0);
   unlimited.note("a", "one");
-  expect(unlimited.waitSeconds("a")).toBe(0);
+  expect(unlimited.waitMs("a")).toBe(0);
 });

@@ -1,0 +1,186 @@
+/**
+ * How each credential has fared at the primary, as `auth/<caller key>`, for all processes of the mirror:
+ *
+ * - When the primary last accepted it, for any repository. Bitbucket sometimes answers 401 to a valid token when several jobs
+ *   start together (BCLOUD-24107), often for a repository that the token was not used for yet.
+ * - How many questions it asked within a minute, and how many were refused. A credential that was not accepted lately
+ *   reserves each question before it is asked, by compare-and-swap: so a thousand processes ask five questions at most.
+ */
+import { errorFields } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { boundedCache } from "./bounded-cache.ts";
+import type { CallerKeys } from "./caller-keys.ts";
+import type { PrimaryAnswer } from "./ports.ts";
+import type { CallerStanding, StoredStanding, StoredVerdicts } from "./stored-verdicts.ts";
+
+export const RECENTLY_ACCEPTED_MS = 15 * 60_000;
+/** A process writes at most this often that a caller was accepted. */
+const NOTE_EVERY_MS = 5 * 60_000;
+const WINDOW_MS = 60_000;
+/** Without a new read of the store. */
+const MEMORY_MS = 10_000;
+/** About 300 bytes each. */
+const MAX_CALLERS = 20_000;
+const MAX_WRITE_TRIES = 4;
+
+export interface QuestionLimits {
+  /** Refused questions a minute of a credential that was not accepted within the last 15 minutes. */
+  readonly refusedPerMinute: number;
+  /** The same of one that was. */
+  readonly refusedPerMinuteAccepted: number;
+}
+
+export const DEFAULT_QUESTION_LIMITS: QuestionLimits = { refusedPerMinute: 5, refusedPerMinuteAccepted: 60 };
+
+export interface CallerStandingsOptions {
+  readonly stored: StoredVerdicts;
+  readonly keys: CallerKeys;
+  readonly limits: QuestionLimits;
+  readonly log: Logger;
+  readonly now: () => number;
+}
+
+/** `wait`: other questions of this credential are under way; look again soon. */
+export type Admission = "ask" | "wait" | { readonly retryAfterSeconds: number };
+
+interface Remembered {
+  readonly stored: StoredStanding;
+  readonly readAtMs: number;
+}
+
+const UNKNOWN: StoredStanding = { standing: {}, version: "absent" };
+
+export class CallerStandings {
+  readonly #options: CallerStandingsOptions;
+  readonly #remembered = boundedCache<Remembered>(MAX_CALLERS);
+  readonly #reading = new Map<string, Promise<StoredStanding | undefined>>();
+
+  constructor(options: CallerStandingsOptions) {
+    this.#options = options;
+  }
+
+  /** To be called early, while other reads are under way: what this process does not know is read from the store. */
+  readAhead(authorization: string): void {
+    void this.#find(this.#keyOf(authorization));
+  }
+
+  /** Whether the primary accepted the credential within the last 15 minutes. Never rejects. */
+  async isAccepted(authorization: string): Promise<boolean> {
+    return this.#isAccepted((await this.#find(this.#keyOf(authorization))).standing);
+  }
+
+  /** Whether a question may be asked. Each `ask` is to be followed by `settle`. Never rejects. */
+  async admit(authorization: string): Promise<Admission> {
+    const key = this.#keyOf(authorization);
+    const found = await this.#find(key);
+    const { refusedPerMinute, refusedPerMinuteAccepted } = this.#options.limits;
+    const questions = this.#window(found.standing);
+    const isAccepted = this.#isAccepted(found.standing);
+    if (questions.refused >= (isAccepted ? refusedPerMinuteAccepted : refusedPerMinute)) {
+      const waitMs = questions.sinceMs + WINDOW_MS - this.#options.now();
+      return { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) };
+    }
+    if (isAccepted) return "ask";
+    const isFull = questions.asked >= refusedPerMinute;
+    const reserved = { ...questions, asked: questions.asked + 1 };
+    if (!isFull && (await this.#replace(key, found, { ...found.standing, questions: reserved })))
+      return "ask";
+    this.#remembered.delete(key);
+    return "wait";
+  }
+
+  /**
+   * Notes what became of a question.
+   * @param answer - `undefined`: it was not asked after all.
+   * @param isReserved - Whether `admit` let it pass. Never rejects.
+   */
+  async settle(authorization: string, answer: PrimaryAnswer | undefined, isReserved: boolean): Promise<void> {
+    const key = this.#keyOf(authorization);
+    if (answer?.kind === "allowed") return this.#noteAccepted(key);
+    // 503: the mirror itself is behind.
+    const isRefused = answer?.kind === "refused" && answer.status !== 503;
+    if (!isRefused && !isReserved) return;
+    for (let tries = 0; tries < MAX_WRITE_TRIES; tries++) {
+      const found = await this.#find(key);
+      // Credentials in good standing reserve nothing.
+      if (!isRefused && this.#isAccepted(found.standing)) return;
+      const { sinceMs, asked, refused } = this.#window(found.standing);
+      const questions = isRefused
+        ? { sinceMs, asked: Math.max(asked, refused + 1), refused: refused + 1 }
+        : { sinceMs, asked: Math.max(refused, asked - 1), refused };
+      if (await this.#replace(key, found, { ...found.standing, questions })) return;
+      this.#remembered.delete(key);
+    }
+  }
+
+  async #noteAccepted(key: string): Promise<void> {
+    const acceptedAtMs = this.#options.now();
+    for (let tries = 0; tries < MAX_WRITE_TRIES; tries++) {
+      const found = await this.#find(key);
+      const { acceptedAtMs: notedAtMs, questions } = found.standing;
+      if (notedAtMs !== undefined && acceptedAtMs < notedAtMs + NOTE_EVERY_MS) return;
+      // Those that were not refused count no longer.
+      const kept = questions !== undefined && questions.refused > 0 && { questions };
+      if (await this.#replace(key, found, { ...kept, acceptedAtMs })) return;
+      this.#remembered.delete(key);
+    }
+  }
+
+  /** What this process knows, if that is recent, else what the store says. Never rejects. */
+  async #find(key: string): Promise<StoredStanding> {
+    const { now } = this.#options;
+    const remembered = this.#remembered.get(key);
+    if (remembered !== undefined && now() < remembered.readAtMs + MEMORY_MS) return remembered.stored;
+    let reading = this.#reading.get(key);
+    if (reading === undefined) {
+      reading = this.#read(key).finally(() => this.#reading.delete(key));
+      this.#reading.set(key, reading);
+    }
+    return (await reading) ?? remembered?.stored ?? UNKNOWN;
+  }
+
+  async #read(key: string): Promise<StoredStanding | undefined> {
+    const { stored, now } = this.#options;
+    const found = await this.#logFailure("read", () => stored.readStanding(key, now()));
+    if (found !== undefined) this.#remembered.set(key, { stored: found, readAtMs: now() });
+    return found;
+  }
+
+  /** @returns `false` on a conflict. A store that fails limits nothing beyond this process. */
+  async #replace(key: string, { version }: StoredStanding, standing: CallerStanding): Promise<boolean> {
+    const { stored, now } = this.#options;
+    const written = await this.#logFailure("write", async () => ({
+      version: await stored.replaceStanding(key, { standing, version }),
+    }));
+    if (written !== undefined && written.version === undefined) return false;
+    this.#remembered.set(key, {
+      stored: { standing, version: written?.version ?? version },
+      readAtMs: now(),
+    });
+    return true;
+  }
+
+  #isAccepted({ acceptedAtMs }: CallerStanding): boolean {
+    return acceptedAtMs !== undefined && this.#options.now() < acceptedAtMs + RECENTLY_ACCEPTED_MS;
+  }
+
+  #window({ questions }: CallerStanding): NonNullable<CallerStanding["questions"]> {
+    const nowMs = this.#options.now();
+    return questions !== undefined && nowMs < questions.sinceMs + WINDOW_MS
+      ? questions
+      : { sinceMs: nowMs, asked: 0, refused: 0 };
+  }
+
+  #keyOf(authorization: string): string {
+    return this.#options.keys.callerKey(authorization);
+  }
+
+  async #logFailure<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#options.log.error("auth:store-failed", { action, ...errorFields(error) });
+      return undefined;
+    }
+  }
+}

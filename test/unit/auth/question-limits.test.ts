@@ -1,0 +1,149 @@
+/** How many refused questions one credential may ask, over all processes of a mirror. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { ReadQuestion } from "../../../lib/auth/ports.ts";
+import { AuthorizerRig, AWAY, NO, QUESTION, UNAUTHORIZED, YES } from "../../support/authorizer-rig.ts";
+
+let rig: AuthorizerRig;
+
+beforeEach(() => {
+  rig = new AuthorizerRig();
+});
+
+const about = (name: string, changed: Partial<ReadQuestion> = {}): ReadQuestion => ({
+  ...QUESTION,
+  repositoryPath: `acme/${name}`,
+  ...changed,
+});
+const names = (count: number) => Array.from({ length: count }, (_, index) => about(`site-${index}`));
+const LIMITED = { kind: "undecided", cause: "refused-often" };
+
+async function storedCount(): Promise<number> {
+  let count = 0;
+  for await (const _ of rig.store.list("auth/")) count += 1;
+  return count;
+}
+
+describe("a credential that the primary has not accepted", () => {
+  test.each(["one process", "a process each"])(
+    "1,000 names at once cost 5 questions and 6 files, in %s",
+    async (where) => {
+      rig.answer = async () => {
+        await sleep(20);
+        return UNAUTHORIZED;
+      };
+      const one = rig.process();
+      const process = () => (where === "one process" ? one : rig.process());
+      const count = where === "one process" ? 1_000 : 100;
+      const verdicts = await Promise.all(names(count).map((question) => process().check(question)));
+      expect(rig.asked).toHaveLength(5);
+      expect(verdicts.filter(({ kind }) => kind === "refused")).toHaveLength(5);
+      expect(
+        verdicts.filter((verdict) => verdict.kind === "undecided" && verdict.cause === "refused-often"),
+      ).toHaveLength(count - 5);
+      expect(await storedCount()).toBe(6);
+      // The next minute.
+      rig.pass(60_000);
+      expect(await rig.process().check(about("next"))).toMatchObject({ kind: "refused" });
+    },
+  );
+
+  test("a later process reads that from the store, and asks and writes nothing", async () => {
+    rig.answer = NO;
+    for (const question of names(5)) await rig.process().check(question);
+    rig.pass(20_000);
+    rig.store.reset();
+    expect(await rig.process().check(about("next"))).toMatchObject({ ...LIMITED, retryAfterSeconds: 40 });
+    expect([rig.asked.length, rig.store.counts().write]).toEqual([5, 0]);
+    // The same question as before is asked no more either, and others' credentials are no concern of it.
+    expect(await rig.process().check(about("site-0"))).toMatchObject(LIMITED);
+    rig.answer = YES;
+    const other = about("next", { authorization: "Basic b3RoZXI6MQ==" });
+    expect(await rig.process().check(other)).toMatchObject({ kind: "allowed" });
+  });
+
+  test.each(["one process", "a process each"])(
+    "that is good is accepted once, and asks for 60 repositories at once, in %s",
+    async (where) => {
+      rig.answer = async () => {
+        await sleep(10);
+        return YES;
+      };
+      const one = rig.process();
+      const verdicts = await Promise.all(
+        names(60).map((question) => (where === "one process" ? one : rig.process()).check(question)),
+      );
+      expect(verdicts.filter(({ kind }) => kind === "allowed")).toHaveLength(60);
+      expect(rig.asked).toHaveLength(60);
+    },
+  );
+
+  test.each([
+    ["wrong", UNAUTHORIZED, "refused"],
+    ["good", YES, "allowed"],
+  ] as const)(
+    "that is %s is asked about once, if 40 processes ask the same at once",
+    async (_, answer, kind) => {
+      rig.answer = async () => {
+        await sleep(30);
+        return answer;
+      };
+      const verdicts = await Promise.all(Array.from({ length: 40 }, () => rig.process().check(QUESTION)));
+      expect(verdicts.map((verdict) => verdict.kind)).toEqual(Array(40).fill(kind));
+      expect(rig.asked).toHaveLength(1);
+    },
+  );
+
+  test("questions without an answer do not count", async () => {
+    rig.answer = AWAY;
+    for (const question of names(8)) await rig.process().check(question);
+    rig.answer = YES;
+    expect(await rig.process().check(about("next"))).toMatchObject({ kind: "allowed" });
+  });
+});
+
+describe("a credential that the primary accepted lately", () => {
+  beforeEach(async () => {
+    await rig.process().check(QUESTION);
+    rig.asked.length = 0;
+    rig.answer = NO;
+  });
+
+  test("may be refused 60 times a minute, over all processes", async () => {
+    const auths = [rig.process(), rig.process(), rig.process()];
+    for (const [index, question] of names(60).entries()) {
+      rig.pass(250);
+      expect(await auths[index % 3]?.check(question)).toMatchObject({ kind: "refused" });
+    }
+    expect(await rig.process().check(about("next"))).toMatchObject(LIMITED);
+    expect(rig.asked).toHaveLength(60);
+  });
+
+  test("is always asked about what it could read, whatever was refused", async () => {
+    const auth = rig.process({ limits: { refusedPerMinuteAccepted: 3 } });
+    for (const question of names(5)) await auth.check(question);
+    expect(rig.asked).toHaveLength(3);
+    rig.answer = YES;
+    for (const process of [auth, rig.process({ limits: { refusedPerMinuteAccepted: 3 } })]) {
+      rig.pass(60_000);
+      for (const question of names(3)) await process.check(question);
+      expect(await process.check(QUESTION)).toMatchObject({ kind: "allowed", source: "primary" });
+    }
+  });
+
+  test("asks 8 questions at a time", async () => {
+    let running = 0;
+    let most = 0;
+    rig.answer = async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await sleep(15);
+      running -= 1;
+      return YES;
+    };
+    const auth = rig.process();
+    const verdicts = await Promise.all(names(40).map((question) => auth.check(question)));
+    expect(verdicts.every(({ kind }) => kind === "allowed")).toBe(true);
+    expect(most).toBe(8);
+  });
+});
