@@ -21,11 +21,11 @@ import { RecentChecks } from "../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../lib/sync/repository-job.ts";
 import { bitbucketAccess, SyncBudgets } from "./wiring/bitbucket-access.ts";
 import { logInvalidConfig } from "./wiring/invalid-config.ts";
+import { lfsPlans } from "./wiring/lfs-plans.ts";
 import { queuedSyncRequests, requeueUnfinished } from "./wiring/sync-requests.ts";
 
-const { bucket, syncQueueUrl, relayQueueUrl, gitUrl, apiUrl, secretPath, logLevel } = readSyncConfig(
-  process.env,
-);
+const settings = readSyncConfig(process.env);
+const { bucket, syncQueueUrl, relayQueueUrl, lfsQueueUrl, gitUrl, apiUrl, secretPath, logLevel } = settings;
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
 const onDamage = (error: unknown, key: string): void =>
@@ -41,6 +41,7 @@ const config = new CurrentConfig(store, logInvalidConfig(log));
 const readConfig = () => config.read();
 const checks = new RecentChecks();
 const syncBudgets = new SyncBudgets();
+const planLfs = lfsPlans({ store, queue: new SqsJobQueue(sqs, lfsQueueUrl), log });
 const announce = announcer({ queue: new SqsJobQueue(sqs, relayQueueUrl), readConfig, hasEventBus: true });
 
 async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
@@ -54,7 +55,10 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
   if (job.kind === "repository") {
     const onPublished = (uuid: string) => tryRefreshBundles(uuid, { storage, log, signal });
     const wiring = { storage, readConfig, primaryOf, log, checks, announce, onPublished, signal };
-    await requeueUnfinished(job, requests, () => runRepositoryJob(job, wiring));
+    await requeueUnfinished(job, requests, async () => {
+      const { outcome, facts } = await runRepositoryJob(job, wiring);
+      await planLfs({ workspace: facts?.workspace ?? job.workspace, uuid: job.uuid }, outcome);
+    });
     return;
   }
   const workspace = findWorkspace(await readConfig(), job.workspace);

@@ -14,6 +14,7 @@ const codeFolders = {
   authorizer: await bundled("authorizer", FUNCTION_SOURCES.authorizer),
   gitHttp: await bundled("git-http", FUNCTION_SOURCES.gitHttp),
   sync: await bundled("sync", FUNCTION_SOURCES.sync),
+  lfsSync: await bundled("lfs-sync", FUNCTION_SOURCES.lfsSync),
   webhook: await bundled("webhook", FUNCTION_SOURCES.webhook),
   relay: await bundled("relay", FUNCTION_SOURCES.relay),
   reconcile: await bundled("reconcile", FUNCTION_SOURCES.reconcile),

@@ -12,6 +12,10 @@ const VERDICT_KEYS = ["auth/*"];
 const ANNOUNCED_KEYS = ["repos/*/announced"];
 /** Finished answers, which may be lost at any time. */
 const ANSWER_KEYS = ["repos/*/cache/answers/*"];
+/** LFS files, parts of large ones that are not whole yet, and what is to be deleted. */
+const LFS_KEYS = ["lfs/*", "lfs-parts/*", "lfs-sweep.json"];
+/** What is known of a repository's LFS files, and the pointers of its packs. */
+const LFS_REPOSITORY_KEYS = ["repos/*/lfs.json", "repos/*/lfs/*", "repos/*/objects/pack/*.lfs-1"];
 const WRITE_ACTIONS = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"];
 /** What reconcile keeps. */
 const RECORD_KEYS = ["workspaces/*", "failures/*", "webhooks/*"];
@@ -66,6 +70,12 @@ export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable):
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
   // The janitor looks for uploads that nobody will complete.
   grant(grantee, ["s3:ListBucketMultipartUploads"], [bucket.bucketArn]);
+}
+
+/** To copy LFS files, keep what is known of them, and delete those that no repository points to. */
+export function grantCopyLfsFiles(bucket: Bucket, grantee: IGrantable): void {
+  grantRead(bucket, grantee, [...CONFIG_KEYS, "workspaces/*", "repos/*", ...LFS_KEYS]);
+  grant(grantee, WRITE_ACTIONS, arns(bucket, [...LFS_KEYS, ...LFS_REPOSITORY_KEYS]));
 }
 
 function grantRead(bucket: Bucket, grantee: IGrantable, patterns: readonly string[]): void {

@@ -22,6 +22,7 @@ export const FUNCTION_SOURCES = {
   webhook: { entryFile: "functions/webhook.ts", workerFiles: [] },
   relay: { entryFile: "functions/relay.ts", workerFiles: [] },
   reconcile: { entryFile: "functions/reconcile.ts", workerFiles: [] },
+  lfsSync: { entryFile: "functions/lfs-sync.ts", workerFiles: ["lib/indexer/index-worker.ts"] },
   sync: { entryFile: "functions/sync.ts", workerFiles: ["lib/indexer/index-worker.ts"] },
 } as const satisfies Record<string, FunctionSource>;
 

@@ -10,6 +10,7 @@ import type { Construct } from "constructs";
 import { ENV, EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import {
   grantAnnounce,
+  grantCopyLfsFiles,
   grantDecideAccess,
   grantKeepAnswers,
   grantReadConfig,
@@ -40,6 +41,8 @@ const RELAY_TIMEOUT = Duration.minutes(1);
 
 /** Ten syncs: the primary limits the requests of one credential. */
 const SYNC_QUEUE = { visibilityTimeout: Duration.minutes(18), maxConcurrency: 10 };
+/** A queue of its own: large files must not keep pushes waiting. */
+const LFS_QUEUE = { visibilityTimeout: Duration.minutes(18), maxConcurrency: 10 };
 /** A queue of its own: receivers that hang must not keep syncs waiting. Nor each other: there are four groups for each of 21. */
 const RELAY_QUEUE = { visibilityTimeout: Duration.minutes(2), maxConcurrency: 84 };
 
@@ -47,7 +50,10 @@ export interface ServiceStackProps extends StackProps {
   readonly bucket: Bucket;
   readonly authSecret: Secret;
   readonly settings: DeploymentSettings;
-  readonly codeFolders: Record<"authorizer" | "gitHttp" | "sync" | "webhook" | "reconcile" | "relay", string>;
+  readonly codeFolders: Record<
+    "authorizer" | "gitHttp" | "sync" | "lfsSync" | "webhook" | "reconcile" | "relay",
+    string
+  >;
 }
 
 export class ServiceStack extends Stack {
@@ -63,7 +69,9 @@ export class ServiceStack extends Stack {
       setsApiLogRole: props.settings.setsApiLogRole,
     });
     const relayQueue = new JobQueue(this, "RelayQueue", RELAY_QUEUE);
-    queue.feed(this.#sync(props, queue.queue, relayQueue.queue).lambda);
+    const lfsQueue = new JobQueue(this, "LfsQueue", LFS_QUEUE);
+    queue.feed(this.#sync(props, { queue, relayQueue, lfsQueue }).lambda);
+    lfsQueue.feed(this.#lfsSync(props, lfsQueue.queue).lambda);
     relayQueue.feed(this.#relay(props, relayQueue.queue, endpoint.api.url).lambda);
     const reconcile = this.#reconcile(props, queue.queue, endpoint.api.url);
     new Rule(this, "ReconcileSchedule", {
@@ -75,6 +83,8 @@ export class ServiceStack extends Stack {
     new CfnOutput(this, "DeadLetterQueueUrl", { value: queue.deadLetterQueue.queueUrl });
     new CfnOutput(this, "RelayQueueUrl", { value: relayQueue.queue.queueUrl });
     new CfnOutput(this, "RelayDeadLetterQueueUrl", { value: relayQueue.deadLetterQueue.queueUrl });
+    new CfnOutput(this, "LfsQueueUrl", { value: lfsQueue.queue.queueUrl });
+    new CfnOutput(this, "LfsDeadLetterQueueUrl", { value: lfsQueue.deadLetterQueue.queueUrl });
     new CfnOutput(this, "GitUrl", { value: endpoint.api.url });
     new CfnOutput(this, "SyncQueueUrl", { value: queue.queue.queueUrl });
     new CfnOutput(this, "BucketName", { value: props.bucket.bucketName });
@@ -162,22 +172,39 @@ export class ServiceStack extends Stack {
     return reconcile;
   }
 
-  #sync(props: ServiceStackProps, queue: Queue, relayQueue: Queue): MirrorFunction {
+  #sync(
+    props: ServiceStackProps,
+    queues: Readonly<Record<"queue" | "relayQueue" | "lfsQueue", JobQueue>>,
+  ): MirrorFunction {
+    const { queue: syncQueue, relayQueue, lfsQueue } = queues;
     const sync = new MirrorFunction(this, "Sync", {
       codeFolder: props.codeFolders.sync,
       memoryMib: 2 * MEMORY_MIB_PER_CPU,
       temporaryStorage: Size.gibibytes(10),
       environment: {
         ...environmentOf(props),
-        [ENV.syncQueueUrl]: queue.queueUrl,
-        [ENV.relayQueueUrl]: relayQueue.queueUrl,
+        [ENV.syncQueueUrl]: syncQueue.queue.queueUrl,
+        [ENV.relayQueueUrl]: relayQueue.queue.queueUrl,
+        [ENV.lfsQueueUrl]: lfsQueue.queue.queueUrl,
       },
     });
     grantReadWriteRepositories(props.bucket, sync.role);
-    queue.grantSendMessages(sync.role);
-    relayQueue.grantSendMessages(sync.role);
+    for (const { queue } of [syncQueue, relayQueue, lfsQueue]) queue.grantSendMessages(sync.role);
     this.#grantSecrets(sync.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
     return sync;
+  }
+
+  #lfsSync(props: ServiceStackProps, queue: Queue): MirrorFunction {
+    const lfsSync = new MirrorFunction(this, "LfsSync", {
+      codeFolder: props.codeFolders.lfsSync,
+      memoryMib: MEMORY_MIB_PER_CPU,
+      temporaryStorage: Size.gibibytes(10),
+      environment: { ...environmentOf(props), [ENV.lfsQueueUrl]: queue.queueUrl },
+    });
+    grantCopyLfsFiles(props.bucket, lfsSync.role);
+    queue.grantSendMessages(lfsSync.role);
+    this.#grantSecrets(lfsSync.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
+    return lfsSync;
   }
 
   #relay(props: ServiceStackProps, queue: Queue, mirrorUrl: string): MirrorFunction {

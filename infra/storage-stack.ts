@@ -1,6 +1,12 @@
 /** What must survive: the bucket with the mirrored repositories. Deployed once, changed rarely, never deleted. */
 import { Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
-import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from "aws-cdk-lib/aws-s3";
+import {
+  BlockPublicAccess,
+  Bucket,
+  BucketEncryption,
+  ObjectOwnership,
+  StorageClass,
+} from "aws-cdk-lib/aws-s3";
 import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Construct } from "constructs";
 
@@ -21,6 +27,15 @@ export class StorageStack extends Stack {
         // A sync lasts 15 minutes at most, so what is unfinished after a day belongs to one that was killed.
         { id: "forget-killed-uploads", abortIncompleteMultipartUploadAfter: Duration.days(1) },
         // A verdict is used for a day at most: the maximum of staleMinutes in lib/settings.ts.
+        // Many LFS files are old versions that are never read again.
+        {
+          id: "tier-lfs-files",
+          prefix: "lfs/",
+          transitions: [
+            { storageClass: StorageClass.INTELLIGENT_TIERING, transitionAfter: Duration.days(0) },
+          ],
+        },
+        { id: "forget-parts-of-lfs-files", prefix: "lfs-parts/", expiration: Duration.days(7) },
         { id: "forget-verdicts", prefix: "auth/", expiration: Duration.days(2) },
       ],
     });

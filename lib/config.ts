@@ -31,6 +31,7 @@ const RESOURCES = {
   },
   syncQueueUrl: { environment: "NEARSIDE_SYNC_QUEUE_URL", meaning: "the URL of the queue of sync jobs" },
   relayQueueUrl: { environment: "NEARSIDE_RELAY_QUEUE_URL", meaning: "the URL of the relay's queue" },
+  lfsQueueUrl: { environment: "NEARSIDE_LFS_QUEUE_URL", meaning: "the URL of the queue of LFS jobs" },
   mirrorUrl: { environment: "NEARSIDE_MIRROR_URL", meaning: "the URL of the mirror for webhooks" },
   mirrorName: {
     environment: "NEARSIDE_MIRROR_NAME",
@@ -84,7 +85,12 @@ export function readWebhookConfig(env: Environment): Values<
 }
 
 export function readSyncConfig(env: Environment) {
-  return read(env, ["bucket", "syncQueueUrl", "relayQueueUrl"], PRIMARY_SETTINGS);
+  return read(env, ["bucket", "syncQueueUrl", "relayQueueUrl", "lfsQueueUrl"], PRIMARY_SETTINGS);
+}
+
+export function readLfsConfig(env: Environment) {
+  const settings = [...PRIMARY_SETTINGS, "lfs", "lfsMaxFileMib", "lfsRepositories"] as const;
+  return read(env, ["bucket", "lfsQueueUrl"], settings);
 }
 
 export function readReconcileConfig(env: Environment) {

@@ -133,6 +133,37 @@ export const SETTINGS = {
     argument: "--redirect-unmirrored",
     environment: "NEARSIDE_REDIRECT_UNMIRRORED",
   },
+  lfs: {
+    type: "choice",
+    choices: ["tips", "all", "none"],
+    default: "tips",
+    description:
+      "which Git LFS files are copied from Bitbucket: `tips`, those of branches and tags, others when a client first asks for them; `all`; `none`",
+    section: "common",
+    argument: "--lfs",
+    environment: "NEARSIDE_LFS",
+  },
+  lfsMaxFileMib: {
+    type: "integer",
+    min: 0,
+    max: 71_680,
+    default: 10_240,
+    description: "larger Git LFS files are not copied; clients get them from Bitbucket",
+    section: "common",
+    argument: "--lfs-max-file-mib",
+    environment: "NEARSIDE_LFS_MAX_FILE_MIB",
+  },
+  lfsRepositories: {
+    type: "text",
+    pattern: /^!?[A-Za-z0-9._*?/-]+(,!?[A-Za-z0-9._*?/-]+)*$/,
+    rule: "must be patterns such as acme/*, separated by commas",
+    default: "*",
+    description:
+      "the repositories whose Git LFS files are copied: patterns of `workspace/repository` with `*` and `?`, separated by commas; one that begins with `!` excludes",
+    section: "common",
+    argument: "--lfs-repositories",
+    environment: "NEARSIDE_LFS_REPOSITORIES",
+  },
   allowedAddresses: {
     type: "addresses",
     default: "any",

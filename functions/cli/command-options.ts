@@ -13,7 +13,7 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { readNamedAccount } from "../local/account.ts";
 import { openStore } from "../local/open-store.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
-import { addSettings, settingParser } from "../wiring/setting-options.ts";
+import { type ArgumentName, addSettings, settingParser } from "../wiring/setting-options.ts";
 
 export interface StoreOptions {
   readonly store: string;
@@ -32,9 +32,9 @@ export function storeOptions(command: Command): Command {
   return addSettings(command, ["store", "s3Endpoint"]);
 }
 
-/** Of commands that ask Bitbucket. */
-export function primaryOptions(command: Command): Command {
-  return addSettings(command, ["store", "s3Endpoint", "apiUrl", "gitUrl"])
+/** Of commands that ask Bitbucket. @param more - Further settings that they have. */
+export function primaryOptions(command: Command, more: readonly ArgumentName[] = []): Command {
+  return addSettings(command, ["store", "s3Endpoint", "apiUrl", "gitUrl", ...more])
     .option(
       "--secret-path <path>",
       "read accounts from SSM parameters below it, as a deployed mirror does, not from the environment",

@@ -1,6 +1,7 @@
 /** `nearside dead-letters` */
 import { Command, InvalidArgumentError } from "commander";
 import { ConfigError, ProtocolError } from "../../lib/errors.ts";
+import { parseLfsJob } from "../../lib/lfs/lfs-job.ts";
 import { parseSyncJob } from "../../lib/mirror/sync-job.ts";
 import type { DeadLetter, DeadLetters } from "../../lib/queue/job-queue.ts";
 import { KeptDeadLetters } from "../../lib/queue/kept-messages.ts";
@@ -34,7 +35,7 @@ export function deadLettersCommand(command: Command): void {
     storeOptions(new Command(name).description(description))
       .option(
         "--dead-letter-queue-url <url>",
-        "of a deployed mirror, as the deployment prints it: DeadLetterQueueUrl or RelayDeadLetterQueueUrl",
+        "of a deployed mirror, as the deployment prints it: DeadLetterQueueUrl, RelayDeadLetterQueueUrl or LfsDeadLetterQueueUrl",
         parseUrlArgument,
       )
       .option("--max <number>", "how many at most", parseCount, 1000)
@@ -43,7 +44,11 @@ export function deadLettersCommand(command: Command): void {
     .addCommand(both("list", "list them").option("--json", "print JSON").action(list))
     .addCommand(
       both("replay", "put them back into the queue")
-        .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl or RelayQueueUrl", parseUrlArgument)
+        .option(
+          "--queue-url <url>",
+          "of a deployed mirror: SyncQueueUrl, RelayQueueUrl or LfsQueueUrl",
+          parseUrlArgument,
+        )
         .action(replay),
     );
 }
@@ -97,6 +102,11 @@ function describe({ body }: DeadLetter): string {
       const { receiver, event } = parseRelayMessage(body);
       const to = receiver.kind === "webhook" ? `webhook ${receiver.id}` : "EventBridge";
       return `${event.workspace}/${event.slug}, generation ${event.generation} of ${event.at}, not relayed to ${to}`;
+    }) ??
+    described(() => {
+      const job = parseLfsJob(body);
+      const what = job.kind === "copy" ? `copy of ${job.objects.length} LFS files` : "plan of LFS files";
+      return `${job.workspace}/${job.uuid}, ${what}, of ${job.queuedAt}`;
     }) ??
     `not a job of this mirror: ${JSON.stringify(body.slice(0, 200))}`
   );

@@ -1,11 +1,15 @@
 /** Does sync jobs in this process, each once: whoever asked sees what fails, and asks again. */
+import type { LfsSettings } from "../../lib/lfs/lfs-policy.ts";
+import type { LfsProgress } from "../../lib/lfs/run-lfs-job.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
+import { startLfs } from "../local/local-lfs.ts";
 import { temporaryFolderIn } from "../local/open-store.ts";
 import type { ProgressLine } from "../local/progress-line.ts";
 import { describePublished } from "../local/ready-message.ts";
 import { startWorker } from "../local/worker.ts";
+import { lfsPlans } from "../wiring/lfs-plans.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import { bitbucketOf, configOf, logOf, type PrimaryOptions } from "./command-options.ts";
 
@@ -15,22 +19,26 @@ export interface Syncing {
   done(): Promise<void>;
   doneCount(): number;
   newsCount(): number;
+  lfsCopied(): LfsProgress;
 }
 
 export function startSyncing(
   store: BlobStore,
-  options: PrimaryOptions,
+  options: PrimaryOptions & LfsSettings,
   line: ProgressLine,
   onFailed: (name: string, error: unknown) => void,
 ): Syncing {
+  const storage = { store, blocks: new BlockCache(store) };
+  const readConfig = () => configOf(store);
+  const bitbucket = bitbucketOf(options);
+  const log = logOf(options);
+  const lfs = startLfs({ storage, readConfig, log, bitbucket, settings: options, line, onFailed });
   let doneCount = 0;
   let newsCount = 0;
   const queue = startWorker({
-    storage: { store, blocks: new BlockCache(store) },
-    readConfig: () => configOf(store),
-    bitbucket: bitbucketOf(options),
+    ...{ storage, readConfig, bitbucket, log },
     temporaryFolder: temporaryFolderIn(options.store),
-    log: logOf(options),
+    planLfs: lfsPlans({ store, queue: lfs.queue, log, isAsked: true }),
     onProgress: (name, progress) => line.showing(name)(progress),
     onDone: (name, outcome) => {
       doneCount += 1;
@@ -47,8 +55,11 @@ export function startSyncing(
     async done() {
       await queue.idle();
       await queue.close();
+      await lfs.queue.idle();
+      await lfs.queue.close();
     },
     doneCount: () => doneCount,
     newsCount: () => newsCount,
+    lfsCopied: () => lfs.copied(),
   };
 }

@@ -1,6 +1,7 @@
 /** `nearside sync` */
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
+import type { LfsSettings } from "../../lib/lfs/lfs-policy.ts";
 import { connectedWorkspace } from "../../lib/mirror/change-workspaces.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { RepositoryStatus } from "../../lib/mirror/mirror-status.ts";
@@ -8,7 +9,7 @@ import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../../lib/reconcile/reconcile-mirror.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { ProgressLine } from "../local/progress-line.ts";
+import { formatBytes, ProgressLine } from "../local/progress-line.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import {
   bitbucketOf,
@@ -25,8 +26,9 @@ import { explain, Findings } from "./explain.ts";
 import { fullName, namedRepositories } from "./named-repositories.ts";
 import { type Syncing, startSyncing } from "./run-syncs.ts";
 
-interface SyncOptions extends PrimaryOptions {
+interface SyncOptions extends PrimaryOptions, LfsSettings {
   readonly queueUrl?: string;
+  readonly json?: true;
 }
 
 const EXPLANATION = `
@@ -36,7 +38,8 @@ mirror is told to, and this ends at once: see nearside status for how it goes.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but for the repositories and workspaces that it names.`;
 
 export function syncCommand(command: Command): void {
-  primaryOptions(command)
+  primaryOptions(command, ["lfs", "lfsMaxFileMib", "lfsRepositories"])
+    .option("--json", "print JSON: how many repositories, how many of them with news, LFS files, what failed")
     .argument("[names...]", "workspace or workspace/repository; all unless given")
     .option(
       "--queue-url <url>",
@@ -75,16 +78,37 @@ async function sync(names: readonly string[], options: SyncOptions): Promise<voi
     const only = onlyThese(config, workspaces);
     await requestWorkspaces(only, store, requests, options, fail);
   }
-  await finish(syncing, failures);
+  await finish(syncing, failures, options);
 }
 
-async function finish(syncing: Syncing | undefined, failures: readonly string[]): Promise<void> {
+async function finish(
+  syncing: Syncing | undefined,
+  failures: readonly string[],
+  { json }: SyncOptions,
+): Promise<void> {
   await syncing?.done();
-  if (syncing === undefined) print("The mirror has been told. How it goes:\n  npx nearside status --watch");
-  else print(`In step: ${syncing.doneCount()} repositories, ${syncing.newsCount()} of them with news.`);
-  if (failures.length === 0) return;
-  print(`Failed: ${[...new Set(failures)].join(", ")}. What is served of these is their last good state.`);
+  const failed = [...new Set(failures)];
+  if (json) print(JSON.stringify({ ...(syncing && countsOf(syncing)), failed }));
+  else if (syncing === undefined)
+    print("The mirror has been told. How it goes:\n  npx nearside status --watch");
+  else print(describe(syncing));
+  if (failed.length === 0) return;
+  if (!json) print(`Failed: ${failed.join(", ")}. What is served of these is their last good state.`);
   throw new Findings();
+}
+
+function countsOf(syncing: Syncing) {
+  return {
+    repositories: syncing.doneCount(),
+    changedRepositories: syncing.newsCount(),
+    lfs: syncing.lfsCopied(),
+  };
+}
+
+function describe(syncing: Syncing): string {
+  const { files, bytes } = syncing.lfsCopied();
+  const lfs = files === 0 ? "" : ` ${files} LFS files copied, ${formatBytes(bytes)}.`;
+  return `In step: ${syncing.doneCount()} repositories, ${syncing.newsCount()} of them with news.${lfs}`;
 }
 
 async function requestRepositories(

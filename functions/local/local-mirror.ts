@@ -16,11 +16,14 @@ import {
 } from "../../lib/reconcile/reconcile-workspace.ts";
 import type { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
+import type { JobOutcome } from "../../lib/sync/repository-job.ts";
 import { receiveWebhook, WEBHOOK_PATH } from "../../lib/webhook/receive-webhook.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
+import { lfsPlans } from "../wiring/lfs-plans.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import { tendWebhooks } from "../wiring/tend-webhooks.ts";
 import type { Arguments } from "./arguments.ts";
+import { type LocalLfs, type LocalLfsOptions, startLfs } from "./local-lfs.ts";
 import { startRelay } from "./local-relay.ts";
 import { temporaryFolderIn } from "./open-store.ts";
 import type { ProgressLine } from "./progress-line.ts";
@@ -80,22 +83,24 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
   const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop });
   const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
   const relay = startRelay({ ...options, gitUrl: settings.gitUrl, retries: options.relayRetries });
+  const lfs = startKeptLfs({ ...options, storage, bitbucket });
   const queue = startWorker({
     ...options,
     storage,
+    planLfs: lfsPlans({ store, queue: lfs.queue, log }),
     announce: relay.announce,
     kept: new StoredMessages(store, "sync"),
     bitbucket,
     onFailed,
     temporaryFolder: temporaryFolderIn(settings.store),
     onProgress: (name, progress) => line.showing(name)(progress),
-    onDone: (name, outcome) => {
+    onDone(name, outcome) {
       catalog.forgetNames();
-      if (outcome.kind === "published") line.print(`${name}: ${describePublished(outcome)}`);
-      else if (outcome.kind === "purged") line.print(`${name}: removed`);
+      printOutcome(line, name, outcome);
     },
     reconcile: async (workspace) => void (await reconcile("list", undefined, workspace)),
   });
+  const queues = [queue, relay.queue, lfs.queue];
   const requests = queuedSyncRequests(queue);
 
   async function reconcile(
@@ -122,7 +127,6 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
   return {
     handler: withWebhooks(git, requests, options),
     async follow(mirrorUrl, onFirstRound) {
-      const queues = [queue, relay.queue];
       // At once, so that no job begins that the stop would make fail.
       stop.addEventListener("abort", () => void Promise.all(queues.map((one) => one.close())), {
         once: true,
@@ -133,11 +137,26 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
     },
     reconcile: (mode) => reconcile(mode, undefined),
     async drained() {
-      await queue.drained();
-      await relay.queue.drained();
+      for (const one of queues) await one.drained();
     },
     servedNames: async () => servedNames(await readConfig(), store, catalog),
   };
+}
+
+function startKeptLfs(
+  options: LocalMirrorOptions & Pick<LocalLfsOptions, "storage" | "bitbucket">,
+): LocalLfs {
+  const { store, line } = options;
+  return startLfs({
+    ...options,
+    kept: new StoredMessages(store, "lfs"),
+    onFailed: (name, error) => line.print(`${name}, LFS: ${describeError(error)}`),
+  });
+}
+
+function printOutcome(line: ProgressLine, name: string, outcome: JobOutcome): void {
+  if (outcome.kind === "published") line.print(`${name}: ${describePublished(outcome)}`);
+  else if (outcome.kind === "purged") line.print(`${name}: removed`);
 }
 
 /** A webhook secret for one run: webhooks that an earlier run has put up are repaired with it. */

@@ -5,7 +5,15 @@ import type { SyncProgress } from "../../lib/sync/sync-context.ts";
 const REDRAW_MS = 100;
 const ERASE_LINE = "\r\u001b[K";
 
-type Progress = SyncProgress | CompactionProgress;
+/** LFS files of one repository, so far. */
+interface CopyProgress {
+  readonly phase: "copying-files";
+  readonly files: number;
+  readonly bytes: number;
+  readonly bytesPerSecond: number;
+}
+
+type Progress = SyncProgress | CompactionProgress | CopyProgress;
 
 export interface ProgressOutput {
   readonly isTTY?: boolean;
@@ -62,7 +70,7 @@ const OBJECT_PHASES = {
   compacting: "compacting packs",
 } as const;
 
-function describe(progress: SyncProgress | CompactionProgress): string {
+function describe(progress: Progress): string {
   switch (progress.phase) {
     case "listing":
       return "listing refs";
@@ -84,11 +92,13 @@ function describe(progress: SyncProgress | CompactionProgress): string {
       return `${OBJECT_PHASES[progress.phase]}, ${progress.objects} of ${progress.totalObjects} objects`;
     case "publishing":
       return "publishing";
+    case "copying-files":
+      return `${progress.files} files, ${formatBytes(progress.bytes)}, ${formatBytes(progress.bytesPerSecond)}/s`;
   }
 }
 
 export function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} bytes`;
+  if (bytes < 1024) return `${Math.round(bytes)} bytes`;
   const units = ["KiB", "MiB", "GiB", "TiB"];
   let value = bytes / 1024;
   let unit = 0;

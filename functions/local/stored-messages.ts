@@ -11,7 +11,7 @@ import {
 } from "../../lib/queue/kept-messages.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 
-export const LOCAL_QUEUES = ["sync", "relay"] as const;
+export const LOCAL_QUEUES = ["sync", "relay", "lfs"] as const;
 
 const messageSchema = z.strictObject({ groupId: z.string(), dedupId: z.string(), body: z.string() });
 

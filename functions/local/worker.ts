@@ -12,6 +12,7 @@ import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-cont
 import { type JobOutcome, runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import type { SyncProgress } from "../../lib/sync/sync-context.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
+import type { lfsPlans } from "../wiring/lfs-plans.ts";
 import { delay, delayAskedFor } from "./delay.ts";
 
 export interface WorkerOptions {
@@ -26,6 +27,8 @@ export interface WorkerOptions {
   readonly announce?: RepositoryJobOptions["announce"];
   readonly onProgress: (fullName: string, progress: SyncProgress | CompactionProgress) => void;
   readonly onDone: (fullName: string, outcome: JobOutcome) => void;
+  /** See wiring/lfs-plans.ts. */
+  readonly planLfs: ReturnType<typeof lfsPlans>;
   readonly onFailed: (name: string, error: unknown) => void;
   /** Goes through one workspace. */
   readonly reconcile: (workspace: string) => Promise<void>;
@@ -63,6 +66,7 @@ export function startWorker(options: WorkerOptions): MemoryJobQueue {
       onProgress: ({ workspace, slug }, progress) => options.onProgress(`${workspace}/${slug}`, progress),
     });
     checked.add(job.uuid);
+    await options.planLfs({ workspace: facts?.workspace ?? job.workspace, uuid: job.uuid }, outcome);
     options.onDone(facts === undefined ? job.uuid : `${facts.workspace}/${facts.slug}`, outcome);
   }
 

@@ -1,11 +1,20 @@
 /** Bitbucket, as the account of one workspace sees it. */
-import { type BitbucketAccount, gitCredential, restCredential } from "../../lib/bitbucket/credential.ts";
+import {
+  authorizationHeader,
+  type BitbucketAccount,
+  gitCredential,
+  restCredential,
+} from "../../lib/bitbucket/credential.ts";
 import { type BitbucketHooksApi, bitbucketHooksApi } from "../../lib/bitbucket/hooks-api.ts";
+import { lfsByUuid } from "../../lib/bitbucket/lfs-by-uuid.ts";
+import { lfsClient } from "../../lib/bitbucket/lfs-client.ts";
 import { RequestBudget } from "../../lib/bitbucket/request-budget.ts";
 import { type BitbucketRestApi, bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
 import { upstreamByUuid } from "../../lib/bitbucket/upstream-by-uuid.ts";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../../lib/config.ts";
+import type { LfsPrimary } from "../../lib/lfs/ports.ts";
+import type { LfsRepositoryName } from "../../lib/lfs/run-lfs-job.ts";
 import type { MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { RetryBudget } from "../../lib/retry-read.ts";
 import type { PrimaryAccess } from "../../lib/sync/job-context.ts";
@@ -51,6 +60,7 @@ export interface BitbucketAccess {
     limit: (fetch: typeof globalThis.fetch) => typeof globalThis.fetch,
   ): Promise<BitbucketRestApi>;
   hooksOf(workspace: MirroredWorkspace): Promise<BitbucketHooksApi>;
+  lfsOf(workspace: MirroredWorkspace, repository: LfsRepositoryName): Promise<LfsPrimary>;
 }
 
 export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAccess {
@@ -87,6 +97,22 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
     },
     apiOf: async (workspace, limit) => bitbucketRestApi(await restOf(workspace, limit(stoppable))),
     hooksOf: async (workspace) => bitbucketHooksApi(await restOf(workspace, stoppable)),
+    async lfsOf(workspace, { uuid, workspace: owner, slug, foundBy }) {
+      const { Authorization: authorization } = authorizationHeader(gitCredential(await accountOf(workspace)));
+      const clientAt = (name: string) =>
+        lfsClient({
+          fetch,
+          repositoryUrl: `${gitUrl}/${owner}/${encodeURIComponent(name)}.git`,
+          authorization,
+          agent: AGENT,
+        });
+      const api = bitbucketRestApi(await restOf(workspace, syncBudgets.of(workspace).limit(stoppable)));
+      return lfsByUuid({
+        byUuid: foundBy !== "name" ? clientAt(`{${uuid}}`) : undefined,
+        byName: clientAt(slug),
+        isNameRight: async () => (await api.repository(owner, slug)).uuid === uuid,
+      });
+    },
   };
 }
 

@@ -9,6 +9,7 @@ import {
   LimitExceededError,
   NotFoundError,
   StoppedError,
+  UnfinishedError,
   UpstreamError,
 } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -19,21 +20,20 @@ import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { copyLfsFile, downloadOf } from "./copy-file.ts";
-import type { LfsCopyJob, LfsRepository } from "./lfs-job.ts";
+import type { LfsCopyJob } from "./lfs-job.ts";
 import type { LfsPrimary } from "./ports.ts";
 import { readRepositoryPointers, sizesByOid } from "./repository-pointers.ts";
 
 export interface LfsCopyOptions {
   readonly storage: RepositoryStorage;
-  /** @returns `undefined` if the repository is not mirrored. */
-  readonly primaryOf: (repository: LfsRepository) => Promise<LfsPrimary | undefined>;
+  readonly primary: LfsPrimary;
   /** Larger files stay at the primary. */
   readonly maxFileBytes: number;
   /** Of the process. */
   readonly budget: ByteBudget;
   readonly log: Logger;
   readonly signal: AbortSignal;
-  readonly onBytes?: (bytes: number) => void;
+  readonly onProgress?: (progress: { readonly files: number; readonly bytes: number }) => void;
   readonly now?: () => number;
 }
 
@@ -62,21 +62,17 @@ type FileOutcome =
 
 /**
  * What was done is noted, whatever fails after it; done again, the job does what is left.
- * @returns `undefined` if there is nothing to do: the repository has none of these pointers, or is not mirrored any more.
- * @throws {StoppedError} @throws What the first file failed with that may come with another try.
+ * @returns `undefined` if there is nothing to do: the repository has none of these pointers.
+ * @throws {StoppedError} {@link UnfinishedError} if files were copied. @throws What the first file failed with that may come with another try.
  */
 export async function copyFiles(
   job: LfsCopyJob,
   options: LfsCopyOptions,
 ): Promise<LfsCopyReport | undefined> {
-  const { storage, primaryOf, signal, log } = options;
+  const { storage, primary, signal, log } = options;
   const rights = new StoredLfsRights(storage.store, job.uuid);
-  const [known, found, primary] = await Promise.all([
-    rights.read(),
-    readRepositoryPointers(storage, job.uuid),
-    primaryOf(job),
-  ]);
-  if (found === undefined || primary === undefined) return undefined;
+  const [known, found] = await Promise.all([rights.read(), readRepositoryPointers(storage, job.uuid)]);
+  if (found === undefined) return undefined;
   const sizes = sizesByOid(found.packs);
   // Whoever made the job may have been asked for any oid.
   const wanted = job.objects
@@ -85,13 +81,13 @@ export async function copyFiles(
   if (wanted.length === 0) return undefined;
   const entries = await ask(primary, wanted, options);
   const outcomes = await Promise.all(
-    wanted.map((object) =>
-      bring(object, entries?.get(object.oid), known.find(object.oid), { ...options, primary }),
-    ),
+    wanted.map((object) => bring(object, entries?.get(object.oid), known.find(object.oid), options)),
   );
   await rights.add(outcomes.flatMap((outcome) => ("record" in outcome ? [outcome.record] : [])));
   const report = reportOf(outcomes);
   log.info("lfs:copied", { repo: `${job.workspace}/${job.uuid}`, ...report });
+  if (signal.aborted && outcomes.some(({ kind }) => kind === "stored"))
+    throw new UnfinishedError("stopped before all LFS files were copied", { cause: signal.reason });
   assertNotStopped(signal);
   for (const outcome of outcomes) if (outcome.kind === "failed") throw outcome.error;
   return report;
@@ -118,9 +114,9 @@ async function bring(
   object: LfsObject,
   entry: LfsEntry | undefined,
   known: LfsRecord | undefined,
-  options: LfsCopyOptions & { readonly primary: LfsPrimary },
+  options: LfsCopyOptions,
 ): Promise<FileOutcome> {
-  const { now = Date.now, maxFileBytes, budget, storage, log, signal } = options;
+  const { now = Date.now, maxFileBytes, budget, storage, log, signal, onProgress } = options;
   const { oid } = object;
   const nowSeconds = Math.floor(now() / 1000);
   const tries = (known?.tries ?? 0) + 1;
@@ -149,8 +145,10 @@ async function bring(
       return copyLfsFile(entry, Math.max(sizeBytes, object.sizeBytes), {
         ...options,
         store: storage.store,
+        onBytes: (bytes) => onProgress?.({ files: 0, bytes }),
       });
     });
+    onProgress?.({ files: 1, bytes: 0 });
     return {
       kind: "stored",
       record: record(LFS_STATE.stored, nowSeconds, copiedBytes ?? sizeBytes),

@@ -67,16 +67,26 @@ export async function requestCopies(
   again = "",
 ): Promise<void> {
   const queuedAt = new Date().toISOString();
-  const messages = batches(objects).map((batch): QueueMessage => {
-    const job: LfsCopyJob = { kind: "copy", workspace, uuid, queuedAt, objects: batch };
-    const digest = createHash("sha256")
-      .update(batch.map(({ oid }) => oid).join())
-      .digest();
-    const groupId = `${uuid}/lfs-${(digest[0] as number) % GROUPS_PER_REPOSITORY}`;
-    const dedupId = `copy-${uuid}-${digest.toString("hex").slice(0, 32)}${again}`;
-    return { groupId, dedupId, body: JSON.stringify(job) };
-  });
+  const messages = batches(objects).map((batch) =>
+    copyMessage({ kind: "copy", workspace, uuid, queuedAt, objects: batch }, again),
+  );
   if (messages.length > 0) await queue.send(messages);
+}
+
+/** Puts a job that has run out of time into the queue once more. */
+export async function requeueJob(queue: JobQueue, job: LfsJob): Promise<void> {
+  const again = `-again-${Date.now()}`;
+  if (job.kind === "copy") await queue.send([copyMessage(job, again)]);
+  else await requestPlan(queue, job, again);
+}
+
+function copyMessage(job: LfsCopyJob, again: string): QueueMessage {
+  const digest = createHash("sha256")
+    .update(job.objects.map(({ oid }) => oid).join())
+    .digest();
+  const groupId = `${job.uuid}/lfs-${(digest[0] as number) % GROUPS_PER_REPOSITORY}`;
+  const dedupId = `copy-${job.uuid}-${digest.toString("hex").slice(0, 32)}${again}`;
+  return { groupId, dedupId, body: JSON.stringify(job) };
 }
 
 function batches<Object extends { readonly sizeBytes: number }>(objects: readonly Object[]): Object[][] {

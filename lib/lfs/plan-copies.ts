@@ -10,15 +10,13 @@ import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import { type LfsRights, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import { type LfsPlanJob, requestCopies } from "./lfs-job.ts";
+import type { LfsCopyPolicy } from "./lfs-policy.ts";
 import {
   type PackPointers,
   type RepositoryPointers,
   readRepositoryPointers,
   sizesByOid,
 } from "./repository-pointers.ts";
-
-/** `tips`: what branches and tags need; the rest when it is first asked for. */
-export type LfsCopyPolicy = "tips" | "all" | "none";
 
 export interface LfsPlanOptions {
   readonly storage: RepositoryStorage;
@@ -45,22 +43,25 @@ export async function planCopies(
   job: LfsPlanJob,
   options: LfsPlanOptions,
 ): Promise<LfsPlanReport | undefined> {
-  const { storage, queue, policy, log } = options;
+  const { storage, queue, policy, log, now = Date.now } = options;
   if (policy === "none") return undefined;
   const found = await readRepositoryPointers(storage, job.uuid);
   if (found === undefined) return undefined;
   const stored = new StoredLfsRights(storage.store, job.uuid);
   const rights = await stored.read();
   const sizes = sizesByOid(found.packs);
-  if (sizes.size === 0 && rights.document.tables.length === 0) return undefined;
   const planned = await filesToCopy(found, rights, options);
+  // First the record: a job that is lost is planned again when its time has come.
+  await stored.add(pendingRecords(planned, rights, now() / 1000));
   await requestCopies(queue, job, planned, `-${job.queuedAt}`);
   const report = {
     pointers: sizes.size,
     pointerBytes: [...sizes.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0),
   };
   const plannedPacks = found.packs.flatMap(({ pack, pointers }) => (pointers === undefined ? [] : [pack.id]));
-  await stored.notePlanned({ ...report, plannedPacks, plannedFor: policy });
+  const plannedRefs = found.repository.manifest.refs.sha256;
+  const plannedAt = new Date(now()).toISOString();
+  await stored.notePlanned({ ...report, plannedPacks, plannedFor: policy, plannedRefs, plannedAt });
   await forgetUnpointed(stored, rights, found.packs, sizes);
   const plannedBytes = planned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const result = { ...report, plannedFiles: planned.length, plannedBytes };
@@ -78,8 +79,10 @@ async function filesToCopy(
   rights: LfsRights,
   { policy, maxFileBytes, now = Date.now }: LfsPlanOptions,
 ): Promise<PlannedFile[]> {
-  const { plannedPacks, plannedFor } = rights.document;
-  const isPlanned = new Set(plannedFor === policy ? plannedPacks : []);
+  const { plannedPacks, plannedFor, plannedRefs } = rights.document;
+  // A ref may have moved to a commit that was here before.
+  const isSame = plannedFor === policy && plannedRefs === repository.manifest.refs.sha256;
+  const isPlanned = new Set(isSame ? plannedPacks : []);
   const fresh = packs.map(({ pack, pointers = [] }) =>
     isPlanned.has(pack.id)
       ? []
@@ -102,6 +105,18 @@ async function filesToCopy(
   }
   for (const { oid, sizeBytes } of dueRecords(rights, now() / 1000)) files.set(oid, sizeBytes);
   return Array.from(files, ([oid, sizeBytes]) => ({ oid, sizeBytes }));
+}
+
+/** How long a job may wait and run before it is taken for lost. */
+const PENDING_SECONDS = 24 * 60 * 60;
+
+function pendingRecords(planned: readonly PlannedFile[], rights: LfsRights, nowSeconds: number): LfsRecord[] {
+  return planned
+    .filter(({ oid }) => (rights.find(oid)?.state ?? LFS_STATE.pending) === LFS_STATE.pending)
+    .map(({ oid, sizeBytes }) => ({
+      ...{ oid, sizeBytes, state: LFS_STATE.pending, tries: 0 },
+      seconds: Math.floor(nowSeconds) + PENDING_SECONDS,
+    }));
 }
 
 function dueRecords(rights: LfsRights, nowSeconds: number): LfsRecord[] {

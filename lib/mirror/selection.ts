@@ -47,7 +47,7 @@ function matches(pattern: string, { slug, projectKey }: SelectableRepository): b
 }
 
 /** Without regard to case, as Bitbucket compares. Goes back to the last `*` only, so it takes no more than length times length. */
-function matchesGlob(pattern: string, text: string): boolean {
+export function matchesGlob(pattern: string, text: string): boolean {
   const wanted = pattern.toLowerCase();
   const given = text.toLowerCase();
   let at = 0;

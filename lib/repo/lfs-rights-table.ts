@@ -17,6 +17,8 @@ export const LFS_STATE = {
   missing: 2,
   /** The primary has it, and it was not copied, because of its size or because that failed; to be tried again at that time. */
   postponed: 3,
+  /** A job was made of it, and has not been done; to be planned again at that time. */
+  pending: 4,
 } as const;
 
 type LfsState = (typeof LFS_STATE)[keyof typeof LFS_STATE];

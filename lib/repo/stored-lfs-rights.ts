@@ -23,6 +23,9 @@ const rightsSchema = z.object({
   /** Pointers in the repository's packs when these were planned, each oid once, and what their files have in all. */
   pointers: count,
   pointerBytes: count,
+  /** SHA-256 of the refs whose files were planned. */
+  plannedRefs: z.optional(z.string()),
+  plannedAt: z.optional(z.iso.datetime()),
 });
 
 export type LfsRightsDocument = z.infer<typeof rightsSchema>;
@@ -168,9 +171,7 @@ export class StoredLfsRights {
   }
 
   /** Notes that the pointers of these packs were planned. */
-  async notePlanned(
-    plan: Pick<LfsRightsDocument, "plannedPacks" | "plannedFor" | "pointers" | "pointerBytes">,
-  ): Promise<void> {
+  async notePlanned(plan: Omit<LfsRightsDocument, "formatVersion" | "tables">): Promise<void> {
     await this.#document.change((document = NO_RIGHTS) => ({ ...document, ...plan }));
   }
 

@@ -72,6 +72,32 @@ test("lets secrets be read below the one path that is set, and only the webhooks
   expect(written[0]).toContain(":parameter/acme/git/webhook-secret");
 });
 
+test("lets the copier write LFS files and what is known of them, read repositories, and queue; no more", () => {
+  const lines = permissions(deployment().service, "LfsSyncRole").filter((line) => !line.startsWith("logs:"));
+  const written = lines.filter((line) => /^s3:(Put|Delete|Abort)/.test(line));
+  const keys = new Set(written.flatMap((line) => [...line.matchAll(/"\/([^"]+)"/g)].map(([, key]) => key)));
+  expect([...keys].toSorted()).toEqual([
+    "lfs-parts/*",
+    "lfs-sweep.json",
+    "lfs/*",
+    "repos/*/lfs.json",
+    "repos/*/lfs/*",
+    "repos/*/objects/pack/*.lfs-1",
+  ]);
+  const others = lines.filter((line) => !written.includes(line)).map((line) => line.split(" ")[0]);
+  expect([...new Set(others)].toSorted()).toEqual([
+    "s3:GetObject",
+    "s3:ListBucket",
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:ReceiveMessage",
+    "sqs:SendMessage",
+    "ssm:GetParameter",
+  ]);
+});
+
 test("lets the relay read the configuration and its own secrets, and put events of its own; no more", () => {
   const { service } = deployment();
   const lines = permissions(service, "RelayRole").filter((line) => !line.startsWith("logs:"));

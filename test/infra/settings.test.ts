@@ -24,6 +24,9 @@ test("what the file sets reaches the functions, and the rest has its default", (
     [ENV.waitSeconds]: "20",
     [ENV.push]: "refuse",
     [ENV.redirectUnmirrored]: "all",
+    [ENV.lfs]: "tips",
+    [ENV.lfsMaxFileMib]: "10240",
+    [ENV.lfsRepositories]: "*",
     [ENV.secretPath]: "/nearside/",
     [ENV.logLevel]: "warn",
   });

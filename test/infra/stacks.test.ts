@@ -25,6 +25,11 @@ describe("the storage stack", () => {
               AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
               Status: "Enabled",
             }),
+            Match.objectLike({
+              Prefix: "lfs/",
+              Transitions: [{ StorageClass: "INTELLIGENT_TIERING", TransitionInDays: 0 }],
+            }),
+            Match.objectLike({ Prefix: "lfs-parts/", ExpirationInDays: 7, Status: "Enabled" }),
             Match.objectLike({ Prefix: "auth/", ExpirationInDays: 2, Status: "Enabled" }),
           ],
         },
@@ -227,12 +232,12 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks)\/(\*|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|Reconcile|Webhook)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks|lfs|lfs-parts)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/\*\] Service\/(Authorizer|Sync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/\*\] Service\/(Authorizer|Sync|LfsSync|Reconcile)\/Role\//,
     reason: "Workspaces are connected at run time, each with a secret of its own below this path.",
   },
   {

@@ -33,6 +33,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
   let secretServer: SecretServer;
   let sqs: SqsServer;
   let relayQueueUrl: string;
+  let lfsQueueUrl: string;
   let sync: LambdaInvoker;
   let gateway: LambdaGateway;
   let webhook: LambdaGateway;
@@ -60,13 +61,14 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
       const { queueUrl } = await sqs.createQueues({ maxReceiveCount: 5 });
       return `${sqs.endpoint}${new URL(queueUrl).pathname}`;
     };
-    [syncQueueUrl, relayQueueUrl] = await Promise.all([queue(), queue()]);
+    [syncQueueUrl, relayQueueUrl, lfsQueueUrl] = await Promise.all([queue(), queue(), queue()]);
     const environment = {
       ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
       [ENV.apiUrl]: bitbucket.apiUrl,
       [ENV.secretPath]: "/nearside/",
       [ENV.syncQueueUrl]: syncQueueUrl,
       [ENV.relayQueueUrl]: relayQueueUrl,
+      [ENV.lfsQueueUrl]: lfsQueueUrl,
       AWS_ENDPOINT_URL_SQS: sqs.endpoint,
       AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     };

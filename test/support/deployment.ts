@@ -30,7 +30,7 @@ export function deployment(file: object = {}): {
   // Without `outdir` CDK makes a folder of its own in the temporary folder, and leaves it there.
   const app = new App({ outdir: join(FOLDER, `out-${appCount++}`) });
   const storage = new StorageStack(app, "Storage");
-  const functions = ["authorizer", "gitHttp", "sync", "webhook", "reconcile", "relay"] as const;
+  const functions = ["authorizer", "gitHttp", "sync", "lfsSync", "webhook", "reconcile", "relay"] as const;
   const service = new ServiceStack(app, "Service", {
     bucket: storage.bucket,
     authSecret: storage.authSecret,

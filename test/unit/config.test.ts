@@ -3,6 +3,7 @@ import {
   ENV,
   readAuthorizerConfig,
   readGitHttpConfig,
+  readLfsConfig,
   readReconcileConfig,
   readSyncConfig,
   readWebhookConfig,
@@ -15,12 +16,14 @@ describe("readSyncConfig", () => {
       [ENV.bucket]: "repositories",
       [ENV.syncQueueUrl]: "https://queue",
       [ENV.relayQueueUrl]: "https://relay",
+      [ENV.lfsQueueUrl]: "https://lfs",
       [ENV.secretPath]: "/nearside/",
     };
     expect(readSyncConfig(env)).toEqual({
       bucket: "repositories",
       syncQueueUrl: "https://queue",
       relayQueueUrl: "https://relay",
+      lfsQueueUrl: "https://lfs",
       gitUrl: "https://bitbucket.org",
       apiUrl: "https://api.bitbucket.org/2.0",
       secretPath: "/nearside/",
@@ -33,6 +36,7 @@ describe("readSyncConfig", () => {
       [ENV.bucket]: "b",
       [ENV.syncQueueUrl]: "https://queue",
       [ENV.relayQueueUrl]: "https://relay",
+      [ENV.lfsQueueUrl]: "https://lfs",
       [ENV.gitUrl]: "http://127.0.0.1:8080//",
       [ENV.apiUrl]: "http://127.0.0.1:8080/2.0/",
       [ENV.secretPath]: "/acme/mirror/",
@@ -42,6 +46,7 @@ describe("readSyncConfig", () => {
       bucket: "b",
       syncQueueUrl: "https://queue",
       relayQueueUrl: "https://relay",
+      lfsQueueUrl: "https://lfs",
       gitUrl: "http://127.0.0.1:8080",
       apiUrl: "http://127.0.0.1:8080/2.0",
       secretPath: "/acme/mirror/",
@@ -61,6 +66,7 @@ describe("readSyncConfig", () => {
       ENV.bucket,
       ENV.syncQueueUrl,
       ENV.relayQueueUrl,
+      ENV.lfsQueueUrl,
       ENV.gitUrl,
       ENV.apiUrl,
       ENV.secretPath,
@@ -69,6 +75,13 @@ describe("readSyncConfig", () => {
     for (const name of names) expect(message).toContain(name);
     expect(message).not.toContain("hunter2");
   });
+});
+
+test("the copier of LFS files knows what to copy", () => {
+  const env = { [ENV.bucket]: "b", [ENV.lfsQueueUrl]: "https://lfs", [ENV.secretPath]: "/nearside/" };
+  const policy = { lfs: "tips", lfsMaxFileMib: 10_240, lfsRepositories: "*" };
+  expect(readLfsConfig(env)).toMatchObject({ lfsQueueUrl: "https://lfs", ...policy });
+  expect(readLfsConfig({ ...env, [ENV.lfsMaxFileMib]: "5" }).lfsMaxFileMib).toBe(5);
 });
 
 test("reconcile needs to know where webhooks reach the mirror, and what it is called", () => {

@@ -35,6 +35,7 @@ export function functionEnvironment({
     [ENV.bucket]: s3Server.bucketName,
     [ENV.gitUrl]: gitUrl,
     [ENV.syncQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
+    [ENV.lfsQueueUrl]: "http://127.0.0.1:1/no-queue.fifo",
     AWS_ENDPOINT_URL_S3: s3Server.endpoint,
     AWS_REGION: s3Server.region,
     AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,

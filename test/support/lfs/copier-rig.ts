@@ -1,12 +1,10 @@
 /** Syncs of a primary's repository into a store, and the LFS jobs of it, one after the other, as its queue would have them. */
-import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import { lfsClient } from "../../../lib/bitbucket/lfs-client.ts";
 import { ByteBudget } from "../../../lib/lfs/byte-budget.ts";
 import { copyFiles, type LfsCopyOptions } from "../../../lib/lfs/copy-files.ts";
 import { parseLfsJob, requestPlan } from "../../../lib/lfs/lfs-job.ts";
-import { type LfsCopyPolicy, planCopies } from "../../../lib/lfs/plan-copies.ts";
+import type { LfsCopyPolicy } from "../../../lib/lfs/lfs-policy.ts";
+import { planCopies } from "../../../lib/lfs/plan-copies.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import type { JobQueue, QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { LFS_FILE_FOLDER } from "../../../lib/repo/layout.ts";
@@ -15,6 +13,7 @@ import { StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import type { Primary } from "../primary.ts";
 import { keysOf, RIG_UUID, type SyncRig, syncRig } from "../sync-rig.ts";
+import { addLfsFile } from "./add-file.ts";
 
 const REPOSITORY = { workspace: "acme", uuid: RIG_UUID };
 
@@ -63,7 +62,7 @@ export function copierRig(
       else
         await copyFiles(job, {
           ...common,
-          primaryOf: async () => lfs,
+          primary: lfs,
           budget: new ByteBudget(96 * 2 ** 20, 8),
           signal: options.signal ?? new AbortController().signal,
         });
@@ -74,17 +73,7 @@ export function copierRig(
     sync,
     rights,
     messages,
-    async addFile(path, content, { isMissing = false } = {}) {
-      const oid = createHash("sha256").update(content).digest("hex");
-      const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize ${content.length}\n`;
-      await primary.commit("main", path, pointer);
-      if (!isMissing) {
-        const file = join(primary.repository, "lfs/objects", oid.slice(0, 2), oid.slice(2, 4), oid);
-        await mkdir(dirname(file), { recursive: true });
-        await writeFile(file, content);
-      }
-      return oid;
-    },
+    addFile: (...file) => addLfsFile(primary, ...file),
     async run(policy = "tips") {
       await sync.sync();
       await requestPlan(queue, REPOSITORY, String(planCount++));

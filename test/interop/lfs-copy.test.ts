@@ -1,0 +1,79 @@
+/** LFS files copied by the command line and by the server. */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
+import { lfsFileKey } from "../../lib/repo/layout.ts";
+import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
+import { runCli } from "../support/cli.ts";
+import { addLfsFile } from "../support/lfs/add-file.ts";
+import { startMirror } from "../support/mirror-process.ts";
+import { makeEmptyRepository, type Primary, startPrimary } from "../support/primary.ts";
+
+const WAITING = { timeout: 60_000, interval: 50 };
+
+let primary: Primary;
+
+beforeEach(async () => {
+  primary = await startPrimary({ make: makeEmptyRepository });
+});
+
+afterEach(() => primary.close());
+
+function runSync(...args: string[]) {
+  const { gitUrl, apiUrl } = primary.fake;
+  const places = ["--store", primary.storeFolder, "--git-url", gitUrl, "--api-url", apiUrl];
+  return runCli(["sync", "--json", ...places, ...args]);
+}
+
+test("nearside sync copies files, and says how many", async () => {
+  const store = new FsBlobStore(primary.storeFolder);
+  await changeMirrorConfig(store, () => mirrorConfigOf([{ workspace: "acme", projects: "all" }]));
+  const content = randomBytes(50_000);
+  await addLfsFile(primary, "a.bin", randomBytes(1000));
+  const oid = await addLfsFile(primary, "a.bin", content);
+  const first = await runSync();
+  expect(JSON.parse(first.stdout), first.stderr).toMatchObject({
+    repositories: 1,
+    changedRepositories: 1,
+    lfs: { files: 1, bytes: 50_000 },
+    failed: [],
+  });
+  expect(await readFile(join(primary.storeFolder, lfsFileKey(oid)))).toEqual(content);
+
+  primary.fake.lfs.reset();
+  expect(JSON.parse((await runSync()).stdout)).toMatchObject({ lfs: { files: 0 } });
+  expect(primary.fake.lfs.batches).toEqual([]);
+  expect(JSON.parse((await runSync("--lfs", "all")).stdout)).toMatchObject({
+    lfs: { files: 1, bytes: 1000 },
+  });
+
+  primary.fake.lfs.misbehave({ batchStatus: 503 });
+  await addLfsFile(primary, "b.bin", randomBytes(100));
+  const failed = await runSync();
+  expect(failed.exitCode).toBe(3);
+  expect(JSON.parse(failed.stdout)).toMatchObject({ lfs: { files: 0 }, failed: ["acme/sample"] });
+  primary.fake.lfs.reset();
+  const excluded = await runSync("--lfs-repositories", "*,!acme/sam*");
+  expect(JSON.parse(excluded.stdout)).toMatchObject({ lfs: { files: 0 } });
+});
+test("a server that is killed while it copies continues after its restart", async () => {
+  const contents = [randomBytes(2_000), randomBytes(600_000)];
+  const oids: string[] = [];
+  for (const [i, content] of contents.entries()) oids.push(await addLfsFile(primary, `${i}.bin`, content));
+  const paths = oids.map((oid) => join(primary.storeFolder, lfsFileKey(oid)));
+  primary.fake.lfs.misbehave({ bytesPerSecond: 50_000 });
+  const killed = await startMirror(primary.mirrorArguments);
+  await vi.waitFor(() => expect(primary.fake.lfs.transfers).toHaveLength(2), WAITING);
+  await killed.stop("SIGKILL");
+  expect(existsSync(paths[1] as string)).toBe(false);
+
+  primary.fake.lfs.reset();
+  const mirror = await startMirror(primary.mirrorArguments);
+  for (const [i, path] of paths.entries())
+    await vi.waitFor(async () => expect(await readFile(path)).toEqual(contents[i]), WAITING);
+  await mirror.stop();
+});
