@@ -13,8 +13,9 @@ import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { probeQuestions } from "./wiring/probe-questions.ts";
 
-const { bucket, gitUrl, authSecret, secretPath, logLevel, anonymous, redirectUnmirrored, ...limits } =
-  readAuthorizerConfig(process.env);
+const { bucket, gitUrl, authSecret, secretPath, logLevel, anonymous, ...limits } = readAuthorizerConfig(
+  process.env,
+);
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
 const ssm = new SSMClient();
@@ -30,7 +31,7 @@ const decide = accessOverStore({
   fetch,
   gitUrl,
   agent: AGENT,
-  settings: { ...limits, allowsAnonymous: anonymous === "allow", sendsOn: redirectUnmirrored },
+  settings: { ...limits, allowsAnonymous: anonymous === "allow", relaysPushes: false },
   log,
 });
 

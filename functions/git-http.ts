@@ -6,6 +6,7 @@ import { parseDecision } from "../lib/git-http/access-decision.ts";
 import { FirstSync } from "../lib/git-http/first-sync.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
+import { answerUnserved } from "../lib/git-http/unserved.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { KnownRights } from "../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../lib/lfs-http/lfs-http.ts";
@@ -50,12 +51,19 @@ const syncs = {
   log,
 };
 
-const push = { kind: config.push, gitUrl: config.gitUrl };
+// A request of API Gateway holds 4.5 MB at most.
+const push = { kind: config.push === "relay" ? "redirect" : config.push, gitUrl: config.gitUrl } as const;
 const git = gitHttp({
   access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
   find: (...request) => catalog.find(...request),
   onDemand: new SyncOnDemand(syncs),
-  unmirrored: new FirstSync({ ...syncs, gitUrl: config.gitUrl }),
+  unserved: answerUnserved({
+    store,
+    readConfig: () => mirrorConfig.read(),
+    firstSync: new FirstSync(syncs),
+    redirects: config.redirectUnmirrored === "public",
+    gitUrl: config.gitUrl,
+  }),
   readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
   lfs: lfsHttp({ rights: new KnownRights(store, log), urls, fetch, push, log, agent: AGENT }),
   push,

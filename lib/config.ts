@@ -58,15 +58,15 @@ export const ENV = {
 
 /** @throws {ConfigError} Names every variable that is missing or wrong; so do all readers below. */
 export function readAuthorizerConfig(env: Environment) {
-  return read(
-    env,
-    ["bucket", "authSecret"],
-    ["gitUrl", "secretPath", "redirectUnmirrored", ...ACCESS_SETTINGS, "logLevel"],
-  );
+  return read(env, ["bucket", "authSecret"], ["gitUrl", "secretPath", ...ACCESS_SETTINGS, "logLevel"]);
 }
 
 export function readGitHttpConfig(env: Environment) {
-  return read(env, ["bucket", "syncQueueUrl"], ["gitUrl", "push", "waitSeconds", "logLevel"]);
+  return read(
+    env,
+    ["bucket", "syncQueueUrl"],
+    ["gitUrl", "push", "redirectUnmirrored", "waitSeconds", "logLevel"],
+  );
 }
 
 /** `addresses`: empty if webhooks are accepted from everywhere. */

@@ -116,19 +116,20 @@ export const SETTINGS = {
   },
   push: {
     type: "choice",
-    choices: ["redirect", "refuse"],
-    default: "redirect",
-    description: "redirect pushes to Bitbucket, or refuse them with the line that sets git's push address",
+    choices: ["relay", "redirect", "refuse"],
+    default: "relay",
+    description:
+      "pass pushes through to Bitbucket with the caller's credential (a deployment, whose requests end at 4.5 MB, redirects them instead), redirect them, or refuse them with the line that sets git's push address",
     section: "common",
     argument: "--push",
     environment: "NEARSIDE_PUSH",
   },
   redirectUnmirrored: {
     type: "choice",
-    choices: ["all", "public", "off"],
-    default: "all",
+    choices: ["public", "off"],
+    default: "public",
     description:
-      "which selected repositories are redirected to Bitbucket before their first sync is done. With `all`, anyone can find out that a repository of this name is going to be mirrored",
+      "redirect callers without a credential to Bitbucket where a public repository is selected and not served: its first sync is not done, or its workspace is paused",
     section: "common",
     argument: "--redirect-unmirrored",
     environment: "NEARSIDE_REDIRECT_UNMIRRORED",

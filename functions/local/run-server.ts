@@ -52,7 +52,12 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
       ? process.env["NEARSIDE_WEBHOOK_SECRET"] || madeUpSecret()
       : undefined,
   });
-  const server = await startNodeServer(mirror.handler, { log, host: options.host, port: options.port });
+  const server = await startNodeServer(mirror.handler, {
+    log,
+    host: options.host,
+    port: options.port,
+    isLongUpload: (path) => path.endsWith("/git-receive-pack"),
+  });
   serverUrl = server.url;
   // Requests may finish while syncs stop.
   const closed = whenAborted(stop).then(() => {

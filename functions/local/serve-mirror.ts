@@ -9,6 +9,7 @@ import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { FirstSync } from "../../lib/git-http/first-sync.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-on-demand.ts";
+import { answerUnserved } from "../../lib/git-http/unserved.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import { KnownRights } from "../../lib/lfs-http/known-rights.ts";
@@ -68,15 +69,23 @@ export async function serveMirror(
   const catalog = new RepositoryCatalog({ ...storage, urls }, { serves });
   const { store } = storage;
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
-  const push = { kind: settings.push, gitUrl: settings.gitUrl };
+  const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch };
+  const onDemand = new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) });
   const git = gitHttp({
     access: await accessOf(store, options),
     find: (...request) => catalog.find(...request),
-    onDemand: new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) }),
-    unmirrored: new FirstSync({ ...syncs, gitUrl: settings.gitUrl }),
+    onDemand,
+    unserved: answerUnserved({
+      store,
+      readConfig: options.readConfig,
+      firstSync: new FirstSync(syncs),
+      redirects: settings.redirectUnmirrored === "public",
+      gitUrl: settings.gitUrl,
+    }),
     readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
     lfs: lfsHttp({ rights: new KnownRights(store, log), urls, fetch, push, log, agent: AGENT }),
     push,
+    onPushed: (asked) => void onDemand.pushed(asked),
     log,
     agent: AGENT,
   });
@@ -97,7 +106,11 @@ async function accessOf(store: BlobStore, options: ServeMirrorOptions): Promise<
     fetch,
     gitUrl: settings.gitUrl,
     agent: AGENT,
-    settings: { ...settings, allowsAnonymous: anonymous === "allow", sendsOn: settings.redirectUnmirrored },
+    settings: {
+      ...settings,
+      allowsAnonymous: anonymous === "allow",
+      relaysPushes: settings.push === "relay",
+    },
     log: options.log,
   });
 }

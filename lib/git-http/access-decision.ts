@@ -20,8 +20,6 @@ const decisionSchema = z.discriminatedUnion("kind", [
     /** The age of a yes that counts because of an outage of the primary. */
     staleSeconds: z.optional(seconds),
   }),
-  /** Not mirrored yet: redirected to the primary. */
-  z.strictObject({ kind: z.literal("sent-on"), primaryPath: z.string() }),
   z.strictObject({
     kind: z.literal("refused"),
     status: z.literal([401, 404, 429, 503]),

@@ -7,7 +7,7 @@ import type { Logger } from "../log.ts";
 import { resolveRepository } from "../repo/resolve-repository.ts";
 import { textBlobs } from "../repo/text-blobs.ts";
 import type { WholeBlobs } from "../store/blob-store.ts";
-import { type DecideAccess, decideAccess, type SendsOn } from "./decide-access.ts";
+import { type DecideAccess, decideAccess } from "./decide-access.ts";
 import { type ProbeOptions, probePrimary } from "./probe-primary.ts";
 import { showsPublishedRefs } from "./same-refs.ts";
 
@@ -22,7 +22,8 @@ interface AccessSettings {
   readonly wrongCredentialsPerMinute: number;
   /** How long the last yes counts during an outage of the primary; 0: not at all. */
   readonly staleMinutes: number;
-  readonly sendsOn: SendsOn;
+  /** See `DecideAccessOptions`. */
+  readonly relaysPushes: boolean;
 }
 
 export interface AccessOverStoreOptions {
@@ -61,7 +62,7 @@ export function accessOverStore(options: AccessOverStoreOptions): DecideAccess {
     }),
     lookUp: (asked) => resolveRepository(store, asked),
     allowsAnonymous: settings.allowsAnonymous,
-    sendsOn: settings.sendsOn,
+    relaysPushes: settings.relaysPushes,
     anonymousRate: new RequestRate(settings.anonymousPerMinute, now),
     anonymousTotalRate: new RequestRate(settings.anonymousTotalPerMinute, now),
     log,

@@ -20,16 +20,14 @@ export interface DecideAccessOptions {
   readonly lookUp: (asked: RepositoryReference) => Promise<ResolvedRepository | undefined>;
   /** Whether public repositories need no credential. */
   readonly allowsAnonymous: boolean;
-  /** For which repositories that are not mirrored yet callers without a credential are redirected to the primary. */
-  readonly sendsOn: SendsOn;
+  /** Whether pushes go through the mirror. Otherwise the primary alone decides about them. */
+  readonly relaysPushes: boolean;
   /** Of callers without a credential, by address block. */
   readonly anonymousRate: RequestRate;
   /** The same for all addresses together. */
   readonly anonymousTotalRate: RequestRate;
   readonly log: Logger;
 }
-
-export type SendsOn = "all" | "public" | "off";
 
 interface AccessQuestion {
   readonly request: HttpRequest;
@@ -82,7 +80,7 @@ interface Decided {
   readonly decision: AccessDecision;
   readonly verdict?: Verdict;
   /** Logged instead of a verdict. */
-  readonly note?: "challenged" | "limited" | "to-primary" | "sent-on";
+  readonly note?: "challenged" | "limited" | "to-primary";
 }
 
 type Checked = Decided & { readonly verdict: Verdict };
@@ -90,12 +88,17 @@ type Checked = Decided & { readonly verdict: Verdict };
 async function decide(question: AccessQuestion, options: DecideAccessOptions): Promise<Decided> {
   const { request, service, repository } = question;
   const { authorization } = request.headers;
-  // Pushes go to the primary, which decides by itself. A project key must be resolved first, and only for readers.
-  if (service === "receive-pack" && repository.kind !== "project") {
+  // A project key must be resolved first, and only for readers.
+  const isNamedPush = service === "receive-pack" && repository.kind !== "project";
+  if (isNamedPush && !options.relaysPushes) {
     return { decision: { kind: "allowed", primaryPath: namedPath(repository) }, note: "to-primary" };
   }
+  // Nobody pushes without a credential.
+  if (authorization === undefined && service === "receive-pack") return challenged(LOG_IN);
   if (authorization === undefined) return decideAnonymous(question, options);
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(REJECTED);
+  // Where the name leads at the primary, whatever it means here. The question counts among the caller's, and keeps wrong credentials out.
+  if (isNamedPush) return check({ primaryPath: namedPath(repository) }, request, options);
   // The same steps whether the name is known or not: response times must not reveal what is mirrored.
   const known = await options.lookUp(repository);
   if (known !== undefined) return checkKnown(known, request, options);
@@ -164,23 +167,13 @@ async function check(
  * sync: its rate limit for anonymous requests is low, and shared by all callers.
  */
 async function decideAnonymous(
-  { request, service, repository }: AccessQuestion,
+  { request, repository }: AccessQuestion,
   options: DecideAccessOptions,
 ): Promise<Decided> {
-  const { allowsAnonymous, sendsOn, lookUp } = options;
-  if (!allowsAnonymous && sendsOn === "off") return challenged(LOG_IN);
+  const { allowsAnonymous, lookUp } = options;
+  if (!allowsAnonymous) return challenged(LOG_IN);
   const known = await lookUp(repository);
-  if (known?.isReserved) {
-    // After a redirect git logs in there only if it has sent no credential here, and only on its first request.
-    const mayGo = service === "info-refs" && (sendsOn === "all" || (sendsOn === "public" && known.isPublic));
-    if (!mayGo) return challenged(LOG_IN);
-    const sentOn: Decided = {
-      decision: { kind: "sent-on", primaryPath: known.primaryPath },
-      note: "sent-on",
-    };
-    return limitAnonymous(request, options) ?? sentOn;
-  }
-  if (!allowsAnonymous || known?.isPublic !== true) return challenged(LOG_IN);
+  if (known?.isPublic !== true) return challenged(LOG_IN);
   const limited = limitAnonymous(request, options);
   if (limited !== undefined) return limited;
   const checked = await checkKnown(known, request, options);

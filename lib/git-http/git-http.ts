@@ -21,8 +21,9 @@ import type { RepositoryReference } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
 import { answerPush, type PushPolicy } from "./primary-redirect.ts";
+import { type PushRelay, relayPush } from "./push-relay.ts";
 import { decodedBody } from "./request-body.ts";
-import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
+import { NO_CACHE_HEADERS, routeOf, type Service } from "./route.ts";
 import {
   answerStatus,
   answerWait,
@@ -61,20 +62,17 @@ export interface OnDemand {
   ): Promise<ServedSource | undefined>;
 }
 
-/** What becomes of requests for a repository that is selected and not mirrored yet. */
-export interface Unmirrored {
-  /** The answer to `info/refs` for callers without a credential: git then asks, and logs in, at the primary. */
-  sendOn(asked: RepositoryReference, primaryPath: string): Promise<HttpResponse>;
-  /**
-   * For a caller who may read it.
-   * @returns The repository, or what to answer if it is not there in time; `undefined` if it is not going to be mirrored.
-   */
-  firstSync(
-    asked: RepositoryReference,
-    needs: FindNeeds,
-    signal: AbortSignal,
-  ): Promise<ServedSource | HttpResponse | undefined>;
+interface UnservedRequest {
+  readonly request: HttpRequest;
+  readonly service: Service;
+  readonly asked: RepositoryReference;
+  readonly needs: FindNeeds;
+  /** Where the primary has it by its name; `undefined` if that is not known. */
+  readonly plainPath: string | undefined;
 }
+
+/** @returns The repository or a response; `undefined` if nothing but "not found" may be said. */
+export type AnswerUnserved = (unserved: UnservedRequest) => Promise<ServedSource | HttpResponse | undefined>;
 
 interface LfsRequest {
   readonly request: HttpRequest;
@@ -89,13 +87,15 @@ export interface GitHttpOptions {
   /** @returns `undefined` if it is not mirrored. */
   readonly find: (asked: RepositoryReference, needs: FindNeeds) => Promise<ServedSource | undefined>;
   readonly onDemand?: OnDemand;
-  /** Without it, what is not mirrored yet is not found. */
-  readonly unmirrored?: Unmirrored;
+  /** Without it, what is not served is not found. */
+  readonly unserved?: AnswerUnserved;
   /** For the status of a repository; without it that says less. */
   readonly readState?: ReadState;
   /** Answers requests of git-lfs for callers who may read; without it there is no git-lfs here. */
   readonly lfs?: (asked: LfsRequest) => Promise<HttpResponse>;
-  readonly push: PushPolicy;
+  readonly push: PushPolicy | PushRelay;
+  /** Called when a push has been relayed: the mirror is behind then. */
+  readonly onPushed?: (asked: RepositoryReference) => void;
   readonly log: Logger;
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
   readonly agent: string;
@@ -115,14 +115,8 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const { kind: service, repository } = route;
     const decision = await options.access({ request, service, repository });
     if (decision.kind === "refused") return refusalResponse(decision);
-    if (decision.kind === "sent-on")
-      return (
-        (await options.unmirrored?.sendOn(repository, decision.primaryPath)) ??
-        notFoundResponse(NO_CACHE_HEADERS)
-      );
-    if (service === "receive-pack")
-      return answerPush(options.push, request, repository, decision.plainPath ?? decision.primaryPath);
     const { primaryPath, uuid, plainPath = primaryPath } = decision;
+    if (service === "receive-pack") return push(request, repository, plainPath, options);
     const refs =
       service === "upload-pack" ||
       service === "wait" ||
@@ -134,7 +128,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     };
     const source =
       (await options.find(repository, needs)) ??
-      (await options.unmirrored?.firstSync(repository, needs, request.signal));
+      (await options.unserved?.({ request, service, asked: repository, needs, plainPath }));
     if (source === undefined) return notFoundResponse(NO_CACHE_HEADERS);
     if ("status" in source) return source;
     if (service === "lfs") {
@@ -161,6 +155,34 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       headers: { ...response.headers, ...verifiedHeaders(served), ...staleHeaders(decision) },
     };
   };
+}
+
+async function push(
+  request: HttpRequest,
+  asked: RepositoryReference,
+  primaryPath: string | undefined,
+  { push: policy, onPushed }: GitHttpOptions,
+): Promise<HttpResponse> {
+  if (policy.kind !== "relay" || primaryPath === undefined) {
+    return answerPush(policy, request, asked, primaryPath);
+  }
+  const response = await relayPush(policy, request, primaryPath);
+  const isPush = request.method === "POST" && response.status === 200;
+  return isPush && onPushed
+    ? { ...response, body: followed(response.body, () => onPushed(asked)) }
+    : response;
+}
+
+/** Also where the caller leaves before the end: the push is done by then, or will be. */
+async function* followed(
+  chunks: AsyncIterable<Uint8Array>,
+  onEnd: () => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* chunks;
+  } finally {
+    onEnd();
+  }
 }
 
 function verifiedHeaders({ verifiedAt }: ServedSource): Record<string, string> {

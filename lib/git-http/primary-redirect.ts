@@ -13,7 +13,7 @@ export interface PushPolicy {
 
 /** @param primaryPath - Of the repository; `undefined` if unknown. */
 export function answerPush(
-  { kind, gitUrl }: PushPolicy,
+  { kind, gitUrl }: { readonly kind: string; readonly gitUrl: string },
   request: HttpRequest,
   asked: RepositoryReference,
   primaryPath: string | undefined,

@@ -10,6 +10,7 @@ import type { SyncRequests } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { readNamedRecord } from "../repo/repository-record.ts";
+import { resolveRepository } from "../repo/resolve-repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { FindNeeds, OnDemand } from "./git-http.ts";
 import type { ServedSource } from "./status.ts";
@@ -89,6 +90,16 @@ export class SyncOnDemand implements OnDemand {
     return Promise.race([listed, aborted(signal)]);
   }
 
+  /** Synchronizes after a push that went through this mirror, before its webhook comes. Never rejects. */
+  async pushed(asked: RepositoryReference): Promise<void> {
+    try {
+      const repository = await resolveRepository(this.#options.store, asked);
+      if (repository !== undefined && !repository.isReserved) await this.#request(repository.uuid);
+    } catch (error) {
+      this.#options.log.error("on-demand:push-not-requested", errorFields(error));
+    }
+  }
+
   #round(uuid: RepositoryUuid): Promise<SyncedSource | undefined> {
     return this.#shared(this.#rounds, uuid, uuid, () => this.#sync(uuid));
   }
@@ -113,6 +124,12 @@ export class SyncOnDemand implements OnDemand {
   }
 
   async #sync(uuid: RepositoryUuid): Promise<SyncedSource | undefined> {
+    const sentMs = await this.#request(uuid);
+    return sentMs === undefined ? undefined : this.#listedSince(uuid, sentMs);
+  }
+
+  /** @returns When the job was sent; `undefined` if no name leads to the repository. */
+  async #request(uuid: RepositoryUuid): Promise<number | undefined> {
     const { store, requests } = this.#options;
     const record = await readNamedRecord(store, uuid);
     if (record === undefined) return undefined;
@@ -120,7 +137,7 @@ export class SyncOnDemand implements OnDemand {
     const queuedAt = new Date(sentMs).toISOString();
     const job = { kind: "repository", workspace: record.workspace, uuid, reason: "asked", queuedAt } as const;
     await requests.request([{ job, eventId: `asked-${randomUUID()}` }]);
-    return this.#listedSince(uuid, sentMs);
+    return sentMs;
   }
 
   /** @returns The repository once its refs were listed at this time or later; `undefined` after the wait limit. */

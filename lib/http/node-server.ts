@@ -21,6 +21,10 @@ export interface NodeServerOptions {
   readonly closeGraceMs?: number;
   /** A connection on which neither side moves a byte for so long is cut. */
   readonly idleTimeoutMs?: number;
+  /** Limit for a whole request. */
+  readonly requestTimeoutMs?: number;
+  /** Whether requests to this path may take longer, as long as bytes move. By default none may. */
+  readonly isLongUpload?: (path: string) => boolean;
 }
 
 export interface NodeServer {
@@ -55,13 +59,15 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
     {
       maxHeaderSize: LIMITS.maxHeaderBytes,
       headersTimeout: LIMITS.headersTimeoutMs,
-      requestTimeout: LIMITS.requestTimeoutMs,
+      // It has no exceptions; see `limitRequestTime`.
+      requestTimeout: 0,
       keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
     },
     (incoming, outgoing) => {
       const { socket } = incoming;
       connections.requestStarted(socket);
       outgoing.once("close", () => connections.requestEnded(socket));
+      limitRequestTime(incoming, options);
       void serve(handler, incoming, outgoing, server, options.log);
     },
   );
@@ -102,6 +108,15 @@ async function serve(
     else log.error("http:response-cut", fields);
     outgoing.destroy();
   }
+}
+
+function limitRequestTime(
+  incoming: IncomingMessage,
+  { isLongUpload, requestTimeoutMs = LIMITS.requestTimeoutMs }: NodeServerOptions,
+): void {
+  if (isLongUpload?.(incoming.url ?? "")) return;
+  const overdue = setTimeout(() => !incoming.complete && incoming.destroy(), requestTimeoutMs).unref();
+  incoming.once("close", () => clearTimeout(overdue));
 }
 
 function isRequest(value: HttpRequest | HttpResponse): value is HttpRequest {

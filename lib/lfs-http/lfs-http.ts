@@ -4,7 +4,7 @@
  * Source: git-lfs docs/api/README.md; lfsapi/auth.go, "doWithCreds".
  */
 import { lfsClient } from "../bitbucket/lfs-client.ts";
-import { readOnlyText, repositoryUrlOf } from "../bitbucket/repository-url.ts";
+import { lfsUrlOf, readOnlyText, repositoryUrlOf } from "../bitbucket/repository-url.ts";
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
@@ -15,7 +15,8 @@ export interface LfsHttpOptions extends DownloadOptions {
   readonly fetch: typeof fetch;
   readonly agent: string;
   readonly push: {
-    readonly kind: "redirect" | "refuse";
+    /** Only `refuse` makes a difference: uploads are redirected wherever pushes go. */
+    readonly kind: "relay" | "redirect" | "refuse";
     /** Where the primary serves git, without a slash at its end. */
     readonly gitUrl: string;
   };
@@ -40,10 +41,10 @@ export function lfsHttp(options: LfsHttpOptions): (asked: LfsRequest) => Promise
     const [, , lfsPath] = LFS_PATH.exec(request.path) ?? [];
     if (lfsPath === undefined || primaryPath === undefined) return notFoundResponse();
     const repositoryUrl = repositoryUrlOf(push.gitUrl, primaryPath);
-    if (lfsPath !== BATCH) return atPrimary(lfsPath, request, repositoryUrl, push.kind);
+    if (lfsPath !== BATCH) return atPrimary(request, repositoryUrl, push.kind);
     const batch = await readLfsBatch(request);
     if ("status" in batch) return batch;
-    if (batch.operation === "upload") return atPrimary(lfsPath, request, repositoryUrl, push.kind);
+    if (batch.operation === "upload") return atPrimary(request, repositoryUrl, push.kind);
     const { authorization } = request.headers;
     const { ask } = lfsClient({ fetch, agent, repositoryUrl, authorization, timeoutMs: PRIMARY_TIMEOUT_MS });
     return answerDownload({ request, batch, uuid, primaryPath, askPrimary: ask }, options);
@@ -52,16 +53,12 @@ export function lfsHttp(options: LfsHttpOptions): (asked: LfsRequest) => Promise
 
 /** A list of locks is read. Whatever else comes here is a write, or a part of one. */
 function atPrimary(
-  lfsPath: string,
-  { method, query }: HttpRequest,
+  request: HttpRequest,
   repositoryUrl: string,
   push: LfsHttpOptions["push"]["kind"],
 ): HttpResponse {
-  if (push === "refuse" && method !== "GET") return textResponse(403, readOnlyText(repositoryUrl));
-  const lfsUrl = `${repositoryUrl}/info/lfs/`;
-  const parameters = query.size === 0 ? "" : `?${query}`;
-  const location = URL.parse(`${lfsUrl}${lfsPath}${parameters}`)?.href;
-  // Dots in the path may have led elsewhere.
-  if (!location?.startsWith(URL.parse(lfsUrl)?.href ?? location)) return notFoundResponse();
+  if (push === "refuse" && request.method !== "GET") return textResponse(403, readOnlyText(repositoryUrl));
+  const location = lfsUrlOf(repositoryUrl, request);
+  if (location === undefined) return notFoundResponse();
   return textResponse(307, "Bitbucket does this part of git-lfs", { location });
 }

@@ -23,7 +23,7 @@ test("what the file sets reaches the functions, and the rest has its default", (
     [ENV.staleMinutes]: "15",
     [ENV.waitSeconds]: "20",
     [ENV.push]: "refuse",
-    [ENV.redirectUnmirrored]: "all",
+    [ENV.redirectUnmirrored]: "public",
     [ENV.lfs]: "tips",
     [ENV.lfsMaxFileMib]: "10240",
     [ENV.lfsRepositories]: "*",

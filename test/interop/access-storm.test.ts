@@ -44,7 +44,7 @@ beforeAll(async () => {
         anonymousTotalPerMinute: 0,
         wrongCredentialsPerMinute: 0,
         staleMinutes: 15,
-        sendsOn: "off",
+        relaysPushes: false,
       },
       log: SILENT_LOGGER,
       now: () => nowMs,

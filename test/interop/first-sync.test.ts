@@ -1,22 +1,16 @@
 /** Real git asks for what is selected and not mirrored yet: it is sent on to the primary, or waits for the first sync. */
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
-import { SILENT_LOGGER } from "../../lib/log.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { readName } from "../../lib/repo/names.ts";
-import { BlockCache } from "../../lib/store/block-cache.ts";
-import { syncRepository } from "../../lib/sync/sync-repository.ts";
-import { makeCredentialHelper } from "../support/credential-helper.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
 import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
-import { nameRepository, reserve } from "../support/named-repository.ts";
-import { expectSilentFsck, listRefs } from "../support/primary.ts";
-import { TOKENS } from "../support/test-credentials.ts";
+import { reserve } from "../support/named-repository.ts";
+import { listRefs } from "../support/primary.ts";
+import { reserveUnmirrored, syncUnmirrored, UNMIRRORED_UUID } from "../support/unmirrored-repository.ts";
 
-const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const READER = CREDENTIALS["API token of a reader, fixed username"];
 const STRANGER = CREDENTIALS["API token without rights"];
 const INFO_REFS = "/acme/unmirrored.git/info/refs?service=git-upload-pack";
@@ -35,53 +29,16 @@ describe("to git", () => {
       requests: {
         request: async (requested) => {
           jobs.push(...requested.map(({ eventId }) => eventId));
-          if (syncs) void sync();
+          if (syncs) void syncUnmirrored(mirror);
         },
       },
     });
-    await reserve(mirror.store, "unmirrored", UUID);
+    await reserveUnmirrored(mirror);
   });
   afterEach(() => mirror.close());
 
-  async function sync(): Promise<void> {
-    const { store, fake } = mirror;
-    const repositoryUrl = `${fake.gitUrl}/acme/unmirrored.git`;
-    const credential = { kind: "basic", username: "x-bitbucket-api-token-auth", token: TOKENS.rita } as const;
-    await syncRepository(UUID, {
-      storage: { store, blocks: new BlockCache(store) },
-      upstream: upstreamGit({ repositoryUrl, credential, agent: "nearside/test", fetch }),
-      log: SILENT_LOGGER,
-    });
-    const record = { workspace: "acme", slug: "unmirrored", projectKey: "CORE", isPrivate: true };
-    await nameRepository(store, UUID, record);
-  }
-
   /** Another host than the primary's, for git as well. */
   const mirrorUrl = () => mirror.url().replace("127.0.0.1", "localhost");
-
-  async function helper() {
-    const credential = { username: "rita", password: TOKENS.rita };
-    return makeCredentialHelper(mirror.folder, {
-      [new URL(mirrorUrl()).host]: credential,
-      [new URL(mirror.fake.gitUrl).host]: credential,
-    });
-  }
-
-  test("a clone is sent on before it logs in, logs in at the primary, and keeps its credential", async () => {
-    const credentials = await helper();
-    const clone = join(mirror.folder, "clone");
-    const url = `${mirrorUrl()}/acme/unmirrored.git`;
-    await git([...credentials.options, "clone", "--quiet", "--mirror", url, clone]);
-    const primaryHost = new URL(mirror.fake.gitUrl).host;
-    expect(await credentials.takeCalls()).toEqual([`get ${primaryHost}`, `store ${primaryHost}`]);
-    expect(await listRefs(clone)).toBe(await listRefs(mirror.primary("unmirrored")));
-    await expectSilentFsck(clone);
-    expect(jobs).toEqual([`first-${UUID}`]);
-    await sync();
-    mirror.clock.nowMs += 20_000;
-    await git([...credentials.options, "fetch", "--quiet"], { cwd: clone });
-    expect(await credentials.takeCalls()).toEqual([`get ${new URL(url).host}`, `store ${new URL(url).host}`]);
-  });
 
   test("who shows a credential waits for the sync, and gets the repository from the mirror", async () => {
     syncs = true;
@@ -92,7 +49,12 @@ describe("to git", () => {
     await git(["-c", header, "clone", "--quiet", "--mirror", `${waiting.url}/acme/unmirrored.git`, clone]);
     expect(await listRefs(clone)).toBe(await listRefs(mirror.primary("unmirrored")));
     const entry = await readName(mirror.store, "acme", "unmirrored");
-    expect(entry).toMatchObject({ uuid: UUID, isPublic: false, isFormer: false, foundBy: "unknown" });
+    expect(entry).toMatchObject({
+      uuid: UNMIRRORED_UUID,
+      isPublic: false,
+      isFormer: false,
+      foundBy: "unknown",
+    });
   });
 
   test("a sync that takes too long: git says where the repository is meanwhile, and keeps the credential", async () => {
@@ -110,7 +72,7 @@ describe("to git", () => {
 
   test("a yes from before the first sync is none for what came with it: the refs are compared", async () => {
     expect((await mirror.get(INFO_REFS, READER)).status).toBe(503);
-    await sync();
+    await syncUnmirrored(mirror);
     const cwd = mirror.primary("unmirrored");
     const before = await git(["rev-parse", "main"], { cwd });
     const id = await git(["commit-tree", "main^{tree}", "-m", "of another"], { cwd });
@@ -128,39 +90,30 @@ describe("to git", () => {
   });
 
   test.each([
-    ["all", false, 307],
-    ["all", true, 307],
-    ["public", false, 401],
-    ["public", true, 307],
-    ["off", false, 401],
-    ["off", true, 401],
-  ] as const)("%s, of a repository that is public: %s", async (sendsOn, isPublic, status) => {
-    await mirror.store.delete("names/acme/unmirrored.json");
-    await reserve(mirror.store, "unmirrored", UUID, { isPublic });
-    const { url } = await mirror.restarted({ settings: { sendsOn } });
+    [false, true, 401],
+    [true, true, 307],
+    // Whoever needs no credential can wait as well.
+    [true, false, 503],
+  ])("without a credential, public: %s, redirects: %s", async (isPublic, redirects, status) => {
+    await reserveUnmirrored(mirror, { isPublic });
+    const repositories = { ...mirror.accounts.repositories, "acme/unmirrored": { public: isPublic } };
+    mirror.fake.controls.replaceAccounts({ ...mirror.accounts, repositories });
+    const { url } = await mirror.restarted({ redirects });
     const ask = (path: string) => fetch(`${url}${path}`, { redirect: "manual" });
     const answer = await ask(INFO_REFS);
     expect(answer.status).toBe(status);
     const location = `${mirror.fake.gitUrl}/acme/unmirrored.git/info/refs?service=git-upload-pack`;
     expect(answer.headers.get("location")).toBe(status === 307 ? location : null);
-    for (const path of [
-      "/acme/nothing.git/info/refs?service=git-upload-pack",
-      "/-/repositories/acme/unmirrored/status",
-    ])
-      expect((await ask(path)).status).toBe(401);
-  });
-
-  test("callers who are sent on count among those without a credential", async () => {
-    const { url } = await mirror.restarted({ settings: { sendsOn: "all", anonymousPerMinute: 2 } });
-    const statuses: number[] = [];
-    for (let count = 0; count < 3; count++)
-      statuses.push((await fetch(url + INFO_REFS, { redirect: "manual" })).status);
-    expect(statuses).toEqual([307, 307, 429]);
+    expect(jobs).toEqual(status === 401 ? [] : [`first-${UNMIRRORED_UUID}`]);
+    expect((await ask("/acme/nothing.git/info/refs?service=git-upload-pack")).status).toBe(401);
+    // A second caller costs the primary no second question.
+    await ask(INFO_REFS);
+    expect(mirror.checks()).toBe(isPublic ? 1 : 0);
   });
 
   test("a name that leads somewhere is not reserved", async () => {
     const before = await readName(mirror.store, "acme", "vault");
-    await reserve(mirror.store, "vault", UUID, { isPublic: true });
+    await reserve(mirror.store, "vault", UNMIRRORED_UUID, { isPublic: true });
     expect(await readName(mirror.store, "acme", "vault")).toEqual(before);
   });
 });
@@ -179,14 +132,14 @@ describe("in sync", () => {
   const ask = () =>
     fetch(`${rig.server.url}/acme/app.git/info/refs?service=git-upload-pack`, { redirect: "manual" });
 
-  test("selected and not here: sent on, until the first sync is done", async () => {
+  test("selected and not here: redirected, until the first sync is done", async () => {
+    expect(await rig.state("acme/app")).toMatchObject({ state: "ERROR_INITIALIZING" });
+    rig.fake.controls.behave();
     const answer = await ask();
     expect([answer.status, answer.headers.get("location")]).toEqual([
       307,
       `${rig.fake.gitUrl}/acme/app.git/info/refs?service=git-upload-pack`,
     ]);
-    expect(await rig.state("acme/app")).toMatchObject({ state: "ERROR_INITIALIZING" });
-    rig.fake.controls.behave();
     await rig.mirror.reconcile("full");
     await rig.settled();
     expect(await rig.serves("acme/app")).toBe("equal");

@@ -8,6 +8,7 @@ import { makeCredentialHelper } from "../support/credential-helper.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
 import { MirrorBuilder, OFS_ALL } from "../support/git/mirror-builder.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
+import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
 import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
 import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
@@ -54,7 +55,13 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
         repositories: { ...repositories, [`acme/${slug}`]: settings },
       });
     }
-    await reserve(store, "coming", "01234567-89ab-cdef-0123-456789abcdef");
+    await makeSampleRepository(acme.primary("coming"), { commitCount: 1 });
+    const { callers, repositories } = acme.fake.controls.accounts;
+    acme.fake.controls.replaceAccounts({
+      callers,
+      repositories: { ...repositories, "acme/coming": { public: true } },
+    });
+    await reserve(store, "coming", "01234567-89ab-cdef-0123-456789abcdef", { isPublic: true });
     client.destroy();
     gateway = await startDeployedMirror({
       runtimeClient: runtimeClient ?? "",
@@ -70,7 +77,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
     await acme.close();
   });
 
-  test("what is selected and not mirrored yet: git is sent on before it logs in", async () => {
+  test("what is selected, public and not mirrored yet: git is redirected", async () => {
     const answer = await ask(`/acme/coming.git/${INFO_REFS}`);
     expect([answer.status, answer.headers.get("location")]).toEqual([
       307,

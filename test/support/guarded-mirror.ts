@@ -9,11 +9,14 @@ import { SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
 import { type AccessOverStoreOptions, accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import { FirstSync } from "../../lib/git-http/first-sync.ts";
 import { type GitHttpOptions, gitHttp } from "../../lib/git-http/git-http.ts";
+import { answerUnserved } from "../../lib/git-http/unserved.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { KnownRights } from "../../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../../lib/lfs-http/lfs-response.ts";
 import type { Logger } from "../../lib/log.ts";
+import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
+import { servesBy } from "../../lib/mirror/selection.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
@@ -116,6 +119,10 @@ export interface GuardedMirrorOptions {
   readonly requests?: SyncRequests;
   /** How long a request waits for that. */
   readonly waitMs?: number;
+  /** Of workspace acme; by default all is mirrored. */
+  readonly selection?: Partial<MirroredWorkspaceInput>;
+  /** Whether callers without a credential are redirected where a public repository is not served. */
+  readonly redirects?: boolean;
 }
 
 const NO_REQUESTS: SyncRequests = { request: async () => undefined };
@@ -154,13 +161,22 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
   const logged: string[] = [];
   const servers: NodeServer[] = [];
   const serve = async (given: GuardedMirrorOptions) => {
-    const { settings, push = "redirect", requests = NO_REQUESTS, waitMs: maxWaitMs = 0 } = given;
+    const {
+      settings,
+      push = "redirect",
+      requests = NO_REQUESTS,
+      waitMs: maxWaitMs = 0,
+      redirects = true,
+    } = given;
+    const config = mirrorConfigOf([
+      { workspace: "acme", credential: "bot", projects: "all", ...given.selection },
+    ]);
     const log = recordingLogger(logged);
     const catalog = new RepositoryCatalog(
       { store, blocks: new BlockCache(store) },
-      { nowMs: () => clock.nowMs },
+      { nowMs: () => clock.nowMs, serves: servesBy(async () => config) },
     );
-    const policy = { kind: push, gitUrl: fake.gitUrl };
+    const policy = { kind: push, gitUrl: fake.gitUrl, fetch };
     const urls = new SignedBlobUrls({ serverUrl: () => url });
     const access = accessOverStore({
       store,
@@ -179,7 +195,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
         anonymousTotalPerMinute: 0,
         wrongCredentialsPerMinute: 0,
         staleMinutes: DEFAULT_VERDICT_LIMITS.staleMs / 60_000,
-        sendsOn: "all",
+        relaysPushes: push === "relay",
         ...settings,
       },
       log,
@@ -188,7 +204,6 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     const handler = gitHttp({
       access,
       find: (...request) => catalog.find(...request),
-      unmirrored: new FirstSync({ catalog, store, requests, maxWaitMs, gitUrl: fake.gitUrl, log }),
       lfs: lfsHttp({
         rights: new KnownRights(store, log),
         urls,
@@ -196,6 +211,13 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
         push: policy,
         log,
         agent: "nearside/test",
+      }),
+      unserved: answerUnserved({
+        store,
+        readConfig: async () => config,
+        firstSync: new FirstSync({ catalog, store, requests, maxWaitMs, log }),
+        redirects,
+        gitUrl: fake.gitUrl,
       }),
       push: policy,
       log,

@@ -27,6 +27,8 @@ export interface InSyncRig {
   readonly store: BlobStore;
   readonly mirror: LocalMirror;
   readonly server: NodeServer;
+  /** The bare repository behind `workspace/slug`. */
+  primary(name: string): string;
   /** Makes a small repository at the primary, which tells of it. */
   create(workspace: string, slug: string, project: string): Promise<void>;
   /** Moves a branch at the primary, without telling. @returns The new commit. */
@@ -87,6 +89,7 @@ export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}):
     store,
     mirror,
     server,
+    primary: bare,
     create: (workspace, slug, project) =>
       fake.lifecycle.create({ workspace, slug }, { public: true, project }, (target) =>
         cp(template, target, { recursive: true }),

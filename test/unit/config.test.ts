@@ -116,7 +116,6 @@ describe("readAuthorizerConfig", () => {
       anonymousTotalPerMinute: 6_000,
       wrongCredentialsPerMinute: 60,
       staleMinutes: 15,
-      redirectUnmirrored: "all",
       logLevel: "info",
     });
     const set = {
@@ -126,7 +125,6 @@ describe("readAuthorizerConfig", () => {
       [ENV.anonymousTotalPerMinute]: "7",
       [ENV.wrongCredentialsPerMinute]: "8",
       [ENV.staleMinutes]: "1440",
-      [ENV.redirectUnmirrored]: "public",
     };
     expect(readAuthorizerConfig(set)).toMatchObject({
       anonymous: "deny",
@@ -134,7 +132,6 @@ describe("readAuthorizerConfig", () => {
       anonymousTotalPerMinute: 7,
       wrongCredentialsPerMinute: 8,
       staleMinutes: 1440,
-      redirectUnmirrored: "public",
     });
   });
 

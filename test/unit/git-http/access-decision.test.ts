@@ -18,7 +18,6 @@ const ASKED: { service: Service; repository: RepositoryReference } = {
 test.each<AccessDecision>([
   { kind: "allowed" },
   { kind: "allowed", primaryPath: "acme/site", staleSeconds: 12 },
-  { kind: "sent-on", primaryPath: "acme/site" },
   { kind: "refused", status: 401, text: "Bitbucket says: “né” \u{1f600}" },
   { kind: "refused", status: 503, text: "away", retryAfterSeconds: 10 },
 ])("%j travels as ASCII", (decision) => {

@@ -51,7 +51,7 @@ async function decide(changes: Changes) {
     authorizer: rig.process(),
     lookUp: async () => known,
     allowsAnonymous: true,
-    sendsOn: "off",
+    relaysPushes: false,
     anonymousRate: new RequestRate(0),
     anonymousTotalRate: new RequestRate(0),
     log: { ...SILENT_LOGGER, info: (event, fields) => logged.push({ event, ...fields }) },
@@ -166,32 +166,27 @@ describe("a refusal of the primary", () => {
 
 describe("a repository that is not mirrored yet", () => {
   const COMING: ResolvedRepository = { ...KNOWN, isReserved: true };
-  const sentOn = { kind: "sent-on", primaryPath: "acme/site" };
+  const allowed = { kind: "allowed", primaryPath: "acme/site", uuid: UUID };
   const challenged = { kind: "refused", status: 401, text: "log in with your Bitbucket credential" };
 
-  test.each([
-    ["all", false, "info-refs", sentOn],
-    ["all", true, "info-refs", sentOn],
-    ["public", true, "info-refs", sentOn],
-    ["public", false, "info-refs", challenged],
-    ["off", true, "info-refs", challenged],
-    ["all", true, "upload-pack", challenged],
-  ] as const)("with sendsOn %s, public: %s, %s", async (sendsOn, isPublic, service, decision) => {
-    for (const allowsAnonymous of [true, false]) {
-      const options = { sendsOn, allowsAnonymous };
-      expect(await decide({ known: { ...COMING, isPublic }, service, options })).toEqual(decision);
-    }
+  test("is asked for without a credential, by its name, where it is public", async () => {
+    rig.answer = { kind: "allowed", finalPath: "acme/site" };
+    const known = { ...COMING, isPublic: true };
+    expect(await decide({ known })).toEqual(allowed);
+    expect(asked()).toEqual(["acme/site"]);
+    rig = new AuthorizerRig();
+    rig.answer = UNAUTHORIZED;
+    expect(await decide({ known })).toEqual(challenged);
+  });
+
+  test("is challenged without a question where it is not public, as what is mirrored and what nobody knows", async () => {
+    for (const known of [COMING, KNOWN, undefined])
+      expect(await decide(known === undefined ? {} : { known })).toEqual(challenged);
     expect(asked()).toEqual([]);
-    const note = decision === sentOn ? "sent-on" : "challenged";
-    expect(logged).toContainEqual(expect.objectContaining({ verdict: note }));
   });
 
   test("is the caller's to wait for after a yes to the name", async () => {
-    expect(await decide({ known: COMING, authorization })).toEqual({
-      kind: "allowed",
-      primaryPath: "acme/site",
-      uuid: UUID,
-    });
+    expect(await decide({ known: COMING, authorization })).toEqual(allowed);
     expect(asked()).toEqual(["acme/site"]);
     rig = new AuthorizerRig();
     rig.answer = NO;
@@ -199,9 +194,10 @@ describe("a repository that is not mirrored yet", () => {
   });
 
   test("is counted among the anonymous requests", async () => {
-    const options = { sendsOn: "all", anonymousRate: new RequestRate(1) } as const;
-    expect(await decide({ known: COMING, options })).toEqual(sentOn);
-    expect(await decide({ known: COMING, options })).toMatchObject({ status: 429 });
+    const known = { ...COMING, isPublic: true };
+    const options = { anonymousRate: new RequestRate(1) } as const;
+    expect(await decide({ known, options })).toEqual(allowed);
+    expect(await decide({ known, options })).toMatchObject({ status: 429 });
   });
 });
 
@@ -229,20 +225,42 @@ describe("anonymous requests", () => {
   });
 
   test("are challenged where they are not allowed", async () => {
-    for (const sendsOn of ["off", "all"] as const) {
-      const options = { allowsAnonymous: false, sendsOn };
-      expect(await decide({ known, options })).toMatchObject({ status: 401 });
-    }
+    expect(await decide({ known, options: { allowsAnonymous: false } })).toMatchObject({ status: 401 });
     expect(asked()).toEqual([]);
   });
 });
 
-test("a push goes to the primary without a question, but by a project's key only after a yes", async () => {
+describe("a push", () => {
   const service = "receive-pack";
-  expect(await decide({ service })).toEqual({ kind: "allowed", primaryPath: "acme/site" });
-  expect(asked()).toEqual([]);
-  const repository: RepositoryReference = { kind: "project", projectKey: "CORE", slug: "site" };
-  expect(await decide({ service, repository })).toMatchObject({ kind: "refused", status: 401 });
+  const byProject: RepositoryReference = { kind: "project", projectKey: "CORE", slug: "site" };
+
+  test("that is redirected is not asked about, but by a project's key only after a yes", async () => {
+    expect(await decide({ service })).toEqual({ kind: "allowed", primaryPath: "acme/site" });
+    expect(asked()).toEqual([]);
+    expect(await decide({ service, repository: byProject })).toMatchObject({ kind: "refused", status: 401 });
+  });
+
+  test("that is relayed needs a credential first, which is asked about by the name alone", async () => {
+    const options = { relaysPushes: true };
+    for (const repository of [SITE, byProject])
+      expect(
+        await decide({ service, options, repository, known: { ...KNOWN, isPublic: true } }),
+      ).toMatchObject({
+        kind: "refused",
+        status: 401,
+      });
+    expect(asked()).toEqual([]);
+    rig.answer = { kind: "allowed", finalPath: "acme/renamed" };
+    for (const known of [KNOWN, undefined])
+      expect(await decide({ service, options, authorization, ...(known && { known }) })).toEqual({
+        kind: "allowed",
+        primaryPath: "acme/renamed",
+      });
+    expect(asked()).toEqual(["acme/site"]);
+    rig = new AuthorizerRig();
+    rig.answer = NO;
+    expect(await decide({ service, options, authorization })).toMatchObject({ kind: "refused", status: 404 });
+  });
 });
 
 test("the log tells what was decided, of what age, and of whom no more than a name", async () => {

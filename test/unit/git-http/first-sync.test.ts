@@ -39,6 +39,7 @@ beforeEach(async () => {
 interface Parts {
   readonly asked?: RepositoryReference;
   readonly needs?: Partial<FindNeeds>;
+  readonly primaryUrl?: string;
   readonly signal?: AbortSignal;
   readonly maxWaitMs?: number;
   readonly request?: SyncRequests["request"];
@@ -55,13 +56,12 @@ function firstSync({ maxWaitMs = 60_000, request }: Parts): FirstSync {
     store,
     requests: { request: request ?? (async (requested) => void jobs.push(...requested)) },
     maxWaitMs,
-    gitUrl: "https://bitbucket.example",
     log: { ...SILENT_LOGGER, error: (event, fields) => errors.push({ event, ...fields }) },
   });
 }
 
-const wait = ({ asked = SITE, needs, signal = NEVER, ...parts }: Parts = {}) =>
-  firstSync(parts).firstSync(asked, { refs: true, ...needs }, signal);
+const wait = ({ asked = SITE, needs, primaryUrl, signal = NEVER, ...parts }: Parts = {}) =>
+  firstSync(parts).wait(asked, { refs: true, uuid: UUID, ...needs }, primaryUrl, signal);
 
 const textOf = async (answer: Repository | HttpResponse | undefined) => {
   if (answer === undefined || !("status" in answer)) throw new Error("not an answer to the caller");
@@ -81,17 +81,13 @@ test("a caller who may read has it synced, and gets it once it is here", async (
   expect(looks).toEqual(Array.from({ length: 3 }, () => ({ asked: SITE, needs })));
 });
 
-test("only the repository that the name is reserved for is looked for", async () => {
-  find = async () => REPOSITORY;
-  await wait();
-  expect(looks).toEqual([{ asked: SITE, needs: { refs: true, uuid: UUID } }]);
-});
-
 test("after the limit the answer says where it is meanwhile, and when to come back", async () => {
-  const answer = await textOf(await wait({ maxWaitMs: 120, needs: { primaryPath: "acme/a b" } }));
+  const answer = await textOf(
+    await wait({ maxWaitMs: 120, primaryUrl: "https://bitbucket.example/acme/site.git" }),
+  );
   expect(answer).toMatchObject({
     status: 503,
-    text: "this repository is being mirrored for the first time; meanwhile it is at https://bitbucket.example/acme/a%20b.git\n",
+    text: "this repository is being mirrored for the first time; meanwhile it is at https://bitbucket.example/acme/site.git\n",
     headers: { ...NO_CACHE, "retry-after": "60" },
   });
   expect(looks.length).toBeGreaterThan(0);
@@ -104,19 +100,6 @@ test("without a wait, or for a caller who has gone, nothing is looked for", asyn
     expect(text).toBe("this repository is being mirrored for the first time\n");
   }
   expect(looks).toEqual([]);
-});
-
-test("what is not going to be mirrored is not found, and nothing is synced for it", async () => {
-  const other = parseRepositoryUuid("0a1b2c3d-0000-4000-8000-000000000002");
-  for (const parts of [
-    { asked: { ...SITE, slug: "other" } },
-    { asked: { kind: "uuid", workspace: "acme", uuid: UUID } },
-    { asked: { kind: "project", projectKey: "CORE", slug: "site" } },
-    { needs: { uuid: other } },
-  ] satisfies Parts[]) {
-    expect(await wait(parts)).toBeUndefined();
-  }
-  expect([jobs, looks]).toEqual([[], []]);
 });
 
 test("a repository that is deselected meanwhile is waited for no longer", async () => {
@@ -133,20 +116,4 @@ test("a queue that is away does not hinder the wait: another request's job may b
   const request = () => Promise.reject(new Error("no queue"));
   expect(await wait({ request })).toBe(REPOSITORY);
   expect(errors).toEqual([expect.objectContaining({ event: "first-sync:not-requested", uuid: UUID })]);
-});
-
-test("a caller without a credential is sent to the primary, and the sync begins", async () => {
-  const sync = firstSync({});
-  const answer = await readResponse(await sync.sendOn(SITE, "acme/a b"));
-  expect(answer).toMatchObject({
-    status: 307,
-    text: "this repository is not mirrored yet; it is at https://bitbucket.example/acme/a%20b.git\n",
-    headers: {
-      ...NO_CACHE,
-      location: "https://bitbucket.example/acme/a%20b.git/info/refs?service=git-upload-pack",
-    },
-  });
-  expect(jobs).toEqual([JOB]);
-  await sync.sendOn({ ...SITE, slug: "other" }, "acme/other");
-  expect(jobs).toHaveLength(1);
 });

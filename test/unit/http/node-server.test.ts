@@ -228,6 +228,27 @@ describe("a connection on which nothing moves", () => {
   });
 });
 
+test("a request that takes too long is cut, but not where long uploads are expected", async () => {
+  const server = await serve(async ({ body }) => textResponse(200, `${(await buffer(body)).length}`), {
+    requestTimeoutMs: 300,
+    isLongUpload: (path) => path === "/long",
+  });
+  const send = async (path: string) => {
+    const socket = await openSocket(server);
+    socket.on("error", () => undefined);
+    socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 12\r\n\r\n`);
+    const answer = text(socket);
+    for (let bytes = 0; bytes < 12; bytes++) {
+      socket.write(".");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return answer;
+  };
+  const [long, other] = await Promise.all([send("/long"), send("/other")]);
+  expect(long).toMatch(/^HTTP\/1.1 200 .*\r\n\r\n12\n$/s);
+  expect(other).not.toContain("200");
+});
+
 async function* failingBody(chunksBefore: number): AsyncGenerator<Uint8Array, void, undefined> {
   for (let index = 0; index < chunksBefore; index++) yield CHUNK;
   throw new Error("the store broke");

@@ -1,0 +1,247 @@
+/** Pushes that are passed through to the primary: what it gets, what the caller gets, and what a broken connection means. */
+import { once } from "node:events";
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  request as openRequest,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { gitHttp } from "../../../lib/git-http/git-http.ts";
+import { type NodeServer, startNodeServer } from "../../../lib/http/node-server.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+
+interface Seen {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly headers: IncomingMessage["headers"];
+  body: Buffer;
+}
+
+let primary: Server;
+let mirror: NodeServer;
+let seen: Seen[];
+let pushed: unknown[];
+/** What the primary does with a request. */
+let answer: (request: IncomingMessage, response: ServerResponse, seen: Seen) => Promise<void> | void;
+
+beforeEach(async () => {
+  seen = [];
+  pushed = [];
+  answer = async (request, response, one) => {
+    one.body = await readAll(request);
+    response.writeHead(200, RESULT_TYPE).end("0000");
+  };
+  primary = createServer((request, response) => {
+    const one = { method: request.method, url: request.url, headers: request.headers, body: Buffer.alloc(0) };
+    seen.push(one);
+    void answer(request, response, one);
+  });
+  primary.listen(0, "127.0.0.1");
+  await once(primary, "listening");
+  const gitUrl = `http://127.0.0.1:${(primary.address() as AddressInfo).port}`;
+  const handler = gitHttp({
+    access: async () => ({ kind: "allowed", primaryPath: "acme/a b" }),
+    find: async () => undefined,
+    push: { kind: "relay", gitUrl, fetch },
+    onPushed: (asked) => pushed.push(asked),
+    log: SILENT_LOGGER,
+    agent: "nearside/test",
+  });
+  mirror = await startNodeServer(handler, { log: SILENT_LOGGER, closeGraceMs: 0 });
+});
+afterEach(async () => {
+  primary.closeAllConnections();
+  await Promise.all([mirror.close(), new Promise((resolve) => primary.close(resolve))]);
+});
+
+const REQUEST_TYPE = { "content-type": "application/x-git-receive-pack-request" };
+const RESULT_TYPE = { "content-type": "application/x-git-receive-pack-result" };
+const AUTHORIZATION = { authorization: "Basic YTpi" };
+const REFS = "/acme/site.git/info/refs?service=git-receive-pack";
+const PACK = "/acme/site.git/git-receive-pack";
+const PACK_AT_PRIMARY = "/acme/a%20b.git/git-receive-pack";
+
+async function readAll(request: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function open(headers: OutgoingHttpHeaders) {
+  const request = openRequest(mirror.url + PACK, {
+    method: "POST",
+    headers: { ...REQUEST_TYPE, ...AUTHORIZATION, ...headers },
+  });
+  const response = once(request, "response") as Promise<[IncomingMessage]>;
+  response.catch(() => undefined);
+  request.on("error", () => undefined);
+  return { request, response };
+}
+
+async function push(body: Uint8Array, headers: OutgoingHttpHeaders = {}) {
+  const { request, response } = open(headers);
+  request.end(body);
+  const [answered] = await response;
+  return {
+    status: answered.statusCode,
+    headers: answered.headers,
+    text: (await readAll(answered)).toString("latin1"),
+  };
+}
+
+test.each([
+  ["git's probe", Buffer.from("0000"), { "content-length": "4" }],
+  ["a body with a length", Buffer.alloc(5_000, 7), { "content-length": "5000" }],
+  ["a body in chunks", Buffer.alloc(300_000, 7), { "transfer-encoding": "chunked" }],
+  ["a compressed body", gzipSync(Buffer.alloc(5_000, 7)), { "content-encoding": "gzip" }],
+  ["a body after 100 Continue", Buffer.alloc(5_000, 7), { "content-length": "5000", expect: "100-continue" }],
+  ["another protocol version", Buffer.from("0000"), { "git-protocol": "version=1" }],
+] as const)("the primary gets %s as it was sent", async (_, body, headers) => {
+  const result = await push(body, { ...headers, "user-agent": "git/2.55.0", "x-forwarded-for": "10.0.0.1" });
+  expect(result).toMatchObject({ status: 200, text: "0000", headers: RESULT_TYPE });
+  expect(seen).toHaveLength(1);
+  const [{ method, url, headers: got, body: bytes }] = seen as [Seen];
+  expect([method, url]).toEqual(["POST", PACK_AT_PRIMARY]);
+  expect(bytes.equals(body)).toBe(true);
+  const { expect: _expect, "transfer-encoding": _chunked, ...kept } = headers as Record<string, string>;
+  expect(got).toMatchObject({ ...REQUEST_TYPE, ...AUTHORIZATION, ...kept, "user-agent": "git/2.55.0" });
+  expect(got).not.toHaveProperty("x-forwarded-for");
+  expect(got).not.toHaveProperty("expect");
+  expect(pushed).toEqual([{ kind: "name", workspace: "acme", slug: "site" }]);
+});
+
+test("the list of refs comes from the primary, with its own refusals and challenge", async () => {
+  const headers = { ...AUTHORIZATION, "git-protocol": "version=1" };
+  answer = (_, response) =>
+    void response
+      .writeHead(200, { "content-type": "application/x-git-receive-pack-advertisement" })
+      .end("refs");
+  const listed = await fetch(mirror.url + REFS, { headers });
+  expect([listed.status, await listed.text(), listed.headers.get("content-type")]).toEqual([
+    200,
+    "refs",
+    "application/x-git-receive-pack-advertisement",
+  ]);
+  expect(seen[0]).toMatchObject({
+    method: "GET",
+    url: "/acme/a%20b.git/info/refs?service=git-receive-pack",
+    headers,
+  });
+  answer = (_, response) =>
+    void response
+      .writeHead(401, { "www-authenticate": 'Basic realm="B"', "set-cookie": "a=b" })
+      .end("expired\n");
+  const refused = await fetch(mirror.url + REFS, { headers });
+  expect([refused.status, await refused.text(), refused.headers.get("www-authenticate")]).toEqual([
+    401,
+    "expired\n",
+    'Basic realm="B"',
+  ]);
+  expect(refused.headers.get("set-cookie")).toBeNull();
+  expect(pushed).toEqual([]);
+});
+
+test.each(["a reset", "a 500"])("the list of refs is asked for once more after %s", async (kind) => {
+  answer = (request, response) => {
+    if (seen.length > 1) response.writeHead(200, RESULT_TYPE).end("refs");
+    else if (kind === "a reset") request.socket.destroy();
+    else response.writeHead(500).end();
+  };
+  expect((await fetch(mirror.url + REFS)).status).toBe(200);
+  expect(seen).toHaveLength(2);
+});
+
+test("a push is never repeated: git learns that it may have arrived", async () => {
+  answer = (request) => void request.socket.destroy();
+  const { status, text } = await push(Buffer.alloc(5_000));
+  expect([status, text]).toEqual([502, expect.stringMatching(/^the connection to Bitbucket broke, .*\n$/)]);
+  expect(seen).toHaveLength(1);
+  expect(pushed).toEqual([]);
+});
+
+test("a repository that is renamed just now: the caller comes again", async () => {
+  answer = (_, response) =>
+    void response.writeHead(301, { location: "/acme/other.git/git-receive-pack" }).end();
+  const { status, headers } = await push(Buffer.from("0000"));
+  expect([status, headers["retry-after"]]).toEqual([503, "60"]);
+});
+
+test("a refusal reaches a caller who has not sent everything", async () => {
+  answer = (_, response) =>
+    void response.writeHead(403, { "content-type": "text/plain" }).end("You have no write access.\n");
+  const { request, response } = open({ "transfer-encoding": "chunked" });
+  request.write(Buffer.alloc(100_000));
+  const [refused] = await response;
+  expect([refused.statusCode, String(await readAll(refused))]).toEqual([403, "You have no write access.\n"]);
+});
+
+test("both bodies stream: what the primary does not read is not taken, what it says is passed on at once", async () => {
+  const sent = 64 * 1024 * 1024;
+  let startReading = (): void => undefined;
+  const reading = new Promise<void>((resolve) => {
+    startReading = resolve;
+  });
+  answer = async (request, response) => {
+    await reading;
+    const bytes = (await readAll(request)).length;
+    response.writeHead(200, RESULT_TYPE).write(`progress ${bytes}`);
+    await pause(50);
+    response.end("end");
+  };
+  const { request, response } = open({ "transfer-encoding": "chunked" });
+  const chunk = Buffer.alloc(1024 * 1024);
+  let takenBytes = 0;
+  const sending = (async () => {
+    for (let bytes = 0; bytes < sent; bytes += chunk.length) {
+      if (!request.write(chunk)) await once(request, "drain");
+      takenBytes += chunk.length;
+    }
+    request.end();
+  })();
+  let before = -1;
+  // Until nothing moves any more: buffers of sockets are full.
+  while (takenBytes !== before) {
+    before = takenBytes;
+    await pause(300);
+  }
+  expect(takenBytes).toBeLessThan(32 * 1024 * 1024);
+  startReading();
+  const [answered] = await response;
+  const [first] = (await once(answered, "data")) as [Buffer];
+  expect(String(first)).toBe(`progress ${sent}`);
+  await sending;
+  expect(String(await readAll(answered))).toBe("end");
+});
+
+test("a caller who leaves ends the request to the primary", async () => {
+  let gone: Promise<unknown> = Promise.resolve();
+  const begun = new Promise<void>((resolve) => {
+    answer = (request) => {
+      gone = new Promise((resolve) => request.on("close", resolve));
+      request.on("error", () => undefined).resume();
+      resolve();
+    };
+  });
+  const { request } = open({ "transfer-encoding": "chunked" });
+  request.write("0000");
+  await begun;
+  request.destroy();
+  await gone;
+  expect(pushed).toEqual([]);
+});
+
+test("an answer that the primary cuts is cut for the caller", async () => {
+  answer = async (request, response) => {
+    await readAll(request);
+    response.writeHead(200, RESULT_TYPE).write("0010");
+    await pause(20);
+    response.destroy();
+  };
+  await expect(push(Buffer.from("0000"))).rejects.toThrow("aborted");
+});
