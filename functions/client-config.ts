@@ -1,4 +1,4 @@
-/** Prints what a client's git has to be told to fetch packs and bundles straight from the store: `npm run client-config`. */
+/** Prints the git configuration with which a client fetches packs and bundles straight from the store: `npm run client-config`. */
 const [scope = "--global"] = process.argv.slice(2);
 
 process.stdout.write(

@@ -1,4 +1,4 @@
-/** Tells receivers of what was published: EventBridge, and the webhooks that config.json names. */
+/** Delivers the events of publishes: to EventBridge, and to the webhooks in config.json. */
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";

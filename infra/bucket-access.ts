@@ -8,7 +8,7 @@ const REPOSITORY_KEYS = [...NAME_KEYS, "repos/*"];
 /** Which refs are served: the manifest names the snapshot. */
 const REF_KEYS = ["repos/*/manifest.json", "repos/*/ref-snapshots/*"];
 const VERDICT_KEYS = ["auth/*"];
-/** Which pushes the primary has told of. */
+/** Push markers. */
 const ANNOUNCED_KEYS = ["repos/*/announced"];
 /** Finished answers, which may be lost at any time. */
 const ANSWER_KEYS = ["repos/*/cache/answers/*"];
@@ -68,7 +68,7 @@ export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable):
   grant(grantee, ["s3:PutObject"], arns(bucket, NAME_KEYS));
   // A project that was renamed is gone through by a sync function as well.
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
-  // The janitor looks for uploads that nobody will complete.
+  // The janitor looks for abandoned uploads.
   grant(grantee, ["s3:ListBucketMultipartUploads"], [bucket.bucketArn]);
 }
 
@@ -80,7 +80,7 @@ export function grantCopyLfsFiles(bucket: Bucket, grantee: IGrantable): void {
 
 function grantRead(bucket: Bucket, grantee: IGrantable, patterns: readonly string[]): void {
   grant(grantee, ["s3:GetObject"], arns(bucket, patterns));
-  // Not in order to list: without it S3 answers 403 for a missing key, which then cannot be told from a wrong setting.
+  // Not in order to list: without it S3 answers 403 for a missing key, just as for a wrong setting.
   grant(grantee, ["s3:ListBucket"], [bucket.bucketArn]);
 }
 

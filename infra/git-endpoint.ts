@@ -85,7 +85,7 @@ export class GitEndpoint extends Construct {
     this.#answerRefusals();
   }
 
-  /** Open to all: whether Bitbucket sent a delivery is told by its signature, and by its address where that is set. */
+  /** Open to all: the signature proves that Bitbucket sent a delivery, and the address where a range is set. */
   #takeWebhooks(webhook: LambdaFunction): void {
     const integration = new LambdaIntegration(webhook, {
       responseTransferMode: ResponseTransferMode.STREAM,

@@ -102,7 +102,7 @@ export class ServiceStack extends Stack {
     authSecret.grantRead(authorizer.role);
     // The mirror's accounts, to find out whether the primary is away.
     this.#grantSecrets(authorizer.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
-    // SSM hands out secrets of Secrets Manager under this name, to whoever may read both.
+    // SSM hands out secrets of Secrets Manager under this name, if the caller may read both.
     const parameterArn = this.formatArn({
       service: "ssm",
       resource: "parameter",

@@ -1,4 +1,4 @@
-/** The settings of a deployment, from `nearside.config.json` alone: the same for every deploy, whoever starts it. */
+/** The settings of a deployment, from `nearside.config.json` alone: the same for every deploy. */
 import type { Node } from "constructs";
 import { type AddressRange, formatAddressRange, parseAddressSetting } from "../lib/address-ranges.ts";
 import { ENV, ENVIRONMENT_SETTINGS } from "../lib/config.ts";

@@ -35,7 +35,7 @@ const RESOURCES = {
   mirrorUrl: { environment: "NEARSIDE_MIRROR_URL", meaning: "the URL of the mirror for webhooks" },
   mirrorName: {
     environment: "NEARSIDE_MIRROR_NAME",
-    meaning: "the mirror's name, which tells its webhooks from those of other mirrors",
+    meaning: "the mirror's name, which distinguishes its webhooks from those of other mirrors",
   },
 } as const;
 
@@ -116,7 +116,7 @@ type Values<Resource extends ResourceName, Name extends SettingName> = {
   readonly [R in Resource]: string;
 } & { readonly [N in Name]: ValueOf<N> };
 
-/** An empty variable counts as absent: the Lambda console cannot tell these apart. */
+/** An empty variable counts as absent: the Lambda console makes no difference between them. */
 function read<Resource extends ResourceName, Name extends EnvironmentSetting>(
   env: Environment,
   resources: readonly Resource[],

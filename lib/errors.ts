@@ -76,12 +76,12 @@ export class LimitExceededError extends MirrorError {
   readonly code = "LIMIT_EXCEEDED";
 }
 
-/** The queue did not take what it was given. Whoever sent it sends it again. */
+/** The queue did not accept a message. The sender sends it again. */
 export class QueueError extends MirrorError {
   readonly code = "QUEUE";
 }
 
-/** A receiver of the relay could not be told, or did not take it. */
+/** A receiver of the relay could not be reached, or rejected the event. */
 export class DeliveryError extends MirrorError {
   readonly code = "DELIVERY";
 }

@@ -33,7 +33,7 @@ async function connect(workspace: string, options: ConnectOptions): Promise<void
   if (check) await tryAccount(workspace, credential, options);
   const config = await changeMirrorConfig(store, (before) => connectWorkspace(before, workspace, credential));
   const connected = findWorkspace(config, workspace);
-  if (connected === undefined) throw new ConfigError(`${workspace} was removed by somebody else just now`);
+  if (connected === undefined) throw new ConfigError(`${workspace} was removed by another process just now`);
   const isEmpty = connected.projects !== "all" && connected.projects.length + connected.include.length === 0;
   print(`${workspace} is connected.`);
   if (isEmpty)

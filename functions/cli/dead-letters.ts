@@ -25,9 +25,9 @@ interface LetterOptions extends StoreOptions {
 }
 
 const EXPLANATION = `
-A sync, or a relay to one receiver, that has failed five times waits here until somebody has seen to the cause: see nearside status
+A sync, or a relay to one receiver, that has failed five times waits here until the cause is mended: see nearside status
 --failed and nearside relay list. A mirror in one process keeps its own in the store; replayed, they are taken up with its next round,
-or when it starts. Those of a deployed mirror lie in queues: name them by --dead-letter-queue-url.
+or when it starts. Those of a deployed mirror are in queues: name them by --dead-letter-queue-url.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
 export function deadLettersCommand(command: Command): void {

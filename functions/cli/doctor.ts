@@ -31,7 +31,7 @@ interface DoctorOptions extends PrimaryOptions {
 }
 
 const EXPLANATION = `
-Looks, with the rights of whoever calls it: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
+Checks, with the rights of its caller: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
 removed again); for each workspace the account, its scopes, Bitbucket's REST API and git server, this machine's clock, the webhook,
 and when the mirror last did its rounds; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
 Each line is OK, FAIL or SKIP; below a FAIL stands what to do next. With --json: an array of {check, status, detail, advice}.

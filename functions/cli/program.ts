@@ -73,8 +73,8 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
 };
 
 const EXPLANATION = `
-Where the mirror lies is said by --store: a folder, or s3://bucket/prefix for a bucket, that of a deployed mirror among them. AWS
-credentials come from where the AWS SDK finds them.
+--store names the mirror's store: a folder, or s3://bucket/prefix for a bucket, such as that of a deployed mirror. AWS
+credentials come from the AWS SDK's usual places.
 
 Accounts at Bitbucket are named, as config.json does it. Where the secret is:
   NEARSIDE_SECRET_<NAME>   in the environment, as JSON: {"email": "…", "token": "…"} or {"token": "…"}

@@ -32,10 +32,10 @@ interface ListOptions extends StoreOptions {
 }
 
 const EXPLANATION = `
-After each publish the receivers are told in the form of Bitbucket Data Center's mirror:repo_synchronized, each in order for each
-repository, at least once, and signed (X-Hub-Signature: sha256=<HMAC of the body>); a deployed mirror tells EventBridge as well, without
-being asked. One that does not answer with 2xx within ten seconds is tried five times within some 25 minutes; then it is a dead
-letter: see nearside dead-letters. Redirects are not followed.
+After each publish the receivers get an event in the form of Bitbucket Data Center's mirror:repo_synchronized: at least once, in order
+for each repository, and signed (X-Hub-Signature: sha256=<HMAC of the body>). A deployed mirror also sends it to EventBridge. An
+event that is not answered with 2xx within ten seconds is sent five times within some 25 minutes; then it is a dead letter: see
+nearside dead-letters. Redirects are not followed.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
 export function relayCommand(command: Command): void {
@@ -69,7 +69,7 @@ async function add(url: string, options: AddOptions): Promise<void> {
   // Checked before anything is made.
   formatMirrorConfig(addRelayWebhook(await configOf(store), webhook));
   if (options.secretPath !== undefined && !url.startsWith("https:"))
-    throw new ConfigError("a deployed mirror tells addresses with https:// only");
+    throw new ConfigError("a deployed mirror sends events to https:// addresses only");
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
   if (isIP(host) !== 0 && addressKind(host) === "private" && !webhook.privateAddresses)
     throw new ConfigError(
@@ -77,7 +77,7 @@ async function add(url: string, options: AddOptions): Promise<void> {
     );
   const where = await ensureSecret(secret, options);
   await changeMirrorConfig(store, (config) => addRelayWebhook(config, webhook));
-  print(`${url} is told from now on, as ${id}. It is signed with the secret in ${where}.`);
+  print(`${url} gets events from now on, as ${id}. They are signed with the secret in ${where}.`);
 }
 
 /** @returns Where it is. @throws {ConfigError} It is not there, and cannot be made. */
@@ -105,12 +105,12 @@ async function list(options: ListOptions): Promise<void> {
   ]);
   print(
     rows.length === 0
-      ? "No webhook is told."
+      ? "No webhook gets events."
       : formatTable(["id", "url", "secret", "private addresses"], rows),
   );
 }
 
 async function remove(which: string, options: StoreOptions): Promise<void> {
   await changeMirrorConfig(storeOf(options), (config) => removeRelayWebhook(config, which));
-  print(`${which} is told no more; its secret stays where it is.`);
+  print(`${which} gets no more events; its secret stays where it is.`);
 }

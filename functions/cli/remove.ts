@@ -30,7 +30,7 @@ async function remove(workspace: string, options: RemoveOptions): Promise<void> 
   );
   const removed = findWorkspace(config, workspace);
   if (removed?.removedAt === undefined)
-    throw new ConfigError(`${workspace} was changed by somebody else just now`);
+    throw new ConfigError(`${workspace} was changed by another process just now`);
   const goesAt = new Date(Date.parse(removed.removedAt) + removed.retentionDays * 86_400_000);
   print(`${workspace} is not served any more. Its data goes from ${goesAt.toISOString()} on. To keep it:`);
   print(

@@ -1,4 +1,4 @@
-/** Does sync jobs in this process, each once: whoever asked sees what fails, and asks again. */
+/** Runs sync jobs in this process, each once: the user sees what fails, and starts them again. */
 import type { LfsSettings } from "../../lib/lfs/lfs-policy.ts";
 import type { LfsProgress } from "../../lib/lfs/run-lfs-job.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";

@@ -33,8 +33,8 @@ interface SyncOptions extends PrimaryOptions, LfsSettings {
 
 const EXPLANATION = `
 A workspace is listed anew, and each of its repositories compared by git; a repository that is named with its workspace is only
-compared itself. Without --queue-url this process does the work, also for a bucket, and ends when it is done. With it, a deployed
-mirror is told to, and this ends at once: see nearside status for how it goes.
+compared itself. Without --queue-url this process does the work, also for a bucket, and ends when it is done. With it, the jobs
+are queued for a deployed mirror, and this ends at once: see nearside status for the progress.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but for the repositories and workspaces that it names.`;
 
 export function syncCommand(command: Command): void {
@@ -62,7 +62,7 @@ async function sync(names: readonly string[], options: SyncOptions): Promise<voi
   const failures: string[] = [];
   const nameOf = new Map<string, string>();
   const fail = (id: string, error: unknown) => {
-    // A job that could not be told more knows its repository by its uuid.
+    // A job without facts names its repository by its uuid.
     const name = nameOf.get(id) ?? id;
     failures.push(name);
     line.print(`${name}: ${explain(error)}`);
@@ -90,7 +90,7 @@ async function finish(
   const failed = [...new Set(failures)];
   if (json) print(JSON.stringify({ ...(syncing && countsOf(syncing)), failed }));
   else if (syncing === undefined)
-    print("The mirror has been told. How it goes:\n  npx nearside status --watch");
+    print("The jobs are queued. Progress:\n  npx nearside status --watch");
   else print(describe(syncing));
   if (failed.length === 0) return;
   if (!json) print(`Failed: ${failed.join(", ")}. What is served of these is their last good state.`);

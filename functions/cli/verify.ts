@@ -106,7 +106,7 @@ async function verifyOne(
   return { repository: name, isGood: problems.length === 0, problems, ...counts };
 }
 
-/** One that a mirror was told on its command line: public, as no account is known for it. */
+/** For a workspace that a mirror got as an argument: public, as no account is known for it. */
 function unlisted(workspace: string) {
   const [only] = mirrorConfigOf([{ workspace, projects: "all" }]).workspaces;
   if (only === undefined) throw new ConfigError(`not a workspace: ${workspace}`);

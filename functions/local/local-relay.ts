@@ -1,4 +1,4 @@
-/** The local mirror's relay: a queue of its own, kept in the store, and what tells the receivers. */
+/** The local mirror's relay: a queue of its own, kept in the store, and the delivery to receivers. */
 import { AGENT } from "../../lib/config.ts";
 import type { Logger } from "../../lib/log.ts";
 import { CONFIG_LIMITS, type MirrorConfig } from "../../lib/mirror/mirror-config.ts";

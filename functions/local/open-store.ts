@@ -48,7 +48,7 @@ function parseS3Location(location: string, s3Endpoint: string | undefined): S3Bl
   return { client, bucket, protocol, ...(prefix === "" ? {} : { prefix: `${prefix}/` }) };
 }
 
-/** @returns A folder beside what the store keeps, as the system's may lie in memory; `undefined` where that is no disk. */
+/** @returns A folder beside the store's, as the system's may be in memory; `undefined` for a bucket. */
 export function temporaryFolderIn(location: string): string | undefined {
   return location.startsWith("s3://") ? undefined : join(location, RESERVED_SEGMENT, "incoming");
 }

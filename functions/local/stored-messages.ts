@@ -64,7 +64,7 @@ export class StoredMessages implements KeptMessages {
     return ids;
   }
 
-  /** @returns `undefined` for what somebody else took meanwhile, or what is no message. */
+  /** @returns `undefined` if another process has taken it, or if it is not a message. */
   async #read(key: string): Promise<QueueMessage | undefined> {
     try {
       const text = new TextDecoder().decode((await this.#store.read(key)).bytes);

@@ -19,7 +19,7 @@ export async function tendWebhooks(
   workspace: MirroredWorkspace,
   { store, hooksOf, mirrorUrl, mirrorName, readSecret, log }: TendWebhooksOptions,
 ): Promise<void> {
-  // Nobody may put up webhooks without logging in.
+  // Creating webhooks takes a credential.
   if (workspace.credential === undefined) return;
   const name = workspace.workspace;
   const options = {

@@ -247,7 +247,7 @@ function reasonOf(error: unknown): string {
   return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
 }
 
-/** Tells a failure of the stream from a failure of its reader. */
+/** Distinguishes a failure of the stream from a failure of its reader. */
 class WatchedStream {
   readonly #chunks: AsyncIterable<Uint8Array>;
   brokeOff = false;

@@ -116,7 +116,7 @@ async function requestGit(request: GitHttpRequest, options: GitHttpClientOptions
     return { url: response.url, body: readBody(response, limits, watch) };
   }
   watch.stop();
-  // What is wrong with an answer that nobody reads is nobody's concern.
+  // Errors of an answer that is not read do not matter.
   await response.body?.cancel().catch(() => undefined);
   throw response.ok ? notGitError(response) : refusalError(response);
 }

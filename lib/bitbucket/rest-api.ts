@@ -29,7 +29,7 @@ export interface BitbucketRepository {
 export interface BitbucketRestApi {
   /**
    * @param workspace, slug - A name, or a uuid in braces.
-   * @throws {NotFoundError} No such repository, or the credential may not see it: Bitbucket does not tell which.
+   * @throws {NotFoundError} No such repository, or hidden from the credential: Bitbucket answers both alike.
    * @throws {UnexpectedAnswerError} It lacks what the mirror needs.
    */
   repository(workspace: string, slug: string): Promise<BitbucketRepository>;

@@ -1,6 +1,6 @@
 /**
  * A repository of the primary by its uuid, which no other can take; by its name only where git is refused under the uuid.
- * Whoever fetches by name has to make sure that the name still means the repository.
+ * The caller has to confirm that a name still means the repository.
  */
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { UpstreamGit } from "./upstream-git.ts";

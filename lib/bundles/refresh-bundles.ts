@@ -168,7 +168,7 @@ async function planHistory(
   }
 }
 
-/** Whoever has just been given an address of one that goes finds nothing there: git then clones without. */
+/** A client that was just given the address of a deleted bundle gets 404, and git clones without it. */
 async function publishBundle(
   { store }: RepositoryStorage,
   keys: RepositoryKeys,

@@ -1,4 +1,4 @@
-/** Tells how fresh a repository is, and waits until it has a ref or a commit: for scripts, behind the same access as git. */
+/** Reports how fresh a repository is, and waits until it has a ref or a commit: for scripts, behind the same access as git. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describeAge } from "../age.ts";
 import { byteText } from "../git/byte-text.ts";

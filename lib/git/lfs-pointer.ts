@@ -1,5 +1,5 @@
 /**
- * Tells whether a blob is a pointer of git-lfs, exactly as `git lfs fetch --all` does.
+ * Decides whether a blob is a pointer of git-lfs, exactly as `git lfs fetch --all` does.
  * Source: git-lfs docs/spec.md, and lfs/pointer.go of 3.3: `decodeKV`; test/interop/lfs-pointers.test.ts asks git-lfs itself.
  */
 

@@ -36,7 +36,7 @@ export class PktLineReader {
     }
   }
 
-  /** Tells the source that no more is wanted, so that it frees its connection. */
+  /** Ends the source, so that it frees its connection. */
   async close(): Promise<void> {
     this.#window = EMPTY;
     await this.#chunks.return?.();

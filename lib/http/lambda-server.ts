@@ -50,7 +50,7 @@ function endToEndHeaders({ headers }: HttpResponse): Record<string, string> {
 
 /**
  * After the status has gone out, a failure can only cut the response. The runtime does that when the body throws, and
- * ends its process as well, so handlers that can tell a failure within their protocol should.
+ * ends its process as well, so handlers that can report a failure within their protocol should.
  */
 async function* logged(
   body: AsyncIterable<Uint8Array>,

@@ -13,7 +13,7 @@ export interface HttpRequest {
    * is discarded.
    */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Of whoever sent it, as the transport sees that. */
+  /** The sender's address, as the transport sees it. */
   readonly remoteAddress?: string;
   /** What an authorizer before this process has said of it. Only the transport can set it, never the caller. */
   readonly authorizerContext?: Readonly<Record<string, unknown>>;

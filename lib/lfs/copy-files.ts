@@ -74,7 +74,7 @@ export async function copyFiles(
   const [known, found] = await Promise.all([rights.read(), readRepositoryPointers(storage, job.uuid)]);
   if (found === undefined) return undefined;
   const sizes = sizesByOid(found.packs);
-  // Whoever made the job may have been asked for any oid.
+  // The job's maker may have been asked for any oid.
   const wanted = job.objects
     .map(({ oid }) => ({ oid, sizeBytes: sizes.get(oid) ?? 0 }))
     .filter(({ oid, sizeBytes }) => sizeBytes > 0 && known.find(oid)?.state !== LFS_STATE.stored);

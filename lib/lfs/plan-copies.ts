@@ -129,7 +129,7 @@ function dueRecords(rights: LfsRights, nowSeconds: number): LfsRecord[] {
   return due;
 }
 
-/** A right ends with the last pointer. Where a pack has no sidecar, nobody knows whether that is so. */
+/** A right ends with the last pointer. Where a pack has no sidecar, that is unknown. */
 async function forgetUnpointed(
   stored: StoredLfsRights,
   rights: LfsRights,

@@ -1,4 +1,4 @@
-/** What people do to the webhooks of the relay. Each makes a new configuration of the one that is there. */
+/** Changes of the relay's webhooks: each returns a new configuration. */
 import { ConfigError } from "../errors.ts";
 import type { MirrorConfig, RelayWebhook } from "./mirror-config.ts";
 
@@ -7,7 +7,7 @@ export function addRelayWebhook(config: MirrorConfig, webhook: RelayWebhook): Mi
   const { relayWebhooks = [] } = config;
   const same = relayWebhooks.find(({ id, url }) => id === webhook.id || url === webhook.url);
   if (same !== undefined)
-    throw new ConfigError(`${same.url} is told already, as ${same.id}: remove it first to change it`);
+    throw new ConfigError(`${same.url} is a receiver already, as ${same.id}: remove it first to change it`);
   return { ...config, relayWebhooks: [...relayWebhooks, webhook] };
 }
 
@@ -16,6 +16,6 @@ export function removeRelayWebhook(config: MirrorConfig, which: string): MirrorC
   const { relayWebhooks = [] } = config;
   const rest = relayWebhooks.filter(({ id, url }) => id !== which && url !== which);
   if (rest.length === relayWebhooks.length)
-    throw new ConfigError(`nobody is told as ${which}: nearside relay list shows who is`);
+    throw new ConfigError(`no receiver is called ${which}: nearside relay list shows them`);
   return { ...config, relayWebhooks: rest };
 }

@@ -13,7 +13,7 @@ export const CONFIG_LIMITS = {
   maxWorkspaces: 200,
   /** Each is held against each repository. */
   maxPatterns: 1_000,
-  /** Each is told of each publish. */
+  /** Each gets each publish's event. */
   maxRelayWebhooks: 20,
 } as const;
 
@@ -64,7 +64,7 @@ const configSchema = z
   .strictObject({
     formatVersion: z.literal(FORMAT_VERSION),
     workspaces: z.array(workspaceSchema).max(CONFIG_LIMITS.maxWorkspaces),
-    /** Who is told of each publish. */
+    /** Receivers of each publish's event. */
     relayWebhooks: z.array(relayWebhookSchema).max(CONFIG_LIMITS.maxRelayWebhooks).optional(),
   })
   .refine(

@@ -39,12 +39,12 @@ interface PublishedStatus {
 
 export interface WorkspaceStatus {
   readonly workspace: string;
-  /** `unlisted`: it is not in config.json; a mirror that was told on its command line has left it here. */
+  /** `unlisted`: not in config.json; a mirror that got it as an argument has left it in the store. */
   readonly mode: "active" | "paused" | "removed" | "unlisted";
   readonly credential: string | undefined;
   /** When Bitbucket last gave a complete list of its repositories. */
   readonly listedAt: string | undefined;
-  /** How many repositories Bitbucket has told of. */
+  /** How many repositories Bitbucket has listed. */
   readonly knownCount: number;
   /** In the order of their names. */
   readonly repositories: readonly RepositoryStatus[];

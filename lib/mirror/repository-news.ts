@@ -1,4 +1,4 @@
-/** What a sync tells when it has published a repository, for those who are told of it. */
+/** What a sync announces when it has published a repository. */
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryFacts } from "./sync-job.ts";
 
@@ -18,6 +18,6 @@ export interface RepositoryNews {
   /** Of all refs of the generation. */
   readonly refsSha256: string;
   readonly isFirst: boolean;
-  /** `undefined` where nobody knows any more: whoever published it ended before it could tell. */
+  /** `undefined` where they are unknown: the process that published was killed before it announced them. */
   readonly changes: readonly ChangedRef[] | undefined;
 }

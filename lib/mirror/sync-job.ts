@@ -19,7 +19,7 @@ const factsSchema = z.strictObject({
 /** What a repository is called and by what it is selected, as the primary said at one time. */
 export type RepositoryFacts = z.infer<typeof factsSchema>;
 
-/** Why a job was made, for the log. `check` finds out; the others were told. */
+/** Why a job was made, for the log. `check` is a scheduled look; the others follow an event or a listing. */
 const reasonSchema = z.enum(["push", "changed", "gone", "new", "check", "failed", "asked"]);
 
 const jobSchema = z.discriminatedUnion("kind", [
@@ -48,7 +48,7 @@ export type SyncJob = z.infer<typeof jobSchema>;
 export type RepositoryJob = Extract<SyncJob, { kind: "repository" }>;
 export type SyncReason = z.infer<typeof reasonSchema>;
 
-/** Takes jobs; resolves when they are safe. Whoever asks for a sync is given this. */
+/** Queues jobs: what requests a sync depends on this. */
 export interface SyncRequests {
   /**
    * @param eventId - Of the event behind the job: a repeated one is dropped. Never the repository alone, or the event after

@@ -1,6 +1,6 @@
 /**
- * A queue and its consumers in one process. What waits in it goes with the process unless it is told to keep it; dead letters
- * stay wherever `kept` puts them.
+ * A queue and its consumers in one process. Waiting messages end with the process unless `keepsWaiting` is set; dead letters
+ * stay where `kept` stores them.
  */
 import { errorFields, QueueError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -17,7 +17,7 @@ export interface MemoryJobQueueOptions {
   readonly retries?: RetryPolicy;
   /** By default in memory. */
   readonly kept?: KeptMessages;
-  /** Keeps messages from `send` until they are done with: nobody finds again what they are about. */
+  /** Stores messages from `send` until they are done. For events that could not be found again. */
   readonly keepsWaiting?: boolean;
 }
 
@@ -71,7 +71,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     for (const { id, message } of await this.#kept.list("waiting", Number.POSITIVE_INFINITY)) {
       if (before.has(id) || this.#loaded.has(id)) continue;
       this.#loaded.add(id);
-      // Whoever was killed before it knew that this one was safe sends it again.
+      // A sender that was killed before it knew that this one is stored sends it again.
       this.#sentAtMs.set(message.dedupId, Date.now());
       this.#add({ message, keptId: id, tries: 0 });
     }

@@ -73,7 +73,7 @@ export interface SqsDeadLettersOptions {
   readonly queue: JobQueue;
 }
 
-/** While they are looked at, nobody else gets them; whoever is killed meanwhile gives them back after this time. */
+/** Visibility timeout while messages are inspected: a killed process returns them after this time. */
 const LOOK_SECONDS = 30;
 
 export class SqsDeadLetters implements DeadLetters {

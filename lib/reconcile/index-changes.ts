@@ -86,21 +86,21 @@ export interface DueLimits {
 
 /** Which repositories get a job now: what is known to need one first, then those that were checked longest ago. */
 export function dueRepositories(index: WorkingIndex, nowMs: number, limits: DueLimits): string[] {
-  const told: string[] = [];
+  const dueUuids: string[] = [];
   const checks: { uuid: string; checkedAtMs: number }[] = [];
   let goneCount = 0;
   for (const [uuid, { due, held, checkedAt }] of index.repositories) {
     const checkedAtMs = checkedAt === undefined ? 0 : Date.parse(checkedAt);
     if (due === "gone") {
-      if (goneCount++ < limits.maxGone) told.push(uuid);
-    } else if (due !== undefined) told.push(uuid);
+      if (goneCount++ < limits.maxGone) dueUuids.push(uuid);
+    } else if (due !== undefined) dueUuids.push(uuid);
     else if (held !== undefined) {
       const everyMs = held === "mirrored" ? limits.checkEveryMs * spread(uuid) : limits.retiredEveryMs;
       if (nowMs - checkedAtMs >= everyMs) checks.push({ uuid, checkedAtMs });
     }
   }
   checks.sort((a, b) => a.checkedAtMs - b.checkedAtMs);
-  return [...told, ...checks.map(({ uuid }) => uuid)].slice(0, limits.maxJobs);
+  return [...dueUuids, ...checks.map(({ uuid }) => uuid)].slice(0, limits.maxJobs);
 }
 
 /** From 0.75 to 1, always the same for one repository: what began together drifts apart. */

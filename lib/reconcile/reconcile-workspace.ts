@@ -71,7 +71,7 @@ export const DEFAULT_RECONCILE_LIMITS: ReconcileLimits = {
   retryFailedMs: HOUR_MS / 2,
 };
 
-/** Somebody asked for it, and waits. */
+/** Requested by a person, who waits. */
 const FULL = { checkEveryMs: 0, maxJobs: Number.POSITIVE_INFINITY, maxGone: 250 };
 
 export interface ReconcileOutcome {
@@ -119,7 +119,7 @@ const MAX_KNOWN_IN_ROW = 100;
 
 type LearnOptions = ReconcileOptions & { readonly now: () => Date; readonly limits: ReconcileLimits };
 
-/** @returns Why REST could not tell everything, if it could not. */
+/** @returns REST's failure, if its answer was incomplete. */
 async function learn(
   workspace: MirroredWorkspace,
   index: WorkingIndex,
@@ -169,7 +169,7 @@ async function learn(
       if (!isComplete && knownInRow >= MAX_KNOWN_IN_ROW) break;
     }
     if (isComplete) {
-      // Any of those that are not listed may be the entry that cannot be told.
+      // Any repository that is missing from the list may be the entry that could not be read.
       if (!hasUnnamedEntry) noteUnlisted(index, listed);
       index.listedAt = startedAt;
     }
@@ -191,7 +191,7 @@ async function learn(
 const CONCURRENT_READS = 32;
 
 /**
- * One that is not mirrored may have got the name under which another is served: nobody gets that one under it any more, and
+ * One that is not mirrored may have got the name under which another is served: the name no longer leads to that one, and
  * what became of it has to be asked.
  */
 async function noteTakenNames(

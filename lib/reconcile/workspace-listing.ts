@@ -4,7 +4,7 @@ import type { OnSkipped } from "../bitbucket/rest-pages.ts";
 import { NotFoundError, UnexpectedAnswerError } from "../errors.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 
-/** Bitbucket's clocks are many: what was updated just before the cursor may be told only now. */
+/** Bitbucket's clocks differ: an update just before the cursor may appear only now. */
 const CURSOR_OVERLAP_MS = 60_000;
 
 /** Above this many names, a list of the whole workspace is cheaper in almost all cases. */

@@ -1,4 +1,4 @@
-/** Tells one receiver of one publish. What fails is the queue's: it tries again, and keeps what cannot be told. */
+/** Delivers one event to one receiver. The queue retries failures, and keeps what cannot be delivered as dead letters. */
 import { createHmac } from "node:crypto";
 import { DeliveryError } from "../errors.ts";
 import type { Logger } from "../log.ts";

@@ -58,7 +58,7 @@ function isAddressAllowed(
   return !isPlain && (kind === "public" || (kind === "private" && allowsPrivate));
 }
 
-/** One address that is not allowed refuses the name: whoever gives it such a one wants something with it. */
+/** One address that is not allowed refuses the whole name: such a name is an attack, or a mistake. */
 function checkedLookup(lookup: LookupFunction, isAllowed: (address: string) => boolean): LookupFunction {
   return (hostname, options, callback) =>
     lookup(hostname, options, (error, result, family) => {

@@ -12,7 +12,7 @@ export interface AnnounceOptions {
   readonly now?: () => Date;
 }
 
-/** @returns Resolves when all receivers will be told. It throws {QueueError} if that is not sure: then tell it again. */
+/** @returns Resolves when the events for all receivers are queued. @throws {QueueError} Some may not be: queue them again. */
 export function announcer(options: AnnounceOptions): (news: RepositoryNews) => Promise<void> {
   const { queue, readConfig, hasEventBus, now = () => new Date() } = options;
   return async (news) => {

@@ -1,4 +1,4 @@
-/** What is told after a publish, and whom: one message of the relay's queue for each receiver, so that none waits for another. */
+/** The event of a publish: one message of the relay's queue for each receiver, so that none waits for another. */
 import * as z from "zod";
 import { ProtocolError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
@@ -7,7 +7,7 @@ import type { QueueMessage } from "../queue/job-queue.ts";
 import { isNameSegment } from "../repo/names.ts";
 
 const RELAY_LIMITS = {
-  /** A first sync has as many as there are refs, and nobody goes through thousands: whoever needs them lists them. */
+  /** A first sync changes all refs. A receiver that needs more than this lists them with git. */
   maxChanges: 500,
   /** Of all changed names. With what is written about each change, an event stays below the 256 KiB of EventBridge. */
   maxNameBytes: 12 * 1024,
@@ -25,9 +25,9 @@ const eventSchema = z.strictObject({
   generation: z.number().int().nonnegative(),
   /** When the mirror had it. */
   at: z.iso.datetime(),
-  /** `SNAPSHOT`: of a first sync, or of one whose changes nobody knows any more. */
+  /** `SNAPSHOT`: of a first sync, or of one whose changes are unknown. */
   syncType: z.enum(["INCREMENTAL", "SNAPSHOT"]),
-  /** Too many refs have changed, or nobody knows which: `changes` is empty. */
+  /** Too many refs have changed, or it is unknown which: `changes` is empty. */
   refLimitExceeded: z.boolean(),
   changes: z.array(
     z.strictObject({ name: z.string(), oldId: objectId.optional(), newId: objectId.optional() }),
@@ -90,7 +90,7 @@ export const GROUPS_PER_RECEIVER = 4;
 /** A repository's events are in one group, so in order; one that fails holds up a quarter of the same receiver's. */
 export function queueMessageOf(receiver: RelayReceiver, event: RelayEvent, refsSha256: string): QueueMessage {
   const receiverId = receiver.kind === "webhook" ? `webhook-${receiver.id}` : receiver.kind;
-  // Told once more after a crash, it has the same id.
+  // Sent again after a crash, it has the same id.
   const requestId = `${event.uuid}-${event.generation}-${refsSha256.slice(0, 16)}`;
   const message: RelayMessage = { kind: "relay", receiver, requestId, event };
   return {

@@ -1,5 +1,5 @@
 /**
- * What receivers are told: the payload of Bitbucket Data Center's `mirror:repo_synchronized`, with what Bitbucket Cloud has of it.
+ * What receivers get: the payload of Bitbucket Data Center's `mirror:repo_synchronized`, with what Bitbucket Cloud has of it.
  * Source: "Event payload" in Bitbucket Data Center's documentation, "Mirror synchronized".
  */
 import type { RelayEvent } from "./relay-message.ts";

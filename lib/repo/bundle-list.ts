@@ -1,5 +1,5 @@
 /**
- * The bundles of a repository, each the history of its main branch up to some commit: where they lie and what they hold.
+ * The bundles of a repository, each the history of its main branch up to some commit: their keys and what they hold.
  * They are kept answers: the list and the bundles may be deleted at any time, the list first.
  */
 import * as z from "zod";

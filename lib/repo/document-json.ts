@@ -6,7 +6,7 @@ export interface JsonObject {
   readonly [field: string]: Json;
 }
 
-/** @returns What tells an object from others in its place, such as its `id`; `undefined` where nothing does. */
+/** @returns What identifies an object among others in its place, such as its `id`; `undefined` where nothing does. */
 export type Identify = (object: JsonObject) => Json | undefined;
 
 /**

@@ -33,7 +33,7 @@ export async function exportRepository(
   const { manifest } = repository;
   const parent = dirname(folder);
   await mkdir(parent, { recursive: true });
-  // Made now and by nobody else: a rename would take the place of an empty folder.
+  // Created here, or it is an error: a rename would replace an existing empty folder.
   await makeNew(folder);
   const unfinished = join(parent, `.${basename(folder)}.unfinished-${process.pid}`);
   try {

@@ -37,7 +37,7 @@ const notesSchema = z.strictObject({
   wholeSlices: count,
   /** What a step has on average, as far as is known. */
   bytesPerStep: z.number().positive(),
-  /** How many steps are being fetched. Still there when somebody reads it who fetches none: they were cut. */
+  /** How many steps are being fetched. If a starting import finds it, that fetch was cut. */
   underWay: count.optional(),
   changedAt: z.iso.datetime(),
 });

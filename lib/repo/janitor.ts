@@ -92,7 +92,7 @@ export async function tidyRepository(
   return { removedBlobs: removed.length, removedBytes, removedUploads, waitingBlobs };
 }
 
-/** Only what the mirror itself puts there: whatever else lies in the prefix is somebody else's. */
+/** Only what the mirror itself writes: other keys in the prefix are not the mirror's. */
 async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobInfo[]> {
   const blobs: BlobInfo[] = [];
   for (const folder of [keys.packFolder, keys.refSnapshotFolder]) {
@@ -140,7 +140,7 @@ function namedBlobs(
   };
 }
 
-/** Whoever copies the prefix meanwhile shall not find an index without its pack. */
+/** A concurrent copy of the prefix must not get an index without its pack. */
 function packsLast(a: BlobInfo, b: BlobInfo): number {
   return Number(a.key.endsWith(".pack")) - Number(b.key.endsWith(".pack"));
 }

@@ -1,5 +1,5 @@
 /**
- * Every key under which a repository lies in the store, in one place.
+ * All keys of a repository in the store.
  * The keys below `repos/<uuid>/` also form a valid bare git repository when copied to a disk.
  */
 import { ConfigError } from "../errors.ts";
@@ -38,13 +38,13 @@ export interface RepositoryKeys {
   readonly manifest: string;
   /** What it is called at the primary, and how its mirroring goes; see repository-record.ts. */
   readonly record: string;
-  /** Written for whoever copies the prefix; the mirror itself reads the manifest only. */
+  /** Written for copies of the prefix; the mirror itself reads the manifest only. */
   readonly head: string;
   readonly packedRefs: string;
   /** git asks for a `refs` folder and skips `*.lock` files in it; an object store has no empty folders. */
   readonly refsFolderMark: string;
   readonly janitorNotes: string;
-  /** When the primary last told of a push; see push-marker.ts. */
+  /** Time of the last push event; see push-marker.ts. */
   readonly pushMarker: string;
   /** What a first sync has so far that goes in slices; see import-notes.ts. */
   readonly importNotes: string;

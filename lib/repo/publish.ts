@@ -70,8 +70,8 @@ interface WrittenBlob {
 }
 
 /**
- * Writes what makes a copy of the prefix a repository. `publish` does so before the manifest is replaced, so whoever loses
- * that race writes it again, as the manifest has it: its own refs may lead into a pack that goes.
+ * Writes what makes a copy of the prefix a repository. `publish` does so before the manifest is replaced, so a writer that
+ * loses that race writes it again, as the manifest has it: its own refs may lead into a pack that is deleted.
  */
 export async function writeRefsForCopies(
   store: BlobStore,

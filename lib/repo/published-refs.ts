@@ -1,4 +1,4 @@
-/** The refs that are served, read by themselves: for whoever compares them, without all that serving needs. */
+/** Reads the served refs alone, to compare them, without what serving needs besides. */
 import type { WholeBlobs } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { readManifest } from "./manifest.ts";

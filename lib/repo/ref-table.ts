@@ -10,7 +10,7 @@ import type { Head, Ref, RefFinder, RefList } from "../git/ports.ts";
 const LINE_FEED = 0x0a;
 const CARET = 0x5e;
 const ID_DIGITS = 40;
-/** Enough of an id to tell nearly all others from it. */
+/** Enough of an id to distinguish it from nearly all others. */
 const KEY_DIGITS = 12;
 
 export class RefTable implements RefFinder {

@@ -33,7 +33,7 @@ export interface CatalogOptions {
   readonly nowMs?: () => number;
   /** Asked for each request, while the rest is read. By default everything is served. */
   readonly serves?: (() => Promise<Serves>) | undefined;
-  /** Whether to look, with the refs, for a push that another process was told of: one more request in the same round. */
+  /** Whether to read the push marker together with the refs: one more request in the same round. */
   readonly readsAnnouncements?: boolean;
 }
 

@@ -41,7 +41,7 @@ export interface RepositoryStorage {
   readonly answers?: AnswerSharing;
   /** What all packs together have to have for recipes to be kept; {@link DEFAULT_MIN_RECIPE_PACK_BYTES} unless given. */
   readonly minRecipePackBytes?: number;
-  /** Told of a blob that is damaged where that is survived: what is served without it is slower. */
+  /** Called for a damaged blob that can be done without: requests are slower then. */
   readonly onDamage?: (error: unknown, key: string) => void;
 }
 

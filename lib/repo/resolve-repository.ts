@@ -74,7 +74,7 @@ function uuidPath(workspace: string, uuid: RepositoryUuid): string {
 /**
  * Which repository a caller gets who may read what the primary has under the name.
  * A former name counts only if the primary, too, takes it for the repository, and a redirect of the primary's to what is
- * another repository here leads nowhere: whoever may read that one must not get this one.
+ * another repository here leads nowhere: a caller who may read that one must not get this one.
  * @param finalPath - Where the primary found it, after redirects.
  * @returns `undefined` if it is not mirrored.
  */

@@ -145,7 +145,7 @@ export class StoredDocument<Value extends object> {
   }
 
   /**
-   * Changes the document, whoever else does so meanwhile. A damaged one counts as absent.
+   * Changes the document, also while other writers do. A damaged one counts as absent.
    * @param update - Called again after a lost race. Its result replaces the document; `undefined` removes it, also a damaged
    *   one. Nothing is written where the result is equal to what there is, or {@link UNCHANGED}.
    * @param known - As read before, to save a read.

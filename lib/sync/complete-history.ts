@@ -39,7 +39,7 @@ export async function completeHistory(
     const local = packIndex.find(id);
     return local >= 0 ? local : externals.reference(id);
   };
-  // Trees of older packs are told of by these, and may have no number here.
+  // These name trees of older packs, which may have no number here.
   const records = new TreeRecords(
     (bytes, idStart) => referenceTo(packIndex, externals, bytes, idStart),
     limits.maxTreeChangesAtOnce,

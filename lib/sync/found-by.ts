@@ -1,7 +1,7 @@
 /**
  * How git finds a repository at the primary: by its uuid, which no other repository can take, or by its name, which another one
  * may have by now. The upstream tries the uuid first, and the name only if git refuses the uuid (`upstream-by-uuid.ts`). The
- * record keeps the state of the last sync that could tell, `foundBy`:
+ * record keeps the state of the last sync that could decide it, `foundBy`:
  *
  * | before | this sync found it by | and | after |
  * | --- | --- | --- | --- |

@@ -21,7 +21,7 @@ export const DEFAULT_SLICE_LIMITS: SliceLimits = {
   growAfter: 8,
 };
 
-/** Where nobody has said how large the repository is. */
+/** Where the size of the repository is unknown. */
 const UNKNOWN_FIRST_BYTES = 2 ** 25;
 
 type SliceSize = Pick<ImportNotes, "sliceBytes" | "wholeSlices" | "bytesPerStep">;

@@ -1,4 +1,4 @@
-/** Whether a repository of the mirror is what the primary has, and whether what lies in the store is whole. */
+/** Checks that a mirrored repository equals the primary's, and that the store holds all of it, undamaged. */
 
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { CorruptPackError, LimitExceededError } from "../errors.ts";
@@ -34,7 +34,7 @@ export async function compareWithPrimary(
 export interface CheckOptions {
   readonly store: BlobStore;
   readonly signal?: AbortSignal | undefined;
-  /** Where a pack lies while it is read: the largest one has to fit. By default the system's. */
+  /** Temporary folder, large enough for the largest pack. By default the system's. */
   readonly temporaryFolder?: string | undefined;
 }
 

@@ -22,7 +22,7 @@ export interface InstallWebhooksOptions {
   readonly api: BitbucketHooksApi;
   /** The mirror's address as Bitbucket reaches it, without a slash at its end. */
   readonly mirrorUrl: string;
-  /** Tells this mirror's webhooks from those of other mirrors of the same workspace. */
+  /** Distinguishes this mirror's webhooks from those of other mirrors of the workspace. */
   readonly mirrorName: string;
   readonly secret: string;
   /** The uuids of the mirrored repositories; asked for only where each needs a webhook of its own. */
@@ -187,7 +187,7 @@ function fingerprint({ url, events, description }: HookSettings): string {
   return shortHash(JSON.stringify([FORMAT, url, events, description]));
 }
 
-/** Enough to see a change; of a secret with 256 bits it tells nothing of use. */
+/** Enough to see a change; too little to reveal anything about a secret of 256 bits. */
 function shortHash(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }

@@ -28,7 +28,7 @@ export interface ReceiveWebhookOptions {
   readonly readSecret: () => Promise<string>;
   readonly readConfig: () => Promise<MirrorConfig>;
   readonly requests: SyncRequests;
-  /** Lets other processes know of a push at once, before its sync; absent where whoever serves sees the queue itself. */
+  /** Marks a push for other processes before its sync; absent where one process serves and reads the queue. */
   readonly noteAnnounced?: (uuid: RepositoryUuid, at: Date) => Promise<void>;
   readonly log: Logger;
   /** Where deliveries may come from; none: from anywhere. The signature counts in any case. */
@@ -101,7 +101,7 @@ async function noteAnnounced(
   try {
     await note(job.uuid, new Date(job.queuedAt));
   } catch (error) {
-    // The push comes without it as well; only nobody waits for it.
+    // The push is synchronized all the same; requests just do not wait for it.
     log.warn("webhook:not-announced", { uuid: job.uuid, ...errorFields(error) });
   }
 }

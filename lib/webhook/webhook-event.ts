@@ -7,7 +7,7 @@ import { ProtocolError } from "../errors.ts";
 import type { RepositoryFacts, SyncJob } from "../mirror/sync-job.ts";
 import { isNameSegment } from "../repo/names.ts";
 
-/** What the mirror asks Bitbucket to be told. */
+/** The events that the mirror subscribes to. */
 export const WEBHOOK_EVENTS = [
   "repo:push",
   "repo:created",

@@ -21,7 +21,7 @@ Rows of what comes before:
                      git repack -adb
 
 Rows of the mirror alone, which need no --repo:
-  push-visible       npm start, told of 500 pushes by webhooks, one after the other: from the webhook until a client that
+  push-visible       npm start, 500 pushes sent by webhooks, one after the other: from the webhook until a client that
                      lists the refs gets the new commit. p50Ms and p99Ms: the median and the 99th percentile, in milliseconds,
                      without the time in which the primary, a stand-in, was answering the mirror
 

@@ -44,7 +44,7 @@ function cellsOf(row: RowReport, goals: Goals | undefined): string[] {
   ];
 }
 
-/** CPU time is told in steps of 10 ms for each of several processes: of less than that together it says nothing. */
+/** CPU time is measured in steps of 10 ms for each of several processes: of less than that together it says nothing. */
 function isMeasurable({ git, setup }: RowReport): boolean {
   return git.cpuSeconds * Number(setup["repeats"] ?? 1) >= MIN_CPU_SECONDS;
 }

@@ -1,4 +1,4 @@
-/** A server in processes of its own, whose use of the machine can be told. */
+/** A server in processes of its own, whose use of the machine can be measured. */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";

@@ -1,5 +1,5 @@
 /**
- * git-http-backend(1) behind nginx and fcgiwrap, the way git's own documentation sets it up. All their files lie in the
+ * git-http-backend(1) behind nginx and fcgiwrap, the way git's own documentation sets it up. All their files are in the
  * workspace, and the system's services are left alone.
  *
  * The CPU time and memory given are those of fcgiwrap and the git processes below it. nginx, which passes the bytes on, is
@@ -39,7 +39,7 @@ export async function startNginxGitServer(
     socket: join(folder, "fcgiwrap.sock"),
     configuration: join(folder, "nginx.conf"),
   };
-  // fcgiwrap does not wait for its children, so the system does not add their CPU time to its own: the shell tells it.
+  // fcgiwrap does not wait for its children, so the system does not add their CPU time to its own: the shell reports it.
   const script = `#!/bin/sh\ngit http-backend\ntimes >>"${files.cpuTimes}"\n`;
   await Promise.all([writeFile(files.script, script, { mode: 0o755 }), writeFile(files.cpuTimes, "")]);
   const port = await freePort();

@@ -78,7 +78,7 @@ export class MemorySampler {
       const status = readProc(`${pid}/status`);
       residentBytes += statusBytes(status, "VmRSS");
       anonymousBytes += statusBytes(status, "RssAnon");
-      // The system's own high-water mark of one process also sees what lies between two samples.
+      // The system's own high-water mark of one process also sees what is between two samples.
       this.#peakMemoryBytes = Math.max(this.#peakMemoryBytes, statusBytes(status, "VmHWM"));
     }
     this.#peakMemoryBytes = Math.max(this.#peakMemoryBytes, residentBytes);

@@ -1,5 +1,5 @@
 /**
- * Row `push-visible`: from the moment when Bitbucket tells of a push until a client that lists the mirror's refs gets it. What
+ * Row `push-visible`: from the moment when Bitbucket sends a push event until a client that lists the mirror's refs gets it. What
  * the primary takes meanwhile, to answer the mirror's questions, is taken out: here it is a stand-in on the same machine.
  */
 import { once } from "node:events";
@@ -68,7 +68,7 @@ async function startMirror(
   const args = [
     ...["--json", "--store", store, "--port", String(port), "--webhook-url", url],
     ...["--git-url", gitUrl, "--api-url", apiUrl, "--repository", `${PLACE.workspace}/${PLACE.slug}`],
-    // Nothing but the webhook tells of a push.
+    // Only the webhook announces a push.
     ...["--poll-seconds", "86400", "--anonymous-per-minute", "0"],
   ];
   const { email, token } = DEMO_ACCOUNT;

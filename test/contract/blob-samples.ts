@@ -14,7 +14,7 @@ export function text(value: string): Uint8Array {
   return new TextEncoder().encode(value);
 }
 
-/** Bytes that tell where they are: no shift by a power of two goes unseen. */
+/** Each byte depends on its place: no shift by a power of two goes unseen. */
 export function pattern(sizeBytes: number): Uint8Array {
   const bytes = new Uint8Array(sizeBytes);
   for (let position = 0; position < sizeBytes; position += 1) bytes[position] = patternByte(position);

@@ -46,7 +46,7 @@ export function wholeBlobContract(openStore: () => BlobStore): void {
   test("a missing blob is a NotFoundError for every kind of read", async () => {
     const store = openStore();
     const key = newKey();
-    await store.write(`${key}/below`, text("a key that lies below is not the key"));
+    await store.write(`${key}/below`, text("a key below is not the key"));
     await expect(store.read(key)).rejects.toThrow(NotFoundError);
     await expect(store.readIfChanged(key, '"x"')).rejects.toThrow(NotFoundError);
     await expect(store.readRange(key, 0, 1)).rejects.toThrow(NotFoundError);

@@ -175,7 +175,7 @@ export function s3ProtocolContract(getTarget: () => S3Target): void {
     expect(seen.sort()).toEqual(["a", "b/", "c", "d/", "e & <f>"]);
   });
 
-  test("a missing bucket, a missing object and a missing upload are told apart", async () => {
+  test("a missing bucket, a missing object and a missing upload are different errors", async () => {
     const object = address();
     const get = (Bucket: string) => client().send(new GetObjectCommand({ ...object, Bucket }));
     expect(await refusalOf(get(`no-${randomUUID()}`))).toEqual({ status: 404, code: "NoSuchBucket" });

@@ -67,12 +67,12 @@ describe("the service stack", () => {
     });
   });
 
-  test("lets nobody past the authorizer, which API Gateway asks each time", () => {
+  test("lets no caller past the authorizer, which API Gateway asks each time", () => {
     const template = Template.fromStack(deployment().service);
     const methods = template.findResources("AWS::ApiGateway::Method");
     expect(Object.values(methods).length).toBeGreaterThan(0);
     for (const { Properties } of Object.values(methods)) {
-      // Webhooks are told by their signature.
+      // Webhooks are authenticated by their signature.
       expect(Properties.AuthorizationType).toBe(Properties.HttpMethod === "POST" ? "NONE" : "CUSTOM");
     }
     template.hasResourceProperties("AWS::ApiGateway::Authorizer", {
@@ -127,7 +127,7 @@ describe("the service stack", () => {
     });
   });
 
-  test("leaves the account's role for API logs alone, unless told to set it", () => {
+  test("leaves the account's role for API logs alone, unless configured to set it", () => {
     const kept = Template.fromStack(deployment().service);
     kept.resourceCountIs("AWS::ApiGateway::Account", 0);
     const set = Template.fromStack(deployment({ deployment: { apiLogRole: "create" } }).service);
@@ -274,7 +274,7 @@ const ACKNOWLEDGED_WITH_SETTINGS: readonly Acknowledgement[] = [
   },
 ];
 
-/** What cdk-nag reports and nobody acknowledged, and acknowledgements of what it no longer reports. */
+/** What cdk-nag reports and is not acknowledged, and acknowledgements of what it no longer reports. */
 function unexpectedFindings(
   file: object,
   acknowledged: readonly Acknowledgement[],

@@ -1,4 +1,4 @@
-/** Real git against a mirror that asks who may read: credential helpers, pushes, and what git tells its user. */
+/** Real git against a mirror that asks who may read: credential helpers, pushes, and git's messages. */
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -185,7 +185,7 @@ test("who may not write there is refused by the primary", async () => {
   expect(stderr).toContain("You have no write access");
 });
 
-test("a push by a project's key tells readers where to push, and strangers nothing", async () => {
+test("a push by a project's key is redirected for readers, and reveals nothing to others", async () => {
   const helper = await helperOf("wanda", TOKENS.wanda);
   const url = `${mirror.url()}/scm/CORE/vault.git`;
   const clone = newPath();

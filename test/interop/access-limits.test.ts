@@ -16,7 +16,7 @@ const VAULT = "/acme/vault.git/info/refs?service=git-upload-pack";
 const SITE = "/acme/site.git/info/refs?service=git-upload-pack";
 const READER = CREDENTIALS["API token of a reader, fixed username"];
 
-test("who tries out credentials is told to wait, and the primary is not asked", async () => {
+test("a caller who tries out credentials gets 429, and the primary is not asked", async () => {
   const { url } = await mirror.restarted({ settings: { wrongCredentialsPerMinute: 3 } });
   const ask = (authorization: string) => fetch(url + VAULT, { headers: { authorization } });
   expect((await ask(READER)).status).toBe(200);

@@ -18,7 +18,7 @@ const STRANGER = CREDENTIALS["API token without rights"];
 const ROBOT = CREDENTIALS["access token"];
 
 describe("while the primary is away", () => {
-  test("a caller of the last 15 minutes is served and told so, others get 503, and then all do", async () => {
+  test("a caller of the last 15 minutes is served with a notice, others get 503, and then all do", async () => {
     expect(await mirror.statusOf(VAULT, READER)).toBe(200);
     mirror.fake.controls.misbehave({ down: true });
     mirror.pass(14 * 60);
@@ -53,8 +53,8 @@ describe("while the primary is away", () => {
 
   test("and says for how long, it is asked nothing before", async () => {
     mirror.fake.controls.misbehave({ failWithStatus: 503, failedForSeconds: 20 });
-    const told = await mirror.get(VAULT, READER);
-    expect([told.status, told.headers.get("retry-after")]).toEqual([503, "20"]);
+    const limited = await mirror.get(VAULT, READER);
+    expect([limited.status, limited.headers.get("retry-after")]).toEqual([503, "20"]);
     mirror.fake.controls.behave();
     // The question, and three of the mirror's own, by which the outage was judged.
     expect(mirror.checks()).toBe(4);
@@ -73,7 +73,7 @@ describe("while the primary is away", () => {
     expect(await mirror.statusOf(VAULT, ROBOT)).toBe(503);
   });
 
-  test("nobody is served when that is set off", async () => {
+  test("no caller is served when that is disabled", async () => {
     const strict = await mirror.restarted({ settings: { staleMinutes: 0 } });
     const ask = async () => (await fetch(strict.url + VAULT, { headers: { authorization: READER } })).status;
     expect(await ask()).toBe(200);

@@ -1,5 +1,5 @@
 /**
- * A name that another repository has taken at the primary, before the mirror has heard of it: whoever may read the new one
+ * A name that another repository has taken at the primary, before the mirror knows of it: a caller who may read the new one
  * gets nothing of the old one.
  */
 import { rename, rm } from "node:fs/promises";

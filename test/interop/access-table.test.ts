@@ -184,7 +184,7 @@ describe.each([
 
     test.each(KINDS)("git-lfs gets the primary's own answer, with %s", async (kind) => {
       const path = `/acme/${slug}.git/info/lfs/objects/batch`;
-      // The primary redirects git only: whoever knows a former name knows the present one from git.
+      // The primary redirects git only: a caller with a former name learns the present one from git.
       const present = path.replace("old-name", "new-name");
       const primary = await askForFiles(`${mirror.fake.gitUrl}${present}`, kind);
       const mine = await askForFiles(`${mirror.url()}${path}`, kind);

@@ -130,7 +130,7 @@ describe("the primary is asked", () => {
     expect(await ask()).toBe(404);
   });
 
-  test("no more for a caller whom it has told to wait, until that time is over", async () => {
+  test("no more for a caller with a Retry-After, until that time is over", async () => {
     mirror.fake.controls.misbehave({ rateLimitedForSeconds: 120 });
     const limited = await mirror.get(VAULT, READER);
     expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "120"]);

@@ -84,7 +84,7 @@ describe.sequential("over a bucket", () => {
     expect(await git(["rev-parse", "main"], { cwd: folder })).toBe(id);
   });
 
-  test("AWS credentials that are not taken are told, with what to do", async () => {
+  test("rejected AWS credentials are reported, with what to do", async () => {
     environment = { ...environment, AWS_SECRET_ACCESS_KEY: "wrong" };
     const refused = await inBucket("status");
     expect(refused.exitCode).toBe(1);

@@ -76,7 +76,7 @@ describe("a local mirror", () => {
     expect(text.stdout).toMatch(/All is well\.\n$/);
   });
 
-  test("without a workspace is told to begin", async () => {
+  test("without a workspace gets the first steps", async () => {
     const { failed } = await doctor();
     expect(failed).toEqual(["config.json: no workspace is connected"]);
   });

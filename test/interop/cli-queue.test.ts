@@ -73,8 +73,8 @@ describe("queues of a deployed mirror", () => {
     const at = ["--api-url", primary.fake.apiUrl, "--git-url", primary.fake.gitUrl];
     await runCli(["connect", "acme", "--credential", "bot", ...store, ...at], ENVIRONMENT);
     await runCli(["select", "acme", "--all", ...store], ENVIRONMENT);
-    const told = await runCli(["sync", "acme", "--queue-url", queueUrl, ...store, ...at], ENVIRONMENT);
-    expect(told).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("nearside status --watch") });
+    const queued = await runCli(["sync", "acme", "--queue-url", queueUrl, ...store, ...at], ENVIRONMENT);
+    expect(queued).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("nearside status --watch") });
     expect(await waiting(queueUrl)).toMatchObject([
       { workspace: "acme", reason: "new", facts: { slug: "sample" } },
     ]);

@@ -60,11 +60,11 @@ test("a webhook is added with the name of its secret, listed, and removed", asyn
 
   expect(await runCli(add, environment)).toMatchObject({
     exitCode: 2,
-    stderr: expect.stringContaining("is told already"),
+    stderr: expect.stringContaining("is a receiver already"),
   });
   const id = relayWebhooks[0]?.id ?? "";
   expect((await runCli(["relay", "remove", id, ...place])).exitCode).toBe(0);
-  expect((await runCli(["relay", "list", ...place])).stdout).toBe("No webhook is told.\n");
+  expect((await runCli(["relay", "list", ...place])).stdout).toBe("No webhook gets events.\n");
   expect((await runCli(["relay", "remove", id, ...place])).exitCode).toBe(2);
 });
 

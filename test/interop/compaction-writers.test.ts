@@ -211,7 +211,7 @@ describe("a failing store", () => {
   });
 });
 
-test.each([1, 2, 3])("told to stop at write %d it leaves nothing behind", async (last) => {
+test.each([1, 2, 3])("aborted at write %d it leaves nothing behind", async (last) => {
   const before = await rig.manifest();
   const stop = new AbortController();
   let writes = 0;

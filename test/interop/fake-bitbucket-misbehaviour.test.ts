@@ -92,7 +92,7 @@ test("protocol 0 can be forced on a client that asks for 2", async () => {
   await git(["-c", "protocol.version=2", "clone", "--quiet", `${acme.fake.gitUrl}/acme/site.git`, target]);
 });
 
-test("when down it breaks every connection, but can be told to come back", async () => {
+test("when down it breaks every connection, but a control brings it back", async () => {
   expect((await setControls('{"down":true}')).status).toBe(200);
   await expect(askGit()).rejects.toThrow();
   await expect(askRest()).rejects.toThrow();

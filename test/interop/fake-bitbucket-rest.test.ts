@@ -90,7 +90,7 @@ test("q, sort and pagelen are understood, and what is not is refused", async () 
   }
 });
 
-test("projects and the caller are told", async () => {
+test("projects and the caller are listed", async () => {
   const headers = { Authorization: "Bearer olga-token" };
   const projects = await fetch(`${acme.fake.apiUrl}/workspaces/acme/projects`, { headers });
   expect(await projects.json()).toMatchObject({ values: [{ key: "MAIN" }, { key: "WEB" }] });

@@ -127,7 +127,7 @@ test.each([
   expect(new Set(receiver.received.map(({ headers }) => headers["x-request-uuid"])).size).toBe(1);
 });
 
-test("subscriptions over REST are managed by admins and told of their repositories only", async () => {
+test("subscriptions over REST are managed by admins and get events of their repositories only", async () => {
   const headers = { Authorization: `Basic ${btoa("olga@example.com:olga-token")}` };
   const hooksUrl = `${acme.fake.apiUrl}/repositories/acme/site/hooks`;
   const url = `${receiver.url}/site`;

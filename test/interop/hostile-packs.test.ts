@@ -67,7 +67,7 @@ function expectTyped(failure: unknown, message = /./): void {
   expect((failure as Error).message).toMatch(message);
 }
 
-/** Threads are ended for good when the failure is told. */
+/** All threads have ended when the failure is thrown. */
 function expectNoThreads(): void {
   expect(workers.map(({ threadId }) => threadId).filter((id) => id >= 0)).toEqual([]);
 }

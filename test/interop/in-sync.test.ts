@@ -1,4 +1,4 @@
-/** The mirror follows what people do at the primary: told by webhooks, or by looking. */
+/** The mirror follows changes at the primary, by webhooks or by polling. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
@@ -28,7 +28,7 @@ describe("selection", () => {
     for (const slug of ["core-0", "web-3", "ops-19"]) expect(await rig.serves(`acme/${slug}`)).toBe("equal");
     expect(await servedCount()).toBe(60);
     expect(await rig.mirror.servedNames()).toHaveLength(60);
-    // At once: nobody has to look first.
+    // At once, without a round before.
     await rig.select({ ...ACME, projects: ["WEB"] });
     expect(await servedCount()).toBe(20);
     await rig.select({ ...ACME, projects: "all", publicRepositories: false });
@@ -41,7 +41,7 @@ describe("selection", () => {
 });
 
 describe.each([
-  ["told by a webhook", false],
+  ["by a webhook", false],
   ["by looking, all webhooks lost", true],
 ] as const)("%s", (_how, dropWebhooks) => {
   useRig(beforeAll, afterAll);

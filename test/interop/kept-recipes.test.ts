@@ -115,7 +115,7 @@ test("after a push, and after packs were merged, another recipe is made", async 
   expect(await recipes()).toHaveLength(3);
 });
 
-test("a damaged recipe is removed, and nobody notices", async () => {
+test("a damaged recipe is removed, and clients do not notice", async () => {
   const args = ["--filter=blob:none"];
   const expected = await clone(await serveAnew(), args);
   const [key = ""] = await recipes();

@@ -1,4 +1,4 @@
-/** A first sync whose process is killed: nobody notes a failure, and the queue has given up after five of them. */
+/** A first sync whose process is killed: no failure is recorded, and the queue has given up after five tries. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import { ClockedRig, MINUTE_MS } from "../support/clocked-rig.ts";

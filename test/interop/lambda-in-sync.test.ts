@@ -109,7 +109,7 @@ describe.skipIf(runtimeClient === undefined).sequential("the webhook and reconci
     expect(await jobs()).toEqual([]);
   });
 
-  test("a push that Bitbucket tells of, signed, is one message", async () => {
+  test("a signed push event is one message", async () => {
     await primary.commit("main", "pushed.txt", "pushed\n");
     await pushed();
     await primary.fake.controls.settled();
@@ -134,7 +134,7 @@ describe.skipIf(runtimeClient === undefined).sequential("the webhook and reconci
     expect(await jobs()).toEqual([]);
   });
 
-  test("one by hand finds what a webhook that was lost did not tell", async () => {
+  test("one by hand finds the push of a lost webhook", async () => {
     primary.fake.controls.misbehave({ dropWebhooks: true });
     await primary.commit("main", "lost.txt", "lost\n");
     await pushed();

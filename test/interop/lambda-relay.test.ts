@@ -75,7 +75,7 @@ describe.skipIf(runtimeClient === undefined)("the relay function", () => {
     await folder.remove();
   });
 
-  function tell(to: RelayReceiver): Promise<unknown> {
+  function deliver(to: RelayReceiver): Promise<unknown> {
     const { groupId, body } = queueMessageOf(to, EVENT, "ab".repeat(32));
     const attributes = { ApproximateReceiveCount: "1", MessageGroupId: groupId };
     return relay.invoke({ Records: [{ messageId: "m1", receiptHandle: "r1", body, attributes }] });
@@ -84,7 +84,7 @@ describe.skipIf(runtimeClient === undefined)("the relay function", () => {
   const FAILED = { batchItemFailures: [{ itemIdentifier: "m1" }] };
 
   test("puts what was published on EventBridge, and gives back what that does not take", async () => {
-    expect(await tell({ kind: "event-bus" }), relay.log()).toEqual({ batchItemFailures: [] });
+    expect(await deliver({ kind: "event-bus" }), relay.log()).toEqual({ batchItemFailures: [] });
     expect(eventBus.events).toMatchObject([{ Source: "nearside", DetailType: "mirror:repo_synchronized" }]);
     expect(JSON.parse(eventBus.events[0]?.Detail ?? "")).toMatchObject({
       mirrorServer: { name: "Nearside", baseUrl: "https://mirror.example" },
@@ -93,18 +93,18 @@ describe.skipIf(runtimeClient === undefined)("the relay function", () => {
       changes: [{ refId: "refs/heads/main", toHash: "2".repeat(40) }],
     });
     eventBus.refuses = true;
-    expect(await tell({ kind: "event-bus" })).toEqual(FAILED);
+    expect(await deliver({ kind: "event-bus" })).toEqual(FAILED);
     expect(relay.log()).toContain("EventBridge did not take the event");
   });
 
   test("sends nothing to its own machine, whatever the configuration says", async () => {
-    for (const id of ["here", "secure-here"]) expect(await tell({ kind: "webhook", id })).toEqual(FAILED);
+    for (const id of ["here", "secure-here"]) expect(await deliver({ kind: "webhook", id })).toEqual(FAILED);
     expect(receiver.received).toEqual([]);
     expect(relay.log()).toContain("the receiver's address is none of the public Internet");
     expect(relay.log()).not.toContain("relay-secret");
   });
 
-  test("is done with a receiver that is told no more", async () => {
-    expect(await tell({ kind: "webhook", id: "gone" })).toEqual({ batchItemFailures: [] });
+  test("is done with a receiver that was removed", async () => {
+    expect(await deliver({ kind: "webhook", id: "gone" })).toEqual({ batchItemFailures: [] });
   });
 });

@@ -161,15 +161,15 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     ]);
   });
 
-  test("whoever lists refs after the webhook of a push waits for its sync, and asks for none", async () => {
+  test("a listing of refs after the webhook of a push waits for its sync, and requests none", async () => {
     const uuid = stableUuid("repository", "acme/sample");
     const listed = () => git(["ls-remote", `${gateway.url}/acme/sample.git`, "refs/heads/main"]);
     const before = await git(["rev-parse", "main"], { cwd: primary });
-    const commit = await git(["commit-tree", `${before}^{tree}`, "-p", before, "-m", "told of"], {
+    const commit = await git(["commit-tree", `${before}^{tree}`, "-p", before, "-m", "pushed"], {
       cwd: primary,
     });
     await git(["update-ref", "refs/heads/main", commit], { cwd: primary });
-    // Nobody has told of it.
+    // Without an event.
     expect(await listed()).toContain(before);
     await deliverPush(uuid);
     const [body = "", ...more] = await queued();
@@ -190,7 +190,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     expect(await listed()).toContain(commit);
   });
 
-  test("a job that fails is given back to the queue, and tells why in the log", async () => {
+  test("a job that fails returns to the queue, and the log says why", async () => {
     const failed = { batchItemFailures: [{ itemIdentifier: "m1" }] };
     bitbucket.controls.misbehave({ down: true });
     expect(await sync.invoke(message(jobFor(stableUuid("repository", "acme/other"))))).toEqual(failed);

@@ -123,7 +123,7 @@ describe.skipIf(runtimeClient === undefined)("a bundled function under AWS's run
     expect((await fetch(`${gateway.url}/echo`)).status).toBe(200);
   });
 
-  test("is told to stop in time to say so", async () => {
+  test("is aborted in time to say so", async () => {
     const response = await fetch(`${gateway.url}/until-aborted`);
     expect(await response.text()).toBe("waiting\nout of time\n");
   });
@@ -212,7 +212,7 @@ describe.skipIf(runtimeClient === undefined)("the git-http function over S3", ()
     expect(await refsOf(target, "refs/copy")).toBe(await refsOf(sample, "refs"));
   });
 
-  test("tells git of a repository that is not there", async () => {
+  test("returns git's error for a repository that is not there", async () => {
     const url = `${gateway.url.replace("://", "://developer:developer@")}/acme/absent.git`;
     const { exitCode, stderr } = await tryGit(["ls-remote", url]);
     expect(exitCode).not.toBe(0);

@@ -64,7 +64,7 @@ describe.skipIf(isMissing)("git-lfs", () => {
   });
 });
 
-/** The files are told apart by their oids. */
+/** The files differ in their oids. */
 function oidOf(name: string): string {
   return createHash("sha256").update(name).digest("hex");
 }

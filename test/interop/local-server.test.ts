@@ -163,7 +163,7 @@ test("a restart keeps everything, also while the primary is down", async () => {
   expect(await listRefs(cloneUrl)).toBe(await listRefs(primary.repository));
 });
 
-test("depth 1 of the default branch lies prepared in the store when the mirror says that it is ready", async () => {
+test("depth 1 of the default branch is prepared in the store when the mirror says that it is ready", async () => {
   const mirror = await start(primary.mirrorArguments);
   const answers = (await readdir(primary.storeFolder, { recursive: true })).filter((path) =>
     /\/cache\/answers\/[0-9a-f]{64}$/.test(path),

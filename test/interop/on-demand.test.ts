@@ -16,7 +16,7 @@ const UNKNOWN_ID = "0123456789".repeat(4);
 
 let rig: InSyncRig;
 let folder: TemporaryFolder;
-/** Somebody's clone of the primary, to push from, and one of the mirror. */
+/** A developer's clone of the primary, to push from, and one of the mirror. */
 let author: string;
 let client: string;
 
@@ -92,7 +92,7 @@ describe.each([
     timeout: 240_000 + RACES * 4000,
   }, async () => {
     for (let race = 0; race < RACES; race++) {
-      const name = `${dropWebhooks ? "lost" : "told"}-${race}`;
+      const name = `${dropWebhooks ? "lost" : "sent"}-${race}`;
       const kind = KINDS[race % KINDS.length] ?? "id";
       const [ref, commit] = await pushFor(kind, name);
       await new Promise((resolve) => setTimeout(resolve, (race * 7) % 50));
@@ -101,7 +101,7 @@ describe.each([
         expect(await git(["cat-file", "-t", commit], { cwd: client })).toBe("commit");
         continue;
       }
-      // A name that is here already says nothing of the push. Told of it, the mirror gives the new value; else the id is asked for.
+      // A known name says nothing of the push. After its event the mirror gives the new value; else the id is asked for.
       const isMoved = kind === "moved" || kind === "forced" || kind === "moved-tag";
       if (isMoved && !dropWebhooks) await rig.fake.controls.settled();
       const isById = kind === "id" || (isMoved && dropWebhooks);
@@ -111,7 +111,7 @@ describe.each([
   });
 });
 
-test("a branch that moved, its webhook has come: whoever lists refs gets the new commit", async () => {
+test("a branch that moved, its webhook has come: the next listing of refs has the new commit", async () => {
   for (let count = 0; count < 3; count++) {
     const commit = await push("refs/heads/moving");
     await rig.fake.controls.settled();
@@ -169,7 +169,7 @@ describe("the wait address", () => {
     rig.fake.controls.behave();
   });
 
-  test("says so when the time is up, and what it needs to be told", async () => {
+  test("says so when the time is up, and which argument it needs", async () => {
     const answer = await ask(`id=${UNKNOWN_ID}&timeout=1`);
     expect([answer.status, await answer.json()]).toMatchObject([504, { isThere: false }]);
     for (const wrong of ["", "id=abc", "ref=refs/heads/main&timeout=-1", "ref=refs/heads/main&timeout=241"]) {
@@ -177,7 +177,7 @@ describe("the wait address", () => {
     }
   });
 
-  test("status tells when the refs were verified; both ask who may read, as git does", async () => {
+  test("status says when the refs were verified; both check access, as git does", async () => {
     const status = await fetch(`${rig.server.url}/-/repositories/acme/app/status`);
     const refs = await fetch(`${rig.server.url}/acme/app.git/info/refs?service=git-upload-pack`);
     expect(await status.json()).toMatchObject({

@@ -6,7 +6,7 @@ import { git, gitBytes } from "../support/git/run-git.ts";
 import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
 import { expectSilentFsck, type Primary, startPrimary } from "../support/primary.ts";
 
-/** Latin-1; two that a decoder cannot tell apart; an end that a trim takes; the replacement character itself. */
+/** Latin-1; two that a decoder cannot distinguish; an end that a trim takes; the replacement character itself. */
 const NAMES = ["caf\xe9", "\xfe", "\xff", "voil\xc3\xa0", "z\xa0", "\xef\xbf\xbd", "\xf0\x9f\x98\x80"];
 
 let primary: Primary;

@@ -1,4 +1,4 @@
-/** What the relay of a local mirror has yet to tell outlives the mirror's process, killed or not. */
+/** Undelivered events of a local mirror's relay outlive the mirror's process, killed or not. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { StoredMessages } from "../../functions/local/stored-messages.ts";
 import { queueMessageOf, type RelayEvent } from "../../lib/relay/relay-message.ts";
@@ -56,7 +56,7 @@ function toldGenerations(): number[] {
   return receiver.received.map(({ body }) => JSON.parse(body).generation);
 }
 
-test("an event that was not taken before the mirror was killed is told by the next one", async () => {
+test("an event that was not delivered before the mirror was killed is delivered by the next process", async () => {
   receiver.status = 503;
   await start();
   await until(() => receiver.received.length > 0);
@@ -70,7 +70,7 @@ test("an event that was not taken before the mirror was killed is told by the ne
   expect(await kept.list("waiting", 10)).toEqual([]);
 });
 
-test("a dead letter that is replayed beside a running mirror is told in its next round", async () => {
+test("a dead letter that is replayed beside a running mirror is delivered in its next round", async () => {
   await start();
   await until(() => receiver.received.length > 0);
   const [{ id } = { id: "" }] = JSON.parse((await run("relay", "list", "--json")).stdout) as { id: string }[];

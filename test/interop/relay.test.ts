@@ -1,4 +1,4 @@
-/** Receivers are told of what was published: by the local mirror, over its queue. */
+/** The local mirror delivers the events of publishes to receivers, over its queue. */
 import { createHmac } from "node:crypto";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { startRelay } from "../../functions/local/local-relay.ts";
@@ -34,7 +34,7 @@ async function mirrored(): Promise<void> {
   await rig.settled();
 }
 
-async function tell(...urls: string[]): Promise<void> {
+async function setReceivers(...urls: string[]): Promise<void> {
   const relayWebhooks = urls.map((url, index) => ({
     id: `hook-${index}`,
     url,
@@ -51,18 +51,18 @@ async function push(): Promise<string> {
   return id;
 }
 
-function told(one = receiver) {
+function delivered(one = receiver) {
   return one.received.map(({ body }) => JSON.parse(body));
 }
 
-test("each push is told once, in order, signed, in the form of Data Center's event", async () => {
+test("each push is one event, in order, signed, in the form of Data Center's", async () => {
   await mirrored();
-  await tell(receiver.url);
+  await setReceivers(receiver.url);
   const ids = [await push(), await push(), await push()];
-  expect(told().map(({ changes }) => changes)).toMatchObject(
+  expect(delivered().map(({ changes }) => changes)).toMatchObject(
     ids.map((toHash) => [{ refId: "refs/heads/main", toHash, type: "UPDATE" }]),
   );
-  expect(told()[0]).toMatchObject({
+  expect(delivered()[0]).toMatchObject({
     eventKey: "mirror:repo_synchronized",
     syncType: "INCREMENTAL",
     refLimitExceeded: false,
@@ -79,17 +79,17 @@ test("each push is told once, in order, signed, in the form of Data Center's eve
   }
   await rig.mirror.reconcile("full");
   await rig.settled();
-  expect(told()).toHaveLength(3);
+  expect(delivered()).toHaveLength(3);
 });
 
-test("a first sync is told as a snapshot with all its refs", async () => {
+test("a first sync's event is a snapshot with all its refs", async () => {
   await changeMirrorConfig(rig.store, () => EMPTY_CONFIG);
   await mirrored();
-  expect(told()).toEqual([]);
-  await tell(receiver.url);
+  expect(delivered()).toEqual([]);
+  await setReceivers(receiver.url);
   await rig.create("acme", "b", "CORE");
   await rig.settled();
-  expect(told()).toMatchObject([
+  expect(delivered()).toMatchObject([
     { syncType: "SNAPSHOT", repository: { slug: "b" }, changes: [{ refId: "refs/heads/main", type: "ADD" }] },
   ]);
 });
@@ -97,14 +97,14 @@ test("a first sync is told as a snapshot with all its refs", async () => {
 test("a receiver that refuses holds up neither syncs nor others; what it did not take is kept, and replayed", async () => {
   const other = await startWebhookReceiver();
   await mirrored();
-  await tell(receiver.url, other.url);
+  await setReceivers(receiver.url, other.url);
   receiver.status = 500;
   const [first, second] = [await push(), await push()];
   expect(await rig.serves("acme/a")).toBe("equal");
   expect(await rig.state("acme/a")).toMatchObject({ state: "AVAILABLE", failedSyncCount: 0 });
-  expect(told(other).map(({ changes }) => changes[0].toHash)).toEqual([first, second]);
+  expect(delivered(other).map(({ changes }) => changes[0].toHash)).toEqual([first, second]);
   // Each three times, and the second not before the first is given up.
-  expect(told().map(({ changes }) => changes[0].toHash)).toEqual([
+  expect(delivered().map(({ changes }) => changes[0].toHash)).toEqual([
     first,
     first,
     first,
@@ -129,7 +129,7 @@ test("a receiver that refuses holds up neither syncs nor others; what it did not
   expect(await queue.replay(10)).toBe(2);
   await queue.drained();
   expect(
-    told()
+    delivered()
       .slice(6)
       .map(({ changes }) => changes[0].toHash),
   ).toEqual([first, second]);
@@ -137,36 +137,36 @@ test("a receiver that refuses holds up neither syncs nor others; what it did not
   await other.close();
 });
 
-test("what was published by a process that was killed before it could tell is told by the next job", async () => {
+test("what was published by a process that was killed before it announced it is announced by the next job", async () => {
   await mirrored();
-  await tell(receiver.url);
+  await setReceivers(receiver.url);
   await push();
   const entry = await readName(rig.store, "acme", "a");
   const keys = repositoryKeys(entry?.uuid ?? "");
   const before = await rig.store.read(keys.record);
-  // Nobody is told of this one, and the state is as if it had not been noted either.
-  await tell();
+  // This one has no receivers, and the record is as if it had not been written either.
+  await setReceivers();
   await push();
   await rig.store.write(keys.record, before.bytes);
-  await tell(receiver.url);
+  await setReceivers(receiver.url);
   await rig.mirror.reconcile("full");
   await rig.settled();
   const { generation } = (await readManifest(rig.store, entry?.uuid ?? "")).value;
-  expect(told().slice(1)).toMatchObject([
+  expect(delivered().slice(1)).toMatchObject([
     { syncType: "SNAPSHOT", refLimitExceeded: true, generation, changes: [] },
   ]);
   await rig.mirror.reconcile("full");
   await rig.settled();
-  expect(told()).toHaveLength(2);
+  expect(delivered()).toHaveLength(2);
 });
 
-test("whoever is removed is told no more, also of what waits", async () => {
+test("a removed receiver gets no more events, nor those that wait", async () => {
   await mirrored();
-  await tell(receiver.url);
+  await setReceivers(receiver.url);
   receiver.status = 500;
   const kept = new StoredMessages(rig.store, "relay");
   await push();
-  await tell();
+  await setReceivers();
   receiver.status = 204;
   const { queue } = startRelay({
     store: rig.store,
@@ -178,6 +178,6 @@ test("whoever is removed is told no more, also of what waits", async () => {
   await queue.replay(10);
   await queue.drained();
   await push();
-  expect(told()).toHaveLength(3);
+  expect(delivered()).toHaveLength(3);
   expect(await kept.list("dead", 10)).toEqual([]);
 });

@@ -17,7 +17,7 @@ function restAnswers(): (number | undefined)[] {
     .map(({ status }) => status);
 }
 
-test("pushes are followed by git alone; what REST has to tell is found when its time has come, in few requests", async () => {
+test("pushes are followed by git alone; what REST reports is found when its time has come, in few requests", async () => {
   await clocked.reconcile();
   expect(await clocked.runJobs()).toBe(0);
   for (const slug of [...PUSHED, "old", "deleted"])
@@ -40,7 +40,7 @@ test("pushes are followed by git alone; what REST has to tell is found when its 
     expect(await clocked.runJobs()).toBe(1);
     expect(await clocked.rig.serves(`acme/${slug}`)).toBe("equal");
   }
-  // Of reconcile, and of the first sync: each asks once, is told how long to wait, and does.
+  // Of reconcile, and of the first sync: each asks once, gets a Retry-After, and waits.
   const answers = restAnswers();
   expect(new Set(answers)).toEqual(new Set([429]));
   expect(answers.length).toBe(2);

@@ -76,7 +76,7 @@ describe("wanted refs", () => {
     expect(await objectsIn(pack)).toEqual(await objectsOf(mirror.sample, "main", "nested-tag"));
   });
 
-  test("with a depth, the shallow commits are told first", async () => {
+  test("with a depth, the shallow commits come first", async () => {
     const answer = await post(
       2,
       ...[
@@ -100,7 +100,7 @@ describe("wanted refs", () => {
     ]);
   });
 
-  test("are told behind the acknowledgments", async () => {
+  test("come after the acknowledgments", async () => {
     const have = await mirror.idOf("main~2");
     const answer = await post(
       2,
@@ -197,7 +197,7 @@ describe("side-band", () => {
 });
 
 describe("object-info", () => {
-  test("tells sizes, and what is not here", async () => {
+  test("returns sizes, and names what is missing", async () => {
     const unknown = "5".repeat(40);
     const names = ["main", "main^{tree}", "main:image.bin", "main:docs/part-1/chapter-1.txt", "v1.0"];
     const ids = await Promise.all(names.map((name) => mirror.idOf(name)));

@@ -50,7 +50,7 @@ describe("after a force-push", () => {
     expect(await git(["cat-file", "-t", blobId], { cwd: clone })).toBe("blob");
   });
 
-  test("what lies below a lost commit cannot be had by deepening", async () => {
+  test("deepening does not reach below a lost commit", async () => {
     const clone = await mirror.newClient();
     const lost = `${newerLostCommitId}:refs/heads/lost`;
     await git(["fetch", "--quiet", "--depth=1", "--no-tags", `file://${rewound}`, lost], {
@@ -93,7 +93,7 @@ describe("repositories without much in them", () => {
     ]);
     expect(stderr).toContain("You appear to have cloned an empty repository");
     expect(exitCode).toBe(0);
-    // Only protocol 2 can tell the name of a branch that does not exist.
+    // Only protocol 2 can name a branch that does not exist.
     const branch = await git(["symbolic-ref", "HEAD"], { cwd: clone });
     expect(branch).toBe(protocol === 2 ? "refs/heads/trunk" : "refs/heads/main");
   });

@@ -152,7 +152,7 @@ test("what is kept may be deleted at any time", async () => {
   expect(await answerKeys()).toHaveLength(1);
 });
 
-test("a damaged answer is told to its reader and removed, and the next one gets a whole one", async () => {
+test("a damaged answer fails its reader and is removed, and the next reader gets a whole one", async () => {
   const [key = ""] = await answerKeys();
   const { bytes } = await store.read(key);
   await store.write(key, bytes.with(200, (bytes[200] ?? 0) ^ 1));

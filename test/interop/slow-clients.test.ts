@@ -99,7 +99,7 @@ test.each([
   ["that are sent entry by entry", () => tips.slice(0, -1)],
 ])("clients %s", async (_, wants) => {
   const request = requestFor(wants());
-  // What the process takes once, whoever asks: code, indexes, cached blocks.
+  // What the process takes once, for all callers: code, indexes, cached blocks.
   const warm = connect({ port, host: "127.0.0.1" });
   warm.write(request);
   let warmBytes = 0;

@@ -111,12 +111,12 @@ test("a failure is kept in the state, in words, and gone after the next sync tha
   primary.fake.controls.behave();
 });
 
-test("news that the relay's queue does not take is told when the job comes again, to the one who was told nothing", async () => {
-  const told: RepositoryNews[] = [];
+test("an event that the relay's queue rejects is announced when the job comes again", async () => {
+  const announced: RepositoryNews[] = [];
   let isDown = true;
   const announce = async (news: RepositoryNews) => {
     if (isDown) throw new QueueError("down");
-    told.push(news);
+    announced.push(news);
   };
   const first = job();
   await expect(runRepositoryJob(first, { ...options, announce })).rejects.toThrow("down");
@@ -126,13 +126,13 @@ test("news that the relay's queue does not take is told when the job comes again
     const { outcome } = await runRepositoryJob(first, { ...options, checks, announce });
     expect(outcome.kind).toBe(checks === options.checks ? "unchanged" : "current");
   }
-  expect(told).toMatchObject([{ uuid: UUID, generation: 1, isFirst: true, changes: undefined }]);
+  expect(announced).toMatchObject([{ uuid: UUID, generation: 1, isFirst: true, changes: undefined }]);
   await primary.commit("main", "second.txt", "2\n");
-  // One without a relay leaves it to whoever gets the job next.
+  // One without a relay leaves it to the next job that has one.
   const second = job();
   expect((await runRepositoryJob(second, options)).outcome.kind).toBe("published");
   await runRepositoryJob(second, { ...options, checks: new RecentChecks(), announce });
-  expect(told[1]).toMatchObject({ generation: 2, isFirst: false, changes: undefined });
+  expect(announced[1]).toMatchObject({ generation: 2, isFirst: false, changes: undefined });
   await primary.commit("main", "third.txt", "3\n");
   const third = job();
   isDown = true;
@@ -141,19 +141,19 @@ test("news that the relay's queue does not take is told when the job comes again
   await runRepositoryJob(third, { ...options, announce });
   await primary.commit("main", "fourth.txt", "4\n");
   await runRepositoryJob(job(), { ...options, announce });
-  expect(told.slice(2)).toMatchObject([
+  expect(announced.slice(2)).toMatchObject([
     { generation: 3, changes: undefined },
     { generation: 4, changes: [{ name: "refs/heads/main" }] },
   ]);
 });
 
-test("what was published and told to nobody is not left out of what is told next", async () => {
-  const told: RepositoryNews[] = [];
+test("what was published and not announced is not left out of the next event", async () => {
+  const announced: RepositoryNews[] = [];
   const announce = async (news: RepositoryNews) => {
-    told.push(news);
+    announced.push(news);
   };
   await runRepositoryJob(job(), { ...options, announce });
-  // As by a process that was killed before it could tell.
+  // As by a process that was killed before it announced it.
   const dead = async () => {
     throw new QueueError("down");
   };

@@ -67,7 +67,7 @@ describe.each([1, 2, 3, 4])("with delays of seed %i", (seed) => {
       await checkedCopy(store);
     }
     expect(writers.reduce((sum, writer) => sum + writer.lostRaceCount(), 0)).toBeGreaterThan(0);
-    // Each generation once, none left out: nobody has overwritten another's.
+    // Each generation once, none left out: no writer has overwritten another's.
     expect(published.toSorted((a, b) => a - b)).toEqual(published.map((_, i) => i + 1));
   });
 });

@@ -27,7 +27,7 @@ import {
 const KEYS = repositoryKeys(RIG_UUID);
 const HOUR_MS = 3_600_000;
 
-/** Two runs of the janitor, far enough apart: what nobody names is gone after them. */
+/** Two runs of the janitor, far enough apart: unreferenced blobs are gone after them. */
 export async function tidy(store: BlobStore): Promise<void> {
   for (const hours of [48, 96]) {
     const now = () => new Date(Date.now() + hours * HOUR_MS);
@@ -91,7 +91,7 @@ async function expectHistoriesAsIfIndexed(store: BlobStore, primary: Primary): P
       if (again === undefined || stored === undefined) throw new Error("there is no history");
       const packIndex = new PackIndex(index);
       const expected = describeHistory(again, packIndex);
-      // `indexPack` takes an appended base for one of the pack's own objects; older packs tell what it introduces.
+      // `indexPack` takes an appended base for one of the pack's own objects; older packs say what it introduces.
       const described = describeHistory(stored, packIndex);
       for (const [what, value] of described) expect(value, what).toEqual(expected.get(what));
       // Each object, and each commit, if there are any: a pack may hold tags alone.

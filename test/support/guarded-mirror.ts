@@ -101,7 +101,7 @@ export interface GuardedMirror {
   /** How many questions about who may read have reached the primary. */
   checks(): number;
   get(path: string, authorization?: string, headers?: Record<string, string>): Promise<Response>;
-  /** As `get`, of which only this is told. */
+  /** As `get`; only the status. */
   statusOf(path: string, authorization?: string): Promise<number>;
   /** Changes what one of the primary's callers may read. */
   setRights(caller: string, rights: Record<string, "none" | "read">): void;

@@ -7,7 +7,7 @@ import { readTreeEntries } from "../../lib/git/walk/read-tree.ts";
 import type { ObjectDatabase } from "../../lib/repo/object-database.ts";
 
 /**
- * The history tells of every tree that a commit introduces what it holds, and of every tag what it points to, as these
+ * The history says what every tree that a commit introduces holds, and what every tag points to, as these
  * say themselves.
  */
 export async function expectContentsToldTruly(objects: ObjectDatabase): Promise<void> {

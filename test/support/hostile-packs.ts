@@ -130,7 +130,7 @@ function brokenEntries(): HostilePack[] {
     entry("a size of 0", blobOf(0, stream), /past its declared size/),
     entry("no zlib stream", blobOf(BASE.length, Buffer.alloc(60, 0xee)), /does not inflate/),
     entry("a wrong Adler-32", blobOf(BASE.length, stream.with(-1, 0x5a)), /does not inflate/),
-    entry("a dictionary nobody has", blobOf(BASE.length, needsDictionary), /does not inflate/),
+    entry("an unknown dictionary", blobOf(BASE.length, needsDictionary), /does not inflate/),
     entry(
       "a cut off zlib stream",
       blobOf(BASE.length, stream.subarray(0, 9)),

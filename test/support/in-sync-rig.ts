@@ -29,7 +29,7 @@ export interface InSyncRig {
   readonly server: NodeServer;
   /** The bare repository behind `workspace/slug`. */
   primary(name: string): string;
-  /** Makes a small repository at the primary, which tells of it. */
+  /** Makes a small repository at the primary, which sends its event. */
   create(workspace: string, slug: string, project: string): Promise<void>;
   /** Moves a branch at the primary, without telling. @returns The new commit. */
   commit(workspace: string, slug: string): Promise<string>;

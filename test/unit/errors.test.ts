@@ -13,7 +13,7 @@ describe("errorFields", () => {
     });
   });
 
-  test("keeps the stack of an error that nobody expected", () => {
+  test("keeps the stack of an unexpected error", () => {
     expect(errorFields(new TypeError("x"))).toMatchObject({
       message: "x",
       stack: expect.stringContaining("TypeError: x"),

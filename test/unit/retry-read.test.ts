@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { NotFoundError, UnexpectedAnswerError, UpstreamError } from "../../lib/errors.ts";
 import { RetryBudget, readWithRetry } from "../../lib/retry-read.ts";
 
-/** Fails as told, then succeeds. */
+/** Fails with the given errors, then succeeds. */
 function failingWith(...errors: readonly Error[]) {
   const fetches: (typeof fetch)[] = [];
   const read = async (way: typeof fetch): Promise<number> => {

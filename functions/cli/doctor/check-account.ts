@@ -96,7 +96,8 @@ function clockFinding(name: string, { skewMs }: SeenHeaders): Finding[] {
 function scopeFinding({ workspace, credential }: MirroredWorkspace, { scopes }: SeenHeaders): Finding {
   const check = `${workspace}: scopes`;
   if (credential === undefined) return skipped(check, "it has no account: public repositories only");
-  if (scopes === undefined) return skipped(check, "Bitbucket does not tell them; what was tried has worked");
+  if (scopes === undefined)
+    return skipped(check, "Bitbucket does not report them; the requests above worked");
   const held = new Set(scopes.split(/[\s,]+/).filter((scope) => scope !== ""));
   const missing = [...READ_SCOPES, ...WEBHOOK_SCOPES].filter(
     (scope) => !held.has(scope) && !OTHER_NAMES[scope]?.some((other) => held.has(other)),

@@ -18,7 +18,7 @@ export interface WebhookFindings {
 const REPAIR =
   "The mirror repairs it within six hours; at once, if webhooks/<workspace>.json is deleted from the store before its next round.";
 
-/** @param isLocal - Whether the mirror may be one that nobody has told an address for webhooks. */
+/** @param isLocal - Whether the mirror may be a local one without an address for webhooks. */
 export async function checkWebhooks(
   workspace: MirroredWorkspace,
   isLocal: boolean,
@@ -75,7 +75,7 @@ async function judge(
     return fail(check, "it has no secret, so the mirror refuses what it sends", REPAIR);
   const events = level === "workspace" ? WEBHOOK_EVENTS : REPOSITORY_WEBHOOK_EVENTS;
   const missing = events.filter((event) => !hook.events.includes(event));
-  if (missing.length > 0) return fail(check, `it does not tell ${missing.join(", ")}`, REPAIR);
+  if (missing.length > 0) return fail(check, `it does not send ${missing.join(", ")}`, REPAIR);
   if (level === "workspace") return ok(check, `on the workspace, to ${hook.url}`);
   const { value: index } = await readWorkspaceIndex(store, name);
   const count = Object.values(index?.repositories ?? {}).filter(({ held }) => held === "mirrored").length;

@@ -14,7 +14,7 @@ export class ChunkCollector {
   #finished: Uint8Array[] = [];
   readonly #onChunk: ((chunk: Uint8Array) => void) | undefined;
 
-  /** @param onChunk - Told of each chunk when it is full. */
+  /** @param onChunk - Called with each chunk when it is full. */
   constructor(onChunk?: (chunk: Uint8Array) => void) {
     this.#onChunk = onChunk;
   }

@@ -40,7 +40,7 @@ export interface EntryWriterOptions {
   readonly ofsDelta: boolean;
   /** Whether the client may have anything: whether `clientHas` is worth being asked. */
   readonly isThin: boolean;
-  /** Told of each entry that was written: where, the CRC-32 of its bytes, and what it is a delta of, or -1. */
+  /** Called for each entry that was written: where, the CRC-32 of its bytes, and what it is a delta of, or -1. */
   readonly onEntry?: (
     objectNumber: ObjectNumber,
     offsetBytes: number,
@@ -49,7 +49,7 @@ export interface EntryWriterOptions {
   ) => void;
   /** Whether the pack is stored for others: then every entry is verified here, not by the client. */
   readonly isKept?: boolean;
-  /** Told what the pack is made of. */
+  /** Records what the pack is made of. */
   readonly recorder?: RecipeRecorder | undefined;
 }
 

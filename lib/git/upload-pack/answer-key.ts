@@ -7,7 +7,7 @@
  * against the refs before an answer is looked for, and the answer holds only what these wants reach.
  *
  * Three things depend on the refs. What `include-tag` adds: the annotated tags that there are belong to the key, so a tag that
- * comes or goes makes another key. Names that history is not to reach into: the key has what they point to. What lies below
+ * comes or goes makes another key. Names that history is not to reach into: the key has what they point to. What is below
  * the commits that a client names as its history's end, for `deepen-relative` and for all of history: such answers are not
  * shared, because those commits need not be reachable from the wants.
  *

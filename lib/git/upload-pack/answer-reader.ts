@@ -37,7 +37,7 @@ export class AnswerReader {
 
   /**
    * Reads up to the pack.
-   * @returns `undefined` if the answer breaks off before. Whoever makes or keeps it has logged why.
+   * @returns `undefined` if the answer breaks off before. Its maker has logged why.
    */
   static async open(items: AsyncIterable<AnswerItem>): Promise<AnswerReader | undefined> {
     const input = new AnswerInput(items);

@@ -7,7 +7,7 @@ import { parseTag } from "../objects.ts";
 import type { ObjectType } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
 
-/** Nobody tags tags of tags this deep; a longer chain is an attempt to keep the mirror busy. */
+/** No real repository nests tags this deep; a longer chain is an attempt to keep the mirror busy. */
 const MAX_TAG_CHAIN = 100;
 
 /** A look-up in the indexes, in steps of `WorkSlices`. */

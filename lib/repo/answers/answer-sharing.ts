@@ -30,7 +30,7 @@ export class AnswerSharing {
   readonly #options: AnswerSharingOptions;
   /** By blob key. */
   readonly #tasks = new Map<string, AnswerTask>();
-  /** Somebody is looking whether it is in the store, and will make it if not. */
+  /** Look-ups of a stored answer that are under way; each makes the answer if there is none. */
   readonly #looking = new Map<string, Promise<unknown>>();
 
   constructor(options: AnswerSharingOptions) {
@@ -49,7 +49,7 @@ export class AnswerSharing {
       const looking = this.#looking.get(blobKey);
       if (looking === undefined) return this.#lookOrMake(blobKey, request, mayBeStored);
       await looking;
-      // Nobody makes it: it is in the store, or has failed already.
+      // No task makes it: it is in the store, or has failed already.
       if (!this.#tasks.has(blobKey) && mayBeStored) {
         const stored = await this.#openStored(blobKey, request.signal);
         if (stored !== undefined) return stored;
@@ -98,7 +98,7 @@ export class AnswerSharing {
     const keeping = isKept ? this.#keep(blobKey, task) : undefined;
     const failure = await task.run(make);
     if (failure === undefined) await keeping;
-    // Whoever comes now finds it in the store, or makes it anew.
+    // The next request finds it in the store, or makes it anew.
     if (this.#tasks.get(blobKey) === task) this.#tasks.delete(blobKey);
     if (failure !== undefined && !task.isAbandoned && !isExpected(failure.error)) {
       this.#options.onFailure?.(failure.error, blobKey);

@@ -113,7 +113,7 @@ export function comparePacks(comparison: PackComparison): string[] {
   if (fetchCase.filter === undefined) {
     const boundary = boundaryAfter(comparison);
     const needed = closure(graph, wanted, boundary);
-    // What is sent may lie outside of what the wants reach: below the client's own commits, where it deepens.
+    // What is sent may be outside of what the wants reach: below the client's own commits, where it deepens.
     if (fetchCase.capabilities.has("include-tag")) addClosure(graph, needed, tagsOf(subject, sent), boundary);
     expectNone(
       "objects of the wants are missing",

@@ -34,7 +34,7 @@ export class ObjectGraph {
     return object;
   }
 
-  /** A blob whose content is nobody's business. */
+  /** A blob whose content does not matter. */
   addBlob(id: string, sizeBytes: number): number {
     const object = this.#numberOf(id);
     this.#types[object] ??= "blob";

@@ -1,4 +1,4 @@
-/** Random commits: lines of work that fork, merge, cross and start anew, with clocks that may lie. */
+/** Random commits: lines of work that fork, merge, cross and start anew, with clocks that may be wrong. */
 import type { ObjectWriter } from "./object-writer.ts";
 import type { Random } from "./random.ts";
 import { EMPTY_FOLDER, type Folder, FolderMaker } from "./random-folder.ts";

@@ -21,7 +21,7 @@ const callerSchema = z.strictObject({
   /** For a token that was good once: what it is answered now. */
   refusal: z.strictObject({ status: z.number().int().min(400).max(499), text: z.string() }).optional(),
   rights: z.record(z.string(), rightSchema),
-  /** Told in the answers of REST; nothing is refused for want of one. */
+  /** Reported in REST's answers; nothing is refused for want of one. */
   scopes: z.array(z.string()).optional(),
 });
 

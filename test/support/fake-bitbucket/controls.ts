@@ -25,7 +25,7 @@ const misbehaviourSchema = z.strictObject({
   refuseUuids: z.boolean(),
   /** Break each connection without an answer. */
   down: z.boolean(),
-  /** How far the clock that REST tells is ahead. */
+  /** How far the clock in REST's answers is ahead. */
   clockAheadSeconds: z.number(),
   /** Send no webhooks, whatever `appliesTo` and `requestsLeft` say. */
   dropWebhooks: z.boolean(),

@@ -35,7 +35,7 @@ export interface FakeBitbucketOptions {
   /** {@link OPEN_ACCOUNTS} when absent. */
   readonly accounts?: AccountsInput;
   readonly misbehaviour?: Partial<Misbehaviour>;
-  /** Told of every push in every workspace, besides what is subscribed over REST. */
+  /** Gets every push in every workspace, besides what is subscribed over REST. */
   readonly webhook?: { readonly url: string; readonly secret?: string };
   readonly webhookTimeoutMs?: number;
   readonly webhookRetryDelayMs?: number;

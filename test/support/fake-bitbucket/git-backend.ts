@@ -160,6 +160,6 @@ export async function* cutAfter(
     yield chunk.subarray(0, limitBytes - sentBytes);
     // The bytes before the cut leave on the next tick.
     await new Promise((resolve) => setImmediate(resolve));
-    throw new Error(`answer cut after ${limitBytes} bytes, as told`);
+    throw new Error(`answer cut after ${limitBytes} bytes, as set`);
   }
 }

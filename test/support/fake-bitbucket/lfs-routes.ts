@@ -1,5 +1,5 @@
 /**
- * The batch API of git-lfs, and locks where these are switched on. Files lie at `<repository>/lfs/objects/`, where git-lfs itself
+ * The batch API of git-lfs, and locks where these are switched on. Files are at `<repository>/lfs/objects/`, where git-lfs itself
  * keeps them, and go through `LfsStorage`. A client that knows Bitbucket's own adapter is given that one, as Bitbucket does.
  * Source: git-lfs docs/api/batch.md, docs/api/locking.md.
  */
@@ -66,7 +66,7 @@ export class LfsRoutes {
     };
     if (batchStatus !== null) {
       const retryAfter = batchRetryAfterSeconds !== null && { "Retry-After": String(batchRetryAfterSeconds) };
-      return reply(lfsAnswer(batchStatus, { message: "The fake was told so" }, { ...retryAfter }));
+      return reply(lfsAnswer(batchStatus, { message: "The fake is set to fail" }, { ...retryAfter }));
     }
     const service = operation === "upload" ? "git-receive-pack" : "git-upload-pack";
     const access = await admit(this.#fake, exchange, { ...place, service });

@@ -54,7 +54,7 @@ export class LfsStorage {
     this.#url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Where a file of a repository lies: where git-lfs itself keeps it. */
+  /** The path of a repository's file: where git-lfs itself keeps it. */
   fileOf(folder: string, oid: string): string {
     return join(folder, "lfs/objects", oid.slice(0, 2), oid.slice(2, 4), oid);
   }

@@ -37,7 +37,7 @@ export class Lifecycle {
     await this.#announce(event, place);
   }
 
-  /** Tells of a push, without saying what changed, as Bitbucket sometimes does. */
+  /** Sends a push event without its changes, as Bitbucket sometimes does. */
   async pushed(place: RepositoryPlace): Promise<void> {
     await this.#announce("repo:push", place, { push: { changes: [] } });
   }
@@ -57,7 +57,7 @@ export class Lifecycle {
     await this.#announce("repo:updated", to, { changes });
   }
 
-  /** Only the workspace that gets it is told. */
+  /** Only the workspace that gets it receives the event. */
   async transfer(place: RepositoryPlace, workspace: string): Promise<void> {
     const to = { workspace, slug: place.slug };
     await this.#move(place, to);

@@ -35,7 +35,7 @@ const command = new Command("fake-bitbucket")
   .option("--port <number>", "where to listen; 0 picks a free port", parsePort, 0)
   .option("--json", "print one JSON object with the URLs when ready")
   .option("--callers <file>", "who may do what (JSON)")
-  .option("--webhook-url <url>", "tell this URL of every push")
+  .option("--webhook-url <url>", "send every push to this URL")
   .option("--webhook-secret <secret>", "sign those webhooks")
   .addHelpText("after", EXPLANATION);
 

@@ -50,7 +50,7 @@ export async function tryGit(args: readonly string[], options: GitOptions = {}):
   const stderr: Uint8Array[] = [];
   child.stdout.on("data", (chunk: Uint8Array) => stdout.push(chunk));
   child.stderr.on("data", (chunk: Uint8Array) => stderr.push(chunk));
-  // git may end before it has read all its input; its exit code tells.
+  // git may end before it has read all its input; its exit code says so.
   child.stdin.on("error", () => {});
   child.stdin.end(options.input);
   const exitCode = await new Promise<number>((resolve, reject) => {

@@ -20,7 +20,7 @@ export interface RuntimeApi {
   /** For AWS_LAMBDA_RUNTIME_API. */
   readonly address: string;
   invoke(invocation: Invocation): void;
-  /** The process behind it is gone: whoever waits for a response learns that there is none. */
+  /** The process behind it is gone: pending responses are rejected. */
   fail(): void;
   close(): void;
 }

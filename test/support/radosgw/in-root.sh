@@ -1,6 +1,6 @@
 #!/bin/bash
 # in-root.sh ROOT DATA COMMAND...: runs a command in a Debian root that shares the host's /proc, /dev and network; DATA, if
-# not empty, is its /srv/data. The mounts lie in a private mount namespace: they vanish with the last process, so
+# not empty, is its /srv/data. The mounts are in a private mount namespace: they vanish with the last process, so
 # removing ROOT can never reach the host's folders.
 set -euo pipefail
 exec unshare --mount --propagation private bash -euo pipefail -c '

@@ -50,7 +50,7 @@ export function checkWriteCondition(
   if (!matches(ifMatch, object)) throw new S3Error(412, "PreconditionFailed");
 }
 
-/** A conditional write during which another one landed is told so in other words than one that came later. */
+/** A conditional write during which another one landed gets another error than one that came later. */
 function checkNotOvertaken(
   headers: Readonly<Record<string, string>>,
   before: StoredObject | undefined,

@@ -29,7 +29,7 @@ test("a yes for one credential or repository is none for another", async () => {
   expect((await auth.check({ ...QUESTION, repositoryPath: "acme/vault" })).kind).toBe("refused");
 });
 
-test("what is stored names nobody, and is of no use under another secret", async () => {
+test("what is stored names no caller, and is of no use under another secret", async () => {
   await rig.process().check(QUESTION);
   const keys: string[] = [];
   for await (const { key } of rig.store.list("")) keys.push(key);
@@ -129,7 +129,7 @@ test("memory has a bound: the verdict unused for longest is forgotten", async ()
   expect(rig.asked).toHaveLength(4);
 });
 
-test("a process does not keep its own last yes once another has been told no, unless the store cannot be read", async () => {
+test("a process does not keep its own last yes once another got a no, unless the store cannot be read", async () => {
   let isStoreAway = false;
   const texts = textBlobs(rig.store);
   const store: VerdictStore = {

@@ -244,7 +244,7 @@ describe("while the primary is away", () => {
     expect(await cold()).toMatchObject(UNREACHABLE);
   });
 
-  test("nobody is served with a limit of 0", async () => {
+  test("no caller is served with a limit of 0", async () => {
     expect(await cold(QUESTION, { staleMs: 0 })).toMatchObject(UNREACHABLE);
   });
 

@@ -176,7 +176,7 @@ test("an answer whose write met another's that failed is written again, for thos
   expect(await rig.process().check(QUESTION)).toMatchObject({ kind: "allowed", source: "store" });
 });
 
-test("nobody waits beyond the time for a decision, whatever claims there are", async () => {
+test("no caller waits beyond the time for a decision, whatever claims there are", async () => {
   const texts = textBlobs(rig.store);
   // Another process is always first.
   const store: VerdictStore = { ...texts, replace: async () => undefined };

@@ -9,7 +9,7 @@ const verdict = (record: VerdictRecord, laterMs: number, isOutage = true) =>
 const undecided = (answer: object = {}, right?: VerdictRecord["right"]) =>
   recordOf({ kind: "undecided", cause: "unreachable", reason: "away", ...answer }, AT, right);
 
-test("a yes and a no are told with their age and what the primary said", () => {
+test("a yes and a no have their age and the primary's words", () => {
   expect(verdict(recordOf({ kind: "allowed", ...FOUND }, AT, undefined), 250)).toEqual({
     ...{ kind: "allowed", ...FOUND, source: "store", ageMs: 250, isStale: false },
   });

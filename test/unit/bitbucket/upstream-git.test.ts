@@ -80,7 +80,7 @@ const REFS = [
   { name: "refs/tags/v1", id: OTHER_ID, peeledId: ID },
 ];
 
-/** Ends each answer by closing the connection, so that HTTP does not tell a cut one from a whole one. */
+/** Ends each answer by closing the connection, so that HTTP does not show which was cut. */
 function answerUnmeasured(response: ServerResponse, kind: string, body: Uint8Array): void {
   response.socket?.end(
     Buffer.concat([

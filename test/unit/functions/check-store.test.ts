@@ -39,7 +39,7 @@ test("one that ignores conditions is found, whichever it ignores", async () => {
   }
 });
 
-test("what may not be done is told for each right", async () => {
+test("each missing right is named", async () => {
   const refuse = async (): Promise<never> => {
     throw Object.assign(new Error("Access Denied"), { name: "AccessDenied" });
   };

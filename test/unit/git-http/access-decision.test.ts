@@ -59,7 +59,7 @@ test("a decision is for one service of one repository", () => {
   expect(() => parseDecision('{"kind":"allowed"}', ASKED)).toThrow();
 });
 
-test("a refusal asks for a credential, says when to come back, and tells nothing of what is not found", async () => {
+test("a refusal asks for a credential, says when to come back, and reveals nothing of what is not found", async () => {
   const refuse = (decision: object) =>
     readResponse(refusalResponse({ kind: "refused", status: 503, text: "some reason", ...decision }));
   const challenge = 'Basic realm="Nearside mirror of Bitbucket"';

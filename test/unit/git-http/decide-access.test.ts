@@ -263,7 +263,7 @@ describe("a push", () => {
   });
 });
 
-test("the log tells what was decided, of what age, and of whom no more than a name", async () => {
+test("the log has the decision, its age, and of the caller no more than a name", async () => {
   rig.answer = { kind: "allowed", finalPath: "acme/site", callerName: "ann" };
   await decide({ known: KNOWN, authorization });
   rig.answer = NO;

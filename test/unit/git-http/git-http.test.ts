@@ -238,7 +238,7 @@ describe("what a handler is given", () => {
     expect(needs).toEqual([{ refs, ...decided }]);
   });
 
-  test("is told in headers: when the refs were verified, and how old the yes is", async () => {
+  test("is in headers: when the refs were verified, and how old the yes is", async () => {
     const { headers } = await request(infoRefs);
     expect(headers).toMatchObject({
       "x-nearside-verified": "2026-11-25T12:00:00.000Z",

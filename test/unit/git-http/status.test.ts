@@ -40,7 +40,7 @@ async function read(answer: ReturnType<typeof answerStatus>) {
 }
 
 describe("the status", () => {
-  test("tells how the mirroring goes, and not why it fails", async () => {
+  test("reports the state of the mirroring, and not why it fails", async () => {
     const asked: string[] = [];
     const state = {
       ...{ state: "MIRRORED" as const, firstSyncAt: "f", lastSyncAt: "l", failedSyncCount: 2 },
@@ -52,16 +52,16 @@ describe("the status", () => {
         return state as unknown as Awaited<ReturnType<NonNullable<Parameters<typeof answerStatus>[1]>>>;
       }),
     );
-    const { lastError: _, ...told } = state;
+    const { lastError: _, ...shown } = state;
     expect(asked).toEqual(["a-uuid"]);
     expect({ status, body }).toEqual({
       status: 200,
-      body: { ...told, generation: 7, verifiedAt: VERIFIED_AT },
+      body: { ...shown, generation: 7, verifiedAt: VERIFIED_AT },
     });
     expect(headers).toMatchObject({ "content-type": "application/json", pragma: "no-cache" });
   });
 
-  test("without a state tells the rest", async () => {
+  test("without a state reports the rest", async () => {
     for (const readState of [undefined, async () => undefined]) {
       const { body } = await read(answerStatus(sourceAt(OLD), readState));
       expect(body).toEqual({ generation: 7, verifiedAt: VERIFIED_AT });
@@ -113,7 +113,7 @@ describe("waiting", () => {
     [`id=${NEW}`, sourceAt(NEW)],
     [`id=${NEW}`, sourceAt(OLD, [NEW])],
     ["ref=refs/heads/caf%C3%A9", sourceAt(OLD, [], "refs/heads/caf\u00c3\u00a9")],
-  ])("for %s that is here asks nobody", async (query, source) => {
+  ])("for %s that is stored asks nothing", async (query, source) => {
     expect(await wait(query, source)).toMatchObject({
       status: 200,
       body: { isThere: true, verifiedAt: VERIFIED_AT },

@@ -74,7 +74,7 @@ test("listing refs: name, then manifest and refs cold; the manifest warm", async
   expect(store.counts()).toMatchObject({ requests: 1, rounds: 1 });
 });
 
-test("where other processes are told of pushes, that is looked for in the same rounds", async () => {
+test("where other processes write push markers, these are read in the same rounds", async () => {
   startAnew({ readsAnnouncements: true });
   await lsRefs();
   expect(store.counts()).toMatchObject({ requests: 4, rounds: 2 });
@@ -83,7 +83,7 @@ test("where other processes are told of pushes, that is looked for in the same r
   expect(store.counts()).toMatchObject({ requests: 2, rounds: 1 });
 });
 
-test("a note of a push that cannot be read is told of, and keeps no ref back", async () => {
+test("a push marker that cannot be read is logged, and keeps no ref back", async () => {
   const damaged: string[] = [];
   const unreadable: BlobStore = new Proxy(store, {
     get: (target, name) => {
@@ -144,7 +144,7 @@ describe("a clone of depth 1", () => {
     expect(store.counts()).toMatchObject({ requests: 2, readIfChanged: 1, readStream: 1, rounds: 2 });
   });
 
-  test("that nobody has asked for is looked for once, and no more is read for that than an absent blob", async () => {
+  test("that was never asked for is looked for once, and no more is read for that than an absent blob", async () => {
     for await (const { key } of store.list(repositoryKeys(uuid).answerFolder)) await store.delete(key);
     await lsRefs();
     store.reset();

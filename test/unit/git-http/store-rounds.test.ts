@@ -35,7 +35,7 @@ const TAGS = ["one", "two", "three", "four", "five"];
 let deep: Primary;
 const deepBlobs = new MemoryBlobStore();
 const deepStore = new CountingBlobStore(deepBlobs);
-/** Nobody waits for an answer to be kept. */
+/** No request waits for an answer to be kept. */
 const deepStoreBesideWrites: BlobStore = new Proxy(deepStore, {
   get: (target, name) => {
     const store = name === "startUpload" ? deepBlobs : target;
@@ -173,7 +173,7 @@ test("a fetch of some megabytes, which are read ahead, takes no more", async () 
 });
 
 test("a delta that is made anew takes four, however long the chain of its base", async () => {
-  // Each link of the chain lies in blocks of its own.
+  // Each link of the chain is in blocks of its own.
   const limits = { blockBytes: 512, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000 };
   let mostRequests = 0;
   for (let newer = 0; newer + 1 < versions.length; newer += 4) {
@@ -187,7 +187,7 @@ test("a delta that is made anew takes four, however long the chain of its base",
 });
 
 describe("where history is cut, or trees are sent by depth or path", () => {
-  // Each object lies in a block of its own.
+  // Each object is in a block of its own.
   const limits = { blockBytes: 256, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000 };
   const idOf = async (revision: string): Promise<string> => deep.git("rev-parse", revision);
 
@@ -196,8 +196,8 @@ describe("where history is cut, or trees are sent by depth or path", () => {
     ["one of some commits", ["deepen 10"], []],
     ["one of two branches", ["deepen 7"], ["side"]],
     ["one up to a revision", ["deepen-not refs/heads/side"], []],
-    ["one without what lies deep", ["filter tree:3"], ["side"]],
-    ["one of some commits, without what lies deep", ["deepen 5", "filter tree:2"], []],
+    ["one without what is deep", ["filter tree:3"], ["side"]],
+    ["one of some commits, without what is deep", ["deepen 5", "filter tree:2"], []],
     ["one of some commits, without files", ["deepen 5", "filter blob:none"], []],
   ])("%s takes four", async (_, lines, branches) => {
     const wants = await Promise.all(["main", ...branches].map(idOf));

@@ -5,7 +5,7 @@ import { LFS_OID, NOT_POINTERS, POINTERS } from "../../support/lfs/pointer-texts
 
 const parse = (text: string) => {
   const blob = Buffer.from(text, "utf8");
-  // Within other bytes, as it lies in an arena.
+  // Within other bytes, as in an arena.
   const bytes = Buffer.concat([Buffer.from("version "), blob, Buffer.from("size 9\n")]);
   return parseLfsPointer(bytes, 8, 8 + blob.length);
 };

@@ -146,7 +146,7 @@ describe("mux under a signal", () => {
     return { ...(await demux(new Uint8Array(Buffer.concat(chunks)))), failures };
   }
 
-  test("tells the client that time is up, although its input stalls", async () => {
+  test("reports a timeout to the client, although its input stalls", async () => {
     const { packets, endsWithFlush, failures } = await abortedWith(timeUp, 2_500_000);
     expect(textOf(packets.at(-1)?.payload ?? utf8(""))).toContain("time for one answer is up");
     expect(packets.at(-1)?.band).toBe(BAND.fatal);

@@ -47,7 +47,7 @@ describe("a pack whose history would take more than the limits allow", () => {
   });
 });
 
-describe("a pack whose trees would take more to tell than the limits allow", () => {
+describe("a pack whose trees would take more bytes than the limits allow", () => {
   /** Each commit has a tree of its own, all of whose files are others than before. */
   function changedFromEndToEnd(): Uint8Array {
     const builder = new PackBuilder();
@@ -81,7 +81,7 @@ describe("a pack whose trees would take more to tell than the limits allow", () 
     return Object.values(TREE_KIND).map((kind) => treeKinds.filter((other) => other === kind).length);
   }
 
-  test("has a history that does not tell all of them", async () => {
+  test("has a history that leaves some of them out", async () => {
     expect(await kindsWithin({})).toEqual([0, 1, 9]);
     // 20 entries of the first, and 40 changes to each of the next.
     expect(await kindsWithin({ maxTreeChangesAtOnce: 50 })).toEqual([8, 1, 1]);

@@ -54,7 +54,7 @@ async function packIdsOf(repository: string): Promise<string[]> {
   return (await git(args, { cwd: repository })).split("\n").toSorted();
 }
 
-/** Puts our completed pack and index into the repository, as it lies in the store. */
+/** Puts our completed pack and index into the repository, as it is in the store. */
 async function install(repository: string, { pack, index }: IndexedBytes): Promise<string> {
   const name = join(repository, "objects/pack", `pack-${"ab".repeat(20)}`);
   await mkdir(join(repository, "objects/pack"), { recursive: true });

@@ -209,7 +209,7 @@ test("a file of the store that the primary does not confirm for the repository g
   expect((await rig.record(oid))?.state).toBe(LFS_STATE.missing);
 });
 
-test("nothing is copied that the repository has no pointer to, whoever asks", async () => {
+test("nothing is copied that the repository has no pointer to, whatever the job says", async () => {
   await rig.addFile("a.bin", randomBytes(1000));
   await rig.run();
   lfs().reset();

@@ -31,7 +31,7 @@ test("a change that is not valid writes nothing, and one over a broken file neit
   expect(new TextDecoder().decode((await store.read("config.json")).bytes)).toBe("{broken");
 });
 
-test("whoever asks gets what is there now, for one conditional read; nothing is mirrored without a file", async () => {
+test("each read gets what is there now, for one conditional read; nothing is mirrored without a file", async () => {
   const store = new CountingBlobStore(new MemoryBlobStore());
   const current = new CurrentConfig(store);
   expect(await current.read()).toEqual(EMPTY_CONFIG);

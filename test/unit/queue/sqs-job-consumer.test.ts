@@ -147,7 +147,7 @@ test("a message that is no job counts as failed, so that it ends in the dead-let
   });
 });
 
-test("a job is told when Lambda's time is nearly up", async () => {
+test("a job's signal aborts when Lambda's time is nearly up", async () => {
   let isAborted = false;
   const consume = consumer(async (_job, signal) => {
     await once(signal, "abort");

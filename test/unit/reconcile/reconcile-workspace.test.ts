@@ -136,7 +136,7 @@ test("an odd entry hides no other, and is not taken for gone", async () => {
   expect(await reconcile()).toEqual(["a new", "b new", "c new"]);
   primary.edit = (entries) => entries.map((one, index) => (index === 1 ? { ...one, full_name: null } : one));
   expect(await reconcile("list")).toEqual([]);
-  // Which one it is cannot be told: none is taken for gone.
+  // Which one it is cannot be known: none is taken for gone.
   primary.edit = () => [{ slug: 5 }];
   expect(await reconcile("list")).toEqual([]);
   primary.edit = (entries) => entries;
@@ -183,7 +183,7 @@ test("a repository whose last sync failed is tried again after the queue has giv
   expect(await reconcile()).toEqual([]);
 });
 
-test("a name that went to a repository that is not mirrored: whoever had it is asked about", async () => {
+test("a name that went to a repository that is not mirrored: its former owner is asked about", async () => {
   settings = { projects: ["CORE"] };
   const engine = primary.add("engine", "CORE");
   await reconcile();
@@ -258,13 +258,13 @@ test("5,000 repositories for seven hours: within the budgets, each checked in ti
   expect(new Set(eventIds).size).toBe(eventIds.length);
 }, 60_000);
 
-test("a name that was taken leads to nobody else at once, whoever had it and whether the new one is mirrored or not", async () => {
+test("a name that was taken leads nowhere else at once, whichever had it and whether the new one is mirrored or not", async () => {
   settings = { projects: ["CORE"] };
   primary.add("engine", "CORE");
   await reconcile();
-  const nobody = "0a1b2c3d-0000-4000-8000-000000000009";
-  await writeName(store, "acme", "site", nobody);
-  await writeName(store, "acme", "shop", nobody, { isFormer: true });
+  const gone = "0a1b2c3d-0000-4000-8000-000000000009";
+  await writeName(store, "acme", "site", gone);
+  await writeName(store, "acme", "shop", gone, { isFormer: true });
   primary.nowMs += 5 * MINUTE_MS;
   primary.add("site", "WEB");
   const shop = primary.add("shop", "CORE");

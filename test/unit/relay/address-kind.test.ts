@@ -25,7 +25,7 @@ test.each<[AddressKind, readonly string[]]>([
       ...["::ffff:169.254.169.254", "::ffff:a9fe:a9fe", "fec0::1", "localhost", ""],
     ],
   ],
-])("%s addresses are told from others", (kind, addresses) => {
+])("%s addresses are recognized", (kind, addresses) => {
   for (const address of addresses) expect([address, addressKind(address)]).toEqual([address, kind]);
 });
 

@@ -40,7 +40,7 @@ function resolvingTo(...addresses: string[]): LookupFunction {
 }
 
 describe("beside a local mirror", () => {
-  test("a receiver on this machine is told", async () => {
+  test("a receiver on this machine gets the event", async () => {
     const send = nodeWebhookSender({ allowsLoopback: true });
     expect(await send(request(`${origin}/hook`), SIGNAL)).toBe(204);
     expect(await send(request(origin.replace("127.0.0.1", "localhost")), SIGNAL)).toBe(204);

@@ -36,8 +36,8 @@ describe("the payload", () => {
       await readFile(new URL("mirror-repo-synchronized.json", import.meta.url), "utf8"),
     );
     const payload = payloadOf(NEWS);
-    const { actor: _actor, repository, ...told } = sample;
-    expect(Object.keys(payload)).toEqual(expect.arrayContaining(Object.keys(told)));
+    const { actor: _actor, repository, ...fields } = sample;
+    expect(Object.keys(payload)).toEqual(expect.arrayContaining(Object.keys(fields)));
     const { archived: _a, forkable: _f, hierarchyId: _h, id: _i, ...known } = repository;
     expect(Object.keys(payload.repository)).toEqual(expect.arrayContaining(Object.keys(known)));
     const [change] = payload.changes;
@@ -97,7 +97,7 @@ describe("the payload", () => {
     expect(Buffer.byteLength(JSON.stringify(most))).toBeLessThan(256 * 1024);
   });
 
-  test("of a first sync, and where nobody knows what changed, is of a snapshot", () => {
+  test("of a first sync, and where the changes are unknown, is of a snapshot", () => {
     expect(payloadOf({ ...NEWS, isFirst: true })).toMatchObject({
       syncType: "SNAPSHOT",
       refLimitExceeded: false,
@@ -114,7 +114,7 @@ describe("the payload", () => {
   });
 });
 
-test("a message comes back as it was, and one told again has the same id", () => {
+test("a message comes back as it was, and one sent again has the same id", () => {
   const event = relayEventOf(NEWS, AT);
   const receiver = { kind: "webhook", id: "one" } as const;
   const message = queueMessageOf(receiver, event, NEWS.refsSha256);

@@ -105,7 +105,7 @@ test("what a writer has written again since it was noted stays for another grace
   expect(await tidyAfter(30)).toMatchObject({ removedBlobs: 1 });
 });
 
-test("what is published while the keys are listed is not taken for nobody's", async () => {
+test("what is published while the keys are listed is not taken for garbage", async () => {
   const pack = await writePack("4");
   await tidyAfter(0);
   faults = {
@@ -173,7 +173,7 @@ test("more than it can keep in mind waits for later runs", async () => {
   expect(await tidyAfter(30, { maxNoted: 2 })).toMatchObject({ removedBlobs: 2, waitingBlobs: 4 });
 });
 
-test("uploads that nobody completed are freed", async () => {
+test("abandoned uploads are freed", async () => {
   const upload = await store.startUpload(KEYS.pack("5".repeat(40)));
   await upload.write(utf8("half"));
   expect(await tidyAfter(23)).toMatchObject({ removedUploads: 0 });

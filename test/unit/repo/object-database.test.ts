@@ -81,7 +81,7 @@ describe("objects", () => {
     expect(places).toEqual(sorted);
   });
 
-  test("a delta's base lies in the same pack before it, or in an older pack", async () => {
+  test("a delta's base is in the same pack before it, or in an older pack", async () => {
     let deltaCount = 0;
     for (const objectNumber of objects.packs.allObjects()) {
       const { packNumber, offsetBytes, endBytes } = objects.packs.extent(objectNumber);

@@ -94,7 +94,7 @@ describe("a ref table", () => {
     );
   });
 
-  test("tells which ids are values of refs, not what tags point to", () => {
+  test("finds which ids are values of refs, not what tags point to", () => {
     fc.assert(
       fc.property(refs, id, (list, other) => {
         const { bytes, sha256 } = formatRefSnapshot(list);
@@ -123,7 +123,7 @@ describe("a ref table", () => {
 
 test("a prefix among many refs is listed without a look at the others", () => {
   const lines = Array.from({ length: 10_000 }, (_, number) => {
-    // And the one behind, which tells that there are no more.
+    // And the one behind, which shows that there are no more.
     const isAsked = number >= 5_000 && number <= 5_010;
     // What is no id is noticed where a line is read.
     return `${(isAsked ? "a" : "z").repeat(40)} refs/heads/${String(number).padStart(5, "0")}\n`;

@@ -115,7 +115,7 @@ describe("fields of a newer release", () => {
     expect(await text()).toBe('{"name":"two","members":[],"__proto__":{"x":1},"constructor":2}\n');
   });
 
-  test("can be told apart by something else than an id", async () => {
+  test("can be identified by something else than an id", async () => {
     const identify = ({ age }: JsonObject) => age;
     const { document, put, json } = openTeam({ identify });
     await put({ name: "one", members: [{ id: "a", age: 1, new1: 1 }] });

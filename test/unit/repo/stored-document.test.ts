@@ -121,7 +121,7 @@ describe("a checksum", () => {
     );
   });
 
-  test("tells lists apart", () => {
+  test("distinguishes lists", () => {
     const sums = [[1, 2], [12], [[1], 2], ["1,2"]].map((list) => documentChecksum({ list }));
     expect(new Set(sums).size).toBe(sums.length);
   });

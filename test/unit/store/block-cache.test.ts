@@ -64,7 +64,7 @@ test("what is read ahead is asked for at once, each block once, neighbours toget
   expect(store.counts()).toMatchObject({ requests: 1, bytesRead: 48 });
 });
 
-test("of what is read ahead, no more than the limit is asked for, and what fails is told where it is read", async () => {
+test("of what is read ahead, no more than the limit is asked for, and a failure is thrown where it is read", async () => {
   const { store, cache } = await cacheOn();
   cache.readAhead([
     { key: "missing", offsetBytes: 0, endBytes: 1 },

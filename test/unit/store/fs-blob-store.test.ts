@@ -81,7 +81,7 @@ test("two stores on one folder in one process exclude each other", async () => {
   expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
 });
 
-test("a blob is a plain file at its key, and nothing else lies there", async () => {
+test("a blob is a plain file at its key, and there is nothing else", async () => {
   const store = new FsBlobStore(folder);
   await store.write("repos/x/HEAD", new TextEncoder().encode("ref: refs/heads/main\n"));
   expect(await readdir(folder)).toEqual([".nearside", "repos"]);

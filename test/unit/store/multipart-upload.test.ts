@@ -4,7 +4,7 @@ import { type MultipartTarget, MultipartUpload } from "../../../lib/store/multip
 
 const LIMITS = { partBytes: 10, maxPartsInFlight: 2, maxParts: 6 };
 
-/** Keeps what it is told; parts wait until they are let through. */
+/** Records its calls; parts wait until they are let through. */
 class RecordingTarget implements MultipartTarget {
   readonly calls: string[] = [];
   readonly parts = new Map<number, Uint8Array>();

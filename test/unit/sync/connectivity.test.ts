@@ -86,7 +86,7 @@ describe("a new pack", () => {
     expect(() => assertConnected(indexed, [], undefined)).toThrow(/or of another type/);
   });
 
-  test("of objects that nobody refers to is connected", async () => {
+  test("of unreferenced objects is connected", async () => {
     expect(() => assertConnected({ ...EMPTY }, [], undefined)).not.toThrow();
     const indexed = await indexedPackOf("blob");
     expect(() => assertConnected(indexed, [BLOB_ID], undefined)).not.toThrow();

@@ -77,7 +77,7 @@ test("tips are lost if they are outside what the new tips reach", async () => {
   );
 });
 
-test("with clocks that lie, no loss is overlooked", async () => {
+test("with wrong clocks, no loss is overlooked", async () => {
   await fc.assert(
     fc.asyncProperty(histories, picks, picks, async (history, before, after) => {
       const { said, isLost } = await compare(history, before, after, (_, lag) => 1000 - lag);

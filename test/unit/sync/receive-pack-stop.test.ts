@@ -44,7 +44,7 @@ async function* silentAfter(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 test.each([0, 10, 100_000, 2_500_000])(
-  "told to stop in the silence after %d bytes it leaves nothing",
+  "aborted in the silence after %d bytes it leaves nothing",
   async (count) => {
     const store = new MemoryBlobStore();
     const controller = new AbortController();
@@ -58,7 +58,7 @@ test.each([0, 10, 100_000, 2_500_000])(
 );
 
 test.each(["scanning", "resolving", "reading-history"] as const)(
-  "told to stop while %s it leaves nothing",
+  "aborted while %s it leaves nothing",
   async (at) => {
     const store = new MemoryBlobStore();
     const controller = new AbortController();
@@ -73,7 +73,7 @@ test.each(["scanning", "resolving", "reading-history"] as const)(
   },
 );
 
-test("told to stop before it begins, it asks for nothing", async () => {
+test("aborted before it begins, it asks for nothing", async () => {
   const controller = new AbortController();
   controller.abort();
   let asked = false;

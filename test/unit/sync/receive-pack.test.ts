@@ -140,7 +140,7 @@ describe.each([
     expect(Buffer.compare(stored.subarray(12, pack.sentEndBytes), sent.subarray(12, -20))).toBe(0);
   });
 
-  test("a stream that breaks leaves nothing, and its error is the one told", async () => {
+  test("a stream that breaks leaves nothing, and its error is the one thrown", async () => {
     const sent = largePack();
     const failure = new UpstreamError("the connection was reset", { retryable: true });
     for (const endBytes of [0, 5, 1000, 2 ** 20 + 1, sent.length]) {
@@ -219,7 +219,7 @@ describe.each([
   });
 });
 
-test("a pack lies in the folder that is named while it comes, and under no name", async () => {
+test("a pack is in the given folder while it comes, and under no name", async () => {
   const incoming = join(folder.path, "a store", "incoming");
   async function* chunks(): AsyncGenerator<Uint8Array> {
     expect(await readdir(incoming)).toEqual([]);
@@ -248,7 +248,7 @@ describe("a store that fails", () => {
     });
   };
 
-  test("at any of an upload's calls leaves nothing, and its error is the one told", async () => {
+  test("at any of an upload's calls leaves nothing, and its error is the one thrown", async () => {
     const { sent, base } = thinPack();
     const readBase = async () => ({ type: "blob", bytes: base }) as const;
     let failures = 0;

@@ -123,7 +123,7 @@ async function replacedByGit(): Promise<Map<string, Set<string>>> {
 }
 
 describe("the history of several packs", () => {
-  test("lies in more than two packs", async () => {
+  test("is in more than two packs", async () => {
     expect((await openRepository(storage, UUID)).manifest.packs.length).toBeGreaterThan(2);
   });
 
@@ -173,7 +173,7 @@ describe("the history of several packs", () => {
     }
   });
 
-  test("tells what is missing between any two commits", async () => {
+  test("finds what is missing between any two commits", async () => {
     const commitIds = await lines(["rev-list", "--all"]);
     for (let i = 0; i + 3 < commitIds.length; i += 5) {
       const [want = "", have = ""] = [commitIds[i], commitIds[i + 3]];

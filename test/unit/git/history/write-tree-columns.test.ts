@@ -67,7 +67,7 @@ function addedUpFor({ contents }: Made, tree: number): number {
 }
 
 describe("a long line of trees", () => {
-  test("is cut by some that are told whole, so that no tree takes much to add up", () => {
+  test("is cut by some that are stored whole, so that no tree takes much to add up", () => {
     const made = lineOfTrees("here");
     expect(addedUpFor(made, TREE_COUNT - 1)).toBeGreaterThan(2 * TREE_COUNT);
     const { treeKinds, treeChanges } = written(made);
@@ -89,7 +89,7 @@ describe("a long line of trees", () => {
     expect(made.contents.entriesOf(3)).toBeUndefined();
   });
 
-  test("is told whole where what was before is not kept", () => {
+  test("is stored whole where the version before is not kept", () => {
     const made = lineOfTrees("here");
     const { treeKinds, treeChangeEnds, treeChanges } = written(made, (tree) => tree !== 10);
     expect(treeKinds[10]).toBe(TREE_KIND.whole);

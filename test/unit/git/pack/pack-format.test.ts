@@ -76,7 +76,7 @@ test("a head that starts in the middle of a window is read from there", () => {
   expect(decodeEntryHead(bytes, 5, bytes.length)).toMatchObject({ headBytes: 22, baseIdIndex: 7 });
 });
 
-test("a head cut off anywhere is an error, whatever lies behind the end", () => {
+test("a head cut off anywhere is an error, whatever is behind the end", () => {
   const heads = [
     encodeEntrySize(OBJECT_TYPE.blob, 2 ** 33),
     Buffer.concat([encodeEntrySize(DELTA_TYPE.ofs, 300), encodeOfsDeltaDistance(2 ** 33)]),

@@ -138,7 +138,7 @@ test("the boundary found is an entry's beginning, from any place before the last
   }
 });
 
-test("a boundary search ends where it was told to, and at the pack's end", () => {
+test("a boundary search ends at its limit, and at the pack's end", () => {
   const pack = new PackBuilder();
   pack.whole("blob", noiseBytes(50_000));
   const source = new BytesPackSource(pack.bytes());

@@ -30,7 +30,7 @@ const pack = fc.array(fc.record({ gapBytes: gap, lengthBytes: entryLength }), {
 });
 const chunkBytes = fc.constantFrom(17, 1000, 16_384, 65_536, 262_144, 1024 * 1024);
 
-/** Every byte says where it lies. */
+/** Every byte depends on its place. */
 function makePacks(packs: readonly (readonly Entry[])[], chunk: number) {
   const bytesOf: Uint8Array[] = [];
   const offsets: number[] = [];
@@ -94,7 +94,7 @@ async function read(packs: readonly (readonly Entry[])[], chunk: number) {
   return { ...made, windows, segments };
 }
 
-test("every entry comes once, in order, with the bytes that lie there", async () => {
+test("every entry comes once, in order, with the bytes of its place", async () => {
   const packs = fc.array(pack, { minLength: 1, maxLength: 3 });
   await fc.assert(
     fc.asyncProperty(packs, chunkBytes, async (entries, chunk) => {
@@ -159,7 +159,7 @@ test("who stops early leaves no stream open", async () => {
   expect(openStreams()).toBe(0);
 });
 
-test("a pack that is cut off is told", async () => {
+test("a pack that is cut off is an error", async () => {
   const { reader, objectNumbers } = makePacks([[{ gapBytes: 0, lengthBytes: 5000 }]], 100);
   const cut = {
     ...reader,

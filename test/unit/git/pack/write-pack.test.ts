@@ -88,7 +88,7 @@ describe("entries", () => {
     expect(slices).toHaveLength(6);
   });
 
-  test("that lie scattered do not hold on to the blocks around them", async () => {
+  test("that are scattered do not hold on to the blocks around them", async () => {
     const block = new Uint8Array(256 * 1024);
     const { packs, numbers } = packOf(20, 300_000, block.subarray(0, 100));
     for await (const { bytes } of readCachedWindows(packs, numbers)) {
@@ -117,7 +117,7 @@ describe("entries", () => {
     await expect(write(damaged)).rejects.toThrow("entry does not match its checksum");
   });
 
-  test("of a large copy are checked if it is kept, and by whoever gets it if not", async () => {
+  test("of a large copy are checked if it is kept, and by the client if not", async () => {
     const { objects, packs, numbers } = packOf(51, ENTRY_BYTES);
     const history = { deltaForest: { parents: new Int32Array(51).fill(-1) } };
     const damaged = {

@@ -46,7 +46,7 @@ describe("version 0", () => {
     expect(first).not.toContain("symref=");
   });
 
-  test("an empty repository still tells its capabilities", () => {
+  test("an empty repository still advertises its capabilities", () => {
     const [first, ...rest] = textsOf(advertiseV0(EMPTY, SERVER, 0));
     expect(first?.startsWith(`${"0".repeat(40)} capabilities^{}\0multi_ack `)).toBe(true);
     expect(rest).toEqual(["0000"]);

@@ -1,4 +1,4 @@
-/** A shared answer is read whole, or breaks off so that nobody takes a part for all. */
+/** A shared answer is read whole, or breaks off so that a part is never taken for all. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";

@@ -29,7 +29,7 @@ const folder: fc.Arbitrary<Folder> = fc.dictionary(
 const history = fc.array(
   fc.record({
     folder,
-    /** How far back each parent lies. */
+    /** How far back each parent is. */
     parents: fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 3 }),
     seconds: fc.oneof(fc.constant(undefined), fc.integer({ min: 0, max: 40 })),
   }),

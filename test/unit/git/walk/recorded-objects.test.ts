@@ -1,4 +1,4 @@
-/** What the histories tell of trees, against a walk that reads each of them. */
+/** What the histories say of trees, against a walk that reads each of them. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CommitHistory } from "../../../../lib/git/history/commit-history.ts";
 import { TREE_KIND } from "../../../../lib/git/history/pack-history.ts";
@@ -120,7 +120,7 @@ describe.each([
   ["the sample repository", () => sample],
   ["the odd repository", () => odd],
 ])("of %s", (_, opened) => {
-  test("the histories tell what trees and tags say", async () => {
+  test("the histories say what trees and tags do", async () => {
     await expectContentsToldTruly(opened().recorded);
   });
 
@@ -168,10 +168,10 @@ describe.each([
           cuts: pick(commits, 0, 5).filter((c) => !held.includes(c)),
         },
       ]) {
-        const [told, found] = [await marksFor(recorded, request), await marksFor(walked, request)];
-        const [sent, sentByWalk] = [sentBy(told), new Set(sentBy(found))];
+        const [recordedMarks, found] = [await marksFor(recorded, request), await marksFor(walked, request)];
+        const [sent, sentByWalk] = [sentBy(recordedMarks), new Set(sentBy(found))];
         for (const number of sent) expect(sentByWalk).toContain(number);
-        for (const number of sentByWalk) expect(told.isSettled(number)).toBe(true);
+        for (const number of sentByWalk) expect(recordedMarks.isSettled(number)).toBe(true);
       }
     }
   });

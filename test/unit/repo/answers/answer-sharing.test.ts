@@ -48,12 +48,12 @@ describe("asked for at the same time", () => {
     expect(rig.madeCount).toBe(1);
   });
 
-  test("who reads slowly holds up nobody, and no more than a piece of the answer", async () => {
+  test("a slow reader holds up no other, and no more than a piece of the answer", async () => {
     const slow = await rig.open(rig.order());
     await slow.next();
     expectWhole(await rig.read());
     await rig.untilKept();
-    // What is left lies in a file.
+    // What is left is in a file.
     const pieces: number[] = [];
     for (let step = await slow.next(); !step.done; step = await slow.next()) {
       if (step.value instanceof Uint8Array) pieces.push(step.value.buffer.byteLength);
@@ -61,7 +61,7 @@ describe("asked for at the same time", () => {
     expect(Math.max(...pieces)).toBeLessThanOrEqual(256 * 1024);
   });
 
-  test("the first one's leaving ends it for nobody else", async () => {
+  test("the first one's leaving does not end it for others", async () => {
     const half = Promise.withResolvers<void>();
     const first = await rig.open(rig.order((index) => index === CHUNK_COUNT / 2 && half.promise));
     await first.next();
@@ -106,7 +106,7 @@ describe("asked for at the same time", () => {
     expect(rig.madeCount).toBe(2);
   });
 
-  test("a failure of the work breaks it off for all, is told, and the next one starts anew", async () => {
+  test("a failure of the work breaks it off for all, is reported, and the next one starts anew", async () => {
     const broken = new Error("the packs are gone");
     const failing = rig.order((index) => {
       if (index === CHUNK_COUNT / 2) throw broken;
@@ -185,7 +185,7 @@ describe("kept", () => {
     expect(rig.madeCount).toBe(2);
   });
 
-  test("it ends for whoever made it when it is kept, where the process is frozen then", async () => {
+  test("it ends for its maker when it is kept, where the process is frozen then", async () => {
     rig.startAnew({ maxKeepingWaitMs: 60_000 });
     await rig.read();
     expect(await rig.keptBytes()).toBeGreaterThan(WHOLE.length);
@@ -214,7 +214,7 @@ describe("kept", () => {
     expectWhole(await rig.read(search));
   });
 
-  test.each(["write", "part"])("a store that fails at %s costs nobody the answer", async (kind) => {
+  test.each(["write", "part"])("a store that fails at %s costs no client the answer", async (kind) => {
     rig.before = (call) => {
       if (call.kind === kind) throw new Error("the bucket may not be written");
     };
@@ -223,7 +223,7 @@ describe("kept", () => {
     expect(await rig.keptBytes()).toBe(0);
   });
 
-  test("a store that cannot be read costs nobody the answer", async () => {
+  test("a store that cannot be read costs no client the answer", async () => {
     rig.before = ({ kind }) => {
       if (kind === "read") throw new Error("the bucket is away");
     };

@@ -1,4 +1,4 @@
-/** Kept answers that are damaged, or go while they are read: nobody takes them for whole, and they are made anew. */
+/** Kept answers that are damaged, or deleted while they are read: they are never taken for whole, and are made anew. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { AnswerRig, expectWhole, readAll } from "../../../support/answer-rig.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../../support/git/temporary-folder.ts";
@@ -42,7 +42,7 @@ test("removed while it is read, it is whole or broken off, and made anew then", 
   expect(rig.madeCount).toBe(1);
 });
 
-test("a store that breaks off is told, and the answer stays", async () => {
+test("a store that breaks off is an error, and the answer stays", async () => {
   const reader = await rig.open(rig.order());
   await reader.next();
   rig.before = () => {
