@@ -163,7 +163,7 @@ test("what was published and not announced is not left out of the next event", a
   await runRepositoryJob(job(), { ...options, announce });
   await primary.commit("main", "fourth.txt", "4\n");
   await runRepositoryJob(job(), { ...options, announce });
-  expect(told.slice(1)).toMatchObject([
+  expect(announced.slice(1)).toMatchObject([
     { generation: 3, changes: undefined },
     { generation: 4, changes: [{ name: "refs/heads/main" }] },
   ]);

@@ -131,7 +131,7 @@ export class RequestTester {
 }
 
 /**
- * git looks for the end of a history, or for what is reachable, in the order of dates, and stops early where they lie. And
+ * git looks for the end of a history, or for what is reachable, in the order of dates, and stops early where dates are wrong. And
  * it deepens a client's history below commits that no ref reaches any more, which the mirror must not.
  */
 function isGuess(
