@@ -89,8 +89,7 @@ async function finish(
   await syncing?.done();
   const failed = [...new Set(failures)];
   if (json) print(JSON.stringify({ ...(syncing && countsOf(syncing)), failed }));
-  else if (syncing === undefined)
-    print("The jobs are queued. Progress:\n  npx nearside status --watch");
+  else if (syncing === undefined) print("The jobs are queued. Progress:\n  npx nearside status --watch");
   else print(describe(syncing));
   if (failed.length === 0) return;
   if (!json) print(`Failed: ${failed.join(", ")}. What is served of these is their last good state.`);

@@ -11,7 +11,7 @@ export interface LfsPlansOptions {
   readonly store: BlobStore;
   readonly queue: JobQueue;
   readonly log: Logger;
-  /** Somebody asked for it: a plan after each sync. */
+  /** Requested by a person: a plan after each sync. */
   readonly isAsked?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Where the primary has a repository, and how callers are told to push there. */
+/** The repository's URL at the primary, and the message with the URL to push to. */
 
 /**
  * @param gitUrl - Where the primary serves git, without a slash at its end.

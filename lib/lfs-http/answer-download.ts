@@ -39,7 +39,7 @@ export interface DownloadQuestion {
 
 /** A link is said to end earlier than it does: the client's download begins later than this answer. */
 const LINK_MARGIN_SECONDS = 60;
-/** git-lfs waits as long as it is told; a build that waits longer is better off with what there is. */
+/** git-lfs waits as long as Retry-After says; a build that waits longer is better off with what there is. */
 const MAX_WAIT_SECONDS = 60;
 
 type ValidObject = AskedObject & { readonly sizeBytes: number };

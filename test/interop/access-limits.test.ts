@@ -37,7 +37,7 @@ test("a caller who tries out credentials gets 429, and the primary is not asked"
   expect((await ask(CREDENTIALS["access token"])).status).toBe(200);
 });
 
-test("one wrong credential for many names: the primary is asked five times, and the caller told to wait", async () => {
+test("one wrong credential for many names: the primary is asked five times, and the caller gets 429", async () => {
   const wrong = CREDENTIALS["wrong password"];
   const statuses = await Promise.all(
     Array.from({ length: 100 }, (_, index) =>
