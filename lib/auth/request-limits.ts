@@ -1,4 +1,5 @@
 /** Limits by source (an address block) over one-minute windows, in the memory of one process. */
+import { createHash } from "node:crypto";
 import type { LRUCache } from "lru-cache";
 import { boundedCache } from "./bounded-cache.ts";
 
@@ -114,5 +115,28 @@ export class WrongCredentials {
       guesses.sinceMs = nowMs;
     }
     return guesses;
+  }
+}
+
+/**
+ * Counts how often a source was refused with the same credential for the same repository within a minute. By all three: a source may
+ * have many callers, a credential may be good for one repository, and other callers with the same credential must not suffer.
+ */
+export class RepeatedRefusals {
+  readonly #windows: LRUCache<string, { count: number }>;
+
+  constructor(now: () => number = Date.now) {
+    this.#windows = minuteWindows(now);
+  }
+
+  /** Counts one. @returns How often before. */
+  note(source: string, authorization: string, repository: string): number {
+    const refused = createHash("sha256")
+      .update(JSON.stringify([source, authorization, repository]))
+      .digest("base64");
+    const window = this.#windows.get(refused) ?? { count: 0 };
+    if (window.count === 0) this.#windows.set(refused, window);
+    window.count += 1;
+    return window.count - 1;
   }
 }

@@ -32,6 +32,10 @@ const decisionSchema = z.discriminatedUnion("kind", [
 export type AccessDecision = z.infer<typeof decisionSchema>;
 export type AllowedAccess = Extract<AccessDecision, { kind: "allowed" }>;
 export type RefusedAccess = Extract<AccessDecision, { kind: "refused" }>;
+/** As it is answered: 403 in place of a 401 that is repeated, see limit-unauthorized.ts. */
+export type AnsweredRefusal = Omit<RefusedAccess, "status"> & {
+  readonly status: RefusedAccess["status"] | 403;
+};
 
 /** What a decision is about. */
 interface Decided {
@@ -67,7 +71,7 @@ function aboutOf({ service, repository }: Decided): string {
 const CHALLENGE = 'Basic realm="Nearside mirror of Bitbucket"';
 const CHALLENGE_HEADERS = { "www-authenticate": CHALLENGE, "lfs-authenticate": CHALLENGE };
 
-export function refusalResponse({ status, text, retryAfterSeconds }: RefusedAccess): HttpResponse {
+export function refusalResponse({ status, text, retryAfterSeconds }: AnsweredRefusal): HttpResponse {
   if (status === 404) return notFoundResponse(NO_CACHE_HEADERS);
   return textResponse(status, text, {
     ...NO_CACHE_HEADERS,

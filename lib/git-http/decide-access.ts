@@ -29,7 +29,7 @@ export interface DecideAccessOptions {
   readonly log: Logger;
 }
 
-interface AccessQuestion {
+export interface AccessQuestion {
   readonly request: HttpRequest;
   readonly service: Service;
   readonly repository: RepositoryReference;

@@ -3,6 +3,7 @@
  * Source: gitprotocol-http(5).
  */
 import { randomUUID } from "node:crypto";
+import { RepeatedRefusals } from "../auth/request-limits.ts";
 import { errorFields, LimitExceededError, ProtocolError } from "../errors.ts";
 import { concatBytes, encodePktLine, FLUSH_PKT } from "../git/pktline.ts";
 import {
@@ -20,6 +21,7 @@ import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
+import { limitUnauthorized } from "./limit-unauthorized.ts";
 import { answerPush, type PushPolicy } from "./primary-redirect.ts";
 import { type PushRelay, relayPush } from "./push-relay.ts";
 import { decodedBody } from "./request-body.ts";
@@ -100,10 +102,12 @@ export interface GitHttpOptions {
   /** Name and version of this server, without spaces: `nearside/1.0.0`. */
   readonly agent: string;
   readonly limits?: RequestLimits;
+  readonly now?: () => number;
 }
 
 export function gitHttp(options: GitHttpOptions): HttpHandler {
   const identity = { agent: options.agent, sessionId: randomUUID() };
+  const onceUnauthorized = limitUnauthorized(new RepeatedRefusals(options.now));
   return async (request) => {
     const route = routeOf(request);
     if (route.kind === "refused") {
@@ -114,13 +118,14 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     }
     const { kind: service, repository } = route;
     const decision = await options.access({ request, service, repository });
-    if (decision.kind === "refused") return refusalResponse(decision);
+    if (decision.kind === "refused")
+      return refusalResponse(onceUnauthorized(decision, { request, service, repository }));
     const { primaryPath, uuid, plainPath = primaryPath } = decision;
     if (service === "receive-pack") return push(request, repository, plainPath, options);
     const refs =
       service === "upload-pack" ||
       service === "wait" ||
-      chooseProtocol(request.headers["git-protocol"]) !== 2;
+      (service === "info-refs" && chooseProtocol(request.headers["git-protocol"]) !== 2);
     const needs = {
       refs,
       ...(primaryPath !== undefined && { primaryPath }),

@@ -204,6 +204,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
     const handler = gitHttp({
       access,
       find: (...request) => catalog.find(...request),
+      now: () => clock.nowMs,
       lfs: lfsHttp({
         rights: new KnownRights(store, log),
         urls,
