@@ -4,7 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import type { LfsAction, LfsEntry } from "../bitbucket/lfs-client.ts";
-import { assertNotStopped, LimitExceededError, UpstreamError } from "../errors.ts";
+import {
+  afterCleanUp,
+  assertNotStopped,
+  LimitExceededError,
+  StoppedError,
+  UpstreamError,
+} from "../errors.ts";
 import { lfsFileKey } from "../repo/layout.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { LfsPrimary } from "./ports.ts";
@@ -34,25 +40,27 @@ export function downloadOf({ actions }: LfsEntry): LfsAction | undefined {
  * @returns The file's size. Nothing is visible in the store unless it returns.
  * @throws {UpstreamError} The storage fails, or what it sends is another file. @throws {StoppedError} And what the store throws.
  */
-export async function copyLfsFile(
-  entry: LfsEntry,
-  maxBytes: number,
-  options: CopyFileOptions,
+export function copyLfsFile(entry: LfsEntry, maxBytes: number, options: CopyFileOptions): Promise<number> {
+  return storeVerified({ oid: entry.oid, maxBytes }, downloadLfsFile(entry, 0, options), options);
+}
+
+/** Writes `chunks` under their oid, if that is what they are. Else and where they break, nothing is visible. */
+export async function storeVerified(
+  { oid, maxBytes }: { readonly oid: string; readonly maxBytes: number },
+  chunks: AsyncIterable<Uint8Array>,
+  { store, signal }: Pick<CopyFileOptions, "store" | "signal">,
 ): Promise<number> {
-  const { store, signal, onBytes } = options;
-  const { oid } = entry;
   const sha256 = createHash("sha256");
   let sizeBytes = 0;
   const upload = await store.startUpload(lfsFileKey(oid));
   try {
-    for await (const chunk of download(entry, options)) {
+    for await (const chunk of chunks) {
       assertNotStopped(signal);
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes)
         throw new LimitExceededError("an LFS file is larger than was announced", { oid, maxBytes });
       sha256.update(chunk);
       await upload.write(chunk);
-      onBytes?.(chunk.length);
     }
     const digest = sha256.digest("hex");
     if (digest !== oid)
@@ -66,19 +74,22 @@ export async function copyLfsFile(
     await upload.complete();
     return sizeBytes;
   } catch (error) {
-    await upload.abort().catch(() => undefined);
-    assertNotStopped(signal);
-    throw error;
+    throw await afterCleanUp(signal.aborted ? stopped(signal) : error, () => upload.abort());
   }
 }
 
-/** The whole file, opened again where it breaks; with a new link where the old one has expired. */
-async function* download(
+function stopped(signal: AbortSignal): StoppedError {
+  return new StoppedError("stopped while an LFS file was copied", { cause: signal.reason });
+}
+
+/** The file from `startBytes` on, opened again where it breaks; with a new link where the old one has expired. */
+export async function* downloadLfsFile(
   first: LfsEntry,
+  startBytes: number,
   options: CopyFileOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let action = downloadOf(first);
-  let doneBytes = 0;
+  let doneBytes = startBytes;
   let breaks = 0;
   for (;;) {
     if (action === undefined)
@@ -87,16 +98,22 @@ async function* download(
       for await (const chunk of downloadFrom(action, doneBytes, options)) {
         doneBytes += chunk.length;
         breaks = 0;
+        options.onBytes?.(chunk.length);
         yield chunk;
       }
       return;
     } catch (error) {
+      // It ends here: what was announced is longer than the file.
+      if (doneBytes > 0 && statusOf(error) === 416) return;
       breaks += 1;
       if (options.signal.aborted || breaks > MAX_BREAKS_WITHOUT_PROGRESS) throw error;
-      if (error instanceof UpstreamError && EXPIRED.has(error.context["status"]))
-        action = await newAction(first, options);
+      if (EXPIRED.has(statusOf(error))) action = await newAction(first, options);
     }
   }
+}
+
+function statusOf(error: unknown): unknown {
+  return error instanceof UpstreamError ? error.context["status"] : undefined;
 }
 
 async function newAction(

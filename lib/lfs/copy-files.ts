@@ -23,12 +23,14 @@ import { copyLfsFile, downloadOf } from "./copy-file.ts";
 import type { LfsCopyJob } from "./lfs-job.ts";
 import type { LfsPrimary } from "./ports.ts";
 import { readRepositoryPointers, sizesByOid } from "./repository-pointers.ts";
+import { copyStagedLfsFile, DEFAULT_LFS_STAGING, type LfsStaging, removeLfsParts } from "./staged-file.ts";
 
 export interface LfsCopyOptions {
   readonly storage: RepositoryStorage;
   readonly primary: LfsPrimary;
   /** Larger files stay at the primary. */
   readonly maxFileBytes: number;
+  readonly staging?: LfsStaging | undefined;
   /** Of the process. */
   readonly budget: ByteBudget;
   readonly log: Logger;
@@ -86,7 +88,9 @@ export async function copyFiles(
   await rights.add(outcomes.flatMap((outcome) => ("record" in outcome ? [outcome.record] : [])));
   const report = reportOf(outcomes);
   log.info("lfs:copied", { repo: `${job.workspace}/${job.uuid}`, ...report });
-  if (signal.aborted && outcomes.some(({ kind }) => kind === "stored"))
+  const hasProgressed = (outcome: FileOutcome) =>
+    outcome.kind === "stored" || (outcome.kind === "failed" && outcome.error instanceof UnfinishedError);
+  if (signal.aborted && outcomes.some(hasProgressed))
     throw new UnfinishedError("stopped before all LFS files were copied", { cause: signal.reason });
   assertNotStopped(signal);
   for (const outcome of outcomes) if (outcome.kind === "failed") throw outcome.error;
@@ -116,7 +120,8 @@ async function bring(
   known: LfsRecord | undefined,
   options: LfsCopyOptions,
 ): Promise<FileOutcome> {
-  const { now = Date.now, maxFileBytes, budget, storage, log, signal, onProgress } = options;
+  const { now = Date.now, maxFileBytes, budget, storage, log, signal, onProgress, primary } = options;
+  const { staging = DEFAULT_LFS_STAGING } = options;
   const { oid } = object;
   const nowSeconds = Math.floor(now() / 1000);
   const tries = (known?.tries ?? 0) + 1;
@@ -141,12 +146,19 @@ async function bring(
   try {
     const copiedBytes = await budget.run(heldBytes, async () => {
       assertNotStopped(signal);
-      if (await isStored(storage.store, oid, sizeBytes)) return undefined;
-      return copyLfsFile(entry, Math.max(sizeBytes, object.sizeBytes), {
-        ...options,
-        store: storage.store,
-        onBytes: (bytes) => onProgress?.({ files: 0, bytes }),
-      });
+      const maxBytes = Math.max(sizeBytes, object.sizeBytes);
+      const isStaged = maxBytes > staging.aboveBytes;
+      if (await isStored(storage.store, oid, sizeBytes)) {
+        // Left by a process that was killed after its last step but one.
+        if (isStaged) await removeLfsParts(storage.store, oid);
+        return undefined;
+      }
+      const copying = {
+        ...{ store: storage.store, primary, signal },
+        onBytes: (bytes: number) => onProgress?.({ files: 0, bytes }),
+      };
+      if (!isStaged) return copyLfsFile(entry, maxBytes, copying);
+      return copyStagedLfsFile({ entry, sizeBytes, maxBytes, partBytes: staging.partBytes }, copying);
     });
     onProgress?.({ files: 1, bytes: 0 });
     return {

@@ -121,6 +121,11 @@ export function lfsFileKey(oid: string): string {
   return `${LFS_FILE_FOLDER}${oid.slice(0, 2)}/${oid.slice(2, 4)}/${oid}`;
 }
 
+/** What is staged of a large file; ends in `/`. */
+export function lfsPartFolder(oid: string): string {
+  return `lfs-parts/${oid}/`;
+}
+
 /**
  * Where a name points to its repository's uuid. Bitbucket compares names without regard to case.
  * @param workspace, slug - Already checked to be one path segment each.

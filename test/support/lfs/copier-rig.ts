@@ -36,7 +36,7 @@ export interface CopierRig {
 export function copierRig(
   primary: Primary,
   store: BlobStore,
-  options: Partial<Pick<LfsCopyOptions, "maxFileBytes" | "signal" | "now">> = {},
+  options: Partial<Pick<LfsCopyOptions, "maxFileBytes" | "signal" | "staging" | "now">> = {},
 ): CopierRig {
   const sync = syncRig(primary, store);
   const messages: QueueMessage[] = [];
@@ -64,6 +64,7 @@ export function copierRig(
           ...common,
           primary: lfs,
           budget: new ByteBudget(96 * 2 ** 20, 8),
+          staging: options.staging,
           signal: options.signal ?? new AbortController().signal,
         });
       messages.splice(messages.indexOf(message), 1);

@@ -1,0 +1,158 @@
+/**
+ * Copies a file that may take longer than a process has: its bytes are kept as parts, and the next try continues after the
+ * last one. When all are there they are read back, hashed, and become the file if they are what the oid says.
+ *
+ * Parts are `lfs-parts/<oid>/<offset>`, the offset with 15 digits, of any size. Two processes may stage the same file: what
+ * counts is a row of parts without gaps, and only the hash decides whether it is the file.
+ */
+import type { LfsEntry } from "../bitbucket/lfs-client.ts";
+import {
+  afterCleanUp,
+  assertNotStopped,
+  LimitExceededError,
+  StoppedError,
+  UnfinishedError,
+  UpstreamError,
+} from "../errors.ts";
+import { lfsPartFolder } from "../repo/layout.ts";
+import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
+import { type CopyFileOptions, downloadLfsFile, storeVerified } from "./copy-file.ts";
+
+export interface LfsStaging {
+  /** Larger files are staged. */
+  readonly aboveBytes: number;
+  readonly partBytes: number;
+}
+
+/** At 1 MB/s a file below the limit takes four minutes: a function has fifteen. A killed process loses one part. */
+export const DEFAULT_LFS_STAGING: LfsStaging = { aboveBytes: 256 * 2 ** 20, partBytes: 64 * 2 ** 20 };
+
+interface StagedFile {
+  readonly entry: LfsEntry;
+  /** As the primary says. */
+  readonly sizeBytes: number;
+  /** More is refused. */
+  readonly maxBytes: number;
+  readonly partBytes: number;
+}
+
+/**
+ * Result and errors as of `copyLfsFile`.
+ * @throws {UnfinishedError} Stopped, after further bytes were stored.
+ */
+export async function copyStagedLfsFile(file: StagedFile, options: CopyFileOptions): Promise<number> {
+  const { oid } = file.entry;
+  const { store } = options;
+  const parts = await storedParts(store, oid);
+  const before = endOf(parts);
+  try {
+    if (before < file.sizeBytes) await stage(file, parts, options);
+    const sizeBytes = await storeVerified({ ...file, oid }, readParts(store, parts), options);
+    await removeLfsParts(store, oid);
+    return sizeBytes;
+  } catch (error) {
+    const stagedBytes = endOf(parts);
+    if (error instanceof StoppedError && stagedBytes > before)
+      throw new UnfinishedError("stopped while an LFS file was staged", { oid, stagedBytes, cause: error });
+    const isWrong =
+      error instanceof LimitExceededError ||
+      (error instanceof UpstreamError && error.context["digest"] !== undefined);
+    throw isWrong ? await afterCleanUp(error, () => removeLfsParts(store, oid)) : error;
+  }
+}
+
+export async function removeLfsParts(store: BlobStore, oid: string): Promise<void> {
+  for await (const { key } of store.list(lfsPartFolder(oid))) await store.delete(key);
+}
+
+interface Part {
+  readonly key: string;
+  readonly endBytes: number;
+}
+
+function endOf(parts: readonly Part[]): number {
+  return parts.at(-1)?.endBytes ?? 0;
+}
+
+async function storedParts(store: BlobStore, oid: string): Promise<Part[]> {
+  const folder = lfsPartFolder(oid);
+  const parts: Part[] = [];
+  for await (const { key, sizeBytes } of store.list(folder)) {
+    const offsetBytes = Number(key.slice(folder.length));
+    if (offsetBytes === endOf(parts)) parts.push({ key, endBytes: offsetBytes + sizeBytes });
+  }
+  return parts;
+}
+
+/** Downloads what is not staged, and adds it to `parts`. What arrived before a break or a stop is kept as well. */
+async function stage(file: StagedFile, parts: Part[], options: CopyFileOptions): Promise<void> {
+  const { entry, maxBytes, partBytes } = file;
+  const part = new PartWriter(options.store, entry.oid, parts);
+  try {
+    for await (const chunk of downloadLfsFile(entry, endOf(parts), options)) {
+      assertNotStopped(options.signal);
+      if (part.endBytes + chunk.length > maxBytes)
+        throw new LimitExceededError("an LFS file is larger than was announced", {
+          oid: entry.oid,
+          maxBytes,
+        });
+      await part.write(chunk);
+      if (part.sizeBytes >= partBytes) await part.complete();
+    }
+    await part.complete();
+  } catch (error) {
+    const isKept = options.signal.aborted || error instanceof UpstreamError;
+    const failure = options.signal.aborted
+      ? new StoppedError("stopped while an LFS file was staged", { cause: error })
+      : error;
+    throw await afterCleanUp(failure, () => (isKept ? part.complete() : part.abort()));
+  }
+}
+
+class PartWriter {
+  readonly #store: BlobStore;
+  readonly #folder: string;
+  readonly #parts: Part[];
+  #upload: BlobUpload | undefined;
+  /** Of the part that is being written. */
+  sizeBytes = 0;
+
+  constructor(store: BlobStore, oid: string, parts: Part[]) {
+    this.#store = store;
+    this.#folder = lfsPartFolder(oid);
+    this.#parts = parts;
+  }
+
+  get endBytes(): number {
+    return endOf(this.#parts) + this.sizeBytes;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#upload ??= await this.#store.startUpload(this.#key());
+    await this.#upload.write(chunk);
+    this.sizeBytes += chunk.length;
+  }
+
+  async complete(): Promise<void> {
+    const part = { key: this.#key(), endBytes: this.endBytes };
+    const upload = this.#upload;
+    this.#upload = undefined;
+    if (this.sizeBytes > 0) {
+      await upload?.complete();
+      this.sizeBytes = 0;
+      this.#parts.push(part);
+    } else await upload?.abort();
+  }
+
+  async abort(): Promise<void> {
+    await this.#upload?.abort();
+  }
+
+  #key(): string {
+    return `${this.#folder}${String(endOf(this.#parts)).padStart(15, "0")}`;
+  }
+}
+
+async function* readParts(store: BlobStore, parts: readonly Part[]): AsyncGenerator<Uint8Array> {
+  for (const { key } of parts) yield* store.streamWhole(key);
+}

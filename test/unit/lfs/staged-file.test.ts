@@ -1,0 +1,203 @@
+/** Large files, staged in parts: whatever happens, nothing but the right file becomes visible, and one more run heals it. */
+import { createHash, randomBytes } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
+import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
+import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
+import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
+import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+import { keysOf, RIG_UUID } from "../../support/sync-rig.ts";
+
+const STAGING = { aboveBytes: 100_000, partBytes: 40_000 };
+const CONTENT = randomBytes(500_000);
+const OID = createHash("sha256").update(CONTENT).digest("hex");
+
+let primary: Primary;
+let faults: Mutable<BlobFaults>;
+let store: MemoryBlobStore;
+let rig: CopierRig;
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+beforeEach(async () => {
+  primary = await startPrimary({ make: makeEmptyRepository });
+  faults = {};
+  store = new MemoryBlobStore({ faults });
+  rig = copierRig(primary, store, { staging: STAGING });
+  await rig.addFile("large.bin", CONTENT);
+});
+
+afterEach(async () => {
+  await rig.sync.close();
+  await primary.close();
+});
+
+const lfs = () => primary.fake.lfs;
+
+async function expectRight(): Promise<void> {
+  for (const key of await keysOf(store, "lfs/")) {
+    const { bytes } = await store.read(key);
+    expect(createHash("sha256").update(bytes).digest("hex")).toBe(key.slice(key.lastIndexOf("/") + 1));
+  }
+  if ((await rig.record(OID))?.state === LFS_STATE.stored) expect(await rig.storedOids()).toEqual([OID]);
+}
+
+async function expectDone(): Promise<void> {
+  await expectRight();
+  expect((await rig.record(OID))?.state).toBe(LFS_STATE.stored);
+  expect(await keysOf(store, "lfs-parts/")).toEqual([]);
+}
+
+test("in one run", async () => {
+  await rig.run();
+  await expectDone();
+  expect(lfs().transfers).toHaveLength(1);
+});
+
+/** @returns Whether the jobs were done in this time. */
+async function runFor(milliseconds: number): Promise<boolean> {
+  const signal = AbortSignal.timeout(milliseconds);
+  const limited = copierRig(primary, store, { staging: STAGING, signal });
+  limited.messages.push(...rig.messages.splice(0));
+  try {
+    await limited.runJobs();
+    return true;
+  } catch (error) {
+    expect(error).toMatchObject({ code: "STOPPED" });
+    return false;
+  } finally {
+    rig.messages.push(...limited.messages);
+    await limited.sync.close();
+  }
+}
+
+/** The job alone, as after a plan. */
+async function queueCopy(): Promise<void> {
+  const queue = { send: async (messages: readonly QueueMessage[]) => void rig.messages.push(...messages) };
+  await requestCopies(queue, { workspace: "acme", uuid: RIG_UUID }, [
+    { oid: OID, sizeBytes: CONTENT.length },
+  ]);
+}
+
+test("a file that takes longer than a run has is brought by several, each of which continues", async () => {
+  await rig.sync.sync();
+  await queueCopy();
+  lfs().misbehave({ bytesPerSecond: 150_000 });
+  let runs = 1;
+  while (!(await runFor(1_000))) {
+    await expectRight();
+    expect(runs++).toBeLessThan(60);
+  }
+  await expectDone();
+  expect(runs).toBeGreaterThan(1);
+  const starts = lfs().transfers.map(({ range }) => Number(/\d+/.exec(range ?? "0")?.[0]));
+  expect(starts).toEqual(starts.toSorted((a, b) => a - b));
+  expect(starts.at(-1)).toBeGreaterThan(STAGING.partBytes);
+});
+
+test("links that expire half-way are asked for anew", async () => {
+  await rig.sync.sync();
+  await queueCopy();
+  lfs().misbehave({ cutAfterBytes: 100_000, linkSeconds: 0.2, bytesPerSecond: 400_000 });
+  await rig.runJobs();
+  await expectDone();
+  expect(lfs().batches.length).toBeGreaterThan(1);
+});
+
+test("wrong bytes leave nothing behind, and are tried again later", async () => {
+  lfs().misbehave({ wrongBytes: true });
+  await rig.run();
+  expect(await rig.storedOids()).toEqual([]);
+  expect(await keysOf(store, "lfs-parts/")).toEqual([]);
+  expect((await rig.record(OID))?.state).toBe(LFS_STATE.postponed);
+});
+
+test("parts that were damaged in the store are found by the hash, and brought anew", async () => {
+  await rig.sync.sync();
+  await queueCopy();
+  lfs().misbehave({ bytesPerSecond: 200_000 });
+  while ((await keysOf(store, "lfs-parts/")).length === 0) await runFor(700);
+  const [key = ""] = await keysOf(store, "lfs-parts/");
+  const { bytes } = await store.read(key);
+  await store.write(
+    key,
+    bytes.map((byte) => byte ^ 1),
+  );
+  lfs().reset();
+  await rig.runJobs();
+  await expectRight();
+  expect((await rig.record(OID))?.state).toBe(LFS_STATE.postponed);
+  await queueCopy();
+  await rig.runJobs();
+  await expectDone();
+});
+
+test("a store whose seventh part fails", async () => {
+  await rig.sync.sync();
+  await queueCopy();
+  let parts = 0;
+  faults.before = ({ kind, key }) => {
+    if (kind === "write" && key.startsWith("lfs-parts/") && ++parts === 7) throw new Error("no space left");
+    return undefined;
+  };
+  await expect(rig.runJobs()).rejects.toThrow("no space left");
+  await expectRight();
+  expect(await keysOf(store, "lfs-parts/")).toHaveLength(6);
+  await rig.runJobs();
+  await expectDone();
+  expect(lfs().transfers).toHaveLength(2);
+});
+
+describe.each(["before", "after"] as const)("a process that is killed %s a call of the store", (moment) => {
+  test("leaves nothing wrong, whichever call it is, and the next run heals it", async () => {
+    await rig.sync.sync();
+    let killedCalls = 0;
+    for (let isKilled = true; isKilled; killedCalls++) {
+      await queueCopy();
+      isKilled = await runKilled(moment, killedCalls + 1);
+      await expectRight();
+      await rig.runJobs();
+      await expectDone();
+      for (const prefix of [
+        "lfs/",
+        repositoryKeys(RIG_UUID).lfsTableFolder,
+        repositoryKeys(RIG_UUID).lfsRights,
+      ])
+        for (const key of await keysOf(store, prefix)) await store.delete(key);
+    }
+    expect(killedCalls).toBeGreaterThan(30);
+  });
+
+  /** @returns Whether it made so many calls, and so was killed. */
+  async function runKilled(when: "before" | "after", killedAtCall: number): Promise<boolean> {
+    let calls = 0;
+    let isDead = false;
+    const fail = () => {
+      throw new Error("killed");
+    };
+    faults.before = () => {
+      if (isDead || (++calls === killedAtCall && when === "before")) {
+        isDead = true;
+        fail();
+      }
+      return undefined;
+    };
+    faults.after = () => {
+      if (calls >= killedAtCall) {
+        isDead = true;
+        fail();
+      }
+    };
+    try {
+      await rig.runJobs();
+    } catch (error) {
+      expect(String(error)).toContain("killed");
+    }
+    delete faults.before;
+    delete faults.after;
+    return isDead;
+  }
+});
