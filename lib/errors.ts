@@ -71,6 +71,11 @@ export class UpstreamError extends MirrorError {
 /** An answer without what the mirror needs. Other answers of the primary may be fine. */
 export class UnexpectedAnswerError extends UpstreamError {}
 
+/** The primary's repository is of a kind that this release does not mirror. It stays so: nothing is retried for hours. */
+export class UnsupportedRepositoryError extends MirrorError {
+  readonly code = "UNSUPPORTED";
+}
+
 /** Outside bytes asked for more than a limit allows; the message names the limit. */
 export class LimitExceededError extends MirrorError {
   readonly code = "LIMIT_EXCEEDED";

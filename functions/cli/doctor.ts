@@ -16,7 +16,13 @@ import {
   storeOf,
 } from "./command-options.ts";
 import { checkAccount } from "./doctor/check-account.ts";
-import { checkAddress, checkDeadLetters, checkQueue, checkRounds } from "./doctor/check-mirror.ts";
+import {
+  checkAddress,
+  checkDeadLetters,
+  checkQueue,
+  checkRepositories,
+  checkRounds,
+} from "./doctor/check-mirror.ts";
 import { checkStore } from "./doctor/check-store.ts";
 import { checkWebhooks } from "./doctor/check-webhooks.ts";
 import { type Finding, fail, failedWith, ok } from "./doctor/finding.ts";
@@ -33,7 +39,7 @@ interface DoctorOptions extends PrimaryOptions {
 const EXPLANATION = `
 Checks, with the rights of its caller: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
 removed again); for each workspace the account, its scopes, Bitbucket's REST API and git server, this machine's clock, the webhook,
-and when the mirror last did its rounds; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
+when the mirror last did its rounds, and whose last sync failed; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
 Each line is OK, FAIL or SKIP; below a FAIL stands what to do next. With --json: an array of {check, status, detail, advice}.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
@@ -85,6 +91,7 @@ async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, und
     yield* findings;
     place ??= mirrorUrl;
     yield await checkRounds(workspace, store);
+    yield await checkRepositories(workspace, config, store);
   }
   const [first] = active;
   if (place !== undefined && first !== undefined) yield* await checkAddress(place, first.workspace);

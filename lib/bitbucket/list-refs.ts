@@ -5,8 +5,9 @@
  */
 import { isAscii } from "node:buffer";
 import { type GitHttpResponse, type HttpClient, listServerRefs, type ServerRef } from "isomorphic-git";
-import { MirrorError, ProtocolError, UpstreamError } from "../errors.ts";
+import { MirrorError, ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../errors.ts";
 import { byteText } from "../git/byte-text.ts";
+import { SHALLOW_PRIMARY } from "../git/fetch-pack/response.ts";
 import {
   concatBytes,
   decodePktLine,
@@ -41,7 +42,8 @@ interface Advertisement {
 
 /**
  * Two requests in protocol 2, one in protocol 0.
- * @throws {UpstreamError} The primary failed or refused, or the repository's object format is not SHA-1.
+ * @throws {UpstreamError} The primary failed or refused.
+ * @throws {UnsupportedRepositoryError} Its object format is not SHA-1, or it is shallow.
  * @throws {NotFoundError} @throws {LimitExceededError}
  */
 export async function listRefs(options: GitRepositoryOptions): Promise<ListedRefs> {
@@ -90,7 +92,7 @@ class CheckingHttpClient implements HttpClient {
   };
 }
 
-/** @throws {UpstreamError} The object format is not SHA-1: a retry cannot help. */
+/** @throws {UnsupportedRepositoryError} The object format is not SHA-1. */
 function readAdvertisement(lines: readonly string[], askedUrl: string, answerUrl: string): Advertisement {
   const [first = "", ...others] = lines;
   const protocol = first === "version 2" ? 2 : 0;
@@ -98,9 +100,9 @@ function readAdvertisement(lines: readonly string[], askedUrl: string, answerUrl
   const format = capabilities.find((capability) => capability.startsWith("object-format="));
   const objectFormat = format?.slice("object-format=".length) ?? "sha1";
   if (objectFormat !== "sha1")
-    throw new UpstreamError(
+    throw new UnsupportedRepositoryError(
       `the repository uses the object format ${objectFormat}; Nearside mirrors sha1 only`,
-      { retryable: false, objectFormat },
+      { objectFormat },
     );
   const pathStart = answerUrl.indexOf("/info/refs?");
   // The credential stays on the origin that it was given for.
@@ -129,6 +131,8 @@ function readWholeAnswer(bytes: Uint8Array, isCommand: boolean): string[] {
     flushCount += isAtFlush ? 1 : 0;
     if (payload[0] === UPPER_CASE_E && pktText(payload).startsWith("ERR "))
       throw refusalError(pktMessage(payload).slice("ERR ".length));
+    if (!isCommand && payload[0] === LOWER_CASE_S && pktText(payload).startsWith("shallow "))
+      throw new UnsupportedRepositoryError(SHALLOW_PRIMARY);
     if (kind === "data" && lines.length < MAX_CAPABILITY_LINES) lines.push(pktText(payload));
   }
   const hasServiceLine = !isCommand && lines[0] === "# service=git-upload-pack";
@@ -140,6 +144,8 @@ function readWholeAnswer(bytes: Uint8Array, isCommand: boolean): string[] {
 const MAX_CAPABILITY_LINES = 64;
 /** Of `ERR`. No line with an id begins with it. */
 const UPPER_CASE_E = 0x45;
+/** Of `shallow`, in protocol 0. */
+const LOWER_CASE_S = 0x73;
 
 interface Line {
   readonly kind: "data" | "flush" | "delim" | "response-end";

@@ -7,7 +7,7 @@ import { textResponse } from "../http/error-response.ts";
 import { findWorkspace, type MirrorConfig } from "../mirror/mirror-config.ts";
 import { isActive, isMirrored, selects } from "../mirror/selection.ts";
 import type { RepositoryReference } from "../repo/names.ts";
-import { readNamedRecord } from "../repo/repository-record.ts";
+import { repositoryDocument } from "../repo/repository-record.ts";
 import { type ResolvedRepository, resolveRepository } from "../repo/resolve-repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { FirstSync } from "./first-sync.ts";
@@ -24,13 +24,14 @@ export interface UnservedOptions {
   readonly gitUrl: string;
 }
 
-type Reason = "first-sync" | "paused" | "not-selected";
+interface Reason {
+  readonly kind: "first-sync" | "unsupported" | "paused" | "not-selected";
+  readonly text: string;
+}
 
-const REASONS: Readonly<Record<Reason, string>> = {
-  "first-sync": "this repository is not mirrored yet",
-  paused: "the mirror of this repository is paused",
-  "not-selected": "this repository is no longer mirrored",
-};
+const FIRST_SYNC: Reason = { kind: "first-sync", text: "this repository is not mirrored yet" };
+const PAUSED: Reason = { kind: "paused", text: "the mirror of this repository is paused" };
+const NOT_SELECTED: Reason = { kind: "not-selected", text: "this repository is no longer mirrored" };
 
 export function answerUnserved(options: UnservedOptions): AnswerUnserved {
   const { store, firstSync, redirects, gitUrl } = options;
@@ -41,20 +42,20 @@ export function answerUnserved(options: UnservedOptions): AnswerUnserved {
     const reason = await reasonOf(known, asked, options);
     if (reason === undefined) return undefined;
     const url = plainPath === undefined ? undefined : repositoryUrlOf(gitUrl, plainPath);
-    const text = `${REASONS[reason]}${url === undefined ? "" : `; it is at ${url}`}`;
+    const text = `${reason.text}${url === undefined ? "" : `; it is at ${url}`}`;
     // git-lfs logs in at the other host after a redirect.
     const location = service === "lfs" && url !== undefined ? lfsUrlOf(url, request) : undefined;
     if (location !== undefined) return textResponse(307, text, { ...NO_CACHE_HEADERS, location });
     // After it has sent a credential git does not log in at another host: with one, only the primary's URL helps.
     const isPublic = request.headers["authorization"] === undefined;
     if (redirects && isPublic && service === "info-refs" && url !== undefined) {
-      if (reason === "first-sync") await firstSync.begin(asked, known.uuid);
+      if (reason.kind === "first-sync") await firstSync.begin(asked, known.uuid);
       const location = `${url}/info/refs?service=git-upload-pack`;
       return textResponse(307, text, { ...NO_CACHE_HEADERS, location });
     }
-    if (reason === "first-sync")
+    if (reason.kind === "first-sync")
       return firstSync.wait(asked, { ...needs, uuid: known.uuid }, url, request.signal);
-    return textResponse(reason === "paused" ? 503 : 404, text, NO_CACHE_HEADERS);
+    return textResponse(reason.kind === "paused" ? 503 : 404, text, NO_CACHE_HEADERS);
   };
 }
 
@@ -63,17 +64,21 @@ async function reasonOf(
   asked: RepositoryReference,
   { store, readConfig }: UnservedOptions,
 ): Promise<Reason | undefined> {
-  const [config, record] = await Promise.all([
+  const [config, { value: record }] = await Promise.all([
     readConfig(),
-    isReserved ? undefined : readNamedRecord(store, uuid),
+    repositoryDocument(store, uuid).read(),
   ]);
   if (isReserved) {
     const workspace = asked.kind === "name" ? findWorkspace(config, asked.workspace) : undefined;
-    if (workspace === undefined || workspace.removedAt !== undefined) return "not-selected";
-    return isActive(workspace) ? "first-sync" : "paused";
+    if (workspace === undefined || workspace.removedAt !== undefined) return NOT_SELECTED;
+    if (!isActive(workspace)) return PAUSED;
+    const { code, message } = record?.lastError ?? {};
+    return code === "UNSUPPORTED"
+      ? { kind: "unsupported", text: `cannot be mirrored: ${message}` }
+      : FIRST_SYNC;
   }
-  if (record === undefined || isMirrored(config, record)) return undefined;
+  if (record === undefined || !record.isNamed || isMirrored(config, record)) return undefined;
   const workspace = findWorkspace(config, record.workspace);
   const isPaused = workspace?.disabled && workspace.removedAt === undefined && selects(workspace, record);
-  return isPaused ? "paused" : "not-selected";
+  return isPaused ? PAUSED : NOT_SELECTED;
 }

@@ -39,6 +39,19 @@ export async function isCurrent(
   return Date.parse(verifiedAt) > neededMs;
 }
 
+/** How long a repository that cannot be mirrored is left alone. */
+const RETRY_UNSUPPORTED_MS = 6 * 3_600_000;
+
+/** Whether the last sync found that the repository cannot be mirrored. When the operator asks, it is tried again at once. */
+export function isKnownUnsupported(
+  record: RepositoryRecord | undefined,
+  { job: { reason }, now }: JobContext,
+): boolean {
+  const { lastError } = record ?? {};
+  if (lastError?.code !== "UNSUPPORTED" || reason === "asked") return false;
+  return now().getTime() - Date.parse(lastError.at) < RETRY_UNSUPPORTED_MS;
+}
+
 /** Requests that asked for the sync, or list refs after a push, wait for the time in the manifest. */
 export function isWaitedFor({ reason }: RepositoryJob): boolean {
   return reason === "asked" || reason === "push";

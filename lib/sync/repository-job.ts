@@ -26,6 +26,7 @@ import {
   beginSync,
   clearFailureMark,
   isCurrent,
+  isKnownUnsupported,
   isWaitedFor,
   recordFailure,
   recordSuccess,
@@ -40,6 +41,8 @@ export type JobOutcome =
   | { readonly kind: "current" }
   /** No longer served; its data is kept for some time, or was deleted now. */
   | { readonly kind: "retired" | "purged" }
+  /** The last sync, some hours ago at most, has found that it cannot be mirrored: the primary was not asked. */
+  | { readonly kind: "unsupported" }
   /** Not this mirror's. */
   | { readonly kind: "ignored" };
 
@@ -131,6 +134,7 @@ async function synchronize(
     await clearFailureMark(stored.value, context, facts);
     return { kind: "current" };
   }
+  if (isKnownUnsupported(stored.value, context)) return { kind: "unsupported" };
   const begun = await beginSync(stored, facts, context);
   const startedAt = now();
   const outcome = await syncOrRecordFailure(begun, facts, upstream, source);

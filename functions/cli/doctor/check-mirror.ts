@@ -1,7 +1,8 @@
 /** Whether the mirror answers at its address, does its rounds, and has given up nothing. */
 import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { describeAge } from "../../../lib/age.ts";
-import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
+import type { MirrorConfig, MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
+import { readMirrorStatus } from "../../../lib/mirror/mirror-status.ts";
 import { readWorkspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import { KeptDeadLetters } from "../../../lib/queue/kept-messages.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
@@ -64,6 +65,30 @@ export async function checkRounds({ workspace }: MirroredWorkspace, store: BlobS
   const ageMs = Date.now() - Date.parse(index.listedAt);
   const detail = `all repositories were listed ${describeAge(ageMs)} ago`;
   return ageMs > MAX_LIST_AGE_MS ? fail(check, detail, advice) : ok(check, detail);
+}
+
+const MAX_FAILURES_SHOWN = 5;
+
+/** Whether the last sync of each repository went well. */
+export async function checkRepositories(
+  { workspace }: MirroredWorkspace,
+  config: MirrorConfig,
+  store: BlobStore,
+): Promise<Finding> {
+  const check = `${workspace}: repositories`;
+  const [status] = await readMirrorStatus(store, config, workspace);
+  const selected = status?.repositories.filter(({ isSelected }) => isSelected) ?? [];
+  const failed = selected.filter(({ state, damage }) => damage !== undefined || state.startsWith("ERROR_"));
+  if (failed.length === 0) return ok(check, `the last sync of none has failed, of ${selected.length}`);
+  const shown = failed
+    .slice(0, MAX_FAILURES_SHOWN)
+    .map(({ slug, damage, lastError }) => `${slug}: ${damage ?? lastError?.message ?? "failed"}`);
+  const more = failed.length > shown.length ? [`and ${failed.length - shown.length} more`] : [];
+  const isUnsupported = failed.some(({ lastError }) => lastError?.code === "UNSUPPORTED");
+  const advice = isUnsupported
+    ? `What cannot be mirrored can be left out: nearside select ${workspace} --exclude <repository>.`
+    : "See nearside status --failed; nearside sync tries them again now.";
+  return fail(check, [...shown, ...more].join("; "), advice);
 }
 
 const LETTER_ADVICE = "See what failed with nearside dead-letters list; replay them when the cause is gone.";

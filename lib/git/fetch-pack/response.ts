@@ -2,10 +2,14 @@
  * A git server's answer to a fetch: the pack out of its framing.
  * Source: gitprotocol-v2(5), "fetch", output; gitprotocol-pack(5), "Packfile Data".
  */
-import { ProtocolError, UpstreamError } from "../../errors.ts";
+import { ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../../errors.ts";
 import { pktMessage } from "../pktline.ts";
 import { type PktLine, PktLineReader } from "../pktline-reader.ts";
 import { BAND, decodeBandPacket } from "../sideband.ts";
+
+/** The repository lacks history, so a mirror of it could not be checked. */
+export const SHALLOW_PRIMARY =
+  "the repository is itself a shallow clone; Nearside mirrors whole histories only (git fetch --unshallow makes it one)";
 
 const decoder = new TextDecoder();
 
@@ -19,6 +23,7 @@ export interface ReadFetchResponseOptions {
 /**
  * Yields the pack's bytes as they arrive; at most one packet is held. Ending the iteration early frees the connection.
  * @param body - The response to a request that ended with `done`.
+ * @throws {UnsupportedRepositoryError} The server's repository is shallow.
  * @throws {UpstreamError} The server reported an error, the answer was cut, or it is not an answer to a fetch.
  */
 export async function* readFetchResponse(
@@ -58,7 +63,9 @@ async function skipToPackfileSection(reader: PktLineReader): Promise<PktLine> {
     const text = pktMessage(line.payload);
     if (text === "packfile") return reader.next();
     throwIfError(text);
-    // A line of another section (acknowledgments, shallow-info): nothing that this client acts on.
+    // This client asks for no cut, so the repository itself has one.
+    if (text.startsWith("shallow ")) throw new UnsupportedRepositoryError(SHALLOW_PRIMARY);
+    // A line of another section, such as acknowledgments: nothing that this client acts on.
   }
 }
 

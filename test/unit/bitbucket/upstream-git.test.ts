@@ -203,7 +203,7 @@ test("a detached HEAD that names an annotated tag is peeled, in both protocols",
 
 test("another object format is a lasting error that names it, in both protocols", async () => {
   const id = "12".repeat(32);
-  const expected = { code: "UPSTREAM", retryable: false, message: expect.stringContaining("sha256") };
+  const expected = { code: "UNSUPPORTED", message: expect.stringContaining("sha256") };
   const v2 = servingLists(pkt("version 2", "ls-refs", "fetch", "object-format=sha256"), pkt(`${id} HEAD`));
   await expect(upstreamAt(await serve(v2)).listRefs()).rejects.toMatchObject(expected);
   const v0 = pkt(`${id} HEAD\0 side-band-64k object-format=sha256`, `${id} refs/heads/main`);
