@@ -8,6 +8,8 @@ import { gitHttp } from "../lib/git-http/git-http.ts";
 import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
 import { answerUnserved } from "../lib/git-http/unserved.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
+import { requestCopies } from "../lib/lfs/lfs-job.ts";
+import { CopyRequests } from "../lib/lfs-http/copy-requests.ts";
 import { KnownRights } from "../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../lib/lfs-http/lfs-response.ts";
@@ -43,10 +45,12 @@ const catalog = new RepositoryCatalog(
   { serves, readsAnnouncements: true },
 );
 
+const sqs = new SQSClient();
+const lfsQueue = new SqsJobQueue(sqs, config.lfsQueueUrl);
 const syncs = {
   catalog,
   store,
-  requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), config.syncQueueUrl)),
+  requests: queuedSyncRequests(new SqsJobQueue(sqs, config.syncQueueUrl)),
   maxWaitMs: config.waitSeconds * 1000,
   log,
 };
@@ -65,7 +69,14 @@ const git = gitHttp({
     gitUrl: config.gitUrl,
   }),
   readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
-  lfs: lfsHttp({ rights: new KnownRights(store, log), urls, fetch, push, log, agent: AGENT }),
+  lfs: lfsHttp({
+    rights: new KnownRights(store, log),
+    urls,
+    ...(config.lfs !== "none" && {
+      copies: new CopyRequests((repository, files) => requestCopies(lfsQueue, repository, files)),
+    }),
+    ...{ fetch, push, log, agent: AGENT },
+  }),
   push,
   log,
   agent: AGENT,

@@ -20,7 +20,9 @@ const codeFolders = {
   reconcile: await bundled("reconcile", FUNCTION_SOURCES.reconcile),
 };
 
-const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`);
+const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`, {
+  allowedAddresses: settings.allowedAddresses,
+});
 new ServiceStack(app, `${settings.stackPrefix}-Service`, {
   bucket: storage.bucket,
   authSecret: storage.authSecret,

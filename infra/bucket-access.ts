@@ -72,6 +72,11 @@ export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable):
   grant(grantee, ["s3:ListBucketMultipartUploads"], [bucket.bucketArn]);
 }
 
+/** A presigned link may do what its signer may. */
+export function grantLinkLfsFiles(bucket: Bucket, grantee: IGrantable): void {
+  grant(grantee, ["s3:GetObject"], arns(bucket, ["lfs/*"]));
+}
+
 /** To copy LFS files, keep what is known of them, and delete those that no repository points to. */
 export function grantCopyLfsFiles(bucket: Bucket, grantee: IGrantable): void {
   grantRead(bucket, grantee, [...CONFIG_KEYS, "workspaces/*", "repos/*", ...LFS_KEYS]);

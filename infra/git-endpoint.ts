@@ -103,7 +103,11 @@ export class GitEndpoint extends Construct {
       type: ResponseType.UNAUTHORIZED,
       statusCode: "401",
       responseHeaders: { "WWW-Authenticate": CHALLENGE, "LFS-Authenticate": CHALLENGE },
-      templates: { "text/plain": "log in with your Bitbucket credential\n" },
+      templates: {
+        "text/plain": "log in with your Bitbucket credential\n",
+        // By the `Accept` header.
+        "application/vnd.git-lfs+json": '{"message":"log in with your Bitbucket credential"}',
+      },
     });
     this.api.addGatewayResponse("WrongAddress", {
       type: ResponseType.ACCESS_DENIED,

@@ -13,6 +13,7 @@ import {
   grantCopyLfsFiles,
   grantDecideAccess,
   grantKeepAnswers,
+  grantLinkLfsFiles,
   grantReadConfig,
   grantReadRepositories,
   grantReadWriteRepositories,
@@ -60,7 +61,8 @@ export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
     super(scope, id, props);
     const queue = new JobQueue(this, "SyncQueue", SYNC_QUEUE);
-    const gitHttp = this.#gitHttp(props, queue.queue);
+    const lfsQueue = new JobQueue(this, "LfsQueue", LFS_QUEUE);
+    const gitHttp = this.#gitHttp(props, queue.queue, lfsQueue.queue);
     const endpoint = new GitEndpoint(this, "GitEndpoint", {
       gitHttp: gitHttp.lambda,
       webhook: this.#webhook(props, queue.queue).lambda,
@@ -69,7 +71,6 @@ export class ServiceStack extends Stack {
       setsApiLogRole: props.settings.setsApiLogRole,
     });
     const relayQueue = new JobQueue(this, "RelayQueue", RELAY_QUEUE);
-    const lfsQueue = new JobQueue(this, "LfsQueue", LFS_QUEUE);
     queue.feed(this.#sync(props, { queue, relayQueue, lfsQueue }).lambda);
     lfsQueue.feed(this.#lfsSync(props, lfsQueue.queue).lambda);
     relayQueue.feed(this.#relay(props, relayQueue.queue, endpoint.api.url).lambda);
@@ -114,17 +115,24 @@ export class ServiceStack extends Stack {
     return authorizer;
   }
 
-  #gitHttp(props: ServiceStackProps, queue: Queue): MirrorFunction {
+  /** Answers git-lfs as well: its batches are small, and a clone has this function warm by then. */
+  #gitHttp(props: ServiceStackProps, queue: Queue, lfsQueue: Queue): MirrorFunction {
     const { bucket, codeFolders } = props;
     const gitHttp = new MirrorFunction(this, "GitHttp", {
       codeFolder: codeFolders.gitHttp,
       nodeOptions: SERVING_NODE_OPTIONS,
       memoryMib: MEMORY_MIB_PER_CPU,
-      environment: { ...environmentOf(props), [ENV.syncQueueUrl]: queue.queueUrl },
+      environment: {
+        ...environmentOf(props),
+        [ENV.syncQueueUrl]: queue.queueUrl,
+        [ENV.lfsQueueUrl]: lfsQueue.queueUrl,
+      },
     });
     grantReadRepositories(bucket, gitHttp.role);
+    grantLinkLfsFiles(bucket, gitHttp.role);
     grantKeepAnswers(bucket, gitHttp.role);
     queue.grantSendMessages(gitHttp.role);
+    lfsQueue.grantSendMessages(gitHttp.role);
     return gitHttp;
   }
 

@@ -1,5 +1,6 @@
 /** What must survive: the bucket with the mirrored repositories. Deployed once, changed rarely, never deleted. */
 import { Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
+import { AnyPrincipal, Effect, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import {
   BlockPublicAccess,
   Bucket,
@@ -9,13 +10,19 @@ import {
 } from "aws-cdk-lib/aws-s3";
 import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Construct } from "constructs";
+import { type AddressRange, formatAddressRange } from "../lib/address-ranges.ts";
+
+export interface StorageStackProps extends StackProps {
+  /** From which presigned links work. None: every address. */
+  readonly allowedAddresses?: readonly AddressRange[];
+}
 
 export class StorageStack extends Stack {
   readonly bucket: Bucket;
   /** Under which the authorizer remembers callers. A new one only makes it ask the primary again. */
   readonly authSecret: Secret;
 
-  constructor(scope: Construct, id: string, props?: StackProps) {
+  constructor(scope: Construct, id: string, { allowedAddresses = [], ...props }: StorageStackProps = {}) {
     super(scope, id, { ...props, terminationProtection: true });
     this.bucket = new Bucket(this, "Repositories", {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
@@ -26,7 +33,6 @@ export class StorageStack extends Stack {
       lifecycleRules: [
         // A sync lasts 15 minutes at most, so what is unfinished after a day belongs to one that was killed.
         { id: "forget-killed-uploads", abortIncompleteMultipartUploadAfter: Duration.days(1) },
-        // A verdict is used for a day at most: the maximum of staleMinutes in lib/settings.ts.
         // Many LFS files are old versions that are never read again.
         {
           id: "tier-lfs-files",
@@ -36,12 +42,30 @@ export class StorageStack extends Stack {
           ],
         },
         { id: "forget-parts-of-lfs-files", prefix: "lfs-parts/", expiration: Duration.days(7) },
+        // A verdict is used for a day at most: the maximum of staleMinutes in lib/settings.ts.
         { id: "forget-verdicts", prefix: "auth/", expiration: Duration.days(2) },
       ],
     });
+    if (allowedAddresses.length > 0)
+      this.bucket.addToResourcePolicy(linksOnlyFrom(this.bucket, allowedAddresses));
     this.authSecret = new Secret(this, "AuthSecret", {
       description: "Under which the mirror's authorizer remembers callers",
       generateSecretString: { passwordLength: 64, excludePunctuation: true },
     });
   }
+}
+
+/** The mirror's own functions sign in a header, so they are not meant. */
+function linksOnlyFrom(bucket: Bucket, ranges: readonly AddressRange[]): PolicyStatement {
+  return new PolicyStatement({
+    sid: "LinksOnlyFromAllowedAddresses",
+    effect: Effect.DENY,
+    principals: [new AnyPrincipal()],
+    actions: ["s3:GetObject"],
+    resources: [bucket.arnForObjects("*")],
+    conditions: {
+      StringEquals: { "s3:authType": "REST-QUERY-STRING" },
+      NotIpAddress: { "aws:SourceIp": ranges.map(formatAddressRange) },
+    },
+  });
 }

@@ -64,8 +64,8 @@ export function readAuthorizerConfig(env: Environment) {
 export function readGitHttpConfig(env: Environment) {
   return read(
     env,
-    ["bucket", "syncQueueUrl"],
-    ["gitUrl", "push", "redirectUnmirrored", "waitSeconds", "logLevel"],
+    ["bucket", "syncQueueUrl", "lfsQueueUrl"],
+    ["gitUrl", "push", "lfs", "redirectUnmirrored", "waitSeconds", "logLevel"],
   );
 }
 

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
+import { requestCopies } from "../../lib/lfs/lfs-job.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { servesBy } from "../../lib/mirror/selection.ts";
@@ -79,6 +80,7 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
     serves: servesBy(readConfig),
     requests: { request: (jobs) => requests.request(jobs) },
     isAnnounced: (uuid) => queue.isBusy(uuid),
+    queueCopies: (repository, files) => requestCopies(lfs.queue, repository, files),
   });
   const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop });
   const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
@@ -90,8 +92,7 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
     planLfs: lfsPlans({ store, queue: lfs.queue, log }),
     announce: relay.announce,
     kept: new StoredMessages(store, "sync"),
-    bitbucket,
-    onFailed,
+    ...{ bitbucket, onFailed },
     temporaryFolder: temporaryFolderIn(settings.store),
     onProgress: (name, progress) => line.showing(name)(progress),
     onDone(name, outcome) {

@@ -12,6 +12,7 @@ import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-
 import { answerUnserved } from "../../lib/git-http/unserved.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
+import { CopyRequests, type QueueCopies } from "../../lib/lfs-http/copy-requests.ts";
 import { KnownRights } from "../../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../../lib/lfs-http/lfs-response.ts";
@@ -37,6 +38,8 @@ export interface ServeMirrorOptions
   extends Pick<SyncOnDemandOptions, "requests" | "isAnnounced">,
     Pick<ProbeQuestionsOptions, "readConfig" | "accountOf"> {
   readonly settings: Arguments;
+  /** Has LFS files copied that callers asked for. */
+  readonly queueCopies: QueueCopies;
   readonly serves: CatalogOptions["serves"];
   /** Of this server, once it listens. */
   readonly serverUrl: () => string;
@@ -83,7 +86,12 @@ export async function serveMirror(
       gitUrl: settings.gitUrl,
     }),
     readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
-    lfs: lfsHttp({ rights: new KnownRights(store, log), urls, fetch, push, log, agent: AGENT }),
+    lfs: lfsHttp({
+      rights: new KnownRights(store, log),
+      urls,
+      ...(settings.lfs !== "none" && { copies: new CopyRequests(options.queueCopies) }),
+      ...{ fetch, push, log, agent: AGENT },
+    }),
     push,
     onPushed: (asked) => void onDemand.pushed(asked),
     log,

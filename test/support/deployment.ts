@@ -29,12 +29,13 @@ export function deployment(file: object = {}): {
 } {
   // Without `outdir` CDK makes a folder of its own in the temporary folder, and leaves it there.
   const app = new App({ outdir: join(FOLDER, `out-${appCount++}`) });
-  const storage = new StorageStack(app, "Storage");
+  const settings = deploymentSettings(parseSettingsFile(JSON.stringify(file), "the test's file"));
+  const storage = new StorageStack(app, "Storage", { allowedAddresses: settings.allowedAddresses });
   const functions = ["authorizer", "gitHttp", "sync", "lfsSync", "webhook", "reconcile", "relay"] as const;
   const service = new ServiceStack(app, "Service", {
     bucket: storage.bucket,
     authSecret: storage.authSecret,
-    settings: deploymentSettings(parseSettingsFile(JSON.stringify(file), "the test's file")),
+    settings,
     codeFolders: Object.fromEntries(functions.map((name) => [name, CODE_FOLDER])) as Record<
       (typeof functions)[number],
       string

@@ -95,7 +95,7 @@ test("reconcile needs to know where webhooks reach the mirror, and what it is ca
 
 test("an empty variable counts as absent", () => {
   expect(messageOf(() => readGitHttpConfig({ [ENV.bucket]: "" }))).toContain(`${ENV.bucket} is not set`);
-  const queue = { [ENV.syncQueueUrl]: "https://queue" };
+  const queue = { [ENV.syncQueueUrl]: "https://queue", [ENV.lfsQueueUrl]: "https://lfs" };
   expect(readGitHttpConfig({ ...queue, [ENV.bucket]: "b", [ENV.logLevel]: "" })).toMatchObject({
     logLevel: "info",
     waitSeconds: 20,
