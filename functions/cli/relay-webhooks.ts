@@ -7,7 +7,7 @@ import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { addRelayWebhook, removeRelayWebhook } from "../../lib/mirror/change-relay.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
-import { formatMirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { checkMirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { addressKind } from "../../lib/relay/address-kind.ts";
 import { ensureWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
@@ -67,7 +67,7 @@ async function add(url: string, options: AddOptions): Promise<void> {
   const webhook = { id, url, secret, privateAddresses: options.privateAddresses === true };
   const store = storeOf(options);
   // Checked before anything is made.
-  formatMirrorConfig(addRelayWebhook(await configOf(store), webhook));
+  checkMirrorConfig(addRelayWebhook(await configOf(store), webhook));
   if (options.secretPath !== undefined && !url.startsWith("https:"))
     throw new ConfigError("a deployed mirror sends events to https:// addresses only");
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");

@@ -1,7 +1,6 @@
 /** What the local mirror's queues keep, as blobs of its store: `queue/<name>/<state>/<time>-<number>-<uuid>`. */
 import { randomUUID } from "node:crypto";
-import * as z from "zod";
-import { NotFoundError } from "../../lib/errors.ts";
+import * as z from "zod/mini";
 import type { QueueMessage } from "../../lib/queue/job-queue.ts";
 import {
   type KeptMessage,
@@ -9,11 +8,16 @@ import {
   type KeptState,
   MAX_DEAD_LETTERS,
 } from "../../lib/queue/kept-messages.ts";
+import { type DocumentForm, NO_DOCUMENT, StoredDocument } from "../../lib/repo/stored-document.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 
 export const LOCAL_QUEUES = ["sync", "relay", "lfs"] as const;
 
-const messageSchema = z.strictObject({ groupId: z.string(), dedupId: z.string(), body: z.string() });
+/** A copy of a message has the fields of newer releases, too. */
+const FORM: DocumentForm<QueueMessage> = {
+  schema: z.looseObject({ groupId: z.string(), dedupId: z.string(), body: z.string() }),
+  whenDamaged: "absent",
+};
 
 export class StoredMessages implements KeptMessages {
   readonly #store: BlobStore;
@@ -29,7 +33,8 @@ export class StoredMessages implements KeptMessages {
     const kept: KeptMessage[] = [];
     for (const id of await this.#ids(state)) {
       if (kept.length >= maxCount) break;
-      const message = await this.#read(this.#key(state, id));
+      // Absent if another process has taken it since.
+      const { value: message } = await this.#document(state, id).read();
       if (message !== undefined) kept.push({ id, message });
     }
     return kept;
@@ -40,7 +45,7 @@ export class StoredMessages implements KeptMessages {
     const time = String(Date.now()).padStart(14, "0");
     const number = String(this.#putCount++).padStart(8, "0");
     const id = `${time}-${number}-${randomUUID()}`;
-    await this.#store.write(this.#key(state, id), new TextEncoder().encode(JSON.stringify(message)));
+    await this.#document(state, id).write(message, NO_DOCUMENT);
     if (state === "dead") {
       const ids = await this.#ids("dead");
       for (const old of ids.slice(0, Math.max(0, ids.length - MAX_DEAD_LETTERS)))
@@ -49,8 +54,13 @@ export class StoredMessages implements KeptMessages {
     return id;
   }
 
+  /** Ids are never used again, so no tombstone is needed. */
   async delete(state: KeptState, id: string): Promise<void> {
     await this.#store.delete(this.#key(state, id));
+  }
+
+  #document(state: KeptState, id: string): StoredDocument<QueueMessage> {
+    return new StoredDocument(this.#store, this.#key(state, id), FORM);
   }
 
   #key(state: KeptState, id: string): string {
@@ -62,17 +72,5 @@ export class StoredMessages implements KeptMessages {
     const ids: string[] = [];
     for await (const { key } of this.#store.list(prefix)) ids.push(key.slice(prefix.length));
     return ids;
-  }
-
-  /** @returns `undefined` if another process has taken it, or if it is not a message. */
-  async #read(key: string): Promise<QueueMessage | undefined> {
-    try {
-      const text = new TextDecoder().decode((await this.#store.read(key)).bytes);
-      return messageSchema.parse(JSON.parse(text));
-    } catch (error) {
-      if (error instanceof NotFoundError || error instanceof SyntaxError || error instanceof z.ZodError)
-        return undefined;
-      throw error;
-    }
   }
 }

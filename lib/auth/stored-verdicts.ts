@@ -1,26 +1,28 @@
 /**
  * What is known of a question or a caller, as `auth/<hmac>`: shared by all processes of the mirror, so that a hundred
- * functions started at once ask once, and for the time of an outage.
+ * functions started at once ask once, and for the time of an outage. Two releases may share it: fields that this one does not
+ * know stay with the answer that they came with, and end with it; for `mustUnderstand` see document-json.ts.
  */
 import * as z from "zod";
+import { assertUnderstood, isObject } from "../document-json.ts";
 import type { VerdictStore } from "./ports.ts";
 import { recordSchema, type VerdictRecord } from "./verdict-record.ts";
 
 export const VERDICT_PREFIX = "auth/";
 
 /** The process that asks the primary, and until when the others wait for it. */
-const claimSchema = z.strictObject({ by: z.string(), untilMs: z.number() });
+const claimSchema = z.looseObject({ by: z.string(), untilMs: z.number() });
 
-const storedSchema = z.strictObject({
+const storedSchema = z.looseObject({
   record: recordSchema.exactOptional(),
   claim: claimSchema.exactOptional(),
 });
 
 /** Of a credential, within the minute from `sinceMs`. `asked` includes those under way. */
-const questionsSchema = z.strictObject({ sinceMs: z.number(), asked: z.number(), refused: z.number() });
+const questionsSchema = z.looseObject({ sinceMs: z.number(), asked: z.number(), refused: z.number() });
 
 /** Of a credential, see `CallerStandings`. */
-const standingSchema = z.strictObject({
+const standingSchema = z.looseObject({
   acceptedAtMs: z.number().exactOptional(),
   questions: questionsSchema.exactOptional(),
 });
@@ -50,16 +52,19 @@ export class StoredVerdicts {
     this.#store = store;
   }
 
-  /** An unreadable document counts as an empty one, and is replaced. */
+  /**
+   * A damaged document counts as an empty one, and is replaced.
+   * @throws {NewerReleaseError} Only a newer release understands it.
+   */
   async read(key: string, nowMs: number): Promise<StoredVerdict> {
     const stored = await this.#store.read(`${VERDICT_PREFIX}${key}`);
     if (stored === undefined) return { version: "absent" };
     const { version } = stored;
-    const { record, claim } = parsed(stored.text, storedSchema) ?? {};
+    const { record, ...others } = parsed(`${VERDICT_PREFIX}${key}`, stored.text, storedSchema) ?? {};
     const isSound =
       record !== undefined &&
       Math.max(record.askedAtMs, record.right?.askedAtMs ?? 0) <= nowMs + MAX_CLOCK_SKEW_MS;
-    return { version, ...(isSound && { record }), ...(claim && { claim }) };
+    return { ...others, version, ...(isSound && { record }) };
   }
 
   /** @returns The version written; `undefined` on a conflict. */
@@ -67,13 +72,15 @@ export class StoredVerdicts {
     return this.#store.replace(`${VERDICT_PREFIX}${key}`, JSON.stringify(stored), version);
   }
 
-  /** An unreadable document counts as an empty one, and is replaced. */
+  /** As `read`. */
   async readStanding(callerKey: string, nowMs: number): Promise<StoredStanding> {
-    const stored = await this.#store.read(`${VERDICT_PREFIX}${callerKey}`);
+    const key = `${VERDICT_PREFIX}${callerKey}`;
+    const stored = await this.#store.read(key);
     if (stored === undefined) return { standing: {}, version: "absent" };
-    const { acceptedAtMs, questions } = parsed(stored.text, standingSchema) ?? {};
+    const { acceptedAtMs, questions, ...others } = parsed(key, stored.text, standingSchema) ?? {};
     const latestMs = nowMs + MAX_CLOCK_SKEW_MS;
     const standing = {
+      ...others,
       ...(acceptedAtMs !== undefined && acceptedAtMs <= latestMs && { acceptedAtMs }),
       ...(questions !== undefined && questions.sinceMs <= latestMs && { questions }),
     };
@@ -86,12 +93,13 @@ export class StoredVerdicts {
   }
 }
 
-function parsed<Document>(text: string, schema: z.ZodType<Document>): Document | undefined {
+function parsed<Document>(key: string, text: string, schema: z.ZodType<Document>): Document | undefined {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
     return undefined; // as a document that does not match the schema: the primary is asked
   }
+  if (isObject(json)) assertUnderstood(json, key);
   return schema.safeParse(json).data;
 }

@@ -35,19 +35,19 @@ const foundFields = {
 };
 
 /** A yes of the primary, and when it was asked. */
-const rightSchema = z.strictObject({ askedAtMs: z.number(), ...foundFields });
+const rightSchema = z.looseObject({ askedAtMs: z.number(), ...foundFields });
 
 const answerSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("allowed"), ...foundFields }),
-  z.strictObject({ kind: z.literal("refused"), status: z.number(), hint: z.string().exactOptional() }),
-  z.strictObject({
+  z.looseObject({ kind: z.literal("allowed"), ...foundFields }),
+  z.looseObject({ kind: z.literal("refused"), status: z.number(), hint: z.string().exactOptional() }),
+  z.looseObject({
     kind: z.literal("undecided"),
     cause: z.enum(["unreachable", "rate-limited", "unreadable"]),
     retryAfterSeconds: z.number().exactOptional(),
   }),
 ]);
 
-export const recordSchema = z.strictObject({
+export const recordSchema = z.looseObject({
   answer: answerSchema,
   askedAtMs: z.number(),
   /** The last yes, kept while later answers are undecided; a no removes it. */

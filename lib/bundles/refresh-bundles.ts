@@ -15,14 +15,10 @@ import { resolveHead } from "../git/upload-pack/find-refs.ts";
 import { type PackPlan, planPack } from "../git/upload-pack/plan.ts";
 import { packOf } from "../git/upload-pack/respond.ts";
 import type { Logger } from "../log.ts";
-import {
-  readBundleList,
-  type StoredBundle,
-  type StoredBundleList,
-  writeBundleList,
-} from "../repo/bundle-list.ts";
+import { type BundleList, bundleList, type StoredBundle } from "../repo/bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
+import type { Stored } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
 export interface BundleLimits {
@@ -65,20 +61,21 @@ export async function refreshBundles(uuid: RepositoryUuid, options: BundleOption
   const { storage, log, limits = DEFAULT_BUNDLE_LIMITS } = options;
   const keys = repositoryKeys(uuid);
   const repository = await openRepository(storage, uuid);
-  const list = await readBundleList(storage.store, keys);
-  const last = list.bundles.at(-1);
-  const isCurrent = last !== undefined && (await repository.areBundlesCurrent(list.bundles));
+  const stored = await bundleList(storage.store, keys).read();
+  const { bundles } = stored.value ?? { bundles: [] };
+  const last = bundles.at(-1);
+  const isCurrent = last !== undefined && (await repository.areBundlesCurrent(bundles));
   if (isCurrent && !hasMuchNew(repository, last, limits)) return;
   const { nowMs = Date.now } = options;
   const drop = async (): Promise<void> => {
-    if (!isCurrent && list.bundles.length > 0) await publishBundle(storage, keys, list, [], nowMs());
+    if (!isCurrent && bundles.length > 0) await publishBundle(storage, keys, stored, [], nowMs());
   };
   if (packedBytes(repository) < limits.minRepositoryBytes) return drop();
-  const previous = isCurrent && list.bundles.length < limits.maxBundles ? list.bundles : [];
+  const previous = isCurrent && bundles.length < limits.maxBundles ? bundles : [];
   const minToken = (last?.creationToken ?? 0) + 1;
   const bundle = await makeBundle(repository, keys, { after: previous.at(-1), minToken }, options);
   if (bundle === undefined) return drop();
-  await publishBundle(storage, keys, list, [...previous, bundle], nowMs());
+  await publishBundle(storage, keys, stored, [...previous, bundle], nowMs());
   log.info("bundles:made", { uuid, bundles: previous.length + 1, bundleBytes: bundle.bundleBytes });
 }
 
@@ -172,19 +169,19 @@ async function planHistory(
 async function publishBundle(
   { store }: RepositoryStorage,
   keys: RepositoryKeys,
-  before: StoredBundleList,
+  before: Stored<BundleList>,
   bundles: readonly StoredBundle[],
   nowMs: number,
 ): Promise<void> {
   const kept = new Set(bundles.map(({ id }) => id));
   try {
-    await writeBundleList(store, keys, bundles, before.version);
+    await bundleList(store, keys).write({ bundles: [...bundles] }, before);
   } catch (error) {
     const made = bundles.at(-1);
     if (!(error instanceof VersionConflictError) || made === undefined) throw error;
     throw await afterCleanUp(error, () => store.delete(keys.bundle(made.id)));
   }
-  for (const { id } of before.bundles) if (!kept.has(id)) await store.delete(keys.bundle(id));
+  for (const { id } of before.value?.bundles ?? []) if (!kept.has(id)) await store.delete(keys.bundle(id));
   await deleteLeftOver(store, keys, kept, nowMs);
 }
 

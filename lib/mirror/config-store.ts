@@ -1,18 +1,16 @@
 /** Reads and changes the configuration in the store. */
-import { ConfigError, NotFoundError, VersionConflictError } from "../errors.ts";
+import { ConfigError, NotFoundError } from "../errors.ts";
 import { CONFIG_KEY } from "../repo/layout.ts";
+import { StoredDocument } from "../repo/stored-document.ts";
 import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
-import { EMPTY_CONFIG, formatMirrorConfig, type MirrorConfig, parseMirrorConfig } from "./mirror-config.ts";
-
-/** People change it, and seldom at the same time. */
-const MAX_TRIES = 8;
+import { CONFIG_FORM, EMPTY_CONFIG, type MirrorConfig, parseMirrorConfig } from "./mirror-config.ts";
 
 /**
  * @returns `undefined` if there is none: then nothing is mirrored.
  * @throws {ConfigError} It cannot be understood.
  */
 export async function readMirrorConfig(store: WholeBlobs): Promise<MirrorConfig | undefined> {
-  return (await readVersion(store)).config;
+  return (await configDocument(store).read()).value;
 }
 
 /**
@@ -23,28 +21,15 @@ export async function changeMirrorConfig(
   store: WholeBlobs,
   change: (config: MirrorConfig) => MirrorConfig,
 ): Promise<MirrorConfig> {
-  for (let tries = 1; ; tries++) {
-    const { config = EMPTY_CONFIG, version } = await readVersion(store);
-    const changed = change(config);
-    try {
-      await store.write(CONFIG_KEY, formatMirrorConfig(changed), { ifVersion: version });
-      return changed;
-    } catch (error) {
-      if (!(error instanceof VersionConflictError) || tries === MAX_TRIES) throw error;
-    }
-  }
+  const { value = EMPTY_CONFIG } = await configDocument(store).change((config = EMPTY_CONFIG, { damage }) => {
+    if (damage !== undefined) throw damage;
+    return change(config);
+  });
+  return value;
 }
 
-async function readVersion(
-  store: WholeBlobs,
-): Promise<{ readonly config?: MirrorConfig; readonly version: BlobVersion | "absent" }> {
-  try {
-    const { bytes, version } = await store.read(CONFIG_KEY);
-    return { config: parseMirrorConfig(bytes), version };
-  } catch (error) {
-    if (error instanceof NotFoundError) return { version: "absent" };
-    throw error;
-  }
+function configDocument(store: WholeBlobs): StoredDocument<MirrorConfig> {
+  return new StoredDocument(store, CONFIG_KEY, CONFIG_FORM);
 }
 
 /**

@@ -4,7 +4,9 @@
  */
 import * as z from "zod";
 import { ConfigError } from "../errors.ts";
+import { CONFIG_KEY } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
+import { type DocumentForm, decodeDocument } from "../repo/stored-document.ts";
 
 export const CONFIG_LIMITS = {
   /** It is read before each request that is served. Ten thousand patterns fit. */
@@ -18,7 +20,6 @@ export const CONFIG_LIMITS = {
 } as const;
 
 const FORMAT_VERSION = 1;
-const versionSchema = z.object({ formatVersion: z.number().int().nonnegative() });
 
 /** As Bitbucket has it: up to 128 characters; compared in upper case. */
 const projectKey = z.string().regex(/^[A-Za-z][A-Za-z0-9_]{0,127}$/);
@@ -30,7 +31,7 @@ const patterns = z.array(pattern).max(CONFIG_LIMITS.maxPatterns).default([]);
 /** Goes into a parameter's or a variable's name. */
 const secretName = z.string().regex(/^[A-Za-z0-9._/-]{1,200}$/);
 
-const workspaceSchema = z.strictObject({
+const workspaceSchema = z.object({
   /** Its id, as in Bitbucket's addresses. */
   workspace: z.string().refine(isNameSegment),
   /** Name of the secret with the account's credential. Absent: public repositories only. */
@@ -51,7 +52,7 @@ const workspaceSchema = z.strictObject({
   retentionDays: z.number().int().min(0).max(3653).default(30),
 });
 
-const relayWebhookSchema = z.strictObject({
+const relayWebhookSchema = z.object({
   id: z.string().regex(/^[a-z0-9-]{1,40}$/),
   url: z.string().max(2_000).refine(isReceiverUrl, "must begin with https://, and carry no credential"),
   /** Name of the secret that it is signed with; below `relay/` among the mirror's secrets. */
@@ -61,8 +62,9 @@ const relayWebhookSchema = z.strictObject({
 });
 
 const configSchema = z
-  .strictObject({
-    formatVersion: z.literal(FORMAT_VERSION),
+  .object({
+    /** Of the release that wrote it. */
+    formatVersion: z.number().int().positive(),
     workspaces: z.array(workspaceSchema).max(CONFIG_LIMITS.maxWorkspaces),
     /** Receivers of each publish's event. */
     relayWebhooks: z.array(relayWebhookSchema).max(CONFIG_LIMITS.maxRelayWebhooks).optional(),
@@ -87,43 +89,43 @@ export type MirroredWorkspaceInput = z.input<typeof workspaceSchema>;
 
 export const EMPTY_CONFIG: MirrorConfig = { formatVersion: FORMAT_VERSION, workspaces: [] };
 
-/** @throws {ConfigError} Not a configuration, or one of a newer release. The message says what is wrong where. */
-export function parseMirrorConfig(bytes: Uint8Array): MirrorConfig {
-  if (bytes.length > CONFIG_LIMITS.maxBytes) {
-    throw new ConfigError(`config.json is longer than ${CONFIG_LIMITS.maxBytes} bytes`);
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    throw new ConfigError("config.json is not JSON", { cause: error });
-  }
-  const version = versionSchema.safeParse(json).data?.formatVersion ?? FORMAT_VERSION;
-  if (version > FORMAT_VERSION) {
-    throw new ConfigError("config.json was written by a newer release", { formatVersion: version });
-  }
-  return checked(json);
-}
+/**
+ * A field that this release does not know is a typing mistake, unless a newer release wrote the document: its `formatVersion` is
+ * higher then, and its fields are kept. What must not be ignored is in `mustUnderstand`.
+ */
+export const CONFIG_FORM: DocumentForm<MirrorConfig> = {
+  schema: configSchema,
+  whenDamaged: "throw",
+  identify: ({ id, workspace }) =>
+    id ?? (typeof workspace === "string" ? workspace.toLowerCase() : undefined),
+  indent: 2,
+  maxBytes: CONFIG_LIMITS.maxBytes,
+  invalid: (problem, { cause }) => new ConfigError(`config.json: ${problem.slice(0, 1_000)}`, { cause }),
+  checkUnknownFields: ({ formatVersion }, fields) => {
+    const unknown = fields.filter((field) => field !== "mustUnderstand");
+    if (formatVersion > FORMAT_VERSION || unknown.length === 0) return undefined;
+    return `unknown field ${unknown.slice(0, 5).join(", ")}`;
+  },
+};
 
-/** @throws {ConfigError} As `parseMirrorConfig` does. */
-export function formatMirrorConfig(config: MirrorConfig): Uint8Array {
-  const bytes = new TextEncoder().encode(`${JSON.stringify(checked(config), undefined, 2)}\n`);
-  if (bytes.length > CONFIG_LIMITS.maxBytes) {
-    throw new ConfigError(`config.json would be longer than ${CONFIG_LIMITS.maxBytes} bytes`);
-  }
-  return bytes;
+/** @throws {ConfigError} Not a configuration, or one that only a newer release understands. The message says what is wrong where. */
+export function parseMirrorConfig(bytes: Uint8Array): MirrorConfig {
+  const { value, damage } = decodeDocument(bytes, CONFIG_KEY, CONFIG_FORM);
+  if (damage !== undefined) throw damage;
+  return value ?? EMPTY_CONFIG;
 }
 
 /** @throws {ConfigError} A workspace is not as it has to be. */
 export function mirrorConfigOf(workspaces: readonly MirroredWorkspaceInput[]): MirrorConfig {
-  return checked({ formatVersion: FORMAT_VERSION, workspaces });
+  return checkMirrorConfig({ formatVersion: FORMAT_VERSION, workspaces });
 }
 
 export function findWorkspace(config: MirrorConfig, workspace: string): MirroredWorkspace | undefined {
   return config.workspaces.find((one) => lowerName(one) === workspace.toLowerCase());
 }
 
-function checked(json: unknown): MirrorConfig {
+/** @throws {ConfigError} It is not as it has to be. */
+export function checkMirrorConfig(json: unknown): MirrorConfig {
   const result = configSchema.safeParse(json);
   if (result.success) return result.data;
   throw new ConfigError(`config.json: ${z.prettifyError(result.error).slice(0, 1_000)}`);

@@ -71,14 +71,22 @@ export async function readMirrorStatus(
   }
   const statuses: WorkspaceStatus[] = [];
   for (const [key, name] of [...names].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (only === undefined || only.toLowerCase() === key) statuses.push(await statusOf(store, config, name));
+    const isWanted = only === undefined || only.toLowerCase() === key;
+    const status = isWanted ? await statusOf(store, config, name) : undefined;
+    if (status !== undefined) statuses.push(status);
   }
   return statuses;
 }
 
-async function statusOf(store: BlobStore, config: MirrorConfig, name: string): Promise<WorkspaceStatus> {
+/** @returns `undefined` for a workspace that was removed, with all its data. */
+async function statusOf(
+  store: BlobStore,
+  config: MirrorConfig,
+  name: string,
+): Promise<WorkspaceStatus | undefined> {
   const workspace = findWorkspace(config, name);
   const { value: index } = await readWorkspaceIndex(store, name);
+  if (workspace === undefined && index === undefined) return undefined;
   const known = Object.entries(index?.repositories ?? {});
   const held = known.filter(([, { held: how }]) => how !== undefined);
   const repositories: RepositoryStatus[] = [];

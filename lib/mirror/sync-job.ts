@@ -1,11 +1,14 @@
-/** What is put into the queue: a repository to look after, or a workspace to go through. */
+/**
+ * What is put into the queue: a repository to look after, or a workspace to go through. It may come from a newer release: fields
+ * and reasons that this one does not know are ignored, as a job only says where to look.
+ */
 import * as z from "zod";
 import { ProtocolError } from "../errors.ts";
 import { isNameSegment } from "../repo/names.ts";
 
 const name = z.string().refine(isNameSegment);
 
-const factsSchema = z.strictObject({
+const factsSchema = z.object({
   workspace: name,
   slug: name,
   projectKey: z.string().max(200).optional(),
@@ -20,10 +23,10 @@ const factsSchema = z.strictObject({
 export type RepositoryFacts = z.infer<typeof factsSchema>;
 
 /** Why a job was made, for the log. `check` is a scheduled look; the others follow an event or a listing. */
-const reasonSchema = z.enum(["push", "changed", "gone", "new", "check", "failed", "asked"]);
+const reasonSchema = z.enum(["push", "changed", "gone", "new", "check", "failed", "asked"]).catch("check");
 
 const jobSchema = z.discriminatedUnion("kind", [
-  z.strictObject({
+  z.object({
     kind: z.literal("repository"),
     /** As the one who made the job knows it; the repository may have moved since. */
     workspace: name,
@@ -34,9 +37,9 @@ const jobSchema = z.discriminatedUnion("kind", [
     /** What the maker has seen of it. */
     facts: factsSchema.optional(),
     /** `rest`: the facts were asked for. `event`: they came with an event, which may be late: good for telling that something changed. */
-    factsFrom: z.enum(["rest", "event"]).optional(),
+    factsFrom: z.enum(["rest", "event"]).catch("event").optional(),
   }),
-  z.strictObject({
+  z.object({
     kind: z.literal("workspace"),
     workspace: name,
     reason: reasonSchema,

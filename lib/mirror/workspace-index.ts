@@ -1,54 +1,57 @@
 /**
  * What reconcile knows of a workspace's repositories: `workspaces/<workspace>.json`. One document for all, so that a run over
- * thousands of repositories reads and writes it once.
+ * thousands of repositories reads and writes it once. It can be made anew from Bitbucket's lists.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { VersionConflictError } from "../errors.ts";
 import { workspaceIndexKey } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
-import type { BlobStore, WholeBlobs } from "../store/blob-store.ts";
-import { readStoredJson, type StoredJson } from "./stored-json.ts";
+import { type DocumentForm, type Stored, StoredDocument } from "../repo/stored-document.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 
 const time = z.iso.datetime();
 
-const entrySchema = z.strictObject({
-  slug: z.string().refine(isNameSegment),
-  projectKey: z.string().optional(),
+const entrySchema = z.object({
+  slug: z.string().check(z.refine(isNameSegment)),
+  projectKey: z.optional(z.string()),
   isPrivate: z.boolean(),
-  sizeBytes: z.number().nonnegative().optional(),
+  sizeBytes: z.optional(z.number().check(z.nonnegative())),
   /** As REST wrote it. */
   updatedOn: z.string(),
   /** When REST said all this. */
   seenAt: time,
   /** When the last job was made for it. */
-  checkedAt: time.optional(),
+  checkedAt: z.optional(time),
   /** Why a job is to be made for it. */
-  due: z.enum(["new", "changed", "gone", "failed"]).optional(),
-  /** `mirrored`: jobs keep it in step. `retired`: it is not selected any more, and what is here goes in time. */
-  held: z.enum(["mirrored", "retired"]).optional(),
+  due: z.optional(z.enum(["new", "changed", "gone", "failed"])),
+  /** `mirrored`: jobs keep it in step. `retired`: it is not selected any more, and its data is deleted in time. */
+  held: z.optional(z.enum(["mirrored", "retired"])),
   /** The last complete list did not have it. */
-  isGone: z.literal(true).optional(),
+  isGone: z.optional(z.literal(true)),
 });
 
-const indexSchema = z.strictObject({
-  formatVersion: z.literal(1),
+const indexSchema = z.object({
   /** When the last complete list was asked for. */
-  listedAt: time.optional(),
+  listedAt: z.optional(time),
   /** The latest `updatedOn` that was seen. */
-  updatedCursor: z.string().optional(),
+  updatedCursor: z.optional(z.string()),
   /** What is left of the budget for REST. */
-  rest: z.strictObject({ tokens: z.number(), at: time, pausedUntil: time.optional() }).optional(),
+  rest: z.optional(z.object({ tokens: z.number(), at: time, pausedUntil: z.optional(time) })),
   repositories: z.record(z.guid(), entrySchema),
 });
 
 export type WorkspaceIndex = z.infer<typeof indexSchema>;
 export type IndexedRepository = z.infer<typeof entrySchema>;
 
-export function readWorkspaceIndex(
-  store: WholeBlobs,
-  workspace: string,
-): Promise<StoredJson<WorkspaceIndex>> {
-  return readStoredJson(store, workspaceIndexKey(workspace), indexSchema);
+const FORM: DocumentForm<WorkspaceIndex> = { schema: indexSchema, whenDamaged: "absent" };
+
+export function workspaceIndex(store: WholeBlobs, workspace: string): StoredDocument<WorkspaceIndex> {
+  return new StoredDocument(store, workspaceIndexKey(workspace), FORM);
+}
+
+/** One request. */
+export function readWorkspaceIndex(store: WholeBlobs, workspace: string): Promise<Stored<WorkspaceIndex>> {
+  return workspaceIndex(store, workspace).read();
 }
 
 /** @returns Whether it was written: not if another run was faster. What that one left undone, the next one does. */
@@ -56,18 +59,13 @@ export async function writeWorkspaceIndex(
   store: WholeBlobs,
   workspace: string,
   index: WorkspaceIndex,
-  { version }: StoredJson<WorkspaceIndex>,
+  over: Stored<WorkspaceIndex>,
 ): Promise<boolean> {
-  const bytes = new TextEncoder().encode(`${JSON.stringify(index)}\n`);
   try {
-    await store.write(workspaceIndexKey(workspace), bytes, { ifVersion: version });
+    await workspaceIndex(store, workspace).write(index, over);
     return true;
   } catch (error) {
     if (error instanceof VersionConflictError) return false;
     throw error;
   }
-}
-
-export async function forgetWorkspaceIndex(store: BlobStore, workspace: string): Promise<void> {
-  await store.delete(workspaceIndexKey(workspace));
 }

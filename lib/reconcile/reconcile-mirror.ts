@@ -2,7 +2,8 @@
 import { errorFields } from "../errors.ts";
 import { changeMirrorConfig } from "../mirror/config-store.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../mirror/mirror-config.ts";
-import { forgetWorkspaceIndex } from "../mirror/workspace-index.ts";
+import { type WorkspaceIndex, workspaceIndex } from "../mirror/workspace-index.ts";
+import { UNCHANGED } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { type ReconcileOptions, type ReconcileOutcome, reconcileWorkspace } from "./reconcile-workspace.ts";
 
@@ -55,10 +56,16 @@ function isOver(
 }
 
 async function forget(store: BlobStore, { workspace }: MirroredWorkspace): Promise<void> {
-  await forgetWorkspaceIndex(store, workspace);
+  await workspaceIndex(store, workspace).change((index) =>
+    index === undefined || isEmptyIndex(index) ? undefined : UNCHANGED,
+  );
   await changeMirrorConfig(store, (config) => ({
     ...config,
     // It may have been connected again just now.
     workspaces: config.workspaces.filter((one) => one.workspace !== workspace || one.removedAt === undefined),
   }));
+}
+
+function isEmptyIndex({ repositories }: WorkspaceIndex): boolean {
+  return Object.values(repositories).every(({ held }) => held === undefined);
 }

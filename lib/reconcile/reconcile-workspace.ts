@@ -237,7 +237,6 @@ function formatIndex(
   budget: RequestBudget,
 ): WorkspaceIndex {
   return {
-    formatVersion: 1,
     ...(listedAt !== undefined && { listedAt }),
     ...(updatedCursor !== undefined && { updatedCursor }),
     rest: budget.state,

@@ -16,7 +16,7 @@ const RELAY_LIMITS = {
 const name = z.string().refine(isNameSegment);
 const objectId = z.string().regex(/^[0-9a-f]{40}$/);
 
-const eventSchema = z.strictObject({
+const eventSchema = z.object({
   uuid: z.guid(),
   workspace: name,
   slug: name,
@@ -29,17 +29,15 @@ const eventSchema = z.strictObject({
   syncType: z.enum(["INCREMENTAL", "SNAPSHOT"]),
   /** Too many refs have changed, or it is unknown which: `changes` is empty. */
   refLimitExceeded: z.boolean(),
-  changes: z.array(
-    z.strictObject({ name: z.string(), oldId: objectId.optional(), newId: objectId.optional() }),
-  ),
+  changes: z.array(z.object({ name: z.string(), oldId: objectId.optional(), newId: objectId.optional() })),
 });
 
-const messageSchema = z.strictObject({
+const messageSchema = z.object({
   kind: z.literal("relay"),
   receiver: z.discriminatedUnion("kind", [
-    z.strictObject({ kind: z.literal("event-bus") }),
+    z.object({ kind: z.literal("event-bus") }),
     /** As the configuration knows it. */
-    z.strictObject({ kind: z.literal("webhook"), id: z.string().min(1).max(40) }),
+    z.object({ kind: z.literal("webhook"), id: z.string().min(1).max(40) }),
   ]),
   /** The same for each try. */
   requestId: z.string().min(1).max(100),

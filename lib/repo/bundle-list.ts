@@ -2,15 +2,16 @@
  * The bundles of a repository, each the history of its main branch up to some commit: their keys and what they hold.
  * They are kept answers: the list and the bundles may be deleted at any time, the list first.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { NotFoundError } from "../errors.ts";
-import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
+import type { BlobStore, WholeBlobs } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";
+import { type DocumentForm, StoredDocument } from "./stored-document.ts";
 
-const count = z.number().int().nonnegative();
-const hex40 = z.string().regex(/^[0-9a-f]{40}$/);
+const count = z.int().check(z.nonnegative());
+const hex40 = z.string().check(z.regex(/^[0-9a-f]{40}$/));
 
-const bundleSchema = z.strictObject({
+const bundleSchema = z.object({
   id: hex40,
   bundleBytes: count,
   /** Grows from one bundle to the next. Seconds, so that it does so also when the list was lost meanwhile. */
@@ -21,48 +22,19 @@ const bundleSchema = z.strictObject({
   packedObjectCount: count,
 });
 
-const listSchema = z.strictObject({
-  formatVersion: z.literal(1),
+const listSchema = z.object({
   /** Oldest first: each needs those before it. */
-  bundles: z.array(bundleSchema).max(100),
+  bundles: z.array(bundleSchema).check(z.maxLength(100)),
 });
 
 export type StoredBundle = z.infer<typeof bundleSchema>;
+export type BundleList = z.infer<typeof listSchema>;
 
-export interface StoredBundleList {
-  readonly bundles: readonly StoredBundle[];
-  /** To write over. */
-  readonly version: BlobVersion | "absent";
-}
+/** A damaged list counts as empty: it is made anew. */
+const FORM: DocumentForm<BundleList> = { schema: listSchema, whenDamaged: "absent" };
 
-/** A list that this release does not understand counts as empty: it is made anew. */
-export async function readBundleList(store: BlobStore, keys: RepositoryKeys): Promise<StoredBundleList> {
-  try {
-    const { bytes, version } = await store.read(keys.bundleList);
-    return { bundles: parseBundleList(bytes), version };
-  } catch (error) {
-    if (error instanceof NotFoundError) return { bundles: [], version: "absent" };
-    throw error;
-  }
-}
-
-function parseBundleList(bytes: Uint8Array): StoredBundle[] {
-  try {
-    return listSchema.parse(JSON.parse(new TextDecoder().decode(bytes))).bundles;
-  } catch {
-    return []; // SyntaxError, ZodError
-  }
-}
-
-/** @throws {VersionConflictError} Another writer was first. */
-export async function writeBundleList(
-  store: BlobStore,
-  keys: RepositoryKeys,
-  bundles: readonly StoredBundle[],
-  ifVersion: BlobVersion | "absent",
-): Promise<void> {
-  const bytes = new TextEncoder().encode(`${JSON.stringify({ formatVersion: 1, bundles })}\n`);
-  await store.write(keys.bundleList, bytes, { ifVersion });
+export function bundleList(store: WholeBlobs, keys: RepositoryKeys): StoredDocument<BundleList> {
+  return new StoredDocument(store, keys.bundleList, FORM);
 }
 
 /** @returns Whether the bundle is there, and as long as it was. */

@@ -1,10 +1,10 @@
 /** What the janitor keeps in mind between its runs: `repos/<uuid>/janitor.json`. Losing it costs one more grace period. */
-import * as z from "zod";
-import { NotFoundError } from "../errors.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import * as z from "zod/mini";
+import type { WholeBlobs } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";
+import { type DocumentForm, StoredDocument } from "./stored-document.ts";
 
-const notesSchema = z.strictObject({
+const notesSchema = z.object({
   ranAt: z.iso.datetime(),
   /** By key, without the repository's prefix: when a run first saw that no manifest names it. */
   unnamed: z.record(z.string(), z.iso.datetime()),
@@ -12,25 +12,8 @@ const notesSchema = z.strictObject({
 
 export type JanitorNotes = z.infer<typeof notesSchema>;
 
-/** @returns `undefined` if there are none, or none that this version understands. */
-export async function readJanitorNotes(
-  store: BlobStore,
-  keys: RepositoryKeys,
-): Promise<JanitorNotes | undefined> {
-  try {
-    const { bytes } = await store.read(keys.janitorNotes);
-    return notesSchema.safeParse(JSON.parse(new TextDecoder().decode(bytes))).data;
-  } catch (error) {
-    if (error instanceof NotFoundError || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
+const FORM: DocumentForm<JanitorNotes> = { schema: notesSchema, whenDamaged: "absent", indent: 1 };
 
-/** Two janitors at once may overwrite each other's notes: both are true, and what is lost is noted again. */
-export async function writeJanitorNotes(
-  store: BlobStore,
-  keys: RepositoryKeys,
-  notes: JanitorNotes,
-): Promise<void> {
-  await store.write(keys.janitorNotes, new TextEncoder().encode(`${JSON.stringify(notes, undefined, 1)}\n`));
+export function janitorNotes(store: WholeBlobs, keys: RepositoryKeys): StoredDocument<JanitorNotes> {
+  return new StoredDocument(store, keys.janitorNotes, FORM);
 }

@@ -5,12 +5,13 @@
  * reader that opened the generation before is still at it. Names are random and never given twice, so what has lost its name
  * gets none again, but for the blobs of a writer that is about to publish; the grace period is longer than any writer takes.
  */
-import { assertNotStopped } from "../errors.ts";
+import { assertNotStopped, VersionConflictError } from "../errors.ts";
 import type { BlobInfo, BlobStore } from "../store/blob-store.ts";
-import { readImportNotes } from "./import-notes.ts";
-import { readJanitorNotes, writeJanitorNotes } from "./janitor-notes.ts";
+import { importNotes } from "./import-notes.ts";
+import { type JanitorNotes, janitorNotes } from "./janitor-notes.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type Manifest, manifestDocument } from "./manifest.ts";
+import { type Stored, UNCHANGED } from "./stored-document.ts";
 
 export interface JanitorPolicy {
   /**
@@ -60,7 +61,8 @@ export async function tidyRepository(
   { store, policy = DEFAULT_JANITOR_POLICY, now = () => new Date(), signal }: JanitorOptions,
 ): Promise<JanitorReport | undefined> {
   const keys = repositoryKeys(uuid);
-  const notes = await readJanitorNotes(store, keys);
+  const stored = await janitorNotes(store, keys).read();
+  const notes = stored.value;
   const nowMs = now().getTime();
   const nowText = new Date(nowMs).toISOString();
   if (notes !== undefined && Math.abs(nowMs - Date.parse(notes.ranAt)) < policy.intervalMs) return undefined;
@@ -87,9 +89,23 @@ export async function tidyRepository(
     await Promise.all(removed.slice(at, at + DELETES_AT_ONCE).map(({ key }) => store.delete(key)));
   }
   const removedUploads = await store.removeUnfinishedUploads(keys.prefix, nowMs - policy.graceMs);
-  await writeJanitorNotes(store, keys, { ranAt: nowText, unnamed: waiting });
+  await writeNotes(store, keys, { ranAt: nowText, unnamed: waiting }, stored);
   const removedBytes = removed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return { removedBlobs: removed.length, removedBytes, removedUploads, waitingBlobs };
+}
+
+async function writeNotes(
+  store: BlobStore,
+  keys: RepositoryKeys,
+  notes: JanitorNotes,
+  over: Stored<JanitorNotes>,
+): Promise<void> {
+  try {
+    await janitorNotes(store, keys).write(notes, over);
+  } catch (error) {
+    // The notes of another janitor are as true, and what they lack is noted again.
+    if (!(error instanceof VersionConflictError)) throw error;
+  }
 }
 
 /** Only what the mirror itself writes: other keys in the prefix are not the mirror's. */
@@ -118,12 +134,16 @@ async function importedPackIds(
   manifest: Manifest | undefined,
   nowMs: number,
 ): Promise<readonly string[]> {
-  const { notes, version } = await readImportNotes(store, keys);
-  if (version === "absent") return [];
+  const document = importNotes(store, keys);
+  const stored = await document.read();
+  const notes = stored.value;
   const isOver = manifest?.packs.some(({ id }) => notes?.packs.some((pack) => pack.id === id));
   const isResting = notes === undefined || nowMs - Date.parse(notes.changedAt) > IMPORT_REST_MS;
   if (!isOver && !isResting) return notes.packs.map(({ id }) => id);
-  await store.delete(keys.importNotes);
+  await document.change(
+    (current) => (current?.changedAt === notes?.changedAt ? undefined : UNCHANGED),
+    stored,
+  );
   return [];
 }
 

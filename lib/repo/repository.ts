@@ -18,7 +18,7 @@ import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
 import { SharedValue } from "../store/shared-read.ts";
 import type { AnswerSharing } from "./answers/answer-sharing.ts";
-import { isBundleThere, readBundleList, type StoredBundle } from "./bundle-list.ts";
+import { bundleList, isBundleThere, type StoredBundle } from "./bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import type { Manifest, StoredManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
@@ -153,7 +153,7 @@ export class Repository implements UploadPackSource {
   async offerBundles(): Promise<OfferedBundle[]> {
     const { store, urls } = this.#storage;
     if (urls === undefined) return [];
-    const { bundles } = await readBundleList(store, this.#keys);
+    const { bundles } = (await bundleList(store, this.#keys).read()).value ?? { bundles: [] };
     if (!(await this.areBundlesCurrent(bundles))) return [];
     return Promise.all(
       bundles.map(async ({ id, creationToken, bundleBytes }) => {

@@ -10,14 +10,7 @@
  */
 import * as z from "zod/mini";
 import {
-  type MirrorError,
-  NewerReleaseError,
-  NotFoundError,
-  StoredDocumentError,
-  VersionConflictError,
-} from "../errors.ts";
-import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
-import {
+  assertUnderstood,
   canonicalJson,
   documentChecksum,
   type Identify,
@@ -25,7 +18,9 @@ import {
   type JsonObject,
   keepUnknownFields,
   unknownFields,
-} from "./document-json.ts";
+} from "../document-json.ts";
+import { type MirrorError, NotFoundError, StoredDocumentError, VersionConflictError } from "../errors.ts";
+import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 
 /** What documents of one kind have in common. */
 export interface DocumentForm<Value extends object> {
@@ -158,7 +153,7 @@ export class StoredDocument<Value extends object> {
     let current = known ?? (await this.readForChange());
     for (let tries = 1; ; tries++) {
       const next = await update(current.value, current);
-      if (next === UNCHANGED || (next !== undefined && isEqual(next, current.value))) return current;
+      if (next === UNCHANGED || (next !== undefined && isSameDocument(next, current.value))) return current;
       try {
         return await (next === undefined ? this.remove(current) : this.write(next, current));
       } catch (error) {
@@ -183,7 +178,7 @@ type Change<Value> = Value | undefined | typeof UNCHANGED;
 type DecodedDocument<Value> = Omit<Stored<Value>, "version">;
 
 /** @throws {NewerReleaseError} Only a newer release understands it. */
-function decodeDocument<Value extends object>(
+export function decodeDocument<Value extends object>(
   bytes: Uint8Array,
   key: string,
   form: DocumentForm<Value>,
@@ -238,24 +233,14 @@ function encodeDocument<Value extends object>(
   return { bytes, value: parsed.data, source, hasChecksum };
 }
 
-function assertUnderstood(document: JsonObject, key: string, understands: readonly string[] = []): void {
-  const { mustUnderstand = [] } = document;
-  const entries = Array.isArray(mustUnderstand) ? mustUnderstand : [mustUnderstand];
-  const unknown = entries.find((entry) => typeof entry !== "string" || !understands.includes(entry));
-  if (unknown === undefined) return;
-  const name = JSON.stringify(unknown);
-  throw new NewerReleaseError(
-    `a newer release wrote ${key}: it uses ${name}, which this release does not know`,
-    { key },
-  );
-}
-
 function invalidDocument(problem: string, details: { key: string; cause?: unknown }): StoredDocumentError {
   return new StoredDocumentError(`${details.key} is damaged: ${problem.slice(0, 1_000)}`, details);
 }
 
-function isEqual(a: object, b: object | undefined): boolean {
-  return b !== undefined && canonicalJson(toJson(a)) === canonicalJson(toJson(b));
+/** Whether both are stored as the same JSON. */
+export function isSameDocument(a: object | undefined, b: object | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return canonicalJson(toJson(a)) === canonicalJson(toJson(b));
 }
 
 /** Without fields that are `undefined`, as they are stored. */

@@ -20,9 +20,8 @@ import type { ObjectId } from "../git/object-id.ts";
 import {
   type ImportNotes,
   type ImportStep,
-  readImportNotes,
+  importNotes,
   type StoredImportNotes,
-  writeImportNotes,
 } from "../repo/import-notes.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
@@ -30,6 +29,7 @@ import { ObjectDatabase } from "../repo/object-database.ts";
 import { PackSet } from "../repo/pack-set.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
+import { isSameDocument } from "../repo/stored-document.ts";
 import type { FetchBase } from "./fetch-base.ts";
 import { type FetchedCommits, fetchCommits } from "./fetch-commits.ts";
 import { cutIntoSteps, sliceOf } from "./import-steps.ts";
@@ -49,8 +49,8 @@ export async function importHistory(
 ): Promise<FetchBase | undefined> {
   const { uuid, expectedBytes = 0, limits } = request;
   if (upstreamRefs.takesFilters !== true) return undefined;
-  const stored = await readImportNotes(context.storage.store, repositoryKeys(uuid));
-  if (stored.notes === undefined && expectedBytes < limits.sliceAboveBytes) return undefined;
+  const stored = await importNotes(context.storage.store, repositoryKeys(uuid)).read();
+  if (stored.value === undefined && expectedBytes < limits.sliceAboveBytes) return undefined;
   return new Import({ ...request, upstreamRefs }, context, stored).run();
 }
 
@@ -78,7 +78,7 @@ class Import {
       return await this.#run();
     } catch (error) {
       if (this.#keptSlices === 0 || !this.#context.signal?.aborted) throw error;
-      const kept = { keptSlices: this.#keptSlices, doneSteps: this.#stored.notes?.doneSteps };
+      const kept = { keptSlices: this.#keptSlices, doneSteps: this.#stored.value?.doneSteps };
       throw new UnfinishedError("stopped; the next sync resumes the import", { ...kept, cause: error });
     }
   }
@@ -107,7 +107,7 @@ class Import {
 
   /** @returns `undefined` if there is nothing to resume. */
   async #resume(): Promise<PlannedNotes | undefined> {
-    const { notes } = this.#stored;
+    const { value: notes } = this.#stored;
     if (notes === undefined || !isPlanned(notes)) return undefined;
     const { limits, uuid } = this.#request;
     const { storage, log } = this.#context;
@@ -128,11 +128,10 @@ class Import {
     const commits = await this.#fetchCommits(done);
     if (commits === undefined && doneSteps === 0) return undefined;
     const steps = [...done, ...(commits ? cutIntoSteps(commits.history, commits.index, doneSteps) : [])];
-    const { notes } = this.#stored;
+    const { value: notes } = this.#stored;
     const size = doneSteps > 0 && notes ? notes : firstSliceSize(expectedBytes, steps.length, limits.slices);
     log.info("import:planned", { uuid, steps: steps.length, doneSteps });
     return this.#write({
-      formatVersion: 1,
       steps,
       doneSteps,
       packs: doneSteps > 0 && notes ? notes.packs : [],
@@ -194,7 +193,7 @@ class Import {
   /** Another process was first. It may have read our notes with this slice: a write that is repeated conflicts with itself. */
   async #undoSlice(pack: ManifestPack): Promise<void> {
     const { storage } = this.#context;
-    const { notes } = await readImportNotes(storage.store, this.#keys);
+    const { value: notes } = await importNotes(storage.store, this.#keys).read();
     // Without notes, it may have published this slice; if it has not, the janitor deletes the pack.
     if (notes === undefined || notes.packs.some(({ id }) => id === pack.id)) return;
     await deletePack(this.#request.uuid, pack, storage);
@@ -206,14 +205,14 @@ class Import {
 
   /** @throws {VersionConflictError} Another process has written. */
   async #write(notes: PlannedNotes): Promise<PlannedNotes> {
-    const { store } = this.#context.storage;
+    const document = importNotes(this.#context.storage.store, this.#keys);
     try {
-      this.#stored = await writeImportNotes(store, this.#keys, notes, this.#stored.version);
+      this.#stored = await document.write(notes, this.#stored);
     } catch (error) {
       if (!(error instanceof VersionConflictError)) throw error;
       // A write that the store's client repeats conflicts with itself.
-      const now = await readImportNotes(store, this.#keys);
-      if (JSON.stringify(now.notes) !== JSON.stringify(notes)) throw error;
+      const now = await document.read();
+      if (!isSameDocument(now.value, notes)) throw error;
       this.#stored = now;
     }
     return notes;
@@ -249,7 +248,7 @@ export async function forgetImport(
   { storage, log }: Pick<SyncContext, "storage" | "log">,
 ): Promise<void> {
   try {
-    await storage.store.delete(repositoryKeys(uuid).importNotes);
+    await importNotes(storage.store, repositoryKeys(uuid)).change(() => undefined);
   } catch (error) {
     log.warn("import:not-forgotten", { uuid, ...errorFields(error) });
   }
@@ -269,9 +268,9 @@ export function noteIfLarge({ uuid, limits }: SyncRequest, { storage, log, now }
   let noting: Promise<boolean> | undefined;
   const note = async (): Promise<boolean> => {
     const empty = { doneSteps: 0, packs: [], sliceBytes: 0, wholeSlices: 0, bytesPerStep: 1 };
-    const notes: ImportNotes = { formatVersion: 1, ...empty, changedAt: now().toISOString() };
+    const notes: ImportNotes = { ...empty, changedAt: now().toISOString() };
     try {
-      await writeImportNotes(storage.store, repositoryKeys(uuid), notes, "absent");
+      await importNotes(storage.store, repositoryKeys(uuid)).change((before) => before ?? notes);
     } catch (error) {
       log.warn("import:not-noted", { uuid, ...errorFields(error) });
     }

@@ -7,12 +7,7 @@ import type { BitbucketHooksApi, Hook, HookPlace, HookSettings } from "../bitbuc
 import { errorFields, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import {
-  forgetInstalledWebhooks,
-  type InstalledWebhooks,
-  readInstalledWebhooks,
-  writeInstalledWebhooks,
-} from "./installed-webhooks.ts";
+import { type InstalledWebhooks, installedWebhooks } from "./installed-webhooks.ts";
 import { WEBHOOK_PATH } from "./receive-webhook.ts";
 import { workspaceSecret } from "./signature.ts";
 import { REPOSITORY_WEBHOOK_EVENTS, WEBHOOK_EVENTS } from "./webhook-event.ts";
@@ -44,7 +39,8 @@ export async function installWebhooks(workspace: string, options: InstallWebhook
   const { store, log, now = () => new Date() } = options;
   const wanted = settingsFor(workspace, options, WEBHOOK_EVENTS);
   const print = fingerprint(wanted);
-  const stored = await readInstalledWebhooks(store, workspace);
+  const document = installedWebhooks(store, workspace);
+  const stored = await document.read();
   const before = stored.value?.fingerprint === print ? stored.value : undefined;
   const isDue = now().getTime() - Date.parse(before?.checkedAt ?? "1970-01-01") >= CHECK_EVERY_MS;
   if (!isDue && before?.level !== "repository") return;
@@ -53,7 +49,7 @@ export async function installWebhooks(workspace: string, options: InstallWebhook
   try {
     const isWorkspaceWide = isDue && (await putUpIfAllowed({ workspace }, wanted, options));
     installed = isWorkspaceWide
-      ? { formatVersion: 1, checkedAt, fingerprint: print, level: "workspace", repositories: [] }
+      ? { checkedAt, fingerprint: print, level: "workspace", repositories: [] }
       : await onRepositories(workspace, before, isDue, { checkedAt, print }, options);
     if (isWorkspaceWide) await takeDownOnRepositories(workspace, stored.value, options);
   } catch (error) {
@@ -61,22 +57,22 @@ export async function installWebhooks(workspace: string, options: InstallWebhook
     log.warn("webhook:install-failed", { workspace, ...errorFields(error) });
     // Asked again with the next check, not with each run: a refusal rarely changes within minutes.
     const problem = error.message.slice(0, 500);
-    installed = { formatVersion: 1, checkedAt, fingerprint: print, level: "none", repositories: [], problem };
+    installed = { checkedAt, fingerprint: print, level: "none", repositories: [], problem };
     if (error instanceof UpstreamError && error.retryable) return;
   }
-  if (JSON.stringify(installed) !== JSON.stringify(stored.value)) {
-    await writeInstalledWebhooks(store, workspace, installed, stored);
-    log.info("webhook:installed", { workspace, level: installed.level });
-  }
+  const written = await document.change(() => installed, stored);
+  if (written !== stored) log.info("webhook:installed", { workspace, level: installed.level });
 }
 
 /** Takes down all that are ours. @throws {UpstreamError} The primary refused: some may be left. */
 export async function removeWebhooks(workspace: string, options: InstallWebhooksOptions): Promise<void> {
-  const { value } = await readInstalledWebhooks(options.store, workspace);
+  const document = installedWebhooks(options.store, workspace);
+  const stored = await document.read();
+  const { value } = stored;
   if (value === undefined) return;
   if (value.level === "workspace") await takeDown({ workspace }, options);
   await takeDownOnRepositories(workspace, value, options);
-  await forgetInstalledWebhooks(options.store, workspace);
+  await document.remove(stored);
 }
 
 async function onRepositories(
@@ -100,7 +96,6 @@ async function onRepositories(
   const surplus = (before?.repositories ?? []).filter((uuid) => !all.includes(uuid));
   for (const uuid of surplus) await takeDown({ workspace, uuid }, options);
   return {
-    formatVersion: 1,
     // What is left for later runs must not look due again with each of them.
     checkedAt: isDue ? checkedAt : (before?.checkedAt ?? checkedAt),
     fingerprint: print,

@@ -1,44 +1,25 @@
-/** What the mirror knows of the webhooks it has put up in one workspace: `webhooks/<workspace>.json`. */
-import * as z from "zod";
-import type { StoredJson } from "../mirror/stored-json.ts";
-import { changeStoredJson, readStoredJson } from "../mirror/stored-json.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+/** What the mirror knows of the webhooks that it has installed in one workspace: `webhooks/<workspace>.json`. */
+import * as z from "zod/mini";
+import { type DocumentForm, StoredDocument } from "../repo/stored-document.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 
-const installedSchema = z.strictObject({
-  formatVersion: z.literal(1),
+const installedSchema = z.object({
   checkedAt: z.iso.datetime(),
   /** Of address, events and secret. */
   fingerprint: z.string(),
-  /** `none`: the account may put up none, and the mirror learns of changes by asking. */
+  /** `none`: the account may install none, and the mirror learns of changes by asking. */
   level: z.enum(["workspace", "repository", "none"]),
   /** Repositories with one of their own, by their uuids. */
   repositories: z.array(z.guid()),
   /** In words, for people. */
-  problem: z.string().optional(),
+  problem: z.optional(z.string()),
 });
 
 export type InstalledWebhooks = z.infer<typeof installedSchema>;
 
-export function readInstalledWebhooks(
-  store: BlobStore,
-  workspace: string,
-): Promise<StoredJson<InstalledWebhooks>> {
-  return readStoredJson(store, keyOf(workspace), installedSchema);
-}
+/** If it is lost, webhooks are found at Bitbucket by their description. */
+const FORM: DocumentForm<InstalledWebhooks> = { schema: installedSchema, whenDamaged: "absent" };
 
-export async function writeInstalledWebhooks(
-  store: BlobStore,
-  workspace: string,
-  installed: InstalledWebhooks,
-  known: StoredJson<InstalledWebhooks>,
-): Promise<void> {
-  await changeStoredJson(store, keyOf(workspace), installedSchema, () => installed, known);
-}
-
-export async function forgetInstalledWebhooks(store: BlobStore, workspace: string): Promise<void> {
-  await store.delete(keyOf(workspace));
-}
-
-function keyOf(workspace: string): string {
-  return `webhooks/${workspace.toLowerCase()}.json`;
+export function installedWebhooks(store: WholeBlobs, workspace: string): StoredDocument<InstalledWebhooks> {
+  return new StoredDocument(store, `webhooks/${workspace.toLowerCase()}.json`, FORM);
 }

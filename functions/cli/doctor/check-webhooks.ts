@@ -3,7 +3,7 @@ import type { Hook } from "../../../lib/bitbucket/hooks-api.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
 import { readWorkspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
-import { type InstalledWebhooks, readInstalledWebhooks } from "../../../lib/webhook/installed-webhooks.ts";
+import { type InstalledWebhooks, installedWebhooks } from "../../../lib/webhook/installed-webhooks.ts";
 import { WEBHOOK_PATH } from "../../../lib/webhook/receive-webhook.ts";
 import { REPOSITORY_WEBHOOK_EVENTS, WEBHOOK_EVENTS } from "../../../lib/webhook/webhook-event.ts";
 import type { BitbucketAccess } from "../../wiring/bitbucket-access.ts";
@@ -30,7 +30,7 @@ export async function checkWebhooks(
   const only = (finding: Finding): WebhookFindings => ({ findings: [finding], mirrorUrl: undefined });
   if (workspace.credential === undefined)
     return only(skipped(check, "without an account none can be put up: changes are found by asking"));
-  const { value: installed } = await readInstalledWebhooks(store, name);
+  const { value: installed } = await installedWebhooks(store, name).read();
   if (installed === undefined) {
     if (isLocal)
       return only(

@@ -81,3 +81,24 @@ test("asking what is served costs one request, and no round of its own", async (
   // Name and configuration, then manifest and record, which are not there.
   expect(store.counts()).toMatchObject({ requests: 4, rounds: 2 });
 });
+
+test("a configuration of a newer release is used, and its fields outlive a change of this one", async () => {
+  const store = new MemoryBlobStore();
+  const [acme] = mirrorConfigOf([{ workspace: "acme", projects: "all" }]).workspaces;
+  const newer = { formatVersion: 2, workspaces: [{ ...acme, newInWorkspace: 1 }], newInAll: { deep: [1] } };
+  await store.write("config.json", new TextEncoder().encode(JSON.stringify(newer)));
+  expect((await new CurrentConfig(store).read()).workspaces).toEqual([acme]);
+  await changeMirrorConfig(store, add("beta"));
+  await changeMirrorConfig(store, (config) => ({
+    ...config,
+    workspaces: config.workspaces.map((one) => ({ ...one, disabled: true })),
+  }));
+  const text = new TextDecoder().decode((await store.read("config.json")).bytes);
+  expect(JSON.parse(text)).toMatchObject({
+    ...newer,
+    workspaces: [
+      { workspace: "acme", newInWorkspace: 1, disabled: true },
+      { workspace: "beta", disabled: true },
+    ],
+  });
+});

@@ -83,7 +83,12 @@ describe("a configuration is refused, with what is wrong where", () => {
   test.each([
     ["{", "not JSON"],
     ['{"formatVersion":1}', "workspaces"],
-    ['{"formatVersion":2,"anything":[]}', "newer release"],
+    ['{"formatVersion":2,"anything":[]}', "workspaces"],
+    [
+      '{"formatVersion":2,"workspaces":[],"mustUnderstand":["teams"]}',
+      'newer release wrote config.json: it uses "teams"',
+    ],
+    ['{"formatVersion":1,"workspaces":[],"workspace":[]}', "unknown field workspace"],
     ['{"formatVersion":1,"workspaces":[{"workspace":"../x","projects":"all"}]}', "workspaces[0].workspace"],
     ['{"formatVersion":1,"workspaces":[{"workspace":"a","projects":"some"}]}', "workspaces[0].projects"],
     ['{"formatVersion":1,"workspaces":[{"workspace":"a","projects":"all","include":["a b"]}]}', "include[0]"],

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { documentChecksum, type JsonObject } from "../../../lib/document-json.ts";
 import { StoredDocumentError } from "../../../lib/errors.ts";
 import { changeRecord, factsOf, withFacts } from "../../../lib/mirror/repository-state.ts";
-import { documentChecksum, type JsonObject } from "../../../lib/repo/document-json.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { indexNames, releaseName, releaseReservedName, reserveName } from "../../../lib/repo/name-index.ts";
 import { readName, readProjectName } from "../../../lib/repo/names.ts";

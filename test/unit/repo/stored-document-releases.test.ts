@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { JsonObject } from "../../../lib/document-json.ts";
 import { ConfigError, StoredDocumentError } from "../../../lib/errors.ts";
-import type { JsonObject } from "../../../lib/repo/document-json.ts";
 import { DOCUMENT_KEY, openTeam, TEAM } from "../../support/document-rig.ts";
 
 describe("fields of a newer release", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { documentChecksum, type JsonObject } from "../../../lib/document-json.ts";
 import { ConfigError, StoredDocumentError, VersionConflictError } from "../../../lib/errors.ts";
-import { documentChecksum, type JsonObject } from "../../../lib/repo/document-json.ts";
 import { NO_DOCUMENT, UNCHANGED } from "../../../lib/repo/stored-document.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { DOCUMENT_KEY, openTeam, TEAM, type Team } from "../../support/document-rig.ts";

@@ -7,7 +7,7 @@ import {
   installWebhooks,
   removeWebhooks,
 } from "../../../lib/webhook/install-webhooks.ts";
-import { readInstalledWebhooks } from "../../../lib/webhook/installed-webhooks.ts";
+import { installedWebhooks } from "../../../lib/webhook/installed-webhooks.ts";
 import { WEBHOOK_EVENTS } from "../../../lib/webhook/webhook-event.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../../support/fake-bitbucket/acme-workspace.ts";
 import { stableUuid } from "../../support/fake-bitbucket/catalogue.ts";
@@ -55,7 +55,7 @@ function optionsAs(name: string, others: Partial<InstallWebhooksOptions> = {}): 
 }
 
 async function state() {
-  return (await readInstalledWebhooks(store, "acme")).value;
+  return (await installedWebhooks(store, "acme").read()).value;
 }
 
 test("one on the workspace, with a secret and all events; the next runs ask nothing", async () => {

@@ -1,5 +1,6 @@
 /** The JSON of stored documents: fields of newer releases, which are kept, and the checksum over all fields. */
 import { createHash } from "node:crypto";
+import { NewerReleaseError } from "./errors.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 export interface JsonObject {
@@ -58,6 +59,23 @@ export function unknownFields(known: Json, source: Json, path = ""): string[] {
     const field = path === "" ? name : `${path}.${name}`;
     return Object.hasOwn(known, name) ? unknownFields(known[name] ?? null, value, field) : [field];
   });
+}
+
+/** @throws {NewerReleaseError} `mustUnderstand` has an entry that is not in `understands`: the document must not be used or written. */
+export function assertUnderstood(
+  document: JsonObject,
+  key: string,
+  understands: readonly string[] = [],
+): void {
+  const { mustUnderstand = [] } = document;
+  const entries = Array.isArray(mustUnderstand) ? mustUnderstand : [mustUnderstand];
+  const unknown = entries.find((entry) => typeof entry !== "string" || !understands.includes(entry));
+  if (unknown === undefined) return;
+  const name = JSON.stringify(unknown);
+  throw new NewerReleaseError(
+    `a newer release wrote ${key}: it uses ${name}, which this release does not know`,
+    { key },
+  );
 }
 
 /** SHA-256 of the document's canonical form, 64 hex digits. Canonical as in RFC 8785: fields sorted, no white space. */
