@@ -117,11 +117,11 @@ export class CallerStandings {
     const acceptedAtMs = this.#options.now();
     for (let tries = 0; tries < MAX_WRITE_TRIES; tries++) {
       const found = await this.#find(key);
-      const { acceptedAtMs: notedAtMs, questions } = found.standing;
+      const { acceptedAtMs: notedAtMs, questions, ...others } = found.standing;
       if (notedAtMs !== undefined && acceptedAtMs < notedAtMs + NOTE_EVERY_MS) return;
       // Those that were not refused count no longer.
       const kept = questions !== undefined && questions.refused > 0 && { questions };
-      if (await this.#replace(key, found, { ...kept, acceptedAtMs })) return;
+      if (await this.#replace(key, found, { ...others, ...kept, acceptedAtMs })) return;
       this.#remembered.delete(key);
     }
   }
