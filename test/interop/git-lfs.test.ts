@@ -1,0 +1,253 @@
+/** Real git-lfs against `nearside serve`, whose files lie in a folder: downloads come from the mirror, everything else reaches the primary. */
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { lfsFileKey } from "../../lib/repo/layout.ts";
+import { type CredentialHelper, makeCredentialHelper } from "../support/credential-helper.ts";
+import { git, tryGit } from "../support/git/run-git.ts";
+import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
+import { makeEmptyRepository, type Primary, startPrimary } from "../support/primary.ts";
+
+const isMissing = (await tryGit(["lfs", "version"])).exitCode !== 0;
+// In CI nothing is left out.
+if (isMissing && process.env["CI"] !== undefined) throw new Error("git-lfs is not installed");
+
+const WAITING = { timeout: 60_000, interval: 50 };
+
+describe.skipIf(isMissing)("git-lfs", () => {
+  let primary: Primary;
+  let mirror: MirrorProcess & MirrorAnnouncement;
+  let helper: CredentialHelper;
+  let url: string;
+  /** The contents of three files on main, and of one before. */
+  const tips = [randomBytes(1), randomBytes(70_000), randomBytes(300_000)];
+  const old = randomBytes(5_000);
+  const oidOf = (content: Uint8Array) => createHash("sha256").update(content).digest("hex");
+
+  beforeAll(async () => {
+    primary = await startPrimary({ make: makeEmptyRepository });
+    const credential = { username: "developer", password: "developer" };
+    const hosts = { [new URL(primary.fake.gitUrl).host]: credential };
+    helper = await makeCredentialHelper(primary.folder, hosts);
+    const author = await cloneOf(`${primary.fake.gitUrl}/acme/sample.git`);
+    await author.lfs("track", "*.bin");
+    await author.commit({ "0.bin": old, "text.txt": Buffer.from("text") });
+    await author.commit(Object.fromEntries(tips.map((content, i) => [`${i}.bin`, content])));
+    await author.run("push", "--quiet", "origin", "HEAD:main");
+    mirror = await startMirror(primary.mirrorArguments);
+    url = `${mirror.url}/acme/sample.git`;
+    helper = await makeCredentialHelper(primary.folder, { ...hosts, [new URL(mirror.url).host]: credential });
+    await copied(...tips);
+  }, 120_000);
+
+  beforeEach(async () => {
+    primary.fake.lfs.reset();
+    await helper.takeCalls();
+  });
+
+  afterAll(async () => {
+    await mirror?.stop();
+    await primary.close();
+  });
+
+  /** Waits until they are in the mirror's store. */
+  async function copied(...contents: readonly Uint8Array[]): Promise<void> {
+    const paths = contents.map((content) => join(primary.storeFolder, lfsFileKey(oidOf(content))));
+    await vi.waitFor(() => expect(paths.filter((path) => !existsSync(path))).toEqual([]), WAITING);
+    // The file is there a moment before the right to it.
+    const objects = contents.map((content) => ({ oid: oidOf(content), size: content.length }));
+    await vi.waitFor(async () => {
+      const response = await fetch(`${mirror.url}/acme/sample.git/info/lfs/objects/batch`, {
+        method: "POST",
+        body: JSON.stringify({ operation: "download", objects }),
+      });
+      const answer = (await response.json()) as { objects: { actions?: { download: { href: string } } }[] };
+      for (const { actions } of answer.objects) expect(actions?.download.href).toContain(mirror.url);
+    }, WAITING);
+  }
+
+  async function cloneOf(address: string, ...options: string[]) {
+    const path = primary.newPath();
+    const env = { GIT_LFS_SKIP_SMUDGE: "1" };
+    const credentials = helper.options;
+    await git([...credentials, "clone", "--quiet", ...options, address, path], { env });
+    const run = (...args: string[]) => git([...credentials, ...args], { cwd: path, env });
+    const attempt = (...args: string[]) => tryGit([...credentials, ...args], { cwd: path, env });
+    await run("lfs", "install", "--local");
+    return {
+      path,
+      run,
+      attempt,
+      lfs: (...args: string[]) => run("lfs", ...args),
+      read: (file: string) => readFile(join(path, file)),
+      async commit(files: Record<string, Uint8Array>) {
+        for (const [name, content] of Object.entries(files)) await writeFile(join(path, name), content);
+        await run("add", "--all");
+        await run("commit", "--quiet", "--message=Files");
+      },
+      /** Forgets what it has downloaded. */
+      async forget() {
+        await rm(join(path, ".git/lfs/objects"), { recursive: true, force: true });
+      },
+      async objects() {
+        const files = await readdir(join(path, ".git/lfs/objects"), { recursive: true }).catch(() => []);
+        return files.flatMap((file) => /[0-9a-f]{64}$/.exec(file)?.[0] ?? []).toSorted();
+      },
+    };
+  }
+
+  /** Batches and transfers of clients, not of the mirror's own copier, that reached the primary and its storage. */
+  function clientsAtPrimary() {
+    const { batches, transfers } = primary.fake.lfs;
+    return {
+      batches: batches.map(({ operation }) => operation),
+      transfers: transfers.filter(({ headers }) => String(headers["user-agent"]).startsWith("git-lfs"))
+        .length,
+    };
+  }
+
+  test("clones, and has the files of the mirror; the primary hears nothing of it", async () => {
+    const path = primary.newPath();
+    const filter = ["filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true"];
+    const options = filter.flatMap((one) => ["-c", one]);
+    await git([...options, "clone", "--quiet", url, path]);
+    for (const [i, content] of tips.entries())
+      expect(await readFile(join(path, `${i}.bin`))).toEqual(content);
+    expect(clientsAtPrimary()).toEqual({ batches: [], transfers: 0 });
+  });
+
+  test("pulls, checks out, and finds all well", async () => {
+    const clone = await cloneOf(url);
+    expect((await clone.read("1.bin")).toString()).toMatch(/^version https:\/\/git-lfs/);
+    await clone.lfs("pull");
+    expect(await clone.read("1.bin")).toEqual(tips[1]);
+    await rm(join(clone.path, "1.bin"));
+    await clone.lfs("checkout", "1.bin");
+    expect(await clone.read("1.bin")).toEqual(tips[1]);
+    expect(await clone.lfs("fsck")).toContain("Git LFS fsck OK");
+    expect(clientsAtPrimary()).toEqual({ batches: [], transfers: 0 });
+  });
+
+  test("a clone without .git in its address", async () => {
+    const clone = await cloneOf(url.replace(/\.git$/, ""));
+    await clone.lfs("pull");
+    expect(await clone.read("2.bin")).toEqual(tips[2]);
+  });
+
+  test("prunes only what the mirror could give again", async () => {
+    const clone = await cloneOf(url);
+    await clone.lfs("pull");
+    await clone.run("checkout", "--quiet", "--detach", "HEAD~1");
+    await clone.run("update-ref", "-d", "refs/remotes/origin/main");
+    await clone.run("update-ref", "-d", "refs/remotes/origin/HEAD");
+    await clone.run("reflog", "expire", "--expire=now", "--all");
+    await clone.run("branch", "kept", "main");
+    await clone.run("config", "lfs.fetchrecentrefsdays", "0");
+    await clone.run("config", "lfs.pruneoffsetdays", "0");
+    await clone.lfs("prune", "--verify-remote");
+    // Unpushed, as the remote's branches are forgotten: kept.
+    expect(await clone.objects()).toEqual(expect.arrayContaining([oidOf(tips[1] as Uint8Array)]));
+    await clone.run("fetch", "--quiet", "origin");
+    await clone.run("branch", "-D", "kept", "main");
+    await clone.lfs("prune", "--verify-remote");
+    expect(await clone.objects()).not.toContain(oidOf(tips[1] as Uint8Array));
+    expect(clientsAtPrimary()).toEqual({ batches: [], transfers: 0 });
+  });
+
+  test("an older commit's file comes by the primary, and the next time from the mirror", async () => {
+    const clone = await cloneOf(url);
+    await clone.lfs("fetch", "origin", "main~1");
+    expect(await clone.objects()).toContain(oidOf(old));
+    expect(clientsAtPrimary().transfers).toBe(1);
+    await copied(old);
+    primary.fake.lfs.reset();
+    await clone.forget();
+    await clone.lfs("fetch", "--all");
+    expect(await clone.objects()).toEqual([old, ...tips].map(oidOf).toSorted());
+    expect(clientsAtPrimary()).toEqual({ batches: [], transfers: 0 });
+  });
+
+  test.each([["unset"], ["true"], ["false"]])(
+    "pushes through the mirror's address, locksverify %s",
+    async (verify) => {
+      const clone = await cloneOf(url);
+      if (verify !== "unset") await clone.run("config", "lfs.locksverify", verify);
+      const content = randomBytes(20_000);
+      await clone.commit({ "new.bin": content });
+      await clone.run("push", "--quiet", "origin", `HEAD:refs/heads/by-mirror-${verify}`);
+      expect(await primary.git("cat-file", "-t", `by-mirror-${verify}:new.bin`)).toBe("blob");
+      expect(clientsAtPrimary()).toMatchObject({ batches: expect.arrayContaining(["upload"]), transfers: 1 });
+      expect((await helper.takeCalls()).filter((call) => call.startsWith("erase"))).toEqual([]);
+    },
+  );
+
+  test("pushes by a pushurl, and pulls from the mirror", async () => {
+    const clone = await cloneOf(url);
+    await clone.run("remote", "set-url", "--push", "origin", `${primary.fake.gitUrl}/acme/sample.git`);
+    const content = randomBytes(20_000);
+    await clone.commit({ "pushurl.bin": content });
+    await clone.run("push", "--quiet", "origin", "HEAD:refs/heads/by-pushurl");
+    await copied(content);
+    primary.fake.lfs.reset();
+    await clone.forget();
+    await clone.lfs("fetch", "origin", "HEAD");
+    expect(await clone.objects()).toContain(oidOf(content));
+    expect(clientsAtPrimary().transfers).toBe(0);
+  });
+
+  test("locks and unlocks at the primary", async () => {
+    primary.fake.lfs.misbehave({ locks: true });
+    const clone = await cloneOf(url);
+    await clone.lfs("lock", "1.bin");
+    expect(await clone.lfs("locks")).toContain("1.bin");
+    await clone.lfs("unlock", "1.bin");
+    expect(await clone.lfs("locks")).toBe("");
+  });
+
+  test("migrates files of the history, and pushes them", async () => {
+    const clone = await cloneOf(url);
+    await clone.lfs("migrate", "import", "--yes", "--include=*.txt", "--include-ref=refs/heads/main");
+    await clone.run("push", "--quiet", "origin", "HEAD:refs/heads/migrated");
+    const other = await cloneOf(`${primary.fake.gitUrl}/acme/sample.git`, "--branch=migrated");
+    await other.lfs("pull");
+    expect((await other.read("text.txt")).toString()).toBe("text");
+  });
+
+  test("250 files: pushed through the mirror, pulled at once, and again from the mirror once copied", async () => {
+    const contents = Array.from({ length: 250 }, (_, i) => Buffer.from(`content ${i}`));
+    const author = await cloneOf(url);
+    await author.commit(Object.fromEntries(contents.map((content, i) => [`many-${i}.bin`, content])));
+    await author.run("push", "--quiet", "origin", "HEAD:refs/heads/many");
+    const reader = await cloneOf(url, "--branch=many");
+    await reader.lfs("pull");
+    for (const [i, content] of contents.entries())
+      expect(await reader.read(`many-${i}.bin`)).toEqual(content);
+    await copied(...contents);
+    primary.fake.lfs.reset();
+    await reader.forget();
+    await reader.lfs("fetch");
+    expect((await reader.objects()).length).toBe(253);
+    expect(clientsAtPrimary()).toEqual({ batches: [], transfers: 0 });
+  });
+
+  test("one is missing, though there is a pointer: the others are fetched, and git-lfs says which is not", async () => {
+    const oid = "f".repeat(64);
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize 12\n`;
+    await primary.git("branch", "planted", "main");
+    await primary.commit("planted", "planted.bin", pointer);
+    const clone = await cloneOf(`${primary.fake.gitUrl}/acme/sample.git`, "--branch=planted");
+    await clone.run("config", "lfs.url", `${url}/info/lfs`);
+    const { exitCode, stderr } = await clone.attempt("lfs", "fetch", "origin", "planted");
+    expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining(oid) });
+    expect(await clone.objects()).toEqual(tips.map(oidOf).toSorted());
+  });
+
+  test("while the primary is away: what is stored is served", async () => {
+    const clone = await cloneOf(url);
+    primary.fake.lfs.misbehave({ batchStatus: 503 });
+    await clone.lfs("pull");
+    expect(await clone.read("2.bin")).toEqual(tips[2]);
+  });
+});
