@@ -105,7 +105,7 @@ function describe({ body }: DeadLetter): string {
     }) ??
     described(() => {
       const job = parseLfsJob(body);
-      const what = job.kind === "copy" ? `copy of ${job.objects.length} LFS files` : "plan of LFS files";
+      const what = job.kind === "copy" ? `copy of ${job.objects.length} LFS files` : `${job.kind} LFS files`;
       return `${job.workspace}/${job.uuid}, ${what}, of ${job.queuedAt}`;
     }) ??
     `not a job of this mirror: ${JSON.stringify(body.slice(0, 200))}`

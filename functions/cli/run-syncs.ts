@@ -32,12 +32,14 @@ export function startSyncing(
   const readConfig = () => configOf(store);
   const bitbucket = bitbucketOf(options);
   const log = logOf(options);
-  const lfs = startLfs({ storage, readConfig, log, bitbucket, settings: options, line, onFailed });
+  const temporaryFolder = temporaryFolderIn(options.store);
+  const lfs = startLfs({
+    ...{ storage, readConfig, log, temporaryFolder, bitbucket, settings: options, line, onFailed },
+  });
   let doneCount = 0;
   let newsCount = 0;
   const queue = startWorker({
-    ...{ storage, readConfig, bitbucket, log },
-    temporaryFolder: temporaryFolderIn(options.store),
+    ...{ storage, readConfig, bitbucket, log, temporaryFolder },
     planLfs: lfsPlans({ store, queue: lfs.queue, log, isAsked: true }),
     onProgress: (name, progress) => line.showing(name)(progress),
     onDone: (name, outcome) => {

@@ -11,6 +11,8 @@ import { delay, delayAskedFor } from "./delay.ts";
 import type { ProgressLine } from "./progress-line.ts";
 
 export interface LocalLfsOptions extends Pick<LfsJobOptions, "storage" | "readConfig" | "log"> {
+  /** For packs that are searched for pointers. */
+  readonly temporaryFolder: string | undefined;
   readonly bitbucket: BitbucketAccess;
   readonly settings: LfsSettings;
   readonly line: ProgressLine;
@@ -29,7 +31,7 @@ export interface LocalLfs {
 const CONCURRENCY = 4;
 
 export function startLfs(options: LocalLfsOptions): LocalLfs {
-  const { storage, readConfig, log, bitbucket, settings, line, kept, onFailed } = options;
+  const { storage, readConfig, log, temporaryFolder, bitbucket, settings, line, kept, onFailed } = options;
   const policy = lfsPolicy(settings);
   const budget = lfsBudget();
   const rates = new Map<string, CopyRate>();
@@ -47,7 +49,7 @@ export function startLfs(options: LocalLfsOptions): LocalLfs {
     while (pausedUntilMs > Date.now() && !signal.aborted) await delay(pausedUntilMs - Date.now(), signal);
     try {
       await runLfsJob(job, {
-        ...{ storage, readConfig, log, queue },
+        ...{ storage, readConfig, log, queue, temporaryFolder },
         lfsOf: (workspace, repository) => bitbucket.lfsOf(workspace, repository),
         policy,
         budget,

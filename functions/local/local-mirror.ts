@@ -150,6 +150,7 @@ function startKeptLfs(
   const { store, line } = options;
   return startLfs({
     ...options,
+    temporaryFolder: temporaryFolderIn(options.settings.store),
     kept: new StoredMessages(store, "lfs"),
     onFailed: (name, error) => line.print(`${name}, LFS: ${describeError(error)}`),
   });

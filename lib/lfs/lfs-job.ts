@@ -20,12 +20,15 @@ const objectSchema = z.object({
 const jobSchema = z.discriminatedUnion("kind", [
   /** Finds out which files are to be copied, and makes jobs of that. */
   z.object({ kind: z.literal("plan"), ...repository }),
+  /** Looks for pointers in packs whose pointers are not known, then plans. */
+  z.object({ kind: z.literal("find"), ...repository }),
   /** Copies these files, as far as the repository has pointers to them. */
   z.object({ kind: z.literal("copy"), ...repository, objects: z.array(objectSchema).min(1).max(100) }),
 ]);
 
 export type LfsJob = z.infer<typeof jobSchema>;
 export type LfsCopyJob = Extract<LfsJob, { kind: "copy" }>;
+export type LfsFindJob = Extract<LfsJob, { kind: "find" }>;
 export type LfsPlanJob = Extract<LfsJob, { kind: "plan" }>;
 
 /** The primary is asked about so many files at a time. */
@@ -59,6 +62,17 @@ export async function requestPlan(
   await queue.send([{ groupId: uuid, dedupId: `plan-${uuid}-${eventId}`, body: JSON.stringify(job) }]);
 }
 
+/** Has packs looked through for pointers. @param eventId - As in `requestPlan`. */
+export async function requestFind(
+  queue: JobQueue,
+  { workspace, uuid }: LfsRepository,
+  eventId: string,
+): Promise<void> {
+  const job: LfsFindJob = { kind: "find", workspace, uuid, queuedAt: new Date().toISOString() };
+  const groupId = `${uuid}/lfs-find`;
+  await queue.send([{ groupId, dedupId: `find-${uuid}-${eventId}`, body: JSON.stringify(job) }]);
+}
+
 /** Has files copied; the same files once within five minutes. @param again - Says that they are asked for anew. */
 export async function requestCopies(
   queue: JobQueue,
@@ -77,6 +91,7 @@ export async function requestCopies(
 export async function requeueJob(queue: JobQueue, job: LfsJob): Promise<void> {
   const again = `-again-${Date.now()}`;
   if (job.kind === "copy") await queue.send([copyMessage(job, again)]);
+  else if (job.kind === "find") await requestFind(queue, job, again);
   else await requestPlan(queue, job, again);
 }
 

@@ -9,7 +9,8 @@ import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import { type LfsRights, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
-import { type LfsPlanJob, requestCopies } from "./lfs-job.ts";
+import { isConfirmationDue } from "./confirmations.ts";
+import { type LfsPlanJob, requestCopies, requestFind } from "./lfs-job.ts";
 import type { LfsCopyPolicy } from "./lfs-policy.ts";
 import {
   type PackPointers,
@@ -35,8 +36,8 @@ export interface LfsPlanReport {
   readonly plannedBytes: number;
 }
 
-/** Of one plan, of files that were not to be had before. */
-const MAX_RETRIED = 1_000;
+/** Of one plan: files to confirm, and those that were not to be had before. 100 requests; the rest waits for the next plan. */
+const MAX_DUE = 10_000;
 
 /** @returns `undefined` if nothing was published, or nothing is to be copied. @throws {DamagedRepositoryError} */
 export async function planCopies(
@@ -63,6 +64,8 @@ export async function planCopies(
   const plannedAt = new Date(now()).toISOString();
   await stored.notePlanned({ ...report, plannedPacks, plannedFor: policy, plannedRefs, plannedAt });
   await forgetUnpointed(stored, rights, found.packs, sizes);
+  const unknownPacks = found.packs.filter(({ pointers }) => pointers === undefined);
+  if (unknownPacks.length > 0) await requestFind(queue, job, unknownPacks.at(-1)?.pack.id ?? "");
   const plannedBytes = planned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const result = { ...report, plannedFiles: planned.length, plannedBytes };
   if (planned.length > 0) log.info("lfs:planned", { repo: `${job.workspace}/${job.uuid}`, ...result });
@@ -122,9 +125,12 @@ function pendingRecords(planned: readonly PlannedFile[], rights: LfsRights, nowS
 function dueRecords(rights: LfsRights, nowSeconds: number): LfsRecord[] {
   const due: LfsRecord[] = [];
   for (const record of rights.records()) {
-    if (record.state === LFS_STATE.stored || record.seconds > nowSeconds) continue;
-    due.push(record);
-    if (due.length === MAX_RETRIED) break;
+    const isDue =
+      record.state === LFS_STATE.stored
+        ? isConfirmationDue(record, nowSeconds)
+        : record.seconds <= nowSeconds;
+    if (isDue) due.push(record);
+    if (due.length === MAX_DUE) break;
   }
   return due;
 }

@@ -4,12 +4,15 @@ import { isMirrored } from "../mirror/selection.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
 import { type RepositoryRecord, repositoryDocument } from "../repo/repository-record.ts";
 import { copyFiles, type LfsCopyOptions } from "./copy-files.ts";
-import type { LfsJob } from "./lfs-job.ts";
+import { type FindPointersOptions, findPointers } from "./find-pointers.ts";
+import { type LfsJob, requestPlan } from "./lfs-job.ts";
 import { copyPolicyOf, type LfsPolicy } from "./lfs-policy.ts";
 import { planCopies } from "./plan-copies.ts";
 import type { LfsPrimary } from "./ports.ts";
 
-export interface LfsJobOptions extends Pick<LfsCopyOptions, "storage" | "budget" | "log" | "signal" | "now"> {
+export interface LfsJobOptions
+  extends Pick<LfsCopyOptions, "storage" | "budget" | "log" | "signal" | "now">,
+    FindPointersOptions {
   readonly queue: JobQueue;
   readonly readConfig: () => Promise<MirrorConfig>;
   /** The files of one repository at the primary, as the workspace's account sees them. */
@@ -43,6 +46,11 @@ export async function runLfsJob(job: LfsJob, options: LfsJobOptions): Promise<vo
   if (copies === "none") return;
   if (job.kind === "plan") {
     await planCopies(job, { ...common, policy: copies, maxFileBytes: policy.maxFileBytes });
+    return;
+  }
+  if (job.kind === "find") {
+    if ((await findPointers(job, options)) > 0)
+      await requestPlan(options.queue, job, `found-${job.queuedAt}`);
     return;
   }
   await copyFiles(job, {

@@ -1,12 +1,8 @@
 /** Rewrites history sidecars that are damaged or of another version, from the packs in the store. */
 
-import type { FileHandle } from "node:fs/promises";
 import { encodePackHistory } from "../git/history/pack-history.ts";
 import type { ObjectReader } from "../git/ports.ts";
-import { untilAborted } from "../git/until-aborted.ts";
-import { PackFileProgress } from "../indexer/file-pack-source.ts";
-import { indexPack } from "../indexer/index-pack.ts";
-import { writeAt } from "../indexer/write-at.ts";
+import { indexStoredPack } from "../indexer/index-stored-pack.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import type { Repository } from "../repo/repository.ts";
@@ -42,10 +38,9 @@ async function rebuildHistory(
   await using file = await openUnnamedFile(temporaryFolder);
   // `await`, or the file would be closed too early.
   return await asRepositoryDamage(async () => {
-    const progress = new PackFileProgress();
-    await copyTo(file.handle, untilAborted(store.readStream(keys.pack(pack.id), 0, pack.packBytes), signal));
-    progress.complete(pack.packBytes);
-    const { built, index, lfsPointers } = await indexPack({ file: file.handle, progress, signal });
+    const chunks = store.readStream(keys.pack(pack.id), 0, pack.packBytes);
+    const indexing = { file: file.handle, signal };
+    const { built, index, lfsPointers } = await indexStoredPack(chunks, pack.packBytes, indexing);
     await store.write(keys.packLfs(pack.id), lfsPointers);
     const history = built && (await completeHistory(built, index, objects, signal));
     if (history === undefined) return pack;
@@ -53,12 +48,4 @@ async function rebuildHistory(
     await store.write(keys.packHistory(pack.id), bytes);
     return { ...pack, historyBytes: bytes.length };
   });
-}
-
-async function copyTo(file: FileHandle, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  let offsetBytes = 0;
-  for await (const chunk of chunks) {
-    await writeAt(file, chunk, offsetBytes);
-    offsetBytes += chunk.length;
-  }
 }

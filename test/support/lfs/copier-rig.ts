@@ -2,6 +2,7 @@
 import { lfsClient } from "../../../lib/bitbucket/lfs-client.ts";
 import { ByteBudget } from "../../../lib/lfs/byte-budget.ts";
 import { copyFiles, type LfsCopyOptions } from "../../../lib/lfs/copy-files.ts";
+import { findPointers } from "../../../lib/lfs/find-pointers.ts";
 import { parseLfsJob, requestPlan } from "../../../lib/lfs/lfs-job.ts";
 import type { LfsCopyPolicy } from "../../../lib/lfs/lfs-policy.ts";
 import { planCopies } from "../../../lib/lfs/plan-copies.ts";
@@ -59,7 +60,12 @@ export function copierRig(
     for (let message = messages[0]; message !== undefined; message = messages[0]) {
       const job = parseLfsJob(message.body);
       if (job.kind === "plan") await planCopies(job, { ...common, queue, policy });
-      else
+      else if (job.kind === "find") {
+        if (
+          (await findPointers(job, { ...common, signal: options.signal ?? new AbortController().signal })) > 0
+        )
+          await requestPlan(queue, job, `found-${planCount++}`);
+      } else
         await copyFiles(job, {
           ...common,
           primary: lfs,

@@ -221,3 +221,14 @@ test("nothing is copied that the repository has no pointer to, whatever the job 
   expect(lfs().batches).toEqual([]);
   expect(await rig.record(oid)).toBeUndefined();
 });
+
+test("packs without a sidecar are searched for pointers, without a sync", async () => {
+  const oid = await rig.addFile("a.bin", randomBytes(1000));
+  await rig.sync.sync();
+  const { packs } = await rig.sync.manifest();
+  for (const { id } of packs) await store.delete(repositoryKeys(RIG_UUID).packLfs(id));
+  await rig.run();
+  expect((await rig.rights.read()).document).toMatchObject({ pointers: 1, pointerBytes: 1000 });
+  expect(await rig.storedOids()).toEqual([oid]);
+  expect((await rig.record(oid))?.state).toBe(LFS_STATE.stored);
+});

@@ -1,0 +1,140 @@
+/** Brings one file of a copy job, as the primary's entry for it says. */
+import type { LfsEntry, LfsObject } from "../bitbucket/lfs-client.ts";
+import {
+  assertNotStopped,
+  errorFields,
+  LimitExceededError,
+  NotFoundError,
+  StoppedError,
+  UpstreamError,
+} from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { lfsFileKey } from "../repo/layout.ts";
+import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
+import type { RepositoryStorage } from "../repo/repository.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { ByteBudget } from "./byte-budget.ts";
+import { copyLfsFile, downloadOf } from "./copy-file.ts";
+import type { LfsPrimary } from "./ports.ts";
+import { copyStagedLfsFile, DEFAULT_LFS_STAGING, type LfsStaging, removeLfsParts } from "./staged-file.ts";
+
+export interface BringOptions {
+  readonly storage: RepositoryStorage;
+  readonly primary: LfsPrimary;
+  /** Larger files stay at the primary. */
+  readonly maxFileBytes: number;
+  readonly staging?: LfsStaging | undefined;
+  /** Of the process. */
+  readonly budget: ByteBudget;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: { readonly files: number; readonly bytes: number }) => void;
+  /** Since 1970. */
+  readonly nowSeconds: number;
+}
+
+/** A file that the repository points to, and what is known of it. */
+export interface WantedFile extends LfsObject {
+  readonly known: LfsRecord | undefined;
+}
+
+export type FileOutcome =
+  | { readonly kind: "stored"; readonly record: LfsRecord; readonly copiedBytes: number | undefined }
+  | {
+      readonly kind: "missing" | "postponed" | "held";
+      readonly record: LfsRecord;
+      readonly known?: LfsRecord | undefined;
+    }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+/** An upload holds some parts of a large file, and little of a small one. */
+const UPLOAD_BYTES = { max: 40 * 2 ** 20, least: 256 * 1024 } as const;
+
+const DAY_SECONDS = 24 * 60 * 60;
+/** What the primary does not have is asked for after a day, then twice as long each time, up to a month. */
+const MAX_MISSING_DAYS = 30;
+/** In place of a time: not until it is asked for. */
+const NEVER_SECONDS = 0xffffffff;
+
+/** @param entry - `undefined` where the primary does not name the file. Never rejects. */
+export async function bringFile(
+  object: WantedFile,
+  entry: LfsEntry | undefined,
+  options: BringOptions,
+): Promise<FileOutcome> {
+  const { maxFileBytes, log, nowSeconds } = options;
+  const { oid, known } = object;
+  const wasStored = known?.state === LFS_STATE.stored;
+  const tries = (wasStored ? 0 : (known?.tries ?? 0)) + 1;
+  const laterSeconds = nowSeconds + DAY_SECONDS * Math.min(MAX_MISSING_DAYS, 2 ** (tries - 1));
+  const { sizeBytes: pointerBytes } = object;
+  const postponed = (seconds: number): FileOutcome => ({
+    kind: "postponed",
+    record: { oid, sizeBytes: pointerBytes, state: LFS_STATE.postponed, tries, seconds },
+  });
+  if (entry === undefined || isMissing(entry))
+    return {
+      kind: "missing",
+      record: { oid, sizeBytes: pointerBytes, state: LFS_STATE.missing, tries, seconds: laterSeconds },
+      known,
+    };
+  const sizeBytes = entry.size !== undefined && entry.size > 0 ? entry.size : pointerBytes;
+  if (downloadOf(entry) === undefined || !Number.isSafeInteger(sizeBytes)) {
+    // No evidence that it is gone.
+    const error = new UpstreamError("the primary offers no download", { retryable: true, oid });
+    return wasStored ? { kind: "failed", error } : postponed(laterSeconds);
+  }
+  if (sizeBytes > maxFileBytes && !wasStored) return postponed(NEVER_SECONDS);
+  try {
+    const copiedBytes = await copyUnlessStored(object, entry, sizeBytes, options);
+    options.onProgress?.({ files: copiedBytes === undefined ? 0 : 1, bytes: 0 });
+    const storedBytes = copiedBytes ?? sizeBytes;
+    const record = { oid, sizeBytes: storedBytes, state: LFS_STATE.stored, tries: 0, seconds: nowSeconds };
+    return { kind: "stored", record, copiedBytes };
+  } catch (error) {
+    if (!(error instanceof StoppedError)) log.warn("lfs:file-failed", { oid, ...errorFields(error) });
+    // Another try would bring the same bytes.
+    const isWrong = error instanceof UpstreamError && error.context["digest"] !== undefined;
+    if (isWrong || error instanceof LimitExceededError) return postponed(laterSeconds);
+    return { kind: "failed", error };
+  }
+}
+
+/** @returns How many bytes were copied; `undefined` if the file was there. */
+function copyUnlessStored(
+  object: LfsObject,
+  entry: LfsEntry,
+  sizeBytes: number,
+  { storage: { store }, budget, primary, signal, onProgress, staging = DEFAULT_LFS_STAGING }: BringOptions,
+): Promise<number | undefined> {
+  const maxBytes = Math.max(sizeBytes, object.sizeBytes);
+  const isStaged = maxBytes > staging.aboveBytes;
+  const heldBytes = Math.max(UPLOAD_BYTES.least, Math.min(UPLOAD_BYTES.max, 2 * sizeBytes));
+  return budget.run(heldBytes, async () => {
+    assertNotStopped(signal);
+    if (await isStored(store, object.oid, sizeBytes)) {
+      // Left by a process that was killed after its last step but one.
+      if (isStaged) await removeLfsParts(store, object.oid);
+      return undefined;
+    }
+    const onBytes = (bytes: number) => onProgress?.({ files: 0, bytes });
+    const copying = { store, primary, signal, onBytes };
+    if (!isStaged) return copyLfsFile(entry, maxBytes, copying);
+    return copyStagedLfsFile({ entry, sizeBytes, maxBytes, partBytes: staging.partBytes }, copying);
+  });
+}
+
+/** Only what says so itself: a failure of the primary's is no evidence. */
+function isMissing({ error }: LfsEntry): boolean {
+  return error !== undefined && [404, 410, 422].includes(error.code);
+}
+
+/** One request. What is in the store under an oid has these bytes. */
+async function isStored(store: BlobStore, oid: string, sizeBytes: number): Promise<boolean> {
+  try {
+    return (await store.readUpTo(lfsFileKey(oid), sizeBytes - 1, 2)).length === 1;
+  } catch (error) {
+    if (error instanceof NotFoundError || error instanceof RangeError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,103 @@
+/** The primary is asked again after a week which of the stored files it still has for a repository. */
+import { randomBytes } from "node:crypto";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { lfsFileKey } from "../../../lib/repo/layout.ts";
+import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
+import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+let nowMs: number;
+let clocked: CopierRig;
+let primary: Primary;
+let store: MemoryBlobStore;
+
+const lfs = () => primary.fake.lfs;
+
+beforeEach(async () => {
+  primary = await startPrimary({ make: makeEmptyRepository });
+  store = new MemoryBlobStore();
+  nowMs = Date.now();
+  clocked = copierRig(primary, store, { now: () => nowMs });
+});
+
+afterEach(async () => {
+  await clocked.sync.close();
+  await primary.close();
+});
+
+async function addFiles(count: number): Promise<string[]> {
+  const oids: string[] = [];
+  for (let i = 0; i < count; i++) oids.push(await clocked.addFile(`${i}.bin`, randomBytes(100)));
+  await clocked.run();
+  lfs().reset();
+  return oids;
+}
+
+function remove(oids: readonly string[]): void {
+  const error = { code: 404, message: "Object does not exist" };
+  lfs().misbehave({ objectErrors: Object.fromEntries(oids.map((oid) => [oid, error])) });
+}
+
+async function states(oids: readonly string[]): Promise<Set<number | undefined>> {
+  return new Set(await Promise.all(oids.map(async (oid) => (await clocked.record(oid))?.state)));
+}
+
+test("with one batch and no transfer; what it has deleted is not served any more", async () => {
+  const [gone = "", ...others] = await addFiles(3);
+  nowMs += 6 * DAY_MS;
+  await clocked.run();
+  expect(lfs().batches).toEqual([]);
+  nowMs += 2 * DAY_MS;
+  remove([gone]);
+  await clocked.run();
+  expect([lfs().batches.length, lfs().transfers.length]).toEqual([1, 0]);
+  expect(await states([gone])).toEqual(new Set([LFS_STATE.missing]));
+  expect(await states(others)).toEqual(new Set([LFS_STATE.stored]));
+  await clocked.run();
+  expect(lfs().batches).toHaveLength(1);
+});
+
+test("many that vanish at once are held, and believed gone after a week of the same answer", async () => {
+  const oids = await addFiles(12);
+  remove(oids);
+  nowMs += 8 * DAY_MS;
+  for (let day = 1; day <= 6; day++) {
+    await clocked.run();
+    expect(await states(oids)).toEqual(new Set([LFS_STATE.stored]));
+    expect(lfs().batches).toHaveLength(day);
+    nowMs += DAY_MS;
+  }
+  await clocked.run();
+  expect(await states(oids)).toEqual(new Set([LFS_STATE.missing]));
+});
+
+test("and back among them, they are confirmed", async () => {
+  const oids = await addFiles(12);
+  remove(oids);
+  nowMs += 8 * DAY_MS;
+  await clocked.run();
+  lfs().reset();
+  nowMs += DAY_MS;
+  await clocked.run();
+  expect((await clocked.record(oids[0] as string))?.tries).toBe(0);
+  await clocked.run();
+  expect(lfs().batches).toHaveLength(1);
+});
+
+test("a 404 for the whole repository is held as well", async () => {
+  const oids = await addFiles(2);
+  lfs().misbehave({ batchStatus: 404 });
+  nowMs += 8 * DAY_MS;
+  await clocked.run();
+  expect(await states(oids)).toEqual(new Set([LFS_STATE.stored]));
+});
+
+test("a file that the store has lost is copied again", async () => {
+  const [oid = ""] = await addFiles(1);
+  await store.delete(lfsFileKey(oid));
+  nowMs += 8 * DAY_MS;
+  await clocked.run();
+  expect(await clocked.storedOids()).toEqual([oid]);
+});
