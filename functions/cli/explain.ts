@@ -1,5 +1,6 @@
 /** Presents errors of every program to people: what went wrong, and what to do next. A stack only where the error is a bug. */
 import { ConfigError, MirrorError, NotFoundError, UpstreamError } from "../../lib/errors.ts";
+import { s3Explanation } from "./explain-s3.ts";
 import { visible } from "./table.ts";
 
 /** Done, and something is not as it should be. */
@@ -14,11 +15,26 @@ export function exitCodeOf(error: unknown): number {
 
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  const { text, advice, isExpected } = explanationOf(error);
+  const shown = isExpected ? text : (error.stack ?? error.message);
+  return advice === undefined ? shown : `${shown}\n  ${advice}`;
+}
+
+interface Explanation {
+  readonly text: string;
+  /** What to do next, where that is known. */
+  readonly advice?: string | undefined;
+  /** Not a bug of this project. */
+  readonly isExpected: boolean;
+}
+
+export function explanationOf(error: Error): Explanation {
+  const ofS3 = s3Explanation(error);
+  if (ofS3 !== undefined) return { ...ofS3, isExpected: true };
   const advice = adviceFor(error);
   const isExpected = error instanceof MirrorError || isSystemError(error) || advice !== undefined;
   // It may contain Bitbucket's text; what is wrong with config.json takes several lines.
-  const text = isExpected ? messageOf(error) : (error.stack ?? error.message);
-  return advice === undefined ? text : `${text}\n  ${advice}`;
+  return { text: messageOf(error), advice, isExpected };
 }
 
 /** What the operating system refused: a file, an address, a connection. */
@@ -101,7 +117,6 @@ const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
     "The AWS credentials may not do that: it takes the rights to list, read, write and delete.",
   ],
   ["NoSuchBucket", "Check the bucket's name: the deployment prints it as BucketName."],
-  ["PermanentRedirect", "The bucket is in another region: set AWS_REGION to it."],
   [
     "QueueDoesNotExist",
     "Check the queue's address: the deployment prints it as SyncQueueUrl and DeadLetterQueueUrl.",
@@ -109,7 +124,7 @@ const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
 ]);
 
 /** @returns What to do next, where that is known. */
-export function adviceFor(error: Error): string | undefined {
+function adviceFor(error: Error): string | undefined {
   if (error instanceof UpstreamError) {
     const refusal = REFUSALS.get(error.context["status"]);
     if (refusal !== undefined || !error.retryable) return refusal;

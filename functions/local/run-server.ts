@@ -5,6 +5,7 @@ import { pinoLogger } from "../../lib/log-pino.ts";
 import { CurrentConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { assertUsableStore } from "../cli/doctor/check-store.ts";
 import { messageOf } from "../cli/explain.ts";
 import { readAccount, readNamedAccount } from "./account.ts";
 import { argumentConfig } from "./argument-config.ts";
@@ -35,6 +36,8 @@ async function wantsDemo({ isDefault, store, s3Endpoint }: Arguments): Promise<b
 
 async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSignal): Promise<void> {
   const store = openStore(options.store, options.s3Endpoint);
+  // Folders are known to do what the mirror needs.
+  if (options.store.startsWith("s3://")) await assertUsableStore(store);
   const config = argumentConfig(options, demo?.account ?? readAccount(process.env));
   const log = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
   const line = new ProgressLine(process.stderr);

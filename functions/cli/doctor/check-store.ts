@@ -1,14 +1,24 @@
 /** Whether the store can be used as the mirror does: on a key of its own, which is removed again. */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
+import { ConfigError, NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
+import { CONDITIONS_ADVICE } from "../explain-s3.ts";
 import { type Finding, fail, failedWith, ok } from "./finding.ts";
 
 const RIGHTS =
   "The mirror needs the rights to get, put, delete and list (for S3: s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucket).";
-const CONDITIONS =
-  "Two writers would overwrite each other's work: use a store with conditional writes, such as AWS's S3 or Ceph 20.";
+
+/**
+ * For a server that starts.
+ * @throws {ConfigError} The store cannot be used as the mirror does, and why.
+ */
+export async function assertUsableStore(store: BlobStore): Promise<void> {
+  const failed = (await checkStore(store, undefined)).find(({ status }) => status === "fail");
+  if (failed === undefined) return;
+  const { check, detail, advice } = failed;
+  throw new ConfigError(`${check}: ${detail}${advice === undefined ? "" : `\n  ${advice}`}`);
+}
 
 /** @param folder - Of a folder store. One that does not exist is more often mistyped than new, and is not created. */
 export async function checkStore(store: BlobStore, folder: string | undefined): Promise<Finding[]> {
@@ -25,7 +35,9 @@ export async function checkStore(store: BlobStore, folder: string | undefined): 
       return true;
     } catch (error) {
       const isIgnored = error instanceof IgnoredConditionError;
-      findings.push(isIgnored ? fail(check, error.message, CONDITIONS) : failedWith(check, error, RIGHTS));
+      findings.push(
+        isIgnored ? fail(check, error.message, CONDITIONS_ADVICE) : failedWith(check, error, RIGHTS),
+      );
       return false;
     }
   };
@@ -59,6 +71,9 @@ class IgnoredConditionError extends Error {}
 
 async function checkConditions(store: BlobStore, key: string): Promise<string> {
   const { version } = await store.read(key);
+  // No condition matches a weak one. Source: RFC 9110, section 13.1.1.
+  if (version.startsWith("W/"))
+    throw new IgnoredConditionError("the store answers with weak ETags, as behind a proxy that compresses");
   await expectConflict(() => store.write(key, text("other"), { ifVersion: "absent" }), "If-None-Match");
   await store.write(key, text("second"), { ifVersion: version });
   await expectConflict(() => store.write(key, text("third"), { ifVersion: version }), "If-Match");

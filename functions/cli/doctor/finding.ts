@@ -1,5 +1,5 @@
 /** What one check of `nearside doctor` has found. */
-import { adviceFor, messageOf } from "../explain.ts";
+import { explanationOf } from "../explain.ts";
 
 export interface Finding {
   /** `store: write`, `acme: webhook`. */
@@ -26,5 +26,6 @@ export function fail(check: string, detail: string, advice: string): Finding {
 /** @param fallback - The advice where the error itself has none. */
 export function failedWith(check: string, error: unknown, fallback: string): Finding {
   if (!(error instanceof Error)) return fail(check, String(error), fallback);
-  return fail(check, messageOf(error), adviceFor(error) ?? fallback);
+  const { text, advice } = explanationOf(error);
+  return fail(check, text, advice ?? fallback);
 }
