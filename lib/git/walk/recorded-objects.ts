@@ -47,7 +47,7 @@ export class RecordedObjects implements TreeMarker {
 
   async mark(rootTree: ObjectNumber, parents: readonly ParentTree[]): Promise<void> {
     await this.markHeld(parents.filter(({ clientHas }) => clientHas).map(({ treeNumber }) => treeNumber));
-    const place = this.#visits.rootPlace;
+    const place = await this.#visits.rootPlace();
     if (this.#visits.enterTree(rootTree, place)) await this.#markBelow({ treeNumber: rootTree, place });
   }
 

@@ -5,11 +5,12 @@
  */
 import { createHash } from "node:crypto";
 import { LimitExceededError } from "../../errors.ts";
-import { compileWildmatch, type Wildmatch } from "./wildmatch.ts";
+import type { WorkSlices } from "../work-slices.ts";
+import { compileWildmatch, type MatchSteps, type Wildmatch } from "./wildmatch.ts";
 
 /** A sparse checkout that people write has tens of patterns; every path of the history is held against each. */
 export const MAX_SPARSE_PATTERNS = 1000;
-/** Matching takes time in proportion; file systems end at 255 a name, and folders here are some ten deep. */
+/** Far more than anyone writes; together with the number of patterns it bounds their memory. */
 const MAX_PATTERN_BYTES = 1024;
 
 interface SparsePattern {
@@ -18,6 +19,39 @@ interface SparsePattern {
   /** Held against the name alone, at any depth. */
   readonly onlyName: boolean;
   readonly wildmatch: Wildmatch;
+}
+
+/** Of one walk, in steps of matching: a history with a million paths held against 50 patterns stays below. A few seconds. */
+const MAX_MATCH_STEPS = 250_000_000;
+/** Of one pattern and one path, without a pause between: some 50 ms. */
+const MAX_STEPS_AT_ONCE = 5_000_000;
+/** A step of matching takes a hundredth of one of `WorkSlices`. */
+const MATCH_STEPS_OF_WORK = 100;
+
+/** What matching may take in one walk. */
+export class MatchBudget implements MatchSteps {
+  readonly #slices: WorkSlices;
+  #leftSteps: number;
+  #stepsAtOnce = 0;
+
+  constructor(slices: WorkSlices, maxSteps = MAX_MATCH_STEPS) {
+    this.#slices = slices;
+    this.#leftSteps = maxSteps;
+  }
+
+  add(steps: number): void {
+    this.#leftSteps -= steps;
+    this.#stepsAtOnce += steps;
+    if (this.#leftSteps < 0 || this.#stepsAtOnce > MAX_STEPS_AT_ONCE)
+      throw new LimitExceededError("the sparse filter has too much to match");
+  }
+
+  /** @returns What to await before more is matched. */
+  pauseIfDue(): Promise<void> | undefined {
+    const steps = this.#stepsAtOnce;
+    this.#stepsAtOnce = 0;
+    return this.#slices.spend(steps / MATCH_STEPS_OF_WORK);
+  }
 }
 
 export class SparsePatterns {
@@ -31,16 +65,19 @@ export class SparsePatterns {
     this.digest = digest;
   }
 
-  get patternCount(): number {
-    return this.#patterns.length;
-  }
-
-  /** @param path - Empty for the topmost folder. @returns `undefined` if no pattern says anything about the path; then what holds for its folder holds for it. */
-  includes(path: string, isFolder: boolean): boolean | undefined {
+  /**
+   * @param path - Empty for the topmost folder.
+   * @returns `undefined` if no pattern says anything about the path; then what holds for its folder holds for it.
+   * @throws {LimitExceededError} The budget is spent. @throws {StoppedError} The reader has gone.
+   */
+  async includes(path: string, isFolder: boolean, budget: MatchBudget): Promise<boolean | undefined> {
     const name = path.slice(path.lastIndexOf("/") + 1);
     for (const { isNegated, onlyFolders, onlyName, wildmatch } of this.#patterns) {
       if (onlyFolders && !isFolder) continue;
-      if (wildmatch.matches(onlyName ? name : path)) return !isNegated;
+      const matches = wildmatch.matches(onlyName ? name : path, budget);
+      const pause = budget.pauseIfDue();
+      if (pause !== undefined) await pause;
+      if (matches) return !isNegated;
     }
     return undefined;
   }

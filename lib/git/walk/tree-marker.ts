@@ -54,7 +54,7 @@ export class IntroducedObjects implements TreeMarker {
   async mark(rootTree: ObjectNumber, parents: readonly ParentTree[]): Promise<void> {
     for (const parent of parents) if (parent.clientHas) this.#marks.markClientHas(parent.treeNumber, "tree");
     if (parents.some(({ treeNumber }) => treeNumber === rootTree)) return;
-    const place = this.#visits.rootPlace;
+    const place = await this.#visits.rootPlace();
     if (this.#visits.enterTree(rootTree, place)) {
       await this.#markBelow({ treeNumber: rootTree, parents, place });
     }
@@ -110,7 +110,7 @@ export class IntroducedObjects implements TreeMarker {
         if (deciding !== undefined) await deciding;
         continue;
       }
-      const place = this.#visits.placeOf(tree.place, cursor);
+      const place = await this.#visits.placeOf(tree.place, cursor);
       if (this.#visits.enterTree(objectNumber, place)) {
         pending.push({ treeNumber: objectNumber, parents, place });
       }

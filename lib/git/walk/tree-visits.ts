@@ -1,11 +1,11 @@
 /** Decides, for each object as a walk comes by it at some place, whether it is sent and whether to look into it. */
 
-import { LimitExceededError } from "../../errors.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
 import type { TreeCursor } from "../objects.ts";
 import type { ObjectReader } from "../ports.ts";
 import type { ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
+import { MatchBudget } from "./sparse-patterns.ts";
 
 /** Depth and path of a tree below its commit. */
 export interface TreePlace {
@@ -20,30 +20,29 @@ export interface TreePlace {
 /** Of a tree that is wanted by name: as in git, its entries count as deep as a commit's tree. */
 export const WANTED_ROOT_PLACE: TreePlace = { entryDepth: 0, path: "", sparseDefaults: [] };
 
-/**
- * A path-dependent filter looks at a tree again for each path, and trees can nest so that paths multiply without end.
- * A history with a million paths held against 50 patterns stays below; it takes about ten seconds.
- */
-const MAX_PATTERN_TESTS = 50_000_000;
-
 const latin1 = new TextDecoder("latin1");
 
 export class TreeVisits {
   readonly #reader: ObjectReader;
   readonly #marks: ObjectMarks;
   readonly #filter: ObjectFilter | undefined;
-  /** Of a commit's tree. */
-  readonly rootPlace: TreePlace;
+  /** A path-dependent filter looks at a tree again for each path, and trees can nest so that paths multiply without end. */
+  readonly #matchBudget: MatchBudget;
+  #rootPlace: TreePlace | undefined;
   /** The least depth at which a tree was entered; only kept with a filter. */
   readonly #enteredDepths = new Map<number, number>();
-  #patternTests = 0;
 
   constructor(reader: ObjectReader, marks: ObjectMarks, filter: ObjectFilter | undefined) {
     this.#reader = reader;
     this.#marks = marks;
     this.#filter = filter;
-    const sparseDefaults = filter?.sparse.map((patterns) => patterns.includes("", true) ?? false) ?? [];
-    this.rootPlace = { entryDepth: 1, path: "", sparseDefaults };
+    this.#matchBudget = new MatchBudget(reader.slices);
+  }
+
+  /** Of a commit's tree. */
+  async rootPlace(): Promise<TreePlace> {
+    this.#rootPlace ??= { entryDepth: 1, path: "", sparseDefaults: await this.#sparseVerdicts("", true, []) };
+    return this.#rootPlace;
   }
 
   /** Marks the tree as sent if it is to be. @returns Whether to look at its entries. */
@@ -79,12 +78,13 @@ export class TreeVisits {
     return this.#filter === undefined ? parent : { ...parent, entryDepth: parent.entryDepth + 1 };
   }
 
-  placeOf(parent: TreePlace, { bytes, nameStart, nameEnd }: TreeCursor): TreePlace {
+  async placeOf(parent: TreePlace, { bytes, nameStart, nameEnd }: TreeCursor): Promise<TreePlace> {
     const entryDepth = parent.entryDepth + 1;
     const sparse = this.#filter?.sparse ?? [];
     if (sparse.length === 0) return { ...parent, entryDepth };
     const path = parent.path + latin1.decode(bytes.subarray(nameStart, nameEnd));
-    return { entryDepth, path: `${path}/`, sparseDefaults: this.#sparseVerdicts(path, true, parent) };
+    const sparseDefaults = await this.#sparseVerdicts(path, true, parent.sparseDefaults);
+    return { entryDepth, path: `${path}/`, sparseDefaults };
   }
 
   /** Marks the blob as sent if it is to be. @returns What to wait for, if that takes a look at the blob. */
@@ -103,12 +103,23 @@ export class TreeVisits {
       return undefined;
     if (filter.sparse.length > 0) {
       const path = place.path + latin1.decode(bytes.subarray(nameStart, nameEnd));
-      if (this.#sparseVerdicts(path, false, place).includes(false)) return undefined;
+      return this.#markIfMatched(blobNumber, path, place, filter.maxBlobBytes);
     }
     if (filter.maxBlobBytes < Number.POSITIVE_INFINITY)
       return this.#markIfSmall(blobNumber, filter.maxBlobBytes);
     this.#marks.markSent(blobNumber);
     return undefined;
+  }
+
+  async #markIfMatched(
+    blobNumber: number,
+    path: string,
+    { sparseDefaults }: TreePlace,
+    maxBlobBytes: number,
+  ): Promise<void> {
+    if ((await this.#sparseVerdicts(path, false, sparseDefaults)).includes(false)) return;
+    if (maxBlobBytes < Number.POSITIVE_INFINITY) await this.#markIfSmall(blobNumber, maxBlobBytes);
+    else this.#marks.markSent(blobNumber);
   }
 
   /** The same without a filter by path, of a blob whose size is known. */
@@ -126,13 +137,13 @@ export class TreeVisits {
     if ((await this.#reader.readSize(blobNumber)) < maxBlobBytes) this.#marks.markSent(blobNumber);
   }
 
-  #sparseVerdicts(path: string, isFolder: boolean, parent: TreePlace): boolean[] {
-    const sparse = this.#filter?.sparse ?? [];
-    for (const { patternCount } of sparse) this.#patternTests += patternCount;
-    if (this.#patternTests > MAX_PATTERN_TESTS)
-      throw new LimitExceededError("the sparse filter has too many paths to look at");
-    return sparse.map(
-      (patterns, index) => patterns.includes(path, isFolder) ?? parent.sparseDefaults[index] ?? false,
-    );
+  /** For each sparse filter. @param defaults - What they say of the folder. */
+  async #sparseVerdicts(path: string, isFolder: boolean, defaults: readonly boolean[]): Promise<boolean[]> {
+    const verdicts: boolean[] = [];
+    for (const [index, patterns] of (this.#filter?.sparse ?? []).entries()) {
+      const verdict = await patterns.includes(path, isFolder, this.#matchBudget);
+      verdicts.push(verdict ?? defaults[index] ?? false);
+    }
+    return verdicts;
   }
 }
