@@ -15,7 +15,7 @@ export function readOnlyText(repositoryUrl: string | undefined): string {
   return `this mirror is read-only; to push to Bitbucket: git remote set-url --push origin ${repositoryUrl}`;
 }
 
-const LFS_PATH = /^(?:\/[^/]+){2,3}?\/info\/lfs\/(.+)$/;
+const LFS_PATH = /^(?:\/+[^/]+){2,3}?\/+info\/lfs\/(.+)$/;
 
 /**
  * @param repositoryUrl - As of {@link repositoryUrlOf}.

@@ -20,14 +20,17 @@ export type Route =
 
 const REQUEST_TYPE = "application/x-git-upload-pack-request";
 
-/** What may follow the repository in a path. */
+/**
+ * What may follow the repository in a path. Slashes too many are read as one, here and below: configurations and clients
+ * make them of an address that ends with one, and GitHub takes them.
+ */
 const SERVICE_PATTERN = /^(.*)\/(info\/refs|git-upload-pack|git-receive-pack)$/;
 
 /** git-lfs has its own protocol below `info/lfs`, where ids of locks may look like anything. */
-const LFS_PATTERN = /^((?:\/[^/]+){2,3}?)\/info\/(lfs\/.+)$/;
+const LFS_PATTERN = /^((?:\/+[^/]+){2,3}?)\/+info\/(lfs\/.+)$/;
 
 /** The mirror's own addresses, apart from git's: no workspace is called `-`. */
-const STATUS_PATTERN = /^\/-\/repositories(\/[^/]+\/[^/]+)\/(status|wait)$/;
+const STATUS_PATTERN = /^\/+-\/+repositories((?:\/+[^/]+){2})\/+(status|wait)\/*$/;
 
 /** Before a project's key: Smart Mirroring for Cloud had the one, mirrors of Data Center the other. */
 const PROJECT_PREFIXES: readonly string[] = ["upstream", "scm"];
@@ -44,9 +47,13 @@ export function routeOf(request: HttpRequest): Route {
 }
 
 function askedRepository(path: string): RepositoryReference | undefined {
-  const [first, ...segments] = path.split("/").map(decodeSegment);
-  if (first !== "" || segments.length < 2 || segments.length > 3) return undefined;
-  const slug = segments.at(-1)?.replace(/\.git$/, "");
+  if (!path.startsWith("/")) return undefined;
+  const segments = path
+    .split("/")
+    .filter((segment) => segment !== "")
+    .map(decodeSegment);
+  if (segments.length < 2 || segments.length > 3) return undefined;
+  const slug = segments.at(-1)?.replace(/\.git$/i, "");
   const [owner, projectKey] = segments;
   if (slug === undefined || owner === undefined) return undefined;
   if (segments.length === 3) {

@@ -30,7 +30,7 @@ export interface LfsRequest {
   readonly primaryPath: string | undefined;
 }
 
-const LFS_PATH = /^((?:\/[^/]+){2,3}?)\/info\/lfs\/(.+)$/;
+const LFS_PATH = /^((?:\/+[^/]+){2,3}?)\/+info\/lfs\/(.+)$/;
 const BATCH = "objects/batch";
 /** The caller waits, and may ask again. */
 const PRIMARY_TIMEOUT_MS = 10_000;

@@ -11,6 +11,13 @@ const route = (target: string, parts: RequestParts = {}): Route => routeOf(reque
 test.each([
   ["/acme/site", NAMED],
   ["/acme/site.git", NAMED],
+  ["/acme/site.GIT", NAMED],
+  ["/acme/site/", NAMED],
+  ["/acme/site.git/", NAMED],
+  ["/acme/site.git///", NAMED],
+  ["//acme/site.git", NAMED],
+  ["/acme//site.git", NAMED],
+  ["/upstream//CORE/site.git/", { kind: "project", projectKey: "CORE", slug: "site" }],
   ["/acme/site.git.git", { ...NAMED, slug: "site.git" }],
   ["/acme/site.gitx", { ...NAMED, slug: "site.gitx" }],
   ["/ACME/Site", { kind: "name", workspace: "ACME", slug: "Site" }],
@@ -23,17 +30,22 @@ test.each([
   expect(route(`${path}/info/refs?service=git-upload-pack`)).toEqual({ kind: "info-refs", repository });
 });
 
-test.each([`/{${UUID}}/site`, `/acme/{${UUID.slice(1)}}`, "/acme", "/acme/a/b/site", "acme/x/site"])(
-  "%s is none",
-  async (path) => {
-    const refused = route(`${path}/info/refs?service=git-upload-pack`);
-    if (refused.kind !== "refused") throw new Error("it is a repository");
-    expect(await readResponse(refused.response)).toMatchObject({
-      status: 404,
-      headers: { pragma: "no-cache" },
-    });
-  },
-);
+test.each([
+  `/{${UUID}}/site`,
+  `/acme/{${UUID.slice(1)}}`,
+  "/acme",
+  "/acme/a/b/site",
+  "acme/x/site",
+  "/acme%2Fsite",
+  "/acme/%2F",
+])("%s is none", async (path) => {
+  const refused = route(`${path}/info/refs?service=git-upload-pack`);
+  if (refused.kind !== "refused") throw new Error("it is a repository");
+  expect(await readResponse(refused.response)).toMatchObject({
+    status: 404,
+    headers: { pragma: "no-cache" },
+  });
+});
 
 describe("the service", () => {
   test.each([
@@ -51,6 +63,11 @@ describe("the service", () => {
     ["/acme/site/info/lfs/locks", {}, "lfs"],
     ["/-/repositories/acme/site/status", {}, "status"],
     ["/-/repositories/acme/site/wait", {}, "wait"],
+    ["/-/repositories/acme/site/status/", {}, "status"],
+    ["//-/repositories//acme/site//wait", {}, "wait"],
+    ["//acme//site.git//git-upload-pack", POST, "upload-pack"],
+    ["/acme/site.git/git-receive-pack", { method: "POST" }, "receive-pack"],
+    ["/acme//site.git//info/lfs/objects/batch", { method: "POST" }, "lfs"],
   ])("of %s %j is %s", (target, parts, kind) => {
     expect(route(target, parts)).toEqual({ kind, repository: NAMED });
   });
