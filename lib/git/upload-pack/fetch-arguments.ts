@@ -22,7 +22,8 @@ export class FetchArguments {
   readonly #wants: ObjectId[] = [];
   readonly #wantRefs = new Set<string>();
   readonly #haves: ObjectId[] = [];
-  #uriProtocols: readonly string[] = [];
+  readonly #takesUriProtocols: boolean;
+  #uriProtocols: readonly string[] | undefined;
   readonly #flags = {
     thinPack: false,
     ofsDelta: false,
@@ -34,8 +35,10 @@ export class FetchArguments {
     isDone: false,
   };
 
-  constructor(limits: RequestLimits) {
+  /** @param takesUriProtocols - Whether `packfile-uris` was advertised. */
+  constructor(limits: RequestLimits, takesUriProtocols: boolean) {
     this.#limits = limits;
+    this.#takesUriProtocols = takesUriProtocols;
     this.#history = new HistoryLines(limits);
   }
 
@@ -45,8 +48,8 @@ export class FetchArguments {
     if (line.startsWith("want ")) addWithin(this.#wants, lineObjectId(line, "want "), maxWants, "wants");
     else if (line.startsWith("want-ref ")) this.#addWantRef(line.slice("want-ref ".length));
     else if (line.startsWith("have ")) addWithin(this.#haves, lineObjectId(line, "have "), maxHaves, "haves");
-    else if (line.startsWith("packfile-uris "))
-      this.#uriProtocols = line.slice("packfile-uris ".length).split(",");
+    else if (this.#takesUriProtocols && line.startsWith("packfile-uris "))
+      this.#addUriProtocols(line.slice("packfile-uris ".length));
     else if (isFlagLine(line)) this.#flags[FLAG_OF_LINE[line]] = true;
     else if (!this.#history.take(line)) throw unexpectedLine(line);
   }
@@ -57,10 +60,16 @@ export class FetchArguments {
       wants: this.#wants,
       wantRefs: [...this.#wantRefs],
       haves: this.#haves,
-      uriProtocols: this.#uriProtocols,
+      uriProtocols: this.#uriProtocols ?? [],
       ...this.#history.request(isRelative),
       ...flags,
     };
+  }
+
+  #addUriProtocols(list: string): void {
+    if (this.#uriProtocols !== undefined)
+      throw new RefusedRequestError("multiple packfile-uris lines forbidden");
+    this.#uriProtocols = list.split(",");
   }
 
   #addWantRef(name: string): void {

@@ -1,5 +1,6 @@
 /** Reads a protocol v2 request. Source: gitprotocol-v2(5), "Command Request", "ls-refs", "fetch". */
 import { ProtocolError } from "../../errors.ts";
+import type { ServerFeatures } from "./capabilities.ts";
 import { FetchArguments } from "./fetch-arguments.ts";
 import type { FetchRequest, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
 import { ObjectInfoArguments, type ObjectInfoRequest } from "./object-info.ts";
@@ -17,6 +18,7 @@ export type RequestV2 =
 export async function readRequestV2(
   body: AsyncIterable<Uint8Array>,
   limits: RequestLimits,
+  { handsOutUrls }: ServerFeatures,
 ): Promise<RequestV2> {
   const lines = new RequestLines(body, limits);
   try {
@@ -27,7 +29,7 @@ export async function readRequestV2(
       case "ls-refs":
         return { command, lsRefs: await readLsRefs(hasArguments ? lines : undefined, limits) };
       case "fetch": {
-        const fetch = new FetchArguments(limits);
+        const fetch = new FetchArguments(limits, handsOutUrls);
         await readArguments(hasArguments ? lines : undefined, (text) => fetch.add(text));
         return { command, fetch: fetch.request() };
       }
@@ -37,15 +39,20 @@ export async function readRequestV2(
         return { command, objectInfo: objectInfo.request() };
       }
       case "bundle-uri":
+        if (!handsOutUrls) throw invalidCommand(command);
         // Arguments are for the future.
         await readArguments(hasArguments ? lines : undefined, () => undefined);
         return { command };
       default:
-        throw new ProtocolError(`invalid command '${command.slice(0, 80)}'`);
+        throw invalidCommand(command);
     }
   } finally {
     await lines.close();
   }
+}
+
+function invalidCommand(command: string): ProtocolError {
+  return new ProtocolError(`invalid command '${command.slice(0, 80)}'`);
 }
 
 async function readCommand(

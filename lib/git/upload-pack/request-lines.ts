@@ -3,6 +3,7 @@ import { LimitExceededError, ProtocolError } from "../../errors.ts";
 import { isObjectId, type ObjectId } from "../object-id.ts";
 import { pktText } from "../pktline.ts";
 import { PktLineReader } from "../pktline-reader.ts";
+import { WorkSlices } from "../work-slices.ts";
 import type { RequestLimits } from "./fetch-request.ts";
 
 export type RequestLine =
@@ -12,6 +13,7 @@ export type RequestLine =
 export class RequestLines {
   readonly #reader: PktLineReader;
   readonly #limits: RequestLimits;
+  readonly #slices = new WorkSlices();
 
   constructor(body: AsyncIterable<Uint8Array>, limits: RequestLimits) {
     this.#reader = new PktLineReader(limitBytes(body, limits.maxBodyBytes));
@@ -20,6 +22,9 @@ export class RequestLines {
 
   /** @throws {ProtocolError} A malformed line. @throws {LimitExceededError} The line or the whole body is too long. */
   async next(): Promise<RequestLine> {
+    // A body may come in one piece.
+    const pause = this.#slices.spend(1);
+    if (pause !== undefined) await pause;
     const line = await this.#reader.next();
     if (line.kind !== "data") {
       if (line.kind === "response-end")

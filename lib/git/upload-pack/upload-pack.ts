@@ -86,7 +86,7 @@ async function uploadPackV2(
   body: AsyncIterable<Uint8Array>,
   options: UploadPackOptions,
 ): Promise<Answer> {
-  const request = await readRequestV2(body, options.limits);
+  const request = await readRequestV2(body, options.limits, source);
   const ownSource = source.forReader(options.signal);
   switch (request.command) {
     case "none":

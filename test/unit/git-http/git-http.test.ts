@@ -138,7 +138,7 @@ describe("what is refused", () => {
     "//widgets/info/refs",
     "/acme/.git/info/refs",
     "/acme/x/widgets/info/refs",
-    "/acme/widgets//info/refs",
+    "/acme//info/refs",
   ])("%s never reaches the store", async (path) => {
     asked.length = 0;
     expect((await send(`${path}?service=git-upload-pack`)).status).toBe(404);

@@ -20,8 +20,10 @@ function bodyOf(lines: readonly string[]): Uint8Array {
   return concatBytes(lines.map((line) => special.get(line) ?? encodePktLine(`${line}\n`)));
 }
 
-const readV2 = (lines: readonly string[], limits = {}) =>
-  readRequestV2(chunksOf(bodyOf(lines), [5, 50, 51]), { ...DEFAULT_REQUEST_LIMITS, ...limits });
+const readV2 = (lines: readonly string[], limits = {}, handsOutUrls = true) => {
+  const body = chunksOf(bodyOf(lines), [5, 50, 51]);
+  return readRequestV2(body, { ...DEFAULT_REQUEST_LIMITS, ...limits }, { handsOutUrls });
+};
 const readV0 = (lines: readonly string[], limits = {}) =>
   readRequestV0(chunksOf(bodyOf(lines), [5, 50, 51]), { ...DEFAULT_REQUEST_LIMITS, ...limits });
 
@@ -69,6 +71,21 @@ describe("version 2", () => {
   test("a fetch by a client that takes packs from elsewhere", async () => {
     const request = await readV2(["command=fetch", DELIM, "packfile-uris https,http", `want ${A}`, FLUSH]);
     expect(request).toMatchObject({ fetch: { uriProtocols: ["https", "http"] } });
+  });
+
+  test("what is not advertised is not taken", async () => {
+    const fetch = ["command=fetch", DELIM, "packfile-uris https", `want ${A}`, FLUSH];
+    await expect(readV2(fetch, {}, false)).rejects.toThrow("unexpected line: 'packfile-uris https'");
+    await expect(readV2(["command=bundle-uri", FLUSH], {}, false)).rejects.toThrow(
+      "invalid command 'bundle-uri'",
+    );
+  });
+
+  test("two lists of protocols are refused, as git refuses them", async () => {
+    const lists = ["packfile-uris https", "packfile-uris http"];
+    await expect(readV2(["command=fetch", DELIM, ...lists, FLUSH])).rejects.toThrow(
+      "multiple packfile-uris lines forbidden",
+    );
   });
 
   test("bundle-uri, whatever a later client may add", async () => {
