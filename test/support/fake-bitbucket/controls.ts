@@ -1,6 +1,7 @@
 /** The switches to misbehave, and what was seen: settable and readable by a test, and over HTTP below `/-/`. */
 import * as z from "zod";
 import { type Accounts, type AccountsInput, parseAccounts } from "./accounts.ts";
+import { NO_REST_FAULTS, REST_FAULTS } from "./rest-faults.ts";
 
 const misbehaviourSchema = z.strictObject({
   /** Which requests the switches below are for. */
@@ -13,8 +14,8 @@ const misbehaviourSchema = z.strictObject({
   unauthorizedEvery: z.number().int().nonnegative(),
   /** Answer 429 with this `Retry-After`; null: don't. */
   rateLimitedForSeconds: z.number().int().nonnegative().nullable(),
-  /** Answer with this status; null: don't. */
-  failWithStatus: z.number().int().min(500).max(599).nullable(),
+  /** Answer with this status; null: don't. 410 is that of a call that Bitbucket has taken away. */
+  failWithStatus: z.number().int().min(400).max(599).nullable(),
   /** With a failure's `Retry-After`; null: without. */
   failedForSeconds: z.number().int().nonnegative().nullable(),
   /** Break the connection after so many bytes of an answer's body; null: don't. */
@@ -29,6 +30,7 @@ const misbehaviourSchema = z.strictObject({
   clockAheadSeconds: z.number(),
   /** Send no webhooks, whatever `appliesTo` and `requestsLeft` say. */
   dropWebhooks: z.boolean(),
+  ...REST_FAULTS,
 });
 
 export type Misbehaviour = z.infer<typeof misbehaviourSchema>;
@@ -47,6 +49,7 @@ export const GOOD_BEHAVIOUR: Misbehaviour = {
   down: false,
   clockAheadSeconds: 0,
   dropWebhooks: false,
+  ...NO_REST_FAULTS,
 };
 
 export type Surface = "git" | "rest";

@@ -138,6 +138,8 @@ async function handle(
   return surface === "rest" ? handleRest(fake, exchange) : gitRoutes.handle(exchange);
 }
 
+const ERROR_PAGE = "<html><body><h1>Something went wrong</h1></body></html>";
+
 /** @returns Whether that was the answer. */
 async function misbehave(exchange: Exchange): Promise<boolean> {
   const { faults, record, response } = exchange;
@@ -148,18 +150,20 @@ async function misbehave(exchange: Exchange): Promise<boolean> {
   }
   if (faults.rateLimitedForSeconds !== null) {
     const message = "Rate limit for this resource has been exceeded";
-    const limited = record.surface === "rest" ? errorAnswer(429, message) : textAnswer(429, message);
+    const isJson = record.surface === "rest" && !faults.rateLimitAsText;
+    const limited = isJson ? errorAnswer(429, message) : textAnswer(429, message);
     const retryAfter = { "Retry-After": String(faults.rateLimitedForSeconds) };
     await answer(exchange, { ...limited, headers: { ...limited.headers, ...retryAfter } });
     return true;
   }
   if (faults.failWithStatus !== null) {
-    const body = "<html><body><h1>Something went wrong</h1></body></html>";
-    const headers = {
-      "Content-Type": "text/html",
-      ...(faults.failedForSeconds !== null && { "Retry-After": String(faults.failedForSeconds) }),
-    };
-    await answer(exchange, { status: faults.failWithStatus, headers, body });
+    const isJson = record.surface === "rest" && faults.failWithStatus < 500;
+    const failed = isJson
+      ? errorAnswer(faults.failWithStatus, "This API is no longer available")
+      : { body: ERROR_PAGE, headers: { "Content-Type": "text/html" } };
+    const retryAfter = faults.failedForSeconds !== null && { "Retry-After": String(faults.failedForSeconds) };
+    const headers = { ...failed.headers, ...retryAfter };
+    await answer(exchange, { status: faults.failWithStatus, headers, body: failed.body });
     return true;
   }
   return false;

@@ -73,19 +73,28 @@ export function sorted<T extends Json>(values: readonly T[], sort: string | null
   });
 }
 
+export interface Page {
+  readonly [key: string]: Json;
+  readonly values: readonly Json[];
+}
+
 /**
  * One page of a list. `next` holds a token that says nothing to a client.
  * @param url - The request's.
+ * @param isUnstable - Whether a page begins with the last entry of the one before, in place of its own first one.
  * @throws {BadQueryError}
  */
-export function pageOf(values: readonly Json[], url: URL): Json {
+export function pageOf(values: readonly Json[], url: URL, isUnstable = false): Page {
   const pageLength = Number(url.searchParams.get("pagelen") ?? DEFAULT_PAGE_LENGTH);
   if (!Number.isInteger(pageLength) || pageLength < 1 || pageLength > MAX_PAGE_LENGTH) {
     throw new BadQueryError("Invalid pagelen");
   }
   const start = decodePageToken(url.searchParams.get("page"));
   const end = start + pageLength;
-  const page = { values: values.slice(start, end), pagelen: pageLength };
+  const whole = values.slice(start, end);
+  const before = values[start - 1];
+  const repeats = isUnstable && before !== undefined && whole.length > 0;
+  const page = { values: repeats ? [before, ...whole.slice(1)] : whole, pagelen: pageLength };
   if (end >= values.length) return page;
   const next = new URL(url);
   next.searchParams.set("page", encodePageToken(end));

@@ -17,6 +17,7 @@ import {
   readJson,
 } from "./exchange.ts";
 import { BadQueryError, pageOf, parseQuery, sorted } from "./query.ts";
+import { repositoryAnswerOf, repositoryPageOf } from "./rest-faults.ts";
 import { type Json, projectShape, repositoryShape, userShape } from "./shapes.ts";
 import { type WebhookSubject, webhookInputSchema, webhookShape } from "./webhooks.ts";
 
@@ -27,11 +28,9 @@ interface Call {
   readonly method: string;
 }
 
-export function errorAnswer(status: number, message: string, fields?: Record<string, Json>): Answer {
-  return jsonAnswer(status, {
-    type: "error",
-    error: { message, ...(fields === undefined ? {} : { fields }) },
-  });
+/** @param data - More of it; the public document has no other property beside the message that clients may rely on. */
+export function errorAnswer(status: number, message: string, data?: Record<string, Json>): Answer {
+  return jsonAnswer(status, { type: "error", error: { message, ...(data === undefined ? {} : { data }) } });
 }
 
 export async function handleRest(fake: Fake, exchange: Exchange): Promise<void> {
@@ -114,13 +113,20 @@ async function repositoriesAnswer(call: Call, workspace: string): Promise<Answer
   );
   const query = searchParams.get("q");
   const matching = query === null ? shapes : shapes.filter(parseQuery(query));
-  return jsonAnswer(200, pageOf(sorted(matching, searchParams.get("sort")), exchange.url));
+  const inOrder = sorted(matching, searchParams.get("sort"));
+  return jsonAnswer(200, repositoryPageOf(inOrder, exchange.url, exchange.faults));
 }
 
-async function repositoryAnswer({ fake, caller }: Call, workspace: string, slug: string): Promise<Answer> {
+async function repositoryAnswer(call: Call, workspace: string, slug: string): Promise<Answer> {
+  const { fake, exchange, caller } = call;
+  const { url, faults } = exchange;
   const repository = await findRepository(fake.root, workspace, slug, fake.controls.accounts);
-  if (repository === undefined || !mayRead(caller, repository)) return errorAnswer(404, NO_ACCESS_TEXT);
-  return jsonAnswer(200, await repositoryShape(repository, fake.addresses, caller));
+  if (repository === undefined || !mayRead(caller, repository)) {
+    const status = repository !== undefined && faults.forbidsVisibly ? 403 : 404;
+    return errorAnswer(status, NO_ACCESS_TEXT);
+  }
+  const shape = await repositoryShape(repository, fake.addresses, caller);
+  return jsonAnswer(200, repositoryAnswerOf(shape, url, faults));
 }
 
 async function projectsAnswer(call: Call, workspace: string): Promise<Answer> {
