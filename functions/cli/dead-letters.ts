@@ -105,6 +105,7 @@ function describe({ body }: DeadLetter): string {
     }) ??
     described(() => {
       const job = parseLfsJob(body);
+      if (job.kind === "sweep") return `deletion of unused LFS files, of ${job.queuedAt}`;
       const what = job.kind === "copy" ? `copy of ${job.objects.length} LFS files` : `${job.kind} LFS files`;
       return `${job.workspace}/${job.uuid}, ${what}, of ${job.queuedAt}`;
     }) ??

@@ -58,6 +58,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "manage the webhooks that are called after each publish",
     load: async () => (await import("./relay-webhooks.ts")).relayCommand,
   },
+  lfs: {
+    summary: "delete a Git LFS file from the mirror",
+    load: async () => (await import("./lfs.ts")).lfsCommand,
+  },
   config: {
     summary: "check the configuration files",
     load: async () => (await import("./config.ts")).configCommand,

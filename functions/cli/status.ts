@@ -3,14 +3,11 @@ import { setTimeout } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { describeAge } from "../../lib/age.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import {
-  type RepositoryStatus,
-  readMirrorStatus,
-  type WorkspaceStatus,
-} from "../../lib/mirror/mirror-status.ts";
+import { type RepositoryStatus, readMirrorStatus } from "../../lib/mirror/mirror-status.ts";
 import { formatBytes } from "../local/progress-line.ts";
 import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 import { Findings } from "./explain.ts";
+import { describeLfs, type WorkspaceWithLfs, withLfs } from "./lfs-status.ts";
 import { formatTable, visible } from "./table.ts";
 
 interface StatusOptions extends StoreOptions {
@@ -43,7 +40,9 @@ export function statusCommand(command: Command): void {
 async function status(only: string | undefined, options: StatusOptions): Promise<void> {
   const store = storeOf(options);
   for (;;) {
-    const workspaces = await readMirrorStatus(store, await configOf(store), only);
+    const workspaces: WorkspaceWithLfs[] = [];
+    for (const workspace of await readMirrorStatus(store, await configOf(store), only))
+      workspaces.push(await withLfs(store, workspace));
     if (only !== undefined && workspaces.length === 0)
       throw new ConfigError(
         `nothing is known of ${only}: nearside status without a name lists what is mirrored`,
@@ -57,7 +56,7 @@ async function status(only: string | undefined, options: StatusOptions): Promise
   }
 }
 
-function show(all: readonly WorkspaceStatus[], { json, watch, failed }: StatusOptions): void {
+function show(all: readonly WorkspaceWithLfs[], { json, watch, failed }: StatusOptions): void {
   const workspaces = failed
     ? all.map((one) => ({ ...one, repositories: one.repositories.filter(isFailed) }))
     : all;
@@ -79,7 +78,7 @@ function describeWorkspace({
   credential,
   repositories,
   ...others
-}: WorkspaceStatus): string {
+}: WorkspaceWithLfs): string {
   const account = credential === undefined ? "public repositories only" : `account "${credential}"`;
   const { knownCount, listedAt } = others;
   const listed = listedAt === undefined ? "not listed yet" : `listed ${age(listedAt)} ago`;
@@ -94,7 +93,9 @@ function describeWorkspace({
     one.published === undefined ? "never" : `${age(one.published.verifiedAt)} ago`,
   ]);
   const table = formatTable(["repository", "project", "state", "refs", "size", "verified"], rows);
-  return [head, table, ...repositories.flatMap(describeErrors)].join("\n");
+  return [head, table, ...repositories.flatMap(describeLfs), ...repositories.flatMap(describeErrors)].join(
+    "\n",
+  );
 }
 
 function describeErrors({ slug, lastError, failedSyncCount, damage }: RepositoryStatus): string[] {

@@ -1,6 +1,7 @@
 /** `nearside verify` */
 import type { Command } from "commander";
 import { ConfigError, MirrorError, NotFoundError } from "../../lib/errors.ts";
+import { checkLfsFiles } from "../../lib/lfs/check-files.ts";
 import { findWorkspace, type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import type { RepositoryStatus } from "../../lib/mirror/mirror-status.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
@@ -21,6 +22,7 @@ import { fullName, namedRepositories } from "./named-repositories.ts";
 
 interface VerifyOptions extends PrimaryOptions {
   readonly deep?: true;
+  readonly lfs?: true;
   readonly json?: true;
 }
 
@@ -31,6 +33,7 @@ interface Verdict {
   readonly problems: readonly string[];
   readonly refCount?: number;
   readonly objectCount?: number;
+  readonly lfsFileCount?: number;
 }
 
 const MAX_CHANGES_SHOWN = 10;
@@ -39,12 +42,15 @@ const EXPLANATION = `
 Asks Bitbucket for each repository's refs and compares them, HEAD too. A push just now shows as a difference: sync, and verify again.
 --deep also reads everything that is stored: every object is inflated, hashed and held against the index, and whatever an object or a
 ref names has to be there. It takes room for the largest pack, beside the folder store or in TMPDIR.
+--lfs checks that every LFS file that the mirror would serve is in the store with its size, with --deep also its bytes. One that is not:
+nearside lfs forget, then nearside sync.
 Exit codes: 0 all equal and whole; 1 failed; 2 wrong arguments or settings; 3 something differs, is damaged or could not be asked for.`;
 
 export function verifyCommand(command: Command): void {
   primaryOptions(command)
     .argument("[names...]", "workspace or workspace/repository; all unless given")
     .option("--deep", "check every object in the store as well")
+    .option("--lfs", "check the LFS files in the store as well; with --deep their bytes too")
     .option("--json", "print JSON")
     .addHelpText("after", EXPLANATION)
     .action(verify);
@@ -57,8 +63,9 @@ async function verify(names: readonly string[], options: VerifyOptions): Promise
   if (repositories.length === 0)
     throw new ConfigError("nothing is mirrored yet: see nearside connect and nearside select");
   const verdicts: Verdict[] = [];
+  const checkedFiles = new Set<string>();
   for (const repository of repositories) {
-    const verdict = await verifyOne(repository, config, options);
+    const verdict = await verifyOne(repository, config, { ...options, checkedFiles });
     verdicts.push(verdict);
     if (!options.json) print(describe(verdict));
   }
@@ -75,7 +82,7 @@ async function verify(names: readonly string[], options: VerifyOptions): Promise
 async function verifyOne(
   status: RepositoryStatus,
   config: MirrorConfig,
-  options: VerifyOptions,
+  options: VerifyOptions & { readonly checkedFiles: Set<string> },
 ): Promise<Verdict> {
   const store = storeOf(options);
   const problems: string[] = [];
@@ -98,6 +105,16 @@ async function verifyOne(
       const temporaryFolder = temporaryFolderIn(options.store);
       const { objectCount, ...check } = await checkObjects(repository, { store, temporaryFolder });
       counts = { ...counts, objectCount };
+      problems.push(...check.problems);
+    } catch (error) {
+      problems.push(reasonOf(error, status));
+    }
+  }
+  if (options.lfs) {
+    try {
+      const checks = { store, deep: options.deep === true, checked: options.checkedFiles };
+      const { fileCount: lfsFileCount, ...check } = await checkLfsFiles(status.uuid, checks);
+      counts = { ...counts, lfsFileCount };
       problems.push(...check.problems);
     } catch (error) {
       problems.push(reasonOf(error, status));
@@ -132,8 +149,9 @@ function describeChanges(changes: readonly RefChange[]): string[] {
   return more > 0 ? [...shown, `and ${more} more refs`] : shown;
 }
 
-function describe({ repository, isGood, problems, refCount, objectCount }: Verdict): string {
+function describe({ repository, isGood, problems, refCount, objectCount, lfsFileCount }: Verdict): string {
   const objects = objectCount === undefined ? "" : `, ${objectCount} objects`;
-  if (isGood) return `${repository}: equal, ${refCount} refs${objects}`;
+  const files = lfsFileCount === undefined ? "" : `, ${lfsFileCount} LFS files`;
+  if (isGood) return `${repository}: equal, ${refCount} refs${objects}${files}`;
   return [`${repository}: NOT as it should be`, ...problems.map((problem) => `  ${problem}`)].join("\n");
 }

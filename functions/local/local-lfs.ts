@@ -63,7 +63,9 @@ export function startLfs(options: LocalLfsOptions): LocalLfs {
     }
   }
 
-  async function nameOf({ workspace, uuid }: LfsJob): Promise<string> {
+  async function nameOf(job: LfsJob): Promise<string> {
+    if (job.kind === "sweep") return "all repositories";
+    const { workspace, uuid } = job;
     const { value } = await repositoryDocument(storage.store, uuid).readForChange();
     return `${value?.workspace ?? workspace}/${value?.slug ?? uuid}`;
   }

@@ -130,7 +130,7 @@ function isMissing({ error }: LfsEntry): boolean {
 }
 
 /** One request. What is in the store under an oid has these bytes. */
-async function isStored(store: BlobStore, oid: string, sizeBytes: number): Promise<boolean> {
+export async function isStored(store: BlobStore, oid: string, sizeBytes: number): Promise<boolean> {
   try {
     return (await store.readUpTo(lfsFileKey(oid), sizeBytes - 1, 2)).length === 1;
   } catch (error) {

@@ -10,6 +10,7 @@ import { holdRemovals, isWanted } from "./confirmations.ts";
 import type { LfsCopyJob } from "./lfs-job.ts";
 import type { LfsPrimary } from "./ports.ts";
 import { readRepositoryPointers, sizesByOid } from "./repository-pointers.ts";
+import { keepFiles } from "./sweep-notes.ts";
 
 export interface LfsCopyOptions extends Omit<BringOptions, "nowSeconds"> {
   readonly now?: () => number;
@@ -46,6 +47,10 @@ export async function copyFiles(
     .map(({ oid }) => ({ oid, sizeBytes: sizes.get(oid) ?? 0, known: known.find(oid) }))
     .filter(({ sizeBytes, known }) => sizeBytes > 0 && isWanted(known, nowSeconds));
   if (wanted.length === 0) return undefined;
+  await keepFiles(
+    storage.store,
+    wanted.map(({ oid }) => oid),
+  );
   const entries = await ask(primary, wanted, options);
   const brought = await Promise.all(
     wanted.map((object) => bringFile(object, entries?.get(object.oid), { ...options, nowSeconds })),

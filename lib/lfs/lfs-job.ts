@@ -18,6 +18,8 @@ const objectSchema = z.object({
 });
 
 const jobSchema = z.discriminatedUnion("kind", [
+  /** Deletes files that no repository has a record of. */
+  z.object({ kind: z.literal("sweep"), queuedAt: repository.queuedAt }),
   /** Finds out which files are to be copied, and makes jobs of that. */
   z.object({ kind: z.literal("plan"), ...repository }),
   /** Looks for pointers in packs whose pointers are not known, then plans. */
@@ -29,6 +31,7 @@ const jobSchema = z.discriminatedUnion("kind", [
 export type LfsJob = z.infer<typeof jobSchema>;
 export type LfsCopyJob = Extract<LfsJob, { kind: "copy" }>;
 export type LfsFindJob = Extract<LfsJob, { kind: "find" }>;
+export type LfsRepositoryJob = Exclude<LfsJob, { kind: "sweep" }>;
 export type LfsPlanJob = Extract<LfsJob, { kind: "plan" }>;
 
 /** The primary is asked about so many files at a time. */
@@ -73,6 +76,14 @@ export async function requestFind(
   await queue.send([{ groupId, dedupId: `find-${uuid}-${eventId}`, body: JSON.stringify(job) }]);
 }
 
+/** Has files deleted that no repository has a record of. */
+export async function requestSweep(queue: JobQueue): Promise<void> {
+  const queuedAt = new Date().toISOString();
+  const body = JSON.stringify({ kind: "sweep", queuedAt } satisfies LfsJob);
+  // Of all the plans of five minutes one.
+  await queue.send([{ groupId: "lfs-sweep", dedupId: "lfs-sweep", body }]);
+}
+
 /** Has files copied; the same files once within five minutes. @param again - Says that they are asked for anew. */
 export async function requestCopies(
   queue: JobQueue,
@@ -91,6 +102,7 @@ export async function requestCopies(
 export async function requeueJob(queue: JobQueue, job: LfsJob): Promise<void> {
   const again = `-again-${Date.now()}`;
   if (job.kind === "copy") await queue.send([copyMessage(job, again)]);
+  else if (job.kind === "sweep") await requestSweep(queue);
   else if (job.kind === "find") await requestFind(queue, job, again);
   else await requestPlan(queue, job, again);
 }

@@ -2,6 +2,7 @@
  * Looks through the pointers of a repository and makes jobs of what is to be copied: the files of branches and tags, or all. A
  * plan that is made again finds what is new since.
  */
+import { CorruptPackError, errorFields, NotFoundError } from "../errors.ts";
 import { markTipObjects } from "../git/walk/tip-objects.ts";
 import type { Logger } from "../log.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
@@ -10,6 +11,7 @@ import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import { type LfsRights, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import { isConfirmationDue } from "./confirmations.ts";
+import { readLfsConfigUrl } from "./lfs-config-file.ts";
 import { type LfsPlanJob, requestCopies, requestFind } from "./lfs-job.ts";
 import type { LfsCopyPolicy } from "./lfs-policy.ts";
 import {
@@ -49,7 +51,7 @@ export async function planCopies(
   const found = await readRepositoryPointers(storage, job.uuid);
   if (found === undefined) return undefined;
   const stored = new StoredLfsRights(storage.store, job.uuid);
-  const rights = await stored.read();
+  const rights = await readRights(stored, log);
   const sizes = sizesByOid(found.packs);
   const planned = await filesToCopy(found, rights, options);
   // First the record: a job that is lost is planned again when its time has come.
@@ -62,7 +64,11 @@ export async function planCopies(
   const plannedPacks = found.packs.flatMap(({ pack, pointers }) => (pointers === undefined ? [] : [pack.id]));
   const plannedRefs = found.repository.manifest.refs.sha256;
   const plannedAt = new Date(now()).toISOString();
-  await stored.notePlanned({ ...report, plannedPacks, plannedFor: policy, plannedRefs, plannedAt });
+  const configuredUrl = sizes.size > 0 ? await configuredUrlOf(found.repository, rights) : undefined;
+  await stored.notePlanned({
+    ...{ ...report, plannedPacks, plannedFor: policy, plannedRefs, plannedAt },
+    configuredUrl,
+  });
   await forgetUnpointed(stored, rights, found.packs, sizes);
   const unknownPacks = found.packs.filter(({ pointers }) => pointers === undefined);
   if (unknownPacks.length > 0) await requestFind(queue, job, unknownPacks.at(-1)?.pack.id ?? "");
@@ -70,6 +76,28 @@ export async function planCopies(
   const result = { ...report, plannedFiles: planned.length, plannedBytes };
   if (planned.length > 0) log.info("lfs:planned", { repo: `${job.workspace}/${job.uuid}`, ...result });
   return result;
+}
+
+/** Read anew where refs have changed. */
+async function configuredUrlOf(
+  repository: RepositoryPointers["repository"],
+  { document }: LfsRights,
+): Promise<string | undefined> {
+  if (document.plannedRefs === repository.manifest.refs.sha256) return document.configuredUrl;
+  const [objects, refs] = await Promise.all([repository.openObjects(), repository.readRefs()]);
+  return asRepositoryDamage(() => readLfsConfigUrl(objects, refs));
+}
+
+async function readRights(stored: StoredLfsRights, log: Logger): Promise<LfsRights> {
+  try {
+    return await stored.read();
+  } catch (error) {
+    const isDamage = [CorruptPackError, RangeError, NotFoundError].some((kind) => error instanceof kind);
+    if (!isDamage) throw error;
+    log.error("store:damaged", errorFields(error));
+    await stored.dropDamagedTables();
+    return stored.read();
+  }
 }
 
 interface PlannedFile {

@@ -5,10 +5,11 @@ import type { JobQueue } from "../queue/job-queue.ts";
 import { type RepositoryRecord, repositoryDocument } from "../repo/repository-record.ts";
 import { copyFiles, type LfsCopyOptions } from "./copy-files.ts";
 import { type FindPointersOptions, findPointers } from "./find-pointers.ts";
-import { type LfsJob, requestPlan } from "./lfs-job.ts";
+import { type LfsJob, type LfsRepositoryJob, requestPlan, requestSweep } from "./lfs-job.ts";
 import { copyPolicyOf, type LfsPolicy } from "./lfs-policy.ts";
 import { planCopies } from "./plan-copies.ts";
 import type { LfsPrimary } from "./ports.ts";
+import { isSweepDue, sweepFiles } from "./sweep-files.ts";
 
 export interface LfsJobOptions
   extends Pick<LfsCopyOptions, "storage" | "budget" | "log" | "signal" | "now">,
@@ -33,6 +34,11 @@ export interface LfsProgress {
 
 /** Nothing is done for a repository that is not mirrored. Errors as in `planCopies` and `copyFiles`. */
 export async function runLfsJob(job: LfsJob, options: LfsJobOptions): Promise<void> {
+  if (job.kind === "sweep") await sweepFiles({ ...options, store: options.storage.store });
+  else await runForRepository(job, options);
+}
+
+async function runForRepository(job: LfsRepositoryJob, options: LfsJobOptions): Promise<void> {
   const { readConfig, lfsOf, policy, onProgress, ...common } = options;
   const { storage } = common;
   const [config, { value: record }] = await Promise.all([
@@ -46,6 +52,7 @@ export async function runLfsJob(job: LfsJob, options: LfsJobOptions): Promise<vo
   if (copies === "none") return;
   if (job.kind === "plan") {
     await planCopies(job, { ...common, policy: copies, maxFileBytes: policy.maxFileBytes });
+    if (await isSweepDue(storage.store, (options.now ?? Date.now)())) await requestSweep(options.queue);
     return;
   }
   if (job.kind === "find") {

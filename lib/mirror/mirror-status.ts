@@ -7,7 +7,7 @@ import type { Stored, StoredDocument } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "./mirror-config.ts";
 import { isMirrored } from "./selection.ts";
-import { type IndexedRepository, readWorkspaceIndex } from "./workspace-index.ts";
+import { type IndexedRepository, indexedWorkspaces, readWorkspaceIndex } from "./workspace-index.ts";
 
 export interface RepositoryStatus {
   readonly uuid: RepositoryUuid;
@@ -53,8 +53,6 @@ export interface WorkspaceStatus {
 /** Reads at a time; two for each repository. */
 const CONCURRENT_READS = 32;
 
-const INDEX_PREFIX = "workspaces/";
-
 /**
  * @param only - One workspace; all of them unless given.
  * @throws {ConfigError} The store is of a newer release.
@@ -65,10 +63,7 @@ export async function readMirrorStatus(
   only?: string,
 ): Promise<WorkspaceStatus[]> {
   const names = new Map(config.workspaces.map(({ workspace }) => [workspace.toLowerCase(), workspace]));
-  for await (const { key } of store.list(INDEX_PREFIX)) {
-    const name = /^([^/]+)\.json$/.exec(key.slice(INDEX_PREFIX.length))?.[1];
-    if (name !== undefined && !names.has(name)) names.set(name, name);
-  }
+  for await (const name of indexedWorkspaces(store)) if (!names.has(name)) names.set(name, name);
   const statuses: WorkspaceStatus[] = [];
   for (const [key, name] of [...names].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const isWanted = only === undefined || only.toLowerCase() === key;

@@ -7,7 +7,7 @@ import { VersionConflictError } from "../errors.ts";
 import { workspaceIndexKey } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
 import { type DocumentForm, type Stored, StoredDocument } from "../repo/stored-document.ts";
-import type { WholeBlobs } from "../store/blob-store.ts";
+import type { BlobStore, WholeBlobs } from "../store/blob-store.ts";
 
 const time = z.iso.datetime();
 
@@ -52,6 +52,26 @@ export function workspaceIndex(store: WholeBlobs, workspace: string): StoredDocu
 /** One request. */
 export function readWorkspaceIndex(store: WholeBlobs, workspace: string): Promise<Stored<WorkspaceIndex>> {
   return workspaceIndex(store, workspace).read();
+}
+
+const INDEX_PREFIX = "workspaces/";
+
+/** Workspaces that have an index, as their names are in keys. */
+export async function* indexedWorkspaces(store: BlobStore): AsyncGenerator<string> {
+  for await (const { key } of store.list(INDEX_PREFIX)) {
+    const name = /^([^/]+)\.json$/.exec(key.slice(INDEX_PREFIX.length))?.[1];
+    if (name !== undefined) yield name;
+  }
+}
+
+/** Uuids of the repositories whose data is here, mirrored or not. @throws What is wrong with a damaged index. */
+export async function* heldRepositories(store: BlobStore): AsyncGenerator<string> {
+  for await (const workspace of indexedWorkspaces(store)) {
+    const { value, damage } = await readWorkspaceIndex(store, workspace);
+    if (damage !== undefined) throw damage;
+    for (const [uuid, { held }] of Object.entries(value?.repositories ?? {}))
+      if (held !== undefined) yield uuid;
+  }
 }
 
 /** @returns Whether it was written: not if another run was faster. What that one left undone, the next one does. */

@@ -121,9 +121,12 @@ export function lfsFileKey(oid: string): string {
   return `${LFS_FILE_FOLDER}${oid.slice(0, 2)}/${oid.slice(2, 4)}/${oid}`;
 }
 
-/** What is staged of a large file; ends in `/`. */
+/** What is staged of large files; ends in `/`. */
+export const LFS_PART_FOLDER = "lfs-parts/";
+
+/** What is staged of one file; ends in `/`. */
 export function lfsPartFolder(oid: string): string {
-  return `lfs-parts/${oid}/`;
+  return `${LFS_PART_FOLDER}${oid}/`;
 }
 
 /**

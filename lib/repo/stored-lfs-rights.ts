@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
-import { NotFoundError } from "../errors.ts";
+import { CorruptPackError, NotFoundError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { encodeRightsTable, type LfsRecord, RightsTable } from "./lfs-rights-table.ts";
@@ -26,6 +26,8 @@ const rightsSchema = z.object({
   /** SHA-256 of the refs whose files were planned. */
   plannedRefs: z.optional(z.string()),
   plannedAt: z.optional(z.iso.datetime()),
+  /** What `.lfsconfig` of the default branch names as the place of files. */
+  configuredUrl: z.optional(z.string()),
 });
 
 export type LfsRightsDocument = z.infer<typeof rightsSchema>;
@@ -168,6 +170,25 @@ export class StoredLfsRights {
     const keys = repositoryKeys(this.#uuid);
     const unused = isReplaced ? replaced : [table.id];
     for (const id of unused) await this.#store.delete(keys.lfsTable(id));
+  }
+
+  /** Leaves out tables that are damaged: the next plan plans what they said anew. */
+  async dropDamagedTables(): Promise<void> {
+    const { value = NO_RIGHTS } = await this.#document.read();
+    const damaged = new Set<string>();
+    for (const table of value.tables) {
+      try {
+        await this.readTable(table);
+      } catch (error) {
+        const isDamage = [NotFoundError, CorruptPackError, RangeError].some((kind) => error instanceof kind);
+        if (!isDamage) throw error;
+        damaged.add(table.id);
+      }
+    }
+    await this.#document.change((document = NO_RIGHTS) => {
+      const { plannedRefs: _unplanned, ...others } = document;
+      return { ...others, tables: document.tables.filter(({ id }) => !damaged.has(id)) };
+    });
   }
 
   /** Notes that the pointers of these packs were planned. */

@@ -1,7 +1,7 @@
 /** LFS files copied by the command line and by the server. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
@@ -60,6 +60,37 @@ test("nearside sync copies files, and says how many", async () => {
   const excluded = await runSync("--lfs-repositories", "*,!acme/sam*");
   expect(JSON.parse(excluded.stdout)).toMatchObject({ lfs: { files: 0 } });
 });
+test("status, verify and lfs forget", async () => {
+  const store = new FsBlobStore(primary.storeFolder);
+  await changeMirrorConfig(store, () => mirrorConfigOf([{ workspace: "acme", projects: "all" }]));
+  const oid = await addLfsFile(primary, "a.bin", randomBytes(1000));
+  await addLfsFile(primary, "b.bin", randomBytes(2000), { isMissing: true });
+  await primary.commit(
+    "main",
+    ".lfsconfig",
+    "[lfs]\n\turl = https://bitbucket.org/acme/sample.git/info/lfs\n",
+  );
+  await runSync();
+  const storeArguments = ["--store", primary.storeFolder];
+  const shown = (await runCli(["status", ...storeArguments])).stdout;
+  expect(shown).toContain("LFS 2 files (2.9 KiB): 1 stored (1000 bytes), 1 missing at Bitbucket");
+  expect(shown).toContain("url.<mirror>/.insteadOf https://bitbucket.org/");
+  const [acme] = JSON.parse((await runCli(["status", "--json", ...storeArguments])).stdout);
+  expect(acme.repositories[0].lfs).toMatchObject({ pointers: 2, stored: 1, storedBytes: 1000, missing: 1 });
+
+  const { gitUrl, apiUrl } = primary.fake;
+  const verify = ["verify", "--lfs", "--deep", ...storeArguments, "--git-url", gitUrl, "--api-url", apiUrl];
+  expect((await runCli(verify)).stdout).toContain("1 LFS files");
+  await writeFile(join(primary.storeFolder, lfsFileKey(oid)), randomBytes(1000));
+  expect(await runCli(verify)).toMatchObject({
+    exitCode: 3,
+    stdout: expect.stringContaining(`LFS file ${oid} has other bytes`),
+  });
+  expect((await runCli(["lfs", "forget", oid, ...storeArguments])).stdout).toContain("1 repositories");
+  expect(existsSync(join(primary.storeFolder, lfsFileKey(oid)))).toBe(false);
+  expect((await runCli(["lfs", "forget", "abc", ...storeArguments])).exitCode).toBe(2);
+});
+
 test("a server that is killed while it copies continues after its restart", async () => {
   const contents = [randomBytes(2_000), randomBytes(600_000)];
   const oids: string[] = [];

@@ -65,7 +65,7 @@ export function copierRig(
           (await findPointers(job, { ...common, signal: options.signal ?? new AbortController().signal })) > 0
         )
           await requestPlan(queue, job, `found-${planCount++}`);
-      } else
+      } else if (job.kind === "copy")
         await copyFiles(job, {
           ...common,
           primary: lfs,

@@ -1,0 +1,24 @@
+/** Takes a file out of the mirror at once: no repository serves it, and its bytes are deleted. */
+import { heldRepositories } from "../mirror/workspace-index.ts";
+import { lfsFileKey } from "../repo/layout.ts";
+import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { removeLfsParts } from "./staged-file.ts";
+
+/**
+ * Where Bitbucket still has it, a client's next request, or a plan, has it copied again.
+ * @returns Repositories that had a record of it.
+ */
+export async function forgetFile(store: BlobStore, oid: string): Promise<readonly string[]> {
+  const repositories: string[] = [];
+  for await (const uuid of heldRepositories(store)) {
+    const stored = new StoredLfsRights(store, uuid);
+    if ((await stored.read()).find(oid) === undefined) continue;
+    await stored.rewrite((record) => (record.oid === oid ? undefined : record));
+    repositories.push(uuid);
+  }
+  // The rights first: no link is made for what is gone.
+  await store.delete(lfsFileKey(oid));
+  await removeLfsParts(store, oid);
+  return repositories;
+}

@@ -1,0 +1,173 @@
+/**
+ * Deletes LFS files that no repository has a record of any more, a day after a sweep first found them so; see sweep-notes.ts.
+ * Repositories that are not mirrored any more count until their data is deleted.
+ */
+import { assertNotStopped } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { heldRepositories } from "../mirror/workspace-index.ts";
+import { LFS_FILE_FOLDER, LFS_PART_FOLDER, lfsFileKey } from "../repo/layout.ts";
+import { LFS_STATE } from "../repo/lfs-rights-table.ts";
+import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { type SweepNotes, sweepNotes } from "./sweep-notes.ts";
+
+export interface SweepOptions {
+  readonly store: BlobStore;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** Since 1970. */
+  readonly now?: () => number;
+}
+
+export interface SweepReport {
+  readonly files: number;
+  readonly unusedFiles: number;
+  readonly deletedFiles: number;
+  /** Many are unused at once: they wait for a week. */
+  readonly isHeld: boolean;
+}
+
+const HOUR_MS = 60 * 60 * 1000;
+const DAY_MS = 24 * HOUR_MS;
+const SWEEP_EVERY_MS = 20 * HOUR_MS;
+/** What a killed sweep was deleting is deleted by the next one, once that one surely does not run any more. */
+const TAKE_OVER_MS = HOUR_MS;
+/** Where more is unused at once, an index may have been lost: it waits for a week. */
+const HELD_ABOVE_FILES = 100;
+const HELD_ABOVE_SHARE = 0.5;
+const MAX_NOTED = 20_000;
+const MAX_DELETED = 5_000;
+const DELETES_AT_ONCE = 16;
+const PARTS_KEPT_MS = 7 * DAY_MS;
+
+/** One request. */
+export async function isSweepDue(store: BlobStore, nowMs: number): Promise<boolean> {
+  const { value } = await sweepNotes(store).readForChange();
+  return nowMs - Date.parse(value?.ranAt ?? "1970-01-01") >= SWEEP_EVERY_MS;
+}
+
+/**
+ * @returns `undefined` if there was a sweep just now.
+ * @throws {MirrorError} What a repository has a record of cannot be read: then nothing is deleted. @throws {StoppedError}
+ */
+export async function sweepFiles(options: SweepOptions): Promise<SweepReport | undefined> {
+  const { store, log, now = Date.now } = options;
+  const nowMs = now();
+  if (!(await isSweepDue(store, nowMs))) return undefined;
+  const notes = sweepNotes(store);
+  const before = (await notes.readForChange()).value;
+  const used = await usedFiles(options);
+  const found = await findUnused(used, before, nowMs, options);
+  const oids = await noteFound(found, before, nowMs, options);
+  await deleteFiles(oids, nowMs, options);
+  await removeOldParts(nowMs, options);
+  const unusedFiles = found.unused.size;
+  const report = { files: found.files, unusedFiles, deletedFiles: oids.length, isHeld: found.isHeld };
+  log.info("lfs:swept", { ...report });
+  return report;
+}
+
+/** 12 bytes of each oid: two that begin alike are kept, should one of them be used. */
+async function usedFiles({ store, signal }: SweepOptions): Promise<ReadonlySet<string>> {
+  const used = new Set<string>();
+  for await (const uuid of heldRepositories(store)) {
+    assertNotStopped(signal);
+    const rights = new StoredLfsRights(store, uuid);
+    const { damage } = await rights.readDocument();
+    if (damage !== undefined) throw damage;
+    for (const { oid, state } of (await rights.read()).records())
+      if (state === LFS_STATE.stored) used.add(shortened(oid));
+  }
+  return used;
+}
+
+function shortened(oid: string): string {
+  return Buffer.from(oid.slice(0, 24), "hex").toString("latin1");
+}
+
+interface FoundFiles {
+  readonly files: number;
+  /** Since when, by oid. */
+  readonly unused: ReadonlyMap<string, string>;
+  readonly due: ReadonlySet<string>;
+  readonly isHeld: boolean;
+}
+
+async function findUnused(
+  used: ReadonlySet<string>,
+  before: SweepNotes | undefined,
+  nowMs: number,
+  { store, log, signal }: SweepOptions,
+): Promise<FoundFiles> {
+  let files = 0;
+  const unused = new Map<string, string>();
+  const modifiedAtMs = new Map<string, number>();
+  for await (const blob of store.list(LFS_FILE_FOLDER)) {
+    assertNotStopped(signal);
+    const oid = blob.key.slice(blob.key.lastIndexOf("/") + 1);
+    if (lfsFileKey(oid) !== blob.key) continue;
+    files += 1;
+    if (used.has(shortened(oid)) || unused.size >= MAX_NOTED) continue;
+    unused.set(oid, before?.unused[oid] ?? new Date(nowMs).toISOString());
+    modifiedAtMs.set(oid, blob.modifiedAtMs);
+  }
+  const isHeld = unused.size > Math.max(HELD_ABOVE_FILES, HELD_ABOVE_SHARE * files);
+  if (isHeld) log.warn("lfs:sweep-held", { files, unusedFiles: unused.size });
+  const graceMs = isHeld ? 7 * DAY_MS : DAY_MS;
+  const due = new Set<string>();
+  for (const [oid, since] of unused) {
+    const sinceMs = Math.max(Math.min(nowMs, Date.parse(since)), modifiedAtMs.get(oid) ?? nowMs);
+    if (nowMs - sinceMs >= graceMs && due.size < MAX_DELETED) due.add(oid);
+  }
+  return { files, unused, due, isHeld };
+}
+
+/** @returns What this sweep deletes: noted as being deleted. */
+async function noteFound(
+  { unused, due }: FoundFiles,
+  before: SweepNotes | undefined,
+  nowMs: number,
+  { store }: SweepOptions,
+): Promise<readonly string[]> {
+  let oids: string[] = [];
+  await sweepNotes(store).change((current) => {
+    // What a copier has taken out meanwhile stays out.
+    const wasTakenOut = (oid: string) =>
+      before?.unused[oid] !== undefined && current?.unused[oid] === undefined;
+    const left = [...unused].filter(([oid]) => !wasTakenOut(oid));
+    const other = current?.deleting;
+    const isOtherRunning = other !== undefined && nowMs - Date.parse(other.at) < TAKE_OVER_MS;
+    const isDeleted = (oid: string) => !isOtherRunning && due.has(oid);
+    oids = left.map(([oid]) => oid).filter(isDeleted);
+    if (other !== undefined && !isOtherRunning) oids = [...new Set([...oids, ...other.oids])];
+    const at = new Date(nowMs).toISOString();
+    const deleting = isOtherRunning ? other : oids.length > 0 ? { at, oids } : undefined;
+    return {
+      ranAt: at,
+      unused: Object.fromEntries(left.filter(([oid]) => !isDeleted(oid))),
+      ...(deleting && { deleting }),
+    };
+  });
+  return oids;
+}
+
+async function deleteFiles(oids: readonly string[], nowMs: number, options: SweepOptions): Promise<void> {
+  if (oids.length === 0) return;
+  const { store, signal, now = Date.now } = options;
+  for (let at = 0; at < oids.length; at += DELETES_AT_ONCE) {
+    assertNotStopped(signal);
+    // Another sweep may have taken over, and a copier may have brought the file again.
+    if (now() - nowMs > TAKE_OVER_MS / 2) return;
+    await Promise.all(oids.slice(at, at + DELETES_AT_ONCE).map((oid) => store.delete(lfsFileKey(oid))));
+  }
+  await sweepNotes(store).change((current) => {
+    if (current?.deleting?.at !== new Date(nowMs).toISOString()) return current;
+    const { deleting: _done, ...others } = current;
+    return others;
+  });
+}
+
+async function removeOldParts(nowMs: number, { store }: SweepOptions): Promise<void> {
+  for await (const { key, modifiedAtMs } of store.list(LFS_PART_FOLDER))
+    if (nowMs - modifiedAtMs > PARTS_KEPT_MS) await store.delete(key);
+}

@@ -1,0 +1,49 @@
+/**
+ * Which files no repository points to: `lfs-sweep.json`. A file is deleted in two steps, a day apart, so that a copier that
+ * finds it in the store can keep it:
+ *
+ * 1. A sweep notes it as unused.
+ * 2. A later one moves it to `deleting` by compare-and-swap, deletes it, and takes it out.
+ *
+ * A copier takes a file out of `unused` before it looks whether the file is there, and waits while it is in `deleting`.
+ */
+import * as z from "zod/mini";
+import { VersionConflictError } from "../errors.ts";
+import { type DocumentForm, StoredDocument } from "../repo/stored-document.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+
+const notesSchema = z.object({
+  ranAt: z.iso.datetime(),
+  /** By oid: since when. */
+  unused: z.record(z.string(), z.iso.datetime()),
+  deleting: z.optional(z.object({ at: z.iso.datetime(), oids: z.array(z.string()) })),
+});
+
+export type SweepNotes = z.infer<typeof notesSchema>;
+
+/** Losing it costs one more day. */
+const FORM: DocumentForm<SweepNotes> = { schema: notesSchema, whenDamaged: "absent" };
+
+export function sweepNotes(store: BlobStore): StoredDocument<SweepNotes> {
+  return new StoredDocument(store, "lfs-sweep.json", FORM);
+}
+
+/**
+ * Keeps files that are about to get a record; one request where none is noted.
+ * @throws {VersionConflictError} Some are just being deleted: to be tried again.
+ */
+export async function keepFiles(store: BlobStore, oids: readonly string[]): Promise<void> {
+  const notes = sweepNotes(store);
+  const known = await notes.readForChange();
+  const { unused = {}, deleting } = known.value ?? {};
+  if (!oids.some((oid) => oid in unused) && deleting === undefined) return;
+  await notes.change((current) => {
+    const doomed = new Set(current?.deleting?.oids);
+    if (oids.some((oid) => doomed.has(oid)))
+      throw new VersionConflictError("LFS files that are to be copied are just being deleted");
+    if (current === undefined) return undefined;
+    const kept = new Set(oids);
+    const left = Object.entries(current.unused).filter(([oid]) => !kept.has(oid));
+    return { ...current, unused: Object.fromEntries(left) };
+  }, known);
+}
