@@ -1,4 +1,4 @@
-/** The options that commands share, and what they open with them. */
+/** Options that commands share, and the store and clients that they open with them. */
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { type Command, InvalidArgumentError } from "commander";
@@ -27,12 +27,12 @@ export interface PrimaryOptions extends StoreOptions {
   readonly verbose?: true;
 }
 
-/** Of commands that look at the store only. */
+/** For commands that use the store only. */
 export function storeOptions(command: Command): Command {
   return addSettings(command, ["store", "s3Endpoint"]);
 }
 
-/** Of commands that ask Bitbucket. @param more - Further settings that they have. */
+/** For commands that ask Bitbucket. @param more - Further settings. */
 export function primaryOptions(command: Command, more: readonly ArgumentName[] = []): Command {
   return addSettings(command, ["store", "s3Endpoint", "apiUrl", "gitUrl", ...more])
     .option(
@@ -65,11 +65,11 @@ export function bitbucketOf(options: PrimaryOptions, signal?: AbortSignal): Bitb
 }
 
 export function logOf({ verbose }: PrimaryOptions): Logger {
-  // What fails is said by the command itself.
+  // The command itself prints errors.
   return verbose ? pinoLogger("debug", pino.destination({ fd: 2, sync: true })) : SILENT_LOGGER;
 }
 
-/** At the host of the queue's address, as its SDK does it; the region is in it for AWS's own. */
+/** At the host of the queue's URL; an AWS host contains the region. */
 export function sqsOf(queueUrl: string): SQSClient {
   const { hostname, origin } = new URL(queueUrl);
   const region = /^sqs\.([a-z0-9-]+)\.amazonaws\.com/.exec(hostname)?.[1];

@@ -8,7 +8,7 @@ import { print, type StoreOptions, storeOf, storeOptions } from "./command-optio
 
 const EXPLANATION = `
 Checks nearside.config.json (settings, if there is one), and config.json (what is mirrored): the store's, or the file that is named, before
-it is copied there. A server that runs keeps the last valid config.json in use; one that starts with an invalid one ends.
+it is copied there. A running server keeps the last valid config.json in use; with an invalid one none starts.
 Exit codes: 0 valid; 1 failed; 2 not valid, or wrong arguments.`;
 
 export function configCommand(command: Command): void {
@@ -20,7 +20,7 @@ export function configCommand(command: Command): void {
   );
 }
 
-/** Settings are read, and so checked, before any command runs. */
+/** nearside.config.json is read, and so checked, before any command runs. */
 async function check(file: string | undefined, options: StoreOptions): Promise<void> {
   const config = file === undefined ? await readMirrorConfig(storeOf(options)) : await read(file);
   if (config === undefined) print(`There is no config.json in ${options.store}: nothing is mirrored.`);

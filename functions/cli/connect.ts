@@ -13,15 +13,15 @@ interface ConnectOptions extends PrimaryOptions {
 }
 
 const EXPLANATION = `
-Nothing of it is mirrored until nearside select says what. Without --credential only public repositories are, and changes are found
-by asking alone. A workspace that was removed comes back as it was, with what is left of its data.
-Exit codes: 0 connected; 1 failed; 2 wrong arguments or settings, or Bitbucket does not take the account.`;
+Nothing is mirrored until nearside select. Without --credential only public repositories are, and changes are found by polling
+alone. A workspace that was removed is restored, with what is left of its data.
+Exit codes: 0 connected; 1 failed; 2 wrong arguments or settings, or Bitbucket rejects the account.`;
 
 export function connectCommand(command: Command): void {
   primaryOptions(command)
     .argument("<workspace>", "its id, as in Bitbucket's addresses")
-    .option("--credential <name>", "of the account's secret, never the secret itself")
-    .option("--no-check", "do not ask Bitbucket whether it takes the account")
+    .option("--credential <name>", "name name name of the account's secret, never the secret itself")
+    .option("--no-check", "do not check the account with Bitbucket")
     .addHelpText("after", EXPLANATION)
     .action(connect);
 }
@@ -29,7 +29,7 @@ export function connectCommand(command: Command): void {
 async function connect(workspace: string, options: ConnectOptions): Promise<void> {
   const { credential, check } = options;
   const store = storeOf(options);
-  // Wrong names are found before Bitbucket is asked.
+  // Wrong names fail before Bitbucket is asked.
   if (check) await tryAccount(workspace, credential, options);
   const config = await changeMirrorConfig(store, (before) => connectWorkspace(before, workspace, credential));
   const connected = findWorkspace(config, workspace);
@@ -37,5 +37,5 @@ async function connect(workspace: string, options: ConnectOptions): Promise<void
   const isEmpty = connected.projects !== "all" && connected.projects.length + connected.include.length === 0;
   print(`${workspace} is connected.`);
   if (isEmpty)
-    print(`Now say what of it to mirror, all of it for example:\n  npx nearside select ${workspace} --all`);
+    print(`Now select its repositories, for example all:\n  npx nearside select ${workspace} --all`);
 }

@@ -25,9 +25,9 @@ interface LetterOptions extends StoreOptions {
 }
 
 const EXPLANATION = `
-A sync, or a relay to one receiver, that has failed five times waits here until the cause is mended: see nearside status
---failed and nearside relay list. A mirror in one process keeps its own in the store; replayed, they are taken up with its next round,
-or when it starts. Those of a deployed mirror are in queues: name them by --dead-letter-queue-url.
+A sync, or a relay to one receiver, that has failed five times is kept here until it is replayed: see nearside status --failed
+and nearside relay list for the cause. A mirror in one process keeps its dead letters in the store; replayed ones run with its next
+round, or when it starts. Those of a deployed mirror are in queues: name them by --dead-letter-queue-url.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
 export function deadLettersCommand(command: Command): void {
@@ -43,7 +43,7 @@ export function deadLettersCommand(command: Command): void {
   command
     .addCommand(both("list", "list them").option("--json", "print JSON").action(list))
     .addCommand(
-      both("replay", "put them back into the queue")
+      both("replay", "send them to the queue again")
         .option(
           "--queue-url <url>",
           "of a deployed mirror: SyncQueueUrl, RelayQueueUrl or LfsQueueUrl",
@@ -73,7 +73,7 @@ async function replay(options: LetterOptions): Promise<void> {
     throw new ConfigError("--queue-url must be the queue of jobs, not that of dead letters");
   let count = 0;
   for (const place of placesOf(options, queueUrl)) count += await place.replay(max - count);
-  print(`${count} dead letters are in the queue again.`);
+  print(`Sent ${count} dead letters to the queue again.`);
 }
 
 function placesOf(options: LetterOptions, queueUrl: string | undefined): DeadLetters[] {

@@ -40,7 +40,7 @@ const EXPLANATION = `
 Checks, with the rights of its caller: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
 removed again); for each workspace the account, its scopes, Bitbucket's REST API and git server, this machine's clock, the webhook,
 when the mirror last did its rounds, and whose last sync failed; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
-Each line is OK, FAIL or SKIP; below a FAIL stands what to do next. With --json: an array of {check, status, detail, advice}.
+Each line is OK, FAIL or SKIP; a FAIL is followed by what to do. With --json: an array of {check, status, detail, advice}.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
 
@@ -127,7 +127,7 @@ async function checkRelay(
   try {
     if (secretPath === undefined) readRelaySecret(process.env, secret);
     else await readWebhookSecret(new SSMClient(), `${secretPath}${RELAY_SECRET_FOLDER}${secret}`);
-    return ok(name, `what is sent to ${url} can be signed`);
+    return ok(name, `events to ${url} can be signed`);
   } catch (error) {
     return failedWith(name, error, "Store the secret, or remove the webhook with nearside relay remove.");
   }

@@ -3,10 +3,10 @@ import { ConfigError, MirrorError, NotFoundError, UpstreamError } from "../../li
 import { s3Explanation } from "./explain-s3.ts";
 import { visible } from "./table.ts";
 
-/** Done, and something is not as it should be. */
+/** Done, with findings. */
 export const EXIT_FINDINGS = 3;
 
-/** Thrown at the end of a command that has found something, and has said what. */
+/** Thrown at the end of a command that has printed findings. */
 export class Findings extends Error {}
 
 export function exitCodeOf(error: unknown): number {
@@ -37,13 +37,13 @@ export function explanationOf(error: Error): Explanation {
   return { text: messageOf(error), advice, isExpected };
 }
 
-/** What the operating system refused: a file, an address, a connection. */
+/** An error of the operating system: a file, an address, a connection. */
 function isSystemError(error: Error): boolean {
   const { code, syscall } = error as NodeJS.ErrnoException;
   return typeof code === "string" && typeof syscall === "string";
 }
 
-/** With what is below it. */
+/** With its cause. */
 export function messageOf(error: Error): string {
   return `${error.message}${causeOf(error)}`.split("\n").map(visible).join("\n");
 }
@@ -66,7 +66,7 @@ const REFUSALS: ReadonlyMap<unknown, string> = new Map([
 ]);
 
 const WRONG_AWS_KEY =
-  "AWS does not take the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and log in again.";
+  "AWS rejects the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and log in again.";
 
 /** By code, as the system and the AWS SDK name what went wrong. */
 const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
@@ -128,7 +128,7 @@ function adviceFor(error: Error): string | undefined {
   if (error instanceof UpstreamError) {
     const refusal = REFUSALS.get(error.context["status"]);
     if (refusal !== undefined || !error.retryable) return refusal;
-    return "It may be over soon: try again, and look at https://bitbucket.status.atlassian.com if it is not.";
+    return "Try again later, and look at https://bitbucket.status.atlassian.com.";
   }
   if (error instanceof NotFoundError && error.message.startsWith("Bitbucket"))
     return "Check the name, and that the account may see it: Bitbucket says the same for both.";

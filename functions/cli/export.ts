@@ -10,9 +10,9 @@ import { formatBytes } from "../local/progress-line.ts";
 import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 
 const EXPLANATION = `
-The folder is a bare repository that needs neither this program nor Bitbucket. It appears when it is whole. Repositories that are
-not selected any more can be exported as long as their data is here.
-Exit codes: 0 done; 1 failed, or what is stored is damaged; 2 wrong arguments or settings.`;
+The folder is a bare repository that needs neither this program nor Bitbucket. It appears when it is complete. Repositories that
+are no longer selected can be exported while their data is stored.
+Exit codes: 0 done; 1 failed, or the store is damaged; 2 wrong arguments or settings.`;
 
 export function exportCommand(command: Command): void {
   storeOptions(command)

@@ -23,9 +23,9 @@ export async function namedRepositories(
     const matching = selected.filter((one) => isNamed(one, name));
     if (matching.length === 0) {
       const hint = (await isKnown(store, name))
-        ? "it is here, but not selected"
+        ? "it is stored, but not selected"
         : "nothing is mirrored under this name";
-      throw new ConfigError(`${name}: ${hint}. See nearside status for what is, and nearside select`);
+      throw new ConfigError(`${name}: ${hint}. See nearside status and nearside select`);
     }
     for (const one of matching) found.set(one.uuid, one);
   }

@@ -12,7 +12,9 @@ export function pauseCommand(command: Command): void {
     .addHelpText("after", EXIT_CODES)
     .action(async (workspace: string, options: StoreOptions) => {
       await changeMirrorConfig(storeOf(options), (config) => pauseWorkspace(config, workspace, true));
-      print(`${workspace} is paused: nothing of it is served. To go on:\n  npx nearside resume ${workspace}`);
+      print(
+        `${workspace} is paused: nothing of it is served. To resume:\n  npx nearside resume ${workspace}`,
+      );
     });
 }
 
@@ -23,7 +25,7 @@ export function resumeCommand(command: Command): void {
     .action(async (workspace: string, options: StoreOptions) => {
       await changeMirrorConfig(storeOf(options), (config) => pauseWorkspace(config, workspace, false));
       print(
-        `${workspace} is served again, as it was when it was paused; what is new comes with the next sync.`,
+        `${workspace} is served again, in the state of when it was paused; the next sync brings changes.`,
       );
     });
 }

@@ -5,7 +5,7 @@ import { EXIT_FINDINGS, exitCodeOf, explain, Findings } from "./explain.ts";
 
 interface CommandEntry {
   readonly summary: string;
-  /** @returns What adds arguments, options and the action. Loaded for the command that runs only: most need an AWS SDK. */
+  /** @returns A function that adds arguments, options and the action. Loaded for the running command only: most need an AWS SDK. */
   readonly load: () => Promise<(command: Command) => void>;
 }
 
@@ -19,7 +19,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./status.ts")).statusCommand,
   },
   connect: {
-    summary: "add a workspace of Bitbucket, once its account was tried",
+    summary: "add a workspace of Bitbucket, after a check of its account",
     load: async () => (await import("./connect.ts")).connectCommand,
   },
   select: {
@@ -51,11 +51,11 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./remove.ts")).removeCommand,
   },
   reconnect: {
-    summary: "give a workspace another account, once that was tried",
+    summary: "give a workspace another account, after a check of it",
     load: async () => (await import("./reconnect.ts")).reconnectCommand,
   },
   relay: {
-    summary: "manage the webhooks that are called after each publish",
+    summary: "manage the webhooks that get an event after each publish",
     load: async () => (await import("./relay-webhooks.ts")).relayCommand,
   },
   lfs: {
@@ -80,7 +80,7 @@ const EXPLANATION = `
 --store names the mirror's store: a folder, or s3://bucket/prefix for a bucket, such as that of a deployed mirror. AWS
 credentials come from the AWS SDK's usual places.
 
-Accounts at Bitbucket are named, as config.json does it. Where the secret is:
+Accounts at Bitbucket are named, as in config.json. Their secrets:
   NEARSIDE_SECRET_<NAME>   in the environment, as JSON: {"email": "…", "token": "…"} or {"token": "…"}
   environment              this name means BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN
   --secret-path <path>     the SSM parameter <path><name> instead, where a deployed mirror reads it
@@ -90,15 +90,13 @@ Examples:
   npx nearside select acme --project CORE --include "tools-*" --exclude "*-archive"
   npx nearside status --store s3://acme-mirror --watch
 
-Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, and something is not as it should be: a repository that
-failed or differs, a check that found something; 130 ended by Ctrl-C.`;
+Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, with findings: a repository that failed or differs,
+a check that failed; 130 ended by Ctrl-C.`;
 
-/** @returns The exit code; what went wrong is on standard error by then. */
+/** @returns The exit code; errors are written to standard error. */
 export async function runNearside(argv: readonly string[]): Promise<number> {
   const program = new Command("nearside")
-    .description(
-      "Operates a mirror of Bitbucket Cloud: what is mirrored, its state, and what to do about it.",
-    )
+    .description("Operates a mirror of Bitbucket Cloud.")
     .version(AGENT)
     .addHelpText("after", EXPLANATION);
   const asked = argv.filter((argument) => argument !== "help" && !argument.startsWith("-"))[0];
@@ -111,7 +109,7 @@ export async function runNearside(argv: readonly string[]): Promise<number> {
     await program.exitOverride().parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
-    // It has said itself what is wrong.
+    // Commander has printed the error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Findings) return EXIT_FINDINGS;
     process.stderr.write(`nearside: ${explain(error)}\n`);

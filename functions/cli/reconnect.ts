@@ -11,14 +11,14 @@ interface ReconnectOptions extends PrimaryOptions {
 }
 
 const EXPLANATION = `
-What is mirrored stays. Without --credential it goes on without an account: private repositories are not served any more.
-Exit codes: 0 done; 1 failed; 2 wrong arguments or settings, or Bitbucket does not take the account.`;
+The mirrored repositories stay. Without --credential the workspace has no account: private repositories are no longer served.
+Exit codes: 0 done; 1 failed; 2 wrong arguments or settings, or Bitbucket rejects the account.`;
 
 export function reconnectCommand(command: Command): void {
   primaryOptions(command)
     .argument("<workspace>", "one that is connected")
-    .option("--credential <name>", "of the account's secret, never the secret itself")
-    .option("--no-check", "do not ask Bitbucket whether it takes the account")
+    .option("--credential <name>", "name name name of the account's secret, never the secret itself")
+    .option("--no-check", "do not check the account with Bitbucket")
     .addHelpText("after", EXPLANATION)
     .action(reconnect);
 }

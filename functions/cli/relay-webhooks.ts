@@ -47,14 +47,14 @@ export function relayCommand(command: Command): void {
         .argument("<url>", "its address; https://, or http:// on the machine of a local mirror")
         .option(
           "--secret <name>",
-          "of the secret to sign with, never the secret itself; made from the id unless given",
+          "name of the signing secret, never the secret itself; from the id unless given",
         )
         .option(
           "--secret-path <path>",
-          "for a deployed mirror: the secret is the SSM parameter <path>relay/<name>, and is made there if there is none",
+          "for a deployed mirror: the secret is the SSM parameter <path>relay/<name>, created if missing",
           parseSecretPath,
         )
-        .option("--private-addresses", "it may have an address of a private network")
+        .option("--private-addresses", "allow an address of a private network")
         .action(add),
     )
     .addCommand(part("list", "list the webhooks").option("--json", "print JSON").action(list))
@@ -66,21 +66,21 @@ async function add(url: string, options: AddOptions): Promise<void> {
   const secret = options.secret ?? id;
   const webhook = { id, url, secret, privateAddresses: options.privateAddresses === true };
   const store = storeOf(options);
-  // Checked before anything is made.
+  // Checked before anything is written.
   checkMirrorConfig(addRelayWebhook(await configOf(store), webhook));
   if (options.secretPath !== undefined && !url.startsWith("https:"))
     throw new ConfigError("a deployed mirror sends events to https:// addresses only");
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
   if (isIP(host) !== 0 && addressKind(host) === "private" && !webhook.privateAddresses)
     throw new ConfigError(
-      `${host} is an address of a private network: add --private-addresses if that is meant`,
+      `${host} is an address of a private network: add --private-addresses to allow it`,
     );
   const where = await ensureSecret(secret, options);
   await changeMirrorConfig(store, (config) => addRelayWebhook(config, webhook));
   print(`${url} gets events from now on, as ${id}. They are signed with the secret in ${where}.`);
 }
 
-/** @returns Where it is. @throws {ConfigError} It is not there, and cannot be made. */
+/** @returns Where it is stored. @throws {ConfigError} There is none, and it cannot be created. */
 async function ensureSecret(name: string, { secretPath }: AddOptions): Promise<string> {
   if (secretPath !== undefined) {
     const parameter = `${secretPath}${RELAY_SECRET_FOLDER}${name}`;
@@ -112,5 +112,5 @@ async function list(options: ListOptions): Promise<void> {
 
 async function remove(which: string, options: StoreOptions): Promise<void> {
   await changeMirrorConfig(storeOf(options), (config) => removeRelayWebhook(config, which));
-  print(`${which} gets no more events; its secret stays where it is.`);
+  print(`${which} gets no more events; its secret is kept.`);
 }

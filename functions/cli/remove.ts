@@ -11,8 +11,8 @@ interface RemoveOptions extends StoreOptions {
 }
 
 const EXPLANATION = `
-Serving stops at once. The mirror itself, when it runs next, takes down its webhooks; it deletes the data when the retention time is
-over, and then the entry. Until then nearside connect brings all of it back.
+Serving stops at once. The mirror's next round deletes the webhooks, and the data and the entry after the retention time. Until then
+nearside connect restores all of it.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
 export function removeCommand(command: Command): void {
@@ -32,7 +32,9 @@ async function remove(workspace: string, options: RemoveOptions): Promise<void> 
   if (removed?.removedAt === undefined)
     throw new ConfigError(`${workspace} was changed by another process just now`);
   const goesAt = new Date(Date.parse(removed.removedAt) + removed.retentionDays * 86_400_000);
-  print(`${workspace} is not served any more. Its data goes from ${goesAt.toISOString()} on. To keep it:`);
+  print(
+    `${workspace} is no longer served. Its data will be deleted after ${goesAt.toISOString()}. To keep it:`,
+  );
   print(
     `  npx nearside connect ${workspace}${removed.credential === undefined ? "" : ` --credential ${removed.credential}`}`,
   );

@@ -15,7 +15,7 @@ import { bitbucketOf, configOf, logOf, type PrimaryOptions } from "./command-opt
 
 export interface Syncing {
   readonly requests: SyncRequests;
-  /** Resolves when all jobs so far have been tried. */
+  /** Resolves when all jobs so far have run. */
   done(): Promise<void>;
   doneCount(): number;
   newsCount(): number;

@@ -26,9 +26,9 @@ interface SelectOptions extends StoreOptions {
 }
 
 const EXPLANATION = `
-What an option does not name stays as it is; without any, it shows the selection. In patterns * stands for any characters and ? for
-one; KEY/pattern holds within that project only. Excluded wins over all else. What is not selected any more is not served from now
-on, and its data goes after the retention time; what is new comes with the mirror's next round, or nearside sync.
+Options that are not given keep their value; without any, it shows the selection. In patterns * matches any characters and ? one;
+KEY/pattern matches within that project only. Exclusions win. Repositories that are no longer selected are not served from now on,
+and their data is deleted after the retention time; new ones are mirrored by the next round, or nearside sync.
 
 Examples:
   npx nearside select acme --all --exclude "*-archive"
@@ -43,14 +43,21 @@ export function selectCommand(command: Command): void {
     .option("--all", "all projects")
     .option("--project <key>", "the repositories of a project (repeatable)", collectNames)
     .option("--no-project", "of no project: only what --include names")
-    .option("--include <pattern>", "these as well, whatever their project (repeatable)", collectNames)
+    .option("--include <pattern>", "also these, whatever their project (repeatable)", collectNames)
     .option("--no-include", "no such patterns")
-    .option("--exclude <pattern>", "not these, whatever else is said (repeatable)", collectNames)
+    .option("--exclude <pattern>", "exclude these, whatever else selects them (repeatable)", collectNames)
     .option("--no-exclude", "no such patterns")
     .addOption(
-      new Option("--public <mirror|skip>", "what everyone may read at Bitbucket").choices(["mirror", "skip"]),
+      new Option("--public <mirror|skip>", "repositories that are public at Bitbucket").choices([
+        "mirror",
+        "skip",
+      ]),
     )
-    .option("--retention-days <number>", "how long data of what is not mirrored any more is kept", parseDays)
+    .option(
+      "--retention-days <number>",
+      "how long data of repositories that are no longer mirrored is kept",
+      parseDays,
+    )
     .option("--dry-run", "only show what would be selected")
     .addHelpText("after", EXPLANATION)
     .action(select);
@@ -92,7 +99,7 @@ async function show(store: BlobStore, workspace: MirroredWorkspace, showsNames: 
   print(`  projects: ${projects === "all" ? "all" : list(projects)}`);
   print(`  include: ${list(include)}; exclude: ${list(exclude)}`);
   print(`  public repositories: ${publicRepositories ? "mirrored" : "skipped"}`);
-  print(`  data of what is not mirrored any more is kept for ${retentionDays} days`);
+  print(`  data of repositories that are no longer mirrored is kept for ${retentionDays} days`);
   const { value: index } = await readWorkspaceIndex(store, name);
   if (index === undefined) {
     print("  Bitbucket has not been asked for its repositories yet.");

@@ -17,14 +17,14 @@ interface StatusOptions extends StoreOptions {
 }
 
 const WATCH_SECONDS = 5;
-/** Without what scrolled away before. */
+/** Keeps the terminal's scrollback. */
 const CLEAR_SCREEN = "\u001b[H\u001b[2J";
 
 const EXPLANATION = `
 States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_AVAILABLE the last sync failed, without or with an
-older state that is served; NOT_MIRRORED waits for its first sync, or is not selected any more; DAMAGED its record or its manifest
+older state that is served; NOT_MIRRORED waits for its first sync, or is no longer selected; DAMAGED its record or its manifest
 in the store cannot be read, see the lines below the table.
-"verified" is how long ago its refs were those of Bitbucket. With --json: one array of workspaces, each with its repositories.
+"verified": how long ago its refs were compared with Bitbucket's. With --json: one array of workspaces, each with its repositories.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed.`;
 
 export function statusCommand(command: Command): void {
@@ -32,7 +32,11 @@ export function statusCommand(command: Command): void {
     .argument("[workspace]", "only this one")
     .option("--failed", "only repositories whose last sync failed")
     .option("--json", "print JSON")
-    .option("--watch [seconds]", `show it again every so often; ${WATCH_SECONDS} unless given`, parseSeconds)
+    .option(
+      "--watch [seconds]",
+      `refresh the table; every ${WATCH_SECONDS} seconds unless given`,
+      parseSeconds,
+    )
     .addHelpText("after", EXPLANATION)
     .action(status);
 }

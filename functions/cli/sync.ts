@@ -32,8 +32,7 @@ interface SyncOptions extends PrimaryOptions, LfsSettings {
 }
 
 const EXPLANATION = `
-A workspace is listed anew, and each of its repositories compared by git; a repository that is named with its workspace is only
-compared itself. Without --queue-url this process does the work, also for a bucket, and ends when it is done. With it, the jobs
+A workspace is listed anew, and each of its repositories compared by git; a single repository is only compared itself. Without --queue-url this process does the work, also for a bucket, and ends when it is done. With it, the jobs
 are queued for a deployed mirror, and this ends at once: see nearside status for the progress.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but for the repositories and workspaces that it names.`;
 
@@ -43,7 +42,7 @@ export function syncCommand(command: Command): void {
     .argument("[names...]", "workspace or workspace/repository; all unless given")
     .option(
       "--queue-url <url>",
-      "of a deployed mirror's queue, its SyncQueueUrl: lets that mirror do it",
+      "SyncQueueUrl of a deployed mirror, which then does the work",
       parseUrlArgument,
     )
     .addHelpText("after", EXPLANATION)
@@ -92,7 +91,7 @@ async function finish(
   else if (syncing === undefined) print("The jobs are queued. Progress:\n  npx nearside status --watch");
   else print(describe(syncing));
   if (failed.length === 0) return;
-  if (!json) print(`Failed: ${failed.join(", ")}. What is served of these is their last good state.`);
+  if (!json) print(`Failed: ${failed.join(", ")}. Their last good state is still served.`);
   throw new Findings();
 }
 
@@ -145,7 +144,7 @@ function deployed(queueUrl: string): SyncRequests {
   return queuedSyncRequests(new SqsJobQueue(sqsOf(queueUrl), queueUrl));
 }
 
-/** Never those that were removed: what is left of them goes with the mirror's own rounds, after their webhooks. */
+/** Without removed ones: the mirror's own rounds delete their webhooks, then their data. */
 function onlyThese(config: MirrorConfig, names: readonly string[]): MirrorConfig {
   const wanted = new Set(names.map((name) => name.toLowerCase()));
   const isWanted = (name: string) => wanted.size === 0 || wanted.has(name.toLowerCase());

@@ -1,11 +1,11 @@
-/** Whether Bitbucket takes an account, before it is written into the configuration. */
+/** Checks an account with Bitbucket before it is written into the configuration. */
 import { ConfigError, UpstreamError } from "../../lib/errors.ts";
 import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { bitbucketOf, type PrimaryOptions, print } from "./command-options.ts";
 
 /**
  * One request.
- * @throws {ConfigError} There is no such secret, or Bitbucket does not take it.
+ * @throws {ConfigError} There is no such secret, or Bitbucket rejects it.
  * @throws {NotFoundError} No such workspace. @throws {UpstreamError} Bitbucket cannot be asked.
  */
 export async function tryAccount(
@@ -22,7 +22,7 @@ export async function tryAccount(
     print(
       example === undefined
         ? `Bitbucket shows no repository of ${name} to this account: nothing can be mirrored until it does.`
-        : `Bitbucket takes the account: it shows ${example.fullName}, for example.`,
+        : `Bitbucket accepts the account: it shows ${example.fullName}, for example.`,
     );
   }
 }
@@ -35,7 +35,7 @@ async function firstOf<T>(list: AsyncIterable<T>, name: string): Promise<T[]> {
     const status = error instanceof UpstreamError ? error.context["status"] : undefined;
     if (status !== 401 && status !== 403) throw error;
     throw new ConfigError(
-      `Bitbucket does not take the account for ${name}; it needs the scope read:repository:bitbucket, and must not have expired`,
+      `Bitbucket rejects the account for ${name}; it needs the scope read:repository:bitbucket, and must not have expired`,
       { cause: error },
     );
   }

@@ -28,7 +28,7 @@ interface VerifyOptions extends PrimaryOptions {
 
 interface Verdict {
   readonly repository: string;
-  /** Absent where it could not be found out. */
+  /** Absent where it is unknown. */
   readonly isGood: boolean;
   readonly problems: readonly string[];
   readonly refCount?: number;
@@ -40,8 +40,8 @@ const MAX_CHANGES_SHOWN = 10;
 
 const EXPLANATION = `
 Asks Bitbucket for each repository's refs and compares them, HEAD too. A push just now shows as a difference: sync, and verify again.
---deep also reads everything that is stored: every object is inflated, hashed and held against the index, and whatever an object or a
-ref names has to be there. It takes room for the largest pack, beside the folder store or in TMPDIR.
+--deep also reads all stored objects: each is inflated, hashed and compared with the index, and all that objects and refs name must
+exist. It needs disk space for the largest pack, beside the folder store or in TMPDIR.
 --lfs checks that every LFS file that the mirror would serve is in the store with its size, with --deep also its bytes. One that is not:
 nearside lfs forget, then nearside sync.
 Exit codes: 0 all equal and whole; 1 failed; 2 wrong arguments or settings; 3 something differs, is damaged or could not be asked for.`;
@@ -75,7 +75,7 @@ async function verify(names: readonly string[], options: VerifyOptions): Promise
     print(`${verdicts.length - badCount} of ${verdicts.length} repositories are as they should be.`);
   if (badCount === 0) return;
   if (!options.json)
-    print("Bring them in step with nearside sync; damage in the store is mended by that too.");
+    print("Run nearside sync: it brings them in step, and repairs damage in the store.");
   throw new Findings();
 }
 
@@ -130,10 +130,10 @@ function unlisted(workspace: string) {
   return only;
 }
 
-/** What is no error of the mirror's own is a bug, and ends the command. */
+/** An error that is not a MirrorError is a bug, and ends the command. */
 function reasonOf(error: unknown, { published }: RepositoryStatus): string {
   if (error instanceof NotFoundError && published === undefined)
-    return "not here yet: its first sync is to come";
+    return "not mirrored yet: its first sync is due";
   if (error instanceof MirrorError) return explain(error);
   throw error;
 }

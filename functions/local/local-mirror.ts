@@ -1,4 +1,4 @@
-/** The whole mirror in one process: what serves, what takes webhooks, and what keeps it in step. */
+/** The whole mirror in one process: server, webhook receiver, worker, reconcile rounds, relay. */
 import { randomBytes } from "node:crypto";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
@@ -38,13 +38,13 @@ export interface LocalMirrorOptions {
   readonly store: BlobStore;
   readonly readConfig: () => Promise<MirrorConfig>;
   readonly accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>;
-  /** As on the command line, but for what is mirrored. */
+  /** The command line's settings, except the selection. */
   readonly settings: Arguments;
-  /** Of what receivers do not take; by default as of jobs. */
+  /** Of events that receivers reject; by default as of jobs. */
   readonly relayRetries?: RetryPolicy | undefined;
-  /** Of the server that `handler` is put into, once it listens. */
+  /** The listening server's URL. */
   readonly serverUrl: () => string;
-  /** What webhooks are signed with. Absent: none are taken, and none are put up. */
+  /** Signing secret of webhooks. Without it webhooks are neither accepted nor created. */
   readonly webhookSecret: string | undefined;
   readonly line: ProgressLine;
   readonly log: Logger;
@@ -55,22 +55,22 @@ export interface LocalMirror {
   readonly handler: HttpHandler;
   /**
    * Runs until it is stopped.
-   * @param mirrorUrl - Where Bitbucket reaches it.
+   * @param mirrorUrl - The mirror's address for Bitbucket.
    * @param onFirstRound - Called once every repository has been tried.
    */
   follow(mirrorUrl: string, onFirstRound: () => Promise<void>): Promise<void>;
-  /** Goes through everything once, now. */
+  /** Runs one round of reconcile now. */
   reconcile(mode: ReconcileMode): Promise<readonly WorkspaceReport[]>;
   /** Resolves when all jobs are done. */
   drained(): Promise<void>;
-  /** `workspace/slug` of what is mirrored and served. */
+  /** `workspace/slug` of each served repository. */
   servedNames(): Promise<readonly string[]>;
 }
 
-/** A complete list costs a request for each hundred repositories, of a thousand an hour. */
+/** A complete list costs one request for 100 repositories; Bitbucket allows 1,000 an hour. */
 const MIN_LIST_INTERVAL_MS = 15 * 60_000;
 
-/** @throws {ConfigError} What callers are remembered under cannot be used. */
+/** @throws {ConfigError} The secret for callers' keys is not valid. */
 export async function localMirror(options: LocalMirrorOptions): Promise<LocalMirror> {
   const { settings, store, readConfig, webhookSecret, line, log, stop } = options;
   const intervalMs = settings.pollSeconds * 1000;
@@ -128,7 +128,7 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
   return {
     handler: withWebhooks(git, requests, options),
     async follow(mirrorUrl, onFirstRound) {
-      // At once, so that no job begins that the stop would make fail.
+      // At once, so that no job starts that the stop would fail.
       stop.addEventListener("abort", () => void Promise.all(queues.map((one) => one.close())), {
         once: true,
       });
@@ -161,7 +161,7 @@ function printOutcome(line: ProgressLine, name: string, outcome: JobOutcome): vo
   else if (outcome.kind === "purged") line.print(`${name}: removed`);
 }
 
-/** A webhook secret for one run: webhooks that an earlier run has put up are repaired with it. */
+/** A webhook secret for one run; webhooks of earlier runs get it by repair. */
 export function madeUpSecret(): string {
   return randomBytes(32).toString("hex");
 }
@@ -170,7 +170,7 @@ function describeError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Every repository in every round. */
+/** Checks every repository in every round. */
 function reconcileLimits(intervalMs: number): ReconcileLimits {
   return {
     ...DEFAULT_RECONCILE_LIMITS,
@@ -213,7 +213,7 @@ function tend(
   return tendWebhooks(workspace, { store, hooksOf, ...names, readSecret: async () => secret, log });
 }
 
-/** What an earlier run has mirrored is served, also while the primary is away. */
+/** Repositories of earlier runs are served at once, also during an outage of the primary. */
 async function servedNames(
   { workspaces }: MirrorConfig,
   store: BlobStore,

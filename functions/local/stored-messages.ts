@@ -1,4 +1,4 @@
-/** What the local mirror's queues keep, as blobs of its store: `queue/<name>/<state>/<time>-<number>-<uuid>`. */
+/** Storage of the local mirror's queues: blobs `queue/<name>/<state>/<time>-<number>-<uuid>`. */
 import { randomUUID } from "node:crypto";
 import * as z from "zod/mini";
 import type { QueueMessage } from "../../lib/queue/job-queue.ts";
@@ -41,7 +41,7 @@ export class StoredMessages implements KeptMessages {
   }
 
   async put(state: KeptState, message: QueueMessage): Promise<string> {
-    // Names sort as they were put: by time, and within a millisecond of this process by number.
+    // Names sort by time, and within a millisecond of this process by number.
     const time = String(Date.now()).padStart(14, "0");
     const number = String(this.#putCount++).padStart(8, "0");
     const id = `${time}-${number}-${randomUUID()}`;

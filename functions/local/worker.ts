@@ -1,4 +1,4 @@
-/** The local mirror's queue, and what does its jobs. */
+/** The local mirror's queue and its worker. */
 import { tryRefreshBundles } from "../../lib/bundles/refresh-bundles.ts";
 import { errorFields } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -21,7 +21,7 @@ export interface WorkerOptions {
   readonly bitbucket: BitbucketAccess;
   readonly temporaryFolder: string | undefined;
   readonly log: Logger;
-  /** Where dead letters go; by default they go with the process. */
+  /** Storage of dead letters; by default they are lost with the process. */
   readonly kept?: KeptMessages;
   /** See `RepositoryJobOptions`. */
   readonly announce?: RepositoryJobOptions["announce"];
@@ -30,14 +30,14 @@ export interface WorkerOptions {
   /** See wiring/lfs-plans.ts. */
   readonly planLfs: ReturnType<typeof lfsPlans>;
   readonly onFailed: (name: string, error: unknown) => void;
-  /** Goes through one workspace. */
+  /** Reconciles one workspace. */
   readonly reconcile: (workspace: string) => Promise<void>;
 }
 
-/** Repositories at a time: a large one must not hold up the pushes to all others. */
+/** Concurrent repositories: a large one must not delay pushes to all others. */
 const CONCURRENCY = 4;
 
-/** The next round asks for these again anyway. */
+/** The next round makes these jobs again anyway. */
 const REPEATED: ReadonlySet<string> = new Set(["check", "new", "changed", "failed", "asked"]);
 
 export function startWorker(options: WorkerOptions): MemoryJobQueue {
@@ -47,7 +47,7 @@ export function startWorker(options: WorkerOptions): MemoryJobQueue {
   let pausedUntilMs = 0;
 
   async function runRepository(job: RepositoryJob, signal: AbortSignal): Promise<void> {
-    // A primary that has enough is left alone, by the jobs that would follow as well.
+    // After a Retry-After no job asks the primary, including those that follow.
     while (pausedUntilMs > Date.now() && !signal.aborted) await delay(pausedUntilMs - Date.now(), signal);
     const { outcome, facts } = await runRepositoryJob(job, {
       storage,
@@ -59,7 +59,7 @@ export function startWorker(options: WorkerOptions): MemoryJobQueue {
       signal,
       clockMarginMs: 0,
       ...(options.announce && { announce: options.announce }),
-      // Damage is looked for once in the life of this process.
+      // The store is checked for damage once per process.
       onPublished: (uuid) => tryRefreshBundles(uuid, { storage, log, signal }),
       maintains: ({ uuid }) => !checked.has(uuid),
       checksStore: (uuid) => !checked.has(uuid),

@@ -1,8 +1,8 @@
 /**
- * The port to a queue of jobs, in the manner of SQS FIFO. Jobs of a group are run one at a time, in the order they were sent;
- * groups do not wait for each other. One that fails comes again after a delay that grows, its group waits for it, and after its
- * last try it becomes a dead letter. It may be run twice, if a process dies at the wrong moment.
- * test/contract/job-queue.contract.ts holds every implementation to these words.
+ * The port to a job queue with the semantics of SQS FIFO. Jobs of a group run one at a time, in the order they were sent; groups
+ * do not wait for each other. A job that fails is retried with a growing delay while its group waits, and becomes a dead letter
+ * after its last try. Delivery is at least once: a job may run twice if a process is killed.
+ * Contract suite: test/contract/job-queue.contract.ts.
  */
 
 import { UpstreamError } from "../errors.ts";
@@ -10,15 +10,15 @@ import { UpstreamError } from "../errors.ts";
 export interface QueueMessage {
   /** At most 128 letters, digits and punctuation, as SQS has it. */
   readonly groupId: string;
-  /** A message whose id was sent within the last five minutes is dropped. As `groupId`. */
+  /** A message whose id was sent within the last five minutes is dropped. Limits as of `groupId`. */
   readonly dedupId: string;
   readonly body: string;
 }
 
 export interface JobQueue {
   /**
-   * Resolves when all messages are safe.
-   * @throws {QueueError} Some are not. Send all of them again: those that arrived are dropped by their ids.
+   * Resolves when all messages are stored.
+   * @throws {QueueError} Some are not. Send all again: duplicates are dropped by their ids.
    */
   send(messages: readonly QueueMessage[]): Promise<void>;
 }
@@ -29,27 +29,27 @@ export interface DeadLetter {
 }
 
 export interface DeadLetters {
-  /** Looks, and changes nothing. Perhaps only the oldest of each group. */
+  /** Reads without removing. Maybe only the oldest of each group. */
   list(maxCount: number): Promise<readonly DeadLetter[]>;
-  /** Puts dead letters back into the queue. @returns How many: below `maxCount` there are no more. */
+  /** Sends dead letters to the queue again. @returns How many; fewer than `maxCount` means that none are left. */
   replay(maxCount: number): Promise<number>;
 }
 
 export interface RetryPolicy {
-  /** The first one included. */
+  /** Including the first one. */
   readonly maxTries: number;
   /** Each further wait is four times as long. */
   readonly firstRetrySeconds: number;
 }
 
 const RETRY_GROWTH = 4;
-/** Bitbucket counts requests by the hour, and forgets them one by one. */
+/** Bitbucket's rate limit is a sliding window of an hour. */
 const MAX_RETRY_SECONDS = 900;
 
-/** Spread over about 25 minutes: an outage that is longer is for the dead letters, and the next reconcile. */
+/** About 25 minutes in all: after a longer outage, dead letters and the next reconcile take over. */
 export const DEFAULT_RETRY_POLICY: RetryPolicy = { maxTries: 5, firstRetrySeconds: 30 };
 
-/** @param tries - So far, the one that failed included. */
+/** @param tries - So far, including the one that failed. */
 export function retryDelaySeconds(error: unknown, tries: number, { firstRetrySeconds }: RetryPolicy): number {
   const growing = firstRetrySeconds * RETRY_GROWTH ** (tries - 1);
   const asked = error instanceof UpstreamError ? (error.retryAfterSeconds ?? 0) : 0;

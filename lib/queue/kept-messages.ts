@@ -1,4 +1,4 @@
-/** The port to what a queue in one process keeps, so that it outlives the process: dead letters, and messages that wait. */
+/** The port to the storage of an in-process queue: dead letters and waiting messages, which outlive the process. */
 import type { DeadLetter, DeadLetters, QueueMessage } from "./job-queue.ts";
 
 export type KeptState = "waiting" | "dead";
@@ -8,19 +8,19 @@ export interface KeptMessage {
   readonly message: QueueMessage;
 }
 
-/** Those that come after the oldest are also marked in the store as failed. */
+/** When there are more, the oldest are deleted; their repositories are marked as failed in the store. */
 export const MAX_DEAD_LETTERS = 10_000;
 
 export interface KeptMessages {
-  /** In the order in which they were put. */
+  /** In the order in which they were stored. */
   list(state: KeptState, maxCount: number): Promise<readonly KeptMessage[]>;
-  /** Resolves when it is safe; of too many dead letters the oldest go. @returns Its id, unique among those of its state. */
+  /** Resolves when it is stored; of too many dead letters the oldest are deleted. @returns Its id, unique within its state. */
   put(state: KeptState, message: QueueMessage): Promise<string>;
   /** No error if there is none. */
   delete(state: KeptState, id: string): Promise<void>;
 }
 
-/** For a queue whose messages may go with the process. */
+/** For a queue whose messages may be lost with the process. */
 export class MemoryKeptMessages implements KeptMessages {
   readonly #kept = { waiting: new Map<string, QueueMessage>(), dead: new Map<string, QueueMessage>() };
   #putCount = 0;
@@ -42,7 +42,7 @@ export class MemoryKeptMessages implements KeptMessages {
   }
 }
 
-/** The dead letters among them. Replayed, they wait until the queue looks for those. */
+/** The dead letters of such a storage. Replayed ones wait until the queue reads them. */
 export class KeptDeadLetters implements DeadLetters {
   readonly #kept: KeptMessages;
 
@@ -58,7 +58,7 @@ export class KeptDeadLetters implements DeadLetters {
   async replay(maxCount: number): Promise<number> {
     const letters = await this.#kept.list("dead", maxCount);
     for (const { id, message } of letters) {
-      // In this order: a job that is run twice does no harm.
+      // In this order: a job may run twice.
       await this.#kept.put("waiting", message);
       await this.#kept.delete("dead", id);
     }

@@ -12,7 +12,7 @@ export interface MemoryJobQueueOptions {
   /** `signal` aborts when the queue is closed. */
   readonly run: (body: string, signal: AbortSignal) => Promise<void>;
   readonly log: Logger;
-  /** Groups at a time. */
+  /** How many groups run at a time. */
   readonly concurrency?: number;
   readonly retries?: RetryPolicy;
   /** By default in memory. */
@@ -23,12 +23,12 @@ export interface MemoryJobQueueOptions {
 
 interface WaitingJob {
   readonly message: QueueMessage;
-  /** Among the kept that wait. */
+  /** Of the stored waiting message. */
   readonly keptId: string | undefined;
   tries: number;
 }
 
-/** SQS's. */
+/** As SQS's. */
 const DEDUP_MS = 5 * 60_000;
 
 export class MemoryJobQueue implements JobQueue, DeadLetters {
@@ -40,7 +40,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
   readonly #sentAtMs = new Map<string, number>();
   readonly #kept: KeptMessages;
   readonly #deadLetters: DeadLetters;
-  /** Kept messages that are in this queue. */
+  /** Stored messages that are in this queue. */
   readonly #loaded = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #closing = new AbortController();
@@ -64,9 +64,9 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     this.#runReady();
   }
 
-  /** Takes in what is kept and waits: of an earlier process, or replayed by another one. */
+  /** Loads the stored waiting messages: of an earlier process, or replayed by another one. */
   async takeKept(): Promise<void> {
-    // What is done with while the list is made may be in it.
+    // Messages that finish while the list is read may be in it.
     const before = new Set(this.#loaded);
     for (const { id, message } of await this.#kept.list("waiting", Number.POSITIVE_INFINITY)) {
       if (before.has(id) || this.#loaded.has(id)) continue;
@@ -88,24 +88,24 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     return count;
   }
 
-  /** Whether jobs of the group wait or run. */
+  /** Whether jobs of the group are waiting or running. */
   isBusy(groupId: string): boolean {
     return this.#groups.has(groupId);
   }
 
-  /** Resolves when no job runs or could run; those that wait for their next try do not count. */
+  /** Resolves when no job runs or is ready; jobs that wait for a retry do not count. */
   async idle(): Promise<void> {
     while (this.#runningCount > 0 || this.#ready.length > 0) {
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
 
-  /** Resolves when nothing waits either. */
+  /** Resolves when no job waits for a retry either. */
   async drained(): Promise<void> {
     while (this.#groups.size > 0) await new Promise<void>((resolve) => this.#waiting.add(resolve));
   }
 
-  /** Stops what runs, drops what waits. Resolves when nothing runs any more. */
+  /** Aborts running jobs and drops waiting ones. Resolves when no job runs. */
   async close(): Promise<void> {
     this.#closing.abort();
     for (const timer of this.#timers) clearTimeout(timer);
@@ -135,7 +135,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     this.#nowReady(groupId);
   }
 
-  /** After `close` nothing runs any more, so nothing is ready: `idle` would wait for it for ever. */
+  /** After `close` no group becomes ready, or `idle` would wait for it for ever. */
   #nowReady(groupId: string): void {
     if (!this.#closing.signal.aborted) this.#ready.push(groupId);
   }
@@ -172,7 +172,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     this.#waiting.clear();
   }
 
-  /** @returns After which time to try again; 0 if it is done with. */
+  /** @returns The delay before the retry; 0 if the job is done. */
   async #try(job: WaitingJob): Promise<number> {
     const { run, log, retries = DEFAULT_RETRY_POLICY } = this.#options;
     const { message } = job;
@@ -193,7 +193,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     }
   }
 
-  /** Never rejects: what stays kept is run once more by the next process. */
+  /** Never rejects: a message that stays stored is run again by the next process. */
   async #doneWith({ keptId, message }: WaitingJob): Promise<void> {
     if (keptId === undefined) return;
     try {

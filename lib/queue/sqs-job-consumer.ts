@@ -1,6 +1,6 @@
 /**
- * Runs the jobs that Lambda takes from an SQS FIFO queue. A job that fails comes again after a delay that grows, and
- * after the queue's last try goes to its dead-letter queue. Jobs of the same group that follow it must wait for it.
+ * Runs the jobs of an SQS FIFO queue in Lambda. A job that fails is retried with a growing delay, and moves to the dead-letter
+ * queue after the queue's last try. Later jobs of its group wait for it.
  * Source: "Handling errors for an SQS event source in Lambda" in Lambda's developer guide.
  */
 import { ChangeMessageVisibilityCommand, type SQSClient } from "@aws-sdk/client-sqs";
@@ -12,16 +12,16 @@ import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelaySeconds } from "./job
 export interface SqsJobConsumerOptions<Job> {
   readonly client: SQSClient;
   readonly queueUrl: string;
-  /** @throws {Error} Not a job: it can only go to the dead-letter queue. */
+  /** @throws {Error} Not a job: retries cannot help, so it ends in the dead-letter queue. */
   readonly parse: (body: string) => Job;
-  /** `signal` aborts shortly before Lambda would end the process. */
+  /** `signal` aborts shortly before Lambda's timeout. */
   readonly run: (job: Job, signal: AbortSignal) => Promise<void>;
   readonly log: Logger;
-  /** How many tries there are is the queue's own setting. */
+  /** The number of tries is the queue's own setting. */
   readonly retries?: Pick<RetryPolicy, "firstRetrySeconds">;
 }
 
-/** To Lambda: which messages are to come again. */
+/** To Lambda: the messages to deliver again. */
 interface BatchResult {
   readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
 }
@@ -44,7 +44,7 @@ type SqsRecord = z.infer<typeof recordSchema>;
 
 const eventSchema = z.object({ Records: z.array(recordSchema) });
 
-/** What is left for putting an interrupted job back. */
+/** Time to requeue an interrupted job. */
 const LAST_STEPS_MS = 15_000;
 
 export function sqsJobConsumer<Job>(
@@ -53,7 +53,7 @@ export function sqsJobConsumer<Job>(
   return async (event, context) => {
     const { Records: records } = eventSchema.parse(event);
     const signal = AbortSignal.timeout(Math.max(0, context.getRemainingTimeInMillis() - LAST_STEPS_MS));
-    /** By group, how long its first failed message waits. */
+    /** The delay of each group's first failed message. */
     const delays = new Map<string, number>();
     const failures: SqsRecord[] = [];
     for (const record of records) {
@@ -69,7 +69,7 @@ export function sqsJobConsumer<Job>(
   };
 }
 
-/** Never rejects. @returns After how many seconds to try again; `undefined` when it is done. */
+/** Never rejects. @returns The retry's delay in seconds; `undefined` when the job is done. */
 async function run<Job>(
   record: SqsRecord,
   signal: AbortSignal,
@@ -87,7 +87,7 @@ async function run<Job>(
   }
 }
 
-/** Without it the message, and its whole group, would wait for the queue's visibility timeout: longer than any sync. */
+/** Else the message and its group would wait for the queue's visibility timeout, which is longer than any sync. */
 async function delay<Job>(
   { messageId, receiptHandle }: SqsRecord,
   seconds: number,

@@ -15,10 +15,10 @@ import type { DeadLetter, DeadLetters, JobQueue, QueueMessage } from "./job-queu
 const MAX_BATCH = 10;
 const MAX_BATCH_BYTES = 256 * 1024;
 
-/** For the entries of a batch that SQS did not take; whole requests are retried by its client. */
+/** Retries of single entries that SQS rejected; the client retries whole requests. */
 const MAX_TRIES = 4;
 
-/** Batches at a time: a reconcile of a large workspace sends thousands of messages. */
+/** Concurrent batches: a reconcile of a large workspace sends thousands of messages. */
 const CONCURRENT_BATCHES = 8;
 
 export class SqsJobQueue implements JobQueue {
@@ -32,7 +32,7 @@ export class SqsJobQueue implements JobQueue {
 
   async send(messages: readonly QueueMessage[]): Promise<void> {
     const rounds = inChunks(batchesInOrder(messages), CONCURRENT_BATCHES);
-    // Messages of a group may be in two batches, and must stay in order: such batches are not sent at the same time.
+    // Messages of one group must stay in order: batches that share a group are sent one after the other.
     for (const round of rounds) {
       const groups = round.map((batch) => new Set(batch.map(({ groupId }) => groupId)));
       const isDisjoint =
@@ -61,15 +61,14 @@ export class SqsJobQueue implements JobQueue {
       reasons = failures.map(({ Code, Message: text }) => `${Code}: ${text}`);
       if (failures.some(({ SenderFault }) => SenderFault)) break;
     }
-    if (left.length > 0)
-      throw new QueueError("SQS did not take all messages", { count: left.length, reasons });
+    if (left.length > 0) throw new QueueError("SQS rejected some messages", { count: left.length, reasons });
   }
 }
 
 export interface SqsDeadLettersOptions {
   readonly client: SQSClient;
   readonly deadLetterQueueUrl: string;
-  /** Where they go back to. */
+  /** Destination of replayed messages. */
   readonly queue: JobQueue;
 }
 
@@ -111,7 +110,7 @@ export class SqsDeadLetters implements DeadLetters {
       const received = await this.#receive(maxCount - count);
       if (received.length === 0) return count;
       for (const message of received) {
-        // Sent before it is deleted: a job that is run twice does no harm.
+        // Sent before it is deleted: a job may run twice.
         await this.#queue.send([{ ...letterOf(message), dedupId: `replay-${randomUUID()}` }]);
         const input = { QueueUrl: this.#queueUrl, ReceiptHandle: message.ReceiptHandle };
         await this.#client.send(new DeleteMessageCommand(input));

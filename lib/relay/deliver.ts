@@ -14,12 +14,12 @@ export interface DeliverOptions {
   readonly readSecret: (name: string) => Promise<string>;
   readonly sendWebhook: SendWebhook;
   readonly eventBus?: EventBus;
-  /** How the mirror names itself. */
+  /** The User-Agent. */
   readonly agent: string;
   readonly log: Logger;
 }
 
-/** @throws {DeliveryError} The receiver could not be reached, or did not take it. @throws {ConfigError} No such secret. */
+/** @throws {DeliveryError} The receiver could not be reached, or rejected the event. @throws {ConfigError} No such secret. */
 export async function deliver(
   { receiver, requestId, event }: RelayMessage,
   signal: AbortSignal,
@@ -29,7 +29,7 @@ export async function deliver(
   const fields = { repo: `${event.workspace}/${event.slug}`, generation: event.generation };
   const body = JSON.stringify(synchronizedPayload(event, options.identity()));
   if (receiver.kind === "event-bus") {
-    if (options.eventBus === undefined) throw new DeliveryError("there is no bus of events here");
+    if (options.eventBus === undefined) throw new DeliveryError("this mirror has no event bus");
     await options.eventBus.put({ type: EVENT_KEY, detail: body, at: new Date(event.at) });
     log.info("relay:delivered", { ...fields, receiver: "event-bus" });
     return;
@@ -54,7 +54,7 @@ export async function deliver(
   log.info("relay:delivered", { ...fields, receiver: receiver.id, status });
 }
 
-/** As Bitbucket signs, both of them: an HMAC over the body's bytes. */
+/** As Bitbucket Cloud and Data Center sign: an HMAC over the body's bytes. */
 function signatureOf(body: string, secret: string): string {
   return `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`;
 }

@@ -1,4 +1,4 @@
-/** Finishes a new pack's history where it leads into older packs. */
+/** Completes a new pack's history where it refers to older packs. */
 import { assertNotStopped, CorruptPackError } from "../errors.ts";
 import {
   type IntroducedByCommit,
@@ -19,9 +19,9 @@ import { type BuiltHistory, Externals } from "../indexer/build-history.ts";
 
 /**
  * @param index - Of the new pack.
- * @param reader - Over all packs, the new one included.
+ * @param reader - Over all packs, including the new one.
  * @returns `undefined` if the limits do not allow it.
- * @throws {CorruptPackError} Something that a commit needs is nowhere. @throws {StoppedError}
+ * @throws {CorruptPackError} An object that a commit refers to is missing. @throws {StoppedError}
  */
 export async function completeHistory(
   { history, openRows, treeRecords }: BuiltHistory,
@@ -79,7 +79,7 @@ export async function completeHistory(
   return { ...history, ...withAdditions(history, additions), ...trees, predecessors, externalIds };
 }
 
-/** The object whose id is at `bytes[idStart]`, as the history writes it. */
+/** The history's form of the object whose id is at `bytes[idStart]`. */
 function referenceTo(index: PackIndex, externals: Externals, bytes: Uint8Array, idStart: number): number {
   const local = index.findBytes(bytes, idStart);
   return local >= 0 ? local : externals.reference(objectIdAt(bytes, idStart));
@@ -87,7 +87,7 @@ function referenceTo(index: PackIndex, externals: Externals, bytes: Uint8Array, 
 
 type LimitedRead = (objectNumbers: readonly number[]) => Promise<ObjectBody[] | undefined>;
 
-/** Reads trees together, until the limits are spent. */
+/** Reads trees in batches, within the limits. */
 function limitedReads(reader: ObjectReader, { maxComparedBytes, maxHeldBytes }: HistoryLimits): LimitedRead {
   let leftBytes = maxComparedBytes;
   return async (objectNumbers) => {
@@ -126,14 +126,14 @@ async function introducedBy(
     step = steps.next(bodies);
   }
   if (step.value === undefined) {
-    throw new CorruptPackError("commit needs an object that is nowhere", {
+    throw new CorruptPackError("a commit refers to an object that is missing", {
       id: reader.objectId(commitNumber),
     });
   }
   return step.value;
 }
 
-/** The introduced objects with those of the open rows, which had none, put in. */
+/** The introduced objects, including those of the rows that were open. */
 function withAdditions(
   { introduced, introducedEnds }: BuiltHistory["history"],
   additions: ReadonlyMap<number, readonly number[]>,

@@ -1,18 +1,18 @@
-/** Cuts a history into steps, and puts steps together into slices: each a want and have that any git server answers. */
+/** Cuts a history into steps, and joins steps to slices: each is a want and haves that any git server answers. */
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt } from "../git/object-id.ts";
 import type { PackIndex } from "../git/pack/index-v2.ts";
 import type { BuiltHistory } from "../indexer/build-history.ts";
 import type { ImportStep } from "../repo/import-notes.ts";
 
-/** Fine enough for slices of 1 MiB out of 4 GiB, few enough to be noted as JSON with each slice. */
+/** Fine enough for slices of 1 MiB of 4 GiB, few enough to write as JSON with each slice. */
 const MAX_STEPS = 4096;
 
-/** In place of a step's number: a parent that was here before there were steps. */
+/** In place of a step's number: a parent that was stored before the steps. */
 const BEFORE_STEPS = -1;
 
 /**
- * @param history, index - Of a pack with all commits that are to come, and nothing that they need.
- * @param firstStep - The number of the first of them.
+ * @param history, index - Of a pack with all commits that will be fetched, without their trees and blobs.
+ * @param firstStep - The number of the first new step.
  */
 export function cutIntoSteps(
   { commitObjects, parents, parentEnds, externalIds }: BuiltHistory["history"],
@@ -54,7 +54,7 @@ export interface Slice {
   readonly haves: readonly ObjectId[];
 }
 
-/** @param start, end - The steps that are wanted; all before are here. */
+/** @param start, end - The wanted steps; all earlier ones are stored. */
 export function sliceOf(steps: readonly ImportStep[], start: number, end: number): Slice {
   const wants = new Set<ObjectId>();
   const haves = new Set<ObjectId>();
@@ -63,7 +63,7 @@ export function sliceOf(steps: readonly ImportStep[], start: number, end: number
     for (const id of step.wants) wants.add(id);
     for (const [id, itsStep] of step.haves) (itsStep < start ? haves : inner).add(id);
   }
-  // They come with their children.
+  // Fetched together with their children.
   for (const id of inner) wants.delete(id);
   return { wants: [...wants], haves: [...haves] };
 }

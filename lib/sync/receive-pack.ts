@@ -1,6 +1,6 @@
 /**
- * Takes a pack from the primary: its bytes go to a local file and to the store as they arrive, and are indexed on the
- * way. Memory does not grow with the pack.
+ * Receives a pack from the primary: its bytes are written to a local file and to the store as they arrive, and indexed meanwhile.
+ * Memory does not grow with the pack.
  */
 
 import { randomBytes } from "node:crypto";
@@ -23,7 +23,7 @@ export interface ReceivePackOptions {
   readonly store: BlobStore;
   readonly keys: RepositoryKeys;
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Reads an object that the repository holds already; for thin packs. */
+  /** Reads a stored object; for thin packs. */
   readonly readBase: ReadBase;
   readonly maxPackBytes: number;
   readonly onBytes: (receivedBytes: number) => void;
@@ -33,7 +33,7 @@ export interface ReceivePackOptions {
 }
 
 export interface ReceivedPack {
-  /** Its pack is in the store; its index is not. */
+  /** The pack is stored; its index is not yet. */
   readonly pack: ManifestPack;
   readonly indexed: IndexedPack;
 }
@@ -41,16 +41,16 @@ export interface ReceivedPack {
 const BATCH_BYTES = 2 ** 20;
 
 /**
- * On failure nothing stays behind.
+ * On failure all that was stored is deleted.
  * @throws {CorruptPackError} @throws {LimitExceededError} @throws {UpstreamError} @throws {StoppedError}
- * And what the store throws.
+ * And the store's errors.
  */
 export async function receivePack(options: ReceivePackOptions): Promise<ReceivedPack> {
   const { store, keys, readBase, onIndex, signal } = options;
   assertNotStopped(signal);
   const packId = randomBytes(20).toString("hex");
   await using file = await openUnnamedFile(options.temporaryFolder);
-  // Without a condition: the name is random, and a conditional write that is repeated conflicts with itself.
+  // Without a condition: the name is random, and a retried conditional write conflicts with itself.
   const upload = await store.startUpload(keys.pack(packId));
   try {
     const progress = new PackFileProgress();
@@ -61,7 +61,7 @@ export async function receivePack(options: ReceivePackOptions): Promise<Received
         throw error;
       },
     );
-    // Both must have ended before the file is closed. Where one fails, the other fails after it.
+    // The file is closed after both have ended; if one fails, the other fails too.
     const [transferred, result] = await Promise.allSettled([transferring, indexing]);
     assertNotStopped(signal);
     if (transferred.status === "rejected") throw transferred.reason;
@@ -85,7 +85,7 @@ function manifestPack(id: string, indexed: IndexedPack): ManifestPack {
     sentObjectCount,
     sentEndBytes,
     repeatedObjectCount,
-    // A client's git may stumble over an object that is there twice.
+    // Some git clients reject a pack with a duplicate object.
     ...(repeatedObjectCount === 0 && { checksum: checksumOf(indexed) }),
   };
 }
@@ -94,7 +94,7 @@ function checksumOf({ index }: IndexedPack): string {
   return objectIdAt(new PackIndex(index).packChecksum(), 0);
 }
 
-/** Writes all but the trailer to both places: the store's copy may get more entries before it. */
+/** Writes all but the trailer to both: the store's copy may get more entries before it. */
 async function transfer(
   { chunks, maxPackBytes, onBytes, signal }: ReceivePackOptions,
   file: FileHandle,
@@ -119,7 +119,7 @@ async function transfer(
   progress.complete(receivedBytes);
 }
 
-/** Passes the chunks on until indexing fails: a broken pack need not be received to its end. */
+/** Yields chunks until indexing fails: a broken pack is not received to its end. */
 async function* untilFailed(
   chunks: AsyncIterable<Uint8Array>,
   indexing: Promise<unknown>,
@@ -134,7 +134,7 @@ async function* untilFailed(
   }
 }
 
-/** Fewer and larger writes: a primary's chunks are as small as its packets. */
+/** Joins chunks to fewer and larger writes: the primary's are as small as its packets. */
 async function* batched(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   let waiting: Uint8Array[] = [];
   let waitingBytes = 0;

@@ -1,16 +1,16 @@
 /**
- * How much of a large import is fetched at a time. A slice that was cut is lost, so the next ones are half as large: that
- * bounds what is lost by the first slice and a part of what was kept.
+ * The size of a large import's slices. A slice that is cut is lost, and the next ones are half as large: so the loss is bounded by
+ * the first slice and a fraction of what was stored.
  */
 import type { ImportNotes } from "../repo/import-notes.ts";
 
 export interface SliceLimits {
-  /** Of the whole: that is lost at most once, but for what the halves after it add. */
+  /** Share of the whole for the first slice, which is lost at most once. */
   readonly firstShare: number;
   readonly minBytes: number;
-  /** Of a size that a primary sends, and this side indexes, in a minute or so. */
+  /** Fetched and indexed in about a minute. */
   readonly maxBytes: number;
-  /** Whole slices after which they get twice as large. What may be lost then is a part of what these brought. */
+  /** Number of whole slices after which the size doubles: a lost one is then a fraction of what these stored. */
   readonly growAfter: number;
 }
 
@@ -26,7 +26,7 @@ const UNKNOWN_FIRST_BYTES = 2 ** 25;
 
 type SliceSize = Pick<ImportNotes, "sliceBytes" | "wholeSlices" | "bytesPerStep">;
 
-/** @param expectedBytes - Of all. */
+/** @param expectedBytes - Of the whole repository. */
 export function firstSliceSize(
   expectedBytes: number | undefined,
   stepCount: number,
@@ -34,7 +34,7 @@ export function firstSliceSize(
 ): SliceSize {
   const bytes = expectedBytes === undefined ? UNKNOWN_FIRST_BYTES : expectedBytes * firstShare;
   const sliceBytes = Math.round(Math.min(maxBytes, Math.max(minBytes, bytes)));
-  // Unknown: a sixteenth of the steps.
+  // Size unknown: a sixteenth of the steps.
   const bytesPerStep = Math.max(1, (expectedBytes ?? sliceBytes / firstShare) / stepCount);
   return { sliceBytes, wholeSlices: 0, bytesPerStep };
 }
@@ -58,10 +58,10 @@ export function afterSlice(
   };
 }
 
-/** A step's size is a guess from the last ones, so a slice never has more than four times as many as that one had. */
+/** A step's size is estimated from earlier ones, so a slice has at most four times as many steps as the last one. */
 const MAX_STEP_GROWTH = 4;
 
-/** @param lastCount - Of the slice before, if there was one. */
+/** @param lastCount - Steps of the slice before, if there was one. */
 export function stepCountOf({ sliceBytes, bytesPerStep }: SliceSize, lastCount: number | undefined): number {
   const count = Math.max(1, Math.floor(sliceBytes / bytesPerStep));
   return lastCount === undefined ? count : Math.min(count, lastCount * MAX_STEP_GROWTH);

@@ -89,7 +89,7 @@ describe.sequential("over a bucket", () => {
     const refused = await inBucket("status");
     expect(refused.exitCode).toBe(1);
     expect(refused.stderr).toMatch(
-      /^nearside: SignatureDoesNotMatch.*\n {2}AWS does not take the credentials.*\n$/,
+      /^nearside: SignatureDoesNotMatch.*\n {2}AWS rejects the credentials.*\n$/,
     );
   });
 });

@@ -46,7 +46,7 @@ describe.sequential("what is mirrored", () => {
     });
     expect(refused).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringContaining("does not take the account"),
+      stderr: expect.stringContaining("rejects the account"),
     });
     expect(refused.stderr).not.toContain("wrong\n");
     await expect(config()).rejects.toThrow("ENOENT");

@@ -1,4 +1,4 @@
-/** Whether Bitbucket takes the account of a workspace, lets it do what the mirror needs, and has the same time. */
+/** Checks a workspace's account: whether Bitbucket accepts it, its rights, and this machine's clock. */
 import type { BitbucketRepository } from "../../../lib/bitbucket/rest-api.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
 import type { BitbucketAccess } from "../../wiring/bitbucket-access.ts";
@@ -70,7 +70,7 @@ function restFinding(
 ): Finding {
   const check = `${workspace}: REST`;
   if (example !== undefined)
-    return ok(check, `Bitbucket takes the account, and shows ${example.fullName}, for example`);
+    return ok(check, `Bitbucket accepts the account, and shows ${example.fullName}, for example`);
   const advice =
     credential === undefined
       ? "Without an account only public repositories can be mirrored: nearside reconnect gives it one."
