@@ -72,9 +72,7 @@ async function add(url: string, options: AddOptions): Promise<void> {
     throw new ConfigError("a deployed mirror sends events to https:// addresses only");
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
   if (isIP(host) !== 0 && addressKind(host) === "private" && !webhook.privateAddresses)
-    throw new ConfigError(
-      `${host} is an address of a private network: add --private-addresses to allow it`,
-    );
+    throw new ConfigError(`${host} is an address of a private network: add --private-addresses to allow it`);
   const where = await ensureSecret(secret, options);
   await changeMirrorConfig(store, (config) => addRelayWebhook(config, webhook));
   print(`${url} gets events from now on, as ${id}. They are signed with the secret in ${where}.`);

@@ -93,7 +93,7 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
   if (isNamedPush && !options.relaysPushes) {
     return { decision: { kind: "allowed", primaryPath: namedPath(repository) }, note: "to-primary" };
   }
-  // Nobody pushes without a credential.
+  // A push takes a credential.
   if (authorization === undefined && service === "receive-pack") return challenged(LOG_IN);
   if (authorization === undefined) return decideAnonymous(question, options);
   if (!AUTHORIZATION_PATTERN.test(authorization)) return challenged(REJECTED);

@@ -92,7 +92,7 @@ async function relayPack(
   } catch (error) {
     if (request.signal.aborted) throw error;
     const text =
-      "the connection to Bitbucket broke, so the push may have arrived or not: git fetch tells, then push again";
+      "the connection to Bitbucket broke, so the push may have arrived or not: git fetch shows which; then push again";
     return textResponse(502, text, NO_CACHE_HEADERS);
   }
 }

@@ -92,7 +92,7 @@ describe("to git", () => {
   test.each([
     [false, true, 401],
     [true, true, 307],
-    // Whoever needs no credential can wait as well.
+    // A caller without a credential can wait as well.
     [true, false, 503],
   ])("without a credential, public: %s, redirects: %s", async (isPublic, redirects, status) => {
     await reserveUnmirrored(mirror, { isPublic });

@@ -1,4 +1,4 @@
-/** Real git-lfs against `nearside serve`, whose files lie in a folder: downloads come from the mirror, everything else reaches the primary. */
+/** Real git-lfs against `nearside serve`, whose files are in a folder: downloads come from the mirror, everything else reaches the primary. */
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";

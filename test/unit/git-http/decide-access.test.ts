@@ -179,7 +179,7 @@ describe("a repository that is not mirrored yet", () => {
     expect(await decide({ known })).toEqual(challenged);
   });
 
-  test("is challenged without a question where it is not public, as what is mirrored and what nobody knows", async () => {
+  test("is challenged without a question where it is not public, whether mirrored or unknown", async () => {
     for (const known of [COMING, KNOWN, undefined])
       expect(await decide(known === undefined ? {} : { known })).toEqual(challenged);
     expect(asked()).toEqual([]);

@@ -1,4 +1,4 @@
-/** A client that sends a refused credential again and again is stopped, and nobody else is. */
+/** A client that sends a refused credential again and again is stopped, and no other is. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../../support/guarded-mirror.ts";
 
