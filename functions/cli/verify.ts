@@ -74,8 +74,7 @@ async function verify(names: readonly string[], options: VerifyOptions): Promise
   if (!options.json)
     print(`${verdicts.length - badCount} of ${verdicts.length} repositories are as they should be.`);
   if (badCount === 0) return;
-  if (!options.json)
-    print("Run nearside sync: it brings them in step, and repairs damage in the store.");
+  if (!options.json) print("Run nearside sync: it brings them in step, and repairs damage in the store.");
   throw new Findings();
 }
 
