@@ -79,7 +79,9 @@ export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}):
   serverUrl = server.url;
   let following: Promise<void> | undefined;
   const isServed = async (name: string) => {
-    const answer = await fetch(`${server.url}/${name}.git/info/refs?service=git-upload-pack`);
+    const answer = await fetch(`${server.url}/${name}.git/info/refs?service=git-upload-pack`, {
+      redirect: "manual",
+    });
     await answer.arrayBuffer();
     return answer.ok;
   };
