@@ -1,33 +1,32 @@
 /** API Gateway's authorizer: decides who may read before a request reaches the git function. */
-import { SSMClient } from "@aws-sdk/client-ssm";
-import { readSsmSecret } from "../lib/auth/ssm-secret.ts";
-import { readSsmAccount } from "../lib/bitbucket/ssm-account.ts";
+import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
+import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
 import { AGENT, readAuthorizerConfig } from "../lib/config.ts";
 import { formatDecision } from "../lib/git-http/access-decision.ts";
 import { accessOverStore } from "../lib/git-http/access-over-store.ts";
 import { routeOf } from "../lib/git-http/route.ts";
 import { type AuthorizeRequest, lambdaAuthorizer } from "../lib/http/lambda-authorizer.ts";
-import { pinoLogger } from "../lib/log-pino.ts";
+import { jsonLogger } from "../lib/log-json.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
-import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
-import { createS3Client } from "../lib/store/s3-client.ts";
+import { S3WholeBlobs } from "../lib/store/s3-whole-blobs.ts";
 import { probeQuestions } from "./wiring/probe-questions.ts";
 
 const { bucket, gitUrl, authSecret, secretPath, logLevel, anonymous, ...limits } = readAuthorizerConfig(
   process.env,
 );
-const log = pinoLogger(logLevel);
-const store = new S3BlobStore({ client: createS3Client(), bucket });
-const ssm = new SSMClient();
+const log = jsonLogger(logLevel);
+const requests = new AwsRequests(lambdaAccess(process.env));
+const store = new S3WholeBlobs({ requests, bucket });
+const readParameter = signedParameters(requests);
 const config = new CurrentConfig(store);
 const decide = accessOverStore({
   store,
   probeQuestions: probeQuestions({
     store,
     readConfig: () => config.read(),
-    accountOf: ({ credential }) => readSsmAccount(ssm, secretPath, credential),
+    accountOf: ({ credential }) => readAccountParameter(readParameter, secretPath, credential),
   }),
-  secret: await readSsmSecret(ssm, authSecret),
+  secret: authSecret,
   fetch,
   gitUrl,
   agent: AGENT,

@@ -13,7 +13,7 @@ import { CopyRequests } from "../lib/lfs-http/copy-requests.ts";
 import { KnownRights } from "../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../lib/lfs-http/lfs-response.ts";
-import { pinoLogger } from "../lib/log-pino.ts";
+import { jsonLogger } from "../lib/log-json.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
@@ -28,7 +28,7 @@ import { logInvalidConfig } from "./wiring/invalid-config.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const config = readGitHttpConfig(process.env);
-const log = pinoLogger(config.logLevel);
+const log = jsonLogger(config.logLevel);
 const location = { client: createS3Client(), bucket: config.bucket };
 const store = new S3BlobStore(location);
 const urls = new S3BlobUrls(location);

@@ -1,7 +1,7 @@
 /** Takes LFS jobs from their queue: finds what is to be copied, and copies files from the primary into the bucket. */
 import { SQSClient } from "@aws-sdk/client-sqs";
-import { SSMClient } from "@aws-sdk/client-ssm";
-import { readSsmAccount } from "../lib/bitbucket/ssm-account.ts";
+import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
+import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
 import { readLfsConfig } from "../lib/config.ts";
 import { type LfsJob, parseLfsJob } from "../lib/lfs/lfs-job.ts";
 import { lfsPolicy } from "../lib/lfs/lfs-policy.ts";
@@ -23,7 +23,7 @@ const { bucket, lfsQueueUrl, secretPath, logLevel } = settings;
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
 const storage = { store, blocks: new BlockCache(store) };
-const ssm = new SSMClient();
+const readParameter = signedParameters(new AwsRequests(lambdaAccess(process.env)));
 const sqs = new SQSClient();
 const queue = new SqsJobQueue(sqs, lfsQueueUrl);
 const config = new CurrentConfig(store, logInvalidConfig(log));
@@ -34,7 +34,7 @@ const syncBudgets = new SyncBudgets();
 async function run(job: LfsJob, signal: AbortSignal): Promise<void> {
   const { lfsOf } = bitbucketAccess({
     ...settings,
-    accountOf: ({ credential }) => readSsmAccount(ssm, secretPath, credential),
+    accountOf: ({ credential }) => readAccountParameter(readParameter, secretPath, credential),
     syncBudgets,
     signal,
   });

@@ -2,7 +2,8 @@
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import * as z from "zod";
-import { readSsmAccount } from "../lib/bitbucket/ssm-account.ts";
+import { createSsmParameter, ssmParameters } from "../lib/aws/ssm-parameters.ts";
+import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
 import { readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
@@ -10,7 +11,7 @@ import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../lib/reconcile/reconcile-mirror.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
-import { ensureWebhookSecret } from "../lib/webhook/ssm-webhook-secret.ts";
+import { ensureWebhookSecret } from "../lib/webhook/webhook-secret.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
 import { logInvalidConfig } from "./wiring/invalid-config.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
@@ -23,11 +24,17 @@ const store = new S3BlobStore({ client: createS3Client(), bucket });
 const config = new CurrentConfig(store, logInvalidConfig(log));
 const requests = queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl));
 const ssm = new SSMClient();
+const readParameter = ssmParameters(ssm);
 const { apiOf, hooksOf } = bitbucketAccess({
   ...settings,
-  accountOf: ({ credential }) => readSsmAccount(ssm, secretPath, credential),
+  accountOf: ({ credential }) => readAccountParameter(readParameter, secretPath, credential),
 });
-const readSecret = () => ensureWebhookSecret(ssm, `${secretPath}${WEBHOOK_SECRET_NAME}`);
+const readSecret = () =>
+  ensureWebhookSecret(
+    readParameter,
+    (name, value) => createSsmParameter(ssm, name, value),
+    `${secretPath}${WEBHOOK_SECRET_NAME}`,
+  );
 
 const eventSchema = z.object({ mode: z.enum(["quick", "list", "full"]).default("quick") });
 

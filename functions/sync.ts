@@ -1,7 +1,7 @@
 /** Takes jobs from the queue and makes repositories in the bucket what they should be. */
 import { SQSClient } from "@aws-sdk/client-sqs";
-import { SSMClient } from "@aws-sdk/client-ssm";
-import { readSsmAccount } from "../lib/bitbucket/ssm-account.ts";
+import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
+import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
 import { tryRefreshBundles } from "../lib/bundles/refresh-bundles.ts";
 import { readSyncConfig } from "../lib/config.ts";
 import { errorFields } from "../lib/errors.ts";
@@ -34,7 +34,7 @@ const onFailure = (error: unknown, key: string): void =>
   log.error("answers:failed", { key, ...errorFields(error) });
 const answers = new AnswerSharing({ store, onFailure });
 const storage = { store, blocks: new BlockCache(store), answers, onDamage };
-const ssm = new SSMClient();
+const readParameter = signedParameters(new AwsRequests(lambdaAccess(process.env)));
 const sqs = new SQSClient();
 const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));
 const config = new CurrentConfig(store, logInvalidConfig(log));
@@ -48,7 +48,7 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
   const { primaryOf, apiOf } = bitbucketAccess({
     apiUrl,
     gitUrl,
-    accountOf: ({ credential }) => readSsmAccount(ssm, secretPath, credential),
+    accountOf: ({ credential }) => readAccountParameter(readParameter, secretPath, credential),
     syncBudgets,
     signal,
   });

@@ -1,6 +1,6 @@
 /** Takes Bitbucket's webhooks, behind API Gateway, and puts sync jobs into the queue. */
 import { SQSClient } from "@aws-sdk/client-sqs";
-import { SSMClient } from "@aws-sdk/client-ssm";
+import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
 import { readWebhookConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
@@ -10,13 +10,13 @@ import { writePushMarker } from "../lib/repo/push-marker.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { receiveWebhook } from "../lib/webhook/receive-webhook.ts";
-import { readWebhookSecret } from "../lib/webhook/ssm-webhook-secret.ts";
+import { readWebhookSecret } from "../lib/webhook/webhook-secret.ts";
 import { logInvalidConfig } from "./wiring/invalid-config.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const { bucket, syncQueueUrl, secretPath, addresses, logLevel } = readWebhookConfig(process.env);
 const log = pinoLogger(logLevel);
-const ssm = new SSMClient();
+const readParameter = signedParameters(new AwsRequests(lambdaAccess(process.env)));
 const store = new S3BlobStore({ client: createS3Client(), bucket });
 const config = new CurrentConfig(store, logInvalidConfig(log));
 /** Someone who replaces the secret waits no longer than this for it to count. */
@@ -25,7 +25,7 @@ let secret: { readonly text: string; readonly readAtMs: number } | undefined;
 
 async function readSecret(): Promise<string> {
   if (secret === undefined || Date.now() - secret.readAtMs > SECRET_AGE_MS) {
-    const text = await readWebhookSecret(ssm, `${secretPath}${WEBHOOK_SECRET_NAME}`);
+    const text = await readWebhookSecret(readParameter, `${secretPath}${WEBHOOK_SECRET_NAME}`);
     secret = { text, readAtMs: Date.now() };
   }
   return secret.text;

@@ -55,8 +55,9 @@ const OPTIONS = {
   outExtension: { ".js": ".mjs" },
   // Packages with an ES module form are smaller when it is taken.
   mainFields: ["module", "main"],
-  minifySyntax: true,
-  minifyWhitespace: true,
+  minify: true,
+  // Errors are told apart by name.
+  keepNames: true,
   sourcemap: "linked",
   sourcesContent: false,
   logLevel: "warning",

@@ -16,7 +16,6 @@ export interface MirrorFunctionProps {
   readonly codeFolder: string;
   readonly environment: Record<string, string>;
   readonly memoryMib: number;
-  /** Besides those that all functions have. */
   readonly nodeOptions?: string;
   readonly temporaryStorage?: Size;
   /** Default: {@link FUNCTION_TIMEOUT}. */
@@ -39,7 +38,7 @@ export class MirrorFunction extends Construct {
     this.lambda = new LambdaFunction(this, "Function", {
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
-      code: Code.fromAsset(props.codeFolder),
+      code: Code.fromAsset(props.codeFolder, { exclude: ["*.map"] }),
       handler: "index.handler",
       role: this.role,
       logGroup,
@@ -47,7 +46,7 @@ export class MirrorFunction extends Construct {
       memorySize: props.memoryMib,
       environment: {
         ...props.environment,
-        NODE_OPTIONS: ["--enable-source-maps", props.nodeOptions ?? []].flat().join(" "),
+        ...(props.nodeOptions !== undefined && { NODE_OPTIONS: props.nodeOptions }),
       },
       ...(props.temporaryStorage !== undefined && { ephemeralStorageSize: props.temporaryStorage }),
     });

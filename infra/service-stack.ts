@@ -97,21 +97,12 @@ export class ServiceStack extends Stack {
       codeFolder: codeFolders.authorizer,
       memoryMib: AUTHORIZER_MEMORY_MIB,
       timeout: AUTHORIZER_TIMEOUT,
-      environment: { ...environmentOf(props), [ENV.authSecret]: authSecret.secretName },
+      // A dynamic reference: CloudFormation reads the secret when it deploys, so that a cold start asks for nothing.
+      environment: { ...environmentOf(props), [ENV.authSecret]: authSecret.secretValue.unsafeUnwrap() },
     });
     grantDecideAccess(bucket, authorizer.role);
-    authSecret.grantRead(authorizer.role);
     // The mirror's accounts, to find out whether the primary is away.
     this.#grantSecrets(authorizer.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
-    // SSM hands out secrets of Secrets Manager under this name, if the caller may read both.
-    const parameterArn = this.formatArn({
-      service: "ssm",
-      resource: "parameter",
-      resourceName: `aws/reference/secretsmanager/${authSecret.secretName}`,
-    });
-    authorizer.role.addToPolicy(
-      new PolicyStatement({ actions: ["ssm:GetParameter"], resources: [parameterArn] }),
-    );
     return authorizer;
   }
 

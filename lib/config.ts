@@ -26,8 +26,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 const RESOURCES = {
   bucket: { environment: "NEARSIDE_BUCKET", meaning: "the name of the bucket with the repositories" },
   authSecret: {
-    environment: "NEARSIDE_AUTH_SECRET_NAME",
-    meaning: "the name of the secret for the HMAC of credentials, in Secrets Manager",
+    environment: "NEARSIDE_AUTH_SECRET",
+    meaning: "the key for the HMACs of credentials",
   },
   syncQueueUrl: { environment: "NEARSIDE_SYNC_QUEUE_URL", meaning: "the URL of the queue of sync jobs" },
   relayQueueUrl: { environment: "NEARSIDE_RELAY_QUEUE_URL", meaning: "the URL of the relay's queue" },

@@ -3,8 +3,9 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { type Command, InvalidArgumentError } from "commander";
 import { pino } from "pino";
+import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
-import { readSsmAccount } from "../../lib/bitbucket/ssm-account.ts";
+import { readAccountParameter } from "../../lib/bitbucket/parameter-account.ts";
 import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
@@ -56,8 +57,8 @@ function accountsOf({
   secretPath,
 }: PrimaryOptions): (workspace: Pick<MirroredWorkspace, "credential">) => Promise<BitbucketAccount> {
   if (secretPath === undefined) return async ({ credential }) => readNamedAccount(process.env, credential);
-  const ssm = new SSMClient();
-  return ({ credential }) => readSsmAccount(ssm, secretPath, credential);
+  const readParameter = ssmParameters(new SSMClient());
+  return ({ credential }) => readAccountParameter(readParameter, secretPath, credential);
 }
 
 export function bitbucketOf(options: PrimaryOptions, signal?: AbortSignal): BitbucketAccess {

@@ -2,10 +2,11 @@
 
 import { SSMClient } from "@aws-sdk/client-ssm";
 import type { Command } from "commander";
+import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
 import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
-import { readWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
+import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
 import {
   bitbucketOf,
@@ -126,7 +127,8 @@ async function checkRelay(
   const name = `relay ${id}: secret`;
   try {
     if (secretPath === undefined) readRelaySecret(process.env, secret);
-    else await readWebhookSecret(new SSMClient(), `${secretPath}${RELAY_SECRET_FOLDER}${secret}`);
+    else
+      await readWebhookSecret(ssmParameters(new SSMClient()), `${secretPath}${RELAY_SECRET_FOLDER}${secret}`);
     return ok(name, `events to ${url} can be signed`);
   } catch (error) {
     return failedWith(name, error, "Store the secret, or remove the webhook with nearside relay remove.");

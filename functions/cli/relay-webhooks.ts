@@ -3,13 +3,14 @@ import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { Command } from "commander";
+import { createSsmParameter, ssmParameters } from "../../lib/aws/ssm-parameters.ts";
 import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { addRelayWebhook, removeRelayWebhook } from "../../lib/mirror/change-relay.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { checkMirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { addressKind } from "../../lib/relay/address-kind.ts";
-import { ensureWebhookSecret } from "../../lib/webhook/ssm-webhook-secret.ts";
+import { ensureWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
 import {
   configOf,
@@ -82,7 +83,9 @@ async function add(url: string, options: AddOptions): Promise<void> {
 async function ensureSecret(name: string, { secretPath }: AddOptions): Promise<string> {
   if (secretPath !== undefined) {
     const parameter = `${secretPath}${RELAY_SECRET_FOLDER}${name}`;
-    await ensureWebhookSecret(new SSMClient(), parameter);
+    const ssm = new SSMClient();
+    const create = (name: string, value: string) => createSsmParameter(ssm, name, value);
+    await ensureWebhookSecret(ssmParameters(ssm), create, parameter);
     return `the SSM parameter ${parameter}`;
   }
   const { variable } = readRelaySecret(process.env, name);

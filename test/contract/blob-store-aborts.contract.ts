@@ -1,4 +1,5 @@
 /** The part of the blob store contract about reads whose signal aborts. */
+import { isDeepStrictEqual } from "node:util";
 import { expect, test } from "vitest";
 import type { BlobStore, ReadOptions } from "../../lib/store/blob-store.ts";
 import { collect, expectSameBytes, MEBIBYTE, newKey, pattern } from "./blob-samples.ts";
@@ -33,7 +34,9 @@ export function abortContract(openStore: () => BlobStore): void {
     const key = newKey();
     await store.write(key, pattern(3 * MEBIBYTE));
     const { signal } = new AbortController();
-    expect(await READS[name]?.(store, key, { signal })).toEqual(await READS[name]?.(store, key, {}));
+    const withSignal = await READS[name]?.(store, key, { signal });
+    // Of vitest, the comparison of megabytes takes seconds.
+    expect(isDeepStrictEqual(withSignal, await READS[name]?.(store, key, {}))).toBe(true);
   });
 
   test.each(["readStream", "streamWhole"] as const)("%s: aborted between chunks, it ends", async (name) => {

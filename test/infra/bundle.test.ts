@@ -42,6 +42,17 @@ test.each(["authorizer", "gitHttp"] as const)(
   },
 );
 
+/** Each KB is loaded at a cold start. */
+test.each([
+  ["authorizer", 210],
+  ["gitHttp", 850],
+] as const)("%s's bundle has at most %i KB", async (name, maxKilobytes) => {
+  await using folder = await temporaryFolder();
+  await bundleFunction(FUNCTION_SOURCES[name], folder.path);
+  const { size } = await stat(join(folder.path, "index.mjs"));
+  expect(size).toBeLessThan(maxKilobytes * 1_000);
+});
+
 /** @returns The path without `.pack` and `.idx`. */
 async function makePack(folder: string): Promise<string> {
   const repository = join(folder, "repository.git");

@@ -24,8 +24,6 @@ export interface DeployedMirrorOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-const SECRET_NAME = "nearside-auth";
-
 /** What functions need to reach the test's bucket and primary. */
 export function functionEnvironment({
   s3Server,
@@ -50,13 +48,11 @@ export async function startDeployedMirror(options: DeployedMirrorOptions): Promi
   const acme = { workspace: "acme", projects: "all", credential: "bot" } as const;
   await changeMirrorConfig(store, () => mirrorConfigOf([acme]));
   const secretServer = await startSecretServer({
-    // Secrets Manager's are handed out by Systems Manager under this name.
-    [`/aws/reference/secretsmanager/${SECRET_NAME}`]: MIRROR_SECRET,
     "/nearside/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
   });
   const environment = {
     ...functionEnvironment(options),
-    [ENV.authSecret]: SECRET_NAME,
+    [ENV.authSecret]: MIRROR_SECRET,
     [ENV.secretPath]: "/nearside/",
     AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     ...more,

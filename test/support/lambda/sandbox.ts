@@ -70,6 +70,5 @@ function runtimeEnvironment(codeFolder: string, runtimeApiAddress: string): Reco
     AWS_LAMBDA_LOG_GROUP_NAME: "/aws/lambda/under-test",
     AWS_LAMBDA_LOG_STREAM_NAME: "under-test",
     AWS_REGION: "us-east-1",
-    NODE_OPTIONS: "--enable-source-maps",
   };
 }

@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readSsmAccount } from "../../../lib/bitbucket/ssm-account.ts";
+import { ssmParameters } from "../../../lib/aws/ssm-parameters.ts";
+import { readAccountParameter } from "../../../lib/bitbucket/parameter-account.ts";
 import { ConfigError } from "../../../lib/errors.ts";
 
 /** What the parameter holds. */
@@ -42,14 +43,16 @@ test.each([
   { json: { token: "t" }, account: { kind: "access-token", token: "t" } },
 ])("$json becomes $account.kind", async ({ json, account }) => {
   parameterText = JSON.stringify(json);
-  expect(await readSsmAccount(client, "/nearside/", "bitbucket")).toEqual(account);
+  expect(await readAccountParameter(ssmParameters(client), "/nearside/", "bitbucket")).toEqual(account);
 });
 
 test.each(["hunter2", '{"token":"hunter2","password":"x"}', '{"email":"hunter2"}'])(
   "the parameter's text %s is refused and not repeated",
   async (parameter) => {
     parameterText = parameter;
-    const failure = await readSsmAccount(client, "/nearside/", "bitbucket").catch((error: unknown) => error);
+    const failure = await readAccountParameter(ssmParameters(client), "/nearside/", "bitbucket").catch(
+      (error: unknown) => error,
+    );
     expect(failure).toBeInstanceOf(ConfigError);
     const { message, context, cause } = failure as ConfigError;
     expect(JSON.stringify({ message, context, cause: String(cause) })).not.toContain("hunter2");

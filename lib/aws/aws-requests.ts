@@ -1,0 +1,104 @@
+/**
+ * Signed requests to AWS's services, for functions that often start cold: the SDK's clients for S3 and SSM take 0.2 s of CPU to load,
+ * and these functions need three operations of them.
+ */
+import { AwsClient } from "aws4fetch";
+import { ConfigError } from "../errors.ts";
+
+/** @returns The parameter's text, decrypted; `undefined` if there is no such parameter, or nothing in it. */
+export type ReadParameter = (name: string) => Promise<string | undefined>;
+
+export interface AwsAccess {
+  readonly region: string;
+  readonly credentials: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken?: string;
+  };
+  /** In place of AWS's own addresses; without a slash at the end. S3's bucket then goes in the path. */
+  readonly endpoints: { readonly s3?: string; readonly ssm?: string };
+}
+
+/** 3 more tries after a 5xx or 429, with growing pauses of up to 0.4 s. */
+const RETRIES = { retries: 3, initRetryMs: 100 };
+/** A whole request with its tries; documents are small. */
+const TIMEOUT_MS = 20_000;
+
+export class AwsRequests {
+  readonly access: AwsAccess;
+  readonly #client: AwsClient;
+
+  constructor(access: AwsAccess) {
+    this.access = access;
+    this.#client = new AwsClient({ ...access.credentials, region: access.region, ...RETRIES });
+  }
+
+  /** @returns The response, whatever its status; a connection that breaks before it is made anew once. */
+  async send(service: "s3" | "ssm", url: string, init: RequestInit): Promise<Response> {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
+    const request = () => this.#client.fetch(url, { ...init, signal, aws: { service } });
+    try {
+      return await request();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return await request();
+    }
+  }
+
+  /** Of a service without buckets. */
+  endpointOf(service: "ssm"): string {
+    const { endpoints, region } = this.access;
+    return endpoints[service] ?? `https://${service}.${region}.${domainOf(region)}`;
+  }
+}
+
+/** @returns Where AWS's services are. Source: docs.aws.amazon.com/general/latest/gr/rande.html. */
+export function domainOf(region: string): string {
+  return region.startsWith("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
+}
+
+/**
+ * @param env - As Lambda sets it: a process's credentials do not change.
+ * @throws {ConfigError} It is not a Lambda function's environment.
+ */
+export function lambdaAccess(env: Readonly<Record<string, string | undefined>>): AwsAccess {
+  const named = (name: string) => {
+    const value = env[name];
+    if (value === undefined || value === "")
+      throw new ConfigError(`environment: ${name} is not set, as it is in Lambda`);
+    return value;
+  };
+  const sessionToken = env["AWS_SESSION_TOKEN"] || undefined;
+  const s3 = env["AWS_ENDPOINT_URL_S3"] || undefined;
+  const ssm = env["AWS_ENDPOINT_URL_SSM"] || undefined;
+  return {
+    region: named("AWS_REGION"),
+    credentials: {
+      accessKeyId: named("AWS_ACCESS_KEY_ID"),
+      secretAccessKey: named("AWS_SECRET_ACCESS_KEY"),
+      ...(sessionToken !== undefined && { sessionToken }),
+    },
+    endpoints: { ...(s3 !== undefined && { s3 }), ...(ssm !== undefined && { ssm }) },
+  };
+}
+
+/** Source: docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html. */
+export function signedParameters(requests: AwsRequests): ReadParameter {
+  return async (name) => {
+    const response = await requests.send("ssm", `${requests.endpointOf("ssm")}/`, {
+      method: "POST",
+      headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM.GetParameter" },
+      body: JSON.stringify({ Name: name, WithDecryption: true }),
+    });
+    const answer = (await response.json()) as {
+      readonly Parameter?: { readonly Value?: string };
+      readonly __type?: string;
+      readonly message?: string;
+    };
+    if (response.ok) return answer.Parameter?.Value || undefined;
+    // With or without the service's name before it.
+    if (answer.__type?.endsWith("ParameterNotFound")) return undefined;
+    throw new Error(`SSM answers ${response.status} ${answer.__type}: ${answer.message}`);
+  };
+}
