@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { RepeatedRefusals } from "../auth/request-limits.ts";
 import { errorFields, LimitExceededError, ProtocolError } from "../errors.ts";
 import { concatBytes, encodePktLine, FLUSH_PKT } from "../git/pktline.ts";
+import type { RefList } from "../git/ports.ts";
 import {
   advertiseV0,
   advertiseV2,
@@ -14,6 +15,7 @@ import {
 } from "../git/upload-pack/capabilities.ts";
 import { DEFAULT_REQUEST_LIMITS, type RequestLimits } from "../git/upload-pack/fetch-request.ts";
 import { type NewerSource, uploadPack } from "../git/upload-pack/upload-pack.ts";
+import { WorkSlices } from "../git/work-slices.ts";
 import { errorResponse, notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
@@ -208,12 +210,18 @@ async function advertise(
   const lines =
     protocol === 2
       ? advertiseV2(identity, source)
-      : [
-          encodePktLine("# service=git-upload-pack\n"),
-          FLUSH_PKT,
-          ...advertiseV0(await ((await newer("listed")) ?? source).readRefs(), identity, protocol),
-        ];
+      : advertisedRefs(await ((await newer("listed")) ?? source).readRefs(), identity, protocol);
   return ok("application/x-git-upload-pack-advertisement", batched(lines));
+}
+
+function* advertisedRefs(
+  refList: RefList,
+  identity: ServerIdentity,
+  protocol: 0 | 1,
+): Generator<Uint8Array, void, undefined> {
+  yield encodePktLine("# service=git-upload-pack\n");
+  yield FLUSH_PKT;
+  yield* advertiseV0(refList, identity, protocol);
 }
 
 interface UploadPackAnswerOptions extends GitHttpOptions {
@@ -261,6 +269,8 @@ function ok(contentType: string, body: AsyncIterable<Uint8Array>): HttpResponse 
 }
 
 const BATCH_BYTES = 64 * 1024;
+/** What is copied in a step of `WorkSlices`. */
+const COPIED_BYTES_A_STEP = 500;
 
 /** Joins short lines that are at hand, so that a list of refs is not sent in a write for each. */
 async function* batched(
@@ -270,9 +280,12 @@ async function* batched(
     yield* chunks;
     return;
   }
+  const slices = new WorkSlices();
   let batch: Uint8Array[] = [];
   let batchBytes = 0;
   for (const chunk of chunks) {
+    const pause = slices.spend(1 + chunk.length / COPIED_BYTES_A_STEP);
+    if (pause !== undefined) await pause;
     batch.push(chunk);
     batchBytes += chunk.length;
     if (batchBytes < BATCH_BYTES) continue;

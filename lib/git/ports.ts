@@ -26,9 +26,19 @@ export interface RefList {
   readonly finder?: RefFinder;
 }
 
+/**
+ * How refs are written as pkt-lines: as `ls-refs` lists them, with the values of tags or without, or as the original protocol
+ * advertises them, which gives tags' values in lines of their own.
+ */
+export type RefLineForm = "listed" | "listed-peeled" | "advertised";
+
 /** Looks for some of many refs. */
 export interface RefFinder {
   find(name: string): Ref | undefined;
+  /** Pkt-lines of the refs that begin with `prefix`, in byte order: whole lines, in chunks of some size. */
+  lines(prefix: string, form: RefLineForm): Iterable<Uint8Array>;
+  /** Whether each ref's value is one of `ids`. */
+  hasOnlyValues(ids: ReadonlySet<ObjectId>): boolean;
   /** In byte order. */
   startingWith(prefix: string): Iterable<Ref>;
   /** Those of `ids` that are the value of a ref. */

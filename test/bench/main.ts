@@ -97,6 +97,7 @@ async function prepare(
     storeDelayMs: storeLatencyMs,
     webServer,
     followsEachPush: smoke === undefined,
+    refCount: smoke === undefined ? REF_COUNT : SMOKE_REF_COUNT,
   });
 }
 
@@ -108,6 +109,10 @@ async function describeRepository(
 }
 
 const SMOKE_PUSHES = 5;
+
+/** Some Bitbucket repositories have more: each pull request leaves refs behind. */
+const REF_COUNT = 50_000;
+const SMOKE_REF_COUNT = 2000;
 
 /** Large enough that the indexer uses threads. */
 const SAMPLE_COMMIT_COUNT = 3000;

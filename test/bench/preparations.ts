@@ -1,5 +1,8 @@
 /** What rows need before they can be measured, each made when a row first asks for it. */
 
+import { join } from "node:path";
+import { type ObjectId, parseObjectId } from "../../lib/git/object-id.ts";
+import type { Ref } from "../../lib/git/ports.ts";
 import { type BenchRepository, prepareRepository, readOriginal } from "./bench-repository.ts";
 import { type FollowedRepository, prepareFollowed, prepareFollowedStore } from "./followed-repository.ts";
 import { prepareStore } from "./ingested-store.ts";
@@ -14,6 +17,8 @@ export interface PreparationOptions {
   readonly webServer: WebServerPrograms | undefined;
   /** Whether the mirror that follows a history sees all its pushes, or only a few. */
   readonly followsEachPush: boolean;
+  /** Of the repository with many refs. */
+  readonly refCount: number;
 }
 
 export class Preparations {
@@ -22,15 +27,25 @@ export class Preparations {
   readonly webServer: WebServerPrograms | undefined;
   readonly #original: string;
   readonly #followsEachPush: boolean;
+  readonly #refCount: number;
+  #manyRefs: Promise<BenchRepository> | undefined;
   #whole: Promise<BenchRepository> | undefined;
   #followed: Promise<FollowedRepository> | undefined;
 
-  constructor({ workspace, original, storeDelayMs, webServer, followsEachPush }: PreparationOptions) {
+  constructor({
+    workspace,
+    original,
+    storeDelayMs,
+    webServer,
+    followsEachPush,
+    refCount,
+  }: PreparationOptions) {
     this.workspace = workspace;
     this.storeDelayMs = storeDelayMs;
     this.webServer = webServer;
     this.#original = original;
     this.#followsEachPush = followsEachPush;
+    this.#refCount = refCount;
   }
 
   /** The repository with all its refs. */
@@ -47,6 +62,31 @@ export class Preparations {
   async #prepareWhole(): Promise<BenchRepository> {
     const original = await readOriginal(this.workspace, this.#original);
     return prepareRepository(this.workspace, "whole", original);
+  }
+
+  /** The same objects, with branches, pull requests and tags at commits all over the history. */
+  manyRefs(): Promise<BenchRepository> {
+    this.#manyRefs ??= this.#prepareManyRefs();
+    return this.#manyRefs;
+  }
+
+  async manyRefsStore(): Promise<string> {
+    return prepareStore(this.workspace, "many-refs-store", await this.manyRefs());
+  }
+
+  async #prepareManyRefs(): Promise<BenchRepository> {
+    const { folder, head, refs } = await this.whole();
+    const listed = await this.workspace.git(["rev-list", "--all", "--topo-order"], { cwd: folder });
+    const commits = listed.split("\n").map(parseObjectId);
+    const more = Array.from({ length: Math.max(0, this.#refCount - refs.length) }, (_, i): Ref => {
+      const id = commits[Math.floor((i * commits.length) / this.#refCount)] as ObjectId;
+      return {
+        name: `refs/${i % 4 === 0 ? "heads/feature/TASK-" : "pull/"}${i}${i % 4 === 0 ? "" : "/head"}`,
+        id,
+      };
+    });
+    const parts = { objectsFolder: join(folder, "objects"), head, refs: [...refs, ...more] };
+    return prepareRepository(this.workspace, "many-refs", parts);
   }
 
   /** The repository at the end of a history that a mirror can follow. */

@@ -3,7 +3,7 @@ import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
 import { measurePushVisible } from "./push-visible.ts";
 import type { Row } from "./row.ts";
-import { behindRow, cloneRow, listRow, nothingNewRow } from "./served-rows.ts";
+import { behindRow, cloneRow, listRow, nothingNewRow, oneOfManyRow } from "./served-rows.ts";
 
 /** How many pushes, and how often in one run. */
 const BEHIND = [
@@ -59,6 +59,14 @@ export const ROWS: readonly Row[] = [
   ),
   nothingNewRow("nothing-new", { wall: 1 }),
   listRow("ls-refs", { wall: 1 }),
+  listRow("many-refs-ls", { wall: 0.7, cpu: 0.7 }, "many-refs"),
+  oneOfManyRow("many-refs-fetch", { wall: 0.7, cpu: 0.7 }),
+  cloneRow("many-refs-clone", {
+    args: ["--mirror"],
+    of: "many-refs",
+    repeats: 3,
+    goals: { wall: 0.7, cpu: 0.7 },
+  }),
   {
     name: "index",
     goals: { wall: 0.45 },

@@ -1,4 +1,7 @@
 /** Rows of the servers' side: which request of stock git each sends, and to which repository. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseObjectId } from "../../lib/git/object-id.ts";
 import type { CannedRequest } from "./canned-exchange.ts";
 import { openFetchContest } from "./fetch-contest.ts";
 import { fetchArguments, heldBehind, makeClientBehind } from "./followed-repository.ts";
@@ -14,17 +17,30 @@ interface CloneRowOptions {
   readonly goals: Goals;
   readonly repeats?: number;
   readonly clients?: number;
+  readonly of?: ServedRepository;
+}
+
+/** Which of the bench's repositories a row asks for. */
+type ServedRepository = "whole" | "many-refs";
+
+async function servedBy(preparations: Preparations, of: ServedRepository) {
+  return of === "whole"
+    ? { repository: await preparations.whole(), storeFolder: await preparations.wholeStore() }
+    : { repository: await preparations.manyRefs(), storeFolder: await preparations.manyRefsStore() };
 }
 
 /** The request for the pack in a clone of the whole repository. */
-export function cloneRow(name: string, { args, goals, repeats = 1, clients = 1 }: CloneRowOptions): Row {
+export function cloneRow(
+  name: string,
+  { args, goals, repeats = 1, clients = 1, of = "whole" }: CloneRowOptions,
+): Row {
   return {
     name,
     goals,
     isServed: true,
     async open(preparations): Promise<Contest> {
       const { workspace } = preparations;
-      const [repository, storeFolder] = [await preparations.whole(), await preparations.wholeStore()];
+      const { repository, storeFolder } = await servedBy(preparations, of);
       const neverFinished = workspace.path("never-finished.git");
       const requests = await recordRequests(workspace, {
         root: repository.root,
@@ -105,15 +121,59 @@ export function nothingNewRow(name: string, goals: Goals): Row {
   };
 }
 
-/** The list of all refs of the whole repository. */
-export function listRow(name: string, goals: Goals): Row {
+/** How many commits of the default branch the client lacks. */
+const LACKED_COMMITS = 10;
+
+/** A fetch of the default branch alone, by a client that has nearly all of it, where there are many refs. */
+export function oneOfManyRow(name: string, goals: Goals): Row {
   return {
     name,
     goals,
     isServed: true,
     async open(preparations): Promise<Contest> {
       const { workspace } = preparations;
-      const [repository, storeFolder] = [await preparations.whole(), await preparations.wholeStore()];
+      const { repository, storeFolder } = await servedBy(preparations, "many-refs");
+      const { head, folder } = repository;
+      const tip = "ref" in head ? head.ref : head.commitId;
+      const held = await workspace.git(["rev-parse", `${tip}~${LACKED_COMMITS}`], { cwd: folder });
+      const client = await workspace.newFolder("one-of-many");
+      await workspace.git(["init", "--quiet", "--bare", client]);
+      const heldFolder = join(client, "held");
+      await mkdir(join(heldFolder, "pack"), { recursive: true });
+      const packArgs = ["pack-objects", "--quiet", "--revs", join(heldFolder, "pack", "pack")];
+      await workspace.git(packArgs, { cwd: folder, input: `${held}\n` });
+      await writeFile(join(client, "objects/info/alternates"), `${heldFolder}\n`);
+      await workspace.git(["update-ref", "refs/heads/held", held], { cwd: client });
+      const args = (url: string) => ["fetch", "--quiet", "--no-tags", url, `+${tip}:refs/heads/fetched`];
+      const requests = await recordRequests(workspace, { root: repository.root, args, cwd: client });
+      const request = packRequest(requests);
+      return openFetchContest(
+        workspace,
+        { ...preparations, repository, storeFolder },
+        {
+          requests: [request],
+          repeats: LIST_REPEATS,
+          clients: 1,
+          verify: (urls) =>
+            verifyPacks(workspace, urls, request, {
+              objectFolders: [heldFolder],
+              tips: [parseObjectId(held)],
+            }),
+        },
+      );
+    },
+  };
+}
+
+/** The list of all refs. */
+export function listRow(name: string, goals: Goals, of: ServedRepository = "whole"): Row {
+  return {
+    name,
+    goals,
+    isServed: true,
+    async open(preparations): Promise<Contest> {
+      const { workspace } = preparations;
+      const { repository, storeFolder } = await servedBy(preparations, of);
       const asked = await recordRequests(workspace, {
         root: repository.root,
         args: (url) => ["ls-remote", "--quiet", url],

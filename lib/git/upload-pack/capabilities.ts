@@ -5,7 +5,7 @@
 import { ZERO_OBJECT_ID } from "../object-id.ts";
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { Ref, RefList } from "../ports.ts";
-import { refsStartingWith, resolveHead } from "./find-refs.ts";
+import { refLines, refsStartingWith, resolveHead } from "./find-refs.ts";
 
 const CAPABILITIES_V0 =
   "multi_ack thin-pack side-band side-band-64k ofs-delta shallow deepen-since deepen-not deepen-relative " +
@@ -52,18 +52,24 @@ export function* advertiseV0(
   if (version === 1) yield encodePktLine("version 1\n");
   const head = resolveHead(refList);
   const symref = head?.symrefTarget === undefined ? "" : ` symref=HEAD:${head.symrefTarget}`;
-  let capabilities = `\0${CAPABILITIES_V0}${symref} session-id=${sessionId} object-format=sha1 agent=${agent}`;
-  const lines = function* (): Generator<Ref, void, undefined> {
-    if (head !== undefined) yield { ...head, name: "HEAD" };
-    yield* refsStartingWith(refList, "");
-  };
-  for (const ref of lines()) {
-    yield encodePktLine(`${ref.id} ${ref.name}${capabilities}\n`);
-    capabilities = "";
-    if (ref.peeledId !== undefined) yield encodePktLine(`${ref.peeledId} ${ref.name}^{}\n`);
+  const capabilities = `\0${CAPABILITIES_V0}${symref} session-id=${sessionId} object-format=sha1 agent=${agent}`;
+  if (head !== undefined) {
+    yield* advertised({ ...head, name: "HEAD" }, capabilities);
+    yield* refLines(refList, "", "advertised");
+  } else {
+    let firstLineEnd = capabilities;
+    for (const ref of refsStartingWith(refList, "")) {
+      yield* advertised(ref, firstLineEnd);
+      firstLineEnd = "";
+    }
+    if (firstLineEnd !== "") yield encodePktLine(`${ZERO_OBJECT_ID} capabilities^{}${capabilities}\n`);
   }
-  if (capabilities !== "") yield encodePktLine(`${ZERO_OBJECT_ID} capabilities^{}${capabilities}\n`);
   yield FLUSH_PKT;
+}
+
+function* advertised({ id, name, peeledId }: Ref, lineEnd: string): Generator<Uint8Array, void, undefined> {
+  yield encodePktLine(`${id} ${name}${lineEnd}\n`);
+  if (peeledId !== undefined) yield encodePktLine(`${peeledId} ${name}^{}\n`);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Refs among many, without a look at each: by halving, as they are sorted. */
 import type { ObjectId } from "../object-id.ts";
-import type { Ref, RefList } from "../ports.ts";
+import { encodePktLine } from "../pktline.ts";
+import type { Ref, RefLineForm, RefList } from "../ports.ts";
 
 // A list may make its `refs` only when they are asked for, so they are not, where it has a finder.
 
@@ -13,6 +14,28 @@ export function findRef(refList: RefList, name: string): Ref | undefined {
 /** In byte order. */
 export function refsStartingWith(refList: RefList, prefix: string): Iterable<Ref> {
   return refList.finder?.startingWith(prefix) ?? startingWith(refList.refs, prefix);
+}
+
+/** Pkt-lines of the refs that begin with `prefix`, in byte order: whole lines, in chunks of some size. */
+export function refLines(refList: RefList, prefix: string, form: RefLineForm): Iterable<Uint8Array> {
+  return refList.finder?.lines(prefix, form) ?? encodedRefs(refList, prefix, form);
+}
+
+function* encodedRefs(
+  refList: RefList,
+  prefix: string,
+  form: RefLineForm,
+): Generator<Uint8Array, void, undefined> {
+  for (const { id, name, peeledId } of startingWith(refList.refs, prefix)) {
+    const peeled = form === "listed-peeled" && peeledId !== undefined ? ` peeled:${peeledId}` : "";
+    yield encodePktLine(`${id} ${name}${peeled}\n`);
+    if (form === "advertised" && peeledId !== undefined) yield encodePktLine(`${peeledId} ${name}^{}\n`);
+  }
+}
+
+/** Whether each ref's value is one of `ids`. */
+export function hasOnlyRefValues(refList: RefList, ids: ReadonlySet<ObjectId>): boolean {
+  return refList.finder?.hasOnlyValues(ids) ?? refList.refs.every(({ id }) => ids.has(id));
 }
 
 /** Those of `ids` that are the value of a ref. */

@@ -1,17 +1,21 @@
 /** Answers `ls-refs`. Source: gitprotocol-v2(5), "ls-refs". */
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { Ref, RefList } from "../ports.ts";
+import type { WorkSlices } from "../work-slices.ts";
 import type { LsRefsRequest } from "./fetch-request.ts";
-import { findRef, refsStartingWith, resolveHead } from "./find-refs.ts";
+import { findRef, refLines, refsStartingWith, resolveHead } from "./find-refs.ts";
 
+/** In chunks of whole pkt-lines; some are empty, where nothing begins with a prefix. */
 export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void, undefined> {
   const prefixes = minimalPrefixes(request.prefixes);
   if (prefixes.some((prefix) => "HEAD".startsWith(prefix))) yield* headLine(refList, request);
-  for (const prefix of prefixes) {
-    for (const ref of refsStartingWith(refList, prefix)) yield encodePktLine(`${refText(ref, request)}\n`);
-  }
+  const form = request.peel ? "listed-peeled" : "listed";
+  for (const prefix of prefixes) yield* refLines(refList, prefix, form);
   yield FLUSH_PKT;
 }
+
+/** To look for a few names among many, in steps of `WorkSlices`. */
+const LOOK_UP_STEPS = 15;
 
 /** Where git looks for a name. Source: gitrevisions(7), "<refname>". */
 const PLACES = [
@@ -28,11 +32,17 @@ const PLACES = [
  * for a name, short or full, all places where it may be, of which one suffices; for `refs/heads/release-*` only what is before
  * the `*`. Clients that send nothing but a full name are asking for what begins with it.
  */
-export function lacksNamedRef(refList: RefList, { prefixes }: LsRefsRequest): boolean {
+export async function lacksNamedRef(
+  refList: RefList,
+  { prefixes }: LsRefsRequest,
+  slices: WorkSlices,
+): Promise<boolean> {
   const sent = new Set(prefixes);
   const answered = new Set<string>(["HEAD"]);
   for (const name of sent) {
     if (!sent.has(`refs/${name}`)) continue;
+    const pause = slices.spend(LOOK_UP_STEPS);
+    if (pause !== undefined) await pause;
     let isHere = name === "HEAD";
     for (const placeOf of PLACES) {
       const place = placeOf(name);
@@ -43,6 +53,8 @@ export function lacksNamedRef(refList: RefList, { prefixes }: LsRefsRequest): bo
   }
   for (const prefix of sent) {
     if (answered.has(prefix) || prefix.endsWith("/")) continue;
+    const pause = slices.spend(LOOK_UP_STEPS);
+    if (pause !== undefined) await pause;
     if (isEmpty(refsStartingWith(refList, prefix))) return true;
   }
   return false;

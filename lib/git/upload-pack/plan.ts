@@ -12,7 +12,7 @@ import { type MissingObjectsRequest, markMissingObjects } from "../walk/missing-
 import { goesByTypeAndSize, keepsAllTrees } from "../walk/object-filter.ts";
 import { ObjectMarks } from "../walk/object-marks.ts";
 import { peelObject } from "../walk/peel.ts";
-import { refsStartingWith } from "./find-refs.ts";
+import { hasOnlyRefValues, refsStartingWith } from "./find-refs.ts";
 
 export type PackPlan =
   /** Packs as they are, one behind the other. */
@@ -137,8 +137,7 @@ export function wantsAllTips(source: UploadPackSource, refList: RefList, request
 function coversAllTips(wants: readonly ObjectId[], refList: RefList): boolean {
   const { head } = refList;
   const wanted = new Set(wants);
-  for (const { id } of refsStartingWith(refList, "")) if (!wanted.has(id)) return false;
-  return "ref" in head || wanted.has(head.commitId);
+  return ("ref" in head || wanted.has(head.commitId)) && hasOnlyRefValues(refList, wanted);
 }
 
 async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList: RefList): Promise<void> {

@@ -2,6 +2,7 @@
 import { LimitExceededError } from "../../errors.ts";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
+import { WorkSlices } from "../work-slices.ts";
 import { listBundles } from "./bundle-uri.ts";
 import type { FetchRequest, FetchRequestV0, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
@@ -105,10 +106,10 @@ async function uploadPackV2(
 async function listNewestRefs(
   source: UploadPackSource,
   request: LsRefsRequest,
-  { newer }: UploadPackOptions,
+  { newer, signal }: UploadPackOptions,
 ): Promise<Answer> {
   const refList = await ((await newer?.("listed")) ?? source).readRefs();
-  if (!lacksNamedRef(refList, request)) return listRefs(refList, request);
+  if (!(await lacksNamedRef(refList, request, new WorkSlices({ signal })))) return listRefs(refList, request);
   const newest = await newer?.("missing");
   return listRefs((await newest?.readRefs()) ?? refList, request);
 }

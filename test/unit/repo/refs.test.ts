@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CorruptPackError, ProtocolError } from "../../../lib/errors.ts";
-import { parseObjectId } from "../../../lib/git/object-id.ts";
-import type { Ref } from "../../../lib/git/ports.ts";
+import { type ObjectId, parseObjectId } from "../../../lib/git/object-id.ts";
+import { concatBytes, encodePktLine } from "../../../lib/git/pktline.ts";
+import type { Ref, RefLineForm } from "../../../lib/git/ports.ts";
 import { formatRefSnapshot, openRefSnapshot } from "../../../lib/repo/refs.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
 
@@ -20,6 +21,17 @@ const name = fc
 const ref: fc.Arbitrary<Ref> = fc.oneof(fc.record({ name, id }), fc.record({ name, id, peeledId: id }));
 const refs = fc.uniqueArray(ref, { selector: (item) => item.name });
 
+/** What the pkt-lines of a list would be, one by one. */
+function linesOf(list: readonly Ref[], form: RefLineForm): Uint8Array {
+  const texts = list.flatMap(({ id, name, peeledId }) => {
+    if (peeledId === undefined || form === "listed") return [`${id} ${name}`];
+    return form === "listed-peeled"
+      ? [`${id} ${name} peeled:${peeledId}`]
+      : [`${id} ${name}`, `${peeledId} ${name}^{}`];
+  });
+  return concatBytes(texts.map((text) => encodePktLine(`${text}\n`)));
+}
+
 describe("a ref snapshot", () => {
   test("gives back what went in, in the order of bytes", () => {
     fc.assert(
@@ -30,6 +42,55 @@ describe("a ref snapshot", () => {
         );
         expect([...openRefSnapshot(bytes, sha256).startingWith("")]).toEqual(sorted);
         expect(refCount).toBe(list.length);
+      }),
+    );
+  });
+
+  test("gives the pkt-lines of the refs that begin with a prefix", () => {
+    const form = fc.constantFrom<RefLineForm>("listed", "listed-peeled", "advertised");
+    const prefix = fc.oneof(name, fc.constantFrom("", "refs/", "refs/heads/", "refs/tags/", "\u00ff"));
+    fc.assert(
+      fc.property(refs, prefix, form, (list, start, asForm) => {
+        const { bytes, sha256 } = formatRefSnapshot(list);
+        const table = openRefSnapshot(bytes, sha256);
+        const expected = linesOf([...table.startingWith(start)], asForm);
+        expect(concatBytes([...table.lines(start, asForm)])).toEqual(expected);
+      }),
+    );
+  });
+
+  test("gives them in chunks of a limited size, whole lines in each", () => {
+    const many = Array.from({ length: 5000 }, (_, i): Ref => {
+      const [valueId, peeledId] = ["a", "b"].map((digit) => parseObjectId(digit.repeat(40))) as [
+        ObjectId,
+        ObjectId,
+      ];
+      return { name: `refs/tags/${"x".repeat(i % 300)}${i}`, id: valueId, ...(i % 2 === 0 && { peeledId }) };
+    });
+    many.push({ name: `refs/tags/${"y".repeat(65_000)}`, id: parseObjectId("c".repeat(40)) });
+    const { bytes, sha256 } = formatRefSnapshot(many);
+    const table = openRefSnapshot(bytes, sha256);
+    const chunks = [...table.lines("", "listed-peeled")];
+    expect(concatBytes(chunks)).toEqual(linesOf([...table.startingWith("")], "listed-peeled"));
+    expect(chunks.length).toBeGreaterThan(10);
+    for (const chunk of chunks) {
+      expect(chunk.length).toBeLessThan(132_000);
+      let at = 0;
+      for (; at < chunk.length; ) at += Number.parseInt(textOf(chunk.subarray(at, at + 4)), 16);
+      expect(at).toBe(chunk.length);
+    }
+  });
+
+  test("says whether all its values are among some ids", () => {
+    fc.assert(
+      fc.property(refs, fc.array(id), (list, others) => {
+        const { bytes, sha256 } = formatRefSnapshot(list);
+        const table = openRefSnapshot(bytes, sha256);
+        const values = list.map((item) => item.id);
+        expect(table.hasOnlyValues(new Set([...values, ...others]))).toBe(true);
+        const [first] = values;
+        const fewer = new Set(values.filter((value) => value !== first));
+        expect(table.hasOnlyValues(fewer)).toBe(first === undefined);
       }),
     );
   });

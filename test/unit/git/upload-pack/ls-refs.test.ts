@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";
 import { lacksNamedRef } from "../../../../lib/git/upload-pack/ls-refs.ts";
+import { WorkSlices } from "../../../../lib/git/work-slices.ts";
 
 const id = parseObjectId("5".repeat(40));
 const NAMES = [
@@ -12,8 +13,9 @@ const NAMES = [
 ];
 const REFS = { head: { ref: "refs/heads/main" }, refs: NAMES.map((name) => ({ name, id })) };
 
-function lacks(...prefixes: readonly string[]): boolean {
-  return lacksNamedRef(REFS, { prefixes, symrefs: true, peel: true, unborn: true });
+function lacks(...prefixes: readonly string[]): Promise<boolean> {
+  const request = { prefixes, symrefs: true, peel: true, unborn: true };
+  return lacksNamedRef(REFS, request, new WorkSlices());
 }
 
 /** What git sends for a name. Source: git, refs.c, "expand_ref_prefix". */
@@ -39,9 +41,9 @@ describe("nothing is missing", () => {
     ["of a name and a pattern that begins with it", [...named("main"), "refs/heads/main"]],
     ["of a full name alone, as other clients send it", ["refs/heads/main"]],
     ["of several names", [...named("refs/heads/main"), ...named("refs/heads/release-1"), ...named("v1")]],
-  ])("%s", (_, prefixes) => {
-    expect(lacks(...prefixes)).toBe(false);
-    expect(lacks(...prefixes.toReversed())).toBe(false);
+  ])("%s", async (_, prefixes) => {
+    expect(await lacks(...prefixes)).toBe(false);
+    expect(await lacks(...prefixes.toReversed())).toBe(false);
   });
 });
 
@@ -58,8 +60,8 @@ describe("something is missing", () => {
     ["of a full name alone, as other clients send it", ["refs/heads/later"]],
     ["of a pattern", ["refs/heads/main", "refs/heads/feature-"]],
     ["of a name, beside folders", ["HEAD", "refs/tags/", ...named("refs/heads/later")]],
-  ])("%s", (_, prefixes) => {
-    expect(lacks(...prefixes)).toBe(true);
-    expect(lacks(...prefixes.toReversed())).toBe(true);
+  ])("%s", async (_, prefixes) => {
+    expect(await lacks(...prefixes)).toBe(true);
+    expect(await lacks(...prefixes.toReversed())).toBe(true);
   });
 });
