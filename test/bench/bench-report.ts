@@ -24,8 +24,7 @@ function isLatencyReport(row: RowReport | LatencyReport): row is LatencyReport {
 export function formatTable({ repository, rows }: BenchReport): string {
   const contests = rows.filter(isContestReport);
   const latencies = rows.filter(isLatencyReport).map(latencyLine);
-  if (repository === undefined) return latencies.join("\n");
-  const { objects, packBytes, refs } = repository;
+  if (contests.length === 0) return latencies.join("\n");
   const lines = [COLUMNS, ...contests.flatMap(linesOf)];
   const widths = COLUMNS.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   const table = lines.map((line) =>
@@ -36,13 +35,24 @@ export function formatTable({ repository, rows }: BenchReport): string {
       .join("  ")
       .trimEnd(),
   );
-  const title = `${objects} objects, ${megabytes(packBytes)} MB, ${refs} refs`;
-  return [title, "", ...table, "", "ratio: mirror over git, of the medians", ...latencies].join("\n");
+  return [...titleOf(repository), ...table, "", "ratio: mirror over git, of the medians", ...latencies].join(
+    "\n",
+  );
 }
 
-function latencyLine({ name, pushes, p50Ms, p99Ms, withPrimary }: LatencyReport): string {
-  const all = `${ms(withPrimary.p50Ms)} and ${ms(withPrimary.p99Ms)} with the primary's own time`;
-  return `${name}: p50Ms ${ms(p50Ms)}, p99Ms ${ms(p99Ms)}, over ${pushes} pushes (${all})`;
+function titleOf(repository: BenchReport["repository"]): string[] {
+  if (repository === undefined) return [];
+  const { objects, packBytes, refs } = repository;
+  return [`${objects} objects, ${megabytes(packBytes)} MB, ${refs} refs`, ""];
+}
+
+function latencyLine(row: LatencyReport): string {
+  const { name, times, unit, p50Ms, p99Ms, withPrimary, storeRequests } = row;
+  const more = [
+    withPrimary && `${ms(withPrimary.p50Ms)} and ${ms(withPrimary.p99Ms)} with the primary's own time`,
+    storeRequests !== undefined && `${storeRequests.toFixed(1)} requests to the store each`,
+  ].filter(Boolean);
+  return `${name}: p50Ms ${ms(p50Ms)}, p99Ms ${ms(p99Ms)}, over ${times} ${unit} (${more.join(", ")})`;
 }
 
 function ms(value: number): string {

@@ -24,6 +24,10 @@ Rows of the mirror alone, which need no --repo:
   push-visible       npm start, 500 pushes sent by webhooks, one after the other: from the webhook until a client that
                      lists the refs gets the new commit. p50Ms and p99Ms: the median and the 99th percentile, in milliseconds,
                      without the time in which the primary, a stand-in, was answering the mirror
+  lfs-batch, lfs-batch-s3  a batch of 100 stored LFS files, warm, over a folder and over an S3 server in the same process
+Rows of git-lfs, which need no --repo, and nginx with a server of batches in Node in place of git:
+  lfs-pull           git lfs fetch of 1,000 files of 100 KB and one of 1 GB: of the whole client
+  lfs-pull-small     of 3,000 files of 1 KB
 
 Both sides run in turns. Each has a warm-up run first, in which the results of both are checked: a client ends with the same.
 A ratio is the mirror's median over git's, so below 1 the mirror is better.

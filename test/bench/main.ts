@@ -67,7 +67,8 @@ async function runBench(workspace: Workspace, options: Arguments): Promise<Bench
   const runOptions = smoke ? { runs: 1, warmUpRuns: 0 } : { runs: options.runs, warmUpRuns: 1 };
   const reports: BenchReport["rows"][number][] = [];
   for (const row of rows) {
-    if (!isContestRow(row)) reports.push(await row.measure(workspace, smoke ? SMOKE_PUSHES : row.pushes));
+    if (!isContestRow(row))
+      reports.push(await row.measure(workspace, { isSmoke: smoke === true, runs: runOptions }));
     else if (preparations !== undefined) {
       const contest = await row.open(preparations);
       try {
@@ -107,8 +108,6 @@ async function describeRepository(
   const { objects, packBytes, refs } = await preparations.whole();
   return { objects, packBytes, refs: refs.length };
 }
-
-const SMOKE_PUSHES = 5;
 
 /** Some Bitbucket repositories have more: each pull request leaves refs behind. */
 const REF_COUNT = 50_000;

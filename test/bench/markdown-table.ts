@@ -1,7 +1,7 @@
 /** The table of docs/performance.md from a report. */
 import { type BenchReport, isContestReport } from "./bench-report.ts";
 import type { Measurement, RowReport } from "./measurement.ts";
-import { type Goals, isContestRow } from "./row.ts";
+import type { Goals } from "./row.ts";
 import { ROWS } from "./rows.ts";
 
 const HEADER = [
@@ -22,7 +22,8 @@ export function formatMarkdown({ rows, storeLatencyMs }: BenchReport): string {
 }
 
 function goalsOf(name: string): Goals | undefined {
-  return ROWS.filter(isContestRow).find((row) => row.name === name)?.goals;
+  const goals = ROWS.find((row) => row.name === name)?.goals;
+  return goals !== undefined && "wall" in goals ? goals : undefined;
 }
 
 function cellsOf(row: RowReport, goals: Goals | undefined): string[] {

@@ -153,7 +153,7 @@ async function findProgram(name: string): Promise<string | undefined> {
   return undefined;
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once("error", reject);
     server.listen({ host: "127.0.0.1", port: 0 }, () => {
@@ -165,7 +165,7 @@ function freePort(): Promise<number> {
 
 const START_TRIES = 250;
 
-async function untilListening(address: NetConnectOpts): Promise<void> {
+export async function untilListening(address: NetConnectOpts): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       return await new Promise<void>((resolve, reject) => {

@@ -13,7 +13,7 @@ import { DEMO_ACCOUNT } from "../../functions/local/demo.ts";
 import type { RequestRecord } from "../support/fake-bitbucket/controls.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
-import type { LatencyReport } from "./row.ts";
+import type { LatencyReport, StandaloneRun } from "./row.ts";
 import type { Workspace } from "./workspace.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../functions/nearside.ts", import.meta.url));
@@ -27,7 +27,14 @@ const MAX_SAID_LENGTH = 2000;
 /** More than any sync takes: then something is broken. */
 const MAX_WAIT_MS = 60_000;
 
-export async function measurePushVisible(workspace: Workspace, pushes: number): Promise<LatencyReport> {
+const PUSHES = 500;
+const SMOKE_PUSHES = 5;
+
+export async function measurePushVisible(
+  workspace: Workspace,
+  { isSmoke }: StandaloneRun,
+): Promise<LatencyReport> {
+  const pushes = isSmoke ? SMOKE_PUSHES : PUSHES;
   const folder = await workspace.newFolder("push-visible");
   const repository = join(folder, "primary/acme/sample.git");
   await mkdir(join(folder, "primary/acme"), { recursive: true });
@@ -47,7 +54,8 @@ export async function measurePushVisible(workspace: Workspace, pushes: number): 
     }
     return {
       name: "push-visible",
-      pushes,
+      times: pushes,
+      unit: "pushes",
       p50Ms: percentile(visible, 0.5),
       p99Ms: percentile(visible, 0.99),
       withPrimary: { p50Ms: percentile(withPrimary, 0.5), p99Ms: percentile(withPrimary, 0.99) },

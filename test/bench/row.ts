@@ -1,5 +1,5 @@
 /** A line of the bench. */
-import type { Contest } from "./measurement.ts";
+import type { Contest, RowReport, RunOptions } from "./measurement.ts";
 import type { Preparations } from "./preparations.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -13,24 +13,33 @@ export interface Goals {
   readonly bytesWithoutBitmaps?: number;
 }
 
-export type Row = ContestRow | LatencyRow;
+export type Row = ContestRow | StandaloneRow;
 
-/** Is measured by itself, and not against git. */
-interface LatencyRow {
+/** Brings its own material, and is measured against something other than git, or by itself. */
+interface StandaloneRow {
   readonly name: string;
   /** Upper bounds. */
-  readonly goals: { readonly p50Ms: number; readonly p99Ms: number };
-  readonly pushes: number;
-  measure(workspace: Workspace, pushes: number): Promise<LatencyReport>;
+  readonly goals: Goals | { readonly p50Ms: number; readonly p99Ms: number };
+  measure(workspace: Workspace, run: StandaloneRun): Promise<RowReport | LatencyReport>;
+}
+
+export interface StandaloneRun {
+  /** With little of everything. */
+  readonly isSmoke: boolean;
+  readonly runs: RunOptions;
 }
 
 export interface LatencyReport {
   readonly name: string;
-  readonly pushes: number;
+  /** How often it was measured, and what. */
+  readonly times: number;
+  readonly unit: "pushes" | "batches";
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** The same with what the primary took. */
-  readonly withPrimary: { readonly p50Ms: number; readonly p99Ms: number };
+  readonly withPrimary?: { readonly p50Ms: number; readonly p99Ms: number };
+  /** Of each. */
+  readonly storeRequests?: number;
 }
 
 export function isContestRow(row: Row): row is ContestRow {

@@ -1,6 +1,8 @@
 /** All rows of the bench: what each measures, and what the mirror is to reach. */
 import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
+import { lfsBatchRow } from "./lfs-batch.ts";
+import { lfsPullRow } from "./lfs-pull.ts";
 import { measurePushVisible } from "./push-visible.ts";
 import type { Row } from "./row.ts";
 import { behindRow, cloneRow, listRow, nothingNewRow, oneOfManyRow } from "./served-rows.ts";
@@ -82,5 +84,16 @@ export const ROWS: readonly Row[] = [
       return openIngestContest(workspace, await preparations.whole(), storeDelayMs);
     },
   },
-  { name: "push-visible", goals: { p50Ms: 300, p99Ms: 1500 }, pushes: 500, measure: measurePushVisible },
+  { name: "push-visible", goals: { p50Ms: 300, p99Ms: 1500 }, measure: measurePushVisible },
+  lfsBatchRow("lfs-batch", "folder"),
+  lfsBatchRow("lfs-batch-s3", "s3"),
+  lfsPullRow(
+    "lfs-pull",
+    [
+      { count: 1_000, sizeBytes: 100_000 },
+      { count: 1, sizeBytes: 2 ** 30 },
+    ],
+    { throughput: 0.95 },
+  ),
+  lfsPullRow("lfs-pull-small", [{ count: 3_000, sizeBytes: 1_000 }], { throughput: 0.9 }),
 ];
