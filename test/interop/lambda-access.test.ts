@@ -135,12 +135,12 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
     expect([response.status, response.headers.get("location")]).toEqual([307, acme.fake.gitUrl + path]);
   });
 
-  test("git-lfs is sent on to the primary, where it may read at all", async () => {
+  test("uploads of git-lfs are sent on to the primary, where it may read at all", async () => {
     const path = "/acme/vault.git/info/lfs/objects/batch";
     const statusAs = async (credential?: string) => {
       const authorization = credential !== undefined && { authorization: `Basic ${btoa(credential)}` };
       const headers = { "content-type": "application/vnd.git-lfs+json", ...authorization };
-      const body = JSON.stringify({ operation: "download", objects: [] });
+      const body = JSON.stringify({ operation: "upload", objects: [] });
       const response = await fetch(gateway.url + path, { method: "POST", headers, body, redirect: "manual" });
       return [response.status, response.headers.get("location")];
     };
