@@ -1,59 +1,40 @@
 /** Counts what is asked of a blob store, so that tests can pin an operation's cost. */
-import type {
-  Blob,
-  BlobInfo,
-  BlobStore,
-  BlobUpload,
-  BlobVersion,
-  ReadOptions,
-  WriteCondition,
-} from "./blob-store.ts";
+import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
 
-export interface StoreCounts {
-  readonly read: number;
-  readonly readIfChanged: number;
-  readonly readRange: number;
-  readonly readUpTo: number;
-  /** Whole blobs included. */
-  readonly readStream: number;
-  readonly write: number;
-  readonly startUpload: number;
-  readonly completeUpload: number;
-  readonly delete: number;
-  readonly list: number;
+const REQUEST_KINDS = [
+  "read",
+  "readIfChanged",
+  "readRange",
+  "readUpTo",
+  // Whole blobs included.
+  "readStream",
+  "write",
+  "startUpload",
+  "completeUpload",
+  "delete",
+  "list",
+] as const;
+
+const NOTHING = {
+  ...(Object.fromEntries(REQUEST_KINDS.map((kind) => [kind, 0])) as Record<RequestKind, number>),
   /** All of the above. */
-  readonly requests: number;
-  readonly bytesRead: number;
-  readonly bytesWritten: number;
+  requests: 0,
+  bytesRead: 0,
+  bytesWritten: 0,
   /**
    * The longest chain of requests of which each began after another was answered: what latency multiplies. A stream is
    * answered with its first chunk.
    */
-  readonly rounds: number;
-}
-
-const NOTHING: StoreCounts = {
-  read: 0,
-  readIfChanged: 0,
-  readRange: 0,
-  readUpTo: 0,
-  readStream: 0,
-  write: 0,
-  startUpload: 0,
-  completeUpload: 0,
-  delete: 0,
-  list: 0,
-  requests: 0,
-  bytesRead: 0,
-  bytesWritten: 0,
   rounds: 0,
 };
 
-type RequestKind = Exclude<keyof StoreCounts, "requests" | "bytesRead" | "bytesWritten" | "rounds">;
+export type StoreCounts = Readonly<typeof NOTHING>;
+
+type RequestKind = (typeof REQUEST_KINDS)[number];
 
 export class CountingBlobStore implements BlobStore {
   readonly #store: BlobStore;
-  #counts: { -readonly [Count in keyof StoreCounts]: StoreCounts[Count] } = { ...NOTHING };
+  #counts = { ...NOTHING };
   /** The deepest round that has been answered. */
   #answeredRound = 0;
 
@@ -72,62 +53,26 @@ export class CountingBlobStore implements BlobStore {
     this.#answeredRound = 0;
   }
 
-  async read(key: string, options?: ReadOptions): Promise<Blob> {
-    const blob = await this.#ask("read", () => this.#store.read(key, options));
-    this.#counts.bytesRead += blob.bytes.length;
-    return blob;
-  }
-
-  async readIfChanged(
-    key: string,
-    knownVersion: BlobVersion,
-    options?: ReadOptions,
-  ): Promise<Blob | "unchanged"> {
-    const blob = await this.#ask("readIfChanged", () =>
-      this.#store.readIfChanged(key, knownVersion, options),
+  read: BlobStore["read"] = (...args) => this.#ask("read", () => this.#store.read(...args), blobBytes);
+  readIfChanged: BlobStore["readIfChanged"] = (...args) =>
+    this.#ask("readIfChanged", () => this.#store.readIfChanged(...args), blobBytes);
+  readRange: BlobStore["readRange"] = (...args) =>
+    this.#ask(
+      "readRange",
+      () => this.#store.readRange(...args),
+      (bytes) => bytes.length,
     );
-    if (blob !== "unchanged") this.#counts.bytesRead += blob.bytes.length;
-    return blob;
-  }
-
-  async readRange(
-    key: string,
-    offsetBytes: number,
-    lengthBytes: number,
-    options?: ReadOptions,
-  ): Promise<Uint8Array> {
-    const bytes = await this.#ask("readRange", () =>
-      this.#store.readRange(key, offsetBytes, lengthBytes, options),
+  readUpTo: BlobStore["readUpTo"] = (...args) =>
+    this.#ask(
+      "readUpTo",
+      () => this.#store.readUpTo(...args),
+      (bytes) => bytes.length,
     );
-    this.#counts.bytesRead += bytes.length;
-    return bytes;
-  }
-
-  async readUpTo(
-    key: string,
-    offsetBytes: number,
-    maxBytes: number,
-    options?: ReadOptions,
-  ): Promise<Uint8Array> {
-    const bytes = await this.#ask("readUpTo", () =>
-      this.#store.readUpTo(key, offsetBytes, maxBytes, options),
-    );
-    this.#counts.bytesRead += bytes.length;
-    return bytes;
-  }
-
-  readStream(
-    key: string,
-    offsetBytes: number,
-    lengthBytes: number,
-    options?: ReadOptions,
-  ): AsyncIterable<Uint8Array> {
-    return this.#stream(() => this.#store.readStream(key, offsetBytes, lengthBytes, options));
-  }
-
-  streamWhole(key: string, options?: ReadOptions): AsyncIterable<Uint8Array> {
-    return this.#stream(() => this.#store.streamWhole(key, options));
-  }
+  readStream: BlobStore["readStream"] = (...args) => this.#stream(() => this.#store.readStream(...args));
+  streamWhole: BlobStore["streamWhole"] = (...args) => this.#stream(() => this.#store.streamWhole(...args));
+  delete: BlobStore["delete"] = (...args) => this.#ask("delete", () => this.#store.delete(...args));
+  removeUnfinishedUploads: BlobStore["removeUnfinishedUploads"] = (...args) =>
+    this.#ask("list", () => this.#store.removeUnfinishedUploads(...args));
 
   async *#stream(open: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     const answered = this.#begin("readStream");
@@ -159,10 +104,6 @@ export class CountingBlobStore implements BlobStore {
     };
   }
 
-  delete(key: string): Promise<void> {
-    return this.#ask("delete", () => this.#store.delete(key));
-  }
-
   async *list(prefix: string): AsyncGenerator<BlobInfo> {
     const answered = this.#begin("list");
     try {
@@ -175,14 +116,17 @@ export class CountingBlobStore implements BlobStore {
     }
   }
 
-  removeUnfinishedUploads(prefix: string, startedBeforeMs: number): Promise<number> {
-    return this.#ask("list", () => this.#store.removeUnfinishedUploads(prefix, startedBeforeMs));
-  }
-
-  async #ask<Result>(kind: RequestKind, request: () => Promise<Result>): Promise<Result> {
+  /** @param sizeOf - How many bytes an answer has brought. */
+  async #ask<Result>(
+    kind: RequestKind,
+    request: () => Promise<Result>,
+    sizeOf: (result: Result) => number = () => 0,
+  ): Promise<Result> {
     const answered = this.#begin(kind);
     try {
-      return await request();
+      const result = await request();
+      this.#counts.bytesRead += sizeOf(result);
+      return result;
     } finally {
       answered();
     }
@@ -199,4 +143,8 @@ export class CountingBlobStore implements BlobStore {
       if (counts === this.#counts) this.#answeredRound = Math.max(this.#answeredRound, round);
     };
   }
+}
+
+function blobBytes(blob: Blob | "unchanged"): number {
+  return blob === "unchanged" ? 0 : blob.bytes.length;
 }

@@ -25,9 +25,19 @@ const CHECKSUM_BYTES = 32;
 /** In place of a number: an entry that holds its object whole, an object that no other one came before. */
 export const NONE = 0xffffffff;
 
-/** Of objects, commits, parents, introduced, externals, trees, treeChanges, tags. */
-type ColumnLengths = [number, number, number, number, number, number, number, number];
-type HeaderNumbers = [signature: number, version: number, ...ColumnLengths];
+/** The header's counts, in the order of the file. */
+const COUNTS = [
+  "objects",
+  "commits",
+  "parents",
+  "introduced",
+  "externals",
+  "trees",
+  "treeChanges",
+  "tags",
+] as const;
+
+type Counts = Readonly<Record<(typeof COUNTS)[number], number>>;
 
 export interface PackHistory extends TreeColumns {
   /** In the order of the index: the object's type code. */
@@ -57,60 +67,46 @@ export interface PackHistory extends TreeColumns {
   readonly externalIds: Uint8Array;
 }
 
+/** The columns in the order of the file, with what each has one element for. */
+const COLUMNS = [
+  ["seconds", Float64Array, "commits"],
+  ["sizes", Uint32Array, "objects"],
+  ["deltaBases", Uint32Array, "objects"],
+  ["predecessors", Uint32Array, "objects"],
+  ["commitObjects", Uint32Array, "commits"],
+  ["commitTrees", Uint32Array, "commits"],
+  ["parentEnds", Uint32Array, "commits"],
+  ["parents", Uint32Array, "parents"],
+  ["introducedEnds", Uint32Array, "commits"],
+  ["introduced", Uint32Array, "introduced"],
+  ["treeChangeEnds", Uint32Array, "trees"],
+  ["treeChanges", Uint32Array, "treeChanges"],
+  ["tagTargets", Uint32Array, "tags"],
+  ["externalIds", Uint8Array, "externals"],
+  ["types", Uint8Array, "objects"],
+  ["treeKinds", Uint8Array, "trees"],
+] as const satisfies readonly (readonly [keyof PackHistory, unknown, keyof Counts])[];
+
 /** A reader of columns on a platform of the other byte order would need to turn them; Node has none such. */
 export function encodePackHistory(history: PackHistory): Uint8Array {
-  const {
-    types,
-    seconds,
-    sizes,
-    deltaBases,
-    predecessors,
-    commitObjects,
-    commitTrees,
-    parentEnds,
-    parents,
-    introducedEnds,
-    introduced,
-    treeKinds,
-    treeChangeEnds,
-    treeChanges,
-    tagTargets,
-    externalIds,
-  } = history;
-  const columns = [
-    seconds,
-    sizes,
-    deltaBases,
-    predecessors,
-    commitObjects,
-    commitTrees,
-    parentEnds,
-    parents,
-    introducedEnds,
-    introduced,
-    treeChangeEnds,
-    treeChanges,
-    tagTargets,
-    externalIds,
-    types,
-    treeKinds,
-  ];
+  const columns = COLUMNS.map(([name]) => history[name]);
   const bodyBytes = columns.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const bytes = new Uint8Array(HEADER_BYTES + bodyBytes + CHECKSUM_BYTES);
-  const externalCount = externalIds.length / OBJECT_ID_BYTES;
-  const header = [
+  const counts: Counts = {
+    objects: history.types.length,
+    commits: history.commitObjects.length,
+    parents: history.parents.length,
+    introduced: history.introduced.length,
+    externals: history.externalIds.length / OBJECT_ID_BYTES,
+    trees: history.treeKinds.length,
+    treeChanges: history.treeChanges.length,
+    tags: history.tagTargets.length,
+  };
+  new Uint32Array(bytes.buffer, 0, HEADER_BYTES / 4).set([
     SIGNATURE,
     VERSION,
-    types.length,
-    commitObjects.length,
-    parents.length,
-    introduced.length,
-    externalCount,
-    treeKinds.length,
-    treeChanges.length,
-    tagTargets.length,
-  ];
-  new Uint32Array(bytes.buffer, 0, header.length).set(header);
+    ...COUNTS.map((name) => counts[name]),
+  ]);
   let at = HEADER_BYTES;
   for (const column of columns) {
     bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
@@ -130,65 +126,41 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
   // The columns are aligned from the start of the file.
   const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
   const numbers = new Uint32Array(aligned.buffer, aligned.byteOffset, HEADER_BYTES / 4);
-  const [signature, version, ...lengths] = numbers as unknown as HeaderNumbers;
+  const [signature, version, ...lengths] = numbers;
   if (signature !== SIGNATURE) throw new CorruptPackError("not a pack history");
   if (version !== VERSION) return undefined;
-  if (lengths[0] !== objectCount || bytes.length !== expectedBytes(lengths))
+  const counts = Object.fromEntries(COUNTS.map((name, i) => [name, lengths[i] as number])) as Counts;
+  if (counts.objects !== objectCount || bytes.length !== expectedBytes(counts))
     throw new CorruptPackError("pack history does not fit its pack");
   const checksum = createHash("sha256").update(aligned.subarray(0, -CHECKSUM_BYTES)).digest();
   if (!checksum.equals(aligned.subarray(-CHECKSUM_BYTES)))
     throw new CorruptPackError("pack history checksum is wrong");
-  const history = columnsOf(aligned, lengths);
+  const history = columnsOf(aligned, counts);
   assertInside(history);
   return history;
 }
 
-function expectedBytes([
-  objects,
-  commits,
-  parents,
-  introduced,
-  externals,
-  trees,
-  changes,
-  tags,
-]: ColumnLengths): number {
-  const wordCount = parents + introduced + changes + tags;
-  const columnBytes = commits * 24 + objects * 13 + trees * 5 + wordCount * 4 + externals * OBJECT_ID_BYTES;
-  return HEADER_BYTES + columnBytes + CHECKSUM_BYTES;
+function expectedBytes(counts: Counts): number {
+  const sizes = COLUMNS.map(
+    ([, { BYTES_PER_ELEMENT }, count]) => BYTES_PER_ELEMENT * lengthOf(count, counts),
+  );
+  return sizes.reduce((sum, size) => sum + size, HEADER_BYTES + CHECKSUM_BYTES);
+}
+
+/** The elements of a column. */
+function lengthOf(count: keyof Counts, counts: Counts): number {
+  return count === "externals" ? counts.externals * OBJECT_ID_BYTES : counts[count];
 }
 
 /** Views into `aligned`. */
-function columnsOf(
-  { buffer, byteOffset }: Uint8Array,
-  [objects, commits, parentCount, introducedCount, externals, trees, treeChangeCount, tags]: ColumnLengths,
-): PackHistory {
+function columnsOf({ buffer, byteOffset }: Uint8Array, counts: Counts): PackHistory {
   let at = byteOffset + HEADER_BYTES;
-  const take = (lengthBytes: number): number => {
-    at += lengthBytes;
-    return at - lengthBytes;
-  };
-  const words = (count: number): Uint32Array => new Uint32Array(buffer, take(count * 4), count);
-  const bytes = (count: number): Uint8Array => new Uint8Array(buffer, take(count), count);
-  // Evaluated in this order, which is that of the file.
-  return {
-    seconds: new Float64Array(buffer, take(commits * 8), commits),
-    sizes: words(objects),
-    deltaBases: words(objects),
-    predecessors: words(objects),
-    commitObjects: words(commits),
-    commitTrees: words(commits),
-    parentEnds: words(commits),
-    parents: words(parentCount),
-    introducedEnds: words(commits),
-    introduced: words(introducedCount),
-    treeChangeEnds: words(trees),
-    treeChanges: words(treeChangeCount),
-    tagTargets: words(tags),
-    externalIds: bytes(externals * OBJECT_ID_BYTES),
-    types: bytes(objects),
-    treeKinds: bytes(trees),
-  };
+  const columns = COLUMNS.map(([name, Column, count]) => {
+    const column = new Column(buffer as ArrayBuffer, at, lengthOf(count, counts));
+    at += column.byteLength;
+    return [name, column];
+  });
+  return Object.fromEntries(columns) as PackHistory;
 }
 
 /** The checksum keeps out damage, not mistakes: no number may lead outside its table. */
@@ -199,25 +171,26 @@ function assertInside(history: PackHistory): void {
     if (base >= objectCount && base !== NONE)
       throw new CorruptPackError("pack history has a delta base outside its pack");
   }
-  for (const references of [history.predecessors, history.tagTargets]) {
-    for (const reference of references) {
-      if (reference >= referenceCount && reference !== NONE)
-        throw new CorruptPackError("pack history refers to an object outside its tables");
-    }
-  }
   const { commitObjects, commitTrees, parents, introduced, parentEnds, introducedEnds } = history;
   const { types, treeKinds, treeChangeEnds, treeChanges, tagTargets } = history;
   const counts = new Uint32Array(256);
   for (const type of types) counts[type] = (counts[type] as number) + 1;
   if (counts[OBJECT_TYPE.tree] !== treeKinds.length || counts[OBJECT_TYPE.tag] !== tagTargets.length)
     throw new CorruptPackError("pack history has another number of trees or tags");
-  for (const change of treeChanges) {
-    if ((change & ~TREE_ENTRY_GONE) >>> 0 >= referenceCount)
-      throw new CorruptPackError("pack history refers to an object outside its tables");
-  }
-  for (const references of [commitObjects, commitTrees, parents, introduced]) {
-    for (const reference of references) {
-      if (reference >= referenceCount)
+  const columns = [
+    history.predecessors,
+    tagTargets,
+    commitObjects,
+    commitTrees,
+    parents,
+    introduced,
+    treeChanges,
+  ];
+  for (const [i, column] of columns.entries()) {
+    const mayBeNone = i < 2;
+    const mask = column === treeChanges ? ~TREE_ENTRY_GONE : -1;
+    for (const reference of column) {
+      if ((reference & mask) >>> 0 >= referenceCount && !(mayBeNone && reference === NONE))
         throw new CorruptPackError("pack history refers to an object outside its tables");
     }
   }
