@@ -18,7 +18,7 @@ const LFS_KEYS = ["lfs/*", "lfs-parts/*", "lfs-sweep.json"];
 const LFS_REPOSITORY_KEYS = ["repos/*/lfs.json", "repos/*/lfs/*", "repos/*/objects/pack/*.lfs-1"];
 const WRITE_ACTIONS = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"];
 /** What reconcile keeps. */
-const RECORD_KEYS = ["workspaces/*", "failures/*", "webhooks/*"];
+const RECORD_KEYS = ["workspaces/*", "failures/*", "findings/*", "webhooks/*"];
 
 /** The configuration, which says what is mirrored. */
 export function grantReadConfig(bucket: Bucket, grantee: IGrantable): void {

@@ -12,21 +12,33 @@ export type Identify = (object: JsonObject) => Json | undefined;
 
 /**
  * Adds to a document what `source` has and this release does not know, at every level. Elements of an array are matched by
- * their identity, or by being equal: fields of one that is gone go with it.
+ * their identity, or by being equal: fields of one that is gone go with it. What is still the object that was read costs nothing.
  *
+ * @param next - Fields that are `undefined` count as absent.
  * @param known - `source` as the schema understood it. A field that is there and not in `next` was removed on purpose.
  * @param identify - Of the objects within the document.
  */
 export function keepUnknownFields(
-  next: JsonObject,
-  known: JsonObject,
+  next: object,
+  known: object,
   source: JsonObject,
   identify: Identify,
 ): JsonObject {
-  const fields = Object.entries(next).map(([name, value]): [string, Json] => {
-    const isOld = Object.hasOwn(known, name) && Object.hasOwn(source, name);
-    return [name, isOld ? keepWithin(value, known[name] ?? null, source[name] ?? null, identify) : value];
-  });
+  const knownFields = known as JsonObject;
+  const fields = Object.entries(next).flatMap(
+    ([name, value]: [string, Json | undefined]): [string, Json][] => {
+      if (value === undefined) return [];
+      const isOld = Object.hasOwn(known, name) && Object.hasOwn(source, name);
+      return [
+        [
+          name,
+          isOld
+            ? keepWithin(value, knownFields[name], source[name], identify)
+            : keepWithin(value, undefined, undefined, identify),
+        ],
+      ];
+    },
+  );
   const unknown = Object.entries(source).filter(
     ([name]) => !Object.hasOwn(known, name) && !Object.hasOwn(next, name),
   );
@@ -34,17 +46,22 @@ export function keepUnknownFields(
   return Object.fromEntries([...fields, ...unknown]);
 }
 
-function keepWithin(next: Json, known: Json, source: Json, identify: Identify): Json {
-  if (isArray(next) && isArray(known) && isArray(source)) {
-    const places = new Map(known.map((element, place) => [identityOf(element, identify), place]));
+function keepWithin(next: Json, known: Json | undefined, source: Json | undefined, identify: Identify): Json {
+  if (next === known && source !== undefined) return source;
+  if (isArray(next)) {
+    const isOld = known !== undefined && source !== undefined && isArray(known) && isArray(source);
+    const [knownElements, elements]: readonly (readonly Json[])[] = isOld ? [known, source] : [];
+    const places = new Map(knownElements?.map((element, place) => [identityOf(element, identify), place]));
     return next.map((element) => {
-      const place = places.get(identityOf(element, identify));
-      if (place === undefined) return element;
-      return keepWithin(element, known[place] ?? null, source[place] ?? null, identify);
+      const place = places.get(identityOf(element, identify)) ?? -1;
+      return keepWithin(element, knownElements?.[place], elements?.[place], identify);
     });
   }
-  if (!isObject(next) || !isObject(known) || !isObject(source)) return next;
-  return identify(next) === identify(known) ? keepUnknownFields(next, known, source, identify) : next;
+  if (!isObject(next)) return next;
+  const isSame = isObject(known) && isObject(source) && identify(next) === identify(known);
+  return isSame
+    ? keepUnknownFields(next, known, source, identify)
+    : keepUnknownFields(next, {}, {}, identify);
 }
 
 /** @returns The fields of `source` that the schema does not know, such as `workspaces[0].exlude`. */

@@ -30,6 +30,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "synchronize with Bitbucket, now",
     load: async () => (await import("./sync.ts")).syncCommand,
   },
+  reconcile: {
+    summary: "show or accept removals that are held back",
+    load: async () => (await import("./reconcile.ts")).reconcileCommand,
+  },
   verify: {
     summary: "compare the mirror with Bitbucket",
     load: async () => (await import("./verify.ts")).verifyCommand,

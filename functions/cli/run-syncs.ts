@@ -45,6 +45,12 @@ export function startSyncing(
     onDone: (name, outcome) => {
       doneCount += 1;
       if (outcome.kind === "unchanged" || outcome.kind === "current" || outcome.kind === "ignored") return;
+      if (outcome.kind === "unseen") {
+        line.print(
+          `${name}: Bitbucket does not show it to the account. It is served until a list confirms that.`,
+        );
+        return;
+      }
       newsCount += 1;
       line.print(`${name}: ${outcome.kind === "published" ? describePublished(outcome) : outcome.kind}`);
     },

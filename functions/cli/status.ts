@@ -25,7 +25,8 @@ States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_
 older state that is served; NOT_MIRRORED waits for its first sync, or is no longer selected; DAMAGED its record or its manifest
 in the store cannot be read, see the lines below the table.
 "verified": how long ago its refs were compared with Bitbucket's. With --json: one array of workspaces, each with its repositories.
-Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed.`;
+Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed, or
+removals are held back.`;
 
 export function statusCommand(command: Command): void {
   storeOptions(command)
@@ -53,7 +54,9 @@ async function status(only: string | undefined, options: StatusOptions): Promise
       );
     show(workspaces, options);
     if (options.watch === undefined) {
-      if (workspaces.some(({ repositories }) => repositories.some(isFailed))) throw new Findings();
+      const isWell = ({ repositories, removalsHeld }: WorkspaceWithLfs) =>
+        removalsHeld === undefined && !repositories.some(isFailed);
+      if (!workspaces.every(isWell)) throw new Findings();
       return;
     }
     await setTimeout(1000 * (options.watch === true ? WATCH_SECONDS : options.watch));
@@ -86,7 +89,8 @@ function describeWorkspace({
   const account = credential === undefined ? "public repositories only" : `account "${credential}"`;
   const { knownCount, listedAt } = others;
   const listed = listedAt === undefined ? "not listed yet" : `listed ${age(listedAt)} ago`;
-  const head = `${workspace}: ${mode}, ${account}, ${repositories.length} of ${knownCount} repositories, ${listed}`;
+  const summary = `${workspace}: ${mode}, ${account}, ${repositories.length} of ${knownCount} repositories, ${listed}`;
+  const head = [summary, ...describeRemovals(workspace, others.removalsHeld)].join("\n");
   if (repositories.length === 0) return head;
   const rows = repositories.map((one) => [
     one.slug,
@@ -100,6 +104,15 @@ function describeWorkspace({
   return [head, table, ...repositories.flatMap(describeLfs), ...repositories.flatMap(describeErrors)].join(
     "\n",
   );
+}
+
+function describeRemovals(workspace: string, removalsHeld: WorkspaceWithLfs["removalsHeld"]): string[] {
+  if (removalsHeld === undefined) return [];
+  const { count, since } = removalsHeld;
+  return [
+    `  Bitbucket lists ${count} of them no more, first seen ${age(since)} ago: served until that has lasted a day.`,
+    `  See nearside reconcile ${workspace}`,
+  ];
 }
 
 function describeErrors({ slug, lastError, failedSyncCount, damage }: RepositoryStatus): string[] {

@@ -7,7 +7,12 @@ import type { Stored, StoredDocument } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "./mirror-config.ts";
 import { isMirrored } from "./selection.ts";
-import { type IndexedRepository, indexedWorkspaces, readWorkspaceIndex } from "./workspace-index.ts";
+import {
+  type IndexedRepository,
+  indexedWorkspaces,
+  readWorkspaceIndex,
+  type WorkspaceIndex,
+} from "./workspace-index.ts";
 
 export interface RepositoryStatus {
   readonly uuid: RepositoryUuid;
@@ -44,6 +49,8 @@ export interface WorkspaceStatus {
   readonly credential: string | undefined;
   /** When Bitbucket last gave a complete list of its repositories. */
   readonly listedAt: string | undefined;
+  /** Many repositories vanished from that list at once; they are served until it has lasted. */
+  readonly removalsHeld: WorkspaceIndex["removalsHeld"];
   /** How many repositories Bitbucket has listed. */
   readonly knownCount: number;
   /** In the order of their names. */
@@ -95,6 +102,7 @@ async function statusOf(
     mode: modeOf(workspace),
     credential: workspace?.credential,
     listedAt: index?.listedAt,
+    removalsHeld: index?.removalsHeld,
     knownCount: known.length,
     repositories: repositories.sort((a, b) => (a.slug < b.slug ? -1 : 1)),
   };

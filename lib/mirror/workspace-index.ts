@@ -6,7 +6,7 @@ import * as z from "zod/mini";
 import { VersionConflictError } from "../errors.ts";
 import { workspaceIndexKey } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
-import { type DocumentForm, type Stored, StoredDocument } from "../repo/stored-document.ts";
+import { type DocumentForm, type Stored, StoredDocument, UNCHANGED } from "../repo/stored-document.ts";
 import type { BlobStore, WholeBlobs } from "../store/blob-store.ts";
 
 const time = z.iso.datetime();
@@ -26,7 +26,9 @@ const entrySchema = z.object({
   due: z.optional(z.enum(["new", "changed", "gone", "failed"])),
   /** `mirrored`: jobs keep it in step. `retired`: it is not selected any more, and its data is deleted in time. */
   held: z.optional(z.enum(["mirrored", "retired"])),
-  /** The last complete list did not have it. */
+  /** Complete lists do not have it: since when, and how many. It is served until that is believed. */
+  unlisted: z.optional(z.object({ since: time, rounds: z.int().check(z.positive()) })),
+  /** Complete lists do not have it, and that is believed: a job looks for it, and withdraws it. */
   isGone: z.optional(z.literal(true)),
 });
 
@@ -35,6 +37,10 @@ const indexSchema = z.object({
   listedAt: z.optional(time),
   /** The latest `updatedOn` that was seen. */
   updatedCursor: z.optional(z.string()),
+  /** So many repositories vanished at once that it is taken for a fault of the account: they are still served. */
+  removalsHeld: z.optional(z.object({ since: time, count: z.int().check(z.positive()) })),
+  /** When the operator confirmed that what was unlisted by then is gone. */
+  removalsAcceptedAt: z.optional(time),
   /** What is left of the budget for REST. */
   rest: z.optional(z.object({ tokens: z.number(), at: time, pausedUntil: z.optional(time) })),
   repositories: z.record(z.guid(), entrySchema),
@@ -72,6 +78,17 @@ export async function* heldRepositories(store: BlobStore): AsyncGenerator<string
     for (const [uuid, { held }] of Object.entries(value?.repositories ?? {}))
       if (held !== undefined) yield uuid;
   }
+}
+
+/**
+ * Lets the next complete list remove what it does not have.
+ * @returns How many removals are held back now. @throws {VersionConflictError} Other writers were first, eight times in a row.
+ */
+export async function acceptRemovals(store: WholeBlobs, workspace: string, at: Date): Promise<number> {
+  const { value } = await workspaceIndex(store, workspace).change((index) =>
+    index?.removalsHeld === undefined ? UNCHANGED : { ...index, removalsAcceptedAt: at.toISOString() },
+  );
+  return value?.removalsHeld?.count ?? 0;
 }
 
 /** @returns Whether it was written: not if another run was faster. What that one left undone, the next one does. */

@@ -8,6 +8,8 @@ import type { IndexedRepository, WorkspaceIndex } from "../mirror/workspace-inde
 export interface WorkingIndex {
   listedAt?: string | undefined;
   updatedCursor?: string | undefined;
+  removalsHeld?: WorkspaceIndex["removalsHeld"];
+  removalsAcceptedAt?: string | undefined;
   readonly repositories: Map<string, IndexedRepository>;
 }
 
@@ -15,6 +17,8 @@ export function workingIndex(index: WorkspaceIndex | undefined): WorkingIndex {
   return {
     listedAt: index?.listedAt,
     updatedCursor: index?.updatedCursor,
+    removalsHeld: index?.removalsHeld,
+    removalsAcceptedAt: index?.removalsAcceptedAt,
     repositories: new Map(Object.entries(index?.repositories ?? {})),
   };
 }
@@ -26,7 +30,7 @@ export function noteListed(
   seenAt: string,
 ): { readonly isChanged: boolean; readonly isNamedAnew: boolean } {
   const before = index.repositories.get(uuid);
-  const { projectKey: _oldKey, isGone, ...others } = before ?? {};
+  const { projectKey: _oldKey, isGone, unlisted: _listed, ...others } = before ?? {};
   const isChanged =
     before?.slug !== slug ||
     before.projectKey !== projectKey ||
@@ -46,15 +50,6 @@ export function noteListed(
   if (Date.parse(updatedOn) > Date.parse(index.updatedCursor ?? "1970-01-01"))
     index.updatedCursor = updatedOn;
   return { isChanged, isNamedAnew: before?.slug !== slug };
-}
-
-/** After a complete list: what it did not have is gone, or has moved where the selection does not look. */
-export function noteUnlisted(index: WorkingIndex, listed: ReadonlySet<string>): void {
-  for (const [uuid, entry] of index.repositories) {
-    if (listed.has(uuid)) continue;
-    if (entry.held === undefined) index.repositories.delete(uuid);
-    else if (entry.isGone !== true) index.repositories.set(uuid, { ...entry, isGone: true, due: "gone" });
-  }
 }
 
 /** Brings what is held in line with the selection as it is now. */
@@ -84,18 +79,23 @@ export interface DueLimits {
   readonly retiredEveryMs: number;
 }
 
+/** Lists do not have it, but git may: by git it is checked as usual, but not in each run that checks all. */
+const UNLISTED_CHECK_MS = 15 * 60_000;
+
 /** Which repositories get a job now: what is known to need one first, then those that were checked longest ago. */
 export function dueRepositories(index: WorkingIndex, nowMs: number, limits: DueLimits): string[] {
   const dueUuids: string[] = [];
   const checks: { uuid: string; checkedAtMs: number }[] = [];
   let goneCount = 0;
-  for (const [uuid, { due, held, checkedAt }] of index.repositories) {
+  for (const [uuid, { due, held, checkedAt, unlisted }] of index.repositories) {
     const checkedAtMs = checkedAt === undefined ? 0 : Date.parse(checkedAt);
     if (due === "gone") {
       if (goneCount++ < limits.maxGone) dueUuids.push(uuid);
     } else if (due !== undefined) dueUuids.push(uuid);
     else if (held !== undefined) {
-      const everyMs = held === "mirrored" ? limits.checkEveryMs * spread(uuid) : limits.retiredEveryMs;
+      const checkEveryMs = unlisted === undefined ? 0 : UNLISTED_CHECK_MS;
+      const mirroredEveryMs = Math.max(checkEveryMs, limits.checkEveryMs * spread(uuid));
+      const everyMs = held === "mirrored" ? mirroredEveryMs : limits.retiredEveryMs;
       if (nowMs - checkedAtMs >= everyMs) checks.push({ uuid, checkedAtMs });
     }
   }

@@ -8,6 +8,7 @@ import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
 import type { OnSkipped } from "../bitbucket/rest-pages.ts";
 import { errorFields, LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { forgetFindings, type JobFindings, readFindings } from "../mirror/job-findings.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
 import { readWorkspaceIndex, type WorkspaceIndex, writeWorkspaceIndex } from "../mirror/workspace-index.ts";
@@ -19,11 +20,11 @@ import {
   dueRepositories,
   noteListed,
   noteSelection,
-  noteUnlisted,
   type WorkingIndex,
   workingIndex,
 } from "./index-changes.ts";
 import { makeJobs, unlessUnreadable } from "./make-jobs.ts";
+import { needsNewList, noteUnlisted, takeBack } from "./removals.ts";
 import { listEverything, listUpdated } from "./workspace-listing.ts";
 
 export type ReconcileMode = "quick" | "list" | "full";
@@ -93,7 +94,13 @@ export async function reconcileWorkspace(
   const budget = new RequestBudget(stored.value?.rest, now);
   const index = workingIndex(stored.value);
   const isRemoved = workspace.removedAt !== undefined;
-  const failure = isRemoved ? undefined : await learn(workspace, index, budget, { ...options, now, limits });
+  const findings = await readFindings(store, workspace.workspace);
+  takeBack(index, findings.found);
+  // Also before the list: what the operator has deselected is not missing there.
+  noteSelection(index, workspace);
+  const listedBefore = index.listedAt;
+  const learnOptions = { ...options, now, limits, findings };
+  const failure = isRemoved ? undefined : await learn(workspace, index, budget, learnOptions);
   noteSelection(index, workspace);
   await noteFailures(workspace, index, store, now().getTime(), limits);
   const due = dueRepositories(index, now().getTime(), {
@@ -103,6 +110,9 @@ export async function reconcileWorkspace(
   const jobs = await makeJobs(workspace, index, due, { store, log, now });
   await options.requests.request(jobs);
   const isWritten = await writeWorkspaceIndex(store, workspace.workspace, formatIndex(index, budget), stored);
+  if (isWritten) await forgetFindings(store, workspace.workspace, findings.found, "found");
+  if (isWritten && index.listedAt !== listedBefore)
+    await forgetFindings(store, workspace.workspace, findings.unseen, "unseen");
   log.info("reconcile:done", {
     workspace: workspace.workspace,
     mode: options.mode,
@@ -117,7 +127,11 @@ export async function reconcileWorkspace(
 /** As many as are on a page: those updated last come first, so there is nothing new behind them. */
 const MAX_KNOWN_IN_ROW = 100;
 
-type LearnOptions = ReconcileOptions & { readonly now: () => Date; readonly limits: ReconcileLimits };
+type LearnOptions = ReconcileOptions & {
+  readonly now: () => Date;
+  readonly limits: ReconcileLimits;
+  readonly findings: JobFindings;
+};
 
 /** @returns REST's failure, if its answer was incomplete. */
 async function learn(
@@ -136,6 +150,7 @@ async function learn(
   const isComplete =
     mode !== "quick" ||
     index.updatedCursor === undefined ||
+    needsNewList(index, options.findings, now().getTime()) ||
     now().getTime() - listedAtMs >= limits.listEveryMs;
   const listed = new Set<string>();
   let hasUnnamedEntry = false;
@@ -170,7 +185,7 @@ async function learn(
     }
     if (isComplete) {
       // Any repository that is missing from the list may be the entry that could not be read.
-      if (!hasUnnamedEntry) noteUnlisted(index, listed);
+      if (!hasUnnamedEntry) noteUnlisted(index, listed, startedAt, { log, workspace: workspace.workspace });
       index.listedAt = startedAt;
     }
   } catch (error) {
@@ -226,19 +241,21 @@ async function noteFailures(
   for await (const { key, modifiedAtMs } of store.list(prefix)) {
     const uuid = key.slice(prefix.length);
     const entry = index.repositories.get(uuid);
-    if (entry?.held !== "mirrored" || entry.due !== undefined) continue;
+    if (entry?.held !== "mirrored" || entry.due !== undefined || entry.unlisted !== undefined) continue;
     const triedAtMs = Math.max(modifiedAtMs, Date.parse(entry.checkedAt ?? "1970-01-01"));
     if (nowMs - triedAtMs >= retryFailedMs) index.repositories.set(uuid, { ...entry, due: "failed" });
   }
 }
 
 function formatIndex(
-  { listedAt, updatedCursor, repositories }: WorkingIndex,
+  { listedAt, updatedCursor, removalsHeld, removalsAcceptedAt, repositories }: WorkingIndex,
   budget: RequestBudget,
 ): WorkspaceIndex {
   return {
     ...(listedAt !== undefined && { listedAt }),
     ...(updatedCursor !== undefined && { updatedCursor }),
+    ...(removalsHeld !== undefined && { removalsHeld }),
+    ...(removalsAcceptedAt !== undefined && { removalsAcceptedAt }),
     rest: budget.state,
     repositories: Object.fromEntries(repositories),
   };

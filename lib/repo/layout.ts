@@ -147,6 +147,11 @@ export function workspaceIndexKey(workspace: string): string {
   return `workspaces/${workspace.toLowerCase()}.json`;
 }
 
+/** What jobs found out for reconcile; see lib/mirror/job-findings.ts. */
+export function findingPrefix(workspace: string): string {
+  return `findings/${workspace.toLowerCase()}/`;
+}
+
 /** Marks the repositories of a workspace whose last sync failed, or first one is not done: so they are found without reading all others. */
 export function failurePrefix(workspace: string): string {
   return `failures/${workspace.toLowerCase()}/`;

@@ -215,12 +215,9 @@ function encodeDocument<Value extends object>(
   form: DocumentForm<Value>,
 ): DecodedDocument<Value> & { readonly bytes: Uint8Array } {
   const { identify = ({ id }) => id, invalid = invalidDocument } = form;
-  const next = toJson(value);
-  const isNew =
-    over.value === undefined ||
-    over.source === undefined ||
-    form.subject?.(value) !== form.subject?.(over.value);
-  const source = isNew ? next : keepUnknownFields(next, toJson(over.value), over.source, identify);
+  const isSame = over.value !== undefined && form.subject?.(value) === form.subject?.(over.value);
+  const [known, knownSource] = isSame ? [over.value, over.source] : [];
+  const source = keepUnknownFields(value, known ?? {}, knownSource ?? {}, identify);
   const parsed = z.safeParse(form.schema, source);
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error), { key, cause: parsed.error });
   const hasChecksum = form.needsChecksum === true || over.hasChecksum === true;

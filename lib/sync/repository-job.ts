@@ -11,6 +11,7 @@
  */
 import type { FoundUpstream } from "../bitbucket/upstream-by-uuid.ts";
 import { afterCleanUp, NotFoundError, RenamedError, StoppedError, UpstreamError } from "../errors.ts";
+import { noteFinding } from "../mirror/job-findings.ts";
 import { findWorkspace } from "../mirror/mirror-config.ts";
 import type { WrittenRecord } from "../mirror/repository-state.ts";
 import { isMirrored } from "../mirror/selection.ts";
@@ -39,6 +40,8 @@ export type JobOutcome =
   | SyncOutcome
   /** The refs were listed since the job was made. */
   | { readonly kind: "current" }
+  /** The account does not see it. It is served until reconcile believes that it is gone. */
+  | { readonly kind: "unseen" }
   /** No longer served; its data is kept for some time, or was deleted now. */
   | { readonly kind: "retired" | "purged" }
   /** The last sync, some hours ago at most, has found that it cannot be mirrored: the primary was not asked. */
@@ -98,12 +101,18 @@ async function act(stored: StoredRecord, found: FoundFacts, context: JobContext)
     await releaseClaimedName(context);
   if (found.kind === "gone") {
     if (isElsewhere(stored, job)) return { outcome: IGNORED, facts: undefined };
+    if (job.reason !== "gone") {
+      // It may be one of many that the account cannot see: the next list of the workspace decides.
+      await noteFinding(storage.store, job.workspace, job.uuid, "unseen");
+      return { outcome: { kind: "unseen" }, facts: undefined };
+    }
     const workspace = findWorkspace(config, job.workspace);
     return { outcome: await withdraw(stored, workspace, context), facts: undefined };
   }
   const { facts } = found;
   // Before anything else, and also for a repository that is not mirrored.
   if (found.isFromRest) await releaseName(storage.store, job.uuid, facts);
+  if (job.reason === "gone") await noteFinding(storage.store, facts.workspace, job.uuid, "found");
   const workspace = findWorkspace(config, facts.workspace);
   if (workspace === undefined || !isMirrored(config, facts)) {
     await releaseReservedName(storage.store, job.uuid, facts);
@@ -184,7 +193,11 @@ function logResult(
     log.info("sync:published", { ...named, ...counts, changedRefs: changes.length, ms });
   } else {
     const { generation } = { generation: undefined, ...outcome };
-    log.info(`sync:${outcome.kind}`, { ...named, ...(generation !== undefined && { generation }), ms });
+    log[outcome.kind === "unseen" ? "warn" : "info"](`sync:${outcome.kind}`, {
+      ...named,
+      ...(generation !== undefined && { generation }),
+      ms,
+    });
   }
 }
 
@@ -208,7 +221,8 @@ function isRefusal(error: unknown): boolean {
   return error instanceof UpstreamError && [401, 403].includes(Number(error.context["status"]));
 }
 
-/** Another workspace of this mirror may have it now. Of a damaged record that is not known. */
-function isElsewhere({ value }: StoredRecord, { workspace }: RepositoryJob): boolean {
-  return value !== undefined && value.workspace.toLowerCase() !== workspace.toLowerCase();
+/** Not mirrored, or another workspace of this mirror has it now. Of a damaged record that is not known. */
+function isElsewhere({ value, damage }: StoredRecord, { workspace }: RepositoryJob): boolean {
+  if (value === undefined) return damage === undefined;
+  return value.workspace.toLowerCase() !== workspace.toLowerCase();
 }

@@ -191,7 +191,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|webhooks|lfs|lfs-parts)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|findings|webhooks|lfs|lfs-parts)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {

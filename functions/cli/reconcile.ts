@@ -1,0 +1,68 @@
+/** `nearside reconcile` */
+import type { Command } from "commander";
+import { describeAge } from "../../lib/age.ts";
+import { connectedWorkspace } from "../../lib/mirror/change-workspaces.ts";
+import { acceptRemovals, readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
+import { Findings } from "./explain.ts";
+
+interface ReconcileOptions extends StoreOptions {
+  readonly acceptRemovals?: true;
+}
+
+const EXPLANATION = `
+If many repositories of a workspace vanish from Bitbucket's list at once, its account may have lost a right. They stay served, by each
+caller's own rights, until three lists over 24 hours lack them.
+Exit codes: 0 no removal is held back, or all are accepted now; 1 failed; 2 wrong arguments or settings; 3 removals are held back.`;
+
+export function reconcileCommand(command: Command): void {
+  storeOptions(command)
+    .argument("[workspaces...]", "all unless given")
+    .option("--accept-removals", "withdraw at the next list, within minutes, what it still lacks")
+    .addHelpText("after", EXPLANATION)
+    .action(reconcile);
+}
+
+async function reconcile(names: readonly string[], options: ReconcileOptions): Promise<void> {
+  const store = storeOf(options);
+  const config = await configOf(store);
+  const workspaces =
+    names.length === 0
+      ? config.workspaces.map(({ workspace }) => workspace)
+      : names.map((name) => connectedWorkspace(config, name).workspace);
+  let heldCount = 0;
+  for (const workspace of workspaces) {
+    if (options.acceptRemovals) await accept(store, workspace);
+    else heldCount += await show(store, workspace);
+  }
+  if (heldCount > 0) throw new Findings();
+}
+
+async function accept(store: BlobStore, workspace: string): Promise<void> {
+  const count = await acceptRemovals(store, workspace, new Date());
+  print(
+    count === 0
+      ? `${workspace}: no removal is held back.`
+      : `${workspace}: ${count} removals are accepted. What Bitbucket's next list still lacks is withdrawn.`,
+  );
+}
+
+/** @returns How many removals are held back. */
+async function show(store: BlobStore, workspace: string): Promise<number> {
+  const { value: index } = await readWorkspaceIndex(store, workspace);
+  const { count = 0, since } = index?.removalsHeld ?? {};
+  if (index === undefined || since === undefined) {
+    print(`${workspace}: no removal is held back.`);
+    return 0;
+  }
+  const age = describeAge(Date.now() - Date.parse(since));
+  const slugs = Object.values(index.repositories).flatMap(({ slug, held, unlisted }) =>
+    held === "mirrored" && unlisted !== undefined ? [`  ${slug}`] : [],
+  );
+  print(`${workspace}: Bitbucket lists ${count} repositories no more, first seen ${age} ago. They are still served.
+${slugs.sort().join("\n")}
+Check the account: npx nearside doctor. If they are gone for good:
+  npx nearside reconcile --accept-removals ${workspace}`);
+  return count;
+}

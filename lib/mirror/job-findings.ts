@@ -1,0 +1,41 @@
+/**
+ * What jobs find out about a repository that the index of its workspace does not know, for the next run of reconcile: empty blobs
+ * `findings/<workspace>/<uuid>.<finding>`. A job alone neither withdraws a repository that it does not see nor writes the index.
+ */
+import { findingPrefix, type RepositoryUuid } from "../repo/layout.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+
+/** `unseen`: the primary does not show the repository to the account. `found`: it does, although complete lists lack it. */
+export type JobFinding = "unseen" | "found";
+
+export type JobFindings = Readonly<Record<JobFinding, ReadonlySet<RepositoryUuid>>>;
+
+export async function noteFinding(
+  store: BlobStore,
+  workspace: string,
+  uuid: RepositoryUuid,
+  finding: JobFinding,
+): Promise<void> {
+  await store.write(`${findingPrefix(workspace)}${uuid}.${finding}`, new Uint8Array(0));
+}
+
+/** One list. */
+export async function readFindings(store: BlobStore, workspace: string): Promise<JobFindings> {
+  const findings = { unseen: new Set<RepositoryUuid>(), found: new Set<RepositoryUuid>() };
+  const prefix = findingPrefix(workspace);
+  for await (const { key } of store.list(prefix)) {
+    const [uuid = "", finding] = key.slice(prefix.length).split(".");
+    if (finding === "unseen" || finding === "found") findings[finding].add(uuid);
+  }
+  return findings;
+}
+
+/** For what the index knows by now. */
+export async function forgetFindings(
+  store: BlobStore,
+  workspace: string,
+  uuids: ReadonlySet<RepositoryUuid>,
+  finding: JobFinding,
+): Promise<void> {
+  for (const uuid of uuids) await store.delete(`${findingPrefix(workspace)}${uuid}.${finding}`);
+}

@@ -1,0 +1,104 @@
+/**
+ * Which repositories are believed to be gone. That the account does not see them is no evidence: it may have lost a right, or
+ * Bitbucket may show less for a while. Few that vanish are believed at once, many only after a day, or when the operator says so.
+ */
+import type { Logger } from "../log.ts";
+import type { JobFindings } from "../mirror/job-findings.ts";
+import type { IndexedRepository } from "../mirror/workspace-index.ts";
+import type { WorkingIndex } from "./index-changes.ts";
+
+/** More than so many, and more than so large a part of what is mirrored, is a fault until it has lasted. */
+const MAX_REMOVALS = 5;
+const MAX_REMOVED_PART = 0.1;
+/** Then many are believed, too. */
+const BELIEVED_AFTER_ROUNDS = 3;
+const BELIEVED_AFTER_MS = 24 * 3_600_000;
+/** While removals are held back, and after a job did not find a repository. */
+const LOOK_AGAIN_AFTER_MS = 15 * 60_000;
+/** A page of a list has 100. So lists take at most 200 requests an hour, of the budget's 400. */
+const LIST_MS_PER_REPOSITORY = 180;
+
+/** Whether a complete list is due before its time. */
+export function needsNewList(index: WorkingIndex, findings: JobFindings, nowMs: number): boolean {
+  const { listedAt, removalsHeld, removalsAcceptedAt, repositories } = index;
+  const listedAtMs = Date.parse(listedAt ?? "1970-01-01");
+  if (removalsAcceptedAt !== undefined && Date.parse(removalsAcceptedAt) >= listedAtMs) return true;
+  if (removalsHeld === undefined && !hasNews(index, findings)) return false;
+  return nowMs - listedAtMs >= Math.max(LOOK_AGAIN_AFTER_MS, repositories.size * LIST_MS_PER_REPOSITORY);
+}
+
+/** After a complete list: what it did not have is gone, or has moved where the selection does not look, or is not shown. */
+export function noteUnlisted(
+  index: WorkingIndex,
+  listed: ReadonlySet<string>,
+  at: string,
+  { log, workspace }: { readonly log: Logger; readonly workspace: string },
+): void {
+  const mirrored: [string, IndexedRepository][] = [];
+  let removedCount = 0;
+  for (const [uuid, entry] of index.repositories) {
+    if (entry.held === "mirrored") mirrored.push([uuid, entry]);
+    else if (listed.has(uuid)) continue;
+    else if (entry.held === undefined) index.repositories.delete(uuid);
+    // Not served any more in any case.
+    else if (entry.isGone !== true) index.repositories.set(uuid, { ...entry, isGone: true, due: "gone" });
+    else if (ageMs(entry.unlisted?.since, at) < BELIEVED_AFTER_MS) removedCount += 1;
+  }
+  const missing = mirrored.filter(([uuid]) => !listed.has(uuid));
+  const vanishedCount = missing.length + removedCount;
+  const isMass =
+    listed.size === 0 ||
+    (vanishedCount > MAX_REMOVALS && vanishedCount > (mirrored.length + removedCount) * MAX_REMOVED_PART);
+  let heldCount = 0;
+  for (const [uuid, entry] of missing) {
+    const unlisted = { since: entry.unlisted?.since ?? at, rounds: (entry.unlisted?.rounds ?? 0) + 1 };
+    const isBelieved = !isMass || isAccepted(index, unlisted.since) || hasLasted(unlisted, at);
+    if (!isBelieved) heldCount += 1;
+    index.repositories.set(uuid, { ...entry, unlisted, ...(isBelieved && { isGone: true, due: "gone" }) });
+  }
+  const { removalsHeld } = index;
+  index.removalsHeld = heldCount > 0 ? { since: removalsHeld?.since ?? at, count: heldCount } : undefined;
+  if (heldCount > 0) {
+    const of = mirrored.length;
+    log.warn("reconcile:removals-held", {
+      workspace,
+      count: heldCount,
+      of,
+      since: index.removalsHeld?.since,
+    });
+  } else {
+    index.removalsAcceptedAt = undefined;
+    if (removalsHeld !== undefined) log.info("reconcile:removals-settled", { workspace });
+  }
+}
+
+function isAccepted({ removalsAcceptedAt }: WorkingIndex, since: string): boolean {
+  return removalsAcceptedAt !== undefined && Date.parse(since) <= Date.parse(removalsAcceptedAt);
+}
+
+function hasLasted({ since, rounds }: NonNullable<IndexedRepository["unlisted"]>, at: string): boolean {
+  return rounds >= BELIEVED_AFTER_ROUNDS && ageMs(since, at) >= BELIEVED_AFTER_MS;
+}
+
+/** Infinite where it is not known. */
+function ageMs(since: string | undefined, at: string): number {
+  return since === undefined ? Number.POSITIVE_INFINITY : Date.parse(at) - Date.parse(since);
+}
+
+/** Jobs have found them, so the index was wrong: the selection counts again. */
+export function takeBack(index: WorkingIndex, found: ReadonlySet<string>): void {
+  for (const uuid of found) {
+    const entry = index.repositories.get(uuid);
+    if (entry?.isGone !== true) continue;
+    const { isGone: _found, unlisted: _listed, due: _done, ...others } = entry;
+    index.repositories.set(uuid, { ...others, held: "mirrored" });
+  }
+}
+
+/** Whether a job did not see a repository that is in the index as if it were there. */
+function hasNews({ repositories }: WorkingIndex, { unseen }: JobFindings): boolean {
+  return [...unseen].some((uuid) => {
+    const entry = repositories.get(uuid);
+    return entry?.held === "mirrored" && entry.unlisted === undefined;
+  });
+}

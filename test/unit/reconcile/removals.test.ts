@@ -1,0 +1,191 @@
+/** Repositories that vanish from Bitbucket's list: few are believed to be gone, many are held back. */
+import { beforeEach, expect, test } from "vitest";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { noteFinding } from "../../../lib/mirror/job-findings.ts";
+import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
+import { acceptRemovals, readWorkspaceIndex } from "../../../lib/mirror/workspace-index.ts";
+import { type ReconcileMode, reconcileWorkspace } from "../../../lib/reconcile/reconcile-workspace.ts";
+import { needsNewList } from "../../../lib/reconcile/removals.ts";
+import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { ListedWorkspace } from "../../support/listed-workspace.ts";
+import { keysOf } from "../../support/sync-rig.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+let primary: ListedWorkspace;
+let store: MemoryBlobStore;
+let settings: Omit<MirroredWorkspaceInput, "workspace">;
+/** While jobs are put into the queue. */
+let duringRequest: () => Promise<void>;
+
+beforeEach(() => {
+  primary = new ListedWorkspace();
+  store = new MemoryBlobStore();
+  settings = { projects: "all" };
+  duringRequest = async () => undefined;
+  for (let index = 0; index < 40; index++) primary.add(`r${index}`);
+});
+
+/** @returns Why each job was made. */
+async function reconcile(mode: ReconcileMode = "quick"): Promise<string[]> {
+  const made: string[] = [];
+  const [workspace] = mirrorConfigOf([{ workspace: "acme", ...settings }]).workspaces;
+  if (workspace === undefined) throw new Error("no workspace");
+  await reconcileWorkspace(workspace, {
+    store,
+    requests: {
+      request: async (requested) => {
+        await duringRequest();
+        made.push(...requested.map(({ job }) => job.reason));
+      },
+    },
+    apiOf: primary.apiOf,
+    log: SILENT_LOGGER,
+    mode,
+    now: primary.now,
+  });
+  return made;
+}
+
+const index = async () => (await readWorkspaceIndex(store, "acme")).value;
+const heldCount = async () => (await index())?.removalsHeld?.count;
+const goneOf = (reasons: readonly string[]) => reasons.filter((reason) => reason === "gone");
+
+test.each([
+  ["all of them", 40],
+  ["six of forty", 6],
+])("%s: held back, looked for again soon, and forgotten when they are back", async (_name, count) => {
+  await reconcile();
+  const all = [...primary.repositories];
+  primary.repositories.splice(0, count);
+  primary.nowMs += 6 * HOUR_MS;
+  expect(new Set(await reconcile())).toEqual(new Set(["check"]));
+  expect(await heldCount()).toBe(count);
+  const before = primary.requests.length;
+  for (let minute = 0; minute < 30; minute += 5) {
+    primary.nowMs += 5 * MINUTE_MS;
+    expect(await reconcile()).toEqual([]);
+  }
+  // Two complete lists; the others ask for what was updated.
+  expect(primary.requests.slice(before)).toHaveLength(6);
+  primary.repositories.splice(0, Number.POSITIVE_INFINITY, ...all);
+  primary.nowMs += 15 * MINUTE_MS;
+  await reconcile();
+  expect(await heldCount()).toBeUndefined();
+  expect(Object.values((await index())?.repositories ?? {})).toSatisfy((entries: { unlisted?: unknown }[]) =>
+    entries.every(({ unlisted }) => unlisted === undefined),
+  );
+});
+
+test.each([
+  ["five of forty", 5],
+  ["ten of two hundred", 10],
+])("%s are few: believed at once", async (_name, count) => {
+  for (let number = 40; number < 20 * count; number++) primary.add(`r${number}`);
+  await reconcile();
+  primary.repositories.splice(0, count);
+  expect(await reconcile("list")).toHaveLength(count);
+  expect(await heldCount()).toBeUndefined();
+});
+
+test("a few each time add up: no more within a day than at once", async () => {
+  await reconcile();
+  const gone: string[] = [];
+  for (let round = 0; round < 8; round++) {
+    primary.repositories.splice(0, 2);
+    primary.nowMs += 15 * MINUTE_MS;
+    gone.push(...goneOf(await reconcile("list")));
+  }
+  expect(gone.length).toBeGreaterThan(0);
+  expect(gone.length).toBeLessThanOrEqual(5);
+  expect(await heldCount()).toBeGreaterThan(0);
+});
+
+test("gone in all lists of a day: believed, a few jobs a run; not sooner, however many lists there are", async () => {
+  await reconcile();
+  primary.repositories.splice(0, 30);
+  for (let hour = 0; hour <= 23; hour++) {
+    primary.nowMs += HOUR_MS;
+    expect(goneOf(await reconcile("list"))).toEqual([]);
+  }
+  primary.nowMs += 2 * HOUR_MS;
+  expect(goneOf([...(await reconcile()), ...(await reconcile())])).toHaveLength(30);
+  expect(await heldCount()).toBeUndefined();
+});
+
+test.each([
+  [5_000, 15],
+  [40_000, 120],
+])("lists of %i repositories take at most half of the budget: each %i minutes", (count, minutes) => {
+  const entry = { slug: "r", isPrivate: true, updatedOn: "", seenAt: "" };
+  const repositories = new Map(Array.from({ length: count }, (_, number) => [String(number), entry]));
+  const listedAt = primary.now().toISOString();
+  const working = { listedAt, removalsHeld: { since: listedAt, count: 10 }, repositories };
+  const findings = { unseen: new Set<string>(), found: new Set<string>() };
+  const isDue = (afterMinutes: number) =>
+    needsNewList(working, findings, primary.nowMs + afterMinutes * MINUTE_MS);
+  expect([isDue(minutes - 1), isDue(minutes)]).toEqual([false, true]);
+});
+
+test("the operator accepts: the next run lists, and believes what is still not there", async () => {
+  await reconcile();
+  const [back] = primary.repositories.splice(0, 20);
+  await reconcile("list");
+  expect(await acceptRemovals(store, "acme", primary.now())).toBe(20);
+  if (back !== undefined) primary.repositories.push(back);
+  primary.nowMs += MINUTE_MS;
+  expect(goneOf(await reconcile())).toHaveLength(19);
+  expect(await acceptRemovals(store, "acme", primary.now())).toBe(0);
+});
+
+test.each<Omit<MirroredWorkspaceInput, "workspace">>([
+  { projects: "all", exclude: ["*"] },
+  { projects: ["OTHER"] },
+])("what is deselected is not held back: %j", async (selection) => {
+  primary.add("other", "OTHER");
+  await reconcile();
+  settings = selection;
+  expect(await reconcile("list")).not.toHaveLength(0);
+  expect(await heldCount()).toBeUndefined();
+  const { repositories = {} } = (await index()) ?? {};
+  expect(Object.values(repositories).filter(({ held }) => held === "mirrored").length).toBeLessThanOrEqual(1);
+});
+
+test("what lists do not have is still checked by git, but not in each run that checks all", async () => {
+  await reconcile();
+  primary.repositories.splice(0, 30);
+  primary.nowMs += MINUTE_MS;
+  expect(await reconcile("full")).toHaveLength(10);
+  primary.nowMs += MINUTE_MS;
+  expect(await reconcile("full")).toHaveLength(10);
+  primary.nowMs += 15 * MINUTE_MS;
+  expect(await reconcile("full")).toHaveLength(40);
+});
+
+test("a job that did not see one makes the next run list; one that found one puts it back", async () => {
+  await reconcile();
+  const [first, second] = primary.repositories.splice(0, 2).map(({ uuid }) => uuid);
+  primary.nowMs += 20 * MINUTE_MS;
+  await noteFinding(store, "acme", first ?? "", "unseen");
+  expect(goneOf(await reconcile())).toHaveLength(2);
+  await noteFinding(store, "acme", second ?? "", "found");
+  await reconcile();
+  const { repositories = {} } = (await index()) ?? {};
+  expect(repositories[first ?? ""]).toMatchObject({ held: "retired", isGone: true });
+  expect(repositories[second ?? ""]).toMatchObject({ held: "mirrored" });
+  expect(repositories[second ?? ""]).not.toHaveProperty("isGone");
+  expect(await keysOf(store, "findings/")).toEqual([]);
+});
+
+test("a job that is faster than the run that made it puts its repository back, too, at the next run", async () => {
+  await reconcile();
+  const [lost] = primary.repositories.splice(0, 1);
+  duringRequest = () => noteFinding(store, "acme", lost?.uuid ?? "", "found");
+  expect(goneOf(await reconcile("list"))).toHaveLength(1);
+  duringRequest = async () => undefined;
+  primary.nowMs += MINUTE_MS;
+  await reconcile();
+  expect((await index())?.repositories[lost?.uuid ?? ""]).toMatchObject({ held: "mirrored" });
+  expect((await index())?.repositories[lost?.uuid ?? ""]).not.toHaveProperty("isGone");
+});
