@@ -24,12 +24,13 @@ export function parseAddressRanges(texts: readonly string[]): AddressRange[] {
 }
 
 /**
- * @param text - `any`, or ranges separated by commas.
- * @returns Empty for `any`.
+ * @param text - The word, or ranges separated by commas.
+ * @param word - The setting's word for no list.
+ * @returns Empty for the word.
  * @throws {ConfigError} Names the one that is wrong, as the end of a sentence that begins with the setting.
  */
-export function parseAddressSetting(text: string): AddressRange[] {
-  return text.trim() === "any" ? [] : parseAddressRanges(text.split(","));
+export function parseAddressSetting(text: string, word: "any" | "none" = "any"): AddressRange[] {
+  return text.trim() === word ? [] : parseAddressRanges(text.split(","));
 }
 
 export function formatAddressRange({ address, prefixBits }: AddressRange): string {

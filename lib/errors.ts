@@ -81,6 +81,23 @@ export class LimitExceededError extends MirrorError {
   readonly code = "LIMIT_EXCEEDED";
 }
 
+/** Too much is under way already. Nothing is wrong with the request, which may be repeated. */
+export class OverloadedError extends MirrorError {
+  readonly code = "OVERLOADED";
+  /** 408: the caller was too slow. 429: the caller itself has too much under way. 503: all callers together. */
+  readonly status: 408 | 429 | 503;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    message: string,
+    { status, retryAfterSeconds }: { status: 408 | 429 | 503; retryAfterSeconds?: number },
+  ) {
+    super(message, { status, retryAfterSeconds });
+    this.status = status;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
 /** The queue did not accept a message. The sender sends it again. */
 export class QueueError extends MirrorError {
   readonly code = "QUEUE";

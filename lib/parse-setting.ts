@@ -55,7 +55,7 @@ export function ruleOf(setting: Setting): string {
     case "ip-address":
       return "must be an IP address, such as 0.0.0.0 or ::1";
     case "addresses":
-      return "must be any, or ranges of addresses such as 203.0.113.0/24";
+      return `must be ${setting.default}, or ranges of addresses such as 203.0.113.0/24`;
   }
 }
 

@@ -62,8 +62,8 @@ function valueSchema(name: SettingName): z.ZodType {
     return z.number({ error }).transform((value, context) => checked(name, String(value), context));
   if (setting.type === "addresses")
     return z
-      .custom<"any" | readonly string[]>(isAddresses, {
-        error: 'must be "any", or a list of ranges such as ["203.0.113.0/24"]',
+      .custom<string | readonly string[]>((value) => value === setting.default || isAddresses(value), {
+        error: `must be "${setting.default}", or a list of ranges such as ["203.0.113.0/24"]`,
       })
       .transform((value, context) => checkedAddresses(value, context));
   return z.string({ error }).transform((value, context) => checked(name, value, context));
@@ -71,16 +71,15 @@ function valueSchema(name: SettingName): z.ZodType {
 
 /** An empty list could be meant as "nothing" or as "everything", so it is refused. */
 function isAddresses(value: unknown): boolean {
-  const isList = Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string");
-  return value === "any" || isList;
+  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string");
 }
 
 function checked(name: SettingName, text: string, context: z.RefinementCtx): string | number {
   return attempt(context, () => parseSetting(name, text));
 }
 
-function checkedAddresses(value: "any" | readonly string[], context: z.RefinementCtx): string {
-  if (value === "any") return value;
+function checkedAddresses(value: string | readonly string[], context: z.RefinementCtx): string {
+  if (typeof value === "string") return value;
   return attempt(context, () => {
     parseAddressRanges(value);
     return value.join(",");

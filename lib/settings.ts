@@ -31,8 +31,8 @@ export type Setting = SettingBase &
         readonly default?: string;
       }
     | { readonly type: "url" | "ip-address"; readonly default?: string }
-    /** `any`, or ranges of IP addresses. */
-    | { readonly type: "addresses"; readonly default: "any" }
+    /** `any` or `none`, or ranges of IP addresses. */
+    | { readonly type: "addresses"; readonly default: "any" | "none" }
   );
 
 export const SETTINGS = {
@@ -179,6 +179,41 @@ export const SETTINGS = {
     section: "common",
     argument: "--webhook-address",
     environment: "NEARSIDE_WEBHOOK_ADDRESSES",
+  },
+  trustedProxies: {
+    type: "addresses",
+    default: "none",
+    description:
+      "proxies in front of the server: for requests from these addresses, `X-Forwarded-For`, else `Forwarded`, names the client",
+    section: "server",
+    argument: "--trusted-proxy",
+  },
+  maxConnections: {
+    type: "integer",
+    min: 10,
+    max: 1_000_000,
+    default: 2_000,
+    description: "limit of connections; one address that is no trusted proxy can have half of them",
+    section: "server",
+    argument: "--max-connections",
+  },
+  maxPlans: {
+    type: "integer",
+    min: 1,
+    max: 1_000,
+    default: 16,
+    description: "limit of clones and fetches that are prepared at a time; further ones wait up to 60 s",
+    section: "server",
+    argument: "--max-plans",
+  },
+  maxPlansOfCaller: {
+    type: "integer",
+    min: 1,
+    max: 1_000,
+    default: 8,
+    description: "the same limit for one caller: a credential, or an address without one",
+    section: "server",
+    argument: "--max-plans-of-caller",
   },
   store: {
     type: "text",

@@ -8,7 +8,7 @@ import {
   type SettingValues,
 } from "../wiring/setting-options.ts";
 
-type AddressSetting = "allowedAddresses" | "webhookAddresses";
+type AddressSetting = "allowedAddresses" | "webhookAddresses" | "trustedProxies";
 
 export interface Arguments extends SettingValues<Exclude<ArgumentName, AddressSetting>> {
   readonly workspace: readonly string[];
@@ -18,6 +18,8 @@ export interface Arguments extends SettingValues<Exclude<ArgumentName, AddressSe
   readonly allowedAddresses: readonly AddressRange[];
   /** Empty: webhooks are accepted from everywhere. */
   readonly webhookAddresses: readonly AddressRange[];
+  /** Empty: the address of a connection is the client's. */
+  readonly trustedProxies: readonly AddressRange[];
   /** Whether neither the command line nor the file says what is mirrored, from where, or to where. */
   readonly isDefault: boolean;
   readonly json?: true;
@@ -73,7 +75,7 @@ export function serverOptions(command: Command): Command {
 
 /** What a command with {@link serverOptions} was given. To be called in its action, when the settings file has been read. */
 export function serverArguments(command: Command): Arguments {
-  const { allowedAddresses, webhookAddresses, ...options } = command.opts<ParsedOptions>();
+  const { allowedAddresses, webhookAddresses, trustedProxies, ...options } = command.opts<ParsedOptions>();
   const isGiven = (key: string) => ["cli", "config"].includes(command.getOptionValueSource(key) ?? "");
   const given = command.options.map((option) => option.attributeName()).filter(isGiven);
   return {
@@ -81,6 +83,7 @@ export function serverArguments(command: Command): Arguments {
     isDefault: given.every((key) => OPTIONS_OF_A_DEMO.has(key)),
     allowedAddresses: parseAddressSetting(allowedAddresses),
     webhookAddresses: parseAddressSetting(webhookAddresses),
+    trustedProxies: parseAddressSetting(trustedProxies, "none"),
   };
 }
 

@@ -56,9 +56,8 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
       : undefined,
   });
   const server = await startNodeServer(mirror.handler, {
+    ...options,
     log,
-    host: options.host,
-    port: options.port,
     isLongUpload: (path) => path.endsWith("/git-receive-pack"),
   });
   serverUrl = server.url;

@@ -8,6 +8,7 @@ import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { FirstSync } from "../../lib/git-http/first-sync.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
+import { RequestLoad } from "../../lib/git-http/request-load.ts";
 import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-on-demand.ts";
 import { answerUnserved } from "../../lib/git-http/unserved.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
@@ -96,6 +97,7 @@ export async function serveMirror(
     onPushed: (asked) => void onDemand.pushed(asked),
     log,
     agent: AGENT,
+    load: new RequestLoad(settings),
   });
   const blobs = blobHttp({ store, urls: signed });
   void sweepVerdicts({ store, staleMinutes: settings.staleMinutes, log, stop });

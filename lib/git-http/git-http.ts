@@ -27,6 +27,7 @@ import { limitUnauthorized } from "./limit-unauthorized.ts";
 import { answerPush, type PushPolicy } from "./primary-redirect.ts";
 import { type PushRelay, relayPush } from "./push-relay.ts";
 import { decodedBody } from "./request-body.ts";
+import { type AdmittedRequest, callerNames, RequestLoad } from "./request-load.ts";
 import { NO_CACHE_HEADERS, routeOf, type Service } from "./route.ts";
 import {
   answerStatus,
@@ -105,9 +106,13 @@ export interface GitHttpOptions {
   readonly agent: string;
   readonly limits?: RequestLimits;
   readonly now?: () => number;
+  /** What clones and fetches may use of this process. */
+  readonly load?: RequestLoad;
 }
 
 export function gitHttp(options: GitHttpOptions): HttpHandler {
+  const load = options.load ?? new RequestLoad();
+  const callerOf = callerNames();
   const identity = { agent: options.agent, sessionId: randomUUID() };
   const onceUnauthorized = limitUnauthorized(new RepeatedRefusals(options.now));
   return async (request) => {
@@ -156,7 +161,14 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const response =
       service === "info-refs"
         ? await advertise(source, request, identity, newer)
-        : await answerUploadPack(source, request, { ...options, newer, served: () => served }, decision);
+        : await load.serve(callerOf(request), request.signal, (admitted) =>
+            answerUploadPack(
+              source,
+              request,
+              { ...options, newer, served: () => served, admitted },
+              decision,
+            ),
+          );
     return {
       ...response,
       headers: { ...response.headers, ...verifiedHeaders(served), ...staleHeaders(decision) },
@@ -225,6 +237,7 @@ function* advertisedRefs(
 }
 
 interface UploadPackAnswerOptions extends GitHttpOptions {
+  readonly admitted: AdmittedRequest;
   readonly newer: NewerSource;
   /** Out of which the request is answered by now. */
   readonly served: () => ServedSource;
@@ -233,7 +246,7 @@ interface UploadPackAnswerOptions extends GitHttpOptions {
 async function answerUploadPack(
   source: ServedSource,
   request: HttpRequest,
-  { log, newer, served, limits = DEFAULT_REQUEST_LIMITS }: UploadPackAnswerOptions,
+  { log, newer, served, admitted, limits = DEFAULT_REQUEST_LIMITS }: UploadPackAnswerOptions,
   decision: AllowedAccess,
 ): Promise<HttpResponse> {
   const body = decodedBody(request);
@@ -247,12 +260,13 @@ async function answerUploadPack(
   };
   try {
     const notice = staleNotice(decision);
-    const answer = await uploadPack(source, body, {
+    const answer = await uploadPack(source, admitted.body(body), {
       protocol,
-      limits,
+      limits: { ...limits, keep: admitted.keep },
+      turn: admitted,
       onFailure,
       signal: request.signal,
-      newer,
+      newer: (cause) => admitted.outside(() => newer(cause)),
       firstProgress: () => freshnessLine(served(), decision),
       ...(notice !== undefined && { notice }),
     });

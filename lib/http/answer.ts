@@ -1,5 +1,5 @@
 /** What every transport does with a handler: run it, and turn a failure before the first byte into a status. */
-import { errorFields } from "../errors.ts";
+import { errorFields, OverloadedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { errorResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
@@ -27,7 +27,7 @@ export async function answer(handler: HttpHandler, request: HttpRequest, log: Lo
       ...errorFields(error),
     };
     if (request.signal.aborted) log.debug("http:caller-gone", fields);
-    else if (response.status >= 500) log.error("http:failed", fields);
+    else if (response.status >= 500 && !(error instanceof OverloadedError)) log.error("http:failed", fields);
     else log.info("http:refused", fields);
     return request.method === "HEAD" ? { ...response, body: noChunks() } : response;
   }

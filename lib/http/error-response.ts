@@ -1,5 +1,11 @@
 /** Errors and plain statements as HTTP responses: a status and one line of text, which git shows to its user. */
-import { LimitExceededError, NotFoundError, ProtocolError, UpstreamError } from "../errors.ts";
+import {
+  LimitExceededError,
+  NotFoundError,
+  OverloadedError,
+  ProtocolError,
+  UpstreamError,
+} from "../errors.ts";
 import type { HttpResponse } from "./message.ts";
 
 /** What a primary that refuses without naming a time is given to recover. */
@@ -41,8 +47,14 @@ export function errorResponse(error: unknown): HttpResponse {
   if (error instanceof ProtocolError) return textResponse(400, oneLine(error.message));
   if (error instanceof NotFoundError) return notFoundResponse();
   if (error instanceof LimitExceededError) return textResponse(413, oneLine(error.message));
+  if (error instanceof OverloadedError) return overloadedResponse(error);
   if (error instanceof UpstreamError) return upstreamResponse(error);
   return textResponse(500, "internal error of the mirror");
+}
+
+function overloadedResponse({ status, message, retryAfterSeconds }: OverloadedError): HttpResponse {
+  const after = retryAfterSeconds !== undefined && { "retry-after": String(retryAfterSeconds) };
+  return textResponse(status, message, { ...after });
 }
 
 function upstreamResponse(error: UpstreamError): HttpResponse {

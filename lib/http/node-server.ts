@@ -5,9 +5,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
+import { type AddressRange, addressMatcher } from "../address-ranges.ts";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { answer } from "./answer.ts";
+import { type ClientAddress, clientAddressFrom } from "./client-address.ts";
 import { textResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
 
@@ -19,6 +21,10 @@ export interface NodeServerOptions {
   readonly port?: number;
   /** How long `close` lets running requests finish. */
   readonly closeGraceMs?: number;
+  /** Proxies whose `X-Forwarded-For` or `Forwarded` says where a request comes from. Default: none. */
+  readonly trustedProxies?: readonly AddressRange[] | undefined;
+  /** Connections at a time; further ones get 503. One address may have half of them, a trusted proxy all. */
+  readonly maxConnections?: number | undefined;
   /** A connection on which neither side moves a byte for so long is cut. */
   readonly idleTimeoutMs?: number;
   /** Limit for a whole request. */
@@ -39,6 +45,8 @@ const DEFAULT_CLOSE_GRACE_MS = 5_000;
 /** As API Gateway's idle limit, so both ways of serving behave the same. */
 const DEFAULT_IDLE_TIMEOUT_MS = 300_000;
 
+const DEFAULT_MAX_CONNECTIONS = 2_000;
+
 const LIMITS = {
   /** git sends well under 2 KiB; an OAuth token may take 4. Covers the request line too. */
   maxHeaderBytes: 16_384,
@@ -54,7 +62,9 @@ const LIMITS = {
 /** @throws What node:net throws when the address cannot be bound, EADDRINUSE first of all. */
 export async function startNodeServer(handler: HttpHandler, options: NodeServerOptions): Promise<NodeServer> {
   const host = options.host ?? "127.0.0.1";
-  const connections = new ConnectionTracker();
+  const { trustedProxies = [], maxConnections = DEFAULT_MAX_CONNECTIONS } = options;
+  const connections = new ConnectionTracker(maxConnections, addressMatcher(trustedProxies));
+  const serving = { handler, log: options.log, clientAddress: clientAddressFrom(trustedProxies) };
   const server = createServer(
     {
       maxHeaderSize: LIMITS.maxHeaderBytes,
@@ -68,7 +78,7 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
       connections.requestStarted(socket);
       outgoing.once("close", () => connections.requestEnded(socket));
       limitRequestTime(incoming, options);
-      void serve(handler, incoming, outgoing, server, options.log);
+      void serve(serving, incoming, outgoing, server);
     },
   );
   server.on("connection", (socket) => connections.opened(socket));
@@ -81,19 +91,24 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
   };
 }
 
+interface Serving {
+  readonly handler: HttpHandler;
+  readonly log: Logger;
+  readonly clientAddress: ClientAddress;
+}
+
 /** Never rejects. */
 async function serve(
-  handler: HttpHandler,
+  { handler, log, clientAddress }: Serving,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   server: Server,
-  log: Logger,
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.once("close", () => {
     if (!outgoing.writableFinished) gone.abort();
   });
-  const request = toRequest(incoming, gone.signal);
+  const request = toRequest(incoming, clientAddress, gone.signal);
   const response = isRequest(request) ? await answer(handler, request, log) : request;
   try {
     // A body left unread would be taken for the connection's next request.
@@ -123,7 +138,11 @@ function isRequest(value: HttpRequest | HttpResponse): value is HttpRequest {
   return "method" in value;
 }
 
-function toRequest(incoming: IncomingMessage, signal: AbortSignal): HttpRequest | HttpResponse {
+function toRequest(
+  incoming: IncomingMessage,
+  clientAddress: ClientAddress,
+  signal: AbortSignal,
+): HttpRequest | HttpResponse {
   const target = originForm(incoming.url ?? "");
   if (target.length > LIMITS.maxTargetBytes) return textResponse(414, "address too long");
   if (!target.startsWith("/")) return textResponse(400, "address must be a path");
@@ -132,7 +151,7 @@ function toRequest(incoming: IncomingMessage, signal: AbortSignal): HttpRequest 
   for (const [name, values] of Object.entries(incoming.headersDistinct)) {
     if (values !== undefined) headers[name] = values.join(", ");
   }
-  const { remoteAddress } = incoming.socket;
+  const remoteAddress = clientAddress(incoming.socket.remoteAddress, headers);
   return {
     method: incoming.method ?? "GET",
     ...(remoteAddress !== undefined && { remoteAddress }),
@@ -175,17 +194,48 @@ function close(server: Server, connections: ConnectionTracker, graceMs: number):
   });
 }
 
+const TOO_MANY_CONNECTIONS =
+  "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 10\r\nconnection: close\r\n\r\n" +
+  "too many connections, try again in 10 s\n";
+
 /**
  * Knows which connections serve a request, so that `close` waits for those only. node:http's `closeIdleConnections` leaves out
- * connections on which no request has come yet.
+ * connections on which no request has come yet. It also limits them, where node's `maxConnections` drops new ones without a word,
+ * also while others are idle.
  */
 class ConnectionTracker {
+  readonly #maxCount: number;
+  readonly #isTrusted: (address: string) => boolean;
+  /** Oldest first. */
   readonly #idle = new Set<Socket>();
+  readonly #countOf = new Map<string, number>();
+  #count = 0;
   #isClosing = false;
 
+  constructor(maxCount: number, isTrusted: (address: string) => boolean) {
+    this.#maxCount = maxCount;
+    this.#isTrusted = isTrusted;
+  }
+
   opened(socket: Socket): void {
+    const { remoteAddress: address = "" } = socket;
+    const ofAddress = (this.#countOf.get(address) ?? 0) + 1;
+    const isTooMany = ofAddress > this.#maxCount / 2 && !this.#isTrusted(address);
+    if (isTooMany || (this.#count >= this.#maxCount && !this.#endOldestIdle())) {
+      socket.on("error", () => socket.destroy());
+      socket.end(TOO_MANY_CONNECTIONS, () => socket.destroy());
+      return;
+    }
+    this.#count += 1;
+    this.#countOf.set(address, ofAddress);
     this.#idle.add(socket);
-    socket.once("close", () => this.#idle.delete(socket));
+    socket.once("close", () => {
+      this.#count -= 1;
+      this.#idle.delete(socket);
+      const left = (this.#countOf.get(address) ?? 0) - 1;
+      if (left > 0) this.#countOf.set(address, left);
+      else this.#countOf.delete(address);
+    });
   }
 
   requestStarted(socket: Socket): void {
@@ -202,5 +252,12 @@ class ConnectionTracker {
   close(): void {
     this.#isClosing = true;
     for (const socket of this.#idle) socket.destroy();
+  }
+
+  #endOldestIdle(): boolean {
+    const [socket] = this.#idle;
+    socket?.destroy();
+    if (socket !== undefined) this.#idle.delete(socket);
+    return socket !== undefined;
   }
 }

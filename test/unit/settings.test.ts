@@ -152,6 +152,7 @@ describe("the server's command line", () => {
         { address: "192.0.2.1", prefixBits: 32 },
       ],
       webhookAddresses: [],
+      trustedProxies: [],
       port: 0,
       store: "/srv/mirror",
       host: "127.0.0.1",

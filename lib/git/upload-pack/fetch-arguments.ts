@@ -19,9 +19,9 @@ const FLAG_OF_LINE = {
 export class FetchArguments {
   readonly #limits: RequestLimits;
   readonly #history: HistoryLines;
-  readonly #wants: ObjectId[] = [];
+  readonly #wants = new Set<ObjectId>();
   readonly #wantRefs = new Set<string>();
-  readonly #haves: ObjectId[] = [];
+  readonly #haves = new Set<ObjectId>();
   readonly #takesUriProtocols: boolean;
   #uriProtocols: readonly string[] | undefined;
   readonly #flags = {
@@ -44,10 +44,16 @@ export class FetchArguments {
 
   /** @throws {ProtocolError} No such argument, or a malformed one. @throws {LimitExceededError} */
   add(line: string): void {
-    const { maxWants, maxHaves } = this.#limits;
-    if (line.startsWith("want ")) addWithin(this.#wants, lineObjectId(line, "want "), maxWants, "wants");
+    const limits = this.#limits;
+    const wants = { limits, maxCount: limits.maxWants, what: "wants" };
+    if (line.startsWith("want ")) addWithin(this.#wants, lineObjectId(line, "want "), wants);
     else if (line.startsWith("want-ref ")) this.#addWantRef(line.slice("want-ref ".length));
-    else if (line.startsWith("have ")) addWithin(this.#haves, lineObjectId(line, "have "), maxHaves, "haves");
+    else if (line.startsWith("have "))
+      addWithin(this.#haves, lineObjectId(line, "have "), {
+        limits,
+        maxCount: limits.maxHaves,
+        what: "haves",
+      });
     else if (this.#takesUriProtocols && line.startsWith("packfile-uris "))
       this.#addUriProtocols(line.slice("packfile-uris ".length));
     else if (isFlagLine(line)) this.#flags[FLAG_OF_LINE[line]] = true;
@@ -57,9 +63,9 @@ export class FetchArguments {
   request(): FetchRequest {
     const { isRelative, ...flags } = this.#flags;
     return {
-      wants: this.#wants,
+      wants: [...this.#wants],
       wantRefs: [...this.#wantRefs],
-      haves: this.#haves,
+      haves: [...this.#haves],
       uriProtocols: this.#uriProtocols ?? [],
       ...this.#history.request(isRelative),
       ...flags,
@@ -74,8 +80,8 @@ export class FetchArguments {
 
   #addWantRef(name: string): void {
     if (this.#wantRefs.has(name)) throw new RefusedRequestError(`duplicate want-ref ${name}`);
-    if (this.#wantRefs.size === this.#limits.maxWants) addWithin([], name, 0, "wants");
-    this.#wantRefs.add(name);
+    const limits = this.#limits;
+    addWithin(this.#wantRefs, name, { limits, maxCount: limits.maxWants, what: "wants" });
   }
 }
 

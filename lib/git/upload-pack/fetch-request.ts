@@ -78,8 +78,10 @@ export interface RequestLimits {
   readonly maxRefPrefixes: number;
   /** Longer than any capability or ref name that is in use; the wire allows 65,516. */
   readonly maxLineBytes: number;
-  /** Of the body once inflated: room for the wants and haves above at 50 bytes each. */
+  /** Of the body once inflated, lines that are repeated and not kept included. */
   readonly maxBodyBytes: number;
+  /** Called for what is kept of the body; throws when that is too much. */
+  readonly keep?: (bytes: number) => void;
 }
 
 export const DEFAULT_REQUEST_LIMITS: RequestLimits = {
@@ -90,5 +92,5 @@ export const DEFAULT_REQUEST_LIMITS: RequestLimits = {
   maxDeepenNots: 1000,
   maxRefPrefixes: 65_536,
   maxLineBytes: 8192,
-  maxBodyBytes: 64 * 1024 * 1024,
+  maxBodyBytes: 16 * 1024 * 1024,
 };

@@ -11,8 +11,8 @@ export const INFINITE_DEPTH = 0x7fffffff;
 
 export class HistoryLines {
   readonly #limits: RequestLimits;
-  readonly #shallows: ObjectId[] = [];
-  readonly #excluded: string[] = [];
+  readonly #shallows = new Set<ObjectId>();
+  readonly #excluded = new Set<string>();
   #depth: number | undefined;
   #sinceSeconds: number | undefined;
   #filter: FilterSpec | undefined;
@@ -27,7 +27,11 @@ export class HistoryLines {
     const value = line.slice(space + 1);
     switch (line.slice(0, Math.max(space, 0))) {
       case "shallow":
-        addWithin(this.#shallows, lineObjectId(line, "shallow "), this.#limits.maxShallows, "shallow lines");
+        addWithin(this.#shallows, lineObjectId(line, "shallow "), {
+          limits: this.#limits,
+          maxCount: this.#limits.maxShallows,
+          what: "shallow lines",
+        });
         return true;
       case "deepen":
         this.#depth = parseNumber(value, line, INFINITE_DEPTH);
@@ -37,7 +41,11 @@ export class HistoryLines {
         this.#sinceSeconds = parseNumber(value, line, Number.MAX_SAFE_INTEGER);
         return true;
       case "deepen-not":
-        addWithin(this.#excluded, value, this.#limits.maxDeepenNots, "deepen-not lines");
+        addWithin(this.#excluded, value, {
+          limits: this.#limits,
+          maxCount: this.#limits.maxDeepenNots,
+          what: "deepen-not lines",
+        });
         return true;
       case "filter":
         if (this.#filter !== undefined)
@@ -51,14 +59,14 @@ export class HistoryLines {
 
   /** @throws {ProtocolError} The lines contradict each other. */
   request(isRelative: boolean): HistoryRequest {
-    return { shallows: this.#shallows, deepen: this.#deepening(isRelative), filter: this.#filter };
+    return { shallows: [...this.#shallows], deepen: this.#deepening(isRelative), filter: this.#filter };
   }
 
   #deepening(isRelative: boolean): Deepening | undefined {
-    const byRevisions = this.#sinceSeconds !== undefined || this.#excluded.length > 0;
+    const byRevisions = this.#sinceSeconds !== undefined || this.#excluded.size > 0;
     if (this.#depth === undefined) {
       if (!byRevisions) return undefined;
-      return { kind: "revisions", sinceSeconds: this.#sinceSeconds ?? 0, excluded: this.#excluded };
+      return { kind: "revisions", sinceSeconds: this.#sinceSeconds ?? 0, excluded: [...this.#excluded] };
     }
     if (byRevisions) {
       throw new RefusedRequestError("deepen and deepen-since (or deepen-not) cannot be used together");

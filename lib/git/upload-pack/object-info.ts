@@ -1,10 +1,11 @@
 /** Answers `object-info`: the sizes of objects, without the objects. Source: gitprotocol-v2(5), "object-info". */
-import type { ObjectId } from "../object-id.ts";
+import { LimitExceededError } from "../../errors.ts";
+import { OBJECT_ID_BYTES, type ObjectId } from "../object-id.ts";
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
 import { findUnreachable } from "../walk/reachable.ts";
 import type { RequestLimits } from "./fetch-request.ts";
-import { addWithin, lineObjectId, unexpectedLine } from "./request-lines.ts";
+import { lineObjectId, unexpectedLine } from "./request-lines.ts";
 
 export interface ObjectInfoRequest {
   readonly size: boolean;
@@ -24,7 +25,11 @@ export class ObjectInfoArguments {
   add(line: string): void {
     if (line === "size") this.#size = true;
     else if (line.startsWith("oid ")) {
-      addWithin(this.#ids, lineObjectId(line, "oid "), this.#limits.maxInfoObjects, "objects");
+      const { maxInfoObjects: maxCount, keep } = this.#limits;
+      if (this.#ids.length >= maxCount)
+        throw new LimitExceededError("too many objects in one request", { maxCount });
+      keep?.(OBJECT_ID_BYTES);
+      this.#ids.push(lineObjectId(line, "oid "));
     } else throw unexpectedLine(line);
   }
 

@@ -38,17 +38,19 @@ async function readWants(
   history: HistoryLines,
   limits: RequestLimits,
 ): Promise<{ readonly wants: readonly ObjectId[]; readonly capabilities: string }> {
-  const wants: ObjectId[] = [];
+  const wants = new Set<ObjectId>();
+  const kept = { limits, maxCount: limits.maxWants, what: "wants" };
   let capabilities = "";
   for (;;) {
     const line = await lines.next();
-    if (line.kind === "flush" || (line.kind === "end" && wants.length === 0)) return { wants, capabilities };
+    if (line.kind === "flush" || (line.kind === "end" && wants.size === 0))
+      return { wants: [...wants], capabilities };
     if (line.kind !== "text") throw new ProtocolError("expected flush after the wants");
     if (history.take(line.text)) continue;
     if (!line.text.startsWith("want ")) throw unexpectedLine(line.text);
-    if (wants.length === 0) capabilities = line.text.slice(WANT_BYTES);
+    if (wants.size === 0) capabilities = line.text.slice(WANT_BYTES);
     else if (line.text.length > WANT_BYTES) throw unexpectedLine(line.text);
-    addWithin(wants, lineObjectId(line.text.slice(0, WANT_BYTES), "want "), limits.maxWants, "wants");
+    addWithin(wants, lineObjectId(line.text.slice(0, WANT_BYTES), "want "), kept);
   }
 }
 
@@ -77,17 +79,22 @@ function readCapabilities(text: string) {
 }
 
 async function readHaves(lines: RequestLines, limits: RequestLimits) {
-  const haves: ObjectId[] = [];
+  const haves = new Set<ObjectId>();
+  const kept = { limits, maxCount: limits.maxHaves, what: "haves" };
+  const read = (ends: { readonly isDone: boolean; readonly hasEndedEarly: boolean }) => ({
+    haves: [...haves],
+    ...ends,
+  });
   for (let lineCount = 0; ; lineCount++) {
     const line = await lines.next();
     if (line.kind === "text" && line.text.startsWith("have ")) {
-      addWithin(haves, lineObjectId(line.text, "have "), limits.maxHaves, "haves");
+      addWithin(haves, lineObjectId(line.text, "have "), kept);
     } else if (line.kind === "text" && line.text === "done") {
-      return { haves, isDone: true, hasEndedEarly: false };
+      return read({ isDone: true, hasEndedEarly: false });
     } else if (line.kind === "flush") {
-      return { haves, isDone: false, hasEndedEarly: false };
+      return read({ isDone: false, hasEndedEarly: false });
     } else if (line.kind === "end" && lineCount === 0) {
-      return { haves, isDone: false, hasEndedEarly: true };
+      return read({ isDone: false, hasEndedEarly: true });
     } else {
       throw line.kind === "text"
         ? unexpectedLine(line.text)

@@ -105,13 +105,16 @@ async function readArguments(
 
 async function readLsRefs(lines: RequestLines | undefined, limits: RequestLimits): Promise<LsRefsRequest> {
   const flags = { peel: false, symrefs: false, unborn: false };
-  const prefixes: string[] = [];
-  let prefixCount = 0;
+  const prefixes = new Set<string>();
+  const { maxRefPrefixes, keep } = limits;
   await readArguments(lines, (text) => {
     if (text === "peel" || text === "symrefs" || text === "unborn") flags[text] = true;
     else if (text.startsWith("ref-prefix ")) {
-      if (prefixCount++ < limits.maxRefPrefixes) prefixes.push(text.slice("ref-prefix ".length));
+      const prefix = text.slice("ref-prefix ".length);
+      if (prefixes.has(prefix) || prefixes.size > maxRefPrefixes) return;
+      keep?.(prefix.length);
+      prefixes.add(prefix);
     } else throw unexpectedLine(text);
   });
-  return { ...flags, prefixes: prefixCount > limits.maxRefPrefixes ? [] : prefixes };
+  return { ...flags, prefixes: prefixes.size > maxRefPrefixes ? [] : [...prefixes] };
 }

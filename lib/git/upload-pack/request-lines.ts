@@ -1,6 +1,6 @@
 /** The lines of a request as text, within limits. */
 import { LimitExceededError, ProtocolError } from "../../errors.ts";
-import { isObjectId, type ObjectId } from "../object-id.ts";
+import { isObjectId, OBJECT_ID_BYTES, type ObjectId } from "../object-id.ts";
 import { pktText } from "../pktline.ts";
 import { PktLineReader } from "../pktline-reader.ts";
 import { WorkSlices } from "../work-slices.ts";
@@ -66,10 +66,24 @@ export function unexpectedLine(text: string): ProtocolError {
   return new ProtocolError(`unexpected line: '${printable(text)}'`);
 }
 
-/** Adds to a list that has a limit. @throws {LimitExceededError} It is full. */
-export function addWithin<T>(list: T[], item: T, maxCount: number, what: string): void {
-  if (list.length >= maxCount) throw new LimitExceededError(`too many ${what} in one request`, { maxCount });
-  list.push(item);
+interface KeptLines {
+  readonly limits: RequestLimits;
+  readonly maxCount: number;
+  /** For a message. */
+  readonly what: string;
+}
+
+/** Adds to a set that has a limit. What is there already costs nothing. @throws {LimitExceededError} It is full. */
+export function addWithin<Text extends string>(
+  kept: Set<Text>,
+  text: Text,
+  { limits, maxCount, what }: KeptLines,
+): void {
+  if (kept.has(text)) return;
+  if (kept.size >= maxCount) throw new LimitExceededError(`too many ${what} in one request`, { maxCount });
+  // As bytes, an object id has half as many.
+  limits.keep?.(isObjectId(text) ? OBJECT_ID_BYTES : text.length);
+  kept.add(text);
 }
 
 function printable(text: string): string {

@@ -12,13 +12,24 @@ import { listObjectInfo } from "./object-info.ts";
 import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
 import { errPacket, NotHereError, RefusedRequestError } from "./refused-request.ts";
-import { bandedLines, type RespondOptions, respondV0, respondV2 } from "./respond.ts";
+import { type AnswerPlanning, bandedLines, type RespondOptions, respondV0, respondV2 } from "./respond.ts";
 import type { ShallowLines } from "./shallow.ts";
 
 export interface UploadPackOptions extends RespondOptions {
   readonly protocol: 0 | 1 | 2;
   readonly limits: RequestLimits;
   readonly newer?: NewerSource;
+  readonly turn?: PlanningTurn;
+}
+
+/** Limits how many requests are planned at a time. */
+export interface PlanningTurn {
+  /** Called when the body has been read. */
+  bodyRead(): void;
+  /** Waits for a turn. May reject. */
+  startPlanning(): Promise<void>;
+  /** Called when the pack begins. */
+  planned(): void;
 }
 
 /**
@@ -55,6 +66,7 @@ async function uploadPackV0(
   options: UploadPackOptions,
 ): Promise<Answer> {
   const request = await readRequestV0(body, options.limits);
+  options.turn?.bodyRead();
   if (request === undefined) return [];
   return refusingWhatIsTooMuch(() => fetchV0(source, request, options));
 }
@@ -65,6 +77,7 @@ async function fetchV0(
   options: UploadPackOptions,
 ): Promise<Answer> {
   if (request.hasEndedEarly && request.deepen === undefined) return [];
+  await options.turn?.startPlanning();
   const session = await openSession(source, request, options);
   if (request.hasEndedEarly) return shallowSection(request, await session.findShallow(options.signal));
   // As in git, which reads the shallow lines before the haves in this protocol, and after them in version 2.
@@ -74,7 +87,12 @@ async function fetchV0(
   );
   if (!sendsPack) return [...shallowSection(request, await session.planShallow()), ...lines];
   const { shallow, planning } = await session.planAnswer(options.signal);
-  return respondV0([...shallowSection(request, shallow), ...lines], request, planning, options);
+  return respondV0(
+    [...shallowSection(request, shallow), ...lines],
+    request,
+    noted(planning, options.turn),
+    options,
+  );
 }
 
 /** Only requests with `deepen` get this section. */
@@ -88,6 +106,7 @@ async function uploadPackV2(
   options: UploadPackOptions,
 ): Promise<Answer> {
   const request = await readRequestV2(body, options.limits, source);
+  options.turn?.bodyRead();
   const ownSource = source.forReader(options.signal);
   switch (request.command) {
     case "none":
@@ -133,6 +152,7 @@ async function fetchV2(
   request: FetchRequest,
   options: UploadPackOptions,
 ): Promise<Answer> {
+  await options.turn?.startPlanning();
   const session = await openSession(source, request, options);
   if (session.wants.length === 0 && !request.waitForDone) return [];
   const { lines, sendsPack } = await session.negotiate((haves) =>
@@ -150,7 +170,15 @@ async function fetchV2(
     sections.push(DELIM_PKT);
   }
   sections.push(...uriLines);
-  return respondV2(sections, request, planning, options);
+  return respondV2(sections, request, noted(planning, options.turn), options);
+}
+
+async function* noted(planning: AnswerPlanning, turn: PlanningTurn | undefined): AnswerPlanning {
+  try {
+    return yield* planning;
+  } finally {
+    turn?.planned();
+  }
 }
 
 function linesOf({ shallowIds, unshallowIds }: ShallowLines): Uint8Array[] {

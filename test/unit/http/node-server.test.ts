@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { buffer, text } from "node:stream/consumers";
 import { afterEach, describe, expect, test } from "vitest";
+import { parseAddressRanges } from "../../../lib/address-ranges.ts";
 import { ProtocolError } from "../../../lib/errors.ts";
 import { textResponse } from "../../../lib/http/error-response.ts";
 import type { HttpHandler, HttpRequest } from "../../../lib/http/message.ts";
@@ -299,5 +300,64 @@ describe("close", () => {
     socket.on("error", () => undefined);
     await server.close();
     await server.close();
+  });
+});
+
+describe("connections", () => {
+  const answerOn = async (socket: Socket) => {
+    socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    const [first] = (await once(socket, "data")) as [Buffer];
+    return first.toString().split("\r\n")[0];
+  };
+
+  test("of one address are half of all, and further ones get 503", async () => {
+    const server = await serve(async () => textResponse(200, "ok"), { maxConnections: 10 });
+    const sockets = [];
+    for (let count = 0; count < 5; count++) sockets.push(await openSocket(server));
+    const refused = await openSocket(server);
+    refused.on("error", () => undefined);
+    expect(await text(refused)).toMatch(/^HTTP\/1.1 503 [\s\S]*retry-after: 10/);
+    for (const socket of sockets) {
+      expect(await answerOn(socket)).toBe("HTTP/1.1 200 OK");
+      socket.destroy();
+    }
+    await expect.poll(async () => (await fetch(server.url)).status).toBe(200);
+  });
+
+  test("of a trusted proxy are as many as there may be, and an idle one gives way to a new one", async () => {
+    const trustedProxies = parseAddressRanges(["127.0.0.1"]);
+    const server = await serve(async ({ remoteAddress = "" }) => textResponse(200, remoteAddress), {
+      maxConnections: 4,
+      trustedProxies,
+    });
+    const sockets = [];
+    for (let count = 0; count < 4; count++) sockets.push(await openSocket(server));
+    const closed = once(sockets[0] as Socket, "close");
+    const headers = { "x-forwarded-for": "203.0.113.9", connection: "close" };
+    expect(await (await fetch(server.url, { headers })).text()).toBe("203.0.113.9\n");
+    await closed;
+    for (const socket of sockets) socket.destroy();
+  });
+
+  test("that all serve requests give way to none", async () => {
+    const end = Promise.withResolvers<void>();
+    const trustedProxies = parseAddressRanges(["127.0.0.1"]);
+    const server = await serve(
+      async () => {
+        await end.promise;
+        return textResponse(200, "ok");
+      },
+      { maxConnections: 3, trustedProxies },
+    );
+    const sockets = [];
+    for (let count = 0; count < 3; count++) sockets.push(await openSocket(server));
+    const answers = sockets.map(answerOn);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const refused = await openSocket(server);
+    refused.on("error", () => undefined);
+    expect(await text(refused)).toMatch(/^HTTP\/1.1 503 /);
+    end.resolve();
+    expect(await Promise.all(answers)).toEqual(Array(3).fill("HTTP/1.1 200 OK"));
+    for (const socket of sockets) socket.destroy();
   });
 });

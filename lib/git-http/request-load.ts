@@ -1,0 +1,184 @@
+/**
+ * What one `git-upload-pack` request may use of the process. In order:
+ *
+ * 1. Its body is read: so many bodies at a time, each within a time limit. Lines that are kept count against a budget.
+ * 2. It waits for its turn to plan, and leaves it while it waits for a sync.
+ * 3. Once it is planned, only its reader pulls, so it counts no longer.
+ *
+ * All that is refused is refused before the first byte of a pack.
+ */
+import { randomBytes } from "node:crypto";
+import { CallerKeys } from "../auth/caller-keys.ts";
+import { LimitExceededError, OverloadedError } from "../errors.ts";
+import { untilAborted } from "../git/until-aborted.ts";
+import { Admission, ByteBudget } from "../http/admission.ts";
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { addressBlock } from "./address-block.ts";
+
+export interface LoadLimits {
+  /** Plans at a time: one of a large repository takes some 20 MB. */
+  readonly maxPlans: number;
+  readonly maxPlansOfCaller: number;
+}
+
+export const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 16, maxPlansOfCaller: 8 };
+
+/** A body is read in some ms. Those that wait have sent no more than a socket holds. */
+const READING = {
+  maxRunning: 128,
+  maxRunningOfCaller: 16,
+  maxWaiting: 2_000,
+  maxWaitingOfCaller: 500,
+  maxWaitMs: 30_000,
+};
+/** Longer than a request waits for a sync. */
+const MAX_PLAN_WAIT_MS = 60_000;
+const MAX_WAITING_PLANS = 2_000;
+const MAX_WAITING_PLANS_OF_CALLER = 500;
+
+/** git compresses bodies. 100,000 wants take 2.5 MB then, and a slow uplink sends 50 kB/s. */
+const MAX_BODY_MS = 60_000;
+/** Of one request: 200,000 object ids. */
+const MAX_KEPT_BYTES = 4 * 1024 * 1024;
+/** Of all requests and of one caller's. As text in memory they take three times as much. */
+const MAX_ALL_KEPT_BYTES = 64 * 1024 * 1024;
+const MAX_CALLER_KEPT_BYTES = 16 * 1024 * 1024;
+/** Does not count, so that ordinary requests are served whatever others send. */
+const FREE_BYTES = 64 * 1024;
+
+export class RequestLoad {
+  readonly #reading = new Admission(READING);
+  readonly #planning: Admission;
+  readonly #kept = new ByteBudget(MAX_ALL_KEPT_BYTES, MAX_CALLER_KEPT_BYTES);
+  readonly #maxBodyMs: number;
+
+  constructor({ maxPlans, maxPlansOfCaller }: LoadLimits = DEFAULT_LOAD_LIMITS, maxBodyMs = MAX_BODY_MS) {
+    this.#planning = new Admission({
+      maxRunning: maxPlans,
+      maxRunningOfCaller: maxPlansOfCaller,
+      maxWaiting: MAX_WAITING_PLANS,
+      maxWaitingOfCaller: MAX_WAITING_PLANS_OF_CALLER,
+      maxWaitMs: MAX_PLAN_WAIT_MS,
+    });
+    this.#maxBodyMs = maxBodyMs;
+  }
+
+  /**
+   * Waits until the body may be read, and serves.
+   * @param signal - Aborts when the caller has left.
+   * @throws {OverloadedError} @throws The signal's reason. And whatever `work` throws.
+   */
+  async serve(
+    caller: string,
+    signal: AbortSignal,
+    work: (admitted: AdmittedRequest) => Promise<HttpResponse>,
+  ): Promise<HttpResponse> {
+    const admitted = await this.#enter(caller, signal);
+    signal.addEventListener("abort", admitted.end, { once: true });
+    const end = (): void => {
+      signal.removeEventListener("abort", admitted.end);
+      admitted.end();
+    };
+    try {
+      const response = await work(admitted);
+      return { ...response, body: endingWith(response.body, end) };
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  async #enter(caller: string, signal: AbortSignal): Promise<AdmittedRequest> {
+    const endReading = await this.#reading.enter(caller, signal);
+    let endPlanning: (() => void) | undefined;
+    let hasEnded = false;
+    let keptBytes = 0;
+    let countedBytes = 0;
+    const startPlanning = async () => {
+      const end = await this.#planning.enter(caller, signal);
+      if (hasEnded) end();
+      else endPlanning = end;
+    };
+    return {
+      body: (chunks) => bodyWithin(chunks, this.#maxBodyMs),
+      keep: (bytes) => {
+        keptBytes += bytes;
+        if (keptBytes > MAX_KEPT_BYTES)
+          throw new LimitExceededError("the request names too much", { maxBytes: MAX_KEPT_BYTES });
+        const excess = keptBytes - FREE_BYTES - countedBytes;
+        if (excess <= 0) return;
+        this.#kept.take(caller, excess);
+        countedBytes += excess;
+      },
+      bodyRead: endReading,
+      startPlanning,
+      outside: async (wait) => {
+        const wasPlanning = endPlanning !== undefined;
+        endPlanning?.();
+        endPlanning = undefined;
+        const result = await wait();
+        if (wasPlanning) await startPlanning();
+        return result;
+      },
+      planned: () => endPlanning?.(),
+      end: () => {
+        if (hasEnded) return;
+        hasEnded = true;
+        endReading();
+        endPlanning?.();
+        this.#kept.release(caller, countedBytes);
+      },
+    };
+  }
+}
+
+export interface AdmittedRequest {
+  /** The body's chunks. While iterating: {@link OverloadedError} if it takes too long. */
+  body(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+  /** Counts what is kept of the body. @throws {LimitExceededError} @throws {OverloadedError} */
+  keep(bytes: number): void;
+  bodyRead(): void;
+  /** Waits for a turn. @throws {OverloadedError} @throws The signal's reason. */
+  startPlanning(): Promise<void>;
+  /** Leaves the turn while it waits for something else, if it has one. */
+  outside<Result>(wait: () => Promise<Result>): Promise<Result>;
+  planned(): void;
+  /** Once the answer has been sent, or is not going to be. */
+  end(): void;
+}
+
+async function* bodyWithin(
+  chunks: AsyncIterable<Uint8Array>,
+  maxMs: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const timeout = new AbortController();
+  const timer = setTimeout(() => {
+    const text = `the request's body did not arrive within ${maxMs / 1000} s`;
+    timeout.abort(new OverloadedError(text, { status: 408 }));
+  }, maxMs);
+  try {
+    yield* untilAborted(chunks, timeout.signal);
+  } catch (error) {
+    throw timeout.signal.aborted ? timeout.signal.reason : error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function* endingWith(
+  body: AsyncIterable<Uint8Array>,
+  end: () => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* body;
+  } finally {
+    end();
+  }
+}
+
+/** @returns Names that tell callers apart in this process, and nowhere else: by credential, else by address. */
+export function callerNames(): (request: HttpRequest) => string {
+  const keys = new CallerKeys(randomBytes(32).toString("hex"));
+  return ({ headers: { authorization }, remoteAddress }) =>
+    authorization === undefined ? addressBlock(remoteAddress) : keys.callerKey(authorization);
+}

@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { Admission, ByteBudget } from "../../../lib/http/admission.ts";
+
+const LIMITS = {
+  maxRunning: 4,
+  maxRunningOfCaller: 2,
+  maxWaiting: 6,
+  maxWaitingOfCaller: 3,
+  maxWaitMs: 60_000,
+};
+const { signal } = new AbortController();
+const status = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "entered",
+    (error: { status?: number; name: string }) => error.status ?? error.name,
+  );
+
+test("a caller runs two at a time, three wait, and further ones are refused at once", async () => {
+  const admission = new Admission(LIMITS);
+  const ends = [await admission.enter("a", signal), await admission.enter("a", signal)];
+  const waiting = [1, 2, 3].map(() => admission.enter("a", signal));
+  expect(await status(admission.enter("a", signal))).toBe(429);
+  ends[0]?.();
+  // Twice counts once.
+  ends[0]?.();
+  const next = await waiting[0];
+  expect(await Promise.race([status(waiting[1] ?? (signal as never)), sleep(20, "waits")])).toBe("waits");
+  next?.();
+  (await waiting[1])?.();
+  ends[1]?.();
+  (await waiting[2])?.();
+  // Nothing is left behind.
+  for (let index = 0; index < 20; index++) (await admission.enter("a", signal))();
+});
+
+test("callers take turns, however many requests one has", async () => {
+  const admission = new Admission({ ...LIMITS, maxRunning: 1, maxRunningOfCaller: 1, maxWaitingOfCaller: 5 });
+  const order: string[] = [];
+  const run = async (caller: string) => {
+    const end = await admission.enter(caller, signal);
+    order.push(caller);
+    await sleep(1);
+    end();
+  };
+  const many = Array.from({ length: 5 }, () => run("many"));
+  await Promise.all([...many, run("one"), run("two")]);
+  expect(order).toEqual(["many", "many", "one", "two", "many", "many", "many"]);
+});
+
+test("all callers together have a limit, and it says 503", async () => {
+  const admission = new Admission({ ...LIMITS, maxWaiting: 2 });
+  for (const caller of ["a", "b"])
+    for (let index = 0; index < 2; index++) await admission.enter(caller, signal);
+  const leaving = new AbortController();
+  const waiting = ["c", "d"].map((caller) => status(admission.enter(caller, leaving.signal)));
+  expect(await status(admission.enter("e", signal))).toBe(503);
+  // Who leaves makes room.
+  leaving.abort();
+  expect(await Promise.all(waiting)).toEqual(["AbortError", "AbortError"]);
+  expect(await status(admission.enter("e", leaving.signal))).toBe("AbortError");
+  expect(await Promise.race([status(admission.enter("e", signal)), sleep(20, "waits")])).toBe("waits");
+});
+
+test("a wait ends after a time", async () => {
+  const admission = new Admission({ ...LIMITS, maxRunning: 2, maxWaitMs: 20 });
+  await admission.enter("a", signal);
+  await admission.enter("a", signal);
+  expect(
+    await Promise.all([status(admission.enter("a", signal)), status(admission.enter("b", signal))]),
+  ).toEqual([429, 503]);
+});
+
+test("bytes count for a caller and for all, until they are released", () => {
+  const budget = new ByteBudget(100, 60);
+  budget.take("a", 60);
+  expect(() => budget.take("a", 1)).toThrow(expect.objectContaining({ status: 429 }));
+  budget.take("b", 40);
+  expect(() => budget.take("c", 1)).toThrow(expect.objectContaining({ status: 503 }));
+  budget.release("a", 60);
+  budget.take("c", 60);
+});
