@@ -3,9 +3,11 @@
  * again only after an answer of 5xx, three times in all; so there is one read, then one message and one note, between request and
  * answer.
  */
-import { randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { type AddressRange, addressMatcher } from "../address-ranges.ts";
+import { RequestRate } from "../auth/request-limits.ts";
 import { errorFields, ProtocolError } from "../errors.ts";
+import { Admission } from "../http/admission.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
@@ -14,7 +16,8 @@ import { isActive, isMirrored } from "../mirror/selection.ts";
 import type { SyncJob, SyncRequests } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
-import { isSigned, workspaceSecret } from "./signature.ts";
+import { DeliveryIds } from "./delivery-ids.ts";
+import { isSigned, SIGNATURE_PATTERN, workspaceSecret } from "./signature.ts";
 import { readWebhookEvent } from "./webhook-event.ts";
 
 /** Before the workspace's name. */
@@ -22,6 +25,18 @@ export const WEBHOOK_PATH = "/-/webhooks/";
 
 /** Bitbucket sends nothing above 256 kB. */
 const MAX_BODY_BYTES = 512 * 1024;
+
+/** Bodies at a time: until it is whole, nobody knows who sent it. */
+const READING = {
+  maxRunning: 32,
+  maxRunningOfCaller: 16,
+  maxWaiting: 1_000,
+  maxWaitingOfCaller: 500,
+  maxWaitMs: 8_000,
+};
+
+/** Of one repository, or project events of one workspace. Reconcile finds what is refused, within five minutes. */
+const MAX_EVENTS_PER_MINUTE = 60;
 
 export interface ReceiveWebhookOptions {
   /** The mirror's secret. */
@@ -37,7 +52,10 @@ export interface ReceiveWebhookOptions {
 }
 
 export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
-  const { addresses = [] } = options;
+  const { addresses = [], now = () => new Date() } = options;
+  const nowMs = () => now().getTime();
+  const limits = { rate: new RequestRate(MAX_EVENTS_PER_MINUTE, nowMs), ids: new DeliveryIds(nowMs) };
+  const reading = new Admission(READING);
   const mayDeliver = addresses.length === 0 ? () => true : addressMatcher(addresses);
   return async (request) => {
     const workspace = request.path.slice(WEBHOOK_PATH.length);
@@ -50,25 +68,39 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
       options.log.warn("webhook:wrong-address", { workspace, address });
       return textResponse(403, "webhooks are not taken from this address");
     }
-    const body = await readBody(request);
-    if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
-    const { log } = options;
-    const secret = workspaceSecret(await options.readSecret(), workspace);
-    if (!isSigned(body, secret, request.headers["x-hub-signature"])) {
-      log.warn("webhook:bad-signature", { workspace, bytes: body.length });
-      return textResponse(401, "the signature is missing or wrong");
+    const signature = request.headers["x-hub-signature"];
+    if (signature === undefined || !SIGNATURE_PATTERN.test(signature.trim()))
+      return badSignature(workspace, options.log);
+    const end = await reading.enter(address, request.signal);
+    try {
+      const body = await readBody(request);
+      if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
+      const secret = workspaceSecret(await options.readSecret(), workspace);
+      if (!isSigned(body, secret, signature)) return badSignature(workspace, options.log);
+      return await take(workspace, body, request, { ...options, ...limits });
+    } finally {
+      end();
     }
-    return take(workspace, body, request, options);
   };
+}
+
+function badSignature(workspace: string, log: Logger): HttpResponse {
+  log.warn("webhook:bad-signature", { workspace });
+  return textResponse(401, "the signature is missing or wrong");
+}
+
+interface TakeOptions extends ReceiveWebhookOptions {
+  readonly rate: RequestRate;
+  readonly ids: DeliveryIds;
 }
 
 async function take(
   workspace: string,
   body: Uint8Array,
   request: HttpRequest,
-  options: ReceiveWebhookOptions,
+  options: TakeOptions,
 ): Promise<HttpResponse> {
-  const { log, requests, now = () => new Date() } = options;
+  const { log, requests, rate, ids, now = () => new Date() } = options;
   const eventKey = request.headers["x-event-key"] ?? "";
   let job: SyncJob | undefined;
   try {
@@ -86,7 +118,17 @@ async function take(
     log.debug("webhook:ignored", { workspace, eventKey: eventKey.slice(0, 100) });
     return textResponse(202, "ignored");
   }
-  await Promise.all([requests.request([{ job, eventId: eventIdOf(request) }]), noteAnnounced(job, options)]);
+  const subject = job.kind === "repository" ? job.uuid : `workspace ${workspace.toLowerCase()}`;
+  const retryAfterSeconds = rate.take(subject);
+  if (retryAfterSeconds > 0) {
+    log.warn("webhook:limited", { workspace, subject, eventKey });
+    return textResponse(429, `too many events of ${subject}`, { "retry-after": String(retryAfterSeconds) });
+  }
+  const eventId = ids.of(
+    subject,
+    createHash("sha256").update(eventKey).update("\n").update(body).digest("hex"),
+  );
+  await Promise.all([requests.request([{ job, eventId }]), noteAnnounced(job, options)]);
   log.info("webhook:queued", { workspace, eventKey, ...(job.kind === "repository" && { uuid: job.uuid }) });
   return textResponse(202, "queued");
 }
@@ -112,13 +154,6 @@ function concerns(job: SyncJob, config: MirrorConfig): boolean {
   if (workspace === undefined || !isActive(workspace)) return false;
   if (job.kind !== "repository" || job.reason !== "push" || job.facts === undefined) return true;
   return isMirrored(config, { ...job.facts, workspace: job.workspace });
-}
-
-/** Bitbucket keeps the request's id when it sends again. Without one nothing is dropped: each event counts. */
-function eventIdOf({ headers }: HttpRequest): string {
-  const parts = [headers["x-hook-uuid"], headers["x-request-uuid"]];
-  const isUsable = parts.every((part) => part !== undefined && /^[A-Za-z0-9{}-]{8,50}$/.test(part));
-  return `webhook-${isUsable ? parts.join("-") : randomUUID()}`;
 }
 
 async function readBody({ body }: HttpRequest): Promise<Uint8Array | undefined> {

@@ -6,9 +6,11 @@ export function workspaceSecret(masterSecret: string, workspace: string): string
   return createHmac("sha256", masterSecret).update(`webhook:${workspace.toLowerCase()}`).digest("hex");
 }
 
+export const SIGNATURE_PATTERN = /^sha256=([0-9a-fA-F]{64})$/;
+
 /** @param header - `X-Hub-Signature`. */
 export function isSigned(body: Uint8Array, secret: string, header: string | undefined): boolean {
-  const [, hex] = /^sha256=([0-9a-fA-F]{64})$/.exec(header?.trim() ?? "") ?? [];
+  const [, hex] = SIGNATURE_PATTERN.exec(header?.trim() ?? "") ?? [];
   if (hex === undefined) return false;
   return timingSafeEqual(Buffer.from(hex, "hex"), createHmac("sha256", secret).update(body).digest());
 }

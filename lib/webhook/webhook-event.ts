@@ -31,6 +31,16 @@ const REASONS = {
   "repo:transfer": "gone",
 } as const;
 
+/**
+ * Fields by which payloads differ. The signature covers the body only, so the event's key, a header, must fit: else a delivery that
+ * was recorded could be replayed as another event.
+ */
+const FIELD_EVENTS: Readonly<Record<string, readonly string[]>> = {
+  push: ["repo:push"],
+  changes: ["repo:updated", "project:updated"],
+  previous_workspace: ["repo:transfer"],
+};
+
 const payloadSchema = z.object({
   repository: z.object({
     uuid: z.string().regex(/^\{[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}$/),
@@ -52,22 +62,34 @@ export function readWebhookEvent(
   receivedAt: Date,
 ): SyncJob | undefined {
   const queuedAt = receivedAt.toISOString();
+  const payload = parseJson(body);
+  const mayBe = (field: string) => !Object.hasOwn(payload, field) || FIELD_EVENTS[field]?.includes(eventKey);
+  const fits =
+    Object.keys(FIELD_EVENTS).every(mayBe) && (eventKey !== "repo:push" || Object.hasOwn(payload, "push"));
+  if (!fits) throw new ProtocolError("the payload is not that of this event");
   if (eventKey === "project:updated") return { kind: "workspace", workspace, reason: "changed", queuedAt };
   const reason = Object.entries(REASONS).find(([key]) => key === eventKey)?.[1];
   if (reason === undefined) return undefined;
-  const { repository } = parsePayload(body);
+  const { repository } = parsePayload(payload);
   const uuid = repository.uuid.slice(1, -1).toLowerCase();
   const job = { kind: "repository", workspace, uuid, reason, queuedAt } as const;
   const facts = factsIn(repository, queuedAt);
   return facts === undefined ? job : { ...job, facts, factsFrom: "event" };
 }
 
-function parsePayload(body: Uint8Array): z.infer<typeof payloadSchema> {
+function parseJson(body: Uint8Array): object {
   try {
-    return payloadSchema.parse(JSON.parse(new TextDecoder().decode(body)));
+    return z.looseObject({}).parse(JSON.parse(new TextDecoder().decode(body)));
   } catch (error) {
-    throw new ProtocolError("not the payload of a repository's event", { cause: error });
+    throw new ProtocolError("not the payload of an event", { cause: error });
   }
+}
+
+function parsePayload(payload: object): z.infer<typeof payloadSchema> {
+  const { data, error } = payloadSchema.safeParse(payload);
+  if (data === undefined)
+    throw new ProtocolError("not the payload of a repository's event", { cause: error });
+  return data;
 }
 
 /** Some payloads are older and say less. */

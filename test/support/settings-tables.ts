@@ -42,7 +42,7 @@ function valuesOf(setting: Setting): string {
     case "number":
       return `${setting.min} to ${setting.max}${ending}`;
     case "addresses":
-      return `\`"any"\`, or a list of ranges${ending}`;
+      return `\`"${setting.default}"\`, or a list of ranges${ending}`;
     case "ip-address":
       return `an IP address${ending}`;
     case "url":

@@ -1,8 +1,9 @@
 import { createHmac } from "node:crypto";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { parseAddressSetting } from "../../../lib/address-ranges.ts";
 import { QueueError } from "../../../lib/errors.ts";
 import { answer } from "../../../lib/http/answer.ts";
+import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import type { SyncJob } from "../../../lib/mirror/sync-job.ts";
@@ -17,6 +18,8 @@ let workspace: MirroredWorkspaceInput;
 let queueFails: boolean;
 let announced: string[];
 let storeFails: boolean;
+let bodiesRead: number;
+let nowMs: number;
 
 beforeEach(() => {
   sent = [];
@@ -24,6 +27,8 @@ beforeEach(() => {
   queueFails = false;
   announced = [];
   storeFails = false;
+  bodiesRead = 0;
+  nowMs = Date.parse(AT);
 });
 
 const options = {
@@ -40,7 +45,7 @@ const options = {
     announced.push(`${uuid} ${at.toISOString()}`);
   },
   log: SILENT_LOGGER,
-  now: () => new Date(AT),
+  now: () => new Date(nowMs),
 } satisfies ReceiveWebhookOptions;
 
 interface Delivery {
@@ -52,6 +57,8 @@ interface Delivery {
   readonly from?: string;
   /** Which addresses are taken. */
   readonly addresses?: string;
+  /** By default a new process for each delivery. */
+  readonly handler?: HttpHandler;
 }
 
 function sign(body: string, name = "acme"): string {
@@ -59,8 +66,14 @@ function sign(body: string, name = "acme"): string {
   return `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`;
 }
 
+/** Pushes have a list of changes, which may be empty. */
+function bodyOf(payload: unknown, event: string): string {
+  if (typeof payload === "string") return payload;
+  return JSON.stringify(event === "repo:push" ? { push: { changes: [] }, ...(payload as object) } : payload);
+}
+
 async function deliver(payload: unknown, delivery: Delivery = {}): Promise<{ status: number; text: string }> {
-  const body = typeof payload === "string" ? payload : JSON.stringify(payload);
+  const body = bodyOf(payload, delivery.event ?? "repo:push");
   const request = {
     method: delivery.method ?? "POST",
     path: delivery.path ?? "/-/webhooks/acme",
@@ -68,18 +81,17 @@ async function deliver(payload: unknown, delivery: Delivery = {}): Promise<{ sta
     headers: {
       "x-event-key": delivery.event ?? "repo:push",
       "x-hub-signature": delivery.signature ?? sign(body),
-      "x-hook-uuid": "hook-0000",
-      "x-request-uuid": "request-0000",
       ...delivery.headers,
     },
     body: (async function* () {
+      bodiesRead += 1;
       yield new TextEncoder().encode(body);
     })(),
     signal: new AbortController().signal,
     ...(delivery.from !== undefined && { remoteAddress: delivery.from }),
   };
   const addresses = parseAddressSetting(delivery.addresses ?? "any");
-  const handler = receiveWebhook({ ...options, addresses });
+  const handler = delivery.handler ?? receiveWebhook({ ...options, addresses });
   const response = await answer(handler, request, SILENT_LOGGER);
   let text = "";
   for await (const chunk of response.body) text += new TextDecoder().decode(chunk);
@@ -113,13 +125,11 @@ test.each([
   ["repo:deleted", "gone"],
   ["repo:transfer", "gone"],
 ])("%s becomes a job, reason %s", async (event, reason) => {
-  // Empty and truncated lists of changes are normal.
-  const payload = payloadOf("CORE", { push: { changes: [] } });
+  const payload = payloadOf();
   expect(await deliver(payload, { event })).toEqual({ status: 202, text: "queued" });
   const job = { kind: "repository", workspace: "acme", uuid: UUID, reason, queuedAt: AT };
-  expect(sent).toEqual([
-    { job: { ...job, facts: FACTS, factsFrom: "event" }, eventId: "webhook-hook-0000-request-0000" },
-  ]);
+  const eventId = expect.stringMatching(/^webhook-[0-9a-f]{64}$/);
+  expect(sent).toEqual([{ job: { ...job, facts: FACTS, factsFrom: "event" }, eventId }]);
 });
 
 test("a push to what is mirrored is announced, nothing else is, and none that is not signed", async () => {
@@ -157,11 +167,13 @@ test("a push to what is not mirrored costs no job; another event does: it may ch
 test.each([
   ["no signature", { signature: "" }],
   ["the signature of other bytes", { signature: sign("{}") }],
-  ["the signature of another workspace", { signature: sign(JSON.stringify(payloadOf()), "other") }],
+  ["the signature of another workspace", { signature: sign(bodyOf(payloadOf(), "repo:push"), "other") }],
   ["a signature in another form", { signature: "sha1=0000" }],
 ])("%s: refused, and nothing is queued", async (_name, delivery) => {
   expect((await deliver(payloadOf(), delivery)).status).toBe(401);
   expect(sent).toEqual([]);
+  // Without anything like a signature the body is not even read.
+  expect(bodiesRead).toBe(delivery.signature.startsWith("sha256=") ? 1 : 0);
 });
 
 test.each([
@@ -179,11 +191,74 @@ test("a name that could not be one is left out; the uuid is what counts", async 
   expect(sent[0]?.job).not.toHaveProperty("facts");
 });
 
-test("without ids of the request each event counts: none is taken for another", async () => {
-  const headers = { "x-request-uuid": "" };
-  await deliver(payloadOf(), { headers });
-  await deliver(payloadOf(), { headers });
-  expect(sent[0]?.eventId).not.toBe(sent[1]?.eventId);
+describe("a delivery that was recorded", () => {
+  /** As the queue does, for five minutes. */
+  const queued = () => new Set(sent.map(({ eventId }) => eventId)).size;
+
+  test("and comes again under other ids is one event, in any process", async () => {
+    const handler = receiveWebhook(options);
+    for (let index = 0; index < 50; index++) {
+      const headers = { "x-request-uuid": `request-${index}`, "x-hook-uuid": `hook-${index}` };
+      await deliver(payloadOf(), { headers, ...(index % 2 === 0 && { handler }) });
+    }
+    expect(queued()).toBe(1);
+  });
+
+  test.each([
+    "repo:created",
+    "repo:updated",
+    "repo:deleted",
+    "repo:transfer",
+    "project:updated",
+    "pullrequest:created",
+  ])("of a push is no %s", async (event) => {
+    const body = bodyOf(payloadOf(), "repo:push");
+    expect(await deliver(body, { event })).toEqual({
+      status: 400,
+      text: "the payload is not that of this event",
+    });
+    expect(sent).toEqual([]);
+  });
+
+  test("of another event is no push", async () => {
+    expect((await deliver(JSON.stringify(payloadOf()), { event: "repo:push" })).status).toBe(400);
+    const renamed = JSON.stringify(payloadOf("CORE", { changes: {} }));
+    expect((await deliver(renamed, { event: "repo:deleted" })).status).toBe(400);
+    expect((await deliver(renamed, { event: "repo:updated" })).status).toBe(202);
+  });
+
+  test("after another one may be new, at most every 10 s", async () => {
+    const handler = receiveWebhook(options);
+    const there = payloadOf("CORE", { push: { changes: ["there"] } });
+    const back = payloadOf("CORE", { push: { changes: ["back"] } });
+    for (const payload of [there, back, there]) await deliver(payload, { handler });
+    expect(queued()).toBe(3);
+    for (let index = 0; index < 20; index++) await deliver(index % 2 ? there : back, { handler });
+    expect(queued()).toBe(4);
+    nowMs += 10_000;
+    for (let index = 0; index < 10; index++) await deliver(index % 2 ? there : back, { handler });
+    expect(queued()).toBe(6);
+  });
+});
+
+test("one repository has 60 events a minute, and others theirs", async () => {
+  const handler = receiveWebhook(options);
+  const statuses = [];
+  for (let index = 0; index < 62; index++) {
+    statuses.push((await deliver(payloadOf("CORE", { push: { changes: [index] } }), { handler })).status);
+  }
+  expect(statuses.slice(58)).toEqual([202, 202, 429, 429]);
+  const other = {
+    repository: {
+      uuid: "{0b1c2d3e-4f50-6172-8394-000000000000}",
+      full_name: "acme/other",
+      is_private: true,
+      project: { key: "CORE" },
+    },
+  };
+  expect((await deliver(other, { handler })).status).toBe(202);
+  nowMs += 60_000;
+  expect((await deliver(payloadOf(), { handler })).status).toBe(202);
 });
 
 test("a queue that does not take it is a 5xx, after which Bitbucket sends again", async () => {
