@@ -21,7 +21,7 @@ export interface LoadLimits {
   readonly maxPlansOfCaller: number;
 }
 
-export const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 16, maxPlansOfCaller: 8 };
+const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 16, maxPlansOfCaller: 8 };
 
 /** A body is read in some ms. Those that wait have sent no more than a socket holds. */
 const READING = {

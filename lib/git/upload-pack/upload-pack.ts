@@ -23,7 +23,7 @@ export interface UploadPackOptions extends RespondOptions {
 }
 
 /** Limits how many requests are planned at a time. */
-export interface PlanningTurn {
+interface PlanningTurn {
   /** Called when the body has been read. */
   bodyRead(): void;
   /** Waits for a turn. May reject. */
