@@ -1,6 +1,7 @@
 /** HTTP to the primary's git server: credential, limits, and what its refusals mean. */
-import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { NotFoundError, UpstreamError } from "../errors.ts";
 import { mediaType } from "../media-type.ts";
+import { readBody } from "../read-body.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
@@ -63,7 +64,7 @@ export function readGitAnswer<T>(
   const { limits = DEFAULT_GIT_HTTP_LIMITS } = options;
   return readWithRetry(options, async (fetch) => {
     const { url, body } = await requestGit(request, { ...options, fetch });
-    return decode(await readAll(body, limits.maxRefListBytes), url);
+    return decode(await readRefList(body, limits), url);
   });
 }
 
@@ -113,7 +114,7 @@ async function requestGit(request: GitHttpRequest, options: GitHttpClientOptions
     throw unreachable(error, watch);
   }
   if (response.ok && mediaType(response.headers.get("content-type")) === request.answerType) {
-    return { url: response.url, body: readBody(response, limits, watch) };
+    return { url: response.url, body: bodyChunks(response, limits, watch) };
   }
   watch.stop();
   // Errors of an answer that is not read do not matter.
@@ -121,7 +122,7 @@ async function requestGit(request: GitHttpRequest, options: GitHttpClientOptions
   throw response.ok ? notGitError(response) : refusalError(response);
 }
 
-async function* readBody(
+async function* bodyChunks(
   response: Response,
   limits: GitHttpLimits,
   watch: SilenceWatch,
@@ -199,15 +200,10 @@ function refusalError(response: Response): Error {
   });
 }
 
-/** @throws {LimitExceededError} The body is longer than `maxBytes`. */
-export async function readAll(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let totalBytes = 0;
-  for await (const chunk of body) {
-    totalBytes += chunk.length;
-    if (totalBytes > maxBytes)
-      throw new LimitExceededError(`the primary's list of refs is longer than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** @throws {LimitExceededError} */
+export function readRefList(
+  body: AsyncIterable<Uint8Array>,
+  { maxRefListBytes }: GitHttpLimits,
+): Promise<Uint8Array> {
+  return readBody(body, maxRefListBytes, "the primary's list of refs");
 }

@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { readBody } from "../read-body.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 
 const LFS_TYPE = "application/vnd.git-lfs+json";
@@ -83,25 +84,13 @@ async function askLfsBatch(
       redirect: "error",
       signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
     });
-    text = await readText(response);
+    text = (await readBody(response.body, MAX_ANSWER_BYTES, "the primary's LFS answer")).toString("utf8");
   } catch (error) {
     if (error instanceof LimitExceededError || signal?.aborted) throw error;
     throw new UpstreamError("the primary cannot be asked for LFS files", { retryable: true, cause: error });
   }
   if (response.status !== 200) throw refusal(response, text);
   return readEntries(text, objects);
-}
-
-async function readText({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let totalBytes = 0;
-  for await (const chunk of body ?? []) {
-    totalBytes += chunk.length;
-    if (totalBytes > MAX_ANSWER_BYTES)
-      throw new LimitExceededError(`the primary's LFS answer is longer than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 function refusal({ status, headers }: Response, text: string): Error {

@@ -20,8 +20,8 @@ import {
 import {
   DEFAULT_GIT_HTTP_LIMITS,
   type GitRepositoryOptions,
-  readAll,
   readGitAnswer,
+  readRefList,
 } from "./git-http-client.ts";
 
 export interface ListedRefs extends Advertisement {
@@ -82,7 +82,7 @@ class CheckingHttpClient implements HttpClient {
     const path = url.slice(this.#options.repositoryUrl.length);
     const request = {
       ...({ method: isCommand ? "POST" : "GET", url: repositoryUrl + path, headers, answerType } as const),
-      ...(body && { body: withUnborn(await readAll(body, limits.maxRefListBytes), capabilities) }),
+      ...(body && { body: withUnborn(await readRefList(body, limits), capabilities) }),
     };
     return readGitAnswer(request, this.#options, (bytes, answerUrl) => {
       const lines = readWholeAnswer(bytes, isCommand);

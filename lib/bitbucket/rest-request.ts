@@ -1,12 +1,7 @@
 /** One request to Bitbucket's REST API: credential, limits, and what its refusals mean. */
 import * as z from "zod";
-import {
-  LimitExceededError,
-  MirrorError,
-  NotFoundError,
-  UnexpectedAnswerError,
-  UpstreamError,
-} from "../errors.ts";
+import { MirrorError, NotFoundError, UnexpectedAnswerError, UpstreamError } from "../errors.ts";
+import { readBody } from "../read-body.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
@@ -73,7 +68,8 @@ export async function requestJson<T>(
       signal,
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    text = await readText(response, limits.maxAnswerBytes, path);
+    const name = "an answer of Bitbucket";
+    text = new TextDecoder().decode(await readBody(response.body, limits.maxAnswerBytes, name));
   } catch (error) {
     if (error instanceof MirrorError) throw error;
     const timedOut = signal.aborted;
@@ -99,20 +95,6 @@ function decode<T>(text: string, schema: z.ZodType<T>, path: string): T {
 
 export function problemOf(error: z.ZodError): string {
   return z.prettifyError(error).slice(0, MAX_ERROR_TEXT_LENGTH);
-}
-
-async function readText(response: Response, maxBytes: number, path: string): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let totalBytes = 0;
-  for await (const chunk of response.body ?? []) {
-    totalBytes += chunk.length;
-    if (totalBytes > maxBytes) {
-      throw new LimitExceededError(`an answer of Bitbucket is longer than ${maxBytes} bytes`, { path });
-    }
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }
 
 /** 401 and 403 are faults of our credential, never a sign that a repository is gone. */

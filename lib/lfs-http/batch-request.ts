@@ -2,6 +2,7 @@
 import * as z from "zod/mini";
 import { LimitExceededError, ProtocolError } from "../errors.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { readBody } from "../read-body.ts";
 import { lfsError } from "./lfs-response.ts";
 
 export interface LfsBatch {
@@ -64,16 +65,9 @@ export async function readLfsBatch(request: HttpRequest): Promise<LfsBatch | Htt
 
 /** @throws {LimitExceededError} @throws {ProtocolError} Not UTF-8. */
 async function readText({ body }: HttpRequest): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let totalBytes = 0;
-  for await (const chunk of body) {
-    totalBytes += chunk.length;
-    if (totalBytes > MAX_BODY_BYTES)
-      throw new LimitExceededError(`a batch request has at most ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
-  }
+  const bytes = await readBody(body, MAX_BODY_BYTES, "a batch request");
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     throw new ProtocolError("not UTF-8", { cause: error });
   }
