@@ -12,7 +12,7 @@ const CONFIRM_AFTER_SECONDS = 7 * DAY_SECONDS;
 const MAX_HELD_TRIES = 7;
 /** Of the files of one job. Fewer are believed at once. */
 const HELD_ABOVE_FILES = 5;
-const HELD_ABOVE_SHARE = 0.2;
+const HELD_ABOVE_SHARE = 0.1;
 
 /** Whether a copy job has to ask the primary about a file of which this is known. */
 export function isWanted(known: LfsRecord | undefined, nowSeconds: number): boolean {
