@@ -20,7 +20,7 @@ Exit codes: 0 connected; 1 failed; 2 wrong arguments or settings, or Bitbucket r
 export function connectCommand(command: Command): void {
   primaryOptions(command)
     .argument("<workspace>", "its id, as in Bitbucket's addresses")
-    .option("--credential <name>", "name name name of the account's secret, never the secret itself")
+    .option("--credential <name>", "name of the account's secret, never the secret itself")
     .option("--no-check", "do not check the account with Bitbucket")
     .addHelpText("after", EXPLANATION)
     .action(connect);

@@ -17,7 +17,7 @@ Exit codes: 0 done; 1 failed; 2 wrong arguments or settings, or Bitbucket reject
 export function reconnectCommand(command: Command): void {
   primaryOptions(command)
     .argument("<workspace>", "one that is connected")
-    .option("--credential <name>", "name name name of the account's secret, never the secret itself")
+    .option("--credential <name>", "name of the account's secret, never the secret itself")
     .option("--no-check", "do not check the account with Bitbucket")
     .addHelpText("after", EXPLANATION)
     .action(reconnect);

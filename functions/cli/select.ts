@@ -8,13 +8,20 @@ import {
 } from "../../lib/mirror/change-workspaces.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
-import { selects } from "../../lib/mirror/selection.ts";
+import { type SelectableRepository, selects } from "../../lib/mirror/selection.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
+import {
+  bitbucketOf,
+  configOf,
+  type PrimaryOptions,
+  primaryOptions,
+  print,
+  storeOf,
+} from "./command-options.ts";
 import { parseDays } from "./remove.ts";
 
-interface SelectOptions extends StoreOptions {
+interface SelectOptions extends PrimaryOptions {
   readonly all?: true;
   /** `false` by the option with "no-" before it: none. */
   readonly project?: readonly string[] | false;
@@ -23,6 +30,7 @@ interface SelectOptions extends StoreOptions {
   readonly public?: "mirror" | "skip";
   readonly retentionDays?: number;
   readonly dryRun?: true;
+  readonly check: boolean;
 }
 
 const EXPLANATION = `
@@ -38,7 +46,7 @@ Examples:
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
 export function selectCommand(command: Command): void {
-  storeOptions(command)
+  primaryOptions(command)
     .argument("<workspace>", "one that is connected")
     .option("--all", "all projects")
     .option("--project <key>", "the repositories of a project (repeatable)", collectNames)
@@ -58,7 +66,8 @@ export function selectCommand(command: Command): void {
       "how long data of repositories that are no longer mirrored is kept",
       parseDays,
     )
-    .option("--dry-run", "only show what would be selected")
+    .option("--dry-run", "only show what would be selected; asks Bitbucket")
+    .option("--no-check", "accept projects of which Bitbucket shows no repository")
     .addHelpText("after", EXPLANATION)
     .action(select);
 }
@@ -68,8 +77,11 @@ async function select(name: string, options: SelectOptions): Promise<void> {
   const change = changeOf(options);
   const isChange = Object.keys(change).length > 0 && !options.dryRun;
   const apply = (config: MirrorConfig) => selectRepositories(config, name, change);
+  const planned = connectedWorkspace(apply(await configOf(store)), name);
+  const known = await knownRepositories(store, planned, options);
+  if (options.check && options.project) await checkProjects(planned, options.project, known ?? [], options);
   const config = isChange ? await changeMirrorConfig(store, apply) : apply(await configOf(store));
-  await show(store, connectedWorkspace(config, name), options.dryRun === true);
+  show(connectedWorkspace(config, name), known, options.dryRun === true);
 }
 
 function changeOf({
@@ -92,7 +104,53 @@ function changeOf({
   };
 }
 
-async function show(store: BlobStore, workspace: MirroredWorkspace, showsNames: boolean): Promise<void> {
+type KnownRepository = Omit<SelectableRepository, "workspace">;
+
+/** @returns As the mirror has listed them, `undefined` before; for `--dry-run` all that Bitbucket has, as the mirror lists no more than it needs. */
+async function knownRepositories(
+  store: BlobStore,
+  workspace: MirroredWorkspace,
+  options: SelectOptions,
+): Promise<readonly KnownRepository[] | undefined> {
+  if (!options.dryRun) {
+    const { value: index } = await readWorkspaceIndex(store, workspace.workspace);
+    return index && Object.values(index.repositories);
+  }
+  const api = await bitbucketOf(options).apiOf(workspace, (fetch) => fetch);
+  const listed: KnownRepository[] = [];
+  for await (const repository of api.repositories(workspace.workspace)) listed.push(repository);
+  return listed;
+}
+
+/** @throws {ConfigError} Bitbucket shows no repository of one. */
+async function checkProjects(
+  workspace: MirroredWorkspace,
+  keys: readonly string[],
+  known: readonly KnownRepository[],
+  options: SelectOptions,
+): Promise<void> {
+  const knownKeys = new Set(known.map(({ projectKey }) => projectKey?.toUpperCase()));
+  const unknownKeys = keys.filter((key) => !knownKeys.has(key.toUpperCase()));
+  if (unknownKeys.length === 0) return;
+  const api = await bitbucketOf(options).apiOf(workspace, (fetch) => fetch);
+  for (const projectKey of unknownKeys) {
+    let isShown = false;
+    for await (const _ of api.repositories(workspace.workspace, { projectKey: projectKey.toUpperCase() })) {
+      isShown = true;
+      break;
+    }
+    if (!isShown)
+      throw new ConfigError(
+        `Bitbucket shows no repository of project ${projectKey} to this account: check the key, or give --no-check`,
+      );
+  }
+}
+
+function show(
+  workspace: MirroredWorkspace,
+  known: readonly KnownRepository[] | undefined,
+  showsNames: boolean,
+): void {
   const { workspace: name, projects, include, exclude, publicRepositories, retentionDays } = workspace;
   const list = (items: readonly string[]) => (items.length === 0 ? "none" : items.join(", "));
   print(`${name}:`);
@@ -100,13 +158,11 @@ async function show(store: BlobStore, workspace: MirroredWorkspace, showsNames: 
   print(`  include: ${list(include)}; exclude: ${list(exclude)}`);
   print(`  public repositories: ${publicRepositories ? "mirrored" : "skipped"}`);
   print(`  data of repositories that are no longer mirrored is kept for ${retentionDays} days`);
-  const { value: index } = await readWorkspaceIndex(store, name);
-  if (index === undefined) {
+  if (known === undefined) {
     print("  Bitbucket has not been asked for its repositories yet.");
     return;
   }
-  const known = Object.values(index.repositories);
-  const selected = known.filter((entry) => selects(workspace, { workspace: name, ...entry }));
+  const selected = known.filter((entry) => selects(workspace, { ...entry, workspace: name }));
   print(`  ${selected.length} of ${known.length} known repositories are selected`);
   if (showsNames) for (const { slug } of selected) print(`    ${name}/${slug}`);
 }

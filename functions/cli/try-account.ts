@@ -19,11 +19,11 @@ export async function tryAccount(
   for (const workspace of workspaces) {
     const api = await bitbucketOf(options).apiOf(workspace, (fetch) => fetch);
     const [example] = await firstOf(api.repositories(name), name);
-    print(
-      example === undefined
-        ? `Bitbucket shows no repository of ${name} to this account: nothing can be mirrored until it does.`
-        : `Bitbucket accepts the account: it shows ${example.fullName}, for example.`,
-    );
+    if (example === undefined)
+      throw new ConfigError(
+        `Bitbucket shows no repository of ${name} to this account: check its rights and the name, or give --no-check`,
+      );
+    print(`Bitbucket accepts the account: it shows ${example.fullName}, for example.`);
   }
 }
 

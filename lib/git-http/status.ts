@@ -4,6 +4,7 @@ import { describeAge } from "../age.ts";
 import { byteText } from "../git/byte-text.ts";
 import { type ObjectId, parseObjectId } from "../git/object-id.ts";
 import type { UploadPackSource } from "../git/ports.ts";
+import { isRefName } from "../git/ref-name.ts";
 import { findRef, refValuesAmong } from "../git/upload-pack/find-refs.ts";
 import { findUnreachable } from "../git/walk/reachable.ts";
 import { textResponse } from "../http/error-response.ts";
@@ -52,9 +53,11 @@ export async function answerWait(
   const idText = query.get("id") ?? undefined;
   const timeout = query.get("timeout") ?? String(DEFAULT_WAIT_SECONDS);
   const isIdRight = idText === undefined || /^[0-9a-f]{40}$/.test(idText);
+  // A short name would never be found.
+  const isRefRight = ref === undefined || isRefName(byteText(new TextEncoder().encode(ref)));
   const isTimeoutRight = /^\d{1,3}$/.test(timeout) && Number(timeout) <= MAX_WAIT_SECONDS;
-  if ((ref === undefined && idText === undefined) || !isIdRight || !isTimeoutRight) {
-    const text = `give ref=<full name>, id=<40 hex digits> or both, and perhaps timeout=<0 to ${MAX_WAIT_SECONDS} s>`;
+  if ((ref === undefined && idText === undefined) || !isRefRight || !isIdRight || !isTimeoutRight) {
+    const text = `give ref=<full name, such as refs/heads/main>, id=<40 hex digits> or both, and perhaps timeout=<0 to ${MAX_WAIT_SECONDS} s>`;
     return textResponse(400, text, NO_CACHE_HEADERS);
   }
   const id = idText === undefined ? undefined : parseObjectId(idText);

@@ -65,7 +65,15 @@ describe.sequential("what is mirrored", () => {
 
   test("selection goes from all to some and back, and keeps what is not named", async () => {
     await run("select", "acme", "--all", "--exclude", "*-archive", "--exclude", "CORE/x*");
-    await run("select", "acme", "--project", "CORE", "--include", "tools", "--public", "skip");
+    const skip = ["--include", "tools", "--public", "skip", ...primaryOptions()];
+    const misspelt = await run("select", "acme", "--project", "CROE", ...skip);
+    expect(misspelt).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("project CROE") });
+    expect(
+      await run("select", "acme", "--project", "CROE", "--dry-run", "--no-check", ...skip),
+    ).toMatchObject({ exitCode: 0 });
+    const planned = await run("select", "acme", "--all", "--dry-run", ...primaryOptions());
+    expect(planned.stdout).toMatch(/[1-9]\d* of \d+ known repositories are selected\n {4}acme\//);
+    await run("select", "acme", "--project", "CORE", "--no-check", ...skip);
     expect(await config()).toMatchObject({
       workspaces: [
         {

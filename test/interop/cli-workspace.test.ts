@@ -32,7 +32,11 @@ function run(command: string, ...args: string[]) {
 }
 
 async function sync() {
-  return run("sync", "--api-url", rig.fake.apiUrl, "--git-url", rig.fake.gitUrl);
+  return run("sync", ...primaryOptions());
+}
+
+function primaryOptions(): string[] {
+  return ["--api-url", rig.fake.apiUrl, "--git-url", rig.fake.gitUrl];
 }
 
 interface ListedRepository {
@@ -54,8 +58,9 @@ async function servedSlugs(): Promise<string[]> {
 
 describe.sequential("3 projects with 60 repositories", () => {
   test("nothing is mirrored of what is only connected", async () => {
-    const primary = ["--api-url", rig.fake.apiUrl, "--git-url", rig.fake.gitUrl];
-    expect(await run("connect", "acme", "--credential", "bot", ...primary)).toMatchObject({ exitCode: 0 });
+    expect(await run("connect", "acme", "--credential", "bot", ...primaryOptions())).toMatchObject({
+      exitCode: 0,
+    });
     expect((await sync()).exitCode).toBe(0);
     expect(await servedSlugs()).toEqual([]);
   });
@@ -65,7 +70,7 @@ describe.sequential("3 projects with 60 repositories", () => {
     const selected = REPOSITORIES.filter(
       ({ slug, project }) => (project === "CORE" || /^web-1.$/.test(slug)) && !slug.endsWith("-3"),
     ).map(({ slug }) => slug);
-    expect(await run("select", "acme", ...selection)).toMatchObject({ exitCode: 0 });
+    expect(await run("select", "acme", ...selection, ...primaryOptions())).toMatchObject({ exitCode: 0 });
     expect(await sync()).toMatchObject({
       exitCode: 0,
       stdout: `In step: ${selected.length} repositories, ${selected.length} of them with news.\n`,
@@ -98,7 +103,9 @@ describe.sequential("3 projects with 60 repositories", () => {
   });
 
   test("back to one project: the others are served no more, at once, and after the next round are not mirrored", async () => {
-    expect(await run("select", "acme", "--project", "OPS")).toMatchObject({ exitCode: 0 });
+    expect(await run("select", "acme", "--project", "OPS", ...primaryOptions())).toMatchObject({
+      exitCode: 0,
+    });
     const ops = REPOSITORIES.filter(({ project }) => project === "OPS").map(({ slug }) => slug);
     expect(await servedSlugs()).toEqual(ops);
     expect((await sync()).exitCode).toBe(0);

@@ -91,6 +91,10 @@ describe("waiting", () => {
   test.each([
     ["", 0],
     ["timeout=3", 0],
+    ["ref=main", 0],
+    ["ref=HEAD", 0],
+    ["ref=heads/main", 0],
+    ["ref=refs/heads/a..b", 0],
     ["id=abc", 0],
     [`id=x${OLD}`, 0],
     [`id=${OLD}x`, 0],
@@ -102,7 +106,9 @@ describe("waiting", () => {
   ])("for %j is refused", async (query) => {
     const { status, body, headers } = await wait(query, sourceAt(OLD));
     expect(status).toBe(400);
-    expect(body).toBe("give ref=<full name>, id=<40 hex digits> or both, and perhaps timeout=<0 to 240 s>\n");
+    expect(body).toBe(
+      "give ref=<full name, such as refs/heads/main>, id=<40 hex digits> or both, and perhaps timeout=<0 to 240 s>\n",
+    );
     expect(headers).toMatchObject({ pragma: "no-cache" });
   });
 
@@ -125,7 +131,6 @@ describe("waiting", () => {
     [`ref=refs/heads/main&id=${NEW}`, sourceAt(OLD, [NEW])],
     [`id=${NEW}`, sourceAt(OLD)],
     ["ref=refs/heads/mai", sourceAt(NEW)],
-    ["ref=main", sourceAt(NEW)],
   ])("for %s ends when its time is up", async (query, source) => {
     expect(await wait(`${query}&timeout=0`, source)).toMatchObject({
       status: 504,
