@@ -1,7 +1,11 @@
 /** Who may read, as deployed: the authorizer before the git function, and API Gateway's ways with headers between them. */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { lfsFileKey } from "../../lib/repo/layout.ts";
+import { LFS_STATE } from "../../lib/repo/lfs-rights-table.ts";
+import { StoredLfsRights } from "../../lib/repo/stored-lfs-rights.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 import { makeCredentialHelper } from "../support/credential-helper.ts";
@@ -17,6 +21,9 @@ import { expectSilentFsck, listRefs } from "../support/primary.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();
+const LFS_TYPE = "application/vnd.git-lfs+json";
+const lfsFile = Buffer.from("a file of git-lfs");
+const oidOf = (content: Uint8Array) => createHash("sha256").update(content).digest("hex");
 const INFO_REFS = "info/refs?service=git-upload-pack";
 
 describe.skipIf(runtimeClient === undefined)("the authorizer and the git function together", () => {
@@ -48,6 +55,15 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
         foundBy: isVault ? "uuid" : "name",
       } as const;
       await nameRepository(store, builder.uuid, record);
+      await new StoredLfsRights(store, builder.uuid).add([
+        {
+          oid: oidOf(lfsFile),
+          sizeBytes: lfsFile.length,
+          state: LFS_STATE.stored,
+          tries: 0,
+          seconds: 1_800_000_000,
+        },
+      ]);
       const { callers, repositories } = acme.fake.controls.accounts;
       const settings = { ...repositories[`acme/${slug}`], uuid: builder.uuid };
       acme.fake.controls.replaceAccounts({
@@ -55,6 +71,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
         repositories: { ...repositories, [`acme/${slug}`]: settings },
       });
     }
+    await store.write(lfsFileKey(oidOf(lfsFile)), lfsFile);
     await makeSampleRepository(acme.primary("coming"), { commitCount: 1 });
     const { callers, repositories } = acme.fake.controls.accounts;
     acme.fake.controls.replaceAccounts({
@@ -135,18 +152,35 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
     expect([response.status, response.headers.get("location")]).toEqual([307, acme.fake.gitUrl + path]);
   });
 
-  test("uploads of git-lfs are sent on to the primary, where it may read at all", async () => {
+  test("git-lfs gets presigned links to what is stored, where it may read at all, and is redirected for uploads", async () => {
     const path = "/acme/vault.git/info/lfs/objects/batch";
-    const statusAs = async (credential?: string) => {
+    const batch = async (credential?: string, operation = "download") => {
       const authorization = credential !== undefined && { authorization: `Basic ${btoa(credential)}` };
       const headers = { "content-type": "application/vnd.git-lfs+json", ...authorization };
-      const body = JSON.stringify({ operation: "upload", objects: [] });
-      const response = await fetch(gateway.url + path, { method: "POST", headers, body, redirect: "manual" });
-      return [response.status, response.headers.get("location")];
+      const objects = [lfsFile, Buffer.from("not stored")].map((content) => ({
+        oid: oidOf(content),
+        size: content.length,
+      }));
+      const body = JSON.stringify({ operation, objects });
+      return fetch(gateway.url + path, { method: "POST", headers, body, redirect: "manual" });
     };
-    expect(await statusAs("rita:rita-token")).toEqual([307, acme.fake.gitUrl + path]);
-    expect(await statusAs("stranger:stranger-token")).toEqual([404, null]);
-    expect(await statusAs()).toEqual([401, null]);
+    const answer = await batch("rita:rita-token");
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([200, LFS_TYPE]);
+    const { objects } = (await answer.json()) as {
+      objects: { error?: object; authenticated?: boolean; actions?: { download: { href: string } } }[];
+    };
+    expect(objects[0]).toMatchObject({ authenticated: true, actions: { download: { expires_in: 3540 } } });
+    expect(objects[1]).toMatchObject({ error: { code: 404 } });
+    const href = objects[0]?.actions?.download.href ?? "";
+    expect(new URL(href).origin).toBe(new URL(s3Server.endpoint).origin);
+    const file = await fetch(href, { headers: { range: "bytes=4-" } });
+    expect([file.status, await file.text()]).toEqual([206, lfsFile.subarray(4).toString()]);
+
+    const refused = await batch("stranger:stranger-token");
+    expect([refused.status, refused.headers.get("content-type")]).toEqual([404, LFS_TYPE]);
+    expect((await batch()).status).toBe(401);
+    const upload = await batch("rita:rita-token", "upload");
+    expect([upload.status, upload.headers.get("location")]).toEqual([307, acme.fake.gitUrl + path]);
   });
 
   test("the primary was asked by uuid where the last sync had found it so", () => {
