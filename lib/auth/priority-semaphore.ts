@@ -1,4 +1,7 @@
-/** Limits how many tasks run at a time; urgent ones start before others. */
+/**
+ * Limits how many tasks run at a time; urgent ones start before others. Not p-queue: a place is taken and released around code
+ * that is not one function, and an abort while queued is a result here, not an error; wrapping its `add` is no shorter.
+ */
 
 export class PrioritySemaphore {
   #free: number;
