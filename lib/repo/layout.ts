@@ -74,6 +74,9 @@ export interface RepositoryKeys {
   readonly documents: readonly string[];
 }
 
+/** Of the form in lib/git/history/pack-history.ts. A new form gets a key of its own, so two releases keep each other's files. */
+const HISTORY_VERSION = 4;
+
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   const prefix = `repos/${uuid}/`;
   const refSnapshotFolder = `${prefix}ref-snapshots/`;
@@ -102,7 +105,7 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     refSnapshot: (snapshotId) => `${refSnapshotFolder}${snapshotId}`,
     pack: (packId) => `${packFolder}pack-${packId}.pack`,
     packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
-    packHistory: (packId) => `${packFolder}pack-${packId}.history`,
+    packHistory: (packId) => `${packFolder}pack-${packId}.history-${HISTORY_VERSION}`,
     packLfs: (packId) => `${packFolder}pack-${packId}.lfs-1`,
     lfsTableFolder,
     lfsTable: (tableId) => `${lfsTableFolder}${tableId}`,

@@ -13,7 +13,10 @@ export const packSchema = z.object({
   id: hex40,
   packBytes: count,
   indexBytes: count,
-  /** Of the history sidecar; absent where there is none. */
+  /**
+   * Of the history sidecar, in this release's form. 0 where it would exceed the limits. Absent where another release stored the
+   * pack, with a form of its own: the next sync makes this one.
+   */
   historyBytes: z.optional(count),
   /** Entries in the pack, with the appended bases. */
   objectCount: count,

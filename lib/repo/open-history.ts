@@ -19,7 +19,7 @@ interface DamagedHistory {
 export interface OpenedHistory {
   /** Of all packs; absent if one of them has none. */
   readonly history?: CommitHistory;
-  /** Those that the manifest names and that cannot be used. */
+  /** Those that are missing or cannot be used. */
   readonly damaged: readonly DamagedHistory[];
 }
 
@@ -33,7 +33,7 @@ export async function readHistoryBlobs(
   packs: readonly ManifestPack[],
   options?: ReadOptions,
 ): Promise<HistoryBlob[]> {
-  if (packs.some(({ historyBytes }) => historyBytes === undefined)) return packs.map(() => undefined);
+  if (packs.some(({ historyBytes = 0 }) => historyBytes === 0)) return packs.map(() => undefined);
   return Promise.all(
     packs.map(async ({ id }) => {
       try {
@@ -54,8 +54,13 @@ export function openHistory(
 ): OpenedHistory {
   const parts: HistoryPart[] = [];
   const damaged: DamagedHistory[] = [];
-  for (const [packNumber, { id: packId }] of packs.entries()) {
+  for (const [packNumber, { id: packId, historyBytes }] of packs.entries()) {
     const blob = blobs[packNumber];
+    if (historyBytes === undefined)
+      damaged.push({
+        packId,
+        error: new NotFoundError("pack has no history sidecar of this release's form"),
+      });
     if (blob === undefined) continue;
     try {
       parts.push(openPart(blob, packNumber, set));

@@ -1,4 +1,4 @@
-/** Rewrites history sidecars that are damaged or of another version, from the packs in the store. */
+/** Writes history sidecars that are damaged or missing, from the packs in the store. */
 
 import { encodePackHistory } from "../git/history/pack-history.ts";
 import type { ObjectReader } from "../git/ports.ts";
@@ -30,7 +30,7 @@ export async function rebuildHistories(
 
 async function rebuildHistory(
   uuid: RepositoryUuid,
-  { historyBytes: _, ...pack }: ManifestPack,
+  pack: ManifestPack,
   objects: ObjectReader,
   { storage: { store }, signal, temporaryFolder }: SyncContext,
 ): Promise<ManifestPack> {
@@ -43,7 +43,7 @@ async function rebuildHistory(
     const { built, index, lfsPointers } = await indexStoredPack(chunks, pack.packBytes, indexing);
     await store.write(keys.packLfs(pack.id), lfsPointers);
     const history = built && (await completeHistory(built, index, objects, signal));
-    if (history === undefined) return pack;
+    if (history === undefined) return { ...pack, historyBytes: 0 };
     const bytes = encodePackHistory(history);
     await store.write(keys.packHistory(pack.id), bytes);
     return { ...pack, historyBytes: bytes.length };

@@ -105,7 +105,7 @@ async function completePack(
     store.write(keys.packLfs(pack.id), indexed.lfsPointers),
     historyBytes && store.write(keys.packHistory(pack.id), historyBytes),
   ]);
-  return { pack: { ...counted, ...(historyBytes && { historyBytes: historyBytes.length }) }, objects };
+  return { pack: { ...counted, historyBytes: historyBytes?.length ?? 0 }, objects };
 }
 
 export async function deletePack(

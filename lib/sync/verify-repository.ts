@@ -57,7 +57,8 @@ export async function checkObjects(repository: Repository, options: CheckOptions
   const problems = new Problems();
   const objects = await problems.catching("indexes", () => repository.openObjects());
   await problems.catching("packs", () => repository.checkPacks());
-  for (const id of repository.damagedHistories) problems.add(`pack ${id}: its history sidecar is damaged`);
+  for (const id of repository.damagedHistories)
+    problems.add(`pack ${id}: its history sidecar is damaged or missing`);
   let objectCount = 0;
   for (const pack of repository.manifest.packs) {
     await problems.catching(`pack ${pack.id}`, async () => {

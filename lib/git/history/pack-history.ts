@@ -1,5 +1,5 @@
 /**
- * The sidecar of a pack, `pack-<id>.history`: what is needed to plan an answer without reading the pack. Sizes, types and
+ * The sidecar of a pack, `pack-<id>.history-<version>`: what is needed to plan an answer without reading the pack. Sizes, types and
  * delta bases of all objects; the commits, parents before children, and for each the objects that it introduces; what the
  * trees hold, by object, without names; and what the tags point to.
  *
@@ -17,7 +17,7 @@ import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 
 const SIGNATURE = 0x4948534e; // "NSHI", little-endian
-/** 4: dates are read as git reads them. */
+/** 4: dates are read as git reads them. It is in the key as well. */
 const VERSION = 4;
 const HEADER_BYTES = 40;
 const CHECKSUM_BYTES = 32;

@@ -65,7 +65,7 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
       id,
       packBytes: written.packBytes,
       indexBytes: index.length,
-      ...(historyBytes && { historyBytes: historyBytes.length }),
+      historyBytes: historyBytes?.length ?? 0,
       objectCount: entries.objectCount,
       sentObjectCount: run.own.length,
       sentEndBytes: written.sentEndBytes,

@@ -189,7 +189,7 @@ class Interleaving {
     }
     const { packs, refs } = this.#published ?? { packs: [], refs: undefined };
     const expected = packs.flatMap(({ id, historyBytes }) => [
-      ...(historyBytes === undefined ? [] : [KEYS.packHistory(id)]),
+      ...(!historyBytes ? [] : [KEYS.packHistory(id)]),
       KEYS.packIndex(id),
       KEYS.packLfs(id),
       KEYS.pack(id),
