@@ -9,7 +9,9 @@ import type { RepositoryJob, SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { DEFAULT_RETRY_POLICY, retryDelaySeconds } from "../../lib/queue/job-queue.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../lib/reconcile/reconcile-workspace.ts";
 import { readName } from "../../lib/repo/names.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
+import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import { type InSyncRig, startInSyncRig } from "./in-sync-rig.ts";
@@ -50,8 +52,12 @@ export class ClockedRig {
     };
   }
 
-  static async start(...slugs: readonly string[]): Promise<ClockedRig> {
-    const rig = await startInSyncRig();
+  static start(...slugs: readonly string[]): Promise<ClockedRig> {
+    return ClockedRig.startOver(new MemoryBlobStore(), ...slugs);
+  }
+
+  static async startOver(store: BlobStore, ...slugs: readonly string[]): Promise<ClockedRig> {
+    const rig = await startInSyncRig({ store });
     for (const slug of slugs) await rig.create("acme", slug, "CORE");
     await changeMirrorConfig(rig.store, () => mirrorConfigOf([{ workspace: "acme", projects: "all" }]));
     return new ClockedRig(rig);
