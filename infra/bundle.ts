@@ -27,7 +27,7 @@ export const FUNCTION_SOURCES = {
 } as const satisfies Record<string, FunctionSource>;
 
 /**
- * For a process that serves packs. Node frees the buffers that they pass through when it has looked through the young objects, and
+ * For a process that serves packs or copies files. Node frees the buffers that they pass through when it has looked through the young objects, and
  * makes few of those meanwhile: with little room for them it looks often. A fifth of the memory of a clone is saved so.
  */
 export const SERVING_NODE_OPTIONS = "--max-semi-space-size=1";

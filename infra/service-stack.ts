@@ -196,6 +196,7 @@ export class ServiceStack extends Stack {
   #lfsSync(props: ServiceStackProps, queue: Queue): MirrorFunction {
     const lfsSync = new MirrorFunction(this, "LfsSync", {
       codeFolder: props.codeFolders.lfsSync,
+      nodeOptions: SERVING_NODE_OPTIONS,
       memoryMib: MEMORY_MIB_PER_CPU,
       temporaryStorage: Size.gibibytes(10),
       environment: { ...environmentOf(props), [ENV.lfsQueueUrl]: queue.queueUrl },

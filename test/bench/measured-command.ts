@@ -34,11 +34,12 @@ export async function measureProgram(
   workspace: Workspace,
   fileName: string,
   args: readonly string[],
+  nodeOptions: readonly string[] = [],
 ): Promise<MeasuredCommand> {
   return measure(
     workspace,
     process.execPath,
-    [await bundledProgram(workspace, fileName), ...args],
+    [...nodeOptions, await bundledProgram(workspace, fileName), ...args],
     process.env,
     {},
   );

@@ -3,6 +3,7 @@ import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
 import { lfsBatchRow } from "./lfs-batch.ts";
 import { lfsPullRow } from "./lfs-pull.ts";
+import { lfsSyncRow } from "./lfs-sync.ts";
 import { measurePushVisible } from "./push-visible.ts";
 import type { Row } from "./row.ts";
 import { behindRow, cloneRow, listRow, nothingNewRow, oneOfManyRow } from "./served-rows.ts";
@@ -95,5 +96,11 @@ export const ROWS: readonly Row[] = [
     ],
     { throughput: 0.95 },
   ),
+  lfsSyncRow([
+    { count: 1_000, sizeBytes: 1_000 },
+    { count: 1_000, sizeBytes: 30_000 },
+    { count: 1_000, sizeBytes: 1_000_000 },
+    { count: 1, sizeBytes: 2 ** 30 },
+  ]),
   lfsPullRow("lfs-pull-small", [{ count: 3_000, sizeBytes: 1_000 }], { throughput: 0.9 }),
 ];
