@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { openStore } from "../../../functions/local/open-store.ts";
+import { openBlobUrls, openStore } from "../../../functions/local/open-store.ts";
 import { type S3Server, startS3Server } from "../../support/s3-server/s3-server.ts";
 
 let folder: string;
@@ -42,4 +42,17 @@ test.each([
   await store.write("a/key", new Uint8Array(1));
   const [url = ""] = urls;
   expect(decodeURIComponent(url)).toBe(`/${server.bucketName}/${prefix}a/key`);
+});
+
+test("links lead to where clients reach the S3 server", async () => {
+  const place = { store: `s3://${server.bucketName}/git`, s3Endpoint: server.endpoint };
+  const linkOf = async (more: { s3PublicEndpoint?: string }) =>
+    new URL((await openBlobUrls({ ...place, ...more })?.urlOf("a/key", 1)) ?? "");
+  expect((await linkOf({})).origin).toBe(server.endpoint);
+  const { origin, pathname } = await linkOf({ s3PublicEndpoint: "https://files.example.com:8443" });
+  expect([origin, pathname]).toEqual(["https://files.example.com:8443", `/${server.bucketName}/git/a/key`]);
+  expect(openBlobUrls({ store: folder })).toBeUndefined();
+  expect(() => openBlobUrls({ store: folder, s3PublicEndpoint: "https://files.example.com" })).toThrow(
+    "--s3-public-endpoint goes with --store s3://bucket/prefix",
+  );
 });
