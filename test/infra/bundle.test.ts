@@ -44,7 +44,7 @@ test.each(["authorizer", "gitHttp"] as const)(
 
 /** Each KB is loaded at a cold start. */
 test.each([
-  ["authorizer", 210],
+  ["authorizer", 212],
   ["gitHttp", 850],
 ] as const)("%s's bundle has at most %i KB", async (name, maxKilobytes) => {
   await using folder = await temporaryFolder();
