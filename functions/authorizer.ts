@@ -1,7 +1,7 @@
 /** API Gateway's authorizer: decides who may read before a request reaches the git function. */
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
 import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
-import { AGENT, readAuthorizerConfig } from "../lib/config.ts";
+import { ACCOUNT_SECRET_FOLDER, AGENT, readAuthorizerConfig } from "../lib/config.ts";
 import { formatDecision } from "../lib/git-http/access-decision.ts";
 import { accessOverStore } from "../lib/git-http/access-over-store.ts";
 import { routeOf } from "../lib/git-http/route.ts";
@@ -24,7 +24,8 @@ const decide = accessOverStore({
   probeQuestions: probeQuestions({
     store,
     readConfig: () => config.read(),
-    accountOf: ({ credential }) => readAccountParameter(readParameter, secretPath, credential),
+    accountOf: ({ credential }) =>
+      readAccountParameter(readParameter, `${secretPath}${ACCOUNT_SECRET_FOLDER}`, credential),
   }),
   secret: authSecret,
   fetch,

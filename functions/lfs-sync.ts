@@ -2,7 +2,7 @@
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
 import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
-import { readLfsConfig } from "../lib/config.ts";
+import { ACCOUNT_SECRET_FOLDER, readLfsConfig } from "../lib/config.ts";
 import { type LfsJob, parseLfsJob } from "../lib/lfs/lfs-job.ts";
 import { lfsPolicy } from "../lib/lfs/lfs-policy.ts";
 import { runLfsJob } from "../lib/lfs/run-lfs-job.ts";
@@ -34,7 +34,8 @@ const syncBudgets = new SyncBudgets();
 async function run(job: LfsJob, signal: AbortSignal): Promise<void> {
   const { lfsOf } = bitbucketAccess({
     ...settings,
-    accountOf: ({ credential }) => readAccountParameter(readParameter, secretPath, credential),
+    accountOf: ({ credential }) =>
+      readAccountParameter(readParameter, `${secretPath}${ACCOUNT_SECRET_FOLDER}`, credential),
     syncBudgets,
     signal,
   });

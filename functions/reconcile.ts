@@ -4,7 +4,7 @@ import { SSMClient } from "@aws-sdk/client-ssm";
 import * as z from "zod";
 import { createSsmParameter, ssmParameters } from "../lib/aws/ssm-parameters.ts";
 import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
-import { readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import { ACCOUNT_SECRET_FOLDER, readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
@@ -27,7 +27,8 @@ const ssm = new SSMClient();
 const readParameter = ssmParameters(ssm);
 const { apiOf, hooksOf } = bitbucketAccess({
   ...settings,
-  accountOf: ({ credential }) => readAccountParameter(readParameter, secretPath, credential),
+  accountOf: ({ credential }) =>
+    readAccountParameter(readParameter, `${secretPath}${ACCOUNT_SECRET_FOLDER}`, credential),
 });
 const readSecret = () =>
   ensureWebhookSecret(

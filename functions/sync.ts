@@ -3,7 +3,7 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
 import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
 import { tryRefreshBundles } from "../lib/bundles/refresh-bundles.ts";
-import { readSyncConfig } from "../lib/config.ts";
+import { ACCOUNT_SECRET_FOLDER, readSyncConfig } from "../lib/config.ts";
 import { errorFields } from "../lib/errors.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
 import { CurrentConfig } from "../lib/mirror/config-store.ts";
@@ -48,7 +48,8 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
   const { primaryOf, apiOf } = bitbucketAccess({
     apiUrl,
     gitUrl,
-    accountOf: ({ credential }) => readAccountParameter(readParameter, secretPath, credential),
+    accountOf: ({ credential }) =>
+      readAccountParameter(readParameter, `${secretPath}${ACCOUNT_SECRET_FOLDER}`, credential),
     syncBudgets,
     signal,
   });

@@ -7,7 +7,13 @@ import type { Bucket } from "aws-cdk-lib/aws-s3";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { ENV, EVENT_SOURCE, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import {
+  ACCOUNT_SECRET_FOLDER,
+  ENV,
+  EVENT_SOURCE,
+  RELAY_SECRET_FOLDER,
+  WEBHOOK_SECRET_NAME,
+} from "../lib/config.ts";
 import {
   grantAnnounce,
   grantCopyLfsFiles,
@@ -102,7 +108,11 @@ export class ServiceStack extends Stack {
     });
     grantDecideAccess(bucket, authorizer.role);
     // The mirror's accounts, to find out whether the primary is away.
-    this.#grantSecrets(authorizer.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
+    this.#grantSecrets(
+      authorizer.role,
+      ["ssm:GetParameter"],
+      `${props.settings.secretPath}${ACCOUNT_SECRET_FOLDER}*`,
+    );
     return authorizer;
   }
 
@@ -162,10 +172,14 @@ export class ServiceStack extends Stack {
     });
     grantReconcile(props.bucket, reconcile.role);
     queue.grantSendMessages(reconcile.role);
-    this.#grantSecrets(reconcile.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
     this.#grantSecrets(
       reconcile.role,
-      ["ssm:PutParameter"],
+      ["ssm:GetParameter"],
+      `${props.settings.secretPath}${ACCOUNT_SECRET_FOLDER}*`,
+    );
+    this.#grantSecrets(
+      reconcile.role,
+      ["ssm:GetParameter", "ssm:PutParameter"],
       `${props.settings.secretPath}${WEBHOOK_SECRET_NAME}`,
     );
     return reconcile;
@@ -189,7 +203,11 @@ export class ServiceStack extends Stack {
     });
     grantReadWriteRepositories(props.bucket, sync.role);
     for (const { queue } of [syncQueue, relayQueue, lfsQueue]) queue.grantSendMessages(sync.role);
-    this.#grantSecrets(sync.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
+    this.#grantSecrets(
+      sync.role,
+      ["ssm:GetParameter"],
+      `${props.settings.secretPath}${ACCOUNT_SECRET_FOLDER}*`,
+    );
     return sync;
   }
 
@@ -203,7 +221,11 @@ export class ServiceStack extends Stack {
     });
     grantCopyLfsFiles(props.bucket, lfsSync.role);
     queue.grantSendMessages(lfsSync.role);
-    this.#grantSecrets(lfsSync.role, ["ssm:GetParameter"], `${props.settings.secretPath}*`);
+    this.#grantSecrets(
+      lfsSync.role,
+      ["ssm:GetParameter"],
+      `${props.settings.secretPath}${ACCOUNT_SECRET_FOLDER}*`,
+    );
     return lfsSync;
   }
 

@@ -14,6 +14,9 @@ export const AGENT = `nearside/${packageJson.version}`;
 /** SSM parameter below `secretPath`; the mirror creates it. */
 export const WEBHOOK_SECRET_NAME = "webhook-secret";
 
+/** Below `secretPath`: the accounts at Bitbucket that `config.json` names. */
+export const ACCOUNT_SECRET_FOLDER = "accounts/";
+
 /** Below `secretPath`: the secrets that sign the relay's webhooks. */
 export const RELAY_SECRET_FOLDER = "relay/";
 

@@ -291,7 +291,7 @@ export const SETTINGS = {
     pattern: /^\/([A-Za-z0-9._-]+\/)+$/,
     rule: "must begin and end with a slash, such as /nearside/",
     description:
-      "the first part of the names of the mirror's SSM parameters (SecureString): the accounts that `config.json` names, `relay/…` for the relay, and `webhook-secret`, which the mirror creates. By default `stackPrefix` in small letters between slashes",
+      "the first part of the names of the mirror's SSM parameters (SecureString): `accounts/…` for the accounts that `config.json` names, `relay/…` for the relay, and `webhook-secret`, which the mirror creates. By default `stackPrefix` in small letters between slashes",
     section: "deployment",
     environment: "NEARSIDE_SECRET_PATH",
   },

@@ -6,6 +6,7 @@ import { pino } from "pino";
 import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import { readAccountParameter } from "../../lib/bitbucket/parameter-account.ts";
+import { ACCOUNT_SECRET_FOLDER } from "../../lib/config.ts";
 import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
@@ -58,7 +59,8 @@ function accountsOf({
 }: PrimaryOptions): (workspace: Pick<MirroredWorkspace, "credential">) => Promise<BitbucketAccount> {
   if (secretPath === undefined) return async ({ credential }) => readNamedAccount(process.env, credential);
   const readParameter = ssmParameters(new SSMClient());
-  return ({ credential }) => readAccountParameter(readParameter, secretPath, credential);
+  return ({ credential }) =>
+    readAccountParameter(readParameter, `${secretPath}${ACCOUNT_SECRET_FOLDER}`, credential);
 }
 
 export function bitbucketOf(options: PrimaryOptions, signal?: AbortSignal): BitbucketAccess {

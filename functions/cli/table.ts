@@ -1,8 +1,8 @@
 /** Text for a terminal: lines with columns, and words of others. */
 
-const CONTROLS = /\p{Cc}/gu;
+const CONTROLS = /[\p{Cc}\p{Bidi_Control}]/gu;
 
-/** Control characters would let a name, or words of Bitbucket's, move the cursor. */
+/** Control characters in a name, or in Bitbucket's words, could move the cursor or hide part of a line. */
 export function visible(text: string): string {
   return text.replace(CONTROLS, "?");
 }

@@ -1,6 +1,7 @@
 /** The text of a refusal, for the refused caller: for example that a token has expired. */
 
 import { mediaType } from "../media-type.ts";
+import { printableLine } from "../printable-line.ts";
 
 /** Two lines on a terminal. */
 const MAX_HINT_LENGTH = 300;
@@ -21,8 +22,7 @@ export async function hintOf(
   }
   const body = await readStart(response);
   const text = type === "text/plain" ? body : messageIn(body);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: removed, as they could control a terminal
-  const line = text?.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, " ").trim();
+  const line = text && printableLine(text);
   if (line === undefined || line === "") return undefined;
   if (secretsIn(authorization).some((secret) => line.includes(secret))) return undefined;
   return line.length > MAX_HINT_LENGTH ? `${line.slice(0, MAX_HINT_LENGTH)}…` : line;

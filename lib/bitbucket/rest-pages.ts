@@ -1,6 +1,7 @@
 /** Lists over REST: page by page, each entry checked by itself, so that an odd one hides no other. */
 import * as z from "zod";
 import { LimitExceededError, UpstreamError } from "../errors.ts";
+import { printableLine } from "../printable-line.ts";
 import { DEFAULT_REST_API_LIMITS, getJson, problemOf, type RestApiOptions } from "./rest-request.ts";
 
 /** An entry of a list that cannot be used. */
@@ -73,7 +74,7 @@ function identityOf(value: unknown): Pick<SkippedEntry, "uuid" | "name"> {
   const name = [full_name, slug, url, uuid].find((one) => typeof one === "string");
   return {
     ...(bare !== undefined && { uuid: bare }),
-    name: (name ?? "an entry without a name").slice(0, MAX_NAME_LENGTH),
+    name: printableLine(name ?? "an entry without a name").slice(0, MAX_NAME_LENGTH),
   };
 }
 

@@ -1,6 +1,7 @@
 /** One request to Bitbucket's REST API: credential, limits, and what its refusals mean. */
 import * as z from "zod";
 import { MirrorError, NotFoundError, UnexpectedAnswerError, UpstreamError } from "../errors.ts";
+import { printableLine } from "../printable-line.ts";
 import { readBody } from "../read-body.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
@@ -114,7 +115,8 @@ function refusalError(response: Response, text: string, path: string): Error {
 /** Error bodies are not always JSON. */
 function upstreamMessage(text: string): string | undefined {
   try {
-    return errorSchema.parse(JSON.parse(text)).error.message.slice(0, MAX_ERROR_TEXT_LENGTH);
+    const { message } = errorSchema.parse(JSON.parse(text)).error;
+    return printableLine(message.slice(0, MAX_ERROR_TEXT_LENGTH));
   } catch {
     return undefined;
   }

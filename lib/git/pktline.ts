@@ -3,6 +3,7 @@
  * Source: gitprotocol-common(5), "pkt-line Format"; gitprotocol-v2(5), "Packet-Line Framing".
  */
 import { ProtocolError } from "../errors.ts";
+import { printableLine } from "../printable-line.ts";
 import { bytesOfText, byteText } from "./byte-text.ts";
 
 export const PKT_PREFIX_BYTES = 4;
@@ -81,9 +82,9 @@ export function pktText(payload: Uint8Array): string {
   return byteText(withoutNewline(payload));
 }
 
-/** A line that is for people, so most likely UTF-8. */
+/** A line that is for people, so most likely UTF-8; without what could control a terminal. */
 export function pktMessage(payload: Uint8Array): string {
-  return decoder.decode(withoutNewline(payload));
+  return printableLine(decoder.decode(withoutNewline(payload)));
 }
 
 function withoutNewline(payload: Uint8Array): Uint8Array {

@@ -6,6 +6,7 @@ import {
   ProtocolError,
   UpstreamError,
 } from "../errors.ts";
+import { printableLine } from "../printable-line.ts";
 import type { HttpResponse } from "./message.ts";
 
 /** What a primary that refuses without naming a time is given to recover. */
@@ -44,9 +45,9 @@ export function textResponse(
  * are shown; what the project's own side reports may name internals, so its text is fixed.
  */
 export function errorResponse(error: unknown): HttpResponse {
-  if (error instanceof ProtocolError) return textResponse(400, oneLine(error.message));
+  if (error instanceof ProtocolError) return textResponse(400, printableLine(error.message));
   if (error instanceof NotFoundError) return notFoundResponse();
-  if (error instanceof LimitExceededError) return textResponse(413, oneLine(error.message));
+  if (error instanceof LimitExceededError) return textResponse(413, printableLine(error.message));
   if (error instanceof OverloadedError) return overloadedResponse(error);
   if (error instanceof UpstreamError) return upstreamResponse(error);
   return textResponse(500, "internal error of the mirror");
@@ -63,10 +64,6 @@ function upstreamResponse(error: UpstreamError): HttpResponse {
   return textResponse(503, "the primary cannot be reached right now, please retry", {
     "retry-after": String(retryAfterSeconds),
   });
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }
 
 async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

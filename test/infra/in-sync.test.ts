@@ -65,11 +65,25 @@ test("lets secrets be read below the one path that is set, and only the webhooks
       line.startsWith("ssm:"),
     ),
   );
-  expect(lines).toHaveLength(4);
   for (const line of lines) expect(line).toContain(":parameter/acme/git/");
   const written = lines.filter((line) => line.startsWith("ssm:PutParameter"));
   expect(written).toHaveLength(1);
   expect(written[0]).toContain(":parameter/acme/git/webhook-secret");
+});
+
+test("lets functions that ask Bitbucket read the accounts' secrets, and not what signs webhooks", () => {
+  const secretsOf = (id: string) =>
+    permissions(deployment().service, id).flatMap((line) => {
+      const [, action, name] = /^(ssm:\w+) .*:parameter\/nearside\/([\w*/-]+)/.exec(line) ?? [];
+      return action === undefined ? [] : [`${action} ${name}`];
+    });
+  const accounts = "ssm:GetParameter accounts/*";
+  for (const id of ["AuthorizerRole", "SyncRole", "LfsSyncRole"]) expect(secretsOf(id)).toEqual([accounts]);
+  const own = ["ssm:GetParameter webhook-secret", "ssm:PutParameter webhook-secret"];
+  expect(secretsOf("ReconcileRole").toSorted()).toEqual([accounts, ...own]);
+  expect(secretsOf("WebhookRole")).toEqual(["ssm:GetParameter webhook-secret"]);
+  expect(secretsOf("RelayRole")).toEqual(["ssm:GetParameter relay/*"]);
+  expect(secretsOf("GitHttpRole")).toEqual([]);
 });
 
 test("lets the copier write LFS files and what is known of them, read repositories, and queue; no more", () => {

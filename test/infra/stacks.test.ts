@@ -196,7 +196,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/\*\] Service\/(Authorizer|Sync|LfsSync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/accounts\/\*\] Service\/(Authorizer|Sync|LfsSync|Reconcile)\/Role\//,
     reason: "Workspaces are connected at run time, each with a secret of its own below this path.",
   },
   {

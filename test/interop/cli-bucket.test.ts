@@ -16,7 +16,7 @@ beforeAll(async () => {
   primary = await startPrimary();
   [s3Server, secrets] = await Promise.all([
     startS3Server({ folder: join(primary.folder, "s3") }),
-    startSecretServer({ "/nearside/bot": '{"email":"developer@example.com","token":"developer"}' }),
+    startSecretServer({ "/nearside/accounts/bot": '{"email":"developer@example.com","token":"developer"}' }),
   ]);
   environment = {
     AWS_ENDPOINT_URL_SSM: secrets.endpoint,

@@ -159,7 +159,7 @@ describe("a deployed mirror", () => {
     await rig.create("acme", "a", "CORE");
     const [s3Server, secrets, sqs] = await Promise.all([
       startS3Server({ folder: join(folder.path, "s3") }),
-      startSecretServer({ "/nearside/bot": BOT.NEARSIDE_SECRET_BOT }),
+      startSecretServer({ "/nearside/accounts/bot": BOT.NEARSIDE_SECRET_BOT }),
       startSqsServer(),
     ]);
     const environment = {

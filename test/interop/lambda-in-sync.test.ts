@@ -47,7 +47,9 @@ describe.skipIf(runtimeClient === undefined).sequential("the webhook and reconci
     primary = await startPrimary();
     [s3Server, secrets, sqs] = await Promise.all([
       startS3Server({ folder: join(primary.folder, "s3") }),
-      startSecretServer({ "/nearside/bot": '{"email":"developer@example.com","token":"developer"}' }),
+      startSecretServer({
+        "/nearside/accounts/bot": '{"email":"developer@example.com","token":"developer"}',
+      }),
       startSqsServer(),
     ]);
     const { queueUrl: awsUrl } = await sqs.createQueues({ maxReceiveCount: 5 });

@@ -40,7 +40,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and lfs-sync functions to
     primary = await startPrimary({ make: makeEmptyRepository });
     s3Server = await startS3Server({ folder: join(primary.folder, "s3") });
     secrets = await startSecretServer({
-      "/nearside/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
+      "/nearside/accounts/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
     });
     sqs = await startSqsServer();
     store = new S3BlobStore({ client: createS3Client(s3Server), bucket: s3Server.bucketName });

@@ -53,7 +53,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     });
     s3Server = await startS3Server({ folder: join(folder.path, "s3") });
     secretServer = await startSecretServer({
-      "/nearside/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
+      "/nearside/accounts/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
       [`/nearside/${WEBHOOK_SECRET_NAME}`]: MIRROR_SECRET,
     });
     sqs = await startSqsServer();

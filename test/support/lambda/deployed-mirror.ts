@@ -48,7 +48,7 @@ export async function startDeployedMirror(options: DeployedMirrorOptions): Promi
   const acme = { workspace: "acme", projects: "all", credential: "bot" } as const;
   await changeMirrorConfig(store, () => mirrorConfigOf([acme]));
   const secretServer = await startSecretServer({
-    "/nearside/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
+    "/nearside/accounts/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
   });
   const environment = {
     ...functionEnvironment(options),
