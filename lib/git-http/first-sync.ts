@@ -28,8 +28,18 @@ const POLL_MS = { first: 50, factor: 1.5, max: 1000 } as const;
 /** A first sync of some hundred MB takes about a minute. */
 const RETRY_AFTER_SECONDS = 60;
 
+/** `gone`: the name is no longer reserved for the repository. `aborted`: no request waits any longer. */
+type Outcome = Repository | "gone" | "aborted";
+
+interface Watch {
+  outcome: Promise<Outcome>;
+  waiting: number;
+}
+
 export class FirstSync {
   readonly #options: FirstSyncOptions;
+  /** By what is asked for: requests for the same share one look at the store. */
+  readonly #watches = new Map<string, Watch>();
 
   constructor(options: FirstSyncOptions) {
     this.#options = options;
@@ -46,22 +56,60 @@ export class FirstSync {
     primaryUrl: string | undefined,
     signal: AbortSignal,
   ): Promise<Repository | HttpResponse | undefined> {
-    const { catalog, maxWaitMs } = this.#options;
+    const { maxWaitMs } = this.#options;
     await this.begin(asked, needs.uuid);
-    const untilMs = Date.now() + maxWaitMs;
-    let pauseMs: number = POLL_MS.first;
-    while (Date.now() < untilMs && !signal.aborted) {
-      await pause(Math.min(pauseMs, Math.max(0, untilMs - Date.now())));
-      const repository = await catalog.find(asked, needs);
-      if (repository !== undefined) return repository;
-      if ((await this.#reservedUuid(asked)) !== needs.uuid) return undefined;
-      pauseMs = Math.min(pauseMs * POLL_MS.factor, POLL_MS.max);
-    }
+    const end = AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]);
+    const outcome = maxWaitMs === 0 || end.aborted ? "aborted" : await this.#watched(asked, needs, end);
+    if (outcome === "gone") return undefined;
+    if (outcome !== "aborted") return outcome;
     const where = primaryUrl === undefined ? "" : `; meanwhile it is at ${primaryUrl}`;
     return textResponse(503, `this repository is being mirrored for the first time${where}`, {
       ...NO_CACHE_HEADERS,
       "retry-after": String(RETRY_AFTER_SECONDS),
     });
+  }
+
+  async #watched(
+    asked: RepositoryReference,
+    needs: FindNeeds & { readonly uuid: RepositoryUuid },
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    // What a caller may have depends on all of it; see `FindNeeds`.
+    const key = JSON.stringify([asked, needs]);
+    const watch = this.#watches.get(key) ?? { waiting: 0, outcome: Promise.resolve<Outcome>("aborted") };
+    watch.waiting += 1;
+    if (watch.waiting === 1) {
+      this.#watches.set(key, watch);
+      watch.outcome = this.#poll(asked, needs, watch).finally(() => {
+        if (this.#watches.get(key) === watch) this.#watches.delete(key);
+      });
+    }
+    const gone = Promise.withResolvers<Outcome>();
+    const onAbort = (): void => gone.resolve("aborted");
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([watch.outcome, gone.promise]);
+    } finally {
+      watch.waiting -= 1;
+      signal.removeEventListener("abort", onAbort);
+      if (watch.waiting === 0 && this.#watches.get(key) === watch) this.#watches.delete(key);
+    }
+  }
+
+  async #poll(
+    asked: RepositoryReference,
+    needs: FindNeeds & { readonly uuid: RepositoryUuid },
+    watch: Watch,
+  ): Promise<Outcome> {
+    for (let pauseMs: number = POLL_MS.first; watch.waiting > 0; ) {
+      await pause(pauseMs);
+      const repository = await this.#options.catalog.find(asked, needs);
+      if (repository !== undefined) return repository;
+      if ((await this.#reservedUuid(asked)) !== needs.uuid) return "gone";
+      pauseMs = Math.min(pauseMs * POLL_MS.factor, POLL_MS.max);
+    }
+    return "aborted";
   }
 
   async #reservedUuid(asked: RepositoryReference): Promise<RepositoryUuid | undefined> {

@@ -156,16 +156,26 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       served = next ?? served;
       return next;
     };
+    const caller = callerOf(request);
+    const forCaller = (one: ServedSource) => one.forCaller?.(caller) ?? one;
     if (service === "status") return answerStatus(source, options.readState);
     if (service === "wait") return answerWait(source, request, () => newer("missing"));
     const response =
       service === "info-refs"
         ? await advertise(source, request, identity, newer)
-        : await load.serve(callerOf(request), request.signal, (admitted) =>
+        : await load.serve(caller, request.signal, (admitted) =>
             answerUploadPack(
-              source,
+              forCaller(source),
               request,
-              { ...options, newer, served: () => served, admitted },
+              {
+                ...options,
+                newer: async (cause) => {
+                  const next = await admitted.outside(() => newer(cause));
+                  return next && forCaller(next);
+                },
+                served: () => served,
+                admitted,
+              },
               decision,
             ),
           );
@@ -266,7 +276,7 @@ async function answerUploadPack(
       turn: admitted,
       onFailure,
       signal: request.signal,
-      newer: (cause) => admitted.outside(() => newer(cause)),
+      newer,
       firstProgress: () => freshnessLine(served(), decision),
       ...(notice !== undefined && { notice }),
     });

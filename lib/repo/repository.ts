@@ -63,7 +63,9 @@ interface RepositoryOptions {
   /** What an older generation has read that is the same in this one. */
   readonly inherited?: Partial<Pick<SharedReads, "refs" | "objects">>;
   /** Aborts this reader's reads. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
+  /** A name of the one who asks, for limits of what is kept of answers. */
+  readonly caller?: string | undefined;
 }
 
 export class Repository implements UploadPackSource {
@@ -77,12 +79,13 @@ export class Repository implements UploadPackSource {
   readonly #keys: RepositoryKeys;
   readonly #reads: SharedReads;
   readonly #signal: AbortSignal | undefined;
+  readonly #caller: string | undefined;
 
   constructor(
     storage: RepositoryStorage,
     uuid: RepositoryUuid,
     stored: StoredManifest,
-    { refsAhead, reads, inherited, signal }: RepositoryOptions = {},
+    { refsAhead, reads, inherited, signal, caller }: RepositoryOptions = {},
   ) {
     this.#storage = storage;
     this.uuid = uuid;
@@ -90,6 +93,7 @@ export class Repository implements UploadPackSource {
     this.stored = stored;
     this.#keys = repositoryKeys(uuid);
     this.#signal = signal;
+    this.#caller = caller;
     this.#reads = reads ?? {
       refs: new SharedValue(this.#refReading(refsAhead)),
       objects: new SharedValue((shared) => asRepositoryDamage(() => this.#openObjects(shared))),
@@ -103,8 +107,16 @@ export class Repository implements UploadPackSource {
     if (signal === undefined) return this;
     // A reader has many reads at a time, each with a listener; Node would warn from the eleventh on.
     setMaxListeners(0, signal);
-    const options = { reads: this.#reads, signal };
-    const reader = new Repository(this.#storage, this.uuid, this.stored, options);
+    return this.#with({ signal, caller: this.#caller });
+  }
+
+  /** The same repository for requests of one caller; {@link AnswerOwner}. */
+  forCaller(caller: string): Repository {
+    return this.#with({ signal: this.#signal, caller });
+  }
+
+  #with(options: Pick<RepositoryOptions, "signal" | "caller">): Repository {
+    const reader = new Repository(this.#storage, this.uuid, this.stored, { reads: this.#reads, ...options });
     reader.announcedAt = this.announcedAt;
     return reader;
   }
@@ -128,13 +140,16 @@ export class Repository implements UploadPackSource {
   }
 
   get answers(): SharedAnswers | undefined {
-    return this.#storage.answers?.of(this.uuid);
+    return this.#storage.answers?.of({ uuid: this.uuid, packBytes: this.packBytes, caller: this.#caller });
+  }
+
+  get packBytes(): number {
+    return this.manifest.packs.reduce((sum, pack) => sum + pack.packBytes, 0);
   }
 
   get recipes(): SharedAnswers | undefined {
     const { minRecipePackBytes = DEFAULT_MIN_RECIPE_PACK_BYTES } = this.#storage;
-    const packBytes = this.manifest.packs.reduce((sum, pack) => sum + pack.packBytes, 0);
-    return packBytes >= minRecipePackBytes ? this.answers : undefined;
+    return this.packBytes >= minRecipePackBytes ? this.answers : undefined;
   }
 
   get packBodies(): readonly PackBody[] {

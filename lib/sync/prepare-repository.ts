@@ -1,7 +1,8 @@
 /** What follows a publish so that the next clones are quick: prepared answers, and room for them. Never fails a sync. */
 import { errorFields } from "../errors.ts";
 import { prepareAnswers } from "../git/upload-pack/prepare-answers.ts";
-import { sweepAnswers } from "../repo/answers/sweep-answers.ts";
+import { repositoryQuotaBytes } from "../repo/answers/answer-quota.ts";
+import { MAX_ANSWER_AGE_MS, sweepAnswers } from "../repo/answers/sweep-answers.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { openRepository } from "../repo/repository.ts";
 import { type ContextOptions, syncContext } from "./sync-context.ts";
@@ -15,8 +16,13 @@ export async function prepareRepository(
   if (storage.answers === undefined) return;
   const startedMs = Date.now();
   try {
-    const { keys, madeCount } = await prepareAnswers(await openRepository(storage, uuid), signal);
-    const removed = await sweepAnswers(storage.store, uuid, keys, { now: now() });
+    const repository = await openRepository(storage, uuid);
+    const { keys, madeCount } = await prepareAnswers(repository, signal);
+    const limits = {
+      maxTotalBytes: repositoryQuotaBytes(repository.packBytes),
+      maxAgeMs: MAX_ANSWER_AGE_MS,
+    };
+    const removed = await sweepAnswers(storage.store, uuid, keys, { now: now(), limits });
     if (madeCount + removed > 0)
       log.info("answers:prepared", { uuid, made: madeCount, removed, ms: Date.now() - startedMs });
   } catch (error) {

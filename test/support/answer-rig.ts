@@ -38,6 +38,8 @@ export class AnswerRig {
   /** Of the store; to be set at any time. */
   before: BlobFaults["before"];
   madeCount = 0;
+  /** Absent: the mirror itself. */
+  caller: string | undefined;
   answers: SharedAnswers;
   readonly #folder: string;
 
@@ -91,6 +93,10 @@ export class AnswerRig {
   #open(options: { readonly maxKeepingWaitMs?: number } = {}): SharedAnswers {
     const onFailure = (error: unknown) => this.failures.push(error);
     const { store } = this;
-    return new AnswerSharing({ store, temporaryFolder: this.#folder, onFailure, ...options }).of(UUID);
+    return new AnswerSharing({ store, temporaryFolder: this.#folder, onFailure, ...options }).of({
+      uuid: UUID,
+      packBytes: 0,
+      caller: this.caller,
+    });
   }
 }

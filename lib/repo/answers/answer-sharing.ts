@@ -6,9 +6,11 @@ import { CorruptPackError, LimitExceededError, ProtocolError, VersionConflictErr
 import type { AnswerItem, AnswerRequest, SharedAnswers } from "../../git/ports.ts";
 import { UnsharedAnswerError } from "../../git/upload-pack/shared-answer.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
+import { repositoryKeys } from "../layout.ts";
+import { type AnswerOwner, AnswerQuota } from "./answer-quota.ts";
 import { AnswerTask } from "./answer-task.ts";
 import { openStoredAnswer, writeAnswer } from "./stored-answer.ts";
+import { TeeBudget } from "./tee-buffer.ts";
 
 export interface AnswerSharingOptions {
   readonly store: BlobStore;
@@ -19,8 +21,14 @@ export interface AnswerSharingOptions {
    * given.
    */
   readonly maxKeepingWaitMs?: number;
+  readonly budget?: TeeBudget;
+  readonly now?: () => number;
   /** Called when making or storing an answer fails; the client gets its answer or an error all the same. */
   readonly onFailure?: (error: unknown, key: string) => void;
+}
+
+interface OwnedRequest extends AnswerRequest {
+  readonly owner: AnswerOwner;
 }
 
 /** What is planned may be 512 MiB, and become longer where deltas have to be undone. Above this it is not kept. */
@@ -28,6 +36,8 @@ const MAX_KEPT_BYTES = 1024 * 1024 * 1024;
 
 export class AnswerSharing {
   readonly #options: AnswerSharingOptions;
+  readonly #budget: TeeBudget;
+  readonly #quota: AnswerQuota;
   /** By blob key. */
   readonly #tasks = new Map<string, AnswerTask>();
   /** Look-ups of a stored answer that are under way; each makes the answer if there is none. */
@@ -35,14 +45,16 @@ export class AnswerSharing {
 
   constructor(options: AnswerSharingOptions) {
     this.#options = options;
+    this.#budget = options.budget ?? new TeeBudget();
+    this.#quota = new AnswerQuota(options.store, options.now);
   }
 
-  of(uuid: RepositoryUuid): SharedAnswers {
-    const { answer } = repositoryKeys(uuid);
-    return { open: (request) => this.#open(answer(request.key), request) };
+  of(owner: AnswerOwner): SharedAnswers {
+    const { answer } = repositoryKeys(owner.uuid);
+    return { open: (request) => this.#open(answer(request.key), { ...request, owner }) };
   }
 
-  async #open(blobKey: string, request: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined> {
+  async #open(blobKey: string, request: OwnedRequest): Promise<AsyncIterable<AnswerItem> | undefined> {
     for (let mayBeStored = request.isKept; ; ) {
       const task = this.#tasks.get(blobKey);
       if (task !== undefined && !task.isAbandoned) return task.read(request.signal);
@@ -60,7 +72,7 @@ export class AnswerSharing {
 
   async #lookOrMake(
     blobKey: string,
-    request: AnswerRequest,
+    request: OwnedRequest,
     mayBeStored: boolean,
   ): Promise<AsyncIterable<AnswerItem> | undefined> {
     const looking = this.#lookThenMake(blobKey, request, mayBeStored);
@@ -74,15 +86,16 @@ export class AnswerSharing {
 
   async #lookThenMake(
     blobKey: string,
-    { make, isKept, endsWhenKept = false, signal }: AnswerRequest,
+    { make, isKept, endsWhenKept = false, signal, owner }: OwnedRequest,
     mayBeStored: boolean,
   ): Promise<AsyncIterable<AnswerItem> | undefined> {
     const stored = mayBeStored ? await this.#openStored(blobKey, signal) : undefined;
-    if (stored !== undefined || make === undefined) return stored;
-    const task = new AnswerTask(this.#options.temporaryFolder);
+    // Without room each reader makes its own, at its own pace.
+    if (stored !== undefined || make === undefined || this.#budget.isUsedUp) return stored;
+    const task = new AnswerTask(this.#options.temporaryFolder, this.#budget);
     this.#tasks.set(blobKey, task);
     const reading = task.read(signal);
-    const kept = this.#makeAndKeep(blobKey, task, make, isKept);
+    const kept = this.#makeAndKeep(blobKey, task, make, isKept ? owner : undefined);
     const { maxKeepingWaitMs = 0 } = this.#options;
     if (!isKept || (maxKeepingWaitMs === 0 && !endsWhenKept)) return reading;
     return endingAfter(reading, () => (endsWhenKept ? kept : withTimeLimit(kept, maxKeepingWaitMs)));
@@ -93,9 +106,9 @@ export class AnswerSharing {
     blobKey: string,
     task: AnswerTask,
     make: NonNullable<AnswerRequest["make"]>,
-    isKept: boolean,
+    owner: AnswerOwner | undefined,
   ): Promise<void> {
-    const keeping = isKept ? this.#keep(blobKey, task) : undefined;
+    const keeping = owner === undefined ? undefined : this.#keep(blobKey, task, owner);
     const failure = await task.run(make);
     if (failure === undefined) await keeping;
     // The next request finds it in the store, or makes it anew.
@@ -107,14 +120,16 @@ export class AnswerSharing {
   }
 
   /** Never rejects. */
-  async #keep(blobKey: string, task: AnswerTask): Promise<void> {
+  async #keep(blobKey: string, task: AnswerTask, owner: AnswerOwner): Promise<void> {
     // At once: a store may take longer to begin than all readers take to end.
     const letGo = task.hold();
     try {
-      await writeAnswer(this.#options.store, blobKey, task.readHeld(), MAX_KEPT_BYTES);
+      const chunks = this.#quota.counted(task.readHeld(), owner);
+      await writeAnswer(this.#options.store, blobKey, chunks, MAX_KEPT_BYTES);
     } catch (error) {
-      // Another process was first, or the work has failed, which is reported there.
-      if (error instanceof VersionConflictError || task.hasFailed) return;
+      // Another process was first, there is no room, or the work has failed, which is reported there.
+      const isExpectedHere = error instanceof VersionConflictError || error instanceof LimitExceededError;
+      if (isExpectedHere || task.hasFailed) return;
       this.#options.onFailure?.(error, blobKey);
     } finally {
       letGo();

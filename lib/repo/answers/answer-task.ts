@@ -1,12 +1,21 @@
 /** One answer being made: at full speed into a tee buffer, out of which everyone who asks for it reads. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { AnswerItem } from "../../git/ports.ts";
 import { untilAborted } from "../../git/until-aborted.ts";
-import { TeeBuffer } from "./tee-buffer.ts";
+import { type TeeBudget, TeeBuffer } from "./tee-buffer.ts";
+
+/** How far an answer is made ahead of its first reader while the budget of all tee buffers is used up. */
+const MAX_LEAD_BYTES = 1024 * 1024;
+/** How often it is looked whether others have left room. */
+const LOOK_EVERY_MS = 250;
 
 type State = { readonly kind: "running" | "whole" } | { readonly kind: "failed"; readonly error: unknown };
 
 export class AnswerTask {
   readonly #teeBuffer: TeeBuffer;
+  readonly #budget: TeeBudget;
+  /** How far the first reader has come. */
+  #readBytes = 0;
   readonly #abandoning = new AbortController();
   #state: State = { kind: "running" };
   #progress: { readonly progress: string } | undefined;
@@ -16,8 +25,9 @@ export class AnswerTask {
   #change = Promise.withResolvers<void>();
 
   /** @param folder - For what is too much for memory. By default the system's. */
-  constructor(folder: string | undefined) {
-    this.#teeBuffer = new TeeBuffer(folder);
+  constructor(folder: string | undefined, budget: TeeBudget) {
+    this.#teeBuffer = new TeeBuffer(folder, budget);
+    this.#budget = budget;
   }
 
   /** Whether the work ended because its last reader left. */
@@ -43,6 +53,7 @@ export class AnswerTask {
         if (item instanceof Uint8Array) await this.#teeBuffer.append(item);
         else this.#progress = item;
         this.#announce();
+        while (this.#mustPause()) await sleep(LOOK_EVERY_MS, undefined, { signal });
       }
       this.#state = { kind: "whole" };
       return undefined;
@@ -68,7 +79,7 @@ export class AnswerTask {
     const onGone = (): void => leave();
     if (signal?.aborted) leave();
     else signal?.addEventListener("abort", onGone, { once: true });
-    return this.#items(() => {
+    return this.#items(true, () => {
       signal?.removeEventListener("abort", onGone);
       leave();
     });
@@ -81,10 +92,14 @@ export class AnswerTask {
 
   /** The bytes alone, while `hold` holds. */
   async *readHeld(): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const item of this.#items(() => undefined)) if (item instanceof Uint8Array) yield item;
+    for await (const item of this.#items(false, () => undefined)) if (item instanceof Uint8Array) yield item;
   }
 
-  async *#items(leave: () => void): AsyncGenerator<AnswerItem, void, undefined> {
+  #mustPause(): boolean {
+    return this.#budget.isUsedUp && this.#teeBuffer.lengthBytes > this.#readBytes + MAX_LEAD_BYTES;
+  }
+
+  async *#items(isReader: boolean, leave: () => void): AsyncGenerator<AnswerItem, void, undefined> {
     let offsetBytes = 0;
     let shownProgress: AnswerItem | undefined;
     try {
@@ -92,6 +107,7 @@ export class AnswerTask {
         if (offsetBytes < this.#teeBuffer.lengthBytes) {
           const bytes = await this.#teeBuffer.read(offsetBytes);
           offsetBytes += bytes.length;
+          if (isReader) this.#readBytes = Math.max(this.#readBytes, offsetBytes);
           yield bytes;
         } else if (this.#progress !== undefined && this.#progress !== shownProgress) {
           shownProgress = this.#progress;

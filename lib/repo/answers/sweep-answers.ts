@@ -3,16 +3,13 @@ import type { BlobInfo, BlobStore } from "../../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
 
 export interface AnswerLimits {
-  /** Of one repository's answers. Some ten shallow clones of a large repository, for less than 5 cents a month in S3. */
+  /** Of one repository's answers; see `repositoryQuotaBytes`. */
   readonly maxTotalBytes: number;
-  /** CI is done with a commit in hours, and is restarted within days. */
   readonly maxAgeMs: number;
 }
 
-const DEFAULT_ANSWER_LIMITS: AnswerLimits = {
-  maxTotalBytes: 2 * 1024 * 1024 * 1024,
-  maxAgeMs: 3 * 24 * 60 * 60 * 1000,
-};
+/** CI is done with a commit in hours, and is restarted within days. */
+export const MAX_ANSWER_AGE_MS = 3 * 24 * 60 * 60 * 1000;
 
 /**
  * Removes those that are too old, then the oldest until the rest is within the limit. For syncs: it lists.
@@ -23,7 +20,7 @@ export async function sweepAnswers(
   store: BlobStore,
   uuid: RepositoryUuid,
   preparedKeys: readonly string[],
-  { now, limits = DEFAULT_ANSWER_LIMITS }: { readonly now: Date; readonly limits?: AnswerLimits },
+  { now, limits }: { readonly now: Date; readonly limits: AnswerLimits },
 ): Promise<number> {
   const keys = repositoryKeys(uuid);
   const staying = new Set(preparedKeys.map((answerKey) => keys.answer(answerKey)));

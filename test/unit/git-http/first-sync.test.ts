@@ -102,6 +102,22 @@ test("without a wait, or for a caller who has gone, nothing is looked for", asyn
   expect(looks).toEqual([]);
 });
 
+test("a hundred who wait for the same look for it together", async () => {
+  find = async () => (looks.length >= 5 ? REPOSITORY : undefined);
+  const sync = firstSync({});
+  const needs = { refs: true, uuid: UUID };
+  const waits = Array.from({ length: 100 }, () => sync.wait(SITE, needs, undefined, NEVER));
+  expect(await Promise.all(waits)).toEqual(Array(100).fill(REPOSITORY));
+  expect(looks).toHaveLength(5);
+  // One that leaves ends no other's wait.
+  looks.length = 0;
+  const leaving = new AbortController();
+  const [left, stays] = [leaving.signal, NEVER].map((signal) => sync.wait(SITE, needs, undefined, signal));
+  leaving.abort();
+  expect((await textOf(await left)).status).toBe(503);
+  expect(await stays).toBe(REPOSITORY);
+});
+
 test("a repository that is deselected meanwhile is waited for no longer", async () => {
   find = async () => {
     await releaseReservedName(store, UUID, { workspace: "acme", slug: "site" });

@@ -1,0 +1,131 @@
+/** What callers can have kept of answers, and how many answers are made ahead of readers that do not read. */
+import { expect, test } from "vitest";
+import type { AnswerItem, AnswerRequest } from "../../../../lib/git/ports.ts";
+import { AnswerQuota, repositoryQuotaBytes } from "../../../../lib/repo/answers/answer-quota.ts";
+import { AnswerSharing } from "../../../../lib/repo/answers/answer-sharing.ts";
+import { TeeBudget } from "../../../../lib/repo/answers/tee-buffer.ts";
+import { repositoryKeys } from "../../../../lib/repo/layout.ts";
+import { CountingBlobStore } from "../../../../lib/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../../../lib/store/memory-blob-store.ts";
+
+const UUID = "01234567-89ab-cdef-0123-456789abcdef";
+const MIB = 1024 * 1024;
+const key = (index: number): string => index.toString(16).padStart(64, "0");
+
+async function storedBytes(store: CountingBlobStore): Promise<number> {
+  let bytes = 0;
+  for await (const { sizeBytes } of store.list(repositoryKeys(UUID).answerFolder)) bytes += sizeBytes;
+  return bytes;
+}
+
+function answerOf(index: number, sizeMib: number, isKept = true): AnswerRequest {
+  return {
+    key: key(index),
+    isKept,
+    async *make() {
+      for (let made = 0; made < sizeMib; made++) yield new Uint8Array(MIB);
+    },
+  };
+}
+
+async function readAll(items: AsyncIterable<AnswerItem> | undefined): Promise<number> {
+  let bytes = 0;
+  for await (const item of items ?? []) if (item instanceof Uint8Array) bytes += item.length;
+  return bytes;
+}
+
+test.each([
+  [0, 64 * MIB],
+  [100 * MIB, 64 * MIB],
+  [1_000 * MIB, 200 * MIB],
+])("of packs of %i bytes, answers of %i bytes are kept", (packBytes, quotaBytes) => {
+  expect(repositoryQuotaBytes(packBytes)).toBe(quotaBytes);
+});
+
+test("one caller has 64 MB kept in an hour, and gets every answer all the same", async () => {
+  const store = new CountingBlobStore(new MemoryBlobStore());
+  let nowMs = 0;
+  const failures: unknown[] = [];
+  const answers = new AnswerSharing({
+    store,
+    now: () => nowMs,
+    maxKeepingWaitMs: 10_000,
+    onFailure: (error) => failures.push(error),
+  });
+  const owner = { uuid: UUID, packBytes: 2_000 * MIB } as const;
+  const ask = (index: number, caller: string) => answers.of({ ...owner, caller }).open(answerOf(index, 9));
+  for (let index = 0; index < 10; index++) expect(await readAll(await ask(index, "a"))).toBe(9 * MIB);
+  const kept = 7 * 9 * MIB;
+  expect(await storedBytes(store)).toBeCloseTo(kept, -4);
+  expect(await readAll(await ask(20, "b"))).toBe(9 * MIB);
+  expect(await storedBytes(store)).toBeCloseTo(kept + 9 * MIB, -4);
+  nowMs += 3_600_000;
+  await readAll(await ask(30, "a"));
+  expect(await storedBytes(store)).toBeCloseTo(kept + 18 * MIB, -4);
+  expect(failures).toEqual([]);
+});
+
+test("a repository has its quota, whoever asks, in all processes; the oldest make room after an hour", async () => {
+  const store = new CountingBlobStore(new MemoryBlobStore());
+  let nowMs = Date.now();
+  const keep = async (index: number) => {
+    const quota = new AnswerQuota(store, () => nowMs);
+    const chunks = answerOf(index, 10).make?.(new AbortController().signal) as AsyncIterable<Uint8Array>;
+    const pieces: Uint8Array[] = [];
+    try {
+      const owner = { uuid: UUID, packBytes: 0, caller: `caller-${index}` } as const;
+      for await (const chunk of quota.counted(chunks, owner)) pieces.push(chunk);
+      await store.write(repositoryKeys(UUID).answer(key(index)), Buffer.concat(pieces));
+      return "kept";
+    } catch (error) {
+      return (error as { code?: string }).code;
+    }
+  };
+  const results = [];
+  for (let index = 0; index < 8; index++) results.push(await keep(index));
+  expect(results).toEqual([...Array(6).fill("kept"), "LIMIT_EXCEEDED", "LIMIT_EXCEEDED"]);
+  nowMs += 3_700_000;
+  expect(await keep(9)).toBe("kept");
+  expect(await storedBytes(store)).toBeLessThanOrEqual(64 * MIB);
+  // One list for each process.
+  expect(store.counts().list).toBeLessThanOrEqual(20);
+});
+
+test("what the mirror prepares itself has no limit", async () => {
+  const store = new CountingBlobStore(new MemoryBlobStore());
+  const answers = new AnswerSharing({ store, maxKeepingWaitMs: 10_000 }).of({ uuid: UUID, packBytes: 0 });
+  await readAll(await answers.open(answerOf(1, 70)));
+  expect(await storedBytes(store)).toBeGreaterThan(70 * MIB);
+});
+
+test("answers of readers that do not read stop at the budget, and a reader that reads gets its own", async () => {
+  const budget = new TeeBudget(8 * MIB, 2 * MIB);
+  let madeMib = 0;
+  const answers = new AnswerSharing({
+    store: new CountingBlobStore(new MemoryBlobStore()),
+    budget,
+  }).of({ uuid: UUID, packBytes: 0, caller: "a" });
+  const open = (index: number) =>
+    answers.open({
+      key: key(index),
+      isKept: false,
+      async *make() {
+        for (let made = 0; made < 20; made++) {
+          madeMib += 1;
+          yield new Uint8Array(MIB);
+        }
+      },
+    });
+  const readers = [];
+  for (let index = 0; index < 12; index++) readers.push(await open(index));
+  await expect.poll(() => budget.isUsedUp).toBe(true);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  // Each may be a piece ahead when the budget ends.
+  expect(madeMib).toBeLessThanOrEqual(8 + 2 * 12);
+  // Without room it is not shared: whoever asks makes it alone.
+  expect(await open(99)).toBeUndefined();
+  // The readers get all of it, each at its own pace.
+  const sizes = await Promise.all(readers.map((items) => readAll(items)));
+  expect(sizes).toEqual(Array(12).fill(20 * MIB));
+  expect(budget.isUsedUp).toBe(false);
+});
