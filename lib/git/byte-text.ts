@@ -5,15 +5,8 @@
  */
 import { ProtocolError } from "../errors.ts";
 
-/** Arguments of one call; the stack has room for more. */
-const SLICE_BYTES = 8192;
-
 export function byteText(bytes: Uint8Array): string {
-  let text = "";
-  for (let start = 0; start < bytes.length; start += SLICE_BYTES) {
-    text += String.fromCharCode(...bytes.subarray(start, start + SLICE_BYTES));
-  }
-  return text;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 /** @throws {ProtocolError} A character is no byte. */

@@ -1,6 +1,6 @@
 /** Reads pkt-lines out of chunks of any size. Holds one chunk and at most one line more. */
 import { ProtocolError } from "../errors.ts";
-import { concatBytes, decodePktLine } from "./pktline.ts";
+import { concatBytes, type DecodedPktLine, decodePktLine } from "./pktline.ts";
 
 export type PktLine =
   | { readonly kind: "data"; readonly payload: Uint8Array }
@@ -25,15 +25,24 @@ export class PktLineReader {
    */
   async next(): Promise<PktLine> {
     for (;;) {
-      const decoded = decodePktLine(this.#window);
-      if (decoded.kind !== "incomplete") {
-        this.#window = this.#window.subarray(decoded.bytesConsumed);
-        return decoded;
-      }
-      if (await this.#fill(decoded.bytesNeeded)) continue;
+      const line = this.#decode();
+      if (line.kind !== "incomplete") return line;
+      if (await this.#fill(line.bytesNeeded)) continue;
       if (this.#window.length === 0) return { kind: "end" };
       throw new ProtocolError("the stream ended inside a pkt-line");
     }
+  }
+
+  /** The next line if it has arrived; else `next` waits for it. @throws {ProtocolError} A malformed line. */
+  buffered(): PktLine | undefined {
+    const line = this.#decode();
+    return line.kind === "incomplete" ? undefined : line;
+  }
+
+  #decode(): DecodedPktLine {
+    const decoded = decodePktLine(this.#window);
+    if (decoded.kind !== "incomplete") this.#window = this.#window.subarray(decoded.bytesConsumed);
+    return decoded;
   }
 
   /** Ends the source, so that it frees its connection. */

@@ -9,6 +9,9 @@ import type { ObjectMarks } from "../walk/object-marks.ts";
 import { peelObject } from "../walk/peel.ts";
 import type { CommitHistory, PaintedHistory } from "./commit-history.ts";
 
+/** Objects that are marked in a step of `WorkSlices`. */
+const MARKED_A_STEP = 20;
+
 export interface HistoryRequest {
   /** Those that are not in the repository are passed over. */
   readonly wants: Iterable<ObjectId>;
@@ -51,7 +54,10 @@ export async function markMissingByHistory(
     const commitNumber = history.objectNumber(row);
     // What is wanted by name is sent whatever the filter says.
     if (passes(commitNumber) || namedRows.has(row)) marks.markSent(commitNumber);
-    for (const objectNumber of history.introduced(row)) {
+    const introduced = history.introduced(row);
+    const pause = reader.slices.spend((1 + introduced.length) / MARKED_A_STEP);
+    if (pause !== undefined) await pause;
+    for (const objectNumber of introduced) {
       // What came back to where it had been before, the client has already.
       if (!painted.isHad(objectNumber) && passes(objectNumber)) marks.markSent(objectNumber);
     }

@@ -25,6 +25,9 @@ import { findRefs } from "./revision.ts";
 /** To be raised when answers under the same key would no longer do. */
 const KEY_VERSION = 1;
 
+/** Sorted in one go, in some 100 ms. */
+const MAX_KEY_IDS = 100_000;
+
 export interface AnswerSubject {
   readonly wants: readonly ObjectId[];
   /** What of the client's haves is here too. */
@@ -48,12 +51,13 @@ export function isWorthSharing({ deepen, filter }: FetchRequest): boolean {
   return deepen.kind === "revisions" || !(deepen.isRelative || deepen.depth >= INFINITE_DEPTH);
 }
 
-/** @returns `undefined` if a name in the request means no ref, or several. */
+/** @returns `undefined` if a name in the request means no ref, or several, or the request names too many objects. */
 export function answerKey(
   request: FetchRequest,
   refList: RefList,
   { wants, commonIds, shallows, filter }: AnswerSubject,
 ): string | undefined {
+  if (wants.length + commonIds.size + shallows.length > MAX_KEY_IDS) return undefined;
   const excludedIds = excludedIdsOf(request, refList);
   if (excludedIds === undefined) return undefined;
   const { deepen } = request;

@@ -71,7 +71,7 @@ export class FetchSession {
   ): Promise<FetchSession> {
     const source = sharedSource.forReader(signal);
     const refList = await source.readRefs();
-    const wantedRefs = findWantedRefs(refList, request.wantRefs);
+    const wantedRefs = await findWantedRefs(refList, request.wantRefs, new WorkSlices({ signal }));
     const refusedId = await findRefusedWant(source, refList, request.wants);
     if (refusedId !== undefined) throw new NotHereError(`upload-pack: not our ref ${refusedId}`);
     return new FetchSession(sharedSource, { source, refList, request, wantedRefs });
@@ -214,12 +214,23 @@ function noObject(): never {
   throw new RangeError("there are no objects here");
 }
 
-function findWantedRefs(refList: RefList, names: readonly string[]): Ref[] {
-  return names.map((name) => {
+/** A look-up by name among many, in steps of `WorkSlices`. */
+const REF_STEPS = 3;
+
+async function findWantedRefs(
+  refList: RefList,
+  names: readonly string[],
+  slices: WorkSlices,
+): Promise<Ref[]> {
+  const wanted: Ref[] = [];
+  for (const name of names) {
+    const pause = slices.spend(REF_STEPS);
+    if (pause !== undefined) await pause;
     const ref = findRef(refList, name) ?? (name === "HEAD" ? resolveHead(refList) : undefined);
     if (ref === undefined) throw new NotHereError(`unknown ref ${name}`);
-    return { name, id: ref.id };
-  });
+    wanted.push({ name, id: ref.id });
+  }
+  return wanted;
 }
 
 /** @returns A want that is neither a ref's value nor reachable from one. */
@@ -231,8 +242,12 @@ async function findRefusedWant(
   const others = wantsBesideTips(refList, wants);
   if (others.length === 0) return undefined;
   const objects = await source.openObjects();
-  const missing = others.find((id) => objects.findId(id) < 0);
-  if (missing !== undefined || !source.mayHoldUnreachable) return missing;
+  for (const id of others) {
+    const pause = objects.slices.spend(1);
+    if (pause !== undefined) await pause;
+    if (objects.findId(id) < 0) return id;
+  }
+  if (!source.mayHoldUnreachable) return undefined;
   const [unreachable] = await findUnreachable(objects, refList, others);
   return unreachable;
 }

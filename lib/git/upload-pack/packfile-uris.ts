@@ -42,8 +42,9 @@ export async function offerPacks(
   let step = await planning.next();
   for (; !step.done; step = await planning.next()) progress.push(step.value);
   const plan = step.value;
+  const isLacked = lackedPacks(plan, source.packBodies);
   const lacked = downloadsOf(source.packBodies, protocols)
-    .filter(({ packNumber }) => isLacked(plan, packNumber, source.packBodies))
+    .filter(({ packNumber }) => isLacked(packNumber))
     .slice(0, MAX_DOWNLOADS)
     // The addresses expire, and the client takes one pack after the other: it should not wait for the largest but the last.
     .reverse();
@@ -66,13 +67,16 @@ function downloadsOf(bodies: readonly PackBody[], protocols: readonly string[]):
   return downloads.sort((a, b) => b.packBytes - a.packBytes);
 }
 
-function isLacked(plan: PackPlan, packNumber: PackNumber, bodies: readonly PackBody[]): boolean {
-  if (plan.kind === "copy-packs") return true;
-  const isInPack = inPacks(plan, new Set([packNumber]), bodies.length);
-  let count = 0;
-  for (const objectNumber of plan.objectNumbers) if (isInPack(objectNumber)) count++;
-  const sentObjectCount = bodies[packNumber]?.sentObjectCount ?? 0;
-  return count * 10 >= sentObjectCount * MIN_TENTHS_LACKED;
+/** One look at each object, however many packs there are. @returns Whether the client lacks nearly all of a pack. */
+function lackedPacks(plan: PackPlan, bodies: readonly PackBody[]): (packNumber: PackNumber) => boolean {
+  if (plan.kind === "copy-packs") return () => true;
+  const counts = new Uint32Array(bodies.length);
+  for (const objectNumber of plan.objectNumbers) {
+    const packNumber = plan.objects.packs.packNumberOf(objectNumber);
+    counts[packNumber] = (counts[packNumber] ?? 0) + 1;
+  }
+  return (packNumber) =>
+    (counts[packNumber] ?? 0) * 10 >= (bodies[packNumber]?.sentObjectCount ?? 0) * MIN_TENTHS_LACKED;
 }
 
 /**
@@ -95,21 +99,9 @@ async function planWithout(
       isThin: false,
     };
   }
-  const isInPacks = inPacks(plan, packNumbers, source.packBodies.length);
-  return { ...plan, objectNumbers: plan.objectNumbers.filter((objectNumber) => !isInPacks(objectNumber)) };
-}
-
-/** @returns Whether an object is taken from one of the packs. */
-function inPacks(
-  { objects }: PackPlan & { kind: "copy-entries" },
-  packNumbers: ReadonlySet<number>,
-  packCount: number,
-): (objectNumber: ObjectNumber) => boolean {
-  const ranges = [...packNumbers].map((packNumber) => ({
-    first: objects.packs.firstNumber(packNumber),
-    end: packNumber + 1 < packCount ? objects.packs.firstNumber(packNumber + 1) : objects.objectCount,
-  }));
-  return (objectNumber) => ranges.some(({ first, end }) => objectNumber >= first && objectNumber < end);
+  const { packs } = plan.objects;
+  const isLeft = (objectNumber: ObjectNumber): boolean => !packNumbers.has(packs.packNumberOf(objectNumber));
+  return { ...plan, objectNumbers: plan.objectNumbers.filter(isLeft) };
 }
 
 async function* replay(progress: readonly ProgressText[], plan: PackPlan): Planning {

@@ -2,7 +2,7 @@
 import { LimitExceededError, ProtocolError } from "../../errors.ts";
 import { isObjectId, OBJECT_ID_BYTES, type ObjectId } from "../object-id.ts";
 import { pktText } from "../pktline.ts";
-import { PktLineReader } from "../pktline-reader.ts";
+import { type PktLine, PktLineReader } from "../pktline-reader.ts";
 import { WorkSlices } from "../work-slices.ts";
 import type { RequestLimits } from "./fetch-request.ts";
 
@@ -20,12 +20,22 @@ export class RequestLines {
     this.#limits = limits;
   }
 
-  /** @throws {ProtocolError} A malformed line. @throws {LimitExceededError} The line or the whole body is too long. */
-  async next(): Promise<RequestLine> {
-    // A body may come in one piece.
+  /**
+   * At once where the line has arrived: a clone may name each of 100,000 refs.
+   * @throws {ProtocolError} A malformed line. @throws {LimitExceededError} The line or the whole body is too long.
+   */
+  next(): RequestLine | Promise<RequestLine> {
     const pause = this.#slices.spend(1);
+    const line = pause === undefined ? this.#reader.buffered() : undefined;
+    return line === undefined ? this.#nextLater(pause) : this.#requestLine(line);
+  }
+
+  async #nextLater(pause: Promise<void> | undefined): Promise<RequestLine> {
     if (pause !== undefined) await pause;
-    const line = await this.#reader.next();
+    return this.#requestLine(await this.#reader.next());
+  }
+
+  #requestLine(line: PktLine): RequestLine {
     if (line.kind !== "data") {
       if (line.kind === "response-end")
         throw new ProtocolError("unexpected response-end packet in a request");
