@@ -1,101 +1,23 @@
 /** The primary's git server where it is not well: each fault a typed error, and never a shorter list of refs. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, expect, test } from "vitest";
-import type { GitHttpLimits, GitRepositoryOptions } from "../../../lib/bitbucket/git-http-client.ts";
+import { expect, test } from "vitest";
 import { listRefs } from "../../../lib/bitbucket/list-refs.ts";
-import { type UpstreamGit, upstreamGit } from "../../../lib/bitbucket/upstream-git.ts";
 import { LimitExceededError, UpstreamError } from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
-import { encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { collect } from "../../support/byte-chunks.ts";
-
-const servers: Server[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.close();
-    server.closeAllConnections();
-  }
-});
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
-
-async function serve(handler: Handler): Promise<string> {
-  const server = createServer((request, response) => {
-    request.resume();
-    handler(request, response);
-  });
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-function upstreamAt(url: string, limits: Partial<GitHttpLimits> = {}, signal?: AbortSignal): UpstreamGit {
-  return upstreamGit(optionsAt(url, limits, signal));
-}
-
-function optionsAt(
-  url: string,
-  limits: Partial<GitHttpLimits> = {},
-  signal?: AbortSignal,
-): GitRepositoryOptions {
-  return {
-    repositoryUrl: `${url}/acme/site.git`,
-    credential: { kind: "basic", username: "x-token-auth", token: "secret" },
-    agent: "nearside/test",
-    fetch,
-    limits: { answerTimeoutMs: 20_000, idleTimeoutMs: 20_000, maxRefListBytes: 100_000, ...limits },
-    ...(signal === undefined ? {} : { signal }),
-  };
-}
-
-const pkt = (...lines: readonly string[]) =>
-  Buffer.concat([...lines.map((line) => encodePktLine(`${line}\n`)), FLUSH_PKT]);
-
-const ID = "0000".repeat(10).replace(/.$/, "1");
-const OTHER_ID = `${"1230000".repeat(5)}00000`;
-const V2 = Buffer.concat([
-  pkt("# service=git-upload-pack"),
-  pkt("version 2", "agent=git/2", "ls-refs=unborn", "fetch=shallow"),
-]);
-const V2_LIST = pkt(
-  `${ID} HEAD symref-target:refs/heads/main`,
-  `${ID} refs/heads/main`,
-  `${OTHER_ID} refs/heads/zeros`,
-  `${OTHER_ID} refs/tags/v1 peeled:${ID}`,
-);
-const V0_LIST = Buffer.concat([
-  pkt("# service=git-upload-pack"),
-  pkt(
-    `${ID} HEAD\0 side-band-64k symref=HEAD:refs/heads/main agent=git/1`,
-    `${ID} refs/heads/main`,
-    `${OTHER_ID} refs/heads/zeros`,
-    `${OTHER_ID} refs/tags/v1`,
-    `${ID} refs/tags/v1^{}`,
-  ),
-]);
-const REFS = [
-  { name: "refs/heads/main", id: ID },
-  { name: "refs/heads/zeros", id: OTHER_ID },
-  { name: "refs/tags/v1", id: OTHER_ID, peeledId: ID },
-];
-
-/** Ends each answer by closing the connection, so that HTTP does not show which was cut. */
-function answerUnmeasured(response: ServerResponse, kind: string, body: Uint8Array): void {
-  response.socket?.end(
-    Buffer.concat([
-      Buffer.from(`HTTP/1.0 200 OK\r\nContent-Type: application/x-git-upload-pack-${kind}\r\n\r\n`),
-      body,
-    ]),
-  );
-}
-
-function servingLists(advertisement: Uint8Array, list: Uint8Array): Handler {
-  return ({ method }, response) =>
-    method === "GET"
-      ? answerUnmeasured(response, "advertisement", advertisement)
-      : answerUnmeasured(response, "result", list);
-}
+import {
+  answerUnmeasured,
+  ID,
+  OTHER_ID,
+  optionsAt,
+  pkt,
+  REFS,
+  serve,
+  servingLists,
+  upstreamAt,
+  V0_LIST,
+  V2,
+  V2_LIST,
+} from "../../support/primary-server.ts";
 
 test("refs, peeled tags and HEAD come in both protocols", async () => {
   const head = { ref: "refs/heads/main" };
@@ -297,69 +219,6 @@ test("the caller's wish to end comes out as it is", async () => {
   const stop = new AbortController();
   const url = await serve(() => stop.abort(new Error("enough")));
   await expect(upstreamAt(url, {}, stop.signal).listRefs()).rejects.toThrow("enough");
-});
-
-type Fault = (response: ServerResponse) => void;
-
-const FAULTS: readonly [string, Fault][] = [
-  ["a reset before the headers", ({ socket }) => void socket?.resetAndDestroy()],
-  ["a reset after the headers", resetAfterHeaders],
-  ["a 500", (response) => void response.writeHead(500).end("<html>")],
-];
-
-function resetAfterHeaders(response: ServerResponse): void {
-  const kind = response.req.method === "GET" ? "advertisement" : "result";
-  response.writeHead(200, { "Content-Type": `application/x-git-upload-pack-${kind}`, "Content-Length": 100 });
-  response.flushHeaders();
-  setTimeout(() => response.socket?.resetAndDestroy(), 20);
-}
-
-/** Serves `handler`; the requests whose places are given fail. @returns What was asked, one line each. */
-async function serveWithFaults(handler: Handler, places: readonly number[], fault: Fault) {
-  const seen: string[] = [];
-  const url = await serve((request, response) => {
-    seen.push(`${request.method}`);
-    return places.includes(seen.length) ? fault(response) : handler(request, response);
-  });
-  return { url, seen };
-}
-
-test.each(FAULTS)(
-  "%s in a list is repeated once, at once, for each of its requests",
-  async (_name, fault) => {
-    const { url, seen } = await serveWithFaults(servingLists(V2, V2_LIST), [1, 3], fault);
-    expect((await upstreamAt(url).listRefs()).refs).toEqual(REFS);
-    expect(seen).toEqual(["GET", "GET", "POST", "POST"]);
-  },
-);
-
-test("a list that is cut is repeated once", async () => {
-  const cut: Fault = (response) => answerUnmeasured(response, "advertisement", V2.subarray(0, -4));
-  const { url, seen } = await serveWithFaults(servingLists(V2, V2_LIST), [1], cut);
-  expect((await upstreamAt(url).listRefs()).refs).toEqual(REFS);
-  expect(seen).toEqual(["GET", "GET", "POST"]);
-});
-
-const FETCH = { protocol: 0 as const, wants: [parseObjectId(ID)], haves: [] };
-const PACK_ANSWER = Buffer.concat([encodePktLine("NAK\n"), Buffer.from("PACKETS")]);
-const servingPack: Handler = (_request, response) => answerUnmeasured(response, "result", PACK_ANSWER);
-
-test.each(FAULTS)("%s before the first byte of a pack is repeated once", async (_name, fault) => {
-  const good = await serveWithFaults(servingPack, [], fault);
-  const expected = await collect(upstreamAt(good.url).fetchPack(FETCH)).catch(String);
-  const { url, seen } = await serveWithFaults(servingPack, [1], fault);
-  expect(await collect(upstreamAt(url).fetchPack(FETCH)).catch(String)).toEqual(expected);
-  expect(seen).toEqual(["POST", "POST"]);
-});
-
-test("a reset after the first byte of a pack is not repeated", async () => {
-  const { url, seen } = await serveWithFaults(servingPack, [1], (response) => {
-    response.writeHead(200, { "Content-Type": "application/x-git-upload-pack-result" });
-    response.write(PACK_ANSWER.subarray(0, 8));
-    setTimeout(() => response.socket?.resetAndDestroy(), 20);
-  });
-  await expect(collect(upstreamAt(url).fetchPack(FETCH))).rejects.toThrow(UpstreamError);
-  expect(seen).toEqual(["POST"]);
 });
 
 test.each([
