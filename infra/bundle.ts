@@ -56,7 +56,7 @@ const OPTIONS = {
   // Packages with an ES module form are smaller when it is taken.
   mainFields: ["module", "main"],
   minify: true,
-  // Errors are told apart by name.
+  // Errors are distinguished by name.
   keepNames: true,
   sourcemap: "linked",
   sourcesContent: false,

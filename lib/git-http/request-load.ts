@@ -176,7 +176,7 @@ async function* endingWith(
   }
 }
 
-/** @returns Names that tell callers apart in this process, and nowhere else: by credential, else by address. */
+/** @returns Names that identify callers in this process, and nowhere else: by credential, else by address. */
 export function callerNames(): (request: HttpRequest) => string {
   const keys = new CallerKeys(randomBytes(32).toString("hex"));
   return ({ headers: { authorization }, remoteAddress }) =>

@@ -26,7 +26,7 @@ export const WEBHOOK_PATH = "/-/webhooks/";
 /** Bitbucket sends nothing above 256 kB. */
 const MAX_BODY_BYTES = 512 * 1024;
 
-/** Bodies at a time: until it is whole, nobody knows who sent it. */
+/** Bodies at a time: until it is whole, its signature cannot be checked. */
 const READING = {
   maxRunning: 32,
   maxRunningOfCaller: 16,
