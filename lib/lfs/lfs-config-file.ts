@@ -6,6 +6,7 @@ import { readTree } from "../git/walk/read-tree.ts";
 
 const FILE_NAME = Buffer.from(".lfsconfig");
 const MAX_FILE_BYTES = 64 * 1024;
+const MAX_LINE_LENGTH = 1000;
 const MAX_URL_LENGTH = 500;
 
 /** @returns The URL that it sets, if any. @throws {CorruptPackError} */
@@ -24,19 +25,31 @@ export async function readLfsConfigUrl(
     const number = reader.find(cursor.bytes, cursor.idStart);
     if (number < 0 || (await reader.readType(number)) !== "blob") return undefined;
     const { bytes } = await reader.read(number);
-    return bytes.length > MAX_FILE_BYTES ? undefined : urlOf(Buffer.from(bytes).toString("utf8"));
+    return bytes.length > MAX_FILE_BYTES ? undefined : parseLfsUrl(Buffer.from(bytes).toString("utf8"));
   }
   return undefined;
 }
 
-/** `lfs.url`, in git's format of configuration files. */
-function urlOf(text: string): string | undefined {
+/**
+ * Takes time in proportion to the text, whatever is in it: anyone with the right to push writes it.
+ * @param text - In git's format of configuration files. @returns `lfs.url`.
+ */
+export function parseLfsUrl(text: string): string | undefined {
   let section = "";
   let url: string | undefined;
   for (const line of text.split("\n")) {
-    section = /^\s*\[\s*([^\]]*?)\s*\]/.exec(line)?.[1]?.toLowerCase() ?? section;
-    const [, value] = /^\s*(?:\[[^\]]*\])?\s*url\s*=\s*"?([^"#;\r]*?)"?\s*(?:[#;].*)?\r?$/i.exec(line) ?? [];
-    if (section === "lfs" && value) url = value;
+    if (line.length > MAX_LINE_LENGTH) continue;
+    let setting = line.trim();
+    if (setting.startsWith("[")) {
+      const end = setting.indexOf("]");
+      if (end < 0) continue;
+      section = setting.slice(1, end).trim().toLowerCase();
+      setting = setting.slice(end + 1);
+    }
+    const equals = setting.indexOf("=");
+    if (section !== "lfs" || setting.slice(0, Math.max(0, equals)).trim().toLowerCase() !== "url") continue;
+    const [value = ""] = setting.slice(equals + 1).split(/[#;]/, 1);
+    url = value.replaceAll('"', "").trim() || url;
   }
   return url?.slice(0, MAX_URL_LENGTH);
 }
