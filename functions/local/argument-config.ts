@@ -1,4 +1,4 @@
-/** What the command line says to mirror, as a configuration. It is this run's only, and not written to the store. */
+/** What the command line says to mirror, as a configuration: the server stores it, see `storeOptionSelection`. */
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import { type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { ENVIRONMENT_CREDENTIAL } from "./account.ts";

@@ -1,6 +1,12 @@
 /** What the local mirror prints when it is ready. */
+
 import type { NodeServer } from "../../lib/http/node-server.ts";
+import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { EMPTY_CONFIG } from "../../lib/mirror/mirror-config.ts";
+import { readMirrorStatus, type WorkspaceStatus } from "../../lib/mirror/mirror-status.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { PublishedOutcome } from "../../lib/sync/publish-fetched.ts";
+import { visible } from "../cli/table.ts";
 import type { Arguments } from "./arguments.ts";
 import { formatBytes } from "./progress-line.ts";
 
@@ -9,6 +15,7 @@ export function announce(
   fullNames: readonly string[],
   options: Arguments,
   demoGitUrl: string | undefined,
+  reasons: readonly string[],
 ): void {
   const entries = fullNames.map((fullName) => ({ fullName, cloneUrl: `${server.url}/${fullName}.git` }));
   const primary = { gitUrl: options.gitUrl, apiUrl: options.apiUrl };
@@ -19,6 +26,7 @@ export function announce(
   const lines = [
     `The mirror is ready at ${server.url} with ${counted(entries.length, "repository", "repositories")}, asking the primary every ${options.pollSeconds} s.`,
   ];
+  lines.push(...reasons.map((reason) => `  ${reason}`));
   for (const { cloneUrl } of entries.slice(0, 10)) lines.push(`  git clone ${cloneUrl}`);
   if (entries.length > 10) lines.push(`  … and ${entries.length - 10} more`);
   if (demoGitUrl !== undefined) {
@@ -28,6 +36,25 @@ export function announce(
   }
   lines.push("", "Ctrl-C ends it; what is mirrored stays.");
   process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** @returns For each workspace why nothing of it is served. */
+export async function reasonsForNone(store: BlobStore): Promise<string[]> {
+  const config = (await readMirrorConfig(store)) ?? EMPTY_CONFIG;
+  if (config.workspaces.length === 0)
+    return ["Nothing is selected: begin with npx nearside connect <workspace>."];
+  const statuses = await readMirrorStatus(store, config);
+  return statuses.map((one) => visible(`${one.workspace}: ${reasonForNone(one)}`));
+}
+
+function reasonForNone({ workspace, mode, listedAt, knownCount, repositories }: WorkspaceStatus): string {
+  if (mode !== "active") return `it is ${mode}.`;
+  if (listedAt === undefined) return "Bitbucket has not given a list of its repositories yet.";
+  const selected = repositories.filter(({ isSelected }) => isSelected);
+  if (selected.length > 0)
+    return `${counted(selected.length, "repository is", "repositories are")} selected, and not synchronized yet: npx nearside status.`;
+  if (knownCount === 0) return "Bitbucket shows no repository of what is selected to this account.";
+  return `none of ${counted(knownCount, "repository", "repositories")} is selected: npx nearside select ${workspace} --all.`;
 }
 
 export function describePublished(outcome: PublishedOutcome): string {

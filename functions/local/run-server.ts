@@ -2,7 +2,7 @@
 import { pino } from "pino";
 import { startNodeServer } from "../../lib/http/node-server.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
-import { CurrentConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { CurrentConfig, readMirrorConfig, storeOptionSelection } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { assertUsableStore } from "../cli/doctor/check-store.ts";
@@ -14,7 +14,7 @@ import { type Demo, startDemo } from "./demo.ts";
 import { localMirror, madeUpSecret } from "./local-mirror.ts";
 import { openStore } from "./open-store.ts";
 import { ProgressLine } from "./progress-line.ts";
-import { announce } from "./ready-message.ts";
+import { announce, reasonsForNone } from "./ready-message.ts";
 
 /**
  * Serves and synchronizes until `stop` aborts.
@@ -38,9 +38,14 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
   const store = openStore(options.store, options.s3Endpoint);
   // Folders are known to do what the mirror needs.
   if (options.store.startsWith("s3://")) await assertUsableStore(store);
-  const config = argumentConfig(options, demo?.account ?? readAccount(process.env));
+  const selection = argumentConfig(options, demo?.account ?? readAccount(process.env));
   const log = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
   const line = new ProgressLine(process.stderr);
+  if (selection !== undefined && (await storeOptionSelection(store, selection)).isOverruled) {
+    line.print(
+      "config.json in the store was changed by nearside select or the like: it counts, and --workspace, --project and --repository do not.",
+    );
+  }
   let serverUrl = "";
   const mirror = await localMirror({
     settings: options,
@@ -48,7 +53,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
     log,
     line,
     stop,
-    readConfig: config === undefined ? readStored(store, line) : async () => config,
+    readConfig: readStored(store, line),
     accountOf: async ({ credential }) => demo?.account ?? readNamedAccount(process.env, credential),
     serverUrl: () => serverUrl,
     webhookSecret: takesWebhooks(options, demo)
@@ -67,9 +72,10 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
     return server.close();
   });
   try {
-    await mirror.follow(options.webhookUrl ?? server.url, async () =>
-      announce(server, await mirror.servedNames(), options, demo?.gitUrl),
-    );
+    await mirror.follow(options.webhookUrl ?? server.url, async () => {
+      const names = await mirror.servedNames();
+      announce(server, names, options, demo?.gitUrl, names.length === 0 ? await reasonsForNone(store) : []);
+    });
     await closed;
   } catch (error) {
     await server.close();

@@ -3,7 +3,13 @@ import { ConfigError, NotFoundError } from "../errors.ts";
 import { CONFIG_KEY } from "../repo/layout.ts";
 import { StoredDocument } from "../repo/stored-document.ts";
 import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
-import { CONFIG_FORM, EMPTY_CONFIG, type MirrorConfig, parseMirrorConfig } from "./mirror-config.ts";
+import {
+  CONFIG_FORM,
+  EMPTY_CONFIG,
+  findWorkspace,
+  type MirrorConfig,
+  parseMirrorConfig,
+} from "./mirror-config.ts";
 
 /**
  * @returns `undefined` if there is none: then nothing is mirrored.
@@ -23,9 +29,38 @@ export async function changeMirrorConfig(
 ): Promise<MirrorConfig> {
   const { value = EMPTY_CONFIG } = await configDocument(store).change((config = EMPTY_CONFIG, { damage }) => {
     if (damage !== undefined) throw damage;
-    return change(config);
+    const { fromOptions: _, ...changed } = change(config);
+    return changed;
   });
   return value;
+}
+
+/**
+ * Stores what a server's options select, so that commands and later runs see it. What an operator has stored stays.
+ * @returns Whether `config.json` selects otherwise than the options, and is used.
+ * @throws {ConfigError} It does, and lacks a workspace that the options name; or it is not valid.
+ */
+export async function storeOptionSelection(
+  store: WholeBlobs,
+  { workspaces }: MirrorConfig,
+): Promise<{ readonly isOverruled: boolean }> {
+  let isOverruled = false;
+  await configDocument(store).change((config, { damage }) => {
+    if (damage !== undefined) throw damage;
+    isOverruled = false;
+    if (config !== undefined && !config.fromOptions) {
+      if (JSON.stringify(config.workspaces) === JSON.stringify(workspaces)) return config;
+      const missing = workspaces.find(({ workspace }) => findWorkspace(config, workspace) === undefined);
+      if (missing !== undefined)
+        throw new ConfigError(
+          `config.json in the store selects what is mirrored, and not ${missing.workspace}: add it with nearside connect and select, and start without --workspace, --project and --repository`,
+        );
+      isOverruled = true;
+      return config;
+    }
+    return { ...EMPTY_CONFIG, ...config, workspaces, fromOptions: true };
+  });
+  return { isOverruled };
 }
 
 function configDocument(store: WholeBlobs): StoredDocument<MirrorConfig> {

@@ -68,6 +68,8 @@ const configSchema = z
     workspaces: z.array(workspaceSchema).max(CONFIG_LIMITS.maxWorkspaces),
     /** Receivers of each publish's event. */
     relayWebhooks: z.array(relayWebhookSchema).max(CONFIG_LIMITS.maxRelayWebhooks).optional(),
+    /** Written by a server from its options, whose next options may replace it. Any other change takes the mark away. */
+    fromOptions: z.literal(true).optional(),
   })
   .refine(
     ({ relayWebhooks = [] }) => new Set(relayWebhooks.map(({ id }) => id)).size === relayWebhooks.length,
