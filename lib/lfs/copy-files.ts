@@ -9,7 +9,7 @@ import { type BringOptions, bringFile, type FileOutcome } from "./bring-file.ts"
 import { holdRemovals, isWanted } from "./confirmations.ts";
 import type { LfsCopyJob } from "./lfs-job.ts";
 import type { LfsPrimary } from "./ports.ts";
-import { readRepositoryPointers, sizesByOid } from "./repository-pointers.ts";
+import { findPointerSizes } from "./repository-pointers.ts";
 import { keepFiles } from "./sweep-notes.ts";
 
 export interface LfsCopyOptions extends Omit<BringOptions, "nowSeconds"> {
@@ -38,9 +38,9 @@ export async function copyFiles(
 ): Promise<LfsCopyReport | undefined> {
   const { storage, primary, signal, log, now = Date.now } = options;
   const rights = new StoredLfsRights(storage.store, job.uuid);
-  const [known, found] = await Promise.all([rights.read(), readRepositoryPointers(storage, job.uuid)]);
-  if (found === undefined) return undefined;
-  const sizes = sizesByOid(found.packs);
+  const oids = job.objects.map(({ oid }) => oid);
+  const [known, sizes] = await Promise.all([rights.read(), findPointerSizes(storage, job.uuid, oids)]);
+  if (sizes === undefined) return undefined;
   // The job's maker may have been asked for any oid.
   const nowSeconds = Math.floor(now() / 1000);
   const wanted = job.objects

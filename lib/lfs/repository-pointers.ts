@@ -2,7 +2,7 @@
 import { NotFoundError } from "../errors.ts";
 import type { PackedLfsPointer } from "../git/pack/lfs-pointers.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
-import { readLfsPointers } from "../repo/lfs-pointers.ts";
+import { findPackLfsPointers, readLfsPointers } from "../repo/lfs-pointers.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
 
@@ -33,6 +33,23 @@ export async function readRepositoryPointers(
     })),
   );
   return { repository, packs };
+}
+
+/** Which of these files the repository has pointers to: sizes by oid. @returns `undefined` if nothing was published. */
+export async function findPointerSizes(
+  { store, ...storage }: RepositoryStorage,
+  uuid: RepositoryUuid,
+  oids: readonly string[],
+): Promise<ReadonlyMap<string, number> | undefined> {
+  const repository = await openRepository({ store, ...storage }, uuid).catch(absentIfNotFound);
+  if (repository === undefined) return undefined;
+  const sizes = new Map<string, number>();
+  // One pack after the other: a sidecar has 44 bytes for each pointer of a large repository.
+  for (const pack of repository.manifest.packs) {
+    const found = await findPackLfsPointers(store, repositoryKeys(uuid), pack, oids);
+    for (const [oid, sizeBytes] of found ?? []) if (!sizes.has(oid)) sizes.set(oid, sizeBytes);
+  }
+  return sizes;
 }
 
 /** Sizes by oid; of an oid with several sizes, the one that comes first. */

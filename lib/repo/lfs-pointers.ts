@@ -2,7 +2,12 @@
 
 import { CorruptPackError, NotFoundError } from "../errors.ts";
 import type { ObjectNumber } from "../git/object-numbers.ts";
-import { decodeLfsPointers, encodeLfsPointers, type PackedLfsPointer } from "../git/pack/lfs-pointers.ts";
+import {
+  decodeLfsPointers,
+  encodeLfsPointers,
+  findLfsPointers,
+  type PackedLfsPointer,
+} from "../git/pack/lfs-pointers.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { PackRun } from "./compaction/policy.ts";
 import type { RepositoryKeys } from "./layout.ts";
@@ -13,10 +18,29 @@ import type { ObjectDatabase } from "./object-database.ts";
 export async function readLfsPointers(
   store: BlobStore,
   keys: RepositoryKeys,
-  { id, objectCount }: ManifestPack,
+  pack: ManifestPack,
 ): Promise<readonly PackedLfsPointer[] | undefined> {
+  return readSidecar(store, keys, pack, (bytes) => decodeLfsPointers(bytes, pack.objectCount));
+}
+
+/** Sizes by oid, of the pointers to these files only. @returns As `readLfsPointers`. */
+export async function findPackLfsPointers(
+  store: BlobStore,
+  keys: RepositoryKeys,
+  pack: ManifestPack,
+  oids: readonly string[],
+): Promise<ReadonlyMap<string, number> | undefined> {
+  return readSidecar(store, keys, pack, (bytes) => findLfsPointers(bytes, pack.objectCount, oids));
+}
+
+async function readSidecar<Result>(
+  store: BlobStore,
+  keys: RepositoryKeys,
+  { id }: ManifestPack,
+  decode: (bytes: Uint8Array) => Result | undefined,
+): Promise<Result | undefined> {
   try {
-    return decodeLfsPointers((await store.read(keys.packLfs(id))).bytes, objectCount);
+    return decode((await store.read(keys.packLfs(id))).bytes);
   } catch (error) {
     if (error instanceof NotFoundError || error instanceof CorruptPackError) return undefined;
     throw error;

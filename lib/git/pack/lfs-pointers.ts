@@ -109,16 +109,9 @@ export function decodeLfsPointers(
   sidecar: Uint8Array,
   objectCount: number,
 ): readonly PackedLfsPointer[] | undefined {
-  const bytes = Buffer.from(sidecar.buffer, sidecar.byteOffset, sidecar.length);
-  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES || bytes.readUInt32BE(0) !== SIGNATURE)
-    throw new CorruptPackError("not a sidecar of LFS pointers");
-  if (bytes.readUInt32BE(4) !== VERSION) return undefined;
-  const count = bytes.readUInt32BE(8);
-  const end = HEADER_BYTES + count * RECORD_BYTES;
-  if (bytes.readUInt32BE(12) !== objectCount || bytes.length !== end + CHECKSUM_BYTES)
-    throw new CorruptPackError("sidecar of LFS pointers does not fit its pack");
-  const checksum = createHash("sha256").update(bytes.subarray(0, end)).digest();
-  if (!checksum.equals(bytes.subarray(end))) throw new CorruptPackError("checksum of LFS pointers is wrong");
+  const opened = openSidecar(sidecar, objectCount);
+  if (opened === undefined) return undefined;
+  const { bytes, end } = opened;
   const pointers: PackedLfsPointer[] = [];
   for (let at = HEADER_BYTES; at < end; at += RECORD_BYTES) {
     const indexNumber = bytes.readUInt32BE(at + LFS_OID_BYTES + SIZE_BYTES);
@@ -130,6 +123,53 @@ export function decodeLfsPointers(
     });
   }
   return pointers;
+}
+
+/**
+ * Of the pointers to these files the first one each, without decoding the others.
+ * @returns Sizes by oid; `undefined` and errors as in `decodeLfsPointers`.
+ */
+export function findLfsPointers(
+  sidecar: Uint8Array,
+  objectCount: number,
+  oids: Iterable<string>,
+): Map<string, number> | undefined {
+  const opened = openSidecar(sidecar, objectCount);
+  if (opened === undefined) return undefined;
+  const { bytes, end } = opened;
+  const sizes = new Map<string, number>();
+  for (const oid of oids) {
+    const wanted = Buffer.from(oid, "hex");
+    let low = 0;
+    let high = (end - HEADER_BYTES) / RECORD_BYTES;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const at = HEADER_BYTES + middle * RECORD_BYTES;
+      if (bytes.compare(wanted, 0, LFS_OID_BYTES, at, at + LFS_OID_BYTES) < 0) low = middle + 1;
+      else high = middle;
+    }
+    const at = HEADER_BYTES + low * RECORD_BYTES;
+    if (at < end && wanted.equals(bytes.subarray(at, at + LFS_OID_BYTES)))
+      sizes.set(oid, bytes.readUIntBE(at + LFS_OID_BYTES, SIZE_BYTES));
+  }
+  return sizes;
+}
+
+function openSidecar(
+  sidecar: Uint8Array,
+  objectCount: number,
+): { readonly bytes: Buffer; readonly end: number } | undefined {
+  const bytes = Buffer.from(sidecar.buffer, sidecar.byteOffset, sidecar.length);
+  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES || bytes.readUInt32BE(0) !== SIGNATURE)
+    throw new CorruptPackError("not a sidecar of LFS pointers");
+  if (bytes.readUInt32BE(4) !== VERSION) return undefined;
+  const count = bytes.readUInt32BE(8);
+  const end = HEADER_BYTES + count * RECORD_BYTES;
+  if (bytes.readUInt32BE(12) !== objectCount || bytes.length !== end + CHECKSUM_BYTES)
+    throw new CorruptPackError("sidecar of LFS pointers does not fit its pack");
+  const checksum = createHash("sha256").update(bytes.subarray(0, end)).digest();
+  if (!checksum.equals(bytes.subarray(end))) throw new CorruptPackError("checksum of LFS pointers is wrong");
+  return { bytes, end };
 }
 
 function compare(a: string, b: string): number {
