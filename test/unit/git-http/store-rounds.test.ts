@@ -59,7 +59,7 @@ beforeAll(async () => {
   commits = await list("rev-list", "--first-parent", "main");
   [blobId = ""] = await list("rev-parse", "main:1-1.txt");
   tips = await list("for-each-ref", "--format=%(objectname)");
-}, 60_000);
+}, 240_000);
 
 /** Versions of one file, in one pack, in a chain of deltas that is longer than git's: increments that are merged have such. */
 beforeAll(async () => {
@@ -75,7 +75,7 @@ beforeAll(async () => {
   await syncRig(versioned, versionedStore).sync();
   await writeName(versionedStore, "acme", "sample", RIG_UUID);
   versions = (await git(["rev-list", "main"], { cwd: versioned.repository })).split("\n");
-}, 60_000);
+}, 240_000);
 
 /** Folders in folders, changed one after the other, some on a branch, in one pack with chains of deltas. */
 beforeAll(async () => {
@@ -99,7 +99,7 @@ beforeAll(async () => {
     await rig.sync();
   }
   await writeName(deepStore, "acme", "sample", RIG_UUID);
-}, 60_000);
+}, 240_000);
 
 afterAll(async () => {
   await primary.close();
