@@ -35,8 +35,8 @@ const READING = {
   maxWaitMs: 8_000,
 };
 
-/** Of one repository, or project events of one workspace. Reconcile finds what is refused, within five minutes. */
-const MAX_EVENTS_PER_MINUTE = 60;
+/** Of one repository, or project events of one workspace: more than a burst of pushes, which takes few syncs. Reconcile finds what is refused, within five minutes. */
+const MAX_EVENTS_PER_MINUTE = 600;
 
 export interface ReceiveWebhookOptions {
   /** The mirror's secret. */
