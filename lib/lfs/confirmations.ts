@@ -1,18 +1,21 @@
 /**
  * The right to serve a file is the primary's confirmation, which is asked for again after a week. What it no longer confirms is
- * not served any more. Where it drops many files at once it may be ill, or the account may have lost a right: then their
+ * not served any more. Where it drops many files within a day it may be ill, or the account may have lost a right: then their
  * rights are held, and the primary is asked again each day. After a week of the same answer it is believed.
  */
 import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
+import type { LfsRights, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { FileOutcome } from "./bring-file.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
 const CONFIRM_AFTER_SECONDS = 7 * DAY_SECONDS;
 /** Days in a row. */
 const MAX_HELD_TRIES = 7;
-/** Of the files of one job. Fewer are believed at once. */
+/** Of a repository's files, within a day. Fewer are believed at once. */
 const HELD_ABOVE_FILES = 5;
 const HELD_ABOVE_SHARE = 0.1;
+/** Until the last of what is held is believed. */
+const MANY_MS = (MAX_HELD_TRIES + 1) * DAY_SECONDS * 1000;
 
 /** Whether a copy job has to ask the primary about a file of which this is known. */
 export function isWanted(known: LfsRecord | undefined, nowSeconds: number): boolean {
@@ -24,22 +27,37 @@ export function isConfirmationDue({ seconds, tries }: LfsRecord, nowSeconds: num
   return seconds + CONFIRM_AFTER_SECONDS + tries * DAY_SECONDS <= nowSeconds;
 }
 
-/** @param isAnswered - Whether the primary answered for single files, and not for the repository as a whole. */
-export function holdRemovals(outcomes: readonly FileOutcome[], isAnswered: boolean): readonly FileOutcome[] {
-  const removed = outcomes.filter(wasRemoved);
-  const confirmedBefore = outcomes.filter(
-    (outcome) => wasRemoved(outcome) || outcome.kind === "stored",
-  ).length;
-  const isFew = removed.length <= Math.max(HELD_ABOVE_FILES, HELD_ABOVE_SHARE * confirmedBefore);
-  if (isAnswered && isFew) return outcomes;
+export interface Removals {
+  readonly rights: StoredLfsRights;
+  /** As read before. */
+  readonly known: LfsRights;
+  /** Whether the primary answered for single files, and not for the repository as a whole. */
+  readonly isAnswered: boolean;
+  readonly nowMs: number;
+}
+
+/** Counts removals in the repository before any is noted. One request more where there are some. */
+export async function holdRemovals(
+  outcomes: readonly FileOutcome[],
+  { rights, known, isAnswered, nowMs }: Removals,
+): Promise<readonly FileOutcome[]> {
+  const isHeld = (outcome: FileOutcome): outcome is Removal =>
+    wasRemoved(outcome) && outcome.known.tries + 1 < MAX_HELD_TRIES;
+  const files = outcomes.filter(isHeld).length;
+  if (files === 0) return outcomes;
+  if (isAnswered) {
+    const maxFiles = Math.max(HELD_ABOVE_FILES, HELD_ABOVE_SHARE * known.countStored());
+    if ((await rights.countRemovals(files, { nowMs, maxFiles, manyMs: MANY_MS })) <= maxFiles)
+      return outcomes;
+  }
   return outcomes.map((outcome) => {
-    if (!wasRemoved(outcome) || outcome.known.tries + 1 >= MAX_HELD_TRIES) return outcome;
+    if (!isHeld(outcome)) return outcome;
     return { kind: "held", record: { ...outcome.known, tries: outcome.known.tries + 1 } };
   });
 }
 
-function wasRemoved(
-  outcome: FileOutcome,
-): outcome is FileOutcome & { readonly kind: "missing"; readonly known: LfsRecord } {
+type Removal = FileOutcome & { readonly kind: "missing"; readonly known: LfsRecord };
+
+function wasRemoved(outcome: FileOutcome): outcome is Removal {
   return outcome.kind === "missing" && outcome.known?.state === LFS_STATE.stored;
 }

@@ -42,7 +42,8 @@ export async function copyFiles(
   const [known, sizes] = await Promise.all([rights.read(), findPointerSizes(storage, job.uuid, oids)]);
   if (sizes === undefined) return undefined;
   // The job's maker may have been asked for any oid.
-  const nowSeconds = Math.floor(now() / 1000);
+  const nowMs = now();
+  const nowSeconds = Math.floor(nowMs / 1000);
   const wanted = job.objects
     .map(({ oid }) => ({ oid, sizeBytes: sizes.get(oid) ?? 0, known: known.find(oid) }))
     .filter(({ sizeBytes, known }) => sizeBytes > 0 && isWanted(known, nowSeconds));
@@ -55,7 +56,8 @@ export async function copyFiles(
   const brought = await Promise.all(
     wanted.map((object) => bringFile(object, entries?.get(object.oid), { ...options, nowSeconds })),
   );
-  const outcomes = holdRemovals(brought, entries !== undefined);
+  const isAnswered = entries !== undefined;
+  const outcomes = await holdRemovals(brought, { rights, known, isAnswered, nowMs });
   await rights.add(outcomes.flatMap((outcome) => ("record" in outcome ? [outcome.record] : [])));
   const report = reportOf(outcomes);
   if (report.held > 0) log.warn("lfs:removals-held", { uuid: job.uuid, files: report.held });

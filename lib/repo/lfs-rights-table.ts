@@ -38,6 +38,7 @@ const VERSION = 1;
 const OID_BYTES = 32;
 const RECORDS_START = 16 + 256 * 4;
 const RECORD_BYTES = 44;
+const STATE_OFFSET = 38;
 const CHECKSUM_BYTES = 32;
 const STATES: ReadonlySet<number> = new Set(Object.values(LFS_STATE));
 
@@ -56,7 +57,7 @@ export function encodeRightsTable(records: Iterable<LfsRecord>): Uint8Array {
     const { sizeBytes, state, tries, seconds } = byOid.get(oid) as LfsRecord;
     bytes.write(oid, at, "hex");
     bytes.writeUIntBE(sizeBytes, at + 32, 6);
-    bytes.writeUInt8(state, at + 38);
+    bytes.writeUInt8(state, at + STATE_OFFSET);
     bytes.writeUInt8(Math.min(255, tries), at + 39);
     bytes.writeUInt32BE(seconds, at + 40);
     const first = bytes[at] as number;
@@ -118,6 +119,14 @@ export class RightsTable {
     return undefined;
   }
 
+  /** Records of stored files. */
+  countStored(): number {
+    let stored = 0;
+    for (let i = 0; i < this.recordCount; i++)
+      if (this.#bytes[RECORDS_START + i * RECORD_BYTES + STATE_OFFSET] === LFS_STATE.stored) stored += 1;
+    return stored;
+  }
+
   *records(): Generator<LfsRecord, void, undefined> {
     for (let i = 0; i < this.recordCount; i++) yield this.#record(RECORDS_START + i * RECORD_BYTES);
   }
@@ -128,7 +137,7 @@ export class RightsTable {
 
   #record(at: number): LfsRecord {
     const bytes = this.#bytes;
-    const state = bytes.readUInt8(at + 38);
+    const state = bytes.readUInt8(at + STATE_OFFSET);
     return {
       oid: bytes.toString("hex", at, at + OID_BYTES),
       sizeBytes: bytes.readUIntBE(at + 32, 6),

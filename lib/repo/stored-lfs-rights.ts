@@ -28,6 +28,8 @@ const rightsSchema = z.object({
   plannedAt: z.optional(z.iso.datetime()),
   /** What `.lfsconfig` of the default branch names as the place of files. */
   configuredUrl: z.optional(z.string()),
+  /** Stored files that the primary did not name any more, since then; see `countRemovals`. */
+  removals: z.optional(z.object({ since: z.iso.datetime(), files: count })),
 });
 
 export type LfsRightsDocument = z.infer<typeof rightsSchema>;
@@ -45,6 +47,8 @@ export const NO_RIGHTS: LfsRightsDocument = {
   pointers: 0,
   pointerBytes: 0,
 };
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A reader of a repository with as many reads them all at once. */
 const MAX_TABLES = 16;
@@ -70,6 +74,11 @@ export class LfsRights {
       if (record !== undefined) return record;
     }
     return undefined;
+  }
+
+  /** Stored files of the largest table: not more than there are, but for those that newer tables took the right from. */
+  countStored(): number {
+    return Math.max(0, ...this.tables.map((table) => table.countStored()));
   }
 
   /** Each oid once. */
@@ -172,6 +181,30 @@ export class StoredLfsRights {
     for (const id of unused) await this.#store.delete(keys.lfsTable(id));
   }
 
+  /**
+   * Counts removals of all jobs, also of those that run at once. The count begins anew after a day; once there are too many,
+   * after `manyMs`.
+   * @returns How many there are.
+   */
+  async countRemovals(
+    files: number,
+    {
+      nowMs,
+      maxFiles,
+      manyMs,
+    }: { readonly nowMs: number; readonly maxFiles: number; readonly manyMs: number },
+  ): Promise<number> {
+    const { value } = await this.#document.change((document = NO_RIGHTS) => {
+      const { since = "1970-01-01", files: before = 0 } = document.removals ?? {};
+      const isOver = nowMs - Date.parse(since) >= (before > maxFiles ? manyMs : DAY_MS);
+      const removals = isOver
+        ? { since: new Date(nowMs).toISOString(), files }
+        : { since, files: before + files };
+      return { ...document, removals };
+    });
+    return value?.removals?.files ?? files;
+  }
+
   /** Leaves out tables that are damaged: the next plan plans what they said anew. */
   async dropDamagedTables(): Promise<void> {
     const { value = NO_RIGHTS } = await this.#document.read();
@@ -192,7 +225,7 @@ export class StoredLfsRights {
   }
 
   /** Notes that the pointers of these packs were planned. */
-  async notePlanned(plan: Omit<LfsRightsDocument, "formatVersion" | "tables">): Promise<void> {
+  async notePlanned(plan: Omit<LfsRightsDocument, "formatVersion" | "tables" | "removals">): Promise<void> {
     await this.#document.change((document = NO_RIGHTS) => ({ ...document, ...plan }));
   }
 

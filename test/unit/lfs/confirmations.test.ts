@@ -1,11 +1,14 @@
 /** The primary is asked again after a week which of the stored files it still has for a repository. */
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
+import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { lfsFileKey } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+import { RIG_UUID } from "../../support/sync-rig.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 let nowMs: number;
@@ -71,6 +74,39 @@ test("many that vanish at once are held, and believed gone after a week of the s
   }
   await clocked.run();
   expect(await states(oids)).toEqual(new Set([LFS_STATE.missing]));
+});
+
+test("many are many whichever jobs they are in: what is let go before that is few", async () => {
+  const oids = await addFiles(12);
+  remove(oids);
+  nowMs += 8 * DAY_MS;
+  const queue = { send: async (added: readonly QueueMessage[]) => void clocked.messages.push(...added) };
+  for (let at = 0; at < oids.length; at += 3)
+    await requestCopies(
+      queue,
+      { workspace: "acme", uuid: RIG_UUID },
+      oids.slice(at, at + 3).map((oid) => ({ oid, sizeBytes: 100 })),
+    );
+  await clocked.runJobs();
+  expect(lfs().batches).toHaveLength(4);
+  expect(await states(oids.slice(0, 3))).toEqual(new Set([LFS_STATE.missing]));
+  expect(await states(oids.slice(3))).toEqual(new Set([LFS_STATE.stored]));
+  // And no few more the next day.
+  nowMs += 1.5 * DAY_MS;
+  await clocked.run();
+  expect(await states(oids.slice(3))).toEqual(new Set([LFS_STATE.stored]));
+});
+
+test("a few a day are believed at once", async () => {
+  const oids = await addFiles(12);
+  nowMs += 8 * DAY_MS;
+  remove(oids.slice(0, 4));
+  await clocked.run();
+  nowMs += 8 * DAY_MS;
+  remove(oids.slice(0, 8));
+  await clocked.run();
+  expect(await states(oids.slice(0, 8))).toEqual(new Set([LFS_STATE.missing]));
+  expect(await states(oids.slice(8))).toEqual(new Set([LFS_STATE.stored]));
 });
 
 test("and back among them, they are confirmed", async () => {
