@@ -3,8 +3,9 @@
  * has copied files adds a table; a newer one counts before the older ones, and when there are many they become one.
  */
 import { randomBytes } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import * as z from "zod";
-import { CorruptPackError, NotFoundError } from "../errors.ts";
+import { CorruptPackError, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { encodeRightsTable, type LfsRecord, RightsTable } from "./lfs-rights-table.ts";
@@ -55,6 +56,9 @@ const MAX_TABLES = 16;
 
 /** Of some 190,000 files. One request for more would take longer than several. */
 const READ_AT_ONCE_BYTES = 8 * 1024 * 1024;
+
+/** Of eight lost races each. */
+const MAX_CHANGE_TRIES = 5;
 
 /** One version of the tables. */
 export class LfsRights {
@@ -149,7 +153,7 @@ export class StoredLfsRights {
   async add(records: readonly LfsRecord[]): Promise<void> {
     if (records.length === 0) return;
     const added = await this.#writeTable(records);
-    const { value } = await this.#document.change((document = NO_RIGHTS) => ({
+    const { value } = await this.#changeAmongMany((document = NO_RIGHTS) => ({
       ...document,
       tables: [...document.tables, added],
     }));
@@ -227,6 +231,20 @@ export class StoredLfsRights {
   /** Notes that the pointers of these packs were planned. */
   async notePlanned(plan: Omit<LfsRightsDocument, "formatVersion" | "tables" | "removals">): Promise<void> {
     await this.#document.change((document = NO_RIGHTS) => ({ ...document, ...plan }));
+  }
+
+  /** Several jobs of a repository end at the same time, and each changes the document. */
+  async #changeAmongMany(
+    update: (document: LfsRightsDocument | undefined) => LfsRightsDocument,
+  ): Promise<Stored<LfsRightsDocument>> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#document.change(update);
+      } catch (error) {
+        if (!(error instanceof VersionConflictError) || tries === MAX_CHANGE_TRIES) throw error;
+        await setTimeout(Math.random() * tries * 500);
+      }
+    }
   }
 
   async #writeTable(records: readonly LfsRecord[]): Promise<ListedTable> {
