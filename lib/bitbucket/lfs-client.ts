@@ -16,24 +16,26 @@ export interface LfsObject {
 
 const actionSchema = z.looseObject({
   href: z.string().refine((href) => /^https?:$/.test(URL.parse(href)?.protocol ?? "")),
-  header: z.record(z.string(), z.string()).optional(),
+  header: z.record(z.string(), z.string()).nullish(),
 });
 
 /** How to get a file, in the primary's words. */
 export type LfsAction = z.infer<typeof actionSchema>;
 
+/** To git-lfs, which is written in Go, `null` is as good as nothing. */
 const entrySchema = z.looseObject({
   oid: z.string(),
-  size: z.number().nonnegative().optional(),
-  authenticated: z.boolean().optional(),
-  actions: z.looseObject({ download: actionSchema.optional() }).optional(),
-  error: z.looseObject({ code: z.number(), message: z.string().optional() }).optional(),
+  size: z.int().nonnegative().nullish(),
+  authenticated: z.boolean().nullish(),
+  actions: z.looseObject({ download: actionSchema.nullish() }).nullish(),
+  error: z.looseObject({ code: z.int(), message: z.string().nullish() }).nullish(),
 });
 
 /** One object of the primary's answer, with all its fields, known or not. */
 export type LfsEntry = z.infer<typeof entrySchema>;
 
-const batchSchema = z.object({ transfer: z.string().optional(), objects: z.array(entrySchema) });
+const batchSchema = z.object({ transfer: z.string().nullish(), objects: z.array(z.unknown()) });
+const namedSchema = z.object({ oid: z.string() });
 
 export interface LfsBatchOptions {
   readonly fetch: typeof fetch;
@@ -52,7 +54,7 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 /**
  * Asks where the files are, without Bitbucket's own adapter: its answers would be of no use to others.
- * @returns By oid, only of those asked for.
+ * @returns By oid, only of those asked for. One that cannot be read is an error, 503: git-lfs would reject the whole batch for it.
  * @throws {NotFoundError} No such repository, or no right to see it.
  * @throws {UpstreamError} Any other refusal, with its `status`, or no answer that can be read.
  */
@@ -116,11 +118,21 @@ function readEntries(text: string, objects: readonly LfsObject[]): ReadonlyMap<s
   }
   const result = batchSchema.safeParse(json);
   if (!result.success) throw unreadable(result.error);
-  const { transfer = "basic" } = result.data;
-  if (transfer !== "basic") throw unreadable(new Error(`transfer adapter ${transfer.slice(0, 80)}`));
-  const asked = new Set(objects.map(({ oid }) => oid));
-  return new Map(result.data.objects.filter(({ oid }) => asked.has(oid)).map((entry) => [entry.oid, entry]));
+  const { transfer } = result.data;
+  if (transfer != null && transfer !== "basic")
+    throw unreadable(new Error(`transfer adapter ${transfer.slice(0, 80)}`));
+  const asked = new Map(objects.map(({ oid, sizeBytes }) => [oid, sizeBytes]));
+  const entries = new Map<string, LfsEntry>();
+  for (const given of result.data.objects) {
+    const oid = namedSchema.safeParse(given).data?.oid ?? "";
+    const size = asked.get(oid);
+    if (size !== undefined)
+      entries.set(oid, entrySchema.safeParse(given).data ?? { oid, size, error: UNREADABLE_ENTRY });
+  }
+  return entries;
 }
+
+const UNREADABLE_ENTRY = { code: 503, message: "Bitbucket's answer for this file cannot be read" } as const;
 
 export interface LfsDownload {
   /** Where the body begins: 0, if the storage does not send ranges. */

@@ -60,7 +60,7 @@ export async function answerDownload(
       "retry-after": String(limitedSeconds),
     });
   const wanted = [...entries.values()].filter(
-    ({ oid, actions }) => actions?.download !== undefined && mayBeCopied(rights, oid, nowMs() / 1000),
+    ({ oid, actions }) => actions?.download != null && mayBeCopied(rights, oid, nowMs() / 1000),
   );
   // Before the answer: a function is stopped after it. The copy does not depend on the caller.
   await copies

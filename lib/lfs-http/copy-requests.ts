@@ -34,9 +34,7 @@ export class CopyRequests {
   async request(place: RepositoryPlace, entries: readonly LfsEntry[]): Promise<void> {
     const keyOf = ({ oid }: { readonly oid: string }): string => `${place.uuid} ${oid}`;
     const files = entries.flatMap((entry) =>
-      entry.size === undefined || entry.size < 1 || this.#requested.has(keyOf(entry))
-        ? []
-        : [{ oid: entry.oid, sizeBytes: entry.size }],
+      entry.size && !this.#requested.has(keyOf(entry)) ? [{ oid: entry.oid, sizeBytes: entry.size }] : [],
     );
     if (files.length === 0) return;
     for (const file of files) this.#requested.set(keyOf(file), { isRequested: true });

@@ -78,7 +78,7 @@ export async function bringFile(
       record: { oid, sizeBytes: pointerBytes, state: LFS_STATE.missing, tries, seconds: laterSeconds },
       known,
     };
-  const sizeBytes = entry.size !== undefined && entry.size > 0 ? entry.size : pointerBytes;
+  const sizeBytes = entry.size || pointerBytes;
   if (downloadOf(entry) === undefined || !Number.isSafeInteger(sizeBytes)) {
     // No evidence that it is gone.
     const error = new UpstreamError("the primary offers no download", { retryable: true, oid });
@@ -126,7 +126,7 @@ function copyUnlessStored(
 
 /** Only what says so itself: a failure of the primary's is no evidence. */
 function isMissing({ error }: LfsEntry): boolean {
-  return error !== undefined && [404, 410, 422].includes(error.code);
+  return [404, 410, 422].includes(error?.code ?? 0);
 }
 
 /** One request. What is in the store under an oid has these bytes. */

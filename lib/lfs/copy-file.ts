@@ -32,7 +32,7 @@ const EXPIRED: ReadonlySet<unknown> = new Set([401, 403, 404, 410]);
 
 /** The download that an entry offers, if it does. */
 export function downloadOf({ actions }: LfsEntry): LfsAction | undefined {
-  return actions?.download;
+  return actions?.download ?? undefined;
 }
 
 /**
@@ -117,10 +117,10 @@ function statusOf(error: unknown): unknown {
 }
 
 async function newAction(
-  { oid, size = 1 }: LfsEntry,
+  { oid, size }: LfsEntry,
   { primary, signal }: CopyFileOptions,
 ): Promise<LfsAction | undefined> {
-  const entry = (await primary.ask([{ oid, sizeBytes: size }], signal)).get(oid);
+  const entry = (await primary.ask([{ oid, sizeBytes: size ?? 1 }], signal)).get(oid);
   return entry && downloadOf(entry);
 }
 

@@ -18,6 +18,8 @@ const faultsSchema = z.strictObject({
   batchDelayMs: z.number().nonnegative(),
   /** The error of an object, by its oid. */
   objectErrors: z.record(z.string(), z.strictObject({ code: z.number(), message: z.string() })),
+  /** Changes to the entry of an object, by its oid. */
+  objectChanges: z.record(z.string(), z.record(z.string(), z.json())),
   /** Answer each transfer with this status; null: don't. */
   storageStatus: z.number().int().min(400).max(599).nullable(),
   /** Change the first byte of what is downloaded. */
@@ -41,6 +43,7 @@ const NO_FAULTS: LfsFaults = {
   batchRetryAfterSeconds: null,
   batchDelayMs: 0,
   objectErrors: {},
+  objectChanges: {},
   storageStatus: null,
   wrongBytes: false,
   cutAfterBytes: null,

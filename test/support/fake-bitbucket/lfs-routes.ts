@@ -96,7 +96,8 @@ export class LfsRoutes {
     // What is there already need not be uploaded.
     if (operation === "upload" && storedSize !== undefined) return { oid, size };
     const action = { ...storage.action(operation, folder, oid) } as Json;
-    return { oid, size: storedSize ?? size, authenticated: true, actions: { [operation]: action } };
+    const entry = { oid, size: storedSize ?? size, authenticated: true, actions: { [operation]: action } };
+    return { ...entry, ...controls.faults.objectChanges[oid] };
   }
 
   async #lock(

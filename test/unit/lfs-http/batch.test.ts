@@ -13,11 +13,13 @@ let rig: LfsRig;
 /** Copied, at the primary only, and nowhere. */
 let stored: string;
 let atPrimary: string;
+let odd: string;
 let missing: string;
 
 beforeAll(async () => {
   rig = await startLfsRig();
   atPrimary = await rig.copier.addFile("a.bin", randomBytes(500));
+  odd = await rig.copier.addFile("a.bin", randomBytes(600));
   stored = await rig.copier.addFile("a.bin", randomBytes(700));
   missing = await rig.copier.addFile("b.bin", randomBytes(900), { isMissing: true });
   await rig.copier.run();
@@ -149,6 +151,34 @@ describe("a file that is not here", () => {
     expect(codes(await rig.download(some))).toEqual([404, "link", 404]);
     expect(lfs().batches).toHaveLength(1);
     expect(rig.queued).toEqual([]);
+  });
+
+  test.each([{ size: null }, { error: null, authenticated: null }, { more: { href: "/x", nothing: null } }])(
+    "is that also with members that are null or unknown: %j",
+    async (changes) => {
+      lfs().misbehave({ objectChanges: { [atPrimary]: changes } });
+      const { json } = await rig.download([{ oid: atPrimary, size: 500 }]);
+      expect(json.objects).toMatchObject([{ oid: atPrimary, ...changes, actions: expect.anything() }]);
+    },
+  );
+
+  test("without actions it is that, too, and nothing is copied", async () => {
+    lfs().misbehave({ objectChanges: { [atPrimary]: { actions: null } } });
+    const { json } = await rig.download([{ oid: atPrimary, size: 500 }]);
+    expect(json.objects).toEqual([{ oid: atPrimary, size: 500, authenticated: true, actions: null }]);
+    expect(rig.queued).toEqual([]);
+  });
+
+  test.each([
+    { size: "500" },
+    { size: 1.5 },
+    { error: { code: "404" } },
+    { actions: { download: { href: "/relative" } } },
+    { actions: { download: { href: "https://media.example/x", header: { "X-Number": 7 } } } },
+  ])("which git-lfs could not read costs only itself: %j", async (changes) => {
+    lfs().misbehave({ objectChanges: { [odd]: changes } });
+    const some = [stored, odd, atPrimary].map((oid) => ({ oid, size: 500 }));
+    expect(codes(await rig.download(some))).toEqual(["link", 503, "link"]);
   });
 
   test("a thousand of them are asked for by the hundred", async () => {

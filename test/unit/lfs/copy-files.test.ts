@@ -169,6 +169,15 @@ describe("what the primary does not give", () => {
     expect((await rig.record(oid))?.state).toBe(LFS_STATE.postponed);
   });
 
+  test("neither is an entry that cannot be read, and others of its batch are copied", async () => {
+    const odd = await rig.addFile("a.bin", randomBytes(1000));
+    const good = await rig.addFile("b.bin", randomBytes(2000));
+    lfs().misbehave({ objectChanges: { [odd]: { actions: null, error: { code: "404" } } } });
+    await rig.run();
+    expect((await rig.record(odd))?.state).toBe(LFS_STATE.postponed);
+    expect(await rig.storedOids()).toEqual([good]);
+  });
+
   test("a rate limit fails the job with the time that the primary asks for", async () => {
     await rig.addFile("a.bin", randomBytes(1000));
     lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: 7 });
