@@ -5,12 +5,13 @@
 import type { LfsEntry, LfsObject } from "../bitbucket/lfs-client.ts";
 import { assertNotStopped, errorFields, NotFoundError, UnfinishedError } from "../errors.ts";
 import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
-import { type BringOptions, bringFile, type FileOutcome } from "./bring-file.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import { type BringOptions, bringFile, type FileOutcome, isStored } from "./bring-file.ts";
 import { holdRemovals, isWanted } from "./confirmations.ts";
 import type { LfsCopyJob } from "./lfs-job.ts";
 import type { LfsPrimary } from "./ports.ts";
 import { findPointerSizes } from "./repository-pointers.ts";
-import { keepFiles } from "./sweep-notes.ts";
+import { keepFiles, readForgotten } from "./sweep-notes.ts";
 
 export interface LfsCopyOptions extends Omit<BringOptions, "nowSeconds"> {
   readonly now?: () => number;
@@ -59,6 +60,7 @@ export async function copyFiles(
   const isAnswered = entries !== undefined;
   const outcomes = await holdRemovals(brought, { rights, known, isAnswered, nowMs });
   await rights.add(outcomes.flatMap((outcome) => ("record" in outcome ? [outcome.record] : [])));
+  await dropForgotten(storage.store, rights, outcomes);
   const report = reportOf(outcomes);
   if (report.held > 0) log.warn("lfs:removals-held", { uuid: job.uuid, files: report.held });
   log.info("lfs:copied", { repo: `${job.workspace}/${job.uuid}`, ...report });
@@ -85,6 +87,21 @@ async function ask(
     log.info("lfs:none-at-primary", errorFields(error));
     return undefined;
   }
+}
+
+/** A right must not outlive bytes that were forgotten after this job had found them. */
+async function dropForgotten(
+  store: BlobStore,
+  rights: StoredLfsRights,
+  outcomes: readonly FileOutcome[],
+): Promise<void> {
+  const stored = outcomes.flatMap((outcome) => (outcome.kind === "stored" ? [outcome.record] : []));
+  if (stored.length === 0) return;
+  const forgotten = await readForgotten(store);
+  const lost = new Set<string>();
+  for (const { oid, sizeBytes } of stored)
+    if (forgotten.has(oid) && !(await isStored(store, oid, sizeBytes))) lost.add(oid);
+  if (lost.size > 0) await rights.rewrite((record) => (lost.has(record.oid) ? undefined : record));
 }
 
 function reportOf(outcomes: readonly FileOutcome[]): LfsCopyReport {

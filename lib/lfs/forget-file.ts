@@ -4,12 +4,23 @@ import { lfsFileKey } from "../repo/layout.ts";
 import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { removeLfsParts } from "./staged-file.ts";
+import { noteForgotten } from "./sweep-notes.ts";
 
 /**
  * Where Bitbucket still has it, a client's next request, or a plan, has it copied again.
  * @returns Repositories that had a record of it.
  */
 export async function forgetFile(store: BlobStore, oid: string): Promise<readonly string[]> {
+  await noteForgotten(store, oid);
+  // The rights first: no link is made for what is gone.
+  const repositories = await removeRights(store, oid);
+  await store.delete(lfsFileKey(oid));
+  await removeLfsParts(store, oid);
+  // Those of copiers that found the bytes before they were gone. One that comes later looks for them again.
+  return [...new Set([...repositories, ...(await removeRights(store, oid))])];
+}
+
+async function removeRights(store: BlobStore, oid: string): Promise<string[]> {
   const repositories: string[] = [];
   for await (const uuid of heldRepositories(store)) {
     const stored = new StoredLfsRights(store, uuid);
@@ -17,8 +28,5 @@ export async function forgetFile(store: BlobStore, oid: string): Promise<readonl
     await stored.rewrite((record) => (record.oid === oid ? undefined : record));
     repositories.push(uuid);
   }
-  // The rights first: no link is made for what is gone.
-  await store.delete(lfsFileKey(oid));
-  await removeLfsParts(store, oid);
   return repositories;
 }

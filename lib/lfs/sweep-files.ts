@@ -146,6 +146,7 @@ async function noteFound(
       ranAt: at,
       unused: Object.fromEntries(left.filter(([oid]) => !isDeleted(oid))),
       ...(deleting && { deleting }),
+      ...(current?.forgotten && { forgotten: current.forgotten }),
     };
   });
   return oids;

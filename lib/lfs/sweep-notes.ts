@@ -6,6 +6,8 @@
  * 2. A later one moves it to `deleting` by compare-and-swap, deletes it, and takes it out.
  *
  * A copier takes a file out of `unused` before it looks whether the file is there, and waits while it is in `deleting`.
+ *
+ * `forgotten` has what an operator had deleted at once: a copier that has given a right looks there, and then for the bytes.
  */
 import * as z from "zod/mini";
 import { VersionConflictError } from "../errors.ts";
@@ -17,6 +19,8 @@ const notesSchema = z.object({
   /** By oid: since when. */
   unused: z.record(z.string(), z.iso.datetime()),
   deleting: z.optional(z.object({ at: z.iso.datetime(), oids: z.array(z.string()) })),
+  /** By oid: since when. */
+  forgotten: z.optional(z.record(z.string(), z.iso.datetime())),
 });
 
 export type SweepNotes = z.infer<typeof notesSchema>;
@@ -26,6 +30,28 @@ const FORM: DocumentForm<SweepNotes> = { schema: notesSchema, whenDamaged: "abse
 
 export function sweepNotes(store: BlobStore): StoredDocument<SweepNotes> {
   return new StoredDocument(store, "lfs-sweep.json", FORM);
+}
+
+/** Longer than any copier takes from a look for the bytes to the record. */
+const FORGOTTEN_MS = 2 * 24 * 60 * 60 * 1000;
+
+/** To be done before the first right is removed. */
+export async function noteForgotten(store: BlobStore, oid: string): Promise<void> {
+  const nowMs = Date.now();
+  await sweepNotes(store).change((current) => {
+    const recent = Object.entries(current?.forgotten ?? {}).filter(
+      ([, since]) => nowMs - Date.parse(since) < FORGOTTEN_MS,
+    );
+    return {
+      ...(current ?? { ranAt: new Date(0).toISOString(), unused: {} }),
+      forgotten: { ...Object.fromEntries(recent), [oid]: new Date(nowMs).toISOString() },
+    };
+  });
+}
+
+/** One request. */
+export async function readForgotten(store: BlobStore): Promise<ReadonlySet<string>> {
+  return new Set(Object.keys((await sweepNotes(store).read()).value?.forgotten ?? {}));
 }
 
 /**

@@ -54,6 +54,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** A reader of a repository with as many reads them all at once. */
 const MAX_TABLES = 16;
 
+const MAX_REWRITES = 8;
+
 /** Of some 190,000 files. One request for more would take longer than several. */
 const READ_AT_ONCE_BYTES = 8 * 1024 * 1024;
 
@@ -157,15 +159,25 @@ export class StoredLfsRights {
       ...document,
       tables: [...document.tables, added],
     }));
-    if ((value?.tables.length ?? 0) >= MAX_TABLES) await this.rewrite((record) => record);
+    if ((value?.tables.length ?? 0) >= MAX_TABLES) await this.rewrite();
   }
 
   /**
    * Makes one table of all. What others add meanwhile stays.
-   * @param revise - What is to be known of an oid from now on; `undefined`: nothing.
+   * @param revise - What is to be known of an oid from now on; `undefined`: nothing. Called again after a lost race.
+   * @throws {VersionConflictError} Others have merged the tables, eight times in a row. Not without `revise`: that is enough then.
    */
-  async rewrite(revise: (record: LfsRecord) => LfsRecord | undefined): Promise<void> {
+  async rewrite(revise?: (record: LfsRecord) => LfsRecord | undefined): Promise<void> {
+    for (let tries = 1; !(await this.#tryRewrite(revise ?? ((record) => record))); tries++) {
+      if (revise === undefined) return;
+      if (tries === MAX_REWRITES) throw new VersionConflictError("tables of LFS rights change all the time");
+    }
+  }
+
+  /** @returns Whether it was done, and not another merge before it. */
+  async #tryRewrite(revise: (record: LfsRecord) => LfsRecord | undefined): Promise<boolean> {
     const rights = await this.read();
+    if (rights.tables.length === 0) return true;
     const merged: LfsRecord[] = [];
     for (const record of rights.records()) {
       const revised = revise(record);
@@ -176,13 +188,13 @@ export class StoredLfsRights {
     let isReplaced = false;
     await this.#document.change((document = NO_RIGHTS) => {
       const kept = document.tables.filter(({ id }) => !replaced.has(id));
-      // Another one has merged them: its table has what this one has, and perhaps more.
       isReplaced = kept.length === document.tables.length - replaced.size;
       return isReplaced ? { ...document, tables: [table, ...kept] } : document;
     });
     const keys = repositoryKeys(this.#uuid);
     const unused = isReplaced ? replaced : [table.id];
     for (const id of unused) await this.#store.delete(keys.lfsTable(id));
+    return isReplaced;
   }
 
   /**

@@ -182,6 +182,61 @@ test("a file that is forgotten is gone with every right to it", async () => {
   expect(await forgetFile(store, oid)).toEqual([]);
 });
 
+test("a file is forgotten although another process merges the tables meanwhile", async () => {
+  const oid = await rig.addFile("a.bin", randomBytes(100));
+  await rig.run();
+  let isMerged = false;
+  faults.before = async ({ kind, key }) => {
+    if (kind !== "write" || !key.startsWith(repositoryKeys(RIG_UUID).lfsTableFolder) || isMerged)
+      return undefined;
+    isMerged = true;
+    await rig.rights.rewrite();
+    return undefined;
+  };
+  await forgetFile(store, oid);
+  expect(isMerged).toBe(true);
+  expect(await rig.record(oid)).toBeUndefined();
+});
+
+test("a copier that has found a file which is then forgotten gives no right to it", async () => {
+  const [oid, other] = [
+    await rig.addFile("a.bin", randomBytes(100)),
+    await rig.addFile("b.bin", randomBytes(100)),
+  ];
+  await rig.run();
+  nowMs += 8 * DAY_MS;
+  let isForgotten = false;
+  faults.before = async ({ kind, key }) => {
+    if (kind !== "write" || !key.startsWith(repositoryKeys(RIG_UUID).lfsTableFolder) || isForgotten)
+      return undefined;
+    isForgotten = true;
+    await forgetFile(store, oid);
+    return undefined;
+  };
+  await rig.run();
+  expect(isForgotten).toBe(true);
+  expect(await rig.storedOids()).toEqual([other]);
+  expect(await rig.record(oid)).toBeUndefined();
+  expect((await rig.record(other))?.state).toBe(LFS_STATE.stored);
+});
+
+test("a file that is forgotten between a copier's record and the end of the deletion has no right", async () => {
+  const oid = await rig.addFile("a.bin", randomBytes(100));
+  await rig.run();
+  nowMs += 8 * DAY_MS;
+  let isCopied = false;
+  faults.before = async ({ kind, key }) => {
+    if (kind !== "delete" || key !== lfsFileKey(oid) || isCopied) return undefined;
+    isCopied = true;
+    await queueCopy(oid, 100);
+    await rig.runJobs();
+    return undefined;
+  };
+  await forgetFile(store, oid);
+  expect([isCopied, await rig.storedOids()]).toEqual([true, []]);
+  expect(await rig.record(oid)).toBeUndefined();
+});
+
 test("what is stored is checked by size, and by its bytes where that is asked for", async () => {
   const oids = [await rig.addFile("a.bin", randomBytes(100)), await rig.addFile("b.bin", randomBytes(100))];
   await rig.run();
