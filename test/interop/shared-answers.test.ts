@@ -91,7 +91,8 @@ describe.each([0, 2])("protocol %d", (protocol) => {
     try {
       const reference = await clone(gitServer.urlOf("sample.git"), protocol, "--depth=1");
       expect(await stateOf(mirrored)).toEqual(await stateOf(reference));
-      for (const step of ["--depth=3", "--deepen=2", "--unshallow"]) {
+      // Not --deepen: git 2.54 counts otherwise than before, see deepen-newest-git.test.ts.
+      for (const step of ["--depth=3", "--depth=5", "--unshallow"]) {
         const args = ["-c", `protocol.version=${protocol}`, "fetch", "--quiet", step];
         await git([...args, url, "main:main"], { cwd: mirrored });
         await git([...args, gitServer.urlOf("sample.git"), "main:main"], { cwd: reference });

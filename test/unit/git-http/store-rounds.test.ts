@@ -38,7 +38,7 @@ const deepStore = new CountingBlobStore(deepBlobs);
 /** No request waits for an answer to be kept. */
 const deepStoreBesideWrites: BlobStore = new Proxy(deepStore, {
   get: (target, name) => {
-    const store = name === "startUpload" ? deepBlobs : target;
+    const store = name === "startUpload" || name === "list" ? deepBlobs : target;
     const value: unknown = Reflect.get(store, name, store);
     return typeof value === "function" ? value.bind(store) : value;
   },
