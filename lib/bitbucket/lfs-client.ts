@@ -44,7 +44,6 @@ export interface LfsBatchOptions {
   /** The `Authorization` header to send; absent for none. */
   readonly authorization?: string | undefined;
   readonly agent: string;
-  readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -62,8 +61,8 @@ async function askLfsBatch(
   objects: readonly LfsObject[],
   options: LfsBatchOptions,
 ): Promise<ReadonlyMap<string, LfsEntry>> {
-  const { fetch, repositoryUrl, authorization, agent, timeoutMs = BATCH_TIMEOUT_MS, signal } = options;
-  const timeout = AbortSignal.timeout(timeoutMs);
+  const { fetch, repositoryUrl, authorization, agent, signal } = options;
+  const timeout = AbortSignal.timeout(BATCH_TIMEOUT_MS);
   const body = {
     operation: "download",
     transfers: ["basic"],

@@ -17,34 +17,51 @@ export interface PrimaryEntries {
 }
 
 const MAX_ASKED_AT_ONCE = 100;
+/** For all files together: the caller waits, and may ask again. */
+const DEADLINE_MS = 12_000;
 /** What the primary asks for without naming a time. */
 const DEFAULT_LIMITED_SECONDS = 10;
 
-/** @throws Only what is a bug, or the signal's reason. */
+export interface AskOptions {
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  readonly deadlineMs?: number;
+}
+
+/**
+ * Nothing more is asked after a failure, which concerns the caller, the repository or the primary as a whole.
+ * @throws Only what is a bug, or the signal's reason.
+ */
 export async function askForEntries(
   ask: AskLfsPrimary,
   objects: readonly LfsObject[],
-  { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  { signal, log, deadlineMs = DEADLINE_MS }: AskOptions,
 ): Promise<PrimaryEntries> {
+  const deadline = AbortSignal.timeout(deadlineMs);
+  const ended = AbortSignal.any([signal, deadline]);
   const entries = new Map<string, LfsEntry>();
-  let limitedSeconds: number | undefined;
+  let failure: MirrorError | undefined;
   // One after the other: git-lfs asks for 100 at a time, and the primary limits the rate of requests.
-  for (let at = 0; at < objects.length; at += MAX_ASKED_AT_ONCE) {
-    const asked = objects.slice(at, at + MAX_ASKED_AT_ONCE);
-    const answer = await ask(asked, signal).catch((error: unknown) => {
-      if (signal.aborted || !(error instanceof MirrorError)) throw error;
-      log.warn("lfs:primary-failed", errorFields(error));
-      return error;
-    });
-    if (answer instanceof UpstreamError && answer.context["status"] === 429)
-      limitedSeconds = Math.max(limitedSeconds ?? 0, answer.retryAfterSeconds ?? DEFAULT_LIMITED_SECONDS);
-    const failure = answer instanceof MirrorError ? failureOf(answer) : NO_ENTRY;
-    for (const { oid, sizeBytes: size } of asked) {
-      const entry = answer instanceof MirrorError ? undefined : answer.get(oid);
-      entries.set(oid, entry ?? { oid, size, error: failure });
+  for (let at = 0; at < objects.length && failure === undefined; at += MAX_ASKED_AT_ONCE) {
+    try {
+      const answer = await ask(objects.slice(at, at + MAX_ASKED_AT_ONCE), ended);
+      for (const [oid, entry] of answer) entries.set(oid, entry);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      failure = deadline.aborted ? tooSlow(error) : error instanceof MirrorError ? error : undefined;
+      if (failure === undefined) throw error;
+      log.warn("lfs:primary-failed", errorFields(failure));
     }
   }
-  return { entries, ...(limitedSeconds !== undefined && { limitedSeconds }) };
+  const error = failure === undefined ? NO_ENTRY : entryErrorOf(failure);
+  for (const { oid, sizeBytes: size } of objects)
+    if (!entries.has(oid)) entries.set(oid, { oid, size, error });
+  if (!(failure instanceof UpstreamError) || failure.context["status"] !== 429) return { entries };
+  return { entries, limitedSeconds: failure.retryAfterSeconds ?? DEFAULT_LIMITED_SECONDS };
+}
+
+function tooSlow(cause: unknown): UpstreamError {
+  return new UpstreamError("the primary takes too long to answer for LFS files", { retryable: true, cause });
 }
 
 type EntryError = NonNullable<LfsEntry["error"]>;
@@ -52,7 +69,7 @@ type EntryError = NonNullable<LfsEntry["error"]>;
 const NO_ENTRY: EntryError = { code: 503, message: "Bitbucket gave no answer for this file" };
 
 /** Never 401, which would cost the caller a credential that git has just been served with. */
-function failureOf(error: MirrorError): EntryError {
+function entryErrorOf(error: MirrorError): EntryError {
   if (error instanceof NotFoundError) return { code: 404, message: "Bitbucket has no such file" };
   const { status } = error.context;
   if (status === 401 || status === 403)

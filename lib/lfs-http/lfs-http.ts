@@ -32,8 +32,6 @@ export interface LfsRequest {
 
 const LFS_PATH = /^((?:\/+[^/]+){2,3}?)\/+info\/lfs\/(.+)$/;
 const BATCH = "objects/batch";
-/** The caller waits, and may ask again. */
-const PRIMARY_TIMEOUT_MS = 10_000;
 
 export function lfsHttp(options: LfsHttpOptions): (asked: LfsRequest) => Promise<HttpResponse> {
   const { fetch, agent, push } = options;
@@ -46,7 +44,7 @@ export function lfsHttp(options: LfsHttpOptions): (asked: LfsRequest) => Promise
     if ("status" in batch) return batch;
     if (batch.operation === "upload") return atPrimary(request, repositoryUrl, push.kind);
     const { authorization } = request.headers;
-    const { ask } = lfsClient({ fetch, agent, repositoryUrl, authorization, timeoutMs: PRIMARY_TIMEOUT_MS });
+    const { ask } = lfsClient({ fetch, agent, repositoryUrl, authorization });
     return answerDownload({ request, batch, uuid, primaryPath, askPrimary: ask }, options);
   };
 }

@@ -217,6 +217,21 @@ describe("while the primary fails", () => {
     ]);
   });
 
+  test.each([500, 429, 403])(
+    "with %i for the first hundred of a thousand, it is not asked again",
+    async (status) => {
+      lfs().misbehave({ batchStatus: status, batchRetryAfterSeconds: 900 });
+      const many = Array.from({ length: 999 }, (_, i) => ({
+        oid: i.toString(16).padStart(64, "0"),
+        size: 1,
+      }));
+      const answer = await rig.download([{ oid: stored, size: 700 }, ...many]);
+      expect(lfs().batches).toHaveLength(1);
+      const code = status === 500 ? 503 : status;
+      expect(codes(answer)).toEqual(["link", ...many.map(() => code)]);
+    },
+  );
+
   test("one that lasts is not, if there is something to be had", async () => {
     lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: 900 });
     expect(codes(await rig.download(both()))).toEqual(["link", 429]);
