@@ -85,7 +85,9 @@ export async function expectNothingLeftOver({ storage: { store }, manifest }: Sy
   const found = await keysOf(store, keys.prefix);
   for (const { id } of packs)
     expect(found).toEqual(expect.arrayContaining([keys.packIndex(id), keys.pack(id)]));
-  const ids = found.flatMap((key) => /\/objects\/pack\/pack-([0-9a-f]{40})\.[a-z]+$/.exec(key)?.[1] ?? []);
+  const ids = found.flatMap(
+    (key) => /\/objects\/pack\/pack-([0-9a-f]{40})\.[a-z]+(?:-\d+)?$/.exec(key)?.[1] ?? [],
+  );
   expect(new Set(ids)).toEqual(new Set(packs.map(({ id }) => id)));
   const isRemoved = async (key: string) =>
     new TextDecoder().decode((await store.read(key)).bytes) === '{"tombstone":true}\n';
