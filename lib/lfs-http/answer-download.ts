@@ -1,14 +1,15 @@
 /**
  * Answers a batch of downloads. A link to the store only for a file that the primary has confirmed for this very repository, which
  * has a pointer to it: a pointer proves nothing by itself, as strangers write pointers too. For all others the primary's own entry
- * for this caller, word by word.
+ * for this caller, word by word; also for those whose confirmation is old, unless the primary cannot be asked.
  */
 import type { LfsEntry } from "../bitbucket/lfs-client.ts";
 import { errorFields } from "../errors.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import { lfsFileKey, type RepositoryUuid } from "../repo/layout.ts";
-import { LFS_STATE } from "../repo/lfs-rights-table.ts";
+import { isConfirmed } from "../repo/lfs-confirmation-age.ts";
+import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
 import type { LfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import { type AskLfsPrimary, askForEntries } from "./ask-primary.ts";
@@ -21,7 +22,7 @@ import { serverUrlOf } from "./server-url.ts";
 export interface DownloadOptions {
   readonly rights: KnownRights;
   readonly urls: BlobUrls;
-  /** Absent where nothing is copied. */
+  /** Absent where nothing is copied, and so nothing confirmed: then nothing is linked either. */
   readonly copies?: CopyRequests | undefined;
   readonly log: Logger;
   readonly nowMs?: () => number;
@@ -51,16 +52,30 @@ export async function answerDownload(
   const { request, batch, uuid, primaryPath, askPrimary } = question;
   const { log, copies, nowMs = Date.now } = options;
   const valid = batch.hashAlgorithm === "sha256" ? batch.objects.filter(isValid) : [];
-  const rights = valid.length === 0 ? new NoRights() : await options.rights.read(uuid);
-  const stored = await linkedEntries(valid, rights, request, options);
+  const nowSeconds = nowMs() / 1000;
+  const rights =
+    copies === undefined || valid.length === 0 ? new NoRights() : await options.rights.read(uuid);
+  const known = valid.flatMap(({ oid }) => rights.find(oid) ?? []);
+  const confirmed = known.filter((record) => isConfirmed(record, nowSeconds));
+  const stored = await linkedEntries(confirmed, request, options);
   const asked = valid.filter(({ oid }) => !stored.has(oid));
-  const { entries, limitedSeconds } = await askForEntries(askPrimary, asked, { signal: request.signal, log });
-  if (limitedSeconds !== undefined && (limitedSeconds <= MAX_WAIT_SECONDS || stored.size === 0))
+  const { entries, unanswered, limitedSeconds } = await askForEntries(askPrimary, asked, {
+    signal: request.signal,
+    log,
+  });
+  const old = known.filter((record) => unanswered.has(record.oid) && isConfirmed(record, nowSeconds, true));
+  for (const [oid, entry] of await linkedEntries(old, request, options)) stored.set(oid, entry);
+  const isIncomplete = unanswered.size > old.length;
+  if (
+    isIncomplete &&
+    limitedSeconds !== undefined &&
+    (limitedSeconds <= MAX_WAIT_SECONDS || stored.size === 0)
+  )
     return lfsError(429, `Bitbucket limits the rate of your credential; try again in ${limitedSeconds} s`, {
       "retry-after": String(limitedSeconds),
     });
   const wanted = [...entries.values()].filter(
-    ({ oid, actions }) => actions?.download != null && mayBeCopied(rights, oid, nowMs() / 1000),
+    ({ oid, actions }) => actions?.download != null && mayBeCopied(rights, oid, nowSeconds),
   );
   // Before the answer: a function is stopped after it. The copy does not depend on the caller.
   await copies
@@ -100,18 +115,15 @@ function isValid(object: AskedObject): object is ValidObject {
 
 /** No request of the store. */
 async function linkedEntries(
-  objects: readonly ValidObject[],
-  rights: Pick<LfsRights, "find">,
+  records: readonly LfsRecord[],
   request: HttpRequest,
   { urls }: DownloadOptions,
 ): Promise<Map<string, LfsEntry>> {
-  const records = objects.flatMap(({ oid }) => rights.find(oid) ?? []);
-  const confirmed = records.filter(({ state }) => state === LFS_STATE.stored);
-  if (confirmed.length === 0) return new Map();
+  if (records.length === 0) return new Map();
   const expiresInSeconds = Math.max(1, (await urls.lifetimeSeconds()) - LINK_MARGIN_SECONDS);
   const serverUrl = serverUrlOf(request);
   const entries = await Promise.all(
-    confirmed.map(async ({ oid, sizeBytes }) => {
+    records.map(async ({ oid, sizeBytes }) => {
       const href = await urls.urlOf(lfsFileKey(oid), sizeBytes, serverUrl);
       // `authenticated`: git-lfs adds no credential of its own, which the storage would refuse.
       const actions = { download: { href, expires_in: expiresInSeconds } };
@@ -124,6 +136,6 @@ async function linkedEntries(
 /** Where a copy failed, or the file is too large, the plan of a sync decides when to try again. */
 function mayBeCopied(rights: Pick<LfsRights, "find">, oid: string, nowSeconds: number): boolean {
   const record = rights.find(oid);
-  // The primary has what was missing by now.
+  // The primary has what was missing by now. A copy of what is stored confirms it.
   return record === undefined || record.state === LFS_STATE.missing || record.seconds <= nowSeconds;
 }

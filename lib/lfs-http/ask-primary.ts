@@ -12,6 +12,8 @@ export type AskLfsPrimary = (
 export interface PrimaryEntries {
   /** One for each file asked about, in the primary's words; where it gave none, an error. */
   readonly entries: ReadonlyMap<string, LfsEntry>;
+  /** Those of which the primary, in an outage or because of the caller's rate, says nothing at all. */
+  readonly unanswered: ReadonlySet<string>;
   /** The primary limits the caller's rate: all may be had after so many seconds. */
   readonly limitedSeconds?: number;
 }
@@ -54,10 +56,12 @@ export async function askForEntries(
     }
   }
   const error = failure === undefined ? NO_ENTRY : entryErrorOf(failure);
-  for (const { oid, sizeBytes: size } of objects)
-    if (!entries.has(oid)) entries.set(oid, { oid, size, error });
-  if (!(failure instanceof UpstreamError) || failure.context["status"] !== 429) return { entries };
-  return { entries, limitedSeconds: failure.retryAfterSeconds ?? DEFAULT_LIMITED_SECONDS };
+  const unnamed = objects.filter(({ oid }) => !entries.has(oid));
+  for (const { oid, sizeBytes: size } of unnamed) entries.set(oid, { oid, size, error });
+  const outage = failure instanceof UpstreamError && failure.retryable ? failure : undefined;
+  const unanswered = new Set(outage ? unnamed.map(({ oid }) => oid) : []);
+  if (outage?.context["status"] !== 429) return { entries, unanswered };
+  return { entries, unanswered, limitedSeconds: outage.retryAfterSeconds ?? DEFAULT_LIMITED_SECONDS };
 }
 
 function tooSlow(cause: unknown): UpstreamError {

@@ -3,19 +3,18 @@
  * not served any more. Where it drops many files within a day it may be ill, or the account may have lost a right: then their
  * rights are held, and the primary is asked again each day. After a week of the same answer it is believed.
  */
+import { CONFIRM_AFTER_DAYS, MAX_HELD_DAYS } from "../repo/lfs-confirmation-age.ts";
 import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
 import type { LfsRights, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { FileOutcome } from "./bring-file.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
-const CONFIRM_AFTER_SECONDS = 7 * DAY_SECONDS;
-/** Days in a row. */
-const MAX_HELD_TRIES = 7;
+const CONFIRM_AFTER_SECONDS = CONFIRM_AFTER_DAYS * DAY_SECONDS;
 /** Of a repository's files, within a day. Fewer are believed at once. */
 const HELD_ABOVE_FILES = 5;
 const HELD_ABOVE_SHARE = 0.1;
 /** Until the last of what is held is believed. */
-const MANY_MS = (MAX_HELD_TRIES + 1) * DAY_SECONDS * 1000;
+const MANY_MS = (MAX_HELD_DAYS + 1) * DAY_SECONDS * 1000;
 
 /** Whether a copy job has to ask the primary about a file of which this is known. */
 export function isWanted(known: LfsRecord | undefined, nowSeconds: number): boolean {
@@ -42,7 +41,7 @@ export async function holdRemovals(
   { rights, known, isAnswered, nowMs }: Removals,
 ): Promise<readonly FileOutcome[]> {
   const isHeld = (outcome: FileOutcome): outcome is Removal =>
-    wasRemoved(outcome) && outcome.known.tries + 1 < MAX_HELD_TRIES;
+    wasRemoved(outcome) && outcome.known.tries + 1 < MAX_HELD_DAYS;
   const files = outcomes.filter(isHeld).length;
   if (files === 0) return outcomes;
   if (isAnswered) {

@@ -59,7 +59,12 @@ export async function mirrorLfs(
   await builder.addPack({ revisions: [], packObjectsOptions: OFS_ALL });
   await builder.publish(BENCH_WORKSPACE, BENCH_SLUG);
   const records = files.map(
-    (file): LfsRecord => ({ ...file, state: LFS_STATE.stored, tries: 0, seconds: 1_800_000_000 }),
+    (file): LfsRecord => ({
+      ...file,
+      state: LFS_STATE.stored,
+      tries: 0,
+      seconds: Math.floor(Date.now() / 1000),
+    }),
   );
   await new StoredLfsRights(store, builder.uuid).add(records);
 }

@@ -4,6 +4,7 @@ import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blo
 import { AGENT } from "../../lib/config.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
+import { CopyRequests } from "../../lib/lfs-http/copy-requests.ts";
 import { KnownRights } from "../../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../../lib/lfs-http/lfs-http.ts";
 import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
@@ -33,6 +34,7 @@ export async function startLfsServer(store: BlobStore, urls?: BlobUrls): Promise
     lfs: lfsHttp({
       rights: new KnownRights(store, log),
       urls: urls ?? signed,
+      copies: new CopyRequests(async () => undefined),
       fetch,
       push,
       log,

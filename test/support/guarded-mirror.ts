@@ -11,6 +11,7 @@ import { FirstSync } from "../../lib/git-http/first-sync.ts";
 import { type GitHttpOptions, gitHttp } from "../../lib/git-http/git-http.ts";
 import { answerUnserved } from "../../lib/git-http/unserved.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
+import { CopyRequests } from "../../lib/lfs-http/copy-requests.ts";
 import { KnownRights } from "../../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../../lib/lfs-http/lfs-response.ts";
@@ -208,6 +209,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       lfs: lfsHttp({
         rights: new KnownRights(store, log),
         urls,
+        copies: new CopyRequests(async () => undefined),
         fetch,
         push: policy,
         log,

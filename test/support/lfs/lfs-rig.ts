@@ -47,7 +47,7 @@ export interface LfsRig {
   /** Copies that were asked for, one text of oids a call. */
   readonly queued: string[][];
   /** Serves with nothing remembered, as after a restart. */
-  restart(options?: { readonly push?: "redirect" | "refuse"; readonly queue?: QueueCopies }): void;
+  restart(options?: { readonly push?: "redirect" | "refuse"; readonly queue?: QueueCopies | "none" }): void;
   ask(target: string, parts?: RequestParts): Promise<Answered>;
   /** A batch of downloads, sizes as given. */
   download(
@@ -72,7 +72,7 @@ export async function startLfsRig(store = new CountingBlobStore(new MemoryBlobSt
     const lfs = lfsHttp({
       rights: new KnownRights(store, SILENT_LOGGER),
       urls: new SignedBlobUrls({ serverUrl: () => "http://127.0.0.1:1" }),
-      copies: new CopyRequests(queue ?? record),
+      ...(queue !== "none" && { copies: new CopyRequests(queue ?? record) }),
       fetch,
       push: policy,
       log: SILENT_LOGGER,

@@ -26,7 +26,7 @@ function recordsOf(count: number, kind: string): LfsRecord[] {
     sizeBytes: i + 1,
     state: LFS_STATE.stored,
     tries: 0,
-    seconds: 1_800_000_000,
+    seconds: Math.floor(Date.now() / 1000),
   }));
 }
 
