@@ -15,7 +15,13 @@ const MIN_SECRET_LENGTH = 16;
  */
 export function readNamedAccount(env: Environment, name: string | undefined): BitbucketAccount {
   if (name === undefined) return { kind: "none" };
-  if (name === ENVIRONMENT_CREDENTIAL) return readAccount(env);
+  if (name === ENVIRONMENT_CREDENTIAL) {
+    const account = readAccount(env);
+    if (account.kind !== "none") return account;
+    throw new ConfigError(
+      `no account is in the environment: config.json names it "${name}"; set BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN`,
+    );
+  }
   const variable = variableOf(name);
   const account = parseAccount(env[variable]);
   if (account !== undefined) return account;
