@@ -16,6 +16,7 @@ import {
   storeOf,
   storeOptions,
 } from "./command-options.ts";
+import { counted } from "./table.ts";
 
 interface LetterOptions extends StoreOptions {
   readonly deadLetterQueueUrl?: string;
@@ -62,7 +63,7 @@ async function list(options: LetterOptions): Promise<void> {
     return;
   }
   for (const letter of letters) print(describe(letter));
-  print(`${letters.length} dead letters${whereOf(options)}.`);
+  print(`${counted(letters.length, "dead letter")}${whereOf(options)}.`);
 }
 
 async function replay(options: LetterOptions): Promise<void> {
@@ -73,7 +74,7 @@ async function replay(options: LetterOptions): Promise<void> {
     throw new ConfigError("--queue-url must be the queue of jobs, not that of dead letters");
   let count = 0;
   for (const place of placesOf(options, queueUrl)) count += await place.replay(max - count);
-  print(`Sent ${count} dead letters to the queue again.`);
+  print(`Sent ${counted(count, "dead letter")} to the queue again.`);
 }
 
 function placesOf(options: LetterOptions, queueUrl: string | undefined): DeadLetters[] {
@@ -106,7 +107,8 @@ function describe({ body }: DeadLetter): string {
     described(() => {
       const job = parseLfsJob(body);
       if (job.kind === "sweep") return `deletion of unused LFS files, of ${job.queuedAt}`;
-      const what = job.kind === "copy" ? `copy of ${job.objects.length} LFS files` : `${job.kind} LFS files`;
+      const what =
+        job.kind === "copy" ? `copy of ${counted(job.objects.length, "LFS file")}` : `${job.kind} LFS files`;
       return `${job.workspace}/${job.uuid}, ${what}, of ${job.queuedAt}`;
     }) ??
     `not a job of this mirror: ${JSON.stringify(body.slice(0, 200))}`

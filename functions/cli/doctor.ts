@@ -28,7 +28,7 @@ import { checkStore } from "./doctor/check-store.ts";
 import { checkWebhooks } from "./doctor/check-webhooks.ts";
 import { type Finding, fail, failedWith, ok } from "./doctor/finding.ts";
 import { Findings } from "./explain.ts";
-import { visible } from "./table.ts";
+import { counted, visible } from "./table.ts";
 
 interface DoctorOptions extends PrimaryOptions {
   readonly mirrorUrl?: string;
@@ -68,7 +68,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   if (options.json) print(JSON.stringify(all, undefined, 2));
   const failedCount = all.filter(({ status }) => status === "fail").length;
   if (failedCount > 0) {
-    if (!options.json) print(`${failedCount} of ${all.length} checks failed.`);
+    if (!options.json) print(`${failedCount} of ${counted(all.length, "check")} failed.`);
     throw new Findings();
   }
   if (!options.json) print("All is well.");

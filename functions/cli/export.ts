@@ -8,6 +8,7 @@ import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { formatBytes } from "../local/progress-line.ts";
 import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
+import { counted } from "./table.ts";
 
 const EXPLANATION = `
 The folder is a bare repository that needs neither this program nor Bitbucket. It appears when it is complete. Repositories that
@@ -33,6 +34,8 @@ async function exportTo(name: string, folder: string | undefined, options: Store
   const repository = await openRepository({ store, blocks: new BlockCache(store) }, entry.uuid);
   const target = resolve(folder ?? `${slug}.git`);
   const { refCount, packCount, packBytes } = await exportRepository(store, repository, target);
-  print(`${target}: ${refCount} refs, ${packCount} packs, ${formatBytes(packBytes)}. To check it:`);
+  print(
+    `${target}: ${counted(refCount, "ref")}, ${counted(packCount, "pack")}, ${formatBytes(packBytes)}. To check it:`,
+  );
   print(`  git -C ${target} fsck`);
 }

@@ -4,7 +4,7 @@ import type { RepositoryStatus, WorkspaceStatus } from "../../lib/mirror/mirror-
 import { type LfsCounts, readLfsCounts } from "../../lib/repo/lfs-counts.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { formatBytes } from "../local/progress-line.ts";
-import { visible } from "./table.ts";
+import { counted, visible } from "./table.ts";
 
 export interface RepositoryWithLfs extends RepositoryStatus {
   /** Absent where no plan was made, or where it cannot be read. */
@@ -47,17 +47,17 @@ async function countsOf(
 export function describeLfs({ slug, lfs }: RepositoryWithLfs): string[] {
   if (lfs === undefined || (lfs.pointers === 0 && lfs.stored === 0)) return [];
   const others = [
-    counted(lfs.pending, "pending"),
-    counted(lfs.missing, "missing at Bitbucket"),
-    counted(lfs.postponed, "postponed: too large, or failed"),
-    counted(lfs.held, "no longer confirmed by Bitbucket, held"),
+    stateCount(lfs.pending, "pending"),
+    stateCount(lfs.missing, "missing at Bitbucket"),
+    stateCount(lfs.postponed, "postponed: too large, or failed"),
+    stateCount(lfs.held, "no longer confirmed by Bitbucket, held"),
   ].flat();
   const stored = `${lfs.stored} stored (${formatBytes(lfs.storedBytes)})`;
-  const line = `  ${slug}: LFS ${lfs.pointers} files (${formatBytes(lfs.pointerBytes)}): ${[stored, ...others].join(", ")}`;
+  const line = `  ${slug}: LFS ${counted(lfs.pointers, "file")} (${formatBytes(lfs.pointerBytes)}): ${[stored, ...others].join(", ")}`;
   return lfs.configuredUrl === undefined ? [line] : [line, ...describeConfigured(slug, lfs.configuredUrl)];
 }
 
-function counted(count: number, what: string): string[] {
+function stateCount(count: number, what: string): string[] {
   return count === 0 ? [] : [`${count} ${what}`];
 }
 

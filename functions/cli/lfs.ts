@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { forgetFile } from "../../lib/lfs/forget-file.ts";
 import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
+import { counted } from "./table.ts";
 
 const EXPLANATION = `
 For a file that must not be served any more, such as a secret that was committed: delete it at Bitbucket first. While Bitbucket still
@@ -19,7 +20,7 @@ export function lfsCommand(command: Command): void {
 
 async function forget(oid: string, options: StoreOptions): Promise<void> {
   const repositories = await forgetFile(storeOf(options), oid);
-  print(`${oid} is deleted. ${repositories.length} repositories served it.`);
+  print(`${oid} is deleted. ${counted(repositories.length, "repository", "repositories")} served it.`);
 }
 
 function parseOid(text: string): string {

@@ -6,6 +6,7 @@ import { acceptRemovals, readWorkspaceIndex } from "../../lib/mirror/workspace-i
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 import { Findings } from "./explain.ts";
+import { counted } from "./table.ts";
 
 interface ReconcileOptions extends StoreOptions {
   readonly acceptRemovals?: true;
@@ -44,7 +45,7 @@ async function accept(store: BlobStore, workspace: string): Promise<void> {
   print(
     count === 0
       ? `${workspace}: no removal is held back.`
-      : `${workspace}: ${count} removals are accepted. What Bitbucket's next list still lacks is withdrawn.`,
+      : `${workspace}: ${counted(count, "removal is", "removals are")} accepted. What Bitbucket's next list still lacks is withdrawn.`,
   );
 }
 
@@ -60,9 +61,9 @@ async function show(store: BlobStore, workspace: string): Promise<number> {
   const slugs = Object.values(index.repositories).flatMap(({ slug, held, unlisted }) =>
     held === "mirrored" && unlisted !== undefined ? [`  ${slug}`] : [],
   );
-  print(`${workspace}: Bitbucket lists ${count} repositories no more, first seen ${age} ago. They are still served.
+  print(`${workspace}: Bitbucket lists ${counted(count, "repository", "repositories")} no more, first seen ${age} ago. ${count === 1 ? "It is" : "They are"} still served.
 ${slugs.sort().join("\n")}
-Check the account: npx nearside doctor. If they are gone for good:
+Check the account: npx nearside doctor. If ${count === 1 ? "it is" : "they are"} gone for good:
   npx nearside reconcile --accept-removals ${workspace}`);
   return count;
 }

@@ -20,6 +20,7 @@ import {
   storeOf,
 } from "./command-options.ts";
 import { parseDays } from "./remove.ts";
+import { counted } from "./table.ts";
 
 interface SelectOptions extends PrimaryOptions {
   readonly all?: true;
@@ -157,7 +158,7 @@ function show(
   print(`  projects: ${projects === "all" ? "all" : list(projects)}`);
   print(`  include: ${list(include)}; exclude: ${list(exclude)}`);
   print(`  public repositories: ${publicRepositories ? "mirrored" : "skipped"}`);
-  print(`  data of repositories that are no longer mirrored is kept for ${retentionDays} days`);
+  print(`  data of repositories that are no longer mirrored is kept for ${counted(retentionDays, "day")}`);
   if (known === undefined) {
     print("  Bitbucket has not been asked for its repositories yet.");
     return;

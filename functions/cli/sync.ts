@@ -25,6 +25,7 @@ import {
 import { explain, Findings } from "./explain.ts";
 import { fullName, namedRepositories } from "./named-repositories.ts";
 import { type Syncing, startSyncing } from "./run-syncs.ts";
+import { counted } from "./table.ts";
 
 interface SyncOptions extends PrimaryOptions, LfsSettings {
   readonly queueUrl?: string;
@@ -105,8 +106,8 @@ function countsOf(syncing: Syncing) {
 
 function describe(syncing: Syncing): string {
   const { files, bytes } = syncing.lfsCopied();
-  const lfs = files === 0 ? "" : ` ${files} LFS files copied, ${formatBytes(bytes)}.`;
-  return `In step: ${syncing.doneCount()} repositories, ${syncing.newsCount()} of them with news.${lfs}`;
+  const lfs = files === 0 ? "" : ` ${counted(files, "LFS file")} copied, ${formatBytes(bytes)}.`;
+  return `In step: ${counted(syncing.doneCount(), "repository", "repositories")}, ${syncing.newsCount()} of them with news.${lfs}`;
 }
 
 async function requestRepositories(

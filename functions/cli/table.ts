@@ -7,6 +7,11 @@ export function visible(text: string): string {
   return text.replace(CONTROLS, "?");
 }
 
+/** @returns `1 repository`, `2 repositories`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows].map((row) => row.map(visible));
   const widths = head.map((_, column) =>

@@ -19,6 +19,7 @@ import {
 } from "./command-options.ts";
 import { explain, Findings } from "./explain.ts";
 import { fullName, namedRepositories } from "./named-repositories.ts";
+import { counted } from "./table.ts";
 
 interface VerifyOptions extends PrimaryOptions {
   readonly deep?: true;
@@ -145,12 +146,12 @@ function describeChanges(changes: readonly RefChange[]): string[] {
     return `${visible} is ${oldId} here, and ${newId} at Bitbucket`;
   });
   const more = changes.length - shown.length;
-  return more > 0 ? [...shown, `and ${more} more refs`] : shown;
+  return more > 0 ? [...shown, `and ${counted(more, "more ref")}`] : shown;
 }
 
 function describe({ repository, isGood, problems, refCount, objectCount, lfsFileCount }: Verdict): string {
-  const objects = objectCount === undefined ? "" : `, ${objectCount} objects`;
-  const files = lfsFileCount === undefined ? "" : `, ${lfsFileCount} LFS files`;
-  if (isGood) return `${repository}: equal, ${refCount} refs${objects}${files}`;
+  const objects = objectCount === undefined ? "" : `, ${counted(objectCount, "object")}`;
+  const files = lfsFileCount === undefined ? "" : `, ${counted(lfsFileCount, "LFS file")}`;
+  if (isGood) return `${repository}: equal, ${counted(refCount ?? 0, "ref")}${objects}${files}`;
   return [`${repository}: NOT as it should be`, ...problems.map((problem) => `  ${problem}`)].join("\n");
 }

@@ -6,7 +6,7 @@ import { EMPTY_CONFIG } from "../../lib/mirror/mirror-config.ts";
 import { readMirrorStatus, type WorkspaceStatus } from "../../lib/mirror/mirror-status.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { PublishedOutcome } from "../../lib/sync/publish-fetched.ts";
-import { visible } from "../cli/table.ts";
+import { counted, visible } from "../cli/table.ts";
 import type { Arguments } from "./arguments.ts";
 import { formatBytes } from "./progress-line.ts";
 
@@ -59,10 +59,6 @@ function reasonForNone({ workspace, mode, listedAt, knownCount, repositories }: 
 
 export function describePublished(outcome: PublishedOutcome): string {
   const { generation, changes, objects, receivedBytes } = outcome;
-  const refs = counted(changes.length, "ref", "refs");
-  return `generation ${generation}, ${refs} changed, ${objects} objects, ${formatBytes(receivedBytes)}`;
-}
-
-function counted(count: number, one: string, many: string): string {
-  return `${count} ${count === 1 ? one : many}`;
+  const refs = counted(changes.length, "ref");
+  return `generation ${generation}, ${refs} changed, ${counted(objects, "object")}, ${formatBytes(receivedBytes)}`;
 }

@@ -101,7 +101,9 @@ async function onRepositories(
     fingerprint: print,
     level: "repository",
     repositories: kept,
-    ...(refused.length > 0 && { problem: `no right to put up webhooks on ${refused.length} repositories` }),
+    ...(refused.length > 0 && {
+      problem: `no right to put up webhooks on ${refused.length} ${refused.length === 1 ? "repository" : "repositories"}`,
+    }),
   };
 }
 

@@ -59,7 +59,7 @@ describe("queues of a deployed mirror", () => {
     }
     const replay = ["dead-letters", "replay", ...place, "--queue-url", queueUrl];
     const replayed = await runCli([...replay, "--max", "1"], ENVIRONMENT);
-    expect(replayed).toMatchObject({ exitCode: 0, stdout: "Sent 1 dead letters to the queue again.\n" });
+    expect(replayed).toMatchObject({ exitCode: 0, stdout: "Sent 1 dead letter to the queue again.\n" });
     expect(await waiting(queueUrl)).toEqual([JOB]);
     const wrong = await runCli(["dead-letters", "replay", ...place, "--queue-url", deadLetterQueueUrl]);
     expect(wrong.exitCode).toBe(2);

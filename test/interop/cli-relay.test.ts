@@ -141,7 +141,7 @@ test("dead letters that a mirror in one process has left are listed and replayed
     ].join("\n"),
   });
   const one = await runCli(["dead-letters", "replay", "--max", "1", ...place]);
-  expect(one.stdout).toBe("Sent 1 dead letters to the queue again.\n");
+  expect(one.stdout).toBe("Sent 1 dead letter to the queue again.\n");
   expect(await syncs.list("waiting", 10)).toMatchObject([{ message: { groupId: uuid } }]);
   expect((await runCli(["dead-letters", "replay", ...place])).stdout).toMatch(/^Sent 1 dead/);
   expect(await relays.list("waiting", 10)).toHaveLength(1);

@@ -42,7 +42,7 @@ async function stored(pattern: RegExp): Promise<string[]> {
 describe.sequential("repositories", () => {
   test("sync brings all that is selected, and status and verify say so", async () => {
     const synced = await run("sync", ...primaryOptions());
-    expect(synced).toMatchObject({ exitCode: 0, stdout: "In step: 1 repositories, 1 of them with news.\n" });
+    expect(synced).toMatchObject({ exitCode: 0, stdout: "In step: 1 repository, 1 of them with news.\n" });
     const status = await run("status", "--json");
     expect(JSON.parse(status.stdout)).toMatchObject([
       {

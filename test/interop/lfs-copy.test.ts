@@ -80,13 +80,13 @@ test("status, verify and lfs forget", async () => {
 
   const { gitUrl, apiUrl } = primary.fake;
   const verify = ["verify", "--lfs", "--deep", ...storeArguments, "--git-url", gitUrl, "--api-url", apiUrl];
-  expect((await runCli(verify)).stdout).toContain("1 LFS files");
+  expect((await runCli(verify)).stdout).toContain("1 LFS file\n");
   await writeFile(join(primary.storeFolder, lfsFileKey(oid)), randomBytes(1000));
   expect(await runCli(verify)).toMatchObject({
     exitCode: 3,
     stdout: expect.stringContaining(`LFS file ${oid} has other bytes`),
   });
-  expect((await runCli(["lfs", "forget", oid, ...storeArguments])).stdout).toContain("1 repositories");
+  expect((await runCli(["lfs", "forget", oid, ...storeArguments])).stdout).toContain("1 repository served");
   expect(existsSync(join(primary.storeFolder, lfsFileKey(oid)))).toBe(false);
   expect((await runCli(["lfs", "forget", "abc", ...storeArguments])).exitCode).toBe(2);
 });

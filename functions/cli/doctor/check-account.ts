@@ -2,6 +2,7 @@
 import type { BitbucketRepository } from "../../../lib/bitbucket/rest-api.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
 import type { BitbucketAccess } from "../../wiring/bitbucket-access.ts";
+import { counted } from "../table.ts";
 import { type Finding, fail, failedWith, ok, skipped } from "./finding.ts";
 
 const READ_SCOPES = ["read:repository:bitbucket"] as const;
@@ -119,7 +120,7 @@ async function gitFinding(
     const upstream = upstreamOf(uuid, { workspace: owner, slug });
     const { refs } = await upstream.listRefs();
     const how = upstream.foundBy === "name" ? ", by its name only" : "";
-    return ok(check, `Bitbucket's git server lists ${refs.length} refs of ${fullName}${how}`);
+    return ok(check, `Bitbucket's git server lists ${counted(refs.length, "ref")} of ${fullName}${how}`);
   } catch (error) {
     return failedWith(check, error, "Check that this machine reaches Bitbucket's git server.");
   }

@@ -9,6 +9,7 @@ import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { WEBHOOK_PATH } from "../../../lib/webhook/receive-webhook.ts";
 import { LOCAL_QUEUES, StoredMessages } from "../../local/stored-messages.ts";
 import { sqsOf } from "../command-options.ts";
+import { counted } from "../table.ts";
 import { type Finding, fail, failedWith, ok } from "./finding.ts";
 
 /** A complete list is made every six hours. */
@@ -108,8 +109,8 @@ export async function checkQueue(check: string, queueUrl: string, isDead: boolea
       new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["ApproximateNumberOfMessages"] }),
     );
     const count = Number(attributes?.["ApproximateNumberOfMessages"] ?? 0);
-    if (isDead && count > 0) return fail(check, `${count} messages`, LETTER_ADVICE);
-    return ok(check, `${count} messages wait`);
+    if (isDead && count > 0) return fail(check, counted(count, "message"), LETTER_ADVICE);
+    return ok(check, `${counted(count, "message waits", "messages wait")}`);
   } catch (error) {
     return failedWith(check, error, "Check the queue's address, and the right sqs:GetQueueAttributes.");
   }

@@ -125,7 +125,7 @@ test("without rights on the workspace: on each repository where the account may,
   expect(await apiAs("olga").list(SITE)).toEqual([]);
   expect(await state()).toMatchObject({
     level: "repository",
-    problem: expect.stringContaining("1 repositories"),
+    problem: expect.stringContaining("1 repository"),
   });
   // The account gets the right: the repository's own is taken down again.
   acme.fake.controls.replaceAccounts(accounts);
