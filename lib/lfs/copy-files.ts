@@ -52,6 +52,7 @@ export async function copyFiles(
   await keepFiles(
     storage.store,
     wanted.map(({ oid }) => oid),
+    nowMs,
   );
   const entries = await ask(primary, wanted, options);
   const brought = await Promise.all(

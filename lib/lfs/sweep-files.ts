@@ -2,14 +2,14 @@
  * Deletes LFS files that no repository has a record of any more, a day after a sweep first found them so; see sweep-notes.ts.
  * Repositories that are not mirrored any more count until their data is deleted.
  */
-import { assertNotStopped } from "../errors.ts";
+import { assertNotStopped, UnfinishedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { heldRepositories } from "../mirror/workspace-index.ts";
 import { LFS_FILE_FOLDER, LFS_PART_FOLDER, lfsFileKey } from "../repo/layout.ts";
 import { LFS_STATE } from "../repo/lfs-rights-table.ts";
 import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import { type SweepNotes, sweepNotes } from "./sweep-notes.ts";
+import { isAbandoned, type SweepNotes, sweepNotes, TAKE_OVER_MS } from "./sweep-notes.ts";
 
 export interface SweepOptions {
   readonly store: BlobStore;
@@ -30,8 +30,6 @@ export interface SweepReport {
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
 const SWEEP_EVERY_MS = 20 * HOUR_MS;
-/** What a killed sweep was deleting is deleted by the next one, once that one surely does not run any more. */
-const TAKE_OVER_MS = HOUR_MS;
 /** Where more is unused at once, an index may have been lost: it waits for a week. */
 const HELD_ABOVE_FILES = 100;
 const HELD_ABOVE_SHARE = 0.5;
@@ -40,10 +38,15 @@ const MAX_DELETED = 5_000;
 const DELETES_AT_ONCE = 16;
 const PARTS_KEPT_MS = 7 * DAY_MS;
 
+const NEVER = new Date(0).toISOString();
+
 /** One request. */
 export async function isSweepDue(store: BlobStore, nowMs: number): Promise<boolean> {
   const { value } = await sweepNotes(store).readForChange();
-  return nowMs - Date.parse(value?.ranAt ?? "1970-01-01") >= SWEEP_EVERY_MS;
+  const { ranAt = NEVER, deleting } = value ?? {};
+  return (
+    nowMs - Date.parse(ranAt) >= SWEEP_EVERY_MS || (deleting !== undefined && isAbandoned(deleting, nowMs))
+  );
 }
 
 /**
@@ -59,10 +62,10 @@ export async function sweepFiles(options: SweepOptions): Promise<SweepReport | u
   const used = await usedFiles(options);
   const found = await findUnused(used, before, nowMs, options);
   const oids = await noteFound(found, before, nowMs, options);
-  await deleteFiles(oids, nowMs, options);
+  const deletedFiles = await deleteFiles(oids, found.unused, nowMs, options);
   await removeOldParts(nowMs, options);
   const unusedFiles = found.unused.size;
-  const report = { files: found.files, unusedFiles, deletedFiles: oids.length, isHeld: found.isHeld };
+  const report = { files: found.files, unusedFiles, deletedFiles, isHeld: found.isHeld };
   log.info("lfs:swept", { ...report });
   return report;
 }
@@ -136,7 +139,7 @@ async function noteFound(
       before?.unused[oid] !== undefined && current?.unused[oid] === undefined;
     const left = [...unused].filter(([oid]) => !wasTakenOut(oid));
     const other = current?.deleting;
-    const isOtherRunning = other !== undefined && nowMs - Date.parse(other.at) < TAKE_OVER_MS;
+    const isOtherRunning = other !== undefined && !isAbandoned(other, nowMs);
     const isDeleted = (oid: string) => !isOtherRunning && due.has(oid);
     oids = left.map(([oid]) => oid).filter(isDeleted);
     if (other !== undefined && !isOtherRunning) oids = [...new Set([...oids, ...other.oids])];
@@ -152,20 +155,34 @@ async function noteFound(
   return oids;
 }
 
-async function deleteFiles(oids: readonly string[], nowMs: number, options: SweepOptions): Promise<void> {
-  if (oids.length === 0) return;
-  const { store, signal, now = Date.now } = options;
-  for (let at = 0; at < oids.length; at += DELETES_AT_ONCE) {
-    assertNotStopped(signal);
-    // Another sweep may have taken over, and a copier may have brought the file again.
-    if (now() - nowMs > TAKE_OVER_MS / 2) return;
-    await Promise.all(oids.slice(at, at + DELETES_AT_ONCE).map((oid) => store.delete(lfsFileKey(oid))));
+/** @returns How many. @throws {StoppedError} What is left is deleted by the next sweep, which is due at once. */
+async function deleteFiles(
+  oids: readonly string[],
+  unused: ReadonlyMap<string, string>,
+  nowMs: number,
+  { store, signal, now = Date.now }: SweepOptions,
+): Promise<number> {
+  if (oids.length === 0) return 0;
+  let done = 0;
+  // Before another one may take over.
+  while (done < oids.length && !signal.aborted && now() - nowMs < TAKE_OVER_MS / 2) {
+    const some = oids.slice(done, done + DELETES_AT_ONCE);
+    await Promise.all(some.map((oid) => store.delete(lfsFileKey(oid))));
+    done += some.length;
   }
+  const left = oids.slice(done);
+  const at = new Date(nowMs).toISOString();
   await sweepNotes(store).change((current) => {
-    if (current?.deleting?.at !== new Date(nowMs).toISOString()) return current;
-    const { deleting: _done, ...others } = current;
-    return others;
+    if (current?.deleting?.at !== at) return current;
+    const { deleting: _ended, ...others } = current;
+    if (left.length === 0) return others;
+    const leftUnused = Object.fromEntries(left.map((oid) => [oid, unused.get(oid) ?? at]));
+    return { ...others, ranAt: NEVER, unused: { ...others.unused, ...leftUnused } };
   });
+  if (signal.aborted && left.length > 0 && done > 0)
+    throw new UnfinishedError("stopped before all unused LFS files were deleted", { cause: signal.reason });
+  assertNotStopped(signal);
+  return done;
 }
 
 async function removeOldParts(nowMs: number, { store }: SweepOptions): Promise<void> {

@@ -5,7 +5,8 @@
  * 1. A sweep notes it as unused.
  * 2. A later one moves it to `deleting` by compare-and-swap, deletes it, and takes it out.
  *
- * A copier takes a file out of `unused` before it looks whether the file is there, and waits while it is in `deleting`.
+ * A copier takes a file out of `unused` before it looks whether the file is there, and waits while it is in `deleting`. A
+ * sweep that stops moves what it has not deleted back to `unused`.
  *
  * `forgotten` has what an operator had deleted at once: a copier that has given a right looks there, and then for the bytes.
  */
@@ -14,16 +15,22 @@ import { VersionConflictError } from "../errors.ts";
 import { type DocumentForm, StoredDocument } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
+const deletionSchema = z.object({ at: z.iso.datetime(), oids: z.array(z.string()) });
+
 const notesSchema = z.object({
   ranAt: z.iso.datetime(),
   /** By oid: since when. */
   unused: z.record(z.string(), z.iso.datetime()),
-  deleting: z.optional(z.object({ at: z.iso.datetime(), oids: z.array(z.string()) })),
+  deleting: z.optional(deletionSchema),
   /** By oid: since when. */
   forgotten: z.optional(z.record(z.string(), z.iso.datetime())),
 });
 
 export type SweepNotes = z.infer<typeof notesSchema>;
+type Deletion = z.infer<typeof deletionSchema>;
+
+/** What a killed sweep was deleting is left to others after this time. */
+export const TAKE_OVER_MS = 60 * 60 * 1000;
 
 /** Losing it costs one more day. */
 const FORM: DocumentForm<SweepNotes> = { schema: notesSchema, whenDamaged: "absent" };
@@ -54,22 +61,29 @@ export async function readForgotten(store: BlobStore): Promise<ReadonlySet<strin
   return new Set(Object.keys((await sweepNotes(store).read()).value?.forgotten ?? {}));
 }
 
+/** Whether the sweep that was deleting these files surely does not run any more: it ends after half of the time. */
+export function isAbandoned({ at }: Deletion, nowMs: number): boolean {
+  return nowMs - Date.parse(at) >= TAKE_OVER_MS;
+}
+
 /**
- * Keeps files that are about to get a record; one request where none is noted.
+ * Keeps files that are about to get a record; one request where none is noted. They are taken from a sweep that was killed.
  * @throws {VersionConflictError} Some are just being deleted: to be tried again.
  */
-export async function keepFiles(store: BlobStore, oids: readonly string[]): Promise<void> {
+export async function keepFiles(store: BlobStore, oids: readonly string[], nowMs: number): Promise<void> {
   const notes = sweepNotes(store);
   const known = await notes.readForChange();
   const { unused = {}, deleting } = known.value ?? {};
   if (!oids.some((oid) => oid in unused) && deleting === undefined) return;
+  const kept = new Set(oids);
   await notes.change((current) => {
-    const doomed = new Set(current?.deleting?.oids);
-    if (oids.some((oid) => doomed.has(oid)))
-      throw new VersionConflictError("LFS files that are to be copied are just being deleted");
     if (current === undefined) return undefined;
-    const kept = new Set(oids);
     const left = Object.entries(current.unused).filter(([oid]) => !kept.has(oid));
-    return { ...current, unused: Object.fromEntries(left) };
+    const next = { ...current, unused: Object.fromEntries(left) };
+    if (!next.deleting?.oids.some((oid) => kept.has(oid))) return next;
+    if (!isAbandoned(next.deleting, nowMs))
+      throw new VersionConflictError("LFS files that are to be copied are just being deleted");
+    const { at, oids: doomed } = next.deleting;
+    return { ...next, deleting: { at, oids: doomed.filter((oid) => !kept.has(oid)) } };
   }, known);
 }

@@ -1,6 +1,7 @@
 /** Files that no repository has a record of are deleted after a day, and never one that a copier has just found. */
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { UnfinishedError } from "../../../lib/errors.ts";
 import { checkLfsFiles } from "../../../lib/lfs/check-files.ts";
 import { forgetFile } from "../../../lib/lfs/forget-file.ts";
 import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
@@ -18,6 +19,7 @@ import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
 import { RIG_UUID } from "../../support/sync-rig.ts";
 
+const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 let primary: Primary;
@@ -42,8 +44,7 @@ afterEach(async () => {
   await primary.close();
 });
 
-function sweep(): Promise<SweepReport | undefined> {
-  const { signal } = new AbortController();
+function sweep(signal = new AbortController().signal): Promise<SweepReport | undefined> {
   return sweepFiles({ store, log: SILENT_LOGGER, signal, now: () => nowMs });
 }
 
@@ -129,22 +130,65 @@ test("a copier that was first makes the sweep leave the file", async () => {
   expect(await rig.storedOids()).toEqual([oid]);
 });
 
-test("a sweep that is killed while it deletes is finished by the next", async () => {
+/** @returns The oid of a file that a sweep had begun to delete when it was killed. */
+async function killedSweep(): Promise<string> {
   const oid = await rig.addFile("a.bin", randomBytes(100));
   await rig.run();
   await dropRecord(oid);
   await sweep();
   nowMs += 1.1 * DAY_MS;
+  let isKilled = false;
   faults.before = ({ kind }) => {
-    if (kind === "delete") throw new Error("killed");
+    isKilled ||= kind === "delete";
+    if (isKilled) throw new Error("killed");
     return undefined;
   };
   await expect(sweep()).rejects.toThrow("killed");
   delete faults.before;
-  nowMs += DAY_MS;
-  await sweep();
+  return oid;
+}
+
+test("a sweep that is killed while it deletes is finished by the next, an hour later", async () => {
+  await killedSweep();
+  nowMs += 0.9 * HOUR_MS;
+  expect(await sweep()).toBeUndefined();
+  nowMs += 0.2 * HOUR_MS;
+  expect(await sweep()).toMatchObject({ deletedFiles: 1 });
   expect(await rig.storedOids()).toEqual([]);
   expect((await sweepNotes(store).read()).value?.deleting).toBeUndefined();
+});
+
+test("a copier takes its file from a sweep that was killed, after an hour", async () => {
+  const oid = await killedSweep();
+  await queueCopy(oid, 100);
+  await expect(rig.runJobs()).rejects.toMatchObject({ code: "VERSION_CONFLICT" });
+  nowMs += 1.1 * HOUR_MS;
+  await rig.runJobs();
+  expect((await rig.record(oid))?.state).toBe(LFS_STATE.stored);
+  await sweep();
+  expect(await rig.storedOids()).toEqual([oid]);
+});
+
+test("a sweep that is stopped gives back what is left, and the next one is due at once", async () => {
+  const oids: string[] = [];
+  for (let i = 0; i < 20; i++) oids.push(await rig.addFile(`${i}.bin`, randomBytes(100)));
+  await rig.run();
+  await rig.rights.rewrite(() => undefined);
+  await sweep();
+  nowMs += 1.1 * DAY_MS;
+  const stop = new AbortController();
+  faults.before = ({ kind }) => {
+    if (kind === "delete") stop.abort();
+    return undefined;
+  };
+  await expect(sweep(stop.signal)).rejects.toBeInstanceOf(UnfinishedError);
+  delete faults.before;
+  const [kept = "", ...others] = await rig.storedOids();
+  expect(others).toHaveLength(3);
+  await queueCopy(kept, 100);
+  await rig.runJobs();
+  expect(await sweep()).toMatchObject({ deletedFiles: 3 });
+  expect(await rig.storedOids()).toEqual([kept]);
 });
 
 test.each([
