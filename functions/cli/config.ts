@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
+import { configJsonSchema } from "../../lib/mirror/config-json-schema.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { type MirrorConfig, parseMirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
@@ -11,13 +12,26 @@ Checks nearside.config.json (settings, if there is one), and config.json (what i
 it is copied there. A running server keeps the last valid config.json in use; with an invalid one none starts.
 Exit codes: 0 valid; 1 failed; 2 not valid, or wrong arguments.`;
 
+const SCHEMA_EXPLANATION = `
+To have an editor check a copy of config.json: store the output beside it as config.schema.json, and begin the file with
+  "$schema": "./config.schema.json"
+config check finds more: a workspace that is named twice, for example.
+Exit codes: 0 printed; 2 wrong arguments.`;
+
 export function configCommand(command: Command): void {
-  command.addCommand(
-    storeOptions(new Command("check").description("check both configuration files, and change nothing"))
-      .argument("[file]", "to check in place of the store's config.json")
-      .addHelpText("after", EXPLANATION)
-      .action(check),
-  );
+  command
+    .addCommand(
+      storeOptions(new Command("check").description("check both configuration files, and change nothing"))
+        .argument("[file]", "to check in place of the store's config.json")
+        .addHelpText("after", EXPLANATION)
+        .action(check),
+    )
+    .addCommand(
+      new Command("schema")
+        .description("print the JSON Schema of config.json, for editors and checks")
+        .addHelpText("after", SCHEMA_EXPLANATION)
+        .action(() => print(JSON.stringify(configJsonSchema(), undefined, 2))),
+    );
 }
 
 /** nearside.config.json is read, and so checked, before any command runs. */

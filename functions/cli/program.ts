@@ -67,7 +67,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./lfs.ts")).lfsCommand,
   },
   config: {
-    summary: "check the configuration files",
+    summary: "check the configuration files, or print the schema of config.json",
     load: async () => (await import("./config.ts")).configCommand,
   },
   "dead-letters": {

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import { ConfigError } from "../errors.ts";
 import { CONFIG_KEY } from "../repo/layout.ts";
-import { isNameSegment } from "../repo/names.ts";
+import { NAME_SEGMENT_PATTERN } from "../repo/names.ts";
 import { type DocumentForm, decodeDocument } from "../repo/stored-document.ts";
 
 export const CONFIG_LIMITS = {
@@ -33,7 +33,7 @@ const secretName = z.string().regex(/^[A-Za-z0-9._/-]{1,200}$/);
 
 const workspaceSchema = z.object({
   /** Its id, as in Bitbucket's addresses. */
-  workspace: z.string().refine(isNameSegment),
+  workspace: z.string().regex(NAME_SEGMENT_PATTERN),
   /** Name of the secret with the account's credential. Absent: public repositories only. */
   credential: secretName.optional(),
   /** Whose repositories are mirrored. */
@@ -104,7 +104,7 @@ export const CONFIG_FORM: DocumentForm<MirrorConfig> = {
   maxBytes: CONFIG_LIMITS.maxBytes,
   invalid: (problem, { cause }) => new ConfigError(`config.json: ${problem.slice(0, 1_000)}`, { cause }),
   checkUnknownFields: ({ formatVersion }, fields) => {
-    const unknown = fields.filter((field) => field !== "mustUnderstand");
+    const unknown = fields.filter((field) => !["mustUnderstand", "$schema"].includes(field));
     if (formatVersion > FORMAT_VERSION || unknown.length === 0) return undefined;
     return `unknown field ${unknown.slice(0, 5).join(", ")}`;
   },

@@ -59,10 +59,10 @@ const PROJECT_NAME_FORM: DocumentForm<ProjectNameEntry> = {
 };
 
 /** What Bitbucket allows in a workspace id or a slug, so surely one path segment. */
-const SEGMENT_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}$/;
+export const NAME_SEGMENT_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}$/;
 
 export function isNameSegment(text: string): boolean {
-  return SEGMENT_PATTERN.test(text);
+  return NAME_SEGMENT_PATTERN.test(text);
 }
 
 /** @throws {RangeError} A name that is not one path segment. */

@@ -25,6 +25,13 @@ async function config(): Promise<unknown> {
   return JSON.parse(await readFile(join(primary.storeFolder, "config.json"), "utf8"));
 }
 
+test("config schema prints the schema, with no store", async () => {
+  const { exitCode, stdout, stderr } = await runCli(["config", "schema"]);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  expect(JSON.parse(stdout)).toMatchObject({ required: ["formatVersion", "workspaces"] });
+  expect((await runCli(["config", "schema", "extra"])).exitCode).toBe(2);
+});
+
 describe.sequential("what is mirrored", () => {
   test("an empty store says how to begin", async () => {
     const { exitCode, stdout } = await run("status");
