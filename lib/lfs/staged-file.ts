@@ -2,9 +2,11 @@
  * Copies a file that may take longer than a process has: its bytes are kept as parts, and the next try continues after the
  * last one. When all are there they are read back, hashed, and become the file if they are what the oid says.
  *
- * Parts are `lfs-parts/<oid>/<offset>`, the offset with 15 digits, of any size. Two processes may stage the same file: what
- * counts is a row of parts without gaps, and only the hash decides whether it is the file.
+ * Parts are `lfs-parts/<oid>/<offset>-<random>`, the offset with 15 digits, of any size, and never overwritten; those of an
+ * older release have no random end. Processes that stage the same file at once use each other's: what counts is a row of
+ * parts without gaps, and only the hash decides whether it is the file.
  */
+import { randomBytes } from "node:crypto";
 import type { LfsEntry } from "../bitbucket/lfs-client.ts";
 import {
   afterCleanUp,
@@ -54,11 +56,17 @@ export async function copyStagedLfsFile(file: StagedFile, options: CopyFileOptio
     const stagedBytes = endOf(parts);
     if (error instanceof StoppedError && stagedBytes > before)
       throw new UnfinishedError("stopped while an LFS file was staged", { oid, stagedBytes, cause: error });
-    const isWrong =
-      error instanceof LimitExceededError ||
-      (error instanceof UpstreamError && error.context["digest"] !== undefined);
-    throw isWrong ? await afterCleanUp(error, () => removeLfsParts(store, oid)) : error;
+    if (!isWrong(error)) throw error;
+    const failure = await afterCleanUp(error, () => removeLfsParts(store, oid));
+    // What is wrong may be a part of an earlier try: it is no evidence against the primary's file.
+    if (before > 0) return copyStagedLfsFile(file, options);
+    throw failure;
   }
+}
+
+function isWrong(error: unknown): boolean {
+  if (error instanceof LimitExceededError) return true;
+  return error instanceof UpstreamError && error.context["digest"] !== undefined;
 }
 
 export async function removeLfsParts(store: BlobStore, oid: string): Promise<void> {
@@ -74,14 +82,19 @@ function endOf(parts: readonly Part[]): number {
   return parts.at(-1)?.endBytes ?? 0;
 }
 
+/** @returns Parts that follow each other from 0 on, as far as any do. */
 async function storedParts(store: BlobStore, oid: string): Promise<Part[]> {
   const folder = lfsPartFolder(oid);
-  const parts: Part[] = [];
+  const rowsByEnd = new Map<number, Part[]>([[0, []]]);
+  let longest: Part[] = [];
   for await (const { key, sizeBytes } of store.list(folder)) {
-    const offsetBytes = Number(key.slice(folder.length));
-    if (offsetBytes === endOf(parts)) parts.push({ key, endBytes: offsetBytes + sizeBytes });
+    const row = rowsByEnd.get(Number(/^\d{15}/.exec(key.slice(folder.length))?.[0]));
+    if (row === undefined) continue;
+    const longer = [...row, { key, endBytes: endOf(row) + sizeBytes }];
+    rowsByEnd.set(endOf(longer), longer);
+    if (endOf(longer) > endOf(longest)) longest = longer;
   }
-  return parts;
+  return longest;
 }
 
 /** Downloads what is not staged, and adds it to `parts`. What arrived before a break or a stop is kept as well. */
@@ -114,6 +127,7 @@ class PartWriter {
   readonly #folder: string;
   readonly #parts: Part[];
   #upload: BlobUpload | undefined;
+  #key = "";
   /** Of the part that is being written. */
   sizeBytes = 0;
 
@@ -128,13 +142,18 @@ class PartWriter {
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    this.#upload ??= await this.#store.startUpload(this.#key());
+    if (this.#upload === undefined) {
+      // Another process may write from the same offset on, with another end.
+      const offset = String(endOf(this.#parts)).padStart(15, "0");
+      this.#key = `${this.#folder}${offset}-${randomBytes(8).toString("hex")}`;
+      this.#upload = await this.#store.startUpload(this.#key);
+    }
     await this.#upload.write(chunk);
     this.sizeBytes += chunk.length;
   }
 
   async complete(): Promise<void> {
-    const part = { key: this.#key(), endBytes: this.endBytes };
+    const part = { key: this.#key, endBytes: this.endBytes };
     const upload = this.#upload;
     this.#upload = undefined;
     if (this.sizeBytes > 0) {
@@ -146,10 +165,6 @@ class PartWriter {
 
   async abort(): Promise<void> {
     await this.#upload?.abort();
-  }
-
-  #key(): string {
-    return `${this.#folder}${String(endOf(this.#parts)).padStart(15, "0")}`;
   }
 }
 
