@@ -124,7 +124,8 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
   /** As Bitbucket does. */
   async function deliverPush(uuid: string): Promise<void> {
     const repository = { uuid: `{${uuid}}`, full_name: "acme/sample", is_private: false };
-    const body = JSON.stringify({ repository, push: { changes: [] } });
+    // No two pushes have the same body.
+    const body = JSON.stringify({ repository, push: { changes: [] }, sentAt: performance.now() });
     const hmac = createHmac("sha256", workspaceSecret(MIRROR_SECRET, "acme")).update(body).digest("hex");
     const headers = { "x-event-key": "repo:push", "x-hub-signature": `sha256=${hmac}` };
     const response = await fetch(`${webhook.url}/-/webhooks/acme`, { method: "POST", headers, body });
