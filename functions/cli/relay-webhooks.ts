@@ -3,13 +3,13 @@ import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { Command } from "commander";
+import { addressKind } from "../../lib/address-kind.ts";
 import { createSsmParameter, ssmParameters } from "../../lib/aws/ssm-parameters.ts";
 import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { addRelayWebhook, removeRelayWebhook } from "../../lib/mirror/change-relay.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { checkMirrorConfig } from "../../lib/mirror/mirror-config.ts";
-import { addressKind } from "../../lib/relay/address-kind.ts";
 import { ensureWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
 import {

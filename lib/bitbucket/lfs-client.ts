@@ -2,7 +2,9 @@
  * The primary's git-lfs side: which files it has for a repository, and their bytes.
  * Source: git-lfs docs/api/batch.md, docs/api/basic-transfers.md.
  */
+import { isIP } from "node:net";
 import * as z from "zod";
+import { type AddressKind, addressKind } from "../address-kind.ts";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import { readBody } from "../read-body.ts";
 import { parseRetryAfter } from "../retry-after.ts";
@@ -141,26 +143,20 @@ export interface LfsDownload {
 
 /**
  * Gets a file from where the primary said, from `offsetBytes` on. What the action says goes there, and nothing else: the storage is
- * another host.
+ * another host. It may redirect, but not to plain HTTP, nor into the network of this machine.
  * @throws {UpstreamError} It is refused, with its `status`, or there is no answer.
  */
 async function openLfsDownload(
-  { href, header }: LfsAction,
+  action: LfsAction,
   offsetBytes: number,
-  { fetch, signal }: { readonly fetch: typeof globalThis.fetch; readonly signal?: AbortSignal | undefined },
+  options: DownloadOptions,
 ): Promise<LfsDownload> {
   let response: Response;
   try {
-    response = await fetch(href, {
-      headers: {
-        ...header,
-        "accept-encoding": "identity",
-        ...(offsetBytes > 0 && { range: `bytes=${offsetBytes}-` }),
-      },
-      ...(signal && { signal }),
-    });
+    const range = offsetBytes > 0 ? { range: `bytes=${offsetBytes}-` } : {};
+    response = await followRedirects(action, { "accept-encoding": "identity", ...range }, options);
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (error instanceof UpstreamError || options.signal.aborted) throw error;
     throw new UpstreamError("the storage of LFS files cannot be reached", { retryable: true, cause: error });
   }
   const { status, headers, body } = response;
@@ -173,6 +169,58 @@ async function openLfsDownload(
   return { startBytes, body };
 }
 
+interface DownloadOptions extends Pick<LfsBatchOptions, "fetch" | "repositoryUrl"> {
+  readonly signal: AbortSignal;
+}
+
+const MAX_REDIRECTS = 5;
+
+async function followRedirects(
+  action: LfsAction,
+  ownHeaders: Readonly<Record<string, string>>,
+  { fetch, repositoryUrl, signal }: DownloadOptions,
+): Promise<Response> {
+  const primary = new URL(repositoryUrl);
+  let { header } = action;
+  let from = primary;
+  let url = new URL(action.href);
+  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+    assertMayFollow(url, from, primary);
+    const response = await fetch(url, {
+      headers: { ...header, ...ownHeaders },
+      redirect: "manual",
+      signal,
+    });
+    const location = [301, 302, 303, 307, 308].includes(response.status) && response.headers.get("location");
+    const target = location ? URL.parse(location, url.href) : null;
+    if (target === null) return response;
+    await response.body?.cancel();
+    // What the primary says goes to the host that it names. It may be a credential.
+    if (target.origin !== url.origin) header = undefined;
+    from = url;
+    url = target;
+  }
+  throw new UpstreamError("the storage of LFS files redirects too often", { retryable: true });
+}
+
+/** Names are not resolved: of what is fetched only bytes that have the oid are stored. */
+function assertMayFollow(url: URL, from: URL, primary: URL): void {
+  const kind = hostKind(url);
+  const isInside = kind !== "public" && (kind === "forbidden" || hostKind(primary) === "public");
+  const isHttp = url.protocol === "https:" || (url.protocol === "http:" && from.protocol === "http:");
+  if (isInside || !isHttp)
+    throw new UpstreamError("an LFS file is said to be where it is not fetched from", {
+      retryable: false,
+      url: url.origin,
+    });
+}
+
+function hostKind({ hostname }: URL): AddressKind {
+  if (/(?:^|\.)localhost$/.test(hostname)) return "loopback";
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  return isIP(host) === 0 ? "public" : addressKind(host);
+}
+
 /** Both for one repository of the primary. */
 export function lfsClient(options: Omit<LfsBatchOptions, "signal">): {
   ask(objects: readonly LfsObject[], signal: AbortSignal): Promise<ReadonlyMap<string, LfsEntry>>;
@@ -180,7 +228,6 @@ export function lfsClient(options: Omit<LfsBatchOptions, "signal">): {
 } {
   return {
     ask: (objects, signal) => askLfsBatch(objects, { ...options, signal }),
-    open: (action, offsetBytes, signal) =>
-      openLfsDownload(action, offsetBytes, { fetch: options.fetch, signal }),
+    open: (action, offsetBytes, signal) => openLfsDownload(action, offsetBytes, { ...options, signal }),
   };
 }

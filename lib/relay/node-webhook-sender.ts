@@ -6,8 +6,8 @@ import { lookup as lookUpHost } from "node:dns";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
+import { addressKind } from "../address-kind.ts";
 import { DeliveryError } from "../errors.ts";
-import { addressKind } from "./address-kind.ts";
 import type { SendWebhook, WebhookRequest } from "./ports.ts";
 
 export interface NodeWebhookSenderOptions {

@@ -1,9 +1,9 @@
 /**
- * Classifies IP addresses. A webhook's host name may resolve to any address, so the address decides, not the name.
+ * Classifies IP addresses. A host name may resolve to any address, so the address decides, not the name.
  * Source: the special-purpose address registries of IANA (RFC 6890), by ipaddr.js.
  */
 import ipaddr from "ipaddr.js";
-import { addressMatcher, type IpAddress, parseAddressRanges, parseIpAddress } from "../address-ranges.ts";
+import { addressMatcher, type IpAddress, parseAddressRanges, parseIpAddress } from "./address-ranges.ts";
 
 /** `forbidden`: metadata services of clouds, link-local, multicast, reserved; or IPv6 that contains an IPv4 address. */
 export type AddressKind = "public" | "private" | "loopback" | "forbidden";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type AddressKind, addressKind } from "../../../lib/relay/address-kind.ts";
+import { type AddressKind, addressKind } from "../../lib/address-kind.ts";
 
 test.each<[AddressKind, readonly string[]]>([
   ["public", ["1.1.1.1", "104.192.136.1", "2401:1d80:321c::1", "::ffff:1.1.1.1"]],
