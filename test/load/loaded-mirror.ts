@@ -1,0 +1,170 @@
+/** A mirror in a process of its own, as its users run it, over a fake Bitbucket; what it costs is measured from outside. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { fileURLToPath } from "node:url";
+import { startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
+import { temporaryFolder } from "../support/git/temporary-folder.ts";
+import type { LongestBlock } from "./event-loop-probe.ts";
+import { type LoadIds, makeLoadRepositories } from "./load-repositories.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../functions/nearside.ts", import.meta.url));
+const PROBE = new URL("./event-loop-probe.ts", import.meta.url).href;
+
+/** Names below `acme` at which the primary's git answers nothing, or 500. */
+export const HANGING_NAME = "hangs";
+export const FAILING_NAME = "fails";
+export const WEBHOOK_SECRET = "the webhook secret of a load run";
+
+/** Callers by name, each with its name as token: more than one run needs. */
+const CALLER_NAMES = ["owner", "honest", "attacker", ...Array.from({ length: 60 }, (_, n) => `caller-${n}`)];
+
+export interface LoadedMirror {
+  readonly port: number;
+  readonly ids: LoadIds;
+  /** By `acme/…` uuid, as in Bitbucket's events. */
+  uuidOf(slug: string): Promise<string>;
+  /** Of what has happened since the last call. */
+  takeFigures(): Promise<{
+    readonly longestBlock: LongestBlock;
+    readonly peakMib: number;
+    readonly primaryRequests: number;
+  }>;
+  close(): Promise<void>;
+}
+
+export async function startLoadedMirror(note: (text: string) => void): Promise<LoadedMirror> {
+  const folder = await temporaryFolder();
+  const root = join(folder.path, "primary");
+  await mkdir(join(root, "acme"), { recursive: true });
+  note("making repositories");
+  const ids = await makeLoadRepositories(root);
+  const callers = CALLER_NAMES.map((name) => ({
+    ...{ name, token: name },
+    rights: { acme: name === "owner" ? ("admin" as const) : ("read" as const) },
+  }));
+  const fake = await startFakeBitbucket({ repositoriesFolder: root, accounts: { callers } });
+  const front = await startGitFront(fake.gitUrl);
+  const port = await freePort();
+  const args = [
+    ...["--json", "--store", join(folder.path, "store"), "--port", String(port), "--workspace", "acme"],
+    ...["--git-url", front.url, "--api-url", fake.apiUrl, "--webhook-url", `http://127.0.0.1:${port}`],
+    ...["--poll-seconds", "86400"],
+  ];
+  const { PATH = "" } = process.env;
+  note("first sync");
+  const child = spawn(process.execPath, ["--import", PROBE, PROGRAM, "serve", ...args], {
+    env: {
+      PATH,
+      BITBUCKET_EMAIL: "owner@example.com",
+      BITBUCKET_API_TOKEN: "owner",
+      NEARSIDE_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    },
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
+  const kill = (): boolean => child.kill("SIGKILL");
+  process.once("exit", kill);
+  await firstLine(child);
+  return {
+    ...{ port, ids },
+    async uuidOf(slug) {
+      const authorization = `Basic ${btoa("owner@example.com:owner")}`;
+      const response = await fetch(`${fake.apiUrl}/repositories/acme/${slug}`, {
+        headers: { authorization },
+      });
+      return ((await response.json()) as { readonly uuid: string }).uuid;
+    },
+    async takeFigures() {
+      const primaryRequests = fake.controls.requests.length + front.takeHeld();
+      fake.controls.clearRequests();
+      child.send("report");
+      const [longestBlock] = (await once(child, "message")) as [LongestBlock];
+      return { longestBlock, peakMib: await takePeakMib(child.pid ?? 0), primaryRequests };
+    },
+    async close() {
+      const exited = once(child, "exit");
+      kill();
+      await exited;
+      process.off("exit", kill);
+      front.close();
+      await fake.close();
+      await folder.remove();
+    },
+  };
+}
+
+/** The largest resident set since the last call. See proc(5), clear_refs. */
+async function takePeakMib(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  await writeFile(`/proc/${pid}/clear_refs`, "5");
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+}
+
+async function firstLine(child: ChildProcess): Promise<void> {
+  const ended = once(child, "exit").then(() => {
+    throw new Error("the mirror ended before it was ready");
+  });
+  await Promise.race([once(createInterface({ input: child.stdout as Readable }), "line"), ended]);
+}
+
+interface GitFront {
+  readonly url: string;
+  /** How many requests did not get through since the last call. */
+  takeHeld(): number;
+  close(): void;
+}
+
+/** Before the fake's git: passes everything through but the names that hang or fail. */
+async function startGitFront(gitUrl: string): Promise<GitFront> {
+  let held = 0;
+  const server = createServer((incoming, outgoing) => {
+    const { url: path = "" } = incoming;
+    if (path.startsWith(`/acme/${HANGING_NAME}`)) held += 1;
+    else if (path.startsWith(`/acme/${FAILING_NAME}`)) {
+      held += 1;
+      outgoing.writeHead(500, { "Content-Type": "text/html" }).end("<h1>Something went wrong</h1>");
+    } else void passThrough(gitUrl, incoming, outgoing).catch(() => outgoing.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    takeHeld() {
+      const count = held;
+      held = 0;
+      return count;
+    },
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+async function passThrough(
+  gitUrl: string,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const { method = "GET", headers, url = "" } = incoming;
+  const onward = request(new URL(url, gitUrl), { method, headers });
+  outgoing.once("close", () => onward.destroy());
+  const answered = once(onward, "response") as Promise<[IncomingMessage]>;
+  await pipeline(incoming, onward);
+  const [answer] = await answered;
+  outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+  await pipeline(answer, outgoing);
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

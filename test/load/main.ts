@@ -1,0 +1,145 @@
+/** What hostile and heavy callers cost the server and its other callers: `npm run load`. Linux only. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Command, InvalidArgumentError } from "commander";
+import { fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
+import { type LoadedMirror, startLoadedMirror } from "./loaded-mirror.ts";
+import { SHAPES, type Shape } from "./shapes.ts";
+
+const HONEST_PAUSE_MS = 50;
+const HONEST_MAX_MS = 60_000;
+/** What one shape left behind is over before the next begins. */
+const REST_MS = 2_000;
+
+interface ShapeReport {
+  readonly shape: string;
+  readonly requests: number;
+  /** How often each status, or `cut` or `timeout`. */
+  readonly statuses: Readonly<Record<string, number>>;
+  /** Of the server's event loop. */
+  readonly longestBlockMs: number;
+  /** The most CPU time of its thread between two turns: on a busy machine the better figure. */
+  readonly longestBlockCpuMs: number;
+  /** Of an honest caller that asks for refs and a shallow clone in turn, and of new callers. */
+  readonly othersSlowestMs: number;
+  /** How often others got something else than 200. */
+  readonly othersFailed: number;
+  readonly peakMib: number;
+  readonly primaryRequests: number;
+}
+
+const NAMES = SHAPES.map(({ name }) => name);
+
+const command = new Command("load")
+  .description("Runs attacks and loads against a mirror on this machine, one after another.")
+  .option("--shapes <names>", `which, with commas between: ${NAMES.join(", ")}`, parseShapes, SHAPES)
+  .option("--json", "print JSON instead of a table");
+
+function parseShapes(text: string): Shape[] {
+  const chosen = text.split(",");
+  if (!chosen.every((name) => NAMES.includes(name)))
+    throw new InvalidArgumentError(`Shapes are ${NAMES.join(", ")}.`);
+  return SHAPES.filter(({ name }) => chosen.includes(name));
+}
+
+/** Nothing but the honest caller: what the machine itself adds to the other figures. */
+const QUIET: Shape = {
+  name: "quiet",
+  run: async () => {
+    await sleep(5_000);
+    return { received: [] };
+  },
+};
+
+async function measure(mirror: LoadedMirror, shape: Shape): Promise<ShapeReport> {
+  const honest = new HonestCaller(mirror);
+  // Its credential is known, its answers are kept, the code is warm.
+  await honest.askOnce();
+  await sleep(REST_MS);
+  await mirror.takeFigures();
+  const answers = honest.askUntilStopped();
+  const { received, newcomers = [] } = await shape.run(mirror);
+  honest.stop();
+  const others = [...(await answers), ...newcomers];
+  const { longestBlock, peakMib, primaryRequests } = await mirror.takeFigures();
+  const statuses: Record<string, number> = {};
+  for (const { status } of received) statuses[status] = (statuses[status] ?? 0) + 1;
+  return {
+    ...{ shape: shape.name, requests: received.length, statuses },
+    longestBlockMs: Math.round(longestBlock.wallMs),
+    longestBlockCpuMs: Math.round(longestBlock.cpuMs),
+    othersSlowestMs: Math.round(Math.max(0, ...others.map(({ tookMs }) => tookMs))),
+    othersFailed: others.filter(({ status }) => status !== 200).length,
+    ...{ peakMib: Math.round(peakMib), primaryRequests },
+  };
+}
+
+class HonestCaller {
+  readonly #mirror: LoadedMirror;
+  #isStopped = false;
+
+  constructor(mirror: LoadedMirror) {
+    this.#mirror = mirror;
+  }
+
+  async askOnce(): Promise<Received[]> {
+    const { port, ids } = this.#mirror;
+    const caller = { caller: "honest", maxMs: HONEST_MAX_MS };
+    const requests: SentRequest[] = [
+      { ...caller, ...lsRefs("sample") },
+      { ...caller, ...fetchV2("sample", [`want ${ids.sampleTip}`, "deepen 1", "done"]) },
+    ];
+    const answers: Received[] = [];
+    for (const request of requests) answers.push(await send(port, request));
+    return answers;
+  }
+
+  async askUntilStopped(): Promise<Received[]> {
+    const answers: Received[] = [];
+    while (!this.#isStopped) {
+      answers.push(...(await this.askOnce()));
+      await sleep(HONEST_PAUSE_MS);
+    }
+    return answers;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+}
+
+function formatTable(reports: readonly ShapeReport[]): string {
+  const header = [
+    "shape",
+    "requests",
+    "answers",
+    "longest block ms",
+    "its CPU ms",
+    "others' slowest ms",
+    "others failed",
+  ];
+  const rows = reports.map((report) => [
+    report.shape,
+    report.requests,
+    Object.entries(report.statuses)
+      .map(([status, count]) => `${count} × ${status}`)
+      .join(", "),
+    ...[report.longestBlockMs, report.longestBlockCpuMs, report.othersSlowestMs, report.othersFailed],
+    ...[report.peakMib, report.primaryRequests],
+  ]);
+  const all = [...header, "peak MiB", "requests to the primary"];
+  return [all, all.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+const { shapes, json } = command.parse().opts<{ readonly shapes: readonly Shape[]; readonly json?: true }>();
+const note = (text: string): void => console.error(text);
+const mirror = await startLoadedMirror(note);
+try {
+  const reports: ShapeReport[] = [];
+  for (const shape of [QUIET, ...shapes]) {
+    note(shape.name);
+    reports.push(await measure(mirror, shape));
+  }
+  console.log(json ? JSON.stringify(reports, null, 2) : formatTable(reports));
+} finally {
+  await mirror.close();
+}
