@@ -164,7 +164,12 @@ async function openLfsDownload(
   const startBytes = status === 206 ? Number(start) : 0;
   if ((status !== 200 && status !== 206) || (status === 206 && startBytes !== offsetBytes) || body === null) {
     await body?.cancel().catch(() => undefined);
-    throw new UpstreamError(`the storage of LFS files answered ${status}`, { retryable: true, status });
+    const retryAfterSeconds = parseRetryAfter(headers.get("retry-after"));
+    throw new UpstreamError(`the storage of LFS files answered ${status}`, {
+      retryable: true,
+      ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+      status,
+    });
   }
   return { startBytes, body };
 }

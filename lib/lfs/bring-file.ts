@@ -53,6 +53,8 @@ const UPLOAD_BYTES = { max: 40 * 2 ** 20, least: 256 * 1024 } as const;
 const DAY_SECONDS = 24 * 60 * 60;
 /** What the primary does not have is asked for after a day, then twice as long each time, up to a month. */
 const MAX_MISSING_DAYS = 30;
+/** What the storage says to a new link of a file that it has lost. */
+const GONE: ReadonlySet<unknown> = new Set([404, 410]);
 /** In place of a time: not until it is asked for. */
 const NEVER_SECONDS = 0xffffffff;
 
@@ -95,7 +97,8 @@ export async function bringFile(
     if (!(error instanceof StoppedError)) log.warn("lfs:file-failed", { oid, ...errorFields(error) });
     // Another try would bring the same bytes.
     const isWrong = error instanceof UpstreamError && error.context["digest"] !== undefined;
-    if (isWrong || error instanceof LimitExceededError) return postponed(laterSeconds);
+    const isGone = error instanceof UpstreamError && GONE.has(error.context["status"]);
+    if (isWrong || isGone || error instanceof LimitExceededError) return postponed(laterSeconds);
     return { kind: "failed", error };
   }
 }

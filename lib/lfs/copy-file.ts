@@ -3,6 +3,7 @@
  * SHA-256 is the oid. A connection that breaks is opened again where it broke.
  */
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { LfsAction, LfsEntry } from "../bitbucket/lfs-client.ts";
 import {
   afterCleanUp,
@@ -25,8 +26,13 @@ export interface CopyFileOptions {
 }
 
 const IDLE_TIMEOUT_MS = 60_000;
-/** How often a download is opened again without a byte in between. */
-const MAX_BREAKS_WITHOUT_PROGRESS = 3;
+/** A download that breaks is opened again after 0.1 s, then after twice as long each time; with progress it begins anew. */
+const FIRST_PAUSE_MS = 100;
+const MIN_PROGRESS_BYTES = 64 * 1024;
+const MAX_BREAKS = 4;
+const MAX_BREAKS_IN_ALL = 100;
+/** If the storage asks for more, the job is put off. */
+const MAX_RETRY_AFTER_SECONDS = 10;
 /** What a storage says to a link that has expired. */
 const EXPIRED: ReadonlySet<unknown> = new Set([401, 403, 404, 410]);
 
@@ -88,27 +94,63 @@ export async function* downloadLfsFile(
   startBytes: number,
   options: CopyFileOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { oid } = first;
+  const sizeBytes = first.size ?? 0;
+  const { signal } = options;
+  const breaks = new Breaks(startBytes);
   let action = downloadOf(first);
   let doneBytes = startBytes;
-  let breaks = 0;
+  let isNewLink = false;
   for (;;) {
     if (action === undefined)
-      throw new UpstreamError("the primary offers no download", { retryable: true, oid: first.oid });
+      throw new UpstreamError("the primary offers no download", { retryable: true, oid });
+    let failure: unknown;
     try {
       for await (const chunk of downloadFrom(action, doneBytes, options)) {
         doneBytes += chunk.length;
-        breaks = 0;
+        isNewLink = false;
         options.onBytes?.(chunk.length);
         yield chunk;
       }
-      return;
+      if (doneBytes >= sizeBytes) return;
     } catch (error) {
-      // It ends here: what was announced is longer than the file.
-      if (doneBytes > 0 && statusOf(error) === 416) return;
-      breaks += 1;
-      if (options.signal.aborted || breaks > MAX_BREAKS_WITHOUT_PROGRESS) throw error;
-      if (EXPIRED.has(statusOf(error))) action = await newAction(first, options);
+      failure = error;
     }
+    // It ends here: what was announced is longer than the file.
+    if (doneBytes > 0 && statusOf(failure) === 416) return;
+    const isRefused = EXPIRED.has(statusOf(failure));
+    if (signal.aborted || (isRefused && isNewLink)) throw failure;
+    const pauseMs = breaks.add(doneBytes, failure);
+    if (pauseMs === undefined) {
+      // It ends without an error each time: the hash says whether that is all.
+      if (failure === undefined) return;
+      throw failure;
+    }
+    await sleep(pauseMs, undefined, { signal });
+    isNewLink = isRefused;
+    if (isRefused) action = await newAction(first, options);
+  }
+}
+
+class Breaks {
+  #lastBytes: number;
+  #withoutProgress = 0;
+  #inAll = 0;
+
+  constructor(startBytes: number) {
+    this.#lastBytes = startBytes;
+  }
+
+  /** @returns How long to wait until the next try; `undefined`: no more tries. */
+  add(doneBytes: number, failure: unknown): number | undefined {
+    if (doneBytes - this.#lastBytes >= MIN_PROGRESS_BYTES) this.#withoutProgress = 0;
+    this.#lastBytes = doneBytes;
+    this.#withoutProgress += 1;
+    this.#inAll += 1;
+    const { retryAfterSeconds = 0 } = failure instanceof UpstreamError ? failure : {};
+    if (this.#withoutProgress > MAX_BREAKS || this.#inAll > MAX_BREAKS_IN_ALL) return undefined;
+    if (retryAfterSeconds > MAX_RETRY_AFTER_SECONDS) return undefined;
+    return Math.max(retryAfterSeconds * 1000, FIRST_PAUSE_MS * 2 ** (this.#withoutProgress - 1));
   }
 }
 

@@ -104,6 +104,14 @@ describe("a file that is not right, or not whole, is never visible", () => {
     expect(lfs().batches).toHaveLength(2);
   });
 
+  test("a file that the storage has lost is asked for rarely, and fails no job", async () => {
+    const oid = await rig.addFile("a.bin", randomBytes(1000));
+    lfs().misbehave({ storageStatus: 404 });
+    await rig.run();
+    expect(await rig.record(oid)).toMatchObject({ state: LFS_STATE.postponed, tries: 1 });
+    expect(lfs().transfers).toHaveLength(2);
+  });
+
   test("the store fails while it is written", async () => {
     const oid = await rig.addFile("a.bin", randomBytes(50_000));
     const startUpload = store.startUpload.bind(store);
