@@ -1,7 +1,7 @@
 /**
- * Ids by which the queue drops what is delivered again. Only the body is signed, so they are made of it, and not of the headers that
- * name a delivery. A body that comes again after another one of the same repository may be new (a branch is moved away and back),
- * so it counts again, but at most every 10 s.
+ * Drops what is delivered again, and gives the rest ids by which the queue drops it in other processes. Only the body is signed, so
+ * ids are made of it, and not of the headers that name a delivery. A body that comes again after another one of the same repository
+ * may be new (a branch is moved away and back), so it counts again, but at most every 10 s.
  */
 import { boundedCache } from "../auth/bounded-cache.ts";
 
@@ -11,17 +11,23 @@ const REMEMBERED_MS = 5 * 60_000;
 /** About 300 bytes each. */
 const MAX_REMEMBERED = 20_000;
 
+export interface Delivery {
+  readonly id: string;
+  /** Settles with the queue's answer; absent before it is queued, and after that failed. */
+  queued?: Promise<unknown> | undefined;
+}
+
 export class DeliveryIds {
   readonly #nowMs: () => number;
-  /** The last id of each body. */
-  readonly #idOf;
+  /** The last delivery of each body. */
+  readonly #deliveryOf;
   /** The last body of each repository. */
   readonly #lastOf;
 
   constructor(nowMs: () => number) {
     const expiry = { ttlMs: REMEMBERED_MS, now: nowMs };
     this.#nowMs = nowMs;
-    this.#idOf = boundedCache<{ readonly id: string }>(MAX_REMEMBERED, expiry);
+    this.#deliveryOf = boundedCache<Delivery>(MAX_REMEMBERED, expiry);
     this.#lastOf = boundedCache<{ readonly hash: string }>(MAX_REMEMBERED, expiry);
   }
 
@@ -29,14 +35,24 @@ export class DeliveryIds {
    * @param subject - The repository.
    * @param hash - Of the event's key and body, in hex digits.
    */
-  of(subject: string, hash: string): string {
+  of(subject: string, hash: string): { readonly delivery: Delivery; readonly isNewBody: boolean } {
     const isRepeated = this.#lastOf.get(subject)?.hash === hash;
-    const last = this.#idOf.get(hash);
+    const last = this.#deliveryOf.get(hash);
     this.#lastOf.set(subject, { hash });
-    if (isRepeated && last !== undefined) return last.id;
-    const again = last === undefined ? "" : `-${Math.floor(this.#nowMs() / AGAIN_EVERY_MS)}`;
-    const id = `webhook-${hash}${again}`;
-    this.#idOf.set(hash, { id });
-    return id;
+    if (last === undefined) return { delivery: { id: `webhook-${hash}` }, isNewBody: true };
+    const id = `webhook-${hash}-${Math.floor(this.#nowMs() / AGAIN_EVERY_MS)}`;
+    return { delivery: isRepeated || last.id === id ? last : { id }, isNewBody: false };
+  }
+
+  /** Remembers the delivery while it is queued, and as queued if that succeeds. @throws What `queued` rejects with. */
+  async remember(hash: string, delivery: Delivery, queued: Promise<unknown>): Promise<void> {
+    delivery.queued = queued;
+    this.#deliveryOf.set(hash, delivery);
+    try {
+      await queued;
+    } catch (error) {
+      delivery.queued = undefined;
+      throw error;
+    }
   }
 }

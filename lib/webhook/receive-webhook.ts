@@ -119,16 +119,20 @@ async function take(
     return textResponse(202, "ignored");
   }
   const subject = job.kind === "repository" ? job.uuid : `workspace ${workspace.toLowerCase()}`;
-  const retryAfterSeconds = rate.take(subject);
+  const hash = createHash("sha256").update(eventKey).update("\n").update(body).digest("hex");
+  const { delivery, isNewBody } = ids.of(subject, hash);
+  if (delivery.queued !== undefined) {
+    await delivery.queued;
+    return textResponse(202, "queued");
+  }
+  // Only what is new counts, so that replays of one body do not keep others out.
+  const retryAfterSeconds = isNewBody ? rate.take(subject) : 0;
   if (retryAfterSeconds > 0) {
     log.warn("webhook:limited", { workspace, subject, eventKey });
     return textResponse(429, `too many events of ${subject}`, { "retry-after": String(retryAfterSeconds) });
   }
-  const eventId = ids.of(
-    subject,
-    createHash("sha256").update(eventKey).update("\n").update(body).digest("hex"),
-  );
-  await Promise.all([requests.request([{ job, eventId }]), noteAnnounced(job, options)]);
+  const work = Promise.all([requests.request([{ job, eventId: delivery.id }]), noteAnnounced(job, options)]);
+  await ids.remember(hash, delivery, work);
   log.info("webhook:queued", { workspace, eventKey, ...(job.kind === "repository" && { uuid: job.uuid }) });
   return textResponse(202, "queued");
 }

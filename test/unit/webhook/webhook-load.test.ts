@@ -1,0 +1,77 @@
+/** What replays and unfinished deliveries may use up. */
+import { createHmac } from "node:crypto";
+import { beforeEach, expect, test } from "vitest";
+import { QueueError } from "../../../lib/errors.ts";
+import { answer } from "../../../lib/http/answer.ts";
+import type { HttpHandler } from "../../../lib/http/message.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
+import { receiveWebhook } from "../../../lib/webhook/receive-webhook.ts";
+import { workspaceSecret } from "../../../lib/webhook/signature.ts";
+
+let queuedCount: number;
+let announcedCount: number;
+let queueFails: boolean;
+let handler: HttpHandler;
+
+const options = {
+  readSecret: async () => "master",
+  readConfig: async () => mirrorConfigOf([{ workspace: "acme", projects: ["CORE"], credential: "bot" }]),
+  requests: {
+    request: async () => {
+      if (queueFails) throw new QueueError("full");
+      queuedCount += 1;
+    },
+  },
+  noteAnnounced: async () => {
+    announcedCount += 1;
+  },
+  log: SILENT_LOGGER,
+};
+
+beforeEach(() => {
+  queuedCount = 0;
+  announcedCount = 0;
+  queueFails = false;
+  handler = receiveWebhook(options);
+});
+
+async function deliver(body: AsyncIterable<Uint8Array>, signature: string, from: string): Promise<number> {
+  const headers = { "x-event-key": "repo:push", "x-hub-signature": `sha256=${signature}` };
+  const { signal } = new AbortController();
+  const target = { method: "POST", path: "/-/webhooks/acme", query: new URLSearchParams() };
+  const request = { ...target, headers, body, signal, remoteAddress: from };
+  return (await answer(handler, request, SILENT_LOGGER)).status;
+}
+
+function push(change: number, from = "203.0.113.1"): Promise<number> {
+  const uuid = "{0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa}";
+  const repository = { uuid, full_name: "acme/engine", is_private: true, project: { key: "CORE" } };
+  const body = JSON.stringify({ push: { changes: [change] }, repository });
+  const signature = createHmac("sha256", workspaceSecret("master", "acme")).update(body).digest("hex");
+  return deliver(bytesOf(body), signature, from);
+}
+
+async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
+  yield new TextEncoder().encode(text);
+}
+
+test("a recorded push that comes 700 times is queued once, and the next push is taken", async () => {
+  const statuses = new Set<number>();
+  for (let round = 0; round < 7; round++) {
+    const replays = Array.from({ length: 100 }, () => push(1));
+    for (const status of await Promise.all(replays)) statuses.add(status);
+  }
+  expect([...statuses]).toEqual([202]);
+  expect([queuedCount, announcedCount]).toEqual([1, 1]);
+  expect(await push(2)).toBe(202);
+  expect(queuedCount).toBe(2);
+});
+
+test("a push that could not be queued is queued when it comes again", async () => {
+  queueFails = true;
+  expect(await Promise.all([push(1), push(1)])).toEqual([500, 500]);
+  queueFails = false;
+  expect(await push(1)).toBe(202);
+  expect(queuedCount).toBe(1);
+});
