@@ -40,6 +40,8 @@ export interface DownloadQuestion {
 
 /** A link is said to end earlier than it does: the client's download begins later than this answer. */
 const LINK_MARGIN_SECONDS = 60;
+/** A link that ends within seconds is expired to git-lfs, which then asks without end. */
+const MIN_LINK_SECONDS = 60;
 /** git-lfs waits as long as Retry-After says; a build that waits longer is better off with what there is. */
 const MAX_WAIT_SECONDS = 60;
 
@@ -120,7 +122,7 @@ async function linkedEntries(
   { urls }: DownloadOptions,
 ): Promise<Map<string, LfsEntry>> {
   if (records.length === 0) return new Map();
-  const expiresInSeconds = Math.max(1, (await urls.lifetimeSeconds()) - LINK_MARGIN_SECONDS);
+  const expiresInSeconds = Math.max(MIN_LINK_SECONDS, (await urls.lifetimeSeconds()) - LINK_MARGIN_SECONDS);
   const serverUrl = serverUrlOf(request);
   const entries = await Promise.all(
     records.map(async ({ oid, sizeBytes }) => {

@@ -1,6 +1,7 @@
 /**
  * Presigned addresses of blobs in an S3 bucket. They need no request to S3, and allow GET of the one key.
- * They end earlier if the credentials that signed them do: those of a Lambda function are good for hours.
+ * They end earlier if the credentials that signed them do. Those of a Lambda function do not say when they end, nor how old they
+ * are: they come with the process, which may live for hours.
  *
  * The SDK's `getSignedUrl` goes through all of a client's middleware for each address, 0.5 ms. Here it does so once, to find out
  * where the bucket is; the other addresses are signed alone, by the SDK's presigner, which keeps the day's key: 0.1 ms.
@@ -19,7 +20,11 @@ export interface S3BlobUrlsOptions {
   readonly prefix?: string;
   /** Of the client's endpoint. */
   readonly protocol?: "http" | "https";
+  readonly processAgeSeconds?: () => number;
 }
+
+/** From the start of the process, of credentials with a session token and no end. AWS's sessions are rarely shorter. */
+const UNKNOWN_SESSION_SECONDS = 6 * 60 * 60;
 
 type SignedRequest = Parameters<S3RequestPresigner["presign"]>[0];
 
@@ -32,13 +37,21 @@ export class S3BlobUrls implements BlobUrls {
   readonly #bucket: string;
   readonly #keyPrefix: string;
   readonly #presigner: S3RequestPresigner;
+  readonly #processAgeSeconds: () => number;
   /** Of the bucket. */
   #place: Promise<URL> | undefined;
 
-  constructor({ client, bucket, prefix = "", protocol = "https" }: S3BlobUrlsOptions) {
+  constructor({
+    client,
+    bucket,
+    prefix = "",
+    protocol = "https",
+    processAgeSeconds = () => process.uptime(),
+  }: S3BlobUrlsOptions) {
     this.protocol = protocol;
     this.#client = client;
     this.#bucket = bucket;
+    this.#processAgeSeconds = processAgeSeconds;
     this.#keyPrefix = folderPrefix(prefix);
     this.#presigner = new S3RequestPresigner(client.config);
   }
@@ -66,9 +79,10 @@ export class S3BlobUrls implements BlobUrls {
   }
 
   async lifetimeSeconds(): Promise<number> {
-    const { expiration } = await this.#client.config.credentials();
-    const leftSeconds =
-      expiration === undefined ? Number.POSITIVE_INFINITY : (expiration.getTime() - Date.now()) / 1000;
+    const { expiration, sessionToken } = await this.#client.config.credentials();
+    let leftSeconds = Number.POSITIVE_INFINITY;
+    if (expiration !== undefined) leftSeconds = (expiration.getTime() - Date.now()) / 1000;
+    else if (sessionToken !== undefined) leftSeconds = UNKNOWN_SESSION_SECONDS - this.#processAgeSeconds();
     return Math.max(0, Math.min(BLOB_URL_LIFETIME_SECONDS, Math.floor(leftSeconds)));
   }
 

@@ -81,3 +81,23 @@ test("it ends with the credentials that sign it", async () => {
   expect(seconds).toBeGreaterThan(500);
   expect(seconds).toBeLessThanOrEqual(600);
 });
+
+test("credentials of a session that do not say when they end are good for six hours of the process", async () => {
+  const lifetime = (sessionToken: string | undefined, processAgeSeconds: number) => {
+    const credentials = {
+      accessKeyId: "ASIA",
+      secretAccessKey: "secret",
+      ...(sessionToken && { sessionToken }),
+    };
+    const client = createS3Client({ region: "eu-central-1", credentials });
+    return new S3BlobUrls({
+      client,
+      bucket: "b",
+      processAgeSeconds: () => processAgeSeconds,
+    }).lifetimeSeconds();
+  };
+  expect(await lifetime("token", 60)).toBe(3600);
+  expect(await lifetime("token", 5.5 * 3600)).toBe(1800);
+  expect(await lifetime("token", 7 * 3600)).toBe(0);
+  expect(await lifetime(undefined, 7 * 3600)).toBe(3600);
+});

@@ -8,6 +8,7 @@ import { lfsHttp } from "../../../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../../../lib/lfs-http/lfs-response.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import type { BlobUrls } from "../../../lib/store/blob-urls.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { utf8 } from "../byte-chunks.ts";
@@ -47,7 +48,11 @@ export interface LfsRig {
   /** Copies that were asked for, one text of oids a call. */
   readonly queued: string[][];
   /** Serves with nothing remembered, as after a restart. */
-  restart(options?: { readonly push?: "redirect" | "refuse"; readonly queue?: QueueCopies | "none" }): void;
+  restart(options?: {
+    readonly push?: "redirect" | "refuse";
+    readonly queue?: QueueCopies | "none";
+    readonly urls?: BlobUrls;
+  }): void;
   ask(target: string, parts?: RequestParts): Promise<Answered>;
   /** A batch of downloads, sizes as given. */
   download(
@@ -65,13 +70,13 @@ export async function startLfsRig(store = new CountingBlobStore(new MemoryBlobSt
   const copier = copierRig(primary, store);
   const queued: string[][] = [];
   let handler: HttpHandler;
-  const restart: LfsRig["restart"] = ({ push = "redirect", queue } = {}) => {
+  const restart: LfsRig["restart"] = ({ push = "redirect", queue, urls } = {}) => {
     const catalog = new RepositoryCatalog(copier.sync.storage);
     const policy = { kind: push, gitUrl: primary.fake.gitUrl };
     const record: QueueCopies = async (_, files) => void queued.push(files.map(({ oid }) => oid));
     const lfs = lfsHttp({
       rights: new KnownRights(store, SILENT_LOGGER),
-      urls: new SignedBlobUrls({ serverUrl: () => "http://127.0.0.1:1" }),
+      urls: urls ?? new SignedBlobUrls({ serverUrl: () => "http://127.0.0.1:1" }),
       ...(queue !== "none" && { copies: new CopyRequests(queue ?? record) }),
       fetch,
       push: policy,

@@ -60,6 +60,21 @@ describe("a file that is stored and confirmed", () => {
     expect(rig.queued).toEqual([]);
   });
 
+  test.each([
+    [600, 540],
+    [61, 60],
+    [0, 60],
+  ])("is linked for %i s, and said to be for %i", async (lifetimeSeconds, expected) => {
+    const urls = {
+      protocol: "https",
+      urlOf: async () => "https://x/",
+      lifetimeSeconds: async () => lifetimeSeconds,
+    } as const;
+    rig.restart({ urls });
+    const { json } = await rig.download([{ oid: stored, size: 700 }]);
+    expect(json.objects?.[0]?.actions?.download?.expires_in).toBe(expected);
+  });
+
   test("has its true size, whatever a pointer says", async () => {
     const { json } = await rig.download([{ oid: stored, size: 1 }]);
     expect(json.objects).toMatchObject([{ size: 700 }]);
