@@ -38,7 +38,7 @@ const onFailure = (error: unknown, key: string): void =>
   log.error("answers:failed", { key, ...errorFields(error) });
 /** The last part of an upload takes a second. The client waits for it with the whole pack in its hands. */
 const answers = new AnswerSharing({ store, onFailure, maxKeepingWaitMs: 5_000 });
-const mirrorConfig = new CurrentConfig(store, logInvalidConfig(log));
+const mirrorConfig = new CurrentConfig(store, { onInvalid: logInvalidConfig(log) });
 const serves = servesBy(() => mirrorConfig.read());
 const catalog = new RepositoryCatalog(
   { store, blocks: new BlockCache(store), urls, answers, onDamage },

@@ -13,7 +13,7 @@ import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { ensureWebhookSecret } from "../lib/webhook/webhook-secret.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
-import { logInvalidConfig } from "./wiring/invalid-config.ts";
+import { logFailedConfigCopy, logInvalidConfig } from "./wiring/invalid-config.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 import { tendWebhooks } from "./wiring/tend-webhooks.ts";
 
@@ -21,7 +21,10 @@ const settings = readReconcileConfig(process.env);
 const { bucket, syncQueueUrl, secretPath, mirrorUrl, mirrorName, logLevel } = settings;
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
-const config = new CurrentConfig(store, logInvalidConfig(log));
+const config = new CurrentConfig(store, {
+  onInvalid: logInvalidConfig(log),
+  copy: { onFailed: logFailedConfigCopy(log) },
+});
 const requests = queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl));
 const ssm = new SSMClient();
 const readParameter = ssmParameters(ssm);

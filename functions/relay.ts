@@ -17,10 +17,9 @@ import { logInvalidConfig } from "./wiring/invalid-config.ts";
 
 const settings = readRelayConfig(process.env);
 const log = pinoLogger(settings.logLevel);
-const config = new CurrentConfig(
-  new S3BlobStore({ client: createS3Client(), bucket: settings.bucket }),
-  logInvalidConfig(log),
-);
+const config = new CurrentConfig(new S3BlobStore({ client: createS3Client(), bucket: settings.bucket }), {
+  onInvalid: logInvalidConfig(log),
+});
 const readParameter = signedParameters(new AwsRequests(lambdaAccess(process.env)));
 const eventBus = eventBridgeEventBus(new EventBridgeClient(), EVENT_SOURCE);
 /** Not to this machine: beside the function, Lambda's own services listen on it. */

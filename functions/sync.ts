@@ -37,7 +37,7 @@ const storage = { store, blocks: new BlockCache(store), answers, onDamage };
 const readParameter = signedParameters(new AwsRequests(lambdaAccess(process.env)));
 const sqs = new SQSClient();
 const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));
-const config = new CurrentConfig(store, logInvalidConfig(log));
+const config = new CurrentConfig(store, { onInvalid: logInvalidConfig(log) });
 const readConfig = () => config.read();
 const checks = new RecentChecks();
 const syncBudgets = new SyncBudgets();

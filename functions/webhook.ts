@@ -18,7 +18,7 @@ const { bucket, syncQueueUrl, secretPath, addresses, logLevel } = readWebhookCon
 const log = pinoLogger(logLevel);
 const readParameter = signedParameters(new AwsRequests(lambdaAccess(process.env)));
 const store = new S3BlobStore({ client: createS3Client(), bucket });
-const config = new CurrentConfig(store, logInvalidConfig(log));
+const config = new CurrentConfig(store, { onInvalid: logInvalidConfig(log) });
 /** Someone who replaces the secret waits no longer than this for it to count. */
 const SECRET_AGE_MS = 5 * 60_000;
 let secret: { readonly text: string; readonly readAtMs: number } | undefined;

@@ -2,7 +2,7 @@
 import { type IGrantable, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
 
-const CONFIG_KEYS = ["config.json"];
+const CONFIG_KEYS = ["config.json", "config.last-valid.json"];
 const NAME_KEYS = ["names/*", "projects/*"];
 const REPOSITORY_KEYS = [...NAME_KEYS, "repos/*"];
 /** Which refs are served: the manifest names the snapshot. */
@@ -29,7 +29,7 @@ export function grantReadRepositories(bucket: Bucket, grantee: IGrantable): void
   grantRead(bucket, grantee, [...CONFIG_KEYS, ...REPOSITORY_KEYS]);
 }
 
-/** For reconcile: it reads records, reserves and releases names, and drops a workspace from the configuration when its data is gone. */
+/** For reconcile: it reads records, reserves and releases names, drops a workspace from the configuration when its data is gone, and copies the last valid configuration. */
 export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));

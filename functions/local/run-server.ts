@@ -1,12 +1,14 @@
 /** The whole mirror in one process, over a folder or a bucket. Not deployed. */
 import { pino } from "pino";
 import { startNodeServer } from "../../lib/http/node-server.ts";
+import type { Logger } from "../../lib/log.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
 import { CurrentConfig, readMirrorConfig, storeOptionSelection } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { assertUsableStore } from "../cli/doctor/check-store.ts";
 import { messageOf } from "../cli/explain.ts";
+import { logFailedConfigCopy } from "../wiring/invalid-config.ts";
 import { readAccount, readNamedAccount } from "./account.ts";
 import { argumentConfig } from "./argument-config.ts";
 import type { Arguments } from "./arguments.ts";
@@ -53,7 +55,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
     log,
     line,
     stop,
-    readConfig: readStored(store, line),
+    readConfig: readStored(store, line, log),
     accountOf: async ({ credential }) => demo?.account ?? readNamedAccount(process.env, credential),
     serverUrl: () => serverUrl,
     webhookSecret: takesWebhooks(options, demo)
@@ -94,11 +96,13 @@ function whenAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-function readStored(store: BlobStore, line: ProgressLine): () => Promise<MirrorConfig> {
-  const current = new CurrentConfig(store, (error) =>
-    line.print(
-      `${messageOf(error)}\nThe last valid config.json stays in use. To check a correction: nearside config check`,
-    ),
-  );
+function readStored(store: BlobStore, line: ProgressLine, log: Logger): () => Promise<MirrorConfig> {
+  const current = new CurrentConfig(store, {
+    onInvalid: (error) =>
+      line.print(
+        `${messageOf(error)}\nThe last valid config.json stays in use. To check a correction: nearside config check`,
+      ),
+    copy: { onFailed: logFailedConfigCopy(log) },
+  });
   return () => current.read();
 }

@@ -6,3 +6,7 @@ export function logInvalidConfig(log: Logger): (error: ConfigError) => void {
   return (error) =>
     log.error("config:invalid", { effect: "the last valid one stays in use", ...errorFields(error) });
 }
+
+export function logFailedConfigCopy(log: Logger): (error: unknown) => void {
+  return (error) => log.warn("config:copy-failed", errorFields(error));
+}

@@ -1,8 +1,8 @@
 /** Reads and changes the configuration in the store. */
-import { ConfigError, NotFoundError } from "../errors.ts";
-import { CONFIG_KEY } from "../repo/layout.ts";
+import { ConfigError, NewerReleaseError, NotFoundError, VersionConflictError } from "../errors.ts";
+import { CONFIG_KEY, LAST_VALID_CONFIG_KEY } from "../repo/layout.ts";
 import { StoredDocument } from "../repo/stored-document.ts";
-import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
+import type { Blob, BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 import {
   CONFIG_FORM,
   EMPTY_CONFIG,
@@ -67,23 +67,34 @@ function configDocument(store: WholeBlobs): StoredDocument<MirrorConfig> {
   return new StoredDocument(store, CONFIG_KEY, CONFIG_FORM);
 }
 
+/** Few processes copy it. */
+const MAX_COPY_TRIES = 4;
+
+export interface CurrentConfigOptions {
+  /** Called once for each version that is not valid and not used. */
+  readonly onInvalid?: (error: ConfigError) => void;
+  /** For a process that may write the configuration: it copies each valid version, for processes that start with an invalid one. */
+  readonly copy?: { readonly onFailed: (error: unknown) => void };
+}
+
 /**
  * The configuration for a process that reads it for each request: one conditional read, parsed when it has changed. A change that is
- * not valid leaves the last valid configuration in use.
+ * not valid leaves the last valid configuration in use; a process that has read none reads the copy of it.
  */
 export class CurrentConfig {
   readonly #store: WholeBlobs;
   readonly #onInvalid: (error: ConfigError) => void;
+  readonly #copy: CurrentConfigOptions["copy"];
   /** The last valid configuration, and the version that was read last, valid or not. */
   #known: { readonly config: MirrorConfig; readonly version: BlobVersion } | undefined;
 
-  /** @param onInvalid - Called once for each version that is not valid and not used. */
-  constructor(store: WholeBlobs, onInvalid: (error: ConfigError) => void = () => undefined) {
+  constructor(store: WholeBlobs, { onInvalid = () => undefined, copy }: CurrentConfigOptions = {}) {
     this.#store = store;
     this.#onInvalid = onInvalid;
+    this.#copy = copy;
   }
 
-  /** @throws {ConfigError} It is not valid, and this process has read no valid one: nothing may be served then. */
+  /** @throws {ConfigError} It is not valid, and neither this process nor the store knows a valid one: nothing may be served then. */
   async read(): Promise<MirrorConfig> {
     const known = this.#known;
     try {
@@ -92,7 +103,7 @@ export class CurrentConfig {
           ? await this.#store.read(CONFIG_KEY)
           : await this.#store.readIfChanged(CONFIG_KEY, known.version);
       if (blob === "unchanged") return known?.config ?? EMPTY_CONFIG;
-      const config = this.#parse(blob.bytes, known?.config);
+      const config = await this.#parse(blob, known?.config);
       this.#known = { config, version: blob.version };
       return config;
     } catch (error) {
@@ -101,13 +112,52 @@ export class CurrentConfig {
     }
   }
 
-  #parse(bytes: Uint8Array, lastValid: MirrorConfig | undefined): MirrorConfig {
+  async #parse(blob: Blob, lastValid: MirrorConfig | undefined): Promise<MirrorConfig> {
+    let config: MirrorConfig;
     try {
-      return parseMirrorConfig(bytes);
+      config = parseMirrorConfig(blob.bytes);
     } catch (error) {
-      if (lastValid === undefined || !(error instanceof ConfigError)) throw error;
+      // A configuration of a newer release is in force: an older one must not come back with a new process.
+      const isInForce = error instanceof NewerReleaseError && lastValid === undefined;
+      if (!(error instanceof ConfigError) || isInForce) throw error;
+      const inUse = lastValid ?? (await this.#readCopy(error));
       this.#onInvalid(error);
-      return lastValid;
+      return inUse;
+    }
+    if (this.#copy !== undefined) await this.#keep(blob).catch(this.#copy.onFailed);
+    return config;
+  }
+
+  /** @throws {ConfigError} `invalid`, where there is no copy that can be used. */
+  async #readCopy(invalid: ConfigError): Promise<MirrorConfig> {
+    try {
+      return parseMirrorConfig((await this.#store.read(LAST_VALID_CONFIG_KEY)).bytes);
+    } catch (error) {
+      if (error instanceof NotFoundError || error instanceof ConfigError) throw invalid;
+      throw error;
+    }
+  }
+
+  /** One read, if the copy has these bytes. Else what is written is not older than the copy, whichever other processes write it. */
+  async #keep(known: Blob): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const copy = await this.#store.read(LAST_VALID_CONFIG_KEY).catch((error: unknown) => {
+        if (error instanceof NotFoundError) return undefined;
+        throw error;
+      });
+      if (copy !== undefined && Buffer.compare(copy.bytes, known.bytes) === 0) return;
+      // The copy may be of a newer file than what this process has read.
+      const file = await this.#store.readIfChanged(CONFIG_KEY, known.version);
+      // Read and copied with the next read.
+      if (file !== "unchanged") return;
+      try {
+        await this.#store.write(LAST_VALID_CONFIG_KEY, known.bytes, {
+          ifVersion: copy?.version ?? "absent",
+        });
+        return;
+      } catch (error) {
+        if (!(error instanceof VersionConflictError) || tries === MAX_COPY_TRIES) throw error;
+      }
     }
   }
 }

@@ -31,6 +31,8 @@ export function isBracedUuid(text: string): boolean {
 
 /** What is mirrored; see lib/mirror/mirror-config.ts. */
 export const CONFIG_KEY = "config.json";
+/** The bytes of the last valid one, for processes that start while the file is not valid. */
+export const LAST_VALID_CONFIG_KEY = "config.last-valid.json";
 
 export interface RepositoryKeys {
   /** Ends in `/`. */

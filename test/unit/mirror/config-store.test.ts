@@ -4,6 +4,7 @@ import { CurrentConfig, changeMirrorConfig, readMirrorConfig } from "../../../li
 import { EMPTY_CONFIG, type MirrorConfig, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { servesBy } from "../../../lib/mirror/selection.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import type { WholeBlobs } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
@@ -47,7 +48,7 @@ test("each read gets what is there now, for one conditional read; nothing is mir
 test("a change that is not valid is reported once, and leaves the last valid configuration in use", async () => {
   const store = new CountingBlobStore(new MemoryBlobStore());
   const reported: string[] = [];
-  const current = new CurrentConfig(store, ({ message }) => reported.push(message));
+  const current = new CurrentConfig(store, { onInvalid: ({ message }) => reported.push(message) });
   const write = (text: string) => store.write("config.json", new TextEncoder().encode(text));
   await write("{broken");
   await expect(current.read()).rejects.toThrow(ConfigError);
@@ -101,4 +102,100 @@ test("a configuration of a newer release is used, and its fields outlive a chang
       { workspace: "beta", disabled: true },
     ],
   });
+});
+
+const COPY = "config.last-valid.json";
+const write = (store: WholeBlobs, text: string, key = "config.json") =>
+  store.write(key, new TextEncoder().encode(text));
+
+function copying(store: WholeBlobs) {
+  const failures: unknown[] = [];
+  return {
+    failures,
+    current: new CurrentConfig(store, { copy: { onFailed: (error) => failures.push(error) } }),
+  };
+}
+
+test("a process that starts with an invalid file uses the copy of the last valid one, and reports the file once", async () => {
+  const store = new CountingBlobStore(new MemoryBlobStore());
+  await changeMirrorConfig(store, add("a"));
+  const valid = await copying(store).current.read();
+  await write(store, "{broken");
+  const reported: string[] = [];
+  const cold = new CurrentConfig(store, { onInvalid: ({ message }) => reported.push(message) });
+  store.reset();
+  expect(await cold.read()).toEqual(valid);
+  expect(store.counts()).toMatchObject({ requests: 2, read: 2 });
+  expect(await cold.read()).toEqual(valid);
+  expect(store.counts()).toMatchObject({ requests: 3, readIfChanged: 1 });
+  expect(reported).toEqual([expect.stringMatching(/^config.json: /)]);
+
+  await changeMirrorConfig(store, add("b")).catch(() => undefined);
+  await write(store, '{"formatVersion": 1, "workspaces": []}');
+  expect((await cold.read()).workspaces).toEqual([]);
+});
+
+test("without a copy that is valid, an invalid file is an error for a process that starts; without a file nothing is mirrored", async () => {
+  const store = new MemoryBlobStore();
+  await write(store, '{"formatVersion": 1, "workspaces": [], "typo": 1}');
+  await expect(new CurrentConfig(store).read()).rejects.toThrow(/typo/);
+  await write(store, "{broken too", COPY);
+  await expect(new CurrentConfig(store).read()).rejects.toThrow(/typo/);
+  await write(store, '{"formatVersion": 1, "workspaces": [{"workspace": "a", "projects": "all"}]}', COPY);
+  expect((await new CurrentConfig(store).read()).workspaces).toHaveLength(1);
+  await store.delete("config.json");
+  expect(await new CurrentConfig(store).read()).toEqual(EMPTY_CONFIG);
+});
+
+test("the copy is written when a valid file has changed, never of an invalid one; a failure is reported, and reading works", async () => {
+  const store = new CountingBlobStore(new MemoryBlobStore());
+  const bytesOf = async (key: string) => new TextDecoder().decode((await store.read(key)).bytes);
+  await changeMirrorConfig(store, add("a"));
+  const { current, failures } = copying(store);
+  await current.read();
+  expect(await bytesOf(COPY)).toBe(await bytesOf("config.json"));
+  const first = await bytesOf(COPY);
+  store.reset();
+  await current.read();
+  // Another process of the kind, which finds it done.
+  await copying(store).current.read();
+  expect(store.counts()).toMatchObject({ requests: 3, readIfChanged: 1, read: 2 });
+
+  await write(store, "{broken");
+  await current.read();
+  expect(await bytesOf(COPY)).toBe(first);
+  await write(store, '{"formatVersion": 1, "workspaces": []}');
+  await current.read();
+  expect(await bytesOf(COPY)).toBe(await bytesOf("config.json"));
+  expect(failures).toEqual([]);
+
+  // Each has read another version; the last one that reads counts, whichever writes last.
+  const late = copying(store);
+  const racing = new CountingBlobStore(store);
+  const slow = copying(
+    Object.assign(Object.create(racing) as CountingBlobStore, {
+      read: async (key: string) => {
+        if (key === COPY) {
+          await changeMirrorConfig(store, add("late"));
+          await late.current.read();
+        }
+        return racing.read(key);
+      },
+      readIfChanged: racing.readIfChanged.bind(racing),
+      write: racing.write.bind(racing),
+    }),
+  );
+  await slow.current.read();
+  expect(await bytesOf(COPY)).toBe(await bytesOf("config.json"));
+  expect([...slow.failures, ...late.failures]).toEqual([]);
+
+  const denied = Object.assign(Object.create(store) as CountingBlobStore, {
+    read: (key: string) => store.read(key),
+    readIfChanged: (key: string, version: string) => store.readIfChanged(key, version),
+    write: () => Promise.reject(new Error("AccessDenied")),
+  });
+  await changeMirrorConfig(store, add("c"));
+  const other = copying(denied);
+  expect((await other.current.read()).workspaces).toHaveLength(2);
+  expect(other.failures).toEqual([new Error("AccessDenied")]);
 });
