@@ -5,12 +5,12 @@
 import type { Authorizer } from "../auth/authorizer.ts";
 import type { RequestRate } from "../auth/request-limits.ts";
 import type { Verdict } from "../auth/verdict.ts";
+import { addressBlock } from "../http/address-block.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { namedPath, type ResolvedRepository } from "../repo/resolve-repository.ts";
 import type { AccessDecision } from "./access-decision.ts";
-import { addressBlock } from "./address-block.ts";
 import { NOWHERE } from "./probe-primary.ts";
 import type { Service } from "./route.ts";
 

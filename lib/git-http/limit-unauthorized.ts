@@ -4,9 +4,9 @@
  * Source: git-lfs, lfsapi/auth.go, "DoWithAuth".
  */
 import type { RepeatedRefusals } from "../auth/request-limits.ts";
+import { addressBlock } from "../http/address-block.ts";
 import { namedPath } from "../repo/resolve-repository.ts";
 import type { AnsweredRefusal, RefusedAccess } from "./access-decision.ts";
-import { addressBlock } from "./address-block.ts";
 import type { AccessQuestion } from "./decide-access.ts";
 
 /**

@@ -1,7 +1,7 @@
 /**
  * What one `git-upload-pack` request may use of the process. In order:
  *
- * 1. Its body is read: so many bodies at a time, each within a time limit. Lines that are kept count against a budget.
+ * 1. Its body is read: so many bodies at a time, each within a time limit and at a minimum rate. Lines that are kept count against a budget.
  * 2. It waits for its turn to plan, and leaves it while it waits for a sync.
  * 3. Once it is planned, only its reader pulls, so it counts no longer.
  *
@@ -9,11 +9,11 @@
  */
 import { randomBytes } from "node:crypto";
 import { CallerKeys } from "../auth/caller-keys.ts";
-import { LimitExceededError, OverloadedError } from "../errors.ts";
-import { untilAborted } from "../git/until-aborted.ts";
+import { LimitExceededError } from "../errors.ts";
+import { addressBlock } from "../http/address-block.ts";
 import { Admission, ByteBudget } from "../http/admission.ts";
+import { type BodyTime, bodyWithin } from "../http/body-within.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import { addressBlock } from "./address-block.ts";
 
 export interface LoadLimits {
   /** Plans at a time: one of a large repository takes some 20 MB. */
@@ -37,7 +37,7 @@ const MAX_WAITING_PLANS = 2_000;
 const MAX_WAITING_PLANS_OF_CALLER = 500;
 
 /** git compresses bodies. 100,000 wants take 2.5 MB then, and a slow uplink sends 50 kB/s. */
-const MAX_BODY_MS = 60_000;
+const BODY_TIME: BodyTime = { maxMs: 60_000, maxIdleMs: 10_000 };
 /** Of one request: 200,000 object ids. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 /** Of all requests and of one caller's. As text in memory they take three times as much. */
@@ -50,9 +50,9 @@ export class RequestLoad {
   readonly #reading = new Admission(READING);
   readonly #planning: Admission;
   readonly #kept = new ByteBudget(MAX_ALL_KEPT_BYTES, MAX_CALLER_KEPT_BYTES);
-  readonly #maxBodyMs: number;
+  readonly #bodyTime: BodyTime;
 
-  constructor({ maxPlans, maxPlansOfCaller }: LoadLimits = DEFAULT_LOAD_LIMITS, maxBodyMs = MAX_BODY_MS) {
+  constructor({ maxPlans, maxPlansOfCaller }: LoadLimits = DEFAULT_LOAD_LIMITS, bodyTime = BODY_TIME) {
     this.#planning = new Admission({
       maxRunning: maxPlans,
       maxRunningOfCaller: maxPlansOfCaller,
@@ -60,7 +60,7 @@ export class RequestLoad {
       maxWaitingOfCaller: MAX_WAITING_PLANS_OF_CALLER,
       maxWaitMs: MAX_PLAN_WAIT_MS,
     });
-    this.#maxBodyMs = maxBodyMs;
+    this.#bodyTime = bodyTime;
   }
 
   /**
@@ -100,7 +100,7 @@ export class RequestLoad {
       else endPlanning = end;
     };
     return {
-      body: (chunks) => bodyWithin(chunks, this.#maxBodyMs),
+      body: (chunks) => bodyWithin(chunks, this.#bodyTime),
       keep: (bytes) => {
         keptBytes += bytes;
         if (keptBytes > MAX_KEPT_BYTES)
@@ -145,24 +145,6 @@ export interface AdmittedRequest {
   planned(): void;
   /** Once the answer has been sent, or is not going to be. */
   end(): void;
-}
-
-async function* bodyWithin(
-  chunks: AsyncIterable<Uint8Array>,
-  maxMs: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const timeout = new AbortController();
-  const timer = setTimeout(() => {
-    const text = `the request's body did not arrive within ${maxMs / 1000} s`;
-    timeout.abort(new OverloadedError(text, { status: 408 }));
-  }, maxMs);
-  try {
-    yield* untilAborted(chunks, timeout.signal);
-  } catch (error) {
-    throw timeout.signal.aborted ? timeout.signal.reason : error;
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 async function* endingWith(

@@ -7,7 +7,9 @@ import { createHash } from "node:crypto";
 import { type AddressRange, addressMatcher } from "../address-ranges.ts";
 import { RequestRate } from "../auth/request-limits.ts";
 import { errorFields, ProtocolError } from "../errors.ts";
+import { addressBlock } from "../http/address-block.ts";
 import { Admission } from "../http/admission.ts";
+import { type BodyTime, bodyWithin } from "../http/body-within.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
@@ -34,6 +36,8 @@ const READING = {
   maxWaitingOfCaller: 500,
   maxWaitMs: 8_000,
 };
+/** Bitbucket sends a body at once, and waits ten seconds for the answer. */
+const BODY_TIME = { maxMs: 5_000, maxIdleMs: 5_000 };
 
 /** Of one repository, or project events of one workspace: more than a burst of pushes, which takes few syncs. Reconcile finds what is refused, within five minutes. */
 const MAX_EVENTS_PER_MINUTE = 600;
@@ -49,10 +53,11 @@ export interface ReceiveWebhookOptions {
   /** Where deliveries may come from; none: from anywhere. The signature counts in any case. */
   readonly addresses?: readonly AddressRange[];
   readonly now?: () => Date;
+  readonly bodyTime?: BodyTime;
 }
 
 export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
-  const { addresses = [], now = () => new Date() } = options;
+  const { addresses = [], now = () => new Date(), bodyTime = BODY_TIME } = options;
   const nowMs = () => now().getTime();
   const limits = { rate: new RequestRate(MAX_EVENTS_PER_MINUTE, nowMs), ids: new DeliveryIds(nowMs) };
   const reading = new Admission(READING);
@@ -71,9 +76,9 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
     const signature = request.headers["x-hub-signature"];
     if (signature === undefined || !SIGNATURE_PATTERN.test(signature.trim()))
       return badSignature(workspace, options.log);
-    const end = await reading.enter(address, request.signal);
+    const end = await reading.enter(addressBlock(address), request.signal);
     try {
-      const body = await readBody(request);
+      const body = await readBody(request, bodyTime);
       if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
       const secret = workspaceSecret(await options.readSecret(), workspace);
       if (!isSigned(body, secret, signature)) return badSignature(workspace, options.log);
@@ -160,10 +165,10 @@ function concerns(job: SyncJob, config: MirrorConfig): boolean {
   return isMirrored(config, { ...job.facts, workspace: job.workspace });
 }
 
-async function readBody({ body }: HttpRequest): Promise<Uint8Array | undefined> {
+async function readBody({ body }: HttpRequest, bodyTime: BodyTime): Promise<Uint8Array | undefined> {
   const chunks: Uint8Array[] = [];
   let totalBytes = 0;
-  for await (const chunk of body) {
+  for await (const chunk of bodyWithin(body, bodyTime)) {
     totalBytes += chunk.length;
     if (totalBytes > MAX_BODY_BYTES) return undefined;
     chunks.push(chunk);

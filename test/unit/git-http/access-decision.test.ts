@@ -5,8 +5,8 @@ import {
   parseDecision,
   refusalResponse,
 } from "../../../lib/git-http/access-decision.ts";
-import { addressBlock } from "../../../lib/git-http/address-block.ts";
 import type { Service } from "../../../lib/git-http/route.ts";
+import { addressBlock } from "../../../lib/http/address-block.ts";
 import type { RepositoryReference } from "../../../lib/repo/names.ts";
 import { readResponse } from "../../support/http-request.ts";
 

@@ -76,7 +76,7 @@ test("one request keeps 4 MiB, a caller 16, and all of them 64, while small ones
 });
 
 test("a body that does not arrive is given up, and its connection is asked to end", async () => {
-  const load = new RequestLoad(undefined, 30);
+  const load = new RequestLoad(undefined, { maxMs: 60_000, maxIdleMs: 30 });
   let hasEnded = false;
   const dribbling = {
     [Symbol.asyncIterator]: () => ({

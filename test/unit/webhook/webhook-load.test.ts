@@ -75,3 +75,20 @@ test("a push that could not be queued is queued when it comes again", async () =
   expect(await push(1)).toBe(202);
   expect(queuedCount).toBe(1);
 });
+
+test("unfinished bodies of one IPv6 site hold half of the places, and end after a time", async () => {
+  handler = receiveWebhook({ ...options, bodyTime: { maxMs: 500, maxIdleMs: 500 } });
+  async function* unfinished(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(1);
+    await new Promise(() => undefined);
+  }
+  let endedCount = 0;
+  const hanging = Array.from({ length: 40 }, async (_, index) => {
+    const status = await deliver(unfinished(), "0".repeat(64), `2001:db8:0:${index}::1`);
+    endedCount += 1;
+    return status;
+  });
+  expect(await push(1)).toBe(202);
+  expect(endedCount).toBe(0);
+  expect(await Promise.all(hanging)).toEqual(Array(40).fill(408));
+});
