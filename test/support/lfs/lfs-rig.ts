@@ -84,7 +84,13 @@ export async function startLfsRig(store = new CountingBlobStore(new MemoryBlobSt
       agent: "nearside/test",
     });
     const git = gitHttp({
-      access: async () => ({ kind: "allowed", primaryPath: "acme/sample" }),
+      access: async ({ repository }) => ({
+        kind: "allowed",
+        primaryPath:
+          repository.kind === "name"
+            ? `${repository.workspace}/${repository.slug}`.toLowerCase()
+            : "acme/sample",
+      }),
       find: (...request) => catalog.find(...request),
       lfs,
       push: policy,

@@ -3,15 +3,19 @@ import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
 import { compactRepository } from "../../../lib/repo/compaction/compact-repository.ts";
-import { lfsFileKey } from "../../../lib/repo/layout.ts";
+import { lfsFileKey, repositoryKeys } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
+import { StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
+import { utf8 } from "../../support/byte-chunks.ts";
 import { EAGER } from "../../support/compaction-policies.ts";
 import { type LfsRig, startLfsRig } from "../../support/lfs/lfs-rig.ts";
-import { RIG_UUID } from "../../support/sync-rig.ts";
+import { writeName } from "../../support/named-repository.ts";
+import { keysOf, RIG_UUID } from "../../support/sync-rig.ts";
 
 /** Of another repository, whose readers the stranger is not among. */
 const secret = randomBytes(4_000);
 const oid = createHash("sha256").update(secret).digest("hex");
+const OTHER_UUID = "89abcdef-0123-4567-89ab-cdef01234567";
 let rig: LfsRig;
 
 beforeAll(async () => {
@@ -35,7 +39,7 @@ async function expectRefused(): Promise<void> {
   expect(rig.queued).toEqual([]);
 }
 
-test("it is refused without the file, with it, after a compaction, and after the other repository is gone", async () => {
+test("it is refused without the file, with it, after a compaction, and after the file is gone", async () => {
   await expectRefused();
   await rig.copier.addFile("planted.bin", secret, { isMissing: true });
   await rig.copier.run("all");
@@ -61,6 +65,39 @@ test("it is refused without the file, with it, after a compaction, and after the
   await expectRefused();
 
   await rig.store.delete(lfsFileKey(oid));
+  await expectRefused();
+});
+
+test("another repository's right is not the stranger's, neither while it is there nor after it was removed", async () => {
+  const { store, copier } = rig;
+  const { prefix } = repositoryKeys(RIG_UUID);
+  const other = repositoryKeys(OTHER_UUID).prefix;
+  for (const key of await keysOf(store, prefix)) {
+    const { bytes } = await store.read(key);
+    await store.write(other + key.slice(prefix.length), bytes);
+  }
+  await writeName(store, "acme", "other", OTHER_UUID);
+  await store.write(lfsFileKey(oid), secret);
+  const seconds = Math.floor(Date.now() / 1000);
+  await new StoredLfsRights(store, OTHER_UUID).add([
+    { oid, sizeBytes: secret.length, state: LFS_STATE.stored, tries: 0, seconds },
+  ]);
+  const linkOfOther = async () => {
+    const body = utf8(JSON.stringify({ operation: "download", objects: [{ oid, size: secret.length }] }));
+    const { json } = await rig.ask("/acme/other.git/info/lfs/objects/batch", { method: "POST", body });
+    return json.objects?.[0]?.actions?.download?.href;
+  };
+  rig.restart();
+  expect(await linkOfOther()).toContain("/~blobs/");
+  await expectRefused();
+  await copier.run("all");
+  await expectRefused();
+
+  for (const key of await keysOf(store, other)) await store.delete(key);
+  rig.restart();
+  expect(await linkOfOther()).toBeUndefined();
+  await expectRefused();
+  await copier.run("all");
   await expectRefused();
 });
 
