@@ -102,7 +102,7 @@ async function dropForgotten(
   const lost = new Set<string>();
   for (const { oid, sizeBytes } of stored)
     if (forgotten.has(oid) && !(await isStored(store, oid, sizeBytes))) lost.add(oid);
-  if (lost.size > 0) await rights.rewrite((record) => (lost.has(record.oid) ? undefined : record));
+  if (lost.size > 0) await rights.rewrite((record) => !lost.has(record.oid));
 }
 
 function reportOf(outcomes: readonly FileOutcome[]): LfsCopyReport {

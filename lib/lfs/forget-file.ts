@@ -25,7 +25,7 @@ async function removeRights(store: BlobStore, oid: string): Promise<string[]> {
   for await (const uuid of heldRepositories(store)) {
     const stored = new StoredLfsRights(store, uuid);
     if ((await stored.read()).find(oid) === undefined) continue;
-    await stored.rewrite((record) => (record.oid === oid ? undefined : record));
+    await stored.rewrite((record) => record.oid !== oid);
     repositories.push(uuid);
   }
   return repositories;

@@ -173,7 +173,7 @@ async function forgetUnpointed(
   if (packs.some(({ pointers }) => pointers === undefined)) return;
   for (const { oid } of rights.records()) {
     if (sizes.has(oid)) continue;
-    await stored.rewrite((record) => (sizes.has(record.oid) ? record : undefined));
+    await stored.rewrite((record) => sizes.has(record.oid));
     return;
   }
 }

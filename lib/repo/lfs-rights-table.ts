@@ -64,16 +64,76 @@ export function encodeRightsTable(records: Iterable<LfsRecord>): Uint8Array {
     fanout[first] = (fanout[first] as number) + 1;
     at += RECORD_BYTES;
   }
-  fanout.reduce((sum, count, byte) => {
-    bytes.writeUInt32BE(sum + count, 16 + byte * 4);
-    return sum + count;
-  }, 0);
+  writeFanout(bytes, fanout);
   bytes.set(createHash("sha256").update(bytes.subarray(0, at)).digest(), at);
   return bytes;
 }
 
+function writeFanout(bytes: Buffer, counts: Uint32Array): void {
+  counts.reduce((sum, count, byte) => {
+    bytes.writeUInt32BE(sum + count, 16 + byte * 4);
+    return sum + count;
+  }, 0);
+}
+
+/** Merged without a pause: some 10 ms. */
+const MERGED_AT_ONCE_RECORDS = 10_000;
+
+/**
+ * Leaves the event loop to others now and then.
+ * @param tables - Oldest first: of one oid the record of the newest counts.
+ * @returns The table of their records, without those that are not kept.
+ */
+export async function mergeRightsTables(
+  tables: readonly RightsTable[],
+  isKept?: (record: LfsRecord) => boolean,
+): Promise<{ readonly bytes: Uint8Array; readonly records: number }> {
+  const most = tables.reduce((sum, { recordCount }) => sum + recordCount, 0);
+  const merged = Buffer.alloc(RECORDS_START + most * RECORD_BYTES + CHECKSUM_BYTES);
+  const fanout = new Uint32Array(256);
+  const nexts = tables.map(() => 0);
+  let end = RECORDS_START;
+  for (let taken = 1; ; taken++) {
+    let first: number | undefined;
+    for (const [i, table] of tables.entries()) {
+      if ((nexts[i] as number) >= table.recordCount) continue;
+      const order =
+        first === undefined
+          ? -1
+          : table.compareOid(nexts[i] as number, tables[first] as RightsTable, nexts[first] as number);
+      // Of the same oid the older record is passed over.
+      if (order === 0) nexts[first as number] = (nexts[first as number] as number) + 1;
+      if (order <= 0) first = i;
+    }
+    if (first === undefined) break;
+    const table = tables[first] as RightsTable;
+    const number = nexts[first] as number;
+    nexts[first] = number + 1;
+    if (isKept?.(table.recordAt(number)) ?? true) {
+      merged.set(table.bytesAt(number), end);
+      fanout[merged[end] as number] = (fanout[merged[end] as number] as number) + 1;
+      end += RECORD_BYTES;
+    }
+    if (taken % MERGED_AT_ONCE_RECORDS === 0) await yieldToOthers();
+  }
+  const records = (end - RECORDS_START) / RECORD_BYTES;
+  for (const [i, word] of [SIGNATURE, VERSION, records].entries()) merged.writeUInt32BE(word, i * 4);
+  writeFanout(merged, fanout);
+  merged.set(await sha256WithPauses(merged.subarray(0, end)), end);
+  return { bytes: merged.subarray(0, end + CHECKSUM_BYTES), records };
+}
+
 /** Hashed without a pause: some 10 ms. */
 const HASHED_AT_ONCE_BYTES = 4 * 1024 * 1024;
+
+async function sha256WithPauses(bytes: Uint8Array): Promise<Buffer> {
+  const sha256 = createHash("sha256");
+  for (let at = 0; at < bytes.length; at += HASHED_AT_ONCE_BYTES) {
+    if (at > 0) await yieldToOthers();
+    sha256.update(bytes.subarray(at, at + HASHED_AT_ONCE_BYTES));
+  }
+  return sha256.digest();
+}
 
 export class RightsTable {
   readonly recordCount: number;
@@ -93,12 +153,7 @@ export class RightsTable {
     const end = RECORDS_START + recordCount * RECORD_BYTES;
     if (bytes.readUInt32BE(4) !== VERSION || bytes.length !== end + CHECKSUM_BYTES)
       throw new CorruptPackError("table of LFS rights has another version or length");
-    const sha256 = createHash("sha256");
-    for (let at = 0; at < end; at += HASHED_AT_ONCE_BYTES) {
-      if (at > 0) await yieldToOthers();
-      sha256.update(bytes.subarray(at, Math.min(end, at + HASHED_AT_ONCE_BYTES)));
-    }
-    if (!sha256.digest().equals(bytes.subarray(end)))
+    if (!(await sha256WithPauses(bytes.subarray(0, end))).equals(bytes.subarray(end)))
       throw new CorruptPackError("checksum of a table of LFS rights is wrong");
     return new RightsTable(bytes, recordCount);
   }
@@ -128,7 +183,24 @@ export class RightsTable {
   }
 
   *records(): Generator<LfsRecord, void, undefined> {
-    for (let i = 0; i < this.recordCount; i++) yield this.#record(RECORDS_START + i * RECORD_BYTES);
+    for (let i = 0; i < this.recordCount; i++) yield this.recordAt(i);
+  }
+
+  recordAt(number: number): LfsRecord {
+    return this.#record(RECORDS_START + number * RECORD_BYTES);
+  }
+
+  /** As encoded; the oid first. */
+  bytesAt(number: number): Uint8Array {
+    const at = RECORDS_START + number * RECORD_BYTES;
+    return this.#bytes.subarray(at, at + RECORD_BYTES);
+  }
+
+  /** Of this table's record `number` with another's. */
+  compareOid(number: number, other: RightsTable, otherNumber: number): number {
+    const at = RECORDS_START + number * RECORD_BYTES;
+    const otherAt = RECORDS_START + otherNumber * RECORD_BYTES;
+    return this.#bytes.compare(other.#bytes, otherAt, otherAt + OID_BYTES, at, at + OID_BYTES);
   }
 
   #fanout(byte: number): number {

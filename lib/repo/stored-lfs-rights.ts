@@ -8,7 +8,7 @@ import * as z from "zod";
 import { CorruptPackError, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { encodeRightsTable, type LfsRecord, RightsTable } from "./lfs-rights-table.ts";
+import { encodeRightsTable, type LfsRecord, mergeRightsTables, RightsTable } from "./lfs-rights-table.ts";
 import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
 
 const count = z.number().int().nonnegative();
@@ -116,12 +116,12 @@ export class StoredLfsRights {
     return known === undefined ? this.#document.read() : this.#document.readIfChanged(known);
   }
 
-  /** Two rounds. */
-  async read(): Promise<LfsRights> {
+  /** Two rounds. @param select - Of the tables those to be read; by default all. */
+  async read(select = (tables: readonly ListedTable[]) => tables): Promise<LfsRights> {
     for (let tries = 1; ; tries++) {
       const { value: document = NO_RIGHTS } = await this.#document.read();
       try {
-        return new LfsRights(document, await this.readTables(document));
+        return new LfsRights(document, await this.readTables({ tables: select(document.tables) }));
       } catch (error) {
         // They were merged since.
         if (!(error instanceof NotFoundError) || tries > 3) throw error;
@@ -130,7 +130,7 @@ export class StoredLfsRights {
   }
 
   /** One round. Errors as of `readTable`. */
-  readTables({ tables }: LfsRightsDocument): Promise<RightsTable[]> {
+  readTables({ tables }: { readonly tables: readonly ListedTable[] }): Promise<RightsTable[]> {
     return Promise.all(tables.map((table) => this.readTable(table)));
   }
 
@@ -163,33 +163,31 @@ export class StoredLfsRights {
   }
 
   /**
-   * Makes one table of all. What others add meanwhile stays.
-   * @param revise - What is to be known of an oid from now on; `undefined`: nothing. Called again after a lost race.
-   * @throws {VersionConflictError} Others have merged the tables, eight times in a row. Not without `revise`: that is enough then.
+   * Makes one table of all, or without `isKept` of the newer ones. What others add meanwhile stays.
+   * @param isKept - Whether the record stays; called again after a lost race.
+   * @throws {VersionConflictError} Others have merged the tables, eight times in a row. Not without `isKept`: that is enough then.
    */
-  async rewrite(revise?: (record: LfsRecord) => LfsRecord | undefined): Promise<void> {
-    for (let tries = 1; !(await this.#tryRewrite(revise ?? ((record) => record))); tries++) {
-      if (revise === undefined) return;
+  async rewrite(isKept?: (record: LfsRecord) => boolean): Promise<void> {
+    for (let tries = 1; !(await this.#tryRewrite(isKept)); tries++) {
+      if (isKept === undefined) return;
       if (tries === MAX_REWRITES) throw new VersionConflictError("tables of LFS rights change all the time");
     }
   }
 
   /** @returns Whether it was done, and not another merge before it. */
-  async #tryRewrite(revise: (record: LfsRecord) => LfsRecord | undefined): Promise<boolean> {
-    const rights = await this.read();
-    if (rights.tables.length === 0) return true;
-    const merged: LfsRecord[] = [];
-    for (const record of rights.records()) {
-      const revised = revise(record);
-      if (revised !== undefined) merged.push(revised);
-    }
-    const table = await this.#writeTable(merged);
-    const replaced = new Set(rights.document.tables.map(({ id }) => id));
+  async #tryRewrite(isKept?: (record: LfsRecord) => boolean): Promise<boolean> {
+    const select = (tables: readonly ListedTable[]) => (isKept === undefined ? newerTables(tables) : tables);
+    const { document: read, tables } = await this.read(select);
+    if (tables.length === 0) return true;
+    const { bytes, records } = await mergeRightsTables(tables, isKept);
+    const table = await this.#storeTable(bytes, records);
+    const replaced = new Set(select(read.tables).map(({ id }) => id));
     let isReplaced = false;
     await this.#document.change((document = NO_RIGHTS) => {
+      const first = document.tables.findIndex(({ id }) => replaced.has(id));
       const kept = document.tables.filter(({ id }) => !replaced.has(id));
       isReplaced = kept.length === document.tables.length - replaced.size;
-      return isReplaced ? { ...document, tables: [table, ...kept] } : document;
+      return isReplaced ? { ...document, tables: kept.toSpliced(first, 0, table) } : document;
     });
     const keys = repositoryKeys(this.#uuid);
     const unused = isReplaced ? replaced : [table.id];
@@ -259,11 +257,26 @@ export class StoredLfsRights {
     }
   }
 
-  async #writeTable(records: readonly LfsRecord[]): Promise<ListedTable> {
+  #writeTable(records: readonly LfsRecord[]): Promise<ListedTable> {
+    return this.#storeTable(encodeRightsTable(records), new Set(records.map(({ oid }) => oid)).size);
+  }
+
+  async #storeTable(bytes: Uint8Array, records: number): Promise<ListedTable> {
     // Random, so that no table is removed that is just being written again.
     const id = randomBytes(20).toString("hex");
-    const bytes = encodeRightsTable(records);
     await this.#store.write(repositoryKeys(this.#uuid).lfsTable(id), bytes);
-    return { id, records: new Set(records.map(({ oid }) => oid)).size, bytes: bytes.length };
+    return { id, records, bytes: bytes.length };
   }
+}
+
+/** At least two. A table that is much larger than all newer ones is left as it is: each record is merged a few times only. */
+function newerTables(tables: readonly ListedTable[]): readonly ListedTable[] {
+  let newer = 0;
+  let first = tables.length;
+  for (const [i, { records }] of [...tables.entries()].toReversed()) {
+    if (tables.length - first >= 2 && records > 2 * newer) break;
+    newer += records;
+    first = i;
+  }
+  return tables.slice(first);
 }
