@@ -8,6 +8,7 @@ export interface AdmissionLimits {
   readonly maxRunning: number;
   readonly maxRunningOfCaller: number;
   readonly maxWaiting: number;
+  /** While others wait too. */
   readonly maxWaitingOfCaller: number;
   readonly maxWaitMs: number;
 }
@@ -15,20 +16,32 @@ export interface AdmissionLimits {
 /** What a client is asked to wait that cannot be taken now. */
 const RETRY_AFTER_SECONDS = 10;
 
+interface Waiter {
+  readonly start: () => void;
+  readonly refuse: (error: unknown) => void;
+}
+
 interface Caller {
   running: number;
-  readonly waiting: Set<() => void>;
+  readonly waiting: Set<Waiter>;
 }
 
 export class Admission {
   readonly #limits: AdmissionLimits;
-  /** In the order of their next turns. */
+  /** Those that run or wait. */
   readonly #callers = new Map<string, Caller>();
+  /** Those that wait, in the order of their next turns. */
+  readonly #queue = new Set<Caller>();
   #running = 0;
   #waiting = 0;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
+  }
+
+  /** How many callers are remembered. */
+  get callerCount(): number {
+    return this.#callers.size;
   }
 
   /**
@@ -38,14 +51,19 @@ export class Admission {
    */
   async enter(caller: string, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    const { maxWaiting, maxWaitingOfCaller } = this.#limits;
     const entry = this.#callers.get(caller) ?? { running: 0, waiting: new Set() };
     this.#callers.set(caller, entry);
-    if (!this.#mayRun(entry)) {
-      if (entry.waiting.size >= maxWaitingOfCaller) throw tooMany("of yours");
-      if (this.#waiting >= maxWaiting) throw overloaded();
-      await this.#wait(entry, signal);
-    } else this.#start(entry);
+    const forget = () => {
+      if (entry.running === 0 && entry.waiting.size === 0 && this.#callers.get(caller) === entry)
+        this.#callers.delete(caller);
+    };
+    try {
+      if (this.#mayRun(entry)) this.#start(entry);
+      else await this.#wait(entry, signal);
+    } catch (error) {
+      forget();
+      throw error;
+    }
     let isRunning = true;
     return () => {
       if (!isRunning) return;
@@ -53,8 +71,7 @@ export class Admission {
       this.#running -= 1;
       entry.running -= 1;
       this.#startNext();
-      if (entry.running === 0 && entry.waiting.size === 0 && this.#callers.get(caller) === entry)
-        this.#callers.delete(caller);
+      forget();
     };
   }
 
@@ -68,42 +85,70 @@ export class Admission {
     entry.running += 1;
   }
 
-  #wait(entry: Caller, signal: AbortSignal): Promise<void> {
+  async #wait(entry: Caller, signal: AbortSignal): Promise<void> {
+    this.#makeRoom(entry);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const leave = () => {
-      entry.waiting.delete(onTurn);
-      this.#waiting -= 1;
-      signal.removeEventListener("abort", onAbort);
-      clearTimeout(timer);
+    const waiter: Waiter = {
+      start: () => {
+        this.#start(entry);
+        resolve();
+      },
+      refuse: reject,
     };
-    const onTurn = () => {
-      leave();
-      this.#start(entry);
-      resolve();
-    };
-    const onAbort = () => {
-      leave();
-      reject(signal.reason);
-    };
+    const onAbort = () => this.#refuse(entry, waiter, signal.reason);
     const timer = setTimeout(() => {
-      leave();
-      reject(entry.running >= this.#limits.maxRunningOfCaller ? tooMany("of yours") : overloaded());
+      const isOwnLimit = entry.running >= this.#limits.maxRunningOfCaller;
+      this.#refuse(entry, waiter, isOwnLimit ? tooMany("of yours") : overloaded());
     }, this.#limits.maxWaitMs);
     this.#waiting += 1;
-    entry.waiting.add(onTurn);
+    entry.waiting.add(waiter);
+    this.#queue.add(entry);
     signal.addEventListener("abort", onAbort, { once: true });
-    return promise;
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      clearTimeout(timer);
+    }
+  }
+
+  /** Alone, a caller may fill the queue; when another one comes, what is above its share leaves, newest first. */
+  #makeRoom({ waiting }: Caller): void {
+    const { maxWaiting, maxWaitingOfCaller } = this.#limits;
+    const isAlone = this.#waiting === waiting.size;
+    if (waiting.size >= (isAlone ? maxWaiting : maxWaitingOfCaller)) throw tooMany("of yours");
+    if (this.#waiting < maxWaiting) return;
+    for (const other of this.#queue) {
+      if (other.waiting.size <= maxWaitingOfCaller) continue;
+      const newest = [...other.waiting].at(-1);
+      if (newest === undefined) continue;
+      this.#refuse(other, newest, tooMany("of yours"));
+      return;
+    }
+    throw overloaded();
+  }
+
+  #refuse(entry: Caller, waiter: Waiter, error: unknown): void {
+    this.#leave(entry, waiter);
+    waiter.refuse(error);
+  }
+
+  #leave(entry: Caller, waiter: Waiter): void {
+    if (!entry.waiting.delete(waiter)) return;
+    this.#waiting -= 1;
+    if (entry.waiting.size === 0) this.#queue.delete(entry);
   }
 
   #startNext(): void {
     const { maxRunning, maxRunningOfCaller } = this.#limits;
-    if (this.#running >= maxRunning || this.#waiting === 0) return;
-    for (const [caller, entry] of this.#callers) {
-      const [onTurn] = entry.waiting;
-      if (onTurn === undefined || entry.running >= maxRunningOfCaller) continue;
-      this.#callers.delete(caller);
-      this.#callers.set(caller, entry);
-      onTurn();
+    if (this.#running >= maxRunning) return;
+    for (const entry of this.#queue) {
+      const [waiter] = entry.waiting;
+      if (waiter === undefined || entry.running >= maxRunningOfCaller) continue;
+      this.#queue.delete(entry);
+      this.#queue.add(entry);
+      this.#leave(entry, waiter);
+      waiter.start();
       return;
     }
   }

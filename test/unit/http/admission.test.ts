@@ -16,22 +16,61 @@ const status = (promise: Promise<unknown>) =>
     (error: { status?: number; name: string }) => error.status ?? error.name,
   );
 
-test("a caller runs two at a time, three wait, and further ones are refused at once", async () => {
+const waits = async (promise: Promise<unknown>) => Promise.race([status(promise), sleep(20, "waits")]);
+
+test("a caller runs two at a time, three wait beside others, and further ones are refused at once", async () => {
   const admission = new Admission(LIMITS);
   const ends = [await admission.enter("a", signal), await admission.enter("a", signal)];
+  for (let index = 0; index < 2; index++) await admission.enter("b", signal);
+  const leaving = new AbortController();
+  const other = status(admission.enter("b", leaving.signal));
   const waiting = [1, 2, 3].map(() => admission.enter("a", signal));
   expect(await status(admission.enter("a", signal))).toBe(429);
+  leaving.abort();
+  expect(await other).toBe("AbortError");
   ends[0]?.();
   // Twice counts once.
   ends[0]?.();
   const next = await waiting[0];
-  expect(await Promise.race([status(waiting[1] ?? (signal as never)), sleep(20, "waits")])).toBe("waits");
+  expect(await waits(waiting[1] as Promise<unknown>)).toBe("waits");
   next?.();
   (await waiting[1])?.();
   ends[1]?.();
   (await waiting[2])?.();
   // Nothing is left behind.
   for (let index = 0; index < 20; index++) (await admission.enter("a", signal))();
+});
+
+test("alone, a caller fills the queue, and what is above its share leaves as others come", async () => {
+  const admission = new Admission(LIMITS);
+  const ends = [await admission.enter("a", signal), await admission.enter("a", signal)];
+  for (let index = 0; index < 2; index++) await admission.enter("b", signal);
+  const outcomes: unknown[] = [];
+  const waiting = Array.from({ length: 6 }, async (_, index) => {
+    outcomes[index] = await status(admission.enter("a", signal));
+  });
+  expect(await status(admission.enter("a", signal))).toBe(429);
+  const others = ["c", "d", "e"].map((caller) => admission.enter(caller, signal));
+  await Promise.all(waiting.slice(3));
+  expect(outcomes).toEqual([undefined, undefined, undefined, 429, 429, 429]);
+  // Each has its share now.
+  expect(await status(admission.enter("f", signal))).toBe(503);
+  for (const end of ends) end();
+  await Promise.all([waiting[0], others[0]]);
+});
+
+test("callers that were refused, left, or waited too long are forgotten", async () => {
+  const admission = new Admission({ ...LIMITS, maxRunning: 1, maxWaiting: 2, maxWaitMs: 20 });
+  const end = await admission.enter("a", signal);
+  const leaving = new AbortController();
+  const waiting = [admission.enter("left", leaving.signal), admission.enter("late", signal)].map(status);
+  for (let index = 0; index < 10; index++)
+    expect(await status(admission.enter(`refused-${index}`, signal))).toBe(503);
+  leaving.abort();
+  expect(await Promise.all(waiting)).toEqual(["AbortError", 503]);
+  expect(admission.callerCount).toBe(1);
+  end();
+  expect(admission.callerCount).toBe(0);
 });
 
 test("callers take turns, however many requests one has", async () => {
@@ -59,7 +98,7 @@ test("all callers together have a limit, and it says 503", async () => {
   leaving.abort();
   expect(await Promise.all(waiting)).toEqual(["AbortError", "AbortError"]);
   expect(await status(admission.enter("e", leaving.signal))).toBe("AbortError");
-  expect(await Promise.race([status(admission.enter("e", signal)), sleep(20, "waits")])).toBe("waits");
+  expect(await waits(admission.enter("e", signal))).toBe("waits");
 });
 
 test("a wait ends after a time", async () => {
