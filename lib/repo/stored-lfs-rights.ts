@@ -1,6 +1,6 @@
 /**
  * What is known of a repository's files of git-lfs, in the store: `lfs.json` lists tables, which never change. A job that
- * has copied files adds a table; a newer one counts before the older ones, and when there are many they become one.
+ * has copied files adds a table; a newer one counts before the older ones, and when there are many the newer become one.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
