@@ -19,6 +19,7 @@ import { CallerStandings, DEFAULT_QUESTION_LIMITS, type QuestionLimits } from ".
 import { OutageMonitor } from "./outage-monitor.ts";
 import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion, VerdictStore } from "./ports.ts";
 import { KeyedSemaphores } from "./priority-semaphore.ts";
+import { QuestionTurn } from "./question-turn.ts";
 import type { WrongCredentials } from "./request-limits.ts";
 import {
   DEFAULT_SHARING_LIMITS,
@@ -40,12 +41,12 @@ import {
 export interface AuthorizerLimits extends VerdictLimits, SharingLimits, QuestionLimits {
   /** For one question. API Gateway gives an authorizer 29 s, and a former name takes two questions, one after the other. */
   readonly deadlineMs: number;
-  /** How long a question waits for the primary before an outage is considered. */
+  /** How long the primary takes for a question before an outage is considered. */
   readonly judgeOutageAfterMs: number;
-  /** At the primary, of one process: further ones wait. */
+  /** At the primary, of one process: further ones wait, and callers take turns. */
   readonly maxConcurrentQuestions: number;
-  /** The same of one caller. */
-  readonly maxConcurrentQuestionsOfCaller: number;
+  /** Of a credential that the primary has not accepted lately: further ones wait, and do not read the store meanwhile. */
+  readonly maxConcurrentQuestionsOfUnknown: number;
   /** About 500 bytes each. */
   readonly maxRemembered: number;
 }
@@ -57,7 +58,7 @@ export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
   deadlineMs: 13_000,
   judgeOutageAfterMs: 2_000,
   maxConcurrentQuestions: 64,
-  maxConcurrentQuestionsOfCaller: 8,
+  maxConcurrentQuestionsOfUnknown: 8,
   maxRemembered: 50_000,
 };
 
@@ -81,6 +82,13 @@ const MAX_GUESS_WAIT_MS = 3_000;
 
 function limited(cause: "guessing" | "refused-often", retryAfterSeconds: number): Verdict {
   return { kind: "undecided", source: "memory", ageMs: 0, cause, retryAfterSeconds };
+}
+
+interface AskContext {
+  /** The last one. */
+  readonly record: VerdictRecord | undefined;
+  readonly signal: AbortSignal;
+  readonly turn: QuestionTurn;
 }
 
 interface InFlight {
@@ -107,7 +115,7 @@ export class Authorizer {
     this.#outage = new OutageMonitor({ ...options, stored, key: keys.outageKey(), log, now });
     this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
     this.#callers = new CallerStandings({ stored, keys, limits, log, now });
-    this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfCaller);
+    this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfUnknown);
     this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
     this.#keys = keys;
     this.#wrongCredentials = options.wrongCredentials;
@@ -154,7 +162,7 @@ export class Authorizer {
         if (answer !== undefined || isClaimed) return answer;
         return turn.begin(record?.right !== undefined, signal);
       },
-      ask: async (record) => turn.noteAnswer(await this.#ask(question, record, signal)),
+      ask: async (record) => turn.noteAnswer(await this.#ask(question, { record, signal, turn })),
       signal,
     });
     const settled = finding
@@ -171,13 +179,24 @@ export class Authorizer {
       });
     // The question stays under way, and its answer counts for the next caller.
     let hasJudged = false;
-    const judged = sleep(judgeOutageAfterMs, undefined, { ref: false }).then(async () => {
-      if (isSettled) return settled;
-      hasJudged = true;
-      const isOutage = await this.#outage.judge();
-      return isOutage ? this.#verdict(recordOf(NO_ANSWER, this.#now(), last?.right), "store") : settled;
-    });
-    const verdict = Promise.race([settled, judged]).then(async (first) => {
+    const judge = async (): Promise<Verdict> => {
+      for (;;) {
+        const startedAtMs = turn.startedAtMs ?? performance.now();
+        const leftMs = startedAtMs + judgeOutageAfterMs - performance.now();
+        if (leftMs > 0) await sleep(leftMs, undefined, { ref: false });
+        if (isSettled) return settled;
+        if (turn.startedAtMs !== undefined && turn.startedAtMs > startedAtMs) continue;
+        hasJudged = true;
+        const isQueued = turn.startedAtMs === undefined;
+        // A question that waits here is no reason to probe; those under way may have found an outage.
+        if (isQueued) await this.#outage.idle();
+        if (await (isQueued ? this.#outage.isAway() : this.#outage.judge())) {
+          return this.#verdict(recordOf(NO_ANSWER, this.#now(), last?.right), "store");
+        }
+        if (!isQueued) return settled;
+      }
+    };
+    const verdict = Promise.race([settled, judge()]).then(async (first) => {
       if (hasJudged) await this.#outage.idle();
       return first;
     });
@@ -186,13 +205,20 @@ export class Authorizer {
     return verdict;
   }
 
-  async #ask(
-    question: ReadQuestion,
-    last: VerdictRecord | undefined,
-    signal: AbortSignal,
-  ): Promise<PrimaryAnswer> {
-    const retriesUnauthorized = () => this.#retriesUnauthorized(question.authorization, last);
-    return this.#primary.ask(question, { signal, retriesUnauthorized }, last?.right !== undefined);
+  async #ask(question: ReadQuestion, { record, signal, turn }: AskContext): Promise<PrimaryAnswer> {
+    const { authorization, source = "" } = question;
+    const retriesUnauthorized = () => this.#retriesUnauthorized(authorization, record);
+    const isUrgent = record?.right !== undefined;
+    // Credentials that are not known share the turn of their address: many of them get no more.
+    const isKnown =
+      isUrgent || (authorization !== undefined && (await this.#callers.isAccepted(authorization)));
+    const owner = isKnown ? this.#keys.callerKey(authorization) : source;
+    turn.startedAtMs = undefined;
+    return this.#primary.ask(
+      question,
+      { signal, retriesUnauthorized },
+      { owner, isUrgent, onTurn: () => turn.start() },
+    );
   }
 
   async #retriesUnauthorized(
@@ -232,68 +258,3 @@ export class Authorizer {
     return verdictOf(record, source, this.#now(), this.#limits, isOutage);
   }
 }
-
-interface TurnOptions {
-  readonly callers: CallerStandings;
-  readonly turns: KeyedSemaphores;
-  readonly keys: CallerKeys;
-}
-
-/** One question on its way to the primary, within the limits of its caller. Without a credential there are none here. */
-class QuestionTurn {
-  readonly #question: ReadQuestion;
-  readonly #options: TurnOptions;
-  #leave: (() => void) | undefined;
-  #isReserved = false;
-  #settling: Promise<void> | undefined;
-  /** After how many seconds the caller may ask again. */
-  limitedSeconds = 0;
-
-  constructor(question: ReadQuestion, options: TurnOptions) {
-    this.#question = question;
-    this.#options = options;
-  }
-
-  /**
-   * @param hasRight - The primary has said yes to this very question before; then it may always be asked.
-   * @returns As `SharedQuestion.withoutAsking`.
-   */
-  async begin(hasRight: boolean, signal: AbortSignal): Promise<PrimaryAnswer | "wait" | undefined> {
-    const { callers, turns, keys } = this.#options;
-    const { authorization } = this.#question;
-    if (authorization === undefined || this.#isReserved) return undefined;
-    this.#leave ??= await turns.take(keys.callerKey(authorization), signal);
-    if (this.#leave === undefined) return TOO_MANY;
-    if (hasRight) return undefined;
-    const admission = await callers.admit(authorization);
-    if (admission === "wait") return signal.aborted ? TOO_MANY : "wait";
-    this.#isReserved = admission === "ask";
-    if (admission === "ask") return undefined;
-    this.limitedSeconds = admission.retryAfterSeconds;
-    return TOO_MANY;
-  }
-
-  noteAnswer(answer: PrimaryAnswer): PrimaryAnswer {
-    this.#settle(answer);
-    return answer;
-  }
-
-  /** Resolves when everything is noted: Lambda may freeze the process afterwards. */
-  async end(): Promise<void> {
-    if (this.#isReserved) this.#settle(undefined);
-    this.#leave?.();
-    await this.#settling;
-  }
-
-  #settle(answer: PrimaryAnswer | undefined): void {
-    const { authorization } = this.#question;
-    if (authorization === undefined || this.#settling !== undefined) return;
-    this.#settling = this.#options.callers.settle(authorization, answer, this.#isReserved);
-  }
-}
-
-const TOO_MANY: PrimaryAnswer = {
-  kind: "undecided",
-  cause: "unreachable",
-  reason: "too many questions of this caller at once",
-};

@@ -32,8 +32,11 @@ export type PrimaryAnswer =
     }
   | {
       readonly kind: "undecided";
-      /** `"unreadable"`: the primary answered, but the mirror could not read its own refs to compare them. */
-      readonly cause: "unreachable" | "rate-limited" | "unreadable";
+      /**
+       * `"unreadable"`: the primary answered, but the mirror could not read its own refs to compare them.
+       * `"busy"`: too many questions of this process waited. It says nothing about the primary, and is never stored.
+       */
+      readonly cause: "unreachable" | "rate-limited" | "unreadable" | "busy";
       /** The primary's HTTP status, if there was one. */
       readonly status?: number;
       /** For the log. */

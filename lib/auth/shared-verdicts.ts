@@ -125,7 +125,10 @@ export class SharedVerdicts {
     { ask }: SharedQuestion,
   ): Promise<FoundRecord> {
     const askedAtMs = this.#options.now();
-    const record = recordOf(await ask(known), askedAtMs, known?.right);
+    const answer = await ask(known);
+    const record = recordOf(answer, askedAtMs, known?.right);
+    // The claim ends by itself, and then another process may ask.
+    if (answer.kind === "undecided" && answer.cause === "busy") return { record, source: "memory" };
     if (version !== undefined) {
       await this.#logFailure("write", () => this.#write(key, { record, version }));
     }

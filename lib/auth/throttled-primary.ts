@@ -22,6 +22,18 @@ export interface ThrottledPrimaryOptions {
   readonly now: () => number;
 }
 
+/** A question's place in the queue of its process. */
+interface PrimaryTurn {
+  /** Owners take turns. */
+  readonly owner: string;
+  /** Goes before others: the caller could read a short time ago. */
+  readonly isUrgent: boolean;
+  readonly onTurn: () => void;
+}
+
+/** Too many questions of this process waited until the deadline of this one. */
+export const BUSY: PrimaryAnswer = { kind: "undecided", cause: "busy", reason: "too many questions at once" };
+
 export class ThrottledPrimary {
   readonly #options: ThrottledPrimaryOptions;
   readonly #semaphore: PrioritySemaphore;
@@ -45,16 +57,18 @@ export class ThrottledPrimary {
       : undefined;
   }
 
-  /**
-   * @param isUrgent - Goes before others: the caller could read a short time ago.
-   */
-  async ask(question: ReadQuestion, options: AskOptions, isUrgent: boolean): Promise<PrimaryAnswer> {
-    if (!(await this.#semaphore.take(options.signal, isUrgent))) {
-      return { kind: "undecided", cause: "unreachable", reason: "too many questions at once" };
-    }
+  async ask(question: ReadQuestion, options: AskOptions, turn: PrimaryTurn): Promise<PrimaryAnswer> {
+    const { signal } = options;
+    const queuedAtMs = performance.now();
+    if (!(await this.#semaphore.take(signal, turn.isUrgent, turn.owner))) return BUSY;
+    turn.onTurn();
+    const turnAtMs = performance.now();
     try {
       // An outage may have begun while this question waited.
-      return (await this.withoutAsking(question)) ?? (await this.#ask(question, options));
+      const answer = (await this.withoutAsking(question)) ?? (await this.#ask(question, options));
+      // If most of its time passed in the queue, its deadline says nothing about the primary.
+      const isCut = signal.aborted && performance.now() - turnAtMs < turnAtMs - queuedAtMs;
+      return isCut && answer.kind === "undecided" && answer.cause === "unreachable" ? BUSY : answer;
     } finally {
       this.#semaphore.release();
     }

@@ -42,7 +42,7 @@ const answerSchema = z.discriminatedUnion("kind", [
   z.looseObject({ kind: z.literal("refused"), status: z.number(), hint: z.string().exactOptional() }),
   z.looseObject({
     kind: z.literal("undecided"),
-    cause: z.enum(["unreachable", "rate-limited", "unreadable"]),
+    cause: z.enum(["unreachable", "rate-limited", "unreadable", "busy"]),
     retryAfterSeconds: z.number().exactOptional(),
   }),
 ]);

@@ -231,6 +231,7 @@ const WHY_UNDECIDED = {
     "Bitbucket limits the rate of your credential, so the mirror cannot ask whether you may read",
   unreachable: "Bitbucket cannot be reached, so the mirror cannot ask whether you may read",
   unreadable: "the mirror cannot read its copy of this repository, so it cannot check that you may read it",
+  busy: "the mirror has too many questions for Bitbucket, so it cannot ask yet whether you may read",
   guessing: "Bitbucket rejected several credentials from your address",
   "refused-often": "Bitbucket refused several requests with this credential",
 } as const;

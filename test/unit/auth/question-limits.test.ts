@@ -131,7 +131,7 @@ describe("a credential that the primary accepted lately", () => {
     }
   });
 
-  test("asks 8 questions at a time", async () => {
+  test("asks 64 questions at a time, and another caller waits for one of them at most", async () => {
     let running = 0;
     let most = 0;
     rig.answer = async () => {
@@ -142,8 +142,30 @@ describe("a credential that the primary accepted lately", () => {
       return YES;
     };
     const auth = rig.process();
-    const verdicts = await Promise.all(names(40).map((question) => auth.check(question)));
-    expect(verdicts.every(({ kind }) => kind === "allowed")).toBe(true);
-    expect(most).toBe(8);
+    const fleet = Promise.all(names(300).map((question) => auth.check(question)));
+    await expect.poll(() => rig.asked.length).toBeGreaterThanOrEqual(64);
+    await auth.check(about("next", { authorization: "Basic b3RoZXI6MQ==" }));
+    expect(rig.asked.length).toBeLessThan(300);
+    expect((await fleet).every(({ kind }) => kind === "allowed")).toBe(true);
+    expect(most).toBe(64);
+  });
+
+  test.each([
+    ["served in their turn", 13_000, "allowed"],
+    ["limited by the mirror at their deadline", 250, "busy"],
+  ])("questions that wait for a turn are %s, and prove no outage", async (_, deadlineMs, outcome) => {
+    rig.answer = async () => {
+      await sleep(100);
+      return YES;
+    };
+    const limits = { maxConcurrentQuestions: 1, judgeOutageAfterMs: 150, deadlineMs };
+    const auth = rig.process({ limits });
+    const verdicts = await Promise.all(names(6).map((question) => auth.check(question)));
+    const outcomes = verdicts.map((verdict) => (verdict.kind === "undecided" ? verdict.cause : verdict.kind));
+    expect(outcomes.at(-1)).toBe(outcome);
+    expect(new Set(outcomes)).toEqual(new Set(["allowed", outcome]));
+    expect(rig.probes).toBe(0);
+    // Nothing was stored that another process could take for an answer.
+    expect(await rig.process().check(about("site-5"))).toMatchObject({ kind: "allowed" });
   });
 });

@@ -182,6 +182,6 @@ test("no caller waits beyond the time for a decision, whatever claims there are"
   const store: VerdictStore = { ...texts, replace: async () => undefined };
   const limits = { claimMs: 50, deadlineMs: 400 };
   const verdict = await rig.process({ store, limits }).check(QUESTION);
-  expect(verdict).toMatchObject({ kind: "undecided", cause: "unreachable" });
+  expect(verdict).toMatchObject({ kind: "undecided", cause: "busy" });
   expect(rig.asked).toEqual([]);
 });

@@ -33,7 +33,11 @@ beforeEach(() => {
 });
 
 const ask = (question = QUESTION, signal = new AbortController().signal) =>
-  primary.ask(question, { retriesUnauthorized: async () => false, signal }, false);
+  primary.ask(
+    question,
+    { retriesUnauthorized: async () => false, signal },
+    { owner: question.authorization ?? "", isUrgent: false, onTurn: () => {} },
+  );
 
 test("answers are passed on", async () => {
   for (answer of [YES, NO]) expect(await ask()).toBe(answer);
@@ -70,7 +74,7 @@ test("a question that gets no turn in time is undecided, and the next one gets i
   await expect.poll(() => asked.length).toBe(1);
   expect(await ask(OTHER, AbortSignal.abort())).toEqual({
     kind: "undecided",
-    cause: "unreachable",
+    cause: "busy",
     reason: "too many questions at once",
   });
   const waiting = ask(OTHER);

@@ -1,0 +1,81 @@
+import type { CallerKeys } from "./caller-keys.ts";
+import type { CallerStandings } from "./caller-standings.ts";
+import type { PrimaryAnswer, ReadQuestion } from "./ports.ts";
+import type { KeyedSemaphores } from "./priority-semaphore.ts";
+import { BUSY } from "./throttled-primary.ts";
+
+interface TurnOptions {
+  readonly callers: CallerStandings;
+  readonly turns: KeyedSemaphores;
+  readonly keys: CallerKeys;
+}
+
+/** One question on its way to the primary, within the limits of its caller. Without a credential there are none here. */
+export class QuestionTurn {
+  readonly #question: ReadQuestion;
+  readonly #options: TurnOptions;
+  #leave: (() => void) | undefined;
+  #isReserved = false;
+  #settling: Promise<void> | undefined;
+  /** After how many seconds the caller may ask again. */
+  limitedSeconds = 0;
+
+  /** By `performance.now`, since when nothing of this process delays it; `undefined`: it is queued. */
+  startedAtMs: number | undefined = performance.now();
+
+  constructor(question: ReadQuestion, options: TurnOptions) {
+    this.#question = question;
+    this.#options = options;
+  }
+
+  /**
+   * @param hasRight - The primary has said yes to this very question before; then it may always be asked.
+   * @returns As `SharedQuestion.withoutAsking`.
+   */
+  async begin(hasRight: boolean, signal: AbortSignal): Promise<PrimaryAnswer | "wait" | undefined> {
+    const { callers, turns, keys } = this.#options;
+    const { authorization } = this.#question;
+    if (authorization === undefined || this.#isReserved || hasRight) return undefined;
+    if (!(await callers.isAccepted(authorization))) {
+      this.startedAtMs = undefined;
+      this.#leave ??= await turns.take(keys.callerKey(authorization), signal);
+      this.start();
+      if (this.#leave === undefined) return BUSY;
+    }
+    // It may have been accepted meanwhile: then the rest waits no longer.
+    if (await callers.isAccepted(authorization)) this.#leaveTurns();
+    const admission = await callers.admit(authorization);
+    if (admission === "wait") return signal.aborted ? BUSY : "wait";
+    this.#isReserved = admission === "ask";
+    if (admission === "ask") return undefined;
+    this.limitedSeconds = admission.retryAfterSeconds;
+    return BUSY;
+  }
+
+  start(): void {
+    this.startedAtMs = performance.now();
+  }
+
+  noteAnswer(answer: PrimaryAnswer): PrimaryAnswer {
+    this.#settle(answer);
+    return answer;
+  }
+
+  /** Resolves when everything is noted: Lambda may freeze the process afterwards. */
+  async end(): Promise<void> {
+    if (this.#isReserved) this.#settle(undefined);
+    this.#leaveTurns();
+    await this.#settling;
+  }
+
+  #leaveTurns(): void {
+    this.#leave?.();
+    this.#leave = undefined;
+  }
+
+  #settle(answer: PrimaryAnswer | undefined): void {
+    const { authorization } = this.#question;
+    if (authorization === undefined || this.#settling !== undefined) return;
+    this.#settling = this.#options.callers.settle(authorization, answer, this.#isReserved);
+  }
+}
