@@ -6,7 +6,10 @@ import type { Logger } from "../log.ts";
 /** A path of uuids that exist nowhere. */
 export const NOWHERE = "{00000000-0000-0000-0000-000000000000}/{00000000-0000-0000-0000-000000000000}";
 
-/** The primary answers it from its list of repositories alone, so a repository or an account in trouble proves no outage. */
+/**
+ * The primary answers it from its list of repositories alone. It is asked only if a single repository can be: that one may be in
+ * trouble alone. Several that fail are an outage of git, whatever the rest of the primary answers.
+ */
 const CONTROL_QUESTION: ReadQuestion = { authorization: undefined, repositoryPath: NOWHERE };
 
 export interface ProbeOptions {
@@ -26,15 +29,19 @@ export function probePrimary({ askPrimary, questions, log }: ProbeOptions): Prob
       return true;
     }
     if (asked.length === 0) return true;
-    const answered = [...asked, CONTROL_QUESTION].map(async (question) => {
-      const answer = await askPrimary(question, { retriesUnauthorized: async () => false, signal });
-      if (!isAnswer(answer)) throw new Error(answer.kind === "undecided" ? answer.reason : answer.kind);
-    });
-    // The first answer is enough.
-    return Promise.any(answered).then(
-      () => true,
-      () => false,
-    );
+    const answersAny = (questions: readonly ReadQuestion[]) => {
+      const answered = questions.map(async (question) => {
+        const answer = await askPrimary(question, { retriesUnauthorized: async () => false, signal });
+        if (!isAnswer(answer)) throw new Error(answer.kind === "undecided" ? answer.reason : answer.kind);
+      });
+      // The first answer is enough.
+      return Promise.any(answered).then(
+        () => true,
+        () => false,
+      );
+    };
+    if (asked.length === 1) return answersAny([...asked, CONTROL_QUESTION]);
+    return (await answersAny(asked)) || (!signal.aborted && answersAny(asked));
   };
 }
 

@@ -23,7 +23,7 @@ async function probe(own: PrimaryAnswer, control: PrimaryAnswer, questions = asy
   return { isUp, asked };
 }
 
-test("the mirror's repositories, and one that exists nowhere, without a credential", async () => {
+test("the mirror's only repository, and one that exists nowhere, without a credential", async () => {
   const { isUp, asked } = await probe(AWAY, AWAY);
   expect(isUp).toBe(false);
   expect(asked).toEqual([OWN, { authorization: undefined, repositoryPath: NOWHERE }]);
@@ -38,6 +38,29 @@ test.each<[string, PrimaryAnswer, PrimaryAnswer, boolean]>([
   ["5xx to all", withStatus(503), withStatus(502), false],
 ])("%s", async (_, own, control, isUp) => {
   expect((await probe(own, control)).isUp).toBe(isUp);
+});
+
+const OTHER: ReadQuestion = { ...OWN, repositoryPath: "acme/docs" };
+const TWO = async () => [OWN, OTHER];
+const UNAUTHORIZED: PrimaryAnswer = { kind: "refused", status: 401 };
+
+test("two repositories without an answer, asked twice, are an outage of git, whatever else is answered", async () => {
+  const { isUp, asked } = await probe(withStatus(503), UNAUTHORIZED, TWO);
+  expect(isUp).toBe(false);
+  expect(asked).toEqual([OWN, OTHER, OWN, OTHER]);
+});
+
+test.each([
+  ["one of two", [AWAY, UNAUTHORIZED], 2],
+  ["one of two the second time", [AWAY, AWAY, UNAUTHORIZED, AWAY], 4],
+])("an answer about %s proves that there is none", async (_, answers, count) => {
+  const asked: ReadQuestion[] = [];
+  const askPrimary = async (question: ReadQuestion) => {
+    asked.push(question);
+    return answers[asked.length - 1] ?? AWAY;
+  };
+  expect(await probePrimary({ askPrimary, questions: TWO, log: SILENT_LOGGER })(SIGNAL)).toBe(true);
+  expect(asked).toHaveLength(count);
 });
 
 test("nothing mirrored, or questions that cannot be found, prove no outage", async () => {
