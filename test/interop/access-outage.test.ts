@@ -60,7 +60,7 @@ describe("while the primary is away", () => {
     expect(mirror.checks()).toBe(5);
     expect(await mirror.statusOf(VAULT, ROBOT)).toBe(503);
     expect(await mirror.statusOf(VAULT, READER)).toBe(503);
-    expect(mirror.checks()).toBe(4);
+    expect(mirror.checks()).toBe(5);
     mirror.pass(20);
     expect(await mirror.statusOf(VAULT, ROBOT)).toBe(200);
   });
