@@ -21,7 +21,6 @@ export interface SignedBlobUrlsOptions {
 }
 
 export class SignedBlobUrls implements BlobUrls {
-  readonly protocol = "http";
   readonly #secret = randomBytes(32);
   readonly #serverUrl: () => string;
   readonly #nowMs: () => number;
@@ -29,6 +28,10 @@ export class SignedBlobUrls implements BlobUrls {
   constructor({ serverUrl, nowMs = Date.now }: SignedBlobUrlsOptions) {
     this.#serverUrl = serverUrl;
     this.#nowMs = nowMs;
+  }
+
+  protocolOf(serverUrl = this.#serverUrl()): "http" | "https" {
+    return serverUrl.startsWith("https:") ? "https" : "http";
   }
 
   async urlOf(key: string, sizeBytes: number, serverUrl = this.#serverUrl()): Promise<string> {

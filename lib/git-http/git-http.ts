@@ -18,6 +18,7 @@ import { type NewerSource, uploadPack } from "../git/upload-pack/upload-pack.ts"
 import { WorkSlices } from "../git/work-slices.ts";
 import { errorResponse, notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
+import { serverUrlOf } from "../http/server-url.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
@@ -157,7 +158,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       return next;
     };
     const caller = callerOf(request);
-    const forCaller = (one: ServedSource) => one.forCaller?.(caller) ?? one;
+    const forCaller = (one: ServedSource) => one.forCaller?.(caller, serverUrlOf(request)) ?? one;
     if (service === "status") return answerStatus(source, options.readState);
     if (service === "wait") return answerWait(source, request, () => newer("missing"));
     const response =

@@ -19,7 +19,7 @@ export interface ServedSource extends UploadPackSource {
   /** Time of the primary's last webhook for a push; absent where no other process gets webhooks. */
   readonly announcedAt?: Date | undefined;
   /** The same for requests of one caller. */
-  forCaller?(caller: string): ServedSource;
+  forCaller?(caller: string, serverUrl?: string): ServedSource;
   readonly uuid?: string;
   /** One up at each publish. */
   readonly generation?: number;

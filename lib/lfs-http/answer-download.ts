@@ -6,6 +6,7 @@
 import type { LfsEntry } from "../bitbucket/lfs-client.ts";
 import { errorFields } from "../errors.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { serverUrlOf } from "../http/server-url.ts";
 import type { Logger } from "../log.ts";
 import { lfsFileKey, type RepositoryUuid } from "../repo/layout.ts";
 import { isConfirmed } from "../repo/lfs-confirmation-age.ts";
@@ -17,7 +18,6 @@ import type { AskedObject, LfsBatch } from "./batch-request.ts";
 import type { CopyRequests } from "./copy-requests.ts";
 import type { KnownRights } from "./known-rights.ts";
 import { lfsError, lfsResponse } from "./lfs-response.ts";
-import { serverUrlOf } from "./server-url.ts";
 
 export interface DownloadOptions {
   readonly rights: KnownRights;

@@ -13,6 +13,8 @@ export interface PackStorage {
   readonly store: BlobStore;
   readonly urls?: BlobUrls;
   readonly minDownloadBytes?: number;
+  /** Where the client reaches this server; see {@link BlobUrls}. */
+  readonly serverUrl?: string | undefined;
 }
 
 /** In the order of `packs`. Streams end when the signal aborts. */
@@ -37,10 +39,14 @@ export function packBodies(
 }
 
 function downloadOf(
-  { urls, minDownloadBytes = DEFAULT_MIN_DOWNLOAD_BYTES }: PackStorage,
+  { urls, minDownloadBytes = DEFAULT_MIN_DOWNLOAD_BYTES, serverUrl }: PackStorage,
   keys: RepositoryKeys,
   { id, packBytes, checksum }: ManifestPack,
 ): PackDownload | undefined {
   if (urls === undefined || checksum === undefined || packBytes < minDownloadBytes) return undefined;
-  return { checksum, protocol: urls.protocol, url: () => urls.urlOf(keys.pack(id), packBytes) };
+  return {
+    checksum,
+    protocol: urls.protocolOf(serverUrl),
+    url: () => urls.urlOf(keys.pack(id), packBytes, serverUrl),
+  };
 }

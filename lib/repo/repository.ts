@@ -66,6 +66,7 @@ interface RepositoryOptions {
   readonly signal?: AbortSignal | undefined;
   /** A name of the one who asks, for limits of what is kept of answers. */
   readonly caller?: string | undefined;
+  readonly serverUrl?: string | undefined;
 }
 
 export class Repository implements UploadPackSource {
@@ -80,12 +81,13 @@ export class Repository implements UploadPackSource {
   readonly #reads: SharedReads;
   readonly #signal: AbortSignal | undefined;
   readonly #caller: string | undefined;
+  readonly #serverUrl: string | undefined;
 
   constructor(
     storage: RepositoryStorage,
     uuid: RepositoryUuid,
     stored: StoredManifest,
-    { refsAhead, reads, inherited, signal, caller }: RepositoryOptions = {},
+    { refsAhead, reads, inherited, signal, caller, serverUrl }: RepositoryOptions = {},
   ) {
     this.#storage = storage;
     this.uuid = uuid;
@@ -94,6 +96,7 @@ export class Repository implements UploadPackSource {
     this.#keys = repositoryKeys(uuid);
     this.#signal = signal;
     this.#caller = caller;
+    this.#serverUrl = serverUrl;
     this.#reads = reads ?? {
       refs: new SharedValue(this.#refReading(refsAhead)),
       objects: new SharedValue((shared) => asRepositoryDamage(() => this.#openObjects(shared))),
@@ -107,15 +110,18 @@ export class Repository implements UploadPackSource {
     if (signal === undefined) return this;
     // A reader has many reads at a time, each with a listener; Node would warn from the eleventh on.
     setMaxListeners(0, signal);
-    return this.#with({ signal, caller: this.#caller });
+    return this.#with({ signal, caller: this.#caller, serverUrl: this.#serverUrl });
   }
 
-  /** The same repository for requests of one caller; {@link AnswerOwner}. */
-  forCaller(caller: string): Repository {
-    return this.#with({ signal: this.#signal, caller });
+  /**
+   * The same repository for requests of one caller; {@link AnswerOwner}.
+   * @param serverUrl - Where the caller reaches this server; see {@link BlobUrls}.
+   */
+  forCaller(caller: string, serverUrl?: string): Repository {
+    return this.#with({ signal: this.#signal, caller, serverUrl });
   }
 
-  #with(options: Pick<RepositoryOptions, "signal" | "caller">): Repository {
+  #with(options: Pick<RepositoryOptions, "signal" | "caller" | "serverUrl">): Repository {
     const reader = new Repository(this.#storage, this.uuid, this.stored, { reads: this.#reads, ...options });
     reader.announcedAt = this.announcedAt;
     return reader;
@@ -153,7 +159,9 @@ export class Repository implements UploadPackSource {
   }
 
   get packBodies(): readonly PackBody[] {
-    return packBodies(this.#storage, this.#keys, this.manifest.packs, { signal: this.#signal });
+    return packBodies({ ...this.#storage, serverUrl: this.#serverUrl }, this.#keys, this.manifest.packs, {
+      signal: this.#signal,
+    });
   }
 
   get streamBudget(): StreamBudget {
@@ -172,7 +180,11 @@ export class Repository implements UploadPackSource {
     if (!(await this.areBundlesCurrent(bundles))) return [];
     return Promise.all(
       bundles.map(async ({ id, creationToken, bundleBytes }) => {
-        return { id, creationToken, url: await urls.urlOf(this.#keys.bundle(id), bundleBytes) };
+        return {
+          id,
+          creationToken,
+          url: await urls.urlOf(this.#keys.bundle(id), bundleBytes, this.#serverUrl),
+        };
       }),
     );
   }

@@ -1,7 +1,8 @@
 /** The port to addresses at which a blob can be had from elsewhere, without further credentials. */
 
 export interface BlobUrls {
-  readonly protocol: "http" | "https";
+  /** Of its addresses for clients that reach this server at `serverUrl`. */
+  protocolOf(serverUrl?: string): "http" | "https";
   /**
    * An address that answers GET and HEAD, with ranges, for {@link BLOB_URL_LIFETIME_SECONDS}. A bearer URL: anyone who has it can read the blob.
    * @param key - Of a blob that never changes. It is not looked whether there is one.

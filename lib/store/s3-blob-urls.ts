@@ -32,7 +32,7 @@ type SignedRequest = Parameters<S3RequestPresigner["presign"]>[0];
 const PROBE_KEY = "probe";
 
 export class S3BlobUrls implements BlobUrls {
-  readonly protocol: "http" | "https";
+  readonly #protocol: "http" | "https";
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #keyPrefix: string;
@@ -48,12 +48,16 @@ export class S3BlobUrls implements BlobUrls {
     protocol = "https",
     processAgeSeconds = () => process.uptime(),
   }: S3BlobUrlsOptions) {
-    this.protocol = protocol;
+    this.#protocol = protocol;
     this.#client = client;
     this.#bucket = bucket;
     this.#processAgeSeconds = processAgeSeconds;
     this.#keyPrefix = folderPrefix(prefix);
     this.#presigner = new S3RequestPresigner(client.config);
+  }
+
+  protocolOf(): "http" | "https" {
+    return this.#protocol;
   }
 
   async urlOf(key: string): Promise<string> {

@@ -69,10 +69,14 @@ const refresh = (limits = {}, nowMs = START_MS) =>
   });
 
 /** What the server says to `bundle-uri`, line by line. */
-async function askForBundles(): Promise<string[]> {
+async function askForBundles(proxyHeaders: Record<string, string> = {}): Promise<string[]> {
   const response = await fetch(`${server.url}/acme/sample.git/git-upload-pack`, {
     method: "POST",
-    headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
+    headers: {
+      "content-type": "application/x-git-upload-pack-request",
+      "git-protocol": "version=2",
+      ...proxyHeaders,
+    },
     body: Buffer.concat([encodePktLine("command=bundle-uri\n"), FLUSH_PKT]),
   });
   expect(response.status).toBe(200);
@@ -133,6 +137,19 @@ test("the first bundle holds the history of the main branch and nothing else", a
   await git(["clone", "--quiet", "--bare", file, clone]);
   expect(await heldObjects(clone)).toEqual(await objectsOf(primary.repository, "main"));
   await expectSilentFsck(clone);
+});
+
+test("behind a proxy, bundles and packs are where the client has reached it", async () => {
+  await refresh();
+  const lines = await askForBundles({ "x-forwarded-proto": "https" });
+  const url = lines.find((line) => line.includes(".uri="));
+  expect(url).toContain(`=${server.url.replace("http:", "https:")}${BLOB_PATH_PREFIX}`);
+  const urls = new SignedBlobUrls({ serverUrl: () => server.url });
+  const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), urls, minDownloadBytes: 1 });
+  const repository = (await catalog.open(RIG_UUID))?.forCaller("caller", "https://mirror.example");
+  const pack = repository?.packBodies[0]?.download;
+  expect(pack?.protocol).toBe("https");
+  expect(await pack?.url()).toMatch(/^https:\/\/mirror\.example\/~blobs\//);
 });
 
 test("a later one goes on from there, and git puts both together", async () => {

@@ -66,7 +66,7 @@ describe("a file that is stored and confirmed", () => {
     [0, 60],
   ])("is linked for %i s, and said to be for %i", async (lifetimeSeconds, expected) => {
     const urls = {
-      protocol: "https",
+      protocolOf: () => "https" as const,
       urlOf: async () => "https://x/",
       lifetimeSeconds: async () => lifetimeSeconds,
     } as const;

@@ -1,5 +1,5 @@
 /** Where a client has reached this server. It is not where the server listens if there is a proxy between, or a name. */
-import type { HttpRequest } from "../http/message.ts";
+import type { HttpRequest } from "./message.ts";
 
 /** A name or an address, perhaps with a port. */
 const HOST = /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
