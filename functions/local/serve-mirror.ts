@@ -24,6 +24,7 @@ import { type CatalogOptions, RepositoryCatalog } from "../../lib/repo/repositor
 import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
+import { retryBudget } from "../wiring/bitbucket-access.ts";
 import { type ProbeQuestionsOptions, probeQuestions } from "../wiring/probe-questions.ts";
 import type { Arguments } from "./arguments.ts";
 import { readAuthSecret } from "./auth-secret.ts";
@@ -73,7 +74,8 @@ export async function serveMirror(
   const catalog = new RepositoryCatalog({ ...storage, urls }, { serves });
   const { store } = storage;
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
-  const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch };
+  const { readConfig } = options;
+  const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch, readConfig, retryBudget };
   const onDemand = new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) });
   const git = gitHttp({
     access: await accessOf(store, options),
@@ -81,7 +83,7 @@ export async function serveMirror(
     onDemand,
     unserved: answerUnserved({
       store,
-      readConfig: options.readConfig,
+      readConfig,
       firstSync: new FirstSync(syncs),
       redirects: settings.redirectUnmirrored === "public",
       gitUrl: settings.gitUrl,

@@ -34,7 +34,7 @@ export interface BitbucketAccessOptions {
 const SYNC_REQUESTS_PER_HOUR = 600;
 
 /** Of this process: an outage must not double its requests. */
-const retryBudget = new RetryBudget();
+export const retryBudget = new RetryBudget();
 
 /** What the syncs of one process may ask of REST, for each credential; a 429 that one has got counts for the next ones. */
 export class SyncBudgets {

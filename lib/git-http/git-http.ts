@@ -26,7 +26,7 @@ import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
 import { limitUnauthorized } from "./limit-unauthorized.ts";
 import { answerPush, type PushPolicy } from "./primary-redirect.ts";
-import { type PushRelay, relayPush } from "./push-relay.ts";
+import { type PushRelay, relayPush, relaysTo } from "./push-relay.ts";
 import { decodedBody } from "./request-body.ts";
 import { type AdmittedRequest, callerNames, RequestLoad } from "./request-load.ts";
 import { NO_CACHE_HEADERS, routeOf, type Service } from "./route.ts";
@@ -129,7 +129,8 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     if (decision.kind === "refused")
       return refusalResponse(onceUnauthorized(decision, { request, service, repository }));
     const { primaryPath, uuid, plainPath = primaryPath } = decision;
-    if (service === "receive-pack") return push(request, repository, plainPath, options);
+    if (service === "receive-pack")
+      return push(request, repository, plainPath, { ...options, load, callerOf });
     const refs =
       service === "upload-pack" ||
       service === "wait" ||
@@ -187,16 +188,23 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
   };
 }
 
+interface PushAnswerOptions extends Pick<GitHttpOptions, "push" | "onPushed"> {
+  readonly load: RequestLoad;
+  readonly callerOf: (request: HttpRequest) => string;
+}
+
 async function push(
   request: HttpRequest,
   asked: RepositoryReference,
   primaryPath: string | undefined,
-  { push: policy, onPushed }: GitHttpOptions,
+  { push: policy, onPushed, load, callerOf }: PushAnswerOptions,
 ): Promise<HttpResponse> {
-  if (policy.kind !== "relay" || primaryPath === undefined) {
+  if (policy.kind !== "relay" || primaryPath === undefined || !(await relaysTo(policy, primaryPath))) {
     return answerPush(policy, request, asked, primaryPath);
   }
-  const response = await relayPush(policy, request, primaryPath);
+  const response = await load.relay(callerOf(request), request.signal, () =>
+    relayPush(policy, request, primaryPath),
+  );
   const isPush = request.method === "POST" && response.status === 200;
   return isPush && onPushed
     ? { ...response, body: followed(response.body, () => onPushed(asked)) }

@@ -4,11 +4,13 @@
  * Source: gitprotocol-http(5), "Smart Service git-receive-pack".
  */
 import { repositoryUrlOf } from "../bitbucket/repository-url.ts";
-import { UpstreamError } from "../errors.ts";
+import { OverloadedError, UpstreamError } from "../errors.ts";
+import { untilAborted } from "../git/until-aborted.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { findWorkspace, type MirrorConfig } from "../mirror/mirror-config.ts";
 import { parseRetryAfter } from "../retry-after.ts";
-import { readWithRetry } from "../retry-read.ts";
+import { type RetryBudget, readWithRetry } from "../retry-read.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
 
 export interface PushRelay {
@@ -16,6 +18,11 @@ export interface PushRelay {
   /** Where the primary serves git, without a slash at its end. */
   readonly gitUrl: string;
   readonly fetch: typeof fetch;
+  /** Pushes to other workspaces than its are not passed through. */
+  readonly readConfig: () => Promise<MirrorConfig>;
+  readonly retryBudget?: RetryBudget;
+  /** An upload whose caller sends nothing for so long ends. By default a minute. */
+  readonly maxIdleMs?: number;
 }
 
 /** What git sends. Not `expect`: the transport has answered it. */
@@ -33,18 +40,28 @@ const REQUEST_HEADERS = [
 const RESPONSE_HEADERS = ["content-type", "www-authenticate", "retry-after"] as const;
 
 const REFS_TIMEOUT_MS = 30_000;
+const DEFAULT_MAX_IDLE_MS = 60_000;
 
-/** @param primaryPath - Of the repository, as the primary has just confirmed it. */
+/** @param primaryPath - As in `relayPush`. */
+export async function relaysTo({ readConfig }: PushRelay, primaryPath: string): Promise<boolean> {
+  const workspace = findWorkspace(await readConfig(), primaryPath.split("/", 1)[0] ?? "");
+  return workspace !== undefined && workspace.removedAt === undefined;
+}
+
+/**
+ * @param primaryPath - Of the repository, as the primary has just confirmed it.
+ * @throws {OverloadedError} The caller sends nothing any more.
+ */
 export async function relayPush(
-  { gitUrl, fetch }: PushRelay,
+  relay: PushRelay,
   request: HttpRequest,
   primaryPath: string,
 ): Promise<HttpResponse> {
-  const url = repositoryUrlOf(gitUrl, primaryPath);
-  if (request.method === "POST") return relayPack(`${url}/git-receive-pack`, request, fetch);
+  const url = repositoryUrlOf(relay.gitUrl, primaryPath);
+  if (request.method === "POST") return relayPack(`${url}/git-receive-pack`, request, relay);
   const headers = requestHeaders(request);
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(REFS_TIMEOUT_MS)]);
-  const response = await readWithRetry({ fetch }, (fetch) =>
+  const response = await readWithRetry(relay, (fetch) =>
     readRefs(`${url}/info/refs?service=git-receive-pack`, { headers, signal, redirect: "manual" }, fetch),
   );
   return passedOn(response);
@@ -77,13 +94,14 @@ async function readRefs(url: string, init: RequestInit, fetch: PushRelay["fetch"
 async function relayPack(
   url: string,
   request: HttpRequest,
-  fetch: PushRelay["fetch"],
+  { fetch, maxIdleMs = DEFAULT_MAX_IDLE_MS }: PushRelay,
 ): Promise<HttpResponse> {
+  const idle = new AbortController();
   try {
     const response = await fetch(url, {
       method: "POST",
       headers: requestHeaders(request),
-      body: request.body,
+      body: untilIdle(request.body, maxIdleMs, idle),
       duplex: "half",
       redirect: "manual",
       signal: request.signal,
@@ -91,9 +109,33 @@ async function relayPack(
     return await passedOn(response);
   } catch (error) {
     if (request.signal.aborted) throw error;
+    if (idle.signal.aborted) throw idle.signal.reason;
     const text =
       "the connection to Bitbucket broke, so the push may have arrived or not: git fetch shows which; then push again";
     return textResponse(502, text, NO_CACHE_HEADERS);
+  }
+}
+
+/**
+ * The time that the primary takes to read a chunk does not count.
+ * @param idle - Aborts with an {@link OverloadedError} when no chunk arrives for so long, which ends the chunks with an error.
+ */
+async function* untilIdle(
+  chunks: AsyncIterable<Uint8Array>,
+  maxIdleMs: number,
+  idle: AbortController,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const steps = untilAborted(chunks, idle.signal);
+  const text = `the push sent nothing for ${maxIdleMs / 1000} s`;
+  try {
+    for (;;) {
+      const timer = setTimeout(() => idle.abort(new OverloadedError(text, { status: 408 })), maxIdleMs);
+      const step = await steps.next().finally(() => clearTimeout(timer));
+      if (step.done) return;
+      yield step.value;
+    }
+  } finally {
+    await steps.return();
   }
 }
 

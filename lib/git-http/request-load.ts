@@ -1,5 +1,5 @@
 /**
- * What one `git-upload-pack` request may use of the process. In order:
+ * What requests may use of the process. One of `git-upload-pack`, in order:
  *
  * 1. Its body is read: so many bodies at a time, each within a time limit and at a minimum rate. Lines that are kept count against a budget.
  * 2. It waits for its turn to plan, and leaves it while it waits for a sync.
@@ -31,6 +31,14 @@ const READING = {
   maxWaitingOfCaller: 500,
   maxWaitMs: 30_000,
 };
+/** Pushes that are passed through. Those that wait have sent no more than a socket holds. */
+const RELAYING = {
+  maxRunning: 64,
+  maxRunningOfCaller: 8,
+  maxWaiting: 500,
+  maxWaitingOfCaller: 100,
+  maxWaitMs: 60_000,
+};
 /** Longer than a request waits for a sync. */
 const MAX_PLAN_WAIT_MS = 60_000;
 const MAX_WAITING_PLANS = 2_000;
@@ -48,6 +56,7 @@ const FREE_BYTES = 64 * 1024;
 
 export class RequestLoad {
   readonly #reading = new Admission(READING);
+  readonly #relaying = new Admission(RELAYING);
   readonly #planning: Admission;
   readonly #kept = new ByteBudget(MAX_ALL_KEPT_BYTES, MAX_CALLER_KEPT_BYTES);
   readonly #bodyTime: BodyTime;
@@ -74,18 +83,12 @@ export class RequestLoad {
     work: (admitted: AdmittedRequest) => Promise<HttpResponse>,
   ): Promise<HttpResponse> {
     const admitted = await this.#enter(caller, signal);
-    signal.addEventListener("abort", admitted.end, { once: true });
-    const end = (): void => {
-      signal.removeEventListener("abort", admitted.end);
-      admitted.end();
-    };
-    try {
-      const response = await work(admitted);
-      return { ...response, body: endingWith(response.body, end) };
-    } catch (error) {
-      end();
-      throw error;
-    }
+    return answerWithin(admitted.end, signal, () => work(admitted));
+  }
+
+  /** Waits until a push may be passed through. As `serve`, with limits of its own: a push may take hours. */
+  async relay(caller: string, signal: AbortSignal, work: () => Promise<HttpResponse>): Promise<HttpResponse> {
+    return answerWithin(await this.#relaying.enter(caller, signal), signal, work);
   }
 
   async #enter(caller: string, signal: AbortSignal): Promise<AdmittedRequest> {
@@ -145,6 +148,26 @@ export interface AdmittedRequest {
   planned(): void;
   /** Once the answer has been sent, or is not going to be. */
   end(): void;
+}
+
+/** @param leave - Called once the answer has been sent, or is not going to be. */
+async function answerWithin(
+  leave: () => void,
+  signal: AbortSignal,
+  work: () => Promise<HttpResponse>,
+): Promise<HttpResponse> {
+  signal.addEventListener("abort", leave, { once: true });
+  const end = (): void => {
+    signal.removeEventListener("abort", leave);
+    leave();
+  };
+  try {
+    const response = await work();
+    return { ...response, body: endingWith(response.body, end) };
+  } catch (error) {
+    end();
+    throw error;
+  }
 }
 
 async function* endingWith(

@@ -177,7 +177,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       { store, blocks: new BlockCache(store) },
       { nowMs: () => clock.nowMs, serves: servesBy(async () => config) },
     );
-    const policy = { kind: push, gitUrl: fake.gitUrl, fetch };
+    const policy = { kind: push, gitUrl: fake.gitUrl, fetch, readConfig: async () => config };
     const urls = new SignedBlobUrls({ serverUrl: () => url });
     const access = accessOverStore({
       store,

@@ -15,6 +15,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { type MirrorConfig, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
+import { RetryBudget } from "../../../lib/retry-read.ts";
 
 interface Seen {
   readonly method: string | undefined;
@@ -27,12 +29,16 @@ let primary: Server;
 let mirror: NodeServer;
 let seen: Seen[];
 let pushed: unknown[];
+let config: MirrorConfig;
+let maxIdleMs: number;
 /** What the primary does with a request. */
 let answer: (request: IncomingMessage, response: ServerResponse, seen: Seen) => Promise<void> | void;
 
 beforeEach(async () => {
   seen = [];
   pushed = [];
+  config = mirrorConfigOf([{ workspace: "Acme", projects: "all" }]);
+  maxIdleMs = 60_000;
   answer = async (request, response, one) => {
     one.body = await readAll(request);
     response.writeHead(200, RESULT_TYPE).end("0000");
@@ -48,7 +54,14 @@ beforeEach(async () => {
   const handler = gitHttp({
     access: async () => ({ kind: "allowed", primaryPath: "acme/a b" }),
     find: async () => undefined,
-    push: { kind: "relay", gitUrl, fetch },
+    push: {
+      ...{ kind: "relay", gitUrl, fetch },
+      get maxIdleMs() {
+        return maxIdleMs;
+      },
+      readConfig: async () => config,
+      retryBudget: new RetryBudget(() => 0),
+    },
     onPushed: (asked) => pushed.push(asked),
     log: SILENT_LOGGER,
     agent: "nearside/test",
@@ -244,4 +257,69 @@ test("an answer that the primary cuts is cut for the caller", async () => {
     response.destroy();
   };
   await expect(push(Buffer.from("0000"))).rejects.toThrow("aborted");
+});
+
+test.each(["another workspace", "a removed workspace"])(
+  "a push to %s is not passed through",
+  async (kind) => {
+    const removedAt = "2026-01-01T00:00:00.000Z";
+    config = mirrorConfigOf([
+      kind === "another workspace"
+        ? { workspace: "acme2", projects: "all" }
+        : { workspace: "acme", projects: "all", removedAt },
+    ]);
+    const { status, text } = await push(Buffer.from("0000"));
+    expect([status, text]).toEqual([403, expect.stringContaining("/acme/a%20b.git")]);
+    expect((await fetch(mirror.url + REFS, { headers: AUTHORIZATION })).status).toBe(403);
+    expect(seen).toEqual([]);
+  },
+);
+
+test("one caller has eight pushes at a time, and others do not wait for them", async () => {
+  const held: ServerResponse[] = [];
+  answer = async (request, response) => {
+    await readAll(request);
+    if (request.headers.authorization === AUTHORIZATION.authorization) held.push(response);
+    else response.writeHead(200, RESULT_TYPE).end("0000");
+  };
+  const pushes = Array.from({ length: 10 }, () => push(Buffer.from("0000")));
+  await expect.poll(() => held.length, { timeout: 20_000 }).toBe(8);
+  expect(await push(Buffer.from("0000"), { authorization: "Basic Yzpk" })).toMatchObject({ status: 200 });
+  expect(held).toHaveLength(8);
+  for (const response of held.splice(0)) response.writeHead(200, RESULT_TYPE).end("0000");
+  await expect.poll(() => held.length, { timeout: 20_000 }).toBe(2);
+  for (const response of held) response.writeHead(200, RESULT_TYPE).end("0000");
+  expect((await Promise.all(pushes)).map(({ status }) => status)).toEqual(Array(10).fill(200));
+});
+
+test("a push that sends nothing any more ends, here and at the primary", async () => {
+  maxIdleMs = 200;
+  const gone = new Promise((resolve) => {
+    answer = (request) => {
+      request.on("error", () => undefined).on("close", resolve);
+      request.resume();
+    };
+  });
+  const { request, response } = open({ "transfer-encoding": "chunked" });
+  request.write("0000");
+  const [{ statusCode }] = await response;
+  expect(statusCode).toBe(408);
+  await gone;
+});
+
+test("a push waits for a primary that reads slowly", async () => {
+  maxIdleMs = 1_000;
+  answer = async (request, response) => {
+    await pause(2 * maxIdleMs);
+    const bytes = (await readAll(request)).length;
+    response.writeHead(200, RESULT_TYPE).end(String(bytes));
+  };
+  const sentBytes = 32 * 1024 * 1024;
+  expect(await push(Buffer.alloc(sentBytes))).toMatchObject({ status: 200, text: String(sentBytes) });
+});
+
+test("the lists that are asked for once more are limited in all", async () => {
+  answer = (_, response) => void response.writeHead(500).end();
+  for (let asked = 0; asked < 20; asked += 1) await fetch(mirror.url + REFS, { headers: AUTHORIZATION });
+  expect(seen.length).toBeLessThan(35);
 });
