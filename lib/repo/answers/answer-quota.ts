@@ -1,6 +1,6 @@
 /**
- * Limits what is kept of answers, while it is written: of one repository by the size of its packs, and of one caller by the hour, as
- * callers choose what is asked for. How much a repository has is listed once a minute at most. What is not kept is made anew.
+ * Limits what is kept of answers, while it is written: of one repository by the size of its packs, and of one caller by the hour, in all
+ * and as a share of each repository, as callers choose what is asked for. How much a repository has is listed once a minute at most. What is not kept is made anew.
  */
 import { LimitExceededError } from "../../errors.ts";
 import type { BlobInfo, BlobStore } from "../../store/blob-store.ts";
@@ -20,11 +20,14 @@ const PACK_SHARE = 0.2;
 /** So that a list takes one request. */
 const MAX_ANSWERS = 1_000;
 const MAX_CALLER_BYTES_PER_HOUR = 64 * MIB;
+/** Of a repository's limits; a first answer may be larger. */
+const CALLER_SHARE = 1 / 8;
 const HOUR_MS = 60 * 60_000;
 /** Younger ones are not removed to make room: else callers would only take turns. */
 const MIN_AGE_MS = HOUR_MS;
 const LISTED_EVERY_MS = 60_000;
 const MAX_CALLERS = 10_000;
+const MAX_SHARES = 20_000;
 
 export function repositoryQuotaBytes(packBytes: number): number {
   return Math.max(MIN_REPOSITORY_BYTES, Math.floor(packBytes * PACK_SHARE));
@@ -36,9 +39,11 @@ interface Usage {
   count: number;
 }
 
+/** What a caller has had kept since then. */
 interface CallerHour {
   readonly sinceMs: number;
   bytes: number;
+  count: number;
 }
 
 export class AnswerQuota {
@@ -47,6 +52,8 @@ export class AnswerQuota {
   /** By repository. */
   readonly #usages = new Map<RepositoryUuid, Promise<Usage>>();
   readonly #hours = new Map<string, CallerHour>();
+  /** By repository and caller. */
+  readonly #shares = new Map<string, CallerHour>();
 
   constructor(store: BlobStore, now: () => number = Date.now) {
     this.#store = store;
@@ -62,41 +69,46 @@ export class AnswerQuota {
     { uuid, packBytes, caller }: AnswerOwner,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     if (caller === undefined) return yield* chunks;
-    const hour = this.#hourOf(caller);
+    const hour = this.#hourOf(this.#hours, caller, MAX_CALLERS);
+    const share = this.#hourOf(this.#shares, `${uuid} ${caller}`, MAX_SHARES);
+    const isFirst = share.count === 0;
     const maxBytes = repositoryQuotaBytes(packBytes);
     const usage = await this.#usageOf(uuid, maxBytes);
+    const counted = [usage, share, hour];
     let keptBytes = 0;
     let isWhole = false;
-    usage.count += 1;
+    for (const one of counted) one.count += 1;
     try {
       for await (const chunk of chunks) {
         keptBytes += chunk.length;
-        usage.bytes += chunk.length;
-        hour.bytes += chunk.length;
+        for (const one of counted) one.bytes += chunk.length;
+        const isAboveShare =
+          !isFirst && (share.bytes > CALLER_SHARE * maxBytes || share.count > CALLER_SHARE * MAX_ANSWERS);
         const isTooMuch = usage.bytes > maxBytes || usage.count > MAX_ANSWERS;
-        if (isTooMuch || hour.bytes > MAX_CALLER_BYTES_PER_HOUR)
+        if (isAboveShare || isTooMuch || hour.bytes > MAX_CALLER_BYTES_PER_HOUR)
           throw new LimitExceededError("no more answers are kept", { uuid, keptBytes });
         yield chunk;
       }
       isWhole = true;
     } finally {
       if (!isWhole) {
-        usage.count -= 1;
-        usage.bytes -= keptBytes;
-        hour.bytes -= keptBytes;
+        for (const one of counted) {
+          one.count -= 1;
+          one.bytes -= keptBytes;
+        }
       }
     }
   }
 
-  #hourOf(caller: string): CallerHour {
+  #hourOf(hours: Map<string, CallerHour>, key: string, maxSize: number): CallerHour {
     const nowMs = this.#now();
-    const known = this.#hours.get(caller);
+    const known = hours.get(key);
     if (known !== undefined && nowMs < known.sinceMs + HOUR_MS) return known;
-    const hour = { sinceMs: nowMs, bytes: 0 };
-    this.#hours.delete(caller);
-    this.#hours.set(caller, hour);
-    const [oldest] = this.#hours.keys();
-    if (this.#hours.size > MAX_CALLERS && oldest !== undefined) this.#hours.delete(oldest);
+    const hour = { sinceMs: nowMs, bytes: 0, count: 0 };
+    hours.delete(key);
+    hours.set(key, hour);
+    const [oldest] = hours.keys();
+    if (hours.size > maxSize && oldest !== undefined) hours.delete(oldest);
     return hour;
   }
 

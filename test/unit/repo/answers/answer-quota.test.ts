@@ -12,9 +12,9 @@ const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const MIB = 1024 * 1024;
 const key = (index: number): string => index.toString(16).padStart(64, "0");
 
-async function storedBytes(store: CountingBlobStore): Promise<number> {
+async function storedBytes(store: CountingBlobStore, uuid = UUID): Promise<number> {
   let bytes = 0;
-  for await (const { sizeBytes } of store.list(repositoryKeys(UUID).answerFolder)) bytes += sizeBytes;
+  for await (const { sizeBytes } of store.list(repositoryKeys(uuid).answerFolder)) bytes += sizeBytes;
   return bytes;
 }
 
@@ -52,7 +52,7 @@ test("one caller has 64 MB kept in an hour, and gets every answer all the same",
     maxKeepingWaitMs: 10_000,
     onFailure: (error) => failures.push(error),
   });
-  const owner = { uuid: UUID, packBytes: 2_000 * MIB } as const;
+  const owner = { uuid: UUID, packBytes: 4_000 * MIB } as const;
   const ask = (index: number, caller: string) => answers.of({ ...owner, caller }).open(answerOf(index, 9));
   for (let index = 0; index < 10; index++) expect(await readAll(await ask(index, "a"))).toBe(9 * MIB);
   const kept = 7 * 9 * MIB;
@@ -63,6 +63,36 @@ test("one caller has 64 MB kept in an hour, and gets every answer all the same",
   await readAll(await ask(30, "a"));
   expect(await storedBytes(store)).toBeCloseTo(kept + 18 * MIB, -4);
   expect(failures).toEqual([]);
+});
+
+test("one caller has an eighth of a repository's quota in an hour, at least one answer, and leaves the rest", async () => {
+  const store = new CountingBlobStore(new MemoryBlobStore());
+  let nowMs = 0;
+  const answers = new AnswerSharing({ store, now: () => nowMs, maxKeepingWaitMs: 10_000 });
+  const keptMib = async (index: number, caller: string, sizeMib: number, uuid = UUID) => {
+    const before = await storedBytes(store, uuid);
+    await readAll(await answers.of({ uuid, packBytes: 0, caller }).open(answerOf(index, sizeMib)));
+    return Math.round(((await storedBytes(store, uuid)) - before) / MIB);
+  };
+  expect([await keptMib(1, "a", 3), await keptMib(2, "a", 5), await keptMib(3, "a", 1)]).toEqual([3, 5, 0]);
+  expect([await keptMib(4, "b", 12), await keptMib(5, "b", 1)]).toEqual([12, 0]);
+  // The same caller has as much of another repository.
+  expect(await keptMib(6, "a", 8, UUID.replace("0", "1"))).toBe(8);
+  nowMs += 3_600_000;
+  expect(await keptMib(7, "a", 1)).toBe(1);
+});
+
+test("one caller has 125 of 1,000 answers", async () => {
+  const quota = new AnswerQuota(new MemoryBlobStore());
+  const keep = async (caller: string) => {
+    const byte = (async function* () {
+      yield new Uint8Array(1);
+    })();
+    for await (const _ of quota.counted(byte, { uuid: UUID, packBytes: 0, caller }));
+  };
+  for (let index = 0; index < 125; index++) await keep("a");
+  await expect(keep("a")).rejects.toMatchObject({ code: "LIMIT_EXCEEDED" });
+  await keep("b");
 });
 
 test("a repository has its quota, whoever asks, in all processes; the oldest make room after an hour", async () => {
