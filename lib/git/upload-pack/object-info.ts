@@ -38,10 +38,14 @@ export class ObjectInfoArguments {
   }
 }
 
-/** An object that is not here, or that no ref reaches, has nothing behind its id. */
+/**
+ * An object that is not here, or that no ref reaches, has nothing behind its id.
+ * @param onPlanned - Called once it is known which objects no ref reaches.
+ */
 export async function* listObjectInfo(
   source: UploadPackSource,
   { size, ids }: ObjectInfoRequest,
+  onPlanned: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (ids.length > 0) {
     const objects = await source.openObjects();
@@ -49,6 +53,7 @@ export async function* listObjectInfo(
     const hidden = source.mayHoldUnreachable
       ? await findUnreachable(objects, await source.readRefs(), present)
       : new Set<ObjectId>();
+    onPlanned();
     if (size) yield encodePktLine("size");
     for (const id of ids) {
       const pause = objects.slices.spend(1);

@@ -114,7 +114,8 @@ async function uploadPackV2(
     case "ls-refs":
       return listNewestRefs(ownSource, request.lsRefs, options);
     case "object-info":
-      return listObjectInfo(ownSource, request.objectInfo);
+      await options.turn?.startPlanning();
+      return listObjectInfo(ownSource, request.objectInfo, () => options.turn?.planned());
     case "bundle-uri":
       return listBundles(ownSource);
     case "fetch":

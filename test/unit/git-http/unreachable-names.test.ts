@@ -4,6 +4,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { byteText } from "../../../lib/git/byte-text.ts";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { DEFAULT_REQUEST_LIMITS } from "../../../lib/git/upload-pack/fetch-request.ts";
+import { uploadPack } from "../../../lib/git/upload-pack/upload-pack.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
@@ -21,6 +23,7 @@ const UNKNOWN = "5".repeat(40);
 
 let folder: TemporaryFolder;
 let handler: HttpHandler;
+let catalog: RepositoryCatalog;
 let tip: string;
 const lost: Record<string, string> = {};
 
@@ -56,7 +59,7 @@ beforeAll(async () => {
   await run("update-ref", "-d", "refs/heads/lost");
   await run("update-ref", "-d", "refs/tags/lost");
   await builder.publish("acme", "rewound", { mayHoldUnreachable: true });
-  const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
+  catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store) });
   handler = gitHttp({
     ...OPEN_ACCESS,
     find: (...request) => catalog.find(...request),
@@ -142,4 +145,23 @@ test("what refs reach is found in the same ways", async () => {
   expect(await answer(2, v2(`want ${tip}`, `filter sparse:oid=${first}`, "done"))).toContain(
     `ERR unable to parse sparse filter data in ${first}`,
   );
+});
+
+test("object-info looks for what no ref reaches in a planning turn", async () => {
+  const source = await catalog.find({ kind: "name", workspace: "acme", slug: "rewound" }, { refs: true });
+  if (source === undefined) throw new Error("not mirrored");
+  const calls: string[] = [];
+  const lines = ["command=object-info\n", DELIM_PKT, "size\n", `oid ${lost["blob"]}\n`, FLUSH_PKT];
+  const body = concatBytes(lines.map((line) => (typeof line === "string" ? encodePktLine(line) : line)));
+  const turn = {
+    bodyRead: () => calls.push("read"),
+    startPlanning: async () => void calls.push("start"),
+    planned: () => calls.push("planned"),
+  };
+  const answer = await uploadPack(source, chunksOf(body, []), {
+    ...{ protocol: 2, limits: DEFAULT_REQUEST_LIMITS, turn, onFailure: () => undefined },
+  });
+  expect(calls).toEqual(["read", "start"]);
+  for await (const _ of answer) break;
+  expect(calls).toEqual(["read", "start", "planned"]);
 });
