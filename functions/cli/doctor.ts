@@ -8,6 +8,7 @@ import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
 import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { readRelaySecret } from "../local/account.ts";
+import { openBlobUrls } from "../local/open-store.ts";
 import {
   bitbucketOf,
   type PrimaryOptions,
@@ -17,6 +18,7 @@ import {
   storeOf,
 } from "./command-options.ts";
 import { checkAccount } from "./doctor/check-account.ts";
+import { checkLfs } from "./doctor/check-lfs.ts";
 import {
   checkAddress,
   checkDeadLetters,
@@ -40,7 +42,7 @@ interface DoctorOptions extends PrimaryOptions {
 const EXPLANATION = `
 Checks, with the rights of its caller: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
 removed again); for each workspace the account, its scopes, Bitbucket's REST API and git server, this machine's clock, the webhook,
-when the mirror last did its rounds, and whose last sync failed; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
+when the mirror last did its rounds, whose last sync failed, and one Git LFS file: at Bitbucket, in the store, and its link; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
 Each line is OK, FAIL or SKIP; a FAIL is followed by what to do. With --json: an array of {check, status, detail, advice}.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
@@ -93,6 +95,7 @@ async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, und
     place ??= mirrorUrl;
     yield await checkRounds(workspace, store);
     yield await checkRepositories(workspace, config, store);
+    yield* await checkLfs(workspace, { config, store, bitbucket, urls: openBlobUrls(options) });
   }
   const [first] = active;
   if (place !== undefined && first !== undefined) yield* await checkAddress(place, first.workspace);

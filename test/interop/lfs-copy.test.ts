@@ -12,6 +12,7 @@ import { runCli } from "../support/cli.ts";
 import { addLfsFile } from "../support/lfs/add-file.ts";
 import { startMirror } from "../support/mirror-process.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../support/primary.ts";
+import { startS3Server } from "../support/s3-server/s3-server.ts";
 
 const WAITING = { timeout: 60_000, interval: 50 };
 
@@ -60,6 +61,44 @@ test("nearside sync copies files, and says how many", async () => {
   const excluded = await runSync("--lfs-repositories", "*,!acme/sam*");
   expect(JSON.parse(excluded.stdout)).toMatchObject({ lfs: { files: 0 } });
 });
+test("doctor checks one file at Bitbucket, in the store and at its link", async () => {
+  const { gitUrl, apiUrl } = primary.fake;
+  const s3 = await startS3Server({ folder: join(primary.folder, "s3") });
+  const environment = {
+    AWS_REGION: s3.region,
+    AWS_ACCESS_KEY_ID: s3.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey,
+  };
+  const bucket = ["--store", `s3://${s3.bucketName}`, "--s3-endpoint", s3.endpoint];
+  const places = [...bucket, "--git-url", gitUrl, "--api-url", apiUrl];
+  const lfsFindings = async () => {
+    const { stdout } = await runCli(["doctor", "--json", ...places], environment);
+    return (JSON.parse(stdout) as { check: string; status: string; detail: string }[])
+      .filter(({ check }) => check.startsWith("acme: LFS"))
+      .map(({ check, status, detail }) => `${status} ${check}: ${detail}`);
+  };
+  for (const args of [
+    ["connect", "acme", ...places],
+    ["select", "acme", "--all", ...bucket],
+    ["sync", ...places],
+  ])
+    expect(await runCli(args, environment)).toMatchObject({ exitCode: 0 });
+  expect(await lfsFindings()).toEqual([
+    "skipped acme: LFS: no pointer to a Git LFS file is known, in 1 mirrored repository",
+  ]);
+  const oid = await addLfsFile(primary, "a.bin", randomBytes(1000));
+  await runCli(["sync", ...places], environment);
+  expect(await lfsFindings()).toEqual([
+    "ok acme: LFS: sample: 1 file, 1 stored",
+    `ok acme: LFS at Bitbucket: it offers ${oid} of acme/sample to the account`,
+    `ok acme: LFS in the store: ${oid} has its 1000 bytes`,
+    `ok acme: LFS link: ${s3.endpoint} gives ${oid} to anyone who has the link`,
+  ]);
+  primary.fake.lfs.misbehave({ batchStatus: 403 });
+  expect((await lfsFindings())[1]).toMatch(/^fail acme: LFS at Bitbucket: .*403/);
+  await s3.close();
+});
+
 test("status, verify and lfs forget", async () => {
   const store = new FsBlobStore(primary.storeFolder);
   await changeMirrorConfig(store, () => mirrorConfigOf([{ workspace: "acme", projects: "all" }]));
