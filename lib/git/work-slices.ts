@@ -45,6 +45,20 @@ export class WorkSlices {
   }
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** The event loop is the process's, so its turns are, too. */
+const waiting: (() => void)[] = [];
+
+/**
+ * Resolves after the event loop has served others. It releases one waiter a turn: released together, the slices of many requests
+ * would be one long block.
+ */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (waiting.push(resolve) === 1) setImmediate(releaseNext);
+  });
+}
+
+function releaseNext(): void {
+  waiting.shift()?.();
+  if (waiting.length > 0) setImmediate(releaseNext);
 }

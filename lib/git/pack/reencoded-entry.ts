@@ -1,6 +1,7 @@
 /** Makes entries that no pack holds as they are needed: a delta against another base, or the object whole. */
 import type { ObjectNumber } from "../object-numbers.ts";
 import type { GitObject, ObjectReader } from "../ports.ts";
+import { nextTurn } from "../work-slices.ts";
 import { deflateInPieces, EntryDeflater } from "./deflate.ts";
 import { DeltaEncoder } from "./encode-delta.ts";
 
@@ -77,6 +78,6 @@ export class EntryReencoder {
     this.#bytesInARow += bytes;
     if (this.#bytesInARow < BYTES_IN_A_ROW) return;
     this.#bytesInARow = 0;
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }

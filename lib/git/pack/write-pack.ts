@@ -1,10 +1,15 @@
 /** Writes a pack of chosen objects out of packs that there are. */
 
+import { nextTurn, WorkSlices } from "../work-slices.ts";
 import { PackOutput } from "./chunk-collector.ts";
 import { planEntryReading } from "./entry-windows.ts";
 import { EntryWriter, type EntryWriterOptions } from "./entry-writer.ts";
 import { encodePackHeader } from "./pack-format.ts";
 import { ReadAhead } from "./read-ahead.ts";
+
+/** What a slice of work counts, each about a microsecond. */
+const STEPS_PER_ENTRY = 4;
+const BYTES_PER_STEP = 1024;
 
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
 export async function* writePack(options: EntryWriterOptions): AsyncGenerator<Uint8Array, void, undefined> {
@@ -27,9 +32,12 @@ export async function* writeEntries(
   options: EntryWriterOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { objects, objectNumbers } = options;
+  // With all blocks in memory nothing else here waits, and many answers at once would hold the event loop.
+  await nextTurn();
   objects.packs.sortByPlace(objectNumbers);
   const { windows, isCached } = planEntryReading(objects.packs, objectNumbers);
   const ahead = new ReadAhead({ ...options, isCached });
+  const slices = new WorkSlices();
   let writtenCount = 0;
   ahead.advance(writtenCount);
   const writer = new EntryWriter(output, options);
@@ -37,5 +45,7 @@ export async function* writeEntries(
     yield* writer.copyWindow(window);
     writtenCount += window.end - window.first;
     ahead.advance(writtenCount);
+    const steps = STEPS_PER_ENTRY * (window.end - window.first) + window.bytes.length / BYTES_PER_STEP;
+    await slices.spend(steps);
   }
 }

@@ -8,6 +8,7 @@ import type { CommitHistory } from "../history/commit-history.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
+import { nextTurn } from "../work-slices.ts";
 import type { ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { readTreeEntries } from "./read-tree.ts";
@@ -94,7 +95,7 @@ export class RecordedObjects implements TreeMarker {
 
   /** Nothing is waited for otherwise: others are to have their turn. */
   async #pause(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     this.#pauseAt = this.#history.trees.addedCount + CHANGES_AT_ONCE;
   }
 
