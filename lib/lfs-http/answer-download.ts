@@ -3,7 +3,7 @@
  * has a pointer to it: a pointer proves nothing by itself, as strangers write pointers too. For all others the primary's own entry
  * for this caller, word by word; also for those whose confirmation is old, unless the primary cannot be asked.
  */
-import type { LfsEntry } from "../bitbucket/lfs-client.ts";
+import type { LfsEntry } from "../bitbucket/lfs-batch.ts";
 import { errorFields } from "../errors.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { serverUrlOf } from "../http/server-url.ts";

@@ -1,5 +1,5 @@
 /** The primary's own entries for a caller, asked for with the caller's credential. */
-import type { LfsEntry, LfsObject } from "../bitbucket/lfs-client.ts";
+import type { LfsEntry, LfsObject } from "../bitbucket/lfs-batch.ts";
 import { errorFields, MirrorError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 

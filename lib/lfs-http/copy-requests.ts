@@ -1,6 +1,6 @@
 /** Has files copied that callers asked for. The same ones once in a while, however often they are asked for. */
 import { boundedCache } from "../auth/bounded-cache.ts";
-import type { LfsEntry } from "../bitbucket/lfs-client.ts";
+import type { LfsEntry } from "../bitbucket/lfs-batch.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 
 interface RepositoryPlace {

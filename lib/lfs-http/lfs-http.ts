@@ -3,7 +3,7 @@
  * logs in at the other host with its credential for that host.
  * Source: git-lfs docs/api/README.md; lfsapi/auth.go, "doWithCreds".
  */
-import { lfsClient } from "../bitbucket/lfs-client.ts";
+import { askLfsBatch, type LfsObject } from "../bitbucket/lfs-batch.ts";
 import { lfsUrlOf, readOnlyText, repositoryUrlOf } from "../bitbucket/repository-url.ts";
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
@@ -44,8 +44,9 @@ export function lfsHttp(options: LfsHttpOptions): (asked: LfsRequest) => Promise
     if ("status" in batch) return batch;
     if (batch.operation === "upload") return atPrimary(request, repositoryUrl, push.kind);
     const { authorization } = request.headers;
-    const { ask } = lfsClient({ fetch, agent, repositoryUrl, authorization });
-    return answerDownload({ request, batch, uuid, primaryPath, askPrimary: ask }, options);
+    const askPrimary = (objects: readonly LfsObject[], signal: AbortSignal) =>
+      askLfsBatch(objects, { fetch, agent, repositoryUrl, authorization, signal });
+    return answerDownload({ request, batch, uuid, primaryPath, askPrimary }, options);
   };
 }
 

@@ -1,5 +1,5 @@
 /** Brings one file of a copy job, as the primary's entry for it says. */
-import type { LfsEntry, LfsObject } from "../bitbucket/lfs-client.ts";
+import type { LfsEntry, LfsObject } from "../bitbucket/lfs-batch.ts";
 import {
   assertNotStopped,
   errorFields,

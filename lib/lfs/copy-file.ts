@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LfsAction, LfsEntry } from "../bitbucket/lfs-client.ts";
+import type { LfsAction, LfsEntry } from "../bitbucket/lfs-batch.ts";
 import {
   afterCleanUp,
   assertNotStopped,

@@ -2,7 +2,7 @@
  * Does a copy job: asks the primary about its files, all at once, and brings those that are not here. What the primary says of
  * a file is noted for this repository alone, also where another repository has brought the bytes before.
  */
-import type { LfsEntry, LfsObject } from "../bitbucket/lfs-client.ts";
+import type { LfsEntry, LfsObject } from "../bitbucket/lfs-batch.ts";
 import { assertNotStopped, errorFields, NotFoundError, UnfinishedError } from "../errors.ts";
 import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../store/blob-store.ts";

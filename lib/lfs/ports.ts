@@ -1,5 +1,6 @@
 /** What copying asks of the primary. */
-import type { LfsAction, LfsDownload, LfsEntry, LfsObject } from "../bitbucket/lfs-client.ts";
+import type { LfsAction, LfsEntry, LfsObject } from "../bitbucket/lfs-batch.ts";
+import type { LfsDownload } from "../bitbucket/lfs-client.ts";
 
 /** One repository's files at the primary, as the mirror's own account sees them. */
 export interface LfsPrimary {

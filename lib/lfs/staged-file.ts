@@ -7,7 +7,7 @@
  * parts without gaps, and only the hash decides whether it is the file.
  */
 import { randomBytes } from "node:crypto";
-import type { LfsEntry } from "../bitbucket/lfs-client.ts";
+import type { LfsEntry } from "../bitbucket/lfs-batch.ts";
 import {
   afterCleanUp,
   assertNotStopped,

@@ -1,5 +1,5 @@
 /** Whether Git LFS works from Bitbucket to a client, on one file of one repository. */
-import type { LfsEntry } from "../../../lib/bitbucket/lfs-client.ts";
+import type { LfsEntry } from "../../../lib/bitbucket/lfs-batch.ts";
 import { isStored } from "../../../lib/lfs/bring-file.ts";
 import { downloadOf } from "../../../lib/lfs/copy-file.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
