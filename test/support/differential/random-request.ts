@@ -1,4 +1,5 @@
 /** A random client's random request: what it has, what it wants, how it speaks. */
+import { execFileSync } from "node:child_process";
 import type { RefList } from "../../../lib/git/ports.ts";
 import type { Deepening, FetchCase } from "./fetch-case.ts";
 import { boundaryAtDepth, closure, commitsAmong, NO_BOUNDARY } from "./graph-walk.ts";
@@ -6,6 +7,14 @@ import type { ObjectGraph } from "./object-graph.ts";
 import type { Random } from "./random.ts";
 import { SPARSE_TAG } from "./random-pushes.ts";
 import type { ServerOffer } from "./server-offer.ts";
+
+/** Git 2.54 changed what `deepen-relative` means; the mirror does as it does. */
+const GIT_COUNTS_FROM_WANTS = isNewGit(execFileSync("git", ["version"], { encoding: "utf8" }));
+
+function isNewGit(versionLine: string): boolean {
+  const [, major, minor] = /(\d+)\.(\d+)/.exec(versionLine) ?? [];
+  return Number(major) * 1_000 + Number(minor) >= 2_054;
+}
 
 export interface RequestSubject {
   readonly graph: ObjectGraph;
@@ -129,7 +138,7 @@ function randomDeepening(
   const notRefs = random.sample(names, random.between(1, 2)).map(({ name }) => name);
   const sinceSeconds = graph.seconds(commit) + random.between(-1, 1);
   const depth = random.pick([1, 1, 2, 3, 5, 10, 50, 0x7fff_ffff]);
-  const isRelative = random.chance(0.3);
+  const isRelative = random.chance(0.3) && GIT_COUNTS_FROM_WANTS;
   if (roll < 20) return { kind: "depth", depth, isRelative: isRelative && depth < 1000 };
   if (roll < 25) return { kind: "until", sinceSeconds, notRefs: [] };
   if (roll < 30 && notRefs.length > 0) return { kind: "until", notRefs };
