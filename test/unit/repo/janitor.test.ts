@@ -85,7 +85,7 @@ test("a pack of long ago that has just lost its name stays for the grace period 
   expect(await tidyAfter(123)).toMatchObject({ removedBlobs: 0, waitingBlobs: 6 });
   expect(await tidyAfter(124)).toMatchObject({ removedBlobs: 6, removedBytes: 6, waitingBlobs: 0 });
   expect(await keys(KEYS.packFolder)).toEqual(
-    ["history", "idx", "pack"].map((kind) => `objects/pack/pack-${"3".repeat(40)}.${kind}`),
+    ["history-4", "idx", "pack"].map((kind) => `objects/pack/pack-${"3".repeat(40)}.${kind}`),
   );
 });
 
