@@ -53,7 +53,7 @@ function reasonForNone({ workspace, mode, listedAt, knownCount, repositories }: 
   const selected = repositories.filter(({ isSelected }) => isSelected);
   if (selected.length > 0)
     return `${counted(selected.length, "repository is", "repositories are")} selected, and not synchronized yet: npx nearside status.`;
-  if (knownCount === 0) return "Bitbucket shows no repository of what is selected to this account.";
+  if (knownCount === 0) return "Bitbucket shows none of the selected repositories to this account.";
   return `none of ${counted(knownCount, "repository", "repositories")} is selected: npx nearside select ${workspace} --all.`;
 }
 

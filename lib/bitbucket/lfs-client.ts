@@ -87,7 +87,7 @@ async function followRedirects(
   throw new UpstreamError("the storage of LFS files redirects too often", { retryable: true });
 }
 
-/** Names are not resolved: of what is fetched only bytes that have the oid are stored. */
+/** Host names are not resolved. The copier stores only bytes whose SHA-256 is the oid. */
 function assertMayFollow(url: URL, from: URL, primary: URL): void {
   const kind = hostKind(url);
   const isInside = kind !== "public" && (kind === "forbidden" || hostKind(primary) === "public");

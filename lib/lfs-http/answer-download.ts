@@ -138,6 +138,6 @@ async function linkedEntries(
 /** Where a copy failed, or the file is too large, the plan of a sync decides when to try again. */
 function mayBeCopied(rights: Pick<LfsRights, "find">, oid: string, nowSeconds: number): boolean {
   const record = rights.find(oid);
-  // The primary has what was missing by now. A copy of what is stored confirms it.
+  // The primary has the missing file now. Copying a stored file confirms it again.
   return record === undefined || record.state === LFS_STATE.missing || record.seconds <= nowSeconds;
 }

@@ -13,7 +13,7 @@ const CONFIRM_AFTER_SECONDS = CONFIRM_AFTER_DAYS * DAY_SECONDS;
 /** Of a repository's files, within a day. Fewer are believed at once. */
 const HELD_ABOVE_FILES = 5;
 const HELD_ABOVE_SHARE = 0.1;
-/** Until the last of what is held is believed. */
+/** How long a mass removal is held, with a day for the last job. */
 const MANY_MS = (MAX_HELD_DAYS + 1) * DAY_SECONDS * 1000;
 
 /** Whether a copy job has to ask the primary about a file of which this is known. */

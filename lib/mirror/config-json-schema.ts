@@ -17,7 +17,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   publicRepositories: "false leaves out repositories that anyone may read at Bitbucket.",
   disabled: "true serves and synchronizes nothing, and keeps all data.",
   removedAt: "From then on nothing is served; data is deleted after retentionDays. Set by nearside remove.",
-  retentionDays: "How many days data of what is no longer mirrored is kept.",
+  retentionDays: "Days for which the data of a repository that is no longer mirrored is kept.",
   relayWebhooks: "Receivers of each publish's event; nearside relay writes them. Each id once.",
   id: "The webhook's id, as nearside relay list shows it.",
   url: "https://, without a credential; http:// for a receiver on the machine of a local mirror.",

@@ -1,5 +1,5 @@
 /**
- * A table of what is known of a repository's files of git-lfs. Whole oids, never prefixes: pointers are written by strangers.
+ * A table of a repository's git-lfs files and their states. Whole oids, never prefixes: anyone may write a pointer.
  *
  *   "NLFT", 32-bit numbers: version 1, records, 0 · fan-out 4 x 256: records whose oid begins with that byte or a smaller one ·
  *   records · SHA-256 of all before

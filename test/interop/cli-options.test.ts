@@ -67,6 +67,6 @@ test("a server with nothing to serve says why", async () => {
   const mirror = spawnMirror([...place(), "--port", "0", "--project", "acme/NONE"], { env: ACCOUNT });
   running.push(mirror);
   await mirror.untilPrinted(
-    /with 0 repositories.*\n {2}acme: Bitbucket shows no repository of what is selected/,
+    /with 0 repositories.*\n {2}acme: Bitbucket shows none of the selected repositories/,
   );
 });

@@ -10,7 +10,7 @@ export interface AnswerOwner {
   readonly uuid: RepositoryUuid;
   /** Of all packs of the repository. */
   readonly packBytes: number;
-  /** A name of the one who asks; absent for the mirror itself, which prepares few answers and has no limit. */
+  /** The key of the caller; absent for the mirror itself, which prepares few answers and has no limit. */
   readonly caller?: string | undefined;
 }
 

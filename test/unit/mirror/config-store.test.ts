@@ -130,7 +130,7 @@ test("a process that starts with an invalid file uses the copy of the last valid
   expect(store.counts()).toMatchObject({ requests: 3, readIfChanged: 1 });
   expect(reported).toEqual([expect.stringMatching(/^config.json: /)]);
 
-  await changeMirrorConfig(store, add("b")).catch(() => undefined);
+  await expect(changeMirrorConfig(store, add("b"))).rejects.toBeInstanceOf(ConfigError);
   await write(store, '{"formatVersion": 1, "workspaces": []}');
   expect((await cold.read()).workspaces).toEqual([]);
 });
