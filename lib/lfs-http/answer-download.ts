@@ -42,7 +42,10 @@ export interface DownloadQuestion {
 const LINK_MARGIN_SECONDS = 60;
 /** A link that ends within seconds is expired to git-lfs, which then asks without end. */
 const MIN_LINK_SECONDS = 60;
-/** git-lfs waits as long as Retry-After says; a build that waits longer is better off with what there is. */
+/**
+ * git-lfs waits as long as the `Retry-After` of a whole batch says. Where that is longer, it gets what there is, and an error for
+ * each of the other files.
+ */
 const MAX_WAIT_SECONDS = 60;
 
 type ValidObject = AskedObject & { readonly sizeBytes: number };
@@ -68,11 +71,7 @@ export async function answerDownload(
   const old = known.filter((record) => unanswered.has(record.oid) && isConfirmed(record, nowSeconds, true));
   for (const [oid, entry] of await linkedEntries(old, request, options)) stored.set(oid, entry);
   const isIncomplete = unanswered.size > old.length;
-  if (
-    isIncomplete &&
-    limitedSeconds !== undefined &&
-    (limitedSeconds <= MAX_WAIT_SECONDS || stored.size === 0)
-  )
+  if (isIncomplete && limitedSeconds !== undefined && limitedSeconds <= MAX_WAIT_SECONDS)
     return lfsError(429, `Bitbucket limits the rate of your credential; try again in ${limitedSeconds} s`, {
       "retry-after": String(limitedSeconds),
     });

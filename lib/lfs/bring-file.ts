@@ -58,10 +58,16 @@ const GONE: ReadonlySet<unknown> = new Set([404, 410]);
 /** In place of a time: not until it is asked for. */
 const NEVER_SECONDS = 0xffffffff;
 
-/** @param entry - `undefined` where the primary does not name the file. Never rejects. */
+/**
+ * What the primary says of one file: its entry, `"left-out"` where its answer has none, or `"no-repository"` where it has no
+ * files for the repository at all.
+ */
+export type PrimaryAnswer = LfsEntry | "left-out" | "no-repository";
+
+/** Never rejects. */
 export async function bringFile(
   object: WantedFile,
-  entry: LfsEntry | undefined,
+  entry: PrimaryAnswer,
   options: BringOptions,
 ): Promise<FileOutcome> {
   const { maxFileBytes, log, nowSeconds } = options;
@@ -74,14 +80,14 @@ export async function bringFile(
     kind: "postponed",
     record: { oid, sizeBytes: pointerBytes, state: LFS_STATE.postponed, tries, seconds },
   });
-  if (entry === undefined || isMissing(entry))
+  if (entry === "no-repository" || (entry !== "left-out" && isMissing(entry)))
     return {
       kind: "missing",
       record: { oid, sizeBytes: pointerBytes, state: LFS_STATE.missing, tries, seconds: laterSeconds },
       known,
     };
-  const sizeBytes = entry.size || pointerBytes;
-  if (downloadOf(entry) === undefined || !Number.isSafeInteger(sizeBytes)) {
+  const sizeBytes = (entry !== "left-out" && entry.size) || pointerBytes;
+  if (entry === "left-out" || downloadOf(entry) === undefined || !Number.isSafeInteger(sizeBytes)) {
     // No evidence that it is gone.
     const error = new UpstreamError("the primary offers no download", { retryable: true, oid });
     return wasStored ? { kind: "failed", error } : postponed(laterSeconds);

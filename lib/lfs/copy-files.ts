@@ -56,7 +56,10 @@ export async function copyFiles(
   );
   const entries = await ask(primary, wanted, options);
   const brought = await Promise.all(
-    wanted.map((object) => bringFile(object, entries?.get(object.oid), { ...options, nowSeconds })),
+    wanted.map((object) => {
+      const answer = entries === undefined ? "no-repository" : (entries.get(object.oid) ?? "left-out");
+      return bringFile(object, answer, { ...options, nowSeconds });
+    }),
   );
   const isAnswered = entries !== undefined;
   const outcomes = await holdRemovals(brought, { rights, known, isAnswered, nowMs });

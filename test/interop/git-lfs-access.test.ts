@@ -32,12 +32,15 @@ describe.skipIf(isMissing)("git-lfs with a credential", () => {
   let clone: string;
   let helper: Awaited<ReturnType<typeof makeCredentialHelper>>;
 
-  async function prepare(username: string, password: string) {
+  async function prepare(
+    username: string,
+    password: string,
+    atPrimary: readonly [string, string] = ["wanda", TOKENS.wanda],
+  ) {
     const host = new URL(mirror.url()).host;
-    const wanda = { username: "wanda", password: TOKENS.wanda };
     helper = await makeCredentialHelper(mirror.folder, {
       [host]: { username, password },
-      [new URL(mirror.fake.gitUrl).host]: wanda,
+      [new URL(mirror.fake.gitUrl).host]: { username: atPrimary[0], password: atPrimary[1] },
     });
     clone = join(mirror.folder, `clone-${Math.random()}`);
     const authorization = CREDENTIALS["API token of a writer"];
@@ -78,6 +81,22 @@ describe.skipIf(isMissing)("git-lfs with a credential", () => {
     const host = new URL(mirror.url()).host;
     expect((await helper.takeCalls()).filter((call) => !call.startsWith("store"))).toEqual([`get ${host}`]);
     expect(mirror.fake.lfs.batches).toMatchObject([{ caller: "rita", status: 200 }]);
+  });
+
+  test("a token that may only read is refused the push with 403, and stays in the helper", async () => {
+    await prepare("rita", TOKENS.rita, ["rita", TOKENS.rita]);
+    const push = ["lfs", "push", "origin", "HEAD"];
+    const { exitCode, stderr } = await tryGit([...helper.options, ...push], { cwd: clone });
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 2,
+      stderr: expect.stringMatching(/write access/),
+    });
+    expect((await helper.takeCalls()).filter((call) => call.startsWith("erase"))).toEqual([]);
+    const uploads = mirror.fake.lfs.batches.filter(({ operation }) => operation === "upload");
+    expect(uploads).toMatchObject([{ status: 403 }]);
+    // It still reads.
+    await forget();
+    expect(await fetchFiles()).toMatchObject({ exitCode: 0 });
   });
 
   test.each(["in the configuration", "in the address", "in a helper that gives the same one each time"])(

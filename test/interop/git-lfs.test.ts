@@ -1,10 +1,13 @@
 /** Real git-lfs against `nearside serve`, whose files are in a folder: downloads come from the mirror, everything else reaches the primary. */
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import fs, { existsSync } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import isomorphicGit from "isomorphic-git";
+import http from "isomorphic-git/http/node";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { lfsFileKey } from "../../lib/repo/layout.ts";
+import { GIT_CLIENTS } from "../support/clients/git-client.ts";
 import { type CredentialHelper, makeCredentialHelper } from "../support/credential-helper.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
@@ -242,6 +245,29 @@ describe.skipIf(isMissing)("git-lfs", () => {
     const { exitCode, stderr } = await clone.attempt("lfs", "fetch", "origin", "planted");
     expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining(oid) });
     expect(await clone.objects()).toEqual(tips.map(oidOf).toSorted());
+  });
+
+  describe.each(GIT_CLIENTS)("$name", (client) => {
+    test("gets pointers, as it knows nothing of git-lfs", async ({ skip }) => {
+      const missing = await client.missing();
+      if (missing !== undefined && process.env["CI"] !== undefined) throw new Error(missing);
+      if (missing !== undefined) return skip(missing);
+      const path = primary.newPath();
+      await client.clone(url, path);
+      const main = await primary.git("rev-parse", "main");
+      for (const [i, content] of tips.entries())
+        expect(await git(["cat-file", "blob", `${main}:${i}.bin`], { cwd: path })).toBe(
+          `version https://git-lfs.github.com/spec/v1\noid sha256:${oidOf(content)}\nsize ${content.length}`,
+        );
+    });
+  });
+
+  test("isomorphic-git checks pointers out", async () => {
+    const dir = primary.newPath();
+    await isomorphicGit.clone({ fs, http, url, dir, ref: "main" });
+    expect(await readFile(join(dir, "1.bin"), "utf8")).toContain(
+      `oid sha256:${oidOf(tips[1] as Uint8Array)}`,
+    );
   });
 
   test("while the primary is away: what is stored is served", async () => {

@@ -20,6 +20,8 @@ const faultsSchema = z.strictObject({
   objectErrors: z.record(z.string(), z.strictObject({ code: z.number(), message: z.string() })),
   /** Changes to the entry of an object, by its oid. */
   objectChanges: z.record(z.string(), z.record(z.string(), z.json())),
+  /** Oids of objects that answers leave out. */
+  leftOut: z.array(z.string()),
   /** Answer each transfer with this status; null: don't. */
   storageStatus: z.number().int().min(400).max(599).nullable(),
   /** Change the first byte of what is downloaded. */
@@ -44,6 +46,7 @@ const NO_FAULTS: LfsFaults = {
   batchDelayMs: 0,
   objectErrors: {},
   objectChanges: {},
+  leftOut: [],
   storageStatus: null,
   wrongBytes: false,
   cutAfterBytes: null,

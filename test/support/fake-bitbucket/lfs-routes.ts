@@ -76,7 +76,9 @@ export class LfsRoutes {
   }
 
   async #answerBatch(folder: string, { operation, transfers, objects }: LfsBatch): Promise<Json> {
-    const described = objects.map((object) => this.#describe(folder, operation, object));
+    const { leftOut } = this.#fake.lfs.controls.faults;
+    const named = objects.filter(({ oid }) => !leftOut.includes(oid));
+    const described = named.map((object) => this.#describe(folder, operation, object));
     const transfer = transfers.includes(MEDIA_ADAPTER) ? MEDIA_ADAPTER : "basic";
     return { transfer, objects: await Promise.all(described) };
   }

@@ -247,14 +247,30 @@ describe("while the primary fails", () => {
     },
   );
 
-  test("one that lasts is not, if there is something to be had", async () => {
-    lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: 900 });
-    expect(codes(await rig.download(both()))).toEqual(["link", 429]);
-    const nothing = await rig.download([{ oid: atPrimary, size: 500 }]);
-    expect([nothing.status, nothing.headers["retry-after"]]).toEqual([429, "900"]);
+  test.each([60, 61])("one of %i s is waited for only if that is a minute at most", async (seconds) => {
+    lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: seconds });
+    const answers = [await rig.download(both()), await rig.download([{ oid: atPrimary, size: 500 }])];
+    const found = answers.map((answer) => [answer.status, codes(answer)]);
+    if (seconds === 60) {
+      expect(found).toEqual([
+        [429, undefined],
+        [429, undefined],
+      ]);
+      expect(answers[0]?.headers["retry-after"]).toBe("60");
+    } else
+      expect(found).toEqual([
+        [200, ["link", 429]],
+        [200, [429]],
+      ]);
   });
 
-  test("an answer that leaves one out, or repeats one, or is none", async () => {
+  test("an object that the primary leaves out of its answer is 503, and nothing is copied", async () => {
+    lfs().misbehave({ leftOut: [atPrimary] });
+    expect(codes(await rig.download(both()))).toEqual(["link", 503]);
+    expect(rig.queued).toEqual([]);
+  });
+
+  test("each oid is answered once, with the primary's own error", async () => {
     lfs().misbehave({ objectErrors: { [atPrimary]: { code: 410, message: "Gone" } } });
     const { json } = await rig.download([...both(), ...both()]);
     expect(json.objects?.map(({ oid }) => oid)).toEqual([stored, atPrimary]);

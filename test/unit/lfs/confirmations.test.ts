@@ -130,6 +130,27 @@ test("a 404 for the whole repository is held as well", async () => {
   expect(await states(oids)).toEqual(new Set([LFS_STATE.stored]));
 });
 
+test("files that the primary leaves out of its answer keep their right, and are asked about again", async () => {
+  const oids = await addFiles(3);
+  const [leftOut = ""] = oids;
+  lfs().misbehave({ leftOut: [leftOut] });
+  for (let day = 8; day < 20; day++) {
+    nowMs += day === 8 ? 8 * DAY_MS : DAY_MS;
+    clocked.messages.length = 0;
+    await expect(clocked.run()).rejects.toThrow("offers no download");
+    expect(await states(oids)).toEqual(new Set([LFS_STATE.stored]));
+  }
+  expect(
+    lfs()
+      .batches.flatMap(({ oids }) => oids)
+      .filter((oid) => oid === leftOut),
+  ).toHaveLength(12);
+  expect((await clocked.record(leftOut))?.tries).toBe(0);
+  lfs().reset();
+  await clocked.runJobs();
+  expect((await clocked.record(leftOut))?.seconds).toBe(Math.floor(nowMs / 1000));
+});
+
 test("a file that the store has lost is copied again", async () => {
   const [oid = ""] = await addFiles(1);
   await store.delete(lfsFileKey(oid));

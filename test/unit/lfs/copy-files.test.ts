@@ -186,6 +186,14 @@ describe("what the primary does not give", () => {
     expect(await rig.storedOids()).toEqual([good]);
   });
 
+  test("neither is an answer without the file: it is asked for again", async () => {
+    const oid = await rig.addFile("a.bin", randomBytes(1000));
+    lfs().misbehave({ leftOut: [oid] });
+    await rig.run();
+    expect((await rig.record(oid))?.state).toBe(LFS_STATE.postponed);
+    expect(await rig.storedOids()).toEqual([]);
+  });
+
   test("a rate limit fails the job with the time that the primary asks for", async () => {
     await rig.addFile("a.bin", randomBytes(1000));
     lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: 7 });
