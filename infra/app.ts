@@ -10,15 +10,12 @@ import { StorageStack } from "./storage-stack.ts";
 const app = new App();
 const settings = deploymentSettings(readSettingsFile(settingsFileOf(app.node)));
 process.stderr.write(`${describeReach(settings)}\n`);
-const codeFolders = {
-  authorizer: await bundled("authorizer", FUNCTION_SOURCES.authorizer),
-  gitHttp: await bundled("git-http", FUNCTION_SOURCES.gitHttp),
-  sync: await bundled("sync", FUNCTION_SOURCES.sync),
-  lfsSync: await bundled("lfs-sync", FUNCTION_SOURCES.lfsSync),
-  webhook: await bundled("webhook", FUNCTION_SOURCES.webhook),
-  relay: await bundled("relay", FUNCTION_SOURCES.relay),
-  reconcile: await bundled("reconcile", FUNCTION_SOURCES.reconcile),
-};
+const names = Object.keys(FUNCTION_SOURCES) as (keyof typeof FUNCTION_SOURCES)[];
+const folders = await Promise.all(names.map((name) => bundled(name, FUNCTION_SOURCES[name])));
+const codeFolders = Object.fromEntries(names.map((name, index) => [name, folders[index]])) as Record<
+  keyof typeof FUNCTION_SOURCES,
+  string
+>;
 
 const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`, {
   allowedAddresses: settings.allowedAddresses,
@@ -31,6 +28,8 @@ new ServiceStack(app, `${settings.stackPrefix}-Service`, {
 });
 
 async function bundled(name: string, source: FunctionSource): Promise<string> {
+  // In a package (infra/package.ts) they are beside this file.
+  if (import.meta.url.endsWith(".mjs")) return join(import.meta.dirname, name);
   // A fixed place: source maps name their sources relative to it, so another place would look like changed code.
   const outputFolder = join(import.meta.dirname, "..", "cdk.out", "bundles", name);
   await bundleFunction(source, outputFolder);

@@ -4,9 +4,9 @@
  */
 import { rm } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { type BuildOptions, build } from "esbuild";
+import type { BuildOptions } from "esbuild";
 
-const PROJECT_FOLDER = resolve(import.meta.dirname, "..");
+export const PROJECT_FOLDER = resolve(import.meta.dirname, "..");
 
 /** Paths are relative to the project's folder. */
 export interface FunctionSource {
@@ -32,21 +32,30 @@ export const FUNCTION_SOURCES = {
  */
 export const SERVING_NODE_OPTIONS = "--max-semi-space-size=1";
 
-/** @param outputFolder - Emptied first. */
+/**
+ * @param outputFolder - Emptied first.
+ * @returns The bundled files, relative to the project's folder.
+ */
 export async function bundleFunction(
   { entryFile, workerFiles }: FunctionSource,
   outputFolder: string,
-): Promise<void> {
+  options: Pick<BuildOptions, "sourcemap"> = {},
+): Promise<string[]> {
+  // Loaded here: a package (infra/package.ts) has the bundles, and no esbuild.
+  const { build } = await import("esbuild");
   await rm(outputFolder, { recursive: true, force: true });
   const workers = workerFiles.map((file) => [basename(file, ".ts"), resolve(PROJECT_FOLDER, file)]);
-  await build({
-    ...OPTIONS,
+  const { metafile } = await build({
+    ...BUNDLE_OPTIONS,
+    ...options,
     entryPoints: { index: resolve(PROJECT_FOLDER, entryFile), ...Object.fromEntries(workers) },
     outdir: outputFolder,
+    metafile: true,
   });
+  return Object.keys(metafile.inputs);
 }
 
-const OPTIONS = {
+export const BUNDLE_OPTIONS = {
   absWorkingDir: PROJECT_FOLDER,
   bundle: true,
   platform: "node",

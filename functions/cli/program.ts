@@ -14,6 +14,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "run the mirror: serve git, and synchronize with Bitbucket",
     load: async () => (await import("./serve.ts")).serveCommand,
   },
+  demo: {
+    summary: "run a sample: a small Bitbucket Cloud on this machine, and its mirror",
+    load: async () => (await import("./demo.ts")).demoCommand,
+  },
   status: {
     summary: "show what is mirrored, and the state of each repository",
     load: async () => (await import("./status.ts")).statusCommand,

@@ -9,6 +9,11 @@ export function serveCommand(command: Command): void {
 }
 
 async function serve(_: unknown, command: Command): Promise<void> {
+  await runServer(serverArguments(command), untilStopped());
+}
+
+/** @returns Aborts at the first SIGINT or SIGTERM; a second one ends the process. */
+export function untilStopped(): AbortSignal {
   const stopping = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
@@ -16,5 +21,5 @@ async function serve(_: unknown, command: Command): Promise<void> {
       stopping.abort();
     });
   }
-  await runServer(serverArguments(command), stopping.signal);
+  return stopping.signal;
 }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import type { FakeBitbucket } from "../../test/support/fake-bitbucket/fake-bitbucket.ts";
 import type { Arguments } from "./arguments.ts";
 
-const DEMO_FOLDER = ".nearside/demo";
+export const DEMO_FOLDER = ".nearside/demo";
 const DEMO_WORKSPACE = "acme";
 const DEMO_SLUG = "sample";
 const POLL_SECONDS = 2;
@@ -24,8 +24,8 @@ export interface Demo {
   close(): Promise<void>;
 }
 
-export async function startDemo(): Promise<Demo> {
-  const fake = await startPrimary(join(DEMO_FOLDER, "primary"));
+export async function startDemo(folder: string): Promise<Demo> {
+  const fake = await startPrimary(join(folder, "primary"));
   const { gitUrl, apiUrl } = fake;
   return {
     gitUrl,
@@ -33,7 +33,7 @@ export async function startDemo(): Promise<Demo> {
     arguments: {
       gitUrl,
       apiUrl,
-      store: join(DEMO_FOLDER, "store"),
+      store: join(folder, "store"),
       workspace: [DEMO_WORKSPACE],
       pollSeconds: POLL_SECONDS,
     },

@@ -12,7 +12,7 @@ import { logFailedConfigCopy } from "../wiring/invalid-config.ts";
 import { readAccount, readNamedAccount } from "./account.ts";
 import { argumentConfig } from "./argument-config.ts";
 import type { Arguments } from "./arguments.ts";
-import { type Demo, startDemo } from "./demo.ts";
+import { DEMO_FOLDER, type Demo, startDemo } from "./demo.ts";
 import { localMirror, madeUpSecret } from "./local-mirror.ts";
 import { openStore } from "./open-store.ts";
 import { ProgressLine } from "./progress-line.ts";
@@ -20,10 +20,12 @@ import { announce, reasonsForNone } from "./ready-message.ts";
 
 /**
  * Serves and synchronizes until `stop` aborts.
+ * @param demoFolder - Of a demo; by default one runs where nothing is configured.
  * @throws What prevents the start.
  */
-export async function runServer(given: Arguments, stop: AbortSignal): Promise<void> {
-  const demo = (await wantsDemo(given)) ? await startDemo() : undefined;
+export async function runServer(given: Arguments, stop: AbortSignal, demoFolder?: string): Promise<void> {
+  const folder = demoFolder ?? ((await wantsDemo(given)) ? DEMO_FOLDER : undefined);
+  const demo = folder === undefined ? undefined : await startDemo(folder);
   try {
     await serve({ ...given, ...demo?.arguments }, demo, stop);
   } finally {
