@@ -30,7 +30,5 @@ export function objectIdAt(bytes: Uint8Array, offsetBytes: number): ObjectId {
 }
 
 export function objectIdBytes(id: ObjectId): Uint8Array {
-  return Uint8Array.from({ length: OBJECT_ID_BYTES }, (_, i) =>
-    Number.parseInt(id.slice(i * 2, i * 2 + 2), 16),
-  );
+  return Buffer.from(id, "hex");
 }

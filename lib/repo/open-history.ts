@@ -5,6 +5,7 @@ import { CommitHistory, type HistoryPart } from "../git/history/commit-history.t
 import { decodePackHistory, type PackHistory } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES } from "../git/object-id.ts";
 import type { PackNumber } from "../git/object-numbers.ts";
+import type { WorkSlices } from "../git/work-slices.ts";
 import type { BlobStore, ReadOptions } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
@@ -46,12 +47,16 @@ export async function readHistoryBlobs(
   );
 }
 
+/** In a step of `WorkSlices`: checked, and put into the history. */
+const BYTES_A_STEP = 400;
+
 /** @param blobs - Of the set's packs, in its order. */
-export function openHistory(
+export async function openHistory(
   blobs: readonly HistoryBlob[],
   packs: readonly ManifestPack[],
   set: PackSet,
-): OpenedHistory {
+  slices: WorkSlices,
+): Promise<OpenedHistory> {
   const parts: HistoryPart[] = [];
   const damaged: DamagedHistory[] = [];
   for (const [packNumber, { id: packId, historyBytes }] of packs.entries()) {
@@ -62,6 +67,7 @@ export function openHistory(
         error: new NotFoundError("pack has no history sidecar of this release's form"),
       });
     if (blob === undefined) continue;
+    await slices.spend(blob instanceof Uint8Array ? blob.length / BYTES_A_STEP : 0);
     try {
       parts.push(openPart(blob, packNumber, set));
     } catch (error) {
@@ -71,7 +77,7 @@ export function openHistory(
   }
   return parts.length < packs.length
     ? { damaged }
-    : { history: new CommitHistory(parts, set.objectCount), damaged };
+    : { history: await CommitHistory.open(parts, set.objectCount, slices), damaged };
 }
 
 function openPart(blob: Uint8Array | NotFoundError, packNumber: PackNumber, set: PackSet): HistoryPart {

@@ -12,12 +12,18 @@ import type { IndexNumber, ObjectNumber, PackNumber } from "../git/object-number
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
+import { WorkSlices } from "../git/work-slices.ts";
 import type { BlobStore, ReadOptions } from "../store/blob-store.ts";
 import type { BlobRange, BlockCache } from "../store/block-cache.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import { asRepositoryDamage, streamAsRepositoryDamage } from "./repository-damage.ts";
 import { ReverseIndex } from "./reverse-index.ts";
+
+/** Entries of an index that are checked in a step of `WorkSlices`. */
+const CHECKED_A_STEP = 50;
+/** From this share of all objects on, passing through all of them is faster than sorting the chosen ones. */
+const SCAN_SHARE = 1 / 32;
 
 interface OpenPack {
   readonly key: string;
@@ -58,7 +64,10 @@ export class PackSet implements PackReader {
     const indexes = await Promise.all(packs.map(({ id }) => store.read(keys.packIndex(id), reading)));
     const open: OpenPack[] = [];
     let firstNumber = 0;
+    const slices = new WorkSlices({ signal: reading?.signal });
     for (const [packNumber, pack] of packs.entries()) {
+      const pause = slices.spend(pack.objectCount / CHECKED_A_STEP);
+      if (pause !== undefined) await pause;
       const opened = openPack(keys, pack, indexes[packNumber]?.bytes ?? new Uint8Array(0), firstNumber);
       opened.index.verifyChecksum();
       open.push(opened);
@@ -85,9 +94,10 @@ export class PackSet implements PackReader {
   numbersOf(packNumber: PackNumber): Uint32Array {
     const { index, firstNumber, hasRepeats } = this.#packAt(packNumber);
     const ids = index.objectIds();
-    return Uint32Array.from({ length: index.objectCount }, (_, number) =>
-      hasRepeats ? this.find(ids, number * OBJECT_ID_BYTES) : firstNumber + number,
-    );
+    const numbers = new Uint32Array(index.objectCount);
+    for (let number = 0; number < numbers.length; number++)
+      numbers[number] = hasRepeats ? this.find(ids, number * OBJECT_ID_BYTES) : firstNumber + number;
+    return numbers;
   }
 
   find(idBytes: Uint8Array, start: number): ObjectNumber {
@@ -155,6 +165,10 @@ export class PackSet implements PackReader {
   }
 
   sortByPlace(objectNumbers: Uint32Array): void {
+    if (objectNumbers.length >= this.objectCount * SCAN_SHARE) {
+      this.#sortByScan(objectNumbers);
+      return;
+    }
     // Sorted by number they are grouped by pack.
     objectNumbers.sort();
     for (let first = 0; first < objectNumbers.length; ) {
@@ -162,6 +176,17 @@ export class PackSet implements PackReader {
       const end = lowerBound(objectNumbers, pack.firstNumber + pack.index.objectCount, first);
       placesOf(pack).sortByPlace(objectNumbers.subarray(first, end), pack.firstNumber);
       first = end;
+    }
+  }
+
+  #sortByScan(objectNumbers: Uint32Array): void {
+    const isChosen = new Uint8Array(this.objectCount);
+    for (const objectNumber of objectNumbers) isChosen[objectNumber] = 1;
+    let count = 0;
+    for (const pack of this.#packs) {
+      for (const number of placesOf(pack).numbersInOrder()) {
+        if (isChosen[pack.firstNumber + number] === 1) objectNumbers[count++] = pack.firstNumber + number;
+      }
     }
   }
 

@@ -13,6 +13,7 @@ import type {
   UploadPackSource,
 } from "../git/ports.ts";
 import { areReached } from "../git/walk/reachable.ts";
+import { WorkSlices } from "../git/work-slices.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
@@ -226,7 +227,7 @@ export class Repository implements UploadPackSource {
       PackSet.open(this.#storage, this.#keys, packs, { signal }),
       readHistoryBlobs(store, this.#keys, packs, { signal }),
     ]);
-    const { history, damaged } = openHistory(blobs, packs, set);
+    const { history, damaged } = await openHistory(blobs, packs, set, new WorkSlices({ signal }));
     for (const { packId, error } of damaged) onDamage?.(error, this.#keys.packHistory(packId));
     this.#reads.damagedHistories = damaged.map(({ packId }) => packId);
     return new ObjectDatabase(set, { history });

@@ -30,8 +30,11 @@ export interface LoadedMirror {
   readonly ids: LoadIds;
   /** By `acme/…` uuid, as in Bitbucket's events. */
   uuidOf(slug: string): Promise<string>;
-  /** Of what has happened since the last call. */
-  takeFigures(): Promise<{
+  /**
+   * Of what has happened since the last call.
+   * @param profilePath - For a CPU profile of the same time, if each call names one.
+   */
+  takeFigures(profilePath?: string): Promise<{
     readonly longestBlock: LongestBlock;
     readonly peakMib: number;
     readonly primaryRequests: number;
@@ -80,10 +83,10 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
       });
       return ((await response.json()) as { readonly uuid: string }).uuid;
     },
-    async takeFigures() {
+    async takeFigures(profilePath) {
       const primaryRequests = fake.controls.requests.length + front.takeHeld();
       fake.controls.clearRequests();
-      child.send("report");
+      child.send({ profilePath });
       const [longestBlock] = (await once(child, "message")) as [LongestBlock];
       return { longestBlock, peakMib: await takePeakMib(child.pid ?? 0), primaryRequests };
     },

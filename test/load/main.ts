@@ -1,4 +1,5 @@
 /** What hostile and heavy callers cost the server and its other callers: `npm run load`. Linux only. */
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, InvalidArgumentError } from "commander";
 import { fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
@@ -32,6 +33,7 @@ const NAMES = SHAPES.map(({ name }) => name);
 const command = new Command("load")
   .description("Runs attacks and loads against a mirror on this machine, one after another.")
   .option("--shapes <names>", `which, with commas between: ${NAMES.join(", ")}`, parseShapes, SHAPES)
+  .option("--profiles <folder>", "write a CPU profile of each shape there; the figures are worse then")
   .option("--json", "print JSON instead of a table");
 
 function parseShapes(text: string): Shape[] {
@@ -50,17 +52,17 @@ const QUIET: Shape = {
   },
 };
 
-async function measure(mirror: LoadedMirror, shape: Shape): Promise<ShapeReport> {
+async function measure(mirror: LoadedMirror, shape: Shape, profilePath?: string): Promise<ShapeReport> {
   const honest = new HonestCaller(mirror);
   // Its credential is known, its answers are kept, the code is warm.
   await honest.askOnce();
   await sleep(REST_MS);
-  await mirror.takeFigures();
+  await mirror.takeFigures(profilePath);
   const answers = honest.askUntilStopped();
   const { received, newcomers = [] } = await shape.run(mirror);
   honest.stop();
   const others = [...(await answers), ...newcomers];
-  const { longestBlock, peakMib, primaryRequests } = await mirror.takeFigures();
+  const { longestBlock, peakMib, primaryRequests } = await mirror.takeFigures(profilePath);
   const statuses: Record<string, number> = {};
   for (const { status } of received) statuses[status] = (statuses[status] ?? 0) + 1;
   return {
@@ -130,14 +132,20 @@ function formatTable(reports: readonly ShapeReport[]): string {
   return [all, all.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-const { shapes, json } = command.parse().opts<{ readonly shapes: readonly Shape[]; readonly json?: true }>();
+interface LoadOptions {
+  readonly shapes: readonly Shape[];
+  readonly profiles?: string;
+  readonly json?: true;
+}
+
+const { shapes, profiles, json } = command.parse().opts<LoadOptions>();
 const note = (text: string): void => console.error(text);
 const mirror = await startLoadedMirror(note);
 try {
   const reports: ShapeReport[] = [];
   for (const shape of [QUIET, ...shapes]) {
     note(shape.name);
-    reports.push(await measure(mirror, shape));
+    reports.push(await measure(mirror, shape, profiles && join(profiles, `${shape.name}.cpuprofile`)));
   }
   console.log(json ? JSON.stringify(reports, null, 2) : formatTable(reports));
 } finally {

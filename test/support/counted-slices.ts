@@ -1,6 +1,8 @@
 /** Work slices that count: how much was done, and how long others had to wait. */
 import { WorkSlices } from "../../lib/git/work-slices.ts";
 
+const TURN_STEPS = 10_000;
+
 export class CountedSlices extends WorkSlices {
   /** All work so far. */
   steps = 0;
@@ -13,18 +15,19 @@ export class CountedSlices extends WorkSlices {
   constructor(signal?: AbortSignal, onTurn: (turns: number) => void = () => undefined) {
     super({
       signal,
-      yieldTurn: async () => {
-        this.#sinceTurn = 0;
-        this.turns += 1;
-        onTurn(this.turns);
+      turns: {
+        spend: (steps) => {
+          this.steps += steps;
+          this.#sinceTurn += steps;
+          this.longestBlockSteps = Math.max(this.longestBlockSteps, this.#sinceTurn);
+          return this.#sinceTurn >= TURN_STEPS;
+        },
+        next: async () => {
+          this.#sinceTurn = 0;
+          this.turns += 1;
+          onTurn(this.turns);
+        },
       },
     });
-  }
-
-  override spend(steps: number): Promise<void> | undefined {
-    this.steps += steps;
-    this.#sinceTurn += steps;
-    this.longestBlockSteps = Math.max(this.longestBlockSteps, this.#sinceTurn);
-    return super.spend(steps);
   }
 }

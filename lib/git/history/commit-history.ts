@@ -5,6 +5,7 @@
 import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import type { WorkSlices } from "../work-slices.ts";
 import { NONE, type PackHistory } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
 
@@ -13,6 +14,9 @@ const NO_ROW = -1;
 /** Colours of a row, by what reaches it. */
 const HAVE = 1;
 const WANT = 2;
+
+/** Numbers of a column that are taken in a step of `WorkSlices`. */
+const TAKEN_A_STEP = 50;
 
 export interface HistoryPart {
   readonly history: PackHistory;
@@ -44,8 +48,7 @@ export class CommitHistory {
   /** By object number: the first row that introduces it. */
   readonly #introducers: Int32Array;
 
-  /** @param objectCount - Of the repository: above every number in `parts`. */
-  constructor(parts: readonly HistoryPart[], objectCount: number) {
+  private constructor(parts: readonly HistoryPart[], objectCount: number) {
     const total = (count: (history: PackHistory) => number): number =>
       parts.reduce((sum, { history }) => sum + count(history), 0);
     const commitCount = total(({ commitObjects }) => commitObjects.length);
@@ -65,8 +68,18 @@ export class CommitHistory {
     this.#introducedEnds = new Uint32Array(commitCount);
     this.#introduced = new Uint32Array(total(({ introduced }) => introduced.length));
     this.#introducers = new Int32Array(objectCount).fill(NO_ROW);
+  }
+
+  /** @param objectCount - Of the repository: above every number in `parts`. */
+  static async open(
+    parts: readonly HistoryPart[],
+    objectCount: number,
+    slices: WorkSlices,
+  ): Promise<CommitHistory> {
+    const history = new CommitHistory(parts, objectCount);
     let firstRow = 0;
-    for (const part of parts) firstRow = this.#append(part, firstRow);
+    for (const part of parts) firstRow = await history.#append(part, firstRow, slices);
+    return history;
   }
 
   get rowCount(): number {
@@ -124,13 +137,24 @@ export class CommitHistory {
     return new PaintedHistory(this, colours, this.#introducers);
   }
 
-  #append({ history, numbers, firstNumber }: HistoryPart, firstRow: number): number {
-    const { commitObjects, parentEnds, parents, introducedEnds, introduced } = history;
+  async #append(
+    { history, numbers, firstNumber }: HistoryPart,
+    firstRow: number,
+    slices: WorkSlices,
+  ): Promise<number> {
+    const { commitObjects, parentEnds, parents, introducedEnds, introduced, types, treeChanges } = history;
+    await slices.spend(treeChanges.length / TAKEN_A_STEP);
+    this.trees.append(types, history, numbers, (number) => numbers[number] === firstNumber + number);
+    await slices.spend(types.length / TAKEN_A_STEP);
     this.#takeObjects(history, numbers, firstNumber);
     const firstParent = firstRow === 0 ? 0 : (this.#parentEnds[firstRow - 1] as number);
     const firstIntroduced = firstRow === 0 ? 0 : (this.#introducedEnds[firstRow - 1] as number);
     for (let i = 0; i < commitObjects.length; i++) {
       const row = firstRow + i;
+      const introducedStart = i === 0 ? 0 : (introducedEnds[i - 1] as number);
+      const introducedEnd = introducedEnds[i] as number;
+      const pause = slices.spend((1 + introducedEnd - introducedStart) / TAKEN_A_STEP);
+      if (pause !== undefined) await pause;
       const objectNumber = numbers[commitObjects[i] as number] as number;
       this.#objects[row] = objectNumber;
       this.#trees[row] = numbers[history.commitTrees[i] as number] as number;
@@ -143,8 +167,7 @@ export class CommitHistory {
       for (let p = parentStart; p < (parentEnds[i] as number); p++) {
         this.#parents[firstParent + p] = this.#rowOf[numbers[parents[p] as number] as number] ?? NO_ROW;
       }
-      const introducedStart = i === 0 ? 0 : (introducedEnds[i - 1] as number);
-      for (let n = introducedStart; n < (introducedEnds[i] as number); n++) {
+      for (let n = introducedStart; n < introducedEnd; n++) {
         const introducedNumber = numbers[introduced[n] as number] as number;
         this.#introduced[firstIntroduced + n] = introducedNumber;
         if (this.#introducers[introducedNumber] === NO_ROW) this.#introducers[introducedNumber] = row;
@@ -155,7 +178,6 @@ export class CommitHistory {
 
   #takeObjects(history: PackHistory, numbers: Uint32Array, firstNumber: number): void {
     const { types, sizes, deltaBases, predecessors } = history;
-    this.trees.append(types, history, numbers, (number) => numbers[number] === firstNumber + number);
     let tag = 0;
     for (let number = 0; number < types.length; number++) {
       const objectNumber = numbers[number] as number;

@@ -1,5 +1,5 @@
 /** Reads chosen entries of packs in pack order. */
-import type { PackReader } from "../ports.ts";
+import type { PackedObjects, PackReader } from "../ports.ts";
 import { readCachedWindows } from "./cached-windows.ts";
 import type { EntryWindow } from "./entry-window.ts";
 import { planRanges, readStreamedWindows } from "./streamed-windows.ts";
@@ -14,19 +14,22 @@ export interface EntryReading {
 }
 
 /** @param objectNumbers - In the order of packs and offsets. */
-export function planEntryReading(packs: PackReader, objectNumbers: Uint32Array): EntryReading {
-  const { segments, entryBytes } = planRanges(packs, objectNumbers);
+export async function planEntryReading(
+  { packs, slices }: PackedObjects,
+  objectNumbers: Uint32Array,
+): Promise<EntryReading> {
+  const { segments, entryBytes } = await planRanges(packs, objectNumbers, slices);
   return entryBytes > MAX_KEPT_BYTES
     ? { windows: readStreamedWindows(packs, objectNumbers, segments), isCached: false }
     : { windows: readCachedWindows(packs, objectNumbers), isCached: true };
 }
 
 /** @param objectNumbers - In the order of packs and offsets. */
-export function readEntryWindows(
-  packs: PackReader,
+export async function* readEntryWindows(
+  objects: PackedObjects,
   objectNumbers: Uint32Array,
 ): AsyncGenerator<EntryWindow, void, undefined> {
-  return planEntryReading(packs, objectNumbers).windows;
+  yield* (await planEntryReading(objects, objectNumbers)).windows;
 }
 
 /** The rest of an entry that is larger than a window. */

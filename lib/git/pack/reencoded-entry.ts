@@ -1,7 +1,6 @@
 /** Makes entries that no pack holds as they are needed: a delta against another base, or the object whole. */
 import type { ObjectNumber } from "../object-numbers.ts";
 import type { GitObject, ObjectReader } from "../ports.ts";
-import { nextTurn } from "../work-slices.ts";
 import { deflateInPieces, EntryDeflater } from "./deflate.ts";
 import { DeltaEncoder } from "./encode-delta.ts";
 
@@ -15,8 +14,8 @@ const MAX_DELTIFIED_BYTES = 16 * 1024 * 1024;
 const LARGEST_BASE_FACTOR = 32;
 /** Objects from this size on are deflated piece by piece, beside this thread. */
 const LARGE_BYTES = 4 * 1024 * 1024;
-/** Work after which others have their turn: some 50 ms. */
-const BYTES_IN_A_ROW = 8 * 1024 * 1024;
+/** Compared or deflated in a step of `WorkSlices`. */
+const BYTES_A_STEP = 160;
 
 export interface ReencodedEntry {
   /** The object's content, or the delta's instructions, deflated. Valid until the next entry is made. */
@@ -33,7 +32,6 @@ export class EntryReencoder {
   readonly #objects: ObjectReader;
   readonly #encoder = new DeltaEncoder();
   readonly #deflater = new EntryDeflater();
-  #bytesInARow = 0;
 
   constructor(objects: ObjectReader) {
     this.#objects = objects;
@@ -57,7 +55,7 @@ export class EntryReencoder {
       this.#objects.read(objectNumber),
       this.#objects.read(baseNumber),
     ]);
-    await this.#breathe(target.length + base.length);
+    await this.#objects.slices.spend((target.length + base.length) / BYTES_A_STEP);
     const maxDeltaBytes = Math.floor(target.length * LARGEST_SHARE) - MIN_SAVED_BYTES;
     if (maxDeltaBytes <= 0) return undefined;
     const delta = this.#encoder.encode(base, target, maxDeltaBytes);
@@ -69,15 +67,7 @@ export class EntryReencoder {
     const inflatedBytes = bytes.length;
     if (inflatedBytes >= LARGE_BYTES)
       return { type, stream: NO_BYTES, rest: deflateInPieces(bytes), inflatedBytes };
-    await this.#breathe(inflatedBytes);
+    await this.#objects.slices.spend(inflatedBytes / BYTES_A_STEP);
     return { type, stream: this.#deflater.deflate(bytes), inflatedBytes };
-  }
-
-  /** With blocks at hand nothing here waits for anything, and other clients would. */
-  async #breathe(bytes: number): Promise<void> {
-    this.#bytesInARow += bytes;
-    if (this.#bytesInARow < BYTES_IN_A_ROW) return;
-    this.#bytesInARow = 0;
-    await nextTurn();
   }
 }

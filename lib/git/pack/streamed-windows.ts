@@ -1,5 +1,6 @@
 /** Reads a large part of packs in order: as few long streams as the gaps allow, of which nothing is kept at hand. */
 import type { EntryPlaces, PackReader } from "../ports.ts";
+import type { WorkSlices } from "../work-slices.ts";
 import { type EntryWindow, locateInSlices, MAX_WINDOW_BYTES } from "./entry-window.ts";
 import {
   type OpenRange,
@@ -8,6 +9,9 @@ import {
   RangeStreams,
   type ReadRange,
 } from "./range-coalescing.ts";
+
+/** In a step of `WorkSlices`. */
+const LOCATED_A_STEP = 10;
 
 /**
  * As `readEntryWindows`.
@@ -33,13 +37,16 @@ export async function* readStreamedWindows(
 }
 
 /** @returns Also the sum of the entries' lengths. */
-export function planRanges(
+export async function planRanges(
   packs: PackReader,
   objectNumbers: Uint32Array,
-): { readonly segments: readonly ReadRange[]; readonly entryBytes: number } {
+  slices: WorkSlices,
+): Promise<{ readonly segments: readonly ReadRange[]; readonly entryBytes: number }> {
   const plan = new RangePlan();
   let entryBytes = 0;
   for (const { packNumbers, offsets, ends } of locateInSlices(packs, objectNumbers)) {
+    const pause = slices.spend(offsets.length / LOCATED_A_STEP);
+    if (pause !== undefined) await pause;
     for (let i = 0; i < offsets.length; i++) {
       const offsetBytes = offsets[i] as number;
       const endBytes = ends[i] as number;

@@ -1,15 +1,16 @@
 /** Writes a pack of chosen objects out of packs that there are. */
 
-import { nextTurn, WorkSlices } from "../work-slices.ts";
 import { PackOutput } from "./chunk-collector.ts";
 import { planEntryReading } from "./entry-windows.ts";
 import { EntryWriter, type EntryWriterOptions } from "./entry-writer.ts";
 import { encodePackHeader } from "./pack-format.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
-/** What a slice of work counts, each about a microsecond. */
-const STEPS_PER_ENTRY = 4;
+/** In steps of `WorkSlices`. */
+const STEPS_PER_ENTRY = 2;
 const BYTES_PER_STEP = 1024;
+/** Put into order in a step. */
+const SORTED_A_STEP = 50;
 
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
 export async function* writePack(options: EntryWriterOptions): AsyncGenerator<Uint8Array, void, undefined> {
@@ -33,11 +34,11 @@ export async function* writeEntries(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { objects, objectNumbers } = options;
   // With all blocks in memory nothing else here waits, and many answers at once would hold the event loop.
-  await nextTurn();
+  const { slices } = objects;
+  await slices.spend(objectNumbers.length / SORTED_A_STEP);
   objects.packs.sortByPlace(objectNumbers);
-  const { windows, isCached } = planEntryReading(objects.packs, objectNumbers);
+  const { windows, isCached } = await planEntryReading(objects, objectNumbers);
   const ahead = new ReadAhead({ ...options, isCached });
-  const slices = new WorkSlices();
   let writtenCount = 0;
   ahead.advance(writtenCount);
   const writer = new EntryWriter(output, options);

@@ -8,15 +8,14 @@ import type { CommitHistory } from "../history/commit-history.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { ObjectReader } from "../ports.ts";
-import { nextTurn } from "../work-slices.ts";
 import type { ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { readTreeEntries } from "./read-tree.ts";
 import type { ParentTree, TreeMarker } from "./tree-marker.ts";
 import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts";
 
-/** Added up in one go: some milliseconds. */
-const CHANGES_AT_ONCE = 200_000;
+/** Changes that are added up in a step of `WorkSlices`. */
+const CHANGES_A_STEP = 40;
 
 interface PendingTree {
   readonly treeNumber: ObjectNumber;
@@ -30,7 +29,8 @@ export class RecordedObjects implements TreeMarker {
   readonly #visits: TreeVisits;
   /** Trees that the client has, with all that they hold marked as well. */
   readonly #held = new Set<number>();
-  #pauseAt: number;
+  /** Changes that are paid for. */
+  #spentCount: number;
 
   /** @param filter - One that does not go by path. */
   constructor(
@@ -43,7 +43,7 @@ export class RecordedObjects implements TreeMarker {
     this.#history = history;
     this.#marks = marks;
     this.#visits = new TreeVisits(reader, marks, filter);
-    this.#pauseAt = history.trees.addedCount + CHANGES_AT_ONCE;
+    this.#spentCount = history.trees.addedCount;
   }
 
   async mark(rootTree: ObjectNumber, parents: readonly ParentTree[]): Promise<void> {
@@ -61,7 +61,8 @@ export class RecordedObjects implements TreeMarker {
     const isKnown = (treeNumber: ObjectNumber): boolean => this.#held.has(treeNumber);
     const pending = rootTrees.filter((treeNumber) => !isKnown(treeNumber));
     for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
-      if (this.#isDue()) await this.#pause();
+      const pause = this.#spend();
+      if (pause !== undefined) await pause;
       this.#held.add(tree);
       this.#marks.markClientHas(tree, "tree");
       for (const objectNumber of this.#recorded(tree, isKnown) ?? (await this.#read(tree))) {
@@ -75,7 +76,8 @@ export class RecordedObjects implements TreeMarker {
     const visits = this.#visits;
     const pending = [root];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      if (this.#isDue()) await this.#pause();
+      const pause = this.#spend();
+      if (pause !== undefined) await pause;
       const { treeNumber, place } = next;
       const isKnown = (other: number): boolean => visits.isEntered(other, place);
       const below = visits.placeBelow(place);
@@ -89,14 +91,11 @@ export class RecordedObjects implements TreeMarker {
     }
   }
 
-  #isDue(): boolean {
-    return this.#history.trees.addedCount >= this.#pauseAt;
-  }
-
-  /** Nothing is waited for otherwise: others are to have their turn. */
-  async #pause(): Promise<void> {
-    await nextTurn();
-    this.#pauseAt = this.#history.trees.addedCount + CHANGES_AT_ONCE;
+  #spend(): Promise<void> | undefined {
+    const { addedCount } = this.#history.trees;
+    const steps = 1 + (addedCount - this.#spentCount) / CHANGES_A_STEP;
+    this.#spentCount = addedCount;
+    return this.#reader.slices.spend(steps);
   }
 
   #recorded(treeNumber: ObjectNumber, isKnown: (treeNumber: ObjectNumber) => boolean): number[] | undefined {

@@ -69,7 +69,7 @@ async function markBases(
   }
   packs.sortByPlace(objectNumbers);
   for await (const { places, first, end, packNumber, offsetBytes, bytes } of readEntryWindows(
-    packs,
+    objects,
     objectNumbers,
   )) {
     for (let place = first; place < end; place++) {

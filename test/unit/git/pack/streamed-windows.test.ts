@@ -5,6 +5,7 @@ import { MAX_WINDOW_BYTES } from "../../../../lib/git/pack/entry-window.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 import { planRanges, readStreamedWindows } from "../../../../lib/git/pack/streamed-windows.ts";
 import type { EntryPlaces, PackReader } from "../../../../lib/git/ports.ts";
+import { WorkSlices } from "../../../../lib/git/work-slices.ts";
 
 interface Entry {
   readonly gapBytes: number;
@@ -87,7 +88,7 @@ function makePacks(packs: readonly (readonly Entry[])[], chunk: number) {
 
 async function read(packs: readonly (readonly Entry[])[], chunk: number) {
   const made = makePacks(packs, chunk);
-  const { segments } = planRanges(made.reader, made.objectNumbers);
+  const { segments } = await planRanges(made.reader, made.objectNumbers, new WorkSlices());
   const windows: EntryWindow[] = [];
   for await (const window of readStreamedWindows(made.reader, made.objectNumbers, segments))
     windows.push(window);
@@ -151,7 +152,7 @@ test("neighbours are one stream; a gap of more than 256 KiB begins another", asy
 test("who stops early leaves no stream open", async () => {
   const entries = Array.from({ length: 10 }, () => ({ gapBytes: 300_000, lengthBytes: 1000 }));
   const { reader, objectNumbers, openStreams } = makePacks([entries], 100);
-  const { segments } = planRanges(reader, objectNumbers);
+  const { segments } = await planRanges(reader, objectNumbers, new WorkSlices());
   for await (const _ of readStreamedWindows(reader, objectNumbers, segments)) {
     expect(openStreams()).toBeGreaterThan(1);
     break;
@@ -165,6 +166,6 @@ test("a pack that is cut off is an error", async () => {
     ...reader,
     streamPackRange: (...[pack, at]: [number, number, number]) => reader.streamPackRange(pack, at, 4000),
   };
-  const { segments } = planRanges(reader, objectNumbers);
+  const { segments } = await planRanges(reader, objectNumbers, new WorkSlices());
   await expect(readStreamedWindows(cut, objectNumbers, segments).next()).rejects.toThrow("ended early");
 });

@@ -8,6 +8,7 @@ import { ReadAhead } from "../../../../lib/git/pack/read-ahead.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 import { writePack } from "../../../../lib/git/pack/write-pack.ts";
 import type { EntryPlaces, PackedObjects, PackReader } from "../../../../lib/git/ports.ts";
+import { WorkSlices } from "../../../../lib/git/work-slices.ts";
 
 const ENTRY_BYTES = 1_000_000;
 const ENTRY = new Uint8Array(ENTRY_BYTES);
@@ -34,7 +35,7 @@ function packOf(objectCount: number, distanceBytes: number, entry: Uint8Array = 
     },
     readPackRange: async (_pack, _offsetBytes, lengthBytes) => entry.subarray(0, lengthBytes),
   };
-  const objects = { objectCount, packs } as unknown as PackedObjects;
+  const objects = { objectCount, packs, slices: new WorkSlices() } as unknown as PackedObjects;
   return {
     objects,
     packs: packs as PackReader,
