@@ -1,13 +1,13 @@
 /** API Gateway's authorizer: decides who may read before a request reaches the git function. */
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
-import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
-import { ACCOUNT_SECRET_FOLDER, AGENT, readAuthorizerConfig } from "../lib/config.ts";
+import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
+import { AGENT, readAuthorizerConfig } from "../lib/config.ts";
 import { formatDecision } from "../lib/git-http/access-decision.ts";
 import { accessOverStore } from "../lib/git-http/access-over-store.ts";
 import { routeOf } from "../lib/git-http/route.ts";
 import { type AuthorizeRequest, lambdaAuthorizer } from "../lib/http/lambda-authorizer.ts";
 import { jsonLogger } from "../lib/log-json.ts";
-import { CurrentConfig } from "../lib/mirror/config-store.ts";
+import { configReader } from "../lib/mirror/config-store.ts";
 import { S3WholeBlobs } from "../lib/store/s3-whole-blobs.ts";
 import { probeQuestions } from "./wiring/probe-questions.ts";
 
@@ -17,15 +17,12 @@ const { bucket, gitUrl, authSecret, secretPath, logLevel, anonymous, ...limits }
 const log = jsonLogger(logLevel);
 const requests = new AwsRequests(lambdaAccess(process.env));
 const store = new S3WholeBlobs({ requests, bucket });
-const readParameter = signedParameters(requests);
-const config = new CurrentConfig(store);
 const decide = accessOverStore({
   store,
   probeQuestions: probeQuestions({
     store,
-    readConfig: () => config.read(),
-    accountOf: ({ credential }) =>
-      readAccountParameter(readParameter, `${secretPath}${ACCOUNT_SECRET_FOLDER}`, credential),
+    readConfig: configReader(store),
+    accountOf: parameterAccounts(signedParameters(requests), secretPath),
   }),
   secret: authSecret,
   fetch,

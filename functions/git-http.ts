@@ -1,7 +1,6 @@
 /** Serves clones and fetches from the bucket, behind API Gateway, whose authorizer has decided who may read. */
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { AGENT, readGitHttpConfig } from "../lib/config.ts";
-import { errorFields } from "../lib/errors.ts";
 import { parseDecision } from "../lib/git-http/access-decision.ts";
 import { FirstSync } from "../lib/git-http/first-sync.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
@@ -14,17 +13,14 @@ import { KnownRights } from "../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../lib/lfs-http/lfs-response.ts";
 import { jsonLogger } from "../lib/log-json.ts";
-import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
-import { AnswerSharing } from "../lib/repo/answers/answer-sharing.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { repositoryDocument } from "../lib/repo/repository-record.ts";
-import { BlockCache } from "../lib/store/block-cache.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
-import { logInvalidConfig } from "./wiring/invalid-config.ts";
+import { loggedConfig, repositoryStorage } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const config = readGitHttpConfig(process.env);
@@ -32,17 +28,12 @@ const log = jsonLogger(config.logLevel);
 const location = { client: createS3Client(), bucket: config.bucket };
 const store = new S3BlobStore(location);
 const urls = new S3BlobUrls(location);
-const onDamage = (error: unknown, key: string): void =>
-  log.error("store:damaged", { key, ...errorFields(error) });
-const onFailure = (error: unknown, key: string): void =>
-  log.error("answers:failed", { key, ...errorFields(error) });
 /** The last part of an upload takes a second. The client waits for it with the whole pack in its hands. */
-const answers = new AnswerSharing({ store, onFailure, maxKeepingWaitMs: 5_000 });
-const mirrorConfig = new CurrentConfig(store, { onInvalid: logInvalidConfig(log) });
-const serves = servesBy(() => mirrorConfig.read());
+const storage = repositoryStorage(store, log, { maxKeepingWaitMs: 5_000 });
+const readConfig = loggedConfig(store, log);
 const catalog = new RepositoryCatalog(
-  { store, blocks: new BlockCache(store), urls, answers, onDamage },
-  { serves, readsAnnouncements: true },
+  { ...storage, urls },
+  { serves: servesBy(readConfig), readsAnnouncements: true },
 );
 
 const sqs = new SQSClient();
@@ -63,7 +54,7 @@ const git = gitHttp({
   onDemand: new SyncOnDemand(syncs),
   unserved: answerUnserved({
     store,
-    readConfig: () => mirrorConfig.read(),
+    readConfig,
     firstSync: new FirstSync(syncs),
     redirects: config.redirectUnmirrored === "public",
     gitUrl: config.gitUrl,

@@ -3,17 +3,16 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import * as z from "zod";
 import { createSsmParameter, ssmParameters } from "../lib/aws/ssm-parameters.ts";
-import { readAccountParameter } from "../lib/bitbucket/parameter-account.ts";
-import { ACCOUNT_SECRET_FOLDER, readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
+import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
+import { readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import { pinoLogger } from "../lib/log-pino.ts";
-import { CurrentConfig } from "../lib/mirror/config-store.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../lib/reconcile/reconcile-mirror.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { ensureWebhookSecret } from "../lib/webhook/webhook-secret.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
-import { logFailedConfigCopy, logInvalidConfig } from "./wiring/invalid-config.ts";
+import { loggedConfig } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 import { tendWebhooks } from "./wiring/tend-webhooks.ts";
 
@@ -21,17 +20,13 @@ const settings = readReconcileConfig(process.env);
 const { bucket, syncQueueUrl, secretPath, mirrorUrl, mirrorName, logLevel } = settings;
 const log = pinoLogger(logLevel);
 const store = new S3BlobStore({ client: createS3Client(), bucket });
-const config = new CurrentConfig(store, {
-  onInvalid: logInvalidConfig(log),
-  copy: { onFailed: logFailedConfigCopy(log) },
-});
+const readConfig = loggedConfig(store, log, true);
 const requests = queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl));
 const ssm = new SSMClient();
 const readParameter = ssmParameters(ssm);
 const { apiOf, hooksOf } = bitbucketAccess({
   ...settings,
-  accountOf: ({ credential }) =>
-    readAccountParameter(readParameter, `${secretPath}${ACCOUNT_SECRET_FOLDER}`, credential),
+  accountOf: parameterAccounts(readParameter, secretPath),
 });
 const readSecret = () =>
   ensureWebhookSecret(
@@ -46,12 +41,7 @@ const eventSchema = z.object({ mode: z.enum(["quick", "list", "full"]).default("
 export async function handler(event: unknown): Promise<unknown> {
   const { mode } = eventSchema.parse(event);
   const reports = await reconcileMirror({
-    store,
-    readConfig: () => config.read(),
-    requests,
-    apiOf,
-    log,
-    mode,
+    ...{ store, readConfig, requests, apiOf, log, mode },
     tendWebhooks: (workspace) =>
       tendWebhooks(workspace, { store, hooksOf, mirrorUrl, mirrorName, readSecret, log }),
   });

@@ -5,15 +5,14 @@ import { type Command, InvalidArgumentError } from "commander";
 import { pino } from "pino";
 import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
-import { readAccountParameter } from "../../lib/bitbucket/parameter-account.ts";
-import { ACCOUNT_SECRET_FOLDER } from "../../lib/config.ts";
+import { parameterAccounts } from "../../lib/bitbucket/parameter-account.ts";
 import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { EMPTY_CONFIG, type MirrorConfig, type MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { readNamedAccount } from "../local/account.ts";
 import { openStore } from "../local/open-store.ts";
+import { readNamedAccount } from "../local/secrets.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { type ArgumentName, addSettings, settingParser } from "../wiring/setting-options.ts";
 
@@ -58,9 +57,7 @@ function accountsOf({
   secretPath,
 }: PrimaryOptions): (workspace: Pick<MirroredWorkspace, "credential">) => Promise<BitbucketAccount> {
   if (secretPath === undefined) return async ({ credential }) => readNamedAccount(process.env, credential);
-  const readParameter = ssmParameters(new SSMClient());
-  return ({ credential }) =>
-    readAccountParameter(readParameter, `${secretPath}${ACCOUNT_SECRET_FOLDER}`, credential);
+  return parameterAccounts(ssmParameters(new SSMClient()), secretPath);
 }
 
 export function bitbucketOf(options: PrimaryOptions, signal?: AbortSignal): BitbucketAccess {
@@ -89,4 +86,9 @@ export const parseUrlArgument = settingParser("webhookUrl");
 export function parseSecretPath(text: string): string {
   if (/^\/([A-Za-z0-9._-]+\/)*$/.test(text)) return text;
   throw new InvalidArgumentError("Expected slashes at both ends, as /nearside/.");
+}
+
+export function parseDays(text: string): number {
+  if (/^\d{1,4}$/.test(text) && Number(text) <= 3653) return Number(text);
+  throw new InvalidArgumentError("Expected whole days, from 0 to 3653.");
 }

@@ -7,8 +7,8 @@ import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
 import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
-import { readRelaySecret } from "../local/account.ts";
 import { openBlobUrls } from "../local/open-store.ts";
+import { readRelaySecret } from "../local/secrets.ts";
 import {
   bitbucketOf,
   type PrimaryOptions,

@@ -24,7 +24,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   connect: {
     summary: "add a workspace of Bitbucket, after a check of its account",
-    load: async () => (await import("./connect.ts")).connectCommand,
+    load: async () => (await import("./workspace.ts")).connectCommand,
   },
   select: {
     summary: "choose which repositories of a workspace are mirrored",
@@ -48,19 +48,19 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   pause: {
     summary: "stop serving and synchronizing a workspace, and keep its data",
-    load: async () => (await import("./pause-resume.ts")).pauseCommand,
+    load: async () => (await import("./workspace.ts")).pauseCommand,
   },
   resume: {
     summary: "serve and synchronize a paused workspace again",
-    load: async () => (await import("./pause-resume.ts")).resumeCommand,
+    load: async () => (await import("./workspace.ts")).resumeCommand,
   },
   remove: {
     summary: "stop mirroring a workspace, and delete its data after the retention time",
-    load: async () => (await import("./remove.ts")).removeCommand,
+    load: async () => (await import("./workspace.ts")).removeCommand,
   },
   reconnect: {
     summary: "give a workspace another account, after a check of it",
-    load: async () => (await import("./reconnect.ts")).reconnectCommand,
+    load: async () => (await import("./workspace.ts")).reconnectCommand,
   },
   relay: {
     summary: "manage the webhooks that get an event after each publish",

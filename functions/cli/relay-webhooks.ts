@@ -11,7 +11,7 @@ import { addRelayWebhook, removeRelayWebhook } from "../../lib/mirror/change-rel
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { checkMirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { ensureWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
-import { readRelaySecret } from "../local/account.ts";
+import { readRelaySecret } from "../local/secrets.ts";
 import {
   configOf,
   parseSecretPath,

@@ -9,7 +9,7 @@ import { temporaryFolderIn } from "../local/open-store.ts";
 import type { ProgressLine } from "../local/progress-line.ts";
 import { describePublished } from "../local/ready-message.ts";
 import { startWorker } from "../local/worker.ts";
-import { lfsPlans } from "../wiring/lfs-plans.ts";
+import { lfsPlans } from "../wiring/lfs-work.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import { bitbucketOf, configOf, logOf, type PrimaryOptions } from "./command-options.ts";
 
@@ -28,20 +28,19 @@ export function startSyncing(
   line: ProgressLine,
   onFailed: (name: string, error: unknown) => void,
 ): Syncing {
-  const storage = { store, blocks: new BlockCache(store) };
-  const readConfig = () => configOf(store);
-  const bitbucket = bitbucketOf(options);
   const log = logOf(options);
-  const temporaryFolder = temporaryFolderIn(options.store);
-  const lfs = startLfs({
-    ...{ storage, readConfig, log, temporaryFolder, bitbucket, settings: options, line, onFailed },
-  });
+  const context = {
+    storage: { store, blocks: new BlockCache(store) },
+    readConfig: () => configOf(store),
+    bitbucket: bitbucketOf(options),
+    temporaryFolder: temporaryFolderIn(options.store),
+    ...{ line, log },
+  };
+  const lfs = startLfs(context, { settings: options, onFailed });
   let doneCount = 0;
   let newsCount = 0;
-  const queue = startWorker({
-    ...{ storage, readConfig, bitbucket, log, temporaryFolder },
-    planLfs: lfsPlans({ store, queue: lfs.queue, log, isAsked: true }),
-    onProgress: (name, progress) => line.showing(name)(progress),
+  const queue = startWorker(context, {
+    planLfs: lfsPlans(store, lfs.queue, log, true),
     onDone: (name, outcome) => {
       doneCount += 1;
       if (outcome.kind === "unchanged" || outcome.kind === "current" || outcome.kind === "ignored") return;

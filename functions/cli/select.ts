@@ -15,11 +15,11 @@ import {
   bitbucketOf,
   configOf,
   type PrimaryOptions,
+  parseDays,
   primaryOptions,
   print,
   storeOf,
 } from "./command-options.ts";
-import { parseDays } from "./remove.ts";
 import { counted } from "./table.ts";
 
 interface SelectOptions extends PrimaryOptions {

@@ -1,12 +1,15 @@
-/** The command line of the server. */
+/** The command line of the server, and what it selects. */
 import { type Command, InvalidArgumentError } from "commander";
 import { type AddressRange, parseAddressSetting } from "../../lib/address-ranges.ts";
+import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
+import { type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import {
   ARGUMENT_NAMES,
   type ArgumentName,
   addSettings,
   type SettingValues,
 } from "../wiring/setting-options.ts";
+import { ENVIRONMENT_CREDENTIAL } from "./secrets.ts";
 
 type AddressSetting = "allowedAddresses" | "webhookAddresses" | "trustedProxies";
 
@@ -95,4 +98,38 @@ function collectPair(value: string, before: readonly string[]): string[] {
   if (!/^[^/\s]+\/[^/\s]+$/.test(value))
     throw new InvalidArgumentError("Expected two names with a slash between them.");
   return [...before, value];
+}
+
+/**
+ * What it selects, as a configuration: the server stores it, see `storeOptionSelection`.
+ * @returns `undefined` if it names nothing.
+ * @throws {ConfigError} A name that Bitbucket cannot have.
+ */
+export function argumentConfig(
+  options: Pick<Arguments, "workspace" | "project" | "repository" | "publicRepositories">,
+  account: BitbucketAccount,
+): MirrorConfig | undefined {
+  const { workspace, project, repository, publicRepositories } = options;
+  const owners = new Map<string, { all: boolean; projects: string[]; include: string[] }>();
+  const ownerOf = (name: string) => {
+    const key = name.toLowerCase();
+    const owner = owners.get(key) ?? { all: false, projects: [], include: [] };
+    owners.set(key, owner);
+    return owner;
+  };
+  for (const name of workspace) ownerOf(name).all = true;
+  for (const [owner = "", key = ""] of project.map((name) => name.split("/")))
+    ownerOf(owner).projects.push(key);
+  for (const [owner = "", slug = ""] of repository.map((name) => name.split("/")))
+    ownerOf(owner).include.push(slug);
+  if (owners.size === 0) return undefined;
+  return mirrorConfigOf(
+    [...owners].map(([name, { all, projects, include }]) => ({
+      workspace: name,
+      projects: all ? "all" : projects,
+      include,
+      publicRepositories: publicRepositories === "mirror",
+      ...(account.kind !== "none" && { credential: ENVIRONMENT_CREDENTIAL }),
+    })),
+  );
 }

@@ -1,21 +1,16 @@
 /** Copies LFS files in this process: a queue of its own, so that files do not delay commits. */
 import { type LfsJob, parseLfsJob } from "../../lib/lfs/lfs-job.ts";
 import { type LfsSettings, lfsPolicy } from "../../lib/lfs/lfs-policy.ts";
-import { type LfsJobOptions, type LfsProgress, runLfsJob } from "../../lib/lfs/run-lfs-job.ts";
+import { type LfsProgress, runLfsJob } from "../../lib/lfs/run-lfs-job.ts";
 import type { KeptMessages } from "../../lib/queue/kept-messages.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
 import { repositoryDocument } from "../../lib/repo/repository-record.ts";
-import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
-import { lfsBudget } from "../wiring/lfs-budget.ts";
-import { delay, delayAskedFor } from "./delay.ts";
-import type { ProgressLine } from "./progress-line.ts";
+import { lfsBudget } from "../wiring/lfs-work.ts";
+import type { LocalContext } from "./context.ts";
+import { PrimaryPause } from "./delay.ts";
 
-export interface LocalLfsOptions extends Pick<LfsJobOptions, "storage" | "readConfig" | "log"> {
-  /** For packs that are searched for pointers. */
-  readonly temporaryFolder: string | undefined;
-  readonly bitbucket: BitbucketAccess;
+interface LocalLfsOptions {
   readonly settings: LfsSettings;
-  readonly line: ProgressLine;
   /** Where jobs wait, also over a restart; by default they go with the process. */
   readonly kept?: KeptMessages;
   readonly onFailed: (fullName: string, error: unknown) => void;
@@ -30,12 +25,14 @@ export interface LocalLfs {
 /** Jobs at a time; their transfers share one budget. */
 const CONCURRENCY = 4;
 
-export function startLfs(options: LocalLfsOptions): LocalLfs {
-  const { storage, readConfig, log, temporaryFolder, bitbucket, settings, line, kept, onFailed } = options;
+export function startLfs(
+  { storage, readConfig, bitbucket, temporaryFolder, line, log }: LocalContext,
+  { settings, kept, onFailed }: LocalLfsOptions,
+): LocalLfs {
   const policy = lfsPolicy(settings);
   const budget = lfsBudget();
   const rates = new Map<string, CopyRate>();
-  let pausedUntilMs = 0;
+  const pause = new PrimaryPause();
 
   function show(fullName: string, { files, bytes }: LfsProgress): void {
     const rate = rates.get(fullName) ?? new CopyRate();
@@ -46,18 +43,15 @@ export function startLfs(options: LocalLfsOptions): LocalLfs {
 
   async function run(body: string, signal: AbortSignal): Promise<void> {
     const job = parseLfsJob(body);
-    while (pausedUntilMs > Date.now() && !signal.aborted) await delay(pausedUntilMs - Date.now(), signal);
+    await pause.wait(signal);
     try {
       await runLfsJob(job, {
-        ...{ storage, readConfig, log, queue, temporaryFolder },
-        lfsOf: (workspace, repository) => bitbucket.lfsOf(workspace, repository),
-        policy,
-        budget,
-        signal,
+        ...{ storage, readConfig, log, queue, temporaryFolder, policy, budget, signal },
+        lfsOf: bitbucket.lfsOf,
         onProgress: show,
       });
     } catch (error) {
-      pausedUntilMs = Math.max(pausedUntilMs, Date.now() + delayAskedFor(error));
+      pause.noteFailure(error);
       if (!signal.aborted) onFailed(await nameOf(job), error);
       throw error;
     }

@@ -5,7 +5,6 @@ import type { HttpHandler } from "../../lib/http/message.ts";
 import { requestCopies } from "../../lib/lfs/lfs-job.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
-import { servesBy } from "../../lib/mirror/selection.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
 import type { RetryPolicy } from "../../lib/queue/job-queue.ts";
@@ -20,17 +19,18 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { JobOutcome } from "../../lib/sync/repository-job.ts";
 import { receiveWebhook, WEBHOOK_PATH } from "../../lib/webhook/receive-webhook.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
-import { lfsPlans } from "../wiring/lfs-plans.ts";
+import { lfsPlans } from "../wiring/lfs-work.ts";
+import { repositoryStorage } from "../wiring/storage.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import { tendWebhooks } from "../wiring/tend-webhooks.ts";
 import type { Arguments } from "./arguments.ts";
-import { type LocalLfs, type LocalLfsOptions, startLfs } from "./local-lfs.ts";
+import { delay } from "./delay.ts";
+import { startLfs } from "./local-lfs.ts";
 import { startRelay } from "./local-relay.ts";
 import { temporaryFolderIn } from "./open-store.ts";
 import type { ProgressLine } from "./progress-line.ts";
 import { describePublished } from "./ready-message.ts";
-import { runRounds } from "./rounds.ts";
-import { serveMirror, storageOver } from "./serve-mirror.ts";
+import { serveMirror } from "./serve-mirror.ts";
 import { StoredMessages } from "./stored-messages.ts";
 import { startWorker } from "./worker.ts";
 
@@ -74,27 +74,29 @@ const MIN_LIST_INTERVAL_MS = 15 * 60_000;
 export async function localMirror(options: LocalMirrorOptions): Promise<LocalMirror> {
   const { settings, store, readConfig, webhookSecret, line, log, stop } = options;
   const intervalMs = settings.pollSeconds * 1000;
-  const storage = storageOver(store, temporaryFolderIn(settings.store), log);
+  const temporaryFolder = temporaryFolderIn(settings.store);
+  const storage = repositoryStorage(store, log, { temporaryFolder });
   const { handler: git, catalog } = await serveMirror(storage, {
     ...options,
-    serves: servesBy(readConfig),
     requests: { request: (jobs) => requests.request(jobs) },
     isAnnounced: (uuid) => queue.isBusy(uuid),
     queueCopies: (repository, files) => requestCopies(lfs.queue, repository, files),
   });
   const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop });
   const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
-  const relay = startRelay({ ...options, gitUrl: settings.gitUrl, retries: options.relayRetries });
-  const lfs = startKeptLfs({ ...options, storage, bitbucket });
-  const queue = startWorker({
-    ...options,
-    storage,
-    planLfs: lfsPlans({ store, queue: lfs.queue, log }),
+  const context = { storage, readConfig, bitbucket, temporaryFolder, line, log };
+  const { gitUrl } = settings;
+  const relay = startRelay(context, { gitUrl, serverUrl: options.serverUrl, retries: options.relayRetries });
+  const lfs = startLfs(context, {
+    settings,
+    kept: new StoredMessages(store, "lfs"),
+    onFailed: (name, error) => onFailed(`${name}, LFS`, error),
+  });
+  const queue = startWorker(context, {
+    planLfs: lfsPlans(store, lfs.queue, log),
     announce: relay.announce,
     kept: new StoredMessages(store, "sync"),
-    ...{ bitbucket, onFailed },
-    temporaryFolder: temporaryFolderIn(settings.store),
-    onProgress: (name, progress) => line.showing(name)(progress),
+    onFailed,
     onDone(name, outcome) {
       catalog.forgetNames();
       printOutcome(line, name, outcome);
@@ -104,20 +106,10 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
   const queues = [queue, relay.queue, lfs.queue];
   const requests = queuedSyncRequests(queue);
 
-  async function reconcile(
-    mode: ReconcileMode,
-    mirrorUrl: string | undefined,
-    workspace?: string,
-  ): Promise<WorkspaceReport[]> {
-    const only = async () => onlyWorkspace(await readConfig(), workspace);
+  function reconcile(mode: ReconcileMode, mirrorUrl?: string, workspace?: string) {
     return reconcileMirror({
-      store,
-      readConfig: only,
-      requests,
-      apiOf: bitbucket.apiOf,
-      log,
-      mode,
-      limits: reconcileLimits(intervalMs),
+      ...{ store, requests, log, mode, apiOf: bitbucket.apiOf, limits: reconcileLimits(intervalMs) },
+      readConfig: async () => onlyWorkspace(await readConfig(), workspace),
       ...(mirrorUrl !== undefined &&
         webhookSecret !== undefined && {
           tendWebhooks: (one) => tend(one, mirrorUrl, webhookSecret, bitbucket, options),
@@ -128,32 +120,27 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
   return {
     handler: withWebhooks(git, requests, options),
     async follow(mirrorUrl, onFirstRound) {
+      const closeQueues = () => Promise.all(queues.map((one) => one.close()));
       // At once, so that no job starts that the stop would fail.
-      stop.addEventListener("abort", () => void Promise.all(queues.map((one) => one.close())), {
-        once: true,
-      });
-      const rounds = { queue, queues, onFailed, intervalMs, signal: stop };
-      await runRounds({ ...rounds, reconcile: (mode) => reconcile(mode, mirrorUrl) }, onFirstRound);
-      await Promise.all(queues.map((one) => one.close()));
+      stop.addEventListener("abort", () => void closeQueues(), { once: true });
+      for (let round = 1; !stop.aborted; round++) {
+        // What another process has replayed.
+        for (const one of queues) await one.takeKept();
+        const reports = await reconcile(round === 1 ? "list" : "quick", mirrorUrl);
+        for (const { workspace, failure } of reports)
+          if (failure !== undefined && !stop.aborted) onFailed(workspace, failure);
+        await queue.idle();
+        if (round === 1 && !stop.aborted) await onFirstRound();
+        await delay(intervalMs, stop);
+      }
+      await closeQueues();
     },
-    reconcile: (mode) => reconcile(mode, undefined),
+    reconcile: (mode) => reconcile(mode),
     async drained() {
       for (const one of queues) await one.drained();
     },
     servedNames: async () => servedNames(await readConfig(), store, catalog),
   };
-}
-
-function startKeptLfs(
-  options: LocalMirrorOptions & Pick<LocalLfsOptions, "storage" | "bitbucket">,
-): LocalLfs {
-  const { store, line } = options;
-  return startLfs({
-    ...options,
-    temporaryFolder: temporaryFolderIn(options.settings.store),
-    kept: new StoredMessages(store, "lfs"),
-    onFailed: (name, error) => line.print(`${name}, LFS: ${describeError(error)}`),
-  });
 }
 
 function printOutcome(line: ProgressLine, name: string, outcome: JobOutcome): void {

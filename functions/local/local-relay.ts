@@ -1,7 +1,6 @@
 /** The local mirror's relay: a queue of its own, kept in the store, and the delivery to receivers. */
 import { AGENT } from "../../lib/config.ts";
-import type { Logger } from "../../lib/log.ts";
-import { CONFIG_LIMITS, type MirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { CONFIG_LIMITS } from "../../lib/mirror/mirror-config.ts";
 import type { RepositoryNews } from "../../lib/mirror/repository-news.ts";
 import type { RetryPolicy } from "../../lib/queue/job-queue.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
@@ -9,21 +8,18 @@ import { deliver } from "../../lib/relay/deliver.ts";
 import { nodeWebhookSender } from "../../lib/relay/node-webhook-sender.ts";
 import { announcer } from "../../lib/relay/queue-event.ts";
 import { GROUPS_PER_RECEIVER, parseRelayMessage } from "../../lib/relay/relay-message.ts";
-import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { readRelaySecret } from "./account.ts";
+import type { LocalContext } from "./context.ts";
+import { readRelaySecret } from "./secrets.ts";
 import { StoredMessages } from "./stored-messages.ts";
 
-export interface LocalRelayOptions {
-  readonly store: BlobStore;
-  readonly readConfig: () => Promise<MirrorConfig>;
+interface LocalRelayOptions {
   readonly gitUrl: string;
   /** Of the server, once it listens. */
   readonly serverUrl: () => string;
-  readonly retries?: RetryPolicy | undefined;
-  readonly log: Logger;
+  readonly retries: RetryPolicy | undefined;
 }
 
-export interface LocalRelay {
+interface LocalRelay {
   readonly queue: MemoryJobQueue;
   readonly announce: (news: RepositoryNews) => Promise<void>;
 }
@@ -31,14 +27,10 @@ export interface LocalRelay {
 /** Deliveries at a time: room for all receivers, should all of them hang. */
 const CONCURRENCY = GROUPS_PER_RECEIVER * CONFIG_LIMITS.maxRelayWebhooks;
 
-export function startRelay({
-  store,
-  readConfig,
-  gitUrl,
-  serverUrl,
-  retries,
-  log,
-}: LocalRelayOptions): LocalRelay {
+export function startRelay(
+  { storage, readConfig, log }: Pick<LocalContext, "storage" | "readConfig" | "log">,
+  { gitUrl, serverUrl, retries }: LocalRelayOptions,
+): LocalRelay {
   const sendWebhook = nodeWebhookSender({ allowsLoopback: true });
   const queue = new MemoryJobQueue({
     run: (body, signal) =>
@@ -52,7 +44,7 @@ export function startRelay({
       }),
     log,
     concurrency: CONCURRENCY,
-    kept: new StoredMessages(store, "relay"),
+    kept: new StoredMessages(storage.store, "relay"),
     keepsWaiting: true,
     ...(retries && { retries }),
   });

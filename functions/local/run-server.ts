@@ -1,22 +1,22 @@
 /** The whole mirror in one process, over a folder or a bucket. Not deployed. */
+import { once } from "node:events";
 import { pino } from "pino";
+import { errorFields } from "../../lib/errors.ts";
 import { startNodeServer } from "../../lib/http/node-server.ts";
 import type { Logger } from "../../lib/log.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
-import { CurrentConfig, readMirrorConfig, storeOptionSelection } from "../../lib/mirror/config-store.ts";
+import { configReader, readMirrorConfig, storeOptionSelection } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { assertUsableStore } from "../cli/doctor/check-store.ts";
 import { messageOf } from "../cli/explain.ts";
-import { logFailedConfigCopy } from "../wiring/invalid-config.ts";
-import { readAccount, readNamedAccount } from "./account.ts";
-import { argumentConfig } from "./argument-config.ts";
-import type { Arguments } from "./arguments.ts";
+import { type Arguments, argumentConfig } from "./arguments.ts";
 import { DEMO_FOLDER, type Demo, startDemo } from "./demo.ts";
 import { localMirror, madeUpSecret } from "./local-mirror.ts";
 import { openStore } from "./open-store.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { announce, reasonsForNone } from "./ready-message.ts";
+import { readAccount, readNamedAccount } from "./secrets.ts";
 
 /**
  * Serves and synchronizes until `stop` aborts.
@@ -71,7 +71,8 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
   });
   serverUrl = server.url;
   // Requests may finish while syncs stop.
-  const closed = whenAborted(stop).then(() => {
+  const stopped = stop.aborted ? Promise.resolve() : once(stop, "abort");
+  const closed = stopped.then(() => {
     line.print("Stopping: running requests may finish within 5 s. A second signal ends the process at once.");
     return server.close();
   });
@@ -91,20 +92,12 @@ function takesWebhooks({ webhookUrl }: Arguments, demo: Demo | undefined): boole
   return demo !== undefined || webhookUrl !== undefined;
 }
 
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
 function readStored(store: BlobStore, line: ProgressLine, log: Logger): () => Promise<MirrorConfig> {
-  const current = new CurrentConfig(store, {
+  return configReader(store, {
     onInvalid: (error) =>
       line.print(
         `${messageOf(error)}\nThe last valid config.json stays in use. To check a correction: nearside config check`,
       ),
-    copy: { onFailed: logFailedConfigCopy(log) },
+    copy: { onFailed: (error) => log.warn("config:copy-failed", errorFields(error)) },
   });
-  return () => current.read();
 }

@@ -3,7 +3,6 @@
 import { blobHttp } from "../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
 import { AGENT } from "../../lib/config.ts";
-import { errorFields } from "../../lib/errors.ts";
 import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { FirstSync } from "../../lib/git-http/first-sync.ts";
@@ -18,49 +17,33 @@ import { KnownRights } from "../../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../../lib/lfs-http/lfs-response.ts";
 import type { Logger } from "../../lib/log.ts";
-import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
+import { servesBy } from "../../lib/mirror/selection.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
-import { type CatalogOptions, RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
+import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { BlockCache } from "../../lib/store/block-cache.ts";
 import { retryBudget } from "../wiring/bitbucket-access.ts";
 import { type ProbeQuestionsOptions, probeQuestions } from "../wiring/probe-questions.ts";
 import type { Arguments } from "./arguments.ts";
-import { readAuthSecret } from "./auth-secret.ts";
 import { openBlobUrls } from "./open-store.ts";
+import { readAuthSecret } from "./secrets.ts";
 import { sweepVerdicts } from "./sweep-verdicts.ts";
 
-export interface ServedMirror {
+interface ServedMirror {
   readonly handler: HttpHandler;
   readonly catalog: RepositoryCatalog;
 }
 
-export interface ServeMirrorOptions
+interface ServeMirrorOptions
   extends Pick<SyncOnDemandOptions, "requests" | "isAnnounced">,
     Pick<ProbeQuestionsOptions, "readConfig" | "accountOf"> {
   readonly settings: Arguments;
   /** Has LFS files copied that callers asked for. */
   readonly queueCopies: QueueCopies;
-  readonly serves: CatalogOptions["serves"];
   /** Of this server, once it listens. */
   readonly serverUrl: () => string;
   readonly log: Logger;
   readonly stop: AbortSignal;
-}
-
-/** @param temporaryFolder - For large answers while they are made. By default the system's. */
-export function storageOver(
-  store: BlobStore,
-  temporaryFolder: string | undefined,
-  log: Logger,
-): RepositoryStorage {
-  const onDamage = (error: unknown, key: string): void =>
-    log.error("store:damaged", { key, ...errorFields(error) });
-  const onFailure = (error: unknown, key: string): void =>
-    log.error("answers:failed", { key, ...errorFields(error) });
-  const answers = new AnswerSharing({ store, temporaryFolder, onFailure });
-  return { store, blocks: new BlockCache(store), answers, onDamage };
 }
 
 /** Where the store is a folder, this server hands out its files. Errors as of `readAuthSecret`. */
@@ -68,13 +51,12 @@ export async function serveMirror(
   storage: RepositoryStorage,
   options: ServeMirrorOptions,
 ): Promise<ServedMirror> {
-  const { settings, serves, serverUrl, log, requests, isAnnounced, stop } = options;
+  const { settings, readConfig, serverUrl, log, requests, isAnnounced, stop } = options;
   const signed = new SignedBlobUrls({ serverUrl });
   const urls = openBlobUrls(settings) ?? signed;
-  const catalog = new RepositoryCatalog({ ...storage, urls }, { serves });
+  const catalog = new RepositoryCatalog({ ...storage, urls }, { serves: servesBy(readConfig) });
   const { store } = storage;
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
-  const { readConfig } = options;
   const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch, readConfig, retryBudget };
   const onDemand = new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) });
   const git = gitHttp({
@@ -102,7 +84,7 @@ export async function serveMirror(
     load: new RequestLoad(settings),
   });
   const blobs = blobHttp({ store, urls: signed });
-  void sweepVerdicts({ store, staleMinutes: settings.staleMinutes, log, stop });
+  void sweepVerdicts(store, { staleMinutes: settings.staleMinutes, log, stop });
   const handler = onlyFrom(settings.allowedAddresses, async (request) =>
     request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request),
   );

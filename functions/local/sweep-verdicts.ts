@@ -7,20 +7,15 @@ import { deleteOlderBlobs } from "../../lib/repo/text-blobs.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { delay } from "./delay.ts";
 
-export interface SweepVerdictsOptions {
-  readonly store: BlobStore;
-  readonly staleMinutes: number;
-  readonly everyMs?: number;
-  readonly log: Logger;
-  readonly stop: AbortSignal;
-}
-
 /** A busy mirror writes one for each caller and repository, and for each wrong credential. */
 const SWEEP_EVERY_MS = 15 * 60_000;
 
 /** Runs until `stop` aborts. Never rejects: a failed deletion is repeated in the next round. */
-export async function sweepVerdicts(options: SweepVerdictsOptions): Promise<void> {
-  const { store, staleMinutes, everyMs = SWEEP_EVERY_MS, log, stop } = options;
+export async function sweepVerdicts(
+  store: BlobStore,
+  { staleMinutes, log, stop }: { staleMinutes: number; log: Logger; stop: AbortSignal },
+  everyMs = SWEEP_EVERY_MS,
+): Promise<void> {
   const countsMs = Math.max(staleMinutes * 60_000, RECENTLY_ACCEPTED_MS);
   while (!stop.aborted) {
     try {

@@ -1,34 +1,20 @@
 /** The local mirror's queue and its worker. */
 import { tryRefreshBundles } from "../../lib/bundles/refresh-bundles.ts";
 import { errorFields } from "../../lib/errors.ts";
-import type { Logger } from "../../lib/log.ts";
-import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
 import type { KeptMessages } from "../../lib/queue/kept-messages.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
-import type { CompactionProgress } from "../../lib/repo/compaction/compact-repository.ts";
-import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
 import { type JobOutcome, runRepositoryJob } from "../../lib/sync/repository-job.ts";
-import type { SyncProgress } from "../../lib/sync/sync-context.ts";
-import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
-import type { lfsPlans } from "../wiring/lfs-plans.ts";
-import { delay, delayAskedFor } from "./delay.ts";
+import type { PlanLfs } from "../wiring/lfs-work.ts";
+import type { LocalContext } from "./context.ts";
+import { PrimaryPause } from "./delay.ts";
 
-export interface WorkerOptions {
-  readonly storage: RepositoryStorage;
-  readonly readConfig: () => Promise<MirrorConfig>;
-  readonly bitbucket: BitbucketAccess;
-  readonly temporaryFolder: string | undefined;
-  readonly log: Logger;
+interface WorkerOptions extends Pick<RepositoryJobOptions, "announce"> {
   /** Storage of dead letters; by default they are lost with the process. */
   readonly kept?: KeptMessages;
-  /** See `RepositoryJobOptions`. */
-  readonly announce?: RepositoryJobOptions["announce"];
-  readonly onProgress: (fullName: string, progress: SyncProgress | CompactionProgress) => void;
+  readonly planLfs: PlanLfs;
   readonly onDone: (fullName: string, outcome: JobOutcome) => void;
-  /** See wiring/lfs-plans.ts. */
-  readonly planLfs: ReturnType<typeof lfsPlans>;
   readonly onFailed: (name: string, error: unknown) => void;
   /** Reconciles one workspace. */
   readonly reconcile: (workspace: string) => Promise<void>;
@@ -40,30 +26,25 @@ const CONCURRENCY = 4;
 /** The next round makes these jobs again anyway. */
 const REPEATED: ReadonlySet<string> = new Set(["check", "new", "changed", "failed", "asked"]);
 
-export function startWorker(options: WorkerOptions): MemoryJobQueue {
-  const { storage, readConfig, bitbucket, temporaryFolder, log } = options;
+export function startWorker(
+  { storage, readConfig, bitbucket, temporaryFolder, line, log }: LocalContext,
+  options: WorkerOptions,
+): MemoryJobQueue {
   const checks = new RecentChecks();
   const checked = new Set<string>();
-  let pausedUntilMs = 0;
+  const pause = new PrimaryPause();
 
   async function runRepository(job: RepositoryJob, signal: AbortSignal): Promise<void> {
-    // After a Retry-After no job asks the primary, including those that follow.
-    while (pausedUntilMs > Date.now() && !signal.aborted) await delay(pausedUntilMs - Date.now(), signal);
+    await pause.wait(signal);
     const { outcome, facts } = await runRepositoryJob(job, {
-      storage,
-      readConfig,
-      primaryOf: (workspace) => bitbucket.primaryOf(workspace),
-      log,
-      checks,
-      temporaryFolder,
-      signal,
-      clockMarginMs: 0,
+      ...{ storage, readConfig, log, checks, temporaryFolder, signal, clockMarginMs: 0 },
+      primaryOf: bitbucket.primaryOf,
       ...(options.announce && { announce: options.announce }),
       // The store is checked for damage once per process.
       onPublished: (uuid) => tryRefreshBundles(uuid, { storage, log, signal }),
       maintains: ({ uuid }) => !checked.has(uuid),
       checksStore: (uuid) => !checked.has(uuid),
-      onProgress: ({ workspace, slug }, progress) => options.onProgress(`${workspace}/${slug}`, progress),
+      onProgress: ({ workspace, slug }, progress) => line.showing(`${workspace}/${slug}`)(progress),
     });
     checked.add(job.uuid);
     await options.planLfs({ workspace: facts?.workspace ?? job.workspace, uuid: job.uuid }, outcome);
@@ -76,7 +57,7 @@ export function startWorker(options: WorkerOptions): MemoryJobQueue {
       await runRepository(job, signal);
     } catch (error) {
       if (signal.aborted) return;
-      pausedUntilMs = Math.max(pausedUntilMs, Date.now() + delayAskedFor(error));
+      pause.noteFailure(error);
       const name = job.facts === undefined ? job.uuid : `${job.facts.workspace}/${job.facts.slug}`;
       options.onFailed(name, error);
       if (!REPEATED.has(job.reason)) throw error;

@@ -16,18 +16,24 @@ export function queuedSyncRequests(queue: JobQueue): SyncRequests {
   };
 }
 
-/** A sync that ran out of time after progress has not failed: it is queued again, and continues. */
-export async function requeueUnfinished(
-  job: RepositoryJob,
+/** Asks for a sync that ran out of time after progress. A job that is delivered twice asks once. */
+export async function requestAgain(
   requests: SyncRequests,
+  job: RepositoryJob,
+  { context: { doneSteps } }: UnfinishedError,
+): Promise<void> {
+  await requests.request([{ job, eventId: `going-on-${job.uuid}-${job.queuedAt}-${doneSteps}` }]);
+}
+
+/** What ran out of time after progress has not failed: it is queued again, and continues. */
+export async function requeueUnfinished(
   run: () => Promise<unknown>,
+  requeue: (error: UnfinishedError) => Promise<void>,
 ): Promise<void> {
   try {
     await run();
   } catch (error) {
     if (!(error instanceof UnfinishedError)) throw error;
-    // A job that is delivered twice asks once.
-    const { doneSteps } = error.context;
-    await requests.request([{ job, eventId: `going-on-${job.uuid}-${job.queuedAt}-${doneSteps}` }]);
+    await requeue(error);
   }
 }

@@ -70,7 +70,7 @@ function configDocument(store: WholeBlobs): StoredDocument<MirrorConfig> {
 /** Few processes copy it. */
 const MAX_COPY_TRIES = 4;
 
-export interface CurrentConfigOptions {
+interface ConfigReaderOptions {
   /** Called once for each version that is not valid and not used. */
   readonly onInvalid?: (error: ConfigError) => void;
   /** For a process that may write the configuration: it copies each valid version, for processes that start with an invalid one. */
@@ -78,86 +78,83 @@ export interface CurrentConfigOptions {
 }
 
 /**
- * The configuration for a process that reads it for each request: one conditional read, parsed when it has changed. A change that is
- * not valid leaves the last valid configuration in use; a process that has read none reads the copy of it.
+ * For a process that reads the configuration for each request: one conditional read, parsed when it has changed. A change that is not
+ * valid leaves the last valid configuration in use; a process that has read none reads the copy of it.
+ *
+ * @returns Throws a ConfigError if it is not valid, and neither this process nor the store knows a valid one: nothing may be served then.
  */
-export class CurrentConfig {
-  readonly #store: WholeBlobs;
-  readonly #onInvalid: (error: ConfigError) => void;
-  readonly #copy: CurrentConfigOptions["copy"];
+export function configReader(
+  store: WholeBlobs,
+  options: ConfigReaderOptions = {},
+): () => Promise<MirrorConfig> {
   /** The last valid configuration, and the version that was read last, valid or not. */
-  #known: { readonly config: MirrorConfig; readonly version: BlobVersion } | undefined;
-
-  constructor(store: WholeBlobs, { onInvalid = () => undefined, copy }: CurrentConfigOptions = {}) {
-    this.#store = store;
-    this.#onInvalid = onInvalid;
-    this.#copy = copy;
-  }
-
-  /** @throws {ConfigError} It is not valid, and neither this process nor the store knows a valid one: nothing may be served then. */
-  async read(): Promise<MirrorConfig> {
-    const known = this.#known;
+  let known: { readonly config: MirrorConfig; readonly version: BlobVersion } | undefined;
+  return async () => {
+    const last = known;
     try {
       const blob =
-        known === undefined
-          ? await this.#store.read(CONFIG_KEY)
-          : await this.#store.readIfChanged(CONFIG_KEY, known.version);
-      if (blob === "unchanged") return known?.config ?? EMPTY_CONFIG;
-      const config = await this.#parse(blob, known?.config);
-      this.#known = { config, version: blob.version };
+        last === undefined
+          ? await store.read(CONFIG_KEY)
+          : await store.readIfChanged(CONFIG_KEY, last.version);
+      if (blob === "unchanged") return last?.config ?? EMPTY_CONFIG;
+      const config = await validConfig(store, blob, last?.config, options);
+      known = { config, version: blob.version };
       return config;
     } catch (error) {
       if (error instanceof NotFoundError) return EMPTY_CONFIG;
       throw error;
     }
-  }
+  };
+}
 
-  async #parse(blob: Blob, lastValid: MirrorConfig | undefined): Promise<MirrorConfig> {
-    let config: MirrorConfig;
-    try {
-      config = parseMirrorConfig(blob.bytes);
-    } catch (error) {
-      // A configuration of a newer release is in force: an older one must not come back with a new process.
-      const isInForce = error instanceof NewerReleaseError && lastValid === undefined;
-      if (!(error instanceof ConfigError) || isInForce) throw error;
-      const inUse = lastValid ?? (await this.#readCopy(error));
-      this.#onInvalid(error);
-      return inUse;
-    }
-    if (this.#copy !== undefined) await this.#keep(blob).catch(this.#copy.onFailed);
-    return config;
+async function validConfig(
+  store: WholeBlobs,
+  blob: Blob,
+  lastValid: MirrorConfig | undefined,
+  { onInvalid, copy }: ConfigReaderOptions,
+): Promise<MirrorConfig> {
+  let config: MirrorConfig;
+  try {
+    config = parseMirrorConfig(blob.bytes);
+  } catch (error) {
+    // A configuration of a newer release is in force: an older one must not come back with a new process.
+    const isInForce = error instanceof NewerReleaseError && lastValid === undefined;
+    if (!(error instanceof ConfigError) || isInForce) throw error;
+    const inUse = lastValid ?? (await readCopy(store, error));
+    onInvalid?.(error);
+    return inUse;
   }
+  if (copy !== undefined) await keepCopy(store, blob).catch(copy.onFailed);
+  return config;
+}
 
-  /** @throws {ConfigError} `invalid`, where there is no copy that can be used. */
-  async #readCopy(invalid: ConfigError): Promise<MirrorConfig> {
-    try {
-      return parseMirrorConfig((await this.#store.read(LAST_VALID_CONFIG_KEY)).bytes);
-    } catch (error) {
-      if (error instanceof NotFoundError || error instanceof ConfigError) throw invalid;
+/** @throws {ConfigError} `invalid`, where there is no copy that can be used. */
+async function readCopy(store: WholeBlobs, invalid: ConfigError): Promise<MirrorConfig> {
+  try {
+    return parseMirrorConfig((await store.read(LAST_VALID_CONFIG_KEY)).bytes);
+  } catch (error) {
+    if (error instanceof NotFoundError || error instanceof ConfigError) throw invalid;
+    throw error;
+  }
+}
+
+/** One read, if the copy has these bytes. Else what is written is not older than the copy, whichever other processes write it. */
+async function keepCopy(store: WholeBlobs, known: Blob): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const copy = await store.read(LAST_VALID_CONFIG_KEY).catch((error: unknown) => {
+      if (error instanceof NotFoundError) return undefined;
       throw error;
-    }
-  }
-
-  /** One read, if the copy has these bytes. Else what is written is not older than the copy, whichever other processes write it. */
-  async #keep(known: Blob): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      const copy = await this.#store.read(LAST_VALID_CONFIG_KEY).catch((error: unknown) => {
-        if (error instanceof NotFoundError) return undefined;
-        throw error;
-      });
-      if (copy !== undefined && Buffer.compare(copy.bytes, known.bytes) === 0) return;
-      // The copy may be of a newer file than what this process has read.
-      const file = await this.#store.readIfChanged(CONFIG_KEY, known.version);
-      // Read and copied with the next read.
-      if (file !== "unchanged") return;
-      try {
-        await this.#store.write(LAST_VALID_CONFIG_KEY, known.bytes, {
-          ifVersion: copy?.version ?? "absent",
-        });
-        return;
-      } catch (error) {
-        if (!(error instanceof VersionConflictError) || tries === MAX_COPY_TRIES) throw error;
-      }
+    });
+    if (copy !== undefined && Buffer.compare(copy.bytes, known.bytes) === 0) return;
+    // The copy may be of a newer file than what this process has read.
+    const file = await store.readIfChanged(CONFIG_KEY, known.version);
+    // Read and copied with the next read.
+    if (file !== "unchanged") return;
+    try {
+      await store.write(LAST_VALID_CONFIG_KEY, known.bytes, { ifVersion: copy?.version ?? "absent" });
+      return;
+    } catch (error) {
+      if (!(error instanceof VersionConflictError) || tries === MAX_COPY_TRIES) throw error;
     }
   }
 }

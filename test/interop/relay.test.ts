@@ -9,6 +9,7 @@ import { EMPTY_CONFIG } from "../../lib/mirror/mirror-config.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { readManifest } from "../../lib/repo/manifest.ts";
 import { readName } from "../../lib/repo/names.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
 import { startWebhookReceiver, type WebhookReceiver } from "../support/fake-bitbucket/webhook-receiver.ts";
 import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
 
@@ -53,6 +54,17 @@ async function push(): Promise<string> {
 
 function delivered(one = receiver) {
   return one.received.map(({ body }) => JSON.parse(body));
+}
+
+/** The relay's queue of a process that starts later. */
+function laterQueue() {
+  const { store, fake, server } = rig;
+  const readConfig = async () => (await readMirrorConfig(store)) ?? EMPTY_CONFIG;
+  const storage = { store, blocks: new BlockCache(store) };
+  return startRelay(
+    { storage, readConfig, log: SILENT_LOGGER },
+    { gitUrl: fake.gitUrl, serverUrl: () => server.url, retries: undefined },
+  ).queue;
 }
 
 test("each push is one event, in order, signed, in the form of Data Center's", async () => {
@@ -119,13 +131,7 @@ test("a receiver that refuses holds up neither syncs nor others; what it did not
   const kept = new StoredMessages(rig.store, "relay");
   expect(await kept.list("dead", 10)).toHaveLength(2);
   expect(await kept.list("waiting", 10)).toEqual([]);
-  const { queue } = startRelay({
-    store: rig.store,
-    readConfig: async () => (await readMirrorConfig(rig.store)) ?? EMPTY_CONFIG,
-    gitUrl: rig.fake.gitUrl,
-    serverUrl: () => rig.server.url,
-    log: SILENT_LOGGER,
-  });
+  const queue = laterQueue();
   expect(await queue.replay(10)).toBe(2);
   await queue.drained();
   expect(
@@ -168,13 +174,7 @@ test("a removed receiver gets no more events, nor those that wait", async () => 
   await push();
   await setReceivers();
   receiver.status = 204;
-  const { queue } = startRelay({
-    store: rig.store,
-    readConfig: async () => (await readMirrorConfig(rig.store)) ?? EMPTY_CONFIG,
-    gitUrl: rig.fake.gitUrl,
-    serverUrl: () => rig.server.url,
-    log: SILENT_LOGGER,
-  });
+  const queue = laterQueue();
   await queue.replay(10);
   await queue.drained();
   await push();

@@ -10,7 +10,7 @@ import {
 import { ProgressLine } from "../../functions/local/progress-line.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
-import { CurrentConfig, changeMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { changeMirrorConfig, configReader } from "../../lib/mirror/config-store.ts";
 import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { type RepositoryRecord, repositoryDocument } from "../../lib/repo/repository-record.ts";
@@ -52,7 +52,6 @@ export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}):
   await makeTiny(template);
   const fake = await startFakeBitbucket({ repositoriesFolder: root });
   const store = options.store ?? new MemoryBlobStore();
-  const config = new CurrentConfig(store);
   const stop = new AbortController();
   const settings = parseServerArguments([
     "--api-url",
@@ -66,7 +65,7 @@ export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}):
   const mirror = await localMirror({
     settings: { ...settings, store: join(folder, "local"), anonymousPerMinute: 0 },
     store,
-    readConfig: () => config.read(),
+    readConfig: configReader(store),
     accountOf: async () => DEMO_ACCOUNT,
     serverUrl: () => serverUrl,
     webhookSecret: "rig-secret",

@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ssmParameters } from "../../../lib/aws/ssm-parameters.ts";
-import { readAccountParameter } from "../../../lib/bitbucket/parameter-account.ts";
+import { parameterAccounts } from "../../../lib/bitbucket/parameter-account.ts";
 import { ConfigError } from "../../../lib/errors.ts";
 
 /** What the parameter holds. */
@@ -14,7 +14,8 @@ let parameterText = "";
 const ssm = createServer((incoming, outgoing) => {
   void text(incoming).then((body) => {
     const { Name: name, WithDecryption: isDecrypted } = JSON.parse(body) as Record<string, unknown>;
-    const value = name === "/nearside/bitbucket" && isDecrypted === true ? parameterText : "encrypted";
+    const value =
+      name === "/nearside/accounts/bitbucket" && isDecrypted === true ? parameterText : "encrypted";
     outgoing.end(JSON.stringify({ Parameter: { Name: name, Value: value } }));
   });
 });
@@ -30,6 +31,8 @@ beforeAll(async () => {
   });
 });
 
+const accountOf = () => parameterAccounts(ssmParameters(client), "/nearside/")({ credential: "bitbucket" });
+
 afterAll(() => {
   client.destroy();
   ssm.close();
@@ -43,16 +46,14 @@ test.each([
   { json: { token: "t" }, account: { kind: "access-token", token: "t" } },
 ])("$json becomes $account.kind", async ({ json, account }) => {
   parameterText = JSON.stringify(json);
-  expect(await readAccountParameter(ssmParameters(client), "/nearside/", "bitbucket")).toEqual(account);
+  expect(await accountOf()).toEqual(account);
 });
 
 test.each(["hunter2", '{"token":"hunter2","password":"x"}', '{"email":"hunter2"}'])(
   "the parameter's text %s is refused and not repeated",
   async (parameter) => {
     parameterText = parameter;
-    const failure = await readAccountParameter(ssmParameters(client), "/nearside/", "bitbucket").catch(
-      (error: unknown) => error,
-    );
+    const failure = await accountOf().catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ConfigError);
     const { message, context, cause } = failure as ConfigError;
     expect(JSON.stringify({ message, context, cause: String(cause) })).not.toContain("hunter2");

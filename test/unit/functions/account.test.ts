@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readNamedAccount } from "../../../functions/local/account.ts";
+import { readNamedAccount } from "../../../functions/local/secrets.ts";
 import { ConfigError } from "../../../lib/errors.ts";
 
 test("the account that is called environment must be in the environment; only without a name there is none", () => {

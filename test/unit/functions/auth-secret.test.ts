@@ -1,7 +1,7 @@
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { readAuthSecret } from "../../../functions/local/auth-secret.ts";
+import { readAuthSecret } from "../../../functions/local/secrets.ts";
 import { ConfigError } from "../../../lib/errors.ts";
 import { temporaryFolder } from "../../support/git/temporary-folder.ts";
 

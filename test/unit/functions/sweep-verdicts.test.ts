@@ -29,13 +29,7 @@ test.each([
     const stop = new AbortController();
     await store.write("auth/early", new Uint8Array(1));
     await store.write("repos/early", new Uint8Array(1));
-    const sweeping = sweepVerdicts({
-      store,
-      staleMinutes,
-      everyMs: MINUTE_MS,
-      log: SILENT_LOGGER,
-      stop: stop.signal,
-    });
+    const sweeping = sweepVerdicts(store, { staleMinutes, log: SILENT_LOGGER, stop: stop.signal }, MINUTE_MS);
     await vi.advanceTimersByTimeAsync(10 * MINUTE_MS);
     await store.write("auth/late", new Uint8Array(1));
     await vi.advanceTimersByTimeAsync((countsMinutes - 10) * MINUTE_MS);
@@ -57,7 +51,7 @@ test("a store that fails once is swept the next time", async () => {
   });
   const errors: string[] = [];
   const log = { ...SILENT_LOGGER, error: (event: string) => void errors.push(event) };
-  const sweeping = sweepVerdicts({ store, staleMinutes: 15, everyMs: MINUTE_MS, log, stop: stop.signal });
+  const sweeping = sweepVerdicts(store, { staleMinutes: 15, log, stop: stop.signal }, MINUTE_MS);
   await vi.advanceTimersByTimeAsync(MINUTE_MS);
   expect(errors).toEqual(["auth:sweep-failed"]);
   expect(list).toHaveBeenCalledTimes(2);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { requeueUnfinished } from "../../../functions/wiring/sync-requests.ts";
+import { requestAgain, requeueUnfinished } from "../../../functions/wiring/sync-requests.ts";
 import { StoppedError, UnfinishedError } from "../../../lib/errors.ts";
 import type { RepositoryJob } from "../../../lib/mirror/sync-job.ts";
 
@@ -17,7 +17,7 @@ function goOn(error: Error | undefined) {
   const run = async () => {
     if (error !== undefined) throw error;
   };
-  return { asked, done: requeueUnfinished(JOB, { request }, run) };
+  return { asked, done: requeueUnfinished(run, (error) => requestAgain({ request }, JOB, error)) };
 }
 
 test("a sync that has come further is asked for anew, by how far it has come", async () => {

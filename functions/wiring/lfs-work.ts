@@ -1,5 +1,6 @@
-/** Has a repository's LFS files looked for after a sync: at once after a publish, else once a day. */
+/** When a process plans copies of LFS files, and what its copies may hold together. */
 import { errorFields } from "../../lib/errors.ts";
+import { ByteBudget } from "../../lib/lfs/byte-budget.ts";
 import { type LfsRepository, requestPlan } from "../../lib/lfs/lfs-job.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { JobQueue } from "../../lib/queue/job-queue.ts";
@@ -7,25 +8,25 @@ import { StoredLfsRights } from "../../lib/repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { JobOutcome } from "../../lib/sync/repository-job.ts";
 
-export interface LfsPlansOptions {
-  readonly store: BlobStore;
-  readonly queue: JobQueue;
-  readonly log: Logger;
-  /** Requested by a person: a plan after each sync. */
-  readonly isAsked?: boolean;
+/** Two large files, which hold 40 MiB each, or eight small ones. */
+const MAX_HELD_BYTES = 96 * 2 ** 20;
+const MAX_TRANSFERS = 8;
+
+export function lfsBudget(): ByteBudget {
+  return new ByteBudget(MAX_HELD_BYTES, MAX_TRANSFERS);
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** A process that syncs a repository every minute looks for its last plan only so often. */
 const LOOK_EVERY_MS = 60 * 60 * 1000;
 
-/** @returns Never rejects: a plan that is not queued now is due with a later sync. */
-export function lfsPlans({
-  store,
-  queue,
-  log,
-  isAsked = false,
-}: LfsPlansOptions): (repository: LfsRepository, outcome: JobOutcome) => Promise<void> {
+export type PlanLfs = (repository: LfsRepository, outcome: JobOutcome) => Promise<void>;
+
+/**
+ * Has a repository's LFS files looked for after a sync: at once after a publish, or if a person has requested it; else once a day.
+ * @returns Never rejects: a plan that is not queued now is due with a later sync.
+ */
+export function lfsPlans(store: BlobStore, queue: JobQueue, log: Logger, isAsked = false): PlanLfs {
   const lookedAtMs = new Map<string, number>();
 
   async function eventIdOf(uuid: string, outcome: JobOutcome): Promise<string | undefined> {

@@ -1,0 +1,172 @@
+/** `nearside connect`, `reconnect`, `pause`, `resume` and `remove`: what is done to a workspace of the configuration. */
+import type { Command } from "commander";
+import { ConfigError, UpstreamError } from "../../lib/errors.ts";
+import {
+  accountName,
+  connectedWorkspace,
+  connectWorkspace,
+  pauseWorkspace,
+  reconnectWorkspace,
+  removeWorkspace,
+} from "../../lib/mirror/change-workspaces.ts";
+import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { findWorkspace, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
+import {
+  bitbucketOf,
+  configOf,
+  type PrimaryOptions,
+  parseDays,
+  primaryOptions,
+  print,
+  type StoreOptions,
+  storeOf,
+  storeOptions,
+} from "./command-options.ts";
+
+interface AccountOptions extends PrimaryOptions {
+  readonly credential?: string;
+  readonly check: boolean;
+}
+
+const CONNECT_EXPLANATION = `
+Nothing is mirrored until nearside select. Without --credential only public repositories are, and changes are found by polling
+alone. A workspace that was removed is restored, with what is left of its data.
+Exit codes: 0 connected; 1 failed; 2 wrong arguments or settings, or Bitbucket rejects the account.`;
+
+const RECONNECT_EXPLANATION = `
+The mirrored repositories stay. Without --credential the workspace has no account: private repositories are no longer served.
+Exit codes: 0 done; 1 failed; 2 wrong arguments or settings, or Bitbucket rejects the account.`;
+
+const REMOVE_EXPLANATION = `
+Serving stops at once. The mirror's next round deletes the webhooks, and the data and the entry after the retention time. Until then
+nearside connect restores all of it.
+Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
+
+export function connectCommand(command: Command): void {
+  accountOptions(command.argument("<workspace>", "its id, as in Bitbucket's addresses"))
+    .addHelpText("after", CONNECT_EXPLANATION)
+    .action(connect);
+}
+
+export function reconnectCommand(command: Command): void {
+  accountOptions(command.argument("<workspace>", "one that is connected"))
+    .addHelpText("after", RECONNECT_EXPLANATION)
+    .action(reconnect);
+}
+
+function accountOptions(command: Command): Command {
+  return primaryOptions(command)
+    .option("--credential <name>", "name of the account's secret, never the secret itself")
+    .option("--no-check", "do not check the account with Bitbucket");
+}
+
+async function connect(workspace: string, options: AccountOptions): Promise<void> {
+  const { credential, check } = options;
+  // Wrong names fail before Bitbucket is asked.
+  if (check) await tryAccount(workspace, options);
+  const config = await changeMirrorConfig(storeOf(options), (before) =>
+    connectWorkspace(before, workspace, credential),
+  );
+  const connected = findWorkspace(config, workspace);
+  if (connected === undefined) throw new ConfigError(`${workspace} was removed by another process just now`);
+  const isEmpty = connected.projects !== "all" && connected.projects.length + connected.include.length === 0;
+  print(`${workspace} is connected.`);
+  if (isEmpty)
+    print(`Now select its repositories, for example all:\n  npx nearside select ${workspace} --all`);
+}
+
+async function reconnect(workspace: string, options: AccountOptions): Promise<void> {
+  const { credential, check } = options;
+  const store = storeOf(options);
+  connectedWorkspace(await configOf(store), workspace);
+  if (check) await tryAccount(workspace, options);
+  await changeMirrorConfig(store, (config) => reconnectWorkspace(config, workspace, credential));
+  print(`${workspace} is connected with ${accountName(credential)}.`);
+}
+
+/**
+ * One request.
+ * @throws {ConfigError} There is no such secret, or Bitbucket rejects it.
+ * @throws {NotFoundError} No such workspace. @throws {UpstreamError} Bitbucket cannot be asked.
+ */
+async function tryAccount(name: string, options: AccountOptions): Promise<void> {
+  const { credential } = options;
+  const { workspaces } = mirrorConfigOf([
+    { workspace: name, projects: [], ...(credential !== undefined && { credential }) },
+  ]);
+  for (const workspace of workspaces) {
+    const api = await bitbucketOf(options).apiOf(workspace, (fetch) => fetch);
+    const [example] = await firstOf(api.repositories(name), name);
+    if (example === undefined)
+      throw new ConfigError(
+        `Bitbucket shows no repository of ${name} to this account: check its rights and the name, or give --no-check`,
+      );
+    print(`Bitbucket accepts the account: it shows ${example.fullName}, for example.`);
+  }
+}
+
+async function firstOf<T>(list: AsyncIterable<T>, name: string): Promise<T[]> {
+  try {
+    for await (const one of list) return [one];
+    return [];
+  } catch (error) {
+    const status = error instanceof UpstreamError ? error.context["status"] : undefined;
+    if (status !== 401 && status !== 403) throw error;
+    throw new ConfigError(
+      `Bitbucket rejects the account for ${name}; it needs the scope read:repository:bitbucket, and must not have expired`,
+      { cause: error },
+    );
+  }
+}
+
+export function pauseCommand(command: Command): void {
+  pausing(
+    command,
+    true,
+    (workspace) =>
+      `${workspace} is paused: nothing of it is served. To resume:\n  npx nearside resume ${workspace}`,
+  );
+}
+
+export function resumeCommand(command: Command): void {
+  pausing(
+    command,
+    false,
+    (workspace) =>
+      `${workspace} is served again, in the state of when it was paused; the next sync brings changes.`,
+  );
+}
+
+function pausing(command: Command, isPaused: boolean, message: (workspace: string) => string): void {
+  storeOptions(command)
+    .argument("<workspace>", "one that is connected")
+    .addHelpText("after", "\nExit codes: 0 done; 1 failed; 2 wrong arguments or settings.")
+    .action(async (workspace: string, options: StoreOptions) => {
+      await changeMirrorConfig(storeOf(options), (config) => pauseWorkspace(config, workspace, isPaused));
+      print(message(workspace));
+    });
+}
+
+export function removeCommand(command: Command): void {
+  storeOptions(command)
+    .argument("<workspace>", "one that is connected")
+    .option("--retention-days <number>", "how long its data is kept from now on", parseDays)
+    .addHelpText("after", REMOVE_EXPLANATION)
+    .action(remove);
+}
+
+async function remove(
+  workspace: string,
+  { retentionDays, ...options }: StoreOptions & { readonly retentionDays?: number },
+): Promise<void> {
+  const config = await changeMirrorConfig(storeOf(options), (before) =>
+    removeWorkspace(before, workspace, { at: new Date(), retentionDays }),
+  );
+  const removed = findWorkspace(config, workspace);
+  if (removed?.removedAt === undefined)
+    throw new ConfigError(`${workspace} was changed by another process just now`);
+  const goesAt = new Date(Date.parse(removed.removedAt) + removed.retentionDays * 86_400_000);
+  const account = removed.credential === undefined ? "" : ` --credential ${removed.credential}`;
+  print(`${workspace} is no longer served. Its data will be deleted after ${goesAt.toISOString()}. To keep it:
+  npx nearside connect ${workspace}${account}`);
+}

@@ -1,0 +1,29 @@
+/** The mirror's storage and configuration, as its processes open them; what is wrong with them is logged. */
+import { errorFields } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
+import { configReader } from "../../lib/mirror/config-store.ts";
+import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { AnswerSharing, type AnswerSharingOptions } from "../../lib/repo/answers/answer-sharing.ts";
+import type { RepositoryStorage } from "../../lib/repo/repository.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
+
+export function repositoryStorage(
+  store: BlobStore,
+  log: Logger,
+  options: Pick<AnswerSharingOptions, "temporaryFolder" | "maxKeepingWaitMs"> = {},
+): RepositoryStorage {
+  const logAs = (event: string) => (error: unknown, key: string) =>
+    log.error(event, { key, ...errorFields(error) });
+  const answers = new AnswerSharing({ ...options, store, onFailure: logAs("answers:failed") });
+  return { store, blocks: new BlockCache(store), answers, onDamage: logAs("store:damaged") };
+}
+
+/** @param copies - Whether the process keeps a copy of the last valid configuration: it needs the right to write it. */
+export function loggedConfig(store: BlobStore, log: Logger, copies = false): () => Promise<MirrorConfig> {
+  return configReader(store, {
+    onInvalid: (error) =>
+      log.error("config:invalid", { effect: "the last valid one stays in use", ...errorFields(error) }),
+    ...(copies && { copy: { onFailed: (error) => log.warn("config:copy-failed", errorFields(error)) } }),
+  });
+}
