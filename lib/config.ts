@@ -6,7 +6,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { type AddressRange, parseAddressSetting } from "./address-ranges.ts";
 import { ConfigError } from "./errors.ts";
 import { parseSetting } from "./parse-setting.ts";
-import { SETTING_NAMES, SETTINGS, type SettingName, settingOf, type ValueOf } from "./settings.ts";
+import { SECTIONS, SETTING_NAMES, SETTINGS, type SettingName, settingOf, type ValueOf } from "./settings.ts";
 
 /** How the project names itself to git clients and servers. */
 export const AGENT = `nearside/${packageJson.version}`;
@@ -44,20 +44,28 @@ const RESOURCES = {
 
 type ResourceName = keyof typeof RESOURCES;
 
-type EnvironmentSetting = {
-  [Name in SettingName]: (typeof SETTINGS)[Name] extends { readonly environment: string } ? Name : never;
-}[SettingName];
+/** Of the common ones, only the addresses of clients are API Gateway's to check. */
+type EnvironmentSetting =
+  | Exclude<keyof typeof SECTIONS.common, "allowedAddresses">
+  | "secretPath"
+  | "logLevel";
 
 /** Settings that deployed functions read, in the table's order. */
 export const ENVIRONMENT_SETTINGS = SETTING_NAMES.filter(
-  (name): name is EnvironmentSetting => settingOf(name).environment !== undefined,
+  (name): name is EnvironmentSetting =>
+    (name in SECTIONS.common && name !== "allowedAddresses") || name === "secretPath" || name === "logLevel",
 );
 
 /** The name of each variable. */
 export const ENV = {
   ...mapped(Object.keys(RESOURCES) as ResourceName[], (name) => RESOURCES[name].environment),
-  ...mapped(ENVIRONMENT_SETTINGS, (name) => SETTINGS[name].environment),
+  ...mapped(ENVIRONMENT_SETTINGS, variableOf),
 };
+
+/** @returns `NEARSIDE_GIT_URL` for `gitUrl`. */
+function variableOf(name: EnvironmentSetting): string {
+  return `NEARSIDE_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
 
 /** @throws {ConfigError} Names every variable that is missing or wrong; so do all readers below. */
 export function readAuthorizerConfig(env: Environment) {
@@ -135,10 +143,10 @@ function read<Resource extends ResourceName, Name extends EnvironmentSetting>(
     });
   });
   const settingValues = mapped(settings, (name) => {
-    const { environment, description, ...setting } = settingOf(name);
-    return attempt(problems, environment ?? name, () => {
-      const text = (environment && env[environment]) || setting.default;
-      if (text === undefined) throw new ConfigError(`is not set: ${description}`);
+    const setting = settingOf(name);
+    return attempt(problems, ENV[name], () => {
+      const text = env[ENV[name]] || setting.default;
+      if (text === undefined) throw new ConfigError(`is not set: ${setting.description}`);
       return parseSetting(name, String(text));
     });
   });

@@ -7,7 +7,7 @@ import * as z from "zod";
 import { parseAddressRanges } from "./address-ranges.ts";
 import { ConfigError } from "./errors.ts";
 import { parseSetting, ruleOf } from "./parse-setting.ts";
-import { SETTING_NAMES, type SettingName, settingOf, type ValueOf } from "./settings.ts";
+import { SECTIONS, SETTING_NAMES, type SettingName, sectionOf, settingOf, type ValueOf } from "./settings.ts";
 
 /** Read from the current folder if no other file is named. */
 export const SETTINGS_FILE = "nearside.config.json";
@@ -49,8 +49,8 @@ export function parseSettingsFile(text: string, file: string): FileSettings {
   return { ...common, ...server, ...deployment };
 }
 
-function sectionSchema(section: "common" | "server" | "deployment"): Record<string, z.ZodType> {
-  const names = SETTING_NAMES.filter((name) => settingOf(name).section === section);
+function sectionSchema(section: keyof typeof SECTIONS): Record<string, z.ZodType> {
+  const names = Object.keys(SECTIONS[section]) as SettingName[];
   return Object.fromEntries(names.map((name) => [name, valueSchema(name).optional()]));
 }
 
@@ -112,6 +112,6 @@ function describeIssue(issue: z.core.$ZodIssue): string {
 function describeUnknown(path: string, key: string): string {
   const known = SETTING_NAMES.find((name) => name.toLowerCase() === key.toLowerCase());
   if (known === undefined) return `${path} is not a setting`;
-  const { section } = settingOf(known);
+  const section = sectionOf(known);
   return `${path} is not a setting here: it is ${section === "common" ? known : `${section}.${known}`}`;
 }

@@ -7,12 +7,8 @@
 interface SettingBase {
   /** One clause, for `--help` and docs/configure.md. */
   readonly description: string;
-  /** Where it is in `nearside.config.json`: at the top for settings of both, else in a section. */
-  readonly section: "common" | "server" | "deployment";
-  /** The flag of the server's command line. */
-  readonly argument?: string;
-  /** The variable by which deployed functions get it. */
-  readonly environment?: string;
+  /** The option of the server's command line where it is not made of the name: those that are repeatable are in the singular. */
+  readonly flag?: string;
 }
 
 export type Setting = SettingBase &
@@ -24,42 +20,29 @@ export type Setting = SettingBase &
         readonly max: number;
         readonly default: number;
       }
-    | {
-        readonly type: "text";
-        readonly pattern?: RegExp;
-        readonly rule?: string;
-        readonly default?: string;
-      }
+    | { readonly type: "text"; readonly pattern?: RegExp; readonly rule?: string; readonly default?: string }
     | { readonly type: "url" | "ip-address"; readonly default?: string }
     /** `any` or `none`, or ranges of IP addresses. */
     | { readonly type: "addresses"; readonly default: "any" | "none" }
   );
 
-export const SETTINGS = {
+/** Of a server and a deployment. */
+const COMMON = {
   gitUrl: {
     type: "url",
     default: "https://bitbucket.org",
     description: "the primary's git server",
-    section: "common",
-    argument: "--git-url",
-    environment: "NEARSIDE_GIT_URL",
   },
   apiUrl: {
     type: "url",
     default: "https://api.bitbucket.org/2.0",
     description: "the primary's REST API",
-    section: "common",
-    argument: "--api-url",
-    environment: "NEARSIDE_API_URL",
   },
   anonymous: {
     type: "choice",
     choices: ["allow", "deny"],
     default: "allow",
     description: "whether requests without a credential can read what is public at Bitbucket",
-    section: "common",
-    argument: "--anonymous",
-    environment: "NEARSIDE_ANONYMOUS",
   },
   anonymousPerMinute: {
     type: "integer",
@@ -67,9 +50,6 @@ export const SETTINGS = {
     max: 1_000_000,
     default: 300,
     description: "limit of requests without a credential from one address (IPv6: one /48); 0: no limit",
-    section: "common",
-    argument: "--anonymous-per-minute",
-    environment: "NEARSIDE_ANONYMOUS_PER_MINUTE",
   },
   anonymousTotalPerMinute: {
     type: "integer",
@@ -77,9 +57,6 @@ export const SETTINGS = {
     max: 1_000_000,
     default: 6_000,
     description: "the same limit for all addresses together; 0: no limit",
-    section: "common",
-    argument: "--anonymous-total-per-minute",
-    environment: "NEARSIDE_ANONYMOUS_TOTAL_PER_MINUTE",
   },
   wrongCredentialsPerMinute: {
     type: "integer",
@@ -88,9 +65,6 @@ export const SETTINGS = {
     default: 60,
     description:
       "how many different credentials from one address (IPv6: one /48) Bitbucket may reject in a minute before further unknown ones wait; 0: no limit",
-    section: "common",
-    argument: "--wrong-credentials-per-minute",
-    environment: "NEARSIDE_WRONG_CREDENTIALS_PER_MINUTE",
   },
   staleMinutes: {
     type: "integer",
@@ -98,9 +72,6 @@ export const SETTINGS = {
     max: 1_440,
     default: 15,
     description: "how long Bitbucket's last yes is used while Bitbucket is unreachable; 0: not at all",
-    section: "common",
-    argument: "--stale-minutes",
-    environment: "NEARSIDE_STALE_MINUTES",
   },
   waitSeconds: {
     type: "integer",
@@ -110,9 +81,6 @@ export const SETTINGS = {
     default: 20,
     description:
       "how long a request waits for the sync of a commit or ref that is not here yet; 0: not at all",
-    section: "common",
-    argument: "--wait-seconds",
-    environment: "NEARSIDE_WAIT_SECONDS",
   },
   push: {
     type: "choice",
@@ -120,9 +88,6 @@ export const SETTINGS = {
     default: "relay",
     description:
       "pass pushes through to Bitbucket with the caller's credential (a deployment, whose requests end at 4.5 MB, redirects them instead), redirect them, or refuse them with the line that sets git's push address",
-    section: "common",
-    argument: "--push",
-    environment: "NEARSIDE_PUSH",
   },
   redirectUnmirrored: {
     type: "choice",
@@ -130,9 +95,6 @@ export const SETTINGS = {
     default: "public",
     description:
       "redirect callers without a credential to Bitbucket where a public repository is selected and not served: its first sync is not done, or its workspace is paused",
-    section: "common",
-    argument: "--redirect-unmirrored",
-    environment: "NEARSIDE_REDIRECT_UNMIRRORED",
   },
   lfs: {
     type: "choice",
@@ -140,9 +102,6 @@ export const SETTINGS = {
     default: "tips",
     description:
       "which Git LFS files are copied from Bitbucket: `tips`, those of branches and tags, others when a client first asks for them; `all`; `none`",
-    section: "common",
-    argument: "--lfs",
-    environment: "NEARSIDE_LFS",
   },
   lfsMaxFileMib: {
     type: "integer",
@@ -150,9 +109,6 @@ export const SETTINGS = {
     max: 71_680,
     default: 10_240,
     description: "larger Git LFS files are not copied; clients get them from Bitbucket",
-    section: "common",
-    argument: "--lfs-max-file-mib",
-    environment: "NEARSIDE_LFS_MAX_FILE_MIB",
   },
   lfsRepositories: {
     type: "text",
@@ -161,32 +117,28 @@ export const SETTINGS = {
     default: "*",
     description:
       "the repositories whose Git LFS files are copied: patterns of `workspace/repository` with `*` and `?`, separated by commas; one that begins with `!` excludes",
-    section: "common",
-    argument: "--lfs-repositories",
-    environment: "NEARSIDE_LFS_REPOSITORIES",
   },
   allowedAddresses: {
     type: "addresses",
     default: "any",
     description: "serve only clients at these addresses, such as 203.0.113.0/24 or 2001:db8::/32",
-    section: "common",
-    argument: "--allow-address",
+    flag: "--allow-address",
   },
   webhookAddresses: {
     type: "addresses",
     default: "any",
     description: "accept webhooks only from these addresses; they must be signed in any case",
-    section: "common",
-    argument: "--webhook-address",
-    environment: "NEARSIDE_WEBHOOK_ADDRESSES",
+    flag: "--webhook-address",
   },
+} as const satisfies Record<string, Setting>;
+
+const SERVER = {
   trustedProxies: {
     type: "addresses",
     default: "none",
     description:
       "proxies in front of the server: for requests from these addresses, `X-Forwarded-For`, else `Forwarded`, names the client",
-    section: "server",
-    argument: "--trusted-proxy",
+    flag: "--trusted-proxy",
   },
   maxConnections: {
     type: "integer",
@@ -194,8 +146,6 @@ export const SETTINGS = {
     max: 1_000_000,
     default: 2_000,
     description: "limit of connections; one address that is no trusted proxy can have half of them",
-    section: "server",
-    argument: "--max-connections",
   },
   maxPlans: {
     type: "integer",
@@ -203,8 +153,6 @@ export const SETTINGS = {
     max: 1_000,
     default: 16,
     description: "limit of clones and fetches that are prepared at a time; further ones wait up to 60 s",
-    section: "server",
-    argument: "--max-plans",
   },
   maxPlansOfCaller: {
     type: "integer",
@@ -212,8 +160,6 @@ export const SETTINGS = {
     max: 1_000,
     default: 8,
     description: "the same limit for one caller: a credential, or an address without one",
-    section: "server",
-    argument: "--max-plans-of-caller",
   },
   store: {
     type: "text",
@@ -222,28 +168,20 @@ export const SETTINGS = {
     rule: "must be a folder, or s3://bucket/prefix",
     default: ".nearside/store",
     description: "where the mirror is stored: a folder, or s3://bucket/prefix",
-    section: "server",
-    argument: "--store",
   },
   s3Endpoint: {
     type: "url",
     description: "an S3 server other than AWS's; it must support conditional writes",
-    section: "server",
-    argument: "--s3-endpoint",
   },
   s3PublicEndpoint: {
     type: "url",
     description:
       "where clients reach the S3 server, if at another address than the mirror: links to LFS files, packs and bundles go there",
-    section: "server",
-    argument: "--s3-public-endpoint",
   },
   host: {
     type: "ip-address",
     default: "127.0.0.1",
     description: "the IP address to listen on",
-    section: "server",
-    argument: "--host",
   },
   port: {
     type: "integer",
@@ -251,8 +189,6 @@ export const SETTINGS = {
     max: 65_535,
     default: 7_880,
     description: "the port to listen on; 0 picks a free one",
-    section: "server",
-    argument: "--port",
   },
   pollSeconds: {
     type: "number",
@@ -260,31 +196,27 @@ export const SETTINGS = {
     max: 86_400,
     default: 60,
     description: "how often to ask Bitbucket for changes",
-    section: "server",
-    argument: "--poll-seconds",
   },
   webhookUrl: {
     type: "url",
     description:
       "the address of this mirror for Bitbucket, through a proxy with TLS; installs webhooks there",
-    section: "server",
-    argument: "--webhook-url",
   },
   publicRepositories: {
     type: "choice",
     choices: ["mirror", "skip"],
     default: "mirror",
     description: "whether to mirror repositories that are public at Bitbucket, of those that options select",
-    section: "server",
-    argument: "--public-repositories",
   },
+} as const satisfies Record<string, Setting>;
+
+const DEPLOYMENT = {
   stackPrefix: {
     type: "text",
     pattern: /^[A-Za-z][A-Za-z0-9-]{0,63}$/,
     rule: "must be letters, digits and hyphens, the first one a letter",
     default: "Nearside",
     description: "the first part of the stacks' names; a second mirror in an account needs another one",
-    section: "deployment",
   },
   secretPath: {
     type: "text",
@@ -292,8 +224,6 @@ export const SETTINGS = {
     rule: "must begin and end with a slash, such as /nearside/",
     description:
       "the first part of the names of the mirror's SSM parameters (SecureString): `accounts/…` for the accounts that `config.json` names, `relay/…` for the relay, and `webhook-secret`, which the mirror creates. By default `stackPrefix` in small letters between slashes",
-    section: "deployment",
-    environment: "NEARSIDE_SECRET_PATH",
   },
   apiLogRole: {
     type: "choice",
@@ -301,17 +231,19 @@ export const SETTINGS = {
     default: "keep",
     description:
       "API Gateway writes logs with one role for the whole account and region. `create` makes such a role and sets it in place of the present one; needed where `aws apigateway get-account` shows no `cloudwatchRoleArn`",
-    section: "deployment",
   },
   logLevel: {
     type: "choice",
     choices: ["debug", "info", "warn", "error"],
     default: "info",
     description: "the least severe log lines that the functions write",
-    section: "deployment",
-    environment: "NEARSIDE_LOG_LEVEL",
   },
 } as const satisfies Record<string, Setting>;
+
+/** As in `nearside.config.json`: settings of both are at its top. */
+export const SECTIONS = { common: COMMON, server: SERVER, deployment: DEPLOYMENT };
+
+export const SETTINGS = { ...COMMON, ...SERVER, ...DEPLOYMENT };
 
 export type SettingName = keyof typeof SETTINGS;
 
@@ -332,4 +264,19 @@ export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
 /** The table's row without its literal types, so that optional fields can be read. */
 export function settingOf(name: SettingName): Setting {
   return SETTINGS[name];
+}
+
+export function sectionOf(name: SettingName): keyof typeof SECTIONS {
+  if (name in COMMON) return "common";
+  return name in SERVER ? "server" : "deployment";
+}
+
+/** Settings that the server's command line has. */
+export type ArgumentName = keyof typeof COMMON | keyof typeof SERVER;
+
+export const ARGUMENT_NAMES = Object.keys({ ...COMMON, ...SERVER }) as ArgumentName[];
+
+/** @returns `--git-url` for `gitUrl`. */
+export function flagOf(name: ArgumentName): string {
+  return settingOf(name).flag ?? `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

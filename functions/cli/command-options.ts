@@ -10,11 +10,12 @@ import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { EMPTY_CONFIG, type MirrorConfig, type MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
+import type { ArgumentName } from "../../lib/settings.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { openStore } from "../local/open-store.ts";
 import { readNamedAccount } from "../local/secrets.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
-import { type ArgumentName, addSettings, settingParser } from "../wiring/setting-options.ts";
+import { addSettings, settingParser } from "../wiring/setting-options.ts";
 
 export interface StoreOptions {
   readonly store: string;

@@ -3,12 +3,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import { type AddressRange, parseAddressSetting } from "../../lib/address-ranges.ts";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import { type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
-import {
-  ARGUMENT_NAMES,
-  type ArgumentName,
-  addSettings,
-  type SettingValues,
-} from "../wiring/setting-options.ts";
+import { ARGUMENT_NAMES, type ArgumentName } from "../../lib/settings.ts";
+import { addSettings, type SettingValues } from "../wiring/setting-options.ts";
 import { ENVIRONMENT_CREDENTIAL } from "./secrets.ts";
 
 type AddressSetting = "allowedAddresses" | "webhookAddresses" | "trustedProxies";

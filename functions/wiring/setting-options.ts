@@ -3,13 +3,15 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseAddressRanges } from "../../lib/address-ranges.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { parseSetting } from "../../lib/parse-setting.ts";
-import { SETTINGS, type Setting, type SettingName, settingOf, type ValueOf } from "../../lib/settings.ts";
+import {
+  type ArgumentName,
+  flagOf,
+  SETTINGS,
+  type Setting,
+  type SettingName,
+  type ValueOf,
+} from "../../lib/settings.ts";
 import { readSettingsFile, SETTINGS_FILE } from "../../lib/settings-file.ts";
-
-/** Settings that the server's command line has. */
-export type ArgumentName = {
-  [Name in SettingName]: (typeof SETTINGS)[Name] extends { readonly argument: string } ? Name : never;
-}[SettingName];
 
 type NameWithoutDefault = {
   [Name in SettingName]: (typeof SETTINGS)[Name] extends { readonly default: unknown } ? never : Name;
@@ -18,10 +20,6 @@ type NameWithoutDefault = {
 export type SettingValues<Name extends SettingName> = {
   readonly [N in Exclude<Name, NameWithoutDefault>]: ValueOf<N>;
 } & { readonly [N in Name & NameWithoutDefault]?: ValueOf<N> };
-
-export const ARGUMENT_NAMES = (Object.keys(SETTINGS) as SettingName[]).filter(
-  (name): name is ArgumentName => settingOf(name).argument !== undefined,
-);
 
 /** Adds options for `names`, and `--config`. Values from the file are there when the command's action runs. */
 export function addSettings(command: Command, names: readonly ArgumentName[]): Command {
@@ -49,7 +47,7 @@ class SettingOption extends Option {
     const setting: Setting = SETTINGS[name];
     const isRepeatable = setting.type === "addresses";
     super(
-      `${SETTINGS[name].argument} <${placeholderOf(setting)}>`,
+      `${flagOf(name)} <${placeholderOf(name, setting)}>`,
       isRepeatable ? `${setting.description} (repeatable)` : setting.description,
     );
     this.setting = name;
@@ -88,7 +86,7 @@ function asArgument<T>(parse: () => T): T {
   }
 }
 
-function placeholderOf(setting: Setting): string {
+function placeholderOf(name: ArgumentName, setting: Setting): string {
   switch (setting.type) {
     case "choice":
       return setting.choices.join("|");
@@ -102,6 +100,6 @@ function placeholderOf(setting: Setting): string {
     case "url":
       return "url";
     case "text":
-      return setting.argument === SETTINGS.store.argument ? "folder or s3://bucket/prefix" : "text";
+      return name === "store" ? "folder or s3://bucket/prefix" : "text";
   }
 }

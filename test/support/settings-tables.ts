@@ -1,7 +1,14 @@
 /** The table of settings in docs/configure.md, made from lib/settings.ts. `npm run settings-tables` writes it; a test compares. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { SETTING_NAMES, type Setting, settingOf } from "../../lib/settings.ts";
+import {
+  type ArgumentName,
+  flagOf,
+  SETTING_NAMES,
+  type Setting,
+  sectionOf,
+  settingOf,
+} from "../../lib/settings.ts";
 
 const DOCUMENT = fileURLToPath(new URL("../../docs/configure.md", import.meta.url));
 const BEGIN = "<!-- settings: made by npm run settings-tables -->";
@@ -22,8 +29,9 @@ export function withSettingsTable(text: string): string {
 function table(): string {
   const rows = SETTING_NAMES.map((name) => {
     const setting = settingOf(name);
-    const path = setting.section === "common" ? name : `${setting.section}.${name}`;
-    const option = setting.argument === undefined ? "" : `\`${setting.argument}\``;
+    const section = sectionOf(name);
+    const path = section === "common" ? name : `${section}.${name}`;
+    const option = section === "deployment" ? "" : `\`${flagOf(name as ArgumentName)}\``;
     return [`\`${path}\``, option, valuesOf(setting), setting.description];
   });
   const head = ["`nearside.config.json`", "option", "value; default", ""];

@@ -1,8 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { ENV } from "../../lib/config.ts";
 import { parseSetting } from "../../lib/parse-setting.ts";
-import { SETTING_NAMES, type SettingName, settingOf } from "../../lib/settings.ts";
+import { flagOf, SETTING_NAMES, type SettingName, settingOf } from "../../lib/settings.ts";
 import { parseSettingsFile, readSettingsFile } from "../../lib/settings-file.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
 import { parseServerArguments } from "../support/server-arguments.ts";
@@ -14,13 +15,14 @@ describe("the table", () => {
     if (value !== undefined) expect(parseSetting(name, String(value))).toEqual(value);
   });
 
-  test.each(SETTING_NAMES)("%s is named alike everywhere", (name) => {
-    const { argument, environment } = settingOf(name);
-    const words = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
-    if (environment !== undefined) expect(environment).toBe(`NEARSIDE_${words}`);
-    // Repeatable options are in the singular.
-    const flag = `--${words.toLowerCase().replaceAll("_", "-")}`;
-    if (argument !== undefined && settingOf(name).type !== "addresses") expect(argument).toBe(flag);
+  test("names options and variables by the settings' names; repeatable options are in the singular", () => {
+    expect(
+      ["s3PublicEndpoint", "staleMinutes", "allowedAddresses"].map((name) => flagOf(name as "store")),
+    ).toEqual(["--s3-public-endpoint", "--stale-minutes", "--allow-address"]);
+    expect([ENV.lfsMaxFileMib, ENV.secretPath]).toEqual([
+      "NEARSIDE_LFS_MAX_FILE_MIB",
+      "NEARSIDE_SECRET_PATH",
+    ]);
   });
 });
 
