@@ -9,11 +9,11 @@ import type { Head, Ref } from "../../lib/git/ports.ts";
 import { type Logger, SILENT_LOGGER } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { prepareRepository } from "../../lib/sync/prepare-repository.ts";
 import { DEFAULT_SYNC_LIMITS } from "../../lib/sync/sync-context.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
 import { writeName } from "../support/named-repository.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 import { openBenchStore } from "./bench-store.ts";
 
 export interface IngestOrder {

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
-import type { StoreCounts } from "../../lib/store/counting-blob-store.ts";
+import type { StoreCounts } from "../support/store/counting-blob-store.ts";
 import { BENCH_SLUG, BENCH_WORKSPACE, type BenchRepository } from "./bench-repository.ts";
 import type { IngestOrder } from "./ingest-child.ts";
 import { bundledProgram, measureProgram } from "./measured-command.ts";

@@ -2,12 +2,12 @@
 import { join } from "node:path";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { BlobUrls } from "../../lib/store/blob-urls.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 import { startS3Server } from "../support/s3-server/s3-server.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 import { BENCH_SLUG, BENCH_WORKSPACE } from "./bench-repository.ts";
 import { type LfsFiles, makeLfsFiles, mirrorLfs } from "./lfs-files.ts";
 import { startLfsServer } from "./lfs-server.ts";

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { SERVING_NODE_OPTIONS } from "../../infra/bundle.ts";
-import type { StoreCounts } from "../../lib/store/counting-blob-store.ts";
+import type { StoreCounts } from "../support/store/counting-blob-store.ts";
 import { bundledProgram } from "./measured-command.ts";
 import { endProcessTree, processTree, treeCpuSeconds } from "./process-usage.ts";
 import type { Workspace } from "./workspace.ts";

@@ -2,7 +2,7 @@
  * The mirror's server over a folder store: `node test/bench/mirror-server-child.ts <folder> [<delay of each store request, ms>]`.
  * Prints its URL.
  */
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 import { openBenchStore } from "./bench-store.ts";
 import { startLfsServer } from "./lfs-server.ts";
 

@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect } from "vitest";
 import { AwsRequests } from "../../lib/aws/aws-requests.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client, type S3ClientOptions } from "../../lib/store/s3-client.ts";
 import { S3WholeBlobs } from "../../lib/store/s3-whole-blobs.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import { blobStoreContract } from "./blob-store.contract.ts";
 import { realS3 } from "./real-s3.ts";
 

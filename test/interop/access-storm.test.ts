@@ -5,12 +5,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
 import { writeName } from "../support/named-repository.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 
 const PROCESSES = 25;
 const CLONES = 100;

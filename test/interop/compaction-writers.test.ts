@@ -7,13 +7,13 @@ import { tidyRepository } from "../../lib/repo/janitor.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { manifestDocument } from "../../lib/repo/manifest.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
-import { type BlobCall, type BlobFaults, seededFaults } from "../../lib/store/blob-faults.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { expectWhole, tidy } from "../support/compaction-checks.ts";
 import { BUT_THE_FIRST, EAGER, NO_MERGE } from "../support/compaction-policies.ts";
 import { git } from "../support/git/run-git.ts";
 import { type Primary, startPrimary } from "../support/primary.ts";
+import { type BlobCall, type BlobFaults, seededFaults } from "../support/store/blob-faults.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import {
   expectCloneLikePrimary,
   expectNothingLeftOver,

@@ -6,12 +6,12 @@ import { type CompactionPolicy, DEFAULT_COMPACTION_POLICY } from "../../lib/repo
 import { manifestDocument } from "../../lib/repo/manifest.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { expectWhole } from "../support/compaction-checks.ts";
 import { BUT_THE_FIRST, EAGER, NO_MERGE } from "../support/compaction-policies.ts";
 import { git } from "../support/git/run-git.ts";
 import { expectSilentFsck, type Primary, reachableObjects, startPrimary } from "../support/primary.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import { expectCloneLikePrimary, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 let primary: Primary;

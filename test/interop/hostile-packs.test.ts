@@ -8,7 +8,6 @@ import { DEFAULT_PACK_LIMITS } from "../../lib/git/pack/limits.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { receivePack } from "../../lib/sync/receive-pack.ts";
 import { chunksOf } from "../support/byte-chunks.ts";
 import { gitIndexOf } from "../support/git/git-index.ts";
@@ -18,6 +17,7 @@ import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-
 import { hostilePacks } from "../support/hostile-packs.ts";
 import { indexBytes } from "../support/indexed-bytes.ts";
 import { appendingDelta, noiseBytes, objectIdOf, PackBuilder, withTrailer } from "../support/pack-builder.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 
 const KEYS = repositoryKeys("00000000-0000-4000-8000-000000000000");
 const { TMPDIR = "/tmp" } = process.env;

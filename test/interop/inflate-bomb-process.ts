@@ -8,8 +8,8 @@ import { once } from "node:events";
 import { constants, createDeflateRaw, deflateRawSync } from "node:zlib";
 import { encodeEntrySize, encodePackHeader, OBJECT_TYPE } from "../../lib/git/pack/pack-format.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { receivePack } from "../../lib/sync/receive-pack.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 
 const BLOCK_BYTES = 2 ** 24;
 const ADLER_MODULUS = 65_521;

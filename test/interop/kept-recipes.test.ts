@@ -9,13 +9,13 @@ import { compactRepository } from "../../lib/repo/compaction/compact-repository.
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { EAGER } from "../support/compaction-policies.ts";
 import { startGitHttpServer } from "../support/git/git-http-server.ts";
 import { git } from "../support/git/run-git.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
 import { heldObjects, type Primary, startPrimary } from "../support/primary.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import { keysOf, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 let primary: Primary;

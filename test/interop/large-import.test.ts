@@ -6,13 +6,13 @@ import { importNotes } from "../../lib/repo/import-notes.ts";
 import { tidyRepository } from "../../lib/repo/janitor.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { DEFAULT_SLICE_LIMITS } from "../../lib/sync/slice-size.ts";
 import { DEFAULT_SYNC_LIMITS } from "../../lib/sync/sync-context.ts";
 import { type SyncOptions, syncRepository } from "../../lib/sync/sync-repository.ts";
 import { expectWhole, tidy } from "../support/compaction-checks.ts";
 import { makeLargeRepository } from "../support/git/large-repository.ts";
 import { type Primary, startPrimary } from "../support/primary.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import {
   expectCloneLikePrimary,
   expectNothingLeftOver,

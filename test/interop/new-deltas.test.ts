@@ -3,10 +3,10 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { compactRepository } from "../../lib/repo/compaction/compact-repository.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { EAGER } from "../support/compaction-policies.ts";
 import { git } from "../support/git/run-git.ts";
 import { expectSilentFsck, type Primary, startPrimary } from "../support/primary.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import { expectCloneLikePrimary, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 let primary: Primary;

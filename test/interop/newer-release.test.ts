@@ -10,8 +10,8 @@ import { manifestDocument } from "../../lib/repo/manifest.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { ClockedRig, MINUTE_MS } from "../support/clocked-rig.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import { keysOf } from "../support/sync-rig.ts";
 
 const HOUR_MS = 60 * MINUTE_MS;

@@ -11,13 +11,13 @@ import { readName } from "../../lib/repo/names.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { readNamedRecord } from "../../lib/repo/repository-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { RecentChecks } from "../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
 const OTHER = "0a1b2c3d-0000-4000-8000-000000000002";

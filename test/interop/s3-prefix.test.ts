@@ -4,7 +4,6 @@ import { dirname, join } from "node:path";
 import { GetObjectCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../../lib/store/s3-client.ts";
 import { startMirror } from "../support/mirror-process.ts";
@@ -16,6 +15,7 @@ import {
   startPrimary,
 } from "../support/primary.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 import { expectCloneLikePrimary, expectNothingLeftOver, RIG_UUID, syncRig } from "../support/sync-rig.ts";
 
 const PREFIX = "mirror/one";

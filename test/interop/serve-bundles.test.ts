@@ -11,8 +11,6 @@ import { SILENT_LOGGER } from "../../lib/log.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { writeName } from "../support/named-repository.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
@@ -25,6 +23,8 @@ import {
   reachableObjects,
   startPrimary,
 } from "../support/primary.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import { keysOf, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 const START_MS = 1_700_000_000_000;

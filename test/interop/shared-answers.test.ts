@@ -8,13 +8,13 @@ import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { prepareRepository } from "../../lib/sync/prepare-repository.ts";
 import { startGitHttpServer } from "../support/git/git-http-server.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
 import { expectSilentFsck, heldObjects, type Primary, startPrimary } from "../support/primary.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import { keysOf, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 let primary: Primary;

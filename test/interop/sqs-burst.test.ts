@@ -14,7 +14,6 @@ import { readName } from "../../lib/repo/names.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
@@ -22,6 +21,7 @@ import { reserve } from "../support/named-repository.ts";
 import { type Primary, startPrimary } from "../support/primary.ts";
 import { startEventSource } from "../support/queue/event-source.ts";
 import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 
 const GONE_UUID = "0a1b2c3d-0000-4000-8000-00000000dead";
 const UUID = stableUuid("repository", "acme/sample");

@@ -5,9 +5,9 @@ import { repositoryKeys } from "../../lib/repo/layout.ts";
 import type { Manifest } from "../../lib/repo/manifest.ts";
 import { openRepository, type RepositoryStorage } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { type SyncOptions, type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
 import { type Primary, startPrimary } from "../support/primary.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import { expectCloneLikePrimary, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
 
 const KEYS = repositoryKeys(RIG_UUID);

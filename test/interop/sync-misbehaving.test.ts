@@ -9,11 +9,11 @@ import {
   UpstreamError,
 } from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { DEFAULT_SYNC_LIMITS, type SyncLimits } from "../../lib/sync/sync-context.ts";
 import { type SyncOptions, type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
 import type { Misbehaviour } from "../support/fake-bitbucket/controls.ts";
 import { listRefs, type Primary, startPrimary } from "../support/primary.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import {
   expectCloneLikePrimary,
   expectNothingLeftOver,

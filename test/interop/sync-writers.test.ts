@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { VersionConflictError } from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
-import { seededFaults } from "../../lib/store/blob-faults.ts";
 import type { BlobStore, WriteCondition } from "../../lib/store/blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
 import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
+import { seededFaults } from "../support/store/blob-faults.ts";
+import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import {
   copyPrefix,
   expectCloneLikePrimary,

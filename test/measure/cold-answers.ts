@@ -14,7 +14,6 @@ import { SILENT_LOGGER } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
 import { DelayedBlobStore } from "../bench/delayed-blob-store.ts";
@@ -23,6 +22,7 @@ import { git } from "../support/git/run-git.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
 import { writeName } from "../support/named-repository.ts";
 import { OPEN_ACCESS } from "../support/open-access.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000002";
 const STORE_DELAY_MS = 70;

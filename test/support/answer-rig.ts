@@ -4,9 +4,9 @@ import { expect } from "vitest";
 import type { AnswerItem, AnswerRequest, SharedAnswers } from "../../lib/git/ports.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
-import type { BlobCall, BlobFaults } from "../../lib/store/blob-faults.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+import type { BlobCall, BlobFaults } from "./store/blob-faults.ts";
+import { CountingBlobStore } from "./store/counting-blob-store.ts";
+import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const KEY = createHash("sha256").update("a request").digest("hex");

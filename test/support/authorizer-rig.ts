@@ -5,8 +5,8 @@ import type { PrimaryAnswer, ReadQuestion, VerdictStore } from "../../lib/auth/p
 import { WrongCredentials } from "../../lib/auth/request-limits.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { textBlobs } from "../../lib/repo/text-blobs.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+import { CountingBlobStore } from "./store/counting-blob-store.ts";
+import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
 export const KEYS = new CallerKeys("a secret that is long enough for a test");
 export const QUESTION: ReadQuestion = { authorization: "Basic YTpi", repositoryPath: "acme/site" };

@@ -11,10 +11,10 @@ import { type ReconcileMode, reconcileWorkspace } from "../../lib/reconcile/reco
 import { readName } from "../../lib/repo/names.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import { type InSyncRig, startInSyncRig } from "./in-sync-rig.ts";
+import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
 export const MINUTE_MS = 60_000;
 

@@ -1,8 +1,8 @@
 /** A small document to try stored documents on, and what its blob holds. */
 import * as z from "zod/mini";
 import { type DocumentForm, StoredDocument } from "../../lib/repo/stored-document.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
+import { CountingBlobStore } from "./store/counting-blob-store.ts";
+import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
 export const DOCUMENT_KEY = "some/document.json";
 

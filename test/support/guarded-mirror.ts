@@ -21,8 +21,6 @@ import { servesBy } from "../../lib/mirror/selection.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import type { AccountsInput } from "./fake-bitbucket/accounts.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "./fake-bitbucket/fake-bitbucket.ts";
 import { MirrorBuilder } from "./git/mirror-builder.ts";
@@ -30,6 +28,8 @@ import { makeSampleRepository } from "./git/sample-repository.ts";
 import { temporaryFolder } from "./git/temporary-folder.ts";
 import { nameRepository } from "./named-repository.ts";
 import { recordOutput } from "./recorded-output.ts";
+import { CountingBlobStore } from "./store/counting-blob-store.ts";
+import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 import { MIRROR_SECRET, TOKENS } from "./test-credentials.ts";
 
 export const EXPIRED_HINT = "Your API token has expired, create another one.";

@@ -15,12 +15,12 @@ import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../lib/mirror/mi
 import { readName } from "../../lib/repo/names.ts";
 import { type RepositoryRecord, repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "./fake-bitbucket/fake-bitbucket.ts";
 import { git } from "./git/run-git.ts";
 import { temporaryFolder } from "./git/temporary-folder.ts";
 import { listRefs } from "./primary.ts";
 import { parseServerArguments } from "./server-arguments.ts";
+import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
 export interface InSyncRig {
   readonly fake: FakeBitbucket;

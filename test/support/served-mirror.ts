@@ -15,7 +15,6 @@ import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
 import type { RepositoryUuid } from "../../lib/repo/layout.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../lib/store/memory-blob-store.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
 import { startGitHttpServer } from "./git/git-http-server.ts";
 import { MirrorBuilder, OFS_ALL, type PackOptions } from "./git/mirror-builder.ts";
@@ -23,6 +22,7 @@ import { git } from "./git/run-git.ts";
 import { makeSampleRepository } from "./git/sample-repository.ts";
 import { OPEN_ACCESS } from "./open-access.ts";
 import { type Primary, startPrimary } from "./primary.ts";
+import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
 /** Ways to have the sample repository. */
 export const ONE_PACK: readonly PackOptions[] = [{ revisions: [], packObjectsOptions: OFS_ALL }];

@@ -9,12 +9,12 @@ import { withLfsErrors } from "../../../lib/lfs-http/lfs-response.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { BlobUrls } from "../../../lib/store/blob-urls.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { utf8 } from "../byte-chunks.ts";
 import { type RequestParts, readResponse, requestFor } from "../http-request.ts";
 import { writeName } from "../named-repository.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../primary.ts";
+import { CountingBlobStore } from "../store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../store/memory-blob-store.ts";
 import { RIG_UUID } from "../sync-rig.ts";
 import { type CopierRig, copierRig } from "./copier-rig.ts";
 

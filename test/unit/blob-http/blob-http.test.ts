@@ -5,8 +5,8 @@ import { SignedBlobUrls } from "../../../lib/blob-http/signed-blob-urls.ts";
 import { startNodeServer } from "../../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { BLOB_URL_LIFETIME_SECONDS } from "../../../lib/store/blob-urls.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { utf8 } from "../../support/byte-chunks.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const KEY = "repos/one/objects/pack/pack-1.pack";
 const TEXT = "0123456789";

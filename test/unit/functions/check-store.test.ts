@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { checkStore } from "../../../functions/cli/doctor/check-store.ts";
 import { NotFoundError } from "../../../lib/errors.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 /** Names of the checks, with what they came to. */
 async function verdicts(store: MemoryBlobStore): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { sweepVerdicts } from "../../../functions/local/sweep-verdicts.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();

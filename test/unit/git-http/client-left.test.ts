@@ -5,11 +5,11 @@ import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { ReadOptions } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { chunksOf } from "../../support/byte-chunks.ts";
 import { writeName } from "../../support/named-repository.ts";
 import { OPEN_ACCESS } from "../../support/open-access.ts";
 import { type Primary, startPrimary } from "../../support/primary.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID, syncRig } from "../../support/sync-rig.ts";
 
 let primary: Primary;

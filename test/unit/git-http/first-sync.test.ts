@@ -9,9 +9,9 @@ import { parseRepositoryUuid } from "../../../lib/repo/layout.ts";
 import { releaseReservedName } from "../../../lib/repo/name-index.ts";
 import type { RepositoryReference } from "../../../lib/repo/names.ts";
 import type { Repository } from "../../../lib/repo/repository.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { readResponse } from "../../support/http-request.ts";
 import { reserve } from "../../support/named-repository.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = parseRepositoryUuid("0a1b2c3d-0000-4000-8000-000000000001");
 const SITE: RepositoryReference = { kind: "name", workspace: "acme", slug: "site" };

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ProtocolError } from "../../../lib/errors.ts";
 import { encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { showsPublishedRefs } from "../../../lib/git-http/same-refs.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { MirrorBuilder } from "../../support/git/mirror-builder.ts";
 import { git } from "../../support/git/run-git.ts";
 import { temporaryFolder } from "../../support/git/temporary-folder.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const SERVICE = [encodePktLine("# service=git-upload-pack\n"), FLUSH_PKT];
 const NO_REFS = encodePktLine(`${"0".repeat(40)} capabilities^{}\0agent=git/2\n`);

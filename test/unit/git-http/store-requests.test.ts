@@ -10,8 +10,6 @@ import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { type CatalogOptions, RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { prepareRepository } from "../../../lib/sync/prepare-repository.ts";
 import { chunksOf, collect } from "../../support/byte-chunks.ts";
 import { MirrorBuilder, OFS_ALL } from "../../support/git/mirror-builder.ts";
@@ -19,6 +17,8 @@ import { git } from "../../support/git/run-git.ts";
 import { makeSampleRepository } from "../../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
 import { OPEN_ACCESS } from "../../support/open-access.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 let folder: TemporaryFolder;
 let sample: string;

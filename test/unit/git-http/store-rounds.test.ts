@@ -12,13 +12,13 @@ import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { chunksOf } from "../../support/byte-chunks.ts";
 import { git } from "../../support/git/run-git.ts";
 import { writeName } from "../../support/named-repository.ts";
 import { OPEN_ACCESS } from "../../support/open-access.ts";
 import { type Primary, startPrimary } from "../../support/primary.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID, syncRig } from "../../support/sync-rig.ts";
 
 const PACK_COUNT = 4;

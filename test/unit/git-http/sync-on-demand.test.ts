@@ -5,8 +5,8 @@ import { type SyncedSource, SyncOnDemand } from "../../../lib/git-http/sync-on-d
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { parseRepositoryUuid } from "../../../lib/repo/layout.ts";
 import type { RepositoryReference } from "../../../lib/repo/names.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { nameRepository } from "../../support/named-repository.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = parseRepositoryUuid("0a1b2c3d-0000-4000-8000-000000000001");
 const SITE: RepositoryReference = { kind: "name", workspace: "acme", slug: "site" };

@@ -11,12 +11,12 @@ import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { chunksOf, collect } from "../../support/byte-chunks.ts";
 import { MirrorBuilder, OFS_ALL } from "../../support/git/mirror-builder.ts";
 import { git } from "../../support/git/run-git.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
 import { OPEN_ACCESS } from "../../support/open-access.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const KINDS = ["commit", "root commit", "tree", "blob", "tag"] as const;
 const UNKNOWN = "5".repeat(40);

@@ -5,9 +5,9 @@ import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
 import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { lfsFileKey } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID } from "../../support/sync-rig.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;

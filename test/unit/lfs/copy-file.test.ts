@@ -5,7 +5,7 @@ import { UpstreamError } from "../../../lib/errors.ts";
 import { copyLfsFile } from "../../../lib/lfs/copy-file.ts";
 import type { LfsPrimary } from "../../../lib/lfs/ports.ts";
 import { lfsFileKey } from "../../../lib/repo/layout.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const CONTENT = randomBytes(300_000);
 const OID = createHash("sha256").update(CONTENT).digest("hex");

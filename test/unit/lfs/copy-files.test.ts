@@ -6,9 +6,9 @@ import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { compactRepository } from "../../../lib/repo/compaction/compact-repository.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID } from "../../support/sync-rig.ts";
 
 let primary: Primary;

@@ -4,10 +4,10 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { readRepositoryPointers } from "../../../lib/lfs/repository-pointers.ts";
 import { compactRepository } from "../../../lib/repo/compaction/compact-repository.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { EAGER } from "../../support/compaction-policies.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID } from "../../support/sync-rig.ts";
 
 let primary: Primary;

@@ -5,10 +5,10 @@ import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
 import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
-import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+import type { BlobFaults } from "../../support/store/blob-faults.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { keysOf, RIG_UUID } from "../../support/sync-rig.ts";
 
 const STAGING = { aboveBytes: 100_000, partBytes: 40_000 };

@@ -13,10 +13,10 @@ import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { lfsFileKey, repositoryKeys } from "../../../lib/repo/layout.ts";
 import { readLfsCounts } from "../../../lib/repo/lfs-counts.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
-import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+import type { BlobFaults } from "../../support/store/blob-faults.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID } from "../../support/sync-rig.ts";
 
 const HOUR_MS = 60 * 60 * 1000;

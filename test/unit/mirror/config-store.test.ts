@@ -6,9 +6,9 @@ import { servesBy } from "../../../lib/mirror/selection.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { WholeBlobs } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { writeName } from "../../support/named-repository.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const add = (workspace: string) => (config: MirrorConfig) => ({
   ...config,

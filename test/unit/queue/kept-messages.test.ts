@@ -3,7 +3,7 @@ import { StoredMessages } from "../../../functions/local/stored-messages.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { KeptDeadLetters } from "../../../lib/queue/kept-messages.ts";
 import { MemoryJobQueue } from "../../../lib/queue/memory-job-queue.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 function message(body: string, groupId = "group") {
   return { groupId, dedupId: body, body };

@@ -11,9 +11,9 @@ import type { RepositoryJob, SyncJob } from "../../../lib/mirror/sync-job.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../../lib/reconcile/reconcile-workspace.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { readName } from "../../../lib/repo/names.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { ListedWorkspace } from "../../support/listed-workspace.ts";
 import { writeName } from "../../support/named-repository.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

@@ -6,8 +6,8 @@ import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../../lib/mirror
 import { acceptRemovals, readWorkspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../../lib/reconcile/reconcile-workspace.ts";
 import { needsNewList } from "../../../lib/reconcile/removals.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { ListedWorkspace } from "../../support/listed-workspace.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { keysOf } from "../../support/sync-rig.ts";
 
 const MINUTE_MS = 60_000;

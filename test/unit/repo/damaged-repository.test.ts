@@ -5,11 +5,11 @@ import { errorResponse } from "../../../lib/http/error-response.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { openRepository, type Repository } from "../../../lib/repo/repository.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { collect } from "../../support/byte-chunks.ts";
 import { MirrorBuilder } from "../../support/git/mirror-builder.ts";
 import { makeSampleRepository } from "../../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 let folder: TemporaryFolder;
 let sample: string;

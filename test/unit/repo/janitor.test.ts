@@ -7,10 +7,10 @@ import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import type { ManifestPack, StoredManifest } from "../../../lib/repo/manifest.ts";
 import { publish, publishPacks } from "../../../lib/repo/publish.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
-import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
+import type { BlobFaults } from "../../support/store/blob-faults.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000003";
 const KEYS = repositoryKeys(UUID);

@@ -7,9 +7,9 @@ import { indexNames, releaseName, releaseReservedName, reserveName } from "../..
 import { readName, readProjectName } from "../../../lib/repo/names.ts";
 import { indexDone, readNamedRecord, repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import { readServedUuid } from "../../../lib/repo/resolve-repository.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { nameRepository } from "../../support/named-repository.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const ONE = "0a1b2c3d-0000-4000-8000-000000000001";
 const TWO = "0a1b2c3d-0000-4000-8000-000000000002";

@@ -5,8 +5,8 @@ import { indexNames, releaseName, releaseReservedName, reserveName } from "../..
 import { readName } from "../../../lib/repo/names.ts";
 import { repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { nameRepository } from "../../support/named-repository.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const ONE = "0a1b2c3d-0000-4000-8000-000000000001";
 const TWO = "0a1b2c3d-0000-4000-8000-000000000002";

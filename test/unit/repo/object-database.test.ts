@@ -7,14 +7,14 @@ import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { DEFAULT_OBJECT_LIMITS, ObjectDatabase } from "../../../lib/repo/object-database.ts";
 import { openRepository } from "../../../lib/repo/repository.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { collect } from "../../support/byte-chunks.ts";
 import { MirrorBuilder, OFS_ALL } from "../../support/git/mirror-builder.ts";
 import { git, gitBytes, tryGit } from "../../support/git/run-git.ts";
 import { makeSampleRepository } from "../../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
 import { heldObjects } from "../../support/primary.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 let folder: TemporaryFolder;
 let sample: string;

@@ -4,8 +4,8 @@ import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { type NextGeneration, publish, publishPacks } from "../../../lib/repo/publish.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { textOf } from "../../support/byte-chunks.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
 const KEYS = repositoryKeys(UUID);

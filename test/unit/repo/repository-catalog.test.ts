@@ -4,8 +4,8 @@ import { publish } from "../../../lib/repo/publish.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUIDS = [1, 2].map((number) => `0a1b2c3d-0000-4000-8000-00000000000${number}`);
 

@@ -14,12 +14,12 @@ import { type NextGeneration, publish, publishVerified } from "../../../lib/repo
 import { openRepository, type Repository, type RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
-import type { BlobFaults } from "../../../lib/store/blob-faults.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
 import { writeName } from "../../support/named-repository.ts";
+import type { BlobFaults } from "../../support/store/blob-faults.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
 const OTHER_UUID = "0a1b2c3d-0000-4000-8000-000000000002";

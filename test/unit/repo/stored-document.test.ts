@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { documentChecksum, type JsonObject } from "../../../lib/document-json.ts";
 import { ConfigError, StoredDocumentError, VersionConflictError } from "../../../lib/errors.ts";
 import { NO_DOCUMENT, UNCHANGED } from "../../../lib/repo/stored-document.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { DOCUMENT_KEY, openTeam, TEAM, type Team } from "../../support/document-rig.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 test("what was written is read again, by one request; none is an absent document", async () => {
   const { document, store, text } = openTeam();

@@ -9,7 +9,7 @@ import {
   RightsTable,
 } from "../../../lib/repo/lfs-rights-table.ts";
 import { StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID } from "../../support/sync-rig.ts";
 
 /** @param version - Stored as the size. */

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { NotFoundError } from "../../../lib/errors.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const LIMITS = { blockBytes: 16, maxCachedBytes: 64, maxBlocksPerRequest: 3, maxBlocksAhead: 4 };
 const BLOB = Uint8Array.from({ length: 203 }, (_, position) => position);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { CountingBlobStore } from "../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 test("requests are counted by kind, with their bytes", async () => {
   const store = new CountingBlobStore(new MemoryBlobStore());

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
-import { type BlobCall, SimulatedStoreError, seededFaults } from "../../../lib/store/blob-faults.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
+import { type BlobCall, SimulatedStoreError, seededFaults } from "../../support/store/blob-faults.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const BYTES = new Uint8Array([1, 2, 3]);
 

@@ -4,14 +4,14 @@ import type { UpstreamGit } from "../../../lib/bitbucket/upstream-git.ts";
 import { errorFields, UpstreamError } from "../../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
-import { type BlobCall, SimulatedStoreError } from "../../../lib/store/blob-faults.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { RecentChecks } from "../../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../../lib/sync/repository-job.ts";
 import { syncRepository } from "../../../lib/sync/sync-repository.ts";
 import { Random } from "../../support/differential/random.ts";
 import { NumberedPrimary } from "../../support/interleaving/numbered-primary.ts";
+import { type BlobCall, SimulatedStoreError } from "../../support/store/blob-faults.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const OVERLOADED = { retryable: true, retryAfterSeconds: 1800 };

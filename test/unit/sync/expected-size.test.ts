@@ -6,11 +6,11 @@ import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { RecentChecks } from "../../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../../lib/sync/repository-job.ts";
 import { Random } from "../../support/differential/random.ts";
 import { NumberedPrimary } from "../../support/interleaving/numbered-primary.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 

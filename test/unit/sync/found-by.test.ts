@@ -7,11 +7,11 @@ import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { EMPTY_CONFIG } from "../../../lib/mirror/mirror-config.ts";
 import type { FoundBy } from "../../../lib/repo/names.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { confirmName, foundByAfter } from "../../../lib/sync/found-by.ts";
 import { jobContext, RecentChecks } from "../../../lib/sync/job-context.ts";
 import type { SyncOutcome } from "../../../lib/sync/sync-repository.ts";
 import { nameRepository } from "../../support/named-repository.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const NOW = "2026-11-01T00:00:00.000Z";

@@ -3,8 +3,8 @@ import { beforeEach, expect, test } from "vitest";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { prepareRepository } from "../../../lib/sync/prepare-repository.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const failing = () => {

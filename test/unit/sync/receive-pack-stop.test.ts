@@ -1,10 +1,10 @@
 import { expect, test, vi } from "vitest";
 import { StoppedError } from "../../../lib/errors.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { type ReceivePackOptions, receivePack } from "../../../lib/sync/receive-pack.ts";
 import { chunksOf } from "../../support/byte-chunks.ts";
 import { appendingDelta, noiseBytes, objectIdOf, PackBuilder } from "../../support/pack-builder.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 

@@ -6,15 +6,15 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { CorruptPackError, LimitExceededError, UpstreamError } from "../../../lib/errors.ts";
 import type { IndexProgress } from "../../../lib/indexer/index-pack.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
-import { SimulatedStoreError } from "../../../lib/store/blob-faults.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { FsBlobStore } from "../../../lib/store/fs-blob-store.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import { type ReceivePackOptions, receivePack } from "../../../lib/sync/receive-pack.ts";
 import { chunksOf, cutPoints } from "../../support/byte-chunks.ts";
 import { gitIndexOf } from "../../support/git/git-index.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
 import { appendingDelta, noiseBytes, objectIdOf, PackBuilder } from "../../support/pack-builder.ts";
+import { SimulatedStoreError } from "../../support/store/blob-faults.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 

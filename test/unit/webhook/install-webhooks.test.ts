@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type BitbucketHooksApi, bitbucketHooksApi } from "../../../lib/bitbucket/hooks-api.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
-import { MemoryBlobStore } from "../../../lib/store/memory-blob-store.ts";
 import {
   type InstallWebhooksOptions,
   installWebhooks,
@@ -11,6 +10,7 @@ import { installedWebhooks } from "../../../lib/webhook/installed-webhooks.ts";
 import { WEBHOOK_EVENTS } from "../../../lib/webhook/webhook-event.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../../support/fake-bitbucket/acme-workspace.ts";
 import { stableUuid } from "../../support/fake-bitbucket/catalogue.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 let acme: AcmeWorkspace;
 let store: MemoryBlobStore;

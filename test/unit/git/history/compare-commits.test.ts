@@ -17,13 +17,13 @@ import { repositoryKeys } from "../../../../lib/repo/layout.ts";
 import type { ObjectDatabase } from "../../../../lib/repo/object-database.ts";
 import { openRepository, type RepositoryStorage } from "../../../../lib/repo/repository.ts";
 import { BlockCache } from "../../../../lib/store/block-cache.ts";
-import { MemoryBlobStore } from "../../../../lib/store/memory-blob-store.ts";
 import { syncRepository } from "../../../../lib/sync/sync-repository.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../../../support/fake-bitbucket/fake-bitbucket.ts";
 import { git } from "../../../support/git/run-git.ts";
 import { makeSampleRepository } from "../../../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../../support/git/temporary-folder.ts";
 import { expectContentsToldTruly } from "../../../support/history-checks.ts";
+import { MemoryBlobStore } from "../../../support/store/memory-blob-store.ts";
 
 const UUID = "0a1b2c3d-0000-4000-8000-000000000001";
 const storage = newStorage();

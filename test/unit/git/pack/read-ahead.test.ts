@@ -5,10 +5,10 @@ import type { PackedObjects, PackReader } from "../../../../lib/git/ports.ts";
 import { planPack } from "../../../../lib/git/upload-pack/plan.ts";
 import type { ObjectDatabase } from "../../../../lib/repo/object-database.ts";
 import { openRepository, type Repository } from "../../../../lib/repo/repository.ts";
-import { MemoryBlobStore } from "../../../../lib/store/memory-blob-store.ts";
 import { git } from "../../../support/git/run-git.ts";
 import { makeSampleRepository } from "../../../support/git/sample-repository.ts";
 import { type Primary, startPrimary } from "../../../support/primary.ts";
+import { MemoryBlobStore } from "../../../support/store/memory-blob-store.ts";
 import { RIG_UUID, syncRig } from "../../../support/sync-rig.ts";
 
 let primary: Primary;

@@ -11,12 +11,12 @@ import { ALL_TYPES, type ObjectFilter } from "../../../../lib/git/walk/object-fi
 import { ObjectMarks } from "../../../../lib/git/walk/object-marks.ts";
 import { ObjectDatabase } from "../../../../lib/repo/object-database.ts";
 import { openRepository } from "../../../../lib/repo/repository.ts";
-import { MemoryBlobStore } from "../../../../lib/store/memory-blob-store.ts";
 import { makeOddRepository } from "../../../support/git/odd-repository.ts";
 import { git } from "../../../support/git/run-git.ts";
 import { makeSampleRepository } from "../../../support/git/sample-repository.ts";
 import { expectContentsToldTruly } from "../../../support/history-checks.ts";
 import { type Primary, startPrimary } from "../../../support/primary.ts";
+import { MemoryBlobStore } from "../../../support/store/memory-blob-store.ts";
 import { RIG_UUID, syncRig } from "../../../support/sync-rig.ts";
 
 interface Opened {

@@ -5,8 +5,8 @@ import { AnswerQuota, repositoryQuotaBytes } from "../../../../lib/repo/answers/
 import { AnswerSharing } from "../../../../lib/repo/answers/answer-sharing.ts";
 import { TeeBudget } from "../../../../lib/repo/answers/tee-buffer.ts";
 import { repositoryKeys } from "../../../../lib/repo/layout.ts";
-import { CountingBlobStore } from "../../../../lib/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../../../../lib/store/memory-blob-store.ts";
+import { CountingBlobStore } from "../../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../../support/store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const MIB = 1024 * 1024;

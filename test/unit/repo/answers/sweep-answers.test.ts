@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { sweepAnswers } from "../../../../lib/repo/answers/sweep-answers.ts";
 import { repositoryKeys } from "../../../../lib/repo/layout.ts";
-import { MemoryBlobStore } from "../../../../lib/store/memory-blob-store.ts";
+import { MemoryBlobStore } from "../../../support/store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 const OTHER_UUID = "01234567-89ab-cdef-0123-456789abcde0";

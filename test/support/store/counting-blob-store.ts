@@ -1,5 +1,12 @@
 /** Counts what is asked of a blob store, so that tests can pin an operation's cost. */
-import type { Blob, BlobInfo, BlobStore, BlobUpload, BlobVersion, WriteCondition } from "./blob-store.ts";
+import type {
+  Blob,
+  BlobInfo,
+  BlobStore,
+  BlobUpload,
+  BlobVersion,
+  WriteCondition,
+} from "../../../lib/store/blob-store.ts";
 
 const REQUEST_KINDS = [
   "read",

@@ -1,7 +1,6 @@
 /** A blob store in memory: the reference implementation, and the one that tests make misbehave. */
-import { NotFoundError, VersionConflictError } from "../errors.ts";
-import { type BlobFaults, type CallFault, NO_FAULTS } from "./blob-faults.ts";
-import { assertBlobKey, assertBlobPrefix } from "./blob-key.ts";
+import { NotFoundError, VersionConflictError } from "../../../lib/errors.ts";
+import { assertBlobKey, assertBlobPrefix } from "../../../lib/store/blob-key.ts";
 import {
   type Blob,
   type BlobInfo,
@@ -11,9 +10,10 @@ import {
   MAX_UPLOAD_HEAD_BYTES,
   type ReadOptions,
   type WriteCondition,
-} from "./blob-store.ts";
-import { assertRangeInside, lengthUpToEnd } from "./byte-range.ts";
-import { orAborted } from "./shared-read.ts";
+} from "../../../lib/store/blob-store.ts";
+import { assertRangeInside, lengthUpToEnd } from "../../../lib/store/byte-range.ts";
+import { orAborted } from "../../../lib/store/shared-read.ts";
+import { type BlobFaults, type CallFault, NO_FAULTS } from "./blob-faults.ts";
 
 const STREAM_CHUNK_BYTES = 64 * 1024;
 
