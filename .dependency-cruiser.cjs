@@ -1,14 +1,14 @@
 // The architecture as rules. Lower layers never import higher ones:
 //
 //   functions                                   wiring: one file per process
-//   git-http  lfs-http  blob-http  bundles  sync  lfs  webhook  reconcile  relay   use-cases: never import each other
+//   git-http  lfs-http  blob-http  bundles  sync  lfs  webhook  reconcile  relay  pages   use-cases: never import each other
 //   mirror                                      what is mirrored, and how it goes: configuration, states, jobs
 //   repo                                        a git repository laid out on a blob store
 //   store  queue  auth  bitbucket  http         ports and their adapters: never import each other
 //   indexer                                     the engine's pack indexing over worker threads and local disk
 //   git                                         the engine: bytes in, bytes out
 //   errors  log  age  document-json
-const USE_CASES = "git-http|lfs-http|blob-http|bundles|sync|lfs|webhook|reconcile|relay";
+const USE_CASES = "git-http|lfs-http|blob-http|bundles|sync|lfs|webhook|reconcile|relay|pages";
 const PORTS = "store|queue|auth|bitbucket|http";
 const ADAPTER = "^lib/[a-z-]+/(s3|sqs|ssm|eventbridge|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
 

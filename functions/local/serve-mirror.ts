@@ -23,6 +23,7 @@ import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { retryBudget } from "../wiring/bitbucket-access.ts";
+import { mirrorPages } from "../wiring/mirror-pages.ts";
 import { type ProbeQuestionsOptions, probeQuestions } from "../wiring/probe-questions.ts";
 import type { Arguments } from "./arguments.ts";
 import { openBlobUrls } from "./open-store.ts";
@@ -59,8 +60,9 @@ export async function serveMirror(
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
   const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch, readConfig, retryBudget };
   const onDemand = new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) });
+  const access = await accessOf(store, options);
   const git = gitHttp({
-    access: await accessOf(store, options),
+    access,
     find: (...request) => catalog.find(...request),
     onDemand,
     unserved: answerUnserved({
@@ -84,9 +86,14 @@ export async function serveMirror(
     load: new RequestLoad(settings),
   });
   const blobs = blobHttp({ store, urls: signed });
+  const { gitUrl, apiUrl, anonymous } = settings;
+  const pages = mirrorPages({
+    ...{ store, readConfig, access, gitUrl, apiUrl, serverUrl },
+    allowsAnonymous: anonymous === "allow",
+  });
   void sweepVerdicts(store, { staleMinutes: settings.staleMinutes, log, stop });
   const handler = onlyFrom(settings.allowedAddresses, async (request) =>
-    request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : git(request),
+    request.path.startsWith(BLOB_PATH_PREFIX) ? blobs(request) : ((await pages(request)) ?? git(request)),
   );
   return { handler: withLfsErrors(handler, { log }), catalog };
 }

@@ -35,6 +35,8 @@ export interface RepositoryStatus {
 
 interface PublishedStatus {
   readonly generation: number;
+  /** HEAD's branch, without `refs/heads/`; absent where HEAD is a commit. */
+  readonly defaultBranch: string | undefined;
   readonly refCount: number;
   /** Of its packs. */
   readonly packBytes: number;
@@ -114,28 +116,33 @@ function modeOf(workspace: MirroredWorkspace | undefined): WorkspaceStatus["mode
   return workspace.disabled ? "paused" : "active";
 }
 
-async function repositoryStatus(
+function repositoryStatus(
   store: BlobStore,
   config: MirrorConfig,
   workspace: string,
   uuid: RepositoryUuid,
   { slug, projectKey, isPrivate, held }: IndexedRepository,
 ): Promise<RepositoryStatus> {
+  const isListed = findWorkspace(config, workspace) !== undefined;
+  const isSelected = isListed
+    ? isMirrored(config, { workspace, slug, projectKey, isPrivate })
+    : held === "mirrored";
+  return readRepositoryStatus(store, { uuid, workspace, slug, projectKey, isPrivate, isSelected });
+}
+
+/** Two requests, at once. @param listed - What the index says. @throws {ConfigError} The store is of a newer release. */
+export async function readRepositoryStatus(
+  store: BlobStore,
+  listed: Pick<RepositoryStatus, "uuid" | "workspace" | "slug" | "projectKey" | "isPrivate" | "isSelected">,
+): Promise<RepositoryStatus> {
+  const { uuid } = listed;
   const [{ value: record, damage: recordDamage }, { value: manifest, damage: manifestDamage }] =
     await Promise.all([
       readIfPossible(repositoryDocument(store, uuid)),
       readIfPossible(manifestDocument(store, uuid)),
     ]);
-  const isListed = findWorkspace(config, workspace) !== undefined;
   return {
-    uuid,
-    workspace,
-    slug,
-    projectKey,
-    isPrivate,
-    isSelected: isListed
-      ? isMirrored(config, { workspace, slug, projectKey, isPrivate })
-      : held === "mirrored",
+    ...listed,
     state: record?.state ?? "NOT_MIRRORED",
     firstSyncAt: record?.firstSyncAt,
     lastSyncAt: record?.lastSyncAt,
@@ -158,7 +165,11 @@ async function readIfPossible<Value extends object>(
   }
 }
 
-function publishedStatus({ generation, refs, packs, publishedAt, verifiedAt }: Manifest): PublishedStatus {
+function publishedStatus(manifest: Manifest): PublishedStatus {
+  const { generation, head, refs, packs, publishedAt, verifiedAt } = manifest;
   const packBytes = packs.reduce((sum, pack) => sum + pack.packBytes, 0);
-  return { generation, refCount: refs.refCount, packBytes, publishedAt, verifiedAt };
+  const branch = "ref" in head && /^refs\/heads\/(.+)$/.exec(head.ref)?.[1];
+  // Names in git are bytes.
+  const defaultBranch = branch ? Buffer.from(branch, "latin1").toString("utf8") : undefined;
+  return { generation, defaultBranch, refCount: refs.refCount, packBytes, publishedAt, verifiedAt };
 }

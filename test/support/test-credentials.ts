@@ -28,6 +28,9 @@ const OTHERS = [
   "stranger-token",
   // Of test/interop/local-server.test.ts, access.test.ts, access-storm.test.ts and access-limits.test.ts.
   "rita-secret",
+  "rita-page-token",
+  "robot-page-token",
+  "gina-page-token",
   "secret-token",
   "job-secret-",
   "guess-secret-",

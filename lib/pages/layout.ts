@@ -1,0 +1,68 @@
+/** The frame of every page. */
+import { createHash } from "node:crypto";
+import { html } from "hono/html";
+import { PAGE_SCRIPT } from "./page-script.ts";
+import { PAGE_STYLE } from "./page-style.ts";
+
+/** Text that is safe in HTML. */
+export type Html = ReturnType<typeof html>;
+
+export interface Viewer {
+  /** Absent without sign-in. */
+  readonly name: string | undefined;
+  readonly version: string;
+}
+
+export const ASSETS = {
+  style: asset("text/css; charset=utf-8", PAGE_STYLE),
+  script: asset("text/javascript; charset=utf-8", PAGE_SCRIPT),
+} as const;
+
+function asset(contentType: string, text: string) {
+  return { contentType, text, hash: createHash("sha256").update(text).digest("hex").slice(0, 16) };
+}
+
+export function layout(title: string, { name, version }: Viewer, content: Html): Html {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title}</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/-/page.css?${ASSETS.style.hash}">
+<script src="/-/page.js?${ASSETS.script.hash}" defer></script>
+</head>
+<body>
+<a class="skip" href="#content">Skip to content</a>
+<header>
+<a class="home" href="/">Nearside</a>
+<span class="what">a mirror of Bitbucket Cloud</span>
+<nav aria-label="Account">${name === undefined ? SIGN_IN_LINK : signOut(name)}</nav>
+</header>
+<main id="content" tabindex="-1">
+${content}
+</main>
+<footer>Nearside ${version} · <a href="/-/api/v1/openapi.json">JSON API</a></footer>
+<div id="announcement" class="visually-hidden" role="status"></div>
+</body>
+</html>
+`;
+}
+
+const SIGN_IN_LINK = html`<a class="button" href="/-/sign-in">Sign in</a>`;
+
+function signOut(name: string): Html {
+  return html`<form method="post" action="/-/sign-out"><span class="who">${name}</span> <button>Sign out</button></form>`;
+}
+
+/** A text with a button that copies it; the button appears where scripts run. @param id - Of the text's element. */
+export function copyable(id: string, label: string, text: string): Html {
+  return html`<div class="copyable"><pre><code id="${id}">${text}</code></pre><button type="button" data-copy="${id}" aria-label="Copy: ${label}" hidden>Copy</button></div>`;
+}
+
+/** @param at - ISO 8601; kept up to date where scripts run. */
+export function ageOf(at: string, text: string): Html {
+  return html`<time datetime="${at}" data-age>${text}</time>`;
+}

@@ -1,0 +1,126 @@
+/** What the answers share: who asks, and what that caller may see. */
+import type { HttpRequest } from "../http/message.ts";
+import { serverUrlOf } from "../http/server-url.ts";
+import type { ApiRepository, ApiRepositoryList } from "./api-schemas.ts";
+import { type Caller, callerOf, callerOfHeader } from "./caller.ts";
+import type { EventStreams } from "./event-streams.ts";
+import type { Viewer } from "./layout.ts";
+import type { NamedRepository, ReadDecision } from "./ports.ts";
+import type { RepositoryFacts } from "./repository-facts.ts";
+import { readSessionCookie, type Sessions } from "./sessions.ts";
+import {
+  inTurns,
+  type VisibleRepositories,
+  type VisibleRepositoriesOptions,
+  type VisibleRepository,
+} from "./visible-repositories.ts";
+
+export interface PagesOptions extends Omit<VisibleRepositoriesOptions, "now"> {
+  /** Bitbucket's address for git. */
+  readonly gitUrl: string;
+  /** Of this server, for requests that do not say where they were sent. */
+  readonly serverUrl: () => string;
+  readonly version: string;
+  readonly now?: () => number;
+  /** How often an event stream looks for changes. */
+  readonly eventIntervalMs?: number;
+}
+
+export interface Context extends PagesOptions {
+  readonly now: () => number;
+  readonly sessions: Sessions;
+  readonly visible: VisibleRepositories;
+  readonly facts: RepositoryFacts;
+  readonly streams: EventStreams;
+  readonly openApi: object;
+}
+
+const MAX_SEARCH_LENGTH = 200;
+export const CONCURRENT_READS = 16;
+
+export const NO_REPOSITORY =
+  "There is no such repository here, or you may not read it with this credential at Bitbucket.";
+
+export interface Visit {
+  readonly caller: Caller | undefined;
+  /** A cookie was sent, and does not count any more. */
+  readonly hasExpired: boolean;
+}
+
+export function visitOf(request: HttpRequest, { sessions }: Context): Visit {
+  const cookie = readSessionCookie(request.headers["cookie"], isSecure(request));
+  if (cookie === undefined) return { caller: undefined, hasExpired: false };
+  const session = sessions.open(cookie);
+  if (session === undefined) return { caller: undefined, hasExpired: true };
+  return { caller: callerOf(session.user, session.token), hasExpired: false };
+}
+
+/** Programs send the credential itself; browsers, which may remember one of git's, are known by their session. */
+export function apiVisitOf(request: HttpRequest, context: Context): Visit | "not-a-credential" {
+  const { authorization } = request.headers;
+  if (authorization === undefined) return visitOf(request, context);
+  const caller = callerOfHeader(authorization);
+  return caller === undefined ? "not-a-credential" : { caller, hasExpired: false };
+}
+
+export function viewerOf(caller: Caller | undefined, { version }: Context): Viewer {
+  return { name: caller?.name, version };
+}
+
+export function isSecure(request: HttpRequest): boolean {
+  return serverUrlOf(request)?.startsWith("https:") ?? false;
+}
+
+export function mirrorUrlOf(request: HttpRequest, { serverUrl }: Context): string {
+  return serverUrlOf(request) ?? serverUrl();
+}
+
+export function rangeOf({ query }: HttpRequest) {
+  const start = Number(query.get("start") ?? 0);
+  return {
+    search: (query.get("search") ?? "").slice(0, MAX_SEARCH_LENGTH),
+    start: Number.isSafeInteger(start) && start > 0 ? start : 0,
+  };
+}
+
+export async function listOf(
+  request: HttpRequest,
+  caller: Caller | undefined,
+  context: Context,
+): Promise<ApiRepositoryList> {
+  const { visible, facts } = context;
+  const { repositories, totalCount, nextStart, notes } = await visible.page(
+    request,
+    caller,
+    rangeOf(request),
+  );
+  const mirrorUrl = mirrorUrlOf(request, context);
+  const shown = new Map<VisibleRepository, ApiRepository>();
+  await inTurns(
+    repositories,
+    CONCURRENT_READS,
+    async (one) => void shown.set(one, await facts.of(one, mirrorUrl)),
+  );
+  return {
+    repositories: repositories.flatMap((one) => shown.get(one) ?? []),
+    ...(totalCount !== undefined && { totalCount }),
+    ...(nextStart !== undefined && { nextStart }),
+    notes: [...notes],
+  };
+}
+
+/** @returns What is shown, or why nothing is. */
+export async function readableFacts(
+  request: HttpRequest,
+  caller: Caller | undefined,
+  named: NamedRepository,
+  context: Context,
+): Promise<ApiRepository | Exclude<ReadDecision, { kind: "allowed" }>> {
+  const { visible, facts, mayRead } = context;
+  const decision = await mayRead(request, caller?.authorization, named);
+  if (decision.kind !== "allowed") return decision;
+  const mirrored = await visible.mirrored();
+  const one = mirrored.find(({ uuid }) => uuid === decision.uuid);
+  if (one === undefined) return { kind: "not-found", text: NO_REPOSITORY };
+  return facts.withLfs(one, mirrorUrlOf(request, context));
+}

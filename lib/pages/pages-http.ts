@@ -1,0 +1,190 @@
+/**
+ * Pages for people, and a JSON API with the same facts:
+ *
+ *   /                              the caller's repositories
+ *   /<workspace>/<slug>            a repository, where the client accepts HTML; other clients get git's answer
+ *   /-/sign-in, /-/sign-out        sessions
+ *   /-/events                      states as they change
+ *   /-/api/v1/…                    JSON
+ *   /-/page.css, /-/page.js        assets
+ *
+ * All repositories that an answer shows were checked for the caller: by Bitbucket's list for the credential, by the same decision as git's,
+ * or because they are public.
+ */
+import { addressBlock } from "../http/address-block.ts";
+import { Admission } from "../http/admission.ts";
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { isNameSegment } from "../repo/names.ts";
+import { answerApiList, answerApiRepository } from "./api.ts";
+import type { ApiRepository } from "./api-schemas.ts";
+import { EventStreams } from "./event-streams.ts";
+import { ASSETS } from "./layout.ts";
+import { listPage, listPart } from "./list-page.ts";
+import { openApiDocument } from "./openapi.ts";
+import {
+  CONCURRENT_READS,
+  type Context,
+  listOf,
+  mirrorUrlOf,
+  NO_REPOSITORY,
+  type PagesOptions,
+  rangeOf,
+  readableFacts,
+  viewerOf,
+  visitOf,
+} from "./page-context.ts";
+import { assetResponse, htmlResponse, jsonResponse } from "./page-response.ts";
+import type { NamedRepository } from "./ports.ts";
+import { RepositoryFacts } from "./repository-facts.ts";
+import { repositoryPage } from "./repository-page.ts";
+import { Sessions } from "./sessions.ts";
+import { sessionEnded, signIn, signOut } from "./sign-in.ts";
+import { messagePage, signInPage } from "./sign-in-page.ts";
+import { inTurns, VisibleRepositories, type VisibleRepository } from "./visible-repositories.ts";
+
+/** @returns `undefined` for a request that is not for a page. */
+export type AnswerPage = (request: HttpRequest) => Promise<HttpResponse | undefined>;
+
+/** Requests of an address at a time, and of all. Each reads a page's repositories at most. */
+const ADMISSION = {
+  maxRunning: 32,
+  maxRunningOfCaller: 16,
+  maxWaiting: 500,
+  maxWaitingOfCaller: 100,
+  maxWaitMs: 10_000,
+};
+
+export function pagesHttp(options: PagesOptions): AnswerPage {
+  const now = options.now ?? Date.now;
+  const context: Context = {
+    ...options,
+    now,
+    sessions: new Sessions(now),
+    visible: new VisibleRepositories({ ...options, now }),
+    facts: new RepositoryFacts(options.store, now),
+    streams: new EventStreams({ intervalMs: options.eventIntervalMs ?? 5_000 }),
+    openApi: openApiDocument(options.version),
+  };
+  const admission = new Admission(ADMISSION);
+  return async (request) => {
+    const answer = answerOf(request, context);
+    if (answer === undefined) return undefined;
+    const end = await admission.enter(addressBlock(request.remoteAddress), request.signal);
+    try {
+      return await answer();
+    } finally {
+      end();
+    }
+  };
+}
+
+type Answer = () => Promise<HttpResponse> | HttpResponse;
+
+function answerOf(request: HttpRequest, context: Context): Answer | undefined {
+  const { path, method } = request;
+  const isRead = method === "GET" || method === "HEAD";
+  if (path === "/-/sign-in") {
+    if (method === "POST") return () => signIn(request, context);
+    return isRead
+      ? () => htmlResponse(request, 200, signInPage({ viewer: viewerOf(undefined, context) }))
+      : undefined;
+  }
+  if (path === "/-/sign-out") return method === "POST" ? () => signOut(request) : undefined;
+  if (!isRead) return undefined;
+  switch (path) {
+    case "/":
+      return () => answerList(request, context);
+    case "/-/page.css":
+      return () => assetResponse(request, ASSETS.style.text, ASSETS.style.contentType);
+    case "/-/page.js":
+      return () => assetResponse(request, ASSETS.script.text, ASSETS.script.contentType);
+    case "/-/events":
+      return () => answerEvents(request, context);
+    case "/-/api/v1/openapi.json":
+      return () => jsonResponse(request, 200, context.openApi);
+    case "/-/api/v1/repositories":
+      return () => answerApiList(request, context);
+  }
+  const ofApi = namedIn(/^\/-\/api\/v1\/repositories\/([^/]+)\/([^/]+)$/.exec(path));
+  if (ofApi !== undefined) return () => answerApiRepository(request, ofApi, context);
+  if (!/\btext\/html\b/i.test(request.headers["accept"] ?? "")) return undefined;
+  const named = namedIn(/^\/([^/]+)\/([^/]+?)(?:\.git)?\/?$/.exec(path));
+  return named && (() => answerRepository(request, named, context));
+}
+
+async function answerList(request: HttpRequest, context: Context): Promise<HttpResponse> {
+  const { caller, hasExpired } = visitOf(request, context);
+  if (hasExpired) return sessionEnded(request, context);
+  const list = await listOf(request, caller, context);
+  const page = {
+    ...{ viewer: viewerOf(caller, context), list, ...rangeOf(request) },
+    mirrorUrl: mirrorUrlOf(request, context),
+    allowsAnonymous: context.allowsAnonymous,
+    nowMs: context.now(),
+  };
+  return htmlResponse(request, 200, request.query.get("part") === "list" ? listPart(page) : listPage(page));
+}
+
+async function answerRepository(
+  request: HttpRequest,
+  named: NamedRepository,
+  context: Context,
+): Promise<HttpResponse> {
+  const { caller, hasExpired } = visitOf(request, context);
+  if (hasExpired) return sessionEnded(request, context);
+  const viewer = viewerOf(caller, context);
+  const found = await readableFacts(request, caller, named, context);
+  if ("state" in found) {
+    const page = { viewer, repository: found, primaryUrl: context.gitUrl, nowMs: context.now() };
+    return htmlResponse(request, 200, repositoryPage(page));
+  }
+  if (found.kind === "busy")
+    return htmlResponse(request, 503, messagePage(viewer, "Try again in a moment", found.text));
+  // Absent, not mirrored and not allowed look the same.
+  return htmlResponse(request, 404, messagePage(viewer, "Not found", NO_REPOSITORY));
+}
+
+/** For the page's script: states and times of what it shows. A stream ends after a minute, and rights are checked again. */
+async function answerEvents(request: HttpRequest, context: Context): Promise<HttpResponse> {
+  const { caller, hasExpired } = visitOf(request, context);
+  if (hasExpired)
+    return htmlResponse(request, 401, messagePage(viewerOf(undefined, context), "Sign in again", ""));
+  const name = request.query.get("repository");
+  const named = name === null ? undefined : namedIn(/^([^/]+)\/([^/]+)$/.exec(name));
+  const first = named
+    ? [await readableFacts(request, caller, named, context)].filter((found) => "state" in found)
+    : (await listOf(request, caller, context)).repositories;
+  const repositories = await shownOf(first, context);
+  const mirrorUrl = mirrorUrlOf(request, context);
+  const read = async () => {
+    const states: ApiRepository[] = [];
+    await inTurns(
+      repositories,
+      CONCURRENT_READS,
+      async (one) => void states.push(await context.facts.of(one, mirrorUrl)),
+    );
+    return {
+      nowMs: context.now(),
+      repositories: states.map(({ workspace, slug, state, published }) => ({
+        ...{ name: `${workspace}/${slug}`, state, verifiedAt: published?.verifiedAt },
+      })),
+    };
+  };
+  if (request.query.has("once")) return jsonResponse(request, 200, await read());
+  return context.streams.open(request, read) ?? jsonResponse(request, 204, {});
+}
+
+async function shownOf(
+  repositories: readonly ApiRepository[],
+  { visible }: Context,
+): Promise<readonly VisibleRepository[]> {
+  const uuids = new Set(repositories.map(({ uuid }) => uuid));
+  return (await visible.mirrored()).filter(({ uuid }) => uuids.has(uuid));
+}
+
+function namedIn(match: RegExpExecArray | null): NamedRepository | undefined {
+  const [, workspace = "", slug = ""] = match ?? [];
+  // No workspace is called so; it is the first part of the mirror's own addresses.
+  if (workspace === "-" || !isNameSegment(workspace) || !isNameSegment(slug)) return undefined;
+  return { workspace, slug };
+}

@@ -1,0 +1,89 @@
+/** What a list and a repository's page show of a repository. */
+import { boundedCache } from "../auth/bounded-cache.ts";
+import { MirrorError } from "../errors.ts";
+import { type RepositoryStatus, readRepositoryStatus } from "../mirror/mirror-status.ts";
+import { type LfsCounts, readLfsCounts } from "../repo/lfs-counts.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { ApiRepository } from "./api-schemas.ts";
+import type { VisibleRepository } from "./visible-repositories.ts";
+
+const STATUS_MS = 2_000;
+const MAX_STATUSES = 5_000;
+
+export class RepositoryFacts {
+  readonly #store: BlobStore;
+  readonly #statuses;
+
+  constructor(store: BlobStore, now: () => number) {
+    this.#store = store;
+    this.#statuses = boundedCache<Promise<RepositoryStatus>>(MAX_STATUSES, { ttlMs: STATUS_MS, now });
+  }
+
+  /** Two requests to the store, at most every 2 s. @param mirrorUrl - Where the caller has reached the mirror. */
+  async of(repository: VisibleRepository, mirrorUrl: string): Promise<ApiRepository> {
+    const { uuid } = repository;
+    const known = this.#statuses.get(uuid);
+    if (known !== undefined) return shown(await known, mirrorUrl);
+    const status = readRepositoryStatus(this.#store, repository);
+    this.#statuses.set(uuid, status);
+    status.catch(() => this.#statuses.delete(uuid));
+    return shown(await status, mirrorUrl);
+  }
+
+  /** The same with LFS files: two rounds more. */
+  async withLfs(repository: VisibleRepository, mirrorUrl: string): Promise<ApiRepository> {
+    const [facts, lfs] = await Promise.all([this.of(repository, mirrorUrl), this.#lfsOf(repository.uuid)]);
+    return lfs === undefined || (lfs.pointers === 0 && lfs.stored === 0) ? facts : { ...facts, lfs };
+  }
+
+  async #lfsOf(uuid: string): Promise<ApiRepository["lfs"] | undefined> {
+    let counts: LfsCounts | undefined;
+    try {
+      counts = await readLfsCounts(this.#store, uuid);
+    } catch (error) {
+      // Damage: the next plan mends it, and everything else is worth showing.
+      if (error instanceof MirrorError || error instanceof RangeError) return undefined;
+      throw error;
+    }
+    if (counts === undefined) return undefined;
+    const { held: _held, plannedAt: _plannedAt, configuredUrl: _configuredUrl, ...shownCounts } = counts;
+    return shownCounts;
+  }
+}
+
+function shown(status: RepositoryStatus, mirrorUrl: string): ApiRepository {
+  const { isSelected: _isSelected, damage, lastError, projectKey, published, ...others } = status;
+  const { firstSyncAt, lastSyncAt, ...plain } = others;
+  const error = status.failedSyncCount > 0 ? lastError : undefined;
+  return {
+    ...plain,
+    ...(projectKey !== undefined && { projectKey }),
+    ...(firstSyncAt !== undefined && { firstSyncAt }),
+    ...(lastSyncAt !== undefined && { lastSyncAt }),
+    cloneUrl: `${mirrorUrl}/${encodeURIComponent(status.workspace)}/${encodeURIComponent(status.slug)}.git`,
+    ...(damage !== undefined && { state: "ERROR_AVAILABLE" }),
+    ...(error !== undefined && {
+      lastError: { at: error.at, code: error.code, text: describeErrorCode(error.code) },
+    }),
+    ...(published !== undefined && { published: withoutUndefined(published) }),
+  };
+}
+
+function withoutUndefined({ defaultBranch, ...published }: NonNullable<RepositoryStatus["published"]>) {
+  return { ...published, ...(defaultBranch !== undefined && { defaultBranch }) };
+}
+
+/** Messages may name internals of the mirror; callers get what the code means. */
+function describeErrorCode(code: string): string {
+  return ERROR_TEXTS[code] ?? "The mirror could not synchronize it. It tries again by itself.";
+}
+
+const ERROR_TEXTS: Readonly<Record<string, string>> = {
+  UPSTREAM: "Bitbucket did not answer, or refused the mirror's account. The mirror tries again by itself.",
+  NOT_FOUND: "Bitbucket does not show the repository to the mirror's account.",
+  UNSUPPORTED: "The mirror does not support this kind of repository.",
+  LIMIT_EXCEEDED: "The repository is beyond a limit of the mirror.",
+  CORRUPT_PACK: "Bitbucket sent data that is not valid. The mirror fetches it again.",
+  PROTOCOL: "Bitbucket's answer was not as git specifies. The mirror tries again by itself.",
+  STORED_DOCUMENT: "The mirror's copy is damaged. The mirror fetches it again.",
+};

@@ -1,0 +1,110 @@
+/** One repository: how it is, and how to use it. */
+import { html } from "hono/html";
+import type { ApiRepository } from "./api-schemas.ts";
+import { copyable, type Html, layout, type Viewer } from "./layout.ts";
+import { stateCell, verifiedCell } from "./list-page.ts";
+import { formatBytes } from "./words.ts";
+
+export interface RepositoryPage {
+  readonly viewer: Viewer;
+  readonly repository: ApiRepository;
+  /** Bitbucket's address for git. */
+  readonly primaryUrl: string;
+  readonly nowMs: number;
+}
+
+export function repositoryPage(page: RepositoryPage): Html {
+  const { viewer, repository } = page;
+  const name = `${repository.workspace}/${repository.slug}`;
+  return layout(
+    `${name} – Nearside`,
+    viewer,
+    html`<h1>${name}${repository.isPrivate ? "" : html` <span class="tag">public</span>`}</h1>
+<div id="facts" data-events="/-/events?repository=${encodeURIComponent(name)}">
+<dl class="facts" data-repository="${name}">
+<div><dt>State</dt><dd>${stateCell(repository)}</dd></div>
+<div><dt>Verified at Bitbucket</dt><dd>${verifiedCell(repository, page.nowMs)}</dd></div>
+${published(repository)}${lfs(repository)}
+</dl></div>
+${clonePanel(page)}
+${ciPanel(repository)}`,
+  );
+}
+
+function published({ published: facts }: ApiRepository): Html {
+  if (facts === undefined) return html``;
+  const { packBytes, refCount, defaultBranch, publishedAt } = facts;
+  return html`<div><dt>Size</dt><dd>${formatBytes(packBytes)}</dd></div>
+<div><dt>Branches and tags</dt><dd>${refCount}</dd></div>
+${defaultBranch === undefined ? "" : html`<div><dt>Main branch</dt><dd><code>${defaultBranch}</code></dd></div>`}
+<div><dt>Last change</dt><dd><time datetime="${publishedAt}">${publishedAt.slice(0, 16).replace("T", " ")} UTC</time></dd></div>`;
+}
+
+function lfs({ lfs: counts }: ApiRepository): Html {
+  if (counts === undefined) return html``;
+  const { pointers, pointerBytes, stored, pending, missing, postponed } = counts;
+  const others = [
+    [pending, "to be copied"],
+    [missing, "missing at Bitbucket"],
+    [postponed, "postponed"],
+  ] as const;
+  const more = others.filter(([count]) => count > 0).map(([count, what]) => `, ${count} ${what}`);
+  return html`<div><dt>Git LFS</dt><dd>${stored} of ${pointers} files stored (${formatBytes(pointerBytes)})${more.join("")}</dd></div>`;
+}
+
+function clonePanel({ repository, primaryUrl }: RepositoryPage): Html {
+  const { cloneUrl, workspace, slug } = repository;
+  const pushUrl = `${primaryUrl}/${encodeURIComponent(workspace)}/${encodeURIComponent(slug)}.git`;
+  const protocols = cloneUrl.startsWith("https:") ? "https" : "http,https";
+  return html`<section aria-labelledby="clone-title">
+<h2 id="clone-title">Clone</h2>
+<p>Log in as at Bitbucket: username <code>x-bitbucket-api-token-auth</code> and an API token as the password, or
+<code>x-token-auth</code> and an access token.</p>
+<h3>Everything</h3>
+${copyable("clone", "command to clone", `git clone ${cloneUrl}`)}
+<h3>The newest commit only</h3>
+${copyable("clone-shallow", "command for a shallow clone", `git clone --depth 1 ${cloneUrl}`)}
+<h3>A large repository, faster</h3>
+${copyable(
+  "clone-fast",
+  "command for a fast clone",
+  `git -c transfer.bundleURI=true -c fetch.uriProtocols=${protocols} clone ${cloneUrl}`,
+)}
+<h3>Push to Bitbucket from the clone</h3>
+${copyable("push", "command that sets the address for pushes", `git remote set-url --push origin ${pushUrl}`)}
+<p><a class="button" href="sourcetree://cloneRepo/${cloneUrl}">Clone in Sourcetree</a></p>
+</section>`;
+}
+
+function ciPanel({ cloneUrl, published: facts }: ApiRepository): Html {
+  const branch = facts?.defaultBranch ?? "main";
+  const withToken = (token: string) => cloneUrl.replace("://", `://x-token-auth:${token}@`);
+  const jenkins = `git url: '${cloneUrl}', branch: '${groovyText(branch)}', credentialsId: 'bitbucket'`;
+  const pipelines = `clone:
+  enabled: false
+pipelines:
+  default:
+    - step:
+        runs-on: [self.hosted, linux.shell]
+        script:
+          - git clone --depth 1 --branch "$BITBUCKET_BRANCH" "${withToken("$MIRROR_TOKEN")}" source
+          - cd source`;
+  const actions = `- name: Check out from the mirror
+  env:
+    MIRROR_TOKEN: \${{ secrets.MIRROR_TOKEN }}
+  run: git clone --depth 1 "${withToken("$MIRROR_TOKEN")}" .`;
+  return html`<section aria-labelledby="ci-title">
+<h2 id="ci-title">In CI</h2>
+<p>Store an access token of Bitbucket with read access as a secret of the CI system.</p>
+<h3>Jenkins, credential <code>bitbucket</code></h3>
+${copyable("jenkins", "Jenkins step", jenkins)}
+<h3>Bitbucket Pipelines on a runner</h3>
+${copyable("pipelines", "Pipelines configuration", pipelines)}
+<h3>Actions</h3>
+${copyable("actions", "Actions step", actions)}
+</section>`;
+}
+
+function groovyText(text: string): string {
+  return text.replace(/[\\']/g, "\\$&");
+}

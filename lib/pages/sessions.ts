@@ -1,0 +1,100 @@
+/**
+ * Sessions of signed-in callers. A session is in its cookie alone: the credential, sealed with AES-256-GCM by a key that is in this
+ * process's memory only. A new key is made each hour, and the one before opens sessions until they have expired.
+ */
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import * as z from "zod/mini";
+
+const SESSION_SECONDS = 3_600;
+
+/** Browsers keep cookies of 4,096 bytes, name and attributes included. */
+export const MAX_CREDENTIAL_LENGTH = 2_500;
+
+const CIPHER = "aes-256-gcm";
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+/** Authenticated with each session: another release's form does not open. */
+const FORM = Buffer.from("nearside-session-1");
+
+const sessionSchema = z.object({ user: z.string(), token: z.string(), expiresAtMs: z.number() });
+
+export type Session = z.infer<typeof sessionSchema>;
+
+interface Key {
+  readonly bytes: Buffer;
+  readonly madeAtMs: number;
+}
+
+export class Sessions {
+  readonly #now: () => number;
+  /** Newest first. */
+  #keys: Key[] = [];
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  /** @returns A cookie's value. */
+  seal(user: string, token: string): string {
+    const session: Session = { user, token, expiresAtMs: this.#now() + SESSION_SECONDS * 1000 };
+    const iv = randomBytes(IV_BYTES);
+    const cipher = createCipheriv(CIPHER, this.#sealingKey(), iv, { authTagLength: TAG_BYTES }).setAAD(FORM);
+    const sealed = [iv, cipher.update(JSON.stringify(session), "utf8"), cipher.final(), cipher.getAuthTag()];
+    return Buffer.concat(sealed).toString("base64url");
+  }
+
+  /** @returns `undefined` for one that has expired, or was not sealed here. */
+  open(cookie: string): Session | undefined {
+    const bytes = Buffer.from(cookie, "base64url");
+    if (bytes.length <= IV_BYTES + TAG_BYTES) return undefined;
+    for (const key of this.#openingKeys()) {
+      const text = opened(bytes, key.bytes);
+      if (text === undefined) continue;
+      const session = sessionSchema.parse(JSON.parse(text));
+      return session.expiresAtMs > this.#now() ? session : undefined;
+    }
+    return undefined;
+  }
+
+  #sealingKey(): Buffer {
+    const [newest] = this.#openingKeys();
+    if (newest !== undefined && newest.madeAtMs + SESSION_SECONDS * 1000 > this.#now()) return newest.bytes;
+    const made = { bytes: randomBytes(32), madeAtMs: this.#now() };
+    this.#keys = [made, ...this.#keys];
+    return made.bytes;
+  }
+
+  #openingKeys(): readonly Key[] {
+    this.#keys = this.#keys.filter(({ madeAtMs }) => madeAtMs + 2 * SESSION_SECONDS * 1000 > this.#now());
+    return this.#keys;
+  }
+}
+
+/** @returns `undefined` if another key sealed it, or it was changed. */
+function opened(bytes: Buffer, key: Buffer): string | undefined {
+  const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES });
+  decipher.setAAD(FORM).setAuthTag(bytes.subarray(-TAG_BYTES));
+  const start = decipher.update(bytes.subarray(IV_BYTES, -TAG_BYTES), undefined, "utf8");
+  try {
+    return start + decipher.final("utf8");
+  } catch {
+    return undefined; // "unable to authenticate data", the only failure of `final` in this mode
+  }
+}
+
+/** With TLS the name's prefix makes browsers accept the cookie from this host alone, and over TLS only. */
+function cookieName(isSecure: boolean): string {
+  return isSecure ? "__Host-nearside" : "nearside";
+}
+
+/** @param value - `""` ends the session. */
+export function sessionCookie(value: string, isSecure: boolean): string {
+  const attributes = `Path=/; HttpOnly; SameSite=Strict${isSecure ? "; Secure" : ""}`;
+  return `${cookieName(isSecure)}=${value}; Max-Age=${value === "" ? 0 : SESSION_SECONDS}; ${attributes}`;
+}
+
+export function readSessionCookie(header: string | undefined, isSecure: boolean): string | undefined {
+  const start = `${cookieName(isSecure)}=`;
+  const pairs = (header ?? "").split(";").map((pair) => pair.trim());
+  return pairs.find((pair) => pair.startsWith(start))?.slice(start.length);
+}

@@ -1,0 +1,182 @@
+/** Which repositories pages show to whom, and what they cost. */
+import { expect, test } from "vitest";
+import { ASKED_PAGE_LENGTH, LIST_MS, PAGE_LENGTH } from "../../../lib/pages/visible-repositories.ts";
+import { type RepositoryRecord, repositoryDocument } from "../../../lib/repo/repository-record.ts";
+import { requestFor } from "../../support/http-request.ts";
+import { nameRepository } from "../../support/named-repository.ts";
+import { pageRig, type RigCaller } from "../../support/page-rig.ts";
+
+const RITA: RigCaller = { user: "rita@example.com", token: "rita-page-token", reads: ["vault"] };
+const ROBOT: RigCaller = { user: "", token: "robot-page-token", reads: ["vault", "plans"] };
+const STRANGER: RigCaller = { user: "stranger@example.com", token: "stranger-page-token", reads: [] };
+/** Its username is one of git's, which REST does not take. */
+const GIT_ONLY: RigCaller = { user: "gina", token: "gina-page-token", reads: ["plans"] };
+const NO_SCOPE: RigCaller = { ...GIT_ONLY, user: "gina@example.com", listStatus: 403 };
+
+const REPOSITORIES = [
+  { slug: "site", isPrivate: false },
+  { slug: "vault", isPrivate: true },
+  { slug: "plans", isPrivate: true },
+];
+
+const rig = (callers: readonly RigCaller[] = []) => pageRig({ repositories: REPOSITORIES, callers });
+
+/** Names that a page shows. */
+function shownIn(text: string): string[] {
+  return [...text.matchAll(/data-repository="acme\/([^"]+)"/g)].map(([, slug = ""]) => slug).sort();
+}
+
+test.each([
+  ["without sign-in", undefined, ["site"]],
+  ["a reader of one", RITA, ["site", "vault"]],
+  ["an access token", ROBOT, ["plans", "site", "vault"]],
+  ["an account without rights", STRANGER, ["site"]],
+  ["a username of git's, asked one by one", GIT_ONLY, ["plans", "site"]],
+  ["a token that may not list, asked one by one", NO_SCOPE, ["plans", "site"]],
+  ["a member of other workspaces only", { ...STRANGER, listStatus: 404 }, ["site"]],
+])("%s sees exactly its own, on the page and in the API", async (_, caller, expected) => {
+  const { send, sessionOf } = await rig(caller ? [caller] : []);
+  const headers = caller ? await sessionOf(caller) : {};
+  const page = await send("/", { headers });
+  expect(shownIn(page.text)).toEqual(expected);
+  for (const { slug } of REPOSITORIES)
+    expect([slug, page.text.includes(`acme/${slug}`)]).toEqual([slug, expected.includes(slug)]);
+  const api = JSON.parse((await send("/-/api/v1/repositories", { headers })).text);
+  expect(api.data.repositories.map(({ slug }: { slug: string }) => slug).sort()).toEqual(expected);
+  const once = JSON.parse((await send("/-/events?once", { headers })).text);
+  expect(once.repositories.map(({ name }: { name: string }) => name.slice(5)).sort()).toEqual(expected);
+  for (const { slug } of REPOSITORIES) {
+    const { status } = await send(`/acme/${slug}`, { headers: { ...headers, accept: "text/html,*/*" } });
+    expect([slug, status]).toEqual([slug, expected.includes(slug) ? 200 : 404]);
+  }
+});
+
+test("what one may not read and what is not there have the same page", async () => {
+  const { send, sessionOf } = await rig([RITA]);
+  for (const headers of [{}, await sessionOf(RITA)]) {
+    const html = { ...headers, accept: "text/html" };
+    const [hidden, absent] = [
+      await send("/acme/plans", { headers: html }),
+      await send("/acme/nothing", { headers: html }),
+    ];
+    expect(hidden).toMatchObject({ status: 404, text: absent.text });
+    expect(hidden.headers).toEqual(absent.headers);
+  }
+});
+
+test("a page of repositories that are asked one by one asks 20 times at most, and says so", async () => {
+  const repositories = Array.from({ length: 70 }, (_, n) => ({ slug: `r${n}`, isPrivate: true }));
+  const { send, sessionOf, questions } = await pageRig({
+    repositories,
+    callers: [{ ...GIT_ONLY, reads: ["r3"] }],
+  });
+  const headers = await sessionOf(GIT_ONLY);
+  questions.length = 0;
+  const { text } = await send("/", { headers });
+  expect(questions).toHaveLength(ASKED_PAGE_LENGTH);
+  expect(text).toContain("may not list repositories");
+  expect(text).toContain(`/?start=${ASKED_PAGE_LENGTH}`);
+  // Which would tell how many there are.
+  expect(text).not.toContain("of 70");
+});
+
+test("where anonymous access is off, only a credential that Bitbucket accepts sees public repositories", async () => {
+  const { send, sessionOf } = await pageRig({
+    repositories: REPOSITORIES,
+    callers: [RITA],
+    allowsAnonymous: false,
+  });
+  expect(shownIn((await send("/")).text)).toEqual([]);
+  const wrong = `Basic ${Buffer.from("rita@example.com:wrong").toString("base64")}`;
+  const api = JSON.parse((await send("/-/api/v1/repositories", { headers: { authorization: wrong } })).text);
+  expect(api.data.repositories).toEqual([]);
+  expect(shownIn((await send("/", { headers: await sessionOf(RITA) })).text)).toEqual(["site", "vault"]);
+});
+
+test("while Bitbucket's list is not to be had, public repositories are shown, with a line that says why", async () => {
+  const { send, sessionOf, clock, lists } = await rig([{ ...RITA, listStatus: 503 }]);
+  const headers = await sessionOf(RITA);
+  const { text } = await send("/", { headers });
+  expect(shownIn(text)).toEqual(["site"]);
+  expect(text).toContain("Bitbucket could not be asked");
+  await send("/", { headers });
+  expect(lists).toHaveLength(1);
+  clock.nowMs += 11_000;
+  await send("/", { headers });
+  expect(lists).toHaveLength(2);
+});
+
+test("rights that end at Bitbucket end on the page within five minutes", async () => {
+  const reads = ["vault"];
+  const { send, sessionOf, clock } = await rig([{ ...RITA, reads }]);
+  const headers = await sessionOf(RITA);
+  expect(shownIn((await send("/", { headers })).text)).toContain("vault");
+  reads.length = 0;
+  clock.nowMs += LIST_MS;
+  expect(shownIn((await send("/", { headers })).text)).not.toContain("vault");
+});
+
+test("a page of 2,000 repositories reads 50 of them, and asks Bitbucket for one list in five minutes", async () => {
+  const slugs = Array.from({ length: 2_000 }, (_, n) => `repo-${String(n).padStart(4, "0")}`);
+  const repositories = slugs.map((slug) => ({ slug, isPrivate: true }));
+  const caller = { ...RITA, reads: slugs };
+  const { send, sessionOf, store, lists, questions, clock } = await pageRig({
+    repositories,
+    callers: [caller],
+  });
+  const headers = await sessionOf(caller);
+  questions.length = 0;
+  store.reset();
+  const first = await send("/", { headers });
+  expect(shownIn(first.text)).toHaveLength(PAGE_LENGTH);
+  expect(first.text).toContain("1 to 50 of 2000 repositories");
+  // A record and a manifest each; the index was read when the caller signed in.
+  expect(store.counts().requests).toBe(2 * PAGE_LENGTH);
+  clock.nowMs += 6_000;
+  store.reset();
+  const found = await send("/?search=REPO-19&start=50&part=list", { headers });
+  expect(shownIn(found.text)).toEqual(slugs.slice(1950));
+  expect(found.text).not.toContain("<html");
+  expect(store.counts().requests).toBe(1 + 2 * PAGE_LENGTH);
+  expect({ lists, questions }).toEqual({ lists: ["acme"], questions: [] });
+});
+
+test("concurrent pages share one list and one read of each repository", async () => {
+  const { send, sessionOf, store, lists } = await rig([ROBOT]);
+  const headers = await sessionOf(ROBOT);
+  store.reset();
+  await Promise.all(Array.from({ length: 8 }, () => send("/", { headers })));
+  expect(lists).toHaveLength(1);
+  expect(store.counts().requests).toBe(2 * REPOSITORIES.length);
+});
+
+test("a repository's page says in words why its last sync failed, and names nothing of the mirror", async () => {
+  const { send, sessionOf, store, uuidOf } = await rig([RITA]);
+  const uuid = uuidOf("vault");
+  await nameRepository(store, uuid, { workspace: "acme", slug: "vault", isPrivate: true });
+  await repositoryDocument(store, uuid).change((record) => ({
+    ...(record as RepositoryRecord),
+    state: "ERROR_AVAILABLE",
+    failedSyncCount: 2,
+    lastError: { at: "2026-11-25T11:00:00.000Z", code: "UPSTREAM", message: "secret of the account at /srv" },
+  }));
+  const headers = { ...(await sessionOf(RITA)), accept: "text/html" };
+  const { text } = await send("/acme/vault", { headers });
+  expect(text).toContain("Bitbucket did not answer");
+  expect(text).not.toContain("/srv");
+  const api = await send("/-/api/v1/repositories/acme/vault", { headers });
+  expect(api.text).not.toContain("/srv");
+  expect(JSON.parse(api.text).data.lastError).toMatchObject({ code: "UPSTREAM" });
+});
+
+test("paths without HTML, and git's, are left to git", async () => {
+  const { answer } = await rig();
+  for (const [target, accept] of [
+    ["/acme/site", "*/*"],
+    ["/acme/site.git/info/refs?service=git-upload-pack", "text/html"],
+    ["/-/repositories/acme/site/status", "text/html"],
+    ["/-/webhooks/acme", "text/html"],
+    ["/-/health", "text/html"],
+  ] as const)
+    expect([target, await answer(requestFor(target, { headers: { accept } }))]).toEqual([target, undefined]);
+});
