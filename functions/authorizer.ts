@@ -1,10 +1,12 @@
 /** API Gateway's authorizer: decides who may read before a request reaches the git function. */
+import { CallerKeys } from "../lib/auth/caller-keys.ts";
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
 import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
 import { AGENT, readAuthorizerConfig } from "../lib/config.ts";
 import { formatDecision } from "../lib/git-http/access-decision.ts";
 import { accessOverStore } from "../lib/git-http/access-over-store.ts";
 import { routeOf } from "../lib/git-http/route.ts";
+import { addressBlock } from "../lib/http/address-block.ts";
 import { type AuthorizeRequest, lambdaAuthorizer } from "../lib/http/lambda-authorizer.ts";
 import { jsonLogger } from "../lib/log-json.ts";
 import { configReader } from "../lib/mirror/config-store.ts";
@@ -17,6 +19,7 @@ const { bucket, gitUrl, authSecret, secretPath, logLevel, anonymous, ...limits }
 const log = jsonLogger(logLevel);
 const requests = new AwsRequests(lambdaAccess(process.env));
 const store = new S3WholeBlobs({ requests, bucket });
+const callerKeys = new CallerKeys(authSecret);
 const decide = accessOverStore({
   store,
   probeQuestions: probeQuestions({
@@ -43,7 +46,13 @@ const authorize: AuthorizeRequest = async (request) => {
     decision.kind === "refused" && decision.status === 401 && request.headers["authorization"] === undefined;
   return isFirstAsk
     ? "challenge"
-    : { context: { access: formatDecision(decision, { service, repository }) } };
+    : {
+        context: {
+          access: formatDecision(decision, { service, repository }),
+          // Apart from the decision: two releases run at once during a deploy, and the older one refuses a decision that it does not know.
+          caller: callerKeys.placeKey(request.headers["authorization"], addressBlock(request.remoteAddress)),
+        },
+      };
 };
 
 export const handler = lambdaAuthorizer(authorize, { log });

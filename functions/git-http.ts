@@ -1,10 +1,13 @@
 /** Serves clones and fetches from the bucket, behind API Gateway, whose authorizer has decided who may read. */
 import { SQSClient } from "@aws-sdk/client-sqs";
-import { AGENT, readGitHttpConfig } from "../lib/config.ts";
+import { AGENT, readGitHttpConfig, readStreamTierConfig } from "../lib/config.ts";
 import { parseDecision } from "../lib/git-http/access-decision.ts";
 import { FirstSync } from "../lib/git-http/first-sync.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
+import { LAMBDA_ANSWER_LIMIT, LargeRepositories } from "../lib/git-http/large-repositories.ts";
+import { StreamTier } from "../lib/git-http/stream-tier.ts";
 import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
+import { TierKeys } from "../lib/git-http/tier-token.ts";
 import { answerUnserved } from "../lib/git-http/unserved.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { requestCopies } from "../lib/lfs/lfs-job.ts";
@@ -24,12 +27,16 @@ import { loggedConfig, repositoryStorage } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const config = readGitHttpConfig(process.env);
+const tier = readStreamTierConfig(process.env);
 const log = jsonLogger(config.logLevel);
 const location = { client: createS3Client(), bucket: config.bucket };
 const store = new S3BlobStore(location);
 const urls = new S3BlobUrls(location);
 /** The last part of an upload takes a second. The client waits for it with the whole pack in its hands. */
-const storage = repositoryStorage(store, log, { maxKeepingWaitMs: 5_000 });
+const storage = repositoryStorage(store, log, {
+  maxKeepingWaitMs: 5_000,
+  maxBytes: LAMBDA_ANSWER_LIMIT.maxPlannedBytes,
+});
 const readConfig = loggedConfig(store, log);
 const catalog = new RepositoryCatalog(
   { ...storage, urls },
@@ -69,6 +76,17 @@ const git = gitHttp({
     ...{ fetch, push, log, agent: AGENT },
   }),
   push,
+  large: new LargeRepositories({
+    store,
+    callerKey: ({ authorizerContext }) => {
+      const caller = authorizerContext?.["caller"];
+      return typeof caller === "string" ? caller : undefined;
+    },
+    tier: tier && new StreamTier({ ...tier, keys: new TierKeys(tier.keys), fetch, log }),
+    redirectsToPrimary: config.redirectUnmirrored === "public",
+    gitUrl: config.gitUrl,
+    log,
+  }),
   log,
   agent: AGENT,
 });

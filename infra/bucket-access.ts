@@ -16,6 +16,8 @@ const ANSWER_KEYS = ["repos/*/cache/answers/*"];
 const LFS_KEYS = ["lfs/*", "lfs-parts/*", "lfs-sweep.json"];
 /** What is known of a repository's LFS files, and the pointers of its packs. */
 const LFS_REPOSITORY_KEYS = ["repos/*/lfs.json", "repos/*/lfs/*", "repos/*/objects/pack/*.lfs-1"];
+/** Callers to whom an answer was refused as too large. */
+const REFUSAL_KEYS = ["refused/*"];
 const WRITE_ACTIONS = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"];
 /** What reconcile keeps. */
 const RECORD_KEYS = ["workspaces/*", "failures/*", "findings/*", "webhooks/*"];
@@ -55,6 +57,11 @@ export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
 export function grantAnnounce(bucket: Bucket, grantee: IGrantable): void {
   grantReadConfig(bucket, grantee);
   grant(grantee, ["s3:PutObject"], arns(bucket, ANNOUNCED_KEYS));
+}
+
+/** To note a refused answer, and find the note at the next try. */
+export function grantNoteRefusals(bucket: Bucket, grantee: IGrantable): void {
+  grant(grantee, ["s3:GetObject", "s3:PutObject"], arns(bucket, REFUSAL_KEYS));
 }
 
 /** Beside reading: what a server of clones may write. */

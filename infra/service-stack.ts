@@ -20,6 +20,7 @@ import {
   grantDecideAccess,
   grantKeepAnswers,
   grantLinkLfsFiles,
+  grantNoteRefusals,
   grantReadConfig,
   grantReadRepositories,
   grantReadWriteRepositories,
@@ -132,6 +133,7 @@ export class ServiceStack extends Stack {
     grantReadRepositories(bucket, gitHttp.role);
     grantLinkLfsFiles(bucket, gitHttp.role);
     grantKeepAnswers(bucket, gitHttp.role);
+    grantNoteRefusals(bucket, gitHttp.role);
     queue.grantSendMessages(gitHttp.role);
     lfsQueue.grantSendMessages(gitHttp.role);
     return gitHttp;

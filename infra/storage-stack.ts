@@ -42,6 +42,8 @@ export class StorageStack extends Stack {
           ],
         },
         { id: "forget-parts-of-lfs-files", prefix: "lfs-parts/", expiration: Duration.days(7) },
+        // A note of a refused answer counts for ten minutes.
+        { id: "forget-refusals", prefix: "refused/", expiration: Duration.days(1) },
         // A verdict is used for a day at most: the maximum of staleMinutes in lib/settings.ts.
         { id: "forget-verdicts", prefix: "auth/", expiration: Duration.days(2) },
       ],

@@ -36,6 +36,11 @@ const RESOURCES = {
   relayQueueUrl: { environment: "NEARSIDE_RELAY_QUEUE_URL", meaning: "the URL of the relay's queue" },
   lfsQueueUrl: { environment: "NEARSIDE_LFS_QUEUE_URL", meaning: "the URL of the queue of LFS jobs" },
   mirrorUrl: { environment: "NEARSIDE_MIRROR_URL", meaning: "the URL of the mirror for webhooks" },
+  streamTierUrl: { environment: "NEARSIDE_STREAM_TIER_URL", meaning: "the stream tier's URL" },
+  streamTierKeys: {
+    environment: "NEARSIDE_STREAM_TIER_KEYS",
+    meaning: "the keys of tokens for the stream tier, separated by commas: the first signs, each is accepted",
+  },
   mirrorName: {
     environment: "NEARSIDE_MIRROR_NAME",
     meaning: "the mirror's name, which distinguishes its webhooks from those of other mirrors",
@@ -44,16 +49,18 @@ const RESOURCES = {
 
 type ResourceName = keyof typeof RESOURCES;
 
+const DEPLOYMENT_VARIABLES = ["secretPath", "streamTierThresholdMib", "logLevel"] as const;
+
 /** Of the common ones, only the addresses of clients are API Gateway's to check. */
 type EnvironmentSetting =
   | Exclude<keyof typeof SECTIONS.common, "allowedAddresses">
-  | "secretPath"
-  | "logLevel";
+  | (typeof DEPLOYMENT_VARIABLES)[number];
 
 /** Settings that deployed functions read, in the table's order. */
 export const ENVIRONMENT_SETTINGS = SETTING_NAMES.filter(
   (name): name is EnvironmentSetting =>
-    (name in SECTIONS.common && name !== "allowedAddresses") || name === "secretPath" || name === "logLevel",
+    (name in SECTIONS.common && name !== "allowedAddresses") ||
+    DEPLOYMENT_VARIABLES.some((one) => one === name),
 );
 
 /** The name of each variable. */
@@ -78,6 +85,17 @@ export function readGitHttpConfig(env: Environment) {
     ["bucket", "syncQueueUrl", "lfsQueueUrl"],
     ["gitUrl", "push", "lfs", "redirectUnmirrored", "waitSeconds", "logLevel"],
   );
+}
+
+/** @returns `undefined` where there is no stream tier. */
+export function readStreamTierConfig(env: Environment) {
+  if (!env[ENV.streamTierUrl]) return undefined;
+  const config = read(env, ["streamTierUrl", "streamTierKeys"], ["streamTierThresholdMib"]);
+  return {
+    url: config.streamTierUrl,
+    keys: config.streamTierKeys,
+    thresholdBytes: config.streamTierThresholdMib * 1024 * 1024,
+  };
 }
 
 /** `addresses`: empty if webhooks are accepted from everywhere. */
@@ -139,7 +157,7 @@ function read<Resource extends ResourceName, Name extends EnvironmentSetting>(
     return attempt(problems, environment, () => {
       const text = env[environment] || undefined;
       if (text === undefined) throw new ConfigError(`is not set: ${meaning}`);
-      return name === "mirrorUrl" ? parseSetting("webhookUrl", text) : text;
+      return name === "mirrorUrl" || name === "streamTierUrl" ? parseSetting("webhookUrl", text) : text;
     });
   });
   const settingValues = mapped(settings, (name) => {

@@ -232,6 +232,48 @@ const DEPLOYMENT = {
     description:
       "API Gateway writes logs with one role for the whole account and region. `create` makes such a role and sets it in place of the present one; needed where `aws apigateway get-account` shows no `cloudwatchRoleArn`",
   },
+  streamTier: {
+    type: "choice",
+    choices: ["off", "fargate"],
+    default: "off",
+    description:
+      "`fargate`: containers behind a load balancer serve large repositories, which exceed what a function can send. They cost money while they run",
+  },
+  streamTierUrl: {
+    type: "url",
+    description:
+      "where clients reach the stream tier: https:// and a name that you point at the load balancer",
+  },
+  streamTierCertificate: {
+    type: "text",
+    pattern: /^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[A-Za-z0-9-]+$/,
+    rule: "must be the ARN of a certificate of AWS Certificate Manager",
+    description: "the certificate for that name, in the deployment's region",
+  },
+  streamTierThresholdMib: {
+    type: "integer",
+    min: 1,
+    // What a function can send is 196 MB.
+    max: 180,
+    default: 100,
+    description: "repositories with larger packs are served by the stream tier",
+  },
+  streamTierTasks: {
+    type: "integer",
+    min: 1,
+    max: 100,
+    default: 1,
+    description: "how many containers the stream tier has",
+  },
+  streamTierSchedule: {
+    type: "text",
+    pattern:
+      /^(?:always|[A-Z]{3}(?:-[A-Z]{3})? (?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d [A-Za-z_]+(?:\/[A-Za-z_+-]+)*)$/,
+    rule: "must be always, or days, hours and a time zone such as MON-FRI 07:00-19:00 Europe/Berlin",
+    default: "always",
+    description:
+      "when the stream tier runs: `always`, or as `MON-FRI 07:00-19:00 Europe/Berlin`. At other times large repositories are treated as without it",
+  },
   logLevel: {
     type: "choice",
     choices: ["debug", "info", "warn", "error"],

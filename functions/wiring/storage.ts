@@ -11,7 +11,7 @@ import { BlockCache } from "../../lib/store/block-cache.ts";
 export function repositoryStorage(
   store: BlobStore,
   log: Logger,
-  options: Pick<AnswerSharingOptions, "temporaryFolder" | "maxKeepingWaitMs"> = {},
+  options: Pick<AnswerSharingOptions, "temporaryFolder" | "maxKeepingWaitMs" | "maxBytes"> = {},
 ): RepositoryStorage {
   const logAs = (event: string) => (error: unknown, key: string) =>
     log.error(event, { key, ...errorFields(error) });

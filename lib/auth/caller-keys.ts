@@ -23,6 +23,11 @@ export class CallerKeys {
     return this.#hmac(authorization === undefined ? "anonymous" : `caller\n${plainSpelling(authorization)}`);
   }
 
+  /** 64 hex digits for the credential and the address together. */
+  placeKey(authorization: string | undefined, address: string): string {
+    return this.#hmac(`place\n${this.callerKey(authorization)}\n${address}`);
+  }
+
   /** 64 hex digits for the credential, the path and the repository together. */
   questionKey({ authorization, repositoryPath, uuid = "" }: ReadQuestion): string {
     return this.#hmac(`question\n${this.callerKey(authorization)}\n${repositoryPath}\n${uuid}`);

@@ -7,6 +7,7 @@ import { RepeatedRefusals } from "../auth/request-limits.ts";
 import { errorFields, LimitExceededError, ProtocolError } from "../errors.ts";
 import { concatBytes, encodePktLine, FLUSH_PKT } from "../git/pktline.ts";
 import type { RefList } from "../git/ports.ts";
+import type { AnswerLimit } from "../git/upload-pack/answer-limit.ts";
 import {
   advertiseV0,
   advertiseV2,
@@ -24,6 +25,7 @@ import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
+import type { LargeRepositories, LargeRequest } from "./large-repositories.ts";
 import { limitUnauthorized } from "./limit-unauthorized.ts";
 import { answerPush, type PushPolicy } from "./primary-redirect.ts";
 import { type PushRelay, relayPush, relaysTo } from "./push-relay.ts";
@@ -100,6 +102,8 @@ export interface GitHttpOptions {
   /** Answers requests of git-lfs for callers who may read; without it there is no git-lfs here. */
   readonly lfs?: (asked: LfsRequest) => Promise<HttpResponse>;
   readonly push: PushPolicy | PushRelay;
+  /** Where responses have a limit. */
+  readonly large?: LargeRepositories;
   /** Called when a push has been relayed: the mirror is behind then. */
   readonly onPushed?: (asked: RepositoryReference) => void;
   readonly log: Logger;
@@ -149,6 +153,9 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       const asked = source.uuid && { request, uuid: source.uuid, primaryPath: plainPath };
       return (asked && (await options.lfs?.(asked))) || notFoundResponse(NO_CACHE_HEADERS);
     }
+    const asked: LargeRequest = { request, repository, decision, source };
+    const elsewhere = service === "info-refs" ? await options.large?.redirect(asked) : undefined;
+    if (elsewhere !== undefined) return elsewhere;
     let served = source;
     const newer = async (cause: "listed" | "missing") => {
       const { onDemand } = options;
@@ -177,6 +184,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
                 },
                 served: () => served,
                 admitted,
+                answerLimit: options.large?.limitOf(asked),
               },
               decision,
             ),
@@ -260,12 +268,13 @@ interface UploadPackAnswerOptions extends GitHttpOptions {
   readonly newer: NewerSource;
   /** Out of which the request is answered by now. */
   readonly served: () => ServedSource;
+  readonly answerLimit: AnswerLimit | undefined;
 }
 
 async function answerUploadPack(
   source: ServedSource,
   request: HttpRequest,
-  { log, newer, served, admitted, limits = DEFAULT_REQUEST_LIMITS }: UploadPackAnswerOptions,
+  { log, newer, served, admitted, answerLimit, limits = DEFAULT_REQUEST_LIMITS }: UploadPackAnswerOptions,
   decision: AllowedAccess,
 ): Promise<HttpResponse> {
   const body = decodedBody(request);
@@ -284,6 +293,7 @@ async function answerUploadPack(
       limits: { ...limits, keep: admitted.keep },
       turn: admitted,
       onFailure,
+      answerLimit,
       signal: request.signal,
       newer,
       firstProgress: () => freshnessLine(served(), decision),

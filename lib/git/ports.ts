@@ -185,6 +185,8 @@ export interface AnswerRequest {
 
 /** Answers that took work, to be given to everyone who asks for the same. */
 export interface SharedAnswers {
+  /** Larger answers are neither found nor to be made: the transport cannot send them. Default: no limit. */
+  readonly maxBytes?: number | undefined;
   /**
    * Concurrent requests for one key share one answer, which is made for as long as it has a reader. Each reads at its
    * own pace.

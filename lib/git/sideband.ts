@@ -2,7 +2,7 @@
  * Side-band packets: pack bytes, progress text and a fatal error over one stream of pkt-lines.
  * Source: gitprotocol-pack(5), "Packfile Data"; gitprotocol-capabilities(5), "side-band, side-band-64k".
  */
-import { ProtocolError } from "../errors.ts";
+import { LimitExceededError, ProtocolError } from "../errors.ts";
 import { FLUSH_PKT, MAX_PKT_LINE_BYTES, PKT_PREFIX_BYTES, writePktPrefix } from "./pktline.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -81,9 +81,14 @@ export async function* muxSideband(
     const isTimeUp = signal?.aborted === true && isTimeout(signal.reason);
     if (signal?.aborted && !isTimeUp) return;
     onFailure(isTimeUp ? signal.reason : error);
-    const text = isTimeUp ? TIME_IS_UP : "mirror: reading the repository failed, please retry\n";
+    const text = isTimeUp ? TIME_IS_UP : textOf(error);
     yield encodeBandPackets(BAND.fatal, encoder.encode(text), maxPacketBytes);
   }
+}
+
+function textOf(error: unknown): string {
+  if (error instanceof LimitExceededError) return `mirror: ${error.message}\n`;
+  return "mirror: reading the repository failed, please retry\n";
 }
 
 function isTimeout(reason: unknown): boolean {

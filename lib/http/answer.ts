@@ -2,6 +2,7 @@
 import { errorFields, OverloadedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { errorResponse } from "./error-response.ts";
+import { loggedPath } from "./logged-path.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
 
 /**
@@ -22,7 +23,7 @@ export async function answer(handler: HttpHandler, request: HttpRequest, log: Lo
     const response = errorResponse(error);
     const fields = {
       method: request.method,
-      path: request.path,
+      path: loggedPath(request.path),
       status: response.status,
       ...errorFields(error),
     };

@@ -28,6 +28,7 @@ test("what the file sets reaches the functions, and the rest has its default", (
     [ENV.lfsMaxFileMib]: "10240",
     [ENV.lfsRepositories]: "*",
     [ENV.secretPath]: "/nearside/",
+    [ENV.streamTierThresholdMib]: "100",
     [ENV.logLevel]: "warn",
   });
   // Those of webhooks go to one function only.

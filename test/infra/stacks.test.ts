@@ -123,7 +123,7 @@ describe("the service stack", () => {
     expect(names).toEqual([expect.stringMatching(/^GitHttp/), expect.stringMatching(/^LfsSync/)]);
   });
 
-  test("lets git-http read repositories, ask for syncs, and change nothing but finished answers", () => {
+  test("lets git-http read repositories, ask for syncs, and change nothing but finished answers and notes of refusals", () => {
     const lines = permissions(deployment().service, "GitHttp");
     expect([...new Set(lines.map((line) => line.split(" ")[0]))].toSorted()).toEqual([
       "logs:CreateLogStream",
@@ -138,7 +138,7 @@ describe("the service stack", () => {
       "sqs:SendMessage",
     ]);
     const changing = lines.filter((line) => /^s3:(Put|Delete|Abort)/.test(line));
-    for (const line of changing) expect(line).toMatch(/\/repos\/\*\/cache\/answers\/\*/);
+    for (const line of changing) expect(line).toMatch(/\/(repos\/\*\/cache\/answers|refused)\/\*/);
     for (const line of changing) expect(line).not.toMatch(/\/(names|repos|lfs)\/\*(?!\/cache)/);
     expect(lines.filter((line) => line.startsWith("s3:GetObject ")).join()).toMatch(/\/lfs\/\*"/);
   });
@@ -191,7 +191,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|workspaces|failures|findings|webhooks|lfs|lfs-parts)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {

@@ -28,6 +28,7 @@ describe("the storage stack", () => {
               Transitions: [{ StorageClass: "INTELLIGENT_TIERING", TransitionInDays: 0 }],
             }),
             Match.objectLike({ Prefix: "lfs-parts/", ExpirationInDays: 7, Status: "Enabled" }),
+            Match.objectLike({ Prefix: "refused/", ExpirationInDays: 1, Status: "Enabled" }),
             Match.objectLike({ Prefix: "auth/", ExpirationInDays: 2, Status: "Enabled" }),
           ],
         },

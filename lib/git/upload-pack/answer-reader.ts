@@ -7,8 +7,7 @@ import { type ObjectId, objectIdAt, objectIdBytes } from "../object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../pack/pack-format.ts";
 import { concatBytes } from "../pktline.ts";
 import type { AnswerItem } from "../ports.ts";
-import type { ProgressText } from "./plan.ts";
-import type { AnswerPlanning, Planning } from "./respond.ts";
+import type { AnswerPlanning, Planning, ProgressText } from "./plan.ts";
 import type { ShallowLines } from "./shallow.ts";
 
 const COUNTS_BYTES = 8;

@@ -12,9 +12,15 @@ import { findRef, refValuesAmong, resolveHead } from "./find-refs.ts";
 import { planByRecipe } from "./kept-recipe.ts";
 import type { Negotiation } from "./negotiate.ts";
 import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
-import { copiesPacks, type PackRequest, planPack, wantsAllTips } from "./plan.ts";
+import {
+  type AnswerPlanning,
+  copiesPacks,
+  type PackRequest,
+  type Planning,
+  planPack,
+  wantsAllTips,
+} from "./plan.ts";
 import { NotHereError } from "./refused-request.ts";
-import type { AnswerPlanning, Planning } from "./respond.ts";
 import { planShallow, type ShallowLines, type ShallowPlan } from "./shallow.ts";
 import { SharedAnswer, type SharedAnswerPlan } from "./shared-answer.ts";
 
@@ -153,7 +159,8 @@ export class FetchSession {
 
   /** @returns `undefined` if the answer is made for this client alone. */
   async requestAnswer(signal: AbortSignal | undefined): Promise<AnswerRequest | undefined> {
-    if (this.#source.answers === undefined || !isWorthSharing(this.#request)) return undefined;
+    const { answers } = this.#source;
+    if (answers === undefined || !isWorthSharing(this.#request)) return undefined;
     const { shallows } = this.#request;
     const objects = shallows.length === 0 ? NO_OBJECTS : await this.#source.openObjects();
     const subject = {
@@ -167,7 +174,7 @@ export class FetchSession {
     const isKept = subject.commonIds.size === 0 && subject.shallows.length === 0;
     return key === undefined
       ? undefined
-      : { key, isKept, signal, make: (making) => this.#answer.make(making) };
+      : { key, isKept, signal, make: (making) => this.#answer.make(making, answers.maxBytes) };
   }
 
   async #loadFilter(): Promise<ObjectFilter | undefined> {

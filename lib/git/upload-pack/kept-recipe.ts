@@ -18,8 +18,8 @@ import type { StreamBudget } from "../pack/stream-prefetch.ts";
 import { writePack } from "../pack/write-pack.ts";
 import { concatBytes } from "../pktline.ts";
 import type { PackBody, SharedAnswers } from "../ports.ts";
-import type { PackPlan } from "./plan.ts";
-import type { AnswerPlanning, Planning } from "./respond.ts";
+import { plannedBytes } from "./answer-limit.ts";
+import type { AnswerPlanning, PackPlan, Planning } from "./plan.ts";
 
 export interface KeptRecipeOptions {
   readonly recipes: SharedAnswers;
@@ -37,11 +37,11 @@ export async function* planByRecipe(options: KeptRecipeOptions, plan: () => Plan
   const recipe = await findRecipe(options, key);
   if (recipe !== undefined) {
     yield { progress: `Enumerating objects: ${decodePackHeader(recipe.literals).objectCount}, done.\n` };
-    return { kind: "copy-answer", items: replay(recipe, options) };
+    return { kind: "copy-answer", packBytes: recipeBytes(recipe), items: replay(recipe, options) };
   }
   const planned = yield* plan();
   return planned.kind === "copy-entries"
-    ? { kind: "copy-answer", items: recorded(planned, options, key) }
+    ? { kind: "copy-answer", packBytes: plannedBytes(planned), items: recorded(planned, options, key) }
     : planned;
 }
 
@@ -66,6 +66,10 @@ async function findRecipe(
   } catch {
     return undefined; // the store of answers has logged it; the plan replaces it
   }
+}
+
+function recipeBytes({ copyLengths, literals }: PackRecipe): number {
+  return copyLengths.reduce((sum, bytes) => sum + bytes, literals.length);
 }
 
 function assertInside(

@@ -5,8 +5,7 @@
 import type { ObjectNumber, PackNumber } from "../object-numbers.ts";
 import { DELIM_PKT, encodePktLine } from "../pktline.ts";
 import type { PackBody, PackDownload, UploadPackSource } from "../ports.ts";
-import type { PackPlan, ProgressText } from "./plan.ts";
-import type { Planning } from "./respond.ts";
+import type { PackPlan, Planning, ProgressText } from "./plan.ts";
 
 /** So many presigned addresses are some 100 KB, before the first byte of the pack. */
 const MAX_DOWNLOADS = 64;

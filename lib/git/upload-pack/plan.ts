@@ -7,7 +7,14 @@ import type { ObjectId } from "../object-id.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { StreamBudget } from "../pack/stream-prefetch.ts";
-import type { ObjectReader, PackBody, PackedObjects, RefList, UploadPackSource } from "../ports.ts";
+import type {
+  AnswerItem,
+  ObjectReader,
+  PackBody,
+  PackedObjects,
+  RefList,
+  UploadPackSource,
+} from "../ports.ts";
 import { type MissingObjectsRequest, markMissingObjects } from "../walk/missing-objects.ts";
 import { goesByTypeAndSize, keepsAllTrees } from "../walk/object-filter.ts";
 import { ObjectMarks } from "../walk/object-marks.ts";
@@ -36,6 +43,19 @@ export type PackPlan =
 export interface ProgressText {
   readonly progress: string;
 }
+
+/** Plans as a part of the answer, because a long walk is better waited for with progress to look at. */
+export type Planning = AsyncGenerator<ProgressText, PackPlan, undefined>;
+
+/** A pack that is finished, or being made for several. */
+export interface FinishedPack {
+  readonly kind: "copy-answer";
+  /** Absent where the maker kept it within the limit of all shared answers. */
+  readonly packBytes?: number;
+  readonly items: AsyncIterable<AnswerItem>;
+}
+
+export type AnswerPlanning = AsyncGenerator<ProgressText, PackPlan | FinishedPack, undefined>;
 
 export interface PackRequest extends MissingObjectsRequest {
   readonly wants: readonly ObjectId[];

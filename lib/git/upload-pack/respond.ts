@@ -12,21 +12,13 @@ import {
   type SidebandInput,
 } from "../sideband.ts";
 import { untilAborted } from "../until-aborted.ts";
+import { type AnswerLimit, sentWithinLimit } from "./answer-limit.ts";
 import type { FetchRequest, FetchRequestV0 } from "./fetch-request.ts";
-import type { PackPlan, ProgressText } from "./plan.ts";
-
-/** Plans as a part of the answer, because a long walk is better waited for with progress to look at. */
-export type Planning = AsyncGenerator<ProgressText, PackPlan, undefined>;
-
-/** A pack that is finished, or being made for several. */
-export interface FinishedPack {
-  readonly kind: "copy-answer";
-  readonly items: AsyncIterable<AnswerItem>;
-}
-
-export type AnswerPlanning = AsyncGenerator<ProgressText, PackPlan | FinishedPack, undefined>;
+import type { AnswerPlanning, FinishedPack, PackPlan } from "./plan.ts";
 
 export interface RespondOptions {
+  /** Of what the transport can send. Default: none. */
+  readonly answerLimit?: AnswerLimit | undefined;
   /** Gets what failed after the first byte; the client gets a message without details. */
   readonly onFailure: (error: unknown) => void;
   /** Ends the answer: with a word to the client if the reason is a TimeoutError. */
@@ -67,7 +59,7 @@ export async function* respondV0(
   yield* lines;
   if (request.sideband === "none") {
     // Without side-band there are no words for a failure: the transport cuts the connection.
-    return yield* bytesOf(untilAborted(packWithProgress(request, planning), options.signal));
+    return yield* bytesOf(untilAborted(packWithProgress(request, planning, options), options.signal));
   }
   const maxPacketBytes =
     request.sideband === "side-band" ? SIDE_BAND_PACKET_BYTES : SIDE_BAND_64K_PACKET_BYTES;
@@ -77,20 +69,23 @@ export async function* respondV0(
 async function* packAndProgress(
   request: FetchRequest,
   planning: AnswerPlanning,
-  { notice, firstProgress }: RespondOptions,
+  options: RespondOptions,
 ): AsyncGenerator<SidebandInput, void, undefined> {
+  const { notice, firstProgress } = options;
   if (notice !== undefined) yield { progress: notice };
   const progress = request.noProgress ? undefined : firstProgress?.();
   if (progress !== undefined) yield { progress };
-  const items = packWithProgress(request, planning);
+  const items = packWithProgress(request, planning, options);
   yield* request.noProgress ? bytesOf(items) : items;
 }
 
 async function* packWithProgress(
   { ofsDelta }: FetchRequest,
   planning: AnswerPlanning,
+  { answerLimit }: RespondOptions,
 ): AsyncGenerator<SidebandInput, void, undefined> {
-  yield* packOf(yield* planning, ofsDelta);
+  const pack = packOf(yield* planning, ofsDelta);
+  yield* answerLimit === undefined ? pack : sentWithinLimit(pack, answerLimit);
 }
 
 /**

@@ -4,9 +4,9 @@
  */
 import { writePack } from "../pack/write-pack.ts";
 import type { AnswerItem, AnswerRequest, SharedAnswers } from "../ports.ts";
+import { plannedBytes } from "./answer-limit.ts";
 import { AnswerReader, encodeAnswerHead, MAX_HEAD_IDS } from "./answer-reader.ts";
-import type { PackPlan } from "./plan.ts";
-import type { AnswerPlanning, Planning } from "./respond.ts";
+import type { AnswerPlanning, PackPlan, Planning } from "./plan.ts";
 import type { ShallowLines, ShallowPlan } from "./shallow.ts";
 
 /**
@@ -70,16 +70,17 @@ export class SharedAnswer {
 
   /**
    * @param signal - Aborts when no reader is left.
+   * @param maxBytes - See {@link SharedAnswers}.
    * @throws {UnsharedAnswerError} It turns out that it is not for others.
    */
-  async *make(signal: AbortSignal): AsyncGenerator<AnswerItem, void, undefined> {
+  async *make(signal: AbortSignal, maxBytes = MAX_SHARED_BYTES): AsyncGenerator<AnswerItem, void, undefined> {
     const work = this.#workFor(signal);
     const shallow = await work.planShallow();
     const idCount = shallow === undefined ? 0 : shallow.shallowIds.length + shallow.unshallowIds.length;
     if (idCount > MAX_HEAD_IDS) throw new UnsharedAnswerError();
     yield encodeAnswerHead(shallow);
     const plan = yield* await work.planPack(shallow);
-    if (plan.kind !== "copy-entries" || plannedBytes(plan) > MAX_SHARED_BYTES) {
+    if (plan.kind !== "copy-entries" || plannedBytes(plan) > Math.min(MAX_SHARED_BYTES, maxBytes)) {
       this.#ownPlan = plan;
       throw new UnsharedAnswerError();
     }
@@ -93,14 +94,4 @@ async function openAnswer(
 ): Promise<AnswerReader | undefined> {
   const items = await answers?.open(request);
   return items && AnswerReader.open(items);
-}
-
-/** About: entries whose base the client will not have become longer. */
-function plannedBytes({ objects, objectNumbers }: PackPlan & { kind: "copy-entries" }): number {
-  let bytes = 0;
-  for (const objectNumber of objectNumbers) {
-    const { offsetBytes, endBytes } = objects.packs.extent(objectNumber);
-    bytes += endBytes - offsetBytes;
-  }
-  return bytes;
 }

@@ -3,16 +3,18 @@ import { LimitExceededError } from "../../errors.ts";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
 import { WorkSlices } from "../work-slices.ts";
+import { planWithinLimit } from "./answer-limit.ts";
 import { listBundles } from "./bundle-uri.ts";
 import type { FetchRequest, FetchRequestV0, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
 import { lacksNamedRef, listRefs } from "./ls-refs.ts";
 import { negotiateV0, negotiateV2 } from "./negotiate.ts";
 import { listObjectInfo } from "./object-info.ts";
+import type { AnswerPlanning } from "./plan.ts";
 import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
 import { errPacket, NotHereError, RefusedRequestError } from "./refused-request.ts";
-import { type AnswerPlanning, bandedLines, type RespondOptions, respondV0, respondV2 } from "./respond.ts";
+import { bandedLines, type RespondOptions, respondV0, respondV2 } from "./respond.ts";
 import type { ShallowLines } from "./shallow.ts";
 
 export interface UploadPackOptions extends RespondOptions {
@@ -90,7 +92,7 @@ async function fetchV0(
   return respondV0(
     [...shallowSection(request, shallow), ...lines],
     request,
-    noted(planning, options.turn),
+    await planWithinLimit(source, noted(planning, options.turn), options.answerLimit),
     options,
   );
 }
@@ -171,7 +173,8 @@ async function fetchV2(
     sections.push(DELIM_PKT);
   }
   sections.push(...uriLines);
-  return respondV2(sections, request, noted(planning, options.turn), options);
+  const limited = await planWithinLimit(source, noted(planning, options.turn), options.answerLimit);
+  return respondV2(sections, request, limited, options);
 }
 
 async function* noted(planning: AnswerPlanning, turn: PlanningTurn | undefined): AnswerPlanning {

@@ -22,6 +22,8 @@ export interface AnswerSharingOptions {
    */
   readonly maxKeepingWaitMs?: number;
   readonly budget?: TeeBudget;
+  /** See {@link SharedAnswers}. */
+  readonly maxBytes?: number | undefined;
   readonly now?: () => number;
   /** Called when making or storing an answer fails; the client gets its answer or an error all the same. */
   readonly onFailure?: (error: unknown, key: string) => void;
@@ -51,7 +53,8 @@ export class AnswerSharing {
 
   of(owner: AnswerOwner): SharedAnswers {
     const { answer } = repositoryKeys(owner.uuid);
-    return { open: (request) => this.#open(answer(request.key), { ...request, owner }) };
+    const { maxBytes } = this.#options;
+    return { maxBytes, open: (request) => this.#open(answer(request.key), { ...request, owner }) };
   }
 
   async #open(blobKey: string, request: OwnedRequest): Promise<AsyncIterable<AnswerItem> | undefined> {
@@ -143,7 +146,7 @@ export class AnswerSharing {
   ): Promise<AsyncGenerator<Uint8Array, void, undefined> | undefined> {
     const { store, onFailure } = this.#options;
     try {
-      const chunks = await openStoredAnswer(store, blobKey, signal);
+      const chunks = await openStoredAnswer(store, blobKey, { signal, maxBytes: this.#options.maxBytes });
       return chunks && this.#watched(blobKey, chunks);
     } catch (error) {
       onFailure?.(error, blobKey);

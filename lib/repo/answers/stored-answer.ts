@@ -45,16 +45,22 @@ export async function writeAnswer(
   }
 }
 
+interface StoredAnswerOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly maxBytes?: number | undefined;
+}
+
 /**
  * One request to the store, found or not.
  * @param signal - Aborts when the reader has gone, even if it never began to read.
+ * @param maxBytes - A longer answer counts as absent.
  * @returns The answer's bytes; `undefined` if there is no such answer. The iteration throws a {@link CorruptPackError} if it is
  *   damaged, before its last chunk.
  */
 export async function openStoredAnswer(
   store: BlobStore,
   key: string,
-  signal?: AbortSignal,
+  { signal, maxBytes = Number.POSITIVE_INFINITY }: StoredAnswerOptions = {},
 ): Promise<AsyncGenerator<Uint8Array, void, undefined> | undefined> {
   const chunks = store.streamWhole(key, { signal })[Symbol.asyncIterator]();
   const close = (): void => {
@@ -64,9 +70,11 @@ export async function openStoredAnswer(
   };
   try {
     const step = await chunks.next();
-    if (signal?.aborted) close();
+    const first = step.done ? new Uint8Array(0) : step.value;
+    const isTooLong = first.length >= HEAD_BYTES && lengthIn(first) > maxBytes;
+    if (isTooLong || signal?.aborted) close();
     else signal?.addEventListener("abort", close);
-    return verified(step.done ? new Uint8Array(0) : step.value, chunks, close);
+    return isTooLong ? undefined : verified(first, chunks, close);
   } catch (error) {
     if (error instanceof NotFoundError) return undefined;
     throw error;
@@ -126,5 +134,10 @@ function decodeHead(bytes: Uint8Array): AnswerHead {
   if (bytes.length < HEAD_BYTES) throw new CorruptPackError("stored answer is cut", { bytes: bytes.length });
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   if (view.getUint32(0) !== SIGNATURE) throw new CorruptPackError("not a stored answer");
-  return { lengthBytes: view.getUint32(4) * 2 ** 32 + view.getUint32(8), crc: view.getUint32(12) };
+  return { lengthBytes: lengthIn(bytes), crc: view.getUint32(12) };
+}
+
+function lengthIn(head: Uint8Array): number {
+  const view = new DataView(head.buffer, head.byteOffset);
+  return view.getUint32(4) * 2 ** 32 + view.getUint32(8);
 }

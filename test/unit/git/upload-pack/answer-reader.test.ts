@@ -6,8 +6,12 @@ import { encodePackHeader } from "../../../../lib/git/pack/pack-format.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 import type { AnswerItem } from "../../../../lib/git/ports.ts";
 import { AnswerReader, encodeAnswerHead } from "../../../../lib/git/upload-pack/answer-reader.ts";
-import type { PackPlan } from "../../../../lib/git/upload-pack/plan.ts";
-import type { AnswerPlanning, FinishedPack, Planning } from "../../../../lib/git/upload-pack/respond.ts";
+import type {
+  AnswerPlanning,
+  FinishedPack,
+  PackPlan,
+  Planning,
+} from "../../../../lib/git/upload-pack/plan.ts";
 import { chunksOf, collect, cutPoints, utf8 } from "../../../support/byte-chunks.ts";
 
 const id = (digit: string) => parseObjectId(digit.repeat(40));

@@ -4,8 +4,7 @@ import { encodePackRecipe } from "../../../../lib/git/pack/pack-recipe.ts";
 import { RecipeRecorder } from "../../../../lib/git/pack/recipe-recorder.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 import { planByRecipe } from "../../../../lib/git/upload-pack/kept-recipe.ts";
-import type { PackPlan, ProgressText } from "../../../../lib/git/upload-pack/plan.ts";
-import type { FinishedPack } from "../../../../lib/git/upload-pack/respond.ts";
+import type { FinishedPack, PackPlan, ProgressText } from "../../../../lib/git/upload-pack/plan.ts";
 
 const IDS = ["a".repeat(40), "b".repeat(40)];
 const PACKS = [new Uint8Array(500).fill(1), new Uint8Array(300).fill(2)];

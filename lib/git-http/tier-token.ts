@@ -1,0 +1,112 @@
+/**
+ * Tokens by which a caller whom the mirror has let read one repository reads it at the stream tier. git does not send its credential there,
+ * so the token is in the path that it is redirected to. Form: the grant as JSON in base64url, a dot, and its HMAC-SHA256 in base64url.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import * as z from "zod/mini";
+import { CallerKeys } from "../auth/caller-keys.ts";
+import { ConfigError } from "../errors.ts";
+import type { RepositoryReference } from "../repo/names.ts";
+import { namedPath } from "../repo/resolve-repository.ts";
+import type { AllowedAccess } from "./access-decision.ts";
+
+/** For the start of a request: a clone may last longer. git makes two or three requests at once after the redirect. */
+const TIER_TOKEN_LIFETIME_MS = 60_000;
+
+/** To be raised when a tier of an older release must not accept the tokens any more. */
+const VERSION = 1;
+const MIN_KEY_LENGTH = 32;
+const CALLER_HEX_DIGITS = 32;
+
+/** Whose request it is, and for what. */
+export interface TierRequest {
+  readonly repository: RepositoryReference;
+  /** The caller's `Authorization` header, if there is one. */
+  readonly authorization: string | undefined;
+}
+
+export type TierTokenFault = "not-valid" | "expired" | "other-repository" | "other-caller";
+
+/** Fields of a newer release are ignored: what must not be gets another version. */
+const grantSchema = z.object({
+  version: z.literal(VERSION),
+  expiresAtMs: z.number(),
+  repository: z.string(),
+  /** Of the credential, under the key that signs. */
+  caller: z.string(),
+  primaryPath: z.optional(z.string()),
+  plainPath: z.optional(z.string()),
+  uuid: z.string(),
+  staleSeconds: z.optional(z.number()),
+});
+
+type Grant = z.infer<typeof grantSchema>;
+
+export class TierKeys {
+  readonly #keys: readonly string[];
+
+  /**
+   * @param text - Keys of 32 characters at least, separated by commas. The first one signs, each is accepted.
+   * @throws {ConfigError}
+   */
+  constructor(text: string) {
+    this.#keys = text.split(",").map((key) => key.trim());
+    if (this.#keys.some((key) => key.length < MIN_KEY_LENGTH))
+      throw new ConfigError(
+        `must be one key of ${MIN_KEY_LENGTH} characters at least, or several with commas between`,
+      );
+  }
+
+  /** @param decision - About this request; it names the repository. */
+  sign(
+    request: TierRequest,
+    { primaryPath, plainPath, staleSeconds }: AllowedAccess,
+    uuid: string,
+    nowMs: number,
+  ): string {
+    const key = this.#keys[0] as string;
+    const grant: Grant = {
+      version: VERSION,
+      expiresAtMs: nowMs + TIER_TOKEN_LIFETIME_MS,
+      repository: repositoryOf(request),
+      caller: callerUnder(key, request),
+      uuid,
+      ...(primaryPath !== undefined && { primaryPath }),
+      ...(plainPath !== undefined && { plainPath }),
+      ...(staleSeconds !== undefined && { staleSeconds }),
+    };
+    const encoded = Buffer.from(JSON.stringify(grant)).toString("base64url");
+    return `${encoded}.${macOf(key, encoded).toString("base64url")}`;
+  }
+
+  /** @returns The decision that the token was made for. */
+  read(token: string, request: TierRequest, nowMs: number): AllowedAccess | TierTokenFault {
+    const [encoded = "", mac = "", ...more] = token.split(".");
+    const key = this.#keys.find((one) => isEqual(macOf(one, encoded), Buffer.from(mac, "base64url")));
+    if (key === undefined || more.length > 0) return "not-valid";
+    const grant = grantSchema.safeParse(JSON.parse(Buffer.from(encoded, "base64url").toString("utf8"))).data;
+    if (grant === undefined) return "not-valid";
+    const { version: _, expiresAtMs, repository, caller, ...access } = grant;
+    if (nowMs > expiresAtMs) return "expired";
+    if (repository !== repositoryOf(request)) return "other-repository";
+    // git sends no credential after a redirect to another host. One that is sent all the same must be the caller's.
+    const isOther = request.authorization !== undefined && caller !== callerUnder(key, request);
+    return isOther ? "other-caller" : { kind: "allowed", ...access };
+  }
+}
+
+function repositoryOf({ repository }: TierRequest): string {
+  return `${repository.kind} ${namedPath(repository)}`;
+}
+
+function callerUnder(key: string, { authorization }: TierRequest): string {
+  return new CallerKeys(key).callerKey(authorization).slice(0, CALLER_HEX_DIGITS);
+}
+
+function macOf(key: string, encoded: string): Buffer {
+  return createHmac("sha256", key).update(`tier-token\n${encoded}`).digest();
+}
+
+function isEqual(expected: Buffer, actual: Buffer): boolean {
+  return expected.length === actual.length && timingSafeEqual(expected, actual);
+}
