@@ -1,37 +1,26 @@
 /** `cdk synth` and `cdk deploy` start here: bundles the functions, then describes the stacks. Needs no AWS access. */
 import { join } from "node:path";
 import { App } from "aws-cdk-lib";
+import cdkJson from "../cdk.json" with { type: "json" };
 import { readSettingsFile } from "../lib/settings-file.ts";
-import { bundleFunction, FUNCTION_SOURCES, type FunctionSource } from "./bundle.ts";
-import { ServiceStack } from "./service-stack.ts";
+import { bundleFunction, FUNCTION_NAMES, FUNCTION_SOURCES, type FunctionName } from "./bundle.ts";
+import { addMirrors } from "./mirrors.ts";
 import { deploymentSettings, describeReach, settingsFileOf } from "./settings.ts";
-import { StorageStack } from "./storage-stack.ts";
 
-const app = new App();
+// The CLI hands the same over in a checkout; a package has no cdk.json.
+const app = new App({ context: cdkJson.context });
 const settings = deploymentSettings(readSettingsFile(settingsFileOf(app.node)));
 process.stderr.write(`${describeReach(settings)}\n`);
-const names = Object.keys(FUNCTION_SOURCES) as (keyof typeof FUNCTION_SOURCES)[];
-const folders = await Promise.all(names.map((name) => bundled(name, FUNCTION_SOURCES[name])));
-const codeFolders = Object.fromEntries(names.map((name, index) => [name, folders[index]])) as Record<
-  keyof typeof FUNCTION_SOURCES,
-  string
->;
+const codeFolders = Object.fromEntries(
+  await Promise.all(FUNCTION_NAMES.map(async (name) => [name, await bundled(name)] as const)),
+) as Record<FunctionName, string>;
+addMirrors(app, settings, codeFolders);
 
-const storage = new StorageStack(app, `${settings.stackPrefix}-Storage`, {
-  allowedAddresses: settings.allowedAddresses,
-});
-new ServiceStack(app, `${settings.stackPrefix}-Service`, {
-  bucket: storage.bucket,
-  authSecret: storage.authSecret,
-  settings,
-  codeFolders,
-});
-
-async function bundled(name: string, source: FunctionSource): Promise<string> {
+async function bundled(name: FunctionName): Promise<string> {
   // In a package (infra/package.ts) they are beside this file.
   if (import.meta.url.endsWith(".mjs")) return join(import.meta.dirname, name);
   // A fixed place: source maps name their sources relative to it, so another place would look like changed code.
   const outputFolder = join(import.meta.dirname, "..", "cdk.out", "bundles", name);
-  await bundleFunction(source, outputFolder);
+  await bundleFunction(FUNCTION_SOURCES[name], outputFolder);
   return outputFolder;
 }

@@ -1,6 +1,12 @@
 /** What a function may do in the bucket: with the keys of the layout and no others. */
 import { type IGrantable, PolicyStatement } from "aws-cdk-lib/aws-iam";
-import type { Bucket } from "aws-cdk-lib/aws-s3";
+import type { IBucket } from "aws-cdk-lib/aws-s3";
+
+/** A new bucket or one that exists. */
+export type MirrorBucket = Pick<
+  IBucket,
+  "bucketName" | "bucketArn" | "arnForObjects" | "addToResourcePolicy"
+>;
 
 const CONFIG_KEYS = ["config.json", "config.last-valid.json"];
 const NAME_KEYS = ["names/*", "projects/*"];
@@ -23,16 +29,16 @@ const WRITE_ACTIONS = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUplo
 const RECORD_KEYS = ["workspaces/*", "failures/*", "findings/*", "webhooks/*"];
 
 /** The configuration, which says what is mirrored. */
-export function grantReadConfig(bucket: Bucket, grantee: IGrantable): void {
+export function grantReadConfig(bucket: MirrorBucket, grantee: IGrantable): void {
   grantRead(bucket, grantee, CONFIG_KEYS);
 }
 
-export function grantReadRepositories(bucket: Bucket, grantee: IGrantable): void {
+export function grantReadRepositories(bucket: MirrorBucket, grantee: IGrantable): void {
   grantRead(bucket, grantee, [...CONFIG_KEYS, ...REPOSITORY_KEYS]);
 }
 
 /** For reconcile: it reads records, reserves and releases names, drops a workspace from the configuration when its data is gone, and copies the last valid configuration. */
-export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
+export function grantReconcile(bucket: MirrorBucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
   // A removed document leaves a tombstone.
@@ -41,7 +47,7 @@ export function grantReconcile(bucket: Bucket, grantee: IGrantable): void {
 }
 
 /** To resolve names, compare refs, keep verdicts, and find repositories to probe the primary with; no objects. */
-export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
+export function grantDecideAccess(bucket: MirrorBucket, grantee: IGrantable): void {
   grantRead(bucket, grantee, [
     ...CONFIG_KEYS,
     "workspaces/*",
@@ -54,22 +60,22 @@ export function grantDecideAccess(bucket: Bucket, grantee: IGrantable): void {
 }
 
 /** For webhooks. */
-export function grantAnnounce(bucket: Bucket, grantee: IGrantable): void {
+export function grantAnnounce(bucket: MirrorBucket, grantee: IGrantable): void {
   grantReadConfig(bucket, grantee);
   grant(grantee, ["s3:PutObject"], arns(bucket, ANNOUNCED_KEYS));
 }
 
 /** To note a refused answer, and find the note at the next try. */
-export function grantNoteRefusals(bucket: Bucket, grantee: IGrantable): void {
+export function grantNoteRefusals(bucket: MirrorBucket, grantee: IGrantable): void {
   grant(grantee, ["s3:GetObject", "s3:PutObject"], arns(bucket, REFUSAL_KEYS));
 }
 
 /** Beside reading: what a server of clones may write. */
-export function grantKeepAnswers(bucket: Bucket, grantee: IGrantable): void {
+export function grantKeepAnswers(bucket: MirrorBucket, grantee: IGrantable): void {
   grant(grantee, WRITE_ACTIONS, arns(bucket, ANSWER_KEYS));
 }
 
-export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable): void {
+export function grantReadWriteRepositories(bucket: MirrorBucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
   grant(grantee, WRITE_ACTIONS, arns(bucket, ["repos/*"]));
   grant(grantee, ["s3:PutObject"], arns(bucket, NAME_KEYS));
@@ -80,23 +86,23 @@ export function grantReadWriteRepositories(bucket: Bucket, grantee: IGrantable):
 }
 
 /** A presigned link may do what its signer may. */
-export function grantLinkLfsFiles(bucket: Bucket, grantee: IGrantable): void {
+export function grantLinkLfsFiles(bucket: MirrorBucket, grantee: IGrantable): void {
   grant(grantee, ["s3:GetObject"], arns(bucket, ["lfs/*"]));
 }
 
 /** To copy LFS files, keep what is known of them, and delete those that no repository points to. */
-export function grantCopyLfsFiles(bucket: Bucket, grantee: IGrantable): void {
+export function grantCopyLfsFiles(bucket: MirrorBucket, grantee: IGrantable): void {
   grantRead(bucket, grantee, [...CONFIG_KEYS, "workspaces/*", "repos/*", ...LFS_KEYS]);
   grant(grantee, WRITE_ACTIONS, arns(bucket, [...LFS_KEYS, ...LFS_REPOSITORY_KEYS]));
 }
 
-function grantRead(bucket: Bucket, grantee: IGrantable, patterns: readonly string[]): void {
+function grantRead(bucket: MirrorBucket, grantee: IGrantable, patterns: readonly string[]): void {
   grant(grantee, ["s3:GetObject"], arns(bucket, patterns));
   // Not in order to list: without it S3 answers 403 for a missing key, just as for a wrong setting.
   grant(grantee, ["s3:ListBucket"], [bucket.bucketArn]);
 }
 
-function arns(bucket: Bucket, patterns: readonly string[]): string[] {
+function arns(bucket: MirrorBucket, patterns: readonly string[]): string[] {
   return patterns.map((pattern) => bucket.arnForObjects(pattern));
 }
 

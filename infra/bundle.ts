@@ -19,12 +19,18 @@ export interface FunctionSource {
 export const FUNCTION_SOURCES = {
   authorizer: { entryFile: "functions/authorizer.ts", workerFiles: [] },
   gitHttp: { entryFile: "functions/git-http.ts", workerFiles: [] },
+  status: { entryFile: "functions/status.ts", workerFiles: [] },
   webhook: { entryFile: "functions/webhook.ts", workerFiles: [] },
   relay: { entryFile: "functions/relay.ts", workerFiles: [] },
   reconcile: { entryFile: "functions/reconcile.ts", workerFiles: [] },
   lfsSync: { entryFile: "functions/lfs-sync.ts", workerFiles: ["lib/indexer/index-worker.ts"] },
   sync: { entryFile: "functions/sync.ts", workerFiles: ["lib/indexer/index-worker.ts"] },
 } as const satisfies Record<string, FunctionSource>;
+
+export type FunctionName = keyof typeof FUNCTION_SOURCES;
+
+/** In the order of the table. */
+export const FUNCTION_NAMES = Object.keys(FUNCTION_SOURCES) as FunctionName[];
 
 /**
  * For a process that serves packs or copies files. Node frees the buffers that they pass through when it has looked through the young objects, and

@@ -2,7 +2,7 @@
  * The address that git talks to: a REST API whose responses are streamed from the git-http function, after an authorizer
  * has asked the primary whether the caller may read.
  */
-import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import {
   AccessLogFormat,
   AuthorizationType,
@@ -11,6 +11,7 @@ import {
   LogGroupLogDestination,
   MethodLoggingLevel,
   RequestAuthorizer,
+  type Resource,
   ResponseTransferMode,
   ResponseType,
   RestApi,
@@ -21,31 +22,36 @@ import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { type AddressRange, formatAddressRange } from "../lib/address-ranges.ts";
 import { FUNCTION_TIMEOUT } from "./mirror-function.ts";
+import type { DeploymentSettings } from "./settings.ts";
 
 export interface GitEndpointProps {
   readonly gitHttp: LambdaFunction;
+  readonly status: LambdaFunction;
   readonly webhook: LambdaFunction;
   readonly authorizer: LambdaFunction;
-  /** None: every address. */
-  readonly allowedAddresses: readonly AddressRange[];
-  /** Makes a role for API Gateway's logs and sets it for the whole account and region, in place of what is there. */
-  readonly setsApiLogRole: boolean;
+  readonly settings: DeploymentSettings;
 }
 
 /** As in lib/git-http/access-decision.ts. In quotation marks, as API Gateway wants fixed texts. */
 const CHALLENGE = `'Basic realm="Nearside mirror of Bitbucket"'`;
+
+/** It waits for four minutes at most. */
+const STATUS_TIMEOUT = Duration.minutes(5);
 
 export class GitEndpoint extends Construct {
   readonly api: RestApi;
 
   constructor(scope: Construct, id: string, props: GitEndpointProps) {
     super(scope, id);
-    const { gitHttp, webhook, authorizer, allowedAddresses, setsApiLogRole } = props;
+    const { gitHttp, status, webhook, authorizer, settings } = props;
+    const { allowedAddresses, setsApiLogRole, requestsPerSecond } = settings;
     const accessLog = new LogGroup(this, "AccessLog", {
       retention: RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
     this.api = new RestApi(this, "Api", {
+      // Metrics are by name, of all the APIs of an account and region.
+      restApiName: Stack.of(this).stackName,
       description: "Git clone and fetch from the mirror",
       // An edge-optimized API cuts a stream that is idle for 30 s; a regional one for 5 min.
       endpointTypes: [EndpointType.REGIONAL],
@@ -74,25 +80,38 @@ export class GitEndpoint extends Construct {
       deployOptions: {
         stageName: "git",
         accessLogDestination: new LogGroupLogDestination(accessLog),
-        accessLogFormat: AccessLogFormat.jsonWithStandardFields(),
+        accessLogFormat: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
+        throttlingRateLimit: requestsPerSecond,
+        throttlingBurstLimit: 2 * requestsPerSecond,
         loggingLevel: MethodLoggingLevel.ERROR,
         // It would log bodies and the Authorization header.
         dataTraceEnabled: false,
       },
     });
     this.api.root.addProxy();
-    this.#takeWebhooks(webhook);
+    const own = this.api.root.addResource("-");
+    own.addResource("repositories").addProxy({
+      defaultIntegration: new LambdaIntegration(status, {
+        responseTransferMode: ResponseTransferMode.STREAM,
+        timeout: STATUS_TIMEOUT,
+        allowTestInvoke: false,
+      }),
+    });
+    this.#takeWebhooks(own, webhook);
     this.#answerRefusals();
   }
 
+  /** With a slash at its end. */
+  get url(): string {
+    return this.api.url;
+  }
+
   /** Open to all: the signature proves that Bitbucket sent a delivery, and the address where a range is set. */
-  #takeWebhooks(webhook: LambdaFunction): void {
+  #takeWebhooks(own: Resource, webhook: LambdaFunction): void {
     const integration = new LambdaIntegration(webhook, {
       responseTransferMode: ResponseTransferMode.STREAM,
       allowTestInvoke: false,
     });
-    const own = this.api.root.addResource("-");
-    own.addResource("repositories").addProxy();
     const workspace = own.addResource("webhooks").addResource("{workspace}");
     workspace.addMethod("POST", integration, { authorizationType: AuthorizationType.NONE });
   }
@@ -117,18 +136,59 @@ export class GitEndpoint extends Construct {
     this.#answerFailures();
   }
 
-  /** Of the authorizer: it fails, lasts too long, or there are too many of it. API Gateway's own 500 would end a build. */
+  /** API Gateway's own answers are JSON without a time to try again. Where the kind of a failure is not changed, its metric counts on. */
   #answerFailures(): void {
+    const retryAfter = { "Retry-After": `'${RETRY_AFTER_SECONDS}'` };
+    // The authorizer fails, lasts too long, or there are too many of it: 500 would end a build.
     for (const type of [ResponseType.AUTHORIZER_FAILURE, ResponseType.AUTHORIZER_CONFIGURATION_ERROR]) {
       this.api.addGatewayResponse(type.responseType, {
         type,
         statusCode: "503",
-        responseHeaders: { "Retry-After": "'10'" },
-        templates: { "text/plain": "the mirror cannot decide about access just now, try again in 10 s\n" },
+        responseHeaders: retryAfter,
+        templates: textTemplates("the mirror cannot decide about access just now"),
       });
     }
+    this.api.addGatewayResponse("THROTTLED", {
+      type: ResponseType.THROTTLED,
+      statusCode: "429",
+      responseHeaders: retryAfter,
+      templates: textTemplates("too many requests to the mirror at once"),
+    });
+    // A function that fails, or of which as many run as are reserved.
+    this.api.addGatewayResponse("DEFAULT_5XX", {
+      type: ResponseType.DEFAULT_5XX,
+      responseHeaders: retryAfter,
+      templates: textTemplates("the mirror fails just now, or is busy"),
+    });
   }
 }
+
+const RETRY_AFTER_SECONDS = 10;
+
+/** By the `Accept` header. */
+function textTemplates(text: string): Record<string, string> {
+  const message = `${text}, try again in ${RETRY_AFTER_SECONDS} s`;
+  return { "text/plain": `${message}\n`, "application/vnd.git-lfs+json": JSON.stringify({ message }) };
+}
+
+/** No header and no query: they hold credentials, and tokens that open something. Source: AWS, API Gateway, `$context` variables. */
+const ACCESS_LOG = {
+  requestId: "$context.requestId",
+  time: "$context.requestTime",
+  ip: "$context.identity.sourceIp",
+  userAgent: "$context.identity.userAgent",
+  method: "$context.httpMethod",
+  path: "$context.path",
+  resource: "$context.resourcePath",
+  status: "$context.status",
+  responseBytes: "$context.responseLength",
+  latencyMs: "$context.responseLatency",
+  integrationLatencyMs: "$context.integration.latency",
+  integrationStatus: "$context.integration.status",
+  authorizerLatencyMs: "$context.authorizer.latency",
+  authorizerError: "$context.authorizer.error",
+  errorType: "$context.error.responseType",
+} as const;
 
 /** As in lib/webhook/receive-webhook.ts; of any stage. */
 const WEBHOOKS = "execute-api:/*/POST/-/webhooks/*";

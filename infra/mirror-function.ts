@@ -20,6 +20,8 @@ export interface MirrorFunctionProps {
   readonly temporaryStorage?: Size;
   /** Default: {@link FUNCTION_TIMEOUT}. */
   readonly timeout?: Duration;
+  /** Executions at a time, reserved in the account; 0 or none: shared with others. */
+  readonly reservedConcurrency?: number;
 }
 
 export class MirrorFunction extends Construct {
@@ -48,6 +50,7 @@ export class MirrorFunction extends Construct {
         ...props.environment,
         ...(props.nodeOptions !== undefined && { NODE_OPTIONS: props.nodeOptions }),
       },
+      ...(props.reservedConcurrency && { reservedConcurrentExecutions: props.reservedConcurrency }),
       ...(props.temporaryStorage !== undefined && { ephemeralStorageSize: props.temporaryStorage }),
     });
   }

@@ -14,7 +14,13 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build, type Plugin } from "esbuild";
 import packageJson from "../package.json" with { type: "json" };
-import { BUNDLE_OPTIONS, bundleFunction, FUNCTION_SOURCES, PROJECT_FOLDER } from "./bundle.ts";
+import {
+  BUNDLE_OPTIONS,
+  bundleFunction,
+  FUNCTION_NAMES,
+  FUNCTION_SOURCES,
+  PROJECT_FOLDER,
+} from "./bundle.ts";
 
 /** As of `BUNDLE_OPTIONS`. Node 22 runs the package as well, with a warning about node:sqlite; no test does. */
 const MIN_NODE_MAJOR = 24;
@@ -61,9 +67,10 @@ async function bundleCli(staged: string): Promise<string[]> {
 
 async function bundleDeployment(staged: string): Promise<string[]> {
   const folder = join(staged, "deploy");
-  const names = Object.keys(FUNCTION_SOURCES) as (keyof typeof FUNCTION_SOURCES)[];
   const inputs = await Promise.all(
-    names.map((name) => bundleFunction(FUNCTION_SOURCES[name], join(folder, name), { sourcemap: false })),
+    FUNCTION_NAMES.map((name) =>
+      bundleFunction(FUNCTION_SOURCES[name], join(folder, name), { sourcemap: false }),
+    ),
   );
   const { metafile } = await build({
     ...OPTIONS,

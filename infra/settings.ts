@@ -2,12 +2,31 @@
 import type { Node } from "constructs";
 import { type AddressRange, formatAddressRange, parseAddressSetting } from "../lib/address-ranges.ts";
 import { ENV, ENVIRONMENT_SETTINGS } from "../lib/config.ts";
-import { SETTING_NAMES, SETTINGS, settingOf } from "../lib/settings.ts";
+import { SETTING_NAMES, SETTINGS, type SettingName, settingOf } from "../lib/settings.ts";
 import { type FileSettings, SETTINGS_FILE } from "../lib/settings-file.ts";
+
+/** What a function may use of the account's concurrent executions: reserved for it, and no more. */
+interface FunctionConcurrency {
+  /** 0: what others have not reserved. */
+  readonly authorizer: number;
+  readonly gitHttp: number;
+  readonly status: number;
+  readonly webhook: number;
+  readonly reconcile: number;
+  /** Jobs of its queue at a time, which are not reserved; as `lfsSync`. */
+  readonly sync: number;
+  readonly lfsSync: number;
+}
 
 export interface DeploymentSettings {
   /** In front of the stacks' names, so that an account can hold more than one mirror. */
   readonly stackPrefix: string;
+  /** Empty: that of the AWS CLI. */
+  readonly regions: readonly string[];
+  readonly existingBucket: string | undefined;
+  readonly permissionsBoundary: string | undefined;
+  readonly bootstrapQualifier: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
   /** Empty: every address is served. */
   readonly allowedAddresses: readonly AddressRange[];
   /** Where webhooks are accepted from, as the webhook function reads it. */
@@ -16,6 +35,9 @@ export interface DeploymentSettings {
   readonly secretPath: string;
   /** API Gateway has one role for its logs in an account and region: whether to set it. */
   readonly setsApiLogRole: boolean;
+  readonly concurrency: FunctionConcurrency;
+  /** Of the whole API. */
+  readonly requestsPerSecond: number;
   /** Variables of every function, but for the webhook addresses, which may be long. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -25,20 +47,50 @@ const MAX_WEBHOOK_ADDRESSES_LENGTH = 3_000;
 
 /** @throws {Error} A value that AWS does not accept. */
 export function deploymentSettings(file: FileSettings): DeploymentSettings {
-  const { stackPrefix = SETTINGS.stackPrefix.default } = file;
+  const { stackPrefix = SETTINGS.stackPrefix.default, existingBucket } = file;
   const secretPath = file.secretPath ?? `/${stackPrefix.toLowerCase()}/`;
   const values = { ...file, secretPath };
   const names = ENVIRONMENT_SETTINGS.filter((name) => name !== "webhookAddresses");
+  const regions = file.regions?.split(",") ?? [];
+  if (existingBucket !== undefined && regions.length > 1)
+    throw new Error("existingBucket is in one region, and regions names several");
   return {
     stackPrefix,
+    regions: [...new Set(regions)],
+    existingBucket,
+    permissionsBoundary: file.permissionsBoundary,
+    bootstrapQualifier: file.bootstrapQualifier,
+    tags: tagsOf(file.tags),
     allowedAddresses: parseAddressSetting(file.allowedAddresses ?? SETTINGS.allowedAddresses.default),
     webhookAddresses: webhookAddresses(file.webhookAddresses ?? SETTINGS.webhookAddresses.default),
     secretPath,
     setsApiLogRole: file.apiLogRole === "create",
+    concurrency: concurrencyOf(file),
+    requestsPerSecond: file.requestsPerSecond ?? SETTINGS.requestsPerSecond.default,
     environment: Object.fromEntries(
       names.map((name) => [ENV[name], String(values[name] ?? settingOf(name).default)]),
     ),
   };
+}
+
+function concurrencyOf(file: FileSettings): FunctionConcurrency {
+  const number = (name: ConcurrencySetting) => file[name] ?? SETTINGS[name].default;
+  return {
+    authorizer: number("authorizerConcurrency"),
+    gitHttp: number("gitConcurrency"),
+    status: number("statusConcurrency"),
+    webhook: number("webhookConcurrency"),
+    reconcile: number("reconcileConcurrency"),
+    sync: number("syncConcurrency"),
+    lfsSync: number("lfsConcurrency"),
+  };
+}
+
+type ConcurrencySetting = Extract<SettingName, `${string}Concurrency`>;
+
+function tagsOf(text: string | undefined): Record<string, string> {
+  const pairs = text?.split(",") ?? [];
+  return Object.fromEntries(pairs.map((pair) => pair.split("=", 2)));
 }
 
 /**

@@ -98,6 +98,11 @@ export function readStreamTierConfig(env: Environment) {
   };
 }
 
+export function readStatusConfig(env: Environment) {
+  const settings = ["gitUrl", "redirectUnmirrored", "waitSeconds", "logLevel"] as const;
+  return read(env, ["bucket", "syncQueueUrl"], settings);
+}
+
 /** `addresses`: empty if webhooks are accepted from everywhere. */
 export function readWebhookConfig(env: Environment): Values<
   "bucket" | "syncQueueUrl",

@@ -225,6 +225,95 @@ const DEPLOYMENT = {
     description:
       "the first part of the names of the mirror's SSM parameters (SecureString): `accounts/…` for the accounts that `config.json` names, `relay/…` for the relay, and `webhook-secret`, which the mirror creates. By default `stackPrefix` in small letters between slashes",
   },
+  regions: {
+    type: "text",
+    pattern: /^[a-z]{2}(-[a-z]+)+-\d(,[a-z]{2}(-[a-z]+)+-\d)*$/,
+    rule: "must be AWS regions such as eu-west-1, separated by commas",
+    description:
+      "the regions that get a mirror each, separated by commas, new ones at the end; by default the region of the AWS CLI's profile",
+  },
+  existingBucket: {
+    type: "text",
+    pattern: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+    rule: "must be the name of a bucket",
+    description:
+      "a bucket that an earlier deployment left, to be used in place of a new one. It keeps its encryption, versions and lifecycle; with one region only",
+  },
+  permissionsBoundary: {
+    type: "text",
+    pattern: /^[\w+=,.@/-]{1,128}$/,
+    rule: "must be the name of a managed policy",
+    description: "the managed policy that bounds every role of the deployment",
+  },
+  bootstrapQualifier: {
+    type: "text",
+    pattern: /^[a-z0-9]{1,10}$/,
+    rule: "must be at most 10 small letters and digits",
+    description: "that of `cdk bootstrap --qualifier`, if it was run with one",
+  },
+  tags: {
+    type: "text",
+    pattern: /^[\w .:/+@-]{1,128}=[\w .:/+@-]{0,256}(,[\w .:/+@-]{1,128}=[\w .:/+@-]{0,256})*$/,
+    rule: "must be tags such as team=git,stage=production",
+    description: "of every resource: `key=value`, separated by commas",
+  },
+  gitConcurrency: {
+    type: "integer",
+    min: 0,
+    max: 100_000,
+    default: 400,
+    description:
+      "clones and fetches at a time: reserved for the git function, which gets no more. 0: it shares what the account has left",
+  },
+  authorizerConcurrency: {
+    type: "integer",
+    min: 0,
+    max: 100_000,
+    default: 200,
+    description: "the same for decisions about access",
+  },
+  statusConcurrency: {
+    type: "integer",
+    min: 0,
+    max: 100_000,
+    default: 100,
+    description: "the same for requests of the status of a repository, and those that wait for a commit",
+  },
+  webhookConcurrency: {
+    type: "integer",
+    min: 0,
+    max: 100_000,
+    default: 50,
+    description: "the same for webhooks",
+  },
+  reconcileConcurrency: {
+    type: "integer",
+    min: 0,
+    max: 1,
+    default: 1,
+    description: "the same for the schedule: 1 keeps two rounds from overlapping",
+  },
+  syncConcurrency: {
+    type: "integer",
+    min: 2,
+    max: 1_000,
+    default: 10,
+    description: "repositories synchronized at a time; Bitbucket limits the requests of one credential",
+  },
+  lfsConcurrency: {
+    type: "integer",
+    min: 2,
+    max: 1_000,
+    default: 10,
+    description: "Git LFS jobs at a time",
+  },
+  requestsPerSecond: {
+    type: "integer",
+    min: 1,
+    max: 10_000,
+    default: 1_000,
+    description: "limit of API requests; for a moment twice as many. A clone takes three or four",
+  },
   apiLogRole: {
     type: "choice",
     choices: ["keep", "create"],

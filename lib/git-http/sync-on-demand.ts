@@ -60,14 +60,17 @@ export class SyncOnDemand implements OnDemand {
   ): Promise<SyncedSource | undefined> {
     const { catalog, maxWaitMs } = this.#options;
     const sinceMs = Date.now();
-    const repository = await catalog.find(asked, needs);
-    if (repository === undefined || maxWaitMs === 0) return undefined;
+    const known = await catalog.find(asked, needs);
+    if (known === undefined || maxWaitMs === 0) return undefined;
     const ended = aborted(AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]));
-    for (;;) {
+    let repository: SyncedSource = known;
+    while (repository.verifiedAt.getTime() < sinceMs) {
       // A round that began before this request may have listed the refs before it.
-      const found = await Promise.race([this.#round(repository.uuid), ended]);
-      if (found === undefined || found.verifiedAt.getTime() >= sinceMs) return found;
+      const found: SyncedSource | undefined = await Promise.race([this.#round(repository), ended]);
+      if (found === undefined) return undefined;
+      repository = found;
     }
+    return repository;
   }
 
   async refreshAnnounced(
@@ -94,14 +97,15 @@ export class SyncOnDemand implements OnDemand {
   async pushed(asked: RepositoryReference): Promise<void> {
     try {
       const repository = await resolveRepository(this.#options.store, asked);
-      if (repository !== undefined && !repository.isReserved) await this.#request(repository.uuid);
+      if (repository !== undefined && !repository.isReserved)
+        await this.#request(repository.uuid, `pushed-${randomUUID()}`);
     } catch (error) {
       this.#options.log.error("on-demand:push-not-requested", errorFields(error));
     }
   }
 
-  #round(uuid: RepositoryUuid): Promise<SyncedSource | undefined> {
-    return this.#shared(this.#rounds, uuid, uuid, () => this.#sync(uuid));
+  #round({ uuid, verifiedAt }: SyncedSource): Promise<SyncedSource | undefined> {
+    return this.#shared(this.#rounds, uuid, uuid, () => this.#syncAfter(uuid, verifiedAt.getTime()));
   }
 
   /** Requests with the same key share one wait. */
@@ -123,21 +127,22 @@ export class SyncOnDemand implements OnDemand {
     return started;
   }
 
-  async #sync(uuid: RepositoryUuid): Promise<SyncedSource | undefined> {
-    const sentMs = await this.#request(uuid);
-    return sentMs === undefined ? undefined : this.#listedSince(uuid, sentMs);
+  /** @returns The repository once its refs were listed after this time, for this process or another. */
+  async #syncAfter(uuid: RepositoryUuid, verifiedMs: number): Promise<SyncedSource | undefined> {
+    // Processes that know the same listing send the same id, of which the queue takes one: a hundred that wait make one job.
+    const isSent = await this.#request(uuid, `asked-${uuid}-${verifiedMs}`);
+    return isSent ? this.#listedSince(uuid, verifiedMs + 1) : undefined;
   }
 
-  /** @returns When the job was sent; `undefined` if no name leads to the repository. */
-  async #request(uuid: RepositoryUuid): Promise<number | undefined> {
+  /** @returns Whether the job was sent: not if no name leads to the repository. */
+  async #request(uuid: RepositoryUuid, eventId: string): Promise<boolean> {
     const { store, requests } = this.#options;
     const record = await readNamedRecord(store, uuid);
-    if (record === undefined) return undefined;
-    const sentMs = Date.now();
-    const queuedAt = new Date(sentMs).toISOString();
+    if (record === undefined) return false;
+    const queuedAt = new Date().toISOString();
     const job = { kind: "repository", workspace: record.workspace, uuid, reason: "asked", queuedAt } as const;
-    await requests.request([{ job, eventId: `asked-${randomUUID()}` }]);
-    return sentMs;
+    await requests.request([{ job, eventId }]);
+    return true;
   }
 
   /** @returns The repository once its refs were listed at this time or later; `undefined` after the wait limit. */

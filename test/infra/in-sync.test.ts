@@ -49,8 +49,6 @@ test("lets the webhook function read the configuration and one secret, send, and
     "s3:GetObject",
     "s3:ListBucket",
     "s3:PutObject",
-    "sqs:GetQueueAttributes",
-    "sqs:GetQueueUrl",
     "sqs:SendMessage",
     "ssm:GetParameter",
   ]);

@@ -107,6 +107,17 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
     return fetch(`${gateway.url}${path}`, { headers, redirect: "manual" });
   }
 
+  test("the status function answers behind the same authorizer", async () => {
+    await using status = await startDeployedMirror({
+      ...{ runtimeClient: runtimeClient ?? "", folder: join(acme.folder, "status"), s3Server },
+      ...{ gitUrl: acme.fake.gitUrl, served: "status" },
+    });
+    const at = (path: string) => fetch(`${status.url}/-/repositories/acme/${path}`);
+    expect(await (await at("site/status")).json()).toMatchObject({ generation: 1 });
+    expect((await at("site/wait?ref=refs/heads/main&timeout=0")).status).toBe(200);
+    expect((await at("vault/status")).status).toBe(401);
+  });
+
   test("a public repository is cloned without a credential", async () => {
     const clone = join(acme.folder, "site-clone");
     await git(["clone", "--quiet", "--mirror", `${gateway.url}/acme/site.git`, clone]);

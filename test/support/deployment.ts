@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { App, type Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { afterAll } from "vitest";
-import { ServiceStack } from "../../infra/service-stack.ts";
+import cdkJson from "../../cdk.json" with { type: "json" };
+import { FUNCTION_NAMES, type FunctionName } from "../../infra/bundle.ts";
+import { addMirrors, type Mirror } from "../../infra/mirrors.ts";
 import { deploymentSettings } from "../../infra/settings.ts";
-import { StorageStack } from "../../infra/storage-stack.ts";
 import { parseSettingsFile } from "../../lib/settings-file.ts";
 
 const FOLDER = mkdtempSync(join(tmpdir(), "nearside-infra-"));
@@ -18,30 +19,21 @@ writeFileSync(join(CODE_FOLDER, "index.mjs"), "export const handler = () => {};\
 afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
 let appCount = 0;
 
-/**
- * The stacks, for tests that look at templates and run no function.
- * @param file - The content of `nearside.config.json`.
- */
-export function deployment(file: object = {}): {
-  app: App;
-  storage: Stack;
-  service: Stack;
-} {
+/** The stacks of the first region, for tests that look at templates and run no function. @param file - The content of `nearside.config.json`. */
+export function deployment(file: object = {}): Mirror & { app: App } {
+  const { app, mirrors } = deployments(file);
+  const [first] = mirrors;
+  if (first === undefined) throw new Error("no mirror");
+  return { app, ...first };
+}
+
+/** Of all regions. */
+export function deployments(file: object): { app: App; mirrors: Mirror[] } {
   // Without `outdir` CDK makes a folder of its own in the temporary folder, and leaves it there.
-  const app = new App({ outdir: join(FOLDER, `out-${appCount++}`) });
+  const app = new App({ outdir: join(FOLDER, `out-${appCount++}`), context: cdkJson.context });
   const settings = deploymentSettings(parseSettingsFile(JSON.stringify(file), "the test's file"));
-  const storage = new StorageStack(app, "Storage", { allowedAddresses: settings.allowedAddresses });
-  const functions = ["authorizer", "gitHttp", "sync", "lfsSync", "webhook", "reconcile", "relay"] as const;
-  const service = new ServiceStack(app, "Service", {
-    bucket: storage.bucket,
-    authSecret: storage.authSecret,
-    settings,
-    codeFolders: Object.fromEntries(functions.map((name) => [name, CODE_FOLDER])) as Record<
-      (typeof functions)[number],
-      string
-    >,
-  });
-  return { app, storage, service };
+  const codeFolders = Object.fromEntries(FUNCTION_NAMES.map((name) => [name, CODE_FOLDER]));
+  return { app, mirrors: addMirrors(app, settings, codeFolders as Record<FunctionName, string>) };
 }
 
 interface Policy {

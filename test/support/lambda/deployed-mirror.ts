@@ -22,6 +22,8 @@ export interface DeployedMirrorOptions {
   /** The primary's. */
   readonly gitUrl: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** What is behind the front; the git function by default. */
+  readonly served?: "gitHttp" | "status";
 }
 
 /** What functions need to reach the test's bucket and primary. */
@@ -41,8 +43,10 @@ export function functionEnvironment({
   };
 }
 
-export async function startDeployedMirror(options: DeployedMirrorOptions): Promise<LambdaGateway> {
-  const { runtimeClient, folder, environment: more } = options;
+export async function startDeployedMirror(
+  options: DeployedMirrorOptions,
+): Promise<LambdaGateway & AsyncDisposable> {
+  const { runtimeClient, folder, environment: more, served = "gitHttp" } = options;
   const { s3Server } = options;
   const store = new S3BlobStore({ client: createS3Client(s3Server), bucket: s3Server.bucketName });
   const acme = { workspace: "acme", projects: "all", credential: "bot" } as const;
@@ -57,18 +61,16 @@ export async function startDeployedMirror(options: DeployedMirrorOptions): Promi
     AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
     ...more,
   };
-  const bundled = async (name: "authorizer" | "gitHttp") => {
+  const bundled = async (name: "authorizer" | "gitHttp" | "status") => {
     const codeFolder = join(folder, name);
     await bundleFunction(FUNCTION_SOURCES[name], codeFolder);
     return { runtimeClient, codeFolder, environment };
   };
-  const [authorizer, gitHttp] = await Promise.all([bundled("authorizer"), bundled("gitHttp")]);
-  const gateway = await startLambdaGateway({ ...gitHttp, authorizer });
-  return {
-    ...gateway,
-    async close() {
-      await gateway.close();
-      await secretServer.close();
-    },
-  };
+  const [authorizer, server] = await Promise.all([bundled("authorizer"), bundled(served)]);
+  const gateway = await startLambdaGateway({ ...server, authorizer });
+  async function close(): Promise<void> {
+    await gateway.close();
+    await secretServer.close();
+  }
+  return { ...gateway, close, [Symbol.asyncDispose]: close };
 }

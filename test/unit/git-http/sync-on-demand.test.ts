@@ -1,7 +1,11 @@
 /** A request for what is not here yet waits for a sync that lists the refs after the request, and shares it with others. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { type SyncedSource, SyncOnDemand } from "../../../lib/git-http/sync-on-demand.ts";
+import {
+  type SyncedSource,
+  SyncOnDemand,
+  type SyncOnDemandOptions,
+} from "../../../lib/git-http/sync-on-demand.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { parseRepositoryUuid } from "../../../lib/repo/layout.ts";
 import type { RepositoryReference } from "../../../lib/repo/names.ts";
@@ -12,8 +16,8 @@ const UUID = parseRepositoryUuid("0a1b2c3d-0000-4000-8000-000000000001");
 const SITE: RepositoryReference = { kind: "name", workspace: "acme", slug: "site" };
 const NEVER = new AbortController().signal;
 
-/** A repository whose syncs end when the test says so. */
-async function rig({ maxWaitMs = 5_000 } = {}) {
+/** A repository whose syncs end when the test says so. `processes`: how many mirrors of it there are, each with an `OnDemand`. */
+async function rig({ maxWaitMs = 5_000, processes = 1 } = {}) {
   const store = new MemoryBlobStore();
   await nameRepository(store, UUID, {
     workspace: "acme",
@@ -23,7 +27,9 @@ async function rig({ maxWaitMs = 5_000 } = {}) {
   });
   const state = { verifiedAtMs: Date.now() - 60_000, jobs: 0, opened: 0 };
   const source = () => ({ uuid: UUID, verifiedAt: new Date(state.verifiedAtMs) }) as SyncedSource;
-  const onDemand = new SyncOnDemand({
+  /** The queue takes a job with a known id as sent, as SQS does. */
+  const sentIds = new Set<string>();
+  const options: SyncOnDemandOptions = {
     catalog: {
       find: async () => source(),
       open: async () => {
@@ -34,14 +40,18 @@ async function rig({ maxWaitMs = 5_000 } = {}) {
     store,
     requests: {
       request: async (jobs) => {
-        state.jobs += jobs.length;
+        for (const { eventId } of jobs) sentIds.add(eventId);
+        state.jobs = sentIds.size;
       },
     },
     maxWaitMs,
     log: SILENT_LOGGER,
-  });
+  };
+  const all = Array.from({ length: processes }, () => new SyncOnDemand(options));
+  const onDemand = all[0] as SyncOnDemand;
+  const refreshAll = () => all.map((one) => one.refresh(SITE, { refs: true }, NEVER));
   const refresh = (signal = NEVER) => onDemand.refresh(SITE, { refs: true }, signal);
-  return { state, onDemand, refresh, source };
+  return { state, onDemand, refresh, refreshAll, source };
 }
 
 test("a round that began before the request is not enough: another one is started", async () => {
@@ -76,6 +86,23 @@ test("requests that wait at the same time share one job and one loop of reads", 
   for (const found of await Promise.all(waiting))
     expect(found?.verifiedAt.getTime()).toBe(state.verifiedAtMs);
   expect(state.jobs).toBe(1);
+});
+
+test("a hundred processes that wait make one job, and one more for those that came after it had listed the refs", async () => {
+  const { state, refreshAll } = await rig({ processes: 100 });
+  const first = refreshAll();
+  await expect.poll(() => state.opened).toBeGreaterThan(100);
+  expect(state.jobs).toBe(1);
+  const listedAtMs = Date.now();
+  await sleep(10);
+  const second = refreshAll();
+  await sleep(50);
+  state.verifiedAtMs = listedAtMs;
+  await Promise.all(first);
+  await expect.poll(() => state.jobs).toBe(2);
+  state.verifiedAtMs = Date.now();
+  for (const found of await Promise.all(second)) expect(found?.verifiedAt.getTime()).toBe(state.verifiedAtMs);
+  expect(state.jobs).toBe(2);
 });
 
 test("who leaves, or has waited long enough, gets nothing", async () => {

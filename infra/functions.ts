@@ -1,0 +1,232 @@
+/** The deployed functions: code, memory, time, environment, and the rights that each needs. */
+import { ArnFormat, Duration, Size, Stack } from "aws-cdk-lib";
+import { PolicyStatement } from "aws-cdk-lib/aws-iam";
+import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
+import type { Construct } from "constructs";
+import {
+  ACCOUNT_SECRET_FOLDER,
+  ENV,
+  EVENT_SOURCE,
+  RELAY_SECRET_FOLDER,
+  WEBHOOK_SECRET_NAME,
+} from "../lib/config.ts";
+import {
+  grantAnnounce,
+  grantCopyLfsFiles,
+  grantDecideAccess,
+  grantKeepAnswers,
+  grantLinkLfsFiles,
+  grantNoteRefusals,
+  grantReadConfig,
+  grantReadRepositories,
+  grantReadWriteRepositories,
+  grantReconcile,
+  type MirrorBucket,
+} from "./bucket-access.ts";
+import { type FunctionName, SERVING_NODE_OPTIONS } from "./bundle.ts";
+import { MEMORY_MIB_PER_CPU, MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
+import type { DeploymentSettings } from "./settings.ts";
+
+/** It waits for the primary, mostly; more memory only makes it start sooner. */
+const AUTHORIZER_MEMORY_MIB = 512;
+/** API Gateway gives up on an authorizer after 29 s. */
+const AUTHORIZER_TIMEOUT = Duration.seconds(29);
+
+/** It waits for syncs, mostly. */
+const STATUS_MEMORY_MIB = 256;
+/** Of lib/git-http/status.ts, and some for a start and the answer. */
+const STATUS_TIMEOUT = Duration.minutes(5);
+
+/** Bitbucket gives up after ten seconds. */
+const WEBHOOK_TIMEOUT = Duration.seconds(9);
+
+/** It waits for receivers, ten seconds at the most for each. */
+const RELAY_MEMORY_MIB = 512;
+const RELAY_TIMEOUT = Duration.minutes(1);
+
+export interface FunctionsProps {
+  readonly bucket: MirrorBucket;
+  readonly authSecret: Secret;
+  readonly settings: DeploymentSettings;
+  /** What infra/bundle.ts made. */
+  readonly codeFolders: Readonly<Record<FunctionName, string>>;
+  readonly queues: Readonly<Record<"sync" | "lfs" | "relay", Queue>>;
+}
+
+/** Makes the functions in one scope. */
+export class Functions {
+  readonly #scope: Construct;
+  readonly #props: FunctionsProps;
+
+  constructor(scope: Construct, props: FunctionsProps) {
+    this.#scope = scope;
+    this.#props = props;
+  }
+
+  authorizer(): MirrorFunction {
+    const authorizer = this.#function("Authorizer", "authorizer", {
+      memoryMib: AUTHORIZER_MEMORY_MIB,
+      timeout: AUTHORIZER_TIMEOUT,
+      reservedConcurrency: this.#props.settings.concurrency.authorizer,
+      // A dynamic reference: CloudFormation reads the secret when it deploys, so that a cold start asks for nothing.
+      environment: { [ENV.authSecret]: this.#props.authSecret.secretValue.unsafeUnwrap() },
+    });
+    grantDecideAccess(this.#props.bucket, authorizer.role);
+    // The mirror's accounts, to find out whether the primary is away.
+    this.#grantSecrets(authorizer, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    return authorizer;
+  }
+
+  /** Answers git-lfs as well: its batches are small, and a clone has this function warm by then. */
+  gitHttp(): MirrorFunction {
+    const { bucket, queues, settings } = this.#props;
+    const gitHttp = this.#function("GitHttp", "gitHttp", {
+      nodeOptions: SERVING_NODE_OPTIONS,
+      memoryMib: MEMORY_MIB_PER_CPU,
+      reservedConcurrency: settings.concurrency.gitHttp,
+      environment: { [ENV.syncQueueUrl]: queues.sync.queueUrl, [ENV.lfsQueueUrl]: queues.lfs.queueUrl },
+    });
+    grantReadRepositories(bucket, gitHttp.role);
+    grantLinkLfsFiles(bucket, gitHttp.role);
+    grantKeepAnswers(bucket, gitHttp.role);
+    grantNoteRefusals(bucket, gitHttp.role);
+    grantSend(gitHttp, queues.sync, queues.lfs);
+    return gitHttp;
+  }
+
+  /** Apart from git's, so that requests that wait take neither its memory nor its concurrency. */
+  status(): MirrorFunction {
+    const { bucket, queues, settings } = this.#props;
+    const status = this.#function("Status", "status", {
+      memoryMib: STATUS_MEMORY_MIB,
+      timeout: STATUS_TIMEOUT,
+      reservedConcurrency: settings.concurrency.status,
+      environment: { [ENV.syncQueueUrl]: queues.sync.queueUrl },
+    });
+    grantReadRepositories(bucket, status.role);
+    grantSend(status, queues.sync);
+    return status;
+  }
+
+  webhook(): MirrorFunction {
+    const { bucket, queues, settings } = this.#props;
+    const webhook = this.#function("Webhook", "webhook", {
+      // A larger one starts faster.
+      memoryMib: MEMORY_MIB_PER_CPU,
+      timeout: WEBHOOK_TIMEOUT,
+      reservedConcurrency: settings.concurrency.webhook,
+      environment: {
+        [ENV.syncQueueUrl]: queues.sync.queueUrl,
+        [ENV.webhookAddresses]: settings.webhookAddresses,
+      },
+    });
+    grantAnnounce(bucket, webhook.role);
+    grantSend(webhook, queues.sync);
+    this.#grantSecrets(webhook, ["ssm:GetParameter"], WEBHOOK_SECRET_NAME);
+    return webhook;
+  }
+
+  reconcile(mirrorUrl: string): MirrorFunction {
+    const { bucket, queues, settings } = this.#props;
+    const reconcile = this.#function("Reconcile", "reconcile", {
+      memoryMib: MEMORY_MIB_PER_CPU,
+      reservedConcurrency: settings.concurrency.reconcile,
+      environment: {
+        [ENV.syncQueueUrl]: queues.sync.queueUrl,
+        [ENV.mirrorUrl]: mirrorUrl,
+        [ENV.mirrorName]: settings.stackPrefix,
+      },
+    });
+    grantReconcile(bucket, reconcile.role);
+    grantSend(reconcile, queues.sync);
+    this.#grantSecrets(reconcile, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    this.#grantSecrets(reconcile, ["ssm:GetParameter", "ssm:PutParameter"], WEBHOOK_SECRET_NAME);
+    return reconcile;
+  }
+
+  sync(): MirrorFunction {
+    const { bucket, queues } = this.#props;
+    const sync = this.#function("Sync", "sync", {
+      memoryMib: 2 * MEMORY_MIB_PER_CPU,
+      temporaryStorage: Size.gibibytes(10),
+      environment: {
+        [ENV.syncQueueUrl]: queues.sync.queueUrl,
+        [ENV.relayQueueUrl]: queues.relay.queueUrl,
+        [ENV.lfsQueueUrl]: queues.lfs.queueUrl,
+      },
+    });
+    grantReadWriteRepositories(bucket, sync.role);
+    grantSend(sync, queues.sync, queues.relay, queues.lfs);
+    this.#grantSecrets(sync, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    return sync;
+  }
+
+  lfsSync(): MirrorFunction {
+    const { bucket, queues } = this.#props;
+    const lfsSync = this.#function("LfsSync", "lfsSync", {
+      nodeOptions: SERVING_NODE_OPTIONS,
+      memoryMib: MEMORY_MIB_PER_CPU,
+      temporaryStorage: Size.gibibytes(10),
+      environment: { [ENV.lfsQueueUrl]: queues.lfs.queueUrl },
+    });
+    grantCopyLfsFiles(bucket, lfsSync.role);
+    grantSend(lfsSync, queues.lfs);
+    this.#grantSecrets(lfsSync, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    return lfsSync;
+  }
+
+  relay(mirrorUrl: string): MirrorFunction {
+    const { bucket, queues, settings } = this.#props;
+    const relay = this.#function("Relay", "relay", {
+      memoryMib: RELAY_MEMORY_MIB,
+      timeout: RELAY_TIMEOUT,
+      environment: {
+        [ENV.relayQueueUrl]: queues.relay.queueUrl,
+        [ENV.mirrorUrl]: mirrorUrl,
+        [ENV.mirrorName]: settings.stackPrefix,
+      },
+    });
+    grantReadConfig(bucket, relay.role);
+    this.#grantSecrets(relay, ["ssm:GetParameter"], `${RELAY_SECRET_FOLDER}*`);
+    const eventBus = { service: "events", resource: "event-bus", resourceName: "default" };
+    relay.role.addToPrincipalPolicy(
+      new PolicyStatement({
+        actions: ["events:PutEvents"],
+        resources: [Stack.of(this.#scope).formatArn(eventBus)],
+        conditions: { StringEquals: { "events:source": EVENT_SOURCE } },
+      }),
+    );
+    return relay;
+  }
+
+  #function(
+    id: string,
+    name: FunctionName,
+    { environment, ...props }: Omit<MirrorFunctionProps, "codeFolder">,
+  ): MirrorFunction {
+    const { bucket, codeFolders, settings } = this.#props;
+    return new MirrorFunction(this.#scope, id, {
+      ...props,
+      codeFolder: codeFolders[name],
+      environment: { [ENV.bucket]: bucket.bucketName, ...settings.environment, ...environment },
+    });
+  }
+
+  /** SecureStrings under AWS's own key: who may read the parameter through SSM may have it decrypted. */
+  #grantSecrets({ role }: MirrorFunction, actions: string[], name: string): void {
+    const arn = Stack.of(this.#scope).formatArn({
+      service: "ssm",
+      resource: "parameter",
+      resourceName: `${this.#props.settings.secretPath.slice(1)}${name}`,
+      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+    });
+    role.addToPrincipalPolicy(new PolicyStatement({ actions, resources: [arn] }));
+  }
+}
+
+/** Sending alone: CDK's own grant has two more actions. */
+function grantSend({ role }: MirrorFunction, ...queues: readonly Queue[]): void {
+  const resources = queues.map(({ queueArn }) => queueArn);
+  role.addToPrincipalPolicy(new PolicyStatement({ actions: ["sqs:SendMessage"], resources }));
+}

@@ -1,0 +1,34 @@
+/** The status of repositories and waiting for them, without git: a process of its own for them takes little memory. */
+import { notFoundResponse } from "../http/error-response.ts";
+import type { HttpHandler } from "../http/message.ts";
+import { refusalResponse } from "./access-decision.ts";
+import type { GitHttpOptions } from "./git-http.ts";
+import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
+import { answerStatus, answerWait } from "./status.ts";
+
+/** As `gitHttp` answers them. */
+export function statusHttp(
+  options: Pick<GitHttpOptions, "access" | "find" | "onDemand" | "unserved" | "readState">,
+): HttpHandler {
+  const { access, find, onDemand, unserved, readState } = options;
+  return async (request) => {
+    const route = routeOf(request);
+    if (route.kind === "refused") return route.response;
+    const { kind: service, repository: asked } = route;
+    if (service !== "status" && service !== "wait") return notFoundResponse(NO_CACHE_HEADERS);
+    const decision = await access({ request, service, repository: asked });
+    if (decision.kind === "refused") return refusalResponse(decision);
+    const { primaryPath, uuid, plainPath = primaryPath } = decision;
+    const needs = {
+      refs: service === "wait",
+      ...(primaryPath !== undefined && { primaryPath }),
+      ...(uuid !== undefined && { uuid }),
+    };
+    const source =
+      (await find(asked, needs)) ?? (await unserved?.({ request, service, asked, needs, plainPath }));
+    if (source === undefined) return notFoundResponse(NO_CACHE_HEADERS);
+    if ("status" in source) return source;
+    if (service === "status") return answerStatus(source, readState);
+    return answerWait(source, request, async () => onDemand?.refresh(asked, needs, request.signal));
+  };
+}

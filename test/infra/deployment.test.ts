@@ -1,0 +1,144 @@
+/** What the settings of a deployment make of the stacks. */
+import { Match, Template } from "aws-cdk-lib/assertions";
+import { expect, test } from "vitest";
+import { deployment, deployments } from "../support/deployment.ts";
+
+const service = (file: object = {}) => Template.fromStack(deployment(file).service);
+
+/** By the function's construct id. */
+function reservedConcurrency(file: object): Record<string, number> {
+  const functions = Object.entries(service(file).findResources("AWS::Lambda::Function"));
+  return Object.fromEntries(
+    functions.map(([id, { Properties }]) => [
+      id.replace(/Function.*/, ""),
+      Properties.ReservedConcurrentExecutions,
+    ]),
+  );
+}
+
+test("functions that callers start have concurrency of their own, and no busy one takes all of an account", () => {
+  const reserved = reservedConcurrency({});
+  expect(reserved).toMatchObject({ Authorizer: 200, GitHttp: 400, Status: 100, Webhook: 50, Reconcile: 1 });
+  const queued = Object.values(service().findResources("AWS::Lambda::EventSourceMapping")).map(
+    ({ Properties }) => Number(Properties.ScalingConfig.MaximumConcurrency),
+  );
+  expect(queued.toSorted((a, b) => a - b)).toEqual([10, 10, 84]);
+  const sum = [...Object.values(reserved), ...queued].reduce((total, one) => total + (one ?? 0), 0);
+  // An account has 1,000, and reserves at most 900 of them.
+  expect(sum).toBeLessThanOrEqual(900);
+});
+
+test("an account too small for reservations gets none", () => {
+  const names = ["git", "authorizer", "status", "webhook", "reconcile"];
+  const settings = Object.fromEntries(names.map((name) => [`${name}Concurrency`, 0]));
+  expect(Object.values(reservedConcurrency({ deployment: settings })).filter(Boolean)).toEqual([]);
+});
+
+test("the API has a limit of requests, its own name, and text with a time to try again for failures", () => {
+  const template = service({ deployment: { requestsPerSecond: 50 } });
+  template.hasResourceProperties("AWS::ApiGateway::Stage", {
+    MethodSettings: [Match.objectLike({ ThrottlingRateLimit: 50, ThrottlingBurstLimit: 100 })],
+  });
+  template.hasResourceProperties("AWS::ApiGateway::RestApi", { Name: "Nearside-Service" });
+  for (const [type, status] of [
+    ["THROTTLED", "429"],
+    ["DEFAULT_5XX", Match.absent()],
+  ])
+    template.hasResourceProperties("AWS::ApiGateway::GatewayResponse", {
+      ResponseType: type,
+      StatusCode: status,
+      ResponseParameters: { "gatewayresponse.header.Retry-After": "'10'" },
+      ResponseTemplates: Match.objectLike({ "text/plain": Match.stringLikeRegexp("try again in 10 s\n$") }),
+    });
+});
+
+test("the access log has times and causes, and nothing that could hold a secret", () => {
+  const [stage] = Object.values(service().findResources("AWS::ApiGateway::Stage"));
+  const format: string = stage?.["Properties"].AccessLogSetting.Format;
+  const fields = Object.values(JSON.parse(format) as Record<string, string>);
+  for (const field of ["path", "status", "responseLatency", "integration.latency", "error.responseType"])
+    expect(fields).toContain(`$context.${field}`);
+  for (const field of fields) {
+    expect(field).toMatch(/^\$context\.[\w.]+$/);
+    // Headers, queries, and what the authorizer hands to the function.
+    expect(field).not.toMatch(/header|querystring|authorizer\.(access|principalId)|error\.message/i);
+  }
+});
+
+test("status and wait have a small function of their own", () => {
+  const template = service();
+  const [[id]] = Object.entries(
+    template.findResources("AWS::Lambda::Function", { Properties: { MemorySize: 256, Timeout: 300 } }),
+  ) as [[string, unknown]];
+  expect(id).toMatch(/^Status/);
+  template.hasResourceProperties("AWS::ApiGateway::Method", {
+    HttpMethod: "ANY",
+    AuthorizationType: "CUSTOM",
+    ResourceId: { Ref: Match.stringLikeRegexp("^GitEndpointApirepositoriesproxy") },
+    Integration: Match.objectLike({
+      ResponseTransferMode: "STREAM",
+      Uri: { "Fn::Join": ["", Match.arrayWith([{ "Fn::GetAtt": [id, "Arn"] }])] },
+    }),
+  });
+});
+
+test("rounds of reconcile are not repeated when they fail", () => {
+  service().hasResourceProperties("AWS::Lambda::EventInvokeConfig", {
+    MaximumRetryAttempts: 0,
+    MaximumEventAgeInSeconds: 300,
+  });
+});
+
+test("each region gets a mirror, with the same names", () => {
+  const { mirrors } = deployments({ deployment: { regions: "eu-west-1,ap-southeast-2" } });
+  expect(mirrors.map(({ service: stack }) => [stack.region, stack.stackName])).toEqual([
+    ["eu-west-1", "Nearside-Service"],
+    ["ap-southeast-2", "Nearside-Service"],
+  ]);
+  const templates = mirrors.map(({ service: stack }) => Template.fromStack(stack).toJSON());
+  expect(JSON.stringify(templates[0])).not.toContain("ap-southeast-2");
+  expect(JSON.stringify(templates[1])).not.toContain("eu-west-1");
+  // A region that is added changes nothing where a mirror is already.
+  const alone = service({ deployment: { regions: "eu-west-1" } }).toJSON();
+  expect(templates[0]).toEqual(alone);
+});
+
+test("a bucket that was kept is used again, behind a policy of its own", () => {
+  const file = { allowedAddresses: ["203.0.113.0/24"], deployment: { existingBucket: "kept-bucket" } };
+  const { storage, service: stack } = deployment(file);
+  const template = Template.fromStack(storage);
+  template.resourceCountIs("AWS::S3::Bucket", 0);
+  template.hasResourceProperties("AWS::S3::BucketPolicy", {
+    Bucket: "kept-bucket",
+    PolicyDocument: {
+      Statement: [
+        Match.objectLike({ Effect: "Deny", Condition: { Bool: { "aws:SecureTransport": "false" } } }),
+        Match.objectLike({ Sid: "LinksOnlyFromAllowedAddresses" }),
+      ],
+    },
+  });
+  Template.fromStack(stack).hasResourceProperties("AWS::Lambda::Function", {
+    Environment: { Variables: Match.objectLike({ NEARSIDE_BUCKET: "kept-bucket" }) },
+  });
+});
+
+test("tags, a boundary of permissions and the bootstrap's qualifier are on everything", () => {
+  const settings = { tags: "team=git,stage=test", permissionsBoundary: "limits", bootstrapQualifier: "acme" };
+  const { app, service: stack, storage } = deployment({ deployment: settings });
+  const template = Template.fromStack(stack);
+  for (const { Properties } of Object.values(template.findResources("AWS::IAM::Role"))) {
+    expect(JSON.stringify(Properties.PermissionsBoundary)).toContain(":policy/limits");
+    expect(Properties.Tags).toContainEqual({ Key: "team", Value: "git" });
+  }
+  for (const one of [stack, storage]) {
+    const artifact = app.synth().getStackByName(one.stackName);
+    expect(artifact.tags).toEqual({ team: "git", stage: "test" });
+    expect(artifact.assumeRoleArn).toContain("cdk-acme-deploy-role");
+  }
+});
+
+test("the outputs are the next commands to type", () => {
+  const outputs = Object.keys(service().findOutputs("*"));
+  for (const name of ["GitUrl", "BucketName", "SyncQueueUrl", "NextStoreAccount", "NextConnect", "NextCheck"])
+    expect(outputs).toContain(name);
+});
