@@ -9,7 +9,7 @@ import { assertNotStopped, CorruptPackError, LimitExceededError } from "../error
 import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { NONE } from "../git/history/pack-history.ts";
 import { encodePackIndex, PackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
-import { encodeLfsPointers, packedLfsPointers } from "../git/pack/lfs-pointers.ts";
+import { collectedLfsPointers } from "../git/pack/lfs-pointers.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../git/pack/limits.ts";
 import {
   decodePackHeader,
@@ -258,8 +258,7 @@ async function checkLinks(
 async function takeLfsPointers(threads: readonly IndexThread[], index: Uint8Array): Promise<Uint8Array> {
   const packIndex = new PackIndex(index);
   const parts = await Promise.all(threads.map((thread) => thread.run({ kind: "take-lfs-pointers" })));
-  const pointers = packedLfsPointers(parts, (ids, start) => packIndex.findBytes(ids, start));
-  return encodeLfsPointers(pointers, packIndex.objectCount);
+  return collectedLfsPointers(parts, packIndex.objectCount, (ids, start) => packIndex.findBytes(ids, start));
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {

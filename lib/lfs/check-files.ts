@@ -24,8 +24,13 @@ export async function checkLfsFiles(
   uuid: RepositoryUuid,
   { store, deep, checked }: CheckFilesOptions,
 ): Promise<{ readonly fileCount: number; readonly problems: readonly string[] }> {
-  const records = [...(await new StoredLfsRights(store, uuid).read()).records()];
-  const stored = records.filter(({ state, oid }) => state === LFS_STATE.stored && !checked.has(oid));
+  const stored: LfsRecord[] = [];
+  let fileCount = 0;
+  await (await new StoredLfsRights(store, uuid).read()).each((record) => {
+    if (record.state !== LFS_STATE.stored) return;
+    fileCount += 1;
+    if (!checked.has(record.oid)) stored.push(record);
+  });
   const problems: string[] = [];
   const atOnce = deep ? READS_AT_ONCE : CHECKS_AT_ONCE;
   for (let at = 0; at < stored.length; at += atOnce) {
@@ -34,7 +39,7 @@ export async function checkLfsFiles(
     problems.push(...found.filter((problem) => problem !== undefined));
     for (const { oid } of some) checked.add(oid);
   }
-  return { fileCount: records.filter(({ state }) => state === LFS_STATE.stored).length, problems };
+  return { fileCount, problems };
 }
 
 async function problemOf(

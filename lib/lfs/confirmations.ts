@@ -5,7 +5,7 @@
  */
 import { CONFIRM_AFTER_DAYS, MAX_HELD_DAYS } from "../repo/lfs-confirmation-age.ts";
 import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
-import type { LfsRights, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
+import type { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { FileOutcome } from "./bring-file.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
@@ -28,24 +28,22 @@ export function isConfirmationDue({ seconds, tries }: LfsRecord, nowSeconds: num
 
 export interface Removals {
   readonly rights: StoredLfsRights;
-  /** As read before. */
-  readonly known: LfsRights;
   /** Whether the primary answered for single files, and not for the repository as a whole. */
   readonly isAnswered: boolean;
   readonly nowMs: number;
 }
 
-/** Counts removals in the repository before any is noted. One request more where there are some. */
+/** Counts removals in the repository before any is noted. Three requests more where there are some. */
 export async function holdRemovals(
   outcomes: readonly FileOutcome[],
-  { rights, known, isAnswered, nowMs }: Removals,
+  { rights, isAnswered, nowMs }: Removals,
 ): Promise<readonly FileOutcome[]> {
   const isHeld = (outcome: FileOutcome): outcome is Removal =>
     wasRemoved(outcome) && outcome.known.tries + 1 < MAX_HELD_DAYS;
   const files = outcomes.filter(isHeld).length;
   if (files === 0) return outcomes;
   if (isAnswered) {
-    const maxFiles = Math.max(HELD_ABOVE_FILES, HELD_ABOVE_SHARE * known.countStored());
+    const maxFiles = Math.max(HELD_ABOVE_FILES, HELD_ABOVE_SHARE * (await rights.countStored()));
     if ((await rights.countRemovals(files, { nowMs, maxFiles, manyMs: MANY_MS })) <= maxFiles)
       return outcomes;
   }

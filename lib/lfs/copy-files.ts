@@ -40,13 +40,16 @@ export async function copyFiles(
   const { storage, primary, signal, log, now = Date.now } = options;
   const rights = new StoredLfsRights(storage.store, job.uuid);
   const oids = job.objects.map(({ oid }) => oid);
-  const [known, sizes] = await Promise.all([rights.read(), findPointerSizes(storage, job.uuid, oids)]);
+  const [known, sizes] = await Promise.all([
+    rights.findRecords(oids, storage.blocks),
+    findPointerSizes(storage, job.uuid, oids),
+  ]);
   if (sizes === undefined) return undefined;
   // The job's maker may have been asked for any oid.
   const nowMs = now();
   const nowSeconds = Math.floor(nowMs / 1000);
   const wanted = job.objects
-    .map(({ oid }) => ({ oid, sizeBytes: sizes.get(oid) ?? 0, known: known.find(oid) }))
+    .map(({ oid }) => ({ oid, sizeBytes: sizes.get(oid) ?? 0, known: known.get(oid) }))
     .filter(({ sizeBytes, known }) => sizeBytes > 0 && isWanted(known, nowSeconds));
   if (wanted.length === 0) return undefined;
   await keepFiles(
@@ -62,7 +65,7 @@ export async function copyFiles(
     }),
   );
   const isAnswered = entries !== undefined;
-  const outcomes = await holdRemovals(brought, { rights, known, isAnswered, nowMs });
+  const outcomes = await holdRemovals(brought, { rights, isAnswered, nowMs });
   await rights.add(outcomes.flatMap((outcome) => ("record" in outcome ? [outcome.record] : [])));
   await dropForgotten(storage.store, rights, outcomes);
   const report = reportOf(outcomes);

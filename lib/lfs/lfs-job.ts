@@ -98,6 +98,21 @@ export async function requestCopies(
   if (messages.length > 0) await queue.send(messages);
 }
 
+/** Has stored files confirmed: of a repository one job at a time, however many there are. Arguments as of `requestCopies`. */
+export async function requestConfirmations(
+  queue: JobQueue,
+  { workspace, uuid }: LfsRepository,
+  objects: readonly z.infer<typeof objectSchema>[],
+  again: string,
+): Promise<void> {
+  const queuedAt = new Date().toISOString();
+  const messages = batches(objects).map((batch) => ({
+    ...copyMessage({ kind: "copy", workspace, uuid, queuedAt, objects: batch }, again),
+    groupId: `${uuid}/lfs-confirm`,
+  }));
+  if (messages.length > 0) await queue.send(messages);
+}
+
 /** Puts a job that has run out of time into the queue once more. */
 export async function requeueJob(queue: JobQueue, job: LfsJob): Promise<void> {
   const again = `-again-${Date.now()}`;

@@ -3,23 +3,20 @@
  * plan that is made again finds what is new since.
  */
 import { CorruptPackError, errorFields, NotFoundError } from "../errors.ts";
+import type { LfsPointerTable } from "../git/pack/lfs-pointers.ts";
 import { markTipObjects } from "../git/walk/tip-objects.ts";
+import { WorkSlices } from "../git/work-slices.ts";
 import type { Logger } from "../log.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
 import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import { type LfsRights, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
-import { isConfirmationDue } from "./confirmations.ts";
 import { readLfsConfigUrl } from "./lfs-config-file.ts";
-import { type LfsPlanJob, requestCopies, requestFind } from "./lfs-job.ts";
+import { type LfsPlanJob, requestConfirmations, requestCopies, requestFind } from "./lfs-job.ts";
 import type { LfsCopyPolicy } from "./lfs-policy.ts";
-import {
-  type PackPointers,
-  type RepositoryPointers,
-  readRepositoryPointers,
-  sizesByOid,
-} from "./repository-pointers.ts";
+import { type RepositoryPointers, readRepositoryPointers } from "./repository-pointers.ts";
+import { type SurveyedFile, type SurveyedPointers, surveyFiles } from "./survey-files.ts";
 
 export interface LfsPlanOptions {
   readonly storage: RepositoryStorage;
@@ -38,8 +35,8 @@ export interface LfsPlanReport {
   readonly plannedBytes: number;
 }
 
-/** Of one plan: files to confirm, and those that were not to be had before. 100 requests; the rest waits for the next plan. */
-const MAX_DUE = 10_000;
+/** Planned at a time: notes and jobs of so many files are in memory. */
+const PLANNED_AT_ONCE = 20_000;
 
 /** @returns `undefined` if nothing was published, or nothing is to be copied. @throws {DamagedRepositoryError} */
 export async function planCopies(
@@ -52,30 +49,93 @@ export async function planCopies(
   if (found === undefined) return undefined;
   const stored = new StoredLfsRights(storage.store, job.uuid);
   const rights = await readRights(stored, log);
-  const sizes = sizesByOid(found.packs);
-  const planned = await filesToCopy(found, rights, options);
-  // First the record: a job that is lost is planned again when its time has come.
-  await stored.add(pendingRecords(planned, rights, now() / 1000));
-  await requestCopies(queue, job, planned, `-${job.queuedAt}`);
-  const report = {
-    pointers: sizes.size,
-    pointerBytes: [...sizes.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0),
-  };
-  const plannedPacks = found.packs.flatMap(({ pack, pointers }) => (pointers === undefined ? [] : [pack.id]));
-  const plannedRefs = found.repository.manifest.refs.sha256;
-  const plannedAt = new Date(now()).toISOString();
-  const configuredUrl = sizes.size > 0 ? await configuredUrlOf(found.repository, rights) : undefined;
+  const nowMs = now();
+  const survey = await surveyFiles(found, rights, { ...options, policy, nowMs });
+  const { pointers, pointerBytes, due } = survey;
+  const fresh = await filesOf(survey.fresh, found, policy);
+  for (let at = 0; at < fresh.length; at += PLANNED_AT_ONCE)
+    await plan(fresh.slice(at, at + PLANNED_AT_ONCE), job, { stored, queue, nowMs });
+  await plan(due.again, job, { stored, queue, nowMs });
+  await requestConfirmations(queue, job, due.confirmations, `-${job.queuedAt}`);
+  const plannedAt = new Date(nowMs).toISOString();
   await stored.notePlanned({
-    ...{ ...report, plannedPacks, plannedFor: policy, plannedRefs, plannedAt },
-    configuredUrl,
+    ...{ pointers, pointerBytes, plannedFor: policy, plannedAt },
+    plannedPacks: found.packs.flatMap((known) => (known.pointers === undefined ? [] : [known.pack.id])),
+    plannedRefs: found.repository.manifest.refs.sha256,
+    configuredUrl: pointers > 0 ? await configuredUrlOf(found.repository, rights) : undefined,
+    duePlannedAt: due.isSurveyed ? plannedAt : rights.document.duePlannedAt,
   });
-  await forgetUnpointed(stored, rights, found.packs, sizes);
-  const unknownPacks = found.packs.filter(({ pointers }) => pointers === undefined);
+  const unknownPacks = found.packs.filter((known) => known.pointers === undefined);
+  // A right ends with the last pointer. Where a pack has no sidecar, that is unknown.
+  if (unknownPacks.length === 0 && survey.hasUnpointed) await stored.rewrite(isPointed(found));
   if (unknownPacks.length > 0) await requestFind(queue, job, unknownPacks.at(-1)?.pack.id ?? "");
+  const planned = [...fresh, ...due.again, ...due.confirmations];
   const plannedBytes = planned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const result = { ...report, plannedFiles: planned.length, plannedBytes };
+  const result = { pointers, pointerBytes, plannedFiles: planned.length, plannedBytes };
   if (planned.length > 0) log.info("lfs:planned", { repo: `${job.workspace}/${job.uuid}`, ...result });
   return result;
+}
+
+interface Planning {
+  readonly stored: StoredLfsRights;
+  readonly queue: JobQueue;
+  readonly nowMs: number;
+}
+
+/** How long a job may wait and run before it is taken for lost. */
+const PENDING_SECONDS = 24 * 60 * 60;
+
+/** First the record: a job that is lost is planned again when its time has come. */
+async function plan(
+  files: readonly SurveyedFile[],
+  job: LfsPlanJob,
+  { stored, queue, nowMs }: Planning,
+): Promise<void> {
+  const seconds = Math.floor(nowMs / 1000) + PENDING_SECONDS;
+  const pending = files.filter(({ state = LFS_STATE.pending }) => state === LFS_STATE.pending);
+  await stored.add(
+    pending.map(({ oid, sizeBytes }) => ({ oid, sizeBytes, state: LFS_STATE.pending, tries: 0, seconds })),
+  );
+  await requestCopies(queue, job, files, `-${job.queuedAt}`);
+}
+
+/** @returns Whether a pack has a pointer to it. */
+function isPointed({ packs }: RepositoryPointers): (record: LfsRecord) => boolean {
+  return ({ oid }) => {
+    const bytes = Buffer.from(oid, "hex");
+    return packs.some(({ pointers }) => (pointers?.records.find(bytes) ?? -1) >= 0);
+  };
+}
+
+/** Of files that nothing is known of those that the policy wants. Branches and tags are read only where there are some. */
+async function filesOf(
+  fresh: SurveyedPointers,
+  { repository, packs }: RepositoryPointers,
+  policy: LfsCopyPolicy,
+): Promise<SurveyedFile[]> {
+  if (fresh.count === 0) return [];
+  const objects = await repository.openObjects();
+  const marks =
+    policy === "all"
+      ? undefined
+      : await asRepositoryDamage(async () => markTipObjects(objects, await repository.readRefs()));
+  const numbers = packs.map((_, pack) => (fresh.packs.has(pack) ? objects.packs.numbersOf(pack) : undefined));
+  const files: SurveyedFile[] = [];
+  const slices = new WorkSlices();
+  for (let i = 0, last = ""; i < fresh.count; i++) {
+    const { pack, row } = fresh.at(i);
+    const table = packs[pack]?.pointers as LfsPointerTable;
+    const number = numbers[pack]?.[table.indexNumberAt(row)] as number;
+    const oid = table.records.oidAt(row);
+    // Those of one oid follow each other.
+    if (oid !== last && (marks?.isSent(number) ?? true)) {
+      files.push({ oid, sizeBytes: table.sizeBytesAt(row) });
+      last = oid;
+    }
+    const pause = slices.spend(1);
+    if (pause !== undefined) await pause;
+  }
+  return files;
 }
 
 /** Read anew where refs have changed. */
@@ -97,83 +157,5 @@ async function readRights(stored: StoredLfsRights, log: Logger): Promise<LfsRigh
     log.error("store:damaged", errorFields(error));
     await stored.dropDamagedTables();
     return stored.read();
-  }
-}
-
-interface PlannedFile {
-  readonly oid: string;
-  readonly sizeBytes: number;
-}
-
-async function filesToCopy(
-  { repository, packs }: RepositoryPointers,
-  rights: LfsRights,
-  { policy, maxFileBytes, now = Date.now }: LfsPlanOptions,
-): Promise<PlannedFile[]> {
-  const { plannedPacks, plannedFor, plannedRefs } = rights.document;
-  // A ref may have moved to a commit that was here before.
-  const isSame = plannedFor === policy && plannedRefs === repository.manifest.refs.sha256;
-  const isPlanned = new Set(isSame ? plannedPacks : []);
-  const fresh = packs.map(({ pack, pointers = [] }) =>
-    isPlanned.has(pack.id)
-      ? []
-      : pointers.filter(({ oid, sizeBytes }) => sizeBytes <= maxFileBytes && rights.find(oid) === undefined),
-  );
-  const files = new Map<string, number>();
-  if (fresh.some((pointers) => pointers.length > 0)) {
-    const objects = await repository.openObjects();
-    const marks =
-      policy === "all"
-        ? undefined
-        : await asRepositoryDamage(async () => markTipObjects(objects, await repository.readRefs()));
-    for (const [packNumber, pointers] of fresh.entries()) {
-      if (pointers.length === 0) continue;
-      const numbers = objects.packs.numbersOf(packNumber);
-      for (const { oid, sizeBytes, indexNumber } of pointers) {
-        if (marks?.isSent(numbers[indexNumber] as number) ?? true) files.set(oid, sizeBytes);
-      }
-    }
-  }
-  for (const { oid, sizeBytes } of dueRecords(rights, now() / 1000)) files.set(oid, sizeBytes);
-  return Array.from(files, ([oid, sizeBytes]) => ({ oid, sizeBytes }));
-}
-
-/** How long a job may wait and run before it is taken for lost. */
-const PENDING_SECONDS = 24 * 60 * 60;
-
-function pendingRecords(planned: readonly PlannedFile[], rights: LfsRights, nowSeconds: number): LfsRecord[] {
-  return planned
-    .filter(({ oid }) => (rights.find(oid)?.state ?? LFS_STATE.pending) === LFS_STATE.pending)
-    .map(({ oid, sizeBytes }) => ({
-      ...{ oid, sizeBytes, state: LFS_STATE.pending, tries: 0 },
-      seconds: Math.floor(nowSeconds) + PENDING_SECONDS,
-    }));
-}
-
-function dueRecords(rights: LfsRights, nowSeconds: number): LfsRecord[] {
-  const due: LfsRecord[] = [];
-  for (const record of rights.records()) {
-    const isDue =
-      record.state === LFS_STATE.stored
-        ? isConfirmationDue(record, nowSeconds)
-        : record.seconds <= nowSeconds;
-    if (isDue) due.push(record);
-    if (due.length === MAX_DUE) break;
-  }
-  return due;
-}
-
-/** A right ends with the last pointer. Where a pack has no sidecar, that is unknown. */
-async function forgetUnpointed(
-  stored: StoredLfsRights,
-  rights: LfsRights,
-  packs: readonly PackPointers[],
-  sizes: ReadonlyMap<string, number>,
-): Promise<void> {
-  if (packs.some(({ pointers }) => pointers === undefined)) return;
-  for (const { oid } of rights.records()) {
-    if (sizes.has(oid)) continue;
-    await stored.rewrite((record) => sizes.has(record.oid));
-    return;
   }
 }

@@ -1,6 +1,6 @@
 /** Which files of git-lfs a repository has pointers to, as the sidecars of its packs say. */
 import { NotFoundError } from "../errors.ts";
-import type { PackedLfsPointer } from "../git/pack/lfs-pointers.ts";
+import type { LfsPointerTable } from "../git/pack/lfs-pointers.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import { findPackLfsPointers, readLfsPointers } from "../repo/lfs-pointers.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
@@ -9,7 +9,7 @@ import { openRepository, type Repository, type RepositoryStorage } from "../repo
 export interface PackPointers {
   readonly pack: ManifestPack;
   /** `undefined` where the pack has no sidecar. */
-  readonly pointers: readonly PackedLfsPointer[] | undefined;
+  readonly pointers: LfsPointerTable | undefined;
 }
 
 export interface RepositoryPointers {
@@ -35,28 +35,25 @@ export async function readRepositoryPointers(
   return { repository, packs };
 }
 
-/** Which of these files the repository has pointers to: sizes by oid. @returns `undefined` if nothing was published. */
+/**
+ * Which of these files the repository has pointers to: sizes by oid, read as of `findPackLfsPointers`.
+ * @returns `undefined` if nothing was published.
+ */
 export async function findPointerSizes(
-  { store, ...storage }: RepositoryStorage,
+  storage: RepositoryStorage,
   uuid: RepositoryUuid,
   oids: readonly string[],
 ): Promise<ReadonlyMap<string, number> | undefined> {
-  const repository = await openRepository({ store, ...storage }, uuid).catch(absentIfNotFound);
+  const repository = await openRepository(storage, uuid).catch(absentIfNotFound);
   if (repository === undefined) return undefined;
+  const found = await Promise.all(
+    repository.manifest.packs.map((pack) =>
+      findPackLfsPointers(storage.blocks, repositoryKeys(uuid), pack, oids),
+    ),
+  );
   const sizes = new Map<string, number>();
-  // One pack after the other: a sidecar has 44 bytes for each pointer of a large repository.
-  for (const pack of repository.manifest.packs) {
-    const found = await findPackLfsPointers(store, repositoryKeys(uuid), pack, oids);
-    for (const [oid, sizeBytes] of found ?? []) if (!sizes.has(oid)) sizes.set(oid, sizeBytes);
-  }
-  return sizes;
-}
-
-/** Sizes by oid; of an oid with several sizes, the one that comes first. */
-export function sizesByOid(packs: readonly PackPointers[]): Map<string, number> {
-  const sizes = new Map<string, number>();
-  for (const { pointers = [] } of packs)
-    for (const { oid, sizeBytes } of pointers) if (!sizes.has(oid)) sizes.set(oid, sizeBytes);
+  for (const ofPack of found)
+    for (const [oid, sizeBytes] of ofPack ?? []) if (!sizes.has(oid)) sizes.set(oid, sizeBytes);
   return sizes;
 }
 

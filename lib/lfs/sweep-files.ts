@@ -78,8 +78,9 @@ async function usedFiles({ store, signal }: SweepOptions): Promise<ReadonlySet<s
     const rights = new StoredLfsRights(store, uuid);
     const { damage } = await rights.readDocument();
     if (damage !== undefined) throw damage;
-    for (const { oid, state } of (await rights.read()).records())
+    await (await rights.read()).each(({ oid, state }) => {
       if (state === LFS_STATE.stored) used.add(shortened(oid));
+    });
   }
   return used;
 }

@@ -30,7 +30,7 @@ export async function readLfsCounts(store: BlobStore, uuid: RepositoryUuid): Pro
   const { pointers, pointerBytes, plannedAt, configuredUrl } = rights.document;
   if (plannedAt === undefined) return undefined;
   const counts = { stored: 0, storedBytes: 0, held: 0, pending: 0, missing: 0, postponed: 0 };
-  for (const { state, sizeBytes, tries } of rights.records()) {
+  await rights.each(({ state, sizeBytes, tries }) => {
     if (state === LFS_STATE.stored) {
       counts.stored += 1;
       counts.storedBytes += sizeBytes;
@@ -38,6 +38,6 @@ export async function readLfsCounts(store: BlobStore, uuid: RepositoryUuid): Pro
     } else if (state === LFS_STATE.pending) counts.pending += 1;
     else if (state === LFS_STATE.missing) counts.missing += 1;
     else counts.postponed += 1;
-  }
+  });
   return { pointers, pointerBytes, ...counts, plannedAt, configuredUrl };
 }

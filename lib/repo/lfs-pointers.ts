@@ -3,46 +3,56 @@
 import { CorruptPackError, NotFoundError } from "../errors.ts";
 import type { ObjectNumber } from "../git/object-numbers.ts";
 import {
-  decodeLfsPointers,
-  encodeLfsPointers,
-  findLfsPointers,
-  type PackedLfsPointer,
+  LFS_POINTER_RECORDS,
+  LfsPointerTable,
+  LfsPointerWriter,
+  lfsPointerCount,
+  lfsPointerSize,
 } from "../git/pack/lfs-pointers.ts";
+import { WorkSlices } from "../git/work-slices.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import type { BlockCache } from "../store/block-cache.ts";
 import type { PackRun } from "./compaction/policy.ts";
 import type { RepositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import type { ObjectDatabase } from "./object-database.ts";
+import { findStoredRecords } from "./stored-oid-records.ts";
 
 /** @returns `undefined` where the pack has no sidecar that can be read: nothing is known of its pointers. */
 export async function readLfsPointers(
   store: BlobStore,
   keys: RepositoryKeys,
-  pack: ManifestPack,
-): Promise<readonly PackedLfsPointer[] | undefined> {
-  return readSidecar(store, keys, pack, (bytes) => decodeLfsPointers(bytes, pack.objectCount));
+  { id, objectCount }: ManifestPack,
+): Promise<LfsPointerTable | undefined> {
+  return orUnknown(async () => LfsPointerTable.open((await store.read(keys.packLfs(id))).bytes, objectCount));
 }
 
-/** Sizes by oid, of the pointers to these files only. @returns As `readLfsPointers`. */
+/**
+ * Sizes by oid, of the pointers to these files only: reads the blocks in which they are. Checksums are not compared: a damaged
+ * sidecar may hide pointers, until a plan has it made anew, and has none that the repository has not.
+ * @returns As `readLfsPointers`.
+ */
 export async function findPackLfsPointers(
-  store: BlobStore,
+  blocks: BlockCache,
   keys: RepositoryKeys,
-  pack: ManifestPack,
+  { id, objectCount }: ManifestPack,
   oids: readonly string[],
 ): Promise<ReadonlyMap<string, number> | undefined> {
-  return readSidecar(store, keys, pack, (bytes) => findLfsPointers(bytes, pack.objectCount, oids));
+  const key = keys.packLfs(id);
+  return orUnknown(async () => {
+    const { start, recordBytes } = LFS_POINTER_RECORDS;
+    const count = lfsPointerCount(await blocks.read(key, 0, start), objectCount);
+    if (count === undefined) return undefined;
+    const records = await findStoredRecords({ blocks, key, start, recordBytes, count }, oids);
+    return new Map(Array.from(records, ([oid, record]) => [oid, lfsPointerSize(record)]));
+  });
 }
 
-async function readSidecar<Result>(
-  store: BlobStore,
-  keys: RepositoryKeys,
-  { id }: ManifestPack,
-  decode: (bytes: Uint8Array) => Result | undefined,
-): Promise<Result | undefined> {
+async function orUnknown<Result>(read: () => Promise<Result | undefined>): Promise<Result | undefined> {
   try {
-    return decode((await store.read(keys.packLfs(id))).bytes);
+    return await read();
   } catch (error) {
-    if (error instanceof NotFoundError || error instanceof CorruptPackError) return undefined;
+    if ([NotFoundError, CorruptPackError, RangeError].some((kind) => error instanceof kind)) return undefined;
     throw error;
   }
 }
@@ -58,23 +68,31 @@ export async function mergedLfsPointers(
   keys: RepositoryKeys,
   { objects, packs, run }: { objects: ObjectDatabase; packs: readonly ManifestPack[]; run: PackRun },
 ): Promise<
-  ((numbers: Uint32Array, isOwn: (objectNumber: ObjectNumber) => boolean) => Uint8Array) | undefined
+  ((numbers: Uint32Array, isOwn: (objectNumber: ObjectNumber) => boolean) => Promise<Uint8Array>) | undefined
 > {
   const runPacks = packs.slice(run.start, run.end);
   const sidecars = await Promise.all(runPacks.map((pack) => readLfsPointers(store, keys, pack)));
-  const pointers = new Map<number, PackedLfsPointer>();
-  for (const [i, sidecar] of sidecars.entries()) {
-    if (sidecar === undefined) return undefined;
-    if (sidecar.length === 0) continue;
-    const numbers = objects.packs.numbersOf(run.start + i);
-    for (const pointer of sidecar) pointers.set(numbers[pointer.indexNumber] as number, pointer);
-  }
-  return (numbers, isOwn) => {
-    const merged: PackedLfsPointer[] = [];
+  const tables = sidecars.filter((sidecar) => sidecar !== undefined);
+  if (tables.length < sidecars.length) return undefined;
+  return async (numbers, isOwn) => {
+    const writer = new LfsPointerWriter(numbers.length);
+    if (tables.every(({ records }) => records.count === 0)) return writer.encode();
+    /** By object of the repository: its number in the merged index, and 1. */
+    const merged = new Uint32Array(objects.objectCount);
     numbers.forEach((objectNumber, indexNumber) => {
-      const pointer = isOwn(objectNumber) ? pointers.get(objectNumber) : undefined;
-      if (pointer !== undefined) merged.push({ ...pointer, indexNumber });
+      if (isOwn(objectNumber)) merged[objectNumber] = indexNumber + 1;
     });
-    return encodeLfsPointers(merged, numbers.length);
+    const slices = new WorkSlices();
+    for (const [i, table] of tables.entries()) {
+      const ofPack = objects.packs.numbersOf(run.start + i);
+      const { records } = table;
+      for (let row = 0; row < records.count; row++) {
+        const indexNumber = merged[ofPack[table.indexNumberAt(row)] as number] as number;
+        if (indexNumber > 0) writer.add(indexNumber - 1, records.bytes, records.startOf(row));
+        const pause = slices.spend(1);
+        if (pause !== undefined) await pause;
+      }
+    }
+    return writer.encode();
   };
 }

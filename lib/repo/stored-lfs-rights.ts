@@ -7,9 +7,21 @@ import { setTimeout } from "node:timers/promises";
 import * as z from "zod";
 import { CorruptPackError, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import type { BlockCache } from "../store/block-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import { encodeRightsTable, type LfsRecord, mergeRightsTables, RightsTable } from "./lfs-rights-table.ts";
+import {
+  type EncodedTable,
+  eachRecord,
+  encodeRightsTable,
+  LFS_STATE,
+  type LfsRecord,
+  mergeRightsTables,
+  RIGHTS_RECORDS,
+  RightsTable,
+  readRightsRecord,
+} from "./lfs-rights-table.ts";
 import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
+import { findStoredRecords } from "./stored-oid-records.ts";
 
 const count = z.number().int().nonnegative();
 
@@ -24,6 +36,8 @@ const rightsSchema = z.object({
   /** Pointers in the repository's packs when these were planned, each oid once, and what their files have in all. */
   pointers: count,
   pointerBytes: count,
+  /** When files were last looked for that are to be asked about again; see `lib/lfs/survey-files.ts`. */
+  duePlannedAt: z.optional(z.iso.datetime()),
   /** SHA-256 of the refs whose files were planned. */
   plannedRefs: z.optional(z.string()),
   plannedAt: z.optional(z.iso.datetime()),
@@ -55,6 +69,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const MAX_TABLES = 16;
 
 const MAX_REWRITES = 8;
+const MAX_READ_TRIES = 3;
 
 /** Of some 190,000 files. One request for more would take longer than several. */
 const READ_AT_ONCE_BYTES = 8 * 1024 * 1024;
@@ -82,21 +97,9 @@ export class LfsRights {
     return undefined;
   }
 
-  /** Stored files of the largest table: not more than there are, but for those that newer tables took the right from. */
-  countStored(): number {
-    return Math.max(0, ...this.tables.map((table) => table.countStored()));
-  }
-
-  /** Each oid once. */
-  *records(): Generator<LfsRecord, void, undefined> {
-    const seen = new Set<string>();
-    for (const table of this.tables.toReversed()) {
-      for (const record of table.records()) {
-        if (seen.has(record.oid)) continue;
-        if (this.tables.length > 1) seen.add(record.oid);
-        yield record;
-      }
-    }
+  /** Each oid once, in their order. Leaves the event loop to others. */
+  each(visit: (record: LfsRecord) => void): Promise<void> {
+    return eachRecord(this.tables, (table, row) => visit(table.recordAt(row)));
   }
 }
 
@@ -124,7 +127,7 @@ export class StoredLfsRights {
         return new LfsRights(document, await this.readTables({ tables: select(document.tables) }));
       } catch (error) {
         // They were merged since.
-        if (!(error instanceof NotFoundError) || tries > 3) throw error;
+        if (!(error instanceof NotFoundError) || tries > MAX_READ_TRIES) throw error;
       }
     }
   }
@@ -151,10 +154,47 @@ export class StoredLfsRights {
     return RightsTable.open(table);
   }
 
+  /**
+   * What is known of these files, by oid. Of the tables it reads the blocks in which they are, and compares no checksum: this gives
+   * no right to serve.
+   */
+  async findRecords(oids: readonly string[], blocks: BlockCache): Promise<ReadonlyMap<string, LfsRecord>> {
+    for (let tries = 1; ; tries++) {
+      const { value: document = NO_RIGHTS } = await this.#document.read();
+      try {
+        const known = new Map<string, LfsRecord>();
+        for (const { id, records: count } of document.tables.toReversed()) {
+          const table = { blocks, key: repositoryKeys(this.#uuid).lfsTable(id), ...RIGHTS_RECORDS, count };
+          const found = await findStoredRecords(
+            table,
+            oids.filter((oid) => !known.has(oid)),
+          );
+          for (const [oid, record] of found) known.set(oid, readRightsRecord(record));
+        }
+        return known;
+      } catch (error) {
+        // They were merged since.
+        if (!(error instanceof NotFoundError) || tries > MAX_READ_TRIES) throw error;
+      }
+    }
+  }
+
+  /** Stored files of the largest table: not more than there are, but for those that newer tables took the right from. */
+  async countStored(): Promise<number> {
+    const { tables } = await this.read((listed) =>
+      listed.toSorted((a, b) => b.records - a.records).slice(0, 1),
+    );
+    let stored = 0;
+    await eachRecord(tables, (table, row) => {
+      if (table.stateAt(row) === LFS_STATE.stored) stored += 1;
+    });
+    return stored;
+  }
+
   /** Adds what was learned, over whatever else is known of these oids. */
   async add(records: readonly LfsRecord[]): Promise<void> {
     if (records.length === 0) return;
-    const added = await this.#writeTable(records);
+    const added = await this.#storeTable(await encodeRightsTable(records));
     const { value } = await this.#changeAmongMany((document = NO_RIGHTS) => ({
       ...document,
       tables: [...document.tables, added],
@@ -179,8 +219,7 @@ export class StoredLfsRights {
     const select = (tables: readonly ListedTable[]) => (isKept === undefined ? newerTables(tables) : tables);
     const { document: read, tables } = await this.read(select);
     if (tables.length === 0) return true;
-    const { bytes, records } = await mergeRightsTables(tables, isKept);
-    const table = await this.#storeTable(bytes, records);
+    const table = await this.#storeTable(await mergeRightsTables(tables, isKept));
     const replaced = new Set(select(read.tables).map(({ id }) => id));
     let isReplaced = false;
     await this.#document.change((document = NO_RIGHTS) => {
@@ -257,11 +296,7 @@ export class StoredLfsRights {
     }
   }
 
-  #writeTable(records: readonly LfsRecord[]): Promise<ListedTable> {
-    return this.#storeTable(encodeRightsTable(records), new Set(records.map(({ oid }) => oid)).size);
-  }
-
-  async #storeTable(bytes: Uint8Array, records: number): Promise<ListedTable> {
+  async #storeTable({ bytes, records }: EncodedTable): Promise<ListedTable> {
     // Random, so that no table is removed that is just being written again.
     const id = randomBytes(20).toString("hex");
     await this.#store.write(repositoryKeys(this.#uuid).lfsTable(id), bytes);

@@ -73,10 +73,14 @@ async function findRepository(
   for (const repository of published.slice(0, MAX_REPOSITORIES)) {
     const counts = await readLfsCounts(store, repository.uuid);
     if (counts === undefined || counts.pointers === 0) continue;
-    const records = [...(await new StoredLfsRights(store, repository.uuid).read()).records()];
-    const stored = records.find(({ state }) => state === LFS_STATE.stored);
+    let first: LfsRecord | undefined;
+    let stored: LfsRecord | undefined;
+    await (await new StoredLfsRights(store, repository.uuid).read()).each((record) => {
+      first ??= record;
+      if (record.state === LFS_STATE.stored) stored ??= record;
+    });
     if (stored !== undefined) return { repository, counts, record: stored };
-    withoutFile ??= { repository, counts, record: records[0] };
+    withoutFile ??= { repository, counts, record: first };
   }
   const looked = Math.min(published.length, MAX_REPOSITORIES);
   const which = looked < published.length ? "the first " : "";

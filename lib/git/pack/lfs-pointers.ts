@@ -5,12 +5,12 @@
  *   record: oid 32 · size 6 · the blob's number in the pack's index 4 · flags 2, all zero
  * Records are sorted by oid, then number; numbers are big-endian. An oid may come several times, with other sizes.
  */
-import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
-import { type LfsPointer, parseLfsPointer } from "../lfs-pointer.ts";
+import { parseLfsPointer } from "../lfs-pointer.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
+import { WorkSlices } from "../work-slices.ts";
+import { copyRecords, LFS_OID_BYTES, OidRecords, sha256WithPauses, sortedRows } from "./oid-records.ts";
 
-const LFS_OID_BYTES = 32;
 const SIGNATURE = 0x4e4c4653; // "NLFS"
 const VERSION = 1;
 const HEADER_BYTES = 16;
@@ -18,10 +18,7 @@ const RECORD_BYTES = 44;
 const CHECKSUM_BYTES = 32;
 const SIZE_BYTES = 6;
 
-export interface PackedLfsPointer extends LfsPointer {
-  /** Of the blob, in the pack's index. */
-  readonly indexNumber: number;
-}
+const NUMBER_OFFSET = LFS_OID_BYTES + SIZE_BYTES;
 
 /** A pointer as it is collected: the blob's id 20, oid 32, size 6. */
 const COLLECTED_BYTES = OBJECT_ID_BYTES + LFS_OID_BYTES + SIZE_BYTES;
@@ -60,119 +57,123 @@ export class LfsPointerCollector {
 }
 
 /**
+ * The sidecar of a pack that was just scanned.
  * @param parts - What collectors took; of a blob that was seen twice one record is kept, of one that is not in the index none.
  * @param findNumber - The number in the index of the object whose id is at `idBytes[start]`, or -1.
  */
-export function packedLfsPointers(
+export async function collectedLfsPointers(
   parts: readonly Uint8Array[],
+  objectCount: number,
   findNumber: (idBytes: Uint8Array, start: number) => number,
-): PackedLfsPointer[] {
-  const byNumber = new Map<number, PackedLfsPointer>();
+): Promise<Uint8Array> {
+  const slices = new WorkSlices();
+  const writer = new LfsPointerWriter(objectCount);
   for (const part of parts) {
     const bytes = Buffer.from(part.buffer, part.byteOffset, part.length);
     for (let at = 0; at < bytes.length; at += COLLECTED_BYTES) {
       const indexNumber = findNumber(bytes, at);
-      if (indexNumber < 0) continue;
-      const oidAt = at + OBJECT_ID_BYTES;
-      byNumber.set(indexNumber, {
-        indexNumber,
-        oid: bytes.toString("hex", oidAt, oidAt + LFS_OID_BYTES),
-        sizeBytes: bytes.readUIntBE(oidAt + LFS_OID_BYTES, SIZE_BYTES),
-      });
+      if (indexNumber >= 0) writer.add(indexNumber, bytes, at + OBJECT_ID_BYTES);
+      const pause = slices.spend(1);
+      if (pause !== undefined) await pause;
     }
   }
-  return [...byNumber.values()];
+  return writer.encode();
 }
 
-/** @param objectCount - Of the pack. */
-export function encodeLfsPointers(pointers: readonly PackedLfsPointer[], objectCount: number): Uint8Array {
-  const sorted = pointers.toSorted((a, b) => compare(a.oid, b.oid) || a.indexNumber - b.indexNumber);
-  const bytes = Buffer.alloc(HEADER_BYTES + sorted.length * RECORD_BYTES + CHECKSUM_BYTES);
-  for (const [i, word] of [SIGNATURE, VERSION, sorted.length, objectCount].entries())
-    bytes.writeUInt32BE(word, i * 4);
-  let at = HEADER_BYTES;
-  for (const { oid, sizeBytes, indexNumber } of sorted) {
-    bytes.write(oid, at, "hex");
-    bytes.writeUIntBE(sizeBytes, at + LFS_OID_BYTES, SIZE_BYTES);
-    bytes.writeUInt32BE(indexNumber, at + LFS_OID_BYTES + SIZE_BYTES);
-    at += RECORD_BYTES;
+/** Makes a sidecar of pointers in any order. */
+export class LfsPointerWriter {
+  readonly #isAdded: Uint8Array;
+  #records = Buffer.alloc(0);
+  #count = 0;
+
+  /** @param objectCount - Of the pack. */
+  constructor(objectCount: number) {
+    this.#isAdded = new Uint8Array(objectCount);
   }
-  bytes.set(createHash("sha256").update(bytes.subarray(0, at)).digest(), at);
-  return bytes;
-}
 
-/**
- * @returns `undefined` for another version: it is to be made again.
- * @throws {CorruptPackError} The bytes contradict themselves or the pack.
- */
-export function decodeLfsPointers(
-  sidecar: Uint8Array,
-  objectCount: number,
-): readonly PackedLfsPointer[] | undefined {
-  const opened = openSidecar(sidecar, objectCount);
-  if (opened === undefined) return undefined;
-  const { bytes, end } = opened;
-  const pointers: PackedLfsPointer[] = [];
-  for (let at = HEADER_BYTES; at < end; at += RECORD_BYTES) {
-    const indexNumber = bytes.readUInt32BE(at + LFS_OID_BYTES + SIZE_BYTES);
-    if (indexNumber >= objectCount) throw new CorruptPackError("LFS pointer is outside its pack");
-    pointers.push({
-      oid: bytes.toString("hex", at, at + LFS_OID_BYTES),
-      sizeBytes: bytes.readUIntBE(at + LFS_OID_BYTES, SIZE_BYTES),
-      indexNumber,
-    });
-  }
-  return pointers;
-}
-
-/**
- * Of the pointers to these files the first one each, without decoding the others.
- * @returns Sizes by oid; `undefined` and errors as in `decodeLfsPointers`.
- */
-export function findLfsPointers(
-  sidecar: Uint8Array,
-  objectCount: number,
-  oids: Iterable<string>,
-): Map<string, number> | undefined {
-  const opened = openSidecar(sidecar, objectCount);
-  if (opened === undefined) return undefined;
-  const { bytes, end } = opened;
-  const sizes = new Map<string, number>();
-  for (const oid of oids) {
-    const wanted = Buffer.from(oid, "hex");
-    let low = 0;
-    let high = (end - HEADER_BYTES) / RECORD_BYTES;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const at = HEADER_BYTES + middle * RECORD_BYTES;
-      if (bytes.compare(wanted, 0, LFS_OID_BYTES, at, at + LFS_OID_BYTES) < 0) low = middle + 1;
-      else high = middle;
+  /** Once for each blob. @param bytes - Hold its oid and size at `start`, as records do. */
+  add(indexNumber: number, bytes: Uint8Array, start: number): void {
+    if (this.#isAdded[indexNumber] !== 0) return;
+    this.#isAdded[indexNumber] = 1;
+    const at = this.#count * RECORD_BYTES;
+    if (at === this.#records.length) {
+      const grown = Buffer.alloc(Math.max(64 * RECORD_BYTES, this.#records.length * 2));
+      grown.set(this.#records);
+      this.#records = grown;
     }
-    const at = HEADER_BYTES + low * RECORD_BYTES;
-    if (at < end && wanted.equals(bytes.subarray(at, at + LFS_OID_BYTES)))
-      sizes.set(oid, bytes.readUIntBE(at + LFS_OID_BYTES, SIZE_BYTES));
+    this.#records.set(bytes.subarray(start, start + NUMBER_OFFSET), at);
+    this.#records.writeUInt32BE(indexNumber, at + NUMBER_OFFSET);
+    this.#count += 1;
   }
-  return sizes;
+
+  async encode(): Promise<Uint8Array> {
+    const unsorted = new OidRecords(this.#records.subarray(0, this.#count * RECORD_BYTES), 0, RECORD_BYTES);
+    const numberAt = (row: number) => unsorted.bytes.readUInt32BE(unsorted.startOf(row) + NUMBER_OFFSET);
+    const rows = await sortedRows(unsorted, (left, right) => numberAt(left) - numberAt(right));
+    const bytes = Buffer.alloc(HEADER_BYTES + this.#count * RECORD_BYTES + CHECKSUM_BYTES);
+    for (const [i, word] of [SIGNATURE, VERSION, this.#count, this.#isAdded.length].entries())
+      bytes.writeUInt32BE(word, i * 4);
+    const end = await copyRecords(unsorted, rows, bytes, HEADER_BYTES);
+    bytes.set(await sha256WithPauses(bytes.subarray(0, end)), end);
+    return bytes;
+  }
 }
 
-function openSidecar(
-  sidecar: Uint8Array,
-  objectCount: number,
-): { readonly bytes: Buffer; readonly end: number } | undefined {
-  const bytes = Buffer.from(sidecar.buffer, sidecar.byteOffset, sidecar.length);
-  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES || bytes.readUInt32BE(0) !== SIGNATURE)
-    throw new CorruptPackError("not a sidecar of LFS pointers");
+/** A sidecar that was read. */
+export class LfsPointerTable {
+  readonly records: OidRecords;
+
+  private constructor(records: OidRecords) {
+    this.records = records;
+  }
+
+  /**
+   * @param objectCount - Of the pack.
+   * @returns `undefined` for another version: it is to be made again.
+   * @throws {CorruptPackError} The bytes contradict themselves or the pack.
+   */
+  static async open(sidecar: Uint8Array, objectCount: number): Promise<LfsPointerTable | undefined> {
+    const bytes = Buffer.from(sidecar.buffer, sidecar.byteOffset, sidecar.length);
+    if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES)
+      throw new CorruptPackError("not a sidecar of LFS pointers");
+    const count = lfsPointerCount(bytes, objectCount);
+    if (count === undefined) return undefined;
+    const end = HEADER_BYTES + count * RECORD_BYTES;
+    if (bytes.length !== end + CHECKSUM_BYTES)
+      throw new CorruptPackError("sidecar of LFS pointers does not fit its pack");
+    if (!(await sha256WithPauses(bytes.subarray(0, end))).equals(bytes.subarray(end)))
+      throw new CorruptPackError("checksum of LFS pointers is wrong");
+    const table = new LfsPointerTable(new OidRecords(bytes.subarray(0, end), HEADER_BYTES, RECORD_BYTES));
+    for (let row = 0; row < count; row++)
+      if (table.indexNumberAt(row) >= objectCount)
+        throw new CorruptPackError("LFS pointer is outside its pack");
+    return table;
+  }
+
+  sizeBytesAt(row: number): number {
+    return lfsPointerSize(this.records.bytes, this.records.startOf(row));
+  }
+
+  /** Of the blob, in the pack's index. */
+  indexNumberAt(row: number): number {
+    return this.records.bytes.readUInt32BE(this.records.startOf(row) + NUMBER_OFFSET);
+  }
+}
+
+/** Where the records of a sidecar begin, and how long each is. */
+export const LFS_POINTER_RECORDS = { start: HEADER_BYTES, recordBytes: RECORD_BYTES } as const;
+
+/** @param header - A sidecar's first bytes. Result and errors as in `LfsPointerTable.open`. */
+export function lfsPointerCount(header: Uint8Array, objectCount: number): number | undefined {
+  const bytes = Buffer.from(header.buffer, header.byteOffset, header.length);
+  if (bytes.readUInt32BE(0) !== SIGNATURE) throw new CorruptPackError("not a sidecar of LFS pointers");
   if (bytes.readUInt32BE(4) !== VERSION) return undefined;
-  const count = bytes.readUInt32BE(8);
-  const end = HEADER_BYTES + count * RECORD_BYTES;
-  if (bytes.readUInt32BE(12) !== objectCount || bytes.length !== end + CHECKSUM_BYTES)
+  if (bytes.readUInt32BE(12) !== objectCount)
     throw new CorruptPackError("sidecar of LFS pointers does not fit its pack");
-  const checksum = createHash("sha256").update(bytes.subarray(0, end)).digest();
-  if (!checksum.equals(bytes.subarray(end))) throw new CorruptPackError("checksum of LFS pointers is wrong");
-  return { bytes, end };
+  return bytes.readUInt32BE(8);
 }
 
-function compare(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
+/** @param record - Begins at `start`. */
+export function lfsPointerSize(record: Buffer, start = 0): number {
+  return record.readUIntBE(start + LFS_OID_BYTES, SIZE_BYTES);
 }

@@ -32,7 +32,7 @@ export interface MergedPackOptions {
   readonly objects: PackedObjects;
   /** Makes the sidecar of pointers; see `mergedLfsPointers`. */
   readonly encodeLfsPointers?:
-    | ((numbers: Uint32Array, isOwn: (objectNumber: ObjectNumber) => boolean) => Uint8Array)
+    | ((numbers: Uint32Array, isOwn: (objectNumber: ObjectNumber) => boolean) => Promise<Uint8Array>)
     | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onEntries?: ((entryCount: number) => void) | undefined;
@@ -54,7 +54,7 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
     const numbers = order.map((entry) => entries.numbers[entry] as number);
     const isOwn = isOwnOf(run, objects.objectCount);
     const historyBytes = encodeHistory(objects, run, { numbers, order, isOwn }, entries);
-    const lfsBytes = options.encodeLfsPointers?.(numbers, isOwn);
+    const lfsBytes = await options.encodeLfsPointers?.(numbers, isOwn);
     assertNotStopped(options.signal);
     await Promise.all([
       store.write(keys.packIndex(id), index),

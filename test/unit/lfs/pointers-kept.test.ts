@@ -32,8 +32,9 @@ async function pointers(): Promise<string[]> {
   for (const [packNumber, { pointers }] of found.packs.entries()) {
     if (pointers === undefined) throw new Error("a pack has no sidecar");
     const numbers = objects.packs.numbersOf(packNumber);
-    for (const { oid, indexNumber } of pointers) {
-      const number = numbers[indexNumber];
+    for (let row = 0; row < pointers.records.count; row++) {
+      const oid = pointers.records.oidAt(row);
+      const number = numbers[pointers.indexNumberAt(row)];
       if (number === undefined) throw new Error("a pointer is outside its pack");
       const { bytes } = await objects.read(number);
       expect(Buffer.from(bytes).toString()).toContain(oid);

@@ -1,0 +1,209 @@
+/**
+ * Tables of records of one length, sorted by the 32-byte oid that each begins with: sorted, searched and read side by side
+ * without an object for each. Repositories have a million of them, so long work leaves the event loop to others.
+ */
+import { createHash } from "node:crypto";
+import { WorkSlices } from "../work-slices.ts";
+
+export const LFS_OID_BYTES = 32;
+/** Of an oid so many bytes are compared as a number first. */
+const PREFIX_BYTES = 6;
+
+/** Bytes `start` to the end are records. */
+export class OidRecords {
+  readonly bytes: Buffer;
+  readonly count: number;
+  readonly recordBytes: number;
+  readonly #start: number;
+
+  constructor(bytes: Buffer, start: number, recordBytes: number) {
+    this.bytes = bytes;
+    this.recordBytes = recordBytes;
+    this.count = (bytes.length - start) / recordBytes;
+    this.#start = start;
+  }
+
+  /** Where a record begins in `bytes`. */
+  startOf(row: number): number {
+    return this.#start + row * this.recordBytes;
+  }
+
+  oidAt(row: number): string {
+    const start = this.startOf(row);
+    return this.bytes.toString("hex", start, start + LFS_OID_BYTES);
+  }
+
+  prefixAt(row: number): number {
+    return this.bytes.readUIntBE(this.startOf(row), PREFIX_BYTES);
+  }
+
+  compareOid(row: number, other: OidRecords, otherRow: number): number {
+    const start = this.startOf(row);
+    const otherStart = other.startOf(otherRow);
+    return this.bytes.compare(
+      other.bytes,
+      otherStart,
+      otherStart + LFS_OID_BYTES,
+      start,
+      start + LFS_OID_BYTES,
+    );
+  }
+
+  /** @returns The first row with this oid, or -1. */
+  find(oid: Uint8Array, low = 0, high = this.count): number {
+    let first = low;
+    let end = high;
+    while (first < end) {
+      const middle = (first + end) >>> 1;
+      if (this.#compare(oid, middle) < 0) first = middle + 1;
+      else end = middle;
+    }
+    return first < high && this.#compare(oid, first) === 0 ? first : -1;
+  }
+
+  #compare(oid: Uint8Array, row: number): number {
+    const start = this.startOf(row);
+    return this.bytes.compare(oid, 0, LFS_OID_BYTES, start, start + LFS_OID_BYTES);
+  }
+}
+
+/** Of `WorkSlices`. */
+const RECORDS_PER_STEP = 4;
+const RECORDS_AT_ONCE = 4_000;
+
+/**
+ * @param compareEqual - Compares rows with the same oid; by default they stay in the order in which they are.
+ * @returns The rows of unsorted records in the order of their oids.
+ */
+export async function sortedRows(
+  records: OidRecords,
+  compareEqual: (left: number, right: number) => number = () => 0,
+): Promise<Uint32Array> {
+  const slices = new WorkSlices();
+  const { count } = records;
+  const prefixes = new Float64Array(count);
+  let rows = new Uint32Array(count);
+  for (let row = 0; row < count; row++) {
+    prefixes[row] = records.prefixAt(row);
+    rows[row] = row;
+    if (row % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
+  }
+  const isAfter = (left: number, right: number): boolean => {
+    const difference =
+      (prefixes[left] as number) - (prefixes[right] as number) ||
+      records.compareOid(left, records, right) ||
+      compareEqual(left, right);
+    return difference > 0;
+  };
+  let merged = new Uint32Array(count);
+  // Runs of doubling length are merged: unlike the runtime's sort, it can pause.
+  for (let runLength = 1; runLength < count; runLength *= 2) {
+    let left = 0;
+    let right = 0;
+    let leftEnd = 0;
+    let rightEnd = 0;
+    for (let at = 0; at < count; at++) {
+      if (at === rightEnd) {
+        left = at;
+        leftEnd = Math.min(count, at + runLength);
+        right = leftEnd;
+        rightEnd = Math.min(count, at + 2 * runLength);
+      }
+      const isRight =
+        left === leftEnd || (right < rightEnd && isAfter(rows[left] as number, rows[right] as number));
+      merged[at] = rows[isRight ? right++ : left++] as number;
+      if (at % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
+    }
+    [rows, merged] = [merged, rows];
+  }
+  return rows;
+}
+
+/**
+ * Reads tables side by side, oid by oid.
+ * @param visit - Gets the first row with the oid of each table, -1 where a table has none; the array is reused.
+ */
+export async function eachOid(
+  tables: readonly OidRecords[],
+  visit: (rows: Int32Array) => void,
+): Promise<void> {
+  const slices = new WorkSlices();
+  const nexts = tables.map(() => 0);
+  const prefixes = Float64Array.from(tables, (table) =>
+    table.count > 0 ? table.prefixAt(0) : Number.POSITIVE_INFINITY,
+  );
+  const rows = new Int32Array(tables.length);
+  let unpaid = 0;
+  for (;;) {
+    let first = -1;
+    for (let i = 0; i < tables.length; i++) {
+      rows[i] = -1;
+      const prefix = prefixes[i] as number;
+      if (prefix === Number.POSITIVE_INFINITY) continue;
+      let order = first < 0 ? -1 : prefix - (prefixes[first] as number);
+      if (order === 0)
+        order = (tables[i] as OidRecords).compareOid(
+          nexts[i] as number,
+          tables[first] as OidRecords,
+          nexts[first] as number,
+        );
+      if (order > 0) continue;
+      if (order < 0) {
+        rows.fill(-1, 0, i);
+        first = i;
+      }
+      rows[i] = nexts[i] as number;
+    }
+    if (first < 0) return;
+    visit(rows);
+    for (let i = first; i < tables.length; i++) {
+      const row = rows[i] as number;
+      if (row < 0) continue;
+      const table = tables[i] as OidRecords;
+      let next = row + 1;
+      while (next < table.count && table.compareOid(next, table, row) === 0) next += 1;
+      unpaid += next - row;
+      nexts[i] = next;
+      prefixes[i] = next < table.count ? table.prefixAt(next) : Number.POSITIVE_INFINITY;
+    }
+    unpaid += tables.length;
+    if (unpaid >= RECORDS_AT_ONCE) {
+      await slices.spend(unpaid / RECORDS_PER_STEP);
+      unpaid = 0;
+    }
+  }
+}
+
+/** Copies records in the order of `rows` to `target`, from `at` on. @returns Where the last one ends. */
+export async function copyRecords(
+  records: OidRecords,
+  rows: Uint32Array,
+  target: Buffer,
+  at: number,
+): Promise<number> {
+  const slices = new WorkSlices();
+  const { bytes, recordBytes } = records;
+  let end = at;
+  for (const [i, row] of rows.entries()) {
+    const start = records.startOf(row);
+    bytes.copy(target, end, start, start + recordBytes);
+    end += recordBytes;
+    if (i % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
+  }
+  return end;
+}
+
+/** Some milliseconds. */
+const HASHED_AT_ONCE_BYTES = 1024 * 1024;
+/** Of `WorkSlices`, each about a microsecond. */
+const STEPS_TO_HASH = 2_500;
+
+export async function sha256WithPauses(bytes: Uint8Array): Promise<Buffer> {
+  const sha256 = createHash("sha256");
+  const slices = new WorkSlices();
+  for (let at = 0; at < bytes.length; at += HASHED_AT_ONCE_BYTES) {
+    await slices.spend(STEPS_TO_HASH);
+    sha256.update(bytes.subarray(at, at + HASHED_AT_ONCE_BYTES));
+  }
+  return sha256.digest();
+}
