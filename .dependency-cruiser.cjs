@@ -86,7 +86,7 @@ module.exports = {
       from: { path: "^infra/" },
       to: {
         path: "^(lib|functions)/",
-        pathNot: "^lib/(config|settings|settings-file|parse-setting|address-ranges)[.]ts$",
+        pathNot: "^lib/(config|settings|settings-file|parse-setting|address-ranges|metrics)[.]ts$",
       },
     },
     {

@@ -1,6 +1,7 @@
 /** API Gateway's authorizer: decides who may read before a request reaches the git function. */
 import { CallerKeys } from "../lib/auth/caller-keys.ts";
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
+import { measuredFetch } from "../lib/bitbucket/measured-fetch.ts";
 import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
 import { AGENT, readAuthorizerConfig } from "../lib/config.ts";
 import { formatDecision } from "../lib/git-http/access-decision.ts";
@@ -8,16 +9,15 @@ import { accessOverStore } from "../lib/git-http/access-over-store.ts";
 import { routeOf } from "../lib/git-http/route.ts";
 import { addressBlock } from "../lib/http/address-block.ts";
 import { type AuthorizeRequest, lambdaAuthorizer } from "../lib/http/lambda-authorizer.ts";
-import { jsonLogger } from "../lib/log-json.ts";
 import { configReader } from "../lib/mirror/config-store.ts";
 import { S3WholeBlobs } from "../lib/store/s3-whole-blobs.ts";
+import { functionLog } from "./wiring/function-log.ts";
 import { probeQuestions } from "./wiring/probe-questions.ts";
 
-const { bucket, gitUrl, authSecret, secretPath, logLevel, anonymous, ...limits } = readAuthorizerConfig(
-  process.env,
-);
-const log = jsonLogger(logLevel);
-const requests = new AwsRequests(lambdaAccess(process.env));
+const settings = readAuthorizerConfig(process.env);
+const { bucket, gitUrl, authSecret, secretPath, anonymous, ...limits } = settings;
+const { log, onStoreRequest } = functionLog(settings);
+const requests = new AwsRequests(lambdaAccess(process.env), onStoreRequest);
 const store = new S3WholeBlobs({ requests, bucket });
 const callerKeys = new CallerKeys(authSecret);
 const decide = accessOverStore({
@@ -28,7 +28,7 @@ const decide = accessOverStore({
     accountOf: parameterAccounts(signedParameters(requests), secretPath),
   }),
   secret: authSecret,
-  fetch,
+  fetch: measuredFetch(fetch, log),
   gitUrl,
   agent: AGENT,
   settings: { ...limits, allowsAnonymous: anonymous === "allow", relaysPushes: false },

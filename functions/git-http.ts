@@ -1,5 +1,6 @@
 /** Serves clones and fetches from the bucket, behind API Gateway, whose authorizer has decided who may read. */
 import { SQSClient } from "@aws-sdk/client-sqs";
+import { measuredFetch } from "../lib/bitbucket/measured-fetch.ts";
 import { AGENT, readGitHttpConfig, readStreamTierConfig } from "../lib/config.ts";
 import { parseDecision } from "../lib/git-http/access-decision.ts";
 import { FirstSync } from "../lib/git-http/first-sync.ts";
@@ -15,7 +16,6 @@ import { CopyRequests } from "../lib/lfs-http/copy-requests.ts";
 import { KnownRights } from "../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../lib/lfs-http/lfs-response.ts";
-import { jsonLogger } from "../lib/log-json.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
@@ -23,13 +23,14 @@ import { repositoryDocument } from "../lib/repo/repository-record.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
+import { functionLog } from "./wiring/function-log.ts";
 import { loggedConfig, repositoryStorage } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const config = readGitHttpConfig(process.env);
 const tier = readStreamTierConfig(process.env);
-const log = jsonLogger(config.logLevel);
-const location = { client: createS3Client(), bucket: config.bucket };
+const { log, onStoreRequest } = functionLog(config);
+const location = { client: createS3Client({ onRequest: onStoreRequest }), bucket: config.bucket };
 const store = new S3BlobStore(location);
 const urls = new S3BlobUrls(location);
 /** The last part of an upload takes a second. The client waits for it with the whole pack in its hands. */
@@ -73,7 +74,7 @@ const git = gitHttp({
     ...(config.lfs !== "none" && {
       copies: new CopyRequests((repository, files) => requestCopies(lfsQueue, repository, files)),
     }),
-    ...{ fetch, push, log, agent: AGENT },
+    ...{ fetch: measuredFetch(fetch, log), push, log, agent: AGENT },
   }),
   push,
   large: new LargeRepositories({

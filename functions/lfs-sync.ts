@@ -21,7 +21,7 @@ const budget = lfsBudget();
 const syncBudgets = new SyncBudgets();
 
 async function run(job: LfsJob, signal: AbortSignal): Promise<void> {
-  const { lfsOf } = bitbucketAccess({ ...settings, accountOf, syncBudgets, signal });
+  const { lfsOf } = bitbucketAccess({ ...settings, accountOf, syncBudgets, signal, log });
   const wiring = { storage, queue, readConfig, lfsOf, policy, budget, log, signal };
   await requeueUnfinished(
     () => runLfsJob(job, wiring),

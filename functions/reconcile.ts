@@ -5,21 +5,21 @@ import * as z from "zod";
 import { createSsmParameter, ssmParameters } from "../lib/aws/ssm-parameters.ts";
 import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
 import { readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
-import { pinoLogger } from "../lib/log-pino.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../lib/reconcile/reconcile-mirror.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { ensureWebhookSecret } from "../lib/webhook/webhook-secret.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
+import { functionLog } from "./wiring/function-log.ts";
 import { loggedConfig } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 import { tendWebhooks } from "./wiring/tend-webhooks.ts";
 
 const settings = readReconcileConfig(process.env);
-const { bucket, syncQueueUrl, secretPath, mirrorUrl, mirrorName, logLevel } = settings;
-const log = pinoLogger(logLevel);
-const store = new S3BlobStore({ client: createS3Client(), bucket });
+const { bucket, syncQueueUrl, secretPath, mirrorUrl, mirrorName } = settings;
+const { log, onStoreRequest } = functionLog(settings);
+const store = new S3BlobStore({ client: createS3Client({ onRequest: onStoreRequest }), bucket });
 const readConfig = loggedConfig(store, log, true);
 const requests = queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl));
 const ssm = new SSMClient();
@@ -27,6 +27,7 @@ const readParameter = ssmParameters(ssm);
 const { apiOf, hooksOf } = bitbucketAccess({
   ...settings,
   accountOf: parameterAccounts(readParameter, secretPath),
+  log,
 });
 const readSecret = () =>
   ensureWebhookSecret(

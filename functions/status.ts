@@ -7,21 +7,20 @@ import { statusHttp } from "../lib/git-http/status-http.ts";
 import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
 import { answerUnserved } from "../lib/git-http/unserved.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
-import { jsonLogger } from "../lib/log-json.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { repositoryDocument } from "../lib/repo/repository-record.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
+import { functionLog } from "./wiring/function-log.ts";
 import { loggedConfig, repositoryStorage } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
-const { bucket, syncQueueUrl, gitUrl, redirectUnmirrored, waitSeconds, logLevel } = readStatusConfig(
-  process.env,
-);
-const log = jsonLogger(logLevel);
-const store = new S3BlobStore({ client: createS3Client(), bucket });
+const settings = readStatusConfig(process.env);
+const { bucket, syncQueueUrl, gitUrl, redirectUnmirrored, waitSeconds } = settings;
+const { log, onStoreRequest } = functionLog(settings);
+const store = new S3BlobStore({ client: createS3Client({ onRequest: onStoreRequest }), bucket });
 const readConfig = loggedConfig(store, log);
 const catalog = new RepositoryCatalog(repositoryStorage(store, log), {
   serves: servesBy(readConfig),

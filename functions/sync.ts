@@ -26,7 +26,7 @@ const planLfs = lfsPlans(store, new SqsJobQueue(sqs, lfsQueueUrl), log);
 const announce = announcer({ queue: new SqsJobQueue(sqs, relayQueueUrl), readConfig, hasEventBus: true });
 
 async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
-  const { primaryOf, apiOf } = bitbucketAccess({ ...settings, accountOf, syncBudgets, signal });
+  const { primaryOf, apiOf } = bitbucketAccess({ ...settings, accountOf, syncBudgets, signal, log });
   if (job.kind === "repository") {
     const onPublished = (uuid: string) => tryRefreshBundles(uuid, { storage, log, signal });
     const wiring = { storage, readConfig, primaryOf, log, checks, announce, onPublished, signal };

@@ -49,7 +49,13 @@ const RESOURCES = {
 
 type ResourceName = keyof typeof RESOURCES;
 
-const DEPLOYMENT_VARIABLES = ["secretPath", "streamTierThresholdMib", "logLevel"] as const;
+const DEPLOYMENT_VARIABLES = [
+  "secretPath",
+  "streamTierThresholdMib",
+  "logLevel",
+  "stackPrefix",
+  "metrics",
+] as const;
 
 /** Of the common ones, only the addresses of clients are API Gateway's to check. */
 type EnvironmentSetting =
@@ -76,14 +82,14 @@ function variableOf(name: EnvironmentSetting): string {
 
 /** @throws {ConfigError} Names every variable that is missing or wrong; so do all readers below. */
 export function readAuthorizerConfig(env: Environment) {
-  return read(env, ["bucket", "authSecret"], ["gitUrl", "secretPath", ...ACCESS_SETTINGS, "logLevel"]);
+  return read(env, ["bucket", "authSecret"], ["gitUrl", "secretPath", ...ACCESS_SETTINGS, ...LOG_SETTINGS]);
 }
 
 export function readGitHttpConfig(env: Environment) {
   return read(
     env,
     ["bucket", "syncQueueUrl", "lfsQueueUrl"],
-    ["gitUrl", "push", "lfs", "redirectUnmirrored", "waitSeconds", "logLevel"],
+    ["gitUrl", "push", "lfs", "redirectUnmirrored", "waitSeconds", ...LOG_SETTINGS],
   );
 }
 
@@ -99,14 +105,14 @@ export function readStreamTierConfig(env: Environment) {
 }
 
 export function readStatusConfig(env: Environment) {
-  const settings = ["gitUrl", "redirectUnmirrored", "waitSeconds", "logLevel"] as const;
+  const settings = ["gitUrl", "redirectUnmirrored", "waitSeconds", ...LOG_SETTINGS] as const;
   return read(env, ["bucket", "syncQueueUrl"], settings);
 }
 
 /** `addresses`: empty if webhooks are accepted from everywhere. */
 export function readWebhookConfig(env: Environment): Values<
   "bucket" | "syncQueueUrl",
-  "secretPath" | "logLevel"
+  "secretPath" | LogSetting
 > & {
   readonly addresses: readonly AddressRange[];
 } {
@@ -114,7 +120,7 @@ export function readWebhookConfig(env: Environment): Values<
   const addresses = attempt(problems, ENV.webhookAddresses, () =>
     parseAddressSetting(env[ENV.webhookAddresses] || SETTINGS.webhookAddresses.default),
   );
-  const config = read(env, ["bucket", "syncQueueUrl"], ["secretPath", "logLevel"], problems);
+  const config = read(env, ["bucket", "syncQueueUrl"], ["secretPath", ...LOG_SETTINGS], problems);
   return { ...config, addresses: addresses ?? [] };
 }
 
@@ -133,7 +139,7 @@ export function readReconcileConfig(env: Environment) {
 
 export function readRelayConfig(env: Environment) {
   const resources = ["bucket", "relayQueueUrl", "mirrorUrl", "mirrorName"] as const;
-  return read(env, resources, ["secretPath", "gitUrl", "logLevel"]);
+  return read(env, resources, ["secretPath", "gitUrl", ...LOG_SETTINGS]);
 }
 
 const ACCESS_SETTINGS = [
@@ -144,7 +150,11 @@ const ACCESS_SETTINGS = [
   "staleMinutes",
 ] as const;
 
-const PRIMARY_SETTINGS = ["secretPath", "gitUrl", "apiUrl", "logLevel"] as const;
+/** What functions/wiring/function-log.ts needs. */
+const LOG_SETTINGS = ["logLevel", "stackPrefix", "metrics"] as const;
+type LogSetting = (typeof LOG_SETTINGS)[number];
+
+const PRIMARY_SETTINGS = ["secretPath", "gitUrl", "apiUrl", ...LOG_SETTINGS] as const;
 
 type Values<Resource extends ResourceName, Name extends SettingName> = {
   readonly [R in Resource]: string;

@@ -1,11 +1,17 @@
 /** What the project's code may log to. The process picks the implementation. */
+import type { Measurement } from "./metrics.ts";
 
-/** Event names are kebab case with a scope, `sync:published`. Fields never hold tokens or URLs with userinfo. */
+/**
+ * Event names are kebab case with a scope, `sync:published`. Fields never hold tokens or URLs with userinfo. What a line measures
+ * counts whether or not lines of its level are written.
+ */
+type LogLine = (event: string, fields?: Readonly<Record<string, unknown>>, measured?: Measurement) => void;
+
 export interface Logger {
-  debug(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  info(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  error(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  readonly debug: LogLine;
+  readonly info: LogLine;
+  readonly warn: LogLine;
+  readonly error: LogLine;
 }
 
 /** Discards everything. */

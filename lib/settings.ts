@@ -133,6 +133,12 @@ const COMMON = {
 } as const satisfies Record<string, Setting>;
 
 const SERVER = {
+  metricsAddresses: {
+    type: "addresses",
+    default: "none",
+    description: "who may read `/-/metrics`, beside the server's own machine",
+    flag: "--metrics-address",
+  },
   trustedProxies: {
     type: "addresses",
     default: "none",
@@ -216,7 +222,8 @@ const DEPLOYMENT = {
     pattern: /^[A-Za-z][A-Za-z0-9-]{0,63}$/,
     rule: "must be letters, digits and hyphens, the first one a letter",
     default: "Nearside",
-    description: "the first part of the stacks' names; a second mirror in an account needs another one",
+    description:
+      "the first part of the stacks' names, and the namespace of the metrics; a second mirror in an account needs another one",
   },
   secretPath: {
     type: "text",
@@ -368,6 +375,13 @@ const DEPLOYMENT = {
     choices: ["debug", "info", "warn", "error"],
     default: "info",
     description: "the least severe log lines that the functions write",
+  },
+  metrics: {
+    type: "choice",
+    choices: ["basic", "all"],
+    default: "basic",
+    description:
+      "the metrics that CloudWatch keeps: `basic`, 20 of them; `all`, 5 more, about how packs and LFS files were answered. Beyond ten of an account each costs 0.30 $ a month",
   },
 } as const satisfies Record<string, Setting>;
 

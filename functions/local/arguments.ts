@@ -7,7 +7,7 @@ import { ARGUMENT_NAMES, type ArgumentName } from "../../lib/settings.ts";
 import { addSettings, type SettingValues } from "../wiring/setting-options.ts";
 import { ENVIRONMENT_CREDENTIAL } from "./secrets.ts";
 
-type AddressSetting = "allowedAddresses" | "webhookAddresses" | "trustedProxies";
+type AddressSetting = "allowedAddresses" | "webhookAddresses" | "trustedProxies" | "metricsAddresses";
 
 export interface Arguments extends SettingValues<Exclude<ArgumentName, AddressSetting>> {
   readonly workspace: readonly string[];
@@ -19,6 +19,8 @@ export interface Arguments extends SettingValues<Exclude<ArgumentName, AddressSe
   readonly webhookAddresses: readonly AddressRange[];
   /** Empty: the address of a connection is the client's. */
   readonly trustedProxies: readonly AddressRange[];
+  /** Empty: metrics are for this machine only. */
+  readonly metricsAddresses: readonly AddressRange[];
   /** Whether neither the command line nor the file says what is mirrored, from where, or to where. */
   readonly isDefault: boolean;
   readonly json?: true;
@@ -74,7 +76,8 @@ export function serverOptions(command: Command): Command {
 
 /** What a command with {@link serverOptions} was given. To be called in its action, when the settings file has been read. */
 export function serverArguments(command: Command): Arguments {
-  const { allowedAddresses, webhookAddresses, trustedProxies, ...options } = command.opts<ParsedOptions>();
+  const { allowedAddresses, webhookAddresses, trustedProxies, metricsAddresses, ...options } =
+    command.opts<ParsedOptions>();
   const isGiven = (key: string) => ["cli", "config"].includes(command.getOptionValueSource(key) ?? "");
   const given = command.options.map((option) => option.attributeName()).filter(isGiven);
   return {
@@ -83,6 +86,7 @@ export function serverArguments(command: Command): Arguments {
     allowedAddresses: parseAddressSetting(allowedAddresses),
     webhookAddresses: parseAddressSetting(webhookAddresses),
     trustedProxies: parseAddressSetting(trustedProxies, "none"),
+    metricsAddresses: parseAddressSetting(metricsAddresses, "none"),
   };
 }
 

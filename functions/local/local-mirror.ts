@@ -4,6 +4,7 @@ import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import { requestCopies } from "../../lib/lfs/lfs-job.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { QueueName } from "../../lib/metrics.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
@@ -28,6 +29,7 @@ import { delay } from "./delay.ts";
 import { startLfs } from "./local-lfs.ts";
 import { startRelay } from "./local-relay.ts";
 import { temporaryFolderIn } from "./open-store.ts";
+import type { WatchedQueue } from "./operations.ts";
 import type { ProgressLine } from "./progress-line.ts";
 import { describePublished } from "./ready-message.ts";
 import { serveMirror } from "./serve-mirror.ts";
@@ -59,6 +61,7 @@ export interface LocalMirror {
    * @param onFirstRound - Called once every repository has been tried.
    */
   follow(mirrorUrl: string, onFirstRound: () => Promise<void>): Promise<void>;
+  readonly queues: Readonly<Record<QueueName, WatchedQueue>>;
   /** Runs one round of reconcile now. */
   reconcile(mode: ReconcileMode): Promise<readonly WorkspaceReport[]>;
   /** Resolves when all jobs are done. */
@@ -82,7 +85,7 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
     isAnnounced: (uuid) => queue.isBusy(uuid),
     queueCopies: (repository, files) => requestCopies(lfs.queue, repository, files),
   });
-  const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop });
+  const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop, log });
   const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
   const context = { storage, readConfig, bitbucket, temporaryFolder, line, log };
   const { gitUrl } = settings;
@@ -135,6 +138,7 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
       }
       await closeQueues();
     },
+    queues: { sync: queue, lfs: lfs.queue, relay: relay.queue },
     reconcile: (mode) => reconcile(mode),
     async drained() {
       for (const one of queues) await one.drained();

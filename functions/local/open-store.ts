@@ -7,14 +7,19 @@ import type { BlobUrls } from "../../lib/store/blob-urls.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
 import { S3BlobUrls, type S3BlobUrlsOptions } from "../../lib/store/s3-blob-urls.ts";
-import { createS3Client } from "../../lib/store/s3-client.ts";
+import { createS3Client, type S3ClientOptions } from "../../lib/store/s3-client.ts";
 
 /**
  * @param location - A folder, or `s3://bucket/prefix`.
+ * @param onRequest - See `S3ClientOptions`.
  * @throws {ConfigError} Not such a location.
  */
-export function openStore(location: string, s3Endpoint: string | undefined): BlobStore {
-  const s3Location = parseS3Location(location, s3Endpoint);
+export function openStore(
+  location: string,
+  s3Endpoint: string | undefined,
+  onRequest?: S3ClientOptions["onRequest"],
+): BlobStore {
+  const s3Location = parseS3Location(location, s3Endpoint, onRequest);
   return s3Location === undefined ? new FsBlobStore(location) : new S3BlobStore(s3Location);
 }
 
@@ -34,7 +39,11 @@ export function openBlobUrls({ store, s3Endpoint, s3PublicEndpoint }: StorePlace
   return s3Location && new S3BlobUrls(s3Location);
 }
 
-function parseS3Location(location: string, s3Endpoint: string | undefined): S3BlobUrlsOptions | undefined {
+function parseS3Location(
+  location: string,
+  s3Endpoint: string | undefined,
+  onRequest?: S3ClientOptions["onRequest"],
+): S3BlobUrlsOptions | undefined {
   if (!location.startsWith("s3://")) {
     if (s3Endpoint !== undefined) throw new ConfigError("--s3-endpoint goes with --store s3://bucket/prefix");
     return undefined;
@@ -43,7 +52,10 @@ function parseS3Location(location: string, s3Endpoint: string | undefined): S3Bl
   const [bucket = "", ...folders] = location.slice("s3://".length).split("/");
   if (bucket === "") throw new ConfigError("--store s3://bucket/prefix names no bucket");
   const prefix = folders.join("/").replace(/^\/+|\/+$/g, "");
-  const client = createS3Client(s3Endpoint === undefined ? {} : { endpoint: s3Endpoint });
+  const client = createS3Client({
+    ...(s3Endpoint !== undefined && { endpoint: s3Endpoint }),
+    ...(onRequest && { onRequest }),
+  });
   const protocol = s3Endpoint?.startsWith("http:") ? "http" : "https";
   return { client, bucket, protocol, ...(prefix === "" ? {} : { prefix: `${prefix}/` }) };
 }

@@ -12,8 +12,9 @@ import { assertUsableStore } from "../cli/doctor/check-store.ts";
 import { messageOf } from "../cli/explain.ts";
 import { type Arguments, argumentConfig } from "./arguments.ts";
 import { DEMO_FOLDER, type Demo, startDemo } from "./demo.ts";
-import { localMirror, madeUpSecret } from "./local-mirror.ts";
+import { type LocalMirror, localMirror, madeUpSecret } from "./local-mirror.ts";
 import { openStore } from "./open-store.ts";
+import { LocalMetrics, measuringLogger, withOperations } from "./operations.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { announce, reasonsForNone } from "./ready-message.ts";
 import { readAccount, readNamedAccount } from "./secrets.ts";
@@ -39,11 +40,13 @@ async function wantsDemo({ isDefault, store, s3Endpoint }: Arguments): Promise<b
 }
 
 async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSignal): Promise<void> {
-  const store = openStore(options.store, options.s3Endpoint);
+  const metrics = new LocalMetrics((name) => mirror?.queues[name]);
+  const store = openStore(options.store, options.s3Endpoint, (kind) => metrics.storeRequest(kind));
   // Folders are known to do what the mirror needs.
   if (options.store.startsWith("s3://")) await assertUsableStore(store);
   const selection = argumentConfig(options, demo?.account ?? readAccount(process.env));
-  const log = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
+  const written = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
+  const log = measuringLogger(written, (measured) => metrics.record(measured));
   const line = new ProgressLine(process.stderr);
   if (selection !== undefined && (await storeOptionSelection(store, selection)).isOverruled) {
     line.print(
@@ -51,20 +54,24 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
     );
   }
   let serverUrl = "";
-  const mirror = await localMirror({
+  let mirror: LocalMirror | undefined;
+  const readConfig = readStored(store, line, log);
+  mirror = await localMirror({
     settings: options,
     store,
     log,
     line,
     stop,
-    readConfig: readStored(store, line, log),
+    readConfig,
     accountOf: async ({ credential }) => demo?.account ?? readNamedAccount(process.env, credential),
     serverUrl: () => serverUrl,
     webhookSecret: takesWebhooks(options, demo)
       ? process.env["NEARSIDE_WEBHOOK_SECRET"] || madeUpSecret()
       : undefined,
   });
-  const server = await startNodeServer(mirror.handler, {
+  const { metricsAddresses } = options;
+  const handler = withOperations(mirror.handler, { metrics, metricsAddresses, checkReady: readConfig });
+  const server = await startNodeServer(handler, {
     ...options,
     log,
     isLongUpload: (path) => path.endsWith("/git-receive-pack"),

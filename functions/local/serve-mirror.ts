@@ -1,5 +1,6 @@
 /** What the local mirror serves git through, and the packs that clients fetch by themselves. */
 
+import { measuredFetch } from "../../lib/bitbucket/measured-fetch.ts";
 import { blobHttp } from "../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
 import { AGENT } from "../../lib/config.ts";
@@ -58,7 +59,8 @@ export async function serveMirror(
   const catalog = new RepositoryCatalog({ ...storage, urls }, { serves: servesBy(readConfig) });
   const { store } = storage;
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
-  const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch, readConfig, retryBudget };
+  const ask = measuredFetch(fetch, log);
+  const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch: ask, readConfig, retryBudget };
   const onDemand = new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) });
   const access = await accessOf(store, options);
   const git = gitHttp({
@@ -77,7 +79,7 @@ export async function serveMirror(
       rights: new KnownRights(store, log),
       urls,
       ...(settings.lfs !== "none" && { copies: new CopyRequests(options.queueCopies) }),
-      ...{ fetch, push, log, agent: AGENT },
+      ...{ fetch: ask, push, log, agent: AGENT },
     }),
     push,
     onPushed: (asked) => void onDemand.pushed(asked),
@@ -104,7 +106,7 @@ async function accessOf(store: BlobStore, options: ServeMirrorOptions): Promise<
     store,
     probeQuestions: probeQuestions({ ...options, store }),
     secret: await readAuthSecret(process.env, location),
-    fetch,
+    fetch: measuredFetch(fetch, options.log),
     gitUrl: settings.gitUrl,
     agent: AGENT,
     settings: {

@@ -40,6 +40,10 @@ export class StoredMessages implements KeptMessages {
     return kept;
   }
 
+  async count(state: KeptState): Promise<number> {
+    return (await this.#ids(state)).length;
+  }
+
   async put(state: KeptState, message: QueueMessage): Promise<string> {
     // Names sort by time, and within a millisecond of this process by number.
     const time = String(Date.now()).padStart(14, "0");

@@ -61,7 +61,7 @@ export function startWorker(
       const name = job.facts === undefined ? job.uuid : `${job.facts.workspace}/${job.facts.slug}`;
       options.onFailed(name, error);
       if (!REPEATED.has(job.reason)) throw error;
-      log.warn("sync:failed", { repo: name, ...errorFields(error) });
+      log.warn("sync:failed", { repo: name, ...errorFields(error) }, { JobFailures: 1 });
     }
   }
 

@@ -8,6 +8,7 @@ import {
 import { type BitbucketHooksApi, bitbucketHooksApi } from "../../lib/bitbucket/hooks-api.ts";
 import { lfsByUuid } from "../../lib/bitbucket/lfs-by-uuid.ts";
 import { lfsClient } from "../../lib/bitbucket/lfs-client.ts";
+import { measuredFetch } from "../../lib/bitbucket/measured-fetch.ts";
 import { RequestBudget } from "../../lib/bitbucket/request-budget.ts";
 import { type BitbucketRestApi, bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
 import { upstreamByUuid } from "../../lib/bitbucket/upstream-by-uuid.ts";
@@ -15,6 +16,7 @@ import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../../lib/config.ts";
 import type { LfsPrimary } from "../../lib/lfs/ports.ts";
 import type { LfsRepositoryName } from "../../lib/lfs/run-lfs-job.ts";
+import type { Logger } from "../../lib/log.ts";
 import type { MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { RetryBudget } from "../../lib/retry-read.ts";
 import type { PrimaryAccess } from "../../lib/sync/job-context.ts";
@@ -28,6 +30,8 @@ export interface BitbucketAccessOptions {
   readonly syncBudgets?: SyncBudgets;
   /** Ends what runs. */
   readonly signal?: AbortSignal;
+  /** Counts the primary's errors. */
+  readonly log?: Logger;
 }
 
 /** Beside reconcile's 400, of the 1,000 an hour that Bitbucket gives a credential. */
@@ -64,8 +68,9 @@ export interface BitbucketAccess {
 }
 
 export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAccess {
-  const { apiUrl, gitUrl, accountOf, signal, syncBudgets = new SyncBudgets() } = options;
-  const stoppable = signal === undefined ? fetch : fetchUntil(signal);
+  const { apiUrl, gitUrl, accountOf, signal, log, syncBudgets = new SyncBudgets() } = options;
+  const fetch = log === undefined ? globalThis.fetch : measuredFetch(globalThis.fetch, log);
+  const stoppable = signal === undefined ? fetch : fetchUntil(signal, fetch);
   const restOf = async (workspace: MirroredWorkspace, way: typeof fetch) => ({
     fetch: way,
     retryBudget,
@@ -116,7 +121,7 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
   };
 }
 
-function fetchUntil(stop: AbortSignal): typeof fetch {
+function fetchUntil(stop: AbortSignal, fetch: typeof globalThis.fetch): typeof fetch {
   return (input, init = {}) => {
     const signals = [stop, init.signal].filter((signal) => signal instanceof AbortSignal);
     return fetch(input, { ...init, signal: AbortSignal.any(signals) });

@@ -1,6 +1,7 @@
 /** The mirror's storage and configuration, as its processes open them; what is wrong with them is logged. */
 import { errorFields } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { Measurement } from "../../lib/metrics.ts";
 import { configReader } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { AnswerSharing, type AnswerSharingOptions } from "../../lib/repo/answers/answer-sharing.ts";
@@ -13,10 +14,11 @@ export function repositoryStorage(
   log: Logger,
   options: Pick<AnswerSharingOptions, "temporaryFolder" | "maxKeepingWaitMs" | "maxBytes"> = {},
 ): RepositoryStorage {
-  const logAs = (event: string) => (error: unknown, key: string) =>
-    log.error(event, { key, ...errorFields(error) });
+  const logAs = (event: string, measured?: Measurement) => (error: unknown, key: string) =>
+    log.error(event, { key, ...errorFields(error) }, measured);
   const answers = new AnswerSharing({ ...options, store, onFailure: logAs("answers:failed") });
-  return { store, blocks: new BlockCache(store), answers, onDamage: logAs("store:damaged") };
+  const onDamage = logAs("store:damaged", { DamagedBlobs: 1 });
+  return { store, blocks: new BlockCache(store), answers, onDamage };
 }
 
 /** @param copies - Whether the process keeps a copy of the last valid configuration: it needs the right to write it. */

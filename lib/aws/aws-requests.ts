@@ -27,9 +27,12 @@ const TIMEOUT_MS = 20_000;
 export class AwsRequests {
   readonly access: AwsAccess;
   readonly #client: AwsClient;
+  readonly #onStoreRequest: ((kind: "read" | "write") => void) | undefined;
 
-  constructor(access: AwsAccess) {
+  /** @param onStoreRequest - Called for each request to S3. */
+  constructor(access: AwsAccess, onStoreRequest?: (kind: "read" | "write") => void) {
     this.access = access;
+    this.#onStoreRequest = onStoreRequest;
     this.#client = new AwsClient({ ...access.credentials, region: access.region, ...RETRIES });
   }
 
@@ -37,6 +40,7 @@ export class AwsRequests {
   async send(service: "s3" | "ssm", url: string, init: RequestInit): Promise<Response> {
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
+    if (service === "s3") this.#onStoreRequest?.(init.method === "GET" ? "read" : "write");
     const request = () => this.#client.fetch(url, { ...init, signal, aws: { service } });
     try {
       return await request();

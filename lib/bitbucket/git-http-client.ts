@@ -159,7 +159,8 @@ class SilenceWatch {
 
   restart(timeoutMs: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#controller.abort(), timeoutMs);
+    const silent = () => new DOMException("the primary has fallen silent", "TimeoutError");
+    this.#timer = setTimeout(() => this.#controller.abort(silent()), timeoutMs);
   }
 
   stop(): void {

@@ -8,6 +8,7 @@ import type { Verdict } from "../auth/verdict.ts";
 import { addressBlock } from "../http/address-block.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { Logger } from "../log.ts";
+import type { Measurement } from "../metrics.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { namedPath, type ResolvedRepository } from "../repo/resolve-repository.ts";
 import type { AccessDecision } from "./access-decision.ts";
@@ -57,7 +58,7 @@ export function decideAccess(options: DecideAccessOptions): DecideAccess {
     const { request, service, repository } = question;
     const { decision, verdict, note } = await decide(question, options);
     const { authorization } = request.headers;
-    options.log.info("access:decided", {
+    const fields = {
       address: request.remoteAddress,
       method: request.method,
       service,
@@ -71,8 +72,23 @@ export function decideAccess(options: DecideAccessOptions): DecideAccess {
         ...(verdict.kind === "undecided" && { cause: verdict.cause }),
         ...(verdict.kind === "allowed" && { isStale: verdict.isStale, callerName: verdict.callerName }),
       }),
-    });
+    };
+    options.log.info(
+      "access:decided",
+      fields,
+      measurementOf({ decision, ...(verdict && { verdict }) }, authorization),
+    );
     return decision;
+  };
+}
+
+/** The challenge that begins each clone measures nothing. */
+function measurementOf({ decision, verdict }: Decided, authorization: string | undefined): Measurement {
+  const status = decision.kind === "refused" ? decision.status : 200;
+  return {
+    ...(verdict !== undefined && { [verdict.source === "primary" ? "VerdictsAsked" : "VerdictsCached"]: 1 }),
+    ...((status === 429 || status === 503) && { CallersDeferred: 1 }),
+    ...((status === 401 || status === 404) && authorization !== undefined && { CallersRefused: 1 }),
   };
 }
 

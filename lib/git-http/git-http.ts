@@ -27,6 +27,7 @@ import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { DecideAccess } from "./decide-access.ts";
 import type { LargeRepositories, LargeRequest } from "./large-repositories.ts";
 import { limitUnauthorized } from "./limit-unauthorized.ts";
+import { MeasuredAnswer } from "./measured-answer.ts";
 import { answerPush, type PushPolicy } from "./primary-redirect.ts";
 import { type PushRelay, relayPush, relaysTo } from "./push-relay.ts";
 import { decodedBody } from "./request-body.ts";
@@ -121,6 +122,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
   const identity = { agent: options.agent, sessionId: randomUUID() };
   const onceUnauthorized = limitUnauthorized(new RepeatedRefusals(options.now));
   return async (request) => {
+    const startedMs = performance.now();
     const route = routeOf(request);
     if (route.kind === "refused") {
       const { method, remoteAddress: address } = request;
@@ -169,6 +171,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const forCaller = (one: ServedSource) => one.forCaller?.(caller, serverUrlOf(request)) ?? one;
     if (service === "status") return answerStatus(source, options.readState);
     if (service === "wait") return answerWait(source, request, () => newer("missing"));
+    const measured = new MeasuredAnswer(request, options.log, startedMs);
     const response =
       service === "info-refs"
         ? await advertise(source, request, identity, newer)
@@ -185,6 +188,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
                 served: () => served,
                 admitted,
                 answerLimit: options.large?.limitOf(asked),
+                measured,
               },
               decision,
             ),
@@ -265,6 +269,7 @@ function* advertisedRefs(
 
 interface UploadPackAnswerOptions extends GitHttpOptions {
   readonly admitted: AdmittedRequest;
+  readonly measured: MeasuredAnswer;
   readonly newer: NewerSource;
   /** Out of which the request is answered by now. */
   readonly served: () => ServedSource;
@@ -274,7 +279,15 @@ interface UploadPackAnswerOptions extends GitHttpOptions {
 async function answerUploadPack(
   source: ServedSource,
   request: HttpRequest,
-  { log, newer, served, admitted, answerLimit, limits = DEFAULT_REQUEST_LIMITS }: UploadPackAnswerOptions,
+  {
+    log,
+    newer,
+    served,
+    admitted,
+    measured,
+    answerLimit,
+    limits = DEFAULT_REQUEST_LIMITS,
+  }: UploadPackAnswerOptions,
   decision: AllowedAccess,
 ): Promise<HttpResponse> {
   const body = decodedBody(request);
@@ -284,14 +297,22 @@ async function answerUploadPack(
   const protocol = chooseProtocol(request.headers["git-protocol"]);
   const { path } = request;
   const onFailure = (error: unknown): void => {
-    log.error("git-http:answer-failed", { path, ...errorFields(error) });
+    measured.failed();
+    log.error("git-http:answer-failed", { path, ...errorFields(error) }, { AnswerFailures: 1 });
   };
   try {
     const notice = staleNotice(decision);
     const answer = await uploadPack(source, admitted.body(body), {
       protocol,
       limits: { ...limits, keep: admitted.keep },
-      turn: admitted,
+      turn: {
+        bodyRead: () => admitted.bodyRead(),
+        startPlanning: () => admitted.startPlanning(),
+        planned(pack) {
+          admitted.planned();
+          measured.planned(pack);
+        },
+      },
       onFailure,
       answerLimit,
       signal: request.signal,
@@ -299,7 +320,7 @@ async function answerUploadPack(
       firstProgress: () => freshnessLine(served(), decision),
       ...(notice !== undefined && { notice }),
     });
-    return ok("application/x-git-upload-pack-result", batched(answer));
+    return ok("application/x-git-upload-pack-result", measured.sent(batched(answer)));
   } catch (error) {
     if (!(error instanceof ProtocolError || error instanceof LimitExceededError)) throw error;
     log.info("git-http:request-refused", { path, protocol, ...errorFields(error) });

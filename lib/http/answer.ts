@@ -28,7 +28,8 @@ export async function answer(handler: HttpHandler, request: HttpRequest, log: Lo
       ...errorFields(error),
     };
     if (request.signal.aborted) log.debug("http:caller-gone", fields);
-    else if (response.status >= 500 && !(error instanceof OverloadedError)) log.error("http:failed", fields);
+    else if (response.status >= 500 && !(error instanceof OverloadedError))
+      log.error("http:failed", fields, { AnswerFailures: 1 });
     else log.info("http:refused", fields);
     return request.method === "HEAD" ? { ...response, body: noChunks() } : response;
   }

@@ -60,7 +60,8 @@ async function* logged(
   try {
     yield* body;
   } catch (error) {
-    log.error("http:response-cut", { method: event.httpMethod, path: event.path, ...errorFields(error) });
+    const fields = { method: event.httpMethod, path: event.path, ...errorFields(error) };
+    log.error("http:response-cut", fields, { AnswerFailures: 1 });
     throw error;
   }
 }

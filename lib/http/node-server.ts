@@ -120,7 +120,7 @@ async function serve(
     // The status has been sent, so only a cut connection can report the failure; pipeline() has cut it.
     const fields = { method: incoming.method, status: response.status, ...errorFields(error) };
     if (gone.signal.aborted && !outgoing.errored) log.debug("http:caller-gone", fields);
-    else log.error("http:response-cut", fields);
+    else log.error("http:response-cut", fields, { AnswerFailures: 1 });
     outgoing.destroy();
   }
 }

@@ -87,13 +87,14 @@ export async function answerDownload(
     ({ oid, sizeBytes = 0 }) =>
       stored.get(oid) ?? entries.get(oid) ?? { oid, size: sizeBytes, error: refusal },
   );
-  log.info("lfs:batch", {
-    repo: primaryPath,
+  const counts = {
     objects: objects.length,
     links: stored.size,
     askedAtPrimary: asked.length,
     toCopy: wanted.length,
-  });
+  };
+  const measured = { LfsLinks: stored.size, LfsMisses: asked.length };
+  log.info("lfs:batch", { repo: primaryPath, ...counts }, measured);
   return lfsResponse(200, { transfer: "basic", objects });
 }
 

@@ -50,7 +50,7 @@ export class KnownRights {
         if (error instanceof NotFoundError && tries < MAX_TRIES) continue;
         const isDamage = [NotFoundError, CorruptPackError, RangeError].some((kind) => error instanceof kind);
         if (!isDamage) throw error;
-        this.#log.error("store:damaged", { uuid, ...errorFields(error) });
+        this.#log.error("store:damaged", { uuid, ...errorFields(error) }, { DamagedBlobs: 1 });
         return new LfsRights(NO_RIGHTS, []);
       }
     }

@@ -154,7 +154,7 @@ async function readRights(stored: StoredLfsRights, log: Logger): Promise<LfsRigh
   } catch (error) {
     const isDamage = [CorruptPackError, RangeError, NotFoundError].some((kind) => error instanceof kind);
     if (!isDamage) throw error;
-    log.error("store:damaged", errorFields(error));
+    log.error("store:damaged", errorFields(error), { DamagedBlobs: 1 });
     await stored.dropDamagedTables();
     return stored.read();
   }

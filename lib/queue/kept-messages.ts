@@ -14,6 +14,7 @@ export const MAX_DEAD_LETTERS = 10_000;
 export interface KeptMessages {
   /** In the order in which they were stored. */
   list(state: KeptState, maxCount: number): Promise<readonly KeptMessage[]>;
+  count(state: KeptState): Promise<number>;
   /** Resolves when it is stored; of too many dead letters the oldest are deleted. @returns Its id, unique within its state. */
   put(state: KeptState, message: QueueMessage): Promise<string>;
   /** No error if there is none. */
@@ -27,6 +28,10 @@ export class MemoryKeptMessages implements KeptMessages {
 
   async list(state: KeptState, maxCount: number): Promise<readonly KeptMessage[]> {
     return [...this.#kept[state]].slice(0, maxCount).map(([id, message]) => ({ id, message }));
+  }
+
+  async count(state: KeptState): Promise<number> {
+    return this.#kept[state].size;
   }
 
   async put(state: KeptState, message: QueueMessage): Promise<string> {

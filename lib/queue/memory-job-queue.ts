@@ -25,6 +25,7 @@ interface WaitingJob {
   readonly message: QueueMessage;
   /** Of the stored waiting message. */
   readonly keptId: string | undefined;
+  readonly addedAtMs: number;
   tries: number;
 }
 
@@ -93,6 +94,20 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     return this.#groups.has(groupId);
   }
 
+  /** Jobs that wait or run, and when the oldest of them came into this queue. */
+  pending(): { readonly count: number; readonly oldestSentAtMs: number | undefined } {
+    const groups = [...this.#groups.values()];
+    const times = groups.flatMap(([first]) => first?.addedAtMs ?? []);
+    return {
+      count: groups.reduce((sum, { length }) => sum + length, 0),
+      oldestSentAtMs: times.length === 0 ? undefined : times.reduce((a, b) => Math.min(a, b)),
+    };
+  }
+
+  deadLetterCount(): Promise<number> {
+    return this.#kept.count("dead");
+  }
+
   /** Resolves when no job runs or is ready; jobs that wait for a retry do not count. */
   async idle(): Promise<void> {
     while (this.#runningCount > 0 || this.#ready.length > 0) {
@@ -124,7 +139,8 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     }
   }
 
-  #add(job: WaitingJob): void {
+  #add(added: Omit<WaitingJob, "addedAtMs">): void {
+    const job = { ...added, addedAtMs: Date.now() };
     const { groupId } = job.message;
     const group = this.#groups.get(groupId);
     if (group !== undefined) {
@@ -186,7 +202,7 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
       const retryAfterSeconds = retryDelaySeconds(error, job.tries, retries);
       const isLast = job.tries >= retries.maxTries;
       const fields = { groupId: message.groupId, ...errorFields(error) };
-      log.error("queue:job-failed", isLast ? fields : { retryAfterSeconds, ...fields });
+      log.error("queue:job-failed", isLast ? fields : { retryAfterSeconds, ...fields }, { JobFailures: 1 });
       if (!isLast) return retryAfterSeconds;
       await this.#deadLetter(job);
       return 0;

@@ -43,6 +43,9 @@ export async function reconcileMirror(options: ReconcileMirrorOptions): Promise<
       reports.push({ workspace: name, jobCount: 0, failure: fail(error) });
     }
   }
+  const failed = reports.filter(({ failure }) => failure !== undefined).map(({ workspace }) => workspace);
+  const measured = failed.length === 0 ? { ReconcileRounds: 1 } : {};
+  options.log.info("reconcile:round", { workspaces: reports.length, failed }, measured);
   return reports;
 }
 

@@ -17,9 +17,12 @@ export interface S3ClientOptions {
   readonly endpoint?: string;
   /** The SDK finds them when absent. */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** Called for each request, repeated ones too; S3 bills lists as writes, and deletes not at all. */
+  readonly onRequest?: (kind: "read" | "write") => void;
 }
 
-export function createS3Client({ region, endpoint, credentials }: S3ClientOptions = {}): S3Client {
+export function createS3Client(options: S3ClientOptions = {}): S3Client {
+  const { region, endpoint, credentials, onRequest } = options;
   const config: S3ClientConfig = {
     // Requests are signed with their body's SHA-256, so a further checksum adds work, and stores that don't know it.
     requestChecksumCalculation: "WHEN_REQUIRED",
@@ -34,5 +37,20 @@ export function createS3Client({ region, endpoint, credentials }: S3ClientOption
   if (endpoint !== undefined) Object.assign(config, { endpoint, forcePathStyle: true, region: "us-east-1" });
   if (region !== undefined) config.region = region;
   if (credentials !== undefined) config.credentials = credentials;
-  return new S3Client(config);
+  const client = new S3Client(config);
+  if (onRequest !== undefined) countRequests(client, onRequest);
+  return client;
+}
+
+/** Behind the SDK's retries. */
+function countRequests(client: S3Client, onRequest: (kind: "read" | "write") => void): void {
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const { method, query } = args.request as { method: string; query?: Record<string, unknown> };
+      const isRead = (method === "GET" || method === "HEAD") && query?.["list-type"] === undefined;
+      if (method !== "DELETE") onRequest(isRead ? "read" : "write");
+      return next(args);
+    },
+    { step: "finalizeRequest", priority: "low", name: "countRequests" },
+  );
 }

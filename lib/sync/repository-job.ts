@@ -190,7 +190,9 @@ function logResult(
   const ms = now().getTime() - startedMs;
   if (outcome.kind === "published") {
     const { kind: _, refsSha256: _after, refsSha256Before: _before, changes, ...counts } = outcome;
-    log.info("sync:published", { ...named, ...counts, changedRefs: changes.length, ms });
+    const lag = job.reason === "push" && { SyncLagSeconds: secondsBetween(job.queuedAt, now()) };
+    const fields = { ...named, ...counts, changedRefs: changes.length, ms };
+    log.info("sync:published", fields, { Syncs: 1, ...lag });
   } else {
     const { generation } = { generation: undefined, ...outcome };
     log[outcome.kind === "unseen" ? "warn" : "info"](`sync:${outcome.kind}`, {
@@ -199,6 +201,11 @@ function logResult(
       ms,
     });
   }
+}
+
+/** Clocks of two machines may differ. */
+function secondsBetween(earlier: string, later: Date): number {
+  return Math.max(0, (later.getTime() - Date.parse(earlier)) / 1000);
 }
 
 async function maintain({ outcome, facts }: JobResult, context: JobContext): Promise<void> {

@@ -62,7 +62,7 @@ export async function syncRepository(uuid: RepositoryUuid, options: SyncOptions)
       if (isDamaged && stored !== undefined && stored.repository === undefined)
         await forgetImport(uuid, context);
       if (isDamaged && open === openGeneration) {
-        log.error("sync:store-damaged", { uuid, ...errorFields(error) });
+        log.error("sync:store-damaged", { uuid, ...errorFields(error) }, { DamagedBlobs: 1 });
         open = openDamagedGeneration;
       } else if (error instanceof VersionConflictError && tries < MAX_TRIES) {
         log.info("sync:race-lost", { uuid, tries });

@@ -30,7 +30,7 @@ describe("folder", () => {
 });
 
 /** The operations that need no SDK in place of the SDK's; the rest is as it was. */
-function withSignedRequests(s3: Required<S3ClientOptions>, bucket: string): BlobStore {
+function withSignedRequests(s3: Required<Omit<S3ClientOptions, "onRequest">>, bucket: string): BlobStore {
   const location = { bucket, prefix: "signed/+ ü" };
   const store = new S3BlobStore({ client: createS3Client(s3), ...location });
   const { endpoint, region, credentials } = s3;

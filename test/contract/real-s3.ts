@@ -2,7 +2,7 @@
 import type { S3ClientOptions } from "../../lib/store/s3-client.ts";
 
 export interface RealS3 {
-  readonly clientOptions: Required<S3ClientOptions>;
+  readonly clientOptions: Required<Omit<S3ClientOptions, "onRequest">>;
   readonly bucket: string;
 }
 

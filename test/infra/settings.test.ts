@@ -30,6 +30,8 @@ test("what the file sets reaches the functions, and the rest has its default", (
     [ENV.secretPath]: "/nearside/",
     [ENV.streamTierThresholdMib]: "100",
     [ENV.logLevel]: "warn",
+    [ENV.stackPrefix]: "Nearside",
+    [ENV.metrics]: "basic",
   });
   // Those of webhooks go to one function only.
   expect(Object.keys(environment)).toHaveLength(ENVIRONMENT_SETTINGS.length - 1);

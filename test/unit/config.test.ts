@@ -28,6 +28,8 @@ describe("readSyncConfig", () => {
       apiUrl: "https://api.bitbucket.org/2.0",
       secretPath: "/nearside/",
       logLevel: "info",
+      stackPrefix: "Nearside",
+      metrics: "basic",
     });
   });
 
@@ -51,6 +53,8 @@ describe("readSyncConfig", () => {
       apiUrl: "http://127.0.0.1:8080/2.0",
       secretPath: "/acme/mirror/",
       logLevel: "debug",
+      stackPrefix: "Nearside",
+      metrics: "basic",
     });
   });
 
@@ -98,6 +102,8 @@ test("an empty variable counts as absent", () => {
   const queue = { [ENV.syncQueueUrl]: "https://queue", [ENV.lfsQueueUrl]: "https://lfs" };
   expect(readGitHttpConfig({ ...queue, [ENV.bucket]: "b", [ENV.logLevel]: "" })).toMatchObject({
     logLevel: "info",
+    stackPrefix: "Nearside",
+    metrics: "basic",
     waitSeconds: 20,
   });
 });
@@ -117,6 +123,8 @@ describe("readAuthorizerConfig", () => {
       wrongCredentialsPerMinute: 60,
       staleMinutes: 15,
       logLevel: "info",
+      stackPrefix: "Nearside",
+      metrics: "basic",
     });
     const set = {
       ...env,

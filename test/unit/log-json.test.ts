@@ -6,7 +6,7 @@ test("lines are as pino's: JSON objects with time, level, event and fields, from
   const lines: string[] = [];
   const pinoLines: string[] = [];
   for (const log of [
-    jsonLogger("info", (line) => lines.push(line)),
+    jsonLogger("info", { write: (line) => lines.push(line) }),
     pinoLogger("info", { write: (line) => pinoLines.push(line) }),
   ]) {
     log.debug("sync:looked");
@@ -21,7 +21,7 @@ test("lines are as pino's: JSON objects with time, level, event and fields, from
 
 test("an error and a large number are text, and no line fails", () => {
   const lines: string[] = [];
-  const log = jsonLogger("warn", (line) => lines.push(line));
+  const log = jsonLogger("warn", { write: (line) => lines.push(line) });
   log.warn("http:failed", { cause: new RangeError("too far"), bytes: 2n ** 60n });
   expect(JSON.parse(lines[0] ?? "")).toMatchObject({
     cause: expect.stringContaining("RangeError: too far"),

@@ -155,6 +155,7 @@ describe("the server's command line", () => {
       ],
       webhookAddresses: [],
       trustedProxies: [],
+      metricsAddresses: [],
       port: 0,
       store: "/srv/mirror",
       host: "127.0.0.1",

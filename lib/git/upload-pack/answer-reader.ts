@@ -7,7 +7,7 @@ import { type ObjectId, objectIdAt, objectIdBytes } from "../object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../pack/pack-format.ts";
 import { concatBytes } from "../pktline.ts";
 import type { AnswerItem } from "../ports.ts";
-import type { AnswerPlanning, Planning, ProgressText } from "./plan.ts";
+import type { AnswerPlanning, FinishedPack, Planning, ProgressText } from "./plan.ts";
 import type { ShallowLines } from "./shallow.ts";
 
 const COUNTS_BYTES = 8;
@@ -48,8 +48,11 @@ export class AnswerReader {
     }
   }
 
-  /** @param alone - The answer made without others, where the shared one breaks off before its pack began. */
-  async *planPack(alone: () => Planning): AnswerPlanning {
+  /**
+   * @param origin - Of the shared answer's pack.
+   * @param alone - The answer made without others, where the shared one breaks off before its pack began.
+   */
+  async *planPack(origin: FinishedPack["origin"], alone: () => Planning): AnswerPlanning {
     const input = this.#input;
     let first: Uint8Array | undefined;
     try {
@@ -59,7 +62,9 @@ export class AnswerReader {
     } finally {
       if (first === undefined) await input.close();
     }
-    return first === undefined ? yield* alone() : { kind: "copy-answer", items: packItems(first, input) };
+    return first === undefined
+      ? yield* alone()
+      : { kind: "copy-answer", origin, items: packItems(first, input) };
   }
 
   /** The answer is read no further. */

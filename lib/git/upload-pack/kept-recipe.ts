@@ -37,12 +37,17 @@ export async function* planByRecipe(options: KeptRecipeOptions, plan: () => Plan
   const recipe = await findRecipe(options, key);
   if (recipe !== undefined) {
     yield { progress: `Enumerating objects: ${decodePackHeader(recipe.literals).objectCount}, done.\n` };
-    return { kind: "copy-answer", packBytes: recipeBytes(recipe), items: replay(recipe, options) };
+    return {
+      kind: "copy-answer",
+      origin: "recipe",
+      packBytes: recipeBytes(recipe),
+      items: replay(recipe, options),
+    };
   }
   const planned = yield* plan();
-  return planned.kind === "copy-entries"
-    ? { kind: "copy-answer", packBytes: plannedBytes(planned), items: recorded(planned, options, key) }
-    : planned;
+  if (planned.kind !== "copy-entries") return planned;
+  const items = recorded(planned, options, key);
+  return { kind: "copy-answer", origin: "planned", packBytes: plannedBytes(planned), items };
 }
 
 /** A recipe is good for these packs alone. */

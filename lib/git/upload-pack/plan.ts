@@ -50,6 +50,8 @@ export type Planning = AsyncGenerator<ProgressText, PackPlan, undefined>;
 /** A pack that is finished, or being made for several. */
 export interface FinishedPack {
   readonly kind: "copy-answer";
+  /** An answer that others get too, a kept recipe, or a plan for this request. */
+  readonly origin: "shared" | "recipe" | "planned";
   /** Absent where the maker kept it within the limit of all shared answers. */
   readonly packBytes?: number;
   readonly items: AsyncIterable<AnswerItem>;

@@ -16,6 +16,14 @@ import { type AnswerLimit, sentWithinLimit } from "./answer-limit.ts";
 import type { FetchRequest, FetchRequestV0 } from "./fetch-request.ts";
 import type { AnswerPlanning, FinishedPack, PackPlan } from "./plan.ts";
 
+/** How a pack came to be: stored packs copied whole, an answer that others get too, a kept recipe, a plan for this request. */
+export type PackOrigin = "copied" | FinishedPack["origin"];
+
+export function originOf(plan: PackPlan | FinishedPack): PackOrigin {
+  if (plan.kind === "copy-answer") return plan.origin;
+  return plan.kind === "copy-packs" ? "copied" : "planned";
+}
+
 export interface RespondOptions {
   /** Of what the transport can send. Default: none. */
   readonly answerLimit?: AnswerLimit | undefined;

@@ -35,6 +35,8 @@ export interface AnswerWork {
 
 export class SharedAnswer {
   readonly #workFor: (signal: AbortSignal | undefined) => AnswerWork;
+  /** This request makes the answer; others may get it too. */
+  #isMaker = false;
   /** Found to be too large for others, by this request itself. */
   #ownPlan: PackPlan | undefined;
 
@@ -46,8 +48,10 @@ export class SharedAnswer {
   async plan(answers: SharedAnswers | undefined, request: AnswerRequest): Promise<SharedAnswerPlan> {
     const work = this.#workFor(request.signal);
     const reader = await openAnswer(answers, request);
-    if (reader !== undefined)
-      return { shallow: reader.shallow, planning: reader.planPack(() => this.#planPackAlone(work)) };
+    if (reader !== undefined) {
+      const origin = this.#isMaker ? "planned" : "shared";
+      return { shallow: reader.shallow, planning: reader.planPack(origin, () => this.#planPackAlone(work)) };
+    }
     const shallow = await work.planShallow();
     return { shallow, planning: await work.planPack(shallow) };
   }
@@ -74,6 +78,7 @@ export class SharedAnswer {
    * @throws {UnsharedAnswerError} It turns out that it is not for others.
    */
   async *make(signal: AbortSignal, maxBytes = MAX_SHARED_BYTES): AsyncGenerator<AnswerItem, void, undefined> {
+    this.#isMaker = true;
     const work = this.#workFor(signal);
     const shallow = await work.planShallow();
     const idCount = shallow === undefined ? 0 : shallow.shallowIds.length + shallow.unshallowIds.length;

@@ -14,7 +14,14 @@ import type { AnswerPlanning } from "./plan.ts";
 import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
 import { errPacket, NotHereError, RefusedRequestError } from "./refused-request.ts";
-import { bandedLines, type RespondOptions, respondV0, respondV2 } from "./respond.ts";
+import {
+  bandedLines,
+  originOf,
+  type PackOrigin,
+  type RespondOptions,
+  respondV0,
+  respondV2,
+} from "./respond.ts";
 import type { ShallowLines } from "./shallow.ts";
 
 export interface UploadPackOptions extends RespondOptions {
@@ -24,14 +31,20 @@ export interface UploadPackOptions extends RespondOptions {
   readonly turn?: PlanningTurn;
 }
 
+export interface PlannedPack {
+  readonly origin: PackOrigin;
+  /** The client has said of no commit that it has it. */
+  readonly isClone: boolean;
+}
+
 /** Limits how many requests are planned at a time. */
 interface PlanningTurn {
   /** Called when the body has been read. */
   bodyRead(): void;
   /** Waits for a turn. May reject. */
   startPlanning(): Promise<void>;
-  /** Called when the pack begins. */
-  planned(): void;
+  /** Called when the pack begins, or the plan failed. */
+  planned(pack?: PlannedPack): void;
 }
 
 /**
@@ -92,7 +105,7 @@ async function fetchV0(
   return respondV0(
     [...shallowSection(request, shallow), ...lines],
     request,
-    await planWithinLimit(source, noted(planning, options.turn), options.answerLimit),
+    await planWithinLimit(source, noted(planning, request, options.turn), options.answerLimit),
     options,
   );
 }
@@ -173,15 +186,22 @@ async function fetchV2(
     sections.push(DELIM_PKT);
   }
   sections.push(...uriLines);
-  const limited = await planWithinLimit(source, noted(planning, options.turn), options.answerLimit);
+  const limited = await planWithinLimit(source, noted(planning, request, options.turn), options.answerLimit);
   return respondV2(sections, request, limited, options);
 }
 
-async function* noted(planning: AnswerPlanning, turn: PlanningTurn | undefined): AnswerPlanning {
+async function* noted(
+  planning: AnswerPlanning,
+  { haves }: FetchRequest,
+  turn: PlanningTurn | undefined,
+): AnswerPlanning {
+  let pack: PlannedPack | undefined;
   try {
-    return yield* planning;
+    const plan = yield* planning;
+    pack = { origin: originOf(plan), isClone: haves.length === 0 };
+    return plan;
   } finally {
-    turn?.planned();
+    turn?.planned(pack);
   }
 }
 

@@ -79,7 +79,7 @@ test("wherever the chunks are cut, the same lines and pack come out", async () =
     fc.asyncProperty(cutPoints(), fc.constantFrom(SHALLOW, undefined), async (cuts, shallow) => {
       const reader = await opened(chunksOf(Buffer.concat([encodeAnswerHead(shallow), PACK]), cuts));
       expect(reader.shallow).toEqual(shallow);
-      const { plan } = await planOf(reader.planPack(alone));
+      const { plan } = await planOf(reader.planPack("shared", alone));
       expect(Buffer.from(await packOf(plan)).equals(PACK)).toBe(true);
     }),
   );
@@ -87,9 +87,11 @@ test("wherever the chunks are cut, the same lines and pack come out", async () =
 
 test("a finished answer says how many objects it has, as one that is being made does", async () => {
   const finished = await opened(new Items(HEAD, PACK));
-  expect((await planOf(finished.planPack(alone))).progress).toBe("Enumerating objects: 17, done.\n");
+  expect((await planOf(finished.planPack("shared", alone))).progress).toBe(
+    "Enumerating objects: 17, done.\n",
+  );
   const made = await opened(new Items(HEAD, { progress: "Enumerating objects: 16\r" }, PACK));
-  expect((await planOf(made.planPack(alone))).progress).toBe("Enumerating objects: 16\r");
+  expect((await planOf(made.planPack("shared", alone))).progress).toBe("Enumerating objects: 16\r");
 });
 
 describe("before its pack, an answer is replaced by one's own:", () => {
@@ -108,7 +110,7 @@ describe("before its pack, an answer is replaced by one's own:", () => {
     ["a failure after the head", new Items(HEAD, { progress: "1\r" }, new Error("gone"))],
     ["what is no pack", new Items(HEAD, utf8("this is not a pack"))],
   ])("%s", async (_, items) => {
-    const { plan, progress } = await planOf((await opened(items)).planPack(alone));
+    const { plan, progress } = await planOf((await opened(items)).planPack("shared", alone));
     expect(plan).toBe(OWN_PLAN);
     expect(progress).toMatch(/my own\n$/);
     expect(items.isClosed).toBe(true);
@@ -117,7 +119,7 @@ describe("before its pack, an answer is replaced by one's own:", () => {
 
 test("once its pack has begun, a failure is a failure", async () => {
   const reader = await opened(new Items(HEAD, PACK.subarray(0, 20), new Error("gone")));
-  const { plan } = await planOf(reader.planPack(alone));
+  const { plan } = await planOf(reader.planPack("shared", alone));
   await expect(packOf(plan)).rejects.toThrow("gone");
 });
 
@@ -125,12 +127,12 @@ test("who stops reading closes the answer, at each stage", async () => {
   const stages: ((reader: AnswerReader) => Promise<unknown>)[] = [
     (reader) => reader.close(),
     async (reader) => {
-      const planning = reader.planPack(alone);
+      const planning = reader.planPack("shared", alone);
       await planning.next();
       await planning.return(OWN_PLAN);
     },
     async (reader) => {
-      const { plan } = await planOf(reader.planPack(alone));
+      const { plan } = await planOf(reader.planPack("shared", alone));
       if (plan.kind === "copy-answer") for await (const _item of plan.items) break;
     },
   ];
