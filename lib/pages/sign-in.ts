@@ -32,7 +32,8 @@ export async function signIn(request: HttpRequest, context: Context): Promise<Ht
   const decision = await checkCredential(request, callerOf(user, token), context);
   if (decision === undefined)
     return refuse(503, "Nothing is mirrored here yet, so there is nothing to sign in for.", user);
-  if (decision.kind === "unauthorized") return refuse(401, decision.text, user);
+  if (decision.kind === "unauthorized")
+    return refuse(401, `Bitbucket did not accept this credential. ${decision.text}.`, user);
   if (decision.kind === "busy") return refuse(503, decision.text, user);
   return redirectResponse("/", {
     "set-cookie": sessionCookie(context.sessions.seal(user, token), isSecure(request)),

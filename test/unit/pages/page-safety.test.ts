@@ -91,7 +91,7 @@ test("a browser without fetch metadata signs in by its Origin", async () => {
 });
 
 test.each([
-  ["wrong", 401, "Bitbucket rejects this credential"],
+  ["wrong", 401, "Bitbucket did not accept this credential"],
   ["", 400, "Enter a token"],
   ["line\nbreak", 400, "not a token"],
   ["x".repeat(3_000), 400, "too long"],
