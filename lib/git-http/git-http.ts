@@ -307,9 +307,9 @@ async function answerUploadPack(
       limits: { ...limits, keep: admitted.keep },
       turn: {
         bodyRead: () => admitted.bodyRead(),
-        startPlanning: () => admitted.startPlanning(),
-        planned(pack) {
-          admitted.planned();
+        startPlanning: (planBytes) => admitted.startPlanning(planBytes),
+        planned(heldBytes, pack) {
+          admitted.planned(heldBytes);
           measured.planned(pack);
         },
       },
@@ -336,15 +336,19 @@ const BATCH_BYTES = 64 * 1024;
 /** What is copied in a step of `WorkSlices`. */
 const COPIED_BYTES_A_STEP = 500;
 
-/** Joins short lines that are at hand, so that a list of refs is not sent in a write for each. */
+/** Joins short lines that are at hand, so that a list of refs is not sent in a write for each. Pauses for others. */
 async function* batched(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const slices = new WorkSlices();
   if (Symbol.asyncIterator in chunks) {
-    yield* chunks;
+    for await (const chunk of chunks) {
+      // Many readers at a time pull what is at hand: together they would hold the event loop.
+      await slices.spend(1 + chunk.length / COPIED_BYTES_A_STEP);
+      yield chunk;
+    }
     return;
   }
-  const slices = new WorkSlices();
   let batch: Uint8Array[] = [];
   let batchBytes = 0;
   for (const chunk of chunks) {

@@ -2,8 +2,8 @@
  * What requests may use of the process. One of `git-upload-pack`, in order:
  *
  * 1. Its body is read: so many bodies at a time, each within a time limit and at a minimum rate. Lines that are kept count against a budget.
- * 2. It waits for its turn to plan, and leaves it while it waits for a sync.
- * 3. Once it is planned, only its reader pulls, so it counts no longer.
+ * 2. It waits for memory and for its turn to plan, and leaves both while it waits for a sync.
+ * 3. Once it is planned, only its reader pulls: it keeps what memory the answer takes until the reader has it all.
  *
  * All that is refused is refused before the first byte of a pack.
  */
@@ -11,7 +11,7 @@ import { randomBytes } from "node:crypto";
 import { CallerKeys } from "../auth/caller-keys.ts";
 import { LimitExceededError } from "../errors.ts";
 import { addressBlock } from "../http/address-block.ts";
-import { Admission, ByteBudget } from "../http/admission.ts";
+import { Admission, ByteBudget, type RunningTask } from "../http/admission.ts";
 import { type BodyTime, bodyWithin } from "../http/body-within.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 
@@ -22,6 +22,13 @@ export interface LoadLimits {
 }
 
 const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 16, maxPlansOfCaller: 8 };
+
+/** Of plans and of answers that are being read. A plan of 400,000 objects takes 9 MB, a small one next to nothing. */
+const MEMORY = {
+  maxRunning: 320 * 1024 * 1024,
+  maxRunningOfCaller: 160 * 1024 * 1024,
+  shareOfFree: 1 / 4,
+};
 
 /** A body is read in some ms. Those that wait have sent no more than a socket holds. */
 const READING = {
@@ -58,17 +65,22 @@ export class RequestLoad {
   readonly #reading = new Admission(READING);
   readonly #relaying = new Admission(RELAYING);
   readonly #planning: Admission;
+  readonly #memory: Admission;
   readonly #kept = new ByteBudget(MAX_ALL_KEPT_BYTES, MAX_CALLER_KEPT_BYTES);
   readonly #bodyTime: BodyTime;
 
   constructor({ maxPlans, maxPlansOfCaller }: LoadLimits = DEFAULT_LOAD_LIMITS, bodyTime = BODY_TIME) {
-    this.#planning = new Admission({
-      maxRunning: maxPlans,
-      maxRunningOfCaller: maxPlansOfCaller,
+    const waiting = {
       maxWaiting: MAX_WAITING_PLANS,
       maxWaitingOfCaller: MAX_WAITING_PLANS_OF_CALLER,
       maxWaitMs: MAX_PLAN_WAIT_MS,
+    };
+    this.#planning = new Admission({
+      ...waiting,
+      maxRunning: maxPlans,
+      maxRunningOfCaller: maxPlansOfCaller,
     });
+    this.#memory = new Admission({ ...waiting, ...MEMORY });
     this.#bodyTime = bodyTime;
   }
 
@@ -94,13 +106,25 @@ export class RequestLoad {
   async #enter(caller: string, signal: AbortSignal): Promise<AdmittedRequest> {
     const endReading = await this.#reading.enter(caller, signal);
     let endPlanning: (() => void) | undefined;
+    let memory: RunningTask | undefined;
+    let planBytes = 0;
     let hasEnded = false;
     let keptBytes = 0;
     let countedBytes = 0;
+    const leaveTurn = () => {
+      endPlanning?.();
+      memory?.end();
+      endPlanning = undefined;
+      memory = undefined;
+    };
+    // Memory first: who waits for it, behind slow readers of the same caller, must not have a turn meanwhile.
     const startPlanning = async () => {
-      const end = await this.#planning.enter(caller, signal);
-      if (hasEnded) end();
-      else endPlanning = end;
+      memory = await this.#memory.enterWith(caller, signal, planBytes);
+      try {
+        endPlanning = await this.#planning.enter(caller, signal);
+      } finally {
+        if (hasEnded || endPlanning === undefined) leaveTurn();
+      }
     };
     return {
       body: (chunks) => bodyWithin(chunks, this.#bodyTime),
@@ -114,21 +138,26 @@ export class RequestLoad {
         countedBytes += excess;
       },
       bodyRead: endReading,
-      startPlanning,
+      startPlanning: (bytes) => {
+        planBytes = bytes;
+        return startPlanning();
+      },
       outside: async (wait) => {
         const wasPlanning = endPlanning !== undefined;
-        endPlanning?.();
-        endPlanning = undefined;
+        leaveTurn();
         const result = await wait();
         if (wasPlanning) await startPlanning();
         return result;
       },
-      planned: () => endPlanning?.(),
+      planned: (heldBytes) => {
+        memory?.resizeTo(heldBytes);
+        endPlanning?.();
+      },
       end: () => {
         if (hasEnded) return;
         hasEnded = true;
         endReading();
-        endPlanning?.();
+        leaveTurn();
         this.#kept.release(caller, countedBytes);
       },
     };
@@ -141,11 +170,16 @@ export interface AdmittedRequest {
   /** Counts what is kept of the body. @throws {LimitExceededError} @throws {OverloadedError} */
   keep(bytes: number): void;
   bodyRead(): void;
-  /** Waits for a turn. @throws {OverloadedError} @throws The signal's reason. */
-  startPlanning(): Promise<void>;
+  /**
+   * Waits for a turn.
+   * @param planBytes - What the plan and its answer may take.
+   * @throws {OverloadedError} @throws The signal's reason.
+   */
+  startPlanning(planBytes: number): Promise<void>;
   /** Leaves the turn while it waits for something else, if it has one. */
   outside<Result>(wait: () => Promise<Result>): Promise<Result>;
-  planned(): void;
+  /** @param heldBytes - What the answer takes until it is sent. */
+  planned(heldBytes: number): void;
   /** Once the answer has been sent, or is not going to be. */
   end(): void;
 }

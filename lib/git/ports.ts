@@ -194,12 +194,16 @@ export interface SharedAnswers {
    *   because the stored answer is damaged or was removed, which is known only at its end.
    */
   open(request: AnswerRequest): Promise<AsyncIterable<AnswerItem> | undefined>;
+  /** To be called when an answer is asked for. @returns Whether it has just been asked for by others, too. */
+  isRepeated(key: string): boolean;
 }
 
 /** What upload-pack serves from: one generation of one repository. */
 export interface UploadPackSource {
   /** The same for one reader: its reads end when `signal` aborts. */
   forReader(signal: AbortSignal | undefined): UploadPackSource;
+  /** Of all packs; some objects may count twice. */
+  readonly objectCount: number;
   readRefs(): Promise<RefList>;
   openObjects(): Promise<PackedObjects>;
   /** There may be objects that no ref reaches, and those must not be served. */

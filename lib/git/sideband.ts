@@ -107,7 +107,7 @@ class PacketBatch {
   constructor(maxPacketBytes: number) {
     this.#maxPacketBytes = maxPacketBytes;
     this.#capacityBytes = Math.floor(BATCH_BYTES / maxPacketBytes) * maxPacketBytes;
-    this.#bytes = new Uint8Array(this.#capacityBytes);
+    this.#bytes = Buffer.allocUnsafeSlow(this.#capacityBytes);
   }
 
   get isEmpty(): boolean {
@@ -136,7 +136,7 @@ class PacketBatch {
   take(): Uint8Array {
     if (this.#usedBytes > this.#packetStartBytes) this.#closePacket();
     const packets = this.#bytes.subarray(0, this.#usedBytes);
-    this.#bytes = new Uint8Array(this.#capacityBytes);
+    this.#bytes = Buffer.allocUnsafeSlow(this.#capacityBytes);
     this.#usedBytes = 0;
     this.#packetStartBytes = 0;
     return packets;

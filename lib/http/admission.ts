@@ -5,8 +5,14 @@
 import { OverloadedError } from "../errors.ts";
 
 export interface AdmissionLimits {
+  /** Tasks, or what they weigh together. One that weighs more runs when no other does. */
   readonly maxRunning: number;
   readonly maxRunningOfCaller: number;
+  /**
+   * What a caller may have, as a share of what is left: it gets less the more others have, and each further caller finds some left.
+   * Its first task may have all of that.
+   */
+  readonly shareOfFree?: number;
   readonly maxWaiting: number;
   /** While others wait too. */
   readonly maxWaitingOfCaller: number;
@@ -16,7 +22,16 @@ export interface AdmissionLimits {
 /** What a client is asked to wait that cannot be taken now. */
 const RETRY_AFTER_SECONDS = 10;
 
+/** Of a task that runs. */
+export interface RunningTask {
+  /** May be called more than once. */
+  end(): void;
+  /** From now on it weighs this. More than before is counted, not waited for. */
+  resizeTo(weight: number): void;
+}
+
 interface Waiter {
+  readonly weight: number;
   readonly start: () => void;
   readonly refuse: (error: unknown) => void;
 }
@@ -50,6 +65,11 @@ export class Admission {
    * @throws {OverloadedError} Too many wait already, or the wait was too long. @throws The signal's reason.
    */
   async enter(caller: string, signal: AbortSignal): Promise<() => void> {
+    return (await this.enterWith(caller, signal, 1)).end;
+  }
+
+  /** The same for a task of some weight. */
+  async enterWith(caller: string, signal: AbortSignal, weight: number): Promise<RunningTask> {
     signal.throwIfAborted();
     const entry = this.#callers.get(caller) ?? { running: 0, waiting: new Set() };
     this.#callers.set(caller, entry);
@@ -58,46 +78,61 @@ export class Admission {
         this.#callers.delete(caller);
     };
     try {
-      if (this.#mayRun(entry)) this.#start(entry);
-      else await this.#wait(entry, signal);
+      if (entry.waiting.size === 0 && this.#hasRoom(entry, weight)) this.#start(entry, weight);
+      else await this.#wait(entry, weight, signal);
     } catch (error) {
       forget();
       throw error;
     }
-    let isRunning = true;
-    return () => {
-      if (!isRunning) return;
-      isRunning = false;
-      this.#running -= 1;
-      entry.running -= 1;
+    let heldWeight = weight;
+    let hasEnded = false;
+    const resizeTo = (newWeight: number) => {
+      if (hasEnded) return;
+      this.#running -= heldWeight - newWeight;
+      entry.running -= heldWeight - newWeight;
+      heldWeight = newWeight;
       this.#startNext();
       forget();
     };
+    const end = () => {
+      resizeTo(0);
+      hasEnded = true;
+    };
+    return { resizeTo, end };
   }
 
-  #mayRun({ running, waiting }: Caller): boolean {
-    const { maxRunning, maxRunningOfCaller } = this.#limits;
-    return this.#running < maxRunning && running < maxRunningOfCaller && waiting.size === 0;
+  #hasRoom({ running }: Caller, weight: number): boolean {
+    const free = this.#limits.maxRunning - this.#running;
+    if (running === 0) return weight <= free || this.#running === 0;
+    return weight <= free && running + weight <= this.#maxOfCaller();
   }
 
-  #start(entry: Caller): void {
-    this.#running += 1;
-    entry.running += 1;
+  #maxOfCaller(): number {
+    const { maxRunning, maxRunningOfCaller, shareOfFree } = this.#limits;
+    return shareOfFree === undefined
+      ? maxRunningOfCaller
+      : Math.min(maxRunningOfCaller, (maxRunning - this.#running) * shareOfFree);
   }
 
-  async #wait(entry: Caller, signal: AbortSignal): Promise<void> {
+  #start(entry: Caller, weight: number): void {
+    this.#running += weight;
+    entry.running += weight;
+  }
+
+  async #wait(entry: Caller, weight: number, signal: AbortSignal): Promise<void> {
     this.#makeRoom(entry);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = {
+      weight,
       start: () => {
-        this.#start(entry);
+        this.#start(entry, weight);
         resolve();
       },
       refuse: reject,
     };
     const onAbort = () => this.#refuse(entry, waiter, signal.reason);
     const timer = setTimeout(() => {
-      const isOwnLimit = entry.running >= this.#limits.maxRunningOfCaller;
+      const isOwnLimit = entry.running > 0 && entry.running + weight > this.#maxOfCaller();
       this.#refuse(entry, waiter, isOwnLimit ? tooMany("of yours") : overloaded());
     }, this.#limits.maxWaitMs);
     this.#waiting += 1;
@@ -140,16 +175,18 @@ export class Admission {
   }
 
   #startNext(): void {
-    const { maxRunning, maxRunningOfCaller } = this.#limits;
-    if (this.#running >= maxRunning) return;
-    for (const entry of this.#queue) {
-      const [waiter] = entry.waiting;
-      if (waiter === undefined || entry.running >= maxRunningOfCaller) continue;
-      this.#queue.delete(entry);
-      this.#queue.add(entry);
-      this.#leave(entry, waiter);
-      waiter.start();
-      return;
+    for (let started = true; started; ) {
+      started = false;
+      for (const entry of this.#queue) {
+        const [waiter] = entry.waiting;
+        if (waiter === undefined || !this.#hasRoom(entry, waiter.weight)) continue;
+        this.#queue.delete(entry);
+        this.#queue.add(entry);
+        this.#leave(entry, waiter);
+        waiter.start();
+        started = true;
+        break;
+      }
     }
   }
 }

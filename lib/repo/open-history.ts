@@ -69,7 +69,7 @@ export async function openHistory(
     if (blob === undefined) continue;
     await slices.spend(blob instanceof Uint8Array ? blob.length / BYTES_A_STEP : 0);
     try {
-      parts.push(openPart(blob, packNumber, set));
+      parts.push(await openPart(blob, packNumber, set, slices));
     } catch (error) {
       if (!(error instanceof CorruptPackError || error instanceof NotFoundError)) throw error;
       damaged.push({ packId, error });
@@ -80,10 +80,15 @@ export async function openHistory(
     : { history: await CommitHistory.open(parts, set.objectCount, slices), damaged };
 }
 
-function openPart(blob: Uint8Array | NotFoundError, packNumber: PackNumber, set: PackSet): HistoryPart {
+async function openPart(
+  blob: Uint8Array | NotFoundError,
+  packNumber: PackNumber,
+  set: PackSet,
+  slices: WorkSlices,
+): Promise<HistoryPart> {
   if (blob instanceof NotFoundError) throw blob;
   const objects = set.numbersOf(packNumber);
-  const history = decodePackHistory(blob, objects.length);
+  const history = await decodePackHistory(blob, objects.length, slices);
   if (history === undefined) throw new CorruptPackError("pack history is of another version");
   const firstNumber = set.firstNumber(packNumber);
   return { history, firstNumber, numbers: withExternals(objects, history, set) };

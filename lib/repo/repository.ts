@@ -150,6 +150,10 @@ export class Repository implements UploadPackSource {
     return this.#storage.answers?.of({ uuid: this.uuid, packBytes: this.packBytes, caller: this.#caller });
   }
 
+  get objectCount(): number {
+    return this.manifest.packs.reduce((sum, pack) => sum + pack.objectCount, 0);
+  }
+
   get packBytes(): number {
     return this.manifest.packs.reduce((sum, pack) => sum + pack.packBytes, 0);
   }

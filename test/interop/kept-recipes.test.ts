@@ -134,6 +134,7 @@ test("where a recipe cannot be kept, the client has its pack all the same", asyn
   class FullDisk extends AnswerSharing {
     override of(): SharedAnswers {
       return {
+        isRepeated: () => false,
         async open({ make }) {
           if (make === undefined) return undefined;
           async function* fail(): AsyncGenerator<Uint8Array, void, undefined> {

@@ -87,7 +87,8 @@ async function expectHistoriesAsIfIndexed(store: BlobStore, primary: Primary): P
       progress.complete(bytes.length);
       const { built, index } = await indexPack({ file, progress });
       const again = built && (await completeHistory(built, index, objects));
-      const stored = decodePackHistory((await store.read(KEYS.packHistory(id))).bytes, objectCount);
+      const { bytes: sidecar } = await store.read(KEYS.packHistory(id));
+      const stored = await decodePackHistory(sidecar, objectCount);
       if (again === undefined || stored === undefined) throw new Error("there is no history");
       const packIndex = new PackIndex(index);
       const expected = describeHistory(again, packIndex);

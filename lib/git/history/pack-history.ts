@@ -15,6 +15,7 @@ import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import { WorkSlices } from "../work-slices.ts";
 
 const SIGNATURE = 0x4948534e; // "NSHI", little-endian
 /** 4: dates are read as git reads them. It is in the key as well. */
@@ -121,7 +122,11 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
  * @returns Views into `bytes` where these are aligned. `undefined` for another version: it is to be built again.
  * @throws {CorruptPackError} The bytes contradict themselves or the pack.
  */
-export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackHistory | undefined {
+export async function decodePackHistory(
+  bytes: Uint8Array,
+  objectCount: number,
+  slices = new WorkSlices(),
+): Promise<PackHistory | undefined> {
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new CorruptPackError("pack history is cut off");
   // The columns are aligned from the start of the file.
   const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
@@ -136,7 +141,10 @@ export function decodePackHistory(bytes: Uint8Array, objectCount: number): PackH
   if (!checksum.equals(aligned.subarray(-CHECKSUM_BYTES)))
     throw new CorruptPackError("pack history checksum is wrong");
   const history = columnsOf(aligned, counts);
-  assertInside(history);
+  for (const checkedCount of checkInside(history)) {
+    const pause = slices.spend(checkedCount / CHECKED_A_STEP);
+    if (pause !== undefined) await pause;
+  }
   return history;
 }
 
@@ -163,14 +171,19 @@ function columnsOf({ buffer, byteOffset }: Uint8Array, counts: Counts): PackHist
   return Object.fromEntries(columns) as PackHistory;
 }
 
-/** The checksum keeps out damage, not mistakes: no number may lead outside its table. */
-function assertInside(history: PackHistory): void {
+/** Numbers of a column that are checked in a step of `WorkSlices`, and in one go. */
+const CHECKED_A_STEP = 100;
+const CHECKED_AT_ONCE = 16_384;
+
+/**
+ * The checksum keeps out damage, not mistakes: no number may lead outside its table.
+ * @returns Yields how many numbers it has checked since the last time.
+ */
+function* checkInside(history: PackHistory): Generator<number, void, undefined> {
   const objectCount = history.types.length;
   const referenceCount = objectCount + history.externalIds.length / OBJECT_ID_BYTES;
-  for (const base of history.deltaBases) {
-    if (base >= objectCount && base !== NONE)
-      throw new CorruptPackError("pack history has a delta base outside its pack");
-  }
+  const bases = { limit: objectCount, mask: -1, mayBeNone: true, what: "a delta base outside its pack" };
+  yield* checkReferences(history.deltaBases, bases);
   const { commitObjects, commitTrees, parents, introduced, parentEnds, introducedEnds } = history;
   const { types, treeKinds, treeChangeEnds, treeChanges, tagTargets } = history;
   const counts = new Uint32Array(256);
@@ -187,12 +200,9 @@ function assertInside(history: PackHistory): void {
     treeChanges,
   ];
   for (const [i, column] of columns.entries()) {
-    const mayBeNone = i < 2;
     const mask = column === treeChanges ? ~TREE_ENTRY_GONE : -1;
-    for (const reference of column) {
-      if ((reference & mask) >>> 0 >= referenceCount && !(mayBeNone && reference === NONE))
-        throw new CorruptPackError("pack history refers to an object outside its tables");
-    }
+    const what = "an object outside its tables";
+    yield* checkReferences(column, { limit: referenceCount, mask, mayBeNone: i < 2, what });
   }
   for (const [ends, length] of [
     [parentEnds, parents.length],
@@ -200,11 +210,34 @@ function assertInside(history: PackHistory): void {
     [treeChangeEnds, treeChanges.length],
   ] as const) {
     let previous = 0;
+    yield ends.length;
     for (const end of ends) {
       if (end < previous || end > length) throw new CorruptPackError("pack history has ranges that go back");
       previous = end;
     }
     if (previous !== length) throw new CorruptPackError("pack history has entries that belong to nothing");
+  }
+}
+
+interface ReferenceLimits {
+  readonly limit: number;
+  readonly mask: number;
+  readonly mayBeNone: boolean;
+  readonly what: string;
+}
+
+function* checkReferences(
+  column: Uint32Array,
+  { limit, mask, mayBeNone, what }: ReferenceLimits,
+): Generator<number, void, undefined> {
+  for (let start = 0; start < column.length; start += CHECKED_AT_ONCE) {
+    const end = Math.min(column.length, start + CHECKED_AT_ONCE);
+    for (let i = start; i < end; i++) {
+      const reference = column[i] as number;
+      if ((reference & mask) >>> 0 >= limit && !(mayBeNone && reference === NONE))
+        throw new CorruptPackError(`pack history refers to ${what}`);
+    }
+    yield end - start;
   }
 }
 

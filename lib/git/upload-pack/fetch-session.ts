@@ -112,7 +112,7 @@ export class FetchSession {
    * @param signal - Aborts when the client has gone.
    */
   async planAnswer(signal: AbortSignal | undefined): Promise<PlannedAnswer> {
-    const request = await this.requestAnswer(signal);
+    const request = (await this.requestAnswer(signal)) ?? (await this.#repeatedRequest(signal));
     if (request === undefined) return this.#planAlone(signal);
     return { ...(await this.#answer.plan(this.#source.answers, request)), uriLines: [] };
   }
@@ -175,6 +175,24 @@ export class FetchSession {
     return key === undefined
       ? undefined
       : { key, isKept, signal, make: (making) => this.#answer.make(making, answers.maxBytes) };
+  }
+
+  /** @returns `undefined` unless others ask for the same now, and it is not put together quickly from packs or a recipe. */
+  async #repeatedRequest(signal: AbortSignal | undefined): Promise<AnswerRequest | undefined> {
+    const { answers, recipes, handsOutUrls } = this.#source;
+    const { shallows, deepen, uriProtocols } = this.#request;
+    const takesPacks = uriProtocols.length > 0 && handsOutUrls;
+    const isByRecipe = recipes !== undefined && this.#commonIds.size === 0;
+    if (answers === undefined || takesPacks || isByRecipe) return undefined;
+    // See answer-key.ts: what is below such commits need not be reachable from the wants.
+    if (shallows.length > 0 || deepen !== undefined) return undefined;
+    const filter = await this.#loadFilter();
+    const packRequest = this.#packRequest(undefined, filter);
+    if (copiesPacks(packRequest) && wantsAllTips(this.#source, this.#refList, packRequest)) return undefined;
+    const subject = { wants: this.wants, commonIds: this.#commonIds, shallows, filter };
+    const key = answerKey(this.#request, this.#refList, subject);
+    if (key === undefined || !answers.isRepeated(key)) return undefined;
+    return { key, isKept: false, signal, make: (making) => this.#answer.make(making) };
   }
 
   async #loadFilter(): Promise<ObjectFilter | undefined> {

@@ -22,7 +22,7 @@ import { plannedBytes } from "./answer-limit.ts";
 import type { AnswerPlanning, PackPlan, Planning } from "./plan.ts";
 
 export interface KeptRecipeOptions {
-  readonly recipes: SharedAnswers;
+  readonly recipes: Pick<SharedAnswers, "open">;
   /** Names everything that the answer's objects follow from. */
   readonly answerKey: string;
   readonly bodies: readonly PackBody[];

@@ -11,6 +11,7 @@ import { lacksNamedRef, listRefs } from "./ls-refs.ts";
 import { negotiateV0, negotiateV2 } from "./negotiate.ts";
 import { listObjectInfo } from "./object-info.ts";
 import type { AnswerPlanning } from "./plan.ts";
+import { maxPlanBytes, planHeldBytes } from "./plan-memory.ts";
 import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
 import { errPacket, NotHereError, RefusedRequestError } from "./refused-request.ts";
@@ -41,10 +42,13 @@ export interface PlannedPack {
 interface PlanningTurn {
   /** Called when the body has been read. */
   bodyRead(): void;
-  /** Waits for a turn. May reject. */
-  startPlanning(): Promise<void>;
-  /** Called when the pack begins, or the plan failed. */
-  planned(pack?: PlannedPack): void;
+  /** Waits for a turn. May reject. @param planBytes - What the plan and its answer may take. */
+  startPlanning(planBytes: number): Promise<void>;
+  /**
+   * Called when the pack begins, or the plan failed.
+   * @param heldBytes - What the answer takes until it is sent.
+   */
+  planned(heldBytes: number, pack?: PlannedPack): void;
 }
 
 /**
@@ -92,7 +96,7 @@ async function fetchV0(
   options: UploadPackOptions,
 ): Promise<Answer> {
   if (request.hasEndedEarly && request.deepen === undefined) return [];
-  await options.turn?.startPlanning();
+  await options.turn?.startPlanning(maxPlanBytes(source));
   const session = await openSession(source, request, options);
   if (request.hasEndedEarly) return shallowSection(request, await session.findShallow(options.signal));
   // As in git, which reads the shallow lines before the haves in this protocol, and after them in version 2.
@@ -129,8 +133,8 @@ async function uploadPackV2(
     case "ls-refs":
       return listNewestRefs(ownSource, request.lsRefs, options);
     case "object-info":
-      await options.turn?.startPlanning();
-      return listObjectInfo(ownSource, request.objectInfo, () => options.turn?.planned());
+      await options.turn?.startPlanning(maxPlanBytes(source));
+      return listObjectInfo(ownSource, request.objectInfo, () => options.turn?.planned(0));
     case "bundle-uri":
       return listBundles(ownSource);
     case "fetch":
@@ -168,7 +172,7 @@ async function fetchV2(
   request: FetchRequest,
   options: UploadPackOptions,
 ): Promise<Answer> {
-  await options.turn?.startPlanning();
+  await options.turn?.startPlanning(maxPlanBytes(source));
   const session = await openSession(source, request, options);
   if (session.wants.length === 0 && !request.waitForDone) return [];
   const { lines, sendsPack } = await session.negotiate((haves) =>
@@ -196,12 +200,14 @@ async function* noted(
   turn: PlanningTurn | undefined,
 ): AnswerPlanning {
   let pack: PlannedPack | undefined;
+  let heldBytes = 0;
   try {
     const plan = yield* planning;
     pack = { origin: originOf(plan), isClone: haves.length === 0 };
+    heldBytes = planHeldBytes(plan);
     return plan;
   } finally {
-    turn?.planned(pack);
+    turn?.planned(heldBytes, pack);
   }
 }
 

@@ -2,6 +2,8 @@
  * Shares answers among those who ask for the same: at the same time in this process, through a tee buffer, and later or elsewhere,
  * through the store. Two processes may make the same answer at the same time; the first to finish keeps it.
  */
+import { setTimeout as sleep } from "node:timers/promises";
+import { LRUCache } from "lru-cache";
 import { CorruptPackError, LimitExceededError, ProtocolError, VersionConflictError } from "../../errors.ts";
 import type { AnswerItem, AnswerRequest, SharedAnswers } from "../../git/ports.ts";
 import { UnsharedAnswerError } from "../../git/upload-pack/shared-answer.ts";
@@ -36,12 +38,21 @@ interface OwnedRequest extends AnswerRequest {
 /** What is planned may be 512 MiB, and become longer where deltas have to be undone. Above this it is not kept. */
 const MAX_KEPT_BYTES = 1024 * 1024 * 1024;
 
+/** Equal requests within this time are likely under way together. */
+const REPEATED_MS = 10_000;
+const MAX_ASKED = 1_000;
+/** How long an answer that is not kept stays at hand after it was made. */
+const LINGER_MS = 1_000;
+const MAX_LINGERING_BYTES = 16 * 1024 * 1024;
+
 export class AnswerSharing {
   readonly #options: AnswerSharingOptions;
   readonly #budget: TeeBudget;
   readonly #quota: AnswerQuota;
   /** By blob key. */
   readonly #tasks = new Map<string, AnswerTask>();
+  /** Keys of answers that were asked for a short time ago. */
+  readonly #asked = new LRUCache<string, true>({ max: MAX_ASKED, ttl: REPEATED_MS });
   /** Look-ups of a stored answer that are under way; each makes the answer if there is none. */
   readonly #looking = new Map<string, Promise<unknown>>();
 
@@ -53,14 +64,25 @@ export class AnswerSharing {
 
   of(owner: AnswerOwner): SharedAnswers {
     const { answer } = repositoryKeys(owner.uuid);
-    const { maxBytes } = this.#options;
-    return { maxBytes, open: (request) => this.#open(answer(request.key), { ...request, owner }) };
+    return {
+      maxBytes: this.#options.maxBytes,
+      open: (request) => this.#open(answer(request.key), { ...request, owner }),
+      isRepeated: (key) => this.#isRepeated(answer(key)),
+    };
+  }
+
+  /** A function has one request at a time. */
+  #isRepeated(blobKey: string): boolean {
+    if (this.#options.maxKeepingWaitMs !== undefined) return false;
+    const isRepeated = this.#asked.has(blobKey);
+    this.#asked.set(blobKey, true);
+    return isRepeated;
   }
 
   async #open(blobKey: string, request: OwnedRequest): Promise<AsyncIterable<AnswerItem> | undefined> {
     for (let mayBeStored = request.isKept; ; ) {
       const task = this.#tasks.get(blobKey);
-      if (task !== undefined && !task.isAbandoned) return task.read(request.signal);
+      if (task?.isReadable) return task.read(request.signal);
       const looking = this.#looking.get(blobKey);
       if (looking === undefined) return this.#lookOrMake(blobKey, request, mayBeStored);
       await looking;
@@ -112,8 +134,13 @@ export class AnswerSharing {
     owner: AnswerOwner | undefined,
   ): Promise<void> {
     const keeping = owner === undefined ? undefined : this.#keep(blobKey, task, owner);
+    const letGo = task.hold();
     const failure = await task.run(make);
-    if (failure === undefined) await keeping;
+    // What is not kept is shared for as long as a client reads it, or the next equal request may come.
+    const lingers = failure === undefined && task.lengthBytes <= MAX_LINGERING_BYTES;
+    if (lingers && keeping === undefined) await sleep(LINGER_MS, undefined, { ref: false });
+    letGo();
+    if (failure === undefined) await (keeping ?? task.unused);
     // The next request finds it in the store, or makes it anew.
     if (this.#tasks.get(blobKey) === task) this.#tasks.delete(blobKey);
     if (failure !== undefined && !task.isAbandoned && !isExpected(failure.error)) {

@@ -23,6 +23,8 @@ export class AnswerTask {
   /** The readers, the work, and who keeps the answer: the tee buffer is there for as long as any of them is. */
   #userCount = 0;
   #change = Promise.withResolvers<void>();
+  readonly #unused = Promise.withResolvers<void>();
+  #isUnused = false;
 
   /** @param folder - For what is too much for memory. By default the system's. */
   constructor(folder: string | undefined, budget: TeeBudget) {
@@ -33,6 +35,21 @@ export class AnswerTask {
   /** Whether the work ended because its last reader left. */
   get isAbandoned(): boolean {
     return this.#abandoning.signal.aborted;
+  }
+
+  /** Whether one more may read all of it. */
+  get isReadable(): boolean {
+    return !this.isAbandoned && !this.#isUnused;
+  }
+
+  /** Resolves when it has been made and the last reader has left. */
+  get unused(): Promise<void> {
+    return this.#unused.promise;
+  }
+
+  /** Made so far. */
+  get lengthBytes(): number {
+    return this.#teeBuffer.lengthBytes;
   }
 
   get hasFailed(): boolean {
@@ -130,8 +147,11 @@ export class AnswerTask {
       isUsing = false;
       onLeave();
       this.#userCount -= 1;
+      if (this.#userCount > 0) return;
+      this.#isUnused = true;
+      this.#unused.resolve();
       // The file has no name: it is gone when it is closed.
-      if (this.#userCount === 0) this.#teeBuffer[Symbol.asyncDispose]().catch(() => undefined);
+      this.#teeBuffer[Symbol.asyncDispose]().catch(() => undefined);
     };
   }
 

@@ -17,6 +17,7 @@ import { OPEN_ACCESS } from "../../support/open-access.ts";
 const ID = parseObjectId("a".repeat(40));
 const SOURCE: UploadPackSource = {
   forReader: () => SOURCE,
+  objectCount: 0,
   readRefs: async () => ({ head: { ref: "refs/heads/main" }, refs: [{ name: "refs/heads/main", id: ID }] }),
   openObjects: () => Promise.reject(new Error("not needed here")),
   mayHoldUnreachable: false,

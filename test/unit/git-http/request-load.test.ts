@@ -12,13 +12,13 @@ test("plans take turns; a wait for a sync, and an answer that is only read, take
   const load = new RequestLoad({ maxPlans: 8, maxPlansOfCaller: 1 });
   const first = await load.serve("a", signal, async (admitted) => {
     admitted.bodyRead();
-    await admitted.startPlanning();
+    await admitted.startPlanning(0);
     return OK();
   });
   const sync = Promise.withResolvers<void>();
   let hasPlanned = false;
   const second = load.serve("a", signal, async (admitted) => {
-    await admitted.startPlanning();
+    await admitted.startPlanning(0);
     await admitted.outside(() => sync.promise);
     hasPlanned = true;
     return OK();
@@ -30,8 +30,8 @@ test("plans take turns; a wait for a sync, and an answer that is only read, take
   await sleep(10);
   // While the second one waits for its sync, a third one is planned.
   const third = await load.serve("a", signal, async (admitted) => {
-    await admitted.startPlanning();
-    admitted.planned();
+    await admitted.startPlanning(0);
+    admitted.planned(0);
     return OK();
   });
   expect(hasPlanned).toBe(false);
@@ -45,14 +45,14 @@ test("a caller that leaves frees what it used", async () => {
   const leaving = new AbortController();
   await load.serve("a", leaving.signal, async (admitted) => {
     admitted.keep(4 * MIB);
-    await admitted.startPlanning();
+    await admitted.startPlanning(0);
     return OK();
   });
   leaving.abort();
   for (let index = 0; index < 20; index++) {
     const { body } = await load.serve("a", signal, async (admitted) => {
       admitted.keep(4 * MIB);
-      await admitted.startPlanning();
+      await admitted.startPlanning(0);
       return OK();
     });
     for await (const _ of body);
@@ -93,4 +93,25 @@ test("a body that does not arrive is given up, and its connection is asked to en
   });
   await expect(served).rejects.toMatchObject({ status: 408 });
   expect(hasEnded).toBe(true);
+});
+
+test("answers that are being read hold memory: their caller waits, others do not", async () => {
+  const load = new RequestLoad();
+  const ask = async (caller: string, heldBytes: number) =>
+    load.serve(caller, signal, async (admitted) => {
+      await admitted.startPlanning(16 * MIB);
+      admitted.planned(heldBytes);
+      return OK();
+    });
+  const reading = [];
+  for (let index = 0; index < 3; index++) reading.push(await ask("slow", 20 * MIB));
+  let isServed = false;
+  const waiting = ask("slow", MIB).then(() => {
+    isServed = true;
+  });
+  // However many callers hold what they may, a further one finds room.
+  for (let index = 0; index < 5; index++) await ask(`other-${index}`, 4 * MIB);
+  expect(isServed).toBe(false);
+  for await (const _ of reading[0]?.body ?? []);
+  await waiting;
 });

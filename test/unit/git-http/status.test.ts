@@ -19,6 +19,7 @@ function sourceAt(
     generation: 7,
     verifiedAt: new Date(VERIFIED_AT),
     forReader: () => source,
+    objectCount: 0,
     readRefs: async () => ({ head: { ref: "refs/heads/main" }, refs: [{ name: refName, id: mainId }] }),
     openObjects: async () =>
       ({ findId: (id: ObjectId) => held.indexOf(id) }) as unknown as Awaited<

@@ -1,11 +1,12 @@
 /** What serving asks of the store: requests cost money, rounds cost time. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { type GitHttpOptions, gitHttp } from "../../../lib/git-http/git-http.ts";
 import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import { PackSet } from "../../../lib/repo/pack-set.ts";
 import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { type CatalogOptions, RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
@@ -65,6 +66,16 @@ async function post(...lines: readonly (string | Uint8Array)[]): Promise<Uint8Ar
 }
 
 const lsRefs = () => post("command=ls-refs", DELIM_PKT, "peel");
+
+test("equal fetches of one branch at once are planned once alone and once for the rest", async () => {
+  const tip = await git(["rev-parse", "main~3"], { cwd: sample });
+  const fetchTip = () => post("command=fetch", DELIM_PKT, "ofs-delta", "no-progress", `want ${tip}`, "done");
+  const sorting = vi.spyOn(PackSet.prototype, "sortByPlace");
+  const answers = await Promise.all(Array.from({ length: 40 }, fetchTip));
+  for (const answer of answers) expect(Buffer.compare(answer, answers[0] ?? new Uint8Array(0))).toBe(0);
+  expect(sorting).toHaveBeenCalledTimes(2);
+  sorting.mockRestore();
+});
 
 test("listing refs: name, then manifest and refs cold; the manifest warm", async () => {
   await lsRefs();

@@ -97,6 +97,7 @@ test.each([
 function repositorySource() {
   return {
     forReader: () => repository,
+    objectCount: repository.objectCount,
     readRefs: () => repository.readRefs(),
     mayHoldUnreachable: false,
     packBodies: repository.packBodies,

@@ -6,6 +6,9 @@ import { UnsharedAnswerError } from "../../../../lib/git/upload-pack/shared-answ
 import { AnswerRig, CHUNK_COUNT, expectWhole, readAll, WHOLE } from "../../../support/answer-rig.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../../support/git/temporary-folder.ts";
 
+const KEY = "a".repeat(64);
+const OTHER_KEY = "b".repeat(64);
+
 let folder: TemporaryFolder;
 let rig: AnswerRig;
 
@@ -33,8 +36,30 @@ describe("asked for at the same time", () => {
     for (const bytes of all) expectWhole(bytes);
     expect(rig.madeCount).toBe(1);
     expect(rig.store.counts().requests).toBe(0);
-    expectWhole(await rig.read(rig.order(undefined, false)));
-    expect(rig.madeCount).toBe(2);
+    const madeAgain = async () => {
+      await readAll(await rig.open(rig.order(undefined, false)));
+      return rig.madeCount;
+    };
+    // For some moments it stays at hand.
+    expect(await madeAgain()).toBe(1);
+    await expect.poll(madeAgain, { timeout: 10_000, interval: 1_500 }).toBe(2);
+  });
+
+  test("and kept nowhere, it is shared for as long as one of them reads it", async () => {
+    const order = () => rig.order(undefined, false);
+    const slow = await rig.open(order());
+    await slow.next();
+    expectWhole(await rig.read(order()));
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expectWhole(await rig.read(order()));
+    expect(rig.madeCount).toBe(1);
+    await readAll(slow);
+  });
+
+  test("a repetition is noticed for some seconds, by its repository and key", () => {
+    expect([KEY, KEY, OTHER_KEY, KEY].map((key) => rig.answers.isRepeated(key))).toEqual([
+      ...[false, true, false, true],
+    ]);
   });
 
   test("who comes late gets all of it from the start", async () => {

@@ -1,0 +1,37 @@
+/** About how much memory a plan and its answer take, for who admits them. What requests share is not counted. */
+import type { UploadPackSource } from "../ports.ts";
+import type { FinishedPack, PackPlan } from "./plan.ts";
+
+/** Of all objects: marks and the list of those to be sent. */
+const PLAN_BYTES_PER_OBJECT = 5;
+/** Most fetches from a large repository need far less. */
+const MAX_PLAN_BYTES = 16 * 1024 * 1024;
+/** Of an answer that is planned: marks, and what is known of those written. */
+const HELD_BYTES_PER_OBJECT = 6;
+const HELD_BYTES_PER_SENT_OBJECT = 4;
+/** What is read ahead of entries, beside some for each. */
+const MAX_AHEAD_BYTES = 2.5 * 1024 * 1024;
+const AHEAD_BYTES_PER_OBJECT = 1024;
+/** Chunks that are being filled, and those on their way to the client. */
+const OUTPUT_BYTES = 768 * 1024;
+/** From this share on, what is known of written objects is in arrays over all objects, see WrittenEntries. */
+const DENSE_SHARE = 1 / 16;
+
+/** Before it is known what will be sent. */
+export function maxPlanBytes({ objectCount }: UploadPackSource): number {
+  const planBytes = objectCount * PLAN_BYTES_PER_OBJECT + aheadBytes(objectCount) + OUTPUT_BYTES;
+  return Math.min(MAX_PLAN_BYTES, planBytes);
+}
+
+export function planHeldBytes(plan: PackPlan | FinishedPack): number {
+  if (plan.kind !== "copy-entries") return OUTPUT_BYTES;
+  const { objects, objectNumbers } = plan;
+  const sentCount = objectNumbers.length;
+  const perObject = sentCount >= objects.objectCount * DENSE_SHARE ? HELD_BYTES_PER_OBJECT : 1;
+  const listBytes = sentCount * HELD_BYTES_PER_SENT_OBJECT;
+  return objects.objectCount * perObject + listBytes + aheadBytes(sentCount) + OUTPUT_BYTES;
+}
+
+function aheadBytes(sentCount: number): number {
+  return Math.min(MAX_AHEAD_BYTES, sentCount * AHEAD_BYTES_PER_OBJECT);
+}
