@@ -61,7 +61,7 @@ const TIME_IS_UP = "mirror: the time for one answer is up, please retry or ask f
 export async function* muxSideband(
   input: AsyncIterable<SidebandInput>,
   { onFailure, signal, maxPacketBytes = SIDE_BAND_64K_PACKET_BYTES }: MuxOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   const batch = new PacketBatch(maxPacketBytes);
   try {
     for await (const item of untilAborted(input, signal)) {

@@ -9,7 +9,7 @@ import { assertNotStopped } from "../errors.ts";
 export async function* untilAborted<Item>(
   input: AsyncIterable<Item>,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Item, void, undefined> {
+): AsyncGenerator<Item, void> {
   if (signal === undefined) {
     yield* input;
     return;

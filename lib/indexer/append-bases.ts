@@ -96,7 +96,7 @@ const SLICE_BYTES = 8 * 1024 * 1024;
 async function* deflatedBases(
   baseIds: readonly ObjectId[],
   readBase: ReadBase | undefined,
-): AsyncGenerator<DeflatedBase, void, undefined> {
+): AsyncGenerator<DeflatedBase, void> {
   const waiting: Promise<DeflatedBase>[] = [];
   let waitingBytes = 0;
   for (const baseId of baseIds) {
@@ -138,7 +138,7 @@ async function checkId(baseId: ObjectId, { type, bytes }: BaseObject): Promise<v
 }
 
 /** Lets other work run between two slices. */
-async function* slicesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+async function* slicesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
   for (let start = 0; start < bytes.length; start += SLICE_BYTES) {
     if (start > 0) await setImmediate();
     yield bytes.subarray(start, start + SLICE_BYTES);

@@ -124,14 +124,11 @@ async function readAllCommits(
   return { ...commits, tagTargets, externals };
 }
 
-function* sentObjects(
-  { types, order, sentCount }: IndexedTable,
-  type: number,
-): Generator<number, void, undefined> {
+function* sentObjects({ types, order, sentCount }: IndexedTable, type: number): Generator<number, void> {
   for (const number of numbersOfType(types, type)) if ((order[number] as number) < sentCount) yield number;
 }
 
-function* numbersOfType(types: Uint8Array, type: number): Generator<number, void, undefined> {
+function* numbersOfType(types: Uint8Array, type: number): Generator<number, void> {
   for (let number = 0; number < types.length; number++) if (types[number] === type) yield number;
 }
 

@@ -129,7 +129,7 @@ class WaitingRefDeltas {
   }
 }
 
-function* numbersFrom(first: number, end: number): Generator<number, void, undefined> {
+function* numbersFrom(first: number, end: number): Generator<number, void> {
   for (let number = first; number < end; number++) yield number;
 }
 

@@ -29,7 +29,7 @@ export interface ReadFetchResponseOptions {
 export async function* readFetchResponse(
   body: AsyncIterable<Uint8Array>,
   { protocol, onProgress }: ReadFetchResponseOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   const reader = new PktLineReader(body);
   try {
     let line = protocol === 2 ? await skipToPackfileSection(reader) : await skipAcknowledgments(reader);

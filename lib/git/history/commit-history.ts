@@ -210,7 +210,7 @@ export class PaintedHistory {
   }
 
   /** Rows that the wants reach and the haves do not, parents first. */
-  *missingRows(): Generator<number, void, undefined> {
+  *missingRows(): Generator<number, void> {
     for (let row = 0; row < this.#colours.length; row++) if (this.#colours[row] === WANT) yield row;
   }
 

@@ -15,7 +15,7 @@ type PlannedWindow = Omit<EntryWindow, "bytes" | "isUnchecked"> & { readonly len
 export async function* readCachedWindows(
   packs: PackReader,
   objectNumbers: Uint32Array,
-): AsyncGenerator<EntryWindow, void, undefined> {
+): AsyncGenerator<EntryWindow, void> {
   const planned = planWindows(packs, objectNumbers);
   const reading: { readonly window: PlannedWindow; readonly bytes: Promise<Uint8Array> }[] = [];
   let bytesAhead = 0;
@@ -44,10 +44,7 @@ function ownBytes(bytes: Uint8Array): Uint8Array {
   return bytes.length < bytes.buffer.byteLength / 2 ? new Uint8Array(bytes) : bytes;
 }
 
-function* planWindows(
-  packs: PackReader,
-  objectNumbers: Uint32Array,
-): Generator<PlannedWindow, void, undefined> {
+function* planWindows(packs: PackReader, objectNumbers: Uint32Array): Generator<PlannedWindow, void> {
   for (const places of locateInSlices(packs, objectNumbers)) {
     const { packNumbers, offsets, ends } = places;
     for (let first = 0; first < offsets.length; ) {

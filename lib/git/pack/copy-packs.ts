@@ -18,7 +18,7 @@ export async function* copyPacks(
   bodies: readonly PackBody[],
   openObjects: () => Promise<PackedObjects>,
   budget: StreamBudget,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   const only = bodies.length === 1 ? bodies[0] : undefined;
   if (only !== undefined && !only.hasRepeats && only.sentEndBytes === only.packBytes - PACK_TRAILER_BYTES) {
     yield* only.stream(0, only.packBytes);

@@ -19,10 +19,7 @@ export interface EntryWindow {
   readonly isUnchecked: boolean;
 }
 
-export function* locateInSlices(
-  packs: PackReader,
-  objectNumbers: Uint32Array,
-): Generator<EntryPlaces, void, undefined> {
+export function* locateInSlices(packs: PackReader, objectNumbers: Uint32Array): Generator<EntryPlaces, void> {
   for (let start = 0; start < objectNumbers.length; start += LOCATED_AT_ONCE)
     yield packs.locate(objectNumbers.subarray(start, start + LOCATED_AT_ONCE));
 }

@@ -89,7 +89,7 @@ export class EntryWriter {
     this.#reencoder = new EntryReencoder(objects);
   }
 
-  async *copyWindow(window: EntryWindow): AsyncGenerator<Uint8Array, void, undefined> {
+  async *copyWindow(window: EntryWindow): AsyncGenerator<Uint8Array, void> {
     const { offsets, ends } = window.places;
     for (let place = window.first; place < window.end; ) {
       const runEnd = this.#copiedAsTheyAre(window, place);
@@ -159,7 +159,7 @@ export class EntryWriter {
     return true;
   }
 
-  async *#writeEntry(window: EntryWindow, place: number): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#writeEntry(window: EntryWindow, place: number): AsyncGenerator<Uint8Array, void> {
     const { objects, onEntry } = this.#options;
     const { bytes, isWhole, objectNumber, offsetBytes, endBytes } = entryAt(window, place);
     let crc = crc32(bytes);

@@ -104,7 +104,7 @@ export async function* copyRecipe(
   { literalEnds, copyPacks, copyOffsets, copyLengths, literals }: PackRecipe,
   open: OpenRange,
   budget: StreamBudget,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   const plan = new RangePlan();
   const places = new Uint32Array(copyOffsets.length);
   for (let step = 0; step < copyOffsets.length; step++) {

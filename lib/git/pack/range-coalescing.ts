@@ -71,14 +71,14 @@ export class RangeStreams implements AsyncDisposable {
 
 export class RangeReader {
   readonly #segment: ReadRange;
-  readonly #chunks: AsyncGenerator<Uint8Array, void, undefined>;
+  readonly #chunks: AsyncGenerator<Uint8Array, void>;
   /** What has come, from `#offsetBytes` on. */
   #bytes: Uint8Array = new Uint8Array(0);
   #offsetBytes: number;
   /** What has come behind that. */
   #nextChunk: Uint8Array | undefined;
 
-  constructor(segment: ReadRange, chunks: AsyncGenerator<Uint8Array, void, undefined>) {
+  constructor(segment: ReadRange, chunks: AsyncGenerator<Uint8Array, void>) {
     this.#segment = segment;
     this.#chunks = chunks;
     this.#offsetBytes = segment.offsetBytes;

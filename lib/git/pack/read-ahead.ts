@@ -57,7 +57,7 @@ export class ReadAhead {
   }
 
   /** Counts as begun whatever is taken of it. */
-  *#nextReads(): Generator<number, void, undefined> {
+  *#nextReads(): Generator<number, void> {
     const { objectNumbers, isCached } = this.#request;
     const end = Math.min(this.#begunCount + MAX_SLICE_OBJECTS, objectNumbers.length);
     const passed = new Set<number>();
@@ -79,7 +79,7 @@ export class ReadAhead {
    * What is needed for an object that is to become a delta of another.
    * @param passed - Where the chains of others have been, which end in the same.
    */
-  *#chainsOfReencoded(objectNumber: ObjectNumber, passed: Set<number>): Generator<number, void, undefined> {
+  *#chainsOfReencoded(objectNumber: ObjectNumber, passed: Set<number>): Generator<number, void> {
     const { objects, clientHas, isThin } = this.#request;
     const bases = objects.history?.deltaForest.parents;
     if (bases === undefined) return;

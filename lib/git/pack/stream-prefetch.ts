@@ -50,7 +50,7 @@ export class StreamPrefetch implements AsyncDisposable {
   }
 
   /** The next stream, to be read to its end before the one after it. @throws {RangeError} There are no more. */
-  async *next(): AsyncGenerator<Uint8Array, void, undefined> {
+  async *next(): AsyncGenerator<Uint8Array, void> {
     const stream = this.#takeStarted() ?? this.#start();
     if (stream === undefined) throw new RangeError("there are no more streams");
     this.#startAhead();

@@ -21,7 +21,7 @@ export async function* readStreamedWindows(
   packs: PackReader,
   objectNumbers: Uint32Array,
   segments: readonly ReadRange[],
-): AsyncGenerator<EntryWindow, void, undefined> {
+): AsyncGenerator<EntryWindow, void> {
   const open: OpenRange = ({ packNumber, offsetBytes, endBytes }) =>
     packs.streamPackRange(packNumber, offsetBytes, endBytes - offsetBytes);
   await using streams = new RangeStreams(segments, open, packs.streamBudget);

@@ -13,7 +13,7 @@ const BYTES_PER_STEP = 1024;
 const SORTED_A_STEP = 50;
 
 /** @throws {CorruptPackError} While iterating: an entry is broken. */
-export async function* writePack(options: EntryWriterOptions): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* writePack(options: EntryWriterOptions): AsyncGenerator<Uint8Array, void> {
   const output = new PackOutput();
   const header = encodePackHeader(options.objectNumbers.length);
   output.write(header);
@@ -31,7 +31,7 @@ export async function* writePack(options: EntryWriterOptions): AsyncGenerator<Ui
 export async function* writeEntries(
   output: PackOutput,
   options: EntryWriterOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   const { objects, objectNumbers } = options;
   // With all blocks in memory nothing else here waits, and many answers at once would hold the event loop.
   const { slices } = objects;

@@ -106,10 +106,7 @@ async function* firstOfPack(
   return undefined;
 }
 
-async function* packItems(
-  first: Uint8Array,
-  input: AnswerInput,
-): AsyncGenerator<AnswerItem, void, undefined> {
+async function* packItems(first: Uint8Array, input: AnswerInput): AsyncGenerator<AnswerItem, void> {
   try {
     yield first;
     for (let item = await input.next(); item !== undefined; item = await input.next()) yield item;

@@ -48,7 +48,7 @@ export function* advertiseV0(
   refList: RefList,
   { agent, sessionId }: ServerIdentity,
   version: 0 | 1,
-): Generator<Uint8Array, void, undefined> {
+): Generator<Uint8Array, void> {
   if (version === 1) yield encodePktLine("version 1\n");
   const head = resolveHead(refList);
   const symref = head?.symrefTarget === undefined ? "" : ` symref=HEAD:${head.symrefTarget}`;
@@ -67,7 +67,7 @@ export function* advertiseV0(
   yield FLUSH_PKT;
 }
 
-function* advertised({ id, name, peeledId }: Ref, lineEnd: string): Generator<Uint8Array, void, undefined> {
+function* advertised({ id, name, peeledId }: Ref, lineEnd: string): Generator<Uint8Array, void> {
   yield encodePktLine(`${id} ${name}${lineEnd}\n`);
   if (peeledId !== undefined) yield encodePktLine(`${peeledId} ${name}^{}\n`);
 }

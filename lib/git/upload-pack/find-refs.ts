@@ -21,11 +21,7 @@ export function refLines(refList: RefList, prefix: string, form: RefLineForm): I
   return refList.finder?.lines(prefix, form) ?? encodedRefs(refList, prefix, form);
 }
 
-function* encodedRefs(
-  refList: RefList,
-  prefix: string,
-  form: RefLineForm,
-): Generator<Uint8Array, void, undefined> {
+function* encodedRefs(refList: RefList, prefix: string, form: RefLineForm): Generator<Uint8Array, void> {
   for (const { id, name, peeledId } of startingWith(refList.refs, prefix)) {
     const peeled = form === "listed-peeled" && peeledId !== undefined ? ` peeled:${peeledId}` : "";
     yield encodePktLine(`${id} ${name}${peeled}\n`);
@@ -44,7 +40,7 @@ export function refValuesAmong(refList: RefList, ids: ReadonlySet<ObjectId>): Re
   return new Set(refList.refs.map(({ id }) => id).filter((id) => ids.has(id)));
 }
 
-function* startingWith(refs: readonly Ref[], prefix: string): Generator<Ref, void, undefined> {
+function* startingWith(refs: readonly Ref[], prefix: string): Generator<Ref, void> {
   for (let index = lowerBound(refs, prefix); ; index++) {
     const ref = refs[index];
     if (ref === undefined || !ref.name.startsWith(prefix)) return;

@@ -93,7 +93,7 @@ function assertInside(
 function replay(
   recipe: PackRecipe,
   { bodies, streamBudget }: KeptRecipeOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   const open: OpenRange = ({ packNumber, offsetBytes, endBytes }) => {
     const body = bodies[packNumber];
     if (body === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
@@ -106,7 +106,7 @@ async function* recorded(
   plan: PackPlan & { kind: "copy-entries" },
   { recipes, bodies, ofsDelta, signal }: KeptRecipeOptions,
   key: string,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   const recorder = new RecipeRecorder();
   yield* writePack({ ...plan, ofsDelta, recorder });
   const recipe = recorder.recipe(bodies.map(({ id }) => id));
@@ -118,7 +118,7 @@ async function keepRecipe(
   { recipes, signal }: Pick<KeptRecipeOptions, "recipes" | "signal">,
   key: string,
 ): Promise<void> {
-  async function* make(): AsyncGenerator<Uint8Array, void, undefined> {
+  async function* make(): AsyncGenerator<Uint8Array, void> {
     yield encodePackRecipe(recipe);
   }
   try {

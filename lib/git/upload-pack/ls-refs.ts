@@ -6,7 +6,7 @@ import type { LsRefsRequest } from "./fetch-request.ts";
 import { findRef, refLines, refsStartingWith, resolveHead } from "./find-refs.ts";
 
 /** In chunks of whole pkt-lines; some are empty, where nothing begins with a prefix. */
-export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void, undefined> {
+export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void> {
   const prefixes = minimalPrefixes(request.prefixes);
   if (prefixes.some((prefix) => "HEAD".startsWith(prefix))) yield* headLine(refList, request);
   const form = request.peel ? "listed-peeled" : "listed";
@@ -65,7 +65,7 @@ function isEmpty(refs: Iterable<Ref>): boolean {
   return true;
 }
 
-function* headLine(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void, undefined> {
+function* headLine(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void> {
   const head = resolveHead(refList);
   if (head !== undefined) {
     const symref =

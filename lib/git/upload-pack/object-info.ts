@@ -46,7 +46,7 @@ export async function* listObjectInfo(
   source: UploadPackSource,
   { size, ids }: ObjectInfoRequest,
   onPlanned: () => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   if (ids.length > 0) {
     const objects = await source.openObjects();
     const present = ids.filter((id) => objects.findId(id) >= 0);

@@ -56,7 +56,7 @@ export class RequestLines {
 async function* limitBytes(
   body: AsyncIterable<Uint8Array>,
   maxBytes: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   let totalBytes = 0;
   for await (const chunk of body) {
     totalBytes += chunk.length;

@@ -41,7 +41,7 @@ export interface RespondOptions {
 export function* bandedLines(
   lines: readonly Uint8Array[],
   { sidebandAll }: FetchRequest,
-): Generator<Uint8Array, void, undefined> {
+): Generator<Uint8Array, void> {
   for (const line of lines) {
     const isData = line.length > PKT_PREFIX_BYTES;
     yield sidebandAll && isData ? encodeBandPackets(BAND.pack, line.subarray(PKT_PREFIX_BYTES)) : line;
@@ -53,7 +53,7 @@ export async function* respondV2(
   request: FetchRequest,
   planning: AnswerPlanning,
   options: RespondOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   yield* bandedLines([...lines, encodePktLine("packfile\n")], request);
   yield* muxSideband(packAndProgress(request, planning, options), options);
 }
@@ -63,7 +63,7 @@ export async function* respondV0(
   request: FetchRequestV0,
   planning: AnswerPlanning,
   options: RespondOptions,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, void> {
   yield* lines;
   if (request.sideband === "none") {
     // Without side-band there are no words for a failure: the transport cuts the connection.
@@ -78,7 +78,7 @@ async function* packAndProgress(
   request: FetchRequest,
   planning: AnswerPlanning,
   options: RespondOptions,
-): AsyncGenerator<SidebandInput, void, undefined> {
+): AsyncGenerator<SidebandInput, void> {
   const { notice, firstProgress } = options;
   if (notice !== undefined) yield { progress: notice };
   const progress = request.noProgress ? undefined : firstProgress?.();
@@ -91,7 +91,7 @@ async function* packWithProgress(
   { ofsDelta }: FetchRequest,
   planning: AnswerPlanning,
   { answerLimit }: RespondOptions,
-): AsyncGenerator<SidebandInput, void, undefined> {
+): AsyncGenerator<SidebandInput, void> {
   const pack = packOf(yield* planning, ofsDelta);
   yield* answerLimit === undefined ? pack : sentWithinLimit(pack, answerLimit);
 }
@@ -115,6 +115,6 @@ export function packOf(
   }
 }
 
-async function* bytesOf(items: AsyncIterable<AnswerItem>): AsyncGenerator<Uint8Array, void, undefined> {
+async function* bytesOf(items: AsyncIterable<AnswerItem>): AsyncGenerator<Uint8Array, void> {
   for await (const item of items) if (item instanceof Uint8Array) yield item;
 }

@@ -77,7 +77,7 @@ export class SharedAnswer {
    * @param maxBytes - See {@link SharedAnswers}.
    * @throws {UnsharedAnswerError} It turns out that it is not for others.
    */
-  async *make(signal: AbortSignal, maxBytes = MAX_SHARED_BYTES): AsyncGenerator<AnswerItem, void, undefined> {
+  async *make(signal: AbortSignal, maxBytes = MAX_SHARED_BYTES): AsyncGenerator<AnswerItem, void> {
     this.#isMaker = true;
     const work = this.#workFor(signal);
     const shallow = await work.planShallow();

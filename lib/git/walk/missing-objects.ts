@@ -36,7 +36,7 @@ export async function* markMissingObjects(
   reader: ObjectReader,
   marks: ObjectMarks,
   request: MissingObjectsRequest,
-): AsyncGenerator<number, void, undefined> {
+): AsyncGenerator<number, void> {
   const { filter, shallow } = request;
   const commitsOnly = request.commitsOnly === true || (filter !== undefined && leavesOutAllTrees(filter));
   const table = shallow?.table ?? new CommitTable(reader);

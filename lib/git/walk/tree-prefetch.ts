@@ -48,7 +48,7 @@ export class TreePrefetch {
     (this.#table.isCut(row) ? this.#whole : this.#compared).pass(1);
   }
 
-  *#allTrees(rows: readonly number[]): Generator<number, void, undefined> {
+  *#allTrees(rows: readonly number[]): Generator<number, void> {
     const { history } = this.#reader;
     if (history === undefined) return;
     const pending = this.#historyRows(rows).map((row) => history.treeNumber(row));
@@ -62,7 +62,7 @@ export class TreePrefetch {
     }
   }
 
-  *#introducedTrees(rows: readonly number[]): Generator<number, void, undefined> {
+  *#introducedTrees(rows: readonly number[]): Generator<number, void> {
     const { history } = this.#reader;
     if (history === undefined) return;
     for (const row of this.#historyRows(rows)) {
