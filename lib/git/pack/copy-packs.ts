@@ -27,7 +27,8 @@ export async function* copyPacks(
   const whole = bodies.filter(({ hasRepeats }) => !hasRepeats);
   await using streams = new StreamPrefetch(
     whole.map((body) => () => body.stream(PACK_HEADER_BYTES, body.sentEndBytes - PACK_HEADER_BYTES)),
-    { maxAhead: MAX_STREAMS_AHEAD, budget },
+    MAX_STREAMS_AHEAD,
+    budget,
   );
   const objects = bodies.some(({ hasRepeats }) => hasRepeats) ? await openObjects() : undefined;
   const parts = bodies.map((body, packNumber) =>

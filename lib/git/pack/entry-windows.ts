@@ -1,43 +1,174 @@
-/** Reads chosen entries of packs in pack order. */
-import type { PackedObjects, PackReader } from "../ports.ts";
-import { readCachedWindows } from "./cached-windows.ts";
-import type { EntryWindow } from "./entry-window.ts";
-import { planRanges, readStreamedWindows } from "./streamed-windows.ts";
+/**
+ * Reads chosen entries of packs in pack order, in windows: stretches of a pack with the entries in them that are to be copied.
+ * A small part is read through what is kept at hand of packs, many entries with one read and the next reads while one is used;
+ * a large one as few long streams as the gaps allow, of which nothing is kept.
+ */
+import type { PackNumber } from "../object-numbers.ts";
+import type { EntryPlaces, PackedObjects, PackReader } from "../ports.ts";
+import type { WorkSlices } from "../work-slices.ts";
+import { addRange, type RangeReader, RangeStreams, type ReadRange } from "./range-coalescing.ts";
 
 /** More than this would push out of memory what other answers share. */
 const MAX_KEPT_BYTES = 48 * 1024 * 1024;
+export const MAX_WINDOW_BYTES = 1024 * 1024;
+/** Entries that are located at once: a slow client must not keep the places of all entries in memory. */
+const LOCATED_AT_ONCE = 4096;
+/** In a step of `WorkSlices`. */
+const LOCATED_A_STEP = 10;
+/** Read over rather than skip: a request costs as much as reading this. */
+const MAX_GAP_BYTES = 64 * 1024;
+/** Reads under way: a store that takes 20 ms to answer is to be asked for all of a usual answer in few rounds. */
+const MAX_READS_AHEAD = 48;
+/** What a slow client holds of them. */
+const MAX_BYTES_AHEAD = 2 * 1024 * 1024;
 
-export interface EntryReading {
-  readonly windows: AsyncGenerator<EntryWindow, void, undefined>;
-  /** Whether they come out of what is kept at hand of packs, so that it is of use to have them read ahead. */
-  readonly isCached: boolean;
+/** Bytes of a pack with whole entries; of an entry larger than a window, its first bytes. */
+export interface EntryWindow {
+  readonly places: EntryPlaces;
+  /** Among `places`. */
+  readonly first: number;
+  readonly end: number;
+  readonly packNumber: PackNumber;
+  readonly offsetBytes: number;
+  readonly bytes: Uint8Array;
+  /** Part of a copy so large that the client verifies its objects, as with whole packs, unless it is stored for others. */
+  readonly isUnchecked: boolean;
 }
 
-/** @param objectNumbers - In the order of packs and offsets. */
+/**
+ * @param objectNumbers - In the order of packs and offsets.
+ * @returns `isCached`: whether the windows come out of what is kept at hand of packs, so that reading ahead is of use.
+ */
 export async function planEntryReading(
   { packs, slices }: PackedObjects,
   objectNumbers: Uint32Array,
-): Promise<EntryReading> {
+): Promise<{ readonly windows: AsyncGenerator<EntryWindow, void>; readonly isCached: boolean }> {
   const { segments, entryBytes } = await planRanges(packs, objectNumbers, slices);
   return entryBytes > MAX_KEPT_BYTES
     ? { windows: readStreamedWindows(packs, objectNumbers, segments), isCached: false }
     : { windows: readCachedWindows(packs, objectNumbers), isCached: true };
 }
 
-/** @param objectNumbers - In the order of packs and offsets. */
-export async function* readEntryWindows(
-  objects: PackedObjects,
-  objectNumbers: Uint32Array,
-): AsyncGenerator<EntryWindow, void, undefined> {
-  yield* (await planEntryReading(objects, objectNumbers)).windows;
+function* locateInSlices(packs: PackReader, objectNumbers: Uint32Array): Generator<EntryPlaces, void> {
+  for (let start = 0; start < objectNumbers.length; start += LOCATED_AT_ONCE)
+    yield packs.locate(objectNumbers.subarray(start, start + LOCATED_AT_ONCE));
 }
 
-/** The rest of an entry that is larger than a window. */
-export function readRest(
+type PlannedWindow = Omit<EntryWindow, "bytes" | "isUnchecked"> & { readonly lengthBytes: number };
+
+export async function* readCachedWindows(
   packs: PackReader,
-  { packNumber, offsetBytes, bytes }: EntryWindow,
-  endBytes: number,
-): AsyncIterable<Uint8Array> {
-  const startBytes = offsetBytes + bytes.length;
-  return packs.streamPackRange(packNumber, startBytes, endBytes - startBytes);
+  objectNumbers: Uint32Array,
+): AsyncGenerator<EntryWindow, void> {
+  const planned = planWindows(packs, objectNumbers);
+  const reading: { readonly window: PlannedWindow; readonly bytes: Promise<Uint8Array> }[] = [];
+  let bytesAhead = 0;
+  const readMore = (): void => {
+    while (reading.length < MAX_READS_AHEAD && bytesAhead < MAX_BYTES_AHEAD) {
+      const next = planned.next();
+      if (next.done === true) return;
+      const { packNumber, offsetBytes, lengthBytes } = next.value;
+      const bytes = packs.readPackRange(packNumber, offsetBytes, lengthBytes).then(ownBytes);
+      bytes.catch(() => undefined); // thrown when it is read, if it is
+      reading.push({ window: next.value, bytes });
+      bytesAhead += lengthBytes;
+    }
+  };
+  readMore();
+  for (let next = reading.shift(); next !== undefined; next = reading.shift()) {
+    const bytes = await next.bytes;
+    bytesAhead -= bytes.length;
+    readMore();
+    yield { ...next.window, bytes, isUnchecked: false };
+  }
+}
+
+/** A view of a block keeps all of it in memory, also after its eviction from the cache. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.length < bytes.buffer.byteLength / 2 ? new Uint8Array(bytes) : bytes;
+}
+
+function* planWindows(packs: PackReader, objectNumbers: Uint32Array): Generator<PlannedWindow, void> {
+  for (const places of locateInSlices(packs, objectNumbers)) {
+    const { packNumbers, offsets, ends } = places;
+    for (let first = 0; first < offsets.length; ) {
+      const packNumber = packNumbers[first] as number;
+      const offsetBytes = offsets[first] as number;
+      let endBytes = Math.min(ends[first] as number, offsetBytes + MAX_WINDOW_BYTES);
+      let end = first + 1;
+      for (; end < offsets.length; end++) {
+        const isNear =
+          packNumbers[end] === packNumber && (offsets[end] as number) - endBytes <= MAX_GAP_BYTES;
+        if (!isNear || (ends[end] as number) - offsetBytes > MAX_WINDOW_BYTES) break;
+        endBytes = ends[end] as number;
+      }
+      yield { places, first, end, packNumber, offsetBytes, lengthBytes: endBytes - offsetBytes };
+      first = end;
+    }
+  }
+}
+
+/** @returns Also the sum of the entries' lengths. */
+export async function planRanges(
+  packs: PackReader,
+  objectNumbers: Uint32Array,
+  slices: WorkSlices,
+): Promise<{ readonly segments: readonly ReadRange[]; readonly entryBytes: number }> {
+  const segments: ReadRange[] = [];
+  let entryBytes = 0;
+  for (const { packNumbers, offsets, ends } of locateInSlices(packs, objectNumbers)) {
+    const pause = slices.spend(offsets.length / LOCATED_A_STEP);
+    if (pause !== undefined) await pause;
+    for (let i = 0; i < offsets.length; i++) {
+      const offsetBytes = offsets[i] as number;
+      const endBytes = ends[i] as number;
+      entryBytes += endBytes - offsetBytes;
+      const windowEndBytes = Math.min(endBytes, offsetBytes + MAX_WINDOW_BYTES);
+      addRange(segments, packNumbers[i] as number, offsetBytes, windowEndBytes);
+    }
+  }
+  return { segments, entryBytes };
+}
+
+/** @param segments - From `planRanges`, of the same objects. */
+export async function* readStreamedWindows(
+  packs: PackReader,
+  objectNumbers: Uint32Array,
+  segments: readonly ReadRange[],
+): AsyncGenerator<EntryWindow, void> {
+  await using streams = new RangeStreams(
+    segments,
+    ({ packNumber, offsetBytes, endBytes }) =>
+      packs.streamPackRange(packNumber, offsetBytes, endBytes - offsetBytes),
+    packs.streamBudget,
+  );
+  let segment = 0;
+  for (const places of locateInSlices(packs, objectNumbers)) {
+    for (let first = 0; first < places.offsets.length; ) {
+      const isInSegment =
+        segments[segment]?.packNumber === places.packNumbers[first] &&
+        (places.offsets[first] as number) < (segments[segment]?.endBytes ?? 0);
+      if (!isInSegment) segment += 1;
+      const window = await windowFrom(await streams.reader(segment), places, first);
+      first = window.end;
+      yield window;
+    }
+  }
+}
+
+/** The entries from `first` on that have come; the first one is waited for. */
+async function windowFrom(reader: RangeReader, places: EntryPlaces, first: number): Promise<EntryWindow> {
+  const { offsets, ends, packNumbers } = places;
+  const packNumber = packNumbers[first] as number;
+  const offsetBytes = offsets[first] as number;
+  let endBytes = Math.min(ends[first] as number, offsetBytes + MAX_WINDOW_BYTES);
+  const bytes = await reader.fill(offsetBytes, endBytes - offsetBytes);
+  let end = first + 1;
+  for (; end < offsets.length; end++) {
+    const isThere = packNumbers[end] === packNumber && (ends[end] as number) <= offsetBytes + bytes.length;
+    if (!isThere) break;
+    endBytes = ends[end] as number;
+  }
+  const windowBytes = bytes.subarray(0, endBytes - offsetBytes);
+  return { places, first, end, packNumber, offsetBytes, bytes: windowBytes, isUnchecked: true };
 }

@@ -11,9 +11,8 @@ import { objectIdBytes } from "../object-id.ts";
 import type { ObjectNumber, PackNumber } from "../object-numbers.ts";
 import type { PackedObjects } from "../ports.ts";
 import type { PackOutput } from "./chunk-collector.ts";
-import { DeltaBaseSelection, DeltaBudget } from "./delta-base-selection.ts";
-import { type EntryWindow, entryAt } from "./entry-window.ts";
-import { readRest } from "./entry-windows.ts";
+import { DeltaBaseSelection } from "./delta-base-selection.ts";
+import type { EntryWindow } from "./entry-windows.ts";
 import {
   DELTA_TYPE,
   decodeEntryHead,
@@ -23,7 +22,7 @@ import {
   isDelta,
   OBJECT_TYPE,
 } from "./pack-format.ts";
-import type { RecipeRecorder } from "./recipe-recorder.ts";
+import type { RecipeRecorder } from "./pack-recipe.ts";
 import { EntryReencoder } from "./reencoded-entry.ts";
 import { WrittenEntries } from "./written-entries.ts";
 
@@ -62,6 +61,21 @@ interface PlannedEntry {
   readonly baseNumber: ObjectNumber;
 }
 
+/** An entry of a window. */
+interface SourceEntry {
+  readonly objectNumber: ObjectNumber;
+  readonly packNumber: PackNumber;
+  readonly offsetBytes: number;
+  readonly endBytes: number;
+  /** What the window has of it. */
+  readonly bytes: Uint8Array;
+  readonly isWhole: boolean;
+  /** The same with its new head; `undefined` if its base will not be at hand in the new pack. */
+  readonly moved: PlannedEntry | undefined;
+  /** Whether a delta of what the client has may be shorter. */
+  readonly mayBeThinned: boolean;
+}
+
 /** As git's: each reader of the object has to apply all deltas below it. */
 const MAX_REENCODED_DEPTH = 50;
 /** Below this, a delta would hardly be shorter. */
@@ -71,9 +85,7 @@ export class EntryWriter {
   readonly #output: PackOutput;
   readonly #options: EntryWriterOptions;
   readonly #written: WrittenEntries;
-  readonly #choice: DeltaBaseSelection | undefined;
   readonly #reencoder: EntryReencoder;
-  readonly #budget = new DeltaBudget();
 
   constructor(output: PackOutput, options: EntryWriterOptions) {
     const { objects, objectNumbers, clientHas, isThin } = options;
@@ -85,8 +97,8 @@ export class EntryWriter {
     const isAtHand = (objectNumber: ObjectNumber): boolean =>
       (isWritten(objectNumber) || clientHas(objectNumber)) &&
       this.#depthOf(objectNumber) < MAX_REENCODED_DEPTH;
-    this.#choice = history && new DeltaBaseSelection({ ...history, isWritten, isAtHand, isThin });
-    this.#reencoder = new EntryReencoder(objects);
+    const selection = history && new DeltaBaseSelection({ ...history, isWritten, isAtHand, isThin });
+    this.#reencoder = new EntryReencoder(objects, selection);
   }
 
   async *copyWindow(window: EntryWindow): AsyncGenerator<Uint8Array, void> {
@@ -100,8 +112,11 @@ export class EntryWriter {
         this.#options.recorder?.copy(window.packNumber, offsets[place] as number, run);
         place = runEnd;
       } else {
-        if (!this.#moveEntry(window, place)) yield* this.#writeEntry(window, place);
-        place++;
+        const entry = this.#entryAt(window, place++);
+        const { moved, isWhole, mayBeThinned } = entry;
+        // Most entries: without a generator for each.
+        if (moved !== undefined && isWhole && !mayBeThinned) this.#writeMoved(entry, moved);
+        else yield* this.#writeEntry(entry);
       }
       if (this.#output.isFull) yield* this.#output.take();
     }
@@ -140,42 +155,50 @@ export class EntryWriter {
     return next;
   }
 
-  /**
-   * Writes an entry whose stream goes over as it is.
-   * @returns Whether that is so: there is all of it, its base is at hand, and it need not be tried to make it smaller.
-   */
-  #moveEntry(window: EntryWindow, place: number): boolean {
-    const { bytes, isWhole, objectNumber, offsetBytes } = entryAt(window, place);
-    if (!isWhole) return false;
+  #entryAt(
+    { places, packNumber, offsetBytes: windowBytes, bytes: held }: EntryWindow,
+    place: number,
+  ): SourceEntry {
+    const objectNumber = places.objectNumbers[place] as number;
+    const offsetBytes = places.offsets[place] as number;
+    const endBytes = places.ends[place] as number;
+    const bytes = held.subarray(offsetBytes - windowBytes, endBytes - windowBytes);
+    const isWhole = bytes.length === endBytes - offsetBytes;
     const head = decodeEntryHead(bytes, 0, bytes.length);
-    if (this.#mayBeThinned(bytes.length, head)) return false;
-    const moved = this.#movedEntry(window.packNumber, offsetBytes, bytes, head);
-    if (moved === undefined) return false;
-    const { objects, onEntry } = this.#options;
-    checkCrc(objects, objectNumber, crc32(bytes));
-    const newOffsetBytes = this.#begin(window, place, moved, true);
-    if (onEntry !== undefined)
-      onEntry(objectNumber, newOffsetBytes, crc32(moved.stream, crc32(moved.head)), moved.baseNumber);
-    return true;
+    const mayBeThinned =
+      this.#options.isThin &&
+      isWhole &&
+      !isDelta(head) &&
+      bytes.length >= MIN_THINNED_BYTES &&
+      this.#reencoder.allowsThinning;
+    const moved = this.#movedEntry(packNumber, offsetBytes, bytes, head);
+    return { objectNumber, packNumber, offsetBytes, endBytes, bytes, isWhole, moved, mayBeThinned };
   }
 
-  async *#writeEntry(window: EntryWindow, place: number): AsyncGenerator<Uint8Array, void> {
+  #writeMoved(entry: SourceEntry, moved: PlannedEntry): void {
     const { objects, onEntry } = this.#options;
-    const { bytes, isWhole, objectNumber, offsetBytes, endBytes } = entryAt(window, place);
+    const { bytes, objectNumber } = entry;
+    checkCrc(objects, objectNumber, crc32(bytes));
+    const newOffsetBytes = this.#begin(entry, moved);
+    // Without a listener there is nothing to sum up.
+    if (onEntry !== undefined)
+      onEntry(objectNumber, newOffsetBytes, crc32(moved.stream, crc32(moved.head)), moved.baseNumber);
+  }
+
+  async *#writeEntry(entry: SourceEntry): AsyncGenerator<Uint8Array, void> {
+    const { objects, onEntry } = this.#options;
+    const { objectNumber, packNumber, offsetBytes, endBytes, bytes, isWhole, moved, mayBeThinned } = entry;
     let crc = crc32(bytes);
     if (isWhole) checkCrc(objects, objectNumber, crc);
-    const head = decodeEntryHead(bytes, 0, bytes.length);
-    const moved = this.#movedEntry(window.packNumber, offsetBytes, bytes, head);
-    const mayBeThinned = isWhole && this.#mayBeThinned(bytes.length, head);
-    const fresh =
-      moved === undefined || mayBeThinned ? await this.#reencodedEntry(objectNumber, moved) : undefined;
-    const written = fresh ?? moved;
-    if (written === undefined) throw new CorruptPackError("entry can be written in no way", { offsetBytes });
-    const newOffsetBytes = this.#begin(window, place, written, fresh === undefined);
-    // Without a listener there is nothing to sum up.
+    const written =
+      moved === undefined || mayBeThinned ? await this.#reencodedEntry(objectNumber, moved) : moved;
+    const newOffsetBytes = this.#begin(entry, written);
     let newCrc = onEntry === undefined ? 0 : crc32(written.stream, crc32(written.head));
-    const isCutOff = !isWhole && fresh === undefined;
-    const rest = isCutOff ? readRest(objects.packs, window, endBytes) : (written.rest ?? []);
+    const isCutOff = !isWhole && written === moved;
+    const restStart = offsetBytes + bytes.length;
+    const rest = isCutOff
+      ? objects.packs.streamPackRange(packNumber, restStart, endBytes - restStart)
+      : (written.rest ?? []);
     for await (const piece of rest) {
       if (isCutOff) crc = crc32(piece, crc);
       if (onEntry !== undefined) newCrc = crc32(piece, newCrc);
@@ -186,39 +209,29 @@ export class EntryWriter {
     onEntry?.(objectNumber, newOffsetBytes, newCrc, written.baseNumber);
   }
 
-  /**
-   * @param isMoved - Whether the stream is the entry's own.
-   * @returns Its offset in the new pack.
-   */
-  #begin(
-    { packNumber, places, offsetBytes: windowBytes, bytes }: EntryWindow,
-    place: number,
-    { head, stream, rest, baseNumber }: PlannedEntry,
-    isMoved: boolean,
-  ): number {
+  /** @returns Its offset in the new pack. */
+  #begin(entry: SourceEntry, written: PlannedEntry): number {
+    const { packNumber, offsetBytes, endBytes, bytes } = entry;
+    const { head, stream, rest, baseNumber } = written;
     const newOffsetBytes = this.#output.offsetBytes;
     const depth = baseNumber < 0 ? 0 : this.#depthOf(baseNumber) + 1;
-    const offsetBytes = places.offsets[place] as number;
-    this.#written.set(places.objectNumbers[place] as number, newOffsetBytes - offsetBytes, depth);
+    this.#written.set(entry.objectNumber, newOffsetBytes - offsetBytes, depth);
     this.#output.write(head);
     this.#output.write(stream);
     const { recorder } = this.#options;
-    if (recorder === undefined) return newOffsetBytes;
-    recorder.literal(head);
-    if (isMoved) {
+    recorder?.literal(head);
+    if (written === entry.moved) {
       // With what is to follow of a large one.
-      const endBytes = places.ends[place] as number;
-      const heldEndBytes = Math.min(endBytes, windowBytes + bytes.length);
-      recorder.copy(packNumber, heldEndBytes - stream.length, stream);
-      if (heldEndBytes < endBytes) recorder.copyRange(packNumber, heldEndBytes, endBytes - heldEndBytes);
+      const heldEndBytes = offsetBytes + bytes.length;
+      recorder?.copy(packNumber, heldEndBytes - stream.length, stream);
+      if (heldEndBytes < endBytes) recorder?.copyRange(packNumber, heldEndBytes, endBytes - heldEndBytes);
     } else {
-      recorder.literal(stream);
-      if (rest !== undefined) recorder.giveUp();
+      recorder?.literal(stream);
+      if (rest !== undefined) recorder?.giveUp();
     }
     return newOffsetBytes;
   }
 
-  /** @returns The entry with its new head; `undefined` if its base will not be at hand in the new pack. */
   #movedEntry(
     packNumber: PackNumber,
     offsetBytes: number,
@@ -227,15 +240,15 @@ export class EntryWriter {
   ): PlannedEntry | undefined {
     const stream = entry.subarray(head.headBytes);
     if (!isDelta(head)) return { head: entry.subarray(0, head.headBytes), stream, baseNumber: -1 };
-    const { objects, maxDepth = Number.POSITIVE_INFINITY } = this.#options;
+    const { objects, clientHas, maxDepth = Number.POSITIVE_INFINITY } = this.#options;
     const baseNumber =
       head.type === DELTA_TYPE.ref
         ? objects.find(entry, head.baseIdIndex)
         : objects.packs.objectAt(packNumber, offsetBytes - head.baseDistanceBytes);
     if (baseNumber < 0) throw new CorruptPackError("delta's base is missing", { packNumber, offsetBytes });
     const isTooDeep = maxDepth < Number.POSITIVE_INFINITY && this.#depthOf(baseNumber) >= maxDepth;
-    const newHead = isTooDeep ? undefined : this.#deltaHead(baseNumber, head.inflatedBytes);
-    return newHead && { head: newHead, stream, baseNumber };
+    if (isTooDeep || !(this.#written.has(baseNumber) || clientHas(baseNumber))) return undefined;
+    return { head: this.#deltaHead(baseNumber, head.inflatedBytes), stream, baseNumber };
   }
 
   /** A client completes a thin pack with whole bases; where depth matters, they have the depth of their own packs. */
@@ -250,46 +263,27 @@ export class EntryWriter {
     return depth;
   }
 
-  /** @returns `undefined` if the base is neither written nor the client's. */
-  #deltaHead(baseNumber: ObjectNumber, inflatedBytes: number): Uint8Array | undefined {
-    const { objects, ofsDelta, clientHas } = this.#options;
-    const isWritten = this.#written.has(baseNumber);
-    if (isWritten && ofsDelta) {
-      const baseOffsetBytes =
-        objects.packs.extent(baseNumber).offsetBytes + this.#written.displacementBytes(baseNumber);
-      return Buffer.concat([
-        encodeEntrySize(DELTA_TYPE.ofs, inflatedBytes),
-        encodeOfsDeltaDistance(this.#output.offsetBytes - baseOffsetBytes),
-      ]);
+  /** @param baseNumber - Written, or the client's. */
+  #deltaHead(baseNumber: ObjectNumber, inflatedBytes: number): Uint8Array {
+    const { objects, ofsDelta } = this.#options;
+    if (!ofsDelta || !this.#written.has(baseNumber)) {
+      const baseId = objectIdBytes(objects.objectId(baseNumber));
+      return Buffer.concat([encodeEntrySize(DELTA_TYPE.ref, inflatedBytes), baseId]);
     }
-    if (!isWritten && !clientHas(baseNumber)) return undefined;
-    return Buffer.concat([
-      encodeEntrySize(DELTA_TYPE.ref, inflatedBytes),
-      objectIdBytes(objects.objectId(baseNumber)),
-    ]);
+    const baseOffsetBytes =
+      objects.packs.extent(baseNumber).offsetBytes + this.#written.displacementBytes(baseNumber);
+    const distance = encodeOfsDeltaDistance(this.#output.offsetBytes - baseOffsetBytes);
+    return Buffer.concat([encodeEntrySize(DELTA_TYPE.ofs, inflatedBytes), distance]);
   }
 
-  #mayBeThinned(entryBytes: number, head: EntryHead): boolean {
-    const { isThin } = this.#options;
-    return isThin && !isDelta(head) && entryBytes >= MIN_THINNED_BYTES && this.#budget.allowsThinning;
-  }
-
-  /**
-   * @param moved - What it is to be better than.
-   * @returns `undefined` if it is not.
-   */
-  async #reencodedEntry(
-    objectNumber: ObjectNumber,
-    moved: PlannedEntry | undefined,
-  ): Promise<PlannedEntry | undefined> {
-    const baseNumber = this.#choice?.choose(objectNumber) ?? -1;
-    const costBytes = baseNumber < 0 ? undefined : this.#reencoder.deltaCostBytes(objectNumber, baseNumber);
-    if (costBytes !== undefined && this.#budget.take(costBytes, moved !== undefined)) {
-      const delta = await this.#reencoder.delta(objectNumber, baseNumber);
-      const head = delta && this.#deltaHead(baseNumber, delta.inflatedBytes);
-      if (delta !== undefined && head !== undefined) return { head, stream: delta.stream, baseNumber };
+  /** @returns `moved` if nothing better can be made. */
+  async #reencodedEntry(objectNumber: ObjectNumber, moved: PlannedEntry | undefined): Promise<PlannedEntry> {
+    const delta = await this.#reencoder.delta(objectNumber, moved !== undefined);
+    if (delta !== undefined) {
+      const { baseNumber, inflatedBytes, stream } = delta;
+      return { head: this.#deltaHead(baseNumber, inflatedBytes), stream, baseNumber };
     }
-    if (moved !== undefined) return undefined;
+    if (moved !== undefined) return moved;
     const { type, stream, rest, inflatedBytes } = await this.#reencoder.whole(objectNumber);
     return { head: encodeEntrySize(OBJECT_TYPE[type], inflatedBytes), stream, rest, baseNumber: -1 };
   }

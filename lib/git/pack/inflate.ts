@@ -37,11 +37,7 @@ export class EntryInflater {
    */
   inflate(entry: EntryStream, output: Uint8Array, outputStart: number): InflatedEntry {
     const stepper = this.#stepper;
-    if (stepper === undefined) {
-      const { bytes, ...result } = inflatePortably(entry);
-      output.set(bytes, outputStart);
-      return result;
-    }
+    if (stepper === undefined) return inflatePortably(entry, (bytes) => output.set(bytes, outputStart));
     const outputEnd = outputStart + entry.inflatedBytes + 1;
     let outputIndex = outputStart;
     stepper.reset();
@@ -63,11 +59,7 @@ export class EntryInflater {
     onPiece: (piece: Uint8Array) => void,
   ): InflatedEntry {
     const stepper = this.#stepper;
-    if (stepper === undefined) {
-      const { bytes, ...result } = inflatePortably(entry);
-      onPiece(bytes);
-      return result;
-    }
+    if (stepper === undefined) return inflatePortably(entry, onPiece);
     let totalProducedBytes = 0;
     stepper.reset();
     return consumeStream(entry, (window) => {
@@ -85,13 +77,11 @@ export class EntryInflater {
   }
 }
 
-interface StreamProgress {
-  readonly consumedBytes: number;
-  readonly totalProducedBytes: number;
-}
-
 /** Feeds `step` the entry's bytes, window by window, until the stream ends. */
-function consumeStream(entry: EntryStream, step: (window: Uint8Array) => StreamProgress): InflatedEntry {
+function consumeStream(
+  entry: EntryStream,
+  step: (window: Uint8Array) => { readonly consumedBytes: number; readonly totalProducedBytes: number },
+): InflatedEntry {
   let offsetBytes = entry.offsetBytes;
   let crc = entry.crc ?? 0;
   for (;;) {
@@ -123,49 +113,38 @@ function tooLong(entry: EntryStream, cause?: unknown): CorruptPackError {
 }
 
 /** `inflateSync` cannot go on where it stopped, so the windows are kept until they are enough. */
-function inflatePortably(entry: EntryStream): InflatedEntry & { readonly bytes: Uint8Array } {
-  let input = new Uint8Array(0);
-  for (;;) {
-    const window = entry.source.window(entry.offsetBytes + input.length);
-    if (window.length === 0)
-      throw new CorruptPackError("pack ends inside an entry", { offsetBytes: entry.offsetBytes });
-    const joined = new Uint8Array(input.length + window.length);
-    joined.set(input);
-    joined.set(window, input.length);
-    input = joined;
+function inflatePortably(entry: EntryStream, onInflated: (bytes: Uint8Array) => void): InflatedEntry {
+  let input: Uint8Array = new Uint8Array(0);
+  let bytes = input;
+  const result = consumeStream(entry, (window) => {
+    const earlierBytes = input.length;
+    input = Buffer.concat([input, window]);
     const inflated = tryInflateSync(entry, input);
-    if (inflated === "cut-off") continue;
-    const { bytes, compressedBytes } = inflated;
-    if (bytes.length !== entry.inflatedBytes) {
-      throw new CorruptPackError("entry inflates to less than its declared size", {
-        offsetBytes: entry.offsetBytes,
-        declaredBytes: entry.inflatedBytes,
-        inflatedBytes: bytes.length,
-      });
-    }
-    return { bytes, compressedBytes, crc: crc32(input.subarray(0, compressedBytes), entry.crc ?? 0) };
-  }
+    if (inflated === undefined) return { consumedBytes: window.length, totalProducedBytes: 0 };
+    bytes = inflated.buffer;
+    return { consumedBytes: inflated.engine.bytesWritten - earlierBytes, totalProducedBytes: bytes.length };
+  });
+  onInflated(bytes);
+  return result;
 }
 
-function tryInflateSync(
-  entry: EntryStream,
-  input: Uint8Array,
-): "cut-off" | { bytes: Uint8Array; compressedBytes: number } {
+/** What `info: true` makes `inflateSync` return; @types/node does not know it. */
+interface InflatedWithInfo {
+  readonly buffer: Uint8Array;
+  readonly engine: { readonly bytesWritten: number };
+}
+
+/** @returns `undefined` if the input is cut off. */
+function tryInflateSync(entry: EntryStream, input: Uint8Array): InflatedWithInfo | undefined {
   try {
-    // @types/node does not know `info`'s return.
-    const { buffer, engine } = inflateSync(input, {
-      info: true,
-      maxOutputLength: entry.inflatedBytes + 1,
-    }) as unknown as {
-      buffer: Uint8Array;
-      engine: { bytesWritten: number };
-    };
-    if (buffer.length > entry.inflatedBytes) throw tooLong(entry);
-    return { bytes: buffer, compressedBytes: engine.bytesWritten };
+    const options = { info: true, maxOutputLength: entry.inflatedBytes + 1 };
+    const inflated = inflateSync(input, options) as unknown as InflatedWithInfo;
+    if (inflated.buffer.length > entry.inflatedBytes) throw tooLong(entry);
+    return inflated;
   } catch (error) {
     if (error instanceof CorruptPackError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "Z_BUF_ERROR") return "cut-off";
+    if (code === "Z_BUF_ERROR") return undefined;
     if (code === "ERR_BUFFER_TOO_LARGE") throw tooLong(entry, error);
     throw new CorruptPackError("entry does not inflate", { offsetBytes: entry.offsetBytes, cause: error });
   }

@@ -8,8 +8,9 @@
  */
 import { CorruptPackError } from "../../errors.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
+import type { PackNumber } from "../object-numbers.ts";
 import { ChunkCollector } from "./chunk-collector.ts";
-import { type OpenRange, RangePlan, RangeStreams } from "./range-coalescing.ts";
+import { addRange, type OpenRange, RangeStreams, type ReadRange } from "./range-coalescing.ts";
 import type { StreamBudget } from "./stream-prefetch.ts";
 
 const SIGNATURE = 0x4552534e; // "NSRE", little-endian
@@ -32,14 +33,8 @@ export interface PackRecipe {
 
 export function encodePackRecipe(recipe: PackRecipe): Uint8Array {
   const { packIds, literalEnds, copyPacks, copyOffsets, copyLengths, literals } = recipe;
-  const header = Uint32Array.of(
-    SIGNATURE,
-    RECIPE_VERSION,
-    packIds.length,
-    literalEnds.length,
-    literals.length,
-    0,
-  );
+  const counts = [packIds.length, literalEnds.length, literals.length, 0];
+  const header = Uint32Array.of(SIGNATURE, RECIPE_VERSION, ...counts);
   const columns = [header, copyOffsets, copyLengths, literalEnds, copyPacks];
   return Buffer.concat([
     ...columns.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),
@@ -68,23 +63,15 @@ export function decodePackRecipe(encoded: Uint8Array): PackRecipe {
   const copyLengths = new Float64Array(bytes.buffer, take(steps * 8), steps);
   const literalEnds = new Uint32Array(bytes.buffer, take(steps * 4), steps);
   const copyPacks = new Uint32Array(bytes.buffer, take(steps * 4), steps);
-  const ids = Buffer.from(bytes.buffer, take(packs * OBJECT_ID_BYTES), packs * OBJECT_ID_BYTES).toString(
-    "hex",
-  );
-  const packIds = ids.match(/.{40}/g) ?? [];
+  const idBytes = packs * OBJECT_ID_BYTES;
+  const packIds = Buffer.from(bytes.buffer, take(idBytes), idBytes).toString("hex").match(/.{40}/g) ?? [];
   const recipe = { packIds, literalEnds, copyPacks, copyOffsets, copyLengths, literals: bytes.subarray(at) };
   assertSound(recipe);
   return recipe;
 }
 
-function assertSound({
-  packIds,
-  literalEnds,
-  copyPacks,
-  copyOffsets,
-  copyLengths,
-  literals,
-}: PackRecipe): void {
+function assertSound(recipe: PackRecipe): void {
+  const { packIds, literalEnds, copyPacks, copyOffsets, copyLengths, literals } = recipe;
   let literalEnd = 0;
   for (let step = 0; step < literalEnds.length; step++) {
     const numbers = [copyOffsets[step] as number, copyLengths[step] as number];
@@ -105,15 +92,15 @@ export async function* copyRecipe(
   open: OpenRange,
   budget: StreamBudget,
 ): AsyncGenerator<Uint8Array, void> {
-  const plan = new RangePlan();
+  const segments: ReadRange[] = [];
   const places = new Uint32Array(copyOffsets.length);
   for (let step = 0; step < copyOffsets.length; step++) {
     const offsetBytes = copyOffsets[step] as number;
     const lengthBytes = copyLengths[step] as number;
     if (lengthBytes > 0)
-      places[step] = plan.add(copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
+      places[step] = addRange(segments, copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
   }
-  await using streams = new RangeStreams(plan.segments, open, budget);
+  await using streams = new RangeStreams(segments, open, budget);
   const output = new ChunkCollector();
   let literalStart = 0;
   for (let step = 0; step < copyOffsets.length; step++) {
@@ -134,4 +121,90 @@ export async function* copyRecipe(
   }
   output.flush();
   yield* output.take();
+}
+
+/** A longer recipe would take as long to read as it spares. */
+const MAX_LITERAL_BYTES = 4 * 1024 * 1024;
+const MAX_STEPS = 200_000;
+/** Less than this takes less room than a step. */
+const MIN_COPY_BYTES = 32;
+
+/** Notes what a pack is put together from while it is written. A slow client holds it. */
+export class RecipeRecorder {
+  #literals = new Uint8Array(64 * 1024);
+  #literalBytes = 0;
+  // As in a recipe.
+  readonly #literalEnds: number[] = [];
+  readonly #copyPacks: number[] = [];
+  readonly #copyOffsets: number[] = [];
+  readonly #copyLengths: number[] = [];
+  #isTooLong = false;
+
+  /** Bytes that are in no pack as they are. */
+  literal(bytes: Uint8Array): void {
+    if (this.#isTooLong) return;
+    const neededBytes = this.#literalBytes + bytes.length;
+    if (neededBytes > MAX_LITERAL_BYTES) {
+      this.giveUp();
+      return;
+    }
+    if (neededBytes > this.#literals.length) {
+      const larger = new Uint8Array(Math.min(2 * neededBytes, MAX_LITERAL_BYTES));
+      larger.set(this.#literals);
+      this.#literals = larger;
+    }
+    this.#literals.set(bytes, this.#literalBytes);
+    this.#literalBytes = neededBytes;
+  }
+
+  /** @param bytes - What is copied from there. */
+  copy(packNumber: PackNumber, offsetBytes: number, bytes: Uint8Array): void {
+    if (bytes.length < MIN_COPY_BYTES) this.literal(bytes);
+    else this.copyRange(packNumber, offsetBytes, bytes.length);
+  }
+
+  copyRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): void {
+    if (this.#isTooLong) return;
+    const last = this.#literalEnds.length - 1;
+    const lastBytes = this.#copyLengths[last] ?? 0;
+    const continues =
+      this.#copyPacks[last] === packNumber &&
+      this.#literalEnds[last] === this.#literalBytes &&
+      (this.#copyOffsets[last] ?? 0) + lastBytes === offsetBytes;
+    if (continues) this.#copyLengths[last] = lastBytes + lengthBytes;
+    else if (last + 1 === MAX_STEPS) this.giveUp();
+    else this.#addStep(packNumber, offsetBytes, lengthBytes);
+  }
+
+  /** What follows cannot be recorded. */
+  giveUp(): void {
+    this.#isTooLong = true;
+    this.#literals = new Uint8Array(0);
+    for (const column of [this.#literalEnds, this.#copyPacks, this.#copyOffsets, this.#copyLengths])
+      column.length = 0;
+  }
+
+  /**
+   * @param packIds - By their numbers.
+   * @returns `undefined` if the pack cannot be put together from few enough pieces.
+   */
+  recipe(packIds: readonly string[]): PackRecipe | undefined {
+    if (this.#isTooLong) return undefined;
+    if (this.#literalEnds.at(-1) !== this.#literalBytes) this.#addStep(0, 0, 0);
+    return {
+      packIds,
+      literalEnds: Uint32Array.from(this.#literalEnds),
+      copyPacks: Uint32Array.from(this.#copyPacks),
+      copyOffsets: Float64Array.from(this.#copyOffsets),
+      copyLengths: Float64Array.from(this.#copyLengths),
+      literals: this.#literals.subarray(0, this.#literalBytes),
+    };
+  }
+
+  #addStep(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): void {
+    this.#literalEnds.push(this.#literalBytes);
+    this.#copyPacks.push(packNumber);
+    this.#copyOffsets.push(offsetBytes);
+    this.#copyLengths.push(lengthBytes);
+  }
 }

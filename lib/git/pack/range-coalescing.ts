@@ -17,21 +17,21 @@ export interface ReadRange {
 
 export type OpenRange = (segment: ReadRange) => AsyncIterable<Uint8Array>;
 
-/** What is read in the order in which it is planned. */
-export class RangePlan {
-  readonly segments: ReadRange[] = [];
-
-  /** @returns The place of its segment. */
-  add(packNumber: PackNumber, offsetBytes: number, endBytes: number): number {
-    const last = this.segments.at(-1);
-    const isNear =
-      last?.packNumber === packNumber &&
-      offsetBytes >= last.endBytes &&
-      offsetBytes - last.endBytes <= MAX_GAP_BYTES;
-    if (isNear) last.endBytes = endBytes;
-    else this.segments.push({ packNumber, offsetBytes, endBytes });
-    return this.segments.length - 1;
-  }
+/** Plans to read a part after `segments`, or as an extension of the last one. @returns The place of its segment. */
+export function addRange(
+  segments: ReadRange[],
+  packNumber: PackNumber,
+  offsetBytes: number,
+  endBytes: number,
+): number {
+  const last = segments.at(-1);
+  const isNear =
+    last?.packNumber === packNumber &&
+    offsetBytes >= last.endBytes &&
+    offsetBytes - last.endBytes <= MAX_GAP_BYTES;
+  if (isNear) last.endBytes = endBytes;
+  else segments.push({ packNumber, offsetBytes, endBytes });
+  return segments.length - 1;
 }
 
 export class RangeStreams implements AsyncDisposable {
@@ -42,8 +42,11 @@ export class RangeStreams implements AsyncDisposable {
 
   constructor(segments: readonly ReadRange[], open: OpenRange, budget: StreamBudget) {
     this.#segments = segments;
-    const opens = segments.map((segment) => () => open(segment));
-    this.#streams = new StreamPrefetch(opens, { maxAhead: STREAMS_AHEAD, budget });
+    this.#streams = new StreamPrefetch(
+      segments.map((segment) => () => open(segment)),
+      STREAMS_AHEAD,
+      budget,
+    );
   }
 
   /** The reader of the segment at this place, if it was the last one asked for. */
@@ -53,7 +56,8 @@ export class RangeStreams implements AsyncDisposable {
 
   /** The same, or the next one's. */
   async reader(place: number): Promise<RangeReader> {
-    if (this.#reader !== undefined && place === this.#place) return this.#reader;
+    const current = this.current(place);
+    if (current !== undefined) return current;
     await this.#reader?.close();
     this.#place += 1;
     const segment = this.#segments[this.#place];

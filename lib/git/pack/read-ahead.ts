@@ -3,20 +3,16 @@
  * read in turn is what takes the time.
  */
 import type { ObjectNumber } from "../object-numbers.ts";
-import type { PackedObjects } from "../ports.ts";
 import { DeltaBaseSelection } from "./delta-base-selection.ts";
+import type { EntryWriterOptions } from "./entry-writer.ts";
 
 /** Looked at in one go: others are to have their turn. */
 const MAX_SLICE_OBJECTS = 8192;
 
-export interface ReadAheadRequest {
-  readonly objects: PackedObjects;
-  readonly objectNumbers: Uint32Array;
-  readonly clientHas: (objectNumber: ObjectNumber) => boolean;
-  readonly isThin: boolean;
-  /** Whether the entries are read out of what is kept at hand; else what is read ahead of them is read for nothing. */
+/** `isCached`: whether the entries are read out of what is kept at hand; else what is read ahead of them is read for nothing. */
+type ReadAheadRequest = Pick<EntryWriterOptions, "objects" | "objectNumbers" | "clientHas" | "isThin"> & {
   readonly isCached: boolean;
-}
+};
 
 /** Guesses: what it misses is read when it is needed. */
 export class ReadAhead {

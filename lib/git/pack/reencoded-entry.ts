@@ -1,8 +1,13 @@
-/** Makes entries that no pack holds as they are needed: a delta against another base, or the object whole. */
+/**
+ * Makes entries that no pack holds as they are needed: a delta against another base, or the object whole, deflated.
+ * Source: RFC 1950.
+ */
+import { constants, createDeflate, deflateSync } from "node:zlib";
 import type { ObjectNumber } from "../object-numbers.ts";
 import type { GitObject, ObjectReader } from "../ports.ts";
-import { deflateInPieces, EntryDeflater } from "./deflate.ts";
+import type { DeltaBaseSelection } from "./delta-base-selection.ts";
 import { DeltaEncoder } from "./encode-delta.ts";
+import { openZlibStepper } from "./zlib-stepper.ts";
 
 /** A delta of more than half of the object is hardly worth what its reader pays for it. As git's. */
 const LARGEST_SHARE = 1 / 2;
@@ -27,30 +32,43 @@ export interface ReencodedEntry {
 
 const NO_BYTES = new Uint8Array(0);
 
+/**
+ * What may be read and compared to make whole objects deltas of what the client has: some 30 ms. Past it they
+ * are copied, which costs nothing but the client's bandwidth.
+ */
+const MAX_THINNED_BYTES = 4 * 1024 * 1024;
+/** The same for objects that cannot be copied: some twenty seconds. Past it they are written whole. */
+const MAX_REBASED_BYTES = 4 * 1024 * 1024 * 1024;
+
 /** Holds the memory of one encoder and one deflater: one caller at a time. */
 export class EntryReencoder {
   readonly #objects: ObjectReader;
+  readonly #selection: DeltaBaseSelection | undefined;
   readonly #encoder = new DeltaEncoder();
   readonly #deflater = new EntryDeflater();
+  readonly #leftBytes = { thinned: MAX_THINNED_BYTES, rebased: MAX_REBASED_BYTES };
 
-  constructor(objects: ObjectReader) {
+  constructor(objects: ObjectReader, selection: DeltaBaseSelection | undefined) {
     this.#objects = objects;
+    this.#selection = selection;
   }
 
-  /** What a delta would cost: bytes to be read and compared. @returns `undefined` if the objects are not fit for one. */
-  deltaCostBytes(objectNumber: ObjectNumber, baseNumber: ObjectNumber): number | undefined {
-    const { history } = this.#objects;
-    if (history === undefined) return undefined;
-    const targetBytes = history.sizes[objectNumber] ?? 0;
-    const baseBytes = history.sizes[baseNumber] ?? 0;
-    const isFit =
-      Math.max(targetBytes, baseBytes) <= MAX_DELTIFIED_BYTES &&
-      baseBytes <= targetBytes * LARGEST_BASE_FACTOR;
-    return isFit ? targetBytes + baseBytes : undefined;
+  /** Whether a whole object may still be made a delta. */
+  get allowsThinning(): boolean {
+    return this.#leftBytes.thinned > 0;
   }
 
-  /** @returns `undefined` if a delta would not be worth it. */
-  async delta(objectNumber: ObjectNumber, baseNumber: ObjectNumber): Promise<ReencodedEntry | undefined> {
+  /**
+   * Makes the object a delta of a relative at hand.
+   * @param canBeCopied - Whether the object could be written without a new delta.
+   * @returns `undefined` if there is no relative, or a delta would not be worth it.
+   */
+  async delta(
+    objectNumber: ObjectNumber,
+    canBeCopied: boolean,
+  ): Promise<(ReencodedEntry & { readonly baseNumber: ObjectNumber }) | undefined> {
+    const baseNumber = this.#selection?.choose(objectNumber) ?? -1;
+    if (baseNumber < 0 || !this.#mayCompare(objectNumber, baseNumber, canBeCopied)) return undefined;
     const [{ bytes: target }, { bytes: base }] = await Promise.all([
       this.#objects.read(objectNumber),
       this.#objects.read(baseNumber),
@@ -59,7 +77,21 @@ export class EntryReencoder {
     const maxDeltaBytes = Math.floor(target.length * LARGEST_SHARE) - MIN_SAVED_BYTES;
     if (maxDeltaBytes <= 0) return undefined;
     const delta = this.#encoder.encode(base, target, maxDeltaBytes);
-    return delta && { stream: this.#deflater.deflate(delta), inflatedBytes: delta.length };
+    return delta && { baseNumber, stream: this.#deflater.deflate(delta), inflatedBytes: delta.length };
+  }
+
+  /** Whether the objects are fit for a delta, and what is left suffices to read and compare them; takes it from that. */
+  #mayCompare(objectNumber: ObjectNumber, baseNumber: ObjectNumber, canBeCopied: boolean): boolean {
+    const { history } = this.#objects;
+    const targetBytes = history?.sizes[objectNumber] ?? 0;
+    const baseBytes = history?.sizes[baseNumber] ?? 0;
+    const isFit =
+      Math.max(targetBytes, baseBytes) <= MAX_DELTIFIED_BYTES &&
+      baseBytes <= targetBytes * LARGEST_BASE_FACTOR;
+    if (!isFit) return false;
+    const kind = canBeCopied ? "thinned" : "rebased";
+    this.#leftBytes[kind] -= targetBytes + baseBytes;
+    return this.#leftBytes[kind] >= 0;
   }
 
   async whole(objectNumber: ObjectNumber): Promise<ReencodedEntry & Pick<GitObject, "type">> {
@@ -70,4 +102,38 @@ export class EntryReencoder {
     await this.#objects.slices.spend(inflatedBytes / BYTES_A_STEP);
     return { type, stream: this.#deflater.deflate(bytes), inflatedBytes };
   }
+}
+
+/** What zlib's own `compressBound` allows beyond the input, rounded up. */
+function maxDeflatedBytes(inputBytes: number): number {
+  return inputBytes + Math.ceil(inputBytes / 1000) + 64;
+}
+
+/** Holds one zlib state: an entry costs a fraction of what `deflateSync` costs. */
+export class EntryDeflater {
+  readonly #stepper;
+  #output = new Uint8Array(4096);
+
+  /** @param portable - Use documented calls only, as where Node lacks the fast ones. */
+  constructor({ portable = false } = {}) {
+    this.#stepper = portable ? undefined : openZlibStepper("deflate");
+  }
+
+  /** @returns The zlib stream, valid until the next call. */
+  deflate(bytes: Uint8Array): Uint8Array {
+    const stepper = this.#stepper;
+    if (stepper === undefined) return deflateSync(bytes);
+    const roomBytes = maxDeflatedBytes(bytes.length);
+    if (this.#output.length < roomBytes) this.#output = new Uint8Array(roomBytes);
+    stepper.reset();
+    stepper.step(bytes, 0, this.#output, 0, this.#output.length, constants.Z_FINISH);
+    return this.#output.subarray(0, stepper.producedBytes);
+  }
+}
+
+/** The zlib stream of content too large to be deflated in one go, made as it is read. */
+export async function* deflateInPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  const stream = createDeflate();
+  stream.end(bytes);
+  yield* stream as AsyncIterable<Uint8Array>;
 }

@@ -29,30 +29,30 @@ export class StreamBudget {
   }
 }
 
-export interface StreamPrefetchOptions {
-  /** How many streams are opened ahead; each holds a chunk and a connection until it is read. */
-  readonly maxAhead: number;
-  /** Shared with other readers. The stream that is being read needs none of it. */
-  readonly budget: StreamBudget;
-}
-
 export class StreamPrefetch implements AsyncDisposable {
   readonly #opens: readonly (() => AsyncIterable<Uint8Array>)[];
   readonly #started: PrefetchedStream[] = [];
-  readonly #options: StreamPrefetchOptions;
+  readonly #maxAhead: number;
+  readonly #budget: StreamBudget;
   #openedCount = 0;
 
-  /** Opens the first streams, as far as the budget allows. */
-  constructor(opens: readonly (() => AsyncIterable<Uint8Array>)[], options: StreamPrefetchOptions) {
+  /**
+   * Opens the first streams, as far as the budget allows.
+   * @param maxAhead - How many streams are opened ahead; each holds a chunk and a connection until it is read.
+   * @param budget - Shared with other readers. The stream that is being read needs none of it.
+   */
+  constructor(opens: readonly (() => AsyncIterable<Uint8Array>)[], maxAhead: number, budget: StreamBudget) {
     this.#opens = opens;
-    this.#options = options;
+    this.#maxAhead = maxAhead;
+    this.#budget = budget;
     this.#startAhead();
   }
 
   /** The next stream, to be read to its end before the one after it. @throws {RangeError} There are no more. */
   async *next(): AsyncGenerator<Uint8Array, void> {
-    const stream = this.#takeStarted() ?? this.#start();
-    if (stream === undefined) throw new RangeError("there are no more streams");
+    const started = this.#started.shift();
+    if (started !== undefined) this.#budget.give(1);
+    const stream = started ?? this.#start();
     this.#startAhead();
     try {
       for (let step = await stream.first; !step.done; step = await stream.iterator.next()) yield step.value;
@@ -64,27 +64,22 @@ export class StreamPrefetch implements AsyncDisposable {
   /** Ends the streams that were opened and not read. */
   async [Symbol.asyncDispose](): Promise<void> {
     const left = this.#started.splice(0);
-    this.#options.budget.give(left.length);
+    this.#budget.give(left.length);
     await Promise.allSettled(left.map(({ iterator }) => iterator.return?.()));
   }
 
-  #takeStarted(): PrefetchedStream | undefined {
-    const stream = this.#started.shift();
-    if (stream !== undefined) this.#options.budget.give(1);
-    return stream;
-  }
-
   #startAhead(): void {
-    const { maxAhead, budget } = this.#options;
-    while (this.#started.length < maxAhead && this.#openedCount < this.#opens.length && budget.take()) {
-      const stream = this.#start();
-      if (stream !== undefined) this.#started.push(stream);
-    }
+    while (
+      this.#started.length < this.#maxAhead &&
+      this.#openedCount < this.#opens.length &&
+      this.#budget.take()
+    )
+      this.#started.push(this.#start());
   }
 
-  #start(): PrefetchedStream | undefined {
+  #start(): PrefetchedStream {
     const open = this.#opens[this.#openedCount++];
-    if (open === undefined) return undefined;
+    if (open === undefined) throw new RangeError("there are no more streams");
     const iterator = open()[Symbol.asyncIterator]();
     const first = iterator.next();
     first.catch(() => undefined); // thrown when it is read

@@ -11,9 +11,9 @@ import {
   encodePackRecipe,
   type PackRecipe,
   RECIPE_VERSION,
+  RecipeRecorder,
 } from "../pack/pack-recipe.ts";
 import type { OpenRange } from "../pack/range-coalescing.ts";
-import { RecipeRecorder } from "../pack/recipe-recorder.ts";
 import type { StreamBudget } from "../pack/stream-prefetch.ts";
 import { writePack } from "../pack/write-pack.ts";
 import { concatBytes } from "../pktline.ts";

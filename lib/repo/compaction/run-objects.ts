@@ -1,6 +1,6 @@
 /** What goes into the pack that takes a run's place. */
 import type { ObjectNumber } from "../../git/object-numbers.ts";
-import { readEntryWindows } from "../../git/pack/entry-windows.ts";
+import { planEntryReading } from "../../git/pack/entry-windows.ts";
 import { DELTA_TYPE, decodeEntryHead } from "../../git/pack/pack-format.ts";
 import type { PackedObjects } from "../../git/ports.ts";
 import { Uint32Vector } from "../../git/walk/uint32-vector.ts";
@@ -68,10 +68,8 @@ async function markBases(
     return isBase;
   }
   packs.sortByPlace(objectNumbers);
-  for await (const { places, first, end, packNumber, offsetBytes, bytes } of readEntryWindows(
-    objects,
-    objectNumbers,
-  )) {
+  const { windows } = await planEntryReading(objects, objectNumbers);
+  for await (const { places, first, end, packNumber, offsetBytes, bytes } of windows) {
     for (let place = first; place < end; place++) {
       const entryOffsetBytes = places.offsets[place] as number;
       const head = decodeEntryHead(bytes, entryOffsetBytes - offsetBytes, bytes.length);

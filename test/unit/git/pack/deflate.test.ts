@@ -1,7 +1,7 @@
 import { inflateSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EntryDeflater } from "../../../../lib/git/pack/deflate.ts";
+import { EntryDeflater } from "../../../../lib/git/pack/reencoded-entry.ts";
 
 describe.each([{ portable: false }, { portable: true }])("deflated with portable = $portable", (options) => {
   test("one after another, each is a zlib stream of its own", () => {

@@ -6,9 +6,9 @@ import {
   decodePackRecipe,
   encodePackRecipe,
   type PackRecipe,
+  RecipeRecorder,
 } from "../../../../lib/git/pack/pack-recipe.ts";
 import type { OpenRange } from "../../../../lib/git/pack/range-coalescing.ts";
-import { RecipeRecorder } from "../../../../lib/git/pack/recipe-recorder.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 
 const PACK_BYTES = 900_000;

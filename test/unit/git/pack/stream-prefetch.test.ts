@@ -27,10 +27,7 @@ async function read(chunks: AsyncIterable<Uint8Array>): Promise<number[][]> {
 describe("streams begun ahead", () => {
   test("come in order, with no more than three waiting", async () => {
     const events: string[] = [];
-    await using streams = new StreamPrefetch(recorded(5, events), {
-      maxAhead: 3,
-      budget: new StreamBudget(),
-    });
+    await using streams = new StreamPrefetch(recorded(5, events), 3, new StreamBudget());
     expect(events).toEqual(["begin 0", "begin 1", "begin 2"]);
     for (let number = 0; number < 5; number++) {
       expect(await read(streams.next())).toEqual([
@@ -45,10 +42,7 @@ describe("streams begun ahead", () => {
   test("are all ended by a reader who leaves early", async () => {
     const events: string[] = [];
     {
-      await using streams = new StreamPrefetch(recorded(5, events), {
-        maxAhead: 3,
-        budget: new StreamBudget(),
-      });
+      await using streams = new StreamPrefetch(recorded(5, events), 3, new StreamBudget());
       for await (const _ of streams.next()) break;
     }
     expect(events.toSorted()).toEqual([0, 1, 2, 3].flatMap((n) => [`begin ${n}`, `end ${n}`]).toSorted());
@@ -60,7 +54,7 @@ describe("streams begun ahead", () => {
       throw new Error("gone");
     };
     const [first = fails] = recorded(1, []);
-    await using streams = new StreamPrefetch([first, fails], { maxAhead: 3, budget: new StreamBudget() });
+    await using streams = new StreamPrefetch([first, fails], 3, new StreamBudget());
     expect(await read(streams.next())).toHaveLength(2);
     await expect(read(streams.next())).rejects.toThrow("gone");
   });
@@ -71,7 +65,7 @@ describe("streams begun ahead", () => {
     {
       await using readers = new AsyncDisposableStack();
       for (let reader = 0; reader < 100; reader++) {
-        const streams = readers.use(new StreamPrefetch(recorded(8, events), { maxAhead: 6, budget }));
+        const streams = readers.use(new StreamPrefetch(recorded(8, events), 6, budget));
         const chunks = streams.next();
         readers.defer(async () => void (await chunks.return()));
         await chunks.next();
@@ -80,7 +74,7 @@ describe("streams begun ahead", () => {
     }
     expect(events.filter((event) => event.startsWith("end"))).toHaveLength(events.length / 2);
     const later: string[] = [];
-    await using streams = new StreamPrefetch(recorded(8, later), { maxAhead: 6, budget });
+    await using streams = new StreamPrefetch(recorded(8, later), 6, budget);
     expect(later).toHaveLength(6);
     expect(await read(streams.next())).toHaveLength(2);
   });
@@ -88,10 +82,9 @@ describe("streams begun ahead", () => {
   test("come in order without any begun ahead", async () => {
     const budget = new StreamBudget(64);
     await using others = new AsyncDisposableStack();
-    for (let reader = 0; reader < 20; reader++)
-      others.use(new StreamPrefetch(recorded(8, []), { maxAhead: 6, budget }));
+    for (let reader = 0; reader < 20; reader++) others.use(new StreamPrefetch(recorded(8, []), 6, budget));
     const events: string[] = [];
-    await using streams = new StreamPrefetch(recorded(3, events), { maxAhead: 6, budget });
+    await using streams = new StreamPrefetch(recorded(3, events), 6, budget);
     expect(events).toEqual([]);
     for (let number = 0; number < 3; number++) expect((await read(streams.next()))[0]).toEqual([number, 1]);
     await expect(read(streams.next())).rejects.toThrow(RangeError);

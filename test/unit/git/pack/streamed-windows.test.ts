@@ -1,9 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { EntryWindow } from "../../../../lib/git/pack/entry-window.ts";
-import { MAX_WINDOW_BYTES } from "../../../../lib/git/pack/entry-window.ts";
+import {
+  type EntryWindow,
+  MAX_WINDOW_BYTES,
+  planRanges,
+  readStreamedWindows,
+} from "../../../../lib/git/pack/entry-windows.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
-import { planRanges, readStreamedWindows } from "../../../../lib/git/pack/streamed-windows.ts";
 import type { EntryPlaces, PackReader } from "../../../../lib/git/ports.ts";
 import { WorkSlices } from "../../../../lib/git/work-slices.ts";
 

@@ -2,7 +2,7 @@
 
 import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { readCachedWindows } from "../../../../lib/git/pack/cached-windows.ts";
+import { readCachedWindows } from "../../../../lib/git/pack/entry-windows.ts";
 import { encodeEntrySize, OBJECT_TYPE } from "../../../../lib/git/pack/pack-format.ts";
 import { ReadAhead } from "../../../../lib/git/pack/read-ahead.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";

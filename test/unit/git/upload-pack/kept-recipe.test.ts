@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { encodePackHeader } from "../../../../lib/git/pack/pack-format.ts";
-import { encodePackRecipe } from "../../../../lib/git/pack/pack-recipe.ts";
-import { RecipeRecorder } from "../../../../lib/git/pack/recipe-recorder.ts";
+import { encodePackRecipe, RecipeRecorder } from "../../../../lib/git/pack/pack-recipe.ts";
 import { StreamBudget } from "../../../../lib/git/pack/stream-prefetch.ts";
 import { planByRecipe } from "../../../../lib/git/upload-pack/kept-recipe.ts";
 import type { FinishedPack, PackPlan, ProgressText } from "../../../../lib/git/upload-pack/plan.ts";
