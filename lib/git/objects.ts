@@ -87,43 +87,62 @@ function isObjectType(text: string): text is ObjectType {
   return Object.hasOwn(OBJECT_TYPE, text);
 }
 
-/** Steps through a tree's entries; the fields describe the current one. */
+const SPACE = 0x20;
+const SLASH = 0x2f;
+const ZERO = 0x30;
+const KIND_MASK = 0o170000;
+const FOLDER = 0o040000;
+const GITLINK = 0o160000;
+
+/** Steps through a tree's entries; the fields describe the current one, all positions in `bytes`. */
 export class TreeCursor {
   readonly bytes: Uint8Array;
+  readonly treeEnd: number;
+  start = 0;
   nameStart = 0;
   nameEnd = 0;
   /** Where the entry's 20-byte id begins. */
   idStart = 0;
+  end = 0;
   isTree = false;
   /** A submodule's commit: not an object of this repository. */
   isGitlink = false;
-  isAtEnd = false;
-  #nextStart = 0;
 
   /** Begins at the first entry. @throws {CorruptPackError} The first entry is malformed. */
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, treeStart = 0, treeEnd = bytes.length) {
     this.bytes = bytes;
-    this.next();
+    this.treeEnd = treeEnd;
+    this.moveTo(treeStart);
+  }
+
+  get isAtEnd(): boolean {
+    return this.start >= this.treeEnd;
   }
 
   /** @throws {CorruptPackError} The tree ends inside an entry. */
   next(): void {
-    const { bytes } = this;
-    const modeStart = this.#nextStart;
-    this.isAtEnd = modeStart >= bytes.length;
-    if (this.isAtEnd) return;
-    const modeEnd = bytes.indexOf(0x20, modeStart);
-    this.nameStart = modeEnd + 1;
-    this.nameEnd = bytes.indexOf(0, this.nameStart);
-    this.idStart = this.nameEnd + 1;
-    this.#nextStart = this.idStart + OBJECT_ID_BYTES;
-    if (modeEnd < 0 || this.nameEnd <= this.nameStart || this.#nextStart > bytes.length) {
-      throw new CorruptPackError("tree ends inside an entry", { offsetBytes: modeStart });
-    }
+    this.moveTo(this.end);
+  }
+
+  /** @param start - Of an entry, or the tree's end. @throws {CorruptPackError} The tree ends inside the entry. */
+  moveTo(start: number): void {
+    const { bytes, treeEnd } = this;
+    this.start = start;
+    if (start >= treeEnd) return;
+    // By hand: names are short, and a call of `indexOf` takes longer than most of them.
+    let index = start;
     let mode = 0;
-    for (let i = modeStart; i < modeEnd; i++) mode = mode * 8 + ((bytes[i] ?? 0) - 0x30);
-    this.isTree = (mode & 0o170000) === 0o040000;
-    this.isGitlink = (mode & 0o170000) === 0o160000;
+    for (let byte = bytes[index++]; byte !== SPACE && index < treeEnd; byte = bytes[index++])
+      mode = mode * 8 + ((byte as number) - ZERO);
+    this.nameStart = index;
+    while (index < treeEnd && bytes[index] !== 0) index++;
+    this.nameEnd = index;
+    this.idStart = index + 1;
+    this.end = this.idStart + OBJECT_ID_BYTES;
+    this.isTree = (mode & KIND_MASK) === FOLDER;
+    this.isGitlink = (mode & KIND_MASK) === GITLINK;
+    if (this.nameEnd === this.nameStart || this.end > treeEnd)
+      throw new CorruptPackError("tree ends inside an entry", { offsetBytes: start });
   }
 
   /** Compares by git's order of tree entries, in which a folder's name ends in `/`. */
@@ -141,7 +160,7 @@ export class TreeCursor {
   #orderByteAt(index: number): number {
     const at = this.nameStart + index;
     if (at < this.nameEnd) return this.bytes[at] ?? 0;
-    return this.isTree ? 0x2f : 0;
+    return this.isTree ? SLASH : 0;
   }
 
   hasSameId(other: TreeCursor): boolean {

@@ -3,6 +3,7 @@
  * The keys below `repos/<uuid>/` also form a valid bare git repository when copied to a disk.
  */
 import { ConfigError } from "../errors.ts";
+import { HISTORY_VERSION } from "../git/history/pack-history.ts";
 
 /** Bitbucket's repository uuid, lower case, without braces: a repository's identity, whatever its name. */
 export type RepositoryUuid = string;
@@ -57,6 +58,7 @@ export interface RepositoryKeys {
   refSnapshot(snapshotId: string): string;
   pack(packId: string): string;
   packIndex(packId: string): string;
+  /** Of the form in lib/git/history/pack-history.ts. A new form gets a key of its own, so two releases keep each other's files. */
   packHistory(packId: string): string;
   /** Of the pointers of git-lfs in the pack; see lib/git/pack/lfs-pointers.ts. */
   packLfs(packId: string): string;
@@ -75,9 +77,6 @@ export interface RepositoryKeys {
   /** The JSON documents, whose names are used again: removed, they leave a tombstone (see stored-document.ts). */
   readonly documents: readonly string[];
 }
-
-/** Of the form in lib/git/history/pack-history.ts. A new form gets a key of its own, so two releases keep each other's files. */
-const HISTORY_VERSION = 4;
 
 export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
   const prefix = `repos/${uuid}/`;

@@ -6,7 +6,7 @@ import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { WorkSlices } from "../work-slices.ts";
-import { NONE, type PackHistory } from "./pack-history.ts";
+import { NONE, type PackHistory, partOf } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
 
 const NO_ROW = -1;
@@ -108,15 +108,12 @@ export class CommitHistory {
 
   /** Rows; -1 for a parent that the repository does not hold. */
   parentRows(row: HistoryRow): Int32Array {
-    return this.#parents.subarray(row === 0 ? 0 : this.#parentEnds[row - 1], this.#parentEnds[row]);
+    return partOf(this.#parents, this.#parentEnds, row);
   }
 
   /** Object numbers: those in the commit's tree that are at that path in none of its parents' trees. */
   introduced(row: HistoryRow): Uint32Array {
-    return this.#introduced.subarray(
-      row === 0 ? 0 : this.#introducedEnds[row - 1],
-      this.#introducedEnds[row],
-    );
+    return partOf(this.#introduced, this.#introducedEnds, row);
   }
 
   /** Paints all that `haveRows` reach, and all that `wantRows` reach besides. */

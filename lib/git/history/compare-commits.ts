@@ -5,16 +5,12 @@
 
 import { CorruptPackError } from "../../errors.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
+import type { TreeCursor } from "../objects.ts";
 import type { ObjectBody } from "../pack/delta.ts";
-import { forEachDifference, newTreeEntry, readTreeEntry, type TreeEntry } from "./tree-differences.ts";
+import { forEachDifference } from "./tree-differences.ts";
 
 /** @returns The number of the object whose id is at `bytes[start]`, or -1. */
-export type FindObject = (bytes: Uint8Array, start: number) => number;
-
-/**
- * The objects of the trees asked for, in the same order; all are read together, and valid until the next are asked for.
- */
-export type TreeRequest = readonly number[];
+type FindObject = (bytes: Uint8Array, start: number) => number;
 
 interface PendingTree {
   readonly tree: number;
@@ -43,7 +39,8 @@ export interface IntroducedByCommit {
 }
 
 /**
- * Works out what one commit introduces; yields the trees to be read and is given them.
+ * Works out what one commit introduces; yields the trees to be read, and gets their objects in the same order, valid until
+ * it yields again.
  * @param parentTrees - Root trees of the parents; may hold {@link NO_OBJECT} for what cannot be read.
  * @returns `undefined` if it needs an object that is not there.
  * @throws {CorruptPackError} A tree is malformed.
@@ -53,7 +50,7 @@ export function* introducedObjects(
   parentTrees: readonly number[],
   find: FindObject,
   recorder: TreeRecorder,
-): Generator<TreeRequest, IntroducedByCommit | undefined, readonly ObjectBody[]> {
+): Generator<readonly number[], IntroducedByCommit | undefined, readonly ObjectBody[]> {
   // First of all: two trees that are not there need not be the same.
   if (rootTree === NO_OBJECT) return undefined;
   if (parentTrees.includes(rootTree)) return { objects: [], predecessors: [] };
@@ -67,7 +64,10 @@ export function* introducedObjects(
     const [first = NO_OBJECT] = next.parents;
     const before = introduced.get(next.tree) === first ? first : NO_OBJECT;
     const recording = recorder.begin(next.tree, before) ? recorder : undefined;
-    if (before === NO_OBJECT) recordWhole(body, recording);
+    if (before === NO_OBJECT && recording !== undefined)
+      forEachDifference(body, NO_TREE, (entry) => {
+        if (!entry.isGitlink) recording.add(body.bytes, entry.idStart);
+      });
     const changes = before === NO_OBJECT ? undefined : recording;
     for (const { number, predecessor, isTree, parents } of newEntries(body, parentBodies, find, changes)) {
       if (number === NO_OBJECT || parents.includes(NO_OBJECT)) return undefined;
@@ -86,16 +86,6 @@ interface NewEntry {
   readonly parents: readonly number[];
 }
 
-function recordWhole(tree: ObjectBody, recorder: TreeRecorder | undefined): void {
-  if (recorder === undefined) return;
-  const entry = newTreeEntry();
-  const end = tree.start + tree.sizeBytes;
-  for (let at = tree.start; at < end; at = entry.end) {
-    readTreeEntry(tree.bytes, at, end, entry);
-    if (!entry.isGitlink) recorder.add(tree.bytes, entry.idStart);
-  }
-}
-
 /**
  * The entries whose object is in none of the parents under the same name.
  * @param changes - Records how the tree differs from the first parent.
@@ -107,24 +97,11 @@ function newEntries(
   changes: TreeRecorder | undefined,
 ): NewEntry[] {
   const entries: NewEntry[] = [];
-  const take = (entry: TreeEntry, predecessor: number, parentTrees: readonly number[]): void => {
-    if (entry.isGitlink) return;
-    const number = find(tree.bytes, entry.idStart);
-    entries.push({ number, predecessor, isTree: entry.isTree, parents: entry.isTree ? parentTrees : [] });
-  };
-  const [first, ...others] = parents;
-  if (first === undefined) {
-    const entry = newTreeEntry();
-    const end = tree.start + tree.sizeBytes;
-    for (let at = tree.start; at < end; at = entry.end) {
-      readTreeEntry(tree.bytes, at, end, entry);
-      take(entry, NO_OBJECT, []);
-    }
-    return entries;
-  }
+  const [first = NO_TREE, ...others] = parents;
   const otherDifferences = others.map((parent) => differencesByStart(tree, parent, find));
-  const onDifference = (entry: TreeEntry, inParent: TreeEntry | undefined): void => {
-    if (!entry.isGitlink) changes?.add(tree.bytes, entry.idStart);
+  const onDifference = (entry: TreeCursor, inParent: TreeCursor | undefined): void => {
+    if (entry.isGitlink) return;
+    changes?.add(tree.bytes, entry.idStart);
     const hadBefore = inParent !== undefined && !inParent.isGitlink;
     const predecessor = hadBefore ? find(first.bytes, inParent.idStart) : NO_OBJECT;
     const parentTrees = inParent?.isTree ? [predecessor] : [];
@@ -133,7 +110,9 @@ function newEntries(
       if (parentTree === undefined) return; // inherited from this parent
       if (parentTree !== NO_FOLDER) parentTrees.push(parentTree);
     }
-    take(entry, predecessor, parentTrees);
+    const { isTree } = entry;
+    const number = find(tree.bytes, entry.idStart);
+    entries.push({ number, predecessor, isTree, parents: isTree ? parentTrees : [] });
   };
   forEachDifference(tree, first, onDifference, (inParent) => {
     if (!inParent.isGitlink) changes?.remove(first.bytes, inParent.idStart);
@@ -142,6 +121,7 @@ function newEntries(
 }
 
 const NO_FOLDER = -2;
+const NO_TREE: ObjectBody = { bytes: new Uint8Array(), start: 0, sizeBytes: 0 };
 
 /** @returns By where the entry starts: the parent's tree of that name, or {@link NO_FOLDER}. */
 function differencesByStart(tree: ObjectBody, parent: ObjectBody, find: FindObject): Map<number, number> {

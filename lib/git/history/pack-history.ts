@@ -18,8 +18,8 @@ import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { WorkSlices } from "../work-slices.ts";
 
 const SIGNATURE = 0x4948534e; // "NSHI", little-endian
-/** 4: dates are read as git reads them. It is in the key as well. */
-const VERSION = 4;
+/** 4: dates are read as git reads them. It is in the sidecar's key as well. */
+export const HISTORY_VERSION = 4;
 const HEADER_BYTES = 40;
 const CHECKSUM_BYTES = 32;
 
@@ -88,6 +88,15 @@ const COLUMNS = [
   ["treeKinds", Uint8Array, "trees"],
 ] as const satisfies readonly (readonly [keyof PackHistory, unknown, keyof Counts])[];
 
+/** What belongs to one row, of a column whose rows' parts end at `ends`. */
+export function partOf<Column extends Uint32Array | Int32Array>(
+  column: Column,
+  ends: Uint32Array,
+  row: number,
+): Column {
+  return column.subarray(row === 0 ? 0 : ends[row - 1], ends[row]) as Column;
+}
+
 /** A reader of columns on a platform of the other byte order would need to turn them; Node has none such. */
 export function encodePackHistory(history: PackHistory): Uint8Array {
   const columns = COLUMNS.map(([name]) => history[name]);
@@ -105,7 +114,7 @@ export function encodePackHistory(history: PackHistory): Uint8Array {
   };
   new Uint32Array(bytes.buffer, 0, HEADER_BYTES / 4).set([
     SIGNATURE,
-    VERSION,
+    HISTORY_VERSION,
     ...COUNTS.map((name) => counts[name]),
   ]);
   let at = HEADER_BYTES;
@@ -133,7 +142,7 @@ export async function decodePackHistory(
   const numbers = new Uint32Array(aligned.buffer, aligned.byteOffset, HEADER_BYTES / 4);
   const [signature, version, ...lengths] = numbers;
   if (signature !== SIGNATURE) throw new CorruptPackError("not a pack history");
-  if (version !== VERSION) return undefined;
+  if (version !== HISTORY_VERSION) return undefined;
   const counts = Object.fromEntries(COUNTS.map((name, i) => [name, lengths[i] as number])) as Counts;
   if (counts.objects !== objectCount || bytes.length !== expectedBytes(counts))
     throw new CorruptPackError("pack history does not fit its pack");

@@ -63,10 +63,8 @@ export class TreeContents {
 
   /** As in {@link TreeColumns}. */
   changesOf(treeNumber: ObjectNumber): Uint32Array {
-    return (
-      this.#wholeEntries.get(treeNumber) ??
-      this.#changes.subarray(this.#starts[treeNumber], this.#ends[treeNumber])
-    );
+    const whole = this.#wholeEntries.get(treeNumber);
+    return whole ?? this.#changes.subarray(this.#starts[treeNumber], this.#ends[treeNumber]);
   }
 
   /**
@@ -74,28 +72,13 @@ export class TreeContents {
    * @returns Each object once that the tree holds, but for those that the last known one of the trees before it holds, too.
    *   `undefined` if the sidecars do not say.
    */
-  entriesBeyond(
-    treeNumber: ObjectNumber,
-    isKnown: (treeNumber: ObjectNumber) => boolean,
-  ): number[] | undefined {
-    const counts = this.#addUp(treeNumber, isKnown);
-    if (counts === undefined) return undefined;
-    const entries: number[] = [];
-    counts.forEach((count, objectNumber) => {
-      if (count > 0) entries.push(objectNumber);
-    });
-    return entries;
+  entriesBeyond(treeNumber: ObjectNumber, isKnown: (tree: ObjectNumber) => boolean): number[] | undefined {
+    return this.#entries(treeNumber, isKnown, 1);
   }
 
   /** @returns The objects that the tree holds, each as often as it names it; `undefined` if the sidecars do not say. */
   entriesOf(treeNumber: ObjectNumber): number[] | undefined {
-    const counts = this.#addUp(treeNumber, () => false);
-    if (counts === undefined) return undefined;
-    const entries: number[] = [];
-    counts.forEach((count, objectNumber) => {
-      for (let i = 0; i < count; i++) entries.push(objectNumber);
-    });
-    return entries;
+    return this.#entries(treeNumber, () => false, Number.POSITIVE_INFINITY);
   }
 
   /** From now on the tree is recorded whole; `undefined` for what is not known. */
@@ -104,10 +87,36 @@ export class TreeContents {
     if (entries !== undefined) this.#wholeEntries.set(treeNumber, Uint32Array.from(entries));
   }
 
-  /** @returns By object: how many entries the tree has more than the last known one before it. */
-  #addUp(treeNumber: ObjectNumber, isKnown: (treeNumber: ObjectNumber) => boolean): EntryCounts | undefined {
+  /** @param maxTimes - How often an object may be among them. */
+  #entries(
+    treeNumber: ObjectNumber,
+    isKnown: (tree: ObjectNumber) => boolean,
+    maxTimes: number,
+  ): number[] | undefined {
     this.#counts ??= new Int32Array(this.kinds.length);
-    const counts = new EntryCounts(this.#counts);
+    const counts = this.#counts;
+    const touched: number[] = [];
+    const isComplete = this.#addUp(treeNumber, isKnown, counts, touched);
+    const entries: number[] = [];
+    for (const objectNumber of touched) {
+      const times = Math.min(counts[objectNumber] as number, maxTimes);
+      counts[objectNumber] = 0;
+      for (let i = 0; i < times && isComplete; i++) entries.push(objectNumber);
+    }
+    return isComplete ? entries : undefined;
+  }
+
+  /**
+   * @param counts - Gets, by object, how many entries the tree has more than the last known one before it.
+   * @param touched - Gets the objects with a count; some of them may come twice.
+   * @returns Whether the sidecars say all of it.
+   */
+  #addUp(
+    treeNumber: ObjectNumber,
+    isKnown: (tree: ObjectNumber) => boolean,
+    counts: Int32Array,
+    touched: number[],
+  ): boolean {
     let tree = treeNumber;
     // Contradictory histories may go round in a circle: then a tree comes again that was noted some steps before.
     let notedTree = -1;
@@ -117,47 +126,20 @@ export class TreeContents {
         noteAt *= 2;
       }
       const kind = this.kinds[tree];
-      if (kind !== TREE_KIND.whole && kind !== TREE_KIND.changed) break;
+      if (kind !== TREE_KIND.whole && kind !== TREE_KIND.changed) return false;
       const changes = this.changesOf(tree);
       this.addedCount += 1 + changes.length;
       for (const change of changes) {
-        if (change >= TREE_ENTRY_GONE) counts.add(change - TREE_ENTRY_GONE, -1);
-        else counts.add(change, 1);
+        const isGone = change >= TREE_ENTRY_GONE;
+        const objectNumber = isGone ? change - TREE_ENTRY_GONE : change;
+        const count = counts[objectNumber] as number;
+        if (count === 0) touched.push(objectNumber);
+        counts[objectNumber] = isGone ? count - 1 : count + 1;
       }
-      if (kind === TREE_KIND.whole) return counts;
+      if (kind === TREE_KIND.whole) return true;
       tree = this.#predecessors[tree] as number;
-      if (tree >= 0 && isKnown(tree)) return counts;
+      if (tree >= 0 && isKnown(tree)) return true;
     }
-    counts.forget();
-    return undefined;
-  }
-}
-
-/** Counts by object in an array that all calls share: each leaves it as it was. */
-class EntryCounts {
-  readonly #counts: Int32Array;
-  readonly #touched: number[] = [];
-
-  constructor(counts: Int32Array) {
-    this.#counts = counts;
-  }
-
-  add(objectNumber: ObjectNumber, difference: number): void {
-    const count = this.#counts[objectNumber] as number;
-    if (count === 0) this.#touched.push(objectNumber);
-    this.#counts[objectNumber] = count + difference;
-  }
-
-  forget(): void {
-    for (const objectNumber of this.#touched) this.#counts[objectNumber] = 0;
-  }
-
-  /** Once. Calls for each object, and forgets it. */
-  forEach(visit: (count: number, objectNumber: ObjectNumber) => void): void {
-    for (const objectNumber of this.#touched) {
-      const count = this.#counts[objectNumber] as number;
-      this.#counts[objectNumber] = 0;
-      if (count !== 0) visit(count, objectNumber);
-    }
+    return false;
   }
 }

@@ -2,7 +2,7 @@
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { Uint32Vector } from "../walk/uint32-vector.ts";
 import { NO_OBJECT, type TreeRecorder } from "./compare-commits.ts";
-import { NONE, TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
+import { NONE, partOf, TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
 
 /** Columns of one length, but for the changes; objects are written as in the pack's history. */
 export interface RecordedTrees {
@@ -112,14 +112,12 @@ export function joinTreeRecords(
       firstPlace[tree] = place;
     }
   }
-  const kinds: number[] = [];
-  const ends = new Uint32Vector();
-  const changes = new Uint32Vector();
+  const columns = new TreeColumnsBuilder();
   for (let tree = 0; tree < types.length; tree++) {
     if (types[tree] !== OBJECT_TYPE.tree) continue;
     const part = parts[firstPart[tree] as number];
     let kind: number = TREE_KIND.unknown;
-    if (part !== undefined && changes.length < maxChanges) {
+    if (part !== undefined && columns.changeCount < maxChanges) {
       const place = firstPlace[tree] as number;
       const predecessor = part.predecessors[place] as number;
       const before = parts[firstPart[predecessor] ?? -1];
@@ -132,17 +130,33 @@ export function joinTreeRecords(
         predecessors[tree] = predecessor;
       }
     }
-    if (part !== undefined && kind !== TREE_KIND.unknown) {
-      const place = firstPlace[tree] as number;
-      const start = place === 0 ? 0 : (part.changeEnds[place - 1] as number);
-      for (const change of part.changes.subarray(start, part.changeEnds[place])) changes.push(change);
-    }
-    kinds.push(kind);
-    ends.push(changes.length);
+    const isKnown = part !== undefined && kind !== TREE_KIND.unknown;
+    columns.add(kind, isKnown ? partOf(part.changes, part.changeEnds, firstPlace[tree] as number) : []);
   }
-  return {
-    treeKinds: Uint8Array.from(kinds),
-    treeChangeEnds: ends.values().slice(),
-    treeChanges: changes.values().slice(),
-  };
+  return columns.columns();
+}
+
+/** Columns over trees, added one after the other. */
+export class TreeColumnsBuilder {
+  readonly #kinds: number[] = [];
+  readonly #ends = new Uint32Vector();
+  readonly #changes = new Uint32Vector();
+
+  get changeCount(): number {
+    return this.#changes.length;
+  }
+
+  add(kind: number, changes: Iterable<number>): void {
+    for (const change of changes) this.#changes.push(change);
+    this.#kinds.push(kind);
+    this.#ends.push(this.#changes.length);
+  }
+
+  columns(): TreeColumns {
+    return {
+      treeKinds: Uint8Array.from(this.#kinds),
+      treeChangeEnds: this.#ends.values().slice(),
+      treeChanges: this.#changes.values().slice(),
+    };
+  }
 }

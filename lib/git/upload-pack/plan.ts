@@ -1,8 +1,7 @@
 /** What to send: plain data, worked out before any of the pack is written. */
 
 import type { PaintedHistory } from "../history/commit-history.ts";
-import { markMissingByHistory } from "../history/mark-by-history.ts";
-import { canPassByColumns, passingObjects } from "../history/passing-objects.ts";
+import { canPassByColumns, markMissingByHistory, passingObjects } from "../history/objects-by-history.ts";
 import type { ObjectId } from "../object-id.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
@@ -85,7 +84,7 @@ export async function* planPack(
     const objectNumbers =
       filter === undefined || history === undefined
         ? objects.packs.allObjects()
-        : passingObjects(objects, history, { ...request, refList, filter });
+        : passingObjects(objects, history, refList, request.wants, filter);
     yield { progress: `Enumerating objects: ${objectNumbers.length}, done.\n` };
     return { kind: "copy-entries", objects, objectNumbers, clientHas: () => false, isThin: false };
   }

@@ -67,26 +67,27 @@ export async function depthOfNearest(
   return undefined;
 }
 
-export interface RevisionLimits {
-  /** Commits older than this are left out; 0 leaves out none. */
-  readonly sinceSeconds: number;
-  /** Left out with all that they reach. */
-  readonly excludedRows: readonly number[];
-}
-
-/** The commits reachable from `startRows` within the limits. */
+/**
+ * The commits reachable from `startRows` within the limits.
+ * @param sinceSeconds - Commits older than this are left out; 0 leaves out none.
+ * @param excludedRows - Left out with all that they reach.
+ */
 export async function cutByRevisions(
   table: CommitTable,
   startRows: readonly number[],
-  { sinceSeconds, excludedRows }: RevisionLimits,
+  sinceSeconds: number,
+  excludedRows: readonly number[],
 ): Promise<HistoryCut> {
   const rows =
     excludedRows.length === 0
       ? await rowsSince(table, startRows, sinceSeconds)
-      : await rowsSinceWithout(table, startRows, sinceSeconds, excludedRows);
+      : // Here an old commit excludes what it reaches: git treats the two cases differently.
+        new Set((await findMissingCommits(table, startRows, excludedRows, sinceSeconds)).rows);
   const boundaryRows = new Set<number>();
   const innerRows = new Set<number>();
   for (const row of rows) {
+    // For its pauses: they are loaded.
+    await table.load(row);
     const isInner = table.parentRows(row).every((parentRow) => rows.has(parentRow));
     (isInner ? innerRows : boundaryRows).add(row);
   }
@@ -94,11 +95,7 @@ export async function cutByRevisions(
 }
 
 /** An old commit ends its line of history, whatever the age of those below it. */
-async function rowsSince(
-  table: CommitTable,
-  startRows: readonly number[],
-  sinceSeconds: number,
-): Promise<Set<number>> {
+async function rowsSince(table: CommitTable, startRows: readonly number[], sinceSeconds: number): Promise<Set<number>> {
   const rows = new Set<number>();
   const pending = [...startRows];
   for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
@@ -109,17 +106,6 @@ async function rowsSince(
     for (const parentRow of parentRows) pending.push(parentRow);
   }
   return rows;
-}
-
-/** Here an old commit excludes what it reaches: git treats the two cases differently. */
-async function rowsSinceWithout(
-  table: CommitTable,
-  startRows: readonly number[],
-  sinceSeconds: number,
-  excludedRows: readonly number[],
-): Promise<Set<number>> {
-  const { rows } = await findMissingCommits(table, startRows, excludedRows, sinceSeconds);
-  return new Set(rows);
 }
 
 async function loadedParents(table: CommitTable, row: CommitRow): Promise<number[]> {

@@ -1,7 +1,7 @@
 /** Which objects the refs reach, and which packs hold others as well. */
 
 import { assertNotStopped } from "../../errors.ts";
-import { markMissingByHistory } from "../../git/history/mark-by-history.ts";
+import { markMissingByHistory } from "../../git/history/objects-by-history.ts";
 import type { ObjectNumber, PackNumber } from "../../git/object-numbers.ts";
 import type { RefList } from "../../git/ports.ts";
 import { markMissingObjects } from "../../git/walk/missing-objects.ts";
