@@ -5,7 +5,7 @@
 
 import type { ObjectId } from "../object-id.ts";
 import type { CommitRow } from "../object-numbers.ts";
-import type { ObjectReader, RefList } from "../ports.ts";
+import type { ObjectReader, RefList, UploadPackSource } from "../ports.ts";
 import { CommitTable } from "../walk/commit-table.ts";
 import { cutAtDepth, cutByRevisions, depthOfNearest, type HistoryCut } from "../walk/history-cut.ts";
 import type { ShallowHistory } from "../walk/missing-objects.ts";
@@ -28,15 +28,9 @@ export interface ShallowPlan extends ShallowLines {
   readonly history: ShallowHistory;
 }
 
-/** What of a repository is needed here. */
-interface HistorySource {
-  openObjects(): Promise<ObjectReader>;
-  readonly mayHoldUnreachable: boolean;
-}
-
 /** @throws {RefusedRequestError} The request makes no sense for this repository. */
 export async function planShallow(
-  source: HistorySource,
+  source: Pick<UploadPackSource, "mayHoldUnreachable"> & { openObjects(): Promise<ObjectReader> },
   refList: RefList,
   { shallows, deepen }: HistoryRequest,
   wants: readonly ObjectId[],
@@ -45,9 +39,13 @@ export async function planShallow(
   const findServed = await findServedBy(objects, refList, source.mayHoldUnreachable);
   const table = new CommitTable(objects);
   const clientRows = await readClientRows(objects, table, shallows, findServed);
-  const cutter = new HistoryCutter(refList, objects, table);
+  const findCommits = (ids: readonly ObjectId[]): Promise<number[]> => commitRows(objects, table, ids);
+  const wantRows = deepen === undefined ? [] : await findCommits(wants);
+  const excludedIds =
+    deepen?.kind === "revisions" ? deepen.excluded.map((name) => excludedId(refList, name)) : [];
+  const rows = { wantRows, excludedRows: await findCommits(excludedIds), clientRows };
   const { boundaryRows, innerRows } =
-    deepen === undefined ? NOTHING_CUT : await cutter.cut(deepen, wants, clientRows);
+    deepen === undefined ? NOTHING_CUT : await cutHistory(table, deepen, rows);
   const shallowRows = [...boundaryRows].filter((row) => !clientRows.has(row));
   const deepenedRows = [...clientRows].filter((row) => innerRows.has(row));
   for (const row of clientRows) table.cut(row);
@@ -86,57 +84,43 @@ async function readClientRows(
   return rows;
 }
 
-class HistoryCutter {
-  readonly #refList: RefList;
-  readonly #objects: ObjectReader;
-  readonly #table: CommitTable;
+interface NamedRows {
+  readonly wantRows: readonly number[];
+  readonly excludedRows: readonly number[];
+  readonly clientRows: ReadonlySet<number>;
+}
 
-  constructor(refList: RefList, objects: ObjectReader, table: CommitTable) {
-    this.#refList = refList;
-    this.#objects = objects;
-    this.#table = table;
-  }
-
-  async cut(
-    deepen: Deepening,
-    wants: readonly ObjectId[],
-    clientRows: ReadonlySet<number>,
-  ): Promise<HistoryCut> {
-    const table = this.#table;
-    if (deepen.kind === "revisions") return this.#cutByRevisions(deepen, wants);
-    if (deepen.depth === INFINITE_DEPTH) return { boundaryRows: new Set(), innerRows: clientRows };
-    const wantRows = await this.#commitRows(wants);
-    if (!deepen.isRelative) return cutAtDepth(table, wantRows, deepen.depth);
-    const clientDepth = await depthOfNearest(table, wantRows, clientRows);
-    return clientDepth === undefined ? NOTHING_CUT : cutAtDepth(table, wantRows, clientDepth + deepen.depth);
-  }
-
-  async #cutByRevisions(
-    { sinceSeconds, excluded }: Deepening & { kind: "revisions" },
-    wants: readonly ObjectId[],
-  ): Promise<HistoryCut> {
-    const wantRows = await this.#commitRows(wants);
-    const excludedRows = await this.#commitRows(excluded.map((name) => this.#excludedId(name)));
-    const cut = await cutByRevisions(this.#table, wantRows, { sinceSeconds, excludedRows });
+async function cutHistory(table: CommitTable, deepen: Deepening, rows: NamedRows): Promise<HistoryCut> {
+  const { wantRows, excludedRows, clientRows } = rows;
+  if (deepen.kind === "revisions") {
+    const cut = await cutByRevisions(table, wantRows, deepen.sinceSeconds, excludedRows);
     if (cut.boundaryRows.size + cut.innerRows.size === 0)
       throw new RefusedRequestError("no commits selected for shallow requests");
     return cut;
   }
+  if (deepen.depth === INFINITE_DEPTH) return { boundaryRows: new Set(), innerRows: clientRows };
+  if (!deepen.isRelative) return cutAtDepth(table, wantRows, deepen.depth);
+  const clientDepth = await depthOfNearest(table, wantRows, clientRows);
+  return clientDepth === undefined ? NOTHING_CUT : cutAtDepth(table, wantRows, clientDepth + deepen.depth);
+}
 
-  #excludedId(name: string): ObjectId {
-    const [id, ...others] = findRefs(this.#refList, name);
-    if (others.length > 0) throw new RefusedRequestError(`ambiguous deepen-not: ${name}`);
-    if (id === undefined) throw new RefusedRequestError(`deepen-not is not a ref: ${name}`);
-    return id;
-  }
+function excludedId(refList: RefList, name: string): ObjectId {
+  const [id, ...others] = findRefs(refList, name);
+  if (others.length > 0) throw new RefusedRequestError(`ambiguous deepen-not: ${name}`);
+  if (id === undefined) throw new RefusedRequestError(`deepen-not is not a ref: ${name}`);
+  return id;
+}
 
-  /** Tags are followed; what is no commit in the end has no history. */
-  async #commitRows(ids: readonly ObjectId[]): Promise<number[]> {
-    const rows = new Set<number>();
-    for (const id of ids) {
-      const peeled = await peelObject(this.#objects, id);
-      if (peeled?.type === "commit") rows.add(this.#table.rowOf(peeled.objectNumber));
-    }
-    return [...rows];
+/** Tags are followed; what is no commit in the end has no history. */
+async function commitRows(
+  objects: ObjectReader,
+  table: CommitTable,
+  ids: readonly ObjectId[],
+): Promise<number[]> {
+  const rows = new Set<number>();
+  for (const id of ids) {
+    const peeled = await peelObject(objects, id);
+    if (peeled?.type === "commit") rows.add(table.rowOf(peeled.objectNumber));
   }
+  return [...rows];
 }

@@ -95,7 +95,11 @@ export async function cutByRevisions(
 }
 
 /** An old commit ends its line of history, whatever the age of those below it. */
-async function rowsSince(table: CommitTable, startRows: readonly number[], sinceSeconds: number): Promise<Set<number>> {
+async function rowsSince(
+  table: CommitTable,
+  startRows: readonly number[],
+  sinceSeconds: number,
+): Promise<Set<number>> {
   const rows = new Set<number>();
   const pending = [...startRows];
   for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
