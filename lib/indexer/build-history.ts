@@ -1,11 +1,11 @@
 /** Builds a pack's history sidecar over the threads that have indexed it. */
 import { DEFAULT_HISTORY_LIMITS, type HistoryLimits } from "../git/history/history-budget.ts";
-import { NONE, type PackHistory, TREE_ENTRY_GONE, type TreeColumns } from "../git/history/pack-history.ts";
+import { NONE, type PackHistory, type TreeColumns } from "../git/history/pack-history.ts";
 import type { RecordedTrees } from "../git/history/tree-records.ts";
-import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { SharedEntryTable } from "../git/pack/entry-table.ts";
+import { PackIndex } from "../git/pack/index-v2.ts";
 import { OBJECT_TYPE } from "../git/pack/pack-format.ts";
-import { type Introduced, type ReadCommits, TREE_ELSEWHERE } from "./history-tasks.ts";
+import { Externals, type Introduced, TREE_ELSEWHERE } from "./history-tasks.ts";
 import type { IndexThread } from "./index-threads.ts";
 import { type CommitColumns, inOrder, parentsFirst } from "./order-commits.ts";
 import { inShared, sharedWords } from "./shared-memory.ts";
@@ -82,8 +82,7 @@ async function readAllCommits(
   const tagShares = splitEvenly(tagObjects, threads.length);
   const parts = await Promise.all(
     threads.map((thread, i) =>
-      thread.run({
-        kind: "read-commits",
+      thread.run("readCommits", {
         table,
         entryCount,
         index,
@@ -93,7 +92,7 @@ async function readAllCommits(
       }),
     ),
   );
-  const externals = new Externals(pack.types.length);
+  const externals = new Externals(new PackIndex(index));
   const parentCount = parts.reduce((sum, { parents }) => sum + parents.length, 0);
   const commits = {
     commitObjects,
@@ -137,48 +136,6 @@ function splitEvenly(numbers: Uint32Array, partCount: number): Uint32Array[] {
   return Array.from({ length: partCount }, (_, i) => numbers.slice(i * each, (i + 1) * each));
 }
 
-/** Objects of other packs, each once, in the order they are first named. */
-export class Externals {
-  readonly #objectCount: number;
-  readonly #places = new Map<ObjectId, number>();
-
-  constructor(objectCount: number) {
-    this.#objectCount = objectCount;
-  }
-
-  /** How the object is written in the history. */
-  reference(id: ObjectId): number {
-    let place = this.#places.get(id);
-    if (place === undefined) {
-      place = this.#places.size;
-      this.#places.set(id, place);
-    }
-    return this.#objectCount + place;
-  }
-
-  /** Numbers of a thread's own externals become those of all; {@link TREE_ENTRY_GONE} stays. */
-  renumber(references: Uint32Array, { externalIds }: Pick<ReadCommits, "externalIds">): Uint32Array {
-    if (externalIds.length === 0) return references;
-    return references.map((reference) => {
-      const isGone = reference >= TREE_ENTRY_GONE;
-      const place = (isGone ? reference - TREE_ENTRY_GONE : reference) - this.#objectCount;
-      if (place < 0) return reference;
-      const number = this.reference(objectIdAt(externalIds, place * OBJECT_ID_BYTES));
-      return isGone ? number + TREE_ENTRY_GONE : number;
-    });
-  }
-
-  ids(): Uint8Array {
-    const ids = new Uint8Array(this.#places.size * OBJECT_ID_BYTES);
-    let at = 0;
-    for (const id of this.#places.keys()) {
-      ids.set(objectIdBytes(id), at);
-      at += OBJECT_ID_BYTES;
-    }
-    return ids;
-  }
-}
-
 async function introduceAll(
   threads: readonly IndexThread[],
   pack: IndexedTable,
@@ -187,15 +144,7 @@ async function introduceAll(
 ): Promise<Introduced[] | undefined> {
   const { table, entryCount, index, order } = pack;
   const rowCount = commits.commitObjects.length;
-  const task = {
-    kind: "introduce",
-    table,
-    entryCount,
-    index,
-    order,
-    ...treesOf(commits, entryCount),
-    parentEnds: inShared(commits.parentEnds),
-  } as const;
+  const trees = { ...treesOf(commits, entryCount), parentEnds: inShared(commits.parentEnds) };
   const parts: Introduced[] = [];
   let nextPart = 0;
   let leftBytes = limits.maxComparedBytes;
@@ -206,8 +155,12 @@ async function introduceAll(
     for (let part = nextPart++; part * ROWS_PER_TASK < rowCount && !isTooMuch; part = nextPart++) {
       const firstRow = part * ROWS_PER_TASK;
       const endRow = Math.min(rowCount, firstRow + ROWS_PER_TASK);
-      const introduced = await thread.run({
-        ...task,
+      const introduced = await thread.run("introduce", {
+        table,
+        entryCount,
+        index,
+        order,
+        ...trees,
         firstRow,
         endRow,
         limits: {

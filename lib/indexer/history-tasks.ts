@@ -2,24 +2,27 @@
 import { CorruptPackError } from "../errors.ts";
 import { introducedObjects, NO_OBJECT } from "../git/history/compare-commits.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
-import { NONE } from "../git/history/pack-history.ts";
+import { NONE, partOf, TREE_ENTRY_GONE } from "../git/history/pack-history.ts";
 import { type RecordedTrees, TreeRecords } from "../git/history/tree-records.ts";
-import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
+import { OBJECT_ID_BYTES, type ObjectId, objectIdAt } from "../git/object-id.ts";
 import { parseCommit, parseTag } from "../git/objects.ts";
 import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { DeltaResolver } from "../git/pack/resolve-deltas.ts";
 
-interface PackInMemory {
+/** Of entries that a resolver reads. */
+export interface EntriesTask {
   readonly table: SharedEntryTable;
   readonly entryCount: number;
+}
+
+interface IndexedEntriesTask extends EntriesTask {
   /** The pack's index, and by its numbers the entries' numbers. */
   readonly index: Uint8Array;
   readonly order: Uint32Array;
 }
 
-export interface ReadCommitsTask extends PackInMemory {
-  readonly kind: "read-commits";
+export interface ReadCommitsTask extends IndexedEntriesTask {
   /** Index numbers. */
   readonly commits: Uint32Array;
   readonly tags: Uint32Array;
@@ -41,9 +44,8 @@ export function readCommits(
   { index, order, commits, tags }: ReadCommitsTask,
   resolver: DeltaResolver,
 ): ReadCommits {
-  const packIndex = new PackIndex(index);
-  const externals = new ExternalIds(packIndex);
-  const reference = (id: ObjectId): number => externals.reference(objectIdBytes(id), 0);
+  const externals = new Externals(new PackIndex(index));
+  const reference = (id: ObjectId): number => externals.reference(id);
   const seconds = new Float64Array(commits.length);
   const trees = new Uint32Array(commits.length);
   const parentEnds = new Uint32Array(commits.length);
@@ -73,8 +75,7 @@ export function readCommits(
 /** In place of a tree that is not in the pack. */
 export const TREE_ELSEWHERE = 0xffffffff;
 
-export interface IntroduceTask extends PackInMemory {
-  readonly kind: "introduce";
+export interface IntroduceTask extends IndexedEntriesTask {
   /** Of each commit of the pack: its tree's index number, and those of its parents. */
   readonly trees: Uint32Array;
   readonly parentEnds: Uint32Array;
@@ -107,16 +108,15 @@ export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introdu
   const { sizes } = new EntryTable(task.table);
   const find = (bytes: Uint8Array, start: number): number => packIndex.findBytes(bytes, start);
   const local = (tree: number): number => (tree === TREE_ELSEWHERE ? NO_OBJECT : tree);
-  const externals = new ExternalIds(packIndex);
-  const records = new TreeRecords(externals.reference, limits.maxTreeChangesAtOnce);
+  const externals = new Externals(packIndex);
+  const records = new TreeRecords(externals.referenceAt, limits.maxTreeChangesAtOnce);
   const ends = new Uint32Array(endRow - firstRow);
   const objects: number[] = [];
   const predecessors: number[] = [];
   const openRows: number[] = [];
   let comparedBytes = 0;
   for (let row = firstRow; row < endRow; row++) {
-    const parentStart = row === 0 ? 0 : (parentEnds[row - 1] as number);
-    const parents = Array.from(parentTrees.subarray(parentStart, parentEnds[row]), local);
+    const parents = Array.from(partOf(parentTrees, parentEnds, row), local);
     records.beginCommit(row);
     const steps = introducedObjects(local(trees[row] as number), parents, find, records);
     let step = steps.next();
@@ -148,8 +148,8 @@ export function introduce(task: IntroduceTask, resolver: DeltaResolver): Introdu
   };
 }
 
-/** Numbers for objects of other packs, above those of the index. */
-class ExternalIds {
+/** How a history writes objects: by their numbers in the pack's index, those of other packs above these, as they are first named. */
+export class Externals {
   readonly #packIndex: PackIndex;
   readonly #places = new Map<ObjectId, number>();
 
@@ -157,21 +157,38 @@ class ExternalIds {
     this.#packIndex = packIndex;
   }
 
-  readonly reference = (bytes: Uint8Array, start: number): number => {
+  /** Of the object whose id is at `bytes[start]`. */
+  readonly referenceAt = (bytes: Uint8Array, start: number): number => {
     const number = this.#packIndex.findBytes(bytes, start);
-    if (number >= 0) return number;
-    const id = objectIdAt(bytes, start);
-    let place = this.#places.get(id);
-    if (place === undefined) {
-      place = this.#places.size;
-      this.#places.set(id, place);
-    }
-    return this.#packIndex.objectCount + place;
+    return number >= 0 ? number : this.#external(objectIdAt(bytes, start));
   };
 
+  reference(id: ObjectId): number {
+    const number = this.#packIndex.find(id);
+    return number >= 0 ? number : this.#external(id);
+  }
+
+  #external(id: ObjectId): number {
+    const known = this.#places.get(id);
+    const place = known ?? this.#places.size;
+    if (known === undefined) this.#places.set(id, place);
+    return this.#packIndex.objectCount + place;
+  }
+
+  /** References by another one's externals become references by these; {@link TREE_ENTRY_GONE} stays. */
+  renumber(references: Uint32Array, { externalIds }: Pick<ReadCommits, "externalIds">): Uint32Array {
+    if (externalIds.length === 0) return references;
+    return references.map((reference) => {
+      const isGone = reference >= TREE_ENTRY_GONE;
+      const place = (isGone ? reference - TREE_ENTRY_GONE : reference) - this.#packIndex.objectCount;
+      if (place < 0) return reference;
+      const number = this.#external(objectIdAt(externalIds, place * OBJECT_ID_BYTES));
+      return isGone ? number + TREE_ENTRY_GONE : number;
+    });
+  }
+
+  /** 20 bytes each. */
   ids(): Uint8Array {
-    const ids = new Uint8Array(this.#places.size * OBJECT_ID_BYTES);
-    for (const [id, place] of this.#places) ids.set(objectIdBytes(id), place * OBJECT_ID_BYTES);
-    return ids;
+    return new Uint8Array(Buffer.from([...this.#places.keys()].join(""), "hex"));
   }
 }

@@ -248,7 +248,7 @@ async function checkLinks(
   index: Uint8Array,
   types: Uint8Array,
 ): Promise<OpenLinks> {
-  const parts = await Promise.all(threads.map((thread) => thread.run({ kind: "check-links", index, types })));
+  const parts = await Promise.all(threads.map((thread) => thread.run("checkLinks", { index, types })));
   return {
     ids: concatenated(parts.map((part) => part.ids)),
     flags: concatenated(parts.map((part) => part.flags)),
@@ -257,7 +257,7 @@ async function checkLinks(
 
 async function takeLfsPointers(threads: readonly IndexThread[], index: Uint8Array): Promise<Uint8Array> {
   const packIndex = new PackIndex(index);
-  const parts = await Promise.all(threads.map((thread) => thread.run({ kind: "take-lfs-pointers" })));
+  const parts = await Promise.all(threads.map((thread) => thread.run("takeLfsPointers")));
   return collectedLfsPointers(parts, packIndex.objectCount, (ids, start) => packIndex.findBytes(ids, start));
 }
 

@@ -1,7 +1,7 @@
 /** The parts of indexing a pack that any thread can do. One object per thread; it owns that thread's memory. */
 import { findEntryBoundary } from "../git/pack/entry-boundary.ts";
 import type { ScannedEntries } from "../git/pack/entry-columns.ts";
-import { EntryTable, type SharedEntryTable } from "../git/pack/entry-table.ts";
+import { EntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import { EntryInflater } from "../git/pack/inflate.ts";
 import { LfsPointerCollector } from "../git/pack/lfs-pointers.ts";
@@ -13,6 +13,7 @@ import { PackScanner, type ScanOptions } from "../git/pack/scan.ts";
 import { CachedFilePackSource } from "./cached-file-pack-source.ts";
 import { FilePackSource, PackFileProgress } from "./file-pack-source.ts";
 import {
+  type EntriesTask,
   type Introduced,
   type IntroduceTask,
   introduce,
@@ -30,51 +31,6 @@ export interface IndexTaskOptions {
   readonly arenaBytes: number;
 }
 
-export interface ScanTask {
-  readonly kind: "scan";
-  readonly startOffsetBytes: number;
-  readonly stopOffsetBytes: number;
-  /** Whether an entry is known to begin at the start; else the first likely one is taken. */
-  readonly startIsEntry: boolean;
-}
-
-export interface ResolveTask {
-  readonly kind: "resolve";
-  readonly table: SharedEntryTable;
-  readonly entryCount: number;
-  /** Entry numbers below which there are deltas to resolve. */
-  readonly roots: SharedArrayBuffer;
-  /** Which root is next; the threads take turns. */
-  readonly nextRoot: SharedArrayBuffer;
-}
-
-export interface CheckLinksTask {
-  readonly kind: "check-links";
-  /** The pack's index. */
-  readonly index: Uint8Array;
-  /** The types of its objects, in its order. */
-  readonly types: Uint8Array;
-}
-
-/** Hands over the pointers of git-lfs that were seen, as `LfsPointerCollector` takes them. */
-interface TakeLfsPointersTask {
-  readonly kind: "take-lfs-pointers";
-}
-
-/** What was collected so far is not to be trusted. */
-interface ForgetLinksTask {
-  readonly kind: "forget-links";
-}
-
-export type IndexTask =
-  | ReadCommitsTask
-  | IntroduceTask
-  | ScanTask
-  | ResolveTask
-  | CheckLinksTask
-  | TakeLfsPointersTask
-  | ForgetLinksTask;
-
 /** Links whose target is not in the pack, or is there with another type than the link says. */
 export interface OpenLinks {
   /** 20 bytes each. */
@@ -83,18 +39,7 @@ export interface OpenLinks {
   readonly flags: Uint8Array;
 }
 
-export type IndexTaskResult<T extends IndexTask> = T extends ReadCommitsTask
-  ? ReadCommits
-  : T extends IntroduceTask
-    ? Introduced | undefined
-    : T extends ScanTask
-      ? ScannedEntries
-      : T extends CheckLinksTask
-        ? OpenLinks
-        : T extends TakeLfsPointersTask
-          ? Uint8Array
-          : undefined;
-
+/** Each takes a task as plain data and returns plain data: both go between threads. */
 export class IndexTasks {
   readonly #options: IndexTaskOptions;
   readonly #progress: PackFileProgress;
@@ -112,17 +57,9 @@ export class IndexTasks {
     this.#progress = new PackFileProgress(options.progress);
   }
 
-  run(task: IndexTask): ScannedEntries | OpenLinks | ReadCommits | Introduced | Uint8Array | undefined {
-    if (task.kind === "scan") return this.#scan(task);
-    if (task.kind === "resolve") return this.#resolve(task);
-    if (task.kind === "read-commits") return readCommits(task, this.#resolverOf(task));
-    if (task.kind === "introduce") return introduce(task, this.#resolverOf(task));
-    if (task.kind === "take-lfs-pointers") return this.#lfsPointers.take();
-    if (task.kind === "forget-links") return this.#forgetLinks();
-    return this.#checkLinks(task);
-  }
-
-  #scan({ startOffsetBytes, stopOffsetBytes, startIsEntry }: ScanTask): ScannedEntries {
+  /** @param task - `startIsEntry`: an entry is known to begin at the start; else the first likely one is taken. */
+  scan(task: { startOffsetBytes: number; stopOffsetBytes: number; startIsEntry: boolean }): ScannedEntries {
+    const { startOffsetBytes, stopOffsetBytes, startIsEntry } = task;
     this.#scanner ??= new PackScanner(this.#scanOptions());
     const source = new FilePackSource(this.#options.fileDescriptor, this.#progress);
     const start = startIsEntry
@@ -131,18 +68,52 @@ export class IndexTasks {
     return this.#scanner.scan(source, start, stopOffsetBytes);
   }
 
-  #resolve({ table, entryCount, roots, nextRoot }: ResolveTask): undefined {
-    const resolver = this.#resolverOf({ table, entryCount });
-    const rootNumbers = new Uint32Array(roots);
-    const next = new Int32Array(nextRoot);
-    for (let i = Atomics.add(next, 0, 1); i < rootNumbers.length; i = Atomics.add(next, 0, 1)) {
-      resolver.resolveBelow(rootNumbers[i] as number);
+  /**
+   * @param task - `roots`: entry numbers below which there are deltas to resolve. `nextRoot`: which one is next; the threads
+   *   take turns.
+   */
+  resolve(task: EntriesTask & { roots: SharedArrayBuffer; nextRoot: SharedArrayBuffer }): undefined {
+    const resolver = this.#resolverOf(task);
+    const roots = new Uint32Array(task.roots);
+    const next = new Int32Array(task.nextRoot);
+    for (let i = Atomics.add(next, 0, 1); i < roots.length; i = Atomics.add(next, 0, 1)) {
+      resolver.resolveBelow(roots[i] as number);
     }
     return undefined;
   }
 
+  readCommits(task: ReadCommitsTask): ReadCommits {
+    return readCommits(task, this.#resolverOf(task));
+  }
+
+  introduce(task: IntroduceTask): Introduced | undefined {
+    return introduce(task, this.#resolverOf(task));
+  }
+
+  /** Hands over the pointers of git-lfs that were seen, as `LfsPointerCollector` takes them. */
+  takeLfsPointers(): Uint8Array {
+    return this.#lfsPointers.take();
+  }
+
+  /** For links collected so far that are not to be trusted. */
+  forgetLinks(): undefined {
+    this.#links = new ObjectIdSet();
+    this.#lfsPointers.take();
+    this.#scanner = undefined;
+    return undefined;
+  }
+
+  /** @param task - The pack's index, and the types of its objects, in its order. */
+  checkLinks({ index, types }: { index: Uint8Array; types: Uint8Array }): OpenLinks {
+    const packIndex = new PackIndex(index);
+    return this.#links.select((ids, start, flags) => {
+      const number = packIndex.findBytes(ids, start);
+      return number < 0 || flags !== 1 << (types[number] as number);
+    });
+  }
+
   /** One for all rounds and tasks, until bases are appended to the pack. */
-  #resolverOf({ table, entryCount }: Pick<ResolveTask, "table" | "entryCount">): DeltaResolver {
+  #resolverOf({ table, entryCount }: EntriesTask): DeltaResolver {
     // Its columns are not needed any more.
     this.#scanner = undefined;
     if (this.#resolver?.entryCount === entryCount) return this.#resolver;
@@ -151,25 +122,9 @@ export class IndexTasks {
     return this.#resolver;
   }
 
-  #forgetLinks(): undefined {
-    this.#links = new ObjectIdSet();
-    this.#lfsPointers.take();
-    this.#scanner = undefined;
-    return undefined;
-  }
-
-  #checkLinks({ index, types }: CheckLinksTask): OpenLinks {
-    const packIndex = new PackIndex(index);
-    return this.#links.select((ids, start, flags) => {
-      const number = packIndex.findBytes(ids, start);
-      return number < 0 || flags !== 1 << (types[number] as number);
-    });
-  }
-
   #scanOptions(): ScanOptions {
-    const { limits } = this.#options;
     return {
-      limits,
+      limits: this.#options.limits,
       arena: this.#arena,
       links: this.#links,
       lfsPointers: this.#lfsPointers,
@@ -177,3 +132,7 @@ export class IndexTasks {
     };
   }
 }
+
+export type IndexTaskName = keyof IndexTasks;
+export type IndexTaskOf<Name extends IndexTaskName> = Parameters<IndexTasks[Name]>;
+export type IndexResultOf<Name extends IndexTaskName> = ReturnType<IndexTasks[Name]>;

@@ -1,6 +1,12 @@
 /** Threads that run indexing tasks, or this thread alone where a pack is too small to be worth a start. */
 import { Worker } from "node:worker_threads";
-import { type IndexTask, type IndexTaskOptions, type IndexTaskResult, IndexTasks } from "./index-tasks.ts";
+import {
+  type IndexResultOf,
+  type IndexTaskName,
+  type IndexTaskOf,
+  type IndexTaskOptions,
+  IndexTasks,
+} from "./index-tasks.ts";
 import { type DescribedError, revivedError } from "./worker-error.ts";
 
 export type WorkerReply =
@@ -12,7 +18,7 @@ export const THREAD_IS_READY = "ready";
 
 /** Runs one task at a time. */
 export interface IndexThread {
-  run<T extends IndexTask>(task: T): Promise<IndexTaskResult<T>>;
+  run<Name extends IndexTaskName>(name: Name, ...task: IndexTaskOf<Name>): Promise<IndexResultOf<Name>>;
   /** A task that runs fails, and each later one. */
   close(): Promise<void>;
 }
@@ -26,7 +32,7 @@ export function startIndexThreads(threadCount: number, options: IndexTaskOptions
 function inThisThread(options: IndexTaskOptions): IndexThread {
   const tasks = new IndexTasks(options);
   return {
-    run: async <T extends IndexTask>(task: T) => tasks.run(task) as IndexTaskResult<T>,
+    run: async (name, ...task) => runTask(tasks, name, task),
     close: async () => {},
   };
 }
@@ -48,11 +54,11 @@ function inWorkerThread(options: IndexTaskOptions): IndexThread {
   isReady.catch(() => undefined); // thrown to callers of `run`
   let isClosed = false;
   return {
-    run: async <T extends IndexTask>(task: T) => {
+    run: async (name, ...task) => {
       await isReady;
       // What is sent to a thread that has ended is never answered.
       if (isClosed) throw new Error("indexing thread has ended");
-      return runIn(worker, task);
+      return runIn(worker, name, task);
     },
     close: async () => {
       isClosed = true;
@@ -62,12 +68,31 @@ function inWorkerThread(options: IndexTaskOptions): IndexThread {
   };
 }
 
-function runIn<T extends IndexTask>(worker: Worker, task: T): Promise<IndexTaskResult<T>> {
+/** What a thread is sent. */
+export interface TaskMessage {
+  readonly name: IndexTaskName;
+  readonly task: readonly unknown[];
+}
+
+export function runTask<Name extends IndexTaskName>(
+  tasks: IndexTasks,
+  name: Name,
+  task: readonly unknown[],
+): IndexResultOf<Name> {
+  const method = tasks[name] as (...task: unknown[]) => IndexResultOf<Name>;
+  return method.call(tasks, ...task);
+}
+
+function runIn<Name extends IndexTaskName>(
+  worker: Worker,
+  name: Name,
+  task: IndexTaskOf<Name>,
+): Promise<IndexResultOf<Name>> {
   return new Promise((resolve, reject) => {
     const settle = (reply: WorkerReply): void => {
       worker.off("error", reject);
       worker.off("exit", onExit);
-      if (reply.ok) resolve(reply.result as IndexTaskResult<T>);
+      if (reply.ok) resolve(reply.result as IndexResultOf<Name>);
       else reject(revivedError(reply.error));
     };
     const onExit = (exitCode: number): void =>
@@ -75,6 +100,6 @@ function runIn<T extends IndexTask>(worker: Worker, task: T): Promise<IndexTaskR
     worker.once("message", settle);
     worker.once("error", reject);
     worker.once("exit", onExit);
-    worker.postMessage(task);
+    worker.postMessage({ name, task } satisfies TaskMessage);
   });
 }

@@ -1,7 +1,7 @@
 /** Runs indexing tasks in a worker thread: one message in, one message out. */
 import { parentPort, workerData } from "node:worker_threads";
-import { type IndexTask, type IndexTaskOptions, IndexTasks } from "./index-tasks.ts";
-import { THREAD_IS_READY, type WorkerReply } from "./index-threads.ts";
+import { type IndexTaskOptions, IndexTasks } from "./index-tasks.ts";
+import { runTask, type TaskMessage, THREAD_IS_READY, type WorkerReply } from "./index-threads.ts";
 import { describeError } from "./worker-error.ts";
 
 const tasks = new IndexTasks(workerData as IndexTaskOptions);
@@ -9,11 +9,11 @@ const port = parentPort;
 if (port === null) throw new Error("index-worker.ts runs in a worker thread only");
 
 port.postMessage(THREAD_IS_READY);
-port.on("message", (task: IndexTask) => {
+port.on("message", ({ name, task }: TaskMessage) => {
   let reply: WorkerReply;
   let moved: ArrayBuffer[] = [];
   try {
-    const result = tasks.run(task);
+    const result = runTask(tasks, name, task);
     reply = { ok: true, result };
     if (result !== undefined) moved = buffersOf(result);
   } catch (error) {

@@ -159,12 +159,6 @@ async function resolveRoots(
 ): Promise<void> {
   const shared = new SharedArrayBuffer(roots.length * 4);
   new Uint32Array(shared).set(roots);
-  const task = {
-    kind: "resolve",
-    table: table.shared,
-    entryCount,
-    roots: shared,
-    nextRoot: new SharedArrayBuffer(4),
-  } as const;
-  await Promise.all(threads.map((thread) => thread.run(task)));
+  const task = { table: table.shared, entryCount, roots: shared, nextRoot: new SharedArrayBuffer(4) };
+  await Promise.all(threads.map((thread) => thread.run("resolve", task)));
 }

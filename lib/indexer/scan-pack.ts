@@ -32,8 +32,7 @@ export async function scanPack(
       await progress.untilAvailable(startOffsetBytes + PACK_TRAILER_BYTES + 1);
       if (number > 0 && progress.availableBytes <= startOffsetBytes + PACK_TRAILER_BYTES) return;
       try {
-        const entries = await thread.run({
-          kind: "scan",
+        const entries = await thread.run("scan", {
           startOffsetBytes: number === 0 ? PACK_HEADER_BYTES : startOffsetBytes,
           stopOffsetBytes: startOffsetBytes + stretchBytes,
           startIsEntry: number === 0,
@@ -65,8 +64,7 @@ async function joinGuesses(
     // One entry may cover several stretches.
     if (thread === undefined || endOffsetBytes >= Math.min(stopOffsetBytes, entriesEndBytes)) return;
     const startOffsetBytes = endOffsetBytes;
-    const task = { kind: "scan", startOffsetBytes, stopOffsetBytes, startIsEntry: true } as const;
-    const entries = await thread.run(task);
+    const entries = await thread.run("scan", { startOffsetBytes, stopOffsetBytes, startIsEntry: true });
     stretches.push(entries);
     endOffsetBytes = entries.endOffsetBytes;
   };
@@ -93,13 +91,12 @@ async function scanAgain(
   threads: readonly IndexThread[],
   stretches: readonly ScannedEntries[],
 ): Promise<ScannedEntries[]> {
-  await Promise.all(threads.map((thread) => thread.run({ kind: "forget-links" })));
+  await Promise.all(threads.map((thread) => thread.run("forgetLinks")));
   const again: ScannedEntries[] = [];
   const remaining = stretches.entries();
   const scanNext = async (thread: IndexThread): Promise<void> => {
     for (const [number, { startOffsetBytes, endOffsetBytes }] of remaining) {
-      again[number] = await thread.run({
-        kind: "scan",
+      again[number] = await thread.run("scan", {
         startOffsetBytes,
         stopOffsetBytes: endOffsetBytes,
         startIsEntry: true,

@@ -15,7 +15,8 @@ import { parseCommit } from "../git/objects.ts";
 import type { ObjectBody } from "../git/pack/delta.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import type { ObjectReader } from "../git/ports.ts";
-import { type BuiltHistory, Externals } from "../indexer/build-history.ts";
+import type { BuiltHistory } from "../indexer/build-history.ts";
+import { Externals } from "../indexer/history-tasks.ts";
 
 /**
  * @param index - Of the new pack.
@@ -31,19 +32,12 @@ export async function completeHistory(
   limits: HistoryLimits = DEFAULT_HISTORY_LIMITS,
 ): Promise<PackHistory | undefined> {
   const packIndex = new PackIndex(index);
-  const externals = new Externals(packIndex.objectCount);
+  const externals = new Externals(packIndex);
   for (let at = 0; at < history.externalIds.length; at += OBJECT_ID_BYTES)
     externals.reference(objectIdAt(history.externalIds, at));
-  const reference = (objectNumber: number): number => {
-    const id = reader.objectId(objectNumber);
-    const local = packIndex.find(id);
-    return local >= 0 ? local : externals.reference(id);
-  };
+  const reference = (objectNumber: number): number => externals.reference(reader.objectId(objectNumber));
   // These name trees of older packs, which may have no number here.
-  const records = new TreeRecords(
-    (bytes, idStart) => referenceTo(packIndex, externals, bytes, idStart),
-    limits.maxTreeChangesAtOnce,
-  );
+  const records = new TreeRecords(externals.referenceAt, limits.maxTreeChangesAtOnce);
   const ownRecords: TreeRecorder = {
     begin: (tree, predecessor) => {
       const local = packIndex.find(reader.objectId(tree));
@@ -77,12 +71,6 @@ export async function completeHistory(
   const recorded = joinTreeRecords(parts, history.types, predecessors, limits.maxTreeChanges);
   const trees = someWhole(history.types, recorded, predecessors, externalIds.length / OBJECT_ID_BYTES);
   return { ...history, ...withAdditions(history, additions), ...trees, predecessors, externalIds };
-}
-
-/** The history's form of the object whose id is at `bytes[idStart]`. */
-function referenceTo(index: PackIndex, externals: Externals, bytes: Uint8Array, idStart: number): number {
-  const local = index.findBytes(bytes, idStart);
-  return local >= 0 ? local : externals.reference(objectIdAt(bytes, idStart));
 }
 
 type LimitedRead = (objectNumbers: readonly number[]) => Promise<ObjectBody[] | undefined>;

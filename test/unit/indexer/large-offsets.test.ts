@@ -37,9 +37,9 @@ test("entries on both sides of 4 GiB are found, resolved and indexed", async () 
     limits: DEFAULT_PACK_LIMITS,
     arenaBytes: 2 ** 20,
   });
-  const scan = { kind: "scan", stopOffsetBytes: Number.MAX_SAFE_INTEGER } as const;
+  const scan = { stopOffsetBytes: Number.MAX_SAFE_INTEGER };
   const task = { ...scan, startOffsetBytes: shiftBytes + 12, startIsEntry: true };
-  const stretches = await Promise.all(threads.map((thread) => thread.run(task)));
+  const stretches = await Promise.all(threads.map((thread) => thread.run("scan", task)));
   expect(stretches[0]?.endOffsetBytes).toBe(shiftBytes + pack.length - 20);
   const packInFile = { file, progress, readBase: undefined };
   const { table, entryCount } = await resolvePending(threads, stretches, packInFile, () => {});

@@ -37,8 +37,10 @@ test("deltas of one base are resolved rightly though together they are larger th
   progress.complete(pack.length);
   const options = { fileDescriptor: file.fd, progress: progress.shared, limits: DEFAULT_PACK_LIMITS };
   const threads = startIndexThreads(0, { ...options, arenaBytes: ARENA_BYTES });
-  const scan = { kind: "scan", startOffsetBytes: 12, stopOffsetBytes: Number.MAX_SAFE_INTEGER } as const;
-  const stretches = await Promise.all(threads.map((thread) => thread.run({ ...scan, startIsEntry: true })));
+  const scan = { startOffsetBytes: 12, stopOffsetBytes: Number.MAX_SAFE_INTEGER } as const;
+  const stretches = await Promise.all(
+    threads.map((thread) => thread.run("scan", { ...scan, startIsEntry: true })),
+  );
   const packInFile = { file, progress, readBase: undefined };
   const { table, entryCount } = await resolvePending(threads, stretches, packInFile, () => {});
   const ids = Array.from({ length: entryCount }, (_, number) => objectIdAt(table.ids, number * 20));
