@@ -56,25 +56,24 @@ export class PackFileProgress {
 
   /** Resolves when `bytes` are available or no more will come. @throws {CorruptPackError} The writer gave up. */
   async untilAvailable(bytes: number): Promise<void> {
-    for (;;) {
-      const state = Atomics.load(this.#cells, STATE);
-      const available = Atomics.load(this.#cells, AVAILABLE);
-      if (state === FAILED) throw new CorruptPackError("the pack's transfer was given up");
-      if (available >= bytes || state === COMPLETE) return;
-      const { value } = Atomics.waitAsync(this.#cells, AVAILABLE, available, WAIT_LIMIT_MS);
-      await value;
-    }
+    for (let available = this.#lacking(bytes); available !== undefined; available = this.#lacking(bytes))
+      await Atomics.waitAsync(this.#cells, AVAILABLE, available, WAIT_LIMIT_MS).value;
   }
 
   /** Blocks until `bytes` are available or no more will come. @returns What is available. */
   waitFor(bytes: number): number {
-    for (;;) {
-      const state = Atomics.load(this.#cells, STATE);
-      const available = Atomics.load(this.#cells, AVAILABLE);
-      if (state === FAILED) throw new CorruptPackError("the pack's transfer was given up");
-      if (available >= bytes || state === COMPLETE) return Number(available);
+    for (let available = this.#lacking(bytes); available !== undefined; available = this.#lacking(bytes))
       Atomics.wait(this.#cells, AVAILABLE, available, WAIT_LIMIT_MS);
-    }
+    return this.availableBytes;
+  }
+
+  /** @returns What is available, if that is less than `bytes` and more may come. */
+  #lacking(bytes: number): bigint | undefined {
+    // In this order: what is available when no more will come is all.
+    const state = Atomics.load(this.#cells, STATE);
+    const available = Atomics.load(this.#cells, AVAILABLE);
+    if (state === FAILED) throw new CorruptPackError("the pack's transfer was given up");
+    return available >= bytes || state === COMPLETE ? undefined : available;
   }
 }
 
@@ -97,19 +96,12 @@ export class FilePackSource implements PackSource {
 
   window(offsetBytes: number, atLeastBytes = 1): Uint8Array {
     const index = offsetBytes - this.#bufferOffsetBytes;
-    const leftBytes = this.#bufferedBytes - index;
-    if (index >= 0 && leftBytes >= Math.max(atLeastBytes, SMALLEST_WINDOW_BYTES)) {
-      return this.#buffer.subarray(index, this.#bufferedBytes);
-    }
+    const leftBytes = index < 0 ? 0 : this.#bufferedBytes - index;
+    const window = this.#buffer.subarray(index, this.#bufferedBytes);
+    if (leftBytes >= Math.max(atLeastBytes, SMALLEST_WINDOW_BYTES)) return window;
     const availableBytes = this.#progress.waitFor(offsetBytes + atLeastBytes);
     // Near the end of what there is, a refill would bring nothing new.
-    if (
-      index >= 0 &&
-      leftBytes >= atLeastBytes &&
-      this.#bufferOffsetBytes + this.#bufferedBytes >= availableBytes
-    ) {
-      return this.#buffer.subarray(index, this.#bufferedBytes);
-    }
+    if (leftBytes >= atLeastBytes && offsetBytes + leftBytes >= availableBytes) return window;
     this.#fill(offsetBytes, Math.min(WINDOW_BYTES, Math.max(0, availableBytes - offsetBytes)));
     return this.#buffer.subarray(0, this.#bufferedBytes);
   }

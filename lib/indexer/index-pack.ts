@@ -8,6 +8,7 @@ import { availableParallelism } from "node:os";
 import { assertNotStopped, CorruptPackError, LimitExceededError } from "../errors.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { NONE } from "../git/history/pack-history.ts";
+import { OBJECT_ID_BYTES } from "../git/object-id.ts";
 import { encodePackIndex, PackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
 import { collectedLfsPointers } from "../git/pack/lfs-pointers.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../git/pack/limits.ts";
@@ -117,7 +118,8 @@ async function indexWith(threads: IndexThread[], options: IndexPackOptions): Pro
   // To wait for more would block the thread that writes it.
   if (threadCount === 0) await progress.untilAvailable(Number.POSITIVE_INFINITY);
   const arenaBytes = isSmall ? smallArenaBytes(progress.availableBytes) : ARENA_BYTES;
-  const { objectCount } = await readHeader(file, progress);
+  await progress.untilAvailable(PACK_HEADER_BYTES);
+  const { objectCount } = decodePackHeader(await readBytes(file, 0, PACK_HEADER_BYTES));
   if (objectCount > limits.maxObjectCount) {
     throw new LimitExceededError(`pack has more than ${limits.maxObjectCount} objects`, { objectCount });
   }
@@ -131,14 +133,10 @@ function smallArenaBytes(packBytes: number): number {
   return 2 ** Math.ceil(Math.log2(Math.min(max, Math.max(min, packBytes * perPackByte))));
 }
 
-async function readHeader(
-  file: FileHandle,
-  progress: PackFileProgress,
-): Promise<{ readonly objectCount: number }> {
-  await progress.untilAvailable(PACK_HEADER_BYTES);
-  const header = new Uint8Array(PACK_HEADER_BYTES);
-  const { bytesRead } = await file.read(header, 0, PACK_HEADER_BYTES, 0);
-  return decodePackHeader(header.subarray(0, bytesRead));
+/** @returns Less at the file's end. */
+async function readBytes(file: FileHandle, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  const { buffer, bytesRead } = await file.read(new Uint8Array(lengthBytes), 0, lengthBytes, offsetBytes);
+  return buffer.subarray(0, bytesRead);
 }
 
 async function indexOver(
@@ -176,10 +174,8 @@ async function indexOver(
   );
   const entries = { objectCount: entryCount, ids: table.ids, offsets: table.offsets, crcs: table.crcs };
   const order = inShared(sortedByObjectId(entries));
-  const header = new Uint8Array(PACK_HEADER_BYTES);
-  await file.read(header, 0, PACK_HEADER_BYTES, 0);
-  const trailer = new Uint8Array(PACK_TRAILER_BYTES);
-  await file.read(trailer, 0, PACK_TRAILER_BYTES, progress.availableBytes - PACK_TRAILER_BYTES);
+  const header = await readBytes(file, 0, PACK_HEADER_BYTES);
+  const trailer = await readBytes(file, progress.availableBytes - PACK_TRAILER_BYTES, PACK_TRAILER_BYTES);
   const index = encodePackIndex(entries, order, trailer, sharedBytes);
   const types = typesInOrder(table.types, order);
   const openLinks = await checkLinks(threads, index, types);
@@ -213,6 +209,7 @@ async function indexOver(
   };
 }
 
+/** In shared memory. */
 function typesInOrder(types: Uint8Array, order: Uint32Array): Uint8Array {
   const inOrder = sharedBytes(order.length);
   for (let i = 0; i < order.length; i++) inOrder[i] = types[order[i] as number] as number;
@@ -234,11 +231,11 @@ function deltaBasesInOrder(bases: Int32Array, order: Uint32Array): Uint32Array {
 function countRepeats(ids: Uint8Array, order: Uint32Array): number {
   let repeats = 0;
   for (let i = 1; i < order.length; i++) {
-    const a = (order[i - 1] as number) * 20;
-    const b = (order[i] as number) * 20;
+    const a = (order[i - 1] as number) * OBJECT_ID_BYTES;
+    const b = (order[i] as number) * OBJECT_ID_BYTES;
     let same = 0;
-    while (same < 20 && ids[a + same] === ids[b + same]) same++;
-    if (same === 20) repeats++;
+    while (same < OBJECT_ID_BYTES && ids[a + same] === ids[b + same]) same++;
+    if (same === OBJECT_ID_BYTES) repeats++;
   }
   return repeats;
 }
@@ -250,8 +247,8 @@ async function checkLinks(
 ): Promise<OpenLinks> {
   const parts = await Promise.all(threads.map((thread) => thread.run("checkLinks", { index, types })));
   return {
-    ids: concatenated(parts.map((part) => part.ids)),
-    flags: concatenated(parts.map((part) => part.flags)),
+    ids: Buffer.concat(parts.map(({ ids }) => ids)),
+    flags: Buffer.concat(parts.map(({ flags }) => flags)),
   };
 }
 
@@ -259,14 +256,4 @@ async function takeLfsPointers(threads: readonly IndexThread[], index: Uint8Arra
   const packIndex = new PackIndex(index);
   const parts = await Promise.all(threads.map((thread) => thread.run("takeLfsPointers")));
   return collectedLfsPointers(parts, packIndex.objectCount, (ids, start) => packIndex.findBytes(ids, start));
-}
-
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
