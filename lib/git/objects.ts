@@ -1,7 +1,7 @@
 /** The fields of commits, tags and trees that a walk needs. Source: gitformat-commit-graph(5) and git-mktag(1). */
 import { CorruptPackError } from "../errors.ts";
 import { isObjectId, OBJECT_ID_BYTES, type ObjectId } from "./object-id.ts";
-import { OBJECT_TYPE, type ObjectType } from "./pack/pack-format.ts";
+import { isObjectType, type ObjectType } from "./pack/pack-format.ts";
 
 const decoder = new TextDecoder("latin1");
 const NEWLINE = 0x0a;
@@ -81,10 +81,6 @@ export function parseTag(bytes: Uint8Array): Tag {
   if (targetId === undefined || !isObjectType(targetType))
     throw new CorruptPackError("tag has a malformed header");
   return { targetId, targetType };
-}
-
-function isObjectType(text: string): text is ObjectType {
-  return Object.hasOwn(OBJECT_TYPE, text);
 }
 
 const SPACE = 0x20;

@@ -16,6 +16,10 @@ export type ObjectType = keyof typeof OBJECT_TYPE;
 /** As in a pack: 1 commit, 2 tree, 3 blob, 4 tag. */
 export type ObjectTypeCode = (typeof OBJECT_TYPE)[ObjectType];
 
+export function isObjectType(text: string): text is ObjectType {
+  return Object.hasOwn(OBJECT_TYPE, text);
+}
+
 const TYPE_NAMES: readonly (ObjectType | undefined)[] = [undefined, "commit", "tree", "blob", "tag"];
 
 /** @throws {CorruptPackError} Not 1 to 4. */

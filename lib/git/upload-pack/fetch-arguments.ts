@@ -5,6 +5,7 @@ import { HistoryLines } from "./history-lines.ts";
 import { RefusedRequestError } from "./refused-request.ts";
 import { addWithin, lineObjectId, unexpectedLine } from "./request-lines.ts";
 
+/** What a flag's line turns on. */
 const FLAG_OF_LINE = {
   "thin-pack": "thinPack",
   "ofs-delta": "ofsDelta",
@@ -16,6 +17,8 @@ const FLAG_OF_LINE = {
   done: "isDone",
 } as const;
 
+type Flag = (typeof FLAG_OF_LINE)[keyof typeof FLAG_OF_LINE];
+
 export class FetchArguments {
   readonly #limits: RequestLimits;
   readonly #history: HistoryLines;
@@ -24,16 +27,10 @@ export class FetchArguments {
   readonly #haves = new Set<ObjectId>();
   readonly #takesUriProtocols: boolean;
   #uriProtocols: readonly string[] | undefined;
-  readonly #flags = {
-    thinPack: false,
-    ofsDelta: false,
-    noProgress: false,
-    includeTag: false,
-    waitForDone: false,
-    sidebandAll: false,
-    isRelative: false,
-    isDone: false,
-  };
+  readonly #flags = Object.fromEntries(Object.values(FLAG_OF_LINE).map((flag) => [flag, false])) as Record<
+    Flag,
+    boolean
+  >;
 
   /** @param takesUriProtocols - Whether `packfile-uris` was advertised. */
   constructor(limits: RequestLimits, takesUriProtocols: boolean) {
@@ -45,15 +42,9 @@ export class FetchArguments {
   /** @throws {ProtocolError} No such argument, or a malformed one. @throws {LimitExceededError} */
   add(line: string): void {
     const limits = this.#limits;
-    const wants = { limits, maxCount: limits.maxWants, what: "wants" };
-    if (line.startsWith("want ")) addWithin(this.#wants, lineObjectId(line, "want "), wants);
+    if (line.startsWith("want ")) addWithin(limits, "wants", this.#wants, lineObjectId(line, "want "));
     else if (line.startsWith("want-ref ")) this.#addWantRef(line.slice("want-ref ".length));
-    else if (line.startsWith("have "))
-      addWithin(this.#haves, lineObjectId(line, "have "), {
-        limits,
-        maxCount: limits.maxHaves,
-        what: "haves",
-      });
+    else if (line.startsWith("have ")) addWithin(limits, "haves", this.#haves, lineObjectId(line, "have "));
     else if (this.#takesUriProtocols && line.startsWith("packfile-uris "))
       this.#addUriProtocols(line.slice("packfile-uris ".length));
     else if (isFlagLine(line)) this.#flags[FLAG_OF_LINE[line]] = true;
@@ -80,8 +71,7 @@ export class FetchArguments {
 
   #addWantRef(name: string): void {
     if (this.#wantRefs.has(name)) throw new RefusedRequestError(`duplicate want-ref ${name}`);
-    const limits = this.#limits;
-    addWithin(this.#wantRefs, name, { limits, maxCount: limits.maxWants, what: "wants" });
+    addWithin(this.#limits, "wants", this.#wantRefs, name);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Reads a filter as clients write it: `blob:none`, `tree:0`, `combine:…`. Source: git-rev-list(1), "--filter". */
 import { byteText } from "../byte-text.ts";
-import { OBJECT_TYPE, type ObjectType } from "../pack/pack-format.ts";
+import { isObjectType } from "../pack/pack-format.ts";
 import type { RefList, UploadPackSource } from "../ports.ts";
 import { ALL_TYPES, type ObjectFilter } from "../walk/object-filter.ts";
 import { parseSparsePatterns, type SparsePatterns } from "../walk/sparse-patterns.ts";
@@ -107,10 +107,6 @@ function parseScaled(text: string): number | undefined {
   const [, digits = "", unit = ""] = /^(\d{1,16})([kmg]?)$/i.exec(text) ?? [];
   const scale = SCALES.get(unit.toLowerCase());
   return digits === "" || scale === undefined ? undefined : Number(digits) * scale;
-}
-
-function isObjectType(text: string): text is ObjectType {
-  return Object.hasOwn(OBJECT_TYPE, text);
 }
 
 function intersection(a: FilterSpec, b: FilterSpec): FilterSpec {

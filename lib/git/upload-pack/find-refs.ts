@@ -76,3 +76,9 @@ export function resolveHead(refList: RefList): ResolvedHead | undefined {
   const { name: symrefTarget, ...ids } = target;
   return { ...ids, symrefTarget };
 }
+
+/** Where git looks for a name, in this order. Source: gitrevisions(7), "<refname>". */
+export function refPlaces(name: string): string[] {
+  const prefixes = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
+  return [...prefixes.map((prefix) => prefix + name), `refs/remotes/${name}/HEAD`];
+}

@@ -27,11 +27,7 @@ export class HistoryLines {
     const value = line.slice(space + 1);
     switch (line.slice(0, Math.max(space, 0))) {
       case "shallow":
-        addWithin(this.#shallows, lineObjectId(line, "shallow "), {
-          limits: this.#limits,
-          maxCount: this.#limits.maxShallows,
-          what: "shallow lines",
-        });
+        addWithin(this.#limits, "shallow lines", this.#shallows, lineObjectId(line, "shallow "));
         return true;
       case "deepen":
         this.#depth = parseNumber(value, line, INFINITE_DEPTH);
@@ -41,11 +37,7 @@ export class HistoryLines {
         this.#sinceSeconds = parseNumber(value, line, Number.MAX_SAFE_INTEGER);
         return true;
       case "deepen-not":
-        addWithin(this.#excluded, value, {
-          limits: this.#limits,
-          maxCount: this.#limits.maxDeepenNots,
-          what: "deepen-not lines",
-        });
+        addWithin(this.#limits, "deepen-not lines", this.#excluded, value);
         return true;
       case "filter":
         if (this.#filter !== undefined)

@@ -1,9 +1,9 @@
 /** Answers `ls-refs`. Source: gitprotocol-v2(5), "ls-refs". */
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
-import type { Ref, RefList } from "../ports.ts";
+import type { RefList } from "../ports.ts";
 import type { WorkSlices } from "../work-slices.ts";
 import type { LsRefsRequest } from "./fetch-request.ts";
-import { findRef, refLines, refsStartingWith, resolveHead } from "./find-refs.ts";
+import { findRef, refLines, refPlaces, refsStartingWith, resolveHead } from "./find-refs.ts";
 
 /** In chunks of whole pkt-lines; some are empty, where nothing begins with a prefix. */
 export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void> {
@@ -16,16 +16,6 @@ export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<U
 
 /** To look for a few names among many, in steps of `WorkSlices`. */
 const LOOK_UP_STEPS = 15;
-
-/** Where git looks for a name. Source: gitrevisions(7), "<refname>". */
-const PLACES = [
-  (name: string) => name,
-  (name: string) => `refs/${name}`,
-  (name: string) => `refs/tags/${name}`,
-  (name: string) => `refs/heads/${name}`,
-  (name: string) => `refs/remotes/${name}`,
-  (name: string) => `refs/remotes/${name}/HEAD`,
-];
 
 /**
  * Whether a client names a ref that is not here. Prefixes do not say what they are for, so this reads them as git sends them:
@@ -44,8 +34,7 @@ export async function lacksNamedRef(
     const pause = slices.spend(LOOK_UP_STEPS);
     if (pause !== undefined) await pause;
     let isHere = name === "HEAD";
-    for (const placeOf of PLACES) {
-      const place = placeOf(name);
+    for (const place of refPlaces(name)) {
       answered.add(place);
       isHere ||= findRef(refList, place) !== undefined;
     }
@@ -55,43 +44,31 @@ export async function lacksNamedRef(
     if (answered.has(prefix) || prefix.endsWith("/")) continue;
     const pause = slices.spend(LOOK_UP_STEPS);
     if (pause !== undefined) await pause;
-    if (isEmpty(refsStartingWith(refList, prefix))) return true;
+    const [first] = refsStartingWith(refList, prefix);
+    if (first === undefined) return true;
   }
   return false;
-}
-
-function isEmpty(refs: Iterable<Ref>): boolean {
-  for (const _ of refs) return false;
-  return true;
 }
 
 function* headLine(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void> {
   const head = resolveHead(refList);
   if (head !== undefined) {
-    const symref =
-      request.symrefs && head.symrefTarget !== undefined ? ` symref-target:${head.symrefTarget}` : "";
-    yield encodePktLine(`${refText({ ...head, name: "HEAD" }, request, symref)}\n`);
+    const { id, symrefTarget, peeledId } = head;
+    const symref = request.symrefs && symrefTarget !== undefined ? ` symref-target:${symrefTarget}` : "";
+    const peeled = request.peel && peeledId !== undefined ? ` peeled:${peeledId}` : "";
+    yield encodePktLine(`${id} HEAD${symref}${peeled}\n`);
   } else if (request.unborn && request.symrefs && "ref" in refList.head) {
     yield encodePktLine(`unborn HEAD symref-target:${refList.head.ref}\n`);
   }
-}
-
-function refText(ref: Ref, { peel }: LsRefsRequest, symref = ""): string {
-  const peeled = peel && ref.peeledId !== undefined ? ` peeled:${ref.peeledId}` : "";
-  return `${ref.id} ${ref.name}${symref}${peeled}`;
 }
 
 /** Without those that begin with another one, and in byte order: so no ref is listed twice, and all as they are sorted. */
 function minimalPrefixes(prefixes: readonly string[]): string[] {
   if (prefixes.length === 0) return [""];
   const minimal: string[] = [];
-  for (const prefix of prefixes.toSorted(compareUnits)) {
+  for (const prefix of prefixes.toSorted()) {
     const last = minimal.at(-1);
     if (last === undefined || !prefix.startsWith(last)) minimal.push(prefix);
   }
   return minimal;
-}
-
-function compareUnits(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -8,34 +8,23 @@ import type { RequestLimits } from "./fetch-request.ts";
 import { lineObjectId, unexpectedLine } from "./request-lines.ts";
 
 export interface ObjectInfoRequest {
-  readonly size: boolean;
-  readonly ids: readonly ObjectId[];
+  size: boolean;
+  readonly ids: ObjectId[];
 }
 
-export class ObjectInfoArguments {
-  readonly #limits: RequestLimits;
-  readonly #ids: ObjectId[] = [];
-  #size = false;
-
-  constructor(limits: RequestLimits) {
-    this.#limits = limits;
-  }
-
-  /** @throws {ProtocolError} No such argument, or a malformed one. @throws {LimitExceededError} */
-  add(line: string): void {
-    if (line === "size") this.#size = true;
-    else if (line.startsWith("oid ")) {
-      const { maxInfoObjects: maxCount, keep } = this.#limits;
-      if (this.#ids.length >= maxCount)
-        throw new LimitExceededError("too many objects in one request", { maxCount });
-      keep?.(OBJECT_ID_BYTES);
-      this.#ids.push(lineObjectId(line, "oid "));
-    } else throw unexpectedLine(line);
-  }
-
-  request(): ObjectInfoRequest {
-    return { size: this.#size, ids: this.#ids };
-  }
+/** Adds a line to the request. @throws {ProtocolError} No such argument, or a malformed one. @throws {LimitExceededError} */
+export function addInfoArgument(
+  request: ObjectInfoRequest,
+  line: string,
+  { maxInfoObjects: maxCount, keep }: RequestLimits,
+): void {
+  if (line === "size") request.size = true;
+  else if (line.startsWith("oid ")) {
+    if (request.ids.length >= maxCount)
+      throw new LimitExceededError("too many objects in one request", { maxCount });
+    keep?.(OBJECT_ID_BYTES);
+    request.ids.push(lineObjectId(line, "oid "));
+  } else throw unexpectedLine(line);
 }
 
 /**

@@ -39,7 +39,6 @@ async function readWants(
   limits: RequestLimits,
 ): Promise<{ readonly wants: readonly ObjectId[]; readonly capabilities: string }> {
   const wants = new Set<ObjectId>();
-  const kept = { limits, maxCount: limits.maxWants, what: "wants" };
   let capabilities = "";
   for (;;) {
     const line = await lines.next();
@@ -50,7 +49,7 @@ async function readWants(
     if (!line.text.startsWith("want ")) throw unexpectedLine(line.text);
     if (wants.size === 0) capabilities = line.text.slice(WANT_BYTES);
     else if (line.text.length > WANT_BYTES) throw unexpectedLine(line.text);
-    addWithin(wants, lineObjectId(line.text.slice(0, WANT_BYTES), "want "), kept);
+    addWithin(limits, "wants", wants, lineObjectId(line.text.slice(0, WANT_BYTES), "want "));
   }
 }
 
@@ -80,25 +79,13 @@ function readCapabilities(text: string) {
 
 async function readHaves(lines: RequestLines, limits: RequestLimits) {
   const haves = new Set<ObjectId>();
-  const kept = { limits, maxCount: limits.maxHaves, what: "haves" };
-  const read = (ends: { readonly isDone: boolean; readonly hasEndedEarly: boolean }) => ({
-    haves: [...haves],
-    ...ends,
-  });
   for (let lineCount = 0; ; lineCount++) {
     const line = await lines.next();
-    if (line.kind === "text" && line.text.startsWith("have ")) {
-      addWithin(haves, lineObjectId(line.text, "have "), kept);
-    } else if (line.kind === "text" && line.text === "done") {
-      return read({ isDone: true, hasEndedEarly: false });
-    } else if (line.kind === "flush") {
-      return read({ isDone: false, hasEndedEarly: false });
-    } else if (line.kind === "end" && lineCount === 0) {
-      return read({ isDone: false, hasEndedEarly: true });
-    } else {
-      throw line.kind === "text"
-        ? unexpectedLine(line.text)
-        : new ProtocolError("expected flush after the haves");
-    }
+    const hasEndedEarly = line.kind === "end" && lineCount === 0;
+    if (line.kind === "flush" || hasEndedEarly) return { haves: [...haves], isDone: false, hasEndedEarly };
+    if (line.kind !== "text") throw new ProtocolError("expected flush after the haves");
+    if (line.text === "done") return { haves: [...haves], isDone: true, hasEndedEarly };
+    if (!line.text.startsWith("have ")) throw unexpectedLine(line.text);
+    addWithin(limits, "haves", haves, lineObjectId(line.text, "have "));
   }
 }

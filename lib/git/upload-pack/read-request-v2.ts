@@ -3,7 +3,7 @@ import { ProtocolError } from "../../errors.ts";
 import type { ServerFeatures } from "./capabilities.ts";
 import { FetchArguments } from "./fetch-arguments.ts";
 import type { FetchRequest, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
-import { ObjectInfoArguments, type ObjectInfoRequest } from "./object-info.ts";
+import { addInfoArgument, type ObjectInfoRequest } from "./object-info.ts";
 import { RequestLines, unexpectedLine } from "./request-lines.ts";
 
 export type RequestV2 =
@@ -23,25 +23,27 @@ export async function readRequestV2(
   const lines = new RequestLines(body, limits);
   try {
     const { command, hasArguments } = await readCommand(lines);
+    const readEach = (onArgument: (text: string) => void): Promise<void> =>
+      hasArguments ? readArguments(lines, onArgument) : Promise.resolve();
     switch (command) {
       case undefined:
         return { command: "none" };
       case "ls-refs":
-        return { command, lsRefs: await readLsRefs(hasArguments ? lines : undefined, limits) };
+        return { command, lsRefs: await readLsRefs(readEach, limits) };
       case "fetch": {
         const fetch = new FetchArguments(limits, handsOutUrls);
-        await readArguments(hasArguments ? lines : undefined, (text) => fetch.add(text));
+        await readEach((text) => fetch.add(text));
         return { command, fetch: fetch.request() };
       }
       case "object-info": {
-        const objectInfo = new ObjectInfoArguments(limits);
-        await readArguments(hasArguments ? lines : undefined, (text) => objectInfo.add(text));
-        return { command, objectInfo: objectInfo.request() };
+        const objectInfo: ObjectInfoRequest = { size: false, ids: [] };
+        await readEach((text) => addInfoArgument(objectInfo, text, limits));
+        return { command, objectInfo };
       }
       case "bundle-uri":
         if (!handsOutUrls) throw invalidCommand(command);
         // Arguments are for the future.
-        await readArguments(hasArguments ? lines : undefined, () => undefined);
+        await readEach(() => undefined);
         return { command };
       default:
         throw invalidCommand(command);
@@ -90,11 +92,7 @@ function checkCapability(text: string): void {
 }
 
 /** Calls `onArgument` for each line until the flush. */
-async function readArguments(
-  lines: RequestLines | undefined,
-  onArgument: (text: string) => void,
-): Promise<void> {
-  if (lines === undefined) return;
+async function readArguments(lines: RequestLines, onArgument: (text: string) => void): Promise<void> {
   for (;;) {
     const line = await lines.next();
     if (line.kind === "flush") return;
@@ -103,11 +101,13 @@ async function readArguments(
   }
 }
 
-async function readLsRefs(lines: RequestLines | undefined, limits: RequestLimits): Promise<LsRefsRequest> {
+async function readLsRefs(
+  readEach: (onArgument: (text: string) => void) => Promise<void>,
+  { maxRefPrefixes, keep }: RequestLimits,
+): Promise<LsRefsRequest> {
   const flags = { peel: false, symrefs: false, unborn: false };
   const prefixes = new Set<string>();
-  const { maxRefPrefixes, keep } = limits;
-  await readArguments(lines, (text) => {
+  await readEach((text) => {
     if (text === "peel" || text === "symrefs" || text === "unborn") flags[text] = true;
     else if (text.startsWith("ref-prefix ")) {
       const prefix = text.slice("ref-prefix ".length);

@@ -31,7 +31,7 @@ export class RequestLines {
   }
 
   async #nextLater(pause: Promise<void> | undefined): Promise<RequestLine> {
-    if (pause !== undefined) await pause;
+    await pause;
     return this.#requestLine(await this.#reader.next());
   }
 
@@ -76,19 +76,21 @@ export function unexpectedLine(text: string): ProtocolError {
   return new ProtocolError(`unexpected line: '${printable(text)}'`);
 }
 
-interface KeptLines {
-  readonly limits: RequestLimits;
-  readonly maxCount: number;
-  /** For a message. */
-  readonly what: string;
-}
+const LIMIT_OF = {
+  wants: "maxWants",
+  haves: "maxHaves",
+  "shallow lines": "maxShallows",
+  "deepen-not lines": "maxDeepenNots",
+} as const;
 
 /** Adds to a set that has a limit. What is there already costs nothing. @throws {LimitExceededError} It is full. */
 export function addWithin<Text extends string>(
+  limits: RequestLimits,
+  what: keyof typeof LIMIT_OF,
   kept: Set<Text>,
   text: Text,
-  { limits, maxCount, what }: KeptLines,
 ): void {
+  const maxCount = limits[LIMIT_OF[what]];
   if (kept.has(text)) return;
   if (kept.size >= maxCount) throw new LimitExceededError(`too many ${what} in one request`, { maxCount });
   // As bytes, an object id has half as many.

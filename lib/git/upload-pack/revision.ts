@@ -6,15 +6,12 @@ import type { ObjectReader, RefList } from "../ports.ts";
 import { CommitTable } from "../walk/commit-table.ts";
 import { peelObject } from "../walk/peel.ts";
 import { findUnreachable } from "../walk/reachable.ts";
-import { findRef, resolveHead } from "./find-refs.ts";
-
-const REF_PREFIXES = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
+import { findRef, refPlaces, resolveHead } from "./find-refs.ts";
 
 /** @returns What the refs point to that a short name may mean; one of them, if it is not ambiguous. */
 export function findRefs(refList: RefList, name: string): ObjectId[] {
-  const names = [...REF_PREFIXES.map((prefix) => prefix + name), `refs/remotes/${name}/HEAD`];
   const head = name === "HEAD" ? resolveHead(refList) : undefined;
-  const matching = names.flatMap((fullName) => findRef(refList, fullName)?.id ?? []);
+  const matching = refPlaces(name).flatMap((fullName) => findRef(refList, fullName)?.id ?? []);
   return head === undefined ? matching : [head.id, ...matching];
 }
 
