@@ -132,7 +132,7 @@ export class EntryDeflater {
 }
 
 /** The zlib stream of content too large to be deflated in one go, made as it is read. */
-export async function* deflateInPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+async function* deflateInPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
   const stream = createDeflate();
   stream.end(bytes);
   yield* stream as AsyncIterable<Uint8Array>;
