@@ -129,7 +129,7 @@ function copyUnlessStored(
     const onBytes = (bytes: number) => onProgress?.({ files: 0, bytes });
     const copying = { store, primary, signal, onBytes };
     if (!isStaged) return copyLfsFile(entry, maxBytes, copying);
-    return copyStagedLfsFile({ entry, sizeBytes, maxBytes, partBytes: staging.partBytes }, copying);
+    return copyStagedLfsFile({ entry, sizeBytes, maxBytes, staging }, copying);
   });
 }
 

@@ -14,6 +14,7 @@ import {
 } from "../errors.ts";
 import { lfsFileKey } from "../repo/layout.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { inLargeChunks } from "./large-chunks.ts";
 import type { LfsPrimary } from "./ports.ts";
 
 export interface CopyFileOptions {
@@ -60,7 +61,7 @@ export async function storeVerified(
   let sizeBytes = 0;
   const upload = await store.startUpload(lfsFileKey(oid));
   try {
-    for await (const chunk of chunks) {
+    for await (const chunk of inLargeChunks(chunks)) {
       assertNotStopped(signal);
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes)

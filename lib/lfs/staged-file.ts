@@ -1,6 +1,7 @@
 /**
  * Copies a file that may take longer than a process has: its bytes are kept as parts, and the next try continues after the
- * last one. When all are there they are read back, hashed, and become the file if they are what the oid says.
+ * last one. When all are there they are read back, hashed, and become the file if they are what the oid says. Where the first part
+ * shows that the rest takes a short time, it follows without becoming parts, unless an earlier try was ended before.
  *
  * Parts are `lfs-parts/<oid>/<offset>-<random>`, the offset with 15 digits, of any size, and never overwritten; those of an
  * older release have no random end. Processes that stage the same file at once use each other's: what counts is a row of
@@ -19,15 +20,22 @@ import {
 import { lfsPartFolder } from "../repo/layout.ts";
 import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
 import { type CopyFileOptions, downloadLfsFile, storeVerified } from "./copy-file.ts";
+import { inLargeChunks } from "./large-chunks.ts";
 
 export interface LfsStaging {
   /** Larger files are staged. */
   readonly aboveBytes: number;
   readonly partBytes: number;
+  /** What takes less is not staged. */
+  readonly shortSeconds: number;
 }
 
-/** At 1 MB/s a file below the limit takes four minutes: a function has fifteen. A killed process loses one part. */
-export const DEFAULT_LFS_STAGING: LfsStaging = { aboveBytes: 256 * 2 ** 20, partBytes: 64 * 2 ** 20 };
+/** At 1 MB/s a file below the limit takes four minutes: a function has fifteen. A killed process loses one part, or two minutes. */
+export const DEFAULT_LFS_STAGING: LfsStaging = {
+  aboveBytes: 256 * 2 ** 20,
+  partBytes: 64 * 2 ** 20,
+  shortSeconds: 120,
+};
 
 interface StagedFile {
   readonly entry: LfsEntry;
@@ -35,7 +43,7 @@ interface StagedFile {
   readonly sizeBytes: number;
   /** More is refused. */
   readonly maxBytes: number;
-  readonly partBytes: number;
+  readonly staging: LfsStaging;
 }
 
 /**
@@ -48,8 +56,8 @@ export async function copyStagedLfsFile(file: StagedFile, options: CopyFileOptio
   const parts = await storedParts(store, oid);
   const before = endOf(parts);
   try {
-    if (before < file.sizeBytes) await stage(file, parts, options);
-    const sizeBytes = await storeVerified({ ...file, oid }, readParts(store, parts), options);
+    const rest = before < file.sizeBytes ? await stage(file, parts, options) : undefined;
+    const sizeBytes = await storeVerified({ ...file, oid }, wholeFile(store, parts, rest), options);
     await removeLfsParts(store, oid);
     return sizeBytes;
   } catch (error) {
@@ -97,28 +105,47 @@ async function storedParts(store: BlobStore, oid: string): Promise<Part[]> {
   return longest;
 }
 
-/** Downloads what is not staged, and adds it to `parts`. What arrived before a break or a stop is kept as well. */
-async function stage(file: StagedFile, parts: Part[], options: CopyFileOptions): Promise<void> {
-  const { entry, maxBytes, partBytes } = file;
+/**
+ * Downloads what is not staged, and adds it to `parts`. What arrived before a break or a stop is kept as well.
+ * @returns The rest, if it is not staged.
+ */
+async function stage(
+  file: StagedFile,
+  parts: Part[],
+  options: CopyFileOptions,
+): Promise<AsyncGenerator<Uint8Array> | undefined> {
+  const { entry, maxBytes, staging } = file;
+  const { partBytes } = staging;
+  const isFirstTry = parts.length === 0;
+  const startedMs = performance.now();
   const part = new PartWriter(options.store, entry.oid, parts);
+  const chunks = inLargeChunks(downloadLfsFile(entry, endOf(parts), options), partBytes);
   try {
-    for await (const chunk of downloadLfsFile(entry, endOf(parts), options)) {
-      assertNotStopped(options.signal);
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      const chunk = next.value;
       if (part.endBytes + chunk.length > maxBytes)
         throw new LimitExceededError("an LFS file is larger than was announced", {
           oid: entry.oid,
           maxBytes,
         });
       await part.write(chunk);
-      if (part.sizeBytes >= partBytes) await part.complete();
+      assertNotStopped(options.signal);
+      if (part.sizeBytes < partBytes) continue;
+      await part.complete();
+      const leftSeconds = ((performance.now() - startedMs) / 1000) * (file.sizeBytes / endOf(parts) - 1);
+      if (isFirstTry && leftSeconds < staging.shortSeconds) return chunks;
     }
     await part.complete();
+    return undefined;
   } catch (error) {
     const isKept = options.signal.aborted || error instanceof UpstreamError;
     const failure = options.signal.aborted
       ? new StoppedError("stopped while an LFS file was staged", { cause: error })
       : error;
-    throw await afterCleanUp(failure, () => (isKept ? part.complete() : part.abort()));
+    throw await afterCleanUp(failure, async () => {
+      await chunks.return();
+      await (isKept ? part.complete() : part.abort());
+    });
   }
 }
 
@@ -168,6 +195,15 @@ class PartWriter {
   }
 }
 
-async function* readParts(store: BlobStore, parts: readonly Part[]): AsyncGenerator<Uint8Array> {
-  for (const { key } of parts) yield* store.streamWhole(key);
+async function* wholeFile(
+  store: BlobStore,
+  parts: readonly Part[],
+  rest: AsyncGenerator<Uint8Array> | undefined,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for (const { key } of parts) yield* store.streamWhole(key);
+    if (rest !== undefined) yield* rest;
+  } finally {
+    await rest?.return(undefined);
+  }
 }

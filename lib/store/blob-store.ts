@@ -29,7 +29,7 @@ export interface WriteCondition {
 
 /**
  * One blob being written in pieces of any size and of unknown total length. Nothing is visible before `complete`.
- * Memory is bounded whatever the length: a `write` resolves when the next piece is welcome.
+ * Memory is bounded whatever the length: a `write` resolves when the next piece is welcome, and the buffer may be used again.
  */
 export interface BlobUpload {
   write(bytes: Uint8Array): Promise<void>;

@@ -11,7 +11,7 @@ import type { BlobFaults } from "../../support/store/blob-faults.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { keysOf, RIG_UUID } from "../../support/sync-rig.ts";
 
-const STAGING = { aboveBytes: 100_000, partBytes: 40_000 };
+const STAGING = { aboveBytes: 100_000, partBytes: 40_000, shortSeconds: 0 };
 const CONTENT = randomBytes(500_000);
 const OID = createHash("sha256").update(CONTENT).digest("hex");
 
@@ -55,6 +55,49 @@ test("in one run", async () => {
   await rig.run();
   await expectDone();
   expect(lfs().transfers).toHaveLength(1);
+});
+
+describe("what takes a short time", () => {
+  let quick: CopierRig;
+  const staged: string[] = [];
+
+  beforeEach(async () => {
+    quick = copierRig(primary, store, { staging: { ...STAGING, shortSeconds: 120 } });
+    staged.length = 0;
+    faults.before = ({ kind, key }) => {
+      if (kind === "write" && key.startsWith("lfs-parts/")) staged.push(key);
+      return undefined;
+    };
+  });
+
+  afterEach(() => quick.sync.close());
+
+  test("is not staged after the first part", async () => {
+    await quick.run();
+    await expectDone();
+    expect(staged).toHaveLength(1);
+    expect(lfs().transfers).toHaveLength(1);
+  });
+
+  test("is staged by the next try, if it could not be finished", async () => {
+    lfs().misbehave({ cutAfterBytes: 200_000, ignoresRanges: true });
+    await expect(quick.run()).rejects.toThrow("broke");
+    expect(staged).toHaveLength(1);
+    await expectRight();
+    lfs().reset();
+    await quick.runJobs();
+    await expectDone();
+    expect(staged.length).toBeGreaterThan(3);
+    expect(lfs().transfers).toMatchObject([{ range: expect.stringMatching(/^bytes=[1-9]/) }]);
+  });
+
+  test("with wrong bytes leaves nothing behind", async () => {
+    lfs().misbehave({ wrongBytes: true });
+    await quick.run();
+    await expectRight();
+    expect(await keysOf(store, "lfs-parts/")).toEqual([]);
+    expect((await quick.record(OID))?.state).toBe(LFS_STATE.postponed);
+  });
 });
 
 /** @returns Whether the jobs were done in this time. */
