@@ -40,12 +40,14 @@ const STATUS_TIMEOUT = Duration.minutes(5);
 
 export class GitEndpoint extends Construct {
   readonly api: RestApi;
+  /** One JSON object for each request, see `ACCESS_LOG`. */
+  readonly accessLog: LogGroup;
 
   constructor(scope: Construct, id: string, props: GitEndpointProps) {
     super(scope, id);
     const { gitHttp, status, webhook, authorizer, settings } = props;
     const { allowedAddresses, setsApiLogRole, requestsPerSecond } = settings;
-    const accessLog = new LogGroup(this, "AccessLog", {
+    this.accessLog = new LogGroup(this, "AccessLog", {
       retention: RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
@@ -79,7 +81,7 @@ export class GitEndpoint extends Construct {
       ...(setsApiLogRole && { cloudWatchRoleRemovalPolicy: RemovalPolicy.RETAIN }),
       deployOptions: {
         stageName: "git",
-        accessLogDestination: new LogGroupLogDestination(accessLog),
+        accessLogDestination: new LogGroupLogDestination(this.accessLog),
         accessLogFormat: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
         throttlingRateLimit: requestsPerSecond,
         throttlingBurstLimit: 2 * requestsPerSecond,

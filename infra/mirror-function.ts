@@ -27,23 +27,26 @@ export interface MirrorFunctionProps {
 export class MirrorFunction extends Construct {
   readonly lambda: LambdaFunction;
   readonly role: Role;
+  readonly logGroup: LogGroup;
+  readonly memoryGib: number;
 
   constructor(scope: Construct, id: string, props: MirrorFunctionProps) {
     super(scope, id);
-    const logGroup = new LogGroup(this, "Log", {
+    this.memoryGib = props.memoryMib / 1024;
+    this.logGroup = new LogGroup(this, "Log", {
       retention: RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
     // A role of our own: CDK's brings a managed policy that may write to every log group.
     this.role = new Role(this, "Role", { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
-    logGroup.grantWrite(this.role);
+    this.logGroup.grantWrite(this.role);
     this.lambda = new LambdaFunction(this, "Function", {
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       code: Code.fromAsset(props.codeFolder, { exclude: ["*.map"] }),
       handler: "index.handler",
       role: this.role,
-      logGroup,
+      logGroup: this.logGroup,
       timeout: props.timeout ?? FUNCTION_TIMEOUT,
       memorySize: props.memoryMib,
       environment: {

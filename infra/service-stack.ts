@@ -7,6 +7,7 @@ import { ACCOUNT_SECRET_FOLDER } from "../lib/config.ts";
 import { Functions, type FunctionsProps } from "./functions.ts";
 import { GitEndpoint } from "./git-endpoint.ts";
 import { JobQueue } from "./job-queue.ts";
+import { Monitoring } from "./monitoring.ts";
 
 /** A quick one is one request to Bitbucket for each workspace. */
 const RECONCILE_EVERY = Duration.minutes(5);
@@ -36,17 +37,30 @@ export class ServiceStack extends Stack {
       ...props,
       queues: { sync: syncQueue.queue, lfs: lfsQueue.queue, relay: relayQueue.queue },
     });
+    const served = {
+      gitHttp: functions.gitHttp(),
+      status: functions.status(),
+      webhook: functions.webhook(),
+      authorizer: functions.authorizer(),
+    };
     const endpoint = new GitEndpoint(this, "GitEndpoint", {
-      gitHttp: functions.gitHttp().lambda,
-      status: functions.status().lambda,
-      webhook: functions.webhook().lambda,
-      authorizer: functions.authorizer().lambda,
+      gitHttp: served.gitHttp.lambda,
+      status: served.status.lambda,
+      webhook: served.webhook.lambda,
+      authorizer: served.authorizer.lambda,
       settings,
     });
-    syncQueue.feed(functions.sync().lambda);
-    lfsQueue.feed(functions.lfsSync().lambda);
-    relayQueue.feed(functions.relay(endpoint.url).lambda);
+    const [sync, lfsSync, relay] = [functions.sync(), functions.lfsSync(), functions.relay(endpoint.url)];
+    syncQueue.feed(sync.lambda);
+    lfsQueue.feed(lfsSync.lambda);
+    relayQueue.feed(relay.lambda);
     const reconcile = functions.reconcile(endpoint.url);
+    const { api, accessLog } = endpoint;
+    new Monitoring(this, "Monitoring", {
+      ...{ settings, api, accessLog },
+      queues: { sync: syncQueue, lfs: lfsQueue, relay: relayQueue },
+      functions: { ...served, sync, lfsSync, relay, reconcile },
+    });
     // Retries of the delivery, and of the function. A round that fails is made up for by the next.
     reconcile.lambda.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: RECONCILE_EVERY });
     new Rule(this, "ReconcileSchedule", {

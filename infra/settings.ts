@@ -36,6 +36,11 @@ export interface DeploymentSettings {
   /** API Gateway has one role for its logs in an account and region: whether to set it. */
   readonly setsApiLogRole: boolean;
   readonly concurrency: FunctionConcurrency;
+  /** Whether rows with `isDetail` are recorded, shown and watched. */
+  readonly hasAllMetrics: boolean;
+  /** Where alarms go: a topic's ARN, else an address that gets e-mail. */
+  readonly alarmTopic: string | undefined;
+  readonly alarmEmail: string | undefined;
   /** Of the whole API. */
   readonly requestsPerSecond: number;
   /** Variables of every function, but for the webhook addresses, which may be long. */
@@ -54,6 +59,8 @@ export function deploymentSettings(file: FileSettings): DeploymentSettings {
   const regions = file.regions?.split(",") ?? [];
   if (existingBucket !== undefined && regions.length > 1)
     throw new Error("existingBucket is in one region, and regions names several");
+  if (file.alarmTopic !== undefined && regions.length > 1)
+    throw new Error("alarmTopic is in one region, and regions names several: set alarmEmail");
   return {
     stackPrefix,
     regions: [...new Set(regions)],
@@ -66,6 +73,9 @@ export function deploymentSettings(file: FileSettings): DeploymentSettings {
     secretPath,
     setsApiLogRole: file.apiLogRole === "create",
     concurrency: concurrencyOf(file),
+    hasAllMetrics: file.metrics === "all",
+    alarmTopic: file.alarmTopic,
+    alarmEmail: file.alarmEmail,
     requestsPerSecond: file.requestsPerSecond ?? SETTINGS.requestsPerSecond.default,
     environment: Object.fromEntries(
       names.map((name) => [ENV[name], String(values[name] ?? settingOf(name).default)]),

@@ -376,6 +376,18 @@ const DEPLOYMENT = {
     default: "info",
     description: "the least severe log lines that the functions write",
   },
+  alarmEmail: {
+    type: "text",
+    pattern: /^[^@\s,]+@[^@\s,]+$/,
+    rule: "must be an e-mail address",
+    description: "who gets e-mail from alarms; SNS asks for a confirmation first",
+  },
+  alarmTopic: {
+    type: "text",
+    pattern: /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+$/,
+    rule: "must be the ARN of an SNS topic",
+    description: "the SNS topic that alarms go to, in place of e-mail",
+  },
   metrics: {
     type: "choice",
     choices: ["basic", "all"],

@@ -1,0 +1,197 @@
+/** When somebody has to look. Each alarm has a section of the same name in docs/operations.md, which says at what, and what to do. */
+import { Duration } from "aws-cdk-lib";
+import {
+  Alarm,
+  ComparisonOperator,
+  type IAlarmAction,
+  type IMetric,
+  MathExpression,
+  TreatMissingData,
+} from "aws-cdk-lib/aws-cloudwatch";
+import type { Construct } from "constructs";
+import type { MetricName } from "../lib/metrics.ts";
+import type { CloudWatchMetrics } from "./cloudwatch-metrics.ts";
+import type { MirrorFunction } from "./mirror-function.ts";
+
+interface AlarmRow {
+  /** One clause: what is wrong. */
+  readonly meaning: string;
+  readonly metric: MetricName | FunctionMetric;
+  readonly statistic?: string;
+  /** From here on; with `isBelow`, below it. */
+  readonly threshold: number;
+  readonly periodMinutes: number;
+  /** Periods in a row. Default: one. */
+  readonly periods?: number;
+  /** Fewer are wrong, and so is none at all. */
+  readonly isBelow?: true;
+  /** With all metrics only: each metric of an alarm costs 0.10 $ a month beyond ten. */
+  readonly isDetail?: true;
+}
+
+/** Of Lambda, for the functions named. */
+interface FunctionMetric {
+  readonly lambda: "Errors" | "Throttles";
+  readonly functions: readonly WatchedFunction[];
+}
+
+export type WatchedFunction = "authorizer" | "gitHttp" | "webhook";
+
+const ALARMS = {
+  "sync-dead-letters": {
+    meaning: "repositories could not be synchronized after all tries",
+    metric: "SyncDeadLetters",
+    threshold: 1,
+    periodMinutes: 5,
+  },
+  "lfs-dead-letters": {
+    meaning: "LFS files could not be copied after all tries",
+    metric: "LfsDeadLetters",
+    threshold: 1,
+    periodMinutes: 5,
+  },
+  "relay-dead-letters": {
+    meaning: "events could not be delivered after all tries",
+    metric: "RelayDeadLetters",
+    threshold: 1,
+    periodMinutes: 5,
+  },
+  "sync-queue-age": {
+    meaning: "syncs wait or fail for more than half an hour",
+    metric: "SyncQueueAge",
+    threshold: 1_800,
+    periodMinutes: 5,
+    periods: 2,
+  },
+  "lfs-queue-age": {
+    meaning: "LFS copies wait or fail for more than six hours",
+    metric: "LfsQueueAge",
+    threshold: 21_600,
+    periodMinutes: 5,
+    periods: 2,
+  },
+  "relay-queue-age": {
+    meaning: "events wait or fail for more than half an hour",
+    metric: "RelayQueueAge",
+    threshold: 1_800,
+    periodMinutes: 5,
+    periods: 2,
+    isDetail: true,
+  },
+  "sync-lag": {
+    meaning: "pushes arrive in the mirror after more than a quarter of an hour",
+    metric: "SyncLagSeconds",
+    statistic: "p99",
+    threshold: 900,
+    periodMinutes: 15,
+    periods: 2,
+  },
+  "job-failures": {
+    meaning: "many runs of jobs fail",
+    metric: "JobFailures",
+    threshold: 30,
+    periodMinutes: 5,
+    periods: 3,
+    isDetail: true,
+  },
+  reconcile: {
+    meaning: "no round of reconcile has succeeded for half an hour",
+    metric: "ReconcileRounds",
+    threshold: 1,
+    periodMinutes: 30,
+    isBelow: true,
+  },
+  "authorizer-failures": {
+    meaning: "requests are refused because the authorizer fails",
+    metric: "AuthorizerFailures",
+    threshold: 5,
+    periodMinutes: 5,
+  },
+  "answer-failures": {
+    meaning: "clones and fetches fail by a fault of the mirror",
+    metric: "AnswerFailures",
+    threshold: 5,
+    periodMinutes: 5,
+    periods: 2,
+  },
+  "function-errors": {
+    meaning: "functions crash or run out of time",
+    metric: { lambda: "Errors", functions: ["gitHttp", "webhook"] },
+    threshold: 5,
+    periodMinutes: 5,
+    periods: 2,
+  },
+  throttles: {
+    meaning: "requests are refused because too many functions run",
+    metric: { lambda: "Throttles", functions: ["authorizer", "gitHttp", "webhook"] },
+    threshold: 10,
+    periodMinutes: 5,
+  },
+  "primary-errors": {
+    meaning: "Bitbucket answers with errors, or not at all",
+    metric: "PrimaryErrors",
+    threshold: 15,
+    periodMinutes: 5,
+    periods: 2,
+  },
+  "primary-rate-limits": {
+    meaning: "Bitbucket limits the rate of the mirror's requests",
+    metric: "PrimaryRateLimits",
+    threshold: 10,
+    periodMinutes: 15,
+  },
+  "damaged-blobs": {
+    meaning: "stored data is damaged or missing",
+    metric: "DamagedBlobs",
+    threshold: 1,
+    periodMinutes: 5,
+  },
+} as const satisfies Record<string, AlarmRow>;
+
+export interface AlarmsProps {
+  readonly stackPrefix: string;
+  readonly metrics: CloudWatchMetrics;
+  readonly functions: Readonly<Record<WatchedFunction, MirrorFunction>>;
+  readonly hasDetail: boolean;
+  readonly action: IAlarmAction | undefined;
+}
+
+export function addAlarms(scope: Construct, props: AlarmsProps): Alarm[] {
+  const rows = Object.entries<AlarmRow>(ALARMS).filter(([, { isDetail }]) => !isDetail || props.hasDetail);
+  return rows.map(([id, row]) => {
+    const { meaning, threshold, periods = 1, isBelow } = row;
+    const alarm = new Alarm(scope, `Alarm-${id}`, {
+      alarmName: `${props.stackPrefix}-${id}`,
+      alarmDescription: `${meaning[0]?.toUpperCase()}${meaning.slice(1)}. What to do: docs/operations.md#${id}`,
+      metric: metricOfAlarm(row, props),
+      threshold,
+      evaluationPeriods: periods,
+      comparisonOperator: isBelow
+        ? ComparisonOperator.LESS_THAN_THRESHOLD
+        : ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      treatMissingData: isBelow ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
+    });
+    if (props.action !== undefined) {
+      alarm.addAlarmAction(props.action);
+      alarm.addOkAction(props.action);
+    }
+    return alarm;
+  });
+}
+
+function metricOfAlarm(row: AlarmRow, { metrics, functions }: AlarmsProps): IMetric {
+  const period = Duration.minutes(row.periodMinutes);
+  const { metric, statistic } = row;
+  if (typeof metric === "string") return metrics.of(metric, { period, ...(statistic && { statistic }) });
+  const options = { period, statistic: "Sum" };
+  const usingMetrics = Object.fromEntries(
+    metric.functions.map((name) => [
+      name,
+      metric.lambda === "Errors"
+        ? functions[name].lambda.metricErrors(options)
+        : functions[name].lambda.metricThrottles(options),
+    ]),
+  );
+  const expression = metric.functions.map((name) => `FILL(${name}, 0)`).join(" + ");
+  return new MathExpression({ expression, usingMetrics, period, label: row.meaning });
+}

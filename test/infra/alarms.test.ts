@@ -1,0 +1,80 @@
+import { readFile } from "node:fs/promises";
+import { Template } from "aws-cdk-lib/assertions";
+import { expect, test } from "vitest";
+import { METRIC_NAMES, metricOf } from "../../lib/metrics.ts";
+import { deployment } from "../support/deployment.ts";
+
+interface AlarmProperties {
+  readonly AlarmName: string;
+  readonly AlarmDescription: string;
+  readonly Metrics?: readonly unknown[];
+  readonly AlarmActions?: readonly unknown[];
+}
+
+function alarmsOf(file: object = {}): AlarmProperties[] {
+  const found = Template.fromStack(deployment(file).service).findResources("AWS::CloudWatch::Alarm");
+  return Object.values(found).map(({ Properties }) => Properties);
+}
+
+/** Those of an expression count one by one; the expression itself does not. */
+function metricCount({ Metrics }: AlarmProperties): number {
+  return Metrics === undefined ? 1 : Metrics.length - 1;
+}
+
+test("by default no more than ten metrics and ten metrics of alarms are beyond what CloudWatch gives for nothing", () => {
+  const alarmed = alarmsOf().reduce((sum, alarm) => sum + metricCount(alarm), 0);
+  expect(alarmed).toBeLessThanOrEqual(20);
+  const own = METRIC_NAMES.map(metricOf).filter((row) => row.kind !== "gauge");
+  expect(own.filter(({ isDetail }) => !isDetail)).toHaveLength(20);
+  expect(own).toHaveLength(25);
+});
+
+test("each alarm links a section of docs/operations.md, and there is no section without an alarm", async () => {
+  const text = await readFile("docs/operations.md", "utf8");
+  const [, alarmText = ""] = /\n## Alarms\n([\s\S]*?)\n## /.exec(text) ?? [];
+  const headings = [...alarmText.matchAll(/^### (.+)$/gm)].map(([, heading]) => heading);
+  const linked = alarmsOf({ deployment: { metrics: "all" } }).map(
+    ({ AlarmDescription }) => /docs\/operations\.md#([a-z0-9-]+)$/.exec(AlarmDescription)?.[1],
+  );
+  expect(linked.sort()).toEqual(headings.sort());
+});
+
+test("alarms go to the topic or the address of the settings", () => {
+  expect(alarmsOf().every(({ AlarmActions }) => AlarmActions === undefined)).toBe(true);
+  const arn = "arn:aws:sns:eu-west-1:123456789012:alarms";
+  for (const alarm of alarmsOf({ deployment: { alarmTopic: arn } }))
+    expect(alarm.AlarmActions).toEqual([arn]);
+  const template = Template.fromStack(deployment({ deployment: { alarmEmail: "ops@example.com" } }).service);
+  template.hasResourceProperties("AWS::SNS::Subscription", {
+    Protocol: "email",
+    Endpoint: "ops@example.com",
+  });
+  expect(() => alarmsOf({ deployment: { alarmTopic: arn, regions: "eu-west-1,us-east-1" } })).toThrow(
+    "alarmEmail",
+  );
+});
+
+test("the dashboard shows each metric that is recorded, and no other", () => {
+  const shown = (file: object) => {
+    const [dashboard] = Object.values(
+      Template.fromStack(deployment(file).service).findResources("AWS::CloudWatch::Dashboard"),
+    );
+    const body = JSON.stringify(dashboard?.["Properties"].DashboardBody);
+    return METRIC_NAMES.filter((name) => body.includes(metricOf(name).help));
+  };
+  const basic = METRIC_NAMES.filter((name) => {
+    const row = metricOf(name);
+    return row.kind === "gauge" || !row.isDetail;
+  });
+  expect(shown({})).toEqual(basic);
+  expect(shown({ deployment: { metrics: "all" } })).toEqual(METRIC_NAMES);
+});
+
+test("queries of the logs are saved under the mirror's name", () => {
+  const found = Template.fromStack(deployment().service).findResources("AWS::Logs::QueryDefinition");
+  expect(Object.values(found).map(({ Properties }) => Properties.Name)).toEqual([
+    "Nearside/worst repositories",
+    "Nearside/slow answers",
+    "Nearside/refused callers",
+  ]);
+});
