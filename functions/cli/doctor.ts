@@ -95,7 +95,9 @@ async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, und
     place ??= mirrorUrl;
     yield await checkRounds(workspace, store);
     yield await checkRepositories(workspace, config, store);
-    yield* await checkLfs(workspace, { config, store, bitbucket, urls: openBlobUrls(options) });
+    const { mirrorUrl: server } = options;
+    const urls = openBlobUrls(options);
+    yield* await checkLfs(workspace, { config, store, bitbucket, urls, mirrorUrl: server });
   }
   const [first] = active;
   if (place !== undefined && first !== undefined) yield* await checkAddress(place, first.workspace);

@@ -65,6 +65,8 @@ export interface BitbucketAccess {
   ): Promise<BitbucketRestApi>;
   hooksOf(workspace: MirroredWorkspace): Promise<BitbucketHooksApi>;
   lfsOf(workspace: MirroredWorkspace, repository: LfsRepositoryName): Promise<LfsPrimary>;
+  /** As the account sees them at this address, such as the mirror's own. */
+  lfsAt(workspace: MirroredWorkspace, repositoryUrl: string): Promise<LfsPrimary>;
 }
 
 export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAccess {
@@ -77,6 +79,10 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
     apiUrl,
     credential: restCredential(await accountOf(workspace)),
   });
+  const lfsAt = async (workspace: MirroredWorkspace, repositoryUrl: string): Promise<LfsPrimary> => {
+    const { Authorization: authorization } = authorizationHeader(gitCredential(await accountOf(workspace)));
+    return lfsClient({ fetch, repositoryUrl, authorization, agent: AGENT });
+  };
   return {
     async primaryOf(workspace) {
       const account = await accountOf(workspace);
@@ -102,19 +108,13 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
     },
     apiOf: async (workspace, limit) => bitbucketRestApi(await restOf(workspace, limit(stoppable))),
     hooksOf: async (workspace) => bitbucketHooksApi(await restOf(workspace, stoppable)),
+    lfsAt,
     async lfsOf(workspace, { uuid, workspace: owner, slug, foundBy }) {
-      const { Authorization: authorization } = authorizationHeader(gitCredential(await accountOf(workspace)));
-      const clientAt = (name: string) =>
-        lfsClient({
-          fetch,
-          repositoryUrl: `${gitUrl}/${owner}/${encodeURIComponent(name)}.git`,
-          authorization,
-          agent: AGENT,
-        });
+      const named = (name: string) => lfsAt(workspace, `${gitUrl}/${owner}/${encodeURIComponent(name)}.git`);
       const api = bitbucketRestApi(await restOf(workspace, syncBudgets.of(workspace).limit(stoppable)));
       return lfsByUuid({
-        byUuid: foundBy !== "name" ? clientAt(`{${uuid}}`) : undefined,
-        byName: clientAt(slug),
+        byUuid: foundBy !== "name" ? await named(`{${uuid}}`) : undefined,
+        byName: await named(slug),
         isNameRight: async () => (await api.repository(owner, slug)).uuid === uuid,
       });
     },

@@ -258,7 +258,8 @@ async function readExactly(
   offsetBytes: number,
   lengthBytes: number,
 ): Promise<Uint8Array> {
-  const bytes = new Uint8Array(lengthBytes);
+  // Not zeroed, as it is filled below.
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
   let filledBytes = 0;
   while (filledBytes < lengthBytes) {
     const { bytesRead } = await file.read(

@@ -99,6 +99,34 @@ test("doctor checks one file at Bitbucket, in the store and at its link", async 
   await s3.close();
 });
 
+test("doctor gets the link to a file in a folder from the server, as git-lfs does", async () => {
+  const oid = await addLfsFile(primary, "a.bin", randomBytes(1000));
+  const mirror = await startMirror(primary.mirrorArguments);
+  await vi.waitFor(() => expect(existsSync(join(primary.storeFolder, lfsFileKey(oid)))).toBe(true), WAITING);
+  const { gitUrl, apiUrl } = primary.fake;
+  const places = ["--store", primary.storeFolder, "--git-url", gitUrl, "--api-url", apiUrl];
+  const linkFinding = async (...more: string[]) => {
+    const { stdout } = await runCli(["doctor", "--json", ...places, ...more]);
+    const findings = JSON.parse(stdout) as { check: string; status: string; detail: string }[];
+    return findings.find(({ check }) => check === "acme: LFS link");
+  };
+  await vi.waitFor(
+    async () =>
+      expect(await linkFinding("--mirror-url", mirror.url)).toMatchObject({
+        status: "ok",
+        detail: `${mirror.url} gives ${oid} to anyone who has the link`,
+      }),
+    WAITING,
+  );
+  expect(await linkFinding()).toMatchObject({ status: "skipped" });
+  // An address that knows the file, and is not the mirror's.
+  expect(await linkFinding("--mirror-url", gitUrl)).toMatchObject({
+    status: "fail",
+    detail: expect.stringContaining("gives no link of its own"),
+  });
+  await mirror.stop();
+});
+
 test("status, verify and lfs forget", async () => {
   const store = new FsBlobStore(primary.storeFolder);
   await changeMirrorConfig(store, () => mirrorConfigOf([{ workspace: "acme", projects: "all" }]));

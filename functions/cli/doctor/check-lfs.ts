@@ -20,6 +20,8 @@ export interface LfsCheckOptions {
   readonly store: BlobStore;
   /** Absent for a folder, whose links only its server can make. */
   readonly urls: BlobUrls | undefined;
+  /** The server's address, which gets the account's credential; absent if the operator has not named it. */
+  readonly mirrorUrl: string | undefined;
   readonly bitbucket: BitbucketAccess;
 }
 
@@ -46,7 +48,8 @@ export async function checkLfs(workspace: MirroredWorkspace, options: LfsCheckOp
     if (record.state !== LFS_STATE.stored) return findings;
     const stored = await storedFinding(check, record, options);
     findings.push(stored);
-    if (stored.status === "ok") findings.push(await linkFinding(check, record, options.urls));
+    if (stored.status === "ok")
+      findings.push(await linkFinding(check, workspace, { repository, record }, options));
     return findings;
   } catch (error) {
     return [failedWith(check, error, "See nearside verify --lfs.")];
@@ -126,19 +129,30 @@ async function storedFinding(
   return fail(check, `${oid} is not there with its ${counted(sizeBytes, "byte")}`, advice);
 }
 
+interface FileOfRepository {
+  readonly repository: RepositoryStatus;
+  readonly record: LfsRecord;
+}
+
 /** One byte, without a credential, as a client gets it. */
 async function linkFinding(
   prefix: string,
-  { oid, sizeBytes }: LfsRecord,
-  urls: BlobUrls | undefined,
+  workspace: MirroredWorkspace,
+  file: FileOfRepository,
+  options: LfsCheckOptions,
 ): Promise<Finding> {
   const check = `${prefix} link`;
-  if (urls === undefined)
-    return skipped(check, "only the server can make links to a folder: try git lfs fetch through it");
+  const { oid, sizeBytes } = file.record;
+  if (options.urls === undefined && options.mirrorUrl === undefined)
+    return skipped(check, "only the server makes links to a folder: say where it is with --mirror-url");
   const advice =
     "Clients get the file at this address: check DNS, TLS, --s3-public-endpoint and s3:GetObject.";
   try {
-    const url = await urls.urlOf(lfsFileKey(oid), sizeBytes);
+    const url =
+      (await options.urls?.urlOf(lfsFileKey(oid), sizeBytes)) ??
+      (await linkOfServer(workspace, file, options));
+    if (url === undefined)
+      return fail(check, `${options.mirrorUrl} gives no link of its own for ${oid}`, SERVER_ADVICE);
     const response = await fetch(url, {
       headers: { range: `bytes=${sizeBytes - 1}-` },
       redirect: "manual",
@@ -153,4 +167,20 @@ async function linkFinding(
   } catch (error) {
     return failedWith(check, error, advice);
   }
+}
+
+const SERVER_ADVICE =
+  "See the server's log; does it serve this store, and may the account read the repository?";
+
+/** As git-lfs asks for it. @returns `undefined` where the server links to another place, or not at all. */
+async function linkOfServer(
+  workspace: MirroredWorkspace,
+  { repository, record: { oid, sizeBytes } }: FileOfRepository,
+  { bitbucket, mirrorUrl = "" }: LfsCheckOptions,
+): Promise<string | undefined> {
+  const url = `${mirrorUrl}/${repository.workspace}/${repository.slug}.git`;
+  const server = await bitbucket.lfsAt(workspace, url);
+  const entry = (await server.ask([{ oid, sizeBytes }], AbortSignal.timeout(TIMEOUT_MS))).get(oid);
+  const link = entry && downloadOf(entry)?.href;
+  return link?.startsWith(new URL(mirrorUrl).origin) ? link : undefined;
 }
