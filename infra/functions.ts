@@ -52,6 +52,8 @@ export interface FunctionsProps {
   /** What infra/bundle.ts made. */
   readonly codeFolders: Readonly<Record<FunctionName, string>>;
   readonly queues: Readonly<Record<"sync" | "lfs" | "relay", Queue>>;
+  /** The keys of tokens for the stream tier, if there is one. */
+  readonly streamTierKeys?: Secret | undefined;
 }
 
 /** Makes the functions in one scope. */
@@ -80,12 +82,21 @@ export class Functions {
 
   /** Answers git-lfs as well: its batches are small, and a clone has this function warm by then. */
   gitHttp(): MirrorFunction {
-    const { bucket, queues, settings } = this.#props;
+    const { bucket, queues, settings, streamTierKeys } = this.#props;
     const gitHttp = this.#function("GitHttp", "gitHttp", {
       nodeOptions: SERVING_NODE_OPTIONS,
       memoryMib: MEMORY_MIB_PER_CPU,
       reservedConcurrency: settings.concurrency.gitHttp,
-      environment: { [ENV.syncQueueUrl]: queues.sync.queueUrl, [ENV.lfsQueueUrl]: queues.lfs.queueUrl },
+      environment: {
+        [ENV.syncQueueUrl]: queues.sync.queueUrl,
+        [ENV.lfsQueueUrl]: queues.lfs.queueUrl,
+        ...(settings.streamTier !== undefined &&
+          streamTierKeys !== undefined && {
+            [ENV.streamTierUrl]: settings.streamTier.url,
+            // As the authorizer's secret.
+            [ENV.streamTierKeys]: streamTierKeys.secretValue.unsafeUnwrap(),
+          }),
+      },
     });
     grantReadRepositories(bucket, gitHttp.role);
     grantLinkLfsFiles(bucket, gitHttp.role);

@@ -8,6 +8,7 @@ import { Functions, type FunctionsProps } from "./functions.ts";
 import { GitEndpoint } from "./git-endpoint.ts";
 import { JobQueue } from "./job-queue.ts";
 import { Monitoring } from "./monitoring.ts";
+import { StreamTier } from "./stream-tier.ts";
 
 /** A quick one is one request to Bitbucket for each workspace. */
 const RECONCILE_EVERY = Duration.minutes(5);
@@ -17,7 +18,7 @@ const SYNC_VISIBILITY_TIMEOUT = Duration.minutes(18);
 /** A queue of its own: receivers that hang must not keep syncs waiting. Nor each other: there are four groups for each of 21. */
 const RELAY_QUEUE = { visibilityTimeout: Duration.minutes(2), maxConcurrency: 84 };
 
-export interface ServiceStackProps extends StackProps, Omit<FunctionsProps, "queues"> {}
+export interface ServiceStackProps extends StackProps, Omit<FunctionsProps, "queues" | "streamTierKeys"> {}
 
 export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
@@ -33,8 +34,13 @@ export class ServiceStack extends Stack {
       maxConcurrency: concurrency.lfsSync,
     });
     const relayQueue = new JobQueue(this, "RelayQueue", RELAY_QUEUE);
+    const { streamTier } = settings;
+    const tier =
+      streamTier &&
+      new StreamTier(this, "StreamTier", { bucket, settings, tier: streamTier, syncQueue: syncQueue.queue });
     const functions = new Functions(this, {
       ...props,
+      streamTierKeys: tier?.keys,
       queues: { sync: syncQueue.queue, lfs: lfsQueue.queue, relay: relayQueue.queue },
     });
     const served = {
@@ -78,6 +84,10 @@ export class ServiceStack extends Stack {
       LfsDeadLetterQueueUrl: lfsQueue.deadLetterQueue.queueUrl,
       RelayQueueUrl: relayQueue.queue.queueUrl,
       RelayDeadLetterQueueUrl: relayQueue.deadLetterQueue.queueUrl,
+      ...(tier !== undefined && {
+        StreamTierTarget: tier.loadBalancer.loadBalancerDnsName,
+        StreamTierKeys: tier.keys.secretArn,
+      }),
       NextStoreAccount: `aws ssm put-parameter --type SecureString --name ${settings.secretPath}${ACCOUNT_SECRET_FOLDER}bot --value '{"email": "…", "token": "…"}'`,
       NextConnect: `npx nearside connect <workspace> --credential bot --store ${store} --secret-path ${settings.secretPath}`,
       NextCheck: `npx nearside doctor --store ${store} --secret-path ${settings.secretPath} --mirror-url ${endpoint.url} --queue-url ${syncQueue.queue.queueUrl} --dead-letter-queue-url ${syncQueue.deadLetterQueue.queueUrl}`,

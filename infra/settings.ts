@@ -18,6 +18,30 @@ interface FunctionConcurrency {
   readonly lfsSync: number;
 }
 
+interface TimeOfDay {
+  readonly hour: string;
+  readonly minute: string;
+}
+
+export interface StreamTierSettings {
+  /** Where clients reach it, without a slash at its end. */
+  readonly url: string;
+  /** The ARN of its certificate. */
+  readonly certificate: string;
+  /** In a registry; by default it is built from the Dockerfile. */
+  readonly image: string | undefined;
+  readonly tasks: number;
+  readonly schedule:
+    | "always"
+    | {
+        /** As cron has it: `MON-FRI`. */
+        readonly days: string;
+        readonly from: TimeOfDay;
+        readonly to: TimeOfDay;
+        readonly timeZone: string;
+      };
+}
+
 export interface DeploymentSettings {
   /** In front of the stacks' names, so that an account can hold more than one mirror. */
   readonly stackPrefix: string;
@@ -43,6 +67,8 @@ export interface DeploymentSettings {
   readonly alarmEmail: string | undefined;
   /** Of the whole API. */
   readonly requestsPerSecond: number;
+  /** `undefined`: there is none. */
+  readonly streamTier: StreamTierSettings | undefined;
   /** Variables of every function, but for the webhook addresses, which may be long. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -77,10 +103,37 @@ export function deploymentSettings(file: FileSettings): DeploymentSettings {
     alarmTopic: file.alarmTopic,
     alarmEmail: file.alarmEmail,
     requestsPerSecond: file.requestsPerSecond ?? SETTINGS.requestsPerSecond.default,
+    streamTier: streamTierOf(file),
     environment: Object.fromEntries(
       names.map((name) => [ENV[name], String(values[name] ?? settingOf(name).default)]),
     ),
   };
+}
+
+function streamTierOf(file: FileSettings): StreamTierSettings | undefined {
+  if ((file.streamTier ?? "off") === "off") return undefined;
+  const { streamTierUrl: url, streamTierCertificate: certificate, streamTierImage: image } = file;
+  if (url === undefined || certificate === undefined)
+    throw new Error("streamTier needs streamTierUrl and streamTierCertificate");
+  if (!url.startsWith("https://") || new URL(url).pathname !== "/")
+    throw new Error("streamTierUrl must be https:// and a name, without a path");
+  return {
+    ...{ url, certificate, image },
+    tasks: file.streamTierTasks ?? SETTINGS.streamTierTasks.default,
+    schedule: scheduleOf(file.streamTierSchedule ?? SETTINGS.streamTierSchedule.default),
+  };
+}
+
+function scheduleOf(text: string): StreamTierSettings["schedule"] {
+  if (text === "always") return text;
+  const [days = "", hours = "", timeZone = ""] = text.split(" ");
+  const [from = "", to = ""] = hours.split("-");
+  if (from >= to) throw new Error("streamTierSchedule must begin before it ends, on the same day");
+  const timeOf = (time: string): TimeOfDay => ({
+    hour: String(Number(time.slice(0, 2))),
+    minute: String(Number(time.slice(3))),
+  });
+  return { days, from: timeOf(from), to: timeOf(to), timeZone };
 }
 
 function concurrencyOf(file: FileSettings): FunctionConcurrency {

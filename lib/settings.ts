@@ -346,6 +346,13 @@ const DEPLOYMENT = {
     rule: "must be the ARN of a certificate of AWS Certificate Manager",
     description: "the certificate for that name, in the deployment's region",
   },
+  streamTierImage: {
+    type: "text",
+    pattern: /^[a-z0-9][A-Za-z0-9._:@/-]+$/,
+    rule: "must be the name of an image, such as 111122223333.dkr.ecr.eu-west-1.amazonaws.com/nearside:0.1.0",
+    description:
+      "the stream tier's image in a registry, for ARM; by default the deploy builds it from the Dockerfile, which takes Docker",
+  },
   streamTierThresholdMib: {
     type: "integer",
     min: 1,

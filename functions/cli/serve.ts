@@ -9,7 +9,11 @@ export function serveCommand(command: Command): void {
 }
 
 async function serve(_: unknown, command: Command): Promise<void> {
-  await runServer(serverArguments(command), untilStopped());
+  const given = serverArguments(command);
+  const stop = untilStopped();
+  if (!given.tier) return runServer(given, stop);
+  const { runTier } = await import("../local/run-tier.ts");
+  await runTier(given, stop);
 }
 
 /** @returns Aborts at the first SIGINT or SIGTERM; a second one ends the process. */

@@ -23,6 +23,8 @@ export interface Arguments extends SettingValues<Exclude<ArgumentName, AddressSe
   readonly metricsAddresses: readonly AddressRange[];
   /** Whether neither the command line nor the file says what is mirrored, from where, or to where. */
   readonly isDefault: boolean;
+  /** Serves as a part of a deployment's stream tier, and nothing else. */
+  readonly tier?: true;
   readonly json?: true;
   readonly verbose?: true;
 }
@@ -70,6 +72,10 @@ export function serverOptions(command: Command): Command {
     .option("--repository <workspace/slug>", "mirror one repository (repeatable)", collectPair, []);
   return addSettings(command, ARGUMENT_NAMES)
     .option("--json", "print one JSON object with the URLs when every repository has been tried once")
+    .option(
+      "--tier",
+      "serve large repositories for a deployment on AWS that redirects to this server (docs/large-repositories.md)",
+    )
     .option("--verbose", "log every sync and every failed request to standard error")
     .addHelpText("after", EXPLANATION);
 }

@@ -1,4 +1,6 @@
 /** What a server of the stream tier answers: fetches with a token in their path, and nothing else. */
+import type { AddressRange } from "../address-ranges.ts";
+import { onlyFrom } from "../http/allowed-addresses.ts";
 import { textResponse } from "../http/error-response.ts";
 import { TOKEN_PATH_PREFIX } from "../http/logged-path.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
@@ -13,6 +15,8 @@ export interface TierHttpOptions {
   readonly keys: TierKeys;
   /** Gets requests without the token, and the decision that it stands for as `authorizerContext.access`. */
   readonly git: HttpHandler;
+  /** Empty: every address is served. The question for its health is answered to all. */
+  readonly allowedAddresses?: readonly AddressRange[];
   readonly log: Logger;
   readonly now?: () => number;
 }
@@ -25,7 +29,13 @@ const TEXTS: Readonly<Record<TierTokenFault | "service", string>> = {
   service: "this address serves clones and fetches only",
 };
 
-export function tierHttp({ keys, git, log, now = Date.now }: TierHttpOptions): HttpHandler {
+export function tierHttp(options: TierHttpOptions): HttpHandler {
+  const answer = onlyFrom(options.allowedAddresses ?? [], answerTokens(options));
+  const isHealth = (path: string) => path === HEALTH_PATH || path === `${HEALTH_PATH}/live`;
+  return async (request) => (isHealth(request.path) ? textResponse(200, "ok") : answer(request));
+}
+
+function answerTokens({ keys, git, log, now = Date.now }: TierHttpOptions): HttpHandler {
   const refuse = (request: HttpRequest, fault: keyof typeof TEXTS, repo?: string): HttpResponse => {
     const { remoteAddress: address, method } = request;
     log.info("access:decided", { address, method, repo, verdict: `tier-${fault}`, status: 403 });
@@ -33,7 +43,6 @@ export function tierHttp({ keys, git, log, now = Date.now }: TierHttpOptions): H
     return textResponse(403, TEXTS[fault], NO_CACHE_HEADERS);
   };
   return async (request) => {
-    if (request.path === HEALTH_PATH) return textResponse(200, "ok");
     const { token, path } = parted(request.path);
     const route = routeOf({ ...request, path });
     if (token === undefined || route.kind === "refused") return refuse(request, "not-valid");

@@ -53,7 +53,7 @@ export class TierKeys {
     this.#keys = text.split(",").map((key) => key.trim());
     if (this.#keys.some((key) => key.length < MIN_KEY_LENGTH))
       throw new ConfigError(
-        `must be one key of ${MIN_KEY_LENGTH} characters at least, or several with commas between`,
+        `the stream tier's keys (NEARSIDE_STREAM_TIER_KEYS) must have ${MIN_KEY_LENGTH} characters at least; several are separated by commas`,
       );
   }
 

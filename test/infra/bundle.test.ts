@@ -44,7 +44,7 @@ test.each(["authorizer", "gitHttp"] as const)(
 
 /** Each KB is loaded at a cold start. */
 test.each([
-  ["authorizer", 220],
+  ["authorizer", 225],
   ["gitHttp", 880],
 ] as const)("%s's bundle has at most %i KB", async (name, maxKilobytes) => {
   await using folder = await temporaryFolder();

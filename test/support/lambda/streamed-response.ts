@@ -8,8 +8,8 @@ const PRELUDE_END = Buffer.alloc(8);
 const PRELUDE_CONTENT_TYPE = "application/vnd.awslambda.http-integration-response";
 /** AWS wants the prelude's end within the first bytes of a response. */
 const MAX_PRELUDE_BYTES = 16_384;
-/** Lambda cuts a streamed response here. */
-const MAX_RESPONSE_BYTES = 200 * 1024 * 1024;
+/** Lambda cuts a streamed response here: it says 200 MB, and this is the smaller meaning of it. The prelude counts. */
+const MAX_RESPONSE_BYTES = 200_000_000;
 
 export interface StreamedResponse {
   readonly statusCode: number;
@@ -46,7 +46,7 @@ async function* bodyOf(
   start: Buffer,
   rest: AsyncIterator<Buffer>,
 ): AsyncGenerator<Buffer, void, undefined> {
-  let bytesSent = start.length;
+  let bytesSent = MAX_PRELUDE_BYTES + start.length;
   if (start.length > 0) yield start;
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) {
     bytesSent += next.value.length;

@@ -1,0 +1,27 @@
+# The mirror in one process, over a folder or a bucket; with `serve --tier` a server of a deployment's stream tier.
+# docker build -t nearside .                                          docs/container.md says how to run it
+ARG NODE_IMAGE=docker.io/library/node:24-trixie-slim
+
+FROM ${NODE_IMAGE} AS package
+WORKDIR /source
+COPY package.json package-lock.json ./
+# esbuild runs without its install script, and Node is in the image.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY . .
+RUN node infra/package.ts && tar -xzf nearside-*.tgz -C / && rm -r /package/deploy /package/docs
+
+FROM ${NODE_IMAGE}
+COPY --from=package /package /opt/nearside
+RUN mkdir /data && chown 1000:1000 /data
+# A name would have to be looked up by those who check that it is not root.
+USER 1000:1000
+WORKDIR /data
+VOLUME /data
+ENV NODE_ENV=production
+EXPOSE 7880
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:7880/-/health/live').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+# Node itself gets the signals: SIGTERM lets requests finish.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["node", "/opt/nearside/cli/nearside.mjs"]
+CMD ["serve", "--host", "0.0.0.0", "--store", "/data"]
