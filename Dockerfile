@@ -16,7 +16,8 @@ RUN mkdir /data && chown 1000:1000 /data
 # A name would have to be looked up by those who check that it is not root.
 USER 1000:1000
 WORKDIR /data
-VOLUME /data
+# Fargate gives a volume the owner and the mode that the image says; elsewhere the root may be read-only without more.
+VOLUME ["/data", "/tmp"]
 ENV NODE_ENV=production
 EXPOSE 7880
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \

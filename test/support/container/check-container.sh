@@ -69,7 +69,7 @@ node -e '
   expect("runs as root", config.User === "1000:1000");
   expect("has no exec form", config.Entrypoint[0] === "node" && Array.isArray(config.Cmd));
   expect("has no health check", config.Healthcheck?.Test?.[0] === "CMD");
-  expect("has no volume for data", "/data" in config.Volumes);' "$config"
+  expect("has no volumes", "/data" in config.Volumes && "/tmp" in config.Volumes);' "$config"
 health=$(node -p 'JSON.stringify(JSON.parse(process.argv[1]).Healthcheck.Test.slice(1))' "$config")
 port=$(node -e 'const s = require("node:net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
 
