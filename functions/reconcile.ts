@@ -9,12 +9,12 @@ import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../lib/reconcile/reconcile-mirror.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
+import { tendWebhooks } from "../lib/webhook/install-webhooks.ts";
 import { ensureWebhookSecret } from "../lib/webhook/webhook-secret.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
 import { functionLog } from "./wiring/function-log.ts";
 import { loggedConfig } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
-import { tendWebhooks } from "./wiring/tend-webhooks.ts";
 
 const settings = readReconcileConfig(process.env);
 const { bucket, syncQueueUrl, secretPath, mirrorUrl, mirrorName } = settings;

@@ -167,6 +167,17 @@ function suppress(error: unknown, later: unknown): void {
   else Object.defineProperty(error, "suppressed", { value: later, configurable: true, writable: true });
 }
 
+/** @returns For `catch`: gives `value` in place of an error of this class, and throws any other. */
+export function insteadOf<Value>(
+  kind: abstract new (...details: never[]) => MirrorError,
+  value: Value,
+): (error: unknown) => Value {
+  return (error) => {
+    if (error instanceof kind) return value;
+    throw error;
+  };
+}
+
 /** A setting is missing or wrong; the message names it and what to do. */
 export class ConfigError extends MirrorError {
   readonly code = "CONFIG";

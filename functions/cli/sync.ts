@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
 import type { LfsSettings } from "../../lib/lfs/lfs-policy.ts";
+import type { LfsProgress } from "../../lib/lfs/run-lfs-job.ts";
 import { connectedWorkspace } from "../../lib/mirror/change-workspaces.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { RepositoryStatus } from "../../lib/mirror/mirror-status.ts";
@@ -9,7 +10,12 @@ import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../../lib/reconcile/reconcile-mirror.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { BlockCache } from "../../lib/store/block-cache.ts";
+import { temporaryFolderIn } from "../local/open-store.ts";
 import { formatBytes, ProgressLine } from "../local/progress-line.ts";
+import { startLfs, startWorker } from "../local/queues.ts";
+import { describePublished } from "../local/ready-message.ts";
+import { lfsPlans } from "../wiring/lfs-work.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import {
   bitbucketOf,
@@ -24,7 +30,6 @@ import {
 } from "./command-options.ts";
 import { explain, Findings } from "./explain.ts";
 import { fullName, namedRepositories } from "./named-repositories.ts";
-import { type Syncing, startSyncing } from "./run-syncs.ts";
 import { counted } from "./table.ts";
 
 interface SyncOptions extends PrimaryOptions, LfsSettings {
@@ -86,28 +91,78 @@ async function finish(
   failures: readonly string[],
   { json }: SyncOptions,
 ): Promise<void> {
-  await syncing?.done();
+  const counts = await syncing?.done();
   const failed = [...new Set(failures)];
-  if (json) print(JSON.stringify({ ...(syncing && countsOf(syncing)), failed }));
-  else if (syncing === undefined) print("The jobs are queued. Progress:\n  npx nearside status --watch");
-  else print(describe(syncing));
+  if (json) print(JSON.stringify({ ...counts, failed }));
+  else if (counts === undefined) print("The jobs are queued. Progress:\n  npx nearside status --watch");
+  else print(describe(counts));
   if (failed.length === 0) return;
   if (!json) print(`Failed: ${failed.join(", ")}. Their last good state is still served.`);
   throw new Findings();
 }
 
-function countsOf(syncing: Syncing) {
-  return {
-    repositories: syncing.doneCount(),
-    changedRepositories: syncing.newsCount(),
-    lfs: syncing.lfsCopied(),
-  };
+function describe({ repositories, changedRepositories, lfs: { files, bytes } }: SyncCounts): string {
+  const lfs = files === 0 ? "" : ` ${counted(files, "LFS file")} copied, ${formatBytes(bytes)}.`;
+  return `In step: ${counted(repositories, "repository", "repositories")}, ${changedRepositories} of them with news.${lfs}`;
 }
 
-function describe(syncing: Syncing): string {
-  const { files, bytes } = syncing.lfsCopied();
-  const lfs = files === 0 ? "" : ` ${counted(files, "LFS file")} copied, ${formatBytes(bytes)}.`;
-  return `In step: ${counted(syncing.doneCount(), "repository", "repositories")}, ${syncing.newsCount()} of them with news.${lfs}`;
+interface SyncCounts {
+  readonly repositories: number;
+  readonly changedRepositories: number;
+  readonly lfs: LfsProgress;
+}
+
+interface Syncing {
+  readonly requests: SyncRequests;
+  /** Resolves when all jobs so far have run. */
+  done(): Promise<SyncCounts>;
+}
+
+/** Runs jobs in this process, each once: the user sees what fails, and starts them again. */
+export function startSyncing(
+  store: BlobStore,
+  options: SyncOptions,
+  line: ProgressLine,
+  onFailed: (name: string, error: unknown) => void,
+): Syncing {
+  const log = logOf(options);
+  const context = {
+    storage: { store, blocks: new BlockCache(store) },
+    readConfig: () => configOf(store),
+    bitbucket: bitbucketOf(options),
+    temporaryFolder: temporaryFolderIn(options.store),
+    ...{ line, log },
+  };
+  const lfs = startLfs(context, { settings: options, onFailed });
+  const counts = { repositories: 0, changedRepositories: 0 };
+  const queue = startWorker(context, {
+    planLfs: lfsPlans(store, lfs.queue, log, true),
+    onDone: (name, outcome) => {
+      counts.repositories += 1;
+      if (outcome.kind === "unchanged" || outcome.kind === "current" || outcome.kind === "ignored") return;
+      if (outcome.kind === "unseen") {
+        line.print(
+          `${name}: Bitbucket does not show it to the account. It is served until a list confirms that.`,
+        );
+        return;
+      }
+      counts.changedRepositories += 1;
+      line.print(`${name}: ${outcome.kind === "published" ? describePublished(outcome) : outcome.kind}`);
+    },
+    onFailed,
+    // Only jobs for repositories are sent here.
+    reconcile: async () => undefined,
+  });
+  return {
+    requests: queuedSyncRequests(queue),
+    async done() {
+      for (const one of [queue, lfs.queue]) {
+        await one.idle();
+        await one.close();
+      }
+      return { ...counts, lfs: lfs.copied() };
+    },
+  };
 }
 
 async function requestRepositories(

@@ -18,23 +18,21 @@ import {
 import type { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { JobOutcome } from "../../lib/sync/repository-job.ts";
+import { tendWebhooks } from "../../lib/webhook/install-webhooks.ts";
 import { receiveWebhook, WEBHOOK_PATH } from "../../lib/webhook/receive-webhook.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { lfsPlans } from "../wiring/lfs-work.ts";
 import { repositoryStorage } from "../wiring/storage.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
-import { tendWebhooks } from "../wiring/tend-webhooks.ts";
 import type { Arguments } from "./arguments.ts";
 import { delay } from "./delay.ts";
-import { startLfs } from "./local-lfs.ts";
-import { startRelay } from "./local-relay.ts";
 import { temporaryFolderIn } from "./open-store.ts";
 import type { WatchedQueue } from "./operations.ts";
 import type { ProgressLine } from "./progress-line.ts";
+import { startLfs, startRelay, startWorker } from "./queues.ts";
 import { describePublished } from "./ready-message.ts";
 import { serveMirror } from "./serve-mirror.ts";
 import { StoredMessages } from "./stored-messages.ts";
-import { startWorker } from "./worker.ts";
 
 export interface LocalMirrorOptions {
   readonly store: BlobStore;

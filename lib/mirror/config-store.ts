@@ -1,5 +1,5 @@
 /** Reads and changes the configuration in the store. */
-import { ConfigError, NewerReleaseError, NotFoundError, VersionConflictError } from "../errors.ts";
+import { ConfigError, insteadOf, NewerReleaseError, NotFoundError, VersionConflictError } from "../errors.ts";
 import { CONFIG_KEY, LAST_VALID_CONFIG_KEY } from "../repo/layout.ts";
 import { StoredDocument } from "../repo/stored-document.ts";
 import type { Blob, BlobVersion, WholeBlobs } from "../store/blob-store.ts";
@@ -91,19 +91,14 @@ export function configReader(
   let known: { readonly config: MirrorConfig; readonly version: BlobVersion } | undefined;
   return async () => {
     const last = known;
-    try {
-      const blob =
-        last === undefined
-          ? await store.read(CONFIG_KEY)
-          : await store.readIfChanged(CONFIG_KEY, last.version);
-      if (blob === "unchanged") return last?.config ?? EMPTY_CONFIG;
-      const config = await validConfig(store, blob, last?.config, options);
-      known = { config, version: blob.version };
-      return config;
-    } catch (error) {
-      if (error instanceof NotFoundError) return EMPTY_CONFIG;
-      throw error;
-    }
+    const reading =
+      last === undefined ? store.read(CONFIG_KEY) : store.readIfChanged(CONFIG_KEY, last.version);
+    const blob = await reading.catch(insteadOf(NotFoundError, undefined));
+    if (blob === undefined) return EMPTY_CONFIG;
+    if (blob === "unchanged") return last?.config ?? EMPTY_CONFIG;
+    const config = await validConfig(store, blob, last?.config, options);
+    known = { config, version: blob.version };
+    return config;
   };
 }
 
@@ -141,10 +136,7 @@ async function readCopy(store: WholeBlobs, invalid: ConfigError): Promise<Mirror
 /** One read, if the copy has these bytes. Else what is written is not older than the copy, whichever other processes write it. */
 async function keepCopy(store: WholeBlobs, known: Blob): Promise<void> {
   for (let tries = 1; ; tries++) {
-    const copy = await store.read(LAST_VALID_CONFIG_KEY).catch((error: unknown) => {
-      if (error instanceof NotFoundError) return undefined;
-      throw error;
-    });
+    const copy = await store.read(LAST_VALID_CONFIG_KEY).catch(insteadOf(NotFoundError, undefined));
     if (copy !== undefined && Buffer.compare(copy.bytes, known.bytes) === 0) return;
     // The copy may be of a newer file than what this process has read.
     const file = await store.readIfChanged(CONFIG_KEY, known.version);

@@ -3,7 +3,7 @@
  * thousands of repositories reads and writes it once. It can be made anew from Bitbucket's lists.
  */
 import * as z from "zod/mini";
-import { VersionConflictError } from "../errors.ts";
+import { insteadOf, VersionConflictError } from "../errors.ts";
 import { workspaceIndexKey } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
 import { type DocumentForm, type Stored, StoredDocument, UNCHANGED } from "../repo/stored-document.ts";
@@ -98,11 +98,6 @@ export async function writeWorkspaceIndex(
   index: WorkspaceIndex,
   over: Stored<WorkspaceIndex>,
 ): Promise<boolean> {
-  try {
-    await workspaceIndex(store, workspace).write(index, over);
-    return true;
-  } catch (error) {
-    if (error instanceof VersionConflictError) return false;
-    throw error;
-  }
+  const writing = workspaceIndex(store, workspace).write(index, over);
+  return (await writing.catch(insteadOf(VersionConflictError, undefined))) !== undefined;
 }

@@ -5,13 +5,26 @@
  * reader that opened the generation before is still at it. Names are random and never given twice, so what has lost its name
  * gets none again, but for the blobs of a writer that is about to publish; the grace period is longer than any writer takes.
  */
-import { assertNotStopped, VersionConflictError } from "../errors.ts";
+import * as z from "zod/mini";
+import { assertNotStopped, insteadOf, VersionConflictError } from "../errors.ts";
 import type { BlobInfo, BlobStore } from "../store/blob-store.ts";
 import { importNotes } from "./import-notes.ts";
-import { type JanitorNotes, janitorNotes } from "./janitor-notes.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type Manifest, manifestDocument } from "./manifest.ts";
-import { type Stored, UNCHANGED } from "./stored-document.ts";
+import { type DocumentForm, StoredDocument, UNCHANGED } from "./stored-document.ts";
+
+/** `repos/<uuid>/janitor.json`. Losing it costs one more grace period. */
+const notesSchema = z.object({
+  ranAt: z.iso.datetime(),
+  /** By key, without the repository's prefix: when a run first saw that no manifest names it. */
+  unnamed: z.record(z.string(), z.iso.datetime()),
+});
+
+const NOTES_FORM: DocumentForm<z.infer<typeof notesSchema>> = {
+  schema: notesSchema,
+  whenDamaged: "absent",
+  indent: 1,
+};
 
 export interface JanitorPolicy {
   /**
@@ -61,7 +74,8 @@ export async function tidyRepository(
   { store, policy = DEFAULT_JANITOR_POLICY, now = () => new Date(), signal }: JanitorOptions,
 ): Promise<JanitorReport | undefined> {
   const keys = repositoryKeys(uuid);
-  const stored = await janitorNotes(store, keys).read();
+  const document = new StoredDocument(store, keys.janitorNotes, NOTES_FORM);
+  const stored = await document.read();
   const notes = stored.value;
   const nowMs = now().getTime();
   const nowText = new Date(nowMs).toISOString();
@@ -89,23 +103,12 @@ export async function tidyRepository(
     await Promise.all(removed.slice(at, at + DELETES_AT_ONCE).map(({ key }) => store.delete(key)));
   }
   const removedUploads = await store.removeUnfinishedUploads(keys.prefix, nowMs - policy.graceMs);
-  await writeNotes(store, keys, { ranAt: nowText, unnamed: waiting }, stored);
+  // The notes of another janitor are as true, and what they lack is noted again.
+  await document
+    .write({ ranAt: nowText, unnamed: waiting }, stored)
+    .catch(insteadOf(VersionConflictError, undefined));
   const removedBytes = removed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return { removedBlobs: removed.length, removedBytes, removedUploads, waitingBlobs };
-}
-
-async function writeNotes(
-  store: BlobStore,
-  keys: RepositoryKeys,
-  notes: JanitorNotes,
-  over: Stored<JanitorNotes>,
-): Promise<void> {
-  try {
-    await janitorNotes(store, keys).write(notes, over);
-  } catch (error) {
-    // The notes of another janitor are as true, and what they lack is noted again.
-    if (!(error instanceof VersionConflictError)) throw error;
-  }
 }
 
 /** Only what the mirror itself writes: other keys in the prefix are not the mirror's. */

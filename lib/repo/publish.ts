@@ -1,6 +1,6 @@
 /** Makes a new generation visible: everything that the manifest names first, the manifest last. */
 import { randomBytes } from "node:crypto";
-import { NotFoundError } from "../errors.ts";
+import { insteadOf, NotFoundError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
 import type { Head, Ref } from "../git/ports.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
@@ -91,12 +91,8 @@ export async function writeRefsForCopies(
 }
 
 async function isStill(store: BlobStore, { key, version }: WrittenBlob): Promise<boolean> {
-  try {
-    return (await store.readIfChanged(key, version)) === "unchanged";
-  } catch (error) {
-    if (error instanceof NotFoundError) return false;
-    throw error;
-  }
+  const blob = await store.readIfChanged(key, version).catch(insteadOf(NotFoundError, undefined));
+  return blob === "unchanged";
 }
 
 /**

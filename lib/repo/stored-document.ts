@@ -19,8 +19,14 @@ import {
   keepUnknownFields,
   unknownFields,
 } from "../document-json.ts";
-import { type MirrorError, NotFoundError, StoredDocumentError, VersionConflictError } from "../errors.ts";
-import type { BlobVersion, WholeBlobs } from "../store/blob-store.ts";
+import {
+  insteadOf,
+  type MirrorError,
+  NotFoundError,
+  StoredDocumentError,
+  VersionConflictError,
+} from "../errors.ts";
+import type { Blob, BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 
 /** What documents of one kind have in common. */
 export interface DocumentForm<Value extends object> {
@@ -101,25 +107,15 @@ export class StoredDocument<Value extends object> {
   /** @returns `known` itself if the document is still that one. Errors as in `read`. */
   async readIfChanged(known: Stored<Value>): Promise<Stored<Value>> {
     if (known.version === "absent") return this.read();
-    try {
-      const blob = await this.#store.readIfChanged(this.key, known.version);
-      if (blob === "unchanged") return known;
-      return this.#throwDamage({ ...this.#decode(blob.bytes), version: blob.version });
-    } catch (error) {
-      if (error instanceof NotFoundError) return NO_DOCUMENT;
-      throw error;
-    }
+    const blob = await this.#store
+      .readIfChanged(this.key, known.version)
+      .catch(insteadOf(NotFoundError, undefined));
+    return blob === "unchanged" ? known : this.#throwDamage(this.#decode(blob));
   }
 
   /** As `read`, but a damaged document counts as absent: it is to be written anew. */
   async readForChange(): Promise<Stored<Value>> {
-    try {
-      const { bytes, version } = await this.#store.read(this.key);
-      return { ...this.#decode(bytes), version };
-    } catch (error) {
-      if (error instanceof NotFoundError) return NO_DOCUMENT;
-      throw error;
-    }
+    return this.#decode(await this.#store.read(this.key).catch(insteadOf(NotFoundError, undefined)));
   }
 
   /**
@@ -168,8 +164,9 @@ export class StoredDocument<Value extends object> {
     return stored;
   }
 
-  #decode(bytes: Uint8Array): DecodedDocument<Value> {
-    return decodeDocument(bytes, this.key, this.#form);
+  #decode(blob: Blob | undefined): Stored<Value> {
+    if (blob === undefined) return NO_DOCUMENT;
+    return { ...decodeDocument(blob.bytes, this.key, this.#form), version: blob.version };
   }
 }
 

@@ -1,5 +1,5 @@
 /** Small texts in a blob store, where a key without one is no error. */
-import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { insteadOf, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { BlobStore, BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 
 export interface TextBlobs {
@@ -19,24 +19,15 @@ export async function deleteOlderBlobs(store: BlobStore, prefix: string, beforeM
 export function textBlobs(store: WholeBlobs): TextBlobs {
   return {
     async read(key) {
-      try {
-        const { bytes, version } = await store.read(key);
-        return { text: new TextDecoder().decode(bytes), version };
-      } catch (error) {
-        if (error instanceof NotFoundError) return undefined;
-        throw error;
-      }
+      const blob = await store.read(key).catch(insteadOf(NotFoundError, undefined));
+      return blob && { text: new TextDecoder().decode(blob.bytes), version: blob.version };
     },
     async write(key, text) {
       await store.write(key, new TextEncoder().encode(text));
     },
     async replace(key, text, ifVersion) {
-      try {
-        return await store.write(key, new TextEncoder().encode(text), { ifVersion });
-      } catch (error) {
-        if (error instanceof VersionConflictError) return undefined;
-        throw error;
-      }
+      const writing = store.write(key, new TextEncoder().encode(text), { ifVersion });
+      return writing.catch(insteadOf(VersionConflictError, undefined));
     },
   };
 }

@@ -1,5 +1,5 @@
 /** What a sync builds on: the last generation, as far as the store can still read it, or what an import has stored so far. */
-import { DamagedRepositoryError, NotFoundError } from "../errors.ts";
+import { DamagedRepositoryError, insteadOf, NotFoundError } from "../errors.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { type ManifestPack, manifestDocument } from "../repo/manifest.ts";
@@ -52,14 +52,9 @@ export async function openDamagedGeneration(
 }
 
 /** @returns `undefined` if nothing was published. @throws {DamagedRepositoryError} The manifest is damaged. */
-export async function openIfThere(
+export function openIfThere(
   storage: RepositoryStorage,
   uuid: RepositoryUuid,
 ): Promise<Repository | undefined> {
-  try {
-    return await openRepository(storage, uuid);
-  } catch (error) {
-    if (error instanceof NotFoundError) return undefined;
-    throw error;
-  }
+  return openRepository(storage, uuid).catch(insteadOf(NotFoundError, undefined));
 }

@@ -1,6 +1,6 @@
 /** What a repository is called now, and in which project it is: what is known already, or what the primary's REST API says. */
 import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
-import { errorFields, NotFoundError, UpstreamError } from "../errors.ts";
+import { errorFields, insteadOf, NotFoundError, UpstreamError } from "../errors.ts";
 import { factsOf, sameFacts } from "../mirror/repository-state.ts";
 import type { RepositoryFacts } from "../mirror/sync-job.ts";
 import { nameKey } from "../repo/layout.ts";
@@ -59,23 +59,18 @@ export async function findFacts(
 /** @throws {UpstreamError} */
 export async function askForFacts(workspace: string, { api, context }: FactsSource): Promise<FoundFacts> {
   const seenAt = context.now().toISOString();
-  const ask = () => api.repository(workspace, `{${context.job.uuid}}`);
-  try {
-    const { slug, projectKey, isPrivate, sizeBytes, ...found } = await ask().catch((error: unknown) => {
-      // One 404 is no proof.
-      if (error instanceof NotFoundError) return ask();
-      throw error;
-    });
-    const facts = {
-      ...{ workspace: found.workspace, slug, isPrivate, seenAt },
-      ...(projectKey !== undefined && { projectKey }),
-      ...(sizeBytes !== undefined && { sizeBytes }),
-    };
-    return { kind: "there", facts, isFromRest: true };
-  } catch (error) {
-    if (error instanceof NotFoundError) return { kind: "gone" };
-    throw error;
-  }
+  const ask = () =>
+    api.repository(workspace, `{${context.job.uuid}}`).catch(insteadOf(NotFoundError, undefined));
+  // One 404 is no proof.
+  const found = (await ask()) ?? (await ask());
+  if (found === undefined) return { kind: "gone" };
+  const { slug, projectKey, isPrivate, sizeBytes } = found;
+  const facts = {
+    ...{ workspace: found.workspace, slug, isPrivate, seenAt },
+    ...(projectKey !== undefined && { projectKey }),
+    ...(sizeBytes !== undefined && { sizeBytes }),
+  };
+  return { kind: "there", facts, isFromRest: true };
 }
 
 /** @returns `undefined` if REST fails, which is logged and does not fail the job. */

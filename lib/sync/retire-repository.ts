@@ -4,7 +4,7 @@
  * 2. The index of names follows the record.
  * 3. After the retention time its data is deleted. A sync that brings it back meanwhile wins: all is by compare-and-swap.
  */
-import { NotFoundError, VersionConflictError } from "../errors.ts";
+import { insteadOf, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import {
   changeRecord,
@@ -122,10 +122,6 @@ async function purge(store: BlobStore, uuid: RepositoryUuid, written: WrittenRec
 }
 
 async function removeDocument(store: BlobStore, key: string): Promise<void> {
-  try {
-    const { version } = await store.read(key);
-    await leaveTombstone(store, key, version);
-  } catch (error) {
-    if (!(error instanceof NotFoundError)) throw error;
-  }
+  const blob = await store.read(key).catch(insteadOf(NotFoundError, undefined));
+  if (blob !== undefined) await leaveTombstone(store, key, blob.version);
 }

@@ -3,11 +3,14 @@
  * that, one on each repository. What is ours is known by its description, whatever happened to the rest of it.
  */
 import { createHash } from "node:crypto";
+import * as z from "zod/mini";
 import type { BitbucketHooksApi, Hook, HookPlace, HookSettings } from "../bitbucket/hooks-api.ts";
-import { errorFields, NotFoundError, UpstreamError } from "../errors.ts";
+import { errorFields, insteadOf, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { BlobStore } from "../store/blob-store.ts";
-import { type InstalledWebhooks, installedWebhooks } from "./installed-webhooks.ts";
+import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
+import { type DocumentForm, StoredDocument } from "../repo/stored-document.ts";
+import type { BlobStore, WholeBlobs } from "../store/blob-store.ts";
 import { WEBHOOK_PATH } from "./receive-webhook.ts";
 import { workspaceSecret } from "./signature.ts";
 import { REPOSITORY_WEBHOOK_EVENTS, WEBHOOK_EVENTS } from "./webhook-event.ts";
@@ -26,6 +29,28 @@ export interface InstallWebhooksOptions {
   readonly now?: () => Date;
 }
 
+/** What the mirror knows of the webhooks that it has installed in one workspace: `webhooks/<workspace>.json`. */
+const installedSchema = z.object({
+  checkedAt: z.iso.datetime(),
+  /** Of address, events and secret. */
+  fingerprint: z.string(),
+  /** `none`: the account may install none, and the mirror learns of changes by asking. */
+  level: z.enum(["workspace", "repository", "none"]),
+  /** Repositories with one of their own, by their uuids. */
+  repositories: z.array(z.guid()),
+  /** In words, for people. */
+  problem: z.optional(z.string()),
+});
+
+export type InstalledWebhooks = z.infer<typeof installedSchema>;
+
+/** If it is lost, webhooks are found at Bitbucket by their description. */
+const FORM: DocumentForm<InstalledWebhooks> = { schema: installedSchema, whenDamaged: "absent" };
+
+export function installedWebhooks(store: WholeBlobs, workspace: string): StoredDocument<InstalledWebhooks> {
+  return new StoredDocument(store, `webhooks/${workspace.toLowerCase()}.json`, FORM);
+}
+
 /** People take webhooks down, and Bitbucket turns some off: looked at so often. */
 const CHECK_EVERY_MS = 6 * 3_600_000;
 
@@ -33,6 +58,28 @@ const CHECK_EVERY_MS = 6 * 3_600_000;
 const MAX_REPOSITORIES_PER_RUN = 25;
 
 const FORMAT = "1";
+
+interface TendOptions extends Omit<InstallWebhooksOptions, "api" | "secret" | "repositories"> {
+  readonly hooksOf: (workspace: MirroredWorkspace) => Promise<BitbucketHooksApi>;
+  readonly readSecret: () => Promise<string>;
+}
+
+/** Keeps the webhooks of one workspace as its configuration wants them. Creating them takes an account. */
+export async function tendWebhooks(
+  workspace: MirroredWorkspace,
+  { hooksOf, readSecret, ...common }: TendOptions,
+): Promise<void> {
+  if (workspace.credential === undefined) return;
+  const name = workspace.workspace;
+  const repositories = async () => {
+    const { value } = await readWorkspaceIndex(common.store, name);
+    const entries = Object.entries(value?.repositories ?? {});
+    return entries.flatMap(([uuid, { held }]) => (held === "mirrored" ? [uuid] : []));
+  };
+  const options = { ...common, repositories, api: await hooksOf(workspace), secret: await readSecret() };
+  if (workspace.removedAt === undefined) await installWebhooks(name, options);
+  else await removeWebhooks(name, options);
+}
 
 /** Never throws for what the primary refuses: the mirror works without webhooks, only later. */
 export async function installWebhooks(workspace: string, options: InstallWebhooksOptions): Promise<void> {
@@ -128,11 +175,10 @@ async function putUpIfAllowed(
 }
 
 async function takeDown(place: HookPlace, options: InstallWebhooksOptions): Promise<void> {
-  try {
+  const remove = async () => {
     for (const { uuid } of await ours(place, options)) await options.api.remove(place, uuid);
-  } catch (error) {
-    if (!(error instanceof NotFoundError)) throw error;
-  }
+  };
+  await remove().catch(insteadOf(NotFoundError, undefined));
 }
 
 async function takeDownOnRepositories(

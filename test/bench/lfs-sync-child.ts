@@ -3,7 +3,7 @@
  * `node test/bench/lfs-sync-child.ts <order.json>`
  */
 import { readFile } from "node:fs/promises";
-import { startSyncing } from "../../functions/cli/run-syncs.ts";
+import { startSyncing } from "../../functions/cli/sync.ts";
 import { ProgressLine } from "../../functions/local/progress-line.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 
@@ -34,5 +34,5 @@ const syncing = startSyncing(
 const queuedAt = new Date().toISOString();
 const job = { kind: "repository", workspace, uuid, reason: "asked", queuedAt } as const;
 await syncing.requests.request([{ job, eventId: queuedAt }]);
-await syncing.done();
-console.log(JSON.stringify(syncing.lfsCopied()));
+const { lfs } = await syncing.done();
+console.log(JSON.stringify(lfs));

@@ -1,7 +1,7 @@
 /** The local mirror delivers the events of publishes to receivers, over its queue. */
 import { createHmac } from "node:crypto";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { startRelay } from "../../functions/local/local-relay.ts";
+import { startRelay } from "../../functions/local/queues.ts";
 import { StoredMessages } from "../../functions/local/stored-messages.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { changeMirrorConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
@@ -63,7 +63,7 @@ function laterQueue() {
   const storage = { store, blocks: new BlockCache(store) };
   return startRelay(
     { storage, readConfig, log: SILENT_LOGGER },
-    { gitUrl: fake.gitUrl, serverUrl: () => server.url, retries: undefined },
+    { gitUrl: fake.gitUrl, serverUrl: () => server.url },
   ).queue;
 }
 

@@ -3,7 +3,7 @@ import type { Hook } from "../../../lib/bitbucket/hooks-api.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
 import { readWorkspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
-import { type InstalledWebhooks, installedWebhooks } from "../../../lib/webhook/installed-webhooks.ts";
+import { type InstalledWebhooks, installedWebhooks } from "../../../lib/webhook/install-webhooks.ts";
 import { WEBHOOK_PATH } from "../../../lib/webhook/receive-webhook.ts";
 import { REPOSITORY_WEBHOOK_EVENTS, WEBHOOK_EVENTS } from "../../../lib/webhook/webhook-event.ts";
 import type { BitbucketAccess } from "../../wiring/bitbucket-access.ts";

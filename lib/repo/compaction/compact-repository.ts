@@ -2,7 +2,13 @@
  * Makes few packs of many, and drops what no ref reaches. Refs stay as they are, so a reader sees no difference; one that
  * is under way goes on with the old packs, which the janitor (../janitor.ts) removes when no reader can be using them.
  */
-import { afterCleanUp, assertNotStopped, DamagedRepositoryError, NotFoundError } from "../../errors.ts";
+import {
+  afterCleanUp,
+  assertNotStopped,
+  DamagedRepositoryError,
+  insteadOf,
+  NotFoundError,
+} from "../../errors.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { BlockCache } from "../../store/block-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
@@ -60,7 +66,7 @@ export async function compactRepository(
   const { store, policy = DEFAULT_COMPACTION_POLICY, now = () => new Date(), signal } = options;
   // Blocks of its own: what is read once shall not push out what clients ask for.
   const open = (): Promise<Repository> => openRepository({ store, blocks: new BlockCache(store) }, uuid);
-  const repository = await open().catch(absentIfNotFound);
+  const repository = await open().catch(insteadOf(NotFoundError, undefined));
   if (repository === undefined) return { kind: "nothing-to-do" };
   const plan = await asRepositoryDamage(() => planCompaction(repository, policy, now(), signal));
   const { runs, dropDueAt } = plan;
@@ -81,11 +87,6 @@ export async function compactRepository(
     writtenBytes: written.reduce((sum, { packBytes }) => sum + packBytes, 0),
     droppedEntries: entryCount(packs, runs) - written.reduce((sum, { objectCount }) => sum + objectCount, 0),
   };
-}
-
-function absentIfNotFound(error: unknown): undefined {
-  if (error instanceof NotFoundError) return undefined;
-  throw error;
 }
 
 /** On failure nothing stays behind. */

@@ -3,10 +3,10 @@ import { type BitbucketHooksApi, bitbucketHooksApi } from "../../../lib/bitbucke
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import {
   type InstallWebhooksOptions,
+  installedWebhooks,
   installWebhooks,
   removeWebhooks,
 } from "../../../lib/webhook/install-webhooks.ts";
-import { installedWebhooks } from "../../../lib/webhook/installed-webhooks.ts";
 import { WEBHOOK_EVENTS } from "../../../lib/webhook/webhook-event.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../../support/fake-bitbucket/acme-workspace.ts";
 import { stableUuid } from "../../support/fake-bitbucket/catalogue.ts";
