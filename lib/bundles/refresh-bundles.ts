@@ -15,7 +15,7 @@ import { resolveHead } from "../git/upload-pack/find-refs.ts";
 import { type PackPlan, planPack } from "../git/upload-pack/plan.ts";
 import { packOf } from "../git/upload-pack/respond.ts";
 import type { Logger } from "../log.ts";
-import { type BundleList, bundleList, type StoredBundle } from "../repo/bundle-list.ts";
+import { areBundlesCurrent, type BundleList, bundleList, type StoredBundle } from "../repo/bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
 import type { Stored } from "../repo/stored-document.ts";
@@ -64,7 +64,7 @@ export async function refreshBundles(uuid: RepositoryUuid, options: BundleOption
   const stored = await bundleList(storage.store, keys).read();
   const { bundles } = stored.value ?? { bundles: [] };
   const last = bundles.at(-1);
-  const isCurrent = last !== undefined && (await repository.areBundlesCurrent(bundles));
+  const isCurrent = last !== undefined && (await areBundlesCurrent(repository, storage.store, bundles));
   if (isCurrent && !hasMuchNew(repository, last, limits)) return;
   const { nowMs = Date.now } = options;
   const drop = async (): Promise<void> => {

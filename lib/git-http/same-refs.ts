@@ -6,7 +6,7 @@ import { NotFoundError, ProtocolError } from "../errors.ts";
 import { pktText } from "../git/pktline.ts";
 import { PktLineReader } from "../git/pktline-reader.ts";
 import { parseRepositoryUuid } from "../repo/layout.ts";
-import { type PublishedRefs, readPublishedRefs } from "../repo/published-refs.ts";
+import { type PublishedRefs, readPublishedRefs } from "../repo/refs.ts";
 import type { WholeBlobs } from "../store/blob-store.ts";
 
 const SERVICE_LINE = "# service=git-upload-pack";

@@ -3,8 +3,7 @@
  * not served any more. Where it drops many files within a day it may be ill, or the account may have lost a right: then their
  * rights are held, and the primary is asked again each day. After a week of the same answer it is believed.
  */
-import { CONFIRM_AFTER_DAYS, MAX_HELD_DAYS } from "../repo/lfs-confirmation-age.ts";
-import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
+import { CONFIRM_AFTER_DAYS, LFS_STATE, type LfsRecord, MAX_HELD_DAYS } from "../repo/lfs-rights-table.ts";
 import type { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { FileOutcome } from "./bring-file.ts";
 

@@ -4,8 +4,12 @@
  */
 import * as z from "zod/mini";
 import { NotFoundError } from "../errors.ts";
+import { parseObjectId } from "../git/object-id.ts";
+import type { OfferedBundle, UploadPackSource } from "../git/ports.ts";
+import { areReached } from "../git/walk/reachable.ts";
 import type { BlobStore, WholeBlobs } from "../store/blob-store.ts";
-import type { RepositoryKeys } from "./layout.ts";
+import type { BlobUrls } from "../store/blob-urls.ts";
+import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type DocumentForm, StoredDocument } from "./stored-document.ts";
 
 const count = z.int().check(z.nonnegative());
@@ -37,8 +41,49 @@ export function bundleList(store: WholeBlobs, keys: RepositoryKeys): StoredDocum
   return new StoredDocument(store, keys.bundleList, FORM);
 }
 
+type BundledRepository = Pick<UploadPackSource, "openObjects" | "readRefs" | "mayHoldUnreachable"> & {
+  readonly uuid: RepositoryUuid;
+};
+
+/**
+ * Two rounds: objects are needed to check that the refs still reach what a bundle holds.
+ * @param serverUrl - See {@link BlobUrls}.
+ */
+export async function offeredBundles(
+  repository: BundledRepository,
+  store: BlobStore,
+  urls: BlobUrls,
+  serverUrl: string | undefined,
+): Promise<OfferedBundle[]> {
+  const keys = repositoryKeys(repository.uuid);
+  const { bundles } = (await bundleList(store, keys).read()).value ?? { bundles: [] };
+  if (!(await areBundlesCurrent(repository, store, bundles))) return [];
+  return Promise.all(
+    bundles.map(async ({ id, creationToken, bundleBytes }) => {
+      return { id, creationToken, url: await urls.urlOf(keys.bundle(id), bundleBytes, serverUrl) };
+    }),
+  );
+}
+
+/** @returns Whether all of them are there, and hold only what the refs reach. */
+export async function areBundlesCurrent(
+  repository: BundledRepository,
+  store: BlobStore,
+  bundles: readonly StoredBundle[],
+): Promise<boolean> {
+  if (bundles.length === 0) return true;
+  const keys = repositoryKeys(repository.uuid);
+  const tips = bundles.map(({ tip }) => parseObjectId(tip));
+  const [objects, refList, areThere] = await Promise.all([
+    repository.openObjects(),
+    repository.readRefs(),
+    Promise.all(bundles.map((bundle) => isBundleThere(store, keys, bundle))),
+  ]);
+  return !areThere.includes(false) && areReached(objects, refList, tips, repository.mayHoldUnreachable);
+}
+
 /** @returns Whether the bundle is there, and as long as it was. */
-export async function isBundleThere(
+async function isBundleThere(
   store: BlobStore,
   keys: RepositoryKeys,
   { id, bundleBytes }: StoredBundle,

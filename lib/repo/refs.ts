@@ -4,7 +4,11 @@ import { CorruptPackError, ProtocolError } from "../errors.ts";
 import { bytesOfText, byteText } from "../git/byte-text.ts";
 import type { Ref } from "../git/ports.ts";
 import { isRefName } from "../git/ref-name.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
+import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import { readManifest } from "./manifest.ts";
 import { RefTable } from "./ref-table.ts";
+import { asRepositoryDamage } from "./repository-damage.ts";
 
 const LINE_FEED = 0x0a;
 const HEADER = "# pack-refs with: peeled fully-peeled sorted \n";
@@ -50,4 +54,22 @@ export function isRefSnapshot(bytes: Uint8Array, sha256: string): boolean {
 
 function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
+}
+
+export interface PublishedRefs {
+  readonly table: RefTable;
+  readonly refCount: number;
+}
+
+/**
+ * The served refs alone, to compare them. Two requests, one after the other.
+ * @throws {NotFoundError} Nothing was published. @throws {StoredDocumentError} @throws {DamagedRepositoryError} What is there is damaged.
+ */
+export async function readPublishedRefs(store: WholeBlobs, uuid: RepositoryUuid): Promise<PublishedRefs> {
+  const keys = repositoryKeys(uuid);
+  const { snapshotId, sha256, refCount } = (await readManifest(store, uuid)).value.refs;
+  return asRepositoryDamage(async () => {
+    const { bytes } = await store.read(keys.refSnapshot(snapshotId));
+    return { table: openRefSnapshot(bytes, sha256), refCount };
+  });
 }

@@ -1,8 +1,6 @@
 /** A mirrored repository as it was at one generation: refs and objects, read as they are asked for. */
 import { setMaxListeners } from "node:events";
-import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
-import { decodePackHeader, PACK_HEADER_BYTES } from "../git/pack/pack-format.ts";
 import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type {
   Head,
@@ -12,14 +10,13 @@ import type {
   SharedAnswers,
   UploadPackSource,
 } from "../git/ports.ts";
-import { areReached } from "../git/walk/reachable.ts";
 import { WorkSlices } from "../git/work-slices.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { BlockCache } from "../store/block-cache.ts";
 import { SharedValue } from "../store/shared-read.ts";
 import type { AnswerSharing } from "./answers/answer-sharing.ts";
-import { bundleList, isBundleThere, type StoredBundle } from "./bundle-list.ts";
+import { offeredBundles } from "./bundle-list.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import type { Manifest, StoredManifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
@@ -177,33 +174,9 @@ export class Repository implements UploadPackSource {
     return this.#storage.urls !== undefined;
   }
 
-  /** Two rounds: objects are needed to check that the refs still reach what a bundle holds. */
   async offerBundles(): Promise<OfferedBundle[]> {
     const { store, urls } = this.#storage;
-    if (urls === undefined) return [];
-    const { bundles } = (await bundleList(store, this.#keys).read()).value ?? { bundles: [] };
-    if (!(await this.areBundlesCurrent(bundles))) return [];
-    return Promise.all(
-      bundles.map(async ({ id, creationToken, bundleBytes }) => {
-        return {
-          id,
-          creationToken,
-          url: await urls.urlOf(this.#keys.bundle(id), bundleBytes, this.#serverUrl),
-        };
-      }),
-    );
-  }
-
-  /** @returns Whether all of them are there, and hold only what the refs reach. */
-  async areBundlesCurrent(bundles: readonly StoredBundle[]): Promise<boolean> {
-    if (bundles.length === 0) return true;
-    const tips = bundles.map(({ tip }) => parseObjectId(tip));
-    const [objects, refList, areThere] = await Promise.all([
-      this.openObjects(),
-      this.readRefs(),
-      Promise.all(bundles.map((bundle) => isBundleThere(this.#storage.store, this.#keys, bundle))),
-    ]);
-    return !areThere.includes(false) && areReached(objects, refList, tips, this.mayHoldUnreachable);
+    return urls === undefined ? [] : offeredBundles(this, store, urls, this.#serverUrl);
   }
 
   /** One round. @throws {DamagedRepositoryError} An index is not what the manifest says. */
@@ -240,27 +213,6 @@ export class Repository implements UploadPackSource {
   /** Ids of the packs whose history sidecar is damaged, as found when the objects were opened. */
   get damagedHistories(): readonly string[] {
     return this.#reads.damagedHistories;
-  }
-
-  /**
-   * Looks at what else the manifest names: that the packs are there, whole in length, and begin as packs do.
-   * @throws {DamagedRepositoryError} They are not.
-   */
-  async checkPacks(): Promise<void> {
-    const { store } = this.#storage;
-    await asRepositoryDamage(() =>
-      Promise.all(
-        this.manifest.packs.map(async ({ id, packBytes, objectCount }) => {
-          const key = this.#keys.pack(id);
-          const [header, end] = await Promise.all([
-            store.readRange(key, 0, PACK_HEADER_BYTES),
-            store.readUpTo(key, packBytes - 1, 2),
-          ]);
-          if (decodePackHeader(header).objectCount !== objectCount || end.length !== 1)
-            throw new CorruptPackError("pack is not the one that the manifest names", { packId: id });
-        }),
-      ),
-    );
   }
 
   /** The repository under a newer manifest, with all that was read and has not changed. */

@@ -8,16 +8,25 @@
 import type { UpstreamRefs } from "../bitbucket/upstream-git.ts";
 import { afterCleanUp } from "../errors.ts";
 import type { RefList } from "../git/ports.ts";
+import { repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
+import { deletePack } from "../repo/pack-blobs.ts";
+import { checkPacks } from "../repo/pack-bodies.ts";
 import { publishVerified, writeRefsForCopies } from "../repo/publish.ts";
 import { formatRefSnapshot } from "../repo/refs.ts";
 import type { Repository } from "../repo/repository.ts";
 import { EMPTY_BASE, type FetchBase, type StoredGeneration } from "./fetch-base.ts";
 import { importHistory, type LargeNote, noteIfLarge } from "./import-history.ts";
-import { isNonFastForward } from "./non-fast-forward.ts";
 import { rebuildHistories } from "./rebuild-history.ts";
-import { deletePack, receiveObjects } from "./receive-objects.ts";
-import { chooseHaves, compareRefs, isSameHead, type RefChange, tipsOf } from "./ref-changes.ts";
+import { receiveObjects } from "./receive-objects.ts";
+import {
+  chooseHaves,
+  compareRefs,
+  isNonFastForward,
+  isSameHead,
+  type RefChange,
+  tipsOf,
+} from "./ref-changes.ts";
 import type { SyncContext, SyncRequest } from "./sync-context.ts";
 
 export interface UnchangedOutcome {
@@ -70,7 +79,7 @@ export async function fetchGeneration(
   const hasChanged = changes.length > 0 || !isSameHead(refsBefore.head, upstreamRefs.head);
   if (request.checkStore) {
     await before?.openObjects();
-    await before?.checkPacks();
+    if (before !== undefined) await checkPacks(before, context.storage.store);
   }
   if (before !== undefined && !hasChanged && before.damagedHistories.length === 0)
     return verified(before, refsBefore, listedAt, request, context);
@@ -130,7 +139,8 @@ async function fetchChanges(
     };
   } catch (error) {
     if (received === undefined) throw error;
-    throw await afterCleanUp(error, () => deletePack(request.uuid, received.pack, context.storage));
+    const keys = repositoryKeys(request.uuid);
+    throw await afterCleanUp(error, () => deletePack(context.storage.store, keys, received.pack.id));
   }
 }
 

@@ -26,6 +26,7 @@ import {
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { ObjectDatabase } from "../repo/object-database.ts";
+import { deletePack } from "../repo/pack-blobs.ts";
 import { PackSet } from "../repo/pack-set.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
@@ -33,7 +34,7 @@ import { isSameDocument } from "../repo/stored-document.ts";
 import type { FetchBase } from "./fetch-base.ts";
 import { type FetchedCommits, fetchCommits } from "./fetch-commits.ts";
 import { cutIntoSteps, sliceOf } from "./import-steps.ts";
-import { deletePack, readKnown, receiveWanted } from "./receive-objects.ts";
+import { readKnown, receiveWanted } from "./receive-objects.ts";
 import { tipsOf } from "./ref-changes.ts";
 import { afterCut, afterSlice, firstSliceSize, stepCountOf } from "./slice-size.ts";
 import type { SyncContext, SyncRequest } from "./sync-context.ts";
@@ -196,7 +197,7 @@ class Import {
     const { value: notes } = await importNotes(storage.store, this.#keys).read();
     // Without notes, it may have published this slice; if it has not, the janitor deletes the pack.
     if (notes === undefined || notes.packs.some(({ id }) => id === pack.id)) return;
-    await deletePack(this.#request.uuid, pack, storage);
+    await deletePack(storage.store, this.#keys, pack.id);
   }
 
   #missing(wants: readonly ObjectId[]): ObjectId[] {

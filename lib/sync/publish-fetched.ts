@@ -1,11 +1,12 @@
 /** The last phase of a sync: publishes what was fetched, and deletes it if it is certain that nothing will name it. */
 import { afterCleanUp, assertNotStopped, ProtocolError, VersionConflictError } from "../errors.ts";
+import { repositoryKeys } from "../repo/layout.ts";
+import { deletePack } from "../repo/pack-blobs.ts";
 import { publish, writeRefsForCopies } from "../repo/publish.ts";
 import { formatRefSnapshot } from "../repo/refs.ts";
 import { openIfThere } from "./fetch-base.ts";
 import type { FetchedGeneration } from "./fetch-generation.ts";
 import { forgetImport } from "./import-history.ts";
-import { deletePack } from "./receive-objects.ts";
 import type { RefChange } from "./ref-changes.ts";
 import type { SyncContext, SyncRequest } from "./sync-context.ts";
 
@@ -97,5 +98,5 @@ async function deleteReceived(
   { uuid }: SyncRequest,
   { storage }: SyncContext,
 ): Promise<void> {
-  if (received !== undefined) await deletePack(uuid, received, storage);
+  if (received !== undefined) await deletePack(storage.store, repositoryKeys(uuid), received.id);
 }

@@ -4,11 +4,11 @@ import { afterCleanUp } from "../errors.ts";
 import { encodePackHistory } from "../git/history/pack-history.ts";
 import type { ObjectId } from "../git/object-id.ts";
 import type { ReadBase } from "../indexer/append-bases.ts";
-import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
+import { type RepositoryKeys, repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { ObjectDatabase } from "../repo/object-database.ts";
+import { deletePack, writePackCompanions } from "../repo/pack-blobs.ts";
 import { PackSet } from "../repo/pack-set.ts";
-import type { RepositoryStorage } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import { completeHistory } from "./complete-history.ts";
 import { assertConnected, countKnownObjects } from "./connectivity.ts";
@@ -52,13 +52,14 @@ export async function receiveWanted(
   context: SyncContext,
 ): Promise<ReceivedObjects> {
   const { upstream, uuid, known, wants, haves, limits, upstreamRefs, onBytes } = request;
-  const { onProgress } = context;
+  const { onProgress, storage } = context;
+  const keys = repositoryKeys(uuid);
   const chunks = upstream.fetchPack({
     ...{ protocol: upstreamRefs.protocol, wants, haves: haves.slice(0, limits.maxHaves) },
     onProgress: (text) => onProgress({ phase: "waiting", text }),
   });
   const received = await receivePack({
-    ...{ store: context.storage.store, keys: repositoryKeys(uuid), chunks },
+    ...{ store: storage.store, keys, chunks },
     readBase: (id) => readKnown(known, id),
     maxPackBytes: limits.maxPackBytes,
     onBytes: (receivedBytes) => {
@@ -71,9 +72,9 @@ export async function receiveWanted(
   });
   try {
     assertConnected(received.indexed, wants, known);
-    return await completePack(received, uuid, known, context);
+    return await completePack(received, keys, known, context);
   } catch (error) {
-    throw await afterCleanUp(error, () => deletePack(uuid, received.pack, context.storage));
+    throw await afterCleanUp(error, () => deletePack(storage.store, keys, received.pack.id));
   }
 }
 
@@ -86,11 +87,10 @@ export async function readKnown(known: ObjectDatabase | undefined, id: ObjectId)
 /** Writes what belongs to a pack: its index, its history, its LFS pointers. */
 async function completePack(
   { pack, indexed }: ReceivedPack,
-  uuid: RepositoryUuid,
+  keys: RepositoryKeys,
   known: ObjectDatabase | undefined,
   { storage: { store, blocks }, signal }: SyncContext,
 ): Promise<ReceivedObjects> {
-  const keys = repositoryKeys(uuid);
   const appendedCount = pack.objectCount - pack.sentObjectCount;
   const repeatedObjectCount = pack.repeatedObjectCount + countKnownObjects(indexed, known) - appendedCount;
   const counted = { ...pack, repeatedObjectCount };
@@ -100,23 +100,7 @@ async function completePack(
   // The new pack is connected: what is missing here is damage of the store.
   const history = built && (await asRepositoryDamage(() => completeHistory(built, index, objects, signal)));
   const historyBytes = history && encodePackHistory(history);
-  await Promise.all([
-    store.write(keys.packIndex(pack.id), index),
-    store.write(keys.packLfs(pack.id), indexed.lfsPointers),
-    historyBytes && store.write(keys.packHistory(pack.id), historyBytes),
-  ]);
+  const { lfsPointers } = indexed;
+  await writePackCompanions(store, keys, pack.id, { index, history: historyBytes, lfsPointers });
   return { pack: { ...counted, historyBytes: historyBytes?.length ?? 0 }, objects };
-}
-
-export async function deletePack(
-  uuid: RepositoryUuid,
-  { id }: ManifestPack,
-  { store }: RepositoryStorage,
-): Promise<void> {
-  const keys = repositoryKeys(uuid);
-  await Promise.all(
-    [keys.pack(id), keys.packIndex(id), keys.packHistory(id), keys.packLfs(id)].map((key) =>
-      store.delete(key),
-    ),
-  );
 }

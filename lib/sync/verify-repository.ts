@@ -3,13 +3,11 @@
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { CorruptPackError, LimitExceededError } from "../errors.ts";
 import { OBJECT_ID_BYTES, objectIdAt } from "../git/object-id.ts";
-import { untilAborted } from "../git/until-aborted.ts";
-import { PackFileProgress } from "../indexer/file-pack-source.ts";
-import { indexPack } from "../indexer/index-pack.ts";
-import { writeAt } from "../indexer/write-at.ts";
+import { indexStoredPack } from "../indexer/index-stored-pack.ts";
 import { repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import type { ObjectDatabase } from "../repo/object-database.ts";
+import { checkPacks } from "../repo/pack-bodies.ts";
 import type { Repository } from "../repo/repository.ts";
 import { asRepositoryDamage } from "../repo/repository-damage.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -56,7 +54,7 @@ const MAX_PROBLEMS = 20;
 export async function checkObjects(repository: Repository, options: CheckOptions): Promise<ObjectCheck> {
   const problems = new Problems();
   const objects = await problems.catching("indexes", () => repository.openObjects());
-  await problems.catching("packs", () => repository.checkPacks());
+  await problems.catching("packs", () => checkPacks(repository, options.store));
   for (const id of repository.damagedHistories)
     problems.add(`pack ${id}: its history sidecar is damaged or missing`);
   let objectCount = 0;
@@ -83,15 +81,10 @@ async function checkPack(
 ): Promise<number> {
   const keys = repositoryKeys(uuid);
   await using file = await openUnnamedFile(temporaryFolder);
-  let offsetBytes = 0;
-  for await (const chunk of untilAborted(store.readStream(keys.pack(pack.id), 0, pack.packBytes), signal)) {
-    await writeAt(file.handle, chunk, offsetBytes);
-    offsetBytes += chunk.length;
-  }
-  const progress = new PackFileProgress();
-  progress.complete(pack.packBytes);
+  const chunks = store.readStream(keys.pack(pack.id), 0, pack.packBytes);
   // Without a way to read bases elsewhere: a pack in the store holds all that its deltas build on.
-  const found = await indexPack({ file: file.handle, progress, signal, historyLimits: "none" });
+  const indexing = { file: file.handle, signal, historyLimits: "none" } as const;
+  const found = await indexStoredPack(chunks, pack.packBytes, indexing);
   const { bytes: stored } = await store.read(keys.packIndex(pack.id));
   if (Buffer.compare(stored, found.index) !== 0)
     problems.add(`pack ${pack.id}: its index does not say what the pack holds`);

@@ -8,18 +8,20 @@ import {
   DamagedRepositoryError,
   insteadOf,
   NotFoundError,
+  VersionConflictError,
 } from "../../errors.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { BlockCache } from "../../store/block-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
 import { mergedLfsPointers } from "../lfs-pointers.ts";
-import type { ManifestPack } from "../manifest.ts";
+import type { Manifest, ManifestPack } from "../manifest.ts";
+import { deletePack } from "../pack-blobs.ts";
+import { publishPacks } from "../publish.ts";
 import { openRepository, type Repository } from "../repository.ts";
 import { asRepositoryDamage } from "../repository-damage.ts";
-import { deletePackBlobs, writeMergedPack } from "./merged-pack.ts";
+import { writeMergedPack } from "./merged-pack.ts";
 import { type CompactionPlan, planCompaction } from "./plan-compaction.ts";
 import { bytesOf, type CompactionPolicy, DEFAULT_COMPACTION_POLICY, type PackRun } from "./policy.ts";
-import { publishRuns, type Replacement } from "./publish-runs.ts";
 import { objectsOfRun } from "./run-objects.ts";
 
 export interface CompactionProgress {
@@ -73,7 +75,7 @@ export async function compactRepository(
   if (runs.length === 0 && !plan.dropsUnreachable)
     return { kind: "nothing-to-do", ...(dropDueAt !== undefined && { dropDueAt }) };
   const replacements = await writeRuns(repository, plan, options);
-  const generation = await publishRuns({ store, repository, plan, replacements, now, open });
+  const generation = await publishRuns(repository, plan, replacements, { store, now, open });
   if (generation === undefined) return { kind: "race-lost" };
   const { packs } = repository.manifest;
   const written = replacements.filter((pack) => pack !== undefined);
@@ -88,6 +90,9 @@ export async function compactRepository(
     droppedEntries: entryCount(packs, runs) - written.reduce((sum, { objectCount }) => sum + objectCount, 0),
   };
 }
+
+/** What takes a run's place; nothing, if nothing of it is kept. */
+type Replacement = ManifestPack | undefined;
 
 /** On failure nothing stays behind. */
 async function writeRuns(
@@ -117,9 +122,7 @@ async function writeRuns(
     return replacements;
   } catch (error) {
     const made = replacements.filter((pack) => pack !== undefined);
-    throw await afterCleanUp(error, () =>
-      Promise.all(made.map(({ id }) => deletePackBlobs(store, keys, id))),
-    );
+    throw await afterCleanUp(error, () => Promise.all(made.map(({ id }) => deletePack(store, keys, id))));
   }
 }
 
@@ -127,4 +130,91 @@ function entryCount(packs: readonly ManifestPack[], runs: readonly PackRun[]): n
   return runs
     .flatMap(({ start, end }) => packs.slice(start, end))
     .reduce((sum, { objectCount }) => sum + objectCount, 0);
+}
+
+/** Syncs that publish as often within one compaction are no accident. */
+const MAX_TRIES = 4;
+
+/**
+ * Publishes the packs in the place of the old ones, also over what was published meanwhile if that goes together.
+ * @param replacements - By run.
+ * @returns The generation; `undefined` if the race is lost: then the new packs are gone, as far as that is safe.
+ */
+async function publishRuns(
+  repository: Repository,
+  plan: CompactionPlan,
+  replacements: readonly Replacement[],
+  { store, now, open }: { store: BlobStore; now: () => Date; open: () => Promise<Repository> },
+): Promise<number | undefined> {
+  const { uuid } = repository;
+  let base = repository;
+  for (let tries = 1; ; tries++) {
+    const packs = withReplacements(base.manifest.packs, plan.runs, replacements);
+    try {
+      const next = { ...base.manifest, packs, publishedAt: now().toISOString() };
+      if (plan.dropsUnreachable) {
+        next.mayHoldUnreachable = false;
+        if (plan.runs.length > 0) next.unreachableDroppedAt = next.publishedAt;
+      }
+      return (await publishPacks(store, uuid, base.stored, next)).value.generation;
+    } catch (error) {
+      // After any other failure the outcome is unknown: the janitor decides later.
+      if (!(error instanceof VersionConflictError)) throw error;
+    }
+    const current = await open();
+    // A conditional write that the store's client repeats, because its answer was lost, conflicts with itself.
+    if (isPublished(current.manifest, replacements)) return current.manifest.generation;
+    if (tries < MAX_TRIES && goesTogether(repository.manifest, current.manifest, plan)) {
+      base = current;
+      continue;
+    }
+    // While the version that it is to replace stands, our write may yet land.
+    if (current.version !== base.version) {
+      const keys = repositoryKeys(uuid);
+      for (const pack of replacements) if (pack !== undefined) await deletePack(store, keys, pack.id);
+    }
+    return undefined;
+  }
+}
+
+function withReplacements(
+  packs: readonly ManifestPack[],
+  runs: readonly PackRun[],
+  replacements: readonly Replacement[],
+): ManifestPack[] {
+  const result: ManifestPack[] = [];
+  let at = 0;
+  for (const [i, { start, end }] of runs.entries()) {
+    result.push(...packs.slice(at, start));
+    const pack = replacements[i];
+    if (pack !== undefined) result.push(pack);
+    at = end;
+  }
+  return [...result, ...packs.slice(at)];
+}
+
+function idsOf(packs: readonly ManifestPack[]): string {
+  return packs.map(({ id }) => id).join();
+}
+
+function isPublished(current: Manifest, replacements: readonly Replacement[]): boolean {
+  const written = replacements.filter((pack) => pack !== undefined);
+  const ids = new Set(current.packs.map(({ id }) => id));
+  return written.length > 0 && written.every(({ id }) => ids.has(id));
+}
+
+/**
+ * Whether what was written for `before` may replace the same packs of `current`. A sync adds packs at the end. But to a
+ * compaction that has dropped objects it may have brought a ref back that needs them.
+ */
+function goesTogether(
+  before: Manifest,
+  current: Manifest,
+  { runs, dropsUnreachable }: CompactionPlan,
+): boolean {
+  if (dropsUnreachable) {
+    return before.refs.snapshotId === current.refs.snapshotId && idsOf(before.packs) === idsOf(current.packs);
+  }
+  const end = runs.at(-1)?.end ?? 0;
+  return idsOf(before.packs.slice(0, end)) === idsOf(current.packs.slice(0, end));
 }

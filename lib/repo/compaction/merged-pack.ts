@@ -16,6 +16,7 @@ import type { PackedObjects } from "../../git/ports.ts";
 import type { BlobStore, BlobUpload } from "../../store/blob-store.ts";
 import type { RepositoryKeys } from "../layout.ts";
 import type { ManifestPack } from "../manifest.ts";
+import { deletePack, writePackCompanions } from "../pack-blobs.ts";
 import { streamAsRepositoryDamage } from "../repository-damage.ts";
 import { mergeHistory } from "./merged-history.ts";
 import type { RunObjects } from "./run-objects.ts";
@@ -26,7 +27,7 @@ import type { RunObjects } from "./run-objects.ts";
  */
 const MAX_DEPTH = 100;
 
-export interface MergedPackOptions {
+interface MergedPackOptions {
   readonly store: BlobStore;
   readonly keys: RepositoryKeys;
   readonly objects: PackedObjects;
@@ -54,13 +55,9 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
     const numbers = order.map((entry) => entries.numbers[entry] as number);
     const isOwn = isOwnOf(run, objects.objectCount);
     const historyBytes = encodeHistory(objects, run, { numbers, order, isOwn }, entries);
-    const lfsBytes = await options.encodeLfsPointers?.(numbers, isOwn);
+    const lfsPointers = await options.encodeLfsPointers?.(numbers, isOwn);
     assertNotStopped(options.signal);
-    await Promise.all([
-      store.write(keys.packIndex(id), index),
-      historyBytes && store.write(keys.packHistory(id), historyBytes),
-      lfsBytes && store.write(keys.packLfs(id), lfsBytes),
-    ]);
+    await writePackCompanions(store, keys, id, { index, history: historyBytes, lfsPointers });
     return {
       id,
       packBytes: written.packBytes,
@@ -74,13 +71,8 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
     };
   } catch (error) {
     // Where this fails, the janitor deletes them.
-    throw await afterCleanUp(error, () => deletePackBlobs(store, keys, id));
+    throw await afterCleanUp(error, () => deletePack(store, keys, id));
   }
-}
-
-export async function deletePackBlobs(store: BlobStore, keys: RepositoryKeys, packId: string): Promise<void> {
-  const blobs = [keys.packIndex(packId), keys.packHistory(packId), keys.packLfs(packId), keys.pack(packId)];
-  await Promise.all(blobs.map((key) => store.delete(key)));
 }
 
 interface WrittenPack {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { ObjectId } from "../../../lib/git/object-id.ts";
-import { isNonFastForward } from "../../../lib/sync/non-fast-forward.ts";
+import { isNonFastForward } from "../../../lib/sync/ref-changes.ts";
 import { MemoryObjects } from "../../support/memory-objects.ts";
 import { objectIdOf } from "../../support/pack-builder.ts";
 
