@@ -1,4 +1,8 @@
-/** The decision about a request, as data: in a deployment the authorizer function makes it, and the git function reads it. */
+/**
+ * The decision about a request, as data: in a deployment the authorizer function makes it, and the git function reads it. During a
+ * deploy they may be of two releases: fields that this one does not know are ignored. So what restricts a decision gets a `kind` of its
+ * own, which an older release refuses.
+ */
 import * as z from "zod/mini";
 import { notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpResponse } from "../http/message.ts";
@@ -9,7 +13,7 @@ import { NO_CACHE_HEADERS, type Service } from "./route.ts";
 const seconds = z.int().check(z.nonnegative());
 
 const decisionSchema = z.discriminatedUnion("kind", [
-  z.strictObject({
+  z.object({
     kind: z.literal("allowed"),
     /** The repository's path below the primary's git address; absent if it is on another host. */
     primaryPath: z.optional(z.string()),
@@ -20,7 +24,7 @@ const decisionSchema = z.discriminatedUnion("kind", [
     /** The age of a yes that counts because of an outage of the primary. */
     staleSeconds: z.optional(seconds),
   }),
-  z.strictObject({
+  z.object({
     kind: z.literal("refused"),
     status: z.literal([401, 404, 429, 503]),
     /** One line for the caller; ignored for 404, whose text is always the same. */
@@ -43,7 +47,7 @@ interface Decided {
   readonly repository: RepositoryReference;
 }
 
-const boundSchema = z.strictObject({ about: z.string(), decision: decisionSchema });
+const boundSchema = z.object({ about: z.string(), decision: decisionSchema });
 
 /** Only ASCII, as API Gateway passes it on in a header. */
 export function formatDecision(decision: AccessDecision, decided: Decided): string {

@@ -51,6 +51,14 @@ test.each([
   expect(addressBlock(address)).toBe(block);
 });
 
+test("fields of a newer release are ignored, and a kind of it lets nothing pass", () => {
+  const { about } = JSON.parse(formatDecision({ kind: "allowed" }, ASKED)) as { about: string };
+  const newer = (decision: object) => JSON.stringify({ about, decision, inNewerRelease: 1 });
+  const allowed = { kind: "allowed", primaryPath: "acme/site" } as const;
+  expect(parseDecision(newer({ ...allowed, inNewerRelease: 1 }), ASKED)).toEqual(allowed);
+  expect(() => parseDecision(newer({ ...allowed, kind: "allowed-in-part" }), ASKED)).toThrow();
+});
+
 test("a decision is for one service of one repository", () => {
   const text = formatDecision({ kind: "allowed" }, ASKED);
   expect(() => parseDecision(text, { ...ASKED, service: "upload-pack" })).toThrow("another request");

@@ -70,8 +70,15 @@ const replacePacks = async (...packs: ManifestPack[]): Promise<void> => {
   published = await publishPacks(store, UUID, published, { ...manifest, packs });
 };
 
-test("what the manifest names stays, and so does all that is not the mirror's", async () => {
-  const strange = ["notes.txt", "objects/pack/pack-1.keep", "objects/info/packs", "ref-snapshots/README"];
+test("what the manifest names stays, with sidecars of other releases, and so does all that is not the mirror's", async () => {
+  const sidecars = ["history-99", "rev"].map((form) => `objects/pack/pack-${"1".repeat(40)}.${form}`);
+  const strange = [
+    ...sidecars,
+    "notes.txt",
+    "objects/pack/pack-1.keep",
+    "objects/info/packs",
+    "ref-snapshots/README",
+  ];
   for (const name of strange) await store.write(KEYS.prefix + name, utf8("?"));
   const before = await keys();
   for (const hours of [0, 100, 1000]) await tidyAfter(hours);
