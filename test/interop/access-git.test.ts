@@ -2,23 +2,16 @@
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type CredentialHelper, makeCredentialHelper } from "../support/credential-helper.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
-import { EXPIRED_HINT, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
+import { EXPIRED_HINT } from "../support/guarded-mirror.ts";
 import { expectSilentFsck, listRefs } from "../support/primary.ts";
+import { useGuardedMirror } from "../support/shared-set-ups.ts";
 import { TOKENS } from "../support/test-credentials.ts";
 
-let mirror: GuardedMirror;
+const mirror = useGuardedMirror();
 let pathCount = 0;
-
-beforeAll(async () => {
-  mirror = await startGuardedMirror();
-});
-
-beforeEach(() => mirror.reset());
-
-afterAll(() => mirror.close());
 
 const newPath = () => join(mirror.folder, `path-${pathCount++}`);
 const hostOf = (url: string) => new URL(url).host;

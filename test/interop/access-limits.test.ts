@@ -1,16 +1,9 @@
 /** What callers notice who ask for too much. */
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
+import { expect, test } from "vitest";
+import { CREDENTIALS } from "../support/guarded-mirror.ts";
+import { useGuardedMirror } from "../support/shared-set-ups.ts";
 
-let mirror: GuardedMirror;
-
-beforeAll(async () => {
-  mirror = await startGuardedMirror();
-});
-
-beforeEach(() => mirror.reset());
-
-afterAll(() => mirror.close());
+const mirror = useGuardedMirror();
 
 const VAULT = "/acme/vault.git/info/refs?service=git-upload-pack";
 const SITE = "/acme/site.git/info/refs?service=git-upload-pack";

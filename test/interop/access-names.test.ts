@@ -1,19 +1,12 @@
 /** Under which names callers find a repository, and what those get who show no credential. */
 import { rename, rm } from "node:fs/promises";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
-import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
+import { CREDENTIALS } from "../support/guarded-mirror.ts";
 import { nameRepository } from "../support/named-repository.ts";
+import { useGuardedMirror } from "../support/shared-set-ups.ts";
 
-let mirror: GuardedMirror;
-
-beforeAll(async () => {
-  mirror = await startGuardedMirror();
-});
-
-beforeEach(() => mirror.reset());
-
-afterAll(() => mirror.close());
+const mirror = useGuardedMirror();
 
 const VAULT = "/acme/vault.git/info/refs?service=git-upload-pack";
 const SITE = "/acme/site.git/info/refs?service=git-upload-pack";

@@ -1,16 +1,9 @@
 /** What callers notice while the primary is away, silent or too busy. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
+import { describe, expect, test } from "vitest";
+import { CREDENTIALS } from "../support/guarded-mirror.ts";
+import { useGuardedMirror } from "../support/shared-set-ups.ts";
 
-let mirror: GuardedMirror;
-
-beforeAll(async () => {
-  mirror = await startGuardedMirror();
-});
-
-beforeEach(() => mirror.reset());
-
-afterAll(() => mirror.close());
+const mirror = useGuardedMirror();
 
 const VAULT = "/acme/vault.git/info/refs?service=git-upload-pack";
 const READER = CREDENTIALS["API token of a reader, fixed username"];

@@ -1,23 +1,11 @@
 /** What callers notice of how the mirror asks the primary: rights that change, and how often it is asked. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { AccountsInput } from "../support/fake-bitbucket/accounts.ts";
-import {
-  CREDENTIALS,
-  EXPIRED_HINT,
-  type GuardedMirror,
-  startGuardedMirror,
-} from "../support/guarded-mirror.ts";
+import { CREDENTIALS, EXPIRED_HINT } from "../support/guarded-mirror.ts";
+import { useGuardedMirror } from "../support/shared-set-ups.ts";
 import { TOKENS } from "../support/test-credentials.ts";
 
-let mirror: GuardedMirror;
-
-beforeAll(async () => {
-  mirror = await startGuardedMirror();
-});
-
-beforeEach(() => mirror.reset());
-
-afterAll(() => mirror.close());
+const mirror = useGuardedMirror();
 
 const VAULT = "/acme/vault.git/info/refs?service=git-upload-pack";
 const SITE = "/acme/site.git/info/refs?service=git-upload-pack";

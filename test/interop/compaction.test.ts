@@ -1,32 +1,25 @@
 /** Compaction on what real syncs leave: git checks every pack, and clients notice nothing. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { parseObjectId } from "../../lib/git/object-id.ts";
 import { type CompactedOutcome, compactRepository } from "../../lib/repo/compaction/compact-repository.ts";
 import { type CompactionPolicy, DEFAULT_COMPACTION_POLICY } from "../../lib/repo/compaction/policy.ts";
 import { manifestDocument } from "../../lib/repo/manifest.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { expectWhole } from "../support/compaction-checks.ts";
 import { BUT_THE_FIRST, EAGER, NO_MERGE } from "../support/compaction-policies.ts";
 import { git } from "../support/git/run-git.ts";
-import { expectSilentFsck, type Primary, reachableObjects, startPrimary } from "../support/primary.ts";
+import { expectSilentFsck, reachableObjects } from "../support/primary.ts";
+import { useSyncRig } from "../support/shared-set-ups.ts";
 import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
-import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
-import { expectCloneLikePrimary, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
+import { expectCloneLikePrimary, RIG_UUID } from "../support/sync-rig.ts";
 
-let primary: Primary;
-let store: MemoryBlobStore;
-let rig: SyncRig;
+const { primary, rig } = useSyncRig();
+let store: BlobStore;
 
-beforeEach(async () => {
-  primary = await startPrimary();
-  store = new MemoryBlobStore();
-  rig = syncRig(primary, store);
-});
-
-afterEach(async () => {
-  await rig.close();
-  await primary.close();
+beforeEach(() => {
+  store = rig.storage.store;
 });
 
 /** One sync for each commit: thin packs upon the first one. */

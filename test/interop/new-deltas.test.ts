@@ -1,27 +1,20 @@
 /** Deltas that the mirror makes itself: what they may cost clients, and later readers of the store. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { compactRepository } from "../../lib/repo/compaction/compact-repository.ts";
+import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { EAGER } from "../support/compaction-policies.ts";
 import { git } from "../support/git/run-git.ts";
-import { expectSilentFsck, type Primary, startPrimary } from "../support/primary.ts";
-import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
-import { expectCloneLikePrimary, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
+import { expectSilentFsck } from "../support/primary.ts";
+import { useSyncRig } from "../support/shared-set-ups.ts";
+import { expectCloneLikePrimary, RIG_UUID } from "../support/sync-rig.ts";
 
-let primary: Primary;
-let store: MemoryBlobStore;
-let rig: SyncRig;
+const { primary, rig } = useSyncRig();
+let store: BlobStore;
 
-beforeEach(async () => {
-  primary = await startPrimary();
-  store = new MemoryBlobStore();
-  rig = syncRig(primary, store);
-});
-
-afterEach(async () => {
-  await rig.close();
-  await primary.close();
+beforeEach(() => {
+  store = rig.storage.store;
 });
 
 /** Versions of one file, a line apart, as commits of `main`. */

@@ -1,37 +1,17 @@
 /** A history that comes in many small syncs: each generation as whole as the primary, and its folder a repository for git. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { git } from "../support/git/run-git.ts";
-import {
-  expectSilentFsck,
-  listRefs,
-  makeEmptyRepository,
-  type Primary,
-  startPrimary,
-} from "../support/primary.ts";
-import {
-  copyPrefix,
-  expectCloneLikePrimary,
-  expectNothingLeftOver,
-  RIG_UUID,
-  type SyncRig,
-  syncRig,
-} from "../support/sync-rig.ts";
+import { expectSilentFsck, listRefs, makeEmptyRepository } from "../support/primary.ts";
+import { useSyncRig } from "../support/shared-set-ups.ts";
+import { copyPrefix, expectCloneLikePrimary, expectNothingLeftOver, RIG_UUID } from "../support/sync-rig.ts";
 
-let primary: Primary;
-let rig: SyncRig;
-
-beforeEach(async () => {
-  primary = await startPrimary({ make: (repository) => makeEmptyRepository(repository) });
-  rig = syncRig(primary, new FsBlobStore(primary.storeFolder));
-});
-
-afterEach(async () => {
-  await rig.close();
-  await primary.close();
+const { primary, rig } = useSyncRig({
+  make: (repository) => makeEmptyRepository(repository),
+  storeFor: ({ storeFolder }) => new FsBlobStore(storeFolder),
 });
 
 const chapter = (number: number, changedLine: number) =>

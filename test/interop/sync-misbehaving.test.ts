@@ -1,5 +1,5 @@
 /** A primary that misbehaves: each fault a typed error, the last generation served, nothing left over, the next sync fine. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type UpstreamGit, upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import {
   LimitExceededError,
@@ -12,8 +12,8 @@ import { SILENT_LOGGER } from "../../lib/log.ts";
 import { DEFAULT_SYNC_LIMITS, type SyncLimits } from "../../lib/sync/sync-context.ts";
 import { type SyncOptions, type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
 import type { Misbehaviour } from "../support/fake-bitbucket/controls.ts";
-import { listRefs, type Primary, startPrimary } from "../support/primary.ts";
-import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
+import { listRefs } from "../support/primary.ts";
+import { useSyncRig } from "../support/shared-set-ups.ts";
 import {
   expectCloneLikePrimary,
   expectNothingLeftOver,
@@ -23,19 +23,8 @@ import {
   syncRig,
 } from "../support/sync-rig.ts";
 
-let primary: Primary;
-let rig: SyncRig;
+const { primary, rig } = useSyncRig();
 const LIMITS = { answerTimeoutMs: 300, idleTimeoutMs: 10_000, maxRefListBytes: 1_000_000 };
-
-beforeEach(async () => {
-  primary = await startPrimary();
-  rig = syncRig(primary, new MemoryBlobStore());
-});
-
-afterEach(async () => {
-  await rig.close();
-  await primary.close();
-});
 
 /** A first sync, and then changes of each kind on the primary, with more bytes than the list of refs has. */
 async function prepareChanges(): Promise<void> {

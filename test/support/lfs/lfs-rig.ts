@@ -62,6 +62,13 @@ export interface LfsRig {
   close(): Promise<void>;
 }
 
+export const LFS_TYPE = "application/vnd.git-lfs+json";
+
+/** @returns For each object its error's code, or what it is given. */
+export function codesOf({ json: { objects } }: Answered): (number | string)[] | undefined {
+  return objects?.map(({ error, actions }) => error?.code ?? (actions?.download ? "link" : "nothing"));
+}
+
 export const HOST = "mirror.example:8080";
 
 /** @param store - By default one in memory. */

@@ -1,42 +1,28 @@
 /** Batches of downloads: what is linked, what the primary says, and what is refused. */
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
 import { lfsFileKey } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
 import { utf8 } from "../../support/byte-chunks.ts";
-import { BATCH_PATH, HOST, type LfsRig, startLfsRig } from "../../support/lfs/lfs-rig.ts";
+import { BATCH_PATH, codesOf, HOST, LFS_TYPE } from "../../support/lfs/lfs-rig.ts";
+import { useLfsRig } from "../../support/shared-set-ups.ts";
 import { RIG_UUID } from "../../support/sync-rig.ts";
 
-const LFS_TYPE = "application/vnd.git-lfs+json";
-let rig: LfsRig;
 /** Copied, at the primary only, and nowhere. */
 let stored: string;
 let atPrimary: string;
 let odd: string;
 let missing: string;
 
-beforeAll(async () => {
-  rig = await startLfsRig();
-  atPrimary = await rig.copier.addFile("a.bin", randomBytes(500));
-  odd = await rig.copier.addFile("a.bin", randomBytes(600));
-  stored = await rig.copier.addFile("a.bin", randomBytes(700));
-  missing = await rig.copier.addFile("b.bin", randomBytes(900), { isMissing: true });
-  await rig.copier.run();
+const rig = useLfsRig(async ({ copier }) => {
+  atPrimary = await copier.addFile("a.bin", randomBytes(500));
+  odd = await copier.addFile("a.bin", randomBytes(600));
+  stored = await copier.addFile("a.bin", randomBytes(700));
+  missing = await copier.addFile("b.bin", randomBytes(900), { isMissing: true });
 });
-
-beforeEach(() => {
-  rig.primary.fake.lfs.reset();
-  rig.store.reset();
-  rig.queued.length = 0;
-  rig.restart();
-});
-
-afterAll(() => rig.close());
 
 const lfs = () => rig.primary.fake.lfs;
-const codes = (answer: Awaited<ReturnType<LfsRig["download"]>>) =>
-  answer.json.objects?.map(({ error, actions }) => error?.code ?? (actions?.download ? "link" : "nothing"));
 
 describe("a file that is stored and confirmed", () => {
   test("is linked, without a word to the primary", async () => {
@@ -94,7 +80,7 @@ describe("a file that is stored and confirmed", () => {
     const body = utf8(JSON.stringify({ operation: "download", objects: [{ oid: stored, size: 700 }] }));
     for (const path of ["/acme/sample", "/ACME/Sample.git"]) {
       const answer = await rig.ask(`${path}/info/lfs/objects/batch`, { method: "POST", body });
-      expect(codes(answer)).toEqual(["link"]);
+      expect(codesOf(answer)).toEqual(["link"]);
     }
   });
 });
@@ -152,7 +138,7 @@ describe("a file that is not here", () => {
       },
     });
     for (let i = 0; i < 2; i++)
-      expect(codes(await rig.download([{ oid: atPrimary, size: 500 }]))).toEqual(["link"]);
+      expect(codesOf(await rig.download([{ oid: atPrimary, size: 500 }]))).toEqual(["link"]);
     expect(tries).toBe(2);
   });
 
@@ -163,7 +149,7 @@ describe("a file that is not here", () => {
       { oid: stored, size: 700 },
       { oid: "0".repeat(64), size: 1 },
     ];
-    expect(codes(await rig.download(some))).toEqual([404, "link", 404]);
+    expect(codesOf(await rig.download(some))).toEqual([404, "link", 404]);
     expect(lfs().batches).toHaveLength(1);
     expect(rig.queued).toEqual([]);
   });
@@ -193,7 +179,7 @@ describe("a file that is not here", () => {
   ])("which git-lfs could not read costs only itself: %j", async (changes) => {
     lfs().misbehave({ objectChanges: { [odd]: changes } });
     const some = [stored, odd, atPrimary].map((oid) => ({ oid, size: 500 }));
-    expect(codes(await rig.download(some))).toEqual(["link", 503, "link"]);
+    expect(codesOf(await rig.download(some))).toEqual(["link", 503, "link"]);
   });
 
   test("a thousand of them are asked for by the hundred", async () => {
@@ -219,7 +205,7 @@ describe("while the primary fails", () => {
   ])("with %i: what is stored is linked, the rest is %i", async (batchStatus, code) => {
     lfs().misbehave({ batchStatus });
     const answer = await rig.download(both());
-    expect([answer.status, ...(codes(answer) ?? [])]).toEqual([200, "link", code]);
+    expect([answer.status, ...(codesOf(answer) ?? [])]).toEqual([200, "link", code]);
   });
 
   test("a limited rate is waited for", async () => {
@@ -243,14 +229,14 @@ describe("while the primary fails", () => {
       const answer = await rig.download([{ oid: stored, size: 700 }, ...many]);
       expect(lfs().batches).toHaveLength(1);
       const code = status === 500 ? 503 : status;
-      expect(codes(answer)).toEqual(["link", ...many.map(() => code)]);
+      expect(codesOf(answer)).toEqual(["link", ...many.map(() => code)]);
     },
   );
 
   test.each([60, 61])("one of %i s is waited for only if that is a minute at most", async (seconds) => {
     lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: seconds });
     const answers = [await rig.download(both()), await rig.download([{ oid: atPrimary, size: 500 }])];
-    const found = answers.map((answer) => [answer.status, codes(answer)]);
+    const found = answers.map((answer) => [answer.status, codesOf(answer)]);
     if (seconds === 60) {
       expect(found).toEqual([
         [429, undefined],
@@ -266,7 +252,7 @@ describe("while the primary fails", () => {
 
   test("an object that the primary leaves out of its answer is 503, and nothing is copied", async () => {
     lfs().misbehave({ leftOut: [atPrimary] });
-    expect(codes(await rig.download(both()))).toEqual(["link", 503]);
+    expect(codesOf(await rig.download(both()))).toEqual(["link", 503]);
     expect(rig.queued).toEqual([]);
   });
 

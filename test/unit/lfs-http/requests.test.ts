@@ -1,33 +1,20 @@
 /** Requests of git-lfs that are no batch of downloads, or a wrong one. */
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { utf8 } from "../../support/byte-chunks.ts";
-import { BATCH_PATH, type LfsRig, startLfsRig } from "../../support/lfs/lfs-rig.ts";
+import { BATCH_PATH, codesOf, LFS_TYPE } from "../../support/lfs/lfs-rig.ts";
+import { useLfsRig } from "../../support/shared-set-ups.ts";
 
-const LFS_TYPE = "application/vnd.git-lfs+json";
-let rig: LfsRig;
 /** Copied, and nowhere. */
 let stored: string;
 let missing: string;
 
-beforeAll(async () => {
-  rig = await startLfsRig();
-  stored = await rig.copier.addFile("a.bin", randomBytes(700));
-  missing = await rig.copier.addFile("b.bin", randomBytes(900), { isMissing: true });
-  await rig.copier.run();
+const rig = useLfsRig(async ({ copier }) => {
+  stored = await copier.addFile("a.bin", randomBytes(700));
+  missing = await copier.addFile("b.bin", randomBytes(900), { isMissing: true });
 });
-
-beforeEach(() => {
-  rig.primary.fake.lfs.reset();
-  rig.store.reset();
-  rig.restart();
-});
-
-afterAll(() => rig.close());
 
 const lfs = () => rig.primary.fake.lfs;
-const codes = (answer: Awaited<ReturnType<LfsRig["download"]>>) =>
-  answer.json.objects?.map(({ error, actions }) => error?.code ?? (actions?.download ? "link" : "nothing"));
 
 describe("requests that are wrong", () => {
   const post = (body: string, headers: Record<string, string> = {}) =>
@@ -108,7 +95,7 @@ describe("requests that are wrong", () => {
     [{ hash_algo: "sha512" }, 200, [409]],
   ])("%o is answered", async (more, status, expected) => {
     const answer = await rig.download([{ oid: stored, size: 700 }], more);
-    expect([answer.status, codes(answer)]).toEqual([status, expected]);
+    expect([answer.status, codesOf(answer)]).toEqual([status, expected]);
     expect(answer.json).toMatchObject({ transfer: "basic" });
     expect(answer.json).not.toHaveProperty("hash_algo");
   });
@@ -175,6 +162,6 @@ describe("a write, or a lock", () => {
       expect(answer).toMatchObject({ status: 403, json: { message: expect.stringContaining(line) } });
     }
     expect((await rig.ask("/acme/sample.git/info/lfs/locks")).status).toBe(307);
-    expect(codes(await rig.download([{ oid: stored, size: 700 }]))).toEqual(["link"]);
+    expect(codesOf(await rig.download([{ oid: stored, size: 700 }]))).toEqual(["link"]);
   });
 });
