@@ -7,7 +7,7 @@
 //   store  queue  auth  bitbucket  http         ports and their adapters: never import each other
 //   indexer                                     the engine's pack indexing over worker threads and local disk
 //   git                                         the engine: bytes in, bytes out
-//   errors  log  age  document-json
+//   errors  log  age  document-json  in-batches
 const USE_CASES = "git-http|lfs-http|blob-http|bundles|sync|lfs|webhook|reconcile|relay|pages";
 const PORTS = "store|queue|auth|bitbucket|http";
 const ADAPTER = "^lib/[a-z-]+/(s3|sqs|ssm|eventbridge|lambda|fs|memory|node|middy)-[a-z-]+[.]ts$";
@@ -45,13 +45,13 @@ module.exports = {
       name: "repo-knows-git-and-store",
       severity: "error",
       from: { path: "^lib/repo/" },
-      to: { path: "^lib/", pathNot: "^lib/(repo/|git/|store/|(errors|log|document-json)[.]ts$)" },
+      to: { path: "^lib/", pathNot: "^lib/(repo/|git/|store/|(errors|log|document-json|in-batches)[.]ts$)" },
     },
     {
       name: "mirror-knows-repo-and-store",
       severity: "error",
       from: { path: "^lib/mirror/" },
-      to: { path: "^lib/", pathNot: "^lib/(mirror/|repo/|store/|errors[.]ts$|log[.]ts$)" },
+      to: { path: "^lib/", pathNot: "^lib/(mirror/|repo/|store/|(errors|log|in-batches)[.]ts$)" },
     },
     {
       name: "use-cases-are-siblings",

@@ -84,7 +84,7 @@ function placesOf(options: LetterOptions, queueUrl: string | undefined): DeadLet
     return LOCAL_QUEUES.map((name) => new KeptDeadLetters(new StoredMessages(store, name)));
   }
   const client = sqsOf(queueUrl);
-  return [new SqsDeadLetters({ client, deadLetterQueueUrl, queue: new SqsJobQueue(client, queueUrl) })];
+  return [new SqsDeadLetters(client, deadLetterQueueUrl, new SqsJobQueue(client, queueUrl))];
 }
 
 function whereOf({ deadLetterQueueUrl, store }: LetterOptions): string {

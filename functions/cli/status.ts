@@ -3,6 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { describeAge } from "../../lib/age.ts";
 import { ConfigError, MirrorError } from "../../lib/errors.ts";
+import { inBatches } from "../../lib/in-batches.ts";
 import {
   type RepositoryStatus,
   readMirrorStatus,
@@ -162,13 +163,10 @@ interface WorkspaceWithLfs extends WorkspaceStatus {
 const CONCURRENT_READS = 16;
 
 async function withLfs(store: BlobStore, workspace: WorkspaceStatus): Promise<WorkspaceWithLfs> {
-  const repositories: RepositoryWithLfs[] = [];
-  for (let at = 0; at < workspace.repositories.length; at += CONCURRENT_READS) {
-    const some = workspace.repositories.slice(at, at + CONCURRENT_READS);
-    repositories.push(
-      ...(await Promise.all(some.map(async (one) => ({ ...one, lfs: await countsOf(store, one) })))),
-    );
-  }
+  const repositories = await inBatches(workspace.repositories, CONCURRENT_READS, async (one) => ({
+    ...one,
+    lfs: await countsOf(store, one),
+  }));
   return { ...workspace, repositories };
 }
 

@@ -2,9 +2,9 @@
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { mediaType } from "../media-type.ts";
 import { readBody } from "../read-body.ts";
-import { parseRetryAfter } from "../retry-after.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
+import { refusedAnswer } from "./refused-answer.ts";
 
 export interface GitHttpLimits {
   /** Until an answer begins. A large repository's pack is counted before its first byte, with signs of life. */
@@ -191,14 +191,8 @@ function refusalError(response: Response): Error {
     return new NotFoundError("the primary has no such repository, or the credential may not see it", {
       path,
     });
-  const retryAfterSeconds = parseRetryAfter(response.headers.get("retry-after"));
   const hint = status === 401 || status === 403 ? ": check the credential and its scopes" : "";
-  return new UpstreamError(`the primary answered ${status}${hint}`, {
-    retryable: status === 429 || status >= 500,
-    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
-    status,
-    path,
-  });
+  return refusedAnswer(`the primary answered ${status}${hint}`, response, { path });
 }
 
 /** @throws {LimitExceededError} */

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import { readBody } from "../read-body.ts";
-import { parseRetryAfter } from "../retry-after.ts";
+import { refusedAnswer } from "./refused-answer.ts";
 
 const LFS_TYPE = "application/vnd.git-lfs+json";
 
@@ -91,16 +91,12 @@ export async function askLfsBatch(
   return readEntries(text, objects);
 }
 
-function refusal({ status, headers }: Response, text: string): Error {
+function refusal(response: Response, text: string): Error {
+  const { status } = response;
   if (status === 404)
     return new NotFoundError("the primary has no LFS files for this repository", { status });
-  const retryAfterSeconds = parseRetryAfter(headers.get("retry-after"));
-  return new UpstreamError(`the primary answered ${status} when asked for LFS files`, {
-    retryable: status === 429 || status >= 500,
-    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
-    status,
-    text: text.slice(0, 200),
-  });
+  const message = `the primary answered ${status} when asked for LFS files`;
+  return refusedAnswer(message, response, { text: text.slice(0, 200) });
 }
 
 function readEntries(text: string, objects: readonly LfsObject[]): ReadonlyMap<string, LfsEntry> {

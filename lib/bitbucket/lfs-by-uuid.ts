@@ -2,8 +2,9 @@
  * The files of one repository at the primary, asked for by its uuid, which no other repository can take. Where the primary
  * does not know the uuid, by the name; then an answer counts only if the name still means the repository.
  */
-import { NotFoundError, RenamedError, UpstreamError } from "../errors.ts";
+import { RenamedError } from "../errors.ts";
 import type { lfsClient } from "./lfs-client.ts";
+import { isRefusal } from "./refused-answer.ts";
 
 type LfsClient = ReturnType<typeof lfsClient>;
 
@@ -22,9 +23,7 @@ export function lfsByUuid({ byUuid, byName, isNameRight }: LfsPaths): LfsClient 
       try {
         if (byUuid !== undefined) return await byUuid.ask(objects, signal);
       } catch (error) {
-        const isRefusal =
-          error instanceof NotFoundError || (error instanceof UpstreamError && !error.retryable);
-        if (!isRefusal) throw error;
+        if (!isRefusal(error)) throw error;
       }
       const entries = await byName.ask(objects, signal);
       if (!(await isNameRight()))

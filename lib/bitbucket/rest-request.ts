@@ -3,9 +3,9 @@ import * as z from "zod";
 import { MirrorError, NotFoundError, UnexpectedAnswerError, UpstreamError } from "../errors.ts";
 import { printableLine } from "../printable-line.ts";
 import { readBody } from "../read-body.ts";
-import { parseRetryAfter } from "../retry-after.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
+import { refusedAnswer } from "./refused-answer.ts";
 
 export interface RestApiLimits {
   /** For one request, its body included. */
@@ -103,13 +103,8 @@ function refusalError(response: Response, text: string, path: string): Error {
   const { status } = response;
   const said = upstreamMessage(text);
   if (status === 404) return new NotFoundError(`Bitbucket: ${said ?? "not found"}`, { path });
-  const retryAfterSeconds = parseRetryAfter(response.headers.get("retry-after"));
-  return new UpstreamError(`Bitbucket answered ${status}${said === undefined ? "" : `: ${said}`}`, {
-    retryable: status === 429 || status >= 500,
-    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
-    status,
-    path,
-  });
+  const reason = said === undefined ? "" : `: ${said}`;
+  return refusedAnswer(`Bitbucket answered ${status}${reason}`, response, { path });
 }
 
 /** Error bodies are not always JSON. */

@@ -2,7 +2,7 @@
  * A repository of the primary by its uuid, which no other can take; by its name only where git is refused under the uuid.
  * The caller has to confirm that a name still means the repository.
  */
-import { NotFoundError, UpstreamError } from "../errors.ts";
+import { isRefusal } from "./refused-answer.ts";
 import type { UpstreamGit } from "./upstream-git.ts";
 
 export interface FoundUpstream extends UpstreamGit {
@@ -35,9 +35,4 @@ export function upstreamByUuid({ byUuid, byName }: UpstreamPaths): FoundUpstream
     },
     fetchPack: (options) => (foundBy === "name" ? byName : byUuid).fetchPack(options),
   };
-}
-
-/** Also a page in place of an answer of git's: nothing is known of what Bitbucket says to a uuid. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof NotFoundError || (error instanceof UpstreamError && !error.retryable);
 }

@@ -1,5 +1,6 @@
 /** How the whole mirror is, out of what the store says: its workspaces, and each repository that is or was mirrored. */
 import { NewerReleaseError } from "../errors.ts";
+import { inBatches } from "../in-batches.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { type Manifest, manifestDocument } from "../repo/manifest.ts";
 import { type RepositoryRecord, repositoryDocument } from "../repo/repository-record.ts";
@@ -93,12 +94,9 @@ async function statusOf(
   if (workspace === undefined && index === undefined) return undefined;
   const known = Object.entries(index?.repositories ?? {});
   const held = known.filter(([, { held: how }]) => how !== undefined);
-  const repositories: RepositoryStatus[] = [];
-  for (let start = 0; start < held.length; start += CONCURRENT_READS) {
-    const some = held.slice(start, start + CONCURRENT_READS);
-    const read = some.map(([uuid, entry]) => repositoryStatus(store, config, name, uuid, entry));
-    repositories.push(...(await Promise.all(read)));
-  }
+  const repositories = await inBatches(held, CONCURRENT_READS, ([uuid, entry]) =>
+    repositoryStatus(store, config, name, uuid, entry),
+  );
   return {
     workspace: name,
     mode: modeOf(workspace),

@@ -65,13 +65,6 @@ export class SqsJobQueue implements JobQueue {
   }
 }
 
-export interface SqsDeadLettersOptions {
-  readonly client: SQSClient;
-  readonly deadLetterQueueUrl: string;
-  /** Destination of replayed messages. */
-  readonly queue: JobQueue;
-}
-
 /** Visibility timeout while messages are inspected: a killed process returns them after this time. */
 const LOOK_SECONDS = 30;
 
@@ -80,7 +73,8 @@ export class SqsDeadLetters implements DeadLetters {
   readonly #queueUrl: string;
   readonly #queue: JobQueue;
 
-  constructor({ client, deadLetterQueueUrl, queue }: SqsDeadLettersOptions) {
+  /** @param queue - Destination of replayed messages. */
+  constructor(client: SQSClient, deadLetterQueueUrl: string, queue: JobQueue) {
     this.#client = client;
     this.#queueUrl = deadLetterQueueUrl;
     this.#queue = queue;

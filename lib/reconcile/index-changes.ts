@@ -5,22 +5,12 @@ import { isActive, selects } from "../mirror/selection.ts";
 import type { IndexedRepository, WorkspaceIndex } from "../mirror/workspace-index.ts";
 
 /** The index while a run works on it. */
-export interface WorkingIndex {
-  listedAt?: string | undefined;
-  updatedCursor?: string | undefined;
-  removalsHeld?: WorkspaceIndex["removalsHeld"];
-  removalsAcceptedAt?: string | undefined;
+export type WorkingIndex = Omit<WorkspaceIndex, "repositories"> & {
   readonly repositories: Map<string, IndexedRepository>;
-}
+};
 
 export function workingIndex(index: WorkspaceIndex | undefined): WorkingIndex {
-  return {
-    listedAt: index?.listedAt,
-    updatedCursor: index?.updatedCursor,
-    removalsHeld: index?.removalsHeld,
-    removalsAcceptedAt: index?.removalsAcceptedAt,
-    repositories: new Map(Object.entries(index?.repositories ?? {})),
-  };
+  return { ...index, repositories: new Map(Object.entries(index?.repositories ?? {})) };
 }
 
 /** Takes in what REST says of one repository. */

@@ -1,5 +1,6 @@
 /** Makes jobs of what a run found to need one, and lets requests know of what is going to be mirrored. */
 import { errorFields, isUnreadableDocument } from "../errors.ts";
+import { inBatches } from "../in-batches.ts";
 import type { Logger } from "../log.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import type { RepositoryFacts, SyncJob, SyncReason } from "../mirror/sync-job.ts";
@@ -41,7 +42,10 @@ export async function makeJobs(
     jobs.push({ job: jobOf(workspace, uuid, entry, reason, at), eventId: `reconcile-${uuid}-${at}` });
     index.repositories.set(uuid, { ...others, checkedAt: at });
   }
-  await reserveNames(workspace, reserved, options);
+  // Until the first sync is done, requests for these names are redirected to the primary.
+  await inBatches(reserved, CONCURRENT_WRITES, ({ uuid, ...one }) =>
+    unlessUnreadable(options.log, uuid, () => reserveName(options.store, uuid, { ...one, workspace })),
+  );
   return jobs;
 }
 
@@ -69,23 +73,6 @@ export async function unlessUnreadable<Result>(
 type ReservedRepository = Pick<IndexedRepository, "slug" | "isPrivate" | "seenAt"> & {
   readonly uuid: string;
 };
-
-/** Until the first sync is done, requests for these names are redirected to the primary. */
-async function reserveNames(
-  workspace: string,
-  repositories: readonly ReservedRepository[],
-  { store, log }: MakeJobsOptions,
-): Promise<void> {
-  for (let start = 0; start < repositories.length; start += CONCURRENT_WRITES) {
-    await Promise.all(
-      repositories
-        .slice(start, start + CONCURRENT_WRITES)
-        .map(({ uuid, ...one }) =>
-          unlessUnreadable(log, uuid, () => reserveName(store, uuid, { ...one, workspace })),
-        ),
-    );
-  }
-}
 
 function forget(index: WorkingIndex, uuid: string, entry: IndexedRepository): void {
   const { held: _purged, ...others } = entry;

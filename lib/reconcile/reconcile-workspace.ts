@@ -7,11 +7,12 @@ import { RequestBudget } from "../bitbucket/request-budget.ts";
 import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
 import type { OnSkipped } from "../bitbucket/rest-pages.ts";
 import { errorFields, LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
+import { inBatches } from "../in-batches.ts";
 import type { Logger } from "../log.ts";
 import { forgetFindings, type JobFindings, readFindings } from "../mirror/job-findings.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
-import { readWorkspaceIndex, type WorkspaceIndex, writeWorkspaceIndex } from "../mirror/workspace-index.ts";
+import { readWorkspaceIndex, writeWorkspaceIndex } from "../mirror/workspace-index.ts";
 import { failurePrefix } from "../repo/layout.ts";
 import { releaseName } from "../repo/name-index.ts";
 import { isNameSegment, readName } from "../repo/names.ts";
@@ -109,7 +110,8 @@ export async function reconcileWorkspace(
   });
   const jobs = await makeJobs(workspace, index, due, { store, log, now });
   await options.requests.request(jobs);
-  const isWritten = await writeWorkspaceIndex(store, workspace.workspace, formatIndex(index, budget), stored);
+  const next = { ...index, rest: budget.state, repositories: Object.fromEntries(index.repositories) };
+  const isWritten = await writeWorkspaceIndex(store, workspace.workspace, next, stored);
   if (isWritten) await forgetFindings(store, workspace.workspace, findings.found, "found");
   if (isWritten && index.listedAt !== listedBefore)
     await forgetFindings(store, workspace.workspace, findings.unseen, "unseen");
@@ -224,10 +226,9 @@ async function noteTakenNames(
     if (isToBeAsked) index.repositories.set(named.uuid, { ...holder, due: "gone" });
     await releaseName(store, uuid, { workspace, slug, seenAt });
   };
-  for (let start = 0; start < renamed.length; start += CONCURRENT_READS) {
-    const some = renamed.slice(start, start + CONCURRENT_READS);
-    await Promise.all(some.map((uuid) => unlessUnreadable(log, uuid, () => noteTakenName(uuid))));
-  }
+  await inBatches(renamed, CONCURRENT_READS, (uuid) =>
+    unlessUnreadable(log, uuid, () => noteTakenName(uuid)),
+  );
 }
 
 async function noteFailures(
@@ -245,18 +246,4 @@ async function noteFailures(
     const triedAtMs = Math.max(modifiedAtMs, Date.parse(entry.checkedAt ?? "1970-01-01"));
     if (nowMs - triedAtMs >= retryFailedMs) index.repositories.set(uuid, { ...entry, due: "failed" });
   }
-}
-
-function formatIndex(
-  { listedAt, updatedCursor, removalsHeld, removalsAcceptedAt, repositories }: WorkingIndex,
-  budget: RequestBudget,
-): WorkspaceIndex {
-  return {
-    ...(listedAt !== undefined && { listedAt }),
-    ...(updatedCursor !== undefined && { updatedCursor }),
-    ...(removalsHeld !== undefined && { removalsHeld }),
-    ...(removalsAcceptedAt !== undefined && { removalsAcceptedAt }),
-    rest: budget.state,
-    repositories: Object.fromEntries(repositories),
-  };
 }

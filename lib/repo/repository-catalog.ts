@@ -60,9 +60,7 @@ export class RepositoryCatalog {
   readonly #open: LRUCache<RepositoryUuid, Repository>;
   /** The last meaning of names: valid for a while, then a guess that saves a round. */
   readonly #names = new LRUCache<string, NameMeaning>({ max: MAX_NAMES });
-  readonly #nowMs: () => number;
-  readonly #serves: (() => Promise<Serves>) | undefined;
-  readonly #readsAnnouncements: boolean;
+  readonly #options: CatalogOptions;
 
   constructor(storage: RepositoryStorage, options: CatalogOptions = {}) {
     this.#storage = storage;
@@ -72,9 +70,7 @@ export class RepositoryCatalog {
       maxSize,
       sizeCalculation: (repository) => Math.min(maxSize, memoryBytes(repository)),
     });
-    this.#nowMs = options.nowMs ?? Date.now;
-    this.#serves = options.serves;
-    this.#readsAnnouncements = options.readsAnnouncements ?? false;
+    this.#options = options;
   }
 
   /**
@@ -86,7 +82,7 @@ export class RepositoryCatalog {
     const { primaryPath, uuid: wanted, ...needs } = options;
     const name = JSON.stringify([asked, primaryPath]).toLowerCase();
     const guess = this.#names.get(name);
-    const nowMs = this.#nowMs();
+    const nowMs = (this.#options.nowMs ?? Date.now)();
     const isFresh =
       guess !== undefined &&
       nowMs - guess.readAtMs < NAME_LIFETIME_MS &&
@@ -95,7 +91,7 @@ export class RepositoryCatalog {
       isFresh ? guess.uuid : readServedUuid(this.#storage.store, asked, primaryPath),
       guess && this.open(guess.uuid, needs),
       isFresh ? guess.record : guess && this.#readRecord(guess.uuid),
-      this.#serves?.(),
+      this.#options.serves?.(),
     ]);
     this.#names.delete(name);
     if (uuid === undefined || (wanted !== undefined && uuid !== wanted)) return undefined;
@@ -118,7 +114,7 @@ export class RepositoryCatalog {
 
   /** Only `serves` asks for it. */
   async #readRecord(uuid: RepositoryUuid): Promise<RepositoryRecord | undefined> {
-    return this.#serves && readNamedRecord(this.#storage.store, uuid);
+    return this.#options.serves && readNamedRecord(this.#storage.store, uuid);
   }
 
   /** `find` for a plain name. */
@@ -136,7 +132,7 @@ export class RepositoryCatalog {
     try {
       const [repository, announcedAt] = await Promise.all([
         openRepository(this.#storage, uuid, { known, withRefs: refs }),
-        refs && this.#readsAnnouncements ? this.#readAnnounced(uuid) : undefined,
+        refs && this.#options.readsAnnouncements ? this.#readAnnounced(uuid) : undefined,
       ]);
       if (announcedAt !== undefined) repository.announcedAt = announcedAt;
       this.#open.set(uuid, repository);

@@ -60,6 +60,10 @@ interface RepositoryOptions {
   readonly reads?: SharedReads;
   /** What an older generation has read that is the same in this one. */
   readonly inherited?: Partial<Pick<SharedReads, "refs" | "objects">>;
+  readonly reader?: Reader;
+}
+
+interface Reader {
   /** Aborts this reader's reads. */
   readonly signal?: AbortSignal | undefined;
   /** A name of the one who asks, for limits of what is kept of answers. */
@@ -77,24 +81,20 @@ export class Repository implements UploadPackSource {
   readonly #storage: RepositoryStorage;
   readonly #keys: RepositoryKeys;
   readonly #reads: SharedReads;
-  readonly #signal: AbortSignal | undefined;
-  readonly #caller: string | undefined;
-  readonly #serverUrl: string | undefined;
+  readonly #reader: Reader;
 
   constructor(
     storage: RepositoryStorage,
     uuid: RepositoryUuid,
     stored: StoredManifest,
-    { refsAhead, reads, inherited, signal, caller, serverUrl }: RepositoryOptions = {},
+    { refsAhead, reads, inherited, reader = {} }: RepositoryOptions = {},
   ) {
     this.#storage = storage;
     this.uuid = uuid;
     this.manifest = stored.value;
     this.stored = stored;
     this.#keys = repositoryKeys(uuid);
-    this.#signal = signal;
-    this.#caller = caller;
-    this.#serverUrl = serverUrl;
+    this.#reader = reader;
     this.#reads = reads ?? {
       refs: new SharedValue(this.#refReading(refsAhead)),
       objects: new SharedValue((shared) => asRepositoryDamage(() => this.#openObjects(shared))),
@@ -108,7 +108,7 @@ export class Repository implements UploadPackSource {
     if (signal === undefined) return this;
     // A reader has many reads at a time, each with a listener; Node would warn from the eleventh on.
     setMaxListeners(0, signal);
-    return this.#with({ signal, caller: this.#caller, serverUrl: this.#serverUrl });
+    return this.#with({ ...this.#reader, signal });
   }
 
   /**
@@ -116,13 +116,13 @@ export class Repository implements UploadPackSource {
    * @param serverUrl - Where the caller reaches this server; see {@link BlobUrls}.
    */
   forCaller(caller: string, serverUrl?: string): Repository {
-    return this.#with({ signal: this.#signal, caller, serverUrl });
+    return this.#with({ ...this.#reader, caller, serverUrl });
   }
 
-  #with(options: Pick<RepositoryOptions, "signal" | "caller" | "serverUrl">): Repository {
-    const reader = new Repository(this.#storage, this.uuid, this.stored, { reads: this.#reads, ...options });
-    reader.announcedAt = this.announcedAt;
-    return reader;
+  #with(reader: Reader): Repository {
+    const repository = new Repository(this.#storage, this.uuid, this.stored, { reads: this.#reads, reader });
+    repository.announcedAt = this.announcedAt;
+    return repository;
   }
 
   /** Of the manifest. */
@@ -144,7 +144,11 @@ export class Repository implements UploadPackSource {
   }
 
   get answers(): SharedAnswers | undefined {
-    return this.#storage.answers?.of({ uuid: this.uuid, packBytes: this.packBytes, caller: this.#caller });
+    return this.#storage.answers?.of({
+      uuid: this.uuid,
+      packBytes: this.packBytes,
+      caller: this.#reader.caller,
+    });
   }
 
   get objectCount(): number {
@@ -161,9 +165,14 @@ export class Repository implements UploadPackSource {
   }
 
   get packBodies(): readonly PackBody[] {
-    return packBodies({ ...this.#storage, serverUrl: this.#serverUrl }, this.#keys, this.manifest.packs, {
-      signal: this.#signal,
-    });
+    return packBodies(
+      { ...this.#storage, serverUrl: this.#reader.serverUrl },
+      this.#keys,
+      this.manifest.packs,
+      {
+        signal: this.#reader.signal,
+      },
+    );
   }
 
   get streamBudget(): StreamBudget {
@@ -176,25 +185,25 @@ export class Repository implements UploadPackSource {
 
   async offerBundles(): Promise<OfferedBundle[]> {
     const { store, urls } = this.#storage;
-    return urls === undefined ? [] : offeredBundles(this, store, urls, this.#serverUrl);
+    return urls === undefined ? [] : offeredBundles(this, store, urls, this.#reader.serverUrl);
   }
 
   /** One round. @throws {DamagedRepositoryError} An index is not what the manifest says. */
   async openPacks(packNumbers: readonly number[]): Promise<ObjectDatabase> {
     const packs = this.manifest.packs.filter((_, packNumber) => packNumbers.includes(packNumber));
-    const options = { signal: this.#signal };
+    const options = { signal: this.#reader.signal };
     const set = await asRepositoryDamage(() => PackSet.open(this.#storage, this.#keys, packs, options));
-    return new ObjectDatabase(set).forReader(this.#signal);
+    return new ObjectDatabase(set).forReader(this.#reader.signal);
   }
 
   /** One request, the first time. @throws {DamagedRepositoryError} The snapshot is not what the manifest says. */
   async readRefs(): Promise<RefList> {
-    return this.#reads.refs.get(this.#signal);
+    return this.#reads.refs.get(this.#reader.signal);
   }
 
   /** One round, the first time. @throws {DamagedRepositoryError} An index is not what the manifest says. */
   async openObjects(): Promise<ObjectDatabase> {
-    return (await this.#reads.objects.get(this.#signal)).forReader(this.#signal);
+    return (await this.#reads.objects.get(this.#reader.signal)).forReader(this.#reader.signal);
   }
 
   async #openObjects(signal: AbortSignal): Promise<ObjectDatabase> {

@@ -34,6 +34,7 @@ import {
 } from "./multipart-upload.ts";
 import { type ListedPrefix, listS3Objects, removeUnfinishedS3Uploads } from "./s3-listings.ts";
 import {
+  blobOf,
   bodyBytes,
   bodyChunks,
   conditionHeaders,
@@ -82,8 +83,7 @@ export class S3BlobStore implements BlobStore {
   }
 
   async read(key: string, options?: ReadOptions): Promise<Blob> {
-    const output = await this.#get(key, {}, options);
-    return { bytes: await bodyBytes(output, options), version: etagOf(output) };
+    return blobOf(await this.#get(key, {}, options), options);
   }
 
   async readIfChanged(
@@ -92,8 +92,7 @@ export class S3BlobStore implements BlobStore {
     options?: ReadOptions,
   ): Promise<Blob | "unchanged"> {
     try {
-      const output = await this.#get(key, { IfNoneMatch: knownVersion }, options);
-      return { bytes: await bodyBytes(output, options), version: etagOf(output) };
+      return await blobOf(await this.#get(key, { IfNoneMatch: knownVersion }, options), options);
     } catch (error) {
       if (statusOf(error) === 304) return "unchanged";
       throw error;

@@ -32,32 +32,18 @@ type SignedRequest = Parameters<S3RequestPresigner["presign"]>[0];
 const PROBE_KEY = "probe";
 
 export class S3BlobUrls implements BlobUrls {
-  readonly #protocol: "http" | "https";
-  readonly #client: S3Client;
-  readonly #bucket: string;
-  readonly #keyPrefix: string;
+  readonly #options: S3BlobUrlsOptions;
   readonly #presigner: S3RequestPresigner;
-  readonly #processAgeSeconds: () => number;
   /** Of the bucket. */
   #place: Promise<URL> | undefined;
 
-  constructor({
-    client,
-    bucket,
-    prefix = "",
-    protocol = "https",
-    processAgeSeconds = () => process.uptime(),
-  }: S3BlobUrlsOptions) {
-    this.#protocol = protocol;
-    this.#client = client;
-    this.#bucket = bucket;
-    this.#processAgeSeconds = processAgeSeconds;
-    this.#keyPrefix = folderPrefix(prefix);
-    this.#presigner = new S3RequestPresigner(client.config);
+  constructor(options: S3BlobUrlsOptions) {
+    this.#options = options;
+    this.#presigner = new S3RequestPresigner(options.client.config);
   }
 
   protocolOf(): "http" | "https" {
-    return this.#protocol;
+    return this.#options.protocol ?? "https";
   }
 
   async urlOf(key: string): Promise<string> {
@@ -70,7 +56,8 @@ export class S3BlobUrls implements BlobUrls {
         protocol,
         hostname,
         ...(port !== "" && { port: Number(port) }),
-        path: place.pathname + (this.#keyPrefix + key).split("/").map(encode).join("/"),
+        path:
+          place.pathname + (folderPrefix(this.#options.prefix ?? "") + key).split("/").map(encode).join("/"),
         headers: {},
         query: { "x-id": "GetObject" },
       } as SignedRequest,
@@ -83,10 +70,11 @@ export class S3BlobUrls implements BlobUrls {
   }
 
   async lifetimeSeconds(): Promise<number> {
-    const { expiration, sessionToken } = await this.#client.config.credentials();
+    const { client, processAgeSeconds = () => process.uptime() } = this.#options;
+    const { expiration, sessionToken } = await client.config.credentials();
     let leftSeconds = Number.POSITIVE_INFINITY;
     if (expiration !== undefined) leftSeconds = (expiration.getTime() - Date.now()) / 1000;
-    else if (sessionToken !== undefined) leftSeconds = UNKNOWN_SESSION_SECONDS - this.#processAgeSeconds();
+    else if (sessionToken !== undefined) leftSeconds = UNKNOWN_SESSION_SECONDS - processAgeSeconds();
     return Math.max(0, Math.min(BLOB_URL_LIFETIME_SECONDS, Math.floor(leftSeconds)));
   }
 
@@ -100,8 +88,9 @@ export class S3BlobUrls implements BlobUrls {
   }
 
   async #askPlace(): Promise<URL> {
-    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: PROBE_KEY });
-    const url = new URL(await getSignedUrl(this.#client, command));
+    const { client, bucket } = this.#options;
+    const command = new GetObjectCommand({ Bucket: bucket, Key: PROBE_KEY });
+    const url = new URL(await getSignedUrl(client, command));
     url.pathname = url.pathname.slice(0, -PROBE_KEY.length);
     url.search = "";
     return url;

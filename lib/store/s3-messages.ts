@@ -2,7 +2,7 @@
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { S3ServiceException } from "@aws-sdk/client-s3";
 import { VersionConflictError } from "../errors.ts";
-import type { BlobVersion, ReadOptions, WriteCondition } from "./blob-store.ts";
+import type { Blob, BlobVersion, ReadOptions, WriteCondition } from "./blob-store.ts";
 
 export function rangeHeader(offsetBytes: number, lengthBytes: number): string {
   return `bytes=${offsetBytes}-${offsetBytes + lengthBytes - 1}`;
@@ -20,6 +20,10 @@ export function required<Value>(value: Value | undefined, name: string): Value {
 
 export function etagOf(output: { readonly ETag?: string | undefined }): BlobVersion {
   return required(output.ETag, "ETag");
+}
+
+export async function blobOf(output: GetObjectCommandOutput, options?: ReadOptions): Promise<Blob> {
+  return { bytes: await bodyBytes(output, options), version: etagOf(output) };
 }
 
 export async function bodyBytes(

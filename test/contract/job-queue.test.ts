@@ -43,7 +43,7 @@ describe("SQS, the test server", () => {
     });
     const handler = (event: unknown) => consume(event, CONTEXT);
     const source = startEventSource({ client, queueUrl, handler, concurrency });
-    const deadLetters = new SqsDeadLetters({ client, deadLetterQueueUrl, queue });
+    const deadLetters = new SqsDeadLetters(client, deadLetterQueueUrl, queue);
     return { queue, deadLetters, drained: () => source.drained(), close: () => source.close() };
   });
 });
