@@ -77,6 +77,12 @@ export function sqsOf(queueUrl: string): SQSClient {
   return region === undefined ? new SQSClient({ endpoint: origin }) : new SQSClient({ region });
 }
 
+/** @returns The first of a list, for one request. */
+export async function firstOf<Item>(list: AsyncIterable<Item>): Promise<Item | undefined> {
+  for await (const item of list) return item;
+  return undefined;
+}
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }

@@ -14,6 +14,7 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import {
   bitbucketOf,
   configOf,
+  firstOf,
   type PrimaryOptions,
   parseDays,
   primaryOptions,
@@ -135,12 +136,8 @@ async function checkProjects(
   if (unknownKeys.length === 0) return;
   const api = await bitbucketOf(options).apiOf(workspace, (fetch) => fetch);
   for (const projectKey of unknownKeys) {
-    let isShown = false;
-    for await (const _ of api.repositories(workspace.workspace, { projectKey: projectKey.toUpperCase() })) {
-      isShown = true;
-      break;
-    }
-    if (!isShown)
+    const shown = api.repositories(workspace.workspace, { projectKey: projectKey.toUpperCase() });
+    if ((await firstOf(shown)) === undefined)
       throw new ConfigError(
         `Bitbucket shows no repository of project ${projectKey} to this account: check the key, or give --no-check`,
       );

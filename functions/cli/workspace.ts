@@ -14,6 +14,7 @@ import { findWorkspace, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts
 import {
   bitbucketOf,
   configOf,
+  firstOf,
   type PrimaryOptions,
   parseDays,
   primaryOptions,
@@ -96,7 +97,9 @@ async function tryAccount(name: string, options: AccountOptions): Promise<void> 
   ]);
   for (const workspace of workspaces) {
     const api = await bitbucketOf(options).apiOf(workspace, (fetch) => fetch);
-    const [example] = await firstOf(api.repositories(name), name);
+    const example = await firstOf(api.repositories(name)).catch((error: unknown) => {
+      throw rejection(error, name);
+    });
     if (example === undefined)
       throw new ConfigError(
         `Bitbucket shows no repository of ${name} to this account: check its rights and the name, or give --no-check`,
@@ -105,18 +108,14 @@ async function tryAccount(name: string, options: AccountOptions): Promise<void> 
   }
 }
 
-async function firstOf<T>(list: AsyncIterable<T>, name: string): Promise<T[]> {
-  try {
-    for await (const one of list) return [one];
-    return [];
-  } catch (error) {
-    const status = error instanceof UpstreamError ? error.context["status"] : undefined;
-    if (status !== 401 && status !== 403) throw error;
-    throw new ConfigError(
-      `Bitbucket rejects the account for ${name}; it needs the scope read:repository:bitbucket, and must not have expired`,
-      { cause: error },
-    );
-  }
+/** @returns What to throw in place of `error`. */
+function rejection(error: unknown, name: string): unknown {
+  const status = error instanceof UpstreamError ? error.context["status"] : undefined;
+  if (status !== 401 && status !== 403) return error;
+  return new ConfigError(
+    `Bitbucket rejects the account for ${name}; it needs the scope read:repository:bitbucket, and must not have expired`,
+    { cause: error },
+  );
 }
 
 export function pauseCommand(command: Command): void {

@@ -7,6 +7,7 @@
  */
 import * as z from "zod/mini";
 import { assertNotStopped, insteadOf, VersionConflictError } from "../errors.ts";
+import { inBatches } from "../in-batches.ts";
 import type { BlobInfo, BlobStore } from "../store/blob-store.ts";
 import { importNotes } from "./import-notes.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
@@ -98,10 +99,10 @@ export async function tidyRepository(
     else if (waitingBlobs++ < policy.maxNoted) waiting[name] = new Date(seenAtMs).toISOString();
   }
   removed.sort(packsLast);
-  for (let at = 0; at < removed.length; at += DELETES_AT_ONCE) {
+  await inBatches(removed, DELETES_AT_ONCE, async ({ key }) => {
     assertNotStopped(signal);
-    await Promise.all(removed.slice(at, at + DELETES_AT_ONCE).map(({ key }) => store.delete(key)));
-  }
+    await store.delete(key);
+  });
   const removedUploads = await store.removeUnfinishedUploads(keys.prefix, nowMs - policy.graceMs);
   // The notes of another janitor are as true, and what they lack is noted again.
   await document

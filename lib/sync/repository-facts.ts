@@ -4,7 +4,7 @@ import { errorFields, insteadOf, NotFoundError, UpstreamError } from "../errors.
 import { factsOf, sameFacts } from "../mirror/repository-state.ts";
 import type { RepositoryFacts } from "../mirror/sync-job.ts";
 import { nameKey } from "../repo/layout.ts";
-import { type NameEntry, readName } from "../repo/names.ts";
+import { readName } from "../repo/names.ts";
 import type { RepositoryRecord } from "../repo/repository-record.ts";
 import type { JobContext } from "./job-context.ts";
 
@@ -43,14 +43,15 @@ export async function findFacts(
   const hasChanged = isNewest && knownFacts !== undefined && !sameFacts(claimed, knownFacts);
   if (knownFacts === undefined || hasChanged || reason === "gone") return askForFacts(workspace, source);
   const there = { kind: "there", facts: knownFacts, isFromRest: false } as const;
-  const entry = await nameEntryOf(knownFacts, source);
+  const readEntry = () => readName(source.context.storage.store, knownFacts.workspace, knownFacts.slug);
+  const entry = await readEntry();
   if (entry?.uuid === job.uuid && !entry.isFormer && !entry.isReserved) return there;
   try {
     return await askForFacts(workspace, source);
   } catch (error) {
     // Git does not depend on REST: it is asked by what is known, unless the name leads to another repository.
     if (!(error instanceof UpstreamError && error.retryable)) throw error;
-    const taken = await nameEntryOf(knownFacts, source);
+    const taken = await readEntry();
     if (taken !== undefined && taken.uuid !== job.uuid) throw error;
     return there;
   }
@@ -90,11 +91,4 @@ export function isNamed(name: Name, found: FoundFacts | undefined): boolean {
 
 export function sameName(a: Name, b: Name): boolean {
   return nameKey(a.workspace, a.slug) === nameKey(b.workspace, b.slug);
-}
-
-async function nameEntryOf(
-  { workspace, slug }: Name,
-  { context }: FactsSource,
-): Promise<NameEntry | undefined> {
-  return readName(context.storage.store, workspace, slug);
 }

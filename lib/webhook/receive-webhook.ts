@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { type AddressRange, addressMatcher } from "../address-ranges.ts";
 import { RequestRate } from "../auth/request-limits.ts";
-import { errorFields, ProtocolError } from "../errors.ts";
+import { errorFields, insteadOf, LimitExceededError, ProtocolError } from "../errors.ts";
 import { addressBlock } from "../http/address-block.ts";
 import { Admission } from "../http/admission.ts";
 import { type BodyTime, bodyWithin } from "../http/body-within.ts";
@@ -16,6 +16,7 @@ import type { Logger } from "../log.ts";
 import { findWorkspace, type MirrorConfig } from "../mirror/mirror-config.ts";
 import { isActive, isMirrored } from "../mirror/selection.ts";
 import type { SyncJob, SyncRequests } from "../mirror/sync-job.ts";
+import { readBody } from "../read-body.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
 import { DeliveryIds } from "./delivery-ids.ts";
@@ -78,7 +79,8 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
       return badSignature(workspace, options.log);
     const end = await reading.enter(addressBlock(address), request.signal);
     try {
-      const body = await readBody(request, bodyTime);
+      const readingBody = readBody(bodyWithin(request.body, bodyTime), MAX_BODY_BYTES, "the event");
+      const body = await readingBody.catch(insteadOf(LimitExceededError, undefined));
       if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
       const secret = workspaceSecret(await options.readSecret(), workspace);
       if (!isSigned(body, secret, signature)) return badSignature(workspace, options.log);
@@ -163,15 +165,4 @@ function concerns(job: SyncJob, config: MirrorConfig): boolean {
   if (workspace === undefined || !isActive(workspace)) return false;
   if (job.kind !== "repository" || job.reason !== "push" || job.facts === undefined) return true;
   return isMirrored(config, { ...job.facts, workspace: job.workspace });
-}
-
-async function readBody({ body }: HttpRequest, bodyTime: BodyTime): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = [];
-  let totalBytes = 0;
-  for await (const chunk of bodyWithin(body, bodyTime)) {
-    totalBytes += chunk.length;
-    if (totalBytes > MAX_BODY_BYTES) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

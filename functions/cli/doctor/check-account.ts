@@ -2,6 +2,7 @@
 import type { BitbucketRepository } from "../../../lib/bitbucket/rest-api.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
 import type { BitbucketAccess } from "../../wiring/bitbucket-access.ts";
+import { firstOf } from "../command-options.ts";
 import { counted } from "../table.ts";
 import { type Finding, fail, failedWith, ok, skipped } from "./finding.ts";
 
@@ -39,10 +40,7 @@ export async function checkAccount(
   let example: BitbucketRepository | undefined;
   try {
     const api = await bitbucket.apiOf(workspace, (fetch) => watching(fetch, seen));
-    for await (const repository of api.repositories(name)) {
-      example = repository;
-      break;
-    }
+    example = await firstOf(api.repositories(name));
   } catch (error) {
     const advice = "Check the account's secret, and that this machine reaches Bitbucket's REST API.";
     return [failedWith(`${name}: REST`, error, advice), ...clockFinding(name, seen)];
