@@ -78,6 +78,14 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "list or replay jobs that failed for good",
     load: async () => (await import("./dead-letters.ts")).deadLettersCommand,
   },
+  wait: {
+    summary: "wait until the mirror has a branch, a tag or a commit",
+    load: async () => (await import("./wait.ts")).waitCommand,
+  },
+  "client-config": {
+    summary: "print the git configuration that makes clients read from the mirror",
+    load: async () => (await import("./client-config.ts")).clientConfigCommand,
+  },
   doctor: {
     summary: "check what the mirror needs, and say what to do next",
     load: async () => (await import("./doctor.ts")).doctorCommand,

@@ -29,7 +29,13 @@ export function listPage(page: ListPage): Html {
 <input id="search" name="search" type="search" value="${search}" maxlength="200" autocomplete="off" spellcheck="false">
 <button>Search</button>
 </form>
-<div id="list" data-events="/-/events?${queryOf(page.search, page.start)}">${listPart(page)}</div>`,
+<div id="list" data-events="/-/events?${queryOf(page.search, page.start)}">${listPart(page)}</div>
+<section aria-labelledby="setup-title">
+<h2 id="setup-title">Use the mirror in all your clones</h2>
+<p>This script makes git read from here what your remotes name at Bitbucket, and push there as before. <a href="/-/setup.sh">Read it</a>,
+look what it would do with <code>--dry-run</code>, and take it back with <code>--undo</code>.</p>
+${copyable("setup", "command that sets git up", `curl -fsSO ${page.mirrorUrl}/-/setup.sh && sh setup.sh --dry-run`)}
+</section>`,
   );
 }
 

@@ -32,6 +32,10 @@ export function htmlResponse(request: HttpRequest, status: number, page: Html, h
   return compressed(request, status, String(page), { ...PRIVATE_HEADERS, ...contentType, ...headers });
 }
 
+export function textPage(request: HttpRequest, text: string, contentType: string) {
+  return compressed(request, 200, text, { ...PRIVATE_HEADERS, "content-type": contentType });
+}
+
 /** The address holds the asset's hash, so it never changes. */
 export function assetResponse(request: HttpRequest, text: string, contentType: string) {
   const headers = { "content-type": contentType, "cache-control": "public, max-age=31536000, immutable" };

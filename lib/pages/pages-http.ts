@@ -6,6 +6,7 @@
  *   /-/sign-in, /-/sign-out        sessions
  *   /-/events                      states as they change
  *   /-/api/v1/…                    JSON
+ *   /-/setup.sh                    makes git read from here what remotes name at Bitbucket
  *   /-/page.css, /-/page.js        assets
  *
  * All repositories that an answer shows were checked for the caller: by Bitbucket's list for the credential, by the same decision as git's,
@@ -17,6 +18,7 @@ import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { isNameSegment } from "../repo/names.ts";
 import { answerApiList, answerApiRepository } from "./api.ts";
 import type { ApiRepository } from "./api-schemas.ts";
+import { setupScript } from "./client-setup.ts";
 import { EventStreams } from "./event-streams.ts";
 import { ASSETS } from "./layout.ts";
 import { listPage, listPart } from "./list-page.ts";
@@ -33,7 +35,7 @@ import {
   viewerOf,
   visitOf,
 } from "./page-context.ts";
-import { assetResponse, htmlResponse, jsonResponse } from "./page-response.ts";
+import { assetResponse, htmlResponse, jsonResponse, textPage } from "./page-response.ts";
 import type { NamedRepository } from "./ports.ts";
 import { RepositoryFacts } from "./repository-facts.ts";
 import { repositoryPage } from "./repository-page.ts";
@@ -98,6 +100,8 @@ function answerOf(request: HttpRequest, context: Context): Answer | undefined {
       return () => assetResponse(request, ASSETS.style.text, ASSETS.style.contentType);
     case "/-/page.js":
       return () => assetResponse(request, ASSETS.script.text, ASSETS.script.contentType);
+    case "/-/setup.sh":
+      return () => answerSetup(request, context);
     case "/-/events":
       return () => answerEvents(request, context);
     case "/-/api/v1/openapi.json":
@@ -110,6 +114,12 @@ function answerOf(request: HttpRequest, context: Context): Answer | undefined {
   if (!/\btext\/html\b/i.test(request.headers["accept"] ?? "")) return undefined;
   const named = namedIn(/^\/([^/]+)\/([^/]+?)(?:\.git)?\/?$/.exec(path));
   return named && (() => answerRepository(request, named, context));
+}
+
+/** The same for everyone: it names this server and Bitbucket. */
+function answerSetup(request: HttpRequest, context: Context): Promise<HttpResponse> {
+  const script = setupScript({ mirrorUrl: mirrorUrlOf(request, context), primaryUrl: context.gitUrl });
+  return textPage(request, script, "text/x-shellscript; charset=utf-8");
 }
 
 async function answerList(request: HttpRequest, context: Context): Promise<HttpResponse> {

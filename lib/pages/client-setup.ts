@@ -1,0 +1,138 @@
+/**
+ * How a client comes to read from the mirror and to push to the primary: lines of git's configuration, and `/-/setup.sh`, which adds them
+ * to the user's own and takes them out again. Source: git-config(1), `url.<base>.insteadOf`.
+ */
+
+export interface ClientSetup {
+  /** Without a slash at its end. */
+  readonly mirrorUrl: string;
+  /** The same of Bitbucket for git. */
+  readonly primaryUrl: string;
+}
+
+/** What may be added to the first part. */
+export const SETUP_OPTIONS = {
+  ssh: "also for remotes by SSH (git@…): reads need an HTTPS credential then",
+  fast: "packs and bundles straight from the store (git 2.40 or later), from every server that offers them",
+  credential: "log in at the mirror with the credential that git has for Bitbucket",
+} as const;
+
+export type SetupOption = keyof typeof SETUP_OPTIONS;
+
+/** @returns Lines of a configuration file, each with its end. */
+export function clientConfig(setup: ClientSetup, option?: SetupOption): string {
+  const { mirrorUrl, primaryUrl } = quotable(setup);
+  const host = new URL(primaryUrl).hostname;
+  switch (option) {
+    case undefined:
+      return section(`url "${mirrorUrl}/"`, `insteadOf = ${primaryUrl}/`).concat(
+        section(`url "${primaryUrl}/"`, `pushInsteadOf = ${primaryUrl}/`),
+      );
+    case "ssh":
+      return [`git@${host}:`, `ssh://git@${host}/`]
+        .map(
+          (base) =>
+            section(`url "${mirrorUrl}/"`, `insteadOf = ${base}`) +
+            section(`url "${base}"`, `pushInsteadOf = ${base}`),
+        )
+        .join("");
+    case "fast": {
+      const protocols = mirrorUrl.startsWith("https:") ? "https" : "http,https";
+      return section("transfer", "bundleURI = true") + section("fetch", `uriProtocols = ${protocols}`);
+    }
+    case "credential": {
+      const asked = `protocol=${new URL(primaryUrl).protocol.slice(0, -1)}\\\\nhost=${new URL(primaryUrl).host}\\\\n\\\\n`;
+      const fill = `printf '${asked}' | git credential fill | sed -n '/^username=/p;/^password=/p'`;
+      return section(`credential "${mirrorUrl}"`, `helper = "!f() { test \\"$1\\" = get && ${fill}; }; f"`);
+    }
+  }
+}
+
+/** Addresses without what has a meaning in a configuration file or within single quotes of a shell. */
+function quotable({ mirrorUrl, primaryUrl }: ClientSetup): ClientSetup {
+  const quote = (url: string) => encodeURI(new URL(url).href.replace(/\/+$/, "")).replaceAll("'", "%27");
+  return { mirrorUrl: quote(mirrorUrl), primaryUrl: quote(primaryUrl) };
+}
+
+function section(name: string, line: string): string {
+  return `[${name}]\n\t${line}\n`;
+}
+
+/** @returns A POSIX shell script that needs git, awk, head and tail. */
+export function setupScript(setup: ClientSetup): string {
+  const { mirrorUrl, primaryUrl } = quotable(setup);
+  const names = Object.keys(SETUP_OPTIONS) as SetupOption[];
+  const parts = names.map(
+    (name) => `  if [ "$${name}" = 1 ]; then cat <<'END'
+${clientConfig(setup, name)}END
+  fi
+`,
+  );
+  return `#!/bin/sh
+# Makes git read from the mirror ${mirrorUrl} what remotes name at ${primaryUrl}, in existing clones too; pushes still go there.
+# It adds lines to your own git configuration, between two marks, and --undo takes exactly those out again.
+#
+#   sh setup.sh --dry-run    show the lines, and change nothing
+#   sh setup.sh              add them, or replace those of an earlier run
+#   sh setup.sh --undo       take them out
+${names.map((name) => `#   --${name.padEnd(12)} ${SETUP_OPTIONS[name]}`).join("\n")}
+set -eu
+export LC_ALL=C
+begin='# nearside ${mirrorUrl} begin'
+end='# nearside ${mirrorUrl} end'
+${names.map((name) => `${name}=0`).join(" ")} action=add
+for argument in "$@"; do
+  case $argument in
+    --dry-run) action=show ;;
+    --undo) action=undo ;;
+${names.map((name) => `    --${name}) ${name}=1 ;;\n`).join("")}    *) echo "setup.sh: unknown argument $argument" >&2; exit 2 ;;
+  esac
+done
+
+# The file that "git config --global" writes.
+xdg=\${XDG_CONFIG_HOME:-$HOME/.config}/git/config
+if [ -n "\${GIT_CONFIG_GLOBAL:-}" ]; then file=$GIT_CONFIG_GLOBAL
+elif [ ! -e "$HOME/.gitconfig" ] && [ -e "$xdg" ]; then file=$xdg
+else file=$HOME/.gitconfig; fi
+
+lines() {
+  cat <<'END'
+${clientConfig(setup)}END
+${parts.join("")}}
+
+# Prints where the lines begin and end, in bytes, and what else --undo must take back.
+find_lines() {
+  awk -v begin="$begin" -v end="$end" '
+    index($0, begin) == 1 { start = bytes + 0; note = substr($0, length(begin) + 2); found = 1 }
+    { bytes += length($0) + 1 }
+    found && $0 == end { print start, bytes, note; exit }' "$file"
+}
+
+# The file keeps its permissions, and stays a link if it is one.
+undo() {
+  [ -e "$file" ] || return 0
+  place=$(find_lines)
+  [ -n "$place" ] || return 0
+  set -- $place
+  start=$1 stop=$2 note=\${3:-}
+  # Unless there are lines behind by now.
+  [ "$note" != newline ] || [ "$stop" -lt "$(wc -c <"$file")" ] || start=$((start - 1))
+  copy=$(mktemp)
+  { head -c "$start" "$file"; tail -c "+$((stop + 1))" "$file"; } >"$copy"
+  if [ "$note" = new ] && [ ! -s "$copy" ]; then rm "$file"; else cat "$copy" >"$file"; fi
+  rm "$copy"
+}
+
+case $action in
+  show) echo "These lines would be in $file:"; lines ;;
+  undo) undo; echo "$file has no lines of the mirror any more." ;;
+  add)
+    undo
+    note=
+    if [ ! -e "$file" ]; then note=' new'
+    elif [ -s "$file" ] && [ -n "$(tail -c 1 "$file")" ]; then note=' newline'; fi
+    { [ "$note" != ' newline' ] || echo; echo "$begin$note"; lines; echo "$end"; } >>"$file"
+    echo "git reads ${primaryUrl}/ from ${mirrorUrl}/ now. To take it back: sh setup.sh --undo" ;;
+esac
+`;
+}
