@@ -37,7 +37,41 @@ const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 export function parseLfsPointer(bytes: Uint8Array, start: number, end: number): LfsPointer | undefined {
   const lengthBytes = end - start;
   if (lengthBytes < MIN_BYTES || lengthBytes > MAX_BYTES) return undefined;
+  const usual = parseUsual(bytes, start, end);
+  if (usual !== undefined) return usual;
   return mayBePointer(bytes, start, end) ? parseText(utf8.decode(bytes.subarray(start, end))) : undefined;
+}
+
+const USUAL_START = new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\noid sha256:");
+const USUAL_SIZE = new TextEncoder().encode("\nsize ");
+const OID_DIGITS = 64;
+const MAX_USUAL_SIZE_DIGITS = 14;
+
+/** A pointer as git-lfs itself writes them, without a text of its lines. @returns `undefined` for what is to be looked at closely. */
+function parseUsual(bytes: Uint8Array, start: number, end: number): LfsPointer | undefined {
+  const oidStart = start + USUAL_START.length;
+  const oidEnd = oidStart + OID_DIGITS;
+  const sizeStart = oidEnd + USUAL_SIZE.length;
+  const sizeEnd = bytes[end - 1] === 0x0a ? end - 1 : end;
+  if (sizeEnd <= sizeStart || sizeEnd > sizeStart + MAX_USUAL_SIZE_DIGITS) return undefined;
+  if (!startsWith(bytes, start, end, USUAL_START) || !startsWith(bytes, oidEnd, end, USUAL_SIZE))
+    return undefined;
+  for (let at = oidStart; at < oidEnd; at++) {
+    const byte = bytes[at] as number;
+    if (!isDigit(byte) && (byte < 0x61 || byte > 0x66)) return undefined;
+  }
+  let sizeBytes = 0;
+  for (let at = sizeStart; at < sizeEnd; at++) {
+    const byte = bytes[at] as number;
+    if (!isDigit(byte)) return undefined;
+    sizeBytes = sizeBytes * 10 + byte - 0x30;
+  }
+  if (sizeBytes === 0) return undefined;
+  return { oid: utf8.decode(bytes.subarray(oidStart, oidEnd)), sizeBytes };
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
 }
 
 /** Nearly every blob ends here: no text is made of it. */

@@ -6,7 +6,7 @@ import { findPackLfsPointers, readLfsPointers } from "../repo/lfs-pointers.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
 
-export interface PackPointers {
+interface PackPointers {
   readonly pack: ManifestPack;
   /** `undefined` where the pack has no sidecar. */
   readonly pointers: LfsPointerTable | undefined;

@@ -27,7 +27,7 @@ export interface Survey {
   readonly hasUnpointed: boolean;
 }
 
-export interface DueFiles {
+interface DueFiles {
   /** Whether they were looked for. */
   readonly isSurveyed: boolean;
   /** Stored, and to be confirmed. */
