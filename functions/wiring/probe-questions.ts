@@ -1,4 +1,4 @@
-/** What the mirror asks Bitbucket to find out whether it is away: its own account, two mirrored repositories by chance. */
+/** What the mirror asks Bitbucket to find out whether it is away: its own accounts, two mirrored repositories by chance. */
 import type { ReadQuestion } from "../../lib/auth/ports.ts";
 import { authorizationHeader, type BitbucketAccount, gitCredential } from "../../lib/bitbucket/credential.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
@@ -18,19 +18,29 @@ export function probeQuestions({
   readConfig,
   accountOf,
 }: ProbeQuestionsOptions): () => Promise<readonly ReadQuestion[]> {
-  return async () => {
-    const { workspaces } = await readConfig();
-    const served = workspaces.filter(({ disabled, removedAt }) => !disabled && removedAt === undefined);
-    const [workspace] = takeByChance(served, 1);
-    if (workspace === undefined) return [];
+  const questionsOf = async (workspace: MirroredWorkspace): Promise<ReadQuestion[]> => {
     const { value } = await readWorkspaceIndex(store, workspace.workspace);
     const mirrored = Object.values(value?.repositories ?? {}).filter(({ held }) => held === "mirrored");
-    const account = await accountOf(workspace);
-    const authorization = authorizationHeader(gitCredential(account))["Authorization"];
+    if (mirrored.length === 0) return [];
+    const authorization = authorizationHeader(gitCredential(await accountOf(workspace)))["Authorization"];
     return takeByChance(mirrored, QUESTIONS).map(({ slug }) => ({
       authorization,
       repositoryPath: `${workspace.workspace}/${slug}`.toLowerCase(),
     }));
+  };
+  return async () => {
+    const { workspaces } = await readConfig();
+    const served = workspaces.filter(({ disabled, removedAt }) => !disabled && removedAt === undefined);
+    // Of different workspaces, if there are: one of them, or its account, may be in trouble alone.
+    const found: ReadQuestion[][] = [];
+    for (const workspace of takeByChance(served, served.length)) {
+      const questions = await questionsOf(workspace);
+      if (questions.length > 0) found.push(questions);
+      if (found.length === QUESTIONS) break;
+    }
+    const first = found.map((questions) => questions.slice(0, 1));
+    const others = found.map((questions) => questions.slice(1));
+    return [...first, ...others].flat().slice(0, QUESTIONS);
   };
 }
 

@@ -14,7 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { LRUCache } from "lru-cache";
 import type { Logger } from "../log.ts";
 import { boundedCache } from "./bounded-cache.ts";
-import type { CallerKeys } from "./caller-keys.ts";
+import { accountOf, type CallerKeys } from "./caller-keys.ts";
 import { CallerStandings, DEFAULT_QUESTION_LIMITS, type QuestionLimits } from "./caller-standings.ts";
 import { OutageMonitor } from "./outage-monitor.ts";
 import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion, VerdictStore } from "./ports.ts";
@@ -77,9 +77,6 @@ export interface AuthorizerOptions {
 
 const NO_ANSWER = { kind: "undecided", cause: "unreachable", reason: "no answer yet" } as const;
 
-/** How long a credential that is not known waits for its turn, behind an address that tries many. */
-const MAX_GUESS_WAIT_MS = 3_000;
-
 function limited(cause: "guessing" | "refused-often", retryAfterSeconds: number): Verdict {
   return { kind: "undecided", source: "memory", ageMs: 0, cause, retryAfterSeconds };
 }
@@ -131,9 +128,8 @@ export class Authorizer {
     if (known !== undefined && this.#now() < countsUntilMs(known, this.#limits)) {
       return this.#verdict(known, "memory");
     }
-    const waitMs = await this.#guessWaitMs(key, question, known);
-    if (waitMs > MAX_GUESS_WAIT_MS) return limited("guessing", Math.ceil(waitMs / 1000));
-    if (waitMs > 0) await this.#wrongCredentials.inQueue(question.source ?? "", () => sleep(waitMs));
+    const guessedSeconds = await this.#waitBehindGuesses(key, question, known);
+    if (guessedSeconds > 0) return limited("guessing", guessedSeconds);
     const { startedAtMs = 0, verdict } = this.#inFlight.get(key) ?? {};
     // Lambda freezes a process between requests, maybe for hours: a question from before is outdated.
     const isCurrent = this.#now() < startedAtMs + this.#limits.deadlineMs;
@@ -231,17 +227,20 @@ export class Authorizer {
     return this.#callers.isAccepted(authorization);
   }
 
-  /** Credentials known to be good are exempt: others behind the same address may send wrong ones. */
-  async #guessWaitMs(
+  /**
+   * Credentials known to be good are exempt: others behind the same address may send wrong ones.
+   * @returns 0, or after how many seconds the caller may try again.
+   */
+  async #waitBehindGuesses(
     key: string,
     { authorization, source }: ReadQuestion,
     known: VerdictRecord | undefined,
   ): Promise<number> {
     if (authorization === undefined || source === undefined) return 0;
-    const waitMs = this.#wrongCredentials.waitMs(source);
-    if (waitMs === 0 || known?.right !== undefined) return 0;
+    if (!this.#wrongCredentials.isOverLimit(source) || known?.right !== undefined) return 0;
     if (await this.#callers.isAccepted(authorization)) return 0;
-    return (await this.#shared.peek(key))?.record?.right === undefined ? waitMs : 0;
+    if ((await this.#shared.peek(key))?.record?.right !== undefined) return 0;
+    return this.#wrongCredentials.takeTurn(source, this.loggedName(authorization), accountOf(authorization));
   }
 
   #noteGuess({ authorization, source }: ReadQuestion, { record, source: from }: FoundRecord): void {

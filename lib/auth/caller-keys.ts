@@ -58,3 +58,10 @@ function plainSpelling(authorization: string): string {
   const plain = isBasic ? Buffer.from(value, "base64").toString("base64") : value;
   return `${scheme.toLowerCase()} ${plain}`;
 }
+
+/** @returns The name in a Basic credential; of any other, all of it. */
+export function accountOf(authorization: string): string {
+  const plain = plainSpelling(authorization);
+  if (!plain.startsWith("basic ")) return plain;
+  return Buffer.from(plain.slice("basic ".length), "base64").toString("latin1").split(":", 1)[0] ?? plain;
+}

@@ -2,7 +2,7 @@ import type { CallerKeys } from "./caller-keys.ts";
 import type { CallerStandings } from "./caller-standings.ts";
 import type { PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import type { KeyedSemaphores } from "./priority-semaphore.ts";
-import { BUSY } from "./throttled-primary.ts";
+import { BUSY } from "./verdict-record.ts";
 
 interface TurnOptions {
   readonly callers: CallerStandings;

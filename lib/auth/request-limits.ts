@@ -43,22 +43,27 @@ interface Guesses {
   /** How many count at `atMs`; it falls by the limit each minute. */
   level: number;
   atMs: number;
-  /** Questions that wait for their turn. */
-  waiting: number;
-  /** Credentials that were counted since `sinceMs`. */
+  /** Credentials that were rejected since `sinceMs`. */
   callers: Set<string>;
   sinceMs: number;
 }
 
+/** Above the limit, untried credentials of a source are asked about one after the other, at this rate. */
+const TURN_MS = 200;
+/** Of a source. */
+const MAX_WAITING = 200;
+
 /**
  * Limits how many different wrong credentials from one source are tried in a minute. An expired one counts once a minute,
- * however often it is sent: all jobs of a company may use it, behind one address. Over the limit, a credential that is not
- * known waits for its turn, so that a guesser delays others behind the same address, but does not lock them out.
+ * however often it is sent: all jobs of a company may use it, behind one address. Over the limit, one that was rejected within the
+ * minute is not tried again, and one that is not known waits for its turn: five a second, where the names of accounts take
+ * turns. So whoever tries many neither keeps others behind the same address out, nor asks the primary without end.
  */
 export class WrongCredentials {
   readonly #perMinute: number;
   readonly #now: () => number;
   readonly #guesses: LRUCache<string, Guesses> = boundedCache(MAX_SOURCES);
+  readonly #queues = new Map<string, TurnQueue>();
 
   /** @param perMinute - 0: no limit. */
   constructor(perMinute: number, now: () => number = Date.now) {
@@ -66,24 +71,24 @@ export class WrongCredentials {
     this.#now = now;
   }
 
-  /** @returns 0 if the source may try another credential, else after how many milliseconds. */
-  waitMs(source: string): number {
+  /** Whether so many were rejected that a further one is to call `takeTurn` before it is tried. */
+  isOverLimit(source: string): boolean {
     const guesses = this.#current(source);
-    if (guesses === undefined || this.#perMinute === 0) return 0;
-    const excess = guesses.level + guesses.waiting + 1 - this.#perMinute;
-    return excess <= 0 ? 0 : Math.round((excess * WINDOW_MS) / this.#perMinute);
+    return guesses !== undefined && this.#perMinute > 0 && guesses.level + 1 > this.#perMinute;
   }
 
-  /** Keeps a place in the queue of the source for as long as `work` takes. */
-  async inQueue(source: string, work: () => Promise<void>): Promise<void> {
+  /**
+   * @param caller - Identifies the credential.
+   * @param account - Whom it claims to be; those take turns.
+   * @returns 0 when it may be tried; else after how many seconds to try again.
+   */
+  async takeTurn(source: string, caller: string, account: string): Promise<number> {
     const guesses = this.#current(source);
-    if (guesses === undefined) return work();
-    guesses.waiting += 1;
-    try {
-      await work();
-    } finally {
-      guesses.waiting -= 1;
-    }
+    if (guesses?.callers.has(caller))
+      return Math.max(1, Math.ceil((guesses.sinceMs + WINDOW_MS - this.#now()) / 1000));
+    const queue = this.#queues.get(source) ?? new TurnQueue(() => this.#queues.delete(source));
+    this.#queues.set(source, queue);
+    return queue.wait(account);
   }
 
   /** @param caller - Identifies the credential. */
@@ -91,11 +96,7 @@ export class WrongCredentials {
     const nowMs = this.#now();
     if (this.#perMinute === 0) return;
     const guesses = this.#current(source) ?? {
-      level: 0,
-      atMs: nowMs,
-      waiting: 0,
-      callers: new Set<string>(),
-      sinceMs: nowMs,
+      ...{ level: 0, atMs: nowMs, callers: new Set<string>(), sinceMs: nowMs },
     };
     this.#guesses.set(source, guesses);
     if (guesses.callers.has(caller)) return;
@@ -115,6 +116,56 @@ export class WrongCredentials {
       guesses.sinceMs = nowMs;
     }
     return guesses;
+  }
+}
+
+/** Lets one of those that wait go on every 200 ms, the first at once; accounts take turns. */
+class TurnQueue {
+  readonly #onEmpty: () => void;
+  /** By account, in the order of their next turns. */
+  readonly #waiting = new Map<string, ((retryAfterSeconds: number) => void)[]>();
+  #count = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(onEmpty: () => void) {
+    this.#onEmpty = onEmpty;
+  }
+
+  /** @returns 0, or after how many seconds to try again, if too many wait. */
+  wait(account: string): Promise<number> {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const ofAccount = this.#waiting.get(account) ?? [];
+    ofAccount.push(resolve);
+    this.#waiting.set(account, ofAccount);
+    this.#count += 1;
+    if (this.#timer === undefined) this.#next();
+    else if (this.#count > MAX_WAITING) this.#refuseOne();
+    return promise;
+  }
+
+  #next(): void {
+    const [first] = this.#waiting;
+    this.#timer = first && setTimeout(() => this.#next(), TURN_MS);
+    if (first === undefined) {
+      this.#onEmpty();
+      return;
+    }
+    const [account, [start, ...others]] = first;
+    this.#waiting.delete(account);
+    if (others.length > 0) this.#waiting.set(account, others);
+    this.#count -= 1;
+    start?.(0);
+  }
+
+  /** The newest of the account with the most. */
+  #refuseOne(): void {
+    const [most] = [...this.#waiting].toSorted(([, one], [, other]) => other.length - one.length);
+    if (most === undefined) return;
+    const [account, ofAccount] = most;
+    const refuse = ofAccount.pop();
+    if (ofAccount.length === 0) this.#waiting.delete(account);
+    this.#count -= 1;
+    refuse?.(Math.ceil((MAX_WAITING * TURN_MS) / 1000));
   }
 }
 

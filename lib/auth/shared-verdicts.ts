@@ -14,7 +14,7 @@ import type { Logger } from "../log.ts";
 import type { PrimaryAnswer } from "./ports.ts";
 import type { StoredVerdict, StoredVerdicts } from "./stored-verdicts.ts";
 import type { VerdictSource } from "./verdict.ts";
-import { countsUntilMs, recordOf, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
+import { BUSY, countsUntilMs, recordOf, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
 
 export interface SharingLimits {
   /** How long others wait for the process that asks. Most answers take a tenth of that. */
@@ -85,6 +85,8 @@ export class SharedVerdicts {
         if (claimed !== "conflict") return this.#ask(key, claimed, record, question);
       }
       if (question.signal.aborted) {
+        // Its own limits delayed it, not the primary.
+        if (answer === "wait") return { record: recordOf(BUSY, now(), record?.right), source: "memory" };
         const reason = "other processes have asked and got no answer";
         const noAnswer = { kind: "undecided", cause: "unreachable", reason } as const;
         return { record: recordOf(noAnswer, now(), record?.right), source: "memory" };

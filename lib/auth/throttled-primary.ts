@@ -8,7 +8,7 @@ import type { CallerKeys } from "./caller-keys.ts";
 import type { OutageMonitor } from "./outage-monitor.ts";
 import type { AskOptions, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { PrioritySemaphore } from "./priority-semaphore.ts";
-import { ratePauseMs } from "./verdict-record.ts";
+import { BUSY, ratePauseMs } from "./verdict-record.ts";
 
 /** About 200 bytes each. */
 const MAX_PAUSED_CALLERS = 20_000;
@@ -30,9 +30,6 @@ interface PrimaryTurn {
   readonly isUrgent: boolean;
   readonly onTurn: () => void;
 }
-
-/** Too many questions of this process waited until the deadline of this one. */
-export const BUSY: PrimaryAnswer = { kind: "undecided", cause: "busy", reason: "too many questions at once" };
 
 export class ThrottledPrimary {
   readonly #options: ThrottledPrimaryOptions;

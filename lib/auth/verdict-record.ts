@@ -117,3 +117,6 @@ export function staleRight(
 ): ConfirmedRight | undefined {
   return right !== undefined && nowMs < right.askedAtMs + staleMs ? right : undefined;
 }
+
+/** Too many questions of this process waited until the deadline of this one. */
+export const BUSY: PrimaryAnswer = { kind: "undecided", cause: "busy", reason: "too many questions at once" };

@@ -1,11 +1,12 @@
 /**
  * Drops what is delivered again, and gives the rest ids by which the queue drops it in other processes. Only the body is signed, so
- * ids are made of it, and not of the headers that name a delivery. A body that comes again after another one of the same repository
- * may be new (a branch is moved away and back), so it counts again, but at most every 10 s.
+ * ids are made of it, and not of the headers that name a delivery. A body that comes again may be new (a branch is moved away and
+ * back), so it counts again, but at most every 30 s; every 10 s if another one of the same repository came between them.
  */
 import { boundedCache } from "../auth/bounded-cache.ts";
 
-const AGAIN_EVERY_MS = 10_000;
+const AGAIN_EVERY_MS = 30_000;
+const AGAIN_AFTER_ANOTHER_MS = 10_000;
 /** As long as queues remember ids. */
 const REMEMBERED_MS = 5 * 60_000;
 /** About 300 bytes each. */
@@ -39,9 +40,9 @@ export class DeliveryIds {
     const isRepeated = this.#lastOf.get(subject)?.hash === hash;
     const last = this.#deliveryOf.get(hash);
     this.#lastOf.set(subject, { hash });
-    if (last === undefined) return { delivery: { id: `webhook-${hash}` }, isNewBody: true };
-    const id = `webhook-${hash}-${Math.floor(this.#nowMs() / AGAIN_EVERY_MS)}`;
-    return { delivery: isRepeated || last.id === id ? last : { id }, isNewBody: false };
+    const everyMs = last === undefined || isRepeated ? AGAIN_EVERY_MS : AGAIN_AFTER_ANOTHER_MS;
+    const id = `webhook-${hash}-${everyMs / 1000}-${Math.floor(this.#nowMs() / everyMs)}`;
+    return { delivery: last?.id === id ? last : { id }, isNewBody: last === undefined };
   }
 
   /** Remembers the delivery while it is queued, and as queued if that succeeds. @throws What `queued` rejects with. */

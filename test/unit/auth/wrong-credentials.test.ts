@@ -1,5 +1,6 @@
 /** Credentials are not tried out through the mirror, and who shares an address with a guesser is served all the same. */
 import { beforeEach, expect, test } from "vitest";
+import { accountOf } from "../../../lib/auth/caller-keys.ts";
 import type { ReadQuestion } from "../../../lib/auth/ports.ts";
 import { AuthorizerRig, NO, QUESTION, UNAUTHORIZED, YES } from "../../support/authorizer-rig.ts";
 
@@ -21,22 +22,60 @@ beforeEach(() => {
 
 const limitedTo = (wrongCredentialsPerMinute: number) => rig.process({ wrongCredentialsPerMinute });
 
-test("over the limit of one address no other is asked about, until fewer count", async () => {
+const basic = (account: string, token: string | number): Partial<ReadQuestion> => ({
+  authorization: `Basic ${btoa(`${account}:${token}`)}`,
+});
+const ELSEWHERE = { repositoryPath: "acme/elsewhere" };
+
+test("over the limit of one address, one that was rejected is not asked about again within the minute", async () => {
   const auth = limitedTo(3);
   for (const index of [1, 2, 3]) expect((await auth.check(guess(index))).kind).toBe("refused");
   rig.pass(10_000);
-  expect(await auth.check(guess(4))).toMatchObject({ ...LIMITED, retryAfterSeconds: 10 });
-  expect(await auth.check(guess(1))).toMatchObject({ ...LIMITED, retryAfterSeconds: 10 });
+  expect(await auth.check(guess(1))).toMatchObject({ ...LIMITED, retryAfterSeconds: 50 });
   expect(rig.asked).toHaveLength(3);
-  expect((await auth.check(guess(4, { source: "203.0.113.10" }))).kind).toBe("refused");
+  expect((await auth.check(guess(1, { source: "203.0.113.10" }))).kind).toBe("refused");
   rig.pass(10_000);
   expect((await auth.check(guess(5))).kind).toBe("refused");
   expect(rig.asked).toHaveLength(5);
 });
 
-test("a new caller behind the address of a guesser waits for its turn, and is served", async () => {
+test("new callers behind the address of a guesser take turns with the accounts that it guesses for", async () => {
+  const auth = limitedTo(3);
+  for (const index of [1, 2, 3]) await auth.check(guess(index));
+  rig.answer = async ({ question }) =>
+    accountOf(question.authorization ?? "") === "mallory" ? UNAUTHORIZED : YES;
+  const guesses = Array.from({ length: 150 }, (_, index) =>
+    auth.check(guess(index, basic("mallory", index))),
+  );
+  const newcomers = Array.from({ length: 6 }, (_, index) =>
+    auth.check(guess(index, basic(`new-${index}`, 1))),
+  );
+  for (const verdict of await Promise.all(newcomers)) expect(verdict.kind).toBe("allowed");
+  const names = rig.asked.slice(3).map(({ question }) => question.authorization);
+  // The first guess was alone, and one more may have had its turn before the last newcomer.
+  expect(names.length).toBeLessThanOrEqual(9);
+  void Promise.allSettled(guesses);
+});
+
+test("of an address, so many wait; then whoever has the most is refused", async () => {
+  const auth = limitedTo(1);
+  await auth.check(guess(1));
+  let limitedCount = 0;
+  for (let index = 0; index < 250; index++) {
+    const checked = auth.check(guess(index, basic("mallory", index)));
+    void checked.then(({ kind }) => {
+      if (kind === "undecided") limitedCount += 1;
+    });
+  }
+  await expect.poll(() => limitedCount).toBeGreaterThanOrEqual(40);
+  rig.answer = YES;
+  expect((await auth.check(guess(0, basic("newcomer", 1)))).kind).toBe("allowed");
+  expect(rig.asked.length).toBeLessThan(20);
+});
+
+test("a new caller behind the address of a guesser is served, however many it has tried", async () => {
   const auth = limitedTo(60);
-  for (let index = 0; index < 80; index++) await auth.check(guess(index));
+  for (let index = 0; index < 64; index++) await auth.check(guess(index));
   rig.answer = YES;
   expect(await auth.check(guess(99))).toMatchObject({ kind: "allowed" });
 });
@@ -47,7 +86,7 @@ test("one that has expired counts once, however often and for whatever it is sho
     expect((await auth.check(guess(1, { repositoryPath: `acme/site-${round}` }))).kind).toBe("refused");
   }
   expect((await auth.check(guess(2))).kind).toBe("refused");
-  expect(await auth.check(guess(3))).toMatchObject(LIMITED);
+  expect(await auth.check(guess(1, ELSEWHERE))).toMatchObject(LIMITED);
 });
 
 test("a right that is missing is no wrong credential, and a challenge none either", async () => {
@@ -69,7 +108,7 @@ test("who could read before is asked about from the same address, also in a proc
   rig.answer = UNAUTHORIZED;
   await auth.check(guess(1));
   rig.answer = YES;
-  expect(await auth.check(guess(2))).toMatchObject(LIMITED);
+  expect(await auth.check(guess(1, ELSEWHERE))).toMatchObject(LIMITED);
   expect(await auth.check(GOOD)).toMatchObject({ kind: "allowed", isStale: false });
   expect((await auth.check({ ...GOOD, authorization: undefined })).kind).toBe("allowed");
 });
@@ -78,9 +117,9 @@ test("what one address may not ask another may, with the same credential and at 
   const auth = limitedTo(1);
   await auth.check(guess(1));
   rig.answer = YES;
-  const elsewhere = { ...GOOD, source: "198.51.100.1" };
-  const [limited, allowed] = await Promise.all([auth.check(GOOD), auth.check(elsewhere)]);
-  expect([limited.kind, allowed.kind]).toEqual(["undecided", "allowed"]);
+  const asked = [guess(1, ELSEWHERE), guess(1, { ...ELSEWHERE, source: "198.51.100.1" })];
+  const [limited, allowed] = await Promise.all(asked.map((question) => auth.check(question)));
+  expect([limited?.kind, allowed?.kind]).toEqual(["undecided", "allowed"]);
 });
 
 test("0 is no limit", async () => {

@@ -128,7 +128,7 @@ test.each([
   const payload = payloadOf();
   expect(await deliver(payload, { event })).toEqual({ status: 202, text: "queued" });
   const job = { kind: "repository", workspace: "acme", uuid: UUID, reason, queuedAt: AT };
-  const eventId = expect.stringMatching(/^webhook-[0-9a-f]{64}$/);
+  const eventId = expect.stringMatching(/^webhook-[0-9a-f]{64}-30-\d+$/);
   expect(sent).toEqual([{ job: { ...job, facts: FACTS, factsFrom: "event" }, eventId }]);
 });
 
@@ -202,6 +202,17 @@ describe("a delivery that was recorded", () => {
       await deliver(payloadOf(), { headers, ...(index % 2 === 0 && { handler }) });
     }
     expect(queued()).toBe(1);
+  });
+
+  test("may be a push back to where the branch was: it counts again, twice a minute over all processes", async () => {
+    const handler = receiveWebhook(options);
+    for (let second = 0; second < 120; second += 5) {
+      await deliver(payloadOf());
+      await deliver(payloadOf(), { handler });
+      nowMs += 5_000;
+    }
+    expect(queued()).toBeGreaterThanOrEqual(4);
+    expect(queued()).toBeLessThanOrEqual(5);
   });
 
   test.each([
