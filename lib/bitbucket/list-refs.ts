@@ -7,7 +7,7 @@ import { isAscii } from "node:buffer";
 import { type GitHttpResponse, type HttpClient, listServerRefs, type ServerRef } from "isomorphic-git";
 import { MirrorError, ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../errors.ts";
 import { byteText } from "../git/byte-text.ts";
-import { SHALLOW_PRIMARY } from "../git/fetch-pack/response.ts";
+import { SHALLOW_PRIMARY } from "../git/fetch-pack.ts";
 import {
   concatBytes,
   decodePktLine,

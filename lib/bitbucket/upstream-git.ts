@@ -4,8 +4,7 @@
  */
 import type { ServerRef } from "isomorphic-git";
 import { UpstreamError } from "../errors.ts";
-import { encodeFetchRequestV0, encodeFetchRequestV2 } from "../git/fetch-pack/request.ts";
-import { readFetchResponse } from "../git/fetch-pack/response.ts";
+import { encodeFetchRequestV0, encodeFetchRequestV2, readFetchResponse } from "../git/fetch-pack.ts";
 import { isObjectId, type ObjectId } from "../git/object-id.ts";
 import type { Head, Ref, RefList } from "../git/ports.ts";
 import { isRefName } from "../git/ref-name.ts";

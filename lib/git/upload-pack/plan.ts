@@ -164,6 +164,8 @@ function coversAllTips(wants: readonly ObjectId[], refList: RefList): boolean {
 async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList: RefList): Promise<void> {
   const ids: ObjectId[] = [];
   for (const { id, peeledId } of refsStartingWith(refList, "refs/tags/")) {
+    const pause = reader.slices.spend(1);
+    if (pause !== undefined) await pause;
     const peeledNumber = peeledId === undefined ? -1 : reader.findId(peeledId);
     if (peeledNumber >= 0 && marks.isSent(peeledNumber)) ids.push(id);
   }

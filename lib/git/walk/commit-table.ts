@@ -29,6 +29,11 @@ export class CommitTable {
     return this.#objectNumbers.length;
   }
 
+  /** Counts a look at one commit. @returns What to await before the next one, as `WorkSlices` says. */
+  pause(): Promise<void> | undefined {
+    return this.#reader.slices.spend(1);
+  }
+
   /** The row of a commit, which is not read yet. */
   rowOf(objectNumber: ObjectNumber): CommitRow {
     const known = this.#rowOfObject.get(objectNumber);
@@ -44,7 +49,7 @@ export class CommitTable {
 
   /** Reads the commit if that was not done before. Pauses when the reader's slice of work is used up. @throws {CorruptPackError} It is no commit, or its tree is missing. */
   async load(row: CommitRow): Promise<void> {
-    const pause = this.#reader.slices.spend(1);
+    const pause = this.pause();
     if (pause !== undefined) await pause;
     if (this.#treeNumbers[row] !== NOT_READ) return;
     const objectNumber = this.objectNumber(row);

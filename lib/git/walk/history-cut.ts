@@ -86,8 +86,8 @@ export async function cutByRevisions(
   const boundaryRows = new Set<number>();
   const innerRows = new Set<number>();
   for (const row of rows) {
-    // For its pauses: they are loaded.
-    await table.load(row);
+    const pause = table.pause();
+    if (pause !== undefined) await pause;
     const isInner = table.parentRows(row).every((parentRow) => rows.has(parentRow));
     (isInner ? innerRows : boundaryRows).add(row);
   }

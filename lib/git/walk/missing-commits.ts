@@ -41,7 +41,7 @@ export async function findMissingCommits(
   for (const row of wantRows) await walk.paint(row, WANTED);
   await walk.run();
   await walk.settle();
-  const rows = parentsFirst(table, walk, wantRows);
+  const rows = await parentsFirst(table, walk, wantRows);
   return { rows, clientHas: (row) => walk.has(row, CLIENT_HAS) };
 }
 
@@ -116,6 +116,8 @@ class PaintedWalk {
     const stack: number[] = [];
     for (let row = this.#queue.pop(); row !== undefined; row = this.#queue.pop()) stack.push(row);
     for (let row = stack.pop(); row !== undefined; row = stack.pop()) {
+      const pause = this.#table.pause();
+      if (pause !== undefined) await pause;
       for (const parentRow of this.#parentRows(row, CLIENT_HAS)) {
         if (parentRow === MISSING_PARENT || this.has(parentRow, CLIENT_HAS)) continue;
         this.set(parentRow, CLIENT_HAS);
@@ -135,7 +137,11 @@ class PaintedWalk {
   }
 }
 
-function parentsFirst(table: CommitTable, walk: PaintedWalk, wantRows: readonly number[]): number[] {
+async function parentsFirst(
+  table: CommitTable,
+  walk: PaintedWalk,
+  wantRows: readonly number[],
+): Promise<number[]> {
   const ordered: number[] = [];
   /** Rows whose parents are being ordered, each with the index of the parent to look at next. */
   const path: { readonly row: CommitRow; nextParent: number }[] = [];
@@ -150,6 +156,8 @@ function parentsFirst(table: CommitTable, walk: PaintedWalk, wantRows: readonly 
       const parentRow = table.parentRows(step.row)[step.nextParent++];
       if (parentRow !== undefined) enter(parentRow);
       else {
+        const pause = table.pause();
+        if (pause !== undefined) await pause;
         ordered.push(step.row);
         path.pop();
       }

@@ -8,8 +8,8 @@ import { findMissingCommits, type MissingCommits } from "./missing-commits.ts";
 import { leavesOutAllTrees, type ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { peelObject } from "./peel.ts";
-import { RecordedObjects } from "./recorded-objects.ts";
-import { IntroducedObjects, type ParentTree, type TreeMarker } from "./tree-marker.ts";
+import { openTreeMarker, RecordedObjects } from "./recorded-objects.ts";
+import type { ParentTree, TreeMarker } from "./tree-marker.ts";
 import { TreePrefetch } from "./tree-prefetch.ts";
 
 /** History as a client with a shallow repository sees it, after the answer. */
@@ -40,7 +40,7 @@ export async function* markMissingObjects(
   const { filter, shallow } = request;
   const commitsOnly = request.commitsOnly === true || (filter !== undefined && leavesOutAllTrees(filter));
   const table = shallow?.table ?? new CommitTable(reader);
-  const marker = treeMarker(reader, marks, filter);
+  const marker = openTreeMarker(reader, marks, filter);
   const namedRows = await markNamedObjects(reader, marks, table, marker, request.wants);
   const haveRows = request.commonCommits.map((objectNumber) => table.rowOf(objectNumber));
   const deepenedRows = shallow?.deepenedRows ?? [];
@@ -58,7 +58,7 @@ export async function* markMissingObjects(
       : new TreePrefetch(reader, { table, walkedRows, heldRows: marksHeld ? heldRows : [] });
   if (marksHeld) await marker.markHeld(heldRows.map((row) => table.treeNumber(row)));
   const [wanted, walked] = [new Set(wantRows), new Set(walkedRows)];
-  const cutTrees = new CutTrees(table, heldRows);
+  const comparedWith = treesForCuts(table, heldRows);
   let reportedCount = 0;
   for (const row of missing.rows) {
     if (filter === undefined || filter.types.has("commit") || wanted.has(row)) {
@@ -66,7 +66,7 @@ export async function* markMissingObjects(
     }
     if (walked.has(row)) {
       ahead?.pass(row);
-      const parents = table.isCut(row) ? cutTrees.comparedWith(row) : await parentTrees(table, missing, row);
+      const parents = table.isCut(row) ? comparedWith(row) : await parentTrees(table, missing, row);
       await marker.mark(table.treeNumber(row), parents);
     } else if (!commitsOnly) {
       markRecorded(reader, marks, table.objectNumber(row));
@@ -78,14 +78,6 @@ export async function* markMissingObjects(
 }
 
 const REPORT_STEP = 5000;
-
-/** Histories know no names, which a filter by path goes by. */
-function treeMarker(reader: ObjectReader, marks: ObjectMarks, filter: ObjectFilter | undefined): TreeMarker {
-  const { history } = reader;
-  return history === undefined || (filter !== undefined && filter.sparse.length > 0)
-    ? new IntroducedObjects(reader, marks, filter)
-    : new RecordedObjects(reader, history, marks, filter);
-}
 
 /** @returns The rows of the commits among the wants, tags followed. */
 async function markNamedObjects(
@@ -117,25 +109,21 @@ function newestRows(table: CommitTable, rows: readonly number[]): number[] {
   return [...new Set(rows)].toSorted((a, b) => table.seconds(b) - table.seconds(a)).slice(0, MAX_HELD_ROWS);
 }
 
-/** What a commit's tree is compared with that is cut: else it would be looked at whole. */
-class CutTrees {
-  readonly #table: CommitTable;
-  readonly #held: readonly ParentTree[];
+/** @returns What the tree of each cut commit, in turn, is compared with: else it would be looked at whole. */
+function treesForCuts(
+  table: CommitTable,
+  heldRows: readonly number[],
+): (row: CommitRow) => readonly ParentTree[] {
+  const held = heldRows
+    .slice(0, MAX_COMPARED_ROWS)
+    .map((heldRow) => ({ treeNumber: table.treeNumber(heldRow), clientHas: true }));
   /** Of the cut commit before, of which all is sent. */
-  #sentTree: ParentTree | undefined;
-
-  constructor(table: CommitTable, heldRows: readonly number[]) {
-    this.#table = table;
-    this.#held = heldRows
-      .slice(0, MAX_COMPARED_ROWS)
-      .map((heldRow) => ({ treeNumber: table.treeNumber(heldRow), clientHas: true }));
-  }
-
-  comparedWith(row: CommitRow): ParentTree[] {
-    const compared = this.#sentTree === undefined ? [...this.#held] : [...this.#held, this.#sentTree];
-    this.#sentTree = { treeNumber: this.#table.treeNumber(row), clientHas: false };
+  let sent: readonly ParentTree[] = [];
+  return (row) => {
+    const compared = [...held, ...sent];
+    sent = [{ treeNumber: table.treeNumber(row), clientHas: false }];
     return compared;
-  }
+  };
 }
 
 /**

@@ -11,7 +11,7 @@ import type { ObjectReader } from "../ports.ts";
 import type { ObjectFilter } from "./object-filter.ts";
 import type { ObjectMarks } from "./object-marks.ts";
 import { readTreeEntries } from "./read-tree.ts";
-import type { ParentTree, TreeMarker } from "./tree-marker.ts";
+import { IntroducedObjects, type ParentTree, type TreeMarker } from "./tree-marker.ts";
 import { type TreePlace, TreeVisits, WANTED_ROOT_PLACE } from "./tree-visits.ts";
 
 /** Changes that are added up in a step of `WorkSlices`. */
@@ -109,4 +109,16 @@ export class RecordedObjects implements TreeMarker {
   #isTree(objectNumber: ObjectNumber): boolean {
     return this.#history.types[objectNumber] === OBJECT_TYPE.tree;
   }
+}
+
+/** Histories know no names, which a filter by path goes by. */
+export function openTreeMarker(
+  reader: ObjectReader,
+  marks: ObjectMarks,
+  filter: ObjectFilter | undefined,
+): TreeMarker {
+  const { history } = reader;
+  return history === undefined || (filter !== undefined && filter.sparse.length > 0)
+    ? new IntroducedObjects(reader, marks, filter)
+    : new RecordedObjects(reader, history, marks, filter);
 }

@@ -3,8 +3,7 @@ import type { ObjectReader, RefList } from "../ports.ts";
 import { CommitTable } from "./commit-table.ts";
 import { ObjectMarks } from "./object-marks.ts";
 import { peelObject } from "./peel.ts";
-import { RecordedObjects } from "./recorded-objects.ts";
-import { IntroducedObjects } from "./tree-marker.ts";
+import { openTreeMarker } from "./recorded-objects.ts";
 
 /**
  * Branches and tags, HEAD included.
@@ -13,11 +12,7 @@ import { IntroducedObjects } from "./tree-marker.ts";
  */
 export async function markTipObjects(reader: ObjectReader, { head, refs }: RefList): Promise<ObjectMarks> {
   const marks = new ObjectMarks(reader.objectCount);
-  const { history } = reader;
-  const marker =
-    history === undefined
-      ? new IntroducedObjects(reader, marks, undefined)
-      : new RecordedObjects(reader, history, marks, undefined);
+  const marker = openTreeMarker(reader, marks, undefined);
   const table = new CommitTable(reader);
   const tips = new Set(refs.map(({ id }) => id));
   if ("commitId" in head) tips.add(head.commitId);

@@ -25,8 +25,8 @@ export interface WalkedCommits {
 export class TreePrefetch {
   readonly #reader: ObjectReader;
   readonly #table: CommitTable;
-  readonly #whole: AheadOf;
-  readonly #compared: AheadOf;
+  readonly #passWhole: (count: number) => void;
+  readonly #passCompared: (count: number) => void;
   readonly #seenTrees = new Set<number>();
 
   constructor(reader: ObjectReader, { table, walkedRows, heldRows }: WalkedCommits) {
@@ -35,17 +35,17 @@ export class TreePrefetch {
     const cutRows = walkedRows.filter((row) => table.isCut(row));
     const comparedRows = walkedRows.filter((row) => !table.isCut(row));
     const wholeRows = [...heldRows, ...cutRows];
-    this.#whole = new AheadOf(wholeRows, WHOLE, (rows) => reader.readAhead(this.#allTrees(rows)));
-    this.#compared = new AheadOf(comparedRows, COMPARED, (rows) => {
+    this.#passWhole = beginAhead(wholeRows, WHOLE, (rows) => reader.readAhead(this.#allTrees(rows)));
+    this.#passCompared = beginAhead(comparedRows, COMPARED, (rows) => {
       reader.readAhead(this.#introducedTrees(rows));
     });
-    this.#whole.pass(heldRows.length);
-    this.#compared.pass(0);
+    this.#passWhole(heldRows.length);
+    this.#passCompared(0);
   }
 
   /** Call it for each row, before the row is walked. */
   pass(row: CommitRow): void {
-    (this.#table.isCut(row) ? this.#whole : this.#compared).pass(1);
+    (this.#table.isCut(row) ? this.#passWhole : this.#passCompared)(1);
   }
 
   *#allTrees(rows: readonly number[]): Generator<number, void> {
@@ -82,31 +82,20 @@ export class TreePrefetch {
   }
 }
 
-interface HowFarAhead {
-  readonly atOnce: number;
-  readonly ahead: number;
-}
-
-/** A list that is passed through, and begun in slices, some of them beyond where it has been passed to. */
-class AheadOf {
-  readonly #rows: readonly number[];
-  readonly #how: HowFarAhead;
-  readonly #begin: (rows: readonly number[]) => void;
-  #begunCount = 0;
-  #passedCount = 0;
-
-  constructor(rows: readonly number[], how: HowFarAhead, begin: (rows: readonly number[]) => void) {
-    this.#rows = rows;
-    this.#how = how;
-    this.#begin = begin;
-  }
-
-  pass(count: number): void {
-    this.#passedCount += count;
-    const { atOnce, ahead } = this.#how;
-    const end = Math.min(this.#passedCount + ahead, this.#rows.length);
-    for (; this.#begunCount < end; this.#begunCount += atOnce) {
-      this.#begin(this.#rows.slice(this.#begunCount, this.#begunCount + atOnce));
-    }
-  }
+/**
+ * Passes through a list, and begins its rows in slices, some of them beyond where it has been passed to.
+ * @returns Passes so many rows more.
+ */
+function beginAhead(
+  rows: readonly number[],
+  { atOnce, ahead }: typeof WHOLE,
+  begin: (rows: readonly number[]) => void,
+): (count: number) => void {
+  let begunCount = 0;
+  let passedCount = 0;
+  return (count) => {
+    passedCount += count;
+    const end = Math.min(passedCount + ahead, rows.length);
+    for (; begunCount < end; begunCount += atOnce) begin(rows.slice(begunCount, begunCount + atOnce));
+  };
 }

@@ -1,7 +1,6 @@
 /** A primary without a network: git's upload-pack on a folder, one process for each fetch. */
 import type { UpstreamGit } from "../../../lib/bitbucket/upstream-git.ts";
-import { encodeFetchRequestV2 } from "../../../lib/git/fetch-pack/request.ts";
-import { readFetchResponse } from "../../../lib/git/fetch-pack/response.ts";
+import { encodeFetchRequestV2, readFetchResponse } from "../../../lib/git/fetch-pack.ts";
 import type { RefList } from "../../../lib/git/ports.ts";
 import { askGit } from "./git-server.ts";
 import type { GitShell } from "./git-shell.ts";

@@ -1,11 +1,51 @@
 /**
- * A git server's answer to a fetch: the pack out of its framing.
- * Source: gitprotocol-v2(5), "fetch", output; gitprotocol-pack(5), "Packfile Data".
+ * The client's side of a fetch, for the primary: what it asks for, in one round of all wants, all haves and `done`, and the
+ * pack out of the answer's framing.
+ * Source: gitprotocol-v2(5), "fetch"; gitprotocol-pack(5), "Packfile Negotiation", "Packfile Data".
  */
-import { ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../../errors.ts";
-import { pktMessage } from "../pktline.ts";
-import { type PktLine, PktLineReader } from "../pktline-reader.ts";
-import { BAND, decodeBandPacket } from "../sideband.ts";
+import { ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../errors.ts";
+import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT, pktMessage } from "./pktline.ts";
+import { type PktLine, PktLineReader } from "./pktline-reader.ts";
+import { BAND, decodeBandPacket } from "./sideband.ts";
+import type { ObjectId } from "./object-id.ts";
+
+export interface FetchPackRequest {
+  /** At least one. */
+  readonly wants: readonly ObjectId[];
+  /** What this side has, with everything reachable from it. */
+  readonly haves: readonly ObjectId[];
+  /** As `git fetch --filter` takes it; of version 2 only. */
+  readonly filter?: string;
+  /** Name and version of this client, without spaces. */
+  readonly agent: string;
+}
+
+/** The body of `POST git-upload-pack` with `Git-Protocol: version=2`. */
+export function encodeFetchRequestV2({ wants, haves, filter, agent }: FetchPackRequest): Uint8Array {
+  return concatBytes([
+    encodePktLine("command=fetch\n"),
+    encodePktLine(`agent=${agent}\n`),
+    DELIM_PKT,
+    encodePktLine("thin-pack\n"),
+    encodePktLine("ofs-delta\n"),
+    ...(filter === undefined ? [] : [encodePktLine(`filter ${filter}\n`)]),
+    ...wants.map((id) => encodePktLine(`want ${id}\n`)),
+    ...haves.map((id) => encodePktLine(`have ${id}\n`)),
+    encodePktLine("done\n"),
+    FLUSH_PKT,
+  ]);
+}
+
+/** The same for a server that speaks only the original protocol. Every server since 2007 has these capabilities. */
+export function encodeFetchRequestV0({ wants, haves, agent }: FetchPackRequest): Uint8Array {
+  const capabilities = `side-band-64k ofs-delta thin-pack agent=${agent}`;
+  return concatBytes([
+    ...wants.map((id, i) => encodePktLine(i === 0 ? `want ${id} ${capabilities}\n` : `want ${id}\n`)),
+    FLUSH_PKT,
+    ...haves.map((id) => encodePktLine(`have ${id}\n`)),
+    encodePktLine("done\n"),
+  ]);
+}
 
 /** The repository lacks history, so a mirror of it could not be checked. */
 export const SHALLOW_PRIMARY =
