@@ -4,10 +4,10 @@
  * Source: gitprotocol-v2(5), "fetch"; gitprotocol-pack(5), "Packfile Negotiation", "Packfile Data".
  */
 import { ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../errors.ts";
+import type { ObjectId } from "./object-id.ts";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT, pktMessage } from "./pktline.ts";
 import { type PktLine, PktLineReader } from "./pktline-reader.ts";
 import { BAND, decodeBandPacket } from "./sideband.ts";
-import type { ObjectId } from "./object-id.ts";
 
 export interface FetchPackRequest {
   /** At least one. */

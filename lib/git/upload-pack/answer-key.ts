@@ -17,6 +17,7 @@ import { createHash } from "node:crypto";
 import type { ObjectId } from "../object-id.ts";
 import type { RefList } from "../ports.ts";
 import { goesByTypeAndSize, type ObjectFilter } from "../walk/object-filter.ts";
+import type { WorkSlices } from "../work-slices.ts";
 import type { FetchRequest } from "./fetch-request.ts";
 import { refsStartingWith } from "./find-refs.ts";
 import { INFINITE_DEPTH } from "./history-lines.ts";
@@ -25,7 +26,7 @@ import { findRefs } from "./revision.ts";
 /** To be raised when answers under the same key would no longer do. */
 const KEY_VERSION = 1;
 
-/** Sorted in one go, in some 100 ms. */
+/** Held, sorted and hashed. */
 const MAX_KEY_IDS = 100_000;
 
 export interface AnswerSubject {
@@ -52,11 +53,12 @@ export function isWorthSharing({ deepen, filter }: FetchRequest): boolean {
 }
 
 /** @returns `undefined` if a name in the request means no ref, or several, or the request names too many objects. */
-export function answerKey(
+export async function answerKey(
   request: FetchRequest,
   refList: RefList,
   { wants, commonIds, shallows, filter }: AnswerSubject,
-): string | undefined {
+  slices: WorkSlices,
+): Promise<string | undefined> {
   if (wants.length + commonIds.size + shallows.length > MAX_KEY_IDS) return undefined;
   const excludedIds = excludedIdsOf(request, refList);
   if (excludedIds === undefined) return undefined;
@@ -65,9 +67,9 @@ export function answerKey(
   const sinceSeconds = deepen?.kind === "revisions" ? deepen.sinceSeconds : 0;
   const parts = [
     KEY_VERSION,
-    wants.toSorted(),
-    [...commonIds].toSorted(),
-    shallows.toSorted(),
+    await sortedIds(wants, slices),
+    await sortedIds(commonIds, slices),
+    await sortedIds(shallows, slices),
     [deepen?.kind ?? "", depth, sinceSeconds, excludedIds.toSorted()],
     // No limit becomes null in JSON, which no limit's value is.
     filter && [
@@ -81,6 +83,19 @@ export function answerKey(
     request.includeTag ? annotatedTagsDigest(refList) : "",
   ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+}
+
+/** Sorts in pieces, by their first byte: all at once, many ids would hold the event loop for 100 ms. */
+async function sortedIds(ids: Iterable<ObjectId>, slices: WorkSlices): Promise<ObjectId[]> {
+  const byFirstByte = Array.from({ length: 256 }, (): ObjectId[] => []);
+  for (const id of ids) byFirstByte[Number.parseInt(id.slice(0, 2), 16)]?.push(id);
+  const sorted: ObjectId[] = [];
+  for (const some of byFirstByte) {
+    const pause = slices.spend(some.length);
+    if (pause !== undefined) await pause;
+    for (const id of some.sort()) sorted.push(id);
+  }
+  return sorted;
 }
 
 function excludedIdsOf({ deepen }: FetchRequest, refList: RefList): ObjectId[] | undefined {

@@ -4,7 +4,7 @@ import type { AnswerRequest, ObjectReader, Ref, RefList, UploadPackSource } from
 import type { ObjectFilter } from "../walk/object-filter.ts";
 import { findServedBy, findUnreachable } from "../walk/reachable.ts";
 import { WorkSlices } from "../work-slices.ts";
-import { answerKey, isWorthSharing } from "./answer-key.ts";
+import { type AnswerSubject, answerKey, isWorthSharing } from "./answer-key.ts";
 import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
 import { loadFilter } from "./filter-spec.ts";
@@ -144,7 +144,7 @@ export class FetchSession {
     // What a partial clone lacks is asked for by itself, object by object: a recipe of each would cost more than it.
     if (!isWhole && wantsBesideTips(this.#refList, this.wants).length > 0) return plan();
     const subject = { wants: this.wants, commonIds: this.#commonIds, shallows, filter };
-    const key = answerKey(this.#request, this.#refList, subject);
+    const key = await this.#keyOf(subject, signal);
     if (key === undefined) return plan();
     return planByRecipe({ recipes, answerKey: key, bodies, ofsDelta, signal, streamBudget }, plan);
   }
@@ -169,7 +169,7 @@ export class FetchSession {
       shallows: shallows.filter((id) => objects.findId(id) >= 0),
       filter: await this.#loadFilter(),
     };
-    const key = answerKey(this.#request, this.#refList, subject);
+    const key = await this.#keyOf(subject, signal);
     // Clients that have something are rarely alike, but for those that start at the same time.
     const isKept = subject.commonIds.size === 0 && subject.shallows.length === 0;
     return key === undefined
@@ -190,9 +190,13 @@ export class FetchSession {
     const packRequest = this.#packRequest(undefined, filter);
     if (copiesPacks(packRequest) && wantsAllTips(this.#source, this.#refList, packRequest)) return undefined;
     const subject = { wants: this.wants, commonIds: this.#commonIds, shallows, filter };
-    const key = answerKey(this.#request, this.#refList, subject);
+    const key = await this.#keyOf(subject, signal);
     if (key === undefined || !answers.isRepeated(key)) return undefined;
     return { key, isKept: false, signal, make: (making) => this.#answer.make(making) };
+  }
+
+  #keyOf(subject: AnswerSubject, signal: AbortSignal | undefined): Promise<string | undefined> {
+    return answerKey(this.#request, this.#refList, subject, new WorkSlices({ signal }));
   }
 
   async #loadFilter(): Promise<ObjectFilter | undefined> {

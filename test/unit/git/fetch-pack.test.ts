@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { UpstreamError } from "../../../lib/errors.ts";
-import { encodeFetchRequestV0, encodeFetchRequestV2, readFetchResponse } from "../../../lib/git/fetch-pack.ts";
+import {
+  encodeFetchRequestV0,
+  encodeFetchRequestV2,
+  readFetchResponse,
+} from "../../../lib/git/fetch-pack.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { BAND, encodeBandPackets } from "../../../lib/git/sideband.ts";

@@ -7,7 +7,9 @@ import type { FetchRequest } from "../../../../lib/git/upload-pack/fetch-request
 import { parseFilterSpec } from "../../../../lib/git/upload-pack/filter-spec.ts";
 import { INFINITE_DEPTH } from "../../../../lib/git/upload-pack/history-lines.ts";
 import { parseSparsePatterns } from "../../../../lib/git/walk/sparse-patterns.ts";
+import { WorkSlices } from "../../../../lib/git/work-slices.ts";
 import { utf8 } from "../../../support/byte-chunks.ts";
+import { CountedSlices } from "../../../support/counted-slices.ts";
 
 const id = (digit: string) => parseObjectId(digit.repeat(40));
 const [A, B, C, TAG] = [id("a"), id("b"), id("c"), id("d")];
@@ -43,7 +45,7 @@ const keyOf = (
   request: Partial<FetchRequest> = {},
   subject: Partial<AnswerSubject> = {},
   refList: RefList = REFS,
-) => answerKey({ ...DEPTH_1, ...request }, refList, { ...SUBJECT, ...subject });
+) => answerKey({ ...DEPTH_1, ...request }, refList, { ...SUBJECT, ...subject }, new WorkSlices());
 
 const notBefore = (...excluded: string[]): Partial<FetchRequest> => ({
   deepen: { kind: "revisions", sinceSeconds: 0, excluded },
@@ -59,16 +61,16 @@ describe("the same key", () => {
     ["tags, where none is annotated", [{ includeTag: true }]],
     ["another push", [{}, {}, { ...REFS, refs: [{ name: "refs/heads/main", id: A }] }]],
     ["another tag, if tags are not asked for", [{}, {}, WITH_TAG]],
-  ])("%s", (_, args) => {
-    expect(keyOf(...args)).toBe(keyOf());
+  ])("%s", async (_, args) => {
+    expect(await keyOf(...args)).toBe(await keyOf());
   });
 
-  test("two names of one commit that history is not to reach", () => {
-    expect(keyOf(notBefore("old"))).toBe(keyOf(notBefore("refs/heads/old")));
+  test("two names of one commit that history is not to reach", async () => {
+    expect(await keyOf(notBefore("old"))).toBe(await keyOf(notBefore("refs/heads/old")));
   });
 });
 
-test("another key for whatever the answer's objects or bytes depend on", () => {
+test("another key for whatever the answer's objects or bytes depend on", async () => {
   const filter = (text: string) => {
     const { sparseNames: _, ...spec } = parseFilterSpec(text);
     return { ...spec, sparse: [] };
@@ -76,27 +78,27 @@ test("another key for whatever the answer's objects or bytes depend on", () => {
   const sparse = (text: string) => ({ ...filter("blob:none"), sparse: [parseSparsePatterns(utf8(text))] });
   const common = { commonIds: new Set([C]) };
   const keys = [
-    keyOf(),
-    keyOf({}, { wants: [A] }),
-    keyOf({}, common),
-    keyOf({ thinPack: false }, common),
-    keyOf({}, { shallows: [C] }),
-    keyOf({ deepen: undefined }),
-    keyOf({ deepen: { kind: "depth", depth: 2, isRelative: false } }),
-    keyOf({ deepen: { kind: "revisions", sinceSeconds: 1, excluded: [] } }),
-    keyOf({ deepen: { kind: "revisions", sinceSeconds: 2, excluded: [] } }),
-    keyOf(notBefore("old")),
-    keyOf(notBefore("old", "light")),
-    keyOf({ ofsDelta: false }),
-    keyOf({}, { filter: filter("blob:none") }),
-    keyOf({}, { filter: filter("blob:limit=1") }),
-    keyOf({}, { filter: filter("tree:0") }),
-    keyOf({}, { filter: filter("tree:1") }),
-    keyOf({}, { filter: filter("object:type=commit") }),
-    keyOf({}, { filter: sparse("/a\n") }),
-    keyOf({}, { filter: sparse("/b\n") }),
-    keyOf({ includeTag: true }, {}, WITH_TAG),
-    keyOf(
+    await keyOf(),
+    await keyOf({}, { wants: [A] }),
+    await keyOf({}, common),
+    await keyOf({ thinPack: false }, common),
+    await keyOf({}, { shallows: [C] }),
+    await keyOf({ deepen: undefined }),
+    await keyOf({ deepen: { kind: "depth", depth: 2, isRelative: false } }),
+    await keyOf({ deepen: { kind: "revisions", sinceSeconds: 1, excluded: [] } }),
+    await keyOf({ deepen: { kind: "revisions", sinceSeconds: 2, excluded: [] } }),
+    await keyOf(notBefore("old")),
+    await keyOf(notBefore("old", "light")),
+    await keyOf({ ofsDelta: false }),
+    await keyOf({}, { filter: filter("blob:none") }),
+    await keyOf({}, { filter: filter("blob:limit=1") }),
+    await keyOf({}, { filter: filter("tree:0") }),
+    await keyOf({}, { filter: filter("tree:1") }),
+    await keyOf({}, { filter: filter("object:type=commit") }),
+    await keyOf({}, { filter: sparse("/a\n") }),
+    await keyOf({}, { filter: sparse("/b\n") }),
+    await keyOf({ includeTag: true }, {}, WITH_TAG),
+    await keyOf(
       { includeTag: true },
       {},
       {
@@ -109,10 +111,10 @@ test("another key for whatever the answer's objects or bytes depend on", () => {
   expect(new Set(keys).size).toBe(keys.length);
 });
 
-test("a name that means no ref, or several, has no key", () => {
+test("a name that means no ref, or several, has no key", async () => {
   const twice = { ...REFS, refs: [...REFS.refs, { name: "refs/tags/old", id: A }] };
-  expect(keyOf(notBefore("nothing"))).toBeUndefined();
-  expect(keyOf(notBefore("old"), {}, twice)).toBeUndefined();
+  expect(await keyOf(notBefore("nothing"))).toBeUndefined();
+  expect(await keyOf(notBefore("old"), {}, twice)).toBeUndefined();
 });
 
 describe("shared is", () => {
@@ -138,4 +140,21 @@ describe("shared is", () => {
   ])("%s: %s", (_, expected, request) => {
     expect(isWorthSharing({ ...DEPTH_1, ...request })).toBe(expected);
   });
+});
+
+test("many ids are sorted in pieces", async () => {
+  const wants = Array.from({ length: 50_000 }, (_, i) =>
+    parseObjectId(
+      Math.imul(i, 0x9e3779b1 | 0)
+        .toString(16)
+        .replace("-", "")
+        .padStart(8, "0")
+        .repeat(5),
+    ),
+  );
+  const slices = new CountedSlices();
+  const subject = { ...SUBJECT, wants: wants.toReversed() };
+  expect(await answerKey(DEPTH_1, REFS, subject, slices)).toBe(await keyOf({}, { wants }));
+  expect(slices.turns).toBeGreaterThan(3);
+  expect(slices.longestBlockSteps).toBeLessThan(10_300);
 });
