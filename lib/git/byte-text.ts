@@ -19,3 +19,10 @@ export function bytesOfText(text: string): Uint8Array {
   }
   return bytes;
 }
+
+/** Whether `bytes[start..end)` begins with `prefix`. */
+export function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
+  if (start + prefix.length > end) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[start + i] !== prefix[i]) return false;
+  return true;
+}

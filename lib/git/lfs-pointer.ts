@@ -2,6 +2,7 @@
  * Decides whether a blob is a pointer of git-lfs, exactly as `git lfs fetch --all` does.
  * Source: git-lfs docs/spec.md, and lfs/pointer.go of 3.3: `decodeKV`; test/interop/lfs-pointers.test.ts asks git-lfs itself.
  */
+import { startsWith } from "./byte-text.ts";
 
 export interface LfsPointer {
   /** SHA-256 of the file: 64 hex digits, lower case. */
@@ -85,12 +86,6 @@ function mayBePointer(bytes: Uint8Array, start: number, end: number): boolean {
 
 function isAsciiBlank(byte: number): boolean {
   return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
-}
-
-function startsWith(bytes: Uint8Array, at: number, end: number, prefix: Uint8Array): boolean {
-  if (at + prefix.length > end) return false;
-  for (let i = 0; i < prefix.length; i++) if (bytes[at + i] !== prefix[i]) return false;
-  return true;
 }
 
 function parseText(text: string): LfsPointer | undefined {

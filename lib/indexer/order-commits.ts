@@ -1,4 +1,5 @@
 /** Puts the commits of a pack into the order of its history. */
+import { partOf } from "../git/history/pack-history.ts";
 
 /** Of a pack's commits, in one order. */
 export interface CommitColumns {
@@ -28,8 +29,7 @@ export function parentsFirst(
     const waiting = [start];
     for (let row = waiting.at(-1); row !== undefined; row = waiting.at(-1)) {
       const before = waiting.length;
-      const firstParent = row === 0 ? 0 : (parentEnds[row - 1] as number);
-      for (const parent of isPlaced[row] ? [] : parents.subarray(firstParent, parentEnds[row])) {
+      for (const parent of isPlaced[row] ? [] : partOf(parents, parentEnds, row)) {
         const parentRow = parent < objectCount ? (rowOf[parent] as number) : -1;
         if (parentRow >= 0 && !isPlaced[parentRow]) waiting.push(parentRow);
       }
@@ -48,10 +48,7 @@ export function inOrder(commits: CommitColumns, rows: Uint32Array): CommitColumn
   const parentEnds = new Uint32Array(rows.length);
   let end = 0;
   rows.forEach((row, i) => {
-    const own = commits.parents.subarray(
-      row === 0 ? 0 : commits.parentEnds[row - 1],
-      commits.parentEnds[row],
-    );
+    const own = partOf(commits.parents, commits.parentEnds, row);
     parents.set(own, end);
     end += own.length;
     parentEnds[i] = end;

@@ -1,5 +1,6 @@
 /** Which objects an object refers to. Source: gitformat-pack(5), "object entries"; git-mktree(1), git-mktag(1). */
 import { CorruptPackError } from "../../errors.ts";
+import { startsWith } from "../byte-text.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 import type { ObjectIdSet } from "./object-id-set.ts";
 import { OBJECT_TYPE, type ObjectTypeCode } from "./pack-format.ts";
@@ -64,12 +65,6 @@ function addTagLinks(bytes: Uint8Array, start: number, end: number, links: Objec
   if (flag === undefined)
     throw new CorruptPackError("tag names an unknown type", { type: name.slice(0, 20) });
   addHexLink(bytes, start + OBJECT_LINE.length, end, flag, links);
-}
-
-function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
-  if (start + prefix.length > end) return false;
-  for (let i = 0; i < prefix.length; i++) if (bytes[start + i] !== prefix[i]) return false;
-  return true;
 }
 
 const hexLinkBytes = new Uint8Array(OBJECT_ID_BYTES);
