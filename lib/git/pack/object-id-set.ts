@@ -30,26 +30,29 @@ export class ObjectIdSet {
     const w2 = word(bytes, start + 8);
     const w3 = word(bytes, start + 12);
     const w4 = word(bytes, start + 16);
+    this.#insert(w0, w1, w2, w3, w4, flags);
+    if (this.#size > this.#flags.length * MAX_LOAD) this.#grow();
+  }
+
+  #insert(w0: number, w1: number, w2: number, w3: number, w4: number, flags: number): void {
     const words = this.#words;
     const mask = this.#flags.length - 1;
     let slot = slotOf(w0, w1, w2, w3, w4, this.#capacityBits);
-    for (;;) {
-      const known = this.#flags[slot] as number;
-      const at = slot * WORDS;
-      if (known === 0) break;
-      if (
+    let at = slot * WORDS;
+    while (this.#flags[slot] !== 0) {
+      const isSame =
         words[at] === w0 &&
         words[at + 1] === w1 &&
         words[at + 2] === w2 &&
         words[at + 3] === w3 &&
-        words[at + 4] === w4
-      ) {
-        this.#flags[slot] = known | flags;
+        words[at + 4] === w4;
+      if (isSame) {
+        this.#flags[slot] = (this.#flags[slot] as number) | flags;
         return;
       }
       slot = (slot + 1) & mask;
+      at = slot * WORDS;
     }
-    const at = slot * WORDS;
     words[at] = w0;
     words[at + 1] = w1;
     words[at + 2] = w2;
@@ -57,31 +60,19 @@ export class ObjectIdSet {
     words[at + 4] = w4;
     this.#flags[slot] = flags;
     this.#size++;
-    if (this.#size > this.#flags.length * MAX_LOAD) this.#grow();
   }
 
   #grow(): void {
     const words = this.#words;
     const flags = this.#flags;
     this.#capacityBits += 1;
-    const capacity = 2 ** this.#capacityBits;
-    this.#words = new Uint32Array(capacity * WORDS);
-    this.#flags = new Uint8Array(capacity);
-    const mask = capacity - 1;
-    for (let old = 0; old < flags.length; old++) {
-      if (flags[old] === 0) continue;
-      const at = old * WORDS;
-      let slot = slotOf(
-        words[at] as number,
-        words[at + 1] as number,
-        words[at + 2] as number,
-        words[at + 3] as number,
-        words[at + 4] as number,
-        this.#capacityBits,
-      );
-      while (this.#flags[slot] !== 0) slot = (slot + 1) & mask;
-      this.#flags[slot] = flags[old] as number;
-      this.#words.set(words.subarray(at, at + WORDS), slot * WORDS);
+    this.#words = new Uint32Array(2 ** this.#capacityBits * WORDS);
+    this.#flags = new Uint8Array(2 ** this.#capacityBits);
+    this.#size = 0;
+    const at = (index: number): number => words[index] as number;
+    for (let old = 0, i = 0; old < flags.length; old++, i += WORDS) {
+      const known = flags[old] as number;
+      if (known !== 0) this.#insert(at(i), at(i + 1), at(i + 2), at(i + 3), at(i + 4), known);
     }
   }
 
