@@ -6,7 +6,8 @@ FROM ${NODE_IMAGE} AS package
 WORKDIR /source
 COPY package.json package-lock.json ./
 # esbuild runs without its install script, and Node is in the image.
-RUN npm ci --ignore-scripts --no-audit --no-fund
+ARG INSTALL="npm ci --ignore-scripts --no-audit --no-fund"
+RUN ${INSTALL}
 COPY . .
 RUN node infra/package.ts && tar -xzf nearside-*.tgz -C / && rm -r /package/deploy /package/docs
 

@@ -25,7 +25,9 @@ export interface MirrorProcess {
   announced(): Promise<MirrorAnnouncement>;
   /** Resolves when standard output holds a match; rejects if the process ends before. */
   untilPrinted(pattern: RegExp): Promise<void>;
-  /** The same for standard error. */
+  /** The same. @returns What the pattern's first group matched. */
+  printed(pattern: RegExp): Promise<string>;
+  /** The same as `untilPrinted` for standard error. */
   untilSaid(pattern: RegExp): Promise<void>;
   stderr(): string;
   /** Resolves when the process has ended. */
@@ -94,6 +96,11 @@ class RunningMirror implements MirrorProcess {
 
   async untilPrinted(pattern: RegExp): Promise<void> {
     await this.#until(() => pattern.test(this.#stdout));
+  }
+
+  async printed(pattern: RegExp): Promise<string> {
+    await this.untilPrinted(pattern);
+    return pattern.exec(this.#stdout)?.[1] ?? "";
   }
 
   async untilSaid(pattern: RegExp): Promise<void> {
