@@ -7,7 +7,8 @@ import type { NamedRepository } from "./ports.ts";
 export async function answerApiList(request: HttpRequest, context: Context): Promise<HttpResponse> {
   const visit = apiVisitOf(request, context);
   if (visit === "not-a-credential" || visit.hasExpired) return unauthorized(request, context);
-  const data = await listOf(request, visit.caller, context);
+  const { rejection, ...data } = await listOf(request, visit.caller, context);
+  if (rejection !== undefined) return unauthorized(request, context, rejection);
   return apiResponse(request, { schema: "repository-list", data, now: context.now() });
 }
 

@@ -10,6 +10,7 @@ import type { RepositoryFacts } from "./repository-facts.ts";
 import { readSessionCookie, type Sessions } from "./sessions.ts";
 import {
   inTurns,
+  type VisiblePage,
   type VisibleRepositories,
   type VisibleRepositoriesOptions,
   type VisibleRepository,
@@ -87,9 +88,9 @@ export async function listOf(
   request: HttpRequest,
   caller: Caller | undefined,
   context: Context,
-): Promise<ApiRepositoryList> {
+): Promise<ApiRepositoryList & Pick<VisiblePage, "rejection">> {
   const { visible, facts } = context;
-  const { repositories, totalCount, nextStart, notes } = await visible.page(
+  const { repositories, totalCount, nextStart, notes, rejection } = await visible.page(
     request,
     caller,
     rangeOf(request),
@@ -106,6 +107,7 @@ export async function listOf(
     ...(totalCount !== undefined && { totalCount }),
     ...(nextStart !== undefined && { nextStart }),
     notes: [...notes],
+    ...(rejection !== undefined && { rejection }),
   };
 }
 

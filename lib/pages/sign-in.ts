@@ -1,10 +1,9 @@
 /** Sessions: begun by a credential that Bitbucket accepts, ended by the visitor or after an hour. */
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { readBody } from "../read-body.ts";
-import { type Caller, callerOf } from "./caller.ts";
+import { callerOf } from "./caller.ts";
 import { type Context, isSecure, viewerOf } from "./page-context.ts";
 import { htmlResponse, redirectResponse } from "./page-response.ts";
-import type { ReadDecision } from "./ports.ts";
 import { isSameOrigin } from "./same-origin.ts";
 import { MAX_CREDENTIAL_LENGTH, sessionCookie } from "./sessions.ts";
 import { signInPage } from "./sign-in-page.ts";
@@ -29,7 +28,7 @@ export async function signIn(request: HttpRequest, context: Context): Promise<Ht
     user.length + token.length > MAX_CREDENTIAL_LENGTH
   )
     return refuse(400, "This is not a token of Bitbucket: it has other characters, or is too long.", user);
-  const decision = await checkCredential(request, callerOf(user, token), context);
+  const decision = await context.visible.check(request, callerOf(user, token));
   if (decision === undefined)
     return refuse(503, "Nothing is mirrored here yet, so there is nothing to sign in for.", user);
   if (decision.kind === "unauthorized")
@@ -38,17 +37,6 @@ export async function signIn(request: HttpRequest, context: Context): Promise<Ht
   return redirectResponse("/", {
     "set-cookie": sessionCookie(context.sessions.seal(user, token), isSecure(request)),
   });
-}
-
-/** Asks about a mirrored repository, with the same limits for wrong credentials as git: Bitbucket answers 401 to those, whatever it is. */
-async function checkCredential(
-  request: HttpRequest,
-  { authorization }: Caller,
-  { visible, mayRead }: Context,
-): Promise<ReadDecision | undefined> {
-  const mirrored = await visible.mirrored();
-  const one = mirrored.find(({ isPrivate }) => isPrivate) ?? mirrored[0];
-  return one && mayRead(request, authorization, one);
 }
 
 export function signOut(request: HttpRequest): HttpResponse {

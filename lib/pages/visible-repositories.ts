@@ -12,7 +12,7 @@ import { isActive, isMirrored } from "../mirror/selection.ts";
 import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { Caller } from "./caller.ts";
-import type { ListReadable, MayRead } from "./ports.ts";
+import type { ListReadable, MayRead, ReadDecision } from "./ports.ts";
 
 export interface VisibleRepository {
   readonly uuid: string;
@@ -31,6 +31,8 @@ export interface VisiblePage {
   readonly nextStart: number | undefined;
   /** For people. */
   readonly notes: readonly string[];
+  /** Why Bitbucket does not accept the credential. */
+  readonly rejection?: string;
 }
 
 export interface PageRange {
@@ -75,6 +77,7 @@ interface OwnList {
   /** Bitbucket has accepted the credential. */
   readonly isAccepted: boolean;
   readonly hasFailed: boolean;
+  readonly rejection?: string;
   readonly atMs: number;
 }
 
@@ -97,8 +100,21 @@ export class VisibleRepositories {
     this.#options = options;
   }
 
+  /**
+   * Asks about a mirrored repository, with git's limits for wrong credentials: Bitbucket answers 401 to those, whatever it is.
+   * @returns `undefined` if nothing is mirrored.
+   */
+  async check(request: HttpRequest, { authorization }: Caller): Promise<ReadDecision | undefined> {
+    const mirrored = await this.mirrored();
+    const one = mirrored.find(({ isPrivate }) => isPrivate) ?? mirrored[0];
+    return one && this.#options.mayRead(request, authorization, one);
+  }
+
   async page(request: HttpRequest, caller: Caller | undefined, range: PageRange): Promise<VisiblePage> {
-    const [all, own] = await Promise.all([this.mirrored(), caller ? this.#ownList(caller) : NOTHING]);
+    const [all, own] = await Promise.all([
+      this.mirrored(),
+      caller ? this.#ownList(request, caller) : NOTHING,
+    ]);
     // A public repository is shown to a credential that Bitbucket accepts, or to everyone.
     const isPublicShown = this.#options.allowsAnonymous || own.isAccepted;
     const isKnown = (one: VisibleRepository) => own.uuids.has(one.uuid) || (!one.isPrivate && isPublicShown);
@@ -113,12 +129,14 @@ export class VisibleRepositories {
     const some = candidates.slice(range.start, end);
     const asked = await this.#readable(request, caller, some.filter(isAsked));
     return {
+      ...(own.rejection !== undefined && { rejection: own.rejection }),
       repositories: some.filter((one) => isKnown(one) || asked.readable.has(one)),
       totalCount: asksOneByOne ? undefined : candidates.length,
       nextStart: end < candidates.length ? end : undefined,
       notes: [
         ...(asksOneByOne ? [ASKED_ONE_BY_ONE] : []),
         ...(own.hasFailed ? [NO_LIST] : []),
+        ...(own.rejection === undefined ? [] : [own.rejection]),
         ...asked.problems,
       ],
     };
@@ -151,12 +169,16 @@ export class VisibleRepositories {
     return entries.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   }
 
-  async #ownList(caller: Caller): Promise<OwnList> {
+  async #ownList(request: HttpRequest, caller: Caller): Promise<OwnList> {
     const key = createHmac("sha256", this.#secret).update(caller.authorization).digest("base64");
     const known = this.#lists.get(key);
     const { atMs, hasFailed } = (await known) ?? NOTHING;
     if (known && atMs + (hasFailed ? FAILED_LIST_MS : LIST_MS) > this.#options.now()) return known;
-    // Another request may have begun one while this one waited.
+    // Lists of wrong credentials are neither asked for nor kept: they would drive out those of others.
+    const decision = await this.check(request, caller);
+    if (decision?.kind === "unauthorized") return { ...NOTHING, rejection: decision.text };
+    if (decision?.kind === "busy") return { ...NOTHING, hasFailed: true };
+    // Another request may have begun one meanwhile.
     const newer = this.#lists.get(key);
     if (newer !== undefined && newer !== known) return newer;
     const list = this.#listOwn(caller.rest);

@@ -73,7 +73,8 @@ test("a page of repositories that are asked one by one asks 20 times at most, an
   const headers = await sessionOf(GIT_ONLY);
   questions.length = 0;
   const { text } = await send("/", { headers });
-  expect(questions).toHaveLength(ASKED_PAGE_LENGTH);
+  // One more before: whether Bitbucket accepts the credential.
+  expect(questions).toHaveLength(1 + ASKED_PAGE_LENGTH);
   expect(text).toContain("may not list repositories");
   expect(text).toContain(`/?start=${ASKED_PAGE_LENGTH}`);
   // Which would tell how many there are.
@@ -88,8 +89,9 @@ test("where anonymous access is off, only a credential that Bitbucket accepts se
   });
   expect(shownIn((await send("/")).text)).toEqual([]);
   const wrong = `Basic ${Buffer.from("rita@example.com:wrong").toString("base64")}`;
-  const api = JSON.parse((await send("/-/api/v1/repositories", { headers: { authorization: wrong } })).text);
-  expect(api.data.repositories).toEqual([]);
+  const api = await send("/-/api/v1/repositories", { headers: { authorization: wrong } });
+  expect(api.status).toBe(401);
+  expect(api.text).not.toContain("site");
   expect(shownIn((await send("/", { headers: await sessionOf(RITA) })).text)).toEqual(["site", "vault"]);
 });
 
@@ -138,7 +140,20 @@ test("a page of 2,000 repositories reads 50 of them, and asks Bitbucket for one 
   expect(shownIn(found.text)).toEqual(slugs.slice(1950));
   expect(found.text).not.toContain("<html");
   expect(store.counts().requests).toBe(1 + 2 * PAGE_LENGTH);
-  expect({ lists, questions }).toEqual({ lists: ["acme"], questions: [] });
+  expect({ lists, questions }).toEqual({ lists: ["acme"], questions: ["repo-0000"] });
+});
+
+test("credentials that Bitbucket rejects are not used for lists, and drive out no list of others", async () => {
+  const { send, sessionOf, lists } = await rig([RITA]);
+  const headers = await sessionOf(RITA);
+  await send("/", { headers });
+  for (let n = 0; n < 600; n++) {
+    const authorization = `Basic ${Buffer.from(`guess@example.com:${n}`).toString("base64")}`;
+    const { status } = await send("/-/api/v1/repositories", { headers: { authorization } });
+    expect(status).toBe(401);
+  }
+  await send("/", { headers });
+  expect(lists).toEqual(["acme"]);
 });
 
 test("concurrent pages share one list and one read of each repository", async () => {
