@@ -18,7 +18,7 @@ export interface AnswerLimit {
  * @throws {RefusedRequestError} The answer is too large.
  */
 export async function planWithinLimit(
-  source: UploadPackSource,
+  source: Pick<UploadPackSource, "packBodies">,
   planning: AnswerPlanning,
   limit: AnswerLimit | undefined,
 ): Promise<AnswerPlanning> {
