@@ -1,5 +1,6 @@
 /** The deployed functions: code, memory, time, environment, and the rights that each needs. */
 import { ArnFormat, Duration, Size, Stack } from "aws-cdk-lib";
+import type { IVpc } from "aws-cdk-lib/aws-ec2";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
@@ -25,6 +26,7 @@ import {
   type MirrorBucket,
 } from "./bucket-access.ts";
 import { type FunctionName, SERVING_NODE_OPTIONS } from "./bundle.ts";
+import { fixedEgress } from "./egress.ts";
 import { MEMORY_MIB_PER_CPU, MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
 import type { DeploymentSettings } from "./settings.ts";
 
@@ -56,14 +58,19 @@ export interface FunctionsProps {
   readonly streamTierKeys?: Secret | undefined;
 }
 
+const ASK_PRIMARY: readonly FunctionName[] = ["authorizer", "gitHttp", "sync", "lfsSync", "reconcile"];
+
 /** Makes the functions in one scope. */
 export class Functions {
   readonly #scope: Construct;
   readonly #props: FunctionsProps;
+  /** Of functions that ask the primary. */
+  readonly #vpc: IVpc | undefined;
 
   constructor(scope: Construct, props: FunctionsProps) {
     this.#scope = scope;
     this.#props = props;
+    this.#vpc = props.settings.hasFixedEgress ? fixedEgress(scope) : undefined;
   }
 
   authorizer(): MirrorFunction {
@@ -220,6 +227,8 @@ export class Functions {
     return new MirrorFunction(this.#scope, id, {
       ...props,
       codeFolder: codeFolders[name],
+      kmsKeyArn: settings.kmsKeyArn,
+      ...(ASK_PRIMARY.includes(name) && { vpc: this.#vpc }),
       environment: { [ENV.bucket]: bucket.bucketName, ...settings.environment, ...environment },
     });
   }

@@ -21,6 +21,7 @@ import type { Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { type AddressRange, formatAddressRange } from "../lib/address-ranges.ts";
+import { addDomain, addWaf, setDualStack } from "./api-extras.ts";
 import { FUNCTION_TIMEOUT } from "./mirror-function.ts";
 import type { DeploymentSettings } from "./settings.ts";
 
@@ -42,6 +43,7 @@ export class GitEndpoint extends Construct {
   readonly api: RestApi;
   /** One JSON object for each request, see `ACCESS_LOG`. */
   readonly accessLog: LogGroup;
+  readonly #domainName: string | undefined;
 
   constructor(scope: Construct, id: string, props: GitEndpointProps) {
     super(scope, id);
@@ -101,11 +103,15 @@ export class GitEndpoint extends Construct {
     });
     this.#takeWebhooks(own, webhook);
     this.#answerRefusals();
+    this.#domainName = settings.domain?.name;
+    if (settings.domain !== undefined) addDomain(this.api, settings.domain, settings);
+    if (settings.ipAddressType === "dualstack") setDualStack(this.api);
+    if (settings.wafRequestsPerFiveMinutes > 0) addWaf(this.api, settings.wafRequestsPerFiveMinutes);
   }
 
   /** With a slash at its end. */
   get url(): string {
-    return this.api.url;
+    return this.#domainName === undefined ? this.api.url : `https://${this.#domainName}/`;
   }
 
   /** Open to all: the signature proves that Bitbucket sent a delivery, and the address where a range is set. */

@@ -1,8 +1,15 @@
 /** A queue of jobs, in order and one at a time for each message group, with its dead letters. */
 import { Duration } from "aws-cdk-lib";
+import { Key } from "aws-cdk-lib/aws-kms";
 import type { Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
-import { DeduplicationScope, FifoThroughputLimit, Queue, type QueueProps } from "aws-cdk-lib/aws-sqs";
+import {
+  DeduplicationScope,
+  FifoThroughputLimit,
+  Queue,
+  QueueEncryption,
+  type QueueProps,
+} from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 
 /** Tries of one job, the first included: spread over about 25 minutes, see lib/queue/sqs-job-consumer.ts. */
@@ -16,6 +23,8 @@ export interface JobQueueProps {
   readonly visibilityTimeout: Duration;
   /** Jobs at a time. */
   readonly maxConcurrency: number;
+  /** None: SQS's own. */
+  readonly kmsKeyArn?: string | undefined;
 }
 
 export class JobQueue extends Construct {
@@ -24,7 +33,7 @@ export class JobQueue extends Construct {
 
   readonly #maxConcurrency: number;
 
-  constructor(scope: Construct, id: string, { visibilityTimeout, maxConcurrency }: JobQueueProps) {
+  constructor(scope: Construct, id: string, { visibilityTimeout, maxConcurrency, kmsKeyArn }: JobQueueProps) {
     super(scope, id);
     this.#maxConcurrency = maxConcurrency;
     const fifo = {
@@ -32,6 +41,10 @@ export class JobQueue extends Construct {
       enforceSSL: true,
       deduplicationScope: DeduplicationScope.MESSAGE_GROUP,
       fifoThroughputLimit: FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
+      ...(kmsKeyArn !== undefined && {
+        encryption: QueueEncryption.KMS,
+        encryptionMasterKey: Key.fromKeyArn(this, "Key", kmsKeyArn),
+      }),
     } satisfies QueueProps;
     this.deadLetterQueue = new Queue(this, "DeadLetterQueue", {
       ...fifo,

@@ -24,16 +24,18 @@ export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
     super(scope, id, props);
     const { settings, bucket } = props;
-    const { concurrency } = settings;
+    const { concurrency, kmsKeyArn } = settings;
     const syncQueue = new JobQueue(this, "SyncQueue", {
       visibilityTimeout: SYNC_VISIBILITY_TIMEOUT,
       maxConcurrency: concurrency.sync,
+      kmsKeyArn,
     });
     const lfsQueue = new JobQueue(this, "LfsQueue", {
       visibilityTimeout: SYNC_VISIBILITY_TIMEOUT,
       maxConcurrency: concurrency.lfsSync,
+      kmsKeyArn,
     });
-    const relayQueue = new JobQueue(this, "RelayQueue", RELAY_QUEUE);
+    const relayQueue = new JobQueue(this, "RelayQueue", { ...RELAY_QUEUE, kmsKeyArn });
     const { streamTier } = settings;
     const tier =
       streamTier &&

@@ -42,6 +42,13 @@ export interface StreamTierSettings {
       };
 }
 
+export interface DomainSettings {
+  readonly name: string;
+  /** One in each region. */
+  readonly certificateArns: readonly string[];
+  readonly hostedZoneId: string | undefined;
+}
+
 export interface DeploymentSettings {
   /** In front of the stacks' names, so that an account can hold more than one mirror. */
   readonly stackPrefix: string;
@@ -59,6 +66,13 @@ export interface DeploymentSettings {
   readonly secretPath: string;
   /** API Gateway has one role for its logs in an account and region: whether to set it. */
   readonly setsApiLogRole: boolean;
+  readonly domain: DomainSettings | undefined;
+  /** Of one address in five minutes; 0: no WAF. */
+  readonly wafRequestsPerFiveMinutes: number;
+  readonly ipAddressType: "ipv4" | "dualstack";
+  /** Whether requests to the primary come from one address. */
+  readonly hasFixedEgress: boolean;
+  readonly kmsKeyArn: string | undefined;
   readonly concurrency: FunctionConcurrency;
   /** Whether rows with `isDetail` are recorded, shown and watched. */
   readonly hasAllMetrics: boolean;
@@ -76,6 +90,9 @@ export interface DeploymentSettings {
 /** Lambda accepts 4 kB for all variables together. */
 const MAX_WEBHOOK_ADDRESSES_LENGTH = 3_000;
 
+/** Of AWS WAF, for a rate-based rule. */
+const MIN_WAF_REQUESTS = 10;
+
 /** @throws {Error} A value that AWS does not accept. */
 export function deploymentSettings(file: FileSettings): DeploymentSettings {
   const { stackPrefix = SETTINGS.stackPrefix.default, existingBucket } = file;
@@ -83,8 +100,13 @@ export function deploymentSettings(file: FileSettings): DeploymentSettings {
   const values = { ...file, secretPath };
   const names = ENVIRONMENT_SETTINGS.filter((name) => name !== "webhookAddresses");
   const regions = file.regions?.split(",") ?? [];
-  if (existingBucket !== undefined && regions.length > 1)
-    throw new Error("existingBucket is in one region, and regions names several");
+  for (const name of ["existingBucket", "kmsKeyArn"] as const) {
+    if (file[name] !== undefined && regions.length > 1)
+      throw new Error(`${name} is in one region, and regions names several`);
+  }
+  const wafRequestsPerFiveMinutes = file.wafRequestsPerFiveMinutes ?? 0;
+  if (wafRequestsPerFiveMinutes > 0 && wafRequestsPerFiveMinutes < MIN_WAF_REQUESTS)
+    throw new Error(`wafRequestsPerFiveMinutes must be 0 or at least ${MIN_WAF_REQUESTS}`);
   if (file.alarmTopic !== undefined && regions.length > 1)
     throw new Error("alarmTopic is in one region, and regions names several: set alarmEmail");
   return {
@@ -98,6 +120,11 @@ export function deploymentSettings(file: FileSettings): DeploymentSettings {
     webhookAddresses: webhookAddresses(file.webhookAddresses ?? SETTINGS.webhookAddresses.default),
     secretPath,
     setsApiLogRole: file.apiLogRole === "create",
+    domain: domainOf(file, regions),
+    wafRequestsPerFiveMinutes,
+    ipAddressType: file.ipAddressType ?? SETTINGS.ipAddressType.default,
+    hasFixedEgress: file.egress === "fixed",
+    kmsKeyArn: file.kmsKeyArn,
     concurrency: concurrencyOf(file),
     hasAllMetrics: file.metrics === "all",
     alarmTopic: file.alarmTopic,
@@ -134,6 +161,20 @@ function scheduleOf(text: string): StreamTierSettings["schedule"] {
     minute: String(Number(time.slice(3))),
   });
   return { days, from: timeOf(from), to: timeOf(to), timeZone };
+}
+
+function domainOf(
+  { domainName, certificateArns, hostedZoneId }: FileSettings,
+  regions: readonly string[],
+): DomainSettings | undefined {
+  if (domainName === undefined && certificateArns === undefined && hostedZoneId === undefined)
+    return undefined;
+  if (domainName === undefined || certificateArns === undefined)
+    throw new Error("domainName and certificateArns belong together, and hostedZoneId needs both");
+  const arns = certificateArns.split(",");
+  const missing = regions.find((region) => !arns.some((arn) => arn.split(":")[3] === region));
+  if (missing !== undefined) throw new Error(`certificateArns has no certificate in ${missing}`);
+  return { name: domainName, certificateArns: arns, hostedZoneId };
 }
 
 function concurrencyOf(file: FileSettings): FunctionConcurrency {

@@ -1,6 +1,7 @@
 /** What must survive: the bucket with the mirrored repositories. Deployed once, changed rarely, never deleted. */
 import { Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
 import { AnyPrincipal, Effect, PolicyStatement } from "aws-cdk-lib/aws-iam";
+import { type IKey, Key } from "aws-cdk-lib/aws-kms";
 import {
   BlockPublicAccess,
   Bucket,
@@ -17,10 +18,16 @@ import type { MirrorBucket } from "./bucket-access.ts";
 import type { DeploymentSettings } from "./settings.ts";
 
 export interface StorageStackProps extends StackProps {
-  readonly settings: Pick<DeploymentSettings, "allowedAddresses" | "existingBucket">;
+  readonly settings: Pick<DeploymentSettings, "allowedAddresses" | "existingBucket" | "kmsKeyArn">;
 }
 
 const LIFECYCLE_RULES: LifecycleRule[] = [
+  // What was replaced or deleted can be restored for a week; see docs/operations.md.
+  {
+    id: "forget-earlier-versions",
+    noncurrentVersionExpiration: Duration.days(7),
+    expiredObjectDeleteMarker: true,
+  },
   // A sync lasts 15 minutes at most, so what is unfinished after a day belongs to one that was killed.
   { id: "forget-killed-uploads", abortIncompleteMultipartUploadAfter: Duration.days(1) },
   // Many LFS files are old versions that are never read again.
@@ -43,20 +50,26 @@ export class StorageStack extends Stack {
 
   constructor(scope: Construct, id: string, { settings, ...props }: StorageStackProps) {
     super(scope, id, { ...props, terminationProtection: true });
-    const { allowedAddresses, existingBucket } = settings;
-    this.bucket = existingBucket === undefined ? this.#newBucket() : this.#existingBucket(existingBucket);
+    const { allowedAddresses, existingBucket, kmsKeyArn } = settings;
+    const key = kmsKeyArn === undefined ? undefined : Key.fromKeyArn(this, "Key", kmsKeyArn);
+    this.bucket = existingBucket === undefined ? this.#newBucket(key) : this.#existingBucket(existingBucket);
     if (allowedAddresses.length > 0)
       this.bucket.addToResourcePolicy(linksOnlyFrom(this.bucket, allowedAddresses));
     this.authSecret = new Secret(this, "AuthSecret", {
       description: "Under which the mirror's authorizer remembers callers",
+      ...(key !== undefined && { encryptionKey: key }),
       generateSecretString: { passwordLength: 64, excludePunctuation: true },
     });
   }
 
-  #newBucket(): Bucket {
+  #newBucket(key: IKey | undefined): Bucket {
     return new Bucket(this, "Repositories", {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
-      encryption: BucketEncryption.S3_MANAGED,
+      // By bucket key: KMS is not asked for each object.
+      ...(key === undefined
+        ? { encryption: BucketEncryption.S3_MANAGED }
+        : { encryption: BucketEncryption.KMS, encryptionKey: key, bucketKeyEnabled: true }),
+      versioned: true,
       enforceSSL: true,
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
       removalPolicy: RemovalPolicy.RETAIN,

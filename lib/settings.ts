@@ -321,6 +321,55 @@ const DEPLOYMENT = {
     default: 1_000,
     description: "limit of API requests; for a moment twice as many. A clone takes three or four",
   },
+  domainName: {
+    type: "text",
+    pattern: /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/,
+    rule: "must be a name such as git.example.com",
+    description: "the mirror's own name, in place of API Gateway's; it takes `certificateArns`",
+  },
+  certificateArns: {
+    type: "text",
+    pattern:
+      /^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[A-Za-z0-9-]+(,arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[A-Za-z0-9-]+)*$/,
+    rule: "must be ARNs of certificates of AWS Certificate Manager, separated by commas",
+    description: "certificates for `domainName`: one in each region, separated by commas",
+  },
+  hostedZoneId: {
+    type: "text",
+    pattern: /^Z[A-Z0-9]{1,31}$/,
+    rule: "must be the id of a hosted zone, such as Z0123456789ABC",
+    description:
+      "the zone at Route 53 in which `domainName` is made to lead to the mirror; with several regions, to the one that is nearest to the client",
+  },
+  wafRequestsPerFiveMinutes: {
+    type: "integer",
+    min: 0,
+    max: 2_000_000_000,
+    default: 0,
+    description:
+      "requests that AWS WAF lets through from one address (IPv6: one /64) in five minutes, at least 10; 0: no WAF. It costs some 6 dollars a month",
+  },
+  ipAddressType: {
+    type: "choice",
+    choices: ["ipv4", "dualstack"],
+    default: "ipv4",
+    description: "whether clients reach the API by IPv4 only, or by IPv6 as well",
+  },
+  egress: {
+    type: "choice",
+    choices: ["shared", "fixed"],
+    default: "shared",
+    description:
+      "`fixed`: requests to Bitbucket come from one address, for allow lists there. It takes a VPC with a NAT gateway, some 35 dollars a month and its traffic",
+  },
+  kmsKeyArn: {
+    type: "text",
+    pattern:
+      /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/(?:mrk-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
+    rule: "must be the ARN of a KMS key",
+    description:
+      "the key for the bucket, the queues and the authorizer's secret, in place of AWS's own; its policy must let the account's roles use it. With one region only",
+  },
   apiLogRole: {
     type: "choice",
     choices: ["keep", "create"],

@@ -3,12 +3,15 @@
 import { SSMClient } from "@aws-sdk/client-ssm";
 import type { Command } from "commander";
 import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
+import { authorizationHeader, gitCredential } from "../../lib/bitbucket/credential.ts";
 import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
+import { ConfigError } from "../../lib/errors.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
+import { readSettingsFile } from "../../lib/settings-file.ts";
 import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { openBlobUrls } from "../local/open-store.ts";
-import { readRelaySecret } from "../local/secrets.ts";
+import { readAccount, readRelaySecret } from "../local/secrets.ts";
 import {
   bitbucketOf,
   type PrimaryOptions,
@@ -37,6 +40,11 @@ interface DoctorOptions extends PrimaryOptions {
   readonly queueUrl?: string;
   readonly deadLetterQueueUrl?: string;
   readonly json?: true;
+  readonly config?: string;
+  readonly quotas?: true;
+  readonly permissions?: true;
+  /** `workspace/repository`. */
+  readonly deployment?: string;
 }
 
 const EXPLANATION = `
@@ -44,6 +52,9 @@ Checks, with the rights of its caller: the store (write, read, compare-and-swap,
 removed again); for each workspace the account, its scopes, Bitbucket's REST API and git server, this machine's clock, the webhook,
 when the mirror last did its rounds, whose last sync failed, and one Git LFS file: at Bitbucket, in the store, and its link; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
 Each line is OK, FAIL or SKIP; a FAIL is followed by what to do. With --json: an array of {check, status, detail, advice}.
+Before a deployment, --quotas and --permissions check nothing but the AWS account: by the settings file, region and credentials that the
+deployment would use. After it, --deployment with --mirror-url tries what only a deployment can show (docs/unverified.md), with the account
+of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
 
@@ -56,6 +67,9 @@ export function doctorCommand(command: Command): void {
     )
     .option("--queue-url <url>", "of a deployed mirror: SyncQueueUrl", parseUrlArgument)
     .option("--dead-letter-queue-url <url>", "of a deployed mirror: DeadLetterQueueUrl", parseUrlArgument)
+    .option("--quotas", "only: whether the AWS account has room for a deployment")
+    .option("--permissions", "only: whether the AWS credentials suffice for a deployment")
+    .option("--deployment <workspace/repository>", "only: try a deployed mirror with this private repository")
     .option("--json", "print JSON")
     .addHelpText("after", EXPLANATION)
     .action(doctor);
@@ -77,6 +91,36 @@ async function doctor(options: DoctorOptions): Promise<void> {
 }
 
 async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, undefined> {
+  const { quotas, permissions, deployment } = options;
+  if (quotas || permissions || deployment !== undefined) yield* checkAws(options);
+  else yield* checkMirror(options);
+}
+
+/** Loads what it needs: clients of AWS, mostly for nothing. */
+async function* checkAws({
+  config,
+  quotas,
+  permissions,
+  deployment,
+  mirrorUrl,
+}: DoctorOptions): AsyncGenerator<Finding, void, undefined> {
+  if (quotas || permissions) {
+    const { awsAccount } = await import("./doctor/aws-account.ts");
+    const { checkPermissions, checkQuotas } = await import("./doctor/check-aws.ts");
+    const settings = readSettingsFile(config);
+    const aws = await awsAccount(process.env["AWS_ENDPOINT_URL"]);
+    if (quotas) yield* checkQuotas(settings, aws);
+    if (permissions) yield* checkPermissions(settings, aws);
+  }
+  if (deployment === undefined) return;
+  if (mirrorUrl === undefined)
+    throw new ConfigError("--deployment needs --mirror-url: GitUrl of the deployment");
+  const { checkDeployment } = await import("./doctor/check-deployment.ts");
+  const { Authorization: authorization } = authorizationHeader(gitCredential(readAccount(process.env)));
+  yield* checkDeployment({ mirrorUrl, repository: deployment, authorization });
+}
+
+async function* checkMirror(options: DoctorOptions): AsyncGenerator<Finding, void, undefined> {
   const store = storeOf(options);
   const isLocal = !options.store.startsWith("s3://");
   const storeFindings = await checkStore(store, isLocal ? options.store : undefined);

@@ -86,6 +86,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "print the git configuration that makes clients read from the mirror",
     load: async () => (await import("./client-config.ts")).clientConfigCommand,
   },
+  deploy: {
+    summary: "deploy the mirror to AWS, or show what a deployment would change",
+    load: async () => (await import("./deploy.ts")).deployCommand,
+  },
   doctor: {
     summary: "check what the mirror needs, and say what to do next",
     load: async () => (await import("./doctor.ts")).doctorCommand,

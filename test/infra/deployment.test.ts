@@ -142,3 +142,101 @@ test("the outputs are the next commands to type", () => {
   for (const name of ["GitUrl", "BucketName", "SyncQueueUrl", "NextStoreAccount", "NextConnect", "NextCheck"])
     expect(outputs).toContain(name);
 });
+
+const ARN = "arn:aws:acm:eu-west-1:123456789012:certificate/abc";
+const SECOND_ARN = "arn:aws:acm:us-east-1:123456789012:certificate/def";
+
+test("a name of its own is the mirror's address, and leads to the nearest of several regions", () => {
+  const settings = {
+    domainName: "git.example.com",
+    certificateArns: `${ARN},${SECOND_ARN}`,
+    hostedZoneId: "Z1",
+  };
+  const { mirrors } = deployments({ deployment: { ...settings, regions: "eu-west-1,us-east-1" } });
+  const [first, second] = mirrors.map(({ service: stack }) => Template.fromStack(stack));
+  first?.hasResourceProperties("AWS::ApiGateway::DomainName", {
+    DomainName: "git.example.com",
+    RegionalCertificateArn: ARN,
+    SecurityPolicy: "TLS_1_2",
+  });
+  second?.hasResourceProperties("AWS::ApiGateway::DomainName", { RegionalCertificateArn: SECOND_ARN });
+  second?.hasResourceProperties("AWS::Route53::RecordSet", {
+    HostedZoneId: "Z1",
+    Name: "git.example.com",
+    Region: "us-east-1",
+    SetIdentifier: "us-east-1",
+  });
+  first?.hasOutput("GitUrl", { Value: "https://git.example.com/" });
+  first?.hasResourceProperties("AWS::Lambda::Function", {
+    Environment: { Variables: Match.objectLike({ NEARSIDE_MIRROR_URL: "https://git.example.com/" }) },
+  });
+  const refused = (deploymentSettings: object) => () => deployments({ deployment: deploymentSettings });
+  expect(refused({ domainName: "git.example.com" })).toThrow("belong together");
+  expect(refused({ ...settings, regions: "ap-southeast-2" })).toThrow("no certificate in ap-southeast-2");
+});
+
+test("the API and its name can be reached by IPv6", () => {
+  const settings = { ipAddressType: "dualstack", domainName: "git.example.com", certificateArns: ARN };
+  const template = service({ deployment: settings });
+  for (const type of ["AWS::ApiGateway::RestApi", "AWS::ApiGateway::DomainName"])
+    template.hasResourceProperties(type, {
+      EndpointConfiguration: { Types: ["REGIONAL"], IpAddressType: "dualstack" },
+    });
+});
+
+test("WAF limits the requests of one address", () => {
+  const template = service({ deployment: { wafRequestsPerFiveMinutes: 2_000 } });
+  template.hasResourceProperties("AWS::WAFv2::WebACL", {
+    Scope: "REGIONAL",
+    Rules: [
+      Match.objectLike({
+        Statement: { RateBasedStatement: { Limit: 2_000, AggregateKeyType: "IP" } },
+        Action: { Block: { CustomResponse: Match.objectLike({ ResponseCode: 429 }) } },
+      }),
+    ],
+  });
+  template.resourceCountIs("AWS::WAFv2::WebACLAssociation", 1);
+  service().resourceCountIs("AWS::WAFv2::WebACL", 0);
+  expect(() => service({ deployment: { wafRequestsPerFiveMinutes: 9 } })).toThrow("at least 10");
+});
+
+test("functions that ask Bitbucket do so from one address, and no other is in the network", () => {
+  const template = service({ deployment: { egress: "fixed" } });
+  template.resourceCountIs("AWS::EC2::NatGateway", 1);
+  template.hasResourceProperties("AWS::EC2::VPCEndpoint", { VpcEndpointType: "Gateway" });
+  const functions = Object.entries(template.findResources("AWS::Lambda::Function"));
+  const inside = functions.filter(([, { Properties }]) => Properties.VpcConfig !== undefined);
+  expect(inside.map(([id]) => id.replace(/Function.*/, "")).toSorted()).toEqual([
+    "Authorizer",
+    "GitHttp",
+    "LfsSync",
+    "Reconcile",
+    "Sync",
+  ]);
+  template.hasOutput("EgressAddress", {});
+  service().resourceCountIs("AWS::EC2::VPC", 0);
+});
+
+test("a key of one's own encrypts bucket, queues and secret, and each function may use it", () => {
+  const kmsKeyArn = "arn:aws:kms:eu-west-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef";
+  const { storage, service: stack } = deployment({ deployment: { kmsKeyArn } });
+  const template = Template.fromStack(stack);
+  for (const { Properties } of Object.values(template.findResources("AWS::SQS::Queue")))
+    expect(Properties.KmsMasterKeyId).toBe(kmsKeyArn);
+  const policies = Object.values(template.findResources("AWS::IAM::Policy")).map(({ Properties }) =>
+    JSON.stringify(Properties.PolicyDocument),
+  );
+  const roles = Object.keys(template.findResources("AWS::IAM::Role"));
+  expect(policies.filter((text) => text.includes(kmsKeyArn))).toHaveLength(roles.length);
+  Template.fromStack(storage).hasResourceProperties("AWS::S3::Bucket", {
+    BucketEncryption: {
+      ServerSideEncryptionConfiguration: [
+        {
+          BucketKeyEnabled: true,
+          ServerSideEncryptionByDefault: { KMSMasterKeyID: kmsKeyArn, SSEAlgorithm: "aws:kms" },
+        },
+      ],
+    },
+  });
+  Template.fromStack(storage).hasResourceProperties("AWS::SecretsManager::Secret", { KmsKeyId: kmsKeyArn });
+});

@@ -17,8 +17,13 @@ describe("the storage stack", () => {
           RestrictPublicBuckets: true,
         },
         BucketEncryption: Match.anyValue(),
+        VersioningConfiguration: { Status: "Enabled" },
         LifecycleConfiguration: {
           Rules: [
+            Match.objectLike({
+              NoncurrentVersionExpiration: { NoncurrentDays: 7 },
+              ExpiredObjectDeleteMarker: true,
+            }),
             Match.objectLike({
               AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
               Status: "Enabled",

@@ -1,0 +1,60 @@
+/** `nearside deploy`: CDK's own commands on the app in infra/, with the settings file. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import { readSettingsFile, SETTINGS_FILE } from "../../lib/settings-file.ts";
+
+interface DeployOptions {
+  readonly config?: string;
+  readonly plan?: true;
+  readonly yes?: true;
+}
+
+const EXPLANATION = `
+Runs "cdk deploy --all", or with --plan "cdk diff": the same can be done by hand, with -c config=<file> for another settings file. Both
+say first who can reach the API. CDK asks before it changes permissions, unless --yes is given. An account and region are prepared once
+with "npx cdk bootstrap"; "nearside doctor --quotas --permissions" says beforehand whether a deployment can succeed.
+Exit codes: those of cdk; 2 for wrong settings.`;
+
+export function deployCommand(command: Command): void {
+  command
+    .option("--config <file>", `settings; ${SETTINGS_FILE} in the current folder by default, if there is one`)
+    .option("--plan", "show who can reach the API and what would change, and change nothing")
+    .option("--yes", "do not ask before permissions change")
+    .addHelpText("after", EXPLANATION)
+    .action(deploy);
+}
+
+/** Its exit code is that of cdk. */
+async function deploy({ config, plan, yes }: DeployOptions): Promise<void> {
+  // What is wrong with the settings is said before anything is started.
+  readSettingsFile(config);
+  const args = [
+    ...(plan ? ["diff"] : ["deploy", "--all", ...(yes ? ["--require-approval", "never"] : [])]),
+    ...["--app", `"${process.execPath}" "${appFile()}"`],
+    ...(config === undefined ? [] : ["--context", `config=${config}`]),
+  ];
+  const child = spawn(process.execPath, [cdkProgram(), ...args], { stdio: "inherit" });
+  const [exitCode] = (await once(child, "exit")) as [number | null];
+  if (exitCode !== 0) process.exit(exitCode ?? 1);
+}
+
+/** In a package (infra/package.ts) the app is bundled. */
+function appFile(): string {
+  const isBundled = import.meta.url.endsWith(".mjs");
+  return fileURLToPath(new URL(isBundled ? "../deploy/app.mjs" : "../../infra/app.ts", import.meta.url));
+}
+
+/** From the folder that the command is started in, as npx finds it: a package brings none. */
+function cdkProgram(): string {
+  try {
+    return createRequire(join(process.cwd(), "index.js")).resolve("aws-cdk/bin/cdk");
+  } catch (error) {
+    const advice = "npm install aws-cdk aws-cdk-lib constructs";
+    throw new ConfigError(`the CDK is not installed in this folder: ${advice}`, { cause: error });
+  }
+}

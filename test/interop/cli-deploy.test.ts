@@ -1,0 +1,230 @@
+/** `nearside deploy`, and what `nearside doctor` says before and after it: without AWS. */
+import { execFile } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { checkDeployment } from "../../functions/cli/doctor/check-deployment.ts";
+import type { Finding } from "../../functions/cli/doctor/finding.ts";
+import { runCli } from "../support/cli.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
+
+const NEARSIDE = fileURLToPath(new URL("../../functions/nearside.ts", import.meta.url));
+
+let folder: TemporaryFolder;
+beforeEach(async () => {
+  folder = await temporaryFolder();
+});
+afterEach(() => folder.remove());
+
+describe("nearside deploy", () => {
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, [NEARSIDE, "deploy", ...args], { cwd: folder.path });
+
+  /** Notes its arguments, and ends with `exitCode`. */
+  async function installCdk(exitCode = 0): Promise<() => Promise<string[]>> {
+    const bin = join(folder.path, "node_modules", "aws-cdk", "bin");
+    await mkdir(bin, { recursive: true });
+    const script = `require("fs").writeFileSync("arguments", JSON.stringify(process.argv.slice(2))); process.exit(${exitCode});`;
+    await writeFile(join(bin, "cdk"), script);
+    return async () => JSON.parse(await readFile(join(folder.path, "arguments"), "utf8"));
+  }
+
+  test("is cdk deploy of all stacks, and --plan is cdk diff, on the app and with the settings file", async () => {
+    const args = await installCdk();
+    await run();
+    expect((await args()).slice(0, 3)).toEqual(["deploy", "--all", "--app"]);
+    expect((await args())[3]).toContain("infra/app.ts");
+    await writeFile(join(folder.path, "acme.json"), '{"deployment": {"stackPrefix": "Acme"}}');
+    await run("--plan", "--config", "acme.json");
+    expect((await args())[0]).toBe("diff");
+    expect((await args()).slice(-2)).toEqual(["--context", "config=acme.json"]);
+  });
+
+  test("starts nothing for wrong settings or without the CDK, and ends as cdk does", async () => {
+    await expect(run()).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("npm install aws-cdk"),
+    });
+    await installCdk(7);
+    await expect(run()).rejects.toMatchObject({ code: 7 });
+    await writeFile(join(folder.path, "nearside.config.json"), '{"allowedAdresses": "any"}');
+    await expect(run()).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("allowedAdresses is not a setting"),
+    });
+  });
+});
+
+interface FakeAccount {
+  concurrency: { ConcurrentExecutions: number; UnreservedConcurrentExecutions: number };
+  gateway: { throttleSettings: { rateLimit: number }; cloudwatchRoleArn?: string };
+  bootstrapVersion: string | undefined;
+  denied: string[];
+}
+
+/** Answers as AWS documents the operations that the checks use. */
+async function fakeAws(account: FakeAccount): Promise<{ url: string; asked: string[]; close(): void }> {
+  const asked: string[] = [];
+  const server = createServer((request, response) => void answer(request, response));
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await text(request);
+    asked.push(`${request.url} ${body}`);
+    const service = /Credential=[^/]+\/\d+\/[^/]+\/([a-z]+)\//.exec(request.headers.authorization ?? "")?.[1];
+    const parameters = new URLSearchParams(body);
+    switch (service) {
+      case "lambda":
+        return void response.end(JSON.stringify({ AccountLimit: account.concurrency }));
+      case "apigateway":
+        return void response.end(JSON.stringify(account.gateway));
+      case "ssm":
+        if (account.bootstrapVersion === undefined) {
+          response.statusCode = 400;
+          return void response.end('{"__type":"ParameterNotFound"}');
+        }
+        return void response.end(JSON.stringify({ Parameter: { Value: account.bootstrapVersion } }));
+      case "sts":
+        return void response.end(
+          "<r><Arn>arn:aws:sts::123456789012:assumed-role/Admin/me</Arn><Account>123456789012</Account></r>",
+        );
+      case "iam": {
+        const actions = [...parameters]
+          .filter(([name]) => name.startsWith("ActionNames"))
+          .map(([, value]) => value);
+        const results = actions.map(
+          (action) =>
+            `<member><EvalActionName>${action}</EvalActionName><EvalDecision>${account.denied.includes(action) ? "implicitDeny" : "allowed"}</EvalDecision></member>`,
+        );
+        return void response.end(`<r>${results.join("")}</r>`);
+      }
+      default:
+        response.statusCode = 500;
+        response.end(`unexpected service ${service}`);
+    }
+  }
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { url, asked, close: () => void server.close() };
+}
+
+describe("nearside doctor --quotas --permissions", () => {
+  const ROOMY: FakeAccount = {
+    concurrency: { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 1000 },
+    gateway: { throttleSettings: { rateLimit: 10_000 }, cloudwatchRoleArn: "arn:aws:iam::1:role/logs" },
+    bootstrapVersion: "30",
+    denied: [],
+  };
+
+  async function doctor(account: FakeAccount, settings: object = {}) {
+    const aws = await fakeAws(account);
+    const config = join(folder.path, "settings.json");
+    await writeFile(config, JSON.stringify({ deployment: settings }));
+    const args = ["doctor", "--quotas", "--permissions", "--json", "--config", config];
+    const env = {
+      ...{ AWS_ENDPOINT_URL: aws.url, AWS_REGION: "eu-west-1" },
+      ...{ AWS_ACCESS_KEY_ID: "test-key", AWS_SECRET_ACCESS_KEY: "test-secret", AWS_SESSION_TOKEN: "" },
+    };
+    const { stdout, exitCode } = await runCli(args, env);
+    aws.close();
+    const findings = JSON.parse(stdout) as Finding[];
+    const failed = findings.filter(({ status }) => status === "fail");
+    expect(exitCode).toBe(failed.length === 0 ? 0 : 3);
+    return { findings, failed, asked: aws.asked };
+  }
+
+  test("an account with room, a role for logs, a bootstrap and the rights passes", async () => {
+    const { failed, findings, asked } = await doctor(ROOMY);
+    expect(failed).toEqual([]);
+    expect(findings).toHaveLength(9);
+    expect(asked.join("\n")).toContain("role%2FAdmin");
+  });
+
+  test("a new account is told which settings it needs", async () => {
+    const { failed } = await doctor({
+      concurrency: { ConcurrentExecutions: 10, UnreservedConcurrentExecutions: 10 },
+      gateway: { throttleSettings: { rateLimit: 100 } },
+      bootstrapVersion: undefined,
+      denied: ["ssm:PutParameter", "sts:AssumeRole"],
+    });
+    expect(failed.map(({ check }) => check)).toEqual([
+      "quota: Lambda's concurrent executions",
+      "quota: API Gateway's requests",
+      "API Gateway's role for logs",
+      "CDK's bootstrap",
+      "permission to assume CDK's role deploy",
+      "permission to assume CDK's role file-publishing",
+      "permission to assume CDK's role lookup",
+      "permission to store accounts",
+    ]);
+    expect(failed[0]?.advice).toContain("gitConcurrency");
+  });
+
+  test("a mirror that is deployed already does not need its part twice", async () => {
+    const deployed = { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 249 };
+    expect((await doctor({ ...ROOMY, concurrency: deployed })).failed).toEqual([]);
+    const full = { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 700 };
+    expect((await doctor({ ...ROOMY, concurrency: full })).failed).toHaveLength(1);
+  });
+
+  test("settings that ask for less pass in a small account", async () => {
+    const small = { ConcurrentExecutions: 300, UnreservedConcurrentExecutions: 300 };
+    const names = ["git", "authorizer", "status", "webhook", "reconcile"];
+    const none = Object.fromEntries(names.map((name) => [`${name}Concurrency`, 0]));
+    expect((await doctor({ ...ROOMY, concurrency: small }, none)).failed).toEqual([]);
+  });
+});
+
+describe("nearside doctor --deployment", () => {
+  /** Answers what a deployment does, but for `broken`. */
+  async function fakeDeployment(broken: string | undefined) {
+    const server = createServer((request, response) => {
+      const { url = "", headers, method } = request;
+      const reply = (status: number, body: string, more: Record<string, string> = {}) =>
+        response.writeHead(status, more).end(body);
+      if (url.includes("/-/webhooks/")) return reply(401, "");
+      if (url.includes("/info/lfs/"))
+        return reply(401, "{}", {
+          "content-type": "application/vnd.git-lfs+json",
+          "lfs-authenticate": "Basic",
+        });
+      if (headers.authorization === undefined)
+        return reply(401, "", broken === "challenge" ? {} : { "www-authenticate": 'Basic realm="x"' });
+      if (headers.authorization.includes(btoa("x-token-auth:wrong"))) return reply(401, "Bitbucket says no");
+      if (url.includes("no-such-repository")) return reply(broken === "list" ? 503 : 404, "");
+      if (url.endsWith("/status")) return reply(200, '{"generation":1}');
+      if (url.includes("/wait?")) return reply(504, "{}");
+      if (method === "POST") return reply(200, broken === "gzip" ? "" : "003d0123 refs/heads/main\n");
+      return reply(200, headers["git-protocol"] ? "000eversion 2\n" : "# service=git-upload-pack\n");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const mirrorUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    return { mirrorUrl, [Symbol.asyncDispose]: async () => void server.close() };
+  }
+
+  test.each([
+    [undefined, []],
+    ["challenge", ["the challenge reaches git"]],
+    ["list", ["a name that is not there is not found"]],
+    ["gzip", ["a compressed request body arrives as it was sent"]],
+  ] as const)("with %s broken", async (broken, expected) => {
+    await using deployment = await fakeDeployment(broken);
+    const targets = {
+      mirrorUrl: deployment.mirrorUrl,
+      repository: "acme/vault",
+      authorization: "Basic eDp5",
+    };
+    const failed: string[] = [];
+    for await (const { check, status } of checkDeployment(targets))
+      if (status === "fail") failed.push(check.replace("deployment: ", ""));
+    expect(failed).toEqual(expected);
+  });
+
+  test("needs the mirror's address", async () => {
+    const { exitCode, stderr } = await runCli(["doctor", "--deployment", "acme/vault"]);
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining("--mirror-url")]);
+  });
+});
