@@ -81,6 +81,7 @@ export function grantReadWriteRepositories(bucket: MirrorBucket, grantee: IGrant
   grant(grantee, ["s3:PutObject"], arns(bucket, NAME_KEYS));
   // A project that was renamed is gone through by a sync function as well.
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
+  grantRemoveVersions(bucket, grantee, ["repos/*"]);
   // The janitor looks for abandoned uploads.
   grant(grantee, ["s3:ListBucketMultipartUploads"], [bucket.bucketArn]);
 }
@@ -94,6 +95,13 @@ export function grantLinkLfsFiles(bucket: MirrorBucket, grantee: IGrantable): vo
 export function grantCopyLfsFiles(bucket: MirrorBucket, grantee: IGrantable): void {
   grantRead(bucket, grantee, [...CONFIG_KEYS, "workspaces/*", "repos/*", ...LFS_KEYS]);
   grant(grantee, WRITE_ACTIONS, arns(bucket, [...LFS_KEYS, ...LFS_REPOSITORY_KEYS]));
+  grantRemoveVersions(bucket, grantee, ["lfs/*"]);
+}
+
+/** To delete for good what retention ends for. */
+function grantRemoveVersions(bucket: MirrorBucket, grantee: IGrantable, patterns: readonly string[]): void {
+  grant(grantee, ["s3:DeleteObjectVersion"], arns(bucket, patterns));
+  grant(grantee, ["s3:ListBucketVersions"], [bucket.bucketArn]);
 }
 
 function grantRead(bucket: MirrorBucket, grantee: IGrantable, patterns: readonly string[]): void {

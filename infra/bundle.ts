@@ -2,9 +2,9 @@
  * Bundles a function into a folder that Lambda runs as it is: `index.mjs`, and beside it one file for each worker thread
  * that the function's code starts, under the worker's own name. The deployment and the tests use the same bundles.
  */
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import type { BuildOptions } from "esbuild";
+import type { BuildOptions, Plugin } from "esbuild";
 
 export const PROJECT_FOLDER = resolve(import.meta.dirname, "..");
 
@@ -61,6 +61,18 @@ export async function bundleFunction(
   return Object.keys(metafile.inputs);
 }
 
+/** Of the project's package.json, the version is all that is used. */
+const VERSION_ONLY: Plugin = {
+  name: "version-only",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/package\.json$/ }, async ({ path }) => {
+      if (path !== resolve(PROJECT_FOLDER, "package.json")) return undefined;
+      const { version } = JSON.parse(await readFile(path, "utf8"));
+      return { contents: JSON.stringify({ version }), loader: "json" };
+    });
+  },
+};
+
 export const BUNDLE_OPTIONS = {
   absWorkingDir: PROJECT_FOLDER,
   bundle: true,
@@ -76,6 +88,7 @@ export const BUNDLE_OPTIONS = {
   sourcemap: "linked",
   sourcesContent: false,
   logLevel: "warning",
+  plugins: [VERSION_ONLY],
   // Bundled CommonJS packages call `require` for Node's own modules.
   banner: {
     js: 'import { createRequire as createRequireForBundle } from "node:module"; const require = createRequireForBundle(import.meta.url);',

@@ -3,7 +3,7 @@
  * functions started at once ask once, and for the time of an outage. Two releases may share it: fields that this one does not
  * know stay with the answer that they came with, and end with it; for `mustUnderstand` see document-json.ts.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { assertUnderstood, isObject } from "../document-json.ts";
 import type { VerdictStore } from "./ports.ts";
 import { recordSchema, type VerdictRecord } from "./verdict-record.ts";
@@ -14,8 +14,8 @@ export const VERDICT_PREFIX = "auth/";
 const claimSchema = z.looseObject({ by: z.string(), untilMs: z.number() });
 
 const storedSchema = z.looseObject({
-  record: recordSchema.exactOptional(),
-  claim: claimSchema.exactOptional(),
+  record: z.exactOptional(recordSchema),
+  claim: z.exactOptional(claimSchema),
 });
 
 /** Of a credential, within the minute from `sinceMs`. `asked` includes those under way. */
@@ -23,8 +23,8 @@ const questionsSchema = z.looseObject({ sinceMs: z.number(), asked: z.number(), 
 
 /** Of a credential, see `CallerStandings`. */
 const standingSchema = z.looseObject({
-  acceptedAtMs: z.number().exactOptional(),
-  questions: questionsSchema.exactOptional(),
+  acceptedAtMs: z.exactOptional(z.number()),
+  questions: z.exactOptional(questionsSchema),
 });
 
 export type CallerStanding = z.infer<typeof standingSchema>;
@@ -93,7 +93,7 @@ export class StoredVerdicts {
   }
 }
 
-function parsed<Document>(key: string, text: string, schema: z.ZodType<Document>): Document | undefined {
+function parsed<Document>(key: string, text: string, schema: z.ZodMiniType<Document>): Document | undefined {
   let json: unknown;
   try {
     json = JSON.parse(text);

@@ -1,5 +1,5 @@
 /** What is known of one question, in memory and in the store, and how long each kind of answer counts. */
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { PrimaryAnswer } from "./ports.ts";
 
 export interface VerdictLimits {
@@ -29,9 +29,9 @@ const MAX_OUTAGE_PAUSE_SECONDS = 60;
 
 const foundFields = {
   /** The repository's path after redirects; absent if it is on another host. */
-  finalPath: z.string().exactOptional(),
+  finalPath: z.exactOptional(z.string()),
   /** The primary's name for the caller, if it sends one. */
-  callerName: z.string().exactOptional(),
+  callerName: z.exactOptional(z.string()),
 };
 
 /** A yes of the primary, and when it was asked. */
@@ -39,11 +39,11 @@ const rightSchema = z.looseObject({ askedAtMs: z.number(), ...foundFields });
 
 const answerSchema = z.discriminatedUnion("kind", [
   z.looseObject({ kind: z.literal("allowed"), ...foundFields }),
-  z.looseObject({ kind: z.literal("refused"), status: z.number(), hint: z.string().exactOptional() }),
+  z.looseObject({ kind: z.literal("refused"), status: z.number(), hint: z.exactOptional(z.string()) }),
   z.looseObject({
     kind: z.literal("undecided"),
     cause: z.enum(["unreachable", "rate-limited", "unreadable", "busy"]),
-    retryAfterSeconds: z.number().exactOptional(),
+    retryAfterSeconds: z.exactOptional(z.number()),
   }),
 ]);
 
@@ -51,7 +51,7 @@ export const recordSchema = z.looseObject({
   answer: answerSchema,
   askedAtMs: z.number(),
   /** The last yes, kept while later answers are undecided; a no removes it. */
-  right: rightSchema.exactOptional(),
+  right: z.exactOptional(rightSchema),
 });
 
 export type ConfirmedRight = z.infer<typeof rightSchema>;

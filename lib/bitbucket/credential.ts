@@ -1,6 +1,6 @@
 /** How the mirror shows itself to Bitbucket, which wants the same token under different names for REST and for git. */
 
-import * as z from "zod";
+import * as z from "zod/mini";
 
 /** What one request carries. */
 export type BitbucketCredential =
@@ -49,12 +49,15 @@ export function authorizationHeader(credential: BitbucketCredential): Record<str
   }
 }
 
-const accountSchema = z
-  .strictObject({ email: z.string().min(1).optional(), token: z.string().min(1) })
-  .transform(
+const text = z.string().check(z.minLength(1));
+
+const accountSchema = z.pipe(
+  z.strictObject({ email: z.optional(text), token: text }),
+  z.transform(
     ({ email, token }): BitbucketAccount =>
       email === undefined ? { kind: "access-token", token } : { kind: "api-token", email, token },
-  );
+  ),
+);
 
 /**
  * @param text - JSON: `{"email": "…", "token": "…"}` for a user's API token, `{"token": "…"}` for an access token.

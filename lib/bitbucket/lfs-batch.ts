@@ -1,5 +1,5 @@
 /** Asks the primary which files of git-lfs it has for a repository. Source: git-lfs docs/api/batch.md. */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import { readBody } from "../read-body.ts";
 import { refusedAnswer } from "./refused-answer.ts";
@@ -12,8 +12,8 @@ export interface LfsObject {
 }
 
 const actionSchema = z.looseObject({
-  href: z.string().refine((href) => /^https?:$/.test(URL.parse(href)?.protocol ?? "")),
-  header: z.record(z.string(), z.string()).nullish(),
+  href: z.string().check(z.refine((href) => /^https?:$/.test(URL.parse(href)?.protocol ?? ""))),
+  header: z.nullish(z.record(z.string(), z.string())),
 });
 
 /** How to get a file, in the primary's words. */
@@ -22,16 +22,16 @@ export type LfsAction = z.infer<typeof actionSchema>;
 /** To git-lfs, which is written in Go, `null` is as good as nothing. */
 const entrySchema = z.looseObject({
   oid: z.string(),
-  size: z.int().nonnegative().nullish(),
-  authenticated: z.boolean().nullish(),
-  actions: z.looseObject({ download: actionSchema.nullish() }).nullish(),
-  error: z.looseObject({ code: z.int(), message: z.string().nullish() }).nullish(),
+  size: z.nullish(z.int().check(z.nonnegative())),
+  authenticated: z.nullish(z.boolean()),
+  actions: z.nullish(z.looseObject({ download: z.nullish(actionSchema) })),
+  error: z.nullish(z.looseObject({ code: z.int(), message: z.nullish(z.string()) })),
 });
 
 /** One object of the primary's answer, with all its fields, known or not. */
 export type LfsEntry = z.infer<typeof entrySchema>;
 
-const batchSchema = z.object({ transfer: z.string().nullish(), objects: z.array(z.unknown()) });
+const batchSchema = z.object({ transfer: z.nullish(z.string()), objects: z.array(z.unknown()) });
 const namedSchema = z.object({ oid: z.string() });
 
 export interface LfsBatchOptions {

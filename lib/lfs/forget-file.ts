@@ -15,6 +15,7 @@ export async function forgetFile(store: BlobStore, oid: string): Promise<readonl
   // The rights first: no link is made for what is gone.
   const repositories = await removeRights(store, oid);
   await store.delete(lfsFileKey(oid));
+  await store.removeEarlierVersions?.(lfsFileKey(oid));
   await removeLfsParts(store, oid);
   // Those of copiers that found the bytes before they were gone. One that comes later looks for them again.
   return [...new Set([...repositories, ...(await removeRights(store, oid))])];

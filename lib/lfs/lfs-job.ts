@@ -1,20 +1,20 @@
 /** What is put into the queue of LFS jobs. */
 import { createHash } from "node:crypto";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { ProtocolError } from "../errors.ts";
 import type { JobQueue, QueueMessage } from "../queue/job-queue.ts";
 import { isNameSegment } from "../repo/names.ts";
 
 const repository = {
   /** As the one who made the job knows it. */
-  workspace: z.string().refine(isNameSegment),
-  uuid: z.guid().transform((uuid) => uuid.toLowerCase()),
+  workspace: z.string().check(z.refine(isNameSegment)),
+  uuid: z.guid().check(z.toLowerCase()),
   queuedAt: z.iso.datetime(),
 };
 
 const objectSchema = z.object({
-  oid: z.string().regex(/^[0-9a-f]{64}$/),
-  sizeBytes: z.number().int().positive(),
+  oid: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  sizeBytes: z.int().check(z.positive()),
 });
 
 const jobSchema = z.discriminatedUnion("kind", [
@@ -25,7 +25,11 @@ const jobSchema = z.discriminatedUnion("kind", [
   /** Looks for pointers in packs whose pointers are not known, then plans. */
   z.object({ kind: z.literal("find"), ...repository }),
   /** Copies these files, as far as the repository has pointers to them. */
-  z.object({ kind: z.literal("copy"), ...repository, objects: z.array(objectSchema).min(1).max(100) }),
+  z.object({
+    kind: z.literal("copy"),
+    ...repository,
+    objects: z.array(objectSchema).check(z.minLength(1), z.maxLength(100)),
+  }),
 ]);
 
 export type LfsJob = z.infer<typeof jobSchema>;

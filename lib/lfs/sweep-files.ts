@@ -168,7 +168,12 @@ async function deleteFiles(
   // Before another one may take over.
   while (done < oids.length && !signal.aborted && now() - nowMs < TAKE_OVER_MS / 2) {
     const some = oids.slice(done, done + DELETES_AT_ONCE);
-    await Promise.all(some.map((oid) => store.delete(lfsFileKey(oid))));
+    await Promise.all(
+      some.map(async (oid) => {
+        await store.delete(lfsFileKey(oid));
+        await store.removeEarlierVersions?.(lfsFileKey(oid));
+      }),
+    );
     done += some.length;
   }
   const left = oids.slice(done);

@@ -2,7 +2,7 @@
  * What is mirrored: `config.json` in the store. Changed while the mirror runs, by compare-and-swap; nothing is deployed anew.
  * It holds the names of secrets, never a secret.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { ConfigError } from "../errors.ts";
 import { CONFIG_KEY } from "../repo/layout.ts";
 import { NAME_SEGMENT_PATTERN } from "../repo/names.ts";
@@ -22,66 +22,68 @@ export const CONFIG_LIMITS = {
 const FORMAT_VERSION = 1;
 
 /** As Bitbucket has it: up to 128 characters; compared in upper case. */
-const projectKey = z.string().regex(/^[A-Za-z][A-Za-z0-9_]{0,127}$/);
+const projectKey = z.string().check(z.regex(/^[A-Za-z][A-Za-z0-9_]{0,127}$/));
 
 /** `*` for any characters and `?` for one; `KEY/…` only within that project. */
-const pattern = z.string().regex(/^([A-Za-z][A-Za-z0-9_]{0,127}\/)?[A-Za-z0-9._*?-]{1,200}$/);
-const patterns = z.array(pattern).max(CONFIG_LIMITS.maxPatterns).default([]);
+const pattern = z.string().check(z.regex(/^([A-Za-z][A-Za-z0-9_]{0,127}\/)?[A-Za-z0-9._*?-]{1,200}$/));
+const maxPatterns = z.maxLength(CONFIG_LIMITS.maxPatterns);
+const patterns = z._default(z.array(pattern).check(maxPatterns), []);
 
 /** Goes into a parameter's or a variable's name. */
-const secretName = z.string().regex(/^[A-Za-z0-9._/-]{1,200}$/);
+const secretName = z.string().check(z.regex(/^[A-Za-z0-9._/-]{1,200}$/));
 
 const workspaceSchema = z.object({
   /** Its id, as in Bitbucket's addresses. */
-  workspace: z.string().regex(NAME_SEGMENT_PATTERN),
+  workspace: z.string().check(z.regex(NAME_SEGMENT_PATTERN)),
   /** Name of the secret with the account's credential. Absent: public repositories only. */
-  credential: secretName.optional(),
+  credential: z.optional(secretName),
   /** Whose repositories are mirrored. */
-  projects: z.union([z.literal("all"), z.array(projectKey).max(CONFIG_LIMITS.maxPatterns)]),
+  projects: z.union([z.literal("all"), z.array(projectKey).check(maxPatterns)]),
   /** Repositories that are mirrored as well, whatever their project. */
   include: patterns,
   /** Repositories that are not, whatever else is said. */
   exclude: patterns,
   /** Whether repositories that anyone may read are mirrored. */
-  publicRepositories: z.boolean().default(true),
+  publicRepositories: z._default(z.boolean(), true),
   /** Keeps what is here, serves and synchronizes nothing. */
-  disabled: z.boolean().default(false),
+  disabled: z._default(z.boolean(), false),
   /** Since then nothing is served, and the data goes after the retention time. */
-  removedAt: z.iso.datetime().optional(),
+  removedAt: z.optional(z.iso.datetime()),
   /** How long data of what is not mirrored any more is kept; up to ten years. */
-  retentionDays: z.number().int().min(0).max(3653).default(30),
+  retentionDays: z._default(z.int().check(z.minimum(0), z.maximum(3653)), 30),
 });
 
 const relayWebhookSchema = z.object({
-  id: z.string().regex(/^[a-z0-9-]{1,40}$/),
-  url: z.string().max(2_000).refine(isReceiverUrl, "must begin with https://, and carry no credential"),
+  id: z.string().check(z.regex(/^[a-z0-9-]{1,40}$/)),
+  url: z
+    .string()
+    .check(z.maxLength(2_000), z.refine(isReceiverUrl, "must begin with https://, and carry no credential")),
   /** Name of the secret that it is signed with; below `relay/` among the mirror's secrets. */
-  secret: z.string().regex(/^[A-Za-z0-9._-]{1,100}$/),
+  secret: z.string().check(z.regex(/^[A-Za-z0-9._-]{1,100}$/)),
   /** Whether its address may be one of a private network. */
-  privateAddresses: z.boolean().default(false),
+  privateAddresses: z._default(z.boolean(), false),
 });
 
 const configSchema = z
   .object({
     /** Of the release that wrote it. */
-    formatVersion: z.number().int().positive(),
-    workspaces: z.array(workspaceSchema).max(CONFIG_LIMITS.maxWorkspaces),
+    formatVersion: z.int().check(z.positive()),
+    workspaces: z.array(workspaceSchema).check(z.maxLength(CONFIG_LIMITS.maxWorkspaces)),
     /** Receivers of each publish's event. */
-    relayWebhooks: z.array(relayWebhookSchema).max(CONFIG_LIMITS.maxRelayWebhooks).optional(),
+    relayWebhooks: z.optional(z.array(relayWebhookSchema).check(z.maxLength(CONFIG_LIMITS.maxRelayWebhooks))),
     /** Written by a server from its options, whose next options may replace it. Any other change takes the mark away. */
-    fromOptions: z.literal(true).optional(),
+    fromOptions: z.optional(z.literal(true)),
   })
-  .refine(
-    ({ relayWebhooks = [] }) => new Set(relayWebhooks.map(({ id }) => id)).size === relayWebhooks.length,
-    {
+  .check(
+    z.refine(({ relayWebhooks = [] }) => isUnique(relayWebhooks.map(({ id }) => id)), {
       message: "an id is given twice",
       path: ["relayWebhooks"],
-    },
-  )
-  .refine(({ workspaces }) => new Set(workspaces.map(lowerName)).size === workspaces.length, {
-    message: "a workspace is named twice",
-    path: ["workspaces"],
-  });
+    }),
+    z.refine(({ workspaces }) => isUnique(workspaces.map(lowerName)), {
+      message: "a workspace is named twice",
+      path: ["workspaces"],
+    }),
+  );
 
 export type MirrorConfig = z.infer<typeof configSchema>;
 export type MirroredWorkspace = MirrorConfig["workspaces"][number];
@@ -139,6 +141,10 @@ function isReceiverUrl(text: string): boolean {
   if (url === null || url.username !== "" || url.password !== "") return false;
   const isHere = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
   return url.protocol === "https:" || (url.protocol === "http:" && isHere);
+}
+
+function isUnique(names: readonly string[]): boolean {
+  return new Set(names).size === names.length;
 }
 
 function lowerName({ workspace }: { readonly workspace: string }): string {

@@ -2,19 +2,19 @@
  * What is put into the queue: a repository to look after, or a workspace to go through. It may come from a newer release: fields
  * and reasons that this one does not know are ignored, as a job only says where to look.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { ProtocolError } from "../errors.ts";
 import { isNameSegment } from "../repo/names.ts";
 
-const name = z.string().refine(isNameSegment);
+const name = z.string().check(z.refine(isNameSegment));
 
 const factsSchema = z.object({
   workspace: name,
   slug: name,
-  projectKey: z.string().max(200).optional(),
+  projectKey: z.optional(z.string().check(z.maxLength(200))),
   isPrivate: z.boolean(),
   /** By REST's own estimate. */
-  sizeBytes: z.number().nonnegative().optional(),
+  sizeBytes: z.optional(z.number().check(z.nonnegative())),
   /** When the primary said so. */
   seenAt: z.iso.datetime(),
 });
@@ -23,21 +23,21 @@ const factsSchema = z.object({
 export type RepositoryFacts = z.infer<typeof factsSchema>;
 
 /** Why a job was made, for the log. `check` is a scheduled look; the others follow an event or a listing. */
-const reasonSchema = z.enum(["push", "changed", "gone", "new", "check", "failed", "asked"]).catch("check");
+const reasonSchema = z.catch(z.enum(["push", "changed", "gone", "new", "check", "failed", "asked"]), "check");
 
 const jobSchema = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("repository"),
     /** As the one who made the job knows it; the repository may have moved since. */
     workspace: name,
-    uuid: z.guid().transform((uuid) => uuid.toLowerCase()),
+    uuid: z.guid().check(z.toLowerCase()),
     reason: reasonSchema,
     /** The primary's state at this time, or a later one, is what the job is to bring. */
     queuedAt: z.iso.datetime(),
     /** What the maker has seen of it. */
-    facts: factsSchema.optional(),
+    facts: z.optional(factsSchema),
     /** `rest`: the facts were asked for. `event`: they came with an event, which may be late: good for telling that something changed. */
-    factsFrom: z.enum(["rest", "event"]).catch("event").optional(),
+    factsFrom: z.optional(z.catch(z.enum(["rest", "event"]), "event")),
   }),
   z.object({
     kind: z.literal("workspace"),

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { CorruptPackError, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { BlockCache } from "../store/block-cache.ts";
@@ -23,12 +23,14 @@ import {
 import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
 import { findStoredRecords } from "./stored-oid-records.ts";
 
-const count = z.number().int().nonnegative();
+const count = z.int().check(z.nonnegative());
 
 const rightsSchema = z.object({
   formatVersion: z.literal(1),
   /** Oldest first. */
-  tables: z.array(z.object({ id: z.string().regex(/^[0-9a-f]{40}$/), records: count, bytes: count })),
+  tables: z.array(
+    z.object({ id: z.string().check(z.regex(/^[0-9a-f]{40}$/)), records: count, bytes: count }),
+  ),
   /** Packs whose pointers were planned for copying. */
   plannedPacks: z.array(z.string()),
   /** By which policy. */

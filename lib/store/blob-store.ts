@@ -105,6 +105,11 @@ export interface BlobStore {
   startUpload(key: string, condition?: WriteCondition): Promise<BlobUpload>;
   /** Removes the blob; no error if there is none. */
   delete(key: string): Promise<void>;
+  /**
+   * For what must be gone: deletes for good what the store keeps of replaced and deleted blobs whose keys start with `prefix`.
+   * Absent where a store keeps nothing of them.
+   */
+  removeEarlierVersions?(prefix: string): Promise<void>;
   /** For janitors only, never on a request's path. Keys that start with `prefix`, in the order of their UTF-8 bytes. */
   list(prefix: string): AsyncIterable<BlobInfo>;
   /**

@@ -32,7 +32,12 @@ import {
   type MultipartTarget,
   MultipartUpload,
 } from "./multipart-upload.ts";
-import { type ListedPrefix, listS3Objects, removeUnfinishedS3Uploads } from "./s3-listings.ts";
+import {
+  type ListedPrefix,
+  listS3Objects,
+  removeEarlierS3Versions,
+  removeUnfinishedS3Uploads,
+} from "./s3-listings.ts";
 import {
   blobOf,
   bodyBytes,
@@ -189,6 +194,11 @@ export class S3BlobStore implements BlobStore {
   async delete(key: string): Promise<void> {
     assertBlobKey(key);
     await this.#client.send(new DeleteObjectCommand(this.#address(key)));
+  }
+
+  async removeEarlierVersions(prefix: string): Promise<void> {
+    assertBlobPrefix(prefix);
+    await removeEarlierS3Versions(this.#client, this.#listed(prefix));
   }
 
   async *list(prefix: string): AsyncGenerator<BlobInfo> {

@@ -2,10 +2,13 @@
 import {
   type _Object,
   AbortMultipartUploadCommand,
+  DeleteObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
+  ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
   type MultipartUpload,
   NoSuchUpload,
   type S3Client,
@@ -30,6 +33,33 @@ export async function* listS3Objects(
     token = page.IsTruncated ? { ContinuationToken: page.NextContinuationToken } : undefined;
   }
 }
+
+/** Delete markers stay: without a version behind them a bucket's lifecycle removes them. */
+export async function removeEarlierS3Versions(
+  client: S3Client,
+  { bucket, prefix }: ListedPrefix,
+): Promise<void> {
+  let marker: { KeyMarker?: string | undefined; VersionIdMarker?: string | undefined } | undefined = {};
+  while (marker !== undefined) {
+    const page: ListObjectVersionsCommandOutput = await client.send(
+      new ListObjectVersionsCommand({ Bucket: bucket, Prefix: prefix, ...marker }),
+    );
+    const earlier = (page.Versions ?? []).filter(({ IsLatest }) => IsLatest === false);
+    for (let at = 0; at < earlier.length; at += DELETES_AT_ONCE)
+      await Promise.all(
+        earlier
+          .slice(at, at + DELETES_AT_ONCE)
+          .map(({ Key, VersionId }) =>
+            client.send(new DeleteObjectCommand({ Bucket: bucket, Key, VersionId })),
+          ),
+      );
+    marker = page.IsTruncated
+      ? { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker }
+      : undefined;
+  }
+}
+
+const DELETES_AT_ONCE = 16;
 
 /** Aborts uploads whose writers have died: what they have stored costs as much as what is visible. @returns How many. */
 export async function removeUnfinishedS3Uploads(

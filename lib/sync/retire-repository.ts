@@ -118,6 +118,7 @@ async function purge(store: BlobStore, uuid: RepositoryUuid, written: WrittenRec
     if (!keys.documents.includes(key)) await store.delete(key);
     else if (key !== keys.record && key !== keys.manifest) await removeDocument(store, key);
   }
+  await store.removeEarlierVersions?.(keys.prefix);
   await document.remove(written);
 }
 

@@ -44,8 +44,8 @@ test.each(["authorizer", "gitHttp"] as const)(
 
 /** Each KB is loaded at a cold start. */
 test.each([
-  ["authorizer", 225],
-  ["gitHttp", 880],
+  ["authorizer", 150],
+  ["gitHttp", 830],
 ] as const)("%s's bundle has at most %i KB", async (name, maxKilobytes) => {
   await using folder = await temporaryFolder();
   await bundleFunction(FUNCTION_SOURCES[name], folder.path);

@@ -135,6 +135,10 @@ function runOnBucket(call: S3Call, { region, multipart }: Service): void {
     response.writeHead(200, { "x-amz-bucket-region": region }).end();
   } else if (request.method === "GET" && query.has("location")) {
     response.writeHead(200, { "content-type": "application/xml" }).end(formatXml("LocationConstraint", {}));
+  } else if (request.method === "GET" && query.has("versions")) {
+    // It keeps none.
+    response.writeHead(200, { "content-type": "application/xml" });
+    response.end(formatXml("ListVersionsResult", { Name: call.bucketName, IsTruncated: false }));
   } else if (request.method === "GET" && query.has("uploads")) {
     multipart.list(call);
   } else if (request.method === "GET") {
