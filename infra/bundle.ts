@@ -88,6 +88,8 @@ export const BUNDLE_OPTIONS = {
   sourcemap: "linked",
   sourcesContent: false,
   logLevel: "warning",
+  // In a file beside the bundle.
+  legalComments: "external",
   plugins: [VERSION_ONLY],
   // Bundled CommonJS packages call `require` for Node's own modules.
   banner: {

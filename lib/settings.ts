@@ -237,14 +237,14 @@ const DEPLOYMENT = {
     pattern: /^[a-z]{2}(-[a-z]+)+-\d(,[a-z]{2}(-[a-z]+)+-\d)*$/,
     rule: "must be AWS regions such as eu-west-1, separated by commas",
     description:
-      "the regions that get a mirror each, separated by commas, new ones at the end; by default the region of the AWS CLI's profile",
+      "regions that get a mirror each, separated by commas, new ones at the end; by default the AWS CLI's",
   },
   existingBucket: {
     type: "text",
     pattern: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
     rule: "must be the name of a bucket",
     description:
-      "a bucket that an earlier deployment left, to be used in place of a new one. It keeps its encryption, versions and lifecycle; with one region only",
+      "a bucket that an earlier deployment left, used as it is in place of a new one; with one region only",
   },
   permissionsBoundary: {
     type: "text",
@@ -270,7 +270,7 @@ const DEPLOYMENT = {
     max: 100_000,
     default: 400,
     description:
-      "clones and fetches at a time: reserved for the git function, which gets no more. 0: it shares what the account has left",
+      "clones and fetches at a time, reserved for the git function; 0: it shares what the account has left",
   },
   authorizerConcurrency: {
     type: "integer",
@@ -284,7 +284,7 @@ const DEPLOYMENT = {
     min: 0,
     max: 100_000,
     default: 100,
-    description: "the same for requests of the status of a repository, and those that wait for a commit",
+    description: "the same for requests of a status, and those that wait for a commit",
   },
   webhookConcurrency: {
     type: "integer",
@@ -325,21 +325,21 @@ const DEPLOYMENT = {
     type: "text",
     pattern: /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/,
     rule: "must be a name such as git.example.com",
-    description: "the mirror's own name, in place of API Gateway's; it takes `certificateArns`",
+    description: "the mirror's own name; it takes `certificateArns`",
   },
   certificateArns: {
     type: "text",
     pattern:
       /^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[A-Za-z0-9-]+(,arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[A-Za-z0-9-]+)*$/,
     rule: "must be ARNs of certificates of AWS Certificate Manager, separated by commas",
-    description: "certificates for `domainName`: one in each region, separated by commas",
+    description: "certificates for it: one in each region, separated by commas",
   },
   hostedZoneId: {
     type: "text",
     pattern: /^Z[A-Z0-9]{1,31}$/,
     rule: "must be the id of a hosted zone, such as Z0123456789ABC",
     description:
-      "the zone at Route 53 in which `domainName` is made to lead to the mirror; with several regions, to the one that is nearest to the client",
+      "the zone at Route 53 that gets `domainName`; with several regions it leads to the nearest one",
   },
   wafRequestsPerFiveMinutes: {
     type: "integer",
@@ -347,7 +347,7 @@ const DEPLOYMENT = {
     max: 2_000_000_000,
     default: 0,
     description:
-      "requests that AWS WAF lets through from one address (IPv6: one /64) in five minutes, at least 10; 0: no WAF. It costs some 6 dollars a month",
+      "requests that AWS WAF passes from one address in five minutes, at least 10; 0: no WAF. It costs some 6 dollars a month",
   },
   ipAddressType: {
     type: "choice",
@@ -360,7 +360,7 @@ const DEPLOYMENT = {
     choices: ["shared", "fixed"],
     default: "shared",
     description:
-      "`fixed`: requests to Bitbucket come from one address, for allow lists there. It takes a VPC with a NAT gateway, some 35 dollars a month and its traffic",
+      "`fixed`: requests to Bitbucket come from one address, by a NAT gateway for some 35 dollars a month and its traffic",
   },
   kmsKeyArn: {
     type: "text",
@@ -368,7 +368,7 @@ const DEPLOYMENT = {
       /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/(?:mrk-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
     rule: "must be the ARN of a KMS key",
     description:
-      "the key for the bucket, the queues and the authorizer's secret, in place of AWS's own; its policy must let the account's roles use it. With one region only",
+      "the key for bucket, queues and secret, in place of AWS's own; its policy must let the account's roles use it. With one region only",
   },
   apiLogRole: {
     type: "choice",

@@ -1,6 +1,7 @@
 /** What the settings of a deployment make of the stacks. */
 import { Match, Template } from "aws-cdk-lib/assertions";
 import { expect, test } from "vitest";
+import { IDLE_QUEUES, idleMonthPrice } from "../measure/cost.ts";
 import { deployment, deployments } from "../support/deployment.ts";
 
 const service = (file: object = {}) => Template.fromStack(deployment(file).service);
@@ -239,4 +240,15 @@ test("a key of one's own encrypts bucket, queues and secret, and each function m
     },
   });
   Template.fromStack(storage).hasResourceProperties("AWS::SecretsManager::Secret", { KmsKeyId: kmsKeyArn });
+});
+
+test("an idle month costs less than 2 dollars, by the queues and alarms that are deployed", () => {
+  const template = service();
+  const mappings = Object.keys(template.findResources("AWS::Lambda::EventSourceMapping"));
+  expect(mappings).toHaveLength(IDLE_QUEUES);
+  const alarms = Object.keys(template.findResources("AWS::CloudWatch::Alarm")).length;
+  expect(alarms).toBeGreaterThan(0);
+  const sum = Object.values(idleMonthPrice(alarms)).reduce((total, price) => total + price, 0);
+  expect(sum).toBeGreaterThan(0.5);
+  expect(sum).toBeLessThan(2);
 });

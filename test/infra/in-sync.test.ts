@@ -100,6 +100,7 @@ test("lets the copier write LFS files and what is known of them, read repositori
   expect([...new Set(others)].toSorted()).toEqual([
     "s3:GetObject",
     "s3:ListBucket",
+    "s3:ListBucketVersions",
     "sqs:ChangeMessageVisibility",
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
