@@ -116,6 +116,9 @@ export interface GitHttpOptions {
   readonly load?: RequestLoad;
 }
 
+/** Of `WorkSlices`, to write a refusal. */
+const REFUSAL_STEPS = 300;
+
 export function gitHttp(options: GitHttpOptions): HttpHandler {
   const load = options.load ?? new RequestLoad();
   const callerOf = callerNames();
@@ -132,8 +135,11 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     }
     const { kind: service, repository } = route;
     const decision = await options.access({ request, service, repository });
-    if (decision.kind === "refused")
+    if (decision.kind === "refused") {
+      // A limit refuses many at once: written in one go they would hold the event loop.
+      await new WorkSlices().spend(REFUSAL_STEPS);
       return refusalResponse(onceUnauthorized(decision, { request, service, repository }));
+    }
     const { primaryPath, uuid, plainPath = primaryPath } = decision;
     if (service === "receive-pack")
       return push(request, repository, plainPath, { ...options, load, callerOf });

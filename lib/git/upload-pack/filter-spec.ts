@@ -146,5 +146,5 @@ async function readSparsePatterns(
     throw new RefusedRequestError(`unable to parse sparse filter data in ${id}`);
   if ((await objects.readSize(objectNumber)) > MAX_SPARSE_BYTES)
     throw new RefusedRequestError(`sparse blob in '${name}' is larger than ${MAX_SPARSE_BYTES} bytes`);
-  return parseSparsePatterns((await objects.read(objectNumber)).bytes);
+  return parseSparsePatterns((await objects.read(objectNumber)).bytes, objects.slices);
 }

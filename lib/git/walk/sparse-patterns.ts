@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { LimitExceededError } from "../../errors.ts";
-import type { WorkSlices } from "../work-slices.ts";
+import { WorkSlices } from "../work-slices.ts";
 import { compileWildmatch, type MatchSteps, type Wildmatch } from "./wildmatch.ts";
 
 /** A sparse checkout that people write has tens of patterns; every path of the history is held against each. */
@@ -83,11 +83,19 @@ export class SparsePatterns {
   }
 }
 
+/** Characters of patterns in a step of `WorkSlices`. */
+const PARSED_A_STEP = 10;
+
 /** @throws {LimitExceededError} Too many patterns, or one is too long. */
-export function parseSparsePatterns(bytes: Uint8Array): SparsePatterns {
+export async function parseSparsePatterns(
+  bytes: Uint8Array,
+  slices = new WorkSlices(),
+): Promise<SparsePatterns> {
   const text = new TextDecoder("latin1").decode(bytes).replace(/^\u00ef\u00bb\u00bf/, "");
   const patterns: SparsePattern[] = [];
   for (const line of text.split("\n")) {
+    const pause = slices.spend(1 + line.length / PARSED_A_STEP);
+    if (pause !== undefined) await pause;
     const pattern = parsePattern(line.replace(/\r$/, ""));
     if (pattern !== undefined) patterns.push(pattern);
     if (patterns.length > MAX_SPARSE_PATTERNS)

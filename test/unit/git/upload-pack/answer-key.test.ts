@@ -75,7 +75,10 @@ test("another key for whatever the answer's objects or bytes depend on", async (
     const { sparseNames: _, ...spec } = parseFilterSpec(text);
     return { ...spec, sparse: [] };
   };
-  const sparse = (text: string) => ({ ...filter("blob:none"), sparse: [parseSparsePatterns(utf8(text))] });
+  const sparse = async (text: string) => ({
+    ...filter("blob:none"),
+    sparse: [await parseSparsePatterns(utf8(text))],
+  });
   const common = { commonIds: new Set([C]) };
   const keys = [
     await keyOf(),
@@ -95,8 +98,8 @@ test("another key for whatever the answer's objects or bytes depend on", async (
     await keyOf({}, { filter: filter("tree:0") }),
     await keyOf({}, { filter: filter("tree:1") }),
     await keyOf({}, { filter: filter("object:type=commit") }),
-    await keyOf({}, { filter: sparse("/a\n") }),
-    await keyOf({}, { filter: sparse("/b\n") }),
+    await keyOf({}, { filter: await sparse("/a\n") }),
+    await keyOf({}, { filter: await sparse("/b\n") }),
     await keyOf({ includeTag: true }, {}, WITH_TAG),
     await keyOf(
       { includeTag: true },

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { LimitExceededError, StoppedError } from "../../../../lib/errors.ts";
 import { markMissingObjects } from "../../../../lib/git/walk/missing-objects.ts";
 import { ALL_TYPES } from "../../../../lib/git/walk/object-filter.ts";
@@ -8,6 +8,7 @@ import {
   MAX_SPARSE_PATTERNS,
   MatchBudget,
   parseSparsePatterns,
+  type SparsePatterns,
 } from "../../../../lib/git/walk/sparse-patterns.ts";
 import { compileWildmatch } from "../../../../lib/git/walk/wildmatch.ts";
 import { WorkSlices } from "../../../../lib/git/work-slices.ts";
@@ -143,23 +144,29 @@ describe("patterns", () => {
     ["a\r\nb\r\n", "a", false, true],
     ["\u00ef\u00bb\u00bfa", "a", false, true],
   ])("%j say of %j (folder: %s): %s", async (text, path, isFolder, expected) => {
-    expect(await patternsOf(text).includes(path, isFolder, new MatchBudget(new WorkSlices()))).toBe(expected);
+    expect(await (await patternsOf(text)).includes(path, isFolder, new MatchBudget(new WorkSlices()))).toBe(
+      expected,
+    );
   });
 
-  test("are not more than a thousand", () => {
-    expect(() => patternsOf("a\n".repeat(MAX_SPARSE_PATTERNS))).not.toThrow();
-    expect(() => patternsOf("a\n".repeat(MAX_SPARSE_PATTERNS + 1))).toThrow(LimitExceededError);
+  test("are not more than a thousand", async () => {
+    await patternsOf("a\n".repeat(MAX_SPARSE_PATTERNS));
+    await expect(patternsOf("a\n".repeat(MAX_SPARSE_PATTERNS + 1))).rejects.toThrow(LimitExceededError);
   });
 
-  test("are not longer than a kilobyte", () => {
-    expect(() => patternsOf("a".repeat(1024))).not.toThrow();
-    expect(() => patternsOf("a".repeat(1025))).toThrow("a pattern of more than 1024 bytes");
+  test("are not longer than a kilobyte", async () => {
+    await patternsOf("a".repeat(1024));
+    await expect(patternsOf("a".repeat(1025))).rejects.toThrow("a pattern of more than 1024 bytes");
   });
 });
 
 describe("a hostile sparse filter", () => {
   /** As many patterns as may be, as long as may be, of which none ever matches: and a deep path of long names. */
-  const patterns = patternsOf(`${"*a".repeat(510)}[b]\n`.repeat(990));
+  const text = `${"*a".repeat(510)}[b]\n`.repeat(990);
+  let patterns: SparsePatterns;
+  beforeAll(async () => {
+    patterns = await patternsOf(text);
+  });
   const objects = new MemoryObjects();
   let nested: Folder = { file: "1" };
   for (let i = 0; i < 10; i++) nested = { ["a".repeat(255)]: nested };
@@ -171,6 +178,13 @@ describe("a hostile sparse filter", () => {
     const marks = new ObjectMarks(objects.objectCount);
     for await (const _ of markMissingObjects(objects, marks, { wants: [tip], commonCommits: [], filter }));
   }
+
+  test("is read with pauses for others", async () => {
+    const slices = new CountedSlices();
+    await parseSparsePatterns(Buffer.from(text, "latin1"), slices);
+    expect(slices.turns).toBeGreaterThan(5);
+    expect(slices.longestBlockSteps).toBeLessThan(11_000);
+  });
 
   test("is refused when the budget is spent", async () => {
     const budget = new MatchBudget(new WorkSlices(), 10_000_000);
