@@ -7,7 +7,7 @@ import { deployment } from "../support/deployment.ts";
 interface AlarmProperties {
   readonly AlarmName: string;
   readonly AlarmDescription: string;
-  readonly Metrics?: readonly unknown[];
+  readonly Metrics?: readonly { readonly MetricStat?: unknown }[];
   readonly AlarmActions?: readonly unknown[];
 }
 
@@ -18,7 +18,7 @@ function alarmsOf(file: object = {}): AlarmProperties[] {
 
 /** Those of an expression count one by one; the expression itself does not. */
 function metricCount({ Metrics }: AlarmProperties): number {
-  return Metrics === undefined ? 1 : Metrics.length - 1;
+  return Metrics === undefined ? 1 : Metrics.filter(({ MetricStat }) => MetricStat !== undefined).length;
 }
 
 test("by default no more than ten metrics and ten metrics of alarms are beyond what CloudWatch gives for nothing", () => {

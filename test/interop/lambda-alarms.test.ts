@@ -1,0 +1,313 @@
+/** Each alarm of the deployment, from its cause: bundles run under AWS's runtime client, and their own log lines are the metrics. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
+import { ENV } from "../../lib/config.ts";
+import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
+import { createS3Client } from "../../lib/store/s3-client.ts";
+import { deployment } from "../support/deployment.ts";
+import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
+import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
+import { git, tryGit } from "../support/git/run-git.ts";
+import { makeSampleRepository } from "../support/git/sample-repository.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
+import { DeployedAlarms, MetricData, resourceMetric } from "../support/lambda/alarm-evaluator.ts";
+import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
+import type { LambdaGateway } from "../support/lambda/lambda-gateway.ts";
+import { type LambdaInvoker, startLambdaInvoker } from "../support/lambda/lambda-invoker.ts";
+import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
+import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
+import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
+import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
+import { ACCOUNT_TOKEN } from "../support/test-credentials.ts";
+
+const runtimeClient = findRuntimeClient();
+const MINUTE_MS = 60_000;
+/** What is simulated has this time. */
+const NOW_MS = 1_000 * MINUTE_MS;
+const SYNC_ENDED = /"event":"(sync:(published|unchanged|current)|queue:job-failed)"/;
+const ANSWERED = /"event":"(git-http:answered|git-http:answer-failed|http:failed|http:response-cut)"/;
+const ROUND_ENDED = /"event":"reconcile:round"/;
+const UUID = stableUuid("repository", "acme/sample");
+
+describe.skipIf(runtimeClient === undefined)("alarms", () => {
+  const alarms = new DeployedAlarms(deployment({ deployment: { metrics: "all" } }).service);
+  const seen = new Set<string>();
+  let folder: TemporaryFolder;
+  let primary: string;
+  let bitbucket: FakeBitbucket;
+  let s3Server: S3Server;
+  let secretServer: SecretServer;
+  let sqs: SqsServer;
+  let sync: LambdaInvoker;
+  let reconcile: LambdaInvoker;
+  let gateway: LambdaGateway;
+  let environment: Record<string, string>;
+  let failsPacks = false;
+  let cloneCount = 0;
+
+  async function started(name: keyof typeof FUNCTION_SOURCES): Promise<LambdaInvoker> {
+    const codeFolder = join(folder.path, name);
+    await bundleFunction(FUNCTION_SOURCES[name], codeFolder);
+    return startLambdaInvoker({ runtimeClient: runtimeClient ?? "", codeFolder, environment });
+  }
+
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    primary = join(folder.path, "primary", "acme", "sample.git");
+    await mkdir(join(folder.path, "primary", "acme"), { recursive: true });
+    await makeSampleRepository(primary);
+    bitbucket = await startFakeBitbucket({
+      repositoriesFolder: join(folder.path, "primary"),
+      accounts: {
+        callers: [{ name: "bot", token: ACCOUNT_TOKEN, rights: { acme: "read" } }],
+        repositories: { "acme/sample": { public: true } },
+      },
+    });
+    s3Server = await startS3Server({
+      folder: join(folder.path, "s3"),
+      intercept(request, response) {
+        if (!failsPacks || !request.url?.includes("/objects/pack/")) return false;
+        response.writeHead(403).end();
+        return true;
+      },
+    });
+    secretServer = await startSecretServer({
+      "/nearside/accounts/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
+    });
+    sqs = await startSqsServer();
+    const { queueUrl } = await sqs.createQueues({ maxReceiveCount: 5 });
+    const url = `${sqs.endpoint}${new URL(queueUrl).pathname}`;
+    environment = {
+      ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
+      [ENV.apiUrl]: bitbucket.apiUrl,
+      [ENV.secretPath]: "/nearside/",
+      [ENV.syncQueueUrl]: url,
+      [ENV.relayQueueUrl]: url,
+      [ENV.lfsQueueUrl]: url,
+      [ENV.mirrorUrl]: "https://mirror.example.com",
+      [ENV.mirrorName]: "Nearside",
+      [ENV.metrics]: "all",
+      AWS_ENDPOINT_URL_SQS: sqs.endpoint,
+      AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
+    };
+    gateway = await startDeployedMirror({
+      runtimeClient: runtimeClient ?? "",
+      folder: folder.path,
+      s3Server,
+      gitUrl: bitbucket.gitUrl,
+      environment: { [ENV.metrics]: "all" },
+    });
+    [sync, reconcile] = await Promise.all([started("sync"), started("reconcile")]);
+    await pushed();
+    expect(await work()).toContain('"event":"sync:published"');
+  });
+
+  afterAll(async () => {
+    await Promise.all([sync.close(), reconcile.close(), gateway.close()]);
+    await Promise.all([bitbucket.close(), s3Server.close(), secretServer.close(), sqs.close()]);
+    await folder.remove();
+  });
+
+  beforeEach(() => {
+    bitbucket.controls.behave();
+    failsPacks = false;
+  });
+
+  /** @returns The lines that functions wrote meanwhile, up to one with this event: they arrive after the answer. */
+  async function logOf(from: { log(): string }, last: RegExp, run: () => Promise<unknown>): Promise<string> {
+    const before = new Set(from.log().split("\n"));
+    await run();
+    const added = () =>
+      from
+        .log()
+        .split("\n")
+        .filter((line) => !before.has(line))
+        .join("\n");
+    for (let tries = 0; !last.test(added()); tries++) {
+      if (tries > 600) throw new Error(`no line matches ${last}: ${added()}`);
+      await sleep(100);
+    }
+    return `${added()}\n`;
+  }
+
+  function work({ reason = "push", agoMinutes = 0 } = {}): Promise<string> {
+    const queuedAt = new Date(Date.now() - agoMinutes * MINUTE_MS).toISOString();
+    return logOf(sync, SYNC_ENDED, () =>
+      sync.invoke(message({ kind: "repository", workspace: "acme", uuid: UUID, reason, queuedAt })),
+    );
+  }
+
+  function message(job: unknown): unknown {
+    const attributes = { ApproximateReceiveCount: "1", MessageGroupId: "sample" };
+    const body = JSON.stringify(job);
+    return { Records: [{ messageId: "m1", receiptHandle: "r1", body, attributes, eventSource: "aws:sqs" }] };
+  }
+
+  async function pushed(): Promise<void> {
+    const tree = await git(["rev-parse", "main^{tree}"], { cwd: primary });
+    const id = await git(["commit-tree", tree, "-p", "main", "-m", String(Math.random())], { cwd: primary });
+    await git(["update-ref", "refs/heads/main", id], { cwd: primary });
+  }
+
+  const cloned = () =>
+    logOf(gateway, ANSWERED, async () => {
+      const target = join(folder.path, `clone-${cloneCount++}`);
+      await tryGit(["clone", "--quiet", "--bare", "--depth", "2", `${gateway.url}/acme/sample.git`, target]);
+    });
+
+  const repeated = async (count: number, run: () => Promise<string>): Promise<string> => {
+    let log = "";
+    for (let index = 0; index < count; index++) log += await run();
+    return log;
+  };
+
+  /** The same log in each five minutes of the last half hour, beside rounds of reconcile. */
+  async function lasting(log: string): Promise<MetricData> {
+    const data = new MetricData();
+    const round = await logOf(reconcile, ROUND_ENDED, () => reconcile.invoke({}));
+    for (let minutes = 1; minutes < 30; minutes += 5) {
+      data.addLog(log, NOW_MS - minutes * MINUTE_MS);
+      data.addLog(round, NOW_MS - minutes * MINUTE_MS);
+    }
+    return data;
+  }
+
+  function expectFiring(data: MetricData, ...names: string[]): void {
+    expect(alarms.firing(data, NOW_MS).sort()).toEqual([...names].sort());
+    for (const name of names) seen.add(name);
+  }
+
+  test("none fires in an hour of work: 5 pushes and 10 clones a minute, one 500 of the primary a minute", async () => {
+    const data = new MetricData();
+    const minute = await repeated(5, async () => {
+      await pushed();
+      return work();
+    });
+    const clones = await repeated(10, cloned);
+    expect(clones.match(/"event":"git-http:answered"/g)).toHaveLength(10);
+    bitbucket.controls.misbehave({ failWithStatus: 500, appliesTo: "git", requestsLeft: 1 });
+    await pushed();
+    const failure = await work();
+    expect(failure).toContain('"PrimaryErrors":1');
+    bitbucket.controls.behave();
+    const round = await logOf(reconcile, ROUND_ENDED, () => reconcile.invoke({}));
+    const queue = alarms.logicalId("AWS::SQS::Queue", "SyncQueue");
+    for (let at = NOW_MS - 60 * MINUTE_MS; at < NOW_MS; at += MINUTE_MS) {
+      data.addLog(minute + clones + failure, at);
+      data.add(resourceMetric("AWS/SQS", "ApproximateAgeOfOldestMessage", queue), 40, at);
+      if ((at / MINUTE_MS) % 5 === 0) data.addLog(round, at);
+    }
+    for (let at = NOW_MS - 29 * MINUTE_MS; at <= NOW_MS; at += MINUTE_MS)
+      expect([at, alarms.firing(data, at)]).toEqual([at, []]);
+  });
+
+  test("the primary fails, or limits the rate", async () => {
+    bitbucket.controls.misbehave({ failWithStatus: 500 });
+    expectFiring(await lastingWithRounds(await repeated(10, work)), "primary-errors");
+    bitbucket.controls.misbehave({ rateLimitedForSeconds: 1, appliesTo: "git" });
+    const limited = await repeated(10, work);
+    bitbucket.controls.behave();
+    expectFiring(await lastingWithRounds(limited), "primary-rate-limits");
+  });
+
+  test("many jobs fail", async () => {
+    const failure = () => logOf(sync, /"event":"queue:job-failed"/, () => sync.invoke(message("not a job")));
+    expectFiring(await lasting(await repeated(31, failure)), "job-failures");
+  });
+
+  test("pushes arrive late", async () => {
+    await pushed();
+    expectFiring(await lasting(await work({ agoMinutes: 20 })), "sync-lag");
+  });
+
+  test("no round of reconcile succeeds, or none runs", async () => {
+    expectFiring(new MetricData(), "reconcile");
+    bitbucket.controls.misbehave({ down: true, appliesTo: "rest" });
+    const data = new MetricData();
+    data.addLog(
+      await logOf(reconcile, ROUND_ENDED, () => reconcile.invoke({ mode: "list" })),
+      NOW_MS - MINUTE_MS,
+    );
+    expect(alarms.firing(data, NOW_MS)).toContain("reconcile");
+  });
+
+  test("the store gives no packs", async () => {
+    await pushed();
+    await work();
+    failsPacks = true;
+    const log = await repeated(6, cloned);
+    failsPacks = false;
+    expectFiring(await lasting(log), "answer-failures");
+  });
+
+  test("a stored file is damaged", async () => {
+    const store = new S3BlobStore({ client: createS3Client(s3Server), bucket: s3Server.bucketName });
+    for await (const { key } of store.list(`repos/${UUID}/objects/pack/`))
+      if (key.endsWith(".idx")) await store.write(key, new TextEncoder().encode("no index"));
+    await pushed();
+    expectFiring(await lasting(await work()), "damaged-blobs");
+  });
+
+  test.each([
+    ["sync", "SyncQueue", "sync-dead-letters", "sync-queue-age"],
+    ["lfsSync", "LfsQueue", "lfs-dead-letters", "lfs-queue-age"],
+    ["relay", "RelayQueue", "relay-dead-letters", "relay-queue-age"],
+  ] as const)(
+    "a job of %s that always fails is a dead letter, and one that waits is old",
+    async (name, queue, deadLetters, age) => {
+      const consumer = name === "sync" ? sync : await started(name);
+      const failed = { batchItemFailures: [{ itemIdentifier: "m1" }] };
+      for (let tries = alarms.maxReceiveCount(queue); tries > 0; tries--)
+        expect(await consumer.invoke(message("not a job"))).toEqual(failed);
+      if (consumer !== sync) await consumer.close();
+      const data = await lasting("");
+      const metric = "ApproximateNumberOfMessagesVisible";
+      const dead = alarms.logicalId("AWS::SQS::Queue", `${queue}DeadLetterQueue`);
+      data.add(resourceMetric("AWS/SQS", metric, dead), 1, NOW_MS - MINUTE_MS);
+      expectFiring(data, deadLetters);
+      const old = await lasting("");
+      const id = alarms.logicalId("AWS::SQS::Queue", queue);
+      for (const minutes of [1, 6])
+        old.add(
+          resourceMetric("AWS/SQS", "ApproximateAgeOfOldestMessage", id),
+          22_000,
+          NOW_MS - minutes * MINUTE_MS,
+        );
+      expectFiring(old, age);
+    },
+  );
+
+  test("functions fail, and the authorizer with them, or are throttled", async () => {
+    const webhook = await started("webhook");
+    // What is no request makes it throw: its answer ends before it began.
+    await expect(webhook.tryInvoke({})).rejects.toThrow("end of JSON");
+    await webhook.close();
+    const data = await lasting("");
+    const errors = alarms.logicalId("AWS::Lambda::Function", "WebhookFunction");
+    for (let minutes = 1; minutes <= 10; minutes++)
+      data.add(resourceMetric("AWS/Lambda", "Errors", errors), 1, NOW_MS - minutes * MINUTE_MS);
+    expectFiring(data, "function-errors");
+    const refused = await lasting("");
+    for (let count = 0; count < 5; count++)
+      alarms.addAccess({ status: "503", errorType: "AUTHORIZER_FAILURE" }, refused, NOW_MS - MINUTE_MS);
+    alarms.addAccess({ status: "401", errorType: "UNAUTHORIZED" }, refused, NOW_MS - MINUTE_MS);
+    expectFiring(refused, "authorizer-failures");
+    const throttled = await lasting("");
+    const throttles = alarms.logicalId("AWS::Lambda::Function", "GitHttpFunction");
+    throttled.add(resourceMetric("AWS/Lambda", "Throttles", throttles), 12, NOW_MS - MINUTE_MS);
+    expectFiring(throttled, "throttles");
+  });
+
+  test("no alarm was left out", () => {
+    expect([...seen].sort()).toEqual(alarms.names().sort());
+  });
+
+  /** Rounds are taken while the primary answers. */
+  async function lastingWithRounds(log: string): Promise<MetricData> {
+    bitbucket.controls.behave();
+    return lasting(log);
+  }
+});
