@@ -57,7 +57,8 @@ describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
         [ENV.streamTierKeys]: TIER_KEY,
       },
     });
-  });
+    // Seconds, unless the machine is busy.
+  }, 600_000);
 
   afterAll(async () => {
     await Promise.all([gateway.close(), tier?.stop("SIGTERM")]);
