@@ -74,7 +74,8 @@ async function fakeAws(account: FakeAccount): Promise<{ url: string; asked: stri
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await text(request);
     asked.push(`${request.url} ${body}`);
-    const service = /Credential=[^/]+\/\d+\/[^/]+\/([a-z]+)\//.exec(request.headers.authorization ?? "")?.[1];
+    const service =
+      /Credential=[^/]+\/\d+\/[^/]+\/([a-z]+)\//.exec(request.headers.authorization ?? "")?.[1] ?? "none";
     const parameters = new URLSearchParams(body);
     switch (service) {
       case "lambda":
