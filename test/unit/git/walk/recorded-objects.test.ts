@@ -55,7 +55,7 @@ beforeAll(async () => {
     await makeOddRepository(repository);
     await git(["branch", "main", "wide"], { cwd: repository });
   });
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   await sample.primary.close();
