@@ -57,6 +57,8 @@ async function bundleCli(staged: string): Promise<string[]> {
   const { metafile } = await build({
     ...OPTIONS,
     splitting: true,
+    // `nearside deploy` reads versions of other packages from package.json.
+    plugins: [],
     entryPoints: { nearside: "functions/nearside.ts", "index-worker": "lib/indexer/index-worker.ts" },
     // All in one folder: a chunk starts the worker from the file beside it.
     chunkNames: "[name]-[hash]",

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
 import { readSettingsFile, SETTINGS_FILE } from "../../lib/settings-file.ts";
+import packageJson from "../../package.json" with { type: "json" };
 
 interface DeployOptions {
   readonly config?: string;
@@ -54,7 +55,13 @@ function cdkProgram(): string {
   try {
     return createRequire(join(process.cwd(), "index.js")).resolve("aws-cdk/bin/cdk");
   } catch (error) {
-    const advice = "npm install aws-cdk aws-cdk-lib constructs";
+    const { dependencies, devDependencies } = packageJson;
+    const versions = [
+      `aws-cdk@${devDependencies["aws-cdk"]}`,
+      `aws-cdk-lib@${dependencies["aws-cdk-lib"]}`,
+      `constructs@${dependencies.constructs}`,
+    ];
+    const advice = `npm install ${versions.join(" ")}`;
     throw new ConfigError(`the CDK is not installed in this folder: ${advice}`, { cause: error });
   }
 }

@@ -133,6 +133,10 @@ test("its CDK app describes the stacks, with aws-cdk-lib from the folder that it
   const env = environment({ CDK_OUTDIR: output });
   const synthesize = () => promisify(execFile)(process.execPath, [app], { cwd, env });
   await expect(synthesize()).rejects.toThrow("Cannot find module 'aws-cdk-lib'");
+  const { dependencies, devDependencies } = packageJson;
+  await expect(nearside(["deploy", "--plan"])).rejects.toThrow(
+    `npm install aws-cdk@${devDependencies["aws-cdk"]} aws-cdk-lib@${dependencies["aws-cdk-lib"]} constructs@${dependencies.constructs}`,
+  );
 
   await symlink(join(PROJECT_FOLDER, "node_modules"), join(cwd, "node_modules"));
   await synthesize();
