@@ -49,9 +49,9 @@ function answerTokens({ keys, git, log, now = Date.now }: TierHttpOptions): Http
     const { repository, kind: service } = route;
     const { authorization } = request.headers;
     const repo = namedPath(repository);
-    const decision = keys.read(token, { repository, authorization }, now());
-    if (typeof decision === "string") return refuse(request, decision, repo);
     if (service !== "info-refs" && service !== "upload-pack") return refuse(request, "service", repo);
+    const decision = keys.read(token, { repository, authorization, service }, now());
+    if (typeof decision === "string") return refuse(request, decision, repo);
     const { remoteAddress: address, method } = request;
     log.info("access:decided", { address, method, service, repo, verdict: "tier-token" });
     return git({

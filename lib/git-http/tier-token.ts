@@ -10,8 +10,10 @@ import type { RepositoryReference } from "../repo/names.ts";
 import { namedPath } from "../repo/resolve-repository.ts";
 import type { AllowedAccess } from "./access-decision.ts";
 
-/** For the start of a request: a clone may last longer. git makes two or three requests at once after the redirect. */
-const TIER_TOKEN_LIFETIME_MS = 60_000;
+/** For `info/refs`, which git asks for at once after the redirect. */
+const INFO_REFS_LIFETIME_MS = 60_000;
+/** For starting a `git-upload-pack` request: between `info/refs` and its fetch, git downloads the bundles that it was offered. */
+const FETCH_LIFETIME_MS = 3_600_000;
 
 /** To be raised when a tier of an older release must not accept the tokens any more. */
 const VERSION = 1;
@@ -25,12 +27,16 @@ export interface TierRequest {
   readonly authorization: string | undefined;
 }
 
+export type TierService = "info-refs" | "upload-pack";
+
 export type TierTokenFault = "not-valid" | "expired" | "other-repository" | "other-caller";
 
 /** Fields of a newer release are ignored: what must not be gets another version. */
 const grantSchema = z.object({
   version: z.literal(VERSION),
+  /** Of `info/refs`; of releases without the next one, of all. */
   expiresAtMs: z.number(),
+  fetchExpiresAtMs: z.optional(z.number()),
   repository: z.string(),
   /** Of the credential, under the key that signs. */
   caller: z.string(),
@@ -67,7 +73,8 @@ export class TierKeys {
     const key = this.#keys[0] as string;
     const grant: Grant = {
       version: VERSION,
-      expiresAtMs: nowMs + TIER_TOKEN_LIFETIME_MS,
+      expiresAtMs: nowMs + INFO_REFS_LIFETIME_MS,
+      fetchExpiresAtMs: nowMs + FETCH_LIFETIME_MS,
       repository: repositoryOf(request),
       caller: callerUnder(key, request),
       uuid,
@@ -80,14 +87,18 @@ export class TierKeys {
   }
 
   /** @returns The decision that the token was made for. */
-  read(token: string, request: TierRequest, nowMs: number): AllowedAccess | TierTokenFault {
+  read(
+    token: string,
+    request: TierRequest & { readonly service: TierService },
+    nowMs: number,
+  ): AllowedAccess | TierTokenFault {
     const [encoded = "", mac = "", ...more] = token.split(".");
     const key = this.#keys.find((one) => isEqual(macOf(one, encoded), Buffer.from(mac, "base64url")));
     if (key === undefined || more.length > 0) return "not-valid";
     const grant = grantSchema.safeParse(JSON.parse(Buffer.from(encoded, "base64url").toString("utf8"))).data;
     if (grant === undefined) return "not-valid";
-    const { version: _, expiresAtMs, repository, caller, ...access } = grant;
-    if (nowMs > expiresAtMs) return "expired";
+    const { version: _, expiresAtMs, fetchExpiresAtMs = expiresAtMs, repository, caller, ...access } = grant;
+    if (nowMs > (request.service === "info-refs" ? expiresAtMs : fetchExpiresAtMs)) return "expired";
     if (repository !== repositoryOf(request)) return "other-repository";
     // git sends no credential after a redirect to another host. One that is sent all the same must be the caller's.
     const isOther = request.authorization !== undefined && caller !== callerUnder(key, request);

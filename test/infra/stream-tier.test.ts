@@ -166,7 +166,7 @@ const ACKNOWLEDGED: readonly { readonly finding: RegExp; readonly reason: string
   {
     finding: /^AwsSolutions-SMG4 /,
     reason:
-      "Tokens live for a minute; how to change the key without an interruption is in docs/large-repositories.md.",
+      "Tokens live for an hour; how to change the key without an interruption is in docs/large-repositories.md.",
   },
   {
     finding: /^AwsSolutions-VPC7 /,

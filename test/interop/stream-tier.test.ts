@@ -103,7 +103,15 @@ describe("a token of the stream tier", () => {
 
   const git2 = { "git-protocol": "version=2" };
 
-  test("admits its caller for a minute, to start requests", async () => {
+  /** A request of git's protocol version 2. */
+  const command = (url: string, name: string): Promise<number> =>
+    statusOf(url.replace("/info/refs?service=git-upload-pack", "/git-upload-pack"), {
+      method: "POST",
+      headers: { ...git2, "content-type": "application/x-git-upload-pack-request" },
+      body: `${(name.length + 13).toString(16).padStart(4, "0")}command=${name}\n0000`,
+    });
+
+  test("admits its caller to refs for a minute, and to fetches for the hour that bundles may take", async () => {
     const url = await location(credential);
     expect(await statusOf(url, { headers: git2 })).toBe(200);
     expect(await statusOf(url, { headers: { ...git2, authorization: credential } })).toBe(200);
@@ -111,6 +119,12 @@ describe("a token of the stream tier", () => {
     expect(await statusOf(url, { headers: git2 })).toBe(200);
     rig.nowMs += 2;
     expect(await statusOf(url, { headers: git2 })).toBe(403);
+    expect(await command(url, "ls-refs")).toBe(200);
+    expect(await command(url.replace("/acme/sample.git", "/acme/other.git"), "ls-refs")).toBe(403);
+    rig.nowMs += 59 * MINUTE_MS - 1;
+    expect(await command(url, "ls-refs")).toBe(200);
+    rig.nowMs += 1;
+    expect(await command(url, "ls-refs")).toBe(403);
   });
 
   test("does not admit another caller's credential, nor any where it was given to none", async () => {
