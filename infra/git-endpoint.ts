@@ -36,6 +36,8 @@ export interface GitEndpointProps {
 /** As in lib/git-http/access-decision.ts. In quotation marks, as API Gateway wants fixed texts. */
 const CHALLENGE = `'Basic realm="Nearside mirror of Bitbucket"'`;
 
+const STAGE = "git";
+
 /** It waits for four minutes at most. */
 const STATUS_TIMEOUT = Duration.minutes(5);
 
@@ -82,7 +84,7 @@ export class GitEndpoint extends Construct {
       // Other APIs of the account log with it by then.
       ...(setsApiLogRole && { cloudWatchRoleRemovalPolicy: RemovalPolicy.RETAIN }),
       deployOptions: {
-        stageName: "git",
+        stageName: STAGE,
         accessLogDestination: new LogGroupLogDestination(this.accessLog),
         accessLogFormat: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
         throttlingRateLimit: requestsPerSecond,
@@ -198,8 +200,8 @@ const ACCESS_LOG = {
   errorType: "$context.error.responseType",
 } as const;
 
-/** As in lib/webhook/receive-webhook.ts; of any stage. */
-const WEBHOOKS = "execute-api:/*/POST/-/webhooks/*";
+/** As in lib/webhook/receive-webhook.ts. With the stage: `*` matches slashes too, and a path could contain the rest. */
+const WEBHOOKS = `execute-api:/${STAGE}/POST/-/webhooks/*`;
 
 /** Asked before the authorizer; a denial counts whatever that says. Bitbucket's webhooks come from its own addresses. */
 function onlyFrom(ranges: readonly AddressRange[]): PolicyDocument {

@@ -29,7 +29,9 @@ const SERVICE_PATTERN = /^(.*)\/(info\/refs|git-upload-pack|git-receive-pack)$/;
 /** git-lfs has its own protocol below `info/lfs`, where ids of locks may look like anything. */
 const LFS_PATTERN = /^((?:\/+[^/]+){2,3}?)\/+info\/(lfs\/.+)$/;
 
-/** The mirror's own addresses, apart from git's: no workspace is called `-`. */
+/** Of the mirror's own addresses, apart from git's: no workspace has this name. */
+const OWN_FOLDER = "-";
+
 const STATUS_PATTERN = /^\/+-\/+repositories((?:\/+[^/]+){2})\/+(status|wait)\/*$/;
 
 /** Before a project's key: Smart Mirroring for Cloud had the one, mirrors of Data Center the other. */
@@ -55,7 +57,7 @@ function askedRepository(path: string): RepositoryReference | undefined {
   if (segments.length < 2 || segments.length > 3) return undefined;
   const slug = segments.at(-1)?.replace(/\.git$/i, "");
   const [owner, projectKey] = segments;
-  if (slug === undefined || owner === undefined) return undefined;
+  if (slug === undefined || owner === undefined || owner === OWN_FOLDER) return undefined;
   if (segments.length === 3) {
     const isProject = PROJECT_PREFIXES.includes(owner) && projectKey !== undefined;
     return isProject && isNameSegment(projectKey) && isNameSegment(slug)

@@ -65,26 +65,6 @@ describe("the service stack", () => {
     },
   );
 
-  test("serves the addresses of the allow list only, if there is one", () => {
-    const policyOf = (file: object) =>
-      Object.values(
-        Template.fromStack(deployment(file).service).findResources("AWS::ApiGateway::RestApi"),
-      )[0]?.["Properties"].Policy;
-    expect(policyOf({})).toBeUndefined();
-    const { Statement } = policyOf({
-      allowedAddresses: ["203.0.113.0/24", "2001:db8::/32", "198.51.100.7"],
-    });
-    expect(Statement).toContainEqual({
-      Effect: "Deny",
-      Principal: { AWS: "*" },
-      Action: "execute-api:Invoke",
-      NotResource: "execute-api:/*/POST/-/webhooks/*",
-      Condition: {
-        NotIpAddress: { "aws:SourceIp": ["203.0.113.0/24", "2001:db8::/32", "198.51.100.7/32"] },
-      },
-    });
-  });
-
   test("leaves the account's role for API logs alone, unless configured to set it", () => {
     const kept = Template.fromStack(deployment().service);
     kept.resourceCountIs("AWS::ApiGateway::Account", 0);

@@ -38,6 +38,8 @@ test.each([
   "acme/x/site",
   "/acme%2Fsite",
   "/acme/%2F",
+  "/-/webhooks",
+  "/%2D/webhooks",
 ])("%s is none", async (path) => {
   const refused = route(`${path}/info/refs?service=git-upload-pack`);
   if (refused.kind !== "refused") throw new Error("it is a repository");
