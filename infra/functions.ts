@@ -1,5 +1,5 @@
 /** The deployed functions: code, memory, time, environment, and the rights that each needs. */
-import { ArnFormat, Duration, Size, Stack } from "aws-cdk-lib";
+import { ArnFormat, Duration, SecretValue, Size, Stack } from "aws-cdk-lib";
 import type { IVpc } from "aws-cdk-lib/aws-ec2";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
@@ -78,8 +78,9 @@ export class Functions {
       memoryMib: AUTHORIZER_MEMORY_MIB,
       timeout: AUTHORIZER_TIMEOUT,
       reservedConcurrency: this.#props.settings.concurrency.authorizer,
-      // A dynamic reference: CloudFormation reads the secret when it deploys, so that a cold start asks for nothing.
-      environment: { [ENV.authSecret]: this.#props.authSecret.secretValue.unsafeUnwrap() },
+      environment: {
+        [ENV.authSecret]: valueOf(this.#props.authSecret, this.#props.settings.authSecretVersion),
+      },
     });
     grantDecideAccess(this.#props.bucket, authorizer.role);
     // The mirror's accounts, to find out whether the primary is away.
@@ -100,8 +101,7 @@ export class Functions {
         ...(settings.streamTier !== undefined &&
           streamTierKeys !== undefined && {
             [ENV.streamTierUrl]: settings.streamTier.url,
-            // As the authorizer's secret.
-            [ENV.streamTierKeys]: streamTierKeys.secretValue.unsafeUnwrap(),
+            [ENV.streamTierKeys]: valueOf(streamTierKeys, settings.streamTier.keysVersion),
           }),
       },
     });
@@ -243,6 +243,14 @@ export class Functions {
     });
     role.addToPrincipalPolicy(new PolicyStatement({ actions, resources: [arn] }));
   }
+}
+
+/**
+ * A dynamic reference: CloudFormation reads the secret when it deploys, so that a cold start asks for nothing. It reads it again only
+ * if the reference has changed, which is what the version is for.
+ */
+function valueOf({ secretArn }: Secret, versionId: string | undefined): string {
+  return SecretValue.secretsManager(secretArn, versionId === undefined ? {} : { versionId }).unsafeUnwrap();
 }
 
 /** Sending alone: CDK's own grant has two more actions. */

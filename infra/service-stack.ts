@@ -86,6 +86,7 @@ export class ServiceStack extends Stack {
       LfsDeadLetterQueueUrl: lfsQueue.deadLetterQueue.queueUrl,
       RelayQueueUrl: relayQueue.queue.queueUrl,
       RelayDeadLetterQueueUrl: relayQueue.deadLetterQueue.queueUrl,
+      AuthSecret: props.authSecret.secretArn,
       ...(tier !== undefined && {
         StreamTierTarget: tier.loadBalancer.loadBalancerDnsName,
         StreamTierKeys: tier.keys.secretArn,

@@ -30,6 +30,8 @@ export interface StreamTierSettings {
   readonly certificate: string;
   /** In a registry; by default it is built from the Dockerfile. */
   readonly image: string | undefined;
+  /** Of the secret with its keys. */
+  readonly keysVersion: string | undefined;
   readonly tasks: number;
   readonly schedule:
     | "always"
@@ -73,6 +75,7 @@ export interface DeploymentSettings {
   /** Whether requests to the primary come from one address. */
   readonly hasFixedEgress: boolean;
   readonly kmsKeyArn: string | undefined;
+  readonly authSecretVersion: string | undefined;
   readonly concurrency: FunctionConcurrency;
   /** Whether rows with `isDetail` are recorded, shown and watched. */
   readonly hasAllMetrics: boolean;
@@ -125,6 +128,7 @@ export function deploymentSettings(file: FileSettings): DeploymentSettings {
     ipAddressType: file.ipAddressType ?? SETTINGS.ipAddressType.default,
     hasFixedEgress: file.egress === "fixed",
     kmsKeyArn: file.kmsKeyArn,
+    authSecretVersion: file.authSecretVersion,
     concurrency: concurrencyOf(file),
     hasAllMetrics: file.metrics === "all",
     alarmTopic: file.alarmTopic,
@@ -146,6 +150,7 @@ function streamTierOf(file: FileSettings): StreamTierSettings | undefined {
     throw new Error("streamTierUrl must be https:// and a name, without a path");
   return {
     ...{ url, certificate, image },
+    keysVersion: file.streamTierKeysVersion,
     tasks: file.streamTierTasks ?? SETTINGS.streamTierTasks.default,
     schedule: scheduleOf(file.streamTierSchedule ?? SETTINGS.streamTierSchedule.default),
   };

@@ -157,7 +157,7 @@ export class StreamTier extends Construct {
       image: imageOf(tier),
       command: commandOf(bucket, settings),
       environment: { [ENV.syncQueueUrl]: syncQueue.queueUrl },
-      secrets: { [ENV.streamTierKeys]: EcsSecret.fromSecretsManager(this.keys as ISecret) },
+      secrets: { [ENV.streamTierKeys]: this.#keysSecret(tier) },
       logging: LogDriver.awsLogs({
         streamPrefix: "tier",
         logGroup: new LogGroup(this, "Log", {
@@ -171,6 +171,14 @@ export class StreamTier extends Construct {
     });
     container.addMountPoints({ sourceVolume: "tmp", containerPath: "/tmp", readOnly: false });
     return definition;
+  }
+
+  /** A running task keeps the value that it started with; another version makes another task definition. */
+  #keysSecret({ keysVersion }: StreamTierSettings): EcsSecret {
+    const keys = this.keys as ISecret;
+    return keysVersion === undefined
+      ? EcsSecret.fromSecretsManager(keys)
+      : EcsSecret.fromSecretsManagerVersion(keys, { versionId: keysVersion });
   }
 }
 

@@ -216,6 +216,12 @@ const SERVER = {
   },
 } as const satisfies Record<string, Setting>;
 
+/** Of Secrets Manager: who writes a version may name it (`ClientRequestToken`). */
+const SECRET_VERSION = {
+  pattern: /^[A-Za-z0-9-]{32,64}$/,
+  rule: "must be the id of a secret's version: 32 to 64 letters, digits and hyphens",
+} as const;
+
 const DEPLOYMENT = {
   stackPrefix: {
     type: "text",
@@ -370,6 +376,12 @@ const DEPLOYMENT = {
     description:
       "the key for bucket, queues and secret, in place of AWS's own; its policy must let the account's roles use it. With one region only",
   },
+  authSecretVersion: {
+    type: "text",
+    ...SECRET_VERSION,
+    description:
+      "the version of the secret `AuthSecret` that the authorizer gets; by default that of the first deploy. A new value is what makes a deploy read a changed secret",
+  },
   apiLogRole: {
     type: "choice",
     choices: ["keep", "create"],
@@ -401,6 +413,11 @@ const DEPLOYMENT = {
     rule: "must be the name of an image, such as 111122223333.dkr.ecr.eu-west-1.amazonaws.com/nearside:0.1.0",
     description:
       "the stream tier's image in a registry, for ARM; by default the deploy builds it from the Dockerfile, which takes Docker",
+  },
+  streamTierKeysVersion: {
+    type: "text",
+    ...SECRET_VERSION,
+    description: "the version of the secret `StreamTierKeys`, as `authSecretVersion`",
   },
   streamTierThresholdMib: {
     type: "integer",

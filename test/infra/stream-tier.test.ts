@@ -16,6 +16,23 @@ const TIER = {
 const templateOf = (tier: object = {}, common: object = {}) =>
   Template.fromStack(deployment({ ...common, deployment: { ...TIER, ...tier } }).service);
 
+type Resources = Readonly<Record<string, { readonly Type: string }>>;
+
+function typesOfChanged(before: Resources, after: Resources): (string | undefined)[] {
+  const ids = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  const changed = ids.filter((id) => JSON.stringify(before[id]) !== JSON.stringify(after[id]));
+  return changed.map((id) => after[id]?.Type).toSorted();
+}
+
+test("the authorizer gets a changed secret by a deploy with its version", () => {
+  const [none = {}, first = {}, second = {}] = [undefined, "1".repeat(32), "2".repeat(32)].map(
+    (authSecretVersion) =>
+      Template.fromStack(deployment({ deployment: { authSecretVersion } }).service).toJSON()["Resources"],
+  );
+  expect(typesOfChanged(none, first)).toEqual(["AWS::Lambda::Function"]);
+  expect(typesOfChanged(first, second)).toEqual(["AWS::Lambda::Function"]);
+});
+
 test("there is no stream tier by default, and it costs nothing then", () => {
   const template = Template.fromStack(deployment().service);
   for (const type of ["AWS::ECS::Service", "AWS::EC2::VPC", "AWS::ElasticLoadBalancingV2::LoadBalancer"])
@@ -99,6 +116,16 @@ describe("the stream tier", () => {
     expect(withKeys).toHaveLength(1);
   });
 
+  test("gets changed keys by a deploy with their version: the function and the tasks, and nothing else", () => {
+    const versions = [undefined, "1".repeat(32), "2".repeat(32)];
+    const [none = {}, first = {}, second = {}] = versions.map(
+      (streamTierKeysVersion) => templateOf({ streamTierKeysVersion }).toJSON()["Resources"],
+    );
+    const changed = ["AWS::ECS::TaskDefinition", "AWS::Lambda::Function"];
+    expect(typesOfChanged(none, first)).toEqual(changed);
+    expect(typesOfChanged(first, second)).toEqual(changed);
+  });
+
   test("may read repositories, keep answers and ask for syncs", () => {
     const lines = permissions(deployment({ deployment: TIER }).service, "StreamTierTaskRole");
     expect([...new Set(lines.map((line) => line.split(" ")[0]))].toSorted()).toEqual([
@@ -143,6 +170,7 @@ describe("the stream tier", () => {
     [{ streamTierSchedule: "MON-FRI 19:00-07:00 Europe/Berlin" }, "must begin before it ends"],
     [{ streamTierSchedule: "daily" }, "streamTierSchedule must be always, or days"],
     [{ streamTierCertificate: "cert" }, "streamTierCertificate must be the ARN"],
+    [{ streamTierKeysVersion: "AWSCURRENT" }, "streamTierKeysVersion must be the id of a secret's version"],
   ])("%j is refused", (wrong, message) => {
     expect(() => templateOf(wrong)).toThrow(message);
   });
