@@ -46,8 +46,7 @@ const repositorySchema = z.object({
 
 const repositoryListSchema = z.object({
   repositories: z.array(repositorySchema),
-  /** Absent where repositories are asked one by one. */
-  totalCount: z.optional(count),
+  totalCount: count,
   /** `start` of the next page. */
   nextStart: z.optional(count),
   notes: z.array(z.string()),

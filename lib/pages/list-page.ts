@@ -76,7 +76,6 @@ ${
 function countWords({ repositories, totalCount }: ApiRepositoryList, search: string, start: number): string {
   const found = search === "" ? "" : ` with “${search}” in the name`;
   const counted = (count: number) => `${count} ${count === 1 ? "repository" : "repositories"}${found}`;
-  if (totalCount === undefined) return `${counted(repositories.length)} on this page`;
   if (totalCount <= repositories.length) return counted(totalCount);
   return `${start + 1} to ${start + repositories.length} of ${counted(totalCount)}`;
 }

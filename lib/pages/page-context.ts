@@ -104,7 +104,7 @@ export async function listOf(
   );
   return {
     repositories: repositories.flatMap((one) => shown.get(one) ?? []),
-    ...(totalCount !== undefined && { totalCount }),
+    totalCount,
     ...(nextStart !== undefined && { nextStart }),
     notes: [...notes],
     ...(rejection !== undefined && { rejection }),

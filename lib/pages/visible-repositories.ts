@@ -1,6 +1,6 @@
 /**
- * Which repositories a caller may see in a list: those in Bitbucket's own list for the credential, and public ones. A credential that
- * may not list repositories gets them asked one by one, a page at a time.
+ * Which repositories a caller may see in a list: those in Bitbucket's own list for the credential, and public ones. Nothing
+ * else of an answer depends on names that the caller may not read, so no part of a name can be tried out by searching.
  */
 import { createHmac, randomBytes } from "node:crypto";
 import { boundedCache } from "../auth/bounded-cache.ts";
@@ -25,8 +25,7 @@ export interface VisibleRepository {
 
 export interface VisiblePage {
   readonly repositories: readonly VisibleRepository[];
-  /** Absent where repositories are asked one by one. */
-  readonly totalCount: number | undefined;
+  readonly totalCount: number;
   /** The next page's `start`; absent on the last one. */
   readonly nextStart: number | undefined;
   /** For people. */
@@ -52,40 +51,39 @@ export interface VisibleRepositoriesOptions {
 }
 
 export const PAGE_LENGTH = 50;
-/** Each of them is a question to Bitbucket. */
-export const ASKED_PAGE_LENGTH = 20;
 
 const INDEX_MS = 5_000;
 /** A list of 2,000 repositories takes 20 of the credential's 1,000 requests an hour. */
 export const LIST_MS = 5 * 60_000;
 const FAILED_LIST_MS = 10_000;
 const MAX_CALLERS = 500;
-/** In a workspace. Whoever may read more has them asked one by one. */
+/** In a workspace. The list ends there, with a note. */
 const MAX_LISTED = 20_000;
 const CONCURRENT_WORKSPACES = 4;
-const CONCURRENT_QUESTIONS = 4;
 
-const ASKED_ONE_BY_ONE =
-  "This credential may not list repositories, so the mirror asks Bitbucket about 20 at a time. Sign in with an e-mail address and an API token with the scope read:repository:bitbucket to see them all.";
+const NOT_LISTABLE =
+  "Bitbucket does not list repositories for this credential. Open a private one at /<workspace>/<repository>, or sign in with an e-mail address and an API token with the scope read:repository:bitbucket to see all.";
+const TOO_MANY =
+  "Bitbucket lists more repositories for this credential than the mirror reads. Open others at /<workspace>/<repository>.";
 const NO_LIST = "Bitbucket could not be asked for your repositories just now. Try again in a moment.";
 
 /** What Bitbucket has listed for a credential. */
 interface OwnList {
   readonly uuids: ReadonlySet<string>;
-  /** Workspaces that the credential may not list, in lower case. */
-  readonly unlistable: ReadonlySet<string>;
   /** Bitbucket has accepted the credential. */
   readonly isAccepted: boolean;
   readonly hasFailed: boolean;
+  /** Why it may be incomplete. */
+  readonly notes: readonly string[];
   readonly rejection?: string;
   readonly atMs: number;
 }
 
 const NOTHING: OwnList = {
   uuids: new Set(),
-  unlistable: new Set(),
   isAccepted: false,
   hasFailed: false,
+  notes: [],
   atMs: 0,
 };
 
@@ -117,28 +115,19 @@ export class VisibleRepositories {
     ]);
     // A public repository is shown to a credential that Bitbucket accepts, or to everyone.
     const isPublicShown = this.#options.allowsAnonymous || own.isAccepted;
-    const isKnown = (one: VisibleRepository) => own.uuids.has(one.uuid) || (!one.isPrivate && isPublicShown);
-    const isAsked = (one: VisibleRepository) =>
-      !isKnown(one) && own.unlistable.has(one.workspace.toLowerCase());
     const wanted = range.search.trim().toLowerCase();
-    const candidates = all.filter(
-      (one) => (isKnown(one) || isAsked(one)) && nameOf(one).toLowerCase().includes(wanted),
+    const found = all.filter(
+      (one) =>
+        (own.uuids.has(one.uuid) || (!one.isPrivate && isPublicShown)) &&
+        nameOf(one).toLowerCase().includes(wanted),
     );
-    const asksOneByOne = own.unlistable.size > 0;
-    const end = range.start + (asksOneByOne ? ASKED_PAGE_LENGTH : PAGE_LENGTH);
-    const some = candidates.slice(range.start, end);
-    const asked = await this.#readable(request, caller, some.filter(isAsked));
+    const end = range.start + PAGE_LENGTH;
     return {
       ...(own.rejection !== undefined && { rejection: own.rejection }),
-      repositories: some.filter((one) => isKnown(one) || asked.readable.has(one)),
-      totalCount: asksOneByOne ? undefined : candidates.length,
-      nextStart: end < candidates.length ? end : undefined,
-      notes: [
-        ...(asksOneByOne ? [ASKED_ONE_BY_ONE] : []),
-        ...(own.hasFailed ? [NO_LIST] : []),
-        ...(own.rejection === undefined ? [] : [own.rejection]),
-        ...asked.problems,
-      ],
+      repositories: found.slice(range.start, end),
+      totalCount: found.length,
+      nextStart: end < found.length ? end : undefined,
+      notes: [...own.notes, ...(own.rejection === undefined ? [] : [own.rejection])],
     };
   }
 
@@ -176,8 +165,9 @@ export class VisibleRepositories {
     if (known && atMs + (hasFailed ? FAILED_LIST_MS : LIST_MS) > this.#options.now()) return known;
     // Lists of wrong credentials are neither asked for nor kept: they would drive out those of others.
     const decision = await this.check(request, caller);
-    if (decision?.kind === "unauthorized") return { ...NOTHING, rejection: decision.text };
-    if (decision?.kind === "busy") return { ...NOTHING, hasFailed: true };
+    if (decision === undefined) return NOTHING;
+    if (decision.kind === "unauthorized") return { ...NOTHING, rejection: decision.text };
+    if (decision.kind === "busy") return { ...NOTHING, hasFailed: true, notes: [NO_LIST] };
     // Another request may have begun one meanwhile.
     const newer = this.#lists.get(key);
     if (newer !== undefined && newer !== known) return newer;
@@ -193,53 +183,35 @@ export class VisibleRepositories {
     const { readConfig, now } = this.#options;
     const names = (await readConfig()).workspaces.filter(isActive).map(({ workspace }) => workspace);
     const uuids = new Set<string>();
-    const unlistable = new Set<string>();
-    let isAccepted = false;
-    let hasFailed = false;
+    const notes = new Set<string>();
     await inTurns(names, CONCURRENT_WORKSPACES, async (workspace) => {
-      const result = credential ? await this.#listWorkspace(credential, workspace, uuids) : "unlistable";
-      if (result === "unlistable") unlistable.add(workspace.toLowerCase());
-      if (result === "accepted") isAccepted = true;
-      if (result === "failed") hasFailed = true;
+      const note = credential ? await this.#listWorkspace(credential, workspace, uuids) : NOT_LISTABLE;
+      if (note !== undefined) notes.add(note);
     });
-    return { uuids, unlistable, isAccepted, hasFailed, atMs: now() };
+    return { uuids, isAccepted: true, hasFailed: notes.has(NO_LIST), notes: [...notes], atMs: now() };
   }
 
+  /** @returns A note if repositories may be missing. */
   async #listWorkspace(
     credential: BitbucketCredential,
     workspace: string,
     uuids: Set<string>,
-  ): Promise<"accepted" | "hidden" | "unlistable" | "failed"> {
+  ): Promise<string | undefined> {
     try {
       let count = 0;
       for await (const { uuid } of this.#options.listReadable(credential, workspace)) {
-        if (++count > MAX_LISTED) return "unlistable";
+        if (++count > MAX_LISTED) return TOO_MANY;
         uuids.add(uuid);
       }
-      return "accepted";
+      return undefined;
     } catch (error) {
       // Not a member of the workspace.
-      if (error instanceof NotFoundError) return "hidden";
-      if (error instanceof LimitExceededError) return "unlistable";
+      if (error instanceof NotFoundError) return undefined;
+      if (error instanceof LimitExceededError) return TOO_MANY;
       if (!(error instanceof UpstreamError)) throw error;
       const { status } = error.context;
-      return status === 401 || status === 403 ? "unlistable" : "failed";
+      return status === 401 || status === 403 ? NOT_LISTABLE : NO_LIST;
     }
-  }
-
-  async #readable(
-    request: HttpRequest,
-    caller: Caller | undefined,
-    repositories: readonly VisibleRepository[],
-  ) {
-    const readable = new Set<VisibleRepository>();
-    const problems = new Set<string>();
-    await inTurns(repositories, CONCURRENT_QUESTIONS, async (one) => {
-      const decision = await this.#options.mayRead(request, caller?.authorization, one);
-      if (decision.kind === "allowed" && decision.uuid === one.uuid) readable.add(one);
-      if (decision.kind === "busy" || decision.kind === "unauthorized") problems.add(decision.text);
-    });
-    return { readable, problems: [...problems] };
   }
 }
 

@@ -1,6 +1,6 @@
 /** Which repositories pages show to whom, and what they cost. */
 import { expect, test } from "vitest";
-import { ASKED_PAGE_LENGTH, LIST_MS, PAGE_LENGTH } from "../../../lib/pages/visible-repositories.ts";
+import { LIST_MS, PAGE_LENGTH } from "../../../lib/pages/visible-repositories.ts";
 import { type RepositoryRecord, repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import { requestFor } from "../../support/http-request.ts";
 import { nameRepository } from "../../support/named-repository.ts";
@@ -31,8 +31,6 @@ test.each([
   ["a reader of one", RITA, ["site", "vault"]],
   ["an access token", ROBOT, ["plans", "site", "vault"]],
   ["an account without rights", STRANGER, ["site"]],
-  ["a username of git's, asked one by one", GIT_ONLY, ["plans", "site"]],
-  ["a token that may not list, asked one by one", NO_SCOPE, ["plans", "site"]],
   ["a member of other workspaces only", { ...STRANGER, listStatus: 404 }, ["site"]],
 ])("%s sees exactly its own, on the page and in the API", async (_, caller, expected) => {
   const { send, sessionOf } = await rig(caller ? [caller] : []);
@@ -64,22 +62,58 @@ test("what one may not read and what is not there have the same page", async () 
   }
 });
 
-test("a page of repositories that are asked one by one asks 20 times at most, and says so", async () => {
-  const repositories = Array.from({ length: 70 }, (_, n) => ({ slug: `r${n}`, isPrivate: true }));
-  const { send, sessionOf, questions } = await pageRig({
-    repositories,
-    callers: [{ ...GIT_ONLY, reads: ["r3"] }],
-  });
-  const headers = await sessionOf(GIT_ONLY);
-  questions.length = 0;
+test.each([
+  ["a username of git's", GIT_ONLY],
+  ["a token that may not list", NO_SCOPE],
+])("%s gets public repositories, and opens others by name", async (_, caller) => {
+  const { send, sessionOf } = await rig([caller]);
+  const headers = await sessionOf(caller);
   const { text } = await send("/", { headers });
-  // One more before: whether Bitbucket accepts the credential.
-  expect(questions).toHaveLength(1 + ASKED_PAGE_LENGTH);
-  expect(text).toContain("may not list repositories");
-  expect(text).toContain(`/?start=${ASKED_PAGE_LENGTH}`);
-  // Which would tell how many there are.
-  expect(text).not.toContain("of 70");
+  expect(shownIn(text)).toEqual(["site"]);
+  expect(text).toContain("Open a private one at /&lt;workspace&gt;/&lt;repository&gt;");
+  for (const [slug, status] of [
+    ["plans", 200],
+    ["vault", 404],
+  ] as const) {
+    const page = await send(`/acme/${slug}`, { headers: { ...headers, accept: "text/html" } });
+    expect([slug, page.status]).toEqual([slug, status]);
+  }
 });
+
+test.each([
+  ["an account without rights", STRANGER],
+  ["a username of git's", GIT_ONLY],
+  ["a token that may not list", NO_SCOPE],
+])(
+  "%s gets the same list, and asks Bitbucket the same, whether hidden names match or not",
+  async (_, caller) => {
+    const hidden = Array.from({ length: 2 * PAGE_LENGTH }, (_value, n) => ({
+      slug: `merger-${n}`,
+      isPrivate: true,
+    }));
+    const listAt = async (target: string, repositories: typeof hidden) => {
+      const { send, sessionOf, questions } = await pageRig({
+        repositories,
+        callers: [{ ...caller, reads: [] }],
+      });
+      const headers = await sessionOf(caller);
+      questions.length = 0;
+      const { data } = JSON.parse((await send(`/-/api/v1/repositories${target}`, { headers })).text);
+      return { data, questionCount: questions.length };
+    };
+    const none = await listAt("?search=absent", hidden.slice(0, 1));
+    expect(none.data).toMatchObject({ repositories: [], totalCount: 0 });
+    for (const target of [
+      "",
+      "?search=merger",
+      "?search=merger-7",
+      "?search=mergex",
+      "?start=20",
+      "?search=m&start=50",
+    ])
+      expect([target, await listAt(target, hidden)]).toEqual([target, none]);
+  },
+);
 
 test("where anonymous access is off, only a credential that Bitbucket accepts sees public repositories", async () => {
   const { send, sessionOf } = await pageRig({
