@@ -2,19 +2,22 @@
 import { join } from "node:path";
 import { App } from "aws-cdk-lib";
 import cdkJson from "../cdk.json" with { type: "json" };
-import { readSettingsFile } from "../lib/settings-file.ts";
+import { isSettingsFileMissing, MISSING_SETTINGS_FILE, readSettingsFile } from "../lib/settings-file.ts";
 import { bundleFunction, FUNCTION_NAMES, FUNCTION_SOURCES, type FunctionName } from "./bundle.ts";
-import { addMirrors } from "./mirrors.ts";
+import { addMirrors, refuseDeployment } from "./mirrors.ts";
 import { deploymentSettings, describeReach, settingsFileOf } from "./settings.ts";
 
 // The CLI hands the same over in a checkout; a package has no cdk.json.
 const app = new App({ context: cdkJson.context });
-const settings = deploymentSettings(readSettingsFile(settingsFileOf(app.node)));
-process.stderr.write(`${describeReach(settings)}\n`);
+const settingsFile = settingsFileOf(app.node);
+const isMissing = isSettingsFileMissing(settingsFile);
+const settings = deploymentSettings(readSettingsFile(settingsFile));
+process.stderr.write(`${isMissing ? MISSING_SETTINGS_FILE : describeReach(settings)}\n`);
 const codeFolders = Object.fromEntries(
   await Promise.all(FUNCTION_NAMES.map(async (name) => [name, await bundled(name)] as const)),
 ) as Record<FunctionName, string>;
-addMirrors(app, settings, codeFolders);
+const mirrors = addMirrors(app, settings, codeFolders);
+if (isMissing) refuseDeployment(mirrors, MISSING_SETTINGS_FILE);
 
 async function bundled(name: FunctionName): Promise<string> {
   // In a package (infra/package.ts) they are beside this file.

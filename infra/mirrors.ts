@@ -1,6 +1,7 @@
 /** The stacks of a deployment: a mirror for each region, each by itself. */
 import {
   type App,
+  CfnParameter,
   DefaultStackSynthesizer,
   type IStackSynthesizer,
   type StackProps,
@@ -25,6 +26,12 @@ export function addMirrors(
   const { regions } = settings;
   if (regions.length === 0) return [addMirror(app, settings, codeFolders, undefined)];
   return regions.map((region) => addMirror(app, settings, codeFolders, region));
+}
+
+/** Templates are made all the same. A parameter without a value is refused by `cdk deploy` and by CloudFormation, before anything changes. */
+export function refuseDeployment(mirrors: readonly Mirror[], reason: string): void {
+  for (const stack of mirrors.flatMap(({ storage, service }) => [storage, service]))
+    new CfnParameter(stack, "SettingsFileIsMissing", { type: "String", description: reason });
 }
 
 function addMirror(

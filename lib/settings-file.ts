@@ -2,7 +2,7 @@
  * `nearside.config.json`: the settings of a server or a deployment, by the table in lib/settings.ts. The server, the command line and the
  * CDK app read it. A setting of both is at the top level, others are in `server` or `deployment`.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import * as z from "zod";
 import { parseAddressRanges } from "./address-ranges.ts";
 import { ConfigError } from "./errors.ts";
@@ -30,6 +30,14 @@ export function readSettingsFile(path: string | undefined): FileSettings {
     throw new ConfigError(`${file} cannot be read`, { cause: error });
   }
   return parseSettingsFile(text, file);
+}
+
+/** Why nothing is deployed without a settings file, and what to do. */
+export const MISSING_SETTINGS_FILE = `${SETTINGS_FILE} is missing in this folder, and without settings a deployment accepts requests from any address. Restore the file of the last deployment; for a first one, write {} into it.`;
+
+/** @param path - As of `readSettingsFile`. */
+export function isSettingsFileMissing(path: string | undefined): boolean {
+  return path === undefined && !existsSync(SETTINGS_FILE);
 }
 
 /** @param file - Its name, for messages. @throws {ConfigError} Names every problem. */

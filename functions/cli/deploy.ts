@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
-import { readSettingsFile, SETTINGS_FILE } from "../../lib/settings-file.ts";
+import {
+  isSettingsFileMissing,
+  MISSING_SETTINGS_FILE,
+  readSettingsFile,
+  SETTINGS_FILE,
+} from "../../lib/settings-file.ts";
 import packageJson from "../../package.json" with { type: "json" };
 
 interface DeployOptions {
@@ -23,7 +28,7 @@ Exit codes: those of cdk; 2 for wrong settings.`;
 
 export function deployCommand(command: Command): void {
   command
-    .option("--config <file>", `settings; ${SETTINGS_FILE} in the current folder by default, if there is one`)
+    .option("--config <file>", `settings; ${SETTINGS_FILE} in the current folder by default`)
     .option("--plan", "show who can reach the API and what would change, and change nothing")
     .option("--yes", "do not ask before permissions change")
     .addHelpText("after", EXPLANATION)
@@ -33,6 +38,7 @@ export function deployCommand(command: Command): void {
 /** Its exit code is that of cdk. */
 async function deploy({ config, plan, yes }: DeployOptions): Promise<void> {
   // What is wrong with the settings is said before anything is started.
+  if (isSettingsFileMissing(config)) throw new ConfigError(MISSING_SETTINGS_FILE);
   readSettingsFile(config);
   const args = [
     ...(plan ? ["diff"] : ["deploy", "--all", ...(yes ? ["--require-approval", "never"] : [])]),

@@ -1,7 +1,7 @@
 /** The package, installed from its tarball into an empty folder, without network and without npm's cache. */
 import { execFile, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, readdir, readFile, realpath, stat, symlink } from "node:fs/promises";
+import { mkdir, readdir, readFile, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -134,13 +134,24 @@ test("its CDK app describes the stacks, with aws-cdk-lib from the folder that it
   const synthesize = () => promisify(execFile)(process.execPath, [app], { cwd, env });
   await expect(synthesize()).rejects.toThrow("Cannot find module 'aws-cdk-lib'");
   const { dependencies, devDependencies } = packageJson;
-  await expect(nearside(["deploy", "--plan"])).rejects.toThrow(
+  const settings = join(cwd, "nearside.config.json");
+  await writeFile(settings, "{}");
+  await expect(nearside(["deploy", "--plan", "--config", settings])).rejects.toThrow(
     `npm install aws-cdk@${devDependencies["aws-cdk"]} aws-cdk-lib@${dependencies["aws-cdk-lib"]} constructs@${dependencies.constructs}`,
   );
 
   await symlink(join(PROJECT_FOLDER, "node_modules"), join(cwd, "node_modules"));
-  await synthesize();
+  await rm(settings);
+  expect((await synthesize()).stderr).toContain("nearside.config.json is missing");
+  for (const name of ["Nearside-Storage", "Nearside-Service"]) {
+    const { Parameters } = JSON.parse(await readFile(join(output, `${name}.template.json`), "utf8"));
+    // AWS's CLI and CloudFormation refuse a deployment that gives it no value.
+    expect(Parameters.SettingsFileIsMissing).toEqual({ Type: "String", Description: expect.anything() });
+  }
+  await writeFile(settings, "{}");
+  expect((await synthesize()).stderr).toContain("accepts requests from any address");
   const template = JSON.parse(await readFile(join(output, "Nearside-Service.template.json"), "utf8"));
+  expect(template.Parameters).not.toHaveProperty("SettingsFileIsMissing");
   const types = Object.values(template.Resources as Record<string, { Type: string }>).map(({ Type }) => Type);
   expect(types.filter((type) => type === "AWS::Lambda::Function").length).toBeGreaterThanOrEqual(7);
 });

@@ -36,6 +36,7 @@ describe("nearside deploy", () => {
 
   test("is cdk deploy of all stacks, and --plan is cdk diff, on the app and with the settings file", async () => {
     const args = await installCdk();
+    await writeFile(join(folder.path, "nearside.config.json"), "{}");
     await run();
     expect((await args()).slice(0, 3)).toEqual(["deploy", "--all", "--app"]);
     expect((await args())[3]).toContain("infra/app.ts");
@@ -45,7 +46,17 @@ describe("nearside deploy", () => {
     expect((await args()).slice(-2)).toEqual(["--context", "config=acme.json"]);
   });
 
+  test.each([[[]], [["--plan"]]])("starts nothing without a settings file: %j", async (args) => {
+    const started = await installCdk();
+    await expect(run(...args)).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/nearside\.config\.json is missing.*write \{\} into it/),
+    });
+    await expect(started()).rejects.toThrow("ENOENT");
+  });
+
   test("starts nothing for wrong settings or without the CDK, and ends as cdk does", async () => {
+    await writeFile(join(folder.path, "nearside.config.json"), "{}");
     await expect(run()).rejects.toMatchObject({
       code: 2,
       stderr: expect.stringContaining("npm install aws-cdk"),
