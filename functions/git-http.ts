@@ -33,7 +33,7 @@ const { log, onStoreRequest } = functionLog(config);
 const location = { client: createS3Client({ onRequest: onStoreRequest }), bucket: config.bucket };
 const store = new S3BlobStore(location);
 const urls = new S3BlobUrls(location);
-/** The last part of an upload takes a second. The client waits for it with the whole pack in its hands. */
+/** The last part of an upload takes a second. The client has received the whole pack, and waits for it. */
 const storage = repositoryStorage(store, log, {
   maxKeepingWaitMs: 5_000,
   maxBytes: LAMBDA_ANSWER_LIMIT.maxPlannedBytes,

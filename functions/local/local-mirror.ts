@@ -1,4 +1,4 @@
-/** The whole mirror in one process: server, webhook receiver, worker, reconcile rounds, relay. */
+/** Puts the mirror of one process together: server, webhook receiver, worker, reconcile rounds, relay. */
 import { randomBytes } from "node:crypto";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";

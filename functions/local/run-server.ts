@@ -1,4 +1,4 @@
-/** The whole mirror in one process, over a folder or a bucket. Not deployed. */
+/** Starts and stops the process of `nearside serve`: settings, store, signals, exit. Not deployed. */
 import { once } from "node:events";
 import { pino } from "pino";
 import { errorFields } from "../../lib/errors.ts";

@@ -1,4 +1,4 @@
-/** What the mirror asks Bitbucket to find out whether it is away: its own accounts, two mirrored repositories by chance. */
+/** What the mirror asks Bitbucket to find out whether it is unavailable: its own accounts, two mirrored repositories by chance. */
 import type { ReadQuestion } from "../../lib/auth/ports.ts";
 import { authorizationHeader, type BitbucketAccount, gitCredential } from "../../lib/bitbucket/credential.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";

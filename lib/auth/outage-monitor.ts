@@ -1,5 +1,5 @@
 /**
- * Judges whether the primary is away for everyone. Callers choose what their questions are about, so these never count as
+ * Judges whether the primary is unavailable for everyone. Callers choose what their questions are about, so these never count as
  * evidence: they are only the occasion to ask the primary as the mirror itself, about repositories that no caller chose. All
  * processes share the result in the store for 10 s, so a process that has seen nothing yet can judge as well.
  */

@@ -4,7 +4,7 @@ import { pathSegment } from "./rest-api.ts";
 import { type OnSkipped, readPages } from "./rest-pages.ts";
 import { DEFAULT_REST_API_LIMITS, type RestApiOptions, requestJson } from "./rest-request.ts";
 
-/** Where a webhook hangs: on a workspace, or on one repository of it. */
+/** Where a webhook is registered: on a workspace, or on one repository of it. */
 export interface HookPlace {
   readonly workspace: string;
   /** Of the repository, without braces. */

@@ -33,14 +33,8 @@ import { type PushRelay, relayPush, relaysTo } from "./push-relay.ts";
 import { decodedBody } from "./request-body.ts";
 import { type AdmittedRequest, callerNames, RequestLoad } from "./request-load.ts";
 import { NO_CACHE_HEADERS, routeOf, type Service } from "./route.ts";
-import {
-  answerStatus,
-  answerWait,
-  freshnessLine,
-  type ReadState,
-  type ServedSource,
-  staleNotice,
-} from "./status.ts";
+import type { ServedSource } from "./served-source.ts";
+import { answerStatus, answerWait, freshnessLine, type ReadState, staleNotice } from "./status.ts";
 
 export interface FindNeeds {
   /** Whether the answer will take the refs. */

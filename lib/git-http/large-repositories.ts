@@ -17,7 +17,7 @@ import { textBlobs } from "../repo/text-blobs.ts";
 import type { WholeBlobs } from "../store/blob-store.ts";
 import type { AllowedAccess } from "./access-decision.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
-import type { ServedSource } from "./status.ts";
+import type { ServedSource } from "./served-source.ts";
 import type { StreamTier } from "./stream-tier.ts";
 
 /**

@@ -3,7 +3,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { describeAge } from "../age.ts";
 import { byteText } from "../git/byte-text.ts";
 import { type ObjectId, parseObjectId } from "../git/object-id.ts";
-import type { UploadPackSource } from "../git/ports.ts";
 import { isRefName } from "../git/ref-name.ts";
 import { findRef, refValuesAmong } from "../git/upload-pack/find-refs.ts";
 import { findUnreachable } from "../git/walk/reachable.ts";
@@ -12,18 +11,7 @@ import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import type { RepositoryRecord } from "../repo/repository-record.ts";
 import type { AllowedAccess } from "./access-decision.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
-
-/** A repository to serve, and when the primary's refs were last seen to be its refs. */
-export interface ServedSource extends UploadPackSource {
-  readonly verifiedAt?: Date;
-  /** Time of the primary's last webhook for a push; absent where no other process gets webhooks. */
-  readonly announcedAt?: Date | undefined;
-  /** The same for requests of one caller. */
-  forCaller?(caller: string, serverUrl?: string): ServedSource;
-  readonly uuid?: string;
-  /** One up at each publish. */
-  readonly generation?: number;
-}
+import type { ServedSource } from "./served-source.ts";
 
 /** How the mirroring of a repository goes; `undefined` if nothing is noted. */
 export type ReadState = (uuid: string) => Promise<RepositoryRecord | undefined>;

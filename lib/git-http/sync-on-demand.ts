@@ -13,7 +13,7 @@ import { readNamedRecord } from "../repo/repository-record.ts";
 import { resolveRepository } from "../repo/resolve-repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { FindNeeds, OnDemand } from "./git-http.ts";
-import type { ServedSource } from "./status.ts";
+import type { ServedSource } from "./served-source.ts";
 
 /** A repository, and when its refs were last verified. */
 export interface SyncedSource extends ServedSource {

@@ -12,11 +12,11 @@ import { lfsFileKey, type RepositoryUuid } from "../repo/layout.ts";
 import { isConfirmed, LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
 import type { LfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
-import { type AskLfsPrimary, askForEntries } from "./ask-primary.ts";
 import type { AskedObject, LfsBatch } from "./batch-request.ts";
 import type { CopyRequests } from "./copy-requests.ts";
 import type { KnownRights } from "./known-rights.ts";
 import { lfsError, lfsResponse } from "./lfs-response.ts";
+import { type AskLfsPrimary, askForEntries } from "./upstream-entries.ts";
 
 export interface DownloadOptions {
   readonly rights: KnownRights;

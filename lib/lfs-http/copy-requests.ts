@@ -1,4 +1,4 @@
-/** Has files copied that callers asked for. The same ones once in a while, however often they are asked for. */
+/** Enqueues copies of the files that callers asked for, each at most once in five minutes. */
 import { boundedCache } from "../auth/bounded-cache.ts";
 import type { LfsEntry } from "../bitbucket/lfs-batch.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";

@@ -1,6 +1,6 @@
 /**
  * The right to serve a file is the primary's confirmation, which is asked for again after a week. What it no longer confirms is
- * not served any more. Where it drops many files within a day it may be ill, or the account may have lost a right: then their
+ * not served any more. Where it drops many files within a day it may be faulty, or the account may have lost a right: then their
  * rights are held, and the primary is asked again each day. After a week of the same answer it is believed.
  */
 import { CONFIRM_AFTER_DAYS, LFS_STATE, type LfsRecord, MAX_HELD_DAYS } from "../repo/lfs-rights-table.ts";

@@ -80,7 +80,7 @@ export async function requestFind(
   await queue.send([{ groupId, dedupId: `find-${uuid}-${eventId}`, body: JSON.stringify(job) }]);
 }
 
-/** Has files deleted that no repository has a record of. */
+/** Enqueues the deletion of files that no repository has a record of. */
 export async function requestSweep(queue: JobQueue): Promise<void> {
   const queuedAt = new Date().toISOString();
   const body = JSON.stringify({ kind: "sweep", queuedAt } satisfies LfsJob);
@@ -88,7 +88,7 @@ export async function requestSweep(queue: JobQueue): Promise<void> {
   await queue.send([{ groupId: "lfs-sweep", dedupId: "lfs-sweep", body }]);
 }
 
-/** Has files copied; the same files once within five minutes. @param again - Says that they are asked for anew. */
+/** Enqueues copies of files, the same ones once within five minutes. @param again - Says that they are asked for anew. */
 export async function requestCopies(
   queue: JobQueue,
   { workspace, uuid }: LfsRepository,

@@ -128,7 +128,7 @@ async function filesOf(
     const number = numbers[pack]?.[table.indexNumberAt(row)] as number;
     const oid = table.records.oidAt(row);
     // Those of one oid follow each other.
-    if (oid !== last && (marks?.isSent(number) ?? true)) {
+    if (oid !== last && (marks?.isMarked(number) ?? true)) {
       files.push({ oid, sizeBytes: table.sizeBytesAt(row) });
       last = oid;
     }

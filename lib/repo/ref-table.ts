@@ -1,5 +1,5 @@
 /**
- * The refs of one generation in the bytes that they are stored as. They are sorted, so a ref is found by halving, and
+ * The refs of one generation in the bytes that they are stored as. They are sorted, so a ref is found by binary search, and
  * half a million of them take no memory but their text.
  */
 import { CorruptPackError, ProtocolError } from "../errors.ts";

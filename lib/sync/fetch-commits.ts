@@ -1,4 +1,4 @@
-/** Fetches the commits of a history without trees and blobs (`filter tree:0`): some hundredths of the whole. */
+/** Fetches the commits of a history without trees and blobs (`filter tree:0`): a few percent of the whole. */
 
 import type { UpstreamGit } from "../bitbucket/upstream-git.ts";
 import { LimitExceededError } from "../errors.ts";

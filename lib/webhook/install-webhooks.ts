@@ -1,5 +1,5 @@
 /**
- * Puts up, repairs and takes down the mirror's webhooks in one workspace: one on the workspace, or where the account may not do
+ * Creates, repairs and deletes the mirror's webhooks in one workspace: one on the workspace, or where the account may not do
  * that, one on each repository. What is ours is known by its description, whatever happened to the rest of it.
  */
 import { createHash } from "node:crypto";

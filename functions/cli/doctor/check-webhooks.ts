@@ -1,4 +1,4 @@
-/** Whether Bitbucket's webhooks hang where the mirror has put them, and lead to it. */
+/** Whether the mirror's webhooks are registered at Bitbucket, and lead to it. */
 import type { Hook } from "../../../lib/bitbucket/hooks-api.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
 import { readWorkspaceIndex } from "../../../lib/mirror/workspace-index.ts";

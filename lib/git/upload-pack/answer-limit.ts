@@ -1,4 +1,7 @@
-/** Refuses an answer that is larger than its transport can send: in an ERR packet, before the first byte of the pack. */
+/**
+ * Refuses an answer that is larger than its transport can send: in an ERR packet, before the first byte of the pack. One that
+ * turns out larger than planned ends on side-band 3.
+ */
 import { LimitExceededError } from "../../errors.ts";
 import type { AnswerItem, UploadPackSource } from "../ports.ts";
 import type { AnswerPlanning, FinishedPack, PackPlan, ProgressText } from "./plan.ts";

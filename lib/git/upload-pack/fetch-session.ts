@@ -1,14 +1,15 @@
-/** What the phases of one fetch share. */
+/** One fetch: refuses what may not be wanted, negotiates, plans the shallow lines and the pack. */
 import type { ObjectId } from "../object-id.ts";
 import type { AnswerRequest, ObjectReader, Ref, RefList, UploadPackSource } from "../ports.ts";
 import type { ObjectFilter } from "../walk/object-filter.ts";
-import { findServedBy, findUnreachable } from "../walk/reachable.ts";
+import { findServedBy } from "../walk/reachable.ts";
 import { WorkSlices } from "../work-slices.ts";
 import { type AnswerSubject, answerKey, isWorthSharing } from "./answer-key.ts";
+import { findRefusedWant, wantsBesideTips } from "./check-wants.ts";
 import { CommonHaves } from "./common-haves.ts";
 import type { FetchRequest } from "./fetch-request.ts";
 import { loadFilter } from "./filter-spec.ts";
-import { findRef, refValuesAmong, resolveHead } from "./find-refs.ts";
+import { findRef, resolveHead } from "./find-refs.ts";
 import { planByRecipe } from "./kept-recipe.ts";
 import type { Negotiation } from "./negotiate.ts";
 import { canOfferPacks, offerPacks } from "./packfile-uris.ts";
@@ -260,30 +261,4 @@ async function findWantedRefs(
     wanted.push({ name, id: ref.id });
   }
   return wanted;
-}
-
-/** @returns A want that is neither a ref's value nor reachable from one. */
-async function findRefusedWant(
-  source: UploadPackSource,
-  refList: RefList,
-  wants: readonly ObjectId[],
-): Promise<ObjectId | undefined> {
-  const others = wantsBesideTips(refList, wants);
-  if (others.length === 0) return undefined;
-  const objects = await source.openObjects();
-  for (const id of others) {
-    const pause = objects.slices.spend(1);
-    if (pause !== undefined) await pause;
-    if (objects.findId(id) < 0) return id;
-  }
-  if (!source.mayHoldUnreachable) return undefined;
-  const [unreachable] = await findUnreachable(objects, refList, others);
-  return unreachable;
-}
-
-/** @returns Those that are neither a ref's value nor HEAD's. */
-function wantsBesideTips(refList: RefList, wants: readonly ObjectId[]): ObjectId[] {
-  const tips = refValuesAmong(refList, new Set(wants));
-  const headId = "commitId" in refList.head ? refList.head.commitId : undefined;
-  return wants.filter((id) => id !== headId && !tips.has(id));
 }

@@ -1,4 +1,4 @@
-/** Refs among many, without a look at each: by halving, as they are sorted. */
+/** Finds refs among many by binary search: they are sorted. */
 import type { ObjectId } from "../object-id.ts";
 import { encodePktLine } from "../pktline.ts";
 import type { Ref, RefLineForm, RefList } from "../ports.ts";

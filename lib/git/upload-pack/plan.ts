@@ -103,7 +103,7 @@ export async function* planPack(
     objects,
     objectNumbers: marks.sentObjects,
     // What is sent has a place in the pack: as a base by name, too, it could close a circle.
-    clientHas: (objectNumber) => !marks.isSent(objectNumber) && clientHas(objectNumber),
+    clientHas: (objectNumber) => !marks.isMarked(objectNumber) && clientHas(objectNumber),
     isThin: request.thinPack && request.commonCommits.length > 0,
   };
 }
@@ -167,7 +167,7 @@ async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList:
     const pause = reader.slices.spend(1);
     if (pause !== undefined) await pause;
     const peeledNumber = peeledId === undefined ? -1 : reader.findId(peeledId);
-    if (peeledNumber >= 0 && marks.isSent(peeledNumber)) ids.push(id);
+    if (peeledNumber >= 0 && marks.isMarked(peeledNumber)) ids.push(id);
   }
   for (const id of ids) {
     const peeled = await peelObject(reader, id);

@@ -24,12 +24,12 @@ export class ObjectMarks {
   }
 
   markSent(objectNumber: ObjectNumber): void {
-    if (this.isSent(objectNumber)) return;
+    if (this.isMarked(objectNumber)) return;
     this.#marks[objectNumber] = (this.#marks[objectNumber] ?? 0) | SENT;
     this.#sent.push(objectNumber);
   }
 
-  isSent(objectNumber: ObjectNumber): boolean {
+  isMarked(objectNumber: ObjectNumber): boolean {
     return ((this.#marks[objectNumber] ?? 0) & SENT) !== 0;
   }
 

@@ -22,7 +22,7 @@ export async function findServedBy(
   const marks = await reachedCommits(reader, refList);
   return (id) => {
     const objectNumber = reader.findId(id);
-    return objectNumber >= 0 && marks.isSent(objectNumber) ? objectNumber : -1;
+    return objectNumber >= 0 && marks.isMarked(objectNumber) ? objectNumber : -1;
   };
 }
 
@@ -44,7 +44,7 @@ export async function findUnreachable(
   const marks = commitsOnly
     ? await reachedCommits(reader, refList)
     : await walkFrom(reader, tipIds(refList), false);
-  return new Set(ids.filter((id) => !marks.isSent(reader.findId(id))));
+  return new Set(ids.filter((id) => !marks.isMarked(reader.findId(id))));
 }
 
 /** @param mayHoldUnreachable - If not, whatever is here is reached. */

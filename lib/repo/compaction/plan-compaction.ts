@@ -47,7 +47,7 @@ export async function planCompaction(
   return {
     runs: runsOf(isMerged.map((isChosen, i) => isChosen || isDropping[i] === true)),
     dropsUnreachable: true,
-    isKept: (objectNumber) => reachable.isSent(objectNumber),
+    isKept: (objectNumber) => reachable.isMarked(objectNumber),
   };
 }
 
@@ -78,12 +78,12 @@ function holdUnreachable(objects: ObjectDatabase, packCount: number, reachable: 
   const namesLost = (packNumber: PackNumber, objectNumber: ObjectNumber): boolean => {
     const predecessor = predecessors?.[objectNumber] ?? -1;
     return (
-      predecessor >= 0 && !reachable.isSent(predecessor) && packs.packNumberOf(objectNumber) === packNumber
+      predecessor >= 0 && !reachable.isMarked(predecessor) && packs.packNumberOf(objectNumber) === packNumber
     );
   };
   return Array.from({ length: packCount }, (_, packNumber) =>
     packs
       .numbersOf(packNumber)
-      .some((objectNumber) => !reachable.isSent(objectNumber) || namesLost(packNumber, objectNumber)),
+      .some((objectNumber) => !reachable.isMarked(objectNumber) || namesLost(packNumber, objectNumber)),
   );
 }

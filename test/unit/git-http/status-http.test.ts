@@ -1,7 +1,7 @@
 /** The status function's handler answers as `gitHttp` does, and nothing of git. */
 import { expect, test } from "vitest";
 import { type GitHttpOptions, gitHttp } from "../../../lib/git-http/git-http.ts";
-import type { ServedSource } from "../../../lib/git-http/status.ts";
+import type { ServedSource } from "../../../lib/git-http/served-source.ts";
 import { statusHttp } from "../../../lib/git-http/status-http.ts";
 import { textResponse } from "../../../lib/http/error-response.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";

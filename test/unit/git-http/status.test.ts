@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { type ObjectId, parseObjectId } from "../../../lib/git/object-id.ts";
 import { StreamBudget } from "../../../lib/git/pack/stream-prefetch.ts";
-import { answerStatus, answerWait, type ServedSource } from "../../../lib/git-http/status.ts";
+import type { ServedSource } from "../../../lib/git-http/served-source.ts";
+import { answerStatus, answerWait } from "../../../lib/git-http/status.ts";
 import { readResponse, requestFor } from "../../support/http-request.ts";
 
 const OLD = parseObjectId("a".repeat(40));

@@ -1,7 +1,7 @@
 /** How long, and how often, the primary is asked for one caller. */
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { type AskLfsPrimary, askForEntries } from "../../../lib/lfs-http/ask-primary.ts";
+import { type AskLfsPrimary, askForEntries } from "../../../lib/lfs-http/upstream-entries.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 
 const OBJECTS = Array.from({ length: 500 }, (_, i) => ({
