@@ -40,7 +40,7 @@ import type { NamedRepository } from "./ports.ts";
 import { RepositoryFacts } from "./repository-facts.ts";
 import { repositoryPage } from "./repository-page.ts";
 import { Sessions } from "./sessions.ts";
-import { sessionEnded, signIn, signOut } from "./sign-in.ts";
+import { readSignInForm, SIGN_IN_PATH, sessionEnded, signIn, signOut } from "./sign-in.ts";
 import { messagePage, signInPage } from "./sign-in-page.ts";
 import { inTurns, VisibleRepositories, type VisibleRepository } from "./visible-repositories.ts";
 
@@ -69,7 +69,9 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
   };
   const admission = new Admission(ADMISSION);
   return async (request) => {
-    const answer = answerOf(request, context);
+    // Before the request takes a place: forms that never end would keep all of them.
+    const form = await readSignInForm(request);
+    const answer = answerOf(request, form, context);
     if (answer === undefined) return undefined;
     const end = await admission.enter(addressBlock(request.remoteAddress), request.signal);
     try {
@@ -82,11 +84,15 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
 
 type Answer = () => Promise<HttpResponse> | HttpResponse;
 
-function answerOf(request: HttpRequest, context: Context): Answer | undefined {
+function answerOf(
+  request: HttpRequest,
+  form: URLSearchParams | undefined,
+  context: Context,
+): Answer | undefined {
   const { path, method } = request;
   const isRead = method === "GET" || method === "HEAD";
-  if (path === "/-/sign-in") {
-    if (method === "POST") return () => signIn(request, context);
+  if (path === SIGN_IN_PATH) {
+    if (method === "POST") return () => signIn(request, form, context);
     return isRead
       ? () => htmlResponse(request, 200, signInPage({ viewer: viewerOf(undefined, context) }))
       : undefined;

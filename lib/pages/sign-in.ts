@@ -1,4 +1,5 @@
 /** Sessions: begun by a credential that Bitbucket accepts, ended by the visitor or after an hour. */
+import { bodyWithin } from "../http/body-within.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { readBody } from "../read-body.ts";
 import { callerOf } from "./caller.ts";
@@ -8,16 +9,30 @@ import { isSameOrigin } from "./same-origin.ts";
 import { MAX_CREDENTIAL_LENGTH, sessionCookie } from "./sessions.ts";
 import { signInPage } from "./sign-in-page.ts";
 
-const MAX_FORM_BYTES = 16 * 1024;
+export const SIGN_IN_PATH = "/-/sign-in";
 
-export async function signIn(request: HttpRequest, context: Context): Promise<HttpResponse> {
+const MAX_FORM_BYTES = 16 * 1024;
+const FORM_TIME = { maxMs: 10_000, maxIdleMs: 10_000 };
+
+/**
+ * @returns `undefined` if there is no form, or another site has sent it.
+ * @throws {LimitExceededError} @throws {OverloadedError} 408: it does not arrive in time.
+ */
+export async function readSignInForm(request: HttpRequest): Promise<URLSearchParams | undefined> {
+  if (request.method !== "POST" || request.path !== SIGN_IN_PATH || !isSameOrigin(request)) return undefined;
+  const body = await readBody(bodyWithin(request.body, FORM_TIME), MAX_FORM_BYTES, "the form");
+  return new URLSearchParams(body.toString("utf8"));
+}
+
+export async function signIn(
+  request: HttpRequest,
+  form: URLSearchParams | undefined,
+  context: Context,
+): Promise<HttpResponse> {
   const viewer = viewerOf(undefined, context);
   const refuse = (status: number, problem: string, user = "") =>
     htmlResponse(request, status, signInPage({ viewer, problem, user }));
-  if (!isSameOrigin(request)) return refuse(403, "The form was sent by another site. Sign in here.");
-  const form = new URLSearchParams(
-    (await readBody(request.body, MAX_FORM_BYTES, "the form")).toString("utf8"),
-  );
+  if (form === undefined) return refuse(403, "The form was sent by another site. Sign in here.");
   const user = (form.get("user") ?? "").trim();
   const token = (form.get("token") ?? "").trim();
   if (token === "") return refuse(400, "Enter a token.", user);

@@ -1,6 +1,6 @@
 /** What keeps pages safe: sessions, forms, escaping, headers. */
 import { gunzipSync } from "node:zlib";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Sessions } from "../../../lib/pages/sessions.ts";
 import { collect } from "../../support/byte-chunks.ts";
 import { requestFor } from "../../support/http-request.ts";
@@ -88,6 +88,26 @@ test("a browser without fetch metadata signs in by its Origin", async () => {
   const headers = { origin: "http://mirror.example" };
   const body = Buffer.from("user=rita@example.com&token=rita-page-token");
   expect(await send("/-/sign-in", { method: "POST", headers, body })).toMatchObject({ status: 303 });
+});
+
+test("forms that never end keep no page from others, and are refused after ten seconds", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  try {
+    const { answer, send } = await rig();
+    const body = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
+    const form = requestFor("/-/sign-in", {
+      method: "POST",
+      headers: { host: "mirror.example", "sec-fetch-site": "same-origin" },
+    });
+    const forms = Array.from({ length: 100 }, (_, n) =>
+      answer({ ...form, body, remoteAddress: `192.0.2.${n % 2 === 0 ? 7 : n}` }).catch((error) => error),
+    );
+    expect(await send("/")).toMatchObject({ status: 200 });
+    await vi.advanceTimersByTimeAsync(10_000);
+    for (const refused of await Promise.all(forms)) expect(refused).toMatchObject({ status: 408 });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test.each([
