@@ -31,9 +31,9 @@ import {
 } from "./doctor/check-mirror.ts";
 import { checkStore } from "./doctor/check-store.ts";
 import { checkWebhooks } from "./doctor/check-webhooks.ts";
-import { type Finding, fail, failedWith, ok } from "./doctor/finding.ts";
+import { describe, type Finding, fail, failedWith, ok } from "./doctor/finding.ts";
 import { Findings } from "./explain.ts";
-import { counted, visible } from "./table.ts";
+import { counted } from "./table.ts";
 
 interface DoctorOptions extends PrimaryOptions {
   readonly mirrorUrl?: string;
@@ -182,11 +182,4 @@ async function checkRelay(
   } catch (error) {
     return failedWith(name, error, "Store the secret, or remove the webhook with nearside relay remove.");
   }
-}
-
-const LABELS = { ok: "OK  ", fail: "FAIL", skipped: "SKIP" } as const;
-
-function describe({ check: name, status, detail, advice }: Finding): string {
-  const line = `${LABELS[status]} ${visible(name)}: ${visible(detail)}`;
-  return advice === undefined ? line : `${line}\n     ${visible(advice)}`;
 }

@@ -22,8 +22,19 @@ beforeEach(async () => {
 afterEach(() => folder.remove());
 
 describe("nearside deploy", () => {
+  let aws: Awaited<ReturnType<typeof fakeAws>>;
+  let account: FakeAccount;
+  beforeEach(async () => {
+    account = { ...ROOMY };
+    aws = await fakeAws(account);
+  });
+  afterEach(() => aws.close());
+
   const run = (...args: string[]) =>
-    promisify(execFile)(process.execPath, [NEARSIDE, "deploy", ...args], { cwd: folder.path });
+    promisify(execFile)(process.execPath, [NEARSIDE, "deploy", ...args], {
+      cwd: folder.path,
+      env: { ...process.env, ...awsEnvironment(aws.url) },
+    });
 
   /** Notes its arguments, and ends with `exitCode`. */
   async function installCdk(exitCode = 0): Promise<() => Promise<string[]>> {
@@ -55,6 +66,33 @@ describe("nearside deploy", () => {
     await expect(started()).rejects.toThrow("ENOENT");
   });
 
+  test.each([
+    [{ concurrency: { ConcurrentExecutions: 10, UnreservedConcurrentExecutions: 10 } }, "gitConcurrency"],
+    [{ gateway: { throttleSettings: { rateLimit: 10_000 } } }, "apiLogRole"],
+    [{ bootstrapVersion: undefined }, "npx cdk bootstrap"],
+  ])("starts nothing in an account where it cannot succeed: %j", async (lacking, advice) => {
+    const started = await installCdk();
+    await writeFile(join(folder.path, "nearside.config.json"), "{}");
+    Object.assign(account, lacking);
+    await expect(run("--yes")).rejects.toMatchObject({ code: 3, stderr: expect.stringContaining(advice) });
+    await expect(started()).rejects.toThrow("ENOENT");
+    expect((await run("--plan")).stderr).toContain(advice);
+    expect((await started())[0]).toBe("diff");
+  });
+
+  test("goes on where room is only doubtful, or AWS does not say", async () => {
+    const started = await installCdk();
+    await writeFile(
+      join(folder.path, "nearside.config.json"),
+      '{"deployment": {"regions": "eu-west-1,us-east-1"}}',
+    );
+    account.concurrency = { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 700 };
+    expect((await run()).stderr.match(/which leaves -51/g)).toHaveLength(2);
+    expect((await started())[0]).toBe("deploy");
+    aws.close();
+    expect((await run()).stderr).toContain("FAIL quota");
+  });
+
   test("starts nothing for wrong settings or without the CDK, and ends as cdk does", async () => {
     await writeFile(join(folder.path, "nearside.config.json"), "{}");
     await expect(run()).rejects.toMatchObject({
@@ -76,6 +114,20 @@ interface FakeAccount {
   gateway: { throttleSettings: { rateLimit: number }; cloudwatchRoleArn?: string };
   bootstrapVersion: string | undefined;
   denied: string[];
+}
+
+const ROOMY: FakeAccount = {
+  concurrency: { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 1000 },
+  gateway: { throttleSettings: { rateLimit: 10_000 }, cloudwatchRoleArn: "arn:aws:iam::1:role/logs" },
+  bootstrapVersion: "30",
+  denied: [],
+};
+
+function awsEnvironment(url: string): Record<string, string> {
+  return {
+    ...{ AWS_ENDPOINT_URL: url, AWS_REGION: "eu-west-1" },
+    ...{ AWS_ACCESS_KEY_ID: "test-key", AWS_SECRET_ACCESS_KEY: "test-secret", AWS_SESSION_TOKEN: "" },
+  };
 }
 
 /** Answers as AWS documents the operations that the checks use. */
@@ -124,23 +176,12 @@ async function fakeAws(account: FakeAccount): Promise<{ url: string; asked: stri
 }
 
 describe("nearside doctor --quotas --permissions", () => {
-  const ROOMY: FakeAccount = {
-    concurrency: { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 1000 },
-    gateway: { throttleSettings: { rateLimit: 10_000 }, cloudwatchRoleArn: "arn:aws:iam::1:role/logs" },
-    bootstrapVersion: "30",
-    denied: [],
-  };
-
   async function doctor(account: FakeAccount, settings: object = {}) {
     const aws = await fakeAws(account);
     const config = join(folder.path, "settings.json");
     await writeFile(config, JSON.stringify({ deployment: settings }));
     const args = ["doctor", "--quotas", "--permissions", "--json", "--config", config];
-    const env = {
-      ...{ AWS_ENDPOINT_URL: aws.url, AWS_REGION: "eu-west-1" },
-      ...{ AWS_ACCESS_KEY_ID: "test-key", AWS_SECRET_ACCESS_KEY: "test-secret", AWS_SESSION_TOKEN: "" },
-    };
-    const { stdout, exitCode } = await runCli(args, env);
+    const { stdout, exitCode } = await runCli(args, awsEnvironment(aws.url));
     aws.close();
     const findings = JSON.parse(stdout) as Finding[];
     const failed = findings.filter(({ status }) => status === "fail");

@@ -17,9 +17,12 @@ export interface AwsAccount {
   deniedActions(principalArn: string, actions: readonly string[], resource: string): Promise<string[]>;
 }
 
-/** @param endpoint - In place of AWS's own addresses: a test's server. */
-export async function awsAccount(endpoint: string | undefined): Promise<AwsAccount> {
-  const { config } = new SSMClient();
+/**
+ * @param endpoint - In place of AWS's own addresses: a test's server.
+ * @param inRegion - In place of that of the environment.
+ */
+export async function awsAccount(endpoint: string | undefined, inRegion?: string): Promise<AwsAccount> {
+  const { config } = new SSMClient(inRegion === undefined ? {} : { region: inRegion });
   const region = await config.region();
   const { accessKeyId, secretAccessKey, sessionToken } = await config.credentials();
   const client = new AwsClient({

@@ -43,7 +43,7 @@ export async function* checkQuotas(settings: FileSettings, aws: AwsAccount): Asy
     const { logRole } = await aws.apiGateway();
     if (logRole !== undefined) return ok(check, logRole);
     if (settings.apiLogRole === "create") return ok(check, "the deployment makes it");
-    return fail(
+    return blocking(
       check,
       "there is none",
       'Set deployment.apiLogRole to "create" for the first deployment in a region.',
@@ -54,8 +54,12 @@ export async function* checkQuotas(settings: FileSettings, aws: AwsAccount): Asy
     const version = Number((await aws.parameter(`/cdk-bootstrap/${qualifier}/version`)) ?? 0);
     if (version >= MIN_BOOTSTRAP_VERSION) return ok(check, `version ${version} in ${aws.region}`);
     const detail = version === 0 ? `${aws.region} is not prepared` : `version ${version} is too old`;
-    return fail(check, detail, "Run npx cdk bootstrap, or set deployment.bootstrapQualifier.");
+    return blocking(check, detail, "Run npx cdk bootstrap, or set deployment.bootstrapQualifier.");
   });
+}
+
+function blocking(check: string, detail: string, advice: string): Finding {
+  return { ...fail(check, detail, advice), blocksDeployment: true };
 }
 
 async function checkConcurrency(check: string, settings: FileSettings, aws: AwsAccount): Promise<Finding> {
@@ -70,7 +74,9 @@ async function checkConcurrency(check: string, settings: FileSettings, aws: AwsA
   const detail = `${limit} in ${aws.region}; the settings reserve ${reserved}`;
   if (reserved > 0 && left < MIN_UNRESERVED) {
     const advice = `AWS keeps ${MIN_UNRESERVED} unreserved. Have the quota "Concurrent executions" raised, or set ${CONCURRENCY_SETTINGS.join(", ")} lower, 0 reserves none.`;
-    return fail(check, `${detail}, which leaves ${left}`, advice);
+    // How much of it an earlier deployment has reserved is not known.
+    const isCertain = limit - reserved < MIN_UNRESERVED;
+    return (isCertain ? blocking : fail)(check, `${detail}, which leaves ${left}`, advice);
   }
   if (left >= queued) return ok(check, detail);
   return fail(

@@ -1,5 +1,6 @@
 /** What one check of `nearside doctor` has found. */
 import { explanationOf } from "../explain.ts";
+import { visible } from "../table.ts";
 
 export interface Finding {
   /** `store: write`, `acme: webhook`. */
@@ -9,7 +10,11 @@ export interface Finding {
   readonly detail: string;
   /** Of a failure: what to do next. */
   readonly advice?: string;
+  /** Of a failure: a deployment with these settings cannot succeed. */
+  readonly blocksDeployment?: true;
 }
+
+const LABELS = { ok: "OK  ", fail: "FAIL", skipped: "SKIP" } as const;
 
 export function ok(check: string, detail: string): Finding {
   return { check, status: "ok", detail };
@@ -28,4 +33,9 @@ export function failedWith(check: string, error: unknown, fallback: string): Fin
   if (!(error instanceof Error)) return fail(check, String(error), fallback);
   const { text, advice } = explanationOf(error);
   return fail(check, text, advice ?? fallback);
+}
+
+export function describe({ check: name, status, detail, advice }: Finding): string {
+  const line = `${LABELS[status]} ${visible(name)}: ${visible(detail)}`;
+  return advice === undefined ? line : `${line}\n     ${visible(advice)}`;
 }
