@@ -8,15 +8,17 @@ import {
   MathExpression,
   TreatMissingData,
 } from "aws-cdk-lib/aws-cloudwatch";
+import { HttpCodeElb, HttpCodeTarget } from "aws-cdk-lib/aws-elasticloadbalancingv2";
 import type { Construct } from "constructs";
 import type { MetricName } from "../lib/metrics.ts";
 import type { CloudWatchMetrics } from "./cloudwatch-metrics.ts";
 import type { MirrorFunction } from "./mirror-function.ts";
+import type { StreamTier } from "./stream-tier.ts";
 
 interface AlarmRow {
   /** One clause: what is wrong. */
   readonly meaning: string;
-  readonly metric: MetricName | FunctionMetric;
+  readonly metric: MetricName | FunctionMetric | BalancerMetric;
   readonly statistic?: string;
   /** From here on; with `isBelow`, below it. */
   readonly threshold: number;
@@ -27,6 +29,13 @@ interface AlarmRow {
   readonly isBelow?: true;
   /** With all metrics only: each metric of an alarm costs 0.10 $ a month beyond ten. */
   readonly isDetail?: true;
+  /** With a stream tier only; `always`: with one that has no schedule. */
+  readonly streamTier?: "any" | "always";
+}
+
+/** Of the load balancer of the stream tier. */
+interface BalancerMetric {
+  readonly balancer: "healthy" | "unhealthy" | "errors";
 }
 
 /** Of Lambda, for the functions named. */
@@ -146,6 +155,38 @@ const ALARMS = {
     threshold: 1,
     periodMinutes: 5,
   },
+  "stream-tier-away": {
+    meaning: "no server of the stream tier is healthy",
+    metric: { balancer: "healthy" },
+    threshold: 1,
+    periodMinutes: 5,
+    periods: 2,
+    isBelow: true,
+    streamTier: "always",
+  },
+  "stream-tier-unhealthy": {
+    meaning: "a server of the stream tier is not healthy for a quarter of an hour",
+    metric: { balancer: "unhealthy" },
+    threshold: 1,
+    periodMinutes: 5,
+    periods: 3,
+    streamTier: "any",
+  },
+  "stream-tier-errors": {
+    meaning: "servers of the stream tier fail or break off",
+    metric: { balancer: "errors" },
+    threshold: 5,
+    periodMinutes: 5,
+    periods: 2,
+    streamTier: "any",
+  },
+  "stream-tier-refusals": {
+    meaning: "the stream tier refuses clients that the mirror has sent there",
+    metric: "TierRefusals",
+    threshold: 20,
+    periodMinutes: 5,
+    streamTier: "any",
+  },
 } as const satisfies Record<string, AlarmRow>;
 
 export interface AlarmsProps {
@@ -153,11 +194,12 @@ export interface AlarmsProps {
   readonly metrics: CloudWatchMetrics;
   readonly functions: Readonly<Record<WatchedFunction, MirrorFunction>>;
   readonly hasDetail: boolean;
+  readonly streamTier: StreamTier | undefined;
   readonly action: IAlarmAction | undefined;
 }
 
 export function addAlarms(scope: Construct, props: AlarmsProps): Alarm[] {
-  const rows = Object.entries<AlarmRow>(ALARMS).filter(([, { isDetail }]) => !isDetail || props.hasDetail);
+  const rows = Object.entries<AlarmRow>(ALARMS).filter(([, row]) => isMade(row, props));
   return rows.map(([id, row]) => {
     const { meaning, threshold, periods = 1, isBelow } = row;
     const alarm = new Alarm(scope, `Alarm-${id}`, {
@@ -179,10 +221,20 @@ export function addAlarms(scope: Construct, props: AlarmsProps): Alarm[] {
   });
 }
 
-function metricOfAlarm(row: AlarmRow, { metrics, functions }: AlarmsProps): IMetric {
+function isMade({ isDetail, streamTier: needed }: AlarmRow, { hasDetail, streamTier }: AlarmsProps): boolean {
+  if (needed !== undefined && streamTier === undefined) return false;
+  if (needed === "always" && !streamTier?.runsAlways) return false;
+  return !isDetail || hasDetail;
+}
+
+function metricOfAlarm(row: AlarmRow, { metrics, functions, streamTier }: AlarmsProps): IMetric {
   const period = Duration.minutes(row.periodMinutes);
   const { metric, statistic } = row;
   if (typeof metric === "string") return metrics.of(metric, { period, ...(statistic && { statistic }) });
+  if ("balancer" in metric) {
+    if (streamTier === undefined) throw new Error("an alarm of the stream tier, and there is none");
+    return metricOfBalancer(metric, streamTier, { period, label: row.meaning });
+  }
   const options = { period, statistic: "Sum" };
   const usingMetrics = Object.fromEntries(
     metric.functions.map((name) => [
@@ -194,4 +246,22 @@ function metricOfAlarm(row: AlarmRow, { metrics, functions }: AlarmsProps): IMet
   );
   const expression = metric.functions.map((name) => `FILL(${name}, 0)`).join(" + ");
   return new MathExpression({ expression, usingMetrics, period, label: row.meaning });
+}
+
+function metricOfBalancer(
+  { balancer: kind }: BalancerMetric,
+  { targets, loadBalancer }: StreamTier,
+  { period, label }: { readonly period: Duration; readonly label: string },
+): IMetric {
+  if (kind === "healthy") return targets.metrics.healthyHostCount({ period, statistic: "Maximum" });
+  if (kind === "unhealthy") return targets.metrics.unhealthyHostCount({ period, statistic: "Minimum" });
+  const options = { period, statistic: "Sum" };
+  // Not 503: the load balancer answers it outside the schedule.
+  const usingMetrics = {
+    answered: loadBalancer.metrics.httpCodeTarget(HttpCodeTarget.TARGET_5XX_COUNT, options),
+    brokenOff: loadBalancer.metrics.httpCodeElb(HttpCodeElb.ELB_502_COUNT, options),
+    late: loadBalancer.metrics.httpCodeElb(HttpCodeElb.ELB_504_COUNT, options),
+  };
+  const expression = "FILL(answered, 0) + FILL(brokenOff, 0) + FILL(late, 0)";
+  return new MathExpression({ expression, usingMetrics, period, label });
 }

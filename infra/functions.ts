@@ -79,7 +79,7 @@ export class Functions {
       timeout: AUTHORIZER_TIMEOUT,
       reservedConcurrency: this.#props.settings.concurrency.authorizer,
       environment: {
-        [ENV.authSecret]: valueOf(this.#props.authSecret, this.#props.settings.authSecretVersion),
+        [ENV.authSecret]: deployedValue(this.#props.authSecret, this.#props.settings.authSecretVersion),
       },
     });
     grantDecideAccess(this.#props.bucket, authorizer.role);
@@ -101,7 +101,7 @@ export class Functions {
         ...(settings.streamTier !== undefined &&
           streamTierKeys !== undefined && {
             [ENV.streamTierUrl]: settings.streamTier.url,
-            [ENV.streamTierKeys]: valueOf(streamTierKeys, settings.streamTier.keysVersion),
+            [ENV.streamTierKeys]: deployedValue(streamTierKeys, settings.streamTier.keysVersion),
           }),
       },
     });
@@ -249,7 +249,7 @@ export class Functions {
  * A dynamic reference: CloudFormation reads the secret when it deploys, so that a cold start asks for nothing. It reads it again only
  * if the reference has changed, which is what the version is for.
  */
-function valueOf({ secretArn }: Secret, versionId: string | undefined): string {
+function deployedValue({ secretArn }: Secret, versionId: string | undefined): string {
   return SecretValue.secretsManager(secretArn, versionId === undefined ? {} : { versionId }).unsafeUnwrap();
 }
 

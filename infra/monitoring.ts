@@ -21,6 +21,7 @@ import { addAlarms, type WatchedFunction } from "./alarms.ts";
 import { CloudWatchMetrics, countAuthorizerFailures, type MetricSources } from "./cloudwatch-metrics.ts";
 import type { MirrorFunction } from "./mirror-function.ts";
 import type { DeploymentSettings } from "./settings.ts";
+import type { StreamTier } from "./stream-tier.ts";
 
 export interface MonitoringProps {
   readonly settings: DeploymentSettings;
@@ -30,6 +31,7 @@ export interface MonitoringProps {
   >;
   readonly api: RestApi;
   readonly accessLog: LogGroup;
+  readonly streamTier: StreamTier | undefined;
 }
 
 const WIDTH = 24;
@@ -61,6 +63,7 @@ export class Monitoring extends Construct {
       metrics: this.#metrics,
       functions,
       hasDetail: this.#hasDetail,
+      streamTier: props.streamTier,
       action: topic && new SnsAction(topic),
     });
     const widgets: IWidget[][] = [[new AlarmStatusWidget({ alarms, width: WIDTH, title: "Alarms" })]];
@@ -105,7 +108,9 @@ export class Monitoring extends Construct {
 
   #isShown(name: MetricName): boolean {
     const metric = metricOf(name);
-    return metric.kind === "gauge" || !metric.isDetail || this.#hasDetail;
+    if (metric.kind === "gauge") return true;
+    if (metric.isOfStreamTier) return this.#props.streamTier !== undefined;
+    return !metric.isDetail || this.#hasDetail;
   }
 
   #lines(name: MetricName): IMetric[] {

@@ -66,6 +66,7 @@ export class ServiceStack extends Stack {
     const { api, accessLog } = endpoint;
     new Monitoring(this, "Monitoring", {
       ...{ settings, api, accessLog },
+      streamTier: tier,
       queues: { sync: syncQueue, lfs: lfsQueue, relay: relayQueue },
       functions: { ...served, sync, lfsSync, relay, reconcile },
     });

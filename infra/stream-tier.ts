@@ -33,6 +33,7 @@ import {
 import {
   ApplicationLoadBalancer,
   ApplicationProtocol,
+  type ApplicationTargetGroup,
   SslPolicy,
 } from "aws-cdk-lib/aws-elasticloadbalancingv2";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
@@ -59,6 +60,9 @@ const IDLE_TIMEOUT = Duration.minutes(5);
 /** For requests that run when a task is to stop: Fargate's longest. */
 const STOP_TIMEOUT = Duration.minutes(2);
 
+/** By which the servers' lines carry metrics. */
+const LOG_VARIABLES = [ENV.logLevel, ENV.stackPrefix, ENV.metrics];
+
 export interface StreamTierProps {
   readonly bucket: MirrorBucket;
   readonly syncQueue: Queue;
@@ -70,9 +74,13 @@ export class StreamTier extends Construct {
   /** Of tokens, separated by commas: the first signs, each is accepted. */
   readonly keys: Secret;
   readonly loadBalancer: ApplicationLoadBalancer;
+  readonly targets: ApplicationTargetGroup;
+  /** Without a schedule. */
+  readonly runsAlways: boolean;
 
   constructor(scope: Construct, id: string, props: StreamTierProps) {
     super(scope, id);
+    this.runsAlways = props.tier.schedule === "always";
     this.keys = new Secret(this, "Keys", {
       description: "Signs the tokens with which git is redirected to the stream tier",
       generateSecretString: { passwordLength: 64, excludePunctuation: true },
@@ -116,7 +124,7 @@ export class StreamTier extends Construct {
       idleTimeout: IDLE_TIMEOUT,
       dropInvalidHeaderFields: true,
     });
-    this.loadBalancer
+    this.targets = this.loadBalancer
       .addListener("Https", {
         port: 443,
         protocol: ApplicationProtocol.HTTPS,
@@ -156,7 +164,10 @@ export class StreamTier extends Construct {
     const container = definition.addContainer("Server", {
       image: imageOf(tier),
       command: commandOf(bucket, settings),
-      environment: { [ENV.syncQueueUrl]: syncQueue.queueUrl },
+      environment: {
+        [ENV.syncQueueUrl]: syncQueue.queueUrl,
+        ...Object.fromEntries(LOG_VARIABLES.map((name) => [name, settings.environment[name] ?? ""])),
+      },
       secrets: { [ENV.streamTierKeys]: this.#keysSecret(tier) },
       logging: LogDriver.awsLogs({
         streamPrefix: "tier",

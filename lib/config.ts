@@ -104,6 +104,11 @@ export function readStreamTierConfig(env: Environment) {
   };
 }
 
+/** @returns `undefined` for a server of the stream tier that no deployment started. */
+export function readTierLogConfig(env: Environment) {
+  return env[ENV.stackPrefix] ? read(env, [], LOG_SETTINGS) : undefined;
+}
+
 export function readStatusConfig(env: Environment) {
   const settings = ["gitUrl", "redirectUnmirrored", "waitSeconds", ...LOG_SETTINGS] as const;
   return read(env, ["bucket", "syncQueueUrl"], settings);

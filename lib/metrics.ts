@@ -20,6 +20,8 @@ export type Metric = MetricBase &
         readonly isDetail?: true;
         /** API Gateway's access log has it, and no process of the mirror. */
         readonly isFromAccessLog?: true;
+        /** Recorded by servers of the stream tier alone: where there is none, it costs nothing and is not shown. */
+        readonly isOfStreamTier?: true;
       }
     | {
         /** A present value, which the server reads when it is asked. On AWS it is SQS's own, without cost. */
@@ -89,6 +91,13 @@ export const METRICS = {
     unit: "Count",
     section: "serving",
     help: "answers that failed or broke off by a fault of the mirror or its store",
+  },
+  TierRefusals: {
+    kind: "counter",
+    unit: "Count",
+    section: "serving",
+    help: "requests with a token that the stream tier refused",
+    isOfStreamTier: true,
   },
   VerdictsAsked: {
     kind: "counter",

@@ -64,7 +64,7 @@ export class LocalMetrics {
     } else if (metric.kind === "histogram") {
       const histogram = new Histogram({ ...options, buckets: SECONDS_BUCKETS });
       this.#record.set(name, (value) => histogram.observe(value));
-    } else if (!metric.isFromAccessLog) {
+    } else if (!metric.isFromAccessLog && !metric.isOfStreamTier) {
       const counter = new Counter(options);
       this.#record.set(name, (value) => counter.inc(value));
     }

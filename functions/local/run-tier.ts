@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { SQSClient } from "@aws-sdk/client-sqs";
-import { AGENT, ENV } from "../../lib/config.ts";
+import { AGENT, ENV, readTierLogConfig } from "../../lib/config.ts";
 import { parseDecision } from "../../lib/git-http/access-decision.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { RequestLoad } from "../../lib/git-http/request-load.ts";
@@ -18,6 +18,7 @@ import { servesBy } from "../../lib/mirror/selection.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
+import { type FunctionLog, functionLog } from "../wiring/function-log.ts";
 import { loggedConfig, repositoryStorage } from "../wiring/storage.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import type { Arguments } from "./arguments.ts";
@@ -29,8 +30,8 @@ const CLOSE_GRACE_MS = 110_000;
 /** @throws What prevents the start: {@link ConfigError} for keys that are missing. */
 export async function runTier(settings: Arguments, stop: AbortSignal): Promise<void> {
   const keys = new TierKeys(process.env[ENV.streamTierKeys] ?? "");
-  const log = pinoLogger(settings.verbose ? "debug" : "info");
-  const store = openStore(settings.store, settings.s3Endpoint);
+  const { log, onStoreRequest } = tierLog(settings);
+  const store = openStore(settings.store, settings.s3Endpoint, onStoreRequest);
   const handler = tierHttp({
     keys,
     git: answerGit(store, settings, log),
@@ -42,6 +43,12 @@ export async function runTier(settings: Arguments, stop: AbortSignal): Promise<v
   if (!stop.aborted) await once(stop, "abort");
   log.info("tier:stopping", { graceSeconds: CLOSE_GRACE_MS / 1000 });
   await server.close();
+}
+
+/** In a deployment lines carry the same metrics as those of its functions. */
+function tierLog({ verbose }: Arguments): Pick<FunctionLog, "log"> & Partial<FunctionLog> {
+  const deployed = readTierLogConfig(process.env);
+  return deployed === undefined ? { log: pinoLogger(verbose ? "debug" : "info") } : functionLog(deployed);
 }
 
 function answerGit(store: BlobStore, settings: Arguments, log: Logger) {

@@ -4,7 +4,7 @@ import type { Logger } from "../../lib/log.ts";
 import { jsonLogger } from "../../lib/log-json.ts";
 import type { ValueOf } from "../../lib/settings.ts";
 
-interface FunctionLog {
+export interface FunctionLog {
   readonly log: Logger;
   /** Counts a request to S3. */
   readonly onStoreRequest: (kind: "read" | "write") => void;

@@ -38,7 +38,10 @@ export function tierHttp(options: TierHttpOptions): HttpHandler {
 function answerTokens({ keys, git, log, now = Date.now }: TierHttpOptions): HttpHandler {
   const refuse = (request: HttpRequest, fault: keyof typeof TEXTS, repo?: string): HttpResponse => {
     const { remoteAddress: address, method } = request;
-    log.info("access:decided", { address, method, repo, verdict: `tier-${fault}`, status: 403 });
+    const fields = { address, method, repo, verdict: `tier-${fault}`, status: 403 };
+    // The rest are strangers, who try addresses at random.
+    const hasToken = request.path.startsWith(TOKEN_PATH_PREFIX);
+    log.info("access:decided", fields, hasToken ? { TierRefusals: 1 } : undefined);
     // 401 would make git erase a valid credential.
     return textResponse(403, TEXTS[fault], NO_CACHE_HEADERS);
   };

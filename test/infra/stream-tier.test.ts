@@ -77,7 +77,12 @@ describe("the stream tier", () => {
       ...["--trusted-proxy", "10.174.0.0/24"],
       ...["--allow-address", "203.0.113.0/24"],
     ]);
-    expect(Environment.map(({ Name }: { Name: string }) => Name)).toEqual([ENV.syncQueueUrl]);
+    expect(Environment.map(({ Name }: { Name: string }) => Name)).toEqual([
+      ENV.syncQueueUrl,
+      ENV.logLevel,
+      ENV.stackPrefix,
+      ENV.metrics,
+    ]);
   });
 
   test("is reached by HTTPS alone, and asked for its health", () => {
@@ -139,6 +144,22 @@ describe("the stream tier", () => {
     for (const line of lines.filter((one) => /^s3:(Put|Delete|Abort)/.test(one)))
       expect(line).toMatch(/\/repos\/\*\/cache\/answers\/\*/);
     expect(lines.join()).not.toMatch(/\/(auth|workspaces|refused)\/\*/);
+  });
+
+  test.each([
+    ["always", ["away", "errors", "refusals", "unhealthy"]],
+    ["MON-FRI 07:00-19:00 Europe/Berlin", ["errors", "refusals", "unhealthy"]],
+  ])("that runs %s has alarms of its own", (streamTierSchedule, names) => {
+    const alarms = Object.values(templateOf({ streamTierSchedule }).findResources("AWS::CloudWatch::Alarm"));
+    const own = alarms
+      .map(({ Properties }) => Properties)
+      .filter(({ AlarmName }) => AlarmName.startsWith("Nearside-stream-tier-"));
+    expect(own.map(({ AlarmName }) => AlarmName.slice("Nearside-stream-tier-".length)).toSorted()).toEqual(
+      names,
+    );
+    const away = own.find(({ AlarmName }) => AlarmName.endsWith("-away"));
+    // No task at all: there is no measurement then.
+    expect(away?.TreatMissingData).toBe(names.includes("away") ? "breaching" : undefined);
   });
 
   test("runs by a schedule", () => {

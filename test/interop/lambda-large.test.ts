@@ -136,6 +136,7 @@ describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
     tier = spawnMirror(["--tier", "--port", String(tierPort), ...place], {
       env: {
         [ENV.streamTierKeys]: TIER_KEY,
+        [ENV.stackPrefix]: "Acme",
         AWS_REGION: region,
         AWS_ACCESS_KEY_ID: credentials.accessKeyId,
         AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
@@ -154,6 +155,8 @@ describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
     tier = undefined;
     const [, token = "none"] = /\/-\/t\/([^/]+)/.exec(stderr) ?? [];
     expect(stdout).toContain('"verdict":"tier-token"');
+    // CloudWatch counts it with the functions' own.
+    expect(stdout).toMatch(/"Clones":1,.*"Namespace":"Acme"/);
     expect(stdout + gateway.log()).not.toContain(token);
   });
 });
