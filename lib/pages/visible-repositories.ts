@@ -12,6 +12,7 @@ import { isActive, isMirrored } from "../mirror/selection.ts";
 import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { Caller } from "./caller.ts";
+import { KnownUuids } from "./known-uuids.ts";
 import type { ListReadable, MayRead, ReadDecision } from "./ports.ts";
 
 export interface VisibleRepository {
@@ -56,6 +57,8 @@ const INDEX_MS = 5_000;
 /** A list of 2,000 repositories takes 20 of the credential's 1,000 requests an hour. */
 export const LIST_MS = 5 * 60_000;
 const FAILED_LIST_MS = 10_000;
+/** Where a repository has been mirrored since. */
+export const OUTDATED_LIST_MS = 60_000;
 const MAX_CALLERS = 500;
 /** In a workspace. The list ends there, with a note. */
 const MAX_LISTED = 20_000;
@@ -69,7 +72,10 @@ const NO_LIST = "Bitbucket could not be asked for your repositories just now. Tr
 
 /** What Bitbucket has listed for a credential. */
 interface OwnList {
-  readonly uuids: ReadonlySet<string>;
+  /** Of mirrored repositories, see `KnownUuids`. */
+  readonly uuids: Uint8Array;
+  /** How many repositories could be in it. */
+  readonly knownCount: number;
   /** Bitbucket has accepted the credential. */
   readonly isAccepted: boolean;
   readonly hasFailed: boolean;
@@ -80,7 +86,8 @@ interface OwnList {
 }
 
 const NOTHING: OwnList = {
-  uuids: new Set(),
+  uuids: new Uint8Array(),
+  knownCount: 0,
   isAccepted: false,
   hasFailed: false,
   notes: [],
@@ -92,6 +99,8 @@ export class VisibleRepositories {
   /** Names callers in this process's memory. */
   readonly #secret = randomBytes(32);
   readonly #lists = boundedCache<Promise<OwnList>>(MAX_CALLERS);
+  /** Those mirrored since the process began. */
+  readonly #known = new KnownUuids();
   #mirrored: { readonly atMs: number; readonly entries: Promise<readonly VisibleRepository[]> } | undefined;
 
   constructor(options: VisibleRepositoriesOptions) {
@@ -118,7 +127,7 @@ export class VisibleRepositories {
     const wanted = range.search.trim().toLowerCase();
     const found = all.filter(
       (one) =>
-        (own.uuids.has(one.uuid) || (!one.isPrivate && isPublicShown)) &&
+        (this.#known.has(own.uuids, one.uuid) || (!one.isPrivate && isPublicShown)) &&
         nameOf(one).toLowerCase().includes(wanted),
     );
     const end = range.start + PAGE_LENGTH;
@@ -152,7 +161,9 @@ export class VisibleRepositories {
       const { value: index } = await readWorkspaceIndex(store, workspace);
       for (const [uuid, { slug, projectKey, isPrivate, held }] of Object.entries(index?.repositories ?? {})) {
         const one = { uuid, workspace, slug, projectKey, isPrivate };
-        if (held === "mirrored" && isMirrored(config, one)) entries.push({ ...one, isSelected: true });
+        if (held !== "mirrored" || !isMirrored(config, one)) continue;
+        entries.push({ ...one, isSelected: true });
+        this.#known.know(uuid);
       }
     }
     return entries.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
@@ -161,8 +172,8 @@ export class VisibleRepositories {
   async #ownList(request: HttpRequest, caller: Caller): Promise<OwnList> {
     const key = createHmac("sha256", this.#secret).update(caller.authorization).digest("base64");
     const known = this.#lists.get(key);
-    const { atMs, hasFailed } = (await known) ?? NOTHING;
-    if (known && atMs + (hasFailed ? FAILED_LIST_MS : LIST_MS) > this.#options.now()) return known;
+    const kept = await known;
+    if (kept && kept.atMs + this.#maxAgeMs(kept) > this.#options.now()) return kept;
     // Lists of wrong credentials are neither asked for nor kept: they would drive out those of others.
     const decision = await this.check(request, caller);
     if (decision === undefined) return NOTHING;
@@ -179,29 +190,36 @@ export class VisibleRepositories {
     return list;
   }
 
+  #maxAgeMs({ hasFailed, knownCount }: OwnList): number {
+    if (hasFailed) return FAILED_LIST_MS;
+    return knownCount < this.#known.count ? OUTDATED_LIST_MS : LIST_MS;
+  }
+
   async #listOwn(credential: BitbucketCredential | undefined): Promise<OwnList> {
     const { readConfig, now } = this.#options;
     const names = (await readConfig()).workspaces.filter(isActive).map(({ workspace }) => workspace);
-    const uuids = new Set<string>();
+    const knownCount = this.#known.count;
+    const uuids = this.#known.emptySet();
     const notes = new Set<string>();
     await inTurns(names, CONCURRENT_WORKSPACES, async (workspace) => {
       const note = credential ? await this.#listWorkspace(credential, workspace, uuids) : NOT_LISTABLE;
       if (note !== undefined) notes.add(note);
     });
-    return { uuids, isAccepted: true, hasFailed: notes.has(NO_LIST), notes: [...notes], atMs: now() };
+    const hasFailed = notes.has(NO_LIST);
+    return { uuids, knownCount, isAccepted: true, hasFailed, notes: [...notes], atMs: now() };
   }
 
   /** @returns A note if repositories may be missing. */
   async #listWorkspace(
     credential: BitbucketCredential,
     workspace: string,
-    uuids: Set<string>,
+    uuids: Uint8Array,
   ): Promise<string | undefined> {
     try {
       let count = 0;
       for await (const { uuid } of this.#options.listReadable(credential, workspace)) {
         if (++count > MAX_LISTED) return TOO_MANY;
-        uuids.add(uuid);
+        this.#known.add(uuids, uuid);
       }
       return undefined;
     } catch (error) {

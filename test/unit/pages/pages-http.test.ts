@@ -1,6 +1,9 @@
 /** Which repositories pages show to whom, and what they cost. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import { LIST_MS, PAGE_LENGTH } from "../../../lib/pages/visible-repositories.ts";
+import { workspaceIndex } from "../../../lib/mirror/workspace-index.ts";
+import { LIST_MS, OUTDATED_LIST_MS, PAGE_LENGTH } from "../../../lib/pages/visible-repositories.ts";
 import { type RepositoryRecord, repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import { requestFor } from "../../support/http-request.ts";
 import { nameRepository } from "../../support/named-repository.ts";
@@ -20,6 +23,8 @@ const REPOSITORIES = [
 ];
 
 const rig = (callers: readonly RigCaller[] = []) => pageRig({ repositories: REPOSITORIES, callers });
+
+const basic = (user: string, token: string) => `Basic ${Buffer.from(`${user}:${token}`).toString("base64")}`;
 
 /** Names that a page shows. */
 function shownIn(text: string): string[] {
@@ -188,6 +193,48 @@ test("credentials that Bitbucket rejects are not used for lists, and drive out n
   }
   await send("/", { headers });
   expect(lists).toEqual(["acme"]);
+});
+
+test("lists of 2,000 repositories for a hundred callers take less than 5 MB", async () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const slugs = Array.from({ length: 2_000 }, (_, n) => `repo-${n}`);
+  const callers = Array.from({ length: 101 }, (_, n) => ({
+    ...RITA,
+    token: `page-token-${n}`,
+    reads: slugs,
+  }));
+  const repositories = slugs.map((slug) => ({ slug, isPrivate: true }));
+  const { send, lists } = await pageRig({ repositories, callers });
+  const counts = async (some: typeof callers) => {
+    for (const { user, token } of some) {
+      const { text } = await send("/-/api/v1/repositories", {
+        headers: { authorization: basic(user, token) },
+      });
+      expect(JSON.parse(text).data.totalCount).toBe(2_000);
+    }
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  const beforeBytes = await counts(callers.slice(0, 1));
+  expect((await counts(callers.slice(1))) - beforeBytes).toBeLessThan(5_000_000);
+  expect(lists).toHaveLength(101);
+});
+
+test("a repository that is mirrored after the list was read is shown a minute after it", async () => {
+  const reads = ["vault", "later"];
+  const { send, sessionOf, store, clock, lists, uuidOf } = await rig([{ ...RITA, reads }]);
+  const headers = await sessionOf(RITA);
+  expect(shownIn((await send("/", { headers })).text)).toEqual(["site", "vault"]);
+  const at = "2026-11-25T11:59:48.000Z";
+  const later = { slug: "later", isPrivate: true, updatedOn: at, seenAt: at, held: "mirrored" as const };
+  await workspaceIndex(store, "acme").change((index) => ({
+    repositories: { ...index?.repositories, [uuidOf("later")]: later },
+  }));
+  clock.nowMs += OUTDATED_LIST_MS;
+  await send("/", { headers });
+  expect(shownIn((await send("/", { headers })).text)).toEqual(["later", "site", "vault"]);
+  expect(lists).toHaveLength(2);
 });
 
 test("concurrent pages share one list and one read of each repository", async () => {
