@@ -97,6 +97,8 @@ export function measuringLogger(log: Logger, record: (measured: Measurement) => 
 
 const METRICS_PATH = "/-/metrics";
 const HEALTH_PATH = "/-/health";
+/** Everyone may ask, and each check reads the store. */
+const HEALTH_MS = 1_000;
 
 export interface OperationsOptions {
   readonly metrics: LocalMetrics;
@@ -109,6 +111,7 @@ export interface OperationsOptions {
 /** @param handler - For all other paths. */
 export function withOperations(handler: HttpHandler, options: OperationsOptions): HttpHandler {
   const mayRead = metricsReaders(options.metricsAddresses);
+  const checkReady = atMostEvery(HEALTH_MS, options.checkReady);
   return async (request) => {
     if (request.path === METRICS_PATH) {
       if (!mayRead(request)) return notFoundResponse();
@@ -118,11 +121,21 @@ export function withOperations(handler: HttpHandler, options: OperationsOptions)
     if (request.path === `${HEALTH_PATH}/live`) return textResponse(200, "live");
     if (request.path !== HEALTH_PATH) return handler(request);
     try {
-      await options.checkReady();
+      await checkReady();
       return textResponse(200, "ready");
     } catch {
       return textResponse(503, "not ready"); // the reason is in the log, and not for every caller
     }
+  };
+}
+
+/** @returns Gives the last call's result, or error, to callers within `intervalMs`. */
+function atMostEvery<Result>(intervalMs: number, call: () => Promise<Result>): () => Promise<Result> {
+  let last: { readonly atMs: number; readonly result: Promise<Result> } | undefined;
+  return () => {
+    const nowMs = performance.now();
+    if (last === undefined || last.atMs + intervalMs <= nowMs) last = { atMs: nowMs, result: call() };
+    return last.result;
   };
 }
 

@@ -37,7 +37,7 @@ import {
 } from "./page-context.ts";
 import { assetResponse, htmlResponse, jsonResponse, textPage } from "./page-response.ts";
 import type { NamedRepository } from "./ports.ts";
-import { RepositoryFacts } from "./repository-facts.ts";
+import { EVENT_FACTS_MS, RepositoryFacts } from "./repository-facts.ts";
 import { repositoryPage } from "./repository-page.ts";
 import { Sessions } from "./sessions.ts";
 import { readSignInForm, SIGN_IN_PATH, sessionEnded, signIn, signOut } from "./sign-in.ts";
@@ -177,7 +177,7 @@ async function answerEvents(request: HttpRequest, context: Context): Promise<Htt
     await inTurns(
       repositories,
       CONCURRENT_READS,
-      async (one) => void states.push(await context.facts.of(one, mirrorUrl)),
+      async (one) => void states.push(await context.facts.of(one, mirrorUrl, EVENT_FACTS_MS)),
     );
     return {
       nowMs: context.now(),

@@ -7,26 +7,47 @@ import type { BlobStore } from "../store/blob-store.ts";
 import type { ApiRepository } from "./api-schemas.ts";
 import type { VisibleRepository } from "./visible-repositories.ts";
 
-const STATUS_MS = 2_000;
+/** How old what a page shows may be. */
+const PAGE_FACTS_MS = 2_000;
+/** For pages that stay open, each with 50 repositories at most: S3 bills every read. */
+export const EVENT_FACTS_MS = 15_000;
 const MAX_STATUSES = 5_000;
+
+interface ReadStatus {
+  readonly status: Promise<RepositoryStatus>;
+  readonly atMs: number;
+}
 
 export class RepositoryFacts {
   readonly #store: BlobStore;
   readonly #statuses;
+  readonly #now: () => number;
 
   constructor(store: BlobStore, now: () => number) {
     this.#store = store;
-    this.#statuses = boundedCache<Promise<RepositoryStatus>>(MAX_STATUSES, { ttlMs: STATUS_MS, now });
+    this.#statuses = boundedCache<ReadStatus>(MAX_STATUSES);
+    this.#now = now;
   }
 
-  /** Two requests to the store, at most every 2 s. @param mirrorUrl - Where the caller has reached the mirror. */
-  async of(repository: VisibleRepository, mirrorUrl: string): Promise<ApiRepository> {
+  /**
+   * Two requests to the store, unless any caller's are recent.
+   * @param mirrorUrl - Where the caller has reached the mirror.
+   */
+  async of(
+    repository: VisibleRepository,
+    mirrorUrl: string,
+    maxAgeMs = PAGE_FACTS_MS,
+  ): Promise<ApiRepository> {
     const { uuid } = repository;
     const known = this.#statuses.get(uuid);
-    if (known !== undefined) return shown(await known, mirrorUrl);
+    const nowMs = this.#now();
+    if (known !== undefined && known.atMs + maxAgeMs > nowMs) return shown(await known.status, mirrorUrl);
     const status = readRepositoryStatus(this.#store, repository);
-    this.#statuses.set(uuid, status);
-    status.catch(() => this.#statuses.delete(uuid));
+    const read = { status, atMs: nowMs };
+    this.#statuses.set(uuid, read);
+    status.catch(() => {
+      if (this.#statuses.get(uuid) === read) this.#statuses.delete(uuid);
+    });
     return shown(await status, mirrorUrl);
   }
 

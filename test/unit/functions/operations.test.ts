@@ -1,6 +1,6 @@
 /** What `/-/metrics` and `/-/health` answer, and to whom. */
 import { text } from "node:stream/consumers";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { LocalMetrics, measuringLogger, withOperations } from "../../../functions/local/operations.ts";
 import { parseAddressRanges } from "../../../lib/address-ranges.ts";
 import { textResponse } from "../../../lib/http/error-response.ts";
@@ -15,10 +15,12 @@ const QUEUE = {
 
 function server({ listed = [] as string[], isReady = true } = {}) {
   const metrics = new LocalMetrics(() => QUEUE);
+  let checkCount = 0;
   const handler = withOperations(async () => textResponse(200, "git"), {
     metrics,
     metricsAddresses: parseAddressRanges(listed),
     checkReady: async () => {
+      checkCount++;
       if (!isReady) throw new Error("the store is away");
     },
   });
@@ -27,7 +29,7 @@ function server({ listed = [] as string[], isReady = true } = {}) {
     const { status, body } = await handler(request);
     return { status, text: await text(body) };
   };
-  return { metrics, get };
+  return { metrics, get, checkCount: () => checkCount };
 }
 
 test("metrics have what log lines measured, the queues, and a value for each row of the table", async () => {
@@ -67,3 +69,22 @@ test("health is for all, and says no more than whether the mirror can serve", as
   expect(await get("/-/health/live", "203.0.113.9")).toEqual({ status: 200, text: "live\n" });
   expect(await get("/acme/sample.git/info/refs")).toEqual({ status: 200, text: "git\n" });
 });
+
+test.each([true, false])(
+  "health checks the store once a second, however many ask (ready: %j)",
+  async (isReady) => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    try {
+      const { get, checkCount } = server({ isReady });
+      for (const expected of [1, 2]) {
+        await Promise.all(Array.from({ length: 20 }, () => get("/-/health", "203.0.113.9")));
+        vi.advanceTimersByTime(999);
+        expect((await get("/-/health", "203.0.113.9")).status).toBe(isReady ? 200 : 503);
+        expect(checkCount()).toBe(expected);
+        vi.advanceTimersByTime(1);
+      }
+    } finally {
+      vi.useRealTimers();
+    }
+  },
+);

@@ -171,3 +171,24 @@ test("an event stream says what changes, for as long as it is read", async () =>
   }
   expect(text).toContain('"name":"acme/site","state":"NOT_MIRRORED"');
 });
+
+test("pages that stay open read a repository every 15 seconds, all together", async () => {
+  const { answer, store, clock } = await pageRig({ repositories: [{ slug: "site", isPrivate: false }] });
+  const streams = await Promise.all(
+    ["/-/events", "/-/events?search=site", "/-/events?repository=acme/site"].map(async (target) =>
+      (await answer(requestFor(target)))?.body[Symbol.asyncIterator](),
+    ),
+  );
+  for (const stream of streams) await stream?.next();
+  clock.nowMs += 2_500;
+  store.reset();
+  const counts: number[] = [];
+  for (let n = 0; n < 4; n++) {
+    for (const stream of streams)
+      expect(Buffer.from((await stream?.next())?.value ?? []).toString()).toContain("site");
+    counts.push(store.counts().requests);
+    clock.nowMs += 5_000;
+  }
+  expect(counts).toEqual([0, 0, 0, 2]);
+  for (const stream of streams) await stream?.return?.();
+});
