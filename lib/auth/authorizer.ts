@@ -18,7 +18,7 @@ import { accountOf, type CallerKeys } from "./caller-keys.ts";
 import { CallerStandings, DEFAULT_QUESTION_LIMITS, type QuestionLimits } from "./caller-standings.ts";
 import { OutageMonitor } from "./outage-monitor.ts";
 import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion, VerdictStore } from "./ports.ts";
-import { KeyedSemaphores } from "./priority-semaphore.ts";
+import { KeyedSemaphores, PrioritySemaphore } from "./priority-semaphore.ts";
 import { QuestionTurn } from "./question-turn.ts";
 import type { WrongCredentials } from "./request-limits.ts";
 import {
@@ -47,6 +47,8 @@ export interface AuthorizerLimits extends VerdictLimits, SharingLimits, Question
   readonly maxConcurrentQuestions: number;
   /** Of a credential that the primary has not accepted lately: further ones wait, and do not read the store meanwhile. */
   readonly maxConcurrentQuestionsOfUnknown: number;
+  /** Of all such credentials, of one process: addresses take turns, before claims and reservations are written. */
+  readonly maxConcurrentQuestionsOfAllUnknown: number;
   /** About 500 bytes each. */
   readonly maxRemembered: number;
 }
@@ -59,6 +61,7 @@ export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
   judgeOutageAfterMs: 2_000,
   maxConcurrentQuestions: 64,
   maxConcurrentQuestionsOfUnknown: 8,
+  maxConcurrentQuestionsOfAllUnknown: 32,
   maxRemembered: 50_000,
 };
 
@@ -98,6 +101,7 @@ export class Authorizer {
   readonly #outage: OutageMonitor;
   readonly #callers: CallerStandings;
   readonly #turns: KeyedSemaphores;
+  readonly #allTurns: PrioritySemaphore;
   readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
   readonly #wrongCredentials: WrongCredentials;
@@ -113,6 +117,7 @@ export class Authorizer {
     this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
     this.#callers = new CallerStandings({ stored, keys, limits, log, now });
     this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfUnknown);
+    this.#allTurns = new PrioritySemaphore(limits.maxConcurrentQuestionsOfAllUnknown);
     this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
     this.#keys = keys;
     this.#wrongCredentials = options.wrongCredentials;
@@ -128,12 +133,14 @@ export class Authorizer {
     if (known !== undefined && this.#now() < countsUntilMs(known, this.#limits)) {
       return this.#verdict(known, "memory");
     }
-    const guessedSeconds = await this.#waitBehindGuesses(key, question, known);
-    if (guessedSeconds > 0) return limited("guessing", guessedSeconds);
+    const begun = await this.#waitBehindGuesses(key, question, known);
+    if (typeof begun === "number") return limited("guessing", begun);
     const { startedAtMs = 0, verdict } = this.#inFlight.get(key) ?? {};
     // Lambda freezes a process between requests, maybe for hours: a question from before is outdated.
     const isCurrent = this.#now() < startedAtMs + this.#limits.deadlineMs;
-    return isCurrent && verdict !== undefined ? verdict : this.#decide(key, question, known);
+    if (!isCurrent || verdict === undefined) return this.#decide(key, question, known, begun);
+    begun?.();
+    return verdict;
   }
 
   /** The caller's name in logs. */
@@ -141,7 +148,13 @@ export class Authorizer {
     return this.#keys.loggedName(authorization);
   }
 
-  #decide(key: string, question: ReadQuestion, known: VerdictRecord | undefined): Promise<Verdict> {
+  /** @param onSettled - Called when the answer is noted, which may be later than the verdict. */
+  #decide(
+    key: string,
+    question: ReadQuestion,
+    known: VerdictRecord | undefined,
+    onSettled: (() => void) | undefined,
+  ): Promise<Verdict> {
     const { deadlineMs, judgeOutageAfterMs } = this.#limits;
     const signal = AbortSignal.timeout(deadlineMs);
     // At the same time as the verdict.
@@ -149,7 +162,9 @@ export class Authorizer {
     if (question.authorization !== undefined) this.#callers.readAhead(question.authorization);
     let last = known;
     let isSettled = false;
-    const turn = new QuestionTurn(question, { callers: this.#callers, turns: this.#turns, keys: this.#keys });
+    const turn = new QuestionTurn(question, {
+      ...{ callers: this.#callers, keys: this.#keys, turns: this.#turns, allTurns: this.#allTurns },
+    });
     const finding = this.#shared.find(key, {
       known,
       withoutAsking: async (record, isClaimed) => {
@@ -171,6 +186,8 @@ export class Authorizer {
       })
       .finally(() => {
         isSettled = true;
+        turn.leaveTurns();
+        onSettled?.();
         if (this.#inFlight.get(key) === inFlight) this.#inFlight.delete(key);
       });
     // The question stays under way, and its answer counts for the next caller.
@@ -229,18 +246,22 @@ export class Authorizer {
 
   /**
    * Credentials known to be good are exempt: others behind the same address may send wrong ones.
-   * @returns 0, or after how many seconds the caller may try again.
+   * @returns After how many seconds the caller may try again; else what to call when the answer is noted, if it is to count.
    */
   async #waitBehindGuesses(
     key: string,
     { authorization, source }: ReadQuestion,
     known: VerdictRecord | undefined,
-  ): Promise<number> {
-    if (authorization === undefined || source === undefined) return 0;
-    if (!this.#wrongCredentials.isOverLimit(source) || known?.right !== undefined) return 0;
-    if (await this.#callers.isAccepted(authorization)) return 0;
-    if ((await this.#shared.peek(key))?.record?.right !== undefined) return 0;
-    return this.#wrongCredentials.takeTurn(source, this.loggedName(authorization), accountOf(authorization));
+  ): Promise<number | (() => void) | undefined> {
+    if (authorization === undefined || source === undefined || known?.right !== undefined) return undefined;
+    const caller = this.loggedName(authorization);
+    if (this.#wrongCredentials.isOverLimit(source, caller)) {
+      if (await this.#callers.isAccepted(authorization)) return undefined;
+      if ((await this.#shared.peek(key))?.record?.right !== undefined) return undefined;
+      const waitSeconds = await this.#wrongCredentials.takeTurn(source, caller, accountOf(authorization));
+      if (waitSeconds > 0) return waitSeconds;
+    }
+    return this.#wrongCredentials.begin(source, caller);
   }
 
   #noteGuess({ authorization, source }: ReadQuestion, { record, source: from }: FoundRecord): void {

@@ -1,12 +1,15 @@
 import type { CallerKeys } from "./caller-keys.ts";
 import type { CallerStandings } from "./caller-standings.ts";
 import type { PrimaryAnswer, ReadQuestion } from "./ports.ts";
-import type { KeyedSemaphores } from "./priority-semaphore.ts";
+import type { KeyedSemaphores, PrioritySemaphore } from "./priority-semaphore.ts";
 import { BUSY } from "./verdict-record.ts";
 
 interface TurnOptions {
   readonly callers: CallerStandings;
+  /** By credential. */
   readonly turns: KeyedSemaphores;
+  /** Of all credentials that are not known to be good; addresses take turns. */
+  readonly allTurns: PrioritySemaphore;
   readonly keys: CallerKeys;
 }
 
@@ -33,17 +36,17 @@ export class QuestionTurn {
    * @returns As `SharedQuestion.withoutAsking`.
    */
   async begin(hasRight: boolean, signal: AbortSignal): Promise<PrimaryAnswer | "wait" | undefined> {
-    const { callers, turns, keys } = this.#options;
+    const { callers } = this.#options;
     const { authorization } = this.#question;
     if (authorization === undefined || this.#isReserved || hasRight) return undefined;
     if (!(await callers.isAccepted(authorization))) {
       this.startedAtMs = undefined;
-      this.#leave ??= await turns.take(keys.callerKey(authorization), signal);
+      this.#leave ??= await this.#takeTurns(authorization, signal);
       this.start();
       if (this.#leave === undefined) return BUSY;
     }
     // It may have been accepted meanwhile: then the rest waits no longer.
-    if (await callers.isAccepted(authorization)) this.#leaveTurns();
+    if (await callers.isAccepted(authorization)) this.leaveTurns();
     const admission = await callers.admit(authorization);
     if (admission === "wait") return signal.aborted ? BUSY : "wait";
     this.#isReserved = admission === "ask";
@@ -64,11 +67,26 @@ export class QuestionTurn {
   /** Resolves when everything is noted: Lambda may freeze the process afterwards. */
   async end(): Promise<void> {
     if (this.#isReserved) this.#settle(undefined);
-    this.#leaveTurns();
+    this.leaveTurns();
     await this.#settling;
   }
 
-  #leaveTurns(): void {
+  async #takeTurns(authorization: string, signal: AbortSignal): Promise<(() => void) | undefined> {
+    const { turns, allTurns, keys } = this.#options;
+    const leave = await turns.take(keys.callerKey(authorization), signal);
+    if (leave === undefined) return undefined;
+    if (!(await allTurns.take(signal, false, this.#question.source))) {
+      leave();
+      return undefined;
+    }
+    return () => {
+      allTurns.release();
+      leave();
+    };
+  }
+
+  /** May be called more than once. */
+  leaveTurns(): void {
     this.#leave?.();
     this.#leave = undefined;
   }

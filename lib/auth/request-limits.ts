@@ -57,13 +57,17 @@ const MAX_WAITING = 200;
  * Limits how many different wrong credentials from one source are tried in a minute. An expired one counts once a minute,
  * however often it is sent: all jobs of a company may use it, behind one address. Over the limit, one that was rejected within the
  * minute is not tried again, and one that is not known waits for its turn: five a second, where the names of accounts take
- * turns. So whoever tries many neither keeps others behind the same address out, nor asks the primary without end.
+ * turns. Credentials whose answer is still to come count as if they were rejected, so a burst gets no further; an answer that
+ * rejects nothing lets the next one start at once. So a caller that tries many neither keeps others behind the same address
+ * out, nor asks the primary without end.
  */
 export class WrongCredentials {
   readonly #perMinute: number;
   readonly #now: () => number;
   readonly #guesses: LRUCache<string, Guesses> = boundedCache(MAX_SOURCES);
   readonly #queues = new Map<string, TurnQueue>();
+  /** By source: how many questions of each credential are under way. */
+  readonly #underWay = new Map<string, Map<string, number>>();
 
   /** @param perMinute - 0: no limit. */
   constructor(perMinute: number, now: () => number = Date.now) {
@@ -71,10 +75,29 @@ export class WrongCredentials {
     this.#now = now;
   }
 
-  /** Whether so many were rejected that a further one is to call `takeTurn` before it is tried. */
-  isOverLimit(source: string): boolean {
-    const guesses = this.#current(source);
-    return guesses !== undefined && this.#perMinute > 0 && guesses.level + 1 > this.#perMinute;
+  /**
+   * Whether so many were rejected, or are under way, that a further one is to call `takeTurn` before it is tried.
+   * @param caller - Identifies the credential.
+   */
+  isOverLimit(source: string, caller: string): boolean {
+    if (this.#perMinute === 0) return false;
+    const underWay = this.#underWay.get(source);
+    const otherCount = (underWay?.size ?? 0) - (underWay?.has(caller) ? 1 : 0);
+    return (this.#current(source)?.level ?? 0) + otherCount + 1 > this.#perMinute;
+  }
+
+  /** Counts one that is tried now. @returns What to call once, after `note`, when its answer is there. */
+  begin(source: string, caller: string): () => void {
+    const underWay = this.#underWay.get(source) ?? new Map<string, number>();
+    this.#underWay.set(source, underWay);
+    underWay.set(caller, (underWay.get(caller) ?? 0) + 1);
+    return () => {
+      const leftCount = (underWay.get(caller) ?? 0) - 1;
+      if (leftCount > 0) underWay.set(caller, leftCount);
+      else underWay.delete(caller);
+      if (underWay.size === 0) this.#underWay.delete(source);
+      if (leftCount === 0 && !this.isOverLimit(source, "")) this.#queues.get(source)?.startNext();
+    };
   }
 
   /**
@@ -119,7 +142,7 @@ export class WrongCredentials {
   }
 }
 
-/** Lets one of those that wait go on every 200 ms, the first at once; accounts take turns. */
+/** Starts one of those that wait every 200 ms, the first at once; accounts take turns. */
 class TurnQueue {
   readonly #onEmpty: () => void;
   /** By account, in the order of their next turns. */
@@ -144,12 +167,16 @@ class TurnQueue {
   }
 
   #next(): void {
+    const isEmpty = this.#waiting.size === 0;
+    this.#timer = isEmpty ? undefined : setTimeout(() => this.#next(), TURN_MS);
+    if (isEmpty) this.#onEmpty();
+    else this.startNext();
+  }
+
+  /** Before its time. */
+  startNext(): void {
     const [first] = this.#waiting;
-    this.#timer = first && setTimeout(() => this.#next(), TURN_MS);
-    if (first === undefined) {
-      this.#onEmpty();
-      return;
-    }
+    if (first === undefined) return;
     const [account, [start, ...others]] = first;
     this.#waiting.delete(account);
     if (others.length > 0) this.#waiting.set(account, others);

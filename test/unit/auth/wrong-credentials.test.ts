@@ -1,4 +1,5 @@
 /** Credentials are not tried out through the mirror, and who shares an address with a guesser is served all the same. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
 import { accountOf } from "../../../lib/auth/caller-keys.ts";
 import type { ReadQuestion } from "../../../lib/auth/ports.ts";
@@ -125,4 +126,69 @@ test("what one address may not ask another may, with the same credential and at 
 test("0 is no limit", async () => {
   const auth = limitedTo(0);
   for (let index = 0; index < 50; index++) expect((await auth.check(guess(index))).kind).toBe("refused");
+});
+
+const answeredAfterMs =
+  (ms: number, isGood: (account: string) => boolean): typeof rig.answer =>
+  async ({ question }) => {
+    await sleep(ms);
+    return isGood(accountOf(question.authorization ?? "")) ? YES : UNAUTHORIZED;
+  };
+
+test("200 wrong ones at once from one address: the limit is asked, then five a second; elsewhere and good ones go on", async () => {
+  const auth = limitedTo(20);
+  rig.answer = answeredAfterMs(0, (account) => account !== "mallory");
+  expect((await auth.check(guess(0, basic("known", 1)))).kind).toBe("allowed");
+  rig.asked.length = 0;
+  rig.answer = answeredAfterMs(600, (account) => account !== "mallory");
+  const startedMs = performance.now();
+  const guesses = Array.from({ length: 200 }, (_, index) =>
+    auth.check(guess(index, basic("mallory", index))),
+  );
+  const askedOf = (account: string) =>
+    rig.asked.filter(({ question }) => accountOf(question.authorization ?? "") === account).length;
+  const newcomer = (account: string, source: string) =>
+    auth.check(guess(0, { ...basic(account, 1), source })).then(({ kind }) => kind);
+  const known = auth.check(guess(0, { ...basic("known", 1), ...ELSEWHERE }));
+  const elsewhere = newcomer("elsewhere", "198.51.100.1");
+  const here = newcomer("here", ADDRESS);
+  await expect.poll(() => [askedOf("known"), askedOf("elsewhere")]).toEqual([1, 1]);
+  expect(await Promise.all([known.then(({ kind }) => kind), elsewhere, here])).toEqual(
+    Array(3).fill("allowed"),
+  );
+  const turns = Math.ceil((performance.now() - startedMs) / 200);
+  expect(askedOf("mallory")).toBeGreaterThanOrEqual(20);
+  expect(askedOf("mallory")).toBeLessThanOrEqual(20 + 1 + turns);
+  void Promise.allSettled(guesses);
+});
+
+test("60 good ones at once from one address do not wait for turns: each answer lets the next one start", async () => {
+  const auth = limitedTo(10);
+  rig.answer = answeredAfterMs(10, () => true);
+  const startedMs = performance.now();
+  const verdicts = await Promise.all(
+    Array.from({ length: 60 }, (_, index) => auth.check(guess(index, basic(`new-${index}`, 1)))),
+  );
+  expect(new Set(verdicts.map(({ kind }) => kind))).toEqual(new Set(["allowed"]));
+  // Fifty turns take 10 s.
+  expect(performance.now() - startedMs).toBeLessThan(8_000);
+});
+
+test("1,000 wrong ones from 100 addresses: 32 are under way at a time, and a newcomer is among the next", async () => {
+  const auth = limitedTo(20);
+  let runningCount = 0;
+  let maxRunning = 0;
+  rig.answer = async ({ question }) => {
+    maxRunning = Math.max(maxRunning, ++runningCount);
+    await sleep(20);
+    runningCount -= 1;
+    return accountOf(question.authorization ?? "") === "newcomer" ? YES : UNAUTHORIZED;
+  };
+  const fromEach = (index: number) =>
+    auth.check(guess(index, { ...basic("mallory", index), source: `198.51.100.${index % 100}` }));
+  const guesses = Array.from({ length: 1_000 }, (_, index) => fromEach(index));
+  expect((await auth.check(guess(0, { ...basic("newcomer", 1) }))).kind).toBe("allowed");
+  expect(rig.asked.length).toBeLessThan(400);
+  await Promise.all(guesses);
+  expect(maxRunning).toBe(32);
 });
