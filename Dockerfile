@@ -9,7 +9,9 @@ COPY package.json package-lock.json ./
 ARG INSTALL="npm ci --ignore-scripts --no-audit --no-fund"
 RUN ${INSTALL}
 COPY . .
-RUN node infra/package.ts && tar -xzf nearside-*.tgz -C / && rm -r /package/deploy /package/docs
+# The package has documents, and the image none.
+RUN mkdir docs && touch README.md CHANGELOG.md && node infra/package.ts && tar -xzf nearside-*.tgz -C / && \
+  cd /package && rm -r deploy docs README.md CHANGELOG.md
 
 FROM ${NODE_IMAGE}
 COPY --from=package /package /opt/nearside

@@ -114,7 +114,7 @@ export class StreamTier extends Construct {
       minHealthyPercent: 100,
       maxHealthyPercent: 200,
       circuitBreaker: { rollback: true },
-      // A schedule changes it, and a deploy must not.
+      // A schedule changes it, and a deploy must not; without a number CloudFormation begins with one.
       ...(props.tier.schedule === "always" && { desiredCount: props.tier.tasks }),
     });
     this.loadBalancer = new ApplicationLoadBalancer(this, "Balancer", {
@@ -217,10 +217,26 @@ function runOnSchedule(service: FargateService, { schedule, tasks }: StreamTierS
   if (schedule === "always") return;
   const { days, from, to, timeZone } = schedule;
   const scaling = service.autoScaleTaskCount({ minCapacity: 0, maxCapacity: tasks });
-  const at = ({ hour, minute }: { readonly hour: string; readonly minute: string }) => ({
-    schedule: Schedule.cron({ weekDay: days, hour, minute }),
-    timeZone: TimeZone.of(timeZone),
+  const isOpen = (minutes: number) => minutes >= minutesOf(from) && minutes < minutesOf(to);
+  // Each hour again: the template has no number of tasks, so the first deploy starts one at any time.
+  const at = (weekDay: string, minute: string, isAt: (minutes: number) => boolean) => {
+    const hours = Array.from({ length: 24 }, (_, hour) => hour).filter((hour) =>
+      isAt(hour * 60 + Number(minute)),
+    );
+    return {
+      schedule: Schedule.cron({ weekDay, minute, hour: hours.join(",") }),
+      timeZone: TimeZone.of(timeZone),
+    };
+  };
+  const running = { minCapacity: tasks, maxCapacity: tasks };
+  scaling.scaleOnSchedule("Start", { ...at(days, from.minute, isOpen), ...running });
+  scaling.scaleOnSchedule("Stop", {
+    ...at("*", to.minute, (minutes) => !isOpen(minutes)),
+    minCapacity: 0,
+    maxCapacity: 0,
   });
-  scaling.scaleOnSchedule("Start", { ...at(from), minCapacity: tasks, maxCapacity: tasks });
-  scaling.scaleOnSchedule("Stop", { ...at(to), minCapacity: 0, maxCapacity: 0 });
+}
+
+function minutesOf({ hour, minute }: { readonly hour: string; readonly minute: string }): number {
+  return Number(hour) * 60 + Number(minute);
 }

@@ -1,5 +1,9 @@
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { Match, Template } from "aws-cdk-lib/assertions";
 import { AwsSolutionsChecks } from "cdk-nag";
+import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
 import { ENV } from "../../lib/config.ts";
 import { deployment, permissions } from "../support/deployment.ts";
@@ -105,6 +109,26 @@ describe("the stream tier", () => {
     );
   });
 
+  test("is built from the files that its image needs: others change no task", async () => {
+    const { app } = deployment({ deployment: { ...TIER, streamTierImage: undefined } });
+    app.synth();
+    const [image] = (await readdir(app.outdir)).filter((name) =>
+      existsSync(join(app.outdir, name, "Dockerfile")),
+    );
+    const folder = join(app.outdir, image ?? "");
+    const files = await readdir(folder);
+    expect(files.filter((name) => !name.startsWith(".docker")).toSorted()).toEqual([
+      ...["Dockerfile", "LICENSE", "cdk.json", "functions", "infra", "lib"],
+      ...["package-lock.json", "package.json", "test", "tsconfig.json"],
+    ]);
+    expect(await readdir(join(folder, "test", "support"))).toEqual(["fake-bitbucket", "git"]);
+    const { metafile } = await build({
+      ...{ entryPoints: ["functions/nearside.ts"], bundle: true, platform: "node", format: "esm" },
+      ...{ packages: "external", splitting: true, outdir: folder, write: false, metafile: true },
+    });
+    expect(Object.keys(metafile.inputs).filter((name) => !existsSync(join(folder, name)))).toEqual([]);
+  });
+
   test("is what the git function redirects to, with the same keys", () => {
     const template = templateOf({ streamTierThresholdMib: 50 });
     template.hasResourceProperties("AWS::Lambda::Function", {
@@ -172,12 +196,13 @@ describe("the stream tier", () => {
       MaxCapacity: 2,
       ScheduledActions: [
         Match.objectLike({
-          Schedule: "cron(0 7 ? * MON-FRI *)",
+          Schedule: "cron(0 7,8,9,10,11,12,13,14,15,16,17,18,19 ? * MON-FRI *)",
           Timezone: "Europe/Berlin",
           ScalableTargetAction: { MinCapacity: 2, MaxCapacity: 2 },
         }),
         Match.objectLike({
-          Schedule: "cron(30 19 ? * MON-FRI *)",
+          // At night it is off on all days.
+          Schedule: "cron(30 0,1,2,3,4,5,6,19,20,21,22,23 ? * * *)",
           ScalableTargetAction: { MinCapacity: 0, MaxCapacity: 0 },
         }),
       ],
