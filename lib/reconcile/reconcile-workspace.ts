@@ -186,8 +186,7 @@ async function learn(
       if (!isComplete && knownInRow >= MAX_KNOWN_IN_ROW) break;
     }
     if (isComplete) {
-      // Any repository that is missing from the list may be the entry that could not be read.
-      if (!hasUnnamedEntry) noteUnlisted(index, listed, startedAt, { log, workspace: workspace.workspace });
+      noteUnlisted(index, listed, startedAt, { log, workspace: workspace.workspace, hasUnnamedEntry });
       index.listedAt = startedAt;
     }
   } catch (error) {

@@ -27,12 +27,19 @@ export function needsNewList(index: WorkingIndex, findings: JobFindings, nowMs: 
   return nowMs - listedAtMs >= Math.max(LOOK_AGAIN_AFTER_MS, repositories.size * LIST_MS_PER_REPOSITORY);
 }
 
-/** After a complete list: what it did not have is gone, or has moved where the selection does not look, or is not shown. */
+/**
+ * After a complete list: what it did not have is gone, or has moved where the selection does not look, or is not shown.
+ * @param options.hasUnnamedEntry - The list has an entry without a uuid that can be read: each that is missing may be that one.
+ */
 export function noteUnlisted(
   index: WorkingIndex,
   listed: ReadonlySet<string>,
   at: string,
-  { log, workspace }: { readonly log: Logger; readonly workspace: string },
+  {
+    log,
+    workspace,
+    hasUnnamedEntry,
+  }: { readonly log: Logger; readonly workspace: string; readonly hasUnnamedEntry: boolean },
 ): void {
   const mirrored: [string, IndexedRepository][] = [];
   let removedCount = 0;
@@ -46,13 +53,14 @@ export function noteUnlisted(
   }
   const missing = mirrored.filter(([uuid]) => !listed.has(uuid));
   const vanishedCount = missing.length + removedCount;
-  const isMass =
+  const isDoubtful =
+    hasUnnamedEntry ||
     listed.size === 0 ||
     (vanishedCount > MAX_REMOVALS && vanishedCount > (mirrored.length + removedCount) * MAX_REMOVED_PART);
   let heldCount = 0;
   for (const [uuid, entry] of missing) {
     const unlisted = { since: entry.unlisted?.since ?? at, rounds: (entry.unlisted?.rounds ?? 0) + 1 };
-    const isBelieved = !isMass || isAccepted(index, unlisted.since) || hasLasted(unlisted, at);
+    const isBelieved = !isDoubtful || isAccepted(index, unlisted.since) || hasLasted(unlisted, at);
     if (!isBelieved) heldCount += 1;
     index.repositories.set(uuid, { ...entry, unlisted, ...(isBelieved && { isGone: true, due: "gone" }) });
   }

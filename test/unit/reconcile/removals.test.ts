@@ -189,3 +189,23 @@ test("a job that is faster than the run that made it puts its repository back, t
   expect((await index())?.repositories[lost?.uuid ?? ""]).toMatchObject({ held: "mirrored" });
   expect((await index())?.repositories[lost?.uuid ?? ""]).not.toHaveProperty("isGone");
 });
+
+test("an entry without a readable uuid, for ever: what is missing is held for a day, not longer", async () => {
+  await reconcile();
+  primary.edit = (entries) => [{ slug: 5 }, ...entries];
+  primary.repositories.splice(0, 1);
+  for (let hour = 0; hour <= 23; hour++) {
+    primary.nowMs += HOUR_MS;
+    expect(goneOf(await reconcile("list"))).toEqual([]);
+    expect(await heldCount()).toBe(1);
+  }
+  primary.nowMs += 2 * HOUR_MS;
+  primary.repositories.splice(0, 1);
+  expect(goneOf(await reconcile("list"))).toHaveLength(1);
+  expect(await heldCount()).toBe(1);
+  // The operator does not have to wait.
+  expect(await acceptRemovals(store, "acme", primary.now())).toBe(1);
+  primary.nowMs += MINUTE_MS;
+  expect(goneOf(await reconcile())).toHaveLength(1);
+  expect(await heldCount()).toBeUndefined();
+});
