@@ -83,7 +83,7 @@ const git = gitHttp({
       const caller = authorizerContext?.["caller"];
       return typeof caller === "string" ? caller : undefined;
     },
-    tier: tier && new StreamTier({ ...tier, keys: new TierKeys(tier.keys), fetch, log }),
+    tier: tier && new StreamTier({ ...tier, keys: new TierKeys(tier.keys, tier.bindsNetwork), fetch, log }),
     redirectsToPrimary: config.redirectUnmirrored === "public",
     gitUrl: config.gitUrl,
     log,

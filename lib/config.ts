@@ -52,6 +52,7 @@ type ResourceName = keyof typeof RESOURCES;
 const DEPLOYMENT_VARIABLES = [
   "secretPath",
   "streamTierThresholdMib",
+  "streamTierTokens",
   "logLevel",
   "stackPrefix",
   "metrics",
@@ -96,10 +97,15 @@ export function readGitHttpConfig(env: Environment) {
 /** @returns `undefined` where there is no stream tier. */
 export function readStreamTierConfig(env: Environment) {
   if (!env[ENV.streamTierUrl]) return undefined;
-  const config = read(env, ["streamTierUrl", "streamTierKeys"], ["streamTierThresholdMib"]);
+  const config = read(
+    env,
+    ["streamTierUrl", "streamTierKeys"],
+    ["streamTierThresholdMib", "streamTierTokens"],
+  );
   return {
     url: config.streamTierUrl,
     keys: config.streamTierKeys,
+    bindsNetwork: config.streamTierTokens === "one-network",
     thresholdBytes: config.streamTierThresholdMib * 1024 * 1024,
   };
 }

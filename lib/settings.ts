@@ -427,6 +427,13 @@ const DEPLOYMENT = {
     default: 100,
     description: "repositories with larger packs are served by the stream tier",
   },
+  streamTierTokens: {
+    type: "choice",
+    choices: ["one-network", "any-network"],
+    default: "one-network",
+    description:
+      "where a token of the stream tier is accepted from: the /24 of the address that it was given to, or anywhere. `any-network` if clients leave by addresses of several networks",
+  },
   streamTierTasks: {
     type: "integer",
     min: 1,

@@ -75,7 +75,8 @@ export class LargeRepositories {
     const { authorization } = request.headers;
     if (tier?.takes(packBytes) && source.uuid !== undefined && (await tier.isUp())) {
       log.info("large:to-tier", { uuid: source.uuid, packBytes });
-      return tier.redirect({ repository, authorization }, decision, source.uuid);
+      const { remoteAddress } = request;
+      return tier.redirect({ repository, authorization, remoteAddress }, decision, source.uuid);
     }
     const noteKey = packBytes > this.#limit.maxPlannedBytes ? this.#noteKey(asked) : undefined;
     const url = this.#primaryUrl(decision);

@@ -26,6 +26,8 @@ const TEXTS: Readonly<Record<TierTokenFault | "service", string>> = {
   expired: "use the mirror's own address: this one has expired",
   "other-repository": "use the mirror's own address: this one is for another repository",
   "other-caller": "use the mirror's own address: this one was given to another caller",
+  "other-network":
+    "use the mirror's own address: this one was given to another network. If your clients leave by several, set streamTierTokens to any-network",
   service: "this address serves clones and fetches only",
 };
 
@@ -50,12 +52,12 @@ function answerTokens({ keys, git, log, now = Date.now }: TierHttpOptions): Http
     const route = routeOf({ ...request, path });
     if (token === undefined || route.kind === "refused") return refuse(request, "not-valid");
     const { repository, kind: service } = route;
-    const { authorization } = request.headers;
+    const { headers, remoteAddress: address, method } = request;
+    const { authorization } = headers;
     const repo = namedPath(repository);
     if (service !== "info-refs" && service !== "upload-pack") return refuse(request, "service", repo);
-    const decision = keys.read(token, { repository, authorization, service }, now());
+    const decision = keys.read(token, { repository, authorization, remoteAddress: address, service }, now());
     if (typeof decision === "string") return refuse(request, decision, repo);
-    const { remoteAddress: address, method } = request;
     log.info("access:decided", { address, method, service, repo, verdict: "tier-token" });
     return git({
       ...request,

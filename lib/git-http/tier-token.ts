@@ -3,9 +3,11 @@
  * so the token is in the path that it is redirected to. Form: the grant as JSON in base64url, a dot, and its HMAC-SHA256 in base64url.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { isIPv4 } from "node:net";
 import * as z from "zod/mini";
 import { CallerKeys } from "../auth/caller-keys.ts";
 import { ConfigError } from "../errors.ts";
+import { addressBlock } from "../http/address-block.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { namedPath } from "../repo/resolve-repository.ts";
 import type { AllowedAccess } from "./access-decision.ts";
@@ -25,11 +27,13 @@ export interface TierRequest {
   readonly repository: RepositoryReference;
   /** The caller's `Authorization` header, if there is one. */
   readonly authorization: string | undefined;
+  /** The client's, as the server sees it. */
+  readonly remoteAddress: string | undefined;
 }
 
 export type TierService = "info-refs" | "upload-pack";
 
-export type TierTokenFault = "not-valid" | "expired" | "other-repository" | "other-caller";
+export type TierTokenFault = "not-valid" | "expired" | "other-repository" | "other-caller" | "other-network";
 
 /** Fields of a newer release are ignored: what must not be gets another version. */
 const grantSchema = z.object({
@@ -40,6 +44,8 @@ const grantSchema = z.object({
   repository: z.string(),
   /** Of the credential, under the key that signs. */
   caller: z.string(),
+  /** Where the caller is; missing: anywhere. */
+  network: z.optional(z.string()),
   primaryPath: z.optional(z.string()),
   plainPath: z.optional(z.string()),
   uuid: z.string(),
@@ -50,12 +56,15 @@ type Grant = z.infer<typeof grantSchema>;
 
 export class TierKeys {
   readonly #keys: readonly string[];
+  readonly #bindsNetwork: boolean;
 
   /**
    * @param text - Keys of 32 characters at least, separated by commas. The first one signs, each is accepted.
+   * @param bindsNetwork - Whether tokens are for the network of the caller's address only.
    * @throws {ConfigError}
    */
-  constructor(text: string) {
+  constructor(text: string, bindsNetwork = true) {
+    this.#bindsNetwork = bindsNetwork;
     this.#keys = text.split(",").map((key) => key.trim());
     if (this.#keys.some((key) => key.length < MIN_KEY_LENGTH))
       throw new ConfigError(
@@ -71,6 +80,7 @@ export class TierKeys {
     nowMs: number,
   ): string {
     const key = this.#keys[0] as string;
+    const network = this.#bindsNetwork ? networkOf(request) : undefined;
     const grant: Grant = {
       version: VERSION,
       expiresAtMs: nowMs + INFO_REFS_LIFETIME_MS,
@@ -78,6 +88,7 @@ export class TierKeys {
       repository: repositoryOf(request),
       caller: callerUnder(key, request),
       uuid,
+      ...(network !== undefined && { network }),
       ...(primaryPath !== undefined && { primaryPath }),
       ...(plainPath !== undefined && { plainPath }),
       ...(staleSeconds !== undefined && { staleSeconds }),
@@ -97,9 +108,18 @@ export class TierKeys {
     if (key === undefined || more.length > 0) return "not-valid";
     const grant = grantSchema.safeParse(JSON.parse(Buffer.from(encoded, "base64url").toString("utf8"))).data;
     if (grant === undefined) return "not-valid";
-    const { version: _, expiresAtMs, fetchExpiresAtMs = expiresAtMs, repository, caller, ...access } = grant;
+    const {
+      version: _,
+      expiresAtMs,
+      fetchExpiresAtMs = expiresAtMs,
+      repository,
+      caller,
+      network,
+      ...access
+    } = grant;
     if (nowMs > (request.service === "info-refs" ? expiresAtMs : fetchExpiresAtMs)) return "expired";
     if (repository !== repositoryOf(request)) return "other-repository";
+    if (network !== undefined && network !== networkOf(request)) return "other-network";
     // git sends no credential after a redirect to another host. One that is sent all the same must be the caller's.
     const isOther = request.authorization !== undefined && caller !== callerUnder(key, request);
     return isOther ? "other-caller" : { kind: "allowed", ...access };
@@ -108,6 +128,15 @@ export class TierKeys {
 
 function repositoryOf({ repository }: TierRequest): string {
   return `${repository.kind} ${namedPath(repository)}`;
+}
+
+/**
+ * @returns The /24 of an IPv4 address: a company may leave by several. `undefined` for IPv6, which the tier's load balancer does not
+ * speak: such a client reaches it by another address.
+ */
+function networkOf({ remoteAddress }: TierRequest): string | undefined {
+  const block = addressBlock(remoteAddress);
+  return isIPv4(block) ? block.slice(0, block.lastIndexOf(".")) : undefined;
 }
 
 function callerUnder(key: string, { authorization }: TierRequest): string {

@@ -29,6 +29,7 @@ test("what the file sets reaches the functions, and the rest has its default", (
     [ENV.lfsRepositories]: "*",
     [ENV.secretPath]: "/nearside/",
     [ENV.streamTierThresholdMib]: "100",
+    [ENV.streamTierTokens]: "one-network",
     [ENV.logLevel]: "warn",
     [ENV.stackPrefix]: "Nearside",
     [ENV.metrics]: "basic",

@@ -47,7 +47,7 @@ async function measureLocal(): Promise<void> {
 }
 
 async function measureTier(): Promise<void> {
-  const request = { repository: REPOSITORY, authorization: undefined };
+  const request = { repository: REPOSITORY, authorization: undefined, remoteAddress: undefined };
   const token = new TierKeys(KEY).sign(request, { kind: "allowed" }, uuid, Date.now());
   seconds.tier.push(await clone(`${tierUrl}/-/t/${token}/acme/large.git`));
 }
