@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { objectIdAt } from "../../lib/git/object-id.ts";
 import { listRefs } from "../../lib/git/upload-pack/ls-refs.ts";
+import { WorkSlices } from "../../lib/git/work-slices.ts";
 import { publish } from "../../lib/repo/publish.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { NO_DOCUMENT } from "../../lib/repo/stored-document.ts";
@@ -42,7 +43,7 @@ for (const prefix of ["refs/heads/team-5/feature/TASK-5-", "refs/heads/team-5/",
   let listedBytes = 0;
   if (refList !== undefined) {
     const request = { peel: true, symrefs: true, unborn: true, prefixes: [prefix] };
-    for (const chunk of listRefs(refList, request)) listedBytes += chunk.length;
+    for (const chunk of await listRefs(refList, request, new WorkSlices())) listedBytes += chunk.length;
   }
   const tookMs = Math.round(performance.now() - startedMs);
   console.log(`${prefix}: ${listedBytes} bytes in ${tookMs} ms`);

@@ -16,10 +16,11 @@
 import { createHash } from "node:crypto";
 import type { ObjectId } from "../object-id.ts";
 import type { RefList } from "../ports.ts";
+import { sortInSlices } from "../sort-in-slices.ts";
 import { goesByTypeAndSize, type ObjectFilter } from "../walk/object-filter.ts";
 import type { WorkSlices } from "../work-slices.ts";
 import type { FetchRequest } from "./fetch-request.ts";
-import { refsStartingWith } from "./find-refs.ts";
+import { LOOK_UP_STEPS, refsStartingWith } from "./find-refs.ts";
 import { INFINITE_DEPTH } from "./history-lines.ts";
 import { findRefs } from "./revision.ts";
 
@@ -60,16 +61,16 @@ export async function answerKey(
   slices: WorkSlices,
 ): Promise<string | undefined> {
   if (wants.length + commonIds.size + shallows.length > MAX_KEY_IDS) return undefined;
-  const excludedIds = excludedIdsOf(request, refList);
+  const excludedIds = await excludedIdsOf(request, refList, slices);
   if (excludedIds === undefined) return undefined;
   const { deepen } = request;
   const depth = deepen?.kind === "depth" ? deepen.depth : 0;
   const sinceSeconds = deepen?.kind === "revisions" ? deepen.sinceSeconds : 0;
   const parts = [
     KEY_VERSION,
-    await sortedIds(wants, slices),
-    await sortedIds(commonIds, slices),
-    await sortedIds(shallows, slices),
+    await sortInSlices(wants, slices),
+    await sortInSlices(commonIds, slices),
+    await sortInSlices(shallows, slices),
     [deepen?.kind ?? "", depth, sinceSeconds, excludedIds.toSorted()],
     // No limit becomes null in JSON, which no limit's value is.
     filter && [
@@ -85,23 +86,16 @@ export async function answerKey(
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 
-/** Sorts in pieces, by their first byte: all at once, many ids would hold the event loop for 100 ms. */
-async function sortedIds(ids: Iterable<ObjectId>, slices: WorkSlices): Promise<ObjectId[]> {
-  const byFirstByte = Array.from({ length: 256 }, (): ObjectId[] => []);
-  for (const id of ids) byFirstByte[Number.parseInt(id.slice(0, 2), 16)]?.push(id);
-  const sorted: ObjectId[] = [];
-  for (const some of byFirstByte) {
-    const pause = slices.spend(some.length);
-    if (pause !== undefined) await pause;
-    for (const id of some.sort()) sorted.push(id);
-  }
-  return sorted;
-}
-
-function excludedIdsOf({ deepen }: FetchRequest, refList: RefList): ObjectId[] | undefined {
+async function excludedIdsOf(
+  { deepen }: FetchRequest,
+  refList: RefList,
+  slices: WorkSlices,
+): Promise<ObjectId[] | undefined> {
   if (deepen?.kind !== "revisions") return [];
   const ids: ObjectId[] = [];
   for (const name of deepen.excluded) {
+    const pause = slices.spend(LOOK_UP_STEPS);
+    if (pause !== undefined) await pause;
     const [id, ...others] = findRefs(refList, name);
     if (id === undefined || others.length > 0) return undefined;
     ids.push(id);

@@ -101,6 +101,8 @@ export class CommonHaves {
   /** Wants that are no commits say nothing about history. */
   async #openReach(): Promise<WantsReach> {
     for (const id of this.#shallows) {
+      const pause = this.#reader.slices.spend(1);
+      if (pause !== undefined) await pause;
       const objectNumber = this.#findServed(id);
       if (objectNumber >= 0) this.#table.cut(this.#table.rowOf(objectNumber));
     }

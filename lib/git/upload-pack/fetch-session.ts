@@ -2,7 +2,7 @@
 import type { ObjectId } from "../object-id.ts";
 import type { AnswerRequest, ObjectReader, Ref, RefList, UploadPackSource } from "../ports.ts";
 import type { ObjectFilter } from "../walk/object-filter.ts";
-import { findServedBy } from "../walk/reachable.ts";
+import { findPresent, findServedBy } from "../walk/reachable.ts";
 import { WorkSlices } from "../work-slices.ts";
 import { type AnswerSubject, answerKey, isWorthSharing } from "./answer-key.ts";
 import { findRefusedWant, wantsBesideTips } from "./check-wants.ts";
@@ -167,7 +167,7 @@ export class FetchSession {
     const subject = {
       wants: this.wants,
       commonIds: this.#commonIds,
-      shallows: shallows.filter((id) => objects.findId(id) >= 0),
+      shallows: await findPresent(objects, shallows),
       filter: await this.#loadFilter(),
     };
     const key = await this.#keyOf(subject, signal);

@@ -5,6 +5,9 @@ import type { Ref, RefLineForm, RefList } from "../ports.ts";
 
 // A list may make its `refs` only when they are asked for, so they are not, where it has a finder.
 
+/** To look for a few names among many, in steps of `WorkSlices`. */
+export const LOOK_UP_STEPS = 15;
+
 export function findRef(refList: RefList, name: string): Ref | undefined {
   if (refList.finder !== undefined) return refList.finder.find(name);
   const ref = refList.refs[lowerBound(refList.refs, name)];

@@ -1,21 +1,30 @@
 /** Answers `ls-refs`. Source: gitprotocol-v2(5), "ls-refs". */
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { RefList } from "../ports.ts";
+import { sortInSlices } from "../sort-in-slices.ts";
 import type { WorkSlices } from "../work-slices.ts";
 import type { LsRefsRequest } from "./fetch-request.ts";
-import { findRef, refLines, refPlaces, refsStartingWith, resolveHead } from "./find-refs.ts";
+import { findRef, LOOK_UP_STEPS, refLines, refPlaces, refsStartingWith, resolveHead } from "./find-refs.ts";
 
 /** In chunks of whole pkt-lines; some are empty, where nothing begins with a prefix. */
-export function* listRefs(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void> {
-  const prefixes = minimalPrefixes(request.prefixes);
+export async function listRefs(
+  refList: RefList,
+  request: LsRefsRequest,
+  slices: WorkSlices,
+): Promise<Iterable<Uint8Array>> {
+  return refsOf(refList, request, await minimalPrefixes(request.prefixes, slices));
+}
+
+function* refsOf(
+  refList: RefList,
+  request: LsRefsRequest,
+  prefixes: readonly string[],
+): Generator<Uint8Array, void> {
   if (prefixes.some((prefix) => "HEAD".startsWith(prefix))) yield* headLine(refList, request);
   const form = request.peel ? "listed-peeled" : "listed";
   for (const prefix of prefixes) yield* refLines(refList, prefix, form);
   yield FLUSH_PKT;
 }
-
-/** To look for a few names among many, in steps of `WorkSlices`. */
-const LOOK_UP_STEPS = 15;
 
 /**
  * Whether a client names a ref that is not here. Prefixes do not say what they are for, so this reads them as git sends them:
@@ -30,9 +39,10 @@ export async function lacksNamedRef(
   const sent = new Set(prefixes);
   const answered = new Set<string>(["HEAD"]);
   for (const name of sent) {
-    if (!sent.has(`refs/${name}`)) continue;
-    const pause = slices.spend(LOOK_UP_STEPS);
+    const isName = sent.has(`refs/${name}`);
+    const pause = slices.spend(isName ? LOOK_UP_STEPS : 1);
     if (pause !== undefined) await pause;
+    if (!isName) continue;
     let isHere = name === "HEAD";
     for (const place of refPlaces(name)) {
       answered.add(place);
@@ -41,9 +51,10 @@ export async function lacksNamedRef(
     if (!isHere) return true;
   }
   for (const prefix of sent) {
-    if (answered.has(prefix) || prefix.endsWith("/")) continue;
-    const pause = slices.spend(LOOK_UP_STEPS);
+    const isAnswered = answered.has(prefix) || prefix.endsWith("/");
+    const pause = slices.spend(isAnswered ? 1 : LOOK_UP_STEPS);
     if (pause !== undefined) await pause;
+    if (isAnswered) continue;
     const [first] = refsStartingWith(refList, prefix);
     if (first === undefined) return true;
   }
@@ -63,10 +74,12 @@ function* headLine(refList: RefList, request: LsRefsRequest): Generator<Uint8Arr
 }
 
 /** Without those that begin with another one, and in byte order: so no ref is listed twice, and all as they are sorted. */
-function minimalPrefixes(prefixes: readonly string[]): string[] {
+async function minimalPrefixes(prefixes: readonly string[], slices: WorkSlices): Promise<string[]> {
   if (prefixes.length === 0) return [""];
   const minimal: string[] = [];
-  for (const prefix of prefixes.toSorted()) {
+  for (const prefix of await sortInSlices(prefixes, slices)) {
+    const pause = slices.spend(1);
+    if (pause !== undefined) await pause;
     const last = minimal.at(-1);
     if (last === undefined || !prefix.startsWith(last)) minimal.push(prefix);
   }

@@ -3,7 +3,7 @@ import { LimitExceededError } from "../../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId } from "../object-id.ts";
 import { encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
-import { findUnreachable } from "../walk/reachable.ts";
+import { findPresent, findUnreachable } from "../walk/reachable.ts";
 import type { RequestLimits } from "./fetch-request.ts";
 import { lineObjectId, unexpectedLine } from "./request-lines.ts";
 
@@ -38,7 +38,7 @@ export async function* listObjectInfo(
 ): AsyncGenerator<Uint8Array, void> {
   if (ids.length > 0) {
     const objects = await source.openObjects();
-    const present = ids.filter((id) => objects.findId(id) >= 0);
+    const present = await findPresent(objects, ids);
     const hidden = source.mayHoldUnreachable
       ? await findUnreachable(objects, await source.readRefs(), present)
       : new Set<ObjectId>();

@@ -11,7 +11,9 @@ import { cutAtDepth, cutByRevisions, depthOfNearest, type HistoryCut } from "../
 import type { ShallowHistory } from "../walk/missing-objects.ts";
 import { peelObject } from "../walk/peel.ts";
 import { type FindServed, findServedBy } from "../walk/reachable.ts";
+import type { WorkSlices } from "../work-slices.ts";
 import type { Deepening, HistoryRequest } from "./fetch-request.ts";
+import { LOOK_UP_STEPS } from "./find-refs.ts";
 import { INFINITE_DEPTH } from "./history-lines.ts";
 import { RefusedRequestError } from "./refused-request.ts";
 import { findRefs } from "./revision.ts";
@@ -42,7 +44,7 @@ export async function planShallow(
   const findCommits = (ids: readonly ObjectId[]): Promise<number[]> => commitRows(objects, table, ids);
   const wantRows = deepen === undefined ? [] : await findCommits(wants);
   const excludedIds =
-    deepen?.kind === "revisions" ? deepen.excluded.map((name) => excludedId(refList, name)) : [];
+    deepen?.kind === "revisions" ? await findExcluded(refList, deepen.excluded, objects.slices) : [];
   const rows = { wantRows, excludedRows: await findCommits(excludedIds), clientRows };
   const { boundaryRows, innerRows } =
     deepen === undefined ? NOTHING_CUT : await cutHistory(table, deepen, rows);
@@ -51,10 +53,9 @@ export async function planShallow(
   for (const row of clientRows) table.cut(row);
   for (const row of shallowRows) table.cut(row);
   for (const row of clientRows) table.endClientHistory(row);
-  const idOf = (row: CommitRow): ObjectId => objects.objectId(table.objectNumber(row));
   return {
-    shallowIds: shallowRows.map(idOf),
-    unshallowIds: deepenedRows.map(idOf),
+    shallowIds: await commitIds(objects, table, shallowRows),
+    unshallowIds: await commitIds(objects, table, deepenedRows),
     history: { table, deepenedRows },
   };
 }
@@ -73,6 +74,8 @@ async function readClientRows(
 ): Promise<Set<number>> {
   const rows = new Set<number>();
   for (const id of shallows) {
+    const pause = objects.slices.spend(1);
+    if (pause !== undefined) await pause;
     const objectNumber = findServed(id);
     if (objectNumber < 0) continue;
     if ((await objects.readType(objectNumber)) !== "commit")
@@ -104,11 +107,35 @@ async function cutHistory(table: CommitTable, deepen: Deepening, rows: NamedRows
   return clientDepth === undefined ? NOTHING_CUT : cutAtDepth(table, wantRows, clientDepth + deepen.depth);
 }
 
-function excludedId(refList: RefList, name: string): ObjectId {
-  const [id, ...others] = findRefs(refList, name);
-  if (others.length > 0) throw new RefusedRequestError(`ambiguous deepen-not: ${name}`);
-  if (id === undefined) throw new RefusedRequestError(`deepen-not is not a ref: ${name}`);
-  return id;
+async function findExcluded(
+  refList: RefList,
+  names: readonly string[],
+  slices: WorkSlices,
+): Promise<ObjectId[]> {
+  const ids: ObjectId[] = [];
+  for (const name of names) {
+    const pause = slices.spend(LOOK_UP_STEPS);
+    if (pause !== undefined) await pause;
+    const [id, ...others] = findRefs(refList, name);
+    if (others.length > 0) throw new RefusedRequestError(`ambiguous deepen-not: ${name}`);
+    if (id === undefined) throw new RefusedRequestError(`deepen-not is not a ref: ${name}`);
+    ids.push(id);
+  }
+  return ids;
+}
+
+async function commitIds(
+  objects: ObjectReader,
+  table: CommitTable,
+  rows: readonly CommitRow[],
+): Promise<ObjectId[]> {
+  const ids: ObjectId[] = [];
+  for (const row of rows) {
+    const pause = objects.slices.spend(1);
+    if (pause !== undefined) await pause;
+    ids.push(objects.objectId(table.objectNumber(row)));
+  }
+  return ids;
 }
 
 /** Tags are followed; what is no commit in the end has no history. */

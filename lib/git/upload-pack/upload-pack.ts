@@ -148,9 +148,10 @@ async function listNewestRefs(
   { newer, signal }: UploadPackOptions,
 ): Promise<Answer> {
   const refList = await ((await newer?.("listed")) ?? source).readRefs();
-  if (!(await lacksNamedRef(refList, request, new WorkSlices({ signal })))) return listRefs(refList, request);
+  const slices = new WorkSlices({ signal });
+  if (!(await lacksNamedRef(refList, request, slices))) return listRefs(refList, request, slices);
   const newest = await newer?.("missing");
-  return listRefs((await newest?.readRefs()) ?? refList, request);
+  return listRefs((await newest?.readRefs()) ?? refList, request, slices);
 }
 
 async function openSession(

@@ -6,6 +6,17 @@ import { markMissingObjects } from "./missing-objects.ts";
 import { ObjectMarks } from "./object-marks.ts";
 import { peelObject } from "./peel.ts";
 
+/** @returns Those of `ids` that are in the repository. */
+export async function findPresent(reader: ObjectReader, ids: readonly ObjectId[]): Promise<ObjectId[]> {
+  const present: ObjectId[] = [];
+  for (const id of ids) {
+    const pause = reader.slices.spend(1);
+    if (pause !== undefined) await pause;
+    if (reader.findId(id) >= 0) present.push(id);
+  }
+  return present;
+}
+
 /** @returns -1 for an object that is not here, and for one that clients must not know of. */
 export type FindServed = (id: ObjectId) => ObjectNumber;
 
@@ -38,13 +49,21 @@ export async function findUnreachable(
   if (ids.length === 0) return new Set();
   let commitsOnly = true;
   for (const id of ids) {
+    const pause = reader.slices.spend(1);
+    if (pause !== undefined) await pause;
     const type = await reader.readType(reader.findId(id));
     if (type === "tree" || type === "blob") commitsOnly = false;
   }
   const marks = commitsOnly
     ? await reachedCommits(reader, refList)
     : await walkFrom(reader, tipIds(refList), false);
-  return new Set(ids.filter((id) => !marks.isMarked(reader.findId(id))));
+  const unreached = new Set<ObjectId>();
+  for (const id of ids) {
+    const pause = reader.slices.spend(1);
+    if (pause !== undefined) await pause;
+    if (!marks.isMarked(reader.findId(id))) unreached.add(id);
+  }
+  return unreached;
 }
 
 /** @param mayHoldUnreachable - If not, whatever is here is reached. */

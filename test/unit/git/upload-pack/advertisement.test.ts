@@ -4,7 +4,9 @@ import { parseObjectId } from "../../../../lib/git/object-id.ts";
 import { pktText } from "../../../../lib/git/pktline.ts";
 import type { RefList } from "../../../../lib/git/ports.ts";
 import { advertiseV0, advertiseV2, chooseProtocol } from "../../../../lib/git/upload-pack/capabilities.ts";
+import type { LsRefsRequest } from "../../../../lib/git/upload-pack/fetch-request.ts";
 import { listRefs } from "../../../../lib/git/upload-pack/ls-refs.ts";
+import { WorkSlices } from "../../../../lib/git/work-slices.ts";
 
 const A = parseObjectId("a".repeat(40));
 const B = parseObjectId("b".repeat(40));
@@ -21,6 +23,10 @@ const EMPTY: RefList = { head: { ref: "refs/heads/main" }, refs: [] };
 /** The lines' texts; a flush is `0000`. */
 function textsOf(lines: Iterable<Uint8Array>): string[] {
   return [...lines].map((line) => (line.length === 4 ? "0000" : pktText(line.subarray(4))));
+}
+
+async function listedTexts(refList: RefList, request: LsRefsRequest): Promise<string[]> {
+  return textsOf(await listRefs(refList, request, new WorkSlices()));
 }
 
 describe("version 0", () => {
@@ -110,25 +116,29 @@ describe("ls-refs", () => {
       { ...plain, prefixes: ["refs/tags/", "refs/tags/v", "nothing"] },
       [`${B} refs/tags/v1`],
     ],
-  ])("lists %s", (_, refList, request, expected) => {
-    expect(textsOf(listRefs(refList, request))).toEqual([...expected, "0000"]);
+  ])("lists %s", async (_, refList, request, expected) => {
+    expect(await listedTexts(refList, request)).toEqual([...expected, "0000"]);
   });
 
-  test("prefixes match as if each were tried", () => {
+  test("prefixes match as if each were tried", async () => {
     const text = fc.string({
       unit: fc.constantFrom("a", "b", "/", "\u00e9", "\u00a0", "\u0080"),
       maxLength: 5,
     });
-    fc.assert(
-      fc.property(fc.array(text, { minLength: 1, maxLength: 8 }), fc.uniqueArray(text), (prefixes, names) => {
-        const sorted = names.toSorted((a, b) => (a < b ? -1 : 1));
-        const refList: RefList = { head: UNBORN.head, refs: sorted.map((name) => ({ name, id: A })) };
-        const expected = sorted.filter((name) => prefixes.some((prefix) => name.startsWith(prefix)));
-        expect(textsOf(listRefs(refList, { ...plain, prefixes }))).toEqual([
-          ...expected.map((name) => `${A} ${name}`),
-          "0000",
-        ]);
-      }),
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(text, { minLength: 1, maxLength: 8 }),
+        fc.uniqueArray(text),
+        async (prefixes, names) => {
+          const sorted = names.toSorted((a, b) => (a < b ? -1 : 1));
+          const refList: RefList = { head: UNBORN.head, refs: sorted.map((name) => ({ name, id: A })) };
+          const expected = sorted.filter((name) => prefixes.some((prefix) => name.startsWith(prefix)));
+          expect(await listedTexts(refList, { ...plain, prefixes })).toEqual([
+            ...expected.map((name) => `${A} ${name}`),
+            "0000",
+          ]);
+        },
+      ),
     );
   });
 });

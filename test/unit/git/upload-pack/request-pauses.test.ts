@@ -1,0 +1,110 @@
+/** Loops over a request's lines count their work, so a request of many lines pauses for others. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { ObjectId } from "../../../../lib/git/object-id.ts";
+import { sortInSlices } from "../../../../lib/git/sort-in-slices.ts";
+import { CommonHaves } from "../../../../lib/git/upload-pack/common-haves.ts";
+import { lacksNamedRef, listRefs } from "../../../../lib/git/upload-pack/ls-refs.ts";
+import { planShallow } from "../../../../lib/git/upload-pack/shallow.ts";
+import { findPresent, findUnreachable } from "../../../../lib/git/walk/reachable.ts";
+import { WorkSlices } from "../../../../lib/git/work-slices.ts";
+import { MemoryObjects } from "../../../support/memory-objects.ts";
+
+const LINES = 2_000;
+const TURN_STEPS = 100;
+
+/** Counts turns, each with room for some steps. */
+function countedTurns() {
+  const state = { pauses: 0 };
+  let steps = 0;
+  const turns = {
+    spend(more: number): boolean {
+      steps += more;
+      return steps >= TURN_STEPS;
+    },
+    async next(): Promise<void> {
+      steps = 0;
+      state.pauses += 1;
+    },
+  };
+  return { state, slices: new WorkSlices({ turns }) };
+}
+
+function repository() {
+  const { state, slices } = countedTurns();
+  const objects = new MemoryObjects();
+  const commitId = objects.addCommit({ file: "content" }, [], 1);
+  objects.slices = slices;
+  const refList = { head: { ref: "refs/heads/main" }, refs: [{ name: "refs/heads/main", id: commitId }] };
+  const source = { mayHoldUnreachable: false, openObjects: async () => objects };
+  return { state, objects, commitId, refList, source };
+}
+
+const UNKNOWN_IDS = Array.from(
+  { length: LINES },
+  (_, index) => index.toString(16).padStart(40, "f") as ObjectId,
+);
+
+describe("pauses for others", () => {
+  test("shallow lines of what is not here", async () => {
+    const { state, commitId, refList, source } = repository();
+    const deepen = { kind: "depth", depth: 1, isRelative: false } as const;
+    await planShallow(source, refList, { shallows: UNKNOWN_IDS, deepen, filter: undefined }, [commitId]);
+    expect(state.pauses).toBeGreaterThanOrEqual(LINES / TURN_STEPS);
+  });
+
+  test("names that history is not to reach into", async () => {
+    const { state, commitId, refList, source } = repository();
+    const excluded = Array.from({ length: LINES }, () => "refs/heads/main");
+    const deepen = { kind: "revisions", sinceSeconds: 0, excluded } as const;
+    const refused = planShallow(source, refList, { shallows: [], deepen, filter: undefined }, [commitId]);
+    await expect(refused).rejects.toThrow("no commits selected");
+    // Peeling the same ids takes 5 steps each; the names take more.
+    expect(state.pauses).toBeGreaterThanOrEqual((LINES * 15) / TURN_STEPS);
+  });
+
+  test("shallow lines with a have", async () => {
+    const { state, objects, commitId } = repository();
+    const haves = new CommonHaves(objects, [commitId], { shallows: UNKNOWN_IDS });
+    await haves.add(commitId);
+    expect(state.pauses).toBeGreaterThanOrEqual(LINES / TURN_STEPS);
+  });
+
+  test("ids of a request", async () => {
+    const { state, objects, commitId, refList } = repository();
+    expect(await findPresent(objects, [...UNKNOWN_IDS, commitId])).toEqual([commitId]);
+    expect(state.pauses).toBeGreaterThanOrEqual(LINES / TURN_STEPS);
+    state.pauses = 0;
+    const repeated = Array.from({ length: LINES }, () => commitId);
+    expect((await findUnreachable(objects, refList, repeated)).size).toBe(0);
+    expect(state.pauses).toBeGreaterThanOrEqual((LINES * 2) / TURN_STEPS);
+  });
+
+  test("prefixes of refs", async () => {
+    const { refList } = repository();
+    const { state, slices } = countedTurns();
+    const prefixes = Array.from({ length: LINES }, (_, index) => `refs/heads/${index}/`);
+    const request = { prefixes, symrefs: true, peel: true, unborn: true };
+    expect(await lacksNamedRef(refList, request, slices)).toBe(false);
+    expect(state.pauses).toBeGreaterThanOrEqual(LINES / TURN_STEPS);
+    state.pauses = 0;
+    await listRefs(refList, request, slices);
+    // They are sorted: each is looked at at least once.
+    expect(state.pauses).toBeGreaterThanOrEqual(LINES / TURN_STEPS);
+  });
+});
+
+test("sorting in slices is sorting, with pauses", async () => {
+  const { state, slices } = countedTurns();
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.string(), { minLength: 0, maxLength: 2_500 }), async (texts) => {
+      expect(await sortInSlices(texts, slices)).toEqual(texts.toSorted());
+    }),
+    { numRuns: 10 },
+  );
+  state.pauses = 0;
+  const many = UNKNOWN_IDS.toReversed();
+  expect(await sortInSlices(many, slices)).toEqual(many.toSorted());
+  // Four pieces are sorted and merged twice, each with a pause for each 500.
+  expect(state.pauses).toBe(12);
+});
