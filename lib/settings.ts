@@ -136,7 +136,8 @@ const SERVER = {
   metricsAddresses: {
     type: "addresses",
     default: "none",
-    description: "who may read `/-/metrics`, beside the server's own machine",
+    description:
+      "who may read `/-/metrics`; `127.0.0.1` for the server's own machine, if no proxy runs there",
     flag: "--metrics-address",
   },
   trustedProxies: {

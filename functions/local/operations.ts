@@ -102,7 +102,7 @@ const HEALTH_MS = 1_000;
 
 export interface OperationsOptions {
   readonly metrics: LocalMetrics;
-  /** Who may read the metrics, beside this machine. */
+  /** Who may read the metrics. */
   readonly metricsAddresses: readonly AddressRange[];
   /** Rejects while the mirror cannot serve. */
   readonly checkReady: () => Promise<unknown>;
@@ -139,13 +139,16 @@ function atMostEvery<Result>(intervalMs: number, call: () => Promise<Result>): (
   };
 }
 
-/** What a proxy on this machine passes on comes from somewhere else: the address counts then only if proxies are trusted. */
+/**
+ * A proxy on this machine may add no header, and nginx names the server by its own address: only who lists this machine knows that a
+ * request from it is not a stranger's.
+ */
 function metricsReaders(ranges: readonly AddressRange[]): (request: HttpRequest) => boolean {
   const isListed = addressMatcher(ranges);
   const isLocal = addressMatcher(parseAddressRanges(["127.0.0.0/8", "::1"]));
   return ({ remoteAddress, headers }) => {
-    if (remoteAddress === undefined) return false;
+    if (remoteAddress === undefined || !isListed(remoteAddress)) return false;
     const isForwarded = headers["x-forwarded-for"] !== undefined || headers["forwarded"] !== undefined;
-    return isListed(remoteAddress) || (isLocal(remoteAddress) && !isForwarded);
+    return !isLocal(remoteAddress) || !isForwarded;
   };
 }

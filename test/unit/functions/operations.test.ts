@@ -33,7 +33,7 @@ function server({ listed = [] as string[], isReady = true } = {}) {
 }
 
 test("metrics have what log lines measured, the queues, and a value for each row of the table", async () => {
-  const { metrics, get } = server();
+  const { metrics, get } = server({ listed: ["127.0.0.1"] });
   const log = measuringLogger(SILENT_LOGGER, (measured) => metrics.record(measured));
   log.debug("git-http:answered", {}, { Clones: 1, SentBytes: 1_000, FirstByteSeconds: 0.2 });
   log.info("git-http:answered", {}, { Clones: 1, SentBytes: 500, FirstByteSeconds: 4 });
@@ -52,15 +52,23 @@ test("metrics have what log lines measured, the queues, and a value for each row
 
 test.each([
   ["127.0.0.1", {}, 200],
-  ["::1", {}, 200],
   ["127.0.0.1", { "x-forwarded-for": "203.0.113.9" }, 404],
   ["127.0.0.1", { forwarded: "for=203.0.113.9" }, 404],
+  ["::1", {}, 404],
   ["203.0.113.9", {}, 404],
   ["198.51.100.7", {}, 200],
 ])("from %s with %j metrics are answered with %i", async (address, headers, status) => {
-  const { get } = server({ listed: ["198.51.100.0/24"] });
+  const { get } = server({ listed: ["198.51.100.0/24", "127.0.0.1"] });
   expect((await get("/-/metrics", address, headers)).status).toBe(status);
 });
+
+test.each(["127.0.0.1", "::1"])(
+  "from %s nothing is answered unless it is listed: nginx may pass it on",
+  async (address) => {
+    const { get } = server();
+    expect((await get("/-/metrics", address, { host: "127.0.0.1:7990" })).status).toBe(404);
+  },
+);
 
 test("health is for all, and says no more than whether the mirror can serve", async () => {
   expect(await server().get("/-/health", "203.0.113.9")).toEqual({ status: 200, text: "ready\n" });
