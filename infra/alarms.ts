@@ -44,7 +44,8 @@ interface FunctionMetric {
   readonly functions: readonly WatchedFunction[];
 }
 
-export type WatchedFunction = "authorizer" | "gitHttp" | "webhook";
+/** Those that answer callers. The queues' and the schedule's have alarms of what they leave undone. */
+export type WatchedFunction = "authorizer" | "gitHttp" | "status" | "webhook";
 
 const ALARMS = {
   "sync-dead-letters": {
@@ -125,14 +126,14 @@ const ALARMS = {
   },
   "function-errors": {
     meaning: "functions crash or run out of time",
-    metric: { lambda: "Errors", functions: ["gitHttp", "webhook"] },
+    metric: { lambda: "Errors", functions: ["gitHttp", "status", "webhook"] },
     threshold: 5,
     periodMinutes: 5,
     periods: 2,
   },
   throttles: {
     meaning: "requests are refused because too many functions run",
-    metric: { lambda: "Throttles", functions: ["authorizer", "gitHttp", "webhook"] },
+    metric: { lambda: "Throttles", functions: ["authorizer", "gitHttp", "status", "webhook"] },
     threshold: 10,
     periodMinutes: 5,
   },

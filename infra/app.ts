@@ -5,7 +5,7 @@ import cdkJson from "../cdk.json" with { type: "json" };
 import { isSettingsFileMissing, MISSING_SETTINGS_FILE, readSettingsFile } from "../lib/settings-file.ts";
 import { bundleFunction, FUNCTION_NAMES, FUNCTION_SOURCES, type FunctionName } from "./bundle.ts";
 import { addMirrors, refuseDeployment } from "./mirrors.ts";
-import { deploymentSettings, describeReach, settingsFileOf } from "./settings.ts";
+import { adviceAboutAlarms, deploymentSettings, describeReach, settingsFileOf } from "./settings.ts";
 
 // The CLI hands the same over in a checkout; a package has no cdk.json.
 const app = new App({ context: cdkJson.context });
@@ -13,6 +13,8 @@ const settingsFile = settingsFileOf(app.node);
 const isMissing = isSettingsFileMissing(settingsFile);
 const settings = deploymentSettings(readSettingsFile(settingsFile));
 process.stderr.write(`${isMissing ? MISSING_SETTINGS_FILE : describeReach(settings)}\n`);
+const alarmAdvice = adviceAboutAlarms(settings);
+if (alarmAdvice !== undefined) process.stderr.write(`${alarmAdvice}\n`);
 const codeFolders = Object.fromEntries(
   await Promise.all(FUNCTION_NAMES.map(async (name) => [name, await bundled(name)] as const)),
 ) as Record<FunctionName, string>;

@@ -27,7 +27,7 @@ export interface MonitoringProps {
   readonly settings: DeploymentSettings;
   readonly queues: MetricSources["queues"];
   readonly functions: Readonly<
-    Record<WatchedFunction | "status" | "sync" | "lfsSync" | "relay" | "reconcile", MirrorFunction>
+    Record<WatchedFunction | "sync" | "lfsSync" | "relay" | "reconcile", MirrorFunction>
   >;
   readonly api: RestApi;
   readonly accessLog: LogGroup;

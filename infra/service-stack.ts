@@ -8,6 +8,7 @@ import { Functions, type FunctionsProps } from "./functions.ts";
 import { GitEndpoint } from "./git-endpoint.ts";
 import { JobQueue } from "./job-queue.ts";
 import { Monitoring } from "./monitoring.ts";
+import { adviceAboutAlarms, type DeploymentSettings } from "./settings.ts";
 import { StreamTier } from "./stream-tier.ts";
 
 /** A quick one is one request to Bitbucket for each workspace. */
@@ -92,13 +93,35 @@ export class ServiceStack extends Stack {
         StreamTierTarget: tier.loadBalancer.loadBalancerDnsName,
         StreamTierKeys: tier.keys.secretArn,
       }),
-      NextStoreAccount: `aws ssm put-parameter --type SecureString --name ${settings.secretPath}${ACCOUNT_SECRET_FOLDER}bot --value '{"email": "…", "token": "…"}'`,
-      NextConnect: `npx nearside connect <workspace> --credential bot --store ${store} --secret-path ${settings.secretPath}`,
-      NextCheck: `npx nearside doctor --store ${store} --secret-path ${settings.secretPath} --mirror-url ${endpoint.url} --queue-url ${syncQueue.queue.queueUrl} --dead-letter-queue-url ${syncQueue.deadLetterQueue.queueUrl}`,
+      ...nextSteps(settings, {
+        ...{ store, mirrorUrl: endpoint.url },
+        queueUrl: syncQueue.queue.queueUrl,
+        deadLetterQueueUrl: syncQueue.deadLetterQueue.queueUrl,
+      }),
     });
   }
 
   #print(outputs: Readonly<Record<string, string>>): void {
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }
+}
+
+interface NextStepsProps {
+  readonly store: string;
+  readonly mirrorUrl: string;
+  readonly queueUrl: string;
+  readonly deadLetterQueueUrl: string;
+}
+
+/** What to type after a deployment. */
+function nextSteps(settings: DeploymentSettings, props: NextStepsProps): Record<string, string> {
+  const { store, mirrorUrl, queueUrl, deadLetterQueueUrl } = props;
+  const { secretPath } = settings;
+  const alarms = adviceAboutAlarms(settings);
+  return {
+    NextStoreAccount: `aws ssm put-parameter --type SecureString --name ${secretPath}${ACCOUNT_SECRET_FOLDER}bot --value '{"email": "…", "token": "…"}'`,
+    NextConnect: `npx nearside connect <workspace> --credential bot --store ${store} --secret-path ${secretPath}`,
+    NextCheck: `npx nearside doctor --store ${store} --secret-path ${secretPath} --mirror-url ${mirrorUrl} --queue-url ${queueUrl} --dead-letter-queue-url ${deadLetterQueueUrl}`,
+    ...(alarms !== undefined && { NextAlarms: alarms }),
+  };
 }

@@ -225,6 +225,12 @@ export function describeReach({ allowedAddresses }: DeploymentSettings): string 
   return `The API accepts requests from ${allowedAddresses.map(formatAddressRange).join(", ")} only.`;
 }
 
+/** For the person who deploys it. @returns `undefined` where there is nothing to do. */
+export function adviceAboutAlarms({ alarmTopic, alarmEmail }: DeploymentSettings): string | undefined {
+  if (alarmTopic !== undefined || alarmEmail !== undefined) return undefined;
+  return `No alarm notifies anyone. Set deployment.alarmEmail or deployment.alarmTopic in ${SETTINGS_FILE}, and deploy again.`;
+}
+
 function webhookAddresses(text: string): string {
   const ranges = parseAddressSetting(text);
   if (ranges.length === 0) return "any";

@@ -47,11 +47,31 @@ test("each alarm links a section of docs/operations.md, and there is no section 
   expect(linked.sort()).toEqual(headings.sort());
 });
 
+test("every function that answers callers is watched for failures and throttling", () => {
+  const template = Template.fromStack(deployment().service);
+  const answering = Object.values(template.findResources("AWS::ApiGateway::Method")).map(({ Properties }) =>
+    functionsIn(Properties.Integration.Uri),
+  );
+  const [integrated, authorizer] = [new Set(answering.flat()), authorizerOf(template)];
+  const watched = (metric: string) =>
+    Object.values(template.findResources("AWS::CloudWatch::Alarm"))
+      .flatMap(({ Properties }) => Properties.Metrics ?? [])
+      .filter(({ MetricStat }) => MetricStat?.Metric.MetricName === metric)
+      .flatMap(({ MetricStat }) => functionsIn(MetricStat.Metric.Dimensions));
+  expect(integrated.size).toBe(3);
+  expect(watched("Errors").sort()).toEqual([...integrated].sort());
+  // The authorizer's errors are counted where API Gateway reports them.
+  expect(watched("Throttles").sort()).toEqual([...integrated, ...authorizer].sort());
+});
+
 test("alarms go to the topic or the address of the settings", () => {
   expect(alarmsOf().every(({ AlarmActions }) => AlarmActions === undefined)).toBe(true);
   const arn = "arn:aws:sns:eu-west-1:123456789012:alarms";
   for (const alarm of alarmsOf({ deployment: { alarmTopic: arn } }))
     expect(alarm.AlarmActions).toEqual([arn]);
+  const outputs = (file: object) => Template.fromStack(deployment(file).service).findOutputs("NextAlarms");
+  expect(outputs({})).toMatchObject({ NextAlarms: { Value: expect.stringContaining("alarmEmail") } });
+  expect(outputs({ deployment: { alarmTopic: arn } })).toEqual({});
   const template = Template.fromStack(deployment({ deployment: { alarmEmail: "ops@example.com" } }).service);
   template.hasResourceProperties("AWS::SNS::Subscription", {
     Protocol: "email",
@@ -86,3 +106,14 @@ test("queries of the logs are saved under the mirror's name", () => {
     "Nearside/refused callers",
   ]);
 });
+
+function authorizerOf(template: Template): string[] {
+  const found = Object.values(template.findResources("AWS::ApiGateway::Authorizer"));
+  return found.flatMap(({ Properties }) => functionsIn(Properties.AuthorizerUri));
+}
+
+/** Logical ids of functions that a value refers to. */
+function functionsIn(value: unknown): string[] {
+  const ids = [...JSON.stringify(value).matchAll(/"(\w+Function[0-9A-F]{8})"/g)].map(([, id = ""]) => id);
+  return [...new Set(ids)];
+}
