@@ -6,7 +6,7 @@ import { requestCopies } from "../../lib/lfs/lfs-job.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { QueueName } from "../../lib/metrics.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
-import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
+import { lastPushMs, type SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
 import type { RetryPolicy } from "../../lib/queue/job-queue.ts";
 import { reconcileMirror, type WorkspaceReport } from "../../lib/reconcile/reconcile-mirror.ts";
@@ -80,7 +80,7 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
   const { handler: git, catalog } = await serveMirror(storage, {
     ...options,
     requests: { request: (jobs) => requests.request(jobs) },
-    isAnnounced: (uuid) => queue.isBusy(uuid),
+    announcedAtMs: (uuid) => lastPushMs(queue.bodiesOf(uuid)),
     queueCopies: (repository, files) => requestCopies(lfs.queue, repository, files),
   });
   const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop, log });

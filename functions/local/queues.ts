@@ -7,7 +7,7 @@ import { type LfsSettings, lfsPolicy } from "../../lib/lfs/lfs-policy.ts";
 import { type LfsProgress, runLfsJob } from "../../lib/lfs/run-lfs-job.ts";
 import type { Logger } from "../../lib/log.ts";
 import { CONFIG_LIMITS, type MirrorConfig } from "../../lib/mirror/mirror-config.ts";
-import { parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
+import { coversJob, parseSyncJob, type RepositoryJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
 import type { RetryPolicy } from "../../lib/queue/job-queue.ts";
 import type { KeptMessages } from "../../lib/queue/kept-messages.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
@@ -94,6 +94,7 @@ export function startWorker(
 
   return new MemoryJobQueue({
     run: (body, signal) => run(parseSyncJob(body), signal),
+    covers: coversJob,
     log,
     concurrency: CONCURRENCY,
     ...(options.kept && { kept: options.kept }),

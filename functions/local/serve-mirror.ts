@@ -37,7 +37,7 @@ interface ServedMirror {
 }
 
 interface ServeMirrorOptions
-  extends Pick<SyncOnDemandOptions, "requests" | "isAnnounced">,
+  extends Pick<SyncOnDemandOptions, "requests" | "announcedAtMs">,
     Pick<ProbeQuestionsOptions, "readConfig" | "accountOf"> {
   readonly settings: Arguments;
   /** Has LFS files copied that callers asked for. */
@@ -53,7 +53,7 @@ export async function serveMirror(
   storage: RepositoryStorage,
   options: ServeMirrorOptions,
 ): Promise<ServedMirror> {
-  const { settings, readConfig, serverUrl, log, requests, isAnnounced, stop } = options;
+  const { settings, readConfig, serverUrl, log, requests, announcedAtMs, stop } = options;
   const signed = new SignedBlobUrls({ serverUrl });
   const urls = openBlobUrls(settings) ?? signed;
   const catalog = new RepositoryCatalog({ ...storage, urls }, { serves: servesBy(readConfig) });
@@ -61,7 +61,7 @@ export async function serveMirror(
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
   const ask = measuredFetch(fetch, log);
   const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch: ask, readConfig, retryBudget };
-  const onDemand = new SyncOnDemand({ ...syncs, ...(isAnnounced && { isAnnounced }) });
+  const onDemand = new SyncOnDemand({ ...syncs, ...(announcedAtMs && { announcedAtMs }) });
   const access = await accessOf(store, options);
   const git = gitHttp({
     access,

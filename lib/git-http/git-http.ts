@@ -45,24 +45,25 @@ export interface FindNeeds {
   readonly uuid?: string;
 }
 
+/** Whose request asks for what is not here. */
+export interface Asker {
+  /** Who has asked too often for what is not at the primary either gets what is stored; absent: no limit. */
+  readonly caller?: string | undefined;
+  /** Waiting looks several times. */
+  readonly isWait?: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** Syncs for the sake of a request, within its time. Without it, what is not here is not waited for. */
 export interface OnDemand {
   /** @returns The repository with what the primary has had since the call; `undefined` if that was not to be had in time. */
-  refresh(
-    asked: RepositoryReference,
-    needs: FindNeeds,
-    signal: AbortSignal,
-  ): Promise<ServedSource | undefined>;
+  refresh(asked: RepositoryReference, needs: FindNeeds, asker: Asker): Promise<ServedSource | undefined>;
   /**
-   * The same if the primary has announced a push that is not synchronized yet, else `undefined`, at once.
+   * The repository with a push that the primary has announced and that is not synchronized yet; `undefined` if there is none, or
+   * if it was not to be had in time.
    * @param found - What there is.
    */
-  refreshAnnounced(
-    found: ServedSource,
-    asked: RepositoryReference,
-    needs: FindNeeds,
-    signal: AbortSignal,
-  ): Promise<ServedSource | undefined>;
+  refreshAnnounced(found: ServedSource, signal: AbortSignal): Promise<ServedSource | undefined>;
 }
 
 interface UnservedRequest {
@@ -159,15 +160,19 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const elsewhere = service === "info-refs" ? await options.large?.redirect(asked) : undefined;
     if (elsewhere !== undefined) return elsewhere;
     let served = source;
+    const caller = callerOf(request);
     const newer = async (cause: "listed" | "missing") => {
       const { onDemand } = options;
       const next = await (cause === "missing"
-        ? onDemand?.refresh(repository, needs, request.signal)
-        : onDemand?.refreshAnnounced(source, repository, needs, request.signal));
+        ? onDemand?.refresh(repository, needs, {
+            caller,
+            isWait: service === "wait",
+            signal: request.signal,
+          })
+        : onDemand?.refreshAnnounced(source, request.signal));
       served = next ?? served;
       return next;
     };
-    const caller = callerOf(request);
     const forCaller = (one: ServedSource) => one.forCaller?.(caller, serverUrlOf(request)) ?? one;
     if (service === "status") return answerStatus(source, options.readState);
     if (service === "wait") return answerWait(source, request, () => newer("missing"));

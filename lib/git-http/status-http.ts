@@ -29,6 +29,9 @@ export function statusHttp(
     if (source === undefined) return notFoundResponse(NO_CACHE_HEADERS);
     if ("status" in source) return source;
     if (service === "status") return answerStatus(source, readState);
-    return answerWait(source, request, async () => onDemand?.refresh(asked, needs, request.signal));
+    const name = request.authorizerContext?.["caller"];
+    const caller = typeof name === "string" ? name : undefined;
+    const asker = { caller, isWait: true, signal: request.signal };
+    return answerWait(source, request, async () => onDemand?.refresh(asked, needs, asker));
   };
 }

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { boundedCache } from "../auth/bounded-cache.ts";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
@@ -12,7 +13,7 @@ import type { RepositoryReference } from "../repo/names.ts";
 import { readNamedRecord } from "../repo/repository-record.ts";
 import { resolveRepository } from "../repo/resolve-repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import type { FindNeeds, OnDemand } from "./git-http.ts";
+import type { Asker, FindNeeds, OnDemand } from "./git-http.ts";
 import type { ServedSource } from "./served-source.ts";
 
 /** A repository, and when its refs were last verified. */
@@ -29,8 +30,8 @@ export interface SyncOnDemandOptions {
   };
   readonly store: BlobStore;
   readonly requests: SyncRequests;
-  /** Whether a job for the repository is queued or running; absent if the queue cannot know. */
-  readonly isAnnounced?: (uuid: RepositoryUuid) => boolean;
+  /** When the last push was announced whose job waits or runs; absent if the queue cannot know. */
+  readonly announcedAtMs?: (uuid: RepositoryUuid) => number | undefined;
   /** For one request. */
   readonly maxWaitMs: number;
   readonly log: Logger;
@@ -42,12 +43,44 @@ const POLL_MS = { first: 20, factor: 1.2, max: 250 } as const;
 /** Requests for refs do not wait for syncs that take longer, or failed. */
 const ANNOUNCED_LIFETIME_MS = 60_000;
 
+const MINUTE_MS = 60_000;
+/** About 150 bytes each. */
+const MAX_REMEMBERED = 20_000;
+
+/**
+ * Syncs within a minute that found nothing new, as for an unknown id. Those that do find something have no limit: many jobs of one
+ * account may want what was just pushed.
+ */
+const MAX_IN_VAIN = { ofCaller: 5, ofWaitingCaller: 20, unpacedOfRepository: 5 } as const;
+/** Of a caller, each for another repository. */
+const MAX_UNDER_WAY = 20;
+/** Before a sync of a repository with many in vain: requests of this time share it. */
+const PACE_MS = 2_000;
+
+interface Questions {
+  inVain: number;
+  underWay: number;
+}
+
+interface Round {
+  readonly result: Promise<SyncedSource | undefined>;
+  /** Of the callers that wait for it. */
+  readonly questions: Set<Questions>;
+}
+
 export class SyncOnDemand implements OnDemand {
   readonly #options: SyncOnDemandOptions;
   /** At most one for each repository. */
-  readonly #rounds = new Map<RepositoryUuid, Promise<SyncedSource | undefined>>();
-  /** Waits for pushes that another process received, by repository and time. */
+  readonly #rounds = new Map<RepositoryUuid, Round>();
+  /** Waits for announced pushes. At most one for each repository. */
   readonly #announced = new Map<string, Promise<SyncedSource | undefined>>();
+  /** By caller, and by repository. */
+  readonly #questions = boundedCache<Questions>(MAX_REMEMBERED, { ttlMs: MINUTE_MS, now: Date.now });
+  /** Repositories whose listing was waited for in vain, and the time of the last one then. */
+  readonly #late = boundedCache<{ readonly verifiedMs: number }>(MAX_REMEMBERED, {
+    ttlMs: MINUTE_MS,
+    now: Date.now,
+  });
 
   constructor(options: SyncOnDemandOptions) {
     this.#options = options;
@@ -56,7 +89,7 @@ export class SyncOnDemand implements OnDemand {
   async refresh(
     asked: RepositoryReference,
     needs: FindNeeds,
-    signal: AbortSignal,
+    { caller, isWait = false, signal }: Asker,
   ): Promise<SyncedSource | undefined> {
     const { catalog, maxWaitMs } = this.#options;
     const sinceMs = Date.now();
@@ -65,8 +98,19 @@ export class SyncOnDemand implements OnDemand {
     const ended = aborted(AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]));
     let repository: SyncedSource = known;
     while (repository.verifiedAt.getTime() < sinceMs) {
+      const questions =
+        caller === undefined ? undefined : this.#questionsOf(`${isWait ? "wait" : "git"} ${caller}`);
+      const running = this.#rounds.get(repository.uuid);
+      // The round after one that found something asks for no more than that one did.
+      const isCounted =
+        questions !== undefined &&
+        repository.generation === known.generation &&
+        !running?.questions.has(questions);
+      if (isCounted && hasAskedEnough(questions, isWait)) return repository;
       // A round that began before this request may have listed the refs before it.
-      const found: SyncedSource | undefined = await Promise.race([this.#round(repository), ended]);
+      const round = running ?? this.#begin(repository);
+      if (isCounted) join(round, questions);
+      const found: SyncedSource | undefined = await Promise.race([round.result, ended]);
       if (found === undefined) return undefined;
       repository = found;
     }
@@ -75,22 +119,26 @@ export class SyncOnDemand implements OnDemand {
 
   async refreshAnnounced(
     { uuid, announcedAt, verifiedAt }: ServedSource,
-    asked: RepositoryReference,
-    needs: FindNeeds,
     signal: AbortSignal,
   ): Promise<SyncedSource | undefined> {
-    const { isAnnounced, maxWaitMs } = this.#options;
-    if (uuid === undefined || maxWaitMs === 0) return undefined;
-    if (isAnnounced?.(uuid)) return this.refresh(asked, needs, signal);
-    if (announcedAt === undefined || verifiedAt === undefined) return undefined;
-    const announcedMs = announcedAt.getTime();
-    const isOver = verifiedAt.getTime() >= announcedMs || Date.now() - announcedMs > ANNOUNCED_LIFETIME_MS;
-    if (isOver) return undefined;
-    // Its job is in the queue already.
-    const listed = this.#shared(this.#announced, `${uuid} ${announcedMs}`, uuid, () =>
-      this.#listedSince(uuid, announcedMs),
-    );
-    return Promise.race([listed, aborted(signal)]);
+    const { announcedAtMs, maxWaitMs } = this.#options;
+    if (uuid === undefined || verifiedAt === undefined || maxWaitMs === 0) return undefined;
+    const announcedMs = announcedAtMs?.(uuid) ?? announcedAt?.getTime();
+    if (announcedMs === undefined || Date.now() - announcedMs > ANNOUNCED_LIFETIME_MS) return undefined;
+    const ended = aborted(AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]));
+    let verifiedMs = verifiedAt.getTime();
+    let found: SyncedSource | undefined;
+    while (verifiedMs < announcedMs) {
+      // Nothing was listed since a request has waited for it as long as it may.
+      if (this.#late.get(uuid)?.verifiedMs === verifiedMs) return found;
+      // Its job is in the queue already. A wait that has begun may be for an earlier push.
+      const listed = this.#announced.get(uuid) ?? this.#waitForAnnounced(uuid, announcedMs);
+      const next: SyncedSource | undefined = await Promise.race([listed, ended]);
+      if (next === undefined) return found;
+      found = next;
+      verifiedMs = found.verifiedAt.getTime();
+    }
+    return found;
   }
 
   /** Synchronizes after a push that went through this mirror, before its webhook comes. Never rejects. */
@@ -98,49 +146,76 @@ export class SyncOnDemand implements OnDemand {
     try {
       const repository = await resolveRepository(this.#options.store, asked);
       if (repository !== undefined && !repository.isReserved)
-        await this.#request(repository.uuid, `pushed-${randomUUID()}`);
+        await this.#request(repository.uuid, `pushed-${randomUUID()}`, "push");
     } catch (error) {
       this.#options.log.error("on-demand:push-not-requested", errorFields(error));
     }
   }
 
-  #round({ uuid, verifiedAt }: SyncedSource): Promise<SyncedSource | undefined> {
-    return this.#shared(this.#rounds, uuid, uuid, () => this.#syncAfter(uuid, verifiedAt.getTime()));
+  #questionsOf(key: string): Questions {
+    const questions = this.#questions.get(key) ?? { inVain: 0, underWay: 0 };
+    // Not again for each question: the minute is that of the first one.
+    if (!this.#questions.has(key)) this.#questions.set(key, questions);
+    return questions;
   }
 
-  /** Requests with the same key share one wait. */
-  #shared(
-    waits: Map<string, Promise<SyncedSource | undefined>>,
-    key: string,
+  #begin({ uuid, verifiedAt, generation }: SyncedSource): Round {
+    const ofRepository = this.#questionsOf(`repository ${uuid}`);
+    const questions = new Set([ofRepository]);
+    const isPaced = ofRepository.inVain >= MAX_IN_VAIN.unpacedOfRepository;
+    ofRepository.underWay += 1;
+    const result = this.#logged(uuid, async () => {
+      if (isPaced) await pause(PACE_MS);
+      return this.#syncAfter(uuid, verifiedAt.getTime());
+    }).then((found) => {
+      this.#rounds.delete(uuid);
+      const isInVain = found === undefined || found.generation === generation;
+      for (const one of questions) {
+        one.underWay -= 1;
+        if (isInVain) one.inVain += 1;
+      }
+      return found;
+    });
+    const round = { result, questions };
+    this.#rounds.set(uuid, round);
+    return round;
+  }
+
+  #waitForAnnounced(uuid: RepositoryUuid, announcedMs: number): Promise<SyncedSource | undefined> {
+    const wait = this.#logged(uuid, () => this.#listedSince(uuid, announcedMs)).finally(() =>
+      this.#announced.delete(uuid),
+    );
+    this.#announced.set(uuid, wait);
+    return wait;
+  }
+
+  /** Never rejects. */
+  async #logged(
     uuid: RepositoryUuid,
     wait: () => Promise<SyncedSource | undefined>,
   ): Promise<SyncedSource | undefined> {
-    const running = waits.get(key);
-    if (running !== undefined) return running;
-    const started = wait()
-      .catch((error: unknown) => {
-        this.#options.log.error("on-demand:failed", { uuid, ...errorFields(error) });
-        return undefined;
-      })
-      .finally(() => waits.delete(key));
-    waits.set(key, started);
-    return started;
+    try {
+      return await wait();
+    } catch (error) {
+      this.#options.log.error("on-demand:failed", { uuid, ...errorFields(error) });
+      return undefined;
+    }
   }
 
   /** @returns The repository once its refs were listed after this time, for this process or another. */
   async #syncAfter(uuid: RepositoryUuid, verifiedMs: number): Promise<SyncedSource | undefined> {
     // Processes that know the same listing send the same id, of which the queue takes one: a hundred that wait make one job.
-    const isSent = await this.#request(uuid, `asked-${uuid}-${verifiedMs}`);
+    const isSent = await this.#request(uuid, `asked-${uuid}-${verifiedMs}`, "asked");
     return isSent ? this.#listedSince(uuid, verifiedMs + 1) : undefined;
   }
 
   /** @returns Whether the job was sent: not if no name leads to the repository. */
-  async #request(uuid: RepositoryUuid, eventId: string): Promise<boolean> {
+  async #request(uuid: RepositoryUuid, eventId: string, reason: "asked" | "push"): Promise<boolean> {
     const { store, requests } = this.#options;
     const record = await readNamedRecord(store, uuid);
     if (record === undefined) return false;
     const queuedAt = new Date().toISOString();
-    const job = { kind: "repository", workspace: record.workspace, uuid, reason: "asked", queuedAt } as const;
+    const job = { kind: "repository", workspace: record.workspace, uuid, reason, queuedAt } as const;
     await requests.request([{ job, eventId }]);
     return true;
   }
@@ -150,15 +225,29 @@ export class SyncOnDemand implements OnDemand {
     const { catalog, maxWaitMs, log } = this.#options;
     const startedMs = Date.now();
     let pauseMs: number = POLL_MS.first;
+    let verifiedMs = 0;
     while (Date.now() - startedMs < maxWaitMs) {
       await pause(pauseMs);
       const repository = await catalog.open(uuid);
-      if (repository === undefined || repository.verifiedAt.getTime() >= sinceMs) return repository;
+      if (repository === undefined) return undefined;
+      verifiedMs = repository.verifiedAt.getTime();
+      if (verifiedMs >= sinceMs) return repository;
       pauseMs = Math.min(pauseMs * POLL_MS.factor, POLL_MS.max);
     }
+    this.#late.set(uuid, { verifiedMs });
     log.warn("on-demand:not-in-time", { uuid, waitedMs: maxWaitMs });
     return undefined;
   }
+}
+
+function hasAskedEnough({ inVain, underWay }: Questions, isWait: boolean): boolean {
+  const maxInVain = isWait ? MAX_IN_VAIN.ofWaitingCaller : MAX_IN_VAIN.ofCaller;
+  return inVain >= maxInVain || underWay >= MAX_UNDER_WAY;
+}
+
+function join({ questions: all }: Round, questions: Questions): void {
+  questions.underWay += 1;
+  all.add(questions);
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

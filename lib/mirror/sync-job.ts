@@ -2,6 +2,7 @@
  * What is put into the queue: a repository to look after, or a workspace to go through. It may come from a newer release: fields
  * and reasons that this one does not know are ignored, as a job only says where to look.
  */
+import { isDeepStrictEqual } from "node:util";
 import * as z from "zod/mini";
 import { ProtocolError } from "../errors.ts";
 import { isNameSegment } from "../repo/names.ts";
@@ -71,6 +72,21 @@ export function parseSyncJob(text: string): SyncJob {
 
 export function formatSyncJob(job: SyncJob): string {
   return JSON.stringify(job);
+}
+
+/** Whether the later job brings all that the earlier one would bring, if that has not begun: they differ in their times only. */
+export function coversJob(later: string, earlier: string): boolean {
+  const [one, other] = [later, earlier].map((text) => {
+    const { queuedAt: _, ...job } = parseSyncJob(text);
+    return job.kind === "repository" && job.facts ? { ...job, facts: { ...job.facts, seenAt: "" } } : job;
+  });
+  return isDeepStrictEqual(one, other);
+}
+
+/** @returns When the last push among these jobs was announced; `undefined` without one. */
+export function lastPushMs(texts: readonly string[]): number | undefined {
+  const pushes = texts.map(parseSyncJob).filter(({ reason }) => reason === "push");
+  return pushes.length === 0 ? undefined : Math.max(...pushes.map(({ queuedAt }) => Date.parse(queuedAt)));
 }
 
 /** Jobs of one group are done one after the other. */

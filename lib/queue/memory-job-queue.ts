@@ -19,10 +19,12 @@ export interface MemoryJobQueueOptions {
   readonly kept?: KeptMessages;
   /** Stores messages from `send` until they are done. For events that could not be found again. */
   readonly keepsWaiting?: boolean;
+  /** Whether the later of two messages of a group can replace the earlier one, which has not begun: a burst then makes one job. */
+  readonly covers?: (laterBody: string, earlierBody: string) => boolean;
 }
 
 interface WaitingJob {
-  readonly message: QueueMessage;
+  message: QueueMessage;
   /** Of the stored waiting message. */
   readonly keptId: string | undefined;
   readonly addedAtMs: number;
@@ -89,9 +91,9 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     return count;
   }
 
-  /** Whether jobs of the group are waiting or running. */
-  isBusy(groupId: string): boolean {
-    return this.#groups.has(groupId);
+  /** Of the group's jobs that wait or run, in their order. */
+  bodiesOf(groupId: string): readonly string[] {
+    return (this.#groups.get(groupId) ?? []).map(({ message }) => message.body);
   }
 
   /** Jobs that wait or run, and when the oldest of them came into this queue. */
@@ -144,11 +146,21 @@ export class MemoryJobQueue implements JobQueue, DeadLetters {
     const { groupId } = job.message;
     const group = this.#groups.get(groupId);
     if (group !== undefined) {
-      group.push(job);
+      const last = group.at(-1);
+      if (last !== undefined && this.#isCovered(last, job)) last.message = job.message;
+      else group.push(job);
       return;
     }
     this.#groups.set(groupId, [job]);
     this.#nowReady(groupId);
+  }
+
+  /** Stored messages stay as they are. */
+  #isCovered(earlier: WaitingJob, later: WaitingJob): boolean {
+    const { covers } = this.#options;
+    if (covers === undefined || earlier.tries > 0) return false;
+    if (earlier.keptId !== undefined || later.keptId !== undefined) return false;
+    return covers(later.message.body, earlier.message.body);
   }
 
   /** After `close` no group becomes ready, or `idle` would wait for it for ever. */

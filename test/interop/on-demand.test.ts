@@ -194,3 +194,31 @@ describe("the wait address", () => {
     }
   });
 });
+
+test("one caller's unknown ids are asked about five times a minute; others get what was just pushed", async () => {
+  rig.fake.controls.misbehave({ dropWebhooks: true });
+  const authorization = `Basic ${btoa("developer:developer")}`;
+  const want = async (id: string, headers: Readonly<Record<string, string>> = {}) => {
+    const response = await fetch(`${rig.server.url}/acme/app.git/git-upload-pack`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/x-git-upload-pack-request",
+        "git-protocol": "version=2",
+        ...headers,
+      },
+      body: `0011command=fetch00010032want ${id}\n0009done\n0000`,
+    });
+    return Buffer.from(await response.arrayBuffer()).toString("latin1");
+  };
+  await rig.settled();
+  rig.fake.controls.clearRequests();
+  for (let count = 0; count < 30; count++) {
+    const id = randomUUID().replaceAll("-", "").padEnd(40, "0");
+    expect(await want(id, { authorization })).toContain("not our ref");
+  }
+  // On a slow machine the requests take more than a minute.
+  expect(listings()).toBeLessThanOrEqual(10);
+  const commit = await push("refs/heads/wanted-after");
+  expect(await want(commit)).toContain("packfile");
+  rig.fake.controls.behave();
+});

@@ -25,8 +25,16 @@ async function rig({ maxWaitMs = 5_000, processes = 1 } = {}) {
     projectKey: "CORE",
     isPrivate: true,
   });
-  const state = { verifiedAtMs: Date.now() - 60_000, jobs: 0, opened: 0 };
-  const source = () => ({ uuid: UUID, verifiedAt: new Date(state.verifiedAtMs) }) as SyncedSource;
+  const state = {
+    ...{ verifiedAtMs: Date.now() - 60_000, generation: 1, jobs: 0, opened: 0 },
+    announcedAtMs: undefined as number | undefined,
+    onJob: (): void => undefined,
+  };
+  const source = () =>
+    ({
+      ...{ uuid: UUID, verifiedAt: new Date(state.verifiedAtMs) },
+      generation: state.generation,
+    }) as SyncedSource;
   /** The queue takes a job with a known id as sent, as SQS does. */
   const sentIds = new Set<string>();
   const options: SyncOnDemandOptions = {
@@ -42,15 +50,18 @@ async function rig({ maxWaitMs = 5_000, processes = 1 } = {}) {
       request: async (jobs) => {
         for (const { eventId } of jobs) sentIds.add(eventId);
         state.jobs = sentIds.size;
+        state.onJob();
       },
     },
+    announcedAtMs: () => state.announcedAtMs,
     maxWaitMs,
     log: SILENT_LOGGER,
   };
   const all = Array.from({ length: processes }, () => new SyncOnDemand(options));
   const onDemand = all[0] as SyncOnDemand;
-  const refreshAll = () => all.map((one) => one.refresh(SITE, { refs: true }, NEVER));
-  const refresh = (signal = NEVER) => onDemand.refresh(SITE, { refs: true }, signal);
+  const refreshAll = () => all.map((one) => one.refresh(SITE, { refs: true }, { signal: NEVER }));
+  const refresh = (signal = NEVER, caller?: string, isWait = false) =>
+    onDemand.refresh(SITE, { refs: true }, { signal, caller, isWait });
   return { state, onDemand, refresh, refreshAll, source };
 }
 
@@ -118,13 +129,76 @@ test("a push marker of the last minute is waited for without another job", async
   const { state, onDemand, source } = await rig();
   const markerMs = Date.now() - 1_000;
   const found = { ...source(), announcedAt: new Date(markerMs) };
-  const waiting = onDemand.refreshAnnounced(found, SITE, { refs: true }, NEVER);
+  const waiting = onDemand.refreshAnnounced(found, NEVER);
   await sleep(50);
   state.verifiedAtMs = markerMs;
   expect((await waiting)?.verifiedAt?.getTime()).toBe(markerMs);
   expect(state.jobs).toBe(0);
   const old = { ...source(), announcedAt: new Date(Date.now() - 61_000) };
-  expect(await onDemand.refreshAnnounced(old, SITE, { refs: true }, NEVER)).toBeUndefined();
+  expect(await onDemand.refreshAnnounced(old, NEVER)).toBeUndefined();
   const done = { ...source(), announcedAt: new Date(state.verifiedAtMs) };
-  expect(await onDemand.refreshAnnounced(done, SITE, { refs: true }, NEVER)).toBeUndefined();
+  expect(await onDemand.refreshAnnounced(done, NEVER)).toBeUndefined();
+});
+
+test("a caller who asks for what is not there makes five syncs a minute; others, and what was just pushed, have theirs", async () => {
+  const { state, refresh } = await rig();
+  const listed = () => {
+    state.verifiedAtMs = Math.max(Date.now(), state.verifiedAtMs + 1);
+  };
+  state.onJob = listed;
+  for (let asked = 0; asked < 30; asked++) expect(await refresh(NEVER, "one")).toBeDefined();
+  expect(state.jobs).toBe(5);
+  state.onJob = () => {
+    listed();
+    state.generation += 1;
+  };
+  for (const generation of [2, 3]) expect((await refresh(NEVER, "other"))?.generation).toBe(generation);
+  expect(state.jobs).toBe(7);
+  // Who is refused gets what others have brought.
+  expect((await refresh(NEVER, "one"))?.generation).toBe(state.generation);
+  expect(state.jobs).toBe(7);
+}, 30_000);
+
+test("who leaves at once has asked as well, and requests that share a sync count as one", async () => {
+  const { state, refresh } = await rig();
+  const leaving = new AbortController();
+  const all = Array.from({ length: 50 }, () => refresh(leaving.signal, "one"));
+  await expect.poll(() => state.jobs).toBe(1);
+  leaving.abort();
+  await Promise.all(all);
+  for (let asked = 1; asked <= 5; asked++) {
+    const next = refresh(NEVER, "one");
+    state.verifiedAtMs = Date.now() + 1_000 * asked;
+    await next;
+  }
+  expect(state.jobs).toBeLessThanOrEqual(5);
+});
+
+test("a push in this process's queue is waited for, not what was asked for, and no request waits twice", async () => {
+  const { state, onDemand, source } = await rig({ maxWaitMs: 1_500 });
+  expect(await onDemand.refreshAnnounced(source(), NEVER)).toBeUndefined();
+  const first = Date.now() - 10;
+  state.announcedAtMs = first;
+  const waiting = Array.from({ length: 20 }, () => onDemand.refreshAnnounced(source(), NEVER));
+  // Another push: who comes after it waits for a later listing.
+  state.announcedAtMs = first + 5;
+  const later = onDemand.refreshAnnounced(source(), NEVER);
+  state.verifiedAtMs = first + 1;
+  for (const found of await Promise.all(waiting)) expect(found?.verifiedAt?.getTime()).toBe(first + 1);
+  state.verifiedAtMs = first + 5;
+  expect((await later)?.verifiedAt?.getTime()).toBe(first + 5);
+  state.announcedAtMs = first + 6;
+  // The second comes before the loop of reads of the first has ended.
+  for (let asked = 0; asked < 2; asked++)
+    expect(await onDemand.refreshAnnounced(source(), NEVER)).toBeUndefined();
+  const { opened } = state;
+  expect(await onDemand.refreshAnnounced(source(), NEVER)).toBeUndefined();
+  // Not listed in time: the next request does not wait until something was listed.
+  expect(state.opened).toBe(opened);
+  state.verifiedAtMs = first + 6;
+  state.announcedAtMs = first + 7;
+  const again = onDemand.refreshAnnounced(source(), NEVER);
+  state.verifiedAtMs = first + 7;
+  expect((await again)?.verifiedAt?.getTime()).toBe(first + 7);
+  expect(state.jobs).toBe(0);
 });
