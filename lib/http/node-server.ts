@@ -64,6 +64,7 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
   const host = options.host ?? "127.0.0.1";
   const { trustedProxies = [], maxConnections = DEFAULT_MAX_CONNECTIONS } = options;
   const connections = new ConnectionTracker(maxConnections, addressMatcher(trustedProxies));
+  const pipelined = new PipelinedRequests();
   const serving = { handler, log: options.log, clientAddress: clientAddressFrom(trustedProxies) };
   const server = createServer(
     {
@@ -75,10 +76,12 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
     },
     (incoming, outgoing) => {
       const { socket } = incoming;
-      connections.requestStarted(socket);
-      outgoing.once("close", () => connections.requestEnded(socket));
       limitRequestTime(incoming, options);
-      void serve(serving, incoming, outgoing, server);
+      outgoing.once("close", () => connections.requestEnded(socket));
+      pipelined.start(socket, outgoing, () => {
+        connections.requestStarted(socket);
+        void serve(serving, incoming, outgoing, server);
+      });
     },
   );
   server.on("connection", (socket) => connections.opened(socket));
@@ -192,6 +195,33 @@ function close(server: Server, connections: ConnectionTracker, graceMs: number):
     });
     connections.close();
   });
+}
+
+/** No git client pipelines. One that does is served, but a connection with more requests waiting is cut. */
+const MAX_PIPELINED = 4;
+
+/** Starts a connection's next request when the answer before it has been sent: node:http starts each that it has read. */
+class PipelinedRequests {
+  /** Of the connections with a request under way: those that wait. */
+  readonly #waiting = new WeakMap<Socket, (() => void)[]>();
+
+  start(socket: Socket, outgoing: ServerResponse, serveRequest: () => void): void {
+    outgoing.once("close", () => this.#startNext(socket));
+    const waiting = this.#waiting.get(socket);
+    if (waiting === undefined) {
+      this.#waiting.set(socket, []);
+      serveRequest();
+    } else if (waiting.length < MAX_PIPELINED) waiting.push(serveRequest);
+    else socket.destroy();
+  }
+
+  #startNext(socket: Socket): void {
+    // What waits on a connection that ends is never answered.
+    const serveNext =
+      socket.destroyed || socket.writableEnded ? undefined : this.#waiting.get(socket)?.shift();
+    if (serveNext === undefined) this.#waiting.delete(socket);
+    else serveNext();
+  }
 }
 
 const TOO_MANY_CONNECTIONS =
