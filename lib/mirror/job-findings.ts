@@ -5,8 +5,11 @@
 import { findingPrefix, type RepositoryUuid } from "../repo/layout.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
-/** `unseen`: the primary does not show the repository to the account. `found`: it does, although complete lists lack it. */
-export type JobFinding = "unseen" | "found";
+/**
+ * `unseen`: the primary does not show the repository to the account. `found`: it does, although complete lists lack it.
+ * `deleted`: an event said that it is deleted or transferred, and the primary does not show it.
+ */
+export type JobFinding = "unseen" | "found" | "deleted";
 
 export type JobFindings = Readonly<Record<JobFinding, ReadonlySet<RepositoryUuid>>>;
 
@@ -21,11 +24,14 @@ export async function noteFinding(
 
 /** One list. */
 export async function readFindings(store: BlobStore, workspace: string): Promise<JobFindings> {
-  const findings = { unseen: new Set<RepositoryUuid>(), found: new Set<RepositoryUuid>() };
+  const findings = {
+    ...{ unseen: new Set<RepositoryUuid>(), found: new Set<RepositoryUuid>() },
+    deleted: new Set<RepositoryUuid>(),
+  };
   const prefix = findingPrefix(workspace);
   for await (const { key } of store.list(prefix)) {
     const [uuid = "", finding] = key.slice(prefix.length).split(".");
-    if (finding === "unseen" || finding === "found") findings[finding].add(uuid);
+    if (finding === "unseen" || finding === "found" || finding === "deleted") findings[finding].add(uuid);
   }
   return findings;
 }

@@ -49,6 +49,17 @@ const indexSchema = z.object({
 export type WorkspaceIndex = z.infer<typeof indexSchema>;
 export type IndexedRepository = z.infer<typeof entrySchema>;
 
+/** More than so many, and more than so large a part of what is mirrored, is a fault until it has lasted. */
+const MAX_REMOVALS = 5;
+const MAX_REMOVED_PART = 0.1;
+/** Removals of so long count together, and after so long many are believed, too. */
+export const REMOVALS_WINDOW_MS = 24 * 3_600_000;
+
+/** Whether so many vanishing within a day is taken for a fault of the account. @param count - Of what is mirrored, with them. */
+export function isMassRemoval(vanishedCount: number, count: number): boolean {
+  return vanishedCount > MAX_REMOVALS && vanishedCount > count * MAX_REMOVED_PART;
+}
+
 const FORM: DocumentForm<WorkspaceIndex> = { schema: indexSchema, whenDamaged: "absent" };
 
 export function workspaceIndex(store: WholeBlobs, workspace: string): StoredDocument<WorkspaceIndex> {

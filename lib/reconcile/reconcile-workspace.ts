@@ -113,8 +113,10 @@ export async function reconcileWorkspace(
   const next = { ...index, rest: budget.state, repositories: Object.fromEntries(index.repositories) };
   const isWritten = await writeWorkspaceIndex(store, workspace.workspace, next, stored);
   if (isWritten) await forgetFindings(store, workspace.workspace, findings.found, "found");
-  if (isWritten && index.listedAt !== listedBefore)
+  if (isWritten && index.listedAt !== listedBefore) {
     await forgetFindings(store, workspace.workspace, findings.unseen, "unseen");
+    await forgetFindings(store, workspace.workspace, findings.deleted, "deleted");
+  }
   log.info("reconcile:done", {
     workspace: workspace.workspace,
     mode: options.mode,

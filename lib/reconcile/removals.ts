@@ -4,15 +4,11 @@
  */
 import type { Logger } from "../log.ts";
 import type { JobFindings } from "../mirror/job-findings.ts";
-import type { IndexedRepository } from "../mirror/workspace-index.ts";
+import { type IndexedRepository, isMassRemoval, REMOVALS_WINDOW_MS } from "../mirror/workspace-index.ts";
 import type { WorkingIndex } from "./index-changes.ts";
 
-/** More than so many, and more than so large a part of what is mirrored, is a fault until it has lasted. */
-const MAX_REMOVALS = 5;
-const MAX_REMOVED_PART = 0.1;
-/** Then many are believed, too. */
+/** Of lists, over `REMOVALS_WINDOW_MS`. */
 const BELIEVED_AFTER_ROUNDS = 3;
-const BELIEVED_AFTER_MS = 24 * 3_600_000;
 /** While removals are held back, and after a job did not find a repository. */
 const LOOK_AGAIN_AFTER_MS = 15 * 60_000;
 /** A page of a list has 100. So lists take at most 200 requests an hour, of the budget's 400. */
@@ -49,14 +45,12 @@ export function noteUnlisted(
     else if (entry.held === undefined) index.repositories.delete(uuid);
     // Not served any more in any case.
     else if (entry.isGone !== true) index.repositories.set(uuid, { ...entry, isGone: true, due: "gone" });
-    else if (ageMs(entry.unlisted?.since, at) < BELIEVED_AFTER_MS) removedCount += 1;
+    else if (ageMs(entry.unlisted?.since, at) < REMOVALS_WINDOW_MS) removedCount += 1;
   }
   const missing = mirrored.filter(([uuid]) => !listed.has(uuid));
   const vanishedCount = missing.length + removedCount;
   const isDoubtful =
-    hasUnnamedEntry ||
-    listed.size === 0 ||
-    (vanishedCount > MAX_REMOVALS && vanishedCount > (mirrored.length + removedCount) * MAX_REMOVED_PART);
+    hasUnnamedEntry || listed.size === 0 || isMassRemoval(vanishedCount, mirrored.length + removedCount);
   let heldCount = 0;
   for (const [uuid, entry] of missing) {
     const unlisted = { since: entry.unlisted?.since ?? at, rounds: (entry.unlisted?.rounds ?? 0) + 1 };
@@ -85,7 +79,7 @@ function isAccepted({ removalsAcceptedAt }: WorkingIndex, since: string): boolea
 }
 
 function hasLasted({ since, rounds }: NonNullable<IndexedRepository["unlisted"]>, at: string): boolean {
-  return rounds >= BELIEVED_AFTER_ROUNDS && ageMs(since, at) >= BELIEVED_AFTER_MS;
+  return rounds >= BELIEVED_AFTER_ROUNDS && ageMs(since, at) >= REMOVALS_WINDOW_MS;
 }
 
 /** Infinite where it is not known. */

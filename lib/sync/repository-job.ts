@@ -32,6 +32,7 @@ import {
   recordFailure,
   recordSuccess,
 } from "./record-sync.ts";
+import { isHeldBack } from "./removal-limit.ts";
 import { type FactsSource, type FoundFacts, findFacts, sameName, tryForFacts } from "./repository-facts.ts";
 import { retire, withdraw } from "./retire-repository.ts";
 import { type SyncOutcome, syncRepository } from "./sync-repository.ts";
@@ -101,7 +102,8 @@ async function act(stored: StoredRecord, found: FoundFacts, context: JobContext)
     await releaseClaimedName(context);
   if (found.kind === "gone") {
     if (isElsewhere(stored, job)) return { outcome: IGNORED, facts: undefined };
-    if (job.reason !== "gone") {
+    const isServed = stored.value?.removedAt === undefined;
+    if (job.reason !== "gone" || (isServed && (await isHeldBack(context)))) {
       // It may be one of many that the account cannot see: the next list of the workspace decides.
       await noteFinding(storage.store, job.workspace, job.uuid, "unseen");
       return { outcome: { kind: "unseen" }, facts: undefined };

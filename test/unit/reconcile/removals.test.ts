@@ -122,7 +122,7 @@ test.each([
   const repositories = new Map(Array.from({ length: count }, (_, number) => [String(number), entry]));
   const listedAt = primary.now().toISOString();
   const working = { listedAt, removalsHeld: { since: listedAt, count: 10 }, repositories };
-  const findings = { unseen: new Set<string>(), found: new Set<string>() };
+  const findings = { unseen: new Set<string>(), found: new Set<string>(), deleted: new Set<string>() };
   const isDue = (afterMinutes: number) =>
     needsNewList(working, findings, primary.nowMs + afterMinutes * MINUTE_MS);
   expect([isDue(minutes - 1), isDue(minutes)]).toEqual([false, true]);
