@@ -11,7 +11,7 @@ RUN ${INSTALL}
 COPY . .
 # The package has documents, and the image none.
 RUN mkdir docs && touch README.md CHANGELOG.md && node infra/package.ts && tar -xzf nearside-*.tgz -C / && \
-  cd /package && rm -r deploy docs README.md CHANGELOG.md
+  cd /package && rm -rf deploy docs README.md CHANGELOG.md
 
 FROM ${NODE_IMAGE}
 COPY --from=package /package /opt/nearside
