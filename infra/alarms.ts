@@ -1,4 +1,4 @@
-/** When somebody has to look. Each alarm has a section of the same name in docs/operations.md, which says at what, and what to do. */
+/** Alarms. Each has a section of the same name in docs/operations.md, which says what to look at and what to do. */
 import { Duration } from "aws-cdk-lib";
 import {
   Alarm,
@@ -25,7 +25,7 @@ interface AlarmRow {
   readonly periodMinutes: number;
   /** Periods in a row. Default: one. */
   readonly periods?: number;
-  /** Fewer are wrong, and so is none at all. */
+  /** The alarm fires below the threshold, and when there are no data. */
   readonly isBelow?: true;
   /** With all metrics only: each metric of an alarm costs 0.10 $ a month beyond ten. */
   readonly isDetail?: true;

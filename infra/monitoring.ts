@@ -1,4 +1,4 @@
-/** What shows how a mirror is: dashboard, alarms, saved queries of its logs. */
+/** Dashboard, alarms and saved log queries of a mirror. */
 import { Duration, Stack } from "aws-cdk-lib";
 import type { RestApi } from "aws-cdk-lib/aws-apigateway";
 import {

@@ -9,8 +9,8 @@ export interface AdmissionLimits {
   readonly maxRunning: number;
   readonly maxRunningOfCaller: number;
   /**
-   * What a caller may have, as a share of what is left: it gets less the more others have, and each further caller finds some left.
-   * Its first task may have all of that.
+   * The limit of a caller, as a share of what is free: the more others use, the lower it is, so a new caller always finds some free.
+   * The first task of a caller may use all that is free.
    */
   readonly shareOfFree?: number;
   readonly maxWaiting: number;

@@ -49,10 +49,10 @@ const indexSchema = z.object({
 export type WorkspaceIndex = z.infer<typeof indexSchema>;
 export type IndexedRepository = z.infer<typeof entrySchema>;
 
-/** More than so many, and more than so large a part of what is mirrored, is a fault until it has lasted. */
+/** Removals above both limits, the second a share of the mirrored repositories, are held back as a probable fault. */
 const MAX_REMOVALS = 5;
 const MAX_REMOVED_PART = 0.1;
-/** Removals of so long count together, and after so long many are believed, too. */
+/** Removals within this time are counted together; held ones take effect after it. */
 export const REMOVALS_WINDOW_MS = 24 * 3_600_000;
 
 /** Whether so many vanishing within a day is taken for a fault of the account. @param count - Of what is mirrored, with them. */

@@ -44,6 +44,7 @@ export class EventStreams {
       const untilMs = performance.now() + MAX_STREAM_MS;
       while (!signal.aborted && performance.now() < untilMs) {
         yield Buffer.from(`event: states\ndata: ${JSON.stringify(await read())}\n\n`);
+        // Rejects only when the client has left, which ends the loop.
         await pause(this.#intervalMs, undefined, { signal }).catch(() => undefined);
       }
     } finally {

@@ -196,7 +196,7 @@ describe("nearside doctor --quotas --permissions", () => {
     expect(asked.join("\n")).toContain("role%2FAdmin");
   });
 
-  test("a new account is told which settings it needs", async () => {
+  test("a new account: the output names the settings it needs", async () => {
     const { failed } = await doctor({
       concurrency: { ConcurrentExecutions: 10, UnreservedConcurrentExecutions: 10 },
       gateway: { throttleSettings: { rateLimit: 100 } },

@@ -1,4 +1,4 @@
-/** Where a response has a limit, git is told what works, or is redirected to the primary. Here the limit is small. */
+/** Where responses have a limit, git gets an error that names what works, or a redirect to the primary. The limit here is small. */
 import { describe, expect, test } from "vitest";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { largeRig } from "../support/large-rig.ts";

@@ -1,5 +1,7 @@
 /** `/-/setup.sh`, `nearside client-config` and `nearside wait`: what scripts and machines are set up with. */
+
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, lstat, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -67,7 +69,7 @@ describe.each(CONFIGS)("with %s as git's configuration", (_, config) => {
     "setup.sh %j and --undo leave it as it was",
     async (options) => {
       const home = await newHome(config);
-      const now = () => readFile(home.file).catch(() => undefined);
+      const now = async () => (existsSync(home.file) ? readFile(home.file) : undefined);
       const before = await now();
       expect(await home.run("sh", script, "--dry-run", ...options)).toContain("insteadOf");
       expect(await now()).toEqual(before);

@@ -37,7 +37,7 @@ export interface EntryWindow {
 
 /**
  * @param objectNumbers - In the order of packs and offsets.
- * @returns `isCached`: whether the windows come out of what is kept at hand of packs, so that reading ahead is of use.
+ * @returns `isCached`: whether the windows are read through the cache of packs, so that reading ahead helps.
  */
 export async function planEntryReading(
   { packs, slices }: PackedObjects,
@@ -69,7 +69,7 @@ export async function* readCachedWindows(
       if (next.done === true) return;
       const { packNumber, offsetBytes, lengthBytes } = next.value;
       const bytes = packs.readPackRange(packNumber, offsetBytes, lengthBytes).then(ownBytes);
-      bytes.catch(() => undefined); // thrown when it is read, if it is
+      bytes.catch(() => undefined); // The reader of the window gets the error.
       reading.push({ window: next.value, bytes });
       bytesAhead += lengthBytes;
     }

@@ -6,10 +6,10 @@ import type { ObjectNumber } from "../object-numbers.ts";
 import { DeltaBaseSelection } from "./delta-base-selection.ts";
 import type { EntryWriterOptions } from "./entry-writer.ts";
 
-/** Looked at in one go: others are to have their turn. */
+/** Examined between two pauses. */
 const MAX_SLICE_OBJECTS = 8192;
 
-/** `isCached`: whether the entries are read out of what is kept at hand; else what is read ahead of them is read for nothing. */
+/** `isCached`: whether the entries are read through the cache of packs; reading ahead helps only then. */
 type ReadAheadRequest = Pick<EntryWriterOptions, "objects" | "objectNumbers" | "clientHas" | "isThin"> & {
   readonly isCached: boolean;
 };

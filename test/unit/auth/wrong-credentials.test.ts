@@ -58,7 +58,7 @@ test("new callers behind the address of a guesser take turns with the accounts t
   void Promise.allSettled(guesses);
 });
 
-test("of an address, so many wait; then whoever has the most is refused", async () => {
+test("the number that waits for each address is limited; above it the account with the most is refused", async () => {
   const auth = limitedTo(1);
   await auth.check(guess(1));
   let limitedCount = 0;

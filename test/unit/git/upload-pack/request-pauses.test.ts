@@ -46,7 +46,7 @@ const UNKNOWN_IDS = Array.from(
 );
 
 describe("pauses for others", () => {
-  test("shallow lines of what is not here", async () => {
+  test("shallow lines with unknown ids", async () => {
     const { state, commitId, refList, source } = repository();
     const deepen = { kind: "depth", depth: 1, isRelative: false } as const;
     await planShallow(source, refList, { shallows: UNKNOWN_IDS, deepen, filter: undefined }, [commitId]);
