@@ -25,26 +25,18 @@ export const EVENT_SOURCE = "nearside";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Variables that infra/ sets from the deployment's resources. */
+/** What infra/ sets from the deployment's resources, and what each variable holds. */
 const RESOURCES = {
-  bucket: { environment: "NEARSIDE_BUCKET", meaning: "the name of the bucket with the repositories" },
-  authSecret: {
-    environment: "NEARSIDE_AUTH_SECRET",
-    meaning: "the key for the HMACs of credentials",
-  },
-  syncQueueUrl: { environment: "NEARSIDE_SYNC_QUEUE_URL", meaning: "the URL of the queue of sync jobs" },
-  relayQueueUrl: { environment: "NEARSIDE_RELAY_QUEUE_URL", meaning: "the URL of the relay's queue" },
-  lfsQueueUrl: { environment: "NEARSIDE_LFS_QUEUE_URL", meaning: "the URL of the queue of LFS jobs" },
-  mirrorUrl: { environment: "NEARSIDE_MIRROR_URL", meaning: "the URL of the mirror for webhooks" },
-  streamTierUrl: { environment: "NEARSIDE_STREAM_TIER_URL", meaning: "the stream tier's URL" },
-  streamTierKeys: {
-    environment: "NEARSIDE_STREAM_TIER_KEYS",
-    meaning: "the keys of tokens for the stream tier, separated by commas: the first signs, each is accepted",
-  },
-  mirrorName: {
-    environment: "NEARSIDE_MIRROR_NAME",
-    meaning: "the mirror's name, which distinguishes its webhooks from those of other mirrors",
-  },
+  bucket: "the name of the bucket with the repositories",
+  authSecret: "the key for the HMACs of credentials",
+  syncQueueUrl: "the URL of the queue of sync jobs",
+  relayQueueUrl: "the URL of the relay's queue",
+  lfsQueueUrl: "the URL of the queue of LFS jobs",
+  mirrorUrl: "the URL of the mirror for webhooks",
+  streamTierUrl: "the stream tier's URL",
+  streamTierKeys:
+    "the keys of tokens for the stream tier, separated by commas: the first signs, each is accepted",
+  mirrorName: "the mirror's name, which distinguishes its webhooks from those of other mirrors",
 } as const;
 
 type ResourceName = keyof typeof RESOURCES;
@@ -71,13 +63,13 @@ export const ENVIRONMENT_SETTINGS = SETTING_NAMES.filter(
 );
 
 /** The name of each variable. */
-export const ENV = {
-  ...mapped(Object.keys(RESOURCES) as ResourceName[], (name) => RESOURCES[name].environment),
-  ...mapped(ENVIRONMENT_SETTINGS, variableOf),
-};
+export const ENV = mapped(
+  [...(Object.keys(RESOURCES) as ResourceName[]), ...ENVIRONMENT_SETTINGS],
+  variableOf,
+);
 
 /** @returns `NEARSIDE_GIT_URL` for `gitUrl`. */
-function variableOf(name: EnvironmentSetting): string {
+function variableOf(name: ResourceName | EnvironmentSetting): string {
   return `NEARSIDE_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
@@ -178,22 +170,23 @@ function read<Resource extends ResourceName, Name extends EnvironmentSetting>(
   settings: readonly Name[],
   problems: string[] = [],
 ): Values<Resource, Name> {
-  const resourceValues = mapped(resources, (name) => {
-    const { environment, meaning } = RESOURCES[name];
-    return attempt(problems, environment, () => {
-      const text = env[environment] || undefined;
-      if (text === undefined) throw new ConfigError(`is not set: ${meaning}`);
+  const textOf = (name: ResourceName | EnvironmentSetting, unset: unknown, meaning: string) => {
+    const text = env[ENV[name]] || unset;
+    if (text === undefined) throw new ConfigError(`is not set: ${meaning}`);
+    return String(text);
+  };
+  const resourceValues = mapped(resources, (name) =>
+    attempt(problems, ENV[name], () => {
+      const text = textOf(name, undefined, RESOURCES[name]);
       return name === "mirrorUrl" || name === "streamTierUrl" ? parseSetting("webhookUrl", text) : text;
-    });
-  });
-  const settingValues = mapped(settings, (name) => {
-    const setting = settingOf(name);
-    return attempt(problems, ENV[name], () => {
-      const text = env[ENV[name]] || setting.default;
-      if (text === undefined) throw new ConfigError(`is not set: ${setting.description}`);
-      return parseSetting(name, String(text));
-    });
-  });
+    }),
+  );
+  const settingValues = mapped(settings, (name) =>
+    attempt(problems, ENV[name], () => {
+      const { default: unset, description } = settingOf(name);
+      return parseSetting(name, textOf(name, unset, description));
+    }),
+  );
   // One failed start reports all problems.
   if (problems.length > 0) throw new ConfigError(`environment: ${problems.join("; ")}`);
   return { ...resourceValues, ...settingValues } as Values<Resource, Name>;

@@ -8,7 +8,7 @@ const EXPLANATION = `
 To add them for one user:  nearside client-config https://mirror.example.com >> ~/.gitconfig
 The mirror's own https://mirror.example.com/-/setup.sh adds the same lines, and takes them out again.`;
 
-export function clientConfigCommand(command: Command): void {
+export function configure(command: Command): void {
   addSettings(command, ["gitUrl"]).argument("<mirror-url>", "the mirror's address", parseUrlArgument);
   for (const name of Object.keys(SETUP_OPTIONS) as SetupOption[])
     command.option(`--${name}`, SETUP_OPTIONS[name]);

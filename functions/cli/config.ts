@@ -18,7 +18,7 @@ To have an editor check a copy of config.json: store the output beside it as con
 config check finds more: a workspace that is named twice, for example.
 Exit codes: 0 printed; 2 wrong arguments.`;
 
-export function configCommand(command: Command): void {
+export function configure(command: Command): void {
   command
     .addCommand(
       storeOptions(new Command("check").description("check both configuration files, and change nothing"))

@@ -31,7 +31,7 @@ and nearside relay list for the cause. A mirror in one process keeps its dead le
 round, or when it starts. Those of a deployed mirror are in queues: name them by --dead-letter-queue-url.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function deadLettersCommand(command: Command): void {
+export function configure(command: Command): void {
   const both = (name: string, description: string) =>
     storeOptions(new Command(name).description(description))
       .option(

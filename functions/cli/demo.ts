@@ -13,7 +13,7 @@ Examples:
   nearside demo
   nearside demo --port 0 /tmp/nearside-demo`;
 
-export function demoCommand(command: Command): void {
+export function configure(command: Command): void {
   addSettings(command, ["host", "port"])
     .argument("[folder]", "for the repository and its mirror", DEMO_FOLDER)
     .option("--json", "print one JSON object with the URLs when the mirror is ready")

@@ -30,7 +30,7 @@ with "npx cdk bootstrap". Nothing is started in an account where the deployment 
 is reserved, or without API Gateway's role for logs. "nearside doctor --quotas --permissions" checks more.
 Exit codes: those of cdk; 2 for wrong settings; 3 if nothing was started for the account's sake.`;
 
-export function deployCommand(command: Command): void {
+export function configure(command: Command): void {
   command
     .option("--config <file>", `settings; ${SETTINGS_FILE} in the current folder by default`)
     .option("--plan", "show who can reach the API and what would change, and change nothing")

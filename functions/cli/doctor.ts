@@ -58,7 +58,7 @@ of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
 
-export function doctorCommand(command: Command): void {
+export function configure(command: Command): void {
   primaryOptions(command)
     .option(
       "--mirror-url <url>",

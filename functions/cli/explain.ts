@@ -52,80 +52,57 @@ function causeOf({ cause }: Error): string {
 }
 
 /** By status, as Bitbucket refuses. */
-const REFUSALS: ReadonlyMap<unknown, string> = new Map([
-  [
-    401,
-    "The credential is wrong, expired or revoked: make a new API token at id.atlassian.com, and store it under the same name.",
-  ],
-  [
-    403,
-    "The credential lacks a scope or a right: it needs read:repository:bitbucket, for webhooks also read:webhook:bitbucket, write:webhook:bitbucket and delete:webhook:bitbucket.",
-  ],
-  [429, "Bitbucket allows some 1,000 requests an hour: wait for the hour to pass, then try again."],
-]);
+const REFUSALS: Readonly<Record<number, string>> = {
+  401: "The credential is wrong, expired or revoked: make a new API token at id.atlassian.com, and store it under the same name.",
+  403: "The credential lacks a scope or a right: it needs read:repository:bitbucket, for webhooks also read:webhook:bitbucket, write:webhook:bitbucket and delete:webhook:bitbucket.",
+  429: "Bitbucket allows some 1,000 requests an hour: wait for the hour to pass, then try again.",
+};
 
 const WRONG_AWS_KEY =
   "AWS rejects the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and log in again.";
 
 /** By code, as the system and the AWS SDK name what went wrong. */
-const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map([
-  [
-    "EACCES",
-    "This user has no permission: change the owner of the file or folder, or choose another one (--store).",
-  ],
-  [
-    "EPERM",
-    "This user has no permission: change the owner of the file or folder, or choose another one (--store).",
-  ],
-  ["EROFS", "The disk is read-only: choose another folder (--store)."],
-  ["ENOSPC", "The disk is full: free some space, then try again."],
-  ["EDQUOT", "This user's disk quota is used up: free some space, then try again."],
-  ["ENOTDIR", "A part of the path is a file, not a folder: check the path."],
-  ["EISDIR", "The path is a folder, not a file: check the path."],
-  ["ENOENT", "There is no such file or folder: check the path."],
-  ["EEXIST", "The path exists already: choose another one."],
-  ["ENAMETOOLONG", "The path is too long: choose a shorter one."],
-  ["EMFILE", "Too many open files: raise the limit with ulimit -n."],
-  [
-    "EADDRINUSE",
-    "Another process listens there: choose another port with --port, or --port 0 for a free one.",
-  ],
-  ["EADDRNOTAVAIL", "This machine does not have the address: check --host."],
-  ["CredentialsProviderError", "Log in with aws sso login, or set AWS_PROFILE, then try again."],
-  ["ECONNREFUSED", "Nothing listens there: check the address, and that the server runs."],
-  ["ENOTFOUND", "There is no such host: check the address, and DNS."],
-  ["SignatureDoesNotMatch", WRONG_AWS_KEY],
-  ["InvalidAccessKeyId", WRONG_AWS_KEY],
-  ["UnrecognizedClientException", WRONG_AWS_KEY],
-  ["InvalidClientTokenId", WRONG_AWS_KEY],
-  [
-    "RequestTimeTooSkewed",
-    "This machine's clock is wrong: let NTP set it, with timedatectl set-ntp true for example.",
-  ],
-  [
-    "ExpiredTokenException",
-    "The AWS credentials have expired: log in again, with aws sso login for example.",
-  ],
-  [
-    "AccessDeniedException",
-    "The AWS credentials may not do that: for secrets it takes ssm:GetParameter, to make one ssm:PutParameter.",
-  ],
-  ["ExpiredToken", "The AWS credentials have expired: log in again, with aws sso login for example."],
-  [
-    "AccessDenied",
-    "The AWS credentials may not do that: it takes the rights to list, read, write and delete.",
-  ],
-  ["NoSuchBucket", "Check the bucket's name: the deployment prints it as BucketName."],
-  [
-    "QueueDoesNotExist",
-    "Check the queue's address: the deployment prints it as SyncQueueUrl and DeadLetterQueueUrl.",
-  ],
-]);
+const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map(
+  Object.entries({
+    EACCES:
+      "This user has no permission: change the owner of the file or folder, or choose another one (--store).",
+    EPERM:
+      "This user has no permission: change the owner of the file or folder, or choose another one (--store).",
+    EROFS: "The disk is read-only: choose another folder (--store).",
+    ENOSPC: "The disk is full: free some space, then try again.",
+    EDQUOT: "This user's disk quota is used up: free some space, then try again.",
+    ENOTDIR: "A part of the path is a file, not a folder: check the path.",
+    EISDIR: "The path is a folder, not a file: check the path.",
+    ENOENT: "There is no such file or folder: check the path.",
+    EEXIST: "The path exists already: choose another one.",
+    ENAMETOOLONG: "The path is too long: choose a shorter one.",
+    EMFILE: "Too many open files: raise the limit with ulimit -n.",
+    EADDRINUSE: "Another process listens there: choose another port with --port, or --port 0 for a free one.",
+    EADDRNOTAVAIL: "This machine does not have the address: check --host.",
+    CredentialsProviderError: "Log in with aws sso login, or set AWS_PROFILE, then try again.",
+    ECONNREFUSED: "Nothing listens there: check the address, and that the server runs.",
+    ENOTFOUND: "There is no such host: check the address, and DNS.",
+    SignatureDoesNotMatch: WRONG_AWS_KEY,
+    InvalidAccessKeyId: WRONG_AWS_KEY,
+    UnrecognizedClientException: WRONG_AWS_KEY,
+    InvalidClientTokenId: WRONG_AWS_KEY,
+    RequestTimeTooSkewed:
+      "This machine's clock is wrong: let NTP set it, with timedatectl set-ntp true for example.",
+    ExpiredTokenException: "The AWS credentials have expired: log in again, with aws sso login for example.",
+    AccessDeniedException:
+      "The AWS credentials may not do that: for secrets it takes ssm:GetParameter, to make one ssm:PutParameter.",
+    ExpiredToken: "The AWS credentials have expired: log in again, with aws sso login for example.",
+    AccessDenied: "The AWS credentials may not do that: it takes the rights to list, read, write and delete.",
+    NoSuchBucket: "Check the bucket's name: the deployment prints it as BucketName.",
+    QueueDoesNotExist:
+      "Check the queue's address: the deployment prints it as SyncQueueUrl and DeadLetterQueueUrl.",
+  }),
+);
 
 /** @returns What to do next, where that is known. */
 function adviceFor(error: Error): string | undefined {
   if (error instanceof UpstreamError) {
-    const refusal = REFUSALS.get(error.context["status"]);
+    const refusal = REFUSALS[Number(error.context["status"])];
     if (refusal !== undefined || !error.retryable) return refusal;
     return "Try again later, and look at https://bitbucket.status.atlassian.com.";
   }

@@ -15,7 +15,7 @@ The folder is a bare repository that needs neither this program nor Bitbucket. I
 are no longer selected can be exported while their data is stored.
 Exit codes: 0 done; 1 failed, or the store is damaged; 2 wrong arguments or settings.`;
 
-export function exportCommand(command: Command): void {
+export function configure(command: Command): void {
   storeOptions(command)
     .argument("<workspace/repository>")
     .argument("[folder]", "must not exist; <repository>.git unless given")

@@ -9,7 +9,7 @@ For a file that must not be served any more, such as a secret that was committed
 has it, it is copied again as soon as a client asks for it. Links that were handed out before fail at once, as the file is gone.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function lfsCommand(command: Command): void {
+export function configure(command: Command): void {
   command.addCommand(
     storeOptions(new Command("forget").description("delete a file, and every repository's right to serve it"))
       .argument("<oid>", "SHA-256 of the file, as its pointer says", parseOid)

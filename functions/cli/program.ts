@@ -3,97 +3,40 @@ import { Command, CommanderError } from "commander";
 import { AGENT } from "../../lib/config.ts";
 import { EXIT_FINDINGS, exitCodeOf, explain, Findings } from "./explain.ts";
 
-interface CommandEntry {
-  readonly summary: string;
-  /** @returns A function that adds arguments, options and the action. Loaded for the running command only: most need an AWS SDK. */
-  readonly load: () => Promise<(command: Command) => void>;
+interface CommandModule {
+  /** Adds arguments, options and action. */
+  readonly configure: (command: Command) => void;
 }
 
-const COMMANDS: Readonly<Record<string, CommandEntry>> = {
-  serve: {
-    summary: "run the mirror: serve git, and synchronize with Bitbucket",
-    load: async () => (await import("./serve.ts")).serveCommand,
-  },
-  demo: {
-    summary: "run a sample: a small Bitbucket Cloud on this machine, and its mirror",
-    load: async () => (await import("./demo.ts")).demoCommand,
-  },
-  status: {
-    summary: "show what is mirrored, and the state of each repository",
-    load: async () => (await import("./status.ts")).statusCommand,
-  },
-  connect: {
-    summary: "add a workspace of Bitbucket, after a check of its account",
-    load: async () => (await import("./workspace.ts")).connectCommand,
-  },
-  select: {
-    summary: "choose which repositories of a workspace are mirrored",
-    load: async () => (await import("./select.ts")).selectCommand,
-  },
-  sync: {
-    summary: "synchronize with Bitbucket, now",
-    load: async () => (await import("./sync.ts")).syncCommand,
-  },
-  reconcile: {
-    summary: "show or accept removals that are held back",
-    load: async () => (await import("./reconcile.ts")).reconcileCommand,
-  },
-  verify: {
-    summary: "compare the mirror with Bitbucket",
-    load: async () => (await import("./verify.ts")).verifyCommand,
-  },
-  export: {
-    summary: "write a repository as a bare git repository",
-    load: async () => (await import("./export.ts")).exportCommand,
-  },
-  pause: {
-    summary: "stop serving and synchronizing a workspace, and keep its data",
-    load: async () => (await import("./workspace.ts")).pauseCommand,
-  },
-  resume: {
-    summary: "serve and synchronize a paused workspace again",
-    load: async () => (await import("./workspace.ts")).resumeCommand,
-  },
-  remove: {
-    summary: "stop mirroring a workspace, and delete its data after the retention time",
-    load: async () => (await import("./workspace.ts")).removeCommand,
-  },
-  reconnect: {
-    summary: "give a workspace another account, after a check of it",
-    load: async () => (await import("./workspace.ts")).reconnectCommand,
-  },
-  relay: {
-    summary: "manage the webhooks that get an event after each publish",
-    load: async () => (await import("./relay-webhooks.ts")).relayCommand,
-  },
-  lfs: {
-    summary: "delete a Git LFS file from the mirror",
-    load: async () => (await import("./lfs.ts")).lfsCommand,
-  },
-  config: {
-    summary: "check the configuration files, or print the schema of config.json",
-    load: async () => (await import("./config.ts")).configCommand,
-  },
-  "dead-letters": {
-    summary: "list or replay jobs that failed for good",
-    load: async () => (await import("./dead-letters.ts")).deadLettersCommand,
-  },
-  wait: {
-    summary: "wait until the mirror has a branch, a tag or a commit",
-    load: async () => (await import("./wait.ts")).waitCommand,
-  },
-  "client-config": {
-    summary: "print the git configuration that makes clients read from the mirror",
-    load: async () => (await import("./client-config.ts")).clientConfigCommand,
-  },
-  deploy: {
-    summary: "deploy the mirror to AWS, or show what a deployment would change",
-    load: async () => (await import("./deploy.ts")).deployCommand,
-  },
-  doctor: {
-    summary: "check what the mirror needs, and say what to do next",
-    load: async () => (await import("./doctor.ts")).doctorCommand,
-  },
+/** In the order of the help. Only the command that is called for is loaded. */
+const COMMANDS: Readonly<Record<string, readonly [summary: string, load: () => Promise<CommandModule>]>> = {
+  serve: ["run the mirror: serve git, and synchronize with Bitbucket", () => import("./serve.ts")],
+  demo: ["run a sample: a small Bitbucket Cloud on this machine, and its mirror", () => import("./demo.ts")],
+  status: ["show what is mirrored, and the state of each repository", () => import("./status.ts")],
+  connect: ["add a workspace of Bitbucket, after a check of its account", () => import("./workspace.ts")],
+  select: ["choose which repositories of a workspace are mirrored", () => import("./select.ts")],
+  sync: ["synchronize with Bitbucket, now", () => import("./sync.ts")],
+  reconcile: ["show or accept removals that are held back", () => import("./reconcile.ts")],
+  verify: ["compare the mirror with Bitbucket", () => import("./verify.ts")],
+  export: ["write a repository as a bare git repository", () => import("./export.ts")],
+  pause: ["stop serving and synchronizing a workspace, and keep its data", () => import("./workspace.ts")],
+  resume: ["serve and synchronize a paused workspace again", () => import("./workspace.ts")],
+  remove: [
+    "stop mirroring a workspace, and delete its data after the retention time",
+    () => import("./workspace.ts"),
+  ],
+  reconnect: ["give a workspace another account, after a check of it", () => import("./workspace.ts")],
+  relay: ["manage the webhooks that get an event after each publish", () => import("./relay-webhooks.ts")],
+  lfs: ["delete a Git LFS file from the mirror", () => import("./lfs.ts")],
+  config: ["check the configuration files, or print the schema of config.json", () => import("./config.ts")],
+  "dead-letters": ["list or replay jobs that failed for good", () => import("./dead-letters.ts")],
+  wait: ["wait until the mirror has a branch, a tag or a commit", () => import("./wait.ts")],
+  "client-config": [
+    "print the git configuration that makes clients read from the mirror",
+    () => import("./client-config.ts"),
+  ],
+  deploy: ["deploy the mirror to AWS, or show what a deployment would change", () => import("./deploy.ts")],
+  doctor: ["check what the mirror needs, and say what to do next", () => import("./doctor.ts")],
 };
 
 const EXPLANATION = `
@@ -121,9 +64,9 @@ export async function runNearside(argv: readonly string[]): Promise<number> {
     .addHelpText("after", EXPLANATION);
   const asked = argv.filter((argument) => argument !== "help" && !argument.startsWith("-"))[0];
   try {
-    for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
       const command = program.command(name).description(summary);
-      if (name === asked) (await load())(command);
+      if (name === asked) (await load()).configure(command);
       for (const one of [command, ...command.commands]) one.exitOverride();
     }
     await program.exitOverride().parseAsync(argv, { from: "user" });

@@ -17,7 +17,7 @@ If many repositories of a workspace vanish from Bitbucket's list at once, its ac
 caller's own rights, until three lists over 24 hours lack them.
 Exit codes: 0 no removal is held back, or all are accepted now; 1 failed; 2 wrong arguments or settings; 3 removals are held back.`;
 
-export function reconcileCommand(command: Command): void {
+export function configure(command: Command): void {
   storeOptions(command)
     .argument("[workspaces...]", "all unless given")
     .option("--accept-removals", "withdraw at the next list, within minutes, what it still lacks")

@@ -39,7 +39,7 @@ event that is not answered with 2xx within ten seconds is sent five times within
 nearside dead-letters. Redirects are not followed.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function relayCommand(command: Command): void {
+export function configure(command: Command): void {
   const part = (name: string, description: string) =>
     storeOptions(new Command(name).description(description)).addHelpText("after", EXPLANATION);
   command

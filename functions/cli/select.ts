@@ -47,7 +47,7 @@ Examples:
 
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function selectCommand(command: Command): void {
+export function configure(command: Command): void {
   primaryOptions(command)
     .argument("<workspace>", "one that is connected")
     .option("--all", "all projects")

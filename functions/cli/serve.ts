@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { serverArguments, serverOptions } from "../local/arguments.ts";
 import { runServer } from "../local/run-server.ts";
 
-export function serveCommand(command: Command): void {
+export function configure(command: Command): void {
   serverOptions(command).action(serve);
 }
 

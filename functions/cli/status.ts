@@ -34,7 +34,7 @@ in the store cannot be read, see the lines below the table.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed, or
 removals are held back.`;
 
-export function statusCommand(command: Command): void {
+export function configure(command: Command): void {
   storeOptions(command)
     .argument("[workspace]", "only this one")
     .option("--failed", "only repositories whose last sync failed")

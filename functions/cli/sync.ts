@@ -42,7 +42,7 @@ A workspace is listed anew, and each of its repositories compared by git; a sing
 are queued for a deployed mirror, and this ends at once: see nearside status for the progress.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but for the repositories and workspaces that it names.`;
 
-export function syncCommand(command: Command): void {
+export function configure(command: Command): void {
   primaryOptions(command, ["lfs", "lfsMaxFileMib", "lfsRepositories"])
     .option("--json", "print JSON: how many repositories, how many of them with news, LFS files, what failed")
     .argument("[names...]", "workspace or workspace/repository; all unless given")

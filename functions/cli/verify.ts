@@ -47,7 +47,7 @@ exist. It needs disk space for the largest pack, beside the folder store or in T
 nearside lfs forget, then nearside sync.
 Exit codes: 0 all equal and whole; 1 failed; 2 wrong arguments or settings; 3 something differs, is damaged or could not be asked for.`;
 
-export function verifyCommand(command: Command): void {
+export function configure(command: Command): void {
   primaryOptions(command)
     .argument("[names...]", "workspace or workspace/repository; all unless given")
     .option("--deep", "check every object in the store as well")

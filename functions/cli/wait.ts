@@ -27,7 +27,7 @@ interface WaitOptions {
   readonly timeout: number;
 }
 
-export function waitCommand(command: Command): void {
+export function configure(command: Command): void {
   command
     .argument("<workspace/repository>", "", parseName)
     .argument(

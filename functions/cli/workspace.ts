@@ -43,16 +43,39 @@ Serving stops at once. The mirror's next round deletes the webhooks, and the dat
 nearside connect restores all of it.
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 
-export function connectCommand(command: Command): void {
-  accountOptions(command.argument("<workspace>", "its id, as in Bitbucket's addresses"))
-    .addHelpText("after", CONNECT_EXPLANATION)
-    .action(connect);
-}
+const COMMANDS: Readonly<Record<string, (command: Command) => unknown>> = {
+  connect: (command) =>
+    accountOptions(command.argument("<workspace>", "its id, as in Bitbucket's addresses"))
+      .addHelpText("after", CONNECT_EXPLANATION)
+      .action(connect),
+  reconnect: (command) =>
+    accountOptions(command.argument("<workspace>", CONNECTED))
+      .addHelpText("after", RECONNECT_EXPLANATION)
+      .action(reconnect),
+  pause: (command) =>
+    pausing(
+      command,
+      true,
+      (name) => `${name} is paused: nothing of it is served. To resume:\n  npx nearside resume ${name}`,
+    ),
+  resume: (command) =>
+    pausing(
+      command,
+      false,
+      (name) => `${name} is served again, in the state of when it was paused; the next sync brings changes.`,
+    ),
+  remove: (command) =>
+    storeOptions(command)
+      .argument("<workspace>", CONNECTED)
+      .option("--retention-days <number>", "how long its data is kept from now on", parseDays)
+      .addHelpText("after", REMOVE_EXPLANATION)
+      .action(remove),
+};
 
-export function reconnectCommand(command: Command): void {
-  accountOptions(command.argument("<workspace>", "one that is connected"))
-    .addHelpText("after", RECONNECT_EXPLANATION)
-    .action(reconnect);
+const CONNECTED = "one that is connected";
+
+export function configure(command: Command): void {
+  COMMANDS[command.name()]?.(command);
 }
 
 function accountOptions(command: Command): Command {
@@ -118,40 +141,14 @@ function rejection(error: unknown, name: string): unknown {
   );
 }
 
-export function pauseCommand(command: Command): void {
-  pausing(
-    command,
-    true,
-    (workspace) =>
-      `${workspace} is paused: nothing of it is served. To resume:\n  npx nearside resume ${workspace}`,
-  );
-}
-
-export function resumeCommand(command: Command): void {
-  pausing(
-    command,
-    false,
-    (workspace) =>
-      `${workspace} is served again, in the state of when it was paused; the next sync brings changes.`,
-  );
-}
-
 function pausing(command: Command, isPaused: boolean, message: (workspace: string) => string): void {
   storeOptions(command)
-    .argument("<workspace>", "one that is connected")
+    .argument("<workspace>", CONNECTED)
     .addHelpText("after", "\nExit codes: 0 done; 1 failed; 2 wrong arguments or settings.")
     .action(async (workspace: string, options: StoreOptions) => {
       await changeMirrorConfig(storeOf(options), (config) => pauseWorkspace(config, workspace, isPaused));
       print(message(workspace));
     });
-}
-
-export function removeCommand(command: Command): void {
-  storeOptions(command)
-    .argument("<workspace>", "one that is connected")
-    .option("--retention-days <number>", "how long its data is kept from now on", parseDays)
-    .addHelpText("after", REMOVE_EXPLANATION)
-    .action(remove);
 }
 
 async function remove(

@@ -3,24 +3,26 @@ import { type Command, InvalidArgumentError } from "commander";
 import { type AddressRange, parseAddressSetting } from "../../lib/address-ranges.ts";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import { type MirrorConfig, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
-import { ARGUMENT_NAMES, type ArgumentName } from "../../lib/settings.ts";
+import { ARGUMENT_NAMES, type ArgumentName, SETTINGS } from "../../lib/settings.ts";
 import { addSettings, type SettingValues } from "../wiring/setting-options.ts";
 import { ENVIRONMENT_CREDENTIAL } from "./secrets.ts";
 
-type AddressSetting = "allowedAddresses" | "webhookAddresses" | "trustedProxies" | "metricsAddresses";
+/** Ranges of addresses; empty for a setting's default, `any` or `none`. */
+const ADDRESS_SETTINGS = [
+  "allowedAddresses",
+  "webhookAddresses",
+  "trustedProxies",
+  "metricsAddresses",
+] as const;
 
-export interface Arguments extends SettingValues<Exclude<ArgumentName, AddressSetting>> {
+type AddressSetting = (typeof ADDRESS_SETTINGS)[number];
+
+export interface Arguments
+  extends SettingValues<Exclude<ArgumentName, AddressSetting>>,
+    Readonly<Record<AddressSetting, readonly AddressRange[]>> {
   readonly workspace: readonly string[];
   readonly project: readonly string[];
   readonly repository: readonly string[];
-  /** Empty: every address is served. */
-  readonly allowedAddresses: readonly AddressRange[];
-  /** Empty: webhooks are accepted from everywhere. */
-  readonly webhookAddresses: readonly AddressRange[];
-  /** Empty: the address of a connection is the client's. */
-  readonly trustedProxies: readonly AddressRange[];
-  /** Empty: metrics are for this machine only. */
-  readonly metricsAddresses: readonly AddressRange[];
   /** Whether neither the command line nor the file says what is mirrored, from where, or to where. */
   readonly isDefault: boolean;
   /** Serves as a part of a deployment's stream tier, and nothing else. */
@@ -82,18 +84,15 @@ export function serverOptions(command: Command): Command {
 
 /** What a command with {@link serverOptions} was given. To be called in its action, when the settings file has been read. */
 export function serverArguments(command: Command): Arguments {
-  const { allowedAddresses, webhookAddresses, trustedProxies, metricsAddresses, ...options } =
-    command.opts<ParsedOptions>();
+  const options = command.opts<ParsedOptions>();
   const isGiven = (key: string) => ["cli", "config"].includes(command.getOptionValueSource(key) ?? "");
   const given = command.options.map((option) => option.attributeName()).filter(isGiven);
-  return {
-    ...options,
-    isDefault: given.every((key) => OPTIONS_OF_A_DEMO.has(key)),
-    allowedAddresses: parseAddressSetting(allowedAddresses),
-    webhookAddresses: parseAddressSetting(webhookAddresses),
-    trustedProxies: parseAddressSetting(trustedProxies, "none"),
-    metricsAddresses: parseAddressSetting(metricsAddresses, "none"),
-  };
+  const ranges = ADDRESS_SETTINGS.map((name) => [
+    name,
+    parseAddressSetting(options[name], SETTINGS[name].default),
+  ]);
+  const addresses = Object.fromEntries(ranges) as Pick<Arguments, AddressSetting>;
+  return { ...options, ...addresses, isDefault: given.every((key) => OPTIONS_OF_A_DEMO.has(key)) };
 }
 
 function collect(value: string, before: readonly string[]): string[] {

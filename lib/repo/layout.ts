@@ -35,61 +35,26 @@ export const CONFIG_KEY = "config.json";
 /** The bytes of the last valid one, for processes that start while the file is not valid. */
 export const LAST_VALID_CONFIG_KEY = "config.last-valid.json";
 
-export interface RepositoryKeys {
-  /** Ends in `/`. */
-  readonly prefix: string;
-  readonly manifest: string;
-  /** What it is called at the primary, and how its mirroring goes; see repository-record.ts. */
-  readonly record: string;
-  /** Written for copies of the prefix; the mirror itself reads the manifest only. */
-  readonly head: string;
-  readonly packedRefs: string;
-  /** git asks for a `refs` folder and skips `*.lock` files in it; an object store has no empty folders. */
-  readonly refsFolderMark: string;
-  readonly janitorNotes: string;
-  /** Time of the last push event; see push-marker.ts. */
-  readonly pushMarker: string;
-  /** What a first sync has so far that goes in slices; see import-notes.ts. */
-  readonly importNotes: string;
-  /** Ends in `/`. */
-  readonly refSnapshotFolder: string;
-  /** Ends in `/`. */
-  readonly packFolder: string;
-  refSnapshot(snapshotId: string): string;
-  pack(packId: string): string;
-  packIndex(packId: string): string;
-  /** Of the form in lib/git/history/pack-history.ts. A new form gets a key of its own, so two releases keep each other's files. */
-  packHistory(packId: string): string;
-  /** Of the pointers of git-lfs in the pack; see lib/git/pack/lfs-pointers.ts. */
-  packLfs(packId: string): string;
-  /** Which files of git-lfs the repository may hand out; see lib/repo/stored-lfs-rights.ts. */
-  readonly lfsRights: string;
-  /** Ends in `/`. */
-  readonly lfsTableFolder: string;
-  lfsTable(tableId: string): string;
-  /** Below `cache/`: may be deleted at any time. */
-  readonly cacheFolder: string;
-  readonly bundleList: string;
-  bundle(bundleId: string): string;
-  /** Of all answers; ends in `/`. */
-  readonly answerFolder: string;
-  answer(answerKey: string): string;
-  /** The JSON documents, whose names are used again: removed, they leave a tombstone (see stored-document.ts). */
-  readonly documents: readonly string[];
-}
+export type RepositoryKeys = ReturnType<typeof repositoryKeys>;
 
-export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
+export function repositoryKeys(uuid: RepositoryUuid) {
+  /** Ends in `/`, as all folders do. */
   const prefix = `repos/${uuid}/`;
   const refSnapshotFolder = `${prefix}ref-snapshots/`;
   const packFolder = `${prefix}objects/pack/`;
   const lfsTableFolder = `${prefix}lfs/`;
+  /** May be deleted at any time. */
   const cacheFolder = `${prefix}cache/`;
   const answerFolder = `${cacheFolder}answers/`;
+  /** The JSON documents, whose names are used again: removed, they leave a tombstone (see stored-document.ts). */
   const documents = {
     manifest: `${prefix}manifest.json`,
+    /** What it is called at the primary, and how its mirroring goes; see repository-record.ts. */
     record: `${prefix}repository.json`,
     janitorNotes: `${prefix}janitor.json`,
+    /** What a first sync has so far that goes in slices; see import-notes.ts. */
     importNotes: `${prefix}import.json`,
+    /** Which files of git-lfs the repository may hand out; see stored-lfs-rights.ts. */
     lfsRights: `${prefix}lfs.json`,
     bundleList: `${cacheFolder}bundles.json`,
   };
@@ -97,23 +62,28 @@ export function repositoryKeys(uuid: RepositoryUuid): RepositoryKeys {
     ...documents,
     documents: Object.values(documents),
     prefix,
+    /** As the next two, for copies of the prefix. */
     head: `${prefix}HEAD`,
     packedRefs: `${prefix}packed-refs`,
+    /** git asks for a `refs` folder and skips `*.lock` files in it; an object store has no empty folders. */
     refsFolderMark: `${prefix}refs/folder.lock`,
+    /** Time of the last push event; see push-marker.ts. */
     pushMarker: `${prefix}announced`,
     refSnapshotFolder,
     packFolder,
-    refSnapshot: (snapshotId) => `${refSnapshotFolder}${snapshotId}`,
-    pack: (packId) => `${packFolder}pack-${packId}.pack`,
-    packIndex: (packId) => `${packFolder}pack-${packId}.idx`,
-    packHistory: (packId) => `${packFolder}pack-${packId}.history-${HISTORY_VERSION}`,
-    packLfs: (packId) => `${packFolder}pack-${packId}.lfs-1`,
+    refSnapshot: (snapshotId: string) => `${refSnapshotFolder}${snapshotId}`,
+    pack: (packId: string) => `${packFolder}pack-${packId}.pack`,
+    packIndex: (packId: string) => `${packFolder}pack-${packId}.idx`,
+    /** A new form (lib/git/history/pack-history.ts) gets a key of its own, so two releases keep each other's files. */
+    packHistory: (packId: string) => `${packFolder}pack-${packId}.history-${HISTORY_VERSION}`,
+    /** The pointers of git-lfs in the pack; see lib/git/pack/lfs-pointers.ts. */
+    packLfs: (packId: string) => `${packFolder}pack-${packId}.lfs-1`,
     lfsTableFolder,
-    lfsTable: (tableId) => `${lfsTableFolder}${tableId}`,
+    lfsTable: (tableId: string) => `${lfsTableFolder}${tableId}`,
     cacheFolder,
-    bundle: (bundleId) => `${cacheFolder}bundle-${bundleId}.bundle`,
+    bundle: (bundleId: string) => `${cacheFolder}bundle-${bundleId}.bundle`,
     answerFolder,
-    answer: (answerKey) => `${answerFolder}${answerKey}`,
+    answer: (answerKey: string) => `${answerFolder}${answerKey}`,
   };
 }
 
