@@ -6,7 +6,7 @@ import { readName } from "../../lib/repo/names.ts";
 import { tryGit } from "../support/git/run-git.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
 import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
-import { expectSilentFsck } from "../support/primary.ts";
+import { expectSilentFsck, heldObjects } from "../support/primary.ts";
 
 let rig: InSyncRig;
 let folder: TemporaryFolder;
@@ -63,6 +63,20 @@ describe.each([0, 1, 2])("protocol version %i", (version) => {
     // git asks for no progress where its standard error is no terminal.
     expect(await shownBy(clone(version, ...options).args)).toEqual([]);
   });
+});
+
+test.each([
+  ["a clone", []],
+  ["a shallow clone", ["--depth=1"]],
+  ["a partial clone", ["--bare", "--filter=blob:none"]],
+])("%s shows the objects as git counts them", async (_what, options) => {
+  const { path, args } = clone(2, "--progress", ...options);
+  const { stderr } = await tryGit(args);
+  const { length } = await heldObjects(path);
+  const lines = stderr.split(/[\r\n]+/).map((line) => line.trimEnd());
+  expect(lines).toContain(`remote: Enumerating objects: ${length}, done.`);
+  expect(lines).toContain(`remote: Counting objects: 100% (${length}/${length}), done.`);
+  expect(lines).toContain(`remote: Total ${length} (delta 0), reused 0 (delta 0), pack-reused ${length}`);
 });
 
 test("it is shown where everything goes through the side-band", async () => {

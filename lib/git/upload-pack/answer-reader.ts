@@ -87,19 +87,15 @@ async function readHead(input: AnswerInput): Promise<ShallowLines | undefined> {
   return { shallowIds: ids.slice(0, shallowCount), unshallowIds: ids.slice(shallowCount) };
 }
 
-/** @returns The first bytes of the pack; `undefined` if the answer ends without one. */
+/** @returns The first bytes of the pack; `undefined` if the answer ends without one. @throws {CorruptPackError} They are none. */
 async function* firstOfPack(
   input: AnswerInput,
 ): AsyncGenerator<ProgressText, Uint8Array | undefined, undefined> {
-  let hasShownProgress = false;
   for (let item = await input.next(); item !== undefined; item = await input.next()) {
     if (!(item instanceof Uint8Array)) {
       yield item;
-      hasShownProgress = true;
     } else if (item.length > 0) {
-      if (!hasShownProgress && item.length >= PACK_HEADER_BYTES) {
-        yield { progress: `Enumerating objects: ${decodePackHeader(item).objectCount}, done.\n` };
-      }
+      if (item.length >= PACK_HEADER_BYTES) decodePackHeader(item);
       return item;
     }
   }

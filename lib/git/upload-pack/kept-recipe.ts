@@ -4,7 +4,6 @@
  */
 import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
-import { decodePackHeader } from "../pack/pack-format.ts";
 import {
   copyRecipe,
   decodePackRecipe,
@@ -36,7 +35,6 @@ export async function* planByRecipe(options: KeptRecipeOptions, plan: () => Plan
   const key = recipeKey(options);
   const recipe = await findRecipe(options, key);
   if (recipe !== undefined) {
-    yield { progress: `Enumerating objects: ${decodePackHeader(recipe.literals).objectCount}, done.\n` };
     return {
       kind: "copy-answer",
       origin: "recipe",

@@ -85,7 +85,6 @@ export async function* planPack(
       filter === undefined || history === undefined
         ? objects.packs.allObjects()
         : passingObjects(objects, history, refList, request.wants, filter);
-    yield { progress: `Enumerating objects: ${objectNumbers.length}, done.\n` };
     return { kind: "copy-entries", objects, objectNumbers, clientHas: () => false, isThin: false };
   }
   const marks = new ObjectMarks(objects.objectCount);
@@ -96,7 +95,6 @@ export async function* planPack(
     }
   }
   if (request.includeTag) await markTagsOfSent(objects, marks, refList);
-  yield { progress: `Enumerating objects: ${marks.sentCount}, done.\n` };
   const clientHas = painted === undefined ? thinBases(request, marks) : hadBases(request, objects, painted);
   return {
     kind: "copy-entries",

@@ -1,5 +1,6 @@
 /** The answer's bytes: acknowledgments, then the pack in its framing. Pulled by the transport. */
 import { copyPacks } from "../pack/copy-packs.ts";
+import { decodePackHeader, PACK_HEADER_BYTES } from "../pack/pack-format.ts";
 import { writePack } from "../pack/write-pack.ts";
 import { encodePktLine, PKT_PREFIX_BYTES } from "../pktline.ts";
 import type { AnswerItem } from "../ports.ts";
@@ -84,7 +85,27 @@ async function* packAndProgress(
   const progress = request.noProgress ? undefined : firstProgress?.();
   if (progress !== undefined) yield { progress };
   const items = packWithProgress(request, planning, options);
-  yield* request.noProgress ? bytesOf(items) : items;
+  yield* request.noProgress ? bytesOf(items) : withTotals(items);
+}
+
+/** As git counts and sums up a pack that it copies out of packs; the number is in the pack's first bytes. */
+async function* withTotals(items: AsyncIterable<SidebandInput>): AsyncGenerator<SidebandInput, void> {
+  let isBegun = false;
+  let totals: string | undefined;
+  for await (const item of items) {
+    if (!isBegun && item instanceof Uint8Array) {
+      isBegun = true;
+      if (item.length >= PACK_HEADER_BYTES) {
+        const count = decodePackHeader(item).objectCount;
+        yield {
+          progress: `Enumerating objects: ${count}, done.\nCounting objects: 100% (${count}/${count}), done.\n`,
+        };
+        totals = `Total ${count} (delta 0), reused 0 (delta 0), pack-reused ${count}\n`;
+      }
+    }
+    yield item;
+  }
+  if (totals !== undefined) yield { progress: totals };
 }
 
 async function* packWithProgress(
