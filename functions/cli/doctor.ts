@@ -3,7 +3,7 @@
 import { SSMClient } from "@aws-sdk/client-ssm";
 import type { Command } from "commander";
 import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
-import { authorizationHeader, gitCredential } from "../../lib/bitbucket/credential.ts";
+import { gitAuthorization } from "../../lib/bitbucket/credential.ts";
 import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
@@ -116,7 +116,7 @@ async function* checkAws({
   if (mirrorUrl === undefined)
     throw new ConfigError("--deployment needs --mirror-url: GitUrl of the deployment");
   const { checkDeployment } = await import("./doctor/check-deployment.ts");
-  const { Authorization: authorization } = authorizationHeader(gitCredential(readAccount(process.env)));
+  const authorization = gitAuthorization(readAccount(process.env));
   yield* checkDeployment({ mirrorUrl, repository: deployment, authorization });
 }
 

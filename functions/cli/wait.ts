@@ -1,6 +1,6 @@
 /** `nearside wait` */
 import { type Command, InvalidArgumentError } from "commander";
-import { authorizationHeader, gitCredential } from "../../lib/bitbucket/credential.ts";
+import { gitAuthorization } from "../../lib/bitbucket/credential.ts";
 import { AGENT } from "../../lib/config.ts";
 import { ConfigError, UpstreamError } from "../../lib/errors.ts";
 import { printableLine } from "../../lib/printable-line.ts";
@@ -64,7 +64,8 @@ async function wait(
 }
 
 async function get(url: URL, timeoutMs: number): Promise<{ status: number; text: string }> {
-  const headers = { ...authorizationHeader(gitCredential(readAccount(process.env))), "user-agent": AGENT };
+  const authorization = gitAuthorization(readAccount(process.env));
+  const headers = { ...(authorization !== undefined && { authorization }), "user-agent": AGENT };
   try {
     const response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) });
     return { status: response.status, text: await response.text() };

@@ -1,9 +1,8 @@
 /** Bitbucket, as the account of one workspace sees it. */
 import {
-  authorizationHeader,
   type BitbucketAccount,
-  gitCredential,
-  restCredential,
+  gitAuthorization,
+  restAuthorization,
 } from "../../lib/bitbucket/credential.ts";
 import { type BitbucketHooksApi, bitbucketHooksApi } from "../../lib/bitbucket/hooks-api.ts";
 import { lfsByUuid } from "../../lib/bitbucket/lfs-by-uuid.ts";
@@ -73,14 +72,13 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
   const { apiUrl, gitUrl, accountOf, signal, log, syncBudgets = new SyncBudgets() } = options;
   const fetch = log === undefined ? globalThis.fetch : measuredFetch(globalThis.fetch, log);
   const stoppable = signal === undefined ? fetch : fetchUntil(signal, fetch);
-  const restOf = async (workspace: MirroredWorkspace, way: typeof fetch) => ({
-    fetch: way,
-    retryBudget,
-    apiUrl,
-    credential: restCredential(await accountOf(workspace)),
-  });
+  const restOf = (account: BitbucketAccount, way: typeof fetch) => {
+    return { fetch: way, retryBudget, apiUrl, authorization: restAuthorization(account) };
+  };
+  const limitedApi = (account: BitbucketAccount, workspace: MirroredWorkspace) =>
+    bitbucketRestApi(restOf(account, syncBudgets.of(workspace).limit(stoppable)));
   const lfsAt = async (workspace: MirroredWorkspace, repositoryUrl: string): Promise<LfsPrimary> => {
-    const { Authorization: authorization } = authorizationHeader(gitCredential(await accountOf(workspace)));
+    const authorization = gitAuthorization(await accountOf(workspace));
     return lfsClient({ fetch, repositoryUrl, authorization, agent: AGENT });
   };
   return {
@@ -89,29 +87,24 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
       const upstreamAt = (owner: string, slug: string) =>
         upstreamGit({
           repositoryUrl: `${gitUrl}/${owner}/${encodeURIComponent(slug)}.git`,
-          credential: gitCredential(account),
+          authorization: gitAuthorization(account),
           agent: AGENT,
           fetch,
           retryBudget,
           ...(signal && { signal }),
         });
       return {
-        api: bitbucketRestApi({
-          fetch: syncBudgets.of(workspace).limit(stoppable),
-          retryBudget,
-          apiUrl,
-          credential: restCredential(account),
-        }),
+        api: limitedApi(account, workspace),
         upstreamOf: (uuid, { workspace: owner, slug }) =>
           upstreamByUuid({ byUuid: upstreamAt(owner, `{${uuid}}`), byName: upstreamAt(owner, slug) }),
       };
     },
-    apiOf: async (workspace, limit) => bitbucketRestApi(await restOf(workspace, limit(stoppable))),
-    hooksOf: async (workspace) => bitbucketHooksApi(await restOf(workspace, stoppable)),
+    apiOf: async (workspace, limit) => bitbucketRestApi(restOf(await accountOf(workspace), limit(stoppable))),
+    hooksOf: async (workspace) => bitbucketHooksApi(restOf(await accountOf(workspace), stoppable)),
     lfsAt,
     async lfsOf(workspace, { uuid, workspace: owner, slug, foundBy }) {
       const named = (name: string) => lfsAt(workspace, `${gitUrl}/${owner}/${encodeURIComponent(name)}.git`);
-      const api = bitbucketRestApi(await restOf(workspace, syncBudgets.of(workspace).limit(stoppable)));
+      const api = limitedApi(await accountOf(workspace), workspace);
       return lfsByUuid({
         byUuid: foundBy !== "name" ? await named(`{${uuid}}`) : undefined,
         byName: await named(slug),

@@ -30,8 +30,8 @@ export function mirrorPages({ access, apiUrl, ...options }: MirrorPagesOptions):
       const { status, text } = decision;
       return { kind: status === 404 ? "not-found" : status === 401 ? "unauthorized" : "busy", text };
     },
-    listReadable: (credential, workspace) =>
-      bitbucketRestApi({ apiUrl, credential, fetch, retryBudget, limits: LIST_LIMITS }).repositories(
+    listReadable: (authorization, workspace) =>
+      bitbucketRestApi({ apiUrl, authorization, fetch, retryBudget, limits: LIST_LIMITS }).repositories(
         workspace,
       ),
   });

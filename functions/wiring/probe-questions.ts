@@ -1,6 +1,6 @@
 /** What the mirror asks Bitbucket to find out whether it is unavailable: its own accounts, two mirrored repositories by chance. */
 import type { ReadQuestion } from "../../lib/auth/ports.ts";
-import { authorizationHeader, type BitbucketAccount, gitCredential } from "../../lib/bitbucket/credential.ts";
+import { type BitbucketAccount, gitAuthorization } from "../../lib/bitbucket/credential.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
 import type { WholeBlobs } from "../../lib/store/blob-store.ts";
@@ -22,7 +22,7 @@ export function probeQuestions({
     const { value } = await readWorkspaceIndex(store, workspace.workspace);
     const mirrored = Object.values(value?.repositories ?? {}).filter(({ held }) => held === "mirrored");
     if (mirrored.length === 0) return [];
-    const authorization = authorizationHeader(gitCredential(await accountOf(workspace)))["Authorization"];
+    const authorization = gitAuthorization(await accountOf(workspace));
     return takeByChance(mirrored, QUESTIONS).map(({ slug }) => ({
       authorization,
       repositoryPath: `${workspace.workspace}/${slug}`.toLowerCase(),

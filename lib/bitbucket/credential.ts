@@ -2,51 +2,30 @@
 
 import * as z from "zod/mini";
 
-/** What one request carries. */
-export type BitbucketCredential =
-  | { readonly kind: "none" }
-  | { readonly kind: "basic"; readonly username: string; readonly token: string }
-  | { readonly kind: "bearer"; readonly token: string };
-
 /** What the operator has: nothing, a user's API token, or an access token of a workspace, project or repository. */
 export type BitbucketAccount =
   | { readonly kind: "none" }
   | { readonly kind: "api-token"; readonly email: string; readonly token: string }
   | { readonly kind: "access-token"; readonly token: string };
 
-export function restCredential(account: BitbucketAccount): BitbucketCredential {
-  switch (account.kind) {
-    case "none":
-      return account;
-    case "api-token":
-      return { kind: "basic", username: account.email, token: account.token };
-    case "access-token":
-      return { kind: "bearer", token: account.token };
-  }
+/** @returns The header `Authorization` for REST. */
+export function restAuthorization(account: BitbucketAccount): string | undefined {
+  if (account.kind === "access-token") return `Bearer ${account.token}`;
+  return account.kind === "none" ? undefined : basicAuthorization(account.email, account.token);
 }
 
-export function gitCredential(account: BitbucketAccount): BitbucketCredential {
-  switch (account.kind) {
-    case "none":
-      return account;
-    case "api-token":
-      return { kind: "basic", username: "x-bitbucket-api-token-auth", token: account.token };
-    case "access-token":
-      return { kind: "basic", username: "x-token-auth", token: account.token };
-  }
+/** @returns The header `Authorization` for git and git-lfs. */
+export function gitAuthorization(account: BitbucketAccount): string | undefined {
+  if (account.kind === "none") return undefined;
+  const username = account.kind === "api-token" ? "x-bitbucket-api-token-auth" : ACCESS_TOKEN_USER;
+  return basicAuthorization(username, account.token);
 }
 
-export function authorizationHeader(credential: BitbucketCredential): Record<string, string> {
-  switch (credential.kind) {
-    case "none":
-      return {};
-    case "basic": {
-      const bytes = new TextEncoder().encode(`${credential.username}:${credential.token}`);
-      return { Authorization: `Basic ${Buffer.from(bytes).toString("base64")}` };
-    }
-    case "bearer":
-      return { Authorization: `Bearer ${credential.token}` };
-  }
+/** Git's username for an access token. */
+export const ACCESS_TOKEN_USER = "x-token-auth";
+
+export function basicAuthorization(username: string, token: string): string {
+  return `Basic ${Buffer.from(`${username}:${token}`).toString("base64")}`;
 }
 
 const text = z.string().check(z.minLength(1));

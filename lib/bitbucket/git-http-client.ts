@@ -3,7 +3,6 @@ import { NotFoundError, UpstreamError } from "../errors.ts";
 import { mediaType } from "../media-type.ts";
 import { readBody } from "../read-body.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
-import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
 import { refusedAnswer } from "./refused-answer.ts";
 
 export interface GitHttpLimits {
@@ -22,7 +21,7 @@ export const DEFAULT_GIT_HTTP_LIMITS: GitHttpLimits = {
 };
 
 export interface GitHttpClientOptions extends ReadRetryOptions {
-  readonly credential: BitbucketCredential;
+  readonly authorization: string | undefined;
   readonly limits?: GitHttpLimits;
   /** Ends what is under way. */
   readonly signal?: AbortSignal;
@@ -97,13 +96,13 @@ async function* chunksFrom(
  * @throws {UpstreamError} Any other refusal, or no answer; `retryable` for 429, 5xx and no answer.
  */
 async function requestGit(request: GitHttpRequest, options: GitHttpClientOptions): Promise<GitHttpAnswer> {
-  const { fetch, credential, limits = DEFAULT_GIT_HTTP_LIMITS, signal } = options;
+  const { fetch, authorization, limits = DEFAULT_GIT_HTTP_LIMITS, signal } = options;
   const watch = new SilenceWatch(limits.answerTimeoutMs, signal);
   let response: Response;
   try {
     response = await fetch(request.url, {
       method: request.method,
-      headers: { ...request.headers, ...authorizationHeader(credential) },
+      headers: { ...request.headers, ...(authorization !== undefined && { authorization }) },
       body: request.body === undefined ? null : Buffer.from(request.body),
       // A redirected POST would arrive as a GET; where the refs are listed, a redirect is followed and remembered.
       redirect: request.method === "GET" ? "follow" : "error",

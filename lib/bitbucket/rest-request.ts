@@ -4,7 +4,6 @@ import { MirrorError, NotFoundError, UnexpectedAnswerError, UpstreamError } from
 import { printableLine } from "../printable-line.ts";
 import { readBody } from "../read-body.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
-import { authorizationHeader, type BitbucketCredential } from "./credential.ts";
 import { refusedAnswer } from "./refused-answer.ts";
 
 export interface RestApiLimits {
@@ -25,7 +24,7 @@ export const DEFAULT_REST_API_LIMITS: RestApiLimits = {
 export interface RestApiOptions extends ReadRetryOptions {
   /** `https://api.bitbucket.org/2.0`, or where another one is. */
   readonly apiUrl: string;
-  readonly credential: BitbucketCredential;
+  readonly authorization: string | undefined;
   readonly limits?: RestApiLimits;
 }
 
@@ -51,13 +50,13 @@ export async function requestJson<T>(
   url: URL,
   body: unknown,
   schema: z.ZodType<T>,
-  { fetch, credential, limits = DEFAULT_REST_API_LIMITS }: RestApiOptions,
+  { fetch, authorization, limits = DEFAULT_REST_API_LIMITS }: RestApiOptions,
 ): Promise<T> {
   const path = url.pathname;
   const signal = AbortSignal.timeout(limits.timeoutMs);
   const headers = {
     Accept: "application/json",
-    ...authorizationHeader(credential),
+    ...(authorization !== undefined && { authorization }),
     ...(body !== undefined && { "Content-Type": "application/json" }),
   };
   let response: Response;

@@ -1,5 +1,4 @@
 /** What the pages need from outside: who may read, and the repositories that Bitbucket lists for a caller. */
-import type { BitbucketCredential } from "../bitbucket/credential.ts";
 import type { HttpRequest } from "../http/message.ts";
 
 export interface NamedRepository {
@@ -32,6 +31,6 @@ export type MayRead = (
  * @throws {UpstreamError} With `status` 401 or 403 if the credential may not list repositories.
  */
 export type ListReadable = (
-  credential: BitbucketCredential,
+  authorization: string,
   workspace: string,
 ) => AsyncIterable<{ readonly uuid: string }>;

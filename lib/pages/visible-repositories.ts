@@ -4,7 +4,6 @@
  */
 import { createHmac, randomBytes } from "node:crypto";
 import { boundedCache } from "../auth/bounded-cache.ts";
-import type { BitbucketCredential } from "../bitbucket/credential.ts";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { MirrorConfig } from "../mirror/mirror-config.ts";
@@ -195,14 +194,14 @@ export class VisibleRepositories {
     return knownCount < this.#known.count ? OUTDATED_LIST_MS : LIST_MS;
   }
 
-  async #listOwn(credential: BitbucketCredential | undefined): Promise<OwnList> {
+  async #listOwn(authorization: string | undefined): Promise<OwnList> {
     const { readConfig, now } = this.#options;
     const names = (await readConfig()).workspaces.filter(isActive).map(({ workspace }) => workspace);
     const knownCount = this.#known.count;
     const uuids = this.#known.emptySet();
     const notes = new Set<string>();
     await inTurns(names, CONCURRENT_WORKSPACES, async (workspace) => {
-      const note = credential ? await this.#listWorkspace(credential, workspace, uuids) : NOT_LISTABLE;
+      const note = authorization ? await this.#listWorkspace(authorization, workspace, uuids) : NOT_LISTABLE;
       if (note !== undefined) notes.add(note);
     });
     const hasFailed = notes.has(NO_LIST);
@@ -211,13 +210,13 @@ export class VisibleRepositories {
 
   /** @returns A note if repositories may be missing. */
   async #listWorkspace(
-    credential: BitbucketCredential,
+    authorization: string,
     workspace: string,
     uuids: Uint8Array,
   ): Promise<string | undefined> {
     try {
       let count = 0;
-      for await (const { uuid } of this.#options.listReadable(credential, workspace)) {
+      for await (const { uuid } of this.#options.listReadable(authorization, workspace)) {
         if (++count > MAX_LISTED) return TOO_MANY;
         this.#known.add(uuids, uuid);
       }

@@ -1,5 +1,7 @@
 /** REST's odd answers, as the fake gives them and as the mirror gets along with them. */
+
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { basicAuthorization } from "../../lib/bitbucket/credential.ts";
 import { bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
 import type { SkippedEntry } from "../../lib/bitbucket/rest-pages.ts";
 import { UpstreamError } from "../../lib/errors.ts";
@@ -79,8 +81,8 @@ describe("the fake", () => {
   });
 
   test("a list of the mirror's asks for fields that there are, and skips what cannot be used", async () => {
-    const credential = { kind: "basic", username: "olga@example.com", token: "olga-token" } as const;
-    const api = bitbucketRestApi({ fetch, apiUrl: acme.fake.apiUrl, credential });
+    const authorization = basicAuthorization("olga@example.com", "olga-token");
+    const api = bitbucketRestApi({ fetch, apiUrl: acme.fake.apiUrl, authorization });
     const slugs = async () => {
       const found: string[] = [];
       const skipped: SkippedEntry[] = [];

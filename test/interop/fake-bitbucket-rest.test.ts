@@ -5,7 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { BitbucketCredential } from "../../lib/bitbucket/credential.ts";
+import { basicAuthorization } from "../../lib/bitbucket/credential.ts";
 import { bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
 import { NotFoundError } from "../../lib/errors.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
@@ -21,10 +21,10 @@ afterEach(async () => {
   await acme.close();
 });
 
-const OLGA: BitbucketCredential = { kind: "basic", username: "olga@example.com", token: "olga-token" };
+const OLGA = basicAuthorization("olga@example.com", "olga-token");
 
-function apiAs(credential: BitbucketCredential) {
-  return bitbucketRestApi({ fetch, apiUrl: acme.fake.apiUrl, credential });
+function apiAs(authorization: string | undefined) {
+  return bitbucketRestApi({ fetch, apiUrl: acme.fake.apiUrl, authorization });
 }
 
 async function slugsOf(listing: AsyncIterable<{ readonly slug: string }>): Promise<string[]> {
@@ -41,25 +41,25 @@ async function makeEmptyRepository(slug: string): Promise<void> {
 }
 
 test("a repository is as git has it, under its name and its uuid", async () => {
-  const site = await apiAs({ kind: "none" }).repository("ACME", "Site");
+  const site = await apiAs(undefined).repository("ACME", "Site");
   expect(site).toMatchObject({
     fullName: "acme/site",
     isPrivate: false,
     projectKey: "WEB",
   });
-  expect(await apiAs({ kind: "none" }).repository("acme", `{${site.uuid}}`)).toEqual(site);
+  expect(await apiAs(undefined).repository("acme", `{${site.uuid}}`)).toEqual(site);
   await makeEmptyRepository("nothing-yet");
   expect(await apiAs(OLGA).repository("acme", "nothing-yet")).toMatchObject({ slug: "nothing-yet" });
 });
 
 test("a caller sees what it may read, and the rest is not found", async () => {
-  expect(await slugsOf(apiAs({ kind: "none" }).repositories("acme"))).toEqual(["site"]);
+  expect(await slugsOf(apiAs(undefined).repositories("acme"))).toEqual(["site"]);
   expect(await slugsOf(apiAs(OLGA).repositories("acme"))).toEqual(["site", "vault"]);
-  const robot: BitbucketCredential = { kind: "bearer", token: "robot-token" };
+  const robot = "Bearer robot-token";
   expect(await slugsOf(apiAs(robot).repositories("acme", { projectKey: "MAIN" }))).toEqual(["vault"]);
-  await expect(apiAs({ kind: "none" }).repository("acme", "vault")).rejects.toThrow(NotFoundError);
+  await expect(apiAs(undefined).repository("acme", "vault")).rejects.toThrow(NotFoundError);
   await expect(slugsOf(apiAs(OLGA).repositories("nobody"))).rejects.toThrow(NotFoundError);
-  const wrong: BitbucketCredential = { ...OLGA, token: "wrong" };
+  const wrong = basicAuthorization("olga@example.com", "wrong");
   await expect(apiAs(wrong).repository("acme", "site")).rejects.toMatchObject({ context: { status: 401 } });
 });
 

@@ -1,5 +1,7 @@
 /** A primary that misbehaves: each fault a typed error, the last generation served, nothing left over, the next sync fine. */
+
 import { expect, test } from "vitest";
+import { basicAuthorization } from "../../lib/bitbucket/credential.ts";
 import { type UpstreamGit, upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import {
   LimitExceededError,
@@ -107,7 +109,7 @@ test("a right taken away", async () => {
   expect(await failingSync()).toMatchObject({ code: "UPSTREAM", retryable: false });
   const asStranger = upstreamGit({
     repositoryUrl: `${gitUrl}/acme/sample.git`,
-    credential: { kind: "basic", username: "stranger", token: "stranger-token" },
+    authorization: basicAuthorization("stranger", "stranger-token"),
     agent: "nearside/test",
     fetch,
   });

@@ -11,7 +11,7 @@ const [folder = "", uuid = "", repositoryUrl = "", expectedBytes = "0"] = proces
 const store = new FsBlobStore(folder);
 const outcome = await syncRepository(uuid, {
   storage: { store, blocks: new BlockCache(store) },
-  upstream: upstreamGit({ repositoryUrl, credential: { kind: "none" }, agent: "nearside/test", fetch }),
+  upstream: upstreamGit({ repositoryUrl, authorization: undefined, agent: "nearside/test", fetch }),
   log: SILENT_LOGGER,
   expectedBytes: Number(expectedBytes),
   limits: {

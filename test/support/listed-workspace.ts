@@ -39,7 +39,7 @@ export class ListedWorkspace {
   }
 
   apiOf = async (_workspace: unknown, limit: (fetch: typeof globalThis.fetch) => typeof globalThis.fetch) =>
-    bitbucketRestApi({ fetch: limit(this.#fetch), apiUrl: API_URL, credential: { kind: "none" } });
+    bitbucketRestApi({ fetch: limit(this.#fetch), apiUrl: API_URL, authorization: undefined });
 
   /** The most requests within any hour. */
   worstHour(): number {

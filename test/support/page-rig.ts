@@ -71,8 +71,8 @@ export async function pageRig(options: PageRigOptions) {
       if (mayRead) return { kind: "allowed", uuid: uuidOf(slug) };
       return { kind: authorization === undefined ? "unauthorized" : "not-found", text: "" };
     },
-    async *listReadable(credential, workspace) {
-      const token = credential.kind === "none" ? "" : credential.token;
+    async *listReadable(authorization, workspace) {
+      const token = credentialsOf(authorization).split(":")[1] ?? authorization.slice("Bearer ".length);
       lists.push(workspace);
       const caller = callers.find((one) => one.token === token);
       const status = caller === undefined ? 401 : caller.listStatus;

@@ -1,7 +1,9 @@
 /** A git server of the test's own in place of the primary's, and what it answers. */
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach } from "vitest";
+import { basicAuthorization } from "../../lib/bitbucket/credential.ts";
 import type { GitHttpLimits, GitRepositoryOptions } from "../../lib/bitbucket/git-http-client.ts";
 import { type UpstreamGit, upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
@@ -41,7 +43,7 @@ export function optionsAt(
 ): GitRepositoryOptions {
   return {
     repositoryUrl: `${url}/acme/site.git`,
-    credential: { kind: "basic", username: "x-token-auth", token: "secret" },
+    authorization: basicAuthorization("x-token-auth", "secret"),
     agent: "nearside/test",
     fetch,
     limits: { answerTimeoutMs: 20_000, idleTimeoutMs: 20_000, maxRefListBytes: 100_000, ...limits },

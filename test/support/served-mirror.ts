@@ -99,8 +99,12 @@ export async function servedMirror(options: ServedMirrorOptions = {}): Promise<S
     async refresh(asked, needs) {
       const uuid = (await find(asked, needs))?.uuid ?? "";
       const repositoryUrl = `${primary.fake.gitUrl}/acme/${basename(sources.get(uuid) ?? "")}`;
-      const credential = { kind: "none" } as const;
-      const upstream = upstreamGit({ repositoryUrl, credential, agent: "nearside/test", fetch });
+      const upstream = upstreamGit({
+        repositoryUrl,
+        authorization: undefined,
+        agent: "nearside/test",
+        fetch,
+      });
       await syncRepository(uuid, { storage, upstream, log });
       return catalog.open(uuid);
     },

@@ -45,7 +45,7 @@ export function syncRig(primary: Primary, store: BlobStore, limits?: GitHttpLimi
   const upstream = () =>
     upstreamGit({
       repositoryUrl: `${primary.fake.gitUrl}/acme/sample.git`,
-      credential: { kind: "none" },
+      authorization: undefined,
       agent: "nearside/test",
       fetch,
       ...(limits === undefined ? {} : { limits }),

@@ -1,4 +1,5 @@
 /** `acme/unmirrored` of a guarded mirror: at the primary, selected, and not mirrored yet. */
+import { basicAuthorization } from "../../lib/bitbucket/credential.ts";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { parseRepositoryUuid } from "../../lib/repo/layout.ts";
@@ -23,10 +24,10 @@ export async function reserveUnmirrored(
 /** Its first sync. */
 export async function syncUnmirrored({ store, fake }: GuardedMirror): Promise<void> {
   const repositoryUrl = `${fake.gitUrl}/acme/unmirrored.git`;
-  const credential = { kind: "basic", username: "x-bitbucket-api-token-auth", token: TOKENS.rita } as const;
+  const authorization = basicAuthorization("x-bitbucket-api-token-auth", TOKENS.rita);
   await syncRepository(UNMIRRORED_UUID, {
     storage: { store, blocks: new BlockCache(store) },
-    upstream: upstreamGit({ repositoryUrl, credential, agent: "nearside/test", fetch }),
+    upstream: upstreamGit({ repositoryUrl, authorization, agent: "nearside/test", fetch }),
     log: SILENT_LOGGER,
   });
   const record = { workspace: "acme", slug: "unmirrored", projectKey: "CORE", isPrivate: true };

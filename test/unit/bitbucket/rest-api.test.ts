@@ -1,4 +1,9 @@
 import { describe, expect, test } from "vitest";
+import {
+  type BitbucketAccount,
+  gitAuthorization,
+  restAuthorization,
+} from "../../../lib/bitbucket/credential.ts";
 import { bitbucketRestApi } from "../../../lib/bitbucket/rest-api.ts";
 import type { SkippedEntry } from "../../../lib/bitbucket/rest-pages.ts";
 import { DEFAULT_REST_API_LIMITS, type RestApiOptions } from "../../../lib/bitbucket/rest-request.ts";
@@ -39,7 +44,7 @@ function fetchGiving(...responses: readonly (Response | Error)[]) {
 }
 
 function api(fetchPort: typeof fetch, options: Partial<RestApiOptions> = {}) {
-  return bitbucketRestApi({ fetch: fetchPort, apiUrl: API_URL, credential: { kind: "none" }, ...options });
+  return bitbucketRestApi({ fetch: fetchPort, apiUrl: API_URL, authorization: undefined, ...options });
 }
 
 function brokenAfter(text: string): Response {
@@ -90,17 +95,27 @@ describe("one repository", () => {
     expect(seen).toEqual([]);
   });
 
-  test.each([
-    {
-      credential: { kind: "basic", username: "ädа@example.com", token: "t:1" } as const,
-      header: `Basic ${Buffer.from("ädа@example.com:t:1").toString("base64")}`,
+  const basicOf = (name: string) => `Basic ${Buffer.from(name).toString("base64")}`;
+
+  test.each<[BitbucketAccount, { rest: string | null; git?: string }]>([
+    [{ kind: "none" }, { rest: null }],
+    [
+      { kind: "api-token", email: "ädа@example.com", token: "t:1" },
+      { rest: basicOf("ädа@example.com:t:1"), git: basicOf("x-bitbucket-api-token-auth:t:1") },
+    ],
+    [
+      { kind: "access-token", token: "abc" },
+      { rest: "Bearer abc", git: basicOf("x-token-auth:abc") },
+    ],
+  ])(
+    "the account %j is sent in the form that REST takes, and git in its own",
+    async (account, { rest, git }) => {
+      const { fetch, seen } = fetchGiving(Response.json(repositoryJson()));
+      await api(fetch, { authorization: restAuthorization(account) }).repository("acme", "tools");
+      expect(seen[0]?.headers.get("authorization")).toBe(rest);
+      expect(gitAuthorization(account)).toBe(git);
     },
-    { credential: { kind: "bearer", token: "abc" } as const, header: "Bearer abc" },
-  ])("a $credential.kind credential is sent", async ({ credential, header }) => {
-    const { fetch, seen } = fetchGiving(Response.json(repositoryJson()));
-    await api(fetch, { credential }).repository("acme", "tools");
-    expect(seen[0]?.headers.get("authorization")).toBe(header);
-  });
+  );
 });
 
 describe("a list", () => {
@@ -110,7 +125,7 @@ describe("a list", () => {
       Response.json({ values: [repositoryJson({ slug: "one" }), repositoryJson({ slug: "two" })], next }),
       Response.json({ values: [repositoryJson({ slug: "three" })] }),
     );
-    const client = api(fetch, { credential: { kind: "bearer", token: "abc" } });
+    const client = api(fetch, { authorization: "Bearer abc" });
     expect(await slugsOf(client.repositories("acme", { projectKey: 'A"B\\C' }))).toEqual([
       "one",
       "two",

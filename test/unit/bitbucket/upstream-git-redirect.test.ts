@@ -1,7 +1,9 @@
 /** A renamed repository: the primary redirects where the refs are listed. */
+
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import { basicAuthorization } from "../../../lib/bitbucket/credential.ts";
 import { upstreamGit } from "../../../lib/bitbucket/upstream-git.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
@@ -52,7 +54,7 @@ async function startHost(
 function upstreamAt(url: string) {
   return upstreamGit({
     repositoryUrl: `${url}/acme/old.git`,
-    credential: { kind: "basic", username: "x-token-auth", token: "secret" },
+    authorization: basicAuthorization("x-token-auth", "secret"),
     agent: "nearside/test",
     fetch,
   });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { basicAuthorization } from "../../../lib/bitbucket/credential.ts";
 import { type BitbucketHooksApi, bitbucketHooksApi } from "../../../lib/bitbucket/hooks-api.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import {
@@ -36,8 +37,8 @@ const SITE = { workspace: "acme", uuid: stableUuid("repository", "acme/site") };
 
 /** `olga` is admin of the workspace, `rita` of one repository only. */
 function apiAs(name: string): BitbucketHooksApi {
-  const credential = { kind: "basic", username: `${name}@example.com`, token: `${name}-token` } as const;
-  return bitbucketHooksApi({ fetch, apiUrl: acme.fake.apiUrl, credential });
+  const authorization = basicAuthorization(`${name}@example.com`, `${name}-token`);
+  return bitbucketHooksApi({ fetch, apiUrl: acme.fake.apiUrl, authorization });
 }
 
 function optionsAs(name: string, others: Partial<InstallWebhooksOptions> = {}): InstallWebhooksOptions {

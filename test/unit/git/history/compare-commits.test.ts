@@ -40,7 +40,7 @@ function newStorage(): RepositoryStorage {
 
 async function sync(): Promise<void> {
   const repositoryUrl = `${primary.gitUrl}/acme/sample.git`;
-  const upstream = upstreamGit({ repositoryUrl, credential: { kind: "none" }, agent: "test/1", fetch });
+  const upstream = upstreamGit({ repositoryUrl, authorization: undefined, agent: "test/1", fetch });
   await syncRepository(UUID, { storage, upstream, log: SILENT_LOGGER });
 }
 
