@@ -56,6 +56,14 @@ const syncs = {
 
 // A request of API Gateway holds 4.5 MB at most.
 const push = { kind: config.push === "relay" ? "redirect" : config.push, gitUrl: config.gitUrl } as const;
+const lfs = lfsHttp({
+  rights: new KnownRights(store, log),
+  urls,
+  ...(config.lfs !== "none" && {
+    copies: new CopyRequests((repository, files) => requestCopies(lfsQueue, repository, files)),
+  }),
+  ...{ fetch: measuredFetch(fetch, log), push, log, agent: AGENT },
+});
 const git = gitHttp({
   access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
   find: (...request) => catalog.find(...request),
@@ -66,16 +74,10 @@ const git = gitHttp({
     firstSync: new FirstSync(syncs),
     redirects: config.redirectUnmirrored === "public",
     gitUrl: config.gitUrl,
+    lfs,
   }),
   readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
-  lfs: lfsHttp({
-    rights: new KnownRights(store, log),
-    urls,
-    ...(config.lfs !== "none" && {
-      copies: new CopyRequests((repository, files) => requestCopies(lfsQueue, repository, files)),
-    }),
-    ...{ fetch: measuredFetch(fetch, log), push, log, agent: AGENT },
-  }),
+  lfs,
   push,
   large: new LargeRepositories({
     store,

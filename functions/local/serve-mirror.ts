@@ -63,6 +63,12 @@ export async function serveMirror(
   const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch: ask, readConfig, retryBudget };
   const onDemand = new SyncOnDemand({ ...syncs, ...(announcedAtMs && { announcedAtMs }) });
   const access = await accessOf(store, options);
+  const lfs = lfsHttp({
+    rights: new KnownRights(store, log),
+    urls,
+    ...(settings.lfs !== "none" && { copies: new CopyRequests(options.queueCopies) }),
+    ...{ fetch: ask, push, log, agent: AGENT },
+  });
   const git = gitHttp({
     access,
     find: (...request) => catalog.find(...request),
@@ -73,14 +79,10 @@ export async function serveMirror(
       firstSync: new FirstSync(syncs),
       redirects: settings.redirectUnmirrored === "public",
       gitUrl: settings.gitUrl,
+      lfs,
     }),
     readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
-    lfs: lfsHttp({
-      rights: new KnownRights(store, log),
-      urls,
-      ...(settings.lfs !== "none" && { copies: new CopyRequests(options.queueCopies) }),
-      ...{ fetch: ask, push, log, agent: AGENT },
-    }),
+    lfs,
     push,
     onPushed: (asked) => void onDemand.pushed(asked),
     log,

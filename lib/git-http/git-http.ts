@@ -80,7 +80,8 @@ export type AnswerUnserved = (unserved: UnservedRequest) => Promise<ServedSource
 
 interface LfsRequest {
   readonly request: HttpRequest;
-  readonly uuid: RepositoryUuid;
+  /** `undefined` where nothing of it is served. */
+  readonly uuid: RepositoryUuid | undefined;
   /** Where the primary has the repository, by its name if that is known. */
   readonly primaryPath: string | undefined;
 }

@@ -2,7 +2,7 @@
  * Answers requests for a repository that a name leads to and that is not served: its first sync is not done, its workspace is paused,
  * or it is no longer selected. Only callers who may read it at the primary get here.
  */
-import { lfsUrlOf, repositoryUrlOf } from "../bitbucket/repository-url.ts";
+import { repositoryUrlOf } from "../bitbucket/repository-url.ts";
 import { textResponse } from "../http/error-response.ts";
 import { findWorkspace, type MirrorConfig } from "../mirror/mirror-config.ts";
 import { isActive, isMirrored, selects } from "../mirror/selection.ts";
@@ -11,7 +11,7 @@ import { repositoryDocument } from "../repo/repository-record.ts";
 import { type ResolvedRepository, resolveRepository } from "../repo/resolve-repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { FirstSync } from "./first-sync.ts";
-import type { AnswerUnserved } from "./git-http.ts";
+import type { AnswerUnserved, GitHttpOptions } from "./git-http.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
 
 export interface UnservedOptions {
@@ -22,6 +22,8 @@ export interface UnservedOptions {
   readonly redirects: boolean;
   /** Where the primary serves git, without a slash at its end. */
   readonly gitUrl: string;
+  /** Answers requests of git-lfs by what the primary says. */
+  readonly lfs?: GitHttpOptions["lfs"];
 }
 
 interface Reason {
@@ -34,7 +36,7 @@ const PAUSED: Reason = { kind: "paused", text: "the mirror of this repository is
 const NOT_SELECTED: Reason = { kind: "not-selected", text: "this repository is no longer mirrored" };
 
 export function answerUnserved(options: UnservedOptions): AnswerUnserved {
-  const { store, firstSync, redirects, gitUrl } = options;
+  const { store, firstSync, redirects, gitUrl, lfs } = options;
   return async ({ request, service, asked, needs, plainPath }) => {
     const known = await resolveRepository(store, asked);
     // The decision was about another repository.
@@ -43,9 +45,8 @@ export function answerUnserved(options: UnservedOptions): AnswerUnserved {
     if (reason === undefined) return undefined;
     const url = plainPath === undefined ? undefined : repositoryUrlOf(gitUrl, plainPath);
     const text = `${reason.text}${url === undefined ? "" : `; it is at ${url}`}`;
-    // git-lfs logs in at the other host after a redirect.
-    const location = service === "lfs" && url !== undefined ? lfsUrlOf(url, request) : undefined;
-    if (location !== undefined) return textResponse(307, text, { ...NO_CACHE_HEADERS, location });
+    if (service === "lfs" && lfs !== undefined && plainPath !== undefined)
+      return lfs({ request, uuid: undefined, primaryPath: plainPath });
     // After it has sent a credential git does not log in at another host: with one, only the primary's URL helps.
     const isPublic = request.headers["authorization"] === undefined;
     if (redirects && isPublic && service === "info-refs" && url !== undefined) {

@@ -3,7 +3,7 @@ import * as z from "zod/mini";
 import { LimitExceededError, ProtocolError } from "../errors.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { readBody } from "../read-body.ts";
-import { lfsError } from "./lfs-response.ts";
+import { LFS_TYPE, lfsError } from "./lfs-response.ts";
 
 export interface LfsBatch {
   readonly operation: "download" | "upload";
@@ -32,9 +32,13 @@ const batchSchema = z.object({
 });
 
 const OID = /^[0-9a-f]{64}$/;
+/** More than the document asks for: clients other than git-lfs say `application/json`, or anything. */
+const ACCEPTED = /(?:^|[\s,])(?:application\/(?:vnd\.git-lfs\+json|json|\*)|\*\/\*)(?:[\s,;]|$)/i;
 
 /** @returns What to answer, if it is no such request. */
 export async function readLfsBatch(request: HttpRequest): Promise<LfsBatch | HttpResponse> {
+  if (!ACCEPTED.test(request.headers["accept"] ?? LFS_TYPE))
+    return lfsError(406, `the Accept header needs to be ${LFS_TYPE}`);
   if ((request.headers["content-encoding"] ?? "identity") !== "identity")
     return lfsError(415, "unsupported content encoding, use none");
   let json: unknown;

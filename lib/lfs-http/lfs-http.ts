@@ -25,7 +25,8 @@ export interface LfsHttpOptions extends DownloadOptions {
 /** A request below a repository's `info/lfs/`, whose caller may read the repository. */
 export interface LfsRequest {
   readonly request: HttpRequest;
-  readonly uuid: RepositoryUuid;
+  /** `undefined` where nothing of it is served: then all is as the primary says. */
+  readonly uuid: RepositoryUuid | undefined;
   /** Of the repository, below the primary's git address; `undefined` if unknown. */
   readonly primaryPath: string | undefined;
 }

@@ -4,7 +4,7 @@ import { errorResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 
-const LFS_TYPE = "application/vnd.git-lfs+json";
+export const LFS_TYPE = "application/vnd.git-lfs+json";
 
 /** What git-lfs asks for is below this, wherever the repository is. */
 const LFS_PATH = /\/info\/lfs\//;

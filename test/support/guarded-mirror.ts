@@ -202,25 +202,27 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       log,
       now: () => clock.nowMs,
     });
+    const lfs = lfsHttp({
+      rights: new KnownRights(store, log),
+      urls,
+      copies: new CopyRequests(async () => undefined),
+      fetch,
+      push: policy,
+      log,
+      agent: "nearside/test",
+    });
     const handler = gitHttp({
       access,
       find: (...request) => catalog.find(...request),
       now: () => clock.nowMs,
-      lfs: lfsHttp({
-        rights: new KnownRights(store, log),
-        urls,
-        copies: new CopyRequests(async () => undefined),
-        fetch,
-        push: policy,
-        log,
-        agent: "nearside/test",
-      }),
+      lfs,
       unserved: answerUnserved({
         store,
         readConfig: async () => config,
         firstSync: new FirstSync({ catalog, store, requests, maxWaitMs, log }),
         redirects,
         gitUrl: fake.gitUrl,
+        lfs,
       }),
       push: policy,
       log,

@@ -2,12 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
-import { lfsFileKey } from "../../../lib/repo/layout.ts";
+import { lfsFileKey, repositoryKeys } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
 import { utf8 } from "../../support/byte-chunks.ts";
 import { BATCH_PATH, codesOf, HOST, LFS_TYPE } from "../../support/lfs/lfs-rig.ts";
 import { useLfsRig } from "../../support/shared-set-ups.ts";
-import { RIG_UUID } from "../../support/sync-rig.ts";
+import { keysOf, RIG_UUID } from "../../support/sync-rig.ts";
 
 /** Copied, at the primary only, and nowhere. */
 let stored: string;
@@ -59,6 +59,29 @@ describe("a file that is stored and confirmed", () => {
     rig.restart({ urls });
     const { json } = await rig.download([{ oid: stored, size: 700 }]);
     expect(json.objects?.[0]?.actions?.download?.expires_in).toBe(expected);
+  });
+
+  test("a thousand of them leave the event loop to others", async () => {
+    const seconds = Math.floor(Date.now() / 1000);
+    const records = Array.from({ length: 1000 }, (_, i) => ({
+      ...{
+        oid: `e${i.toString(16).padStart(63, "0")}`,
+        sizeBytes: 1,
+        state: LFS_STATE.stored,
+        tries: 0,
+        seconds,
+      },
+    }));
+    await rig.copier.rights.add(records);
+    let turns = 0;
+    const turn = setInterval(() => {
+      turns += 1;
+    }, 0);
+    const answer = await rig.download(records.map(({ oid }) => ({ oid, size: 1 })));
+    clearInterval(turn);
+    expect(codesOf(answer)?.filter((code) => code === "link")).toHaveLength(1000);
+    expect(turns).toBeGreaterThan(10);
+    expect(lfs().batches).toEqual([]);
   });
 
   test("has its true size, whatever a pointer says", async () => {
@@ -142,6 +165,31 @@ describe("a file that is not here", () => {
     expect(tries).toBe(2);
   });
 
+  test("as its pack was not searched for pointers, is what the primary says until that is done", async () => {
+    const { packs } = await rig.copier.sync.manifest();
+    const keys = repositoryKeys(RIG_UUID);
+    const before = await rig.store.read(keys.lfsRights);
+    const tables = await Promise.all(
+      (await keysOf(rig.store, keys.lfsTableFolder)).map(
+        async (key) => [key, await rig.store.read(key)] as const,
+      ),
+    );
+    // As an older release has left it.
+    const sidecars = await Promise.all(
+      packs.map(async ({ id }) => [keys.packLfs(id), await rig.store.read(keys.packLfs(id))] as const),
+    );
+    for (const key of [keys.lfsRights, ...[...tables, ...sidecars].map(([key]) => key)])
+      await rig.store.delete(key);
+    rig.restart();
+    const some = [stored, missing].map((oid) => ({ oid, size: 700 }));
+    const answer = await rig.download(some);
+    expect(codesOf(answer)).toEqual(["link", 404]);
+    expect(answer.json.objects?.[0]?.actions?.download?.href).toContain("client=fake");
+    expect(rig.queued).toEqual([[stored]]);
+    for (const [key, { bytes }] of [[keys.lfsRights, before] as const, ...tables, ...sidecars])
+      await rig.store.write(key, bytes);
+  });
+
   test("nor at the primary: 404 for that one, and nothing is copied", async () => {
     expect(await rig.copier.record(missing)).toMatchObject({ state: LFS_STATE.missing });
     const some = [
@@ -187,79 +235,5 @@ describe("a file that is not here", () => {
     const { json } = await rig.download(some);
     expect(json.objects?.map(({ oid }) => oid)).toEqual(some.map(({ oid }) => oid));
     expect(lfs().batches.map(({ oids }) => oids.length)).toEqual(Array.from({ length: 10 }, () => 100));
-  });
-});
-
-describe("while the primary fails", () => {
-  const both = () => [
-    { oid: stored, size: 700 },
-    { oid: atPrimary, size: 500 },
-  ];
-
-  test.each([
-    [500, 503],
-    [503, 503],
-    [401, 403],
-    [403, 403],
-    [404, 404],
-  ])("with %i: what is stored is linked, the rest is %i", async (batchStatus, code) => {
-    lfs().misbehave({ batchStatus });
-    const answer = await rig.download(both());
-    expect([answer.status, ...(codesOf(answer) ?? [])]).toEqual([200, "link", code]);
-  });
-
-  test("a limited rate is waited for", async () => {
-    lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: 7 });
-    const answer = await rig.download(both());
-    expect([answer.status, answer.headers["retry-after"], answer.headers["content-type"]]).toEqual([
-      429,
-      "7",
-      LFS_TYPE,
-    ]);
-  });
-
-  test.each([500, 429, 403])(
-    "with %i for the first hundred of a thousand, it is not asked again",
-    async (status) => {
-      lfs().misbehave({ batchStatus: status, batchRetryAfterSeconds: 900 });
-      const many = Array.from({ length: 999 }, (_, i) => ({
-        oid: i.toString(16).padStart(64, "0"),
-        size: 1,
-      }));
-      const answer = await rig.download([{ oid: stored, size: 700 }, ...many]);
-      expect(lfs().batches).toHaveLength(1);
-      const code = status === 500 ? 503 : status;
-      expect(codesOf(answer)).toEqual(["link", ...many.map(() => code)]);
-    },
-  );
-
-  test.each([60, 61])("one of %i s is waited for only if that is a minute at most", async (seconds) => {
-    lfs().misbehave({ batchStatus: 429, batchRetryAfterSeconds: seconds });
-    const answers = [await rig.download(both()), await rig.download([{ oid: atPrimary, size: 500 }])];
-    const found = answers.map((answer) => [answer.status, codesOf(answer)]);
-    if (seconds === 60) {
-      expect(found).toEqual([
-        [429, undefined],
-        [429, undefined],
-      ]);
-      expect(answers[0]?.headers["retry-after"]).toBe("60");
-    } else
-      expect(found).toEqual([
-        [200, ["link", 429]],
-        [200, [429]],
-      ]);
-  });
-
-  test("an object that the primary leaves out of its answer is 503, and nothing is copied", async () => {
-    lfs().misbehave({ leftOut: [atPrimary] });
-    expect(codesOf(await rig.download(both()))).toEqual(["link", 503]);
-    expect(rig.queued).toEqual([]);
-  });
-
-  test("each oid is answered once, with the primary's own error", async () => {
-    lfs().misbehave({ objectErrors: { [atPrimary]: { code: 410, message: "Gone" } } });
-    const { json } = await rig.download([...both(), ...both()]);
-    expect(json.objects?.map(({ oid }) => oid)).toEqual([stored, atPrimary]);
-    expect(json.objects?.[1]?.error).toEqual({ code: 410, message: "Gone" });
   });
 });

@@ -1,7 +1,14 @@
-/** Requests of git-lfs that are no batch of downloads, or a wrong one. */
+/** Requests of git-lfs that are no batch of downloads, or a wrong one: each answer is as its API's document says, and costs little. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { utf8 } from "../../support/byte-chunks.ts";
+import {
+  batchResponseSchema,
+  errorSchema,
+  lockListSchema,
+  lockResponseSchema,
+  lockVerifySchema,
+} from "../../support/lfs/api-schemas.ts";
 import { BATCH_PATH, codesOf, LFS_TYPE } from "../../support/lfs/lfs-rig.ts";
 import { useLfsRig } from "../../support/shared-set-ups.ts";
 
@@ -16,42 +23,87 @@ const rig = useLfsRig(async ({ copier }) => {
 
 const lfs = () => rig.primary.fake.lfs;
 
-describe("requests that are wrong", () => {
-  const post = (body: string, headers: Record<string, string> = {}) =>
-    rig.ask(BATCH_PATH, { method: "POST", headers, body: utf8(body) });
+/** Requests to the store that find the repository, its name and manifest; then those for `lfs.json` and the two tables that it lists. */
+const FOUND = 2;
+const TABLES = 3;
 
-  test.each([
-    ["{", 400],
-    ["", 400],
-    ["\u00ff{}", 400],
-    ["null", 422],
-    ["[]", 422],
-    ["{}", 422],
-    ['{"operation":"erase","objects":[]}', 422],
-    ['{"operation":"download"}', 422],
-    ['{"operation":"download","objects":[1]}', 422],
-    ['{"operation":"download","objects":[{"oid":1,"size":1}]}', 422],
-    [
-      JSON.stringify({
-        operation: "download",
-        objects: Array.from({ length: 1001 }, () => ({ oid: "", size: 0 })),
-      }),
-      413,
-    ],
-    [`{"operation":"download","objects":[]${" ".repeat(600_000)}}`, 413],
-  ])("%.60s is %i", async (body, status) => {
+const post = (body: string, headers: Record<string, string> = {}) =>
+  rig.ask(BATCH_PATH, { method: "POST", headers, body: utf8(body) });
+
+const oids = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ oid: i.toString(16).padStart(64, "0"), size: 1 }));
+const batchOf = (objects: unknown, operation: unknown = "download") => JSON.stringify({ operation, objects });
+const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
+
+describe("a request that is no batch", () => {
+  test.each<[string, string, number]>([
+    ["half a JSON", "{", 400],
+    ["nothing", "", 400],
+    ["other bytes than UTF-8", "\u00ff{}", 400],
+    ["arrays, 200,000 deep", nested(200_000), 422],
+    ["objects, 100,000 deep, cut", '{"operation":'.repeat(40_000), 400],
+    ["null", "null", 422],
+    ["an array", "[]", 422],
+    ["a text", '"download"', 422],
+    ["an empty object", "{}", 422],
+    ["an unknown operation", batchOf([], "erase"), 422],
+    ["an operation of the prototype's", batchOf([], "constructor"), 422],
+    ["an operation that is a number", batchOf([], 1), 422],
+    ["no operation", '{"objects":[]}', 422],
+    ["no objects", '{"operation":"download"}', 422],
+    ["objects that are none", batchOf({ length: 1 }), 422],
+    ["an object that is a number", batchOf([1]), 422],
+    ["an object that is null", batchOf([null]), 422],
+    ["an oid that is a number", batchOf([{ oid: 1, size: 1 }]), 422],
+    ["no oid", batchOf([{ size: 1 }]), 422],
+    ["deep objects", `{"operation":"download","objects":${nested(100_000)}}`, 422],
+    ["a hash_algo that is a number", '{"operation":"download","hash_algo":1,"objects":[]}', 422],
+    ["1,001 objects", batchOf(oids(1001)), 413],
+    ["1,001 times the same", batchOf(Array.from({ length: 1001 }, () => ({ oid: "", size: 0 }))), 413],
+    ["100,000 objects", batchOf(oids(100_000)), 413],
+    ["600 KB of blanks", `{"operation":"download","objects":[]${" ".repeat(600_000)}}`, 413],
+  ])("%s", async (_, body, status) => {
     const answer = await post(body);
-    expect(answer).toMatchObject({ status, headers: { "content-type": LFS_TYPE }, json: { message: /./ } });
-    expect(rig.store.counts().requests).toBeLessThan(5);
+    expect(answer).toMatchObject({ status, headers: { "content-type": LFS_TYPE } });
+    expect(errorSchema.parse(answer.json).message.length).toBeLessThan(120);
+    expect(rig.store.counts().requests).toBe(FOUND);
     expect(lfs().batches).toEqual([]);
   });
 
-  test("a coded body is 415", async () => {
-    expect(await post("{}", { "content-encoding": "gzip" })).toMatchObject({ status: 415 });
+  test("of the largest size is read", async () => {
+    const { status, json } = await rig.download(oids(1000));
+    expect([status, json.objects?.length]).toEqual([200, 1000]);
   });
 
-  test("another method is 405", async () => {
-    const answer = await rig.ask(BATCH_PATH);
+  test.each(["gzip", "br", "zstd"])("a body coded as %s is 415", async (coding) => {
+    const answer = await post("{}", { "content-encoding": coding });
+    expect(answer).toMatchObject({ status: 415, headers: { "content-type": LFS_TYPE } });
+  });
+
+  test.each<[number, string | undefined]>([
+    [200, undefined],
+    [200, LFS_TYPE],
+    [200, `${LFS_TYPE}; charset=utf-8`],
+    [200, "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"],
+    [200, "Application/JSON"],
+    [406, "text/html"],
+    [406, "application/vnd.git-lfs"],
+    [406, ""],
+  ])("%i for accept: %s", async (status, accept) => {
+    const answer = await post(batchOf([{ oid: stored, size: 700 }]), accept === undefined ? {} : { accept });
+    expect(answer).toMatchObject({ status, headers: { "content-type": LFS_TYPE } });
+  });
+
+  test.each([undefined, "", "text/plain", "application/x-www-form-urlencoded", `${LFS_TYPE};charset=utf-8`])(
+    "the content type does not matter: %s",
+    async (type) => {
+      const body = batchOf([{ oid: stored, size: 700 }]);
+      expect(codesOf(await post(body, type === undefined ? {} : { "content-type": type }))).toEqual(["link"]);
+    },
+  );
+
+  test.each(["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"])("%s is 405", async (method) => {
+    const answer = await rig.ask(BATCH_PATH, { method });
     expect(answer).toMatchObject({ status: 405, headers: { allow: "POST", "content-type": LFS_TYPE } });
     expect(rig.store.counts().requests).toBe(0);
   });
@@ -67,51 +119,89 @@ describe("requests that are wrong", () => {
       json: { message: /^not found/ },
     });
   });
+});
 
-  test.each<[string, unknown, unknown]>([
-    ["upper case", "A".repeat(64), 1],
-    ["too short", "a".repeat(63), 1],
-    ["empty", "", 1],
-    ["a path", "../../../config.json", 1],
-    ["a negative size", "a".repeat(64), -1],
-    ["a fractional one", "a".repeat(64), 1.5],
-    ["a huge one", "a".repeat(64), 2 ** 54],
-    ["a text", "a".repeat(64), "1"],
-    ["none", "a".repeat(64), undefined],
-  ])("an object is 422 by itself: %s", async (_, oid, size) => {
-    const { status, json } = await rig.download([{ oid, size }]);
-    expect(status).toBe(200);
-    expect(json.objects).toMatchObject([{ oid, size: 0, error: { code: 422 } }]);
-    expect(lfs().batches).toEqual([]);
-  });
+describe("a batch", () => {
+  const A = "a".repeat(64);
+  const file = () => ({ oid: stored, size: 700 });
+  const lost = () => ({ oid: missing, size: 900 });
+  type Row = readonly [
+    name: string,
+    ask: () => readonly { oid: unknown; size?: unknown }[],
+    more: object,
+    codes: readonly (number | string)[],
+    cost: { readonly store: number; readonly primary: number },
+  ];
+  const NOTHING = { store: FOUND, primary: 0 };
+  const OURS = { store: FOUND + TABLES, primary: 0 };
+  const ASKED = { store: FOUND + TABLES, primary: 1 };
+  const invalid = (name: string, oid: string, size: unknown): Row => [
+    name,
+    () => [{ oid, size }],
+    {},
+    [422],
+    NOTHING,
+  ];
 
-  test.each([
-    [{ objects: [] }, 200, []],
-    [{ ref: null }, 200, ["link"]],
-    [{ ref: { name: "refs/heads/main" }, unknown: 1 }, 200, ["link"]],
-    [{ transfers: ["bitbucket-media-api", "lfs-standalone-file"] }, 200, ["link"]],
-    [{ hash_algo: "sha256" }, 200, ["link"]],
-    [{ hash_algo: null }, 200, ["link"]],
-    [{ hash_algo: "sha512" }, 200, [409]],
-  ])("%o is answered", async (more, status, expected) => {
-    const answer = await rig.download([{ oid: stored, size: 700 }], more);
-    expect([answer.status, codesOf(answer)]).toEqual([status, expected]);
-    expect(answer.json).toMatchObject({ transfer: "basic" });
-    expect(answer.json).not.toHaveProperty("hash_algo");
-  });
-
-  test("an oid that comes twice is answered once", async () => {
-    const twice = [
-      { oid: stored, size: 700 },
-      { oid: missing, size: 900 },
-      { oid: stored, size: 1 },
-    ];
-    expect((await rig.download(twice)).json.objects?.map(({ oid }) => oid)).toEqual([stored, missing]);
-    const wrong = [
-      { oid: "x", size: 1 },
-      { oid: "x", size: 2 },
-    ];
-    expect((await rig.download(wrong)).json.objects).toHaveLength(1);
+  test.each<Row>([
+    ["of nothing", () => [], {}, [], NOTHING],
+    ["of a stored file", () => [file()], {}, ["link"], OURS],
+    ["with ref null", () => [file()], { ref: null }, ["link"], OURS],
+    ["with an unknown ref", () => [file()], { ref: { name: "refs/heads/none" } }, ["link"], OURS],
+    ["with a ref that is none", () => [file()], { ref: 7, unknown: 1 }, ["link"], OURS],
+    ["with unknown transfers", () => [file()], { transfers: ["bitbucket-media-api", "ssh"] }, ["link"], OURS],
+    ["with transfers that are none", () => [file()], { transfers: 5 }, ["link"], OURS],
+    ["with hash_algo sha256", () => [file()], { hash_algo: "sha256" }, ["link"], OURS],
+    ["with hash_algo null", () => [file()], { hash_algo: null }, ["link"], OURS],
+    ["with hash_algo sha1", () => [file(), lost()], { hash_algo: "sha1" }, [409, 409], NOTHING],
+    ["with hash_algo SHA256", () => [file()], { hash_algo: "SHA256" }, [409], NOTHING],
+    ["that is all missing", () => [lost(), ...oids(2)], {}, [404, 404, 404], ASKED],
+    [
+      "of which one of three is missing",
+      () => [file(), lost(), { oid: A, size: -1 }],
+      {},
+      ["link", 404, 422],
+      ASKED,
+    ],
+    ["that repeats a file", () => [file(), lost(), { oid: stored, size: 1 }], {}, ["link", 404], ASKED],
+    [
+      "that repeats what is none",
+      () => [
+        { oid: "x", size: 1 },
+        { oid: "x", size: 2 },
+      ],
+      {},
+      [422],
+      NOTHING,
+    ],
+    invalid("of an upper-case oid", "A".repeat(64), 1),
+    invalid("of a short oid", "a".repeat(63), 1),
+    invalid("of a long oid", "a".repeat(65), 1),
+    invalid("of an oid with a line's end", `${A}\n`, 1),
+    invalid("of an empty oid", "", 1),
+    invalid("of a path", "../../../config.json", 1),
+    invalid("of an oid of the prototype's", "__proto__", 1),
+    invalid("with a negative size", A, -1),
+    invalid("with a fractional size", A, 1.5),
+    invalid("with a size above 2^53", A, 2 ** 54),
+    invalid("with a size that is a text", A, "1"),
+    invalid("with a size of null", A, null),
+    invalid("with a deep size", A, JSON.parse(nested(1000))),
+    invalid("without a size", A, undefined),
+  ])("%s", async (_name, ask, more, codes, { store, primary }) => {
+    const objects = ask();
+    const answer = await rig.download(objects as never, more);
+    expect(answer).toMatchObject({ status: 200, headers: { "content-type": LFS_TYPE } });
+    const { objects: entries, ...rest } = batchResponseSchema.parse(answer.json);
+    // Above all no `hash_algo`, which git-lfs would refuse if it does not know it.
+    expect(rest).toEqual({ transfer: "basic" });
+    expect(entries.map(({ oid }) => oid)).toEqual([...new Set(objects.map(({ oid }) => oid))]);
+    expect(codesOf(answer)).toEqual(codes);
+    for (const { error, size } of entries)
+      if (error?.code === 422)
+        expect({ size, ...error }).toMatchObject({ size: 0, message: /64 hex digits/ });
+    expect([rig.store.counts().requests, lfs().batches.length]).toEqual([store, primary]);
+    expect(rig.queued).toEqual([]);
   });
 });
 
@@ -143,6 +233,30 @@ describe("a write, or a lock", () => {
     });
     const location = `${rig.primary.fake.gitUrl}/acme/sample.git/info/lfs/${expected}`;
     expect(answer).toMatchObject({ status: 307, headers: { location } });
+  });
+
+  test("locks are what the primary says, in the form of the API's document", async () => {
+    lfs().misbehave({ locks: true });
+    const reach = async (path: string, body?: object) => {
+      const parts = { method: body === undefined ? "GET" : "POST", body: utf8(JSON.stringify(body ?? {})) };
+      const { status, headers } = await rig.ask(`/acme/sample.git/info/lfs/${path}`, parts);
+      expect(status).toBe(307);
+      const there = await fetch(headers["location"] ?? "", {
+        method: parts.method,
+        headers: { authorization: `Basic ${btoa("developer:developer")}` },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+      expect(there.headers.get("content-type")).toBe(LFS_TYPE);
+      return there.json();
+    };
+    const { lock } = lockResponseSchema.parse(await reach("locks", { path: "a.bin" }));
+    expect(lockListSchema.parse(await reach("locks")).locks).toEqual([lock]);
+    expect(lockVerifySchema.parse(await reach("locks/verify", {})).ours).toEqual([lock]);
+    const unlocked = await reach(`locks/${encodeURIComponent(lock.id)}/unlock`, { force: true });
+    expect(lockResponseSchema.parse(unlocked).lock).toEqual(lock);
+    expect(lockListSchema.parse(await reach("locks")).locks).toEqual([]);
+    lfs().misbehave({ locks: false });
+    errorSchema.parse(await reach("locks"));
   });
 
   test.each(["locks/../../../../acme/other.git/info/lfs/locks", "%2e%2e/%2E%2E/git-upload-pack", "../x"])(

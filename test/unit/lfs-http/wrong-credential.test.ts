@@ -25,6 +25,7 @@ async function batch(slug: string, authorization: string | undefined) {
     status,
     type,
     message,
+    retryAfter: headers.get("retry-after"),
     challenge: headers.get("www-authenticate") ?? headers.get("lfs-authenticate"),
   };
 }
@@ -68,5 +69,10 @@ test("git's own requests are 401 for longer, and git-lfs's first one after them 
 test("no right to read is 404, and an undecided primary is 429, for which git-lfs waits", async () => {
   expect(await batch("vault", CREDENTIALS["API token without rights"])).toMatchObject({ status: 404, type });
   mirror.fake.controls.misbehave({ failWithStatus: 503 });
-  expect(await batch("vault", CREDENTIALS["API token of a writer"])).toMatchObject({ status: 429, type });
+  expect(await batch("vault", CREDENTIALS["API token of a writer"])).toMatchObject({
+    status: 429,
+    type,
+    retryAfter: expect.stringMatching(/^\d+$/),
+    challenge: null,
+  });
 });
