@@ -166,7 +166,8 @@ const SERVER = {
     min: 1,
     max: 1_000,
     default: 8,
-    description: "the same limit for one caller: a credential, or an address without one",
+    description:
+      "the same limit for one caller: an account at an address, a token, or an address without credential",
   },
   store: {
     type: "text",

@@ -28,6 +28,16 @@ export class CallerKeys {
     return this.#hmac(`place\n${this.callerKey(authorization)}\n${address}`);
   }
 
+  /** 64 hex digits for the secret in the credential: one token may be sent with many names. */
+  tokenKey(authorization: string): string {
+    return this.#hmac(`token\n${plainParts(authorization).secret}`);
+  }
+
+  /** 64 hex digits for the account that a credential names, which may be any, and the address together. */
+  accountKey(account: string, address: string): string {
+    return this.#hmac(`account\n${account.toLowerCase()}\n${address}`);
+  }
+
   /** 64 hex digits for the credential, the path and the repository together. */
   questionKey({ authorization, repositoryPath, uuid = "" }: ReadQuestion): string {
     return this.#hmac(`question\n${this.callerKey(authorization)}\n${repositoryPath}\n${uuid}`);
@@ -61,7 +71,15 @@ function plainSpelling(authorization: string): string {
 
 /** @returns The name in a Basic credential; of any other, all of it. */
 export function accountOf(authorization: string): string {
+  return plainParts(authorization).account;
+}
+
+function plainParts(authorization: string): { readonly account: string; readonly secret: string } {
   const plain = plainSpelling(authorization);
-  if (!plain.startsWith("basic ")) return plain;
-  return Buffer.from(plain.slice("basic ".length), "base64").toString("latin1").split(":", 1)[0] ?? plain;
+  if (!plain.startsWith("basic ")) return { account: plain, secret: plain };
+  const text = Buffer.from(plain.slice("basic ".length), "base64").toString("latin1");
+  const colon = text.indexOf(":");
+  return colon < 0
+    ? { account: text, secret: text }
+    : { account: text.slice(0, colon), secret: text.slice(colon + 1) };
 }

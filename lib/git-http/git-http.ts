@@ -31,7 +31,8 @@ import { MeasuredAnswer } from "./measured-answer.ts";
 import { answerPush, type PushPolicy } from "./primary-redirect.ts";
 import { type PushRelay, relayPush, relaysTo } from "./push-relay.ts";
 import { decodedBody } from "./request-body.ts";
-import { type AdmittedRequest, callerNames, RequestLoad } from "./request-load.ts";
+import { type RequestCaller, requestCallers } from "./request-caller.ts";
+import { type AdmittedRequest, RequestLoad, type ServedRequest } from "./request-load.ts";
 import { NO_CACHE_HEADERS, routeOf, type Service } from "./route.ts";
 import type { ServedSource } from "./served-source.ts";
 import { answerStatus, answerWait, freshnessLine, type ReadState, staleNotice } from "./status.ts";
@@ -117,7 +118,7 @@ const REFUSAL_STEPS = 300;
 
 export function gitHttp(options: GitHttpOptions): HttpHandler {
   const load = options.load ?? new RequestLoad();
-  const callerOf = callerNames();
+  const callerOf = requestCallers();
   const identity = { agent: options.agent, sessionId: randomUUID() };
   const onceUnauthorized = limitUnauthorized(new RepeatedRefusals(options.now));
   return async (request) => {
@@ -166,7 +167,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       const { onDemand } = options;
       const next = await (cause === "missing"
         ? onDemand?.refresh(repository, needs, {
-            caller,
+            caller: caller.name,
             isWait: service === "wait",
             signal: request.signal,
           })
@@ -174,14 +175,14 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       served = next ?? served;
       return next;
     };
-    const forCaller = (one: ServedSource) => one.forCaller?.(caller, serverUrlOf(request)) ?? one;
+    const forCaller = (one: ServedSource) => one.forCaller?.(caller.name, serverUrlOf(request)) ?? one;
     if (service === "status") return answerStatus(source, options.readState);
     if (service === "wait") return answerWait(source, request, () => newer("missing"));
     const measured = new MeasuredAnswer(request, options.log, startedMs);
     const response =
       service === "info-refs"
         ? await advertise(source, request, identity, newer)
-        : await load.serve(caller, request.signal, (admitted) =>
+        : await load.serve(servedRequest(request, caller, options.log), (admitted) =>
             answerUploadPack(
               forCaller(source),
               request,
@@ -206,9 +207,22 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
   };
 }
 
+function servedRequest(request: HttpRequest, caller: RequestCaller, log: Logger): ServedRequest {
+  const { signal, cut, path } = request;
+  return {
+    ...{ caller, signal },
+    cut:
+      cut &&
+      (() => {
+        log.warn("git-http:idle-reader-cut", { path, address: request.remoteAddress });
+        cut();
+      }),
+  };
+}
+
 interface PushAnswerOptions extends Pick<GitHttpOptions, "push" | "onPushed"> {
   readonly load: RequestLoad;
-  readonly callerOf: (request: HttpRequest) => string;
+  readonly callerOf: (request: HttpRequest) => RequestCaller;
 }
 
 async function push(
@@ -220,7 +234,7 @@ async function push(
   if (policy.kind !== "relay" || primaryPath === undefined || !(await relaysTo(policy, primaryPath))) {
     return answerPush(policy, request, asked, primaryPath);
   }
-  const response = await load.relay(callerOf(request), request.signal, () =>
+  const response = await load.relay({ caller: callerOf(request), signal: request.signal }, () =>
     relayPush(policy, request, primaryPath),
   );
   const isPush = request.method === "POST" && response.status === 200;

@@ -3,17 +3,17 @@
  *
  * 1. Its body is read: so many bodies at a time, each within a time limit and at a minimum rate. Lines that are kept count against a budget.
  * 2. It waits for memory and for its turn to plan, and leaves both while it waits for a sync.
- * 3. Once it is planned, only its reader pulls: it keeps what memory the answer takes until the reader has it all.
+ * 3. Once it is planned, only its reader pulls: it keeps what memory the answer takes until the reader has it all. While others wait
+ *    for memory, readers that take next to nothing are cut.
  *
  * All that is refused is refused before the first byte of a pack.
  */
-import { randomBytes } from "node:crypto";
-import { CallerKeys } from "../auth/caller-keys.ts";
 import { LimitExceededError } from "../errors.ts";
-import { addressBlock } from "../http/address-block.ts";
 import { Admission, ByteBudget, type RunningTask } from "../http/admission.ts";
 import { type BodyTime, bodyWithin } from "../http/body-within.ts";
-import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import type { HttpResponse } from "../http/message.ts";
+import { AnswerReaders } from "./answer-readers.ts";
+import type { RequestCaller } from "./request-caller.ts";
 
 export interface LoadLimits {
   /** Plans at a time: one of a large repository takes some 20 MB. */
@@ -23,12 +23,17 @@ export interface LoadLimits {
 
 const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 16, maxPlansOfCaller: 8 };
 
+const MIB = 1024 * 1024;
 /** Of plans and of answers that are being read. A plan of 400,000 objects takes 9 MB, a small one next to nothing. */
 const MEMORY = {
-  maxRunning: 320 * 1024 * 1024,
-  maxRunningOfCaller: 160 * 1024 * 1024,
+  maxRunning: 320 * MIB,
+  maxRunningOfCaller: 160 * MIB,
   shareOfFree: 1 / 4,
+  /** For the first request of a caller about a repository of up to 400,000 objects. */
+  reserve: { weight: 32 * MIB, maxWeight: 6 * MIB },
 };
+/** All of a company may come from one address, so it may have twice what it leaves to others. */
+const MEMORY_OF_BLOCK = { maxRunning: MEMORY.maxRunning, shareOfFree: 2, shareOfFreeWithReserve: 3 };
 
 /** A body is read in some ms. Those that wait have sent no more than a socket holds. */
 const READING = {
@@ -54,10 +59,10 @@ const MAX_WAITING_PLANS_OF_CALLER = 500;
 /** git compresses bodies. 100,000 wants take 2.5 MB then, and a slow uplink sends 50 kB/s. */
 const BODY_TIME: BodyTime = { maxMs: 60_000, maxIdleMs: 10_000 };
 /** Of one request: 200,000 object ids. */
-const MAX_KEPT_BYTES = 4 * 1024 * 1024;
+const MAX_KEPT_BYTES = 4 * MIB;
 /** Of all requests and of one caller's. As text in memory they take three times as much. */
-const MAX_ALL_KEPT_BYTES = 64 * 1024 * 1024;
-const MAX_CALLER_KEPT_BYTES = 16 * 1024 * 1024;
+const MAX_ALL_KEPT_BYTES = 64 * MIB;
+const MAX_CALLER_KEPT_BYTES = 16 * MIB;
 /** Does not count, so that ordinary requests are served whatever others send. */
 const FREE_BYTES = 64 * 1024;
 
@@ -66,10 +71,17 @@ export class RequestLoad {
   readonly #relaying = new Admission(RELAYING);
   readonly #planning: Admission;
   readonly #memory: Admission;
+  readonly #readers: AnswerReaders;
   readonly #kept = new ByteBudget(MAX_ALL_KEPT_BYTES, MAX_CALLER_KEPT_BYTES);
   readonly #bodyTime: BodyTime;
 
-  constructor({ maxPlans, maxPlansOfCaller }: LoadLimits = DEFAULT_LOAD_LIMITS, bodyTime = BODY_TIME) {
+  /** @param now - In ms, a clock that only goes forward. */
+  constructor(
+    { maxPlans, maxPlansOfCaller }: LoadLimits = DEFAULT_LOAD_LIMITS,
+    bodyTime = BODY_TIME,
+    now = () => performance.now(),
+  ) {
+    this.#readers = new AnswerReaders(now);
     const waiting = {
       maxWaiting: MAX_WAITING_PLANS,
       maxWaitingOfCaller: MAX_WAITING_PLANS_OF_CALLER,
@@ -80,34 +92,49 @@ export class RequestLoad {
       maxRunning: maxPlans,
       maxRunningOfCaller: maxPlansOfCaller,
     });
-    this.#memory = new Admission({ ...waiting, ...MEMORY });
+    this.#memory = new Admission({
+      ...{ ...waiting, ...MEMORY },
+      makeRoom: ({ weight, onlyOf }) => this.#readers.cutIdle(weight, onlyOf),
+    });
     this.#bodyTime = bodyTime;
   }
 
   /**
    * Waits until the body may be read, and serves.
-   * @param signal - Aborts when the caller has left.
    * @throws {OverloadedError} @throws The signal's reason. And whatever `work` throws.
    */
   async serve(
-    caller: string,
-    signal: AbortSignal,
+    served: ServedRequest,
     work: (admitted: AdmittedRequest) => Promise<HttpResponse>,
   ): Promise<HttpResponse> {
-    const admitted = await this.#enter(caller, signal);
-    return answerWithin(admitted.end, signal, () => work(admitted));
+    const { caller, signal, cut } = served;
+    const reader = cut && this.#readers.add(caller, cut);
+    const admitted = await this.#enter(served, (bytes) => {
+      if (reader !== undefined) reader.heldBytes = bytes;
+    });
+    return answerWithin(admitted.end, signal, async () => {
+      const response = await work(admitted);
+      return reader === undefined ? response : { ...response, body: reader.watched(response.body) };
+    });
   }
 
   /** Waits until a push may be passed through. As `serve`, with limits of its own: a push may take hours. */
-  async relay(caller: string, signal: AbortSignal, work: () => Promise<HttpResponse>): Promise<HttpResponse> {
-    return answerWithin(await this.#relaying.enter(caller, signal), signal, work);
+  async relay({ caller, signal }: ServedRequest, work: () => Promise<HttpResponse>): Promise<HttpResponse> {
+    return answerWithin(await this.#relaying.enter(caller.name, signal), signal, work);
   }
 
-  async #enter(caller: string, signal: AbortSignal): Promise<AdmittedRequest> {
+  async #enter(
+    { caller: { name: caller, token, block }, signal }: ServedRequest,
+    onHeld: (bytes: number) => void,
+  ): Promise<AdmittedRequest> {
     const endReading = await this.#reading.enter(caller, signal);
     let endPlanning: (() => void) | undefined;
     let memory: RunningTask | undefined;
     let planBytes = 0;
+    const groups = [
+      ...(token === undefined ? [] : [{ key: token, ...MEMORY }]),
+      { key: block, ...MEMORY_OF_BLOCK },
+    ];
     let hasEnded = false;
     let keptBytes = 0;
     let countedBytes = 0;
@@ -119,7 +146,7 @@ export class RequestLoad {
     };
     // Memory first: who waits for it, behind slow readers of the same caller, must not have a turn meanwhile.
     const startPlanning = async () => {
-      memory = await this.#memory.enterWith(caller, signal, planBytes);
+      memory = await this.#memory.enterWith(caller, signal, { weight: planBytes, groups });
       try {
         endPlanning = await this.#planning.enter(caller, signal);
       } finally {
@@ -150,6 +177,7 @@ export class RequestLoad {
         return result;
       },
       planned: (heldBytes) => {
+        onHeld(heldBytes);
         memory?.resizeTo(heldBytes);
         endPlanning?.();
       },
@@ -162,6 +190,14 @@ export class RequestLoad {
       },
     };
   }
+}
+
+export interface ServedRequest {
+  readonly caller: RequestCaller;
+  /** Aborts when the caller has left. */
+  readonly signal: AbortSignal;
+  /** See `HttpRequest`. */
+  readonly cut?: (() => void) | undefined;
 }
 
 export interface AdmittedRequest {
@@ -213,11 +249,4 @@ async function* endingWith(
   } finally {
     end();
   }
-}
-
-/** @returns Names that identify callers in this process, and nowhere else: by credential, else by address. */
-export function callerNames(): (request: HttpRequest) => string {
-  const keys = new CallerKeys(randomBytes(32).toString("hex"));
-  return ({ headers: { authorization }, remoteAddress }) =>
-    authorization === undefined ? addressBlock(remoteAddress) : keys.callerKey(authorization);
 }

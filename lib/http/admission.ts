@@ -7,6 +7,8 @@ import { OverloadedError } from "../errors.ts";
 export interface AdmissionLimits {
   /** Tasks, or what they weigh together. One that weighs more runs when no other does. */
   readonly maxRunning: number;
+  /** A part of `maxRunning` that only tasks of at most `maxWeight` get whose caller has none that runs. */
+  readonly reserve?: { readonly weight: number; readonly maxWeight: number };
   readonly maxRunningOfCaller: number;
   /**
    * The limit of a caller, as a share of what is free: the more others use, the lower it is, so a new caller always finds some free.
@@ -17,8 +19,31 @@ export interface AdmissionLimits {
   /** While others wait too. */
   readonly maxWaitingOfCaller: number;
   readonly maxWaitMs: number;
+  /** Called for the next task of each caller that waits, at once and then every second: may end tasks that run. */
+  readonly makeRoom?: (needed: NeededRoom) => void;
 }
 
+export interface NeededRoom {
+  readonly weight: number;
+  /** The caller or group whose own limit the task waits for; `undefined`: others use up what there is. */
+  readonly onlyOf: string | undefined;
+}
+
+/** Beside its caller, to whom a task counts: it runs only while each of them is within its limit. */
+export interface TaskGroup {
+  readonly key: string;
+  readonly maxRunning: number;
+  readonly shareOfFree: number;
+  /** For tasks that may use the reserve. Default: the same. */
+  readonly shareOfFreeWithReserve?: number;
+}
+
+export interface WeighedTask {
+  readonly weight: number;
+  readonly groups?: readonly TaskGroup[];
+}
+
+const MAKE_ROOM_EVERY_MS = 1_000;
 /** What a client is asked to wait that cannot be taken now. */
 const RETRY_AFTER_SECONDS = 10;
 
@@ -31,12 +56,13 @@ export interface RunningTask {
 }
 
 interface Waiter {
-  readonly weight: number;
+  readonly task: Required<WeighedTask>;
   readonly start: () => void;
   readonly refuse: (error: unknown) => void;
 }
 
 interface Caller {
+  readonly name: string;
   running: number;
   readonly waiting: Set<Waiter>;
 }
@@ -47,6 +73,8 @@ export class Admission {
   readonly #callers = new Map<string, Caller>();
   /** Those that wait, in the order of their next turns. */
   readonly #queue = new Set<Caller>();
+  readonly #runningOfGroup = new Map<string, number>();
+  #makingRoom: NodeJS.Timeout | undefined;
   #running = 0;
   #waiting = 0;
 
@@ -65,21 +93,26 @@ export class Admission {
    * @throws {OverloadedError} Too many wait already, or the wait was too long. @throws The signal's reason.
    */
   async enter(caller: string, signal: AbortSignal): Promise<() => void> {
-    return (await this.enterWith(caller, signal, 1)).end;
+    return (await this.enterWith(caller, signal, { weight: 1 })).end;
   }
 
   /** The same for a task of some weight. */
-  async enterWith(caller: string, signal: AbortSignal, weight: number): Promise<RunningTask> {
+  async enterWith(
+    caller: string,
+    signal: AbortSignal,
+    { weight, groups = [] }: WeighedTask,
+  ): Promise<RunningTask> {
     signal.throwIfAborted();
-    const entry = this.#callers.get(caller) ?? { running: 0, waiting: new Set() };
+    const entry = this.#callers.get(caller) ?? { name: caller, running: 0, waiting: new Set() };
     this.#callers.set(caller, entry);
     const forget = () => {
       if (entry.running === 0 && entry.waiting.size === 0 && this.#callers.get(caller) === entry)
         this.#callers.delete(caller);
     };
+    const task = { weight, groups };
     try {
-      if (entry.waiting.size === 0 && this.#hasRoom(entry, weight)) this.#start(entry, weight);
-      else await this.#wait(entry, weight, signal);
+      if (entry.waiting.size === 0 && this.#hasRoom(entry, task)) this.#count(entry, groups, weight);
+      else await this.#wait(entry, task, signal);
     } catch (error) {
       forget();
       throw error;
@@ -88,8 +121,7 @@ export class Admission {
     let hasEnded = false;
     const resizeTo = (newWeight: number) => {
       if (hasEnded) return;
-      this.#running -= heldWeight - newWeight;
-      entry.running -= heldWeight - newWeight;
+      this.#count(entry, groups, newWeight - heldWeight);
       heldWeight = newWeight;
       this.#startNext();
       forget();
@@ -101,44 +133,71 @@ export class Admission {
     return { resizeTo, end };
   }
 
-  #hasRoom({ running }: Caller, weight: number): boolean {
-    const free = this.#limits.maxRunning - this.#running;
-    if (running === 0) return weight <= free || this.#running === 0;
-    return weight <= free && running + weight <= this.#maxOfCaller();
+  #hasRoom(entry: Caller, task: Required<WeighedTask>): boolean {
+    return this.#isFree(entry, task) && this.#limitedGroup(entry, task) === undefined;
   }
 
-  #maxOfCaller(): number {
+  #isFree(entry: Caller, task: WeighedTask): boolean {
+    return this.#lacking(entry, task) <= 0 || this.#running === 0;
+  }
+
+  /** How much more would have to be free. */
+  #lacking(entry: Caller, task: WeighedTask): number {
+    const reserved = this.#mayUseReserve(entry, task) ? 0 : (this.#limits.reserve?.weight ?? 0);
+    return task.weight + reserved + this.#running - this.#limits.maxRunning;
+  }
+
+  #mayUseReserve({ running }: Caller, { weight }: WeighedTask): boolean {
+    return running === 0 && weight <= (this.#limits.reserve?.maxWeight ?? 0);
+  }
+
+  /** @returns The caller, or the group of the task, that runs too much already. */
+  #limitedGroup(entry: Caller, task: Required<WeighedTask>): string | undefined {
+    const { weight, groups } = task;
     const { maxRunning, maxRunningOfCaller, shareOfFree } = this.#limits;
-    return shareOfFree === undefined
-      ? maxRunningOfCaller
-      : Math.min(maxRunningOfCaller, (maxRunning - this.#running) * shareOfFree);
+    const free = maxRunning - this.#running;
+    const ofCaller =
+      shareOfFree === undefined ? maxRunningOfCaller : Math.min(maxRunningOfCaller, free * shareOfFree);
+    if (entry.running > 0 && entry.running + weight > ofCaller) return entry.name;
+    const isReserved = this.#mayUseReserve(entry, task);
+    return groups.find(({ key, ...group }) => {
+      const ofGroup = this.#runningOfGroup.get(key) ?? 0;
+      const share = (isReserved && group.shareOfFreeWithReserve) || group.shareOfFree;
+      return ofGroup > 0 && ofGroup + weight > Math.min(group.maxRunning, free * share);
+    })?.key;
   }
 
-  #start(entry: Caller, weight: number): void {
+  #count(entry: Caller, groups: readonly TaskGroup[], weight: number): void {
     this.#running += weight;
     entry.running += weight;
+    for (const { key } of groups) {
+      const ofGroup = (this.#runningOfGroup.get(key) ?? 0) + weight;
+      if (ofGroup > 0) this.#runningOfGroup.set(key, ofGroup);
+      else this.#runningOfGroup.delete(key);
+    }
   }
 
-  async #wait(entry: Caller, weight: number, signal: AbortSignal): Promise<void> {
-    this.#makeRoom(entry);
+  async #wait(entry: Caller, task: Required<WeighedTask>, signal: AbortSignal): Promise<void> {
+    this.#leaveRoomFor(entry);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = {
-      weight,
+      task,
       start: () => {
-        this.#start(entry, weight);
+        this.#count(entry, task.groups, task.weight);
         resolve();
       },
       refuse: reject,
     };
     const onAbort = () => this.#refuse(entry, waiter, signal.reason);
     const timer = setTimeout(() => {
-      const isOwnLimit = entry.running > 0 && entry.running + weight > this.#maxOfCaller();
+      const isOwnLimit = this.#limitedGroup(entry, task) !== undefined;
       this.#refuse(entry, waiter, isOwnLimit ? tooMany("of yours") : overloaded());
     }, this.#limits.maxWaitMs);
     this.#waiting += 1;
     entry.waiting.add(waiter);
     this.#queue.add(entry);
     signal.addEventListener("abort", onAbort, { once: true });
+    if (this.#makingRoom === undefined) this.#makeRoom();
     try {
       await promise;
     } finally {
@@ -147,8 +206,22 @@ export class Admission {
     }
   }
 
+  #makeRoom(): void {
+    const { makeRoom } = this.#limits;
+    this.#makingRoom = undefined;
+    if (makeRoom === undefined || this.#waiting === 0) return;
+    for (const entry of [...this.#queue]) {
+      const [waiter] = entry.waiting;
+      if (waiter === undefined) continue;
+      const { task } = waiter;
+      const onlyOf = this.#limitedGroup(entry, task);
+      makeRoom({ weight: onlyOf === undefined ? this.#lacking(entry, task) : task.weight, onlyOf });
+    }
+    this.#makingRoom = setTimeout(() => this.#makeRoom(), MAKE_ROOM_EVERY_MS).unref();
+  }
+
   /** Alone, a caller may fill the queue; when another one comes, what is above its share leaves, newest first. */
-  #makeRoom({ waiting }: Caller): void {
+  #leaveRoomFor({ waiting }: Caller): void {
     const { maxWaiting, maxWaitingOfCaller } = this.#limits;
     const isAlone = this.#waiting === waiting.size;
     if (waiting.size >= (isAlone ? maxWaiting : maxWaitingOfCaller)) throw tooMany("of yours");
@@ -179,7 +252,7 @@ export class Admission {
       started = false;
       for (const entry of this.#queue) {
         const [waiter] = entry.waiting;
-        if (waiter === undefined || !this.#hasRoom(entry, waiter.weight)) continue;
+        if (waiter === undefined || !this.#hasRoom(entry, waiter.task)) continue;
         this.#queue.delete(entry);
         this.#queue.add(entry);
         this.#leave(entry, waiter);

@@ -19,6 +19,8 @@ export interface HttpRequest {
   readonly authorizerContext?: Readonly<Record<string, unknown>>;
   /** Aborts when the caller has gone or, with a TimeoutError, when the time for an answer is nearly up. */
   readonly signal: AbortSignal;
+  /** Cuts the connection. Absent where a process has one request at a time. */
+  readonly cut?: (() => void) | undefined;
 }
 
 export interface HttpResponse {

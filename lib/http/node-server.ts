@@ -111,7 +111,7 @@ async function serve(
   outgoing.once("close", () => {
     if (!outgoing.writableFinished) gone.abort();
   });
-  const request = toRequest(incoming, clientAddress, gone.signal);
+  const request = toRequest(incoming, clientAddress, { signal: gone.signal, cut: () => outgoing.destroy() });
   const response = isRequest(request) ? await answer(handler, request, log) : request;
   try {
     // A body left unread would be taken for the connection's next request.
@@ -144,7 +144,7 @@ function isRequest(value: HttpRequest | HttpResponse): value is HttpRequest {
 function toRequest(
   incoming: IncomingMessage,
   clientAddress: ClientAddress,
-  signal: AbortSignal,
+  connection: Pick<HttpRequest, "signal" | "cut">,
 ): HttpRequest | HttpResponse {
   const target = originForm(incoming.url ?? "");
   if (target.length > LIMITS.maxTargetBytes) return textResponse(414, "address too long");
@@ -163,7 +163,7 @@ function toRequest(
     headers,
     // A handler may refuse a body half-read; that must not destroy the connection its answer goes out on.
     body: incoming.iterator({ destroyOnReturn: false }),
-    signal,
+    ...connection,
   };
 }
 

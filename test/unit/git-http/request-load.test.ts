@@ -1,23 +1,28 @@
 /** What requests for packs may use of a process. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { type RequestCaller, requestCallers } from "../../../lib/git-http/request-caller.ts";
 import { RequestLoad } from "../../../lib/git-http/request-load.ts";
 import { textResponse } from "../../../lib/http/error-response.ts";
 
 const { signal } = new AbortController();
 const MIB = 1024 * 1024;
 const OK = () => textResponse(200, "ok");
+const from = (name: string, of = signal) => ({
+  caller: { name, token: `token of ${name}`, block: `block of ${name}` },
+  signal: of,
+});
 
 test("plans take turns; a wait for a sync, and an answer that is only read, take none", async () => {
   const load = new RequestLoad({ maxPlans: 8, maxPlansOfCaller: 1 });
-  const first = await load.serve("a", signal, async (admitted) => {
+  const first = await load.serve(from("a"), async (admitted) => {
     admitted.bodyRead();
     await admitted.startPlanning(0);
     return OK();
   });
   const sync = Promise.withResolvers<void>();
   let hasPlanned = false;
-  const second = load.serve("a", signal, async (admitted) => {
+  const second = load.serve(from("a"), async (admitted) => {
     await admitted.startPlanning(0);
     await admitted.outside(() => sync.promise);
     hasPlanned = true;
@@ -29,7 +34,7 @@ test("plans take turns; a wait for a sync, and an answer that is only read, take
   for await (const _ of first.body);
   await sleep(10);
   // While the second one waits for its sync, a third one is planned.
-  const third = await load.serve("a", signal, async (admitted) => {
+  const third = await load.serve(from("a"), async (admitted) => {
     await admitted.startPlanning(0);
     admitted.planned(0);
     return OK();
@@ -43,14 +48,14 @@ test("plans take turns; a wait for a sync, and an answer that is only read, take
 test("a caller that leaves frees what it used", async () => {
   const load = new RequestLoad({ maxPlans: 1, maxPlansOfCaller: 1 });
   const leaving = new AbortController();
-  await load.serve("a", leaving.signal, async (admitted) => {
+  await load.serve(from("a", leaving.signal), async (admitted) => {
     admitted.keep(4 * MIB);
     await admitted.startPlanning(0);
     return OK();
   });
   leaving.abort();
   for (let index = 0; index < 20; index++) {
-    const { body } = await load.serve("a", signal, async (admitted) => {
+    const { body } = await load.serve(from("a"), async (admitted) => {
       admitted.keep(4 * MIB);
       await admitted.startPlanning(0);
       return OK();
@@ -62,7 +67,7 @@ test("a caller that leaves frees what it used", async () => {
 test("one request keeps 4 MiB, a caller 16, and all of them 64, while small ones are served", async () => {
   const load = new RequestLoad();
   const keeping = (caller: string, bytes: number) =>
-    load.serve(caller, signal, async (admitted) => {
+    load.serve(from(caller), async (admitted) => {
       admitted.keep(bytes);
       return OK();
     });
@@ -87,7 +92,7 @@ test("a body that does not arrive is given up, and its connection is asked to en
       },
     }),
   };
-  const served = load.serve("a", signal, async (admitted) => {
+  const served = load.serve(from("a"), async (admitted) => {
     for await (const _ of admitted.body(dribbling));
     return OK();
   });
@@ -98,7 +103,7 @@ test("a body that does not arrive is given up, and its connection is asked to en
 test("answers that are being read hold memory: their caller waits, others do not", async () => {
   const load = new RequestLoad();
   const ask = async (caller: string, heldBytes: number) =>
-    load.serve(caller, signal, async (admitted) => {
+    load.serve(from(caller), async (admitted) => {
       await admitted.startPlanning(16 * MIB);
       admitted.planned(heldBytes);
       return OK();
@@ -114,4 +119,101 @@ test("answers that are being read hold memory: their caller waits, others do not
   expect(isServed).toBe(false);
   for await (const _ of reading[0]?.body ?? []);
   await waiting;
+});
+
+/** Answers of 4 MiB that are planned, and whose readers have taken nothing yet. */
+async function fillMemory(load: RequestLoad, callerOf: (index: number) => RequestCaller) {
+  const cut: number[] = [];
+  const bodies: AsyncIterator<Uint8Array>[] = [];
+  for (let index = 0; index < 1_000; index++) {
+    const gone = new AbortController();
+    const leave = () => {
+      cut.push(index);
+      gone.abort();
+    };
+    const serving = load.serve(
+      { caller: callerOf(index), signal: gone.signal, cut: leave },
+      async (admitted) => {
+        await admitted.startPlanning(4 * MIB);
+        admitted.planned(4 * MIB);
+        return { ...OK(), body: endlessly() };
+      },
+    );
+    const response = await Promise.race([serving, sleep(20)]);
+    if (response === undefined) {
+      gone.abort();
+      await serving.catch(() => undefined);
+      return { cut, bodies };
+    }
+    const body = response.body[Symbol.asyncIterator]();
+    await body.next();
+    bodies.push(body);
+  }
+  throw new Error("the memory has no limit");
+}
+
+async function* endlessly() {
+  for (;;) yield new Uint8Array(16 * 1024);
+}
+
+test("answers that nobody reads are cut while others wait for memory, but none that is read slowly", async () => {
+  let nowMs = 0;
+  const load = new RequestLoad({ maxPlans: 16, maxPlansOfCaller: 8 }, undefined, () => nowMs);
+  const { cut, bodies } = await fillMemory(load, (index) => from(`reader-${index}`).caller);
+  // One reads 5 KiB/s; nothing is cut while nobody waits.
+  for (let index = 0; index < 40; index++) {
+    nowMs += 3_000;
+    await bodies[0]?.next();
+  }
+  expect(cut).toEqual([]);
+  let served = 0;
+  const ask = (name: string) =>
+    load.serve(from(name), async (admitted) => {
+      await admitted.startPlanning(16 * MIB);
+      served += 1;
+      return OK();
+    });
+  await ask("waits");
+  expect(served).toBe(1);
+  expect(cut.length).toBeGreaterThan(0);
+  expect(cut.length).toBeLessThanOrEqual(12);
+  expect(cut).not.toContain(0);
+});
+
+test("however many answers wait for their readers, a first small request finds memory", async () => {
+  const load = new RequestLoad({ maxPlans: 100, maxPlansOfCaller: 100 });
+  await fillMemory(load, (index) => from(`reader-${index % 20}`).caller);
+  await load.serve(from("small"), async (admitted) => {
+    await admitted.startPlanning(4 * MIB);
+    return OK();
+  });
+});
+
+test("tokens of one account share, and so do all callers of an address", async () => {
+  const callerOf = requestCallers();
+  const at = (remoteAddress: string, credential?: string) =>
+    callerOf({
+      ...{
+        method: "POST",
+        path: "/",
+        query: new URLSearchParams(),
+        body: endlessly(),
+        signal,
+        remoteAddress,
+      },
+      headers: credential === undefined ? {} : { authorization: `Basic ${btoa(credential)}` },
+    });
+  const admittedOf = async (credentialOf: (index: number) => string | undefined) =>
+    (await fillMemory(new RequestLoad(), (index) => at("192.0.2.1", credentialOf(index)))).bodies.length;
+  const ofOne = await admittedOf(() => "eve:token");
+  expect(ofOne).toBeLessThanOrEqual(20);
+  expect(await admittedOf((index) => `eve:token-${index}`)).toBe(ofOne);
+  // With any token the name may be this one, and it says nothing.
+  expect(await admittedOf((index) => `x-token-auth:token-${index}`)).toBeGreaterThan(ofOne);
+  expect(await admittedOf((index) => `eve-${index}:token`)).toBe(ofOne);
+  const ofAddress = await admittedOf((index) => `eve-${index}:token-${index}`);
+  expect(ofAddress * 4 * MIB).toBeLessThanOrEqual((320 * MIB * 3) / 4);
+  // Whoever claims another one's name uses up nothing of hers, and one credential counts from wherever it comes.
+  expect(at("192.0.2.1", "ann:a").name).not.toBe(at("192.0.2.2", "ann:b").name);
+  expect(at("192.0.2.1", "ann:a").token).toBe(at("192.0.2.2", "ben:a").token);
 });

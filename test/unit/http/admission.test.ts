@@ -114,16 +114,16 @@ test("tasks have weights: what one gives up lets others run, and a caller leaves
   const limits = { ...LIMITS, maxRunning: 100, maxRunningOfCaller: 100, shareOfFree: 1 / 4 };
   const admission = new Admission(limits);
   // The first one may be large.
-  const large = await admission.enterWith("a", signal, 60);
-  const second = admission.enterWith("a", signal, 10);
+  const large = await admission.enterWith("a", signal, { weight: 60 });
+  const second = admission.enterWith("a", signal, { weight: 10 });
   expect(await waits(second)).toBe("waits");
-  const other = await admission.enterWith("b", signal, 5);
+  const other = await admission.enterWith("b", signal, { weight: 5 });
   large.resizeTo(9);
   await second;
   // It is counted, not refused.
   other.resizeTo(70);
-  expect(await waits(admission.enterWith("b", signal, 1))).toBe("waits");
-  await admission.enterWith("c", signal, 11);
+  expect(await waits(admission.enterWith("b", signal, { weight: 1 }))).toBe("waits");
+  await admission.enterWith("c", signal, { weight: 11 });
 });
 
 test("bytes count for a caller and for all, until they are released", () => {

@@ -1,0 +1,31 @@
+/** To whom a request counts, where callers share what a process has. */
+import { randomBytes } from "node:crypto";
+import { accountOf, CallerKeys } from "../auth/caller-keys.ts";
+import { addressBlock } from "../http/address-block.ts";
+import type { HttpRequest } from "../http/message.ts";
+
+/** The names mean something in this process only. */
+export interface RequestCaller {
+  /**
+   * Of the account at an address block: any name may be claimed with a token, so it counts with the address only. Of the token where
+   * the credential names no account, and of the block where there is none.
+   */
+  readonly name: string;
+  /** Of the token, wherever it comes from and with whatever name. */
+  readonly token: string | undefined;
+  readonly block: string;
+}
+
+/** Names that Bitbucket takes with tokens of any account. */
+const ACCOUNTLESS = /^x-|^$/;
+
+export function requestCallers(): (request: HttpRequest) => RequestCaller {
+  const keys = new CallerKeys(randomBytes(32).toString("hex"));
+  return ({ headers: { authorization }, remoteAddress }) => {
+    const block = addressBlock(remoteAddress);
+    if (authorization === undefined) return { name: block, token: undefined, block };
+    const token = keys.tokenKey(authorization);
+    const account = accountOf(authorization);
+    return { name: ACCOUNTLESS.test(account) ? token : keys.accountKey(account, block), token, block };
+  };
+}
