@@ -17,7 +17,7 @@ const VERDICT_KEYS = ["auth/*"];
 /** Push markers. */
 const ANNOUNCED_KEYS = ["repos/*/announced"];
 /** Finished answers, which may be lost at any time. */
-const ANSWER_KEYS = ["repos/*/cache/answers/*"];
+const ANSWER_KEYS = ["answers/*"];
 /** LFS files, parts of large ones that are not whole yet, and what is to be deleted. */
 const LFS_KEYS = ["lfs/*", "lfs-parts/*", "lfs-sweep.json"];
 /** What is known of a repository's LFS files, and the pointers of its packs. */
@@ -72,16 +72,17 @@ export function grantNoteRefusals(bucket: MirrorBucket, grantee: IGrantable): vo
 
 /** Beside reading: what a server of clones may write. */
 export function grantKeepAnswers(bucket: MirrorBucket, grantee: IGrantable): void {
-  grant(grantee, WRITE_ACTIONS, arns(bucket, ANSWER_KEYS));
+  grant(grantee, ["s3:GetObject", ...WRITE_ACTIONS], arns(bucket, ANSWER_KEYS));
 }
 
 export function grantReadWriteRepositories(bucket: MirrorBucket, grantee: IGrantable): void {
   grantReadRepositories(bucket, grantee);
   grant(grantee, WRITE_ACTIONS, arns(bucket, ["repos/*"]));
+  grantKeepAnswers(bucket, grantee);
   grant(grantee, ["s3:PutObject"], arns(bucket, NAME_KEYS));
   // A project that was renamed is gone through by a sync function as well.
   grant(grantee, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], arns(bucket, RECORD_KEYS));
-  grantRemoveVersions(bucket, grantee, ["repos/*"]);
+  grantRemoveVersions(bucket, grantee, ["repos/*", ...ANSWER_KEYS]);
   // The janitor looks for abandoned uploads.
   grant(grantee, ["s3:ListBucketMultipartUploads"], [bucket.bucketArn]);
 }

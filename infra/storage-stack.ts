@@ -39,6 +39,8 @@ const LIFECYCLE_RULES: LifecycleRule[] = [
   { id: "forget-parts-of-lfs-files", prefix: "lfs-parts/", expiration: Duration.days(7) },
   // A note of a refused answer counts for ten minutes.
   { id: "forget-refusals", prefix: "refused/", expiration: Duration.days(1) },
+  // Syncs remove answers after three days; this is for repositories without a sync.
+  { id: "forget-answers", prefix: "answers/", expiration: Duration.days(30) },
   // A verdict is used for a day at most: the maximum of staleMinutes in lib/settings.ts.
   { id: "forget-verdicts", prefix: "auth/", expiration: Duration.days(2) },
 ];

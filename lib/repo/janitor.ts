@@ -103,7 +103,9 @@ export async function tidyRepository(
     assertNotStopped(signal);
     await store.delete(key);
   });
-  const removedUploads = await store.removeUnfinishedUploads(keys.prefix, nowMs - policy.graceMs);
+  let removedUploads = 0;
+  for (const prefix of [keys.prefix, keys.answerFolder])
+    removedUploads += await store.removeUnfinishedUploads(prefix, nowMs - policy.graceMs);
   // The notes of another janitor are as true, and what they lack is noted again.
   await document
     .write({ ranAt: nowText, unnamed: waiting }, stored)
@@ -115,10 +117,14 @@ export async function tidyRepository(
 /** Only what the mirror itself writes: other keys in the prefix are not the mirror's. */
 async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobInfo[]> {
   const blobs: BlobInfo[] = [];
-  for (const folder of [keys.packFolder, keys.refSnapshotFolder]) {
+  const patterns = {
+    [keys.packFolder]: PACK_NAME,
+    [keys.refSnapshotFolder]: SNAPSHOT_NAME,
+    [keys.formerAnswerFolder]: ANSWER_NAME,
+  };
+  for (const [folder, pattern] of Object.entries(patterns)) {
     for await (const blob of store.list(folder)) {
-      const name = blob.key.slice(folder.length);
-      if (folder === keys.packFolder ? PACK_NAME.test(name) : SNAPSHOT_NAME.test(name)) blobs.push(blob);
+      if (pattern.test(blob.key.slice(folder.length))) blobs.push(blob);
     }
   }
   return blobs;
@@ -127,6 +133,7 @@ async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobIn
 /** The pack, its index and its sidecars. */
 const PACK_NAME = /^pack-([0-9a-f]{40})\.[a-z0-9-]+$/;
 const SNAPSHOT_NAME = /^[0-9a-f]{40,64}$/;
+const ANSWER_NAME = /^[0-9a-f]{64}$/;
 
 /** How long an import may rest before what it has brought counts for nothing. */
 const IMPORT_REST_MS = 7 * 24 * 60 * 60 * 1000;

@@ -45,7 +45,8 @@ export function repositoryKeys(uuid: RepositoryUuid) {
   const lfsTableFolder = `${prefix}lfs/`;
   /** May be deleted at any time. */
   const cacheFolder = `${prefix}cache/`;
-  const answerFolder = `${cacheFolder}answers/`;
+  // A bucket's rule that removes them goes by how keys begin; see infra/storage-stack.ts.
+  const answerFolder = `answers/${uuid}/`;
   /** The JSON documents, whose names are used again: removed, they leave a tombstone (see stored-document.ts). */
   const documents = {
     manifest: `${prefix}manifest.json`,
@@ -83,6 +84,8 @@ export function repositoryKeys(uuid: RepositoryUuid) {
     cacheFolder,
     bundle: (bundleId: string) => `${cacheFolder}bundle-${bundleId}.bundle`,
     answerFolder,
+    /** Where earlier releases kept answers; the janitor removes them. */
+    formerAnswerFolder: `${cacheFolder}answers/`,
     answer: (answerKey: string) => `${answerFolder}${answerKey}`,
   };
 }

@@ -109,7 +109,8 @@ async function purge(store: BlobStore, uuid: RepositoryUuid, written: WrittenRec
   await markFailure(store, written.value.workspace, uuid, false);
   const manifest = await manifestDocument(store, uuid).readForChange();
   const listed: string[] = [];
-  for await (const { key } of store.list(keys.prefix)) listed.push(key);
+  const prefixes = [keys.prefix, keys.answerFolder];
+  for (const prefix of prefixes) for await (const { key } of store.list(prefix)) listed.push(key);
   // A sync begins by changing the record, and ends by changing the manifest.
   if ((await document.readForChange()).version !== written.version)
     throw new VersionConflictError("the repository's record was changed", { key: keys.record });
@@ -118,7 +119,7 @@ async function purge(store: BlobStore, uuid: RepositoryUuid, written: WrittenRec
     if (!keys.documents.includes(key)) await store.delete(key);
     else if (key !== keys.record && key !== keys.manifest) await removeDocument(store, key);
   }
-  await store.removeEarlierVersions?.(keys.prefix);
+  for (const prefix of prefixes) await store.removeEarlierVersions?.(prefix);
   await document.remove(written);
 }
 

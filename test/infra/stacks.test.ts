@@ -116,7 +116,7 @@ describe("the service stack", () => {
       "sqs:SendMessage",
     ]);
     const changing = lines.filter((line) => /^s3:(Put|Delete|Abort)/.test(line));
-    for (const line of changing) expect(line).toMatch(/\/(repos\/\*\/cache\/answers|refused)\/\*/);
+    for (const line of changing) expect(line).toMatch(/\/(answers|refused)\/\*/);
     for (const line of changing) expect(line).not.toMatch(/\/(names|repos|lfs)\/\*(?!\/cache)/);
     expect(lines.filter((line) => line.startsWith("s3:GetObject ")).join()).toMatch(/\/lfs\/\*"/);
   });
@@ -187,7 +187,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/cache\/answers\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Status|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts|answers)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Status|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {

@@ -34,6 +34,7 @@ describe("the storage stack", () => {
             }),
             Match.objectLike({ Prefix: "lfs-parts/", ExpirationInDays: 7, Status: "Enabled" }),
             Match.objectLike({ Prefix: "refused/", ExpirationInDays: 1, Status: "Enabled" }),
+            Match.objectLike({ Prefix: "answers/", ExpirationInDays: 30, Status: "Enabled" }),
             Match.objectLike({ Prefix: "auth/", ExpirationInDays: 2, Status: "Enabled" }),
           ],
         },

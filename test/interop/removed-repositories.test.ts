@@ -52,9 +52,11 @@ async function expectPurged(): Promise<void> {
   for (const key of keys)
     expect(new TextDecoder().decode((await store.read(key)).bytes), key).toBe(TOMBSTONE);
   expect(await readName(store, "acme", "one")).toBeUndefined();
+  expect(await keysOf(store, repositoryKeys(uuid).answerFolder)).toEqual([]);
 }
 
 test("purged, then selected again: it is fetched anew and served", async () => {
+  await store.write(repositoryKeys(uuid).answer("a".repeat(64)), new TextEncoder().encode("an answer"));
   await select({ exclude: ["one"] });
   await round();
   expect(await clocked.rig.serves("acme/one")).toBe("not served");

@@ -12,6 +12,7 @@ import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
+import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
@@ -152,7 +153,7 @@ async function fillStore(folder: string, repository: string): Promise<void> {
 
 /** What an earlier run has kept. */
 async function rmAnswers(store: FsBlobStore): Promise<void> {
-  for await (const { key } of store.list(`repos/${UUID}/cache/`)) await store.delete(key);
+  for await (const { key } of store.list(repositoryKeys(UUID).answerFolder)) await store.delete(key);
 }
 
 /** Text in folders four deep, changed here and there, with a branch of some commits beside each thousand of the main one. */

@@ -104,6 +104,16 @@ test("snapshots of older generations go, the one that is named stays", async () 
   expect(await keys(KEYS.refSnapshotFolder)).toEqual([`ref-snapshots/${refs.snapshotId}`]);
 });
 
+test("answers that an earlier release has kept go, those of this one are not its business", async () => {
+  const answer = "c".repeat(64);
+  await store.write(`${KEYS.formerAnswerFolder}${answer}`, utf8("old"));
+  await store.write(KEYS.answer(answer), utf8("new"));
+  await tidyAfter(0);
+  await tidyAfter(30);
+  expect(await keys(KEYS.formerAnswerFolder)).toEqual([]);
+  expect(await keys(KEYS.answerFolder)).toHaveLength(1);
+});
+
 test("what a writer has written again since it was noted stays for another grace period", async () => {
   await store.write(KEYS.refSnapshot("b".repeat(40)), utf8("old"));
   await tidyAfter(-40);
@@ -160,8 +170,8 @@ test("a run just after another asks for the notes and no more", async () => {
   expect(store.counts()).toMatchObject({ requests: 1, read: 1 });
   store.reset();
   expect(await tidyAfter(1)).toMatchObject({ removedBlobs: 0 });
-  // Notes, two folders, manifest, notes of an import, unfinished uploads, notes again.
-  expect(store.counts()).toMatchObject({ requests: 7 });
+  // Notes, three folders, manifest, notes of an import, unfinished uploads of two folders, notes again.
+  expect(store.counts()).toMatchObject({ requests: 9 });
 });
 
 test("a run removes no more than it may, packs after what belongs to them, and the next goes on", async () => {
