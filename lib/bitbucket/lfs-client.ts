@@ -17,6 +17,7 @@ import {
 export interface LfsDownload {
   /** Where the body begins: 0, if the storage does not send ranges. */
   readonly startBytes: number;
+  /** Each chunk is valid until the next is asked for. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 
@@ -50,7 +51,15 @@ async function openLfsDownload(
       status,
     });
   }
-  return { startBytes, body };
+  return { startBytes, body: freedChunks(body) };
+}
+
+/** Frees each chunk after its use: the collector would let some 64 MB of them add up. */
+async function* freedChunks(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    yield chunk;
+    chunk.buffer.transfer(0);
+  }
 }
 
 interface DownloadOptions extends Pick<LfsBatchOptions, "fetch" | "repositoryUrl"> {

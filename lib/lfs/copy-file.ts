@@ -61,7 +61,7 @@ export async function storeVerified(
   let sizeBytes = 0;
   const upload = await store.startUpload(lfsFileKey(oid));
   try {
-    for await (const chunk of inLargeChunks(chunks)) {
+    for await (const chunk of inLargeChunks(chunks, maxBytes)) {
       assertNotStopped(signal);
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes)
@@ -173,7 +173,8 @@ async function* downloadFrom(
   { primary, signal, idleTimeoutMs = IDLE_TIMEOUT_MS }: CopyFileOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const silence = new AbortController();
-  let timer = setTimeout(() => silence.abort(), idleTimeoutMs);
+  let isSilent = true;
+  const timer = setTimeout(() => isSilent && silence.abort(), idleTimeoutMs);
   try {
     const { body, startBytes } = await primary.open(
       action,
@@ -186,9 +187,10 @@ async function* downloadFrom(
       const skippedBytes = Math.min(chunk.length, Math.max(0, offsetBytes - passedBytes));
       passedBytes += chunk.length;
       // While the store is slow, silence is not the storage's.
-      clearTimeout(timer);
+      isSilent = false;
       if (skippedBytes < chunk.length) yield chunk.subarray(skippedBytes);
-      timer = setTimeout(() => silence.abort(), idleTimeoutMs);
+      isSilent = true;
+      timer.refresh();
     }
   } catch (error) {
     if (error instanceof UpstreamError || signal.aborted) throw error;

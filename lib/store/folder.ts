@@ -27,10 +27,11 @@ export function makeFolder(path: string): Promise<string | undefined> {
   return mkdir(path, { recursive: true, mode: FOLDER_MODE });
 }
 
-/** Flushes what a folder lists. Systems that can't open folders flush them by themselves. */
+/** Flushes what a folder lists, if it is still there. Systems that can't open folders flush them by themselves. */
 export async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
-  const folder = await open(path, "r");
+  const folder = await unlessMissing(open(path, "r"), undefined);
+  if (folder === undefined) return;
   try {
     await folder.sync();
   } finally {

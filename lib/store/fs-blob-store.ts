@@ -25,8 +25,9 @@ import type {
 } from "./blob-store.ts";
 import { assertRange, assertRangeInside, lengthUpToEnd } from "./byte-range.ts";
 import { FileUpload } from "./file-upload.ts";
-import { FILE_MODE, listFiles, makeFolder, syncFolder, unlessMissing } from "./folder.ts";
+import { FILE_MODE, listFiles, makeFolder, unlessMissing } from "./folder.ts";
 import { FolderLock } from "./folder-lock.ts";
+import { FolderSyncs } from "./folder-syncs.ts";
 import { sweepUnfinished, unfinishedName } from "./unfinished-writes.ts";
 
 const STREAM_CHUNK_BYTES = 256 * 1024;
@@ -35,6 +36,7 @@ export class FsBlobStore implements BlobStore {
   readonly #root: string;
   readonly #unfinishedFolder: string;
   readonly #lock: FolderLock;
+  readonly #syncs = new FolderSyncs();
   #swept: Promise<unknown> | undefined;
 
   /** @param rootFolder - Made when first written to. */
@@ -123,7 +125,12 @@ export class FsBlobStore implements BlobStore {
     const path = join(this.#unfinishedFolder, unfinishedName(randomUUID()));
     const file = await open(path, "wx", FILE_MODE);
     return new FileUpload(file, {
-      publish: () => this.#lock.run(() => this.#replace(key, path, file, condition)),
+      publish: async () => {
+        const { version, persisted } = await this.#lock.run(() => this.#replace(key, path, file, condition));
+        // Not under the lock: it takes a disk longer than all else, and many at once hardly longer than one.
+        await persisted;
+        return version;
+      },
       discard: () => unlessMissing(unlink(path), undefined),
     });
   }
@@ -160,7 +167,7 @@ export class FsBlobStore implements BlobStore {
     finishedPath: string,
     finishedFile: FileHandle,
     { ifVersion }: WriteCondition,
-  ): Promise<BlobVersion> {
+  ): Promise<{ readonly version: BlobVersion; readonly persisted: Promise<void> }> {
     const path = join(this.#root, key);
     const current = await unlessMissing(stat(path, { bigint: true }), undefined);
     const currentVersion = current === undefined ? "absent" : versionOf(current);
@@ -170,17 +177,7 @@ export class FsBlobStore implements BlobStore {
     const version = await stampAfter(finishedFile, current?.mtimeNs ?? 0n);
     const topMadeFolder = await makeFolder(dirname(path));
     await rename(finishedPath, path);
-    await this.#syncFolders(dirname(path), topMadeFolder);
-    return version;
-  }
-
-  /** Makes the rename last through a power cut, and with it the folders that were made for it. */
-  async #syncFolders(folder: string, topMadeFolder: string | undefined): Promise<void> {
-    await syncFolder(folder);
-    if (topMadeFolder === undefined) return;
-    for (let made = folder; made.length >= topMadeFolder.length; made = dirname(made)) {
-      await syncFolder(dirname(made));
-    }
+    return { version, persisted: this.#syncs.persist(dirname(path), topMadeFolder) };
   }
 
   /** Under the lock, so that no writer has just made the folder for its file. */

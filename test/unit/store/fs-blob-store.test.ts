@@ -90,6 +90,17 @@ test("a blob is a plain file at its key, and there is nothing else", async () =>
   expect(await readdir(folder)).toEqual([".nearside"]);
 });
 
+test("a folder may be removed with its last blob while another write to it ends", async () => {
+  const store = new FsBlobStore(folder);
+  const writes = Array.from({ length: 200 }, async (_, i) => {
+    const key = `repos/${i % 4}/${i}`;
+    await store.write(key, new Uint8Array(3));
+    await store.delete(key);
+  });
+  await Promise.all(writes);
+  expect(await keysOf(store)).toEqual([]);
+});
+
 test("a store without a folder is empty, and reading does not make it", async () => {
   const missing = join(folder, "missing");
   expect(await keysOf(new FsBlobStore(missing))).toEqual([]);
