@@ -1,9 +1,9 @@
 /** The commands over a bucket, with accounts from SSM, as they are run beside a deployed mirror. */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type SecretServer, startSecretServer } from "../support/aws-front/secret-server.ts";
 import { runCli } from "../support/cli.ts";
 import { git } from "../support/git/run-git.ts";
-import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
 import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 

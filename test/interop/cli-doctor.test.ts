@@ -6,11 +6,11 @@ import type { Finding } from "../../functions/cli/doctor/finding.ts";
 import { StoredMessages } from "../../functions/local/stored-messages.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
+import { startSecretServer } from "../support/aws-front/secret-server.ts";
 import { runCli } from "../support/cli.ts";
 import { OPEN_ACCOUNTS } from "../support/fake-bitbucket/accounts.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
 import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
-import { startSecretServer } from "../support/lambda/secret-server.ts";
 import { startSqsServer } from "../support/queue/sqs-server.ts";
 import { startS3Server } from "../support/s3-server/s3-server.ts";
 

@@ -6,9 +6,9 @@ import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { formatSyncJob } from "../../lib/mirror/sync-job.ts";
 import { queueMessageOf, type RelayEvent } from "../../lib/relay/relay-message.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
+import { type SecretServer, startSecretServer } from "../support/aws-front/secret-server.ts";
 import { runCli } from "../support/cli.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const SECRET = "relay-secret-of-tests-5d1c";

@@ -2,23 +2,19 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
 import { lfsFileKey } from "../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../lib/repo/lfs-rights-table.ts";
 import { StoredLfsRights } from "../../lib/repo/stored-lfs-rights.ts";
-import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
-import { createS3Client } from "../../lib/store/s3-client.ts";
+import { type AwsFront, startAwsFront } from "../support/aws-front/aws-front.ts";
+import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
+import { readStreamedResponse } from "../support/aws-front/streamed-response.ts";
 import { makeCredentialHelper } from "../support/credential-helper.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
 import { MirrorBuilder, OFS_ALL } from "../support/git/mirror-builder.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
-import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
-import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
-import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { nameRepository, reserve } from "../support/named-repository.ts";
 import { expectSilentFsck, listRefs } from "../support/primary.ts";
-import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();
 const LFS_TYPE = "application/vnd.git-lfs+json";
@@ -28,15 +24,16 @@ const INFO_REFS = "info/refs?service=git-upload-pack";
 
 describe.skipIf(runtimeClient === undefined)("the authorizer and the git function together", () => {
   let acme: AcmeWorkspace;
-  let s3Server: S3Server;
-  let gateway: LambdaGateway;
+  let front: AwsFront;
 
   beforeAll(async () => {
     acme = await openAcmeWorkspace();
-    s3Server = await startS3Server({ folder: join(acme.folder, "s3") });
-    const { endpoint, credentials, region, bucketName: bucket } = s3Server;
-    const client = createS3Client({ endpoint, credentials, region });
-    const store = new S3BlobStore({ client, bucket });
+    front = await startAwsFront({
+      runtimeClient: runtimeClient ?? "",
+      folder: acme.folder,
+      settings: { gitUrl: acme.fake.gitUrl },
+    });
+    const { store } = front;
     for (const slug of ["site", "vault"]) {
       const builder = await MirrorBuilder.open(
         store,
@@ -79,18 +76,10 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
       repositories: { ...repositories, "acme/coming": { public: true } },
     });
     await reserve(store, "coming", "01234567-89ab-cdef-0123-456789abcdef", { isPublic: true });
-    client.destroy();
-    gateway = await startDeployedMirror({
-      runtimeClient: runtimeClient ?? "",
-      folder: acme.folder,
-      s3Server,
-      gitUrl: acme.fake.gitUrl,
-    });
   });
 
   afterAll(async () => {
-    await gateway.close();
-    await s3Server.close();
+    await front.close();
     await acme.close();
   });
 
@@ -104,15 +93,11 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
 
   async function ask(path: string, credential?: string): Promise<Response> {
     const headers = { ...(credential !== undefined && { authorization: `Basic ${btoa(credential)}` }) };
-    return fetch(`${gateway.url}${path}`, { headers, redirect: "manual" });
+    return fetch(`${front.url}${path}`, { headers, redirect: "manual" });
   }
 
   test("the status function answers behind the same authorizer", async () => {
-    await using status = await startDeployedMirror({
-      ...{ runtimeClient: runtimeClient ?? "", folder: join(acme.folder, "status"), s3Server },
-      ...{ gitUrl: acme.fake.gitUrl, served: "status" },
-    });
-    const at = (path: string) => fetch(`${status.url}/-/repositories/acme/${path}`);
+    const at = (path: string) => fetch(`${front.url}/-/repositories/acme/${path}`);
     expect(await (await at("site/status")).json()).toMatchObject({ generation: 1 });
     expect((await at("site/wait?ref=refs/heads/main&timeout=0")).status).toBe(200);
     expect((await at("vault/status")).status).toBe(401);
@@ -120,16 +105,16 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
 
   test("a public repository is cloned without a credential", async () => {
     const clone = join(acme.folder, "site-clone");
-    await git(["clone", "--quiet", "--mirror", `${gateway.url}/acme/site.git`, clone]);
+    await git(["clone", "--quiet", "--mirror", `${front.url}/acme/site.git`, clone]);
     expect(await listRefs(clone)).toBe(await listRefs(acme.primary("site")));
   });
 
   test("a private one with a credential, which git is asked for by a header that reaches it", async () => {
     const helper = await makeCredentialHelper(acme.folder, {
-      [new URL(gateway.url).host]: { username: "rita", password: "rita-token" },
+      [new URL(front.url).host]: { username: "rita", password: "rita-token" },
     });
     const clone = join(acme.folder, "vault-clone");
-    await git([...helper.options, "clone", "--quiet", "--mirror", `${gateway.url}/scm/WEB/vault.git`, clone]);
+    await git([...helper.options, "clone", "--quiet", "--mirror", `${front.url}/scm/WEB/vault.git`, clone]);
     expect(await listRefs(clone)).toBe(await listRefs(acme.primary("vault")));
     await expectSilentFsck(clone);
     expect((await helper.takeCalls()).map((call) => call.split(" ")[0])).toEqual(["get", "store"]);
@@ -150,7 +135,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
   test("a credential that the primary does not take is refused in its words", async () => {
     const url = acme
       .gitUrlAs("wanda:wrong", "acme/vault.git")
-      .replace(acme.fake.gitUrl.slice(7), gateway.url.slice(7));
+      .replace(acme.fake.gitUrl.slice(7), front.url.slice(7));
     const { exitCode, stderr } = await tryGit(["ls-remote", url]);
     expect(exitCode).not.toBe(0);
     expect(stderr).toContain("Bitbucket says: Authentication required");
@@ -173,7 +158,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
         size: content.length,
       }));
       const body = JSON.stringify({ operation, objects });
-      return fetch(gateway.url + path, { method: "POST", headers, body, redirect: "manual" });
+      return fetch(front.url + path, { method: "POST", headers, body, redirect: "manual" });
     };
     const answer = await batch("rita:rita-token");
     expect([answer.status, answer.headers.get("content-type")]).toEqual([200, LFS_TYPE]);
@@ -183,7 +168,7 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
     expect(objects[0]).toMatchObject({ authenticated: true, actions: { download: { expires_in: 3540 } } });
     expect(objects[1]).toMatchObject({ error: { code: 404 } });
     const href = objects[0]?.actions?.download.href ?? "";
-    expect(new URL(href).origin).toBe(new URL(s3Server.endpoint).origin);
+    expect(new URL(href).origin).toBe(new URL(front.s3Server.endpoint).origin);
     const file = await fetch(href, { headers: { range: "bytes=4-" } });
     expect([file.status, await file.text()]).toEqual([206, lfsFile.subarray(4).toString()]);
 
@@ -220,25 +205,19 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
   });
 
   test("no credential is in the log of either function", () => {
-    expect(gateway.log()).toContain('"event":"access:decided"');
+    expect(front.log()).toContain('"event":"access:decided"');
     for (const secret of ["rita-token", btoa("rita:rita-token"), "robot-token", btoa("wanda:wrong")]) {
-      expect(gateway.log()).not.toContain(secret);
+      expect(front.log()).not.toContain(secret);
     }
   });
 
   test("without an authorizer before it, the git function serves nothing", async () => {
-    const codeFolder = join(acme.folder, "unguarded");
-    await bundleFunction(FUNCTION_SOURCES.gitHttp, codeFolder);
-    const environment = functionEnvironment({ s3Server, gitUrl: acme.fake.gitUrl });
-    const unguarded = await startLambdaGateway({
-      runtimeClient: runtimeClient ?? "",
-      codeFolder,
-      environment,
-    });
-    try {
-      expect((await fetch(`${unguarded.url}/acme/site.git/${INFO_REFS}`)).status).toBe(500);
-    } finally {
-      await unguarded.close();
-    }
+    const event = {
+      ...{ httpMethod: "GET", path: "/acme/site.git/info/refs", headers: {} },
+      multiValueQueryStringParameters: { service: ["git-upload-pack"] },
+    };
+    const answer = await readStreamedResponse(await front.function("gitHttp").stream(event));
+    expect(answer.statusCode).toBe(500);
+    for await (const _ of answer.body);
   });
 });

@@ -3,24 +3,15 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
-import { ENV } from "../../lib/config.ts";
-import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
-import { createS3Client } from "../../lib/store/s3-client.ts";
-import { deployment } from "../support/deployment.ts";
+import { DeployedAlarms, MetricData, resourceMetric } from "../support/aws-front/alarm-evaluator.ts";
+import { type AwsFront, startAwsFront } from "../support/aws-front/aws-front.ts";
+import type { DeployedFunction } from "../support/aws-front/deployed-function.ts";
+import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { DeployedAlarms, MetricData, resourceMetric } from "../support/lambda/alarm-evaluator.ts";
-import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
-import type { LambdaGateway } from "../support/lambda/lambda-gateway.ts";
-import { type LambdaInvoker, startLambdaInvoker } from "../support/lambda/lambda-invoker.ts";
-import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
-import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
-import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
-import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 import { ACCOUNT_TOKEN } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
@@ -33,26 +24,16 @@ const ROUND_ENDED = /"event":"reconcile:round"/;
 const UUID = stableUuid("repository", "acme/sample");
 
 describe.skipIf(runtimeClient === undefined)("alarms", () => {
-  const alarms = new DeployedAlarms(deployment({ deployment: { metrics: "all" } }).service);
+  let alarms: DeployedAlarms;
   const seen = new Set<string>();
   let folder: TemporaryFolder;
   let primary: string;
   let bitbucket: FakeBitbucket;
-  let s3Server: S3Server;
-  let secretServer: SecretServer;
-  let sqs: SqsServer;
-  let sync: LambdaInvoker;
-  let reconcile: LambdaInvoker;
-  let gateway: LambdaGateway;
-  let environment: Record<string, string>;
+  let front: AwsFront;
+  let sync: DeployedFunction;
+  let reconcile: DeployedFunction;
   let failsPacks = false;
   let cloneCount = 0;
-
-  async function started(name: keyof typeof FUNCTION_SOURCES): Promise<LambdaInvoker> {
-    const codeFolder = join(folder.path, name);
-    await bundleFunction(FUNCTION_SOURCES[name], codeFolder);
-    return startLambdaInvoker({ runtimeClient: runtimeClient ?? "", codeFolder, environment });
-  }
 
   beforeAll(async () => {
     folder = await temporaryFolder();
@@ -66,48 +47,24 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
         repositories: { "acme/sample": { public: true } },
       },
     });
-    s3Server = await startS3Server({
-      folder: join(folder.path, "s3"),
-      intercept(request, response) {
+    front = await startAwsFront({
+      runtimeClient: runtimeClient ?? "",
+      folder: folder.path,
+      settings: { gitUrl: bitbucket.gitUrl, apiUrl: bitbucket.apiUrl, deployment: { metrics: "all" } },
+      interceptS3(request, response) {
         if (!failsPacks || !request.url?.includes("/objects/pack/")) return false;
         response.writeHead(403).end();
         return true;
       },
     });
-    secretServer = await startSecretServer({
-      "/nearside/accounts/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
-    });
-    sqs = await startSqsServer();
-    const { queueUrl } = await sqs.createQueues({ maxReceiveCount: 5 });
-    const url = `${sqs.endpoint}${new URL(queueUrl).pathname}`;
-    environment = {
-      ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
-      [ENV.apiUrl]: bitbucket.apiUrl,
-      [ENV.secretPath]: "/nearside/",
-      [ENV.syncQueueUrl]: url,
-      [ENV.relayQueueUrl]: url,
-      [ENV.lfsQueueUrl]: url,
-      [ENV.mirrorUrl]: "https://mirror.example.com",
-      [ENV.mirrorName]: "Nearside",
-      [ENV.metrics]: "all",
-      AWS_ENDPOINT_URL_SQS: sqs.endpoint,
-      AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
-    };
-    gateway = await startDeployedMirror({
-      runtimeClient: runtimeClient ?? "",
-      folder: folder.path,
-      s3Server,
-      gitUrl: bitbucket.gitUrl,
-      environment: { [ENV.metrics]: "all" },
-    });
-    [sync, reconcile] = await Promise.all([started("sync"), started("reconcile")]);
+    alarms = new DeployedAlarms(front.service);
+    [sync, reconcile] = [front.function("sync"), front.function("reconcile")];
     await pushed();
     expect(await work()).toContain('"event":"sync:published"');
   });
 
   afterAll(async () => {
-    await Promise.all([sync.close(), reconcile.close(), gateway.close()]);
-    await Promise.all([bitbucket.close(), s3Server.close(), secretServer.close(), sqs.close()]);
+    await Promise.all([front.close(), bitbucket.close()]);
     await folder.remove();
   });
 
@@ -153,9 +110,9 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
   }
 
   const cloned = () =>
-    logOf(gateway, ANSWERED, async () => {
+    logOf(front, ANSWERED, async () => {
       const target = join(folder.path, `clone-${cloneCount++}`);
-      await tryGit(["clone", "--quiet", "--bare", "--depth", "2", `${gateway.url}/acme/sample.git`, target]);
+      await tryGit(["clone", "--quiet", "--bare", "--depth", "2", `${front.url}/acme/sample.git`, target]);
     });
 
   const repeated = async (count: number, run: () => Promise<string>): Promise<string> => {
@@ -244,7 +201,7 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
   });
 
   test("a stored file is damaged", async () => {
-    const store = new S3BlobStore({ client: createS3Client(s3Server), bucket: s3Server.bucketName });
+    const { store } = front;
     for await (const { key } of store.list(`repos/${UUID}/objects/pack/`))
       if (key.endsWith(".idx")) await store.write(key, new TextEncoder().encode("no index"));
     await pushed();
@@ -258,11 +215,10 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
   ] as const)(
     "a job of %s that always fails is a dead letter, and one that waits is old",
     async (name, queue, deadLetters, age) => {
-      const consumer = name === "sync" ? sync : await started(name);
+      const consumer = front.function(name);
       const failed = { batchItemFailures: [{ itemIdentifier: "m1" }] };
       for (let tries = alarms.maxReceiveCount(queue); tries > 0; tries--)
         expect(await consumer.invoke(message("not a job"))).toEqual(failed);
-      if (consumer !== sync) await consumer.close();
       const data = await lasting("");
       const metric = "ApproximateNumberOfMessagesVisible";
       const dead = alarms.logicalId("AWS::SQS::Queue", `${queue}DeadLetterQueue`);
@@ -281,10 +237,8 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
   );
 
   test("functions fail, and the authorizer with them, or are throttled", async () => {
-    const webhook = await started("webhook");
     // What is no request makes it throw: its answer ends before it began.
-    await expect(webhook.tryInvoke({})).rejects.toThrow("end of JSON");
-    await webhook.close();
+    await expect(front.function("webhook").invoke({})).rejects.toThrow("end of JSON");
     const data = await lasting("");
     const errors = alarms.logicalId("AWS::Lambda::Function", "WebhookFunction");
     for (let minutes = 1; minutes <= 10; minutes++)

@@ -10,18 +10,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ENV } from "../../lib/config.ts";
 import { LAMBDA_ANSWER_LIMIT } from "../../lib/git-http/large-repositories.ts";
-import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
-import { createS3Client } from "../../lib/store/s3-client.ts";
+import { type AwsFront, startAwsFront } from "../support/aws-front/aws-front.ts";
+import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { MirrorBuilder, OFS_ALL } from "../support/git/mirror-builder.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
-import type { LambdaGateway } from "../support/lambda/lambda-gateway.ts";
-import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { type MirrorProcess, spawnMirror } from "../support/mirror-process.ts";
 import { nameRepository } from "../support/named-repository.ts";
-import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();
 const TIER_KEY = "the key of a tier that is only tested";
@@ -31,9 +27,8 @@ const WHOLE_BYTES = 300_000_000;
 
 describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
   let folder: TemporaryFolder;
-  let s3Server: S3Server;
   let bitbucket: FakeBitbucket;
-  let gateway: LambdaGateway;
+  let front: AwsFront;
   let tierPort: number;
   let tier: MirrorProcess | undefined;
   let repository: string;
@@ -43,26 +38,24 @@ describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
     folder = await temporaryFolder();
     repository = join(folder.path, "primary/acme/large.git");
     await makeRepository(repository);
-    s3Server = await startS3Server({ folder: join(folder.path, "s3") });
-    await publish();
     bitbucket = await startFakeBitbucket({ repositoriesFolder: join(folder.path, "primary") });
     tierPort = await freePort();
-    gateway = await startDeployedMirror({
+    front = await startAwsFront({
       runtimeClient: runtimeClient ?? "",
       folder: folder.path,
-      s3Server,
-      gitUrl: bitbucket.gitUrl,
+      settings: { gitUrl: bitbucket.gitUrl },
       environment: {
         [ENV.streamTierUrl]: `http://127.0.0.1:${tierPort}`,
         [ENV.streamTierKeys]: TIER_KEY,
       },
     });
+    await publish();
     // Seconds, unless the machine is busy.
   }, 600_000);
 
   afterAll(async () => {
-    await Promise.all([gateway.close(), tier?.stop("SIGTERM")]);
-    await Promise.all([s3Server.close(), bitbucket.close()]);
+    await Promise.all([front.close(), tier?.stop("SIGTERM")]);
+    await bitbucket.close();
     await folder.remove();
   });
 
@@ -83,19 +76,16 @@ describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
   }
 
   async function publish(): Promise<void> {
-    const { endpoint, credentials, region, bucketName: bucket } = s3Server;
-    const client = createS3Client({ endpoint, credentials, region });
-    const store = new S3BlobStore({ client, bucket });
+    const { store } = front;
     const builder = await MirrorBuilder.open(store, repository, join(folder.path, "scratch.git"));
     await builder.addPack({ revisions: [], packObjectsOptions: OFS_ALL });
     await builder.publish("acme", "large");
     await nameRepository(store, builder.uuid, {
       ...{ workspace: "acme", slug: "large", projectKey: "WEB", isPrivate: false },
     });
-    client.destroy();
   }
 
-  const url = () => `${gateway.url}/acme/large.git`;
+  const url = () => `${front.url}/acme/large.git`;
 
   async function clone(...options: string[]): Promise<{ exitCode: number; stderr: string; target: string }> {
     const target = join(folder.path, `clone-${++clones}`);
@@ -111,7 +101,7 @@ describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
     const size = await git(["cat-file", "-s", "HEAD:file"], { cwd: target });
     expect(Number(size)).toBe(FITTING_BYTES);
-    expect(gateway.startedProcesses()).toBe(1);
+    expect(front.counts().gitHttp?.cold).toBe(1);
   });
 
   test("one above it is refused with its size, and the next try succeeds at the primary", async () => {
@@ -127,11 +117,11 @@ describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
     expect(second.exitCode).toBe(0);
     expect(await refsOf(second.target)).toBe(await refsOf(repository));
     expect(primaryFetches()).toBeGreaterThan(0);
-    expect(gateway.log()).not.toContain("http:response-cut");
+    expect(front.log()).not.toContain("http:response-cut");
   });
 
   test("is cloned whole from the tier, once it runs", async () => {
-    const { endpoint, region, bucketName, credentials } = s3Server;
+    const { endpoint, region, bucketName, credentials } = front.s3Server;
     const place = ["--store", `s3://${bucketName}`, "--s3-endpoint", endpoint, "--git-url", bitbucket.gitUrl];
     tier = spawnMirror(["--tier", "--port", String(tierPort), ...place], {
       env: {
@@ -157,7 +147,7 @@ describe.skipIf(runtimeClient === undefined)("a repository of 300 MB", () => {
     expect(stdout).toContain('"verdict":"tier-token"');
     // CloudWatch counts it with the functions' own.
     expect(stdout).toMatch(/"Clones":1,.*"Namespace":"Acme"/);
-    expect(stdout + gateway.log()).not.toContain(token);
+    expect(stdout + front.log()).not.toContain(token);
   });
 });
 

@@ -2,22 +2,17 @@ import { createHmac } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bundleFunction, FUNCTION_SOURCES } from "../../infra/bundle.ts";
-import { ENV, WEBHOOK_SECRET_NAME } from "../../lib/config.ts";
+import { ENV } from "../../lib/config.ts";
 import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
 import { workspaceSecret } from "../../lib/webhook/signature.ts";
+import { type AwsFront, startAwsFront } from "../support/aws-front/aws-front.ts";
+import type { DeployedFunction } from "../support/aws-front/deployed-function.ts";
+import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { functionEnvironment, startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
-import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
-import { type LambdaInvoker, startLambdaInvoker } from "../support/lambda/lambda-invoker.ts";
-import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
-import { type SecretServer, startSecretServer } from "../support/lambda/secret-server.ts";
-import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
-import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 import { ACCOUNT_TOKEN, MIRROR_SECRET, searchedTexts } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
@@ -29,15 +24,8 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
   let folder: TemporaryFolder;
   let primary: string;
   let bitbucket: FakeBitbucket;
-  let s3Server: S3Server;
-  let secretServer: SecretServer;
-  let sqs: SqsServer;
-  let relayQueueUrl: string;
-  let lfsQueueUrl: string;
-  let sync: LambdaInvoker;
-  let gateway: LambdaGateway;
-  let webhook: LambdaGateway;
-  let syncQueueUrl: string;
+  let front: AwsFront;
+  let sync: DeployedFunction;
 
   beforeAll(async () => {
     folder = await temporaryFolder();
@@ -51,50 +39,17 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
         repositories: { "acme/sample": { public: true } },
       },
     });
-    s3Server = await startS3Server({ folder: join(folder.path, "s3") });
-    secretServer = await startSecretServer({
-      "/nearside/accounts/bot": JSON.stringify({ email: "bot@example.com", token: ACCOUNT_TOKEN }),
-      [`/nearside/${WEBHOOK_SECRET_NAME}`]: MIRROR_SECRET,
-    });
-    sqs = await startSqsServer();
-    const queue = async () => {
-      const { queueUrl } = await sqs.createQueues({ maxReceiveCount: 5 });
-      return `${sqs.endpoint}${new URL(queueUrl).pathname}`;
-    };
-    [syncQueueUrl, relayQueueUrl, lfsQueueUrl] = await Promise.all([queue(), queue(), queue()]);
-    const environment = {
-      ...functionEnvironment({ s3Server, gitUrl: bitbucket.gitUrl }),
-      [ENV.apiUrl]: bitbucket.apiUrl,
-      [ENV.secretPath]: "/nearside/",
-      [ENV.syncQueueUrl]: syncQueueUrl,
-      [ENV.relayQueueUrl]: relayQueueUrl,
-      [ENV.lfsQueueUrl]: lfsQueueUrl,
-      AWS_ENDPOINT_URL_SQS: sqs.endpoint,
-      AWS_ENDPOINT_URL_SSM: secretServer.endpoint,
-    };
-    const bundled = async (name: "sync" | "webhook") => {
-      const codeFolder = join(folder.path, name);
-      await bundleFunction(FUNCTION_SOURCES[name], codeFolder);
-      return { runtimeClient: runtimeClient ?? "", codeFolder, environment };
-    };
-    sync = await startLambdaInvoker(await bundled("sync"));
-    webhook = await startLambdaGateway(await bundled("webhook"));
-    gateway = await startDeployedMirror({
+    front = await startAwsFront({
       runtimeClient: runtimeClient ?? "",
       folder: folder.path,
-      s3Server,
-      gitUrl: bitbucket.gitUrl,
-      environment: {
-        [ENV.syncQueueUrl]: syncQueueUrl,
-        [ENV.waitSeconds]: String(WAIT_SECONDS),
-        AWS_ENDPOINT_URL_SQS: sqs.endpoint,
-      },
+      settings: { gitUrl: bitbucket.gitUrl, apiUrl: bitbucket.apiUrl },
+      environment: { [ENV.waitSeconds]: String(WAIT_SECONDS) },
     });
+    sync = front.function("sync");
   });
 
   afterAll(async () => {
-    await Promise.all([sync.close(), gateway.close(), webhook.close()]);
-    await Promise.all([bitbucket.close(), s3Server.close(), secretServer.close(), sqs.close()]);
+    await Promise.all([front.close(), bitbucket.close()]);
     await folder.remove();
   });
 
@@ -111,14 +66,16 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
 
   /** What waits for the relay. */
   async function relayed(): Promise<unknown[]> {
-    const messages = (await sqs.takeAll(relayQueueUrl)).map(({ body }) => parseRelayMessage(body));
+    const messages = (await front.sqs.takeAll(front.queues.url("RelayQueue"))).map(({ body }) =>
+      parseRelayMessage(body),
+    );
     for (const { receiver } of messages) expect(receiver).toEqual({ kind: "event-bus" });
     return messages.map(({ event }) => event);
   }
 
   /** What waits for the sync function. */
   async function queued(): Promise<string[]> {
-    return (await sqs.takeAll(syncQueueUrl)).map(({ body }) => body);
+    return (await front.sqs.takeAll(front.queues.url("SyncQueue"))).map(({ body }) => body);
   }
 
   /** As Bitbucket does. */
@@ -128,8 +85,8 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     const body = JSON.stringify({ repository, push: { changes: [] }, sentAt: performance.now() });
     const hmac = createHmac("sha256", workspaceSecret(MIRROR_SECRET, "acme")).update(body).digest("hex");
     const headers = { "x-event-key": "repo:push", "x-hub-signature": `sha256=${hmac}` };
-    const response = await fetch(`${webhook.url}/-/webhooks/acme`, { method: "POST", headers, body });
-    expect(await response.text(), webhook.log()).toMatch(/^queued/);
+    const response = await fetch(`${front.url}/-/webhooks/acme`, { method: "POST", headers, body });
+    expect(await response.text(), front.log()).toMatch(/^queued/);
   }
 
   async function refsOf(repository: string): Promise<string> {
@@ -140,7 +97,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
     const uuid = stableUuid("repository", "acme/sample");
     expect(await sync.invoke(message(jobFor(uuid))), sync.log()).toEqual({ batchItemFailures: [] });
     const clone = join(folder.path, "clone.git");
-    await git(["clone", "--quiet", "--mirror", `${gateway.url}/acme/sample.git`, clone]);
+    await git(["clone", "--quiet", "--mirror", `${front.url}/acme/sample.git`, clone]);
     expect(await refsOf(clone)).toBe(await refsOf(primary));
     expect(sync.log()).toContain('"event":"answers:prepared"');
 
@@ -164,7 +121,7 @@ describe.skipIf(runtimeClient === undefined)("the sync and git-http functions to
 
   test("a listing of refs after the webhook of a push waits for its sync, and requests none", async () => {
     const uuid = stableUuid("repository", "acme/sample");
-    const listed = () => git(["ls-remote", `${gateway.url}/acme/sample.git`, "refs/heads/main"]);
+    const listed = () => git(["ls-remote", `${front.url}/acme/sample.git`, "refs/heads/main"]);
     const before = await git(["rev-parse", "main"], { cwd: primary });
     const commit = await git(["commit-tree", `${before}^{tree}`, "-p", before, "-m", "pushed"], {
       cwd: primary,

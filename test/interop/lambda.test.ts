@@ -1,18 +1,15 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleFunction } from "../../infra/bundle.ts";
-import { S3BlobStore } from "../../lib/store/s3-blob-store.ts";
-import { createS3Client } from "../../lib/store/s3-client.ts";
+import { type AwsFront, startAwsFront } from "../support/aws-front/aws-front.ts";
+import { type FunctionApi, startFunctionApi } from "../support/aws-front/function-api.ts";
+import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { MirrorBuilder } from "../support/git/mirror-builder.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { startDeployedMirror } from "../support/lambda/deployed-mirror.ts";
-import { type LambdaGateway, startLambdaGateway } from "../support/lambda/lambda-gateway.ts";
-import { findRuntimeClient } from "../support/lambda/runtime-client.ts";
 import { nameRepository } from "../support/named-repository.ts";
-import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
 const runtimeClient = findRuntimeClient();
 const MEBIBYTE = 1024 * 1024;
@@ -28,19 +25,17 @@ interface Echo {
 
 describe.skipIf(runtimeClient === undefined)("a bundled function under AWS's runtime client", () => {
   let folder: TemporaryFolder;
-  let gateway: LambdaGateway;
+  let gateway: FunctionApi;
 
   beforeAll(async () => {
     folder = await temporaryFolder();
     await bundleFunction(
-      { entryFile: "test/support/lambda/scripted-function.ts", workerFiles: [] },
-      folder.path,
+      { entryFile: "test/support/aws-front/scripted-function.ts", workerFiles: [] },
+      join(folder.path, "code"),
     );
-    gateway = await startLambdaGateway({
-      runtimeClient: runtimeClient ?? "",
-      codeFolder: folder.path,
-      environment: {},
-      timeoutMs: 7_000,
+    gateway = await startFunctionApi({
+      ...{ runtimeClient: runtimeClient ?? "", codeFolder: join(folder.path, "code") },
+      definition: { timeoutMs: 7_000 },
     });
   });
 
@@ -138,9 +133,8 @@ describe.skipIf(runtimeClient === undefined)("a bundled function under AWS's run
 
 describe.skipIf(runtimeClient === undefined)("the git-http function over S3", () => {
   let folder: TemporaryFolder;
-  let s3Server: S3Server;
   let bitbucket: FakeBitbucket;
-  let gateway: LambdaGateway;
+  let front: AwsFront;
   let sample: string;
   let clones = 0;
 
@@ -151,27 +145,22 @@ describe.skipIf(runtimeClient === undefined)("the git-http function over S3", ()
     for (let age = 1; age <= OLD_BRANCH_COUNT; age++) {
       await git(["branch", `old/${age}`, `main~${age}`], { cwd: sample });
     }
-    s3Server = await startS3Server({ folder: join(folder.path, "s3") });
-    await publishSample();
     bitbucket = await startFakeBitbucket({ repositoriesFolder: join(folder.path, "primary") });
-    gateway = await startDeployedMirror({
+    front = await startAwsFront({
       runtimeClient: runtimeClient ?? "",
       folder: folder.path,
-      s3Server,
-      gitUrl: bitbucket.gitUrl,
+      settings: { gitUrl: bitbucket.gitUrl },
     });
+    await publishSample();
   });
 
   afterAll(async () => {
-    await gateway.close();
-    await Promise.all([s3Server.close(), bitbucket.close()]);
+    await Promise.all([front.close(), bitbucket.close()]);
     await folder.remove();
   });
 
   async function publishSample(): Promise<void> {
-    const { endpoint, credentials, region, bucketName: bucket } = s3Server;
-    const client = createS3Client({ endpoint, credentials, region });
-    const store = new S3BlobStore({ client, bucket });
+    const { store } = front;
     const builder = await MirrorBuilder.open(store, sample, join(folder.path, "scratch.git"));
     await builder.addPack({ revisions: [], packObjectsOptions: ["--all", "--delta-base-offset"] });
     await builder.publish("acme", "sample");
@@ -181,12 +170,11 @@ describe.skipIf(runtimeClient === undefined)("the git-http function over S3", ()
       projectKey: "WEB",
       isPrivate: false,
     });
-    client.destroy();
   }
 
   async function clone(...options: string[]): Promise<string> {
     const target = join(folder.path, `clone-${++clones}`);
-    await git(["clone", "--quiet", ...options, `${gateway.url}/acme/sample.git`, target]);
+    await git(["clone", "--quiet", ...options, `${front.url}/acme/sample.git`, target]);
     await git(["fsck", "--full", "--strict"], { cwd: target });
     return target;
   }
@@ -195,7 +183,7 @@ describe.skipIf(runtimeClient === undefined)("the git-http function over S3", ()
     const target = await clone("--mirror", "-c", `protocol.version=${version}`);
     const refsOf = (cwd: string) => git(["show-ref", "--head", "--dereference"], { cwd });
     expect(await refsOf(target)).toBe(await refsOf(sample));
-    expect(gateway.startedProcesses()).toBe(1);
+    expect(front.counts().gitHttp?.cold).toBe(1);
   });
 
   test("answers a fetch whose request git compresses", async () => {
@@ -213,7 +201,7 @@ describe.skipIf(runtimeClient === undefined)("the git-http function over S3", ()
   });
 
   test("returns git's error for a repository that is not there", async () => {
-    const url = `${gateway.url.replace("://", "://developer:developer@")}/acme/absent.git`;
+    const url = `${front.url.replace("://", "://developer:developer@")}/acme/absent.git`;
     const { exitCode, stderr } = await tryGit(["ls-remote", url]);
     expect(exitCode).not.toBe(0);
     expect(stderr).toContain("not found");

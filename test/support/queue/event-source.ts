@@ -15,6 +15,8 @@ export interface EventSourceOptions {
   }>;
   /** Invocations at a time. */
   readonly concurrency: number;
+  /** Messages of an invocation. Default: one. */
+  readonly batchSize?: number;
 }
 
 export interface EventSource {
@@ -27,33 +29,51 @@ const WAIT_SECONDS = 1;
 
 export function startEventSource(options: EventSourceOptions): EventSource {
   const stop = new AbortController();
-  const pollers = Array.from({ length: options.concurrency }, () => poll(options, stop.signal));
+  const poller = poll(options, stop.signal);
   return {
     drained: () => drained(options),
     async close() {
       stop.abort();
-      await Promise.all(pollers);
+      await poller;
     },
   };
 }
 
-async function poll({ client, queueUrl, handler }: EventSourceOptions, stop: AbortSignal): Promise<void> {
+/** One receives for all: a queue that is empty costs one request a second. */
+async function poll(options: EventSourceOptions, stop: AbortSignal): Promise<void> {
+  const { client, queueUrl, concurrency, batchSize = 1 } = options;
+  const running = new Set<Promise<void>>();
   while (!stop.aborted) {
+    if (running.size >= concurrency) {
+      await Promise.race(running);
+      continue;
+    }
     const { Messages: messages = [] } = await client.send(
       new ReceiveMessageCommand({
         QueueUrl: queueUrl,
-        MaxNumberOfMessages: 1,
+        MaxNumberOfMessages: batchSize,
         WaitTimeSeconds: WAIT_SECONDS,
         MessageSystemAttributeNames: ["All"],
       }),
     );
     if (messages.length === 0) continue;
-    const { batchItemFailures } = await handler({ Records: messages.map(record) });
-    const failed = new Set(batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
-    for (const { MessageId = "", ReceiptHandle } of messages) {
-      if (failed.has(MessageId)) continue;
-      await client.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle }));
-    }
+    const run = handle(messages, options).finally(() => running.delete(run));
+    running.add(run);
+  }
+  await Promise.all(running);
+}
+
+async function handle(
+  messages: readonly Message[],
+  { client, queueUrl, handler }: EventSourceOptions,
+): Promise<void> {
+  const result = await handler({ Records: messages.map(record) }).catch(() => undefined);
+  // The function failed, as its log says: delivered again when the queue's visibility timeout is over.
+  if (result === undefined) return;
+  const failed = new Set(result.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
+  for (const { MessageId = "", ReceiptHandle } of messages) {
+    if (failed.has(MessageId)) continue;
+    await client.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle }));
   }
 }
 

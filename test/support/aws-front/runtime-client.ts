@@ -6,7 +6,7 @@ export function findRuntimeClient(): string | undefined {
   if (entryFile !== undefined && entryFile !== "") return entryFile;
   if (isCi !== undefined && isCi !== "") {
     throw new Error(
-      "NEARSIDE_RIC is not set: run test/support/lambda/install-ric.sh and set it to what that prints",
+      "NEARSIDE_RIC is not set: run test/support/aws-front/install-ric.sh and set it to what that prints",
     );
   }
   return undefined;

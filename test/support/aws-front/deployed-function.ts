@@ -1,0 +1,209 @@
+/**
+ * A Lambda function: as many execution environments as invocations at a time, up to what is reserved for it. An invocation takes an idle
+ * environment, else it starts one. Source: docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html.
+ */
+import type { IncomingMessage } from "node:http";
+import { json } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type ExecutionEnvironment,
+  type FunctionCode,
+  type Outcome,
+  startEnvironment,
+} from "./execution-environment.ts";
+import type { FunctionDefinition } from "./template.ts";
+
+/** Lambda's answer to an invocation: more run at a time than are reserved. */
+export class ThrottledError extends Error {}
+/** The function failed, ended, or ran out of time or memory. */
+export class FunctionError extends Error {}
+
+export interface FunctionCounts {
+  invocations: number;
+  /** Invocations that started an environment. */
+  cold: number;
+  throttled: number;
+  failed: number;
+  /** Invocations that waited for an environment because this machine runs no more at a time. Lambda has no such queue. */
+  queued: number;
+  longestQueuedMs: number;
+  mostAtOnce: number;
+}
+
+export interface DeployedFunctionOptions {
+  readonly definition: FunctionDefinition;
+  /** Called with the first invocation. */
+  readonly code: () => Promise<FunctionCode>;
+  /** Environments that this machine bears; further invocations wait. Default: none waits. */
+  readonly maxEnvironments?: number;
+  /** After which an idle environment is ended. Default: it never is. */
+  readonly idleMs?: number;
+  /** Asynchronous invocations: tries after a failure, and the pause before each. */
+  readonly retries?: { readonly count: number; readonly pauseMs: number };
+}
+
+interface Slot {
+  environment?: ExecutionEnvironment;
+  state: "starting" | "busy" | "responded" | "idle" | "ended";
+  /** Gets the slot when it is idle, or `false` when it has ended. */
+  next?: ((isReady: boolean) => void) | undefined;
+  idleTimer?: NodeJS.Timeout | undefined;
+}
+
+export class DeployedFunction {
+  readonly counts: FunctionCounts = {
+    ...{ invocations: 0, cold: 0, throttled: 0, failed: 0 },
+    ...{ queued: 0, longestQueuedMs: 0, mostAtOnce: 0 },
+  };
+  readonly #options: DeployedFunctionOptions;
+  readonly #slots = new Set<Slot>();
+  /** Each gets an idle environment, or `undefined`: there is room for another one. */
+  readonly #queue: ((slot: Slot | undefined) => void)[] = [];
+  #running = 0;
+  #isClosed = false;
+  #log = "";
+
+  constructor(options: DeployedFunctionOptions) {
+    this.#options = options;
+  }
+
+  get definition(): FunctionDefinition {
+    return this.#options.definition;
+  }
+
+  log(): string {
+    return this.#log;
+  }
+
+  /** @returns The response as it streams in. @throws {ThrottledError | FunctionError} */
+  async stream(event: unknown): Promise<IncomingMessage> {
+    const { reservedConcurrency = Number.POSITIVE_INFINITY } = this.definition;
+    if (this.#running >= reservedConcurrency) {
+      this.counts.throttled += 1;
+      throw new ThrottledError("Rate Exceeded.");
+    }
+    this.#running += 1;
+    this.counts.invocations += 1;
+    this.counts.mostAtOnce = Math.max(this.counts.mostAtOnce, this.#running);
+    try {
+      const outcome = await this.#invoke(event);
+      if (outcome.kind === "failed") throw new FunctionError(outcome.errorMessage);
+      // Until its end: a response that is read slowly keeps the environment.
+      outcome.response.once("close", () => this.#done());
+      return outcome.response;
+    } catch (error) {
+      this.counts.failed += 1;
+      this.#done();
+      throw error;
+    }
+  }
+
+  /** For a function that answers in one piece. @throws {ThrottledError | FunctionError} */
+  async invoke(event: unknown): Promise<unknown> {
+    return json(await this.stream(event));
+  }
+
+  /** As a schedule invokes it. Resolves when it is done or given up. */
+  async invokeAsync(event: unknown): Promise<unknown> {
+    const { count, pauseMs } = this.#options.retries ?? { count: 2, pauseMs: 1000 };
+    for (let failures = 0; ; ) {
+      try {
+        return await this.invoke(event);
+      } catch (error) {
+        if (error instanceof FunctionError && failures++ >= count) throw error;
+        await sleep(pauseMs);
+        if (this.#isClosed) throw error;
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#slots].map(({ environment }) => environment?.end()));
+  }
+
+  async #invoke(event: unknown): Promise<Outcome> {
+    const slot = await this.#acquire();
+    if (slot?.environment === undefined) return { kind: "failed", errorMessage: "Runtime exited" };
+    const outcome = await slot.environment.invoke(event);
+    if (outcome.kind === "responds") outcome.response.once("close", () => respond(slot));
+    return outcome;
+  }
+
+  #done(): void {
+    this.#running -= 1;
+  }
+
+  /** @returns `undefined`: the function does not start. */
+  async #acquire(): Promise<Slot | undefined> {
+    const startedMs = performance.now();
+    for (let waits = 0; ; waits++) {
+      const free = this.#find("idle") ?? this.#find("responded");
+      if (free !== undefined) {
+        if (free.state === "idle") return take(free);
+        // It has sent its response: to wait for it is quicker than another start.
+        if (await new Promise<boolean>((resolve) => (free.next = resolve))) return take(free);
+        continue;
+      }
+      const { maxEnvironments = Number.POSITIVE_INFINITY } = this.#options;
+      if (this.#slots.size < maxEnvironments) return this.#start();
+      if (waits === 0) this.counts.queued += 1;
+      const slot = await new Promise<Slot | undefined>((resolve) => this.#queue.push(resolve));
+      const waitedMs = Math.round(performance.now() - startedMs);
+      this.counts.longestQueuedMs = Math.max(this.counts.longestQueuedMs, waitedMs);
+      if (slot !== undefined) return slot;
+    }
+  }
+
+  #find(state: Slot["state"]): Slot | undefined {
+    return [...this.#slots].find((slot) => slot.state === state && slot.next === undefined);
+  }
+
+  async #start(): Promise<Slot | undefined> {
+    this.counts.cold += 1;
+    const slot: Slot = { state: "starting" };
+    this.#slots.add(slot);
+    const isReady = new Promise<boolean>((resolve) => (slot.next = resolve));
+    slot.environment = await startEnvironment({
+      ...(await this.#options.code()),
+      definition: this.definition,
+      onLog: (text) => (this.#log += text),
+      onReady: () => this.#ready(slot),
+      onEnd: () => this.#ended(slot),
+    });
+    if (this.#isClosed) await slot.environment.end();
+    return (await isReady) ? take(slot) : undefined;
+  }
+
+  #ready(slot: Slot): void {
+    slot.state = "idle";
+    const { next } = slot;
+    slot.next = undefined;
+    if (next !== undefined) next(true);
+    else if (this.#queue.length > 0) this.#queue.shift()?.(take(slot));
+    else this.#expire(slot);
+  }
+
+  #expire(slot: Slot): void {
+    const { idleMs } = this.#options;
+    if (idleMs !== undefined) slot.idleTimer = setTimeout(() => void slot.environment?.end(), idleMs);
+  }
+
+  #ended(slot: Slot): void {
+    slot.state = "ended";
+    clearTimeout(slot.idleTimer);
+    this.#slots.delete(slot);
+    slot.next?.(false);
+    this.#queue.shift()?.(undefined);
+  }
+}
+
+function take(slot: Slot): Slot {
+  clearTimeout(slot.idleTimer);
+  slot.state = "busy";
+  return slot;
+}
+
+function respond(slot: Slot): void {
+  if (slot.state === "busy") slot.state = "responded";
+}
