@@ -3,11 +3,8 @@
  * hardly read are cut, of the caller who holds the most first. A slow reader that reads is never cut, and nobody is while none waits.
  */
 
+import { ReadingPace } from "../reading-pace.ts";
 import type { RequestCaller } from "./request-caller.ts";
-
-/** A reader that has taken less in this time is idle. A slow mobile link takes as much in 2 s. */
-const IDLE_BYTES = 64 * 1024;
-const IDLE_MS = 30_000;
 
 export interface AnswerReader {
   /** Chunks as they are, whose reader is watched meanwhile. */
@@ -19,10 +16,7 @@ export interface AnswerReader {
 interface WatchedReader extends AnswerReader {
   readonly caller: RequestCaller;
   readonly cut: () => void;
-  /** How much longer it may take nothing, as of `givenAtMs`: each byte adds some time, up to `IDLE_MS`. */
-  leftMs: number;
-  /** When it was given what it has not taken yet. Our own work in between does not count. */
-  givenAtMs: number | undefined;
+  readonly pace: ReadingPace;
 }
 
 export class AnswerReaders {
@@ -37,7 +31,7 @@ export class AnswerReaders {
   /** @param cut - Ends the connection: may be called once, after the answer has begun. */
   add(caller: RequestCaller, cut: () => void): AnswerReader {
     const reader: WatchedReader = {
-      ...{ caller, cut, heldBytes: 0, leftMs: IDLE_MS, givenAtMs: undefined },
+      ...{ caller, cut, heldBytes: 0, pace: new ReadingPace(this.#now) },
       watched: (chunks) => this.#watch(reader, chunks),
     };
     return reader;
@@ -48,10 +42,8 @@ export class AnswerReaders {
    * @param onlyOf - A caller, or one of its groups; `undefined`: of all.
    */
   cutIdle(neededBytes: number, onlyOf: string | undefined): void {
-    const nowMs = this.#now();
     const idle = [...this.#readers].filter(
-      ({ caller, leftMs, givenAtMs = nowMs }) =>
-        (onlyOf === undefined || isOf(caller, onlyOf)) && nowMs - givenAtMs > leftMs,
+      ({ caller, pace }) => (onlyOf === undefined || isOf(caller, onlyOf)) && pace.isIdle,
     );
     if (idle.length === 0) return;
     const heldBytesOf = new Map<string, number>();
@@ -59,7 +51,7 @@ export class AnswerReaders {
       heldBytesOf.set(caller.name, (heldBytesOf.get(caller.name) ?? 0) + heldBytes);
     const held = ({ caller }: WatchedReader): number => heldBytesOf.get(caller.name) ?? 0;
     let cutBytes = 0;
-    for (const reader of idle.sort((one, other) => held(other) - held(one) || one.leftMs - other.leftMs)) {
+    for (const reader of idle.sort((one, other) => held(other) - held(one))) {
       if (cutBytes >= neededBytes) return;
       cutBytes += reader.heldBytes;
       this.#readers.delete(reader);
@@ -74,11 +66,9 @@ export class AnswerReaders {
     this.#readers.add(reader);
     try {
       for await (const chunk of chunks) {
-        reader.givenAtMs = this.#now();
+        reader.pace.given();
         yield chunk;
-        const tookMs = this.#now() - reader.givenAtMs;
-        reader.givenAtMs = undefined;
-        reader.leftMs = Math.min(IDLE_MS, reader.leftMs - tookMs + (chunk.length * IDLE_MS) / IDLE_BYTES);
+        reader.pace.taken(chunk.length);
       }
     } finally {
       this.#readers.delete(reader);

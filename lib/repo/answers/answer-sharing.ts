@@ -26,7 +26,10 @@ export interface AnswerSharingOptions {
   readonly budget?: TeeBudget;
   /** See {@link SharedAnswers}. */
   readonly maxBytes?: number | undefined;
+  /** In ms since 1970. */
   readonly now?: () => number;
+  /** For how fast readers read: in ms, a clock that only goes forward. */
+  readonly steadyNow?: () => number;
   /** Called when making or storing an answer fails; the client gets its answer or an error all the same. */
   readonly onFailure?: (error: unknown, key: string) => void;
 }
@@ -40,7 +43,8 @@ const MAX_KEPT_BYTES = 1024 * 1024 * 1024;
 
 /** Equal requests within this time are likely under way together. */
 const REPEATED_MS = 10_000;
-const MAX_ASKED = 1_000;
+const MAX_ASKED = 5_000;
+const MAX_ASKED_OF_CALLER = 50;
 /** How long an answer that is not kept stays at hand after it was made. */
 const LINGER_MS = 1_000;
 const MAX_LINGERING_BYTES = 16 * 1024 * 1024;
@@ -53,6 +57,8 @@ export class AnswerSharing {
   readonly #tasks = new Map<string, AnswerTask>();
   /** Keys of answers that were asked for a short time ago. */
   readonly #asked = new LRUCache<string, true>({ max: MAX_ASKED, ttl: REPEATED_MS });
+  /** How many different ones each caller has asked for. */
+  readonly #askedOf = new LRUCache<string, { count: number }>({ max: MAX_ASKED, ttl: REPEATED_MS });
   /** Look-ups of a stored answer that are under way; each makes the answer if there is none. */
   readonly #looking = new Map<string, Promise<unknown>>();
 
@@ -67,22 +73,26 @@ export class AnswerSharing {
     return {
       maxBytes: this.#options.maxBytes,
       open: (request) => this.#open(answer(request.key), { ...request, owner }),
-      isRepeated: (key) => this.#isRepeated(answer(key)),
+      isRepeated: (key) => this.#isRepeated(answer(key), owner.caller ?? ""),
     };
   }
 
   /** A function has one request at a time. */
-  #isRepeated(blobKey: string): boolean {
+  #isRepeated(blobKey: string, caller: string): boolean {
     if (this.#options.maxKeepingWaitMs !== undefined) return false;
     const isRepeated = this.#asked.has(blobKey);
-    this.#asked.set(blobKey, true);
+    const ofCaller = this.#askedOf.get(caller) ?? { count: 0 };
+    if (ofCaller.count === 0) this.#askedOf.set(caller, ofCaller);
+    if (!isRepeated) ofCaller.count += 1;
+    // What one caller asks for in quick succession must not push out what others ask for.
+    if (ofCaller.count <= MAX_ASKED_OF_CALLER) this.#asked.set(blobKey, true);
     return isRepeated;
   }
 
   async #open(blobKey: string, request: OwnedRequest): Promise<AsyncIterable<AnswerItem> | undefined> {
     for (let mayBeStored = request.isKept; ; ) {
       const task = this.#tasks.get(blobKey);
-      if (task?.isReadable) return task.read(request.signal);
+      if (task?.isReadable) return task.read(request.signal, request.owner.caller);
       const looking = this.#looking.get(blobKey);
       if (looking === undefined) return this.#lookOrMake(blobKey, request, mayBeStored);
       await looking;
@@ -116,14 +126,27 @@ export class AnswerSharing {
   ): Promise<AsyncIterable<AnswerItem> | undefined> {
     const stored = mayBeStored ? await this.#openStored(blobKey, signal) : undefined;
     // Without room each reader makes its own, at its own pace.
-    if (stored !== undefined || make === undefined || this.#budget.isUsedUp) return stored;
-    const task = new AnswerTask(this.#options.temporaryFolder, this.#budget);
+    if (stored !== undefined || make === undefined || !this.#hasRoomFor(owner.caller)) return stored;
+    const { temporaryFolder: folder, steadyNow: now } = this.#options;
+    const task = new AnswerTask({ folder, budget: this.#budget, now });
     this.#tasks.set(blobKey, task);
-    const reading = task.read(signal);
+    const reading = task.read(signal, owner.caller);
     const kept = this.#makeAndKeep(blobKey, task, make, isKept ? owner : undefined);
     const { maxKeepingWaitMs = 0 } = this.#options;
     if (!isKept || (maxKeepingWaitMs === 0 && !endsWhenKept)) return reading;
     return endingAfter(reading, () => (endsWhenKept ? kept : withTimeLimit(kept, maxKeepingWaitMs)));
+  }
+
+  /** If there is no room, ends one answer that is there only for idle readers, of the caller with the most. */
+  #hasRoomFor(caller: string | undefined): boolean {
+    const budget = this.#budget;
+    if (!budget.isUsedUpBy(caller)) return true;
+    const mayEnd = (task: AnswerTask): boolean => task.isIdle && (budget.isUsedUp || task.caller === caller);
+    const [idle] = [...this.#tasks.values()]
+      .filter(mayEnd)
+      .sort((one, other) => budget.bytesOf(other.caller) - budget.bytesOf(one.caller));
+    idle?.cutReaders();
+    return !budget.isUsedUpBy(caller);
   }
 
   /** Never rejects. */

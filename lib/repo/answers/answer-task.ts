@@ -1,7 +1,9 @@
 /** One answer being made: at full speed into a tee buffer, out of which everyone who asks for it reads. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { OverloadedError } from "../../errors.ts";
 import type { AnswerItem } from "../../git/ports.ts";
 import { untilAborted } from "../../git/until-aborted.ts";
+import { ReadingPace } from "../../reading-pace.ts";
 import { type TeeBudget, TeeBuffer } from "./tee-buffer.ts";
 
 /** How far an answer is made ahead of its first reader while the budget of all tee buffers is used up. */
@@ -11,6 +13,21 @@ const LOOK_EVERY_MS = 250;
 
 type State = { readonly kind: "running" | "whole" } | { readonly kind: "failed"; readonly error: unknown };
 
+interface Reader {
+  readonly caller: string | undefined;
+  readonly pace: ReadingPace;
+  readonly leave: () => void;
+  isCut: boolean;
+}
+
+interface AnswerTaskOptions {
+  /** For what is too much for memory. By default the system's. */
+  readonly folder: string | undefined;
+  readonly budget: TeeBudget;
+  /** In ms, a clock that only goes forward. */
+  readonly now?: (() => number) | undefined;
+}
+
 export class AnswerTask {
   readonly #teeBuffer: TeeBuffer;
   readonly #budget: TeeBudget;
@@ -19,17 +36,30 @@ export class AnswerTask {
   readonly #abandoning = new AbortController();
   #state: State = { kind: "running" };
   #progress: { readonly progress: string } | undefined;
-  #readerCount = 0;
+  readonly #now: (() => number) | undefined;
+  /** In the order in which they came: the tee buffer counts to the first. */
+  readonly #readers = new Set<Reader>();
   /** The readers, the work, and who keeps the answer: the tee buffer is there for as long as any of them is. */
   #userCount = 0;
   #change = Promise.withResolvers<void>();
   readonly #unused = Promise.withResolvers<void>();
   #isUnused = false;
 
-  /** @param folder - For what is too much for memory. By default the system's. */
-  constructor(folder: string | undefined, budget: TeeBudget) {
+  constructor({ folder, budget, now }: AnswerTaskOptions) {
     this.#teeBuffer = new TeeBuffer(folder, budget);
     this.#budget = budget;
+    this.#now = now;
+  }
+
+  /** To whom the tee buffer counts. */
+  get caller(): string | undefined {
+    const [first] = this.#readers;
+    return first?.caller;
+  }
+
+  /** Whether it is there only for readers that take next to nothing. */
+  get isIdle(): boolean {
+    return this.#readers.size > 0 && [...this.#readers].every(({ pace }) => pace.isIdle);
   }
 
   /** Whether the work ended because its last reader left. */
@@ -86,20 +116,32 @@ export class AnswerTask {
   /**
    * Everything from the start, as it comes. When the last reader has gone before the end, the work ends.
    * @param signal - Aborts when this reader has gone, even if it never began to read.
+   * @param caller - Who reads.
    */
-  read(signal?: AbortSignal): AsyncGenerator<AnswerItem, void, undefined> {
-    this.#readerCount += 1;
+  read(signal?: AbortSignal, caller?: string): AsyncGenerator<AnswerItem, void, undefined> {
     const leave = this.#use(() => {
-      this.#readerCount -= 1;
-      if (this.#readerCount === 0 && this.#state.kind === "running") this.#abandoning.abort();
+      this.#readers.delete(reader);
+      if (this.#readers.size > 0) this.#teeBuffer.countTo(this.caller);
+      else if (this.#state.kind === "running") this.#abandoning.abort();
     });
+    const reader: Reader = { caller, pace: new ReadingPace(this.#now), leave, isCut: false };
+    this.#readers.add(reader);
+    if (this.#readers.size === 1) this.#teeBuffer.countTo(caller);
     const onGone = (): void => leave();
     if (signal?.aborted) leave();
     else signal?.addEventListener("abort", onGone, { once: true });
-    return this.#items(true, () => {
+    return this.#items(reader, () => {
       signal?.removeEventListener("abort", onGone);
       leave();
     });
+  }
+
+  /** Ends it for all readers, also those that it has not sent everything: for when it is idle. */
+  cutReaders(): void {
+    for (const reader of [...this.#readers]) {
+      reader.isCut = true;
+      reader.leave();
+    }
   }
 
   /** For the writer into the store: it does not count as a reader that keeps the work going. @returns What to call at the end. */
@@ -109,23 +151,29 @@ export class AnswerTask {
 
   /** The bytes alone, while `hold` holds. */
   async *readHeld(): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const item of this.#items(false, () => undefined)) if (item instanceof Uint8Array) yield item;
+    for await (const item of this.#items(undefined, () => undefined))
+      if (item instanceof Uint8Array) yield item;
   }
 
   #mustPause(): boolean {
-    return this.#budget.isUsedUp && this.#teeBuffer.lengthBytes > this.#readBytes + MAX_LEAD_BYTES;
+    return (
+      this.#budget.isUsedUpBy(this.caller) && this.#teeBuffer.lengthBytes > this.#readBytes + MAX_LEAD_BYTES
+    );
   }
 
-  async *#items(isReader: boolean, leave: () => void): AsyncGenerator<AnswerItem, void, undefined> {
+  async *#items(reader: Reader | undefined, leave: () => void): AsyncGenerator<AnswerItem, void, undefined> {
     let offsetBytes = 0;
     let shownProgress: AnswerItem | undefined;
     try {
       for (;;) {
+        if (reader?.isCut) throw new OverloadedError("the answer was read too slowly", { status: 408 });
         if (offsetBytes < this.#teeBuffer.lengthBytes) {
           const bytes = await this.#teeBuffer.read(offsetBytes);
           offsetBytes += bytes.length;
-          if (isReader) this.#readBytes = Math.max(this.#readBytes, offsetBytes);
+          if (reader !== undefined) this.#readBytes = Math.max(this.#readBytes, offsetBytes);
+          reader?.pace.given();
           yield bytes;
+          reader?.pace.taken(bytes.length);
         } else if (this.#progress !== undefined && this.#progress !== shownProgress) {
           shownProgress = this.#progress;
           yield shownProgress;

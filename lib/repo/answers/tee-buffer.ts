@@ -5,12 +5,20 @@
 import { writeFully } from "../../store/file-upload.ts";
 import { openUnnamedFile, type UnnamedFile } from "../../store/unnamed-file.ts";
 
-/** What all tee buffers of a process may use. */
+/** Of what is free: the more others use, the less one caller may. */
+const CALLER_SHARE = 1 / 2;
+
+interface Used {
+  bytes: number;
+  memoryBytes: number;
+}
+
+/** What all tee buffers of a process may use, and of these the ones of one caller. */
 export class TeeBudget {
   readonly #maxBytes: number;
   readonly #maxMemoryBytes: number;
-  #usedBytes = 0;
-  #memoryBytes = 0;
+  readonly #used: Used = { bytes: 0, memoryBytes: 0 };
+  readonly #ofCaller = new Map<string, Used>();
 
   /** @param maxBytes - In memory and files. A function has 512 MB of disk. */
   constructor(maxBytes = 384 * 1024 * 1024, maxMemoryBytes = 32 * 1024 * 1024) {
@@ -20,16 +28,34 @@ export class TeeBudget {
 
   /** Then no further answer is shared, and one that is being made goes no further ahead of its readers. */
   get isUsedUp(): boolean {
-    return this.#usedBytes >= this.#maxBytes;
+    return this.#used.bytes >= this.#maxBytes;
   }
 
-  hasMemoryFor(bytes: number): boolean {
-    return this.#memoryBytes + bytes <= this.#maxMemoryBytes;
+  /** The same for answers of this caller. @param caller - Absent for the mirror itself, which has no limit of its own. */
+  isUsedUpBy(caller: string | undefined): boolean {
+    const freeBytes = this.#maxBytes - this.#used.bytes;
+    return this.isUsedUp || this.bytesOf(caller) > freeBytes * CALLER_SHARE;
   }
 
-  add(bytes: number, memoryBytes: number): void {
-    this.#usedBytes += bytes;
-    this.#memoryBytes += memoryBytes;
+  bytesOf(caller: string | undefined): number {
+    return (caller !== undefined && this.#ofCaller.get(caller)?.bytes) || 0;
+  }
+
+  hasMemoryFor(bytes: number, caller: string | undefined): boolean {
+    const freeBytes = this.#maxMemoryBytes - this.#used.memoryBytes;
+    const ofCaller = (caller !== undefined && this.#ofCaller.get(caller)?.memoryBytes) || 0;
+    return bytes <= freeBytes && ofCaller <= freeBytes * CALLER_SHARE;
+  }
+
+  add(bytes: number, memoryBytes: number, caller: string | undefined): void {
+    const ofCaller = (caller !== undefined && this.#ofCaller.get(caller)) || { bytes: 0, memoryBytes: 0 };
+    for (const used of [this.#used, ofCaller]) {
+      used.bytes += bytes;
+      used.memoryBytes += memoryBytes;
+    }
+    if (caller === undefined) return;
+    if (ofCaller.bytes > 0) this.#ofCaller.set(caller, ofCaller);
+    else this.#ofCaller.delete(caller);
   }
 }
 
@@ -44,12 +70,23 @@ export class TeeBuffer {
   #file: UnnamedFile | undefined;
   #lengthBytes = 0;
   readonly #budget: TeeBudget;
+  #caller: string | undefined;
   #isClosed = false;
 
-  /** @param folder - For the file. By default the system's. */
-  constructor(folder: string | undefined, budget: TeeBudget = new TeeBudget()) {
+  /** @param folder - For the file. By default the system's. @param caller - To whom it counts. */
+  constructor(folder: string | undefined, budget: TeeBudget = new TeeBudget(), caller?: string) {
     this.#folder = folder;
     this.#budget = budget;
+    this.#caller = caller;
+  }
+
+  /** From now on it counts to this one. */
+  countTo(caller: string | undefined): void {
+    if (this.#isClosed || caller === this.#caller) return;
+    const memoryBytes = this.#file === undefined ? this.#lengthBytes : 0;
+    this.#budget.add(-this.#lengthBytes, -memoryBytes, this.#caller);
+    this.#budget.add(this.#lengthBytes, memoryBytes, caller);
+    this.#caller = caller;
   }
 
   get lengthBytes(): number {
@@ -59,18 +96,19 @@ export class TeeBuffer {
   /** One call at a time. @param bytes - Not to be changed afterwards. */
   async append(bytes: Uint8Array): Promise<void> {
     const fits =
-      this.#lengthBytes + bytes.length <= MAX_MEMORY_BYTES && this.#budget.hasMemoryFor(bytes.length);
+      this.#lengthBytes + bytes.length <= MAX_MEMORY_BYTES &&
+      this.#budget.hasMemoryFor(bytes.length, this.#caller);
     if (this.#file === undefined && !fits) {
       const file = await openUnnamedFile(this.#folder);
       await writeFully(file.handle, Buffer.concat(this.#memory), 0);
       this.#file = file;
       this.#memory = [];
-      this.#budget.add(0, -this.#lengthBytes);
+      this.#budget.add(0, -this.#lengthBytes, this.#caller);
     }
     if (this.#file === undefined) this.#memory.push(bytes);
     else await writeFully(this.#file.handle, bytes, this.#lengthBytes);
     this.#lengthBytes += bytes.length;
-    this.#budget.add(bytes.length, this.#file === undefined ? bytes.length : 0);
+    this.#budget.add(bytes.length, this.#file === undefined ? bytes.length : 0, this.#caller);
   }
 
   /** @returns Some bytes from there, at least one. @throws {RangeError} There are none yet. */
@@ -84,8 +122,9 @@ export class TeeBuffer {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.countTo(undefined);
     if (!this.#isClosed)
-      this.#budget.add(-this.#lengthBytes, this.#file === undefined ? -this.#lengthBytes : 0);
+      this.#budget.add(-this.#lengthBytes, this.#file === undefined ? -this.#lengthBytes : 0, undefined);
     this.#isClosed = true;
     this.#memory = [];
     await this.#file?.[Symbol.asyncDispose]();

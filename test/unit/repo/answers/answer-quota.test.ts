@@ -134,7 +134,7 @@ test("answers of readers that do not read stop at the budget, and a reader that 
   const answers = new AnswerSharing({
     store: new CountingBlobStore(new MemoryBlobStore()),
     budget,
-  }).of({ uuid: UUID, packBytes: 0, caller: "a" });
+  }).of({ uuid: UUID, packBytes: 0 });
   const open = (index: number) =>
     answers.open({
       key: key(index),
@@ -158,4 +158,58 @@ test("answers of readers that do not read stop at the budget, and a reader that 
   const sizes = await Promise.all(readers.map((items) => readAll(items)));
   expect(sizes).toEqual(Array(12).fill(20 * MIB));
   expect(budget.isUsedUp).toBe(false);
+});
+
+test("one caller's unread answers leave room to others, and go when nobody reads them", async () => {
+  let steadyMs = 0;
+  const budget = new TeeBudget(16 * MIB, 2 * MIB);
+  const sharing = new AnswerSharing({
+    store: new CountingBlobStore(new MemoryBlobStore()),
+    ...{ budget, steadyNow: () => steadyMs },
+  });
+  const open = (caller: string, index: number, sizeMib = 4) =>
+    sharing.of({ uuid: UUID, packBytes: 0, caller }).open(answerOf(index, sizeMib, false));
+  const unread: AsyncIterator<AnswerItem>[] = [];
+  for (let index = 0; index < 40; index++) {
+    const items = (await open("a", index))?.[Symbol.asyncIterator]();
+    await items?.next();
+    if (items !== undefined) unread.push(items);
+  }
+  await expect.poll(() => budget.isUsedUpBy("a")).toBe(true);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  // A third of all, and what those that were begun are ahead.
+  expect(budget.bytesOf("a")).toBeLessThanOrEqual(12 * MIB);
+  expect(await open("a", 99)).toBeUndefined();
+  // Others share as before: the second one of them makes nothing.
+  const shared = await Promise.all([open("b", 100), open("c", 100)]);
+  expect(await Promise.all(shared.map(readAll))).toEqual([4 * MIB, 4 * MIB]);
+  // Once they are idle they make room, also for their own caller.
+  steadyMs = 31_000;
+  for (let index = 0; index < 40; index++) await open("a", 99);
+  await expect.poll(() => budget.isUsedUpBy("a")).toBe(false);
+  expect(await open("a", 99)).toBeDefined();
+  await expect(unread[0]?.next()).rejects.toMatchObject({ status: 408 });
+});
+
+test("who reads on pays for an answer whose first reader has left", async () => {
+  const budget = new TeeBudget(16 * MIB, 2 * MIB);
+  const sharing = new AnswerSharing({ store: new CountingBlobStore(new MemoryBlobStore()), budget });
+  const open = async (caller: string) =>
+    sharing.of({ uuid: UUID, packBytes: 0, caller }).open(answerOf(1, 3, false));
+  const [first, second] = [await open("a"), await open("b")];
+  const stalled = second?.[Symbol.asyncIterator]();
+  await stalled?.next();
+  await readAll(first);
+  expect([budget.bytesOf("a"), budget.bytesOf("b")]).toEqual([0, 3 * MIB]);
+  await stalled?.return?.();
+  await expect.poll(() => budget.bytesOf("b")).toBe(0);
+});
+
+test("a caller that asks for much pushes out no repetition that others are noticed by", () => {
+  const sharing = new AnswerSharing({ store: new CountingBlobStore(new MemoryBlobStore()) });
+  const asked = (caller: string, index: number) =>
+    sharing.of({ uuid: UUID, packBytes: 0, caller }).isRepeated(key(index));
+  expect(asked("b", 0)).toBe(false);
+  for (let index = 1; index < 20_000; index++) asked("a", index);
+  expect(asked("b", 0)).toBe(true);
 });
