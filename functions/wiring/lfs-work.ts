@@ -24,6 +24,7 @@ export type PlanLfs = (repository: LfsRepository, outcome: JobOutcome) => Promis
 
 /**
  * Has a repository's LFS files looked for after a sync: at once after a publish, or if a person has requested it; else once a day.
+ * For a person also those that are planned already: a process that was stopped has lost its jobs.
  * @returns Never rejects: a plan that is not queued now is due with a later sync.
  */
 export function lfsPlans(store: BlobStore, queue: JobQueue, log: Logger, isAsked = false): PlanLfs {
@@ -44,7 +45,7 @@ export function lfsPlans(store: BlobStore, queue: JobQueue, log: Logger, isAsked
   return async (repository, outcome) => {
     try {
       const eventId = await eventIdOf(repository.uuid, outcome);
-      if (eventId !== undefined) await requestPlan(queue, repository, eventId);
+      if (eventId !== undefined) await requestPlan(queue, repository, eventId, isAsked);
     } catch (error) {
       log.error("lfs:plan-not-queued", { uuid: repository.uuid, ...errorFields(error) });
     }

@@ -21,7 +21,12 @@ const jobSchema = z.discriminatedUnion("kind", [
   /** Deletes files that no repository has a record of. */
   z.object({ kind: z.literal("sweep"), queuedAt: repository.queuedAt }),
   /** Finds out which files are to be copied, and makes jobs of that. */
-  z.object({ kind: z.literal("plan"), ...repository }),
+  z.object({
+    kind: z.literal("plan"),
+    ...repository,
+    /** Also of what is planned already. */
+    isAsked: z.optional(z.boolean()),
+  }),
   /** Looks for pointers in packs whose pointers are not known, then plans. */
   z.object({ kind: z.literal("find"), ...repository }),
   /** Copies these files, as far as the repository has pointers to them. */
@@ -59,13 +64,18 @@ export interface LfsRepository {
   readonly uuid: string;
 }
 
-/** Has a repository's pointers looked through. @param eventId - A repeated one is dropped. */
+/**
+ * Has a repository's pointers looked through. @param eventId - A repeated one is dropped.
+ * @param isAsked - Whether files that are planned already are planned again.
+ */
 export async function requestPlan(
   queue: JobQueue,
   { workspace, uuid }: LfsRepository,
   eventId: string,
+  isAsked?: boolean,
 ): Promise<void> {
-  const job: LfsPlanJob = { kind: "plan", workspace, uuid, queuedAt: new Date().toISOString() };
+  const queuedAt = new Date().toISOString();
+  const job: LfsPlanJob = { kind: "plan", workspace, uuid, queuedAt, ...(isAsked && { isAsked }) };
   await queue.send([{ groupId: uuid, dedupId: `plan-${uuid}-${eventId}`, body: JSON.stringify(job) }]);
 }
 
@@ -123,7 +133,7 @@ export async function requeueJob(queue: JobQueue, job: LfsJob): Promise<void> {
   if (job.kind === "copy") await queue.send([copyMessage(job, again)]);
   else if (job.kind === "sweep") await requestSweep(queue);
   else if (job.kind === "find") await requestFind(queue, job, again);
-  else await requestPlan(queue, job, again);
+  else await requestPlan(queue, job, again, job.isAsked);
 }
 
 function copyMessage(job: LfsCopyJob, again: string): QueueMessage {

@@ -50,7 +50,12 @@ export async function planCopies(
   const stored = new StoredLfsRights(storage.store, job.uuid);
   const rights = await readRights(stored, log);
   const nowMs = now();
-  const survey = await surveyFiles(found, rights, { ...options, policy, nowMs });
+  const survey = await surveyFiles(found, rights, {
+    ...options,
+    policy,
+    nowMs,
+    isAsked: job.isAsked ?? false,
+  });
   const { pointers, pointerBytes, due } = survey;
   const fresh = await filesOf(survey.fresh, found, policy);
   for (let at = 0; at < fresh.length; at += PLANNED_AT_ONCE)

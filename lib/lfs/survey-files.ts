@@ -41,6 +41,8 @@ export interface SurveyOptions {
   /** Pointers to larger files are passed over. */
   readonly maxFileBytes: number;
   readonly nowMs: number;
+  /** Whether what is planned already is planned again: the process that had its jobs may be gone. */
+  readonly isAsked?: boolean;
 }
 
 /** Of one plan. */
@@ -56,7 +58,7 @@ const DUE_EVERY_MS = 20 * 60 * 60 * 1000;
 export async function surveyFiles(
   { repository, packs }: RepositoryPointers,
   { document, tables }: LfsRights,
-  { policy, maxFileBytes, nowMs }: SurveyOptions,
+  { policy, maxFileBytes, nowMs, isAsked = false }: SurveyOptions,
 ): Promise<Survey> {
   const isSame = document.plannedFor === policy && document.plannedRefs === repository.manifest.refs.sha256;
   // A ref may have moved to a commit that was here before.
@@ -67,7 +69,7 @@ export async function surveyFiles(
   const newestFirst = tables.toReversed();
   const all = [...newestFirst, ...known.map(({ pointers }) => pointers)].map(({ records }) => records);
   const fresh = new SurveyedPointers();
-  const due = new DueSurvey(tables, document.duePlannedAt, nowMs);
+  const due = new DueSurvey(tables, { plannedAt: document.duePlannedAt, nowMs, isAsked });
   let pointers = 0;
   let pointerBytes = 0;
   let hasUnpointed = false;
@@ -108,17 +110,26 @@ class DueSurvey implements DueFiles {
   readonly isSurveyed: boolean;
   readonly #maxFiles: number;
   readonly #nowSeconds: number;
+  readonly #isAsked: boolean;
 
-  constructor(tables: readonly RightsTable[], plannedAt: string | undefined, nowMs: number) {
+  constructor(
+    tables: readonly RightsTable[],
+    { plannedAt, nowMs, isAsked }: { plannedAt: string | undefined; nowMs: number; isAsked: boolean },
+  ) {
     const records = tables.reduce((sum, { records }) => sum + records.count, 0);
     const sinceMs = nowMs - Date.parse(plannedAt ?? "1970-01-01");
     this.isSurveyed = records <= MIN_MAX_DUE || sinceMs >= DUE_EVERY_MS;
     this.#maxFiles = this.isSurveyed ? Math.max(MIN_MAX_DUE, Math.ceil(records / PLANS_FOR_ALL)) : 0;
     this.#nowSeconds = nowMs / 1000;
+    this.#isAsked = isAsked;
   }
 
   add(record: LfsRecord): void {
     const { oid, sizeBytes, state, seconds } = record;
+    if (this.#isAsked && state === LFS_STATE.pending) {
+      this.again.push({ oid, sizeBytes, state });
+      return;
+    }
     if (this.confirmations.length + this.again.length >= this.#maxFiles) return;
     const isStored = state === LFS_STATE.stored;
     if (isStored ? !isConfirmationDue(record, this.#nowSeconds) : seconds > this.#nowSeconds) return;

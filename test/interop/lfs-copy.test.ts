@@ -60,7 +60,11 @@ test("nearside sync copies files, and says how many", async () => {
   primary.fake.lfs.reset();
   const excluded = await runSync("--lfs-repositories", "*,!acme/sam*");
   expect(JSON.parse(excluded.stdout)).toMatchObject({ lfs: { files: 0 } });
+  // What a run has not done is no longer any process's job.
+  const again = await runSync();
+  expect([again.exitCode, JSON.parse(again.stdout)]).toMatchObject([0, { lfs: { files: 1, bytes: 100 } }]);
 });
+
 test("doctor checks one file at Bitbucket, in the store and at its link", async () => {
   const { gitUrl, apiUrl } = primary.fake;
   const s3 = await startS3Server({ folder: join(primary.folder, "s3") });

@@ -21,6 +21,7 @@ export interface MirrorAnnouncement {
 }
 
 export interface MirrorProcess {
+  readonly pid: number;
   /** Resolves when it has printed its line of JSON; rejects if it ends before. */
   announced(): Promise<MirrorAnnouncement>;
   /** Resolves when standard output holds a match; rejects if the process ends before. */
@@ -39,11 +40,14 @@ export interface MirrorProcess {
 export interface MirrorProcessOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A program and its arguments, which becomes the one that the others name. */
+  readonly through?: readonly string[];
 }
 
 export function spawnMirror(args: readonly string[], options: MirrorProcessOptions = {}): MirrorProcess {
   const { PATH = "" } = process.env;
-  const child = spawn(process.execPath, [PROGRAM, "serve", ...args], {
+  const [command = "", ...others] = [...(options.through ?? []), process.execPath, PROGRAM, "serve", ...args];
+  const child = spawn(command, others, {
     cwd: options.cwd,
     env: { PATH, ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -87,6 +91,10 @@ class RunningMirror implements MirrorProcess {
         this.#wake();
       });
     });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   async announced(): Promise<MirrorAnnouncement> {
