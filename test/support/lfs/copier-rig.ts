@@ -37,13 +37,16 @@ export interface CopierRig {
 export function copierRig(
   primary: Primary,
   store: BlobStore,
-  options: Partial<Pick<LfsCopyOptions, "maxFileBytes" | "signal" | "staging" | "now">> = {},
+  options: Partial<Pick<LfsCopyOptions, "maxFileBytes" | "signal" | "staging" | "now">> & {
+    /** To the primary's LFS side. */
+    readonly fetch?: typeof fetch;
+  } = {},
 ): CopierRig {
   const sync = syncRig(primary, store);
   const messages: QueueMessage[] = [];
   const queue: JobQueue = { send: async (added) => void messages.push(...added) };
   const lfs = lfsClient({
-    fetch,
+    fetch: options.fetch ?? fetch,
     repositoryUrl: `${primary.fake.gitUrl}/acme/sample.git`,
     agent: "nearside/test",
   });

@@ -129,6 +129,11 @@ describe("a file that is not here", () => {
     expect(rig.queued).toEqual([[atPrimary]]);
   });
 
+  test("is that whatever size its pointer says", async () => {
+    const { json } = await rig.download([{ oid: atPrimary, size: 1 }]);
+    expect(json.objects).toMatchObject([{ oid: atPrimary, size: 500, actions: { download: {} } }]);
+  });
+
   test("is linked once it was copied", async () => {
     const late = await rig.copier.addFile("c.bin", randomBytes(300));
     await rig.copier.sync.sync();

@@ -57,12 +57,19 @@ test("a job, and so a batch, has at most 100 files", async () => {
 });
 
 describe("a file that is not right, or not whole, is never visible", () => {
-  test("wrong bytes", async () => {
-    const oid = await rig.addFile("a.bin", randomBytes(300_000));
+  test("wrong bytes, until there are others a day later", async () => {
+    let nowMs = Date.now();
+    const clocked = copierRig(primary, store, { now: () => nowMs });
+    const oid = await clocked.addFile("a.bin", randomBytes(300_000));
     lfs().misbehave({ wrongBytes: true });
-    await rig.run();
-    expect(await rig.storedOids()).toEqual([]);
-    expect(await rig.record(oid)).toMatchObject({ state: LFS_STATE.postponed, tries: 1 });
+    await clocked.run();
+    expect(await clocked.storedOids()).toEqual([]);
+    expect(await clocked.record(oid)).toMatchObject({ state: LFS_STATE.postponed, tries: 1 });
+    lfs().reset();
+    nowMs += 25 * 60 * 60 * 1000;
+    await clocked.run();
+    expect(await clocked.storedOids()).toEqual([oid]);
+    await clocked.sync.close();
   });
 
   test("a storage that fails: the job fails, and another try brings it", async () => {
@@ -102,6 +109,19 @@ describe("a file that is not right, or not whole, is never visible", () => {
     await rig.run();
     expect(await rig.storedOids()).toEqual([oid]);
     expect(lfs().batches).toHaveLength(2);
+  });
+
+  test("a link that expires half-way: the rest comes by a new one", async () => {
+    const oid = await rig.addFile("a.bin", randomBytes(900_000));
+    lfs().misbehave({ linkSeconds: 0.2, bytesPerSecond: 1_000_000, cutAfterBytes: 300_000 });
+    await rig.run();
+    expect(await rig.storedOids()).toEqual([oid]);
+    expect(lfs().batches.length).toBeGreaterThan(1);
+    const { transfers } = lfs();
+    expect(transfers.map(({ status }) => status)).toContain(403);
+    const starts = transfers.map(({ range }) => Number(/\d+/.exec(range ?? "0")?.[0]));
+    expect(starts).toEqual(starts.toSorted((a, b) => a - b));
+    expect(starts.at(-1)).toBeGreaterThan(0);
   });
 
   test("a file that the storage has lost is asked for rarely, and fails no job", async () => {

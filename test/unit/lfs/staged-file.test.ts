@@ -3,7 +3,6 @@ import { createHash, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
 import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
-import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
@@ -212,67 +211,4 @@ test("a store whose seventh part fails", async () => {
   await rig.runJobs();
   await expectDone();
   expect(lfs().transfers).toHaveLength(2);
-});
-
-const NOT_STAGED = { ...STAGING, aboveBytes: 1_000_000 };
-
-describe.each([
-  ["before", "in parts", STAGING, 30],
-  ["after", "in parts", STAGING, 30],
-  ["before", "at once", NOT_STAGED, 10],
-  ["after", "at once", NOT_STAGED, 10],
-] as const)("a process that is killed %s a call of the store, copying %s", (moment, _, staging, least) => {
-  beforeEach(async () => {
-    await rig.sync.close();
-    rig = copierRig(primary, store, { staging });
-  });
-
-  test("leaves nothing wrong, whichever call it is, and the next run heals it", async () => {
-    await rig.sync.sync();
-    let killedCalls = 0;
-    for (let isKilled = true; isKilled; killedCalls++) {
-      await queueCopy();
-      isKilled = await runKilled(moment, killedCalls + 1);
-      await expectRight();
-      await rig.runJobs();
-      await expectDone();
-      for (const prefix of [
-        "lfs/",
-        repositoryKeys(RIG_UUID).lfsTableFolder,
-        repositoryKeys(RIG_UUID).lfsRights,
-      ])
-        for (const key of await keysOf(store, prefix)) await store.delete(key);
-    }
-    expect(killedCalls).toBeGreaterThan(least);
-  });
-
-  /** @returns Whether it made so many calls, and so was killed. */
-  async function runKilled(when: "before" | "after", killedAtCall: number): Promise<boolean> {
-    let calls = 0;
-    let isDead = false;
-    const fail = () => {
-      throw new Error("killed");
-    };
-    faults.before = () => {
-      if (isDead || (++calls === killedAtCall && when === "before")) {
-        isDead = true;
-        fail();
-      }
-      return undefined;
-    };
-    faults.after = () => {
-      if (calls >= killedAtCall) {
-        isDead = true;
-        fail();
-      }
-    };
-    try {
-      await rig.runJobs();
-    } catch (error) {
-      expect(String(error)).toContain("killed");
-    }
-    delete faults.before;
-    delete faults.after;
-    return isDead;
-  }
 });
