@@ -73,15 +73,18 @@ describe.skipIf(isMissing)("git-lfs with a credential", () => {
       cwd: clone,
     });
 
-  test("asks the helper for it once, and keeps it", async () => {
-    await prepare("rita", TOKENS.rita);
-    await forget();
-    const { exitCode, stderr } = await fetchFiles();
-    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
-    const host = new URL(mirror.url()).host;
-    expect((await helper.takeCalls()).filter((call) => !call.startsWith("store"))).toEqual([`get ${host}`]);
-    expect(mirror.fake.lfs.batches).toMatchObject([{ caller: "rita", status: 200 }]);
-  });
+  test.each(["false", "true"])(
+    "asks the helper for it once, and keeps it: useHttpPath %s",
+    async (usesPath) => {
+      await prepare("rita", TOKENS.rita);
+      await forget();
+      const { exitCode, stderr } = await fetchFiles("-c", `credential.useHttpPath=${usesPath}`);
+      expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+      const host = new URL(mirror.url()).host;
+      expect((await helper.takeCalls()).filter((call) => !call.startsWith("store"))).toEqual([`get ${host}`]);
+      expect(mirror.fake.lfs.batches).toMatchObject([{ caller: "rita", status: 200 }]);
+    },
+  );
 
   test("a token that may only read is refused the push with 403, and stays in the helper", async () => {
     await prepare("rita", TOKENS.rita, ["rita", TOKENS.rita]);
@@ -100,7 +103,7 @@ describe.skipIf(isMissing)("git-lfs with a credential", () => {
   });
 
   test.each(["in the configuration", "in the address", "in a helper that gives the same one each time"])(
-    "a wrong one %s ends within five requests",
+    "a wrong one %s ends within ten seconds and five requests",
     async (place) => {
       await prepare("wanda", "wrong-secret-0000");
       await forget();
@@ -109,7 +112,9 @@ describe.skipIf(isMissing)("git-lfs with a credential", () => {
       const address = `remote.origin.url=http://wanda:wrong-secret-0000@${host}/acme/vault.git`;
       const options =
         { "in the configuration": ["-c", header], "in the address": ["-c", address] }[place] ?? [];
+      const startedMs = performance.now();
       const { exitCode, stderr } = await fetchFiles(...options);
+      expect(performance.now() - startedMs).toBeLessThan(10_000);
       const reason = /rejected a moment ago|credentials|Authentication required/i;
       expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringMatching(reason) });
       expect(requests().length).toBeGreaterThan(0);

@@ -1,7 +1,7 @@
 /** Real git-lfs against `nearside serve`, whose files are in a folder: downloads come from the mirror, everything else reaches the primary. */
 import { createHash, randomBytes } from "node:crypto";
 import fs, { existsSync } from "node:fs";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import isomorphicGit from "isomorphic-git";
 import http from "isomorphic-git/http/node";
@@ -9,7 +9,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { lfsFileKey } from "../../lib/repo/layout.ts";
 import { GIT_CLIENTS } from "../support/clients/git-client.ts";
 import { type CredentialHelper, makeCredentialHelper } from "../support/credential-helper.ts";
+import { OPEN_ACCOUNTS } from "../support/fake-bitbucket/accounts.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
+import { lfsClientsAt, lfsClone } from "../support/lfs/lfs-clone.ts";
 import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../support/primary.ts";
 
@@ -71,45 +73,10 @@ describe.skipIf(isMissing)("git-lfs", () => {
     }, WAITING);
   }
 
-  async function cloneOf(address: string, ...options: string[]) {
-    const path = primary.newPath();
-    const env = { GIT_LFS_SKIP_SMUDGE: "1" };
-    const credentials = helper.options;
-    await git([...credentials, "clone", "--quiet", ...options, address, path], { env });
-    const run = (...args: string[]) => git([...credentials, ...args], { cwd: path, env });
-    const attempt = (...args: string[]) => tryGit([...credentials, ...args], { cwd: path, env });
-    await run("lfs", "install", "--local");
-    return {
-      path,
-      run,
-      attempt,
-      lfs: (...args: string[]) => run("lfs", ...args),
-      read: (file: string) => readFile(join(path, file)),
-      async commit(files: Record<string, Uint8Array>) {
-        for (const [name, content] of Object.entries(files)) await writeFile(join(path, name), content);
-        await run("add", "--all");
-        await run("commit", "--quiet", "--message=Files");
-      },
-      /** Forgets what it has downloaded. */
-      async forget() {
-        await rm(join(path, ".git/lfs/objects"), { recursive: true, force: true });
-      },
-      async objects() {
-        const files = await readdir(join(path, ".git/lfs/objects"), { recursive: true }).catch(() => []);
-        return files.flatMap((file) => /[0-9a-f]{64}$/.exec(file)?.[0] ?? []).toSorted();
-      },
-    };
-  }
+  const cloneOf = (address: string, ...options: string[]) =>
+    lfsClone({ path: primary.newPath(), address, credentials: helper.options, options });
 
-  /** Batches and transfers of clients, not of the mirror's own copier, that reached the primary and its storage. */
-  function clientsAtPrimary() {
-    const { batches, transfers } = primary.fake.lfs;
-    return {
-      batches: batches.map(({ operation }) => operation),
-      transfers: transfers.filter(({ headers }) => String(headers["user-agent"]).startsWith("git-lfs"))
-        .length,
-    };
-  }
+  const clientsAtPrimary = () => lfsClientsAt(primary);
 
   test("clones, and has the files of the mirror; the primary hears nothing of it", async () => {
     const path = primary.newPath();
@@ -177,9 +144,14 @@ describe.skipIf(isMissing)("git-lfs", () => {
     async (verify) => {
       const clone = await cloneOf(url);
       if (verify !== "unset") await clone.run("config", "lfs.locksverify", verify);
+      primary.fake.lfs.misbehave({ verifies: true });
       const content = randomBytes(20_000);
       await clone.commit({ "new.bin": content });
-      await clone.run("push", "--quiet", "origin", `HEAD:refs/heads/by-mirror-${verify}`);
+      const push = ["push", "--quiet", "origin", `HEAD:refs/heads/by-mirror-${verify}`];
+      const { exitCode, stderr } = await clone.attempt(...push);
+      // Bitbucket has no locks, which git-lfs takes well whatever it is set to.
+      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+      expect(primary.fake.lfs.verified).toEqual([oidOf(content)]);
       expect(await primary.git("cat-file", "-t", `by-mirror-${verify}:new.bin`)).toBe("blob");
       expect(clientsAtPrimary()).toMatchObject({ batches: expect.arrayContaining(["upload"]), transfers: 1 });
       expect((await helper.takeCalls()).filter((call) => call.startsWith("erase"))).toEqual([]);
@@ -209,6 +181,40 @@ describe.skipIf(isMissing)("git-lfs", () => {
     expect(await clone.lfs("locks")).toBe("");
   });
 
+  test.each([
+    ["true", 1],
+    ["false", 0],
+  ])("a file that another has locked, locksverify %s: the push ends with %i", async (verify, expected) => {
+    primary.fake.lfs.misbehave({ locks: true });
+    const other = { name: "other", token: "other", rights: { "*": "write" as const } };
+    primary.fake.controls.replaceAccounts({
+      ...OPEN_ACCOUNTS,
+      callers: [...(OPEN_ACCOUNTS.callers ?? []), other],
+    });
+    const locks = `${primary.fake.gitUrl}/acme/sample.git/info/lfs/locks`;
+    const post = async (path: string, body: object) => {
+      const headers = { authorization: `Basic ${btoa("other:other")}` };
+      const response = await fetch(`${locks}${path}`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify(body),
+      });
+      return ((await response.json()) as { lock: { id: string } }).lock.id;
+    };
+    const id = await post("", { path: "1.bin" });
+    const clone = await cloneOf(url);
+    await clone.run("config", "lfs.locksverify", verify);
+    await clone.commit({ "1.bin": randomBytes(30_000) });
+    const branch = `refs/heads/locked-${verify}`;
+    const { exitCode, stderr } = await clone.attempt("push", "--quiet", "origin", `HEAD:${branch}`);
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: expected });
+    if (expected === 1) expect(stderr).toContain("Cannot update locked files");
+    const pushed = await primary.git("for-each-ref", "--format=%(refname)", branch);
+    expect(pushed).toBe(expected === 1 ? "" : branch);
+    await post(`/${encodeURIComponent(id)}/unlock`, { force: true });
+    primary.fake.controls.replaceAccounts(OPEN_ACCOUNTS);
+  });
+
   test("migrates files of the history, and pushes them", async () => {
     const clone = await cloneOf(url);
     await clone.lfs("migrate", "import", "--yes", "--include=*.txt", "--include-ref=refs/heads/main");
@@ -223,6 +229,11 @@ describe.skipIf(isMissing)("git-lfs", () => {
     const author = await cloneOf(url);
     await author.commit(Object.fromEntries(contents.map((content, i) => [`many-${i}.bin`, content])));
     await author.run("push", "--quiet", "origin", "HEAD:refs/heads/many");
+    expect(await primary.git("rev-parse", "many")).toBe(await author.run("rev-parse", "HEAD"));
+    const stored = await readdir(join(primary.repository, "lfs/objects"), { recursive: true });
+    expect(stored).toEqual(
+      expect.arrayContaining(contents.map((content) => expect.stringContaining(oidOf(content)))),
+    );
     const reader = await cloneOf(url, "--branch=many");
     await reader.lfs("pull");
     for (const [i, content] of contents.entries())
@@ -268,6 +279,14 @@ describe.skipIf(isMissing)("git-lfs", () => {
     expect(await readFile(join(dir, "1.bin"), "utf8")).toContain(
       `oid sha256:${oidOf(tips[1] as Uint8Array)}`,
     );
+  });
+
+  test("while the primary is slow: what is stored comes at the mirror's speed", async () => {
+    primary.fake.lfs.misbehave({ bytesPerSecond: 1000, batchDelayMs: 60_000 });
+    const clone = await cloneOf(url);
+    await clone.lfs("pull");
+    expect(await clone.read("2.bin")).toEqual(tips[2]);
+    expect(clientsAtPrimary()).toEqual({ batches: [], transfers: 0 });
   });
 
   test("while the primary is away: what is stored is served", async () => {

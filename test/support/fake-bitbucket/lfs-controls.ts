@@ -10,6 +10,8 @@ const faultsSchema = z.strictObject({
   saysExpiry: z.boolean(),
   /** Whether there are locks; Bitbucket Cloud has none. */
   locks: z.boolean(),
+  /** Whether uploads are to be confirmed: by a request to an address of its own. */
+  verifies: z.boolean(),
   /** Answer each batch with this status; null: don't. */
   batchStatus: z.number().int().min(400).max(599).nullable(),
   /** With that status; null: without `Retry-After`. */
@@ -41,6 +43,7 @@ const NO_FAULTS: LfsFaults = {
   linkSeconds: 300,
   saysExpiry: true,
   locks: false,
+  verifies: false,
   batchStatus: null,
   batchRetryAfterSeconds: null,
   batchDelayMs: 0,
@@ -76,6 +79,8 @@ export interface LfsTransferRecord {
 export class LfsControls {
   readonly batches: LfsBatchRecord[] = [];
   readonly transfers: LfsTransferRecord[] = [];
+  /** Oids of uploads that clients have confirmed. */
+  readonly verified: string[] = [];
   #faults: LfsFaults = NO_FAULTS;
 
   get faults(): LfsFaults {
@@ -92,6 +97,7 @@ export class LfsControls {
     this.#faults = NO_FAULTS;
     this.batches.length = 0;
     this.transfers.length = 0;
+    this.verified.length = 0;
   }
 
   /** The faults for one transfer that has just come in. */

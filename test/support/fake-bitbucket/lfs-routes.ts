@@ -11,7 +11,7 @@ import { admit } from "./git-access.ts";
 import type { LfsBatchRecord } from "./lfs-controls.ts";
 import type { Json } from "./shapes.ts";
 
-const LFS_PATH = /^\/([^/]+)\/([^/]+)\.git\/info\/lfs\/(objects\/batch|locks(?:\/.+)?)$/;
+const LFS_PATH = /^\/([^/]+)\/([^/]+)\.git\/info\/lfs\/(objects\/batch|objects\/verify|locks(?:\/.+)?)$/;
 const LFS_TYPE = "application/vnd.git-lfs+json";
 const MEDIA_ADAPTER = "bitbucket-media-api";
 
@@ -43,6 +43,7 @@ export class LfsRoutes {
     if (workspace === undefined || slug === undefined || endpoint === undefined) return false;
     const place = { workspace: decodeURIComponent(workspace), slug: decodeURIComponent(slug) };
     if (endpoint === "objects/batch") await this.#batch(exchange, place);
+    else if (endpoint === "objects/verify") await this.#verify(exchange, place);
     else await this.#lock(exchange, place, endpoint);
     return true;
   }
@@ -72,13 +73,41 @@ export class LfsRoutes {
     const access = await admit(this.#fake, exchange, { ...place, service });
     if ("refusal" in access) return reply(asLfs(access.refusal));
     if (access.caller !== undefined) record.caller = access.caller.name;
-    return reply(lfsAnswer(200, await this.#answerBatch(access.repository.folder, parsed.data)));
+    const { host, authorization } = exchange.request.headers;
+    // With `authenticated`, git-lfs adds no credential by itself.
+    const verify = {
+      href: `http://${host}${exchange.url.pathname.replace(/batch$/, "verify")}`,
+      ...(authorization !== undefined && { header: { authorization } }),
+    };
+    return reply(lfsAnswer(200, await this.#answerBatch(access.repository.folder, parsed.data, verify)));
   }
 
-  async #answerBatch(folder: string, { operation, transfers, objects }: LfsBatch): Promise<Json> {
+  async #verify(
+    exchange: Exchange,
+    place: { readonly workspace: string; readonly slug: string },
+  ): Promise<void> {
+    const { oid, size } = z
+      .object({ oid: z.string(), size: z.number() })
+      .parse(await readJson(exchange.request));
+    const access = await admit(this.#fake, exchange, { ...place, service: "git-receive-pack" });
+    if ("refusal" in access) return answer(exchange, asLfs(access.refusal));
+    const { controls, storage } = this.#fake.lfs;
+    const isThere = (await storage.sizeOf(access.repository.folder, oid)) === size;
+    if (isThere) controls.verified.push(oid);
+    return answer(
+      exchange,
+      isThere ? lfsAnswer(200, {}) : lfsAnswer(404, { message: "Object does not exist" }),
+    );
+  }
+
+  async #answerBatch(
+    folder: string,
+    { operation, transfers, objects }: LfsBatch,
+    verify: Json,
+  ): Promise<Json> {
     const { leftOut } = this.#fake.lfs.controls.faults;
     const named = objects.filter(({ oid }) => !leftOut.includes(oid));
-    const described = named.map((object) => this.#describe(folder, operation, object));
+    const described = named.map((object) => this.#describe(folder, operation, object, verify));
     const transfer = transfers.includes(MEDIA_ADAPTER) ? MEDIA_ADAPTER : "basic";
     return { transfer, objects: await Promise.all(described) };
   }
@@ -87,6 +116,7 @@ export class LfsRoutes {
     folder: string,
     operation: "download" | "upload",
     { oid, size }: LfsBatch["objects"][number],
+    verify: Json,
   ): Promise<Json> {
     const { controls, storage } = this.#fake.lfs;
     const error = controls.faults.objectErrors[oid];
@@ -98,7 +128,9 @@ export class LfsRoutes {
     // What is there already need not be uploaded.
     if (operation === "upload" && storedSize !== undefined) return { oid, size };
     const action = { ...storage.action(operation, folder, oid) } as Json;
-    const entry = { oid, size: storedSize ?? size, authenticated: true, actions: { [operation]: action } };
+    const isVerified = operation === "upload" && controls.faults.verifies;
+    const actions = { [operation]: action, ...(isVerified && { verify }) };
+    const entry = { oid, size: storedSize ?? size, authenticated: true, actions };
     return { ...entry, ...controls.faults.objectChanges[oid] };
   }
 
