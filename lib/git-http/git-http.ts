@@ -16,7 +16,7 @@ import {
 } from "../git/upload-pack/capabilities.ts";
 import { DEFAULT_REQUEST_LIMITS, type RequestLimits } from "../git/upload-pack/fetch-request.ts";
 import { type NewerSource, uploadPack } from "../git/upload-pack/upload-pack.ts";
-import { WorkSlices } from "../git/work-slices.ts";
+import { WorkSlices, workOwner } from "../git/work-slices.ts";
 import { errorResponse, notFoundResponse, textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import { serverUrlOf } from "../http/server-url.ts";
@@ -179,10 +179,10 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     if (service === "status") return answerStatus(source, options.readState);
     if (service === "wait") return answerWait(source, request, () => newer("missing"));
     const measured = new MeasuredAnswer(request, options.log, startedMs);
-    const response =
+    const response = await workOwner.run(caller.name, () =>
       service === "info-refs"
-        ? await advertise(source, request, identity, newer)
-        : await load.serve(servedRequest(request, caller, options.log), (admitted) =>
+        ? advertise(source, request, identity, newer)
+        : load.serve(servedRequest(request, caller, options.log), (admitted) =>
             answerUploadPack(
               forCaller(source),
               request,
@@ -199,7 +199,8 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
               },
               decision,
             ),
-          );
+          ),
+    );
     return {
       ...response,
       headers: { ...response.headers, ...verifiedHeaders(served), ...staleHeaders(decision) },
@@ -359,8 +360,8 @@ const COPIED_BYTES_A_STEP = 500;
 /** Joins short lines that are at hand, so that a list of refs is not sent in a write for each. Pauses for others. */
 async function* batched(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  slices = new WorkSlices(),
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const slices = new WorkSlices();
   if (Symbol.asyncIterator in chunks) {
     for await (const chunk of chunks) {
       // Many readers at a time pull what is at hand: together they would hold the event loop.

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { StoppedError } from "../../../lib/errors.ts";
-import { EventLoopTurns, type Turns, WorkSlices } from "../../../lib/git/work-slices.ts";
+import { EventLoopTurns, type Turns, WorkSlices, workOwner } from "../../../lib/git/work-slices.ts";
 
 /** Each turn has room for so many steps. */
 function shortTurns(turnSteps: number, onTurn: () => void = () => undefined): Turns {
@@ -70,15 +70,49 @@ test("one waiter continues a turn of the event loop, in the order of their calls
     if (left > 0) setImmediate(others, left - 1);
   };
   setImmediate(others, 2);
-  await Promise.all(["a", "b", "c"].map((name) => turns.next(0).then(() => seen.push(name))));
+  await Promise.all(["a", "b", "c"].map((name) => turns.next({ pauseCount: 0 }).then(() => seen.push(name))));
   expect(seen).toEqual(["others", "a", "others", "b", "others", "c"]);
 });
 
 test("work that has paused often waits for shorter work, but not without end", async () => {
   const turns = new EventLoopTurns();
   const seen: string[] = [];
-  const waits = Array.from({ length: 4 }, (_, n) => turns.next(50).then(() => seen.push(`long ${n}`)));
-  waits.push(...Array.from({ length: 6 }, (_, n) => turns.next(0).then(() => seen.push(`short ${n}`))));
+  const waits = Array.from({ length: 4 }, (_, n) =>
+    turns.next({ pauseCount: 50 }).then(() => seen.push(`long ${n}`)),
+  );
+  waits.push(
+    ...Array.from({ length: 6 }, (_, n) => turns.next({ pauseCount: 0 }).then(() => seen.push(`short ${n}`))),
+  );
   await Promise.all(waits);
   expect(seen.slice(0, 6)).toEqual(["short 0", "short 1", "short 2", "long 0", "short 3", "short 4"]);
+});
+
+test("one owner's many long works leave most turns to another one, however much that has", async () => {
+  const turns = new EventLoopTurns();
+  const seen: string[] = [];
+  const work = async (owner: string, turnCount: number) => {
+    for (let pauseCount = 0; pauseCount < turnCount; pauseCount++) {
+      await turns.next({ owner, pauseCount });
+      seen.push(owner);
+    }
+  };
+  const busy = Promise.all(Array.from({ length: 40 }, () => work("busy", 50)));
+  while (seen.length < 400) await turns.next({ owner: "busy", pauseCount: 9 });
+  const from = seen.length;
+  await work("other", 60);
+  const others = seen.slice(from).filter((owner) => owner === "busy").length;
+  expect(others).toBeGreaterThanOrEqual(15);
+  expect(others).toBeLessThanOrEqual(30);
+  await busy;
+  // Both get turns when both have had as many.
+  expect(seen.filter((owner) => owner === "busy")).toHaveLength(2_000);
+});
+
+test("work counts to whom it is begun for", async () => {
+  const owners: (string | undefined)[] = [];
+  const turns: Turns = { spend: () => true, next: async ({ owner }) => void owners.push(owner) };
+  const slices = workOwner.run("a", () => new WorkSlices({ turns }));
+  await workOwner.run("b", () => slices.spend(1));
+  await new WorkSlices({ turns }).spend(1);
+  expect(owners).toEqual(["a", undefined]);
 });
