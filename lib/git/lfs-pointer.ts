@@ -4,10 +4,12 @@
  */
 import { startsWith } from "./byte-text.ts";
 
-export interface LfsPointer {
-  /** SHA-256 of the file: 64 hex digits, lower case. */
+/** Bytes of a pointer in a record: the file's SHA-256, then its size as the pointer says, big-endian. */
+export const LFS_POINTER_BYTES = { oid: 32, size: 6 } as const;
+
+interface LfsPointer {
+  /** 64 hex digits, lower case. */
   readonly oid: string;
-  /** As the pointer says. */
   readonly sizeBytes: number;
 }
 
@@ -34,13 +36,26 @@ const VERSION_START = new TextEncoder().encode("version ");
 const EXTENSION_START = new TextEncoder().encode("ext-");
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Of the blob `bytes[start..end)`. @returns `undefined` if it is none. */
-export function parseLfsPointer(bytes: Uint8Array, start: number, end: number): LfsPointer | undefined {
+/**
+ * Looks whether the blob `bytes[start..end)` is a pointer, and if so writes it to `record`, from `at` on.
+ * Without any object for a usual pointer: a repository may have as many as it has files.
+ */
+export function writeLfsPointer(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  record: Uint8Array,
+  at: number,
+): boolean {
   const lengthBytes = end - start;
-  if (lengthBytes < MIN_BYTES || lengthBytes > MAX_BYTES) return undefined;
-  const usual = parseUsual(bytes, start, end);
-  if (usual !== undefined) return usual;
-  return mayBePointer(bytes, start, end) ? parseText(utf8.decode(bytes.subarray(start, end))) : undefined;
+  if (lengthBytes < MIN_BYTES || lengthBytes > MAX_BYTES) return false;
+  if (writeUsual(bytes, start, end, record, at)) return true;
+  if (!mayBePointer(bytes, start, end)) return false;
+  const pointer = parseText(utf8.decode(bytes.subarray(start, end)));
+  if (pointer === undefined) return false;
+  record.set(Buffer.from(pointer.oid, "hex"), at);
+  writeSize(pointer.sizeBytes, record, at + LFS_POINTER_BYTES.oid);
+  return true;
 }
 
 const USUAL_START = new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\noid sha256:");
@@ -48,31 +63,45 @@ const USUAL_SIZE = new TextEncoder().encode("\nsize ");
 const OID_DIGITS = 64;
 const MAX_USUAL_SIZE_DIGITS = 14;
 
-/** A pointer as git-lfs itself writes them, without a text of its lines. @returns `undefined` for what is to be looked at closely. */
-function parseUsual(bytes: Uint8Array, start: number, end: number): LfsPointer | undefined {
+const NO_DIGIT = 0x80;
+/** Of a character's code. */
+const HEX_VALUES = new Uint8Array(256).fill(NO_DIGIT);
+for (const [value, digit] of Array.from("0123456789abcdef").entries())
+  HEX_VALUES[digit.charCodeAt(0)] = value;
+
+/** @returns False for what is no pointer as git-lfs itself writes them. Then `record` is undefined. */
+function writeUsual(bytes: Uint8Array, start: number, end: number, record: Uint8Array, at: number): boolean {
   const oidStart = start + USUAL_START.length;
   const oidEnd = oidStart + OID_DIGITS;
   const sizeStart = oidEnd + USUAL_SIZE.length;
   const sizeEnd = bytes[end - 1] === 0x0a ? end - 1 : end;
-  if (sizeEnd <= sizeStart || sizeEnd > sizeStart + MAX_USUAL_SIZE_DIGITS) return undefined;
+  if (sizeEnd <= sizeStart || sizeEnd > sizeStart + MAX_USUAL_SIZE_DIGITS) return false;
   if (!startsWith(bytes, start, end, USUAL_START) || !startsWith(bytes, oidEnd, end, USUAL_SIZE))
-    return undefined;
-  for (let at = oidStart; at < oidEnd; at++) {
-    const byte = bytes[at] as number;
-    if (!isDigit(byte) && (byte < 0x61 || byte > 0x66)) return undefined;
+    return false;
+  let seen = 0;
+  for (let i = 0; i < LFS_POINTER_BYTES.oid; i++) {
+    const high = HEX_VALUES[bytes[oidStart + 2 * i] as number] as number;
+    const low = HEX_VALUES[bytes[oidStart + 2 * i + 1] as number] as number;
+    seen |= high | low;
+    record[at + i] = (high << 4) | low;
   }
   let sizeBytes = 0;
-  for (let at = sizeStart; at < sizeEnd; at++) {
-    const byte = bytes[at] as number;
-    if (!isDigit(byte)) return undefined;
-    sizeBytes = sizeBytes * 10 + byte - 0x30;
+  for (let i = sizeStart; i < sizeEnd; i++) {
+    const digit = (bytes[i] as number) - 0x30;
+    if (digit < 0 || digit > 9) return false;
+    sizeBytes = sizeBytes * 10 + digit;
   }
-  if (sizeBytes === 0) return undefined;
-  return { oid: utf8.decode(bytes.subarray(oidStart, oidEnd)), sizeBytes };
+  if ((seen & NO_DIGIT) !== 0 || sizeBytes === 0) return false;
+  writeSize(sizeBytes, record, at + LFS_POINTER_BYTES.oid);
+  return true;
 }
 
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
+function writeSize(sizeBytes: number, record: Uint8Array, at: number): void {
+  let rest = sizeBytes;
+  for (let i = at + LFS_POINTER_BYTES.size - 1; i >= at; i--) {
+    record[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
 }
 
 /** Nearly every blob ends here: no text is made of it. */

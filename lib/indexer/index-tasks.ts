@@ -4,7 +4,7 @@ import type { ScannedEntries } from "../git/pack/entry-columns.ts";
 import { EntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import { EntryInflater } from "../git/pack/inflate.ts";
-import { LfsPointerCollector } from "../git/pack/lfs-pointers.ts";
+import { type CollectedPointers, LfsPointerCollector } from "../git/pack/lfs-pointers.ts";
 import type { PackLimits } from "../git/pack/limits.ts";
 import { ObjectArena } from "../git/pack/object-arena.ts";
 import { ObjectIdSet } from "../git/pack/object-id-set.ts";
@@ -90,8 +90,8 @@ export class IndexTasks {
     return introduce(task, this.#resolverOf(task));
   }
 
-  /** Hands over the pointers of git-lfs that were seen, as `LfsPointerCollector` takes them. */
-  takeLfsPointers(): Uint8Array {
+  /** Hands over the pointers of git-lfs that were seen. */
+  takeLfsPointers(): CollectedPointers {
     return this.#lfsPointers.take();
   }
 

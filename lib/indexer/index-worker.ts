@@ -15,7 +15,7 @@ port.on("message", ({ name, task }: TaskMessage) => {
   try {
     const result = runTask(tasks, name, task);
     reply = { ok: true, result };
-    if (result !== undefined) moved = buffersOf(result);
+    moved = buffersOf(result);
   } catch (error) {
     reply = { ok: false, error: describeError(error) };
   }
@@ -23,9 +23,7 @@ port.on("message", ({ name, task }: TaskMessage) => {
 });
 
 /** Moved instead of copied: they are most of what a thread holds. */
-function buffersOf(columns: object): ArrayBuffer[] {
-  return Object.values(columns).flatMap((column: unknown) => {
-    if (ArrayBuffer.isView(column)) return column.buffer instanceof ArrayBuffer ? [column.buffer] : [];
-    return typeof column === "object" && column !== null ? buffersOf(column) : [];
-  });
+function buffersOf(value: unknown): ArrayBuffer[] {
+  if (ArrayBuffer.isView(value)) return value.buffer instanceof ArrayBuffer ? [value.buffer] : [];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(buffersOf) : [];
 }

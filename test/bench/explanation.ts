@@ -29,6 +29,8 @@ Rows of git-lfs, which need no --repo, and nginx with a server of batches in Nod
   lfs-pull           git lfs fetch of 1,000 files of 100 KB and one of 1 GB: of the whole client
   lfs-pull-small     of 3,000 files of 1 KB
   lfs-sync           first sync of 3,000 LFS files up to 1 MB and one of 1 GB from a fake Bitbucket; in git's place git lfs fetch
+Row of the indexer, which needs no --repo:
+  lfs-index          a pack of 50,000 pointers of git-lfs gets its index; in git's place the same of 50,000 other blobs of that size
 
 Both sides run in turns. Each has a warm-up run first, in which the results of both are checked: a client ends with the same.
 A ratio is the mirror's median over git's, so below 1 the mirror is better.

@@ -2,6 +2,7 @@
 import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
 import { lfsBatchRow } from "./lfs-batch.ts";
+import { LFS_INDEX_ROW } from "./lfs-index.ts";
 import { lfsPullRow } from "./lfs-pull.ts";
 import { lfsSyncRow } from "./lfs-sync.ts";
 import { measurePushVisible } from "./push-visible.ts";
@@ -103,4 +104,5 @@ export const ROWS: readonly Row[] = [
     { count: 1, sizeBytes: 2 ** 30 },
   ]),
   lfsPullRow("lfs-pull-small", [{ count: 3_000, sizeBytes: 1_000 }], { throughput: 0.9 }),
+  LFS_INDEX_ROW,
 ];

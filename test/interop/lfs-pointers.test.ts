@@ -5,10 +5,9 @@ import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { parseLfsPointer } from "../../lib/git/lfs-pointer.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
-import { NOT_POINTERS, POINTERS } from "../support/lfs/pointer-texts.ts";
+import { NOT_POINTERS, POINTERS, readPointer } from "../support/lfs/pointer-texts.ts";
 
 const isMissing = (await tryGit(["lfs", "version"])).exitCode !== 0;
 // In CI nothing is left out.
@@ -59,7 +58,7 @@ describe.skipIf(isMissing)("git-lfs", () => {
 
   test.each([...POINTERS, ...NOT_POINTERS])("takes it as we do: $name", ({ name, text }) => {
     const bytes = Buffer.from(text(oidOf(name)));
-    const isPointer = parseLfsPointer(bytes, 0, bytes.length) !== undefined;
+    const isPointer = readPointer(bytes, 0, bytes.length) !== undefined;
     expect(asked.has(oidOf(name))).toBe(isPointer);
   });
 });

@@ -3,9 +3,10 @@
  * without an object for each. Repositories have a million of them, so long work leaves the event loop to others.
  */
 import { createHash } from "node:crypto";
+import { LFS_POINTER_BYTES } from "../lfs-pointer.ts";
 import { WorkSlices } from "../work-slices.ts";
 
-export const LFS_OID_BYTES = 32;
+export const LFS_OID_BYTES = LFS_POINTER_BYTES.oid;
 /** Of an oid so many bytes are compared as a number first. */
 const PREFIX_BYTES = 6;
 
@@ -82,22 +83,21 @@ export async function sortedRows(
   const slices = new WorkSlices();
   const { count } = records;
   const prefixes = new Float64Array(count);
+  const compare = (left: number, right: number): number =>
+    (prefixes[left] as number) - (prefixes[right] as number) ||
+    records.compareOid(left, records, right) ||
+    compareEqual(left, right) ||
+    left - right;
   let rows = new Uint32Array(count);
-  for (let row = 0; row < count; row++) {
-    prefixes[row] = records.prefixAt(row);
-    rows[row] = row;
-    if (row % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
+  for (let start = 0; start < count; start += RUN_ROWS) {
+    const end = Math.min(count, start + RUN_ROWS);
+    for (let row = start; row < end; row++) prefixes[row] = records.prefixAt(row);
+    sortRun(rows, start, end, { prefixes, compare });
+    await slices.spend(RUN_ROWS / RECORDS_PER_STEP);
   }
-  const isAfter = (left: number, right: number): boolean => {
-    const difference =
-      (prefixes[left] as number) - (prefixes[right] as number) ||
-      records.compareOid(left, records, right) ||
-      compareEqual(left, right);
-    return difference > 0;
-  };
   let merged = new Uint32Array(count);
   // Runs of doubling length are merged: unlike the runtime's sort, it can pause.
-  for (let runLength = 1; runLength < count; runLength *= 2) {
+  for (let runLength = RUN_ROWS; runLength < count; runLength *= 2) {
     let left = 0;
     let right = 0;
     let leftEnd = 0;
@@ -110,13 +110,45 @@ export async function sortedRows(
         rightEnd = Math.min(count, at + 2 * runLength);
       }
       const isRight =
-        left === leftEnd || (right < rightEnd && isAfter(rows[left] as number, rows[right] as number));
+        left === leftEnd || (right < rightEnd && compare(rows[left] as number, rows[right] as number) > 0);
       merged[at] = rows[isRight ? right++ : left++] as number;
       if (at % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
     }
     [rows, merged] = [merged, rows];
   }
   return rows;
+}
+
+/** So many numbers are the rows of a run. */
+const RUN_ROWS = 2 ** 14;
+/** Of a prefix the part that fits into a number with a row. */
+const KEY_DIVISOR = 2 ** (8 * PREFIX_BYTES - (53 - Math.log2(RUN_ROWS)));
+
+/** Sorts rows `start` to `end` into `rows`: as numbers, which is a tenth of the work of comparing records. */
+function sortRun(
+  rows: Uint32Array,
+  start: number,
+  end: number,
+  {
+    prefixes,
+    compare,
+  }: { readonly prefixes: Float64Array; readonly compare: (left: number, right: number) => number },
+): void {
+  const keys = new Float64Array(end - start);
+  for (let row = start; row < end; row++)
+    keys[row - start] = Math.floor((prefixes[row] as number) / KEY_DIVISOR) * RUN_ROWS + (row - start);
+  keys.sort();
+  let equalFrom = start;
+  for (let at = start; at < end; at++) {
+    const key = keys[at - start] as number;
+    rows[at] = start + (key % RUN_ROWS);
+    const isEqual =
+      at > start && Math.floor(key / RUN_ROWS) === Math.floor((keys[at - start - 1] as number) / RUN_ROWS);
+    if (isEqual) continue;
+    if (at - equalFrom > 1) rows.subarray(equalFrom, at).sort(compare);
+    equalFrom = at;
+  }
+  if (end - equalFrom > 1) rows.subarray(equalFrom, end).sort(compare);
 }
 
 /**
@@ -174,7 +206,10 @@ export async function eachOid(
   }
 }
 
-/** Copies records in the order of `rows` to `target`, from `at` on. @returns Where the last one ends. */
+/**
+ * Copies records in the order of `rows` to `target`, from `at` on. Both, and the records, are multiples of 4 bytes.
+ * @returns Where the last one ends.
+ */
 export async function copyRecords(
   records: OidRecords,
   rows: Uint32Array,
@@ -182,15 +217,31 @@ export async function copyRecords(
   at: number,
 ): Promise<number> {
   const slices = new WorkSlices();
-  const { bytes, recordBytes } = records;
-  let end = at;
-  for (const [i, row] of rows.entries()) {
-    const start = records.startOf(row);
-    bytes.copy(target, end, start, start + recordBytes);
-    end += recordBytes;
-    if (i % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
+  const { recordBytes } = records;
+  const [from, to] = [wordsOf(records.bytes), wordsOf(target)];
+  const recordWords = recordBytes / WORD_BYTES;
+  for (let row = 0; row < rows.length; row += RECORDS_AT_ONCE) {
+    const starts = rows.subarray(row, row + RECORDS_AT_ONCE).map((one) => records.startOf(one) / WORD_BYTES);
+    gather(from, starts, recordWords, to.subarray(at / WORD_BYTES + row * recordWords));
+    await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
   }
-  return end;
+  return at + rows.length * recordBytes;
+}
+
+const WORD_BYTES = 4;
+
+function wordsOf({ buffer, byteOffset, length }: Buffer): Int32Array {
+  return new Int32Array(buffer, byteOffset, Math.floor(length / WORD_BYTES));
+}
+
+/** Copies `count` words from each of `starts`: for so few a loop is faster than a call for each. */
+function gather(words: Int32Array, starts: Uint32Array, count: number, target: Int32Array): void {
+  let end = 0;
+  for (let i = 0; i < starts.length; i++) {
+    const start = starts[i] as number;
+    for (let j = 0; j < count; j++) target[end + j] = words[start + j] as number;
+    end += count;
+  }
 }
 
 /** Some milliseconds. */

@@ -1,4 +1,5 @@
 /** Texts of blobs that git-lfs takes for pointers, and texts that it does not. */
+import { LFS_POINTER_BYTES, writeLfsPointer } from "../../../lib/git/lfs-pointer.ts";
 
 interface PointerText {
   readonly name: string;
@@ -86,3 +87,17 @@ export const NOT_POINTERS: readonly PointerText[] = [
   { name: "lines that end in CR", text: (oid) => usual(oid).replaceAll("\n", "\r") },
   { name: "1,024 bytes", text: padded(1024) },
 ];
+
+/** What the indexer makes of the blob `bytes[start..end)`. @returns `undefined` if it is no pointer. */
+export function readPointer(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): { readonly oid: string; readonly sizeBytes: number } | undefined {
+  const record = Buffer.alloc(LFS_POINTER_BYTES.oid + LFS_POINTER_BYTES.size);
+  if (!writeLfsPointer(bytes, start, end, record, 0)) return undefined;
+  return {
+    oid: record.toString("hex", 0, LFS_POINTER_BYTES.oid),
+    sizeBytes: record.readUIntBE(LFS_POINTER_BYTES.oid, LFS_POINTER_BYTES.size),
+  };
+}

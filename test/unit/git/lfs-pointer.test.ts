@@ -1,13 +1,12 @@
 /** Each row was asked of git-lfs 3.3 itself; test/interop/lfs-pointers.test.ts asks whichever is installed. */
 import { describe, expect, test } from "vitest";
-import { parseLfsPointer } from "../../../lib/git/lfs-pointer.ts";
-import { LFS_OID, NOT_POINTERS, POINTERS } from "../../support/lfs/pointer-texts.ts";
+import { LFS_OID, NOT_POINTERS, POINTERS, readPointer } from "../../support/lfs/pointer-texts.ts";
 
 const parse = (text: string) => {
   const blob = Buffer.from(text, "utf8");
   // Within other bytes, as in an arena.
   const bytes = Buffer.concat([Buffer.from("version "), blob, Buffer.from("size 9\n")]);
-  return parseLfsPointer(bytes, 8, 8 + blob.length);
+  return readPointer(bytes, 8, 8 + blob.length);
 };
 
 describe("what git lfs fetch --all takes", () => {
