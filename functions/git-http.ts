@@ -11,12 +11,14 @@ import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
 import { TierKeys } from "../lib/git-http/tier-token.ts";
 import { answerUnserved } from "../lib/git-http/unserved.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
+import type { HttpHandler } from "../lib/http/message.ts";
 import { requestCopies } from "../lib/lfs/lfs-job.ts";
 import { CopyRequests } from "../lib/lfs-http/copy-requests.ts";
 import { KnownRights } from "../lib/lfs-http/known-rights.ts";
 import { lfsHttp } from "../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../lib/lfs-http/lfs-response.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
+import { redirectToPage, repositoryPageOf } from "../lib/pages/repository-path.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { repositoryDocument } from "../lib/repo/repository-record.ts";
@@ -94,4 +96,10 @@ const git = gitHttp({
   agent: AGENT,
 });
 
-export const handler = lambdaServer(withLfsErrors(git, { log }), { log });
+/** A browser gets the repository's page, which has an address of its own. */
+const gitOrPage: HttpHandler = async (request) => {
+  const named = request.method === "GET" ? repositoryPageOf(request) : undefined;
+  return named === undefined ? git(request) : redirectToPage(request, named);
+};
+
+export const handler = lambdaServer(withLfsErrors(gitOrPage, { log }), { log });

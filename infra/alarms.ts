@@ -45,7 +45,7 @@ interface FunctionMetric {
 }
 
 /** Those that answer callers. The queues' and the schedule's have alarms of what they leave undone. */
-export type WatchedFunction = "authorizer" | "gitHttp" | "status" | "webhook";
+export type WatchedFunction = "authorizer" | "gitHttp" | "status" | "pages" | "webhook";
 
 const ALARMS = {
   "sync-dead-letters": {
@@ -126,7 +126,7 @@ const ALARMS = {
   },
   "function-errors": {
     meaning: "functions crash or run out of time",
-    metric: { lambda: "Errors", functions: ["gitHttp", "status", "webhook"] },
+    metric: { lambda: "Errors", functions: ["gitHttp", "status", "pages", "webhook"] },
     threshold: 5,
     periodMinutes: 5,
     periods: 2,

@@ -20,6 +20,7 @@ export const FUNCTION_SOURCES = {
   authorizer: { entryFile: "functions/authorizer.ts", workerFiles: [] },
   gitHttp: { entryFile: "functions/git-http.ts", workerFiles: [] },
   status: { entryFile: "functions/status.ts", workerFiles: [] },
+  pages: { entryFile: "functions/pages.ts", workerFiles: [] },
   webhook: { entryFile: "functions/webhook.ts", workerFiles: [] },
   relay: { entryFile: "functions/relay.ts", workerFiles: [] },
   reconcile: { entryFile: "functions/reconcile.ts", workerFiles: [] },

@@ -40,6 +40,10 @@ const STATUS_MEMORY_MIB = 256;
 /** Of lib/git-http/status.ts, and some for a start and the answer. */
 const STATUS_TIMEOUT = Duration.minutes(5);
 
+/** A page waits for Bitbucket's list at most 10 s. */
+const PAGES_MEMORY_MIB = 512;
+const PAGES_TIMEOUT = Duration.seconds(29);
+
 /** Bitbucket gives up after ten seconds. */
 const WEBHOOK_TIMEOUT = Duration.seconds(9);
 
@@ -58,7 +62,14 @@ export interface FunctionsProps {
   readonly streamTierKeys?: Secret | undefined;
 }
 
-const ASK_PRIMARY: readonly FunctionName[] = ["authorizer", "gitHttp", "sync", "lfsSync", "reconcile"];
+const ASK_PRIMARY: readonly FunctionName[] = [
+  "authorizer",
+  "gitHttp",
+  "pages",
+  "sync",
+  "lfsSync",
+  "reconcile",
+];
 
 /** Makes the functions in one scope. */
 export class Functions {
@@ -78,14 +89,22 @@ export class Functions {
       memoryMib: AUTHORIZER_MEMORY_MIB,
       timeout: AUTHORIZER_TIMEOUT,
       reservedConcurrency: this.#props.settings.concurrency.authorizer,
-      environment: {
-        [ENV.authSecret]: deployedValue(this.#props.authSecret, this.#props.settings.authSecretVersion),
-      },
+      environment: this.#authSecret(),
     });
-    grantDecideAccess(this.#props.bucket, authorizer.role);
-    // The mirror's accounts, to find out whether the primary is away.
-    this.#grantSecrets(authorizer, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    this.#grantDecideAccess(authorizer);
     return authorizer;
+  }
+
+  pages(): MirrorFunction {
+    const pages = this.#function("Pages", "pages", {
+      memoryMib: PAGES_MEMORY_MIB,
+      timeout: PAGES_TIMEOUT,
+      reservedConcurrency: this.#props.settings.concurrency.pages,
+      environment: this.#authSecret(),
+    });
+    grantReadRepositories(this.#props.bucket, pages.role);
+    this.#grantDecideAccess(pages);
+    return pages;
   }
 
   /** Answers git-lfs as well: its batches are small, and a clone has this function warm by then. */
@@ -231,6 +250,17 @@ export class Functions {
       ...(ASK_PRIMARY.includes(name) && { vpc: this.#vpc }),
       environment: { [ENV.bucket]: bucket.bucketName, ...settings.environment, ...environment },
     });
+  }
+
+  #authSecret(): Record<string, string> {
+    const { authSecret, settings } = this.#props;
+    return { [ENV.authSecret]: deployedValue(authSecret, settings.authSecretVersion) };
+  }
+
+  #grantDecideAccess(decider: MirrorFunction): void {
+    grantDecideAccess(this.#props.bucket, decider.role);
+    // The mirror's accounts, to find out whether the primary is away.
+    this.#grantSecrets(decider, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
   }
 
   /** SecureStrings under AWS's own key: who may read the parameter through SSM may have it decrypted. */

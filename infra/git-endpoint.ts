@@ -22,14 +22,13 @@ import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { type AddressRange, formatAddressRange } from "../lib/address-ranges.ts";
 import { addDomain, addWaf, setDualStack } from "./api-extras.ts";
-import { FUNCTION_TIMEOUT } from "./mirror-function.ts";
+import { FUNCTION_TIMEOUT, type MirrorFunction } from "./mirror-function.ts";
 import type { DeploymentSettings } from "./settings.ts";
 
 export interface GitEndpointProps {
-  readonly gitHttp: LambdaFunction;
-  readonly status: LambdaFunction;
-  readonly webhook: LambdaFunction;
-  readonly authorizer: LambdaFunction;
+  readonly functions: Readonly<
+    Record<"gitHttp" | "status" | "pages" | "webhook" | "authorizer", Pick<MirrorFunction, "lambda">>
+  >;
   readonly settings: DeploymentSettings;
 }
 
@@ -49,7 +48,7 @@ export class GitEndpoint extends Construct {
 
   constructor(scope: Construct, id: string, props: GitEndpointProps) {
     super(scope, id);
-    const { gitHttp, status, webhook, authorizer, settings } = props;
+    const { functions, settings } = props;
     const { allowedAddresses, setsApiLogRole, requestsPerSecond } = settings;
     this.accessLog = new LogGroup(this, "AccessLog", {
       retention: RetentionDays.ONE_MONTH,
@@ -62,7 +61,7 @@ export class GitEndpoint extends Construct {
       // An edge-optimized API cuts a stream that is idle for 30 s; a regional one for 5 min.
       endpointTypes: [EndpointType.REGIONAL],
       ...(allowedAddresses.length > 0 && { policy: onlyFrom(allowedAddresses) }),
-      defaultIntegration: new LambdaIntegration(gitHttp, {
+      defaultIntegration: new LambdaIntegration(functions.gitHttp.lambda, {
         responseTransferMode: ResponseTransferMode.STREAM,
         timeout: FUNCTION_TIMEOUT,
         allowTestInvoke: false,
@@ -71,7 +70,7 @@ export class GitEndpoint extends Construct {
       defaultMethodOptions: {
         authorizationType: AuthorizationType.CUSTOM,
         authorizer: new RequestAuthorizer(this, "Authorizer", {
-          handler: authorizer,
+          handler: functions.authorizer.lambda,
           // Nothing is cached here: a header to cache by would be demanded of all, and public repositories need none.
           identitySources: [],
           resultsCacheTtl: Duration.seconds(0),
@@ -97,13 +96,14 @@ export class GitEndpoint extends Construct {
     this.api.root.addProxy();
     const own = this.api.root.addResource("-");
     own.addResource("repositories").addProxy({
-      defaultIntegration: new LambdaIntegration(status, {
+      defaultIntegration: new LambdaIntegration(functions.status.lambda, {
         responseTransferMode: ResponseTransferMode.STREAM,
         timeout: STATUS_TIMEOUT,
         allowTestInvoke: false,
       }),
     });
-    this.#takeWebhooks(own, webhook);
+    this.#servePages(own, functions.pages.lambda);
+    this.#takeWebhooks(own, functions.webhook.lambda);
     this.#answerRefusals();
     this.#domainName = settings.domain?.name;
     if (settings.domain !== undefined) addDomain(this.api, settings.domain, settings);
@@ -114,6 +114,17 @@ export class GitEndpoint extends Construct {
   /** With a slash at its end. */
   get url(): string {
     return this.#domainName === undefined ? this.api.url : `https://${this.#domainName}/`;
+  }
+
+  /** Open to all: they are for browsers, which have a session in place of git's header. */
+  #servePages(own: Resource, pages: LambdaFunction): void {
+    const integration = new LambdaIntegration(pages, {
+      responseTransferMode: ResponseTransferMode.STREAM,
+      allowTestInvoke: false,
+    });
+    const open = { authorizationType: AuthorizationType.NONE };
+    this.api.root.addMethod("GET", integration, open);
+    own.addResource("{proxy+}").addMethod("ANY", integration, open);
   }
 
   /** Open to all: the signature proves that Bitbucket sent a delivery, and the address where a range is set. */

@@ -49,16 +49,11 @@ export class ServiceStack extends Stack {
     const served = {
       gitHttp: functions.gitHttp(),
       status: functions.status(),
+      pages: functions.pages(),
       webhook: functions.webhook(),
       authorizer: functions.authorizer(),
     };
-    const endpoint = new GitEndpoint(this, "GitEndpoint", {
-      gitHttp: served.gitHttp.lambda,
-      status: served.status.lambda,
-      webhook: served.webhook.lambda,
-      authorizer: served.authorizer.lambda,
-      settings,
-    });
+    const endpoint = new GitEndpoint(this, "GitEndpoint", { functions: served, settings });
     const [sync, lfsSync, relay] = [functions.sync(), functions.lfsSync(), functions.relay(endpoint.url)];
     syncQueue.feed(sync.lambda);
     lfsQueue.feed(lfsSync.lambda);

@@ -11,6 +11,7 @@ interface FunctionConcurrency {
   readonly authorizer: number;
   readonly gitHttp: number;
   readonly status: number;
+  readonly pages: number;
   readonly webhook: number;
   readonly reconcile: number;
   /** Jobs of its queue at a time, which are not reserved; as `lfsSync`. */
@@ -188,6 +189,7 @@ function concurrencyOf(file: FileSettings): FunctionConcurrency {
     authorizer: number("authorizerConcurrency"),
     gitHttp: number("gitConcurrency"),
     status: number("statusConcurrency"),
+    pages: number("pagesConcurrency"),
     webhook: number("webhookConcurrency"),
     reconcile: number("reconcileConcurrency"),
     sync: number("syncConcurrency"),

@@ -78,6 +78,11 @@ export function readAuthorizerConfig(env: Environment) {
   return read(env, ["bucket", "authSecret"], ["gitUrl", "secretPath", ...ACCESS_SETTINGS, ...LOG_SETTINGS]);
 }
 
+export function readPagesConfig(env: Environment) {
+  const settings = ["gitUrl", "apiUrl", "secretPath", ...ACCESS_SETTINGS, ...LOG_SETTINGS] as const;
+  return read(env, ["bucket", "authSecret"], settings);
+}
+
 export function readGitHttpConfig(env: Environment) {
   return read(
     env,

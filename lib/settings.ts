@@ -294,6 +294,13 @@ const DEPLOYMENT = {
     default: 100,
     description: "the same for requests of a status, and those that wait for a commit",
   },
+  pagesConcurrency: {
+    type: "integer",
+    min: 0,
+    max: 100_000,
+    default: 20,
+    description: "the same for pages and the JSON API",
+  },
   webhookConcurrency: {
     type: "integer",
     min: 0,

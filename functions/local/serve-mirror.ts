@@ -1,5 +1,5 @@
 /** What the local mirror serves git through, and the packs that clients fetch by themselves. */
-
+import { randomBytes } from "node:crypto";
 import { measuredFetch } from "../../lib/bitbucket/measured-fetch.ts";
 import { blobHttp } from "../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
@@ -94,6 +94,8 @@ export async function serveMirror(
   const pages = mirrorPages({
     ...{ store, readConfig, access, gitUrl, apiUrl, serverUrl },
     allowsAnonymous: anonymous === "allow",
+    // Of this process alone: a session ends with it.
+    sessionSecret: randomBytes(32).toString("hex"),
   });
   void sweepVerdicts(store, { staleMinutes: settings.staleMinutes, log, stop });
   const handler = onlyFrom(settings.allowedAddresses, async (request) =>

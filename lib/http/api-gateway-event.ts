@@ -12,6 +12,8 @@ export interface ApiGatewayEvent {
   readonly body?: string | null;
   readonly isBase64Encoded?: boolean;
   readonly requestContext?: {
+    /** With the stage, unless the API has a domain of its own. */
+    readonly path?: string;
     readonly identity?: { readonly sourceIp?: string | null };
     /** What the authorizer gave as its context. */
     readonly authorizer?: Readonly<Record<string, unknown>> | null;
@@ -23,12 +25,13 @@ const GZIP_MAGIC = [0x1f, 0x8b] as const;
 
 export function requestOfEvent(event: ApiGatewayEvent, signal: AbortSignal): HttpRequest {
   const bodyBytes = decodeBody(event);
-  const { identity, authorizer } = event.requestContext ?? {};
+  const { identity, authorizer, path: wholePath = "" } = event.requestContext ?? {};
   return {
     ...(identity?.sourceIp && { remoteAddress: identity.sourceIp }),
     ...(authorizer && { authorizerContext: authorizer }),
     method: event.httpMethod.toUpperCase(),
     path: event.path,
+    basePath: wholePath.endsWith(event.path) ? wholePath.slice(0, -event.path.length) : "",
     query: decodeQuery(event),
     headers: truthfulHeaders(decodeHeaders(event), bodyBytes),
     body: oneChunk(bodyBytes),

@@ -5,6 +5,8 @@ export interface HttpRequest {
   readonly method: string;
   /** As received: percent-encoded, without the query. */
   readonly path: string;
+  /** What comes before `path` in the client's URLs, without a slash at its end: an API's stage. */
+  readonly basePath?: string;
   readonly query: URLSearchParams;
   /** Lower-case names; repeated values joined with ", ". */
   readonly headers: Readonly<Record<string, string>>;

@@ -5,8 +5,8 @@ import type { HttpRequest } from "./message.ts";
 const HOST = /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
 /** @returns As the request says, so only for what its sender gets; `undefined` if it does not say so. */
-export function serverUrlOf({ headers }: HttpRequest): string | undefined {
+export function serverUrlOf({ headers, basePath = "" }: HttpRequest): string | undefined {
   const { host = "", "x-forwarded-proto": forwarded = "" } = headers;
   if (!HOST.test(host)) return undefined;
-  return `${forwarded.split(",", 1)[0]?.trim().toLowerCase() === "https" ? "https" : "http"}://${host}`;
+  return `${forwarded.split(",", 1)[0]?.trim().toLowerCase() === "https" ? "https" : "http"}://${host}${basePath}`;
 }

@@ -23,10 +23,11 @@ export class EventStreams {
 
   /**
    * @param read - What to send, whenever it has changed.
-   * @returns `undefined` where too many are open.
+   * @returns `undefined` where too many are open, or there are none.
    */
   open(request: HttpRequest, read: () => Promise<object>): HttpResponse | undefined {
     const address = addressBlock(request.remoteAddress);
+    if (this.#intervalMs === 0) return undefined;
     if (this.#count >= MAX_STREAMS || (this.#countOf.get(address) ?? 0) >= MAX_STREAMS_OF_ADDRESS)
       return undefined;
     return streamResponse("text/event-stream", this.#events(address, request.signal, read));

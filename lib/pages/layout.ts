@@ -10,6 +10,8 @@ export type Html = ReturnType<typeof html>;
 export interface Viewer {
   /** Absent without sign-in. */
   readonly name: string | undefined;
+  /** Of the mirror's own addresses; see `HttpRequest`. */
+  readonly basePath: string;
   readonly version: string;
 }
 
@@ -22,39 +24,42 @@ function asset(contentType: string, text: string) {
   return { contentType, text, hash: createHash("sha256").update(text).digest("hex").slice(0, 16) };
 }
 
-export function layout(title: string, { name, version }: Viewer, content: Html): Html {
+export function layout(title: string, viewer: Viewer, content: Html): Html {
+  const { basePath, version } = viewer;
   return html`<!doctype html>
-<html lang="en">
+<html lang="en" data-base="${basePath}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title}</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/-/page.css?${ASSETS.style.hash}">
-<script src="/-/page.js?${ASSETS.script.hash}" defer></script>
+<link rel="stylesheet" href="${basePath}/-/page.css?${ASSETS.style.hash}">
+<script src="${basePath}/-/page.js?${ASSETS.script.hash}" defer></script>
 </head>
 <body>
 <a class="skip" href="#content">Skip to content</a>
 <header>
-<a class="home" href="/">Nearside</a>
+<a class="home" href="${basePath}/">Nearside</a>
 <span class="what">a mirror of Bitbucket Cloud</span>
-<nav aria-label="Account">${name === undefined ? SIGN_IN_LINK : signOut(name)}</nav>
+<nav aria-label="Account">${viewer.name === undefined ? signInLink(viewer) : signOut(viewer)}</nav>
 </header>
 <main id="content" tabindex="-1">
 ${content}
 </main>
-<footer>Nearside ${version} · <a href="/-/api/v1/openapi.json">JSON API</a></footer>
+<footer>Nearside ${version} · <a href="${basePath}/-/api/v1/openapi.json">JSON API</a></footer>
 <div id="announcement" class="visually-hidden" role="status"></div>
 </body>
 </html>
 `;
 }
 
-const SIGN_IN_LINK = html`<a class="button" href="/-/sign-in">Sign in</a>`;
+export function signInLink({ basePath }: Viewer): Html {
+  return html`<a class="button" href="${basePath}/-/sign-in">Sign in</a>`;
+}
 
-function signOut(name: string): Html {
-  return html`<form method="post" action="/-/sign-out"><span class="who">${name}</span> <button>Sign out</button></form>`;
+function signOut({ name, basePath }: Viewer): Html {
+  return html`<form method="post" action="${basePath}/-/sign-out"><span class="who">${name}</span> <button>Sign out</button></form>`;
 }
 
 /** A text with a button that copies it; the button appears where scripts run. @param id - Of the text's element. */

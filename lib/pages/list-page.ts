@@ -12,6 +12,8 @@ export interface ListPage {
   readonly start: number;
   /** Where the caller has reached the mirror. */
   readonly mirrorUrl: string;
+  /** Path of the repositories' pages. */
+  readonly pagePath: string;
   /** Whether anyone may read public repositories here. */
   readonly allowsAnonymous: boolean;
   readonly nowMs: number;
@@ -24,15 +26,15 @@ export function listPage(page: ListPage): Html {
     viewer,
     html`${viewer.name === undefined ? introduction(page) : ""}
 <h1>${viewer.name === undefined ? "Public repositories" : "Repositories"}</h1>
-<form class="search" role="search" method="get" action="/">
+<form class="search" role="search" method="get" action="${viewer.basePath}/">
 <label for="search">Search by name</label>
 <input id="search" name="search" type="search" value="${search}" maxlength="200" autocomplete="off" spellcheck="false">
 <button>Search</button>
 </form>
-<div id="list" data-events="/-/events?${queryOf(page.search, page.start)}">${listPart(page)}</div>
+<div id="list" data-events="${viewer.basePath}/-/events?${queryOf(page.search, page.start)}">${listPart(page)}</div>
 <section aria-labelledby="setup-title">
 <h2 id="setup-title">Use the mirror in all your clones</h2>
-<p>This script makes git read from here what your remotes name at Bitbucket, and push there as before. <a href="/-/setup.sh">Read it</a>,
+<p>This script makes git read from here what your remotes name at Bitbucket, and push there as before. <a href="${viewer.basePath}/-/setup.sh">Read it</a>,
 look what it would do with <code>--dry-run</code>, and take it back with <code>--undo</code>.</p>
 ${copyable("setup", "command that sets git up", `curl -fsSO ${page.mirrorUrl}/-/setup.sh && sh setup.sh --dry-run`)}
 </section>`,
@@ -49,7 +51,9 @@ ${copyable("intro-clone", "command to clone", `git clone ${mirrorUrl}/<workspace
 }
 
 /** What the script replaces while one types. */
-export function listPart({ list, search, start, nowMs, viewer, allowsAnonymous }: ListPage): Html {
+export function listPart(page: ListPage): Html {
+  const { list, search, start, viewer, allowsAnonymous } = page;
+  const { basePath } = viewer;
   const { repositories, totalCount, nextStart, notes } = list;
   return html`${notes.map((note) => html`<p class="note">${note}</p>`)}
 <p id="count" class="count">${countWords(list, search, start)}</p>
@@ -57,17 +61,17 @@ ${
   repositories.length > 0
     ? html`<div class="scroll" tabindex="0" role="region" aria-label="Repositories"><table>
 <thead><tr><th scope="col">Repository</th><th scope="col">State</th><th scope="col">Verified</th><th scope="col" class="number">Size</th></tr></thead>
-<tbody>${repositories.map((one) => row(one, nowMs))}</tbody></table></div>`
+<tbody>${repositories.map((one) => row(one, page))}</tbody></table></div>`
     : totalCount === 0 && search === "" && viewer.name === undefined && allowsAnonymous
       ? html`<p>The mirror has no public repositories.</p>`
       : ""
 }
 ${
   start > 0 || nextStart !== undefined
-    ? html`<nav class="paging" aria-label="Pages">${start > 0 ? html`<a href="/?${queryOf(search, 0)}">First page</a> ` : ""}${
+    ? html`<nav class="paging" aria-label="Pages">${start > 0 ? html`<a href="${basePath}/?${queryOf(search, 0)}">First page</a> ` : ""}${
         nextStart === undefined
           ? ""
-          : html`<a href="/?${queryOf(search, nextStart)}" rel="next">Next page</a>`
+          : html`<a href="${basePath}/?${queryOf(search, nextStart)}" rel="next">Next page</a>`
       }</nav>`
     : ""
 }`;
@@ -80,10 +84,10 @@ function countWords({ repositories, totalCount }: ApiRepositoryList, search: str
   return `${start + 1} to ${start + repositories.length} of ${counted(totalCount)}`;
 }
 
-function row(one: ApiRepository, nowMs: number): Html {
+function row(one: ApiRepository, { pagePath, nowMs }: ListPage): Html {
   const name = `${one.workspace}/${one.slug}`;
   return html`<tr data-repository="${name}">
-<th scope="row"><a href="/${encodeURIComponent(one.workspace)}/${encodeURIComponent(one.slug)}">${name}</a>${
+<th scope="row"><a href="${pagePath}/${encodeURIComponent(one.workspace)}/${encodeURIComponent(one.slug)}">${name}</a>${
     one.isPrivate ? "" : html` <span class="tag">public</span>`
   }</th>
 <td>${stateCell(one)}</td>

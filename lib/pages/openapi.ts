@@ -11,7 +11,7 @@ export function openApiDocument(version: string): object {
       description:
         "What a mirror holds, for callers who may read it at Bitbucket. Send the credential that git uses, by Basic or Bearer.",
     },
-    servers: [{ url: `/-/api/v${API_VERSION}` }],
+    servers: [{ url: ".", description: "where this document is" }],
     security: [{}, { basic: [] }, { bearer: [] }],
     paths: {
       "/repositories": {

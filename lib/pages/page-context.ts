@@ -22,8 +22,12 @@ export interface PagesOptions extends Omit<VisibleRepositoriesOptions, "now"> {
   /** Of this server, for requests that do not say where they were sent. */
   readonly serverUrl: () => string;
   readonly version: string;
+  /** Sessions are sealed with keys made from it; the same in all processes that serve pages. */
+  readonly sessionSecret: string;
+  /** Before a repository's name in links to its page; by default, nothing. */
+  readonly pagePrefix?: string;
   readonly now?: () => number;
-  /** How often an event stream looks for changes. */
+  /** How often an event stream looks for changes; 0: there are none, and pages poll. */
   readonly eventIntervalMs?: number;
 }
 
@@ -64,8 +68,12 @@ export function apiVisitOf(request: HttpRequest, context: Context): Visit | "not
   return caller === undefined ? "not-a-credential" : { caller, hasExpired: false };
 }
 
-export function viewerOf(caller: Caller | undefined, { version }: Context): Viewer {
-  return { name: caller?.name, version };
+export function viewerOf(
+  { basePath = "" }: HttpRequest,
+  caller: Caller | undefined,
+  { version }: Context,
+): Viewer {
+  return { name: caller?.name, basePath, version };
 }
 
 export function isSecure(request: HttpRequest): boolean {

@@ -1,5 +1,6 @@
 /** The script of all pages: search while one types, copy buttons, ages that count, states as they change. Pages work without it. */
 export const PAGE_SCRIPT = `"use strict";
+const { base } = document.documentElement.dataset;
 const POLL_MS = 10_000;
 const say = (text) => { document.getElementById("announcement").textContent = text; };
 
@@ -81,17 +82,17 @@ async function refreshList() {
   if (!list) { location.reload(); return; }
   const number = ++asked;
   const query = new URLSearchParams(location.search);
-  const response = await fetch("/?" + query + "&part=list", { headers: { accept: "text/html" } });
+  const response = await fetch(base + "/?" + query + "&part=list", { headers: { accept: "text/html" } });
   if (number !== asked || !response.ok) return;
   list.innerHTML = await response.text();
-  list.dataset.events = "/-/events?" + query;
+  list.dataset.events = base + "/-/events?" + query;
   follow();
 }
 let typing;
 input?.addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(async () => {
-    history.replaceState(null, "", input.value ? "/?" + new URLSearchParams({ search: input.value }) : "/");
+    history.replaceState(null, "", base + (input.value ? "/?" + new URLSearchParams({ search: input.value }) : "/"));
     await refreshList();
     say(document.getElementById("count")?.textContent);
   }, 150);

@@ -3,6 +3,7 @@
  *
  *   /                              the caller's repositories
  *   /<workspace>/<slug>            a repository, where the client accepts HTML; other clients get git's answer
+ *   /-/pages/<workspace>/<slug>    the same
  *   /-/sign-in, /-/sign-out        sessions
  *   /-/events                      states as they change
  *   /-/api/v1/…                    JSON
@@ -15,7 +16,6 @@
 import { addressBlock } from "../http/address-block.ts";
 import { Admission } from "../http/admission.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import { isNameSegment } from "../repo/names.ts";
 import { answerApiList, answerApiRepository } from "./api.ts";
 import type { ApiRepository } from "./api-schemas.ts";
 import { setupScript } from "./client-setup.ts";
@@ -39,6 +39,7 @@ import { assetResponse, htmlResponse, jsonResponse, textPage } from "./page-resp
 import type { NamedRepository } from "./ports.ts";
 import { EVENT_FACTS_MS, RepositoryFacts } from "./repository-facts.ts";
 import { repositoryPage } from "./repository-page.ts";
+import { namedBy, repositoryPageOf } from "./repository-path.ts";
 import { Sessions } from "./sessions.ts";
 import { readSignInForm, SIGN_IN_PATH, sessionEnded, signIn, signOut } from "./sign-in.ts";
 import { messagePage, signInPage } from "./sign-in-page.ts";
@@ -61,7 +62,7 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
   const context: Context = {
     ...options,
     now,
-    sessions: new Sessions(now),
+    sessions: new Sessions(options.sessionSecret, now),
     visible: new VisibleRepositories({ ...options, now }),
     facts: new RepositoryFacts(options.store, now),
     streams: new EventStreams({ intervalMs: options.eventIntervalMs ?? 5_000 }),
@@ -94,7 +95,7 @@ function answerOf(
   if (path === SIGN_IN_PATH) {
     if (method === "POST") return () => signIn(request, form, context);
     return isRead
-      ? () => htmlResponse(request, 200, signInPage({ viewer: viewerOf(undefined, context) }))
+      ? () => htmlResponse(request, 200, signInPage({ viewer: viewerOf(request, undefined, context) }))
       : undefined;
   }
   if (path === "/-/sign-out") return method === "POST" ? () => signOut(request) : undefined;
@@ -115,10 +116,9 @@ function answerOf(
     case "/-/api/v1/repositories":
       return () => answerApiList(request, context);
   }
-  const ofApi = namedIn(/^\/-\/api\/v1\/repositories\/([^/]+)\/([^/]+)$/.exec(path));
+  const ofApi = namedBy(/^\/-\/api\/v1\/repositories\/([^/]+)\/([^/]+)$/.exec(path));
   if (ofApi !== undefined) return () => answerApiRepository(request, ofApi, context);
-  if (!/\btext\/html\b/i.test(request.headers["accept"] ?? "")) return undefined;
-  const named = namedIn(/^\/([^/]+)\/([^/]+?)(?:\.git)?\/?$/.exec(path));
+  const named = repositoryPageOf(request);
   return named && (() => answerRepository(request, named, context));
 }
 
@@ -133,8 +133,9 @@ async function answerList(request: HttpRequest, context: Context): Promise<HttpR
   if (hasExpired) return sessionEnded(request, context);
   const list = await listOf(request, caller, context);
   const page = {
-    ...{ viewer: viewerOf(caller, context), list, ...rangeOf(request) },
+    ...{ viewer: viewerOf(request, caller, context), list, ...rangeOf(request) },
     mirrorUrl: mirrorUrlOf(request, context),
+    pagePath: `${request.basePath ?? ""}${context.pagePrefix ?? ""}`,
     allowsAnonymous: context.allowsAnonymous,
     nowMs: context.now(),
   };
@@ -148,7 +149,7 @@ async function answerRepository(
 ): Promise<HttpResponse> {
   const { caller, hasExpired } = visitOf(request, context);
   if (hasExpired) return sessionEnded(request, context);
-  const viewer = viewerOf(caller, context);
+  const viewer = viewerOf(request, caller, context);
   const found = await readableFacts(request, caller, named, context);
   if ("state" in found) {
     const page = { viewer, repository: found, primaryUrl: context.gitUrl, nowMs: context.now() };
@@ -164,9 +165,13 @@ async function answerRepository(
 async function answerEvents(request: HttpRequest, context: Context): Promise<HttpResponse> {
   const { caller, hasExpired } = visitOf(request, context);
   if (hasExpired)
-    return htmlResponse(request, 401, messagePage(viewerOf(undefined, context), "Sign in again", ""));
+    return htmlResponse(
+      request,
+      401,
+      messagePage(viewerOf(request, undefined, context), "Sign in again", ""),
+    );
   const name = request.query.get("repository");
-  const named = name === null ? undefined : namedIn(/^([^/]+)\/([^/]+)$/.exec(name));
+  const named = name === null ? undefined : namedBy(/^([^/]+)\/([^/]+)$/.exec(name));
   const first = named
     ? [await readableFacts(request, caller, named, context)].filter((found) => "state" in found)
     : (await listOf(request, caller, context)).repositories;
@@ -196,11 +201,4 @@ async function shownOf(
 ): Promise<readonly VisibleRepository[]> {
   const uuids = new Set(repositories.map(({ uuid }) => uuid));
   return (await visible.mirrored()).filter(({ uuid }) => uuids.has(uuid));
-}
-
-function namedIn(match: RegExpExecArray | null): NamedRepository | undefined {
-  const [, workspace = "", slug = ""] = match ?? [];
-  // No workspace is called so; it is the first part of the mirror's own addresses.
-  if (workspace === "-" || !isNameSegment(workspace) || !isNameSegment(slug)) return undefined;
-  return { workspace, slug };
 }

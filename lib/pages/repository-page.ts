@@ -20,7 +20,7 @@ export function repositoryPage(page: RepositoryPage): Html {
     `${name} – Nearside`,
     viewer,
     html`<h1>${name}${repository.isPrivate ? "" : html` <span class="tag">public</span>`}</h1>
-<div id="facts" data-events="/-/events?repository=${encodeURIComponent(name)}">
+<div id="facts" data-events="${viewer.basePath}/-/events?repository=${encodeURIComponent(name)}">
 <dl class="facts" data-repository="${name}">
 <div><dt>State</dt><dd>${stateCell(repository)}</dd></div>
 <div><dt>Verified at Bitbucket</dt><dd>${verifiedCell(repository, page.nowMs)}</dd></div>

@@ -1,8 +1,8 @@
 /**
- * Sessions of signed-in callers. A session is in its cookie alone: the credential, sealed with AES-256-GCM by a key that is in this
- * process's memory only. A new key is made each hour, and the one before opens sessions until they have expired.
+ * Sessions of signed-in callers. A session is in its cookie alone: the credential, sealed with AES-256-GCM. Each hour has a key of its own,
+ * made from a secret (HKDF, RFC 5869), so that every process opens what another has sealed.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 
 const SESSION_SECONDS = 3_600;
@@ -11,6 +11,7 @@ const SESSION_SECONDS = 3_600;
 export const MAX_CREDENTIAL_LENGTH = 2_500;
 
 const CIPHER = "aes-256-gcm";
+const KEY_BYTES = 32;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 /** Authenticated with each session: another release's form does not open. */
@@ -20,17 +21,12 @@ const sessionSchema = z.object({ user: z.string(), token: z.string(), expiresAtM
 
 export type Session = z.infer<typeof sessionSchema>;
 
-interface Key {
-  readonly bytes: Buffer;
-  readonly madeAtMs: number;
-}
-
 export class Sessions {
+  readonly #secret: string;
   readonly #now: () => number;
-  /** Newest first. */
-  #keys: Key[] = [];
 
-  constructor(now: () => number = Date.now) {
+  constructor(secret: string, now: () => number = Date.now) {
+    this.#secret = secret;
     this.#now = now;
   }
 
@@ -38,17 +34,19 @@ export class Sessions {
   seal(user: string, token: string): string {
     const session: Session = { user, token, expiresAtMs: this.#now() + SESSION_SECONDS * 1000 };
     const iv = randomBytes(IV_BYTES);
-    const cipher = createCipheriv(CIPHER, this.#sealingKey(), iv, { authTagLength: TAG_BYTES }).setAAD(FORM);
+    const key = this.#keyOf(this.#hour());
+    const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES }).setAAD(FORM);
     const sealed = [iv, cipher.update(JSON.stringify(session), "utf8"), cipher.final(), cipher.getAuthTag()];
     return Buffer.concat(sealed).toString("base64url");
   }
 
-  /** @returns `undefined` for one that has expired, or was not sealed here. */
+  /** @returns `undefined` for one that has expired, or was not sealed with this secret. */
   open(cookie: string): Session | undefined {
     const bytes = Buffer.from(cookie, "base64url");
     if (bytes.length <= IV_BYTES + TAG_BYTES) return undefined;
-    for (const key of this.#openingKeys()) {
-      const text = opened(bytes, key.bytes);
+    // It may have been sealed in the hour before, or by a process whose clock is ahead.
+    for (const hour of [this.#hour(), this.#hour() - 1, this.#hour() + 1]) {
+      const text = opened(bytes, this.#keyOf(hour));
       if (text === undefined) continue;
       const session = sessionSchema.parse(JSON.parse(text));
       return session.expiresAtMs > this.#now() ? session : undefined;
@@ -56,17 +54,12 @@ export class Sessions {
     return undefined;
   }
 
-  #sealingKey(): Buffer {
-    const [newest] = this.#openingKeys();
-    if (newest !== undefined && newest.madeAtMs + SESSION_SECONDS * 1000 > this.#now()) return newest.bytes;
-    const made = { bytes: randomBytes(32), madeAtMs: this.#now() };
-    this.#keys = [made, ...this.#keys];
-    return made.bytes;
+  #hour(): number {
+    return Math.floor(this.#now() / (SESSION_SECONDS * 1000));
   }
 
-  #openingKeys(): readonly Key[] {
-    this.#keys = this.#keys.filter(({ madeAtMs }) => madeAtMs + 2 * SESSION_SECONDS * 1000 > this.#now());
-    return this.#keys;
+  #keyOf(hour: number): Buffer {
+    return Buffer.from(hkdfSync("sha256", this.#secret, "", `nearside-session ${hour}`, KEY_BYTES));
   }
 }
 

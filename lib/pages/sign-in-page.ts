@@ -1,6 +1,6 @@
 /** Signing in, and what is said where there is nothing to show. */
 import { html } from "hono/html";
-import { type Html, layout, type Viewer } from "./layout.ts";
+import { type Html, layout, signInLink, type Viewer } from "./layout.ts";
 
 export interface SignInPage {
   readonly viewer: Viewer;
@@ -17,7 +17,7 @@ export function signInPage({ viewer, problem, user = "" }: SignInPage): Html {
 ${problem === undefined ? "" : html`<p class="note bad" role="alert" id="problem">${problem}</p>`}
 <p>Use the credential that you use for git at Bitbucket. Bitbucket checks it. It stays in a cookie of your browser, encrypted, for an
 hour at most; the mirror does not store it.</p>
-<form class="sign-in" method="post" action="/-/sign-in">
+<form class="sign-in" method="post" action="${viewer.basePath}/-/sign-in">
 <p><label for="user">E-mail address of your Atlassian account</label>
 <input id="user" name="user" value="${user}" autocomplete="username" spellcheck="false" autocapitalize="none" aria-describedby="user-hint" maxlength="300">
 <small id="user-hint">Leave it empty for an access token of a repository, project or workspace.</small></p>
@@ -35,6 +35,6 @@ export function messagePage(viewer: Viewer, title: string, text: string): Html {
     viewer,
     html`<h1>${title}</h1>
 <p>${text}</p>
-<p>${viewer.name === undefined ? html`<a class="button" href="/-/sign-in">Sign in</a> ` : ""}<a href="/">All repositories</a></p>`,
+<p>${viewer.name === undefined ? html`${signInLink(viewer)} ` : ""}<a href="${viewer.basePath}/">All repositories</a></p>`,
   );
 }

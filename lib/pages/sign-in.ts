@@ -29,7 +29,7 @@ export async function signIn(
   form: URLSearchParams | undefined,
   context: Context,
 ): Promise<HttpResponse> {
-  const viewer = viewerOf(undefined, context);
+  const viewer = viewerOf(request, undefined, context);
   const refuse = (status: number, problem: string, user = "") =>
     htmlResponse(request, status, signInPage({ viewer, problem, user }));
   if (form === undefined) return refuse(403, "The form was sent by another site. Sign in here.");
@@ -49,19 +49,23 @@ export async function signIn(
   if (decision.kind === "unauthorized")
     return refuse(401, `Bitbucket did not accept this credential. ${decision.text}.`, user);
   if (decision.kind === "busy") return refuse(503, decision.text, user);
-  return redirectResponse("/", {
+  return redirectResponse(homeOf(request), {
     "set-cookie": sessionCookie(context.sessions.seal(user, token), isSecure(request)),
   });
 }
 
 export function signOut(request: HttpRequest): HttpResponse {
-  if (!isSameOrigin(request)) return redirectResponse("/");
-  return redirectResponse("/", { "set-cookie": sessionCookie("", isSecure(request)) });
+  if (!isSameOrigin(request)) return redirectResponse(homeOf(request));
+  return redirectResponse(homeOf(request), { "set-cookie": sessionCookie("", isSecure(request)) });
 }
 
 export function sessionEnded(request: HttpRequest, context: Context): Promise<HttpResponse> {
   const problem = "Your session has ended. Sign in again.";
-  return htmlResponse(request, 401, signInPage({ viewer: viewerOf(undefined, context), problem }), {
+  return htmlResponse(request, 401, signInPage({ viewer: viewerOf(request, undefined, context), problem }), {
     "set-cookie": sessionCookie("", isSecure(request)),
   });
+}
+
+function homeOf({ basePath = "" }: HttpRequest): string {
+  return `${basePath}/`;
 }

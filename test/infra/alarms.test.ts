@@ -47,7 +47,7 @@ test("each alarm links a section of docs/operations.md, and there is no section 
   expect(linked.sort()).toEqual(headings.sort());
 });
 
-test("every function that answers callers is watched for failures and throttling", () => {
+test("every function that answers callers is watched for failures, and but for pages for throttling", () => {
   const template = Template.fromStack(deployment().service);
   const answering = Object.values(template.findResources("AWS::ApiGateway::Method")).map(({ Properties }) =>
     functionsIn(Properties.Integration.Uri),
@@ -58,10 +58,15 @@ test("every function that answers callers is watched for failures and throttling
       .flatMap(({ Properties }) => Properties.Metrics ?? [])
       .filter(({ MetricStat }) => MetricStat?.Metric.MetricName === metric)
       .flatMap(({ MetricStat }) => functionsIn(MetricStat.Metric.Dimensions));
-  expect(integrated.size).toBe(3);
+  expect(integrated.size).toBe(4);
   expect(watched("Errors").sort()).toEqual([...integrated].sort());
   // The authorizer's errors are counted where API Gateway reports them.
-  expect(watched("Throttles").sort()).toEqual([...integrated, ...authorizer].sort());
+  const [pages = ""] = Object.keys(
+    template.findResources("AWS::Lambda::Function", { Properties: { ReservedConcurrentExecutions: 20 } }),
+  );
+  // Nor is a page that one has to load again worth an alarm.
+  const others = [...integrated].filter((id) => id !== pages);
+  expect(watched("Throttles").sort()).toEqual([...others, ...authorizer].sort());
 });
 
 test("alarms go to the topic or the address of the settings", () => {

@@ -19,7 +19,14 @@ function reservedConcurrency(file: object): Record<string, number> {
 
 test("functions that callers start have concurrency of their own, and no busy one takes all of an account", () => {
   const reserved = reservedConcurrency({});
-  expect(reserved).toMatchObject({ Authorizer: 200, GitHttp: 400, Status: 100, Webhook: 50, Reconcile: 1 });
+  expect(reserved).toMatchObject({
+    Authorizer: 200,
+    GitHttp: 400,
+    Status: 100,
+    Pages: 20,
+    Webhook: 50,
+    Reconcile: 1,
+  });
   const queued = Object.values(service().findResources("AWS::Lambda::EventSourceMapping")).map(
     ({ Properties }) => Number(Properties.ScalingConfig.MaximumConcurrency),
   );
@@ -30,7 +37,7 @@ test("functions that callers start have concurrency of their own, and no busy on
 });
 
 test("an account too small for reservations gets none", () => {
-  const names = ["git", "authorizer", "status", "webhook", "reconcile"];
+  const names = ["git", "authorizer", "status", "pages", "webhook", "reconcile"];
   const settings = Object.fromEntries(names.map((name) => [`${name}Concurrency`, 0]));
   expect(Object.values(reservedConcurrency({ deployment: settings })).filter(Boolean)).toEqual([]);
 });
@@ -211,6 +218,7 @@ test("functions that ask Bitbucket do so from one address, and no other is in th
     "Authorizer",
     "GitHttp",
     "LfsSync",
+    "Pages",
     "Reconcile",
     "Sync",
   ]);

@@ -29,10 +29,15 @@ describe("the service stack", () => {
     const template = Template.fromStack(deployment().service);
     const methods = template.findResources("AWS::ApiGateway::Method");
     expect(Object.values(methods).length).toBeGreaterThan(0);
-    for (const { Properties } of Object.values(methods)) {
-      // Webhooks are authenticated by their signature.
-      expect(Properties.AuthorizationType).toBe(Properties.HttpMethod === "POST" ? "NONE" : "CUSTOM");
-    }
+    const open = Object.entries(methods).filter(
+      ([, { Properties }]) => Properties.AuthorizationType !== "CUSTOM",
+    );
+    // Pages have sessions and decide by themselves; webhooks are authenticated by their signature.
+    expect(open.map(([id]) => id.replace(/[0-9A-F]{8}$/, "")).toSorted()).toEqual([
+      "GitEndpointApiGET",
+      "GitEndpointApiproxyANY",
+      "GitEndpointApiwebhooksworkspacePOST",
+    ]);
     template.hasResourceProperties("AWS::ApiGateway::Authorizer", {
       Type: "REQUEST",
       AuthorizerResultTtlInSeconds: 0,
@@ -121,6 +126,13 @@ describe("the service stack", () => {
     expect(lines.filter((line) => line.startsWith("s3:GetObject ")).join()).toMatch(/\/lfs\/\*"/);
   });
 
+  test("lets pages read repositories, decide who may see them, and change nothing but verdicts", () => {
+    const lines = permissions(deployment().service, "Pages");
+    const changes = lines.filter((line) => /:(Put|Delete|Abort|Send)/.test(line)).join();
+    expect(changes.match(/\/[a-z]+\/[^"]*"/g)).toEqual(['/auth/*"']);
+    expect(lines.join()).not.toMatch(/\/lfs\/\*"|webhook-secret/);
+  });
+
   test("lets the authorizer read names, refs and verdicts, its secret and the accounts, and no objects", () => {
     const lines = permissions(deployment().service, "Authorizer");
     const of = (action: string) => lines.filter((line) => line.startsWith(`${action} `)).join();
@@ -187,12 +199,12 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts|answers)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Status|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts|answers)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Status|Pages|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/accounts\/\*\] Service\/(Authorizer|Sync|LfsSync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/accounts\/\*\] Service\/(Authorizer|Pages|Sync|LfsSync|Reconcile)\/Role\//,
     reason: "Workspaces are connected at run time, each with a secret of its own below this path.",
   },
   {
@@ -205,8 +217,13 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
     reason: "Bitbucket cannot sign for AWS; its deliveries carry a signature, which the function checks.",
   },
   {
+    finding: /^AwsSolutions-APIG4 Service\/GitEndpoint\/Api\/Default\/(GET|-\/\{proxy\+\}\/ANY)\//,
+    reason: "Pages are for browsers: the function decides about each request for its session's caller.",
+  },
+  {
     finding: /^AwsSolutions-SMG4 Storage\/AuthSecret\//,
-    reason: "It opens nothing; a new one makes the authorizer forget whom it has asked about.",
+    reason:
+      "A deploy brings in a new version: it ends sessions, and the primary is asked about callers again.",
   },
   {
     finding: /^AwsSolutions-APIG2 Service\/GitEndpoint\//,
@@ -229,7 +246,7 @@ const ACKNOWLEDGED_WITH_SETTINGS: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::\*\] Service\/(Authorizer|GitHttp|Sync|LfsSync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::\*\] Service\/(Authorizer|GitHttp|Pages|Sync|LfsSync|Reconcile)\/Role\//,
     reason: "Lambda attaches functions to a network by actions that know no resource.",
   },
   {

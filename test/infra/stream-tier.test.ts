@@ -28,13 +28,13 @@ function typesOfChanged(before: Resources, after: Resources): (string | undefine
   return changed.map((id) => after[id]?.Type).toSorted();
 }
 
-test("the authorizer gets a changed secret by a deploy with its version", () => {
+test("the authorizer and the pages get a changed secret by a deploy with its version", () => {
   const [none = {}, first = {}, second = {}] = [undefined, "1".repeat(32), "2".repeat(32)].map(
     (authSecretVersion) =>
       Template.fromStack(deployment({ deployment: { authSecretVersion } }).service).toJSON()["Resources"],
   );
-  expect(typesOfChanged(none, first)).toEqual(["AWS::Lambda::Function"]);
-  expect(typesOfChanged(first, second)).toEqual(["AWS::Lambda::Function"]);
+  expect(typesOfChanged(none, first)).toEqual(["AWS::Lambda::Function", "AWS::Lambda::Function"]);
+  expect(typesOfChanged(first, second)).toEqual(["AWS::Lambda::Function", "AWS::Lambda::Function"]);
 });
 
 test("there is no stream tier by default, and it costs nothing then", () => {

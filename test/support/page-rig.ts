@@ -32,6 +32,7 @@ export interface PageRigOptions {
   readonly repositories: readonly RigRepository[];
   readonly callers?: readonly RigCaller[];
   readonly allowsAnonymous?: boolean;
+  readonly sessionSecret?: string;
 }
 
 export type PageAnswer = HttpResponse & { readonly text: string };
@@ -59,6 +60,7 @@ export async function pageRig(options: PageRigOptions) {
     gitUrl: "https://bitbucket.example",
     serverUrl: () => "http://mirror.example",
     version: "1.2.3",
+    sessionSecret: options.sessionSecret ?? "secret of the sessions",
     now: () => clock.nowMs,
     eventIntervalMs: 10,
     async mayRead(_request, authorization, { slug }): Promise<ReadDecision> {

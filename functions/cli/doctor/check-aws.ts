@@ -8,6 +8,7 @@ const CONCURRENCY_SETTINGS = [
   "gitConcurrency",
   "authorizerConcurrency",
   "statusConcurrency",
+  "pagesConcurrency",
   "webhookConcurrency",
   "reconcileConcurrency",
 ] as const;

@@ -133,7 +133,8 @@ export function findRoute(
     .filter(({ parameters }) => parameters !== undefined)
     .toSorted((a, b) => compareSpecific(a.route.path, b.route.path));
   const best = found.filter(({ route }) => route.path === found[0]?.route.path);
-  const match = best.find(({ route }) => route.method === method || route.method === "ANY");
+  const ofMethod = (name: string) => best.find(({ route }) => route.method === name);
+  const match = ofMethod(method) ?? ofMethod("ANY");
   return match && { route: match.route, parameters: match.parameters ?? {} };
 }
 

@@ -20,6 +20,16 @@ test("an event without optional fields is a request without query, headers or bo
   expect(await buffer(body)).toHaveLength(0);
 });
 
+test.each([
+  ["/git/acme/app", "/acme/app", "/git"],
+  ["/git/", "/", "/git"],
+  // With a domain of its own.
+  ["/acme/app", "/acme/app", ""],
+  [undefined, "/acme/app", ""],
+])("what is before the path: of %s and %s, it is %j", (wholePath, path, basePath) => {
+  expect(request({ path, requestContext: { ...(wholePath && { path: wholePath }) } }).basePath).toBe(basePath);
+});
+
 test("header names are lower case and repeated values joined", () => {
   const { headers } = request({
     headers: { "Git-Protocol": "version=2", Via: "b" },

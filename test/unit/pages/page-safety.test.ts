@@ -8,7 +8,8 @@ import { cookieOf, pageRig, type RigCaller } from "../../support/page-rig.ts";
 
 const RITA: RigCaller = { user: "rita@example.com", token: "rita-page-token", reads: ["vault"] };
 const REPOSITORIES = [{ slug: "vault", isPrivate: true }];
-const rig = () => pageRig({ repositories: REPOSITORIES, callers: [RITA] });
+const rig = (sessionSecret?: string) =>
+  pageRig({ repositories: REPOSITORIES, callers: [RITA], ...(sessionSecret && { sessionSecret }) });
 const HOUR_MS = 3_600_000;
 
 test("a session's cookie is encrypted, and for this server's pages only", async () => {
@@ -23,7 +24,7 @@ test("a session's cookie is encrypted, and for this server's pages only", async 
   expect(tls.headers["set-cookie"]).toMatch(/^__Host-nearside=[\w-]+; .*; SameSite=Strict; Secure$/);
 });
 
-test("a session ends after an hour, by signing out, and in another process", async () => {
+test("a session ends after an hour, by signing out, and where another secret counts", async () => {
   const { send, sessionOf, clock } = await rig();
   const headers = await sessionOf(RITA);
   clock.nowMs += HOUR_MS - 1;
@@ -36,13 +37,15 @@ test("a session ends after an hour, by signing out, and in another process", asy
 
   const out = await send("/-/sign-out", { method: "POST", headers: { "sec-fetch-site": "same-origin" } });
   expect(out.headers["set-cookie"]).toMatch(/^nearside=; Max-Age=0/);
-  const other = await rig();
-  expect(await other.send("/", { headers: await sessionOf(RITA) })).toMatchObject({ status: 401 });
+  const headersOfRita = await sessionOf(RITA);
+  const [same, other] = [await rig(), await rig("another secret")];
+  expect(await same.send("/", { headers: headersOfRita })).toMatchObject({ status: 200 });
+  expect(await other.send("/", { headers: headersOfRita })).toMatchObject({ status: 401 });
 });
 
 test("a new key each hour; the one before opens what it sealed", () => {
   let nowMs = 0;
-  const sessions = new Sessions(() => nowMs);
+  const sessions = new Sessions("secret", () => nowMs);
   sessions.seal("", "first");
   nowMs = HOUR_MS - 1;
   const last = sessions.seal("", "last of the first key");
@@ -56,7 +59,7 @@ test("a new key each hour; the one before opens what it sealed", () => {
 });
 
 test("a changed cookie is no session", () => {
-  const sessions = new Sessions();
+  const sessions = new Sessions("secret");
   const bytes = Buffer.from(sessions.seal("rita", "token"), "base64url");
   for (let at = 0; at < bytes.length; at++) {
     const changed = Buffer.from(bytes);
