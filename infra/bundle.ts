@@ -3,7 +3,7 @@
  * that the function's code starts, under the worker's own name. The deployment and the tests use the same bundles.
  */
 import { readFile, rm } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import type { BuildOptions, Plugin } from "esbuild";
 
 export const PROJECT_FOLDER = resolve(import.meta.dirname, "..");
@@ -55,6 +55,7 @@ export async function bundleFunction(
   const { metafile } = await build({
     ...BUNDLE_OPTIONS,
     ...options,
+    plugins: [VERSION_ONLY, ENVIRONMENT_CREDENTIALS],
     entryPoints: { index: resolve(PROJECT_FOLDER, entryFile), ...Object.fromEntries(workers) },
     outdir: outputFolder,
     metafile: true,
@@ -71,6 +72,17 @@ const VERSION_ONLY: Plugin = {
       const { version } = JSON.parse(await readFile(path, "utf8"));
       return { contents: JSON.stringify({ version }), loader: "json" };
     });
+  },
+};
+
+/** Lambda gives a function its role's credentials in the environment. The SDK's other ways to find some are an eighth of a bundle. */
+const ENVIRONMENT_CREDENTIALS: Plugin = {
+  name: "environment-credentials",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/@aws-sdk\/credential-provider-node\/dist-[^/]+\/index\.js$/ }, ({ path }) => ({
+      contents: 'export { fromEnv as defaultProvider } from "@aws-sdk/credential-provider-env";',
+      resolveDir: dirname(path),
+    }));
   },
 };
 
