@@ -192,6 +192,7 @@ function describeLfs({ slug, lfs }: RepositoryWithLfs): string[] {
     stateCount(lfs.missing, "missing at Bitbucket"),
     stateCount(lfs.postponed, "postponed: too large, or failed"),
     stateCount(lfs.held, "no longer confirmed by Bitbucket, held"),
+    stateCount(lfs.onRequest, "copied when a client asks for them"),
   ].flat();
   const stored = `${lfs.stored} stored (${formatBytes(lfs.storedBytes)})`;
   const line = `  ${slug}: LFS ${counted(lfs.pointers, "file")} (${formatBytes(lfs.pointerBytes)}): ${[stored, ...others].join(", ")}`;

@@ -35,6 +35,8 @@ interface Verdict {
   readonly refCount?: number;
   readonly objectCount?: number;
   readonly lfsFileCount?: number;
+  /** Of these, not there or with other bytes. */
+  readonly badLfsFileCount?: number;
 }
 
 const MAX_CHANGES_SHOWN = 10;
@@ -75,7 +77,7 @@ async function verify(names: readonly string[], options: VerifyOptions): Promise
   if (!options.json)
     print(`${verdicts.length - badCount} of ${verdicts.length} repositories are as they should be.`);
   if (badCount === 0) return;
-  if (!options.json) print("Run nearside sync: it brings them in step, and repairs damage in the store.");
+  if (!options.json) for (const line of advice(verdicts)) print(line);
   throw new Findings();
 }
 
@@ -114,7 +116,7 @@ async function verifyOne(
     try {
       const checks = { store, deep: options.deep === true, checked: options.checkedFiles };
       const { fileCount: lfsFileCount, ...check } = await checkLfsFiles(status.uuid, checks);
-      counts = { ...counts, lfsFileCount };
+      counts = { ...counts, lfsFileCount, badLfsFileCount: check.problems.length };
       problems.push(...check.problems);
     } catch (error) {
       problems.push(reasonOf(error, status));
@@ -147,6 +149,19 @@ function describeChanges(changes: readonly RefChange[]): string[] {
   });
   const more = changes.length - shown.length;
   return more > 0 ? [...shown, `and ${counted(more, "more ref")}`] : shown;
+}
+
+function advice(verdicts: readonly Verdict[]): string[] {
+  const hasBadFiles = verdicts.some(({ badLfsFileCount = 0 }) => badLfsFileCount > 0);
+  const hasOthers = verdicts.some(({ problems, badLfsFileCount = 0 }) => problems.length > badLfsFileCount);
+  return [
+    ...(hasOthers ? ["Run nearside sync: it brings them in step, and repairs damage in the store."] : []),
+    ...(hasBadFiles
+      ? [
+          "Run nearside lfs forget <oid> for each LFS file named above, then nearside sync: it copies them again.",
+        ]
+      : []),
+  ];
 }
 
 function describe({ repository, isGood, problems, refCount, objectCount, lfsFileCount }: Verdict): string {

@@ -3,6 +3,8 @@ import type { CompactionProgress } from "../../lib/repo/compaction/compact-repos
 import type { SyncProgress } from "../../lib/sync/sync-context.ts";
 
 const REDRAW_MS = 100;
+/** Without a terminal, where copies of files are one long phase. */
+const FILES_LINE_MS = 30_000;
 const ERASE_LINE = "\r\u001b[K";
 
 /** LFS files of one repository, so far. */
@@ -25,6 +27,7 @@ export interface ProgressOutput {
 export class ProgressLine {
   readonly #output: ProgressOutput;
   #drawnAtMs = 0;
+  #filesAtMs = performance.now();
   /** Of each repository that is under way. */
   readonly #phases = new Map<string, string>();
   #isDrawn = false;
@@ -43,7 +46,8 @@ export class ProgressLine {
     if (progress.phase === "listing") return;
     const isNewPhase = progress.phase !== this.#phases.get(name);
     if (!this.#output.isTTY) {
-      if (isNewPhase) this.#output.write(`${name}: ${describe(progress)}\n`);
+      if (progress.phase === "copying-files" ? this.#isFilesLineDue() : isNewPhase)
+        this.#output.write(`${name}: ${describe(progress)}\n`);
     } else if (isNewPhase || performance.now() >= this.#drawnAtMs + REDRAW_MS) {
       this.#drawnAtMs = performance.now();
       // A line that wraps could not be erased.
@@ -53,6 +57,12 @@ export class ProgressLine {
     }
     this.#phases.set(name, progress.phase);
     if (progress.phase === "publishing") this.#phases.delete(name);
+  }
+
+  #isFilesLineDue(): boolean {
+    const isDue = performance.now() >= this.#filesAtMs + FILES_LINE_MS;
+    if (isDue) this.#filesAtMs = performance.now();
+    return isDue;
   }
 
   /** Prints a line that stays. */

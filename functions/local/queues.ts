@@ -21,6 +21,7 @@ import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-cont
 import { type JobOutcome, runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { lfsBudget, type PlanLfs } from "../wiring/lfs-work.ts";
+import { CopyBursts } from "./copy-bursts.ts";
 import { PrimaryPause } from "./delay.ts";
 import type { ProgressLine } from "./progress-line.ts";
 import { readRelaySecret } from "./secrets.ts";
@@ -124,29 +125,30 @@ export function startLfs(
 ): LocalLfs {
   const policy = lfsPolicy(settings);
   const budget = lfsBudget();
-  const rates = new Map<string, CopyRate>();
+  const total = { files: 0, bytes: 0 };
+  const bursts = new CopyBursts(line);
   const pause = new PrimaryPause();
-
-  function show(fullName: string, { files, bytes }: LfsProgress): void {
-    const rate = rates.get(fullName) ?? new CopyRate();
-    rates.set(fullName, rate);
-    rate.add(files, bytes);
-    line.showing(`${fullName}, LFS`)({ phase: "copying-files", ...rate });
-  }
 
   async function run(body: string, signal: AbortSignal): Promise<void> {
     const job = parseLfsJob(body);
     await pause.wait(signal);
+    const burst = job.kind === "sweep" ? undefined : bursts.begin(job.uuid);
     try {
       await runLfsJob(job, {
         ...{ storage, readConfig, log, queue, temporaryFolder, policy, budget, signal },
         lfsOf: bitbucket.lfsOf,
-        onProgress: show,
+        onProgress: (fullName, progress) => {
+          total.files += progress.files;
+          total.bytes += progress.bytes;
+          burst?.show(fullName, progress);
+        },
       });
     } catch (error) {
       pause.noteFailure(error);
       if (!signal.aborted) onFailed(await nameOf(job), error);
       throw error;
+    } finally {
+      burst?.end();
     }
   }
 
@@ -165,28 +167,8 @@ export function startLfs(
   });
   return {
     queue,
-    copied: () => {
-      const all = [...rates.values()];
-      return {
-        files: all.reduce((sum, { files }) => sum + files, 0),
-        bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
-      };
-    },
+    copied: () => ({ ...total }),
   };
-}
-
-/** What was copied, and how fast since the first byte. */
-class CopyRate {
-  files = 0;
-  bytes = 0;
-  bytesPerSecond = 0;
-  readonly #startedMs = performance.now();
-
-  add(files: number, bytes: number): void {
-    this.files += files;
-    this.bytes += bytes;
-    this.bytesPerSecond = (1000 * this.bytes) / Math.max(1, performance.now() - this.#startedMs);
-  }
 }
 
 /** Deliveries at a time: room for all receivers, should all of them hang. */

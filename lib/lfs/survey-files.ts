@@ -41,7 +41,7 @@ export interface SurveyOptions {
   /** Pointers to larger files are passed over. */
   readonly maxFileBytes: number;
   readonly nowMs: number;
-  /** Whether what is planned already is planned again: the process that had its jobs may be gone. */
+  /** Whether what is planned already is planned again: its jobs may be lost, or its file was forgotten. */
   readonly isAsked?: boolean;
 }
 
@@ -62,7 +62,7 @@ export async function surveyFiles(
 ): Promise<Survey> {
   const isSame = document.plannedFor === policy && document.plannedRefs === repository.manifest.refs.sha256;
   // A ref may have moved to a commit that was here before.
-  const planned = new Set(isSame ? document.plannedPacks : []);
+  const planned = new Set(isSame && !isAsked ? document.plannedPacks : []);
   const known = packs.flatMap(({ pack, pointers }, number) =>
     pointers === undefined ? [] : [{ pointers, number, isPlanned: planned.has(pack.id) }],
   );

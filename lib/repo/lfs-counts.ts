@@ -19,6 +19,8 @@ export interface LfsCounts {
   readonly missing: number;
   /** Too large, or failed; the latter are tried again. */
   readonly postponed: number;
+  /** Nothing is known of them: such as of history, which is copied when it is first asked for. */
+  readonly onRequest: number;
   readonly plannedAt: string | undefined;
   /** What `.lfsconfig` of the default branch names in place of the repository's own files. */
   readonly configuredUrl: string | undefined;
@@ -39,5 +41,7 @@ export async function readLfsCounts(store: BlobStore, uuid: RepositoryUuid): Pro
     else if (state === LFS_STATE.missing) counts.missing += 1;
     else counts.postponed += 1;
   });
-  return { pointers, pointerBytes, ...counts, plannedAt, configuredUrl };
+  const { stored, pending, missing, postponed } = counts;
+  const onRequest = Math.max(0, pointers - stored - pending - missing - postponed);
+  return { pointers, pointerBytes, ...counts, onRequest, plannedAt, configuredUrl };
 }

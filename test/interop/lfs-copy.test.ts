@@ -43,6 +43,7 @@ test("nearside sync copies files, and says how many", async () => {
     lfs: { files: 1, bytes: 50_000 },
     failed: [],
   });
+  expect(first.stderr).toMatch(/^acme\/sample: 1 LFS file copied, 49 KiB, .+\/s$/m);
   expect(await readFile(join(primary.storeFolder, lfsFileKey(oid)))).toEqual(content);
 
   primary.fake.lfs.reset();
@@ -155,11 +156,36 @@ test("status, verify and lfs forget", async () => {
   await writeFile(join(primary.storeFolder, lfsFileKey(oid)), randomBytes(1000));
   expect(await runCli(verify)).toMatchObject({
     exitCode: 3,
-    stdout: expect.stringContaining(`LFS file ${oid} has other bytes`),
+    stdout: expect.stringMatching(
+      new RegExp(
+        `LFS file ${oid} has other bytes[^]*\nRun nearside lfs forget <oid> [^\n]*copies them again.\n$`,
+      ),
+    ),
   });
-  expect((await runCli(["lfs", "forget", oid, ...storeArguments])).stdout).toContain("1 repository served");
+
+  const forget = (...args: string[]) => runCli(["lfs", "forget", ...args]);
+  const elsewhere = join(primary.folder, "elsewhere");
+  expect(await forget(oid, "--store", elsewhere)).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining(`there is no mirror in ${elsewhere}`),
+  });
+  expect(existsSync(elsewhere)).toBe(false);
+  const forgotten = await forget(`sha256:${oid.toUpperCase()}`, ...storeArguments);
+  expect(forgotten.stdout).toBe(`${oid} is deleted. It is not served any more for acme/sample.\n`);
   expect(existsSync(join(primary.storeFolder, lfsFileKey(oid)))).toBe(false);
-  expect((await runCli(["lfs", "forget", "abc", ...storeArguments])).exitCode).toBe(2);
+  expect((await forget(oid, ...storeArguments)).stdout).toContain("nothing to delete");
+  expect(JSON.parse((await forget(oid, "--json", ...storeArguments)).stdout)).toEqual({
+    oid,
+    wasStored: false,
+    repositories: [],
+  });
+  expect((await forget("abc", ...storeArguments)).exitCode).toBe(2);
+
+  expect((await runCli(["status", ...storeArguments])).stdout).toContain(
+    "0 stored (0 bytes), 1 missing at Bitbucket, 1 copied when a client asks for them",
+  );
+  expect(JSON.parse((await runSync()).stdout)).toMatchObject({ lfs: { files: 1, bytes: 1000 } });
+  expect((await runCli(verify)).exitCode).toBe(0);
 });
 
 test("a server that is killed while it copies continues after its restart", async () => {

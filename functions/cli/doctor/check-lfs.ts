@@ -145,12 +145,17 @@ async function linkFinding(
   const { oid, sizeBytes } = file.record;
   if (options.urls === undefined && options.mirrorUrl === undefined)
     return skipped(check, "only the server makes links to a folder: say where it is with --mirror-url");
+  let url: string | undefined;
+  try {
+    url =
+      (await options.urls?.urlOf(lfsFileKey(oid), sizeBytes)) ??
+      (await linkOfServer(workspace, file, options));
+  } catch (error) {
+    return failedWith(check, error, SERVER_ADVICE);
+  }
   const advice =
     "Clients get the file at this address: check DNS, TLS, --s3-public-endpoint and s3:GetObject.";
   try {
-    const url =
-      (await options.urls?.urlOf(lfsFileKey(oid), sizeBytes)) ??
-      (await linkOfServer(workspace, file, options));
     if (url === undefined)
       return fail(check, `${options.mirrorUrl} gives no link of its own for ${oid}`, SERVER_ADVICE);
     const response = await fetch(url, {

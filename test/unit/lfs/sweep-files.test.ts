@@ -219,11 +219,11 @@ test("a file that is forgotten is gone with every right to it", async () => {
     await rig.addFile("b.bin", randomBytes(100)),
   ];
   await rig.run();
-  expect(await forgetFile(store, oid)).toEqual([RIG_UUID]);
+  expect(await forgetFile(store, oid)).toEqual({ wasStored: true, repositories: [RIG_UUID] });
   expect(await rig.record(oid)).toBeUndefined();
   expect((await rig.record(other))?.state).toBe(LFS_STATE.stored);
   expect(await rig.storedOids()).toEqual([other]);
-  expect(await forgetFile(store, oid)).toEqual([]);
+  expect(await forgetFile(store, oid)).toEqual({ wasStored: false, repositories: [] });
 });
 
 test("a file is forgotten although another process merges the tables meanwhile", async () => {
