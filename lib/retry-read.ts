@@ -12,30 +12,37 @@ import { UpstreamError } from "./errors.ts";
 type Fetch = typeof globalThis.fetch;
 type Dispatcher = NonNullable<RequestInit["dispatcher"]>;
 
-const BURST_RETRIES = 10;
-const RETRIES_PER_MINUTE = 10;
-/** Of one read. A process with many reads may repeat a tenth of them. */
-const RETRIES_PER_READ = 0.1;
+interface RetryRate {
+  readonly burst: number;
+  readonly perMinute: number;
+  readonly perRead: number;
+}
+
+/** A process with many reads may repeat a tenth of them. */
+const RATE_OF_PROCESS: RetryRate = { burst: 10, perMinute: 10, perRead: 0.1 };
 
 /** How many reads a process may repeat. */
 export class RetryBudget {
   readonly #nowMs: () => number;
-  #retries = BURST_RETRIES;
+  readonly #rate: RetryRate;
+  #retries: number;
   #refilledAtMs: number;
 
-  constructor(nowMs: () => number = () => performance.now()) {
+  constructor(nowMs: () => number = () => performance.now(), rate = RATE_OF_PROCESS) {
     this.#nowMs = nowMs;
+    this.#rate = rate;
+    this.#retries = rate.burst;
     this.#refilledAtMs = nowMs();
   }
 
   noteRead(): void {
-    this.#add(RETRIES_PER_READ);
+    this.#add(this.#rate.perRead);
   }
 
   /** @returns Whether one may be repeated now; it is counted. */
   take(): boolean {
     const nowMs = this.#nowMs();
-    this.#add(((nowMs - this.#refilledAtMs) * RETRIES_PER_MINUTE) / 60_000);
+    this.#add(((nowMs - this.#refilledAtMs) * this.#rate.perMinute) / 60_000);
     this.#refilledAtMs = nowMs;
     if (this.#retries < 1) return false;
     this.#retries -= 1;
@@ -43,7 +50,7 @@ export class RetryBudget {
   }
 
   #add(retries: number): void {
-    this.#retries = Math.min(BURST_RETRIES, this.#retries + retries);
+    this.#retries = Math.min(this.#rate.burst, this.#retries + retries);
   }
 }
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UpstreamError } from "../errors.ts";
 import { mediaType } from "../media-type.ts";
 import { parseRetryAfter } from "../retry-after.ts";
-import { readWithRetry } from "../retry-read.ts";
+import { type RetryBudget, readWithRetry } from "../retry-read.ts";
 import type { AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { hintOf } from "./primary-hint.ts";
 
@@ -50,20 +50,25 @@ const OTHER_REFS: PrimaryAnswer = { kind: "refused", status: 503 };
 
 export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
   const { retryPauseMs } = options.limits ?? DEFAULT_LIMITS;
-  return async (question, { retriesUnauthorized, signal }) => {
-    const first = await ask(question, options, signal);
+  return async (question, { retriesUnauthorized, signal, retryBudget }) => {
+    const asking = { ...options, ...(retryBudget !== undefined && { retryBudget }) };
+    const first = await ask(question, asking, signal);
     const isUnauthorized = first.kind === "refused" && first.status === 401;
     if (!isUnauthorized || !(await retriesUnauthorized())) return first;
     // Bitbucket sometimes answers 401 to a valid token when several jobs start together (BCLOUD-24107).
     await sleep(retryPauseMs);
-    return answerOrFirst(await ask(question, options, signal), first);
+    return answerOrFirst(await ask(question, asking, signal), first);
   };
+}
+
+interface AskingOptions extends AskPrimaryOptions {
+  readonly retryBudget?: RetryBudget;
 }
 
 /** Asks again while the primary shows refs that are not here yet. */
 async function ask(
   question: ReadQuestion,
-  options: AskPrimaryOptions,
+  options: AskingOptions,
   signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
   const { syncPausesMs } = options.limits ?? DEFAULT_LIMITS;
@@ -83,13 +88,13 @@ function answerOrFirst(second: PrimaryAnswer, first: PrimaryAnswer): PrimaryAnsw
 
 async function askOnce(
   question: ReadQuestion,
-  options: AskPrimaryOptions,
+  options: AskingOptions,
   signal: AbortSignal,
 ): Promise<PrimaryAnswer> {
   const { timeoutMs } = options.limits ?? DEFAULT_LIMITS;
   const ended = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {
-    // Without a budget: callers could use up one that they share. An outage is judged apart, and then nothing is asked.
+    // Without a budget of all: callers could use that up. An outage is judged apart, and then nothing is asked.
     return await readWithRetry(options, async (fetch) => {
       try {
         return await followed(question, { ...options, fetch }, ended);

@@ -53,6 +53,9 @@ export interface AuthorizerLimits extends VerdictLimits, SharingLimits, Question
   readonly maxRemembered: number;
 }
 
+/** New questions at a time of a good credential while none is answered: the primary may hang for the names that it asks about. */
+const FIRST_OF_ACCEPTED = 4;
+
 export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
   ...DEFAULT_VERDICT_LIMITS,
   ...DEFAULT_SHARING_LIMITS,
@@ -101,6 +104,7 @@ export class Authorizer {
   readonly #outage: OutageMonitor;
   readonly #callers: CallerStandings;
   readonly #turns: KeyedSemaphores;
+  readonly #acceptedTurns: KeyedSemaphores;
   readonly #allTurns: PrioritySemaphore;
   readonly #shared: SharedVerdicts;
   readonly #keys: CallerKeys;
@@ -117,6 +121,7 @@ export class Authorizer {
     this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
     this.#callers = new CallerStandings({ stored, keys, limits, log, now });
     this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfUnknown);
+    this.#acceptedTurns = new KeyedSemaphores(FIRST_OF_ACCEPTED, limits.maxConcurrentQuestions);
     this.#allTurns = new PrioritySemaphore(limits.maxConcurrentQuestionsOfAllUnknown);
     this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
     this.#keys = keys;
@@ -164,6 +169,7 @@ export class Authorizer {
     let isSettled = false;
     const turn = new QuestionTurn(question, {
       ...{ callers: this.#callers, keys: this.#keys, turns: this.#turns, allTurns: this.#allTurns },
+      acceptedTurns: this.#acceptedTurns,
     });
     const finding = this.#shared.find(key, {
       known,

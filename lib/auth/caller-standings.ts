@@ -5,6 +5,7 @@
  *   start together (BCLOUD-24107), often for a repository that the token was not used for yet.
  * - How many questions it asked within a minute, and how many were refused. A credential that was not accepted lately
  *   reserves each question before it is asked, by compare-and-swap: so a thousand processes ask five questions at most.
+ * - How many names that mean nothing here the primary gave no answer about, whoever asks: callers choose these.
  */
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -28,9 +29,15 @@ export interface QuestionLimits {
   readonly refusedPerMinute: number;
   /** The same of one that was. */
   readonly refusedPerMinuteAccepted: number;
+  /** Questions a minute about names that mean nothing here, to which the primary gave no answer. */
+  readonly unansweredPerMinute: number;
 }
 
-export const DEFAULT_QUESTION_LIMITS: QuestionLimits = { refusedPerMinute: 5, refusedPerMinuteAccepted: 60 };
+export const DEFAULT_QUESTION_LIMITS: QuestionLimits = {
+  refusedPerMinute: 5,
+  refusedPerMinuteAccepted: 60,
+  unansweredPerMinute: 4,
+};
 
 export interface CallerStandingsOptions {
   readonly stored: StoredVerdicts;
@@ -73,10 +80,12 @@ export class CallerStandings {
   async admit(authorization: string): Promise<Admission> {
     const key = this.#keyOf(authorization);
     const found = await this.#find(key);
-    const { refusedPerMinute, refusedPerMinuteAccepted } = this.#options.limits;
+    const { refusedPerMinute, refusedPerMinuteAccepted, unansweredPerMinute } = this.#options.limits;
     const questions = this.#window(found.standing);
     const isAccepted = this.#isAccepted(found.standing);
-    if (questions.refused >= (isAccepted ? refusedPerMinuteAccepted : refusedPerMinute)) {
+    const maxRefused = isAccepted ? refusedPerMinuteAccepted : refusedPerMinute;
+    // Whatever it is about: the limit must not tell what is mirrored.
+    if (questions.refused >= maxRefused || (questions.unanswered ?? 0) >= unansweredPerMinute) {
       const waitMs = questions.sinceMs + WINDOW_MS - this.#options.now();
       return { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) };
     }
@@ -94,20 +103,29 @@ export class CallerStandings {
    * @param answer - `undefined`: it was not asked after all.
    * @param isReserved - Whether `admit` let it pass. Never rejects.
    */
-  async settle(authorization: string, answer: PrimaryAnswer | undefined, isReserved: boolean): Promise<void> {
+  async settle(
+    authorization: string,
+    answer: PrimaryAnswer | "unanswered" | undefined,
+    isReserved: boolean,
+  ): Promise<void> {
     const key = this.#keyOf(authorization);
-    if (answer?.kind === "allowed") return this.#noteAccepted(key);
+    const isUnanswered = answer === "unanswered";
+    if (!isUnanswered && answer?.kind === "allowed") return this.#noteAccepted(key);
     // 503: the mirror itself is behind.
-    const isRefused = answer?.kind === "refused" && answer.status !== 503;
-    if (!isRefused && !isReserved) return;
+    const isRefused = !isUnanswered && answer?.kind === "refused" && answer.status !== 503;
+    if (!isRefused && !isUnanswered && !isReserved) return;
     for (let tries = 0; tries < MAX_WRITE_TRIES; tries++) {
       const found = await this.#find(key);
       // Credentials in good standing reserve nothing.
-      if (!isRefused && this.#isAccepted(found.standing)) return;
-      const { sinceMs, asked, refused } = this.#window(found.standing);
-      const questions = isRefused
-        ? { sinceMs, asked: Math.max(asked, refused + 1), refused: refused + 1 }
-        : { sinceMs, asked: Math.max(refused, asked - 1), refused };
+      if (!isRefused && !isUnanswered && this.#isAccepted(found.standing)) return;
+      const { asked, refused, unanswered = 0, ...window } = this.#window(found.standing);
+      const questions = {
+        ...window,
+        ...(isRefused
+          ? { asked: Math.max(asked, refused + 1), refused: refused + 1 }
+          : { asked: Math.max(refused, asked - 1), refused }),
+        ...(isUnanswered ? { unanswered: unanswered + 1 } : unanswered > 0 && { unanswered }),
+      };
       if (await this.#replace(key, found, { ...found.standing, questions })) return;
       this.#remembered.delete(key);
     }
@@ -120,7 +138,8 @@ export class CallerStandings {
       const { acceptedAtMs: notedAtMs, questions, ...others } = found.standing;
       if (notedAtMs !== undefined && acceptedAtMs < notedAtMs + NOTE_EVERY_MS) return;
       // Those that were not refused count no longer.
-      const kept = questions !== undefined && questions.refused > 0 && { questions };
+      const { refused = 0, unanswered = 0 } = questions ?? {};
+      const kept = questions !== undefined && refused + unanswered > 0 && { questions };
       if (await this.#replace(key, found, { ...others, ...kept, acceptedAtMs })) return;
       this.#remembered.delete(key);
     }

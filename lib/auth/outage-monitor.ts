@@ -146,7 +146,8 @@ export class OutageMonitor {
   }
 }
 
-const AWAY = { kind: "undecided", cause: "unreachable", reason: "outage" } as const;
+/** The answer to questions that are not asked during an outage. */
+export const AWAY = { kind: "undecided", cause: "unreachable", reason: "outage" } as const;
 
 /** The process was frozen during a probe, so its timeout says nothing about the primary. */
 class FrozenProbeError extends Error {}

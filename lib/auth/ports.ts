@@ -1,5 +1,7 @@
 /** What the authorizer needs from outside: the primary, and a small store. */
 
+import type { RetryBudget } from "../retry-read.ts";
+
 export interface ReadQuestion {
   /** The caller's `Authorization` header as received; `undefined` if there is none. */
   readonly authorization: string | undefined;
@@ -57,6 +59,8 @@ export interface AskOptions {
   /** Called after a 401. @returns Whether to ask once more before the 401 is believed. */
   readonly retriesUnauthorized: () => Promise<boolean>;
   readonly signal: AbortSignal;
+  /** Without it, a question that broke is repeated once in any case. */
+  readonly retryBudget?: RetryBudget;
 }
 
 /** Small texts, shared by every process of a mirror. Any call may fail. */

@@ -53,18 +53,26 @@ export class PrioritySemaphore {
   }
 }
 
+/** @param change - Of the semaphore, by one task. */
+export type LeaveSemaphore = (change?: "grow" | "shrink") => void;
+
 /** A semaphore for each key, for as long as it is used. */
 export class KeyedSemaphores {
   readonly #count: number;
-  readonly #used = new Map<string, { readonly semaphore: PrioritySemaphore; users: number }>();
+  readonly #maxCount: number;
+  readonly #used = new Map<string, { readonly semaphore: PrioritySemaphore; users: number; count: number }>();
 
-  constructor(count: number) {
+  /** @param count - At first. @param maxCount - Once it has grown. */
+  constructor(count: number, maxCount = count) {
     this.#count = count;
+    this.#maxCount = maxCount;
   }
 
   /** @returns What to call afterwards; `undefined`: the signal aborted first. */
-  async take(key: string, signal: AbortSignal): Promise<(() => void) | undefined> {
-    const used = this.#used.get(key) ?? { semaphore: new PrioritySemaphore(this.#count), users: 0 };
+  async take(key: string, signal: AbortSignal): Promise<LeaveSemaphore | undefined> {
+    const used = this.#used.get(key) ?? {
+      ...{ semaphore: new PrioritySemaphore(this.#count), users: 0, count: this.#count },
+    };
     this.#used.set(key, used);
     used.users += 1;
     const leave = () => {
@@ -75,8 +83,13 @@ export class KeyedSemaphores {
       leave();
       return undefined;
     }
-    return () => {
-      used.semaphore.release();
+    return (change) => {
+      if (change === "grow" && used.count < this.#maxCount) {
+        used.count += 1;
+        used.semaphore.release();
+      }
+      if (change === "shrink" && used.count > 1) used.count -= 1;
+      else used.semaphore.release();
       leave();
     };
   }

@@ -1,13 +1,16 @@
 import type { CallerKeys } from "./caller-keys.ts";
 import type { CallerStandings } from "./caller-standings.ts";
+import { AWAY } from "./outage-monitor.ts";
 import type { PrimaryAnswer, ReadQuestion } from "./ports.ts";
-import type { KeyedSemaphores, PrioritySemaphore } from "./priority-semaphore.ts";
+import type { KeyedSemaphores, LeaveSemaphore, PrioritySemaphore } from "./priority-semaphore.ts";
 import { BUSY } from "./verdict-record.ts";
 
 interface TurnOptions {
   readonly callers: CallerStandings;
   /** By credential. */
   readonly turns: KeyedSemaphores;
+  /** By credential, of those that are known to be good: the more questions are answered, the more are asked at a time. */
+  readonly acceptedTurns: KeyedSemaphores;
   /** Of all credentials that are not known to be good; addresses take turns. */
   readonly allTurns: PrioritySemaphore;
   readonly keys: CallerKeys;
@@ -18,6 +21,8 @@ export class QuestionTurn {
   readonly #question: ReadQuestion;
   readonly #options: TurnOptions;
   #leave: (() => void) | undefined;
+  #leaveAccepted: LeaveSemaphore | undefined;
+  #answer: PrimaryAnswer | undefined;
   #isReserved = false;
   #settling: Promise<void> | undefined;
   /** After how many seconds the caller may ask again. */
@@ -46,7 +51,8 @@ export class QuestionTurn {
       if (this.#leave === undefined) return BUSY;
     }
     // It may have been accepted meanwhile: then the rest waits no longer.
-    if (await callers.isAccepted(authorization)) this.leaveTurns();
+    if (await callers.isAccepted(authorization)) this.#leaveTurn();
+    if (!(await this.#takeAcceptedTurn(authorization, signal))) return BUSY;
     const admission = await callers.admit(authorization);
     if (admission === "wait") return signal.aborted ? BUSY : "wait";
     this.#isReserved = admission === "ask";
@@ -55,11 +61,21 @@ export class QuestionTurn {
     return BUSY;
   }
 
+  async #takeAcceptedTurn(authorization: string, signal: AbortSignal): Promise<boolean> {
+    const { acceptedTurns, keys } = this.#options;
+    if (this.#leaveAccepted !== undefined) return true;
+    this.startedAtMs = undefined;
+    this.#leaveAccepted = await acceptedTurns.take(keys.callerKey(authorization), signal);
+    this.start();
+    return this.#leaveAccepted !== undefined;
+  }
+
   start(): void {
     this.startedAtMs = performance.now();
   }
 
   noteAnswer(answer: PrimaryAnswer): PrimaryAnswer {
+    this.#answer = answer;
     this.#settle(answer);
     return answer;
   }
@@ -67,6 +83,8 @@ export class QuestionTurn {
   /** Resolves when everything is noted: Lambda may freeze the process afterwards. */
   async end(): Promise<void> {
     if (this.#isReserved) this.#settle(undefined);
+    // The next one is to find it counted.
+    if (this.#answer?.kind === "undecided") await this.#settling;
     this.leaveTurns();
     await this.#settling;
   }
@@ -87,6 +105,13 @@ export class QuestionTurn {
 
   /** May be called more than once. */
   leaveTurns(): void {
+    this.#leaveTurn();
+    const isAnswered = this.#answer !== undefined && this.#answer.kind !== "undecided";
+    this.#leaveAccepted?.(isAnswered ? "grow" : "shrink");
+    this.#leaveAccepted = undefined;
+  }
+
+  #leaveTurn(): void {
     this.#leave?.();
     this.#leave = undefined;
   }
@@ -94,6 +119,10 @@ export class QuestionTurn {
   #settle(answer: PrimaryAnswer | undefined): void {
     const { authorization } = this.#question;
     if (authorization === undefined || this.#settling !== undefined) return;
-    this.#settling = this.#options.callers.settle(authorization, answer, this.#isReserved);
+    const isUnanswered =
+      answer?.kind === "undecided" && answer.cause === "unreachable" && answer.reason !== AWAY.reason;
+    // A name that means nothing here is the caller's choice.
+    const noted = isUnanswered && this.#question.uuid === undefined ? "unanswered" : answer;
+    this.#settling = this.#options.callers.settle(authorization, noted, this.#isReserved);
   }
 }

@@ -19,7 +19,13 @@ const storedSchema = z.looseObject({
 });
 
 /** Of a credential, within the minute from `sinceMs`. `asked` includes those under way. */
-const questionsSchema = z.looseObject({ sinceMs: z.number(), asked: z.number(), refused: z.number() });
+const questionsSchema = z.looseObject({
+  sinceMs: z.number(),
+  asked: z.number(),
+  refused: z.number(),
+  /** About names that mean nothing here. */
+  unanswered: z.exactOptional(z.number()),
+});
 
 /** Of a credential, see `CallerStandings`. */
 const standingSchema = z.looseObject({

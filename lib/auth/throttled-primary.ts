@@ -3,15 +3,19 @@
  * a time.
  */
 import type { Logger } from "../log.ts";
+import { RetryBudget } from "../retry-read.ts";
 import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
-import type { OutageMonitor } from "./outage-monitor.ts";
+import { AWAY, type OutageMonitor } from "./outage-monitor.ts";
 import type { AskOptions, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { PrioritySemaphore } from "./priority-semaphore.ts";
 import { BUSY, ratePauseMs } from "./verdict-record.ts";
 
 /** About 200 bytes each. */
 const MAX_PAUSED_CALLERS = 20_000;
+
+/** About names that mean nothing here, which a caller chooses. */
+const RETRIES_OF_CALLER = { burst: 1, perMinute: 1, perRead: 0 };
 
 export interface ThrottledPrimaryOptions {
   readonly askPrimary: AskPrimary;
@@ -34,6 +38,7 @@ interface PrimaryTurn {
 export class ThrottledPrimary {
   readonly #options: ThrottledPrimaryOptions;
   readonly #semaphore: PrioritySemaphore;
+  readonly #retryBudgets = boundedCache<RetryBudget>(MAX_PAUSED_CALLERS);
   readonly #pausedUntilMs = boundedCache<number>(MAX_PAUSED_CALLERS);
 
   constructor(options: ThrottledPrimaryOptions) {
@@ -49,9 +54,7 @@ export class ThrottledPrimary {
       const retryAfterSeconds = Math.ceil(pausedMs / 1000);
       return { kind: "undecided", cause: "rate-limited", reason: "still paused", retryAfterSeconds };
     }
-    return (await outage.isAway())
-      ? { kind: "undecided", cause: "unreachable", reason: "outage" }
-      : undefined;
+    return (await outage.isAway()) ? AWAY : undefined;
   }
 
   async ask(question: ReadQuestion, options: AskOptions, turn: PrimaryTurn): Promise<PrimaryAnswer> {
@@ -71,9 +74,20 @@ export class ThrottledPrimary {
     }
   }
 
+  #retryBudgetOf(caller: string): RetryBudget {
+    const budget =
+      this.#retryBudgets.get(caller) ?? new RetryBudget(() => performance.now(), RETRIES_OF_CALLER);
+    this.#retryBudgets.set(caller, budget);
+    return budget;
+  }
+
   async #ask(question: ReadQuestion, options: AskOptions): Promise<PrimaryAnswer> {
     const { askPrimary, keys, log, now } = this.#options;
-    const answer = await askPrimary(question, options);
+    const isOfUnknownName = question.uuid === undefined && question.authorization !== undefined;
+    const answer = await askPrimary(question, {
+      ...options,
+      ...(isOfUnknownName && { retryBudget: this.#retryBudgetOf(keys.callerKey(question.authorization)) }),
+    });
     if (answer.kind !== "undecided") return answer;
     const { cause, reason, retryAfterSeconds } = answer;
     log.warn("auth:undecided", { repo: question.repositoryPath, cause, reason, retryAfterSeconds });

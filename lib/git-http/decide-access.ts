@@ -249,5 +249,5 @@ const WHY_UNDECIDED = {
   unreadable: "the mirror cannot read its copy of this repository, so it cannot check that you may read it",
   busy: "the mirror has too many questions for Bitbucket, so it cannot ask yet whether you may read",
   guessing: "Bitbucket rejected several credentials from your address",
-  "refused-often": "Bitbucket refused several requests with this credential",
+  "refused-often": "Bitbucket refused or did not answer several requests with this credential",
 } as const;

@@ -44,7 +44,7 @@ test("one wrong credential for many names: the primary is asked five times, and 
   expect(mirror.checks()).toBe(5);
   const limited = await mirror.get(VAULT, wrong);
   expect(await limited.text()).toBe(
-    "Bitbucket refused several requests with this credential; try again in 60 s\n",
+    "Bitbucket refused or did not answer several requests with this credential; try again in 60 s\n",
   );
   expect(await mirror.statusOf(VAULT, READER)).toBe(200);
 });

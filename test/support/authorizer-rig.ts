@@ -9,7 +9,11 @@ import { CountingBlobStore } from "./store/counting-blob-store.ts";
 import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
 export const KEYS = new CallerKeys("a secret that is long enough for a test");
-export const QUESTION: ReadQuestion = { authorization: "Basic YTpi", repositoryPath: "acme/site" };
+export const QUESTION: ReadQuestion = {
+  authorization: "Basic YTpi",
+  repositoryPath: "acme/site",
+  uuid: "01234567-89ab-cdef-0123-456789abcdef",
+};
 export const YES: PrimaryAnswer = { kind: "allowed", finalPath: "acme/site" };
 export const NO: PrimaryAnswer = { kind: "refused", status: 404 };
 export const UNAUTHORIZED: PrimaryAnswer = { kind: "refused", status: 401 };

@@ -169,3 +169,33 @@ describe("a credential that the primary accepted lately", () => {
     expect(await rig.process().check(about("site-5"))).toMatchObject({ kind: "allowed" });
   });
 });
+
+describe.each(["accepted lately", "not accepted yet"])("a credential %s", (standing) => {
+  const nowhere = (name: string): ReadQuestion => {
+    const { uuid: _, ...question } = about(name);
+    return question;
+  };
+  const unanswered = (count: number) => Array.from({ length: count }, (_, index) => nowhere(`away-${index}`));
+
+  beforeEach(async () => {
+    if (standing === "accepted lately") await rig.process().check(QUESTION);
+    rig.asked.length = 0;
+  });
+
+  test("that asks for names about which the primary says nothing asks 5 times a minute", async () => {
+    rig.answer = async () => {
+      await sleep(20);
+      return AWAY;
+    };
+    const auth = rig.process();
+    const verdicts = await Promise.all(unanswered(40).map((question) => auth.check(question)));
+    expect(rig.asked.length).toBeLessThanOrEqual(5);
+    expect(verdicts.at(-1)).toMatchObject(LIMITED);
+    // Nothing tells whether another name is mirrored.
+    expect(await rig.process().check(about("mirrored"))).toMatchObject(LIMITED);
+    expect(await rig.process().check(nowhere("unknown"))).toMatchObject(LIMITED);
+    rig.pass(60_000);
+    rig.answer = NO;
+    expect(await rig.process().check(nowhere("unknown"))).toMatchObject({ kind: "refused" });
+  });
+});
