@@ -71,7 +71,8 @@ describe("a ref snapshot", () => {
     const { bytes, sha256 } = formatRefSnapshot(many);
     const table = openRefSnapshot(bytes, sha256);
     const chunks = [...table.lines("", "listed-peeled")];
-    expect(concatBytes(chunks)).toEqual(linesOf([...table.startingWith("")], "listed-peeled"));
+    const whole = linesOf([...table.startingWith("")], "listed-peeled");
+    expect(Buffer.compare(concatBytes(chunks), whole)).toBe(0);
     expect(chunks.length).toBeGreaterThan(10);
     for (const chunk of chunks) {
       expect(chunk.length).toBeLessThan(132_000);
@@ -174,11 +175,13 @@ describe("a ref table", () => {
     "",
     "^",
     `${"a".repeat(40)} refs/heads/a\n^x`,
+    `${"a".repeat(40)} refs/heads/a\n^${"x".repeat(40)}`,
+    `${"a".repeat(40)} refs/heads/a b`,
+    `${"a".repeat(40)} refs/heads/${"a".repeat(65_500)}`,
   ])("refuses the line %j", (line) => {
     const bytes = utf8(`# pack-refs with: peeled fully-peeled sorted \n${line}\n`);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
-    const table = openRefSnapshot(bytes, sha256);
-    expect(() => [...table.startingWith("")]).toThrow(CorruptPackError);
+    expect(() => [...openRefSnapshot(bytes, sha256).startingWith("")]).toThrow(CorruptPackError);
   });
 });
 
