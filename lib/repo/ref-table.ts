@@ -2,6 +2,7 @@
  * The refs of one generation as pkt-lines, as `ls-refs` sends them: `<id> <name>`, and behind a tag ` peeled:<id>`. They are sorted,
  * so a ref is found by binary search, what is asked for is a part of these bytes, and half a million refs take no memory but them.
  */
+import { randomInt } from "node:crypto";
 import { CorruptPackError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
 import { isObjectId, type ObjectId } from "../git/object-id.ts";
@@ -18,21 +19,27 @@ const PEELED_BYTES = PEELED_KEY.length + ID_DIGITS;
 const NAME_OFFSET = PKT_PREFIX_BYTES + ID_DIGITS + 1;
 /** Of the lists that are sent: some 900 refs. No line is longer. */
 const CHUNK_BYTES = 64 * 1024;
-/** Enough of an id to distinguish it from nearly all others. */
-const KEY_DIGITS = 12;
+/** Of an id, as a number of 32 bits. */
+const KEY_DIGITS = 8;
+const SALT = randomInt(2 ** 32);
+/** Knuth's, for multiplicative hashing: the highest bits depend on all others. */
+const HASH_FACTOR = 0x9e37_79b1;
 
 export class RefTable implements RefFinder {
   readonly #lines: Buffer;
   readonly #hasPeeled: boolean;
+  readonly #refCount: number;
+  #values: ValueIndex | undefined;
 
   /**
    * @param packedRefs - `<id> <name>`, and `^<id>` below a tag. The last line ends, too.
    * @throws {CorruptPackError} A line is malformed; what is no id is noticed where it is read.
    */
   constructor(packedRefs: Uint8Array, startBytes: number) {
-    const { lines, hasPeeled } = listedLines(packedRefs, startBytes);
+    const { lines, hasPeeled, refCount } = listedLines(packedRefs, startBytes);
     this.#lines = lines;
     this.#hasPeeled = hasPeeled;
+    this.#refCount = refCount;
   }
 
   find(name: string): Ref | undefined {
@@ -67,20 +74,18 @@ export class RefTable implements RefFinder {
   }
 
   hasOnlyValues(ids: ReadonlySet<ObjectId>): boolean {
-    for (let at = 0; at < this.#lines.length; at = this.#next(at)) if (!ids.has(this.#idAt(at))) return false;
-    return true;
+    return this.valuesAmong(ids).size === this.#valueIndex.distinctCount;
   }
 
   valuesAmong(ids: ReadonlySet<ObjectId>): Set<ObjectId> {
-    const keys = new Set<number>();
-    for (const id of ids) keys.add(Number.parseInt(id.slice(0, KEY_DIGITS), 16));
     const found = new Set<ObjectId>();
-    for (let at = 0; at < this.#lines.length; at = this.#next(at)) {
-      if (!keys.has(this.#number(at + PKT_PREFIX_BYTES, KEY_DIGITS))) continue;
-      const { id } = this.#refAt(at);
-      if (ids.has(id)) found.add(id);
-    }
+    for (const id of ids) if (this.#valueIndex.has(id)) found.add(id);
     return found;
+  }
+
+  get #valueIndex(): ValueIndex {
+    this.#values ??= new ValueIndex(this.#lines, this.#refCount);
+    return this.#values;
   }
 
   *#chunks(start: number, end: number): Generator<Uint8Array, void, undefined> {
@@ -99,17 +104,7 @@ export class RefTable implements RefFinder {
   }
 
   #next(at: number): number {
-    return at + this.#number(at, PKT_PREFIX_BYTES);
-  }
-
-  /** Of hexadecimal digits; NaN or any number if they are none. */
-  #number(at: number, digits: number): number {
-    let value = 0;
-    for (let i = at; i < at + digits; i++) {
-      const code = this.#lines[i] ?? 0;
-      value = value * 16 + (code >= 0x61 ? code - 0x57 : code - 0x30);
-    }
-    return value;
+    return at + hexNumber(this.#lines, at, PKT_PREFIX_BYTES);
   }
 
   /** No name has a space in it. */
@@ -175,11 +170,15 @@ export class RefTable implements RefFinder {
 }
 
 /** 50,000 refs in some 10 ms. Byte by byte: for so few at a time a call of `set` costs more. */
-function listedLines(packedRefs: Uint8Array, startBytes: number): { lines: Buffer; hasPeeled: boolean } {
+function listedLines(
+  packedRefs: Uint8Array,
+  startBytes: number,
+): { lines: Buffer; hasPeeled: boolean; refCount: number } {
   const source = Buffer.from(packedRefs.buffer, packedRefs.byteOffset, packedRefs.length);
   // Each ref takes 4 bytes more than its line, which has at least 42, and a peeled value 6 more than its own, of 42.
   const lines = Buffer.allocUnsafeSlow(Math.ceil(((source.length - startBytes) * 8) / 7));
   let hasPeeled = false;
+  let refCount = 0;
   let target = 0;
   for (let at = startBytes; at < source.length; ) {
     const lineEnd = source.indexOf(LINE_FEED, at);
@@ -204,8 +203,63 @@ function listedLines(packedRefs: Uint8Array, startBytes: number): { lines: Buffe
     lines[target++] = LINE_FEED;
     if (target - lineStart > MAX_PKT_LINE_BYTES) throw malformed(source.subarray(idEnd, lineEnd));
     writePktPrefix(lines, lineStart, target - lineStart);
+    refCount++;
   }
-  return { lines: lines.subarray(0, target), hasPeeled };
+  return { lines: lines.subarray(0, target), hasPeeled, refCount };
+}
+
+/** Which ids are values of refs: a hash table of where their lines begin, a few bytes for each. */
+class ValueIndex {
+  readonly #lines: Buffer;
+  /** Where an id begins in the lines, which is never at 0; 0 where there is none. */
+  readonly #slots: Uint32Array;
+  #distinctCount = 0;
+
+  constructor(lines: Buffer, refCount: number) {
+    this.#lines = lines;
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * refCount + 2)));
+    for (let at = 0; at < lines.length; at += hexNumber(lines, at, PKT_PREFIX_BYTES)) {
+      const idAt = at + PKT_PREFIX_BYTES;
+      const slot = this.#slotOf(lines, idAt);
+      if (this.#slots[slot] !== 0) continue;
+      this.#slots[slot] = idAt;
+      this.#distinctCount++;
+    }
+  }
+
+  get distinctCount(): number {
+    return this.#distinctCount;
+  }
+
+  has(id: ObjectId): boolean {
+    return this.#slots[this.#slotOf(Buffer.from(id, "latin1"), 0)] !== 0;
+  }
+
+  /** Where the id is, or belongs. */
+  #slotOf(bytes: Uint8Array, at: number): number {
+    const mask = this.#slots.length - 1;
+    // Who pushes chooses ids; the salt keeps them from all having one slot.
+    let slot = Math.imul(hexNumber(bytes, at, KEY_DIGITS) ^ SALT, HASH_FACTOR) >>> Math.clz32(mask);
+    for (; ; slot = (slot + 1) & mask) {
+      const idAt = this.#slots[slot] as number;
+      if (idAt === 0 || this.#isSame(idAt, bytes, at)) return slot;
+    }
+  }
+
+  #isSame(idAt: number, bytes: Uint8Array, at: number): boolean {
+    for (let i = 0; i < ID_DIGITS; i++) if (this.#lines[idAt + i] !== bytes[at + i]) return false;
+    return true;
+  }
+}
+
+/** Any number where the digits are no lower-case hexadecimal ones. */
+function hexNumber(bytes: Uint8Array, at: number, digits: number): number {
+  let value = 0;
+  for (let i = at; i < at + digits; i++) {
+    const code = bytes[i] as number;
+    value = value * 16 + (code >= 0x61 ? code - 0x57 : code - 0x30);
+  }
+  return value;
 }
 
 function malformed(line: Buffer): CorruptPackError {

@@ -193,19 +193,19 @@ describe("altogether", () => {
     await rig.create("acme", "a", "CORE");
     await rig.select({ ...ACME, projects: "all" });
     rig.fake.controls.clearRequests();
-    const pushes: Promise<void>[] = [];
-    for (let count = 0; count < 100; count++) {
-      await rig.commit("acme", "a");
-      pushes.push(rig.fake.lifecycle.pushed({ workspace: "acme", slug: "a" }));
-    }
-    await Promise.all(pushes);
+    for (let count = 0; count < 10; count++) await rig.commit("acme", "a");
+    const events = Array.from({ length: 100 }, () =>
+      rig.fake.lifecycle.pushed({ workspace: "acme", slug: "a" }),
+    );
+    await Promise.all(events);
     await rig.settled();
     expect(await rig.serves("acme/a")).toBe("equal");
     const listings = rig.fake.controls.requests.filter(
       ({ method, path }) => method === "GET" && path.endsWith(".git/info/refs"),
     );
     expect(listings.length).toBeGreaterThan(0);
-    expect(listings.length).toBeLessThan(60);
+    // One that was under way, one after the last event, and one for events within the margin of clocks.
+    expect(listings.length).toBeLessThanOrEqual(4);
     expect(rig.fake.controls.deliveries.map(({ status }) => status)).toEqual(Array(100).fill(202));
   });
 

@@ -61,28 +61,42 @@ function job(): RepositoryJob {
   };
 }
 
-test("100 pushes that wait in SQS end in one sync, the last ref included", async () => {
+test("300 pushes that wait in SQS end in one sync, by processes that know nothing of each other", async () => {
   const { client } = server;
   const { queueUrl } = await server.createQueues({ maxReceiveCount: 5 });
   const requests = queuedSyncRequests(new SqsJobQueue(client, queueUrl));
-  for (let push = 0; push < 100; push++) {
+  for (let push = 0; push < 300; push++) {
     await requests.request([{ job: job(), eventId: `event-${push}` }]);
-    if (push % 33 === 0) await primary.commit("main", "count.txt", `${push}\n`);
+    if (push % 100 === 0) await primary.commit("main", "count.txt", `${push}\n`);
   }
   const last = await primary.commit("main", "count.txt", "last\n");
   await requests.request([{ job: job(), eventId: "event-last" }]);
   const kinds: string[] = [];
   const run = async (one: SyncJob): Promise<void> => {
     if (one.kind !== "repository") throw new Error("unexpected");
-    kinds.push((await runRepositoryJob(one, options)).outcome.kind);
+    // Each job in a process of its own.
+    kinds.push((await runRepositoryJob(one, { ...options, checks: new RecentChecks() })).outcome.kind);
   };
+  primary.fake.controls.clearRequests();
   const consume = sqsJobConsumer({ client, queueUrl, parse: parseSyncJob, run, log: SILENT_LOGGER });
   const handler = (event: unknown) => consume(event, { getRemainingTimeInMillis: () => 900_000 });
   const source = startEventSource({ client, queueUrl, handler, concurrency: 4 });
   await source.drained();
   await source.close();
-  expect(kinds).toHaveLength(101);
+  expect(kinds).toHaveLength(301);
   expect(kinds.filter((kind) => kind !== "current")).toEqual(["published"]);
+  const asked = primary.fake.controls.requests.map(
+    ({ surface, path }) => `${surface} ${path.split("/").at(-1)}`,
+  );
+  const braced = encodeURIComponent(`{${UUID}}`);
+  expect(asked).toEqual([
+    `rest ${braced}`,
+    "git refs",
+    "git git-upload-pack",
+    "git git-upload-pack",
+    // Whether the name still means the repository.
+    `rest ${braced}`,
+  ]);
   const repository = await openRepository(options.storage, UUID);
   const { refs } = await repository.readRefs();
   expect(refs.find(({ name }) => name === "refs/heads/main")?.id).toBe(last);

@@ -3,7 +3,7 @@ import type { ObjectId } from "../object-id.ts";
 import type { FetchRequest, RequestLimits } from "./fetch-request.ts";
 import { HistoryLines } from "./history-lines.ts";
 import { RefusedRequestError } from "./refused-request.ts";
-import { addWithin, lineObjectId, unexpectedLine } from "./request-lines.ts";
+import { addIdWithin, addWithin, unexpectedLine } from "./request-lines.ts";
 
 /** What a flag's line turns on. */
 const FLAG_OF_LINE = {
@@ -42,9 +42,9 @@ export class FetchArguments {
   /** @throws {ProtocolError} No such argument, or a malformed one. @throws {LimitExceededError} */
   add(line: string): void {
     const limits = this.#limits;
-    if (line.startsWith("want ")) addWithin(limits, "wants", this.#wants, lineObjectId(line, "want "));
+    if (line.startsWith("want ")) addIdWithin(limits, "wants", this.#wants, line, "want ");
     else if (line.startsWith("want-ref ")) this.#addWantRef(line.slice("want-ref ".length));
-    else if (line.startsWith("have ")) addWithin(limits, "haves", this.#haves, lineObjectId(line, "have "));
+    else if (line.startsWith("have ")) addIdWithin(limits, "haves", this.#haves, line, "have ");
     else if (this.#takesUriProtocols && line.startsWith("packfile-uris "))
       this.#addUriProtocols(line.slice("packfile-uris ".length));
     else if (isFlagLine(line)) this.#flags[FLAG_OF_LINE[line]] = true;

@@ -4,7 +4,7 @@ import type { ObjectId } from "../object-id.ts";
 import type { Deepening, HistoryRequest, RequestLimits } from "./fetch-request.ts";
 import { type FilterSpec, parseFilterSpec } from "./filter-spec.ts";
 import { RefusedRequestError } from "./refused-request.ts";
-import { addWithin, lineObjectId } from "./request-lines.ts";
+import { addIdWithin, addWithin } from "./request-lines.ts";
 
 /** What `git fetch --unshallow` asks for. */
 export const INFINITE_DEPTH = 0x7fffffff;
@@ -27,7 +27,7 @@ export class HistoryLines {
     const value = line.slice(space + 1);
     switch (line.slice(0, Math.max(space, 0))) {
       case "shallow":
-        addWithin(this.#limits, "shallow lines", this.#shallows, lineObjectId(line, "shallow "));
+        addIdWithin(this.#limits, "shallow lines", this.#shallows, line, "shallow ");
         return true;
       case "deepen":
         this.#depth = parseNumber(value, line, INFINITE_DEPTH);

@@ -6,7 +6,7 @@ import { ProtocolError } from "../../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId } from "../object-id.ts";
 import type { FetchRequestV0, RequestLimits } from "./fetch-request.ts";
 import { HistoryLines } from "./history-lines.ts";
-import { addWithin, lineObjectId, RequestLines, unexpectedLine } from "./request-lines.ts";
+import { addIdWithin, RequestLines, unexpectedLine } from "./request-lines.ts";
 
 const WANT_BYTES = "want ".length + OBJECT_ID_BYTES * 2;
 
@@ -49,7 +49,7 @@ async function readWants(
     if (!line.text.startsWith("want ")) throw unexpectedLine(line.text);
     if (wants.size === 0) capabilities = line.text.slice(WANT_BYTES);
     else if (line.text.length > WANT_BYTES) throw unexpectedLine(line.text);
-    addWithin(limits, "wants", wants, lineObjectId(line.text.slice(0, WANT_BYTES), "want "));
+    addIdWithin(limits, "wants", wants, line.text.slice(0, WANT_BYTES), "want ");
   }
 }
 
@@ -86,6 +86,6 @@ async function readHaves(lines: RequestLines, limits: RequestLimits) {
     if (line.kind !== "text") throw new ProtocolError("expected flush after the haves");
     if (line.text === "done") return { haves: [...haves], isDone: true, hasEndedEarly };
     if (!line.text.startsWith("have ")) throw unexpectedLine(line.text);
-    addWithin(limits, "haves", haves, lineObjectId(line.text, "have "));
+    addIdWithin(limits, "haves", haves, line.text, "have ");
   }
 }

@@ -83,18 +83,29 @@ const LIMIT_OF = {
   "deepen-not lines": "maxDeepenNots",
 } as const;
 
+/** Adds the id behind `key` in the line. @throws {ProtocolError} It is none. @throws {LimitExceededError} The set is full. */
+export function addIdWithin(
+  limits: RequestLimits,
+  what: keyof typeof LIMIT_OF,
+  kept: Set<ObjectId>,
+  line: string,
+  key: string,
+): void {
+  addWithin(limits, what, kept, lineObjectId(line, key), OBJECT_ID_BYTES);
+}
+
 /** Adds to a set that has a limit. What is there already costs nothing. @throws {LimitExceededError} It is full. */
 export function addWithin<Text extends string>(
   limits: RequestLimits,
   what: keyof typeof LIMIT_OF,
   kept: Set<Text>,
   text: Text,
+  keptBytes = text.length,
 ): void {
   const maxCount = limits[LIMIT_OF[what]];
   if (kept.has(text)) return;
   if (kept.size >= maxCount) throw new LimitExceededError(`too many ${what} in one request`, { maxCount });
-  // As bytes, an object id has half as many.
-  limits.keep?.(isObjectId(text) ? OBJECT_ID_BYTES : text.length);
+  limits.keep?.(keptBytes);
   kept.add(text);
 }
 
