@@ -4,7 +4,7 @@ import { describeAge } from "../age.ts";
 import { byteText } from "../git/byte-text.ts";
 import { type ObjectId, parseObjectId } from "../git/object-id.ts";
 import { isRefName } from "../git/ref-name.ts";
-import { findRef, refValuesAmong } from "../git/upload-pack/find-refs.ts";
+import { findRef, refValues } from "../git/upload-pack/find-refs.ts";
 import { findUnreachable } from "../git/walk/reachable.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
@@ -77,7 +77,7 @@ async function isThere(
     return ref !== undefined && (id === undefined || ref.id === id);
   }
   if (id === undefined) return false;
-  if (refValuesAmong(refList, new Set([id])).size > 0) return true;
+  if (refValues(refList).has(id)) return true;
   const objects = await source.openObjects();
   if (objects.findId(id) < 0) return false;
   return !source.mayHoldUnreachable || (await findUnreachable(objects, refList, [id])).size === 0;

@@ -41,8 +41,7 @@ export interface RefFinder {
   hasOnlyValues(ids: ReadonlySet<ObjectId>): boolean;
   /** In byte order. */
   startingWith(prefix: string): Iterable<Ref>;
-  /** Those of `ids` that are the value of a ref. */
-  valuesAmong(ids: ReadonlySet<ObjectId>): ReadonlySet<ObjectId>;
+  hasValue(id: ObjectId): boolean;
 }
 
 export interface GitObject {

@@ -74,13 +74,14 @@ export class RefTable implements RefFinder {
   }
 
   hasOnlyValues(ids: ReadonlySet<ObjectId>): boolean {
-    return this.valuesAmong(ids).size === this.#valueIndex.distinctCount;
+    const values = this.#valueIndex;
+    let foundCount = 0;
+    for (const id of ids) if (values.has(id)) foundCount++;
+    return foundCount === values.distinctCount;
   }
 
-  valuesAmong(ids: ReadonlySet<ObjectId>): Set<ObjectId> {
-    const found = new Set<ObjectId>();
-    for (const id of ids) if (this.#valueIndex.has(id)) found.add(id);
-    return found;
+  hasValue(id: ObjectId): boolean {
+    return this.#valueIndex.has(id);
   }
 
   get #valueIndex(): ValueIndex {
@@ -213,6 +214,7 @@ class ValueIndex {
   readonly #lines: Buffer;
   /** Where an id begins in the lines, which is never at 0; 0 where there is none. */
   readonly #slots: Uint32Array;
+  readonly #askedId = new Uint8Array(ID_DIGITS);
   #distinctCount = 0;
 
   constructor(lines: Buffer, refCount: number) {
@@ -232,7 +234,8 @@ class ValueIndex {
   }
 
   has(id: ObjectId): boolean {
-    return this.#slots[this.#slotOf(Buffer.from(id, "latin1"), 0)] !== 0;
+    for (let i = 0; i < ID_DIGITS; i++) this.#askedId[i] = id.charCodeAt(i);
+    return this.#slots[this.#slotOf(this.#askedId, 0)] !== 0;
   }
 
   /** Where the id is, or belongs. */

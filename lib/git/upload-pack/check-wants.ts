@@ -2,7 +2,7 @@
 import type { ObjectId } from "../object-id.ts";
 import type { RefList, UploadPackSource } from "../ports.ts";
 import { findUnreachable } from "../walk/reachable.ts";
-import { refValuesAmong } from "./find-refs.ts";
+import { refValues } from "./find-refs.ts";
 
 /** @returns A want that is neither a ref's value nor reachable from one. */
 export async function findRefusedWant(
@@ -25,7 +25,7 @@ export async function findRefusedWant(
 
 /** @returns Those that are neither a ref's value nor HEAD's. */
 export function wantsBesideTips(refList: RefList, wants: readonly ObjectId[]): ObjectId[] {
-  const tips = refValuesAmong(refList, new Set(wants));
+  const tips = refValues(refList);
   const headId = "commitId" in refList.head ? refList.head.commitId : undefined;
   return wants.filter((id) => id !== headId && !tips.has(id));
 }

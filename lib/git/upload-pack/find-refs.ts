@@ -37,10 +37,12 @@ export function hasOnlyRefValues(refList: RefList, ids: ReadonlySet<ObjectId>): 
   return refList.finder?.hasOnlyValues(ids) ?? refList.refs.every(({ id }) => ids.has(id));
 }
 
-/** Those of `ids` that are the value of a ref. */
-export function refValuesAmong(refList: RefList, ids: ReadonlySet<ObjectId>): ReadonlySet<ObjectId> {
-  if (refList.finder !== undefined) return refList.finder.valuesAmong(ids);
-  return new Set(refList.refs.map(({ id }) => id).filter((id) => ids.has(id)));
+/** The values of all refs; not what their tags point to. */
+export function refValues(refList: RefList): { has(id: ObjectId): boolean } {
+  const { finder } = refList;
+  return finder === undefined
+    ? new Set(refList.refs.map(({ id }) => id))
+    : { has: (id) => finder.hasValue(id) };
 }
 
 function* startingWith(refs: readonly Ref[], prefix: string): Generator<Ref, void> {

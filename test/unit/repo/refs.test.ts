@@ -162,8 +162,8 @@ describe("a ref table", () => {
         const { bytes, sha256 } = formatRefSnapshot(list);
         const table = openRefSnapshot(bytes, sha256);
         const asked = new Set([other, ...list.flatMap((item) => [item.id, item.peeledId ?? item.id])]);
-        expect(table.valuesAmong(asked)).toEqual(new Set(list.map((item) => item.id)));
-        expect(table.valuesAmong(new Set()).size).toBe(0);
+        const found = [...asked].filter((one) => table.hasValue(one));
+        expect(new Set(found)).toEqual(new Set(list.map((item) => item.id)));
       }),
     );
   });
