@@ -9,8 +9,9 @@ import { assertNotStopped, CorruptPackError, LimitExceededError } from "../error
 import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { NONE } from "../git/history/pack-history.ts";
 import { OBJECT_ID_BYTES } from "../git/object-id.ts";
-import { encodePackIndex, PackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
-import { collectedLfsPointers } from "../git/pack/lfs-pointers.ts";
+import type { ScannedEntries } from "../git/pack/entry-columns.ts";
+import { encodePackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
+import { type CollectedPointers, collectedLfsPointers } from "../git/pack/lfs-pointers.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../git/pack/limits.ts";
 import {
   decodePackHeader,
@@ -166,6 +167,7 @@ async function indexOver(
       mostPossible: Math.floor(progress.availableBytes / MIN_ENTRY_BYTES),
     });
   }
+  const scannedPointers = takeScannedPointers(stretches);
   const { table, entryCount } = await resolvePending(
     threads,
     stretches,
@@ -179,7 +181,12 @@ async function indexOver(
   const index = encodePackIndex(entries, order, trailer, sharedBytes);
   const types = typesInOrder(table.types, order);
   const openLinks = await checkLinks(threads, index, types);
-  const lfsPointers = await takeLfsPointers(threads, index);
+  const indexNumbers = indexNumbersOf(order);
+  const resolvedPointers = await Promise.all(threads.map((thread) => thread.run("takeLfsPointers")));
+  const lfsPointers = await collectedLfsPointers(
+    [...scannedPointers, ...resolvedPointers.map((records) => ({ records, firstEntry: 0 }))],
+    indexNumbers,
+  );
   if (historyLimits !== "none")
     onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
   const sizes = order.map((number) => table.sizes[number] as number);
@@ -190,7 +197,7 @@ async function indexOver(
     order,
     types,
     sizes,
-    deltaBases: deltaBasesInOrder(table.bases, order),
+    deltaBases: deltaBasesInOrder(table.bases, order, indexNumbers),
     sentCount: scannedCount,
   };
   const built =
@@ -216,12 +223,15 @@ function typesInOrder(types: Uint8Array, order: Uint32Array): Uint8Array {
   return inOrder;
 }
 
-/** The bases of entries, which are entry numbers, as numbers in the index. */
-function deltaBasesInOrder(bases: Int32Array, order: Uint32Array): Uint32Array {
+/** By entry: its number in the index. */
+function indexNumbersOf(order: Uint32Array): Uint32Array {
   const indexNumbers = new Uint32Array(order.length);
-  order.forEach((entry, number) => {
-    indexNumbers[entry] = number;
-  });
+  for (let number = 0; number < order.length; number++) indexNumbers[order[number] as number] = number;
+  return indexNumbers;
+}
+
+/** The bases of entries, which are entry numbers, as numbers in the index. */
+function deltaBasesInOrder(bases: Int32Array, order: Uint32Array, indexNumbers: Uint32Array): Uint32Array {
   return order.map((entry) => {
     const base = bases[entry] as number;
     return base < 0 ? NONE : (indexNumbers[base] as number);
@@ -252,8 +262,11 @@ async function checkLinks(
   };
 }
 
-async function takeLfsPointers(threads: readonly IndexThread[], index: Uint8Array): Promise<Uint8Array> {
-  const packIndex = new PackIndex(index);
-  const parts = await Promise.all(threads.map((thread) => thread.run("takeLfsPointers")));
-  return collectedLfsPointers(parts, packIndex.objectCount, (ids, start) => packIndex.findBytes(ids, start));
+function takeScannedPointers(stretches: readonly ScannedEntries[]): CollectedPointers[] {
+  let firstEntry = 0;
+  return stretches.map(({ lfsPointers: records, count }) => {
+    const collected = { records, firstEntry };
+    firstEntry += count;
+    return collected;
+  });
 }

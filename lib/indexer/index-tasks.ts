@@ -4,7 +4,7 @@ import type { ScannedEntries } from "../git/pack/entry-columns.ts";
 import { EntryTable } from "../git/pack/entry-table.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import { EntryInflater } from "../git/pack/inflate.ts";
-import { type CollectedPointers, LfsPointerCollector } from "../git/pack/lfs-pointers.ts";
+import { LfsPointerCollector } from "../git/pack/lfs-pointers.ts";
 import type { PackLimits } from "../git/pack/limits.ts";
 import { ObjectArena } from "../git/pack/object-arena.ts";
 import { ObjectIdSet } from "../git/pack/object-id-set.ts";
@@ -90,15 +90,14 @@ export class IndexTasks {
     return introduce(task, this.#resolverOf(task));
   }
 
-  /** Hands over the pointers of git-lfs that were seen. */
-  takeLfsPointers(): CollectedPointers {
+  /** Hands over the pointers of git-lfs among the resolved deltas. */
+  takeLfsPointers(): Uint8Array<ArrayBuffer> {
     return this.#lfsPointers.take();
   }
 
   /** For links collected so far that are not to be trusted. */
   forgetLinks(): undefined {
     this.#links = new ObjectIdSet();
-    this.#lfsPointers.take();
     this.#scanner = undefined;
     return undefined;
   }
@@ -118,7 +117,10 @@ export class IndexTasks {
     this.#scanner = undefined;
     if (this.#resolver?.entryCount === entryCount) return this.#resolver;
     const source = new CachedFilePackSource(this.#options.fileDescriptor, this.#progress.availableBytes);
-    this.#resolver = new DeltaResolver(new EntryTable(table), entryCount, source, this.#scanOptions());
+    this.#resolver = new DeltaResolver(new EntryTable(table), entryCount, source, {
+      ...this.#scanOptions(),
+      lfsPointers: this.#lfsPointers,
+    });
     return this.#resolver;
   }
 
@@ -127,7 +129,6 @@ export class IndexTasks {
       limits: this.#options.limits,
       arena: this.#arena,
       links: this.#links,
-      lfsPointers: this.#lfsPointers,
       inflater: this.#inflater,
     };
   }

@@ -31,6 +31,8 @@ export interface ScannedEntries {
   /** Of the object; 2^32 - 1 stands for that and anything larger. Of a pending delta, of no meaning. */
   readonly sizes: Uint32Array;
   readonly pending: PendingDeltas;
+  /** Pointers of git-lfs among the objects, as `LfsPointerCollector` takes them. */
+  readonly lfsPointers: Uint8Array<ArrayBuffer>;
 }
 
 /** What the 32 bits of a size column can say. */
@@ -94,7 +96,7 @@ export class EntryColumns {
     return findOffset(this.offsets, offsetBytes, Math.max(0, low), high);
   }
 
-  finish(startOffsetBytes: number, endOffsetBytes: number): ScannedEntries {
+  finish(startOffsetBytes: number, endOffsetBytes: number): Omit<ScannedEntries, "lfsPointers"> {
     const { count } = this;
     const baseIds = new Uint8Array(this.#pendingBaseIds.length * OBJECT_ID_BYTES);
     this.#pendingBaseIds.forEach((id, i) => {

@@ -7,7 +7,6 @@
  */
 import { CorruptPackError } from "../../errors.ts";
 import { LFS_POINTER_BYTES, writeLfsPointer } from "../lfs-pointer.ts";
-import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { WorkSlices } from "../work-slices.ts";
 import { copyRecords, OidRecords, sha256WithPauses, sortedRows } from "./oid-records.ts";
 
@@ -19,88 +18,78 @@ const CHECKSUM_BYTES = 32;
 
 const NUMBER_OFFSET = LFS_POINTER_BYTES.oid + LFS_POINTER_BYTES.size;
 
-/** Pointers in the order in which they were found. */
+/** Pointers of a pack that is being indexed. */
 export interface CollectedPointers {
-  /** As in the sidecar, with number and flags zero. */
+  /** As in the sidecar, but not sorted, and with the entry's position among the entries in place of the index's number. */
   readonly records: Uint8Array<ArrayBuffer>;
-  /** Of their blobs, 20 bytes each. */
-  readonly ids: Uint8Array<ArrayBuffer>;
+  /** Added to these positions. */
+  readonly firstEntry: number;
 }
 
 /** Grows with the number of pointers only. */
 export class LfsPointerCollector {
   #records = new Uint8Array();
-  #ids = new Uint8Array();
-  #count = 0;
+  #end = 0;
 
-  /** Takes the blob `bytes[start..end)` if it is a pointer. @param ids - Holds the blob's id at `idStart`. */
-  addBlob(bytes: Uint8Array, start: number, end: number, ids: Uint8Array, idStart: number): void {
-    const at = this.#count * RECORD_BYTES;
-    if (at === this.#records.length) {
-      this.#records = grown(this.#records, RECORD_BYTES);
-      this.#ids = grown(this.#ids, OBJECT_ID_BYTES);
-    }
+  /** Takes the blob `bytes[start..end)` of an entry if it is a pointer. */
+  addBlob(bytes: Uint8Array, start: number, end: number, entry: number): void {
+    const at = this.#end;
+    if (at === this.#records.length) this.#records = grown(this.#records);
     if (!writeLfsPointer(bytes, start, end, this.#records, at)) return;
-    copyBytes(ids, idStart, OBJECT_ID_BYTES, this.#ids, this.#count * OBJECT_ID_BYTES);
-    this.#count += 1;
+    setNumber(this.#records, at, entry);
+    this.#end = at + RECORD_BYTES;
   }
 
-  take(): CollectedPointers {
+  /** @returns The records so far. */
+  take(): Uint8Array<ArrayBuffer> {
     // Cut: a view would take all of its buffer with it to another thread.
-    const records = new Uint8Array(this.#records.buffer.transfer(this.#count * RECORD_BYTES));
-    const ids = new Uint8Array(this.#ids.buffer.transfer(this.#count * OBJECT_ID_BYTES));
+    const taken = new Uint8Array(this.#records.buffer.transfer(this.#end));
     this.#records = new Uint8Array();
-    this.#ids = new Uint8Array();
-    this.#count = 0;
-    return { records, ids };
+    this.#end = 0;
+    return taken;
   }
 }
 
 const FIRST_RECORDS = 64;
 
-/** @param full - Of records; not to be used any more. */
-function grown(full: Uint8Array<ArrayBuffer>, recordBytes: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(full.buffer.transfer(Math.max(FIRST_RECORDS * recordBytes, full.length * 2)));
+/** @param full - Not to be used any more. */
+function grown(full: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(full.buffer.transfer(Math.max(FIRST_RECORDS * RECORD_BYTES, full.length * 2)));
 }
 
-/** For a few bytes a loop is faster than a call of `set`. */
-function copyBytes(from: Uint8Array, start: number, count: number, to: Uint8Array, at: number): void {
-  for (let i = 0; i < count; i++) to[at + i] = from[start + i] as number;
-}
-
-function setIndexNumber(records: Uint8Array, at: number, indexNumber: number): void {
-  for (let i = 0; i < 4; i++) records[at + NUMBER_OFFSET + i] = indexNumber >>> (24 - 8 * i);
+function setNumber(records: Uint8Array, at: number, number: number): void {
+  records[at + NUMBER_OFFSET] = number >>> 24;
+  records[at + NUMBER_OFFSET + 1] = number >>> 16;
+  records[at + NUMBER_OFFSET + 2] = number >>> 8;
+  records[at + NUMBER_OFFSET + 3] = number;
 }
 
 /**
- * The sidecar of a pack that was just scanned.
- * @param parts - What collectors took, and are not to be used any more; of a blob that was seen twice one record is kept, of one
- *   that is not in the index none.
- * @param findNumber - The number in the index of the object whose id is at `idBytes[start]`, or -1.
+ * The sidecar of a pack that was just indexed.
+ * @param parts - Not to be used any more.
+ * @param indexNumbers - Of the entries, by position.
  */
 export async function collectedLfsPointers(
   parts: readonly CollectedPointers[],
-  objectCount: number,
-  findNumber: (idBytes: Uint8Array, start: number) => number,
+  indexNumbers: Uint32Array,
 ): Promise<Uint8Array> {
   const slices = new WorkSlices();
-  const records = joined(parts.map((part) => part.records));
-  const ids = joined(parts.map((part) => part.ids));
-  const isAdded = new Uint8Array(objectCount);
-  let end = 0;
-  for (let at = 0, id = 0; at < records.length; at += RECORD_BYTES, id += OBJECT_ID_BYTES) {
-    const indexNumber = findNumber(ids, id);
-    if (indexNumber >= 0 && isAdded[indexNumber] === 0) {
-      isAdded[indexNumber] = 1;
-      setIndexNumber(records, at, indexNumber);
-      if (end < at) records.copyWithin(end, at, at + RECORD_BYTES);
-      end += RECORD_BYTES;
+  for (const { records, firstEntry } of parts)
+    for (let at = 0; at < records.length; at += PART_RECORDS * RECORD_BYTES) {
+      await slices.spend(PART_RECORDS / RECORDS_PER_STEP);
+      renumber(records.subarray(at, at + PART_RECORDS * RECORD_BYTES), indexNumbers.subarray(firstEntry));
     }
-    const pause = slices.spend(1);
-    if (pause !== undefined) await pause;
-  }
-  ids.buffer.transfer(0);
-  return encodeLfsPointers(records.subarray(0, end), objectCount);
+  return encodeLfsPointers(joined(parts.map(({ records }) => records)), indexNumbers.length);
+}
+
+const PART_RECORDS = 4_000;
+/** Of `WorkSlices`. */
+const RECORDS_PER_STEP = 8;
+
+function renumber(records: Uint8Array, numbers: Uint32Array): void {
+  const view = new DataView(records.buffer, records.byteOffset, records.length);
+  for (let at = NUMBER_OFFSET; at < records.length; at += RECORD_BYTES)
+    view.setUint32(at, numbers[view.getUint32(at)] as number);
 }
 
 /** Frees the parts. */
@@ -134,9 +123,9 @@ export class LfsPointerWriter {
     if (this.#isAdded[indexNumber] !== 0) return;
     this.#isAdded[indexNumber] = 1;
     const at = this.#count * RECORD_BYTES;
-    if (at === this.#records.length) this.#records = grown(this.#records, RECORD_BYTES);
-    copyBytes(bytes, start, NUMBER_OFFSET, this.#records, at);
-    setIndexNumber(this.#records, at, indexNumber);
+    if (at === this.#records.length) this.#records = grown(this.#records);
+    this.#records.set(bytes.subarray(start, start + NUMBER_OFFSET), at);
+    setNumber(this.#records, at, indexNumber);
     this.#count += 1;
   }
 

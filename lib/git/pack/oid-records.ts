@@ -72,6 +72,13 @@ export class OidRecords {
 const RECORDS_PER_STEP = 4;
 const RECORDS_AT_ONCE = 4_000;
 
+/** Runs of so many rows are sorted at once, which takes some milliseconds. */
+const RUN_ROWS = 2 ** 16;
+/** Of a prefix the part that fits into a number with a row of a run. */
+const KEY_DIVISOR = 2 ** (8 * PREFIX_BYTES + Math.log2(RUN_ROWS) - 53);
+/** Oids that begin alike are compared. There are few, unless a stranger has made them. */
+const MAX_ALIKE = 2 ** 10;
+
 /**
  * @param compareEqual - Compares rows with the same oid; by default they stay in the order in which they are.
  * @returns The rows of unsorted records in the order of their oids.
@@ -82,22 +89,66 @@ export async function sortedRows(
 ): Promise<Uint32Array> {
   const slices = new WorkSlices();
   const { count } = records;
-  const prefixes = new Float64Array(count);
   const compare = (left: number, right: number): number =>
-    (prefixes[left] as number) - (prefixes[right] as number) ||
-    records.compareOid(left, records, right) ||
-    compareEqual(left, right) ||
-    left - right;
-  let rows = new Uint32Array(count);
+    records.compareOid(left, records, right) || compareEqual(left, right) || left - right;
+  const rows = new Uint32Array(count);
+  let isSorted = true;
   for (let start = 0; start < count; start += RUN_ROWS) {
-    const end = Math.min(count, start + RUN_ROWS);
-    for (let row = start; row < end; row++) prefixes[row] = records.prefixAt(row);
-    sortRun(rows, start, end, { prefixes, compare });
-    await slices.spend(RUN_ROWS / RECORDS_PER_STEP);
+    await slices.spend(Math.min(RUN_ROWS, count) / RECORDS_PER_STEP);
+    const run = rows.subarray(start, start + RUN_ROWS);
+    isSorted &&= sortRun(records, start, run, compare);
   }
-  let merged = new Uint32Array(count);
-  // Runs of doubling length are merged: unlike the runtime's sort, it can pause.
-  for (let runLength = RUN_ROWS; runLength < count; runLength *= 2) {
+  if (count <= RUN_ROWS && isSorted) return rows;
+  return mergeRuns(isSorted ? rows : rows.map((_, row) => row), isSorted ? RUN_ROWS : 1, records, compare);
+}
+
+/**
+ * Sorts the rows from `start` on into `run`: as numbers, which is a tenth of the work of comparing records.
+ * @returns Whether it could.
+ */
+function sortRun(
+  records: OidRecords,
+  start: number,
+  run: Uint32Array,
+  compare: (left: number, right: number) => number,
+): boolean {
+  const keys = new Float64Array(run.length);
+  for (let i = 0; i < keys.length; i++)
+    keys[i] = Math.floor(records.prefixAt(start + i) / KEY_DIVISOR) * RUN_ROWS + i;
+  keys.sort();
+  let alike = 1;
+  for (let i = 0; i < keys.length; i++) {
+    run[i] = start + ((keys[i] as number) % RUN_ROWS);
+    // Less than one apart in their prefixes; it may be more than one.
+    if (i + 1 < keys.length && (keys[i + 1] as number) - (keys[i] as number) < RUN_ROWS) alike += 1;
+    else if (alike > MAX_ALIKE) return false;
+    else {
+      if (alike > 1) run.subarray(i + 1 - alike, i + 1).sort(compare);
+      alike = 1;
+    }
+  }
+  return true;
+}
+
+/** Merges runs of doubling length: unlike the runtime's sort, it can pause. @param rows - Sorted in runs of `runRows`. */
+async function mergeRuns(
+  rows: Uint32Array,
+  runRows: number,
+  records: OidRecords,
+  compare: (left: number, right: number) => number,
+): Promise<Uint32Array> {
+  const slices = new WorkSlices();
+  const { count } = records;
+  const prefixes = new Float64Array(count);
+  for (let row = 0; row < count; row++) {
+    prefixes[row] = records.prefixAt(row);
+    if (row % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
+  }
+  const isAfter = (left: number, right: number): boolean =>
+    ((prefixes[left] as number) - (prefixes[right] as number) || compare(left, right)) > 0;
+  let from = rows;
+  let merged: Uint32Array = new Uint32Array(count);
+  for (let runLength = runRows; runLength < count; runLength *= 2) {
     let left = 0;
     let right = 0;
     let leftEnd = 0;
@@ -110,45 +161,13 @@ export async function sortedRows(
         rightEnd = Math.min(count, at + 2 * runLength);
       }
       const isRight =
-        left === leftEnd || (right < rightEnd && compare(rows[left] as number, rows[right] as number) > 0);
-      merged[at] = rows[isRight ? right++ : left++] as number;
+        left === leftEnd || (right < rightEnd && isAfter(from[left] as number, from[right] as number));
+      merged[at] = from[isRight ? right++ : left++] as number;
       if (at % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
     }
-    [rows, merged] = [merged, rows];
+    [from, merged] = [merged, from];
   }
-  return rows;
-}
-
-/** So many numbers are the rows of a run. */
-const RUN_ROWS = 2 ** 14;
-/** Of a prefix the part that fits into a number with a row. */
-const KEY_DIVISOR = 2 ** (8 * PREFIX_BYTES - (53 - Math.log2(RUN_ROWS)));
-
-/** Sorts rows `start` to `end` into `rows`: as numbers, which is a tenth of the work of comparing records. */
-function sortRun(
-  rows: Uint32Array,
-  start: number,
-  end: number,
-  {
-    prefixes,
-    compare,
-  }: { readonly prefixes: Float64Array; readonly compare: (left: number, right: number) => number },
-): void {
-  const keys = new Float64Array(end - start);
-  for (let row = start; row < end; row++)
-    keys[row - start] = Math.floor((prefixes[row] as number) / KEY_DIVISOR) * RUN_ROWS + (row - start);
-  keys.sort();
-  let equalFrom = start;
-  for (let at = start; at < end; at++) {
-    const key = keys[at - start] as number;
-    rows[at] = start + (key % RUN_ROWS);
-    const isEqual =
-      at > start && Math.floor(key / RUN_ROWS) === Math.floor((keys[at - start - 1] as number) / RUN_ROWS);
-    if (isEqual) continue;
-    if (at - equalFrom > 1) rows.subarray(equalFrom, at).sort(compare);
-    equalFrom = at;
-  }
-  if (end - equalFrom > 1) rows.subarray(equalFrom, end).sort(compare);
+  return from;
 }
 
 /**
@@ -217,15 +236,15 @@ export async function copyRecords(
   at: number,
 ): Promise<number> {
   const slices = new WorkSlices();
-  const { recordBytes } = records;
-  const [from, to] = [wordsOf(records.bytes), wordsOf(target)];
-  const recordWords = recordBytes / WORD_BYTES;
+  const recordWords = records.recordBytes / WORD_BYTES;
+  const from = wordsOf(records.bytes).subarray(records.startOf(0) / WORD_BYTES);
+  const to = wordsOf(target).subarray(at / WORD_BYTES);
   for (let row = 0; row < rows.length; row += RECORDS_AT_ONCE) {
-    const starts = rows.subarray(row, row + RECORDS_AT_ONCE).map((one) => records.startOf(one) / WORD_BYTES);
-    gather(from, starts, recordWords, to.subarray(at / WORD_BYTES + row * recordWords));
+    const some = rows.subarray(row, row + RECORDS_AT_ONCE);
+    gather(from, some, recordWords, to.subarray(row * recordWords));
     await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
   }
-  return at + rows.length * recordBytes;
+  return at + rows.length * records.recordBytes;
 }
 
 const WORD_BYTES = 4;
@@ -234,13 +253,13 @@ function wordsOf({ buffer, byteOffset, length }: Buffer): Int32Array {
   return new Int32Array(buffer, byteOffset, Math.floor(length / WORD_BYTES));
 }
 
-/** Copies `count` words from each of `starts`: for so few a loop is faster than a call for each. */
-function gather(words: Int32Array, starts: Uint32Array, count: number, target: Int32Array): void {
+/** For so few words a loop is faster than a call for each row. */
+function gather(words: Int32Array, rows: Uint32Array, rowWords: number, target: Int32Array): void {
   let end = 0;
-  for (let i = 0; i < starts.length; i++) {
-    const start = starts[i] as number;
-    for (let j = 0; j < count; j++) target[end + j] = words[start + j] as number;
-    end += count;
+  for (let i = 0; i < rows.length; i++) {
+    const start = (rows[i] as number) * rowWords;
+    for (let j = 0; j < rowWords; j++) target[end + j] = words[start + j] as number;
+    end += rowWords;
   }
 }
 

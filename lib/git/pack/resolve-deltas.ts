@@ -9,6 +9,7 @@ import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { applyDelta, DeltaCopies, decodeDeltaSizes, type ObjectBody } from "./delta.ts";
 import type { EntryTable } from "./entry-table.ts";
 import type { EntryInflater } from "./inflate.ts";
+import type { LfsPointerCollector } from "./lfs-pointers.ts";
 import { type ArenaPosition, type ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
 import { addCommitOrTagLinks } from "./object-links.ts";
 import { decodeEntryHead, type EntryHead, MAX_ENTRY_HEAD_BYTES, OBJECT_TYPE } from "./pack-format.ts";
@@ -17,6 +18,11 @@ import type { ScanOptions } from "./scan.ts";
 import { addDeltifiedTreeLinks, markNotIndexed, treeIndexBytes } from "./tree-links.ts";
 
 const HEAD_ROOM_BYTES = 32;
+
+interface ResolveOptions extends ScanOptions {
+  /** Receives the pointers of git-lfs among the resolved deltas. */
+  readonly lfsPointers: LfsPointerCollector;
+}
 
 /** An object's bytes, with room before them for its head and, for a tree, behind them for its index. */
 interface Body extends ObjectBody {
@@ -28,7 +34,7 @@ export class DeltaResolver {
   /** Entries of the table in use, ascending by offset. */
   readonly entryCount: number;
   readonly #source: PackSource;
-  readonly #options: ScanOptions;
+  readonly #options: ResolveOptions;
   readonly #arena: ObjectArena;
   readonly #inflater: EntryInflater;
   readonly #positions: Float64Array;
@@ -39,7 +45,7 @@ export class DeltaResolver {
   readonly #large = new Map<number, Body>();
   #totalInflatedBytes = 0;
 
-  constructor(table: EntryTable, entryCount: number, source: PackSource, options: ScanOptions) {
+  constructor(table: EntryTable, entryCount: number, source: PackSource, options: ResolveOptions) {
     this.#table = table;
     this.entryCount = entryCount;
     this.#source = source;
@@ -78,7 +84,7 @@ export class DeltaResolver {
     table.depths[number] = depth;
     table.sizes[number] = sizeBytes;
     const { links, lfsPointers } = this.#options;
-    if (type === OBJECT_TYPE.blob) lfsPointers.addBlob(bytes, start, start + sizeBytes, table.ids, idStart);
+    if (type === OBJECT_TYPE.blob) lfsPointers.addBlob(bytes, start, start + sizeBytes, number);
     else addCommitOrTagLinks(type, bytes, start, start + sizeBytes, links);
     if (type === OBJECT_TYPE.tree) addDeltifiedTreeLinks(baseBody, body, this.#copies, links);
   }

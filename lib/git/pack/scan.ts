@@ -10,7 +10,7 @@ import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { applyDelta, DeltaCopies, decodeDeltaSizes } from "./delta.ts";
 import { EntryColumns, type ScannedEntries } from "./entry-columns.ts";
 import type { EntryInflater } from "./inflate.ts";
-import type { LfsPointerCollector } from "./lfs-pointers.ts";
+import { LfsPointerCollector } from "./lfs-pointers.ts";
 import type { PackLimits } from "./limits.ts";
 import { type ObjectArena, writeDigest, writeObjectHead } from "./object-arena.ts";
 import type { ObjectIdSet } from "./object-id-set.ts";
@@ -32,8 +32,6 @@ export interface ScanOptions {
   readonly arena: ObjectArena;
   /** Receives what the objects refer to. */
   readonly links: ObjectIdSet;
-  /** Receives the pointers of git-lfs. */
-  readonly lfsPointers: LfsPointerCollector;
   /** May be that of others, too, who are not at work at the same time. */
   readonly inflater: EntryInflater;
 }
@@ -45,7 +43,7 @@ const PIECE_BYTES = 2 ** 20;
 export class PackScanner {
   readonly #limits: PackLimits;
   readonly #links: ObjectIdSet;
-  readonly #lfsPointers: LfsPointerCollector;
+  readonly #lfsPointers = new LfsPointerCollector();
   readonly #arena: ObjectArena;
   readonly #inflater: EntryInflater;
   readonly #copies = new DeltaCopies();
@@ -53,11 +51,10 @@ export class PackScanner {
   readonly #columns = new EntryColumns();
   #totalInflatedBytes = 0;
 
-  constructor({ limits, arena, links, lfsPointers, inflater }: ScanOptions) {
+  constructor({ limits, arena, links, inflater }: ScanOptions) {
     this.#inflater = inflater;
     this.#limits = limits;
     this.#links = links;
-    this.#lfsPointers = lfsPointers;
     this.#arena = arena;
   }
 
@@ -71,7 +68,10 @@ export class PackScanner {
     while (offsetBytes < stopOffsetBytes && source.hasEntryAt(offsetBytes)) {
       offsetBytes += this.#scanEntry(source, offsetBytes);
     }
-    return this.#columns.finish(startOffsetBytes, offsetBytes);
+    return {
+      ...this.#columns.finish(startOffsetBytes, offsetBytes),
+      lfsPointers: this.#lfsPointers.take(),
+    };
   }
 
   /** @returns The entry's length in the pack. */
@@ -198,8 +198,7 @@ export class PackScanner {
     arena.writeObjectId(position, objectBytes, type, columns.ids, number * OBJECT_ID_BYTES);
     const start = arena.index(position);
     const end = start + objectBytes;
-    if (type === OBJECT_TYPE.blob)
-      this.#lfsPointers.addBlob(arena.bytes, start, end, columns.ids, number * OBJECT_ID_BYTES);
+    if (type === OBJECT_TYPE.blob) this.#lfsPointers.addBlob(arena.bytes, start, end, number);
     else addCommitOrTagLinks(type, arena.bytes, start, end, this.#links);
   }
 

@@ -59,7 +59,7 @@ test("work on many records leaves the event loop to others", async () => {
   for (const table of tables)
     for (let row = 0; row < 50_000; row++)
       pointers.add(row * 2, table.records.bytes, table.records.startOf(row));
-  expect(await turnsDuring(() => pointers.encode())).toBeGreaterThanOrEqual(10);
+  expect(await turnsDuring(() => pointers.encode())).toBeGreaterThanOrEqual(4);
 });
 
 async function turnsDuring(work: () => Promise<unknown>): Promise<number> {

@@ -6,7 +6,6 @@ import { objectIdAt } from "../../../../lib/git/object-id.ts";
 import { findEntryBoundary } from "../../../../lib/git/pack/entry-boundary.ts";
 import type { ScannedEntries } from "../../../../lib/git/pack/entry-columns.ts";
 import { EntryInflater } from "../../../../lib/git/pack/inflate.ts";
-import { LfsPointerCollector } from "../../../../lib/git/pack/lfs-pointers.ts";
 import { DEFAULT_PACK_LIMITS, type PackLimits } from "../../../../lib/git/pack/limits.ts";
 import { ObjectArena } from "../../../../lib/git/pack/object-arena.ts";
 import { ObjectIdSet } from "../../../../lib/git/pack/object-id-set.ts";
@@ -40,7 +39,6 @@ function scan(
   const scanner = new PackScanner({
     limits,
     arena: new ObjectArena(arenaBytes),
-    lfsPointers: new LfsPointerCollector(),
     links,
     inflater: new EntryInflater(),
   });
