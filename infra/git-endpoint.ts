@@ -169,17 +169,20 @@ export class GitEndpoint extends Construct {
         templates: textTemplates("the mirror cannot decide about access just now"),
       });
     }
-    this.api.addGatewayResponse("THROTTLED", {
-      type: ResponseType.THROTTLED,
-      statusCode: "429",
-      responseHeaders: retryAfter,
-      templates: textTemplates("too many requests to the mirror at once"),
-    });
-    // A function that fails, or of which as many run as are reserved.
+    // Of the stage; and of Lambda, when as many run of a function as are reserved. Without INTEGRATION_FAILURE the latter is 500.
+    for (const type of [ResponseType.THROTTLED, ResponseType.INTEGRATION_FAILURE]) {
+      this.api.addGatewayResponse(type.responseType, {
+        type,
+        statusCode: "429",
+        responseHeaders: retryAfter,
+        templates: textTemplates("too many requests to the mirror at once"),
+      });
+    }
+    // A function that fails.
     this.api.addGatewayResponse("DEFAULT_5XX", {
       type: ResponseType.DEFAULT_5XX,
       responseHeaders: retryAfter,
-      templates: textTemplates("the mirror fails just now, or is busy"),
+      templates: textTemplates("the mirror fails just now"),
     });
   }
 }

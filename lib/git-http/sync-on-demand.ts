@@ -113,6 +113,8 @@ export class SyncOnDemand implements OnDemand {
       const found: SyncedSource | undefined = await Promise.race([round.result, ended]);
       if (found === undefined) return undefined;
       repository = found;
+      // A wait looks whether its commit is there, and calls again: in a crowd of waits a sync that began earlier is enough for most.
+      if (isWait) return repository;
     }
     return repository;
   }

@@ -70,6 +70,20 @@ describe("the service stack", () => {
     },
   );
 
+  /** Lambda's refusal of an invocation becomes INTEGRATION_FAILURE where that is set, and else 500. */
+  test.each(["THROTTLED", "INTEGRATION_FAILURE"])(
+    "answers %s with 429 and when to try again",
+    (ResponseType) => {
+      Template.fromStack(deployment().service).hasResourceProperties("AWS::ApiGateway::GatewayResponse", {
+        ...{ ResponseType, StatusCode: "429" },
+        ResponseParameters: { "gatewayresponse.header.Retry-After": "'10'" },
+        ResponseTemplates: Match.objectLike({
+          "text/plain": "too many requests to the mirror at once, try again in 10 s\n",
+        }),
+      });
+    },
+  );
+
   test("leaves the account's role for API logs alone, unless configured to set it", () => {
     const kept = Template.fromStack(deployment().service);
     kept.resourceCountIs("AWS::ApiGateway::Account", 0);

@@ -86,6 +86,18 @@ test("a round that began before the request is not enough: another one is starte
   expect((await second)?.verifiedAt.getTime()).toBeGreaterThanOrEqual(secondAtMs);
 });
 
+test("a wait takes the result of a round that began before it: it looks for itself, and calls again", async () => {
+  const { state, refresh } = await rig();
+  const first = refresh();
+  await expect.poll(() => state.jobs).toBe(1);
+  const listedAtMs = Date.now();
+  await sleep(10);
+  const wait = refresh(NEVER, "robot", true);
+  state.verifiedAtMs = listedAtMs;
+  for (const found of await Promise.all([first, wait])) expect(found?.verifiedAt.getTime()).toBe(listedAtMs);
+  expect(state.jobs).toBe(1);
+});
+
 test("requests that wait at the same time share one job and one loop of reads", async () => {
   const { state, refresh } = await rig();
   const waiting = Array.from({ length: 50 }, () => refresh());
