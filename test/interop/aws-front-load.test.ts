@@ -93,7 +93,7 @@ describe.skipIf(runtimeClient === undefined)("many at once", { timeout: TIMEOUT_
         .ask(`/-/repositories/acme/sample/wait?id=${"0".repeat(40)}&timeout=240`)
         .catch(() => undefined),
     );
-    while (front.function("status").counts.invocations < LOAD.waits) await pause(100);
+    while (front.function("status").running < LOAD.waits) await pause(100);
     // One more is refused.
     const more = await deployed.ask("/-/repositories/acme/sample/status");
     expect([more.status, await more.text()]).toEqual([429, expect.stringContaining("try again in 10 s")]);

@@ -28,24 +28,23 @@ export interface ApiGateway {
   /** With the stage, without a slash at its end. */
   readonly url: string;
   readonly accessLog: readonly AccessLine[];
-  /** How often the authorizer's result was taken from the cache. */
-  cachedDecisions(): number;
   close(): Promise<void>;
 }
 
 export interface ApiGatewayOptions {
   /** Called with the first request: references to the API's own address are resolved by then. */
   readonly definition: () => ApiDefinition;
-  readonly functionOf: (name: string) => DeployedFunction;
+  readonly functionOf: (name: string) => InvokedFunction;
   readonly pace?: Pace;
 }
 
+type InvokedFunction = Pick<DeployedFunction, "invoke" | "stream">;
+
 interface Gateway {
   readonly api: ApiDefinition;
-  readonly functionOf: (name: string) => DeployedFunction;
+  readonly functionOf: (name: string) => InvokedFunction;
   readonly pace: Pace;
   readonly decisions: Map<string, { readonly context: Context; readonly untilMs: number }>;
-  readonly countCached: () => void;
 }
 
 type Context = Readonly<Record<string, unknown>>;
@@ -61,13 +60,12 @@ class Refusal extends Error {
 
 export async function startApiGateway(options: ApiGatewayOptions): Promise<ApiGateway> {
   const accessLog: AccessLine[] = [];
-  let cached = 0;
   let gateway: Gateway | undefined;
   const allows = requestLimit();
   const server = createServer((incoming, outgoing) => {
     gateway ??= {
       ...{ api: options.definition(), functionOf: options.functionOf, pace: options.pace ?? LAMBDA_PACE },
-      ...{ decisions: new Map(), countCached: () => (cached += 1) },
+      decisions: new Map(),
     };
     const url = new URL(incoming.url ?? "/", "http://gateway");
     const { stage } = gateway.api;
@@ -83,7 +81,6 @@ export async function startApiGateway(options: ApiGatewayOptions): Promise<ApiGa
       return `http://127.0.0.1:${port}/${options.definition().stage}`;
     },
     accessLog,
-    cachedDecisions: () => cached,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -167,10 +164,7 @@ async function authorize(gateway: Gateway, request: RoutedRequest): Promise<Cont
   if (identity.includes(undefined)) throw new Refusal("UNAUTHORIZED");
   const key = authorizer.cacheMs > 0 ? JSON.stringify(identity) : undefined;
   const cached = gateway.decisions.get(key ?? "");
-  if (cached !== undefined && cached.untilMs > Date.now()) {
-    gateway.countCached();
-    return cached.context;
-  }
+  if (cached !== undefined && cached.untilMs > Date.now()) return cached.context;
   const context = await decide(gateway.functionOf(authorizer.function), request);
   if (key !== undefined) gateway.decisions.set(key, { context, untilMs: Date.now() + authorizer.cacheMs });
   return context;
@@ -183,7 +177,7 @@ function identityValue(source: string, { incoming, path }: RoutedRequest): strin
   throw new Error(`not understood: ${source}`);
 }
 
-async function decide(authorizer: DeployedFunction, request: RoutedRequest): Promise<Context> {
+async function decide(authorizer: InvokedFunction, request: RoutedRequest): Promise<Context> {
   const {
     body: _,
     isBase64Encoded: __,

@@ -3,6 +3,7 @@
  * environment, else it starts one. Source: docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html.
  */
 import type { IncomingMessage } from "node:http";
+import { availableParallelism } from "node:os";
 import { json } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -42,6 +43,21 @@ export interface DeployedFunctionOptions {
   readonly retries?: { readonly count: number; readonly pauseMs: number };
 }
 
+/** Starts at a time, of all functions: Lambda's have processors of their own, and here they would starve what runs. */
+const MAX_STARTS = availableParallelism();
+const waitingStarts: (() => void)[] = [];
+let starts = 0;
+
+async function startTurn(): Promise<() => void> {
+  if (starts >= MAX_STARTS) await new Promise<void>((resolve) => waitingStarts.push(resolve));
+  else starts += 1;
+  return () => {
+    const next = waitingStarts.shift();
+    if (next === undefined) starts -= 1;
+    else next();
+  };
+}
+
 interface Slot {
   environment?: ExecutionEnvironment;
   state: "starting" | "busy" | "responded" | "idle" | "ended";
@@ -71,6 +87,11 @@ export class DeployedFunction {
     return this.#options.definition;
   }
 
+  /** Invocations that have begun and not ended. */
+  get running(): number {
+    return this.#running;
+  }
+
   log(): string {
     return this.#log;
   }
@@ -89,8 +110,12 @@ export class DeployedFunction {
       const outcome = await this.#invoke(event);
       if (outcome.kind === "failed") throw new FunctionError(outcome.errorMessage);
       // Until its end: a response that is read slowly keeps the environment.
-      outcome.response.once("close", () => this.#done());
-      return outcome.response;
+      const { response } = outcome;
+      response.once("close", () => {
+        if (!response.complete) this.counts.failed += 1;
+        this.#done();
+      });
+      return response;
     } catch (error) {
       this.counts.failed += 1;
       this.#done();
@@ -163,16 +188,21 @@ export class DeployedFunction {
     this.counts.cold += 1;
     const slot: Slot = { state: "starting" };
     this.#slots.add(slot);
-    const isReady = new Promise<boolean>((resolve) => (slot.next = resolve));
-    slot.environment = await startEnvironment({
-      ...(await this.#options.code()),
-      definition: this.definition,
-      onLog: (text) => (this.#log += text),
-      onReady: () => this.#ready(slot),
-      onEnd: () => this.#ended(slot),
-    });
-    if (this.#isClosed) await slot.environment.end();
-    return (await isReady) ? take(slot) : undefined;
+    const ready = new Promise<boolean>((resolve) => (slot.next = resolve));
+    const endTurn = await startTurn();
+    try {
+      slot.environment = await startEnvironment({
+        ...(await this.#options.code()),
+        definition: this.definition,
+        onLog: (text) => (this.#log += text),
+        onReady: () => this.#ready(slot),
+        onEnd: () => this.#ended(slot),
+      });
+      if (this.#isClosed) await slot.environment.end();
+      return (await ready) ? take(slot) : undefined;
+    } finally {
+      endTurn();
+    }
   }
 
   #ready(slot: Slot): void {
