@@ -26,6 +26,7 @@ import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { functionLog } from "./wiring/function-log.ts";
+import { MEMORY } from "./wiring/memory.ts";
 import { loggedConfig, repositoryStorage } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
@@ -43,7 +44,7 @@ const storage = repositoryStorage(store, log, {
 const readConfig = loggedConfig(store, log);
 const catalog = new RepositoryCatalog(
   { ...storage, urls },
-  { serves: servesBy(readConfig), readsAnnouncements: true },
+  { serves: servesBy(readConfig), readsAnnouncements: true, maxOpenBytes: MEMORY.openRepositories },
 );
 
 const sqs = new SQSClient();
@@ -59,7 +60,7 @@ const syncs = {
 // A request of API Gateway holds 4.5 MB at most.
 const push = { kind: config.push === "relay" ? "redirect" : config.push, gitUrl: config.gitUrl } as const;
 const lfs = lfsHttp({
-  rights: new KnownRights(store, log),
+  rights: new KnownRights(store, log, MEMORY.lfsRights),
   urls,
   ...(config.lfs !== "none" && {
     copies: new CopyRequests((repository, files) => requestCopies(lfsQueue, repository, files)),

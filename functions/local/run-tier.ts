@@ -19,6 +19,7 @@ import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { type FunctionLog, functionLog } from "../wiring/function-log.ts";
+import { loadLimits, MEMORY } from "../wiring/memory.ts";
 import { loggedConfig, repositoryStorage } from "../wiring/storage.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import type { Arguments } from "./arguments.ts";
@@ -57,7 +58,11 @@ function answerGit(store: BlobStore, settings: Arguments, log: Logger) {
   const urls = openBlobUrls(settings);
   const catalog = new RepositoryCatalog(
     { ...storage, ...(urls !== undefined && { urls }) },
-    { serves: servesBy(loggedConfig(store, log)), readsAnnouncements: queueUrl !== undefined },
+    {
+      serves: servesBy(loggedConfig(store, log)),
+      readsAnnouncements: queueUrl !== undefined,
+      maxOpenBytes: MEMORY.openRepositories,
+    },
   );
   return gitHttp({
     access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
@@ -72,6 +77,6 @@ function answerGit(store: BlobStore, settings: Arguments, log: Logger) {
     push: { kind: "refuse", gitUrl: settings.gitUrl },
     log,
     agent: AGENT,
-    load: new RequestLoad(settings),
+    load: new RequestLoad(loadLimits(settings)),
   });
 }

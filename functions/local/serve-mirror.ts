@@ -24,6 +24,7 @@ import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { retryBudget } from "../wiring/bitbucket-access.ts";
+import { loadLimits, MEMORY } from "../wiring/memory.ts";
 import { mirrorPages } from "../wiring/mirror-pages.ts";
 import { type ProbeQuestionsOptions, probeQuestions } from "../wiring/probe-questions.ts";
 import type { Arguments } from "./arguments.ts";
@@ -56,7 +57,10 @@ export async function serveMirror(
   const { settings, readConfig, serverUrl, log, requests, announcedAtMs, stop } = options;
   const signed = new SignedBlobUrls({ serverUrl });
   const urls = openBlobUrls(settings) ?? signed;
-  const catalog = new RepositoryCatalog({ ...storage, urls }, { serves: servesBy(readConfig) });
+  const catalog = new RepositoryCatalog(
+    { ...storage, urls },
+    { serves: servesBy(readConfig), maxOpenBytes: MEMORY.openRepositories },
+  );
   const { store } = storage;
   const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
   const ask = measuredFetch(fetch, log);
@@ -64,7 +68,7 @@ export async function serveMirror(
   const onDemand = new SyncOnDemand({ ...syncs, ...(announcedAtMs && { announcedAtMs }) });
   const access = await accessOf(store, options);
   const lfs = lfsHttp({
-    rights: new KnownRights(store, log),
+    rights: new KnownRights(store, log, MEMORY.lfsRights),
     urls,
     ...(settings.lfs !== "none" && { copies: new CopyRequests(options.queueCopies) }),
     ...{ fetch: ask, push, log, agent: AGENT },
@@ -87,7 +91,7 @@ export async function serveMirror(
     onPushed: (asked) => void onDemand.pushed(asked),
     log,
     agent: AGENT,
-    load: new RequestLoad(settings),
+    load: new RequestLoad(loadLimits(settings)),
   });
   const blobs = blobHttp({ store, urls: signed });
   const { gitUrl, apiUrl, anonymous } = settings;

@@ -19,21 +19,26 @@ export interface LoadLimits {
   /** Plans at a time: one of a large repository takes some 20 MB. */
   readonly maxPlans: number;
   readonly maxPlansOfCaller: number;
+  /** For plans and answers, in bytes. */
+  readonly memoryBytes?: number;
+  /** Of all requests: bytes of their bodies that are kept. As text in memory they take three times as much. */
+  readonly keptBytes?: number;
+  /** Whether the process uses nearly all the memory that it may. */
+  readonly isShort?: () => boolean;
 }
 
 const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 16, maxPlansOfCaller: 8 };
 
 const MIB = 1024 * 1024;
 /** Of plans and of answers that are being read. A plan of 400,000 objects takes 9 MB, a small one next to nothing. */
-const MEMORY = {
-  maxRunning: 320 * MIB,
-  maxRunningOfCaller: 160 * MIB,
-  shareOfFree: 1 / 4,
-  /** For the first request of a caller about a repository of up to 400,000 objects. */
-  reserve: { weight: 32 * MIB, maxWeight: 6 * MIB },
-};
+const MEMORY_BYTES = 320 * MIB;
+const CALLER_MEMORY = { maxRunningOfCaller: MEMORY_BYTES / 2, shareOfFree: 1 / 4 };
+const TOKEN_MEMORY = { maxRunning: MEMORY_BYTES / 2, shareOfFree: 1 / 4 };
 /** All of a company may come from one address, so it may have twice what it leaves to others. */
-const MEMORY_OF_BLOCK = { maxRunning: MEMORY.maxRunning, shareOfFree: 2, shareOfFreeWithReserve: 3 };
+const BLOCK_MEMORY = { maxRunning: MEMORY_BYTES, shareOfFree: 2, shareOfFreeWithReserve: 3 };
+/** For the first request of a caller about a repository of up to 400,000 objects. */
+const RESERVE_SHARE = 1 / 10;
+const MAX_RESERVED_PLAN_BYTES = 6 * MIB;
 
 /** A body is read in some ms. Those that wait have sent no more than a socket holds. */
 const READING = {
@@ -60,9 +65,8 @@ const MAX_WAITING_PLANS_OF_CALLER = 500;
 const BODY_TIME: BodyTime = { maxMs: 60_000, maxIdleMs: 10_000 };
 /** Of one request: 200,000 object ids. */
 const MAX_KEPT_BYTES = 4 * MIB;
-/** Of all requests and of one caller's. As text in memory they take three times as much. */
 const MAX_ALL_KEPT_BYTES = 64 * MIB;
-const MAX_CALLER_KEPT_BYTES = 16 * MIB;
+const CALLER_KEPT_SHARE = 1 / 4;
 /** Does not count, so that ordinary requests are served whatever others send. */
 const FREE_BYTES = 64 * 1024;
 
@@ -72,16 +76,15 @@ export class RequestLoad {
   readonly #planning: Admission;
   readonly #memory: Admission;
   readonly #readers: AnswerReaders;
-  readonly #kept = new ByteBudget(MAX_ALL_KEPT_BYTES, MAX_CALLER_KEPT_BYTES);
+  readonly #kept: ByteBudget;
   readonly #bodyTime: BodyTime;
 
   /** @param now - In ms, a clock that only goes forward. */
-  constructor(
-    { maxPlans, maxPlansOfCaller }: LoadLimits = DEFAULT_LOAD_LIMITS,
-    bodyTime = BODY_TIME,
-    now = () => performance.now(),
-  ) {
+  constructor(limits: LoadLimits = DEFAULT_LOAD_LIMITS, bodyTime = BODY_TIME, now = () => performance.now()) {
+    const { maxPlans, maxPlansOfCaller, isShort } = limits;
+    const { memoryBytes = MEMORY_BYTES, keptBytes = MAX_ALL_KEPT_BYTES } = limits;
     this.#readers = new AnswerReaders(now);
+    this.#kept = new ByteBudget(keptBytes, keptBytes * CALLER_KEPT_SHARE);
     const waiting = {
       maxWaiting: MAX_WAITING_PLANS,
       maxWaitingOfCaller: MAX_WAITING_PLANS_OF_CALLER,
@@ -93,7 +96,8 @@ export class RequestLoad {
       maxRunningOfCaller: maxPlansOfCaller,
     });
     this.#memory = new Admission({
-      ...{ ...waiting, ...MEMORY },
+      ...{ ...waiting, ...CALLER_MEMORY, maxRunning: memoryBytes, ...(isShort && { isShort }) },
+      reserve: { weight: memoryBytes * RESERVE_SHARE, maxWeight: MAX_RESERVED_PLAN_BYTES },
       makeRoom: ({ weight, onlyOf }) => this.#readers.cutIdle(weight, onlyOf),
     });
     this.#bodyTime = bodyTime;
@@ -132,8 +136,8 @@ export class RequestLoad {
     let memory: RunningTask | undefined;
     let planBytes = 0;
     const groups = [
-      ...(token === undefined ? [] : [{ key: token, ...MEMORY }]),
-      { key: block, ...MEMORY_OF_BLOCK },
+      ...(token === undefined ? [] : [{ key: token, ...TOKEN_MEMORY }]),
+      { key: block, ...BLOCK_MEMORY },
     ];
     let hasEnded = false;
     let keptBytes = 0;

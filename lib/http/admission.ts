@@ -15,6 +15,8 @@ export interface AdmissionLimits {
    * The first task of a caller may use all that is free.
    */
   readonly shareOfFree?: number;
+  /** While it says so, only tasks that may use the reserve begin beside others. */
+  readonly isShort?: () => boolean;
   readonly maxWaiting: number;
   /** While others wait too. */
   readonly maxWaitingOfCaller: number;
@@ -138,7 +140,9 @@ export class Admission {
   }
 
   #isFree(entry: Caller, task: WeighedTask): boolean {
-    return this.#lacking(entry, task) <= 0 || this.#running === 0;
+    if (this.#running === 0) return true;
+    if (this.#limits.isShort?.() && !this.#mayUseReserve(entry, task)) return false;
+    return this.#lacking(entry, task) <= 0;
   }
 
   /** How much more would have to be free. */
@@ -215,8 +219,11 @@ export class Admission {
       if (waiter === undefined) continue;
       const { task } = waiter;
       const onlyOf = this.#limitedGroup(entry, task);
-      makeRoom({ weight: onlyOf === undefined ? this.#lacking(entry, task) : task.weight, onlyOf });
+      const lacking = Math.max(this.#lacking(entry, task), this.#limits.isShort?.() ? task.weight : 0);
+      makeRoom({ weight: onlyOf === undefined ? lacking : task.weight, onlyOf });
     }
+    // What was short may have been freed by others.
+    this.#startNext();
     this.#makingRoom = setTimeout(() => this.#makeRoom(), MAKE_ROOM_EVERY_MS).unref();
   }
 

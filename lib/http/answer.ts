@@ -21,14 +21,18 @@ export async function answer(handler: HttpHandler, request: HttpRequest, log: Lo
     return { ...response, body: resumed(await chunks.next(), chunks) };
   } catch (error) {
     const response = errorResponse(error);
+    if (request.signal.aborted) {
+      // Many may leave at once: the error says nothing more.
+      log.debug("http:caller-gone", { method: request.method, path: loggedPath(request.path) });
+      return response;
+    }
     const fields = {
       method: request.method,
       path: loggedPath(request.path),
       status: response.status,
       ...errorFields(error),
     };
-    if (request.signal.aborted) log.debug("http:caller-gone", fields);
-    else if (response.status >= 500 && !(error instanceof OverloadedError))
+    if (response.status >= 500 && !(error instanceof OverloadedError))
       log.error("http:failed", fields, { AnswerFailures: 1 });
     else log.info("http:refused", fields);
     return request.method === "HEAD" ? { ...response, body: noChunks() } : response;

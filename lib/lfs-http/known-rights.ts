@@ -16,7 +16,7 @@ import {
 import type { BlobStore } from "../store/blob-store.ts";
 
 /** Tables of 1,500,000 files. */
-const MAX_TABLE_BYTES = 64 * 1024 * 1024;
+const DEFAULT_MAX_TABLE_BYTES = 64 * 1024 * 1024;
 /** Some 1 KB each. */
 const MAX_DOCUMENTS = 10_000;
 /** A merge may remove the tables of a document that was just read. */
@@ -27,13 +27,13 @@ export class KnownRights {
   readonly #log: Logger;
   readonly #documents = boundedCache<Stored<LfsRightsDocument>>(MAX_DOCUMENTS);
   /** By id, which is random: also while they are read. */
-  readonly #tables = new LRUCache<string, { readonly table: Promise<RightsTable> }>({
-    maxSize: MAX_TABLE_BYTES,
-  });
+  readonly #tables: LRUCache<string, { readonly table: Promise<RightsTable> }>;
 
-  constructor(store: BlobStore, log: Logger) {
+  /** @param maxTableBytes - Of tables that are kept. */
+  constructor(store: BlobStore, log: Logger, maxTableBytes = DEFAULT_MAX_TABLE_BYTES) {
     this.#store = store;
     this.#log = log;
+    this.#tables = new LRUCache({ maxSize: Math.max(1, maxTableBytes) });
   }
 
   /** Two rounds at first, then one request if nothing has changed. Nothing is known where a table is damaged. */

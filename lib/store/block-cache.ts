@@ -28,7 +28,7 @@ export interface BlobRange {
   readonly endBytes: number;
 }
 
-const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
+export const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
   blockBytes: 256 * 1024,
   maxCachedBytes: 128 * 1024 * 1024,
   maxBlocksPerRequest: 32,

@@ -217,3 +217,21 @@ test("tokens of one account share, and so do all callers of an address", async (
   expect(at("192.0.2.1", "ann:a").name).not.toBe(at("192.0.2.2", "ann:b").name);
   expect(at("192.0.2.1", "ann:a").token).toBe(at("192.0.2.2", "ben:a").token);
 });
+
+test("while the process is short of memory, small first requests are served, and others one at a time", async () => {
+  let isShort = true;
+  const load = new RequestLoad({ maxPlans: 16, maxPlansOfCaller: 8, isShort: () => isShort });
+  const served: string[] = [];
+  const ask = (name: string, planBytes: number) =>
+    load.serve(from(name), async (admitted) => {
+      await admitted.startPlanning(planBytes);
+      served.push(name);
+      return { ...OK(), body: endlessly() };
+    });
+  await ask("first", 16 * MIB);
+  const large = ask("large", 16 * MIB);
+  await ask("small", MIB);
+  expect(served).toEqual(["first", "small"]);
+  isShort = false;
+  await large;
+});
