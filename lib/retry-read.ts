@@ -12,37 +12,35 @@ import { UpstreamError } from "./errors.ts";
 type Fetch = typeof globalThis.fetch;
 type Dispatcher = NonNullable<RequestInit["dispatcher"]>;
 
-interface RetryRate {
-  readonly burst: number;
-  readonly perMinute: number;
-  readonly perRead: number;
+const BURST_RETRIES = 10;
+const RETRIES_PER_MINUTE = 10;
+/** Of one read. A process with many reads may repeat a tenth of them. */
+const RETRIES_PER_READ = 0.1;
+
+export interface RetryLimit {
+  noteRead(): void;
+  /** @returns Whether one may be repeated now; it is counted. */
+  take(): boolean;
 }
 
-/** A process with many reads may repeat a tenth of them. */
-const RATE_OF_PROCESS: RetryRate = { burst: 10, perMinute: 10, perRead: 0.1 };
-
 /** How many reads a process may repeat. */
-export class RetryBudget {
+export class RetryBudget implements RetryLimit {
   readonly #nowMs: () => number;
-  readonly #rate: RetryRate;
-  #retries: number;
+  #retries = BURST_RETRIES;
   #refilledAtMs: number;
 
-  constructor(nowMs: () => number = () => performance.now(), rate = RATE_OF_PROCESS) {
+  constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
-    this.#rate = rate;
-    this.#retries = rate.burst;
     this.#refilledAtMs = nowMs();
   }
 
   noteRead(): void {
-    this.#add(this.#rate.perRead);
+    this.#add(RETRIES_PER_READ);
   }
 
-  /** @returns Whether one may be repeated now; it is counted. */
   take(): boolean {
     const nowMs = this.#nowMs();
-    this.#add(((nowMs - this.#refilledAtMs) * this.#rate.perMinute) / 60_000);
+    this.#add(((nowMs - this.#refilledAtMs) * RETRIES_PER_MINUTE) / 60_000);
     this.#refilledAtMs = nowMs;
     if (this.#retries < 1) return false;
     this.#retries -= 1;
@@ -50,7 +48,7 @@ export class RetryBudget {
   }
 
   #add(retries: number): void {
-    this.#retries = Math.min(this.#rate.burst, this.#retries + retries);
+    this.#retries = Math.min(BURST_RETRIES, this.#retries + retries);
   }
 }
 
@@ -58,7 +56,7 @@ export interface ReadRetryOptions {
   /** The way out: the global `fetch`, or a test's. */
   readonly fetch: Fetch;
   /** Shared by all reads of a process. Without one, each read may be repeated. */
-  readonly retryBudget?: RetryBudget | undefined;
+  readonly retryBudget?: RetryLimit | undefined;
 }
 
 /**

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UpstreamError } from "../errors.ts";
 import { mediaType } from "../media-type.ts";
 import { parseRetryAfter } from "../retry-after.ts";
-import { type RetryBudget, readWithRetry } from "../retry-read.ts";
+import { type RetryLimit, readWithRetry } from "../retry-read.ts";
 import type { AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { hintOf } from "./primary-hint.ts";
 
@@ -62,7 +62,7 @@ export function askPrimaryByGit(options: AskPrimaryOptions): AskPrimary {
 }
 
 interface AskingOptions extends AskPrimaryOptions {
-  readonly retryBudget?: RetryBudget;
+  readonly retryBudget?: RetryLimit;
 }
 
 /** Asks again while the primary shows refs that are not here yet. */

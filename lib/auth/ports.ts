@@ -1,6 +1,6 @@
 /** What the authorizer needs from outside: the primary, and a small store. */
 
-import type { RetryBudget } from "../retry-read.ts";
+import type { RetryLimit } from "../retry-read.ts";
 
 export interface ReadQuestion {
   /** The caller's `Authorization` header as received; `undefined` if there is none. */
@@ -60,7 +60,7 @@ export interface AskOptions {
   readonly retriesUnauthorized: () => Promise<boolean>;
   readonly signal: AbortSignal;
   /** Without it, a question that broke is repeated once in any case. */
-  readonly retryBudget?: RetryBudget;
+  readonly retryBudget?: RetryLimit;
 }
 
 /** Small texts, shared by every process of a mirror. Any call may fail. */

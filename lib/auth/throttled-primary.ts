@@ -2,8 +2,9 @@
  * Asks the primary within limits: not during an outage, not for a caller whose rate it limits, and only so many questions at
  * a time.
  */
+import type { LRUCache } from "lru-cache";
 import type { Logger } from "../log.ts";
-import { RetryBudget } from "../retry-read.ts";
+import type { RetryLimit } from "../retry-read.ts";
 import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
 import { AWAY, type OutageMonitor } from "./outage-monitor.ts";
@@ -15,7 +16,7 @@ import { BUSY, ratePauseMs } from "./verdict-record.ts";
 const MAX_PAUSED_CALLERS = 20_000;
 
 /** About names that mean nothing here, which a caller chooses. */
-const RETRIES_OF_CALLER = { burst: 1, perMinute: 1, perRead: 0 };
+const RETRY_EVERY_MS = 60_000;
 
 export interface ThrottledPrimaryOptions {
   readonly askPrimary: AskPrimary;
@@ -38,11 +39,12 @@ interface PrimaryTurn {
 export class ThrottledPrimary {
   readonly #options: ThrottledPrimaryOptions;
   readonly #semaphore: PrioritySemaphore;
-  readonly #retryBudgets = boundedCache<RetryBudget>(MAX_PAUSED_CALLERS);
+  readonly #retried: LRUCache<string, number>;
   readonly #pausedUntilMs = boundedCache<number>(MAX_PAUSED_CALLERS);
 
   constructor(options: ThrottledPrimaryOptions) {
     this.#options = options;
+    this.#retried = boundedCache(MAX_PAUSED_CALLERS, { ttlMs: RETRY_EVERY_MS, now: options.now });
     this.#semaphore = new PrioritySemaphore(options.maxConcurrentQuestions);
   }
 
@@ -74,11 +76,13 @@ export class ThrottledPrimary {
     }
   }
 
-  #retryBudgetOf(caller: string): RetryBudget {
-    const budget =
-      this.#retryBudgets.get(caller) ?? new RetryBudget(() => performance.now(), RETRIES_OF_CALLER);
-    this.#retryBudgets.set(caller, budget);
-    return budget;
+  #retryLimitOf(caller: string): RetryLimit {
+    const take = (): boolean => {
+      const mayRetry = !this.#retried.has(caller);
+      if (mayRetry) this.#retried.set(caller, 1);
+      return mayRetry;
+    };
+    return { noteRead: () => undefined, take };
   }
 
   async #ask(question: ReadQuestion, options: AskOptions): Promise<PrimaryAnswer> {
@@ -86,7 +90,7 @@ export class ThrottledPrimary {
     const isOfUnknownName = question.uuid === undefined && question.authorization !== undefined;
     const answer = await askPrimary(question, {
       ...options,
-      ...(isOfUnknownName && { retryBudget: this.#retryBudgetOf(keys.callerKey(question.authorization)) }),
+      ...(isOfUnknownName && { retryBudget: this.#retryLimitOf(keys.callerKey(question.authorization)) }),
     });
     if (answer.kind !== "undecided") return answer;
     const { cause, reason, retryAfterSeconds } = answer;
