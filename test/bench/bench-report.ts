@@ -47,9 +47,10 @@ function titleOf(repository: BenchReport["repository"]): string[] {
 }
 
 function latencyLine(row: LatencyReport): string {
-  const { name, times, unit, p50Ms, p99Ms, withPrimary, storeRequests } = row;
+  const { name, times, unit, p50Ms, p99Ms, withPrimary, besideMs, storeRequests } = row;
   const more = [
     withPrimary && `${ms(withPrimary.p50Ms)} and ${ms(withPrimary.p99Ms)} with the primary's own time`,
+    besideMs !== undefined && `beyond ${ms(besideMs)} of bare Node`,
     storeRequests !== undefined && `${storeRequests.toFixed(1)} requests to the store each`,
   ].filter(Boolean);
   return `${name}: p50Ms ${ms(p50Ms)}, p99Ms ${ms(p99Ms)}, over ${times} ${unit} (${more.join(", ")})`;

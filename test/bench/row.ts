@@ -33,11 +33,13 @@ export interface LatencyReport {
   readonly name: string;
   /** How often it was measured, and what. */
   readonly times: number;
-  readonly unit: "pushes" | "batches";
+  readonly unit: "pushes" | "batches" | "starts";
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** The same with what the primary took. */
   readonly withPrimary?: { readonly p50Ms: number; readonly p99Ms: number };
+  /** The median of what is subtracted from each: of a process that does nothing. */
+  readonly besideMs?: number;
   /** Of each. */
   readonly storeRequests?: number;
 }

@@ -1,4 +1,5 @@
 /** All rows of the bench: what each measures, and what the mirror is to reach. */
+import { coldStartRow } from "./cold-start.ts";
 import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
 import { lfsBatchRow } from "./lfs-batch.ts";
@@ -105,4 +106,6 @@ export const ROWS: readonly Row[] = [
   ]),
   lfsPullRow("lfs-pull-small", [{ count: 3_000, sizeBytes: 1_000 }], { throughput: 0.9 }),
   LFS_INDEX_ROW,
+  coldStartRow("start-authorizer", "authorizer", 100),
+  coldStartRow("start-git-http", "gitHttp", 200),
 ];
