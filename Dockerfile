@@ -24,7 +24,7 @@ VOLUME ["/data", "/tmp"]
 ENV NODE_ENV=production
 EXPOSE 7880
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:7880/-/health/live').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "const ask = (protocol) => require(protocol).get({ port: 7880, path: '/-/health/live', rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => protocol === 'http' ? ask('https') : process.exit(1)); ask('http')"]
 # Node itself gets the signals: SIGTERM lets requests finish.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "/opt/nearside/cli/nearside.mjs"]

@@ -198,6 +198,15 @@ const SERVER = {
     default: 7_880,
     description: "the port to listen on; 0 picks a free one",
   },
+  tlsCertificate: {
+    type: "text",
+    description:
+      "a file with the server's certificate and those between it and the root, in PEM, for HTTPS; read again when it changes",
+  },
+  tlsKey: {
+    type: "text",
+    description: "the file with the certificate's private key, in PEM",
+  },
   pollSeconds: {
     type: "number",
     min: 0.1,

@@ -54,8 +54,8 @@ Credentials for private repositories, in the environment:
   NEARSIDE_SECRET_RELAY_<NAME>               the secret <name>, which signs webhooks of the relay
 Public repositories need none. For --store s3://… the AWS SDK finds the AWS credentials.
 
-Clients send the credential that they have for Bitbucket, and the mirror asks Bitbucket whether they may read. The server speaks
-plain HTTP: on another address than 127.0.0.1, put a proxy with TLS in front of it.
+Clients send the credential that they have for Bitbucket, and the mirror asks Bitbucket whether they may read. Without
+--tls-certificate the server speaks plain HTTP: on another address than 127.0.0.1, put a proxy with TLS in front of it.
 NEARSIDE_AUTH_SECRET in the environment, 32 characters at least: the key of the HMAC that stored credentials' verdicts are named by.
 They are used while Bitbucket is unreachable. By default a folder store keeps a key, and with --store s3://… each run has a new one.
 

@@ -18,6 +18,7 @@ import { LocalMetrics, measuringLogger, withOperations } from "./operations.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { announce, reasonsForNone } from "./ready-message.ts";
 import { readAccount, readNamedAccount } from "./secrets.ts";
+import { readTlsFiles, renewTls } from "./tls-files.ts";
 
 /**
  * Serves and synchronizes until `stop` aborts.
@@ -71,12 +72,19 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
   });
   const { metricsAddresses } = options;
   const handler = withOperations(mirror.handler, { metrics, metricsAddresses, checkReady: readConfig });
+  const tls = await readTlsFiles(options);
   const server = await startNodeServer(handler, {
     ...options,
-    log,
+    ...{ tls, log },
     isLongUpload: (path) => path.endsWith("/git-receive-pack"),
   });
   serverUrl = server.url;
+  if (tls !== undefined)
+    void renewTls(options, server, {
+      stop,
+      onFailed: (error) =>
+        line.print(`${messageOf(error)}\nThe certificate that was read before stays in use.`),
+    });
   // Requests may finish while syncs stop.
   const stopped = stop.aborted ? Promise.resolve() : once(stop, "abort");
   const closed = stopped.then(() => {

@@ -3,8 +3,10 @@
  * Responses are never compressed: packs are already.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
+import { TLSSocket } from "node:tls";
 import { type AddressRange, addressMatcher } from "../address-ranges.ts";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -21,6 +23,8 @@ export interface NodeServerOptions {
   readonly port?: number;
   /** How long `close` lets running requests finish. */
   readonly closeGraceMs?: number;
+  /** PEM; without it the server speaks plain HTTP. */
+  readonly tls?: TlsIdentity | undefined;
   /** Proxies whose `X-Forwarded-For` or `Forwarded` says where a request comes from. Default: none. */
   readonly trustedProxies?: readonly AddressRange[] | undefined;
   /** Connections at a time; further ones get 503. One address may have half of them, a trusted proxy all. */
@@ -33,10 +37,18 @@ export interface NodeServerOptions {
   readonly isLongUpload?: (path: string) => boolean;
 }
 
+export interface TlsIdentity {
+  /** With the certificates between it and the root, as `fullchain.pem` has them. */
+  readonly cert: string;
+  readonly key: string;
+}
+
 export interface NodeServer {
   /** Without a slash at its end. */
   readonly url: string;
   readonly port: number;
+  /** For connections from now on. Does nothing without TLS. */
+  renewTls(identity: TlsIdentity): void;
   /** Stops accepting, lets running requests finish for the grace time, then cuts what is left. */
   close(): Promise<void>;
 }
@@ -59,37 +71,45 @@ const LIMITS = {
   keepAliveTimeoutMs: 15_000,
 } as const;
 
-/** @throws What node:net throws when the address cannot be bound, EADDRINUSE first of all. */
+const SERVER_OPTIONS = {
+  maxHeaderSize: LIMITS.maxHeaderBytes,
+  headersTimeout: LIMITS.headersTimeoutMs,
+  // It has no exceptions; see `limitRequestTime`.
+  requestTimeout: 0,
+  keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
+} as const;
+
+const TLS_OPTIONS = { handshakeTimeout: LIMITS.headersTimeoutMs, ALPNProtocols: ["http/1.1"] };
+const MAX_HANDSHAKES = 500;
+
+/** @throws What node:tls throws for a certificate or a key that it cannot use; what node:net throws when the address cannot be bound, EADDRINUSE first of all. */
 export async function startNodeServer(handler: HttpHandler, options: NodeServerOptions): Promise<NodeServer> {
   const host = options.host ?? "127.0.0.1";
   const { trustedProxies = [], maxConnections = DEFAULT_MAX_CONNECTIONS } = options;
   const connections = new ConnectionTracker(maxConnections, addressMatcher(trustedProxies));
   const pipelined = new PipelinedRequests();
   const serving = { handler, log: options.log, clientAddress: clientAddressFrom(trustedProxies) };
-  const server = createServer(
-    {
-      maxHeaderSize: LIMITS.maxHeaderBytes,
-      headersTimeout: LIMITS.headersTimeoutMs,
-      // It has no exceptions; see `limitRequestTime`.
-      requestTimeout: 0,
-      keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
-    },
-    (incoming, outgoing) => {
-      const { socket } = incoming;
-      limitRequestTime(incoming, options);
-      outgoing.once("close", () => connections.requestEnded(socket));
-      pipelined.start(socket, outgoing, () => {
-        connections.requestStarted(socket);
-        void serve(serving, incoming, outgoing, server);
-      });
-    },
-  );
-  server.on("connection", (socket) => connections.opened(socket));
+  const take = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    const { socket } = incoming;
+    limitRequestTime(incoming, options);
+    outgoing.once("close", () => connections.requestEnded(socket));
+    pipelined.start(socket, outgoing, () => {
+      connections.requestStarted(socket);
+      void serve(serving, incoming, outgoing, server);
+    });
+  };
+  const { tls } = options;
+  const secure = tls && createTlsServer({ ...SERVER_OPTIONS, ...TLS_OPTIONS, ...tls }, take);
+  const server = secure ?? createServer(SERVER_OPTIONS, take);
+  // Before its handshake a connection cannot be answered: those that are too many then are dropped without a word.
+  if (secure !== undefined) secure.maxConnections = maxConnections + MAX_HANDSHAKES;
+  server.on(secure ? "secureConnection" : "connection", (socket: Socket) => connections.opened(socket));
   server.timeout = options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS;
   const port = await listen(server, host, options.port ?? 0);
   return {
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    url: `${secure ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${port}`,
     port,
+    renewTls: (identity) => secure?.setSecureContext(identity),
     close: () => close(server, connections, options.closeGraceMs ?? DEFAULT_CLOSE_GRACE_MS),
   };
 }
@@ -154,6 +174,7 @@ function toRequest(
   for (const [name, values] of Object.entries(incoming.headersDistinct)) {
     if (values !== undefined) headers[name] = values.join(", ");
   }
+  if (incoming.socket instanceof TLSSocket) headers["x-forwarded-proto"] = "https";
   const remoteAddress = clientAddress(incoming.socket.remoteAddress, headers);
   return {
     method: incoming.method ?? "GET",

@@ -88,7 +88,7 @@ start() {
 }
 ask_health() {
   buildah run "$container" $(node -p 'JSON.parse(process.argv[1])[0]' "$health") -e \
-    "$(node -p 'JSON.parse(process.argv[1])[2]' "$health" | sed "s/:7880/:$port/")"
+    "$(node -p 'JSON.parse(process.argv[1])[2]' "$health" | sed "s/7880/$port/")"
 }
 start --workspace acme --git-url http://127.0.0.1:1 --api-url http://127.0.0.1:1
 for _ in $(seq 60); do
