@@ -36,7 +36,11 @@ export interface LoadedMirror {
    */
   takeFigures(profilePath?: string): Promise<{
     readonly longestBlock: LongestBlock;
+    readonly residentMib: number;
     readonly peakMib: number;
+    /** Of the server, and of all else on the machine, callers first of all. */
+    readonly serverCpuSeconds: number;
+    readonly othersCpuSeconds: number;
     readonly primaryRequests: number;
   }>;
   close(): Promise<void>;
@@ -74,6 +78,8 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
   const kill = (): boolean => child.kill("SIGKILL");
   process.once("exit", kill);
   await firstLine(child);
+  const { pid = 0 } = child;
+  let lastCpu = await readCpu(pid);
   return {
     ...{ port, ids },
     async uuidOf(slug) {
@@ -88,7 +94,14 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
       fake.controls.clearRequests();
       child.send({ profilePath });
       const [longestBlock] = (await once(child, "message")) as [LongestBlock];
-      return { longestBlock, peakMib: await takePeakMib(child.pid ?? 0), primaryRequests };
+      const cpu = await readCpu(pid);
+      const serverCpuSeconds = cpu.server - lastCpu.server;
+      const othersCpuSeconds = cpu.machine - lastCpu.machine - serverCpuSeconds;
+      lastCpu = cpu;
+      return {
+        ...{ longestBlock, serverCpuSeconds, othersCpuSeconds, primaryRequests },
+        ...(await takeMemory(pid)),
+      };
     },
     async close() {
       const exited = once(child, "exit");
@@ -102,11 +115,33 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
   };
 }
 
-/** The largest resident set since the last call. See proc(5), clear_refs. */
-async function takePeakMib(pid: number): Promise<number> {
+/** The resident set, and the largest since the last call. See proc(5), clear_refs. */
+async function takeMemory(pid: number): Promise<{ residentMib: number; peakMib: number }> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   await writeFile(`/proc/${pid}/clear_refs`, "5");
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+  const mibOf = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) / 1024;
+  return { residentMib: mibOf("VmRSS"), peakMib: mibOf("VmHWM") };
+}
+
+/** Linux's unit of CPU time in /proc. */
+const TICKS_PER_SECOND = 100;
+
+/** CPU seconds of the process, and of the machine since it started: all but idle time. See proc(5). */
+async function readCpu(pid: number): Promise<{ server: number; machine: number }> {
+  const [ofProcess, ofMachine] = await Promise.all([
+    readFile(`/proc/${pid}/stat`, "utf8"),
+    readFile("/proc/stat", "utf8"),
+  ]);
+  const [user, system] = ofProcess.slice(ofProcess.lastIndexOf(")")).split(" ").slice(12, 14).map(Number);
+  const [busy = 0, nice = 0, kernel = 0, , , irq = 0, softIrq = 0] = (
+    /^cpu +(.*)$/m.exec(ofMachine)?.[1] ?? ""
+  )
+    .split(" ")
+    .map(Number);
+  return {
+    server: ((user ?? 0) + (system ?? 0)) / TICKS_PER_SECOND,
+    machine: (busy + nice + kernel + irq + softIrq) / TICKS_PER_SECOND,
+  };
 }
 
 async function firstLine(child: ChildProcess): Promise<void> {

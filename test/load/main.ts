@@ -8,8 +8,9 @@ import { SHAPES, type Shape } from "./shapes.ts";
 
 const HONEST_PAUSE_MS = 50;
 const HONEST_MAX_MS = 60_000;
-/** What one shape left behind is over before the next begins. */
-const REST_MS = 2_000;
+/** What one shape left behind is over before the next begins, and then its memory is measured. */
+const REST_MS = 30_000;
+const QUIET_MS = 2_000;
 
 interface ShapeReport {
   readonly shape: string;
@@ -24,7 +25,14 @@ interface ShapeReport {
   readonly othersSlowestMs: number;
   /** How often others got something else than 200. */
   readonly othersFailed: number;
+  /** Of the server, while the shape ran, and of all else on the machine: with both above the cores' time, all wait for a core. */
+  readonly serverCpuSeconds: number;
+  readonly othersCpuSeconds: number;
+  readonly seconds: number;
+  /** Of the server: before, at most, and 30 s after. */
+  readonly startMib: number;
   readonly peakMib: number;
+  readonly restMib: number;
   readonly primaryRequests: number;
 }
 
@@ -34,6 +42,7 @@ const command = new Command("load")
   .description("Runs attacks and loads against a mirror on this machine, one after another.")
   .option("--shapes <names>", `which, with commas between: ${NAMES.join(", ")}`, parseShapes, SHAPES)
   .option("--profiles <folder>", "write a CPU profile of each shape there; the figures are worse then")
+  .option("--rest <seconds>", "how long the memory has after a shape to return", Number, REST_MS / 1000)
   .option("--json", "print JSON instead of a table");
 
 function parseShapes(text: string): Shape[] {
@@ -52,17 +61,26 @@ const QUIET: Shape = {
   },
 };
 
-async function measure(mirror: LoadedMirror, shape: Shape, profilePath?: string): Promise<ShapeReport> {
+async function measure(
+  mirror: LoadedMirror,
+  shape: Shape,
+  { restMs, profilePath }: { readonly restMs: number; readonly profilePath?: string | undefined },
+): Promise<ShapeReport> {
   const honest = new HonestCaller(mirror);
   // Its credential is known, its answers are kept, the code is warm.
   await honest.askOnce();
-  await sleep(REST_MS);
-  await mirror.takeFigures(profilePath);
+  await sleep(QUIET_MS);
+  const { residentMib: startMib } = await mirror.takeFigures(profilePath);
+  const startedMs = performance.now();
   const answers = honest.askUntilStopped();
   const { received, newcomers = [] } = await shape.run(mirror);
   honest.stop();
   const others = [...(await answers), ...newcomers];
-  const { longestBlock, peakMib, primaryRequests } = await mirror.takeFigures(profilePath);
+  const seconds = (performance.now() - startedMs) / 1000;
+  const figures = await mirror.takeFigures(profilePath);
+  const { longestBlock, primaryRequests } = figures;
+  await sleep(restMs);
+  const { residentMib: restMib } = await mirror.takeFigures();
   const statuses: Record<string, number> = {};
   for (const { status } of received) statuses[status] = (statuses[status] ?? 0) + 1;
   return {
@@ -71,7 +89,11 @@ async function measure(mirror: LoadedMirror, shape: Shape, profilePath?: string)
     longestBlockCpuMs: Math.round(longestBlock.cpuMs),
     othersSlowestMs: Math.round(Math.max(0, ...others.map(({ tookMs }) => tookMs))),
     othersFailed: others.filter(({ status }) => status !== 200).length,
-    ...{ peakMib: Math.round(peakMib), primaryRequests },
+    serverCpuSeconds: Math.round(figures.serverCpuSeconds),
+    othersCpuSeconds: Math.round(figures.othersCpuSeconds),
+    seconds: Math.round(seconds),
+    ...{ startMib: Math.round(startMib), peakMib: Math.round(figures.peakMib), restMib: Math.round(restMib) },
+    primaryRequests,
   };
 }
 
@@ -126,26 +148,35 @@ function formatTable(reports: readonly ShapeReport[]): string {
       .map(([status, count]) => `${count} × ${status}`)
       .join(", "),
     ...[report.longestBlockMs, report.longestBlockCpuMs, report.othersSlowestMs, report.othersFailed],
-    ...[report.peakMib, report.primaryRequests],
+    `${report.serverCpuSeconds} + ${report.othersCpuSeconds} in ${report.seconds}`,
+    `${report.startMib} / ${report.peakMib} / ${report.restMib}`,
+    report.primaryRequests,
   ]);
-  const all = [...header, "peak MiB", "requests to the primary"];
+  const all = [
+    ...header,
+    "CPU s: server + all else in s",
+    "MiB: start / peak / 30 s after",
+    "requests to the primary",
+  ];
   return [all, all.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 interface LoadOptions {
   readonly shapes: readonly Shape[];
   readonly profiles?: string;
+  readonly rest: number;
   readonly json?: true;
 }
 
-const { shapes, profiles, json } = command.parse().opts<LoadOptions>();
+const { shapes, profiles, rest, json } = command.parse().opts<LoadOptions>();
 const note = (text: string): void => console.error(text);
 const mirror = await startLoadedMirror(note);
 try {
   const reports: ShapeReport[] = [];
   for (const shape of [QUIET, ...shapes]) {
     note(shape.name);
-    reports.push(await measure(mirror, shape, profiles && join(profiles, `${shape.name}.cpuprofile`)));
+    const profilePath = profiles && join(profiles, `${shape.name}.cpuprofile`);
+    reports.push(await measure(mirror, shape, { restMs: rest * 1000, profilePath }));
   }
   console.log(json ? JSON.stringify(reports, null, 2) : formatTable(reports));
 } finally {
