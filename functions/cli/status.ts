@@ -186,13 +186,14 @@ async function countsOf(
 
 /** A line for a repository that has LFS files, and what to do where clients look for them elsewhere. */
 function describeLfs({ slug, lfs }: RepositoryWithLfs): string[] {
-  if (lfs === undefined || (lfs.pointers === 0 && lfs.stored === 0)) return [];
+  if (lfs === undefined || (lfs.pointers === 0 && lfs.stored === 0 && lfs.unsearchedPacks === 0)) return [];
   const others = [
     stateCount(lfs.pending, "pending"),
     stateCount(lfs.missing, "missing at Bitbucket"),
     stateCount(lfs.postponed, "postponed: too large, or failed"),
     stateCount(lfs.held, "no longer confirmed by Bitbucket, held"),
     stateCount(lfs.onRequest, "copied when a client asks for them"),
+    lfs.unsearchedPacks === 0 ? [] : `${counted(lfs.unsearchedPacks, "pack")} not searched for pointers yet`,
   ].flat();
   const stored = `${lfs.stored} stored (${formatBytes(lfs.storedBytes)})`;
   const line = `  ${slug}: LFS ${counted(lfs.pointers, "file")} (${formatBytes(lfs.pointerBytes)}): ${[stored, ...others].join(", ")}`;

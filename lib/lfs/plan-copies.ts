@@ -63,14 +63,15 @@ export async function planCopies(
   await plan(due.again, job, { stored, queue, nowMs });
   await requestConfirmations(queue, job, due.confirmations, `-${job.queuedAt}`);
   const plannedAt = new Date(nowMs).toISOString();
+  const unknownPacks = found.packs.filter((known) => known.pointers === undefined);
   await stored.notePlanned({
     ...{ pointers, pointerBytes, plannedFor: policy, plannedAt },
     plannedPacks: found.packs.flatMap((known) => (known.pointers === undefined ? [] : [known.pack.id])),
     plannedRefs: found.repository.manifest.refs.sha256,
     configuredUrl: pointers > 0 ? await configuredUrlOf(found.repository, rights) : undefined,
     duePlannedAt: due.isSurveyed ? plannedAt : rights.document.duePlannedAt,
+    unsearchedPacks: unknownPacks.length,
   });
-  const unknownPacks = found.packs.filter((known) => known.pointers === undefined);
   // A right ends with the last pointer. Where a pack has no sidecar, that is unknown.
   if (unknownPacks.length === 0 && survey.hasUnpointed) await stored.rewrite(isPointed(found));
   if (unknownPacks.length > 0) await requestFind(queue, job, unknownPacks.at(-1)?.pack.id ?? "");

@@ -21,6 +21,8 @@ export interface LfsCounts {
   readonly postponed: number;
   /** Nothing is known of them: such as of history, which is copied when it is first asked for. */
   readonly onRequest: number;
+  /** Packs of an older release, whose pointers are not known yet. */
+  readonly unsearchedPacks: number;
   readonly plannedAt: string | undefined;
   /** What `.lfsconfig` of the default branch names in place of the repository's own files. */
   readonly configuredUrl: string | undefined;
@@ -29,7 +31,7 @@ export interface LfsCounts {
 /** Two rounds. @returns `undefined` where no plan was made. */
 export async function readLfsCounts(store: BlobStore, uuid: RepositoryUuid): Promise<LfsCounts | undefined> {
   const rights = await new StoredLfsRights(store, uuid).read();
-  const { pointers, pointerBytes, plannedAt, configuredUrl } = rights.document;
+  const { pointers, pointerBytes, unsearchedPacks = 0, plannedAt, configuredUrl } = rights.document;
   if (plannedAt === undefined) return undefined;
   const counts = { stored: 0, storedBytes: 0, held: 0, pending: 0, missing: 0, postponed: 0 };
   await rights.each(({ state, sizeBytes, tries }) => {
@@ -43,5 +45,5 @@ export async function readLfsCounts(store: BlobStore, uuid: RepositoryUuid): Pro
   });
   const { stored, pending, missing, postponed } = counts;
   const onRequest = Math.max(0, pointers - stored - pending - missing - postponed);
-  return { pointers, pointerBytes, ...counts, onRequest, plannedAt, configuredUrl };
+  return { pointers, pointerBytes, ...counts, onRequest, unsearchedPacks, plannedAt, configuredUrl };
 }

@@ -38,6 +38,8 @@ const rightsSchema = z.object({
   /** Pointers in the repository's packs when these were planned, each oid once, and what their files have in all. */
   pointers: count,
   pointerBytes: count,
+  /** Packs that were not searched for pointers by then. */
+  unsearchedPacks: z.optional(count),
   /** When files were last looked for that are to be asked about again; see `lib/lfs/survey-files.ts`. */
   duePlannedAt: z.optional(z.iso.datetime()),
   /** SHA-256 of the refs whose files were planned. */

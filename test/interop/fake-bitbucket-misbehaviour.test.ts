@@ -24,8 +24,8 @@ async function askRest(): Promise<Response> {
   return fetch(`${acme.fake.apiUrl}/repositories/acme/site`);
 }
 
-async function setControls(body: string): Promise<Response> {
-  return fetch(`${acme.fake.url}/-/controls`, { method: "PUT", body });
+async function setControls(body: string, name = "controls"): Promise<Response> {
+  return fetch(`${acme.fake.url}/-/${name}`, { method: "PUT", body });
 }
 
 test("a delayed answer waits while others go out, and its caller may leave", async () => {
@@ -105,6 +105,16 @@ test("an unknown switch is refused and changes nothing", async () => {
   expect((await setControls("{")).status).toBe(400);
   expect((await fetch(`${acme.fake.url}/-/controls`)).status).toBe(200);
   expect(acme.fake.controls.misbehaviour.down).toBe(false);
+});
+
+test("the switches of git-lfs's side", async () => {
+  expect((await setControls('{"locks":true}', "lfs")).status).toBe(200);
+  expect(await (await fetch(`${acme.fake.url}/-/lfs`)).json()).toMatchObject({
+    locks: true,
+    linkSeconds: 300,
+  });
+  expect((await setControls('{"explode":true}', "lfs")).status).toBe(400);
+  acme.fake.lfs.reset();
 });
 
 test("requests are listed with service, caller and status", async () => {

@@ -102,6 +102,27 @@ describe.skipIf(isMissing)("git-lfs with a credential", () => {
     expect(await fetchFiles()).toMatchObject({ exitCode: 0 });
   });
 
+  test("a mirror that refuses pushes says where to push to", async () => {
+    await prepare("wanda", TOKENS.wanda);
+    const { url } = await mirror.restarted({ push: "refuse" });
+    const config = ["-c", `remote.origin.url=${url}/acme/vault.git`];
+    const { exitCode, stderr } = await tryGit(
+      [
+        ...config,
+        "-c",
+        `http.${url}/.extraHeader=Authorization: ${CREDENTIALS["API token of a writer"]}`,
+        "lfs",
+        "push",
+        "origin",
+        "HEAD",
+      ],
+      { cwd: clone },
+    );
+    const line = `git remote set-url --push origin ${mirror.fake.gitUrl}/acme/vault.git`;
+    expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining(line) });
+    expect(mirror.fake.lfs.batches).toEqual([]);
+  });
+
   test.each(["in the configuration", "in the address", "in a helper that gives the same one each time"])(
     "a wrong one %s ends within ten seconds and five requests",
     async (place) => {

@@ -11,6 +11,7 @@ import { GIT_CLIENTS } from "../support/clients/git-client.ts";
 import { type CredentialHelper, makeCredentialHelper } from "../support/credential-helper.ts";
 import { OPEN_ACCOUNTS } from "../support/fake-bitbucket/accounts.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
+import { addLfsFile } from "../support/lfs/add-file.ts";
 import { lfsClientsAt, lfsClone } from "../support/lfs/lfs-clone.ts";
 import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../support/primary.ts";
@@ -279,6 +280,24 @@ describe.skipIf(isMissing)("git-lfs", () => {
     expect(await readFile(join(dir, "1.bin"), "utf8")).toContain(
       `oid sha256:${oidOf(tips[1] as Uint8Array)}`,
     );
+  });
+
+  test("while the primary limits the rate: git-lfs waits for as long as it says", async () => {
+    const clone = await cloneOf(url);
+    const content = randomBytes(3000);
+    const oid = await addLfsFile(primary, "late.bin", content);
+    primary.fake.lfs.misbehave({ batchStatus: 429, batchRetryAfterSeconds: 2 });
+    await vi.waitFor(
+      async () =>
+        expect(await clone.run("ls-remote", "origin", "main")).toContain(
+          await primary.git("rev-parse", "main"),
+        ),
+      WAITING,
+    );
+    await clone.run("fetch", "--quiet", "origin");
+    setTimeout(() => primary.fake.lfs.misbehave({ batchStatus: null }), 1000);
+    await clone.lfs("fetch", "origin", "origin/main");
+    expect(await clone.objects()).toContain(oid);
   });
 
   test("while the primary is slow: what is stored comes at the mirror's speed", async () => {

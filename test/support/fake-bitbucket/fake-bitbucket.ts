@@ -20,7 +20,7 @@ import {
   textAnswer,
 } from "./exchange.ts";
 import { GitRoutes } from "./git-routes.ts";
-import { LfsControls } from "./lfs-controls.ts";
+import { LfsControls, type LfsFaults } from "./lfs-controls.ts";
 import { LfsStorage } from "./lfs-storage.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { errorAnswer, handleRest } from "./rest-routes.ts";
@@ -123,7 +123,7 @@ async function handle(
     startedAtMs: performance.now(),
   };
   if (url.pathname.startsWith("/-/")) {
-    return answerControl(fake.controls, { request, response, url, record, faults: GOOD_BEHAVIOUR });
+    return answerControl(fake, { request, response, url, record, faults: GOOD_BEHAVIOUR });
   }
   fake.controls.requests.push(record);
   response.on("finish", () => {
@@ -176,11 +176,11 @@ async function delayWhileConnected(response: ServerResponse, delayMs: number): P
 }
 
 /** GET and PUT /-/controls (the switches named change), PUT /-/accounts, GET and DELETE /-/requests. */
-async function answerControl(controls: Controls, exchange: Exchange): Promise<void> {
+async function answerControl(fake: Fake, exchange: Exchange): Promise<void> {
   const route = `${exchange.request.method} ${exchange.url.pathname}`;
   let result: Answer;
   try {
-    result = jsonAnswer(200, await runControl(controls, route, exchange.request));
+    result = jsonAnswer(200, await runControl(fake, route, exchange.request));
   } catch (error) {
     if (!(error instanceof ZodError || error instanceof SyntaxError)) throw error;
     result = textAnswer(400, error.message);
@@ -188,13 +188,20 @@ async function answerControl(controls: Controls, exchange: Exchange): Promise<vo
   return answer(exchange, result);
 }
 
-async function runControl(controls: Controls, route: string, request: IncomingMessage): Promise<Json> {
+async function runControl(fake: Fake, route: string, request: IncomingMessage): Promise<Json> {
+  const { controls } = fake;
+  const lfs = fake.lfs.controls;
   switch (route) {
     case "PUT /-/controls":
       controls.misbehave((await readJson(request)) as Partial<Misbehaviour>);
       return controls.misbehaviour;
     case "GET /-/controls":
       return controls.misbehaviour;
+    case "PUT /-/lfs":
+      lfs.misbehave((await readJson(request)) as Partial<LfsFaults>);
+      return lfs.faults;
+    case "GET /-/lfs":
+      return lfs.faults;
     case "PUT /-/accounts":
       controls.replaceAccounts((await readJson(request)) as AccountsInput);
       return {};
@@ -205,7 +212,7 @@ async function runControl(controls: Controls, route: string, request: IncomingMe
       return JSON.parse(JSON.stringify(controls.requests)) as Json;
     default:
       throw new SyntaxError(
-        "Known here: GET and PUT /-/controls, PUT /-/accounts, GET and DELETE /-/requests",
+        "Known here: GET and PUT /-/controls and /-/lfs, PUT /-/accounts, GET and DELETE /-/requests",
       );
   }
 }

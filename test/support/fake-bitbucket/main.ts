@@ -27,7 +27,8 @@ A callers file:
     "repositories": { "acme/site": { "public": true, "project": "WEB" } } }
 Rights: none, read, write, admin. Keys: workspace/slug, workspace or *.
 Switches to misbehave, at run time:
-  curl -X PUT -d '{"delayMs":500}' <url>/-/controls     GET shows them all; GET <url>/-/requests shows what came in`;
+  curl -X PUT -d '{"delayMs":500}' <url>/-/controls     GET shows them all; GET <url>/-/requests shows what came in
+  curl -X PUT -d '{"locks":true}' <url>/-/lfs           the same for git-lfs: locks, links that expire, cuts, wrong bytes, speed`;
 
 const command = new Command("fake-bitbucket")
   .description("Serves every <folder>/<workspace>/<slug>.git as a small Bitbucket Cloud, on 127.0.0.1 only.")

@@ -2,9 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { requestCopies } from "../../../lib/lfs/lfs-job.ts";
+import { planCopies } from "../../../lib/lfs/plan-copies.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
 import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { compactRepository } from "../../../lib/repo/compaction/compact-repository.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import { readLfsCounts } from "../../../lib/repo/lfs-counts.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
@@ -254,6 +257,24 @@ test("a file of the store that the primary does not confirm for the repository g
   expect((await rig.record(oid))?.state).toBe(LFS_STATE.missing);
 });
 
+test("a .lfsconfig is shown and never followed", async () => {
+  const hosts = new Set<string>();
+  const recording: typeof fetch = (input, init) => {
+    hosts.add(new URL(String(input)).hostname);
+    return fetch(input, init);
+  };
+  const watched = copierRig(primary, store, { fetch: recording });
+  await watched.addFile("a.bin", randomBytes(1000));
+  for (const url of ["https://evil.example/lfs", "http://169.254.169.254/latest", "file:///etc/passwd"]) {
+    await primary.commit("main", ".lfsconfig", `[lfs]\n\turl = ${url}\n\tpushurl = ${url}\n`);
+    await watched.run("all");
+    expect((await watched.rights.read()).document.configuredUrl).toBe(url);
+  }
+  expect([...hosts]).toEqual(["127.0.0.1"]);
+  expect(await watched.storedOids()).toHaveLength(1);
+  await watched.sync.close();
+});
+
 test("nothing is copied that the repository has no pointer to, whatever the job says", async () => {
   await rig.addFile("a.bin", randomBytes(1000));
   await rig.run();
@@ -272,7 +293,19 @@ test("packs without a sidecar are searched for pointers, without a sync", async 
   await rig.sync.sync();
   const { packs } = await rig.sync.manifest();
   for (const { id } of packs) await store.delete(repositoryKeys(RIG_UUID).packLfs(id));
+  // The plan, without the search.
+  const plan = {
+    kind: "plan",
+    workspace: "acme",
+    uuid: RIG_UUID,
+    queuedAt: new Date().toISOString(),
+  } as const;
+  const queue = { send: async () => undefined };
+  const options = { policy: "tips", maxFileBytes: 1e9, log: SILENT_LOGGER } as const;
+  await planCopies(plan, { storage: rig.sync.storage, queue, ...options });
+  expect(await readLfsCounts(store, RIG_UUID)).toMatchObject({ pointers: 0, unsearchedPacks: 1 });
   await rig.run();
+  expect(await readLfsCounts(store, RIG_UUID)).toMatchObject({ pointers: 1, unsearchedPacks: 0 });
   expect((await rig.rights.read()).document).toMatchObject({ pointers: 1, pointerBytes: 1000 });
   expect(await rig.storedOids()).toEqual([oid]);
   expect((await rig.record(oid))?.state).toBe(LFS_STATE.stored);
