@@ -8,8 +8,13 @@ import type { ReadQuestion } from "./ports.ts";
 /** 48 bits distinguish callers in logs, and are of no other use. */
 const LOGGED_HEX_DIGITS = 12;
 
+const RECENT_MS = 1_000;
+const MAX_RECENT = 256;
+
 export class CallerKeys {
   readonly #secret: string;
+  /** Each request asks several times. */
+  readonly #recent = new Map<string, string>();
 
   /** @param secret - At least 32 random characters; the same in all processes of a mirror. */
   constructor(secret: string) {
@@ -20,7 +25,14 @@ export class CallerKeys {
   /** 64 hex digits for the credential. */
   callerKey(authorization: string | undefined): string {
     // The prefixes prevent a credential that is crafted to get the key of something else.
-    return this.#hmac(authorization === undefined ? "anonymous" : `caller\n${plainSpelling(authorization)}`);
+    if (authorization === undefined) return this.#hmac("anonymous");
+    const recent = this.#recent.get(authorization);
+    if (recent !== undefined) return recent;
+    const key = this.#hmac(`caller\n${plainSpelling(authorization)}`);
+    // No credential is remembered for longer than its requests take.
+    if (this.#recent.size === 0) setTimeout(() => this.#recent.clear(), RECENT_MS).unref();
+    if (this.#recent.size < MAX_RECENT) this.#recent.set(authorization, key);
+    return key;
   }
 
   /** 64 hex digits for the credential and the address together. */

@@ -14,6 +14,7 @@ import { answer } from "./answer.ts";
 import { type ClientAddress, clientAddressFrom } from "./client-address.ts";
 import { textResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
+import { PacedStarts } from "./paced-starts.ts";
 
 export interface NodeServerOptions {
   readonly log: Logger;
@@ -88,6 +89,7 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
   const { trustedProxies = [], maxConnections = DEFAULT_MAX_CONNECTIONS } = options;
   const connections = new ConnectionTracker(maxConnections, addressMatcher(trustedProxies));
   const pipelined = new PipelinedRequests();
+  const starts = new PacedStarts();
   const serving = { handler, log: options.log, clientAddress: clientAddressFrom(trustedProxies) };
   const take = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     const { socket } = incoming;
@@ -95,7 +97,9 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
     outgoing.once("close", () => connections.requestEnded(socket));
     pipelined.start(socket, outgoing, () => {
       connections.requestStarted(socket);
-      void serve(serving, incoming, outgoing, server);
+      starts.start(() => {
+        if (!outgoing.destroyed) void serve(serving, incoming, outgoing, server);
+      });
     });
   };
   const { tls } = options;

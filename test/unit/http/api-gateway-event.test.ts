@@ -27,7 +27,9 @@ test.each([
   ["/acme/app", "/acme/app", ""],
   [undefined, "/acme/app", ""],
 ])("what is before the path: of %s and %s, it is %j", (wholePath, path, basePath) => {
-  expect(request({ path, requestContext: { ...(wholePath && { path: wholePath }) } }).basePath).toBe(basePath);
+  expect(request({ path, requestContext: { ...(wholePath && { path: wholePath }) } }).basePath).toBe(
+    basePath,
+  );
 });
 
 test("header names are lower case and repeated values joined", () => {
