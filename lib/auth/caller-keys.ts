@@ -40,16 +40,6 @@ export class CallerKeys {
     return this.#hmac(`place\n${this.callerKey(authorization)}\n${address}`);
   }
 
-  /** 64 hex digits for the secret in the credential: one token may be sent with many names. */
-  tokenKey(authorization: string): string {
-    return this.#hmac(`token\n${plainParts(authorization).secret}`);
-  }
-
-  /** 64 hex digits for the account that a credential names, which may be any, and the address together. */
-  accountKey(account: string, address: string): string {
-    return this.#hmac(`account\n${account.toLowerCase()}\n${address}`);
-  }
-
   /** 64 hex digits for the credential, the path and the repository together. */
   questionKey({ authorization, repositoryPath, uuid = "" }: ReadQuestion): string {
     return this.#hmac(`question\n${this.callerKey(authorization)}\n${repositoryPath}\n${uuid}`);
@@ -83,15 +73,12 @@ function plainSpelling(authorization: string): string {
 
 /** @returns The name in a Basic credential; of any other, all of it. */
 export function accountOf(authorization: string): string {
-  return plainParts(authorization).account;
+  return credentialText(authorization).split(":", 1)[0] ?? "";
 }
 
-function plainParts(authorization: string): { readonly account: string; readonly secret: string } {
+/** @returns Name and secret of a Basic credential, with a colon between; of any other, all of it. */
+export function credentialText(authorization: string): string {
   const plain = plainSpelling(authorization);
-  if (!plain.startsWith("basic ")) return { account: plain, secret: plain };
-  const text = Buffer.from(plain.slice("basic ".length), "base64").toString("latin1");
-  const colon = text.indexOf(":");
-  return colon < 0
-    ? { account: text, secret: text }
-    : { account: text.slice(0, colon), secret: text.slice(colon + 1) };
+  if (!plain.startsWith("basic ")) return plain;
+  return Buffer.from(plain.slice("basic ".length), "base64").toString("latin1");
 }

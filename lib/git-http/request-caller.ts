@@ -1,6 +1,6 @@
 /** To whom a request counts, where callers share what a process has. */
-import { randomBytes } from "node:crypto";
-import { accountOf, CallerKeys } from "../auth/caller-keys.ts";
+import { createHmac, randomBytes } from "node:crypto";
+import { accountOf, credentialText } from "../auth/caller-keys.ts";
 import { addressBlock } from "../http/address-block.ts";
 import type { HttpRequest } from "../http/message.ts";
 
@@ -20,12 +20,15 @@ export interface RequestCaller {
 const ACCOUNTLESS = /^x-|^$/;
 
 export function requestCallers(): (request: HttpRequest) => RequestCaller {
-  const keys = new CallerKeys(randomBytes(32).toString("hex"));
+  const secret = randomBytes(32);
+  const keyOf = (text: string): string => createHmac("sha256", secret).update(text).digest("base64");
   return ({ headers: { authorization }, remoteAddress }) => {
     const block = addressBlock(remoteAddress);
     if (authorization === undefined) return { name: block, token: undefined, block };
-    const token = keys.tokenKey(authorization);
     const account = accountOf(authorization);
-    return { name: ACCOUNTLESS.test(account) ? token : keys.accountKey(account, block), token, block };
+    const text = credentialText(authorization);
+    const token = keyOf(`token\n${text.slice(account.length) || text}`);
+    const name = ACCOUNTLESS.test(account) ? token : keyOf(`account\n${account.toLowerCase()}\n${block}`);
+    return { name, token, block };
   };
 }

@@ -189,6 +189,8 @@ test("however many answers wait for their readers, a first small request finds m
   });
 });
 
+const NO_REQUEST = { method: "POST", path: "/", query: new URLSearchParams(), body: endlessly(), signal };
+
 test("tokens of one account share, and so do all callers of an address", async () => {
   const callerOf = requestCallers();
   const at = (remoteAddress: string, credential?: string) =>
@@ -216,6 +218,8 @@ test("tokens of one account share, and so do all callers of an address", async (
   // Whoever claims another one's name uses up nothing of hers, and one credential counts from wherever it comes.
   expect(at("192.0.2.1", "ann:a").name).not.toBe(at("192.0.2.2", "ann:b").name);
   expect(at("192.0.2.1", "ann:a").token).toBe(at("192.0.2.2", "ben:a").token);
+  const tokenOf = (authorization: string) => callerOf({ ...NO_REQUEST, headers: { authorization } }).token;
+  expect(tokenOf("Bearer one")).not.toBe(tokenOf("Bearer two"));
 });
 
 test("while the process is short of memory, small first requests are served, and others one at a time", async () => {
