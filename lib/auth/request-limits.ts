@@ -184,9 +184,10 @@ class TurnQueue {
     start?.(0);
   }
 
-  /** The newest of the account with the most. */
+  /** The newest of the account with the most; where each has one, the newest of all: those before it get their turns. */
   #refuseOne(): void {
-    const [most] = [...this.#waiting].toSorted(([, one], [, other]) => other.length - one.length);
+    let most: [string, ((retryAfterSeconds: number) => void)[]] | undefined;
+    for (const waiting of this.#waiting) if (waiting[1].length >= (most?.[1].length ?? 1)) most = waiting;
     if (most === undefined) return;
     const [account, ofAccount] = most;
     const refuse = ofAccount.pop();

@@ -151,3 +151,27 @@ async function commitRows(
   }
   return [...rows];
 }
+
+const SHALLOW_PREFIX = "0034shallow ";
+const UNSHALLOW_PREFIX = "0036unshallow ";
+const LINES_A_CHUNK = 1_000;
+const LINES_A_STEP = 10;
+
+/** Large histories are cut at a hundred thousand commits, and a client may name as many. */
+export async function encodeShallowLines(
+  { shallowIds, unshallowIds }: ShallowLines,
+  slices: WorkSlices,
+): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = [];
+  for (const [prefix, ids] of [
+    [SHALLOW_PREFIX, shallowIds],
+    [UNSHALLOW_PREFIX, unshallowIds],
+  ] as const) {
+    for (let start = 0; start < ids.length; start += LINES_A_CHUNK) {
+      const lines = ids.slice(start, start + LINES_A_CHUNK).map((id) => prefix + id);
+      chunks.push(Buffer.from(lines.join(""), "latin1"));
+      await slices.spend(lines.length / LINES_A_STEP);
+    }
+  }
+  return chunks;
+}

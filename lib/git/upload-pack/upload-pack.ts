@@ -23,7 +23,7 @@ import {
   respondV0,
   respondV2,
 } from "./respond.ts";
-import type { ShallowLines } from "./shallow.ts";
+import { encodeShallowLines, type ShallowLines } from "./shallow.ts";
 
 export interface UploadPackOptions extends RespondOptions {
   readonly protocol: 0 | 1 | 2;
@@ -98,16 +98,18 @@ async function fetchV0(
   if (request.hasEndedEarly && request.deepen === undefined) return [];
   await options.turn?.startPlanning(maxPlanBytes(source));
   const session = await openSession(source, request, options);
-  if (request.hasEndedEarly) return shallowSection(request, await session.findShallow(options.signal));
+  const slices = new WorkSlices({ signal: options.signal });
+  if (request.hasEndedEarly)
+    return shallowSection(request, await session.findShallow(options.signal), slices);
   // As in git, which reads the shallow lines before the haves in this protocol, and after them in version 2.
   const { lines, sendsPack } = await session.negotiate(
     (haves) => negotiateV0(request, haves),
     request.shallows,
   );
-  if (!sendsPack) return [...shallowSection(request, await session.planShallow()), ...lines];
+  if (!sendsPack) return [...(await shallowSection(request, await session.planShallow(), slices)), ...lines];
   const { shallow, planning } = await session.planAnswer(options.signal);
   return respondV0(
-    [...shallowSection(request, shallow), ...lines],
+    [...(await shallowSection(request, shallow, slices)), ...lines],
     request,
     await planWithinLimit(source, noted(planning, request, options.turn), options.answerLimit),
     options,
@@ -115,8 +117,13 @@ async function fetchV0(
 }
 
 /** Only requests with `deepen` get this section. */
-function shallowSection({ deepen }: FetchRequestV0, shallow: ShallowLines | undefined): Uint8Array[] {
-  return deepen === undefined || shallow === undefined ? [] : [...linesOf(shallow), FLUSH_PKT];
+async function shallowSection(
+  { deepen }: FetchRequestV0,
+  shallow: ShallowLines | undefined,
+  slices: WorkSlices,
+): Promise<Uint8Array[]> {
+  if (deepen === undefined || shallow === undefined) return [];
+  return [...(await encodeShallowLines(shallow, slices)), FLUSH_PKT];
 }
 
 async function uploadPackV2(
@@ -183,7 +190,8 @@ async function fetchV2(
   const { shallow, uriLines, planning } = await session.planAnswer(options.signal);
   const sections = [...lines];
   if (shallow !== undefined) {
-    sections.push(encodePktLine("shallow-info\n"), ...linesOf(shallow), DELIM_PKT);
+    const shallowLines = await encodeShallowLines(shallow, new WorkSlices({ signal: options.signal }));
+    sections.push(encodePktLine("shallow-info\n"), ...shallowLines, DELIM_PKT);
   }
   if (session.wantedRefs.length > 0) {
     sections.push(encodePktLine("wanted-refs\n"));
@@ -210,13 +218,6 @@ async function* noted(
   } finally {
     turn?.planned(heldBytes, pack);
   }
-}
-
-function linesOf({ shallowIds, unshallowIds }: ShallowLines): Uint8Array[] {
-  return [
-    ...shallowIds.map((id) => encodePktLine(`shallow ${id}`)),
-    ...unshallowIds.map((id) => encodePktLine(`unshallow ${id}`)),
-  ];
 }
 
 /** What turns out too much once the request is read is said in the protocol, where git shows it to its user. */

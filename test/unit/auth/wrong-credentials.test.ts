@@ -74,6 +74,22 @@ test("the number that waits for each address is limited; above it the account wi
   expect(rig.asked.length).toBeLessThan(20);
 });
 
+test("a newcomer that waits is not pushed out by those who come with ever new names", async () => {
+  const auth = limitedTo(1);
+  await auth.check(guess(1));
+  rig.answer = async ({ question }) =>
+    accountOf(question.authorization ?? "") === "new" ? YES : UNAUTHORIZED;
+  const newcomers: ReturnType<typeof auth.check>[] = [];
+  const later = Array.from({ length: 400 }, (_, index) => {
+    if (index === 20) newcomers.push(auth.check(guess(index, basic("new", 1))));
+    return auth.check(guess(index, basic(`mallory-${index}`, 1)));
+  });
+  const refused = later.slice(201).map(async (verdict) => expect(await verdict).toMatchObject(LIMITED));
+  await Promise.all(refused);
+  expect(await newcomers[0]).toMatchObject({ kind: "allowed" });
+  void Promise.allSettled(later);
+});
+
 test("a new caller behind the address of a guesser is served, however many it has tried", async () => {
   const auth = limitedTo(60);
   for (let index = 0; index < 64; index++) await auth.check(guess(index));

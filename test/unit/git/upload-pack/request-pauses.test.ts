@@ -5,7 +5,7 @@ import type { ObjectId } from "../../../../lib/git/object-id.ts";
 import { sortInSlices } from "../../../../lib/git/sort-in-slices.ts";
 import { CommonHaves } from "../../../../lib/git/upload-pack/common-haves.ts";
 import { lacksNamedRef, listRefs } from "../../../../lib/git/upload-pack/ls-refs.ts";
-import { planShallow } from "../../../../lib/git/upload-pack/shallow.ts";
+import { encodeShallowLines, planShallow } from "../../../../lib/git/upload-pack/shallow.ts";
 import { findPresent, findUnreachable } from "../../../../lib/git/walk/reachable.ts";
 import { WorkSlices } from "../../../../lib/git/work-slices.ts";
 import { MemoryObjects } from "../../../support/memory-objects.ts";
@@ -46,6 +46,18 @@ const UNKNOWN_IDS = Array.from(
 );
 
 describe("pauses for others", () => {
+  test("the shallow lines of an answer, also where they are more than a call has arguments", async () => {
+    const { state, slices } = countedTurns();
+    const ids = Array.from({ length: 150 }, () => UNKNOWN_IDS).flat();
+    const chunks = await encodeShallowLines({ shallowIds: ids, unshallowIds: UNKNOWN_IDS }, slices);
+    const text = Buffer.concat(chunks).toString();
+    expect(text.slice(0, 104)).toBe(`0034shallow ${ids[0]}0034shallow ${ids[1]}`);
+    expect(text.slice(-54)).toBe(`0036unshallow ${UNKNOWN_IDS.at(-1)}`);
+    expect(text).toHaveLength(52 * ids.length + 54 * LINES);
+    expect(chunks.length).toBeLessThan(1_000);
+    expect(state.pauses).toBeGreaterThanOrEqual(ids.length / 10 / TURN_STEPS / 2);
+  });
+
   test("shallow lines with unknown ids", async () => {
     const { state, commitId, refList, source } = repository();
     const deepen = { kind: "depth", depth: 1, isRelative: false } as const;
