@@ -62,7 +62,8 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
   const args = [
     ...["--json", "--store", join(folder.path, "store"), "--port", String(port), "--workspace", "acme"],
     ...["--git-url", front.url, "--api-url", fake.apiUrl, "--webhook-url", `http://127.0.0.1:${port}`],
-    ...["--poll-seconds", "86400"],
+    // All callers come from one address, which may have half of the connections; 1,000 of an attacker leave some to others.
+    ...["--poll-seconds", "86400", "--max-connections", "4000"],
   ];
   const { PATH = "" } = process.env;
   note("first sync");

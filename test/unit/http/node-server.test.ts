@@ -217,6 +217,25 @@ describe("a connection on which nothing moves", () => {
     await aborted.promise;
   });
 
+  test("is cut by the handler, where others need what a reader that has stopped uses", async () => {
+    const { state, body } = endlessBody();
+    const requests: HttpRequest[] = [];
+    const server = await serve(async (request) => {
+      requests.push(request);
+      return { status: 200, headers: {}, body };
+    });
+    const socket = await openSocket(server);
+    socket.on("error", () => undefined);
+    const closed = once(socket, "close");
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await once(socket, "readable");
+    requests[0]?.cut?.();
+    await state.ended.promise;
+    expect(requests[0]?.signal.aborted).toBe(true);
+    socket.resume();
+    await closed;
+  });
+
   test("is cut when the caller stops reading, and the body is let go", async () => {
     const { state, body } = endlessBody();
     const server = await serve(async () => ({ status: 200, headers: {}, body }), { idleTimeoutMs: 200 });
