@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { type DeployedAcme, QUEUES, startDeployedAcme } from "../support/aws-front/deployed-acme.ts";
 import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
@@ -11,6 +12,34 @@ import { expectSilentFsck, refsOf } from "../support/primary.ts";
 import { searchedTexts } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
+
+/** Permissions that nothing below uses, by `function action resource`, and why they are there. */
+const UNUSED_PERMISSIONS: Readonly<Record<string, string>> = {
+  "\\w+ logs:.*": "Lambda itself writes the log",
+  "\\w+ s3:ListBucket nearside": "without it S3 answers 403 for a missing key",
+  "\\w+ s3:GetObject nearside/config.last-valid.json": "a process that starts while config.json is not valid",
+  "\\w+ sqs:GetQueueUrl .*": "CDK grants it with the others of an event source",
+  "\\w+ s3:AbortMultipartUpload .*": "an upload that fails on its way",
+  "(gitHttp|sync) s3:(Delete|Put)Object nearside/answers/.*": "answers that are kept, or cannot be read",
+  "gitHttp s3:(Get|Put)Object nearside/refused/.*": "an answer above 200 MB: lambda-large.test.ts",
+  "gitHttp sqs:SendMessage LfsQueue.*": "files that the primary offers and the copier does not know",
+  "(authorizer|pages) s3:GetObject nearside/repos/\\*/(manifest.json|ref-snapshots/\\*|repository.json)":
+    "the proof by the same refs, and probes by name",
+  "pages (s3:PutObject nearside/auth/\\*|s3:GetObject nearside/(auth|names|projects|repos)/\\*|ssm:GetParameter .*)":
+    "a session, for which Bitbucket's REST is asked: page tests",
+  "status s3:GetObject nearside/projects/\\*": "a repository by its project's key",
+  "sync s3:(ListBucketVersions|DeleteObject|DeleteObjectVersion) nearside(/repos/.*|/answers/.*)?":
+    "the janitor, a day after what it found, and the end of the retention time",
+  "(sync|reconcile) s3:\\w+ nearside/(failures|findings|webhooks|workspaces)/\\*":
+    "a sync that fails, and what a list of the workspace finds",
+  "sync sqs:SendMessage SyncQueue.*": "a sync that runs out of time after progress",
+  "lfsSync s3:\\w+ nearside/lfs-parts/\\*": "files above 256 MiB",
+  "lfsSync s3:(Delete\\w+ .*|ListBucketVersions nearside)": "files that no repository points to, after a day",
+  "lfsSync s3:PutObject nearside/repos/\\*/objects/pack/\\*.lfs-1": "packs of an older release",
+  "reconcile s3:GetObject nearside/(projects|repos)/\\*": "repositories that it takes out, and other lists",
+  "reconcile s3:PutObject nearside/(config.json|projects/\\*)":
+    "a workspace that is gone, a project that is renamed",
+};
 
 describe.skipIf(runtimeClient === undefined)("the deployment", () => {
   let acme: DeployedAcme;
@@ -26,6 +55,8 @@ describe.skipIf(runtimeClient === undefined)("the deployment", () => {
     git([...acme.credentials.options, ...args], cwd === undefined ? {} : { cwd });
 
   test("the schedule brings a repository in, and git clones it", async () => {
+    // As in a new account: reconcile makes it.
+    acme.front.secrets.parameters.delete("/nearside/webhook-secret");
     const report = await acme.front.function("reconcile").invokeAsync({ source: "aws.events" });
     expect(report, acme.front.log()).toEqual([{ workspace: "acme", jobCount: 1 }]);
     await acme.settled();
@@ -83,9 +114,76 @@ describe.skipIf(runtimeClient === undefined)("the deployment", () => {
     expect(stderr).toContain("Authentication failed");
   });
 
+  test("while the primary is away, the authorizer finds that out with the mirror's own account", async () => {
+    acme.primary.fake.controls.misbehave({ down: true });
+    try {
+      const { stderr } = await tryGit(["ls-remote", acme.url.replace("://", "://robot:unknown@")]);
+      expect(stderr).toContain("returned error: 503");
+    } finally {
+      acme.primary.fake.controls.behave();
+    }
+    expect(acme.front.function("authorizer").log()).toContain('"event":"primary:failed"');
+  });
+
+  test("a commit that is not here makes a sync, and the page is served", async () => {
+    const syncs = acme.front.function("sync").counts.invocations;
+    const { exitCode } = await tryGit(
+      [...acme.credentials.options, "fetch", "--quiet", acme.url, "0123456789".repeat(4)],
+      { cwd: clone },
+    );
+    expect(exitCode).not.toBe(0);
+    await acme.settled();
+    expect(acme.front.function("sync").counts.invocations).toBe(syncs + 1);
+    const page = await fetch(`${acme.front.url}/`);
+    expect(await page.text()).toContain('href="/git/-/page.css?');
+    expect([page.status, page.headers.get("content-type")]).toEqual([
+      200,
+      expect.stringContaining("text/html"),
+    ]);
+  });
+
+  test("a repository that is renamed is served by its new name", async () => {
+    await acme.primary.fake.lifecycle.rename({ workspace: "acme", slug: "sample" }, "renamed");
+    await acme.settled();
+    const renamed = acme.url.replace("sample.git", "renamed.git");
+    const byProject = `${acme.front.url}/scm/MAIN/renamed.git`;
+    for (const url of [renamed, byProject])
+      expect(await withCredential(["ls-remote", url, "refs/heads/main"])).toContain("refs/heads/main");
+  });
+
   test("nothing is dead, nothing was denied by a role, no credential is in a log", async () => {
     for (const name of QUEUES) expect(await acme.front.queues.count(`${name}DeadLetterQueue`)).toBe(0);
-    expect(acme.front.policies.denied).toEqual([]);
     for (const text of searchedTexts()) expect(acme.front.log()).not.toContain(text);
+  });
+
+  test("jobs that fail come again later, as those of a receiver at this machine's own address", async () => {
+    const webhook = { id: "ci", secret: "ci", url: "https://127.0.0.1:1/", privateAddresses: true };
+    acme.front.secrets.parameters.set("/nearside/relay/ci", "relay-secret-of-tests-5d1c");
+    await changeMirrorConfig(acme.front.store, (config) => ({ ...config, relayWebhooks: [webhook] }));
+    const cwd = join(acme.primary.repository, "../renamed.git");
+    const id = await git(["commit-tree", "main^{tree}", "-p", "main", "-m", "relayed"], { cwd });
+    await git(["update-ref", "refs/heads/main", id], { cwd });
+    await acme.primary.fake.lifecycle.pushed({ workspace: "acme", slug: "renamed" });
+    const consumers = { SyncQueue: "sync", LfsQueue: "lfsSync", RelayQueue: "relay" } as const;
+    for (const name of QUEUES)
+      await acme.front.queues.send(name, { groupId: "g", dedupId: "d", body: "not a job" });
+    for (const name of QUEUES) {
+      const consumer = acme.front.function(consumers[name]);
+      await expect.poll(() => consumer.log(), { timeout: 60_000 }).toContain("queue:job-failed");
+    }
+  });
+
+  test("roles permit what functions do, and nothing else but for a reason", async () => {
+    const { policies } = acme.front;
+    await expect
+      .poll(() => acme.front.function("relay").log(), { timeout: 60_000 })
+      .toContain("public Internet");
+    expect(policies.denied).toEqual([]);
+    const reasons = Object.keys(UNUSED_PERMISSIONS);
+    const unused = policies.unused();
+    const fits = (permission: string, pattern: string) => new RegExp(`^${pattern}$`).test(permission);
+    expect(unused.filter((permission) => !reasons.some((pattern) => fits(permission, pattern)))).toEqual([]);
+    // A row without a permission is out of date.
+    expect(reasons.filter((pattern) => !unused.some((permission) => fits(permission, pattern)))).toEqual([]);
   });
 });

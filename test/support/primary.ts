@@ -28,15 +28,19 @@ export interface Primary {
 export interface PrimaryOptions {
   /** Makes the bare repository. By default the sample repository, with few commits. */
   readonly make?: (repository: string) => Promise<void>;
+  readonly webhookTimeoutMs?: number;
 }
 
-export async function startPrimary({ make = makeSmallSample }: PrimaryOptions = {}): Promise<Primary> {
+export async function startPrimary({
+  make = makeSmallSample,
+  ...options
+}: PrimaryOptions = {}): Promise<Primary> {
   const { path: folder, remove } = await temporaryFolder();
   const root = join(folder, "primary");
   const repository = join(root, "acme/sample.git");
   await mkdir(join(root, "acme"), { recursive: true });
   await make(repository);
-  const fake = await startFakeBitbucket({ repositoriesFolder: root });
+  const fake = await startFakeBitbucket({ ...options, repositoriesFolder: root });
   const storeFolder = join(folder, "store");
   let pathCount = 0;
   return {

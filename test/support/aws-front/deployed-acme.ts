@@ -29,7 +29,9 @@ const SETTLED_LOOKS = 3;
 export async function startDeployedAcme(
   options: Omit<AwsFrontOptions, "folder"> & PrimaryOptions,
 ): Promise<DeployedAcme> {
-  const primary = await startPrimary(options);
+  const { make } = options;
+  // Bitbucket's ten seconds are short for a process that starts on a busy machine.
+  const primary = await startPrimary({ ...(make && { make }), webhookTimeoutMs: 100_000 });
   const { gitUrl, apiUrl, controls } = primary.fake;
   controls.replaceAccounts({
     callers: [
