@@ -28,6 +28,8 @@ export interface RepositoryStatus {
   readonly lastSyncAt: string | undefined;
   readonly failedSyncCount: number;
   readonly lastError: RepositoryRecord["lastError"];
+  /** Oldest first. */
+  readonly recentSyncs: NonNullable<RepositoryRecord["recentSyncs"]>;
   /** Absent until something was published. */
   readonly published: PublishedStatus | undefined;
   /** Why its record or its manifest cannot be read. What they say is absent then. */
@@ -146,6 +148,7 @@ export async function readRepositoryStatus(
     lastSyncAt: record?.lastSyncAt,
     failedSyncCount: record?.failedSyncCount ?? 0,
     lastError: record?.lastError,
+    recentSyncs: record?.recentSyncs ?? [],
     published: manifest && publishedStatus(manifest),
     damage: (recordDamage ?? manifestDamage)?.message,
   };

@@ -8,6 +8,7 @@ import {
   repositoryDocument,
   type StoredRecord,
   withIndexed,
+  withRecentSync,
 } from "../repo/repository-record.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { RepositoryFacts } from "./sync-job.ts";
@@ -78,13 +79,14 @@ function metadataHash({ workspace, slug, projectKey, isPrivate }: RepositoryFact
 export function failed(record: RepositoryRecord, error: unknown, at: Date): RepositoryRecord {
   const isServed = record.firstSyncAt !== undefined;
   const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof MirrorError ? error.code : "INTERNAL";
   return {
-    ...record,
+    ...withRecentSync(record, { kind: "failed", at: at.toISOString(), code, tries: 1 }),
     state: isServed ? "ERROR_AVAILABLE" : "ERROR_INITIALIZING",
     failedSyncCount: record.failedSyncCount + 1,
     lastError: {
       at: at.toISOString(),
-      code: error instanceof MirrorError ? error.code : "INTERNAL",
+      code,
       message: message.slice(0, MAX_ERROR_LENGTH),
     },
   };

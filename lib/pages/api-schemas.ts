@@ -19,6 +19,18 @@ const lfsSchema = z.object({
   postponed: count,
 });
 
+const recentSyncSchema = z.union([
+  z.object({
+    kind: z.literal("published"),
+    at: time,
+    durationMs: count,
+    changedRefs: count,
+    objects: count,
+    receivedBytes: count,
+  }),
+  z.object({ kind: z.literal("failed"), at: time, code: z.string(), tries: count }),
+]);
+
 const repositorySchema = z.object({
   workspace: z.string(),
   slug: z.string(),
@@ -42,6 +54,8 @@ const repositorySchema = z.object({
     }),
   ),
   lfs: z.optional(lfsSchema),
+  /** Of one repository, not in lists: those that changed something or failed, oldest first. */
+  recentSyncs: z.optional(z.array(recentSyncSchema)),
 });
 
 const repositoryListSchema = z.object({

@@ -132,5 +132,5 @@ export async function readableFacts(
   const mirrored = await visible.mirrored();
   const one = mirrored.find(({ uuid }) => uuid === decision.uuid);
   if (one === undefined) return { kind: "not-found", text: NO_REPOSITORY };
-  return facts.withLfs(one, mirrorUrlOf(request, context));
+  return facts.detailsOf(one, mirrorUrlOf(request, context));
 }

@@ -62,6 +62,8 @@ tbody th { overflow-wrap: anywhere; min-width: 12rem; }
 .copyable pre { flex: 1; min-width: 0; margin: 0; padding: .5rem .8rem; background: var(--panel); border-radius: .35rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 code { font-family: ui-monospace, monospace; font-size: .92em; }
+.chart { display: block; max-width: 100%; margin: .4rem 0 .8rem; }
+.chart .published { fill: var(--accent); } .chart .failed { fill: var(--bad); }
 .paging { margin-top: 1rem; display: flex; gap: 1.5rem; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 1rem; top: .5rem; background: var(--back); padding: .5rem; }
@@ -69,7 +71,7 @@ code { font-family: ui-monospace, monospace; font-size: .92em; }
 [hidden], .label { display: none; }
 @media (max-width: 36rem) {
   thead { position: absolute; clip-path: inset(50%); }
-  tr { display: grid; grid-template-columns: 1fr auto; padding: .6rem 0; border-bottom: 1px solid var(--line); }
+  tr { display: grid; grid-template-columns: 1fr auto; column-gap: .8rem; padding: .6rem 0; border-bottom: 1px solid var(--line); }
   th, td { border: 0; padding: 0; }
   tbody th { grid-column: 1 / -1; min-width: 0; }
   td:nth-child(2) { grid-column: 1 / -1; }

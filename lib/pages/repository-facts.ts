@@ -38,23 +38,31 @@ export class RepositoryFacts {
     mirrorUrl: string,
     maxAgeMs = PAGE_FACTS_MS,
   ): Promise<ApiRepository> {
+    return shown(await this.#statusOf(repository, maxAgeMs), mirrorUrl);
+  }
+
+  /** The same with recent syncs, and with LFS files: two rounds more. */
+  async detailsOf(repository: VisibleRepository, mirrorUrl: string): Promise<ApiRepository> {
+    const [status, lfs] = await Promise.all([
+      this.#statusOf(repository, PAGE_FACTS_MS),
+      this.#lfsOf(repository.uuid),
+    ]);
+    const hasFiles = lfs !== undefined && (lfs.pointers > 0 || lfs.stored > 0);
+    return { ...shown(status, mirrorUrl), recentSyncs: [...status.recentSyncs], ...(hasFiles && { lfs }) };
+  }
+
+  #statusOf(repository: VisibleRepository, maxAgeMs: number): Promise<RepositoryStatus> {
     const { uuid } = repository;
     const known = this.#statuses.get(uuid);
     const nowMs = this.#now();
-    if (known !== undefined && known.atMs + maxAgeMs > nowMs) return shown(await known.status, mirrorUrl);
+    if (known !== undefined && known.atMs + maxAgeMs > nowMs) return known.status;
     const status = readRepositoryStatus(this.#store, repository);
     const read = { status, atMs: nowMs };
     this.#statuses.set(uuid, read);
     status.catch(() => {
       if (this.#statuses.get(uuid) === read) this.#statuses.delete(uuid);
     });
-    return shown(await status, mirrorUrl);
-  }
-
-  /** The same with LFS files: two rounds more. */
-  async withLfs(repository: VisibleRepository, mirrorUrl: string): Promise<ApiRepository> {
-    const [facts, lfs] = await Promise.all([this.of(repository, mirrorUrl), this.#lfsOf(repository.uuid)]);
-    return lfs === undefined || (lfs.pointers === 0 && lfs.stored === 0) ? facts : { ...facts, lfs };
+    return status;
   }
 
   async #lfsOf(uuid: string): Promise<ApiRepository["lfs"] | undefined> {
@@ -73,7 +81,8 @@ export class RepositoryFacts {
 }
 
 function shown(status: RepositoryStatus, mirrorUrl: string): ApiRepository {
-  const { isSelected: _isSelected, damage, lastError, projectKey, published, ...others } = status;
+  const { isSelected: _selected, recentSyncs: _recent, damage, lastError, ...known } = status;
+  const { projectKey, published, ...others } = known;
   const { firstSyncAt, lastSyncAt, ...plain } = others;
   const error = status.failedSyncCount > 0 ? lastError : undefined;
   return {
@@ -95,7 +104,7 @@ function withoutUndefined({ defaultBranch, ...published }: NonNullable<Repositor
 }
 
 /** Messages may name internals of the mirror; callers get what the code means. */
-function describeErrorCode(code: string): string {
+export function describeErrorCode(code: string): string {
   return ERROR_TEXTS[code] ?? "The mirror could not synchronize it. It tries again by itself.";
 }
 

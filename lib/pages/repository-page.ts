@@ -3,6 +3,7 @@ import { html } from "hono/html";
 import type { ApiRepository } from "./api-schemas.ts";
 import { copyable, type Html, layout, type Viewer } from "./layout.ts";
 import { stateCell, verifiedCell } from "./list-page.ts";
+import { syncHistory } from "./sync-history.ts";
 import { formatBytes } from "./words.ts";
 
 export interface RepositoryPage {
@@ -27,7 +28,8 @@ export function repositoryPage(page: RepositoryPage): Html {
 ${published(repository)}${lfs(repository)}
 </dl></div>
 ${clonePanel(page)}
-${ciPanel(repository)}`,
+${ciPanel(repository)}
+${syncHistory(repository)}`,
   );
 }
 

@@ -18,6 +18,27 @@ const namesSchema = z.object({
   projectKey: z.optional(name),
 });
 
+const count = z.number().check(z.int(), z.nonnegative());
+
+/** One that changed something, or failed. */
+const recentSyncSchema = z.union([
+  z.object({
+    kind: z.literal("published"),
+    at: time,
+    durationMs: count,
+    changedRefs: count,
+    objects: count,
+    receivedBytes: count,
+  }),
+  z.object({
+    kind: z.literal("failed"),
+    /** The first of `tries` with this code, one after the other. */
+    at: time,
+    code: z.string(),
+    tries: count,
+  }),
+]);
+
 const recordSchema = z.object({
   ...namesSchema.shape,
   isPrivate: z.boolean(),
@@ -38,6 +59,8 @@ const recordSchema = z.object({
   /** Since the last successful one. */
   failedSyncCount: z.number().check(z.int(), z.nonnegative()),
   lastError: z.optional(z.object({ at: time, code: z.string(), message: z.string() })),
+  /** Oldest first; at most {@link MAX_RECENT_SYNCS}. */
+  recentSyncs: z.optional(z.array(recentSyncSchema)),
   hashes: z.object({ content: z.optional(z.string()), metadata: z.string() }),
   /** The `content` hash of the refs that the relay has last sent. */
   announcedRefs: z.optional(z.string()),
@@ -46,6 +69,7 @@ const recordSchema = z.object({
 });
 
 export type RepositoryRecord = z.infer<typeof recordSchema>;
+export type RecentSync = z.infer<typeof recentSyncSchema>;
 export type StoredRecord = Stored<RepositoryRecord>;
 export type RepositoryNames = z.infer<typeof namesSchema>;
 
@@ -80,6 +104,20 @@ export async function readNamedRecord(
 ): Promise<RepositoryRecord | undefined> {
   const { value } = await repositoryDocument(store, uuid).read();
   return value?.isNamed ? value : undefined;
+}
+
+/** About 2 KB, in a document that is read for many pages. */
+const MAX_RECENT_SYNCS = 20;
+
+/** The record with `sync` at the end. A failure like the last one is counted with it. */
+export function withRecentSync(record: RepositoryRecord, sync: RecentSync): RepositoryRecord {
+  const { recentSyncs = [] } = record;
+  const last = recentSyncs.at(-1);
+  const isRepeated = sync.kind === "failed" && last?.kind === "failed" && last.code === sync.code;
+  const next = isRepeated
+    ? [...recentSyncs.slice(0, -1), { ...last, tries: last.tries + sync.tries }]
+    : [...recentSyncs, sync].slice(-MAX_RECENT_SYNCS);
+  return { ...record, recentSyncs: next };
 }
 
 /** More than any repository has had. The oldest ones lead nowhere then. */

@@ -12,9 +12,16 @@ import {
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import { indexNames, releaseReservedName, reserveName } from "../repo/name-index.ts";
 import type { FoundBy } from "../repo/names.ts";
-import { indexDone, type RepositoryRecord, type StoredRecord } from "../repo/repository-record.ts";
+import {
+  indexDone,
+  type RecentSync,
+  type RepositoryRecord,
+  type StoredRecord,
+  withRecentSync,
+} from "../repo/repository-record.ts";
 import { openIfThere } from "./fetch-base.ts";
 import type { JobContext } from "./job-context.ts";
+import type { PublishedOutcome } from "./publish-fetched.ts";
 import { sameName } from "./repository-facts.ts";
 import type { SyncOutcome } from "./sync-repository.ts";
 
@@ -158,12 +165,15 @@ export async function recordSuccess(
 
 function withSuccess(
   { lastError: _fixed, ...record }: RepositoryRecord,
-  { outcome: { refsSha256 }, startedAt }: SucceededSync,
+  { outcome, startedAt }: SucceededSync,
   context: JobContext,
 ): RepositoryRecord {
+  const { refsSha256 } = outcome;
   const at = startedAt.toISOString();
   return {
-    ...record,
+    ...(outcome.kind === "published"
+      ? withRecentSync(record, published(outcome, startedAt, context))
+      : record),
     state: "AVAILABLE",
     firstSyncAt: record.firstSyncAt ?? at,
     lastSyncAt: at,
@@ -171,6 +181,16 @@ function withSuccess(
     hashes: { ...record.hashes, content: refsSha256 },
     ...(context.announce !== undefined && { announcedRefs: refsSha256 }),
   };
+}
+
+function published(
+  { changes, objects, receivedBytes }: PublishedOutcome,
+  startedAt: Date,
+  { now }: JobContext,
+): RecentSync {
+  const durationMs = Math.max(0, now().getTime() - startedAt.getTime());
+  const changedRefs = changes.length;
+  return { kind: "published", at: startedAt.toISOString(), durationMs, changedRefs, objects, receivedBytes };
 }
 
 /** Whether the record says all this already, or nearly. */

@@ -265,6 +265,32 @@ test("a repository's page says in words why its last sync failed, and names noth
   expect(JSON.parse(api.text).data.lastError).toMatchObject({ code: "UPSTREAM" });
 });
 
+test("a repository's page and the API show recent syncs, and lists do not", async () => {
+  const { send, sessionOf, store, uuidOf } = await rig([RITA]);
+  await nameRepository(store, uuidOf("vault"), { workspace: "acme", slug: "vault", isPrivate: true });
+  const at = "2026-11-25T11:00:00.000Z";
+  const pushed = { durationMs: 1_200, changedRefs: 2, objects: 7, receivedBytes: 5_400 };
+  const recentSyncs = [
+    { kind: "published", at, ...pushed } as const,
+    { kind: "failed", at, code: "UPSTREAM", tries: 4 } as const,
+  ];
+  await repositoryDocument(store, uuidOf("vault")).change((record) => ({
+    ...(record as RepositoryRecord),
+    recentSyncs,
+  }));
+  const headers = { ...(await sessionOf(RITA)), accept: "text/html" };
+  const { text } = await send("/acme/vault", { headers });
+  expect(text).toMatch(/2 refs, 7 objects[\s\S]*5\.4 kB[\s\S]*1\.2 s/);
+  expect(text).toContain("Failed 4 times. Bitbucket did not answer");
+  expect(text.match(/<rect /g)).toHaveLength(2);
+  const one = await send("/-/api/v1/repositories/acme/vault", { headers });
+  expect(JSON.parse(one.text).data.recentSyncs).toEqual(recentSyncs);
+  const list = await send("/-/api/v1/repositories", { headers });
+  expect(list.text).not.toContain("recentSyncs");
+  // One that has never been synchronized has no such part.
+  expect((await send("/acme/site", { headers })).text).not.toContain("Recent syncs");
+});
+
 test("paths without HTML, and git's, are left to git", async () => {
   const { answer } = await rig();
   for (const [target, accept] of [
