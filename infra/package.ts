@@ -100,6 +100,9 @@ function fromCurrentFolder(filter: RegExp): Plugin {
 }
 
 const STARTER = `#!/usr/bin/env node
+import { setFlagsFromString } from "node:v8";
+// See SERVING_NODE_OPTIONS in infra/bundle.ts.
+setFlagsFromString("--semi-space-growth-factor=1");
 if (Number.parseInt(process.versions.node, 10) >= ${MIN_NODE_MAJOR}) {
   await import("../cli/nearside.mjs");
 } else {

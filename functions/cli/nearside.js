@@ -3,8 +3,12 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
 
 const program = new URL("../nearside.ts", import.meta.url);
+
+// As the functions that serve and copy have it (SERVING_NODE_OPTIONS in infra/bundle.ts), as far as a process can set it for itself.
+setFlagsFromString("--semi-space-growth-factor=1");
 
 if (Number.parseInt(process.versions.node, 10) >= 24) await import(program.href).catch(explainMissingPackage);
 else startWithOwnNode();

@@ -119,7 +119,7 @@ interface Syncing {
 }
 
 /** Runs jobs in this process, each once: the user sees what fails, and starts them again. */
-export function startSyncing(
+function startSyncing(
   store: BlobStore,
   options: SyncOptions,
   line: ProgressLine,

@@ -182,11 +182,7 @@ async function indexOver(
   const types = typesInOrder(table.types, order);
   const openLinks = await checkLinks(threads, index, types);
   const indexNumbers = indexNumbersOf(order);
-  const resolvedPointers = await Promise.all(threads.map((thread) => thread.run("takeLfsPointers")));
-  const lfsPointers = await collectedLfsPointers(
-    [...scannedPointers, ...resolvedPointers.map((records) => ({ records, firstEntry: 0 }))],
-    indexNumbers,
-  );
+  const lfsPointers = await joinPointers(threads, scannedPointers, indexNumbers);
   if (historyLimits !== "none")
     onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
   const sizes = order.map((number) => table.sizes[number] as number);
@@ -269,4 +265,15 @@ function takeScannedPointers(stretches: readonly ScannedEntries[]): CollectedPoi
     firstEntry += count;
     return collected;
   });
+}
+
+/** @returns The sidecar: of what the scan has found, and of the deltas that were resolved after it. */
+async function joinPointers(
+  threads: readonly IndexThread[],
+  scanned: readonly CollectedPointers[],
+  indexNumbers: Uint32Array,
+): Promise<Uint8Array> {
+  const resolved = await Promise.all(threads.map((thread) => thread.run("takeLfsPointers")));
+  const parts = [...scanned, ...resolved.map((records) => ({ records, firstEntry: 0 }))];
+  return collectedLfsPointers(parts, indexNumbers);
 }

@@ -23,6 +23,8 @@ export interface CopyFileOptions {
   readonly signal: AbortSignal;
   /** Without a byte for so long, a connection is given up. */
   readonly idleTimeoutMs?: number;
+  /** Of a chunk, if less than 512 KiB. */
+  readonly chunkBytes?: number;
   readonly onBytes?: (bytes: number) => void;
 }
 
@@ -61,7 +63,7 @@ export async function storeVerified(
   let sizeBytes = 0;
   const upload = await store.startUpload(lfsFileKey(oid));
   try {
-    for await (const chunk of inLargeChunks(chunks, maxBytes)) {
+    for await (const chunk of chunks) {
       assertNotStopped(signal);
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes)
@@ -89,7 +91,10 @@ function stopped(signal: AbortSignal): StoppedError {
   return new StoppedError("stopped while an LFS file was copied", { cause: signal.reason });
 }
 
-/** The file from `startBytes` on, opened again where it breaks; with a new link where the old one has expired. */
+/**
+ * The file from `startBytes` on, opened again where it breaks; with a new link where the old one has expired.
+ * Chunks are valid until the next is asked for.
+ */
 export async function* downloadLfsFile(
   first: LfsEntry,
   startBytes: number,
@@ -107,7 +112,8 @@ export async function* downloadLfsFile(
       throw new UpstreamError("the primary offers no download", { retryable: true, oid });
     let failure: unknown;
     try {
-      for await (const chunk of downloadFrom(action, doneBytes, options)) {
+      const maxBytes = Math.min(options.chunkBytes ?? Number.POSITIVE_INFINITY, Math.max(1, sizeBytes));
+      for await (const chunk of downloadFrom(action, doneBytes, maxBytes, options)) {
         doneBytes += chunk.length;
         isNewLink = false;
         options.onBytes?.(chunk.length);
@@ -170,6 +176,7 @@ async function newAction(
 async function* downloadFrom(
   action: LfsAction,
   offsetBytes: number,
+  maxBytes: number,
   { primary, signal, idleTimeoutMs = IDLE_TIMEOUT_MS }: CopyFileOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const silence = new AbortController();
@@ -183,7 +190,7 @@ async function* downloadFrom(
     );
     // A storage without ranges sends it all again.
     let passedBytes = startBytes;
-    for await (const chunk of body) {
+    for await (const chunk of inLargeChunks(body, { maxBytes, onBytes: () => timer.refresh() })) {
       const skippedBytes = Math.min(chunk.length, Math.max(0, offsetBytes - passedBytes));
       passedBytes += chunk.length;
       // While the store is slow, silence is not the storage's.

@@ -2,13 +2,17 @@
 
 const CHUNK_BYTES = 512 * 1024;
 
-/**
- * @param maxBytes - Of a chunk, if less than 512 KiB: what may come in all needs no larger ones.
- * @returns Chunks that are valid until the next is asked for. What came before an error precedes it.
- */
+interface JoinOptions {
+  /** Of a chunk, if less than 512 KiB: what may come in all needs no larger ones. */
+  readonly maxBytes: number;
+  /** Called when bytes have come. */
+  readonly onBytes?: () => void;
+}
+
+/** @returns Chunks that are valid until the next is asked for. What came before an error precedes it. */
 export async function* inLargeChunks(
   chunks: AsyncIterable<Uint8Array>,
-  maxBytes: number,
+  { maxBytes, onBytes }: JoinOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const size = Math.min(CHUNK_BYTES, maxBytes);
   let buffer: Buffer<ArrayBuffer> | undefined;
@@ -17,6 +21,7 @@ export async function* inLargeChunks(
   try {
     try {
       for await (const chunk of chunks) {
+        onBytes?.();
         let taken = 0;
         while (taken < chunk.length) {
           const rest = chunk.length - taken;

@@ -20,7 +20,6 @@ import {
 import { lfsPartFolder } from "../repo/layout.ts";
 import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
 import { type CopyFileOptions, downloadLfsFile, storeVerified } from "./copy-file.ts";
-import { inLargeChunks } from "./large-chunks.ts";
 
 export interface LfsStaging {
   /** Larger files are staged. */
@@ -119,7 +118,7 @@ async function stage(
   const isFirstTry = parts.length === 0;
   const startedMs = performance.now();
   const part = new PartWriter(options.store, entry.oid, parts);
-  const chunks = inLargeChunks(downloadLfsFile(entry, endOf(parts), options), partBytes);
+  const chunks = downloadLfsFile(entry, endOf(parts), { ...options, chunkBytes: partBytes });
   try {
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
       const chunk = next.value;

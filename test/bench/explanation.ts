@@ -30,7 +30,8 @@ Rows of the mirror alone, which need no --repo:
 Rows of git-lfs, which need no --repo, and nginx with a server of batches in Node in place of git:
   lfs-pull           git lfs fetch of 1,000 files of 100 KB and one of 1 GB: of the whole client
   lfs-pull-small     of 3,000 files of 1 KB
-  lfs-sync           first sync of 3,000 LFS files up to 1 MB and one of 1 GB from a fake Bitbucket; in git's place git lfs fetch
+  lfs-sync           nearside sync of 3,000 LFS files up to 1 MB and one of 3 GB from a fake Bitbucket; in git's place git lfs fetch
+                     from the same one
 Row of the indexer, which needs no --repo:
   lfs-index          a pack of 50,000 pointers of git-lfs gets its index; in git's place the same of 50,000 other blobs of that size
 

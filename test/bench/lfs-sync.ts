@@ -1,17 +1,14 @@
 /**
- * Row `lfs-sync`: a first sync of a repository with LFS files, from a fake Bitbucket into a folder store, with the options of the
- * deployed function. The other side is git-lfs, which fetches the same files from the same Bitbucket.
+ * Row `lfs-sync`: `nearside sync` of a repository with LFS files, from a fake Bitbucket into a folder store. The other side is git-lfs,
+ * which fetches the same files from the same Bitbucket.
  */
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { SERVING_NODE_OPTIONS } from "../../infra/bundle.ts";
 import { LFS_FILE_FOLDER } from "../../lib/repo/layout.ts";
-import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { BENCH_SLUG, BENCH_WORKSPACE } from "./bench-repository.ts";
 import { type FileGroup, makeLfsFiles } from "./lfs-files.ts";
-import type { LfsSyncOrder } from "./lfs-sync-child.ts";
-import { measureGit, measureProgram } from "./measured-command.ts";
+import { measureCli, measureGit } from "./measured-command.ts";
 import { type Contest, type Measurement, runContest } from "./measurement.ts";
 import type { Row } from "./row.ts";
 import type { Workspace } from "./workspace.ts";
@@ -74,18 +71,18 @@ async function openContest(workspace: Workspace, groups: readonly FileGroup[]): 
 
 async function sync(
   workspace: Workspace,
-  places: Pick<LfsSyncOrder, "storeFolder" | "gitUrl" | "apiUrl">,
+  {
+    storeFolder,
+    gitUrl,
+    apiUrl,
+  }: { readonly storeFolder: string; readonly gitUrl: string; readonly apiUrl: string },
   totalBytes: number,
 ): Promise<Measurement> {
-  const { storeFolder } = places;
   await rm(storeFolder, { recursive: true, force: true });
   await mkdir(storeFolder, { recursive: true });
   const workspaces = [{ workspace: BENCH_WORKSPACE, projects: "all" }];
   await writeFile(join(storeFolder, "config.json"), JSON.stringify({ formatVersion: 1, workspaces }));
-  const uuid = stableUuid("repository", `${BENCH_WORKSPACE}/${BENCH_SLUG}`);
-  const order: LfsSyncOrder = { ...places, workspace: BENCH_WORKSPACE, uuid };
-  const orderFile = join(storeFolder, "../order.json");
-  await writeFile(orderFile, JSON.stringify(order));
-  const { usage } = await measureProgram(workspace, "lfs-sync-child.ts", [orderFile], [SERVING_NODE_OPTIONS]);
+  const places = ["--store", storeFolder, "--git-url", gitUrl, "--api-url", apiUrl];
+  const { usage } = await measureCli(workspace, ["sync", "--json", ...places]);
   return { ...usage, bytes: totalBytes };
 }

@@ -2,28 +2,20 @@
  * Row `push-visible`: from the moment when Bitbucket sends a push event until a client that lists the mirror's refs gets it. What
  * the primary takes meanwhile, to answer the mirror's questions, is taken out: here it is a stand-in on the same machine.
  */
-import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
-import { DEMO_ACCOUNT } from "../../functions/local/demo.ts";
 import type { RequestRecord } from "../support/fake-bitbucket/controls.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
+import { startLocalMirror } from "./local-mirror.ts";
 import type { LatencyReport, StandaloneRun } from "./row.ts";
 import type { Workspace } from "./workspace.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../functions/nearside.ts", import.meta.url));
 const PLACE = { workspace: "acme", slug: "sample" };
 const BRANCH = "refs/heads/main";
 const SAMPLE_COMMIT_COUNT = 1000;
 /** Without warmed-up code the first ones say how fast Node starts. */
 const WARM_UP_PUSHES = 10;
-/** The end of what the mirror wrote, which says why it ended. */
-const MAX_SAID_LENGTH = 2000;
 /** More than any sync takes: then something is broken. */
 const MAX_WAIT_MS = 60_000;
 
@@ -41,7 +33,7 @@ export async function measurePushVisible(
   await makeSampleRepository(repository, { commitCount: SAMPLE_COMMIT_COUNT });
   const fake = await startFakeBitbucket({ repositoriesFolder: join(folder, "primary") });
   try {
-    const mirrorUrl = await startMirror(workspace, fake, join(folder, "store"));
+    const mirrorUrl = await startLocalMirror(workspace, fake, join(folder, "store"), "acme/sample");
     const visible: number[] = [];
     const withPrimary: number[] = [];
     for (let push = 1 - WARM_UP_PUSHES; push <= pushes; push++) {
@@ -63,47 +55,6 @@ export async function measurePushVisible(
   } finally {
     await fake.close();
   }
-}
-
-/** @returns Its address, once it has the repository and its webhook hangs at the primary. */
-async function startMirror(
-  workspace: Workspace,
-  { gitUrl, apiUrl }: FakeBitbucket,
-  store: string,
-): Promise<string> {
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const args = [
-    ...["--json", "--store", store, "--port", String(port), "--webhook-url", url],
-    ...["--git-url", gitUrl, "--api-url", apiUrl, "--repository", `${PLACE.workspace}/${PLACE.slug}`],
-    // Only the webhook announces a push.
-    ...["--poll-seconds", "86400", "--anonymous-per-minute", "0"],
-  ];
-  const { email, token } = DEMO_ACCOUNT;
-  const { PATH = "" } = process.env;
-  const child = workspace.spawn(process.execPath, [PROGRAM, "serve", ...args], {
-    env: { PATH, BITBUCKET_EMAIL: email, BITBUCKET_API_TOKEN: token },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let said = "";
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    said = (said + text).slice(-MAX_SAID_LENGTH);
-  });
-  const lines = createInterface({ input: child.stdout as Readable });
-  const ended = once(child, "exit").then(() => {
-    throw new Error(`the mirror ended before it was ready: ${said}`);
-  });
-  await Promise.race([once(lines, "line"), ended]);
-  return url;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("there is no free port");
-  return address.port;
 }
 
 async function pushCommit(workspace: Workspace, repository: string, number: number): Promise<string> {

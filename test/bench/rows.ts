@@ -102,7 +102,7 @@ export const ROWS: readonly Row[] = [
     { count: 1_000, sizeBytes: 1_000 },
     { count: 1_000, sizeBytes: 30_000 },
     { count: 1_000, sizeBytes: 1_000_000 },
-    { count: 1, sizeBytes: 2 ** 30 },
+    { count: 1, sizeBytes: 3_000_000_000 },
   ]),
   lfsPullRow("lfs-pull-small", [{ count: 3_000, sizeBytes: 1_000 }], { throughput: 0.9 }),
   LFS_INDEX_ROW,
