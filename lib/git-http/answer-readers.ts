@@ -43,7 +43,8 @@ export class AnswerReaders {
    */
   cutIdle(neededBytes: number, onlyOf: string | undefined): void {
     const idle = [...this.#readers].filter(
-      ({ caller, pace }) => (onlyOf === undefined || isOf(caller, onlyOf)) && pace.isIdle,
+      ({ caller, heldBytes, pace }) =>
+        heldBytes > 0 && pace.isIdle && (onlyOf === undefined || isOf(caller, onlyOf)),
     );
     if (idle.length === 0) return;
     const heldBytesOf = new Map<string, number>();

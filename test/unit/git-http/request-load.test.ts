@@ -160,6 +160,10 @@ test("answers that nobody reads are cut while others wait for memory, but none t
   let nowMs = 0;
   const load = new RequestLoad({ maxPlans: 16, maxPlansOfCaller: 8 }, undefined, () => nowMs);
   const { cut, bodies } = await fillMemory(load, (index) => from(`reader-${index}`).caller);
+  // A list of refs holds nothing.
+  const refs = { ...from("refs"), cut: () => cut.push(-1) };
+  const { body: refsBody } = await load.serve(refs, async () => ({ ...OK(), body: endlessly() }));
+  await refsBody[Symbol.asyncIterator]().next();
   // One reads 5 KiB/s; nothing is cut while nobody waits.
   for (let index = 0; index < 40; index++) {
     nowMs += 3_000;
@@ -178,6 +182,7 @@ test("answers that nobody reads are cut while others wait for memory, but none t
   expect(cut.length).toBeGreaterThan(0);
   expect(cut.length).toBeLessThanOrEqual(12);
   expect(cut).not.toContain(0);
+  expect(cut).not.toContain(-1);
 });
 
 test("however many answers wait for their readers, a first small request finds memory", async () => {
