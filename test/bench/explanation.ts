@@ -29,6 +29,7 @@ Rows of the mirror alone, which need no --repo:
                      that of Node without code, in turns
 Rows of git-lfs, which need no --repo, and nginx with a server of batches in Node in place of git:
   lfs-pull           git lfs fetch of 1,000 files of 100 KB and one of 1 GB: of the whole client
+  lfs-pull-throttled the same from the whole mirror, as npm start runs it, over a Bitbucket that sends files at 1 MB/s, once all are copied
   lfs-pull-small     of 3,000 files of 1 KB
   lfs-sync           nearside sync of 3,000 LFS files up to 1 MB and one of 3 GB from a fake Bitbucket; in git's place git lfs fetch
                      from the same one

@@ -11,50 +11,50 @@ import { join } from "node:path";
 import { lfsFileKey } from "../../lib/repo/layout.ts";
 import { BENCH_SLUG, BENCH_WORKSPACE } from "./bench-repository.ts";
 import { type FileGroup, type LfsFiles, makeLfsFiles } from "./lfs-files.ts";
+import { startThrottledMirror } from "./lfs-throttled-mirror.ts";
 import { measureGit } from "./measured-command.ts";
 import { endChild, startMirrorServer } from "./measured-server.ts";
-import { type Contest, type Measurement, type RowReport, runContest } from "./measurement.ts";
+import { type Contest, type Measurement, runContest } from "./measurement.ts";
 import { findWebServer, freePort, untilListening } from "./nginx-git-server.ts";
-import type { Row, StandaloneRun } from "./row.ts";
+import type { Row } from "./row.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** Of nginx's throughput the mirror is to have so much. */
-interface PullGoal {
+interface PullOptions {
+  /** Of nginx's throughput the mirror is to have so much. */
   readonly throughput: number;
+  /** The whole mirror, over a primary that sends files slowly; else the server alone, without access checks. */
+  readonly isThrottled?: boolean;
 }
 
-export function lfsPullRow(name: string, groups: readonly FileGroup[], { throughput }: PullGoal): Row {
+export function lfsPullRow(name: string, groups: readonly FileGroup[], options: PullOptions): Row {
   return {
     name,
-    goals: { wall: Number((1 / throughput).toFixed(3)) },
-    measure: (workspace, run) => measurePull(name, groups, workspace, run),
+    goals: { wall: Number((1 / options.throughput).toFixed(3)) },
+    async measure(workspace, { isSmoke, runs }) {
+      const files = await makeLfsFiles(workspace, isSmoke ? smokeGroups(groups) : groups);
+      const contest = await openContest(workspace, files, isSmoke, options.isThrottled === true);
+      try {
+        return await runContest(name, contest, runs, workspace);
+      } finally {
+        await contest.close();
+      }
+    },
   };
 }
 
-async function measurePull(
-  name: string,
-  groups: readonly FileGroup[],
-  workspace: Workspace,
-  { isSmoke, runs }: StandaloneRun,
-): Promise<RowReport> {
-  // As many kinds of files, and few of each.
-  const smokeGroups = groups.map(({ sizeBytes }) => ({
-    count: 3,
-    sizeBytes: Math.min(sizeBytes, 1_000_000),
-  }));
-  const files = await makeLfsFiles(workspace, isSmoke ? smokeGroups : groups);
-  const contest = await openContest(workspace, files, isSmoke);
-  try {
-    return await runContest(name, contest, runs, workspace);
-  } finally {
-    await contest.close();
-  }
+/** As many kinds of files, and few of each. */
+function smokeGroups(groups: readonly FileGroup[]): FileGroup[] {
+  return groups.map(({ sizeBytes }) => ({ count: 3, sizeBytes: Math.min(sizeBytes, 1_000_000) }));
 }
 
-async function openContest(workspace: Workspace, files: LfsFiles, isSmoke: boolean): Promise<Contest> {
+async function openContest(
+  workspace: Workspace,
+  files: LfsFiles,
+  isSmoke: boolean,
+  isThrottled: boolean,
+): Promise<Contest> {
   const client = join(await workspace.newFolder("client"), "client.git");
   await workspace.git(["clone", "--quiet", "--bare", "--shared", files.repository, client]);
-  const mirror = await startMirrorServer(workspace, files.storeFolder, 0);
   const nginx = await startFileServer(workspace, files.storeFolder, isSmoke);
   const pull = async (url: string): Promise<Measurement> => {
     await rm(join(client, "lfs"), { recursive: true, force: true });
@@ -67,8 +67,15 @@ async function openContest(workspace: Workspace, files: LfsFiles, isSmoke: boole
     if (count !== files.files.length) throw new Error(`${count} of ${files.files.length} files were fetched`);
     return { ...usage, bytes: files.totalBytes };
   };
+  const pullFrom = (url: string) => pull(`${url}/${BENCH_WORKSPACE}/${BENCH_SLUG}.git/info/lfs`);
+  const throttled = isThrottled ? await startThrottledMirror(workspace, files, pullFrom) : undefined;
+  const mirror = throttled ?? (await startMirrorServer(workspace, files.storeFolder, 0));
   return {
-    mirror: () => pull(`${mirror.url}/${BENCH_WORKSPACE}/${BENCH_SLUG}.git/info/lfs`),
+    async mirror() {
+      const measured = await pullFrom(mirror.url);
+      throttled?.assertAllFromStore();
+      return measured;
+    },
     git: () => pull(nginx.url),
     // git-lfs compares each file with its oid.
     verify: async () => undefined,

@@ -18,6 +18,11 @@ const BEHIND = [
   { pushes: 1000, repeats: 1 },
 ] as const;
 
+const PULLED = [
+  { count: 1_000, sizeBytes: 100_000 },
+  { count: 1, sizeBytes: 2 ** 30 },
+];
+
 export const ROWS: readonly Row[] = [
   cloneRow("full-clone", {
     args: ["--mirror"],
@@ -90,14 +95,8 @@ export const ROWS: readonly Row[] = [
   { name: "push-visible", goals: { p50Ms: 300, p99Ms: 1500 }, measure: measurePushVisible },
   lfsBatchRow("lfs-batch", "folder"),
   lfsBatchRow("lfs-batch-s3", "s3"),
-  lfsPullRow(
-    "lfs-pull",
-    [
-      { count: 1_000, sizeBytes: 100_000 },
-      { count: 1, sizeBytes: 2 ** 30 },
-    ],
-    { throughput: 0.95 },
-  ),
+  lfsPullRow("lfs-pull", PULLED, { throughput: 0.95 }),
+  lfsPullRow("lfs-pull-throttled", PULLED, { throughput: 0.95, isThrottled: true }),
   lfsSyncRow([
     { count: 1_000, sizeBytes: 1_000 },
     { count: 1_000, sizeBytes: 30_000 },
