@@ -176,7 +176,9 @@ try {
   for (const shape of [QUIET, ...shapes]) {
     note(shape.name);
     const profilePath = profiles && join(profiles, `${shape.name}.cpuprofile`);
-    reports.push(await measure(mirror, shape, { restMs: rest * 1000, profilePath }));
+    const report = await measure(mirror, shape, { restMs: rest * 1000, profilePath });
+    reports.push(report);
+    note(JSON.stringify(report));
   }
   console.log(json ? JSON.stringify(reports, null, 2) : formatTable(reports));
 } finally {
