@@ -1,8 +1,7 @@
 /** What the local mirror prints when it is ready. */
 
 import type { NodeServer } from "../../lib/http/node-server.ts";
-import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
-import { EMPTY_CONFIG } from "../../lib/mirror/mirror-config.ts";
+import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { readMirrorStatus, type WorkspaceStatus } from "../../lib/mirror/mirror-status.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { PublishedOutcome } from "../../lib/sync/publish-fetched.ts";
@@ -39,8 +38,7 @@ export function announce(
 }
 
 /** @returns For each workspace why nothing of it is served. */
-export async function reasonsForNone(store: BlobStore): Promise<string[]> {
-  const config = (await readMirrorConfig(store)) ?? EMPTY_CONFIG;
+export async function reasonsForNone(store: BlobStore, config: MirrorConfig): Promise<string[]> {
   if (config.workspaces.length === 0)
     return ["Nothing is selected: begin with npx nearside connect <workspace>."];
   const statuses = await readMirrorStatus(store, config);

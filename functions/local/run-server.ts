@@ -5,7 +5,7 @@ import { errorFields } from "../../lib/errors.ts";
 import { startNodeServer } from "../../lib/http/node-server.ts";
 import type { Logger } from "../../lib/log.ts";
 import { pinoLogger } from "../../lib/log-pino.ts";
-import { configReader, readMirrorConfig, storeOptionSelection } from "../../lib/mirror/config-store.ts";
+import { configReader, hasMirrorConfig, storeOptionSelection } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { assertUsableStore } from "../cli/doctor/check-store.ts";
@@ -37,7 +37,7 @@ export async function runServer(given: Arguments, stop: AbortSignal, demoFolder?
 
 /** Only where nothing is configured: neither by options or settings, nor by config.json. */
 async function wantsDemo({ isDefault, store, s3Endpoint }: Arguments): Promise<boolean> {
-  return isDefault && (await readMirrorConfig(openStore(store, s3Endpoint))) === undefined;
+  return isDefault && !(await hasMirrorConfig(openStore(store, s3Endpoint)));
 }
 
 async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSignal): Promise<void> {
@@ -51,7 +51,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
   const line = new ProgressLine(process.stderr);
   if (selection !== undefined && (await storeOptionSelection(store, selection)).isOverruled) {
     line.print(
-      "config.json in the store was changed by nearside select or the like: it counts, and --workspace, --project and --repository do not.",
+      "config.json in the store was changed, by nearside select or by hand: it counts, and --workspace, --project and --repository do not.",
     );
   }
   let serverUrl = "";
@@ -94,7 +94,13 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
   try {
     await mirror.follow(options.webhookUrl ?? server.url, async () => {
       const names = await mirror.servedNames();
-      announce(server, names, options, demo?.gitUrl, names.length === 0 ? await reasonsForNone(store) : []);
+      announce(
+        server,
+        names,
+        options,
+        demo?.gitUrl,
+        names.length === 0 ? await reasonsForNone(store, await readConfig()) : [],
+      );
     });
     await closed;
   } catch (error) {

@@ -100,6 +100,6 @@ function placeholderOf(name: ArgumentName, setting: Setting): string {
     case "url":
       return "url";
     case "text":
-      return name === "store" ? "folder or s3://bucket/prefix" : "text";
+      return name === "store" ? "location" : "text";
   }
 }

@@ -1,7 +1,7 @@
 /** Reads and changes the configuration in the store. */
 import { ConfigError, insteadOf, NewerReleaseError, NotFoundError, VersionConflictError } from "../errors.ts";
 import { CONFIG_KEY, LAST_VALID_CONFIG_KEY } from "../repo/layout.ts";
-import { StoredDocument } from "../repo/stored-document.ts";
+import { StoredDocument, UNCHANGED } from "../repo/stored-document.ts";
 import type { Blob, BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 import {
   CONFIG_FORM,
@@ -17,6 +17,11 @@ import {
  */
 export async function readMirrorConfig(store: WholeBlobs): Promise<MirrorConfig | undefined> {
   return (await configDocument(store).read()).value;
+}
+
+/** Whether there is a configuration, valid or not. */
+export async function hasMirrorConfig(store: WholeBlobs): Promise<boolean> {
+  return (await store.read(CONFIG_KEY).catch(insteadOf(NotFoundError, undefined))) !== undefined;
 }
 
 /**
@@ -36,9 +41,10 @@ export async function changeMirrorConfig(
 }
 
 /**
- * Stores what a server's options select, so that commands and later runs see it. What an operator has stored stays.
+ * Stores what a server's options select, so that commands and later runs see it. What an operator has stored stays, also where it
+ * is not valid.
  * @returns Whether `config.json` selects otherwise than the options, and is used.
- * @throws {ConfigError} It does, and lacks a workspace that the options name; or it is not valid.
+ * @throws {ConfigError} It does, and lacks a workspace that the options name.
  */
 export async function storeOptionSelection(
   store: WholeBlobs,
@@ -46,8 +52,8 @@ export async function storeOptionSelection(
 ): Promise<{ readonly isOverruled: boolean }> {
   let isOverruled = false;
   await configDocument(store).change((config, { damage }) => {
-    if (damage !== undefined) throw damage;
-    isOverruled = false;
+    isOverruled = damage !== undefined;
+    if (isOverruled) return UNCHANGED;
     if (config !== undefined && !config.fromOptions) {
       if (JSON.stringify(config.workspaces) === JSON.stringify(workspaces)) return config;
       const missing = workspaces.find(({ workspace }) => findWorkspace(config, workspace) === undefined);

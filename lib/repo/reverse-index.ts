@@ -90,16 +90,19 @@ export class ReverseIndex {
   }
 }
 
+/** In loops: `Uint32Array.from` would take a tenth of a second for 400,000 entries. */
 function sortedByOffset(offsets: Float64Array): Uint32Array {
-  const sorted = sortedByKey(
-    ascendingNumbers(offsets.length),
-    Uint32Array.from(offsets, (offsetBytes) => offsetBytes % TWO_TO_32),
-  );
-  const isLarge = offsets.some((offsetBytes) => offsetBytes >= TWO_TO_32);
-  return isLarge
-    ? sortedByKey(
-        sorted,
-        Uint32Array.from(offsets, (offsetBytes) => offsetBytes / TWO_TO_32),
-      )
-    : sorted;
+  const low = new Uint32Array(offsets.length);
+  let maxBytes = 0;
+  for (let number = 0; number < offsets.length; number++) {
+    const offsetBytes = offsets[number] as number;
+    low[number] = offsetBytes % TWO_TO_32;
+    if (offsetBytes > maxBytes) maxBytes = offsetBytes;
+  }
+  const sorted = sortedByKey(ascendingNumbers(offsets.length), low);
+  if (maxBytes < TWO_TO_32) return sorted;
+  const high = new Uint32Array(offsets.length);
+  for (let number = 0; number < offsets.length; number++)
+    high[number] = (offsets[number] as number) / TWO_TO_32;
+  return sortedByKey(sorted, high);
 }

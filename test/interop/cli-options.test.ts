@@ -1,5 +1,5 @@
 /** A server that is started with options: commands see what it mirrors, change it, and a start without options goes on with it. */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runCli } from "../support/cli.ts";
@@ -69,4 +69,20 @@ test("a server with nothing to serve says why", async () => {
   await mirror.untilPrinted(
     /with 0 repositories.*\n {2}acme: Bitbucket shows none of the selected repositories/,
   );
+});
+
+test("a server that is started again while config.json is not valid uses the last valid one, and says what is wrong", async () => {
+  expect(await start("--repository", "acme/sample")).toEqual(["acme/sample"]);
+  await stopAll();
+  const file = join(primary.storeFolder, "config.json");
+  const broken = (await readFile(file, "utf8")).replace("[", "[,");
+  await writeFile(file, broken);
+  for (const options of [[], ["--repository", "acme/sample"]]) {
+    expect(await start(...options)).toEqual(["acme/sample"]);
+    expect(running[0]?.stderr()).toMatch(
+      /config\.json: not JSON[\s\S]*\nThe last valid config\.json stays in use/,
+    );
+    await stopAll();
+  }
+  expect(await readFile(file, "utf8")).toBe(broken);
 });

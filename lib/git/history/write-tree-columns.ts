@@ -2,7 +2,8 @@
 import type { ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
-import { NONE, TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
+import { ascendingNumbers } from "../pack/radix-sort.ts";
+import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
 import { TreeColumnsBuilder } from "./tree-records.ts";
 
@@ -18,8 +19,9 @@ export function someWhole(
   externalCount: number,
 ): TreeColumns {
   const forest = new ObjectForest(types.length + externalCount);
-  forest.parents.set(Int32Array.from(predecessors, (number) => (number === NONE ? -1 : number)));
-  const numbers = Uint32Array.from({ length: types.length + externalCount }, (_, number) => number);
+  // NONE is all ones: as a signed number, -1.
+  forest.parents.set(new Int32Array(predecessors.buffer, predecessors.byteOffset, predecessors.length));
+  const numbers = ascendingNumbers(types.length + externalCount);
   const contents = new TreeContents(numbers.length, columns.treeChanges.length, forest);
   contents.append(types, columns, numbers, () => true);
   return writeTreeColumns(contents, forest.parents, {

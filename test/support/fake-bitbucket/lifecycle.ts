@@ -37,9 +37,9 @@ export class Lifecycle {
     await this.#announce(event, place);
   }
 
-  /** Sends a push event without its changes, as Bitbucket sometimes does. */
-  async pushed(place: RepositoryPlace): Promise<void> {
-    await this.#announce("repo:push", place, { push: { changes: [] } });
+  /** Sends a push event, by default without its changes, as Bitbucket sometimes does. */
+  async pushed(place: RepositoryPlace, changes: readonly Json[] = []): Promise<void> {
+    await this.#announce("repo:push", place, { push: { changes } });
   }
 
   async remove(place: RepositoryPlace): Promise<void> {
