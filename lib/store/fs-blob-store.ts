@@ -32,6 +32,11 @@ import { sweepUnfinished, unfinishedName } from "./unfinished-writes.ts";
 
 const STREAM_CHUNK_BYTES = 256 * 1024;
 
+interface OpenFile {
+  readonly file: FileHandle;
+  readonly stats: BigIntStats;
+}
+
 export class FsBlobStore implements BlobStore {
   readonly #root: string;
   readonly #unfinishedFolder: string;
@@ -87,10 +92,9 @@ export class FsBlobStore implements BlobStore {
   ): AsyncGenerator<Uint8Array> {
     signal?.throwIfAborted();
     assertRange(key, offsetBytes, lengthBytes);
-    const file = await this.#openForReading(key);
+    const { file, stats } = await this.#openForReading(key);
     try {
-      const { size } = await file.stat();
-      assertRangeInside(key, offsetBytes, lengthBytes, size);
+      assertRangeInside(key, offsetBytes, lengthBytes, Number(stats.size));
       yield* chunksOf(file, key, { offsetBytes, endBytes: offsetBytes + lengthBytes, signal });
     } finally {
       await file.close();
@@ -99,9 +103,9 @@ export class FsBlobStore implements BlobStore {
 
   async *streamWhole(key: string, { signal }: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     signal?.throwIfAborted();
-    const file = await this.#openForReading(key);
+    const { file, stats } = await this.#openForReading(key);
     try {
-      yield* chunksOf(file, key, { offsetBytes: 0, endBytes: (await file.stat()).size, signal });
+      yield* chunksOf(file, key, { offsetBytes: 0, endBytes: Number(stats.size), signal });
     } finally {
       await file.close();
     }
@@ -197,9 +201,9 @@ export class FsBlobStore implements BlobStore {
     use: (file: FileHandle, stats: BigIntStats) => Promise<Result>,
   ): Promise<Result> {
     signal?.throwIfAborted();
-    const file = await this.#openForReading(key);
+    const { file, stats } = await this.#openForReading(key);
     try {
-      const result = await use(file, await file.stat({ bigint: true }));
+      const result = await use(file, stats);
       signal?.throwIfAborted();
       return result;
     } finally {
@@ -207,11 +211,12 @@ export class FsBlobStore implements BlobStore {
     }
   }
 
-  async #openForReading(key: string): Promise<FileHandle> {
+  async #openForReading(key: string): Promise<OpenFile> {
     assertBlobKey(key);
     const file = await unlessMissing(open(join(this.#root, key), "r"), undefined);
     if (file !== undefined) {
-      if ((await file.stat()).isFile()) return file;
+      const stats = await file.stat({ bigint: true });
+      if (stats.isFile()) return { file, stats };
       await file.close();
     }
     throw new NotFoundError("blob not found", { key });

@@ -298,6 +298,8 @@ describe.skipIf(isMissing)("git-lfs", () => {
     setTimeout(() => primary.fake.lfs.misbehave({ batchStatus: null }), 1000);
     await clone.lfs("fetch", "origin", "origin/main");
     expect(await clone.objects()).toContain(oid);
+    // For the tests below, which pull it while the primary gives nothing.
+    await copied(content);
   });
 
   test("while the primary is slow: what is stored comes at the mirror's speed", async () => {

@@ -143,7 +143,7 @@ test("a file that takes longer than a run has is brought by several, each of whi
 test("links that expire half-way are asked for anew", async () => {
   await rig.sync.sync();
   await queueCopy();
-  lfs().misbehave({ cutAfterBytes: 100_000, linkSeconds: 0.2, bytesPerSecond: 400_000 });
+  lfs().misbehave({ cutAfterBytes: 100_000, linkSeconds: 0.8, bytesPerSecond: 100_000 });
   await rig.runJobs();
   await expectDone();
   expect(lfs().batches.length).toBeGreaterThan(1);
