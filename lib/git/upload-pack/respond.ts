@@ -2,7 +2,7 @@
 import { copyPacks } from "../pack/copy-packs.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../pack/pack-format.ts";
 import { writePack } from "../pack/write-pack.ts";
-import { encodePktLine, PKT_PREFIX_BYTES } from "../pktline.ts";
+import { decodePktLine, encodePktLine } from "../pktline.ts";
 import type { AnswerItem } from "../ports.ts";
 import {
   BAND,
@@ -38,14 +38,21 @@ export interface RespondOptions {
   readonly firstProgress?: () => string | undefined;
 }
 
-/** The lines as they go out: in the side-band, if the client wants that. */
+/** The lines as they go out: in the side-band, if the client wants that. @param lines - Of whole pkt-lines, one or more in each. */
 export function* bandedLines(
   lines: readonly Uint8Array[],
   { sidebandAll }: FetchRequest,
 ): Generator<Uint8Array, void> {
-  for (const line of lines) {
-    const isData = line.length > PKT_PREFIX_BYTES;
-    yield sidebandAll && isData ? encodeBandPackets(BAND.pack, line.subarray(PKT_PREFIX_BYTES)) : line;
+  if (!sidebandAll) return yield* lines;
+  for (const chunk of lines) {
+    for (let rest = chunk; rest.length > 0; ) {
+      const line = decodePktLine(rest);
+      if (line.kind === "incomplete") throw new RangeError("a line of the answer is cut");
+      yield line.kind === "data"
+        ? encodeBandPackets(BAND.pack, line.payload)
+        : rest.subarray(0, line.bytesConsumed);
+      rest = rest.subarray(line.bytesConsumed);
+    }
   }
 }
 
