@@ -2,7 +2,6 @@
  * The refs of one generation as pkt-lines, as `ls-refs` sends them: `<id> <name>`, and behind a tag ` peeled:<id>`. They are sorted,
  * so a ref is found by binary search, what is asked for is a part of these bytes, and half a million refs take no memory but them.
  */
-import { randomInt } from "node:crypto";
 import { CorruptPackError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
 import { isObjectId, type ObjectId } from "../git/object-id.ts";
@@ -19,16 +18,17 @@ const PEELED_BYTES = PEELED_KEY.length + ID_DIGITS;
 const NAME_OFFSET = PKT_PREFIX_BYTES + ID_DIGITS + 1;
 /** Of the lists that are sent: some 900 refs. No line is longer. */
 const CHUNK_BYTES = 64 * 1024;
+/** With a name of one letter. */
+const MIN_LINE_BYTES = NAME_OFFSET + 2;
 /** Of an id, as a number of 32 bits. */
 const KEY_DIGITS = 8;
-const SALT = randomInt(2 ** 32);
+const SALT = Math.random() * 2 ** 32;
 /** Knuth's, for multiplicative hashing: the highest bits depend on all others. */
 const HASH_FACTOR = 0x9e37_79b1;
 
 export class RefTable implements RefFinder {
   readonly #lines: Buffer;
   readonly #hasPeeled: boolean;
-  readonly #refCount: number;
   #values: ValueIndex | undefined;
 
   /**
@@ -36,10 +36,9 @@ export class RefTable implements RefFinder {
    * @throws {CorruptPackError} A line is malformed; what is no id is noticed where it is read.
    */
   constructor(packedRefs: Uint8Array, startBytes: number) {
-    const { lines, hasPeeled, refCount } = listedLines(packedRefs, startBytes);
+    const { lines, hasPeeled } = listedLines(packedRefs, startBytes);
     this.#lines = lines;
     this.#hasPeeled = hasPeeled;
-    this.#refCount = refCount;
   }
 
   find(name: string): Ref | undefined {
@@ -75,9 +74,9 @@ export class RefTable implements RefFinder {
 
   hasOnlyValues(ids: ReadonlySet<ObjectId>): boolean {
     const values = this.#valueIndex;
-    let foundCount = 0;
-    for (const id of ids) if (values.has(id)) foundCount++;
-    return foundCount === values.distinctCount;
+    let left = values.distinctCount;
+    for (const id of ids) if (values.has(id)) left--;
+    return left === 0;
   }
 
   hasValue(id: ObjectId): boolean {
@@ -85,7 +84,7 @@ export class RefTable implements RefFinder {
   }
 
   get #valueIndex(): ValueIndex {
-    this.#values ??= new ValueIndex(this.#lines, this.#refCount);
+    this.#values ??= new ValueIndex(this.#lines);
     return this.#values;
   }
 
@@ -115,7 +114,7 @@ export class RefTable implements RefFinder {
   }
 
   #nameEnd(at: number): number {
-    return this.#next(at) - 1 - (this.#isPeeled(at) ? PEELED_BYTES : 0);
+    return this.#next(at) - (this.#isPeeled(at) ? PEELED_BYTES + 1 : 1);
   }
 
   #idAt(at: number): ObjectId {
@@ -127,11 +126,10 @@ export class RefTable implements RefFinder {
     const nameEnd = this.#nameEnd(at);
     const id = this.#idAt(at);
     const name = this.#text(at + NAME_OFFSET, nameEnd);
-    if (!isObjectId(id)) throw this.#badLine(at, lineEnd);
-    if (nameEnd === lineEnd) return { name, id };
-    const peeledId = this.#text(nameEnd + PEELED_KEY.length, lineEnd);
-    if (!isObjectId(peeledId)) throw this.#badLine(at, lineEnd);
-    return { name, id, peeledId };
+    const peeledId = nameEnd < lineEnd ? this.#text(nameEnd + PEELED_KEY.length, lineEnd) : undefined;
+    if (!isObjectId(id) || (peeledId !== undefined && !isObjectId(peeledId)))
+      throw malformed(this.#lines.subarray(at, lineEnd));
+    return peeledId === undefined ? { name, id } : { name, id, peeledId };
   }
 
   /** Where the first ref begins whose name is not before `name`; the end if there is none. */
@@ -164,22 +162,14 @@ export class RefTable implements RefFinder {
   #text(start: number, end: number): string {
     return this.#lines.toString("latin1", start, end);
   }
-
-  #badLine(start: number, end: number): CorruptPackError {
-    return malformed(this.#lines.subarray(start, end));
-  }
 }
 
 /** 50,000 refs in some 10 ms. Byte by byte: for so few at a time a call of `set` costs more. */
-function listedLines(
-  packedRefs: Uint8Array,
-  startBytes: number,
-): { lines: Buffer; hasPeeled: boolean; refCount: number } {
+function listedLines(packedRefs: Uint8Array, startBytes: number): { lines: Buffer; hasPeeled: boolean } {
   const source = Buffer.from(packedRefs.buffer, packedRefs.byteOffset, packedRefs.length);
   // Each ref takes 4 bytes more than its line, which has at least 42, and a peeled value 6 more than its own, of 42.
   const lines = Buffer.allocUnsafeSlow(Math.ceil(((source.length - startBytes) * 8) / 7));
   let hasPeeled = false;
-  let refCount = 0;
   let target = 0;
   for (let at = startBytes; at < source.length; ) {
     const lineEnd = source.indexOf(LINE_FEED, at);
@@ -204,9 +194,8 @@ function listedLines(
     lines[target++] = LINE_FEED;
     if (target - lineStart > MAX_PKT_LINE_BYTES) throw malformed(source.subarray(idEnd, lineEnd));
     writePktPrefix(lines, lineStart, target - lineStart);
-    refCount++;
   }
-  return { lines: lines.subarray(0, target), hasPeeled, refCount };
+  return { lines: lines.subarray(0, target), hasPeeled };
 }
 
 /** Which ids are values of refs: a hash table of where their lines begin, a few bytes for each. */
@@ -215,22 +204,20 @@ class ValueIndex {
   /** Where an id begins in the lines, which is never at 0; 0 where there is none. */
   readonly #slots: Uint32Array;
   readonly #askedId = new Uint8Array(ID_DIGITS);
-  #distinctCount = 0;
+  /** Of the values. */
+  distinctCount = 0;
 
-  constructor(lines: Buffer, refCount: number) {
+  constructor(lines: Buffer) {
     this.#lines = lines;
-    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * refCount + 2)));
+    // At least twice as many as there are refs.
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2((2 * lines.length) / MIN_LINE_BYTES + 2)));
     for (let at = 0; at < lines.length; at += hexNumber(lines, at, PKT_PREFIX_BYTES)) {
       const idAt = at + PKT_PREFIX_BYTES;
       const slot = this.#slotOf(lines, idAt);
       if (this.#slots[slot] !== 0) continue;
       this.#slots[slot] = idAt;
-      this.#distinctCount++;
+      this.distinctCount++;
     }
-  }
-
-  get distinctCount(): number {
-    return this.#distinctCount;
   }
 
   has(id: ObjectId): boolean {
