@@ -162,16 +162,20 @@ export async function encodeShallowLines(
   { shallowIds, unshallowIds }: ShallowLines,
   slices: WorkSlices,
 ): Promise<Uint8Array[]> {
-  const chunks: Uint8Array[] = [];
+  const encoded: Uint8Array[] = [];
   for (const [prefix, ids] of [
     [SHALLOW_PREFIX, shallowIds],
     [UNSHALLOW_PREFIX, unshallowIds],
   ] as const) {
     for (let start = 0; start < ids.length; start += LINES_A_CHUNK) {
       const lines = ids.slice(start, start + LINES_A_CHUNK).map((id) => prefix + id);
-      chunks.push(Buffer.from(lines.join(""), "latin1"));
+      const bytes = Buffer.from(lines.join(""), "latin1");
+      const lineBytes = bytes.length / lines.length;
+      // One by one: each may be wrapped in a packet of its own.
+      for (let offset = 0; offset < bytes.length; offset += lineBytes)
+        encoded.push(bytes.subarray(offset, offset + lineBytes));
       await slices.spend(lines.length / LINES_A_STEP);
     }
   }
-  return chunks;
+  return encoded;
 }

@@ -191,7 +191,10 @@ async function fetchV2(
   const sections = [...lines];
   if (shallow !== undefined) {
     const shallowLines = await encodeShallowLines(shallow, new WorkSlices({ signal: options.signal }));
-    sections.push(encodePktLine("shallow-info\n"), ...shallowLines, DELIM_PKT);
+    sections.push(encodePktLine("shallow-info\n"));
+    // Not as arguments of one call: there may be more than a call takes.
+    for (const line of shallowLines) sections.push(line);
+    sections.push(DELIM_PKT);
   }
   if (session.wantedRefs.length > 0) {
     sections.push(encodePktLine("wanted-refs\n"));

@@ -49,12 +49,12 @@ describe("pauses for others", () => {
   test("the shallow lines of an answer, also where they are more than a call has arguments", async () => {
     const { state, slices } = countedTurns();
     const ids = Array.from({ length: 150 }, () => UNKNOWN_IDS).flat();
-    const chunks = await encodeShallowLines({ shallowIds: ids, unshallowIds: UNKNOWN_IDS }, slices);
-    const text = Buffer.concat(chunks).toString();
+    const encoded = await encodeShallowLines({ shallowIds: ids, unshallowIds: UNKNOWN_IDS }, slices);
+    const text = Buffer.concat(encoded).toString();
     expect(text.slice(0, 104)).toBe(`0034shallow ${ids[0]}0034shallow ${ids[1]}`);
     expect(text.slice(-54)).toBe(`0036unshallow ${UNKNOWN_IDS.at(-1)}`);
     expect(text).toHaveLength(52 * ids.length + 54 * LINES);
-    expect(chunks.length).toBeLessThan(1_000);
+    expect(encoded).toHaveLength(ids.length + LINES);
     expect(state.pauses).toBeGreaterThanOrEqual(ids.length / 10 / TURN_STEPS / 2);
   });
 
