@@ -63,9 +63,11 @@ describe.skipIf(runtimeClient === undefined)("many at once", { timeout: TIMEOUT_
   test(`${LOAD.clones} shallow clones by ${LOAD.clients} clients, ${LOAD.environments} processes a function, all cold at first`, async () => {
     const deployed = await mirrored({}, LOAD.environments);
     const startedMs = performance.now();
-    expect((await cloneAll(deployed)).filter((text) => text !== undefined)).toEqual([]);
+    const failures = (await cloneAll(deployed)).filter((text) => text !== undefined);
     const { gitHttp, authorizer } = deployed.front.counts();
-    report({ seconds: Math.round((performance.now() - startedMs) / 1000), gitHttp, authorizer });
+    const seconds = Math.round((performance.now() - startedMs) / 1000);
+    report({ seconds, gitHttp, authorizer, failures, ends: endsOf(deployed) });
+    expect(failures).toEqual([]);
     expect(gitHttp).toMatchObject({ cold: LOAD.environments, throttled: 0, failed: 0 });
     expect(authorizer).toMatchObject({ cold: LOAD.environments, throttled: 0 });
     expect(gitHttp?.queued).toBeGreaterThan(0);
@@ -77,7 +79,13 @@ describe.skipIf(runtimeClient === undefined)("many at once", { timeout: TIMEOUT_
     const results = await cloneAll(deployed);
     const refused = results.filter((text) => text !== undefined);
     const { gitHttp } = deployed.front.counts();
-    report({ refused: refused.length, of: results.length, gitHttp, texts: [...new Set(refused)] });
+    report({
+      refused: refused.length,
+      of: results.length,
+      gitHttp,
+      texts: [...new Set(refused)],
+      ends: endsOf(deployed),
+    });
     expect(refused.length).toBeGreaterThan(0);
     for (const text of refused) expect(text).toMatch(/returned error: 429/);
     expect(gitHttp).toMatchObject({ cold: LOAD.reserved, mostAtOnce: LOAD.reserved, failed: 0 });
@@ -124,6 +132,12 @@ describe.skipIf(runtimeClient === undefined)("many at once", { timeout: TIMEOUT_
     await expectNothingDead(deployed);
   });
 });
+
+/** What Lambda logs of processes that ended. */
+function endsOf({ front }: DeployedAcme): string[] {
+  const lines = front.log().split("\n");
+  return [...new Set(lines.filter((line) => /^(Task|Runtime|.*Error)/.test(line)))].slice(0, 20);
+}
 
 function report(figures: object): void {
   if (isWhole) console.log(JSON.stringify(figures, undefined, 1));

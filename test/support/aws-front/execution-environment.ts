@@ -78,6 +78,8 @@ export async function startEnvironment(options: EnvironmentOptions): Promise<Exe
     }
     void readErrorMessage(incoming).then((errorMessage) => finish({ kind: "failed", errorMessage }));
   });
+  // A frozen process keeps its connections, and a response may last as long as the function.
+  Object.assign(server, { keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const temporaryFolder = join(options.codeFolder, `../tmp-${process.pid}-${environmentCount++}`);
