@@ -49,7 +49,7 @@ async function deploy({ config, plan, yes }: DeployOptions): Promise<void> {
   if (isBlocked && !plan) throw new Findings();
   const args = [
     ...(plan ? ["diff"] : ["deploy", "--all", ...(yes ? ["--require-approval", "never"] : [])]),
-    ...["--app", `"${process.execPath}" "${appFile()}"`],
+    ...["--app", [process.execPath, appFile()].map(shellWord).join(" ")],
     ...(config === undefined ? [] : ["--context", `config=${config}`]),
   ];
   const child = spawn(process.execPath, [program, ...args], { stdio: "inherit" });
@@ -75,6 +75,11 @@ async function reportQuotas(settings: FileSettings): Promise<boolean> {
   }
   if (isBlocked) process.stderr.write("A deployment with these settings would fail in this account.\n");
   return isBlocked;
+}
+
+/** For a POSIX shell, to which cdk gives the command. Quotes will not do: cdk takes those at both ends of a command away. */
+function shellWord(text: string): string {
+  return text.replace(/[^\w@%+=:,./-]/g, "\\$&");
 }
 
 /** In a package (infra/package.ts) the app is bundled. */

@@ -1,6 +1,6 @@
 /** `nearside deploy`, and what `nearside doctor` says before and after it: without AWS. */
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -30,10 +30,10 @@ describe("nearside deploy", () => {
   });
   afterEach(() => aws.close());
 
-  const run = (...args: string[]) =>
+  const run = (args: readonly string[] = [], cwd = folder.path, env: Record<string, string> = {}) =>
     promisify(execFile)(process.execPath, [NEARSIDE, "deploy", ...args], {
-      cwd: folder.path,
-      env: { ...process.env, ...awsEnvironment(aws.url) },
+      cwd,
+      env: { ...process.env, ...awsEnvironment(aws.url), ...env },
     });
 
   /** Notes its arguments, and ends with `exitCode`. */
@@ -52,14 +52,38 @@ describe("nearside deploy", () => {
     expect((await args()).slice(0, 3)).toEqual(["deploy", "--all", "--app"]);
     expect((await args())[3]).toContain("infra/app.ts");
     await writeFile(join(folder.path, "acme.json"), '{"deployment": {"stackPrefix": "Acme"}}');
-    await run("--plan", "--config", "acme.json");
+    await run(["--plan", "--config", "acme.json"]);
     expect((await args())[0]).toBe("diff");
     expect((await args()).slice(-2)).toEqual(["--context", "config=acme.json"]);
   });
 
+  test("the real cdk runs the app, in a folder whose name needs quotes", async () => {
+    const project = join(folder.path, "a project's folder");
+    await mkdir(project);
+    await symlink(
+      fileURLToPath(new URL("../../node_modules", import.meta.url)),
+      join(project, "node_modules"),
+    );
+    await writeFile(join(project, "nearside.config.json"), '{"allowedAddresses": ["203.0.113.0/24"]}');
+    // Without AWS the differences cannot be had; what is deployed has been worked out by then.
+    const { stderr } = (await run(["--plan"], project).catch((error: unknown) => error)) as {
+      stderr: string;
+    };
+    expect(stderr).toContain("The API accepts requests from 203.0.113.0/24 only.");
+    expect(stderr).not.toContain("error 127");
+  });
+
+  test("without a region it says what to set", async () => {
+    await installCdk();
+    await writeFile(join(folder.path, "nearside.config.json"), "{}");
+    const { stderr } = await run(["--plan"], folder.path, { AWS_REGION: "", AWS_CONFIG_FILE: "/dev/null" });
+    expect(stderr).toContain("set AWS_REGION, or deployment.regions");
+    expect(stderr).not.toMatch(/\n +at /);
+  });
+
   test.each([[[]], [["--plan"]]])("starts nothing without a settings file: %j", async (args) => {
     const started = await installCdk();
-    await expect(run(...args)).rejects.toMatchObject({
+    await expect(run(args)).rejects.toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/nearside\.config\.json is missing.*write \{\} into it/),
     });
@@ -74,9 +98,9 @@ describe("nearside deploy", () => {
     const started = await installCdk();
     await writeFile(join(folder.path, "nearside.config.json"), "{}");
     Object.assign(account, lacking);
-    await expect(run("--yes")).rejects.toMatchObject({ code: 3, stderr: expect.stringContaining(advice) });
+    await expect(run(["--yes"])).rejects.toMatchObject({ code: 3, stderr: expect.stringContaining(advice) });
     await expect(started()).rejects.toThrow("ENOENT");
-    expect((await run("--plan")).stderr).toContain(advice);
+    expect((await run(["--plan"])).stderr).toContain(advice);
     expect((await started())[0]).toBe("diff");
   });
 
@@ -87,7 +111,7 @@ describe("nearside deploy", () => {
       '{"deployment": {"regions": "eu-west-1,us-east-1"}}',
     );
     account.concurrency = { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 700 };
-    expect((await run()).stderr.match(/which leaves -51/g)).toHaveLength(2);
+    expect((await run()).stderr.match(/which leaves -71/g)).toHaveLength(2);
     expect((await started())[0]).toBe("deploy");
     aws.close();
     expect((await run()).stderr).toContain("FAIL quota");
@@ -217,7 +241,7 @@ describe("nearside doctor --quotas --permissions", () => {
   });
 
   test("a mirror that is deployed already does not need its part twice", async () => {
-    const deployed = { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 249 };
+    const deployed = { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 229 };
     expect((await doctor({ ...ROOMY, concurrency: deployed })).failed).toEqual([]);
     const full = { ConcurrentExecutions: 1000, UnreservedConcurrentExecutions: 700 };
     expect((await doctor({ ...ROOMY, concurrency: full })).failed).toHaveLength(1);
@@ -225,7 +249,7 @@ describe("nearside doctor --quotas --permissions", () => {
 
   test("settings that ask for less pass in a small account", async () => {
     const small = { ConcurrentExecutions: 300, UnreservedConcurrentExecutions: 300 };
-    const names = ["git", "authorizer", "status", "webhook", "reconcile"];
+    const names = ["git", "authorizer", "status", "pages", "webhook", "reconcile"];
     const none = Object.fromEntries(names.map((name) => [`${name}Concurrency`, 0]));
     expect((await doctor({ ...ROOMY, concurrency: small }, none)).failed).toEqual([]);
   });

@@ -1,6 +1,7 @@
 /** What AWS says about the account that a deployment goes to, by signed requests: five operations of four services. */
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { AwsClient } from "aws4fetch";
+import { ConfigError } from "../../../lib/errors.ts";
 
 /** Of a service: what it answers, read from JSON or as text. @throws {Error} AWS refuses, with its own words. */
 export interface AwsAccount {
@@ -23,7 +24,14 @@ export interface AwsAccount {
  */
 export async function awsAccount(endpoint: string | undefined, inRegion?: string): Promise<AwsAccount> {
   const { config } = new SSMClient(inRegion === undefined ? {} : { region: inRegion });
-  const region = await config.region();
+  const region = await config.region().catch((error: unknown) => {
+    throw new ConfigError(
+      "no AWS region is set: set AWS_REGION, or deployment.regions in the settings file",
+      {
+        cause: error,
+      },
+    );
+  });
   const { accessKeyId, secretAccessKey, sessionToken } = await config.credentials();
   const client = new AwsClient({
     ...{ accessKeyId, secretAccessKey, retries: 2 },
