@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { gitAuthorization } from "../../lib/bitbucket/credential.ts";
 import { AGENT } from "../../lib/config.ts";
-import { ConfigError, UpstreamError } from "../../lib/errors.ts";
+import { ConfigError, NotFoundError, UpstreamError } from "../../lib/errors.ts";
 import { printableLine } from "../../lib/printable-line.ts";
 import { readAccount } from "../local/secrets.ts";
 import { parseUrlArgument, print } from "./command-options.ts";
@@ -57,9 +57,7 @@ async function wait(
     if (status === 200) return print(`${name}: ${commit ?? target} is there`);
     if (status !== 504) throw refusal(status, text);
     if (Date.now() >= untilMs)
-      throw new UpstreamError(`${name}: ${commit ?? target} is not there after ${timeout} s`, {
-        retryable: true,
-      });
+      throw new NotFoundError(`${name}: ${commit ?? target} is not there after ${timeout} s`);
   }
 }
 

@@ -30,7 +30,10 @@ export function readNamedAccount(env: Environment, name: string | undefined): Bi
   const variable = variableOf(name);
   const account = parseAccount(env[variable]);
   if (account !== undefined) return account;
-  throw new ConfigError(`${variable} must hold {"email": "…", "token": "…"} or {"token": "…"} as JSON`);
+  const fault = env[variable] === undefined ? "is not set in the environment: it" : "in the environment";
+  throw new ConfigError(
+    `${variable} ${fault} must hold {"email": "…", "token": "…"} or {"token": "…"} as JSON`,
+  );
 }
 
 /**

@@ -74,7 +74,12 @@ export async function requestJson<T>(
     if (error instanceof MirrorError) throw error;
     const timedOut = signal.aborted;
     const reason = timedOut ? `gave no answer within ${limits.timeoutMs} ms` : "cannot be reached";
-    throw new UpstreamError(`Bitbucket ${reason}`, { retryable: true, timedOut, path, cause: error });
+    throw new UpstreamError(`Bitbucket at ${new URL(url).origin} ${reason}`, {
+      retryable: true,
+      timedOut,
+      path,
+      cause: error,
+    });
   }
   if (!response.ok) throw refusalError(response, text, path);
   return decode(text === "" ? "null" : text, schema, path);

@@ -172,7 +172,13 @@ async function indexOver(
     threads,
     stretches,
     { file, progress, readBase },
-    (objects) => onProgress?.({ phase: "resolving", objects, totalObjects: declaredCount }),
+    // Bases that a thin pack lacks come on top.
+    (objects) =>
+      onProgress?.({
+        phase: "resolving",
+        objects: Math.min(objects, declaredCount),
+        totalObjects: declaredCount,
+      }),
   );
   const entries = { objectCount: entryCount, ids: table.ids, offsets: table.offsets, crcs: table.crcs };
   const order = inShared(sortedByObjectId(entries));

@@ -75,6 +75,8 @@ ${clientConfig(setup, name)}END
 #   sh setup.sh --dry-run    show the lines, and change nothing
 #   sh setup.sh              add them, or replace those of an earlier run
 #   sh setup.sh --undo       take them out
+#
+# Options of the first two:
 ${names.map((name) => `#   --${name.padEnd(12)} ${SETUP_OPTIONS[name]}`).join("\n")}
 set -eu
 export LC_ALL=C
@@ -85,7 +87,8 @@ for argument in "$@"; do
   case $argument in
     --dry-run) action=show ;;
     --undo) action=undo ;;
-${names.map((name) => `    --${name}) ${name}=1 ;;\n`).join("")}    *) echo "setup.sh: unknown argument $argument" >&2; exit 2 ;;
+    -h|--help) sed -n '2,/^set/{/^#/s/^# \\{0,1\\}//p;}' "$0"; exit 0 ;;
+${names.map((name) => `    --${name}) ${name}=1 ;;\n`).join("")}    *) echo "setup.sh: unknown argument $argument; --help shows those that there are" >&2; exit 2 ;;
   esac
 done
 

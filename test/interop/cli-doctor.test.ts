@@ -140,8 +140,8 @@ describe("a local mirror", () => {
     expect((await doctor(BOT, ...other)).failed.join()).toMatch(/mirror: takes webhooks: .* answers 400/);
     rig.fake.controls.misbehave({ down: true });
     expect((await doctor()).failed).toEqual([
-      expect.stringMatching(/^acme: REST: Bitbucket cannot be reached/),
-      expect.stringMatching(/^acme: webhook: Bitbucket cannot be reached/),
+      expect.stringMatching(/^acme: REST: Bitbucket at http.* cannot be reached/),
+      expect.stringMatching(/^acme: webhook: Bitbucket at http.* cannot be reached/),
     ]);
     rig.fake.controls.behave();
   });
