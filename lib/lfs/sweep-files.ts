@@ -30,9 +30,10 @@ export interface SweepReport {
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
 const SWEEP_EVERY_MS = 20 * HOUR_MS;
-/** Where more is unused at once, an index may have been lost: it waits for a week. */
-const HELD_ABOVE_FILES = 100;
+/** Where more than both are unused, an index or a table may have been lost: they wait for a week. */
+const HELD_ABOVE_FILES = 20;
 const HELD_ABOVE_SHARE = 0.5;
+/** Others are noted by later sweeps. */
 const MAX_NOTED = 20_000;
 const MAX_DELETED = 5_000;
 const DELETES_AT_ONCE = 16;
@@ -64,8 +65,8 @@ export async function sweepFiles(options: SweepOptions): Promise<SweepReport | u
   const oids = await noteFound(found, before, nowMs, options);
   const deletedFiles = await deleteFiles(oids, found.unused, nowMs, options);
   await removeOldParts(nowMs, options);
-  const unusedFiles = found.unused.size;
-  const report = { files: found.files, unusedFiles, deletedFiles, isHeld: found.isHeld };
+  const { files, unusedFiles, isHeld } = found;
+  const report = { files, unusedFiles, deletedFiles, isHeld };
   log.info("lfs:swept", { ...report });
   return report;
 }
@@ -91,7 +92,9 @@ function shortened(oid: string): string {
 
 interface FoundFiles {
   readonly files: number;
-  /** Since when, by oid. */
+  /** All, also those that are not noted. */
+  readonly unusedFiles: number;
+  /** Since when, by oid: at most {@link MAX_NOTED}. */
   readonly unused: ReadonlyMap<string, string>;
   readonly due: ReadonlySet<string>;
   readonly isHeld: boolean;
@@ -104,6 +107,7 @@ async function findUnused(
   { store, log, signal }: SweepOptions,
 ): Promise<FoundFiles> {
   let files = 0;
+  let unusedFiles = 0;
   const unused = new Map<string, string>();
   const modifiedAtMs = new Map<string, number>();
   for await (const blob of store.list(LFS_FILE_FOLDER)) {
@@ -111,19 +115,21 @@ async function findUnused(
     const oid = blob.key.slice(blob.key.lastIndexOf("/") + 1);
     if (lfsFileKey(oid) !== blob.key) continue;
     files += 1;
-    if (used.has(shortened(oid)) || unused.size >= MAX_NOTED) continue;
+    if (used.has(shortened(oid))) continue;
+    unusedFiles += 1;
+    if (unused.size >= MAX_NOTED) continue;
     unused.set(oid, before?.unused[oid] ?? new Date(nowMs).toISOString());
     modifiedAtMs.set(oid, blob.modifiedAtMs);
   }
-  const isHeld = unused.size > Math.max(HELD_ABOVE_FILES, HELD_ABOVE_SHARE * files);
-  if (isHeld) log.warn("lfs:sweep-held", { files, unusedFiles: unused.size });
+  const isHeld = unusedFiles > Math.max(HELD_ABOVE_FILES, HELD_ABOVE_SHARE * files);
+  if (isHeld) log.warn("lfs:sweep-held", { files, unusedFiles });
   const graceMs = isHeld ? 7 * DAY_MS : DAY_MS;
   const due = new Set<string>();
   for (const [oid, since] of unused) {
     const sinceMs = Math.max(Math.min(nowMs, Date.parse(since)), modifiedAtMs.get(oid) ?? nowMs);
     if (nowMs - sinceMs >= graceMs && due.size < MAX_DELETED) due.add(oid);
   }
-  return { files, unused, due, isHeld };
+  return { files, unusedFiles, unused, due, isHeld };
 }
 
 /** @returns What this sweep deletes: noted as being deleted. */

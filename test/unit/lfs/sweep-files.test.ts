@@ -1,5 +1,5 @@
 /** Files that no repository has a record of are deleted after a day, and never one that a copier has just found. */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { UnfinishedError } from "../../../lib/errors.ts";
 import { checkLfsFiles } from "../../../lib/lfs/check-files.ts";
@@ -73,6 +73,22 @@ test("what has a record stays, what has none goes after a day", async () => {
   expect((await sweepNotes(store).read()).value).toMatchObject({ unused: {} });
   expect((await sweepNotes(store).read()).value?.deleting).toBeUndefined();
 });
+
+test.each([30, 45_000])(
+  "most of %i files lose their records at once: nothing is deleted for a week",
+  async (files) => {
+    for (let i = 0; i < files; i++) {
+      const oid = createHash("sha256").update(String(i)).digest("hex");
+      await store.write(lfsFileKey(oid), new Uint8Array([i]));
+    }
+    const held = { files, unusedFiles: files, deletedFiles: 0, isHeld: true };
+    expect(await sweep()).toEqual(held);
+    nowMs += 1.1 * DAY_MS;
+    expect(await sweep()).toEqual(held);
+    nowMs += 6 * DAY_MS;
+    expect(await sweep()).toMatchObject({ deletedFiles: Math.min(files, 5_000), isHeld: true });
+  },
+);
 
 test("a file that is copied again between two sweeps stays", async () => {
   const oid = await rig.addFile("a.bin", randomBytes(100));
