@@ -33,16 +33,18 @@ async function forget(oid: string, options: ForgetOptions): Promise<void> {
   const store = storeOf(options);
   if (!(await isMirror(store)))
     throw new ConfigError(`there is no mirror in ${options.store}: say where it is with --store`);
-  const { wasStored, repositories: uuids } = await forgetFile(store, oid);
-  const repositories = await Promise.all(uuids.map((uuid) => nameOf(store, uuid)));
-  if (options.json) print(JSON.stringify({ oid, wasStored, repositories }));
-  else print(`${oid} ${describe({ wasStored, repositories })}`);
+  const { wasStored, ...uuids } = await forgetFile(store, oid);
+  const namesOf = (some: readonly string[]) => Promise.all(some.map((uuid) => nameOf(store, uuid)));
+  const [repositories, damaged] = [await namesOf(uuids.repositories), await namesOf(uuids.damaged)];
+  const forgotten = { wasStored, repositories, damaged };
+  if (options.json) print(JSON.stringify({ oid, ...forgotten }));
+  else print(`${oid} ${describe(forgotten)}`);
 }
 
 /** Not without repositories only: their files outlive them by a day. */
 async function isMirror(store: BlobStore): Promise<boolean> {
-  for await (const _ of heldRepositories(store)) return true;
   for await (const _ of store.list(LFS_FILE_FOLDER)) return true;
+  for await (const _ of heldRepositories(store)) return true;
   return false;
 }
 
@@ -51,7 +53,11 @@ async function nameOf(store: BlobStore, uuid: string): Promise<string> {
   return value === undefined ? uuid : fullName(value);
 }
 
-function describe({ wasStored, repositories }: ForgottenFile): string {
+function describe({ wasStored, repositories, damaged }: ForgottenFile): string {
+  if (damaged.length > 0) {
+    const rest = describe({ wasStored, repositories, damaged: [] });
+    return `${rest} Damaged LFS tables of ${damaged.join(", ")} were left out: nearside sync asks Bitbucket anew about their files.`;
+  }
   if (repositories.length > 0) return `is deleted. It is not served any more for ${repositories.join(", ")}.`;
   if (wasStored) return "is deleted. It was served for no repository.";
   return "is not in this mirror, and no repository has a record of it: nothing to delete.";

@@ -1,12 +1,13 @@
 /** What is known of repositories' LFS files, as the store says now: documents are asked whether they have changed, tables are kept. */
 import { LRUCache } from "lru-cache";
 import { boundedCache } from "../auth/bounded-cache.ts";
-import { CorruptPackError, errorFields, NotFoundError } from "../errors.ts";
+import { errorFields, NotFoundError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RightsTable } from "../repo/lfs-rights-table.ts";
 import type { Stored } from "../repo/stored-document.ts";
 import {
+  isTableDamage,
   LfsRights,
   type LfsRightsDocument,
   type ListedTable,
@@ -48,8 +49,7 @@ export class KnownRights {
         return new LfsRights(value, tables);
       } catch (error) {
         if (error instanceof NotFoundError && tries < MAX_TRIES) continue;
-        const isDamage = [NotFoundError, CorruptPackError, RangeError].some((kind) => error instanceof kind);
-        if (!isDamage) throw error;
+        if (!isTableDamage(error)) throw error;
         this.#log.error("store:damaged", { uuid, ...errorFields(error) }, { DamagedBlobs: 1 });
         return new LfsRights(NO_RIGHTS, []);
       }

@@ -3,15 +3,22 @@
  * a file is noted for this repository alone, also where another repository has brought the bytes before.
  */
 import type { LfsEntry, LfsObject } from "../bitbucket/lfs-batch.ts";
-import { assertNotStopped, errorFields, NotFoundError, UnfinishedError } from "../errors.ts";
+import {
+  assertNotStopped,
+  errorFields,
+  NotFoundError,
+  UnfinishedError,
+  VersionConflictError,
+} from "../errors.ts";
 import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { type BringOptions, bringFile, type FileOutcome, isStored } from "./bring-file.ts";
 import { holdRemovals, isWanted } from "./confirmations.ts";
+import { removeFile } from "./forget-file.ts";
 import type { LfsCopyJob } from "./lfs-job.ts";
 import type { LfsPrimary } from "./ports.ts";
 import { findPointerSizes } from "./repository-pointers.ts";
-import { keepFiles, readForgotten } from "./sweep-notes.ts";
+import { type ForgottenFiles, keepFiles, readForgotten } from "./sweep-notes.ts";
 
 export interface LfsCopyOptions extends Omit<BringOptions, "nowSeconds"> {
   readonly now?: () => number;
@@ -52,7 +59,7 @@ export async function copyFiles(
     .map(({ oid }) => ({ oid, sizeBytes: sizes.get(oid) ?? 0, known: known.get(oid) }))
     .filter(({ sizeBytes, known }) => sizeBytes > 0 && isWanted(known, nowSeconds));
   if (wanted.length === 0) return undefined;
-  await keepFiles(
+  const forgotten = await keepFiles(
     storage.store,
     wanted.map(({ oid }) => oid),
     nowMs,
@@ -65,9 +72,10 @@ export async function copyFiles(
     }),
   );
   const isAnswered = entries !== undefined;
-  const outcomes = await holdRemovals(brought, { rights, isAnswered, nowMs });
-  await rights.add(outcomes.flatMap((outcome) => ("record" in outcome ? [outcome.record] : [])));
-  await dropForgotten(storage.store, rights, outcomes);
+  const held = await holdRemovals(brought, { rights, isAnswered, nowMs });
+  const allowed = await dropForgotten(held, forgotten, storage.store);
+  await rights.add(allowed.flatMap((outcome) => ("record" in outcome ? [outcome.record] : [])));
+  const outcomes = await dropForgotten(allowed, forgotten, storage.store, rights);
   const report = reportOf(outcomes);
   if (report.held > 0) log.warn("lfs:removals-held", { uuid: job.uuid, files: report.held });
   log.info("lfs:copied", { repo: `${job.workspace}/${job.uuid}`, ...report });
@@ -96,19 +104,34 @@ async function ask(
   }
 }
 
-/** A right must not outlive bytes that were forgotten after this job had found them. */
+/**
+ * What was forgotten after this job had asked the primary is removed, and fails: the next try asks again. Nor must a right outlive
+ * bytes that were deleted after this job had found them. One request where files are stored.
+ * @param before - What was forgotten before the question. @param given - If the rights are given already.
+ */
 async function dropForgotten(
-  store: BlobStore,
-  rights: StoredLfsRights,
   outcomes: readonly FileOutcome[],
-): Promise<void> {
+  before: ForgottenFiles,
+  store: BlobStore,
+  given?: StoredLfsRights,
+): Promise<readonly FileOutcome[]> {
   const stored = outcomes.flatMap((outcome) => (outcome.kind === "stored" ? [outcome.record] : []));
-  if (stored.length === 0) return;
+  if (stored.length === 0) return outcomes;
   const forgotten = await readForgotten(store);
   const lost = new Set<string>();
-  for (const { oid, sizeBytes } of stored)
-    if (forgotten.has(oid) && !(await isStored(store, oid, sizeBytes))) lost.add(oid);
-  if (lost.size > 0) await rights.rewrite((record) => !lost.has(record.oid));
+  for (const { oid, sizeBytes } of stored) {
+    const since = forgotten[oid];
+    if (since === undefined) continue;
+    if (since !== before[oid]) await removeFile(store, oid);
+    else if (await isStored(store, oid, sizeBytes)) continue;
+    lost.add(oid);
+  }
+  if (lost.size === 0) return outcomes;
+  await given?.rewrite((record) => !lost.has(record.oid));
+  const error = new VersionConflictError("an LFS file was forgotten while it was copied");
+  return outcomes.map((outcome) =>
+    outcome.kind === "stored" && lost.has(outcome.record.oid) ? { kind: "failed", error } : outcome,
+  );
 }
 
 function reportOf(outcomes: readonly FileOutcome[]): LfsCopyReport {

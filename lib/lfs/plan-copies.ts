@@ -2,7 +2,7 @@
  * Looks through the pointers of a repository and makes jobs of what is to be copied: the files of branches and tags, or all. A
  * plan that is made again finds what is new since.
  */
-import { CorruptPackError, errorFields, NotFoundError } from "../errors.ts";
+import { errorFields } from "../errors.ts";
 import type { LfsPointerTable } from "../git/pack/lfs-pointers.ts";
 import { markTipObjects } from "../git/walk/tip-objects.ts";
 import { WorkSlices } from "../git/work-slices.ts";
@@ -48,7 +48,9 @@ export async function planCopies(
   const found = await readRepositoryPointers(storage, job.uuid);
   if (found === undefined) return undefined;
   const stored = new StoredLfsRights(storage.store, job.uuid);
-  const rights = await readRights(stored, log);
+  const rights = await stored.readWithoutDamage((error) =>
+    log.error("store:damaged", errorFields(error), { DamagedBlobs: 1 }),
+  );
   const nowMs = now();
   const survey = await surveyFiles(found, rights, {
     ...options,
@@ -152,16 +154,4 @@ async function configuredUrlOf(
   if (document.plannedRefs === repository.manifest.refs.sha256) return document.configuredUrl;
   const [objects, refs] = await Promise.all([repository.openObjects(), repository.readRefs()]);
   return asRepositoryDamage(() => readLfsConfigUrl(objects, refs));
-}
-
-async function readRights(stored: StoredLfsRights, log: Logger): Promise<LfsRights> {
-  try {
-    return await stored.read();
-  } catch (error) {
-    const isDamage = [CorruptPackError, RangeError, NotFoundError].some((kind) => error instanceof kind);
-    if (!isDamage) throw error;
-    log.error("store:damaged", errorFields(error), { DamagedBlobs: 1 });
-    await stored.dropDamagedTables();
-    return stored.read();
-  }
 }

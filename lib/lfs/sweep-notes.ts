@@ -8,7 +8,8 @@
  * A copier takes a file out of `unused` before it looks whether the file is there, and waits while it is in `deleting`. A
  * sweep that stops moves what it has not deleted back to `unused`.
  *
- * `forgotten` has what an operator had deleted at once: a copier that has given a right looks there, and then for the bytes.
+ * `forgotten` has what an operator had deleted at once: a copier looks there before it asks the primary, before it gives a right,
+ * and after it.
  */
 import * as z from "zod/mini";
 import { VersionConflictError } from "../errors.ts";
@@ -32,14 +33,14 @@ type Deletion = z.infer<typeof deletionSchema>;
 /** What a killed sweep was deleting is left to others after this time. */
 export const TAKE_OVER_MS = 60 * 60 * 1000;
 
-/** Losing it costs one more day. */
+/** Losing it costs one more day, and a copier that runs meanwhile may copy a forgotten file once more. */
 const FORM: DocumentForm<SweepNotes> = { schema: notesSchema, whenDamaged: "absent" };
 
 export function sweepNotes(store: BlobStore): StoredDocument<SweepNotes> {
   return new StoredDocument(store, "lfs-sweep.json", FORM);
 }
 
-/** Longer than any copier takes from a look for the bytes to the record. */
+/** Longer than any copier takes from its question to the record. */
 const FORGOTTEN_MS = 2 * 24 * 60 * 60 * 1000;
 
 /** To be done before the first right is removed. */
@@ -56,9 +57,12 @@ export async function noteForgotten(store: BlobStore, oid: string): Promise<void
   });
 }
 
+/** By oid: since when. */
+export type ForgottenFiles = Readonly<Record<string, string>>;
+
 /** One request. */
-export async function readForgotten(store: BlobStore): Promise<ReadonlySet<string>> {
-  return new Set(Object.keys((await sweepNotes(store).read()).value?.forgotten ?? {}));
+export async function readForgotten(store: BlobStore): Promise<ForgottenFiles> {
+  return (await sweepNotes(store).read()).value?.forgotten ?? {};
 }
 
 /** Whether the sweep that was deleting these files surely does not run any more: it ends after half of the time. */
@@ -68,13 +72,18 @@ export function isAbandoned({ at }: Deletion, nowMs: number): boolean {
 
 /**
  * Keeps files that are about to get a record; one request where none is noted. They are taken from a sweep that was killed.
+ * @returns What was forgotten until now.
  * @throws {VersionConflictError} Some are just being deleted: to be tried again.
  */
-export async function keepFiles(store: BlobStore, oids: readonly string[], nowMs: number): Promise<void> {
+export async function keepFiles(
+  store: BlobStore,
+  oids: readonly string[],
+  nowMs: number,
+): Promise<ForgottenFiles> {
   const notes = sweepNotes(store);
   const known = await notes.readForChange();
-  const { unused = {}, deleting } = known.value ?? {};
-  if (!oids.some((oid) => oid in unused) && deleting === undefined) return;
+  const { unused = {}, deleting, forgotten = {} } = known.value ?? {};
+  if (!oids.some((oid) => oid in unused) && deleting === undefined) return forgotten;
   const kept = new Set(oids);
   await notes.change((current) => {
     if (current === undefined) return undefined;
@@ -86,4 +95,5 @@ export async function keepFiles(store: BlobStore, oids: readonly string[], nowMs
     const { at, oids: doomed } = next.deleting;
     return { ...next, deleting: { at, oids: doomed.filter((oid) => !kept.has(oid)) } };
   }, known);
+  return forgotten;
 }

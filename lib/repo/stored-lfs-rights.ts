@@ -262,16 +262,26 @@ export class StoredLfsRights {
     return value?.removals?.files ?? files;
   }
 
-  /** Leaves out tables that are damaged: the next plan plans what they said anew. */
-  async dropDamagedTables(): Promise<void> {
+  /** As `read`, but leaves out tables that are damaged, for good: the next plan plans what they said anew. */
+  async readWithoutDamage(onDamage: (error: unknown) => void): Promise<LfsRights> {
+    try {
+      return await this.read();
+    } catch (error) {
+      if (!isTableDamage(error)) throw error;
+      onDamage(error);
+      await this.#dropDamagedTables();
+      return this.read();
+    }
+  }
+
+  async #dropDamagedTables(): Promise<void> {
     const { value = NO_RIGHTS } = await this.#document.read();
     const damaged = new Set<string>();
     for (const table of value.tables) {
       try {
         await this.readTable(table);
       } catch (error) {
-        const isDamage = [NotFoundError, CorruptPackError, RangeError].some((kind) => error instanceof kind);
-        if (!isDamage) throw error;
+        if (!isTableDamage(error)) throw error;
         damaged.add(table.id);
       }
     }
@@ -306,6 +316,11 @@ export class StoredLfsRights {
     await this.#store.write(repositoryKeys(this.#uuid).lfsTable(id), bytes);
     return { id, records, bytes: bytes.length };
   }
+}
+
+/** Whether a table that is listed is missing or broken. */
+export function isTableDamage(error: unknown): boolean {
+  return [NotFoundError, CorruptPackError, RangeError].some((kind) => error instanceof kind);
 }
 
 /** At least two. A table that is much larger than all newer ones is left as it is: each record is merged a few times only. */
