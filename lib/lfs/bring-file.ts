@@ -10,7 +10,7 @@ import {
 } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { lfsFileKey } from "../repo/layout.ts";
-import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
+import { LFS_STATE, type LfsRecord, NEVER_SECONDS } from "../repo/lfs-rights-table.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { ByteBudget } from "./byte-budget.ts";
@@ -33,7 +33,7 @@ export interface BringOptions {
   readonly nowSeconds: number;
 }
 
-/** A file that the repository points to, and what is known of it. */
+/** A file that the repository points to, and what is known of it: its size is the stored file's, or else what the pointer says. */
 export interface WantedFile extends LfsObject {
   readonly known: LfsRecord | undefined;
 }
@@ -55,8 +55,6 @@ const DAY_SECONDS = 24 * 60 * 60;
 const MAX_MISSING_DAYS = 30;
 /** What the storage says to a new link of a file that it has lost. */
 const GONE: ReadonlySet<unknown> = new Set([404, 410]);
-/** In place of a time: not until it is asked for. */
-const NEVER_SECONDS = 0xffffffff;
 
 /**
  * What the primary says of one file: its entry, `"left-out"` where its answer has none, or `"no-repository"` where it has no
@@ -76,9 +74,9 @@ export async function bringFile(
   const tries = (wasStored ? 0 : (known?.tries ?? 0)) + 1;
   const laterSeconds = nowSeconds + DAY_SECONDS * Math.min(MAX_MISSING_DAYS, 2 ** (tries - 1));
   const { sizeBytes: pointerBytes } = object;
-  const postponed = (seconds: number): FileOutcome => ({
+  const postponed = (seconds: number, sizeBytes = pointerBytes): FileOutcome => ({
     kind: "postponed",
-    record: { oid, sizeBytes: pointerBytes, state: LFS_STATE.postponed, tries, seconds },
+    record: { oid, sizeBytes, state: LFS_STATE.postponed, tries, seconds },
   });
   if (entry === "no-repository" || (entry !== "left-out" && isMissing(entry)))
     return {
@@ -86,15 +84,16 @@ export async function bringFile(
       record: { oid, sizeBytes: pointerBytes, state: LFS_STATE.missing, tries, seconds: laterSeconds },
       known,
     };
-  const sizeBytes = (entry !== "left-out" && entry.size) || pointerBytes;
+  // What is stored has the bytes of its oid, whatever the primary repeats of a pointer.
+  const sizeBytes = (entry !== "left-out" && !wasStored && entry.size) || pointerBytes;
   if (entry === "left-out" || downloadOf(entry) === undefined || !Number.isSafeInteger(sizeBytes)) {
     // No evidence that it is gone.
     const error = new UpstreamError("the primary offers no download", { retryable: true, oid });
     return wasStored ? { kind: "failed", error } : postponed(laterSeconds);
   }
-  if (sizeBytes > maxFileBytes && !wasStored) return postponed(NEVER_SECONDS);
+  if (sizeBytes > maxFileBytes && !wasStored) return postponed(NEVER_SECONDS, sizeBytes);
   try {
-    const copiedBytes = await copyUnlessStored(object, entry, sizeBytes, options);
+    const copiedBytes = await copyUnlessStored(object, { ...entry, size: sizeBytes }, options);
     options.onProgress?.({ files: copiedBytes === undefined ? 0 : 1, bytes: 0 });
     const storedBytes = copiedBytes ?? sizeBytes;
     const record = { oid, sizeBytes: storedBytes, state: LFS_STATE.stored, tries: 0, seconds: nowSeconds };
@@ -112,10 +111,10 @@ export async function bringFile(
 /** @returns How many bytes were copied; `undefined` if the file was there. */
 function copyUnlessStored(
   object: LfsObject,
-  entry: LfsEntry,
-  sizeBytes: number,
+  entry: LfsEntry & { readonly size: number },
   { storage: { store }, budget, primary, signal, onProgress, staging = DEFAULT_LFS_STAGING }: BringOptions,
 ): Promise<number | undefined> {
+  const sizeBytes = entry.size;
   const maxBytes = Math.max(sizeBytes, object.sizeBytes);
   const isStaged = maxBytes > staging.aboveBytes;
   const heldBytes = Math.max(UPLOAD_BYTES.least, Math.min(UPLOAD_BYTES.max, 2 * sizeBytes));

@@ -10,9 +10,10 @@ import {
   UnfinishedError,
   VersionConflictError,
 } from "../errors.ts";
+import { LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
 import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import { type BringOptions, bringFile, type FileOutcome, isStored } from "./bring-file.ts";
+import { type BringOptions, bringFile, type FileOutcome, isStored, type WantedFile } from "./bring-file.ts";
 import { holdRemovals, isWanted } from "./confirmations.ts";
 import { removeFile } from "./forget-file.ts";
 import type { LfsCopyJob } from "./lfs-job.ts";
@@ -56,7 +57,7 @@ export async function copyFiles(
   const nowMs = now();
   const nowSeconds = Math.floor(nowMs / 1000);
   const wanted = job.objects
-    .map(({ oid }) => ({ oid, sizeBytes: sizes.get(oid) ?? 0, known: known.get(oid) }))
+    .map(({ oid }) => wantedFile(oid, sizes.get(oid) ?? 0, known.get(oid)))
     .filter(({ sizeBytes, known }) => sizeBytes > 0 && isWanted(known, nowSeconds));
   if (wanted.length === 0) return undefined;
   const forgotten = await keepFiles(
@@ -86,6 +87,12 @@ export async function copyFiles(
   assertNotStopped(signal);
   for (const outcome of outcomes) if (outcome.kind === "failed") throw outcome.error;
   return report;
+}
+
+function wantedFile(oid: string, pointerBytes: number, known: LfsRecord | undefined): WantedFile {
+  const isStored = known?.state === LFS_STATE.stored;
+  // Another pointer to the same oid may say another size.
+  return { oid, sizeBytes: pointerBytes > 0 && isStored ? known.sizeBytes : pointerBytes, known };
 }
 
 /** @returns `undefined` where the primary has no files for the repository at all: they may be kept elsewhere. */

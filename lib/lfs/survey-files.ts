@@ -3,7 +3,7 @@
  * what has no pointer any more. Nothing but that is kept in memory of a million files.
  */
 import { eachOid } from "../git/pack/oid-records.ts";
-import { LFS_STATE, type LfsRecord, type RightsTable } from "../repo/lfs-rights-table.ts";
+import { LFS_STATE, type LfsRecord, NEVER_SECONDS, type RightsTable } from "../repo/lfs-rights-table.ts";
 import type { LfsRights } from "../repo/stored-lfs-rights.ts";
 import { isConfirmationDue } from "./confirmations.ts";
 import type { LfsCopyPolicy } from "./lfs-policy.ts";
@@ -38,7 +38,7 @@ interface DueFiles {
 
 export interface SurveyOptions {
   readonly policy: LfsCopyPolicy;
-  /** Pointers to larger files are passed over. */
+  /** Pointers to larger files are passed over. What was too large by an earlier limit is due. */
   readonly maxFileBytes: number;
   readonly nowMs: number;
   /** Whether what is planned already is planned again: its jobs may be lost, or its file was forgotten. */
@@ -69,7 +69,7 @@ export async function surveyFiles(
   const newestFirst = tables.toReversed();
   const all = [...newestFirst, ...known.map(({ pointers }) => pointers)].map(({ records }) => records);
   const fresh = new SurveyedPointers();
-  const due = new DueSurvey(tables, { plannedAt: document.duePlannedAt, nowMs, isAsked });
+  const due = new DueSurvey(tables, { plannedAt: document.duePlannedAt, nowMs, isAsked, maxFileBytes });
   let pointers = 0;
   let pointerBytes = 0;
   let hasUnpointed = false;
@@ -111,10 +111,16 @@ class DueSurvey implements DueFiles {
   readonly #maxFiles: number;
   readonly #nowSeconds: number;
   readonly #isAsked: boolean;
+  readonly #maxFileBytes: number;
 
   constructor(
     tables: readonly RightsTable[],
-    { plannedAt, nowMs, isAsked }: { plannedAt: string | undefined; nowMs: number; isAsked: boolean },
+    {
+      plannedAt,
+      nowMs,
+      isAsked,
+      maxFileBytes,
+    }: { plannedAt: string | undefined; nowMs: number; isAsked: boolean; maxFileBytes: number },
   ) {
     const records = tables.reduce((sum, { records }) => sum + records.count, 0);
     const sinceMs = nowMs - Date.parse(plannedAt ?? "1970-01-01");
@@ -122,6 +128,7 @@ class DueSurvey implements DueFiles {
     this.#maxFiles = this.isSurveyed ? Math.max(MIN_MAX_DUE, Math.ceil(records / PLANS_FOR_ALL)) : 0;
     this.#nowSeconds = nowMs / 1000;
     this.#isAsked = isAsked;
+    this.#maxFileBytes = maxFileBytes;
   }
 
   add(record: LfsRecord): void {
@@ -132,7 +139,10 @@ class DueSurvey implements DueFiles {
     }
     if (this.confirmations.length + this.again.length >= this.#maxFiles) return;
     const isStored = state === LFS_STATE.stored;
-    if (isStored ? !isConfirmationDue(record, this.#nowSeconds) : seconds > this.#nowSeconds) return;
+    const isDue = isStored
+      ? isConfirmationDue(record, this.#nowSeconds)
+      : seconds <= this.#nowSeconds || (seconds === NEVER_SECONDS && sizeBytes <= this.#maxFileBytes);
+    if (!isDue) return;
     (isStored ? this.confirmations : this.again).push({ oid, sizeBytes, state });
   }
 }

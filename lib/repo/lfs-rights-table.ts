@@ -21,11 +21,14 @@ export const LFS_STATE = {
   pending: 4,
 } as const;
 
+/** In place of a time, for a file that is larger than the limit: not before the limit is raised. */
+export const NEVER_SECONDS = 0xffffffff;
+
 type LfsState = (typeof LFS_STATE)[keyof typeof LFS_STATE];
 
 export interface LfsRecord {
   readonly oid: string;
-  /** Of the stored file; of others what the pointer says. */
+  /** Of the stored file; of others what the pointer says, or the primary where that is why it was not copied. */
   readonly sizeBytes: number;
   readonly state: LfsState;
   /** How often it was not to be had; at most 255. */

@@ -47,6 +47,34 @@ async function states(oids: readonly string[]): Promise<Set<number | undefined>>
   return new Set(await Promise.all(oids.map(async (oid) => (await clocked.record(oid))?.state)));
 }
 
+test.each([5, 2000])(
+  "a stored file of 100 bytes that the primary calls %i bytes long is not transferred again",
+  async (size) => {
+    const [oid = ""] = await addFiles(1);
+    nowMs += 8 * DAY_MS;
+    lfs().misbehave({ objectChanges: { [oid]: { size } } });
+    await clocked.run();
+    expect([lfs().batches.length, lfs().transfers.length]).toEqual([1, 0]);
+    expect(await clocked.record(oid)).toMatchObject({
+      ...{ state: LFS_STATE.stored, sizeBytes: 100, seconds: Math.floor(nowMs / 1000) },
+    });
+  },
+);
+
+test("the primary is asked about a stored file with the stored size, whatever a pointer says", async () => {
+  const [oid = ""] = await addFiles(1);
+  await clocked.rights.add([{ oid, sizeBytes: 99, state: LFS_STATE.stored, tries: 0, seconds: 1 }]);
+  const bodies: string[] = [];
+  const recording: typeof fetch = (input, init) => {
+    bodies.push(String(init?.body));
+    return fetch(input, init);
+  };
+  const recorded = copierRig(primary, store, { now: () => nowMs, fetch: recording });
+  await recorded.run();
+  expect(JSON.parse(bodies[0] ?? "")).toMatchObject({ objects: [{ oid, size: 99 }] });
+  await recorded.sync.close();
+});
+
 test("with one batch and no transfer; what it has deleted is not served any more", async () => {
   const [gone = "", ...others] = await addFiles(3);
   nowMs += 6 * DAY_MS;

@@ -233,6 +233,22 @@ describe("what the primary does not give", () => {
   });
 });
 
+test("a file that was too large when a client asked for it is copied by a plan after the limit is raised", async () => {
+  const limited = copierRig(primary, store, { maxFileBytes: 1500 });
+  const oid = await limited.addFile("a.bin", randomBytes(2000));
+  await limited.run();
+  const queue = { send: async (sent: readonly QueueMessage[]) => void limited.messages.push(...sent) };
+  await requestCopies(queue, { workspace: "acme", uuid: RIG_UUID }, [{ oid, sizeBytes: 2000 }]);
+  await limited.runJobs();
+  expect(await limited.record(oid)).toMatchObject({ state: LFS_STATE.postponed, sizeBytes: 2000 });
+  lfs().reset();
+  await limited.run();
+  expect([await limited.storedOids(), lfs().batches]).toEqual([[], []]);
+  await rig.run();
+  expect(await rig.storedOids()).toEqual([oid]);
+  await limited.sync.close();
+});
+
 test("bytes that another repository has brought are not transferred again, but the primary is asked", async () => {
   const oid = await rig.addFile("a.bin", randomBytes(1000));
   await rig.run();
