@@ -61,7 +61,7 @@ export class S3BlobUrls implements BlobUrls {
         headers: {},
         query: { "x-id": "GetObject" },
       } as SignedRequest,
-      { expiresIn: BLOB_URL_LIFETIME_SECONDS },
+      { expiresIn: BLOB_URL_LIFETIME_SECONDS, signingDate: new Date(this.#nowMs()) },
     );
     const query = Object.entries(signed.query ?? {}).map(
       ([name, value]) => `${encode(name)}=${encode(String(value))}`,
@@ -73,9 +73,14 @@ export class S3BlobUrls implements BlobUrls {
     const { client, processAgeSeconds = () => process.uptime() } = this.#options;
     const { expiration, sessionToken } = await client.config.credentials();
     let leftSeconds = Number.POSITIVE_INFINITY;
-    if (expiration !== undefined) leftSeconds = (expiration.getTime() - Date.now()) / 1000;
+    if (expiration !== undefined) leftSeconds = (expiration.getTime() - this.#nowMs()) / 1000;
     else if (sessionToken !== undefined) leftSeconds = UNKNOWN_SESSION_SECONDS - processAgeSeconds();
     return Math.max(0, Math.min(BLOB_URL_LIFETIME_SECONDS, Math.floor(leftSeconds)));
+  }
+
+  /** By S3's clock: the SDK learns from answers how far this machine's is off. */
+  #nowMs(): number {
+    return Date.now() + this.#options.client.config.systemClockOffset;
   }
 
   /** @returns The bucket's URL, with a slash at its end. */

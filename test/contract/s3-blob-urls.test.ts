@@ -67,6 +67,16 @@ test.each([
   expect(made.searchParams.get("X-Amz-SignedHeaders")).toBe("host");
 });
 
+test("it is signed by S3's clock, where the SDK has found this machine's to be off", async () => {
+  const credentials = { accessKeyId: "AKIA", secretAccessKey: "secret" };
+  const client = createS3Client({ region: "eu-central-1", credentials });
+  client.config.systemClockOffset = 2 * 86_400_000;
+  const made = new URL(await new S3BlobUrls({ client, bucket: "a-bucket" }).urlOf(KEY));
+  const day = new Date(Date.now() + 2 * 86_400_000).toISOString().slice(0, 10).replaceAll("-", "");
+  expect(made.searchParams.get("X-Amz-Date")).toMatch(new RegExp(`^${day}T`));
+  expect(made.searchParams.get("X-Amz-Credential")).toContain(`/${day}/`);
+});
+
 test("it ends with the credentials that sign it", async () => {
   const lifetime = async (expiration: Date | undefined) => {
     const credentials = { accessKeyId: "AKIA", secretAccessKey: "secret", ...(expiration && { expiration }) };
