@@ -6,6 +6,7 @@ import {
   LimitExceededError,
   NotFoundError,
   StoppedError,
+  UnfinishedError,
   UpstreamError,
 } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -45,7 +46,8 @@ export type FileOutcome =
       readonly record: LfsRecord;
       readonly known?: LfsRecord | undefined;
     }
-  | { readonly kind: "failed"; readonly error: unknown };
+  /** With a record: the next try stages the file. */
+  | { readonly kind: "failed"; readonly error: unknown; readonly record?: LfsRecord };
 
 /** An upload holds some parts of a large file, and little of a small one. */
 const UPLOAD_BYTES = { max: 40 * 2 ** 20, least: 256 * 1024 } as const;
@@ -92,8 +94,14 @@ export async function bringFile(
     return wasStored ? { kind: "failed", error } : postponed(laterSeconds);
   }
   if (sizeBytes > maxFileBytes && !wasStored) return postponed(NEVER_SECONDS, sizeBytes);
+  let arrivedBytes = 0;
+  const onProgress: BringOptions["onProgress"] = (progress) => {
+    arrivedBytes += progress.bytes;
+    options.onProgress?.(progress);
+  };
   try {
-    const copiedBytes = await copyUnlessStored(object, { ...entry, size: sizeBytes }, options);
+    const sized = { ...entry, size: sizeBytes };
+    const copiedBytes = await copyUnlessStored(object, sized, { ...options, onProgress });
     options.onProgress?.({ files: copiedBytes === undefined ? 0 : 1, bytes: 0 });
     const storedBytes = copiedBytes ?? sizeBytes;
     const record = { oid, sizeBytes: storedBytes, state: LFS_STATE.stored, tries: 0, seconds: nowSeconds };
@@ -104,19 +112,25 @@ export async function bringFile(
     const isWrong = error instanceof UpstreamError && error.context["digest"] !== undefined;
     const isGone = error instanceof UpstreamError && GONE.has(error.context["status"]);
     if (isWrong || isGone || error instanceof LimitExceededError) return postponed(laterSeconds);
-    return { kind: "failed", error };
+    const isLost = error instanceof StoppedError && !(error instanceof UnfinishedError) && arrivedBytes > 0;
+    if (!isLost || wasStored) return { kind: "failed", error };
+    const seconds = nowSeconds + DAY_SECONDS;
+    const record = { oid, sizeBytes: pointerBytes, state: LFS_STATE.pending, tries, seconds };
+    return { kind: "failed", error, record };
   }
 }
 
 /** @returns How many bytes were copied; `undefined` if the file was there. */
 function copyUnlessStored(
-  object: LfsObject,
+  object: WantedFile,
   entry: LfsEntry & { readonly size: number },
   { storage: { store }, budget, primary, signal, onProgress, staging = DEFAULT_LFS_STAGING }: BringOptions,
 ): Promise<number | undefined> {
   const sizeBytes = entry.size;
   const maxBytes = Math.max(sizeBytes, object.sizeBytes);
-  const isStaged = maxBytes > staging.aboveBytes;
+  // An earlier try was stopped before its end: this one keeps what arrives.
+  const wasStopped = object.known?.state === LFS_STATE.pending && object.known.tries > 0;
+  const isStaged = wasStopped || maxBytes > staging.aboveBytes;
   const heldBytes = Math.max(UPLOAD_BYTES.least, Math.min(UPLOAD_BYTES.max, 2 * sizeBytes));
   return budget.run(heldBytes, async () => {
     assertNotStopped(signal);
@@ -128,7 +142,9 @@ function copyUnlessStored(
     const onBytes = (bytes: number) => onProgress?.({ files: 0, bytes });
     const copying = { store, primary, signal, onBytes };
     if (!isStaged) return copyLfsFile(entry, maxBytes, copying);
-    return copyStagedLfsFile({ entry, sizeBytes, maxBytes, staging }, copying);
+    const { shortSeconds } = staging;
+    const applied = { ...staging, shortSeconds: wasStopped ? 0 : shortSeconds };
+    return copyStagedLfsFile({ entry, sizeBytes, maxBytes, staging: applied }, copying);
   });
 }
 

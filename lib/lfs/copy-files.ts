@@ -75,13 +75,14 @@ export async function copyFiles(
   const isAnswered = entries !== undefined;
   const held = await holdRemovals(brought, { rights, isAnswered, nowMs });
   const allowed = await dropForgotten(held, forgotten, storage.store);
-  await rights.add(allowed.flatMap((outcome) => ("record" in outcome ? [outcome.record] : [])));
+  await rights.add(allowed.flatMap(({ record = [] }) => record));
   const outcomes = await dropForgotten(allowed, forgotten, storage.store, rights);
   const report = reportOf(outcomes);
   if (report.held > 0) log.warn("lfs:removals-held", { uuid: job.uuid, files: report.held });
   log.info("lfs:copied", { repo: `${job.workspace}/${job.uuid}`, ...report });
   const hasProgressed = (outcome: FileOutcome) =>
-    outcome.kind === "stored" || (outcome.kind === "failed" && outcome.error instanceof UnfinishedError);
+    outcome.kind === "stored" ||
+    (outcome.kind === "failed" && (outcome.error instanceof UnfinishedError || outcome.record !== undefined));
   if (signal.aborted && outcomes.some(hasProgressed))
     throw new UnfinishedError("stopped before all LFS files were copied", { cause: signal.reason });
   assertNotStopped(signal);

@@ -5,7 +5,13 @@
 import { assertNotStopped, UnfinishedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { heldRepositories } from "../mirror/workspace-index.ts";
-import { LFS_FILE_FOLDER, LFS_PART_FOLDER, lfsFileKey } from "../repo/layout.ts";
+import {
+  LFS_FILE_FOLDER,
+  LFS_PART_FOLDER,
+  lfsFileKey,
+  type RepositoryUuid,
+  repositoryKeys,
+} from "../repo/layout.ts";
 import { LFS_STATE } from "../repo/lfs-rights-table.ts";
 import { StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -60,7 +66,7 @@ export async function sweepFiles(options: SweepOptions): Promise<SweepReport | u
   if (!(await isSweepDue(store, nowMs))) return undefined;
   const notes = sweepNotes(store);
   const before = (await notes.readForChange()).value;
-  const used = await usedFiles(options);
+  const used = await usedFiles(options, nowMs);
   const found = await findUnused(used, before, nowMs, options);
   const oids = await noteFound(found, before, nowMs, options);
   const deletedFiles = await deleteFiles(oids, found.unused, nowMs, options);
@@ -71,19 +77,32 @@ export async function sweepFiles(options: SweepOptions): Promise<SweepReport | u
   return report;
 }
 
-/** 12 bytes of each oid: two that begin alike are kept, should one of them be used. */
-async function usedFiles({ store, signal }: SweepOptions): Promise<ReadonlySet<string>> {
+/** Removes tables that are not listed on the way. 12 bytes of each oid: two that begin alike are kept, should one of them be used. */
+async function usedFiles({ store, signal }: SweepOptions, nowMs: number): Promise<ReadonlySet<string>> {
   const used = new Set<string>();
   for await (const uuid of heldRepositories(store)) {
     assertNotStopped(signal);
     const rights = new StoredLfsRights(store, uuid);
     const { damage } = await rights.readDocument();
     if (damage !== undefined) throw damage;
-    await (await rights.read()).each(({ oid, state }) => {
+    const old = await oldTables(store, uuid, nowMs);
+    // After the list: what was added since is listed by now, and is younger.
+    const current = await rights.read();
+    const listed = new Set(current.document.tables.map(({ id }) => repositoryKeys(uuid).lfsTable(id)));
+    for (const key of old) if (!listed.has(key)) await store.delete(key);
+    await current.each(({ oid, state }) => {
       if (state === LFS_STATE.stored) used.add(shortened(oid));
     });
   }
   return used;
+}
+
+/** Keys of a repository's tables that a writer has had a day to list. One that was killed left its table without. */
+async function oldTables(store: BlobStore, uuid: RepositoryUuid, nowMs: number): Promise<readonly string[]> {
+  const old: string[] = [];
+  for await (const { key, modifiedAtMs } of store.list(repositoryKeys(uuid).lfsTableFolder))
+    if (nowMs - modifiedAtMs > DAY_MS) old.push(key);
+  return old;
 }
 
 function shortened(oid: string): string {

@@ -31,7 +31,7 @@ export interface LfsRecord {
   /** Of the stored file; of others what the pointer says, or the primary where that is why it was not copied. */
   readonly sizeBytes: number;
   readonly state: LfsState;
-  /** How often it was not to be had; at most 255. */
+  /** How often it was not to be had; of a pending one, how often a copy was stopped and began anew. At most 255. */
   readonly tries: number;
   readonly seconds: number;
 }

@@ -117,11 +117,9 @@ async function runFor(milliseconds: number): Promise<boolean> {
 }
 
 /** The job alone, as after a plan. */
-async function queueCopy(): Promise<void> {
+async function queueCopy(oid = OID, sizeBytes = CONTENT.length): Promise<void> {
   const queue = { send: async (messages: readonly QueueMessage[]) => void rig.messages.push(...messages) };
-  await requestCopies(queue, { workspace: "acme", uuid: RIG_UUID }, [
-    { oid: OID, sizeBytes: CONTENT.length },
-  ]);
+  await requestCopies(queue, { workspace: "acme", uuid: RIG_UUID }, [{ oid, sizeBytes }]);
 }
 
 test("a file that takes longer than a run has is brought by several, each of which continues", async () => {
@@ -138,6 +136,19 @@ test("a file that takes longer than a run has is brought by several, each of whi
   const starts = lfs().transfers.map(({ range }) => Number(/\d+/.exec(range ?? "0")?.[0]));
   expect(starts).toEqual(starts.toSorted((a, b) => a - b));
   expect(starts.at(-1)).toBeGreaterThan(STAGING.partBytes);
+});
+
+test("a smaller file that a run could not finish is staged by the next ones, which continue", async () => {
+  const oid = await rig.addFile("slow.bin", CONTENT.subarray(0, 90_000));
+  await rig.sync.sync();
+  await queueCopy(oid, 90_000);
+  lfs().misbehave({ bytesPerSecond: 30_000 });
+  let runs = 1;
+  while (!(await runFor(1_500))) expect(runs++).toBeLessThan(40);
+  expect(runs).toBeGreaterThan(1);
+  expect((await rig.record(oid))?.state).toBe(LFS_STATE.stored);
+  expect([await rig.storedOids(), await keysOf(store, "lfs-parts/")]).toEqual([[oid], []]);
+  expect(lfs().transfers.some(({ range }) => /^bytes=[1-9]/.test(range ?? ""))).toBe(true);
 });
 
 test("links that expire half-way are asked for anew", async () => {
