@@ -178,6 +178,7 @@ test("status, verify and lfs forget", async () => {
     oid,
     wasStored: false,
     repositories: [],
+    damaged: [],
   });
   expect((await forget("abc", ...storeArguments)).exitCode).toBe(2);
 
