@@ -12,9 +12,12 @@ import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { answer } from "./answer.ts";
 import { type ClientAddress, clientAddressFrom } from "./client-address.ts";
+import { ConnectionTracker } from "./connections.ts";
 import { textResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
 import { PacedStarts } from "./paced-starts.ts";
+import { PipelinedRequests } from "./pipelined-requests.ts";
+import { TlsHandshakes } from "./tls-handshakes.ts";
 
 export interface NodeServerOptions {
   readonly log: Logger;
@@ -66,6 +69,7 @@ const LIMITS = {
   /** API Gateway takes about as much. What is no repository's name is refused later, as one that is not there. */
   maxTargetBytes: 12_288,
   headersTimeoutMs: 20_000,
+  handshakeTimeoutMs: 10_000,
   /** For the whole request. git sends at most some MiB; a slow uplink may need minutes. */
   requestTimeoutMs: 300_000,
   /** git keeps a connection between its two or three requests only. */
@@ -80,8 +84,7 @@ const SERVER_OPTIONS = {
   keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
 } as const;
 
-const TLS_OPTIONS = { handshakeTimeout: LIMITS.headersTimeoutMs, ALPNProtocols: ["http/1.1"] };
-const MAX_HANDSHAKES = 500;
+const TLS_OPTIONS = { handshakeTimeout: LIMITS.handshakeTimeoutMs, ALPNProtocols: ["http/1.1"] };
 
 /** @throws What node:tls throws for a certificate or a key that it cannot use; what node:net throws when the address cannot be bound, EADDRINUSE first of all. */
 export async function startNodeServer(handler: HttpHandler, options: NodeServerOptions): Promise<NodeServer> {
@@ -105,9 +108,12 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
   const { tls } = options;
   const secure = tls && createTlsServer({ ...SERVER_OPTIONS, ...TLS_OPTIONS, ...tls }, take);
   const server = secure ?? createServer(SERVER_OPTIONS, take);
-  // Before its handshake a connection cannot be answered: those that are too many then are dropped without a word.
-  if (secure !== undefined) secure.maxConnections = maxConnections + MAX_HANDSHAKES;
-  server.on(secure ? "secureConnection" : "connection", (socket: Socket) => connections.opened(socket));
+  const handshakes = new TlsHandshakes();
+  secure?.on("connection", (socket: Socket) => handshakes.begun(socket));
+  server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
+    if (secure !== undefined) handshakes.done(socket);
+    connections.opened(socket);
+  });
   server.timeout = options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS;
   const port = await listen(server, host, options.port ?? 0);
   return {
@@ -220,99 +226,4 @@ function close(server: Server, connections: ConnectionTracker, graceMs: number):
     });
     connections.close();
   });
-}
-
-/** No git client pipelines. One that does is served, but a connection with more requests waiting is cut. */
-const MAX_PIPELINED = 4;
-
-/** Starts a connection's next request when the answer before it has been sent: node:http starts each that it has read. */
-class PipelinedRequests {
-  /** Of the connections with a request under way: those that wait. */
-  readonly #waiting = new WeakMap<Socket, (() => void)[]>();
-
-  start(socket: Socket, outgoing: ServerResponse, serveRequest: () => void): void {
-    outgoing.once("close", () => this.#startNext(socket));
-    const waiting = this.#waiting.get(socket);
-    if (waiting === undefined) {
-      this.#waiting.set(socket, []);
-      serveRequest();
-    } else if (waiting.length < MAX_PIPELINED) waiting.push(serveRequest);
-    else socket.destroy();
-  }
-
-  #startNext(socket: Socket): void {
-    // What waits on a connection that ends is never answered.
-    const serveNext =
-      socket.destroyed || socket.writableEnded ? undefined : this.#waiting.get(socket)?.shift();
-    if (serveNext === undefined) this.#waiting.delete(socket);
-    else serveNext();
-  }
-}
-
-const TOO_MANY_CONNECTIONS =
-  "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 10\r\nconnection: close\r\n\r\n" +
-  "too many connections, try again in 10 s\n";
-
-/**
- * Knows which connections serve a request, so that `close` waits for those only. node:http's `closeIdleConnections` leaves out
- * connections on which no request has come yet. It also limits them, where node's `maxConnections` drops new ones without a word,
- * also while others are idle.
- */
-class ConnectionTracker {
-  readonly #maxCount: number;
-  readonly #isTrusted: (address: string) => boolean;
-  /** Oldest first. */
-  readonly #idle = new Set<Socket>();
-  readonly #countOf = new Map<string, number>();
-  #count = 0;
-  #isClosing = false;
-
-  constructor(maxCount: number, isTrusted: (address: string) => boolean) {
-    this.#maxCount = maxCount;
-    this.#isTrusted = isTrusted;
-  }
-
-  opened(socket: Socket): void {
-    const { remoteAddress: address = "" } = socket;
-    const ofAddress = (this.#countOf.get(address) ?? 0) + 1;
-    const isTooMany = ofAddress > this.#maxCount / 2 && !this.#isTrusted(address);
-    if (isTooMany || (this.#count >= this.#maxCount && !this.#endOldestIdle())) {
-      socket.on("error", () => socket.destroy());
-      socket.end(TOO_MANY_CONNECTIONS, () => socket.destroy());
-      return;
-    }
-    this.#count += 1;
-    this.#countOf.set(address, ofAddress);
-    this.#idle.add(socket);
-    socket.once("close", () => {
-      this.#count -= 1;
-      this.#idle.delete(socket);
-      const left = (this.#countOf.get(address) ?? 0) - 1;
-      if (left > 0) this.#countOf.set(address, left);
-      else this.#countOf.delete(address);
-    });
-  }
-
-  requestStarted(socket: Socket): void {
-    this.#idle.delete(socket);
-  }
-
-  requestEnded(socket: Socket): void {
-    if (socket.destroyed) return;
-    if (this.#isClosing) socket.destroySoon();
-    else this.#idle.add(socket);
-  }
-
-  /** Ends the idle connections now, and each other one after its request. */
-  close(): void {
-    this.#isClosing = true;
-    for (const socket of this.#idle) socket.destroy();
-  }
-
-  #endOldestIdle(): boolean {
-    const [socket] = this.#idle;
-    socket?.destroy();
-    if (socket !== undefined) this.#idle.delete(socket);
-    return socket !== undefined;
-  }
 }

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { request } from "node:https";
+import { connect } from "node:net";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -111,6 +112,27 @@ describe.skipIf(!hasOpenssl)("with a certificate", () => {
     } finally {
       stop.abort();
       await renewing;
+      await server.close();
+    }
+  });
+
+  test("connections of one address that never finish their handshakes end each other, not another's", async () => {
+    const tls = await identityOf(first);
+    const server = await startNodeServer(async () => textResponse(200, "here"), {
+      ...{ log: SILENT_LOGGER, tls, maxConnections: 20 },
+    });
+    let endedCount = 0;
+    const silent = Array.from({ length: 600 }, () => connect({ port: server.port, host: "127.0.0.1" }));
+    for (const socket of silent) {
+      socket.on("error", () => undefined);
+      socket.on("close", () => (endedCount += 1));
+      socket.resume();
+    }
+    try {
+      await expect.poll(() => endedCount, { timeout: 30_000 }).toBe(100);
+      expect((await askTls(server.url)).text).toBe("here\n");
+    } finally {
+      for (const socket of silent) socket.destroy();
       await server.close();
     }
   });
