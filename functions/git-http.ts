@@ -60,7 +60,7 @@ const syncs = {
 // A request of API Gateway holds 4.5 MB at most.
 const push = { kind: config.push === "relay" ? "redirect" : config.push, gitUrl: config.gitUrl } as const;
 const lfs = lfsHttp({
-  rights: new KnownRights(store, log, MEMORY.lfsRights),
+  rights: new KnownRights(storage, log, MEMORY.lfsRights),
   urls,
   ...(config.lfs !== "none" && {
     copies: new CopyRequests((repository, files) => requestCopies(lfsQueue, repository, files)),

@@ -68,7 +68,7 @@ export async function serveMirror(
   const onDemand = new SyncOnDemand({ ...syncs, ...(announcedAtMs && { announcedAtMs }) });
   const access = await accessOf(store, options);
   const lfs = lfsHttp({
-    rights: new KnownRights(store, log, MEMORY.lfsRights),
+    rights: new KnownRights(storage, log, MEMORY.lfsRights),
     urls,
     ...(settings.lfs !== "none" && { copies: new CopyRequests(options.queueCopies) }),
     ...{ fetch: ask, push, log, agent: AGENT },

@@ -11,7 +11,6 @@ import { serverUrlOf } from "../http/server-url.ts";
 import type { Logger } from "../log.ts";
 import { lfsFileKey, type RepositoryUuid } from "../repo/layout.ts";
 import { isConfirmed, LFS_STATE, type LfsRecord } from "../repo/lfs-rights-table.ts";
-import type { LfsRights } from "../repo/stored-lfs-rights.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { AskedObject, LfsBatch } from "./batch-request.ts";
 import type { CopyRequests } from "./copy-requests.ts";
@@ -63,9 +62,12 @@ export async function answerDownload(
   const nowSeconds = nowMs() / 1000;
   const rights =
     uuid === undefined || copies === undefined || valid.length === 0
-      ? new NoRights()
-      : await options.rights.read(uuid);
-  const known = valid.flatMap(({ oid }) => rights.find(oid) ?? []);
+      ? new Map<string, LfsRecord>()
+      : await options.rights.find(
+          uuid,
+          valid.map(({ oid }) => oid),
+        );
+  const known = [...rights.values()];
   const confirmed = known.filter((record) => isConfirmed(record, nowSeconds));
   const stored = await linkedEntries(confirmed, request, options);
   const asked = valid.filter(({ oid }) => !stored.has(oid));
@@ -80,9 +82,11 @@ export async function answerDownload(
     return lfsError(429, `Bitbucket limits the rate of your credential; try again in ${limitedSeconds} s`, {
       "retry-after": String(limitedSeconds),
     });
-  const wanted = [...entries.values()].filter(
-    ({ oid, actions }) => actions?.download != null && mayBeCopied(rights, oid, nowSeconds),
-  );
+  const wanted = asked.flatMap(({ oid, sizeBytes }) => {
+    const { actions, size } = entries.get(oid) ?? {};
+    const isWanted = actions?.download != null && mayBeCopied(rights.get(oid), nowSeconds);
+    return isWanted ? [{ oid, sizeBytes: size || sizeBytes }] : [];
+  });
   // Before the answer: a function is stopped after it. The copy does not depend on the caller.
   if (uuid !== undefined)
     await copies
@@ -111,12 +115,6 @@ const INVALID_OBJECT = {
 /** Unnamed, as git-lfs stops where a server names a hash that it does not know. */
 const OTHER_HASH = { code: 409, message: "this server knows files by their SHA-256 only" };
 
-class NoRights implements Pick<LfsRights, "find"> {
-  find(): undefined {
-    return undefined;
-  }
-}
-
 function isValid(object: AskedObject): object is ValidObject {
   return object.sizeBytes !== undefined;
 }
@@ -144,8 +142,7 @@ async function linkedEntries(
 }
 
 /** Where a copy failed, or the file is too large, the plan of a sync decides when to try again. */
-function mayBeCopied(rights: Pick<LfsRights, "find">, oid: string, nowSeconds: number): boolean {
-  const record = rights.find(oid);
+function mayBeCopied(record: LfsRecord | undefined, nowSeconds: number): boolean {
   // The primary has the missing file now. Copying a stored file confirms it again.
   return record === undefined || record.state === LFS_STATE.missing || record.seconds <= nowSeconds;
 }

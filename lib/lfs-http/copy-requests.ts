@@ -1,6 +1,5 @@
 /** Enqueues copies of the files that callers asked for, each at most once in five minutes. */
 import { boundedCache } from "../auth/bounded-cache.ts";
-import type { LfsEntry } from "../bitbucket/lfs-batch.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 
 interface RepositoryPlace {
@@ -31,11 +30,9 @@ export class CopyRequests {
   }
 
   /** @throws {QueueError} They may be requested again. */
-  async request(place: RepositoryPlace, entries: readonly LfsEntry[]): Promise<void> {
-    const keyOf = ({ oid }: { readonly oid: string }): string => `${place.uuid} ${oid}`;
-    const files = entries.flatMap((entry) =>
-      entry.size && !this.#requested.has(keyOf(entry)) ? [{ oid: entry.oid, sizeBytes: entry.size }] : [],
-    );
+  async request(place: RepositoryPlace, asked: readonly FileToCopy[]): Promise<void> {
+    const keyOf = ({ oid }: FileToCopy): string => `${place.uuid} ${oid}`;
+    const files = asked.filter((file) => file.sizeBytes > 0 && !this.#requested.has(keyOf(file)));
     if (files.length === 0) return;
     for (const file of files) this.#requested.set(keyOf(file), { isRequested: true });
     try {

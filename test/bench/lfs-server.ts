@@ -32,7 +32,7 @@ export async function startLfsServer(store: BlobStore, urls?: BlobUrls): Promise
         : { kind: "allowed" },
     find: (...request) => catalog.find(...request),
     lfs: lfsHttp({
-      rights: new KnownRights(store, log),
+      rights: new KnownRights({ store, blocks: new BlockCache(store) }, log),
       urls: urls ?? signed,
       copies: new CopyRequests(async () => undefined),
       fetch,

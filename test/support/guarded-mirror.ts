@@ -203,7 +203,7 @@ export async function startGuardedMirror(options: GuardedMirrorOptions = {}): Pr
       now: () => clock.nowMs,
     });
     const lfs = lfsHttp({
-      rights: new KnownRights(store, log),
+      rights: new KnownRights({ store, blocks: new BlockCache(store) }, log),
       urls,
       copies: new CopyRequests(async () => undefined),
       fetch,

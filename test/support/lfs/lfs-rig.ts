@@ -52,6 +52,7 @@ export interface LfsRig {
     readonly push?: "redirect" | "refuse";
     readonly queue?: QueueCopies | "none";
     readonly urls?: BlobUrls;
+    readonly maxTableBytes?: number;
   }): void;
   ask(target: string, parts?: RequestParts): Promise<Answered>;
   /** A batch of downloads, sizes as given. */
@@ -77,12 +78,12 @@ export async function startLfsRig(store = new CountingBlobStore(new MemoryBlobSt
   const copier = copierRig(primary, store);
   const queued: string[][] = [];
   let handler: HttpHandler;
-  const restart: LfsRig["restart"] = ({ push = "redirect", queue, urls } = {}) => {
+  const restart: LfsRig["restart"] = ({ push = "redirect", queue, urls, maxTableBytes } = {}) => {
     const catalog = new RepositoryCatalog(copier.sync.storage);
     const policy = { kind: push, gitUrl: primary.fake.gitUrl };
     const record: QueueCopies = async (_, files) => void queued.push(files.map(({ oid }) => oid));
     const lfs = lfsHttp({
-      rights: new KnownRights(store, SILENT_LOGGER),
+      rights: new KnownRights(copier.sync.storage, SILENT_LOGGER, maxTableBytes),
       urls: urls ?? new SignedBlobUrls({ serverUrl: () => "http://127.0.0.1:1" }),
       ...(queue !== "none" && { copies: new CopyRequests(queue ?? record) }),
       fetch,

@@ -129,6 +129,14 @@ describe("a file that is not here", () => {
     expect(rig.queued).toEqual([[atPrimary]]);
   });
 
+  test("is copied once it was asked for, also where the primary does not say its size", async () => {
+    rig.restart();
+    rig.queued.length = 0;
+    lfs().misbehave({ objectChanges: { [atPrimary]: { size: null } } });
+    await rig.download([{ oid: atPrimary, size: 500 }]);
+    expect(rig.queued).toEqual([[atPrimary]]);
+  });
+
   test("is that whatever size its pointer says", async () => {
     const { json } = await rig.download([{ oid: atPrimary, size: 1 }]);
     expect(json.objects).toMatchObject([{ oid: atPrimary, size: 500, actions: { download: {} } }]);

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { encodeRightsTable, LFS_STATE, type LfsRecord } from "../../../lib/repo/lfs-rights-table.ts";
-import { StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
+import { NO_RIGHTS, StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
 import { type LfsRig, startLfsRig } from "../../support/lfs/lfs-rig.ts";
 import { keysOf, RIG_UUID } from "../../support/sync-rig.ts";
 
@@ -79,6 +79,32 @@ test("of 200,000 files: no more rounds, in parts of 8 MB", async () => {
     requests: FOUND.cold.requests + 1 + parts,
   });
   expect(await cost(records)).toEqual({ rounds: FOUND.warm.rounds + 1, requests: FOUND.warm.requests + 1 });
+});
+
+test("of a table that is larger than the cache: the blocks that have the oids, then one request", async () => {
+  const records = recordsOf(50_000, "large");
+  await rewriteWith(records);
+  const maxTableBytes = 1024 * 1024;
+  rig.restart({ maxTableBytes });
+  const { tables } = (await new StoredLfsRights(rig.store, RIG_UUID).readDocument()).value ?? NO_RIGHTS;
+  const blocks = Math.ceil((tables[0]?.bytes ?? 0) / (256 * 1024));
+  expect(tables[0]?.bytes).toBeGreaterThan(2 * maxTableBytes);
+  const cold = await cost(records);
+  expect(cold.requests).toBeLessThanOrEqual(FOUND.cold.requests + 1 + blocks);
+  expect(await cost(records)).toEqual({ rounds: FOUND.warm.rounds + 1, requests: FOUND.warm.requests + 1 });
+});
+
+test("where a table is damaged, what newer ones say counts, and nothing of what older ones say", async () => {
+  const [old, damaged, young] = [recordsOf(100, "old"), recordsOf(100, "middle"), recordsOf(100, "young")];
+  await rewriteWith(old);
+  const rights = new StoredLfsRights(rig.store, RIG_UUID);
+  await rights.add(damaged);
+  const [, { id = "" } = {}] = (await rights.readDocument()).value?.tables ?? [];
+  await rights.add(young);
+  await rig.store.write(repositoryKeys(RIG_UUID).lfsTable(id), new Uint8Array(100));
+  expect((await cost(young)).requests).toBeGreaterThan(0);
+  const { json } = await rig.download(old.map(({ oid, sizeBytes }) => ({ oid, size: sizeBytes })));
+  expect(new Set(json.objects?.map(({ error }) => error?.code))).toEqual(new Set([404]));
 });
 
 test("a table that is damaged, or gone, costs the links and no more", async () => {
