@@ -75,7 +75,8 @@ export async function planCopies(
     unsearchedPacks: unknownPacks.length,
   });
   // A right ends with the last pointer. Where a pack has no sidecar, that is unknown.
-  if (unknownPacks.length === 0 && survey.hasUnpointed) await stored.rewrite(isPointed(found));
+  if (unknownPacks.length === 0 && survey.hasUnpointed)
+    await dropUnpointed(stored, rights, () => readRepositoryPointers(storage, job.uuid));
   if (unknownPacks.length > 0) await requestFind(queue, job, unknownPacks.at(-1)?.pack.id ?? "");
   const planned = [...fresh, ...due.again, ...due.confirmations];
   const plannedBytes = planned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -105,6 +106,18 @@ async function plan(
     pending.map(({ oid, sizeBytes }) => ({ oid, sizeBytes, state: LFS_STATE.pending, tries: 0, seconds })),
   );
   await requestCopies(queue, job, files, `-${job.queuedAt}`);
+}
+
+/** Of the rights that were read, those that have no pointer now: a push may have come since, and its files may be known already. */
+async function dropUnpointed(
+  stored: StoredLfsRights,
+  rights: LfsRights,
+  readPointers: () => Promise<RepositoryPointers | undefined>,
+): Promise<void> {
+  const current = await readPointers();
+  if (current === undefined || current.packs.some(({ pointers }) => pointers === undefined)) return;
+  const isPointedNow = isPointed(current);
+  await stored.rewrite((record) => isPointedNow(record) || rights.find(record.oid) === undefined);
 }
 
 /** @returns Whether a pack has a pointer to it. */

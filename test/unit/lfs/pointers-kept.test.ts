@@ -1,21 +1,28 @@
 /** The pointers of a repository are known after each sync, and after a compaction, which reads no blob for it. */
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { requestPlan } from "../../../lib/lfs/lfs-job.ts";
 import { readRepositoryPointers } from "../../../lib/lfs/repository-pointers.ts";
+import type { QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { compactRepository } from "../../../lib/repo/compaction/compact-repository.ts";
+import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { LFS_STATE } from "../../../lib/repo/lfs-rights-table.ts";
 import { EAGER } from "../../support/compaction-policies.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../../support/primary.ts";
+import type { BlobFaults } from "../../support/store/blob-faults.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID } from "../../support/sync-rig.ts";
 
 let primary: Primary;
 let rig: CopierRig;
+let faults: { -readonly [Key in keyof BlobFaults]: BlobFaults[Key] };
+const queue = { send: async (messages: readonly QueueMessage[]) => void rig.messages.push(...messages) };
 
 beforeEach(async () => {
   primary = await startPrimary({ make: makeEmptyRepository });
-  rig = copierRig(primary, new MemoryBlobStore());
+  faults = {};
+  rig = copierRig(primary, new MemoryBlobStore({ faults }));
 });
 
 afterEach(async () => {
@@ -71,4 +78,26 @@ test("what no ref reaches any more is not pointed to after a compaction, and giv
   await rig.run();
   expect(await pointers()).toHaveLength(1);
   expect(await rig.record(lost)).toBeUndefined();
+});
+
+test("a push while a plan runs keeps the rights to its files, and those without a pointer end", async () => {
+  const record = (oid: string) => ({ oid, sizeBytes: 1, state: LFS_STATE.stored, tries: 0, seconds: 1 });
+  await rig.addFile("a.bin", randomBytes(100));
+  await rig.run();
+  const unpointed = "ab".repeat(32);
+  await rig.rights.add([record(unpointed)]);
+  let pushed = "";
+  // The notes of the plan, which has read the pointers before.
+  faults.before = async ({ kind, key }) => {
+    if (kind !== "write" || key !== repositoryKeys(RIG_UUID).lfsRights || pushed !== "") return undefined;
+    pushed = "begun";
+    pushed = await rig.addFile("b.bin", randomBytes(101));
+    await rig.sync.sync();
+    await rig.rights.add([record(pushed)]);
+    return undefined;
+  };
+  await requestPlan(queue, { workspace: "acme", uuid: RIG_UUID }, "again");
+  await rig.runJobs();
+  expect(await rig.record(unpointed)).toBeUndefined();
+  expect((await rig.record(pushed))?.state).toBe(LFS_STATE.stored);
 });
