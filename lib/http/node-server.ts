@@ -96,6 +96,7 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
   const serving = { handler, log: options.log, clientAddress: clientAddressFrom(trustedProxies) };
   const take = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     const { socket } = incoming;
+    if (pipelined.isCut(socket)) return;
     limitRequestTime(incoming, options);
     outgoing.once("close", () => connections.requestEnded(socket));
     pipelined.start(socket, outgoing, () => {

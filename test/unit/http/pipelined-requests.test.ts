@@ -1,0 +1,65 @@
+import { EventEmitter } from "node:events";
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { expect, test } from "vitest";
+import { PipelinedRequests } from "../../../lib/http/pipelined-requests.ts";
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+function connection(pipelined: PipelinedRequests) {
+  const calls: string[] = [];
+  const fake = Object.assign(new EventEmitter(), {
+    destroyed: false,
+    pause: () => calls.push("pause"),
+    resume: () => calls.push("resume"),
+    destroy: () => {
+      calls.push("destroy");
+      fake.destroyed = true;
+      fake.emit("close");
+    },
+  });
+  const socket = fake as unknown as Socket;
+  const send = (name: string) => {
+    const outgoing = new EventEmitter();
+    pipelined.start(socket, outgoing as ServerResponse, () => calls.push(name));
+    return () => outgoing.emit("close");
+  };
+  return { socket, calls, send };
+}
+
+test("a connection is not read while requests wait on it", () => {
+  const { calls, send } = connection(new PipelinedRequests());
+  const ends = ["first", "second", "third"].map(send);
+  expect(calls).toEqual(["first", "pause", "pause"]);
+  ends[0]?.();
+  expect(calls.slice(3)).toEqual(["second"]);
+  ends[1]?.();
+  expect(calls.slice(4)).toEqual(["resume", "third"]);
+  ends[2]?.();
+  send("fourth");
+  expect(calls.slice(6)).toEqual(["fourth"]);
+});
+
+test("connections with too many requests are cut one in each turn of the event loop, and nothing more starts on them", async () => {
+  const pipelined = new PipelinedRequests();
+  const all = Array.from({ length: 4 }, () => connection(pipelined));
+  const stackTraceLimit = Error.stackTraceLimit;
+  const limits: number[] = [];
+  const ends = all.map(({ socket, send }) => {
+    socket.on("close", () => limits.push(Error.stackTraceLimit));
+    return Array.from({ length: 6 }, (_, number) => send(`request ${number}`));
+  });
+  const cutCount = () => all.filter(({ socket }) => socket.destroyed).length;
+  expect(all.map(({ socket }) => pipelined.isCut(socket))).toEqual([true, true, true, true]);
+  ends[3]?.[0]?.();
+  const counts = [cutCount()];
+  for (let turn = 0; turn < 3; turn++) {
+    await nextTurn();
+    counts.push(cutCount());
+  }
+  expect(counts).toEqual([1, 2, 3, 4]);
+  for (const { calls } of all)
+    expect(calls.filter((call) => call.startsWith("request"))).toEqual(["request 0"]);
+  expect(limits).toEqual([0, 0, 0, 0]);
+  expect(Error.stackTraceLimit).toBe(stackTraceLimit);
+});
