@@ -45,7 +45,10 @@ module.exports = {
       name: "repo-knows-git-and-store",
       severity: "error",
       from: { path: "^lib/repo/" },
-      to: { path: "^lib/", pathNot: "^lib/(repo/|git/|store/|(errors|log|document-json|in-batches|reading-pace)[.]ts$)" },
+      to: {
+        path: "^lib/",
+        pathNot: "^lib/(repo/|git/|store/|(errors|log|document-json|in-batches|reading-pace)[.]ts$)",
+      },
     },
     {
       name: "mirror-knows-repo-and-store",

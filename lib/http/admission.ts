@@ -25,7 +25,7 @@ export interface AdmissionLimits {
   readonly makeRoom?: (needed: NeededRoom) => void;
 }
 
-export interface NeededRoom {
+interface NeededRoom {
   readonly weight: number;
   /** The caller or group whose own limit the task waits for; `undefined`: others use up what there is. */
   readonly onlyOf: string | undefined;
