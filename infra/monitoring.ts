@@ -178,7 +178,7 @@ function costOf(name: string, millionPrice: number): string {
 }
 
 /** Saved in CloudWatch Logs Insights. */
-const QUERIES: Record<string, QueryStringProps & { log: "gitHttp" | "authorizer" }> = {
+const QUERIES: Record<string, QueryStringProps & { log: "gitHttp" | "authorizer" | "sync" }> = {
   "worst repositories": {
     log: "gitHttp",
     filterStatements: ['event = "git-http:answered"'],
@@ -202,6 +202,13 @@ const QUERIES: Record<string, QueryStringProps & { log: "gitHttp" | "authorizer"
       "SentBytes",
     ],
     sort: "seconds desc",
+    limit: 50,
+  },
+  "failed syncs": {
+    log: "sync",
+    filterStatements: ['event = "queue:job-failed"'],
+    statsStatements: ["count() as failures, earliest(@timestamp) as since by groupId, code, message"],
+    sort: "failures desc",
     limit: 50,
   },
   "refused callers": {

@@ -58,6 +58,9 @@ const REFUSALS: Readonly<Record<number, string>> = {
   429: "Bitbucket allows some 1,000 requests an hour: wait for the hour to pass, then try again.",
 };
 
+const DAMAGED_PRIMARY =
+  "Bitbucket's own copy is damaged, and clones from there fail as well: push what is missing again, or ask Atlassian's support. The mirror serves the last good state.";
+
 const WRONG_AWS_KEY =
   "AWS rejects the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and log in again.";
 
@@ -102,6 +105,7 @@ const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map(
 /** @returns What to do next, where that is known. */
 function adviceFor(error: Error): string | undefined {
   if (error instanceof UpstreamError) {
+    if (error.message.includes("repository corruption")) return DAMAGED_PRIMARY;
     const refusal = REFUSALS[Number(error.context["status"])];
     if (refusal !== undefined || !error.retryable) return refusal;
     return "Try again later, and look at https://bitbucket.status.atlassian.com.";

@@ -121,10 +121,13 @@ function describeRemovals(workspace: string, removalsHeld: WorkspaceWithLfs["rem
   ];
 }
 
-function describeErrors({ slug, lastError, failedSyncCount, damage }: RepositoryStatus): string[] {
+function describeErrors(repository: RepositoryStatus): string[] {
+  const { slug, lastError, failedSyncCount, damage, recentSyncs } = repository;
   const lines = damage === undefined ? [] : [`  ${slug}: ${visible(damage)}`];
   if (lastError === undefined || failedSyncCount === 0) return lines;
-  const times = failedSyncCount === 1 ? "once" : `${failedSyncCount} times`;
+  const first = recentSyncs.at(-1);
+  const since = first?.kind === "failed" && first.tries > 1 ? ` in ${age(first.at)}` : "";
+  const times = failedSyncCount === 1 ? "once" : `${failedSyncCount} times${since}`;
   return [
     ...lines,
     `  ${slug}: failed ${times}, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,

@@ -82,7 +82,8 @@ async function run<Job>(
   } catch (error) {
     const policy = { ...DEFAULT_RETRY_POLICY, ...options.retries };
     const retryAfterSeconds = retryDelaySeconds(error, record.attributes.ApproximateReceiveCount, policy);
-    const fields = { messageId, retryAfterSeconds, ...errorFields(error) };
+    const groupId = record.attributes.MessageGroupId;
+    const fields = { messageId, groupId, retryAfterSeconds, ...errorFields(error) };
     options.log.error("queue:job-failed", fields, { JobFailures: 1 });
     return retryAfterSeconds;
   }

@@ -108,6 +108,7 @@ test("queries of the logs are saved under the mirror's name", () => {
   expect(Object.values(found).map(({ Properties }) => Properties.Name)).toEqual([
     "Nearside/worst repositories",
     "Nearside/slow answers",
+    "Nearside/failed syncs",
     "Nearside/refused callers",
   ]);
 });
