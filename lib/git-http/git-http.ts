@@ -48,8 +48,8 @@ export interface FindNeeds {
 
 /** Whose request asks for what is not here. */
 export interface Asker {
-  /** Who has asked too often for what is not at the primary either gets what is stored; absent: no limit. */
-  readonly caller?: string | undefined;
+  /** To whom the request counts. Who has asked too often for what is not at the primary either gets what is stored; none: no limit. */
+  readonly callers: readonly string[];
   /** Waiting looks several times. */
   readonly isWait?: boolean;
   readonly signal: AbortSignal;
@@ -167,7 +167,7 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       const { onDemand } = options;
       const next = await (cause === "missing"
         ? onDemand?.refresh(repository, needs, {
-            caller: caller.name,
+            callers: caller.token === undefined ? [caller.name] : [caller.name, caller.token],
             isWait: service === "wait",
             signal: request.signal,
           })

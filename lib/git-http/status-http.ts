@@ -30,8 +30,8 @@ export function statusHttp(
     if ("status" in source) return source;
     if (service === "status") return answerStatus(source, readState);
     const name = request.authorizerContext?.["caller"];
-    const caller = typeof name === "string" ? name : undefined;
-    const asker = { caller, isWait: true, signal: request.signal };
+    const callers = typeof name === "string" ? [name] : [];
+    const asker = { callers, isWait: true, signal: request.signal };
     return answerWait(source, request, async () => onDemand?.refresh(asked, needs, asker));
   };
 }

@@ -48,18 +48,17 @@ const MINUTE_MS = 60_000;
 const MAX_REMEMBERED = 20_000;
 
 /**
- * Syncs within a minute that found nothing new, as for an unknown id. Those that do find something have no limit: many jobs of one
- * account may want what was just pushed.
+ * Syncs within a minute that found nothing new, as for an unknown id. Those under way may: further ones wait for their ends. Those that
+ * do find something have no limit: many jobs of one account may want what was just pushed.
  */
 const MAX_IN_VAIN = { ofCaller: 5, ofWaitingCaller: 20, unpacedOfRepository: 5 } as const;
-/** Of a caller, each for another repository. */
-const MAX_UNDER_WAY = 20;
 /** Before a sync of a repository with many in vain: requests of this time share it. */
 const PACE_MS = 2_000;
 
 interface Questions {
   inVain: number;
-  underWay: number;
+  /** Syncs that may yet be in vain. */
+  readonly underWay: Set<Promise<unknown>>;
 }
 
 interface Round {
@@ -89,27 +88,33 @@ export class SyncOnDemand implements OnDemand {
   async refresh(
     asked: RepositoryReference,
     needs: FindNeeds,
-    { caller, isWait = false, signal }: Asker,
+    { callers, isWait = false, signal }: Asker,
   ): Promise<SyncedSource | undefined> {
     const { catalog, maxWaitMs } = this.#options;
     const sinceMs = Date.now();
     const known = await catalog.find(asked, needs);
     if (known === undefined || maxWaitMs === 0) return undefined;
-    const ended = aborted(AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]));
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]);
+    const ended = aborted(limit);
+    const maxInVain = isWait ? MAX_IN_VAIN.ofWaitingCaller : MAX_IN_VAIN.ofCaller;
     let repository: SyncedSource = known;
     while (repository.verifiedAt.getTime() < sinceMs) {
-      const questions =
-        caller === undefined ? undefined : this.#questionsOf(`${isWait ? "wait" : "git"} ${caller}`);
       const running = this.#rounds.get(repository.uuid);
       // The round after one that found something asks for no more than that one did.
-      const isCounted =
-        questions !== undefined &&
-        repository.generation === known.generation &&
-        !running?.questions.has(questions);
-      if (isCounted && hasAskedEnough(questions, isWait)) return repository;
+      const counted =
+        repository.generation === known.generation
+          ? this.#questionsOfAll(callers, isWait).filter((one) => !running?.questions.has(one))
+          : [];
+      if (counted.some(({ inVain }) => inVain >= maxInVain)) return repository;
+      const busy = counted.find(({ inVain, underWay }) => inVain + underWay.size >= maxInVain);
+      if (busy !== undefined) {
+        await Promise.race([...busy.underWay, ended]);
+        if (limit.aborted) return undefined;
+        continue;
+      }
       // A round that began before this request may have listed the refs before it.
       const round = running ?? this.#begin(repository);
-      if (isCounted) join(round, questions);
+      for (const questions of counted) join(round, questions);
       const found: SyncedSource | undefined = await Promise.race([round.result, ended]);
       if (found === undefined) return undefined;
       repository = found;
@@ -154,8 +159,12 @@ export class SyncOnDemand implements OnDemand {
     }
   }
 
+  #questionsOfAll(callers: readonly string[], isWait: boolean): Questions[] {
+    return [...new Set(callers)].map((caller) => this.#questionsOf(`${isWait ? "wait" : "git"} ${caller}`));
+  }
+
   #questionsOf(key: string): Questions {
-    const questions = this.#questions.get(key) ?? { inVain: 0, underWay: 0 };
+    const questions = this.#questions.get(key) ?? { inVain: 0, underWay: new Set() };
     // Not again for each question: the minute is that of the first one.
     if (!this.#questions.has(key)) this.#questions.set(key, questions);
     return questions;
@@ -163,22 +172,22 @@ export class SyncOnDemand implements OnDemand {
 
   #begin({ uuid, verifiedAt, generation }: SyncedSource): Round {
     const ofRepository = this.#questionsOf(`repository ${uuid}`);
-    const questions = new Set([ofRepository]);
+    const questions = new Set<Questions>();
     const isPaced = ofRepository.inVain >= MAX_IN_VAIN.unpacedOfRepository;
-    ofRepository.underWay += 1;
-    const result = this.#logged(uuid, async () => {
+    const result: Round["result"] = this.#logged(uuid, async () => {
       if (isPaced) await pause(PACE_MS);
       return this.#syncAfter(uuid, verifiedAt.getTime());
     }).then((found) => {
       this.#rounds.delete(uuid);
       const isInVain = found === undefined || found.generation === generation;
       for (const one of questions) {
-        one.underWay -= 1;
+        one.underWay.delete(result);
         if (isInVain) one.inVain += 1;
       }
       return found;
     });
     const round = { result, questions };
+    join(round, ofRepository);
     this.#rounds.set(uuid, round);
     return round;
   }
@@ -242,14 +251,9 @@ export class SyncOnDemand implements OnDemand {
   }
 }
 
-function hasAskedEnough({ inVain, underWay }: Questions, isWait: boolean): boolean {
-  const maxInVain = isWait ? MAX_IN_VAIN.ofWaitingCaller : MAX_IN_VAIN.ofCaller;
-  return inVain >= maxInVain || underWay >= MAX_UNDER_WAY;
-}
-
-function join({ questions: all }: Round, questions: Questions): void {
-  questions.underWay += 1;
-  all.add(questions);
+function join(round: Round, questions: Questions): void {
+  questions.underWay.add(round.result);
+  round.questions.add(questions);
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -59,9 +59,10 @@ async function rig({ maxWaitMs = 5_000, processes = 1 } = {}) {
   };
   const all = Array.from({ length: processes }, () => new SyncOnDemand(options));
   const onDemand = all[0] as SyncOnDemand;
-  const refreshAll = () => all.map((one) => one.refresh(SITE, { refs: true }, { signal: NEVER }));
+  const refreshAll = () =>
+    all.map((one) => one.refresh(SITE, { refs: true }, { callers: [], signal: NEVER }));
   const refresh = (signal = NEVER, caller?: string, isWait = false) =>
-    onDemand.refresh(SITE, { refs: true }, { signal, caller, isWait });
+    onDemand.refresh(SITE, { refs: true }, { signal, callers: caller === undefined ? [] : [caller], isWait });
   return { state, onDemand, refresh, refreshAll, source };
 }
 
@@ -214,3 +215,75 @@ test("a push in this process's queue is waited for, not what was asked for, and 
   expect((await again)?.verifiedAt?.getTime()).toBe(first + 7);
   expect(state.jobs).toBe(0);
 });
+
+/** Twelve repositories. `end` ends the syncs that run, with something new or in vain. */
+async function manyRig() {
+  const store = new MemoryBlobStore();
+  const sources = new Map<string, SyncedSource>();
+  for (let number = 0; number < 12; number++) {
+    const slug = `site-${number}`;
+    const uuid = parseRepositoryUuid(`0a1b2c3d-0000-4000-8000-0000000001${10 + number}`);
+    await nameRepository(store, uuid, { workspace: "acme", slug, projectKey: "CORE", isPrivate: true });
+    sources.set(slug, { uuid, verifiedAt: new Date(Date.now() - 60_000), generation: 1 } as SyncedSource);
+  }
+  const running = new Set<string>();
+  const state = { jobs: 0 };
+  const onDemand = new SyncOnDemand({
+    catalog: {
+      find: async (asked) => sources.get(asked.kind === "name" ? asked.slug : ""),
+      open: async (uuid) => [...sources.values()].find((one) => one.uuid === uuid),
+    },
+    store,
+    requests: {
+      request: async (jobs) => {
+        for (const { job } of jobs) if (job.kind === "repository") running.add(job.uuid);
+        state.jobs += jobs.length;
+      },
+    },
+    ...{ maxWaitMs: 20_000, log: SILENT_LOGGER },
+  });
+  const end = (isInVain: boolean) => {
+    for (const [slug, source] of sources) {
+      if (!running.delete(source.uuid)) continue;
+      const generation = source.generation + (isInVain ? 0 : 1);
+      sources.set(slug, { ...source, generation, verifiedAt: new Date(Date.now() + 1) });
+    }
+  };
+  const refreshEach = (callersOf: (number: number) => string[]) =>
+    [...sources.keys()].map((slug, number) =>
+      onDemand.refresh(
+        { kind: "name", workspace: "acme", slug },
+        { refs: true },
+        { signal: NEVER, callers: callersOf(number) },
+      ),
+    );
+  return { state, running, end, refreshEach };
+}
+
+test("a caller's syncs under way count as in vain until they end, of a token wherever it comes from", async () => {
+  const { state, running, end, refreshEach } = await manyRig();
+  const answers = refreshEach((number) => [`address ${number}`, "token"]);
+  await expect.poll(() => running.size, { timeout: 15_000 }).toBe(5);
+  await sleep(100);
+  expect(state.jobs).toBe(5);
+  end(true);
+  for (const found of await Promise.all(answers)) expect(found?.generation).toBe(1);
+  expect(state.jobs).toBe(5);
+  // Another token has its own.
+  const others = refreshEach((number) => [`address ${number}`, `token ${number}`]);
+  await expect.poll(() => state.jobs, { timeout: 15_000 }).toBe(5 + 12);
+  end(true);
+  await Promise.all(others);
+}, 30_000);
+
+test("further ones wait for those under way, and are made where these find something", async () => {
+  const { state, running, end, refreshEach } = await manyRig();
+  const answers = refreshEach(() => ["token"]);
+  for (const jobs of [5, 10, 12]) {
+    await expect.poll(() => state.jobs, { timeout: 15_000 }).toBe(jobs);
+    expect(running.size).toBeLessThanOrEqual(5);
+    end(false);
+  }
+  for (const found of await Promise.all(answers)) expect(found?.generation).toBe(2);
+  expect(state.jobs).toBe(12);
+}, 30_000);
