@@ -245,7 +245,7 @@ async function manyRig() {
   const end = (isInVain: boolean) => {
     for (const [slug, source] of sources) {
       if (!running.delete(source.uuid)) continue;
-      const generation = source.generation + (isInVain ? 0 : 1);
+      const generation = (source.generation ?? 0) + (isInVain ? 0 : 1);
       sources.set(slug, { ...source, generation, verifiedAt: new Date(Date.now() + 1) });
     }
   };
