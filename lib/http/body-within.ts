@@ -1,6 +1,7 @@
-/** Limits how long a request's body may take. */
+/** Limits how long a request's body may take, and how much of a turn of the event loop. */
 import { OverloadedError } from "../errors.ts";
 import { untilAborted } from "../git/until-aborted.ts";
+import { WorkSlices } from "../git/work-slices.ts";
 
 export interface BodyTime {
   readonly maxMs: number;
@@ -10,6 +11,9 @@ export interface BodyTime {
 
 /** Each second's worth of bytes gives a second more. */
 const MIN_BYTES_PER_SECOND = 16 * 1024;
+
+/** A body may come in chunks of a byte, thousands of which are at hand at once. */
+const SMALL_CHUNK = { maxBytes: 1_024, steps: 10 } as const;
 
 /** @throws {OverloadedError} 408, while iterating: the body does not arrive in time, or too slowly. */
 export async function* bodyWithin(
@@ -31,9 +35,12 @@ export async function* bodyWithin(
     timeout.abort(new OverloadedError(text, { status: 408 }));
   };
   check();
+  const slices = new WorkSlices({ signal: timeout.signal });
   try {
     for await (const chunk of untilAborted(chunks, timeout.signal)) {
       receivedBytes += chunk.length;
+      const pause = chunk.length <= SMALL_CHUNK.maxBytes ? slices.spend(SMALL_CHUNK.steps) : undefined;
+      if (pause !== undefined) await pause;
       yield chunk;
     }
   } catch (error) {

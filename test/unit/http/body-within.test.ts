@@ -28,3 +28,22 @@ test("each 16 KiB give a second more, up to the limit", async () => {
   const time = { maxMs: 400, maxIdleMs: 50 };
   expect(await elapsedMs(bodyWithin(endless(64 * 1024, 1), time))).toBeGreaterThanOrEqual(399);
 });
+
+test("chunks of a byte that are all at hand leave turns of the event loop to others", async () => {
+  async function* body(): AsyncGenerator<Uint8Array> {
+    for (let count = 0; count < 20_000; count++) yield new Uint8Array(1);
+  }
+  let turnCount = 0;
+  let isRead = false;
+  const countTurns = () => {
+    turnCount += 1;
+    if (!isRead) setImmediate(countTurns);
+  };
+  setImmediate(countTurns);
+  let receivedBytes = 0;
+  for await (const chunk of bodyWithin(body(), { maxMs: 60_000, maxIdleMs: 60_000 }))
+    receivedBytes += chunk.length;
+  isRead = true;
+  expect(receivedBytes).toBe(20_000);
+  expect(turnCount).toBeGreaterThanOrEqual(20);
+});
