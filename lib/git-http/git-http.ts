@@ -149,20 +149,23 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
       ...(primaryPath !== undefined && { primaryPath }),
       ...(uuid !== undefined && { uuid }),
     };
+    const caller = callerOf(request);
+    const body =
+      service === "lfs" ? load.lfsBody({ caller, signal: request.signal }, request.body) : request.body;
+    const admittedRequest = { ...request, body };
     const source =
       (await options.find(repository, needs)) ??
-      (await options.unserved?.({ request, service, asked: repository, needs, plainPath }));
+      (await options.unserved?.({ request: admittedRequest, service, asked: repository, needs, plainPath }));
     if (source === undefined) return notFoundResponse(NO_CACHE_HEADERS);
     if ("status" in source) return source;
     if (service === "lfs") {
-      const asked = source.uuid && { request, uuid: source.uuid, primaryPath: plainPath };
+      const asked = source.uuid && { request: admittedRequest, uuid: source.uuid, primaryPath: plainPath };
       return (asked && (await options.lfs?.(asked))) || notFoundResponse(NO_CACHE_HEADERS);
     }
     const asked: LargeRequest = { request, repository, decision, source };
     const elsewhere = service === "info-refs" ? await options.large?.redirect(asked) : undefined;
     if (elsewhere !== undefined) return elsewhere;
     let served = source;
-    const caller = callerOf(request);
     const newer = async (cause: "listed" | "missing") => {
       const { onDemand } = options;
       const next = await (cause === "missing"

@@ -56,6 +56,16 @@ const RELAYING = {
   maxWaitingOfCaller: 100,
   maxWaitMs: 60_000,
 };
+/** Batches of git-lfs, of at most 512 KiB each. */
+const READING_LFS = {
+  maxRunning: 64,
+  maxRunningOfCaller: 16,
+  maxWaiting: 1_000,
+  maxWaitingOfCaller: 200,
+  maxWaitMs: 20_000,
+};
+/** Of a token, with whatever names and from wherever. */
+const LFS_OF_TOKEN = { maxRunning: 32, shareOfFree: 0.5 };
 /** Longer than a request waits for a sync. */
 const MAX_PLAN_WAIT_MS = 60_000;
 const MAX_WAITING_PLANS = 2_000;
@@ -73,6 +83,7 @@ const FREE_BYTES = 64 * 1024;
 export class RequestLoad {
   readonly #reading = new Admission(READING);
   readonly #relaying = new Admission(RELAYING);
+  readonly #readingLfs = new Admission(READING_LFS);
   readonly #planning: Admission;
   readonly #memory: Admission;
   readonly #readers: AnswerReaders;
@@ -125,6 +136,23 @@ export class RequestLoad {
   /** Waits until a push may be passed through. As `serve`, with limits of its own: a push may take hours. */
   async relay({ caller, signal }: ServedRequest, work: () => Promise<HttpResponse>): Promise<HttpResponse> {
     return answerWithin(await this.#relaying.enter(caller.name, signal), signal, work);
+  }
+
+  /**
+   * The body of a request of git-lfs; its first chunk waits until it may be read.
+   * @throws {OverloadedError} @throws The signal's reason. Both while iterating.
+   */
+  async *lfsBody(
+    { caller: { name, token }, signal }: ServedRequest,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const groups = token === undefined ? [] : [{ key: token, ...LFS_OF_TOKEN }];
+    const running = await this.#readingLfs.enterWith(name, signal, { weight: 1, groups });
+    try {
+      yield* bodyWithin(chunks, this.#bodyTime);
+    } finally {
+      running.end();
+    }
   }
 
   async #enter(

@@ -244,3 +244,44 @@ test("while the process is short of memory, small first requests are served, and
   isShort = false;
   await large;
 });
+
+test("of git-lfs 16 bodies of a caller are read at once, and 32 of a token; others have theirs", async () => {
+  const load = new RequestLoad();
+  let openCount = 0;
+  const end = Promise.withResolvers<void>();
+  async function* held(): AsyncGenerator<Uint8Array> {
+    openCount += 1;
+    await end.promise;
+    yield new Uint8Array(3);
+  }
+  const read = async (name: string, token: string) => {
+    const request = { caller: { name, token, block: name }, signal };
+    let bytes = 0;
+    for await (const chunk of load.lfsBody(request, held())) bytes += chunk.length;
+    return bytes;
+  };
+  const all = Array.from({ length: 100 }, () => read("one", "token"));
+  await sleep(10);
+  expect(openCount).toBe(16);
+  for (let number = 0; number < 100; number++) all.push(read(`address ${number}`, "token"));
+  await sleep(10);
+  expect(openCount).toBeLessThanOrEqual(32);
+  const heldCount = openCount;
+  all.push(read("other", "other token"));
+  await sleep(10);
+  expect(openCount).toBe(heldCount + 1);
+  end.resolve();
+  expect(new Set(await Promise.all(all))).toEqual(new Set([3]));
+});
+
+test("a body of git-lfs that does not arrive ends with 408, and its place is free", async () => {
+  const load = new RequestLoad(undefined, { maxMs: 30, maxIdleMs: 30 });
+  const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
+  const read = async () => {
+    for await (const _ of load.lfsBody(from("a"), never));
+  };
+  const ended = await Promise.allSettled(Array.from({ length: 40 }, read));
+  expect(ended.map((one) => (one.status === "rejected" ? one.reason.status : "read"))).toEqual(
+    Array(40).fill(408),
+  );
+});
