@@ -3,13 +3,10 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { measuredFetch } from "../lib/bitbucket/measured-fetch.ts";
 import { AGENT, readGitHttpConfig, readStreamTierConfig } from "../lib/config.ts";
 import { parseDecision } from "../lib/git-http/access-decision.ts";
-import { FirstSync } from "../lib/git-http/first-sync.ts";
 import { gitHttp } from "../lib/git-http/git-http.ts";
 import { LAMBDA_ANSWER_LIMIT, LargeRepositories } from "../lib/git-http/large-repositories.ts";
 import { StreamTier } from "../lib/git-http/stream-tier.ts";
-import { SyncOnDemand } from "../lib/git-http/sync-on-demand.ts";
 import { TierKeys } from "../lib/git-http/tier-token.ts";
-import { answerUnserved } from "../lib/git-http/unserved.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import type { HttpHandler } from "../lib/http/message.ts";
 import { requestCopies } from "../lib/lfs/lfs-job.ts";
@@ -21,12 +18,12 @@ import { servesBy } from "../lib/mirror/selection.ts";
 import { redirectToPage, repositoryPageOf } from "../lib/pages/repository-path.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
-import { repositoryDocument } from "../lib/repo/repository-record.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { functionLog } from "./wiring/function-log.ts";
 import { MEMORY } from "./wiring/memory.ts";
+import { servedRepositories } from "./wiring/served-repositories.ts";
 import { loggedConfig, repositoryStorage } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
@@ -44,19 +41,11 @@ const storage = repositoryStorage(store, log, {
 const readConfig = loggedConfig(store, log);
 const catalog = new RepositoryCatalog(
   { ...storage, urls },
-  { serves: servesBy(readConfig), readsAnnouncements: true, maxOpenBytes: MEMORY.openRepositories },
+  { serves: servesBy(readConfig), readsPushMarkers: true, maxOpenBytes: MEMORY.openRepositories },
 );
 
 const sqs = new SQSClient();
 const lfsQueue = new SqsJobQueue(sqs, config.lfsQueueUrl);
-const syncs = {
-  catalog,
-  store,
-  requests: queuedSyncRequests(new SqsJobQueue(sqs, config.syncQueueUrl)),
-  maxWaitMs: config.waitSeconds * 1000,
-  log,
-};
-
 // A request of API Gateway holds 4.5 MB at most.
 const push = { kind: config.push === "relay" ? "redirect" : config.push, gitUrl: config.gitUrl } as const;
 const lfs = lfsHttp({
@@ -69,17 +58,10 @@ const lfs = lfsHttp({
 });
 const git = gitHttp({
   access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
-  find: (...request) => catalog.find(...request),
-  onDemand: new SyncOnDemand(syncs),
-  unserved: answerUnserved({
-    store,
-    readConfig,
-    firstSync: new FirstSync(syncs),
-    redirects: config.redirectUnmirrored === "public",
-    gitUrl: config.gitUrl,
-    lfs,
+  ...servedRepositories({
+    ...{ catalog, store, readConfig, log, lfs, settings: config },
+    requests: queuedSyncRequests(new SqsJobQueue(sqs, config.syncQueueUrl)),
   }),
-  readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
   lfs,
   push,
   large: new LargeRepositories({

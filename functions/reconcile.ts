@@ -1,34 +1,22 @@
 /** Runs on a schedule: finds what webhooks missed, and keeps the webhooks themselves. */
-import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import * as z from "zod";
-import { createSsmParameter, ssmParameters } from "../lib/aws/ssm-parameters.ts";
-import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
+import { createSsmParameter } from "../lib/aws/ssm-parameters.ts";
 import { readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../lib/reconcile/reconcile-mirror.ts";
-import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
-import { createS3Client } from "../lib/store/s3-client.ts";
 import { tendWebhooks } from "../lib/webhook/install-webhooks.ts";
 import { ensureWebhookSecret } from "../lib/webhook/webhook-secret.ts";
 import { bitbucketAccess } from "./wiring/bitbucket-access.ts";
-import { functionLog } from "./wiring/function-log.ts";
-import { loggedConfig } from "./wiring/storage.ts";
+import { deployed } from "./wiring/deployed.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const settings = readReconcileConfig(process.env);
-const { bucket, syncQueueUrl, secretPath, mirrorUrl, mirrorName } = settings;
-const { log, onStoreRequest } = functionLog(settings);
-const store = new S3BlobStore({ client: createS3Client({ onRequest: onStoreRequest }), bucket });
-const readConfig = loggedConfig(store, log, true);
-const requests = queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl));
+const { syncQueueUrl, secretPath, mirrorUrl, mirrorName } = settings;
+const { log, store, sqs, readConfig, readParameter, accountOf } = deployed(settings, { copiesConfig: true });
+const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));
 const ssm = new SSMClient();
-const readParameter = ssmParameters(ssm);
-const { apiOf, hooksOf } = bitbucketAccess({
-  ...settings,
-  accountOf: parameterAccounts(readParameter, secretPath),
-  log,
-});
+const { apiOf, hooksOf } = bitbucketAccess({ ...settings, accountOf, log });
 const readSecret = () =>
   ensureWebhookSecret(
     readParameter,

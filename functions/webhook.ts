@@ -27,7 +27,7 @@ export const handler = lambdaServer(
     readSecret,
     readConfig,
     requests: queuedSyncRequests(new SqsJobQueue(sqs, settings.syncQueueUrl)),
-    noteAnnounced: (uuid, at) => writePushMarker(store, uuid, at),
+    notePush: (uuid, at) => writePushMarker(store, uuid, at),
     addresses: settings.addresses,
     log,
   }),

@@ -15,7 +15,7 @@ const REPOSITORY_KEYS = [...NAME_KEYS, "repos/*"];
 const REF_KEYS = ["repos/*/manifest.json", "repos/*/ref-snapshots/*"];
 const VERDICT_KEYS = ["auth/*"];
 /** Push markers. */
-const ANNOUNCED_KEYS = ["repos/*/announced"];
+const PUSH_MARKER_KEYS = ["repos/*/announced"];
 /** Finished answers, which may be lost at any time. */
 const ANSWER_KEYS = ["answers/*"];
 /** LFS files, parts of large ones that are not whole yet, and what is to be deleted. */
@@ -60,9 +60,9 @@ export function grantDecideAccess(bucket: MirrorBucket, grantee: IGrantable): vo
 }
 
 /** For webhooks. */
-export function grantAnnounce(bucket: MirrorBucket, grantee: IGrantable): void {
+export function grantPushMarker(bucket: MirrorBucket, grantee: IGrantable): void {
   grantReadConfig(bucket, grantee);
-  grant(grantee, ["s3:PutObject"], arns(bucket, ANNOUNCED_KEYS));
+  grant(grantee, ["s3:PutObject"], arns(bucket, PUSH_MARKER_KEYS));
 }
 
 /** To note a refused answer, and find the note at the next try. */

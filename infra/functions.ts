@@ -13,12 +13,12 @@ import {
   WEBHOOK_SECRET_NAME,
 } from "../lib/config.ts";
 import {
-  grantAnnounce,
   grantCopyLfsFiles,
   grantDecideAccess,
   grantKeepAnswers,
   grantLinkLfsFiles,
   grantNoteRefusals,
+  grantPushMarker,
   grantReadConfig,
   grantReadRepositories,
   grantReadWriteRepositories,
@@ -158,7 +158,7 @@ export class Functions {
         [ENV.webhookAddresses]: settings.webhookAddresses,
       },
     });
-    grantAnnounce(bucket, webhook.role);
+    grantPushMarker(bucket, webhook.role);
     grantSend(webhook, queues.sync);
     this.#grantSecrets(webhook, ["ssm:GetParameter"], WEBHOOK_SECRET_NAME);
     return webhook;

@@ -61,11 +61,7 @@ export class GitEndpoint extends Construct {
       // An edge-optimized API cuts a stream that is idle for 30 s; a regional one for 5 min.
       endpointTypes: [EndpointType.REGIONAL],
       ...(allowedAddresses.length > 0 && { policy: onlyFrom(allowedAddresses) }),
-      defaultIntegration: new LambdaIntegration(functions.gitHttp.lambda, {
-        responseTransferMode: ResponseTransferMode.STREAM,
-        timeout: FUNCTION_TIMEOUT,
-        allowTestInvoke: false,
-      }),
+      defaultIntegration: streamFrom(functions.gitHttp.lambda, FUNCTION_TIMEOUT),
       // On the API and not on one resource, so that no method can be without it.
       defaultMethodOptions: {
         authorizationType: AuthorizationType.CUSTOM,
@@ -95,13 +91,9 @@ export class GitEndpoint extends Construct {
     });
     this.api.root.addProxy();
     const own = this.api.root.addResource("-");
-    own.addResource("repositories").addProxy({
-      defaultIntegration: new LambdaIntegration(functions.status.lambda, {
-        responseTransferMode: ResponseTransferMode.STREAM,
-        timeout: STATUS_TIMEOUT,
-        allowTestInvoke: false,
-      }),
-    });
+    own
+      .addResource("repositories")
+      .addProxy({ defaultIntegration: streamFrom(functions.status.lambda, STATUS_TIMEOUT) });
     this.#servePages(own, functions.pages.lambda);
     this.#takeWebhooks(own, functions.webhook.lambda);
     this.#answerRefusals();
@@ -118,10 +110,7 @@ export class GitEndpoint extends Construct {
 
   /** Open to all: they are for browsers, which have a session in place of git's header. */
   #servePages(own: Resource, pages: LambdaFunction): void {
-    const integration = new LambdaIntegration(pages, {
-      responseTransferMode: ResponseTransferMode.STREAM,
-      allowTestInvoke: false,
-    });
+    const integration = streamFrom(pages);
     const open = { authorizationType: AuthorizationType.NONE };
     this.api.root.addMethod("GET", integration, open);
     own.addResource("{proxy+}").addMethod("ANY", integration, open);
@@ -129,12 +118,8 @@ export class GitEndpoint extends Construct {
 
   /** Open to all: the signature proves that Bitbucket sent a delivery, and the address where a range is set. */
   #takeWebhooks(own: Resource, webhook: LambdaFunction): void {
-    const integration = new LambdaIntegration(webhook, {
-      responseTransferMode: ResponseTransferMode.STREAM,
-      allowTestInvoke: false,
-    });
     const workspace = own.addResource("webhooks").addResource("{workspace}");
-    workspace.addMethod("POST", integration, { authorizationType: AuthorizationType.NONE });
+    workspace.addMethod("POST", streamFrom(webhook), { authorizationType: AuthorizationType.NONE });
   }
 
   #answerRefusals(): void {
@@ -185,6 +170,14 @@ export class GitEndpoint extends Construct {
       templates: textTemplates("the mirror fails just now"),
     });
   }
+}
+
+function streamFrom(lambda: LambdaFunction, timeout?: Duration): LambdaIntegration {
+  return new LambdaIntegration(lambda, {
+    responseTransferMode: ResponseTransferMode.STREAM,
+    ...(timeout && { timeout }),
+    allowTestInvoke: false,
+  });
 }
 
 const RETRY_AFTER_SECONDS = 10;

@@ -7,6 +7,7 @@ import { ACCOUNT_SECRET_FOLDER } from "../lib/config.ts";
 import { Functions, type FunctionsProps } from "./functions.ts";
 import { GitEndpoint } from "./git-endpoint.ts";
 import { JobQueue } from "./job-queue.ts";
+import type { MirrorFunction } from "./mirror-function.ts";
 import { Monitoring } from "./monitoring.ts";
 import { adviceAboutAlarms, type DeploymentSettings } from "./settings.ts";
 import { StreamTier } from "./stream-tier.ts";
@@ -26,16 +27,9 @@ export class ServiceStack extends Stack {
     super(scope, id, props);
     const { settings, bucket } = props;
     const { concurrency, kmsKeyArn } = settings;
-    const syncQueue = new JobQueue(this, "SyncQueue", {
-      visibilityTimeout: SYNC_VISIBILITY_TIMEOUT,
-      maxConcurrency: concurrency.sync,
-      kmsKeyArn,
-    });
-    const lfsQueue = new JobQueue(this, "LfsQueue", {
-      visibilityTimeout: SYNC_VISIBILITY_TIMEOUT,
-      maxConcurrency: concurrency.lfsSync,
-      kmsKeyArn,
-    });
+    const queue = { visibilityTimeout: SYNC_VISIBILITY_TIMEOUT, kmsKeyArn };
+    const syncQueue = new JobQueue(this, "SyncQueue", { ...queue, maxConcurrency: concurrency.sync });
+    const lfsQueue = new JobQueue(this, "LfsQueue", { ...queue, maxConcurrency: concurrency.lfsSync });
     const relayQueue = new JobQueue(this, "RelayQueue", { ...RELAY_QUEUE, kmsKeyArn });
     const { streamTier } = settings;
     const tier =
@@ -66,12 +60,7 @@ export class ServiceStack extends Stack {
       queues: { sync: syncQueue, lfs: lfsQueue, relay: relayQueue },
       functions: { ...served, sync, lfsSync, relay, reconcile },
     });
-    // Retries of the delivery, and of the function. A round that fails is made up for by the next.
-    reconcile.lambda.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: RECONCILE_EVERY });
-    new Rule(this, "ReconcileSchedule", {
-      schedule: Schedule.rate(RECONCILE_EVERY),
-      targets: [new LambdaTarget(reconcile.lambda, { retryAttempts: 0, maxEventAge: RECONCILE_EVERY })],
-    });
+    this.#schedule(reconcile);
     const store = `s3://${bucket.bucketName}`;
     this.#print({
       GitUrl: endpoint.url,
@@ -93,6 +82,16 @@ export class ServiceStack extends Stack {
         queueUrl: syncQueue.queue.queueUrl,
         deadLetterQueueUrl: syncQueue.deadLetterQueue.queueUrl,
       }),
+    });
+  }
+
+  /** Without retries of the delivery, and of the function: a round that fails is made up for by the next. */
+  #schedule({ lambda }: MirrorFunction): void {
+    const once = { retryAttempts: 0, maxEventAge: RECONCILE_EVERY };
+    lambda.configureAsyncInvoke(once);
+    new Rule(this, "ReconcileSchedule", {
+      schedule: Schedule.rate(RECONCILE_EVERY),
+      targets: [new LambdaTarget(lambda, once)],
     });
   }
 

@@ -1,95 +1,13 @@
 /** The settings of a deployment, from `nearside.config.json` alone: the same for every deploy. */
 import type { Node } from "constructs";
-import { type AddressRange, formatAddressRange, parseAddressSetting } from "../lib/address-ranges.ts";
+import { formatAddressRange, parseAddressSetting } from "../lib/address-ranges.ts";
 import { ENV, ENVIRONMENT_SETTINGS } from "../lib/config.ts";
 import { SETTING_NAMES, SETTINGS, type SettingName, settingOf } from "../lib/settings.ts";
 import { type FileSettings, SETTINGS_FILE } from "../lib/settings-file.ts";
 
-/** What a function may use of the account's concurrent executions: reserved for it, and no more. */
-interface FunctionConcurrency {
-  /** 0: what others have not reserved. */
-  readonly authorizer: number;
-  readonly gitHttp: number;
-  readonly status: number;
-  readonly pages: number;
-  readonly webhook: number;
-  readonly reconcile: number;
-  /** Jobs of its queue at a time, which are not reserved; as `lfsSync`. */
-  readonly sync: number;
-  readonly lfsSync: number;
-}
-
-interface TimeOfDay {
-  readonly hour: string;
-  readonly minute: string;
-}
-
-export interface StreamTierSettings {
-  /** Where clients reach it, without a slash at its end. */
-  readonly url: string;
-  /** The ARN of its certificate. */
-  readonly certificate: string;
-  /** In a registry; by default it is built from the Dockerfile. */
-  readonly image: string | undefined;
-  /** Of the secret with its keys. */
-  readonly keysVersion: string | undefined;
-  readonly tasks: number;
-  readonly schedule:
-    | "always"
-    | {
-        /** As cron has it: `MON-FRI`. */
-        readonly days: string;
-        readonly from: TimeOfDay;
-        readonly to: TimeOfDay;
-        readonly timeZone: string;
-      };
-}
-
-export interface DomainSettings {
-  readonly name: string;
-  /** One in each region. */
-  readonly certificateArns: readonly string[];
-  readonly hostedZoneId: string | undefined;
-}
-
-export interface DeploymentSettings {
-  /** In front of the stacks' names, so that an account can hold more than one mirror. */
-  readonly stackPrefix: string;
-  /** Empty: that of the AWS CLI. */
-  readonly regions: readonly string[];
-  readonly existingBucket: string | undefined;
-  readonly permissionsBoundary: string | undefined;
-  readonly bootstrapQualifier: string | undefined;
-  readonly tags: Readonly<Record<string, string>>;
-  /** Empty: every address is served. */
-  readonly allowedAddresses: readonly AddressRange[];
-  /** Where webhooks are accepted from, as the webhook function reads it. */
-  readonly webhookAddresses: string;
-  /** The first part of the names of the SSM parameters with the mirror's secrets. With a slash at both ends. */
-  readonly secretPath: string;
-  /** API Gateway has one role for its logs in an account and region: whether to set it. */
-  readonly setsApiLogRole: boolean;
-  readonly domain: DomainSettings | undefined;
-  /** Of one address in five minutes; 0: no WAF. */
-  readonly wafRequestsPerFiveMinutes: number;
-  readonly ipAddressType: "ipv4" | "dualstack";
-  /** Whether requests to the primary come from one address. */
-  readonly hasFixedEgress: boolean;
-  readonly kmsKeyArn: string | undefined;
-  readonly authSecretVersion: string | undefined;
-  readonly concurrency: FunctionConcurrency;
-  /** Whether rows with `isDetail` are recorded, shown and watched. */
-  readonly hasAllMetrics: boolean;
-  /** Where alarms go: a topic's ARN, else an address that gets e-mail. */
-  readonly alarmTopic: string | undefined;
-  readonly alarmEmail: string | undefined;
-  /** Of the whole API. */
-  readonly requestsPerSecond: number;
-  /** `undefined`: there is none. */
-  readonly streamTier: StreamTierSettings | undefined;
-  /** Variables of every function, but for the webhook addresses, which may be long. */
-  readonly environment: Readonly<Record<string, string>>;
-}
+export type DeploymentSettings = Readonly<ReturnType<typeof deploymentSettings>>;
+export type DomainSettings = NonNullable<DeploymentSettings["domain"]>;
+export type StreamTierSettings = NonNullable<DeploymentSettings["streamTier"]>;
 
 /** Lambda accepts 4 kB for all variables together. */
 const MAX_WEBHOOK_ADDRESSES_LENGTH = 3_000;
@@ -98,7 +16,7 @@ const MAX_WEBHOOK_ADDRESSES_LENGTH = 3_000;
 const MIN_WAF_REQUESTS = 10;
 
 /** @throws {Error} A value that AWS does not accept. */
-export function deploymentSettings(file: FileSettings): DeploymentSettings {
+export function deploymentSettings(file: FileSettings) {
   const { stackPrefix = SETTINGS.stackPrefix.default, existingBucket } = file;
   const secretPath = file.secretPath ?? `/${stackPrefix.toLowerCase()}/`;
   const values = { ...file, secretPath };
@@ -114,35 +32,50 @@ export function deploymentSettings(file: FileSettings): DeploymentSettings {
   if (file.alarmTopic !== undefined && regions.length > 1)
     throw new Error("alarmTopic is in one region, and regions names several: set alarmEmail");
   return {
+    /** In front of the stacks' names, so that an account can hold more than one mirror. */
     stackPrefix,
+    /** Empty: that of the AWS CLI. */
     regions: [...new Set(regions)],
     existingBucket,
     permissionsBoundary: file.permissionsBoundary,
     bootstrapQualifier: file.bootstrapQualifier,
-    tags: tagsOf(file.tags),
+    tags: Object.fromEntries(
+      (file.tags?.split(",") ?? []).map((pair) => pair.split("=", 2) as [string, string]),
+    ),
+    /** Empty: every address is served. */
     allowedAddresses: parseAddressSetting(file.allowedAddresses ?? SETTINGS.allowedAddresses.default),
+    /** Where webhooks are accepted from, as the webhook function reads it. */
     webhookAddresses: webhookAddresses(file.webhookAddresses ?? SETTINGS.webhookAddresses.default),
+    /** The first part of the names of the SSM parameters with the mirror's secrets. With a slash at both ends. */
     secretPath,
+    /** API Gateway has one role for its logs in an account and region: whether to set it. */
     setsApiLogRole: file.apiLogRole === "create",
     domain: domainOf(file, regions),
+    /** Of one address in five minutes; 0: no WAF. */
     wafRequestsPerFiveMinutes,
     ipAddressType: file.ipAddressType ?? SETTINGS.ipAddressType.default,
+    /** Whether requests to the primary come from one address. */
     hasFixedEgress: file.egress === "fixed",
     kmsKeyArn: file.kmsKeyArn,
     authSecretVersion: file.authSecretVersion,
     concurrency: concurrencyOf(file),
+    /** Whether rows with `isDetail` are recorded, shown and watched. */
     hasAllMetrics: file.metrics === "all",
+    /** Where alarms go: a topic's ARN, else an address that gets e-mail. */
     alarmTopic: file.alarmTopic,
     alarmEmail: file.alarmEmail,
+    /** Of the whole API. */
     requestsPerSecond: file.requestsPerSecond ?? SETTINGS.requestsPerSecond.default,
+    /** `undefined`: there is none. */
     streamTier: streamTierOf(file),
+    /** Variables of every function, but for the webhook addresses, which may be long. */
     environment: Object.fromEntries(
       names.map((name) => [ENV[name], String(values[name] ?? settingOf(name).default)]),
     ),
   };
 }
 
-function streamTierOf(file: FileSettings): StreamTierSettings | undefined {
+function streamTierOf(file: FileSettings) {
   if ((file.streamTier ?? "off") === "off") return undefined;
   const { streamTierUrl: url, streamTierCertificate: certificate, streamTierImage: image } = file;
   if (url === undefined || certificate === undefined)
@@ -150,29 +83,33 @@ function streamTierOf(file: FileSettings): StreamTierSettings | undefined {
   if (!url.startsWith("https://") || new URL(url).pathname !== "/")
     throw new Error("streamTierUrl must be https:// and a name, without a path");
   return {
-    ...{ url, certificate, image },
+    /** Where clients reach it, without a slash at its end. */
+    url,
+    /** The ARN of its certificate. */
+    certificate,
+    /** In a registry; by default it is built from the Dockerfile. */
+    image,
+    /** Of the secret with its keys. */
     keysVersion: file.streamTierKeysVersion,
     tasks: file.streamTierTasks ?? SETTINGS.streamTierTasks.default,
     schedule: scheduleOf(file.streamTierSchedule ?? SETTINGS.streamTierSchedule.default),
   };
 }
 
-function scheduleOf(text: string): StreamTierSettings["schedule"] {
-  if (text === "always") return text;
+function scheduleOf(text: string) {
+  if (text === "always") return "always" as const;
   const [days = "", hours = "", timeZone = ""] = text.split(" ");
   const [from = "", to = ""] = hours.split("-");
   if (from >= to) throw new Error("streamTierSchedule must begin before it ends, on the same day");
-  const timeOf = (time: string): TimeOfDay => ({
+  const timeOf = (time: string) => ({
     hour: String(Number(time.slice(0, 2))),
     minute: String(Number(time.slice(3))),
   });
+  // Days as cron has them: `MON-FRI`.
   return { days, from: timeOf(from), to: timeOf(to), timeZone };
 }
 
-function domainOf(
-  { domainName, certificateArns, hostedZoneId }: FileSettings,
-  regions: readonly string[],
-): DomainSettings | undefined {
+function domainOf({ domainName, certificateArns, hostedZoneId }: FileSettings, regions: readonly string[]) {
   if (domainName === undefined && certificateArns === undefined && hostedZoneId === undefined)
     return undefined;
   if (domainName === undefined || certificateArns === undefined)
@@ -180,28 +117,25 @@ function domainOf(
   const arns = certificateArns.split(",");
   const missing = regions.find((region) => !arns.some((arn) => arn.split(":")[3] === region));
   if (missing !== undefined) throw new Error(`certificateArns has no certificate in ${missing}`);
+  // A certificate in each region.
   return { name: domainName, certificateArns: arns, hostedZoneId };
 }
 
-function concurrencyOf(file: FileSettings): FunctionConcurrency {
-  const number = (name: ConcurrencySetting) => file[name] ?? SETTINGS[name].default;
+/** What a function may use of the account's concurrent executions: reserved for it, and no more. */
+function concurrencyOf(file: FileSettings) {
+  const number = (name: Extract<SettingName, `${string}Concurrency`>) => file[name] ?? SETTINGS[name].default;
   return {
+    /** 0: what others have not reserved. */
     authorizer: number("authorizerConcurrency"),
     gitHttp: number("gitConcurrency"),
     status: number("statusConcurrency"),
     pages: number("pagesConcurrency"),
     webhook: number("webhookConcurrency"),
     reconcile: number("reconcileConcurrency"),
+    /** Jobs of its queue at a time, which are not reserved; as `lfsSync`. */
     sync: number("syncConcurrency"),
     lfsSync: number("lfsConcurrency"),
   };
-}
-
-type ConcurrencySetting = Extract<SettingName, `${string}Concurrency`>;
-
-function tagsOf(text: string | undefined): Record<string, string> {
-  const pairs = text?.split(",") ?? [];
-  return Object.fromEntries(pairs.map((pair) => pair.split("=", 2)));
 }
 
 /**

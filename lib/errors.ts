@@ -54,17 +54,10 @@ export class UpstreamError extends MirrorError {
   /** What the primary's `Retry-After` asked for. */
   readonly retryAfterSeconds: number | undefined;
 
-  constructor(
-    message: string,
-    {
-      retryable,
-      retryAfterSeconds,
-      ...details
-    }: ErrorDetails & { retryable: boolean; retryAfterSeconds?: number },
-  ) {
-    super(message, { retryable, retryAfterSeconds, ...details });
-    this.retryable = retryable;
-    this.retryAfterSeconds = retryAfterSeconds;
+  constructor(message: string, details: ErrorDetails & { retryable: boolean; retryAfterSeconds?: number }) {
+    super(message, details);
+    this.retryable = details.retryable;
+    this.retryAfterSeconds = details.retryAfterSeconds;
   }
 }
 
@@ -88,13 +81,10 @@ export class OverloadedError extends MirrorError {
   readonly status: 408 | 429 | 503;
   readonly retryAfterSeconds: number | undefined;
 
-  constructor(
-    message: string,
-    { status, retryAfterSeconds }: { status: 408 | 429 | 503; retryAfterSeconds?: number },
-  ) {
-    super(message, { status, retryAfterSeconds });
-    this.status = status;
-    this.retryAfterSeconds = retryAfterSeconds;
+  constructor(message: string, details: { status: 408 | 429 | 503; retryAfterSeconds?: number }) {
+    super(message, details);
+    this.status = details.status;
+    this.retryAfterSeconds = details.retryAfterSeconds;
   }
 }
 
@@ -120,6 +110,11 @@ export class StoppedError extends MirrorError {
 
 /** The same, and a part of the work was done and kept: another try goes on from there, and should come soon. */
 export class UnfinishedError extends StoppedError {}
+
+/** @returns Whether it is the reason of `AbortSignal.timeout`. */
+export function isTimeout(reason: unknown): boolean {
+  return reason instanceof Error && reason.name === "TimeoutError";
+}
 
 /** @throws {StoppedError} The signal has aborted. */
 export function assertNotStopped(signal: AbortSignal | undefined): void {

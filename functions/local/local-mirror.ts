@@ -1,15 +1,13 @@
 /** Puts the mirror of one process together: server, webhook receiver, worker, reconcile rounds, relay. */
-import { randomBytes } from "node:crypto";
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import { requestCopies } from "../../lib/lfs/lfs-job.ts";
 import type { Logger } from "../../lib/log.ts";
-import type { QueueName } from "../../lib/metrics.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { lastPushMs, type SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
 import type { RetryPolicy } from "../../lib/queue/job-queue.ts";
-import { reconcileMirror, type WorkspaceReport } from "../../lib/reconcile/reconcile-mirror.ts";
+import { reconcileMirror } from "../../lib/reconcile/reconcile-mirror.ts";
 import {
   DEFAULT_RECONCILE_LIMITS,
   type ReconcileLimits,
@@ -26,12 +24,11 @@ import { repositoryStorage } from "../wiring/storage.ts";
 import { queuedSyncRequests } from "../wiring/sync-requests.ts";
 import type { Arguments } from "./arguments.ts";
 import { delay } from "./delay.ts";
+import { mirrorHttp } from "./mirror-http.ts";
 import { temporaryFolderIn } from "./open-store.ts";
-import type { WatchedQueue } from "./operations.ts";
 import type { ProgressLine } from "./progress-line.ts";
 import { startLfs, startRelay, startWorker } from "./queues.ts";
 import { describePublished } from "./ready-message.ts";
-import { serveMirror } from "./serve-mirror.ts";
 import { StoredMessages } from "./stored-messages.ts";
 
 export interface LocalMirrorOptions {
@@ -51,43 +48,27 @@ export interface LocalMirrorOptions {
   readonly stop: AbortSignal;
 }
 
-export interface LocalMirror {
-  readonly handler: HttpHandler;
-  /**
-   * Runs until it is stopped.
-   * @param mirrorUrl - The mirror's address for Bitbucket.
-   * @param onFirstRound - Called once every repository has been tried.
-   */
-  follow(mirrorUrl: string, onFirstRound: () => Promise<void>): Promise<void>;
-  readonly queues: Readonly<Record<QueueName, WatchedQueue>>;
-  /** Runs one round of reconcile now. */
-  reconcile(mode: ReconcileMode): Promise<readonly WorkspaceReport[]>;
-  /** Resolves when all jobs are done. */
-  drained(): Promise<void>;
-  /** `workspace/slug` of each served repository. */
-  servedNames(): Promise<readonly string[]>;
-}
+export type LocalMirror = Awaited<ReturnType<typeof localMirror>>;
 
 /** A complete list costs one request for 100 repositories; Bitbucket allows 1,000 an hour. */
 const MIN_LIST_INTERVAL_MS = 15 * 60_000;
 
 /** @throws {ConfigError} The secret for callers' keys is not valid. */
-export async function localMirror(options: LocalMirrorOptions): Promise<LocalMirror> {
-  const { settings, store, readConfig, webhookSecret, line, log, stop } = options;
+export async function localMirror(options: LocalMirrorOptions) {
+  const { settings, store, readConfig, line, log, stop } = options;
   const intervalMs = settings.pollSeconds * 1000;
   const temporaryFolder = temporaryFolderIn(settings.store);
   const storage = repositoryStorage(store, log, { temporaryFolder });
-  const { handler: git, catalog } = await serveMirror(storage, {
+  const { handler: git, catalog } = await mirrorHttp(storage, {
     ...options,
     requests: { request: (jobs) => requests.request(jobs) },
-    announcedAtMs: (uuid) => lastPushMs(queue.bodiesOf(uuid)),
+    pushedAtMs: (uuid) => lastPushMs(queue.bodiesOf(uuid)),
     queueCopies: (repository, files) => requestCopies(lfs.queue, repository, files),
   });
   const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop, log });
   const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
   const context = { storage, readConfig, bitbucket, temporaryFolder, line, log };
-  const { gitUrl } = settings;
-  const relay = startRelay(context, { gitUrl, serverUrl: options.serverUrl, retries: options.relayRetries });
+  const relay = startRelay(context, { ...options, gitUrl: settings.gitUrl, retries: options.relayRetries });
   const lfs = startLfs(context, {
     settings,
     kept: new StoredMessages(store, "lfs"),
@@ -111,16 +92,14 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
     return reconcileMirror({
       ...{ store, requests, log, mode, apiOf: bitbucket.apiOf, limits: reconcileLimits(intervalMs) },
       readConfig: async () => onlyWorkspace(await readConfig(), workspace),
-      ...(mirrorUrl !== undefined &&
-        webhookSecret !== undefined && {
-          tendWebhooks: (one) => tend(one, mirrorUrl, webhookSecret, bitbucket, options),
-        }),
+      ...(mirrorUrl !== undefined && tending(mirrorUrl, bitbucket, options)),
     });
   }
 
   return {
     handler: withWebhooks(git, requests, options),
-    async follow(mirrorUrl, onFirstRound) {
+    /** Runs until it is stopped. @param mirrorUrl - For Bitbucket. @param onFirstRound - Every repository has been tried. */
+    async follow(mirrorUrl: string, onFirstRound: () => Promise<void>): Promise<void> {
       const closeQueues = () => Promise.all(queues.map((one) => one.close()));
       // At once, so that no job starts that the stop would fail.
       stop.addEventListener("abort", () => void closeQueues(), { once: true });
@@ -137,10 +116,13 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
       await closeQueues();
     },
     queues: { sync: queue, lfs: lfs.queue, relay: relay.queue },
-    reconcile: (mode) => reconcile(mode),
-    async drained() {
+    /** Runs one round now. */
+    reconcile: (mode: ReconcileMode) => reconcile(mode),
+    /** Resolves when all jobs are done. */
+    async drained(): Promise<void> {
       for (const one of queues) await one.drained();
     },
+    /** `workspace/slug` of each served repository. */
     servedNames: async () => servedNames(await readConfig(), store, catalog),
   };
 }
@@ -148,11 +130,6 @@ export async function localMirror(options: LocalMirrorOptions): Promise<LocalMir
 function printOutcome(line: ProgressLine, name: string, outcome: JobOutcome): void {
   if (outcome.kind === "published") line.print(`${name}: ${describePublished(outcome)}`);
   else if (outcome.kind === "purged") line.print(`${name}: removed`);
-}
-
-/** A webhook secret for one run; webhooks of earlier runs get it by repair. */
-export function madeUpSecret(): string {
-  return randomBytes(32).toString("hex");
 }
 
 function describeError(error: unknown): string {
@@ -191,15 +168,14 @@ function onlyWorkspace(config: MirrorConfig, workspace: string | undefined): Mir
   return { ...config, workspaces: config.workspaces.filter(isIt) };
 }
 
-function tend(
-  workspace: MirroredWorkspace,
+function tending(
   mirrorUrl: string,
-  secret: string,
   { hooksOf }: BitbucketAccess,
-  { store, log }: LocalMirrorOptions,
-): Promise<void> {
-  const names = { mirrorUrl, mirrorName: "local" };
-  return tendWebhooks(workspace, { store, hooksOf, ...names, readSecret: async () => secret, log });
+  { store, log, webhookSecret: secret }: LocalMirrorOptions,
+) {
+  if (secret === undefined) return {};
+  const options = { store, hooksOf, mirrorUrl, mirrorName: "local", readSecret: async () => secret, log };
+  return { tendWebhooks: (workspace: MirroredWorkspace) => tendWebhooks(workspace, options) };
 }
 
 /** Repositories of earlier runs are served at once, also during an outage of the primary. */

@@ -9,7 +9,7 @@ import { counted, visible } from "../cli/table.ts";
 import type { Arguments } from "./arguments.ts";
 import { formatBytes } from "./progress-line.ts";
 
-export function announce(
+export function printReady(
   server: NodeServer,
   fullNames: readonly string[],
   options: Arguments,

@@ -1,4 +1,5 @@
 /** Starts and stops the process of `nearside serve`: settings, store, signals, exit. Not deployed. */
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { pino } from "pino";
 import { errorFields } from "../../lib/errors.ts";
@@ -12,11 +13,11 @@ import { assertUsableStore } from "../cli/doctor/check-store.ts";
 import { messageOf } from "../cli/explain.ts";
 import { type Arguments, argumentConfig } from "./arguments.ts";
 import { DEMO_FOLDER, type Demo, startDemo } from "./demo.ts";
-import { type LocalMirror, localMirror, madeUpSecret } from "./local-mirror.ts";
+import { type LocalMirror, localMirror } from "./local-mirror.ts";
 import { openStore } from "./open-store.ts";
 import { LocalMetrics, measuringLogger, withOperations } from "./operations.ts";
 import { ProgressLine } from "./progress-line.ts";
-import { announce, reasonsForNone } from "./ready-message.ts";
+import { printReady, reasonsForNone } from "./ready-message.ts";
 import { readAccount, readNamedAccount } from "./secrets.ts";
 import { readTlsFiles, renewTls } from "./tls-files.ts";
 
@@ -66,8 +67,9 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
     readConfig,
     accountOf: async ({ credential }) => demo?.account ?? readNamedAccount(process.env, credential),
     serverUrl: () => serverUrl,
+    // By default one for this run; webhooks of earlier runs get it by repair.
     webhookSecret: takesWebhooks(options, demo)
-      ? process.env["NEARSIDE_WEBHOOK_SECRET"] || madeUpSecret()
+      ? process.env["NEARSIDE_WEBHOOK_SECRET"] || randomBytes(32).toString("hex")
       : undefined,
   });
   const { metricsAddresses } = options;
@@ -94,7 +96,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
   try {
     await mirror.follow(options.webhookUrl ?? server.url, async () => {
       const names = await mirror.servedNames();
-      announce(
+      printReady(
         server,
         names,
         options,

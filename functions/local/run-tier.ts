@@ -60,7 +60,7 @@ function answerGit(store: BlobStore, settings: Arguments, log: Logger) {
     { ...storage, ...(urls !== undefined && { urls }) },
     {
       serves: servesBy(loggedConfig(store, log)),
-      readsAnnouncements: queueUrl !== undefined,
+      readsPushMarkers: queueUrl !== undefined,
       maxOpenBytes: MEMORY.openRepositories,
     },
   );

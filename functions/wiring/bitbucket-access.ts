@@ -4,12 +4,12 @@ import {
   gitAuthorization,
   restAuthorization,
 } from "../../lib/bitbucket/credential.ts";
-import { type BitbucketHooksApi, bitbucketHooksApi } from "../../lib/bitbucket/hooks-api.ts";
+import { bitbucketHooksApi } from "../../lib/bitbucket/hooks-api.ts";
 import { lfsByUuid } from "../../lib/bitbucket/lfs-by-uuid.ts";
 import { lfsClient } from "../../lib/bitbucket/lfs-client.ts";
 import { measuredFetch } from "../../lib/bitbucket/measured-fetch.ts";
 import { RequestBudget } from "../../lib/bitbucket/request-budget.ts";
-import { type BitbucketRestApi, bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
+import { bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
 import { upstreamByUuid } from "../../lib/bitbucket/upstream-by-uuid.ts";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../../lib/config.ts";
@@ -56,19 +56,9 @@ export class SyncBudgets {
   }
 }
 
-export interface BitbucketAccess {
-  primaryOf(workspace: MirroredWorkspace): Promise<PrimaryAccess>;
-  apiOf(
-    workspace: MirroredWorkspace,
-    limit: (fetch: typeof globalThis.fetch) => typeof globalThis.fetch,
-  ): Promise<BitbucketRestApi>;
-  hooksOf(workspace: MirroredWorkspace): Promise<BitbucketHooksApi>;
-  lfsOf(workspace: MirroredWorkspace, repository: LfsRepositoryName): Promise<LfsPrimary>;
-  /** As the account sees them at this address, such as the mirror's own. */
-  lfsAt(workspace: MirroredWorkspace, repositoryUrl: string): Promise<LfsPrimary>;
-}
+export type BitbucketAccess = ReturnType<typeof bitbucketAccess>;
 
-export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAccess {
+export function bitbucketAccess(options: BitbucketAccessOptions) {
   const { apiUrl, gitUrl, accountOf, signal, log, syncBudgets = new SyncBudgets() } = options;
   const fetch = log === undefined ? globalThis.fetch : measuredFetch(globalThis.fetch, log);
   const stoppable = signal === undefined ? fetch : fetchUntil(signal, fetch);
@@ -77,12 +67,13 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
   };
   const limitedApi = (account: BitbucketAccount, workspace: MirroredWorkspace) =>
     bitbucketRestApi(restOf(account, syncBudgets.of(workspace).limit(stoppable)));
+  /** As the account sees them at this address, such as the mirror's own. */
   const lfsAt = async (workspace: MirroredWorkspace, repositoryUrl: string): Promise<LfsPrimary> => {
     const authorization = gitAuthorization(await accountOf(workspace));
     return lfsClient({ fetch, repositoryUrl, authorization, agent: AGENT });
   };
   return {
-    async primaryOf(workspace) {
+    async primaryOf(workspace: MirroredWorkspace): Promise<PrimaryAccess> {
       const account = await accountOf(workspace);
       const upstreamAt = (owner: string, slug: string) =>
         upstreamGit({
@@ -99,10 +90,13 @@ export function bitbucketAccess(options: BitbucketAccessOptions): BitbucketAcces
           upstreamByUuid({ byUuid: upstreamAt(owner, `{${uuid}}`), byName: upstreamAt(owner, slug) }),
       };
     },
-    apiOf: async (workspace, limit) => bitbucketRestApi(restOf(await accountOf(workspace), limit(stoppable))),
-    hooksOf: async (workspace) => bitbucketHooksApi(restOf(await accountOf(workspace), stoppable)),
+    apiOf: async (workspace: MirroredWorkspace, limit: (way: typeof fetch) => typeof fetch) =>
+      bitbucketRestApi(restOf(await accountOf(workspace), limit(stoppable))),
+    hooksOf: async (workspace: MirroredWorkspace) =>
+      bitbucketHooksApi(restOf(await accountOf(workspace), stoppable)),
     lfsAt,
-    async lfsOf(workspace, { uuid, workspace: owner, slug, foundBy }) {
+    async lfsOf(workspace: MirroredWorkspace, repository: LfsRepositoryName): Promise<LfsPrimary> {
+      const { uuid, workspace: owner, slug, foundBy } = repository;
       const named = (name: string) => lfsAt(workspace, `${gitUrl}/${owner}/${encodeURIComponent(name)}.git`);
       const api = limitedApi(await accountOf(workspace), workspace);
       return lfsByUuid({

@@ -12,7 +12,11 @@ interface DeployedSettings extends FunctionLogSettings {
   readonly secretPath: string;
 }
 
-export function deployed({ bucket, secretPath, ...settings }: DeployedSettings) {
+/** @param copiesConfig - See {@link loggedConfig}. */
+export function deployed(
+  { bucket, secretPath, ...settings }: DeployedSettings,
+  { copiesConfig = false } = {},
+) {
   const { log, onStoreRequest } = functionLog(settings);
   const store = new S3BlobStore({ client: createS3Client({ onRequest: onStoreRequest }), bucket });
   const readParameter = signedParameters(new AwsRequests(lambdaAccess(process.env)));
@@ -20,7 +24,7 @@ export function deployed({ bucket, secretPath, ...settings }: DeployedSettings) 
     log,
     store,
     sqs: new SQSClient(),
-    readConfig: loggedConfig(store, log),
+    readConfig: loggedConfig(store, log, copiesConfig),
     readParameter,
     accountOf: parameterAccounts(readParameter, secretPath),
   };

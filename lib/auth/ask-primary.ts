@@ -25,23 +25,18 @@ export interface AskPrimaryOptions {
   readonly limits?: AskPrimaryLimits;
 }
 
-interface AskPrimaryLimits {
+const DEFAULT_LIMITS = {
   /** For one request. */
-  readonly timeoutMs: number;
-  /** A renamed repository and a moved workspace take one each. */
-  readonly maxRedirects: number;
-  /** Before a 401 is asked once more. */
-  readonly retryPauseMs: number;
-  /** Before the primary is asked again if it shows other refs: a push may not be synchronized yet. Callers wait. */
-  readonly syncPausesMs: readonly number[];
-}
-
-const DEFAULT_LIMITS: AskPrimaryLimits = {
   timeoutMs: 10_000,
+  /** A renamed repository and a moved workspace take one each. */
   maxRedirects: 5,
+  /** Before a 401 is asked once more. */
   retryPauseMs: 250,
+  /** Before the primary is asked again if it shows other refs: a push may not be synchronized yet. Callers wait. */
   syncPausesMs: [500, 3_000],
 };
+
+type AskPrimaryLimits = Readonly<typeof DEFAULT_LIMITS>;
 
 const ADVERTISEMENT_TYPE = "application/x-git-upload-pack-advertisement";
 const NOT_GIT = "the answer is not git's";

@@ -13,58 +13,40 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LRUCache } from "lru-cache";
 import type { Logger } from "../log.ts";
-import { boundedCache } from "./bounded-cache.ts";
+import { lruCache } from "../lru-cache.ts";
 import { accountOf, type CallerKeys } from "./caller-keys.ts";
-import { CallerStandings, DEFAULT_QUESTION_LIMITS, type QuestionLimits } from "./caller-standings.ts";
+import { CallerStandings, DEFAULT_QUESTION_LIMITS } from "./caller-standings.ts";
 import { OutageMonitor } from "./outage-monitor.ts";
 import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion, VerdictStore } from "./ports.ts";
 import { KeyedSemaphores, PrioritySemaphore } from "./priority-semaphore.ts";
 import { QuestionTurn } from "./question-turn.ts";
 import type { WrongCredentials } from "./request-limits.ts";
-import {
-  DEFAULT_SHARING_LIMITS,
-  type FoundRecord,
-  SharedVerdicts,
-  type SharingLimits,
-} from "./shared-verdicts.ts";
+import { DEFAULT_SHARING_LIMITS, type FoundRecord, SharedVerdicts } from "./shared-verdicts.ts";
 import { StoredVerdicts } from "./stored-verdicts.ts";
 import { ThrottledPrimary } from "./throttled-primary.ts";
 import { type Verdict, type VerdictSource, verdictOf } from "./verdict.ts";
-import {
-  countsUntilMs,
-  DEFAULT_VERDICT_LIMITS,
-  recordOf,
-  type VerdictLimits,
-  type VerdictRecord,
-} from "./verdict-record.ts";
+import { countsUntilMs, DEFAULT_VERDICT_LIMITS, recordOf, type VerdictRecord } from "./verdict-record.ts";
 
-export interface AuthorizerLimits extends VerdictLimits, SharingLimits, QuestionLimits {
-  /** For one question. API Gateway gives an authorizer 29 s, and a former name takes two questions, one after the other. */
-  readonly deadlineMs: number;
-  /** How long the primary takes for a question before an outage is considered. */
-  readonly judgeOutageAfterMs: number;
-  /** At the primary, of one process: further ones wait, and callers take turns. */
-  readonly maxConcurrentQuestions: number;
-  /** Of a credential that the primary has not accepted lately: further ones wait, and do not read the store meanwhile. */
-  readonly maxConcurrentQuestionsOfUnknown: number;
-  /** Of all such credentials, of one process: addresses take turns, before claims and reservations are written. */
-  readonly maxConcurrentQuestionsOfAllUnknown: number;
-  /** About 500 bytes each. */
-  readonly maxRemembered: number;
-}
+export type AuthorizerLimits = Readonly<typeof DEFAULT_AUTHORIZER_LIMITS>;
 
 /** New questions at a time of a good credential while none is answered: the primary may hang for the names that it asks about. */
 const FIRST_OF_ACCEPTED = 4;
 
-export const DEFAULT_AUTHORIZER_LIMITS: AuthorizerLimits = {
+export const DEFAULT_AUTHORIZER_LIMITS = {
   ...DEFAULT_VERDICT_LIMITS,
   ...DEFAULT_SHARING_LIMITS,
   ...DEFAULT_QUESTION_LIMITS,
+  /** For one question. API Gateway gives an authorizer 29 s, and a former name takes two questions, one after the other. */
   deadlineMs: 13_000,
+  /** How long the primary takes for a question before an outage is considered. */
   judgeOutageAfterMs: 2_000,
+  /** At the primary, of one process: further ones wait, and callers take turns. */
   maxConcurrentQuestions: 64,
+  /** Of a credential that the primary has not accepted lately: further ones wait, and do not read the store meanwhile. */
   maxConcurrentQuestionsOfUnknown: 8,
+  /** Of all such credentials, of one process: addresses take turns, before claims and reservations are written. */
   maxConcurrentQuestionsOfAllUnknown: 32,
+  /** About 500 bytes each. */
   maxRemembered: 50_000,
 };
 
@@ -116,19 +98,19 @@ export class Authorizer {
 
   constructor(options: AuthorizerOptions) {
     const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
-    const stored = new StoredVerdicts(store);
+    const stored = new StoredVerdicts(store, log);
     this.#outage = new OutageMonitor({ ...options, stored, key: keys.outageKey(), log, now });
     this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
-    this.#callers = new CallerStandings({ stored, keys, limits, log, now });
+    this.#callers = new CallerStandings({ stored, keys, limits, now });
     this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfUnknown);
     this.#acceptedTurns = new KeyedSemaphores(FIRST_OF_ACCEPTED, limits.maxConcurrentQuestions);
     this.#allTurns = new PrioritySemaphore(limits.maxConcurrentQuestionsOfAllUnknown);
-    this.#shared = new SharedVerdicts({ stored, log, verdictLimits: limits, limits, now });
+    this.#shared = new SharedVerdicts({ stored, verdictLimits: limits, limits, now });
     this.#keys = keys;
     this.#wrongCredentials = options.wrongCredentials;
     this.#limits = limits;
     this.#now = now;
-    this.#remembered = boundedCache(limits.maxRemembered);
+    this.#remembered = lruCache(limits.maxRemembered);
   }
 
   /** Never rejects because of the primary or the store. */

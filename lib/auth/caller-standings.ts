@@ -7,9 +7,7 @@
  *   reserves each question before it is asked, by compare-and-swap: so a thousand processes ask five questions at most.
  * - How many names that mean nothing here the primary gave no answer about, whoever asks: callers choose these.
  */
-import { errorFields } from "../errors.ts";
-import type { Logger } from "../log.ts";
-import { boundedCache } from "./bounded-cache.ts";
+import { lruCache } from "../lru-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
 import type { PrimaryAnswer } from "./ports.ts";
 import type { CallerStanding, StoredStanding, StoredVerdicts } from "./stored-verdicts.ts";
@@ -24,18 +22,14 @@ const MEMORY_MS = 10_000;
 const MAX_CALLERS = 20_000;
 const MAX_WRITE_TRIES = 4;
 
-export interface QuestionLimits {
-  /** Refused questions a minute of a credential that was not accepted within the last 15 minutes. */
-  readonly refusedPerMinute: number;
-  /** The same of one that was. */
-  readonly refusedPerMinuteAccepted: number;
-  /** Questions a minute about names that mean nothing here, to which the primary gave no answer. */
-  readonly unansweredPerMinute: number;
-}
+export type QuestionLimits = Readonly<typeof DEFAULT_QUESTION_LIMITS>;
 
-export const DEFAULT_QUESTION_LIMITS: QuestionLimits = {
+export const DEFAULT_QUESTION_LIMITS = {
+  /** Refused questions a minute of a credential that was not accepted within the last 15 minutes. */
   refusedPerMinute: 5,
+  /** The same of one that was. */
   refusedPerMinuteAccepted: 60,
+  /** Questions a minute about names that mean nothing here, to which the primary gave no answer. */
   unansweredPerMinute: 4,
 };
 
@@ -43,7 +37,6 @@ export interface CallerStandingsOptions {
   readonly stored: StoredVerdicts;
   readonly keys: CallerKeys;
   readonly limits: QuestionLimits;
-  readonly log: Logger;
   readonly now: () => number;
 }
 
@@ -59,7 +52,7 @@ const UNKNOWN: StoredStanding = { standing: {}, version: "absent" };
 
 export class CallerStandings {
   readonly #options: CallerStandingsOptions;
-  readonly #remembered = boundedCache<Remembered>(MAX_CALLERS);
+  readonly #remembered = lruCache<Remembered>(MAX_CALLERS);
   readonly #reading = new Map<string, Promise<StoredStanding | undefined>>();
 
   constructor(options: CallerStandingsOptions) {
@@ -160,7 +153,7 @@ export class CallerStandings {
 
   async #read(key: string): Promise<StoredStanding | undefined> {
     const { stored, now } = this.#options;
-    const found = await this.#logFailure("read", () => stored.readStanding(key, now()));
+    const found = await stored.logFailure("read", () => stored.readStanding(key, now()));
     if (found !== undefined) this.#remembered.set(key, { stored: found, readAtMs: now() });
     return found;
   }
@@ -168,7 +161,7 @@ export class CallerStandings {
   /** @returns `false` on a conflict. A store that fails limits nothing beyond this process. */
   async #replace(key: string, { version }: StoredStanding, standing: CallerStanding): Promise<boolean> {
     const { stored, now } = this.#options;
-    const written = await this.#logFailure("write", async () => ({
+    const written = await stored.logFailure("write", async () => ({
       version: await stored.replaceStanding(key, { standing, version }),
     }));
     if (written !== undefined && written.version === undefined) return false;
@@ -192,14 +185,5 @@ export class CallerStandings {
 
   #keyOf(authorization: string): string {
     return this.#options.keys.callerKey(authorization);
-  }
-
-  async #logFailure<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      this.#options.log.error("auth:store-failed", { action, ...errorFields(error) });
-      return undefined;
-    }
   }
 }

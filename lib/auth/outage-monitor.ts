@@ -44,15 +44,10 @@ export class OutageMonitor {
   #judging: Promise<boolean> | undefined;
 
   constructor(options: OutageMonitorOptions) {
-    const { stored, log, now } = options;
+    const { stored, now } = options;
     this.#options = options;
-    this.#shared = new SharedVerdicts({
-      stored,
-      log,
-      verdictLimits: VERDICT_LIMITS,
-      limits: SHARING_LIMITS,
-      now,
-    });
+    const limits = { verdictLimits: VERDICT_LIMITS, limits: SHARING_LIMITS };
+    this.#shared = new SharedVerdicts({ stored, now, ...limits });
   }
 
   /** Before a question: reads the last judgement, and makes a new one only during an outage. Never rejects. */

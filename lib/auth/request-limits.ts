@@ -1,7 +1,6 @@
 /** Limits by source (an address block) over one-minute windows, in the memory of one process. */
-import { createHash } from "node:crypto";
 import type { LRUCache } from "lru-cache";
-import { boundedCache } from "./bounded-cache.ts";
+import { lruCache } from "../lru-cache.ts";
 
 const WINDOW_MS = 60_000;
 
@@ -9,8 +8,8 @@ const WINDOW_MS = 60_000;
 const MAX_SOURCES = 20_000;
 
 /** One value for each source, from its first use until a minute later. */
-function minuteWindows<Content extends object>(now: () => number): LRUCache<string, Content> {
-  return boundedCache(MAX_SOURCES, { ttlMs: WINDOW_MS, now });
+export function minuteWindows<Content extends object>(now: () => number): LRUCache<string, Content> {
+  return lruCache(MAX_SOURCES, { ttlMs: WINDOW_MS, now });
 }
 
 function secondsLeft(windows: { getRemainingTTL(source: string): number }, source: string): number {
@@ -64,7 +63,7 @@ const MAX_WAITING = 200;
 export class WrongCredentials {
   readonly #perMinute: number;
   readonly #now: () => number;
-  readonly #guesses: LRUCache<string, Guesses> = boundedCache(MAX_SOURCES);
+  readonly #guesses: LRUCache<string, Guesses> = lruCache(MAX_SOURCES);
   readonly #queues = new Map<string, TurnQueue>();
   /** By source: how many questions of each credential are under way. */
   readonly #underWay = new Map<string, Map<string, number>>();
@@ -194,28 +193,5 @@ class TurnQueue {
     if (ofAccount.length === 0) this.#waiting.delete(account);
     this.#count -= 1;
     refuse?.(Math.ceil((MAX_WAITING * TURN_MS) / 1000));
-  }
-}
-
-/**
- * Counts how often a source was refused with the same credential for the same repository within a minute. By all three: a source may
- * have many callers, a credential may be good for one repository, and other callers with the same credential must not suffer.
- */
-export class RepeatedRefusals {
-  readonly #windows: LRUCache<string, { count: number }>;
-
-  constructor(now: () => number = Date.now) {
-    this.#windows = minuteWindows(now);
-  }
-
-  /** Counts one. @returns How often before. */
-  note(source: string, authorization: string, repository: string): number {
-    const refused = createHash("sha256")
-      .update(JSON.stringify([source, authorization, repository]))
-      .digest("base64");
-    const window = this.#windows.get(refused) ?? { count: 0 };
-    if (window.count === 0) this.#windows.set(refused, window);
-    window.count += 1;
-    return window.count - 1;
   }
 }

@@ -9,26 +9,23 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { errorFields } from "../errors.ts";
-import type { Logger } from "../log.ts";
 import type { PrimaryAnswer } from "./ports.ts";
 import type { StoredVerdict, StoredVerdicts } from "./stored-verdicts.ts";
 import type { VerdictSource } from "./verdict.ts";
 import { BUSY, countsUntilMs, recordOf, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
 
-export interface SharingLimits {
-  /** How long others wait for the process that asks. Most answers take a tenth of that. */
-  readonly claimMs: number;
-  /** The first and the longest interval between two reads of a waiting process; each is half as long again as the last. */
-  readonly firstPollMs: number;
-  readonly maxPollMs: number;
-}
+export type SharingLimits = Readonly<typeof DEFAULT_SHARING_LIMITS>;
 
-export const DEFAULT_SHARING_LIMITS: SharingLimits = { claimMs: 2_500, firstPollMs: 80, maxPollMs: 500 };
+export const DEFAULT_SHARING_LIMITS = {
+  /** How long others wait for the process that asks. Most answers take a tenth of that. */
+  claimMs: 2_500,
+  /** The first and the longest interval between two reads of a waiting process; each is half as long again as the last. */
+  firstPollMs: 80,
+  maxPollMs: 500,
+};
 
 export interface SharedVerdictsOptions {
   readonly stored: StoredVerdicts;
-  readonly log: Logger;
   readonly verdictLimits: VerdictLimits;
   readonly limits: SharingLimits;
   readonly now: () => number;
@@ -69,7 +66,7 @@ export class SharedVerdicts {
     const { stored: store, verdictLimits, limits, now } = this.#options;
     const watch = new ClaimWatch(limits);
     for (;;) {
-      const stored = await this.#logFailure("read", () => store.read(key, now()));
+      const stored = await store.logFailure("read", () => store.read(key, now()));
       // A store that was read wins over memory: another process may have got a no since.
       const record = stored === undefined ? question.known : stored.record;
       if (stored !== undefined && record !== undefined && now() < countsUntilMs(record, verdictLimits)) {
@@ -98,7 +95,7 @@ export class SharedVerdicts {
   /** Only reads. @returns `undefined` if the store fails. */
   async peek(key: string): Promise<StoredVerdict | undefined> {
     const { stored, now } = this.#options;
-    return this.#logFailure("read", () => stored.read(key, now()));
+    return stored.logFailure("read", () => stored.read(key, now()));
   }
 
   #isClaimedByAnother({ claim, version }: StoredVerdict, watch: ClaimWatch): boolean {
@@ -113,10 +110,8 @@ export class SharedVerdicts {
   async #claim(key: string, stored: StoredVerdict): Promise<string | "conflict" | undefined> {
     const { limits, now, stored: store } = this.#options;
     const claim = { by: this.#id, untilMs: now() + limits.claimMs };
-    return this.#logFailure(
-      "claim",
-      async () => (await store.replace(key, { ...stored, claim })) ?? "conflict",
-    );
+    const replace = async () => (await store.replace(key, { ...stored, claim })) ?? "conflict";
+    return store.logFailure("claim", replace);
   }
 
   /** @param version - Of the claim; `undefined`: the answer is not stored. */
@@ -132,7 +127,7 @@ export class SharedVerdicts {
     // The claim ends by itself, and then another process may ask.
     if (answer.kind === "undecided" && answer.cause === "busy") return { record, source: "memory" };
     if (version !== undefined) {
-      await this.#logFailure("write", () => this.#write(key, { record, version }));
+      await this.#options.stored.logFailure("write", () => this.#write(key, { record, version }));
     }
     return { record, source: "primary" };
   }
@@ -147,16 +142,6 @@ export class SharedVerdicts {
     // The primary took longer than a claim lasts: the waiting processes need not wait for the one that took over.
     else if (claim !== undefined && !isNewer(record, answered.record))
       await stored.replace(key, { ...answered, claim, version });
-  }
-
-  /** Without the store, the primary is only asked more often. */
-  async #logFailure<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      this.#options.log.error("auth:store-failed", { action, ...errorFields(error) });
-      return undefined;
-    }
   }
 }
 

@@ -5,6 +5,8 @@
  */
 import * as z from "zod/mini";
 import { assertUnderstood, isObject } from "../document-json.ts";
+import { errorFields } from "../errors.ts";
+import type { Logger } from "../log.ts";
 import type { VerdictStore } from "./ports.ts";
 import { recordSchema, type VerdictRecord } from "./verdict-record.ts";
 
@@ -53,9 +55,21 @@ const MAX_CLOCK_SKEW_MS = 2_000;
 
 export class StoredVerdicts {
   readonly #store: VerdictStore;
+  readonly #log: Logger;
 
-  constructor(store: VerdictStore) {
+  constructor(store: VerdictStore, log: Logger) {
     this.#store = store;
+    this.#log = log;
+  }
+
+  /** @returns `undefined` if `work` fails: without the store, the primary is only asked more often. */
+  async logFailure<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#log.error("auth:store-failed", { action, ...errorFields(error) });
+      return undefined;
+    }
   }
 
   /**

@@ -4,8 +4,8 @@
  */
 import type { LRUCache } from "lru-cache";
 import type { Logger } from "../log.ts";
+import { lruCache } from "../lru-cache.ts";
 import type { RetryLimit } from "../retry-read.ts";
-import { boundedCache } from "./bounded-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";
 import { AWAY, type OutageMonitor } from "./outage-monitor.ts";
 import type { AskOptions, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
@@ -40,11 +40,11 @@ export class ThrottledPrimary {
   readonly #options: ThrottledPrimaryOptions;
   readonly #semaphore: PrioritySemaphore;
   readonly #retried: LRUCache<string, number>;
-  readonly #pausedUntilMs = boundedCache<number>(MAX_PAUSED_CALLERS);
+  readonly #pausedUntilMs = lruCache<number>(MAX_PAUSED_CALLERS);
 
   constructor(options: ThrottledPrimaryOptions) {
     this.#options = options;
-    this.#retried = boundedCache(MAX_PAUSED_CALLERS, { ttlMs: RETRY_EVERY_MS, now: options.now });
+    this.#retried = lruCache(MAX_PAUSED_CALLERS, { ttlMs: RETRY_EVERY_MS, now: options.now });
     this.#semaphore = new PrioritySemaphore(options.maxConcurrentQuestions);
   }
 

@@ -2,21 +2,16 @@
 import * as z from "zod/mini";
 import type { PrimaryAnswer } from "./ports.ts";
 
-export interface VerdictLimits {
-  /** How long a yes counts: a right revoked at the primary ends here after this time at the latest. */
-  readonly freshMs: number;
-  /** How long a no counts: a storm of refused requests costs one question, and a new right works soon. */
-  readonly refusedMs: number;
-  /** How long nothing is asked after the primary could not be reached, if it sent no Retry-After. */
-  readonly undecidedMs: number;
-  /** How long a yes counts during an outage of the primary; 0: not at all. */
-  readonly staleMs: number;
-}
+export type VerdictLimits = Readonly<typeof DEFAULT_VERDICT_LIMITS>;
 
-export const DEFAULT_VERDICT_LIMITS: VerdictLimits = {
+export const DEFAULT_VERDICT_LIMITS = {
+  /** How long a yes counts: a right revoked at the primary ends here after this time at the latest. */
   freshMs: 60_000,
+  /** How long a no counts: a storm of refused requests costs one question, and a new right works soon. */
   refusedMs: 3_000,
+  /** How long nothing is asked after the primary could not be reached, if it sent no Retry-After. */
   undecidedMs: 3_000,
+  /** How long a yes counts during an outage of the primary; 0: not at all. */
   staleMs: 15 * 60_000,
 };
 

@@ -1,4 +1,5 @@
 /** The authorizer's answer to a question. */
+import type { PrimaryAnswer } from "./ports.ts";
 import {
   countsUntilMs,
   DEFAULT_RETRY_AFTER_SECONDS,
@@ -10,35 +11,28 @@ import {
 
 export type VerdictSource = "primary" | "memory" | "store";
 
-export type Verdict =
-  | {
-      readonly kind: "allowed";
-      readonly source: VerdictSource;
-      /** Since the primary was asked. */
-      readonly ageMs: number;
+type AnswerOf<Kind extends PrimaryAnswer["kind"]> = Extract<PrimaryAnswer, { readonly kind: Kind }>;
+
+export type Verdict = {
+  readonly source: VerdictSource;
+  /** Since the primary was asked. */
+  readonly ageMs: number;
+} & (
+  | (AnswerOf<"allowed"> & {
       /** The primary is unreachable, and this was its last answer. */
       readonly isStale: boolean;
-      readonly finalPath?: string;
-      readonly callerName?: string;
-    }
-  | {
-      readonly kind: "refused";
-      readonly source: VerdictSource;
-      readonly ageMs: number;
-      readonly status: number;
-      readonly hint?: string;
-    }
+    })
+  | AnswerOf<"refused">
   | {
       readonly kind: "undecided";
-      readonly source: VerdictSource;
-      readonly ageMs: number;
       /**
        * `"guessing"`: too many wrong credentials came from the caller's address, and this one is not known.
        * `"refused-often"`: too many questions with this credential were refused.
        */
       readonly cause: UndecidedCause | "guessing" | "refused-often";
       readonly retryAfterSeconds: number;
-    };
+    }
+);
 
 /** @param isOutage - Only then an old yes counts: a caller can bring about any other failure of a question. */
 export function verdictOf(
@@ -54,15 +48,8 @@ export function verdictOf(
   if (answer.kind === "refused") return { ...answer, source, ageMs };
   const right = isOutage ? staleRight(record, nowMs, limits) : undefined;
   if (right !== undefined) {
-    const { askedAtMs: lastAskedAtMs, finalPath, callerName } = right;
-    return {
-      kind: "allowed",
-      source,
-      ageMs: nowMs - lastAskedAtMs,
-      isStale: true,
-      ...(finalPath !== undefined && { finalPath }),
-      ...(callerName !== undefined && { callerName }),
-    };
+    const { askedAtMs: lastAskedAtMs, ...found } = right;
+    return { kind: "allowed", source, ageMs: nowMs - lastAskedAtMs, isStale: true, ...found };
   }
   const { cause, retryAfterSeconds } = answer;
   const untilMs =

@@ -5,18 +5,14 @@ import { readBody } from "../read-body.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { refusedAnswer } from "./refused-answer.ts";
 
-export interface GitHttpLimits {
-  /** Until an answer begins. A large repository's pack is counted before its first byte, with signs of life. */
-  readonly answerTimeoutMs: number;
-  /** Without a byte. git sends a sign of life every five seconds. */
-  readonly idleTimeoutMs: number;
-  /** Of a list of refs: 500,000 refs take about 50 MB. */
-  readonly maxRefListBytes: number;
-}
+export type GitHttpLimits = Readonly<typeof DEFAULT_GIT_HTTP_LIMITS>;
 
-export const DEFAULT_GIT_HTTP_LIMITS: GitHttpLimits = {
+export const DEFAULT_GIT_HTTP_LIMITS = {
+  /** Until an answer begins. A large repository's pack is counted before its first byte, with signs of life. */
   answerTimeoutMs: 120_000,
+  /** Without a byte. git sends a sign of life every five seconds. */
   idleTimeoutMs: 120_000,
+  /** Of a list of refs: 500,000 refs take about 50 MB. */
   maxRefListBytes: 256 * 1024 * 1024,
 };
 

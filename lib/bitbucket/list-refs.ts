@@ -9,7 +9,6 @@ import { MirrorError, ProtocolError, UnsupportedRepositoryError, UpstreamError }
 import { byteText } from "../git/byte-text.ts";
 import { SHALLOW_PRIMARY } from "../git/fetch-pack.ts";
 import {
-  concatBytes,
   decodePktLine,
   encodePktLine,
   FLUSH_PKT,
@@ -113,7 +112,7 @@ function readAdvertisement(lines: readonly string[], askedUrl: string, answerUrl
 /** Adds `unborn` to an `ls-refs` command where the server supports it. */
 function withUnborn(command: Uint8Array, capabilities: readonly string[]): Uint8Array {
   if (!capabilities.some((capability) => /^ls-refs=.*\bunborn\b/.test(capability))) return command;
-  return concatBytes([command.subarray(0, -FLUSH_PKT.length), encodePktLine("unborn\n"), FLUSH_PKT]);
+  return Buffer.concat([command.subarray(0, -FLUSH_PKT.length), encodePktLine("unborn\n"), FLUSH_PKT]);
 }
 
 /**
@@ -183,7 +182,7 @@ function escapeBytes(bytes: Uint8Array): Uint8Array {
       ? whole
       : encodePktLine(Buffer.from(byteText(payload).replace(/[\x80-\xff]/g, escaped))),
   );
-  return concatBytes(lines);
+  return Buffer.concat(lines);
 }
 
 function unescapeBytes(name: string): string {

@@ -1,5 +1,5 @@
 /** Counts what the primary does not answer as it should. */
-import { errorFields } from "../errors.ts";
+import { errorFields, isTimeout } from "../errors.ts";
 import type { Logger } from "../log.ts";
 
 /** A request that its sender gave up counts only if time ran out. */
@@ -20,8 +20,4 @@ export function measuredFetch(fetch: typeof globalThis.fetch, log: Logger): type
       throw error;
     }
   };
-}
-
-function isTimeout(reason: unknown): boolean {
-  return reason instanceof Error && reason.name === "TimeoutError";
 }

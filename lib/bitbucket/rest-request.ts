@@ -6,18 +6,14 @@ import { readBody } from "../read-body.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { refusedAnswer } from "./refused-answer.ts";
 
-export interface RestApiLimits {
-  /** For one request, its body included. */
-  readonly timeoutMs: number;
-  /** For one answer. A page of 100 whole repositories is about 400 kB. */
-  readonly maxAnswerBytes: number;
-  /** For one list: 1,000 pages are 100,000 repositories, and as many requests as Bitbucket allows in an hour. */
-  readonly maxPages: number;
-}
+export type RestApiLimits = Readonly<typeof DEFAULT_REST_API_LIMITS>;
 
-export const DEFAULT_REST_API_LIMITS: RestApiLimits = {
+export const DEFAULT_REST_API_LIMITS = {
+  /** For one request, its body included. */
   timeoutMs: 30_000,
+  /** For one answer. A page of 100 whole repositories is about 400 kB. */
   maxAnswerBytes: 8 * 1024 * 1024,
+  /** For one list: 1,000 pages are 100,000 repositories, and as many requests as Bitbucket allows in an hour. */
   maxPages: 1_000,
 };
 

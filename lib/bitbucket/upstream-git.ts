@@ -48,17 +48,13 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
 
   return {
     async listRefs() {
-      const {
-        protocol,
-        capabilities,
-        refs: listed,
-        ...others
-      } = await listRefs({ ...options, repositoryUrl });
-      repositoryUrl = others.repositoryUrl;
-      const refs = listed.filter(({ ref }) => ref.startsWith("refs/")).map(toRef);
+      const listed = await listRefs({ ...options, repositoryUrl });
+      repositoryUrl = listed.repositoryUrl;
+      const { protocol, capabilities } = listed;
+      const refs = listed.refs.filter(({ ref }) => ref.startsWith("refs/")).map(toRef);
       const takesFilters =
         protocol === 2 && capabilities.some((capability) => /^fetch=(.* )?filter( |$)/.test(capability));
-      return { protocol, refs, head: headOf(listed), ...(takesFilters && { takesFilters }) };
+      return { protocol, refs, head: headOf(listed.refs), ...(takesFilters && { takesFilters }) };
     },
 
     async *fetchPack({ protocol, wants, haves, commitsOnly = false, onProgress }) {
@@ -78,10 +74,7 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
         },
         options,
       );
-      yield* readFetchResponse(answer.body, {
-        protocol,
-        ...(onProgress === undefined ? {} : { onProgress }),
-      });
+      yield* readFetchResponse(answer.body, { protocol, onProgress });
     },
   };
 }

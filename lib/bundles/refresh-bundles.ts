@@ -21,18 +21,14 @@ import { openRepository, type Repository, type RepositoryStorage } from "../repo
 import type { Stored } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
-export interface BundleLimits {
-  /** Of all packs. What is smaller is cloned in seconds as it is. */
-  readonly minRepositoryBytes: number;
-  /** Of the objects bundled last, how many must have come for another bundle. */
-  readonly minNewShare: number;
-  /** Then one bundle replaces them all: each costs a client a request and git a process. */
-  readonly maxBundles: number;
-}
+export type BundleLimits = Readonly<typeof DEFAULT_BUNDLE_LIMITS>;
 
-export const DEFAULT_BUNDLE_LIMITS: BundleLimits = {
+export const DEFAULT_BUNDLE_LIMITS = {
+  /** Of all packs. What is smaller is cloned in seconds as it is. */
   minRepositoryBytes: 64 * 2 ** 20,
+  /** Of the objects bundled last, how many must have come for another bundle. */
   minNewShare: 0.1,
+  /** Then one bundle replaces them all: each costs a client a request and git a process. */
   maxBundles: 4,
 };
 

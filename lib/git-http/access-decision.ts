@@ -36,7 +36,7 @@ const decisionSchema = z.discriminatedUnion("kind", [
 export type AccessDecision = z.infer<typeof decisionSchema>;
 export type AllowedAccess = Extract<AccessDecision, { kind: "allowed" }>;
 export type RefusedAccess = Extract<AccessDecision, { kind: "refused" }>;
-/** As it is answered: 403 in place of a 401 that is repeated, see limit-unauthorized.ts. */
+/** As it is answered: 403 in place of a 401 that is repeated, see repeated-refusals.ts. */
 export type AnsweredRefusal = Omit<RefusedAccess, "status"> & {
   readonly status: RefusedAccess["status"] | 403;
 };

@@ -10,8 +10,8 @@ import { type RepositoryReference, readName } from "../repo/names.ts";
 import type { Repository } from "../repo/repository.ts";
 import type { RepositoryCatalog } from "../repo/repository-catalog.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import type { FindNeeds } from "./git-http.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
+import type { FindNeeds } from "./served-source.ts";
 
 export interface FirstSyncOptions {
   readonly catalog: Pick<RepositoryCatalog, "find">;

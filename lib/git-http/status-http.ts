@@ -4,13 +4,14 @@ import type { HttpHandler } from "../http/message.ts";
 import { refusalResponse } from "./access-decision.ts";
 import type { GitHttpOptions } from "./git-http.ts";
 import { NO_CACHE_HEADERS, routeOf } from "./route.ts";
+import { findServed } from "./served-source.ts";
 import { answerStatus, answerWait } from "./status.ts";
 
 /** As `gitHttp` answers them. */
 export function statusHttp(
   options: Pick<GitHttpOptions, "access" | "find" | "onDemand" | "unserved" | "readState">,
 ): HttpHandler {
-  const { access, find, onDemand, unserved, readState } = options;
+  const { access, onDemand, readState } = options;
   return async (request) => {
     const route = routeOf(request);
     if (route.kind === "refused") return route.response;
@@ -19,14 +20,8 @@ export function statusHttp(
     const decision = await access({ request, service, repository: asked });
     if (decision.kind === "refused") return refusalResponse(decision);
     const { primaryPath, uuid, plainPath = primaryPath } = decision;
-    const needs = {
-      refs: service === "wait",
-      ...(primaryPath !== undefined && { primaryPath }),
-      ...(uuid !== undefined && { uuid }),
-    };
-    const source =
-      (await find(asked, needs)) ?? (await unserved?.({ request, service, asked, needs, plainPath }));
-    if (source === undefined) return notFoundResponse(NO_CACHE_HEADERS);
+    const needs = { refs: service === "wait", primaryPath, uuid };
+    const source = await findServed(options, { request, service, asked, needs, plainPath });
     if ("status" in source) return source;
     if (service === "status") return answerStatus(source, readState);
     const name = request.authorizerContext?.["caller"];

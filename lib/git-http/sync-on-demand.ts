@@ -4,17 +4,16 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { boundedCache } from "../auth/bounded-cache.ts";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { lruCache } from "../lru-cache.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { readNamedRecord } from "../repo/repository-record.ts";
 import { resolveRepository } from "../repo/resolve-repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import type { Asker, FindNeeds, OnDemand } from "./git-http.ts";
-import type { ServedSource } from "./served-source.ts";
+import type { Asker, FindNeeds, OnDemand, ServedSource } from "./served-source.ts";
 
 /** A repository, and when its refs were last verified. */
 export interface SyncedSource extends ServedSource {
@@ -30,8 +29,8 @@ export interface SyncOnDemandOptions {
   };
   readonly store: BlobStore;
   readonly requests: SyncRequests;
-  /** When the last push was announced whose job waits or runs; absent if the queue cannot know. */
-  readonly announcedAtMs?: (uuid: RepositoryUuid) => number | undefined;
+  /** Time of the last push event whose job waits or runs; absent if the queue cannot know. */
+  readonly pushedAtMs?: (uuid: RepositoryUuid) => number | undefined;
   /** For one request. */
   readonly maxWaitMs: number;
   readonly log: Logger;
@@ -41,7 +40,7 @@ export interface SyncOnDemandOptions {
 const POLL_MS = { first: 20, factor: 1.2, max: 250 } as const;
 
 /** Requests for refs do not wait for syncs that take longer, or failed. */
-const ANNOUNCED_LIFETIME_MS = 60_000;
+const PUSH_LIFETIME_MS = 60_000;
 
 const MINUTE_MS = 60_000;
 /** About 150 bytes each. */
@@ -71,12 +70,12 @@ export class SyncOnDemand implements OnDemand {
   readonly #options: SyncOnDemandOptions;
   /** At most one for each repository. */
   readonly #rounds = new Map<RepositoryUuid, Round>();
-  /** Waits for announced pushes. At most one for each repository. */
-  readonly #announced = new Map<string, Promise<SyncedSource | undefined>>();
+  /** Waits for pushes of which events have come. At most one for each repository. */
+  readonly #pushes = new Map<string, Promise<SyncedSource | undefined>>();
   /** By caller, and by repository. */
-  readonly #questions = boundedCache<Questions>(MAX_REMEMBERED, { ttlMs: MINUTE_MS, now: Date.now });
+  readonly #questions = lruCache<Questions>(MAX_REMEMBERED, { ttlMs: MINUTE_MS, now: Date.now });
   /** Repositories whose listing was waited for in vain, and the time of the last one then. */
-  readonly #late = boundedCache<{ readonly verifiedMs: number }>(MAX_REMEMBERED, {
+  readonly #late = lruCache<{ readonly verifiedMs: number }>(MAX_REMEMBERED, {
     ttlMs: MINUTE_MS,
     now: Date.now,
   });
@@ -124,22 +123,22 @@ export class SyncOnDemand implements OnDemand {
     return repository;
   }
 
-  async refreshAnnounced(
-    { uuid, announcedAt, verifiedAt }: ServedSource,
+  async refreshPushed(
+    { uuid, pushedAt, verifiedAt }: ServedSource,
     signal: AbortSignal,
   ): Promise<SyncedSource | undefined> {
-    const { announcedAtMs, maxWaitMs } = this.#options;
+    const { pushedAtMs, maxWaitMs } = this.#options;
     if (uuid === undefined || verifiedAt === undefined || maxWaitMs === 0) return undefined;
-    const announcedMs = announcedAtMs?.(uuid) ?? announcedAt?.getTime();
-    if (announcedMs === undefined || Date.now() - announcedMs > ANNOUNCED_LIFETIME_MS) return undefined;
+    const pushedMs = pushedAtMs?.(uuid) ?? pushedAt?.getTime();
+    if (pushedMs === undefined || Date.now() - pushedMs > PUSH_LIFETIME_MS) return undefined;
     const ended = aborted(AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]));
     let verifiedMs = verifiedAt.getTime();
     let found: SyncedSource | undefined;
-    while (verifiedMs < announcedMs) {
+    while (verifiedMs < pushedMs) {
       // Nothing was listed since a request has waited for it as long as it may.
       if (this.#late.get(uuid)?.verifiedMs === verifiedMs) return found;
       // Its job is in the queue already. A wait that has begun may be for an earlier push.
-      const listed = this.#announced.get(uuid) ?? this.#waitForAnnounced(uuid, announcedMs);
+      const listed = this.#pushes.get(uuid) ?? this.#waitForPush(uuid, pushedMs);
       const next: SyncedSource | undefined = await Promise.race([listed, ended]);
       if (next === undefined) return found;
       found = next;
@@ -192,11 +191,11 @@ export class SyncOnDemand implements OnDemand {
     return round;
   }
 
-  #waitForAnnounced(uuid: RepositoryUuid, announcedMs: number): Promise<SyncedSource | undefined> {
-    const wait = this.#logged(uuid, () => this.#listedSince(uuid, announcedMs)).finally(() =>
-      this.#announced.delete(uuid),
+  #waitForPush(uuid: RepositoryUuid, pushedMs: number): Promise<SyncedSource | undefined> {
+    const wait = this.#logged(uuid, () => this.#listedSince(uuid, pushedMs)).finally(() =>
+      this.#pushes.delete(uuid),
     );
-    this.#announced.set(uuid, wait);
+    this.#pushes.set(uuid, wait);
     return wait;
   }
 

@@ -11,8 +11,9 @@ import { repositoryDocument } from "../repo/repository-record.ts";
 import { type ResolvedRepository, resolveRepository } from "../repo/resolve-repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { FirstSync } from "./first-sync.ts";
-import type { AnswerUnserved, GitHttpOptions } from "./git-http.ts";
+import type { GitHttpOptions } from "./git-http.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
+import type { AnswerUnserved } from "./served-source.ts";
 
 export interface UnservedOptions {
   readonly store: BlobStore;

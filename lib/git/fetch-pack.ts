@@ -5,7 +5,7 @@
  */
 import { ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../errors.ts";
 import type { ObjectId } from "./object-id.ts";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT, pktMessage } from "./pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT, pktMessage } from "./pktline.ts";
 import { type PktLine, PktLineReader } from "./pktline-reader.ts";
 import { BAND, decodeBandPacket } from "./sideband.ts";
 
@@ -22,7 +22,7 @@ export interface FetchPackRequest {
 
 /** The body of `POST git-upload-pack` with `Git-Protocol: version=2`. */
 export function encodeFetchRequestV2({ wants, haves, filter, agent }: FetchPackRequest): Uint8Array {
-  return concatBytes([
+  return Buffer.concat([
     encodePktLine("command=fetch\n"),
     encodePktLine(`agent=${agent}\n`),
     DELIM_PKT,
@@ -39,7 +39,7 @@ export function encodeFetchRequestV2({ wants, haves, filter, agent }: FetchPackR
 /** The same for a server that speaks only the original protocol. Every server since 2007 has these capabilities. */
 export function encodeFetchRequestV0({ wants, haves, agent }: FetchPackRequest): Uint8Array {
   const capabilities = `side-band-64k ofs-delta thin-pack agent=${agent}`;
-  return concatBytes([
+  return Buffer.concat([
     ...wants.map((id, i) => encodePktLine(i === 0 ? `want ${id} ${capabilities}\n` : `want ${id}\n`)),
     FLUSH_PKT,
     ...haves.map((id) => encodePktLine(`have ${id}\n`)),
@@ -57,7 +57,7 @@ export interface ReadFetchResponseOptions {
   /** How the request was encoded. */
   readonly protocol: 0 | 2;
   /** Gets the server's progress text, in pieces that need not be whole lines. */
-  readonly onProgress?: (text: string) => void;
+  readonly onProgress?: ((text: string) => void) | undefined;
 }
 
 /**

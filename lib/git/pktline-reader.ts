@@ -1,6 +1,6 @@
 /** Reads pkt-lines out of chunks of any size. Holds one chunk and at most one line more. */
 import { ProtocolError } from "../errors.ts";
-import { concatBytes, type DecodedPktLine, decodePktLine } from "./pktline.ts";
+import { type DecodedPktLine, decodePktLine } from "./pktline.ts";
 
 export type PktLine =
   | { readonly kind: "data"; readonly payload: Uint8Array }
@@ -62,7 +62,7 @@ export class PktLineReader {
       totalBytes += step.value.length;
     }
     const nonEmpty = pieces.filter((piece) => piece.length > 0);
-    this.#window = nonEmpty.length === 1 ? (nonEmpty[0] ?? EMPTY) : concatBytes(nonEmpty);
+    this.#window = nonEmpty.length === 1 ? (nonEmpty[0] ?? EMPTY) : Buffer.concat(nonEmpty);
     return totalBytes >= targetBytes;
   }
 }

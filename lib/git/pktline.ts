@@ -90,16 +90,3 @@ export function pktMessage(payload: Uint8Array): string {
 function withoutNewline(payload: Uint8Array): Uint8Array {
   return payload.at(-1) === 0x0a ? payload.subarray(0, -1) : payload;
 }
-
-/** The pieces one after the other in one array. */
-export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
-  let totalBytes = 0;
-  for (const piece of pieces) totalBytes += piece.length;
-  const whole = new Uint8Array(totalBytes);
-  let offsetBytes = 0;
-  for (const piece of pieces) {
-    whole.set(piece, offsetBytes);
-    offsetBytes += piece.length;
-  }
-  return whole;
-}

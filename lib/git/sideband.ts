@@ -2,7 +2,7 @@
  * Side-band packets: pack bytes, progress text and a fatal error over one stream of pkt-lines.
  * Source: gitprotocol-pack(5), "Packfile Data"; gitprotocol-capabilities(5), "side-band, side-band-64k".
  */
-import { LimitExceededError, ProtocolError } from "../errors.ts";
+import { isTimeout, LimitExceededError, ProtocolError } from "../errors.ts";
 import { FLUSH_PKT, MAX_PKT_LINE_BYTES, PKT_PREFIX_BYTES, writePktPrefix } from "./pktline.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -89,10 +89,6 @@ export async function* muxSideband(
 function textOf(error: unknown): string {
   if (error instanceof LimitExceededError) return `mirror: ${error.message}\n`;
   return "mirror: reading the repository failed, please retry\n";
-}
-
-function isTimeout(reason: unknown): boolean {
-  return reason instanceof Error && reason.name === "TimeoutError";
 }
 
 /** Band 1 packets being filled one after the other in one array. */

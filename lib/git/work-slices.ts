@@ -143,19 +143,22 @@ export class WorkSlices {
     this.#work = { pauseCount: 0, owner: workOwner.getStore() };
   }
 
-  /**
-   * Counts work. @returns What to await before any more, when the slice is used up; it rejects with a {@link StoppedError} when
-   * the signal has aborted.
-   */
-  spend(steps: number): Promise<void> | undefined {
-    return this.#turns.spend(steps) ? this.#pause() : undefined;
+  /** Counts work. @returns Whether the slice is used up: {@link pause} before any more. */
+  isDue(steps: number): boolean {
+    return this.#turns.spend(steps);
   }
 
-  async #pause(): Promise<void> {
+  /** @throws {StoppedError} The signal has aborted. */
+  async pause(): Promise<void> {
     assertNotStopped(this.#signal);
     const paused = this.#turns.next(this.#work);
     this.#work.pauseCount += 1;
     await paused;
     assertNotStopped(this.#signal);
+  }
+
+  /** Both. @returns What to await, if anything: an `await` of nothing takes a turn of its own, so loops ask {@link isDue}. */
+  spend(steps: number): Promise<void> | undefined {
+    return this.isDue(steps) ? this.pause() : undefined;
   }
 }

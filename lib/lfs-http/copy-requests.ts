@@ -1,5 +1,5 @@
 /** Enqueues copies of the files that callers asked for, each at most once in five minutes. */
-import { boundedCache } from "../auth/bounded-cache.ts";
+import { lruCache } from "../lru-cache.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 
 interface RepositoryPlace {
@@ -22,11 +22,11 @@ const MAX_REMEMBERED = 50_000;
 
 export class CopyRequests {
   readonly #queue: QueueCopies;
-  readonly #requested: ReturnType<typeof boundedCache<{ readonly isRequested: true }>>;
+  readonly #requested: ReturnType<typeof lruCache<{ readonly isRequested: true }>>;
 
   constructor(queue: QueueCopies, now: () => number = Date.now) {
     this.#queue = queue;
-    this.#requested = boundedCache(MAX_REMEMBERED, { ttlMs: ASKED_ONCE_MS, now });
+    this.#requested = lruCache(MAX_REMEMBERED, { ttlMs: ASKED_ONCE_MS, now });
   }
 
   /** @throws {QueueError} They may be requested again. */

@@ -1,9 +1,9 @@
 /** What is known of repositories' LFS files, as the store says now: documents are asked whether they have changed, tables are kept. */
 import { LRUCache } from "lru-cache";
-import { boundedCache } from "../auth/bounded-cache.ts";
 import { errorFields, NotFoundError } from "../errors.ts";
 import { inBatches } from "../in-batches.ts";
 import type { Logger } from "../log.ts";
+import { lruCache } from "../lru-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
 import {
   type LfsRecord,
@@ -37,12 +37,12 @@ const LOGGED_ONCE_MS = 60 * 60 * 1000;
 export class KnownRights {
   readonly #storage: Pick<RepositoryStorage, "store" | "blocks">;
   readonly #log: Logger;
-  readonly #documents = boundedCache<Stored<LfsRightsDocument>>(MAX_DOCUMENTS);
+  readonly #documents = lruCache<Stored<LfsRightsDocument>>(MAX_DOCUMENTS);
   /** By id, which is random: also while they are read. */
   readonly #tables: LRUCache<string, { readonly table: Promise<RightsTable> }>;
   readonly #maxTableBytes: number;
   /** By uuid. */
-  readonly #logged = boundedCache<{ readonly isLogged: true }>(MAX_DOCUMENTS, {
+  readonly #logged = lruCache<{ readonly isLogged: true }>(MAX_DOCUMENTS, {
     ttlMs: LOGGED_ONCE_MS,
     now: Date.now,
   });

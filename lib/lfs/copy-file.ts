@@ -45,7 +45,7 @@ export function downloadOf({ actions }: LfsEntry): LfsAction | undefined {
 }
 
 /**
- * @param maxBytes - More is refused, whatever was announced.
+ * @param maxBytes - More is refused, whatever was declared.
  * @returns The file's size. Nothing is visible in the store unless it returns.
  * @throws {UpstreamError} The storage fails, or what it sends is another file. @throws {StoppedError} And what the store throws.
  */
@@ -67,7 +67,7 @@ export async function storeVerified(
       assertNotStopped(signal);
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes)
-        throw new LimitExceededError("an LFS file is larger than was announced", { oid, maxBytes });
+        throw new LimitExceededError("an LFS file is larger than was declared", { oid, maxBytes });
       sha256.update(chunk);
       await upload.write(chunk);
     }
@@ -123,7 +123,7 @@ export async function* downloadLfsFile(
     } catch (error) {
       failure = error;
     }
-    // It ends here: what was announced is longer than the file.
+    // It ends here: what was declared is longer than the file.
     if (doneBytes > 0 && statusOf(failure) === 416) return;
     const isRefused = EXPIRED.has(statusOf(failure));
     if (signal.aborted || (isRefused && isNewLink)) throw failure;

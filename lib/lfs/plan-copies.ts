@@ -153,8 +153,7 @@ async function filesOf(
       files.push({ oid, sizeBytes: table.sizeBytesAt(row) });
       last = oid;
     }
-    const pause = slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(1)) await slices.pause();
   }
   return files;
 }

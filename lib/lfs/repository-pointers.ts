@@ -2,9 +2,9 @@
 import { NotFoundError } from "../errors.ts";
 import type { LfsPointerTable } from "../git/pack/lfs-pointers.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
-import { findPackLfsPointers, readLfsPointers } from "../repo/lfs-pointers.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../repo/repository.ts";
+import { findPackLfsPointers, readLfsPointers } from "../repo/stored-lfs-pointers.ts";
 
 interface PackPointers {
   readonly pack: ManifestPack;

@@ -21,18 +21,14 @@ import { lfsPartFolder } from "../repo/layout.ts";
 import type { BlobStore, BlobUpload } from "../store/blob-store.ts";
 import { type CopyFileOptions, downloadLfsFile, storeVerified } from "./copy-file.ts";
 
-export interface LfsStaging {
-  /** Larger files are staged. */
-  readonly aboveBytes: number;
-  readonly partBytes: number;
-  /** What takes less is not staged. */
-  readonly shortSeconds: number;
-}
+export type LfsStaging = Readonly<typeof DEFAULT_LFS_STAGING>;
 
 /** At 1 MB/s a file below the limit takes four minutes: a function has fifteen. A killed process loses one part, or two minutes. */
-export const DEFAULT_LFS_STAGING: LfsStaging = {
+export const DEFAULT_LFS_STAGING = {
+  /** Larger files are staged. */
   aboveBytes: 256 * 2 ** 20,
   partBytes: 64 * 2 ** 20,
+  /** What takes less is not staged. */
   shortSeconds: 120,
 };
 
@@ -123,7 +119,7 @@ async function stage(
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
       const chunk = next.value;
       if (part.endBytes + chunk.length > maxBytes)
-        throw new LimitExceededError("an LFS file is larger than was announced", {
+        throw new LimitExceededError("an LFS file is larger than was declared", {
           oid: entry.oid,
           maxBytes,
         });

@@ -15,19 +15,12 @@ import {
   type WorkspaceIndex,
 } from "./workspace-index.ts";
 
-export interface RepositoryStatus {
+export interface RepositoryStatus
+  extends Pick<RepositoryRecord, "workspace" | "slug" | "projectKey" | "isPrivate">,
+    Pick<RepositoryRecord, "state" | "firstSyncAt" | "lastSyncAt" | "failedSyncCount" | "lastError"> {
   readonly uuid: RepositoryUuid;
-  readonly workspace: string;
-  readonly slug: string;
-  readonly projectKey: string | undefined;
-  readonly isPrivate: boolean;
   /** Whether the configuration lets it be served, once it is here. */
   readonly isSelected: boolean;
-  readonly state: RepositoryRecord["state"];
-  readonly firstSyncAt: string | undefined;
-  readonly lastSyncAt: string | undefined;
-  readonly failedSyncCount: number;
-  readonly lastError: RepositoryRecord["lastError"];
   /** Oldest first. */
   readonly recentSyncs: NonNullable<RepositoryRecord["recentSyncs"]>;
   /** Absent until something was published. */

@@ -38,14 +38,9 @@ export async function changeRecord(
 
 export type WrittenRecord = StoredRecord & { readonly value: RepositoryRecord };
 
-export function factsOf({
-  workspace,
-  slug,
-  projectKey,
-  isPrivate,
-  seenAt,
-}: RepositoryRecord): RepositoryFacts {
-  return { workspace, slug, isPrivate, seenAt, ...(projectKey !== undefined && { projectKey }) };
+export function factsOf(record: RepositoryRecord): RepositoryFacts {
+  const { workspace, slug, projectKey, isPrivate, seenAt } = record;
+  return { workspace, slug, projectKey, isPrivate, seenAt };
 }
 
 export function sameFacts(a: RepositoryFacts, b: RepositoryFacts): boolean {

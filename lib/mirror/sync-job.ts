@@ -83,7 +83,7 @@ export function coversJob(later: string, earlier: string): boolean {
   return isDeepStrictEqual(one, other);
 }
 
-/** @returns When the last push among these jobs was announced; `undefined` without one. */
+/** @returns Time of the last push event among these jobs; `undefined` without one. */
 export function lastPushMs(texts: readonly string[]): number | undefined {
   const pushes = texts.map(parseSyncJob).filter(({ reason }) => reason === "push");
   return pushes.length === 0 ? undefined : Math.max(...pushes.map(({ queuedAt }) => Date.parse(queuedAt)));

@@ -2,7 +2,7 @@
 import { html } from "hono/html";
 import { describeAge } from "../age.ts";
 import type { ApiRepository, ApiRepositoryList } from "./api-schemas.ts";
-import { ageOf, copyable, type Html, layout, type Viewer } from "./layout.ts";
+import { ageOf, copyable, type Html, layout, type Viewer } from "./page-layout.ts";
 import { formatBytes, stateWords } from "./words.ts";
 
 export interface ListPage {

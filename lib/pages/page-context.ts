@@ -4,9 +4,9 @@ import { serverUrlOf } from "../http/server-url.ts";
 import type { ApiRepository, ApiRepositoryList } from "./api-schemas.ts";
 import { type Caller, callerOf, callerOfHeader } from "./caller.ts";
 import type { EventStreams } from "./event-streams.ts";
-import type { Viewer } from "./layout.ts";
+import type { Viewer } from "./page-layout.ts";
 import type { NamedRepository, ReadDecision } from "./ports.ts";
-import type { RepositoryFacts } from "./repository-facts.ts";
+import type { RepositoryViews } from "./repository-views.ts";
 import { readSessionCookie, type Sessions } from "./sessions.ts";
 import {
   inTurns,
@@ -35,7 +35,7 @@ export interface Context extends PagesOptions {
   readonly now: () => number;
   readonly sessions: Sessions;
   readonly visible: VisibleRepositories;
-  readonly facts: RepositoryFacts;
+  readonly facts: RepositoryViews;
   readonly streams: EventStreams;
   readonly openApi: object;
 }

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { API_VERSION, type ApiSchemaName } from "./api-schemas.ts";
-import type { Html } from "./layout.ts";
+import type { Html } from "./page-layout.ts";
 
 const SECURITY_HEADERS = {
   "content-security-policy":

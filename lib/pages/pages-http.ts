@@ -20,7 +20,6 @@ import { answerApiList, answerApiRepository } from "./api.ts";
 import type { ApiRepository } from "./api-schemas.ts";
 import { setupScript } from "./client-setup.ts";
 import { EventStreams } from "./event-streams.ts";
-import { ASSETS } from "./layout.ts";
 import { listPage, listPart } from "./list-page.ts";
 import { openApiDocument } from "./openapi.ts";
 import {
@@ -35,11 +34,12 @@ import {
   viewerOf,
   visitOf,
 } from "./page-context.ts";
+import { ASSETS } from "./page-layout.ts";
 import { assetResponse, htmlResponse, jsonResponse, textPage } from "./page-response.ts";
 import type { NamedRepository } from "./ports.ts";
-import { EVENT_FACTS_MS, RepositoryFacts } from "./repository-facts.ts";
 import { repositoryPage } from "./repository-page.ts";
 import { namedBy, repositoryPageOf } from "./repository-path.ts";
+import { EVENT_VIEW_MS, RepositoryViews } from "./repository-views.ts";
 import { Sessions } from "./sessions.ts";
 import { readSignInForm, SIGN_IN_PATH, sessionEnded, signIn, signOut } from "./sign-in.ts";
 import { messagePage, signInPage } from "./sign-in-page.ts";
@@ -64,7 +64,7 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
     now,
     sessions: new Sessions(options.sessionSecret, now),
     visible: new VisibleRepositories({ ...options, now }),
-    facts: new RepositoryFacts(options.store, now),
+    facts: new RepositoryViews(options.store, now),
     streams: new EventStreams({ intervalMs: options.eventIntervalMs ?? 5_000 }),
     openApi: openApiDocument(options.version),
   };
@@ -182,7 +182,7 @@ async function answerEvents(request: HttpRequest, context: Context): Promise<Htt
     await inTurns(
       repositories,
       CONCURRENT_READS,
-      async (one) => void states.push(await context.facts.of(one, mirrorUrl, EVENT_FACTS_MS)),
+      async (one) => void states.push(await context.facts.of(one, mirrorUrl, EVENT_VIEW_MS)),
     );
     return {
       nowMs: context.now(),

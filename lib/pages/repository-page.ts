@@ -1,8 +1,8 @@
 /** One repository: how it is, and how to use it. */
 import { html } from "hono/html";
 import type { ApiRepository } from "./api-schemas.ts";
-import { copyable, type Html, layout, type Viewer } from "./layout.ts";
 import { stateCell, verifiedCell } from "./list-page.ts";
+import { copyable, type Html, layout, type Viewer } from "./page-layout.ts";
 import { syncHistory } from "./sync-history.ts";
 import { formatBytes } from "./words.ts";
 

@@ -1,6 +1,6 @@
 /** Signing in, and what is said where there is nothing to show. */
 import { html } from "hono/html";
-import { type Html, layout, signInLink, type Viewer } from "./layout.ts";
+import { type Html, layout, signInLink, type Viewer } from "./page-layout.ts";
 
 export interface SignInPage {
   readonly viewer: Viewer;

@@ -1,8 +1,8 @@
 /** A repository's recent syncs: a bar for each, as high as it was long, and a table with the figures. */
 import { html } from "hono/html";
 import type { ApiRepository } from "./api-schemas.ts";
-import type { Html } from "./layout.ts";
-import { describeErrorCode } from "./repository-facts.ts";
+import type { Html } from "./page-layout.ts";
+import { describeErrorCode } from "./repository-views.ts";
 import { formatBytes } from "./words.ts";
 
 type RecentSync = NonNullable<ApiRepository["recentSyncs"]>[number];

@@ -3,9 +3,9 @@
  * else of an answer depends on names that the caller may not read, so no part of a name can be tried out by searching.
  */
 import { createHmac, randomBytes } from "node:crypto";
-import { boundedCache } from "../auth/bounded-cache.ts";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { HttpRequest } from "../http/message.ts";
+import { lruCache } from "../lru-cache.ts";
 import type { MirrorConfig } from "../mirror/mirror-config.ts";
 import { isActive, isMirrored } from "../mirror/selection.ts";
 import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
@@ -97,7 +97,7 @@ export class VisibleRepositories {
   readonly #options: VisibleRepositoriesOptions;
   /** Names callers in this process's memory. */
   readonly #secret = randomBytes(32);
-  readonly #lists = boundedCache<Promise<OwnList>>(MAX_CALLERS);
+  readonly #lists = lruCache<Promise<OwnList>>(MAX_CALLERS);
   /** Those mirrored since the process began. */
   readonly #known = new KnownUuids();
   #mirrored: { readonly atMs: number; readonly entries: Promise<readonly VisibleRepository[]> } | undefined;

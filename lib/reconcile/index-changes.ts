@@ -20,7 +20,7 @@ export function noteListed(
   seenAt: string,
 ): { readonly isChanged: boolean; readonly isNamedAnew: boolean } {
   const before = index.repositories.get(uuid);
-  const { projectKey: _oldKey, isGone, unlisted: _listed, ...others } = before ?? {};
+  const { isGone, unlisted: _listed, ...others } = before ?? {};
   const isChanged =
     before?.slug !== slug ||
     before.projectKey !== projectKey ||
@@ -29,12 +29,7 @@ export function noteListed(
     isGone === true;
   index.repositories.set(uuid, {
     ...others,
-    slug,
-    isPrivate,
-    updatedOn,
-    seenAt,
-    ...(projectKey !== undefined && { projectKey }),
-    ...(sizeBytes !== undefined && { sizeBytes }),
+    ...{ slug, projectKey, isPrivate, updatedOn, sizeBytes, seenAt },
     ...(before?.held !== undefined && isChanged && { due: "changed" as const }),
   });
   if (Date.parse(updatedOn) > Date.parse(index.updatedCursor ?? "1970-01-01"))

@@ -87,14 +87,7 @@ function jobOf(
   reason: SyncReason,
   queuedAt: string,
 ): SyncJob {
-  const facts: RepositoryFacts = {
-    workspace,
-    slug,
-    isPrivate,
-    seenAt,
-    ...(projectKey !== undefined && { projectKey }),
-    ...(sizeBytes !== undefined && { sizeBytes }),
-  };
+  const facts: RepositoryFacts = { workspace, slug, projectKey, isPrivate, sizeBytes, seenAt };
   const job = { kind: "repository", workspace, uuid, queuedAt, facts, factsFrom: "rest" } as const;
   return { ...job, reason: isGone === true ? "gone" : reason };
 }

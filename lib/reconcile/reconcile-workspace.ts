@@ -48,28 +48,21 @@ export interface ReconcileOptions {
   readonly limits?: ReconcileLimits;
 }
 
-export interface ReconcileLimits {
-  /** Of one run. Ten syncs at a time get through about so many before the next one, five minutes later. */
-  readonly maxJobs: number;
-  /** Each costs two requests of REST, and there are twelve runs an hour. */
-  readonly maxGone: number;
-  /** 5,000 repositories are then some 1,700 requests of git's 60,000 an hour. */
-  readonly checkEveryMs: number;
-  /** A complete list of 5,000 repositories is 50 requests of REST's 1,000 an hour. */
-  readonly listEveryMs: number;
-  readonly retiredEveryMs: number;
-  /** The queue has given up by then. */
-  readonly retryFailedMs: number;
-}
-
 const HOUR_MS = 3_600_000;
 
-export const DEFAULT_RECONCILE_LIMITS: ReconcileLimits = {
+export type ReconcileLimits = Readonly<typeof DEFAULT_RECONCILE_LIMITS>;
+
+export const DEFAULT_RECONCILE_LIMITS = {
+  /** Of one run. Ten syncs at a time get through about so many before the next one, five minutes later. */
   maxJobs: 1_000,
+  /** Each costs two requests of REST, and there are twelve runs an hour. */
   maxGone: 25,
+  /** 5,000 repositories are then some 1,700 requests of git's 60,000 an hour. */
   checkEveryMs: 6 * HOUR_MS,
+  /** A complete list of 5,000 repositories is 50 requests of REST's 1,000 an hour. */
   listEveryMs: 6 * HOUR_MS,
   retiredEveryMs: 24 * HOUR_MS,
+  /** The queue has given up by then. */
   retryFailedMs: HOUR_MS / 2,
 };
 

@@ -60,12 +60,7 @@ export function relayEventOf(
     nameBytes > RELAY_LIMITS.maxNameBytes;
   const { workspace, slug, projectKey, isPrivate } = facts;
   return {
-    uuid,
-    workspace,
-    slug,
-    ...(projectKey !== undefined && { projectKey }),
-    isPrivate,
-    generation,
+    ...{ uuid, workspace, slug, projectKey, isPrivate, generation },
     at: at.toISOString(),
     syncType: isFirst || news.changes === undefined ? "SNAPSHOT" : "INCREMENTAL",
     refLimitExceeded,

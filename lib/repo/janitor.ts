@@ -27,24 +27,19 @@ const NOTES_FORM: DocumentForm<z.infer<typeof notesSchema>> = {
   indent: 1,
 };
 
-export interface JanitorPolicy {
+export type JanitorPolicy = Readonly<typeof DEFAULT_JANITOR_POLICY>;
+
+const DEFAULT_JANITOR_POLICY = {
   /**
    * A function answers for 15 minutes at most. A server of one's own has no such limit: a day is enough for 4 GB at 50 KB/s.
    * It is also the margin for writers, which publish within minutes after their pack is whole, and for clocks that differ.
    */
-  readonly graceMs: number;
-  /** Of runs of one repository, as each lists its keys. */
-  readonly intervalMs: number;
-  /** A run ends in seconds; what is left waits for the next. */
-  readonly maxRemoved: number;
-  /** Kept in mind between runs: some 150 bytes each. A push leaves about four. */
-  readonly maxNoted: number;
-}
-
-const DEFAULT_JANITOR_POLICY: JanitorPolicy = {
   graceMs: 24 * 60 * 60 * 1000,
+  /** Of runs of one repository, as each lists its keys. */
   intervalMs: 60 * 60 * 1000,
+  /** A run ends in seconds; what is left waits for the next. */
   maxRemoved: 1000,
+  /** Kept in mind between runs: some 150 bytes each. A push leaves about four. */
   maxNoted: 10_000,
 };
 

@@ -68,8 +68,7 @@ export async function encodeRightsTable(records: readonly LfsRecord[]): Promise<
   const slices = new WorkSlices();
   for (const [row, record] of records.entries()) {
     writeRecord(unsorted.bytes, unsorted.startOf(row), record);
-    const pause = slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(1)) await slices.pause();
   }
   const table = new TableWriter(records.length);
   const rows = await sortedRows(unsorted);
@@ -77,8 +76,7 @@ export async function encodeRightsTable(records: readonly LfsRecord[]): Promise<
     const next = rows[i + 1];
     const isLast = next === undefined || unsorted.compareOid(row, unsorted, next) !== 0;
     if (isLast) table.add(unsorted, row);
-    const pause = slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(1)) await slices.pause();
   }
   return table.finish();
 }

@@ -21,18 +21,14 @@ import { WorkSlices } from "../git/work-slices.ts";
 import type { PackSet } from "./pack-set.ts";
 
 /** What reading one object may take. */
-export interface ObjectLimits {
-  /** The object, each of its bases and all deltas between them are held at once. As git's core.bigFileThreshold. */
-  readonly maxObjectBytes: number;
-  /** git writes at most 4,095. */
-  readonly maxDeltaDepth: number;
-  /** Of objects kept for the next read. */
-  readonly maxCachedBytes: number;
-}
+export type ObjectLimits = Readonly<typeof DEFAULT_OBJECT_LIMITS>;
 
-export const DEFAULT_OBJECT_LIMITS: ObjectLimits = {
+export const DEFAULT_OBJECT_LIMITS = {
+  /** The object, each of its bases and all deltas between them are held at once. As git's core.bigFileThreshold. */
   maxObjectBytes: 512 * 1024 * 1024,
+  /** git writes at most 4,095. */
   maxDeltaDepth: 4095,
+  /** Of objects kept for the next read. */
   maxCachedBytes: 32 * 1024 * 1024,
 };
 

@@ -10,6 +10,7 @@ import { CorruptPackError } from "../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdBytes } from "../git/object-id.ts";
 import type { IndexNumber, ObjectNumber, PackNumber } from "../git/object-numbers.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
+import { lowerBound } from "../git/pack/sorted-numbers.ts";
 import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
 import { WorkSlices } from "../git/work-slices.ts";
@@ -39,11 +40,13 @@ interface OpenPack {
 export class PackSet implements PackReader {
   readonly objectCount: number;
   readonly #packs: readonly OpenPack[];
+  readonly #firstNumbers: Uint32Array;
   readonly #blocks: BlockCache;
   readonly #reading: ReadOptions;
 
   private constructor(packs: readonly OpenPack[], blocks: BlockCache, reading: ReadOptions = {}) {
     this.#packs = packs;
+    this.#firstNumbers = Uint32Array.from(packs, ({ firstNumber }) => firstNumber);
     this.#blocks = blocks;
     this.#reading = reading;
     const last = packs.at(-1);
@@ -66,8 +69,7 @@ export class PackSet implements PackReader {
     let firstNumber = 0;
     const slices = new WorkSlices({ signal: reading?.signal });
     for (const [packNumber, pack] of packs.entries()) {
-      const pause = slices.spend(pack.objectCount / CHECKED_A_STEP);
-      if (pause !== undefined) await pause;
+      if (slices.isDue(pack.objectCount / CHECKED_A_STEP)) await slices.pause();
       const opened = openPack(keys, pack, indexes[packNumber]?.bytes ?? new Uint8Array(0), firstNumber);
       opened.index.verifyChecksum();
       open.push(opened);
@@ -244,14 +246,7 @@ export class PackSet implements PackReader {
   }
 
   packNumberOf(objectNumber: ObjectNumber): PackNumber {
-    let low = 0;
-    let high = this.#packs.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#packs[middle]?.firstNumber ?? 0) <= objectNumber) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return lowerBound(this.#firstNumbers, objectNumber + 1) - 1;
   }
 
   #packOf(objectNumber: ObjectNumber): OpenPack {
@@ -263,18 +258,6 @@ export class PackSet implements PackReader {
     if (pack === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
     return pack;
   }
-}
-
-/** @returns The first place from `start` on in ascending `numbers` with a number of at least `limit`. */
-function lowerBound(numbers: Uint32Array, limit: number, start: number): number {
-  let low = start;
-  let high = numbers.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((numbers[middle] as number) < limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function openPack(

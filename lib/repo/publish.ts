@@ -96,35 +96,10 @@ async function isStill(store: BlobStore, { key, version }: WrittenBlob): Promise
 }
 
 /**
- * Notes that the refs were found unchanged on the primary: the same generation, verified later.
+ * Replaces the manifest. The refs stay, or their snapshot is in the store; packs hold all reachable objects, and their blobs are there.
  * @throws {VersionConflictError} Another writer has published since.
  */
-export async function publishVerified(
-  store: BlobStore,
-  uuid: RepositoryUuid,
-  published: StoredManifest,
-  verifiedAt: Date,
-): Promise<StoredManifest> {
-  const manifest = { ...published.value, verifiedAt: verifiedAt.toISOString() };
-  return writeManifest(store, uuid, manifest, published);
-}
-
-/**
- * Publishes the same refs over other packs that hold the same reachable objects.
- * @param packs - Oldest first; their blobs are in the store.
- * @throws {VersionConflictError} Another writer has published since.
- */
-export async function publishPacks(
-  store: BlobStore,
-  uuid: RepositoryUuid,
-  published: StoredManifest,
-  next: Pick<Manifest, "packs" | "mayHoldUnreachable" | "publishedAt" | "unreachableDroppedAt">,
-): Promise<StoredManifest> {
-  const manifest = { ...published.value, ...next, generation: published.value.generation + 1 };
-  return writeManifest(store, uuid, manifest, published);
-}
-
-async function writeManifest(
+export async function writeManifest(
   store: BlobStore,
   uuid: RepositoryUuid,
   manifest: Manifest,

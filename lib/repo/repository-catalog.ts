@@ -34,7 +34,7 @@ export interface CatalogOptions {
   /** Asked for each request, while the rest is read. By default everything is served. */
   readonly serves?: (() => Promise<Serves>) | undefined;
   /** Whether to read the push marker together with the refs: one more request in the same round. */
-  readonly readsAnnouncements?: boolean;
+  readonly readsPushMarkers?: boolean;
 }
 
 /** What a repository is opened for. */
@@ -44,9 +44,9 @@ export interface RepositoryNeeds {
 
 export interface FindOptions extends RepositoryNeeds {
   /** Where the primary found it, after redirects; see `readServedUuid`. */
-  readonly primaryPath?: string;
+  readonly primaryPath?: string | undefined;
   /** The only one that the name may mean: no other is found. */
-  readonly uuid?: RepositoryUuid;
+  readonly uuid?: RepositoryUuid | undefined;
 }
 
 interface NameMeaning {
@@ -130,11 +130,11 @@ export class RepositoryCatalog {
   async open(uuid: RepositoryUuid, { refs = false }: RepositoryNeeds = {}): Promise<Repository | undefined> {
     const known = this.#open.get(uuid);
     try {
-      const [repository, announcedAt] = await Promise.all([
+      const [repository, pushedAt] = await Promise.all([
         openRepository(this.#storage, uuid, { known, withRefs: refs }),
-        refs && this.#options.readsAnnouncements ? this.#readAnnounced(uuid) : undefined,
+        refs && this.#options.readsPushMarkers ? this.#readPushMarker(uuid) : undefined,
       ]);
-      if (announcedAt !== undefined) repository.announcedAt = announcedAt;
+      if (pushedAt !== undefined) repository.pushedAt = pushedAt;
       this.#open.set(uuid, repository);
       return repository;
     } catch (error) {
@@ -145,7 +145,7 @@ export class RepositoryCatalog {
   }
 
   /** Without the note the refs are those of the last sync, and say when that was. */
-  async #readAnnounced(uuid: RepositoryUuid): Promise<Date | undefined> {
+  async #readPushMarker(uuid: RepositoryUuid): Promise<Date | undefined> {
     const { store, onDamage } = this.#storage;
     try {
       return await readPushMarker(store, uuid);

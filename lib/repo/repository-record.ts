@@ -128,8 +128,7 @@ export function withIndexed<Fields extends IndexedFields>(
   record: RepositoryRecord,
   indexed: Fields,
 ): RepositoryRecord {
-  const { projectKey: _before, ...others } = record;
-  const next = { ...others, ...indexed };
+  const next = { ...record, projectKey: undefined, ...indexed };
   if (isSameIndexed(record, indexed)) return next;
   const { workspace, slug, projectKey } = record;
   const isRenamed = record.isNamed && !hasSameNames(record, indexed);

@@ -77,7 +77,7 @@ export class Repository implements UploadPackSource {
   /** The manifest, to publish over. */
   readonly stored: StoredManifest;
   /** Time of the primary's last webhook for a push, as of the last opening that read it. */
-  announcedAt: Date | undefined;
+  pushedAt: Date | undefined;
   readonly #storage: RepositoryStorage;
   readonly #keys: RepositoryKeys;
   readonly #reads: SharedReads;
@@ -121,7 +121,7 @@ export class Repository implements UploadPackSource {
 
   #with(reader: Reader): Repository {
     const repository = new Repository(this.#storage, this.uuid, this.stored, { reads: this.#reads, reader });
-    repository.announcedAt = this.announcedAt;
+    repository.pushedAt = this.pushedAt;
     return repository;
   }
 

@@ -1,7 +1,7 @@
 /** From the name a caller gave to what the primary is asked about, and to what is served. */
 import type { WholeBlobs } from "../store/blob-store.ts";
 import { isBracedUuid, type RepositoryUuid } from "./layout.ts";
-import { type RepositoryReference, readName, readProjectName } from "./names.ts";
+import { type NameEntry, type RepositoryReference, readName, readProjectName } from "./names.ts";
 import { readNamedRecord } from "./repository-record.ts";
 
 export interface ResolvedRepository {
@@ -27,32 +27,29 @@ export async function resolveRepository(
   switch (asked.kind) {
     case "name": {
       const entry = await readName(store, asked.workspace, asked.slug);
-      if (entry === undefined) return undefined;
-      const { uuid, isPublic, isFormer, isReserved, foundBy } = entry;
-      const named = {
-        uuid,
-        primaryPath: namedPath(asked),
-        isPublic,
-        isFormer,
-        ...(isReserved && { isReserved }),
-      };
-      return foundBy === "uuid" ? { ...named, uuidPath: uuidPath(asked.workspace, uuid) } : named;
+      return entry && resolved(asked, entry);
     }
     case "uuid": {
       const record = await readNamedRecord(store, asked.uuid);
-      if (record === undefined) return undefined;
-      const { uuid } = asked;
-      return { uuid, primaryPath: namedPath(asked), isPublic: !record.isPrivate, isFormer: false };
+      const primaryPath = namedPath(asked);
+      return record && { uuid: asked.uuid, primaryPath, isPublic: !record.isPrivate, isFormer: false };
     }
     case "project": {
       const entry = await readProjectName(store, asked.projectKey, asked.slug);
-      if (entry === undefined) return undefined;
-      const { uuid, workspace, slug, isPublic, foundBy } = entry;
-      const primaryPath = `${workspace}/${slug}`.toLowerCase();
-      const named = { uuid, primaryPath, isPublic, isFormer: false };
-      return foundBy === "uuid" ? { ...named, uuidPath: uuidPath(workspace, uuid) } : named;
+      return entry && resolved({ kind: "name", ...entry }, { ...entry, isFormer: false });
     }
   }
+}
+
+function resolved(
+  name: Extract<RepositoryReference, { kind: "name" }>,
+  { uuid, isPublic, isFormer, isReserved, foundBy }: NameEntry,
+): ResolvedRepository {
+  return {
+    ...{ uuid, primaryPath: namedPath(name), isPublic, isFormer },
+    ...(isReserved && { isReserved }),
+    ...(foundBy === "uuid" && { uuidPath: uuidPath(name.workspace, uuid) }),
+  };
 }
 
 /** What the primary is asked about where the name says it, and where nothing better is known. */

@@ -4,7 +4,7 @@ import { CorruptPackError } from "../errors.ts";
 import type { EntryRank, IndexNumber } from "../git/object-numbers.ts";
 import type { PackIndex } from "../git/pack/index-v2.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
-import { ascendingNumbers, sortedByKey } from "../git/pack/radix-sort.ts";
+import { ascendingNumbers, lowerBound, sortedByKey } from "../git/pack/sorted-numbers.ts";
 
 /** From this share of a pack's entries on, passing through all of them is faster than sorting the chosen ones. */
 const SCAN_SHARE = 1 / 32;
@@ -65,16 +65,9 @@ export class ReverseIndex {
 
   /** @throws {CorruptPackError} No entry begins there. */
   numberAt(offsetBytes: number): IndexNumber {
-    const offsets = this.#offsets;
-    let low = 0;
-    let high = offsets.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((offsets[middle] as number) < offsetBytes) low = middle + 1;
-      else high = middle;
-    }
-    const number = this.#numbers[low];
-    if (number === undefined || offsets[low] !== offsetBytes)
+    const rank = lowerBound(this.#offsets, offsetBytes);
+    const number = this.#numbers[rank];
+    if (number === undefined || this.#offsets[rank] !== offsetBytes)
       throw new CorruptPackError("no entry of the pack begins there", { offsetBytes });
     return number;
   }

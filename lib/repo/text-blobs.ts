@@ -2,13 +2,6 @@
 import { insteadOf, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { BlobStore, BlobVersion, WholeBlobs } from "../store/blob-store.ts";
 
-export interface TextBlobs {
-  read(key: string): Promise<{ readonly text: string; readonly version: BlobVersion } | undefined>;
-  write(key: string, text: string): Promise<void>;
-  /** @returns The version written; `undefined` if the blob has another one than `ifVersion` by now. */
-  replace(key: string, text: string, ifVersion: BlobVersion): Promise<BlobVersion | undefined>;
-}
-
 /** Never on a request's path. */
 export async function deleteOlderBlobs(store: BlobStore, prefix: string, beforeMs: number): Promise<void> {
   for await (const { key, modifiedAtMs } of store.list(prefix)) {
@@ -16,16 +9,17 @@ export async function deleteOlderBlobs(store: BlobStore, prefix: string, beforeM
   }
 }
 
-export function textBlobs(store: WholeBlobs): TextBlobs {
+export function textBlobs(store: WholeBlobs) {
   return {
-    async read(key) {
+    async read(key: string) {
       const blob = await store.read(key).catch(insteadOf(NotFoundError, undefined));
       return blob && { text: new TextDecoder().decode(blob.bytes), version: blob.version };
     },
-    async write(key, text) {
+    async write(key: string, text: string) {
       await store.write(key, new TextEncoder().encode(text));
     },
-    async replace(key, text, ifVersion) {
+    /** @returns The version written; `undefined` if the blob has another one than `ifVersion` by now. */
+    async replace(key: string, text: string, ifVersion: BlobVersion) {
       const writing = store.write(key, new TextEncoder().encode(text), { ifVersion });
       return writing.catch(insteadOf(VersionConflictError, undefined));
     },

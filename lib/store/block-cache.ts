@@ -8,30 +8,25 @@ import type { BlobStore, ReadOptions } from "./blob-store.ts";
 import { assertRange, outOfRange } from "./byte-range.ts";
 import { SharedRead } from "./shared-read.ts";
 
-export interface BlockCacheLimits {
-  /** Every request starts at a multiple of this. What is read scattered is mostly much shorter, and is paid for in time. */
-  readonly blockBytes: number;
-  /** Of cached blocks; those being read come on top. */
-  readonly maxCachedBytes: number;
-  /** Neighbouring blocks that are missing are read together, up to this many. */
-  readonly maxBlocksPerRequest: number;
-  /**
-   * How many of one call of `readAhead` are read, and half of what all calls have on its way. Those of two calls, one being used
-   * while the other comes, must leave room in the cache, or they push each other out.
-   */
-  readonly maxBlocksAhead: number;
-}
-
 export interface BlobRange {
   readonly key: string;
   readonly offsetBytes: number;
   readonly endBytes: number;
 }
 
-export const DEFAULT_BLOCK_CACHE_LIMITS: BlockCacheLimits = {
+export type BlockCacheLimits = Readonly<typeof DEFAULT_BLOCK_CACHE_LIMITS>;
+
+export const DEFAULT_BLOCK_CACHE_LIMITS = {
+  /** Every request starts at a multiple of this. What is read scattered is mostly much shorter, and is paid for in time. */
   blockBytes: 256 * 1024,
+  /** Of cached blocks; those being read come on top. */
   maxCachedBytes: 128 * 1024 * 1024,
+  /** Neighbouring blocks that are missing are read together, up to this many. */
   maxBlocksPerRequest: 32,
+  /**
+   * How many of one call of `readAhead` are read, and half of what all calls have on its way. Those of two calls, one being used
+   * while the other comes, must leave room in the cache, or they push each other out.
+   */
   maxBlocksAhead: 192,
 };
 

@@ -28,18 +28,14 @@ export interface MultipartTarget {
   discard(uploadId: string): Promise<void>;
 }
 
-export interface MultipartLimits {
-  /** S3 takes 5 MiB and more, but for the last. Memory is this times `maxPartsInFlight` + 2. */
-  readonly partBytes: number;
-  /** Enough to fill a long line: 3 x 8 MiB are in flight at 1 Gbit/s and 200 ms. */
-  readonly maxPartsInFlight: number;
-  /** S3's limit; with parts of 8 MiB a blob may have 78 GiB, twenty times what Bitbucket lets a repository have. */
-  readonly maxParts: number;
-}
+export type MultipartLimits = Readonly<typeof DEFAULT_MULTIPART_LIMITS>;
 
-export const DEFAULT_MULTIPART_LIMITS: MultipartLimits = {
+const DEFAULT_MULTIPART_LIMITS = {
+  /** S3 takes 5 MiB and more, but for the last. Memory is this times `maxPartsInFlight` + 2. */
   partBytes: 8 * 1024 * 1024,
+  /** Enough to fill a long line: 3 x 8 MiB are in flight at 1 Gbit/s and 200 ms. */
   maxPartsInFlight: 3,
+  /** S3's limit; with parts of 8 MiB a blob may have 78 GiB, twenty times what Bitbucket lets a repository have. */
   maxParts: 10_000,
 };
 

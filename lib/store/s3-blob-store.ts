@@ -26,12 +26,7 @@ import type {
   WriteCondition,
 } from "./blob-store.ts";
 import { assertRange, outOfRange } from "./byte-range.ts";
-import {
-  DEFAULT_MULTIPART_LIMITS,
-  type MultipartLimits,
-  type MultipartTarget,
-  MultipartUpload,
-} from "./multipart-upload.ts";
+import { type MultipartLimits, type MultipartTarget, MultipartUpload } from "./multipart-upload.ts";
 import {
   type ListedPrefix,
   listS3Objects,
@@ -71,20 +66,13 @@ export interface S3BlobStoreOptions {
 
 export class S3BlobStore implements BlobStore {
   readonly #client: S3Client;
-  readonly #bucket: string;
+  readonly #options: S3BlobStoreOptions;
   readonly #keyPrefix: string;
-  readonly #multipartLimits: MultipartLimits;
 
-  constructor({
-    client,
-    bucket,
-    prefix = "",
-    multipartLimits = DEFAULT_MULTIPART_LIMITS,
-  }: S3BlobStoreOptions) {
-    this.#client = client;
-    this.#bucket = bucket;
-    this.#keyPrefix = folderPrefix(prefix);
-    this.#multipartLimits = multipartLimits;
+  constructor(options: S3BlobStoreOptions) {
+    this.#client = options.client;
+    this.#options = options;
+    this.#keyPrefix = folderPrefix(options.prefix ?? "");
   }
 
   async read(key: string, options?: ReadOptions): Promise<Blob> {
@@ -188,7 +176,7 @@ export class S3BlobStore implements BlobStore {
 
   async startUpload(key: string, condition: WriteCondition = {}): Promise<BlobUpload> {
     assertBlobKey(key);
-    return new MultipartUpload(this.#multipartTarget(key, condition), this.#multipartLimits);
+    return new MultipartUpload(this.#multipartTarget(key, condition), this.#options.multipartLimits);
   }
 
   async delete(key: string): Promise<void> {
@@ -203,12 +191,10 @@ export class S3BlobStore implements BlobStore {
 
   async *list(prefix: string): AsyncGenerator<BlobInfo> {
     assertBlobPrefix(prefix);
-    for await (const { Key = "", Size = 0, LastModified } of listS3Objects(
-      this.#client,
-      this.#listed(prefix),
-    )) {
+    const objects = listS3Objects(this.#client, this.#listed(prefix));
+    for await (const { Key = "", Size: sizeBytes = 0, LastModified } of objects) {
       const key = Key.slice(this.#keyPrefix.length);
-      yield { key, sizeBytes: Size, modifiedAtMs: LastModified?.getTime() ?? 0 };
+      yield { key, sizeBytes, modifiedAtMs: LastModified?.getTime() ?? 0 };
     }
   }
 
@@ -218,7 +204,7 @@ export class S3BlobStore implements BlobStore {
   }
 
   #listed(prefix: string): ListedPrefix {
-    return { bucket: this.#bucket, prefix: this.#keyPrefix + prefix };
+    return { bucket: this.#options.bucket, prefix: this.#keyPrefix + prefix };
   }
 
   #multipartTarget(key: string, condition: WriteCondition): MultipartTarget {
@@ -255,7 +241,7 @@ export class S3BlobStore implements BlobStore {
   }
 
   #address(key: string): { Bucket: string; Key: string } {
-    return { Bucket: this.#bucket, Key: this.#keyPrefix + key };
+    return { Bucket: this.#options.bucket, Key: this.#keyPrefix + key };
   }
 
   /** @returns An answer with exactly the bytes asked for: S3 cuts a range at the blob's end. */

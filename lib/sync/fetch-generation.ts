@@ -12,7 +12,7 @@ import { repositoryKeys } from "../repo/layout.ts";
 import type { ManifestPack } from "../repo/manifest.ts";
 import { deletePack } from "../repo/pack-blobs.ts";
 import { checkPacks } from "../repo/pack-bodies.ts";
-import { publishVerified, writeRefsForCopies } from "../repo/publish.ts";
+import { writeManifest, writeRefsForCopies } from "../repo/publish.ts";
 import { formatRefSnapshot } from "../repo/refs.ts";
 import type { Repository } from "../repo/repository.ts";
 import { EMPTY_BASE, type FetchBase, type StoredGeneration } from "./fetch-base.ts";
@@ -103,7 +103,8 @@ async function verified(
 ): Promise<UnchangedOutcome> {
   const { generation, refs: published, verifiedAt } = before.manifest;
   if (notesVerified || listedAt.getTime() - Date.parse(verifiedAt) >= limits.verifiedStaleMs) {
-    await publishVerified(store, uuid, before.stored, listedAt);
+    const manifest = { ...before.manifest, verifiedAt: listedAt.toISOString() };
+    await writeManifest(store, uuid, manifest, before.stored);
     // A sync that lost the race and was killed has left its own refs there.
     await writeRefsForCopies(store, uuid, refs.head, formatRefSnapshot(refs.refs));
   }

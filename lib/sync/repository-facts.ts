@@ -66,11 +66,7 @@ export async function askForFacts(workspace: string, { api, context }: FactsSour
   const found = (await ask()) ?? (await ask());
   if (found === undefined) return { kind: "gone" };
   const { slug, projectKey, isPrivate, sizeBytes } = found;
-  const facts = {
-    ...{ workspace: found.workspace, slug, isPrivate, seenAt },
-    ...(projectKey !== undefined && { projectKey }),
-    ...(sizeBytes !== undefined && { sizeBytes }),
-  };
+  const facts = { workspace: found.workspace, slug, projectKey, isPrivate, sizeBytes, seenAt };
   return { kind: "there", facts, isFromRest: true };
 }
 

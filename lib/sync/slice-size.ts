@@ -4,20 +4,15 @@
  */
 import type { ImportNotes } from "../repo/import-notes.ts";
 
-export interface SliceLimits {
-  /** Share of the whole for the first slice, which is lost at most once. */
-  readonly firstShare: number;
-  readonly minBytes: number;
-  /** Fetched and indexed in about a minute. */
-  readonly maxBytes: number;
-  /** Number of whole slices after which the size doubles: a lost one is then a fraction of what these stored. */
-  readonly growAfter: number;
-}
+export type SliceLimits = Readonly<typeof DEFAULT_SLICE_LIMITS>;
 
-export const DEFAULT_SLICE_LIMITS: SliceLimits = {
+export const DEFAULT_SLICE_LIMITS = {
+  /** Share of the whole for the first slice, which is lost at most once. */
   firstShare: 1 / 16,
   minBytes: 2 ** 20,
+  /** Fetched and indexed in about a minute. */
   maxBytes: 2 ** 28,
+  /** Number of whole slices after which the size doubles: a lost one is then a fraction of what these stored. */
   growAfter: 8,
 };
 

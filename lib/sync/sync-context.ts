@@ -4,7 +4,7 @@ import type { IndexProgress } from "../indexer/index-pack.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
-import { DEFAULT_SLICE_LIMITS, type SliceLimits } from "./slice-size.ts";
+import { DEFAULT_SLICE_LIMITS } from "./slice-size.ts";
 
 export interface SyncContext {
   readonly storage: RepositoryStorage;
@@ -17,12 +17,7 @@ export interface SyncContext {
   readonly onProgress: (progress: SyncProgress) => void;
 }
 
-export interface ContextOptions extends Pick<SyncContext, "storage" | "log"> {
-  readonly now?: () => Date;
-  readonly signal?: AbortSignal | undefined;
-  readonly temporaryFolder?: string | undefined;
-  readonly onProgress?: (progress: SyncProgress) => void;
-}
+export type ContextOptions = Pick<SyncContext, "storage" | "log"> & Partial<SyncContext>;
 
 export function syncContext(options: ContextOptions): SyncContext {
   const { storage, log, signal, temporaryFolder } = options;
@@ -49,24 +44,20 @@ export interface SyncRequest {
   readonly confirm?: (continues: boolean) => Promise<void>;
 }
 
-export interface SyncLimits {
-  /** What the local disk must hold: a function has 10 GB. */
-  readonly maxPackBytes: number;
-  /** 50 bytes each in the request; more would hardly make the pack smaller. */
-  readonly maxHaves: number;
-  /** A repository of this size or more is first fetched in slices. */
-  readonly sliceAboveBytes: number;
-  readonly slices: SliceLimits;
-  /** How old "verified" may grow before a sync without changes writes the manifest again. */
-  readonly verifiedStaleMs: number;
-}
+export type SyncLimits = Readonly<typeof DEFAULT_SYNC_LIMITS>;
 
-export const DEFAULT_SYNC_LIMITS: SyncLimits = {
+export const DEFAULT_SYNC_LIMITS = {
+  /** What the local disk must hold: a function has 10 GB. */
   maxPackBytes: 9 * 2 ** 30,
+  /** 50 bytes each in the request; more would hardly make the pack smaller. */
   maxHaves: 4096,
-  // Fetched and indexed in a minute or two: less than that is hardly worth a round trip for the commits.
+  /**
+   * A repository of this size or more is first fetched in slices. What is smaller is fetched and indexed in a minute or two, hardly
+   * worth a round trip for the commits.
+   */
   sliceAboveBytes: 2 ** 28,
   slices: DEFAULT_SLICE_LIMITS,
+  /** How old "verified" may grow before a sync without changes writes the manifest again. */
   verifiedStaleMs: 30_000,
 };
 

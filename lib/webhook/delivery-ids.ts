@@ -3,7 +3,7 @@
  * ids are made of it, and not of the headers that name a delivery. A body that comes again may be new (a branch is moved away and
  * back), so it counts again, but at most every 30 s; every 10 s if another one of the same repository came between them.
  */
-import { boundedCache } from "../auth/bounded-cache.ts";
+import { lruCache } from "../lru-cache.ts";
 
 const AGAIN_EVERY_MS = 30_000;
 const AGAIN_AFTER_ANOTHER_MS = 10_000;
@@ -28,8 +28,8 @@ export class DeliveryIds {
   constructor(nowMs: () => number) {
     const expiry = { ttlMs: REMEMBERED_MS, now: nowMs };
     this.#nowMs = nowMs;
-    this.#deliveryOf = boundedCache<Delivery>(MAX_REMEMBERED, expiry);
-    this.#lastOf = boundedCache<{ readonly hash: string }>(MAX_REMEMBERED, expiry);
+    this.#deliveryOf = lruCache<Delivery>(MAX_REMEMBERED, expiry);
+    this.#lastOf = lruCache<{ readonly hash: string }>(MAX_REMEMBERED, expiry);
   }
 
   /**

@@ -49,7 +49,7 @@ export interface ReceiveWebhookOptions {
   readonly readConfig: () => Promise<MirrorConfig>;
   readonly requests: SyncRequests;
   /** Marks a push for other processes before its sync; absent where one process serves and reads the queue. */
-  readonly noteAnnounced?: (uuid: RepositoryUuid, at: Date) => Promise<void>;
+  readonly notePush?: (uuid: RepositoryUuid, at: Date) => Promise<void>;
   readonly log: Logger;
   /** Where deliveries may come from; none: from anywhere. The signature counts in any case. */
   readonly addresses?: readonly AddressRange[];
@@ -138,24 +138,21 @@ async function take(
     log.warn("webhook:limited", { workspace, subject, eventKey });
     return textResponse(429, `too many events of ${subject}`, { "retry-after": String(retryAfterSeconds) });
   }
-  const work = Promise.all([requests.request([{ job, eventId: delivery.id }]), noteAnnounced(job, options)]);
+  const work = Promise.all([requests.request([{ job, eventId: delivery.id }]), notePush(job, options)]);
   await ids.remember(hash, delivery, work);
   log.info("webhook:queued", { workspace, eventKey, ...(job.kind === "repository" && { uuid: job.uuid }) });
   return textResponse(202, "queued");
 }
 
 /** Only where `concerns` has seen that it is mirrored. */
-async function noteAnnounced(
-  job: SyncJob,
-  { noteAnnounced: note, log }: ReceiveWebhookOptions,
-): Promise<void> {
+async function notePush(job: SyncJob, { notePush: note, log }: ReceiveWebhookOptions): Promise<void> {
   if (note === undefined || job.kind !== "repository") return;
   if (job.reason !== "push" || job.facts === undefined) return;
   try {
     await note(job.uuid, new Date(job.queuedAt));
   } catch (error) {
     // The push is synchronized all the same; requests just do not wait for it.
-    log.warn("webhook:not-announced", { uuid: job.uuid, ...errorFields(error) });
+    log.warn("webhook:push-not-noted", { uuid: job.uuid, ...errorFields(error) });
   }
 }
 

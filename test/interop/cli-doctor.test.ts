@@ -10,7 +10,7 @@ import { startSecretServer } from "../support/aws-front/secret-server.ts";
 import { runCli } from "../support/cli.ts";
 import { OPEN_ACCOUNTS } from "../support/fake-bitbucket/accounts.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 import { startSqsServer } from "../support/queue/sqs-server.ts";
 import { startS3Server } from "../support/s3-server/s3-server.ts";
 
@@ -18,13 +18,13 @@ const BOT = { NEARSIDE_SECRET_BOT: '{"email":"developer@example.com","token":"de
 
 let folder: TemporaryFolder;
 let storeFolder: string;
-let rig: InSyncRig;
+let rig: LocalMirrorRig;
 
 beforeEach(async () => {
   folder = await temporaryFolder();
   storeFolder = join(folder.path, "store");
   await mkdir(storeFolder);
-  rig = await startInSyncRig({ store: new FsBlobStore(storeFolder) });
+  rig = await startLocalMirrorRig({ store: new FsBlobStore(storeFolder) });
 });
 afterEach(async () => {
   await rig.close();

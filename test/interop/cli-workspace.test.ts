@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { runCli } from "../support/cli.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
 const ACCOUNT = { NEARSIDE_SECRET_BOT: '{"email":"developer@example.com","token":"developer"}' };
 const REPOSITORIES = ["CORE", "WEB", "OPS"].flatMap((project) =>
@@ -13,12 +13,12 @@ const REPOSITORIES = ["CORE", "WEB", "OPS"].flatMap((project) =>
 
 let folder: TemporaryFolder;
 let storeFolder: string;
-let rig: InSyncRig;
+let rig: LocalMirrorRig;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
   storeFolder = join(folder.path, "store");
-  rig = await startInSyncRig({ store: new FsBlobStore(storeFolder) });
+  rig = await startLocalMirrorRig({ store: new FsBlobStore(storeFolder) });
   for (const { slug, project } of REPOSITORIES) await rig.create("acme", slug, project);
 });
 

@@ -7,7 +7,7 @@ import type { SkippedEntry } from "../../lib/bitbucket/rest-pages.ts";
 import { UpstreamError } from "../../lib/errors.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
 import type { Misbehaviour } from "../support/fake-bitbucket/controls.ts";
-import { startInSyncRig } from "../support/in-sync-rig.ts";
+import { startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
 describe("the fake", () => {
   let acme: AcmeWorkspace;
@@ -126,7 +126,7 @@ describe("the mirror", () => {
     ["one reset", { down: true, requestsLeft: 1 }, "equal"],
     ["one cut answer", { cutAfterBytes: 20, requestsLeft: 1 }, "equal"],
   ])("mirrors the others after %s", async (_, changes, odd) => {
-    const rig = await startInSyncRig();
+    const rig = await startLocalMirrorRig();
     close = () => rig.close();
     await rig.create("acme", "app", "CORE");
     await rig.create("acme", "odd", "CORE");

@@ -6,7 +6,7 @@ import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { CREDENTIALS, type GuardedMirror, startGuardedMirror } from "../support/guarded-mirror.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 import { reserve } from "../support/named-repository.ts";
 import { listRefs } from "../support/primary.ts";
 import { reserveUnmirrored, syncUnmirrored, UNMIRRORED_UUID } from "../support/unmirrored-repository.ts";
@@ -119,9 +119,9 @@ describe("to git", () => {
 });
 
 describe("in sync", () => {
-  let rig: InSyncRig;
+  let rig: LocalMirrorRig;
   beforeEach(async () => {
-    rig = await startInSyncRig();
+    rig = await startLocalMirrorRig();
     await rig.create("acme", "app", "CORE");
     // The first sync fails.
     rig.fake.controls.misbehave({ appliesTo: "git", failWithStatus: 500 });

@@ -5,15 +5,15 @@ import { manifestDocument } from "../../lib/repo/manifest.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { tryGit } from "../support/git/run-git.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 import { expectSilentFsck, heldObjects } from "../support/primary.ts";
 
-let rig: InSyncRig;
+let rig: LocalMirrorRig;
 let folder: TemporaryFolder;
 let cloneCount = 0;
 
 beforeAll(async () => {
-  [rig, folder] = await Promise.all([startInSyncRig(), temporaryFolder()]);
+  [rig, folder] = await Promise.all([startLocalMirrorRig(), temporaryFolder()]);
   await rig.create("acme", "app", "CORE");
   await rig.select({ workspace: "acme", credential: "bot", projects: "all" });
   await rig.settled();

@@ -2,9 +2,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
-let rig: InSyncRig;
+let rig: LocalMirrorRig;
 
 const ACME = { workspace: "acme", credential: "bot" } as const;
 
@@ -252,7 +252,7 @@ describe("altogether", () => {
 
 function useRig(before: typeof beforeAll, after: typeof afterAll): void {
   before(async () => {
-    rig = await startInSyncRig();
+    rig = await startLocalMirrorRig();
   });
   after(() => rig.close());
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { git } from "../support/git/run-git.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
 /** In each of two tests. More of them: `NEARSIDE_RACES=250`. */
 const RACES = Number(process.env["NEARSIDE_RACES"] ?? 28);
@@ -14,14 +14,14 @@ type Kind = (typeof KINDS)[number];
 
 const UNKNOWN_ID = "0123456789".repeat(4);
 
-let rig: InSyncRig;
+let rig: LocalMirrorRig;
 let folder: TemporaryFolder;
 /** A developer's clone of the primary, to push from, and one of the mirror. */
 let author: string;
 let client: string;
 
 beforeAll(async () => {
-  [rig, folder] = await Promise.all([startInSyncRig(), temporaryFolder()]);
+  [rig, folder] = await Promise.all([startLocalMirrorRig(), temporaryFolder()]);
   await rig.create("acme", "app", "CORE");
   await rig.select({ workspace: "acme", credential: "bot", projects: "all" });
   author = join(folder.path, "author");

@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
-let rig: InSyncRig;
+let rig: LocalMirrorRig;
 let clone: string;
 let remove: () => Promise<void>;
 let primary: string;
 
 beforeEach(async () => {
-  rig = await startInSyncRig();
+  rig = await startLocalMirrorRig();
   await rig.create("acme", "app", "CORE");
   await rig.select({ workspace: "acme", credential: "bot", projects: ["CORE"] });
   await rig.settled();

@@ -11,17 +11,17 @@ import { readManifest } from "../../lib/repo/manifest.ts";
 import { readName } from "../../lib/repo/names.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { startWebhookReceiver, type WebhookReceiver } from "../support/fake-bitbucket/webhook-receiver.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
 const SECRET = "relay-secret-of-tests-5d1c";
 
-let rig: InSyncRig;
+let rig: LocalMirrorRig;
 let receiver: WebhookReceiver;
 
 beforeEach(async () => {
   vi.stubEnv("NEARSIDE_SECRET_RELAY_CI", SECRET);
   receiver = await startWebhookReceiver();
-  rig = await startInSyncRig({ relayRetries: { maxTries: 3, firstRetrySeconds: 0.02 } });
+  rig = await startLocalMirrorRig({ relayRetries: { maxTries: 3, firstRetrySeconds: 0.02 } });
   await rig.create("acme", "a", "CORE");
 });
 afterEach(async () => {

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT, pktText } from "../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT, pktText } from "../../lib/git/pktline.ts";
 import { PktLineReader } from "../../lib/git/pktline-reader.ts";
 import { chunksOf } from "../support/byte-chunks.ts";
 import { git, gitBytes } from "../support/git/run-git.ts";
@@ -22,7 +22,7 @@ async function post(protocol: 0 | 2, ...lines: Line[]): Promise<Uint8Array> {
       "content-type": "application/x-git-upload-pack-request",
       "git-protocol": `version=${protocol}`,
     },
-    body: new Uint8Array(concatBytes(encoded)),
+    body: new Uint8Array(Buffer.concat(encoded)),
   });
   expect(response.status).toBe(200);
   return new Uint8Array(await response.arrayBuffer());
@@ -44,7 +44,7 @@ async function readAnswer(bytes: Uint8Array, isBanded: (lineIndex: number) => bo
       inPack = lines.at(-1) === "packfile";
     }
   }
-  return { lines, pack: concatBytes(bands[1] ?? []), progress: concatBytes(bands[2] ?? []) };
+  return { lines, pack: Buffer.concat(bands[1] ?? []), progress: Buffer.concat(bands[2] ?? []) };
 }
 
 const plainLines = () => false;
@@ -181,7 +181,7 @@ describe("side-band", () => {
           if (line.payload[0] === 1) pieces.push(Uint8Array.from(line.payload.subarray(1)));
         }
         expect(longestBytes).toBe(maxBytes);
-        pack = concatBytes(pieces);
+        pack = Buffer.concat(pieces);
       }
       expect(await objectsIn(pack)).toEqual(expected);
     }

@@ -1,6 +1,6 @@
 /** Shallow clones out of shared and prepared answers: what git makes of them, before and after pushes of all kinds. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
@@ -119,7 +119,7 @@ test("fifty that ask for the same at the same time cost one answer", async () =>
     "done",
     FLUSH_PKT,
   ];
-  const body = concatBytes(lines.map((line) => (typeof line === "string" ? encodePktLine(line) : line)));
+  const body = Buffer.concat(lines.map((line) => (typeof line === "string" ? encodePktLine(line) : line)));
   const ask = async (): Promise<Uint8Array> => {
     const headers = { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" };
     const response = await fetch(`${url}/git-upload-pack`, { method: "POST", headers, body });

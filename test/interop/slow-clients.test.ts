@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { MirrorBuilder } from "../support/git/mirror-builder.ts";
 import { git } from "../support/git/run-git.ts";
@@ -65,7 +65,7 @@ async function residentBytes(): Promise<number> {
 
 function requestFor(wants: readonly string[]): Uint8Array {
   const lines = ["ofs-delta", "no-progress", ...wants.map((id) => `want ${id}`), "done"];
-  const body = concatBytes([
+  const body = Buffer.concat([
     encodePktLine("command=fetch\n"),
     DELIM_PKT,
     ...lines.map((line) => encodePktLine(`${line}\n`)),
@@ -78,7 +78,7 @@ function requestFor(wants: readonly string[]): Uint8Array {
     "Content-Type: application/x-git-upload-pack-request",
     `Content-Length: ${body.length}`,
   ];
-  return concatBytes([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]);
+  return Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]);
 }
 
 /** Takes its bytes from the connection at that speed and no faster. */

@@ -6,15 +6,15 @@ import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { runCli } from "../support/cli.ts";
 import { git } from "../support/git/run-git.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
-import { type InSyncRig, startInSyncRig } from "../support/in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
-let rig: InSyncRig;
+let rig: LocalMirrorRig;
 let folder: string;
 let remove: () => Promise<void>;
 
 beforeEach(async () => {
   ({ path: folder, remove } = await temporaryFolder());
-  rig = await startInSyncRig({ store: new FsBlobStore(join(folder, "store")) });
+  rig = await startLocalMirrorRig({ store: new FsBlobStore(join(folder, "store")) });
 });
 afterEach(async () => {
   await rig.close();

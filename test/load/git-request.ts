@@ -1,6 +1,6 @@
 /** Requests of git clients, and of callers who only look like them. */
 import { Agent, request } from "node:http";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 
 export interface SentRequest {
   readonly method?: "GET" | "POST";
@@ -59,7 +59,7 @@ export function fetchV2(
   slug: string,
   args: readonly string[],
 ): Pick<SentRequest, "path" | "headers" | "body"> {
-  const body = concatBytes([
+  const body = Buffer.concat([
     ...pktLines(["command=fetch"]),
     DELIM_PKT,
     ...pktLines(["thin-pack", "ofs-delta", ...args]),
@@ -69,7 +69,7 @@ export function fetchV2(
 }
 
 export function lsRefs(slug: string): Pick<SentRequest, "path" | "headers" | "body"> {
-  const body = concatBytes([
+  const body = Buffer.concat([
     ...pktLines(["command=ls-refs"]),
     DELIM_PKT,
     ...pktLines(["peel", "symrefs", "ref-prefix refs/heads/"]),
@@ -84,7 +84,7 @@ export function fetchV0(
   want: string,
   haves: readonly string[],
 ): Pick<SentRequest, "path" | "headers" | "body"> {
-  const body = concatBytes([
+  const body = Buffer.concat([
     ...pktLines([`want ${want} multi_ack_detailed side-band-64k ofs-delta`]),
     FLUSH_PKT,
     ...pktLines(haves.map((id) => `have ${id}`)),

@@ -1,7 +1,7 @@
 /** What hostile and heavy callers send, bounded in count and time. */
 import { createHmac, randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 import { workspaceSecret } from "../../lib/webhook/signature.ts";
 import { fetchV0, fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
 import { FAILING_NAME, HANGING_NAME, type LoadedMirror, WEBHOOK_SECRET } from "./loaded-mirror.ts";
@@ -76,7 +76,7 @@ async function equalWants({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
   const wants = new Uint8Array(want.length * EQUAL_WANTS);
   for (let n = 0; n < EQUAL_WANTS; n++) wants.set(want, n * want.length);
   const head = [encodePktLine("command=fetch\n"), DELIM_PKT];
-  const body = gzipSync(concatBytes([...head, wants, encodePktLine("done\n"), FLUSH_PKT]));
+  const body = gzipSync(Buffer.concat([...head, wants, encodePktLine("done\n"), FLUSH_PKT]));
   const { path, headers } = fetchV2("history", []);
   const gzipped = { path, headers: { ...headers, "content-encoding": "gzip" }, body };
   return { received: await sendAll(port, 4, () => ({ ...attacker, ...gzipped })) };

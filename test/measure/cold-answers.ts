@@ -8,7 +8,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseObjectId } from "../../lib/git/object-id.ts";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
@@ -109,7 +109,7 @@ async function measureAnswer(folder: string, name: keyof typeof REQUESTS): Promi
   const catalog = new RepositoryCatalog(storage);
   const find = (...asked: Parameters<RepositoryCatalog["find"]>) => catalog.find(...asked);
   const handler = gitHttp({ ...OPEN_ACCESS, find, log: SILENT_LOGGER, agent: "nearside/measure" });
-  const body = concatBytes([...encoded, FLUSH_PKT]);
+  const body = Buffer.concat([...encoded, FLUSH_PKT]);
   const startedMs = performance.now();
   const startedCpu = process.cpuUsage();
   const answer = await handler({

@@ -13,7 +13,7 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
 import { runRepositoryJob } from "../../lib/sync/repository-job.ts";
-import { type InSyncRig, startInSyncRig } from "./in-sync-rig.ts";
+import { type LocalMirrorRig, startLocalMirrorRig } from "./local-mirror-rig.ts";
 import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
 export const MINUTE_MS = 60_000;
@@ -27,13 +27,13 @@ interface QueuedJob {
 
 /** Mirrors all of the workspace `acme`. */
 export class ClockedRig {
-  readonly rig: InSyncRig;
+  readonly rig: LocalMirrorRig;
   nowMs = Date.now();
   queued: QueuedJob[] = [];
   readonly options: RepositoryJobOptions;
   readonly #access: ReturnType<typeof bitbucketAccess>;
 
-  private constructor(rig: InSyncRig) {
+  private constructor(rig: LocalMirrorRig) {
     this.rig = rig;
     const now = () => new Date(this.nowMs);
     this.#access = bitbucketAccess({
@@ -57,7 +57,7 @@ export class ClockedRig {
   }
 
   static async startOver(store: BlobStore, ...slugs: readonly string[]): Promise<ClockedRig> {
-    const rig = await startInSyncRig({ store });
+    const rig = await startLocalMirrorRig({ store });
     for (const slug of slugs) await rig.create("acme", slug, "CORE");
     await changeMirrorConfig(rig.store, () => mirrorConfigOf([{ workspace: "acme", projects: "all" }]));
     return new ClockedRig(rig);

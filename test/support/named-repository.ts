@@ -1,9 +1,9 @@
 /** Gives repositories of a store names, as their jobs do. */
-import { changeRecord, withFacts } from "../../lib/mirror/repository-state.ts";
+import { changeRecord, factsOf, withFacts } from "../../lib/mirror/repository-state.ts";
 import type { RepositoryUuid } from "../../lib/repo/layout.ts";
 import { indexNames, type NameConflicts, reserveName } from "../../lib/repo/name-index.ts";
 import { type FoundBy, type NameEntry, nameDocument } from "../../lib/repo/names.ts";
-import { indexDone, type RepositoryNames } from "../../lib/repo/repository-record.ts";
+import { indexDone, type RepositoryNames, repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 
 /** Only the entry in `names/`, whatever is there. */
@@ -53,4 +53,16 @@ export async function nameRepository(
   const conflicts = await indexNames(store, uuid, named.value, { all: true });
   await changeRecord(store, uuid, facts, (record) => indexDone(record, named.value), named);
   return conflicts;
+}
+
+/** As when the repository is gone from the primary. */
+export async function withdrawNames(store: BlobStore, uuid: RepositoryUuid): Promise<void> {
+  const { value: record } = await repositoryDocument(store, uuid).read();
+  if (record === undefined) throw new Error("no record");
+  const facts = factsOf(record);
+  const gone = await changeRecord(store, uuid, facts, (before) =>
+    withFacts(before, factsOf(before), { isNamed: false }),
+  );
+  await indexNames(store, uuid, gone.value, { all: true });
+  await changeRecord(store, uuid, facts, (before) => indexDone(before, gone.value));
 }

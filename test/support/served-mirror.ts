@@ -8,7 +8,8 @@ import { afterAll, afterEach, expect } from "vitest";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { blobHttp } from "../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
-import { type GitHttpOptions, gitHttp, type OnDemand } from "../../lib/git-http/git-http.ts";
+import { type GitHttpOptions, gitHttp } from "../../lib/git-http/git-http.ts";
+import type { OnDemand } from "../../lib/git-http/served-source.ts";
 import { startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { AnswerSharing } from "../../lib/repo/answers/answer-sharing.ts";
@@ -108,7 +109,7 @@ export async function servedMirror(options: ServedMirrorOptions = {}): Promise<S
       await syncRepository(uuid, { storage, upstream, log });
       return catalog.open(uuid);
     },
-    refreshAnnounced: async () => undefined,
+    refreshPushed: async () => undefined,
   };
   const answerGit = gitHttp({ ...OPEN_ACCESS, find, onDemand, log, agent: "nearside/test" });
   const answerBlobs = blobHttp({ store, urls });

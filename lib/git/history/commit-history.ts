@@ -150,8 +150,7 @@ export class CommitHistory {
       const row = firstRow + i;
       const introducedStart = i === 0 ? 0 : (introducedEnds[i - 1] as number);
       const introducedEnd = introducedEnds[i] as number;
-      const pause = slices.spend((1 + introducedEnd - introducedStart) / TAKEN_A_STEP);
-      if (pause !== undefined) await pause;
+      if (slices.isDue((1 + introducedEnd - introducedStart) / TAKEN_A_STEP)) await slices.pause();
       const objectNumber = numbers[commitObjects[i] as number] as number;
       this.#objects[row] = objectNumber;
       this.#trees[row] = numbers[history.commitTrees[i] as number] as number;

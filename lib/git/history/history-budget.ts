@@ -3,28 +3,21 @@
  * size nor its number of objects bounds the work. A pack that would take more gets no history: it is served by walking.
  */
 
-export interface HistoryLimits {
+export type HistoryLimits = Readonly<typeof DEFAULT_HISTORY_LIMITS>;
+
+export const DEFAULT_HISTORY_LIMITS = {
   /** Of trees, each counted as often as it is compared. 128 GiB take some minutes; git's own history takes 7 GiB. */
-  readonly maxComparedBytes: number;
+  maxComparedBytes: 128 * 2 ** 30,
   /** Of a tree and its parents' trees, which are held together: a commit may have any number of parents. */
-  readonly maxHeldBytes: number;
+  maxHeldBytes: 256 * 2 ** 20,
   /** Objects introduced by the commits that are worked out together, 8 bytes each. */
-  readonly maxIntroducedAtOnce: number;
+  maxIntroducedAtOnce: 2 ** 22,
   /** By all commits of a pack, 4 bytes each. git's own history has 0.4 million for 0.4 million objects. */
-  readonly maxIntroduced: number;
+  maxIntroduced: 2 ** 25,
   /**
    * Differences between trees, likewise: 8 bytes each while they are worked out together, and 4 in the sidecar. git's own
    * history has 0.8 million. Trees beyond them have to be read when they are needed.
    */
-  readonly maxTreeChangesAtOnce: number;
-  readonly maxTreeChanges: number;
-}
-
-export const DEFAULT_HISTORY_LIMITS: HistoryLimits = {
-  maxComparedBytes: 128 * 2 ** 30,
-  maxHeldBytes: 256 * 2 ** 20,
-  maxIntroducedAtOnce: 2 ** 22,
-  maxIntroduced: 2 ** 25,
   maxTreeChangesAtOnce: 2 ** 22,
   maxTreeChanges: 2 ** 25,
 };

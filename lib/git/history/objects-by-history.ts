@@ -56,8 +56,7 @@ export async function markMissingByHistory(
     // What is wanted by name is sent whatever the filter says.
     if (passes(commitNumber) || namedRows.has(row)) marks.markSent(commitNumber);
     const introduced = history.introduced(row);
-    const pause = reader.slices.spend((1 + introduced.length) / MARKED_A_STEP);
-    if (pause !== undefined) await pause;
+    if (reader.slices.isDue((1 + introduced.length) / MARKED_A_STEP)) await reader.slices.pause();
     for (const objectNumber of introduced) {
       // What came back to where it had been before, the client has already.
       if (!painted.isHad(objectNumber) && passes(objectNumber)) marks.markSent(objectNumber);

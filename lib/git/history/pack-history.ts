@@ -151,8 +151,7 @@ export async function decodePackHistory(
     throw new CorruptPackError("pack history checksum is wrong");
   const history = columnsOf(aligned, counts);
   for (const checkedCount of checkInside(history)) {
-    const pause = slices.spend(checkedCount / CHECKED_A_STEP);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(checkedCount / CHECKED_A_STEP)) await slices.pause();
   }
   return history;
 }

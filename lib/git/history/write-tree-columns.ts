@@ -2,7 +2,7 @@
 import type { ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
-import { ascendingNumbers } from "../pack/radix-sort.ts";
+import { ascendingNumbers } from "../pack/sorted-numbers.ts";
 import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
 import { TreeColumnsBuilder } from "./tree-records.ts";

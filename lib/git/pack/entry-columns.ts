@@ -1,5 +1,6 @@
 /** What is known of a pack's entries, as columns of flat memory that grow as entries are found. */
 import { OBJECT_ID_BYTES } from "../object-id.ts";
+import { lowerBound } from "./sorted-numbers.ts";
 
 /** Deltas whose base was not at hand when they were found. */
 interface PendingDeltas {
@@ -146,14 +147,6 @@ function copyInto<T extends Uint8Array | Uint16Array | Uint32Array | Int32Array 
 
 /** Binary search in ascending `offsets[low..high)`. @returns The place of `offsetBytes`, or -1. */
 export function findOffset(offsets: Float64Array, offsetBytes: number, low: number, high: number): number {
-  let from = low;
-  let to = high;
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    const found = offsets[middle] as number;
-    if (found === offsetBytes) return middle;
-    if (found < offsetBytes) from = middle + 1;
-    else to = middle;
-  }
-  return -1;
+  const place = lowerBound(offsets, offsetBytes, low, high);
+  return place < high && offsets[place] === offsetBytes ? place : -1;
 }

@@ -117,8 +117,7 @@ export async function planRanges(
   const segments: ReadRange[] = [];
   let entryBytes = 0;
   for (const { packNumbers, offsets, ends } of locateInSlices(packs, objectNumbers)) {
-    const pause = slices.spend(offsets.length / LOCATED_A_STEP);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(offsets.length / LOCATED_A_STEP)) await slices.pause();
     for (let i = 0; i < offsets.length; i++) {
       const offsetBytes = offsets[i] as number;
       const endBytes = ends[i] as number;

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../object-id.ts";
 import type { IndexNumber } from "../object-numbers.ts";
-import { ascendingNumbers, sortedByKey } from "./radix-sort.ts";
+import { ascendingNumbers, sortedByKey } from "./sorted-numbers.ts";
 
 const SIGNATURE = 0xff744f63;
 const HEADER_BYTES = 8;

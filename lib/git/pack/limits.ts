@@ -1,17 +1,11 @@
 /** What a pack from outside may demand of the thread that indexes it. */
 
-export interface PackLimits {
-  readonly maxObjectCount: number;
-  readonly maxObjectBytes: number;
-  readonly maxDeltifiedBytes: number;
-  readonly maxDeltaDepth: number;
-  readonly maxTotalInflatedBytes: number;
-}
-
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
-export const DEFAULT_PACK_LIMITS: PackLimits = {
+export type PackLimits = Readonly<typeof DEFAULT_PACK_LIMITS>;
+
+export const DEFAULT_PACK_LIMITS = {
   /** The tables take about 40 bytes an object; ten times the objects of the largest repositories of 4 GB. */
   maxObjectCount: 2 ** 25,
   /** Bitbucket refuses repositories above 4 GB; larger single objects are bombs. */

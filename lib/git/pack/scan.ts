@@ -41,21 +41,17 @@ const PIECE_BYTES = 2 ** 20;
 
 /** Scans one stretch of a pack after another; one per thread. */
 export class PackScanner {
-  readonly #limits: PackLimits;
-  readonly #links: ObjectIdSet;
-  readonly #lfsPointers = new LfsPointerCollector();
+  readonly #options: ScanOptions;
   readonly #arena: ObjectArena;
-  readonly #inflater: EntryInflater;
+  readonly #lfsPointers = new LfsPointerCollector();
   readonly #copies = new DeltaCopies();
   #deltaBytes = new Uint8Array(2 ** 16);
   readonly #columns = new EntryColumns();
   #totalInflatedBytes = 0;
 
-  constructor({ limits, arena, links, inflater }: ScanOptions) {
-    this.#inflater = inflater;
-    this.#limits = limits;
-    this.#links = links;
-    this.#arena = arena;
+  constructor(options: ScanOptions) {
+    this.#options = options;
+    this.#arena = options.arena;
   }
 
   /**
@@ -97,13 +93,13 @@ export class PackScanner {
     if (isDelta) {
       if (this.#deltaBytes.length <= head.inflatedBytes)
         this.#deltaBytes = new Uint8Array(head.inflatedBytes * 2);
-      inflated = this.#inflater.inflate(stream, this.#deltaBytes, 0);
+      inflated = this.#options.inflater.inflate(stream, this.#deltaBytes, 0);
       this.#takeDelta(number, head, baseId);
     } else if (head.inflatedBytes <= this.#arena.maxObjectBytes) {
       const position = this.#reserve(head.inflatedBytes, head.type);
-      inflated = this.#inflater.inflate(stream, this.#arena.bytes, this.#arena.index(position));
+      inflated = this.#options.inflater.inflate(stream, this.#arena.bytes, this.#arena.index(position));
       this.#finishObject(number, position, head.inflatedBytes, head.type);
-      if (head.type === OBJECT_TYPE.tree) addTreeLinks(this.#tree(number), this.#links);
+      if (head.type === OBJECT_TYPE.tree) addTreeLinks(this.#tree(number), this.#options.links);
     } else {
       inflated = this.#hashLargeObject(number, head, stream);
     }
@@ -112,7 +108,7 @@ export class PackScanner {
   }
 
   #checkSize({ inflatedBytes }: EntryHead, isDelta: boolean, offsetBytes: number): void {
-    const { maxDeltifiedBytes, maxObjectBytes } = this.#limits;
+    const { maxDeltifiedBytes, maxObjectBytes } = this.#options.limits;
     const limitBytes = isDelta ? maxDeltifiedBytes : maxObjectBytes;
     if (inflatedBytes > limitBytes) {
       throw new LimitExceededError(`pack declares an object of more than ${limitBytes} bytes`, {
@@ -125,8 +121,10 @@ export class PackScanner {
 
   #countInflated(bytes: number): void {
     this.#totalInflatedBytes += bytes;
-    if (this.#totalInflatedBytes > this.#limits.maxTotalInflatedBytes) {
-      throw new LimitExceededError(`pack inflates to more than ${this.#limits.maxTotalInflatedBytes} bytes`);
+    if (this.#totalInflatedBytes > this.#options.limits.maxTotalInflatedBytes) {
+      throw new LimitExceededError(
+        `pack inflates to more than ${this.#options.limits.maxTotalInflatedBytes} bytes`,
+      );
     }
   }
 
@@ -161,8 +159,8 @@ export class PackScanner {
     if (baseBytes !== columns.sizes[base]) throw new CorruptPackError("delta expects a base of another size");
     this.#countInflated(resultBytes);
     const depth = (columns.depths[base] as number) + 1;
-    if (depth > this.#limits.maxDeltaDepth)
-      throw new LimitExceededError(`delta chain is longer than ${this.#limits.maxDeltaDepth}`);
+    if (depth > this.#options.limits.maxDeltaDepth)
+      throw new LimitExceededError(`delta chain is longer than ${this.#options.limits.maxDeltaDepth}`);
     const delta = { bytes: this.#deltaBytes, start: instructionsIndex, end: deltaBytes };
     const from = { bytes: arena.bytes, start: arena.index(basePosition), sizeBytes: baseBytes };
     applyDelta(
@@ -175,7 +173,7 @@ export class PackScanner {
     columns.bases[number] = base;
     this.#finishObject(number, position, resultBytes, type);
     if (type === OBJECT_TYPE.tree)
-      addDeltifiedTreeLinks(this.#tree(base), this.#tree(number), this.#copies, this.#links);
+      addDeltifiedTreeLinks(this.#tree(base), this.#tree(number), this.#copies, this.#options.links);
     return true;
   }
 
@@ -199,7 +197,7 @@ export class PackScanner {
     const start = arena.index(position);
     const end = start + objectBytes;
     if (type === OBJECT_TYPE.blob) this.#lfsPointers.addBlob(arena.bytes, start, end, number);
-    else addCommitOrTagLinks(type, arena.bytes, start, end, this.#links);
+    else addCommitOrTagLinks(type, arena.bytes, start, end, this.#options.links);
   }
 
   #hashLargeObject(
@@ -208,9 +206,9 @@ export class PackScanner {
     stream: Parameters<EntryInflater["inflate"]>[0],
   ): ReturnType<EntryInflater["inflate"]> {
     const columns = this.#columns;
-    if (head.type !== OBJECT_TYPE.blob && head.inflatedBytes > this.#limits.maxDeltifiedBytes) {
+    if (head.type !== OBJECT_TYPE.blob && head.inflatedBytes > this.#options.limits.maxDeltifiedBytes) {
       throw new LimitExceededError(
-        `pack has a tree, commit or tag of more than ${this.#limits.maxDeltifiedBytes} bytes`,
+        `pack has a tree, commit or tag of more than ${this.#options.limits.maxDeltifiedBytes} bytes`,
       );
     }
     const objectHead = new Uint8Array(32);
@@ -222,7 +220,7 @@ export class PackScanner {
       ? undefined
       : new Uint8Array(4 * Math.ceil(head.inflatedBytes / 4) + treeIndexBytes(head.inflatedBytes) + 4);
     let lengthBytes = 0;
-    const inflated = this.#inflater.inflatePieces(stream, new Uint8Array(PIECE_BYTES), (piece) => {
+    const inflated = this.#options.inflater.inflatePieces(stream, new Uint8Array(PIECE_BYTES), (piece) => {
       sha1.update(piece);
       whole?.set(piece, lengthBytes);
       lengthBytes += piece.length;
@@ -230,11 +228,11 @@ export class PackScanner {
     columns.sizes[number] = head.inflatedBytes;
     writeDigest(sha1.digest("binary"), columns.ids, number * OBJECT_ID_BYTES);
     if (whole === undefined) return inflated;
-    addCommitOrTagLinks(head.type, whole, 0, head.inflatedBytes, this.#links);
+    addCommitOrTagLinks(head.type, whole, 0, head.inflatedBytes, this.#options.links);
     if (head.type === OBJECT_TYPE.tree) {
       addTreeLinks(
         { bytes: whole, words: new Uint32Array(whole.buffer), start: 0, sizeBytes: head.inflatedBytes },
-        this.#links,
+        this.#options.links,
       );
     }
     return inflated;

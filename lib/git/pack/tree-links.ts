@@ -9,6 +9,7 @@ import type { DeltaCopies } from "./delta.ts";
 import type { ObjectIdSet } from "./object-id-set.ts";
 import { linkFlag } from "./object-links.ts";
 import { OBJECT_TYPE } from "./pack-format.ts";
+import { lowerBound } from "./sorted-numbers.ts";
 
 const TREE = linkFlag(OBJECT_TYPE.tree);
 const BLOB = linkFlag(OBJECT_TYPE.blob);
@@ -70,7 +71,7 @@ export function addDeltifiedTreeLinks(
   const baseAt = indexAt(base);
   const baseWords = base.words;
   if (baseWords[baseAt] === NOT_INDEXED) addTreeLinks(base, links);
-  const baseCount = baseWords[baseAt] as number;
+  const baseEnd = baseAt + 1 + (baseWords[baseAt] as number);
   let count = 0;
   let copy = 0;
   let index = 0;
@@ -79,13 +80,12 @@ export function addDeltifiedTreeLinks(
     if (copy < copies.count && copies.targetStart(copy) <= index) {
       const shift = copies.baseStart(copy) - copies.targetStart(copy);
       const copyEnd = copies.targetEnd(copy);
-      let entry = lowerBound(baseWords, baseAt + 1, baseCount, index + shift);
+      let entry = lowerBound(baseWords, index + shift, baseAt + 1, baseEnd);
       // Only where the base has an entry beginning here too, its entries are this tree's.
-      if (entry < baseCount && baseWords[baseAt + 1 + entry] === index + shift) {
+      if (entry < baseEnd && baseWords[entry] === index + shift) {
         const first = index;
-        for (; entry < baseCount; entry++) {
-          const end =
-            (entry + 1 < baseCount ? (baseWords[baseAt + 2 + entry] as number) : base.sizeBytes) - shift;
+        for (; entry < baseEnd; entry++) {
+          const end = (entry + 1 < baseEnd ? (baseWords[entry + 1] as number) : base.sizeBytes) - shift;
           if (end > copyEnd) break;
           words[at + 1 + count++] = index;
           index = end;
@@ -97,18 +97,6 @@ export function addDeltifiedTreeLinks(
     index = addEntryLink(tree.bytes, start, index, sizeBytes, links);
   }
   words[at] = count;
-}
-
-/** The first of the ascending `words[from..from + count)` that is at least `value`, counted from `from`. */
-function lowerBound(words: Uint32Array, from: number, count: number, value: number): number {
-  let low = 0;
-  let high = count;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((words[from + middle] as number) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /**

@@ -94,8 +94,7 @@ async function excludedIdsOf(
   if (deepen?.kind !== "revisions") return [];
   const ids: ObjectId[] = [];
   for (const name of deepen.excluded) {
-    const pause = slices.spend(LOOK_UP_STEPS);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(LOOK_UP_STEPS)) await slices.pause();
     const [id, ...others] = findRefs(refList, name);
     if (id === undefined || others.length > 0) return undefined;
     ids.push(id);

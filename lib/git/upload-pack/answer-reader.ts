@@ -5,7 +5,7 @@
 import { CorruptPackError } from "../../errors.ts";
 import { type ObjectId, objectIdAt, objectIdBytes } from "../object-id.ts";
 import { decodePackHeader, PACK_HEADER_BYTES } from "../pack/pack-format.ts";
-import { concatBytes } from "../pktline.ts";
+
 import type { AnswerItem } from "../ports.ts";
 import type { AnswerPlanning, FinishedPack, Planning, ProgressText } from "./plan.ts";
 import type { ShallowLines } from "./shallow.ts";
@@ -22,7 +22,7 @@ export function encodeAnswerHead(shallow: ShallowLines | undefined): Uint8Array 
   view.setUint32(0, shallow?.shallowIds.length ?? NOTHING_SAID);
   view.setUint32(4, shallow?.unshallowIds.length ?? 0);
   const ids = shallow === undefined ? [] : [...shallow.shallowIds, ...shallow.unshallowIds];
-  return concatBytes([counts, ...ids.map(objectIdBytes)]);
+  return Buffer.concat([counts, ...ids.map(objectIdBytes)]);
 }
 
 export class AnswerReader {
@@ -138,7 +138,7 @@ class AnswerInput {
       pieces.push(item);
       heldBytes += item.length;
     }
-    const held = concatBytes(pieces);
+    const held = Buffer.concat(pieces);
     if (heldBytes > lengthBytes) this.#waiting.push(held.subarray(lengthBytes));
     return held.subarray(0, lengthBytes);
   }

@@ -14,8 +14,7 @@ export async function findRefusedWant(
   if (others.length === 0) return undefined;
   const objects = await source.openObjects();
   for (const id of others) {
-    const pause = objects.slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (objects.slices.isDue(1)) await objects.slices.pause();
     if (objects.findId(id) < 0) return id;
   }
   if (!source.mayHoldUnreachable) return undefined;

@@ -59,8 +59,7 @@ export class CommonHaves {
 
   /** @returns Whether the object is here. */
   async add(id: ObjectId): Promise<boolean> {
-    const pause = this.#reader.slices.spend(HAVE_STEPS);
-    if (pause !== undefined) await pause;
+    if (this.#reader.slices.isDue(HAVE_STEPS)) await this.#reader.slices.pause();
     if (this.#findServed(id) < 0) return false;
     const isNew = !this.#ids.has(id);
     if (isNew) this.#ids.add(id);
@@ -101,8 +100,7 @@ export class CommonHaves {
   /** Wants that are no commits say nothing about history. */
   async #openReach(): Promise<WantsReach> {
     for (const id of this.#shallows) {
-      const pause = this.#reader.slices.spend(1);
-      if (pause !== undefined) await pause;
+      if (this.#reader.slices.isDue(1)) await this.#reader.slices.pause();
       const objectNumber = this.#findServed(id);
       if (objectNumber >= 0) this.#table.cut(this.#table.rowOf(objectNumber));
     }
@@ -204,8 +202,7 @@ class WantsReach {
       if (children === undefined) continue;
       delete this.#children[row];
       for (const child of children) pending.push(child);
-      const pause = this.#slices.spend(children.length);
-      if (pause !== undefined) await pause;
+      if (this.#slices.isDue(children.length)) await this.#slices.pause();
     }
   }
 

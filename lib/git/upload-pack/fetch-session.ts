@@ -254,8 +254,7 @@ async function findWantedRefs(
 ): Promise<Ref[]> {
   const wanted: Ref[] = [];
   for (const name of names) {
-    const pause = slices.spend(REF_STEPS);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(REF_STEPS)) await slices.pause();
     const ref = findRef(refList, name) ?? (name === "HEAD" ? resolveHead(refList) : undefined);
     if (ref === undefined) throw new NotHereError(`unknown ref ${name}`);
     wanted.push({ name, id: ref.id });

@@ -15,7 +15,7 @@ import {
 import type { OpenRange } from "../pack/range-coalescing.ts";
 import type { StreamBudget } from "../pack/stream-prefetch.ts";
 import { writePack } from "../pack/write-pack.ts";
-import { concatBytes } from "../pktline.ts";
+
 import type { PackBody, SharedAnswers } from "../ports.ts";
 import { plannedBytes } from "./answer-limit.ts";
 import type { AnswerPlanning, PackPlan, Planning } from "./plan.ts";
@@ -63,7 +63,7 @@ async function findRecipe(
   try {
     const pieces: Uint8Array[] = [];
     for await (const item of items) if (item instanceof Uint8Array) pieces.push(item);
-    const recipe = decodePackRecipe(concatBytes(pieces));
+    const recipe = decodePackRecipe(Buffer.concat(pieces));
     assertInside(recipe, bodies);
     return recipe;
   } catch {

@@ -40,8 +40,7 @@ export async function lacksNamedRef(
   const answered = new Set<string>(["HEAD"]);
   for (const name of sent) {
     const isName = sent.has(`refs/${name}`);
-    const pause = slices.spend(isName ? LOOK_UP_STEPS : 1);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(isName ? LOOK_UP_STEPS : 1)) await slices.pause();
     if (!isName) continue;
     let isHere = name === "HEAD";
     for (const place of refPlaces(name)) {
@@ -52,8 +51,7 @@ export async function lacksNamedRef(
   }
   for (const prefix of sent) {
     const isAnswered = answered.has(prefix) || prefix.endsWith("/");
-    const pause = slices.spend(isAnswered ? 1 : LOOK_UP_STEPS);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(isAnswered ? 1 : LOOK_UP_STEPS)) await slices.pause();
     if (isAnswered) continue;
     const [first] = refsStartingWith(refList, prefix);
     if (first === undefined) return true;
@@ -78,8 +76,7 @@ async function minimalPrefixes(prefixes: readonly string[], slices: WorkSlices):
   if (prefixes.length === 0) return [""];
   const minimal: string[] = [];
   for (const prefix of await sortInSlices(prefixes, slices)) {
-    const pause = slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(1)) await slices.pause();
     const last = minimal.at(-1);
     if (last === undefined || !prefix.startsWith(last)) minimal.push(prefix);
   }

@@ -45,8 +45,7 @@ export async function* listObjectInfo(
     onPlanned();
     if (size) yield encodePktLine("size");
     for (const id of ids) {
-      const pause = objects.slices.spend(1);
-      if (pause !== undefined) await pause;
+      if (objects.slices.isDue(1)) await objects.slices.pause();
       const objectNumber = hidden.has(id) ? -1 : objects.findId(id);
       if (objectNumber < 0) yield encodePktLine(`${id} `);
       else yield encodePktLine(size ? `${id} ${await objects.readSize(objectNumber)}` : id);

@@ -162,8 +162,7 @@ function coversAllTips(wants: readonly ObjectId[], refList: RefList): boolean {
 async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList: RefList): Promise<void> {
   const ids: ObjectId[] = [];
   for (const { id, peeledId } of refsStartingWith(refList, "refs/tags/")) {
-    const pause = reader.slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (reader.slices.isDue(1)) await reader.slices.pause();
     const peeledNumber = peeledId === undefined ? -1 : reader.findId(peeledId);
     if (peeledNumber >= 0 && marks.isMarked(peeledNumber)) ids.push(id);
   }

@@ -74,8 +74,7 @@ async function readClientRows(
 ): Promise<Set<number>> {
   const rows = new Set<number>();
   for (const id of shallows) {
-    const pause = objects.slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (objects.slices.isDue(1)) await objects.slices.pause();
     const objectNumber = findServed(id);
     if (objectNumber < 0) continue;
     if ((await objects.readType(objectNumber)) !== "commit")
@@ -114,8 +113,7 @@ async function findExcluded(
 ): Promise<ObjectId[]> {
   const ids: ObjectId[] = [];
   for (const name of names) {
-    const pause = slices.spend(LOOK_UP_STEPS);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(LOOK_UP_STEPS)) await slices.pause();
     const [id, ...others] = findRefs(refList, name);
     if (others.length > 0) throw new RefusedRequestError(`ambiguous deepen-not: ${name}`);
     if (id === undefined) throw new RefusedRequestError(`deepen-not is not a ref: ${name}`);
@@ -131,8 +129,7 @@ async function commitIds(
 ): Promise<ObjectId[]> {
   const ids: ObjectId[] = [];
   for (const row of rows) {
-    const pause = objects.slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (objects.slices.isDue(1)) await objects.slices.pause();
     ids.push(objects.objectId(table.objectNumber(row)));
   }
   return ids;

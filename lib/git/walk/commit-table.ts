@@ -4,6 +4,7 @@ import { CorruptPackError } from "../../errors.ts";
 import type { CommitRow, ObjectNumber } from "../object-numbers.ts";
 import { parseCommit } from "../objects.ts";
 import type { ObjectReader } from "../ports.ts";
+import type { WorkSlices } from "../work-slices.ts";
 
 const NOT_READ = -2;
 /** To read and parse a commit, in steps of `WorkSlices`. */
@@ -29,9 +30,8 @@ export class CommitTable {
     return this.#objectNumbers.length;
   }
 
-  /** Counts a look at one commit. @returns What to await before the next one, as `WorkSlices` says. */
-  pause(): Promise<void> | undefined {
-    return this.#reader.slices.spend(1);
+  get slices(): WorkSlices {
+    return this.#reader.slices;
   }
 
   /** The row of a commit, which is not read yet. */
@@ -49,13 +49,11 @@ export class CommitTable {
 
   /** Reads the commit if that was not done before. Pauses when the reader's slice of work is used up. @throws {CorruptPackError} It is no commit, or its tree is missing. */
   async load(row: CommitRow): Promise<void> {
-    const pause = this.pause();
-    if (pause !== undefined) await pause;
+    if (this.slices.isDue(1)) await this.slices.pause();
     if (this.#treeNumbers[row] !== NOT_READ) return;
     const objectNumber = this.objectNumber(row);
     if (this.#takeFromHistory(row, objectNumber)) return;
-    const readPause = this.#reader.slices.spend(READ_STEPS);
-    if (readPause !== undefined) await readPause;
+    if (this.slices.isDue(READ_STEPS)) await this.slices.pause();
     const { type, bytes } = await this.#reader.read(objectNumber);
     const commitId = this.#reader.objectId(objectNumber);
     if (type !== "commit") throw new CorruptPackError("not a commit", { id: commitId, type });

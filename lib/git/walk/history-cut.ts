@@ -86,8 +86,7 @@ export async function cutByRevisions(
   const boundaryRows = new Set<number>();
   const innerRows = new Set<number>();
   for (const row of rows) {
-    const pause = table.pause();
-    if (pause !== undefined) await pause;
+    if (table.slices.isDue(1)) await table.slices.pause();
     const isInner = table.parentRows(row).every((parentRow) => rows.has(parentRow));
     (isInner ? innerRows : boundaryRows).add(row);
   }

@@ -116,8 +116,7 @@ class PaintedWalk {
     const stack: number[] = [];
     for (let row = this.#queue.pop(); row !== undefined; row = this.#queue.pop()) stack.push(row);
     for (let row = stack.pop(); row !== undefined; row = stack.pop()) {
-      const pause = this.#table.pause();
-      if (pause !== undefined) await pause;
+      if (this.#table.slices.isDue(1)) await this.#table.slices.pause();
       for (const parentRow of this.#parentRows(row, CLIENT_HAS)) {
         if (parentRow === MISSING_PARENT || this.has(parentRow, CLIENT_HAS)) continue;
         this.set(parentRow, CLIENT_HAS);
@@ -156,8 +155,7 @@ async function parentsFirst(
       const parentRow = table.parentRows(step.row)[step.nextParent++];
       if (parentRow !== undefined) enter(parentRow);
       else {
-        const pause = table.pause();
-        if (pause !== undefined) await pause;
+        if (table.slices.isDue(1)) await table.slices.pause();
         ordered.push(step.row);
         path.pop();
       }

@@ -26,8 +26,7 @@ export interface PeeledObject {
  * @throws {CorruptPackError} A tag is malformed. @throws {LimitExceededError} The chain is too long.
  */
 export async function peelObject(reader: ObjectReader, id: ObjectId): Promise<PeeledObject | undefined> {
-  const pause = reader.slices.spend(PEEL_STEPS);
-  if (pause !== undefined) await pause;
+  if (reader.slices.isDue(PEEL_STEPS)) await reader.slices.pause();
   const tagNumbers: number[] = [];
   for (let objectNumber = reader.findId(id); objectNumber >= 0; ) {
     const type = await reader.readType(objectNumber);

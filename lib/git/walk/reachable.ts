@@ -10,8 +10,7 @@ import { peelObject } from "./peel.ts";
 export async function findPresent(reader: ObjectReader, ids: readonly ObjectId[]): Promise<ObjectId[]> {
   const present: ObjectId[] = [];
   for (const id of ids) {
-    const pause = reader.slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (reader.slices.isDue(1)) await reader.slices.pause();
     if (reader.findId(id) >= 0) present.push(id);
   }
   return present;
@@ -49,8 +48,7 @@ export async function findUnreachable(
   if (ids.length === 0) return new Set();
   let commitsOnly = true;
   for (const id of ids) {
-    const pause = reader.slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (reader.slices.isDue(1)) await reader.slices.pause();
     const type = await reader.readType(reader.findId(id));
     if (type === "tree" || type === "blob") commitsOnly = false;
   }
@@ -59,8 +57,7 @@ export async function findUnreachable(
     : await walkFrom(reader, tipIds(refList), false);
   const unreached = new Set<ObjectId>();
   for (const id of ids) {
-    const pause = reader.slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (reader.slices.isDue(1)) await reader.slices.pause();
     if (!marks.isMarked(reader.findId(id))) unreached.add(id);
   }
   return unreached;
@@ -110,8 +107,7 @@ async function paintFrom(
     else marks.markSent(peeled.objectNumber);
   }
   for (const row of history.paint(rows, []).missingRows()) {
-    const pause = reader.slices.spend(1);
-    if (pause !== undefined) await pause;
+    if (reader.slices.isDue(1)) await reader.slices.pause();
     marks.markSent(history.objectNumber(row));
   }
   if (otherIds.length > 0) {

@@ -61,8 +61,7 @@ export class RecordedObjects implements TreeMarker {
     const isKnown = (treeNumber: ObjectNumber): boolean => this.#held.has(treeNumber);
     const pending = rootTrees.filter((treeNumber) => !isKnown(treeNumber));
     for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) {
-      const pause = this.#spend();
-      if (pause !== undefined) await pause;
+      if (this.#isDue()) await this.#reader.slices.pause();
       this.#held.add(tree);
       this.#marks.markClientHas(tree, "tree");
       for (const objectNumber of this.#recorded(tree, isKnown) ?? (await this.#read(tree))) {
@@ -76,8 +75,7 @@ export class RecordedObjects implements TreeMarker {
     const visits = this.#visits;
     const pending = [root];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      const pause = this.#spend();
-      if (pause !== undefined) await pause;
+      if (this.#isDue()) await this.#reader.slices.pause();
       const { treeNumber, place } = next;
       const isKnown = (other: number): boolean => visits.isEntered(other, place);
       const below = visits.placeBelow(place);
@@ -91,11 +89,11 @@ export class RecordedObjects implements TreeMarker {
     }
   }
 
-  #spend(): Promise<void> | undefined {
+  #isDue(): boolean {
     const { addedCount } = this.#history.trees;
     const steps = 1 + (addedCount - this.#spentCount) / CHANGES_A_STEP;
     this.#spentCount = addedCount;
-    return this.#reader.slices.spend(steps);
+    return this.#reader.slices.isDue(steps);
   }
 
   #recorded(treeNumber: ObjectNumber, isKnown: (treeNumber: ObjectNumber) => boolean): number[] | undefined {

@@ -94,8 +94,7 @@ export async function parseSparsePatterns(
   const text = new TextDecoder("latin1").decode(bytes).replace(/^\u00ef\u00bb\u00bf/, "");
   const patterns: SparsePattern[] = [];
   for (const line of text.split("\n")) {
-    const pause = slices.spend(1 + line.length / PARSED_A_STEP);
-    if (pause !== undefined) await pause;
+    if (slices.isDue(1 + line.length / PARSED_A_STEP)) await slices.pause();
     const pattern = parsePattern(line.replace(/\r$/, ""));
     if (pattern !== undefined) patterns.push(pattern);
     if (patterns.length > MAX_SPARSE_PATTERNS)

@@ -99,7 +99,7 @@ export class AnswerTask {
       for await (const item of untilAborted(make(signal), signal)) {
         if (item instanceof Uint8Array) await this.#teeBuffer.append(item);
         else this.#progress = item;
-        this.#announce();
+        this.#wakeReaders();
         while (this.#mustPause()) await sleep(LOOK_EVERY_MS, undefined, { signal });
       }
       this.#state = { kind: "whole" };
@@ -108,7 +108,7 @@ export class AnswerTask {
       this.#state = { kind: "failed", error };
       return { error };
     } finally {
-      this.#announce();
+      this.#wakeReaders();
       leave();
     }
   }
@@ -203,7 +203,7 @@ export class AnswerTask {
     };
   }
 
-  #announce(): void {
+  #wakeReaders(): void {
     const { resolve } = this.#change;
     this.#change = Promise.withResolvers();
     resolve();

@@ -13,12 +13,12 @@ import {
 import type { BlobStore } from "../../store/blob-store.ts";
 import { BlockCache } from "../../store/block-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "../layout.ts";
-import { mergedLfsPointers } from "../lfs-pointers.ts";
 import type { Manifest, ManifestPack } from "../manifest.ts";
 import { deletePack } from "../pack-blobs.ts";
-import { publishPacks } from "../publish.ts";
+import { writeManifest } from "../publish.ts";
 import { openRepository, type Repository } from "../repository.ts";
 import { asRepositoryDamage } from "../repository-damage.ts";
+import { mergedLfsPointers } from "../stored-lfs-pointers.ts";
 import { writeMergedPack } from "./merged-pack.ts";
 import { type CompactionPlan, planCompaction } from "./plan-compaction.ts";
 import { bytesOf, type CompactionPolicy, DEFAULT_COMPACTION_POLICY, type PackRun } from "./policy.ts";
@@ -79,12 +79,11 @@ export async function compactRepository(
   if (generation === undefined) return { kind: "race-lost" };
   const { packs } = repository.manifest;
   const written = replacements.filter((pack) => pack !== undefined);
-  const replacedCount = runs.reduce((sum, { start, end }) => sum + end - start, 0);
   return {
     kind: "compacted",
     generation,
     packsBefore: packs.length,
-    packsAfter: packs.length - replacedCount + written.length,
+    packsAfter: withReplacements(packs, runs, replacements).length,
     rewrittenBytes: bytesOf(packs, runs),
     writtenBytes: written.reduce((sum, { packBytes }) => sum + packBytes, 0),
     droppedEntries: entryCount(packs, runs) - written.reduce((sum, { objectCount }) => sum + objectCount, 0),
@@ -151,12 +150,14 @@ async function publishRuns(
   for (let tries = 1; ; tries++) {
     const packs = withReplacements(base.manifest.packs, plan.runs, replacements);
     try {
-      const next = { ...base.manifest, packs, publishedAt: now().toISOString() };
+      const { generation } = base.manifest;
+      const publishedAt = now().toISOString();
+      const next = { ...base.manifest, packs, publishedAt, generation: generation + 1 };
       if (plan.dropsUnreachable) {
         next.mayHoldUnreachable = false;
         if (plan.runs.length > 0) next.unreachableDroppedAt = next.publishedAt;
       }
-      return (await publishPacks(store, uuid, base.stored, next)).value.generation;
+      return (await writeManifest(store, uuid, next, base.stored)).value.generation;
     } catch (error) {
       // After any other failure the outcome is unknown: the janitor decides later.
       if (!(error instanceof VersionConflictError)) throw error;
@@ -182,15 +183,11 @@ function withReplacements(
   runs: readonly PackRun[],
   replacements: readonly Replacement[],
 ): ManifestPack[] {
-  const result: ManifestPack[] = [];
-  let at = 0;
-  for (const [i, { start, end }] of runs.entries()) {
-    result.push(...packs.slice(at, start));
-    const pack = replacements[i];
-    if (pack !== undefined) result.push(pack);
-    at = end;
-  }
-  return [...result, ...packs.slice(at)];
+  const result = [...packs];
+  // From the end on, so that those before stay in their places.
+  for (const [i, { start, end }] of [...runs.entries()].reverse())
+    result.splice(start, end - start, ...[replacements[i]].filter((pack) => pack !== undefined));
+  return result;
 }
 
 function idsOf(packs: readonly ManifestPack[]): string {

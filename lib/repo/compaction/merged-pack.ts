@@ -12,10 +12,11 @@ import { PackOutput } from "../../git/pack/chunk-collector.ts";
 import { encodePackIndex, sortedByObjectId } from "../../git/pack/index-v2.ts";
 import { encodePackHeader } from "../../git/pack/pack-format.ts";
 import { writeEntries } from "../../git/pack/write-pack.ts";
-import type { PackedObjects } from "../../git/ports.ts";
+import type { GitObject } from "../../git/ports.ts";
 import type { BlobStore, BlobUpload } from "../../store/blob-store.ts";
 import type { RepositoryKeys } from "../layout.ts";
 import type { ManifestPack } from "../manifest.ts";
+import { ObjectDatabase } from "../object-database.ts";
 import { deletePack, writePackCompanions } from "../pack-blobs.ts";
 import { streamAsRepositoryDamage } from "../repository-damage.ts";
 import { mergeHistory } from "./merged-history.ts";
@@ -30,7 +31,7 @@ const MAX_DEPTH = 100;
 interface MergedPackOptions {
   readonly store: BlobStore;
   readonly keys: RepositoryKeys;
-  readonly objects: PackedObjects;
+  readonly objects: ObjectDatabase;
   /** Makes the sidecar of pointers; see `mergedLfsPointers`. */
   readonly encodeLfsPointers?:
     | ((numbers: Uint32Array, isOwn: (objectNumber: ObjectNumber) => boolean) => Promise<Uint8Array>)
@@ -100,7 +101,7 @@ async function uploadPack(
     const isBase = new Uint8Array(objects.objectCount);
     for (const objectNumber of run.bases) isBase[objectNumber] = 1;
     const common = {
-      objects: verifiedObjects(objects),
+      objects: new VerifiedObjects(objects.packs, objects),
       ofsDelta: true,
       isThin: false,
       maxDepth: MAX_DEPTH,
@@ -139,7 +140,7 @@ function isOwnOf({ own }: RunObjects, objectCount: number): (objectNumber: Objec
 }
 
 function encodeHistory(
-  objects: PackedObjects,
+  objects: ObjectDatabase,
   { isKept }: RunObjects,
   { numbers, order, isOwn }: OrderedObjects,
   entries: MergedEntries,
@@ -166,10 +167,10 @@ class MergedEntries {
   readonly numbers: Uint32Array;
   /** The repository's numbers of what they are deltas of; -1 for those that are whole. */
   readonly bases: Int32Array;
-  readonly #objects: PackedObjects;
+  readonly #objects: ObjectDatabase;
   writtenCount = 0;
 
-  constructor(objects: PackedObjects, objectCount: number) {
+  constructor(objects: ObjectDatabase, objectCount: number) {
     this.#objects = objects;
     this.objectCount = objectCount;
     this.ids = new Uint8Array(objectCount * OBJECT_ID_BYTES);
@@ -194,27 +195,15 @@ class MergedEntries {
   };
 }
 
-/** @returns The same objects; `read` throws a CorruptPackError for one that is not what its id says. */
-function verifiedObjects(objects: PackedObjects): PackedObjects {
-  return {
-    packs: objects.packs,
-    objectCount: objects.objectCount,
-    history: objects.history,
-    slices: objects.slices,
-    find: (idBytes, start) => objects.find(idBytes, start),
-    findId: (id) => objects.findId(id),
-    objectId: (objectNumber) => objects.objectId(objectNumber),
-    readType: (objectNumber) => objects.readType(objectNumber),
-    readSize: (objectNumber) => objects.readSize(objectNumber),
-    readAhead: (objectNumbers) => objects.readAhead(objectNumbers),
-    read: async (objectNumber) => {
-      const object = await objects.read(objectNumber);
-      const { type, bytes } = object;
-      const digest = createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest();
-      const id = objects.objectId(objectNumber);
-      if (objectIdAt(digest, 0) !== id)
-        throw new CorruptPackError("object is not what its id says", { id, type });
-      return object;
-    },
-  };
+/** Objects that `read` checks against their ids. */
+class VerifiedObjects extends ObjectDatabase {
+  override async read(objectNumber: ObjectNumber): Promise<GitObject> {
+    const object = await super.read(objectNumber);
+    const { type, bytes } = object;
+    const digest = createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest();
+    const id = this.objectId(objectNumber);
+    if (objectIdAt(digest, 0) !== id)
+      throw new CorruptPackError("object is not what its id says", { id, type });
+    return object;
+  }
 }

@@ -5,31 +5,25 @@
  */
 import type { ManifestPack } from "../manifest.ts";
 
-export interface CompactionPolicy {
+export type CompactionPolicy = Readonly<typeof DEFAULT_COMPACTION_POLICY>;
+
+export const DEFAULT_COMPACTION_POLICY = {
   /**
    * The newest packs are left alone. Each is what one sync brought, which is what clients are behind by, and readers have
    * them at hand.
    */
-  readonly keepRecent: number;
+  keepRecent: 4,
   /** Fewer packs are not worth a generation, after which every reader opens its packs anew. */
-  readonly minMerged: number;
+  minMerged: 4,
   /** A pack that is smaller than this times all newer ones is merged with them. 2 is git's, too. */
-  readonly ratio: number;
+  ratio: 2,
   /** Smaller packs count as this large: what matters of them is their number. */
-  readonly smallPackBytes: number;
+  smallPackBytes: 256 * 2 ** 10,
   /**
    * How much may be rewritten a day only to drop what no ref reaches. Until then clones are planned object by object, so a
    * repository that is force-pushed all the time is served slower rather than copied all the time. 1 GiB takes a function
    * some 30 seconds: at most four minutes a day.
    */
-  readonly droppedBytesPerDay: number;
-}
-
-export const DEFAULT_COMPACTION_POLICY: CompactionPolicy = {
-  keepRecent: 4,
-  minMerged: 4,
-  ratio: 2,
-  smallPackBytes: 256 * 2 ** 10,
   droppedBytesPerDay: 8 * 2 ** 30,
 };
 

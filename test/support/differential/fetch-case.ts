@@ -1,5 +1,5 @@
 /** One request for a pack, and its bytes in each protocol. */
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 
 export type Deepening =
   | { readonly kind: "depth"; readonly depth: number; readonly isRelative: boolean }
@@ -22,7 +22,7 @@ export interface FetchCase {
 
 export function encodeFetchCase(fetchCase: FetchCase): Uint8Array {
   const lines = fetchCase.protocol === 2 ? linesV2(fetchCase) : linesV0(fetchCase);
-  return concatBytes(lines.map((line) => (typeof line === "string" ? encodePktLine(`${line}\n`) : line)));
+  return Buffer.concat(lines.map((line) => (typeof line === "string" ? encodePktLine(`${line}\n`) : line)));
 }
 
 function linesV2(fetchCase: FetchCase): (string | Uint8Array)[] {

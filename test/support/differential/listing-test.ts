@@ -1,5 +1,5 @@
 /** What is asked besides packs: refs and sizes. Here both answers must be the same to the letter. */
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT, pktText } from "../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT, pktText } from "../../../lib/git/pktline.ts";
 import { PktLineReader } from "../../../lib/git/pktline-reader.ts";
 import { askGit } from "./git-server.ts";
 import type { GitShell } from "./git-shell.ts";
@@ -45,7 +45,7 @@ async function compareAnswers(
   { shell, repository, mirror }: ListingTestOptions,
 ): Promise<string[]> {
   const packets = lines.map((line) => (line === "" ? DELIM_PKT : encodePktLine(`${line}\n`)));
-  const request = concatBytes([...packets, FLUSH_PKT]);
+  const request = Buffer.concat([...packets, FLUSH_PKT]);
   const [git, answer] = await Promise.all([askGit(shell, repository, 2, request), mirror.ask(2, request)]);
   return compareTexts(lines.join(" "), git.stdout, answer.bytes);
 }

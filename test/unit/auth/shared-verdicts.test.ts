@@ -4,6 +4,7 @@ import { beforeEach, expect, test } from "vitest";
 import type { Authorizer } from "../../../lib/auth/authorizer.ts";
 import type { ReadQuestion, VerdictStore } from "../../../lib/auth/ports.ts";
 import { StoredVerdicts } from "../../../lib/auth/stored-verdicts.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { textBlobs } from "../../../lib/repo/text-blobs.ts";
 import { AuthorizerRig, AWAY, KEYS, NO, QUESTION, UNAUTHORIZED, YES } from "../../support/authorizer-rig.ts";
 
@@ -102,7 +103,7 @@ test("those who wait look at the store a few times a second", async () => {
 });
 
 test("a process that dies while it asks holds up the others for no longer than its claim, and one takes over", async () => {
-  const stored = new StoredVerdicts(textBlobs(rig.store));
+  const stored = new StoredVerdicts(textBlobs(rig.store), SILENT_LOGGER);
   const dead = { by: "a process that is gone", untilMs: rig.nowMs + 300 };
   await stored.replace(KEY, { version: "absent", claim: dead });
   const limits = { claimMs: 300 };
@@ -117,7 +118,7 @@ test("a process that dies while it asks holds up the others for no longer than i
 });
 
 test("a claim from a clock that is far ahead is none", async () => {
-  const stored = new StoredVerdicts(textBlobs(rig.store));
+  const stored = new StoredVerdicts(textBlobs(rig.store), SILENT_LOGGER);
   const claim = { by: "another process", untilMs: rig.nowMs + 3_600_000 };
   await stored.replace(KEY, { version: "absent", claim });
   const startMs = performance.now();

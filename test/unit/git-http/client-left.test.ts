@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
@@ -68,7 +68,7 @@ function hangingMirror(suffix: string) {
       path: "/acme/sample/git-upload-pack",
       query: new URLSearchParams(),
       headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
-      body: chunksOf(concatBytes([...encoded, FLUSH_PKT]), []),
+      body: chunksOf(Buffer.concat([...encoded, FLUSH_PKT]), []),
       signal,
     });
     for await (const _chunk of body);

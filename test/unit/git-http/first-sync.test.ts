@@ -1,7 +1,7 @@
 /** Requests for a repository that is selected, and whose first sync is not done. */
 import { beforeEach, expect, test } from "vitest";
 import { FirstSync } from "../../../lib/git-http/first-sync.ts";
-import type { FindNeeds } from "../../../lib/git-http/git-http.ts";
+import type { FindNeeds } from "../../../lib/git-http/served-source.ts";
 import type { HttpResponse } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import type { SyncRequests } from "../../../lib/mirror/sync-job.ts";
@@ -38,7 +38,7 @@ beforeEach(async () => {
 
 interface Parts {
   readonly asked?: RepositoryReference;
-  readonly needs?: Partial<FindNeeds>;
+  readonly needs?: Pick<FindNeeds, "primaryPath">;
   readonly primaryUrl?: string;
   readonly signal?: AbortSignal;
   readonly maxWaitMs?: number;
@@ -75,7 +75,7 @@ const JOB = {
 
 test("a caller who may read has it synced, and gets it once it is here", async () => {
   find = async () => (looks.length === 3 ? REPOSITORY : undefined);
-  expect(await wait({ needs: { primaryPath: "acme/site", uuid: UUID } })).toBe(REPOSITORY);
+  expect(await wait({ needs: { primaryPath: "acme/site" } })).toBe(REPOSITORY);
   expect(jobs).toEqual([JOB]);
   const needs = { refs: true, primaryPath: "acme/site", uuid: UUID };
   expect(looks).toEqual(Array.from({ length: 3 }, () => ({ asked: SITE, needs })));

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { LimitExceededError, ProtocolError } from "../../../lib/errors.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { StreamBudget } from "../../../lib/git/pack/stream-prefetch.ts";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import type { UploadPackSource } from "../../../lib/git/ports.ts";
 import { DEFAULT_REQUEST_LIMITS } from "../../../lib/git/upload-pack/fetch-request.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
@@ -46,7 +46,7 @@ const POST = {
   method: "POST",
   headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
 };
-const LS_REFS = concatBytes([encodePktLine("command=ls-refs\n"), DELIM_PKT, FLUSH_PKT]);
+const LS_REFS = Buffer.concat([encodePktLine("command=ls-refs\n"), DELIM_PKT, FLUSH_PKT]);
 
 describe("info/refs", () => {
   test.each(["/acme/widgets", "/acme/widgets.git", "/%61cme/%77idgets%2Egit"])(
@@ -177,7 +177,7 @@ describe("git-upload-pack", () => {
     ["a cut body", POST, LS_REFS.subarray(0, 10), 400],
     ["what is not gzip", gzipped, utf8("nonsense"), 400],
     ["gzip that is cut", gzipped, gzipSync(LS_REFS).subarray(0, 15), 400],
-    ["too much", POST, concatBytes(Array(1000).fill(encodePktLine("agent=x\n"))), 413],
+    ["too much", POST, Buffer.concat(Array(1000).fill(encodePktLine("agent=x\n"))), 413],
     ["a compressed bomb", gzipped, gzipSync(Buffer.alloc(50_000_000, "0009agent")), 413],
   ])("%s is refused", async (_, parts, body, status) => {
     const response = await send(target, { ...parts, body });

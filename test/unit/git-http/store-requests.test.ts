@@ -1,6 +1,6 @@
 /** What serving asks of the store: requests cost money, rounds cost time. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { type GitHttpOptions, gitHttp } from "../../../lib/git-http/git-http.ts";
 import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
@@ -59,7 +59,7 @@ async function post(...lines: readonly (string | Uint8Array)[]): Promise<Uint8Ar
     path: "/acme/sample/git-upload-pack",
     query: new URLSearchParams(),
     headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
-    body: chunksOf(concatBytes([...encoded, FLUSH_PKT]), []),
+    body: chunksOf(Buffer.concat([...encoded, FLUSH_PKT]), []),
     signal: new AbortController().signal,
   });
   return collect(response.body);
@@ -86,7 +86,7 @@ test("listing refs: name, then manifest and refs cold; the manifest warm", async
 });
 
 test("where other processes write push markers, these are read in the same rounds", async () => {
-  startAnew({ readsAnnouncements: true });
+  startAnew({ readsPushMarkers: true });
   await lsRefs();
   expect(store.counts()).toMatchObject({ requests: 4, rounds: 2 });
   store.reset();
@@ -108,7 +108,7 @@ test("a push marker that cannot be read is logged, and keeps no ref back", async
   });
   const onDamage = (_: unknown, key: string) => void damaged.push(key);
   const storage = { store: unreadable, blocks: new BlockCache(store), onDamage };
-  const catalog = new RepositoryCatalog(storage, { readsAnnouncements: true });
+  const catalog = new RepositoryCatalog(storage, { readsPushMarkers: true });
   expect((await catalog.open(uuid, { refs: true }))?.generation).toBeGreaterThan(0);
   expect(damaged).toEqual([repositoryKeys(uuid).pushMarker]);
 });

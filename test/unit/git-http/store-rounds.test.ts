@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
@@ -130,7 +130,7 @@ async function roundsOf(
     path: "/acme/sample/git-upload-pack",
     query: new URLSearchParams(),
     headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
-    body: chunksOf(concatBytes([...encoded, FLUSH_PKT]), []),
+    body: chunksOf(Buffer.concat([...encoded, FLUSH_PKT]), []),
     signal: new AbortController().signal,
   });
   let firstPackByte: number | undefined;

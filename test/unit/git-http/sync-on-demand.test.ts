@@ -27,7 +27,7 @@ async function rig({ maxWaitMs = 5_000, processes = 1 } = {}) {
   });
   const state = {
     ...{ verifiedAtMs: Date.now() - 60_000, generation: 1, jobs: 0, opened: 0 },
-    announcedAtMs: undefined as number | undefined,
+    pushedAtMs: undefined as number | undefined,
     onJob: (): void => undefined,
   };
   const source = () =>
@@ -53,7 +53,7 @@ async function rig({ maxWaitMs = 5_000, processes = 1 } = {}) {
         state.onJob();
       },
     },
-    announcedAtMs: () => state.announcedAtMs,
+    pushedAtMs: () => state.pushedAtMs,
     maxWaitMs,
     log: SILENT_LOGGER,
   };
@@ -141,16 +141,16 @@ test("who leaves, or has waited long enough, gets nothing", async () => {
 test("a push marker of the last minute is waited for without another job", async () => {
   const { state, onDemand, source } = await rig();
   const markerMs = Date.now() - 1_000;
-  const found = { ...source(), announcedAt: new Date(markerMs) };
-  const waiting = onDemand.refreshAnnounced(found, NEVER);
+  const found = { ...source(), pushedAt: new Date(markerMs) };
+  const waiting = onDemand.refreshPushed(found, NEVER);
   await sleep(50);
   state.verifiedAtMs = markerMs;
   expect((await waiting)?.verifiedAt?.getTime()).toBe(markerMs);
   expect(state.jobs).toBe(0);
-  const old = { ...source(), announcedAt: new Date(Date.now() - 61_000) };
-  expect(await onDemand.refreshAnnounced(old, NEVER)).toBeUndefined();
-  const done = { ...source(), announcedAt: new Date(state.verifiedAtMs) };
-  expect(await onDemand.refreshAnnounced(done, NEVER)).toBeUndefined();
+  const old = { ...source(), pushedAt: new Date(Date.now() - 61_000) };
+  expect(await onDemand.refreshPushed(old, NEVER)).toBeUndefined();
+  const done = { ...source(), pushedAt: new Date(state.verifiedAtMs) };
+  expect(await onDemand.refreshPushed(done, NEVER)).toBeUndefined();
 });
 
 test("a caller who asks for what is not there makes five syncs a minute; others, and what was just pushed, have theirs", async () => {
@@ -189,28 +189,28 @@ test("who leaves at once has asked as well, and requests that share a sync count
 
 test("a push in this process's queue is waited for, not what was asked for, and no request waits twice", async () => {
   const { state, onDemand, source } = await rig({ maxWaitMs: 1_500 });
-  expect(await onDemand.refreshAnnounced(source(), NEVER)).toBeUndefined();
+  expect(await onDemand.refreshPushed(source(), NEVER)).toBeUndefined();
   const first = Date.now() - 10;
-  state.announcedAtMs = first;
-  const waiting = Array.from({ length: 20 }, () => onDemand.refreshAnnounced(source(), NEVER));
+  state.pushedAtMs = first;
+  const waiting = Array.from({ length: 20 }, () => onDemand.refreshPushed(source(), NEVER));
   // Another push: who comes after it waits for a later listing.
-  state.announcedAtMs = first + 5;
-  const later = onDemand.refreshAnnounced(source(), NEVER);
+  state.pushedAtMs = first + 5;
+  const later = onDemand.refreshPushed(source(), NEVER);
   state.verifiedAtMs = first + 1;
   for (const found of await Promise.all(waiting)) expect(found?.verifiedAt?.getTime()).toBe(first + 1);
   state.verifiedAtMs = first + 5;
   expect((await later)?.verifiedAt?.getTime()).toBe(first + 5);
-  state.announcedAtMs = first + 6;
+  state.pushedAtMs = first + 6;
   // The second comes before the loop of reads of the first has ended.
   for (let asked = 0; asked < 2; asked++)
-    expect(await onDemand.refreshAnnounced(source(), NEVER)).toBeUndefined();
+    expect(await onDemand.refreshPushed(source(), NEVER)).toBeUndefined();
   const { opened } = state;
-  expect(await onDemand.refreshAnnounced(source(), NEVER)).toBeUndefined();
+  expect(await onDemand.refreshPushed(source(), NEVER)).toBeUndefined();
   // Not listed in time: the next request does not wait until something was listed.
   expect(state.opened).toBe(opened);
   state.verifiedAtMs = first + 6;
-  state.announcedAtMs = first + 7;
-  const again = onDemand.refreshAnnounced(source(), NEVER);
+  state.pushedAtMs = first + 7;
+  const again = onDemand.refreshPushed(source(), NEVER);
   state.verifiedAtMs = first + 7;
   expect((await again)?.verifiedAt?.getTime()).toBe(first + 7);
   expect(state.jobs).toBe(0);

@@ -3,7 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { byteText } from "../../../lib/git/byte-text.ts";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { DEFAULT_REQUEST_LIMITS } from "../../../lib/git/upload-pack/fetch-request.ts";
 import { uploadPack } from "../../../lib/git/upload-pack/upload-pack.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
@@ -82,7 +82,7 @@ async function answer(protocol: 0 | 2, lines: Lines): Promise<string> {
       "content-type": "application/x-git-upload-pack-request",
       "git-protocol": `version=${protocol}`,
     },
-    body: chunksOf(concatBytes([...encoded, ...(protocol === 2 ? [FLUSH_PKT] : [])]), []),
+    body: chunksOf(Buffer.concat([...encoded, ...(protocol === 2 ? [FLUSH_PKT] : [])]), []),
     signal: new AbortController().signal,
   });
   return `${response.status} ${byteText(await collect(response.body))}`;
@@ -152,7 +152,7 @@ test("object-info looks for what no ref reaches in a planning turn", async () =>
   if (source === undefined) throw new Error("not mirrored");
   const calls: string[] = [];
   const lines = ["command=object-info\n", DELIM_PKT, "size\n", `oid ${lost["blob"]}\n`, FLUSH_PKT];
-  const body = concatBytes(lines.map((line) => (typeof line === "string" ? encodePktLine(line) : line)));
+  const body = Buffer.concat(lines.map((line) => (typeof line === "string" ? encodePktLine(line) : line)));
   const turn = {
     bodyRead: () => calls.push("read"),
     startPlanning: async () => void calls.push("start"),

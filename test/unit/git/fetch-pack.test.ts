@@ -6,7 +6,7 @@ import {
   readFetchResponse,
 } from "../../../lib/git/fetch-pack.ts";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
 import { BAND, encodeBandPackets } from "../../../lib/git/sideband.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -22,14 +22,14 @@ async function* chunksOf(whole: Uint8Array, chunkBytes: number): AsyncGenerator<
 async function readPack(pieces: Uint8Array[], protocol: 0 | 2, chunkBytes = 7) {
   const progress: string[] = [];
   const pack: Uint8Array[] = [];
-  const body = chunksOf(concatBytes(pieces), chunkBytes);
+  const body = chunksOf(Buffer.concat(pieces), chunkBytes);
   for await (const piece of readFetchResponse(body, {
     protocol,
     onProgress: (line) => progress.push(line),
   })) {
     pack.push(piece);
   }
-  return { pack: text(concatBytes(pack)), progress: progress.join("") };
+  return { pack: text(Buffer.concat(pack)), progress: progress.join("") };
 }
 
 const PACK_PACKETS = [
@@ -96,7 +96,7 @@ describe("responses", () => {
   });
 
   test("an answer cut at any byte is an error, never a short pack", async () => {
-    const whole = concatBytes([encodePktLine("packfile\n"), ...PACK_PACKETS, FLUSH_PKT]);
+    const whole = Buffer.concat([encodePktLine("packfile\n"), ...PACK_PACKETS, FLUSH_PKT]);
     for (let lengthBytes = 0; lengthBytes < whole.length; lengthBytes++) {
       await expect(readPack([whole.subarray(0, lengthBytes)], 2)).rejects.toBeInstanceOf(UpstreamError);
     }

@@ -5,7 +5,7 @@ import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { tidyRepository } from "../../../lib/repo/janitor.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import type { ManifestPack, StoredManifest } from "../../../lib/repo/manifest.ts";
-import { publish, publishPacks } from "../../../lib/repo/publish.ts";
+import { publish, writeManifest } from "../../../lib/repo/publish.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
 import type { BlobFaults } from "../../support/store/blob-faults.ts";
@@ -67,7 +67,7 @@ beforeEach(async () => {
 
 const replacePacks = async (...packs: ManifestPack[]): Promise<void> => {
   const { value: manifest } = published;
-  published = await publishPacks(store, UUID, published, { ...manifest, packs });
+  published = await writeManifest(store, UUID, { ...manifest, packs }, published);
 };
 
 test("what the manifest names stays, with sidecars of other releases, and so does all that is not the mirror's", async () => {

@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { documentChecksum, type JsonObject } from "../../../lib/document-json.ts";
 import { StoredDocumentError } from "../../../lib/errors.ts";
-import { changeRecord, factsOf, withFacts } from "../../../lib/mirror/repository-state.ts";
+import { changeRecord, withFacts } from "../../../lib/mirror/repository-state.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
-import { indexNames, releaseName, releaseReservedName, reserveName } from "../../../lib/repo/name-index.ts";
+import { indexNames, releaseName } from "../../../lib/repo/name-index.ts";
 import { readName, readProjectName } from "../../../lib/repo/names.ts";
-import { indexDone, readNamedRecord, repositoryDocument } from "../../../lib/repo/repository-record.ts";
+import { readNamedRecord, repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import { readServedUuid } from "../../../lib/repo/resolve-repository.ts";
-import { nameRepository } from "../../support/named-repository.ts";
+import { nameRepository, withdrawNames } from "../../support/named-repository.ts";
 import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
@@ -26,16 +26,6 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 async function recordOf(uuid: string) {
   const { value } = await repositoryDocument(store, uuid).read();
   return value ?? expect.fail("no record");
-}
-
-/** As when the repository is gone from the primary. */
-async function withdrawNames(uuid: string): Promise<void> {
-  const record = await recordOf(uuid);
-  const gone = await changeRecord(store, uuid, factsOf(record), (before) =>
-    withFacts(before, factsOf(before), { isNamed: false }),
-  );
-  await indexNames(store, uuid, gone.value, { all: true });
-  await changeRecord(store, uuid, factsOf(record), (before) => indexDone(before, gone.value));
 }
 
 test("an index that is as it should be costs one read, or one for each name, and no write", async () => {
@@ -109,7 +99,7 @@ test("of two workspaces with the same project key and slug, the first keeps the 
 
 test("a repository taken off the names is not found by any of them", async () => {
   await nameRepository(store, ONE, SITE);
-  await withdrawNames(ONE);
+  await withdrawNames(store, ONE);
   expect(
     await readServedUuid(store, { kind: "name", workspace: "acme", slug: "site" }, "acme/site"),
   ).toBeUndefined();
@@ -118,7 +108,7 @@ test("a repository taken off the names is not found by any of them", async () =>
   ).toBeUndefined();
   const byProject = { kind: "project", projectKey: "WEB", slug: "site" } as const;
   expect(await readServedUuid(store, byProject, "acme/site")).toBeUndefined();
-  await withdrawNames(ONE);
+  await withdrawNames(store, ONE);
 });
 
 test("a damaged entry or record is an error to readers, and written anew by the next sync", async () => {
@@ -168,7 +158,7 @@ test("fields of a newer release outlive a rename of the repository, but not of a
 test("a damaged entry under its name goes with the repository", async () => {
   await nameRepository(store, ONE, SITE);
   await store.write("names/acme/site.json", bytes("{"));
-  await withdrawNames(ONE);
+  await withdrawNames(store, ONE);
   expect(await readName(store, "acme", "site")).toBeUndefined();
 });
 
@@ -197,7 +187,7 @@ describe("of two repositories that claim one name", () => {
     await nameRepository(store, ONE, { ...SITE, seenAt: EARLIER });
     await nameRepository(store, TWO, { ...SITE, seenAt: LATER });
     await nameRepository(store, ONE, { ...SITE, slug: "shop", seenAt: LATER });
-    await withdrawNames(ONE);
+    await withdrawNames(store, ONE);
     expect(await readName(store, "acme", "site")).toMatchObject({ uuid: TWO, isFormer: false });
     expect(await readName(store, "acme", "shop")).toBeUndefined();
   });
@@ -225,46 +215,6 @@ describe("a name is released", () => {
     await releaseName(store, TWO, { ...SITE, seenAt: EARLIER });
     await indexNames(store, ONE, await recordOf(ONE), { all: true });
     expect(await readName(store, "acme", "site")).toBeUndefined();
-  });
-});
-
-describe("a reserved name", () => {
-  const COMING = { ...SITE, isPrivate: false, seenAt: EARLIER };
-
-  test("costs one request, leads nowhere, and becomes the repository's", async () => {
-    await reserveName(store, ONE, COMING);
-    expect(store.counts()).toMatchObject({ requests: 1, write: 1 });
-    expect(await readName(store, "acme", "site")).toMatchObject({
-      uuid: ONE,
-      isReserved: true,
-      isPublic: true,
-    });
-    const asked = { kind: "name", workspace: "acme", slug: "site" } as const;
-    expect(await readServedUuid(store, asked, "acme/site")).toBeUndefined();
-    await nameRepository(store, ONE, COMING);
-    expect(await readName(store, "acme", "site")).not.toHaveProperty("isReserved");
-    expect(await readServedUuid(store, asked, "acme/site")).toBe(ONE);
-  });
-
-  test("is not reserved where it leads to one, but where the last one was removed", async () => {
-    await nameRepository(store, ONE, SITE);
-    const before = await readName(store, "acme", "site");
-    await reserveName(store, TWO, COMING);
-    expect(await readName(store, "acme", "site")).toEqual(before);
-    await withdrawNames(ONE);
-    await reserveName(store, TWO, COMING);
-    expect(await readName(store, "acme", "site")).toMatchObject({ uuid: TWO, isReserved: true });
-  });
-
-  test("is released by its own repository only, and only while it is reserved", async () => {
-    await reserveName(store, ONE, COMING);
-    await releaseReservedName(store, TWO, COMING);
-    expect(await readName(store, "acme", "site")).toMatchObject({ uuid: ONE });
-    await releaseReservedName(store, ONE, COMING);
-    expect(await readName(store, "acme", "site")).toBeUndefined();
-    await nameRepository(store, ONE, SITE);
-    await releaseReservedName(store, ONE, COMING);
-    expect(await readName(store, "acme", "site")).toMatchObject({ uuid: ONE });
   });
 });
 

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { parseObjectId } from "../../../lib/git/object-id.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
-import { type NextGeneration, publish, publishPacks } from "../../../lib/repo/publish.ts";
+import { type NextGeneration, publish, writeManifest } from "../../../lib/repo/publish.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import { textOf } from "../../support/byte-chunks.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
@@ -26,7 +26,7 @@ test("other packs are another generation of the same refs, and later ones know w
     ...{ packs: [], mayHoldUnreachable: false },
     ...{ publishedAt: "2026-02-02T00:00:00.000Z", unreachableDroppedAt: "2026-02-02T00:00:00.000Z" },
   };
-  const compacted = await publishPacks(store, UUID, first, dropped);
+  const compacted = await writeManifest(store, UUID, { ...first.value, ...dropped, generation: 2 }, first);
   expect(compacted.value).toEqual({ ...first.value, ...dropped, generation: 2 });
   const next = await publish(store, UUID, compacted, NEXT);
   const { unreachableDroppedAt } = dropped;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CorruptPackError, ProtocolError } from "../../../lib/errors.ts";
 import { type ObjectId, parseObjectId } from "../../../lib/git/object-id.ts";
-import { concatBytes, encodePktLine } from "../../../lib/git/pktline.ts";
+import { encodePktLine } from "../../../lib/git/pktline.ts";
 import type { Ref, RefLineForm } from "../../../lib/git/ports.ts";
 import { formatRefSnapshot, openRefSnapshot } from "../../../lib/repo/refs.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
@@ -29,7 +29,7 @@ function linesOf(list: readonly Ref[], form: RefLineForm): Uint8Array {
       ? [`${id} ${name} peeled:${peeledId}`]
       : [`${id} ${name}`, `${peeledId} ${name}^{}`];
   });
-  return concatBytes(texts.map((text) => encodePktLine(`${text}\n`)));
+  return Buffer.concat(texts.map((text) => encodePktLine(`${text}\n`)));
 }
 
 describe("a ref snapshot", () => {
@@ -54,7 +54,7 @@ describe("a ref snapshot", () => {
         const { bytes, sha256 } = formatRefSnapshot(list);
         const table = openRefSnapshot(bytes, sha256);
         const expected = linesOf([...table.startingWith(start)], asForm);
-        expect(concatBytes([...table.lines(start, asForm)])).toEqual(expected);
+        expect(Buffer.concat([...table.lines(start, asForm)])).toEqual(expected);
       }),
     );
   });
@@ -72,7 +72,7 @@ describe("a ref snapshot", () => {
     const table = openRefSnapshot(bytes, sha256);
     const chunks = [...table.lines("", "listed-peeled")];
     const whole = linesOf([...table.startingWith("")], "listed-peeled");
-    expect(Buffer.compare(concatBytes(chunks), whole)).toBe(0);
+    expect(Buffer.compare(Buffer.concat(chunks), whole)).toBe(0);
     expect(chunks.length).toBeGreaterThan(10);
     for (const chunk of chunks) {
       expect(chunk.length).toBeLessThan(132_000);

@@ -10,7 +10,7 @@ import { parseObjectId } from "../../../lib/git/object-id.ts";
 import type { RefList } from "../../../lib/git/ports.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { readName } from "../../../lib/repo/names.ts";
-import { type NextGeneration, publish, publishVerified } from "../../../lib/repo/publish.ts";
+import { type NextGeneration, publish, writeManifest } from "../../../lib/repo/publish.ts";
 import { openRepository, type Repository, type RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
@@ -95,12 +95,11 @@ describe("publish", () => {
     expect(textOf((await memory.read(KEYS.head)).bytes)).toBe("ref: refs/heads/main\n");
   });
 
-  test("noting a verification changes that and nothing else", async () => {
+  test("a manifest replaces only the one that was read", async () => {
     const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
-    const verifiedAt = new Date("2026-02-02T00:00:00Z");
-    const verified = await publishVerified(store, UUID, first, verifiedAt);
-    expect(verified.value).toEqual({ ...first.value, verifiedAt: verifiedAt.toISOString() });
-    await expect(publishVerified(store, UUID, first, verifiedAt)).rejects.toThrow(VersionConflictError);
+    const manifest = { ...first.value, verifiedAt: "2026-02-02T00:00:00.000Z" };
+    expect((await writeManifest(store, UUID, manifest, first)).value).toEqual(manifest);
+    await expect(writeManifest(store, UUID, first.value, first)).rejects.toThrow(VersionConflictError);
   });
 
   test("the manifest is written last: until then the old generation stands", async () => {
@@ -167,10 +166,10 @@ describe("open", () => {
     const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
     const known = await openRepository(storage, UUID);
     await Promise.all([known.readRefs(), known.openObjects()]);
-    await publishVerified(store, UUID, first, new Date("2026-02-02T00:00:00Z"));
+    await writeManifest(store, UUID, { ...first.value, verifiedAt: "2026-02-02T00:00:00Z" }, first);
     store.reset();
     const newer = await openRepository(storage, UUID, { known });
-    expect(newer.manifest.verifiedAt).toBe("2026-02-02T00:00:00.000Z");
+    expect(newer.manifest.verifiedAt).toBe("2026-02-02T00:00:00Z");
     expect(await newer.openObjects()).toBe(await known.openObjects());
     expect(await newer.readRefs()).toBe(await known.readRefs());
     expect(store.counts()).toMatchObject({ requests: 1, rounds: 1 });

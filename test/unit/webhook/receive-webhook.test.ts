@@ -40,7 +40,7 @@ const options = {
       sent.push(...jobs);
     },
   },
-  noteAnnounced: async (uuid: string, at: Date) => {
+  notePush: async (uuid: string, at: Date) => {
     if (storeFails) throw new Error("no store");
     announced.push(`${uuid} ${at.toISOString()}`);
   },

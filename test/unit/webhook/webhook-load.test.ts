@@ -23,7 +23,7 @@ const options = {
       queuedCount += 1;
     },
   },
-  noteAnnounced: async () => {
+  notePush: async () => {
     announcedCount += 1;
   },
   log: SILENT_LOGGER,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LimitExceededError, ProtocolError } from "../../../../lib/errors.ts";
-import { concatBytes, DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../../lib/git/pktline.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../../lib/git/pktline.ts";
 import { DEFAULT_REQUEST_LIMITS } from "../../../../lib/git/upload-pack/fetch-request.ts";
 import { readRequestV0 } from "../../../../lib/git/upload-pack/read-request-v0.ts";
 import { readRequestV2 } from "../../../../lib/git/upload-pack/read-request-v2.ts";
@@ -17,7 +17,7 @@ function bodyOf(lines: readonly string[]): Uint8Array {
     [FLUSH, FLUSH_PKT],
     [DELIM, DELIM_PKT],
   ]);
-  return concatBytes(lines.map((line) => special.get(line) ?? encodePktLine(`${line}\n`)));
+  return Buffer.concat(lines.map((line) => special.get(line) ?? encodePktLine(`${line}\n`)));
 }
 
 const readV2 = (lines: readonly string[], limits = {}, handsOutUrls = true) => {

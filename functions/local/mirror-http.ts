@@ -6,11 +6,9 @@ import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blo
 import { AGENT } from "../../lib/config.ts";
 import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
-import { FirstSync } from "../../lib/git-http/first-sync.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { RequestLoad } from "../../lib/git-http/request-load.ts";
-import { SyncOnDemand, type SyncOnDemandOptions } from "../../lib/git-http/sync-on-demand.ts";
-import { answerUnserved } from "../../lib/git-http/unserved.ts";
+import type { SyncOnDemandOptions } from "../../lib/git-http/sync-on-demand.ts";
 import { onlyFrom } from "../../lib/http/allowed-addresses.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import { CopyRequests, type QueueCopies } from "../../lib/lfs-http/copy-requests.ts";
@@ -21,12 +19,12 @@ import type { Logger } from "../../lib/log.ts";
 import { servesBy } from "../../lib/mirror/selection.ts";
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
-import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { retryBudget } from "../wiring/bitbucket-access.ts";
 import { loadLimits, MEMORY } from "../wiring/memory.ts";
 import { mirrorPages } from "../wiring/mirror-pages.ts";
 import { type ProbeQuestionsOptions, probeQuestions } from "../wiring/probe-questions.ts";
+import { servedRepositories } from "../wiring/served-repositories.ts";
 import type { Arguments } from "./arguments.ts";
 import { openBlobUrls } from "./open-store.ts";
 import { readAuthSecret } from "./secrets.ts";
@@ -37,8 +35,8 @@ interface ServedMirror {
   readonly catalog: RepositoryCatalog;
 }
 
-interface ServeMirrorOptions
-  extends Pick<SyncOnDemandOptions, "requests" | "announcedAtMs">,
+interface MirrorHttpOptions
+  extends Pick<SyncOnDemandOptions, "requests" | "pushedAtMs">,
     Pick<ProbeQuestionsOptions, "readConfig" | "accountOf"> {
   readonly settings: Arguments;
   /** Has LFS files copied that callers asked for. */
@@ -50,11 +48,11 @@ interface ServeMirrorOptions
 }
 
 /** Where the store is a folder, this server hands out its files. Errors as of `readAuthSecret`. */
-export async function serveMirror(
+export async function mirrorHttp(
   storage: RepositoryStorage,
-  options: ServeMirrorOptions,
+  options: MirrorHttpOptions,
 ): Promise<ServedMirror> {
-  const { settings, readConfig, serverUrl, log, requests, announcedAtMs, stop } = options;
+  const { settings, readConfig, serverUrl, log, requests, pushedAtMs, stop } = options;
   const signed = new SignedBlobUrls({ serverUrl });
   const urls = openBlobUrls(settings) ?? signed;
   const catalog = new RepositoryCatalog(
@@ -62,10 +60,8 @@ export async function serveMirror(
     { serves: servesBy(readConfig), maxOpenBytes: MEMORY.openRepositories },
   );
   const { store } = storage;
-  const syncs = { requests, catalog, store, maxWaitMs: settings.waitSeconds * 1000, log };
   const ask = measuredFetch(fetch, log);
   const push = { kind: settings.push, gitUrl: settings.gitUrl, fetch: ask, readConfig, retryBudget };
-  const onDemand = new SyncOnDemand({ ...syncs, ...(announcedAtMs && { announcedAtMs }) });
   const access = await accessOf(store, options);
   const lfs = lfsHttp({
     rights: new KnownRights(storage, log, MEMORY.lfsRights),
@@ -73,22 +69,16 @@ export async function serveMirror(
     ...(settings.lfs !== "none" && { copies: new CopyRequests(options.queueCopies) }),
     ...{ fetch: ask, push, log, agent: AGENT },
   });
+  const served = servedRepositories({
+    ...{ catalog, store, readConfig, log, settings, requests, lfs },
+    ...(pushedAtMs && { pushedAtMs }),
+  });
   const git = gitHttp({
     access,
-    find: (...request) => catalog.find(...request),
-    onDemand,
-    unserved: answerUnserved({
-      store,
-      readConfig,
-      firstSync: new FirstSync(syncs),
-      redirects: settings.redirectUnmirrored === "public",
-      gitUrl: settings.gitUrl,
-      lfs,
-    }),
-    readState: async (uuid) => (await repositoryDocument(store, uuid).read()).value,
+    ...served,
     lfs,
     push,
-    onPushed: (asked) => void onDemand.pushed(asked),
+    onPushed: (asked) => void served.onDemand.pushed(asked),
     log,
     agent: AGENT,
     load: new RequestLoad(loadLimits(settings)),
@@ -108,7 +98,7 @@ export async function serveMirror(
   return { handler: withLfsErrors(handler, { log }), catalog };
 }
 
-async function accessOf(store: BlobStore, options: ServeMirrorOptions): Promise<DecideAccess> {
+async function accessOf(store: BlobStore, options: MirrorHttpOptions): Promise<DecideAccess> {
   const { store: location, anonymous, ...settings } = options.settings;
   return accessOverStore({
     store,

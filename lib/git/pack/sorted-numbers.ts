@@ -28,3 +28,20 @@ export function ascendingNumbers(count: number): Uint32Array {
   for (let i = 0; i < count; i++) numbers[i] = i;
   return numbers;
 }
+
+/** @returns The first place in `start..end` of ascending `numbers` with a number of at least `limit`, or `end`. */
+export function lowerBound(
+  numbers: Uint32Array | Float64Array,
+  limit: number,
+  start = 0,
+  end = numbers.length,
+): number {
+  let low = start;
+  let high = end;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((numbers[middle] as number) < limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

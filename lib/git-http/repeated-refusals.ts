@@ -3,7 +3,8 @@
  * that is set in its configuration it gets the same one, a thousand times in 20 s. It stops at 403.
  * Source: git-lfs, lfsapi/auth.go, "DoWithAuth".
  */
-import type { RepeatedRefusals } from "../auth/request-limits.ts";
+import { createHash } from "node:crypto";
+import { minuteWindows } from "../auth/request-limits.ts";
 import { addressBlock } from "../http/address-block.ts";
 import { namedPath } from "../repo/resolve-repository.ts";
 import type { AnsweredRefusal, RefusedAccess } from "./access-decision.ts";
@@ -15,16 +16,22 @@ import type { AccessQuestion } from "./decide-access.ts";
  */
 const MAX_UNAUTHORIZED = { lfs: 1, git: 30 } as const;
 
-export function limitUnauthorized(
-  refusals: RepeatedRefusals,
+/** By source, credential and repository: a source may have many callers, a credential be good for one repository. */
+export function endRepeatedRefusals(
+  now: () => number = Date.now,
 ): (decision: RefusedAccess, question: AccessQuestion) => AnsweredRefusal {
+  const windows = minuteWindows<{ count: number }>(now);
   return (decision, { request, service, repository }) => {
     const { authorization } = request.headers;
     if (decision.status !== 401 || authorization === undefined) return decision;
     const client = service === "lfs" ? "lfs" : "git";
     const source = addressBlock(request.remoteAddress);
-    const count = refusals.note(source, authorization, `${client} ${namedPath(repository)}`);
-    if (count < MAX_UNAUTHORIZED[client]) return decision;
+    const refused = JSON.stringify([source, authorization, `${client} ${namedPath(repository)}`]);
+    const key = createHash("sha256").update(refused).digest("base64");
+    const window = windows.get(key) ?? { count: 0 };
+    if (window.count === 0) windows.set(key, window);
+    window.count += 1;
+    if (window.count <= MAX_UNAUTHORIZED[client]) return decision;
     return { kind: "refused", status: 403, text: `${decision.text}; it was rejected a moment ago` };
   };
 }

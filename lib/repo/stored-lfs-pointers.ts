@@ -89,8 +89,7 @@ export async function mergedLfsPointers(
       for (let row = 0; row < records.count; row++) {
         const indexNumber = merged[ofPack[table.indexNumberAt(row)] as number] as number;
         if (indexNumber > 0) writer.add(indexNumber - 1, records.bytes, records.startOf(row));
-        const pause = slices.spend(1);
-        if (pause !== undefined) await pause;
+        if (slices.isDue(1)) await slices.pause();
       }
     }
     return writer.encode();

@@ -22,7 +22,7 @@ import { listRefs } from "./primary.ts";
 import { parseServerArguments } from "./server-arguments.ts";
 import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
-export interface InSyncRig {
+export interface LocalMirrorRig {
   readonly fake: FakeBitbucket;
   readonly store: BlobStore;
   readonly mirror: LocalMirror;
@@ -44,7 +44,9 @@ export interface InSyncRig {
 }
 
 /** @param options - Of the mirror, in place of the rig's. */
-export async function startInSyncRig(options: Partial<LocalMirrorOptions> = {}): Promise<InSyncRig> {
+export async function startLocalMirrorRig(
+  options: Partial<LocalMirrorOptions> = {},
+): Promise<LocalMirrorRig> {
   const { path: folder, remove } = await temporaryFolder();
   const root = join(folder, "primary");
   const template = join(folder, "template.git");

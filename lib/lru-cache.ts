@@ -7,7 +7,7 @@ export interface Expiry {
 }
 
 /** @param expiry - When entries expire; by default never. */
-export function boundedCache<Value extends object | number>(
+export function lruCache<Value extends object | number>(
   maxEntries: number,
   expiry?: Expiry,
 ): LRUCache<string, Value> {

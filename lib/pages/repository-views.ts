@@ -1,6 +1,7 @@
 /** What a list and a repository's page show of a repository. */
-import { boundedCache } from "../auth/bounded-cache.ts";
+
 import { MirrorError } from "../errors.ts";
+import { lruCache } from "../lru-cache.ts";
 import { type RepositoryStatus, readRepositoryStatus } from "../mirror/mirror-status.ts";
 import { type LfsCounts, readLfsCounts } from "../repo/lfs-counts.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -8,9 +9,9 @@ import type { ApiRepository } from "./api-schemas.ts";
 import type { VisibleRepository } from "./visible-repositories.ts";
 
 /** How old what a page shows may be. */
-const PAGE_FACTS_MS = 2_000;
+const PAGE_VIEW_MS = 2_000;
 /** For pages that stay open, each with 50 repositories at most: S3 bills every read. */
-export const EVENT_FACTS_MS = 15_000;
+export const EVENT_VIEW_MS = 15_000;
 const MAX_STATUSES = 5_000;
 
 interface ReadStatus {
@@ -18,14 +19,14 @@ interface ReadStatus {
   readonly atMs: number;
 }
 
-export class RepositoryFacts {
+export class RepositoryViews {
   readonly #store: BlobStore;
   readonly #statuses;
   readonly #now: () => number;
 
   constructor(store: BlobStore, now: () => number) {
     this.#store = store;
-    this.#statuses = boundedCache<ReadStatus>(MAX_STATUSES);
+    this.#statuses = lruCache<ReadStatus>(MAX_STATUSES);
     this.#now = now;
   }
 
@@ -36,7 +37,7 @@ export class RepositoryFacts {
   async of(
     repository: VisibleRepository,
     mirrorUrl: string,
-    maxAgeMs = PAGE_FACTS_MS,
+    maxAgeMs = PAGE_VIEW_MS,
   ): Promise<ApiRepository> {
     return shown(await this.#statusOf(repository, maxAgeMs), mirrorUrl);
   }
@@ -44,7 +45,7 @@ export class RepositoryFacts {
   /** The same with recent syncs, and with LFS files: two rounds more. */
   async detailsOf(repository: VisibleRepository, mirrorUrl: string): Promise<ApiRepository> {
     const [status, lfs] = await Promise.all([
-      this.#statusOf(repository, PAGE_FACTS_MS),
+      this.#statusOf(repository, PAGE_VIEW_MS),
       this.#lfsOf(repository.uuid),
     ]);
     const hasFiles = lfs !== undefined && (lfs.pointers > 0 || lfs.stored > 0);
