@@ -22,7 +22,7 @@ const MEMORY_MS = 10_000;
 const MAX_CALLERS = 20_000;
 const MAX_WRITE_TRIES = 4;
 
-export type QuestionLimits = Readonly<typeof DEFAULT_QUESTION_LIMITS>;
+type QuestionLimits = Readonly<typeof DEFAULT_QUESTION_LIMITS>;
 
 export const DEFAULT_QUESTION_LIMITS = {
   /** Refused questions a minute of a credential that was not accepted within the last 15 minutes. */

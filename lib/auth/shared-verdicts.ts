@@ -14,7 +14,7 @@ import type { StoredVerdict, StoredVerdicts } from "./stored-verdicts.ts";
 import type { VerdictSource } from "./verdict.ts";
 import { BUSY, countsUntilMs, recordOf, type VerdictLimits, type VerdictRecord } from "./verdict-record.ts";
 
-export type SharingLimits = Readonly<typeof DEFAULT_SHARING_LIMITS>;
+type SharingLimits = Readonly<typeof DEFAULT_SHARING_LIMITS>;
 
 export const DEFAULT_SHARING_LIMITS = {
   /** How long others wait for the process that asks. Most answers take a tenth of that. */

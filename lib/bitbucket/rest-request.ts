@@ -6,7 +6,7 @@ import { readBody } from "../read-body.ts";
 import { type ReadRetryOptions, readWithRetry } from "../retry-read.ts";
 import { refusedAnswer } from "./refused-answer.ts";
 
-export type RestApiLimits = Readonly<typeof DEFAULT_REST_API_LIMITS>;
+type RestApiLimits = Readonly<typeof DEFAULT_REST_API_LIMITS>;
 
 export const DEFAULT_REST_API_LIMITS = {
   /** For one request, its body included. */

@@ -21,7 +21,7 @@ import { openRepository, type Repository, type RepositoryStorage } from "../repo
 import type { Stored } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
-export type BundleLimits = Readonly<typeof DEFAULT_BUNDLE_LIMITS>;
+type BundleLimits = Readonly<typeof DEFAULT_BUNDLE_LIMITS>;
 
 export const DEFAULT_BUNDLE_LIMITS = {
   /** Of all packs. What is smaller is cloned in seconds as it is. */
