@@ -166,7 +166,7 @@ test("a restart keeps everything, also while the primary is down", async () => {
 test("depth 1 of the default branch is prepared in the store when the mirror says that it is ready", async () => {
   const mirror = await start(primary.mirrorArguments);
   const answers = (await readdir(primary.storeFolder, { recursive: true })).filter((path) =>
-    /\/cache\/answers\/[0-9a-f]{64}$/.test(path),
+    /^answers\/[0-9a-f-]{36}\/[0-9a-f]{64}$/.test(path),
   );
   expect(answers).toHaveLength(2);
   const clone = primary.newPath();
