@@ -45,7 +45,7 @@ describe.sequential("what is mirrored", () => {
     const missing = await run("connect", "acme", "--credential", "nobody", ...primaryOptions());
     expect(missing).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringContaining("NEARSIDE_SECRET_NOBODY must hold"),
+      stderr: expect.stringContaining("NEARSIDE_SECRET_NOBODY is not set in the environment"),
     });
     const args = ["connect", "acme", "--credential", "bot", "--store", primary.storeFolder];
     const refused = await runCli([...args, ...primaryOptions()], {
