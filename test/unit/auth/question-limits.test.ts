@@ -137,7 +137,7 @@ describe("a credential that the primary accepted lately", () => {
     rig.answer = async () => {
       running += 1;
       most = Math.max(most, running);
-      await sleep(15);
+      await sleep(100);
       running -= 1;
       return YES;
     };
