@@ -130,16 +130,16 @@ async function answerGit(asked: FoundRequest, context: GitHttpContext): Promise<
   if (elsewhere !== undefined) return elsewhere;
   let served = source;
   const caller = context.callerOf(request);
-  const newer = async (cause: "listed" | "missing") => {
+  const newer = async (cause: "listed" | "missing", lookedAt?: ServedSource) => {
     const callers = caller.token === undefined ? [caller.name] : [caller.name, caller.token];
-    const asker = { callers, isWait: service === "wait", signal: request.signal };
+    const asker = { callers, lookedAt, signal: request.signal };
     const next = await (cause === "missing"
       ? onDemand?.refresh(repository, needs, asker)
       : onDemand?.refreshPushed(source, request.signal));
     served = next ?? served;
     return next;
   };
-  if (service === "wait") return answerWait(source, request, () => newer("missing"));
+  if (service === "wait") return answerWait(source, request, (lookedAt) => newer("missing", lookedAt));
   const forCaller = (one: ServedSource) => one.forCaller?.(caller.name, serverUrlOf(request)) ?? one;
   const answerLimit = large?.limitOf(asked);
   const measured = new MeasuredAnswer(request, context.log, asked.startedMs);

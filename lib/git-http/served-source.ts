@@ -30,8 +30,8 @@ export interface FindNeeds {
 export interface Asker {
   /** To whom the request counts. Who has asked too often for what is not at the primary either gets what is stored; none: no limit. */
   readonly callers: readonly string[];
-  /** Waiting looks several times. */
-  readonly isWait?: boolean;
+  /** Of a wait, which looks several times: where it has looked. */
+  readonly lookedAt?: ServedSource | undefined;
   readonly signal: AbortSignal;
 }
 

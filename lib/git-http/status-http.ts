@@ -26,7 +26,8 @@ export function statusHttp(
     if (service === "status") return answerStatus(source, readState);
     const name = request.authorizerContext?.["caller"];
     const callers = typeof name === "string" ? [name] : [];
-    const asker = { callers, isWait: true, signal: request.signal };
-    return answerWait(source, request, async () => onDemand?.refresh(asked, needs, asker));
+    return answerWait(source, request, async (lookedAt) =>
+      onDemand?.refresh(asked, needs, { callers, lookedAt, signal: request.signal }),
+    );
   };
 }

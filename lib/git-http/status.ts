@@ -37,7 +37,7 @@ export async function answerStatus(
 export async function answerWait(
   source: ServedSource,
   { query, signal }: HttpRequest,
-  refresh: () => Promise<ServedSource | undefined>,
+  refresh: (lookedAt: ServedSource) => Promise<ServedSource | undefined>,
 ): Promise<HttpResponse> {
   const ref = query.get("ref") ?? undefined;
   const idText = query.get("id") ?? undefined;
@@ -57,7 +57,7 @@ export async function answerWait(
   let pauseMs: number = PAUSE_MS.first;
   while (!(await isThere(latest, refName, id))) {
     if (signal.aborted || Date.now() >= untilMs) return json(504, latest, { isThere: false });
-    latest = (await refresh()) ?? latest;
+    latest = (await refresh(latest)) ?? latest;
     if (await isThere(latest, refName, id)) break;
     await pause(Math.min(pauseMs, Math.max(0, untilMs - Date.now())));
     pauseMs = Math.min(pauseMs * PAUSE_MS.factor, PAUSE_MS.max);

@@ -87,12 +87,15 @@ export class SyncOnDemand implements OnDemand {
   async refresh(
     asked: RepositoryReference,
     needs: FindNeeds,
-    { callers, isWait = false, signal }: Asker,
+    { callers, lookedAt, signal }: Asker,
   ): Promise<SyncedSource | undefined> {
     const { catalog, maxWaitMs } = this.#options;
     const sinceMs = Date.now();
     const known = await catalog.find(asked, needs);
     if (known === undefined || maxWaitMs === 0) return undefined;
+    const isWait = lookedAt !== undefined;
+    // It may have what the wait has missed.
+    if (isWait && isNewer(known, lookedAt)) return known;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]);
     const ended = aborted(limit);
     const maxInVain = isWait ? MAX_IN_VAIN.ofWaitingCaller : MAX_IN_VAIN.ofCaller;
@@ -248,6 +251,10 @@ export class SyncOnDemand implements OnDemand {
     log.warn("on-demand:not-in-time", { uuid, waitedMs: maxWaitMs });
     return undefined;
   }
+}
+
+function isNewer(one: ServedSource, other: ServedSource): boolean {
+  return (one.verifiedAt?.getTime() ?? 0) > (other.verifiedAt?.getTime() ?? 0);
 }
 
 function join(round: Round, questions: Questions): void {

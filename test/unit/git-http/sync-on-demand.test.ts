@@ -62,7 +62,14 @@ async function rig({ maxWaitMs = 5_000, processes = 1 } = {}) {
   const refreshAll = () =>
     all.map((one) => one.refresh(SITE, { refs: true }, { callers: [], signal: NEVER }));
   const refresh = (signal = NEVER, caller?: string, isWait = false) =>
-    onDemand.refresh(SITE, { refs: true }, { signal, callers: caller === undefined ? [] : [caller], isWait });
+    onDemand.refresh(
+      SITE,
+      { refs: true },
+      {
+        ...{ signal, callers: caller === undefined ? [] : [caller] },
+        lookedAt: isWait ? source() : undefined,
+      },
+    );
   return { state, onDemand, refresh, refreshAll, source };
 }
 
@@ -97,6 +104,16 @@ test("a wait takes the result of a round that began before it: it looks for itse
   state.verifiedAtMs = listedAtMs;
   for (const found of await Promise.all([first, wait])) expect(found?.verifiedAt.getTime()).toBe(listedAtMs);
   expect(state.jobs).toBe(1);
+});
+
+test("a wait gets what was published after its look, without another job", async () => {
+  const { state, onDemand, source } = await rig();
+  const lookedAt = source();
+  state.verifiedAtMs += 1_000;
+  const asker = { callers: ["robot"], lookedAt, signal: NEVER };
+  const found = await onDemand.refresh(SITE, { refs: true }, asker);
+  expect(found?.verifiedAt.getTime()).toBe(state.verifiedAtMs);
+  expect(state.jobs).toBe(0);
 });
 
 test("requests that wait at the same time share one job and one loop of reads", async () => {
