@@ -5,6 +5,7 @@ import { inBatches } from "../in-batches.ts";
 import type { Logger } from "../log.ts";
 import { lruCache } from "../lru-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "../repo/layout.ts";
+import { type LfsRightsDocument, type ListedTable, NO_RIGHTS } from "../repo/lfs-rights-document.ts";
 import {
   type LfsRecord,
   RIGHTS_RECORDS,
@@ -13,13 +14,7 @@ import {
 } from "../repo/lfs-rights-table.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import type { Stored } from "../repo/stored-document.ts";
-import {
-  isTableDamage,
-  type LfsRightsDocument,
-  type ListedTable,
-  NO_RIGHTS,
-  StoredLfsRights,
-} from "../repo/stored-lfs-rights.ts";
+import { isTableDamage, StoredLfsRights } from "../repo/stored-lfs-rights.ts";
 import { findStoredRecords } from "../repo/stored-oid-records.ts";
 
 /** Tables of 1,500,000 files. */

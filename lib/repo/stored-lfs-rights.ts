@@ -4,11 +4,16 @@
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
-import * as z from "zod/mini";
 import { CorruptPackError, NotFoundError, VersionConflictError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { BlockCache } from "../store/block-cache.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
+import {
+  LFS_RIGHTS_FORM,
+  type LfsRightsDocument,
+  type ListedTable,
+  NO_RIGHTS,
+} from "./lfs-rights-document.ts";
 import {
   type EncodedTable,
   eachRecord,
@@ -20,52 +25,8 @@ import {
   RightsTable,
   readRightsRecord,
 } from "./lfs-rights-table.ts";
-import { type DocumentForm, type Stored, StoredDocument } from "./stored-document.ts";
+import { type Stored, StoredDocument } from "./stored-document.ts";
 import { findStoredRecords } from "./stored-oid-records.ts";
-
-const count = z.int().check(z.nonnegative());
-
-const rightsSchema = z.object({
-  formatVersion: z.literal(1),
-  /** Oldest first. */
-  tables: z.array(
-    z.object({ id: z.string().check(z.regex(/^[0-9a-f]{40}$/)), records: count, bytes: count }),
-  ),
-  /** Packs whose pointers were planned for copying. */
-  plannedPacks: z.array(z.string()),
-  /** By which policy. */
-  plannedFor: z.string(),
-  /** Pointers in the repository's packs when these were planned, each oid once, and what their files have in all. */
-  pointers: count,
-  pointerBytes: count,
-  /** Packs that were not searched for pointers by then. */
-  unsearchedPacks: z.optional(count),
-  /** When files were last looked for that are to be asked about again; see `lib/lfs/survey-files.ts`. */
-  duePlannedAt: z.optional(z.iso.datetime()),
-  /** SHA-256 of the refs whose files were planned. */
-  plannedRefs: z.optional(z.string()),
-  plannedAt: z.optional(z.iso.datetime()),
-  /** What `.lfsconfig` of the default branch names as the place of files. */
-  configuredUrl: z.optional(z.string()),
-  /** Stored files that the primary did not name any more, since then; see `countRemovals`. */
-  removals: z.optional(z.object({ since: z.iso.datetime(), files: count })),
-});
-
-export type LfsRightsDocument = z.infer<typeof rightsSchema>;
-
-export type ListedTable = LfsRightsDocument["tables"][number];
-
-/** Losing it costs asking the primary again: files are found in the store by their oid. */
-const FORM: DocumentForm<LfsRightsDocument> = { schema: rightsSchema, whenDamaged: "absent" };
-
-export const NO_RIGHTS: LfsRightsDocument = {
-  formatVersion: 1,
-  tables: [],
-  plannedPacks: [],
-  plannedFor: "",
-  pointers: 0,
-  pointerBytes: 0,
-};
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -115,7 +76,7 @@ export class StoredLfsRights {
   constructor(store: BlobStore, uuid: RepositoryUuid) {
     this.#store = store;
     this.#uuid = uuid;
-    this.#document = new StoredDocument(store, repositoryKeys(uuid).lfsRights, FORM);
+    this.#document = new StoredDocument(store, repositoryKeys(uuid).lfsRights, LFS_RIGHTS_FORM);
   }
 
   /** @param known - What was read before: then one request, if nothing has changed. */

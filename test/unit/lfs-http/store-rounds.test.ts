@@ -2,8 +2,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import { NO_RIGHTS } from "../../../lib/repo/lfs-rights-document.ts";
 import { encodeRightsTable, LFS_STATE, type LfsRecord } from "../../../lib/repo/lfs-rights-table.ts";
-import { NO_RIGHTS, StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
+import { StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
 import { type LfsRig, startLfsRig } from "../../support/lfs/lfs-rig.ts";
 import { keysOf, RIG_UUID } from "../../support/sync-rig.ts";
 

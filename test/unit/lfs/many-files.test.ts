@@ -9,6 +9,7 @@ import { planCopies } from "../../../lib/lfs/plan-copies.ts";
 import { surveyFiles } from "../../../lib/lfs/survey-files.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { lfsFileKey } from "../../../lib/repo/layout.ts";
+import { NO_RIGHTS } from "../../../lib/repo/lfs-rights-document.ts";
 import {
   encodeRightsTable,
   LFS_STATE,
@@ -16,7 +17,7 @@ import {
   RightsTable,
 } from "../../../lib/repo/lfs-rights-table.ts";
 import type { Repository } from "../../../lib/repo/repository.ts";
-import { LfsRights, NO_RIGHTS } from "../../../lib/repo/stored-lfs-rights.ts";
+import { LfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { git } from "../../support/git/run-git.ts";
 import { type CopierRig, copierRig } from "../../support/lfs/copier-rig.ts";

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { LfsPointerWriter } from "../../../lib/git/pack/lfs-pointers.ts";
+import { NO_RIGHTS } from "../../../lib/repo/lfs-rights-document.ts";
 import {
   encodeRightsTable,
   LFS_STATE,
@@ -9,7 +10,7 @@ import {
   mergeRightsTables,
   RightsTable,
 } from "../../../lib/repo/lfs-rights-table.ts";
-import { LfsRights, NO_RIGHTS, StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
+import { LfsRights, StoredLfsRights } from "../../../lib/repo/stored-lfs-rights.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
