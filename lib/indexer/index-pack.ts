@@ -152,21 +152,8 @@ async function indexOver(
     ),
     verifyTrailer(file, progress),
   ]);
-  const scannedCount = stretches.reduce((sum, stretch) => sum + stretch.count, 0);
-  const sentEndBytes = stretches.at(-1)?.endOffsetBytes ?? PACK_HEADER_BYTES;
-  if (sentEndBytes !== progress.availableBytes - PACK_TRAILER_BYTES) {
-    throw new CorruptPackError("pack ends inside an entry", {
-      sentEndBytes,
-      packBytes: progress.availableBytes,
-    });
-  }
-  if (scannedCount !== declaredCount) {
-    throw new CorruptPackError("pack holds another number of objects than its header says", {
-      declaredCount,
-      scannedCount,
-      mostPossible: Math.floor(progress.availableBytes / MIN_ENTRY_BYTES),
-    });
-  }
+  const scannedCount = countScanned(stretches, declaredCount, progress);
+  const sentEndBytes = endOf(stretches);
   const scannedPointers = takeScannedPointers(stretches);
   const { table, entryCount } = await resolvePending(
     threads,
@@ -186,24 +173,29 @@ async function indexOver(
   const trailer = await readBytes(file, progress.availableBytes - PACK_TRAILER_BYTES, PACK_TRAILER_BYTES);
   const index = encodePackIndex(entries, order, trailer, sharedBytes);
   const types = typesInOrder(table.types, order);
-  const openLinks = await checkLinks(threads, index, types);
   const indexNumbers = indexNumbersOf(order);
-  const lfsPointers = await joinPointers(threads, scannedPointers, indexNumbers);
-  if (historyLimits !== "none")
+  const pointers = await takePointers(threads, scannedPointers);
+  const checkAndRead = async () => {
+    const openLinks = await checkLinks(threads, index, types);
+    if (historyLimits === "none") return { openLinks, built: undefined };
     onProgress?.({ phase: "reading-history", objects: entryCount, totalObjects: entryCount });
-  const sizes = order.map((number) => table.sizes[number] as number);
-  const indexedTable = {
-    table: table.shared,
-    entryCount,
-    index,
-    order,
-    types,
-    sizes,
-    deltaBases: deltaBasesInOrder(table.bases, order, indexNumbers),
-    sentCount: scannedCount,
+    const indexedTable = {
+      table: table.shared,
+      entryCount,
+      index,
+      order,
+      types,
+      sizes: order.map((number) => table.sizes[number] as number),
+      deltaBases: deltaBasesInOrder(table.bases, order, indexNumbers),
+      sentCount: scannedCount,
+    };
+    return { openLinks, built: await buildHistory(threads, indexedTable, historyLimits) };
   };
-  const built =
-    historyLimits === "none" ? undefined : await buildHistory(threads, indexedTable, historyLimits);
+  // The pointers on this thread, while the others do the rest.
+  const [{ openLinks, built }, lfsPointers] = await Promise.all([
+    checkAndRead(),
+    collectedLfsPointers(pointers, indexNumbers),
+  ]);
   return {
     objectCount: entryCount,
     sentObjectCount: scannedCount,
@@ -216,6 +208,34 @@ async function indexOver(
     lfsPointers,
     built,
   };
+}
+
+/** @throws {CorruptPackError} The pack has more or fewer entries than its header says. */
+function countScanned(
+  stretches: readonly ScannedEntries[],
+  declaredCount: number,
+  progress: PackFileProgress,
+): number {
+  const scannedCount = stretches.reduce((sum, stretch) => sum + stretch.count, 0);
+  const sentEndBytes = endOf(stretches);
+  if (sentEndBytes !== progress.availableBytes - PACK_TRAILER_BYTES) {
+    throw new CorruptPackError("pack ends inside an entry", {
+      sentEndBytes,
+      packBytes: progress.availableBytes,
+    });
+  }
+  if (scannedCount !== declaredCount) {
+    throw new CorruptPackError("pack holds another number of objects than its header says", {
+      declaredCount,
+      scannedCount,
+      mostPossible: Math.floor(progress.availableBytes / MIN_ENTRY_BYTES),
+    });
+  }
+  return scannedCount;
+}
+
+function endOf(stretches: readonly ScannedEntries[]): number {
+  return stretches.at(-1)?.endOffsetBytes ?? PACK_HEADER_BYTES;
 }
 
 /** In shared memory. */
@@ -273,13 +293,11 @@ function takeScannedPointers(stretches: readonly ScannedEntries[]): CollectedPoi
   });
 }
 
-/** @returns The sidecar: of what the scan has found, and of the deltas that were resolved after it. */
-async function joinPointers(
+/** @returns What the scan has found, and what the deltas have that were resolved after it. */
+async function takePointers(
   threads: readonly IndexThread[],
   scanned: readonly CollectedPointers[],
-  indexNumbers: Uint32Array,
-): Promise<Uint8Array> {
+): Promise<CollectedPointers[]> {
   const resolved = await Promise.all(threads.map((thread) => thread.run("takeLfsPointers")));
-  const parts = [...scanned, ...resolved.map((records) => ({ records, firstEntry: 0 }))];
-  return collectedLfsPointers(parts, indexNumbers);
+  return [...scanned, ...resolved.map((records) => ({ records, firstEntry: 0 }))];
 }
