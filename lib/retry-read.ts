@@ -80,7 +80,7 @@ export async function readWithRetry<T>(
 
 const REFUSAL_PAUSE_MS = 250;
 /** 200: a page in place of the answer, to log in for one. */
-const DOUBTFUL_STATUSES: readonly unknown[] = [200, 401, 403];
+const ONCE_MORE_STATUSES: readonly unknown[] = [200, 401, 403];
 
 /**
  * At once after a reset, a cut answer or a 5xx.
@@ -91,7 +91,7 @@ function retryPauseMs(error: unknown): number | undefined {
   if (!(error instanceof UpstreamError) || error.retryAfterSeconds !== undefined) return undefined;
   const { status, timedOut } = error.context;
   if (error.retryable) return timedOut === true || status === 429 ? undefined : 0;
-  return DOUBTFUL_STATUSES.includes(status) ? REFUSAL_PAUSE_MS : undefined;
+  return ONCE_MORE_STATUSES.includes(status) ? REFUSAL_PAUSE_MS : undefined;
 }
 
 /** @returns Whose requests take no connection from the pool, nor leave one there. */

@@ -57,7 +57,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
   }
   let serverUrl = "";
   let mirror: LocalMirror | undefined;
-  const readConfig = readStored(store, line, log);
+  const readConfig = storedConfigReader(store, line, log);
   mirror = await localMirror({
     settings: options,
     store,
@@ -115,7 +115,7 @@ function takesWebhooks({ webhookUrl }: Arguments, demo: Demo | undefined): boole
   return demo !== undefined || webhookUrl !== undefined;
 }
 
-function readStored(store: BlobStore, line: ProgressLine, log: Logger): () => Promise<MirrorConfig> {
+function storedConfigReader(store: BlobStore, line: ProgressLine, log: Logger): () => Promise<MirrorConfig> {
   return configReader(store, {
     onInvalid: (error) =>
       line.print(

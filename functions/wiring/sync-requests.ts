@@ -22,7 +22,7 @@ export async function requestAgain(
   job: RepositoryJob,
   { context: { doneSteps } }: UnfinishedError,
 ): Promise<void> {
-  await requests.request([{ job, eventId: `going-on-${job.uuid}-${job.queuedAt}-${doneSteps}` }]);
+  await requests.request([{ job, eventId: `unfinished-${job.uuid}-${job.queuedAt}-${doneSteps}` }]);
 }
 
 /** What ran out of time after progress has not failed: it is queued again, and continues. */

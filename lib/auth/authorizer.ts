@@ -5,7 +5,7 @@
  * 2. `SharedVerdicts` looks for a stored verdict, or lets one process ask for all.
  * 3. `ThrottledPrimary` asks, within limits. A 401 to a credential that the primary accepted within the last 15 minutes is
  *    asked once more before it is believed.
- * 4. If there is no answer within 2 s, or a failure, `OutageMonitor` judges whether the primary is away for everyone. Only then
+ * 4. If there is no answer within 2 s, or a failure, `CircuitBreaker` judges whether the primary is away for everyone. Only then
  *    the last yes counts for a limited time, and the verdict says that it is stale.
  *
  * Of a credential only an HMAC is kept.
@@ -16,7 +16,7 @@ import type { Logger } from "../log.ts";
 import { lruCache } from "../lru-cache.ts";
 import { accountOf, type CallerKeys } from "./caller-keys.ts";
 import { CallerStandings, DEFAULT_QUESTION_LIMITS } from "./caller-standings.ts";
-import { OutageMonitor } from "./outage-monitor.ts";
+import { CircuitBreaker } from "./circuit-breaker.ts";
 import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion, VerdictStore } from "./ports.ts";
 import { KeyedSemaphores, PrioritySemaphore } from "./priority-semaphore.ts";
 import { QuestionTurn } from "./question-turn.ts";
@@ -83,7 +83,7 @@ interface InFlight {
 
 export class Authorizer {
   readonly #primary: ThrottledPrimary;
-  readonly #outage: OutageMonitor;
+  readonly #outage: CircuitBreaker;
   readonly #callers: CallerStandings;
   readonly #turns: KeyedSemaphores;
   readonly #acceptedTurns: KeyedSemaphores;
@@ -99,7 +99,7 @@ export class Authorizer {
   constructor(options: AuthorizerOptions) {
     const { keys, store, log, limits = DEFAULT_AUTHORIZER_LIMITS, now = Date.now } = options;
     const stored = new StoredVerdicts(store, log);
-    this.#outage = new OutageMonitor({ ...options, stored, key: keys.outageKey(), log, now });
+    this.#outage = new CircuitBreaker({ ...options, stored, key: keys.outageKey(), log, now });
     this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
     this.#callers = new CallerStandings({ stored, keys, limits, now });
     this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfUnknown);

@@ -1,6 +1,6 @@
 import type { CallerKeys } from "./caller-keys.ts";
 import type { CallerStandings } from "./caller-standings.ts";
-import { AWAY } from "./outage-monitor.ts";
+import { AWAY } from "./circuit-breaker.ts";
 import type { PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import type { KeyedSemaphores, LeaveSemaphore, PrioritySemaphore } from "./priority-semaphore.ts";
 import { BUSY } from "./verdict-record.ts";

@@ -7,7 +7,7 @@ import type { Logger } from "../log.ts";
 import { lruCache } from "../lru-cache.ts";
 import type { RetryLimit } from "../retry-read.ts";
 import type { CallerKeys } from "./caller-keys.ts";
-import { AWAY, type OutageMonitor } from "./outage-monitor.ts";
+import { AWAY, type CircuitBreaker } from "./circuit-breaker.ts";
 import type { AskOptions, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import { PrioritySemaphore } from "./priority-semaphore.ts";
 import { BUSY, ratePauseMs } from "./verdict-record.ts";
@@ -21,7 +21,7 @@ const RETRY_EVERY_MS = 60_000;
 export interface ThrottledPrimaryOptions {
   readonly askPrimary: AskPrimary;
   readonly keys: CallerKeys;
-  readonly outage: Pick<OutageMonitor, "isAway">;
+  readonly outage: Pick<CircuitBreaker, "isAway">;
   readonly maxConcurrentQuestions: number;
   readonly log: Logger;
   readonly now: () => number;

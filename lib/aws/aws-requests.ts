@@ -2,6 +2,7 @@
  * Signed requests to AWS's services, for functions that often start cold: the SDK's clients for S3 and SSM take 0.2 s of CPU to load,
  * and these functions need three operations of them.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { AwsClient } from "aws4fetch";
 import { ConfigError } from "../errors.ts";
 
@@ -87,22 +88,31 @@ export function lambdaAccess(env: Readonly<Record<string, string | undefined>>):
   };
 }
 
+const MAX_PARAMETER_TRIES = 5;
+const FIRST_PAUSE_MS = 100;
+
 /** Source: docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html. */
 export function signedParameters(requests: AwsRequests): ReadParameter {
   return async (name) => {
-    const response = await requests.send("ssm", `${requests.endpointOf("ssm")}/`, {
-      method: "POST",
-      headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM.GetParameter" },
-      body: JSON.stringify({ Name: name, WithDecryption: true }),
-    });
-    const answer = (await response.json()) as {
-      readonly Parameter?: { readonly Value?: string };
-      readonly __type?: string;
-      readonly message?: string;
-    };
-    if (response.ok) return answer.Parameter?.Value || undefined;
-    // With or without the service's name before it.
-    if (answer.__type?.endsWith("ParameterNotFound")) return undefined;
-    throw new Error(`SSM answers ${response.status} ${answer.__type}: ${answer.message}`);
+    for (let tries = 1; ; tries++) {
+      const response = await requests.send("ssm", `${requests.endpointOf("ssm")}/`, {
+        method: "POST",
+        headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM.GetParameter" },
+        body: JSON.stringify({ Name: name, WithDecryption: true }),
+      });
+      const answer = (await response.json()) as {
+        readonly Parameter?: { readonly Value?: string };
+        readonly __type?: string;
+        readonly message?: string;
+      };
+      if (response.ok) return answer.Parameter?.Value || undefined;
+      // With or without the service's name before it.
+      if (answer.__type?.endsWith("ParameterNotFound")) return undefined;
+      // A status of 400, which aws4fetch does not repeat. Many processes that start at once read more than 40 a second.
+      const isThrottled = answer.__type?.endsWith("ThrottlingException") === true;
+      if (!isThrottled || tries === MAX_PARAMETER_TRIES)
+        throw new Error(`SSM answers ${response.status} ${answer.__type}: ${answer.message}`);
+      await sleep(Math.random() * FIRST_PAUSE_MS * 2 ** tries);
+    }
   };
 }

@@ -13,7 +13,7 @@ import { textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryReference } from "../repo/names.ts";
-import { textBlobs } from "../repo/text-blobs.ts";
+import { type DocumentForm, StoredDocument } from "../repo/stored-document.ts";
 import type { WholeBlobs } from "../store/blob-store.ts";
 import type { AllowedAccess } from "./access-decision.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";
@@ -54,7 +54,15 @@ export interface LargeRequest {
   readonly source: ServedSource;
 }
 
-const noteSchema = z.looseObject({ refusedAt: z.string() });
+interface RefusalNote {
+  readonly refusedAt: string;
+}
+
+/** Without it the caller is refused once more. */
+const NOTE_FORM: DocumentForm<RefusalNote> = {
+  schema: z.object({ refusedAt: z.iso.datetime() }),
+  whenDamaged: "absent",
+};
 
 export class LargeRepositories {
   readonly #options: LargeRepositoriesOptions;
@@ -122,11 +130,14 @@ export class LargeRepositories {
     return `${NOTE_PREFIX}${createHash("sha256").update(`${caller} ${source.uuid}`).digest("hex")}`;
   }
 
+  #noteAt(key: string): StoredDocument<RefusalNote> {
+    return new StoredDocument(this.#options.store, key, NOTE_FORM);
+  }
+
   /** Never rejects: without the note the caller is refused again. */
   async #note(key: string): Promise<void> {
     try {
-      const note = { refusedAt: new Date(this.#now()).toISOString() };
-      await textBlobs(this.#options.store).write(key, JSON.stringify(note));
+      await this.#noteAt(key).change(() => ({ refusedAt: new Date(this.#now()).toISOString() }));
     } catch (error) {
       this.#options.log.error("large:not-noted", { key, ...errorFields(error) });
     }
@@ -135,11 +146,8 @@ export class LargeRepositories {
   /** Never rejects, as above. */
   async #isNoted(key: string): Promise<boolean> {
     try {
-      const stored = await textBlobs(this.#options.store).read(key);
-      if (stored === undefined) return false;
-      const { refusedAt } = noteSchema.parse(JSON.parse(stored.text));
-      const ageMs = this.#now() - Date.parse(refusedAt);
-      return Math.abs(ageMs) <= RETRY_MS;
+      const { value } = await this.#noteAt(key).read();
+      return value !== undefined && Math.abs(this.#now() - Date.parse(value.refusedAt)) <= RETRY_MS;
     } catch (error) {
       this.#options.log.error("large:note-unreadable", { key, ...errorFields(error) });
       return false;

@@ -42,13 +42,13 @@ export function routeOf(request: HttpRequest): Route {
     [STATUS_PATTERN, LFS_PATTERN, SERVICE_PATTERN]
       .map((pattern) => pattern.exec(request.path))
       .find((match) => match !== null) ?? [];
-  const repository = askedRepository(repositoryPath);
+  const repository = repositoryOf(repositoryPath);
   if (repository === undefined) return { kind: "refused", response: notFoundResponse(NO_CACHE_HEADERS) };
   const kind = serviceOf(service, request);
   return typeof kind === "string" ? { kind, repository } : kind;
 }
 
-function askedRepository(path: string): RepositoryReference | undefined {
+function repositoryOf(path: string): RepositoryReference | undefined {
   if (!path.startsWith("/")) return undefined;
   const segments = path
     .split("/")

@@ -29,7 +29,9 @@ export function noteListed(
     isGone === true;
   index.repositories.set(uuid, {
     ...others,
-    ...{ slug, projectKey, isPrivate, updatedOn, sizeBytes, seenAt },
+    ...{ slug, projectKey, isPrivate, updatedOn, seenAt },
+    // An entry without a size does not say that the repository has none.
+    sizeBytes: sizeBytes ?? before?.sizeBytes,
     ...(before?.held !== undefined && isChanged && { due: "changed" as const }),
   });
   if (Date.parse(updatedOn) > Date.parse(index.updatedCursor ?? "1970-01-01"))

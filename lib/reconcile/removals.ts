@@ -49,12 +49,12 @@ export function noteUnlisted(
   }
   const missing = mirrored.filter(([uuid]) => !listed.has(uuid));
   const vanishedCount = missing.length + removedCount;
-  const isDoubtful =
+  const mayBeFault =
     hasUnnamedEntry || listed.size === 0 || isMassRemoval(vanishedCount, mirrored.length + removedCount);
   let heldCount = 0;
   for (const [uuid, entry] of missing) {
     const unlisted = { since: entry.unlisted?.since ?? at, rounds: (entry.unlisted?.rounds ?? 0) + 1 };
-    const isBelieved = !isDoubtful || isAccepted(index, unlisted.since) || hasLasted(unlisted, at);
+    const isBelieved = !mayBeFault || isAccepted(index, unlisted.since) || hasLasted(unlisted, at);
     if (!isBelieved) heldCount += 1;
     index.repositories.set(uuid, { ...entry, unlisted, ...(isBelieved && { isGone: true, due: "gone" }) });
   }

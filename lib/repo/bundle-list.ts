@@ -35,7 +35,7 @@ export type StoredBundle = z.infer<typeof bundleSchema>;
 export type BundleList = z.infer<typeof listSchema>;
 
 /** A damaged list counts as empty: it is made anew. */
-const FORM: DocumentForm<BundleList> = { schema: listSchema, whenDamaged: "absent" };
+const FORM: DocumentForm<BundleList> = { schema: listSchema, whenDamaged: "absent", checksum: "written" };
 
 export function bundleList(store: WholeBlobs, keys: RepositoryKeys): StoredDocument<BundleList> {
   return new StoredDocument(store, keys.bundleList, FORM);

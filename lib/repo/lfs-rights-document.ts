@@ -38,6 +38,7 @@ export type ListedTable = LfsRightsDocument["tables"][number];
 export const LFS_RIGHTS_FORM: DocumentForm<LfsRightsDocument> = {
   schema: rightsSchema,
   whenDamaged: "absent",
+  checksum: "written",
 };
 
 export const NO_RIGHTS: LfsRightsDocument = {

@@ -63,7 +63,7 @@ export type StoredManifest = Stored<Manifest> & { readonly value: Manifest };
 const FORM: DocumentForm<Manifest> = {
   schema: manifestSchema,
   whenDamaged: "throw",
-  needsChecksum: true,
+  checksum: "needed",
   // What a newer release says of a ref snapshot is not true of the next one.
   identify: ({ id, snapshotId }) => id ?? snapshotId,
   indent: 1,

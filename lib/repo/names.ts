@@ -48,13 +48,13 @@ export type ProjectNameEntry = z.infer<typeof projectNameSchema>;
 const NAME_FORM: DocumentForm<NameEntry> = {
   schema: nameSchema,
   whenDamaged: "throw",
-  needsChecksum: true,
+  checksum: "needed",
   subject: ({ uuid }) => uuid,
 };
 const PROJECT_NAME_FORM: DocumentForm<ProjectNameEntry> = {
   schema: projectNameSchema,
   whenDamaged: "throw",
-  needsChecksum: true,
+  checksum: "needed",
   subject: ({ uuid }) => uuid,
 };
 

@@ -82,7 +82,7 @@ export type IndexedFields = Pick<
 const FORM: DocumentForm<RepositoryRecord> = {
   schema: recordSchema,
   whenDamaged: "throw",
-  needsChecksum: true,
+  checksum: "needed",
   identify: ({ workspace, slug, projectKey }) =>
     workspace === undefined ? undefined : JSON.stringify([workspace, slug, projectKey]),
 };

@@ -34,8 +34,8 @@ export interface DocumentForm<Value extends object> {
   readonly schema: z.core.$ZodType<Value>;
   /** What `read` does with a damaged document: `absent` where it can be made anew from nothing, or from other documents. */
   readonly whenDamaged: "throw" | "absent";
-  /** For documents that decide what is served: one without a checksum is damaged. */
-  readonly needsChecksum?: boolean;
+  /** For documents that decide what is served. `needed`: one without a checksum is damaged. By default it keeps one that it has. */
+  readonly checksum?: "needed" | "written";
   /** Entries of `mustUnderstand` that this release knows. */
   readonly understands?: readonly string[];
   /** Of objects within the document. By default an object is known by its `id`. */
@@ -195,7 +195,7 @@ export function decodeDocument<Value extends object>(
   if (json["tombstone"] === true) return { value: undefined };
   assertUnderstood(json, key, form.understands);
   const { checksum, ...source } = json;
-  const hasChecksum = checksum !== undefined || form.needsChecksum === true;
+  const hasChecksum = checksum !== undefined || form.checksum === "needed";
   if (hasChecksum && checksum !== documentChecksum(source))
     return damaged("its checksum is missing or wrong");
   const parsed = z.safeParse(form.schema, source);
@@ -217,7 +217,7 @@ function encodeDocument<Value extends object>(
   const source = keepUnknownFields(value, known ?? {}, knownSource ?? {}, identify);
   const parsed = z.safeParse(form.schema, source);
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error), { key, cause: parsed.error });
-  const hasChecksum = form.needsChecksum === true || over.hasChecksum === true;
+  const hasChecksum = form.checksum !== undefined || over.hasChecksum === true;
   const bytes = bytesOf(
     hasChecksum ? { ...source, checksum: documentChecksum(source) } : source,
     form.indent,

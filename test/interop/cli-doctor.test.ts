@@ -83,7 +83,9 @@ describe("a local mirror", () => {
 
   test("whose account is not there, wrong, or may see nothing", async () => {
     await connected();
-    expect((await doctor({})).failed[0]).toMatch(/^acme: REST: NEARSIDE_SECRET_BOT is not set in the environment/);
+    expect((await doctor({})).failed[0]).toMatch(
+      /^acme: REST: NEARSIDE_SECRET_BOT is not set in the environment/,
+    );
     const wrong = { NEARSIDE_SECRET_BOT: '{"email":"developer@example.com","token":"wrong"}' };
     expect((await doctor(wrong)).failed[0]).toMatch(/^acme: REST: Bitbucket answered 401/);
     rig.fake.controls.replaceAccounts({

@@ -43,9 +43,9 @@ export async function planEntryReading(
   { packs, slices }: PackedObjects,
   objectNumbers: Uint32Array,
 ): Promise<{ readonly windows: AsyncGenerator<EntryWindow, void>; readonly isCached: boolean }> {
-  const { segments, entryBytes } = await planRanges(packs, objectNumbers, slices);
+  const { ranges, entryBytes } = await planRanges(packs, objectNumbers, slices);
   return entryBytes > MAX_KEPT_BYTES
-    ? { windows: readStreamedWindows(packs, objectNumbers, segments), isCached: false }
+    ? { windows: readStreamedWindows(packs, objectNumbers, ranges), isCached: false }
     : { windows: readCachedWindows(packs, objectNumbers), isCached: true };
 }
 
@@ -113,8 +113,8 @@ export async function planRanges(
   packs: PackReader,
   objectNumbers: Uint32Array,
   slices: WorkSlices,
-): Promise<{ readonly segments: readonly ReadRange[]; readonly entryBytes: number }> {
-  const segments: ReadRange[] = [];
+): Promise<{ readonly ranges: readonly ReadRange[]; readonly entryBytes: number }> {
+  const ranges: ReadRange[] = [];
   let entryBytes = 0;
   for (const { packNumbers, offsets, ends } of locateInSlices(packs, objectNumbers)) {
     if (slices.isDue(offsets.length / LOCATED_A_STEP)) await slices.pause();
@@ -123,32 +123,32 @@ export async function planRanges(
       const endBytes = ends[i] as number;
       entryBytes += endBytes - offsetBytes;
       const windowEndBytes = Math.min(endBytes, offsetBytes + MAX_WINDOW_BYTES);
-      addRange(segments, packNumbers[i] as number, offsetBytes, windowEndBytes);
+      addRange(ranges, packNumbers[i] as number, offsetBytes, windowEndBytes);
     }
   }
-  return { segments, entryBytes };
+  return { ranges, entryBytes };
 }
 
-/** @param segments - From `planRanges`, of the same objects. */
+/** @param ranges - From `planRanges`, of the same objects. */
 export async function* readStreamedWindows(
   packs: PackReader,
   objectNumbers: Uint32Array,
-  segments: readonly ReadRange[],
+  ranges: readonly ReadRange[],
 ): AsyncGenerator<EntryWindow, void> {
   await using streams = new RangeStreams(
-    segments,
+    ranges,
     ({ packNumber, offsetBytes, endBytes }) =>
       packs.streamPackRange(packNumber, offsetBytes, endBytes - offsetBytes),
     packs.streamBudget,
   );
-  let segment = 0;
+  let range = 0;
   for (const places of locateInSlices(packs, objectNumbers)) {
     for (let first = 0; first < places.offsets.length; ) {
-      const isInSegment =
-        segments[segment]?.packNumber === places.packNumbers[first] &&
-        (places.offsets[first] as number) < (segments[segment]?.endBytes ?? 0);
-      if (!isInSegment) segment += 1;
-      const window = await windowFrom(await streams.reader(segment), places, first);
+      const isInRange =
+        ranges[range]?.packNumber === places.packNumbers[first] &&
+        (places.offsets[first] as number) < (ranges[range]?.endBytes ?? 0);
+      if (!isInRange) range += 1;
+      const window = await windowFrom(await streams.reader(range), places, first);
       first = window.end;
       yield window;
     }

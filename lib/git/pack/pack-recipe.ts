@@ -92,15 +92,15 @@ export async function* copyRecipe(
   open: OpenRange,
   budget: StreamBudget,
 ): AsyncGenerator<Uint8Array, void> {
-  const segments: ReadRange[] = [];
+  const ranges: ReadRange[] = [];
   const places = new Uint32Array(copyOffsets.length);
   for (let step = 0; step < copyOffsets.length; step++) {
     const offsetBytes = copyOffsets[step] as number;
     const lengthBytes = copyLengths[step] as number;
     if (lengthBytes > 0)
-      places[step] = addRange(segments, copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
+      places[step] = addRange(ranges, copyPacks[step] as number, offsetBytes, offsetBytes + lengthBytes);
   }
-  await using streams = new RangeStreams(segments, open, budget);
+  await using streams = new RangeStreams(ranges, open, budget);
   const output = new ChunkCollector();
   let literalStart = 0;
   for (let step = 0; step < copyOffsets.length; step++) {

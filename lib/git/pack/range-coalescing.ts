@@ -15,41 +15,41 @@ export interface ReadRange {
   endBytes: number;
 }
 
-export type OpenRange = (segment: ReadRange) => AsyncIterable<Uint8Array>;
+export type OpenRange = (range: ReadRange) => AsyncIterable<Uint8Array>;
 
-/** Plans to read a part after `segments`, or as an extension of the last one. @returns The place of its segment. */
+/** Plans to read a part after `ranges`, or as an extension of the last one. @returns The place of its range. */
 export function addRange(
-  segments: ReadRange[],
+  ranges: ReadRange[],
   packNumber: PackNumber,
   offsetBytes: number,
   endBytes: number,
 ): number {
-  const last = segments.at(-1);
+  const last = ranges.at(-1);
   const isNear =
     last?.packNumber === packNumber &&
     offsetBytes >= last.endBytes &&
     offsetBytes - last.endBytes <= MAX_GAP_BYTES;
   if (isNear) last.endBytes = endBytes;
-  else segments.push({ packNumber, offsetBytes, endBytes });
-  return segments.length - 1;
+  else ranges.push({ packNumber, offsetBytes, endBytes });
+  return ranges.length - 1;
 }
 
 export class RangeStreams implements AsyncDisposable {
-  readonly #segments: readonly ReadRange[];
+  readonly #ranges: readonly ReadRange[];
   readonly #streams: StreamPrefetch;
   #reader: RangeReader | undefined;
   #place = -1;
 
-  constructor(segments: readonly ReadRange[], open: OpenRange, budget: StreamBudget) {
-    this.#segments = segments;
+  constructor(ranges: readonly ReadRange[], open: OpenRange, budget: StreamBudget) {
+    this.#ranges = ranges;
     this.#streams = new StreamPrefetch(
-      segments.map((segment) => () => open(segment)),
+      ranges.map((range) => () => open(range)),
       STREAMS_AHEAD,
       budget,
     );
   }
 
-  /** The reader of the segment at this place, if it was the last one asked for. */
+  /** The reader of the range at this place, if it was the last one asked for. */
   current(place: number): RangeReader | undefined {
     return place === this.#place ? this.#reader : undefined;
   }
@@ -60,10 +60,10 @@ export class RangeStreams implements AsyncDisposable {
     if (current !== undefined) return current;
     await this.#reader?.close();
     this.#place += 1;
-    const segment = this.#segments[this.#place];
-    if (segment === undefined || place !== this.#place)
-      throw new RangeError("segments are read one after the other");
-    this.#reader = new RangeReader(segment, this.#streams.next());
+    const range = this.#ranges[this.#place];
+    if (range === undefined || place !== this.#place)
+      throw new RangeError("ranges are read one after the other");
+    this.#reader = new RangeReader(range, this.#streams.next());
     return this.#reader;
   }
 
@@ -74,7 +74,7 @@ export class RangeStreams implements AsyncDisposable {
 }
 
 export class RangeReader {
-  readonly #segment: ReadRange;
+  readonly #range: ReadRange;
   readonly #chunks: AsyncGenerator<Uint8Array, void>;
   /** What has come, from `#offsetBytes` on. */
   #bytes: Uint8Array = new Uint8Array(0);
@@ -82,10 +82,10 @@ export class RangeReader {
   /** What has come behind that. */
   #nextChunk: Uint8Array | undefined;
 
-  constructor(segment: ReadRange, chunks: AsyncGenerator<Uint8Array, void>) {
-    this.#segment = segment;
+  constructor(range: ReadRange, chunks: AsyncGenerator<Uint8Array, void>) {
+    this.#range = range;
     this.#chunks = chunks;
-    this.#offsetBytes = segment.offsetBytes;
+    this.#offsetBytes = range.offsetBytes;
   }
 
   /** @returns What has come from there on: at least one byte, a view. */
@@ -105,7 +105,7 @@ export class RangeReader {
   async fill(offsetBytes: number, neededBytes: number): Promise<Uint8Array> {
     const bytes = await this.some(offsetBytes);
     if (bytes.length >= neededBytes) return bytes;
-    const leftBytes = this.#segment.endBytes - offsetBytes;
+    const leftBytes = this.#range.endBytes - offsetBytes;
     const wantedBytes = Math.max(neededBytes, Math.min(MIN_FILLED_BYTES, leftBytes));
     const pieces: Uint8Array[] = [bytes];
     for (let heldBytes = bytes.length; heldBytes < wantedBytes; ) {

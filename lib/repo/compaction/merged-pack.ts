@@ -12,11 +12,10 @@ import { PackOutput } from "../../git/pack/chunk-collector.ts";
 import { encodePackIndex, sortedByObjectId } from "../../git/pack/index-v2.ts";
 import { encodePackHeader } from "../../git/pack/pack-format.ts";
 import { writeEntries } from "../../git/pack/write-pack.ts";
-import type { GitObject } from "../../git/ports.ts";
+import type { PackedObjects } from "../../git/ports.ts";
 import type { BlobStore, BlobUpload } from "../../store/blob-store.ts";
 import type { RepositoryKeys } from "../layout.ts";
 import type { ManifestPack } from "../manifest.ts";
-import { ObjectDatabase } from "../object-database.ts";
 import { deletePack, writePackCompanions } from "../pack-blobs.ts";
 import { streamAsRepositoryDamage } from "../repository-damage.ts";
 import { mergeHistory } from "./merged-history.ts";
@@ -31,7 +30,7 @@ const MAX_DEPTH = 100;
 interface MergedPackOptions {
   readonly store: BlobStore;
   readonly keys: RepositoryKeys;
-  readonly objects: ObjectDatabase;
+  readonly objects: PackedObjects;
   /** Makes the sidecar of pointers; see `mergedLfsPointers`. */
   readonly encodeLfsPointers?:
     | ((numbers: Uint32Array, isOwn: (objectNumber: ObjectNumber) => boolean) => Promise<Uint8Array>)
@@ -101,7 +100,7 @@ async function uploadPack(
     const isBase = new Uint8Array(objects.objectCount);
     for (const objectNumber of run.bases) isBase[objectNumber] = 1;
     const common = {
-      objects: new VerifiedObjects(objects.packs, objects),
+      objects: verifiedObjects(objects),
       ofsDelta: true,
       isThin: false,
       maxDepth: MAX_DEPTH,
@@ -140,7 +139,7 @@ function isOwnOf({ own }: RunObjects, objectCount: number): (objectNumber: Objec
 }
 
 function encodeHistory(
-  objects: ObjectDatabase,
+  objects: PackedObjects,
   { isKept }: RunObjects,
   { numbers, order, isOwn }: OrderedObjects,
   entries: MergedEntries,
@@ -167,10 +166,10 @@ class MergedEntries {
   readonly numbers: Uint32Array;
   /** The repository's numbers of what they are deltas of; -1 for those that are whole. */
   readonly bases: Int32Array;
-  readonly #objects: ObjectDatabase;
+  readonly #objects: PackedObjects;
   writtenCount = 0;
 
-  constructor(objects: ObjectDatabase, objectCount: number) {
+  constructor(objects: PackedObjects, objectCount: number) {
     this.#objects = objects;
     this.objectCount = objectCount;
     this.ids = new Uint8Array(objectCount * OBJECT_ID_BYTES);
@@ -195,15 +194,27 @@ class MergedEntries {
   };
 }
 
-/** Objects that `read` checks against their ids. */
-class VerifiedObjects extends ObjectDatabase {
-  override async read(objectNumber: ObjectNumber): Promise<GitObject> {
-    const object = await super.read(objectNumber);
-    const { type, bytes } = object;
-    const digest = createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest();
-    const id = this.objectId(objectNumber);
-    if (objectIdAt(digest, 0) !== id)
-      throw new CorruptPackError("object is not what its id says", { id, type });
-    return object;
-  }
+/** @returns The same objects; `read` throws a CorruptPackError for one that is not what its id says. */
+function verifiedObjects(objects: PackedObjects): PackedObjects {
+  return {
+    packs: objects.packs,
+    objectCount: objects.objectCount,
+    history: objects.history,
+    slices: objects.slices,
+    find: (idBytes, start) => objects.find(idBytes, start),
+    findId: (id) => objects.findId(id),
+    objectId: (objectNumber) => objects.objectId(objectNumber),
+    readType: (objectNumber) => objects.readType(objectNumber),
+    readSize: (objectNumber) => objects.readSize(objectNumber),
+    readAhead: (objectNumbers) => objects.readAhead(objectNumbers),
+    read: async (objectNumber) => {
+      const object = await objects.read(objectNumber);
+      const { type, bytes } = object;
+      const digest = createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest();
+      const id = objects.objectId(objectNumber);
+      if (objectIdAt(digest, 0) !== id)
+        throw new CorruptPackError("object is not what its id says", { id, type });
+      return object;
+    },
+  };
 }

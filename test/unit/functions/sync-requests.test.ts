@@ -23,7 +23,7 @@ function goOn(error: Error | undefined) {
 test("a sync that has come further is asked for anew, by how far it has come", async () => {
   const { asked, done } = goOn(new UnfinishedError("stopped", { doneSteps: 12 }));
   await done;
-  expect(asked).toEqual([{ job: JOB, eventId: `going-on-${JOB.uuid}-${JOB.queuedAt}-12` }]);
+  expect(asked).toEqual([{ job: JOB, eventId: `unfinished-${JOB.uuid}-${JOB.queuedAt}-12` }]);
 });
 
 test("one that has not is a failed try", async () => {

@@ -18,7 +18,7 @@ const NEXT: NextGeneration = {
   verifiedAt: new Date("2026-01-02T03:04:06Z"),
 };
 
-test("other packs are another generation of the same refs, and later ones know when the unreachable was dropped", async () => {
+test("a publish over a compaction is the next generation, and keeps when the unreachable was dropped", async () => {
   const store = new MemoryBlobStore();
   const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
   expect(first.value).not.toHaveProperty("unreachableDroppedAt");

@@ -172,7 +172,7 @@ describe("an entry of mustUnderstand", () => {
   });
 
   test("refuses it whatever else is wrong with it", async () => {
-    const { document, put } = openTeam({ needsChecksum: true, understands: ["known"] });
+    const { document, put } = openTeam({ checksum: "needed", understands: ["known"] });
     await put({ mustUnderstand: ["x"], name: 1, checksum: "another kind" });
     await expect(document.read()).rejects.toBeInstanceOf(ConfigError);
     await put({ ...TEAM, mustUnderstand: "known" });

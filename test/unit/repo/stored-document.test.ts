@@ -104,7 +104,7 @@ describe("a damaged document", () => {
 
 describe("a checksum", () => {
   test("is over all fields in whatever order, also those of a newer release", async () => {
-    const { document, put, json } = openTeam({ needsChecksum: true });
+    const { document, put, json } = openTeam({ checksum: "needed" });
     const fields: JsonObject = { new1: { b: 1, a: [{ d: "\u20ac", c: null }] }, name: "one", members: [] };
     await put({ checksum: documentChecksum(fields), ...fields });
     await document.change((team) => ({ ...TEAM, ...team, name: "two" }));
@@ -127,13 +127,13 @@ describe("a checksum", () => {
   });
 
   test("must be there where the form needs one", async () => {
-    const { document, put } = openTeam({ needsChecksum: true });
+    const { document, put } = openTeam({ checksum: "needed" });
     await put(TEAM);
     await expect(document.read()).rejects.toThrow("checksum is missing or wrong");
   });
 
   test("notices a change of any field", async () => {
-    const { document, put, json } = openTeam({ needsChecksum: true });
+    const { document, put, json } = openTeam({ checksum: "needed" });
     await document.write(TEAM, NO_DOCUMENT);
     const written = (await json()) as JsonObject;
     for (const change of [{ name: "two" }, { members: [] }, { new1: null }, { checksum: null }]) {
@@ -156,7 +156,7 @@ describe("a checksum", () => {
 
 describe("removed", () => {
   test("it leaves a tombstone: absent to readers, and written over by who has read it", async () => {
-    const { document, text, store } = openTeam({ needsChecksum: true });
+    const { document, text, store } = openTeam({ checksum: "needed" });
     const stored = await document.write(TEAM, NO_DOCUMENT);
     const removed = await document.remove(stored);
     expect(await text()).toBe('{"tombstone":true}\n');
@@ -194,7 +194,7 @@ describe("removed", () => {
   });
 
   test("a tombstone of a newer release, with more fields, is one", async () => {
-    const { document, put } = openTeam({ needsChecksum: true });
+    const { document, put } = openTeam({ checksum: "needed" });
     const version = await put({ tombstone: true, removedAt: "some day" });
     expect(await document.read()).toEqual({ value: undefined, version });
   });

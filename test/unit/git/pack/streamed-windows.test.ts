@@ -91,18 +91,18 @@ function makePacks(packs: readonly (readonly Entry[])[], chunk: number) {
 
 async function read(packs: readonly (readonly Entry[])[], chunk: number) {
   const made = makePacks(packs, chunk);
-  const { segments } = await planRanges(made.reader, made.objectNumbers, new WorkSlices());
+  const { ranges } = await planRanges(made.reader, made.objectNumbers, new WorkSlices());
   const windows: EntryWindow[] = [];
-  for await (const window of readStreamedWindows(made.reader, made.objectNumbers, segments))
+  for await (const window of readStreamedWindows(made.reader, made.objectNumbers, ranges))
     windows.push(window);
-  return { ...made, windows, segments };
+  return { ...made, windows, ranges };
 }
 
 test("every entry comes once, in order, with the bytes of its place", async () => {
   const packs = fc.array(pack, { minLength: 1, maxLength: 3 });
   await fc.assert(
     fc.asyncProperty(packs, chunkBytes, async (entries, chunk) => {
-      const { windows, bytesOf, objectNumbers, openStreams, segments, streamedBytes } = await read(
+      const { windows, bytesOf, objectNumbers, openStreams, ranges, streamedBytes } = await read(
         entries,
         entries.flat().length > 20 ? Math.max(chunk, 1000) : chunk,
       );
@@ -121,10 +121,7 @@ test("every entry comes once, in order, with the bytes of its place", async () =
       }
       expect(seen).toEqual([...objectNumbers]);
       expect(openStreams()).toBe(0);
-      const plannedBytes = segments.reduce(
-        (sum, { offsetBytes, endBytes }) => sum + endBytes - offsetBytes,
-        0,
-      );
+      const plannedBytes = ranges.reduce((sum, { offsetBytes, endBytes }) => sum + endBytes - offsetBytes, 0);
       expect(streamedBytes.count).toBe(plannedBytes);
     }),
     { numRuns: 30 },
@@ -132,7 +129,7 @@ test("every entry comes once, in order, with the bytes of its place", async () =
 });
 
 test("neighbours are one stream; a gap of more than 256 KiB begins another", async () => {
-  const { segments } = await read(
+  const { ranges } = await read(
     [
       [
         { gapBytes: 0, lengthBytes: 100 },
@@ -143,20 +140,20 @@ test("neighbours are one stream; a gap of more than 256 KiB begins another", asy
     ],
     4096,
   );
-  expect(
-    segments.map(({ packNumber, endBytes, offsetBytes }) => [packNumber, endBytes - offsetBytes]),
-  ).toEqual([
-    [0, 256 * 1024 + 200],
-    [0, 100],
-    [1, 100],
-  ]);
+  expect(ranges.map(({ packNumber, endBytes, offsetBytes }) => [packNumber, endBytes - offsetBytes])).toEqual(
+    [
+      [0, 256 * 1024 + 200],
+      [0, 100],
+      [1, 100],
+    ],
+  );
 });
 
 test("who stops early leaves no stream open", async () => {
   const entries = Array.from({ length: 10 }, () => ({ gapBytes: 300_000, lengthBytes: 1000 }));
   const { reader, objectNumbers, openStreams } = makePacks([entries], 100);
-  const { segments } = await planRanges(reader, objectNumbers, new WorkSlices());
-  for await (const _ of readStreamedWindows(reader, objectNumbers, segments)) {
+  const { ranges } = await planRanges(reader, objectNumbers, new WorkSlices());
+  for await (const _ of readStreamedWindows(reader, objectNumbers, ranges)) {
     expect(openStreams()).toBeGreaterThan(1);
     break;
   }
@@ -169,6 +166,6 @@ test("a pack that is cut off is an error", async () => {
     ...reader,
     streamPackRange: (...[pack, at]: [number, number, number]) => reader.streamPackRange(pack, at, 4000),
   };
-  const { segments } = await planRanges(reader, objectNumbers, new WorkSlices());
-  await expect(readStreamedWindows(cut, objectNumbers, segments).next()).rejects.toThrow("ended early");
+  const { ranges } = await planRanges(reader, objectNumbers, new WorkSlices());
+  await expect(readStreamedWindows(cut, objectNumbers, ranges).next()).rejects.toThrow("ended early");
 });

@@ -1,5 +1,5 @@
 /**
- * Judges whether the primary is unavailable for everyone. Callers choose what their questions are about, so these never count as
+ * The circuit breaker before the primary: open while it is unavailable for everyone. Callers choose what their questions are about, so these never count as
  * evidence: they are only the occasion to ask the primary as the mirror itself, about repositories that no caller chose. All
  * processes share the result in the store for 10 s, so a process that has seen nothing yet can judge as well.
  */
@@ -26,7 +26,7 @@ const DEADLINE_MS = PROBE_TIMEOUT_MS + 1_000;
 /** After an outage was judged, the next question is asked only after another probe, for this time. */
 const RECHECKED_FIRST_MS = 60_000;
 
-export interface OutageMonitorOptions {
+export interface CircuitBreakerOptions {
   readonly probePrimary: ProbePrimary;
   readonly stored: StoredVerdicts;
   /** Of the judgement in the store. */
@@ -35,15 +35,15 @@ export interface OutageMonitorOptions {
   readonly now: () => number;
 }
 
-export class OutageMonitor {
-  readonly #options: OutageMonitorOptions;
+export class CircuitBreaker {
+  readonly #options: CircuitBreakerOptions;
   readonly #shared: SharedVerdicts;
   #last: VerdictRecord | undefined;
   #readAtMs = Number.NEGATIVE_INFINITY;
   #reading = Promise.resolve();
   #judging: Promise<boolean> | undefined;
 
-  constructor(options: OutageMonitorOptions) {
+  constructor(options: CircuitBreakerOptions) {
     const { stored, now } = options;
     this.#options = options;
     const limits = { verdictLimits: VERDICT_LIMITS, limits: SHARING_LIMITS };
