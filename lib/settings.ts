@@ -158,7 +158,7 @@ const SERVER = {
     type: "integer",
     min: 1,
     max: 1_000,
-    default: 16,
+    default: 64,
     description: "limit of clones and fetches that are prepared at a time; further ones wait up to 60 s",
   },
   maxPlansOfCaller: {

@@ -1,7 +1,8 @@
 /**
  * What requests may use of the process. One of `git-upload-pack`, in order:
  *
- * 1. Its body is read: so many bodies at a time, each within a time limit and at a minimum rate. Lines that are kept count against a budget.
+ * 1. Its body is read: so many bodies at a time, each within a time limit and at a minimum rate. Lines that are kept count against a
+ *    budget.
  * 2. It waits for memory and for its turn to plan, and leaves both while it waits for a sync.
  * 3. Once it is planned, only its reader pulls: it keeps what memory the answer takes until the reader has it all. While others wait
  *    for memory, readers that take next to nothing are cut.
@@ -10,9 +11,23 @@
  */
 import { LimitExceededError } from "../errors.ts";
 import { Admission, ByteBudget, type RunningTask } from "../http/admission.ts";
-import { type BodyTime, bodyWithin } from "../http/body-within.ts";
+import { BodyAdmission } from "../http/body-admission.ts";
 import type { HttpResponse } from "../http/message.ts";
 import { AnswerReaders } from "./answer-readers.ts";
+import {
+  BODY_TIME,
+  CALLER_KEPT_SHARE,
+  FREE_BYTES,
+  groupsOf,
+  MAX_ALL_KEPT_BYTES,
+  MAX_KEPT_BYTES,
+  MEMORY_BYTES,
+  memoryLimits,
+  planningLimits,
+  READING,
+  READING_LFS,
+  RELAYING,
+} from "./load-limits.ts";
 import type { RequestCaller } from "./request-caller.ts";
 
 export interface LoadLimits {
@@ -27,96 +42,40 @@ export interface LoadLimits {
   readonly isShort?: () => boolean;
 }
 
-const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 16, maxPlansOfCaller: 8 };
-
-const MIB = 1024 * 1024;
-/** Of plans and of answers that are being read. A plan of 400,000 objects takes 9 MB, a small one next to nothing. */
-const MEMORY_BYTES = 320 * MIB;
-const CALLER_MEMORY = { maxRunningOfCaller: MEMORY_BYTES / 2, shareOfFree: 1 / 4 };
-const TOKEN_MEMORY = { maxRunning: MEMORY_BYTES / 2, shareOfFree: 1 / 4 };
-/** All of a company may come from one address, so it may have twice what it leaves to others. */
-const BLOCK_MEMORY = { maxRunning: MEMORY_BYTES, shareOfFree: 2, shareOfFreeWithReserve: 3 };
-/** For the first request of a caller about a repository of up to 400,000 objects. */
-const RESERVE_SHARE = 1 / 10;
-const MAX_RESERVED_PLAN_BYTES = 6 * MIB;
-
-/** A body is read in some ms. Those that wait have sent no more than a socket holds. */
-const READING = {
-  maxRunning: 128,
-  maxRunningOfCaller: 16,
-  maxWaiting: 2_000,
-  maxWaitingOfCaller: 500,
-  maxWaitMs: 30_000,
-};
-/** Pushes that are passed through. Those that wait have sent no more than a socket holds. */
-const RELAYING = {
-  maxRunning: 64,
-  maxRunningOfCaller: 8,
-  maxWaiting: 500,
-  maxWaitingOfCaller: 100,
-  maxWaitMs: 60_000,
-};
-/** Batches of git-lfs, of at most 512 KiB each. */
-const READING_LFS = {
-  maxRunning: 64,
-  maxRunningOfCaller: 16,
-  maxWaiting: 1_000,
-  maxWaitingOfCaller: 200,
-  maxWaitMs: 20_000,
-};
-/** Of a token, with whatever names and from wherever. */
-const LFS_OF_TOKEN = { maxRunning: 32, shareOfFree: 0.5 };
-/** Longer than a request waits for a sync. */
-const MAX_PLAN_WAIT_MS = 60_000;
-const MAX_WAITING_PLANS = 2_000;
-const MAX_WAITING_PLANS_OF_CALLER = 500;
-
-/** git compresses bodies. 100,000 wants take 2.5 MB then, and a slow uplink sends 50 kB/s. */
-const BODY_TIME: BodyTime = { maxMs: 60_000, maxIdleMs: 10_000 };
-/** Of one request: 200,000 object ids. */
-const MAX_KEPT_BYTES = 4 * MIB;
-const MAX_ALL_KEPT_BYTES = 64 * MIB;
-const CALLER_KEPT_SHARE = 1 / 4;
-/** Does not count, so that ordinary requests are served whatever others send. */
-const FREE_BYTES = 64 * 1024;
+const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 64, maxPlansOfCaller: 8 };
 
 export class RequestLoad {
-  readonly #reading = new Admission(READING);
+  readonly #reading: BodyAdmission;
+  readonly #readingLfs: BodyAdmission;
   readonly #relaying = new Admission(RELAYING);
-  readonly #readingLfs = new Admission(READING_LFS);
+  readonly #planningLimits: ReturnType<typeof planningLimits>;
   readonly #planning: Admission;
+  readonly #memoryLimits: ReturnType<typeof memoryLimits>;
   readonly #memory: Admission;
   readonly #readers: AnswerReaders;
   readonly #kept: ByteBudget;
-  readonly #bodyTime: BodyTime;
 
   /** @param now - In ms, a clock that only goes forward. */
   constructor(limits: LoadLimits = DEFAULT_LOAD_LIMITS, bodyTime = BODY_TIME, now = () => performance.now()) {
     const { maxPlans, maxPlansOfCaller, isShort } = limits;
     const { memoryBytes = MEMORY_BYTES, keptBytes = MAX_ALL_KEPT_BYTES } = limits;
+    this.#reading = new BodyAdmission(READING, bodyTime, now);
+    this.#readingLfs = new BodyAdmission(READING_LFS, bodyTime, now);
     this.#readers = new AnswerReaders(now);
     this.#kept = new ByteBudget(keptBytes, keptBytes * CALLER_KEPT_SHARE);
-    const waiting = {
-      maxWaiting: MAX_WAITING_PLANS,
-      maxWaitingOfCaller: MAX_WAITING_PLANS_OF_CALLER,
-      maxWaitMs: MAX_PLAN_WAIT_MS,
-    };
-    this.#planning = new Admission({
-      ...waiting,
-      maxRunning: maxPlans,
-      maxRunningOfCaller: maxPlansOfCaller,
-    });
+    this.#planningLimits = planningLimits(maxPlans, maxPlansOfCaller);
+    this.#planning = new Admission(this.#planningLimits);
+    this.#memoryLimits = memoryLimits(memoryBytes);
     this.#memory = new Admission({
-      ...{ ...waiting, ...CALLER_MEMORY, maxRunning: memoryBytes, ...(isShort && { isShort }) },
-      reserve: { weight: memoryBytes * RESERVE_SHARE, maxWeight: MAX_RESERVED_PLAN_BYTES },
+      ...this.#memoryLimits,
+      ...(isShort && { isShort }),
       makeRoom: ({ weight, onlyOf }) => this.#readers.cutIdle(weight, onlyOf),
     });
-    this.#bodyTime = bodyTime;
   }
 
   /**
-   * Waits until the body may be read, and serves.
-   * @throws {OverloadedError} @throws The signal's reason. And whatever `work` throws.
+   * Serves within the limits.
+   * @throws Whatever `work` throws.
    */
   async serve(
     served: ServedRequest,
@@ -124,7 +83,7 @@ export class RequestLoad {
   ): Promise<HttpResponse> {
     const { caller, signal, cut } = served;
     const reader = cut && this.#readers.add(caller, cut);
-    const admitted = await this.#enter(served, (bytes) => {
+    const admitted = this.#admit(served, (bytes) => {
       if (reader !== undefined) reader.heldBytes = bytes;
     });
     return answerWithin(admitted.end, signal, async () => {
@@ -135,58 +94,49 @@ export class RequestLoad {
 
   /** Waits until a push may be passed through. As `serve`, with limits of its own: a push may take hours. */
   async relay({ caller, signal }: ServedRequest, work: () => Promise<HttpResponse>): Promise<HttpResponse> {
-    return answerWithin(await this.#relaying.enter(caller.name, signal), signal, work);
+    const groups = groupsOf(caller, RELAYING);
+    const running = await this.#relaying.enterWith(caller.name, signal, { weight: 1, groups });
+    return answerWithin(running.end, signal, work);
   }
 
   /**
    * The body of a request of git-lfs; its first chunk waits until it may be read.
    * @throws {OverloadedError} @throws The signal's reason. Both while iterating.
    */
-  async *lfsBody(
-    { caller: { name, token }, signal }: ServedRequest,
-    chunks: AsyncIterable<Uint8Array>,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    const groups = token === undefined ? [] : [{ key: token, ...LFS_OF_TOKEN }];
-    const running = await this.#readingLfs.enterWith(name, signal, { weight: 1, groups });
-    try {
-      yield* bodyWithin(chunks, this.#bodyTime);
-    } finally {
-      running.end();
-    }
+  lfsBody({ caller, signal }: ServedRequest, chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+    return this.#readingLfs.read(
+      { caller: caller.name, groups: groupsOf(caller, READING_LFS), signal },
+      chunks,
+    );
   }
 
-  async #enter(
-    { caller: { name: caller, token, block }, signal }: ServedRequest,
-    onHeld: (bytes: number) => void,
-  ): Promise<AdmittedRequest> {
-    const endReading = await this.#reading.enter(caller, signal);
-    let endPlanning: (() => void) | undefined;
+  #admit({ caller: asker, signal }: ServedRequest, onHeld: (bytes: number) => void): AdmittedRequest {
+    const { name: caller } = asker;
+    let planning: RunningTask | undefined;
     let memory: RunningTask | undefined;
     let planBytes = 0;
-    const groups = [
-      ...(token === undefined ? [] : [{ key: token, ...TOKEN_MEMORY }]),
-      { key: block, ...BLOCK_MEMORY },
-    ];
     let hasEnded = false;
     let keptBytes = 0;
     let countedBytes = 0;
     const leaveTurn = () => {
-      endPlanning?.();
+      planning?.end();
       memory?.end();
-      endPlanning = undefined;
+      planning = undefined;
       memory = undefined;
     };
     // Memory first: who waits for it, behind slow readers of the same caller, must not have a turn meanwhile.
     const startPlanning = async () => {
-      memory = await this.#memory.enterWith(caller, signal, { weight: planBytes, groups });
+      const memoryGroups = groupsOf(asker, this.#memoryLimits);
+      memory = await this.#memory.enterWith(caller, signal, { weight: planBytes, groups: memoryGroups });
       try {
-        endPlanning = await this.#planning.enter(caller, signal);
+        const groups = groupsOf(asker, this.#planningLimits);
+        planning = await this.#planning.enterWith(caller, signal, { weight: 1, groups });
       } finally {
-        if (hasEnded || endPlanning === undefined) leaveTurn();
+        if (hasEnded || planning === undefined) leaveTurn();
       }
     };
     return {
-      body: (chunks) => bodyWithin(chunks, this.#bodyTime),
+      body: (chunks) => this.#reading.read({ caller, groups: groupsOf(asker, READING), signal }, chunks),
       keep: (bytes) => {
         keptBytes += bytes;
         if (keptBytes > MAX_KEPT_BYTES)
@@ -196,13 +146,12 @@ export class RequestLoad {
         this.#kept.take(caller, excess);
         countedBytes += excess;
       },
-      bodyRead: endReading,
       startPlanning: (bytes) => {
         planBytes = bytes;
         return startPlanning();
       },
       outside: async (wait) => {
-        const wasPlanning = endPlanning !== undefined;
+        const wasPlanning = planning !== undefined;
         leaveTurn();
         const result = await wait();
         if (wasPlanning) await startPlanning();
@@ -211,12 +160,11 @@ export class RequestLoad {
       planned: (heldBytes) => {
         onHeld(heldBytes);
         memory?.resizeTo(heldBytes);
-        endPlanning?.();
+        planning?.end();
       },
       end: () => {
         if (hasEnded) return;
         hasEnded = true;
-        endReading();
         leaveTurn();
         this.#kept.release(caller, countedBytes);
       },
@@ -233,11 +181,10 @@ export interface ServedRequest {
 }
 
 export interface AdmittedRequest {
-  /** The body's chunks. While iterating: {@link OverloadedError} if it takes too long. */
+  /** The body's chunks; the first waits until it may be read. While iterating: {@link OverloadedError} if that takes too long. */
   body(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
   /** Counts what is kept of the body. @throws {LimitExceededError} @throws {OverloadedError} */
   keep(bytes: number): void;
-  bodyRead(): void;
   /**
    * Waits for a turn.
    * @param planBytes - What the plan and its answer may take.

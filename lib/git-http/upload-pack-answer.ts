@@ -88,7 +88,6 @@ export async function answerUploadPack(
       protocol,
       limits: { ...limits, keep: admitted.keep },
       turn: {
-        bodyRead: () => admitted.bodyRead(),
         startPlanning: (planBytes) => admitted.startPlanning(planBytes),
         planned(heldBytes, pack) {
           admitted.planned(heldBytes);

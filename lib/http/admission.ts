@@ -25,8 +25,10 @@ export interface AdmissionLimits {
   readonly makeRoom?: (needed: NeededRoom) => void;
 }
 
-interface NeededRoom {
+export interface NeededRoom {
   readonly weight: number;
+  /** Who waits. */
+  readonly caller: string;
   /** The caller or group whose own limit the task waits for; `undefined`: others use up what there is. */
   readonly onlyOf: string | undefined;
 }
@@ -220,7 +222,7 @@ export class Admission {
       const { task } = waiter;
       const onlyOf = this.#limitedGroup(entry, task);
       const lacking = Math.max(this.#lacking(entry, task), this.#limits.isShort?.() ? task.weight : 0);
-      makeRoom({ weight: onlyOf === undefined ? lacking : task.weight, onlyOf });
+      makeRoom({ weight: onlyOf === undefined ? lacking : task.weight, caller: entry.name, onlyOf });
     }
     // What was short may have been freed by others.
     this.#startNext();

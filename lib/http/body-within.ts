@@ -15,10 +15,14 @@ const MIN_BYTES_PER_SECOND = 16 * 1024;
 /** A body may come in chunks of a byte, thousands of which are at hand at once. */
 const SMALL_CHUNK = { maxBytes: 1_024, steps: 10 } as const;
 
-/** @throws {OverloadedError} 408, while iterating: the body does not arrive in time, or too slowly. */
+/**
+ * @param cut - Its reason is thrown.
+ * @throws {OverloadedError} 408, while iterating: the body does not arrive in time, or too slowly.
+ */
 export async function* bodyWithin(
   chunks: AsyncIterable<Uint8Array>,
   { maxMs, maxIdleMs }: BodyTime,
+  cut?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const timeout = new AbortController();
   const startMs = performance.now();
@@ -35,6 +39,7 @@ export async function* bodyWithin(
     timeout.abort(new OverloadedError(text, { status: 408 }));
   };
   check();
+  cut?.addEventListener("abort", () => timeout.abort(cut.reason), { once: true });
   const slices = new WorkSlices({ signal: timeout.signal });
   try {
     for await (const chunk of untilAborted(chunks, timeout.signal)) {

@@ -8,8 +8,8 @@ import { type AddressRange, addressMatcher } from "../address-ranges.ts";
 import { RequestRate } from "../auth/request-limits.ts";
 import { errorFields, insteadOf, LimitExceededError, ProtocolError } from "../errors.ts";
 import { addressBlock } from "../http/address-block.ts";
-import { Admission } from "../http/admission.ts";
-import { type BodyTime, bodyWithin } from "../http/body-within.ts";
+import { BodyAdmission } from "../http/body-admission.ts";
+import type { BodyTime } from "../http/body-within.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Logger } from "../log.ts";
@@ -33,9 +33,11 @@ const MAX_BODY_BYTES = 512 * 1024;
 const READING = {
   maxRunning: 32,
   maxRunningOfCaller: 16,
+  shareOfFree: 1,
   maxWaiting: 1_000,
   maxWaitingOfCaller: 500,
   maxWaitMs: 8_000,
+  slowMs: 1_000,
 };
 /** Bitbucket sends a body at once, and waits ten seconds for the answer. */
 const BODY_TIME = { maxMs: 5_000, maxIdleMs: 5_000 };
@@ -61,7 +63,7 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
   const { addresses = [], now = () => new Date(), bodyTime = BODY_TIME } = options;
   const nowMs = () => now().getTime();
   const limits = { rate: new RequestRate(MAX_EVENTS_PER_MINUTE, nowMs), ids: new DeliveryIds(nowMs) };
-  const reading = new Admission(READING);
+  const reading = new BodyAdmission(READING, bodyTime);
   const mayDeliver = addresses.length === 0 ? () => true : addressMatcher(addresses);
   return async (request) => {
     const workspace = request.path.slice(WEBHOOK_PATH.length);
@@ -77,17 +79,13 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
     const signature = request.headers["x-hub-signature"];
     if (signature === undefined || !SIGNATURE_PATTERN.test(signature.trim()))
       return badSignature(workspace, options.log);
-    const end = await reading.enter(addressBlock(address), request.signal);
-    try {
-      const readingBody = readBody(bodyWithin(request.body, bodyTime), MAX_BODY_BYTES, "the event");
-      const body = await readingBody.catch(insteadOf(LimitExceededError, undefined));
-      if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
-      const secret = workspaceSecret(await options.readSecret(), workspace);
-      if (!isSigned(body, secret, signature)) return badSignature(workspace, options.log);
-      return await take(workspace, body, request, { ...options, ...limits });
-    } finally {
-      end();
-    }
+    const chunks = reading.read({ caller: addressBlock(address), signal: request.signal }, request.body);
+    const readingBody = readBody(chunks, MAX_BODY_BYTES, "the event");
+    const body = await readingBody.catch(insteadOf(LimitExceededError, undefined));
+    if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
+    const secret = workspaceSecret(await options.readSecret(), workspace);
+    if (!isSigned(body, secret, signature)) return badSignature(workspace, options.log);
+    return take(workspace, body, request, { ...options, ...limits });
   };
 }
 

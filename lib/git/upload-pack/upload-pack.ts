@@ -40,8 +40,6 @@ export interface PlannedPack {
 
 /** Limits how many requests are planned at a time. */
 interface PlanningTurn {
-  /** Called when the body has been read. */
-  bodyRead(): void;
   /** Waits for a turn. May reject. @param planBytes - What the plan and its answer may take. */
   startPlanning(planBytes: number): Promise<void>;
   /**
@@ -85,7 +83,6 @@ async function uploadPackV0(
   options: UploadPackOptions,
 ): Promise<Answer> {
   const request = await readRequestV0(body, options.limits);
-  options.turn?.bodyRead();
   if (request === undefined) return [];
   return refusingWhatIsTooMuch(() => fetchV0(source, request, options));
 }
@@ -132,7 +129,6 @@ async function uploadPackV2(
   options: UploadPackOptions,
 ): Promise<Answer> {
   const request = await readRequestV2(body, options.limits, source);
-  options.turn?.bodyRead();
   const ownSource = source.forReader(options.signal);
   switch (request.command) {
     case "none":

@@ -16,7 +16,6 @@ const from = (name: string, of = signal) => ({
 test("plans take turns; a wait for a sync, and an answer that is only read, take none", async () => {
   const load = new RequestLoad({ maxPlans: 8, maxPlansOfCaller: 1 });
   const first = await load.serve(from("a"), async (admitted) => {
-    admitted.bodyRead();
     await admitted.startPlanning(0);
     return OK();
   });
@@ -80,24 +79,28 @@ test("one request keeps 4 MiB, a caller 16, and all of them 64, while small ones
   await keeping("d", 60_000);
 });
 
-test("a body that does not arrive is given up, and its connection is asked to end", async () => {
-  const load = new RequestLoad(undefined, { maxMs: 60_000, maxIdleMs: 30 });
-  let hasEnded = false;
-  const dribbling = {
-    [Symbol.asyncIterator]: () => ({
-      next: () => new Promise<IteratorResult<Uint8Array>>(() => {}),
-      async return() {
-        hasEnded = true;
-        return { done: true as const, value: undefined };
-      },
-    }),
-  };
-  const served = load.serve(from("a"), async (admitted) => {
-    for await (const _ of admitted.body(dribbling));
-    return OK();
-  });
-  await expect(served).rejects.toMatchObject({ status: 408 });
-  expect(hasEnded).toBe(true);
+test("three callers with many long plans leave turns: small requests of others are planned at once", async () => {
+  const load = new RequestLoad();
+  let planned = 0;
+  const plan = (name: string) =>
+    void load.serve(from(name), async (admitted) => {
+      await admitted.startPlanning(0);
+      planned += 1;
+      return OK();
+    });
+  for (let number = 0; number < 90; number++) plan(`caller ${number % 3}`);
+  await sleep(10);
+  expect(planned).toBe(24);
+  // Of callers with one each, the last quarter is for callers that have none.
+  for (let number = 0; number < 20; number++) plan(`other ${number}`);
+  await sleep(10);
+  expect(planned).toBe(44);
+  for (let number = 0; number < 20; number++) plan(`other ${number}`);
+  await sleep(10);
+  expect(planned).toBeLessThanOrEqual(48);
+  for (let number = 0; number < 10; number++) plan(`new ${number}`);
+  await sleep(10);
+  expect(planned).toBeGreaterThanOrEqual(54);
 });
 
 test("answers that are being read hold memory: their caller waits, others do not", async () => {
@@ -243,45 +246,4 @@ test("while the process is short of memory, small first requests are served, and
   expect(served).toEqual(["first", "small"]);
   isShort = false;
   await large;
-});
-
-test("of git-lfs 16 bodies of a caller are read at once, and 32 of a token; others have theirs", async () => {
-  const load = new RequestLoad();
-  let openCount = 0;
-  const end = Promise.withResolvers<void>();
-  async function* held(): AsyncGenerator<Uint8Array> {
-    openCount += 1;
-    await end.promise;
-    yield new Uint8Array(3);
-  }
-  const read = async (name: string, token: string) => {
-    const request = { caller: { name, token, block: name }, signal };
-    let bytes = 0;
-    for await (const chunk of load.lfsBody(request, held())) bytes += chunk.length;
-    return bytes;
-  };
-  const all = Array.from({ length: 100 }, () => read("one", "token"));
-  await sleep(10);
-  expect(openCount).toBe(16);
-  for (let number = 0; number < 100; number++) all.push(read(`address ${number}`, "token"));
-  await sleep(10);
-  expect(openCount).toBeLessThanOrEqual(32);
-  const heldCount = openCount;
-  all.push(read("other", "other token"));
-  await sleep(10);
-  expect(openCount).toBe(heldCount + 1);
-  end.resolve();
-  expect(new Set(await Promise.all(all))).toEqual(new Set([3]));
-});
-
-test("a body of git-lfs that does not arrive ends with 408, and its place is free", async () => {
-  const load = new RequestLoad(undefined, { maxMs: 30, maxIdleMs: 30 });
-  const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
-  const read = async () => {
-    for await (const _ of load.lfsBody(from("a"), never));
-  };
-  const ended = await Promise.allSettled(Array.from({ length: 40 }, read));
-  expect(ended.map((one) => (one.status === "rejected" ? one.reason.status : "read"))).toEqual(
-    Array(40).fill(408),
-  );
 });

@@ -1,0 +1,98 @@
+/**
+ * What requests may use of the process: numbers. Each kind of use has a limit for a caller, for a token and for an address block. A
+ * share of what is free makes the limit the lower, the more others use, so a new caller finds some free.
+ */
+import type { AdmissionLimits, TaskGroup } from "../http/admission.ts";
+import type { BodyLimits } from "../http/body-admission.ts";
+import type { BodyTime } from "../http/body-within.ts";
+import type { RequestCaller } from "./request-caller.ts";
+
+const MIB = 1024 * 1024;
+
+interface GroupLimits {
+  readonly ofToken: Omit<TaskGroup, "key">;
+  /** All of a company may come from one address. */
+  readonly ofBlock: Omit<TaskGroup, "key">;
+}
+
+export function groupsOf({ token, block }: RequestCaller, { ofToken, ofBlock }: GroupLimits): TaskGroup[] {
+  return [...(token === undefined ? [] : [{ key: token, ...ofToken }]), { key: block, ...ofBlock }];
+}
+
+/** Of `git-upload-pack`. A body is read in some ms. */
+export const READING: BodyLimits & GroupLimits = {
+  maxRunning: 128,
+  maxRunningOfCaller: 16,
+  shareOfFree: 1 / 4,
+  maxWaiting: 2_000,
+  maxWaitingOfCaller: 500,
+  maxWaitMs: 30_000,
+  slowMs: 3_000,
+  ofToken: { maxRunning: 32, shareOfFree: 1 / 2 },
+  ofBlock: { maxRunning: 64, shareOfFree: 1 },
+};
+
+/** Batches of git-lfs, of at most 512 KiB each. */
+export const READING_LFS: BodyLimits & GroupLimits = {
+  ...READING,
+  maxRunning: 64,
+  shareOfFree: 1 / 2,
+  maxWaiting: 1_000,
+  maxWaitingOfCaller: 200,
+  maxWaitMs: 20_000,
+  ofBlock: { maxRunning: 32, shareOfFree: 1 },
+};
+
+/** git compresses bodies. 100,000 wants take 2.5 MB then, and a slow uplink sends 50 kB/s. */
+export const BODY_TIME: BodyTime = { maxMs: 60_000, maxIdleMs: 10_000 };
+
+/** Pushes that are passed through. Those that wait have sent no more than a socket holds. */
+export const RELAYING: AdmissionLimits & GroupLimits = {
+  maxRunning: 64,
+  maxRunningOfCaller: 8,
+  shareOfFree: 1 / 4,
+  maxWaiting: 500,
+  maxWaitingOfCaller: 100,
+  maxWaitMs: 60_000,
+  ofToken: { maxRunning: 16, shareOfFree: 1 / 2 },
+  ofBlock: { maxRunning: 32, shareOfFree: 1 },
+};
+
+/** Longer than a request waits for a sync. */
+const PLAN_WAITING = { maxWaiting: 2_000, maxWaitingOfCaller: 500, maxWaitMs: 60_000 };
+
+/** Turns. The event loop's time is shared among callers besides, see `workOwner`. */
+export function planningLimits(maxPlans: number, maxPlansOfCaller: number): AdmissionLimits & GroupLimits {
+  return {
+    ...PLAN_WAITING,
+    maxRunning: maxPlans,
+    maxRunningOfCaller: maxPlansOfCaller,
+    shareOfFree: 1,
+    reserve: { weight: maxPlans / 4, maxWeight: 1 },
+    ofToken: { maxRunning: 2 * maxPlansOfCaller, shareOfFree: 1 },
+    ofBlock: { maxRunning: maxPlans, shareOfFree: 2, shareOfFreeWithReserve: 3 },
+  };
+}
+
+/** Of plans and of answers that are being read. A plan of 400,000 objects takes 9 MB, a small one next to nothing. */
+export const MEMORY_BYTES = 320 * MIB;
+
+export function memoryLimits(memoryBytes: number): AdmissionLimits & GroupLimits {
+  return {
+    ...PLAN_WAITING,
+    maxRunning: memoryBytes,
+    maxRunningOfCaller: memoryBytes / 2,
+    shareOfFree: 1 / 4,
+    // For the first request of a caller about a repository of up to 400,000 objects.
+    reserve: { weight: memoryBytes / 10, maxWeight: 6 * MIB },
+    ofToken: { maxRunning: memoryBytes / 2, shareOfFree: 1 / 4 },
+    ofBlock: { maxRunning: memoryBytes, shareOfFree: 2, shareOfFreeWithReserve: 3 },
+  };
+}
+
+/** What one request may keep of its body: 200,000 object ids. */
+export const MAX_KEPT_BYTES = 4 * MIB;
+export const MAX_ALL_KEPT_BYTES = 64 * MIB;
+export const CALLER_KEPT_SHARE = 1 / 4;
+/** Does not count, so that ordinary requests are served whatever others send. */
+export const FREE_BYTES = 64 * 1024;
