@@ -113,6 +113,7 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
   secure?.on("connection", (socket: Socket) => handshakes.begun(socket));
   server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
     if (secure !== undefined) handshakes.done(socket);
+    pipelined.parseInPieces(socket);
     connections.opened(socket);
   });
   server.timeout = options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS;

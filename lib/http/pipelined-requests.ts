@@ -5,13 +5,15 @@ import { PacedStarts } from "./paced-starts.ts";
 
 /** No git client pipelines. One that does is served, but a connection with more requests waiting is cut. */
 const MAX_PIPELINED = 4;
+/** node:http begins each request that is in the bytes it is given: 64 KB may hold 2,000. */
+const PARSED_BYTES = 1024;
 
-/** Starts a connection's next request when the answer before it has been sent: node:http starts each that it has read. */
+/** Starts a connection's next request when the answer before it has been sent. */
 export class PipelinedRequests {
   /** Of the connections with a request under way: those that wait. */
   readonly #waiting = new WeakMap<Socket, (() => void)[]>();
   readonly #cut = new WeakSet<Socket>();
-  /** node:http makes an error for each request that it has read: some thousands in one read of a socket. */
+  /** A connection that ends makes an error for each of its requests. */
   readonly #cuts = new PacedStarts(1);
 
   /** Whether the connection's further requests are not to be taken. */
@@ -29,10 +31,32 @@ export class PipelinedRequests {
       waiting.push(serveRequest);
       // node:http reads on until it is told not to.
       socket.pause();
-    } else {
+    } else if (!this.#cut.has(socket)) {
       this.#cut.add(socket);
-      this.#cuts.start(() => destroyWithoutTraces(socket));
+      this.#cuts.start(() => socket.destroy());
     }
+  }
+
+  /** Gives node:http the connection's bytes in pieces, and none while a request waits. To be called once node:http has added its listener. */
+  parseInPieces(socket: Socket): void {
+    const [parse] = socket.listeners("data");
+    if (parse === undefined) return;
+    socket.on("data", (bytes: Buffer) => {
+      for (let start = 0; start < bytes.length && !this.isCut(socket); start += PARSED_BYTES) {
+        // node:http resumes it for the body of the request under way.
+        if (this.#hasWaiting(socket)) socket.pause();
+        if (socket.isPaused()) {
+          socket.unshift(bytes.subarray(start));
+          return;
+        }
+        parse.call(socket, bytes.subarray(start, start + PARSED_BYTES));
+      }
+    });
+    socket.off("data", parse as (bytes: Buffer) => void);
+  }
+
+  #hasWaiting(socket: Socket): boolean {
+    return (this.#waiting.get(socket)?.length ?? 0) > 0;
   }
 
   #startNext(socket: Socket): void {
@@ -47,17 +71,4 @@ export class PipelinedRequests {
     if (waiting?.length === 0) socket.resume();
     serveNext();
   }
-}
-
-/** The error that node:http makes for each request has a stack trace, which takes most of the time and is not read. */
-function destroyWithoutTraces(socket: Socket): void {
-  let limit = Error.stackTraceLimit;
-  socket.prependOnceListener("close", () => {
-    limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
-  });
-  socket.once("close", () => {
-    Error.stackTraceLimit = limit;
-  });
-  socket.destroy();
 }

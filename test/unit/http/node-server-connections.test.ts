@@ -1,4 +1,5 @@
 /** Connections to a server on Node.js: how many there may be, how long, and how they end. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { buffer, text } from "node:stream/consumers";
@@ -58,6 +59,42 @@ describe("a connection on which nothing moves", () => {
 });
 
 describe("pipelined requests", () => {
+  test("of thousands in one write some dozens are parsed before the connection is cut", async () => {
+    let parsedCount = 0;
+    const count = () => {
+      parsedCount += 1;
+    };
+    // Published by node:http for each request that it has parsed.
+    subscribe("http.server.request.start", count);
+    const server = await serve(async () => textResponse(404, "not found"));
+    const socket = await openSocket(server);
+    socket.on("error", () => undefined);
+    const closed = once(socket, "close");
+    socket.resume();
+    socket.write("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2_000));
+    await closed;
+    unsubscribe("http.server.request.start", count);
+    expect(parsedCount).toBeGreaterThan(5);
+    expect(parsedCount).toBeLessThan(100);
+  });
+
+  test("that wait are answered in turn, however their bytes are cut", async () => {
+    const bodyBytes: number[] = [];
+    const server = await serve(async ({ body }) => {
+      let bytes = 0;
+      for await (const chunk of body) bytes += chunk.length;
+      bodyBytes.push(bytes);
+      return textResponse(200, `${bytes}`);
+    });
+    const socket = await openSocket(server);
+    const post = (bytes: number) =>
+      `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`;
+    const last = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    socket.end(post(5_000) + post(0) + post(100_000) + last);
+    await text(socket);
+    expect(bodyBytes).toEqual([5_000, 0, 100_000, 0]);
+  });
+
   test("are served one after the other, and answered in order", async () => {
     let running = 0;
     let mostRunning = 0;

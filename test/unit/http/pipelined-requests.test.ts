@@ -43,12 +43,7 @@ test("a connection is not read while requests wait on it", () => {
 test("connections with too many requests are cut one in each turn of the event loop, and nothing more starts on them", async () => {
   const pipelined = new PipelinedRequests();
   const all = Array.from({ length: 4 }, () => connection(pipelined));
-  const stackTraceLimit = Error.stackTraceLimit;
-  const limits: number[] = [];
-  const ends = all.map(({ socket, send }) => {
-    socket.on("close", () => limits.push(Error.stackTraceLimit));
-    return Array.from({ length: 6 }, (_, number) => send(`request ${number}`));
-  });
+  const ends = all.map(({ send }) => Array.from({ length: 8 }, (_, number) => send(`request ${number}`)));
   const cutCount = () => all.filter(({ socket }) => socket.destroyed).length;
   expect(all.map(({ socket }) => pipelined.isCut(socket))).toEqual([true, true, true, true]);
   ends[3]?.[0]?.();
@@ -60,6 +55,4 @@ test("connections with too many requests are cut one in each turn of the event l
   expect(counts).toEqual([1, 2, 3, 4]);
   for (const { calls } of all)
     expect(calls.filter((call) => call.startsWith("request"))).toEqual(["request 0"]);
-  expect(limits).toEqual([0, 0, 0, 0]);
-  expect(Error.stackTraceLimit).toBe(stackTraceLimit);
 });
