@@ -1,13 +1,11 @@
 /** `nearside dead-letters` */
 import { Command, InvalidArgumentError } from "commander";
-import { ConfigError, ProtocolError } from "../../lib/errors.ts";
-import { parseLfsJob } from "../../lib/lfs/lfs-job.ts";
-import { parseSyncJob } from "../../lib/mirror/sync-job.ts";
+import { ConfigError } from "../../lib/errors.ts";
 import type { DeadLetter, DeadLetters } from "../../lib/queue/job-queue.ts";
 import { KeptDeadLetters } from "../../lib/queue/kept-messages.ts";
 import { SqsDeadLetters, SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
-import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
 import { LOCAL_QUEUES, StoredMessages } from "../local/stored-messages.ts";
+import { deadLetterSubject } from "../wiring/dead-letters.ts";
 import {
   parseUrlArgument,
   print,
@@ -62,7 +60,7 @@ async function list(options: LetterOptions): Promise<void> {
     print(JSON.stringify(letters, undefined, 2));
     return;
   }
-  for (const letter of letters) print(describe(letter));
+  for (const letter of letters) print(deadLetterSubject(letter.body).text);
   print(`${counted(letters.length, "dead letter")}${whereOf(options)}.`);
 }
 
@@ -90,38 +88,6 @@ function placesOf(options: LetterOptions, queueUrl: string | undefined): DeadLet
 function whereOf({ deadLetterQueueUrl, store }: LetterOptions): string {
   const isAmbiguous = deadLetterQueueUrl === undefined && store.startsWith("s3://");
   return isAmbiguous ? " in the store; for those of a deployed mirror give --dead-letter-queue-url" : "";
-}
-
-function describe({ body }: DeadLetter): string {
-  return (
-    described(() => {
-      const job = parseSyncJob(body);
-      if (job.kind === "workspace") return `${job.workspace} (all of it), ${job.reason}, of ${job.queuedAt}`;
-      return `${job.workspace}/${job.facts?.slug ?? job.uuid}, ${job.reason}, of ${job.queuedAt}`;
-    }) ??
-    described(() => {
-      const { receiver, event } = parseRelayMessage(body);
-      const to = receiver.kind === "webhook" ? `webhook ${receiver.id}` : "EventBridge";
-      return `${event.workspace}/${event.slug}, generation ${event.generation} of ${event.at}, not relayed to ${to}`;
-    }) ??
-    described(() => {
-      const job = parseLfsJob(body);
-      if (job.kind === "sweep") return `deletion of unused LFS files, of ${job.queuedAt}`;
-      const what =
-        job.kind === "copy" ? `copy of ${counted(job.objects.length, "LFS file")}` : `${job.kind} LFS files`;
-      return `${job.workspace}/${job.uuid}, ${what}, of ${job.queuedAt}`;
-    }) ??
-    `not a job of this mirror: ${JSON.stringify(body.slice(0, 200))}`
-  );
-}
-
-function described(parse: () => string): string | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof ProtocolError) return undefined;
-    throw error;
-  }
 }
 
 function parseCount(text: string): number {

@@ -1,6 +1,6 @@
 /** `nearside connect`, `reconnect`, `pause`, `resume` and `remove`: what is done to a workspace of the configuration. */
 import type { Command } from "commander";
-import { ConfigError, UpstreamError } from "../../lib/errors.ts";
+import { ConfigError } from "../../lib/errors.ts";
 import {
   accountName,
   connectedWorkspace,
@@ -11,10 +11,10 @@ import {
 } from "../../lib/mirror/change-workspaces.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { findWorkspace, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
+import { tryAccount } from "../wiring/try-account.ts";
 import {
   bitbucketOf,
   configOf,
-  firstOf,
   type PrimaryOptions,
   parseDays,
   primaryOptions,
@@ -87,7 +87,7 @@ function accountOptions(command: Command): Command {
 async function connect(workspace: string, options: AccountOptions): Promise<void> {
   const { credential, check } = options;
   // Wrong names fail before Bitbucket is asked.
-  if (check) await tryAccount(workspace, options);
+  if (check) await checkAccount(workspace, options);
   const config = await changeMirrorConfig(storeOf(options), (before) =>
     connectWorkspace(before, workspace, credential),
   );
@@ -103,42 +103,20 @@ async function reconnect(workspace: string, options: AccountOptions): Promise<vo
   const { credential, check } = options;
   const store = storeOf(options);
   connectedWorkspace(await configOf(store), workspace);
-  if (check) await tryAccount(workspace, options);
+  if (check) await checkAccount(workspace, options);
   await changeMirrorConfig(store, (config) => reconnectWorkspace(config, workspace, credential));
   print(`${workspace} is connected with ${accountName(credential)}.`);
 }
 
-/**
- * One request.
- * @throws {ConfigError} There is no such secret, or Bitbucket rejects it.
- * @throws {NotFoundError} No such workspace. @throws {UpstreamError} Bitbucket cannot be asked.
- */
-async function tryAccount(name: string, options: AccountOptions): Promise<void> {
+async function checkAccount(name: string, options: AccountOptions): Promise<void> {
   const { credential } = options;
   const { workspaces } = mirrorConfigOf([
     { workspace: name, projects: [], ...(credential !== undefined && { credential }) },
   ]);
   for (const workspace of workspaces) {
-    const api = await bitbucketOf(options).apiOf(workspace, (fetch) => fetch);
-    const example = await firstOf(api.repositories(name)).catch((error: unknown) => {
-      throw rejection(error, name);
-    });
-    if (example === undefined)
-      throw new ConfigError(
-        `Bitbucket shows no repository of ${name} to this account: check its rights and the name, or give --no-check`,
-      );
-    print(`Bitbucket accepts the account: it shows ${example.fullName}, for example.`);
+    const example = await tryAccount(workspace, bitbucketOf(options));
+    print(`Bitbucket accepts the account: it shows ${example}, for example.`);
   }
-}
-
-/** @returns What to throw in place of `error`. */
-function rejection(error: unknown, name: string): unknown {
-  const status = error instanceof UpstreamError ? error.context["status"] : undefined;
-  if (status !== 401 && status !== 403) return error;
-  return new ConfigError(
-    `Bitbucket rejects the account for ${name}; it needs the scope read:repository:bitbucket, and must not have expired`,
-    { cause: error },
-  );
 }
 
 function pausing(command: Command, isPaused: boolean, message: (workspace: string) => string): void {

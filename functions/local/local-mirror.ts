@@ -6,6 +6,7 @@ import type { Logger } from "../../lib/log.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../../lib/mirror/mirror-config.ts";
 import { lastPushMs, type SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
+import type { MeasuredHistory } from "../../lib/pages/ports.ts";
 import type { RetryPolicy } from "../../lib/queue/job-queue.ts";
 import { reconcileMirror } from "../../lib/reconcile/reconcile-mirror.ts";
 import {
@@ -44,6 +45,8 @@ export interface LocalMirrorOptions {
   /** Signing secret of webhooks. Without it webhooks are neither accepted nor created. */
   readonly webhookSecret: string | undefined;
   readonly line: ProgressLine;
+  /** Of this process. */
+  readonly history: () => MeasuredHistory;
   readonly log: Logger;
   readonly stop: AbortSignal;
 }
@@ -56,18 +59,19 @@ const MIN_LIST_INTERVAL_MS = 15 * 60_000;
 /** @throws {ConfigError} The secret for callers' keys is not valid. */
 export async function localMirror(options: LocalMirrorOptions) {
   const { settings, store, readConfig, line, log, stop } = options;
-  const intervalMs = settings.pollSeconds * 1000;
   const temporaryFolder = temporaryFolderIn(settings.store);
   const storage = repositoryStorage(store, log, { temporaryFolder });
+  const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop, log });
+  const takeKept = () => Promise.all(queues.map((one) => one.takeKept()));
   const { handler: git, catalog } = await mirrorHttp(storage, {
     ...options,
+    ...{ apiOf: bitbucket.apiOf, takeKept },
     requests: { request: (jobs) => requests.request(jobs) },
     pushedAtMs: (uuid) => lastPushMs(queue.bodiesOf(uuid)),
     queueCopies: (repository, files) => requestCopies(lfs.queue, repository, files),
   });
-  const bitbucket = bitbucketAccess({ ...settings, accountOf: options.accountOf, signal: stop, log });
-  const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
   const context = { storage, readConfig, bitbucket, temporaryFolder, line, log };
+  const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
   const relay = startRelay(context, { ...options, gitUrl: settings.gitUrl, retries: options.relayRetries });
   const lfs = startLfs(context, {
     settings,
@@ -90,7 +94,7 @@ export async function localMirror(options: LocalMirrorOptions) {
 
   function reconcile(mode: ReconcileMode, mirrorUrl?: string, workspace?: string) {
     return reconcileMirror({
-      ...{ store, requests, log, mode, apiOf: bitbucket.apiOf, limits: reconcileLimits(intervalMs) },
+      ...{ store, requests, log, mode, apiOf: bitbucket.apiOf, limits: reconcileLimits(settings) },
       readConfig: async () => onlyWorkspace(await readConfig(), workspace),
       ...(mirrorUrl !== undefined && tending(mirrorUrl, bitbucket, options)),
     });
@@ -105,13 +109,12 @@ export async function localMirror(options: LocalMirrorOptions) {
       stop.addEventListener("abort", () => void closeQueues(), { once: true });
       for (let round = 1; !stop.aborted; round++) {
         // What another process has replayed.
-        for (const one of queues) await one.takeKept();
-        const reports = await reconcile(round === 1 ? "list" : "quick", mirrorUrl);
-        for (const { workspace, failure } of reports)
+        await takeKept();
+        for (const { workspace, failure } of await reconcile(round === 1 ? "list" : "quick", mirrorUrl))
           if (failure !== undefined && !stop.aborted) onFailed(workspace, failure);
         await queue.idle();
         if (round === 1 && !stop.aborted) await onFirstRound();
-        await delay(intervalMs, stop);
+        await delay(settings.pollSeconds * 1000, stop);
       }
       await closeQueues();
     },
@@ -137,12 +140,12 @@ function describeError(error: unknown): string {
 }
 
 /** Checks every repository in every round. */
-function reconcileLimits(intervalMs: number): ReconcileLimits {
+function reconcileLimits({ pollSeconds }: Arguments): ReconcileLimits {
   return {
     ...DEFAULT_RECONCILE_LIMITS,
     maxJobs: Number.POSITIVE_INFINITY,
     checkEveryMs: 0,
-    listEveryMs: Math.max(intervalMs, MIN_LIST_INTERVAL_MS),
+    listEveryMs: Math.max(pollSeconds * 1000, MIN_LIST_INTERVAL_MS),
   };
 }
 

@@ -25,6 +25,7 @@ import { loadLimits, MEMORY } from "../wiring/memory.ts";
 import { mirrorPages } from "../wiring/mirror-pages.ts";
 import { type ProbeQuestionsOptions, probeQuestions } from "../wiring/probe-questions.ts";
 import { servedRepositories } from "../wiring/served-repositories.ts";
+import { type AdministrationOptions, localAdministration } from "./administration.ts";
 import type { Arguments } from "./arguments.ts";
 import { openBlobUrls } from "./open-store.ts";
 import { readAuthSecret } from "./secrets.ts";
@@ -37,7 +38,8 @@ interface ServedMirror {
 
 interface MirrorHttpOptions
   extends Pick<SyncOnDemandOptions, "requests" | "pushedAtMs">,
-    Pick<ProbeQuestionsOptions, "readConfig" | "accountOf"> {
+    Pick<ProbeQuestionsOptions, "readConfig" | "accountOf">,
+    Pick<AdministrationOptions, "apiOf" | "history" | "takeKept"> {
   readonly settings: Arguments;
   /** Has LFS files copied that callers asked for. */
   readonly queueCopies: QueueCopies;
@@ -87,6 +89,7 @@ export async function mirrorHttp(
   const { gitUrl, apiUrl, anonymous } = settings;
   const pages = mirrorPages({
     ...{ store, readConfig, access, gitUrl, apiUrl, serverUrl },
+    administration: localAdministration({ ...options, store }),
     allowsAnonymous: anonymous === "allow",
     // Of this process alone: a session ends with it.
     sessionSecret: randomBytes(32).toString("hex"),

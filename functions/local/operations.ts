@@ -58,7 +58,10 @@ export class LocalMetrics {
         ...options,
         async collect() {
           const queue = queueOf(metric.queue);
-          if (queue !== undefined) gauge.set(await gaugeValue(queue, metric.of));
+          if (queue !== undefined)
+            gauge.set(
+              metric.of === "dead-letters" ? await queue.deadLetterCount() : gaugeValue(queue, metric.of),
+            );
         },
       });
     } else if (metric.kind === "histogram") {
@@ -77,18 +80,20 @@ function prometheusName(name: string, { kind }: Metric): string {
   return `nearside_${words}${kind === "counter" ? "_total" : ""}`;
 }
 
-async function gaugeValue(queue: WatchedQueue, of: "waiting" | "age" | "dead-letters"): Promise<number> {
-  if (of === "dead-letters") return queue.deadLetterCount();
+export function gaugeValue(queue: WatchedQueue, of: "waiting" | "age"): number {
   const { count, oldestSentAtMs } = queue.pending();
   if (of === "waiting") return count;
   return oldestSentAtMs === undefined ? 0 : (Date.now() - oldestSentAtMs) / 1000;
 }
 
 /** @returns The same log, whose lines' measurements are recorded. */
-export function measuringLogger(log: Logger, record: (measured: Measurement) => void): Logger {
+export function measuringLogger(
+  log: Logger,
+  ...recorders: readonly { record(measured: Measurement): void }[]
+): Logger {
   const level = (name: keyof Logger) => {
     return (event: string, fields?: Readonly<Record<string, unknown>>, measured?: Measurement) => {
-      if (measured !== undefined) record(measured);
+      if (measured !== undefined) for (const one of recorders) one.record(measured);
       log[name](event, fields);
     };
   };

@@ -14,6 +14,7 @@ import { messageOf } from "../cli/explain.ts";
 import { type Arguments, argumentConfig } from "./arguments.ts";
 import { DEMO_FOLDER, type Demo, startDemo } from "./demo.ts";
 import { type LocalMirror, localMirror } from "./local-mirror.ts";
+import { MetricHistory } from "./metric-history.ts";
 import { openStore } from "./open-store.ts";
 import { LocalMetrics, measuringLogger, withOperations } from "./operations.ts";
 import { ProgressLine } from "./progress-line.ts";
@@ -48,7 +49,9 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
   if (options.store.startsWith("s3://")) await assertUsableStore(store);
   const selection = argumentConfig(options, demo?.account ?? readAccount(process.env));
   const written = pinoLogger(options.verbose ? "debug" : "error", pino.destination({ fd: 2, sync: true }));
-  const log = measuringLogger(written, (measured) => metrics.record(measured));
+  const history = new MetricHistory();
+  const log = measuringLogger(written, metrics, history);
+  history.watch((name) => mirror?.queues[name], stop);
   const line = new ProgressLine(process.stderr);
   if (selection !== undefined && (await storeOptionSelection(store, selection)).isOverruled) {
     line.print(
@@ -65,6 +68,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
     line,
     stop,
     readConfig,
+    history: () => history.read(),
     accountOf: async ({ credential }) => demo?.account ?? readNamedAccount(process.env, credential),
     serverUrl: () => serverUrl,
     // By default one for this run; webhooks of earlier runs get it by repair.
@@ -72,8 +76,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
       ? process.env["NEARSIDE_WEBHOOK_SECRET"] || randomBytes(32).toString("hex")
       : undefined,
   });
-  const { metricsAddresses } = options;
-  const handler = withOperations(mirror.handler, { metrics, metricsAddresses, checkReady: readConfig });
+  const handler = withOperations(mirror.handler, { ...options, metrics, checkReady: readConfig });
   const tls = await readTlsFiles(options);
   const server = await startNodeServer(handler, {
     ...options,
@@ -88,8 +91,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
         line.print(`${messageOf(error)}\nThe certificate that was read before stays in use.`),
     });
   // Requests may finish while syncs stop.
-  const stopped = stop.aborted ? Promise.resolve() : once(stop, "abort");
-  const closed = stopped.then(() => {
+  const closed = (stop.aborted ? Promise.resolve() : once(stop, "abort")).then(() => {
     line.print("Stopping: running requests may finish within 5 s. A second signal ends the process at once.");
     return server.close();
   });

@@ -1,7 +1,7 @@
 /** The steps of a repository's mirroring, as changes of its record: facts of the primary, a failure, the mark of a failure. */
 import { createHash } from "node:crypto";
 import { MirrorError } from "../errors.ts";
-import { failurePrefix, type RepositoryUuid } from "../repo/layout.ts";
+import { failurePrefix, isRepositoryUuid, type RepositoryUuid } from "../repo/layout.ts";
 import type { FoundBy } from "../repo/names.ts";
 import {
   type RepositoryRecord,
@@ -109,4 +109,16 @@ export async function markFailure(
   const key = `${failurePrefix(workspace)}${uuid}`;
   if (isFailed) await store.write(key, new Uint8Array(0));
   else await store.delete(key);
+}
+
+/** Those with the mark. One listing. */
+export async function* failedRepositories(
+  store: BlobStore,
+  workspace: string,
+): AsyncIterable<RepositoryUuid> {
+  const prefix = failurePrefix(workspace);
+  for await (const { key } of store.list(prefix)) {
+    const uuid = key.slice(prefix.length);
+    if (isRepositoryUuid(uuid)) yield uuid;
+  }
 }

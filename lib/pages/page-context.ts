@@ -1,11 +1,13 @@
 /** What the answers share: who asks, and what that caller may see. */
+import type { RequestRate } from "../auth/request-limits.ts";
 import type { HttpRequest } from "../http/message.ts";
 import { serverUrlOf } from "../http/server-url.ts";
+import type { Administrators } from "./administrators.ts";
 import type { ApiRepository, ApiRepositoryList } from "./api-schemas.ts";
 import { type Caller, callerOf, callerOfHeader } from "./caller.ts";
 import type { EventStreams } from "./event-streams.ts";
 import type { Viewer } from "./page-layout.ts";
-import type { NamedRepository, ReadDecision } from "./ports.ts";
+import type { Administration, NamedRepository, ReadDecision } from "./ports.ts";
 import type { RepositoryViews } from "./repository-views.ts";
 import { readSessionCookie, type Sessions } from "./sessions.ts";
 import {
@@ -29,6 +31,8 @@ export interface PagesOptions extends Omit<VisibleRepositoriesOptions, "now"> {
   readonly now?: () => number;
   /** How often an event stream looks for changes; 0: there are none, and pages poll. */
   readonly eventIntervalMs?: number;
+  /** Absent: there are no pages for administrators. */
+  readonly administration?: Administration;
 }
 
 export interface Context extends PagesOptions {
@@ -38,6 +42,9 @@ export interface Context extends PagesOptions {
   readonly facts: RepositoryViews;
   readonly streams: EventStreams;
   readonly openApi: object;
+  readonly administrators: Administrators;
+  /** Of credentials that no repository shows to be good. */
+  readonly administratorGuesses: RequestRate;
 }
 
 const MAX_SEARCH_LENGTH = 200;
@@ -71,9 +78,11 @@ export function apiVisitOf(request: HttpRequest, context: Context): Visit | "not
 export function viewerOf(
   { basePath = "" }: HttpRequest,
   caller: Caller | undefined,
-  { version }: Context,
+  { version, administration }: Context,
 ): Viewer {
-  return { name: caller?.name, basePath, version };
+  // Whether the caller is one is asked when the page is.
+  const mayAdminister = administration !== undefined && caller?.rest !== undefined;
+  return { name: caller?.name, basePath, version, mayAdminister };
 }
 
 export function isSecure(request: HttpRequest): boolean {

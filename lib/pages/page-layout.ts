@@ -13,6 +13,8 @@ export interface Viewer {
   /** Of the mirror's own addresses; see `HttpRequest`. */
   readonly basePath: string;
   readonly version: string;
+  /** Whether there is a link to the pages for administrators. */
+  readonly mayAdminister: boolean;
 }
 
 export const ASSETS = {
@@ -58,8 +60,8 @@ export function signInLink({ basePath }: Viewer): Html {
   return html`<a class="button" href="${basePath}/-/sign-in">Sign in</a>`;
 }
 
-function signOut({ name, basePath }: Viewer): Html {
-  return html`<form method="post" action="${basePath}/-/sign-out"><span class="who">${name}</span> <button>Sign out</button></form>`;
+function signOut({ name, basePath, mayAdminister }: Viewer): Html {
+  return html`${mayAdminister ? html`<a href="${basePath}/-/admin">Administration</a> ` : ""}<form method="post" action="${basePath}/-/sign-out"><span class="who">${name}</span> <button>Sign out</button></form>`;
 }
 
 /** A text with a button that copies it; the button appears where scripts run. @param id - Of the text's element. */

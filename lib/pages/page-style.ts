@@ -38,9 +38,16 @@ input { font: inherit; padding: .4rem .6rem; border: 1px solid var(--soft); bord
 .search { display: flex; flex-wrap: wrap; gap: .4rem .6rem; align-items: center; }
 .search input { flex: 1 1 14rem; width: auto; }
 .sign-in { max-width: 32rem; }
-.sign-in label { display: block; font-weight: 600; }
+.fields { max-width: 44rem; }
+.sign-in label, .fields label, .action label { display: block; font-weight: 600; }
+.fields input[type="checkbox"] { width: auto; }
+.action { margin: .5rem 0; max-width: 32rem; }
+.action small { display: block; }
+.action button { margin-top: .4rem; }
+.workspaces li { margin-bottom: .3rem; }
+.names { columns: 14rem; overflow-wrap: anywhere; }
 .note { border-left: .3rem solid var(--waiting); background: var(--panel); padding: .5rem .8rem; }
-.note.bad { border-color: var(--bad); }
+.note.bad { border-color: var(--bad); } .note.good { border-color: var(--good); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .5rem .8rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
@@ -64,6 +71,15 @@ tbody th { overflow-wrap: anywhere; min-width: 12rem; }
 code { font-family: ui-monospace, monospace; font-size: .92em; }
 .chart { display: block; max-width: 100%; margin: .4rem 0 .8rem; }
 .chart .published { fill: var(--accent); } .chart .failed { fill: var(--bad); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem; }
+figure { margin: 0; background: var(--panel); border-radius: .5rem; padding: .6rem .9rem; }
+figcaption { font-weight: 600; }
+.metric { display: block; width: 100%; height: 5rem; margin: .4rem 0; border-bottom: 1px solid var(--line); }
+.legend { margin: 0; font-size: .9rem; }
+.legend span { display: inline-block; margin-right: .9rem; }
+.legend span::before { content: ""; display: inline-block; width: .7em; height: .7em; margin-right: .35em; background: currentColor; }
+.series-0 { color: var(--accent); fill: var(--accent); } .series-1 { color: var(--waiting); fill: var(--waiting); }
+.series-2 { color: var(--good); fill: var(--good); } .series-3 { color: var(--bad); fill: var(--bad); }
 .paging { margin-top: 1rem; display: flex; gap: 1.5rem; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 1rem; top: .5rem; background: var(--back); padding: .5rem; }

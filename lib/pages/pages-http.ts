@@ -5,6 +5,7 @@
  *   /<workspace>/<slug>            a repository, where the client accepts HTML; other clients get git's answer
  *   /-/pages/<workspace>/<slug>    the same
  *   /-/sign-in, /-/sign-out        sessions
+ *   /-/admin/…                     for administrators of a workspace at Bitbucket
  *   /-/events                      states as they change
  *   /-/api/v1/…                    JSON
  *   /-/setup.sh                    makes git read from here what remotes name at Bitbucket
@@ -13,13 +14,17 @@
  * All repositories that an answer shows were checked for the caller: by Bitbucket's list for the credential, by the same decision as git's,
  * or because they are public.
  */
+import { RequestRate } from "../auth/request-limits.ts";
 import { addressBlock } from "../http/address-block.ts";
 import { Admission } from "../http/admission.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { ADMIN_PATH, adminAnswer } from "./admin-http.ts";
+import { Administrators } from "./administrators.ts";
 import { answerApiList, answerApiRepository } from "./api.ts";
 import type { ApiRepository } from "./api-schemas.ts";
 import { setupScript } from "./client-setup.ts";
 import { EventStreams } from "./event-streams.ts";
+import { readForm } from "./form.ts";
 import { listPage, listPart } from "./list-page.ts";
 import { openApiDocument } from "./openapi.ts";
 import {
@@ -41,7 +46,7 @@ import { repositoryPage } from "./repository-page.ts";
 import { namedBy, repositoryPageOf } from "./repository-path.ts";
 import { EVENT_VIEW_MS, RepositoryViews } from "./repository-views.ts";
 import { Sessions } from "./sessions.ts";
-import { readSignInForm, SIGN_IN_PATH, sessionEnded, signIn, signOut } from "./sign-in.ts";
+import { SIGN_IN_PATH, sessionEnded, signIn, signOut } from "./sign-in.ts";
 import { messagePage, signInPage } from "./sign-in-page.ts";
 import { inTurns, VisibleRepositories, type VisibleRepository } from "./visible-repositories.ts";
 
@@ -67,11 +72,13 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
     facts: new RepositoryViews(options.store, now),
     streams: new EventStreams({ intervalMs: options.eventIntervalMs ?? 5_000 }),
     openApi: openApiDocument(options.version),
+    administrators: new Administrators(options.administration?.administered ?? (async () => []), now),
+    administratorGuesses: new RequestRate(10, now),
   };
   const admission = new Admission(ADMISSION);
   return async (request) => {
     // Before the request takes a place: forms that never end would keep all of them.
-    const form = await readSignInForm(request);
+    const form = takesForms(request.path) ? await readForm(request) : undefined;
     const answer = answerOf(request, form, context);
     if (answer === undefined) return undefined;
     const end = await admission.enter(addressBlock(request.remoteAddress), request.signal);
@@ -81,6 +88,10 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
       end();
     }
   };
+}
+
+function takesForms(path: string): boolean {
+  return path === SIGN_IN_PATH || path.startsWith(`${ADMIN_PATH}/`);
 }
 
 type Answer = () => Promise<HttpResponse> | HttpResponse;
@@ -99,6 +110,8 @@ function answerOf(
       : undefined;
   }
   if (path === "/-/sign-out") return method === "POST" ? () => signOut(request) : undefined;
+  if ((isRead || method === "POST") && (path === ADMIN_PATH || path.startsWith(`${ADMIN_PATH}/`)))
+    return adminAnswer(request, form, context);
   if (!isRead) return undefined;
   switch (path) {
     case "/":

@@ -1,5 +1,9 @@
-/** What the pages need from outside: who may read, and the repositories that Bitbucket lists for a caller. */
+/** What the pages need from outside: who may read or administer, the repositories that Bitbucket lists for a caller, and what acts on the mirror. */
 import type { HttpRequest } from "../http/message.ts";
+import type { Logger } from "../log.ts";
+import type { MetricName } from "../metrics.ts";
+import type { MirrorConfig, MirroredWorkspace } from "../mirror/mirror-config.ts";
+import type { SyncRequests } from "../mirror/sync-job.ts";
 
 export interface NamedRepository {
   readonly workspace: string;
@@ -25,12 +29,56 @@ export type MayRead = (
   repository: NamedRepository,
 ) => Promise<ReadDecision>;
 
+export interface ListedRepository {
+  readonly uuid: string;
+  readonly slug: string;
+  readonly projectKey: string | undefined;
+  readonly isPrivate: boolean;
+}
+
 /**
- * UUIDs of the repositories in a workspace that the credential may read.
+ * The repositories in a workspace that the credential may read.
  * @throws {NotFoundError} The caller does not see the workspace.
  * @throws {UpstreamError} With `status` 401 or 403 if the credential may not list repositories.
  */
-export type ListReadable = (
-  authorization: string,
-  workspace: string,
-) => AsyncIterable<{ readonly uuid: string }>;
+export type ListReadable = (authorization: string, workspace: string) => AsyncIterable<ListedRepository>;
+
+/** What administrators see and do. */
+export interface Administration {
+  /**
+   * Names of the workspaces that the credential's owner administers at Bitbucket, in lower case.
+   * @param authorization - For REST.
+   * @throws {UpstreamError} With `status` 401 or 403 if Bitbucket does not say it to this credential.
+   */
+  readonly administered: (authorization: string) => Promise<readonly string[]>;
+  readonly requests: SyncRequests;
+  /** Absent where this process may not change what is mirrored. */
+  readonly configuration?: {
+    readonly change: (change: (config: MirrorConfig) => MirrorConfig) => Promise<unknown>;
+    /** Asks Bitbucket with the workspace's account. @returns An example of what it shows. @throws {MirrorError} It is of no use. */
+    readonly tryAccount: (workspace: MirroredWorkspace) => Promise<string>;
+    /** Has what Bitbucket's next list still lacks withdrawn. */
+    readonly acceptRemovals: (workspace: string) => Promise<unknown>;
+  };
+  /** Absent where this process may not read them. */
+  readonly deadLetters?: {
+    /** In words. */
+    readonly list: (workspace: string) => Promise<readonly string[]>;
+    /** @returns How many were sent to their queues again. */
+    readonly replay: (workspace: string) => Promise<number>;
+  };
+  /** Of all workspaces together. Absent where they are elsewhere. */
+  readonly history?: () => MeasuredHistory;
+  /** Where this process may not do what it lacks above, or does not have the figures: what to use in place of it. */
+  readonly elsewhere?: string;
+  readonly log: Logger;
+}
+
+/** Measurements in slots of time, the last of which is not over. */
+export interface MeasuredHistory {
+  readonly slotMs: number;
+  /** Of the last slot. */
+  readonly lastSlotAtMs: number;
+  /** Sums of counters, and the highest values of histograms and gauges; one for each slot, oldest first. */
+  readonly valuesOf: (name: MetricName) => readonly number[];
+}

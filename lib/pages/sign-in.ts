@@ -1,28 +1,16 @@
 /** Sessions: begun by a credential that Bitbucket accepts, ended by the visitor or after an hour. */
-import { bodyWithin } from "../http/body-within.ts";
+import { UpstreamError } from "../errors.ts";
+import { addressBlock } from "../http/address-block.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import { readBody } from "../read-body.ts";
-import { callerOf } from "./caller.ts";
+import { type Caller, callerOf } from "./caller.ts";
 import { type Context, isSecure, viewerOf } from "./page-context.ts";
 import { htmlResponse, redirectResponse } from "./page-response.ts";
+import type { ReadDecision } from "./ports.ts";
 import { isSameOrigin } from "./same-origin.ts";
 import { MAX_CREDENTIAL_LENGTH, sessionCookie } from "./sessions.ts";
 import { signInPage } from "./sign-in-page.ts";
 
 export const SIGN_IN_PATH = "/-/sign-in";
-
-const MAX_FORM_BYTES = 16 * 1024;
-const FORM_TIME = { maxMs: 10_000, maxIdleMs: 10_000 };
-
-/**
- * @returns `undefined` if there is no form, or another site has sent it.
- * @throws {LimitExceededError} @throws {OverloadedError} 408: it does not arrive in time.
- */
-export async function readSignInForm(request: HttpRequest): Promise<URLSearchParams | undefined> {
-  if (request.method !== "POST" || request.path !== SIGN_IN_PATH || !isSameOrigin(request)) return undefined;
-  const body = await readBody(bodyWithin(request.body, FORM_TIME), MAX_FORM_BYTES, "the form");
-  return new URLSearchParams(body.toString("utf8"));
-}
 
 export async function signIn(
   request: HttpRequest,
@@ -43,7 +31,9 @@ export async function signIn(
     user.length + token.length > MAX_CREDENTIAL_LENGTH
   )
     return refuse(400, "This is not a token of Bitbucket: it has other characters, or is too long.", user);
-  const decision = await context.visible.check(request, callerOf(user, token));
+  const caller = callerOf(user, token);
+  const decision =
+    (await context.visible.check(request, caller)) ?? (await checkAdministrator(request, caller, context));
   if (decision === undefined)
     return refuse(503, "Nothing is mirrored here yet, so there is nothing to sign in for.", user);
   if (decision.kind === "unauthorized")
@@ -52,6 +42,28 @@ export async function signIn(
   return redirectResponse(homeOf(request), {
     "set-cookie": sessionCookie(context.sessions.seal(user, token), isSecure(request)),
   });
+}
+
+/**
+ * While all workspaces are paused or removed there is no repository to ask Bitbucket about: their administrators may sign in.
+ * @returns `undefined` for all others.
+ */
+async function checkAdministrator(
+  request: HttpRequest,
+  caller: Caller,
+  { administrators, administratorGuesses, readConfig }: Context,
+): Promise<ReadDecision | undefined> {
+  if ((await readConfig()).workspaces.length === 0) return undefined;
+  // Each is a question to Bitbucket.
+  if (administratorGuesses.take(addressBlock(request.remoteAddress)) > 0)
+    return { kind: "busy", text: "Too many attempts to sign in. Try again in a minute" };
+  try {
+    return (await administrators.ofMirrored(caller, readConfig)).length > 0 ? { kind: "allowed" } : undefined;
+  } catch (error) {
+    if (error instanceof UpstreamError)
+      return { kind: "busy", text: "Bitbucket could not be asked just now" };
+    throw error;
+  }
 }
 
 export function signOut(request: HttpRequest): HttpResponse {

@@ -55,18 +55,29 @@ export class KeptDeadLetters implements DeadLetters {
     this.#kept = kept;
   }
 
-  async list(maxCount: number): Promise<readonly DeadLetter[]> {
-    const letters = await this.#kept.list("dead", maxCount);
+  /** @param isWanted - By its body; all unless given. */
+  async list(maxCount: number, isWanted?: (body: string) => boolean): Promise<readonly DeadLetter[]> {
+    const letters = await this.#wanted(maxCount, isWanted);
     return letters.map(({ message: { groupId, body } }) => ({ groupId, body }));
   }
 
-  async replay(maxCount: number): Promise<number> {
-    const letters = await this.#kept.list("dead", maxCount);
+  /** @param isWanted - As of `list`. */
+  async replay(maxCount: number, isWanted?: (body: string) => boolean): Promise<number> {
+    const letters = await this.#wanted(maxCount, isWanted);
     for (const { id, message } of letters) {
       // In this order: a job may run twice.
       await this.#kept.put("waiting", message);
       await this.#kept.delete("dead", id);
     }
     return letters.length;
+  }
+
+  async #wanted(
+    maxCount: number,
+    isWanted: ((body: string) => boolean) | undefined,
+  ): Promise<readonly KeptMessage[]> {
+    if (isWanted === undefined) return this.#kept.list("dead", maxCount);
+    const all = await this.#kept.list("dead", MAX_DEAD_LETTERS);
+    return all.filter(({ message }) => isWanted(message.body)).slice(0, maxCount);
   }
 }

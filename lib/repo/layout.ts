@@ -133,3 +133,8 @@ export function findingPrefix(workspace: string): string {
 export function failurePrefix(workspace: string): string {
   return `failures/${workspace.toLowerCase()}/`;
 }
+
+/** What administrators of a workspace did; see lib/mirror/admin-log.ts. */
+export function adminLogKey(workspace: string): string {
+  return `admin-log/${workspace.toLowerCase()}.json`;
+}

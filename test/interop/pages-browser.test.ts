@@ -116,6 +116,55 @@ describe.skipIf(!hasBrowser)("in a browser", () => {
     expect(Date.parse((await time.getAttribute("datetime")) ?? "")).toBeGreaterThan(Date.parse(before));
   });
 
+  test("an administrator pauses, resumes, selects and syncs, without scripts, and it is logged", async () => {
+    const page = await browser.page(mirror.url, { javaScriptEnabled: false });
+    await signIn(page, "olga@example.com", "olga-token");
+    await page.getByRole("link", { name: "Administration" }).click();
+    expect(await page.locator("svg.metric").count()).toBe(5);
+    await page.getByRole("link", { name: "acme" }).click();
+    await page.getByRole("button", { name: "Pause" }).click();
+    expect(await page.getByRole("status").first().textContent()).toContain("is paused");
+    const refs = `${mirror.url}/acme/site.git/info/refs?service=git-upload-pack`;
+    expect((await fetch(refs, { redirect: "manual" })).status).not.toBe(200);
+    await page.getByRole("button", { name: "Resume" }).click();
+    expect((await fetch(refs, { redirect: "manual" })).status).toBe(200);
+    await page.getByLabel("Projects").fill("WEB");
+    await page.getByRole("button", { name: "Preview" }).click();
+    expect(await page.locator("#preview").textContent()).toContain("1 of 2 repositories");
+    expect(await page.locator(".names li").allTextContents()).toEqual(["vault"]);
+    await page.getByRole("link", { name: "acme" }).click();
+    await page.getByLabel("One repository").fill("site");
+    await page.getByRole("button", { name: "Sync this repository" }).click();
+    expect(await page.getByRole("status").first().textContent()).toContain("queued");
+    const log = page.getByRole("region", { name: "What administrators did" });
+    const rows = await log.locator("tbody tr").allTextContents();
+    expect(rows.map((row) => /olga@example.com\s*(.*)/.exec(row)?.[1])).toEqual([
+      "sync acme (site)",
+      "resume acme",
+      "pause acme",
+    ]);
+  });
+
+  test.each([
+    ["light", {}],
+    ["dark-phone", { ...PHONE, colorScheme: "dark" }],
+  ] as const)("pages for administrators have no fault that axe finds: %s", async (name, options) => {
+    const page = await browser.page(mirror.url, options);
+    await signIn(page, "olga@example.com", "olga-token");
+    for (const [path, picture] of [
+      ["/-/admin", "overview"],
+      ["/-/admin/acme?done=sync", "workspace"],
+      ["/-/admin/acme/select?projects=WEB", "preview"],
+    ] as const) {
+      await page.goto(path);
+      await browser.check(page, `admin-${picture}-${name}`);
+    }
+    await page.getByRole("link", { name: "acme", exact: true }).click();
+    await page.getByLabel("to remove it").fill("another");
+    await page.getByRole("button", { name: "Remove" }).click();
+    expect(await page.getByRole("alert").textContent()).toContain("enter its name");
+  });
+
   test("all of it works without scripts", async () => {
     const page = await browser.page(mirror.url, { javaScriptEnabled: false });
     await signIn(page, "rita@example.com", "rita-token");

@@ -7,6 +7,7 @@ import {
   type LocalMirrorOptions,
   localMirror,
 } from "../../functions/local/local-mirror.ts";
+import { MetricHistory } from "../../functions/local/metric-history.ts";
 import { ProgressLine } from "../../functions/local/progress-line.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
@@ -68,6 +69,7 @@ export async function startLocalMirrorRig(
     settings: { ...settings, store: join(folder, "local"), anonymousPerMinute: 0 },
     store,
     readConfig: configReader(store),
+    history: () => new MetricHistory().read(),
     accountOf: async () => DEMO_ACCOUNT,
     serverUrl: () => serverUrl,
     webhookSecret: "rig-secret",

@@ -1,10 +1,11 @@
 /** The pages over an index in memory, where a test says what Bitbucket answers to whom. */
 import { NotFoundError, UpstreamError } from "../../lib/errors.ts";
 import type { HttpResponse } from "../../lib/http/message.ts";
-import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
+import { changeMirrorConfig, configReader } from "../../lib/mirror/config-store.ts";
+import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { workspaceIndex } from "../../lib/mirror/workspace-index.ts";
 import { pagesHttp } from "../../lib/pages/pages-http.ts";
-import type { ReadDecision } from "../../lib/pages/ports.ts";
+import type { Administration, ReadDecision } from "../../lib/pages/ports.ts";
 import { NO_DOCUMENT } from "../../lib/repo/stored-document.ts";
 import { stableUuid } from "./fake-bitbucket/catalogue.ts";
 import { readResponse, requestFor } from "./http-request.ts";
@@ -19,6 +20,8 @@ export interface RigCaller {
   readonly reads: readonly string[];
   /** What REST answers in place of a list. */
   readonly listStatus?: number;
+  /** Workspaces. */
+  readonly administers?: readonly string[];
 }
 
 interface RigRepository {
@@ -33,6 +36,9 @@ export interface PageRigOptions {
   readonly callers?: readonly RigCaller[];
   readonly allowsAnonymous?: boolean;
   readonly sessionSecret?: string;
+  /** What administrators may do; by default nothing. */
+  readonly administration?: (configStore: MemoryBlobStore) => Omit<Administration, "administered">;
+  readonly workspaces?: readonly MirroredWorkspaceInput[];
 }
 
 export type PageAnswer = HttpResponse & { readonly text: string };
@@ -47,15 +53,19 @@ export async function pageRig(options: PageRigOptions) {
   ]);
   const index = { repositories: Object.fromEntries(entries) };
   await workspaceIndex(store, "acme").write(index, NO_DOCUMENT);
+  const { workspaces = [{ workspace: "acme", credential: "bot", projects: "all" }] } = options;
+  // One of its own: its reads are not counted.
+  const configStore = new MemoryBlobStore();
+  await changeMirrorConfig(configStore, () => mirrorConfigOf(workspaces));
   store.reset();
-  const config = mirrorConfigOf([{ workspace: "acme", credential: "bot", projects: "all" }]);
   const clock = { nowMs: Date.parse("2026-11-25T12:00:00Z") };
   /** What Bitbucket was asked. */
   const lists: string[] = [];
   const questions: string[] = [];
+  const roles: string[] = [];
   const answer = pagesHttp({
     store,
-    readConfig: async () => config,
+    readConfig: configReader(configStore),
     allowsAnonymous,
     gitUrl: "https://bitbucket.example",
     serverUrl: () => "http://mirror.example",
@@ -80,8 +90,20 @@ export async function pageRig(options: PageRigOptions) {
       const status = caller === undefined ? 401 : caller.listStatus;
       if (status === 404) throw new NotFoundError("no workspace");
       if (status !== undefined) throw new UpstreamError("refused", { retryable: status >= 500, status });
-      for (const slug of caller?.reads ?? []) yield { uuid: uuidOf(slug) };
+      for (const slug of caller?.reads ?? [])
+        yield { uuid: uuidOf(slug), slug, projectKey: "CORE", isPrivate: true };
     },
+    ...(options.administration && {
+      administration: {
+        ...options.administration(configStore),
+        async administered(authorization: string) {
+          roles.push(credentialsOf(authorization));
+          const caller = callers.find(({ token }) => credentialsOf(authorization).endsWith(`:${token}`));
+          if (caller === undefined) throw new UpstreamError("refused", { retryable: false, status: 401 });
+          return caller.administers ?? [];
+        },
+      },
+    }),
   });
   const send = async (target: string, parts: Parameters<typeof requestFor>[1] = {}): Promise<PageAnswer> => {
     const request = requestFor(target, { ...parts, headers: { host: "mirror.example", ...parts.headers } });
@@ -96,7 +118,7 @@ export async function pageRig(options: PageRigOptions) {
       body: Buffer.from(new URLSearchParams({ user, token }).toString()),
     });
   return {
-    ...{ store, clock, lists, questions, answer, send, signIn, uuidOf },
+    ...{ store, configStore, clock, lists, questions, roles, answer, send, signIn, uuidOf },
     /** @returns Headers of requests in a session. */
     async sessionOf({ user, token }: RigCaller): Promise<{ cookie: string }> {
       return { cookie: cookieOf(await signIn(user, token)) };

@@ -18,7 +18,7 @@ import {
 } from "./exchange.ts";
 import { BadQueryError, pageOf, parseQuery, sorted } from "./query.ts";
 import { repositoryAnswerOf, repositoryPageOf } from "./rest-faults.ts";
-import { type Json, projectShape, repositoryShape, userShape } from "./shapes.ts";
+import { type Json, projectShape, repositoryShape, userShape, workspaceShape } from "./shapes.ts";
 import { type WebhookSubject, webhookInputSchema, webhookShape } from "./webhooks.ts";
 
 interface Call {
@@ -69,6 +69,8 @@ async function route(call: Call): Promise<Answer> {
     .map(decodeURIComponent);
   if (more.length > 0) return notFound();
   if (collection === "user" && workspace === undefined) return userAnswer(call);
+  if (collection === "user" && workspace === "workspaces" && third === undefined)
+    return userWorkspacesAnswer(call);
   if (workspace === undefined) return notFound();
   if (collection === "repositories") {
     if (third === undefined) return repositoriesAnswer(call, workspace);
@@ -89,6 +91,23 @@ function notFound(): Answer {
 function userAnswer({ caller }: Call): Answer {
   if (caller === undefined) return errorAnswer(401, "Authentication required");
   return jsonAnswer(200, userShape(caller.name));
+}
+
+/** Those in which the caller has a right on the workspace itself. Of an access token Bitbucket says nothing. */
+async function userWorkspacesAnswer({ fake, exchange, caller }: Call): Promise<Answer> {
+  if (caller === undefined) return errorAnswer(401, "Authentication required");
+  if (caller.kind !== "user" || (caller.scopes && !caller.scopes.includes("read:workspace:bitbucket")))
+    return errorAnswer(403, "Your credentials lack one or more required privilege scopes.");
+  const onlyAdministered = exchange.url.searchParams.get("administrator") === "true";
+  const values = (await listWorkspaces(fake.root)).flatMap((workspace) => {
+    const right = rightOf(caller, { workspace });
+    const administrator = right === "admin";
+    if (right === "none" || (onlyAdministered && !administrator)) return [];
+    return [
+      { type: "workspace_access", administrator, workspace: workspaceShape(workspace, fake.addresses) },
+    ];
+  });
+  return jsonAnswer(200, pageOf(values, exchange.url));
 }
 
 function mayRead(caller: Caller | undefined, repository: CataloguedRepository): boolean {

@@ -39,7 +39,7 @@ export function projectShape(workspace: string, key: string, { apiUrl, gitUrl }:
   };
 }
 
-function workspaceShape(workspace: string, { apiUrl, gitUrl }: Addresses): Json {
+export function workspaceShape(workspace: string, { apiUrl, gitUrl }: Addresses): Json {
   return {
     type: "workspace",
     uuid: `{${stableUuid("workspace", workspace)}}`,

@@ -34,7 +34,7 @@ function server({ listed = [] as string[], isReady = true } = {}) {
 
 test("metrics have what log lines measured, the queues, and a value for each row of the table", async () => {
   const { metrics, get } = server({ listed: ["127.0.0.1"] });
-  const log = measuringLogger(SILENT_LOGGER, (measured) => metrics.record(measured));
+  const log = measuringLogger(SILENT_LOGGER, metrics);
   log.debug("git-http:answered", {}, { Clones: 1, SentBytes: 1_000, FirstByteSeconds: 0.2 });
   log.info("git-http:answered", {}, { Clones: 1, SentBytes: 500, FirstByteSeconds: 4 });
   const { status, text: lines } = await get("/-/metrics");

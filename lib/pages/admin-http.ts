@@ -1,0 +1,258 @@
+/**
+ * `/-/admin`: for callers who administer a mirrored workspace at Bitbucket, by their session. What they do is logged in the store before
+ * it is done.
+ */
+import { ConfigError, MirrorError, UpstreamError } from "../errors.ts";
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { appendAdminLog, readAdminLog } from "../mirror/admin-log.ts";
+import { connectedWorkspace, selectRepositories } from "../mirror/change-workspaces.ts";
+import { checkMirrorConfig, findWorkspace, type MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { type RepositoryStatus, readRepositoryStatus } from "../mirror/mirror-status.ts";
+import { failedRepositories } from "../mirror/repository-state.ts";
+import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
+import {
+  ADMIN_ACTIONS,
+  type AdminAction,
+  type AdminActionName,
+  isAdminAction,
+  selectionOf,
+} from "./admin-actions.ts";
+import { type AdministeredWorkspace, overviewPage, workspacePage } from "./admin-pages.ts";
+import type { Caller } from "./caller.ts";
+import { type Context, viewerOf, visitOf } from "./page-context.ts";
+import { htmlResponse, redirectResponse } from "./page-response.ts";
+import type { Administration, ListedRepository } from "./ports.ts";
+import { previewPage } from "./selection-preview.ts";
+import { sessionEnded } from "./sign-in.ts";
+import { messagePage } from "./sign-in-page.ts";
+import { inTurns } from "./visible-repositories.ts";
+
+export const ADMIN_PATH = "/-/admin";
+
+const SHOWN_FAILURES = 50;
+const SHOWN_LOG_ENTRIES = 50;
+/** In 20 requests of the caller's own. */
+const MAX_PREVIEWED = 2_000;
+const CONCURRENT_READS = 8;
+
+const NOT_ADMINISTRATOR =
+  "This page is for administrators of a mirrored workspace, by their right at Bitbucket. Sign in with the e-mail address of such an account and an API token that has the scope read:workspace:bitbucket.";
+
+interface Visit {
+  readonly request: HttpRequest;
+  readonly context: Context;
+  readonly administration: Administration;
+  readonly caller: Caller;
+}
+
+/** @returns `undefined` for a path that is none of these. */
+export function adminAnswer(
+  request: HttpRequest,
+  form: URLSearchParams | undefined,
+  context: Context,
+): (() => Promise<HttpResponse> | HttpResponse) | undefined {
+  const { administration } = context;
+  const [, name, part, ...more] = request.path.slice(ADMIN_PATH.length).split("/");
+  if (administration === undefined || more.length > 0) return undefined;
+  return async () => {
+    const { caller, hasExpired } = visitOf(request, context);
+    if (hasExpired) return sessionEnded(request, context);
+    if (caller === undefined) return redirectResponse(`${request.basePath ?? ""}/-/sign-in`);
+    const visit = { request, context, administration, caller };
+    try {
+      const own = await context.administrators.ofMirrored(caller, context.readConfig);
+      if (own.length === 0) return message(visit, 403, "For administrators only", NOT_ADMINISTRATOR);
+      if (name === undefined || name === "") return await answerOverview(visit, own);
+      const workspace = own.find((one) => one.workspace.toLowerCase() === name.toLowerCase());
+      if (workspace === undefined)
+        return message(visit, 404, "Not found", "You administer no mirrored workspace of this name.");
+      return await answerWorkspace(visit, workspace, part, form);
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error;
+      return message(visit, 503, "Try again in a moment", "Bitbucket could not be asked just now.");
+    }
+  };
+}
+
+async function answerWorkspace(
+  visit: Visit,
+  workspace: MirroredWorkspace,
+  part: string | undefined,
+  form: URLSearchParams | undefined,
+): Promise<HttpResponse> {
+  const { request } = visit;
+  if (request.method === "POST") {
+    if (part === undefined || !isAdminAction(part))
+      return message(visit, 404, "Not found", "There is no such action.");
+    if (form === undefined)
+      return message(
+        visit,
+        403,
+        "Not done",
+        "The form was sent by another site. Use the forms of these pages.",
+      );
+    return act(visit, workspace, part, form);
+  }
+  if (part === "select") return answerPreview(visit, workspace);
+  if (part !== undefined) return message(visit, 404, "Not found", "There is no such page.");
+  const done = request.query.get("done") ?? "";
+  return showWorkspace(visit, workspace, {
+    ...(isAdminAction(done) && { message: ADMIN_ACTIONS[done].done }),
+  });
+}
+
+async function act(
+  visit: Visit,
+  { workspace }: MirroredWorkspace,
+  name: AdminActionName,
+  form: URLSearchParams,
+): Promise<HttpResponse> {
+  const { request, context, administration, caller } = visit;
+  const { store, now } = context;
+  const entry = { at: new Date(now()).toISOString(), who: caller.name, action: name };
+  let status = 400;
+  try {
+    const action: AdminAction = ADMIN_ACTIONS[name];
+    const { detail, run } = await action.plan(workspace, form, { ...context, administration });
+    const logged = { ...entry, ...(detail !== undefined && { detail }) };
+    await appendAdminLog(store, workspace, logged);
+    administration.log.info("admin:action", { workspace, ...logged });
+    try {
+      await run();
+    } catch (error) {
+      const problem = error instanceof MirrorError ? error.message : "an error of the mirror";
+      await appendAdminLog(store, workspace, { ...logged, problem });
+      status = 409;
+      throw error;
+    }
+  } catch (error) {
+    if (!(error instanceof ConfigError || error instanceof UpstreamError)) throw error;
+    const found = findWorkspace(await context.readConfig(), workspace);
+    if (found === undefined)
+      return message(visit, 404, "Not found", "The workspace is not mirrored any more.");
+    return showWorkspace(visit, found, { problem: error.message, status });
+  }
+  return redirectResponse(`${request.basePath ?? ""}${ADMIN_PATH}/${workspace}?done=${name}`);
+}
+
+async function answerOverview(visit: Visit, own: readonly MirroredWorkspace[]): Promise<HttpResponse> {
+  const { request, context, administration } = visit;
+  const summaries = new Map<MirroredWorkspace, AdministeredWorkspace>();
+  await inTurns(own, CONCURRENT_READS, async (one) => void summaries.set(one, await summaryOf(visit, one)));
+  return htmlResponse(
+    request,
+    200,
+    overviewPage({
+      ...pageOf(visit),
+      workspaces: own.flatMap((one) => summaries.get(one) ?? []),
+      history: administration.history?.(),
+      nowMs: context.now(),
+    }),
+  );
+}
+
+async function summaryOf(
+  { context: { store } }: Visit,
+  workspace: MirroredWorkspace,
+): Promise<AdministeredWorkspace & { readonly failedUuids: readonly string[] }> {
+  const { value: index } = await readWorkspaceIndex(store, workspace.workspace);
+  const repositories = index?.repositories ?? {};
+  const failedUuids: string[] = [];
+  for await (const uuid of failedRepositories(store, workspace.workspace))
+    if (repositories[uuid]?.held === "mirrored") failedUuids.push(uuid);
+  return {
+    workspace,
+    mirroredCount: Object.values(repositories).filter(({ held }) => held === "mirrored").length,
+    listedAt: index?.listedAt,
+    heldRemovals: index?.removalsHeld?.count ?? 0,
+    failedCount: failedUuids.length,
+    failedUuids,
+  };
+}
+
+async function showWorkspace(
+  visit: Visit,
+  workspace: MirroredWorkspace,
+  said: { readonly message?: string; readonly problem?: string; readonly status?: number },
+): Promise<HttpResponse> {
+  const { request, context, administration } = visit;
+  const { workspace: name } = workspace;
+  const [{ failedUuids, ...summary }, log, deadLetters] = await Promise.all([
+    summaryOf(visit, workspace),
+    readAdminLog(context.store, name),
+    administration.deadLetters?.list(name),
+  ]);
+  const page = {
+    ...pageOf(visit),
+    ...summary,
+    failed: await failedStatuses(visit, name, failedUuids.slice(0, SHOWN_FAILURES)),
+    deadLetters,
+    log: log.toReversed().slice(0, SHOWN_LOG_ENTRIES),
+    canChange: administration.configuration !== undefined,
+    ...said,
+  };
+  return htmlResponse(request, said.status ?? 200, workspacePage(page));
+}
+
+async function failedStatuses(
+  { context: { store } }: Visit,
+  workspace: string,
+  uuids: readonly string[],
+): Promise<RepositoryStatus[]> {
+  const { value: index } = await readWorkspaceIndex(store, workspace);
+  const statuses: RepositoryStatus[] = [];
+  await inTurns(uuids, CONCURRENT_READS, async (uuid) => {
+    const entry = index?.repositories[uuid];
+    if (entry === undefined) return;
+    const { slug, projectKey, isPrivate } = entry;
+    statuses.push(
+      await readRepositoryStatus(store, { uuid, workspace, slug, projectKey, isPrivate, isSelected: true }),
+    );
+  });
+  return statuses.sort((a, b) => (a.slug < b.slug ? -1 : 1));
+}
+
+/** Lists with the administrator's own credential: the mirror's account keeps its requests. */
+async function answerPreview(visit: Visit, before: MirroredWorkspace): Promise<HttpResponse> {
+  const { request, context, caller } = visit;
+  const listed: ListedRepository[] = [];
+  let isCut = false;
+  for await (const { uuid, slug, projectKey, isPrivate } of context.listReadable(
+    caller.rest ?? "",
+    before.workspace,
+  )) {
+    isCut = listed.length === MAX_PREVIEWED;
+    if (isCut) break;
+    listed.push({ uuid, slug, projectKey, isPrivate });
+  }
+  const after = await selectedBy(visit, before.workspace);
+  const page = { ...pageOf(visit), before, after, fields: request.query, listed, isCut };
+  return htmlResponse(request, typeof after === "string" ? 400 : 200, previewPage(page));
+}
+
+/** @returns What is wrong with the form, if anything is. */
+async function selectedBy(
+  { request, context }: Visit,
+  workspace: string,
+): Promise<MirroredWorkspace | string> {
+  try {
+    const changed = selectRepositories(await context.readConfig(), workspace, selectionOf(request.query));
+    return connectedWorkspace(checkMirrorConfig(changed), workspace);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+}
+
+function pageOf({ request, context, administration, caller }: Visit) {
+  return {
+    viewer: viewerOf(request, caller, context),
+    nowMs: context.now(),
+    elsewhere: administration.elsewhere,
+  };
+}
+
+function message(visit: Visit, status: number, title: string, text: string) {
+  const { request, context, caller } = visit;
+  return htmlResponse(request, status, messagePage(viewerOf(request, caller, context), title, text));
+}
