@@ -2,8 +2,10 @@
  * Many clients at once through the model of AWS: processes that start cold, more requests than processes, and what is refused. The figures
  * are what CI's machine bears; NEARSIDE_FRONT_LOAD=whole takes 200 clones by 40 clients over 20 processes a function, and 100 waits.
  */
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import type { AwsFrontOptions } from "../support/aws-front/aws-front.ts";
 import { type DeployedAcme, QUEUES, startDeployedAcme } from "../support/aws-front/deployed-acme.ts";
 import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
@@ -14,6 +16,8 @@ const isWhole = process.env["NEARSIDE_FRONT_LOAD"] === "whole";
 const LOAD = isWhole
   ? { clones: 200, clients: 40, environments: 20, waits: 100, stampede: 200, reserved: 5 }
   : { clones: 30, clients: 10, environments: 4, waits: 8, stampede: 20, reserved: 2 };
+/** Of a function at a time: the rest of what runs here is clients, the primary and S3. */
+const EXECUTING = availableParallelism();
 const TIMEOUT_MS = isWhole ? 1_800_000 : 240_000;
 
 /** Requests by one address, and so many at once, are not what is tested here. */
@@ -26,10 +30,13 @@ describe.skipIf(runtimeClient === undefined)("many at once", { timeout: TIMEOUT_
     acme = undefined;
   });
 
-  async function mirrored(deployment: object, maxEnvironments?: number): Promise<DeployedAcme> {
+  async function mirrored(
+    deployment: object,
+    limits: Pick<AwsFrontOptions, "maxEnvironments" | "maxExecuting"> = {},
+  ): Promise<DeployedAcme> {
     acme = await startDeployedAcme({
       ...{ runtimeClient: runtimeClient ?? "", settings: { ...COMMON, deployment } },
-      ...(maxEnvironments !== undefined && { maxEnvironments }),
+      ...limits,
     });
     await acme.front.function("reconcile").invokeAsync({});
     await acme.settled();
@@ -61,7 +68,7 @@ describe.skipIf(runtimeClient === undefined)("many at once", { timeout: TIMEOUT_
   }
 
   test(`${LOAD.clones} shallow clones by ${LOAD.clients} clients, ${LOAD.environments} processes a function, all cold at first`, async () => {
-    const deployed = await mirrored({}, LOAD.environments);
+    const deployed = await mirrored({}, { maxEnvironments: LOAD.environments, maxExecuting: EXECUTING });
     const startedMs = performance.now();
     const failures = (await cloneAll(deployed)).filter((text) => text !== undefined);
     const { gitHttp, authorizer } = deployed.front.counts();
@@ -75,7 +82,7 @@ describe.skipIf(runtimeClient === undefined)("many at once", { timeout: TIMEOUT_
   });
 
   test("with as few processes reserved, the rest is refused with 429 and a line for git's user, and nothing is half sent", async () => {
-    const deployed = await mirrored({ gitConcurrency: LOAD.reserved });
+    const deployed = await mirrored({ gitConcurrency: LOAD.reserved }, { maxExecuting: EXECUTING });
     const results = await cloneAll(deployed);
     const refused = results.filter((text) => text !== undefined);
     const { gitHttp } = deployed.front.counts();
@@ -118,7 +125,12 @@ describe.skipIf(runtimeClient === undefined)("many at once", { timeout: TIMEOUT_
   });
 
   test(`a stampede of ${LOAD.stampede} waits makes one job`, async () => {
-    const deployed = await mirrored({ statusConcurrency: LOAD.stampede }, LOAD.environments * 2);
+    const deployed = await mirrored(
+      { statusConcurrency: LOAD.stampede },
+      {
+        maxEnvironments: LOAD.environments * 2,
+      },
+    );
     const { primary, front } = deployed;
     const before = front.function("sync").counts.invocations;
     // Without a webhook.

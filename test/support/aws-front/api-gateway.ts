@@ -135,16 +135,19 @@ async function forward(gateway: Gateway, exchange: Exchange): Promise<void> {
   const context = found.route.isAuthorized ? await authorize(gateway, request) : undefined;
   const event = gatewayEvent(request, context);
   if (JSON.stringify(event).length > MAX_EVENT_BYTES) throw new Refusal("REQUEST_TOO_LARGE");
-  const timeout = AbortSignal.timeout(found.route.timeoutMs);
-  const streamed = await withTimeout(timeout, async () =>
-    readStreamedResponse(await functionOf(found.route.function).stream(event)),
+  const timeout = new AbortController();
+  const startTimeout = () => {
+    setTimeout(() => timeout.abort(new Error("the integration timed out")), found.route.timeoutMs).unref();
+  };
+  const streamed = await withTimeout(timeout.signal, async () =>
+    readStreamedResponse(await functionOf(found.route.function).stream(event, startTimeout)),
   );
   log(streamed.statusCode);
   if (!outgoing.destroyed) {
     outgoing.writeHead(streamed.statusCode, remapped(streamed.headers));
     outgoing.flushHeaders();
   }
-  await sendStream(streamed, outgoing, pace, timeout);
+  await sendStream(streamed, outgoing, pace, timeout.signal);
 }
 
 /** The function runs on. */

@@ -42,6 +42,7 @@ export interface AwsFrontOptions {
   readonly pace?: Pace;
   /** See `DeployedFunctionOptions`. */
   readonly maxEnvironments?: number;
+  readonly maxExecuting?: number;
   readonly idleMs?: number;
 }
 
@@ -122,6 +123,7 @@ export async function startAwsFront(options: AwsFrontOptions): Promise<AwsFront>
     const made = new DeployedFunction({
       ...{ definition: { ...definition, environment }, code: once(() => bundled(name as FunctionName)) },
       ...(options.maxEnvironments !== undefined && { maxEnvironments: options.maxEnvironments }),
+      ...(options.maxExecuting !== undefined && { maxExecuting: options.maxExecuting }),
       ...(options.idleMs !== undefined && { idleMs: options.idleMs }),
       ...retriesOf(template, definition.id),
     });

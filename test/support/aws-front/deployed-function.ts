@@ -25,7 +25,7 @@ export interface FunctionCounts {
   cold: number;
   throttled: number;
   failed: number;
-  /** Invocations that waited for an environment because this machine runs no more at a time. Lambda has no such queue. */
+  /** Invocations that waited for an environment or a processor of this machine, before the function got them. Lambda has no such queue. */
   queued: number;
   longestQueuedMs: number;
   mostAtOnce: number;
@@ -37,6 +37,11 @@ export interface DeployedFunctionOptions {
   readonly code: () => Promise<FunctionCode>;
   /** Environments that this machine bears; further invocations wait. Default: none waits. */
   readonly maxEnvironments?: number;
+  /**
+   * Invocations that run at a time: Lambda's environments have a processor each, and here more would delay each other past limits that
+   * AWS's meet easily. Further ones wait in their environments, which do not see that time. Default: none waits.
+   */
+  readonly maxExecuting?: number;
   /** After which an idle environment is ended. Default: it never is. */
   readonly idleMs?: number;
   /** Asynchronous invocations: tries after a failure, and the pause before each. */
@@ -75,6 +80,8 @@ export class DeployedFunction {
   readonly #slots = new Set<Slot>();
   /** Each gets an idle environment, or `undefined`: there is room for another one. */
   readonly #queue: ((slot: Slot | undefined) => void)[] = [];
+  readonly #executing = new Set<Slot>();
+  readonly #waitingTurns: { readonly slot: Slot; readonly begin: () => void }[] = [];
   #running = 0;
   #isClosed = false;
   #log = "";
@@ -96,8 +103,11 @@ export class DeployedFunction {
     return this.#log;
   }
 
-  /** @returns The response as it streams in. @throws {ThrottledError | FunctionError} */
-  async stream(event: unknown): Promise<IncomingMessage> {
+  /**
+   * @param onDelivered - Called when an environment has got the event: what this machine needs before that is no time of AWS's.
+   * @returns The response as it streams in. @throws {ThrottledError | FunctionError}
+   */
+  async stream(event: unknown, onDelivered?: () => void): Promise<IncomingMessage> {
     const { reservedConcurrency = Number.POSITIVE_INFINITY } = this.definition;
     if (this.#running >= reservedConcurrency) {
       this.counts.throttled += 1;
@@ -107,7 +117,7 @@ export class DeployedFunction {
     this.counts.invocations += 1;
     this.counts.mostAtOnce = Math.max(this.counts.mostAtOnce, this.#running);
     try {
-      const outcome = await this.#invoke(event);
+      const outcome = await this.#invoke(event, onDelivered);
       if (outcome.kind === "failed") throw new FunctionError(outcome.errorMessage);
       // Until its end: a response that is read slowly keeps the environment.
       const { response } = outcome;
@@ -147,9 +157,17 @@ export class DeployedFunction {
     await Promise.all([...this.#slots].map(({ environment }) => environment?.end()));
   }
 
-  async #invoke(event: unknown): Promise<Outcome> {
-    const slot = await this.#acquire();
+  async #invoke(event: unknown, onDelivered?: () => void): Promise<Outcome> {
+    const arrivedAtMs = performance.now();
+    const { slot, isQueued } = await this.#acquire();
     if (slot?.environment === undefined) return { kind: "failed", errorMessage: "Runtime exited" };
+    const waitsForTurn = await this.#takeTurn(slot);
+    if (isQueued || waitsForTurn) this.#noteQueued(arrivedAtMs);
+    if (hasEnded(slot)) {
+      this.#endTurn(slot);
+      return { kind: "failed", errorMessage: "Runtime exited" };
+    }
+    onDelivered?.();
     const outcome = await slot.environment.invoke(event);
     if (outcome.kind === "responds") outcome.response.once("close", () => respond(slot));
     return outcome;
@@ -159,24 +177,47 @@ export class DeployedFunction {
     this.#running -= 1;
   }
 
-  /** @returns `undefined`: the function does not start. */
-  async #acquire(): Promise<Slot | undefined> {
-    const startedMs = performance.now();
-    for (let waits = 0; ; waits++) {
-      const free = this.#find("idle") ?? this.#find("responded");
-      if (free !== undefined) {
-        if (free.state === "idle") return take(free);
-        // It has sent its response: to wait for it is quicker than another start.
-        if (await new Promise<boolean>((resolve) => (free.next = resolve))) return take(free);
+  /** For an environment, until it is ready again or has ended. @returns Whether it waited. */
+  async #takeTurn(slot: Slot): Promise<boolean> {
+    const { maxExecuting = Number.POSITIVE_INFINITY } = this.#options;
+    if (this.#executing.size >= maxExecuting) {
+      await new Promise<void>((begin) => this.#waitingTurns.push({ slot, begin }));
+      return true;
+    }
+    this.#executing.add(slot);
+    return false;
+  }
+
+  #endTurn(slot: Slot): void {
+    if (!this.#executing.delete(slot)) return;
+    const next = this.#waitingTurns.shift();
+    if (next === undefined) return;
+    this.#executing.add(next.slot);
+    next.begin();
+  }
+
+  #noteQueued(sinceMs: number): void {
+    const waitedMs = Math.round(performance.now() - sinceMs);
+    this.counts.queued += 1;
+    this.counts.longestQueuedMs = Math.max(this.counts.longestQueuedMs, waitedMs);
+  }
+
+  /** @returns No slot: the function does not start. */
+  async #acquire(): Promise<{ readonly slot?: Slot | undefined; readonly isQueued: boolean }> {
+    for (let isQueued = false; ; isQueued = true) {
+      const free = this.#find("idle");
+      if (free !== undefined) return { slot: take(free), isQueued };
+      const responded = this.#find("responded");
+      if (responded !== undefined) {
+        // To wait for it is quicker than another start.
+        if (await new Promise<boolean>((resolve) => (responded.next = resolve)))
+          return { slot: take(responded), isQueued };
         continue;
       }
       const { maxEnvironments = Number.POSITIVE_INFINITY } = this.#options;
-      if (this.#slots.size < maxEnvironments) return this.#start();
-      if (waits === 0) this.counts.queued += 1;
+      if (this.#slots.size < maxEnvironments) return { slot: await this.#start(), isQueued };
       const slot = await new Promise<Slot | undefined>((resolve) => this.#queue.push(resolve));
-      const waitedMs = Math.round(performance.now() - startedMs);
-      this.counts.longestQueuedMs = Math.max(this.counts.longestQueuedMs, waitedMs);
-      if (slot !== undefined) return slot;
+      if (slot !== undefined) return { slot, isQueued: true };
     }
   }
 
@@ -206,6 +247,7 @@ export class DeployedFunction {
   }
 
   #ready(slot: Slot): void {
+    this.#endTurn(slot);
     slot.state = "idle";
     const { next } = slot;
     slot.next = undefined;
@@ -220,6 +262,7 @@ export class DeployedFunction {
   }
 
   #ended(slot: Slot): void {
+    this.#endTurn(slot);
     slot.state = "ended";
     clearTimeout(slot.idleTimer);
     this.#slots.delete(slot);
@@ -232,6 +275,10 @@ function take(slot: Slot): Slot {
   clearTimeout(slot.idleTimer);
   slot.state = "busy";
   return slot;
+}
+
+function hasEnded({ state }: Slot): boolean {
+  return state === "ended";
 }
 
 function respond(slot: Slot): void {
