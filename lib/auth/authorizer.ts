@@ -155,6 +155,7 @@ export class Authorizer {
     });
     const finding = this.#shared.find(key, {
       known,
+      formerKeys: this.#keys.former.map((keys) => keys.questionKey(question)),
       withoutAsking: async (record, isClaimed) => {
         last = record;
         const answer = await this.#primary.withoutAsking(question);

@@ -3,6 +3,7 @@
  * the secret not even a guess can be tested against them.
  */
 import { createHmac } from "node:crypto";
+import { secretKeys } from "../secret-keys.ts";
 import type { ReadQuestion } from "./ports.ts";
 
 /** 48 bits distinguish callers in logs, and are of no other use. */
@@ -12,14 +13,18 @@ const RECENT_MS = 1_000;
 const MAX_RECENT = 256;
 
 export class CallerKeys {
+  /** Under secrets that are being replaced: what is stored under them counts on. */
+  readonly former: readonly CallerKeys[];
   readonly #secret: string;
   /** Each request asks several times. */
   readonly #recent = new Map<string, string>();
 
-  /** @param secret - At least 32 random characters; the same in all processes of a mirror. */
-  constructor(secret: string) {
+  /** @param text - As `secretKeys` reads it; at least 32 random characters; the same in all processes of a mirror. */
+  constructor(text: string) {
+    const [secret, ...former] = secretKeys(text);
     if (secret.length < 32) throw new RangeError("the authorizer's secret is shorter than 32 characters");
     this.#secret = secret;
+    this.former = former.map((one) => new CallerKeys(one));
   }
 
   /** 64 hex digits for the credential. */

@@ -61,18 +61,18 @@ export class CallerStandings {
 
   /** To be called early, while other reads are under way: what this process does not know is read from the store. */
   readAhead(authorization: string): void {
-    void this.#find(this.#keyOf(authorization));
+    void this.#find(authorization);
   }
 
   /** Whether the primary accepted the credential within the last 15 minutes. Never rejects. */
   async isAccepted(authorization: string): Promise<boolean> {
-    return this.#isAccepted((await this.#find(this.#keyOf(authorization))).standing);
+    return this.#isAccepted((await this.#find(authorization)).standing);
   }
 
   /** Whether a question may be asked. Each `ask` is to be followed by `settle`. Never rejects. */
   async admit(authorization: string): Promise<Admission> {
     const key = this.#keyOf(authorization);
-    const found = await this.#find(key);
+    const found = await this.#find(authorization);
     const { refusedPerMinute, refusedPerMinuteAccepted, unansweredPerMinute } = this.#options.limits;
     const questions = this.#window(found.standing);
     const isAccepted = this.#isAccepted(found.standing);
@@ -103,12 +103,12 @@ export class CallerStandings {
   ): Promise<void> {
     const key = this.#keyOf(authorization);
     const isUnanswered = answer === "unanswered";
-    if (!isUnanswered && answer?.kind === "allowed") return this.#noteAccepted(key);
+    if (!isUnanswered && answer?.kind === "allowed") return this.#noteAccepted(authorization);
     // 503: the mirror itself is behind.
     const isRefused = !isUnanswered && answer?.kind === "refused" && answer.status !== 503;
     if (!isRefused && !isUnanswered && !isReserved) return;
     for (let tries = 0; tries < MAX_WRITE_TRIES; tries++) {
-      const found = await this.#find(key);
+      const found = await this.#find(authorization);
       // Credentials in good standing reserve nothing.
       if (!isRefused && !isUnanswered && this.#isAccepted(found.standing)) return;
       const { asked, refused, unanswered = 0, ...window } = this.#window(found.standing);
@@ -124,10 +124,11 @@ export class CallerStandings {
     }
   }
 
-  async #noteAccepted(key: string): Promise<void> {
+  async #noteAccepted(authorization: string): Promise<void> {
+    const key = this.#keyOf(authorization);
     const acceptedAtMs = this.#options.now();
     for (let tries = 0; tries < MAX_WRITE_TRIES; tries++) {
-      const found = await this.#find(key);
+      const found = await this.#find(authorization);
       const { acceptedAtMs: notedAtMs, questions, ...others } = found.standing;
       if (notedAtMs !== undefined && acceptedAtMs < notedAtMs + NOTE_EVERY_MS) return;
       // Those that were not refused count no longer.
@@ -139,21 +140,23 @@ export class CallerStandings {
   }
 
   /** What this process knows, if that is recent, else what the store says. Never rejects. */
-  async #find(key: string): Promise<StoredStanding> {
-    const { now } = this.#options;
+  async #find(authorization: string): Promise<StoredStanding> {
+    const { now, keys } = this.#options;
+    const key = this.#keyOf(authorization);
     const remembered = this.#remembered.get(key);
     if (remembered !== undefined && now() < remembered.readAtMs + MEMORY_MS) return remembered.stored;
     let reading = this.#reading.get(key);
     if (reading === undefined) {
-      reading = this.#read(key).finally(() => this.#reading.delete(key));
+      const formerKeys = keys.former.map((former) => former.callerKey(authorization));
+      reading = this.#read(key, formerKeys).finally(() => this.#reading.delete(key));
       this.#reading.set(key, reading);
     }
     return (await reading) ?? remembered?.stored ?? UNKNOWN;
   }
 
-  async #read(key: string): Promise<StoredStanding | undefined> {
+  async #read(key: string, formerKeys: readonly string[]): Promise<StoredStanding | undefined> {
     const { stored, now } = this.#options;
-    const found = await stored.logFailure("read", () => stored.readStanding(key, now()));
+    const found = await stored.logFailure("read", () => stored.readStanding(key, now(), formerKeys));
     if (found !== undefined) this.#remembered.set(key, { stored: found, readAtMs: now() });
     return found;
   }

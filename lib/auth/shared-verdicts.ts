@@ -37,6 +37,8 @@ export interface FoundRecord {
 }
 
 export interface SharedQuestion {
+  /** Of the question under secrets that are being replaced. */
+  readonly formerKeys?: readonly string[];
   /** This process's own record, used if the store cannot be read. */
   readonly known: VerdictRecord | undefined;
   /**
@@ -66,7 +68,7 @@ export class SharedVerdicts {
     const { stored: store, verdictLimits, limits, now } = this.#options;
     const watch = new ClaimWatch(limits);
     for (;;) {
-      const stored = await store.logFailure("read", () => store.read(key, now()));
+      const stored = await store.logFailure("read", () => store.read(key, now(), question.formerKeys));
       // A store that was read wins over memory: another process may have got a no since.
       const record = stored === undefined ? question.known : stored.record;
       if (stored !== undefined && record !== undefined && now() < countsUntilMs(record, verdictLimits)) {

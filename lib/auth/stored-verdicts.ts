@@ -74,11 +74,17 @@ export class StoredVerdicts {
 
   /**
    * A damaged document counts as an empty one, and is replaced.
+   * @param formerKeys - Of secrets that are being replaced: read where there is nothing under `key`, and never written.
    * @throws {NewerReleaseError} Only a newer release understands it.
    */
-  async read(key: string, nowMs: number): Promise<StoredVerdict> {
+  async read(key: string, nowMs: number, formerKeys: readonly string[] = []): Promise<StoredVerdict> {
     const stored = await this.#store.read(`${VERDICT_PREFIX}${key}`);
-    if (stored === undefined) return { version: "absent" };
+    if (stored === undefined) {
+      const [formerKey, ...others] = formerKeys;
+      if (formerKey === undefined) return { version: "absent" };
+      const { record } = await this.read(formerKey, nowMs, others);
+      return { version: "absent", ...(record && { record }) };
+    }
     const { version } = stored;
     const { record, ...others } = parsed(`${VERDICT_PREFIX}${key}`, stored.text, storedSchema) ?? {};
     const isSound =
@@ -93,10 +99,18 @@ export class StoredVerdicts {
   }
 
   /** As `read`. */
-  async readStanding(callerKey: string, nowMs: number): Promise<StoredStanding> {
+  async readStanding(
+    callerKey: string,
+    nowMs: number,
+    formerKeys: readonly string[] = [],
+  ): Promise<StoredStanding> {
     const key = `${VERDICT_PREFIX}${callerKey}`;
     const stored = await this.#store.read(key);
-    if (stored === undefined) return { standing: {}, version: "absent" };
+    if (stored === undefined) {
+      const [formerKey, ...others] = formerKeys;
+      if (formerKey === undefined) return { standing: {}, version: "absent" };
+      return { ...(await this.readStanding(formerKey, nowMs, others)), version: "absent" };
+    }
     const { acceptedAtMs, questions, ...others } = parsed(key, stored.text, standingSchema) ?? {};
     const latestMs = nowMs + MAX_CLOCK_SKEW_MS;
     const standing = {

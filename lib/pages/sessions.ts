@@ -4,6 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import * as z from "zod/mini";
+import { secretKeys } from "../secret-keys.ts";
 
 const SESSION_SECONDS = 3_600;
 
@@ -22,11 +23,12 @@ const sessionSchema = z.object({ user: z.string(), token: z.string(), expiresAtM
 export type Session = z.infer<typeof sessionSchema>;
 
 export class Sessions {
-  readonly #secret: string;
+  readonly #secrets: readonly [string, ...string[]];
   readonly #now: () => number;
 
-  constructor(secret: string, now: () => number = Date.now) {
-    this.#secret = secret;
+  /** @param text - As `secretKeys` reads it. */
+  constructor(text: string, now: () => number = Date.now) {
+    this.#secrets = secretKeys(text);
     this.#now = now;
   }
 
@@ -34,19 +36,20 @@ export class Sessions {
   seal(user: string, token: string): string {
     const session: Session = { user, token, expiresAtMs: this.#now() + SESSION_SECONDS * 1000 };
     const iv = randomBytes(IV_BYTES);
-    const key = this.#keyOf(this.#hour());
+    const key = keyOf(this.#secrets[0], this.#hour());
     const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES }).setAAD(FORM);
     const sealed = [iv, cipher.update(JSON.stringify(session), "utf8"), cipher.final(), cipher.getAuthTag()];
     return Buffer.concat(sealed).toString("base64url");
   }
 
-  /** @returns `undefined` for one that has expired, or was not sealed with this secret. */
+  /** @returns `undefined` for one that has expired, or was not sealed with one of these secrets. */
   open(cookie: string): Session | undefined {
     const bytes = Buffer.from(cookie, "base64url");
     if (bytes.length <= IV_BYTES + TAG_BYTES) return undefined;
     // It may have been sealed in the hour before, or by a process whose clock is ahead.
-    for (const hour of [this.#hour(), this.#hour() - 1, this.#hour() + 1]) {
-      const text = opened(bytes, this.#keyOf(hour));
+    const hours = [this.#hour(), this.#hour() - 1, this.#hour() + 1];
+    for (const key of this.#secrets.flatMap((secret) => hours.map((hour) => keyOf(secret, hour)))) {
+      const text = opened(bytes, key);
       if (text === undefined) continue;
       const session = sessionSchema.parse(JSON.parse(text));
       return session.expiresAtMs > this.#now() ? session : undefined;
@@ -57,10 +60,10 @@ export class Sessions {
   #hour(): number {
     return Math.floor(this.#now() / (SESSION_SECONDS * 1000));
   }
+}
 
-  #keyOf(hour: number): Buffer {
-    return Buffer.from(hkdfSync("sha256", this.#secret, "", `nearside-session ${hour}`, KEY_BYTES));
-  }
+function keyOf(secret: string, hour: number): Buffer {
+  return Buffer.from(hkdfSync("sha256", secret, "", `nearside-session ${hour}`, KEY_BYTES));
 }
 
 /** @returns `undefined` if another key sealed it, or it was changed. */

@@ -10,6 +10,7 @@ import type { Logger } from "../log.ts";
 import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
 import { type DocumentForm, StoredDocument } from "../repo/stored-document.ts";
+import { secretKeys } from "../secret-keys.ts";
 import type { BlobStore, WholeBlobs } from "../store/blob-store.ts";
 import { WEBHOOK_PATH } from "./receive-webhook.ts";
 import { workspaceSecret } from "./signature.ts";
@@ -22,6 +23,7 @@ export interface InstallWebhooksOptions {
   readonly mirrorUrl: string;
   /** Distinguishes this mirror's webhooks from those of other mirrors of the workspace. */
   readonly mirrorName: string;
+  /** The mirror's, as `secretKeys` reads it. */
   readonly secret: string;
   /** The uuids of the mirrored repositories; asked for only where each needs a webhook of its own. */
   readonly repositories: () => Promise<readonly string[]>;
@@ -216,7 +218,7 @@ function settingsFor(
   { mirrorUrl, mirrorName, secret }: InstallWebhooksOptions,
   events: readonly string[],
 ): HookSettings {
-  const ownSecret = workspaceSecret(secret, workspace);
+  const ownSecret = workspaceSecret(secretKeys(secret)[0], workspace);
   const settings = {
     url: `${mirrorUrl}${WEBHOOK_PATH}${workspace}`,
     active: true,

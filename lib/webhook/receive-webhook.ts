@@ -19,6 +19,7 @@ import type { SyncJob, SyncRequests } from "../mirror/sync-job.ts";
 import { readBody } from "../read-body.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
+import { secretKeys } from "../secret-keys.ts";
 import { DeliveryIds } from "./delivery-ids.ts";
 import { isSigned, SIGNATURE_PATTERN, workspaceSecret } from "./signature.ts";
 import { readWebhookEvent } from "./webhook-event.ts";
@@ -46,8 +47,11 @@ const BODY_TIME = { maxMs: 5_000, maxIdleMs: 5_000 };
 const MAX_EVENTS_PER_MINUTE = 600;
 
 export interface ReceiveWebhookOptions {
-  /** The mirror's secret. */
-  readonly readSecret: () => Promise<string>;
+  /**
+   * The mirror's secret, as `secretKeys` reads it.
+   * @param isRefused - The last one did not fit a signature: it may have been replaced since it was read.
+   */
+  readonly readSecret: (isRefused: boolean) => Promise<string>;
   readonly readConfig: () => Promise<MirrorConfig>;
   readonly requests: SyncRequests;
   /** Marks a push for other processes before its sync; absent where one process serves and reads the queue. */
@@ -83,10 +87,24 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
     const readingBody = readBody(chunks, MAX_BODY_BYTES, "the event");
     const body = await readingBody.catch(insteadOf(LimitExceededError, undefined));
     if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
-    const secret = workspaceSecret(await options.readSecret(), workspace);
-    if (!isSigned(body, secret, signature)) return badSignature(workspace, options.log);
+    if (!(await isFromBitbucket(workspace, body, signature, options)))
+      return badSignature(workspace, options.log);
     return take(workspace, body, request, { ...options, ...limits });
   };
+}
+
+async function isFromBitbucket(
+  workspace: string,
+  body: Uint8Array,
+  signature: string,
+  { readSecret }: ReceiveWebhookOptions,
+): Promise<boolean> {
+  const fits = (text: string) =>
+    secretKeys(text).some((secret) => isSigned(body, workspaceSecret(secret, workspace), signature));
+  const text = await readSecret(false);
+  if (fits(text)) return true;
+  const newText = await readSecret(true);
+  return newText !== text && fits(newText);
 }
 
 function badSignature(workspace: string, log: Logger): HttpResponse {

@@ -14,6 +14,24 @@ export async function readWebhookSecret(
   return secret;
 }
 
+const SECRET_AGE_MS = 5 * 60_000;
+/** After a signature that does not fit: anyone may send one, and SSM answers some 40 requests a second of an account. */
+const REFUSED_SECRET_AGE_MS = 10_000;
+
+/** Reads the secret again when it is old, and sooner when it did not fit a signature. See `ReceiveWebhookOptions`. */
+export function rereadSecret(
+  read: () => Promise<string>,
+  now: () => number = Date.now,
+): (isRefused: boolean) => Promise<string> {
+  let last: { readonly text: string; readonly readAtMs: number } | undefined;
+  return async (isRefused) => {
+    const maxAgeMs = isRefused ? REFUSED_SECRET_AGE_MS : SECRET_AGE_MS;
+    if (last === undefined || now() - last.readAtMs > maxAgeMs)
+      last = { text: await read(), readAtMs: now() };
+    return last.text;
+  };
+}
+
 /**
  * Makes it the first time.
  * @param createParameter - Returns false if there is one already.

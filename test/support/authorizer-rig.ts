@@ -8,7 +8,8 @@ import { textBlobs } from "../../lib/repo/text-blobs.ts";
 import { CountingBlobStore } from "./store/counting-blob-store.ts";
 import { MemoryBlobStore } from "./store/memory-blob-store.ts";
 
-export const KEYS = new CallerKeys("a secret that is long enough for a test");
+export const SECRET = "a secret that is long enough for a test";
+export const KEYS = new CallerKeys(SECRET);
 export const QUESTION: ReadQuestion = {
   authorization: "Basic YTpi",
   repositoryPath: "acme/site",
@@ -28,6 +29,7 @@ export interface Asked {
 
 interface AuthorizerChanges {
   readonly store?: VerdictStore;
+  readonly keys?: CallerKeys;
   readonly limits?: Partial<AuthorizerLimits>;
   readonly wrongCredentialsPerMinute?: number;
 }
@@ -56,7 +58,7 @@ export class AuthorizerRig {
         this.probes += 1;
         return typeof this.isPrimaryUp === "function" ? this.isPrimaryUp() : this.isPrimaryUp;
       },
-      keys: KEYS,
+      keys: changed.keys ?? KEYS,
       store: changed.store ?? textBlobs(this.store),
       log: SILENT_LOGGER,
       wrongCredentials: new WrongCredentials(changed.wrongCredentialsPerMinute ?? 0, () => this.nowMs),

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "vitest";
 import { CallerKeys } from "../../../lib/auth/caller-keys.ts";
 import type { VerdictStore } from "../../../lib/auth/ports.ts";
 import { textBlobs } from "../../../lib/repo/text-blobs.ts";
-import { AuthorizerRig, AWAY, KEYS, NO, QUESTION, YES } from "../../support/authorizer-rig.ts";
+import { AuthorizerRig, AWAY, KEYS, NO, QUESTION, SECRET, YES } from "../../support/authorizer-rig.ts";
 
 const STORED_KEY = `auth/${KEYS.questionKey(QUESTION)}`;
 
@@ -45,6 +45,29 @@ test("what is stored names no caller, and is of no use under another secret", as
   const other = new CallerKeys("another secret that is long enough, too");
   expect(`auth/${other.questionKey(QUESTION)}`).not.toBe(STORED_KEY);
   expect(() => new CallerKeys("short")).toThrow(RangeError);
+});
+
+test("while the secret is replaced, what is stored under the old one counts, and answers are stored under the new one", async () => {
+  const NEW = "the next secret that is long enough as well";
+  await rig.process().check(QUESTION);
+  rig.pass(1_000);
+  const both = () => rig.process({ keys: new CallerKeys(`${NEW},${SECRET}`) });
+  expect(await both().check(QUESTION)).toMatchObject({ kind: "allowed", source: "store" });
+  expect(rig.asked).toHaveLength(1);
+  // What is no answer any more is still a right, and the credential one that was accepted.
+  rig.pass(120_000);
+  rig.answer = AWAY;
+  rig.isPrimaryUp = false;
+  expect(await both().check(QUESTION)).toMatchObject({ kind: "allowed", isStale: true });
+  rig.pass(120_000);
+  rig.answer = YES;
+  rig.isPrimaryUp = true;
+  expect((await both().check(QUESTION)).kind).toBe("allowed");
+  const askedCount = rig.asked.length;
+  expect(askedCount).toBeGreaterThan(1);
+  // Then the old one is not needed; processes that have not learned of the new one ask once more.
+  expect((await rig.process({ keys: new CallerKeys(NEW) }).check(QUESTION)).kind).toBe("allowed");
+  expect(rig.asked).toHaveLength(askedCount);
 });
 
 const SOUND = { answer: { kind: "allowed" }, askedAtMs: Date.parse("2025-12-31T23:58:00Z") };

@@ -58,6 +58,16 @@ test("a new key each hour; the one before opens what it sealed", () => {
   expect(sessions.open(last)).toBeUndefined();
 });
 
+test("while the secret is replaced, sessions of the old and of the new one open", () => {
+  const [old, next] = ["o".repeat(32), "n".repeat(32)];
+  const sessions = { old: new Sessions(old), both: new Sessions(`${next},${old}`), next: new Sessions(next) };
+  const before = sessions.old.seal("", "before");
+  const during = sessions.both.seal("", "during");
+  expect([before, during].map((cookie) => sessions.both.open(cookie)?.token)).toEqual(["before", "during"]);
+  expect([before, during].map((cookie) => sessions.next.open(cookie)?.token)).toEqual([undefined, "during"]);
+  expect(sessions.old.open(during)).toBeUndefined();
+});
+
 test("a changed cookie is no session", () => {
   const sessions = new Sessions("secret");
   const bytes = Buffer.from(sessions.seal("rita", "token"), "base64url");

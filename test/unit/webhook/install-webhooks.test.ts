@@ -75,6 +75,18 @@ test("one on the workspace, with a secret and all events; the next runs ask noth
   expect(acme.fake.controls.requests).toEqual([]);
 });
 
+test("a new secret is installed while the old one is accepted as well, and nothing changes when that ends", async () => {
+  const [old, next] = ["o".repeat(32), "n".repeat(32)];
+  const descriptions: (string | undefined)[] = [];
+  for (const secret of [old, `${next},${old}`, next]) {
+    await installWebhooks("acme", optionsAs("olga", { secret }));
+    const [hook] = await apiAs("olga").list({ workspace: "acme" });
+    descriptions.push(hook?.description ?? undefined);
+  }
+  expect(descriptions[1]).not.toBe(descriptions[0]);
+  expect(descriptions[2]).toBe(descriptions[1]);
+});
+
 test("what people did to it is repaired, doubles go, and other webhooks are left alone", async () => {
   const api = apiAs("olga");
   await installWebhooks("acme", optionsAs("olga"));

@@ -9,6 +9,7 @@ import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../../lib/mirror
 import type { SyncJob } from "../../../lib/mirror/sync-job.ts";
 import { type ReceiveWebhookOptions, receiveWebhook } from "../../../lib/webhook/receive-webhook.ts";
 import { isSigned, workspaceSecret } from "../../../lib/webhook/signature.ts";
+import { rereadSecret } from "../../../lib/webhook/webhook-secret.ts";
 
 const UUID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa";
 const AT = "2026-11-01T00:00:00.000Z";
@@ -61,8 +62,8 @@ interface Delivery {
   readonly handler?: HttpHandler;
 }
 
-function sign(body: string, name = "acme"): string {
-  const secret = workspaceSecret("master", name);
+function sign(body: string, name = "acme", mirrorSecret = "master"): string {
+  const secret = workspaceSecret(mirrorSecret, name);
   return `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`;
 }
 
@@ -109,6 +110,34 @@ function payloadOf(project = "CORE", others: object = {}): unknown {
 }
 
 const FACTS = { workspace: "acme", slug: "engine", projectKey: "CORE", isPrivate: true, seenAt: AT };
+
+test("while the secret is replaced, deliveries signed with the old and with the new one are taken", async () => {
+  const [old, next, wrong] = ["o".repeat(32), "n".repeat(32), "w".repeat(32)];
+  let stored = old;
+  let reads = 0;
+  const read = async () => {
+    reads += 1;
+    return stored;
+  };
+  const handler = receiveWebhook({ ...options, readSecret: rereadSecret(read, () => nowMs) });
+  const statusWith = async (secret: string) => {
+    const body = bodyOf(payloadOf(), "repo:push");
+    return (await deliver(body, { handler, signature: sign(body, "acme", secret) })).status;
+  };
+  expect(await statusWith(old)).toBe(202);
+  stored = `${next},${old}`;
+  // Reconcile has installed the new one already, and this process has not read it yet.
+  nowMs += 11_000;
+  expect(await statusWith(next)).toBe(202);
+  expect(await statusWith(old)).toBe(202);
+  stored = next;
+  nowMs += 5 * 60_000 + 1;
+  expect([await statusWith(next), await statusWith(old)]).toEqual([202, 401]);
+  expect(reads).toBe(3);
+  // Wrong signatures do not make requests of it.
+  for (let count = 0; count < 20; count++) expect(await statusWith(wrong)).toBe(401);
+  expect(reads).toBe(3);
+});
 
 test("the signature is Bitbucket's", () => {
   const body = new TextEncoder().encode("Hello World!");
