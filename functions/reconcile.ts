@@ -2,6 +2,7 @@
 import { SSMClient } from "@aws-sdk/client-ssm";
 import * as z from "zod";
 import { createSsmParameter } from "../lib/aws/ssm-parameters.ts";
+import { reportExpiry } from "../lib/bitbucket/token-expiry.ts";
 import { readReconcileConfig, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../lib/reconcile/reconcile-mirror.ts";
@@ -33,6 +34,7 @@ export async function handler(event: unknown): Promise<unknown> {
     ...{ store, readConfig, requests, apiOf, log, mode },
     tendWebhooks: (workspace) =>
       tendWebhooks(workspace, { store, hooksOf, mirrorUrl, mirrorName, readSecret, log }),
+    reportExpiry: reportExpiry({ accountOf, log }),
   });
   return reports.map(({ workspace, jobCount, failure }) => ({
     workspace,

@@ -79,6 +79,7 @@ const ALARMS = {
     threshold: 21_600,
     periodMinutes: 5,
     periods: 2,
+    isDetail: true,
   },
   "relay-queue-age": {
     meaning: "events wait or fail for more than half an hour",
@@ -133,8 +134,14 @@ const ALARMS = {
   },
   throttles: {
     meaning: "requests are refused because too many functions run",
-    metric: { lambda: "Throttles", functions: ["authorizer", "gitHttp", "status", "webhook"] },
+    metric: { lambda: "Throttles", functions: ["gitHttp", "status", "webhook"] },
     threshold: 10,
+    periodMinutes: 5,
+  },
+  "api-throttles": {
+    meaning: "requests are refused because the API gets more than requestsPerSecond",
+    metric: "RequestsThrottled",
+    threshold: 20,
     periodMinutes: 5,
   },
   "primary-errors": {
@@ -149,6 +156,12 @@ const ALARMS = {
     metric: "PrimaryRateLimits",
     threshold: 10,
     periodMinutes: 15,
+  },
+  "token-ends": {
+    meaning: "the token of an account at Bitbucket ends within 30 days, or has ended",
+    metric: "TokensEnding",
+    threshold: 1,
+    periodMinutes: 30,
   },
   "damaged-blobs": {
     meaning: "stored data is damaged or missing",

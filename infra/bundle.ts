@@ -55,7 +55,7 @@ export async function bundleFunction(
   const { metafile } = await build({
     ...BUNDLE_OPTIONS,
     ...options,
-    plugins: [VERSION_ONLY, ENVIRONMENT_CREDENTIALS],
+    plugins: [VERSION_ONLY, NO_METRIC_TEXTS, ENVIRONMENT_CREDENTIALS],
     entryPoints: { index: resolve(PROJECT_FOLDER, entryFile), ...Object.fromEntries(workers) },
     outdir: outputFolder,
     metafile: true,
@@ -72,6 +72,17 @@ const VERSION_ONLY: Plugin = {
       const { version } = JSON.parse(await readFile(path, "utf8"));
       return { contents: JSON.stringify({ version }), loader: "json" };
     });
+  },
+};
+
+/** What metrics mean is for the dashboard and the server: functions write their names and units. */
+const NO_METRIC_TEXTS: Plugin = {
+  name: "no-metric-texts",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/lib\/metrics\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replaceAll(/^ +help: "[^"]*",$/gm, ""),
+      loader: "ts",
+    }));
   },
 };
 

@@ -45,16 +45,33 @@ export class CloudWatchMetrics {
   }
 }
 
+/** They reach no function. */
+export function countThrottledRequests(scope: Construct, namespace: string, accessLog: LogGroup): void {
+  countAccess(scope, { namespace, accessLog, name: "RequestsThrottled", errorTypes: ["THROTTLED"] });
+}
+
 /** A challenge counts among Lambda's errors of an authorizer, and a changed status hides its failures from API Gateway's. */
 export function countAuthorizerFailures(scope: Construct, namespace: string, accessLog: LogGroup): void {
-  new MetricFilter(Stack.of(scope), "AuthorizerFailures", {
+  const errorTypes = ["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"];
+  countAccess(scope, { namespace, accessLog, name: "AuthorizerFailures", errorTypes });
+}
+
+interface CountedAccess {
+  readonly namespace: string;
+  readonly accessLog: LogGroup;
+  readonly name: MetricName;
+  /** Of API Gateway's own answers. */
+  readonly errorTypes: readonly string[];
+}
+
+function countAccess(scope: Construct, { namespace, accessLog, name, errorTypes }: CountedAccess): void {
+  new MetricFilter(Stack.of(scope), name, {
     logGroup: accessLog,
     filterPattern: FilterPattern.any(
-      FilterPattern.stringValue("$.errorType", "=", "AUTHORIZER_FAILURE"),
-      FilterPattern.stringValue("$.errorType", "=", "AUTHORIZER_CONFIGURATION_ERROR"),
+      ...errorTypes.map((type) => FilterPattern.stringValue("$.errorType", "=", type)),
     ),
     metricNamespace: namespace,
-    metricName: "AuthorizerFailures" satisfies MetricName,
+    metricName: name,
     metricValue: "1",
     unit: Unit.COUNT,
   });

@@ -18,7 +18,12 @@ import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
 import { Construct } from "constructs";
 import { METRIC_NAMES, type Metric, type MetricName, metricOf } from "../lib/metrics.ts";
 import { addAlarms, type WatchedFunction } from "./alarms.ts";
-import { CloudWatchMetrics, countAuthorizerFailures, type MetricSources } from "./cloudwatch-metrics.ts";
+import {
+  CloudWatchMetrics,
+  countAuthorizerFailures,
+  countThrottledRequests,
+  type MetricSources,
+} from "./cloudwatch-metrics.ts";
 import type { MirrorFunction } from "./mirror-function.ts";
 import type { DeploymentSettings } from "./settings.ts";
 import type { StreamTier } from "./stream-tier.ts";
@@ -57,6 +62,7 @@ export class Monitoring extends Construct {
     this.#hasDetail = settings.hasAllMetrics;
     this.#metrics = new CloudWatchMetrics({ namespace: stackPrefix, queues });
     countAuthorizerFailures(this, stackPrefix, props.accessLog);
+    countThrottledRequests(this, stackPrefix, props.accessLog);
     const topic = this.#topic();
     const alarms = addAlarms(this, {
       stackPrefix,

@@ -20,6 +20,8 @@ export type Metric = MetricBase &
         readonly isDetail?: true;
         /** API Gateway's access log has it, and no process of the mirror. */
         readonly isFromAccessLog?: true;
+        /** Recorded only in hours in which something is wrong: else it costs nothing. */
+        readonly isRare?: true;
         /** Recorded by servers of the stream tier alone: where there is none, it costs nothing and is not shown. */
         readonly isOfStreamTier?: true;
       }
@@ -109,7 +111,7 @@ export const METRICS = {
     kind: "counter",
     unit: "Count",
     section: "access",
-    help: "requests decided by a cached answer of the primary",
+    help: "requests decided by a cached answer",
   },
   CallersRefused: {
     kind: "counter",
@@ -129,6 +131,14 @@ export const METRICS = {
     section: "access",
     help: "requests refused because the authorizer failed, timed out or was throttled",
     isFromAccessLog: true,
+  },
+  RequestsThrottled: {
+    kind: "counter",
+    unit: "Count",
+    section: "access",
+    help: "requests refused as above the API's limit",
+    isFromAccessLog: true,
+    isRare: true,
   },
   Syncs: { kind: "counter", unit: "Count", section: "sync", help: "syncs that published something" },
   SyncLagSeconds: {
@@ -160,6 +170,13 @@ export const METRICS = {
     unit: "Count",
     section: "primary",
     help: "requests to Bitbucket that ended in 429",
+  },
+  TokensEnding: {
+    kind: "counter",
+    unit: "Count",
+    section: "primary",
+    help: "tokens that end within 30 days, by round",
+    isRare: true,
   },
   LfsLinks: {
     kind: "counter",

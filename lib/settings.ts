@@ -64,7 +64,7 @@ const COMMON = {
     max: 1_000_000,
     default: 60,
     description:
-      "how many different credentials from one address (IPv6: one /48) Bitbucket may reject in a minute before further unknown ones wait; 0: no limit",
+      "different credentials from one address (IPv6: one /48) that Bitbucket may reject in a minute before unknown ones wait; 0: no limit",
   },
   staleMinutes: {
     type: "integer",
@@ -87,21 +87,21 @@ const COMMON = {
     choices: ["relay", "redirect", "refuse"],
     default: "relay",
     description:
-      "pass pushes through to Bitbucket with the caller's credential (a deployment, whose requests end at 4.5 MB, redirects them instead), redirect them, or refuse them with the line that sets git's push address",
+      "pass pushes through to Bitbucket with the caller's credential (a deployment redirects them), redirect them, or refuse them with the line that sets git's push address",
   },
   redirectUnmirrored: {
     type: "choice",
     choices: ["public", "off"],
     default: "public",
     description:
-      "redirect callers without a credential to Bitbucket where a public repository is selected and not served: its first sync is not done, or its workspace is paused",
+      "redirect callers without a credential to Bitbucket for public repositories that are selected and not served: before the first sync, or paused",
   },
   lfs: {
     type: "choice",
     choices: ["tips", "all", "none"],
     default: "tips",
     description:
-      "which Git LFS files are copied from Bitbucket: `tips`, those of branches and tags, others when a client first asks for them; `all`; `none`",
+      "which Git LFS files are copied: `tips`, those of branches and tags, others when a client first asks for them; `all`; `none`",
   },
   lfsMaxFileMib: {
     type: "integer",
@@ -116,7 +116,7 @@ const COMMON = {
     rule: "must be patterns such as acme/*, separated by commas",
     default: "*",
     description:
-      "the repositories whose Git LFS files are copied: patterns of `workspace/repository` with `*` and `?`, separated by commas; one that begins with `!` excludes",
+      "repositories whose Git LFS files are copied: patterns of `workspace/repository` with `*` and `?`, separated by commas; `!` before one excludes",
   },
   allowedAddresses: {
     type: "addresses",
@@ -144,7 +144,7 @@ const SERVER = {
     type: "addresses",
     default: "none",
     description:
-      "proxies in front of the server: for requests from these addresses, `X-Forwarded-For`, else `Forwarded`, names the client",
+      "proxies before the server: in requests from these addresses `X-Forwarded-For`, else `Forwarded`, names the client",
     flag: "--trusted-proxy",
   },
   maxConnections: {
@@ -184,7 +184,7 @@ const SERVER = {
   s3PublicEndpoint: {
     type: "url",
     description:
-      "where clients reach the S3 server, if at another address than the mirror: links to LFS files, packs and bundles go there",
+      "where clients reach the S3 server, if at another address than the mirror, for LFS files, packs and bundles",
   },
   host: {
     type: "ip-address",
@@ -247,7 +247,7 @@ const DEPLOYMENT = {
     pattern: /^\/([A-Za-z0-9._-]+\/)+$/,
     rule: "must begin and end with a slash, such as /nearside/",
     description:
-      "the first part of the names of the mirror's SSM parameters (SecureString): `accounts/…` for the accounts that `config.json` names, `relay/…` for the relay, and `webhook-secret`, which the mirror creates. By default `stackPrefix` in small letters between slashes",
+      "the first part of the names of the mirror's SSM parameters (SecureString): `accounts/…` for the accounts of `config.json`, `relay/…`, and `webhook-secret`, which the mirror creates. By default `stackPrefix` in small letters between slashes",
   },
   regions: {
     type: "text",
@@ -392,27 +392,27 @@ const DEPLOYMENT = {
       /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/(?:mrk-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
     rule: "must be the ARN of a KMS key",
     description:
-      "the key for bucket, queues and secret, in place of AWS's own; its policy must let the account's roles use it. With one region only",
+      "the key for bucket, queues and secret, in place of AWS's own; its policy must let the account's roles use it. For one region",
   },
   authSecretVersion: {
     type: "text",
     ...SECRET_VERSION,
     description:
-      "the version of the secret `AuthSecret` that the authorizer gets; by default that of the first deploy. A new value is what makes a deploy read a changed secret",
+      "the version of the secret `AuthSecret`; by default that of the first deploy. A deploy reads a changed secret only if this is new",
   },
   apiLogRole: {
     type: "choice",
     choices: ["keep", "create"],
     default: "keep",
     description:
-      "API Gateway writes logs with one role for the whole account and region. `create` makes such a role and sets it in place of the present one; needed where `aws apigateway get-account` shows no `cloudwatchRoleArn`",
+      "`create` makes the role with which API Gateway writes logs in this account and region, and replaces the present one; needed where `aws apigateway get-account` shows no `cloudwatchRoleArn`",
   },
   streamTier: {
     type: "choice",
     choices: ["off", "fargate"],
     default: "off",
     description:
-      "`fargate`: containers behind a load balancer serve large repositories, which exceed what a function can send. They cost money while they run",
+      "`fargate`: containers behind a load balancer serve what exceeds a function's limit. They cost money while they run",
   },
   streamTierUrl: {
     type: "url",
@@ -450,7 +450,7 @@ const DEPLOYMENT = {
     choices: ["one-network", "any-network"],
     default: "one-network",
     description:
-      "where a token of the stream tier is accepted from: the /24 of the address that it was given to, or anywhere. `any-network` if clients leave by addresses of several networks",
+      "where a token of the stream tier is accepted from: the network (IPv4 /24, IPv6 /64) of the caller's address, or anywhere. `any-network` if clients leave by several networks",
   },
   streamTierTasks: {
     type: "integer",
@@ -466,7 +466,7 @@ const DEPLOYMENT = {
     rule: "must be always, or days, hours and a time zone such as MON-FRI 07:00-19:00 Europe/Berlin",
     default: "always",
     description:
-      "when the stream tier runs: `always`, or as `MON-FRI 07:00-19:00 Europe/Berlin`. At other times large repositories are treated as without it",
+      "when the stream tier runs: `always`, or as `MON-FRI 07:00-19:00 Europe/Berlin`. At other times it is as without it",
   },
   logLevel: {
     type: "choice",
@@ -491,7 +491,7 @@ const DEPLOYMENT = {
     choices: ["basic", "all"],
     default: "basic",
     description:
-      "the metrics that CloudWatch keeps: `basic`, 20 of them; `all`, 5 more, about how packs and LFS files were answered. Beyond ten of an account each costs 0.30 $ a month",
+      "metrics in CloudWatch: `basic`, 20; `all`, 5 more, about how packs and LFS files were answered. Beyond ten of an account each costs 0.30 $ a month",
   },
 } as const satisfies Record<string, Setting>;
 

@@ -54,7 +54,7 @@ export async function configOf(store: BlobStore): Promise<MirrorConfig> {
   return (await readMirrorConfig(store)) ?? EMPTY_CONFIG;
 }
 
-function accountsOf({
+export function accountsOf({
   secretPath,
 }: PrimaryOptions): (workspace: Pick<MirroredWorkspace, "credential">) => Promise<BitbucketAccount> {
   if (secretPath === undefined) return async ({ credential }) => readNamedAccount(process.env, credential);

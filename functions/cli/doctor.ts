@@ -13,6 +13,7 @@ import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { openBlobUrls } from "../local/open-store.ts";
 import { readAccount, readRelaySecret } from "../local/secrets.ts";
 import {
+  accountsOf,
   bitbucketOf,
   type PrimaryOptions,
   parseUrlArgument,
@@ -20,7 +21,7 @@ import {
   print,
   storeOf,
 } from "./command-options.ts";
-import { checkAccount } from "./doctor/check-account.ts";
+import { checkAccount, checkTokenEnd } from "./doctor/check-account.ts";
 import { checkLfs } from "./doctor/check-lfs.ts";
 import {
   checkAddress,
@@ -49,7 +50,7 @@ interface DoctorOptions extends PrimaryOptions {
 
 const EXPLANATION = `
 Checks, with the rights of its caller: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
-removed again); for each workspace the account, its scopes, Bitbucket's REST API and git server, this machine's clock, the webhook,
+removed again); for each workspace the account, its scopes, when its token ends, Bitbucket's REST API and git server, this machine's clock, the webhook,
 when the mirror last did its rounds, whose last sync failed, and one Git LFS file: at Bitbucket, in the store, and its link; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
 Each line is OK, FAIL or SKIP; a FAIL is followed by what to do. With --json: an array of {check, status, detail, advice}.
 Before a deployment, --quotas and --permissions check nothing but the AWS account: by the settings file, region and credentials that the
@@ -134,6 +135,7 @@ async function* checkMirror(options: DoctorOptions): AsyncGenerator<Finding, voi
   const active = config.workspaces.filter(({ removedAt, disabled }) => removedAt === undefined && !disabled);
   for (const workspace of active) {
     yield* await checkAccount(workspace, bitbucket);
+    if (workspace.credential !== undefined) yield await checkTokenEnd(workspace, accountsOf(options));
     const { findings, mirrorUrl } = await checkWebhooks(workspace, isLocal, store, bitbucket);
     yield* findings;
     place ??= mirrorUrl;

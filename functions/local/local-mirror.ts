@@ -1,5 +1,6 @@
 /** Puts the mirror of one process together: server, webhook receiver, worker, reconcile rounds, relay. */
 import type { BitbucketAccount } from "../../lib/bitbucket/credential.ts";
+import { reportExpiry } from "../../lib/bitbucket/token-expiry.ts";
 import type { HttpHandler } from "../../lib/http/message.ts";
 import { requestCopies } from "../../lib/lfs/lfs-job.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -97,6 +98,7 @@ export async function localMirror(options: LocalMirrorOptions) {
       ...{ store, requests, log, mode, apiOf: bitbucket.apiOf, limits: reconcileLimits(settings) },
       readConfig: async () => onlyWorkspace(await readConfig(), workspace),
       ...(mirrorUrl !== undefined && tending(mirrorUrl, bitbucket, options)),
+      reportExpiry: reportExpiry(options),
     });
   }
 

@@ -78,13 +78,8 @@ export class StoredVerdicts {
    * @throws {NewerReleaseError} Only a newer release understands it.
    */
   async read(key: string, nowMs: number, formerKeys: readonly string[] = []): Promise<StoredVerdict> {
-    const stored = await this.#store.read(`${VERDICT_PREFIX}${key}`);
-    if (stored === undefined) {
-      const [formerKey, ...others] = formerKeys;
-      if (formerKey === undefined) return { version: "absent" };
-      const { record } = await this.read(formerKey, nowMs, others);
-      return { version: "absent", ...(record && { record }) };
-    }
+    const stored = await this.#readFirst(key, formerKeys);
+    if (stored === undefined) return { version: "absent" };
     const { version } = stored;
     const { record, ...others } = parsed(`${VERDICT_PREFIX}${key}`, stored.text, storedSchema) ?? {};
     const isSound =
@@ -104,14 +99,10 @@ export class StoredVerdicts {
     nowMs: number,
     formerKeys: readonly string[] = [],
   ): Promise<StoredStanding> {
-    const key = `${VERDICT_PREFIX}${callerKey}`;
-    const stored = await this.#store.read(key);
-    if (stored === undefined) {
-      const [formerKey, ...others] = formerKeys;
-      if (formerKey === undefined) return { standing: {}, version: "absent" };
-      return { ...(await this.readStanding(formerKey, nowMs, others)), version: "absent" };
-    }
-    const { acceptedAtMs, questions, ...others } = parsed(key, stored.text, standingSchema) ?? {};
+    const stored = await this.#readFirst(callerKey, formerKeys);
+    if (stored === undefined) return { standing: {}, version: "absent" };
+    const { acceptedAtMs, questions, ...others } =
+      parsed(`${VERDICT_PREFIX}${callerKey}`, stored.text, standingSchema) ?? {};
     const latestMs = nowMs + MAX_CLOCK_SKEW_MS;
     const standing = {
       ...others,
@@ -119,6 +110,16 @@ export class StoredVerdicts {
       ...(questions !== undefined && questions.sinceMs <= latestMs && { questions }),
     };
     return { standing, version: stored.version };
+  }
+
+  async #readFirst(key: string, formerKeys: readonly string[]) {
+    const stored = await this.#store.read(`${VERDICT_PREFIX}${key}`);
+    if (stored !== undefined) return stored;
+    for (const formerKey of formerKeys) {
+      const former = await this.#store.read(`${VERDICT_PREFIX}${formerKey}`);
+      if (former !== undefined) return { text: former.text, version: "absent" };
+    }
+    return undefined;
   }
 
   /** @returns The version written; `undefined` on a conflict. */

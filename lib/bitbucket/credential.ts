@@ -5,8 +5,13 @@ import * as z from "zod/mini";
 /** What the operator has: nothing, a user's API token, or an access token of a workspace, project or repository. */
 export type BitbucketAccount =
   | { readonly kind: "none" }
-  | { readonly kind: "api-token"; readonly email: string; readonly token: string }
-  | { readonly kind: "access-token"; readonly token: string };
+  | ({ readonly kind: "api-token"; readonly email: string; readonly token: string } & TokenEnd)
+  | ({ readonly kind: "access-token"; readonly token: string } & TokenEnd);
+
+interface TokenEnd {
+  /** A date, `2027-11-30`, as people wrote it. */
+  readonly expires?: string;
+}
 
 /** @returns The header `Authorization` for REST. */
 export function restAuthorization(account: BitbucketAccount): string | undefined {
@@ -31,15 +36,16 @@ export function basicAuthorization(username: string, token: string): string {
 const text = z.string().check(z.minLength(1));
 
 const accountSchema = z.pipe(
-  z.strictObject({ email: z.optional(text), token: text }),
+  z.strictObject({ email: z.exactOptional(text), token: text, expires: z.exactOptional(text) }),
   z.transform(
-    ({ email, token }): BitbucketAccount =>
-      email === undefined ? { kind: "access-token", token } : { kind: "api-token", email, token },
+    ({ email, ...account }): BitbucketAccount =>
+      email === undefined ? { kind: "access-token", ...account } : { kind: "api-token", email, ...account },
   ),
 );
 
 /**
- * @param text - JSON: `{"email": "…", "token": "…"}` for a user's API token, `{"token": "…"}` for an access token.
+ * @param text - JSON: `{"email": "…", "token": "…"}` for a user's API token, `{"token": "…"}` for an access token; either may have
+ * `"expires": "2027-11-30"`, the day on which the token ends.
  * @returns `undefined` for anything else; nothing quotes it.
  */
 export function parseAccount(text: string | undefined): BitbucketAccount | undefined {

@@ -2,6 +2,7 @@
 import { errorFields } from "../errors.ts";
 import { changeMirrorConfig } from "../mirror/config-store.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { isActive } from "../mirror/selection.ts";
 import { type WorkspaceIndex, workspaceIndex } from "../mirror/workspace-index.ts";
 import { UNCHANGED } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -11,6 +12,8 @@ export interface ReconcileMirrorOptions extends ReconcileOptions {
   readonly readConfig: () => Promise<MirrorConfig>;
   /** Puts up the webhooks of a workspace that is mirrored, and takes down those of one that is removed. */
   readonly tendWebhooks?: (workspace: MirroredWorkspace) => Promise<void>;
+  /** Says that the workspace's account ends soon. */
+  readonly reportExpiry?: (workspace: MirroredWorkspace) => Promise<void>;
 }
 
 export interface WorkspaceReport {
@@ -33,6 +36,7 @@ export async function reconcileMirror(options: ReconcileMirrorOptions): Promise<
       const hooksFailure = workspace.disabled
         ? undefined
         : await options.tendWebhooks?.(workspace).catch(fail);
+      if (isActive(workspace) && outcome.failure === undefined) await options.reportExpiry?.(workspace);
       if (isOver(workspace, outcome, hooksFailure)) await forget(options.store, workspace);
       reports.push({
         workspace: name,

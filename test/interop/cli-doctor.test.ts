@@ -111,6 +111,23 @@ describe("a local mirror", () => {
     expect((await doctor()).failed).toEqual([]);
   });
 
+  test("whose token ends soon, has ended, or has an end that is not recorded", async () => {
+    await connected();
+    const day = 86_400_000;
+    const ending = async (inDays: number) => {
+      const expires = new Date(Date.now() + inDays * day).toISOString().slice(0, 10);
+      const account = { email: "developer@example.com", token: "developer", expires };
+      const { findings, failed } = await doctor({ NEARSIDE_SECRET_BOT: JSON.stringify(account) });
+      expect(findings.find(({ check }) => check === "acme: token")?.detail).toContain(expires);
+      return failed;
+    };
+    expect(await ending(60)).toEqual([]);
+    expect(await ending(20)).toEqual([expect.stringMatching(/^acme: token: it ends in (19|20) days, on /)]);
+    expect(await ending(-2)).toEqual([expect.stringMatching(/^acme: token: it ended on /)]);
+    const { findings } = await doctor();
+    expect(findings.find(({ check }) => check === "acme: token")).toMatchObject({ status: "skipped" });
+  });
+
   test("whose webhook is gone, or turned off", async () => {
     await connected();
     const { url, headers } = hookAddress();

@@ -139,6 +139,7 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
 
   test("none fires in an hour of work: 5 pushes and 10 clones a minute, one 500 of the primary a minute", async () => {
     const data = new MetricData();
+    const before = lambdaCounts();
     const minute = await repeated(5, async () => {
       await pushed();
       return work();
@@ -152,12 +153,14 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
     bitbucket.controls.behave();
     const round = await logOf(reconcile, ROUND_ENDED, () => reconcile.invoke({}));
     const queue = alarms.logicalId("AWS::SQS::Queue", "SyncQueue");
-    for (let at = NOW_MS - 60 * MINUTE_MS; at < NOW_MS; at += MINUTE_MS) {
+    const after = lambdaCounts();
+    for (let at = NOW_MS - 90 * MINUTE_MS; at < NOW_MS; at += MINUTE_MS) {
+      for (const [key, count] of after) data.add(key, count - (before.get(key) ?? 0), at);
       data.addLog(minute + clones + failure, at);
       data.add(resourceMetric("AWS/SQS", "ApproximateAgeOfOldestMessage", queue), 40, at);
       if ((at / MINUTE_MS) % 5 === 0) data.addLog(round, at);
     }
-    for (let at = NOW_MS - 29 * MINUTE_MS; at <= NOW_MS; at += MINUTE_MS)
+    for (let at = NOW_MS - 60 * MINUTE_MS; at <= NOW_MS; at += MINUTE_MS)
       expect([at, alarms.firing(data, at)]).toEqual([at, []]);
   });
 
@@ -166,7 +169,6 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
     expectFiring(await lastingWithRounds(await repeated(10, work)), "primary-errors");
     bitbucket.controls.misbehave({ rateLimitedForSeconds: 1, appliesTo: "git" });
     const limited = await repeated(10, work);
-    bitbucket.controls.behave();
     expectFiring(await lastingWithRounds(limited), "primary-rate-limits");
   });
 
@@ -189,6 +191,20 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
       NOW_MS - MINUTE_MS,
     );
     expect(alarms.firing(data, NOW_MS)).toContain("reconcile");
+  });
+
+  test("an account's token ends within 30 days", async () => {
+    const name = "/nearside/accounts/bot";
+    const account = front.secrets.parameters.get(name) ?? "";
+    const endingIn = async (days: number): Promise<string[]> => {
+      const expires = new Date(Date.now() + days * 24 * 60 * MINUTE_MS).toISOString().slice(0, 10);
+      front.secrets.parameters.set(name, JSON.stringify({ ...JSON.parse(account), expires }));
+      return alarms.firing(await lasting(""), NOW_MS);
+    };
+    expect(await endingIn(40)).toEqual([]);
+    expect(await endingIn(29)).toEqual(["token-ends"]);
+    seen.add("token-ends");
+    front.secrets.parameters.set(name, account);
   });
 
   test("the store gives no packs", async () => {
@@ -253,11 +269,28 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
     const throttles = alarms.logicalId("AWS::Lambda::Function", "GitHttpFunction");
     throttled.add(resourceMetric("AWS/Lambda", "Throttles", throttles), 12, NOW_MS - MINUTE_MS);
     expectFiring(throttled, "throttles");
+    const overStage = await lasting("");
+    for (let count = 0; count < 20; count++)
+      alarms.addAccess({ status: "429", errorType: "THROTTLED" }, overStage, NOW_MS - MINUTE_MS);
+    expectFiring(overStage, "api-throttles");
   });
 
   test("no alarm was left out", () => {
     expect([...seen].sort()).toEqual(alarms.names().sort());
   });
+
+  /** Lambda's own metrics of the functions that ran. */
+  function lambdaCounts(): Map<string, number> {
+    const counts = Object.entries(front.counts()).flatMap(([name, { failed, throttled }]) => {
+      const idStart = `${name.charAt(0).toUpperCase()}${name.slice(1)}Function`;
+      const id = alarms.logicalId("AWS::Lambda::Function", idStart);
+      return [
+        [resourceMetric("AWS/Lambda", "Errors", id), failed],
+        [resourceMetric("AWS/Lambda", "Throttles", id), throttled],
+      ] as const;
+    });
+    return new Map(counts);
+  }
 
   /** Rounds are taken while the primary answers. */
   async function lastingWithRounds(log: string): Promise<MetricData> {

@@ -1,5 +1,8 @@
 /** Checks a workspace's account: whether Bitbucket accepts it, its rights, and this machine's clock. */
+
+import type { BitbucketAccount } from "../../../lib/bitbucket/credential.ts";
 import type { BitbucketRepository } from "../../../lib/bitbucket/rest-api.ts";
+import { tokenExpiry } from "../../../lib/bitbucket/token-expiry.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
 import type { BitbucketAccess } from "../../wiring/bitbucket-access.ts";
 import { firstOf } from "../command-options.ts";
@@ -49,6 +52,34 @@ export async function checkAccount(
   findings.push(scopeFinding(workspace, seen));
   if (example !== undefined) findings.push(await gitFinding(workspace, example, bitbucket));
   return findings;
+}
+
+const RENEW =
+  "Make a new token and give it to the workspace before: see docs/operations.md, Replace secrets.";
+
+/** Of a workspace with an account. */
+export async function checkTokenEnd(
+  workspace: MirroredWorkspace,
+  accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>,
+): Promise<Finding> {
+  const check = `${workspace.workspace}: token`;
+  try {
+    const expiry = tokenExpiry(await accountOf(workspace), Date.now());
+    if (expiry === undefined)
+      return skipped(check, 'when it ends is not recorded: add "expires": "<date>" to the account\'s secret');
+    const { expires, daysLeft, isSoon } = expiry;
+    if (!isSoon) return ok(check, `it ends on ${expires}`);
+    if (daysLeft === undefined)
+      return fail(
+        check,
+        `"expires" in the account's secret is no date: ${expires}`,
+        "Write it as 2027-11-30.",
+      );
+    const when = daysLeft < 0 ? "it ended" : `it ends in ${counted(daysLeft, "day")},`;
+    return fail(check, `${when} on ${expires}`, RENEW);
+  } catch (error) {
+    return failedWith(check, error, "Check the account's secret.");
+  }
 }
 
 function watching(fetch: typeof globalThis.fetch, seen: SeenHeaders): typeof globalThis.fetch {

@@ -116,7 +116,7 @@ export class DeployedAlarms {
   /** A line of the access log, through the stack's metric filter. */
   addAccess(line: Readonly<Record<string, string>>, data: MetricData, atMs: number): void {
     for (const { Properties } of Object.values(this.#template.findResources("AWS::Logs::MetricFilter"))) {
-      const terms = [...String(Properties.FilterPattern).matchAll(/\(\$\.(\w+) = "(\w+)"\)/g)];
+      const terms = [...String(Properties.FilterPattern).matchAll(/\$\.(\w+) = "(\w+)"/g)];
       if (terms.length === 0) throw new Error(`not understood: ${Properties.FilterPattern}`);
       if (!terms.some(([, field = "", text]) => line[field] === text)) continue;
       for (const { MetricNamespace, MetricName, MetricValue } of Properties.MetricTransformations)

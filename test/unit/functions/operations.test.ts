@@ -46,8 +46,8 @@ test("metrics have what log lines measured, the queues, and a value for each row
   expect(lines).toContain("\nnearside_sync_queue_length 3\n");
   expect(lines).toMatch(/\nnearside_sync_queue_age 9\d/);
   expect(lines).toContain("\nnearside_lfs_dead_letters 2\n");
-  // Only API Gateway's access log has the failures of an authorizer.
-  expect(lines.match(/^# TYPE nearside_/gm)).toHaveLength(METRIC_NAMES.length - 2);
+  // Only API Gateway's access log has the failures of an authorizer, and what the API refuses.
+  expect(lines.match(/^# TYPE nearside_/gm)).toHaveLength(METRIC_NAMES.length - 3);
 });
 
 test.each([

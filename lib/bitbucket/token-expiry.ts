@@ -1,0 +1,45 @@
+/** When the mirror's tokens end. Bitbucket's API tokens last a year at most, and it does not say when one ends: the account's secret does. */
+import type { Logger } from "../log.ts";
+import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
+import type { BitbucketAccount } from "./credential.ts";
+
+const WARNING_DAYS = 30;
+const DAY_MS = 86_400_000;
+
+export interface TokenExpiry {
+  readonly expires: string;
+  /** Negative: it has ended. `undefined`: `expires` is no date. */
+  readonly daysLeft: number | undefined;
+  readonly isSoon: boolean;
+}
+
+/** @returns `undefined` where it is not known. */
+export function tokenExpiry(account: BitbucketAccount, nowMs: number): TokenExpiry | undefined {
+  if (account.kind === "none" || account.expires === undefined) return undefined;
+  const { expires } = account;
+  const endMs = /^\d{4}-\d{2}-\d{2}$/.test(expires) ? Date.parse(expires) : Number.NaN;
+  if (Number.isNaN(endMs)) return { expires, daysLeft: undefined, isSoon: true };
+  const daysLeft = Math.floor((endMs - nowMs) / DAY_MS);
+  return { expires, daysLeft, isSoon: daysLeft <= WARNING_DAYS };
+}
+
+interface ReportExpiryOptions {
+  readonly accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>;
+  readonly log: Logger;
+  readonly now?: () => Date;
+}
+
+/** @returns Logs and counts a workspace's token that ends soon. */
+export function reportExpiry({ accountOf, log, now = () => new Date() }: ReportExpiryOptions) {
+  return async (workspace: MirroredWorkspace): Promise<void> => {
+    const expiry = tokenExpiry(await accountOf(workspace), now().getTime());
+    if (!expiry?.isSoon) return;
+    const { expires, daysLeft } = expiry;
+    const { credential } = workspace;
+    log.warn(
+      "account:token-ends",
+      { workspace: workspace.workspace, credential, expires, daysLeft },
+      { TokensEnding: 1 },
+    );
+  };
+}
