@@ -1,6 +1,5 @@
 /** When the mirror's tokens end. Bitbucket's API tokens last a year at most, and it does not say when one ends: the account's secret does. */
 import type { Logger } from "../log.ts";
-import type { MirroredWorkspace } from "../mirror/mirror-config.ts";
 import type { BitbucketAccount } from "./credential.ts";
 
 const WARNING_DAYS = 30;
@@ -23,23 +22,29 @@ export function tokenExpiry(account: BitbucketAccount, nowMs: number): TokenExpi
   return { expires, daysLeft, isSoon: daysLeft <= WARNING_DAYS };
 }
 
-interface ReportExpiryOptions {
-  readonly accountOf: (workspace: MirroredWorkspace) => Promise<BitbucketAccount>;
+/** As the configuration has it. */
+interface AccountedWorkspace {
+  readonly workspace: string;
+  readonly credential?: string | undefined;
+}
+
+interface ReportExpiryOptions<Workspace extends AccountedWorkspace> {
+  readonly accountOf: (workspace: Workspace) => Promise<BitbucketAccount>;
   readonly log: Logger;
   readonly now?: () => Date;
 }
 
 /** @returns Logs and counts a workspace's token that ends soon. */
-export function reportExpiry({ accountOf, log, now = () => new Date() }: ReportExpiryOptions) {
-  return async (workspace: MirroredWorkspace): Promise<void> => {
+export function reportExpiry<Workspace extends AccountedWorkspace>({
+  accountOf,
+  log,
+  now = () => new Date(),
+}: ReportExpiryOptions<Workspace>) {
+  return async (workspace: Workspace): Promise<void> => {
     const expiry = tokenExpiry(await accountOf(workspace), now().getTime());
     if (!expiry?.isSoon) return;
     const { expires, daysLeft } = expiry;
-    const { credential } = workspace;
-    log.warn(
-      "account:token-ends",
-      { workspace: workspace.workspace, credential, expires, daysLeft },
-      { TokensEnding: 1 },
-    );
+    const { workspace: name, credential } = workspace;
+    log.warn("account:token-ends", { workspace: name, credential, expires, daysLeft }, { TokensEnding: 1 });
   };
 }
