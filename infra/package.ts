@@ -39,10 +39,7 @@ const OPTIONS = {
 export async function makePackage(outputFolder: string): Promise<string> {
   const staged = await mkdtemp(join(tmpdir(), "nearside-package-"));
   try {
-    const inputs = [...(await bundleCli(staged)), ...(await bundleDeployment(staged))];
-    await mkdir(join(staged, "bin"));
-    await writeFile(join(staged, "bin", "nearside.js"), STARTER, { mode: 0o755 });
-    await writeFile(join(staged, "package.json"), `${JSON.stringify(manifest(), undefined, 2)}\n`);
+    const inputs = [...(await stageCli(staged)), ...(await bundleDeployment(staged))];
     await writeFile(join(staged, "THIRD-PARTY-LICENSES"), await licensesOf(inputs));
     for (const name of ["README.md", "CHANGELOG.md", "LICENSE", "docs"])
       await cp(join(PROJECT_FOLDER, name), join(staged, name), { recursive: true });
@@ -53,7 +50,8 @@ export async function makePackage(outputFolder: string): Promise<string> {
   return join(outputFolder, `${packageJson.name}-${packageJson.version}.tgz`);
 }
 
-async function bundleCli(staged: string): Promise<string[]> {
+/** Makes `bin/nearside.js` and what it needs. @returns Paths of the bundled files, relative to the project. */
+export async function stageCli(staged: string): Promise<string[]> {
   const { metafile } = await build({
     ...OPTIONS,
     splitting: true,
@@ -64,6 +62,9 @@ async function bundleCli(staged: string): Promise<string[]> {
     chunkNames: "[name]-[hash]",
     outdir: join(staged, "cli"),
   });
+  await mkdir(join(staged, "bin"));
+  await writeFile(join(staged, "bin", "nearside.js"), STARTER, { mode: 0o755 });
+  await writeFile(join(staged, "package.json"), `${JSON.stringify(manifest(), undefined, 2)}\n`);
   return Object.keys(metafile.inputs);
 }
 

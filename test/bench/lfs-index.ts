@@ -1,5 +1,5 @@
 /**
- * Row `lfs-index`: a pack with 50,000 pointers of git-lfs gets its index and the sidecar of pointers. The other side is the same for a
+ * Row `lfs-index`: a pack with 50,000 pointers of git-lfs, of 500 commits, gets its index and the sidecar of pointers. The other side is the same for a
  * pack whose blobs are texts of the same length that are no pointers.
  */
 import { createHash } from "node:crypto";
@@ -12,6 +12,8 @@ import type { Workspace } from "./workspace.ts";
 
 const COUNT = 50_000;
 const SMOKE_COUNT = 500;
+const FILES_PER_COMMIT = 100;
+const FOLDERS = 100;
 
 export const LFS_INDEX_ROW: Row = {
   name: "lfs-index",
@@ -48,10 +50,11 @@ async function makePack(workspace: Workspace, firstWord: string, count: number):
   const entries = Array.from({ length: count }, (_, i) => {
     const oid = createHash("sha256").update(String(i)).digest("hex");
     const text = `${firstWord} https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize 10\n`;
-    return `M 100644 inline ${i % 100}/${i}.bin\ndata ${text.length}\n${text}`;
+    const commit = `commit refs/heads/main\ncommitter A <a@example.com> ${1_800_000_000 + i} +0000\ndata 5\nfiles\n`;
+    const begins = i % FILES_PER_COMMIT === 0 ? commit : "";
+    return `${begins}M 100644 inline ${i % FOLDERS}/${i}.bin\ndata ${text.length}\n${text}`;
   });
-  const commit = "commit refs/heads/main\ncommitter A <a@example.com> 1800000000 +0000\ndata 5\nfiles\n";
-  await workspace.git(["fast-import", "--quiet"], { cwd: repository, input: commit + entries.join("\n") });
+  await workspace.git(["fast-import", "--quiet"], { cwd: repository, input: entries.join("\n") });
   const base = join(repository, "measured");
   const id = await workspace.git(["pack-objects", "--all", "--quiet", "--delta-base-offset", base], {
     cwd: repository,

@@ -2,14 +2,12 @@
 import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { bundleFunction } from "../../infra/bundle.ts";
+import { stageCli } from "../../infra/package.ts";
 import { isolatedGitEnvironment } from "../support/git/run-git.ts";
 import type { Measurement } from "./measurement.ts";
 import { CPU_RESOLUTION_SECONDS, endedChildrenCpuSeconds, MemorySampler } from "./process-usage.ts";
 import { GIT_SAFETY_ENVIRONMENT, type Workspace } from "./workspace.ts";
-
-const CLI = fileURLToPath(new URL("../../functions/cli/nearside.js", import.meta.url));
 
 export interface CommandOptions {
   readonly cwd?: string;
@@ -48,9 +46,11 @@ export async function measureProgram(
   );
 }
 
-/** Runs a command of `nearside`. @throws {Error} It failed. */
+/** Runs a command of `nearside`, as the package has it. @throws {Error} It failed. */
 export async function measureCli(workspace: Workspace, args: readonly string[]): Promise<MeasuredCommand> {
-  return measure(workspace, process.execPath, [CLI, ...args], process.env, {});
+  const folder = workspace.path("programs", "package");
+  if (!existsSync(folder)) await stageCli(folder);
+  return measure(workspace, process.execPath, [join(folder, "bin/nearside.js"), ...args], process.env, {});
 }
 
 /** A program of this folder as it would be deployed: one file, without the compiler that running the sources takes. */

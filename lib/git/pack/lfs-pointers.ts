@@ -28,29 +28,39 @@ export interface CollectedPointers {
 
 /** Grows with the number of pointers only. */
 export class LfsPointerCollector {
+  readonly #full: Uint8Array<ArrayBuffer>[] = [];
   #records = new Uint8Array();
   #end = 0;
 
   /** Takes the blob `bytes[start..end)` of an entry if it is a pointer. */
   addBlob(bytes: Uint8Array, start: number, end: number, entry: number): void {
+    if (this.#end === this.#records.length) this.#extend();
     const at = this.#end;
-    if (at === this.#records.length) this.#records = grown(this.#records);
     if (!writeLfsPointer(bytes, start, end, this.#records, at)) return;
     setNumber(this.#records, at, entry);
     this.#end = at + RECORD_BYTES;
   }
 
-  /** @returns The records so far. */
+  /** @returns The records so far, which go. */
   take(): Uint8Array<ArrayBuffer> {
-    // Cut: a view would take all of its buffer with it to another thread.
-    const taken = new Uint8Array(this.#records.buffer.transfer(this.#end));
+    const all = joined([...this.#full, new Uint8Array(this.#records.buffer.transfer(this.#end))]);
+    this.#full.length = 0;
     this.#records = new Uint8Array();
     this.#end = 0;
-    return taken;
+    return all;
+  }
+
+  #extend(): void {
+    if (this.#end > 0) this.#full.push(this.#records);
+    this.#records = new Uint8Array(
+      Math.min(MAX_ADDED_RECORDS * RECORD_BYTES, Math.max(FIRST_RECORDS * RECORD_BYTES, 4 * this.#end)),
+    );
+    this.#end = 0;
   }
 }
 
 const FIRST_RECORDS = 64;
+const MAX_ADDED_RECORDS = 4_096;
 
 /** @param full - Not to be used any more. */
 function grown(full: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

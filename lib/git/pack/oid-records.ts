@@ -72,10 +72,10 @@ export class OidRecords {
 const RECORDS_PER_STEP = 4;
 const RECORDS_AT_ONCE = 4_000;
 
-/** Runs of so many rows are sorted at once, which takes some milliseconds. */
-const RUN_ROWS = 2 ** 16;
-/** Of a prefix the part that fits into a number with a row of a run. */
-const KEY_DIVISOR = 2 ** (8 * PREFIX_BYTES + Math.log2(RUN_ROWS) - 53);
+/** Rows are sorted by two digits of their oids first. */
+const DIGIT_BITS = 16;
+const DIGITS = 2 ** DIGIT_BITS;
+const SORTED_PER_STEP = 32;
 /** Oids that begin alike are compared. There are few, unless a stranger has made them. */
 const MAX_ALIKE = 2 ** 10;
 
@@ -87,68 +87,81 @@ export async function sortedRows(
   records: OidRecords,
   compareEqual: (left: number, right: number) => number = () => 0,
 ): Promise<Uint32Array> {
-  const slices = new WorkSlices();
   const { count } = records;
   const compare = (left: number, right: number): number =>
     records.compareOid(left, records, right) || compareEqual(left, right) || left - right;
-  const rows = new Uint32Array(count);
-  let isSorted = true;
-  for (let start = 0; start < count; start += RUN_ROWS) {
-    await slices.spend(Math.min(RUN_ROWS, count) / RECORDS_PER_STEP);
-    const run = rows.subarray(start, start + RUN_ROWS);
-    isSorted &&= sortRun(records, start, run, compare);
-  }
-  if (count <= RUN_ROWS && isSorted) return rows;
-  return mergeRuns(isSorted ? rows : rows.map((_, row) => row), isSorted ? RUN_ROWS : 1, records, compare);
+  const rows = new Uint32Array(count).map((_, row) => row);
+  if (count <= MAX_ALIKE) return rows.sort(compare);
+  const keys = new Uint32Array(count);
+  await eachPart(count, (start, end) => {
+    for (let row = start; row < end; row++) keys[row] = records.bytes.readUInt32BE(records.startOf(row));
+  });
+  const byLowDigit = await distributed(rows, keys, 0);
+  const byKey = await distributed(byLowDigit, keys, DIGIT_BITS);
+  return (await sortAlike(byKey, keys, compare)) ? byKey : mergeSorted(rows, records, compare);
 }
 
-/**
- * Sorts the rows from `start` on into `run`: as numbers, which is a tenth of the work of comparing records.
- * @returns Whether it could.
- */
-function sortRun(
-  records: OidRecords,
-  start: number,
-  run: Uint32Array,
-  compare: (left: number, right: number) => number,
-): boolean {
-  const keys = new Float64Array(run.length);
-  for (let i = 0; i < keys.length; i++)
-    keys[i] = Math.floor(records.prefixAt(start + i) / KEY_DIVISOR) * RUN_ROWS + i;
-  keys.sort();
-  let alike = 1;
-  for (let i = 0; i < keys.length; i++) {
-    run[i] = start + ((keys[i] as number) % RUN_ROWS);
-    // Less than one apart in their prefixes; it may be more than one.
-    if (i + 1 < keys.length && (keys[i + 1] as number) - (keys[i] as number) < RUN_ROWS) alike += 1;
-    else if (alike > MAX_ALIKE) return false;
-    else {
-      if (alike > 1) run.subarray(i + 1 - alike, i + 1).sort(compare);
-      alike = 1;
+/** @param visit - Gets the next few thousand. */
+async function eachPart(count: number, visit: (start: number, end: number) => void): Promise<void> {
+  const slices = new WorkSlices();
+  for (let start = 0; start < count; start += RECORDS_AT_ONCE) {
+    visit(start, Math.min(count, start + RECORDS_AT_ONCE));
+    await slices.spend(RECORDS_AT_ONCE / SORTED_PER_STEP);
+  }
+}
+
+/** A pass of a radix sort. @returns The rows by a digit of their keys; those with the same one in the order in which they are. */
+async function distributed(rows: Uint32Array, keys: Uint32Array, shift: number): Promise<Uint32Array> {
+  const starts = new Uint32Array(DIGITS + 1);
+  const digitOf = (row: number): number => ((keys[row] as number) >>> shift) & (DIGITS - 1);
+  await eachPart(rows.length, (start, end) => {
+    for (let row = start; row < end; row++) (starts[digitOf(row) + 1] as number) += 1;
+  });
+  for (let digit = 0; digit < DIGITS; digit++) (starts[digit + 1] as number) += starts[digit] as number;
+  const sorted = new Uint32Array(rows.length);
+  await eachPart(rows.length, (start, end) => {
+    for (let i = start; i < end; i++) {
+      const row = rows[i] as number;
+      const digit = digitOf(row);
+      sorted[starts[digit] as number] = row;
+      (starts[digit] as number) += 1;
     }
-  }
-  return true;
+  });
+  return sorted;
 }
 
-/** Merges runs of doubling length: unlike the runtime's sort, it can pause. @param rows - Sorted in runs of `runRows`. */
-async function mergeRuns(
+/** Sorts rows with the same key by all the rest. @returns Whether it could: not where too many have one. */
+async function sortAlike(
   rows: Uint32Array,
-  runRows: number,
+  keys: Uint32Array,
+  compare: (left: number, right: number) => number,
+): Promise<boolean> {
+  let first = 0;
+  let most = 0;
+  const sortFrom = (end: number): void => {
+    most = Math.max(most, end - first);
+    if (end - first > 1 && most <= MAX_ALIKE) rows.subarray(first, end).sort(compare);
+    first = end;
+  };
+  await eachPart(rows.length, (start, end) => {
+    for (let i = Math.max(start, 1); i < end; i++)
+      if (keys[rows[i] as number] !== keys[rows[i - 1] as number]) sortFrom(i);
+  });
+  sortFrom(rows.length);
+  return most <= MAX_ALIKE;
+}
+
+/** A merge sort: unlike the runtime's, it can pause. */
+async function mergeSorted(
+  rows: Uint32Array,
   records: OidRecords,
   compare: (left: number, right: number) => number,
 ): Promise<Uint32Array> {
   const slices = new WorkSlices();
   const { count } = records;
-  const prefixes = new Float64Array(count);
-  for (let row = 0; row < count; row++) {
-    prefixes[row] = records.prefixAt(row);
-    if (row % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
-  }
-  const isAfter = (left: number, right: number): boolean =>
-    ((prefixes[left] as number) - (prefixes[right] as number) || compare(left, right)) > 0;
   let from = rows;
   let merged: Uint32Array = new Uint32Array(count);
-  for (let runLength = runRows; runLength < count; runLength *= 2) {
+  for (let runLength = 1; runLength < count; runLength *= 2) {
     let left = 0;
     let right = 0;
     let leftEnd = 0;
@@ -161,7 +174,7 @@ async function mergeRuns(
         rightEnd = Math.min(count, at + 2 * runLength);
       }
       const isRight =
-        left === leftEnd || (right < rightEnd && isAfter(from[left] as number, from[right] as number));
+        left === leftEnd || (right < rightEnd && compare(from[left] as number, from[right] as number) > 0);
       merged[at] = from[isRight ? right++ : left++] as number;
       if (at % RECORDS_AT_ONCE === 0) await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
     }
