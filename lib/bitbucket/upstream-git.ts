@@ -6,7 +6,7 @@ import type { ServerRef } from "isomorphic-git";
 import { UpstreamError } from "../errors.ts";
 import { encodeFetchRequestV0, encodeFetchRequestV2, readFetchResponse } from "../git/fetch-pack.ts";
 import { isObjectId, type ObjectId } from "../git/object-id.ts";
-import type { Head, Ref, RefList } from "../git/ports.ts";
+import type { Head, Ref, RefList, Symref } from "../git/ports.ts";
 import { isRefName } from "../git/ref-name.ts";
 import { beginGitAnswer, type GitRepositoryOptions } from "./git-http-client.ts";
 import { listRefs } from "./list-refs.ts";
@@ -54,7 +54,12 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
       const refs = listed.refs.filter(({ ref }) => ref.startsWith("refs/")).map(toRef);
       const takesFilters =
         protocol === 2 && capabilities.some((capability) => /^fetch=(.* )?filter( |$)/.test(capability));
-      return { protocol, refs, head: headOf(listed.refs), ...(takesFilters && { takesFilters }) };
+      const [head, symrefs] = [headOf(listed.refs, refs), symrefsOf(listed.refs)];
+      return {
+        ...{ protocol, refs, head },
+        ...(symrefs.length > 0 && { symrefs }),
+        ...(takesFilters && { takesFilters }),
+      };
     },
 
     async *fetchPack({ protocol, wants, haves, commitsOnly = false, onProgress }) {
@@ -91,9 +96,23 @@ function toRef({ ref, oid, peeled }: ServerRef): Ref {
   });
 }
 
-function headOf(refs: readonly ServerRef[]): Head {
-  const head = refs.find(({ ref }) => ref === "HEAD");
+/** A tag that HEAD names and no ref is left out: releases that do not know of it would not keep it. */
+function headOf(listed: readonly ServerRef[], refs: readonly Ref[]): Head {
+  const head = listed.find(({ ref }) => ref === "HEAD");
   if (head?.target !== undefined) return { ref: head.target };
-  const commitId = head?.peeled ?? head?.oid;
-  return commitId !== undefined && isObjectId(commitId) ? { commitId } : UNBORN_DEFAULT;
+  const tag = head?.peeled === undefined ? undefined : refs.find(({ id }) => id === head.oid);
+  if (tag?.peeledId !== undefined) return { id: tag.id, peeledId: tag.peeledId };
+  const id = head?.peeled ?? head?.oid;
+  return id !== undefined && isObjectId(id) ? { id } : UNBORN_DEFAULT;
+}
+
+/** The manifest holds them, and each request reads it. */
+const MAX_SYMREFS = 200;
+
+/** Beyond a limit they are plain refs. */
+function symrefsOf(listed: readonly ServerRef[]): Symref[] {
+  const symrefs = listed.flatMap(({ ref: name, target = "" }) =>
+    name.startsWith("refs/") && isRefName(target) ? [{ name, target }] : [],
+  );
+  return symrefs.toSorted((a, b) => (a.name < b.name ? -1 : 1)).slice(0, MAX_SYMREFS);
 }

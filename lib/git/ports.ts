@@ -14,14 +14,23 @@ export interface Ref {
   readonly peeledId?: ObjectId;
 }
 
-/** A branch that need not exist, or a commit. */
-export type Head = { readonly ref: string } | { readonly commitId: ObjectId };
+/** A branch that need not exist, or what a detached HEAD names: a commit, or an annotated tag, which has `peeledId`. */
+export type Head = { readonly ref: string } | { readonly id: ObjectId; readonly peeledId?: ObjectId };
+
+/** A symbolic ref other than HEAD; the list of refs has it with the value of its target. */
+export interface Symref {
+  readonly name: string;
+  /** Where it finally leads: a ref that is not symbolic. */
+  readonly target: string;
+}
 
 /** All refs of one generation. */
 export interface RefList {
   readonly head: Head;
   /** Sorted by name, in byte order. */
   readonly refs: readonly Ref[];
+  /** Those among `refs` that are symbolic, in the same order. */
+  readonly symrefs?: readonly Symref[] | undefined;
   /** Of the same refs; use find-refs.ts, which does without, too. */
   readonly finder?: RefFinder;
 }
@@ -35,8 +44,11 @@ export type RefLineForm = "listed" | "listed-peeled" | "advertised";
 /** Looks for some of many refs. */
 export interface RefFinder {
   find(name: string): Ref | undefined;
-  /** Pkt-lines of the refs that begin with `prefix`, in byte order: whole lines, in chunks of some size. */
-  lines(prefix: string, form: RefLineForm): Iterable<Uint8Array>;
+  /**
+   * Pkt-lines of the refs that begin with `prefix`, in byte order: whole lines, in chunks of some size.
+   * @param symrefs - Those that are to have their target in the line.
+   */
+  lines(prefix: string, form: RefLineForm, symrefs: readonly Symref[]): Iterable<Uint8Array>;
   /** Whether each ref's value is one of `ids`. */
   hasOnlyValues(ids: ReadonlySet<ObjectId>): boolean;
   /** In byte order. */

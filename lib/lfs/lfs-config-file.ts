@@ -14,7 +14,7 @@ export async function readLfsConfigUrl(
   reader: ObjectReader,
   { head, refs }: RefList,
 ): Promise<string | undefined> {
-  const tip = "ref" in head ? refs.find(({ name }) => name === head.ref)?.id : head.commitId;
+  const tip = "ref" in head ? refs.find(({ name }) => name === head.ref)?.id : head.id;
   const peeled = tip === undefined ? undefined : await peelObject(reader, tip);
   if (peeled?.type !== "commit") return undefined;
   const { treeId } = parseCommit((await reader.read(peeled.objectNumber)).bytes);

@@ -1,6 +1,6 @@
 /**
  * What jobs find out about a repository that the index of its workspace does not know, for the next run of reconcile: empty blobs
- * `findings/<workspace>/<uuid>.<finding>`. A job alone neither withdraws a repository that it does not see nor writes the index.
+ * `findings/<workspace>/<uuid>.<finding>`. A job alone does not withdraw a repository that it does not see.
  */
 import { findingPrefix, type RepositoryUuid } from "../repo/layout.ts";
 import type { BlobStore } from "../store/blob-store.ts";

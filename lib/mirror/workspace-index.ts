@@ -102,6 +102,22 @@ export async function acceptRemovals(store: WholeBlobs, workspace: string, at: D
   return value?.removalsHeld?.count ?? 0;
 }
 
+/** The entry of a repository that is not gone after all, to which the selection applies again; `undefined` if it was not taken for gone. */
+export function foundAgain(entry: IndexedRepository | undefined): IndexedRepository | undefined {
+  if (entry?.isGone !== true) return undefined;
+  const { isGone: _found, unlisted: _listed, due: _done, ...others } = entry;
+  return { ...others, held: "mirrored" };
+}
+
+/** @throws {VersionConflictError} Other writers were first, eight times in a row. */
+export async function takeBackFound(store: WholeBlobs, workspace: string, uuid: string): Promise<void> {
+  await workspaceIndex(store, workspace).change((index) => {
+    const entry = foundAgain(index?.repositories[uuid]);
+    if (index === undefined || entry === undefined) return UNCHANGED;
+    return { ...index, repositories: { ...index.repositories, [uuid]: entry } };
+  });
+}
+
 /** @returns Whether it was written: not if another run was faster. What that one left undone, the next one does. */
 export async function writeWorkspaceIndex(
   store: WholeBlobs,

@@ -4,7 +4,12 @@
  */
 import type { Logger } from "../log.ts";
 import type { JobFindings } from "../mirror/job-findings.ts";
-import { type IndexedRepository, isMassRemoval, REMOVALS_WINDOW_MS } from "../mirror/workspace-index.ts";
+import {
+  foundAgain,
+  type IndexedRepository,
+  isMassRemoval,
+  REMOVALS_WINDOW_MS,
+} from "../mirror/workspace-index.ts";
 import type { WorkingIndex } from "./index-changes.ts";
 
 /** Of lists, over `REMOVALS_WINDOW_MS`. */
@@ -90,10 +95,8 @@ function ageMs(since: string | undefined, at: string): number {
 /** Jobs have found them, so the index was wrong: the selection counts again. */
 export function takeBack(index: WorkingIndex, found: ReadonlySet<string>): void {
   for (const uuid of found) {
-    const entry = index.repositories.get(uuid);
-    if (entry?.isGone !== true) continue;
-    const { isGone: _found, unlisted: _listed, due: _done, ...others } = entry;
-    index.repositories.set(uuid, { ...others, held: "mirrored" });
+    const entry = foundAgain(index.repositories.get(uuid));
+    if (entry !== undefined) index.repositories.set(uuid, entry);
   }
 }
 

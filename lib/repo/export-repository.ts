@@ -44,7 +44,7 @@ export async function exportRepository(
     for (const pack of manifest.packs)
       await asRepositoryDamage(() => copyPack(store, repository.uuid, pack, packFolder));
     const refs = await repository.readRefs();
-    const head = "ref" in refs.head ? `ref: ${refs.head.ref}` : refs.head.commitId;
+    const head = "ref" in refs.head ? `ref: ${refs.head.ref}` : refs.head.id;
     await writeFile(join(unfinished, "config"), GIT_CONFIG);
     await writeFile(join(unfinished, "packed-refs"), formatRefSnapshot(refs.refs).bytes);
     // Last: without it git takes the folder for no repository. Names of refs are bytes.

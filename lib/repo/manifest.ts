@@ -36,7 +36,7 @@ export const packSchema = z.object({
 const manifestSchema = z.object({
   /** One up at each publish. */
   generation: count,
-  /** HEAD: a branch that need not exist, or a commit. */
+  /** HEAD: a branch that need not exist, or an object that is no tag. See `refs.headTagId`. */
   head: z.union([z.object({ ref: z.string() }), z.object({ commitId: hex40 })]),
   refs: z.object({
     /** 40 hex digits, random, so that a snapshot that the janitor removes is never one that is just written again. */
@@ -44,6 +44,11 @@ const manifestSchema = z.object({
     sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
     refCount: count,
     snapshotBytes: count,
+    // Here and not in `head`, so that a release that does not know them leaves them out of its next generation.
+    /** The annotated tag that a detached HEAD names, and a ref as well; it finally points to `head.commitId`. */
+    headTagId: z.optional(hex40),
+    /** Symbolic refs other than HEAD, sorted by name. */
+    symrefs: z.optional(z.array(z.object({ name: z.string(), target: z.string() }))),
   }),
   /** Oldest first. An object is read from the first pack that holds it. */
   packs: z.array(packSchema),

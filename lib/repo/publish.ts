@@ -2,17 +2,15 @@
 import { randomBytes } from "node:crypto";
 import { insteadOf, NotFoundError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
-import type { Head, Ref } from "../git/ports.ts";
+import type { Head, RefList } from "../git/ports.ts";
 import type { BlobStore, BlobVersion } from "../store/blob-store.ts";
 import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type Manifest, type ManifestPack, manifestDocument, type StoredManifest } from "./manifest.ts";
 import { formatRefSnapshot, type RefSnapshot } from "./refs.ts";
 import type { Stored } from "./stored-document.ts";
 
-export interface NextGeneration {
-  readonly head: Head;
-  /** In any order. */
-  readonly refs: readonly Ref[];
+/** Its refs and symbolic refs are in any order. */
+export interface NextGeneration extends Pick<RefList, "head" | "refs" | "symrefs"> {
   /** Oldest first; their blobs are in the store. */
   readonly packs: readonly ManifestPack[];
   readonly mayHoldUnreachable: boolean;
@@ -49,8 +47,13 @@ export async function publish(
   const { sha256, refCount, bytes } = snapshot;
   const manifest: Manifest = {
     generation: generation + 1,
-    head: next.head,
-    refs: { snapshotId, sha256, refCount, snapshotBytes: bytes.length },
+    head: "ref" in next.head ? next.head : { commitId: next.head.peeledId ?? next.head.id },
+    refs: {
+      ...{ snapshotId, sha256, refCount, snapshotBytes: bytes.length },
+      ...("ref" in next.head || next.head.peeledId === undefined ? {} : { headTagId: next.head.id }),
+      ...(next.symrefs !== undefined &&
+        next.symrefs.length > 0 && { symrefs: next.symrefs.toSorted((a, b) => (a.name < b.name ? -1 : 1)) }),
+    },
     packs: [...next.packs],
     mayHoldUnreachable: next.mayHoldUnreachable,
     ...(unreachableDroppedAt !== undefined && { unreachableDroppedAt }),
@@ -80,7 +83,7 @@ export async function writeRefsForCopies(
   snapshot: RefSnapshot,
 ): Promise<WrittenBlob[]> {
   const keys = repositoryKeys(uuid);
-  const headText = "ref" in head ? `ref: ${head.ref}\n` : `${head.commitId}\n`;
+  const headText = "ref" in head ? `ref: ${head.ref}\n` : `${head.id}\n`;
   const write = async (key: string, bytes: Uint8Array) => ({ key, version: await store.write(key, bytes) });
   const [packedRefs, headFile] = await Promise.all([
     write(keys.packedRefs, snapshot.bytes),

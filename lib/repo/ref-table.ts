@@ -6,7 +6,8 @@ import { CorruptPackError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
 import { isObjectId, type ObjectId } from "../git/object-id.ts";
 import { encodePktLine, MAX_PKT_LINE_BYTES, PKT_PREFIX_BYTES, writePktPrefix } from "../git/pktline.ts";
-import type { Head, Ref, RefFinder, RefLineForm, RefList } from "../git/ports.ts";
+import type { Head, Ref, RefFinder, RefLineForm, RefList, Symref } from "../git/ports.ts";
+import { encodeRef } from "../git/upload-pack/find-refs.ts";
 
 const LINE_FEED = 0x0a;
 const CARET = 0x5e;
@@ -56,11 +57,28 @@ export class RefTable implements RefFinder {
     }
   }
 
-  /** Views of the table, but for tags in other forms than its own. */
-  *lines(prefix: string, form: RefLineForm): Generator<Uint8Array, void, undefined> {
+  /** Views of the table, but for symbolic refs, and tags in other forms than its own. */
+  *lines(
+    prefix: string,
+    form: RefLineForm,
+    symrefs: readonly Symref[] = [],
+  ): Generator<Uint8Array, void, undefined> {
     const prefixBytes = bytesOfText(prefix);
     const end = this.#upperBound(prefixBytes);
     let start = this.#lowerBound(prefixBytes);
+    for (const { name, target } of symrefs) {
+      const at = name.startsWith(prefix) ? this.#lowerBound(bytesOfText(name)) : end;
+      const ref = at < end ? this.#refAt(at) : undefined;
+      if (ref?.name !== name) continue;
+      yield* this.#linesWithin(start, at, form);
+      yield encodeRef(ref, target, form === "listed-peeled");
+      start = this.#next(at);
+    }
+    yield* this.#linesWithin(start, end, form);
+  }
+
+  *#linesWithin(from: number, end: number, form: RefLineForm): Generator<Uint8Array, void, undefined> {
+    let start = from;
     if (this.#hasPeeled && form !== "listed-peeled") {
       for (let at = start; at < end; at = this.#next(at)) {
         if (!this.#isPeeled(at)) continue;
@@ -259,11 +277,13 @@ function malformed(line: Buffer): CorruptPackError {
 /** Refs that become objects when they are asked for as a whole. */
 export class StoredRefList implements RefList {
   readonly head: Head;
+  readonly symrefs: readonly Symref[] | undefined;
   readonly finder: RefTable;
   #refs: readonly Ref[] | undefined;
 
-  constructor(head: Head, table: RefTable) {
+  constructor(head: Head, symrefs: readonly Symref[] | undefined, table: RefTable) {
     this.head = head;
+    this.symrefs = symrefs;
     this.finder = table;
   }
 

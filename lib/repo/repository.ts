@@ -238,8 +238,10 @@ export class Repository implements UploadPackSource {
   }
 
   #head(): Head {
-    const { head } = this.manifest;
-    return "ref" in head ? head : { commitId: parseObjectId(head.commitId) };
+    const { head, refs } = this.manifest;
+    if ("ref" in head) return head;
+    const id = parseObjectId(head.commitId);
+    return refs.headTagId === undefined ? { id } : { id: parseObjectId(refs.headTagId), peeledId: id };
   }
 
   #refReading(refsAhead: Promise<Uint8Array | undefined> | undefined) {
@@ -253,12 +255,12 @@ export class Repository implements UploadPackSource {
   }
 
   async #readRefs(ahead: Uint8Array | undefined, signal: AbortSignal): Promise<RefList> {
-    const { snapshotId, sha256 } = this.manifest.refs;
+    const { snapshotId, sha256, symrefs } = this.manifest.refs;
     const bytes =
       ahead !== undefined && isRefSnapshot(ahead, sha256)
         ? ahead
         : (await this.#storage.store.read(this.#keys.refSnapshot(snapshotId), { signal })).bytes;
-    return new StoredRefList(this.#head(), openRefSnapshot(bytes, sha256));
+    return new StoredRefList(this.#head(), symrefs, openRefSnapshot(bytes, sha256));
   }
 }
 

@@ -22,8 +22,8 @@ import { receiveObjects } from "./receive-objects.ts";
 import {
   chooseHaves,
   compareRefs,
+  hasSameSymrefs,
   isNonFastForward,
-  isSameHead,
   type RefChange,
   tipsOf,
 } from "./ref-changes.ts";
@@ -76,7 +76,7 @@ export async function fetchGeneration(
     before?.readRefs() ?? NO_REFS,
   ]);
   const changes = compareRefs(refsBefore, upstreamRefs);
-  const hasChanged = changes.length > 0 || !isSameHead(refsBefore.head, upstreamRefs.head);
+  const hasChanged = changes.length > 0 || !hasSameSymrefs(refsBefore, upstreamRefs);
   if (request.checkStore) {
     await before?.openObjects();
     if (before !== undefined) await checkPacks(before, context.storage.store);

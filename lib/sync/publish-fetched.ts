@@ -33,7 +33,8 @@ export async function publishFetched(
   const { storage, now } = context;
   try {
     const { value: manifest } = await publish(storage.store, uuid, fetched.previous, {
-      ...{ head: upstreamRefs.head, refs: upstreamRefs.refs, packs, mayHoldUnreachable },
+      ...{ head: upstreamRefs.head, refs: upstreamRefs.refs, symrefs: upstreamRefs.symrefs },
+      ...{ packs, mayHoldUnreachable },
       publishedAt: now(),
       verifiedAt: listedAt,
     });

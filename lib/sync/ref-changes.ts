@@ -29,13 +29,20 @@ export function compareRefs(before: RefList, after: RefList): RefChange[] {
 
 export function isSameHead(a: Head, b: Head): boolean {
   if ("ref" in a) return "ref" in b && a.ref === b.ref;
-  return "commitId" in b && a.commitId === b.commitId;
+  return "id" in b && a.id === b.id;
+}
+
+/** Whether HEAD and the other symbolic refs are the same. */
+export function hasSameSymrefs(a: RefList, b: RefList): boolean {
+  const [{ symrefs = [] }, { symrefs: others = [] }] = [a, b];
+  if (!isSameHead(a.head, b.head) || symrefs.length !== others.length) return false;
+  return symrefs.every(({ name, target }, i) => name === others[i]?.name && target === others[i]?.target);
 }
 
 /** Every object that a ref or a detached HEAD names, once. */
 export function tipsOf({ head, refs }: RefList): Set<ObjectId> {
   const tips = new Set(refs.map(({ id }) => id));
-  if ("commitId" in head) tips.add(head.commitId);
+  if ("id" in head) tips.add(head.id);
   return tips;
 }
 

@@ -10,12 +10,21 @@
  * If git refuses the repository, REST is asked about it, and the job starts again at step 2 with the answer.
  */
 import type { FoundUpstream } from "../bitbucket/upstream-by-uuid.ts";
-import { afterCleanUp, NotFoundError, RenamedError, StoppedError, UpstreamError } from "../errors.ts";
+import {
+  afterCleanUp,
+  insteadOf,
+  NotFoundError,
+  RenamedError,
+  StoppedError,
+  UpstreamError,
+  VersionConflictError,
+} from "../errors.ts";
 import { noteFinding } from "../mirror/job-findings.ts";
 import { findWorkspace } from "../mirror/mirror-config.ts";
 import type { WrittenRecord } from "../mirror/repository-state.ts";
 import { isMirrored } from "../mirror/selection.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
+import { takeBackFound } from "../mirror/workspace-index.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
 import { releaseName, releaseReservedName } from "../repo/name-index.ts";
 import { type RepositoryRecord, repositoryDocument, type StoredRecord } from "../repo/repository-record.ts";
@@ -114,7 +123,7 @@ async function act(stored: StoredRecord, found: FoundFacts, context: JobContext)
   const { facts } = found;
   // Before anything else, and also for a repository that is not mirrored.
   if (found.isFromRest) await releaseName(storage.store, job.uuid, facts);
-  if (job.reason === "gone") await noteFinding(storage.store, facts.workspace, job.uuid, "found");
+  if (job.reason === "gone") await noteFound(facts.workspace, context);
   const workspace = findWorkspace(config, facts.workspace);
   if (workspace === undefined || !isMirrored(config, facts)) {
     await releaseReservedName(storage.store, job.uuid, facts);
@@ -131,6 +140,15 @@ async function act(stored: StoredRecord, found: FoundFacts, context: JobContext)
     if (foundNow === undefined) throw error;
     return act(await repositoryDocument(storage.store, job.uuid).readForChange(), foundNow, context);
   }
+}
+
+/** In the index, and for the next run of reconcile: the run that made the job may not have written the index yet. */
+async function noteFound(
+  workspace: string,
+  { job: { uuid }, storage: { store } }: JobContext,
+): Promise<void> {
+  await noteFinding(store, workspace, uuid, "found");
+  await takeBackFound(store, workspace, uuid).catch(insteadOf(VersionConflictError, undefined));
 }
 
 async function synchronize(

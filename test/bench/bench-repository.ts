@@ -129,7 +129,7 @@ async function makeBorrowing(
   await mkdir(folder, { recursive: true });
   await workspace.git(["init", "--quiet", "--bare", folder]);
   await writeFile(join(folder, "objects/info/alternates"), `${objectsFolder}\n`);
-  await writeFile(join(folder, "HEAD"), "ref" in head ? `ref: ${head.ref}\n` : `${head.commitId}\n`);
+  await writeFile(join(folder, "HEAD"), "ref" in head ? `ref: ${head.ref}\n` : `${head.id}\n`);
   await writeFile(join(folder, "packed-refs"), formatRefSnapshot(refs).bytes);
 }
 

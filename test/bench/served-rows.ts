@@ -134,7 +134,7 @@ export function oneOfManyRow(name: string, goals: Goals): Row {
       const { workspace } = preparations;
       const { repository, storeFolder } = await servedBy(preparations, "many-refs");
       const { head, folder } = repository;
-      const tip = "ref" in head ? head.ref : head.commitId;
+      const tip = "ref" in head ? head.ref : head.id;
       const held = await workspace.git(["rev-parse", `${tip}~${LACKED_COMMITS}`], { cwd: folder });
       const client = await workspace.newFolder("one-of-many");
       await workspace.git(["init", "--quiet", "--bare", client]);

@@ -28,7 +28,28 @@ async function makeSampleWithPatterns(repository: string): Promise<void> {
     const commitId = await git(["commit-tree", "-m", name, treeId], options);
     await git(["update-ref", `refs/heads/sparse/${name}`, commitId], options);
   }
+  await tagOddObjects(repository);
   await git(["gc", "--quiet"], options);
+}
+
+/**
+ * Trees and blobs that nothing names but tags, one of them a tag of a tag. git counts them as wanted by name, unless it meets them
+ * in another tree before.
+ */
+async function tagOddObjects(repository: string): Promise<void> {
+  const options = { cwd: repository };
+  const blobOf = (input: string) => git(["hash-object", "-w", "--stdin"], { ...options, input });
+  const treeOf = (input: string) => git(["mktree"], { ...options, input });
+  const innerId = await treeOf(`100644 blob ${await blobOf("inner\n")}\tinner.txt\n`);
+  const outerLines = `040000 tree ${innerId}\tfolder\n100644 blob ${await blobOf("outer\n")}\touter.txt\n`;
+  const tagged = {
+    tree: await treeOf(outerLines),
+    blob: await blobOf("tagged\n"),
+    large: await blobOf("x".repeat(5000)),
+  };
+  for (const [name, id] of Object.entries(tagged)) await git(["tag", "-m", name, `of-${name}`, id], options);
+  await git(["tag", "-m", "again", "twice-large", "of-large"], options);
+  await git(["update-ref", "-d", "refs/tags/of-large"], options);
 }
 
 const FILTERS = [

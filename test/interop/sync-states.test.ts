@@ -1,4 +1,6 @@
 /** Repositories in unusual states, mirrored by the real process: empty, without the branch that HEAD names, detached. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
@@ -89,4 +91,37 @@ test("HEAD is detached from the start", async () => {
   });
   await expectGeneration(1);
   expect(await git(["ls-remote", url])).toMatch(/^[0-9a-f]{40}\tHEAD$/);
+});
+
+test("a HEAD at a tag and symbolic refs are as at the primary, also when only they change", async () => {
+  await mirrorOf(async (repository) => {
+    await makeEmptyRepository(repository);
+    const tree = await git(["mktree"], { cwd: repository, input: "" });
+    const commitId = await git(["commit-tree", tree, "-m", "alone"], { cwd: repository });
+    for (const branch of ["main", "other"])
+      await git(["update-ref", `refs/heads/${branch}`, commitId], { cwd: repository });
+    await git(["tag", "-m", "One", "v1", "main"], { cwd: repository });
+    const tagId = await git(["rev-parse", "refs/tags/v1"], { cwd: repository });
+    await writeFile(join(repository, "HEAD"), `${tagId}\n`);
+    await git(["symbolic-ref", "refs/heads/alias", "refs/heads/main"], { cwd: repository });
+    await git(["symbolic-ref", "refs/heads/again", "refs/heads/alias"], { cwd: repository });
+  });
+  const listsOf = (address: string) =>
+    Promise.all(
+      [0, 2].map((version) => git(["-c", `protocol.version=${version}`, "ls-remote", "--symref", address])),
+    );
+  const expectPrimarysLists = async (generation: number) => {
+    // No clone: git refuses one whose HEAD is at a tag.
+    await mirror.untilSaid(new RegExp(`generation ${generation},`));
+    const lists = await listsOf(`${primary.fake.gitUrl}/acme/sample.git`);
+    expect(await listsOf(url)).toEqual(lists);
+    return lists;
+  };
+  const [v0, v2] = await expectPrimarysLists(1);
+  expect(v0).toMatch(/^[0-9a-f]{40}\tHEAD\n[0-9a-f]{40}\tHEAD\^\{\}\n/);
+  expect(v2).toContain("ref: refs/heads/main\trefs/heads/again\n");
+  await primary.git("symbolic-ref", "refs/heads/alias", "refs/heads/other");
+  expect((await expectPrimarysLists(2))[1]).toContain("ref: refs/heads/other\trefs/heads/again\n");
+  await primary.git("update-ref", "--no-deref", "HEAD", "refs/heads/main");
+  await expectPrimarysLists(3);
 });

@@ -25,6 +25,6 @@ export async function findRefusedWant(
 /** @returns Those that are neither a ref's value nor HEAD's. */
 export function wantsBesideTips(refList: RefList, wants: readonly ObjectId[]): ObjectId[] {
   const tips = refValues(refList);
-  const headId = "commitId" in refList.head ? refList.head.commitId : undefined;
+  const headId = "id" in refList.head ? refList.head.id : undefined;
   return wants.filter((id) => id !== headId && !tips.has(id));
 }

@@ -1,7 +1,7 @@
 /** Finds refs among many by binary search: they are sorted. */
 import type { ObjectId } from "../object-id.ts";
 import { encodePktLine } from "../pktline.ts";
-import type { Ref, RefLineForm, RefList } from "../ports.ts";
+import type { Ref, RefLineForm, RefList, Symref } from "../ports.ts";
 
 // A list may make its `refs` only when they are asked for, so they are not, where it has a finder.
 
@@ -19,17 +19,39 @@ export function refsStartingWith(refList: RefList, prefix: string): Iterable<Ref
   return refList.finder?.startingWith(prefix) ?? startingWith(refList.refs, prefix);
 }
 
-/** Pkt-lines of the refs that begin with `prefix`, in byte order: whole lines, in chunks of some size. */
-export function refLines(refList: RefList, prefix: string, form: RefLineForm): Iterable<Uint8Array> {
-  return refList.finder?.lines(prefix, form) ?? encodedRefs(refList, prefix, form);
+/** As {@link RefFinder.lines}. */
+export function refLines(
+  refList: RefList,
+  prefix: string,
+  form: RefLineForm,
+  symrefs: readonly Symref[] = [],
+): Iterable<Uint8Array> {
+  return refList.finder?.lines(prefix, form, symrefs) ?? encodedRefs(refList, prefix, form, symrefs);
 }
 
-function* encodedRefs(refList: RefList, prefix: string, form: RefLineForm): Generator<Uint8Array, void> {
-  for (const { id, name, peeledId } of startingWith(refList.refs, prefix)) {
-    const peeled = form === "listed-peeled" && peeledId !== undefined ? ` peeled:${peeledId}` : "";
-    yield encodePktLine(`${id} ${name}${peeled}\n`);
+function* encodedRefs(
+  refList: RefList,
+  prefix: string,
+  form: RefLineForm,
+  symrefs: readonly Symref[],
+): Generator<Uint8Array, void> {
+  const targets = new Map(symrefs.map(({ name, target }) => [name, target]));
+  for (const ref of startingWith(refList.refs, prefix)) {
+    const { name, peeledId } = ref;
+    yield encodeRef(ref, targets.get(name), form === "listed-peeled");
     if (form === "advertised" && peeledId !== undefined) yield encodePktLine(`${peeledId} ${name}^{}\n`);
   }
+}
+
+/** A line of `ls-refs`. */
+export function encodeRef(
+  { id, name, peeledId }: Ref,
+  symrefTarget: string | undefined,
+  isPeeled: boolean,
+): Uint8Array {
+  const symref = symrefTarget === undefined ? "" : ` symref-target:${symrefTarget}`;
+  const peeled = isPeeled && peeledId !== undefined ? ` peeled:${peeledId}` : "";
+  return encodePktLine(`${id} ${name}${symref}${peeled}\n`);
 }
 
 /** Whether each ref's value is one of `ids`. */
@@ -75,7 +97,7 @@ export interface ResolvedHead {
 /** @returns `undefined` if HEAD names a branch that does not exist. */
 export function resolveHead(refList: RefList): ResolvedHead | undefined {
   const { head } = refList;
-  if ("commitId" in head) return { id: head.commitId, symrefTarget: undefined };
+  if ("id" in head) return { ...head, symrefTarget: undefined };
   const target = findRef(refList, head.ref);
   if (target === undefined) return undefined;
   const { name: symrefTarget, ...ids } = target;

@@ -4,7 +4,15 @@ import type { RefList } from "../ports.ts";
 import { sortInSlices } from "../sort-in-slices.ts";
 import type { WorkSlices } from "../work-slices.ts";
 import type { LsRefsRequest } from "./fetch-request.ts";
-import { findRef, LOOK_UP_STEPS, refLines, refPlaces, refsStartingWith, resolveHead } from "./find-refs.ts";
+import {
+  encodeRef,
+  findRef,
+  LOOK_UP_STEPS,
+  refLines,
+  refPlaces,
+  refsStartingWith,
+  resolveHead,
+} from "./find-refs.ts";
 
 /** In chunks of whole pkt-lines; some are empty, where nothing begins with a prefix. */
 export async function listRefs(
@@ -22,7 +30,8 @@ function* refsOf(
 ): Generator<Uint8Array, void> {
   if (prefixes.some((prefix) => "HEAD".startsWith(prefix))) yield* headLine(refList, request);
   const form = request.peel ? "listed-peeled" : "listed";
-  for (const prefix of prefixes) yield* refLines(refList, prefix, form);
+  const symrefs = request.symrefs ? refList.symrefs : undefined;
+  for (const prefix of prefixes) yield* refLines(refList, prefix, form, symrefs);
   yield FLUSH_PKT;
 }
 
@@ -62,10 +71,8 @@ export async function lacksNamedRef(
 function* headLine(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void> {
   const head = resolveHead(refList);
   if (head !== undefined) {
-    const { id, symrefTarget, peeledId } = head;
-    const symref = request.symrefs && symrefTarget !== undefined ? ` symref-target:${symrefTarget}` : "";
-    const peeled = request.peel && peeledId !== undefined ? ` peeled:${peeledId}` : "";
-    yield encodePktLine(`${id} HEAD${symref}${peeled}\n`);
+    const target = request.symrefs ? head.symrefTarget : undefined;
+    yield encodeRef({ ...head, name: "HEAD" }, target, request.peel);
   } else if (request.unborn && request.symrefs && "ref" in refList.head) {
     yield encodePktLine(`unborn HEAD symref-target:${refList.head.ref}\n`);
   }

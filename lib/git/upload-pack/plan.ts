@@ -156,7 +156,7 @@ export function wantsAllTips(source: UploadPackSource, refList: RefList, request
 function coversAllTips(wants: readonly ObjectId[], refList: RefList): boolean {
   const { head } = refList;
   const wanted = new Set(wants);
-  return ("ref" in head || wanted.has(head.commitId)) && hasOnlyRefValues(refList, wanted);
+  return ("ref" in head || wanted.has(head.id)) && hasOnlyRefValues(refList, wanted);
 }
 
 async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList: RefList): Promise<void> {

@@ -131,5 +131,5 @@ async function walkFrom(
 function* tipIds(refList: RefList): Generator<ObjectId, void> {
   // Not by `refs` where there is a finder: a list may make them only when they are asked for, and then keeps them.
   for (const { id } of refList.finder?.startingWith("") ?? refList.refs) yield id;
-  if ("commitId" in refList.head) yield refList.head.commitId;
+  if ("id" in refList.head) yield refList.head.id;
 }

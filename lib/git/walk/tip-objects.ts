@@ -15,7 +15,7 @@ export async function markTipObjects(reader: ObjectReader, { head, refs }: RefLi
   const marker = openTreeMarker(reader, marks, undefined);
   const table = new CommitTable(reader);
   const tips = new Set(refs.map(({ id }) => id));
-  if ("commitId" in head) tips.add(head.commitId);
+  if ("id" in head) tips.add(head.id);
   for (const id of tips) {
     const peeled = await peelObject(reader, id);
     if (peeled === undefined) continue;

@@ -59,7 +59,7 @@ async function markReachable(
 ): Promise<ObjectMarks> {
   const marks = new ObjectMarks(objects.objectCount);
   const wants = new Set(refs.map(({ id }) => id));
-  if ("commitId" in head) wants.add(head.commitId);
+  if ("id" in head) wants.add(head.id);
   const request = { wants, commonCommits: [] };
   const { history } = objects;
   if (history !== undefined && (await markMissingByHistory(objects, history, marks, request)) !== undefined)

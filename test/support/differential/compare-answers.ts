@@ -166,7 +166,7 @@ export function wantedObjects({ fetchCase, subject: { graph, refList } }: PackCo
 }
 
 function headId({ head, refs }: RequestSubject["refList"]): string {
-  return "ref" in head ? (refs.find(({ name }) => name === head.ref)?.id ?? "") : head.commitId;
+  return "ref" in head ? (refs.find(({ name }) => name === head.ref)?.id ?? "") : head.id;
 }
 
 function known(graph: ObjectGraph, ids: Iterable<string>): number[] {

@@ -133,12 +133,12 @@ export class RandomPrimary {
 
   #moveHead(): void {
     const random = this.#random;
-    const commitId = parseObjectId(random.pick(this.#history.commits).id);
+    const id = parseObjectId(random.pick(this.#history.commits).id);
     this.#head = random.pick<Head>([
       { ref: "refs/heads/main" },
       { ref: `refs/heads/${random.pick([...this.#branches.keys()])}` },
       { ref: "refs/heads/unborn" },
-      { commitId },
+      { id },
     ]);
   }
 
@@ -147,7 +147,7 @@ export class RandomPrimary {
     const { head, refs } = this.refList;
     const lines = refs.map(({ name, id }) => `${id} ${name}\n`);
     await writeFile(join(this.repository, "packed-refs"), lines.join(""));
-    const headText = "ref" in head ? `ref: ${head.ref}` : head.commitId;
+    const headText = "ref" in head ? `ref: ${head.ref}` : head.id;
     await writeFile(join(this.repository, "HEAD"), `${headText}\n`);
     // What is no longer reachable stays, as on a server that has not cleaned up yet.
     if (!this.#random.chance(0.3)) return;

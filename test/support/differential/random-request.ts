@@ -69,7 +69,7 @@ function isOffered(deepening: Deepening, offered: ReadonlySet<string>): boolean 
 
 function randomWants(random: Random, { graph, refList, commitIds, reachable }: RequestSubject): string[] {
   const tips = [...new Set(refList.refs.map(({ id }) => String(id)))];
-  if ("commitId" in refList.head) tips.push(refList.head.commitId);
+  if ("id" in refList.head) tips.push(refList.head.id);
   const roll = random.below(100);
   if (tips.length === 0) return [random.hex(40)];
   if (roll < 25) return random.shuffle([...new Set(tips)]);

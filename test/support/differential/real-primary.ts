@@ -31,7 +31,7 @@ export async function openRealPrimary(original: string, folder: string): Promise
     join(folder, "packed-refs"),
     bytesOfText(refList.refs.map(({ name, id }) => `${id} ${name}\n`).join("")),
   );
-  const headText = "ref" in refList.head ? `ref: ${refList.head.ref}` : refList.head.commitId;
+  const headText = "ref" in refList.head ? `ref: ${refList.head.ref}` : refList.head.id;
   await writeFile(join(folder, "HEAD"), `${headText}\n`);
   const commits = await git(["rev-list", "--all", "--topo-order", "--reverse"], { cwd: folder });
   const refLists = [...(await earlierRefLists(folder, refList)), refList];

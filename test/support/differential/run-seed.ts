@@ -87,7 +87,7 @@ export async function runSeed(seed: number, options: SeedOptions): Promise<Diffe
 
 function reachableFrom({ graph, refList: { head, refs } }: RandomPrimary): Set<number> {
   const ids = refs.map(({ id }) => id);
-  if ("commitId" in head) ids.push(head.commitId);
+  if ("id" in head) ids.push(head.id);
   return closure(
     graph,
     ids.map((id) => graph.numberOf(id)),

@@ -106,7 +106,7 @@ export class MirrorBuilder {
 
 export async function readHead(repository: string): Promise<Head> {
   const text = (await readFile(join(repository, "HEAD"), "utf8")).trim();
-  return text.startsWith("ref: ") ? { ref: text.slice("ref: ".length) } : { commitId: parseObjectId(text) };
+  return text.startsWith("ref: ") ? { ref: text.slice("ref: ".length) } : { id: parseObjectId(text) };
 }
 
 /** @param env - Added to git's environment. */

@@ -113,14 +113,39 @@ test("the branch of an unborn HEAD is asked for with the refs, where the server 
   }
 });
 
-test("a detached HEAD that names an annotated tag is peeled, in both protocols", async () => {
-  const v2 = upstreamAt(await serve(servingLists(V2, pkt(`${OTHER_ID} HEAD peeled:${ID}`))));
-  expect(await v2.listRefs()).toMatchObject({ head: { commitId: ID } });
-  const advertisement = pkt(`${OTHER_ID} HEAD\0 side-band-64k`, `${ID} HEAD^{}`);
+test.each([
+  ["that a ref names as well stays one", "refs/tags/v1", { id: OTHER_ID, peeledId: ID }],
+  ["that no ref names is peeled", undefined, { id: ID }],
+])("an annotated tag at a detached HEAD %s, in both protocols", async (_, tagRef, head) => {
+  const v2Tag = tagRef === undefined ? [] : [`${OTHER_ID} ${tagRef} peeled:${ID}`];
+  const v2 = upstreamAt(await serve(servingLists(V2, pkt(`${OTHER_ID} HEAD peeled:${ID}`, ...v2Tag))));
+  expect((await v2.listRefs()).head).toEqual(head);
+  const v0Tag = tagRef === undefined ? [] : [`${OTHER_ID} ${tagRef}`, `${ID} ${tagRef}^{}`];
+  const advertisement = pkt(`${OTHER_ID} HEAD\0 side-band-64k`, `${ID} HEAD^{}`, ...v0Tag);
   const v0 = upstreamAt(
     await serve(servingLists(Buffer.concat([pkt("# service=git-upload-pack"), advertisement]), pkt())),
   );
-  expect(await v0.listRefs()).toMatchObject({ head: { commitId: ID } });
+  expect((await v0.listRefs()).head).toEqual(head);
+});
+
+test("symbolic refs come with their targets, 200 of them; HEAD and bad targets are left out", async () => {
+  const lines = Array.from({ length: 250 }, (_, i) => `${ID} refs/x/${i} symref-target:refs/heads/main`);
+  const list = pkt(
+    `${ID} HEAD symref-target:refs/heads/main`,
+    `${ID} refs/a symref-target:refs/heads/..`,
+    `${ID} refs/heads/main`,
+    ...lines,
+  );
+  const { refs, symrefs = [] } = await upstreamAt(await serve(servingLists(V2, list))).listRefs();
+  expect(refs).toHaveLength(252);
+  expect(symrefs).toHaveLength(200);
+  expect(symrefs.map(({ name }) => name)).toEqual(
+    lines
+      .map((_, i) => `refs/x/${i}`)
+      .toSorted()
+      .slice(0, 200),
+  );
+  expect(symrefs[0]).toEqual({ name: "refs/x/0", target: "refs/heads/main" });
 });
 
 test("another object format is a lasting error that names it, in both protocols", async () => {

@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from "vitest";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { noteFinding } from "../../../lib/mirror/job-findings.ts";
 import { type MirroredWorkspaceInput, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
-import { acceptRemovals, readWorkspaceIndex } from "../../../lib/mirror/workspace-index.ts";
+import { acceptRemovals, readWorkspaceIndex, takeBackFound } from "../../../lib/mirror/workspace-index.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../../lib/reconcile/reconcile-workspace.ts";
 import { needsNewList } from "../../../lib/reconcile/removals.ts";
 import { ListedWorkspace } from "../../support/listed-workspace.ts";
@@ -188,6 +188,22 @@ test("a job that is faster than the run that made it puts its repository back, t
   await reconcile();
   expect((await index())?.repositories[lost?.uuid ?? ""]).toMatchObject({ held: "mirrored" });
   expect((await index())?.repositories[lost?.uuid ?? ""]).not.toHaveProperty("isGone");
+});
+
+test("one that a job has found is put back at once, and only once it was taken for gone", async () => {
+  await reconcile();
+  const [lost, there] = primary.repositories.splice(0, 2).map(({ uuid }) => uuid);
+  await reconcile("list");
+  expect((await index())?.repositories[lost ?? ""]).toMatchObject({ isGone: true });
+  await takeBackFound(store, "acme", lost ?? "");
+  const { repositories = {} } = (await index()) ?? {};
+  expect(repositories[lost ?? ""]).toMatchObject({ held: "mirrored" });
+  expect(repositories[lost ?? ""]).not.toHaveProperty("isGone");
+  expect(repositories[there ?? ""]).toMatchObject({ isGone: true });
+  for (const uuid of [lost ?? "", "01234567-0000-4000-8000-000000000000"])
+    await takeBackFound(store, "acme", uuid);
+  expect((await index())?.repositories).toEqual(repositories);
+  await takeBackFound(store, "elsewhere", lost ?? "");
 });
 
 test("an entry without a readable uuid, for ever: what is missing is held for a day, not longer", async () => {

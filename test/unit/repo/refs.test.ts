@@ -22,11 +22,17 @@ const ref: fc.Arbitrary<Ref> = fc.oneof(fc.record({ name, id }), fc.record({ nam
 const refs = fc.uniqueArray(ref, { selector: (item) => item.name });
 
 /** What the pkt-lines of a list would be, one by one. */
-function linesOf(list: readonly Ref[], form: RefLineForm): Uint8Array {
+function linesOf(
+  list: readonly Ref[],
+  form: RefLineForm,
+  targets: ReadonlyMap<string, string> = new Map(),
+): Uint8Array {
   const texts = list.flatMap(({ id, name, peeledId }) => {
-    if (peeledId === undefined || form === "listed") return [`${id} ${name}`];
+    const target = targets.get(name);
+    const symref = target === undefined ? "" : ` symref-target:${target}`;
+    if (peeledId === undefined || form === "listed") return [`${id} ${name}${symref}`];
     return form === "listed-peeled"
-      ? [`${id} ${name} peeled:${peeledId}`]
+      ? [`${id} ${name}${symref} peeled:${peeledId}`]
       : [`${id} ${name}`, `${peeledId} ${name}^{}`];
   });
   return Buffer.concat(texts.map((text) => encodePktLine(`${text}\n`)));
@@ -55,6 +61,24 @@ describe("a ref snapshot", () => {
         const table = openRefSnapshot(bytes, sha256);
         const expected = linesOf([...table.startingWith(start)], asForm);
         expect(Buffer.concat([...table.lines(start, asForm)])).toEqual(expected);
+      }),
+    );
+  });
+
+  test("gives the targets of symbolic refs in their lines, of those that are there", () => {
+    const form = fc.constantFrom<RefLineForm>("listed", "listed-peeled");
+    const prefix = fc.oneof(name, fc.constantFrom("", "refs/", "refs/heads/", "refs/tags/"));
+    const targets = fc.dictionary(name, name);
+    fc.assert(
+      fc.property(refs, prefix, form, targets, fc.boolean(), (list, start, asForm, others, takesListed) => {
+        const { bytes, sha256 } = formatRefSnapshot(list);
+        const table = openRefSnapshot(bytes, sha256);
+        const listed = takesListed ? list.map((one) => [one.name, "refs/heads/x"] as const) : [];
+        const byName = new Map([...Object.entries(others), ...listed]);
+        const symrefs = [...byName].map(([from, target]) => ({ name: from, target }));
+        const sorted = symrefs.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+        const expected = linesOf([...table.startingWith(start)], asForm, byName);
+        expect(Buffer.concat([...table.lines(start, asForm, sorted)])).toEqual(expected);
       }),
     );
   });

@@ -65,10 +65,10 @@ describe("publish", () => {
 
   test("counts generations and keeps a detached HEAD", async () => {
     const first = await publish(store, UUID, NO_DOCUMENT, NEXT);
-    const second = await publish(store, UUID, first, { ...NEXT, head: { commitId: ID } });
+    const second = await publish(store, UUID, first, { ...NEXT, head: { id: ID } });
     expect(second.value.generation).toBe(2);
     const repository = await openRepository(storage, UUID);
-    expect(await refsOf(repository)).toEqual({ head: { commitId: ID }, refs: NEXT.refs });
+    expect(await refsOf(repository)).toEqual({ head: { id: ID }, refs: NEXT.refs });
     expect(textOf((await store.read(KEYS.head)).bytes)).toBe(`${ID}\n`);
   });
 

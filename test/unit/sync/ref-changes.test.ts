@@ -1,7 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Head, Ref, RefList } from "../../../lib/git/ports.ts";
-import { chooseHaves, compareRefs, isSameHead, tipsOf } from "../../../lib/sync/ref-changes.ts";
+import {
+  chooseHaves,
+  compareRefs,
+  hasSameSymrefs,
+  isSameHead,
+  tipsOf,
+} from "../../../lib/sync/ref-changes.ts";
 import { objectIdOf } from "../../support/pack-builder.ts";
 
 const idOf = (name: string) => objectIdOf("blob", name);
@@ -60,18 +66,36 @@ test("a new ref has no old id, a deleted one no new id", () => {
 test.each<[Head, Head, boolean]>([
   [{ ref: "refs/heads/a" }, { ref: "refs/heads/a" }, true],
   [{ ref: "refs/heads/a" }, { ref: "refs/heads/b" }, false],
-  [{ ref: "refs/heads/a" }, { commitId: idOf("1") }, false],
-  [{ commitId: idOf("1") }, { ref: "refs/heads/a" }, false],
-  [{ commitId: idOf("1") }, { commitId: idOf("1") }, true],
-  [{ commitId: idOf("1") }, { commitId: idOf("2") }, false],
+  [{ ref: "refs/heads/a" }, { id: idOf("1") }, false],
+  [{ id: idOf("1") }, { ref: "refs/heads/a" }, false],
+  [{ id: idOf("1") }, { id: idOf("1") }, true],
+  [{ id: idOf("1") }, { id: idOf("2") }, false],
 ])("HEAD %j against %j: same is %j", (a, b, same) => {
   expect(isSameHead(a, b)).toBe(same);
+});
+
+test.each([
+  ["the same", [["refs/a", "refs/b"]], [["refs/a", "refs/b"]], true],
+  ["another target", [["refs/a", "refs/b"]], [["refs/a", "refs/c"]], false],
+  ["another name", [["refs/a", "refs/b"]], [["refs/c", "refs/b"]], false],
+  ["one more", [["refs/a", "refs/b"]], [], false],
+  ["none", [], [], true],
+] as const)("symbolic refs: %s", (_, before, after, same) => {
+  const withSymrefs = (pairs: readonly (readonly [string, string])[]): RefList => ({
+    ...list({}),
+    symrefs: pairs.map(([name, target]) => ({ name, target })),
+  });
+  const [a, b] = [withSymrefs(before), withSymrefs(after)];
+  expect(hasSameSymrefs(a, b)).toBe(same);
+  expect(hasSameSymrefs({ ...a, head: { id: idOf("1") } }, b)).toBe(false);
+  const { symrefs: _without, ...plain } = b;
+  expect(hasSameSymrefs(a, plain)).toBe(same && before.length === 0);
 });
 
 test("tips are what refs and a detached HEAD name, each once", () => {
   const refs = { "refs/heads/a": "1", "refs/heads/b": "1", "refs/tags/t": "2" };
   expect(tipsOf(list(refs))).toEqual(new Set([idOf("1"), idOf("2")]));
-  expect(tipsOf(list(refs, { commitId: idOf("3") }))).toEqual(new Set([idOf("1"), idOf("2"), idOf("3")]));
+  expect(tipsOf(list(refs, { id: idOf("3") }))).toEqual(new Set([idOf("1"), idOf("2"), idOf("3")]));
 });
 
 describe("haves", () => {

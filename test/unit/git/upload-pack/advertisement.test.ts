@@ -17,7 +17,12 @@ const REFS = [
 ];
 const AT_MAIN: RefList = { head: { ref: "refs/heads/main" }, refs: REFS };
 const UNBORN: RefList = { head: { ref: "refs/heads/trunk" }, refs: REFS };
-const DETACHED: RefList = { head: { commitId: B }, refs: REFS };
+const DETACHED: RefList = { head: { id: B }, refs: REFS };
+const AT_TAG: RefList = { head: { id: B, peeledId: A }, refs: REFS };
+const WITH_ALIAS: RefList = {
+  ...{ head: AT_MAIN.head, symrefs: [{ name: "refs/heads/alias", target: "refs/heads/main" }] },
+  refs: [{ name: "refs/heads/alias", id: A }, ...REFS],
+};
 const EMPTY: RefList = { head: { ref: "refs/heads/main" }, refs: [] };
 
 /** The lines' texts; a flush is `0000`. */
@@ -50,6 +55,15 @@ describe("version 0", () => {
     const [first] = textsOf(advertiseV0(DETACHED, SERVER, 0));
     expect(first?.startsWith(`${B} HEAD\0`)).toBe(true);
     expect(first).not.toContain("symref=");
+  });
+
+  test("a HEAD detached at a tag is peeled as tags are; of symbolic refs HEAD's target alone is said", () => {
+    const [first, second] = textsOf(advertiseV0(AT_TAG, SERVER, 0));
+    expect(first?.startsWith(`${B} HEAD\0`)).toBe(true);
+    expect(second).toBe(`${A} HEAD^{}`);
+    const [head, alias] = textsOf(advertiseV0(WITH_ALIAS, SERVER, 0));
+    expect(head).toContain("symref=HEAD:refs/heads/main ");
+    expect(alias).toBe(`${A} refs/heads/alias`);
   });
 
   test("an empty repository still advertises its capabilities", () => {
@@ -110,6 +124,20 @@ describe("ls-refs", () => {
     ["an unborn HEAD", EMPTY, full, ["unborn HEAD symref-target:refs/heads/main"]],
     ["an unborn HEAD that was not asked for", EMPTY, { ...full, unborn: false }, []],
     ["a detached HEAD", DETACHED, { ...full, prefixes: ["HEAD"] }, [`${B} HEAD`]],
+    ["a HEAD detached at a tag", AT_TAG, { ...full, prefixes: ["HEAD"] }, [`${B} HEAD peeled:${A}`]],
+    ["the same, not to be peeled", AT_TAG, { ...plain, prefixes: ["HEAD"] }, [`${B} HEAD`]],
+    [
+      "where symbolic refs lead",
+      WITH_ALIAS,
+      { ...full, prefixes: ["refs/heads/"] },
+      [`${A} refs/heads/alias symref-target:refs/heads/main`, `${A} refs/heads/main`],
+    ],
+    [
+      "symbolic refs as others where it was not asked for",
+      WITH_ALIAS,
+      { ...full, symrefs: false, prefixes: ["refs/heads/a"] },
+      [`${A} refs/heads/alias`],
+    ],
     [
       "by prefix",
       AT_MAIN,
