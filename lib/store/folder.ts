@@ -1,7 +1,7 @@
 /** Small things about folders that node:fs leaves to its callers. */
 import type { Dirent } from "node:fs";
-import { mkdir, open, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
 const MISSING = new Set<unknown>(["ENOENT", "ENOTDIR", "EISDIR"]);
 
@@ -22,9 +22,36 @@ export async function unlessMissing<Result, Otherwise>(
 const FOLDER_MODE = 0o700;
 export const FILE_MODE = 0o600;
 
-/** @returns The topmost folder that was made, if any. */
-export function makeFolder(path: string): Promise<string | undefined> {
-  return mkdir(path, { recursive: true, mode: FOLDER_MODE });
+/** Parents may be removed by others while a folder below them is made. */
+const MAX_TRIES = 3;
+
+/**
+ * Not by `mkdir` with `recursive`, which never ends where a folder cannot have others, as in /proc.
+ * @returns The topmost folder that was made, if any.
+ */
+export async function makeFolder(path: string): Promise<string | undefined> {
+  let topMade: string | undefined;
+  for (let triesLeft = MAX_TRIES; ; triesLeft--) {
+    const failure = await failureOf(mkdir(path, { mode: FOLDER_MODE }));
+    if (failure === undefined) return topMade ?? path;
+    if (failure.code === "EEXIST" && (await isFolder(path))) return topMade;
+    const parent = dirname(path);
+    if (failure.code !== "ENOENT" || parent === path || triesLeft === 0) throw failure;
+    topMade = (await makeFolder(parent)) ?? topMade;
+  }
+}
+
+async function failureOf(action: Promise<unknown>): Promise<NodeJS.ErrnoException | undefined> {
+  try {
+    await action;
+    return undefined;
+  } catch (error) {
+    return error as NodeJS.ErrnoException;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await unlessMissing(stat(path), undefined))?.isDirectory() ?? false;
 }
 
 /** Flushes what a folder lists, if it is still there. Systems that can't open folders flush them by themselves. */
