@@ -1,8 +1,9 @@
 /**
  * The answers that are being sent, and how fast each is read. While others wait for the memory that answers hold, those that are
- * hardly read are cut, of the caller who holds the most first. A slow reader that reads is never cut, and nobody is while none waits.
+ * hardly read are cut, of the caller who holds the most first; for a caller who holds none, slow ones are, too. No answer is cut
+ * while none waits.
  */
-
+import type { NeededRoom } from "../http/admission.ts";
 import { ReadingPace } from "../reading-pace.ts";
 import type { RequestCaller } from "./request-caller.ts";
 
@@ -17,6 +18,16 @@ interface WatchedReader extends AnswerReader {
   readonly caller: RequestCaller;
   readonly cut: () => void;
   readonly pace: ReadingPace;
+}
+
+/** Below this an answer may be cut for a caller who holds none. */
+const SLOW_BYTES_PER_SECOND = 16 * 1024;
+/** The same for callers with several answers. */
+const SLOW_OF_SEVERAL_BYTES_PER_SECOND = 64 * 1024;
+
+interface Held {
+  bytes: number;
+  count: number;
 }
 
 export class AnswerReaders {
@@ -37,22 +48,28 @@ export class AnswerReaders {
     return reader;
   }
 
-  /**
-   * Cuts idle readers until they have held so much.
-   * @param onlyOf - A caller, or one of its groups; `undefined`: of all.
-   */
-  cutIdle(neededBytes: number, onlyOf: string | undefined): void {
-    const idle = [...this.#readers].filter(
-      ({ caller, heldBytes, pace }) =>
-        heldBytes > 0 && pace.isIdle && (onlyOf === undefined || isOf(caller, onlyOf)),
-    );
-    if (idle.length === 0) return;
-    const heldBytesOf = new Map<string, number>();
-    for (const { caller, heldBytes } of this.#readers)
-      heldBytesOf.set(caller.name, (heldBytesOf.get(caller.name) ?? 0) + heldBytes);
-    const held = ({ caller }: WatchedReader): number => heldBytesOf.get(caller.name) ?? 0;
+  /** Cuts readers until they have held what is needed, of the caller who holds the most first, the slowest first. */
+  makeRoom({ weight: neededBytes, caller, onlyOf }: NeededRoom): void {
+    const heldOf = new Map<string, Held>();
+    for (const { caller: reader, heldBytes } of this.#readers) {
+      const held = heldOf.get(reader.name) ?? { bytes: 0, count: 0 };
+      heldOf.set(reader.name, { bytes: held.bytes + heldBytes, count: held.count + (heldBytes > 0 ? 1 : 0) });
+    }
+    const held = (reader: WatchedReader): Held => heldOf.get(reader.caller.name) ?? { bytes: 0, count: 0 };
+    const isNewcomer = (heldOf.get(caller)?.bytes ?? 0) === 0;
+    const mayCut = (reader: WatchedReader): boolean => {
+      if (reader.heldBytes === 0 || (onlyOf !== undefined && !isOf(reader.caller, onlyOf))) return false;
+      const slow = held(reader).count > 1 ? SLOW_OF_SEVERAL_BYTES_PER_SECOND : SLOW_BYTES_PER_SECOND;
+      return reader.pace.isIdle || (isNewcomer && reader.pace.bytesPerSecond < slow);
+    };
+    const slowestOfMost = [...this.#readers]
+      .filter(mayCut)
+      .sort(
+        (one, other) =>
+          held(other).bytes - held(one).bytes || one.pace.bytesPerSecond - other.pace.bytesPerSecond,
+      );
     let cutBytes = 0;
-    for (const reader of idle.sort((one, other) => held(other) - held(one))) {
+    for (const reader of slowestOfMost) {
       if (cutBytes >= neededBytes) return;
       cutBytes += reader.heldBytes;
       this.#readers.delete(reader);

@@ -5,7 +5,7 @@
  *    budget.
  * 2. It waits for memory and for its turn to plan, and leaves both while it waits for a sync.
  * 3. Once it is planned, only its reader pulls: it keeps what memory the answer takes until the reader has it all. While others wait
- *    for memory, readers that take next to nothing are cut.
+ *    for memory, readers that take next to nothing are cut; for a caller that holds none, slow ones are.
  *
  * All that is refused is refused before the first byte of a pack.
  */
@@ -69,7 +69,7 @@ export class RequestLoad {
     this.#memory = new Admission({
       ...this.#memoryLimits,
       ...(isShort && { isShort }),
-      makeRoom: ({ weight, onlyOf }) => this.#readers.cutIdle(weight, onlyOf),
+      makeRoom: (needed) => this.#readers.makeRoom(needed),
     });
   }
 
