@@ -24,9 +24,9 @@ import { RequestLoad, type ServedRequest } from "./request-load.ts";
 import { NO_CACHE_HEADERS, routeOf, type Service } from "./route.ts";
 import {
   type FindNeeds,
-  type FindOptions,
   findServed,
   type OnDemand,
+  type ServedFinders,
   type ServedSource,
 } from "./served-source.ts";
 import { answerStatus, answerWait, type ReadState } from "./status.ts";
@@ -40,7 +40,7 @@ interface LfsRequest {
   readonly primaryPath: string | undefined;
 }
 
-export interface GitHttpOptions extends FindOptions {
+export interface GitHttpOptions extends ServedFinders {
   /** Asked before anything else is done about a repository. */
   readonly access: DecideAccess;
   readonly onDemand?: OnDemand;

@@ -59,7 +59,7 @@ export interface UnservedRequest {
 /** @returns The repository or a response; `undefined` if nothing but "not found" may be said. */
 export type AnswerUnserved = (unserved: UnservedRequest) => Promise<ServedSource | HttpResponse | undefined>;
 
-export interface FindOptions {
+export interface ServedFinders {
   /** @returns `undefined` if it is not mirrored. */
   readonly find: (asked: RepositoryReference, needs: FindNeeds) => Promise<ServedSource | undefined>;
   /** Without it, what is not served is not found. */
@@ -68,7 +68,7 @@ export interface FindOptions {
 
 /** @returns The repository, or what is answered in its place. */
 export async function findServed(
-  { find, unserved }: FindOptions,
+  { find, unserved }: ServedFinders,
   request: UnservedRequest,
 ): Promise<ServedSource | HttpResponse> {
   const source = (await find(request.asked, request.needs)) ?? (await unserved?.(request));

@@ -1,4 +1,7 @@
-/** Makes a new generation visible: everything that the manifest names first, the manifest last. */
+/**
+ * Makes a new generation visible: everything that the manifest names first, the manifest last. By `writeManifest` alone a compaction makes
+ * one with other packs, and a sync notes when refs were verified.
+ */
 import { randomBytes } from "node:crypto";
 import { insteadOf, NotFoundError } from "../errors.ts";
 import { bytesOfText } from "../git/byte-text.ts";
