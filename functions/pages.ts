@@ -1,4 +1,5 @@
 /** Serves the pages and the JSON API behind API Gateway, without an authorizer: a page decides for the session's caller. */
+import { SQSClient } from "@aws-sdk/client-sqs";
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
 import { measuredFetch } from "../lib/bitbucket/measured-fetch.ts";
 import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
@@ -7,15 +8,17 @@ import { accessOverStore } from "../lib/git-http/access-over-store.ts";
 import { notFoundResponse } from "../lib/http/error-response.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { PAGE_PREFIX } from "../lib/pages/repository-path.ts";
+import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { functionLog } from "./wiring/function-log.ts";
 import { mirrorPages } from "./wiring/mirror-pages.ts";
 import { probeQuestions } from "./wiring/probe-questions.ts";
 import { loggedConfig } from "./wiring/storage.ts";
+import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const settings = readPagesConfig(process.env);
-const { bucket, gitUrl, apiUrl, authSecret, secretPath, anonymous, ...limits } = settings;
+const { bucket, syncQueueUrl, gitUrl, apiUrl, authSecret, secretPath, anonymous, ...limits } = settings;
 const { log, onStoreRequest } = functionLog(settings);
 const store = new S3BlobStore({ client: createS3Client({ onRequest: onStoreRequest }), bucket });
 const readConfig = loggedConfig(store, log);
@@ -36,6 +39,13 @@ const pages = mirrorPages({
     settings: { ...limits, allowsAnonymous, relaysPushes: false },
     log,
   }),
+  // This function is open to all callers: it queues syncs and writes the log, and may not change what is mirrored.
+  administration: {
+    requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl)),
+    elsewhere:
+      "A deployment's page may only queue syncs. The rest is done by nearside select, reconnect, pause, resume, remove, reconcile and dead-letters, each with --store s3://…; metrics are on the dashboard in CloudWatch.",
+    log,
+  },
   // API Gateway always sends the host that the client asked.
   serverUrl: () => "",
   sessionSecret: authSecret,

@@ -70,6 +70,11 @@ export function grantNoteRefusals(bucket: MirrorBucket, grantee: IGrantable): vo
   grant(grantee, ["s3:GetObject", "s3:PutObject"], arns(bucket, REFUSAL_KEYS));
 }
 
+/** What administrators did on the pages. */
+export function grantKeepAdminLog(bucket: MirrorBucket, grantee: IGrantable): void {
+  grant(grantee, ["s3:GetObject", "s3:PutObject"], arns(bucket, ["admin-log/*"]));
+}
+
 /** Beside reading: what a server of clones may write. */
 export function grantKeepAnswers(bucket: MirrorBucket, grantee: IGrantable): void {
   grant(grantee, ["s3:GetObject", ...WRITE_ACTIONS], arns(bucket, ANSWER_KEYS));

@@ -15,6 +15,7 @@ import {
 import {
   grantCopyLfsFiles,
   grantDecideAccess,
+  grantKeepAdminLog,
   grantKeepAnswers,
   grantLinkLfsFiles,
   grantNoteRefusals,
@@ -100,10 +101,12 @@ export class Functions {
       memoryMib: PAGES_MEMORY_MIB,
       timeout: PAGES_TIMEOUT,
       reservedConcurrency: this.#props.settings.concurrency.pages,
-      environment: this.#authSecret(),
+      environment: { ...this.#authSecret(), [ENV.syncQueueUrl]: this.#props.queues.sync.queueUrl },
     });
     grantReadRepositories(this.#props.bucket, pages.role);
     this.#grantDecideAccess(pages);
+    grantKeepAdminLog(this.#props.bucket, pages.role);
+    grantSend(pages, this.#props.queues.sync);
     return pages;
   }
 

@@ -80,7 +80,7 @@ export function readAuthorizerConfig(env: Environment) {
 
 export function readPagesConfig(env: Environment) {
   const settings = ["gitUrl", "apiUrl", "secretPath", ...ACCESS_SETTINGS, ...LOG_SETTINGS] as const;
-  return read(env, ["bucket", "authSecret"], settings);
+  return read(env, ["bucket", "authSecret", "syncQueueUrl"], settings);
 }
 
 export function readGitHttpConfig(env: Environment) {

@@ -1,6 +1,13 @@
 /** `nearside client-config` */
-import type { Command } from "commander";
-import { clientConfig, SETUP_OPTIONS, type SetupOption } from "../../lib/pages/client-setup.ts";
+import { type Command, InvalidArgumentError } from "commander";
+import {
+  clientConfig,
+  SETUP_OPTIONS,
+  type SetupOption,
+  USERNAME_HELP,
+  USERNAME_PATTERN,
+  usernameConfig,
+} from "../../lib/pages/client-setup.ts";
 import { addSettings } from "../wiring/setting-options.ts";
 import { parseUrlArgument } from "./command-options.ts";
 
@@ -12,13 +19,23 @@ export function configure(command: Command): void {
   addSettings(command, ["gitUrl"]).argument("<mirror-url>", "the mirror's address", parseUrlArgument);
   for (const name of Object.keys(SETUP_OPTIONS) as SetupOption[])
     command.option(`--${name}`, SETUP_OPTIONS[name]);
+  command.option("--username <name>", USERNAME_HELP, collectUsername, []);
   command.addHelpText("after", EXPLANATION).action(printConfig);
 }
 
-type Options = { readonly gitUrl: string } & { readonly [Name in SetupOption]?: true };
+type Options = { readonly gitUrl: string } & { readonly [Name in SetupOption]?: true } & {
+  readonly username: readonly string[];
+};
 
-function printConfig(mirrorUrl: string, { gitUrl, ...chosen }: Options): void {
+function collectUsername(name: string, before: readonly string[]): string[] {
+  if (!new RegExp(`^${USERNAME_PATTERN}$`).test(name))
+    throw new InvalidArgumentError("Expected letters, digits, and ._%+-");
+  return [...before, name];
+}
+
+function printConfig(mirrorUrl: string, { gitUrl, username, ...chosen }: Options): void {
   const setup = { mirrorUrl, primaryUrl: gitUrl };
   const names = (Object.keys(SETUP_OPTIONS) as SetupOption[]).filter((name) => chosen[name]);
-  process.stdout.write([undefined, ...names].map((name) => clientConfig(setup, name)).join(""));
+  const parts = [undefined, ...names].map((name) => clientConfig(setup, name));
+  process.stdout.write(parts.concat(username.map((name) => usernameConfig(setup, name))).join(""));
 }

@@ -12,7 +12,7 @@ import {
 import { findWorkspace, type MirrorConfig, mirrorConfigOf } from "../mirror/mirror-config.ts";
 import { failedRepositories } from "../mirror/repository-state.ts";
 import type { SyncJob } from "../mirror/sync-job.ts";
-import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
+import { isNameSegment, readName } from "../repo/names.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { Administration } from "./ports.ts";
 
@@ -97,14 +97,11 @@ async function planSync(
     return {
       run: () => request(context, [{ kind: "workspace", workspace, reason: "asked", queuedAt }]),
     };
-  const { value: index } = await readWorkspaceIndex(context.store, workspace);
-  const repositories = Object.entries(index?.repositories ?? {});
-  const found = repositories.find(
-    ([, { slug, held }]) => slug === asked.toLowerCase() && held === "mirrored",
-  );
-  if (found === undefined)
+  const slug = asked.trim().toLowerCase();
+  const entry = isNameSegment(slug) ? await readName(context.store, workspace, slug) : undefined;
+  if (entry === undefined)
     throw new ConfigError(`${workspace} has no repository ${asked.slice(0, 200)} here`);
-  const [uuid, { slug }] = found;
+  const { uuid } = entry;
   return {
     detail: slug,
     run: () => request(context, [{ kind: "repository", workspace, uuid, reason: "asked", queuedAt }]),

@@ -1,6 +1,6 @@
 /**
  * How a client comes to read from the mirror and to push to the primary: lines of git's configuration, and `/-/setup.sh`, which adds them
- * to the user's own and takes them out again. Source: git-config(1), `url.<base>.insteadOf`.
+ * to the user's own and takes them out again; `/-/setup.ps1` is in powershell-setup.ts. Source: git-config(1), `url.<base>.insteadOf`.
  */
 
 export interface ClientSetup {
@@ -48,9 +48,25 @@ export function clientConfig(setup: ClientSetup, option?: SetupOption): string {
   }
 }
 
-/** Addresses without what has a meaning in a configuration file or within single quotes of a shell. */
-function quotable({ mirrorUrl, primaryUrl }: ClientSetup): ClientSetup {
-  const quote = (url: string) => encodeURI(new URL(url).href.replace(/\/+$/, "")).replaceAll("'", "%27");
+/** For remotes with a username, as in `https://you@bitbucket.org/…`: git compares addresses as they are written. */
+export function usernameConfig(setup: ClientSetup, username: string): string {
+  const { mirrorUrl, primaryUrl } = quotable(setup);
+  const withName = `${primaryUrl.replace("://", `://${username}@`)}/`;
+  return section(`url "${mirrorUrl}/"`, `insteadOf = ${withName}`).concat(
+    section(`url "${withName}"`, `pushInsteadOf = ${withName}`),
+  );
+}
+
+/** What a username in a remote's address may be. */
+export const USERNAME_PATTERN = "[A-Za-z0-9._%+-]+";
+
+export const USERNAME_HELP =
+  "also for remotes with this username, as https://you@bitbucket.org/… (repeatable)";
+
+/** Addresses without what has a meaning in a configuration file or within quotes of a shell. */
+export function quotable({ mirrorUrl, primaryUrl }: ClientSetup): ClientSetup {
+  const quote = (url: string) =>
+    encodeURI(new URL(url).href.replace(/\/+$/, "")).replaceAll("'", "%27").replaceAll("$", "%24");
   return { mirrorUrl: quote(mirrorUrl), primaryUrl: quote(primaryUrl) };
 }
 
@@ -77,18 +93,21 @@ ${clientConfig(setup, name)}END
 #   sh setup.sh --undo       take them out
 #
 # Options of the first two:
-${names.map((name) => `#   --${name.padEnd(12)} ${SETUP_OPTIONS[name]}`).join("\n")}
+${names.map((name) => `#   --${name.padEnd(14)} ${SETUP_OPTIONS[name]}`).join("\n")}
+#   --username=you   ${USERNAME_HELP}
 set -eu
 export LC_ALL=C
 begin='# nearside ${mirrorUrl} begin'
 end='# nearside ${mirrorUrl} end'
-${names.map((name) => `${name}=0`).join(" ")} action=add
+${names.map((name) => `${name}=0`).join(" ")} usernames= action=add
 for argument in "$@"; do
   case $argument in
     --dry-run) action=show ;;
     --undo) action=undo ;;
     -h|--help) sed -n '2,/^set/{/^#/s/^# \\{0,1\\}//p;}' "$0"; exit 0 ;;
-${names.map((name) => `    --${name}) ${name}=1 ;;\n`).join("")}    *) echo "setup.sh: unknown argument $argument; --help shows those that there are" >&2; exit 2 ;;
+${names.map((name) => `    --${name}) ${name}=1 ;;\n`).join("")}    --username=*[!A-Za-z0-9._%+-]*|--username=) echo "setup.sh: not a username: $argument" >&2; exit 2 ;;
+    --username=*) usernames="$usernames \${argument#--username=}" ;;
+    *) echo "setup.sh: unknown argument $argument; --help shows those that there are" >&2; exit 2 ;;
   esac
 done
 
@@ -101,7 +120,10 @@ else file=$HOME/.gitconfig; fi
 lines() {
   cat <<'END'
 ${clientConfig(setup)}END
-${parts.join("")}}
+${parts.join("")}  for username in $usernames; do sed "s/{username}/$username/g" <<'END'
+${usernameConfig(setup, "{username}")}END
+  done
+}
 
 # Prints where the lines begin and end, in bytes, and what else --undo must take back.
 find_lines() {

@@ -35,7 +35,7 @@ export function listPage(page: ListPage): Html {
 <section aria-labelledby="setup-title">
 <h2 id="setup-title">Use the mirror in all your clones</h2>
 <p>This script makes git read from here what your remotes name at Bitbucket, and push there as before. <a href="${viewer.basePath}/-/setup.sh">Read it</a>,
-look what it would do with <code>--dry-run</code>, and take it back with <code>--undo</code>.</p>
+look what it would do with <code>--dry-run</code>, and take it back with <code>--undo</code>. On Windows: <a href="${viewer.basePath}/-/setup.ps1">setup.ps1</a>.</p>
 ${copyable("setup", "command that sets git up", `curl -fsSO ${page.mirrorUrl}/-/setup.sh && sh setup.sh --dry-run`)}
 </section>`,
   );

@@ -8,7 +8,7 @@
  *   /-/admin/…                     for administrators of a workspace at Bitbucket
  *   /-/events                      states as they change
  *   /-/api/v1/…                    JSON
- *   /-/setup.sh                    makes git read from here what remotes name at Bitbucket
+ *   /-/setup.sh, /-/setup.ps1      make git read from here what remotes name at Bitbucket
  *   /-/page.css, /-/page.js        assets
  *
  * All repositories that an answer shows were checked for the caller: by Bitbucket's list for the credential, by the same decision as git's,
@@ -22,7 +22,7 @@ import { ADMIN_PATH, adminAnswer } from "./admin-http.ts";
 import { Administrators } from "./administrators.ts";
 import { answerApiList, answerApiRepository } from "./api.ts";
 import type { ApiRepository } from "./api-schemas.ts";
-import { setupScript } from "./client-setup.ts";
+import { type ClientSetup, setupScript } from "./client-setup.ts";
 import { EventStreams } from "./event-streams.ts";
 import { readForm } from "./form.ts";
 import { listPage, listPart } from "./list-page.ts";
@@ -42,6 +42,7 @@ import {
 import { ASSETS } from "./page-layout.ts";
 import { assetResponse, htmlResponse, jsonResponse, textPage } from "./page-response.ts";
 import type { NamedRepository } from "./ports.ts";
+import { powershellSetup } from "./powershell-setup.ts";
 import { repositoryPage } from "./repository-page.ts";
 import { namedBy, repositoryPageOf } from "./repository-path.ts";
 import { EVENT_VIEW_MS, RepositoryViews } from "./repository-views.ts";
@@ -121,7 +122,9 @@ function answerOf(
     case "/-/page.js":
       return () => assetResponse(request, ASSETS.script.text, ASSETS.script.contentType);
     case "/-/setup.sh":
-      return () => answerSetup(request, context);
+      return () => answerSetup(request, context, setupScript, "text/x-shellscript; charset=utf-8");
+    case "/-/setup.ps1":
+      return () => answerSetup(request, context, powershellSetup, "text/plain; charset=utf-8");
     case "/-/events":
       return () => answerEvents(request, context);
     case "/-/api/v1/openapi.json":
@@ -136,9 +139,14 @@ function answerOf(
 }
 
 /** The same for everyone: it names this server and Bitbucket. */
-function answerSetup(request: HttpRequest, context: Context): Promise<HttpResponse> {
-  const script = setupScript({ mirrorUrl: mirrorUrlOf(request, context), primaryUrl: context.gitUrl });
-  return textPage(request, script, "text/x-shellscript; charset=utf-8");
+function answerSetup(
+  request: HttpRequest,
+  context: Context,
+  scriptOf: (setup: ClientSetup) => string,
+  contentType: string,
+): Promise<HttpResponse> {
+  const script = scriptOf({ mirrorUrl: mirrorUrlOf(request, context), primaryUrl: context.gitUrl });
+  return textPage(request, script, contentType);
 }
 
 async function answerList(request: HttpRequest, context: Context): Promise<HttpResponse> {

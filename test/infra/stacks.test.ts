@@ -140,10 +140,12 @@ describe("the service stack", () => {
     expect(lines.filter((line) => line.startsWith("s3:GetObject ")).join()).toMatch(/\/lfs\/\*"/);
   });
 
-  test("lets pages read repositories, decide who may see them, and change nothing but verdicts", () => {
+  test("lets pages read repositories, decide who may see them, and change nothing but verdicts and the log of administrators, who may queue syncs", () => {
     const lines = permissions(deployment().service, "Pages");
-    const changes = lines.filter((line) => /:(Put|Delete|Abort|Send)/.test(line)).join();
-    expect(changes.match(/\/[a-z]+\/[^"]*"/g)).toEqual(['/auth/*"']);
+    const changes = lines.filter((line) => /:(Put|Delete|Abort)/.test(line)).join();
+    expect(changes.match(/\/[a-z-]+\/[^"]*"/g)?.toSorted()).toEqual(['/admin-log/*"', '/auth/*"']);
+    const sent = lines.filter((line) => line.startsWith("sqs:"));
+    expect(sent).toEqual([expect.stringMatching(/^sqs:SendMessage .*SyncQueue/)]);
     expect(lines.join()).not.toMatch(/\/lfs\/\*"|webhook-secret/);
   });
 
@@ -213,7 +215,7 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts|answers)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Status|Pages|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts|answers|admin-log)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Status|Pages|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {

@@ -9,7 +9,7 @@ import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { addLfsFile } from "../support/lfs/add-file.ts";
 import { expectSilentFsck, refsOf } from "../support/primary.ts";
-import { searchedTexts } from "../support/test-credentials.ts";
+import { ACCOUNT_TOKEN, searchedTexts } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
 
@@ -140,6 +140,40 @@ describe.skipIf(runtimeClient === undefined)("the deployment", () => {
       200,
       expect.stringContaining("text/html"),
     ]);
+  });
+
+  test("an administrator queues a sync from the page, which may not change what is mirrored", async () => {
+    const syncs = acme.front.function("sync").counts.invocations;
+    const post = (path: string, fields: Record<string, string>, cookie = "") =>
+      fetch(`${acme.front.url}${path}`, {
+        method: "POST",
+        redirect: "manual",
+        headers: { "sec-fetch-site": "same-origin", cookie },
+        body: new URLSearchParams(fields),
+      });
+    let cookie = "";
+    // After an outage the mirror waits before it asks again.
+    await expect
+      .poll(
+        async () => {
+          const session = await post("/-/sign-in", { user: "bot@example.com", token: ACCOUNT_TOKEN });
+          cookie = session.headers.get("set-cookie")?.split(";")[0] ?? "";
+          return session.status;
+        },
+        { timeout: 60_000, interval: 1_000 },
+      )
+      .toBe(303);
+    const headers = { cookie };
+    const overview = await (await fetch(`${acme.front.url}/-/admin`, { headers })).text();
+    expect(overview).toContain("metrics are on the dashboard in CloudWatch");
+    const answer = await post("/-/admin/acme/sync", { repository: "sample" }, cookie);
+    expect(answer.headers.get("location"), await answer.clone().text()).toBe("/git/-/admin/acme?done=sync");
+    await acme.settled();
+    expect(acme.front.function("sync").counts.invocations).toBe(syncs + 1);
+    const page = await (await fetch(`${acme.front.url}/-/admin/acme`, { headers })).text();
+    expect(page).toContain("sync acme (sample)");
+    expect(page).not.toContain("/pause");
+    expect((await post("/-/admin/acme/pause", {}, cookie)).status).toBe(409);
   });
 
   test("a repository that is renamed is served by its new name", async () => {

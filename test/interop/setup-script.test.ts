@@ -65,7 +65,7 @@ const CONFIGS: readonly (readonly [string, string | undefined])[] = [
 ];
 
 describe.each(CONFIGS)("with %s as git's configuration", (_, config) => {
-  test.each([[[]], [["--ssh", "--fast", "--credential"]]])(
+  test.each([[[]], [["--ssh", "--fast", "--credential", "--username=you"]]])(
     "setup.sh %j and --undo leave it as it was",
     async (options) => {
       const home = await newHome(config);
@@ -172,9 +172,18 @@ test("nearside client-config prints what the script adds", async () => {
     acme.fake.gitUrl,
     "--fast",
     "--ssh",
+    "--username",
+    "wanda",
   ]);
   const home = await newHome();
-  await home.run("sh", script, "--ssh", "--fast");
+  await home.run("sh", script, "--ssh", "--fast", "--username=wanda");
+  await home.run("git", "init", "--quiet", "clone");
+  const named = `${acme.fake.gitUrl.replace("://", "://wanda@")}/acme/site.git`;
+  await home.run("git", "-C", "clone", "remote", "add", "origin", named);
+  expect(await home.run("git", "-C", "clone", "remote", "get-url", "origin")).toBe(
+    `${mirror.url}/acme/site.git`,
+  );
+  expect(await home.run("git", "-C", "clone", "remote", "get-url", "--push", "origin")).toBe(named);
   const file = await readFile(home.file, "utf8");
   expect(file.split("\n").slice(1, -2).join("\n")).toBe(stdout.trimEnd());
 });
