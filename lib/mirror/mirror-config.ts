@@ -21,54 +21,80 @@ export const CONFIG_LIMITS = {
 
 const FORMAT_VERSION = 1;
 
+function text(form: RegExp, rule: string) {
+  return z.string(rule).check(z.regex(form, rule));
+}
+
+const flag = z.boolean("must be true or false");
+
 /** As Bitbucket has it: up to 128 characters; compared in upper case. */
-const projectKey = z.string().check(z.regex(/^[A-Za-z][A-Za-z0-9_]{0,127}$/));
+const projectKey = text(/^[A-Za-z][A-Za-z0-9_]{0,127}$/, "must be a project's key");
 
 /** `*` for any characters and `?` for one; `KEY/…` only within that project. */
-const pattern = z.string().check(z.regex(/^([A-Za-z][A-Za-z0-9_]{0,127}\/)?[A-Za-z0-9._*?-]{1,200}$/));
-const maxPatterns = z.maxLength(CONFIG_LIMITS.maxPatterns);
-const patterns = z._default(z.array(pattern).check(maxPatterns), []);
+const pattern = text(
+  /^([A-Za-z][A-Za-z0-9_]{0,127}\/)?[A-Za-z0-9._*?-]{1,200}$/,
+  "must be a pattern of repositories, such as web-* or KEY/*",
+);
+const maxPatterns = z.maxLength(
+  CONFIG_LIMITS.maxPatterns,
+  `has more than ${CONFIG_LIMITS.maxPatterns} entries`,
+);
+const patterns = z._default(z.array(pattern, "must be a list of patterns").check(maxPatterns), []);
 
 /** Goes into a parameter's or a variable's name. */
-const secretName = z.string().check(z.regex(/^[A-Za-z0-9._/-]{1,200}$/));
+const secretName = text(/^[A-Za-z0-9._/-]{1,200}$/, "must be a secret's name: letters, digits, and . _ / -");
 
-const workspaceSchema = z.object({
-  /** Its id, as in Bitbucket's addresses. */
-  workspace: z.string().check(z.regex(NAME_SEGMENT_PATTERN)),
-  /** Name of the secret with the account's credential. Absent: public repositories only. */
-  credential: z.optional(secretName),
-  /** Whose repositories are mirrored. */
-  projects: z.union([z.literal("all"), z.array(projectKey).check(maxPatterns)]),
-  /** Repositories that are mirrored as well, whatever their project. */
-  include: patterns,
-  /** Repositories that are not, whatever else is said. */
-  exclude: patterns,
-  /** Whether repositories that anyone may read are mirrored. */
-  publicRepositories: z._default(z.boolean(), true),
-  /** Keeps what is here, serves and synchronizes nothing. */
-  disabled: z._default(z.boolean(), false),
-  /** Since then nothing is served, and the data goes after the retention time. */
-  removedAt: z.optional(z.iso.datetime()),
-  /** How long data of what is not mirrored any more is kept; up to ten years. */
-  retentionDays: z._default(z.int().check(z.minimum(0), z.maximum(3653)), 30),
-});
+const RETENTION_RULE = "must be a whole number of days, at most 3653";
+
+const workspaceSchema = z.object(
+  {
+    /** Its id, as in Bitbucket's addresses. */
+    workspace: text(NAME_SEGMENT_PATTERN, "must be a workspace's id, as in Bitbucket's addresses"),
+    /** Name of the secret with the account's credential. Absent: public repositories only. */
+    credential: z.optional(secretName),
+    /** Whose repositories are mirrored. */
+    projects: z.union(
+      [z.literal("all"), z.array(projectKey).check(maxPatterns)],
+      'must be "all" or a list of project keys',
+    ),
+    /** Repositories that are mirrored as well, whatever their project. */
+    include: patterns,
+    /** Repositories that are not, whatever else is said. */
+    exclude: patterns,
+    /** Whether repositories that anyone may read are mirrored. */
+    publicRepositories: z._default(flag, true),
+    /** Keeps what is here, serves and synchronizes nothing. */
+    disabled: z._default(flag, false),
+    /** Since then nothing is served, and the data goes after the retention time. */
+    removedAt: z.optional(z.iso.datetime()),
+    /** How long data of what is not mirrored any more is kept; up to ten years. */
+    retentionDays: z._default(
+      z.int(RETENTION_RULE).check(z.minimum(0, RETENTION_RULE), z.maximum(3653, RETENTION_RULE)),
+      30,
+    ),
+  },
+  "must be an object",
+);
 
 const relayWebhookSchema = z.object({
-  id: z.string().check(z.regex(/^[a-z0-9-]{1,40}$/)),
+  id: text(/^[a-z0-9-]{1,40}$/, "must be of small letters, digits and -"),
   url: z
-    .string()
-    .check(z.maxLength(2_000), z.refine(isReceiverUrl, "must begin with https://, and carry no credential")),
+    .string("must be an address")
+    .check(
+      z.maxLength(2_000, "is too long"),
+      z.refine(isReceiverUrl, "must begin with https://, and carry no credential"),
+    ),
   /** Name of the secret that it is signed with; below `relay/` among the mirror's secrets. */
-  secret: z.string().check(z.regex(/^[A-Za-z0-9._-]{1,100}$/)),
+  secret: text(/^[A-Za-z0-9._-]{1,100}$/, "must be a secret's name: letters, digits, and . _ -"),
   /** Whether its address may be one of a private network. */
-  privateAddresses: z._default(z.boolean(), false),
+  privateAddresses: z._default(flag, false),
 });
 
 const configSchema = z
   .object({
     /** Of the release that wrote it. */
-    formatVersion: z.int().check(z.positive()),
-    workspaces: z.array(workspaceSchema).check(z.maxLength(CONFIG_LIMITS.maxWorkspaces)),
+    formatVersion: z.int("must be a whole number").check(z.positive("must be above 0")),
+    workspaces: z.array(workspaceSchema, "must be a list").check(z.maxLength(CONFIG_LIMITS.maxWorkspaces)),
     /** Receivers of each publish's event. */
     relayWebhooks: z.optional(z.array(relayWebhookSchema).check(z.maxLength(CONFIG_LIMITS.maxRelayWebhooks))),
     /** Written by a server from its options, whose next options may replace it. Any other change takes the mark away. */

@@ -4,6 +4,7 @@ import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { afterCleanUp, ConfigError, CorruptPackError } from "../errors.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { makeFolder } from "../store/folder.ts";
 import { repositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
 import { formatRefSnapshot } from "./refs.ts";
@@ -32,7 +33,7 @@ export async function exportRepository(
 ): Promise<ExportedRepository> {
   const { manifest } = repository;
   const parent = dirname(folder);
-  await mkdir(parent, { recursive: true });
+  await makeFolder(parent, 0o777);
   // Created here, or it is an error: a rename would replace an existing empty folder.
   await makeNew(folder);
   const unfinished = join(parent, `.${basename(folder)}.unfinished-${process.pid}`);

@@ -5,11 +5,12 @@
  * LockFileEx on Windows). So there is no lock file to be left behind, and none to be taken over by guessing that its owner is dead.
  * The database itself stays empty.
  */
+import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LimitExceededError } from "../errors.ts";
-import { makeFolder } from "./folder.ts";
+import { FILE_MODE, makeFolder } from "./folder.ts";
 
 /** SQLite's result codes, without their extended part, for "another process has the lock". */
 const SQLITE_BUSY = 5;
@@ -75,6 +76,7 @@ export class FolderLock {
 
 async function openDatabase(path: string): Promise<DatabaseSync> {
   await makeFolder(dirname(path));
+  await (await open(path, "a", FILE_MODE)).close();
   const { DatabaseSync } = await import("node:sqlite");
   return new DatabaseSync(path);
 }

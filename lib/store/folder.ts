@@ -29,15 +29,15 @@ const MAX_TRIES = 3;
  * Not by `mkdir` with `recursive`, which never ends where a folder cannot have others, as in /proc.
  * @returns The topmost folder that was made, if any.
  */
-export async function makeFolder(path: string): Promise<string | undefined> {
+export async function makeFolder(path: string, mode = FOLDER_MODE): Promise<string | undefined> {
   let topMade: string | undefined;
   for (let triesLeft = MAX_TRIES; ; triesLeft--) {
-    const failure = await failureOf(mkdir(path, { mode: FOLDER_MODE }));
+    const failure = await failureOf(mkdir(path, { mode }));
     if (failure === undefined) return topMade ?? path;
     if (failure.code === "EEXIST" && (await isFolder(path))) return topMade;
     const parent = dirname(path);
     if (failure.code !== "ENOENT" || parent === path || triesLeft === 0) throw failure;
-    topMade = (await makeFolder(parent)) ?? topMade;
+    topMade = (await makeFolder(parent, mode)) ?? topMade;
   }
 }
 

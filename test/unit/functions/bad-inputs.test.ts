@@ -54,6 +54,8 @@ test.each<[readonly string[], number, string]>([
   [["relay", "add", "hook", "--store", "@/new"], 2, "https://"],
   [["export", "acme", "--store", "@/new"], 2, "expected workspace/repository"],
   [["serve", "--store", "@/file", "--workspace", "acme", "--port", "0"], 1, "check the path"],
+  // Node's own recursive mkdir would never end there.
+  [["serve", "--store", "/proc/nearside/x", "--workspace", "acme", "--port", "0"], 1, "check the path"],
   [["serve", "--host", "203.0.113.77", "--workspace", "acme", "--store", "@/served"], 1, "check --host"],
   [["serve", "--port", "70000"], 2, "must be a whole number from 0 to 65535"],
   [["stauts"], 2, "unknown command 'stauts'"],

@@ -97,11 +97,32 @@ describe("a configuration is refused, with what is wrong where", () => {
       '{"formatVersion":1,"workspaces":[{"workspace":"a","projects":"all"},{"workspace":"A","projects":[]}]}',
       "named twice",
     ],
+    [
+      '{"formatVersion":1,"workspaces":[{"workspace":"a","projcts":"all"}]}',
+      'must be "all" or a list of project keys',
+    ],
+    ['{"formatVersion":1,"workspaces":[{"workspace":"a","projects":["a b"]}]}', "must be a project's key"],
+    [
+      '{"formatVersion":1,"workspaces":[{"workspace":"a","projects":"all","retentionDays":-1}]}',
+      "must be a whole number of days",
+    ],
+    [
+      '{"formatVersion":1,"workspaces":[{"workspace":"a","projects":"all","disabled":"no"}]}',
+      "true or false",
+    ],
+    [
+      '{"formatVersion":1,"workspaces":[{"workspace":"a","projects":"all","include":"x"}]}',
+      "a list of patterns",
+    ],
+    ['{"formatVersion":1,"workspaces":["a"]}', "must be an object"],
+    ['{"formatVersion":"1","workspaces":[]}', "must be a whole number"],
+    ['{"formatVersion":1,"workspaces":[],"relayWebhooks":[{"id":"A","url":1}]}', "must be of small letters"],
     [" ".repeat(1024 * 1024 + 1), "longer than"],
   ])("%.80s", (text, complaint) => {
     const parse = () => parseMirrorConfig(new TextEncoder().encode(text));
     expect(parse).toThrow(ConfigError);
     expect(parse).toThrow(complaint);
     expect(parse).not.toThrow("hunter2");
+    expect(parse).not.toThrow("Invalid input");
   });
 });

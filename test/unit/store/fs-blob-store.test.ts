@@ -34,6 +34,7 @@ test("no other user of the machine can read what is stored, nor list it", async 
   for (const path of folders) expect([path, await modeOf(path)]).toEqual([path, "700"]);
   expect(await modeOf(`parent/store/${KEY}`)).toBe("600");
   expect(await modeOf("parent/store/.nearside/unfinished")).toBe("700");
+  expect(await modeOf("parent/store/.nearside/lock.sqlite")).toBe("600");
 });
 
 test("a writer killed at any instant leaves the old blob or the new one, and the next conditional write works", async () => {
