@@ -8,6 +8,16 @@ export const EXIT_FINDINGS = 3;
 /** Thrown at the end of a command that has printed findings. */
 export class Findings extends Error {}
 
+/** Thrown where git, run for the user, has failed and said why. */
+export class GitFailed extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`git exited with ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
 export function exitCodeOf(error: unknown): number {
   return error instanceof ConfigError ? 2 : 1;
 }

@@ -1,7 +1,7 @@
 /** All commands together. */
 import { Command, CommanderError } from "commander";
 import { AGENT } from "../../lib/config.ts";
-import { EXIT_FINDINGS, exitCodeOf, explain, Findings } from "./explain.ts";
+import { EXIT_FINDINGS, exitCodeOf, explain, Findings, GitFailed } from "./explain.ts";
 
 interface CommandModule {
   /** Adds arguments, options and action. */
@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, readonly [summary: string, load: () => P
   lfs: ["delete a Git LFS file from the mirror", () => import("./lfs.ts")],
   config: ["check the configuration files, or print the schema of config.json", () => import("./config.ts")],
   "dead-letters": ["list or replay jobs that failed for good", () => import("./dead-letters.ts")],
+  clone: ["clone a repository from a mirror with the mirror's indexes", () => import("./clone.ts")],
   wait: ["wait until the mirror has a branch, a tag or a commit", () => import("./wait.ts")],
   "client-config": [
     "print the git configuration that makes clients read from the mirror",
@@ -75,6 +76,7 @@ export async function runNearside(argv: readonly string[]): Promise<number> {
     // Commander has printed the error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Findings) return EXIT_FINDINGS;
+    if (error instanceof GitFailed) return error.exitCode;
     process.stderr.write(`nearside: ${explain(error)}\n`);
     return exitCodeOf(error);
   }

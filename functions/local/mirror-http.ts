@@ -5,6 +5,7 @@ import { blobHttp } from "../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
 import { AGENT } from "../../lib/config.ts";
 import { accessOverStore } from "../../lib/git-http/access-over-store.ts";
+import { answerClonePlan } from "../../lib/git-http/clone-plan.ts";
 import type { DecideAccess } from "../../lib/git-http/decide-access.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { RequestLoad } from "../../lib/git-http/request-load.ts";
@@ -78,6 +79,7 @@ export async function mirrorHttp(
   const git = gitHttp({
     access,
     ...served,
+    clonePlan: answerClonePlan({ urls, gitUrl: settings.gitUrl }),
     lfs,
     push,
     onPushed: (asked) => void served.onDemand.pushed(asked),

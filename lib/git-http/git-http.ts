@@ -13,6 +13,7 @@ import type { Logger } from "../log.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
+import type { AnswerClonePlan } from "./clone-plan.ts";
 import type { DecideAccess } from "./decide-access.ts";
 import type { LargeRepositories, LargeRequest } from "./large-repositories.ts";
 import { MeasuredAnswer } from "./measured-answer.ts";
@@ -46,6 +47,8 @@ export interface GitHttpOptions extends ServedFinders {
   readonly onDemand?: OnDemand;
   /** For the status of a repository; without it that says less. */
   readonly readState?: ReadState;
+  /** Without it there are no plans. */
+  readonly clonePlan?: AnswerClonePlan;
   /** Answers requests of git-lfs for callers who may read; without it there is no git-lfs here. */
   readonly lfs?: (asked: LfsRequest) => Promise<HttpResponse>;
   readonly push: PushPolicy | PushRelay;
@@ -104,6 +107,8 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     const source = await findServed(options, asked);
     if ("status" in source) return source;
     if (service === "status") return answerStatus(source, options.readState);
+    if (service === "clone-plan")
+      return (await options.clonePlan?.(source, request, decision)) ?? notFoundResponse(NO_CACHE_HEADERS);
     if (service === "lfs") {
       const ofFiles = source.uuid && { request: admitted, uuid: source.uuid, primaryPath: plainPath };
       return (ofFiles && (await options.lfs?.(ofFiles))) || notFoundResponse(NO_CACHE_HEADERS);

@@ -12,7 +12,7 @@ export const NO_CACHE_HEADERS = {
   "cache-control": "no-cache, max-age=0, must-revalidate",
 } as const;
 
-export type Service = "info-refs" | "upload-pack" | "receive-pack" | "lfs" | "status" | "wait";
+export type Service = "info-refs" | "upload-pack" | "receive-pack" | "lfs" | "status" | "wait" | "clone-plan";
 
 export type Route =
   | { readonly kind: Service; readonly repository: RepositoryReference }
@@ -32,7 +32,7 @@ const LFS_PATTERN = /^((?:\/+[^/]+){2,3}?)\/+info\/(lfs\/.+)$/;
 /** Of the mirror's own addresses, apart from git's: no workspace has this name. */
 const OWN_FOLDER = "-";
 
-const STATUS_PATTERN = /^\/+-\/+repositories((?:\/+[^/]+){2})\/+(status|wait)\/*$/;
+const STATUS_PATTERN = /^\/+-\/+repositories((?:\/+[^/]+){2,3})\/+(status|wait|clone-plan)\/*$/;
 
 /** Before a project's key: Smart Mirroring for Cloud had the one, mirrors of Data Center the other. */
 const PROJECT_PREFIXES: readonly string[] = ["upstream", "scm"];
@@ -83,6 +83,7 @@ function serviceOf(service: string, request: HttpRequest): Service | Route {
       return request.method === "POST" ? "receive-pack" : methodNotAllowed("POST");
     case "status":
     case "wait":
+    case "clone-plan":
       return request.method === "GET" ? service : methodNotAllowed("GET");
     case "lfs/objects/batch":
       return request.method === "POST" ? "lfs" : methodNotAllowed("POST");

@@ -2,6 +2,7 @@
 import type { UploadPackSource } from "../git/ports.ts";
 import { notFoundResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import type { Manifest } from "../repo/manifest.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { NO_CACHE_HEADERS, type Service } from "./route.ts";
 
@@ -15,6 +16,8 @@ export interface ServedSource extends UploadPackSource {
   readonly uuid?: string;
   /** One up at each publish. */
   readonly generation?: number;
+  /** Of the generation. */
+  readonly manifest?: Manifest;
 }
 
 export interface FindNeeds {

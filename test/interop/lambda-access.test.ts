@@ -8,10 +8,11 @@ import { StoredLfsRights } from "../../lib/repo/stored-lfs-rights.ts";
 import { type AwsFront, startAwsFront } from "../support/aws-front/aws-front.ts";
 import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { readStreamedResponse } from "../support/aws-front/streamed-response.ts";
+import { runCli } from "../support/cli.ts";
 import { makeCredentialHelper } from "../support/credential-helper.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
 import { MirrorBuilder, OFS_ALL } from "../support/git/mirror-builder.ts";
-import { git, tryGit } from "../support/git/run-git.ts";
+import { git, isolatedGitEnvironment, tryGit } from "../support/git/run-git.ts";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { nameRepository, reserve } from "../support/named-repository.ts";
 import { expectSilentFsck, listRefs } from "../support/primary.ts";
@@ -101,6 +102,22 @@ describe.skipIf(runtimeClient === undefined)("the authorizer and the git functio
     expect(await (await at("site/status")).json()).toMatchObject({ generation: 1 });
     expect((await at("site/wait?ref=refs/heads/main&timeout=0")).status).toBe(200);
     expect((await at("vault/status")).status).toBe(401);
+  });
+
+  test("nearside clone gets packs and indexes from the bucket, and git has no pack to make", async () => {
+    const clone = join(acme.folder, "site-by-plan");
+    const url = `${front.url}/acme/site.git`;
+    const plan = (await (await ask("/-/repositories/acme/site/clone-plan")).json()) as {
+      packs: { indexUrl: string }[];
+    };
+    expect(new URL(plan.packs[0]?.indexUrl ?? "").origin).toBe(new URL(front.s3Server.endpoint).origin);
+    expect(await runCli(["clone", "--quiet", "--bare", url, clone], isolatedGitEnvironment())).toMatchObject({
+      exitCode: 0,
+    });
+    await expectSilentFsck(clone);
+    expect(await git(["count-objects", "-v"], { cwd: clone })).toMatch(/^count: 0\n.*\nin-pack: [1-9]/);
+    expect((await ask("/-/repositories/acme/vault/clone-plan")).status).toBe(401);
+    expect((await ask("/-/repositories/acme/vault/clone-plan", "stranger:stranger-token")).status).toBe(404);
   });
 
   test("a public repository is cloned without a credential", async () => {

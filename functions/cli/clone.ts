@@ -1,0 +1,222 @@
+/** `nearside clone` */
+import { existsSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { basename, delimiter, resolve } from "node:path";
+import type { Command } from "commander";
+import { UpstreamError } from "../../lib/errors.ts";
+import { printableLine } from "../../lib/printable-line.ts";
+import { formatBytes } from "../local/progress-line.ts";
+import { askPlan, type Credential, type GivenPlan } from "./clone/ask-plan.ts";
+import { addCloneOptions, gitCloneArguments, gitSettings, partialOption } from "./clone/clone-options.ts";
+import { HttpClient } from "./clone/http-client.ts";
+import { PreparedObjects, planBytes } from "./clone/prepared-objects.ts";
+import { type GitRun, gitOutput, runGit } from "./clone/run-git.ts";
+import { GitFailed, messageOf } from "./explain.ts";
+
+const EXPLANATION = `
+Takes packs and their indexes from the mirror as they are stored, where git clone would receive and index a pack: a large repository
+is cloned in a fraction of the time. git does the rest: what is newer, refs, checkout, submodules, LFS. Credentials, proxy and
+certificates are those of git's configuration. Packs and indexes are checked by their checksums; --verify hashes every object.
+The new repository is one of git's own. origin is the mirror; pushes go to Bitbucket.
+Partial and shallow clones, and repositories at other servers, are cloned by git clone alone.
+
+Examples:
+  nearside clone https://mirror.example.com/acme/website.git
+  nearside clone --bare --verify https://mirror.example.com/acme/website.git /srv/website.git
+
+Exit codes: 0 done; 1 failed, or those of git clone; 2 wrong arguments.`;
+
+export function configure(command: Command): void {
+  addCloneOptions(command)
+    .argument("<url>", "as for git clone")
+    .argument("[folder]", "the repository's name unless given")
+    .option("--verify", "hash every object, as git does")
+    .addHelpText("after", EXPLANATION)
+    .action(clone);
+}
+
+interface CloneOptions {
+  readonly bare?: true;
+  readonly mirror?: true;
+  readonly quiet?: true;
+  readonly progress?: true;
+  readonly verify?: true;
+}
+
+interface Asked {
+  readonly url: string;
+  readonly target: string;
+  readonly git: GitRun;
+  /** Of `git clone`, without the address. */
+  readonly args: readonly string[];
+  readonly options: CloneOptions;
+}
+
+async function clone(
+  url: string,
+  folder: string | undefined,
+  options: CloneOptions,
+  command: Command,
+): Promise<void> {
+  const git = { options: gitSettings(command) };
+  const target = resolve(folder ?? folderOf(url, options));
+  const asked: Asked = { url, target, git, args: gitCloneArguments(command), options };
+  const partial = partialOption(command);
+  const isFree = !existsSync(target) || (await readdir(target).catch(() => ["a file"])).length === 0;
+  const found = partial === undefined && isFree ? await findPlan(asked) : undefined;
+  const exitCode = found === undefined ? await cloneByGit(asked, git) : await cloneByPlan(asked, found);
+  if (exitCode !== 0) throw new GitFailed(exitCode);
+}
+
+interface FoundPlan extends GivenPlan {
+  readonly client: HttpClient;
+  /** With `url.*.insteadOf` of git's configuration applied. */
+  readonly mirrorUrl: string;
+}
+
+/** @returns `undefined` where the repository is to be cloned by git. */
+async function findPlan({ url, git, options }: Asked): Promise<FoundPlan | undefined> {
+  const mirrorUrl = (await gitOutput(git, ["ls-remote", "--get-url", url])).stdout.trim();
+  if (URL.parse(mirrorUrl) === null) return undefined;
+  const client = new HttpClient(git, mirrorUrl, process.env);
+  try {
+    const given = await askPlan(client, git, mirrorUrl);
+    const isReachable = given !== undefined && (await client.canReach(given.plan.refs.url));
+    return isReachable ? { ...given, client, mirrorUrl } : undefined;
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    say(options, `${messageOf(error)}: trying git clone`);
+    return undefined;
+  }
+}
+
+async function cloneByPlan(asked: Asked, found: FoundPlan): Promise<number> {
+  const { target, git } = asked;
+  const prepared = await prepare(asked, found);
+  if (prepared === undefined)
+    return cloneByGit(asked, withCredential(git, found.mirrorUrl, found.credential));
+  await using _removed = prepared;
+  const env = { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternates(prepared.objectFolder) };
+  const withPacks = { ...git, env };
+  const exitCode = await cloneByGit(asked, withCredential(withPacks, found.mirrorUrl, found.credential));
+  // After a checkout that failed or was interrupted git leaves the repository, to be repaired.
+  if (!existsSync(target) || (await readdir(target)).length === 0) return exitCode;
+  try {
+    await prepared.moveInto(target, git);
+  } catch (error) {
+    // It lacks its objects.
+    await rm(target, { recursive: true, force: true });
+    throw error;
+  }
+  await pushToPrimary(asked, found);
+  return exitCode;
+}
+
+/** @returns `undefined` if the packs could not be downloaded. @throws {CorruptPackError} They are damaged. */
+async function prepare(asked: Asked, found: FoundPlan): Promise<PreparedObjects | undefined> {
+  const { target, git, options } = asked;
+  const { plan, client, mirrorUrl } = found;
+  const progress = new Progress(options, planBytes(plan));
+  try {
+    return await PreparedObjects.download(target, plan, {
+      ...{ client, git },
+      askAgain: async () => (await askPlan(client, git, mirrorUrl))?.plan,
+      onBytes: (bytes) => progress.add(bytes),
+      deepCheck: await deepCheckOf(asked),
+    });
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    say(options, `${messageOf(error)}: trying git clone`);
+    return undefined;
+  } finally {
+    progress.end();
+  }
+}
+
+/** `fetch.fsckObjects` counts before `transfer.fsckObjects`, as for git's fetches. */
+async function deepCheckOf({ git, options }: Asked): Promise<readonly string[] | undefined> {
+  for (const name of ["fetch.fsckObjects", "transfer.fsckObjects"]) {
+    const { stdout } = await gitOutput(git, ["config", "--type=bool", "--get", name]);
+    if (stdout.trim() === "true") return ["--strict"];
+    if (stdout.trim() === "false") break;
+  }
+  return options.verify ? [] : undefined;
+}
+
+function cloneByGit({ url, target, args }: Asked, git: GitRun): Promise<number> {
+  return runGit({ ...git, options: [] }, ["clone", ...args, "--", url, target]);
+}
+
+/** A list, whose items git takes in quotation marks where they hold what separates them. */
+function alternates(folder: string): string {
+  const quoted = `"${folder.replaceAll(/["\\]/g, "\\$&")}"`;
+  const { GIT_ALTERNATE_OBJECT_DIRECTORIES: others } = process.env;
+  return others ? `${quoted}${delimiter}${others}` : quoted;
+}
+
+/** What a person has typed is not asked for again: git gets it after its own helpers have been asked. */
+function withCredential(git: GitRun, mirrorUrl: string, credential: Credential | undefined): GitRun {
+  if (credential === undefined) return git;
+  const count = Number(process.env["GIT_CONFIG_COUNT"] ?? 0);
+  const helper =
+    '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$NEARSIDE_CLONE_USERNAME" "$NEARSIDE_CLONE_PASSWORD"; }; f';
+  const env = {
+    ...git.env,
+    GIT_CONFIG_COUNT: String(count + 1),
+    [`GIT_CONFIG_KEY_${count}`]: `credential.${new URL(mirrorUrl).origin}.helper`,
+    [`GIT_CONFIG_VALUE_${count}`]: helper,
+    NEARSIDE_CLONE_USERNAME: credential.username,
+    NEARSIDE_CLONE_PASSWORD: credential.password,
+  };
+  return { ...git, env };
+}
+
+/** Unless git's configuration says already where pushes go. */
+async function pushToPrimary({ target, git, options }: Asked, { plan, mirrorUrl }: FoundPlan): Promise<void> {
+  const { primaryUrl } = plan;
+  if (primaryUrl === undefined) return;
+  const remote = ["-C", target, "remote"];
+  const origin = (await gitOutput(git, remote)).stdout.trim();
+  const { stdout } = await gitOutput(git, [...remote, "get-url", "--push", origin]);
+  if (stdout.trim() !== mirrorUrl) return;
+  await gitOutput(git, [...remote, "set-url", "--push", origin, primaryUrl]);
+  say(options, `pushes go to ${primaryUrl}`);
+}
+
+/** As `git clone` names the folder. */
+function folderOf(url: string, { bare, mirror }: CloneOptions): string {
+  const path = url
+    .replace(/[?#].*$/, "")
+    .replace(/\/+$/, "")
+    .replace(/\/\.git$/, "");
+  const name = basename(path.replaceAll(":", "/")).replace(/\.(git|bundle)$/, "");
+  return bare || mirror ? `${name}.git` : name;
+}
+
+function say({ quiet }: CloneOptions, text: string): void {
+  if (!quiet) process.stderr.write(`nearside: ${printableLine(text)}\n`);
+}
+
+class Progress {
+  readonly #isShown: boolean;
+  readonly #totalBytes: number;
+  #bytes = 0;
+  #percent = -1;
+
+  constructor({ quiet, progress }: CloneOptions, totalBytes: number) {
+    this.#isShown = !quiet && (progress === true || process.stderr.isTTY);
+    this.#totalBytes = totalBytes;
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    const percent = Math.min(100, Math.floor((100 * this.#bytes) / this.#totalBytes));
+    if (!this.#isShown || percent === this.#percent) return;
+    this.#percent = percent;
+    process.stderr.write(`\rDownloading packs: ${percent}% of ${formatBytes(this.#totalBytes)}`);
+  }
+
+  end(): void {
+    if (this.#percent >= 0) process.stderr.write("\n");
+  }
+}
