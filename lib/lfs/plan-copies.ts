@@ -66,14 +66,16 @@ export async function planCopies(
   await requestConfirmations(queue, job, due.confirmations, `-${job.queuedAt}`);
   const plannedAt = new Date(nowMs).toISOString();
   const unknownPacks = found.packs.filter((known) => known.pointers === undefined);
-  await stored.notePlanned({
-    ...{ pointers, pointerBytes, plannedFor: policy, plannedAt },
-    plannedPacks: found.packs.flatMap((known) => (known.pointers === undefined ? [] : [known.pack.id])),
-    plannedRefs: found.repository.manifest.refs.sha256,
-    configuredUrl: pointers > 0 ? await configuredUrlOf(found.repository, rights) : undefined,
-    duePlannedAt: due.isSurveyed ? plannedAt : rights.document.duePlannedAt,
-    unsearchedPacks: unknownPacks.length,
-  });
+  const isStillWithout = pointers === 0 && unknownPacks.length === 0 && isWithoutFiles(rights, policy, nowMs);
+  if (!isStillWithout)
+    await stored.notePlanned({
+      ...{ pointers, pointerBytes, plannedFor: policy, plannedAt },
+      plannedPacks: found.packs.flatMap((known) => (known.pointers === undefined ? [] : [known.pack.id])),
+      plannedRefs: found.repository.manifest.refs.sha256,
+      configuredUrl: pointers > 0 ? await configuredUrlOf(found.repository, rights) : undefined,
+      duePlannedAt: due.isSurveyed ? plannedAt : rights.document.duePlannedAt,
+      unsearchedPacks: unknownPacks.length,
+    });
   // A right ends with the last pointer. Where a pack has no sidecar, that is unknown.
   if (unknownPacks.length === 0 && survey.hasUnpointed)
     await dropUnpointed(stored, rights, () => readRepositoryPointers(storage, job.uuid));
@@ -83,6 +85,16 @@ export async function planCopies(
   const result = { pointers, pointerBytes, plannedFiles: planned.length, plannedBytes };
   if (planned.length > 0) log.info("lfs:planned", { repo: `${job.workspace}/${job.uuid}`, ...result });
   return result;
+}
+
+/** A plan is a day old before another one is made without a push. */
+const NOTED_EVERY_MS = 12 * 60 * 60 * 1000;
+
+/** @returns Whether the last plan found no pointers, and need not be noted again. */
+function isWithoutFiles({ document, tables }: LfsRights, policy: string, nowMs: number): boolean {
+  const { plannedFor, plannedAt = "1970-01-01", pointers, unsearchedPacks = 0 } = document;
+  const isSame = plannedFor === policy && pointers === 0 && unsearchedPacks === 0;
+  return isSame && tables.length === 0 && nowMs - Date.parse(plannedAt) < NOTED_EVERY_MS;
 }
 
 interface Planning {

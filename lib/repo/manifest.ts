@@ -18,6 +18,11 @@ export const packSchema = z.object({
    * pack, with a form of its own: the next sync makes this one.
    */
   historyBytes: z.optional(count),
+  /**
+   * Of the sidecar of LFS pointers. 0: the pack has no pointer, and no sidecar is stored. Absent where another release stored the pack, or
+   * the sidecar was made later.
+   */
+  lfsBytes: z.optional(count),
   /** Entries in the pack, with the appended bases. */
   objectCount: count,
   /**

@@ -1,6 +1,9 @@
 /** The blobs of one pack: it, its index and its sidecars. */
+
+import { hasLfsPointers } from "../git/pack/lfs-pointers.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { RepositoryKeys } from "./layout.ts";
+import type { ManifestPack } from "./manifest.ts";
 
 interface PackCompanions {
   readonly index: Uint8Array;
@@ -10,18 +13,23 @@ interface PackCompanions {
   readonly lfsPointers: Uint8Array | undefined;
 }
 
-/** Writes what belongs to a pack that is stored. */
+/** Writes what belongs to a pack that is stored. @returns What the manifest says of it. */
 export async function writePackCompanions(
   store: BlobStore,
   keys: RepositoryKeys,
   packId: string,
   { index, history, lfsPointers }: PackCompanions,
-): Promise<void> {
+): Promise<Pick<ManifestPack, "historyBytes" | "lfsBytes">> {
+  const storedPointers = lfsPointers && hasLfsPointers(lfsPointers) ? lfsPointers : undefined;
   await Promise.all([
     store.write(keys.packIndex(packId), index),
-    lfsPointers && store.write(keys.packLfs(packId), lfsPointers),
+    storedPointers && store.write(keys.packLfs(packId), storedPointers),
     history && store.write(keys.packHistory(packId), history),
   ]);
+  return {
+    historyBytes: history?.length ?? 0,
+    ...(lfsPointers && { lfsBytes: storedPointers?.length ?? 0 }),
+  };
 }
 
 export async function deletePack(store: BlobStore, keys: RepositoryKeys, packId: string): Promise<void> {

@@ -38,8 +38,10 @@ export async function publish(
   const keys = repositoryKeys(uuid);
   const snapshot = formatRefSnapshot(next.refs);
   const snapshotId = randomBytes(20).toString("hex");
-  const [copies] = await Promise.all([
-    writeRefsForCopies(store, uuid, next.head, snapshot),
+  const hasSameHead = branchOf(next.head) !== undefined && branchOf(next.head) === branchOf(previous.value?.head);
+  const [packedRefsVersion] = await Promise.all([
+    store.write(keys.packedRefs, snapshot.bytes),
+    hasSameHead ? undefined : writeHeadForCopies(store, uuid, next.head),
     store.write(keys.refSnapshot(snapshotId), snapshot.bytes),
   ]);
   // Of a damaged manifest the generation is not known any more.
@@ -65,14 +67,12 @@ export async function publish(
   };
   const published = await writeManifest(store, uuid, manifest, previous);
   // Who lost this race may have put its own refs there, as late as just now.
-  const areStill = await Promise.all(copies.map((copy) => isStill(store, copy)));
-  if (areStill.includes(false)) await writeRefsForCopies(store, uuid, next.head, snapshot);
+  const [isPackedRefs, isHead] = await Promise.all([
+    isStill(store, keys.packedRefs, packedRefsVersion),
+    holds(store, keys.head, headText(next.head)),
+  ]);
+  if (!isPackedRefs || !isHead) await writeRefsForCopies(store, uuid, next.head, snapshot);
   return published;
-}
-
-interface WrittenBlob {
-  readonly key: string;
-  readonly version: BlobVersion;
 }
 
 /**
@@ -84,21 +84,39 @@ export async function writeRefsForCopies(
   uuid: RepositoryUuid,
   head: Head,
   snapshot: RefSnapshot,
-): Promise<WrittenBlob[]> {
-  const keys = repositoryKeys(uuid);
-  const headText = "ref" in head ? `ref: ${head.ref}\n` : `${head.id}\n`;
-  const write = async (key: string, bytes: Uint8Array) => ({ key, version: await store.write(key, bytes) });
-  const [packedRefs, headFile] = await Promise.all([
-    write(keys.packedRefs, snapshot.bytes),
-    write(keys.head, bytesOfText(headText)),
-    store.write(keys.refsFolderMark, new Uint8Array(0)),
+): Promise<void> {
+  await Promise.all([
+    store.write(repositoryKeys(uuid).packedRefs, snapshot.bytes),
+    writeHeadForCopies(store, uuid, head),
   ]);
-  return [packedRefs, headFile];
 }
 
-async function isStill(store: BlobStore, { key, version }: WrittenBlob): Promise<boolean> {
+/** And the mark beside it: both rarely change. */
+async function writeHeadForCopies(store: BlobStore, uuid: RepositoryUuid, head: Head): Promise<void> {
+  const keys = repositoryKeys(uuid);
+  await Promise.all([
+    store.write(keys.head, bytesOfText(headText(head))),
+    store.write(keys.refsFolderMark, new Uint8Array(0)),
+  ]);
+}
+
+function headText(head: Head): string {
+  return "ref" in head ? `ref: ${head.ref}\n` : `${head.id}\n`;
+}
+
+/** @returns `undefined` for a HEAD that is no branch. */
+function branchOf(head: Head | Manifest["head"] | undefined): string | undefined {
+  return head !== undefined && "ref" in head ? head.ref : undefined;
+}
+
+async function isStill(store: BlobStore, key: string, version: BlobVersion): Promise<boolean> {
   const blob = await store.readIfChanged(key, version).catch(insteadOf(NotFoundError, undefined));
   return blob === "unchanged";
+}
+
+async function holds(store: BlobStore, key: string, text: string): Promise<boolean> {
+  const blob = await store.read(key).catch(insteadOf(NotFoundError, undefined));
+  return blob !== undefined && Buffer.compare(blob.bytes, bytesOfText(text)) === 0;
 }
 
 /**

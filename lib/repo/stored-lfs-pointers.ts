@@ -22,8 +22,9 @@ import { findStoredRecords } from "./stored-oid-records.ts";
 export async function readLfsPointers(
   store: BlobStore,
   keys: RepositoryKeys,
-  { id, objectCount }: ManifestPack,
+  { id, objectCount, lfsBytes }: ManifestPack,
 ): Promise<LfsPointerTable | undefined> {
+  if (lfsBytes === 0) return LfsPointerTable.EMPTY;
   return orUnknown(async () => LfsPointerTable.open((await store.read(keys.packLfs(id))).bytes, objectCount));
 }
 
@@ -35,9 +36,10 @@ export async function readLfsPointers(
 export async function findPackLfsPointers(
   blocks: BlockCache,
   keys: RepositoryKeys,
-  { id, objectCount }: ManifestPack,
+  { id, objectCount, lfsBytes }: ManifestPack,
   oids: readonly string[],
 ): Promise<ReadonlyMap<string, number> | undefined> {
+  if (lfsBytes === 0) return new Map();
   const key = keys.packLfs(id);
   return orUnknown(async () => {
     const { start, recordBytes } = LFS_POINTER_RECORDS;

@@ -7,6 +7,10 @@ import type { RepositoryUuid } from "../repo/layout.ts";
 import { openRepository } from "../repo/repository.ts";
 import { type ContextOptions, syncContext } from "./sync-context.ts";
 
+/** A list costs as much as a write. What a few publishes of a small repository leave costs less: rarely 100 MB for some days. */
+const SWEPT_EVERY = 8;
+const SMALL_REPOSITORY_BYTES = 64 * 1024 * 1024;
+
 /** To be called after a publish. Does nothing where answers are not shared. */
 export async function prepareRepository(
   uuid: RepositoryUuid,
@@ -22,7 +26,9 @@ export async function prepareRepository(
       maxTotalBytes: repositoryQuotaBytes(repository.packBytes),
       maxAgeMs: MAX_ANSWER_AGE_MS,
     };
-    const removed = await sweepAnswers(storage.store, uuid, keys, { now: now(), limits });
+    const { generation } = repository.manifest;
+    const isSweeping = repository.packBytes > SMALL_REPOSITORY_BYTES || generation % SWEPT_EVERY === 0;
+    const removed = isSweeping ? await sweepAnswers(storage.store, uuid, keys, { now: now(), limits }) : 0;
     if (madeCount + removed > 0)
       log.info("answers:prepared", { uuid, made: madeCount, removed, ms: Date.now() - startedMs });
   } catch (error) {

@@ -101,6 +101,6 @@ async function completePack(
   const history = built && (await asRepositoryDamage(() => completeHistory(built, index, objects, signal)));
   const historyBytes = history && encodePackHistory(history);
   const { lfsPointers } = indexed;
-  await writePackCompanions(store, keys, pack.id, { index, history: historyBytes, lfsPointers });
-  return { pack: { ...counted, historyBytes: historyBytes?.length ?? 0 }, objects };
+  const companions = { index, history: historyBytes, lfsPointers };
+  return { pack: { ...counted, ...(await writePackCompanions(store, keys, pack.id, companions)) }, objects };
 }

@@ -42,6 +42,6 @@ test("it is served and continued: the next generation follows, and no file of a 
   await expectSilentFsck(clone);
   expect(await listRefs(clone)).toBe(await listRefs(primary.repository));
   const after = await packFiles();
-  expect(Object.keys(after)).toHaveLength(12);
+  expect(Object.keys(after)).toHaveLength(11);
   expect(after).toMatchObject(before);
 });

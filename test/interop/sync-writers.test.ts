@@ -7,6 +7,7 @@ import type { BlobStore, WriteCondition } from "../../lib/store/blob-store.ts";
 import { type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
 import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
 import { seededFaults } from "../support/store/blob-faults.ts";
+import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
 import {
   copyPrefix,
@@ -165,6 +166,25 @@ test("what a loser who was killed has left for copies is put right with the next
   const options = { storage, upstream: writer.upstream(), log: SILENT_LOGGER, now: later };
   expect(await syncRepository(RIG_UUID, options)).toMatchObject({ kind: "unchanged", generation: 1 });
   expect(await listRefs(await checkedCopy(store))).toBe(await listRefs(primary.repository));
+});
+
+test("HEAD is written where it changes, or where a loser who was killed has left another one, or none is there", async () => {
+  const memory = new MemoryBlobStore();
+  const store = new CountingBlobStore(memory);
+  const writer = syncRig(primary, store);
+  await writer.sync();
+  const keys = repositoryKeys(RIG_UUID);
+  for (const left of ["ref: refs/heads/main\n", "ref: refs/heads/lost\n", undefined]) {
+    if (left === undefined) await store.delete(keys.head);
+    else await store.write(keys.head, new TextEncoder().encode(left));
+    await primary.commit("main", `head-${left?.length}.txt`, "x\n");
+    store.reset();
+    await writer.sync();
+    // packed-refs, HEAD and the mark again.
+    expect(store.counts().write).toBe(left === "ref: refs/heads/main\n" ? 5 : 8);
+    expect(await listRefs(await checkedCopy(memory))).toBe(await listRefs(primary.repository));
+  }
+  await writer.close();
 });
 
 test("no blob under a random name has a condition, which a repeated write would not meet", async () => {

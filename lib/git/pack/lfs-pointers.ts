@@ -161,8 +161,15 @@ async function encodeLfsPointers(records: Uint8Array, objectCount: number): Prom
   return bytes;
 }
 
+/** @param sidecar - Of this release. */
+export function hasLfsPointers(sidecar: Uint8Array): boolean {
+  return sidecar.length > HEADER_BYTES + CHECKSUM_BYTES;
+}
+
 /** A sidecar that was read. */
 export class LfsPointerTable {
+  static readonly EMPTY = new LfsPointerTable(new OidRecords(Buffer.alloc(0), 0, RECORD_BYTES));
+
   readonly records: OidRecords;
 
   private constructor(records: OidRecords) {

@@ -57,12 +57,13 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
     const historyBytes = encodeHistory(objects, run, { numbers, order, isOwn }, entries);
     const lfsPointers = await options.encodeLfsPointers?.(numbers, isOwn);
     assertNotStopped(options.signal);
-    await writePackCompanions(store, keys, id, { index, history: historyBytes, lfsPointers });
+    const companions = { index, history: historyBytes, lfsPointers };
+    const sizes = await writePackCompanions(store, keys, id, companions);
     return {
       id,
       packBytes: written.packBytes,
       indexBytes: index.length,
-      historyBytes: historyBytes?.length ?? 0,
+      ...sizes,
       objectCount: entries.objectCount,
       sentObjectCount: run.own.length,
       sentEndBytes: written.sentEndBytes,

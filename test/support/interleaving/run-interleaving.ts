@@ -188,10 +188,10 @@ class Interleaving {
       await tidyRepository(UUID, { store: this.#store, now: this.#now });
     }
     const { packs, refs } = this.#published ?? { packs: [], refs: undefined };
-    const expected = packs.flatMap(({ id, historyBytes }) => [
+    const expected = packs.flatMap(({ id, historyBytes, lfsBytes }) => [
       ...(!historyBytes ? [] : [KEYS.packHistory(id)]),
       KEYS.packIndex(id),
-      KEYS.packLfs(id),
+      ...(lfsBytes === 0 ? [] : [KEYS.packLfs(id)]),
       KEYS.pack(id),
     ]);
     const found = [...(await keysOf(this.#store, KEYS.packFolder))];
