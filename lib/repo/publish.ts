@@ -38,7 +38,8 @@ export async function publish(
   const keys = repositoryKeys(uuid);
   const snapshot = formatRefSnapshot(next.refs);
   const snapshotId = randomBytes(20).toString("hex");
-  const hasSameHead = branchOf(next.head) !== undefined && branchOf(next.head) === branchOf(previous.value?.head);
+  const hasSameHead =
+    branchOf(next.head) !== undefined && branchOf(next.head) === branchOf(previous.value?.head);
   const [packedRefsVersion] = await Promise.all([
     store.write(keys.packedRefs, snapshot.bytes),
     hasSameHead ? undefined : writeHeadForCopies(store, uuid, next.head),
