@@ -108,7 +108,7 @@ export class StoppedError extends MirrorError {
   readonly code = "STOPPED";
 }
 
-/** The same, and a part of the work was done and kept: another try goes on from there, and should come soon. */
+/** The same, and a part of the work was done and stored: the next try continues from there, and should come soon. */
 export class UnfinishedError extends StoppedError {}
 
 /** @returns Whether it is the reason of `AbortSignal.timeout`. */

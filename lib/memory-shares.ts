@@ -23,9 +23,9 @@ const FULL = {
 const COPIES: Partial<Record<keyof MemoryShares, number>> = { keptBodies: 3 };
 /** What is read ahead must fit. */
 const MIN_BLOCKS = 64 * MIB;
-/** Node gives its heap a quarter of the memory unless it is told otherwise. */
+/** Node's default limit of the heap, as a share of the memory. */
 const HEAP_SHARE = 1 / 4;
-/** Above this, no more is begun than must be. */
+/** Above this share, only what cannot wait is started. */
 const SHORT_SHARE = 0.9;
 const RSS_COUNTS_MS = 250;
 

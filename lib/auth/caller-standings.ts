@@ -5,7 +5,7 @@
  *   start together (BCLOUD-24107), often for a repository that the token was not used for yet.
  * - How many questions it asked within a minute, and how many were refused. A credential that was not accepted lately
  *   reserves each question before it is asked, by compare-and-swap: so a thousand processes ask five questions at most.
- * - How many names that mean nothing here the primary gave no answer about, whoever asks: callers choose these.
+ * - How many questions about names that mean nothing here the primary left unanswered, of all callers together: they choose these names.
  */
 import { lruCache } from "../lru-cache.ts";
 import type { CallerKeys } from "./caller-keys.ts";

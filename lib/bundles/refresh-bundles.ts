@@ -93,7 +93,7 @@ function hasMuchNew(
 }
 
 interface BundlePlace {
-  /** The bundle that it goes on from; it is one of the whole history if there is none. */
+  /** The bundle that it continues; without one it has the whole history. */
   readonly after: StoredBundle | undefined;
   readonly minToken: number;
 }

@@ -51,12 +51,12 @@ const MAX_REMEMBERED = 20_000;
  * do find something have no limit: many jobs of one account may want what was just pushed.
  */
 const MAX_IN_VAIN = { ofCaller: 5, ofWaitingCaller: 20, unpacedOfRepository: 5 } as const;
-/** Before a sync of a repository with many in vain: requests of this time share it. */
+/** Before a sync of a repository whose syncs often found nothing: requests of this time share it. */
 const PACE_MS = 2_000;
 
 interface Questions {
   inVain: number;
-  /** Syncs that may yet be in vain. */
+  /** Syncs under way, which may find nothing. */
   readonly underWay: Set<Promise<unknown>>;
 }
 
@@ -74,7 +74,7 @@ export class SyncOnDemand implements OnDemand {
   readonly #pushes = new Map<string, Promise<SyncedSource | undefined>>();
   /** By caller, and by repository. */
   readonly #questions = lruCache<Questions>(MAX_REMEMBERED, { ttlMs: MINUTE_MS, now: Date.now });
-  /** Repositories whose listing was waited for in vain, and the time of the last one then. */
+  /** Repositories whose listing was waited for without success, and the time of the last one then. */
   readonly #late = lruCache<{ readonly verifiedMs: number }>(MAX_REMEMBERED, {
     ttlMs: MINUTE_MS,
     now: Date.now,

@@ -22,7 +22,7 @@ export async function answer(handler: HttpHandler, request: HttpRequest, log: Lo
   } catch (error) {
     const response = errorResponse(error);
     if (request.signal.aborted) {
-      // Many may leave at once: the error says nothing more.
+      // Many may leave at once: the error has no detail.
       log.debug("http:caller-gone", { method: request.method, path: loggedPath(request.path) });
       return response;
     }

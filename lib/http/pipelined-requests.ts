@@ -29,7 +29,7 @@ export class PipelinedRequests {
       serveRequest();
     } else if (waiting.length < MAX_PIPELINED) {
       waiting.push(serveRequest);
-      // node:http reads on until it is told not to.
+      // node:http keeps reading otherwise.
       socket.pause();
     } else if (!this.#cut.has(socket)) {
       this.#cut.add(socket);

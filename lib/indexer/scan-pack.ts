@@ -1,4 +1,4 @@
-/** Scans one pack with several threads: each takes the next stretch, finds an entry in it and goes on from there. */
+/** Scans one pack with several threads: each takes the next stretch, finds an entry in it and continues from there. */
 import type { ScannedEntries } from "../git/pack/entry-columns.ts";
 import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import type { PackFileProgress } from "./file-pack-source.ts";

@@ -37,7 +37,7 @@ export interface DownloadQuestion {
   readonly askPrimary: AskLfsPrimary;
 }
 
-/** A link is said to end earlier than it does: the client's download begins later than this answer. */
+/** A link expires later than the answer states: the client's download begins later than this answer. */
 const LINK_MARGIN_SECONDS = 60;
 /** A link that ends within seconds is expired to git-lfs, which then asks without end. */
 const MIN_LINK_SECONDS = 60;

@@ -12,7 +12,7 @@ export type AskLfsPrimary = (
 export interface PrimaryEntries {
   /** One for each file asked about, in the primary's words; where it gave none, an error. */
   readonly entries: ReadonlyMap<string, LfsEntry>;
-  /** Those of which the primary, in an outage or because of the caller's rate, says nothing at all. */
+  /** Those for which the primary, in an outage or because of the caller's rate, has no answer. */
   readonly unanswered: ReadonlySet<string>;
   /** The primary limits the caller's rate: all may be had after so many seconds. */
   readonly limitedSeconds?: number;

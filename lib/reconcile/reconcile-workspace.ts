@@ -77,7 +77,7 @@ export interface ReconcileOutcome {
   readonly isEmpty: boolean;
 }
 
-/** @throws What the store or the queue throws. A primary that fails is in the outcome: what is known goes on by git. */
+/** @throws What the store or the queue throws. A primary that fails is in the outcome: repositories that are known are still checked by git. */
 export async function reconcileWorkspace(
   workspace: MirroredWorkspace,
   options: ReconcileOptions,

@@ -9,7 +9,7 @@ export function eventBridgeEventBus(client: EventBridgeClient, source: string): 
     async put({ type, detail, at }) {
       const entry = { Source: source, DetailType: type, Detail: detail, Time: at };
       const { Entries: [result] = [] } = await client.send(new PutEventsCommand({ Entries: [entry] }));
-      // A request that succeeds says nothing of its entries.
+      // A request may succeed while entries of it fail.
       if (result?.EventId === undefined)
         throw new DeliveryError("EventBridge did not take the event", {
           reason: `${result?.ErrorCode}: ${result?.ErrorMessage}`,

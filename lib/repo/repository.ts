@@ -103,7 +103,7 @@ export class Repository implements UploadPackSource {
     };
   }
 
-  /** The same repository for one request: its reads end when `signal` aborts; what others read too goes on for them. */
+  /** The same repository for one request: its reads end when `signal` aborts; reads that other requests share continue. */
   forReader(signal: AbortSignal | undefined): Repository {
     if (signal === undefined) return this;
     // A reader has many reads at a time, each with a listener; Node would warn from the eleventh on.

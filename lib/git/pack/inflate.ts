@@ -112,7 +112,7 @@ function tooLong(entry: EntryStream, cause?: unknown): CorruptPackError {
   });
 }
 
-/** `inflateSync` cannot go on where it stopped, so the windows are kept until they are enough. */
+/** `inflateSync` cannot continue where it stopped, so the windows are kept until they are enough. */
 function inflatePortably(entry: EntryStream, onInflated: (bytes: Uint8Array) => void): InflatedEntry {
   let input: Uint8Array = new Uint8Array(0);
   let bytes = input;

@@ -43,7 +43,7 @@ export class ZlibStepper {
   }
 
   /**
-   * Goes on with the stream until the input is used, the output is full, or the stream ends.
+   * Continues the stream until the input is used, the output is full, or the stream ends.
    * @param flush - `Z_FINISH` for the last of what is deflated.
    * @throws {CorruptPackError} Inflating: not a zlib stream, or its checksum is wrong.
    */

@@ -1,6 +1,6 @@
 /**
  * A shared answer as bytes: shallow lines, then the pack. In front, two numbers of four
- * bytes: how many commits become shallow (all ones if nothing is said of it) and how many unshallow; then their ids.
+ * bytes: how many commits become shallow (all ones if there is no such line) and how many unshallow; then their ids.
  */
 import { CorruptPackError } from "../../errors.ts";
 import { type ObjectId, objectIdAt, objectIdBytes } from "../object-id.ts";

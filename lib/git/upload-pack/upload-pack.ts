@@ -219,7 +219,7 @@ async function* noted(
   }
 }
 
-/** What turns out too much once the request is read is said in the protocol, where git shows it to its user. */
+/** A limit that is exceeded after the request was read is reported in the protocol, where git shows it to its user. */
 async function refusingWhatIsTooMuch(answer: () => Promise<Answer>): Promise<Answer> {
   try {
     return await answer();

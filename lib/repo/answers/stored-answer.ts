@@ -27,7 +27,7 @@ export async function writeAnswer(
   chunks: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): Promise<void> {
-  // Never over another one: it may be being read, and an object store's reader goes on only in the same version.
+  // Never over another one: it may be being read, and an object store's reader continues only in the same version.
   const upload = await store.startUpload(key, { ifVersion: "absent" });
   try {
     await upload.write(new Uint8Array(HEAD_BYTES));

@@ -1,6 +1,6 @@
 /**
  * Makes few packs of many, and drops what no ref reaches. Refs stay as they are, so a reader sees no difference; one that
- * is under way goes on with the old packs, which the janitor (../janitor.ts) removes when no reader can be using them.
+ * is under way keeps using the old packs, which the janitor (../janitor.ts) removes when no reader can be using them.
  */
 import {
   afterCleanUp,

@@ -191,7 +191,7 @@ describe.each(["accepted lately", "not accepted yet"])("a credential %s", (stand
     const verdicts = await Promise.all(unanswered(40).map((question) => auth.check(question)));
     expect(rig.asked.length).toBeLessThanOrEqual(5);
     expect(verdicts.at(-1)).toMatchObject(LIMITED);
-    // Nothing tells whether another name is mirrored.
+    // A mirrored name and an unknown one get the same answer.
     expect(await rig.process().check(about("mirrored"))).toMatchObject(LIMITED);
     expect(await rig.process().check(nowhere("unknown"))).toMatchObject(LIMITED);
     rig.pass(60_000);

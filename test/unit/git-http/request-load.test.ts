@@ -159,7 +159,7 @@ async function* endlessly() {
   for (;;) yield new Uint8Array(16 * 1024);
 }
 
-test("answers that nobody reads are cut while others wait for memory, but none that is read slowly", async () => {
+test("answers that are not read are cut while others wait for memory, but none that is read slowly", async () => {
   let nowMs = 0;
   const load = new RequestLoad({ maxPlans: 16, maxPlansOfCaller: 8 }, undefined, () => nowMs);
   const { cut, bodies } = await fillMemory(load, (index) => from(`reader-${index}`).caller);
@@ -167,7 +167,7 @@ test("answers that nobody reads are cut while others wait for memory, but none t
   const refs = { ...from("refs"), cut: () => cut.push(-1) };
   const { body: refsBody } = await load.serve(refs, async () => ({ ...OK(), body: endlessly() }));
   await refsBody[Symbol.asyncIterator]().next();
-  // One reads 5 KiB/s; nothing is cut while nobody waits.
+  // One reads 5 KiB/s; nothing is cut while no request waits.
   for (let index = 0; index < 40; index++) {
     nowMs += 3_000;
     await bodies[0]?.next();
@@ -223,7 +223,7 @@ test("tokens of one account share, and so do all callers of an address", async (
   expect(await admittedOf((index) => `eve-${index}:token`)).toBe(ofOne);
   const ofAddress = await admittedOf((index) => `eve-${index}:token-${index}`);
   expect(ofAddress * 4 * MIB).toBeLessThanOrEqual((320 * MIB * 3) / 4);
-  // Whoever claims another one's name uses up nothing of hers, and one credential counts from wherever it comes.
+  // A caller who claims another account's name takes none of its share; one credential counts from each address.
   expect(at("192.0.2.1", "ann:a").name).not.toBe(at("192.0.2.2", "ann:b").name);
   expect(at("192.0.2.1", "ann:a").token).toBe(at("192.0.2.2", "ben:a").token);
   const tokenOf = (authorization: string) => callerOf({ ...NO_REQUEST, headers: { authorization } }).token;

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { FolderSyncs } from "../../../lib/store/folder-syncs.ts";
 
-/** Flushes end when they are told to. */
+/** Flushes end when the test ends them. */
 function heldFlushes() {
   const flushes: { readonly folder: string; readonly end: (error?: Error) => void }[] = [];
   const syncs = new FolderSyncs(

@@ -95,7 +95,7 @@ test("one caller has 125 of 1,000 answers", async () => {
   await keep("b");
 });
 
-test("a repository has its quota, whoever asks, in all processes; the oldest make room after an hour", async () => {
+test("a repository has its quota, for all callers, in all processes; the oldest make room after an hour", async () => {
   const store = new CountingBlobStore(new MemoryBlobStore());
   let nowMs = Date.now();
   const keep = async (index: number) => {
@@ -152,7 +152,7 @@ test("answers of readers that do not read stop at the budget, and a reader that 
   await new Promise((resolve) => setTimeout(resolve, 300));
   // Each may be a piece ahead when the budget ends.
   expect(madeMib).toBeLessThanOrEqual(8 + 2 * 12);
-  // Without room it is not shared: whoever asks makes it alone.
+  // Without room it is not shared: each request makes its own.
   expect(await open(99)).toBeUndefined();
   // The readers get all of it, each at its own pace.
   const sizes = await Promise.all(readers.map((items) => readAll(items)));
@@ -160,7 +160,7 @@ test("answers of readers that do not read stop at the budget, and a reader that 
   expect(budget.isUsedUp).toBe(false);
 });
 
-test("one caller's unread answers leave room to others, and go when nobody reads them", async () => {
+test("one caller's unread answers leave room to others, and are removed when they are not read", async () => {
   let steadyMs = 0;
   const budget = new TeeBudget(16 * MIB, 2 * MIB);
   const sharing = new AnswerSharing({
