@@ -4,11 +4,11 @@
 const IDLE_BYTES = 64 * 1024;
 const IDLE_MS = 30_000;
 /** What a reader has taken before counts half after so long. */
-const HALVED_MS = 5_000;
+const HALVED_MS = 3_000;
 /** More does not show how fast it reads: the buffers of a socket may take some MB at once. */
-const MAX_COUNTED_BYTES = 1024 * 1024;
+const MAX_COUNTED_BYTES = 512 * 1024;
 /** Nothing is known of a reader that has been waited for less. */
-const MIN_KNOWN_MS = 5_000;
+const MIN_KNOWN_MS = 3_000;
 
 export class ReadingPace {
   readonly #now: () => number;

@@ -257,19 +257,26 @@ export class Admission {
   }
 
   #startNext(): void {
-    for (let started = true; started; ) {
-      started = false;
-      for (const entry of this.#queue) {
-        const [waiter] = entry.waiting;
-        if (waiter === undefined || !this.#hasRoom(entry, waiter.task)) continue;
-        this.#queue.delete(entry);
-        this.#queue.add(entry);
-        this.#leave(entry, waiter);
-        waiter.start();
-        started = true;
-        break;
-      }
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const { entry, waiter } = next;
+      this.#queue.delete(entry);
+      this.#queue.add(entry);
+      this.#leave(entry, waiter);
+      waiter.start();
     }
+  }
+
+  /** Of those for which there is room, callers that have nothing running go first. */
+  #next(): { readonly entry: Caller; readonly waiter: Waiter } | undefined {
+    let next: { readonly entry: Caller; readonly waiter: Waiter } | undefined;
+    for (const entry of this.#queue) {
+      if (next !== undefined && entry.running > 0) continue;
+      const [waiter] = entry.waiting;
+      if (waiter === undefined || !this.#hasRoom(entry, waiter.task)) continue;
+      next = { entry, waiter };
+      if (entry.running === 0) break;
+    }
+    return next;
   }
 }
 

@@ -21,6 +21,9 @@ const MAX_NAMES = 10_000;
  */
 const NAME_LIFETIME_MS = 15_000;
 
+/** Objects that are kept at hand, against the bytes of their packs. */
+const INFLATED_FACTOR = 20;
+
 /** What a ref takes in memory, against its line in the snapshot. */
 const REF_FACTOR = 3;
 
@@ -58,6 +61,13 @@ interface NameMeaning {
 export class RepositoryCatalog {
   readonly #storage: RepositoryStorage;
   readonly #open: LRUCache<RepositoryUuid, Repository>;
+  /** Also those that are not kept: what requests still use is not read a second time beside it. */
+  readonly #used = new Map<RepositoryUuid, WeakRef<Repository>>();
+  readonly #forgotten = new FinalizationRegistry((uuid: RepositoryUuid) => {
+    if (this.#used.get(uuid)?.deref() === undefined) this.#used.delete(uuid);
+  });
+  /** Not known before: those who come meanwhile share it, and look then whether it is still true. */
+  readonly #opening = new Map<RepositoryUuid, Promise<Repository | undefined>>();
   /** The last meaning of names: valid for a while, then a guess that saves a round. */
   readonly #names = new LRUCache<string, NameMeaning>({ max: MAX_NAMES });
   readonly #options: CatalogOptions;
@@ -128,20 +138,33 @@ export class RepositoryCatalog {
 
   /** @returns `undefined` if nothing was published under it. */
   async open(uuid: RepositoryUuid, { refs = false }: RepositoryNeeds = {}): Promise<Repository | undefined> {
-    const known = this.#open.get(uuid);
+    const shared = this.#opening.get(uuid);
+    const known = this.#open.get(uuid) ?? this.#used.get(uuid)?.deref() ?? (shared && (await shared));
+    const opening = openRepository(this.#storage, uuid, { known, withRefs: refs });
+    if (known === undefined) this.#share(uuid, opening);
     try {
       const [repository, pushedAt] = await Promise.all([
-        openRepository(this.#storage, uuid, { known, withRefs: refs }),
+        opening,
         refs && this.#options.readsPushMarkers ? this.#readPushMarker(uuid) : undefined,
       ]);
       if (pushedAt !== undefined) repository.pushedAt = pushedAt;
+      if (repository !== known) {
+        this.#used.set(uuid, new WeakRef(repository));
+        this.#forgotten.register(repository, uuid);
+      }
       this.#open.set(uuid, repository);
       return repository;
     } catch (error) {
       this.#open.delete(uuid);
+      this.#used.delete(uuid);
       if (error instanceof NotFoundError) return undefined;
       throw error;
     }
+  }
+
+  #share(uuid: RepositoryUuid, opening: Promise<Repository>): void {
+    const shared = opening.catch(() => undefined).finally(() => this.#opening.delete(uuid));
+    this.#opening.set(uuid, shared);
   }
 
   /** Without the note the refs are those of the last sync, and say when that was. */
@@ -158,7 +181,11 @@ export class RepositoryCatalog {
 
 /** About what it holds once all of it was read: refs, indexes, histories and the objects it keeps at hand. */
 function memoryBytes({ manifest }: Repository): number {
-  let bytes = manifest.refs.snapshotBytes * REF_FACTOR + DEFAULT_OBJECT_LIMITS.maxCachedBytes;
-  for (const { indexBytes, historyBytes = 0 } of manifest.packs) bytes += indexBytes + historyBytes;
-  return bytes;
+  let inflatedBytes = 0;
+  let bytes = manifest.refs.snapshotBytes * REF_FACTOR;
+  for (const { indexBytes, packBytes, historyBytes = 0 } of manifest.packs) {
+    bytes += indexBytes + historyBytes;
+    inflatedBytes += packBytes * INFLATED_FACTOR;
+  }
+  return bytes + Math.min(DEFAULT_OBJECT_LIMITS.maxCachedBytes, inflatedBytes);
 }

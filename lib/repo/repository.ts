@@ -48,6 +48,8 @@ const DEFAULT_MIN_RECIPE_PACK_BYTES = 16 * 1024 * 1024;
 
 /** What all readers of a generation share. */
 interface SharedReads {
+  /** The catalog's: it is there for as long as a reader is. */
+  readonly root: Repository;
   readonly refs: SharedValue<RefList>;
   readonly objects: SharedValue<ObjectDatabase>;
   /** Ids of packs. */
@@ -96,6 +98,7 @@ export class Repository implements UploadPackSource {
     this.#keys = repositoryKeys(uuid);
     this.#reader = reader;
     this.#reads = reads ?? {
+      root: this,
       refs: new SharedValue(this.#refReading(refsAhead)),
       objects: new SharedValue((shared) => asRepositoryDamage(() => this.#openObjects(shared))),
       damagedHistories: [],

@@ -1,5 +1,5 @@
 /** Requests of git clients, and of callers who only look like them. */
-import { Agent, request } from "node:http";
+import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 
 export interface SentRequest {
@@ -10,6 +10,12 @@ export interface SentRequest {
   readonly token?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
+  /** Where it comes from, as a proxy says. */
+  readonly address?: string;
+  /** Of the body; absent: all at once. */
+  readonly sentBytesPerSecond?: number;
+  /** Of the answer; 0: nothing. Absent: all at once. */
+  readonly readBytesPerSecond?: number;
   /** Does not end the body, and waits for no more than an early answer. */
   readonly unfinished?: boolean;
   /** Before it reads the answer's body. */
@@ -26,11 +32,15 @@ export interface Received {
 const agent = new Agent({ maxSockets: Number.POSITIVE_INFINITY });
 
 export async function send(port: number, sent: SentRequest): Promise<Received> {
-  const { method = "POST", path, caller, token = caller, body, maxMs } = sent;
+  const { method = "POST", path, caller, token = caller, address, maxMs } = sent;
   const startedMs = performance.now();
   const signal = AbortSignal.timeout(maxMs);
   const credential = caller !== undefined && { authorization: `Basic ${btoa(`${caller}:${token}`)}` };
-  const headers = { ...sent.headers, ...credential };
+  const headers = {
+    ...sent.headers,
+    ...credential,
+    ...(address !== undefined && { "x-forwarded-for": address }),
+  };
   const status = await new Promise<Received["status"]>((resolve) => {
     const fail = (): void => resolve(signal.aborted ? "timeout" : "cut");
     const outgoing = request({ port, host: "127.0.0.1", method, path, headers, agent, signal });
@@ -38,13 +48,41 @@ export async function send(port: number, sent: SentRequest): Promise<Received> {
     outgoing.on("response", (incoming) => {
       incoming.on("error", fail);
       incoming.on("end", () => resolve(incoming.statusCode ?? 0));
-      if (sent.readAfterMs === undefined) incoming.resume();
+      if (sent.readBytesPerSecond !== undefined) readSlowly(incoming, sent.readBytesPerSecond);
+      else if (sent.readAfterMs === undefined) incoming.resume();
       else setTimeout(() => incoming.resume(), sent.readAfterMs).unref();
     });
-    if (sent.unfinished !== true) outgoing.end(body);
-    else outgoing.write(body ?? "");
+    writeBody(outgoing, sent);
   });
   return { status, tookMs: performance.now() - startedMs };
+}
+
+function writeBody(
+  outgoing: ClientRequest,
+  { body = new Uint8Array(0), unfinished, sentBytesPerSecond }: SentRequest,
+): void {
+  if (sentBytesPerSecond === undefined) {
+    if (unfinished === true) outgoing.write(body);
+    else outgoing.end(body);
+    return;
+  }
+  let sentBytes = 0;
+  const timer = setInterval(() => {
+    outgoing.write(body.subarray(sentBytes, sentBytes + sentBytesPerSecond));
+    sentBytes += sentBytesPerSecond;
+    if (sentBytes >= body.length) outgoing.end();
+    if (sentBytes >= body.length || outgoing.destroyed) clearInterval(timer);
+  }, 1_000);
+}
+
+const READS_PER_SECOND = 4;
+
+function readSlowly(incoming: IncomingMessage, bytesPerSecond: number): void {
+  if (bytesPerSecond === 0) return;
+  const timer = setInterval(() => {
+    incoming.read(Math.min(incoming.readableLength, bytesPerSecond / READS_PER_SECOND));
+    if (incoming.destroyed || incoming.readableEnded) clearInterval(timer);
+  }, 1_000 / READS_PER_SECOND);
 }
 
 const POST_HEADERS = { "content-type": "application/x-git-upload-pack-request" };

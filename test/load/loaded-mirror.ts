@@ -14,7 +14,7 @@ import { temporaryFolder } from "../support/git/temporary-folder.ts";
 import type { LongestBlock } from "./event-loop-probe.ts";
 import { type LoadIds, makeLoadRepositories } from "./load-repositories.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../functions/nearside.ts", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../../functions/cli/nearside.js", import.meta.url));
 const PROBE = new URL("./event-loop-probe.ts", import.meta.url).href;
 
 /** Names below `acme` at which the primary's git answers nothing, or 500. */
@@ -23,7 +23,7 @@ export const FAILING_NAME = "fails";
 export const WEBHOOK_SECRET = "the webhook secret of a load run";
 
 /** Callers by name, each with its name as token: more than one run needs. */
-const CALLER_NAMES = ["owner", "honest", "attacker", ...Array.from({ length: 60 }, (_, n) => `caller-${n}`)];
+const CALLER_NAMES = ["owner", "honest", "attacker", ...Array.from({ length: 200 }, (_, n) => `caller-${n}`)];
 
 export interface LoadedMirror {
   readonly port: number;
@@ -62,8 +62,8 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
   const args = [
     ...["--json", "--store", join(folder.path, "store"), "--port", String(port), "--workspace", "acme"],
     ...["--git-url", front.url, "--api-url", fake.apiUrl, "--webhook-url", `http://127.0.0.1:${port}`],
-    // All callers come from one address, which may have half of the connections; 1,000 of an attacker leave some to others.
-    ...["--poll-seconds", "86400", "--max-connections", "4000"],
+    // Callers of some shapes say where they come from; 1,000 connections of an attacker leave some to others.
+    ...["--poll-seconds", "86400", "--max-connections", "4000", "--trusted-proxy", "127.0.0.1"],
   ];
   const { PATH = "" } = process.env;
   note("first sync");

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command, InvalidArgumentError } from "commander";
 import { fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
 import { type LoadedMirror, startLoadedMirror } from "./loaded-mirror.ts";
-import { SHAPES, type Shape } from "./shapes.ts";
+import { SHAPES as FAST_SHAPES, type Shape } from "./shapes.ts";
+import { SLOW_SHAPES } from "./slow-callers.ts";
 
 const HONEST_PAUSE_MS = 50;
 const HONEST_MAX_MS = 60_000;
@@ -36,6 +37,7 @@ interface ShapeReport {
   readonly primaryRequests: number;
 }
 
+const SHAPES = [...FAST_SHAPES, ...SLOW_SHAPES];
 const NAMES = SHAPES.map(({ name }) => name);
 
 const command = new Command("load")

@@ -12,7 +12,7 @@ export interface Shape {
   readonly run: (mirror: LoadedMirror) => Promise<ShapeAnswers>;
 }
 
-interface ShapeAnswers {
+export interface ShapeAnswers {
   readonly received: readonly Received[];
   /** Of callers that have never asked before and have every right: each should be answered 200. */
   readonly newcomers?: readonly Received[];

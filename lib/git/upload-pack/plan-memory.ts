@@ -1,11 +1,14 @@
 /** About how much memory a plan and its answer take, for who admits them. What requests share is not counted. */
 import type { UploadPackSource } from "../ports.ts";
+import type { FetchRequest } from "./fetch-request.ts";
 import type { FinishedPack, PackPlan } from "./plan.ts";
 
 /** Of all objects: marks and the list of those to be sent. */
 const PLAN_BYTES_PER_OBJECT = 5;
 /** Most fetches from a large repository need far less. */
 const MAX_PLAN_BYTES = 16 * 1024 * 1024;
+/** Of what the request names: ids as text, in sets, and what is known of their commits. */
+const PLAN_BYTES_PER_NAMED = 400;
 /** Of an answer that is planned: marks, and what is known of those written. */
 const HELD_BYTES_PER_OBJECT = 6;
 const HELD_BYTES_PER_SENT_OBJECT = 4;
@@ -18,9 +21,13 @@ const OUTPUT_BYTES = 768 * 1024;
 const DENSE_SHARE = 1 / 16;
 
 /** Before it is known what will be sent. */
-export function maxPlanBytes({ objectCount }: UploadPackSource): number {
+export function maxPlanBytes({ objectCount }: UploadPackSource, namedCount: number): number {
   const planBytes = objectCount * PLAN_BYTES_PER_OBJECT + aheadBytes(objectCount) + OUTPUT_BYTES;
-  return Math.min(MAX_PLAN_BYTES, planBytes);
+  return Math.min(MAX_PLAN_BYTES, planBytes) + namedCount * PLAN_BYTES_PER_NAMED;
+}
+
+export function namedCountOf({ wants, haves, shallows }: FetchRequest): number {
+  return wants.length + haves.length + shallows.length;
 }
 
 export function planHeldBytes(plan: PackPlan | FinishedPack): number {

@@ -11,7 +11,7 @@ import { lacksNamedRef, listRefs } from "./ls-refs.ts";
 import { negotiateV0, negotiateV2 } from "./negotiate.ts";
 import { listObjectInfo } from "./object-info.ts";
 import type { AnswerPlanning } from "./plan.ts";
-import { maxPlanBytes, planHeldBytes } from "./plan-memory.ts";
+import { maxPlanBytes, namedCountOf, planHeldBytes } from "./plan-memory.ts";
 import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
 import { errPacket, NotHereError, RefusedRequestError } from "./refused-request.ts";
@@ -93,7 +93,7 @@ async function fetchV0(
   options: UploadPackOptions,
 ): Promise<Answer> {
   if (request.hasEndedEarly && request.deepen === undefined) return [];
-  await options.turn?.startPlanning(maxPlanBytes(source));
+  await options.turn?.startPlanning(maxPlanBytes(source, namedCountOf(request)));
   const session = await openSession(source, request, options);
   const slices = new WorkSlices({ signal: options.signal });
   if (request.hasEndedEarly)
@@ -136,7 +136,7 @@ async function uploadPackV2(
     case "ls-refs":
       return listNewestRefs(ownSource, request.lsRefs, options);
     case "object-info":
-      await options.turn?.startPlanning(maxPlanBytes(source));
+      await options.turn?.startPlanning(maxPlanBytes(source, request.objectInfo.ids.length));
       return listObjectInfo(ownSource, request.objectInfo, () => options.turn?.planned(0));
     case "bundle-uri":
       return listBundles(ownSource);
@@ -176,7 +176,7 @@ async function fetchV2(
   request: FetchRequest,
   options: UploadPackOptions,
 ): Promise<Answer> {
-  await options.turn?.startPlanning(maxPlanBytes(source));
+  await options.turn?.startPlanning(maxPlanBytes(source, namedCountOf(request)));
   const session = await openSession(source, request, options);
   if (session.wants.length === 0 && !request.waitForDone) return [];
   const { lines, sendsPack } = await session.negotiate((haves) =>

@@ -63,7 +63,7 @@ test("a caller's only answer is cut below 16 KiB/s, and none before it is known 
     ["slow", 8],
     ["mobile", 32],
   ]);
-  await pass(4_000);
+  await pass(2_500);
   expect(makeRoom("new", 100 * MIB)).toEqual([]);
   await pass(10_000);
   expect(makeRoom("new", 100 * MIB)).toEqual(["slow 8"]);

@@ -87,6 +87,20 @@ test("callers take turns, however many requests one has", async () => {
   expect(order).toEqual(["many", "many", "one", "two", "many", "many", "many"]);
 });
 
+test("a caller that has nothing running goes before those that have", async () => {
+  const admission = new Admission({ ...LIMITS, maxRunning: 3, maxRunningOfCaller: 3 });
+  const ends = [];
+  for (const caller of ["a", "a", "b"]) ends.push(await admission.enter(caller, signal));
+  const started: string[] = [];
+  for (const caller of ["a", "b", "c", "d"])
+    void admission.enter(caller, signal).then(() => started.push(caller));
+  for (const end of ends.slice(1)) {
+    end();
+    await sleep(1);
+  }
+  expect(started).toEqual(["c", "b"]);
+});
+
 test("all callers together have a limit, and it says 503", async () => {
   const admission = new Admission({ ...LIMITS, maxWaiting: 2 });
   for (const caller of ["a", "b"])

@@ -270,17 +270,14 @@ describe("the catalog", () => {
     expect((await catalog.resolve("acme", "widgets"))?.uuid).toBe(UUID);
   });
 
-  test.each([
-    ["small ones beside each other", 1_000, true],
-    ["not a large one beside another", 500_000_000, false],
-  ])("keeps %s open", async (_, indexBytes, isKept) => {
+  test("keeps small ones open beside each other", async () => {
     const catalog = new RepositoryCatalog(storage);
-    const sizes = { packBytes: 40, indexBytes, objectCount: 0, sentObjectCount: 0, sentEndBytes: 20 };
+    const sizes = { packBytes: 40, indexBytes: 1_000, objectCount: 0, sentObjectCount: 0, sentEndBytes: 20 };
     const packs = [{ id: "c".repeat(40), repeatedObjectCount: 0, ...sizes }];
     for (const uuid of [UUID, OTHER_UUID]) await publish(store, uuid, NO_DOCUMENT, { ...NEXT, packs });
     const first = await catalog.open(UUID);
     expect(await catalog.open(UUID)).toBe(first);
     await catalog.open(OTHER_UUID);
-    expect((await catalog.open(UUID)) === first).toBe(isKept);
+    expect(await catalog.open(UUID)).toBe(first);
   });
 });
