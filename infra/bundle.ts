@@ -55,7 +55,7 @@ export async function bundleFunction(
   const { metafile } = await build({
     ...BUNDLE_OPTIONS,
     ...options,
-    plugins: [VERSION_ONLY, NO_METRIC_TEXTS, ENVIRONMENT_CREDENTIALS],
+    plugins: [VERSION_ONLY, NO_TEXTS, ENVIRONMENT_CREDENTIALS],
     entryPoints: { index: resolve(PROJECT_FOLDER, entryFile), ...Object.fromEntries(workers) },
     outdir: outputFolder,
     metafile: true,
@@ -75,12 +75,12 @@ const VERSION_ONLY: Plugin = {
   },
 };
 
-/** What metrics mean is for the dashboard and the server: functions write their names and units. */
-const NO_METRIC_TEXTS: Plugin = {
-  name: "no-metric-texts",
+/** What metrics and settings mean is for people: functions need names, units and limits. */
+const NO_TEXTS: Plugin = {
+  name: "no-texts",
   setup({ onLoad }) {
-    onLoad({ filter: /\/lib\/metrics\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8")).replaceAll(/^ +help: "[^"]*",$/gm, ""),
+    onLoad({ filter: /\/lib\/(metrics|settings)\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replaceAll(/^ +(help|description):\s+"[^"]*",$/gm, ""),
       loader: "ts",
     }));
   },
