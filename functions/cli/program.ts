@@ -36,6 +36,10 @@ const COMMANDS: Readonly<Record<string, readonly [summary: string, load: () => P
     "print the git configuration that makes clients read from the mirror",
     () => import("./client-config.ts"),
   ],
+  completion: [
+    "print a script that completes commands in bash, zsh or fish",
+    () => import("./completion.ts"),
+  ],
   deploy: ["deploy the mirror to AWS, or show what a deployment would change", () => import("./deploy.ts")],
   doctor: ["check what the mirror needs, and say what to do next", () => import("./doctor.ts")],
 };
@@ -67,7 +71,8 @@ export async function runNearside(argv: readonly string[]): Promise<number> {
   try {
     for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
       const command = program.command(name).description(summary);
-      if (name === asked) (await load()).configure(command);
+      // Completion is made from all commands.
+      if (name === asked || asked === "completion") (await load()).configure(command);
       for (const one of [command, ...command.commands]) one.exitOverride();
     }
     await program.exitOverride().parseAsync(argv, { from: "user" });
