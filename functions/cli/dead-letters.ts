@@ -14,6 +14,7 @@ import {
   storeOf,
   storeOptions,
 } from "./command-options.ts";
+import { printJson } from "./print-json.ts";
 import { counted } from "./table.ts";
 
 interface LetterOptions extends StoreOptions {
@@ -57,7 +58,7 @@ async function list(options: LetterOptions): Promise<void> {
   for (const place of placesOf(options, options.deadLetterQueueUrl))
     letters.push(...(await place.list(options.max - letters.length)));
   if (options.json) {
-    print(JSON.stringify(letters, undefined, 2));
+    printJson("dead-letters", letters);
     return;
   }
   for (const letter of letters) print(deadLetterSubject(letter.body).text);

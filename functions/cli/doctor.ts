@@ -34,6 +34,7 @@ import { checkStore } from "./doctor/check-store.ts";
 import { checkWebhooks } from "./doctor/check-webhooks.ts";
 import { describe, type Finding, fail, failedWith, ok } from "./doctor/finding.ts";
 import { Findings } from "./explain.ts";
+import { printJson } from "./print-json.ts";
 import { counted } from "./table.ts";
 
 interface DoctorOptions extends PrimaryOptions {
@@ -82,7 +83,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
     all.push(finding);
     if (!options.json) print(describe(finding));
   }
-  if (options.json) print(JSON.stringify(all, undefined, 2));
+  if (options.json) printJson("doctor", all);
   const failedCount = all.filter(({ status }) => status === "fail").length;
   if (failedCount > 0) {
     if (!options.json) print(`${failedCount} of ${counted(all.length, "check")} failed.`);

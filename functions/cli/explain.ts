@@ -1,5 +1,6 @@
 /** Presents errors of every program to people: what went wrong, and what to do next. A stack only where the error is a bug. */
 import { ConfigError, MirrorError, NotFoundError, UpstreamError } from "../../lib/errors.ts";
+import { type ErrorCode, systemCode } from "./error-codes.ts";
 import { visible } from "./table.ts";
 
 /** Done, with findings. */
@@ -27,6 +28,22 @@ export function explain(error: unknown): string {
   const { text, advice, isExpected } = explanationOf(error);
   const shown = isExpected ? text : (error.stack ?? error.message);
   return advice === undefined ? shown : `${shown}\n  ${advice}`;
+}
+
+/** @returns For people: what went wrong with its code, then what to do next. */
+export function explainWithCode(error: unknown): string {
+  const [first = "", ...more] = explain(error).split("\n");
+  return [`${first} [${errorCodeOf(error)}]`, ...more].join("\n");
+}
+
+/** As in `ERROR_CODES`, or the operating system's own. */
+export function errorCodeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "INTERNAL";
+  const ofS3 = s3Explanation(error);
+  if (ofS3 !== undefined) return ofS3.code;
+  const { code, name } = error as NodeJS.ErrnoException;
+  for (const known of [code, name]) if (known !== undefined && systemCode(known) !== undefined) return known;
+  return code !== undefined && (error instanceof MirrorError || isSystemError(error)) ? code : "INTERNAL";
 }
 
 interface Explanation {
@@ -71,47 +88,6 @@ const REFUSALS: Readonly<Record<number, string>> = {
 const DAMAGED_PRIMARY =
   "Bitbucket's own copy is damaged, and clones from there fail as well: push what is missing again, or ask Atlassian's support. The mirror serves the last good state.";
 
-const WRONG_AWS_KEY =
-  "AWS rejects the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and log in again.";
-
-/** By code, as the system and the AWS SDK name what went wrong. */
-const SYSTEM_ADVICE: ReadonlyMap<unknown, string> = new Map(
-  Object.entries({
-    EACCES:
-      "This user has no permission: change the owner of the file or folder, or choose another one (--store).",
-    EPERM:
-      "This user has no permission: change the owner of the file or folder, or choose another one (--store).",
-    EROFS: "The disk is read-only: choose another folder (--store).",
-    ENOSPC: "The disk is full: free some space, then try again.",
-    EDQUOT: "This user's disk quota is used up: free some space, then try again.",
-    ENOTDIR: "A part of the path is a file, not a folder: check the path.",
-    EISDIR: "The path is a folder, not a file: check the path.",
-    ENOENT: "There is no such file or folder: check the path.",
-    EEXIST: "The path exists already: choose another one.",
-    ENAMETOOLONG: "The path is too long: choose a shorter one.",
-    EMFILE: "Too many open files: raise the limit with ulimit -n.",
-    EADDRINUSE: "Another process listens there: choose another port with --port, or --port 0 for a free one.",
-    EADDRNOTAVAIL: "This machine does not have the address: check --host.",
-    CredentialsProviderError: "Log in with aws sso login, or set AWS_PROFILE, then try again.",
-    ECONNREFUSED: "Nothing listens there: check the address, and that the server runs.",
-    ENOTFOUND: "There is no such host: check the address, and DNS.",
-    SignatureDoesNotMatch: WRONG_AWS_KEY,
-    InvalidAccessKeyId: WRONG_AWS_KEY,
-    UnrecognizedClientException: WRONG_AWS_KEY,
-    InvalidClientTokenId: WRONG_AWS_KEY,
-    RequestTimeTooSkewed:
-      "This machine's clock is wrong: let NTP set it, with timedatectl set-ntp true for example.",
-    ExpiredTokenException: "The AWS credentials have expired: log in again, with aws sso login for example.",
-    AccessDeniedException:
-      "The AWS credentials may not do that: for secrets it takes ssm:GetParameter, to make one ssm:PutParameter.",
-    ExpiredToken: "The AWS credentials have expired: log in again, with aws sso login for example.",
-    AccessDenied: "The AWS credentials may not do that: it takes the rights to list, read, write and delete.",
-    NoSuchBucket: "Check the bucket's name: the deployment prints it as BucketName.",
-    QueueDoesNotExist:
-      "Check the queue's address: the deployment prints it as SyncQueueUrl and DeadLetterQueueUrl.",
-  }),
-);
-
 /** @returns What to do next, where that is known. */
 function adviceFor(error: Error): string | undefined {
   if (error instanceof UpstreamError) {
@@ -123,7 +99,7 @@ function adviceFor(error: Error): string | undefined {
   if (error instanceof NotFoundError && error.message.startsWith("Bitbucket"))
     return "Check the name, and that the account may see it: Bitbucket says the same for both.";
   const named = error as { readonly code?: unknown; readonly name: string };
-  return SYSTEM_ADVICE.get(named.code) ?? SYSTEM_ADVICE.get(named.name);
+  return systemCode(named.code)?.next ?? systemCode(named.name)?.next;
 }
 
 /** The fields of the SDK's exceptions that are used here. */
@@ -141,13 +117,16 @@ export const CONDITIONS_ADVICE =
  * What S3 servers, and what is mistaken for one, answer when the store cannot be used.
  * @returns `undefined` for any other error, and for those whose own message is clear.
  */
-function s3Explanation(error: Error): { readonly text: string; readonly advice: string } | undefined {
+function s3Explanation(
+  error: Error,
+): { readonly code: ErrorCode; readonly text: string; readonly advice: string } | undefined {
   const { name, $metadata, $response }: S3Answer = error;
   const status = $metadata?.httpStatusCode;
   if (status === undefined) return undefined;
   const region = $response?.headers?.["x-amz-bucket-region"];
   if (status === 301 || name === "PermanentRedirect" || name === "AuthorizationHeaderMalformed")
     return {
+      code: "BUCKET_REGION",
       text:
         region === undefined
           ? "the bucket is in another region"
@@ -156,12 +135,14 @@ function s3Explanation(error: Error): { readonly text: string; readonly advice: 
     };
   if (status === 501)
     return {
+      code: "S3_UNSUPPORTED",
       text: "the S3 server does not implement a part of S3 that the mirror needs",
       advice: CONDITIONS_ADVICE,
     };
   // The SDK's name for what is not S3's XML.
   if (name === "Unknown" || name === "UnknownError")
     return {
+      code: "NOT_S3",
       text: `the S3 server answers ${status}, with something that is not S3's`,
       advice:
         "Check --s3-endpoint, and what is in front of it: a proxy, a console or another server may answer there.",

@@ -8,6 +8,7 @@ import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 import { fullName } from "./named-repositories.ts";
+import { printJson } from "./print-json.ts";
 
 const EXPLANATION = `
 For a file that must not be served any more, such as a secret that was committed: delete it at Bitbucket first. While Bitbucket still
@@ -37,7 +38,7 @@ async function forget(oid: string, options: ForgetOptions): Promise<void> {
   const namesOf = (some: readonly string[]) => Promise.all(some.map((uuid) => nameOf(store, uuid)));
   const [repositories, damaged] = [await namesOf(uuids.repositories), await namesOf(uuids.damaged)];
   const forgotten = { wasStored, repositories, damaged };
-  if (options.json) print(JSON.stringify({ oid, ...forgotten }));
+  if (options.json) printJson("lfs-forget", { oid, ...forgotten }, true);
   else print(`${oid} ${describe(forgotten)}`);
 }
 

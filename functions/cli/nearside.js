@@ -16,7 +16,9 @@ else startWithOwnNode();
 function explainMissingPackage(error) {
   const name = /^Cannot find package '([^']+)'/.exec(error.message)?.[1];
   if (error.code !== "ERR_MODULE_NOT_FOUND" || name === undefined) throw error;
-  process.stderr.write(`nearside: the package ${name} is missing: run npm ci in the checkout\n`);
+  process.stderr.write(
+    `nearside: the package ${name} is missing: run npm ci in the checkout [DEPENDENCIES]\n`,
+  );
   process.exit(1);
 }
 
@@ -25,7 +27,7 @@ function startWithOwnNode() {
   const node = fileURLToPath(new URL(`../../node_modules/node/bin/${name}`, import.meta.url));
   if (!existsSync(node)) {
     process.stderr.write(
-      `nearside: needs Node 24, and this is ${process.version}: run npm ci, which brings it\n`,
+      `nearside: needs Node 24, and this is ${process.version}: run npm ci, which brings it [DEPENDENCIES]\n`,
     );
     process.exit(1);
   }

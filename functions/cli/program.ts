@@ -1,7 +1,7 @@
 /** All commands together. */
 import { Command, CommanderError } from "commander";
 import { AGENT } from "../../lib/config.ts";
-import { EXIT_FINDINGS, exitCodeOf, explain, Findings, GitFailed } from "./explain.ts";
+import { EXIT_FINDINGS, exitCodeOf, explainWithCode, Findings, GitFailed } from "./explain.ts";
 
 interface CommandModule {
   /** Adds arguments, options and action. */
@@ -40,6 +40,7 @@ const COMMANDS: Readonly<Record<string, readonly [summary: string, load: () => P
     "print a script that completes commands in bash, zsh or fish",
     () => import("./completion.ts"),
   ],
+  errors: ["say what error codes mean", () => import("./errors.ts")],
   deploy: ["deploy the mirror to AWS, or show what a deployment would change", () => import("./deploy.ts")],
   doctor: ["check what the mirror needs, and say what to do next", () => import("./doctor.ts")],
 };
@@ -61,6 +62,11 @@ Examples:
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, with findings: a repository that failed or differs,
 a check that failed; 130 ended by Ctrl-C.`;
 
+const OUTPUT = {
+  outputError: (text: string, write: (text: string) => void) =>
+    write(text.replace(/^(error: .*)/, "$1 [ARGUMENTS]")),
+};
+
 /** @returns The exit code; errors are written to standard error. */
 export async function runNearside(argv: readonly string[]): Promise<number> {
   const program = new Command("nearside")
@@ -73,16 +79,16 @@ export async function runNearside(argv: readonly string[]): Promise<number> {
       const command = program.command(name).description(summary);
       // Completion is made from all commands.
       if (name === asked || asked === "completion") (await load()).configure(command);
-      for (const one of [command, ...command.commands]) one.exitOverride();
+      for (const one of [command, ...command.commands]) one.exitOverride().configureOutput(OUTPUT);
     }
-    await program.exitOverride().parseAsync(argv, { from: "user" });
+    await program.exitOverride().configureOutput(OUTPUT).parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
     // Commander has printed the error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Findings) return EXIT_FINDINGS;
     if (error instanceof GitFailed) return error.exitCode;
-    process.stderr.write(`nearside: ${explain(error)}\n`);
+    process.stderr.write(`nearside: ${explainWithCode(error)}\n`);
     return exitCodeOf(error);
   }
 }

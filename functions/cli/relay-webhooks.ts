@@ -20,6 +20,7 @@ import {
   storeOf,
   storeOptions,
 } from "./command-options.ts";
+import { printJson } from "./print-json.ts";
 import { formatTable } from "./table.ts";
 
 interface AddOptions extends StoreOptions {
@@ -95,7 +96,7 @@ async function ensureSecret(name: string, { secretPath }: AddOptions): Promise<s
 async function list(options: ListOptions): Promise<void> {
   const { relayWebhooks = [] } = await configOf(storeOf(options));
   if (options.json) {
-    print(JSON.stringify(relayWebhooks, undefined, 2));
+    printJson("relay-webhooks", relayWebhooks);
     return;
   }
   const rows = relayWebhooks.map(({ id, url, secret, privateAddresses }) => [

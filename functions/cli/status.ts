@@ -14,6 +14,7 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { formatBytes } from "../local/progress-line.ts";
 import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 import { Findings } from "./explain.ts";
+import { printJson } from "./print-json.ts";
 import { counted, formatTable, visible } from "./table.ts";
 
 interface StatusOptions extends StoreOptions {
@@ -75,7 +76,7 @@ function show(all: readonly WorkspaceWithLfs[], { json, watch, failed }: StatusO
     : all;
   // One line each, for those who read a stream of them.
   if (json) {
-    print(JSON.stringify(workspaces, undefined, watch === undefined ? 2 : 0));
+    printJson("status", workspaces, watch !== undefined);
     return;
   }
   const text = workspaces.length === 0 ? NOTHING : workspaces.map(describeWorkspace).join("\n\n");

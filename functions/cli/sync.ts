@@ -30,6 +30,7 @@ import {
 } from "./command-options.ts";
 import { explain, Findings } from "./explain.ts";
 import { fullName, namedRepositories } from "./named-repositories.ts";
+import { printJson } from "./print-json.ts";
 import { counted } from "./table.ts";
 
 interface SyncOptions extends PrimaryOptions, LfsSettings {
@@ -93,7 +94,7 @@ async function finish(
 ): Promise<void> {
   const counts = await syncing?.done();
   const failed = [...new Set(failures)];
-  if (json) print(JSON.stringify({ ...counts, failed }));
+  if (json) printJson("sync", { ...counts, failed }, true);
   else if (counts === undefined) print("The jobs are queued. Progress:\n  npx nearside status --watch");
   else print(describe(counts));
   if (failed.length === 0) return;

@@ -19,6 +19,7 @@ import {
 } from "./command-options.ts";
 import { explain, Findings } from "./explain.ts";
 import { fullName, namedRepositories } from "./named-repositories.ts";
+import { printJson } from "./print-json.ts";
 import { counted } from "./table.ts";
 
 interface VerifyOptions extends PrimaryOptions {
@@ -72,7 +73,7 @@ async function verify(names: readonly string[], options: VerifyOptions): Promise
     verdicts.push(verdict);
     if (!options.json) print(describe(verdict));
   }
-  if (options.json) print(JSON.stringify(verdicts, undefined, 2));
+  if (options.json) printJson("verify", verdicts);
   const badCount = verdicts.filter(({ isGood }) => !isGood).length;
   if (!options.json)
     print(`${verdicts.length - badCount} of ${verdicts.length} repositories are as they should be.`);

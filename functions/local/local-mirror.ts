@@ -121,7 +121,6 @@ export async function localMirror(options: LocalMirrorOptions) {
       await closeQueues();
     },
     queues: { sync: queue, lfs: lfs.queue, relay: relay.queue },
-    /** Runs one round now. */
     reconcile: (mode: ReconcileMode) => reconcile(mode),
     /** Resolves when all jobs are done. */
     async drained(): Promise<void> {

@@ -5,6 +5,7 @@ import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { readMirrorStatus, type WorkspaceStatus } from "../../lib/mirror/mirror-status.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { PublishedOutcome } from "../../lib/sync/publish-fetched.ts";
+import { printJson } from "../cli/print-json.ts";
 import { counted, visible } from "../cli/table.ts";
 import type { Arguments } from "./arguments.ts";
 import { formatBytes } from "./progress-line.ts";
@@ -19,7 +20,7 @@ export function printReady(
   const entries = fullNames.map((fullName) => ({ fullName, cloneUrl: `${server.url}/${fullName}.git` }));
   const primary = { gitUrl: options.gitUrl, apiUrl: options.apiUrl };
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ url: server.url, repositories: entries, primary })}\n`);
+    printJson("server", { url: server.url, repositories: entries, primary }, true);
     return;
   }
   const lines = [

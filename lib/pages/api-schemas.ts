@@ -4,8 +4,6 @@
  */
 import * as z from "zod/mini";
 
-export const API_VERSION = 1;
-
 const time = z.iso.datetime();
 const count = z.int().check(z.nonnegative());
 

@@ -1,6 +1,7 @@
 /** The OpenAPI document of `/-/api/v1`. */
 import * as z from "zod/mini";
-import { API_SCHEMAS, API_VERSION, type ApiSchemaName } from "./api-schemas.ts";
+import { ENVELOPE_VERSION } from "../json-envelope.ts";
+import { API_SCHEMAS, type ApiSchemaName } from "./api-schemas.ts";
 
 export function openApiDocument(version: string): object {
   return {
@@ -61,7 +62,7 @@ function envelope(name: ApiSchemaName) {
     required: ["schema", "version", "timestamp", "data"],
     properties: {
       schema: { const: `nearside.${name}` },
-      version: { const: API_VERSION },
+      version: { const: ENVELOPE_VERSION },
       timestamp: { type: "string", format: "date-time" },
       data,
     },

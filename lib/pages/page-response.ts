@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import { API_VERSION, type ApiSchemaName } from "./api-schemas.ts";
+import { jsonEnvelope } from "../json-envelope.ts";
+import type { ApiSchemaName } from "./api-schemas.ts";
 import type { Html } from "./page-layout.ts";
 
 const SECURITY_HEADERS = {
@@ -62,9 +63,7 @@ export function apiResponse(
   const known = (request.headers["if-none-match"] ?? "").split(",").map((tag) => tag.trim());
   if (status === 200 && known.includes(etag))
     return { status: 304, headers: { ...SECURITY_HEADERS, ...answerHeaders }, body: chunks() };
-  const timestamp = new Date(now).toISOString();
-  const envelope = { schema: `nearside.${schema}`, version: API_VERSION, timestamp, data };
-  return jsonResponse(request, status, envelope, answerHeaders);
+  return jsonResponse(request, status, jsonEnvelope(schema, data, now), answerHeaders);
 }
 
 export function jsonResponse(request: HttpRequest, status: number, value: object, headers: Headers = {}) {

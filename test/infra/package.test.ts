@@ -115,7 +115,7 @@ test("nearside demo serves a clone", async () => {
       output += chunk;
       if (output.includes("\n")) break;
     }
-    const { repositories } = JSON.parse(output);
+    const { repositories } = JSON.parse(output).data;
     const clone = join(folder.path, "clone");
     await git(["clone", "--quiet", repositories[0].cloneUrl, clone]);
     expect(await git(["rev-list", "--count", "HEAD"], { cwd: clone })).toMatch(/^\d+$/);

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type SecretServer, startSecretServer } from "../support/aws-front/secret-server.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { git } from "../support/git/run-git.ts";
 import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
@@ -62,7 +62,7 @@ describe.sequential("over a bucket", () => {
       expect([args[0], exitCode, stderr.includes("nearside:")]).toEqual([args[0], 0, false]);
     }
     const status = await inBucket("status", "--json");
-    expect(JSON.parse(status.stdout)).toMatchObject([
+    expect(dataOf(status.stdout)).toMatchObject([
       { credential: "bot", repositories: [{ slug: "sample", state: "AVAILABLE", isSelected: true }] },
     ]);
     const folder = primary.newPath();

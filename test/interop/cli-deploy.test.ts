@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkDeployment } from "../../functions/cli/doctor/check-deployment.ts";
 import type { Finding } from "../../functions/cli/doctor/finding.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
 
 const NEARSIDE = fileURLToPath(new URL("../../functions/nearside.ts", import.meta.url));
@@ -207,7 +207,7 @@ describe("nearside doctor --quotas --permissions", () => {
     const args = ["doctor", "--quotas", "--permissions", "--json", "--config", config];
     const { stdout, exitCode } = await runCli(args, awsEnvironment(aws.url));
     aws.close();
-    const findings = JSON.parse(stdout) as Finding[];
+    const findings = dataOf(stdout) as Finding[];
     const failed = findings.filter(({ status }) => status === "fail");
     expect(exitCode).toBe(failed.length === 0 ? 0 : 3);
     return { findings, failed, asked: aws.asked };

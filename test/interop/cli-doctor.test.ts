@@ -7,7 +7,7 @@ import { StoredMessages } from "../../functions/local/stored-messages.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { startSecretServer } from "../support/aws-front/secret-server.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { OPEN_ACCOUNTS } from "../support/fake-bitbucket/accounts.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
 import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
@@ -45,7 +45,7 @@ async function doctor(environment: Record<string, string> = BOT, ...more: string
   const args = ["doctor", "--json", "--store", storeFolder, ...primaryOptions(), ...more];
   const { exitCode, stdout, stderr } = await runCli(args, environment);
   expect(stderr).toBe("");
-  const findings = JSON.parse(stdout) as Finding[];
+  const findings = dataOf(stdout) as Finding[];
   const failures = findings.filter(({ status }) => status === "fail");
   expect(exitCode).toBe(failures.length === 0 ? 0 : 3);
   for (const { advice } of failures) expect(advice).toMatch(/\w/);
@@ -201,7 +201,7 @@ describe("a deployed mirror", () => {
     const queues = ["--queue-url", here(queueUrl), "--dead-letter-queue-url", here(deadLetterQueueUrl)];
     const run = async (...more: string[]) => {
       const { exitCode, stdout } = await runCli(["doctor", "--json", ...at, ...queues, ...more], environment);
-      const findings = JSON.parse(stdout) as Finding[];
+      const findings = dataOf(stdout) as Finding[];
       return {
         exitCode,
         failed: findings.flatMap(({ check, status }) => (status === "fail" ? [check] : [])),
@@ -218,7 +218,7 @@ describe("a deployed mirror", () => {
     const denied = { ...environment, AWS_SECRET_ACCESS_KEY: "wrong" };
     const refused = await runCli(["doctor", "--json", ...at], denied);
     expect(refused.exitCode).toBe(3);
-    expect(JSON.parse(refused.stdout)).toMatchObject([
+    expect(dataOf(refused.stdout)).toMatchObject([
       { check: "store: write", status: "fail" },
       { check: "config.json", status: "fail" },
     ]);

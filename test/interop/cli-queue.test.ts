@@ -3,7 +3,7 @@ import { ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatSyncJob, parseSyncJob, type SyncJob } from "../../lib/mirror/sync-job.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { type Primary, startPrimary } from "../support/primary.ts";
 import { type SqsServer, startSqsServer } from "../support/queue/sqs-server.ts";
 
@@ -79,6 +79,6 @@ describe("queues of a deployed mirror", () => {
       { workspace: "acme", reason: "new", facts: { slug: "sample" } },
     ]);
     const status = await runCli(["status", "--json", ...store], ENVIRONMENT);
-    expect(JSON.parse(status.stdout)).toMatchObject([{ repositories: [{ state: "NOT_MIRRORED" }] }]);
+    expect(dataOf(status.stdout)).toMatchObject([{ repositories: [{ state: "NOT_MIRRORED" }] }]);
   });
 });

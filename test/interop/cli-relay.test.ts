@@ -7,7 +7,7 @@ import { formatSyncJob } from "../../lib/mirror/sync-job.ts";
 import { queueMessageOf, type RelayEvent } from "../../lib/relay/relay-message.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { type SecretServer, startSecretServer } from "../support/aws-front/secret-server.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
 import { type S3Server, startS3Server } from "../support/s3-server/s3-server.ts";
 
@@ -55,7 +55,7 @@ test("a webhook is added with the name of its secret, listed, and removed", asyn
   expect(added).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("NEARSIDE_SECRET_RELAY_CI_1") });
   const { relayWebhooks = [] } = (await readMirrorConfig(store)) ?? {};
   expect(relayWebhooks).toMatchObject([{ url: URL_1, secret: "ci-1", privateAddresses: true }]);
-  expect(JSON.parse((await runCli(["relay", "list", "--json", ...place])).stdout)).toEqual(relayWebhooks);
+  expect(dataOf((await runCli(["relay", "list", "--json", ...place])).stdout)).toEqual(relayWebhooks);
   expect((await runCli(["relay", "list", ...place])).stdout).toMatch(/ci\.example\/hook +ci-1 +allowed/);
 
   expect(await runCli(add, environment)).toMatchObject({
@@ -108,7 +108,7 @@ test("for a deployed mirror the secret is made where the mirror reads it, once",
   await runCli(["relay", "add", "https://other.example/", "--secret", "ci", ...at], environment);
   expect(secrets.parameters.get("/nearside/relay/ci")).toBe(made);
   const listed = await runCli(["relay", "list", "--json", ...bucket], environment);
-  expect(JSON.parse(listed.stdout)).toMatchObject([{ url: URL_1 }, { url: "https://other.example/" }]);
+  expect(dataOf(listed.stdout)).toMatchObject([{ url: URL_1 }, { url: "https://other.example/" }]);
 });
 
 test("dead letters that a mirror in one process has left are listed and replayed", async () => {

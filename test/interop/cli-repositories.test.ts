@@ -10,7 +10,7 @@ import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { openRepository } from "../../lib/repo/repository.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { BUT_THE_FIRST, EAGER } from "../support/compaction-policies.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { git } from "../support/git/run-git.ts";
@@ -44,7 +44,7 @@ describe.sequential("repositories", () => {
     const synced = await run("sync", ...primaryOptions());
     expect(synced).toMatchObject({ exitCode: 0, stdout: "In step: 1 repository, 1 of them with news.\n" });
     const status = await run("status", "--json");
-    expect(JSON.parse(status.stdout)).toMatchObject([
+    expect(dataOf(status.stdout)).toMatchObject([
       {
         workspace: "acme",
         mode: "active",
@@ -56,7 +56,7 @@ describe.sequential("repositories", () => {
     const verified = await run("verify", "--deep", "--json", ...primaryOptions());
     expect(verified.exitCode).toBe(0);
     const objects = await primary.git("rev-list", "--all", "--objects", "--no-object-names");
-    expect(JSON.parse(verified.stdout)).toEqual([
+    expect(dataOf(verified.stdout)).toEqual([
       {
         repository: "acme/sample",
         isGood: true,
@@ -122,7 +122,7 @@ describe.sequential("repositories", () => {
     const modes: string[] = [];
     for await (const line of createInterface(child.stdout)) {
       // Each is whole, in a line of its own.
-      const [workspace] = JSON.parse(line) as { mode: string; repositories: { slug: string }[] }[];
+      const [workspace] = dataOf(line) as { mode: string; repositories: { slug: string }[] }[];
       expect(workspace?.repositories).toMatchObject([{ slug: "sample" }]);
       modes.push(workspace?.mode ?? "");
       if (modes.length === 2) await run("pause", "acme");
@@ -148,7 +148,7 @@ describe.sequential("repositories", () => {
       const { packs } = (await openRepository(storage, uuid)).manifest;
       expect(packs.length).toBeLessThan(before.length);
       const verified = await run("verify", "--deep", "--json", ...primaryOptions());
-      const [{ isGood, problems, objectCount }] = JSON.parse(verified.stdout);
+      const [{ isGood, problems, objectCount }] = dataOf(verified.stdout);
       expect({ isGood, problems }).toEqual({ isGood: true, problems: [] });
       const stored = packs.reduce((sum, pack) => sum + pack.objectCount, 0);
       expect(objectCount).toBe(stored);
@@ -176,7 +176,7 @@ describe.sequential("repositories", () => {
     expect({ exitCode, stderr }).toEqual({
       exitCode: 2,
       stderr:
-        "nearside: nothing is known of nowhere: nearside status without a name lists what is mirrored\n",
+        "nearside: nothing is known of nowhere: nearside status without a name lists what is mirrored [CONFIG]\n",
     });
   });
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
 import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
@@ -46,7 +46,7 @@ interface ListedRepository {
 
 /** As `nearside status --json` has them. */
 async function repositoriesByState(): Promise<Partial<Record<string, ListedRepository[]>>> {
-  const [acme] = JSON.parse((await run("status", "--json")).stdout) as [{ repositories: ListedRepository[] }];
+  const [acme] = dataOf((await run("status", "--json")).stdout) as [{ repositories: ListedRepository[] }];
   return Object.groupBy(acme.repositories, ({ state }) => state);
 }
 
@@ -98,7 +98,7 @@ describe.sequential("3 projects with 60 repositories", () => {
       rig.fake.gitUrl,
     );
     expect(verified.exitCode).toBe(0);
-    const reports = JSON.parse(verified.stdout) as { isGood: boolean }[];
+    const reports = dataOf(verified.stdout) as { isGood: boolean }[];
     expect(reports.filter(({ isGood }) => isGood)).toHaveLength(60);
   });
 

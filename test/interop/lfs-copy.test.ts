@@ -8,7 +8,7 @@ import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { lfsFileKey } from "../../lib/repo/layout.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { addLfsFile } from "../support/lfs/add-file.ts";
 import { startMirror } from "../support/mirror-process.ts";
 import { makeEmptyRepository, type Primary, startPrimary } from "../support/primary.ts";
@@ -37,7 +37,7 @@ test("nearside sync copies files, and says how many", async () => {
   await addLfsFile(primary, "a.bin", randomBytes(1000));
   const oid = await addLfsFile(primary, "a.bin", content);
   const first = await runSync();
-  expect(JSON.parse(first.stdout), first.stderr).toMatchObject({
+  expect(dataOf(first.stdout), first.stderr).toMatchObject({
     repositories: 1,
     changedRepositories: 1,
     lfs: { files: 1, bytes: 50_000 },
@@ -47,9 +47,9 @@ test("nearside sync copies files, and says how many", async () => {
   expect(await readFile(join(primary.storeFolder, lfsFileKey(oid)))).toEqual(content);
 
   primary.fake.lfs.reset();
-  expect(JSON.parse((await runSync()).stdout)).toMatchObject({ lfs: { files: 0 } });
+  expect(dataOf((await runSync()).stdout)).toMatchObject({ lfs: { files: 0 } });
   expect(primary.fake.lfs.batches).toEqual([]);
-  expect(JSON.parse((await runSync("--lfs", "all")).stdout)).toMatchObject({
+  expect(dataOf((await runSync("--lfs", "all")).stdout)).toMatchObject({
     lfs: { files: 1, bytes: 1000 },
   });
 
@@ -57,13 +57,13 @@ test("nearside sync copies files, and says how many", async () => {
   await addLfsFile(primary, "b.bin", randomBytes(100));
   const failed = await runSync();
   expect(failed.exitCode).toBe(3);
-  expect(JSON.parse(failed.stdout)).toMatchObject({ lfs: { files: 0 }, failed: ["acme/sample"] });
+  expect(dataOf(failed.stdout)).toMatchObject({ lfs: { files: 0 }, failed: ["acme/sample"] });
   primary.fake.lfs.reset();
   const excluded = await runSync("--lfs-repositories", "*,!acme/sam*");
-  expect(JSON.parse(excluded.stdout)).toMatchObject({ lfs: { files: 0 } });
+  expect(dataOf(excluded.stdout)).toMatchObject({ lfs: { files: 0 } });
   // What a run has not done is no longer any process's job.
   const again = await runSync();
-  expect([again.exitCode, JSON.parse(again.stdout)]).toMatchObject([0, { lfs: { files: 1, bytes: 100 } }]);
+  expect([again.exitCode, dataOf(again.stdout)]).toMatchObject([0, { lfs: { files: 1, bytes: 100 } }]);
 });
 
 test("doctor checks one file at Bitbucket, in the store and at its link", async () => {
@@ -78,7 +78,7 @@ test("doctor checks one file at Bitbucket, in the store and at its link", async 
   const places = [...bucket, "--git-url", gitUrl, "--api-url", apiUrl];
   const lfsFindings = async () => {
     const { stdout } = await runCli(["doctor", "--json", ...places], environment);
-    return (JSON.parse(stdout) as { check: string; status: string; detail: string }[])
+    return (dataOf(stdout) as { check: string; status: string; detail: string }[])
       .filter(({ check }) => check.startsWith("acme: LFS"))
       .map(({ check, status, detail }) => `${status} ${check}: ${detail}`);
   };
@@ -112,7 +112,7 @@ test("doctor gets the link to a file in a folder from the server, as git-lfs doe
   const places = ["--store", primary.storeFolder, "--git-url", gitUrl, "--api-url", apiUrl];
   const linkFinding = async (...more: string[]) => {
     const { stdout } = await runCli(["doctor", "--json", ...places, ...more]);
-    const findings = JSON.parse(stdout) as { check: string; status: string; detail: string }[];
+    const findings = dataOf(stdout) as { check: string; status: string; detail: string }[];
     return findings.find(({ check }) => check === "acme: LFS link");
   };
   await vi.waitFor(
@@ -147,7 +147,7 @@ test("status, verify and lfs forget", async () => {
   const shown = (await runCli(["status", ...storeArguments])).stdout;
   expect(shown).toContain("LFS 2 files (2.9 KiB): 1 stored (1000 bytes), 1 missing at Bitbucket");
   expect(shown).toContain("url.<mirror>/.insteadOf https://bitbucket.org/");
-  const [acme] = JSON.parse((await runCli(["status", "--json", ...storeArguments])).stdout);
+  const [acme] = dataOf((await runCli(["status", "--json", ...storeArguments])).stdout);
   expect(acme.repositories[0].lfs).toMatchObject({ pointers: 2, stored: 1, storedBytes: 1000, missing: 1 });
 
   const { gitUrl, apiUrl } = primary.fake;
@@ -174,7 +174,7 @@ test("status, verify and lfs forget", async () => {
   expect(forgotten.stdout).toBe(`${oid} is deleted. It is not served any more for acme/sample.\n`);
   expect(existsSync(join(primary.storeFolder, lfsFileKey(oid)))).toBe(false);
   expect((await forget(oid, ...storeArguments)).stdout).toContain("nothing to delete");
-  expect(JSON.parse((await forget(oid, "--json", ...storeArguments)).stdout)).toEqual({
+  expect(dataOf((await forget(oid, "--json", ...storeArguments)).stdout)).toEqual({
     oid,
     wasStored: false,
     repositories: [],
@@ -185,7 +185,7 @@ test("status, verify and lfs forget", async () => {
   expect((await runCli(["status", ...storeArguments])).stdout).toContain(
     "0 stored (0 bytes), 1 missing at Bitbucket, 1 copied when a client asks for them",
   );
-  expect(JSON.parse((await runSync()).stdout)).toMatchObject({ lfs: { files: 1, bytes: 1000 } });
+  expect(dataOf((await runSync()).stdout)).toMatchObject({ lfs: { files: 1, bytes: 1000 } });
   expect((await runCli(verify)).exitCode).toBe(0);
 });
 

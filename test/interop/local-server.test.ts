@@ -87,7 +87,7 @@ test("a busy port ends with 1 and says what to do", async () => {
     const { exitCode, stderr } = await spawn([...primary.mirrorArguments, "--port", String(port)]).ended();
     expect(stderr).toMatch(
       new RegExp(
-        `^nearside: .*EADDRINUSE.*127\\.0\\.0\\.1:${port}\\n {2}.*choose another port with --port.*\\n$`,
+        `^nearside: .*EADDRINUSE.*127\\.0\\.0\\.1:${port} \\[EADDRINUSE\\]\\n {2}.*choose another port with --port.*\\n$`,
       ),
     );
     expect(exitCode).toBe(1);

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { StoredMessages } from "../../functions/local/stored-messages.ts";
 import { queueMessageOf, type RelayEvent } from "../../lib/relay/relay-message.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
-import { runCli } from "../support/cli.ts";
+import { dataOf, runCli } from "../support/cli.ts";
 import { startWebhookReceiver, type WebhookReceiver } from "../support/fake-bitbucket/webhook-receiver.ts";
 import { type MirrorProcess, startMirror } from "../support/mirror-process.ts";
 import { type Primary, startPrimary } from "../support/primary.ts";
@@ -73,7 +73,7 @@ test("an event that was not delivered before the mirror was killed is delivered 
 test("a dead letter that is replayed beside a running mirror is delivered in its next round", async () => {
   await start();
   await until(() => receiver.received.length > 0);
-  const [{ id } = { id: "" }] = JSON.parse((await run("relay", "list", "--json")).stdout) as { id: string }[];
+  const [{ id } = { id: "" }] = dataOf((await run("relay", "list", "--json")).stdout) as { id: string }[];
   const event: RelayEvent = {
     uuid: "01234567-89ab-cdef-0123-456789abcdef",
     workspace: "acme",

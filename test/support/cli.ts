@@ -1,5 +1,5 @@
 /** Runs the command line in this process, which is much faster than one of its own for each command. */
-import { vi } from "vitest";
+import { expect, vi } from "vitest";
 import { runNearside } from "../../functions/cli/program.ts";
 import { recordOutput } from "./recorded-output.ts";
 
@@ -37,4 +37,17 @@ export async function runCli(
     vi.unstubAllEnvs();
     recordOutput(`${stdout}${stderr}`);
   }
+}
+
+/** The data of what `--json` has printed, whose envelope is checked. */
+// biome-ignore lint/suspicious/noExplicitAny: as JSON.parse.
+export function dataOf(stdout: string): any {
+  const { schema, version, timestamp, data, ...more } = JSON.parse(stdout);
+  expect({ schema, version, timestamp, more }).toEqual({
+    schema: expect.stringMatching(/^nearside\.[a-z-]+$/),
+    version: 1,
+    timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
+    more: {},
+  });
+  return data;
 }

@@ -99,7 +99,8 @@ class RunningMirror implements MirrorProcess {
 
   async announced(): Promise<MirrorAnnouncement> {
     await this.#until(() => this.#stdout.includes("\n"));
-    return JSON.parse(this.#stdout.slice(0, this.#stdout.indexOf("\n"))) as MirrorAnnouncement;
+    const { data } = JSON.parse(this.#stdout.slice(0, this.#stdout.indexOf("\n")));
+    return data as MirrorAnnouncement;
   }
 
   async untilPrinted(pattern: RegExp): Promise<void> {

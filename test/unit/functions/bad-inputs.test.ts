@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { exitCodeOf, explain } from "../../../functions/cli/explain.ts";
-import { runCli } from "../../support/cli.ts";
+import { dataOf, runCli } from "../../support/cli.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
 
 const CLI_FOLDER = fileURLToPath(new URL("../../../functions/cli", import.meta.url));
@@ -102,7 +102,7 @@ test("--json prints JSON and nothing else, also for an empty mirror", async () =
     join(folder.path, "new"),
   ]);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-  expect(JSON.parse(stdout)).toEqual([]);
+  expect(dataOf(stdout)).toEqual([]);
 });
 
 test("without npm ci it says so", async () => {
@@ -112,7 +112,7 @@ test("without npm ci it says so", async () => {
   const ended = promisify(execFile)(process.execPath, [join(cli, "nearside.js"), "--version"]);
   await expect(ended).rejects.toMatchObject({
     code: 1,
-    stderr: "nearside: the package commander is missing: run npm ci in the checkout\n",
+    stderr: "nearside: the package commander is missing: run npm ci in the checkout [DEPENDENCIES]\n",
   });
 });
 

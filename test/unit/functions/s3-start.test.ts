@@ -110,6 +110,6 @@ test("a command says it in one line as well", async () => {
   );
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /^nearside: the S3 server answers 403, with something that is not S3's\n {2}Check .*\n$/,
+    /^nearside: the S3 server answers 403, with something that is not S3's \[NOT_S3\]\n {2}Check .*\n$/,
   );
 });
