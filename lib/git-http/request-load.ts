@@ -10,8 +10,9 @@
  * All that is refused is refused before the first byte of a pack.
  */
 import { LimitExceededError } from "../errors.ts";
-import { Admission, ByteBudget, type RunningTask } from "../http/admission.ts";
+import { Admission, type RunningTask } from "../http/admission.ts";
 import { BodyAdmission } from "../http/body-admission.ts";
+import { ByteBudget } from "../http/byte-budget.ts";
 import type { HttpResponse } from "../http/message.ts";
 import { AnswerReaders } from "./answer-readers.ts";
 import {

@@ -27,7 +27,9 @@ export class ConnectionTracker {
   opened(socket: Socket): void {
     const { remoteAddress: address = "" } = socket;
     const ofAddress = (this.#countOf.get(address) ?? 0) + 1;
-    const isTooMany = ofAddress > this.#maxCount / 2 && !this.#isTrusted(address);
+    // Idle ones give way. An address may have no more than it leaves to others.
+    const freeCount = this.#maxCount - (this.#count - this.#idle.size);
+    const isTooMany = ofAddress > Math.min(this.#maxCount / 2, freeCount) && !this.#isTrusted(address);
     if (isTooMany || (this.#count >= this.#maxCount && !this.#endOldestIdle())) {
       socket.on("error", () => socket.destroy());
       socket.end(TOO_MANY_CONNECTIONS, () => socket.destroy());

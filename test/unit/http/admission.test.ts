@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Admission, ByteBudget } from "../../../lib/http/admission.ts";
+import { Admission } from "../../../lib/http/admission.ts";
+import { ByteBudget } from "../../../lib/http/byte-budget.ts";
 
 const LIMITS = {
   maxRunning: 4,
