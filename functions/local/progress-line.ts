@@ -47,12 +47,12 @@ export class ProgressLine {
     const isNewPhase = progress.phase !== this.#phases.get(name);
     if (!this.#output.isTTY) {
       if (progress.phase === "copying-files" ? this.#isFilesLineDue() : isNewPhase)
-        this.#output.write(`${name}: ${describe(progress)}\n`);
+        this.#output.write(`${new Date().toISOString()} ${name}: ${describe(progress)}\n`);
     } else if (isNewPhase || performance.now() >= this.#drawnAtMs + REDRAW_MS) {
       this.#drawnAtMs = performance.now();
       // A line that wraps could not be erased.
       const width = (this.#output.columns ?? 80) - 1;
-      this.#output.write(`${ERASE_LINE}${`${name}: ${describe(progress)}`.slice(0, width)}`);
+      this.#output.write(`${ERASE_LINE}${fitted(name, describe(progress), width)}`);
       this.#isDrawn = true;
     }
     this.#phases.set(name, progress.phase);
@@ -71,6 +71,13 @@ export class ProgressLine {
     this.#isDrawn = false;
     this.#output.write(`${text}\n`);
   }
+}
+
+/** Of a long name the end is shown, and how far it is always. */
+function fitted(name: string, text: string, width: number): string {
+  const room = width - text.length - 2;
+  if (name.length <= room) return `${name}: ${text}`;
+  return room > 1 ? `…${name.slice(1 - room)}: ${text}` : text.slice(0, width);
 }
 
 const OBJECT_PHASES = {

@@ -57,7 +57,8 @@ export function adminAnswer(
   return async () => {
     const { caller, hasExpired } = visitOf(request, context);
     if (hasExpired) return sessionEnded(request, context);
-    if (caller === undefined) return redirectResponse(`${request.basePath ?? ""}/-/sign-in`);
+    if (caller === undefined || caller.isByHeader)
+      return redirectResponse(`${request.basePath ?? ""}/-/sign-in`);
     const visit = { request, context, administration, caller };
     try {
       const own = await context.administrators.ofMirrored(caller, context.readConfig);

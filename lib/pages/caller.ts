@@ -14,6 +14,8 @@ export interface Caller {
   readonly authorization: string;
   /** The header for REST; absent where REST does not take the credential: it wants an e-mail address with a user's API token. */
   readonly rest?: string | undefined;
+  /** The request itself has the credential, not a session. */
+  readonly isByHeader?: true;
 }
 
 /** @param user - An e-mail address, a username of git's, or nothing with an access token. */

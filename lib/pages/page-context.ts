@@ -59,9 +59,14 @@ export interface Visit {
   readonly hasExpired: boolean;
 }
 
+/** By the session; without one, by git's credential, as programs send it. */
 export function visitOf(request: HttpRequest, { sessions }: Context): Visit {
   const cookie = readSessionCookie(request.headers["cookie"], isSecure(request));
-  if (cookie === undefined) return { caller: undefined, hasExpired: false };
+  if (cookie === undefined) {
+    const { authorization } = request.headers;
+    const caller = authorization === undefined ? undefined : callerOfHeader(authorization);
+    return { caller: caller && { ...caller, isByHeader: true }, hasExpired: false };
+  }
   const session = sessions.open(cookie);
   if (session === undefined) return { caller: undefined, hasExpired: true };
   return { caller: callerOf(session.user, session.token), hasExpired: false };
@@ -82,7 +87,7 @@ export function viewerOf(
 ): Viewer {
   // Whether the caller is one is asked when the page is.
   const mayAdminister = administration !== undefined && caller?.rest !== undefined;
-  return { name: caller?.name, basePath, version, mayAdminister };
+  return { name: caller?.name, basePath, version, mayAdminister, canSignOut: !caller?.isByHeader };
 }
 
 export function isSecure(request: HttpRequest): boolean {

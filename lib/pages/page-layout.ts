@@ -15,6 +15,8 @@ export interface Viewer {
   readonly version: string;
   /** Whether there is a link to the pages for administrators. */
   readonly mayAdminister: boolean;
+  /** Whether there is a session to end. */
+  readonly canSignOut: boolean;
 }
 
 export const ASSETS = {
@@ -60,8 +62,8 @@ export function signInLink({ basePath }: Viewer): Html {
   return html`<a class="button" href="${basePath}/-/sign-in">Sign in</a>`;
 }
 
-function signOut({ name, basePath, mayAdminister }: Viewer): Html {
-  return html`${mayAdminister ? html`<a href="${basePath}/-/admin">Administration</a> ` : ""}<form method="post" action="${basePath}/-/sign-out"><span class="who">${name}</span> <button>Sign out</button></form>`;
+function signOut({ name, basePath, mayAdminister, canSignOut }: Viewer): Html {
+  return html`${mayAdminister ? html`<a href="${basePath}/-/admin">Administration</a> ` : ""}${canSignOut ? html`<form method="post" action="${basePath}/-/sign-out"><span class="who">${name}</span> <button>Sign out</button></form>` : html`<span class="who">${name}</span>`}`;
 }
 
 /** A text with a button that copies it; the button appears where scripts run. @param id - Of the text's element. */

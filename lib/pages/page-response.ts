@@ -57,13 +57,33 @@ export function apiResponse(
   { status = 200, schema, data, now }: { status?: number; schema: ApiSchemaName; data: object; now: number },
   headers: Headers = {},
 ): Promise<HttpResponse> | HttpResponse {
-  const text = JSON.stringify(data);
-  const etag = `W/"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"`;
+  return jsonUnlessKnown(request, { status, value: jsonEnvelope(schema, data, now), tagged: data, headers });
+}
+
+/** What pages poll for: 304 while it stays the same. */
+export function polledResponse(request: HttpRequest, value: object) {
+  return jsonUnlessKnown(request, { status: 200, value, tagged: value, headers: {} });
+}
+
+interface TaggedAnswer {
+  readonly status: number;
+  readonly value: object;
+  /** What the ETag is made of. */
+  readonly tagged: object;
+  readonly headers: Headers;
+}
+
+function jsonUnlessKnown(
+  request: HttpRequest,
+  { status, value, tagged, headers }: TaggedAnswer,
+): Promise<HttpResponse> | HttpResponse {
+  const hash = createHash("sha256").update(JSON.stringify(tagged)).digest("base64url");
+  const etag = `W/"${hash.slice(0, 22)}"`;
   const answerHeaders = { ...PRIVATE_HEADERS, "cache-control": "private, no-cache", etag, ...headers };
   const known = (request.headers["if-none-match"] ?? "").split(",").map((tag) => tag.trim());
   if (status === 200 && known.includes(etag))
     return { status: 304, headers: { ...SECURITY_HEADERS, ...answerHeaders }, body: chunks() };
-  return jsonResponse(request, status, jsonEnvelope(schema, data, now), answerHeaders);
+  return jsonResponse(request, status, value, answerHeaders);
 }
 
 export function jsonResponse(request: HttpRequest, status: number, value: object, headers: Headers = {}) {

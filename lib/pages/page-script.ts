@@ -68,8 +68,10 @@ function follow() {
   events.onerror = () => {
     if (events.readyState !== EventSource.CLOSED) return;
     pollTimer = setInterval(async () => {
-      const response = await fetch(path + "&once");
-      if (response.ok) show(await response.json());
+      // The browser asks with the ETag that it has, and keeps the body of before for a 304.
+      const response = await fetch(path + "&once", { cache: "no-cache" });
+      const nowMs = Date.parse(response.headers.get("date")) || Date.now();
+      if (response.ok) show({ nowMs, ...(await response.json()) });
     }, POLL_MS);
   };
 }

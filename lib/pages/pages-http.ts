@@ -40,7 +40,7 @@ import {
   visitOf,
 } from "./page-context.ts";
 import { ASSETS } from "./page-layout.ts";
-import { assetResponse, htmlResponse, jsonResponse, textPage } from "./page-response.ts";
+import { assetResponse, htmlResponse, jsonResponse, polledResponse, textPage } from "./page-response.ts";
 import type { NamedRepository } from "./ports.ts";
 import { powershellSetup } from "./powershell-setup.ts";
 import { repositoryPage } from "./repository-page.ts";
@@ -205,15 +205,16 @@ async function answerEvents(request: HttpRequest, context: Context): Promise<Htt
       CONCURRENT_READS,
       async (one) => void states.push(await context.facts.of(one, mirrorUrl, EVENT_VIEW_MS)),
     );
-    return {
-      nowMs: context.now(),
-      repositories: states.map(({ workspace, slug, state, published }) => ({
-        ...{ name: `${workspace}/${slug}`, state, verifiedAt: published?.verifiedAt },
-      })),
-    };
+    const shown = states.map(({ workspace, slug, state, published }) => ({
+      ...{ name: `${workspace}/${slug}`, state, verifiedAt: published?.verifiedAt },
+    }));
+    // In an order that does not depend on which was read first.
+    return { repositories: shown.sort((a, b) => (a.name < b.name ? -1 : 1)) };
   };
-  if (request.query.has("once")) return jsonResponse(request, 200, await read());
-  return context.streams.open(request, read) ?? jsonResponse(request, 204, {});
+  // The time is in the answer's `Date`: this way it stays the same while nothing changes.
+  if (request.query.has("once")) return polledResponse(request, await read());
+  const readNow = async () => ({ nowMs: context.now(), ...(await read()) });
+  return context.streams.open(request, readNow) ?? jsonResponse(request, 204, {});
 }
 
 async function shownOf(

@@ -80,7 +80,9 @@ ${copyable("push", "command that sets the address for pushes", `git remote set-u
 
 function ciPanel({ cloneUrl, published: facts }: ApiRepository): Html {
   const branch = facts?.defaultBranch ?? "main";
-  const withToken = (token: string) => cloneUrl.replace("://", `://x-token-auth:${token}@`);
+  // The token is in no command line: other users of a machine see those.
+  const { origin } = new URL(cloneUrl);
+  const logIn = `git config --global credential.${origin}.helper '!f() { echo username=x-token-auth; echo "password=$MIRROR_TOKEN"; }; f'`;
   const jenkins = `git url: '${cloneUrl}', branch: '${groovyText(branch)}', credentialsId: 'bitbucket'`;
   const pipelines = `clone:
   enabled: false
@@ -89,12 +91,15 @@ pipelines:
     - step:
         runs-on: [self.hosted, linux.shell]
         script:
-          - git clone --depth 1 --branch "$BITBUCKET_BRANCH" "${withToken("$MIRROR_TOKEN")}" source
+          - ${logIn}
+          - git clone --depth 1 --branch "$BITBUCKET_BRANCH" ${cloneUrl} source
           - cd source`;
   const actions = `- name: Check out from the mirror
   env:
     MIRROR_TOKEN: \${{ secrets.MIRROR_TOKEN }}
-  run: git clone --depth 1 "${withToken("$MIRROR_TOKEN")}" .`;
+  run: |
+    ${logIn}
+    git clone --depth 1 ${cloneUrl} .`;
   return html`<section aria-labelledby="ci-title">
 <h2 id="ci-title">In CI</h2>
 <p>Store an access token of Bitbucket with read access as a secret of the CI system.</p>

@@ -32,6 +32,8 @@ test("codes of errors and of the API's answers are described", () => {
 test.each([
   [["status", "--no-such-option"], "ARGUMENTS"],
   [["no-such-command"], "ARGUMENTS"],
+  // It asks nothing of Bitbucket.
+  [["status", "--api-url", "https://api.example.com/2.0"], "ARGUMENTS"],
   [["relay", "no-such-part"], "ARGUMENTS"],
   [["select"], "ARGUMENTS"],
   [["select", "acme", "--public", "no"], "ARGUMENTS"],
