@@ -1,5 +1,4 @@
 /** Starts and stops the process of `nearside serve`: settings, store, signals, exit. Not deployed. */
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { pino } from "pino";
 import { errorFields } from "../../lib/errors.ts";
@@ -19,7 +18,7 @@ import { openStore } from "./open-store.ts";
 import { LocalMetrics, measuringLogger, withOperations } from "./operations.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { printReady, reasonsForNone } from "./ready-message.ts";
-import { readAccount, readNamedAccount } from "./secrets.ts";
+import { readAccount, readNamedAccount, readWebhookKey } from "./secrets.ts";
 import { readTlsFiles, renewTls } from "./tls-files.ts";
 
 /**
@@ -71,10 +70,7 @@ async function serve(options: Arguments, demo: Demo | undefined, stop: AbortSign
     history: () => history.read(),
     accountOf: async ({ credential }) => demo?.account ?? readNamedAccount(process.env, credential),
     serverUrl: () => serverUrl,
-    // By default one for this run; webhooks of earlier runs get it by repair.
-    webhookSecret: takesWebhooks(options, demo)
-      ? process.env["NEARSIDE_WEBHOOK_SECRET"] || randomBytes(32).toString("hex")
-      : undefined,
+    webhookSecret: takesWebhooks(options, demo) ? readWebhookKey(process.env) : undefined,
   });
   const handler = withOperations(mirror.handler, { ...options, metrics, checkReady: readConfig });
   const tls = await readTlsFiles(options);

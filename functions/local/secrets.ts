@@ -4,6 +4,7 @@ import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BitbucketAccount, parseAccount } from "../../lib/bitbucket/credential.ts";
 import { ConfigError } from "../../lib/errors.ts";
+import { secretKeys } from "../../lib/secret-keys.ts";
 import { RESERVED_SEGMENT } from "../../lib/store/blob-key.ts";
 import { FILE_MODE, makeFolder } from "../../lib/store/folder.ts";
 
@@ -50,6 +51,17 @@ export function readRelaySecret(
   throw new ConfigError(`${variable} must hold a secret of ${MIN_SECRET_LENGTH} characters at least`);
 }
 
+/**
+ * What webhooks are signed with: from the environment; by default one for this run, which repair gives to webhooks of earlier runs.
+ * @throws {ConfigError} Several, one of which is too short.
+ */
+export function readWebhookKey(env: Environment): string {
+  const given = env["NEARSIDE_WEBHOOK_SECRET"];
+  if (!given) return randomBytes(32).toString("hex");
+  secretKeys(given, "NEARSIDE_WEBHOOK_SECRET");
+  return given;
+}
+
 function variableOf(name: string): string {
   return `NEARSIDE_SECRET_${name.replace(/[^A-Za-z0-9]/g, "_").toUpperCase()}`;
 }
@@ -74,12 +86,13 @@ export function readAccount(env: Environment): BitbucketAccount {
 /**
  * The key under which a mirror remembers who was allowed what: from the environment; else for a folder store from a file in it, which is made. Else it lasts for this run only, and a
  * restart forgets who was allowed what.
- * @throws {ConfigError} It is too short to be a secret.
+ * @throws {ConfigError} It is too short to be a secret, or one of several is.
  */
 export async function readAuthSecret(env: Environment, location: string): Promise<string> {
   const given = env["NEARSIDE_AUTH_SECRET"] || undefined;
   if (given !== undefined) {
     if (given.length < 32) throw new ConfigError("NEARSIDE_AUTH_SECRET must have 32 characters at least");
+    secretKeys(given, "NEARSIDE_AUTH_SECRET");
     return given;
   }
   const made = randomBytes(32).toString("hex");

@@ -12,7 +12,7 @@ export interface ReconcileMirrorOptions extends ReconcileOptions {
   readonly readConfig: () => Promise<MirrorConfig>;
   /** Puts up the webhooks of a workspace that is mirrored, and takes down those of one that is removed. */
   readonly tendWebhooks?: (workspace: MirroredWorkspace) => Promise<void>;
-  /** Says that the workspace's account ends soon. */
+  /** Logs and counts an account that ends soon, or has ended. Called in each round, before Bitbucket is asked. */
   readonly reportExpiry?: (workspace: MirroredWorkspace) => Promise<void>;
 }
 
@@ -32,16 +32,19 @@ export async function reconcileMirror(options: ReconcileMirrorOptions): Promise<
       return error;
     };
     try {
+      // Also where Bitbucket rejects a token that has ended, or limits the rate: the alarm must stay then.
+      const expiryFailure = isActive(workspace)
+        ? await options.reportExpiry?.(workspace).catch(fail)
+        : undefined;
       const outcome = await reconcileWorkspace(workspace, options);
       const hooksFailure = workspace.disabled
         ? undefined
         : await options.tendWebhooks?.(workspace).catch(fail);
-      if (isActive(workspace) && outcome.failure === undefined) await options.reportExpiry?.(workspace);
       if (isOver(workspace, outcome, hooksFailure)) await forget(options.store, workspace);
       reports.push({
         workspace: name,
         jobCount: outcome.jobCount,
-        failure: outcome.failure ?? hooksFailure,
+        failure: outcome.failure ?? hooksFailure ?? expiryFailure,
       });
     } catch (error) {
       reports.push({ workspace: name, jobCount: 0, failure: fail(error) });

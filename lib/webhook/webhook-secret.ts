@@ -2,8 +2,9 @@
 import { randomBytes } from "node:crypto";
 import type { ReadParameter } from "../aws/aws-requests.ts";
 import { ConfigError } from "../errors.ts";
+import { secretKeys } from "../secret-keys.ts";
 
-/** @throws {ConfigError} There is none. */
+/** @throws {ConfigError} There is none, or several, one of which is too short. */
 export async function readWebhookSecret(
   readParameter: ReadParameter,
   parameterName: string,
@@ -11,6 +12,7 @@ export async function readWebhookSecret(
   const secret = await readParameter(parameterName);
   if (secret === undefined)
     throw new ConfigError("the webhook secret has not been made yet", { parameterName });
+  secretKeys(secret, parameterName);
   return secret;
 }
 
@@ -34,6 +36,7 @@ export function rereadSecret(
 
 /**
  * Makes it the first time.
+ * @throws {ConfigError} As `readWebhookSecret`.
  * @param createParameter - Returns false if there is one already.
  */
 export async function ensureWebhookSecret(
@@ -42,7 +45,10 @@ export async function ensureWebhookSecret(
   parameterName: string,
 ): Promise<string> {
   const found = await readParameter(parameterName);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    secretKeys(found, parameterName);
+    return found;
+  }
   const secret = randomBytes(32).toString("hex");
   const isCreated = await createParameter(parameterName, secret);
   return isCreated ? secret : readWebhookSecret(readParameter, parameterName);

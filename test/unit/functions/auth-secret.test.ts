@@ -18,7 +18,7 @@ test("a folder store keeps its secret for its owner only; a bucket gets another 
 });
 
 test("the environment comes first, and a short secret is refused without being repeated", async () => {
-  const secret = "from the environment, and long enough";
+  const secret = "from the environment and long enough";
   expect(await readAuthSecret({ NEARSIDE_AUTH_SECRET: secret }, "/nowhere")).toBe(secret);
   const short = readAuthSecret({ NEARSIDE_AUTH_SECRET: "hunter2" }, "/nowhere");
   await expect(short).rejects.toThrow("32 characters");
