@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { UpstreamError } from "../../lib/errors.ts";
 import { printableLine } from "../../lib/printable-line.ts";
 import { formatBytes } from "../local/progress-line.ts";
-import { askPlan, type Credential, type GivenPlan } from "./clone/ask-plan.ts";
+import { askPlan, type GivenPlan } from "./clone/ask-plan.ts";
 import { addCloneOptions, gitCloneArguments, gitSettings, partialOption } from "./clone/clone-options.ts";
 import { HttpClient } from "./clone/http-client.ts";
 import { PreparedObjects, planBytes } from "./clone/prepared-objects.ts";
@@ -76,7 +76,7 @@ interface FoundPlan extends GivenPlan {
 
 /** @returns `undefined` where the repository is to be cloned by git. */
 async function findPlan({ url, git, options }: Asked): Promise<FoundPlan | undefined> {
-  const mirrorUrl = (await gitOutput(git, ["ls-remote", "--get-url", url])).stdout.trim();
+  const mirrorUrl = (await gitOutput(git, ["ls-remote", "--get-url", "--", url])).stdout.trim();
   if (URL.parse(mirrorUrl) === null) return undefined;
   const client = new HttpClient(git, mirrorUrl, process.env);
   try {
@@ -93,12 +93,11 @@ async function findPlan({ url, git, options }: Asked): Promise<FoundPlan | undef
 async function cloneByPlan(asked: Asked, found: FoundPlan): Promise<number> {
   const { target, git } = asked;
   const prepared = await prepare(asked, found);
-  if (prepared === undefined)
-    return cloneByGit(asked, withCredential(git, found.mirrorUrl, found.credential));
+  if (prepared === undefined) return cloneByGit(asked, await withCredential(git, found));
   await using _removed = prepared;
   const env = { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternates(prepared.objectFolder) };
   const withPacks = { ...git, env };
-  const exitCode = await cloneByGit(asked, withCredential(withPacks, found.mirrorUrl, found.credential));
+  const exitCode = await cloneByGit(asked, await withCredential(withPacks, found));
   // After a checkout that failed or was interrupted git leaves the repository, to be repaired.
   if (!existsSync(target) || (await readdir(target)).length === 0) return exitCode;
   try {
@@ -135,11 +134,12 @@ async function prepare(asked: Asked, found: FoundPlan): Promise<PreparedObjects 
 
 /** `fetch.fsckObjects` counts before `transfer.fsckObjects`, as for git's fetches. */
 async function deepCheckOf({ git, options }: Asked): Promise<readonly string[] | undefined> {
-  for (const name of ["fetch.fsckObjects", "transfer.fsckObjects"]) {
-    const { stdout } = await gitOutput(git, ["config", "--type=bool", "--get", name]);
-    if (stdout.trim() === "true") return ["--strict"];
-    if (stdout.trim() === "false") break;
-  }
+  const args = ["config", "--type=bool", "--get-regexp", "^(fetch|transfer)\\.fsckobjects$"];
+  const { stdout } = await gitOutput(git, args);
+  const [setting] = stdout
+    .split("\n")
+    .toSorted((a, b) => Number(b.startsWith("fetch.")) - Number(a.startsWith("fetch.")));
+  if (setting?.endsWith(" true")) return ["--strict"];
   return options.verify ? [] : undefined;
 }
 
@@ -154,9 +154,16 @@ function alternates(folder: string): string {
   return others ? `${quoted}${delimiter}${others}` : quoted;
 }
 
-/** What a person has typed is not asked for again: git gets it after its own helpers have been asked. */
-function withCredential(git: GitRun, mirrorUrl: string, credential: Credential | undefined): GitRun {
+/** What a person has typed is not asked for again: where no helper of git's has kept it, git gets it from this process. */
+async function withCredential(git: GitRun, { mirrorUrl, credential }: FoundPlan): Promise<GitRun> {
   if (credential === undefined) return git;
+  const options = [...git.options, "-c", "core.askPass="];
+  const asked = {
+    options,
+    env: { GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "", SSH_ASKPASS: "" },
+    isSilent: true,
+  } as const;
+  if ((await gitOutput(asked, ["credential", "fill"], `url=${mirrorUrl}\n\n`)).exitCode === 0) return git;
   const count = Number(process.env["GIT_CONFIG_COUNT"] ?? 0);
   const helper =
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$NEARSIDE_CLONE_USERNAME" "$NEARSIDE_CLONE_PASSWORD"; }; f';

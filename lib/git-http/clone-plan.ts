@@ -3,7 +3,7 @@ import { repositoryUrlOf } from "../bitbucket/repository-url.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { serverUrlOf } from "../http/server-url.ts";
-import { makeClonePlan } from "../repo/clone-plan.ts";
+import { makeClonePlan } from "../repo/make-clone-plan.ts";
 import type { BlobUrls } from "../store/blob-urls.ts";
 import type { AllowedAccess } from "./access-decision.ts";
 import { NO_CACHE_HEADERS } from "./route.ts";

@@ -1,17 +1,11 @@
 /**
  * What a client installs of a repository by itself, in place of what git would receive and index: packs with their indexes as they are
- * stored, which are git's own formats, and the refs as a file `packed-refs`.
+ * stored, which are git's own formats, and the refs as a file `packed-refs`. Apart from what makes it: `nearside clone` loads little.
  */
 import * as z from "zod/mini";
-import { WorkSlices } from "../git/work-slices.ts";
-import type { BlobUrls } from "../store/blob-urls.ts";
-import { type RepositoryUuid, repositoryKeys } from "./layout.ts";
-import type { Manifest } from "./manifest.ts";
 
 /** A plan is some 1 KB for each pack, and takes 0.2 ms for its two addresses. Compaction keeps packs fewer. */
-const MAX_PACKS = 256;
-/** Of `WorkSlices`, for a pack's addresses. */
-const PACK_STEPS = 200;
+export const MAX_PLANNED_PACKS = 256;
 
 const count = z.int().check(z.nonnegative());
 const url = z.url({ protocol: /^https?$/ });
@@ -33,40 +27,9 @@ export const clonePlanSchema = z.object({
         indexUrl: url,
       }),
     )
-    .check(z.minLength(1), z.maxLength(MAX_PACKS)),
+    .check(z.minLength(1), z.maxLength(MAX_PLANNED_PACKS)),
   /** Where the primary has the repository; absent if that is not known. */
   primaryUrl: z.optional(url),
 });
 
 export type ClonePlan = z.infer<typeof clonePlanSchema>;
-
-export interface PlannedRepository {
-  readonly uuid: RepositoryUuid;
-  readonly manifest: Manifest;
-}
-
-/**
- * No request to the store. The addresses are bearer URLs.
- * @param serverUrl - See {@link BlobUrls}.
- * @returns `undefined` if the packs may hold what no ref reaches, or are none or too many: git's own clone is the way then.
- */
-export async function makeClonePlan(
-  { uuid, manifest }: PlannedRepository,
-  urls: BlobUrls,
-  serverUrl: string | undefined,
-): Promise<ClonePlan | undefined> {
-  const { packs, refs, mayHoldUnreachable } = manifest;
-  if (mayHoldUnreachable || packs.length === 0 || packs.length > MAX_PACKS) return undefined;
-  const keys = repositoryKeys(uuid);
-  const slices = new WorkSlices();
-  const planned: ClonePlan["packs"] = [];
-  for (const { id, objectCount, packBytes, indexBytes } of packs) {
-    await slices.spend(PACK_STEPS);
-    const packUrl = await urls.urlOf(keys.pack(id), packBytes, serverUrl);
-    const indexUrl = await urls.urlOf(keys.packIndex(id), indexBytes, serverUrl);
-    planned.push({ id, objectCount, packBytes, indexBytes, packUrl, indexUrl });
-  }
-  const { snapshotId, snapshotBytes, sha256 } = refs;
-  const refsUrl = await urls.urlOf(keys.refSnapshot(snapshotId), snapshotBytes, serverUrl);
-  return { formatVersion: 1, refs: { url: refsUrl, bytes: snapshotBytes, sha256 }, packs: planned };
-}

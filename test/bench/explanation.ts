@@ -15,6 +15,10 @@ Rows of the servers' side; the request is one that stock git has sent, recorded,
   ls-refs            git ls-remote: the request for all refs
   against git http-backend, behind nginx and fcgiwrap (Debian: apt-get install nginx-light fcgiwrap), on a copy of the
   repository in one pack with commit-graph and bitmaps; and, for the bytes, on one without bitmaps
+Rows of the client's side: the whole command, with its Node, beside git clone of the same address of the mirror:
+  nearside-clone     nearside clone --no-checkout
+  nearside-clone-checkout  with the checkout, on both sides
+  nearside-clone-verify  nearside clone --no-checkout --verify, beside git clone --no-checkout
 Rows of what comes before:
   index              a pack on disk gets its index; against git index-pack
   ingest             a first sync, without its network; against git index-pack --stdin, git rev-list --objects --all and

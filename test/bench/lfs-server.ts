@@ -2,6 +2,7 @@
 import { blobHttp } from "../../lib/blob-http/blob-http.ts";
 import { BLOB_PATH_PREFIX, SignedBlobUrls } from "../../lib/blob-http/signed-blob-urls.ts";
 import { AGENT } from "../../lib/config.ts";
+import { answerClonePlan } from "../../lib/git-http/clone-plan.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { type NodeServer, startNodeServer } from "../../lib/http/node-server.ts";
 import { CopyRequests } from "../../lib/lfs-http/copy-requests.ts";
@@ -40,6 +41,7 @@ export async function startLfsServer(store: BlobStore, urls?: BlobUrls): Promise
       log,
       agent: AGENT,
     }),
+    clonePlan: answerClonePlan({ urls: urls ?? signed, gitUrl: push.gitUrl }),
     log,
     agent: AGENT,
   });

@@ -47,10 +47,14 @@ export async function measureProgram(
 }
 
 /** Runs a command of `nearside`, as the package has it. @throws {Error} It failed. */
-export async function measureCli(workspace: Workspace, args: readonly string[]): Promise<MeasuredCommand> {
+export async function measureCli(
+  workspace: Workspace,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<MeasuredCommand> {
   const folder = workspace.path("programs", "package");
   if (!existsSync(folder)) await stageCli(folder);
-  return measure(workspace, process.execPath, [join(folder, "bin/nearside.js"), ...args], process.env, {});
+  return measure(workspace, process.execPath, [join(folder, "bin/nearside.js"), ...args], env, {});
 }
 
 /** A program of this folder as it would be deployed: one file, without the compiler that running the sources takes. */

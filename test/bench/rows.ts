@@ -1,4 +1,5 @@
 /** All rows of the bench: what each measures, and what the mirror is to reach. */
+import { cloneCommandRow } from "./clone-command.ts";
 import { coldStartRow } from "./cold-start.ts";
 import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
@@ -76,6 +77,13 @@ export const ROWS: readonly Row[] = [
     of: "many-refs",
     repeats: 3,
     goals: { wall: 0.7, cpu: 0.7 },
+  }),
+  cloneCommandRow("nearside-clone", { args: ["--no-checkout"], goals: { wall: 0.2 } }),
+  cloneCommandRow("nearside-clone-checkout", { args: [], goals: { wall: 0.5 } }),
+  cloneCommandRow("nearside-clone-verify", {
+    args: ["--no-checkout"],
+    ownArgs: ["--verify"],
+    goals: { wall: 1 },
   }),
   {
     name: "index",

@@ -244,6 +244,47 @@ test.each<[string, { readonly url: () => string; readonly args?: readonly string
   );
 });
 
+test("git's configuration says by which proxy, under which address, and with which headers", async () => {
+  const outside = "http://mirror.invalid/acme/site.git";
+  const byProxy = await clone({ url: outside, settings: [["http.proxy", proxy.url]] });
+  expect(byProxy).toMatchObject({ exitCode: 0, isByGit: false });
+  expect(byProxy.downloads).toHaveLength(3);
+  const names: unknown[] = [];
+  proxy.fault = (line, { headers }) => {
+    names.push([
+      line.includes("/~blobs/") || line.includes("clone-plan"),
+      headers["x-one"],
+      headers["x-two"],
+    ]);
+    return undefined;
+  };
+  const settings = [
+    [`url.${proxy.url}/.insteadOf`, "https://bitbucket.example/"],
+    ["http.extraHeader", "X-One: 1"],
+    ["http.extraHeader", "X-Two: 2"],
+  ] as const;
+  const instead = await clone({ url: "https://bitbucket.example/acme/site.git", settings });
+  expect(instead).toMatchObject({ exitCode: 0, isByGit: false });
+  expect(names.filter((name) => Array.isArray(name) && name[0])).toEqual(Array(4).fill([true, "1", "2"]));
+  expect(await git(["config", "remote.origin.url"], { cwd: instead.target })).toBe(
+    "https://bitbucket.example/acme/site.git",
+  );
+});
+
+test("submodules are cloned as well", async () => {
+  const cwd = await newTarget();
+  await git(["clone", "--quiet", acme.primary("site"), cwd]);
+  // The sample's own leads nowhere.
+  await git(["rm", "--quiet", "vendor/library"], { cwd });
+  await git(["submodule", "--quiet", "add", "-b", "empty-tree", "../site.git", "inner"], { cwd });
+  await git(["commit", "--quiet", "--message=submodule"], { cwd });
+  await git(["push", "--quiet", "origin", "HEAD:refs/heads/with-submodule"], { cwd });
+  await runCli(["wait", "acme/site", "with-submodule", "--mirror-url", mirror.url]);
+  const { target, exitCode } = await clone({ args: ["--branch", "with-submodule", "--recurse-submodules"] });
+  expect(exitCode).toBe(0);
+  await expectSilentFsck(join(target, "inner"));
+});
+
 test("a folder with something in it is left as it is", async () => {
   const target = await newTarget();
   await mkdir(target);

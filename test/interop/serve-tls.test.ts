@@ -1,6 +1,6 @@
 /** The server with a certificate: real git over HTTPS, a cookie for HTTPS alone, and a certificate that is renewed while it runs. */
 import { execFileSync } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { startNodeServer } from "../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { runCli } from "../support/cli.ts";
 import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
-import { git, tryGit } from "../support/git/run-git.ts";
+import { git, isolatedGitEnvironment, tryGit } from "../support/git/run-git.ts";
 import { startMirror } from "../support/mirror-process.ts";
 
 const hasOpenssl = isInstalled("openssl");
@@ -75,6 +75,11 @@ describe.skipIf(!hasOpenssl)("with a certificate", () => {
       expect(await git(["rev-parse", "HEAD"], { cwd: clone })).toBe(
         await git(["rev-parse", "HEAD"], { cwd: acme.primary("site") }),
       );
+      const planned = join(acme.folder, "planned");
+      const env = { ...isolatedGitEnvironment(), GIT_SSL_CAINFO: first.tlsCertificate };
+      const byPlan = await runCli(["clone", "--quiet", `${mirror.url}/acme/site.git`, planned], env);
+      expect(byPlan.exitCode).toBe(0);
+      expect(await readdir(join(planned, ".git/objects"))).toEqual(["info", "pack"]);
       const stranger = await tryGit(["ls-remote", `${mirror.url}/acme/site.git`]);
       expect([stranger.exitCode, stranger.stderr]).toEqual([128, expect.stringContaining("certificate")]);
       const page = await askTls(`${mirror.url}/acme/site`, { accept: "text/html" });

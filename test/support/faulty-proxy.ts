@@ -1,9 +1,12 @@
-/** An HTTP server in front of another one, whose answers it cuts, damages or replaces as a test wants. */
+/**
+ * An HTTP server in front of another one, whose answers it cuts, damages or replaces as a test wants. As a proxy of a client, which names
+ * whole addresses, it leads all of them there.
+ */
 import { once } from "node:events";
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export type Fault =
+type Fault =
   /** The connection ends after so many bytes of the body. */
   | { readonly cutAfterBytes: number }
   /** One byte of the body is another one, counted from its end where negative. */
@@ -22,11 +25,12 @@ export interface FaultyProxy {
 export async function startFaultyProxy(targetUrl: string): Promise<FaultyProxy> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
-    const line = `${request.method} ${request.url}`;
+    const url = request.url?.replace(/^http:\/\/[^/]*/, "") ?? "/";
+    const line = `${request.method} ${url}`;
     requests.push(line);
     const fault = proxy.fault(line, request);
     if (fault !== undefined && "status" in fault) return response.writeHead(fault.status).end();
-    const { method = "GET", headers, url = "/" } = request;
+    const { method = "GET", headers } = request;
     const options = { method, headers, agent: false } as const;
     const asked = httpRequest(`${targetUrl}${url}`, options, (answer) => {
       pass(answer, response, fault).catch(() => response.destroy());

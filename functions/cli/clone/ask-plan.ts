@@ -9,7 +9,7 @@ export interface GivenPlan {
   readonly credential?: Credential;
 }
 
-export interface Credential {
+interface Credential {
   readonly username: string;
   readonly password: string;
 }

@@ -19,6 +19,7 @@ const OTHERS: readonly (readonly [flags: string, description: string])[] = [
   ["--no-tags", "without tags"],
   ["-o, --origin <name>", "the remote's name"],
   ["--template <folder>", "of git init"],
+  ["--recurse-submodules", "clone all submodules as well"],
   ["--sparse", "with files of the top folder only"],
   ["-j, --jobs <count>", "submodules at a time"],
   ["-q, --quiet", "no progress"],
@@ -29,11 +30,8 @@ const OTHERS: readonly (readonly [flags: string, description: string])[] = [
 export function addCloneOptions(command: Command): Command {
   for (const [flags, description] of [...OTHERS, ...PARTIAL])
     command.addOption(new Option(flags, description));
-  return command
-    .addOption(new Option("-c, --config <name=value>", "a setting of the new repository").argParser(collect))
-    .addOption(
-      new Option("--recurse-submodules [path]", "clone submodules as well").argParser(collect).preset(""),
-    );
+  const config = new Option("-c, --config <name=value>", "a setting of the new repository");
+  return command.addOption(config.argParser(collect));
 }
 
 /** @returns Why git clones by itself; `undefined`: the mirror's packs may be taken whole. */
@@ -51,7 +49,7 @@ export function gitCloneArguments(command: Command): string[] {
       const value: unknown = command.getOptionValue(option.attributeName());
       if (typeof value === "boolean") return [option.long ?? ""];
       const values = Array.isArray(value) ? value.map(String) : [String(value)];
-      return values.map((one) => (one === "" ? (option.long ?? "") : `${option.long}=${one}`));
+      return values.map((one) => `${option.long}=${one}`);
     });
 }
 

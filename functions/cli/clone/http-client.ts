@@ -1,7 +1,6 @@
 /** GET requests as git's configuration wants them: to the mirror, and to the store at addresses that the mirror gives. */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import { text } from "node:stream/consumers";
 import { AGENT } from "../../../lib/config.ts";
 import { UpstreamError } from "../../../lib/errors.ts";
 import { type HttpSettings, readHttpSettings } from "./http-settings.ts";
@@ -9,6 +8,9 @@ import type { GitRun } from "./run-git.ts";
 
 /** A connection over which nothing came for so long is given up. */
 const IDLE_MS = 60_000;
+
+/** A plan of the most packs is some 300 KB; another server may send anything. */
+const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 
 /** Of parallel downloads: more bring little over one line. */
 export const MAX_CONNECTIONS = 6;
@@ -67,7 +69,14 @@ export class HttpClient {
 
   async getText(url: string, headers: Headers): Promise<TextAnswer> {
     const response = await this.get(url, headers);
-    return { status: response.statusCode ?? 0, text: await text(response) };
+    const chunks: Uint8Array[] = [];
+    let leftBytes = MAX_TEXT_BYTES;
+    for await (const chunk of response as AsyncIterable<Uint8Array>) {
+      leftBytes -= chunk.length;
+      if (leftBytes < 0) throw new UpstreamError("the answer is too long", { retryable: false });
+      chunks.push(chunk);
+    }
+    return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
   }
 
   #originOf(url: string): Promise<Origin | undefined> {

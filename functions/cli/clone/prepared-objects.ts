@@ -3,10 +3,13 @@
  * it finds there what it would fetch. Then the packs are moved into the clone.
  */
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { CorruptPackError, UpstreamError } from "../../../lib/errors.ts";
 import type { ClonePlan } from "../../../lib/repo/clone-plan.ts";
+import { makeFolder } from "../../../lib/store/folder.ts";
 import { checkPack } from "./check-pack.ts";
 import { downloadFiles, type RemoteFile } from "./download.ts";
 import type { HttpClient } from "./http-client.ts";
@@ -21,6 +24,8 @@ export interface PrepareOptions {
   /** Options of `git index-pack` to look at every object with; none: checksums only. */
   readonly deepCheck: readonly string[] | undefined;
 }
+
+const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export function planBytes({ packs }: ClonePlan): number {
   return packs.reduce((sum, { packBytes, indexBytes }) => sum + packBytes + indexBytes, 0);
@@ -38,14 +43,21 @@ export class PreparedObjects implements AsyncDisposable {
   /** @param target - Of the clone. @throws {CorruptPackError} What the mirror has is damaged. @throws {UpstreamError} */
   static async download(target: string, plan: ClonePlan, options: PrepareOptions): Promise<PreparedObjects> {
     const parent = dirname(target);
-    await mkdir(parent, { recursive: true });
+    await makeFolder(parent, 0o777);
     const prepared = new PreparedObjects(await mkdtemp(join(parent, `.${basename(target)}.nearside-`)));
+    const end = (signal: NodeJS.Signals) => {
+      rmSync(prepared.#folder, { recursive: true, force: true });
+      process.exit(128 + constants.signals[signal]);
+    };
+    for (const signal of ENDING_SIGNALS) process.on(signal, end);
     try {
       await prepared.#download(plan, options);
       return prepared;
     } catch (error) {
       await prepared[Symbol.asyncDispose]();
       throw error;
+    } finally {
+      for (const signal of ENDING_SIGNALS) process.off(signal, end);
     }
   }
 
@@ -102,8 +114,10 @@ export class PreparedObjects implements AsyncDisposable {
   /** As git installs packs: read-only, and the index last, which makes a pack count. */
   async moveInto(repository: string, git: GitRun): Promise<void> {
     const ask = ["-C", repository, "rev-parse", "--path-format=absolute", "--git-path", "objects/pack"];
-    const folder = (await gitOutput(git, ask)).stdout.replace(/\n$/, "");
-    await mkdir(folder, { recursive: true });
+    const { exitCode, stdout } = await gitOutput(git, ask);
+    if (exitCode !== 0) throw new Error(`git does not find the repository that it has made in ${repository}`);
+    const folder = stdout.replace(/\n$/, "");
+    await makeFolder(folder, 0o777);
     for (const name of this.#packNames)
       for (const ending of ["pack", "idx"]) {
         const file = `${name}.${ending}`;

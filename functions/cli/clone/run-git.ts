@@ -6,6 +6,8 @@ export interface GitRun {
   /** Options before the command, as `-c` and a setting. */
   readonly options: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Not even a message of git's is shown. */
+  readonly isSilent?: true;
 }
 
 export interface GitOutput {
@@ -15,13 +17,13 @@ export interface GitOutput {
 
 /** Standard error is the user's: git may ask for a password there. */
 export async function gitOutput(
-  { options, env }: GitRun,
+  { options, env, isSilent }: GitRun,
   args: readonly string[],
   input = "",
 ): Promise<GitOutput> {
   const child = spawn("git", [...options, ...args], {
     env: { ...process.env, ...env },
-    stdio: ["pipe", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", isSilent ? "ignore" : "inherit"],
   });
   // git may end before it has read all its input; its exit code says so.
   child.stdin.on("error", () => undefined);
