@@ -13,7 +13,8 @@ import { deployed } from "./wiring/deployed.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const settings = readReconcileConfig(process.env);
-const { syncQueueUrl, secretPath, mirrorUrl, mirrorName } = settings;
+// Its name distinguishes its webhooks from those of other mirrors.
+const { syncQueueUrl, secretPath, mirrorUrl, stackPrefix: mirrorName } = settings;
 const { log, store, sqs, readConfig, readParameter, accountOf } = deployed(settings, { copiesConfig: true });
 const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));
 const ssm = new SSMClient();

@@ -17,7 +17,7 @@ const sendWebhook = nodeWebhookSender({ allowsLoopback: false });
 
 const run = (message: RelayMessage, signal: AbortSignal): Promise<void> =>
   deliver(message, signal, {
-    identity: () => ({ name: settings.mirrorName, url: settings.mirrorUrl, gitUrl: settings.gitUrl }),
+    identity: () => ({ name: settings.stackPrefix, url: settings.mirrorUrl, gitUrl: settings.gitUrl }),
     readConfig,
     readSecret: (name) =>
       readWebhookSecret(readParameter, `${settings.secretPath}${RELAY_SECRET_FOLDER}${name}`),

@@ -175,7 +175,6 @@ export class Functions {
       environment: {
         [ENV.syncQueueUrl]: queues.sync.queueUrl,
         [ENV.mirrorUrl]: mirrorUrl,
-        [ENV.mirrorName]: settings.stackPrefix,
       },
     });
     grantReconcile(bucket, reconcile.role);
@@ -217,14 +216,13 @@ export class Functions {
   }
 
   relay(mirrorUrl: string): MirrorFunction {
-    const { bucket, queues, settings } = this.#props;
+    const { bucket, queues } = this.#props;
     const relay = this.#function("Relay", "relay", {
       memoryMib: RELAY_MEMORY_MIB,
       timeout: RELAY_TIMEOUT,
       environment: {
         [ENV.relayQueueUrl]: queues.relay.queueUrl,
         [ENV.mirrorUrl]: mirrorUrl,
-        [ENV.mirrorName]: settings.stackPrefix,
       },
     });
     grantReadConfig(bucket, relay.role);

@@ -216,9 +216,10 @@ function commandOf(bucket: MirrorBucket, { environment, allowedAddresses }: Depl
 function runOnSchedule(service: FargateService, { schedule, tasks }: StreamTierSettings): void {
   if (schedule === "always") return;
   const { days, from, to, timeZone } = schedule;
-  const scaling = service.autoScaleTaskCount({ minCapacity: 0, maxCapacity: tasks });
+  // Until the schedule changes it, the limit ends the task that CloudFormation starts.
+  const scaling = service.autoScaleTaskCount({ minCapacity: 0, maxCapacity: 0 });
   const isOpen = (minutes: number) => minutes >= minutesOf(from) && minutes < minutesOf(to);
-  // Each hour again: the template has no number of tasks, so the first deploy starts one at any time.
+  // Each hour again: a deploy that changes the schedule or the number of tasks sets the limit anew.
   const at = (weekDay: string, minute: string, isAt: (minutes: number) => boolean) => {
     const hours = Array.from({ length: 24 }, (_, hour) => hour).filter((hour) =>
       isAt(hour * 60 + Number(minute)),

@@ -36,7 +36,6 @@ const RESOURCES = {
   streamTierUrl: "the stream tier's URL",
   streamTierKeys:
     "the keys of tokens for the stream tier, separated by commas: the first signs, each is accepted",
-  mirrorName: "the mirror's name, which distinguishes its webhooks from those of other mirrors",
 } as const;
 
 type ResourceName = keyof typeof RESOURCES;
@@ -142,11 +141,11 @@ export function readLfsConfig(env: Environment) {
 }
 
 export function readReconcileConfig(env: Environment) {
-  return read(env, ["bucket", "syncQueueUrl", "mirrorUrl", "mirrorName"], PRIMARY_SETTINGS);
+  return read(env, ["bucket", "syncQueueUrl", "mirrorUrl"], PRIMARY_SETTINGS);
 }
 
 export function readRelayConfig(env: Environment) {
-  const resources = ["bucket", "relayQueueUrl", "mirrorUrl", "mirrorName"] as const;
+  const resources = ["bucket", "relayQueueUrl", "mirrorUrl"] as const;
   return read(env, resources, ["secretPath", "gitUrl", ...LOG_SETTINGS]);
 }
 

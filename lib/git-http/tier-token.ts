@@ -3,7 +3,7 @@
  * so the token is in the path that it is redirected to. Form: the grant as JSON in base64url, a dot, and its HMAC-SHA256 in base64url.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { isIPv4 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import * as z from "zod/mini";
 import { CallerKeys } from "../auth/caller-keys.ts";
 import { ConfigError } from "../errors.ts";
@@ -44,8 +44,10 @@ const grantSchema = z.object({
   repository: z.string(),
   /** Of the credential, under the key that signs. */
   caller: z.string(),
-  /** Where the caller is; missing: anywhere. */
+  /** Where the caller is, by IPv4; missing: anywhere. */
   network: z.optional(z.string()),
+  /** The same by IPv6. A request that comes by IPv4 is not held to it: the tier's load balancer speaks nothing else. */
+  network6: z.optional(z.string()),
   primaryPath: z.optional(z.string()),
   plainPath: z.optional(z.string()),
   uuid: z.string(),
@@ -80,7 +82,7 @@ export class TierKeys {
     nowMs: number,
   ): string {
     const key = this.#keys[0] as string;
-    const network = this.#bindsNetwork ? networkOf(request) : undefined;
+    const { network, network6 } = this.#bindsNetwork ? networksOf(request) : {};
     const grant: Grant = {
       version: VERSION,
       expiresAtMs: nowMs + INFO_REFS_LIFETIME_MS,
@@ -89,6 +91,7 @@ export class TierKeys {
       caller: callerUnder(key, request),
       uuid,
       ...(network !== undefined && { network }),
+      ...(network6 !== undefined && { network6 }),
       ...(primaryPath !== undefined && { primaryPath }),
       ...(plainPath !== undefined && { plainPath }),
       ...(staleSeconds !== undefined && { staleSeconds }),
@@ -115,11 +118,15 @@ export class TierKeys {
       repository,
       caller,
       network,
+      network6,
       ...access
     } = grant;
     if (nowMs > (request.service === "info-refs" ? expiresAtMs : fetchExpiresAtMs)) return "expired";
     if (repository !== repositoryOf(request)) return "other-repository";
-    if (network !== undefined && network !== networkOf(request)) return "other-network";
+    const from = networksOf(request);
+    if (network !== undefined && network !== from.network) return "other-network";
+    if (network6 !== undefined && from.network === undefined && network6 !== from.network6)
+      return "other-network";
     // git sends no credential after a redirect to another host. One that is sent all the same must be the caller's.
     const isOther = request.authorization !== undefined && caller !== callerUnder(key, request);
     return isOther ? "other-caller" : { kind: "allowed", ...access };
@@ -130,13 +137,11 @@ function repositoryOf({ repository }: TierRequest): string {
   return `${repository.kind} ${namedPath(repository)}`;
 }
 
-/**
- * @returns The /24 of an IPv4 address: a company may leave by several. `undefined` for IPv6, which the tier's load balancer does not
- * speak: such a client reaches it by another address.
- */
-function networkOf({ remoteAddress }: TierRequest): string | undefined {
-  const block = addressBlock(remoteAddress);
-  return isIPv4(block) ? block.slice(0, block.lastIndexOf(".")) : undefined;
+/** The /24 of an IPv4 address, as a company may leave by several; of IPv6 the /64, which is one network. */
+function networksOf({ remoteAddress }: TierRequest): { network?: string; network6?: string } {
+  const block = addressBlock(remoteAddress, 4);
+  if (isIPv4(block)) return { network: block.slice(0, block.lastIndexOf(".")) };
+  return remoteAddress !== undefined && isIPv6(remoteAddress) ? { network6: block } : {};
 }
 
 function callerUnder(key: string, { authorization }: TierRequest): string {

@@ -193,7 +193,7 @@ describe("the stream tier", () => {
     });
     template.hasResourceProperties("AWS::ApplicationAutoScaling::ScalableTarget", {
       MinCapacity: 0,
-      MaxCapacity: 2,
+      MaxCapacity: 0,
       ScheduledActions: [
         Match.objectLike({
           Schedule: "cron(0 7,8,9,10,11,12,13,14,15,16,17,18,19 ? * MON-FRI *)",

@@ -17,6 +17,10 @@ const HTML = { accept: "text/html,*/*;q=0.8" };
 describe.skipIf(runtimeClient === undefined)("the pages function", () => {
   let acme: AcmeWorkspace;
   let front: AwsFront;
+  /** Of the pages function at S3. */
+  const storeRequests: string[] = [];
+  const takeStoreRequests = () =>
+    storeRequests.splice(0).map((line) => line.replaceAll(/[0-9a-f-]{36,64}/g, "<id>"));
 
   beforeAll(async () => {
     acme = await openAcmeWorkspace();
@@ -25,6 +29,12 @@ describe.skipIf(runtimeClient === undefined)("the pages function", () => {
       runtimeClient: runtimeClient ?? "",
       folder: acme.folder,
       settings: { gitUrl, apiUrl },
+      interceptS3({ method, url = "", headers }) {
+        const { pathname } = new URL(url, "http://s3");
+        if (headers["x-amz-security-token"] === "pages")
+          storeRequests.push(`${method} ${decodeURIComponent(pathname).replace("/nearside/", "")}`);
+        return false;
+      },
     });
     const entries: (readonly [string, IndexedRepository])[] = [];
     for (const slug of ["site", "vault"]) {
@@ -62,6 +72,26 @@ describe.skipIf(runtimeClient === undefined)("the pages function", () => {
   }
 
   const shown = (text: string) => [...text.matchAll(/data-repository="([^"]+)"/g)].map(([, name]) => name);
+
+  test("ask the store little: a new process for its first pages, and hardly anything after that", async () => {
+    takeStoreRequests();
+    const requestsFor = async (path: string) => {
+      await (await page(path)).text();
+      return takeStoreRequests().toSorted();
+    };
+    expect(await requestsFor("/")).toEqual([
+      "GET config.json",
+      "GET repos/<id>/manifest.json",
+      "GET repos/<id>/repository.json",
+      "GET workspaces/acme.json",
+    ]);
+    const one = await requestsFor("/-/pages/acme/site");
+    // The question to Bitbucket is claimed and answered, for all processes.
+    expect(one.filter((request) => request.startsWith("PUT"))).toEqual(["PUT auth/<id>", "PUT auth/<id>"]);
+    expect(one.length).toBeLessThanOrEqual(8);
+    expect(await requestsFor("/-/page.css")).toEqual([]);
+    expect((await requestsFor("/")).length).toBeLessThanOrEqual(4);
+  });
 
   test("show everyone public repositories, with links to pages that are not git's", async () => {
     const home = await page("/");

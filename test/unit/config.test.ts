@@ -92,9 +92,11 @@ test("reconcile needs to know where webhooks reach the mirror, and what it is ca
   const env = { [ENV.bucket]: "b", [ENV.syncQueueUrl]: "https://queue", [ENV.secretPath]: "/nearside/" };
   const message = messageOf(() => readReconcileConfig(env));
   expect(message).toContain(ENV.mirrorUrl);
-  expect(message).toContain(ENV.mirrorName);
-  const whole = { ...env, [ENV.mirrorUrl]: "https://mirror.example/git/", [ENV.mirrorName]: "Nearside" };
-  expect(readReconcileConfig(whole)).toMatchObject({ mirrorUrl: "https://mirror.example/git" });
+  const whole = { ...env, [ENV.mirrorUrl]: "https://mirror.example/git/", [ENV.stackPrefix]: "Second" };
+  expect(readReconcileConfig(whole)).toMatchObject({
+    mirrorUrl: "https://mirror.example/git",
+    stackPrefix: "Second",
+  });
 });
 
 test("an empty variable counts as absent", () => {

@@ -20,8 +20,9 @@ describe("a token", () => {
     ["192.0.2.7", "192.0.2.7"],
     ["192.0.2.7", "192.0.2.200"],
     ["192.0.2.7", "::ffff:192.0.2.8"],
-    // The tier has no IPv6.
+    // On AWS the tier has no IPv6.
     ["2001:db8::1", "192.0.2.7"],
+    ["2001:db8:0:7::1", "2001:db8:0:7:ffff::2"],
     [undefined, "192.0.2.7"],
   ])("given to %s is accepted from %s", (from, at) => {
     expect(read(from, at)).toEqual({ kind: "allowed", uuid: "{u}" });
@@ -32,6 +33,8 @@ describe("a token", () => {
     ["192.0.2.7", "19.0.2.7"],
     ["192.0.2.7", "2001:db8::1"],
     ["192.0.2.7", undefined],
+    ["2001:db8:0:7::1", "2001:db8:0:8::1"],
+    ["2001:db8:0:7::1", undefined],
   ])("given to %s is refused from %s, unless it is for any network", (from, at) => {
     expect(read(from, at)).toBe("other-network");
     expect(read(from, at, false)).toEqual({ kind: "allowed", uuid: "{u}" });
