@@ -7,6 +7,7 @@ import type { BlobStore } from "../store/blob-store.ts";
 import { makeFolder } from "../store/folder.ts";
 import { repositoryKeys } from "./layout.ts";
 import type { ManifestPack } from "./manifest.ts";
+import { headText } from "./publish.ts";
 import { formatRefSnapshot } from "./refs.ts";
 import type { Repository } from "./repository.ts";
 import { asRepositoryDamage } from "./repository-damage.ts";
@@ -45,11 +46,10 @@ export async function exportRepository(
     for (const pack of manifest.packs)
       await asRepositoryDamage(() => copyPack(store, repository.uuid, pack, packFolder));
     const refs = await repository.readRefs();
-    const head = "ref" in refs.head ? `ref: ${refs.head.ref}` : refs.head.id;
     await writeFile(join(unfinished, "config"), GIT_CONFIG);
     await writeFile(join(unfinished, "packed-refs"), formatRefSnapshot(refs.refs).bytes);
     // Last: without it git takes the folder for no repository. Names of refs are bytes.
-    await writeFile(join(unfinished, "HEAD"), `${head}\n`, "latin1");
+    await writeFile(join(unfinished, "HEAD"), headText(refs.head), "latin1");
     await rename(unfinished, folder);
   } catch (error) {
     const folders = [unfinished, folder];

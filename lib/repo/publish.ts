@@ -101,8 +101,9 @@ async function writeHeadForCopies(store: BlobStore, uuid: RepositoryUuid, head: 
   ]);
 }
 
-function headText(head: Head): string {
-  return "ref" in head ? `ref: ${head.ref}\n` : `${head.id}\n`;
+/** The file `HEAD` of a copy. At a tag it names the commit: git rejects a repository whose HEAD is no commit. */
+export function headText(head: Head): string {
+  return "ref" in head ? `ref: ${head.ref}\n` : `${head.peeledId ?? head.id}\n`;
 }
 
 /** @returns `undefined` for a HEAD that is no branch. */
