@@ -7,10 +7,11 @@ import isomorphicGit from "isomorphic-git";
 import http from "isomorphic-git/http/node";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { lfsFileKey } from "../../lib/repo/layout.ts";
+import { runCli } from "../support/cli.ts";
 import { GIT_CLIENTS } from "../support/clients/git-client.ts";
 import { type CredentialHelper, makeCredentialHelper } from "../support/credential-helper.ts";
 import { OPEN_ACCOUNTS } from "../support/fake-bitbucket/accounts.ts";
-import { git, tryGit } from "../support/git/run-git.ts";
+import { git, isolatedGitEnvironment, tryGit } from "../support/git/run-git.ts";
 import { addLfsFile } from "../support/lfs/add-file.ts";
 import { lfsClientsAt, lfsClone } from "../support/lfs/lfs-clone.ts";
 import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
@@ -79,15 +80,20 @@ describe.skipIf(isMissing)("git-lfs", () => {
 
   const clientsAtPrimary = () => lfsClientsAt(primary);
 
-  test("clones, and has the files of the mirror; the primary hears nothing of it", async () => {
-    const path = primary.newPath();
-    const filter = ["filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true"];
-    const options = filter.flatMap((one) => ["-c", one]);
-    await git([...options, "clone", "--quiet", url, path]);
-    for (const [i, content] of tips.entries())
-      expect((await readFile(join(path, `${i}.bin`))).equals(content)).toBe(true);
-    expect(clientsAtPrimary()).toEqual({ batches: [], transfers: 0 });
-  });
+  test.each(["git", "nearside"])(
+    "%s clone has the files of the mirror; the primary hears nothing of it",
+    async (program) => {
+      const path = primary.newPath();
+      const filter = ["filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true"];
+      const options = filter.flatMap((one) => ["-c", one]);
+      const args = ["clone", "--quiet", ...options, url, path];
+      if (program === "git") await git(args);
+      else expect(await runCli(args, isolatedGitEnvironment())).toMatchObject({ exitCode: 0 });
+      for (const [i, content] of tips.entries())
+        expect((await readFile(join(path, `${i}.bin`))).equals(content)).toBe(true);
+      expect(clientsAtPrimary()).toEqual({ batches: [], transfers: 0 });
+    },
+  );
 
   test("pulls, checks out, and finds all well", async () => {
     const clone = await cloneOf(url);
