@@ -263,6 +263,7 @@ describe("nearside doctor --deployment", () => {
       const reply = (status: number, body: string, more: Record<string, string> = {}) =>
         response.writeHead(status, more).end(body);
       if (url.includes("/-/webhooks/")) return reply(401, "");
+      if (url === "/") return reply(200, broken === "page" ? "{}" : "<!doctype html>");
       if (url.includes("/info/lfs/"))
         return reply(401, "{}", {
           "content-type": "application/vnd.git-lfs+json",
@@ -286,6 +287,7 @@ describe("nearside doctor --deployment", () => {
     [undefined, []],
     ["challenge", ["the challenge reaches git"]],
     ["list", ["a name that is not there is not found"]],
+    ["page", ["the page is served"]],
     ["gzip", ["a compressed request body arrives as it was sent"]],
   ] as const)("with %s broken", async (broken, expected) => {
     await using deployment = await fakeDeployment(broken);

@@ -123,6 +123,14 @@ const CHECKS: readonly DeploymentCheck[] = [
     advice: "See the status function's log.",
   },
   {
+    name: "the page is served",
+    path: () => "",
+    init: { headers: { accept: "text/html" } },
+    judge: ({ status, text }) =>
+      statusOf(status, 200) ?? (/<!doctype html>/i.test(text) ? undefined : "the answer is no page"),
+    advice: "See the log of the function for pages.",
+  },
+  {
     name: "webhooks without a signature are refused",
     path: (repository) => `-/webhooks/${repository.split("/")[0]}`,
     init: { method: "POST", headers: { "content-type": "application/json" }, body: "{}" },
