@@ -7,6 +7,9 @@ import { PacedStarts } from "./paced-starts.ts";
 const MAX_PIPELINED = 4;
 /** node:http begins each request that is in the bytes it is given: 64 KB may hold 2,000. */
 const PARSED_BYTES = 1024;
+/** A body in chunks of a byte takes a millisecond for each of these pieces. */
+const TURN_MS = 10;
+const MAX_RESUMED_A_TURN = 8;
 
 /** Starts a connection's next request when the answer before it has been sent. */
 export class PipelinedRequests {
@@ -15,6 +18,8 @@ export class PipelinedRequests {
   readonly #cut = new WeakSet<Socket>();
   /** A connection that ends makes an error for each of its requests. */
   readonly #cuts = new PacedStarts(1);
+  readonly #resumes = new PacedStarts(MAX_RESUMED_A_TURN);
+  #turnEndsAtMs: number | undefined;
 
   /** Whether the connection's further requests are not to be taken. */
   isCut(socket: Socket): boolean {
@@ -45,6 +50,10 @@ export class PipelinedRequests {
       for (let start = 0; start < bytes.length && !this.isCut(socket); start += PARSED_BYTES) {
         // node:http resumes it for the body of the request under way.
         if (this.#hasWaiting(socket)) socket.pause();
+        else if (this.#isTurnOver()) {
+          socket.pause();
+          setImmediate(() => this.#resumes.start(() => this.#resume(socket)));
+        }
         if (socket.isPaused()) {
           socket.unshift(bytes.subarray(start));
           return;
@@ -53,6 +62,23 @@ export class PipelinedRequests {
       }
     });
     socket.off("data", parse as (bytes: Buffer) => void);
+  }
+
+  /** Of the event loop: what all connections bring counts together. */
+  #isTurnOver(): boolean {
+    if (this.#turnEndsAtMs === undefined) {
+      this.#turnEndsAtMs = performance.now() + TURN_MS;
+      setImmediate(() => {
+        this.#turnEndsAtMs = undefined;
+      });
+    }
+    return performance.now() >= this.#turnEndsAtMs;
+  }
+
+  /** While the connection's answer is not taken, node:http parses nothing. */
+  #resume(socket: Socket): void {
+    if (socket.writableNeedDrain) socket.once("drain", () => this.#resume(socket));
+    else if (!this.#hasWaiting(socket)) socket.resume();
   }
 
   #hasWaiting(socket: Socket): boolean {

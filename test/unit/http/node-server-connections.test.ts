@@ -95,6 +95,20 @@ describe("pipelined requests", () => {
     expect(bodyBytes).toEqual([5_000, 0, 100_000, 0]);
   });
 
+  test("in chunks of a byte leave turns of the event loop to others", async () => {
+    let bodyBytes = 0;
+    const server = await serve(async ({ body }) => {
+      for await (const chunk of body) bodyBytes += chunk.length;
+      return textResponse(200, "ok");
+    });
+    const sockets = await Promise.all(Array.from({ length: 12 }, () => openSocket(server)));
+    const head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    for (const socket of sockets) socket.write(`${head}${"1\r\nx\r\n".repeat(30_000)}0\r\n\r\n`);
+    const answers = await Promise.all(sockets.map((socket) => text(socket)));
+    expect(answers.every((answer) => answer.startsWith("HTTP/1.1 200"))).toBe(true);
+    expect(bodyBytes).toBe(12 * 30_000);
+  }, 30_000);
+
   test("are served one after the other, and answered in order", async () => {
     let running = 0;
     let mostRunning = 0;

@@ -1,6 +1,8 @@
+import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
 import { PipelinedRequests } from "../../../lib/http/pipelined-requests.ts";
 
@@ -55,4 +57,28 @@ test("connections with too many requests are cut one in each turn of the event l
   expect(counts).toEqual([1, 2, 3, 4]);
   for (const { calls } of all)
     expect(calls.filter((call) => call.startsWith("request"))).toEqual(["request 0"]);
+});
+
+test("what takes long to parse is parsed over several turns of the event loop, whole and in order", async () => {
+  const pipelined = new PipelinedRequests();
+  const stream = new PassThrough({ highWaterMark: 1024 * 1024 });
+  const pieces: Buffer[] = [];
+  const turns = new Set<number>();
+  let turn = 0;
+  stream.on("data", (piece: Buffer) => {
+    const untilMs = performance.now() + 3;
+    while (performance.now() < untilMs);
+    pieces.push(piece);
+    turns.add(turn);
+  });
+  pipelined.parseInPieces(stream as unknown as Socket);
+  const bytes = randomBytes(20 * 1024);
+  stream.write(bytes);
+  const parsedBytes = () => pieces.reduce((sum, { length }) => sum + length, 0);
+  while (parsedBytes() < bytes.length) {
+    await nextTurn();
+    turn += 1;
+  }
+  expect(turns.size).toBeGreaterThanOrEqual(4);
+  expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
 });
