@@ -1,5 +1,4 @@
 /** Callers who hold what others need: places to read bodies in, turns to plan, memory of answers, time to parse. */
-import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
@@ -83,7 +82,7 @@ const pipelined = async (mirror: LoadedMirror) => {
     const startedMs = performance.now();
     const socket = connect(mirror.port, "127.0.0.1").on("error", () => undefined);
     socket.resume().write(requests);
-    await once(socket, "close");
+    await new Promise((resolve) => socket.once("close", resolve));
     return { status: "cut", tookMs: performance.now() - startedMs };
   });
   return withNewcomers(mirror, attack, 0);
