@@ -2,6 +2,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { UpstreamError } from "../../../lib/errors.ts";
+import { writeAt } from "../../../lib/indexer/write-at.ts";
 import { type HttpClient, MAX_CONNECTIONS } from "./http-client.ts";
 
 export interface RemoteFile {
@@ -98,7 +99,7 @@ async function continuePiece(
     for await (const chunk of response as AsyncIterable<Uint8Array>) {
       if (signal.aborted) return;
       if (chunk.length > endBytes - piece.startBytes) throw otherFile("more bytes than asked for");
-      await handle.write(chunk, 0, chunk.length, piece.startBytes);
+      await writeAt(handle, chunk, piece.startBytes);
       piece.startBytes += chunk.length;
       onBytes(chunk.length);
     }
