@@ -32,7 +32,8 @@ import {
 } from "./doctor/check-mirror.ts";
 import { checkStore } from "./doctor/check-store.ts";
 import { checkWebhooks } from "./doctor/check-webhooks.ts";
-import { describe, type Finding, fail, failedWith, ok } from "./doctor/finding.ts";
+import { describe, type Finding, fail, failedWith, ok, withCheck } from "./doctor/finding.ts";
+import { fix } from "./doctor/fix.ts";
 import { Findings } from "./explain.ts";
 import { printJson } from "./print-json.ts";
 import { counted } from "./table.ts";
@@ -42,6 +43,7 @@ interface DoctorOptions extends PrimaryOptions {
   readonly queueUrl?: string;
   readonly deadLetterQueueUrl?: string;
   readonly json?: true;
+  readonly fix?: true;
   readonly config?: string;
   readonly quotas?: true;
   readonly permissions?: true;
@@ -53,7 +55,7 @@ const EXPLANATION = `
 Checks, with the rights of its caller: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
 removed again); for each workspace the account, its scopes, when its token ends, Bitbucket's REST API and git server, this machine's clock, the webhook,
 when the mirror last did its rounds, whose last sync failed, and one Git LFS file: at Bitbucket, in the store, and its link; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
-Each line is OK, FAIL or SKIP; a FAIL is followed by what to do. With --json: an array of {check, status, detail, advice}.
+Each line is OK, FAIL or SKIP; a FAIL is followed by what to do, and by the command for it. With --json: an array of {check, status, detail, advice, id, title, cause, command}.
 Before a deployment, --quotas and --permissions check nothing but the AWS account: by the settings file, region and credentials that the
 deployment would use. After it, --deployment with --mirror-url tries what only a deployment can show (docs/unverified.md), with the account
 of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN.
@@ -72,6 +74,10 @@ export function configure(command: Command): void {
     .option("--quotas", "only: whether the AWS account has room for a deployment")
     .option("--permissions", "only: whether the AWS credentials suffice for a deployment")
     .option("--deployment <workspace/repository>", "only: try a deployed mirror with this private repository")
+    .option(
+      "--fix",
+      "queue failed syncs and dead letters again; for a deployed mirror with its queues' addresses",
+    )
     .option("--json", "print JSON")
     .addHelpText("after", EXPLANATION)
     .action(doctor);
@@ -80,16 +86,25 @@ export function configure(command: Command): void {
 async function doctor(options: DoctorOptions): Promise<void> {
   const all: Finding[] = [];
   for await (const finding of check(options)) {
-    all.push(finding);
+    const fixed =
+      options.fix && finding.status === "fail" ? await fixIfHarmless(finding, options) : undefined;
+    all.push({ ...finding, ...(fixed !== undefined && { fixed }) });
     if (!options.json) print(describe(finding));
+    if (!options.json && fixed !== undefined) print(`     Done: ${fixed}.`);
   }
-  if (options.json) printJson("doctor", all);
+  if (options.json) printJson("doctor", all.map(withCheck));
   const failedCount = all.filter(({ status }) => status === "fail").length;
   if (failedCount > 0) {
     if (!options.json) print(`${failedCount} of ${counted(all.length, "check")} failed.`);
     throw new Findings();
   }
   if (!options.json) print("All is well.");
+}
+
+async function fixIfHarmless(finding: Finding, options: DoctorOptions): Promise<string | undefined> {
+  const { queueUrl, deadLetterQueueUrl, store } = options;
+  const isLocal = !store.startsWith("s3://");
+  return fix(finding, { store: storeOf(options), isLocal, queueUrl, deadLetterQueueUrl });
 }
 
 async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, undefined> {

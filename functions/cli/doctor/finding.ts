@@ -1,6 +1,7 @@
 /** What one check of `nearside doctor` has found. */
 import { explanationOf } from "../explain.ts";
 import { visible } from "../table.ts";
+import { checkOf, commandOf, DOCTOR_CHECKS } from "./checks.ts";
 
 export interface Finding {
   /** `store: write`, `acme: webhook`. */
@@ -12,6 +13,8 @@ export interface Finding {
   readonly advice?: string;
   /** Of a failure: a deployment with these settings cannot succeed. */
   readonly blocksDeployment?: true;
+  /** What `--fix` has done. */
+  readonly fixed?: string;
 }
 
 const LABELS = { ok: "OK  ", fail: "FAIL", skipped: "SKIP" } as const;
@@ -37,5 +40,16 @@ export function failedWith(check: string, error: unknown, fallback: string): Fin
 
 export function describe({ check: name, status, detail, advice }: Finding): string {
   const line = `${LABELS[status]} ${visible(name)}: ${visible(detail)}`;
-  return advice === undefined ? line : `${line}\n     ${visible(advice)}`;
+  const command = status === "fail" ? commandOf(name) : undefined;
+  const more = [advice, command === undefined ? undefined : `  ${command}`];
+  return [line, ...more.flatMap((text) => (text === undefined ? [] : [`     ${visible(text)}`]))].join("\n");
+}
+
+/** For `--json`. */
+export function withCheck(finding: Finding) {
+  const id = checkOf(finding.check);
+  if (id === undefined) return finding;
+  const { title, cause } = DOCTOR_CHECKS[id];
+  if (finding.status !== "fail") return { ...finding, id, title };
+  return { ...finding, id, title, cause, command: commandOf(finding.check) };
 }
