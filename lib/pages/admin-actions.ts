@@ -16,7 +16,7 @@ import { isNameSegment, readName } from "../repo/names.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { Administration } from "./ports.ts";
 
-export interface ActionContext {
+interface ActionContext {
   readonly store: BlobStore;
   readonly administration: Administration;
   readonly readConfig: () => Promise<MirrorConfig>;
@@ -24,7 +24,7 @@ export interface ActionContext {
 }
 
 /** An action whose form was understood. */
-export interface PlannedAction {
+interface PlannedAction {
   /** For the log. */
   readonly detail?: string;
   /** @throws {MirrorError} It failed, with a message for the administrator. */
