@@ -1,5 +1,5 @@
 /** Requests that a client sends without waiting for the answers before them. */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { PacedStarts } from "./paced-starts.ts";
 
@@ -7,15 +7,19 @@ import { PacedStarts } from "./paced-starts.ts";
 const MAX_PIPELINED = 4;
 /** node:http begins each request that is in the bytes it is given: 64 KB may hold 2,000. */
 const PARSED_BYTES = 1024;
-/** A body in chunks of a byte takes a millisecond for each of these pieces. */
+/** A KiB of a body in chunks of a byte takes a millisecond. */
 const TURN_MS = 10;
 const MAX_RESUMED_A_TURN = 8;
+/** While a body is under way. Requests may begin behind its end. */
+const PARSED_BODY_BYTES = 16 * 1024;
 
 /** Starts a connection's next request when the answer before it has been sent. */
 export class PipelinedRequests {
   /** Of the connections with a request under way: those that wait. */
   readonly #waiting = new WeakMap<Socket, (() => void)[]>();
   readonly #cut = new WeakSet<Socket>();
+  /** Of the connections the request that began last. */
+  readonly #last = new WeakMap<Socket, IncomingMessage>();
   /** A connection that ends makes an error for each of its requests. */
   readonly #cuts = new PacedStarts(1);
   readonly #resumes = new PacedStarts(MAX_RESUMED_A_TURN);
@@ -28,6 +32,7 @@ export class PipelinedRequests {
 
   start(socket: Socket, outgoing: ServerResponse, serveRequest: () => void): void {
     outgoing.once("close", () => this.#startNext(socket));
+    this.#last.set(socket, outgoing.req);
     const waiting = this.#waiting.get(socket);
     if (waiting === undefined) {
       this.#waiting.set(socket, []);
@@ -47,7 +52,7 @@ export class PipelinedRequests {
     const [parse] = socket.listeners("data");
     if (parse === undefined) return;
     socket.on("data", (bytes: Buffer) => {
-      for (let start = 0; start < bytes.length && !this.isCut(socket); start += PARSED_BYTES) {
+      for (let start = 0; start < bytes.length && !this.isCut(socket); ) {
         // node:http resumes it for the body of the request under way.
         if (this.#hasWaiting(socket)) socket.pause();
         else if (this.#isTurnOver()) {
@@ -58,7 +63,9 @@ export class PipelinedRequests {
           socket.unshift(bytes.subarray(start));
           return;
         }
-        parse.call(socket, bytes.subarray(start, start + PARSED_BYTES));
+        const end = start + (this.#last.get(socket)?.complete === false ? PARSED_BODY_BYTES : PARSED_BYTES);
+        parse.call(socket, bytes.subarray(start, end));
+        start = end;
       }
     });
     socket.off("data", parse as (bytes: Buffer) => void);

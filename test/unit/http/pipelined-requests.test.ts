@@ -82,3 +82,20 @@ test("what takes long to parse is parsed over several turns of the event loop, w
   expect(turns.size).toBeGreaterThanOrEqual(4);
   expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
 });
+
+test.each([
+  { what: "heads", complete: true, pieces: 64 },
+  { what: "a body", complete: false, pieces: 4 },
+])("64 KiB of $what are parsed in $pieces pieces", ({ complete, pieces }) => {
+  const pipelined = new PipelinedRequests();
+  const parsed: number[] = [];
+  const fake = Object.assign(new EventEmitter(), { destroyed: false, isPaused: () => false });
+  fake.on("data", (bytes: Buffer) => parsed.push(bytes.length));
+  const socket = fake as unknown as Socket;
+  pipelined.parseInPieces(socket);
+  const outgoing = Object.assign(new EventEmitter(), { req: { complete } });
+  pipelined.start(socket, outgoing as unknown as ServerResponse, () => undefined);
+  fake.emit("data", Buffer.alloc(64 * 1024));
+  expect(parsed).toHaveLength(pieces);
+  expect(parsed.reduce((sum, length) => sum + length, 0)).toBe(64 * 1024);
+});
