@@ -25,24 +25,19 @@ const MAX_LETTERS = 10_000;
 /** @returns What was done; `undefined` where it is not for this command, or cannot be without a queue's address. */
 export async function fix({ check }: Finding, options: FixOptions): Promise<string | undefined> {
   const { store, queueUrl, deadLetterQueueUrl } = options;
-  switch (checkOf(check)) {
-    case "dead letters": {
-      let count = 0;
-      for (const name of LOCAL_QUEUES)
-        count += await new KeptDeadLetters(new StoredMessages(store, name)).replay(MAX_LETTERS);
-      return `${counted(count, "dead letter")} queued again`;
-    }
-    case "dead letter queue": {
-      if (queueUrl === undefined || deadLetterQueueUrl === undefined) return undefined;
-      const client = sqsOf(queueUrl);
-      const letters = new SqsDeadLetters(client, deadLetterQueueUrl, new SqsJobQueue(client, queueUrl));
-      return `${counted(await letters.replay(MAX_LETTERS), "dead letter")} queued again`;
-    }
-    case "repositories":
-      return queueFailed(check.split(": ")[0] ?? "", options);
-    default:
-      return undefined;
+  const id = checkOf(check);
+  if (id === "repositories") return queueFailed(check.split(": ")[0] ?? "", options);
+  if (id === "dead letters") {
+    let count = 0;
+    for (const name of LOCAL_QUEUES)
+      count += await new KeptDeadLetters(new StoredMessages(store, name)).replay(MAX_LETTERS);
+    return `${counted(count, "dead letter")} queued again`;
   }
+  if (id !== "dead letter queue" || queueUrl === undefined || deadLetterQueueUrl === undefined)
+    return undefined;
+  const client = sqsOf(queueUrl);
+  const letters = new SqsDeadLetters(client, deadLetterQueueUrl, new SqsJobQueue(client, queueUrl));
+  return `${counted(await letters.replay(MAX_LETTERS), "dead letter")} queued again`;
 }
 
 async function queueFailed(
