@@ -184,7 +184,7 @@ describe.skipIf(runtimeClient === undefined)("the model of AWS", () => {
   );
 
   test("more requests a second than the stage allows are refused", async () => {
-    const front = await started({ api: { requestsPerSecond: { rate: 1, burst: 2 } } });
+    const front = await started({ api: { requestsPerSecond: { rate: 0.01, burst: 2 } } });
     const statuses: number[] = [];
     for (let count = 0; count < 4; count++) statuses.push((await fetch(`${front.url}/no-such`)).status);
     expect(statuses.slice(0, 2)).toEqual([404, 404]);
