@@ -21,7 +21,7 @@ export async function tryAccount(
     throw rejection(error, name);
   }
   throw new ConfigError(
-    `Bitbucket shows no repository of ${name} to this account: check its rights and the name, or give --no-check`,
+    `Bitbucket shows no repository of ${name} to this account: check its rights and the name`,
   );
 }
 

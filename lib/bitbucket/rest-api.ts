@@ -8,6 +8,8 @@ export interface BitbucketRepository {
   /** Lower case, without Bitbucket's braces. Stays when the repository is renamed or moved. */
   readonly uuid: string;
   readonly workspace: string;
+  /** As `uuid`; `undefined` if Bitbucket gives no valid one. */
+  readonly workspaceUuid: string | undefined;
   readonly slug: string;
   /** `workspace/slug`. */
   readonly fullName: string;
@@ -51,6 +53,8 @@ interface RepositoryFilter {
 
 const NO_TIME = "1970-01-01T00:00:00Z";
 
+const workspaceSchema = z.object({ uuid: z.unknown() });
+
 /** Demands only what is used. */
 const repositorySchema = z
   .object({
@@ -58,6 +62,7 @@ const repositorySchema = z
     slug: z.string().min(1),
     full_name: z.string().regex(/^[^/]+\/[^/]+$/),
     is_private: z.boolean(),
+    workspace: z.unknown().optional(),
     project: z.object({ key: z.string() }).nullish(),
     updated_on: z.unknown().optional(),
     size: z.unknown().optional(),
@@ -68,11 +73,13 @@ const repositorySchema = z
       slug,
       full_name: fullName,
       is_private: isPrivate,
+      workspace,
       project,
       updated_on,
       size,
     }): BitbucketRepository => ({
       ...{ uuid, slug, fullName, isPrivate },
+      workspaceUuid: bareUuid(workspaceSchema.safeParse(workspace).data?.uuid),
       workspace: fullName.slice(0, fullName.indexOf("/")),
       projectKey: project?.key,
       updatedOn:
@@ -81,7 +88,16 @@ const repositorySchema = z
     }),
   );
 
-const REPOSITORY_FIELDS = ["uuid", "slug", "full_name", "is_private", "project.key", "updated_on", "size"];
+const REPOSITORY_FIELDS = [
+  "uuid",
+  "slug",
+  "full_name",
+  "is_private",
+  "workspace.uuid",
+  "project.key",
+  "updated_on",
+  "size",
+];
 const PAGE_LENGTH = 100;
 
 export function bitbucketRestApi(options: RestApiOptions): BitbucketRestApi {

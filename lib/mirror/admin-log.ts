@@ -1,5 +1,6 @@
 /** What administrators of a workspace did on the pages: the newest entries, in one document of the store. */
 import * as z from "zod/mini";
+import { printableLine } from "../printable-line.ts";
 import { adminLogKey } from "../repo/layout.ts";
 import { type DocumentForm, StoredDocument } from "../repo/stored-document.ts";
 import type { WholeBlobs } from "../store/blob-store.ts";
@@ -28,27 +29,37 @@ const FORM: DocumentForm<AdminLog> = {
   whenDamaged: "absent",
 };
 
-const MAX_ENTRIES = 200;
-const MAX_TEXT_LENGTH = 500;
+/** Of each action, so that many of one, as "sync", leave those of others. */
+const MAX_ENTRIES = 50;
 
 export async function readAdminLog(store: WholeBlobs, workspace: string): Promise<readonly AdminLogEntry[]> {
   return (await adminLog(store, workspace).read()).value?.entries ?? [];
 }
 
-/** Resolves when it is stored. */
+const MAX_TEXT_LENGTH = 500;
+
+/** @returns What an entry, and the server's log, may hold of a text: one line, not long, without characters that hide others. */
+export function loggedText(text: string): string {
+  return printableLine(text).slice(0, MAX_TEXT_LENGTH);
+}
+
+/** Resolves when it is stored. @param entry - With texts as of `loggedText`. @throws {VersionConflictError} Others write at the same time. */
 export async function appendAdminLog(
   store: WholeBlobs,
   workspace: string,
-  { detail, problem, ...entry }: AdminLogEntry,
+  entry: AdminLogEntry,
 ): Promise<void> {
-  const added = {
-    ...entry,
-    ...(detail !== undefined && { detail: detail.slice(0, MAX_TEXT_LENGTH) }),
-    ...(problem !== undefined && { problem: problem.slice(0, MAX_TEXT_LENGTH) }),
-  };
-  await adminLog(store, workspace).change((log) => ({
-    entries: [...(log?.entries ?? []), added].slice(-MAX_ENTRIES),
-  }));
+  await adminLog(store, workspace).change((log) => ({ entries: newest([...(log?.entries ?? []), entry]) }));
+}
+
+function newest(entries: readonly AdminLogEntry[]): readonly AdminLogEntry[] {
+  const counts = new Map<string, number>();
+  const kept = entries.toReversed().filter(({ action }) => {
+    const count = (counts.get(action) ?? 0) + 1;
+    counts.set(action, count);
+    return count <= MAX_ENTRIES;
+  });
+  return kept.reverse();
 }
 
 function adminLog(store: WholeBlobs, workspace: string): StoredDocument<AdminLog> {

@@ -33,6 +33,8 @@ const entrySchema = z.object({
 });
 
 const indexSchema = z.object({
+  /** Bitbucket's for the workspace, as its lists first gave it: another workspace can take the name. */
+  workspaceUuid: z.optional(z.guid()),
   /** When the last complete list was asked for. */
   listedAt: z.optional(time),
   /** The latest `updatedOn` that was seen. */

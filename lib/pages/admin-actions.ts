@@ -1,5 +1,5 @@
 /** What administrators do to a workspace: the same changes as the commands of the same names. */
-import { ConfigError } from "../errors.ts";
+import { ConfigError, NotFoundError } from "../errors.ts";
 import {
   connectedWorkspace,
   connectWorkspace,
@@ -9,7 +9,12 @@ import {
   type SelectionChange,
   selectRepositories,
 } from "../mirror/change-workspaces.ts";
-import { findWorkspace, type MirrorConfig, mirrorConfigOf } from "../mirror/mirror-config.ts";
+import {
+  checkMirrorConfig,
+  findWorkspace,
+  type MirrorConfig,
+  mirrorConfigOf,
+} from "../mirror/mirror-config.ts";
 import { failedRepositories } from "../mirror/repository-state.ts";
 import type { SyncJob } from "../mirror/sync-job.ts";
 import { isNameSegment, readName } from "../repo/names.ts";
@@ -24,7 +29,7 @@ interface ActionContext {
 }
 
 /** An action whose form was understood. */
-interface PlannedAction {
+export interface PlannedAction {
   /** For the log. */
   readonly detail?: string;
   /** @throws {MirrorError} It failed, with a message for the administrator. */
@@ -129,6 +134,7 @@ async function request({ administration }: ActionContext, jobs: readonly SyncJob
   );
 }
 
+/** The retention time is the selection's, which has a preview. */
 function planRemove(
   workspace: string,
   form: URLSearchParams,
@@ -136,23 +142,19 @@ function planRemove(
 ): PlannedAction {
   if ((form.get("confirm") ?? "").trim().toLowerCase() !== workspace.toLowerCase())
     throw new ConfigError(`to remove ${workspace}, enter its name: it is not served from then on`);
-  const retentionDays = daysOf(form);
   const at = new Date(now());
   return {
-    ...(retentionDays !== undefined && { detail: `data kept for ${retentionDays} days` }),
-    run: () =>
-      configurationOf(administration).change((config) =>
-        removeWorkspace(config, workspace, { at, retentionDays }),
-      ),
+    run: () => configurationOf(administration).change((config) => removeWorkspace(config, workspace, { at })),
   };
 }
 
-function planSelect(
+async function planSelect(
   workspace: string,
   form: URLSearchParams,
-  { administration }: ActionContext,
-): PlannedAction {
+  { administration, readConfig }: ActionContext,
+): Promise<PlannedAction> {
   const change = selectionOf(form);
+  checkMirrorConfig(selectRepositories(await readConfig(), workspace, change));
   return {
     detail: describeSelection(change),
     run: () =>
@@ -166,7 +168,12 @@ async function planReconnect(
   { administration, readConfig }: ActionContext,
 ): Promise<PlannedAction> {
   const credential = (form.get("credential") ?? "").trim() || undefined;
-  connectedWorkspace(await readConfig(), name);
+  const config = await readConfig();
+  const { credential: used } = connectedWorkspace(config, name);
+  if (credential !== undefined && credential !== used && !isNamedFor(config, name, credential))
+    throw new ConfigError(
+      `on this page ${name} may have the account that it uses, one with the name ${name}, or none: for another, use npx nearside reconnect`,
+    );
   const [checked] = mirrorConfigOf([
     { workspace: name, projects: [], ...(credential !== undefined && { credential }) },
   ]).workspaces;
@@ -174,10 +181,31 @@ async function planReconnect(
     detail: credential === undefined ? "no account" : `account ${credential}`,
     async run() {
       const configuration = configurationOf(administration);
-      if (checked !== undefined) await configuration.tryAccount(checked);
-      await configuration.change((config) => reconnectWorkspace(config, name, credential));
+      if (checked !== undefined) await configuration.tryAccount(checked).catch(throwUnusable);
+      await configuration.change((before) => reconnectWorkspace(before, name, credential));
     },
   };
+}
+
+/**
+ * Any account lists public repositories, so one that works may belong to others, whose requests at Bitbucket it would take.
+ * Names are compared as environment variables have them, where several names mean the same secret.
+ */
+function isNamedFor({ workspaces }: MirrorConfig, workspace: string, credential: string): boolean {
+  const folded = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, "_");
+  const isWorkspace = (name: string) => name.toLowerCase() === workspace.toLowerCase();
+  const others = workspaces.filter((one) => !isWorkspace(one.workspace));
+  const namesOfOthers = others.flatMap((one) => [one.workspace, one.credential ?? ""]).map(folded);
+  return isWorkspace(credential) && !namesOfOthers.includes(folded(credential));
+}
+
+/** One text for all reasons: what secrets the mirror has is for its operator, in its log. */
+function throwUnusable(error: unknown): never {
+  if (!(error instanceof ConfigError || error instanceof NotFoundError)) throw error;
+  throw new ConfigError(
+    "the mirror cannot use this account: there is no such secret, Bitbucket rejects it, or shows no repository to it. The server's log says which",
+    { cause: error },
+  );
 }
 
 function planReplay(

@@ -2,9 +2,16 @@
  * `/-/admin`: for callers who administer a mirrored workspace at Bitbucket, by their session. What they do is logged in the store before
  * it is done.
  */
-import { ConfigError, MirrorError, UpstreamError } from "../errors.ts";
+import {
+  ConfigError,
+  errorFields,
+  MirrorError,
+  NotFoundError,
+  UpstreamError,
+  VersionConflictError,
+} from "../errors.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import { appendAdminLog, readAdminLog } from "../mirror/admin-log.ts";
+import { appendAdminLog, loggedText, readAdminLog } from "../mirror/admin-log.ts";
 import { connectedWorkspace, selectRepositories } from "../mirror/change-workspaces.ts";
 import { checkMirrorConfig, findWorkspace, type MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { type RepositoryStatus, readRepositoryStatus } from "../mirror/mirror-status.ts";
@@ -15,6 +22,7 @@ import {
   type AdminAction,
   type AdminActionName,
   isAdminAction,
+  type PlannedAction,
   selectionOf,
 } from "./admin-actions.ts";
 import { type AdministeredWorkspace, overviewPage, workspacePage } from "./admin-pages.ts";
@@ -36,7 +44,7 @@ const MAX_PREVIEWED = 2_000;
 const CONCURRENT_READS = 8;
 
 const NOT_ADMINISTRATOR =
-  "This page is for administrators of a mirrored workspace, by their right at Bitbucket. Sign in with the e-mail address of such an account and an API token that has the scope read:workspace:bitbucket.";
+  "This page is for administrators of a mirrored workspace, by their right at Bitbucket. Sign in with the e-mail address of such an account and an API token that has the scopes read:workspace:bitbucket and read:repository:bitbucket.";
 
 interface Visit {
   readonly request: HttpRequest;
@@ -69,8 +77,10 @@ export function adminAnswer(
         return message(visit, 404, "Not found", "You administer no mirrored workspace of this name.");
       return await answerWorkspace(visit, workspace, part, form);
     } catch (error) {
-      if (!(error instanceof UpstreamError)) throw error;
-      return message(visit, 503, "Try again in a moment", "Bitbucket could not be asked just now.");
+      if (error instanceof UpstreamError)
+        return message(visit, 503, "Try again in a moment", "Bitbucket could not be asked just now.");
+      if (!(error instanceof MirrorError)) throw error;
+      return message(visit, 500, "Not done", `The mirror failed: ${wordsOf(error)}.`);
     }
   };
 }
@@ -109,31 +119,50 @@ async function act(
   form: URLSearchParams,
 ): Promise<HttpResponse> {
   const { request, context, administration, caller } = visit;
-  const { store, now } = context;
-  const entry = { at: new Date(now()).toISOString(), who: caller.name, action: name };
-  let status = 400;
+  const { store, now, administratorActions } = context;
+  const waitSeconds = administratorActions.take(caller.name.toLowerCase());
+  if (waitSeconds > 0)
+    return message(visit, 429, "Not done", `Too many actions: try again in ${waitSeconds} seconds.`);
+  const entry = { at: new Date(now()).toISOString(), who: loggedText(caller.name), action: name };
+  let planned: PlannedAction;
   try {
     const action: AdminAction = ADMIN_ACTIONS[name];
-    const { detail, run } = await action.plan(workspace, form, { ...context, administration });
-    const logged = { ...entry, ...(detail !== undefined && { detail }) };
-    await appendAdminLog(store, workspace, logged);
-    administration.log.info("admin:action", { workspace, ...logged });
-    try {
-      await run();
-    } catch (error) {
-      const problem = error instanceof MirrorError ? error.message : "an error of the mirror";
-      await appendAdminLog(store, workspace, { ...logged, problem });
-      status = 409;
-      throw error;
-    }
+    planned = await action.plan(workspace, form, { ...context, administration });
   } catch (error) {
-    if (!(error instanceof ConfigError || error instanceof UpstreamError)) throw error;
-    const found = findWorkspace(await context.readConfig(), workspace);
-    if (found === undefined)
-      return message(visit, 404, "Not found", "The workspace is not mirrored any more.");
-    return showWorkspace(visit, found, { problem: error.message, status });
+    return showProblem(visit, workspace, error, 400);
   }
+  const { detail, run } = planned;
+  const logged = { ...entry, ...(detail !== undefined && { detail: loggedText(detail) }) };
+  try {
+    await appendAdminLog(store, workspace, logged);
+    await run();
+  } catch (error) {
+    const problem = error instanceof MirrorError ? loggedText(wordsOf(error)) : "an error of the mirror";
+    administration.log.warn("admin:action", { workspace, ...logged, problem, ...errorFields(error) });
+    await appendAdminLog(store, workspace, { ...logged, problem });
+    return showProblem(visit, workspace, error, 409);
+  }
+  administration.log.info("admin:action", { workspace, ...logged });
   return redirectResponse(`${request.basePath ?? ""}${ADMIN_PATH}/${workspace}?done=${name}`);
+}
+
+function wordsOf(error: MirrorError): string {
+  return error instanceof VersionConflictError
+    ? "others changed the same at the same time; try again"
+    : error.message;
+}
+
+/** What the mirror did not do, and why. Errors that are none of its own are thrown. */
+async function showProblem(
+  visit: Visit,
+  workspace: string,
+  error: unknown,
+  status: number,
+): Promise<HttpResponse> {
+  if (!(error instanceof MirrorError)) throw error;
+  const found = findWorkspace(await visit.context.readConfig(), workspace);
+  if (found === undefined) return message(visit, 404, "Not found", "The workspace is not mirrored any more.");
+  return showWorkspace(visit, found, { problem: wordsOf(error), status });
 }
 
 async function answerOverview(visit: Visit, own: readonly MirroredWorkspace[]): Promise<HttpResponse> {
@@ -218,24 +247,33 @@ async function answerPreview(visit: Visit, before: MirroredWorkspace): Promise<H
   const { request, context, caller } = visit;
   const listed: ListedRepository[] = [];
   let isCut = false;
-  for await (const { uuid, slug, projectKey, isPrivate } of context.listReadable(
-    caller.rest ?? "",
-    before.workspace,
-  )) {
-    isCut = listed.length === MAX_PREVIEWED;
-    if (isCut) break;
-    listed.push({ uuid, slug, projectKey, isPrivate });
+  const list = context.listReadable(caller.rest ?? "", before.workspace);
+  try {
+    for await (const { uuid, slug, projectKey, isPrivate } of list) {
+      isCut = listed.length === MAX_PREVIEWED;
+      if (isCut) break;
+      listed.push({ uuid, slug, projectKey, isPrivate });
+    }
+  } catch (error) {
+    const refusal = refusalOf(error, before.workspace);
+    if (refusal === undefined) throw error;
+    return message(visit, 403, "No preview", refusal);
   }
   const after = await selectedBy(visit, before.workspace);
   const page = { ...pageOf(visit), before, after, fields: request.query, listed, isCut };
   return htmlResponse(request, typeof after === "string" ? 400 : 200, previewPage(page));
 }
 
+/** @returns Why Bitbucket lists no repositories to this credential; `undefined` where it could not be asked. */
+function refusalOf(error: unknown, workspace: string): string | undefined {
+  if (error instanceof NotFoundError) return `Bitbucket shows no workspace ${workspace} to your account.`;
+  const status = error instanceof UpstreamError ? error.context["status"] : undefined;
+  if (status !== 401 && status !== 403) return undefined;
+  return "Bitbucket lists no repositories to your API token: it has been revoked, or lacks the scope read:repository:bitbucket. Make one with read:repository:bitbucket and read:workspace:bitbucket, and sign in with it.";
+}
+
 /** @returns What is wrong with the form, if anything is. */
-async function selectedBy(
-  { request, context }: Visit,
-  workspace: string,
-): Promise<MirroredWorkspace | string> {
+async function selectedBy({ request, context }: Visit, workspace: string) {
   try {
     const changed = selectRepositories(await context.readConfig(), workspace, selectionOf(request.query));
     return connectedWorkspace(checkMirrorConfig(changed), workspace);

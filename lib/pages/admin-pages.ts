@@ -169,7 +169,7 @@ ${form(
   "Check and use it",
   html`<label for="credential">Name of the account’s secret</label>
 <input id="credential" name="credential" value="${page.workspace.credential ?? ""}" maxlength="200" spellcheck="false" autocapitalize="none" autocomplete="off" aria-describedby="credential-hint">
-<small id="credential-hint">Never the secret itself: the mirror’s operator stores it. Empty: public repositories only.</small>`,
+<small id="credential-hint">The one in use, or one with the name ${page.workspace.workspace}; never the secret itself: the mirror’s operator stores it. Empty: public repositories only.</small>`,
 )}</section>
 `;
 }

@@ -3,32 +3,65 @@ import { createHmac, randomBytes } from "node:crypto";
 import { UpstreamError } from "../errors.ts";
 import { lruCache } from "../lru-cache.ts";
 import type { MirrorConfig, MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
+import type { WholeBlobs } from "../store/blob-store.ts";
 import type { Caller } from "./caller.ts";
 import type { Administration } from "./ports.ts";
+import { inTurns } from "./visible-repositories.ts";
 
 /** How long an answer counts: a right that ends at Bitbucket ends here after this time. */
 export const ADMINISTRATOR_MS = 60_000;
 const MAX_CALLERS = 500;
+const CONCURRENT_READS = 8;
 
-const NONE: ReadonlySet<string> = new Set();
+/** Slugs in lower case, and uuids. */
+type Administered = ReadonlyMap<string, string | undefined>;
+const NONE: Administered = new Map();
+
+export interface AdministratorsOptions {
+  readonly administered: Administration["administered"];
+  readonly store: WholeBlobs;
+  readonly now: () => number;
+}
 
 export class Administrators {
-  readonly #administered: Administration["administered"];
+  readonly #options: AdministratorsOptions;
   /** Names callers in this process's memory. */
   readonly #secret = randomBytes(32);
   readonly #answers;
 
-  constructor(administered: Administration["administered"], now: () => number) {
-    this.#administered = administered;
-    this.#answers = lruCache<Promise<ReadonlySet<string>>>(MAX_CALLERS, { ttlMs: ADMINISTRATOR_MS, now });
+  constructor(options: AdministratorsOptions) {
+    this.#options = options;
+    this.#answers = lruCache<Promise<Administered>>(MAX_CALLERS, {
+      ttlMs: ADMINISTRATOR_MS,
+      now: options.now,
+    });
   }
 
   /**
-   * At most one request to Bitbucket a minute for each credential.
-   * @returns Names in lower case; none for a credential that REST does not take, or of which Bitbucket does not say it.
+   * At most one request to Bitbucket a minute for each credential. A mirrored workspace whose uuid is known is not the one that has its
+   * name at Bitbucket now, if the uuids differ.
+   * @returns Those of the configuration; none for a credential that REST does not take, or of which Bitbucket does not say it.
    * @throws {UpstreamError} Bitbucket cannot be asked.
    */
-  async of({ authorization, rest }: Caller): Promise<ReadonlySet<string>> {
+  async ofMirrored(
+    caller: Caller,
+    readConfig: () => Promise<MirrorConfig>,
+  ): Promise<readonly MirroredWorkspace[]> {
+    const administered = await this.#of(caller);
+    const named = (await readConfig()).workspaces.filter(({ workspace }) =>
+      administered.has(workspace.toLowerCase()),
+    );
+    const own = new Set<MirroredWorkspace>();
+    await inTurns(named, CONCURRENT_READS, async (one) => {
+      const { value } = await readWorkspaceIndex(this.#options.store, one.workspace);
+      const known = value?.workspaceUuid;
+      if (known === undefined || known === administered.get(one.workspace.toLowerCase())) own.add(one);
+    });
+    return named.filter((one) => own.has(one));
+  }
+
+  async #of({ authorization, rest }: Caller): Promise<Administered> {
     if (rest === undefined) return NONE;
     const key = createHmac("sha256", this.#secret).update(authorization).digest("base64");
     const known = this.#answers.get(key);
@@ -41,20 +74,10 @@ export class Administrators {
     return asked;
   }
 
-  /** @returns Those of the configuration. Errors as of `of`. */
-  async ofMirrored(
-    caller: Caller,
-    readConfig: () => Promise<MirrorConfig>,
-  ): Promise<readonly MirroredWorkspace[]> {
-    const administered = await this.of(caller);
-    return (await readConfig()).workspaces.filter(({ workspace }) =>
-      administered.has(workspace.toLowerCase()),
-    );
-  }
-
-  async #ask(rest: string): Promise<ReadonlySet<string>> {
+  async #ask(rest: string): Promise<Administered> {
     try {
-      return new Set(await this.#administered(rest));
+      const workspaces = await this.#options.administered(rest);
+      return new Map(workspaces.map(({ slug, uuid }) => [slug, uuid]));
     } catch (error) {
       const status = error instanceof UpstreamError ? error.context["status"] : undefined;
       // An access token, or one without the scope.

@@ -45,6 +45,7 @@ export interface Context extends PagesOptions {
   readonly administrators: Administrators;
   /** Of credentials that no repository shows to be good. */
   readonly administratorGuesses: RequestRate;
+  readonly administratorActions: RequestRate;
 }
 
 const MAX_SEARCH_LENGTH = 200;

@@ -73,8 +73,13 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
     facts: new RepositoryViews(options.store, now),
     streams: new EventStreams({ intervalMs: options.eventIntervalMs ?? 5_000 }),
     openApi: openApiDocument(options.version),
-    administrators: new Administrators(options.administration?.administered ?? (async () => []), now),
+    administrators: new Administrators({
+      administered: options.administration?.administered ?? (async () => []),
+      store: options.store,
+      now,
+    }),
     administratorGuesses: new RequestRate(10, now),
+    administratorActions: new RequestRate(30, now),
   };
   const admission = new Admission(ADMISSION);
   return async (request) => {

@@ -1,4 +1,5 @@
 /** What the pages need from outside: who may read or administer, the repositories that Bitbucket lists for a caller, and what acts on the mirror. */
+import type { BitbucketWorkspace } from "../bitbucket/administered-workspaces.ts";
 import type { HttpRequest } from "../http/message.ts";
 import type { Logger } from "../log.ts";
 import type { MetricName } from "../metrics.ts";
@@ -46,11 +47,11 @@ export type ListReadable = (authorization: string, workspace: string) => AsyncIt
 /** What administrators see and do. */
 export interface Administration {
   /**
-   * Names of the workspaces that the credential's owner administers at Bitbucket, in lower case.
+   * The workspaces that the credential's owner administers at Bitbucket.
    * @param authorization - For REST.
    * @throws {UpstreamError} With `status` 401 or 403 if Bitbucket does not say it to this credential.
    */
-  readonly administered: (authorization: string) => Promise<readonly string[]>;
+  readonly administered: (authorization: string) => Promise<readonly BitbucketWorkspace[]>;
   readonly requests: SyncRequests;
   /** Absent where this process may not change what is mirrored. */
   readonly configuration?: {

@@ -4,7 +4,7 @@
  */
 
 import { RequestBudget } from "../bitbucket/request-budget.ts";
-import type { BitbucketRestApi } from "../bitbucket/rest-api.ts";
+import type { BitbucketRepository, BitbucketRestApi } from "../bitbucket/rest-api.ts";
 import type { OnSkipped } from "../bitbucket/rest-pages.ts";
 import { errorFields, LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import { inBatches } from "../in-batches.ts";
@@ -174,6 +174,7 @@ async function learn(
         continue;
       }
       listed.add(repository.uuid);
+      noteWorkspace(index, repository, log);
       const { isChanged, isNamedAnew } = noteListed(index, repository, startedAt);
       if (isNamedAnew) renamed.push(repository.uuid);
       knownInRow = isChanged ? 0 : knownInRow + 1;
@@ -196,6 +197,13 @@ async function learn(
   }
   await noteTakenNames(workspace, index, renamed, options);
   return failure;
+}
+
+/** The first one counts: should the workspace be renamed, others can take its name. */
+function noteWorkspace(index: WorkingIndex, { workspace, workspaceUuid }: BitbucketRepository, log: Logger) {
+  index.workspaceUuid ??= workspaceUuid;
+  if (workspaceUuid !== undefined && workspaceUuid !== index.workspaceUuid)
+    log.warn("reconcile:other-workspace", { workspace, workspaceUuid, known: index.workspaceUuid });
 }
 
 /** Reads at a time. */

@@ -80,6 +80,7 @@ function shapeOf({ uuid, slug, isPrivate, projectKey, updatedOn }: ListedReposit
     slug,
     full_name: `acme/${slug}`,
     is_private: isPrivate,
+    workspace: { slug: "acme", uuid: `{${stableUuid("workspace", "acme")}}` },
     project: { key: projectKey },
     created_on: new Date(index * 1000).toISOString(),
     updated_on: updatedOn.toISOString(),

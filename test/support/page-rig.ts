@@ -22,6 +22,8 @@ export interface RigCaller {
   readonly listStatus?: number;
   /** Workspaces. */
   readonly administers?: readonly string[];
+  /** Of the workspaces. */
+  readonly workspaceUuid?: string;
 }
 
 interface RigRepository {
@@ -100,7 +102,7 @@ export async function pageRig(options: PageRigOptions) {
           roles.push(credentialsOf(authorization));
           const caller = callers.find(({ token }) => credentialsOf(authorization).endsWith(`:${token}`));
           if (caller === undefined) throw new UpstreamError("refused", { retryable: false, status: 401 });
-          return caller.administers ?? [];
+          return (caller.administers ?? []).map((slug) => ({ slug, uuid: caller.workspaceUuid }));
         },
       },
     }),

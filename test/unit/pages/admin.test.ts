@@ -1,16 +1,18 @@
 /** Pages for administrators: who gets them, what they do, and what is logged. */
 import { expect, test } from "vitest";
 import { MetricHistory } from "../../../functions/local/metric-history.ts";
-import { ConfigError, UpstreamError } from "../../../lib/errors.ts";
-import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { ConfigError, NotFoundError, UpstreamError, VersionConflictError } from "../../../lib/errors.ts";
+import { type Logger, SILENT_LOGGER } from "../../../lib/log.ts";
 import { readAdminLog } from "../../../lib/mirror/admin-log.ts";
 import { changeMirrorConfig, readMirrorConfig } from "../../../lib/mirror/config-store.ts";
-import type { MirroredWorkspaceInput } from "../../../lib/mirror/mirror-config.ts";
+import type { MirroredWorkspace, MirroredWorkspaceInput } from "../../../lib/mirror/mirror-config.ts";
 import { failed, firstRecord, markFailure } from "../../../lib/mirror/repository-state.ts";
 import type { SyncJob } from "../../../lib/mirror/sync-job.ts";
+import { workspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import { ADMINISTRATOR_MS } from "../../../lib/pages/administrators.ts";
-import type { Administration } from "../../../lib/pages/ports.ts";
 import { repositoryDocument } from "../../../lib/repo/repository-record.ts";
+import { UNCHANGED } from "../../../lib/repo/stored-document.ts";
+import { stableUuid } from "../../support/fake-bitbucket/catalogue.ts";
 import { nameRepository } from "../../support/named-repository.ts";
 import { pageRig, type RigCaller } from "../../support/page-rig.ts";
 
@@ -31,10 +33,14 @@ const SAME_ORIGIN = { "sec-fetch-site": "same-origin" };
 
 interface AdminRigOptions {
   readonly workspaces?: readonly MirroredWorkspaceInput[];
-  readonly changed?: Partial<Administration>;
+  readonly callers?: readonly RigCaller[];
+  readonly tryAccount?: (workspace: MirroredWorkspace) => Promise<unknown>;
+  readonly change?: () => Promise<never>;
+  readonly log?: Logger;
 }
 
-async function adminRig({ workspaces, changed }: AdminRigOptions = {}) {
+async function adminRig(options: AdminRigOptions = {}) {
+  const { workspaces, callers, tryAccount, change: changeConfig, log: logger = SILENT_LOGGER } = options;
   const jobs: SyncJob[] = [];
   const history = new MetricHistory();
   history.record({
@@ -47,14 +53,14 @@ async function adminRig({ workspaces, changed }: AdminRigOptions = {}) {
   const letters = ["acme/vault, push"];
   const rig = await pageRig({
     repositories: REPOSITORIES,
-    callers: [OLGA, RITA, OTHER, GIT_ONLY],
+    callers: callers ?? [OLGA, RITA, OTHER, GIT_ONLY],
     ...(workspaces && { workspaces }),
     administration: (store) => ({
       requests: { request: async (some) => void jobs.push(...some.map(({ job }) => job)) },
       configuration: {
-        change: (change) => changeMirrorConfig(store, change),
-        tryAccount: async ({ credential }) => {
-          if (credential === "bad") throw new ConfigError("Bitbucket rejects the account");
+        change: changeConfig ?? ((change) => changeMirrorConfig(store, change)),
+        async tryAccount(workspace) {
+          await tryAccount?.(workspace);
           return "acme/vault";
         },
         acceptRemovals: async () => 0,
@@ -64,14 +70,13 @@ async function adminRig({ workspaces, changed }: AdminRigOptions = {}) {
         replay: async () => letters.splice(0).length,
       },
       history: () => history.read(),
-      log: SILENT_LOGGER,
-      ...changed,
+      log: logger,
     }),
   });
   const act = async (action: string, fields: Record<string, string> = {}, headers: object = SAME_ORIGIN) =>
     rig.send(`/-/admin/acme/${action}`, {
       method: "POST",
-      headers: { ...(await rig.sessionOf(OLGA)), ...headers },
+      headers: { ...(await rig.sessionOf(callers?.[0] ?? OLGA)), ...headers },
       body: Buffer.from(new URLSearchParams(fields).toString()),
     });
   const config = async () => (await readMirrorConfig(rig.configStore))?.workspaces[0];
@@ -170,8 +175,9 @@ test("pause, resume, remove and restore change the configuration, and are logged
   expect(await config()).toMatchObject({ disabled: false });
   expect(await act("remove", { confirm: "other" })).toMatchObject({ status: 400 });
   expect((await config())?.removedAt).toBeUndefined();
-  await act("remove", { confirm: "ACME", retentionDays: "3" });
-  expect(await config()).toMatchObject({ removedAt: "2026-11-25T12:00:00.000Z", retentionDays: 3 });
+  // The form has no such field: the data is deleted after the time that was configured.
+  await act("remove", { confirm: "ACME", retentionDays: "0" });
+  expect(await config()).toMatchObject({ removedAt: "2026-11-25T12:00:00.000Z", retentionDays: 30 });
   await act("restore");
   expect((await config())?.removedAt).toBeUndefined();
   const at = "2026-11-25T12:00:00.000Z";
@@ -179,7 +185,7 @@ test("pause, resume, remove and restore change the configuration, and are logged
   expect(await log()).toEqual([
     { at, who, action: "pause" },
     { at, who, action: "resume" },
-    { at, who, action: "remove", detail: "data kept for 3 days" },
+    { at, who, action: "remove" },
     { at, who, action: "restore" },
   ]);
 });
@@ -221,7 +227,7 @@ test("sync now queues the workspace or a repository of it, and retry those that 
 });
 
 test("a selection is previewed with the administrator's own list, and applied by a form", async () => {
-  const { act, send, sessionOf, config, lists } = await adminRig();
+  const { act, send, sessionOf, config, lists, log } = await adminRig();
   const headers = await sessionOf(OLGA);
   lists.length = 0;
   const query = "projects=core&include=&exclude=pl*&public=on&retentionDays=5";
@@ -235,22 +241,141 @@ test("a selection is previewed with the administrator's own list, and applied by
   expect(wrong.text).toContain('role="alert"');
   await act("select", Object.fromEntries(new URLSearchParams(query)));
   expect(await config()).toMatchObject({ projects: ["core"], exclude: ["pl*"], retentionDays: 5 });
-  expect(await act("select", { projects: "<script>" })).toMatchObject({ status: 409 });
+  for (const projects of ["<script>", "A\u202eB", "A\u001b[2J", "A".repeat(3_000)])
+    expect(await act("select", { projects })).toMatchObject({ status: 400 });
+  expect(await log()).toMatchObject([{ action: "select" }]);
 });
 
-test("reconnect checks the account first; what fails is logged as failed, and changes nothing", async () => {
-  const { act, config, log } = await adminRig();
-  const refused = await act("reconnect", { credential: "bad" });
-  expect(refused.status).toBe(409);
-  expect(refused.text).toContain("Bitbucket rejects the account");
-  expect(await config()).toMatchObject({ credential: "bot" });
-  await act("reconnect", { credential: "robot" });
-  expect(await config()).toMatchObject({ credential: "robot" });
+const NO_SECRET = new ConfigError("NEARSIDE_SECRET_ACME is not set in the environment");
+const REJECTED = new ConfigError("Bitbucket rejects the account");
+
+test.each([NO_SECRET, REJECTED, new NotFoundError("Bitbucket: no such workspace")])(
+  "reconnect checks the account first; what fails is logged as failed, changes nothing, and shows no secret's name: %s",
+  async (error) => {
+    const lines: unknown[][] = [];
+    const { act, config, log } = await adminRig({
+      tryAccount: () => Promise.reject(error),
+      log: {
+        ...SILENT_LOGGER,
+        info: (...line) => void lines.push(["info", ...line]),
+        warn: (...line) => void lines.push(["warn", ...line]),
+      },
+    });
+    const refused = await act("reconnect", { credential: "acme" });
+    expect(refused.status).toBe(409);
+    const problem = expect.stringMatching(/^the mirror cannot use this account: there is no such secret, /);
+    expect(refused.text).toContain("the mirror cannot use this account: there is no such secret, ");
+    expect(refused.text).not.toContain(error.message);
+    expect(await config()).toMatchObject({ credential: "bot" });
+    const logged = { action: "reconnect", detail: "account acme" };
+    expect(await log()).toMatchObject([logged, { ...logged, problem }]);
+    // Nothing in the server's log says that it was done, and its operator sees why not.
+    expect(lines).toMatchObject([
+      ["warn", "admin:action", { workspace: "acme", ...logged, problem, cause: { message: error.message } }],
+    ]);
+  },
+);
+
+test("by the page a workspace gets the account it has, one of its name, or none: never one of others", async () => {
+  const tried: unknown[] = [];
+  const { act, config, log } = await adminRig({
+    workspaces: [
+      { workspace: "acme", credential: "bot", projects: "all" },
+      { workspace: "other", credential: "other-bot", projects: "all" },
+    ],
+    tryAccount: async ({ credential }) => void tried.push(credential),
+  });
+  const texts = new Set<string>();
+  for (const credential of ["other-bot", "other", "environment", "relay/acme", "acme-2", "no-such"]) {
+    const { status, text } = await act("reconnect", { credential });
+    expect([credential, status]).toEqual([credential, 400]);
+    texts.add(/id="problem">([^<]*)</.exec(text)?.[1] ?? "");
+  }
+  expect([...texts]).toEqual([expect.stringContaining("npx nearside reconnect")]);
+  expect({ tried, log: await log(), config: await config() }).toMatchObject({
+    ...{ tried: [], log: [], config: { credential: "bot" } },
+  });
+  for (const credential of ["bot", "acme", ""])
+    expect((await act("reconnect", { credential })).status).toBe(303);
+  expect({ tried, config: await config() }).toEqual({
+    tried: ["bot", "acme", undefined],
+    config: expect.not.objectContaining({ credential: expect.anything() }),
+  });
+});
+
+test("a name that means another workspace's secret in the environment is not one's own", async () => {
+  const { act } = await adminRig({
+    workspaces: [
+      { workspace: "acme", projects: "all" },
+      { workspace: "other", credential: "ACME", projects: "all" },
+    ],
+  });
+  expect((await act("reconnect", { credential: "acme" })).status).toBe(400);
+});
+
+test.each([
+  [401, 403, "read:repository:bitbucket"],
+  [403, 403, "read:repository:bitbucket"],
+  [404, 403, "Bitbucket shows no workspace acme"],
+  [429, 503, "could not be asked"],
+  [500, 503, "could not be asked"],
+])("a preview whose list Bitbucket answers with %i: %i, %s", async (listStatus, status, text) => {
+  const caller = { ...OLGA, listStatus };
+  const { send, sessionOf } = await adminRig({ callers: [caller] });
+  const page = await send("/-/admin/acme/select?projects=all", { headers: await sessionOf(caller) });
+  expect(page).toMatchObject({ status, text: expect.stringContaining(text) });
+  expect(page.headers["content-type"]).toContain("text/html");
+});
+
+test("writers that were first are named as the reason, and anything else that fails is logged as failed", async () => {
+  let error: Error = new VersionConflictError("config.json changed");
+  const { act, log } = await adminRig({ change: () => Promise.reject(error) });
+  const refused = await act("pause");
+  expect(refused).toMatchObject({ status: 409, text: expect.stringContaining("others changed the same") });
+  error = new Error("the disk is full");
+  await expect(act("resume")).rejects.toThrow(error);
   expect(await log()).toMatchObject([
-    { action: "reconnect", detail: "account bad" },
-    { action: "reconnect", detail: "account bad", problem: "Bitbucket rejects the account" },
-    { action: "reconnect", detail: "account robot" },
+    { action: "pause" },
+    { action: "pause", problem: expect.stringContaining("others changed the same") },
+    { action: "resume" },
+    { action: "resume", problem: "an error of the mirror" },
   ]);
+});
+
+test("an administrator has 30 actions a minute, and many of one leave the log of others", async () => {
+  const { act, jobs, log, clock, sessionOf } = await adminRig();
+  // One session: signing in has a limit of its own.
+  const headers = { ...SAME_ORIGIN, ...(await sessionOf(OLGA)) };
+  await act("pause", {}, headers);
+  for (let n = 0; n < 29; n++) await act("sync", {}, headers);
+  const refused = await act("sync", {}, headers);
+  expect(refused).toMatchObject({ status: 429, text: expect.stringContaining("60 seconds") });
+  expect(jobs).toHaveLength(29);
+  for (let minute = 0; minute < 2; minute++) {
+    clock.nowMs += 60_001;
+    for (let n = 0; n < 30; n++) await act("sync", {}, headers);
+  }
+  expect(jobs).toHaveLength(89);
+  const actions = (await log()).map(({ action }) => action);
+  expect(actions).toEqual(["pause", ...Array.from({ length: 50 }, () => "sync")]);
+});
+
+test("who has taken the name of a workspace at Bitbucket is not its administrator here", async () => {
+  const uuidOf = (name: string) => stableUuid("workspace", name);
+  const owner = { ...OLGA, workspaceUuid: uuidOf("acme") };
+  const taker = { ...OLGA, user: "taker@example.com", token: "taker", workspaceUuid: uuidOf("taken") };
+  const unknown = { ...OLGA, user: "no@example.com", token: "no-uuid" };
+  const { store, send, sessionOf, act, config } = await adminRig({ callers: [owner, taker, unknown] });
+  const statusOf = async (caller: RigCaller) =>
+    (await send("/-/admin/acme", { headers: await sessionOf(caller) })).status;
+  // Until a list has told it, the name counts.
+  expect(await statusOf(taker)).toBe(200);
+  await workspaceIndex(store, "acme").change((index) =>
+    index === undefined ? UNCHANGED : { ...index, workspaceUuid: uuidOf("acme") },
+  );
+  expect([await statusOf(owner), await statusOf(taker), await statusOf(unknown)]).toEqual([200, 403, 403]);
+  expect((await act("pause", {}, { ...SAME_ORIGIN, ...(await sessionOf(taker)) })).status).toBe(403);
+  expect(await config()).toMatchObject({ disabled: false });
 });
 
 test("dead letters of the workspace are listed and queued again", async () => {

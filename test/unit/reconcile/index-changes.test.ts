@@ -6,7 +6,12 @@ import { parseRepositoryUuid } from "../../../lib/repo/layout.ts";
 const UUID = parseRepositoryUuid("0a1b2c3d-0000-4000-8000-000000000001");
 const ENTRY = {
   ...{ uuid: UUID, workspace: "acme", slug: "site", fullName: "acme/site", isPrivate: true },
-  ...{ projectKey: "CORE", updatedOn: "2026-01-02T03:04:05Z", sizeBytes: 3_000_000_000 },
+  ...{
+    workspaceUuid: undefined,
+    projectKey: "CORE",
+    updatedOn: "2026-01-02T03:04:05Z",
+    sizeBytes: 3_000_000_000,
+  },
 };
 const AT = "2026-01-02T04:00:00.000Z";
 

@@ -8,9 +8,11 @@ import {
 import { readMirrorStatus } from "../../../lib/mirror/mirror-status.ts";
 import { markFailure } from "../../../lib/mirror/repository-state.ts";
 import type { RepositoryJob, SyncJob } from "../../../lib/mirror/sync-job.ts";
+import { readWorkspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import { type ReconcileMode, reconcileWorkspace } from "../../../lib/reconcile/reconcile-workspace.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { readName } from "../../../lib/repo/names.ts";
+import { stableUuid } from "../../support/fake-bitbucket/catalogue.ts";
 import { ListedWorkspace } from "../../support/listed-workspace.ts";
 import { writeName } from "../../support/named-repository.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
@@ -305,4 +307,19 @@ test("a record or a name that cannot be read stops no other repository, and gets
     ["three", undefined],
     ["two", expect.stringContaining('uses "sha256-objects"')],
   ]);
+});
+
+test("the workspace's uuid is noted from the first list, and stays when another workspace has taken the name", async () => {
+  const uuidNow = async () => (await readWorkspaceIndex(store, "acme")).value?.workspaceUuid;
+  primary.edit = (entries) => entries.map((entry) => ({ ...entry, workspace: { uuid: "no uuid" } }));
+  primary.add("one");
+  expect([await reconcile("list"), await uuidNow()]).toEqual([["one new"], undefined]);
+  primary.edit = (entries) => entries;
+  await reconcile("list");
+  const acme = stableUuid("workspace", "acme");
+  expect(await uuidNow()).toBe(acme);
+  const other = { uuid: `{${stableUuid("workspace", "other")}}` };
+  primary.edit = (entries) => entries.map((entry) => ({ ...entry, workspace: other }));
+  await reconcile("list");
+  expect(await uuidNow()).toBe(acme);
 });
