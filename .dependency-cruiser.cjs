@@ -54,7 +54,10 @@ module.exports = {
       name: "mirror-knows-repo-and-store",
       severity: "error",
       from: { path: "^lib/mirror/" },
-      to: { path: "^lib/", pathNot: "^lib/(mirror/|repo/|store/|(errors|log|in-batches|printable-line)[.]ts$)" },
+      to: {
+        path: "^lib/",
+        pathNot: "^lib/(mirror/|repo/|store/|(errors|log|in-batches|printable-line)[.]ts$)",
+      },
     },
     {
       name: "use-cases-are-siblings",
