@@ -63,10 +63,11 @@ export const USERNAME_PATTERN = "[A-Za-z0-9._%+-]+";
 export const USERNAME_HELP =
   "also for remotes with this username, as https://you@bitbucket.org/… (repeatable)";
 
-/** Addresses without what has a meaning in a configuration file or within quotes of a shell. */
+/** Addresses without what has a meaning in a configuration file or within quotes of a shell. `URL` has encoded the rest. */
 export function quotable({ mirrorUrl, primaryUrl }: ClientSetup): ClientSetup {
+  const encode = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
   const quote = (url: string) =>
-    encodeURI(new URL(url).href.replace(/\/+$/, "")).replaceAll("'", "%27").replaceAll("$", "%24");
+    new URL(url).href.replace(/\/+$/, "").replace(/[^\w\-.~:/?[\]@!&()*+,=%]/g, encode);
   return { mirrorUrl: quote(mirrorUrl), primaryUrl: quote(primaryUrl) };
 }
 
@@ -74,7 +75,7 @@ function section(name: string, line: string): string {
   return `[${name}]\n\t${line}\n`;
 }
 
-/** @returns A POSIX shell script that needs git, awk, head and tail. */
+/** @returns A POSIX shell script that needs git, awk, grep, head and tail. */
 export function setupScript(setup: ClientSetup): string {
   const { mirrorUrl, primaryUrl } = quotable(setup);
   const names = Object.keys(SETUP_OPTIONS) as SetupOption[];
@@ -112,8 +113,9 @@ ${names.map((name) => `    --${name}) ${name}=1 ;;\n`).join("")}    --username=*
 done
 
 # The file that "git config --global" writes.
-xdg=\${XDG_CONFIG_HOME:-$HOME/.config}/git/config
+xdg=\${XDG_CONFIG_HOME:-\${HOME:-}/.config}/git/config
 if [ -n "\${GIT_CONFIG_GLOBAL:-}" ]; then file=$GIT_CONFIG_GLOBAL
+elif [ -z "\${HOME:-}" ]; then echo "setup.sh: HOME is not set: set it, or GIT_CONFIG_GLOBAL" >&2; exit 2
 elif [ ! -e "$HOME/.gitconfig" ] && [ -e "$xdg" ]; then file=$xdg
 else file=$HOME/.gitconfig; fi
 
@@ -125,23 +127,29 @@ ${usernameConfig(setup, "{username}")}END
   done
 }
 
-# Prints where the lines begin and end, in bytes, and what else --undo must take back.
+# Prints where the lines begin and end, in bytes, and what else --undo must take back. Editors may have changed ends of lines.
 find_lines() {
   awk -v begin="$begin" -v end="$end" '
-    index($0, begin) == 1 { start = bytes + 0; note = substr($0, length(begin) + 2); found = 1 }
-    { bytes += length($0) + 1 }
-    found && $0 == end { print start, bytes, note; exit }' "$file"
+    { size = length($0) + 1; before = 1 + returned; returned = sub(/\\r$/, "") }
+    index($0, begin) == 1 { start = bytes + 0; newline = before; note = substr($0, length(begin) + 2); found = 1 }
+    { bytes += size }
+    found && $0 == end { print start, bytes, newline, note; exit }' "$file"
 }
 
-# The file keeps its permissions, and stays a link if it is one.
+# The file keeps its permissions, and stays a link if it is one. Sets undone to 1 if there were lines.
 undo() {
+  undone=0
   [ -e "$file" ] || return 0
   place=$(find_lines)
-  [ -n "$place" ] || return 0
+  if [ -z "$place" ]; then
+    ! grep -qF -e "$begin" -e "$end" "$file" || { echo "setup.sh: $file has one mark of the mirror without the other: remove its lines by hand" >&2; exit 1; }
+    return 0
+  fi
+  undone=1
   set -- $place
-  start=$1 stop=$2 note=\${3:-}
+  start=$1 stop=$2 newline=$3 note=\${4:-}
   # Unless there are lines behind by now.
-  [ "$note" != newline ] || [ "$stop" -lt "$(wc -c <"$file")" ] || start=$((start - 1))
+  [ "$note" != newline ] || [ "$stop" -lt "$(wc -c <"$file")" ] || start=$((start - newline))
   copy=$(mktemp)
   { head -c "$start" "$file"; tail -c "+$((stop + 1))" "$file"; } >"$copy"
   if [ "$note" = new ] && [ ! -s "$copy" ]; then rm "$file"; else cat "$copy" >"$file"; fi
@@ -150,7 +158,10 @@ undo() {
 
 case $action in
   show) echo "These lines would be in $file:"; lines ;;
-  undo) undo; echo "$file has no lines of the mirror any more." ;;
+  undo)
+    undo
+    if [ "$undone" = 1 ]; then echo "$file has no lines of the mirror any more."
+    else echo "$file has no lines of this mirror (${mirrorUrl}): nothing was changed."; fi ;;
   add)
     undo
     note=

@@ -75,7 +75,7 @@ function Read-Config {
 
 function Remove-Lines {
   $text = Read-Config
-  if ($null -eq $text) { return }
+  if ($null -eq $text) { return $false }
   $at = 0
   $start = -1
   $note = ''
@@ -85,25 +85,33 @@ function Remove-Lines {
       $note = $line.Substring($begin.Length).Trim()
     }
     $at += $line.Length + 1
-    if ($start -lt 0 -or $line -cne $end) { continue }
+    # Editors may have changed ends of lines.
+    if ($start -lt 0 -or $line.TrimEnd([char] 13) -cne $end) { continue }
     $stop = [Math]::Min($at, $text.Length)
     # Unless there are lines behind by now.
-    if ($note -ceq 'newline' -and $stop -eq $text.Length) { $start -= 1 }
+    if ($note -ceq 'newline' -and $stop -eq $text.Length) {
+      $start -= 1
+      if ($start -gt 0 -and $text[$start - 1] -eq [char] 13) { $start -= 1 }
+    }
     $rest = $text.Substring(0, $start) + $text.Substring($stop)
     if ($note -ceq 'new' -and $rest -ceq '') { Remove-Item -LiteralPath $file }
     else { [IO.File]::WriteAllBytes($file, $bytes.GetBytes($rest)) }
-    return
+    return $true
   }
+  if ($text.Contains($begin) -or $text.Contains($end)) {
+    throw "setup.ps1: $file has one mark of the mirror without the other: remove its lines by hand"
+  }
+  return $false
 }
 
 if ($DryRun) {
   Write-Output "These lines would be in \${file}:"
   Write-Output (Get-Lines)
 } elseif ($Undo) {
-  Remove-Lines
-  Write-Output "$file has no lines of the mirror any more."
+  if (Remove-Lines) { Write-Output "$file has no lines of the mirror any more." }
+  else { Write-Output "$file has no lines of this mirror (${mirrorUrl}): nothing was changed." }
 } else {
-  Remove-Lines
+  [void] (Remove-Lines)
   $text = Read-Config
   $note = ''
   if ($null -eq $text) {
