@@ -114,7 +114,10 @@ async function checkAccount(name: string, options: AccountOptions): Promise<void
     { workspace: name, projects: [], ...(credential !== undefined && { credential }) },
   ]);
   for (const workspace of workspaces) {
-    const example = await tryAccount(workspace, bitbucketOf(options));
+    const example = await tryAccount(workspace, bitbucketOf(options)).catch((error: unknown) => {
+      if (!(error instanceof ConfigError)) throw error;
+      throw new ConfigError(`${error.message} (--no-check does without this check)`, { cause: error.cause });
+    });
     print(`Bitbucket accepts the account: it shows ${example}, for example.`);
   }
 }

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { readNamedAccount } from "../../../functions/local/secrets.ts";
-import { ConfigError } from "../../../lib/errors.ts";
+import { tryAccount } from "../../../functions/wiring/try-account.ts";
+import { ConfigError, UpstreamError } from "../../../lib/errors.ts";
+import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 
 test("the account that is called environment must be in the environment; only without a name there is none", () => {
   expect(readNamedAccount({}, undefined)).toEqual({ kind: "none" });
@@ -11,4 +13,21 @@ test("the account that is called environment must be in the environment; only wi
     kind: "access-token",
     token: "t",
   });
+});
+
+test("what is wrong with an account is said without options of the command line: pages show it as well", async () => {
+  const [workspace] = mirrorConfigOf([{ workspace: "acme", projects: "all", credential: "bot" }]).workspaces;
+  if (workspace === undefined) throw new Error("no workspace");
+  const rejected = new UpstreamError("no", { retryable: false, status: 401 });
+  for (const list of [async function* () {}, () => Promise.reject(rejected)]) {
+    const apiOf = async () => ({
+      repository: () => Promise.reject(rejected),
+      async *repositories() {
+        yield* (await list()) ?? [];
+      },
+    });
+    const trying = tryAccount(workspace, { apiOf });
+    await expect(trying).rejects.toThrow(ConfigError);
+    await expect(trying).rejects.not.toThrow(/(^| )--?[a-z]/);
+  }
 });
