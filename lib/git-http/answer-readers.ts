@@ -1,7 +1,6 @@
 /**
- * The answers that are being sent, and how fast each is read. While others wait for the memory that answers hold, those that are
- * hardly read are cut, of the caller who holds the most first; for a caller who holds none, slow ones are, too. No answer is cut
- * while none waits.
+ * The answers that are being sent, and how fast each is read. While others wait for the memory that answers hold, slow ones are cut, of
+ * the caller who holds the most first. No answer is cut while none waits, and none that is read at the minimum rate.
  */
 import type { NeededRoom } from "../http/admission.ts";
 import { ReadingPace } from "../reading-pace.ts";
@@ -18,16 +17,6 @@ interface WatchedReader extends AnswerReader {
   readonly caller: RequestCaller;
   readonly cut: () => void;
   readonly pace: ReadingPace;
-}
-
-/** Below this an answer may be cut for a caller who holds none. */
-const SLOW_BYTES_PER_SECOND = 16 * 1024;
-/** The same for callers with several answers. */
-const SLOW_OF_SEVERAL_BYTES_PER_SECOND = 64 * 1024;
-
-interface Held {
-  bytes: number;
-  count: number;
 }
 
 export class AnswerReaders {
@@ -48,26 +37,18 @@ export class AnswerReaders {
     return reader;
   }
 
-  /** Cuts readers until they have held what is needed, of the caller who holds the most first, the slowest first. */
-  makeRoom({ weight: neededBytes, caller, onlyOf }: NeededRoom): void {
-    const heldOf = new Map<string, Held>();
-    for (const { caller: reader, heldBytes } of this.#readers) {
-      const held = heldOf.get(reader.name) ?? { bytes: 0, count: 0 };
-      heldOf.set(reader.name, { bytes: held.bytes + heldBytes, count: held.count + (heldBytes > 0 ? 1 : 0) });
-    }
-    const held = (reader: WatchedReader): Held => heldOf.get(reader.caller.name) ?? { bytes: 0, count: 0 };
-    const isNewcomer = (heldOf.get(caller)?.bytes ?? 0) === 0;
-    const mayCut = (reader: WatchedReader): boolean => {
-      if (reader.heldBytes === 0 || (onlyOf !== undefined && !isOf(reader.caller, onlyOf))) return false;
-      const slow = held(reader).count > 1 ? SLOW_OF_SEVERAL_BYTES_PER_SECOND : SLOW_BYTES_PER_SECOND;
-      return reader.pace.isIdle || (isNewcomer && reader.pace.bytesPerSecond < slow);
-    };
+  /** Cuts slow readers until they have held what is needed, of the caller who holds the most first, the slowest first. */
+  makeRoom({ weight: neededBytes, onlyOf }: NeededRoom): void {
+    const heldOf = new Map<string, number>();
+    for (const { caller, heldBytes } of this.#readers)
+      heldOf.set(caller.name, (heldOf.get(caller.name) ?? 0) + heldBytes);
+    const held = ({ caller }: WatchedReader): number => heldOf.get(caller.name) ?? 0;
     const slowestOfMost = [...this.#readers]
-      .filter(mayCut)
-      .sort(
-        (one, other) =>
-          held(other).bytes - held(one).bytes || one.pace.bytesPerSecond - other.pace.bytesPerSecond,
-      );
+      .filter(
+        ({ pace, heldBytes, caller }) =>
+          heldBytes > 0 && pace.isSlow && (onlyOf === undefined || isOf(caller, onlyOf)),
+      )
+      .sort((one, other) => held(other) - held(one) || one.pace.aheadMs - other.pace.aheadMs);
     let cutBytes = 0;
     for (const reader of slowestOfMost) {
       if (cutBytes >= neededBytes) return;

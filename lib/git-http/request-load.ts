@@ -5,7 +5,7 @@
  *    budget.
  * 2. It waits for memory and for its turn to plan, and leaves both while it waits for a sync.
  * 3. Once it is planned, only its reader pulls: it keeps what memory the answer takes until the reader has it all. While others wait
- *    for memory, readers that take next to nothing are cut; for a caller that holds none, slow ones are.
+ *    for memory, slow readers are cut.
  *
  * All that is refused is refused before the first byte of a pack.
  */

@@ -59,7 +59,7 @@ export class AnswerTask {
 
   /** Whether it is there only for readers that take next to nothing. */
   get isIdle(): boolean {
-    return this.#readers.size > 0 && [...this.#readers].every(({ pace }) => pace.isIdle);
+    return this.#readers.size > 0 && [...this.#readers].every(({ pace }) => pace.isSlow);
   }
 
   /** Whether the work ended because its last reader left. */

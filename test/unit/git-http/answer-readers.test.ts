@@ -1,6 +1,11 @@
 /** Whose answers are cut while others wait for the memory that answers hold. */
+import { connect, type Socket } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { AnswerReaders } from "../../../lib/git-http/answer-readers.ts";
+import { startNodeServer } from "../../../lib/http/node-server.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { ReadingPace } from "../../../lib/reading-pace.ts";
 
 const MIB = 1024 * 1024;
 
@@ -43,51 +48,118 @@ async function readers(
   return { pass, makeRoom };
 }
 
-test("for a new caller slow readers are cut, the slowest of the caller with most first", async () => {
+test("of the caller with most, the slowest readers are cut first, and none that is not slow", async () => {
   const { pass, makeRoom } = await readers([
     ["one", 1],
     ["three", 40],
-    ["three", 8],
+    ["three", 4],
     ["three", 2],
     ["two", 4],
     ["two", 100],
   ]);
-  await pass(20_000);
+  await pass(90_000);
   expect(makeRoom("new", 1)).toEqual(["three 2"]);
-  expect(makeRoom("new", 8 * MIB)).toHaveLength(2);
-  expect(makeRoom("new", 100 * MIB)).not.toContain("two 100");
+  expect(makeRoom("new", 100 * MIB).sort()).toEqual(["one 1", "three 4", "two 4"]);
 });
 
-test("a caller's only answer is cut below 16 KiB/s, and none before it is known to be slow", async () => {
-  const { pass, makeRoom } = await readers([
-    ["slow", 8],
-    ["mobile", 32],
-  ]);
-  await pass(2_500);
-  expect(makeRoom("new", 100 * MIB)).toEqual([]);
-  await pass(10_000);
-  expect(makeRoom("new", 100 * MIB)).toEqual(["slow 8"]);
-});
-
-test("for a caller who holds answers only idle readers are cut, and of a limit only those it counts", async () => {
-  const { pass, makeRoom } = await readers([
-    ["known", 100],
-    ["slow", 8],
-    ["idle", 0],
-  ]);
-  await pass(25_000);
-  expect(makeRoom("known", 100 * MIB)).toEqual([]);
-  await pass(10_000);
-  expect(makeRoom("new", 100 * MIB, "token of slow")).toEqual(["slow 8"]);
-  expect(makeRoom("known", 100 * MIB)).toEqual(["idle 0"]);
-});
-
-test("what the buffers of a connection take at once does not make its reader fast", async () => {
+test("what the buffers of a connection take at once makes a slow reader fast for a minute", async () => {
   const { pass, makeRoom } = await readers([
     ["one", 0, 8],
     ["one", 2, 8],
+    ["none", 0],
     ["fast", 1_000],
   ]);
+  await pass(25_000);
+  expect(makeRoom("new", 100 * MIB)).toEqual([]);
   await pass(10_000);
-  expect(makeRoom("new", 100 * MIB)).toEqual(["one 0", "one 2"]);
+  expect(makeRoom("new", 100 * MIB)).toEqual(["none 0"]);
+  await pass(40_000);
+  expect(makeRoom("new", 100 * MIB).sort()).toEqual(["one 0", "one 2"]);
 });
+
+test("of a limit only those are cut that it counts", async () => {
+  const { pass, makeRoom } = await readers([
+    ["slow", 4],
+    ["idle", 0],
+  ]);
+  await pass(60_000);
+  expect(makeRoom("new", 100 * MIB, "token of slow")).toEqual(["slow 4"]);
+  expect(makeRoom("new", 100 * MIB, "block of idle")).toEqual(["idle 0"]);
+});
+
+/** Takes 1 MiB at once, then nothing until its reader has read as much. */
+function paceInBursts(kibPerSecond: number) {
+  let nowMs = 0;
+  const pace = new ReadingPace(() => nowMs);
+  const wasSlow: number[] = [];
+  const wait = (ms: number) => {
+    for (const untilMs = nowMs + ms; nowMs < untilMs; nowMs += 500) if (pace.isSlow) wasSlow.push(nowMs);
+  };
+  const burst = () => {
+    for (let index = 0; index < 16; index++) {
+      pace.given();
+      pace.taken(64 * 1024);
+    }
+    pace.given();
+  };
+  for (let index = 0; index < 20; index++) {
+    burst();
+    wait((1024 / kibPerSecond) * 1_000);
+  }
+  return { wasSlow, wait, burst };
+}
+
+test.each([20, 30, 100, 500, 10_000])(
+  "a steady reader of %i KiB/s is never slow, though its buffers take bytes seldom",
+  (kibPerSecond) => {
+    expect(paceInBursts(kibPerSecond).wasSlow).toEqual([]);
+  },
+);
+
+test("a fast reader may stall for 30 s, and is slow after a minute", () => {
+  const { wasSlow, wait, burst } = paceInBursts(1_000);
+  wait(30_000);
+  burst();
+  wait(59_000);
+  expect(wasSlow).toEqual([]);
+  wait(5_000);
+  expect(wasSlow.length).toBeGreaterThan(0);
+});
+
+test("steady readers over real sockets are not cut", { timeout: 60_000 }, async () => {
+  const all = new AnswerReaders(() => performance.now());
+  const cut: string[] = [];
+  const server = await startNodeServer(
+    async ({ path: name, cut: end }) => {
+      const reader = all.add({ name, token: undefined, block: "address" }, () => {
+        cut.push(name);
+        end?.();
+      });
+      reader.heldBytes = 4 * MIB;
+      return { status: 200, headers: {}, body: reader.watched(endlessly()) };
+    },
+    { log: SILENT_LOGGER },
+  );
+  const clients = [100, 300, 500].map((kibPerSecond) => readSteadily(server.port, kibPerSecond * 1024));
+  for (let elapsedMs = 0; elapsedMs < 9_000; elapsedMs += 250) {
+    await setTimeout(250);
+    if (elapsedMs > 3_000) all.makeRoom({ caller: "new", weight: 100 * MIB, onlyOf: undefined });
+  }
+  expect(cut).toEqual([]);
+  for (const client of clients) client.destroy();
+  await server.close();
+});
+
+function readSteadily(port: number, bytesPerSecond: number): Socket {
+  const startMs = performance.now();
+  let bytes = 0;
+  const socket = connect(port, "127.0.0.1", () => socket.write("GET /x HTTP/1.1\r\nHost: x\r\n\r\n"));
+  const reading = setInterval(() => {
+    if (bytes < ((performance.now() - startMs) / 1_000) * bytesPerSecond) socket.resume();
+  }, 20);
+  socket.on("data", (chunk) => {
+    bytes += chunk.length;
+    socket.pause();
+  });
+  return socket.on("close", () => clearInterval(reading));
+}

@@ -184,7 +184,7 @@ test("one caller's unread answers leave room to others, and are removed when the
   const shared = await Promise.all([open("b", 100), open("c", 100)]);
   expect(await Promise.all(shared.map(readAll))).toEqual([4 * MIB, 4 * MIB]);
   // Once they are idle they make room, also for their own caller.
-  steadyMs = 31_000;
+  steadyMs = 61_000;
   for (let index = 0; index < 40; index++) await open("a", 99);
   await expect.poll(() => budget.isUsedUpBy("a")).toBe(false);
   expect(await open("a", 99)).toBeDefined();
