@@ -1,12 +1,12 @@
 /** `nearside clone` */
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
-import { basename, delimiter, resolve } from "node:path";
+import { basename, delimiter, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { UpstreamError } from "../../lib/errors.ts";
 import { printableLine } from "../../lib/printable-line.ts";
 import { formatBytes } from "../local/progress-line.ts";
-import { askPlan, type GivenPlan } from "./clone/ask-plan.ts";
+import { askPlan, credentialQuestion, type GivenPlan } from "./clone/ask-plan.ts";
 import { addCloneOptions, gitCloneArguments, gitSettings, partialOption } from "./clone/clone-options.ts";
 import { HttpClient } from "./clone/http-client.ts";
 import { PreparedObjects, planBytes } from "./clone/prepared-objects.ts";
@@ -35,6 +35,9 @@ export function configure(command: Command): void {
     .action(clone);
 }
 
+/** With them `git clone` makes a repository whose parts are in several places. */
+const SPLITTING_VARIABLES = ["GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"];
+
 interface CloneOptions {
   readonly bare?: true;
   readonly mirror?: true;
@@ -59,13 +62,19 @@ async function clone(
   command: Command,
 ): Promise<void> {
   const git = { options: gitSettings(command) };
-  const target = resolve(folder ?? folderOf(url, options));
+  // git refuses an empty name.
+  const target = folder === "" ? "" : resolve(folder ?? folderOf(url, options));
   const asked: Asked = { url, target, git, args: gitCloneArguments(command), options };
   const partial = partialOption(command);
-  const isFree = !existsSync(target) || (await readdir(target).catch(() => ["a file"])).length === 0;
-  const found = partial === undefined && isFree ? await findPlan(asked) : undefined;
+  const isSplit = SPLITTING_VARIABLES.some((name) => process.env[name] !== undefined);
+  const isFree = target !== "" && (await isFreeFolder(target));
+  const found = partial === undefined && !isSplit && isFree ? await findPlan(asked) : undefined;
   const exitCode = found === undefined ? await cloneByGit(asked, git) : await cloneByPlan(asked, found);
   if (exitCode !== 0) throw new GitFailed(exitCode);
+}
+
+async function isFreeFolder(path: string): Promise<boolean> {
+  return !existsSync(path) || (await readdir(path).catch(() => ["a file"])).length === 0;
 }
 
 interface FoundPlan extends GivenPlan {
@@ -76,7 +85,7 @@ interface FoundPlan extends GivenPlan {
 
 /** @returns `undefined` where the repository is to be cloned by git. */
 async function findPlan({ url, git, options }: Asked): Promise<FoundPlan | undefined> {
-  const mirrorUrl = (await gitOutput(git, ["ls-remote", "--get-url", "--", url])).stdout.trim();
+  const mirrorUrl = (await gitOutput(git, ["ls-remote", "--get-url", "--", url])).stdout.replace(/\n$/, "");
   if (URL.parse(mirrorUrl) === null) return undefined;
   const client = new HttpClient(git, mirrorUrl, process.env);
   try {
@@ -99,9 +108,9 @@ async function cloneByPlan(asked: Asked, found: FoundPlan): Promise<number> {
   const withPacks = { ...git, env };
   const exitCode = await cloneByGit(asked, await withCredential(withPacks, found));
   // After a checkout that failed or was interrupted git leaves the repository, to be repaired.
-  if (!existsSync(target) || (await readdir(target)).length === 0) return exitCode;
+  if (await isFreeFolder(target)) return exitCode;
   try {
-    await prepared.moveInto(target, git);
+    await prepared.moveInto(join(gitFolderOf(asked), "objects/pack"));
   } catch (error) {
     // It lacks its objects.
     await rm(target, { recursive: true, force: true });
@@ -163,7 +172,8 @@ async function withCredential(git: GitRun, { mirrorUrl, credential }: FoundPlan)
     env: { GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "", SSH_ASKPASS: "" },
     isSilent: true,
   } as const;
-  if ((await gitOutput(asked, ["credential", "fill"], `url=${mirrorUrl}\n\n`)).exitCode === 0) return git;
+  const { exitCode } = await gitOutput(asked, ["credential", "fill"], credentialQuestion(mirrorUrl));
+  if (exitCode === 0) return git;
   const count = Number(process.env["GIT_CONFIG_COUNT"] ?? 0);
   const helper =
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$NEARSIDE_CLONE_USERNAME" "$NEARSIDE_CLONE_PASSWORD"; }; f';
@@ -179,15 +189,20 @@ async function withCredential(git: GitRun, { mirrorUrl, credential }: FoundPlan)
 }
 
 /** Unless git's configuration says already where pushes go. */
-async function pushToPrimary({ target, git, options }: Asked, { plan, mirrorUrl }: FoundPlan): Promise<void> {
+async function pushToPrimary(asked: Asked, { plan, mirrorUrl }: FoundPlan): Promise<void> {
   const { primaryUrl } = plan;
   if (primaryUrl === undefined) return;
-  const remote = ["-C", target, "remote"];
+  const { git } = asked;
+  const remote = ["--git-dir", gitFolderOf(asked), "remote"];
   const origin = (await gitOutput(git, remote)).stdout.trim();
-  const { stdout } = await gitOutput(git, [...remote, "get-url", "--push", origin]);
+  const { stdout } = await gitOutput(git, [...remote, "get-url", "--push", "--", origin]);
   if (stdout.trim() !== mirrorUrl) return;
-  await gitOutput(git, [...remote, "set-url", "--push", origin, primaryUrl]);
-  say(options, `pushes go to ${primaryUrl}`);
+  await gitOutput(git, [...remote, "set-url", "--push", "--", origin, primaryUrl]);
+  say(asked.options, `pushes go to ${primaryUrl}`);
+}
+
+function gitFolderOf({ target, options: { bare, mirror } }: Asked): string {
+  return bare || mirror ? target : join(target, ".git");
 }
 
 /** As `git clone` names the folder. */

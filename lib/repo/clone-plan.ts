@@ -8,7 +8,7 @@ import * as z from "zod/mini";
 export const MAX_PLANNED_PACKS = 256;
 
 const count = z.int().check(z.nonnegative());
-const url = z.url({ protocol: /^https?$/ });
+const url = z.url({ protocol: /^https?$/, normalize: true });
 
 /** Releases add fields; what a client has to understand gets another `formatVersion`. */
 export const clonePlanSchema = z.object({

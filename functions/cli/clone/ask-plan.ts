@@ -20,12 +20,42 @@ interface Credential {
  */
 export function planUrlOf(url: string): string | undefined {
   const parsed = URL.parse(url);
-  if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.search !== "") return undefined;
+  // git and `URL` do not agree about these characters.
+  if (parsed === null || /[\p{Cc}\s\\]/u.test(url)) return undefined;
+  if (!/^https?:$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") return undefined;
   const segments = parsed.pathname.split("/").filter((segment) => segment !== "");
   const isProject = /^(upstream|scm)$/.test(segments.at(-3) ?? "");
   const repository = segments.splice(isProject ? -3 : -2);
   if (repository.length < 2) return undefined;
   return `${parsed.origin}/${[...segments, "-", "repositories", ...repository, "clone-plan"].join("/")}`;
+}
+
+/**
+ * What `git credential` is asked about `url`: the host to which requests go, whatever the text of `url` may be for another parser.
+ * @returns `undefined` if a part holds what ends a line of the question.
+ */
+export function credentialQuestion(url: string): string | undefined {
+  const { protocol, host, pathname, username, password } = new URL(url);
+  const parts = [
+    ["protocol", protocol.slice(0, -1)],
+    ["host", host],
+    ["path", pathname.slice(1)],
+    ["username", username],
+    ["password", password],
+  ] as const;
+  const lines = parts
+    .filter(([, value]) => value !== "")
+    .map(([name, value]) => `${name}=${name === "host" ? value : percentDecoded(value)}`);
+  return lines.some((line) => /\p{Cc}/u.test(line)) ? undefined : `${lines.join("\n")}\n\n`;
+}
+
+/** As git: what is no escape stays as it is. */
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // URIError: the only one there is.
+  }
 }
 
 /** @returns The plan; `undefined` where there is none, for whatever reason: git's own clone says why. */
@@ -35,22 +65,25 @@ export async function askPlan(client: HttpClient, git: GitRun, url: string): Pro
   const answer = await client.getText(planUrl, {});
   if (answer.status === 200) return givenPlan(answer.text, planUrl);
   if (answer.status !== 401) return undefined;
-  const filled = await gitOutput(git, ["credential", "fill"], `url=${url}\n\n`);
+  const question = credentialQuestion(url);
+  if (question === undefined) return undefined;
+  const filled = await gitOutput(git, ["credential", "fill"], question);
   const credential = credentialOf(filled.stdout);
   if (filled.exitCode !== 0 || credential === undefined) return undefined;
   const { status, text } = await client.getText(planUrl, { authorization: basic(credential) });
-  // As git: only an answer about the credential says whether it is right.
-  if (status === 200 || status === 401)
-    await gitOutput(git, ["credential", status === 200 ? "approve" : "reject"], filled.stdout);
-  return status === 200 ? givenPlan(text, planUrl, credential) : undefined;
+  const given = status === 200 ? givenPlan(text, planUrl, credential) : undefined;
+  // Another server may answer 401 at this address to a credential that it accepts elsewhere: `git clone` finds out whether it is wrong.
+  if (given !== undefined) await gitOutput(git, ["credential", "approve"], filled.stdout);
+  return given;
 }
 
-/** @returns `undefined` also for a newer form. */
-function givenPlan(text: string, planUrl: string, credential?: Credential): GivenPlan | undefined {
+/** @returns `undefined` also for a newer form, and where it leads from TLS to addresses without. */
+export function givenPlan(text: string, planUrl: string, credential?: Credential): GivenPlan | undefined {
   const plan = clonePlanSchema.safeParse(parseJson(text)).data;
   if (plan === undefined) return undefined;
   const urls = [plan.refs.url, ...plan.packs.flatMap(({ packUrl, indexUrl }) => [packUrl, indexUrl])];
-  // What is asked for over TLS does not come without.
+  if (plan.primaryUrl !== undefined) urls.push(plan.primaryUrl);
+  // A mirror with TLS sends neither downloads nor pushes to where there is none.
   if (planUrl.startsWith("https:") && urls.some((one) => !one.startsWith("https:"))) return undefined;
   return { plan, ...(credential && { credential }) };
 }

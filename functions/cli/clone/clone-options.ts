@@ -49,6 +49,7 @@ export function gitCloneArguments(command: Command): string[] {
       const value: unknown = command.getOptionValue(option.attributeName());
       if (typeof value === "boolean") return [option.long ?? ""];
       const values = Array.isArray(value) ? value.map(String) : [String(value)];
+      // In one argument: an empty value, too, stays the option's.
       return values.map((one) => `${option.long}=${one}`);
     });
 }

@@ -13,7 +13,7 @@ import { makeFolder } from "../../../lib/store/folder.ts";
 import { checkPack } from "./check-pack.ts";
 import { downloadFiles, type RemoteFile } from "./download.ts";
 import type { HttpClient } from "./http-client.ts";
-import { type GitRun, gitOutput, runGit } from "./run-git.ts";
+import { type GitRun, runGit } from "./run-git.ts";
 
 export interface PrepareOptions {
   readonly client: HttpClient;
@@ -112,11 +112,7 @@ export class PreparedObjects implements AsyncDisposable {
   }
 
   /** As git installs packs: read-only, and the index last, which makes a pack count. */
-  async moveInto(repository: string, git: GitRun): Promise<void> {
-    const ask = ["-C", repository, "rev-parse", "--path-format=absolute", "--git-path", "objects/pack"];
-    const { exitCode, stdout } = await gitOutput(git, ask);
-    if (exitCode !== 0) throw new Error(`git does not find the repository that it has made in ${repository}`);
-    const folder = stdout.replace(/\n$/, "");
+  async moveInto(folder: string): Promise<void> {
     await makeFolder(folder, 0o777);
     for (const name of this.#packNames)
       for (const ending of ["pack", "idx"]) {

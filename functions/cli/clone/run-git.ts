@@ -2,6 +2,16 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 
+/** Of `git rev-parse --local-env-vars`: git sets them for hooks and aliases, and they name the caller's repository, not the new one. */
+const REPOSITORY_VARIABLES: readonly string[] = [
+  ...["GIT_DIR", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_CONFIG", "GIT_GRAFT_FILE"],
+  ...["GIT_SHALLOW_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_IMPLICIT_WORK_TREE"],
+  "GIT_INTERNAL_SUPER_PREFIX",
+];
+
+/** `git clone` reads no configuration of the repository that the current folder is in. */
+const OUTSIDE_REPOSITORIES = { GIT_DIR: "/dev/null" };
+
 export interface GitRun {
   /** Options before the command, as `-c` and a setting. */
   readonly options: readonly string[];
@@ -15,14 +25,16 @@ export interface GitOutput {
   readonly stdout: string;
 }
 
-/** Standard error is the user's: git may ask for a password there. */
+/**
+ * Outside of any repository, unless `--git-dir` is among the options. Standard error is the user's: git may ask for a password there.
+ */
 export async function gitOutput(
   { options, env, isSilent }: GitRun,
   args: readonly string[],
   input = "",
 ): Promise<GitOutput> {
   const child = spawn("git", [...options, ...args], {
-    env: { ...process.env, ...env },
+    env: { ...inheritedEnvironment(), ...OUTSIDE_REPOSITORIES, ...env },
     stdio: ["pipe", "pipe", isSilent ? "ignore" : "inherit"],
   });
   // git may end before it has read all its input; its exit code says so.
@@ -36,7 +48,10 @@ export async function gitOutput(
 export async function runGit({ options, env }: GitRun, args: readonly string[]): Promise<number> {
   const ignore = () => undefined;
   process.on("SIGINT", ignore);
-  const child = spawn("git", [...options, ...args], { env: { ...process.env, ...env }, stdio: "inherit" });
+  const child = spawn("git", [...options, ...args], {
+    env: { ...inheritedEnvironment(), ...env },
+    stdio: "inherit",
+  });
   const pass = (signal: NodeJS.Signals) => child.kill(signal);
   process.on("SIGTERM", pass);
   try {
@@ -45,6 +60,11 @@ export async function runGit({ options, env }: GitRun, args: readonly string[]):
     process.off("SIGINT", ignore);
     process.off("SIGTERM", pass);
   }
+}
+
+function inheritedEnvironment(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env);
+  return Object.fromEntries(entries.filter(([name]) => !REPOSITORY_VARIABLES.includes(name)));
 }
 
 function exitOf(child: ReturnType<typeof spawn>): Promise<number> {
