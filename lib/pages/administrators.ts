@@ -40,7 +40,7 @@ export class Administrators {
 
   /**
    * At most one request to Bitbucket a minute for each credential. A mirrored workspace whose uuid is known is not the one that has its
-   * name at Bitbucket now, if the uuids differ.
+   * name at Bitbucket now, if the uuids differ, or what is known is damaged.
    * @returns Those of the configuration; none for a credential that REST does not take, or of which Bitbucket does not say it.
    * @throws {UpstreamError} Bitbucket cannot be asked.
    */
@@ -54,7 +54,8 @@ export class Administrators {
     );
     const own = new Set<MirroredWorkspace>();
     await inTurns(named, CONCURRENT_READS, async (one) => {
-      const { value } = await readWorkspaceIndex(this.#options.store, one.workspace);
+      const { value, damage } = await readWorkspaceIndex(this.#options.store, one.workspace);
+      if (damage !== undefined) return;
       const known = value?.workspaceUuid;
       if (known === undefined || known === administered.get(one.workspace.toLowerCase())) own.add(one);
     });

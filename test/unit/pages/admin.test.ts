@@ -10,6 +10,7 @@ import { failed, firstRecord, markFailure } from "../../../lib/mirror/repository
 import type { SyncJob } from "../../../lib/mirror/sync-job.ts";
 import { workspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import { ADMINISTRATOR_MS } from "../../../lib/pages/administrators.ts";
+import { workspaceIndexKey } from "../../../lib/repo/layout.ts";
 import { repositoryDocument } from "../../../lib/repo/repository-record.ts";
 import { UNCHANGED } from "../../../lib/repo/stored-document.ts";
 import { stableUuid } from "../../support/fake-bitbucket/catalogue.ts";
@@ -376,6 +377,9 @@ test("who has taken the name of a workspace at Bitbucket is not its administrato
   expect([await statusOf(owner), await statusOf(taker), await statusOf(unknown)]).toEqual([200, 403, 403]);
   expect((await act("pause", {}, { ...SAME_ORIGIN, ...(await sessionOf(taker)) })).status).toBe(403);
   expect(await config()).toMatchObject({ disabled: false });
+  const { version } = await store.read(workspaceIndexKey("acme"));
+  await store.write(workspaceIndexKey("acme"), Buffer.from("{"), { ifVersion: version });
+  expect([await statusOf(taker), await statusOf(owner)]).toEqual([403, 403]);
 });
 
 test("dead letters of the workspace are listed and queued again", async () => {
