@@ -8,7 +8,7 @@
 import { CorruptPackError } from "../../errors.ts";
 import { LFS_POINTER_BYTES, writeLfsPointer } from "../lfs-pointer.ts";
 import { WorkSlices } from "../work-slices.ts";
-import { copyRecords, OidRecords, sha256WithPauses, sortedRows } from "./oid-records.ts";
+import { OidRecords, reorderRecords, sha256WithPauses, sortedRows } from "./oid-records.ts";
 
 const SIGNATURE = 0x4e4c4653; // "NLFS"
 const VERSION = 1;
@@ -89,7 +89,8 @@ export async function collectedLfsPointers(
       await slices.spend(PART_RECORDS / RECORDS_PER_STEP);
       renumber(records.subarray(at, at + PART_RECORDS * RECORD_BYTES), indexNumbers.subarray(firstEntry));
     }
-  return encodeLfsPointers(joined(parts.map(({ records }) => records)), indexNumbers.length);
+  const records = parts.map((part) => part.records);
+  return encodeLfsPointers(records, indexNumbers.length);
 }
 
 const PART_RECORDS = 4_000;
@@ -103,15 +104,17 @@ function renumber(records: Uint8Array, numbers: Uint32Array): void {
 }
 
 /** Frees the parts. */
-function joined(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
-  const filled = parts.filter(({ length }) => length > 0);
-  const [first] = filled;
-  if (first !== undefined && filled.length === 1) return first;
-  const all = new Uint8Array(filled.reduce((sum, { length }) => sum + length, 0));
-  let end = 0;
-  for (const part of filled) {
-    all.set(part, end);
-    end += part.length;
+function joined(
+  parts: readonly Uint8Array<ArrayBuffer>[],
+  startBytes = 0,
+  endBytes = 0,
+): Buffer<ArrayBuffer> {
+  const recordBytes = parts.reduce((sum, { length }) => sum + length, 0);
+  const all = Buffer.alloc(startBytes + recordBytes + endBytes);
+  let at = startBytes;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
     part.buffer.transfer(0);
   }
   return all;
@@ -140,23 +143,23 @@ export class LfsPointerWriter {
   }
 
   encode(): Promise<Uint8Array> {
-    return encodeLfsPointers(this.#records.subarray(0, this.#count * RECORD_BYTES), this.#isAdded.length);
+    return encodeLfsPointers([this.#records.subarray(0, this.#count * RECORD_BYTES)], this.#isAdded.length);
   }
 }
 
-/** @param records - In any order, whole. */
-async function encodeLfsPointers(records: Uint8Array, objectCount: number): Promise<Uint8Array> {
-  const unsorted = new OidRecords(
-    Buffer.from(records.buffer, records.byteOffset, records.length),
-    0,
-    RECORD_BYTES,
-  );
-  const numberAt = (row: number) => unsorted.bytes.readUInt32BE(unsorted.startOf(row) + NUMBER_OFFSET);
-  const rows = await sortedRows(unsorted, (left, right) => numberAt(left) - numberAt(right));
-  const bytes = Buffer.alloc(HEADER_BYTES + records.length + CHECKSUM_BYTES);
-  for (const [i, word] of [SIGNATURE, VERSION, unsorted.count, objectCount].entries())
+/** @param parts - Records in any order, not to be used any more. */
+async function encodeLfsPointers(
+  parts: readonly Uint8Array<ArrayBuffer>[],
+  objectCount: number,
+): Promise<Uint8Array> {
+  const bytes = joined(parts, HEADER_BYTES, CHECKSUM_BYTES);
+  const end = bytes.length - CHECKSUM_BYTES;
+  const records = new OidRecords(bytes.subarray(0, end), HEADER_BYTES, RECORD_BYTES);
+  const numberAt = (row: number) => bytes.readUInt32BE(records.startOf(row) + NUMBER_OFFSET);
+  const rows = await sortedRows(records, (left, right) => numberAt(left) - numberAt(right));
+  await reorderRecords(records, rows);
+  for (const [i, word] of [SIGNATURE, VERSION, records.count, objectCount].entries())
     bytes.writeUInt32BE(word, i * 4);
-  const end = await copyRecords(unsorted, rows, bytes, HEADER_BYTES);
   bytes.set(await sha256WithPauses(bytes.subarray(0, end)), end);
   return bytes;
 }

@@ -239,42 +239,33 @@ export async function eachOid(
 }
 
 /**
- * Copies records in the order of `rows` to `target`, from `at` on. Both, and the records, are multiples of 4 bytes.
- * @returns Where the last one ends.
+ * Puts records in the order of `rows`, in place. Their beginning and length are multiples of 4 bytes.
+ * @param rows - Used up.
  */
-export async function copyRecords(
-  records: OidRecords,
-  rows: Uint32Array,
-  target: Buffer,
-  at: number,
-): Promise<number> {
-  const slices = new WorkSlices();
+export async function reorderRecords(records: OidRecords, rows: Uint32Array): Promise<void> {
   const recordWords = records.recordBytes / WORD_BYTES;
-  const from = wordsOf(records.bytes).subarray(records.startOf(0) / WORD_BYTES);
-  const to = wordsOf(target).subarray(at / WORD_BYTES);
-  for (let row = 0; row < rows.length; row += RECORDS_AT_ONCE) {
-    const some = rows.subarray(row, row + RECORDS_AT_ONCE);
-    gather(from, some, recordWords, to.subarray(row * recordWords));
-    await slices.spend(RECORDS_AT_ONCE / RECORDS_PER_STEP);
-  }
-  return at + rows.length * records.recordBytes;
+  const { buffer, byteOffset } = records.bytes;
+  const words = new Int32Array(buffer, byteOffset + records.startOf(0), rows.length * recordWords);
+  const kept = new Int32Array(recordWords);
+  await eachPart(rows.length, (start, end) => {
+    for (let row = start; row < end; row++) {
+      if (rows[row] === row) continue;
+      // A cycle of places, each of which gets the next one's record.
+      kept.set(words.subarray(row * recordWords, (row + 1) * recordWords));
+      let to = row;
+      for (let from = rows[to] as number; from !== row; from = rows[to] as number) {
+        for (let i = 0; i < recordWords; i++)
+          words[to * recordWords + i] = words[from * recordWords + i] as number;
+        rows[to] = to;
+        to = from;
+      }
+      words.set(kept, to * recordWords);
+      rows[to] = to;
+    }
+  });
 }
 
 const WORD_BYTES = 4;
-
-function wordsOf({ buffer, byteOffset, length }: Buffer): Int32Array {
-  return new Int32Array(buffer, byteOffset, Math.floor(length / WORD_BYTES));
-}
-
-/** For so few words a loop is faster than a call for each row. */
-function gather(words: Int32Array, rows: Uint32Array, rowWords: number, target: Int32Array): void {
-  let end = 0;
-  for (let i = 0; i < rows.length; i++) {
-    const start = (rows[i] as number) * rowWords;
-    for (let j = 0; j < rowWords; j++) target[end + j] = words[start + j] as number;
-    end += rowWords;
-  }
-}
 
 /** Some milliseconds. */
 const HASHED_AT_ONCE_BYTES = 1024 * 1024;
