@@ -67,9 +67,8 @@ export function planningLimits(maxPlans: number, maxPlansOfCaller: number): Admi
     ...PLAN_WAITING,
     maxRunning: maxPlans,
     maxRunningOfCaller: maxPlansOfCaller,
-    shareOfFree: 1,
     reserve: { weight: maxPlans / 4, maxWeight: 1 },
-    ofToken: { maxRunning: 2 * maxPlansOfCaller, shareOfFree: 1 },
+    ofToken: { maxRunning: 2 * maxPlansOfCaller },
     ofBlock: { maxRunning: maxPlans, shareOfFree: 2, shareOfFreeWithReserve: 3 },
   };
 }

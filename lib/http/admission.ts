@@ -7,7 +7,10 @@ import { OverloadedError } from "../errors.ts";
 export interface AdmissionLimits {
   /** Tasks, or what they weigh together. One that weighs more runs when no other does. */
   readonly maxRunning: number;
-  /** A part of `maxRunning` that only tasks of at most `maxWeight` get whose caller has none that runs. */
+  /**
+   * A part of `maxRunning` for tasks of at most `maxWeight` whose caller has none that runs. They take it when the rest is used up; for
+   * the rest all callers take turns alike, so ever new callers do not keep out one that has a task that runs.
+   */
   readonly reserve?: { readonly weight: number; readonly maxWeight: number };
   readonly maxRunningOfCaller: number;
   /**
@@ -37,7 +40,7 @@ export interface NeededRoom {
 export interface TaskGroup {
   readonly key: string;
   readonly maxRunning: number;
-  readonly shareOfFree: number;
+  readonly shareOfFree?: number;
   /** For tasks that may use the reserve. Default: the same. */
   readonly shareOfFreeWithReserve?: number;
 }
@@ -59,9 +62,14 @@ export interface RunningTask {
   resizeTo(weight: number): void;
 }
 
+interface Place {
+  weight: number;
+  readonly isReserved: boolean;
+}
+
 interface Waiter {
   readonly task: Required<WeighedTask>;
-  readonly start: () => void;
+  readonly start: (place: Place) => void;
   readonly refuse: (error: unknown) => void;
 }
 
@@ -80,6 +88,8 @@ export class Admission {
   readonly #runningOfGroup = new Map<string, number>();
   #makingRoom: NodeJS.Timeout | undefined;
   #running = 0;
+  /** Of them, in the reserve. */
+  #reserved = 0;
   #waiting = 0;
 
   constructor(limits: AdmissionLimits) {
@@ -114,19 +124,19 @@ export class Admission {
         this.#callers.delete(caller);
     };
     const task = { weight, groups };
+    let place: Place | undefined;
     try {
-      if (entry.waiting.size === 0 && this.#hasRoom(entry, task)) this.#count(entry, groups, weight);
-      else await this.#wait(entry, task, signal);
+      if (entry.waiting.size === 0) place = this.#takePlace(entry, task);
+      place ??= await this.#wait(entry, task, signal);
     } catch (error) {
       forget();
       throw error;
     }
-    let heldWeight = weight;
+    const held = place;
     let hasEnded = false;
     const resizeTo = (newWeight: number) => {
       if (hasEnded) return;
-      this.#count(entry, groups, newWeight - heldWeight);
-      heldWeight = newWeight;
+      this.#resize(entry, groups, held, newWeight);
       this.#startNext();
       forget();
     };
@@ -137,20 +147,33 @@ export class Admission {
     return { resizeTo, end };
   }
 
-  #hasRoom(entry: Caller, task: Required<WeighedTask>): boolean {
-    return this.#isFree(entry, task) && this.#limitedGroup(entry, task) === undefined;
-  }
-
-  #isFree(entry: Caller, task: WeighedTask): boolean {
-    if (this.#running === 0) return true;
-    if (this.#limits.isShort?.() && !this.#mayUseReserve(entry, task)) return false;
-    return this.#lacking(entry, task) <= 0;
+  #takePlace(entry: Caller, task: Required<WeighedTask>): Place | undefined {
+    if (this.#limitedGroup(entry, task) !== undefined) return undefined;
+    const mayUseReserve = this.#mayUseReserve(entry, task);
+    const isShort = this.#running > 0 && this.#limits.isShort?.() === true;
+    if (isShort && !mayUseReserve) return undefined;
+    const isReserved = this.#running > 0 && this.#lackingOfRest(task) > 0;
+    if (isReserved && (!mayUseReserve || this.#lackingOfReserve(task) > 0)) return undefined;
+    const place: Place = { weight: 0, isReserved };
+    this.#resize(entry, task.groups, place, task.weight);
+    return place;
   }
 
   /** How much more would have to be free. */
   #lacking(entry: Caller, task: WeighedTask): number {
-    const reserved = this.#mayUseReserve(entry, task) ? 0 : (this.#limits.reserve?.weight ?? 0);
-    return task.weight + reserved + this.#running - this.#limits.maxRunning;
+    const ofRest = this.#lackingOfRest(task);
+    return this.#mayUseReserve(entry, task) ? Math.min(ofRest, this.#lackingOfReserve(task)) : ofRest;
+  }
+
+  #lackingOfRest({ weight }: WeighedTask): number {
+    const { maxRunning, reserve } = this.#limits;
+    return weight + this.#running - this.#reserved - (maxRunning - (reserve?.weight ?? 0));
+  }
+
+  /** What runs may have come to weigh more than the rest. */
+  #lackingOfReserve({ weight }: WeighedTask): number {
+    const { maxRunning, reserve } = this.#limits;
+    return weight + Math.max(this.#reserved - (reserve?.weight ?? 0), this.#running - maxRunning);
   }
 
   #mayUseReserve({ running }: Caller, { weight }: WeighedTask): boolean {
@@ -169,31 +192,28 @@ export class Admission {
     return groups.find(({ key, ...group }) => {
       const ofGroup = this.#runningOfGroup.get(key) ?? 0;
       const share = (isReserved && group.shareOfFreeWithReserve) || group.shareOfFree;
-      return ofGroup > 0 && ofGroup + weight > Math.min(group.maxRunning, free * share);
+      const ofFree = share === undefined ? Number.POSITIVE_INFINITY : free * share;
+      return ofGroup > 0 && ofGroup + weight > Math.min(group.maxRunning, ofFree);
     })?.key;
   }
 
-  #count(entry: Caller, groups: readonly TaskGroup[], weight: number): void {
-    this.#running += weight;
-    entry.running += weight;
+  #resize(entry: Caller, groups: readonly TaskGroup[], place: Place, weight: number): void {
+    const added = weight - place.weight;
+    place.weight = weight;
+    this.#running += added;
+    if (place.isReserved) this.#reserved += added;
+    entry.running += added;
     for (const { key } of groups) {
-      const ofGroup = (this.#runningOfGroup.get(key) ?? 0) + weight;
+      const ofGroup = (this.#runningOfGroup.get(key) ?? 0) + added;
       if (ofGroup > 0) this.#runningOfGroup.set(key, ofGroup);
       else this.#runningOfGroup.delete(key);
     }
   }
 
-  async #wait(entry: Caller, task: Required<WeighedTask>, signal: AbortSignal): Promise<void> {
+  async #wait(entry: Caller, task: Required<WeighedTask>, signal: AbortSignal): Promise<Place> {
     this.#leaveRoomFor(entry);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter: Waiter = {
-      task,
-      start: () => {
-        this.#count(entry, task.groups, task.weight);
-        resolve();
-      },
-      refuse: reject,
-    };
+    const { promise, resolve, reject } = Promise.withResolvers<Place>();
+    const waiter: Waiter = { task, start: resolve, refuse: reject };
     const onAbort = () => this.#refuse(entry, waiter, signal.reason);
     const timer = setTimeout(() => {
       const isOwnLimit = this.#limitedGroup(entry, task) !== undefined;
@@ -205,7 +225,7 @@ export class Admission {
     signal.addEventListener("abort", onAbort, { once: true });
     if (this.#makingRoom === undefined) this.#makeRoom();
     try {
-      await promise;
+      return await promise;
     } finally {
       signal.removeEventListener("abort", onAbort);
       clearTimeout(timer);
@@ -257,26 +277,22 @@ export class Admission {
   }
 
   #startNext(): void {
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      const { entry, waiter } = next;
+    for (let hasStarted = true; hasStarted; ) hasStarted = this.#startOne();
+  }
+
+  /** The next for whom there is room, in the order of their turns. */
+  #startOne(): boolean {
+    for (const entry of this.#queue) {
+      const [waiter] = entry.waiting;
+      const place = waiter && this.#takePlace(entry, waiter.task);
+      if (waiter === undefined || place === undefined) continue;
       this.#queue.delete(entry);
       this.#queue.add(entry);
       this.#leave(entry, waiter);
-      waiter.start();
+      waiter.start(place);
+      return true;
     }
-  }
-
-  /** Of those for which there is room, callers that have nothing running go first. */
-  #next(): { readonly entry: Caller; readonly waiter: Waiter } | undefined {
-    let next: { readonly entry: Caller; readonly waiter: Waiter } | undefined;
-    for (const entry of this.#queue) {
-      if (next !== undefined && entry.running > 0) continue;
-      const [waiter] = entry.waiting;
-      if (waiter === undefined || !this.#hasRoom(entry, waiter.task)) continue;
-      next = { entry, waiter };
-      if (entry.running === 0) break;
-    }
-    return next;
+    return false;
   }
 }
 

@@ -88,18 +88,41 @@ test("callers take turns, however many requests one has", async () => {
   expect(order).toEqual(["many", "many", "one", "two", "many", "many", "many"]);
 });
 
-test("a caller that has nothing running goes before those that have", async () => {
-  const admission = new Admission({ ...LIMITS, maxRunning: 3, maxRunningOfCaller: 3 });
+const WITH_RESERVE = {
+  ...LIMITS,
+  maxRunning: 4,
+  maxRunningOfCaller: 4,
+  reserve: { weight: 1, maxWeight: 1 },
+};
+
+test("the reserve is for callers that have nothing running, and the rest for all in turn", async () => {
+  const admission = new Admission(WITH_RESERVE);
   const ends = [];
   for (const caller of ["a", "a", "b"]) ends.push(await admission.enter(caller, signal));
   const started: string[] = [];
   for (const caller of ["a", "b", "c", "d"])
     void admission.enter(caller, signal).then(() => started.push(caller));
-  for (const end of ends.slice(1)) {
-    end();
-    await sleep(1);
+  await sleep(1);
+  expect(started).toEqual(["c"]);
+  for (const end of ends) end();
+  await sleep(1);
+  expect(started).toEqual(["c", "a", "b", "d"]);
+});
+
+test("ever new callers do not keep out one that has a task that runs", async () => {
+  const admission = new Admission({ ...WITH_RESERVE, maxWaiting: 100 });
+  await admission.enter("ci", signal);
+  const running: (() => void)[] = [];
+  const comes = (name: string) => void admission.enter(name, signal).then((end) => running.push(end));
+  for (let index = 0; index < 10; index++) comes(`new ${index}`);
+  let served = 0;
+  for (let index = 0; index < 3; index++) void admission.enter("ci", signal).then(() => served++);
+  for (let index = 10; index < 40 && served === 0; index++) {
+    await sleep(0);
+    running.shift()?.();
+    comes(`new ${index}`);
   }
-  expect(started).toEqual(["c", "b"]);
+  expect(served).toBe(1);
 });
 
 test("all callers together have a limit, and it says 503", async () => {
