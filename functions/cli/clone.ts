@@ -10,13 +10,14 @@ import { askPlan, credentialQuestion, type GivenPlan } from "./clone/ask-plan.ts
 import { addCloneOptions, gitCloneArguments, gitSettings, partialOption } from "./clone/clone-options.ts";
 import { HttpClient } from "./clone/http-client.ts";
 import { PreparedObjects, planBytes } from "./clone/prepared-objects.ts";
-import { type GitRun, gitOutput, runGit } from "./clone/run-git.ts";
+import { exitCodeOfSignal, type GitRun, gitOutput, runGit } from "./clone/run-git.ts";
 import { GitFailed, messageOf } from "./explain.ts";
 
 const EXPLANATION = `
 Takes packs and their indexes from the mirror as they are stored, where git clone would receive and index a pack: a large repository
 is cloned in a fraction of the time. git does the rest: what is newer, refs, checkout, submodules, LFS. Credentials, proxy and
-certificates are those of git's configuration. Packs and indexes are checked by their checksums; --verify hashes every object.
+certificates are those of git's configuration. Packs and indexes are checked by their checksums; only --verify proves
+that every object fits its id.
 The new repository is one of git's own. origin is the mirror; pushes go to Bitbucket.
 Partial and shallow clones, and repositories at other servers, are cloned by git clone alone.
 
@@ -106,7 +107,9 @@ async function cloneByPlan(asked: Asked, found: FoundPlan): Promise<number> {
   await using _removed = prepared;
   const env = { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternates(prepared.objectFolder) };
   const withPacks = { ...git, env };
-  const exitCode = await cloneByGit(asked, await withCredential(withPacks, found));
+  const withAll = await withCredential(withPacks, found);
+  if (prepared.endedBy !== undefined) return exitCodeOfSignal(prepared.endedBy);
+  const exitCode = await cloneByGit(asked, withAll);
   // After a checkout that failed or was interrupted git leaves the repository, to be repaired.
   if (await isFreeFolder(target)) return exitCode;
   try {

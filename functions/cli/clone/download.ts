@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { UpstreamError } from "../../../lib/errors.ts";
 import { writeAt } from "../../../lib/indexer/write-at.ts";
-import { type HttpClient, MAX_CONNECTIONS } from "./http-client.ts";
+import { bodyOf, type HttpClient, MAX_CONNECTIONS } from "./http-client.ts";
 
 export interface RemoteFile {
   readonly path: string;
@@ -74,7 +74,7 @@ async function downloadPiece(piece: Piece, signal: AbortSignal, options: Downloa
     try {
       await continuePiece(piece, signal, options);
     } catch (error) {
-      if (!isRetryable(error)) throw error;
+      if (!(error instanceof UpstreamError && error.retryable)) throw error;
       fruitless = piece.startBytes > beforeBytes ? 0 : fruitless + 1;
       if (fruitless >= MAX_FRUITLESS) throw error;
       await pause(Math.min(10_000, PAUSE_MS * 2 ** fruitless));
@@ -96,7 +96,7 @@ async function continuePiece(
   const response = await client.get(file.url(), { range });
   try {
     assertRange(response.statusCode ?? 0, response.headers["content-range"], piece);
-    for await (const chunk of response as AsyncIterable<Uint8Array>) {
+    for await (const chunk of bodyOf(response)) {
       if (signal.aborted) return;
       if (chunk.length > endBytes - piece.startBytes) throw otherFile("more bytes than asked for");
       await writeAt(handle, chunk, piece.startBytes);
@@ -126,13 +126,4 @@ function assertRange(
 
 function otherFile(why: string): UpstreamError {
   return new UpstreamError(`the store answers with another file: ${why}`, { retryable: false });
-}
-
-/** Also a connection that broke while its bytes came: an error of the system. */
-function isRetryable(error: unknown): boolean {
-  if (error instanceof UpstreamError) return error.retryable;
-  return (
-    error instanceof Error &&
-    ["ECONNRESET", "EPIPE", "ETIMEDOUT"].includes(String((error as NodeJS.ErrnoException).code))
-  );
 }

@@ -71,9 +71,9 @@ export class HttpClient {
     const response = await this.get(url, headers);
     const chunks: Uint8Array[] = [];
     let leftBytes = MAX_TEXT_BYTES;
-    for await (const chunk of response as AsyncIterable<Uint8Array>) {
+    for await (const chunk of bodyOf(response)) {
       leftBytes -= chunk.length;
-      if (leftBytes < 0) throw new UpstreamError("the answer is too long", { retryable: false });
+      if (leftBytes < 0) throw new UpstreamError("the mirror's answer is too long", { retryable: false });
       chunks.push(chunk);
     }
     return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
@@ -97,5 +97,14 @@ export class HttpClient {
       agent: origin.startsWith("https:") ? new HttpsAgent(options) : new HttpAgent(options),
       headers: origin === this.#mirrorOrigin ? headers : {},
     };
+  }
+}
+
+/** @throws {UpstreamError} The connection broke, for whatever reason: node:http, node:tls and the system have an error each. */
+export async function* bodyOf(response: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* response;
+  } catch (cause) {
+    throw new UpstreamError("the connection broke", { retryable: true, cause });
   }
 }

@@ -5,7 +5,6 @@
 import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { CorruptPackError, UpstreamError } from "../../../lib/errors.ts";
 import type { ClonePlan } from "../../../lib/repo/clone-plan.ts";
@@ -13,7 +12,7 @@ import { makeFolder } from "../../../lib/store/folder.ts";
 import { checkPack } from "./check-pack.ts";
 import { downloadFiles, type RemoteFile } from "./download.ts";
 import type { HttpClient } from "./http-client.ts";
-import { type GitRun, runGit } from "./run-git.ts";
+import { ENDING_SIGNALS, exitCodeOfSignal, type GitRun, runGit } from "./run-git.ts";
 
 export interface PrepareOptions {
   readonly client: HttpClient;
@@ -25,8 +24,6 @@ export interface PrepareOptions {
   readonly deepCheck: readonly string[] | undefined;
 }
 
-const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
 export function planBytes({ packs }: ClonePlan): number {
   return packs.reduce((sum, { packBytes, indexBytes }) => sum + packBytes + indexBytes, 0);
 }
@@ -35,6 +32,8 @@ export class PreparedObjects implements AsyncDisposable {
   readonly #folder: string;
   /** As git names packs, oldest first. */
   readonly #packNames: string[] = [];
+  #isDownloaded = false;
+  #endedBy: NodeJS.Signals | undefined;
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -45,25 +44,33 @@ export class PreparedObjects implements AsyncDisposable {
     const parent = dirname(target);
     await makeFolder(parent, 0o777);
     const prepared = new PreparedObjects(await mkdtemp(join(parent, `.${basename(target)}.nearside-`)));
-    const end = (signal: NodeJS.Signals) => {
-      rmSync(prepared.#folder, { recursive: true, force: true });
-      process.exit(128 + constants.signals[signal]);
-    };
-    for (const signal of ENDING_SIGNALS) process.on(signal, end);
+    for (const signal of ENDING_SIGNALS) process.on(signal, prepared.#end);
     try {
       await prepared.#download(plan, options);
+      prepared.#isDownloaded = true;
       return prepared;
     } catch (error) {
       await prepared[Symbol.asyncDispose]();
       throw error;
-    } finally {
-      for (const signal of ENDING_SIGNALS) process.off(signal, end);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true });
+    for (const signal of ENDING_SIGNALS) process.off(signal, this.#end);
   }
+
+  /** What was to end this process since the download. It does not, so that no repository stays without its objects. */
+  get endedBy(): NodeJS.Signals | undefined {
+    return this.#endedBy;
+  }
+
+  readonly #end = (signal: NodeJS.Signals) => {
+    this.#endedBy = signal;
+    if (this.#isDownloaded) return;
+    rmSync(this.#folder, { recursive: true, force: true });
+    process.exit(exitCodeOfSignal(signal));
+  };
 
   get objectFolder(): string {
     return join(this.#folder, "objects");

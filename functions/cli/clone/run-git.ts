@@ -1,5 +1,6 @@
 /** Runs the user's git. */
 import { spawn } from "node:child_process";
+import { constants } from "node:os";
 import { text } from "node:stream/consumers";
 
 /** Of `git rev-parse --local-env-vars`: git sets them for hooks and aliases, and they name the caller's repository, not the new one. */
@@ -11,6 +12,8 @@ const REPOSITORY_VARIABLES: readonly string[] = [
 
 /** `git clone` reads no configuration of the repository that the current folder is in. */
 const OUTSIDE_REPOSITORIES = { GIT_DIR: "/dev/null" };
+
+export const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export interface GitRun {
   /** Options before the command, as `-c` and a setting. */
@@ -44,21 +47,22 @@ export async function gitOutput(
   return { exitCode, stdout };
 }
 
-/** With the terminal of this process. On Ctrl-C git ends by itself, and this process cleans up after it. @returns The exit code. */
+/**
+ * With the terminal of this process. What is to end this process ends git, which cleans up; then this process does.
+ * @returns The exit code.
+ */
 export async function runGit({ options, env }: GitRun, args: readonly string[]): Promise<number> {
-  const ignore = () => undefined;
-  process.on("SIGINT", ignore);
   const child = spawn("git", [...options, ...args], {
     env: { ...inheritedEnvironment(), ...env },
     stdio: "inherit",
   });
   const pass = (signal: NodeJS.Signals) => child.kill(signal);
-  process.on("SIGTERM", pass);
+  // First, as another listener may end this process.
+  for (const signal of ENDING_SIGNALS) process.prependListener(signal, pass);
   try {
     return await exitOf(child);
   } finally {
-    process.off("SIGINT", ignore);
-    process.off("SIGTERM", pass);
+    for (const signal of ENDING_SIGNALS) process.off(signal, pass);
   }
 }
 
@@ -67,9 +71,14 @@ function inheritedEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(entries.filter(([name]) => !REPOSITORY_VARIABLES.includes(name)));
 }
 
+/** As a shell has it. */
+export function exitCodeOfSignal(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
+
 function exitOf(child: ReturnType<typeof spawn>): Promise<number> {
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 1)));
+    child.on("close", (code, signal) => resolve(code ?? exitCodeOfSignal(signal ?? "SIGKILL")));
   });
 }
