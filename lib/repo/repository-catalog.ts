@@ -58,6 +58,13 @@ interface NameMeaning {
   readonly readAtMs: number;
 }
 
+type OpeningOutcome = Repository | "absent" | "failed";
+
+/** One that takes longer has stalled, or is large: another request begins anew beside it. */
+const MAX_SHARED_WAIT_MS = 1_000;
+/** A request waits for no more that fail. */
+const MAX_SHARED_OPENINGS = 3;
+
 export class RepositoryCatalog {
   readonly #storage: RepositoryStorage;
   readonly #open: LRUCache<RepositoryUuid, Repository>;
@@ -67,7 +74,7 @@ export class RepositoryCatalog {
     if (this.#used.get(uuid)?.deref() === undefined) this.#used.delete(uuid);
   });
   /** Not known before: those who come meanwhile share it, and look then whether it is still true. */
-  readonly #opening = new Map<RepositoryUuid, Promise<Repository | undefined>>();
+  readonly #opening = new Map<RepositoryUuid, Promise<OpeningOutcome>>();
   /** The last meaning of names: valid for a while, then a guess that saves a round. */
   readonly #names = new LRUCache<string, NameMeaning>({ max: MAX_NAMES });
   readonly #options: CatalogOptions;
@@ -138,8 +145,15 @@ export class RepositoryCatalog {
 
   /** @returns `undefined` if nothing was published under it. */
   async open(uuid: RepositoryUuid, { refs = false }: RepositoryNeeds = {}): Promise<Repository | undefined> {
-    const shared = this.#opening.get(uuid);
-    const known = this.#open.get(uuid) ?? this.#used.get(uuid)?.deref() ?? (shared && (await shared));
+    let known = this.#known(uuid);
+    for (let attempt = 0; known === undefined && attempt < MAX_SHARED_OPENINGS; attempt++) {
+      const shared = this.#opening.get(uuid);
+      const outcome = shared && (await withinSharedWait(shared));
+      if (outcome === undefined || outcome === "absent") break;
+      // The next of those who waited opens it, and the others wait for that one.
+      if (outcome === "failed" && this.#opening.get(uuid) === shared) this.#opening.delete(uuid);
+      known = outcome === "failed" ? this.#known(uuid) : outcome;
+    }
     const opening = openRepository(this.#storage, uuid, { known, withRefs: refs });
     if (known === undefined) this.#share(uuid, opening);
     try {
@@ -155,15 +169,23 @@ export class RepositoryCatalog {
       this.#open.set(uuid, repository);
       return repository;
     } catch (error) {
-      this.#open.delete(uuid);
-      this.#used.delete(uuid);
+      if (this.#open.peek(uuid) === known) this.#open.delete(uuid);
+      if (this.#used.get(uuid)?.deref() === known) this.#used.delete(uuid);
       if (error instanceof NotFoundError) return undefined;
       throw error;
     }
   }
 
+  #known(uuid: RepositoryUuid): Repository | undefined {
+    return this.#open.get(uuid) ?? this.#used.get(uuid)?.deref();
+  }
+
   #share(uuid: RepositoryUuid, opening: Promise<Repository>): void {
-    const shared = opening.catch(() => undefined).finally(() => this.#opening.delete(uuid));
+    const shared = opening
+      .catch((error: unknown) => (error instanceof NotFoundError ? "absent" : "failed"))
+      .finally(() => {
+        if (this.#opening.get(uuid) === shared) this.#opening.delete(uuid);
+      });
     this.#opening.set(uuid, shared);
   }
 
@@ -177,6 +199,13 @@ export class RepositoryCatalog {
       return undefined;
     }
   }
+}
+
+async function withinSharedWait(shared: Promise<OpeningOutcome>): Promise<OpeningOutcome> {
+  const { promise, resolve } = Promise.withResolvers<OpeningOutcome>();
+  const timer = setTimeout(() => resolve("failed"), MAX_SHARED_WAIT_MS);
+  void shared.then(resolve);
+  return promise.finally(() => clearTimeout(timer));
 }
 
 /** About what it holds once all of it was read: refs, indexes, histories and the objects it keeps at hand. */

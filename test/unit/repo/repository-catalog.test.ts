@@ -7,12 +7,13 @@ import { publish } from "../../../lib/repo/publish.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
+import type { BlobFaults } from "../../support/store/blob-faults.ts";
 import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUIDS = [1, 2].map((number) => `0a1b2c3d-0000-4000-8000-00000000000${number}`);
 
-async function catalogOf(maxOpenBytes?: number, indexBytes?: number) {
+async function catalogOf(maxOpenBytes?: number, indexBytes?: number, faults?: BlobFaults) {
   const sizes = {
     packBytes: 40,
     objectCount: 0,
@@ -21,7 +22,7 @@ async function catalogOf(maxOpenBytes?: number, indexBytes?: number) {
     repeatedObjectCount: 0,
   };
   const packs = indexBytes === undefined ? [] : [{ id: "c".repeat(40), indexBytes, ...sizes }];
-  const store = new CountingBlobStore(new MemoryBlobStore());
+  const store = new CountingBlobStore(new MemoryBlobStore(faults && { faults }));
   const now = new Date();
   for (const uuid of UUIDS) {
     await publish(store, uuid, NO_DOCUMENT, {
@@ -78,6 +79,33 @@ test("requests that come together open a repository once, and each sees whether 
   expect(store.counts()).toMatchObject({ read: 1, readIfChanged: 19 });
   await Promise.all(opened.map((repository) => repository?.readRefs()));
   expect(store.counts()).toMatchObject({ read: 2 });
+});
+
+test.each([
+  ["that fails", async () => Promise.reject(new Error("broken connection")), 1],
+  ["that stalls", () => new Promise<void>(() => undefined), 0],
+])("an opening %s is made once more for all who wait for it", async (_, fault, failedCount) => {
+  let isFaulty = false;
+  const before: BlobFaults["before"] = async ({ kind, key }) => {
+    if (!isFaulty || kind !== "read" || !key.endsWith("manifest.json")) return;
+    isFaulty = false;
+    await sleep(1);
+    await fault();
+  };
+  const { store, catalog } = await catalogOf(undefined, undefined, { before });
+  isFaulty = true;
+  store.reset();
+  let failed = 0;
+  let opened = 0;
+  const asked = Array.from({ length: 20 }, async () => {
+    const repository = await catalog.open(UUIDS[0] ?? "").catch(() => undefined);
+    if (repository === undefined) failed += 1;
+    else opened += 1;
+  });
+  await Promise.all(asked.slice(1));
+  expect(opened).toBe(19);
+  expect(failed).toBe(failedCount);
+  expect(store.counts()).toMatchObject({ read: 2, readIfChanged: 18 });
 });
 
 test("the repository used last stays open, however large", async () => {
