@@ -72,9 +72,10 @@ export class OidRecords {
 const RECORDS_PER_STEP = 4;
 const RECORDS_AT_ONCE = 4_000;
 
-/** Rows are sorted by two digits of their oids first. */
-const DIGIT_BITS = 16;
+/** Rows are sorted by the first 32 bits of their oids, a digit at a time. */
+const DIGIT_BITS = 11;
 const DIGITS = 2 ** DIGIT_BITS;
+const KEY_BITS = 32;
 const SORTED_PER_STEP = 32;
 /** Oids that begin alike are compared. There are few, unless a stranger has made them. */
 const MAX_ALIKE = 2 ** 10;
@@ -90,15 +91,18 @@ export async function sortedRows(
   const { count } = records;
   const compare = (left: number, right: number): number =>
     records.compareOid(left, records, right) || compareEqual(left, right) || left - right;
-  const rows = new Uint32Array(count).map((_, row) => row);
+  let rows = new Uint32Array(count).map((_, row) => row);
   if (count <= MAX_ALIKE) return rows.sort(compare);
+  let next = new Uint32Array(count);
   const keys = new Uint32Array(count);
   await eachPart(count, (start, end) => {
     for (let row = start; row < end; row++) keys[row] = records.bytes.readUInt32BE(records.startOf(row));
   });
-  const byLowDigit = await distributed(rows, keys, 0);
-  const byKey = await distributed(byLowDigit, keys, DIGIT_BITS);
-  return (await sortAlike(byKey, keys, compare)) ? byKey : mergeSorted(rows, records, compare);
+  for (let shift = 0; shift < KEY_BITS; shift += DIGIT_BITS) {
+    await distribute(rows, keys, shift, next);
+    [rows, next] = [next, rows];
+  }
+  return (await sortAlike(rows, keys, compare)) ? rows : mergeSorted(rows, records, compare);
 }
 
 /** @param visit - Gets the next few thousand. */
@@ -110,15 +114,19 @@ async function eachPart(count: number, visit: (start: number, end: number) => vo
   }
 }
 
-/** A pass of a radix sort. @returns The rows by a digit of their keys; those with the same one in the order in which they are. */
-async function distributed(rows: Uint32Array, keys: Uint32Array, shift: number): Promise<Uint32Array> {
+/** A pass of a radix sort. @param sorted - Gets the rows by a digit of their keys; those with the same one in the order in which they are. */
+async function distribute(
+  rows: Uint32Array,
+  keys: Uint32Array,
+  shift: number,
+  sorted: Uint32Array,
+): Promise<void> {
   const starts = new Uint32Array(DIGITS + 1);
   const digitOf = (row: number): number => ((keys[row] as number) >>> shift) & (DIGITS - 1);
   await eachPart(rows.length, (start, end) => {
     for (let row = start; row < end; row++) (starts[digitOf(row) + 1] as number) += 1;
   });
   for (let digit = 0; digit < DIGITS; digit++) (starts[digit + 1] as number) += starts[digit] as number;
-  const sorted = new Uint32Array(rows.length);
   await eachPart(rows.length, (start, end) => {
     for (let i = start; i < end; i++) {
       const row = rows[i] as number;
@@ -127,7 +135,6 @@ async function distributed(rows: Uint32Array, keys: Uint32Array, shift: number):
       (starts[digit] as number) += 1;
     }
   });
-  return sorted;
 }
 
 /** Sorts rows with the same key by all the rest. @returns Whether it could: not where too many have one. */
