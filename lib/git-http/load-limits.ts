@@ -82,8 +82,8 @@ export function memoryLimits(memoryBytes: number): AdmissionLimits & GroupLimits
     maxRunning: memoryBytes,
     maxRunningOfCaller: memoryBytes / 2,
     shareOfFree: 1 / 4,
-    // For the first request of a caller about a repository of up to 400,000 objects.
-    reserve: { weight: memoryBytes / 10, maxWeight: 6 * MIB },
+    // For the first request of a caller: a clone of 400,000 objects that names 18,000 refs takes 12 MiB.
+    reserve: { weight: memoryBytes / 6, maxWeight: 13 * MIB },
     ofToken: { maxRunning: memoryBytes / 2, shareOfFree: 1 / 4 },
     ofBlock: { maxRunning: memoryBytes, shareOfFree: 2, shareOfFreeWithReserve: 3 },
   };

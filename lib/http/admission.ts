@@ -170,10 +170,10 @@ export class Admission {
     return weight + this.#running - this.#reserved - (maxRunning - (reserve?.weight ?? 0));
   }
 
-  /** What runs may have come to weigh more than the rest. */
+  /** A task takes no more of it than it leaves: large ones leave room to small ones. */
   #lackingOfReserve({ weight }: WeighedTask): number {
     const { maxRunning, reserve } = this.#limits;
-    return weight + Math.max(this.#reserved - (reserve?.weight ?? 0), this.#running - maxRunning);
+    return weight + Math.max(weight + this.#reserved - (reserve?.weight ?? 0), this.#running - maxRunning);
   }
 
   #mayUseReserve({ running }: Caller, { weight }: WeighedTask): boolean {

@@ -1,6 +1,8 @@
 /** What requests for packs may use of a process. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
+import type { UploadPackSource } from "../../../lib/git/ports.ts";
+import { maxPlanBytes } from "../../../lib/git/upload-pack/plan-memory.ts";
 import { type RequestCaller, requestCallers } from "../../../lib/git-http/request-caller.ts";
 import { RequestLoad } from "../../../lib/git-http/request-load.ts";
 import { textResponse } from "../../../lib/http/error-response.ts";
@@ -124,8 +126,12 @@ test("answers that are being read hold memory: their caller waits, others do not
   await waiting;
 });
 
-/** Answers of 4 MiB that are planned, and whose readers have taken nothing yet. */
-async function fillMemory(load: RequestLoad, callerOf: (index: number) => RequestCaller) {
+/** Answers that are planned, and whose readers have taken nothing yet. */
+async function fillMemory(
+  load: RequestLoad,
+  callerOf: (index: number) => RequestCaller,
+  heldBytes = 4 * MIB,
+) {
   const cut: number[] = [];
   const bodies: AsyncIterator<Uint8Array>[] = [];
   for (let index = 0; index < 1_000; index++) {
@@ -137,8 +143,8 @@ async function fillMemory(load: RequestLoad, callerOf: (index: number) => Reques
     const serving = load.serve(
       { caller: callerOf(index), signal: gone.signal, cut: leave },
       async (admitted) => {
-        await admitted.startPlanning(4 * MIB);
-        admitted.planned(4 * MIB);
+        await admitted.startPlanning(heldBytes);
+        admitted.planned(heldBytes);
         return { ...OK(), body: endlessly() };
       },
     );
@@ -188,9 +194,26 @@ test("answers that are not read are cut while others wait for memory, but none t
   expect(cut).not.toContain(-1);
 });
 
-test("however many answers wait for their readers, a first small request finds memory", async () => {
+test.each([
+  ["fetch", 400_000, 1],
+  ["clone with many refs", 400_000, 17_880],
+  ["fetch with many haves", 1_000, 16_000],
+])("however many answers wait for their readers, a first %s finds memory", async (_, objectCount, named) => {
   const load = new RequestLoad({ maxPlans: 100, maxPlansOfCaller: 100 });
-  await fillMemory(load, (index) => from(`reader-${index % 20}`).caller);
+  await fillMemory(load, (index) => from(`reader-${index}`).caller, 16 * MIB);
+  let isPlanned = false;
+  void load.serve(from("first"), async (admitted) => {
+    await admitted.startPlanning(maxPlanBytes({ objectCount } as UploadPackSource, named));
+    isPlanned = true;
+    return OK();
+  });
+  await sleep(10);
+  expect(isPlanned).toBe(true);
+});
+
+test("large first requests do not use up what is for small ones", async () => {
+  const load = new RequestLoad({ maxPlans: 100, maxPlansOfCaller: 100 });
+  await fillMemory(load, (index) => from(`reader-${index}`).caller, 8 * MIB);
   await load.serve(from("small"), async (admitted) => {
     await admitted.startPlanning(4 * MIB);
     return OK();

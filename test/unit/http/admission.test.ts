@@ -90,9 +90,9 @@ test("callers take turns, however many requests one has", async () => {
 
 const WITH_RESERVE = {
   ...LIMITS,
-  maxRunning: 4,
+  maxRunning: 5,
   maxRunningOfCaller: 4,
-  reserve: { weight: 1, maxWeight: 1 },
+  reserve: { weight: 2, maxWeight: 1 },
 };
 
 test("the reserve is for callers that have nothing running, and the rest for all in turn", async () => {
