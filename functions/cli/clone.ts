@@ -82,17 +82,21 @@ interface FoundPlan extends GivenPlan {
   readonly client: HttpClient;
   /** With `url.*.insteadOf` of git's configuration applied. */
   readonly mirrorUrl: string;
+  /** Objects are to be looked at as `git fsck` does. */
+  readonly isStrict: boolean;
 }
 
 /** @returns `undefined` where the repository is to be cloned by git. */
 async function findPlan({ url, git, options }: Asked): Promise<FoundPlan | undefined> {
   const mirrorUrl = (await gitOutput(git, ["ls-remote", "--get-url", "--", url])).stdout.replace(/\n$/, "");
   if (URL.parse(mirrorUrl) === null) return undefined;
+  const strict = await isStrict(git);
+  if (strict && (await hasFsckSettings(git))) return undefined;
   const client = new HttpClient(git, mirrorUrl, process.env);
   try {
     const given = await askPlan(client, git, mirrorUrl);
     const isReachable = given !== undefined && (await client.canReach(given.plan.refs.url));
-    return isReachable ? { ...given, client, mirrorUrl } : undefined;
+    return isReachable ? { ...given, client, mirrorUrl, isStrict: strict } : undefined;
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
     say(options, `${messageOf(error)}: trying git clone`);
@@ -133,7 +137,7 @@ async function prepare(asked: Asked, found: FoundPlan): Promise<PreparedObjects 
       ...{ client, git },
       askAgain: async () => (await askPlan(client, git, mirrorUrl))?.plan,
       onBytes: (bytes) => progress.add(bytes),
-      deepCheck: await deepCheckOf(asked),
+      deepCheck: found.isStrict ? ["--strict"] : options.verify && [],
     });
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
@@ -144,15 +148,18 @@ async function prepare(asked: Asked, found: FoundPlan): Promise<PreparedObjects 
   }
 }
 
-/** `fetch.fsckObjects` counts before `transfer.fsckObjects`, as for git's fetches. */
-async function deepCheckOf({ git, options }: Asked): Promise<readonly string[] | undefined> {
-  const args = ["config", "--type=bool", "--get-regexp", "^(fetch|transfer)\\.fsckobjects$"];
-  const { stdout } = await gitOutput(git, args);
-  const [setting] = stdout
-    .split("\n")
-    .toSorted((a, b) => Number(b.startsWith("fetch.")) - Number(a.startsWith("fetch.")));
-  if (setting?.endsWith(" true")) return ["--strict"];
-  return options.verify ? [] : undefined;
+/** As for git's fetches: `fetch.fsckObjects` counts before `transfer.fsckObjects`, and of several values the last one. */
+async function isStrict(git: GitRun): Promise<boolean> {
+  for (const name of ["fetch.fsckObjects", "transfer.fsckObjects"]) {
+    const { exitCode, stdout } = await gitOutput(git, ["config", "--type=bool", "--get", name]);
+    if (exitCode === 0) return stdout.trim() === "true";
+  }
+  return false;
+}
+
+/** Which faults of objects are accepted: git takes ids that it does not know there, and not as options of its `index-pack`. */
+async function hasFsckSettings(git: GitRun): Promise<boolean> {
+  return (await gitOutput(git, ["config", "--get-regexp", "^fetch\\.fsck\\."])).exitCode === 0;
 }
 
 function cloneByGit({ url, target, args }: Asked, git: GitRun): Promise<number> {

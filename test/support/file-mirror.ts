@@ -18,11 +18,18 @@ export interface FileMirror extends AsyncDisposable {
   answer: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
-/** @param folder - Empty; the repository is made in it. */
-export async function startFileMirror(folder: string): Promise<FileMirror> {
+/**
+ * @param folder - Empty; the repository is made in it.
+ * @param prepare - Adds to its history, in a work tree.
+ */
+export async function startFileMirror(
+  folder: string,
+  prepare: (workTree: string) => Promise<unknown> = async () => undefined,
+): Promise<FileMirror> {
   const [work, bare] = [join(folder, "work"), join(folder, "bare.git")];
   await git(["init", "--quiet", work]);
   await git(["commit", "--quiet", "--allow-empty", "--message=first"], { cwd: work });
+  await prepare(work);
   await git(["clone", "--quiet", "--bare", work, bare]);
   await git(["repack", "-adq"], { cwd: bare });
   await git(["pack-refs", "--all"], { cwd: bare });

@@ -3,6 +3,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { AGENT } from "../../../lib/config.ts";
 import { UpstreamError } from "../../../lib/errors.ts";
+import type { Headers } from "./extra-headers.ts";
 import { type HttpSettings, readHttpSettings } from "./http-settings.ts";
 import type { GitRun } from "./run-git.ts";
 
@@ -14,8 +15,6 @@ const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 
 /** Of parallel downloads: more bring little over one line. */
 export const MAX_CONNECTIONS = 6;
-
-export type Headers = Readonly<Record<string, string>>;
 
 export interface TextAnswer {
   readonly status: number;
@@ -30,14 +29,14 @@ interface Origin {
 export class HttpClient {
   readonly #git: GitRun;
   readonly #env: NodeJS.ProcessEnv;
-  readonly #mirrorOrigin: string;
+  readonly #mirrorUrl: URL;
   readonly #origins = new Map<string, Promise<Origin | undefined>>();
 
   /** @param mirrorUrl - Headers of git's configuration (`http.extraHeader`) go to its host alone: they may hold a credential. */
   constructor(git: GitRun, mirrorUrl: string, env: NodeJS.ProcessEnv) {
     this.#git = git;
     this.#env = env;
-    this.#mirrorOrigin = new URL(mirrorUrl).origin;
+    this.#mirrorUrl = new URL(mirrorUrl);
   }
 
   /** @returns Whether requests there can be made as git's configuration wants them. */
@@ -83,7 +82,9 @@ export class HttpClient {
     const { origin } = new URL(url);
     let known = this.#origins.get(origin);
     if (known === undefined) {
-      known = readHttpSettings(this.#git, url, this.#env).then(
+      // Settings for the repository's address count for its plan, as they do for git's requests.
+      const settingsUrl = origin === this.#mirrorUrl.origin ? this.#mirrorUrl.href : url;
+      known = readHttpSettings(this.#git, settingsUrl, this.#env).then(
         (settings) => settings && this.#open(origin, settings),
       );
       this.#origins.set(origin, known);
@@ -95,7 +96,7 @@ export class HttpClient {
     const options = { ...agent, keepAlive: true, maxSockets: MAX_CONNECTIONS };
     return {
       agent: origin.startsWith("https:") ? new HttpsAgent(options) : new HttpAgent(options),
-      headers: origin === this.#mirrorOrigin ? headers : {},
+      headers: origin === this.#mirrorUrl.origin ? headers : {},
     };
   }
 }

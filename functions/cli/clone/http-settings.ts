@@ -1,6 +1,7 @@
 /** What git's configuration says about requests to an address: proxy, certificates, headers. Source: git-config(1), `http.*`. */
 import { readFile } from "node:fs/promises";
 import { getCACertificates } from "node:tls";
+import { extraHeaders, type Headers } from "./extra-headers.ts";
 import { type GitRun, gitOutput } from "./run-git.ts";
 
 export interface HttpSettings {
@@ -10,26 +11,29 @@ export interface HttpSettings {
     readonly rejectUnauthorized: boolean;
     readonly ca?: string[];
   };
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Headers;
 }
 
 /** What only git's own client can do, by their names in lower case. */
-const ONLY_GIT: ReadonlySet<string> = new Set(
-  ["sslcert", "sslkey", "sslcapath", "cookiefile", "pinnedpubkey", "curloptresolve"].concat([
-    "proxysslcert",
-    "proxysslkey",
-    "proxysslcainfo",
-    "proxyauthmethod",
-    "emptyauth",
-  ]),
-);
-const ONLY_GIT_VARIABLES = ["GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_CAPATH", "GIT_PROXY_SSL_CERT"];
+const ONLY_GIT: ReadonlySet<string> = new Set([
+  ...["sslcert", "sslkey", "sslcapath", "sslversion", "sslcipherlist", "sslbackend", "pinnedpubkey"],
+  ...["schannelcheckrevoke", "schannelusesslcainfo", "cookiefile", "curloptresolve", "emptyauth"],
+  ...["proxysslcert", "proxysslkey", "proxysslcainfo", "proxyauthmethod", "delegation"],
+]);
+const ONLY_GIT_VARIABLES = [
+  ...["GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_CAPATH", "GIT_SSL_VERSION", "GIT_SSL_CIPHER_LIST"],
+  ...["GIT_PROXY_SSL_CERT", "GIT_PROXY_SSL_KEY", "GIT_PROXY_SSL_CAINFO", "GIT_HTTP_PROXY_AUTHMETHOD"],
+];
+
+/** The first of them whose agents know `proxyEnv`; others would make requests past the proxy. */
+const PROXY_NODE = [24, 5] as const;
 
 /** @returns `undefined` if the configuration needs git's own client. */
 export async function readHttpSettings(
   git: GitRun,
   url: string,
   env: NodeJS.ProcessEnv,
+  nodeVersion = process.versions.node,
 ): Promise<HttpSettings | undefined> {
   const listed = await gitOutput(git, ["config", "--null", "--get-urlmatch", "http", url]);
   const values = new Map(
@@ -39,9 +43,13 @@ export async function readHttpSettings(
       .map((entry) => splitAt(entry.replace(/^http\./, ""), "\n")),
   );
   if (ONLY_GIT_VARIABLES.some((name) => env[name])) return undefined;
+  // Node's own TLS.
+  if (values.get("sslbackend") === "openssl") values.delete("sslbackend");
   if ([...values.keys()].some((name) => ONLY_GIT.has(name))) return undefined;
   const proxy = proxyOf(values.get("proxy"), url, env);
-  if (proxy !== undefined && !/^https?:/.test(proxy)) return undefined;
+  if (proxy !== undefined && !canUseProxy(proxy, nodeVersion)) return undefined;
+  const headers = await extraHeaders(git, url);
+  if (headers === undefined || (await hasRemoteProxy(git))) return undefined;
   const noProxy = env["no_proxy"] ?? env["NO_PROXY"];
   const caFile = env["GIT_SSL_CAINFO"] ?? (await pathOf(git, url, values.has("sslcainfo")));
   return {
@@ -50,8 +58,19 @@ export async function readHttpSettings(
       rejectUnauthorized: !isFalse(values.get("sslverify")) && !env["GIT_SSL_NO_VERIFY"],
       ...(url.startsWith("https:") && { ca: await certificates(caFile) }),
     },
-    headers: await extraHeaders(git, values.get("extraheader")),
+    headers,
   };
+}
+
+function canUseProxy(proxy: string, nodeVersion: string): boolean {
+  if (!/^https?:$/.test(URL.parse(proxy)?.protocol ?? "")) return false;
+  const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
+  return major > PROXY_NODE[0] || (major === PROXY_NODE[0] && minor >= PROXY_NODE[1]);
+}
+
+/** It counts before `http.proxy` once the remote has its name. */
+async function hasRemoteProxy(git: GitRun): Promise<boolean> {
+  return (await gitOutput(git, ["config", "--get-regexp", "^remote\\..*\\.proxy"])).exitCode === 0;
 }
 
 /** As curl: a variable in lower case first. An empty setting means none. */
@@ -74,16 +93,6 @@ async function pathOf(git: GitRun, url: string, isSet: boolean): Promise<string 
 async function certificates(file: string | undefined): Promise<string[]> {
   if (file !== undefined && file !== "") return [await readFile(file, "utf8")];
   return [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
-}
-
-/** `--get-urlmatch` gives the last one only, and those without an address are often several. */
-async function extraHeaders(git: GitRun, matched: string | undefined): Promise<Record<string, string>> {
-  if (matched === undefined) return {};
-  const { stdout } = await gitOutput(git, ["config", "--null", "--get-all", "http.extraHeader"]);
-  const lines = [...stdout.split("\0").filter((line) => line !== ""), matched];
-  return Object.fromEntries(
-    lines.map((line) => splitAt(line, ":")).map(([name, value]) => [name.toLowerCase(), value.trim()]),
-  );
 }
 
 function splitAt(text: string, separator: string): [string, string] {

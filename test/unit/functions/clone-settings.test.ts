@@ -52,8 +52,32 @@ test.each([
   [["http.sslCert=/a.pem"], {}],
   [["http.cookieFile=/c"], {}],
   [[], { GIT_SSL_CERT: "/a.pem" }],
+  [["http.sslVersion=tlsv1.3"], {}],
+  [["http.sslCipherList=ECDHE-RSA-AES128-GCM-SHA256"], {}],
+  [["http.http://m.example.sslBackend=gnutls"], {}],
+  [[], { GIT_SSL_VERSION: "tlsv1.3" }],
+  [[], { GIT_SSL_CIPHER_LIST: "ECDHE-RSA-AES128-GCM-SHA256" }],
+  [["http.proxy=http://p.example:99999"], {}],
+  [["remote.origin.proxy=http://p.example"], {}],
+  [["http.extraHeader=No colon"], {}],
+  [["http.extraHeader=Accept:"], {}],
+  [["http.extraHeader=A name: 1"], {}],
+  [["http.extraHeader=X-A: \u2713"], {}],
+  [["http.extraHeader=Content-Length: 5"], {}],
 ])("with %j and %j git makes the requests itself", async (settings, env) => {
   expect(await settingsOf(settings, { env })).toBeUndefined();
+});
+
+test("a proxy is left to git where Node has none for its requests", async () => {
+  const options = ["-c", "http.proxy=http://p.example"];
+  const env = isolatedGitEnvironment();
+  const url = "http://m.example/acme/site.git";
+  const isOwn = async (nodeVersion: string) =>
+    (await readHttpSettings({ options, env }, url, {}, nodeVersion)) !== undefined;
+  expect(await isOwn("24.4.1")).toBe(false);
+  expect(await isOwn("24.5.0")).toBe(true);
+  expect(await isOwn("25.0.0")).toBe(true);
+  expect((await readHttpSettings({ options: [], env }, url, {}, "24.4.1"))?.agent.proxyEnv).toEqual({});
 });
 
 test("certificates and headers are those of the address", async () => {
