@@ -8,6 +8,7 @@ import { type AddressRange, addressMatcher } from "../address-ranges.ts";
 import { RequestRate } from "../auth/request-limits.ts";
 import { errorFields, insteadOf, LimitExceededError, ProtocolError } from "../errors.ts";
 import { addressBlock } from "../http/address-block.ts";
+import { Admission } from "../http/admission.ts";
 import { BodyAdmission } from "../http/body-admission.ts";
 import type { BodyTime } from "../http/body-within.ts";
 import { textResponse } from "../http/error-response.ts";
@@ -40,6 +41,15 @@ const READING = {
   maxWaitMs: 8_000,
   slowMs: 1_000,
 };
+/**
+ * Bodies that are whole, until the answer: the secret, the configuration or the queue may be slow. That concerns all callers alike, so
+ * one that waits too long gets 503, after which Bitbucket sends again.
+ */
+const HOLDING = {
+  ...{ maxRunning: 64, maxRunningOfCaller: 64 },
+  ...{ maxWaiting: READING.maxRunning, maxWaitingOfCaller: READING.maxRunning },
+  maxWaitMs: 3_000,
+};
 /** Bitbucket sends a body at once, and waits ten seconds for the answer. */
 const BODY_TIME = { maxMs: 5_000, maxIdleMs: 5_000 };
 
@@ -68,6 +78,7 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
   const nowMs = () => now().getTime();
   const limits = { rate: new RequestRate(MAX_EVENTS_PER_MINUTE, nowMs), ids: new DeliveryIds(nowMs) };
   const reading = new BodyAdmission(READING, bodyTime);
+  const holding = new Admission(HOLDING);
   const mayDeliver = addresses.length === 0 ? () => true : addressMatcher(addresses);
   return async (request) => {
     const workspace = request.path.slice(WEBHOOK_PATH.length);
@@ -83,13 +94,27 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
     const signature = request.headers["x-hub-signature"];
     if (signature === undefined || !SIGNATURE_PATTERN.test(signature.trim()))
       return badSignature(workspace, options.log);
-    const chunks = reading.read({ caller: addressBlock(address), signal: request.signal }, request.body);
-    const readingBody = readBody(chunks, MAX_BODY_BYTES, "the event");
-    const body = await readingBody.catch(insteadOf(LimitExceededError, undefined));
-    if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
-    if (!(await isFromBitbucket(workspace, body, signature, options)))
-      return badSignature(workspace, options.log);
-    return take(workspace, body, request, { ...options, ...limits });
+    const sender = { caller: addressBlock(address), signal: request.signal };
+    let held: Promise<() => void> | undefined;
+    // A body that is whole keeps its place for reading until it has one here.
+    async function* untilHeld(): AsyncGenerator<Uint8Array, void, undefined> {
+      yield* request.body;
+      held = holding.enter(sender.caller, sender.signal);
+      await held;
+    }
+    try {
+      const readingBody = readBody(reading.read(sender, untilHeld()), MAX_BODY_BYTES, "the event");
+      const body = await readingBody.catch(insteadOf(LimitExceededError, undefined));
+      if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
+      if (!(await isFromBitbucket(workspace, body, signature, options)))
+        return badSignature(workspace, options.log);
+      return await take(workspace, body, request, { ...options, ...limits });
+    } finally {
+      void held?.then(
+        (end) => end(),
+        () => undefined,
+      );
+    }
   };
 }
 

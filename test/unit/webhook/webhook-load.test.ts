@@ -1,13 +1,14 @@
 /** What replays and unfinished deliveries may use up. */
 import { createHmac } from "node:crypto";
 import { beforeEach, expect, test } from "vitest";
-import { QueueError } from "../../../lib/errors.ts";
+import { QueueError, UpstreamError } from "../../../lib/errors.ts";
 import { answer } from "../../../lib/http/answer.ts";
 import type { HttpHandler } from "../../../lib/http/message.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
 import { receiveWebhook } from "../../../lib/webhook/receive-webhook.ts";
 import { workspaceSecret } from "../../../lib/webhook/signature.ts";
+import { rereadSecret } from "../../../lib/webhook/webhook-secret.ts";
 
 let queuedCount: number;
 let announcedCount: number;
@@ -74,6 +75,60 @@ test("a push that could not be queued is queued when it comes again", async () =
   queueFails = false;
   expect(await push(1)).toBe(202);
   expect(queuedCount).toBe(1);
+});
+
+test("bodies that wait for the secret are limited, and further ones get 503", {
+  timeout: 30_000,
+}, async () => {
+  const secret = Promise.withResolvers<string>();
+  let askedCount = 0;
+  const readSecret = () => {
+    askedCount += 1;
+    return secret.promise;
+  };
+  handler = receiveWebhook({ ...options, readSecret });
+  const addresses = Array.from({ length: 8 }, (_, index) => `203.0.113.${index}`);
+  const pushes = addresses.flatMap((from, index) =>
+    Array.from({ length: 20 }, (_unused, count) => push(20 * index + count, from)),
+  );
+  const first = await Promise.race(pushes);
+  expect(first).toBe(503);
+  expect(askedCount).toBeGreaterThan(32);
+  expect(askedCount).toBeLessThanOrEqual(64);
+  secret.resolve("master");
+  expect(await Promise.all(pushes)).toEqual(expect.arrayContaining([202, 503]));
+  expect(await push(1_000)).toBe(202);
+});
+
+test("the secret is read once for all who ask meanwhile, and not again at once after a failure", async () => {
+  let nowMs = 0;
+  let readCount = 0;
+  let fails = true;
+  const secret = rereadSecret(
+    async () => {
+      readCount += 1;
+      await Promise.resolve();
+      if (fails) throw new UpstreamError("throttled", { retryable: true });
+      return `secret ${readCount}`;
+    },
+    () => nowMs,
+  );
+  const ask = (isRefused: boolean) =>
+    Promise.allSettled(Array.from({ length: 20 }, () => secret(isRefused))).then((all) =>
+      all.map((one) => (one.status === "fulfilled" ? one.value : "failed")),
+    );
+  for (let round = 0; round < 3; round++) expect(await ask(false)).toEqual(Array(20).fill("failed"));
+  expect(readCount).toBe(1);
+  fails = false;
+  nowMs = 3_000;
+  expect(await ask(false)).toEqual(Array(20).fill("secret 2"));
+  nowMs = 14_000;
+  expect(await ask(true)).toEqual(Array(20).fill("secret 3"));
+  fails = true;
+  nowMs = 25_000;
+  for (let round = 0; round < 3; round++) expect(await ask(true)).toEqual(Array(20).fill("failed"));
+  expect(await ask(false)).toEqual(Array(20).fill("secret 3"));
+  expect(readCount).toBe(4);
 });
 
 test("unfinished bodies of one IPv6 site hold half of the places, and end after a time", async () => {
