@@ -150,11 +150,12 @@ async function prepare(asked: Asked, found: FoundPlan): Promise<PreparedObjects 
 
 /** As for git's fetches: `fetch.fsckObjects` counts before `transfer.fsckObjects`, and of several values the last one. */
 async function isStrict(git: GitRun): Promise<boolean> {
-  for (const name of ["fetch.fsckObjects", "transfer.fsckObjects"]) {
-    const { exitCode, stdout } = await gitOutput(git, ["config", "--type=bool", "--get", name]);
-    if (exitCode === 0) return stdout.trim() === "true";
-  }
-  return false;
+  const found = await Promise.all(
+    ["fetch", "transfer"].map((section) =>
+      gitOutput(git, ["config", "--type=bool", "--get", `${section}.fsckObjects`]),
+    ),
+  );
+  return found.find(({ exitCode }) => exitCode === 0)?.stdout.trim() === "true";
 }
 
 /** Which faults of objects are accepted: git takes ids that it does not know there, and not as options of its `index-pack`. */

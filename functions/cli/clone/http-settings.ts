@@ -48,8 +48,8 @@ export async function readHttpSettings(
   if ([...values.keys()].some((name) => ONLY_GIT.has(name))) return undefined;
   const proxy = proxyOf(values.get("proxy"), url, env);
   if (proxy !== undefined && !canUseProxy(proxy, nodeVersion)) return undefined;
-  const headers = await extraHeaders(git, url);
-  if (headers === undefined || (await hasRemoteProxy(git))) return undefined;
+  const [headers, isProxiedByRemote] = await Promise.all([extraHeaders(git, url), hasRemoteProxy(git)]);
+  if (headers === undefined || isProxiedByRemote) return undefined;
   const noProxy = env["no_proxy"] ?? env["NO_PROXY"];
   const caFile = env["GIT_SSL_CAINFO"] ?? (await pathOf(git, url, values.has("sslcainfo")));
   return {

@@ -160,7 +160,7 @@ class Addresses {
     return pack;
   }
 
-  /** All of a plan's addresses expire at once: who finds out while a newer plan is asked for waits for that one. */
+  /** All of a plan's addresses expire at once: a download that finds out while a newer plan is asked for waits for that one. */
   async renew(askAgain: () => Promise<ClonePlan | undefined>): Promise<void> {
     this.#renewal ??= askAgain().finally(() => {
       this.#renewal = undefined;

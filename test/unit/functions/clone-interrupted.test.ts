@@ -2,11 +2,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { bodyOf } from "../../../functions/cli/clone/http-client.ts";
 import { runCli } from "../../support/cli.ts";
 import { type CloneRig, openCloneRig } from "../../support/clone-rig.ts";
@@ -57,6 +57,30 @@ test.each([
   expect(await readdir(dirname(target))).not.toEqual([]);
   child.kill(signal);
   expect(await end).toEqual([128 + constants.signals[signal], null]);
+  expect(await readdir(dirname(target))).toEqual([]);
+});
+
+test("a signal during the check of all objects ends git as well", async () => {
+  const tools = await rig.newFolder();
+  const isThere = (name: string) => vi.waitUntil(() => existsSync(join(tools, name)), { timeout: 50_000 });
+  const { PATH = "", ...env } = isolatedGitEnvironment();
+  const script = `#!/bin/sh
+case "$*" in *index-pack*)
+  trap 'touch "${tools}/ended"; exit 1' TERM
+  touch "${tools}/started"
+  while :; do sleep 0.1; done
+esac
+PATH='${PATH}' exec git "$@"
+`;
+  await writeFile(join(tools, "git"), script, { mode: 0o755 });
+  const target = join(await rig.newFolder(), "clone");
+  const args = [PROGRAM, "clone", "--quiet", "--verify", rig.mirror.cloneUrl, target];
+  const child = spawn(process.execPath, args, { env: { ...env, PATH: `${tools}:${PATH}` }, stdio: "ignore" });
+  const end = once(child, "close");
+  await isThere("started");
+  child.kill("SIGTERM");
+  expect(await end).toEqual([143, null]);
+  await isThere("ended");
   expect(await readdir(dirname(target))).toEqual([]);
 });
 
