@@ -47,7 +47,7 @@ module.exports = {
       from: { path: "^lib/repo/" },
       to: {
         path: "^lib/",
-        pathNot: "^lib/(repo/|git/|store/|(errors|log|document-json|in-batches|reading-pace)[.]ts$)",
+        pathNot: "^lib/(repo/|git/|store/|(errors|log|document-json|in-batches|transfer-pace)[.]ts$)",
       },
     },
     {

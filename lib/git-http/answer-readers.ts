@@ -3,7 +3,7 @@
  * the caller who holds the most first. No answer is cut while none waits, and none that is read at the minimum rate.
  */
 import type { NeededRoom } from "../http/admission.ts";
-import { ReadingPace } from "../reading-pace.ts";
+import { READING_SLACK, TransferPace } from "../transfer-pace.ts";
 import type { RequestCaller } from "./request-caller.ts";
 
 export interface AnswerReader {
@@ -16,7 +16,7 @@ export interface AnswerReader {
 interface WatchedReader extends AnswerReader {
   readonly caller: RequestCaller;
   readonly cut: () => void;
-  readonly pace: ReadingPace;
+  readonly pace: TransferPace;
 }
 
 export class AnswerReaders {
@@ -31,7 +31,7 @@ export class AnswerReaders {
   /** @param cut - Ends the connection: may be called once, after the answer has begun. */
   add(caller: RequestCaller, cut: () => void): AnswerReader {
     const reader: WatchedReader = {
-      ...{ caller, cut, heldBytes: 0, pace: new ReadingPace(this.#now) },
+      ...{ caller, cut, heldBytes: 0, pace: new TransferPace(READING_SLACK, this.#now) },
       watched: (chunks) => this.#watch(reader, chunks),
     };
     return reader;
@@ -65,9 +65,9 @@ export class AnswerReaders {
     this.#readers.add(reader);
     try {
       for await (const chunk of chunks) {
-        reader.pace.given();
+        reader.pace.waits();
         yield chunk;
-        reader.pace.taken(chunk.length);
+        reader.pace.moved(chunk.length);
       }
     } finally {
       this.#readers.delete(reader);

@@ -188,8 +188,9 @@ async function push(
   if (policy.kind !== "relay" || primaryPath === undefined || !(await relaysTo(policy, primaryPath))) {
     return answerPush(policy, request, asked, primaryPath);
   }
-  const response = await load.relay({ caller: callerOf(request), signal: request.signal }, () =>
-    relayPush(policy, request, primaryPath),
+  const caller = { caller: callerOf(request), signal: request.signal };
+  const response = await load.relay(caller, request.body, (body) =>
+    relayPush(policy, { ...request, body }, primaryPath),
   );
   const isPush = request.method === "POST" && response.status === 200;
   return isPush && onPushed

@@ -27,7 +27,7 @@ export const READING: BodyLimits & GroupLimits = {
   maxWaiting: 2_000,
   maxWaitingOfCaller: 500,
   maxWaitMs: 30_000,
-  slowMs: 3_000,
+  slack: { startMs: 3_000, maxMs: 10_000 },
   ofToken: { maxRunning: 32, shareOfFree: 1 / 2 },
   ofBlock: { maxRunning: 64, shareOfFree: 1 },
 };
@@ -47,13 +47,15 @@ export const READING_LFS: BodyLimits & GroupLimits = {
 export const BODY_TIME: BodyTime = { maxMs: 60_000, maxIdleMs: 10_000 };
 
 /** Pushes that are passed through. Those that wait have sent no more than a socket holds. */
-export const RELAYING: AdmissionLimits & GroupLimits = {
+export const RELAYING: BodyLimits & GroupLimits = {
   maxRunning: 64,
   maxRunningOfCaller: 8,
   shareOfFree: 1 / 4,
   maxWaiting: 500,
   maxWaitingOfCaller: 100,
   maxWaitMs: 60_000,
+  // git may pack for a while before it sends more.
+  slack: { startMs: 60_000, maxMs: 60_000 },
   ofToken: { maxRunning: 16, shareOfFree: 1 / 2 },
   ofBlock: { maxRunning: 32, shareOfFree: 1 },
 };

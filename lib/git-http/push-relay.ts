@@ -50,7 +50,7 @@ export async function relaysTo({ readConfig }: PushRelay, primaryPath: string): 
 
 /**
  * @param primaryPath - Of the repository, as the primary has just confirmed it.
- * @throws {OverloadedError} The caller sends nothing any more.
+ * @throws {OverloadedError} The caller sends nothing any more, or the request's body says that it was cut.
  */
 export async function relayPush(
   relay: PushRelay,
@@ -96,12 +96,12 @@ async function relayPack(
   request: HttpRequest,
   { fetch, maxIdleMs = DEFAULT_MAX_IDLE_MS }: PushRelay,
 ): Promise<HttpResponse> {
-  const idle = new AbortController();
+  const ended = new AbortController();
   try {
     const response = await fetch(url, {
       method: "POST",
       headers: requestHeaders(request),
-      body: untilIdle(request.body, maxIdleMs, idle),
+      body: untilIdle(request.body, maxIdleMs, ended),
       duplex: "half",
       redirect: "manual",
       signal: request.signal,
@@ -109,7 +109,7 @@ async function relayPack(
     return await passedOn(response);
   } catch (error) {
     if (request.signal.aborted) throw error;
-    if (idle.signal.aborted) throw idle.signal.reason;
+    if (ended.signal.aborted) throw ended.signal.reason;
     const text =
       "the connection to Bitbucket broke, so the push may have arrived or not: git fetch shows which; then push again";
     return textResponse(502, text, NO_CACHE_HEADERS);
@@ -118,22 +118,25 @@ async function relayPack(
 
 /**
  * The time that the primary takes to read a chunk does not count.
- * @param idle - Aborts with an {@link OverloadedError} when no chunk arrives for so long, which ends the chunks with an error.
+ * @param ended - Aborts with the chunks' error, or with an {@link OverloadedError} when none arrives for so long, which ends them.
  */
 async function* untilIdle(
   chunks: AsyncIterable<Uint8Array>,
   maxIdleMs: number,
-  idle: AbortController,
+  ended: AbortController,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const steps = untilAborted(chunks, idle.signal);
+  const steps = untilAborted(chunks, ended.signal);
   const text = `the push sent nothing for ${maxIdleMs / 1000} s`;
   try {
     for (;;) {
-      const timer = setTimeout(() => idle.abort(new OverloadedError(text, { status: 408 })), maxIdleMs);
+      const timer = setTimeout(() => ended.abort(new OverloadedError(text, { status: 408 })), maxIdleMs);
       const step = await steps.next().finally(() => clearTimeout(timer));
       if (step.done) return;
       yield step.value;
     }
+  } catch (error) {
+    ended.abort(error);
+    throw error;
   } finally {
     await steps.return();
   }

@@ -10,8 +10,10 @@
  * All that is refused is refused before the first byte of a pack.
  */
 import { LimitExceededError } from "../errors.ts";
+import { untilAborted } from "../git/until-aborted.ts";
 import { Admission, type RunningTask } from "../http/admission.ts";
 import { BodyAdmission } from "../http/body-admission.ts";
+import type { BodyTime } from "../http/body-within.ts";
 import { ByteBudget } from "../http/byte-budget.ts";
 import type { HttpResponse } from "../http/message.ts";
 import { AnswerReaders } from "./answer-readers.ts";
@@ -48,7 +50,8 @@ const DEFAULT_LOAD_LIMITS: LoadLimits = { maxPlans: 64, maxPlansOfCaller: 8 };
 export class RequestLoad {
   readonly #reading: BodyAdmission;
   readonly #readingLfs: BodyAdmission;
-  readonly #relaying = new Admission(RELAYING);
+  readonly #relaying: BodyAdmission;
+  readonly #bodyTime: BodyTime;
   readonly #planningLimits: ReturnType<typeof planningLimits>;
   readonly #planning: Admission;
   readonly #memoryLimits: ReturnType<typeof memoryLimits>;
@@ -60,8 +63,10 @@ export class RequestLoad {
   constructor(limits: LoadLimits = DEFAULT_LOAD_LIMITS, bodyTime = BODY_TIME, now = () => performance.now()) {
     const { maxPlans, maxPlansOfCaller, isShort } = limits;
     const { memoryBytes = MEMORY_BYTES, keptBytes = MAX_ALL_KEPT_BYTES } = limits;
-    this.#reading = new BodyAdmission(READING, bodyTime, now);
-    this.#readingLfs = new BodyAdmission(READING_LFS, bodyTime, now);
+    this.#reading = new BodyAdmission(READING, now);
+    this.#readingLfs = new BodyAdmission(READING_LFS, now);
+    this.#relaying = new BodyAdmission(RELAYING, now);
+    this.#bodyTime = bodyTime;
     this.#readers = new AnswerReaders(now);
     this.#kept = new ByteBudget(keptBytes, keptBytes * CALLER_KEPT_SHARE);
     this.#planningLimits = planningLimits(maxPlans, maxPlansOfCaller);
@@ -93,11 +98,19 @@ export class RequestLoad {
     });
   }
 
-  /** Waits until a push may be passed through. As `serve`, with limits of its own: a push may take hours. */
-  async relay({ caller, signal }: ServedRequest, work: () => Promise<HttpResponse>): Promise<HttpResponse> {
+  /**
+   * Waits until a push may be passed through. As `serve`, with limits of its own: a push may take hours, but while others wait, one that
+   * sends next to nothing is cut.
+   * @param work - Its argument is `body`, which ends with an {@link OverloadedError} then.
+   */
+  async relay(
+    { caller, signal }: ServedRequest,
+    body: AsyncIterable<Uint8Array>,
+    work: (body: AsyncIterable<Uint8Array>) => Promise<HttpResponse>,
+  ): Promise<HttpResponse> {
     const groups = groupsOf(caller, RELAYING);
-    const running = await this.#relaying.enterWith(caller.name, signal, { weight: 1, groups });
-    return answerWithin(running.end, signal, work);
+    const place = await this.#relaying.enter({ caller: caller.name, groups, signal });
+    return answerWithin(place.end, signal, () => work(place.watched((cut) => untilAborted(body, cut))));
   }
 
   /**
@@ -108,6 +121,7 @@ export class RequestLoad {
     return this.#readingLfs.read(
       { caller: caller.name, groups: groupsOf(caller, READING_LFS), signal },
       chunks,
+      this.#bodyTime,
     );
   }
 
@@ -137,7 +151,8 @@ export class RequestLoad {
       }
     };
     return {
-      body: (chunks) => this.#reading.read({ caller, groups: groupsOf(asker, READING), signal }, chunks),
+      body: (chunks) =>
+        this.#reading.read({ caller, groups: groupsOf(asker, READING), signal }, chunks, this.#bodyTime),
       keep: (bytes) => {
         keptBytes += bytes;
         if (keptBytes > MAX_KEPT_BYTES)

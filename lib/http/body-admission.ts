@@ -1,14 +1,16 @@
 /**
- * Limits how many request bodies are read at a time. Bodies that wait have sent no more than a socket holds. Callers have shares of
- * what is free, so a new caller is read at once; where many callers have used up all, a slow body loses its place to one that waits.
+ * Limits how many request bodies arrive at a time. Bodies that wait have sent no more than a socket holds. Callers have shares of
+ * what is free, so a new caller is read at once; where many callers have used up all, a body below the minimum rate loses its place to
+ * one that waits.
  */
 import { OverloadedError } from "../errors.ts";
+import { TransferPace, type TransferSlack } from "../transfer-pace.ts";
 import { Admission, type AdmissionLimits, type NeededRoom, type TaskGroup } from "./admission.ts";
 import { type BodyTime, bodyWithin } from "./body-within.ts";
 
 export interface BodyLimits extends Omit<AdmissionLimits, "reserve" | "isShort" | "makeRoom"> {
-  /** A body that has been read for longer may be cut while others wait. */
-  readonly slowMs: number;
+  /** Of a body that may not be cut while others wait. */
+  readonly slack: TransferSlack;
 }
 
 export interface BodySender {
@@ -18,29 +20,47 @@ export interface BodySender {
   readonly signal: AbortSignal;
 }
 
-interface ReadBody {
+interface ArrivingBody {
   readonly caller: string;
   readonly groups: readonly TaskGroup[];
-  readonly startedMs: number;
+  readonly pace: TransferPace;
   readonly cutting: AbortController;
+}
+
+export interface BodyPlace {
+  /**
+   * The chunks as they are.
+   * @param chunksUntil - Its argument aborts with an {@link OverloadedError} when another one needs the place and they arrive slowly.
+   */
+  watched(
+    chunksUntil: (cut: AbortSignal) => AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined>;
+  /** May be called more than once. */
+  end(): void;
 }
 
 const RETRY_AFTER_SECONDS = 10;
 
 export class BodyAdmission {
   readonly #admission: Admission;
-  readonly #slowMs: number;
-  readonly #time: BodyTime;
+  readonly #slack: TransferSlack;
   readonly #now: () => number;
-  /** Oldest first. */
-  readonly #reading = new Set<ReadBody>();
+  readonly #arriving = new Set<ArrivingBody>();
 
   /** @param now - In ms, a clock that only goes forward. */
-  constructor(limits: BodyLimits, time: BodyTime, now = () => performance.now()) {
+  constructor(limits: BodyLimits, now = () => performance.now()) {
     this.#admission = new Admission({ ...limits, makeRoom: (needed) => this.#cutSlow(needed) });
-    this.#slowMs = limits.slowMs;
-    this.#time = time;
+    this.#slack = limits.slack;
     this.#now = now;
+  }
+
+  /**
+   * Waits for a place.
+   * @throws {OverloadedError} None in time. @throws The signal's reason.
+   */
+  async enter({ caller, groups = [], signal }: BodySender): Promise<BodyPlace> {
+    const { end } = await this.#admission.enterWith(caller, signal, { weight: 1, groups });
+    return { end, watched: (chunksUntil) => this.#watch(caller, groups, chunksUntil) };
   }
 
   /**
@@ -48,39 +68,54 @@ export class BodyAdmission {
    * @throws {OverloadedError} No place in time, or the body does not arrive in time. @throws The signal's reason. Both while iterating.
    */
   async *read(
-    { caller, groups = [], signal }: BodySender,
+    sender: BodySender,
     chunks: AsyncIterable<Uint8Array>,
+    time: BodyTime,
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    const running = await this.#admission.enterWith(caller, signal, { weight: 1, groups });
-    const body = { caller, groups, startedMs: this.#now(), cutting: new AbortController() };
-    this.#reading.add(body);
+    const place = await this.enter(sender);
     try {
-      yield* bodyWithin(chunks, this.#time, body.cutting.signal);
+      yield* place.watched((cut) => bodyWithin(chunks, time, cut));
     } finally {
-      this.#reading.delete(body);
-      running.end();
+      place.end();
     }
   }
 
-  /** Cuts the oldest slow body of the caller that has most. One who has none may take another one's last place. */
+  async *#watch(
+    caller: string,
+    groups: readonly TaskGroup[],
+    chunksUntil: (cut: AbortSignal) => AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const cutting = new AbortController();
+    const body = { caller, groups, cutting, pace: new TransferPace(this.#slack, this.#now) };
+    this.#arriving.add(body);
+    try {
+      body.pace.waits();
+      for await (const chunk of chunksUntil(cutting.signal)) {
+        body.pace.moved(chunk.length);
+        yield chunk;
+        body.pace.waits();
+      }
+    } catch (error) {
+      throw cutting.signal.aborted ? cutting.signal.reason : error;
+    } finally {
+      this.#arriving.delete(body);
+    }
+  }
+
+  /** Cuts the slowest body of the caller that has most. One who has none may take another one's last place. */
   #cutSlow({ caller, onlyOf }: NeededRoom): void {
     if (onlyOf === caller) return;
     const countOf = new Map<string, number>();
-    for (const body of this.#reading) countOf.set(body.caller, (countOf.get(body.caller) ?? 0) + 1);
+    for (const body of this.#arriving) countOf.set(body.caller, (countOf.get(body.caller) ?? 0) + 1);
     const count = (name: string): number => countOf.get(name) ?? 0;
-    const latestMs = this.#now() - this.#slowMs;
-    let victim: ReadBody | undefined;
-    let most = count(caller) === 0 ? 0 : count(caller) + 1;
-    for (const body of this.#reading) {
-      if (body.startedMs > latestMs) break;
-      const isOfGroup = onlyOf === undefined || body.groups.some(({ key }) => key === onlyOf);
-      if (!isOfGroup || count(body.caller) <= most) continue;
-      most = count(body.caller);
-      victim = body;
-    }
+    const least = count(caller) === 0 ? 0 : count(caller) + 1;
+    const [victim] = [...this.#arriving]
+      .filter((body) => onlyOf === undefined || body.groups.some(({ key }) => key === onlyOf))
+      .filter((body) => body.pace.isSlow && count(body.caller) > least)
+      .sort((one, other) => count(other.caller) - count(one.caller) || one.pace.aheadMs - other.pace.aheadMs);
     if (victim === undefined) return;
-    this.#reading.delete(victim);
-    const text = `the mirror is busy, and the request's body took long; try again in ${RETRY_AFTER_SECONDS} s`;
+    this.#arriving.delete(victim);
+    const text = `the mirror is busy, and the request's body arrives slowly; try again in ${RETRY_AFTER_SECONDS} s`;
     victim.cutting.abort(new OverloadedError(text, { status: 503, retryAfterSeconds: RETRY_AFTER_SECONDS }));
   }
 }

@@ -39,7 +39,7 @@ const READING = {
   maxWaiting: 1_000,
   maxWaitingOfCaller: 500,
   maxWaitMs: 8_000,
-  slowMs: 1_000,
+  slack: { startMs: 1_000, maxMs: 1_000 },
 };
 /**
  * Bodies that are whole, until the answer: the secret, the configuration or the queue may be slow. That concerns all callers alike, so
@@ -77,7 +77,7 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
   const { addresses = [], now = () => new Date(), bodyTime = BODY_TIME } = options;
   const nowMs = () => now().getTime();
   const limits = { rate: new RequestRate(MAX_EVENTS_PER_MINUTE, nowMs), ids: new DeliveryIds(nowMs) };
-  const reading = new BodyAdmission(READING, bodyTime);
+  const reading = new BodyAdmission(READING);
   const holding = new Admission(HOLDING);
   const mayDeliver = addresses.length === 0 ? () => true : addressMatcher(addresses);
   return async (request) => {
@@ -103,7 +103,7 @@ export function receiveWebhook(options: ReceiveWebhookOptions): HttpHandler {
       await held;
     }
     try {
-      const readingBody = readBody(reading.read(sender, untilHeld()), MAX_BODY_BYTES, "the event");
+      const readingBody = readBody(reading.read(sender, untilHeld(), bodyTime), MAX_BODY_BYTES, "the event");
       const body = await readingBody.catch(insteadOf(LimitExceededError, undefined));
       if (body === undefined) return textResponse(413, `longer than ${MAX_BODY_BYTES} bytes`);
       if (!(await isFromBitbucket(workspace, body, signature, options)))

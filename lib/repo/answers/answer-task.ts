@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { OverloadedError } from "../../errors.ts";
 import type { AnswerItem } from "../../git/ports.ts";
 import { untilAborted } from "../../git/until-aborted.ts";
-import { ReadingPace } from "../../reading-pace.ts";
+import { READING_SLACK, TransferPace } from "../../transfer-pace.ts";
 import { type TeeBudget, TeeBuffer } from "./tee-buffer.ts";
 
 /** How far an answer is made ahead of its first reader while the budget of all tee buffers is used up. */
@@ -15,7 +15,7 @@ type State = { readonly kind: "running" | "whole" } | { readonly kind: "failed";
 
 interface Reader {
   readonly caller: string | undefined;
-  readonly pace: ReadingPace;
+  readonly pace: TransferPace;
   readonly leave: () => void;
   isCut: boolean;
 }
@@ -124,7 +124,7 @@ export class AnswerTask {
       if (this.#readers.size > 0) this.#teeBuffer.countTo(this.caller);
       else if (this.#state.kind === "running") this.#abandoning.abort();
     });
-    const reader: Reader = { caller, pace: new ReadingPace(this.#now), leave, isCut: false };
+    const reader: Reader = { caller, pace: new TransferPace(READING_SLACK, this.#now), leave, isCut: false };
     this.#readers.add(reader);
     if (this.#readers.size === 1) this.#teeBuffer.countTo(caller);
     const onGone = (): void => leave();
@@ -171,9 +171,9 @@ export class AnswerTask {
           const bytes = await this.#teeBuffer.read(offsetBytes);
           offsetBytes += bytes.length;
           if (reader !== undefined) this.#readBytes = Math.max(this.#readBytes, offsetBytes);
-          reader?.pace.given();
+          reader?.pace.waits();
           yield bytes;
-          reader?.pace.taken(bytes.length);
+          reader?.pace.moved(bytes.length);
         } else if (this.#progress !== undefined && this.#progress !== shownProgress) {
           shownProgress = this.#progress;
           yield shownProgress;

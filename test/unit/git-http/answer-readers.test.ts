@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { AnswerReaders } from "../../../lib/git-http/answer-readers.ts";
 import { startNodeServer } from "../../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
-import { ReadingPace } from "../../../lib/reading-pace.ts";
+import { READING_SLACK, TransferPace } from "../../../lib/transfer-pace.ts";
 
 const MIB = 1024 * 1024;
 
@@ -90,17 +90,17 @@ test("of a limit only those are cut that it counts", async () => {
 /** Takes 1 MiB at once, then nothing until its reader has read as much. */
 function paceInBursts(kibPerSecond: number) {
   let nowMs = 0;
-  const pace = new ReadingPace(() => nowMs);
+  const pace = new TransferPace(READING_SLACK, () => nowMs);
   const wasSlow: number[] = [];
   const wait = (ms: number) => {
     for (const untilMs = nowMs + ms; nowMs < untilMs; nowMs += 500) if (pace.isSlow) wasSlow.push(nowMs);
   };
   const burst = () => {
     for (let index = 0; index < 16; index++) {
-      pace.given();
-      pace.taken(64 * 1024);
+      pace.waits();
+      pace.moved(64 * 1024);
     }
-    pace.given();
+    pace.waits();
   };
   for (let index = 0; index < 20; index++) {
     burst();
