@@ -9,6 +9,11 @@ import { type ContextOptions, syncContext } from "./sync-context.ts";
 
 /** A list costs as much as a write. What a few publishes of a small repository leave costs less: rarely 100 MB for some days. */
 const SWEPT_EVERY = 8;
+/** A sync may publish a second generation, a compaction, which is not followed by this: of two in a row one is. */
+function isSweptAt(generation: number): boolean {
+  return (generation + 1) % SWEPT_EVERY < 2;
+}
+
 const SMALL_REPOSITORY_BYTES = 64 * 1024 * 1024;
 
 /** To be called after a publish. Does nothing where answers are not shared. */
@@ -27,7 +32,7 @@ export async function prepareRepository(
       maxAgeMs: MAX_ANSWER_AGE_MS,
     };
     const { generation } = repository.manifest;
-    const isSweeping = repository.packBytes > SMALL_REPOSITORY_BYTES || generation % SWEPT_EVERY === 0;
+    const isSweeping = repository.packBytes > SMALL_REPOSITORY_BYTES || isSweptAt(generation);
     const removed = isSweeping ? await sweepAnswers(storage.store, uuid, keys, { now: now(), limits }) : 0;
     if (madeCount + removed > 0)
       log.info("answers:prepared", { uuid, made: madeCount, removed, ms: Date.now() - startedMs });

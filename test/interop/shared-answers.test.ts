@@ -136,7 +136,7 @@ test("fifty that ask for the same at the same time cost one answer", async () =>
 test("what was prepared stays while it is asked for, and goes some days after the next push", async () => {
   const first = await answerKeys();
   expect(first).toHaveLength(2);
-  // Of a small repository every eighth generation is swept.
+  // Of a small repository each eighth generation is swept, and the one before it.
   while (((await openRepository(storage, RIG_UUID)).manifest.generation + 1) % 8 !== 0) {
     await primary.commit("main", "more", `${Date.now()}\n`);
     await rig.sync();

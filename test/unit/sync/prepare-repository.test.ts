@@ -2,8 +2,11 @@
 import { beforeEach, expect, test } from "vitest";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { AnswerSharing } from "../../../lib/repo/answers/answer-sharing.ts";
+import { publish } from "../../../lib/repo/publish.ts";
+import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { prepareRepository } from "../../../lib/sync/prepare-repository.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";
@@ -24,6 +27,31 @@ test("a failure is logged, and is none of the sync", async () => {
   expect(warnings).toEqual([
     ["answers:not-prepared", expect.objectContaining({ uuid: UUID, message: "the store is away" })],
   ]);
+});
+
+test("a small repository is swept at least every eight generations, also where each second one is a compaction", async () => {
+  const counting = new CountingBlobStore(new MemoryBlobStore());
+  const small = {
+    ...{ store: counting, blocks: new BlockCache(counting) },
+    answers: new AnswerSharing({ store: counting }),
+  };
+  let previous: Parameters<typeof publish>[2] = NO_DOCUMENT;
+  const publishNext = async () => {
+    const now = new Date();
+    const content = { head: { ref: "refs/heads/main" }, refs: [], packs: [], mayHoldUnreachable: false };
+    previous = await publish(counting, UUID, previous, { ...content, publishedAt: now, verifiedAt: now });
+  };
+  for (const isSecondPrepared of [false, true]) {
+    counting.reset();
+    if (isSecondPrepared) await publishNext();
+    for (let round = 0; round < 8; round++) {
+      await publishNext();
+      await prepareRepository(UUID, { storage: small, log });
+      await publishNext();
+    }
+    expect(counting.counts().list).toBe(2);
+  }
+  expect(warnings).toEqual([]);
 });
 
 test("when the time is up it ends without a word", async () => {
