@@ -27,7 +27,7 @@ interface ArrivingBody {
   readonly cutting: AbortController;
 }
 
-export interface BodyPlace {
+interface BodyPlace {
   /**
    * The chunks as they are.
    * @param chunksUntil - Its argument aborts with an {@link OverloadedError} when another one needs the place and they arrive slowly.
