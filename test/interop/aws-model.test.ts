@@ -125,7 +125,7 @@ describe.skipIf(runtimeClient === undefined)("the model of AWS", () => {
   });
 
   test.each([
-    { what: "time", path: "/hangs", definition: { timeoutMs: 5_000 }, log: "Task timed out after 5 seconds" },
+    { what: "time", path: "/spins", definition: { timeoutMs: 5_000 }, log: "Task timed out after 5 seconds" },
     { what: "memory", path: "/allocates", definition: { memoryMib: 256 }, log: "more than 256 MiB" },
   ])(
     "a function that goes past its $what is killed: 502, and the next request starts another",

@@ -36,6 +36,9 @@ const scripted: HttpHandler = async (request) => {
     case "/hangs":
       await sleep(120_000);
       return textResponse(200, "");
+    case "/spins":
+      // Not even the early end before a function's time is up comes to its turn.
+      for (;;);
     case "/allocates":
       return allocating();
     case "/writes":
