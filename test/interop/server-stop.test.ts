@@ -122,7 +122,8 @@ test("a signal to npm start ends the server", async () => {
     env: { PATH, HOME },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const { url } = JSON.parse(await firstLine(npm)) as { url: string };
+  const { data } = JSON.parse(await firstLine(npm)) as { data: { url: string } };
+  const { url } = data;
   expect((await fetch(`${url}/-/nothing`)).status).toBeGreaterThanOrEqual(400);
   const ended = new Promise((resolve) => npm.once("close", resolve));
   npm.kill("SIGTERM");
