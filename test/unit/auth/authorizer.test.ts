@@ -42,7 +42,7 @@ test("what is stored names no caller, and is of no use under another secret", as
   });
   const accepted = (await textBlobs(rig.store).read(callerKey))?.text;
   expect(accepted).toBe(`{"acceptedAtMs":${askedAtMs}}`);
-  const other = new CallerKeys("another secret that is long enough, too");
+  const other = new CallerKeys("another secret that is long enough too");
   expect(`auth/${other.questionKey(QUESTION)}`).not.toBe(STORED_KEY);
   expect(() => new CallerKeys("short")).toThrow(RangeError);
 });
