@@ -17,7 +17,7 @@ const NODE = join(PROJECT_FOLDER, "node_modules/node/bin/node");
 /** What the functions demand to be set. Nothing is requested. */
 const ENVIRONMENT = {
   [ENV.bucket]: "bucket",
-  [ENV.authSecret]: "a secret of a bench, which signs nothing that counts",
+  [ENV.authSecret]: "a secret of a bench that signs nothing that counts",
   [ENV.secretPath]: "/nearside/",
   [ENV.syncQueueUrl]: "https://sqs.us-east-1.amazonaws.com/000000000000/sync.fifo",
   [ENV.lfsQueueUrl]: "https://sqs.us-east-1.amazonaws.com/000000000000/lfs.fifo",
