@@ -1,6 +1,6 @@
 /**
- * What requests may use of the process: numbers. Each kind of use has a limit for a caller, for a token and for an address block. A
- * share of what is free makes the limit the lower, the more others use, so a new caller finds some free.
+ * What requests may use of the process: numbers. Each kind of use has a limit for a caller, for a token and for an address block. Some
+ * limits are also a share of what is free: they fall as others use more, which leaves some to a new caller.
  */
 import type { AdmissionLimits, TaskGroup } from "../http/admission.ts";
 import type { BodyLimits } from "../http/body-admission.ts";

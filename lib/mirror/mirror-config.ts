@@ -67,7 +67,7 @@ const workspaceSchema = z.object(
     disabled: z._default(flag, false),
     /** Since then nothing is served, and the data goes after the retention time. */
     removedAt: z.optional(z.iso.datetime()),
-    /** How long data of what is not mirrored any more is kept; up to ten years. */
+    /** How long the data of repositories that are no longer mirrored is kept; up to ten years. */
     retentionDays: z._default(
       z.int(RETENTION_RULE).check(z.minimum(0, RETENTION_RULE), z.maximum(3653, RETENTION_RULE)),
       30,

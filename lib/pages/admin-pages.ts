@@ -155,7 +155,7 @@ ${field("projects", "Projects", projects === "all" ? "all" : projects.join(", ")
 ${field("include", "Also these repositories", include.join(", "), "Patterns: * for any characters, ? for one, KEY/pattern within a project.")}
 ${field("exclude", "Not these", exclude.join(", "), "Patterns; they win.")}
 <p><label><input type="checkbox" name="public"${publicRepositories ? html` checked` : ""}> Repositories that are public at Bitbucket</label></p>
-${field("retentionDays", "Days for which data of what is no longer mirrored is kept", String(retentionDays), "From 0 to 3653.")}
+${field("retentionDays", "Days to keep the data of repositories that are no longer mirrored", String(retentionDays), "From 0 to 3653.")}
 <p><button>Preview</button></p>
 </form>`;
 }

@@ -98,7 +98,10 @@ test.each([
   let failed = 0;
   let opened = 0;
   const asked = Array.from({ length: 20 }, async () => {
-    const repository = await catalog.open(UUIDS[0] ?? "").catch(() => undefined);
+    const repository = await catalog.open(UUIDS[0] ?? "").catch((error: unknown) => {
+      expect(error).toMatchObject({ message: "broken connection" });
+      return undefined;
+    });
     if (repository === undefined) failed += 1;
     else opened += 1;
   });
