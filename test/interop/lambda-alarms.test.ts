@@ -137,33 +137,6 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
     for (const name of names) seen.add(name);
   }
 
-  test("none fires in an hour of work: 5 pushes and 10 clones a minute, one 500 of the primary a minute", async () => {
-    const data = new MetricData();
-    const before = lambdaCounts();
-    const minute = await repeated(5, async () => {
-      await pushed();
-      return work();
-    });
-    const clones = await repeated(10, cloned);
-    expect(clones.match(/"event":"git-http:answered"/g)).toHaveLength(10);
-    bitbucket.controls.misbehave({ failWithStatus: 500, appliesTo: "git", requestsLeft: 1 });
-    await pushed();
-    const failure = await work();
-    expect(failure).toContain('"PrimaryErrors":1');
-    bitbucket.controls.behave();
-    const round = await logOf(reconcile, ROUND_ENDED, () => reconcile.invoke({}));
-    const queue = alarms.logicalId("AWS::SQS::Queue", "SyncQueue");
-    const after = lambdaCounts();
-    for (let at = NOW_MS - 90 * MINUTE_MS; at < NOW_MS; at += MINUTE_MS) {
-      for (const [key, count] of after) data.add(key, count - (before.get(key) ?? 0), at);
-      data.addLog(minute + clones + failure, at);
-      data.add(resourceMetric("AWS/SQS", "ApproximateAgeOfOldestMessage", queue), 40, at);
-      if ((at / MINUTE_MS) % 5 === 0) data.addLog(round, at);
-    }
-    for (let at = NOW_MS - 60 * MINUTE_MS; at <= NOW_MS; at += MINUTE_MS)
-      expect([at, alarms.firing(data, at)]).toEqual([at, []]);
-  });
-
   test("the primary fails, or limits the rate", async () => {
     bitbucket.controls.misbehave({ failWithStatus: 500 });
     expectFiring(await lastingWithRounds(await repeated(10, work)), "primary-errors");
@@ -278,19 +251,6 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
   test("no alarm was left out", () => {
     expect([...seen].sort()).toEqual(alarms.names().sort());
   });
-
-  /** Lambda's own metrics of the functions that ran. */
-  function lambdaCounts(): Map<string, number> {
-    const counts = Object.entries(front.counts()).flatMap(([name, { failed, throttled }]) => {
-      const idStart = `${name.charAt(0).toUpperCase()}${name.slice(1)}Function`;
-      const id = alarms.logicalId("AWS::Lambda::Function", idStart);
-      return [
-        [resourceMetric("AWS/Lambda", "Errors", id), failed],
-        [resourceMetric("AWS/Lambda", "Throttles", id), throttled],
-      ] as const;
-    });
-    return new Map(counts);
-  }
 
   /** Rounds are taken while the primary answers. */
   async function lastingWithRounds(log: string): Promise<MetricData> {

@@ -78,7 +78,13 @@ export async function makeEmptyRepository(repository: string, branch = "main"): 
   await git(["init", "--quiet", "--bare", `--initial-branch=${branch}`, repository]);
 }
 
-async function addCommit(repository: string, branch: string, path: string, content: string): Promise<string> {
+/** As {@link Primary.commit}, in any bare repository. */
+export async function addCommit(
+  repository: string,
+  branch: string,
+  path: string,
+  content: string,
+): Promise<string> {
   const ref = `refs/heads/${branch}`;
   const { exitCode } = await tryGit(["rev-parse", "--verify", "--quiet", ref], { cwd: repository });
   const stream = [
