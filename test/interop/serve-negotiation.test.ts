@@ -1,7 +1,8 @@
 /** Clients that find out with the mirror what both have, each in its way. */
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { git, tryGit } from "../support/git/run-git.ts";
+import { encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
+import { git, gitBytes, tryGit } from "../support/git/run-git.ts";
 import { expectSilentFsck, heldObjects } from "../support/primary.ts";
 import { servedMirror } from "../support/served-mirror.ts";
 
@@ -47,6 +48,32 @@ describe.each([0, 2])("negotiation with protocol %d", (protocol) => {
     await expectSilentFsck(clone);
     const wanted = new Set(await heldObjects(clone));
     expect((await heldObjects(mirror.sample)).filter((id) => !wanted.has(id))).toEqual([]);
+  });
+});
+
+describe("a round of protocol 0 in which the client's history is cut anew", () => {
+  test.each([
+    ["above what it has: not enough", "main~5", 2],
+    ["below what it has: enough", "main~1", 4],
+  ])("%s", async (_, have, depth) => {
+    const [wantId, haveId] = [await mirror.idOf("main"), await mirror.idOf(have)];
+    const lines = [`want ${wantId} multi_ack_detailed ofs-delta\n`, `deepen ${depth}\n`];
+    const body = Buffer.concat([
+      ...lines.map((line) => encodePktLine(line)),
+      FLUSH_PKT,
+      encodePktLine(`have ${haveId}\n`),
+      FLUSH_PKT,
+    ]);
+    const ours = await fetch(`${mirror.urlOf("sample")}/git-upload-pack`, {
+      method: "POST",
+      headers: { "content-type": "application/x-git-upload-pack-request" },
+      body,
+    });
+    // By a commit-graph git would look past the cut.
+    const uploadPack = ["-c", "core.commitGraph=false", "upload-pack", "--stateless-rpc", mirror.sample];
+    const gits = Buffer.from(await gitBytes(uploadPack, { input: body })).toString();
+    expect(await ours.text()).toBe(gits);
+    expect(gits).toContain(`ACK ${haveId} common\n`);
   });
 });
 

@@ -1,5 +1,6 @@
 /** The server side of a fetch, from request bytes to answer bytes: parse, negotiate, plan, respond. */
 import { LimitExceededError } from "../../errors.ts";
+import type { ObjectId } from "../object-id.ts";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
 import { WorkSlices } from "../work-slices.ts";
@@ -98,12 +99,14 @@ async function fetchV0(
   const slices = new WorkSlices({ signal: options.signal });
   if (request.hasEndedEarly)
     return shallowSection(request, await session.findShallow(options.signal), slices);
-  // As in git, which reads the shallow lines before the haves in this protocol, and after them in version 2.
+  const { deepen, isDone, shallows } = request;
+  const planned = deepen === undefined || isDone ? undefined : await session.planShallow();
+  // As in git, which reads and answers the shallow lines before the haves in this protocol, and after them in version 2.
   const { lines, sendsPack } = await session.negotiate(
     (haves) => negotiateV0(request, haves),
-    request.shallows,
+    clientShallows(shallows, planned),
   );
-  if (!sendsPack) return [...(await shallowSection(request, await session.planShallow(), slices)), ...lines];
+  if (!sendsPack) return [...(await shallowSection(request, planned, slices)), ...lines];
   const { shallow, planning } = await session.planAnswer(options.signal);
   return respondV0(
     [...(await shallowSection(request, shallow, slices)), ...lines],
@@ -111,6 +114,16 @@ async function fetchV0(
     await planWithinLimit(source, noted(planning, request, options.turn), options.answerLimit),
     options,
   );
+}
+
+/** Where the client's history ends once it has read the shallow section. */
+function clientShallows(
+  shallows: readonly ObjectId[],
+  planned: ShallowLines | undefined,
+): readonly ObjectId[] {
+  if (planned === undefined) return shallows;
+  const unshallowed = new Set(planned.unshallowIds);
+  return [...shallows.filter((id) => !unshallowed.has(id)), ...planned.shallowIds];
 }
 
 /** Only requests with `deepen` get this section. */
