@@ -8,7 +8,7 @@ import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { BlockCache } from "../lib/store/block-cache.ts";
 import { bitbucketAccess, SyncBudgets } from "./wiring/bitbucket-access.ts";
 import { deployed } from "./wiring/deployed.ts";
-import { lfsBudget } from "./wiring/lfs-work.ts";
+import { lfsTransfers } from "./wiring/lfs-work.ts";
 import { requeueUnfinished } from "./wiring/sync-requests.ts";
 
 const settings = readLfsConfig(process.env);
@@ -17,12 +17,12 @@ const { log, store, sqs, readConfig, accountOf } = deployed(settings);
 const storage = { store, blocks: new BlockCache(store) };
 const queue = new SqsJobQueue(sqs, lfsQueueUrl);
 const policy = lfsPolicy(settings);
-const budget = lfsBudget();
+const transfers = lfsTransfers();
 const syncBudgets = new SyncBudgets();
 
 async function run(job: LfsJob, signal: AbortSignal): Promise<void> {
   const { lfsOf } = bitbucketAccess({ ...settings, accountOf, syncBudgets, signal, log });
-  const wiring = { storage, queue, readConfig, lfsOf, policy, budget, log, signal };
+  const wiring = { storage, queue, readConfig, lfsOf, policy, transfers, log, signal };
   await requeueUnfinished(
     () => runLfsJob(job, wiring),
     () => requeueJob(queue, job),

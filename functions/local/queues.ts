@@ -20,7 +20,7 @@ import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
 import { type JobOutcome, runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
-import { lfsBudget, type PlanLfs } from "../wiring/lfs-work.ts";
+import { lfsTransfers, type PlanLfs } from "../wiring/lfs-work.ts";
 import { CopyBursts } from "./copy-bursts.ts";
 import { PrimaryPause } from "./delay.ts";
 import type { ProgressLine } from "./progress-line.ts";
@@ -115,7 +115,7 @@ export interface LocalLfs {
   copied(): LfsProgress;
 }
 
-/** Jobs at a time; their transfers share one budget. */
+/** Jobs at a time; their transfers share one queue. */
 const LFS_CONCURRENCY = 4;
 
 /** A queue of its own, so that files do not delay commits. */
@@ -124,7 +124,7 @@ export function startLfs(
   { settings, kept, onFailed }: LocalLfsOptions,
 ): LocalLfs {
   const policy = lfsPolicy(settings);
-  const budget = lfsBudget();
+  const transfers = lfsTransfers();
   const total = { files: 0, bytes: 0 };
   const bursts = new CopyBursts(line);
   const pause = new PrimaryPause();
@@ -135,7 +135,7 @@ export function startLfs(
     const burst = job.kind === "sweep" ? undefined : bursts.begin(job.uuid);
     try {
       await runLfsJob(job, {
-        ...{ storage, readConfig, log, queue, temporaryFolder, policy, budget, signal },
+        ...{ storage, readConfig, log, queue, temporaryFolder, policy, transfers, signal },
         lfsOf: bitbucket.lfsOf,
         onProgress: (fullName, progress) => {
           total.files += progress.files;

@@ -1,7 +1,7 @@
 /** When a process plans copies of LFS files, and what its copies may hold together. */
 import { errorFields } from "../../lib/errors.ts";
-import { ByteBudget } from "../../lib/lfs/byte-budget.ts";
 import { type LfsRepository, requestPlan } from "../../lib/lfs/lfs-job.ts";
+import { TransferQueue } from "../../lib/lfs/transfer-queue.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { JobQueue } from "../../lib/queue/job-queue.ts";
 import { StoredLfsRights } from "../../lib/repo/stored-lfs-rights.ts";
@@ -12,8 +12,8 @@ import type { JobOutcome } from "../../lib/sync/repository-job.ts";
 const MAX_HELD_BYTES = 96 * 2 ** 20;
 const MAX_TRANSFERS = 8;
 
-export function lfsBudget(): ByteBudget {
-  return new ByteBudget(MAX_HELD_BYTES, MAX_TRANSFERS);
+export function lfsTransfers(): TransferQueue {
+  return new TransferQueue(MAX_HELD_BYTES, MAX_TRANSFERS);
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -2,9 +2,10 @@
  * What requests may use of the process: numbers. Each kind of use has a limit for a caller, for a token and for an address block. Some
  * limits are also a share of what is free: they fall as others use more, which leaves some to a new caller.
  */
-import type { AdmissionLimits, TaskGroup } from "../http/admission.ts";
+import type { AdmissionLimits } from "../http/admission.ts";
 import type { BodyLimits } from "../http/body-admission.ts";
 import type { BodyTime } from "../http/body-within.ts";
+import type { TaskGroup } from "../http/running-tasks.ts";
 import type { RequestCaller } from "./request-caller.ts";
 
 const MIB = 1024 * 1024;

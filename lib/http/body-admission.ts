@@ -5,8 +5,9 @@
  */
 import { OverloadedError } from "../errors.ts";
 import { TransferPace, type TransferSlack } from "../transfer-pace.ts";
-import { Admission, type AdmissionLimits, type NeededRoom, type TaskGroup } from "./admission.ts";
+import { Admission, type AdmissionLimits, type NeededRoom } from "./admission.ts";
 import { type BodyTime, bodyWithin } from "./body-within.ts";
+import type { TaskGroup } from "./running-tasks.ts";
 
 export interface BodyLimits extends Omit<AdmissionLimits, "reserve" | "isShort" | "makeRoom"> {
   /** Of a body that may not be cut while others wait. */

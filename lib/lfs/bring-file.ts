@@ -14,10 +14,10 @@ import { lfsFileKey } from "../repo/layout.ts";
 import { LFS_STATE, type LfsRecord, NEVER_SECONDS } from "../repo/lfs-rights-table.ts";
 import type { RepositoryStorage } from "../repo/repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import type { ByteBudget } from "./byte-budget.ts";
 import { copyLfsFile, downloadOf } from "./copy-file.ts";
 import type { LfsPrimary } from "./ports.ts";
 import { copyStagedLfsFile, DEFAULT_LFS_STAGING, type LfsStaging, removeLfsParts } from "./staged-file.ts";
+import type { TransferQueue } from "./transfer-queue.ts";
 
 export interface BringOptions {
   readonly storage: RepositoryStorage;
@@ -26,7 +26,7 @@ export interface BringOptions {
   readonly maxFileBytes: number;
   readonly staging?: LfsStaging | undefined;
   /** Of the process. */
-  readonly budget: ByteBudget;
+  readonly transfers: TransferQueue;
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: { readonly files: number; readonly bytes: number }) => void;
@@ -124,7 +124,7 @@ export async function bringFile(
 function copyUnlessStored(
   object: WantedFile,
   entry: LfsEntry & { readonly size: number },
-  { storage: { store }, budget, primary, signal, onProgress, staging = DEFAULT_LFS_STAGING }: BringOptions,
+  { storage: { store }, transfers, primary, signal, onProgress, staging = DEFAULT_LFS_STAGING }: BringOptions,
 ): Promise<number | undefined> {
   const sizeBytes = entry.size;
   const maxBytes = Math.max(sizeBytes, object.sizeBytes);
@@ -132,7 +132,7 @@ function copyUnlessStored(
   const wasStopped = object.known?.state === LFS_STATE.pending && object.known.tries > 0;
   const isStaged = wasStopped || maxBytes > staging.aboveBytes;
   const heldBytes = Math.max(UPLOAD_BYTES.least, Math.min(UPLOAD_BYTES.max, 2 * sizeBytes));
-  return budget.run(heldBytes, async () => {
+  return transfers.run(heldBytes, async () => {
     assertNotStopped(signal);
     if (await isStored(store, object.oid, sizeBytes)) {
       // Left by a process that was killed after its last step but one.

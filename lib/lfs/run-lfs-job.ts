@@ -12,7 +12,7 @@ import type { LfsPrimary } from "./ports.ts";
 import { isSweepDue, sweepFiles } from "./sweep-files.ts";
 
 export interface LfsJobOptions
-  extends Pick<LfsCopyOptions, "storage" | "budget" | "log" | "signal" | "now">,
+  extends Pick<LfsCopyOptions, "storage" | "transfers" | "log" | "signal" | "now">,
     FindPointersOptions {
   readonly queue: JobQueue;
   readonly readConfig: () => Promise<MirrorConfig>;

@@ -22,14 +22,15 @@ export const HANGING_NAME = "hangs";
 export const FAILING_NAME = "fails";
 export const WEBHOOK_SECRET = "the webhook secret of a load run";
 
+const many = (name: string): string[] => Array.from({ length: 200 }, (_, number) => `${name}-${number}`);
 /** Callers by name, each with its name as token: more than one run needs. */
-const CALLER_NAMES = ["owner", "honest", "attacker", ...Array.from({ length: 200 }, (_, n) => `caller-${n}`)];
+const CALLER_NAMES = ["owner", "honest", "attacker", ...many("caller"), ...many("newcomer")];
 
 export interface LoadedMirror {
   readonly port: number;
   readonly ids: LoadIds;
-  /** By `acme/…` uuid, as in Bitbucket's events. */
-  uuidOf(slug: string): Promise<string>;
+  /** Of the primary. */
+  readonly apiUrl: string;
   /**
    * Of what has happened since the last call.
    * @param profilePath - For a CPU profile of the same time, if each call names one.
@@ -42,6 +43,8 @@ export interface LoadedMirror {
     readonly serverCpuSeconds: number;
     readonly othersCpuSeconds: number;
     readonly primaryRequests: number;
+    /** Of the credential with most of them, but for the mirror's own. */
+    readonly primaryRequestsOfCaller: number;
   }>;
   close(): Promise<void>;
 }
@@ -82,16 +85,14 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
   const { pid = 0 } = child;
   let lastCpu = await readCpu(pid);
   return {
-    ...{ port, ids },
-    async uuidOf(slug) {
-      const authorization = `Basic ${btoa("owner@example.com:owner")}`;
-      const response = await fetch(`${fake.apiUrl}/repositories/acme/${slug}`, {
-        headers: { authorization },
-      });
-      return ((await response.json()) as { readonly uuid: string }).uuid;
-    },
+    ...{ port, ids, apiUrl: fake.apiUrl },
     async takeFigures(profilePath) {
-      const primaryRequests = fake.controls.requests.length + front.takeHeld();
+      const asked = front.takeAsked();
+      const primaryRequests =
+        fake.controls.requests.filter(({ surface }) => surface !== "git").length + asked.length;
+      const primaryRequestsOfCaller = mostFrequent(
+        asked.filter((credential) => !credential.endsWith(":owner")),
+      );
       fake.controls.clearRequests();
       child.send({ profilePath });
       const [longestBlock] = (await once(child, "message")) as [LongestBlock];
@@ -100,7 +101,8 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
       const othersCpuSeconds = cpu.machine - lastCpu.machine - serverCpuSeconds;
       lastCpu = cpu;
       return {
-        ...{ longestBlock, serverCpuSeconds, othersCpuSeconds, primaryRequests },
+        ...{ longestBlock, serverCpuSeconds, othersCpuSeconds },
+        ...{ primaryRequests, primaryRequestsOfCaller },
         ...(await takeMemory(pid)),
       };
     },
@@ -152,32 +154,34 @@ async function firstLine(child: ChildProcess): Promise<void> {
   await Promise.race([once(createInterface({ input: child.stdout as Readable }), "line"), ended]);
 }
 
+function mostFrequent(credentials: readonly string[]): number {
+  const counts = new Map<string, number>();
+  for (const credential of credentials) counts.set(credential, (counts.get(credential) ?? 0) + 1);
+  return Math.max(0, ...counts.values());
+}
+
 interface GitFront {
   readonly url: string;
-  /** How many requests did not get through since the last call. */
-  takeHeld(): number;
+  /** The credentials of all requests since the last call. */
+  takeAsked(): string[];
   close(): void;
 }
 
 /** Before the fake's git: passes everything through but the names that hang or fail. */
 async function startGitFront(gitUrl: string): Promise<GitFront> {
-  let held = 0;
+  const asked: string[] = [];
   const server = createServer((incoming, outgoing) => {
-    const { url: path = "" } = incoming;
-    if (path.startsWith(`/acme/${HANGING_NAME}`)) held += 1;
-    else if (path.startsWith(`/acme/${FAILING_NAME}`)) {
-      held += 1;
+    const { url: path = "", headers } = incoming;
+    asked.push(atob(headers.authorization?.slice("Basic ".length) ?? ""));
+    if (path.startsWith(`/acme/${HANGING_NAME}`)) return;
+    if (path.startsWith(`/acme/${FAILING_NAME}`))
       outgoing.writeHead(500, { "Content-Type": "text/html" }).end("<h1>Something went wrong</h1>");
-    } else void passThrough(gitUrl, incoming, outgoing).catch(() => outgoing.destroy());
+    else void passThrough(gitUrl, incoming, outgoing).catch(() => outgoing.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    takeHeld() {
-      const count = held;
-      held = 0;
-      return count;
-    },
+    takeAsked: () => asked.splice(0),
     close() {
       server.close();
       server.closeAllConnections();

@@ -1,11 +1,13 @@
 /** What hostile and heavy callers cost the server and its other callers: `npm run load`. Linux only. */
+import { fork } from "node:child_process";
+import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, InvalidArgumentError } from "commander";
 import { fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
+import type { Asked, AttackersMessage, AttackOrder } from "./load-target.ts";
 import { type LoadedMirror, startLoadedMirror } from "./loaded-mirror.ts";
-import { SHAPES as FAST_SHAPES, type Shape } from "./shapes.ts";
-import { SLOW_SHAPES } from "./slow-callers.ts";
+import { SHAPES } from "./shapes.ts";
 
 const HONEST_PAUSE_MS = 50;
 const HONEST_MAX_MS = 60_000;
@@ -22,8 +24,10 @@ interface ShapeReport {
   readonly longestBlockMs: number;
   /** The most CPU time of its thread between two turns: on a busy machine the better figure. */
   readonly longestBlockCpuMs: number;
-  /** Of an honest caller that asks for refs and a shallow clone in turn, and of new callers. */
+  /** Of an honest caller that asks for refs and a shallow clone in turn. */
   readonly othersSlowestMs: number;
+  /** Of new callers, who clone as well; compare `quiet`. */
+  readonly newcomersSlowestMs: number;
   /** How often others got something else than 200. */
   readonly othersFailed: number;
   /** Of the server, while the shape ran, and of all else on the machine: with both above the cores' time, all wait for a core. */
@@ -35,37 +39,70 @@ interface ShapeReport {
   readonly peakMib: number;
   readonly restMib: number;
   readonly primaryRequests: number;
+  /** Of the caller with most. */
+  readonly primaryRequestsOfCaller: number;
 }
 
-const SHAPES = [...FAST_SHAPES, ...SLOW_SHAPES];
-const NAMES = SHAPES.map(({ name }) => name);
+const SHAPE_NAMES = SHAPES.map(({ name }) => name);
 
 const command = new Command("load")
   .description("Runs attacks and loads against a mirror on this machine, one after another.")
-  .option("--shapes <names>", `which, with commas between: ${NAMES.join(", ")}`, parseShapes, SHAPES)
+  .option(
+    "--shapes <names>",
+    `which, with commas between: ${SHAPE_NAMES.join(", ")}`,
+    parseShapes,
+    SHAPE_NAMES,
+  )
   .option("--profiles <folder>", "write a CPU profile of each shape there; the figures are worse then")
+  .option("--runs <count>", "how often each one is run in a row", Number, 1)
   .option("--rest <seconds>", "how long the memory has after a shape to return", Number, REST_MS / 1000)
   .option("--json", "print JSON instead of a table");
 
-function parseShapes(text: string): Shape[] {
+function parseShapes(text: string): string[] {
   const chosen = text.split(",");
-  if (!chosen.every((name) => NAMES.includes(name)))
-    throw new InvalidArgumentError(`Shapes are ${NAMES.join(", ")}.`);
-  return SHAPES.filter(({ name }) => chosen.includes(name));
+  if (!chosen.every((name) => SHAPE_NAMES.includes(name)))
+    throw new InvalidArgumentError(`Shapes are ${SHAPE_NAMES.join(", ")}.`);
+  return chosen;
 }
 
-/** Nothing but the honest caller: what the machine itself adds to the other figures. */
-const QUIET: Shape = {
-  name: "quiet",
-  run: async () => {
-    await sleep(5_000);
-    return { received: [] };
-  },
-};
+let newcomerCount = 0;
+
+function askAsNewcomer(port: number, requests: readonly Asked[]): Promise<Received[]> {
+  const number = newcomerCount++;
+  const who = { caller: `newcomer-${number}`, address: `198.51.100.${number}` };
+  return Promise.all(requests.map((request) => send(port, { ...request, ...who })));
+}
+
+interface ShapeAnswers {
+  readonly received: readonly Received[];
+  readonly newcomers: readonly Received[];
+}
+
+async function attack({ port, ids, apiUrl }: LoadedMirror, shape: string): Promise<ShapeAnswers> {
+  const attackers = fork(new URL("./attackers.ts", import.meta.url), { serialization: "advanced" });
+  // The machine has few cores: what the attackers take must not delay the server, the primary and honest callers.
+  setPriority(attackers.pid ?? 0, constants.priority.PRIORITY_LOW);
+  const order = (message: AttackOrder): boolean => attackers.send(message);
+  const newcomers: Received[] = [];
+  const attacked = new Promise<ShapeAnswers>((resolve, reject) => {
+    attackers.once("exit", (code) => reject(new Error(`the attackers ended early: ${code}`)));
+    attackers.on("message", async (message: AttackersMessage) => {
+      if (message.kind === "attacked") return resolve({ received: message.received, newcomers });
+      newcomers.push(...(await askAsNewcomer(port, message.requests)));
+      order({ kind: "asked", id: message.id });
+    });
+  });
+  order({ kind: "attack", shape, port, ids, apiUrl });
+  try {
+    return await attacked;
+  } finally {
+    attackers.kill("SIGKILL");
+  }
+}
 
 async function measure(
   mirror: LoadedMirror,
-  shape: Shape,
+  shape: string,
   { restMs, profilePath }: { readonly restMs: number; readonly profilePath?: string | undefined },
 ): Promise<ShapeReport> {
   const honest = new HonestCaller(mirror);
@@ -75,28 +112,33 @@ async function measure(
   const { residentMib: startMib } = await mirror.takeFigures(profilePath);
   const startedMs = performance.now();
   const answers = honest.askUntilStopped();
-  const { received, newcomers = [] } = await shape.run(mirror);
+  const { received, newcomers } = await attack(mirror, shape);
   honest.stop();
-  const others = [...(await answers), ...newcomers];
+  const others = await answers;
   const seconds = (performance.now() - startedMs) / 1000;
   const figures = await mirror.takeFigures(profilePath);
-  const { longestBlock, primaryRequests } = figures;
+  const { longestBlock, primaryRequests, primaryRequestsOfCaller } = figures;
   await sleep(restMs);
   const { residentMib: restMib } = await mirror.takeFigures();
   const statuses: Record<string, number> = {};
   for (const { status } of received) statuses[status] = (statuses[status] ?? 0) + 1;
   return {
-    ...{ shape: shape.name, requests: received.length, statuses },
+    ...{ shape, requests: received.length, statuses },
     longestBlockMs: Math.round(longestBlock.wallMs),
     longestBlockCpuMs: Math.round(longestBlock.cpuMs),
-    othersSlowestMs: Math.round(Math.max(0, ...others.map(({ tookMs }) => tookMs))),
-    othersFailed: others.filter(({ status }) => status !== 200).length,
+    othersSlowestMs: slowestMs(others),
+    newcomersSlowestMs: slowestMs(newcomers),
+    othersFailed: [...others, ...newcomers].filter(({ status }) => status !== 200).length,
     serverCpuSeconds: Math.round(figures.serverCpuSeconds),
     othersCpuSeconds: Math.round(figures.othersCpuSeconds),
     seconds: Math.round(seconds),
     ...{ startMib: Math.round(startMib), peakMib: Math.round(figures.peakMib), restMib: Math.round(restMib) },
-    primaryRequests,
+    ...{ primaryRequests, primaryRequestsOfCaller },
   };
+}
+
+function slowestMs(answers: readonly Received[]): number {
+  return Math.round(Math.max(0, ...answers.map(({ tookMs }) => tookMs)));
 }
 
 class HonestCaller {
@@ -141,6 +183,7 @@ function formatTable(reports: readonly ShapeReport[]): string {
     "longest block ms",
     "its CPU ms",
     "others' slowest ms",
+    "newcomers'",
     "others failed",
   ];
   const rows = reports.map((report) => [
@@ -149,35 +192,42 @@ function formatTable(reports: readonly ShapeReport[]): string {
     Object.entries(report.statuses)
       .map(([status, count]) => `${count} × ${status}`)
       .join(", "),
-    ...[report.longestBlockMs, report.longestBlockCpuMs, report.othersSlowestMs, report.othersFailed],
+    ...[
+      report.longestBlockMs,
+      report.longestBlockCpuMs,
+      report.othersSlowestMs,
+      report.newcomersSlowestMs,
+      report.othersFailed,
+    ],
     `${report.serverCpuSeconds} + ${report.othersCpuSeconds} in ${report.seconds}`,
     `${report.startMib} / ${report.peakMib} / ${report.restMib}`,
-    report.primaryRequests,
+    `${report.primaryRequests}, ${report.primaryRequestsOfCaller}`,
   ]);
   const all = [
     ...header,
     "CPU s: server + all else in s",
     "MiB: start / peak / 30 s after",
-    "requests to the primary",
+    "requests to the primary, most of a caller",
   ];
   return [all, all.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 interface LoadOptions {
-  readonly shapes: readonly Shape[];
+  readonly shapes: readonly string[];
   readonly profiles?: string;
+  readonly runs: number;
   readonly rest: number;
   readonly json?: true;
 }
 
-const { shapes, profiles, rest, json } = command.parse().opts<LoadOptions>();
+const { shapes, profiles, runs, rest, json } = command.parse().opts<LoadOptions>();
 const note = (text: string): void => console.error(text);
 const mirror = await startLoadedMirror(note);
 try {
   const reports: ShapeReport[] = [];
-  for (const shape of [QUIET, ...shapes]) {
-    note(shape.name);
-    const profilePath = profiles && join(profiles, `${shape.name}.cpuprofile`);
+  for (const shape of shapes.flatMap((name) => Array<string>(runs).fill(name))) {
+    note(shape);
+    const profilePath = profiles && join(profiles, `${shape}.cpuprofile`);
     const report = await measure(mirror, shape, { restMs: rest * 1000, profilePath });
     reports.push(report);
     note(JSON.stringify(report));

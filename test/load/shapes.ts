@@ -4,19 +4,9 @@ import { gzipSync } from "node:zlib";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 import { workspaceSecret } from "../../lib/webhook/signature.ts";
 import { fetchV0, fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
-import { FAILING_NAME, HANGING_NAME, type LoadedMirror, WEBHOOK_SECRET } from "./loaded-mirror.ts";
-
-export interface Shape {
-  readonly name: string;
-  /** Whose answers count as those of an honest caller, beside those of the one who asks all the time. */
-  readonly run: (mirror: LoadedMirror) => Promise<ShapeAnswers>;
-}
-
-export interface ShapeAnswers {
-  readonly received: readonly Received[];
-  /** Of callers that have never asked before and have every right: each should be answered 200. */
-  readonly newcomers?: readonly Received[];
-}
+import type { LoadTarget, Shape } from "./load-target.ts";
+import { FAILING_NAME, HANGING_NAME, WEBHOOK_SECRET } from "./loaded-mirror.ts";
+import { QUIET, SLOW_SHAPES } from "./slow-callers.ts";
 
 const MAX_MS = 30_000;
 const NEGOTIATORS = 8;
@@ -29,11 +19,10 @@ const randomId = (): string => randomBytes(20).toString("hex");
 /** @returns `count` requests at once. */
 const sendAll = (port: number, count: number, of: (number: number) => SentRequest): Promise<Received[]> =>
   Promise.all(Array.from({ length: count }, (_, number) => send(port, of(number))));
-let newcomerCount = 0;
-const newcomer = ({ port }: LoadedMirror, slug = "sample"): Promise<Received> =>
-  send(port, { ...lsRefs(slug), caller: `caller-${newcomerCount++}`, maxMs: MAX_MS });
+const newcomer = ({ askAsNewcomer }: LoadTarget, slug = "sample"): Promise<void> =>
+  askAsNewcomer([{ ...lsRefs(slug), maxMs: MAX_MS }]);
 
-async function negotiation({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
+async function negotiation({ port, ids }: LoadTarget): Promise<Received[]> {
   const { historyCommits: commits } = ids;
   const [tip = ""] = commits;
   const step = Math.floor(commits.length / NEGOTIATED_PAIRS);
@@ -45,20 +34,15 @@ async function negotiation({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
     fetchV0("history", tip, haves),
     fetchV2("history", [`want ${tip}`, ...haves.map((id) => `have ${id}`)]),
   ];
-  return {
-    received: await sendAll(port, NEGOTIATORS, (n) => ({
-      ...attacker,
-      ...(asked[n % 2] ?? lsRefs("history")),
-    })),
-  };
+  return sendAll(port, NEGOTIATORS, (n) => ({ ...attacker, ...(asked[n % 2] ?? lsRefs("history")) }));
 }
 
-async function sparsePatterns({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
+async function sparsePatterns({ port, ids }: LoadTarget): Promise<Received[]> {
   const args = [`want ${ids.deepTip}`, `filter sparse:oid=${ids.sparsePatterns}`, "done"];
-  return { received: await sendAll(port, 4, () => ({ ...attacker, ...fetchV2("deep", args) })) };
+  return sendAll(port, 4, () => ({ ...attacker, ...fetchV2("deep", args) }));
 }
 
-async function deepenSince({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
+async function deepenSince({ port, ids }: LoadTarget): Promise<Received[]> {
   const wants = ids.bulkTips.map((id) => `want ${id}`);
   const since = (n: number) => [...wants, `deepen-since ${1_700_000_000 + n * 60}`, "done"];
   const readers = sendAll(port, 12, (n) => ({
@@ -68,10 +52,10 @@ async function deepenSince({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
   const received: Received[] = [];
   for (let n = 20; n < 60; n++)
     received.push(await send(port, { ...attacker, ...fetchV2("bulk", since(n)) }));
-  return { received: [...received, ...(await readers)] };
+  return [...received, ...(await readers)];
 }
 
-async function equalWants({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
+async function equalWants({ port, ids }: LoadTarget): Promise<Received[]> {
   const want = encodePktLine(`want ${ids.historyCommits[0]}\n`);
   const wants = new Uint8Array(want.length * EQUAL_WANTS);
   for (let n = 0; n < EQUAL_WANTS; n++) wants.set(want, n * want.length);
@@ -79,10 +63,10 @@ async function equalWants({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
   const body = gzipSync(Buffer.concat([...head, wants, encodePktLine("done\n"), FLUSH_PKT]));
   const { path, headers } = fetchV2("history", []);
   const gzipped = { path, headers: { ...headers, "content-encoding": "gzip" }, body };
-  return { received: await sendAll(port, 4, () => ({ ...attacker, ...gzipped })) };
+  return sendAll(port, 4, () => ({ ...attacker, ...gzipped }));
 }
 
-async function unfinishedUploads({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
+async function unfinishedUploads({ port, ids }: LoadTarget): Promise<Received[]> {
   const haves = Array.from({ length: UNFINISHED_BYTES / 50 }, () => `have ${randomId()}`);
   const { path, headers, body } = fetchV2("history", [`want ${ids.historyCommits[0]}`, ...haves]);
   const upload = {
@@ -90,27 +74,23 @@ async function unfinishedUploads({ port, ids }: LoadedMirror): Promise<ShapeAnsw
     body: body ?? new Uint8Array(0),
     headers: { ...headers, "transfer-encoding": "chunked" },
   };
-  return {
-    received: await sendAll(port, 70, () => ({ ...attacker, ...upload, unfinished: true, maxMs: 15_000 })),
-  };
+  return sendAll(port, 70, () => ({ ...attacker, ...upload, unfinished: true, maxMs: 15_000 }));
 }
 
-async function singleBranch({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
+async function singleBranch({ port, ids }: LoadTarget): Promise<Received[]> {
   const fetchMain = fetchV2("history", [`want ${ids.historyCommits[0]}`, "done"]);
-  return { received: await sendAll(port, 200, () => ({ ...attacker, ...fetchMain, maxMs: 2 * MAX_MS })) };
+  return sendAll(port, 200, () => ({ ...attacker, ...fetchMain, maxMs: 2 * MAX_MS }));
 }
 
-async function fullClones({ port, ids }: LoadedMirror): Promise<ShapeAnswers> {
+async function fullClones({ port, ids }: LoadTarget): Promise<Received[]> {
   const args = [...new Set(ids.bulkTips.map((id) => `want ${id}`)), "done"];
-  return {
-    received: await sendAll(port, 50, (n) => ({
-      ...fetchV2("bulk", args),
-      ...{ caller: `caller-${n % 10}`, maxMs: 2 * MAX_MS, ...(n % 2 === 1 && { readAfterMs: 10_000 }) },
-    })),
-  };
+  return sendAll(port, 50, (n) => ({
+    ...fetchV2("bulk", args),
+    ...{ caller: `caller-${n % 10}`, maxMs: 2 * MAX_MS, ...(n % 2 === 1 && { readAfterMs: 10_000 }) },
+  }));
 }
 
-async function wrongTokens(mirror: LoadedMirror): Promise<ShapeAnswers> {
+async function wrongTokens(mirror: LoadTarget): Promise<Received[]> {
   const wrong = { caller: "attacker", maxMs: MAX_MS };
   const oneToken = await sendAll(mirror.port, 1_000, (n) => ({
     ...{ ...wrong, ...lsRefs(`name-${n}`), token: "guess-secret-of-one" },
@@ -118,10 +98,11 @@ async function wrongTokens(mirror: LoadedMirror): Promise<ShapeAnswers> {
   const tokens = await sendAll(mirror.port, 20, (n) => ({
     ...{ ...wrong, ...lsRefs("sample"), token: `guess-secret-${n}` },
   }));
-  return { received: [...oneToken, ...tokens], newcomers: [await newcomer(mirror)] };
+  await newcomer(mirror);
+  return [...oneToken, ...tokens];
 }
 
-async function webhookReplay(mirror: LoadedMirror): Promise<ShapeAnswers> {
+async function webhookReplay(mirror: LoadTarget): Promise<Received[]> {
   const uuid = await mirror.uuidOf("sample");
   const repository = { uuid, full_name: "acme/sample", is_private: true, project: { key: "CORE" } };
   const body = Buffer.from(JSON.stringify({ push: { changes: [] }, repository }));
@@ -135,22 +116,23 @@ async function webhookReplay(mirror: LoadedMirror): Promise<ShapeAnswers> {
       ...{ "x-event-key": keys[n % keys.length] ?? "", "x-request-uuid": randomId() },
     },
   });
-  return { received: await sendAll(mirror.port, 200, replayed) };
+  return sendAll(mirror.port, 200, replayed);
 }
 
-async function primaryHangs(mirror: LoadedMirror): Promise<ShapeAnswers> {
+async function primaryHangs(mirror: LoadTarget): Promise<Received[]> {
   const names = [HANGING_NAME, FAILING_NAME];
   const asked = sendAll(mirror.port, 40, (n) => ({
     ...attacker,
     ...lsRefs(`${names[n % 2]}-${n}`),
     ...(n % 4 > 1 && { token: "guess-secret-of-one" }),
   }));
-  const newcomers: Received[] = [];
-  for (let n = 0; n < 5; n++) newcomers.push(await newcomer(mirror));
-  return { received: await asked, newcomers: [...newcomers, await newcomer(mirror, "history")] };
+  for (let n = 0; n < 5; n++) await newcomer(mirror);
+  await newcomer(mirror, "history");
+  return asked;
 }
 
 export const SHAPES: readonly Shape[] = [
+  QUIET,
   { name: "negotiation", run: negotiation },
   { name: "sparse-patterns", run: sparsePatterns },
   { name: "deepen-since", run: deepenSince },
@@ -161,4 +143,5 @@ export const SHAPES: readonly Shape[] = [
   { name: "wrong-tokens", run: wrongTokens },
   { name: "webhook-replay", run: webhookReplay },
   { name: "primary-hangs", run: primaryHangs },
+  ...SLOW_SHAPES,
 ];

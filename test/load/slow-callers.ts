@@ -1,9 +1,8 @@
 /** Callers who hold what others need: places to read bodies in, turns to plan, memory of answers, time to parse. */
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
-import type { LoadedMirror } from "./loaded-mirror.ts";
-import type { Shape, ShapeAnswers } from "./shapes.ts";
+import { fetchV2, lsRefs, type Received, send } from "./git-request.ts";
+import type { LoadTarget, Shape } from "./load-target.ts";
 
 const MAX_MS = 60_000;
 const SHALLOW_LINES = 20_000;
@@ -15,34 +14,30 @@ const callerOf = (number: number) => ({
   maxMs: MAX_MS,
 });
 
-let newcomerCount = 100;
-
-/** Refs, and a small and a large clone, by one who has never asked. */
-async function newcomer({ port, ids }: LoadedMirror): Promise<Received[]> {
-  const who = callerOf(newcomerCount++);
-  const asked: SentRequest[] = [
-    { ...who, ...lsRefs("sample") },
-    { ...who, ...fetchV2("sample", [`want ${ids.sampleTip}`, "done"]) },
-    { ...who, ...fetchV2("history", [`want ${ids.historyCommits[0]}`, "done"]) },
+/** Refs, and a small and a large clone. */
+function newcomer({ askAsNewcomer, ids }: LoadTarget): Promise<void> {
+  const asked = [
+    lsRefs("sample"),
+    fetchV2("sample", [`want ${ids.sampleTip}`, "done"]),
+    fetchV2("history", [`want ${ids.historyCommits[0]}`, "done"]),
   ];
-  return Promise.all(asked.map((request) => send(port, request)));
+  return askAsNewcomer(asked.map((request) => ({ ...request, maxMs: MAX_MS })));
 }
 
 /** Newcomers ask after some time, and again after as much. */
 async function withNewcomers(
-  mirror: LoadedMirror,
+  mirror: LoadTarget,
   attack: readonly Promise<Received>[],
   afterMs: number,
-): Promise<ShapeAnswers> {
-  const newcomers: Received[] = [];
+): Promise<Received[]> {
   for (let count = 0; count < 2; count++) {
     await sleep(afterMs);
-    newcomers.push(...(await newcomer(mirror)));
+    await newcomer(mirror);
   }
-  return { received: await Promise.all(attack), newcomers };
+  return Promise.all(attack);
 }
 
-const slowBodies = (mirror: LoadedMirror) => {
+const slowBodies = (mirror: LoadTarget) => {
   const [want = ""] = mirror.ids.historyCommits;
   const body = fetchV2("history", Array<string>(20_000).fill(`want ${want}`));
   const attack = Array.from({ length: 12 * 16 }, (_, n) =>
@@ -51,7 +46,7 @@ const slowBodies = (mirror: LoadedMirror) => {
   return withNewcomers(mirror, attack, 5_000);
 };
 
-const longPlans = (mirror: LoadedMirror) => {
+const longPlans = (mirror: LoadTarget) => {
   const { historyCommits: commits } = mirror.ids;
   const attack = Array.from({ length: 30 }, (_, n) => {
     const shallows = Array.from(
@@ -64,7 +59,7 @@ const longPlans = (mirror: LoadedMirror) => {
   return withNewcomers(mirror, attack, 3_000);
 };
 
-const slowReaders = (mirror: LoadedMirror) => {
+const slowReaders = (mirror: LoadTarget) => {
   const { historyCommits: commits } = mirror.ids;
   const attack = Array.from({ length: 300 }, (_, n) =>
     send(mirror.port, {
@@ -76,7 +71,7 @@ const slowReaders = (mirror: LoadedMirror) => {
   return withNewcomers(mirror, attack, 15_000);
 };
 
-const pipelined = async (mirror: LoadedMirror) => {
+const pipelined = async (mirror: LoadTarget) => {
   const requests = "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3_000);
   const attack = Array.from({ length: 300 }, async (): Promise<Received> => {
     const startedMs = performance.now();
@@ -87,6 +82,9 @@ const pipelined = async (mirror: LoadedMirror) => {
   });
   return withNewcomers(mirror, attack, 0);
 };
+
+/** Nothing but honest callers: what the machine itself adds to the other figures. */
+export const QUIET: Shape = { name: "quiet", run: (mirror) => withNewcomers(mirror, [], 2_500) };
 
 export const SLOW_SHAPES: readonly Shape[] = [
   { name: "slow-bodies", run: slowBodies },

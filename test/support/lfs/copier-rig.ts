@@ -1,11 +1,11 @@
 /** Syncs of a primary's repository into a store, and the LFS jobs of it, one after the other, as its queue would have them. */
 import { lfsClient } from "../../../lib/bitbucket/lfs-client.ts";
-import { ByteBudget } from "../../../lib/lfs/byte-budget.ts";
 import { copyFiles, type LfsCopyOptions } from "../../../lib/lfs/copy-files.ts";
 import { findPointers } from "../../../lib/lfs/find-pointers.ts";
 import { parseLfsJob, requestPlan } from "../../../lib/lfs/lfs-job.ts";
 import type { LfsCopyPolicy } from "../../../lib/lfs/lfs-policy.ts";
 import { planCopies } from "../../../lib/lfs/plan-copies.ts";
+import { TransferQueue } from "../../../lib/lfs/transfer-queue.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import type { JobQueue, QueueMessage } from "../../../lib/queue/job-queue.ts";
 import { LFS_FILE_FOLDER } from "../../../lib/repo/layout.ts";
@@ -72,7 +72,7 @@ export function copierRig(
         await copyFiles(job, {
           ...common,
           primary: lfs,
-          budget: new ByteBudget(96 * 2 ** 20, 8),
+          transfers: new TransferQueue(96 * 2 ** 20, 8),
           staging: options.staging,
           signal: options.signal ?? new AbortController().signal,
         });

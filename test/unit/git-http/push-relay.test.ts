@@ -12,7 +12,9 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { parseAddressRanges } from "../../../lib/address-ranges.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
+import { RequestLoad } from "../../../lib/git-http/request-load.ts";
 import { type NodeServer, startNodeServer } from "../../../lib/http/node-server.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { type MirrorConfig, mirrorConfigOf } from "../../../lib/mirror/mirror-config.ts";
@@ -31,6 +33,8 @@ let seen: Seen[];
 let pushed: unknown[];
 let config: MirrorConfig;
 let maxIdleMs: number;
+/** Of the limits of bodies that arrive slowly. */
+let nowMs: number;
 /** What the primary does with a request. */
 let answer: (request: IncomingMessage, response: ServerResponse, seen: Seen) => Promise<void> | void;
 
@@ -39,6 +43,7 @@ beforeEach(async () => {
   pushed = [];
   config = mirrorConfigOf([{ workspace: "Acme", projects: "all" }]);
   maxIdleMs = 60_000;
+  nowMs = 0;
   answer = async (request, response, one) => {
     one.body = await readAll(request);
     response.writeHead(200, RESULT_TYPE).end("0000");
@@ -63,10 +68,12 @@ beforeEach(async () => {
       retryBudget: new RetryBudget(() => 0),
     },
     onPushed: (asked) => pushed.push(asked),
+    load: new RequestLoad(undefined, undefined, () => nowMs),
     log: SILENT_LOGGER,
     agent: "nearside/test",
   });
-  mirror = await startNodeServer(handler, { log: SILENT_LOGGER, closeGraceMs: 0 });
+  const trustedProxies = parseAddressRanges(["127.0.0.1"]);
+  mirror = await startNodeServer(handler, { trustedProxies, log: SILENT_LOGGER, closeGraceMs: 0 });
 });
 afterEach(async () => {
   primary.closeAllConnections();
@@ -290,6 +297,48 @@ test("one caller has eight pushes at a time, and others do not wait for them", a
   await expect.poll(() => held.length, { timeout: 20_000 }).toBe(2);
   for (const response of held) response.writeHead(200, RESULT_TYPE).end("0000");
   expect((await Promise.all(pushes)).map(({ status }) => status)).toEqual(Array(10).fill(200));
+});
+
+test("where pushes of many callers use up all places, one that sends next to nothing is cut for another one", async () => {
+  const receivedBytes: number[] = [];
+  let cutCount = 0;
+  answer = async (request, response) => {
+    const index = receivedBytes.push(0) - 1;
+    request.on("close", () => {
+      if (!request.complete) cutCount += 1;
+    });
+    request.on("error", () => undefined);
+    request.on("data", (chunk: Buffer) => {
+      receivedBytes[index] = (receivedBytes[index] ?? 0) + chunk.length;
+    });
+    request.on("end", () => response.writeHead(200, RESULT_TYPE).end("0000"));
+  };
+  const caller = (number: number) => ({
+    authorization: `Basic ${btoa(`user-${number}:token-${number}`)}`,
+    "x-forwarded-for": `192.0.2.${number}`,
+  });
+  const pushes = Array.from({ length: 64 }, (_, number) =>
+    open({ ...caller(number), "transfer-encoding": "chunked" }),
+  );
+  for (const { request } of pushes) request.write("0000");
+  await expect.poll(() => receivedBytes.length, { timeout: 20_000 }).toBe(64);
+  const other = push(Buffer.from("0000"), caller(100));
+  nowMs += 50_000;
+  const [steady, ...slow] = pushes;
+  steady?.request.write(Buffer.alloc(2_000_000));
+  await expect.poll(() => Math.max(...receivedBytes), { timeout: 20_000 }).toBe(2_000_004);
+  expect([cutCount, receivedBytes.length]).toEqual([0, 64]);
+  nowMs += 20_000;
+  const [refused] = await Promise.race(slow.map(({ response }) => response));
+  expect([refused.statusCode, refused.headers["retry-after"], String(await readAll(refused))]).toEqual([
+    503,
+    "10",
+    expect.stringContaining("arrives slowly"),
+  ]);
+  expect(await other).toMatchObject({ status: 200 });
+  expect(cutCount).toBe(1);
+  steady?.request.end();
+  expect((await steady?.response)?.[0].statusCode).toBe(200);
 });
 
 test("a push that sends nothing any more ends, here and at the primary", async () => {

@@ -220,47 +220,6 @@ test("large first requests do not use up what is for small ones", async () => {
   });
 });
 
-test("while others wait, a relayed push that sends a byte a minute is cut, and the error is the caller's", async () => {
-  let nowMs = 0;
-  const load = new RequestLoad({ maxPlans: 1, maxPlansOfCaller: 1 }, undefined, () => nowMs);
-  const outcomes: Record<string, unknown> = {};
-  const arrives: Record<string, (bytes: number) => void> = {};
-  const push = async (name: string) => {
-    async function* body() {
-      for (;;) {
-        const { promise, resolve } = Promise.withResolvers<number>();
-        arrives[name] = resolve;
-        yield new Uint8Array(await promise);
-      }
-    }
-    outcomes[name] = "waits";
-    await load
-      .relay(from(name), body(), async (chunks) => {
-        outcomes[name] = "sends";
-        for await (const _ of chunks);
-        return OK();
-      })
-      .catch((error: { status?: number }) => {
-        outcomes[name] = error.status;
-      });
-  };
-  const names = Array.from({ length: 100 }, (_, index) => `push-${index}`);
-  for (const name of names) void push(name);
-  await sleep(10);
-  const sending = names.filter((name) => outcomes[name] === "sends");
-  expect(sending.length).toBeLessThan(100);
-  const [steady = ""] = sending;
-  for (let second = 0; second < 120; second++) {
-    nowMs += 1_000;
-    arrives[steady]?.(20_000);
-    if (second % 60 === 59) for (const name of sending.slice(1)) arrives[name]?.(1);
-    await sleep(0);
-  }
-  nowMs += 1_000;
-  await expect.poll(() => Object.values(outcomes).includes(503), { timeout: 10_000 }).toBe(true);
-  expect(outcomes[steady]).toBe("sends");
-});
-
 const NO_REQUEST = { method: "POST", path: "/", query: new URLSearchParams(), body: endlessly(), signal };
 
 test("tokens of one account share, and so do all callers of an address", async () => {

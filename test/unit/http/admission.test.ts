@@ -51,13 +51,33 @@ test("alone, a caller fills the queue, and what is above its share leaves as oth
     outcomes[index] = await status(admission.enter("a", signal));
   });
   expect(await status(admission.enter("a", signal))).toBe(429);
-  const others = ["c", "d", "e"].map((caller) => admission.enter(caller, signal));
-  await Promise.all(waiting.slice(3));
-  expect(outcomes).toEqual([undefined, undefined, undefined, 429, 429, 429]);
-  // Each has its share now.
-  expect(await status(admission.enter("f", signal))).toBe(503);
+  const others = ["c", "d", "e", "f", "g"].map((caller) => admission.enter(caller, signal));
+  await Promise.all(waiting.slice(1));
+  expect(outcomes).toEqual([undefined, 429, 429, 429, 429, 429]);
+  // Each has one now, and those before it get their turns.
+  expect(await status(admission.enter("h", signal))).toBe(503);
   for (const end of ends) end();
   await Promise.all([waiting[0], others[0]]);
+});
+
+test("several callers that fill the queue, each within its share, leave room to a new one", async () => {
+  const admission = new Admission({ ...LIMITS, maxRunning: 1 });
+  const leaving = new AbortController();
+  await admission.enter("a", signal);
+  const outcomes: Record<string, unknown> = {};
+  const enter = async (name: string, caller: string) => {
+    outcomes[name] = await status(admission.enter(caller, leaving.signal));
+  };
+  for (const number of [1, 2, 3]) for (const caller of ["a", "b"]) void enter(caller + number, caller);
+  void enter("c1", "c");
+  await sleep(1);
+  expect(outcomes).toEqual({ a3: 429 });
+  // One that has fewer, but not none, too: then all have the same.
+  void enter("c2", "c");
+  await sleep(1);
+  expect(outcomes).toEqual({ a3: 429, b3: 429 });
+  expect(await status(admission.enter("c", leaving.signal))).toBe(503);
+  leaving.abort();
 });
 
 test("callers that were refused, left, or waited too long are forgotten", async () => {

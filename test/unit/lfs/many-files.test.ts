@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LfsPointerTable, LfsPointerWriter } from "../../../lib/git/pack/lfs-pointers.ts";
-import { ByteBudget } from "../../../lib/lfs/byte-budget.ts";
 import { copyFiles } from "../../../lib/lfs/copy-files.ts";
 import { type LfsCopyJob, parseLfsJob } from "../../../lib/lfs/lfs-job.ts";
 import { planCopies } from "../../../lib/lfs/plan-copies.ts";
 import { surveyFiles } from "../../../lib/lfs/survey-files.ts";
+import { TransferQueue } from "../../../lib/lfs/transfer-queue.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { lfsFileKey } from "../../../lib/repo/layout.ts";
 import { NO_RIGHTS } from "../../../lib/repo/lfs-rights-document.ts";
@@ -73,7 +73,7 @@ describe("a repository with 50,000 pointers", () => {
         open: () => Promise.reject(new Error("there is nothing to transfer")),
       },
       maxFileBytes: Number.POSITIVE_INFINITY,
-      budget: new ByteBudget(96 * 2 ** 20, 8),
+      transfers: new TransferQueue(96 * 2 ** 20, 8),
       log: SILENT_LOGGER,
       signal: new AbortController().signal,
     });

@@ -1,6 +1,6 @@
 /** Bounds what runs at a time, by number and by the bytes that it holds. Those who wait go in order. */
 
-export class ByteBudget {
+export class TransferQueue {
   readonly #maxBytes: number;
   readonly #maxCount: number;
   #usedBytes = 0;
