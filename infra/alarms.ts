@@ -158,7 +158,7 @@ const ALARMS = {
     periodMinutes: 15,
   },
   "token-ends": {
-    meaning: "the token of an account at Bitbucket ends within 30 days, or has ended",
+    meaning: "the token of an account at Bitbucket ends within 30 days, has ended, or is rejected",
     metric: "TokensEnding",
     threshold: 1,
     periodMinutes: 30,

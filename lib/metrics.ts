@@ -175,7 +175,7 @@ export const METRICS = {
     kind: "counter",
     unit: "Count",
     section: "primary",
-    help: "tokens that end within 30 days, by round",
+    help: "tokens that end within 30 days, or that Bitbucket rejects while the account has another",
     isRare: true,
   },
   LfsLinks: {

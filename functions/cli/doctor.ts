@@ -3,15 +3,16 @@
 import { SSMClient } from "@aws-sdk/client-ssm";
 import type { Command } from "commander";
 import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
-import { gitAuthorization } from "../../lib/bitbucket/credential.ts";
+import { type BitbucketCredential, gitAuthorization } from "../../lib/bitbucket/credential.ts";
 import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
-import type { MirrorConfig, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
+import type { MirrorConfig, MirroredWorkspace, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
 import { readSettingsFile } from "../../lib/settings-file.ts";
 import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { openBlobUrls } from "../local/open-store.ts";
 import { readAccount, readRelaySecret } from "../local/secrets.ts";
+import { bitbucketAccess } from "../wiring/bitbucket-access.ts";
 import {
   accountsOf,
   bitbucketOf,
@@ -21,7 +22,7 @@ import {
   print,
   storeOf,
 } from "./command-options.ts";
-import { checkAccount, checkTokenEnd } from "./doctor/check-account.ts";
+import { checkAccount, checkBothTokens, checkTokenEnd } from "./doctor/check-account.ts";
 import { checkLfs } from "./doctor/check-lfs.ts";
 import {
   checkAddress,
@@ -151,7 +152,7 @@ async function* checkMirror(options: DoctorOptions): AsyncGenerator<Finding, voi
   const active = config.workspaces.filter(({ removedAt, disabled }) => removedAt === undefined && !disabled);
   for (const workspace of active) {
     yield* await checkAccount(workspace, bitbucket);
-    if (workspace.credential !== undefined) yield await checkTokenEnd(workspace, accountsOf(options));
+    if (workspace.credential !== undefined) yield* checkTokens(workspace, options);
     const { findings, mirrorUrl } = await checkWebhooks(workspace, isLocal, store, bitbucket);
     yield* findings;
     place ??= mirrorUrl;
@@ -168,6 +169,19 @@ async function* checkMirror(options: DoctorOptions): AsyncGenerator<Finding, voi
   if (queueUrl !== undefined) yield await checkQueue("queue", queueUrl, false);
   if (deadLetterQueueUrl !== undefined) yield await checkQueue("dead letter queue", deadLetterQueueUrl, true);
   for (const webhook of config.relayWebhooks ?? []) yield await checkRelay(webhook, options);
+}
+
+async function* checkTokens(
+  workspace: MirroredWorkspace,
+  options: DoctorOptions,
+): AsyncGenerator<Finding, void, undefined> {
+  const accountOf = accountsOf(options);
+  const finding = await checkTokenEnd(workspace, accountOf);
+  yield finding;
+  if (finding.status === "fail") return;
+  const accessWith = (credential: BitbucketCredential) =>
+    bitbucketAccess({ ...options, accountOf: async () => credential });
+  yield* await checkBothTokens(workspace, await accountOf(workspace), accessWith);
 }
 
 async function readConfig(

@@ -33,7 +33,7 @@ export function readNamedAccount(env: Environment, name: string | undefined): Bi
   if (account !== undefined) return account;
   const fault = env[variable] === undefined ? "is not set in the environment: it" : "in the environment";
   throw new ConfigError(
-    `${variable} ${fault} must hold {"email": "…", "token": "…"} or {"token": "…"} as JSON`,
+    `${variable} ${fault} must hold {"email": "…", "token": "…"} or {"token": "…"}, or a list of two of these, as JSON`,
   );
 }
 

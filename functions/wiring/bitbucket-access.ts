@@ -10,6 +10,7 @@ import { lfsClient } from "../../lib/bitbucket/lfs-client.ts";
 import { measuredFetch } from "../../lib/bitbucket/measured-fetch.ts";
 import { RequestBudget } from "../../lib/bitbucket/request-budget.ts";
 import { bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
+import { SecondCredentials } from "../../lib/bitbucket/second-credential.ts";
 import { upstreamByUuid } from "../../lib/bitbucket/upstream-by-uuid.ts";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
 import { AGENT } from "../../lib/config.ts";
@@ -39,6 +40,9 @@ const SYNC_REQUESTS_PER_HOUR = 600;
 /** Of this process: an outage must not double its requests. */
 export const retryBudget = new RetryBudget();
 
+/** Of this process as well. */
+const secondCredentials = new SecondCredentials();
+
 /** What the syncs of one process may ask of REST, for each credential; a 429 that one has got counts for the next ones. */
 export class SyncBudgets {
   readonly #budgets = new Map<string, RequestBudget>();
@@ -62,15 +66,19 @@ export function bitbucketAccess(options: BitbucketAccessOptions) {
   const { apiUrl, gitUrl, accountOf, signal, log, syncBudgets = new SyncBudgets() } = options;
   const fetch = log === undefined ? globalThis.fetch : measuredFetch(globalThis.fetch, log);
   const stoppable = signal === undefined ? fetch : fetchUntil(signal, fetch);
+  const fetchFor = (account: BitbucketAccount, way: typeof fetch) =>
+    secondCredentials.fetchFor(account, way, log);
   const restOf = (account: BitbucketAccount, way: typeof fetch) => {
-    return { fetch: way, retryBudget, apiUrl, authorization: restAuthorization(account) };
+    const authorization = restAuthorization(account);
+    return { fetch: fetchFor(account, way), retryBudget, apiUrl, authorization };
   };
   const limitedApi = (account: BitbucketAccount, workspace: MirroredWorkspace) =>
     bitbucketRestApi(restOf(account, syncBudgets.of(workspace).limit(stoppable)));
   /** As the account sees them at this address, such as the mirror's own. */
   const lfsAt = async (workspace: MirroredWorkspace, repositoryUrl: string): Promise<LfsPrimary> => {
-    const authorization = gitAuthorization(await accountOf(workspace));
-    return lfsClient({ fetch, repositoryUrl, authorization, agent: AGENT });
+    const account = await accountOf(workspace);
+    const authorization = gitAuthorization(account);
+    return lfsClient({ fetch: fetchFor(account, fetch), repositoryUrl, authorization, agent: AGENT });
   };
   return {
     async primaryOf(workspace: MirroredWorkspace): Promise<PrimaryAccess> {
@@ -80,7 +88,7 @@ export function bitbucketAccess(options: BitbucketAccessOptions) {
           repositoryUrl: `${gitUrl}/${owner}/${encodeURIComponent(slug)}.git`,
           authorization: gitAuthorization(account),
           agent: AGENT,
-          fetch,
+          fetch: fetchFor(account, fetch),
           retryBudget,
           ...(signal && { signal }),
         });

@@ -2,9 +2,13 @@
 
 import * as z from "zod/mini";
 
-/** What the operator has: nothing, a user's API token, or an access token of a workspace, project or repository. */
+/** What the operator has: nothing, or a credential, and perhaps a second one for when Bitbucket rejects the first. */
 export type BitbucketAccount =
   | { readonly kind: "none" }
+  | (BitbucketCredential & { readonly second?: BitbucketCredential });
+
+/** A user's API token, or an access token of a workspace, project or repository. */
+export type BitbucketCredential =
   | ({ readonly kind: "api-token"; readonly email: string; readonly token: string } & TokenEnd)
   | ({ readonly kind: "access-token"; readonly token: string } & TokenEnd);
 
@@ -35,22 +39,25 @@ export function basicAuthorization(username: string, token: string): string {
 
 const text = z.string().check(z.minLength(1));
 
-const accountSchema = z.pipe(
+const credentialSchema = z.pipe(
   z.strictObject({ email: z.exactOptional(text), token: text, expires: z.exactOptional(text) }),
   z.transform(
-    ({ email, ...account }): BitbucketAccount =>
-      email === undefined ? { kind: "access-token", ...account } : { kind: "api-token", email, ...account },
+    ({ email, ...token }): BitbucketCredential =>
+      email === undefined ? { kind: "access-token", ...token } : { kind: "api-token", email, ...token },
   ),
 );
 
 /**
  * @param text - JSON: `{"email": "…", "token": "…"}` for a user's API token, `{"token": "…"}` for an access token; either may have
- * `"expires": "2027-11-30"`, the day on which the token ends.
+ * `"expires": "2027-11-30"`, the day on which the token ends. Or a list of two of these.
  * @returns `undefined` for anything else; nothing quotes it.
  */
 export function parseAccount(text: string | undefined): BitbucketAccount | undefined {
   try {
-    return accountSchema.parse(JSON.parse(text ?? ""));
+    const json: unknown = JSON.parse(text ?? "");
+    if (!Array.isArray(json)) return credentialSchema.parse(json);
+    const [first, second, ...more] = json.map((one) => credentialSchema.parse(one));
+    return first === undefined || second === undefined || more.length > 0 ? undefined : { ...first, second };
   } catch {
     return undefined; // these errors would quote the secret
   }

@@ -1,6 +1,6 @@
 /** When the mirror's tokens end. Bitbucket's API tokens last a year at most, and it does not say when one ends: the account's secret does. */
 import type { Logger } from "../log.ts";
-import type { BitbucketAccount } from "./credential.ts";
+import type { BitbucketAccount, BitbucketCredential } from "./credential.ts";
 
 const WARNING_DAYS = 30;
 const DAY_MS = 86_400_000;
@@ -12,10 +12,17 @@ export interface TokenExpiry {
   readonly isSoon: boolean;
 }
 
-/** @returns `undefined` where it is not known. */
+/** @returns That of the credential which ends last; `undefined` where it is not known. */
 export function tokenExpiry(account: BitbucketAccount, nowMs: number): TokenExpiry | undefined {
-  if (account.kind === "none" || account.expires === undefined) return undefined;
-  const { expires } = account;
+  if (account.kind === "none") return undefined;
+  const first = credentialExpiry(account, nowMs);
+  const second = account.second && credentialExpiry(account.second, nowMs);
+  if (account.second === undefined || first === undefined) return first;
+  return second === undefined || (second.daysLeft ?? -1) > (first.daysLeft ?? -1) ? second : first;
+}
+
+function credentialExpiry({ expires }: BitbucketCredential, nowMs: number): TokenExpiry | undefined {
+  if (expires === undefined) return undefined;
   const endMs = /^\d{4}-\d{2}-\d{2}$/.test(expires) ? Date.parse(expires) : Number.NaN;
   if (Number.isNaN(endMs)) return { expires, daysLeft: undefined, isSoon: true };
   const daysLeft = Math.floor((endMs - nowMs) / DAY_MS);

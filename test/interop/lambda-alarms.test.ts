@@ -180,6 +180,19 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
     front.secrets.parameters.set(name, account);
   });
 
+  test("Bitbucket rejects the first of an account's two tokens: syncs use the second", async () => {
+    const name = "/nearside/accounts/bot";
+    const account = front.secrets.parameters.get(name) ?? "";
+    const rejected = { email: "bot@example.com", token: "of-last-year" };
+    front.secrets.parameters.set(name, JSON.stringify([rejected, JSON.parse(account)]));
+    await pushed();
+    const log = await work();
+    front.secrets.parameters.set(name, account);
+    expect(log).toContain('"event":"sync:published"');
+    expect(log).toContain('"event":"account:second-credential"');
+    expectFiring(await lasting(log), "token-ends");
+  });
+
   test("the store gives no packs", async () => {
     await pushed();
     await work();

@@ -1,6 +1,6 @@
 /** Checks a workspace's account: whether Bitbucket accepts it, its rights, and this machine's clock. */
 
-import type { BitbucketAccount } from "../../../lib/bitbucket/credential.ts";
+import type { BitbucketAccount, BitbucketCredential } from "../../../lib/bitbucket/credential.ts";
 import type { BitbucketRepository } from "../../../lib/bitbucket/rest-api.ts";
 import { tokenExpiry } from "../../../lib/bitbucket/token-expiry.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
@@ -80,6 +80,30 @@ export async function checkTokenEnd(
   } catch (error) {
     return failedWith(check, error, "Check the account's secret.");
   }
+}
+
+/** Of an account with two credentials: whether Bitbucket accepts each, by an access with it alone. */
+export async function checkBothTokens(
+  workspace: MirroredWorkspace,
+  account: BitbucketAccount,
+  accessWith: (credential: BitbucketCredential) => BitbucketAccess,
+): Promise<Finding[]> {
+  if (account.kind === "none" || account.second === undefined) return [];
+  const { second, ...first } = account;
+  const { workspace: name } = workspace;
+  const findings: Finding[] = [];
+  for (const [index, credential] of [first, second].entries()) {
+    const check = `${name}: token ${index + 1} of 2`;
+    try {
+      const api = await accessWith(credential).apiOf(workspace, (fetch) => fetch);
+      const example = await firstOf(api.repositories(name));
+      const shown = example === undefined ? "no repository" : example.fullName;
+      findings.push(ok(check, `Bitbucket accepts it, and shows ${shown}`));
+    } catch (error) {
+      findings.push(failedWith(check, error, RENEW));
+    }
+  }
+  return findings;
 }
 
 function watching(fetch: typeof globalThis.fetch, seen: SeenHeaders): typeof globalThis.fetch {
