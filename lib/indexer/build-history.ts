@@ -76,7 +76,10 @@ async function readAllCommits(
   pack: IndexedTable,
 ): Promise<CommitColumns & Pick<PackHistory, "tagTargets"> & { readonly externals: Externals }> {
   const { table, entryCount, index, order, types } = pack;
-  const commitObjects = Uint32Array.from(sentObjects(pack, OBJECT_TYPE.commit));
+  // As they follow each other in the pack, or each one's block would be read anew.
+  const commitObjects = Uint32Array.from(sentObjects(pack, OBJECT_TYPE.commit)).sort(
+    (a, b) => (order[a] as number) - (order[b] as number),
+  );
   const tagObjects = Uint32Array.from(sentObjects(pack, OBJECT_TYPE.tag));
   const shares = splitEvenly(commitObjects, threads.length);
   const tagShares = splitEvenly(tagObjects, threads.length);

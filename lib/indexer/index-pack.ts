@@ -8,7 +8,7 @@ import { availableParallelism } from "node:os";
 import { assertNotStopped, CorruptPackError, LimitExceededError } from "../errors.ts";
 import type { HistoryLimits } from "../git/history/history-budget.ts";
 import { NONE } from "../git/history/pack-history.ts";
-import { OBJECT_ID_BYTES } from "../git/object-id.ts";
+import { OBJECT_ID_BYTES, type ObjectId } from "../git/object-id.ts";
 import type { ScannedEntries } from "../git/pack/entry-columns.ts";
 import { encodePackIndex, sortedByObjectId } from "../git/pack/index-v2.ts";
 import { type CollectedPointers, collectedLfsPointers } from "../git/pack/lfs-pointers.ts";
@@ -36,6 +36,8 @@ export interface IndexPackOptions {
   readonly progress: PackFileProgress;
   /** Reads an object that a thin pack's delta builds on. Without it, a thin pack is an error. */
   readonly readBase?: ReadBase;
+  /** Called with all bases that a thin pack lacks, before they are read. */
+  readonly readBasesAhead?: (baseIds: readonly ObjectId[]) => void;
   /** By default one per processor, none for a small pack. 0 uses this thread, once the whole pack is there. */
   readonly threadCount?: number;
   /** How much of the pack a thread takes at a time. */
@@ -144,7 +146,14 @@ async function indexOver(
   threads: readonly IndexThread[],
   file: FileHandle,
   declaredCount: number,
-  { progress, readBase, onProgress, historyLimits, stretchBytes = STRETCH_BYTES }: IndexPackOptions,
+  {
+    progress,
+    readBase,
+    readBasesAhead,
+    onProgress,
+    historyLimits,
+    stretchBytes = STRETCH_BYTES,
+  }: IndexPackOptions,
 ): Promise<IndexedPack> {
   const [stretches] = await Promise.all([
     scanPack({ threads, progress, stretchBytes }, (objects) =>
@@ -158,7 +167,7 @@ async function indexOver(
   const { table, entryCount } = await resolvePending(
     threads,
     stretches,
-    { file, progress, readBase },
+    { file, progress, readBase, readBasesAhead },
     // Bases that a thin pack lacks come on top.
     (objects) =>
       onProgress?.({

@@ -11,6 +11,7 @@ import { PackFileProgress } from "../indexer/file-pack-source.ts";
 import { indexPack } from "../indexer/index-pack.ts";
 import { writeAt } from "../indexer/write-at.ts";
 import { openUnnamedFile } from "../store/unnamed-file.ts";
+import { batched } from "./receive-pack.ts";
 import type { SyncContext } from "./sync-context.ts";
 
 export interface CommitsRequest {
@@ -39,7 +40,7 @@ export async function fetchCommits(
   const onText = (text: string) => onProgress({ phase: "waiting", text });
   const request = { protocol: 2, wants, haves, commitsOnly: true, onProgress: onText } as const;
   let packBytes = 0;
-  for await (const chunk of untilAborted(upstream.fetchPack(request), signal)) {
+  for await (const chunk of batched(untilAborted(upstream.fetchPack(request), signal))) {
     if (packBytes + chunk.length > maxPackBytes)
       throw new LimitExceededError(`the primary's commits are larger than ${maxPackBytes} bytes`);
     await writeAt(file.handle, chunk, packBytes);

@@ -149,7 +149,7 @@ interface ChosenBase {
   readonly base: FetchBase;
   /** Whether the base is that of a sliced import. */
   readonly isImport?: boolean;
-  /** Present where the size of the repository is not known. */
+  /** Of a first fetch that is not sliced. */
   readonly large?: LargeNote;
 }
 

@@ -261,10 +261,7 @@ export interface LargeNote {
   settled(): Promise<boolean>;
 }
 
-/**
- * For repositories whose size the primary does not report: notes that a fetch has brought more than `sliceAboveBytes`. If that
- * fetch is cut, the next sync goes in slices.
- */
+/** Notes that a first fetch has brought more than `noteAboveBytes`. If it is cut, the next sync goes in slices. */
 export function noteIfLarge({ uuid, limits }: SyncRequest, { storage, log, now }: SyncContext): LargeNote {
   let noting: Promise<boolean> | undefined;
   const note = async (): Promise<boolean> => {
@@ -279,7 +276,7 @@ export function noteIfLarge({ uuid, limits }: SyncRequest, { storage, log, now }
   };
   return {
     onBytes: (receivedBytes) => {
-      if (receivedBytes >= limits.sliceAboveBytes) noting ??= note();
+      if (receivedBytes >= limits.noteAboveBytes) noting ??= note();
     },
     settled: async () => noting ?? false,
   };

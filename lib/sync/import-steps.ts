@@ -4,8 +4,8 @@ import type { PackIndex } from "../git/pack/index-v2.ts";
 import type { BuiltHistory } from "../indexer/build-history.ts";
 import type { ImportStep } from "../repo/import-notes.ts";
 
-/** Fine enough for slices of 1 MiB of 4 GiB, few enough to write as JSON with each slice. */
-const MAX_STEPS = 4096;
+/** Fine enough for slices of 4 MiB of 4 GiB, few enough to write as JSON with each slice. */
+const MAX_STEPS = 1024;
 
 /** In place of a step's number: a parent that was stored before the steps. */
 const BEFORE_STEPS = -1;

@@ -61,6 +61,7 @@ export async function receiveWanted(
   const received = await receivePack({
     ...{ store: storage.store, keys, chunks },
     readBase: (id) => readKnown(known, id),
+    readBasesAhead: (ids) => known?.readAhead(ids.map((id) => known.findId(id)).filter((base) => base >= 0)),
     maxPackBytes: limits.maxPackBytes,
     onBytes: (receivedBytes) => {
       onProgress({ phase: "receiving", receivedBytes });

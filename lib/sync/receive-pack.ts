@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { afterCleanUp, assertNotStopped, LimitExceededError } from "../errors.ts";
-import { objectIdAt } from "../git/object-id.ts";
+import { type ObjectId, objectIdAt } from "../git/object-id.ts";
 import { PackIndex } from "../git/pack/index-v2.ts";
 import { PACK_TRAILER_BYTES } from "../git/pack/pack-format.ts";
 import { untilAborted } from "../git/until-aborted.ts";
@@ -25,6 +25,7 @@ export interface ReceivePackOptions {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** Reads a stored object; for thin packs. */
   readonly readBase: ReadBase;
+  readonly readBasesAhead?: (baseIds: readonly ObjectId[]) => void;
   readonly maxPackBytes: number;
   readonly onBytes: (receivedBytes: number) => void;
   readonly onIndex: (progress: IndexProgress) => void;
@@ -46,7 +47,7 @@ const BATCH_BYTES = 2 ** 20;
  * And the store's errors.
  */
 export async function receivePack(options: ReceivePackOptions): Promise<ReceivedPack> {
-  const { store, keys, readBase, onIndex, signal } = options;
+  const { store, keys, readBase, readBasesAhead, onIndex, signal } = options;
   assertNotStopped(signal);
   const packId = randomBytes(20).toString("hex");
   await using file = await openUnnamedFile(options.temporaryFolder);
@@ -54,7 +55,11 @@ export async function receivePack(options: ReceivePackOptions): Promise<Received
   const upload = await store.startUpload(keys.pack(packId));
   try {
     const progress = new PackFileProgress();
-    const indexing = indexPack({ file: file.handle, progress, readBase, onProgress: onIndex, signal });
+    const indexing = indexPack({
+      ...{ file: file.handle, progress, readBase, signal },
+      ...(readBasesAhead && { readBasesAhead }),
+      onProgress: onIndex,
+    });
     const transferring = transfer(options, file.handle, progress, upload, indexing).catch(
       (error: unknown) => {
         progress.fail();
@@ -135,7 +140,9 @@ async function* untilFailed(
 }
 
 /** Joins chunks to fewer and larger writes: the primary's are as small as its packets. */
-async function* batched(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* batched(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let waiting: Uint8Array[] = [];
   let waitingBytes = 0;
   for await (const chunk of chunks) {

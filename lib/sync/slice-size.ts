@@ -7,11 +7,11 @@ import type { ImportNotes } from "../repo/import-notes.ts";
 export type SliceLimits = Readonly<typeof DEFAULT_SLICE_LIMITS>;
 
 export const DEFAULT_SLICE_LIMITS = {
-  /** Share of the whole for the first slice, which is lost at most once. */
-  firstShare: 1 / 16,
+  /** Share of the whole for the first slice, which is lost at most once. The second one is twice as large. */
+  firstShare: 1 / 8,
   minBytes: 2 ** 20,
-  /** Fetched and indexed in about a minute. */
-  maxBytes: 2 ** 28,
+  /** Fetched and indexed in a minute or two. Smaller ones cost more: each stores again, whole, what its deltas build on. */
+  maxBytes: 2 ** 29,
   /** Number of whole slices after which the size doubles: a lost one is then a fraction of what these stored. */
   growAfter: 8,
 };
@@ -25,13 +25,13 @@ type SliceSize = Pick<ImportNotes, "sliceBytes" | "wholeSlices" | "bytesPerStep"
 export function firstSliceSize(
   expectedBytes: number | undefined,
   stepCount: number,
-  { firstShare, minBytes, maxBytes }: SliceLimits,
+  { firstShare, minBytes, maxBytes, growAfter }: SliceLimits,
 ): SliceSize {
   const bytes = expectedBytes === undefined ? UNKNOWN_FIRST_BYTES : expectedBytes * firstShare;
   const sliceBytes = Math.round(Math.min(maxBytes, Math.max(minBytes, bytes)));
   // Size unknown: a sixteenth of the steps.
   const bytesPerStep = Math.max(1, (expectedBytes ?? sliceBytes / firstShare) / stepCount);
-  return { sliceBytes, wholeSlices: 0, bytesPerStep };
+  return { sliceBytes, wholeSlices: growAfter - 1, bytesPerStep };
 }
 
 export function afterCut({ sliceBytes, bytesPerStep }: SliceSize, { minBytes }: SliceLimits): SliceSize {

@@ -52,10 +52,12 @@ export const DEFAULT_SYNC_LIMITS = {
   /** 50 bytes each in the request; more would hardly make the pack smaller. */
   maxHaves: 4096,
   /**
-   * A repository of this size or more is first fetched in slices. What is smaller is fetched and indexed in a minute or two, hardly
-   * worth a round trip for the commits.
+   * A repository of this size or more is first fetched in slices, which take a quarter longer than one fetch. What is smaller is fetched
+   * and indexed in a minute or two; REST's size may also count what no ref reaches.
    */
-  sliceAboveBytes: 2 ** 28,
+  sliceAboveBytes: 2 ** 30,
+  /** A first fetch that has brought this much is noted: if it is cut, the next sync goes in slices. */
+  noteAboveBytes: 2 ** 26,
   slices: DEFAULT_SLICE_LIMITS,
   /** How old "verified" may grow before a sync without changes writes the manifest again. */
   verifiedStaleMs: 30_000,

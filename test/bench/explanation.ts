@@ -23,6 +23,7 @@ Rows of what comes before:
   index              a pack on disk gets its index; against git index-pack
   ingest             a first sync, without its network; against git index-pack --stdin, git rev-list --objects --all and
                      git repack -adb
+  sliced-import      a first sync in slices from git http-backend; in git's place the same sync by one fetch
 
 Rows of the mirror alone, which need no --repo:
   push-visible       npm start, 500 pushes sent by webhooks, one after the other: from the webhook until a client that

@@ -10,6 +10,7 @@ import { lfsSyncRow } from "./lfs-sync.ts";
 import { measurePushVisible } from "./push-visible.ts";
 import type { Row } from "./row.ts";
 import { behindRow, cloneRow, listRow, nothingNewRow, oneOfManyRow } from "./served-rows.ts";
+import { SLICED_IMPORT_ROW } from "./sliced-import.ts";
 
 /** How many pushes, and how often in one run. */
 const BEHIND = [
@@ -100,6 +101,7 @@ export const ROWS: readonly Row[] = [
       return openIngestContest(workspace, await preparations.whole(), storeDelayMs);
     },
   },
+  SLICED_IMPORT_ROW,
   { name: "push-visible", goals: { p50Ms: 300, p99Ms: 1500 }, measure: measurePushVisible },
   lfsBatchRow("lfs-batch", "folder"),
   lfsBatchRow("lfs-batch-s3", "s3"),

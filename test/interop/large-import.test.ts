@@ -37,7 +37,8 @@ describe("in slices", () => {
   const LIMITS = {
     ...DEFAULT_SYNC_LIMITS,
     sliceAboveBytes: 1_200_000,
-    slices: { ...DEFAULT_SLICE_LIMITS, minBytes: 10_000 },
+    noteAboveBytes: 1_200_000,
+    slices: { ...DEFAULT_SLICE_LIMITS, firstShare: 1 / 32, minBytes: 10_000 },
   };
   let rig: SyncRig;
 
