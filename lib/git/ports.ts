@@ -88,7 +88,7 @@ export interface ObjectReader {
   readonly history?: CommitHistory | undefined;
   /** @returns The number of the object whose id is at `idBytes[start]`, or -1. */
   find(idBytes: Uint8Array, start: number): ObjectNumber;
-  /** @returns The object's number, or -1. */
+  /** @returns The object's number, or -1: also, of recent objects, for one that is there only as what others are deltas of. */
   findId(id: ObjectId): ObjectNumber;
   objectId(objectNumber: ObjectNumber): ObjectId;
   /** @throws {CorruptPackError} Its entry, or one it is a delta of, is broken or above a limit. */
@@ -120,8 +120,11 @@ export interface PackReader {
   extent(objectNumber: ObjectNumber): EntryExtent;
   /** CRC-32 of the entry, from head to end. */
   crc(objectNumber: ObjectNumber): number;
-  /** @returns The number of the object whose entry begins there. @throws {CorruptPackError} None does. */
-  objectAt(packNumber: PackNumber, offsetBytes: number): ObjectNumber;
+  /**
+   * @param delta - A delta of the object.
+   * @returns The number of the object whose entry begins there. @throws {CorruptPackError} None does.
+   */
+  objectAt(packNumber: PackNumber, offsetBytes: number, delta: ObjectNumber): ObjectNumber;
   readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
   /** Begins to read the entries of these objects, some of them at least, for `readPackRange` to have them at hand. */
   readAhead(objectNumbers: Iterable<ObjectNumber>): void;
@@ -217,6 +220,13 @@ export interface UploadPackSource {
   readonly objectCount: number;
   readRefs(): Promise<RefList>;
   openObjects(): Promise<PackedObjects>;
+  /**
+   * An excerpt of the same objects, under numbers of its own, that is read in place of all indexes and histories; see RecentObjects.
+   * Absent or `undefined` where there is none, and where all objects are open already.
+   */
+  openRecent?(): Promise<PackedObjects | undefined>;
+  /** Whether `openObjects` gives the recent ones alone, so that a plan may throw `BeyondRecentError`. */
+  readonly isRecent?: boolean;
   /** There may be objects that no ref reaches, and those must not be served. */
   readonly mayHoldUnreachable: boolean;
   /** All packs, in the order of their numbers: together every object. */

@@ -13,6 +13,7 @@ import { importNotes } from "./import-notes.ts";
 import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layout.ts";
 import { type Manifest, manifestDocument } from "./manifest.ts";
 import { type DocumentForm, StoredDocument, UNCHANGED } from "./stored-document.ts";
+import { recentKeyOf } from "./stored-recent.ts";
 
 /** `repos/<uuid>/janitor.json`. Losing it costs one more grace period. */
 const notesSchema = z.object({
@@ -42,6 +43,9 @@ const DEFAULT_JANITOR_POLICY = {
   /** Kept in mind between runs: some 150 bytes each. A push leaves about four. */
   maxNoted: 10_000,
 };
+
+/** Of recent objects: a reader can do without them. It is the margin of a writer that is about to publish. */
+const RECENT_GRACE_MS = 15 * 60 * 1000;
 
 /** Each waits some 30 ms on S3. */
 const DELETES_AT_ONCE = 16;
@@ -89,7 +93,9 @@ export async function tidyRepository(
     const name = blob.key.slice(keys.prefix.length);
     // A clock that was ahead must not keep it for ever.
     const seenAtMs = Math.min(nowMs, Date.parse(notes?.unnamed[name] ?? nowText));
-    const isDue = nowMs - Math.max(seenAtMs, blob.modifiedAtMs) >= policy.graceMs;
+    const isDue = blob.key.startsWith(keys.recentFolder)
+      ? nowMs - blob.modifiedAtMs >= Math.min(RECENT_GRACE_MS, policy.graceMs)
+      : nowMs - Math.max(seenAtMs, blob.modifiedAtMs) >= policy.graceMs;
     if (isDue && removed.length < policy.maxRemoved) removed.push(blob);
     else if (waitingBlobs++ < policy.maxNoted) waiting[name] = new Date(seenAtMs).toISOString();
   }
@@ -116,6 +122,7 @@ async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobIn
     [keys.packFolder]: PACK_NAME,
     [keys.refSnapshotFolder]: SNAPSHOT_NAME,
     [keys.formerAnswerFolder]: ANSWER_NAME,
+    [keys.recentFolder]: RECENT_NAME,
   };
   for (const [folder, pattern] of Object.entries(patterns)) {
     for await (const blob of store.list(folder)) {
@@ -128,6 +135,7 @@ async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobIn
 /** The pack, its index and its sidecars. */
 const PACK_NAME = /^pack-([0-9a-f]{40})\.[a-z0-9-]+$/;
 const SNAPSHOT_NAME = /^[0-9a-f]{40,64}$/;
+const RECENT_NAME = /^[0-9a-f]{40}$/;
 const ANSWER_NAME = /^[0-9a-f]{64}$/;
 
 /** How long an import may rest before what it has brought counts for nothing. */
@@ -160,8 +168,9 @@ function namedBlobs(
 ): (key: string) => boolean {
   const packIds = new Set([...(manifest?.packs.map(({ id }) => id) ?? []), ...importedPacks]);
   const snapshotKey = manifest && keys.refSnapshot(manifest.refs.snapshotId);
+  const recentKey = manifest && recentKeyOf(keys, manifest);
   return (key) => {
-    if (!key.startsWith(keys.packFolder)) return key === snapshotKey;
+    if (!key.startsWith(keys.packFolder)) return key === snapshotKey || key === recentKey;
     return packIds.has(PACK_NAME.exec(key.slice(keys.packFolder.length))?.[1] ?? "");
   };
 }

@@ -4,6 +4,7 @@
  */
 import { ConfigError } from "../errors.ts";
 import { HISTORY_VERSION } from "../git/history/pack-history.ts";
+import { RECENT_VERSION } from "../git/recent/recent-objects.ts";
 
 /** Bitbucket's repository uuid, lower case, without braces: a repository's identity, whatever its name. */
 export type RepositoryUuid = string;
@@ -42,6 +43,7 @@ export function repositoryKeys(uuid: RepositoryUuid) {
   const prefix = `repos/${uuid}/`;
   const refSnapshotFolder = `${prefix}ref-snapshots/`;
   const packFolder = `${prefix}objects/pack/`;
+  const recentFolder = `${prefix}recent-${RECENT_VERSION}/`;
   const lfsTableFolder = `${prefix}lfs/`;
   /** May be deleted at any time. */
   const cacheFolder = `${prefix}cache/`;
@@ -79,6 +81,9 @@ export function repositoryKeys(uuid: RepositoryUuid) {
     packHistory: (packId: string) => `${packFolder}pack-${packId}.history-${HISTORY_VERSION}`,
     /** The pointers of git-lfs in the pack; see lib/git/pack/lfs-pointers.ts. */
     packLfs: (packId: string) => `${packFolder}pack-${packId}.lfs-1`,
+    recentFolder,
+    /** See stored-recent.ts. */
+    recent: (subject: string) => `${recentFolder}${subject}`,
     lfsTableFolder,
     lfsTable: (tableId: string) => `${lfsTableFolder}${tableId}`,
     cacheFolder,

@@ -16,7 +16,7 @@ import {
   objectTypeName,
 } from "../git/pack/pack-format.ts";
 import { BytesPackSource } from "../git/pack/pack-source.ts";
-import type { GitObject, ObjectReader } from "../git/ports.ts";
+import type { GitObject, ObjectReader, PackReader } from "../git/ports.ts";
 import { WorkSlices } from "../git/work-slices.ts";
 import type { PackSet } from "./pack-set.ts";
 
@@ -64,8 +64,16 @@ interface ReadEntry extends EntryHead {
   readonly baseNumber: ObjectNumber;
 }
 
-export class ObjectDatabase implements ObjectReader {
-  readonly packs: PackSet;
+/** Packs with what their indexes say. */
+interface IndexedPacks<Self>
+  extends PackReader,
+    Pick<ObjectReader, "objectCount" | "find" | "findId" | "objectId"> {
+  /** The same packs; their bytes are read until `signal` aborts. */
+  forReader(signal: AbortSignal): Self;
+}
+
+export class ObjectDatabase<Packs extends IndexedPacks<Packs> = PackSet> implements ObjectReader {
+  readonly packs: Packs;
   readonly history: CommitHistory | undefined;
   readonly #limits: ObjectLimits;
   readonly #cache: ObjectCache;
@@ -73,7 +81,7 @@ export class ObjectDatabase implements ObjectReader {
   readonly #inflater = new EntryInflater();
 
   constructor(
-    packs: PackSet,
+    packs: Packs,
     {
       limits = DEFAULT_OBJECT_LIMITS,
       history,
@@ -89,7 +97,7 @@ export class ObjectDatabase implements ObjectReader {
   }
 
   /** The same objects, with what is cached of them, for one reader: its reads end when `signal` aborts. */
-  forReader(signal: AbortSignal | undefined): ObjectDatabase {
+  forReader(signal: AbortSignal | undefined): ObjectDatabase<Packs> {
     if (signal === undefined) return this;
     const { history } = this;
     const options = { limits: this.#limits, history, cache: this.#cache, signal };
@@ -175,7 +183,7 @@ export class ObjectDatabase implements ObjectReader {
     const head = decodeEntryHead(bytes, 0, bytes.length);
     let baseNumber = -1;
     if (head.type === DELTA_TYPE.ofs) {
-      baseNumber = this.packs.objectAt(packNumber, offsetBytes - head.baseDistanceBytes);
+      baseNumber = this.packs.objectAt(packNumber, offsetBytes - head.baseDistanceBytes, objectNumber);
     } else if (head.type === DELTA_TYPE.ref) {
       baseNumber = this.find(bytes, head.baseIdIndex);
       if (baseNumber < 0) throw new CorruptPackError("delta's base is missing", { packNumber, offsetBytes });

@@ -1,5 +1,6 @@
 /** A mirrored repository as it was at one generation: refs and objects, read as they are asked for. */
 import { setMaxListeners } from "node:events";
+import { CorruptPackError } from "../errors.ts";
 import { parseObjectId } from "../git/object-id.ts";
 import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type {
@@ -23,9 +24,11 @@ import { ObjectDatabase } from "./object-database.ts";
 import { openHistory, readHistoryBlobs } from "./open-history.ts";
 import { packBodies } from "./pack-bodies.ts";
 import { PackSet } from "./pack-set.ts";
+import type { RecentPacks } from "./recent-packs.ts";
 import { StoredRefList } from "./ref-table.ts";
 import { isRefSnapshot, openRefSnapshot } from "./refs.ts";
 import { asRepositoryDamage, readServedManifest } from "./repository-damage.ts";
+import { openRecentObjects, recentKey } from "./stored-recent.ts";
 
 /** What repositories are read through. Packs never change, so all repositories may share the blocks. */
 export interface RepositoryStorage {
@@ -52,6 +55,7 @@ interface SharedReads {
   readonly root: Repository;
   readonly refs: SharedValue<RefList>;
   readonly objects: SharedValue<ObjectDatabase>;
+  readonly recent: SharedValue<ObjectDatabase<RecentPacks> | undefined>;
   /** Ids of packs. */
   damagedHistories: readonly string[];
 }
@@ -61,7 +65,7 @@ interface RepositoryOptions {
   readonly refsAhead?: Promise<Uint8Array | undefined> | undefined;
   readonly reads?: SharedReads;
   /** What an older generation has read that is the same in this one. */
-  readonly inherited?: Partial<Pick<SharedReads, "refs" | "objects">>;
+  readonly inherited?: Partial<Pick<SharedReads, "refs" | "objects" | "recent">>;
   readonly reader?: Reader;
 }
 
@@ -101,6 +105,7 @@ export class Repository implements UploadPackSource {
       root: this,
       refs: new SharedValue(this.#refReading(refsAhead)),
       objects: new SharedValue((shared) => asRepositoryDamage(() => this.#openObjects(shared))),
+      recent: new SharedValue((shared) => asRepositoryDamage(() => this.#openRecent(shared))),
       damagedHistories: [],
       ...inherited,
     };
@@ -209,6 +214,23 @@ export class Repository implements UploadPackSource {
     return (await this.#reads.objects.get(this.#reader.signal)).forReader(this.#reader.signal);
   }
 
+  /** One request, the first time. */
+  async openRecent(): Promise<ObjectDatabase<RecentPacks> | undefined> {
+    const { objects, recent } = this.#reads;
+    const { signal } = this.#reader;
+    return objects.isRead ? undefined : (await recent.get(signal))?.forReader(signal);
+  }
+
+  async #openRecent(signal: AbortSignal): Promise<ObjectDatabase<RecentPacks> | undefined> {
+    try {
+      return await openRecentObjects(this.#storage, this, signal);
+    } catch (error) {
+      if (!(error instanceof CorruptPackError)) throw error;
+      this.#storage.onDamage?.(error, recentKey(this));
+      return undefined;
+    }
+  }
+
   async #openObjects(signal: AbortSignal): Promise<ObjectDatabase> {
     const { store, onDamage } = this.#storage;
     const { packs } = this.manifest;
@@ -231,9 +253,11 @@ export class Repository implements UploadPackSource {
   succeededBy(stored: StoredManifest): Repository {
     const isSame = (part: "head" | "refs" | "packs"): boolean =>
       JSON.stringify(stored.value[part]) === JSON.stringify(this.manifest[part]);
-    const { refs, objects } = this.#reads;
+    const { refs, objects, recent } = this.#reads;
+    const hasSameRefs = isSame("head") && isSame("refs");
     const inherited = {
-      ...(isSame("head") && isSame("refs") && { refs }),
+      ...(hasSameRefs && { refs }),
+      ...(hasSameRefs && isSame("packs") && { recent }),
       // A damaged history may have been rewritten since.
       ...(isSame("packs") && this.#reads.damagedHistories.length === 0 && { objects }),
     };

@@ -77,6 +77,11 @@ export class SharedValue<Value> {
     this.#read = read;
   }
 
+  /** Whether it is there, or being read. */
+  get isRead(): boolean {
+    return this.#reading !== undefined && !this.#reading.hasFailed;
+  }
+
   /** @throws The signal's reason, or what the read throws. */
   get(signal?: AbortSignal): Promise<Value> {
     if (this.#reading === undefined || this.#reading.hasFailed) this.#reading = new SharedRead(this.#read);

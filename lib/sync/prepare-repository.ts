@@ -1,11 +1,15 @@
-/** What follows a publish so that the next clones are quick: prepared answers, and room for them. Never fails a sync. */
+/**
+ * What follows a publish so that the next clones and fetches are quick: the recent objects, prepared answers, and room for these. Never
+ * fails a sync.
+ */
 import { errorFields } from "../errors.ts";
 import { prepareAnswers } from "../git/upload-pack/prepare-answers.ts";
 import { repositoryQuotaBytes } from "../repo/answers/answer-quota.ts";
 import { MAX_ANSWER_AGE_MS, sweepAnswers } from "../repo/answers/sweep-answers.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
-import { openRepository } from "../repo/repository.ts";
-import { type ContextOptions, syncContext } from "./sync-context.ts";
+import { openRepository, type Repository } from "../repo/repository.ts";
+import { writeRecentObjects } from "../repo/stored-recent.ts";
+import { type ContextOptions, type SyncContext, syncContext } from "./sync-context.ts";
 
 /** A list costs as much as a write. What a few publishes of a small repository leave costs less: rarely 100 MB for some days. */
 const SWEPT_EVERY = 8;
@@ -16,16 +20,18 @@ function isSweptAt(generation: number): boolean {
 
 const SMALL_REPOSITORY_BYTES = 64 * 1024 * 1024;
 
-/** To be called after a publish. Does nothing where answers are not shared. */
+/** To be called after a publish. */
 export async function prepareRepository(
   uuid: RepositoryUuid,
   options: Omit<ContextOptions, "onProgress">,
 ): Promise<void> {
-  const { storage, log, signal, now } = syncContext(options);
-  if (storage.answers === undefined) return;
+  const context = syncContext(options);
+  const { storage, log, signal, now } = context;
   const startedMs = Date.now();
   try {
     const repository = await openRepository(storage, uuid);
+    await keepRecent(repository, context);
+    if (storage.answers === undefined) return;
     const { keys, madeCount } = await prepareAnswers(repository, signal);
     const limits = {
       maxTotalBytes: repositoryQuotaBytes(repository.packBytes),
@@ -38,5 +44,31 @@ export async function prepareRepository(
       log.info("answers:prepared", { uuid, made: madeCount, removed, ms: Date.now() - startedMs });
   } catch (error) {
     if (!signal?.aborted) log.warn("answers:not-prepared", { uuid, ...errorFields(error) });
+  }
+}
+
+/** To be called after a compaction: the recent objects are in other packs. */
+export async function prepareRecent(
+  uuid: RepositoryUuid,
+  options: Omit<ContextOptions, "onProgress">,
+): Promise<void> {
+  const context = syncContext(options);
+  try {
+    await keepRecent(await openRepository(context.storage, uuid), context);
+  } catch (error) {
+    if (!context.signal?.aborted) context.log.warn("recent:not-written", { uuid, ...errorFields(error) });
+  }
+}
+
+async function keepRecent(repository: Repository, { storage, log, signal }: SyncContext): Promise<void> {
+  const { uuid } = repository;
+  const startedMs = Date.now();
+  try {
+    const reader = repository.forReader(signal);
+    const [objects, refList] = await Promise.all([reader.openObjects(), reader.readRefs()]);
+    const bytes = await writeRecentObjects(storage.store, repository, { objects, refList });
+    log.info("recent:written", { uuid, bytes: bytes ?? 0, ms: Date.now() - startedMs });
+  } catch (error) {
+    if (!signal?.aborted) log.warn("recent:not-written", { uuid, ...errorFields(error) });
   }
 }

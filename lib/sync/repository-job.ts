@@ -30,7 +30,7 @@ import { releaseName, releaseReservedName } from "../repo/name-index.ts";
 import { type RepositoryRecord, repositoryDocument, type StoredRecord } from "../repo/repository-record.ts";
 import { confirmName, foundByAfter } from "./found-by.ts";
 import { type JobContext, jobContext, type RepositoryJobOptions } from "./job-context.ts";
-import { prepareRepository } from "./prepare-repository.ts";
+import { prepareRecent, prepareRepository } from "./prepare-repository.ts";
 import {
   announce,
   beginSync,
@@ -233,10 +233,11 @@ async function maintain({ outcome, facts }: JobResult, context: JobContext): Pro
   const { maintains = ({ reason }) => reason === "check" } = context;
   const isDue = outcome.kind === "published" || (outcome.kind === "unchanged" && maintains(job));
   if (facts === undefined || !isDue) return;
-  await maintainRepository(job.uuid, {
+  const { compaction } = await maintainRepository(job.uuid, {
     ...{ store: storage.store, log, signal, name: `${facts.workspace}/${facts.slug}` },
     onProgress: (progress) => onProgress(facts, progress),
   });
+  if (compaction?.kind === "compacted") await prepareRecent(job.uuid, { storage, log, signal });
 }
 
 async function releaseClaimedName({ job: { uuid, facts }, storage }: JobContext): Promise<void> {

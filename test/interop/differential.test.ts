@@ -17,6 +17,7 @@ test(
     expect(differences.map((difference) => describeDifference(difference))).toEqual([]);
     expect(totals.compactions).toBeGreaterThan(SEEDS.length / 2);
     expect(totals.packs).toBeGreaterThan(SEEDS.length * 5);
+    expect(totals.recentPacks).toBeGreaterThan(10);
     // Random histories revert far more than people do, and a revert is what the mirror sends again.
     expect(totals.mirrorObjects / totals.gitObjects).toBeLessThan(1.25);
   },

@@ -1,9 +1,10 @@
 /**
  * What an answer costs a process that has served nothing: rounds and requests to the store, bytes read, CPU and wall time,
- * with 70 ms a request to the store. `npm run measure:cold [folder]`; the folder keeps repository and store for the next run.
+ * with 70 ms a request to the store. `npm run measure:cold [folder] [request...]`; the folder keeps repository and store for the next
+ * run, and may have a `repository.git` of its own, with one pack. Fetches are asked for as git does: up to 16 haves, without `done`.
  */
 import { spawnSync } from "node:child_process";
-import { createReadStream, existsSync } from "node:fs";
+import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,6 +17,7 @@ import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { RepositoryCatalog } from "../../lib/repo/repository-catalog.ts";
 import { BlockCache } from "../../lib/store/block-cache.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
+import { prepareRecent } from "../../lib/sync/prepare-repository.ts";
 import { syncRepository } from "../../lib/sync/sync-repository.ts";
 import { DelayedBlobStore } from "../bench/delayed-blob-store.ts";
 import { readHead, readRefs } from "../support/git/mirror-builder.ts";
@@ -36,39 +38,68 @@ interface Measured {
   readonly requests: number;
   readonly storeBytes: number;
   readonly cpuMs: number;
+  /** Of the pack. */
+  readonly firstByteMs: number;
   readonly wallMs: number;
   readonly answerBytes: number;
+  readonly peakBytes: number;
 }
 
-/** By name: the lines of a request after its wants, and whether it looks for a recipe and keeps one. */
-const REQUESTS = {
-  "blob:none, no recipe": { lines: ["filter blob:none"], tips: "all", keepsRecipes: false },
-  "blob:none, recipe is made": { lines: ["filter blob:none"], tips: "all", keepsRecipes: true },
-  "blob:none, by recipe": { lines: ["filter blob:none"], tips: "all", keepsRecipes: true },
-  "single branch, no recipe": { lines: [], tips: "main", keepsRecipes: false },
-  "single branch, recipe is made": { lines: [], tips: "main", keepsRecipes: true },
-  "single branch, by recipe": { lines: [], tips: "main", keepsRecipes: true },
-  "depth 1": { lines: ["deepen 1"], tips: "main", keepsRecipes: false },
-  "depth 50": { lines: ["deepen 50"], tips: "main", keepsRecipes: false },
-  "depth 50, blob:none": { lines: ["deepen 50", "filter blob:none"], tips: "main", keepsRecipes: false },
-  "tree:2": { lines: ["filter tree:2"], tips: "main", keepsRecipes: false },
-} as const;
+interface RequestShape {
+  /** After the wants. */
+  readonly lines: readonly string[];
+  /** Default: the main branch. */
+  readonly tips?: "all";
+  /** Whether it looks for a recipe or a shared answer, and keeps one. */
+  readonly keepsAnswers?: boolean;
+  /** The client has the main branch as it was before so many commits of its first-parent line. */
+  readonly behind?: number;
+}
 
-const [first, second, third] = process.argv.slice(2);
-if (first === "--answer" && second !== undefined && third !== undefined)
-  console.log(JSON.stringify(await measureAnswer(second, third as keyof typeof REQUESTS)));
-else if (first === undefined) {
+/** By name; one that ends in "is made" leaves what the next one finds. */
+const REQUESTS: Readonly<Record<string, RequestShape>> = {
+  "nothing new": { lines: [], behind: 0 },
+  "behind 1": { lines: [], behind: 1 },
+  "behind 10": { lines: [], behind: 10 },
+  "behind 100": { lines: [], behind: 100 },
+  "behind 1000": { lines: [], behind: 1000 },
+  "blob:none, no recipe": { lines: ["filter blob:none"], tips: "all" },
+  "blob:none, recipe is made": { lines: ["filter blob:none"], tips: "all", keepsAnswers: true },
+  "blob:none, by recipe": { lines: ["filter blob:none"], tips: "all", keepsAnswers: true },
+  "single branch, no recipe": { lines: [] },
+  "single branch, recipe is made": { lines: [], keepsAnswers: true },
+  "single branch, by recipe": { lines: [], keepsAnswers: true },
+  "tree:0": { lines: ["filter tree:0"], tips: "all" },
+  "depth 1": { lines: ["deepen 1"] },
+  "depth 1 is made": { lines: ["deepen 1"], keepsAnswers: true },
+  "depth 1, kept": { lines: ["deepen 1"], keepsAnswers: true },
+  "depth 50": { lines: ["deepen 50"] },
+  "depth 50 is made": { lines: ["deepen 50"], keepsAnswers: true },
+  "depth 50, kept": { lines: ["deepen 50"], keepsAnswers: true },
+  "depth 50, blob:none": { lines: ["deepen 50", "filter blob:none"] },
+  "tree:2": { lines: ["filter tree:2"] },
+};
+
+const [first, ...others] = process.argv.slice(2);
+if (first === "--answer") {
+  const [folder = "", name = ""] = others;
+  const shape = REQUESTS[name];
+  if (shape === undefined) throw new Error(`no request is called ${name}`);
+  console.log(JSON.stringify(await measureAnswer(folder, shape)));
+} else if (first === undefined) {
   await using folder = await temporaryFolder();
-  await measureAll(folder.path);
-} else await measureAll(first);
+  await measureAll(folder.path, Object.keys(REQUESTS));
+} else await measureAll(first, others.length === 0 ? Object.keys(REQUESTS) : others);
 
-async function measureAll(folder: string): Promise<void> {
+async function measureAll(folder: string, names: readonly string[]): Promise<void> {
   const repository = join(folder, "repository.git");
   if (!existsSync(repository)) await makeRepository(repository);
   await fillStore(folder, repository);
-  console.log("| request | rounds | requests | MB read | CPU ms | wall ms | MB sent |");
-  console.log("| --- | --- | --- | --- | --- | --- | --- |");
-  for (const name of Object.keys(REQUESTS)) {
+  console.log(
+    "| request | rounds | requests | MB read | CPU ms | first byte ms | wall ms | MB sent | peak MB |",
+  );
+  console.log("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+  for (const name of names) {
     const runs: Measured[] = [];
     const isOnce = name.endsWith("is made");
     for (let run = 0; run < (isOnce ? 1 : RUNS); run++) {
@@ -84,25 +115,32 @@ async function measureAll(folder: string): Promise<void> {
       median(({ requests }) => requests),
       megabytes(median(({ storeBytes }) => storeBytes)),
       Math.round(median(({ cpuMs }) => cpuMs)),
+      Math.round(median(({ firstByteMs }) => firstByteMs)),
       Math.round(median(({ wallMs }) => wallMs)),
       megabytes(median(({ answerBytes }) => answerBytes)),
+      Math.round(median(({ peakBytes }) => peakBytes) / 1e6),
     ];
     console.log(`| ${name} | ${cells.join(" | ")} |`);
   }
 }
 
-async function measureAnswer(folder: string, name: keyof typeof REQUESTS): Promise<Measured> {
-  const { lines, tips, keepsRecipes } = REQUESTS[name];
+async function measureAnswer(
+  folder: string,
+  { lines, tips, keepsAnswers = false, behind }: RequestShape,
+): Promise<Measured> {
   const store = new CountingBlobStore(
     new DelayedBlobStore(new FsBlobStore(join(folder, "store")), STORE_DELAY_MS),
   );
   const answers = new AnswerSharing({ store, maxKeepingWaitMs: 5000 });
   const blocks = new BlockCache(store);
-  const storage = { store, blocks, ...(keepsRecipes && { answers }) };
-  const refs = await readRefs(join(folder, "repository.git"), {});
-  const wanted = tips === "all" ? refs : refs.filter(({ name: ref }) => ref === "refs/heads/main");
-  const wants = new Set(wanted.map(({ id }) => `want ${id}`));
-  const encoded = ["command=fetch", "ofs-delta", "thin-pack", ...wants, ...lines, "done"].map((line) =>
+  const storage = { store, blocks, ...(keepsAnswers && { answers }) };
+  const repository = join(folder, "repository.git");
+  const head = await git(["rev-parse", "HEAD"], { cwd: repository });
+  const wanted = tips === "all" ? (await readRefs(repository, {})).map(({ id }) => id) : [head];
+  const wants = new Set(wanted.map((id) => `want ${id}`));
+  const asked =
+    behind === undefined ? [...wants, ...lines, "done"] : [...wants, ...(await havesOf(repository, behind))];
+  const encoded = ["command=fetch", "ofs-delta", "thin-pack", "include-tag", ...asked].map((line) =>
     encodePktLine(`${line}\n`),
   );
   encoded.splice(1, 0, DELIM_PKT);
@@ -123,11 +161,31 @@ async function measureAnswer(folder: string, name: keyof typeof REQUESTS): Promi
     signal: new AbortController().signal,
   });
   let answerBytes = 0;
-  for await (const chunk of answer.body) answerBytes += chunk.length;
+  let firstByteMs: number | undefined;
+  for await (const chunk of answer.body) {
+    if (Buffer.from(chunk).includes("PACK")) firstByteMs ??= performance.now() - startedMs;
+    answerBytes += chunk.length;
+  }
   const wallMs = performance.now() - startedMs;
   const { user, system } = process.cpuUsage(startedCpu);
   const { rounds, requests, bytesRead } = store.counts();
-  return { rounds, requests, storeBytes: bytesRead, cpuMs: (user + system) / 1000, wallMs, answerBytes };
+  return {
+    ...{ rounds, requests, storeBytes: bytesRead, cpuMs: (user + system) / 1000, wallMs, answerBytes },
+    firstByteMs: firstByteMs ?? wallMs,
+    peakBytes: peakMemoryBytes(),
+  };
+}
+
+/** Since the program began; `resourceUsage` has its parent's as well. Source: proc_pid_status(5). */
+function peakMemoryBytes(): number {
+  const [, kilobytes] = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
+  return Number(kilobytes) * 1024;
+}
+
+/** What git's first request names, of a client with one branch. */
+async function havesOf(repository: string, behind: number): Promise<string[]> {
+  const ids = await git(["rev-list", "--max-count=16", `HEAD~${behind}`], { cwd: repository });
+  return ids.split("\n").map((id) => `have ${id}`);
 }
 
 async function fillStore(folder: string, repository: string): Promise<void> {
@@ -147,6 +205,7 @@ async function fillStore(folder: string, repository: string): Promise<void> {
     log: SILENT_LOGGER,
     temporaryFolder: join(folder, "incoming"),
   });
+  await prepareRecent(UUID, { storage, log: SILENT_LOGGER });
   await writeName(store, "acme", "sample", UUID);
   await rmAnswers(store);
 }

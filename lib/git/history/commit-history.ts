@@ -2,9 +2,12 @@
  * The commits of a repository in flat memory: parents before children, so that reachability is one pass from the newest
  * row down. Made of the histories of its packs, oldest first.
  */
+import type { ObjectId } from "../object-id.ts";
 import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import { lowerBound } from "../pack/sorted-numbers.ts";
+import { BeyondRecentError } from "../recent/beyond-recent-error.ts";
 import type { WorkSlices } from "../work-slices.ts";
 import { NONE, type PackHistory, partOf } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
@@ -48,7 +51,10 @@ export class CommitHistory {
   /** By object number: the first row that introduces it. */
   readonly #introducers: Int32Array;
 
-  private constructor(parts: readonly HistoryPart[], objectCount: number) {
+  readonly #leftOut: Uint32Array | undefined;
+
+  private constructor(parts: readonly HistoryPart[], objectCount: number, leftOut: Uint32Array | undefined) {
+    this.#leftOut = leftOut;
     const total = (count: (history: PackHistory) => number): number =>
       parts.reduce((sum, { history }) => sum + count(history), 0);
     const commitCount = total(({ commitObjects }) => commitObjects.length);
@@ -70,13 +76,17 @@ export class CommitHistory {
     this.#introducers = new Int32Array(objectCount).fill(NO_ROW);
   }
 
-  /** @param objectCount - Of the repository: above every number in `parts`. */
+  /**
+   * @param objectCount - Of the repository: above every number in `parts`.
+   * @param leftOut - Makes it an excerpt, whose first row stands for what it reaches; see RecentObjects.
+   */
   static async open(
     parts: readonly HistoryPart[],
     objectCount: number,
     slices: WorkSlices,
+    leftOut?: Uint32Array,
   ): Promise<CommitHistory> {
-    const history = new CommitHistory(parts, objectCount);
+    const history = new CommitHistory(parts, objectCount, leftOut);
     let firstRow = 0;
     for (const part of parts) firstRow = await history.#append(part, firstRow, slices);
     return history;
@@ -89,6 +99,13 @@ export class CommitHistory {
   /** @returns The row of a commit, or -1 for any other object. */
   rowOf(objectNumber: ObjectNumber): HistoryRow {
     return this.#rowOf[objectNumber] ?? NO_ROW;
+  }
+
+  /** Of an excerpt: whether the id may be that of a commit that is not here, and that the first row does not reach. */
+  leavesOut(id: ObjectId): boolean {
+    if (this.#leftOut === undefined) return false;
+    const prefix = Number.parseInt(id.slice(0, 8), 16);
+    return this.#leftOut[lowerBound(this.#leftOut, prefix)] === prefix;
   }
 
   /** The commit's object number. */
@@ -116,7 +133,10 @@ export class CommitHistory {
     return partOf(this.#introduced, this.#introducedEnds, row);
   }
 
-  /** Paints all that `haveRows` reach, and all that `wantRows` reach besides. */
+  /**
+   * Paints all that `haveRows` reach, and all that `wantRows` reach besides.
+   * @throws {BeyondRecentError} The haves do not reach the first commit of an excerpt: what is below it may be wanted.
+   */
   paint(wantRows: readonly number[], haveRows: readonly number[]): PaintedHistory {
     const colours = new Uint8Array(this.rowCount);
     for (const row of wantRows) colours[row] = (colours[row] ?? 0) | WANT;
@@ -131,6 +151,7 @@ export class CommitHistory {
         if (parentRow >= 0) colours[parentRow] = (colours[parentRow] as number) | passedOn;
       }
     }
+    if (this.#leftOut !== undefined && ((colours[0] ?? 0) & HAVE) === 0) throw new BeyondRecentError();
     return new PaintedHistory(this, colours, this.#introducers);
   }
 

@@ -150,10 +150,18 @@ export async function decodePackHistory(
   if (!checksum.equals(aligned.subarray(-CHECKSUM_BYTES)))
     throw new CorruptPackError("pack history checksum is wrong");
   const history = columnsOf(aligned, counts);
+  await assertInside(history, slices);
+  return history;
+}
+
+/**
+ * The checksum keeps out damage, not mistakes: no number may lead outside its table.
+ * @throws {CorruptPackError} One does.
+ */
+export async function assertInside(history: PackHistory, slices: WorkSlices): Promise<void> {
   for (const checkedCount of checkInside(history)) {
     if (slices.isDue(checkedCount / CHECKED_A_STEP)) await slices.pause();
   }
-  return history;
 }
 
 function expectedBytes(counts: Counts): number {
@@ -183,10 +191,7 @@ function columnsOf({ buffer, byteOffset }: Uint8Array, counts: Counts): PackHist
 const CHECKED_A_STEP = 100;
 const CHECKED_AT_ONCE = 16_384;
 
-/**
- * The checksum keeps out damage, not mistakes: no number may lead outside its table.
- * @returns Yields how many numbers it has checked since the last time.
- */
+/** @returns Yields how many numbers it has checked since the last time. */
 function* checkInside(history: PackHistory): Generator<number, void, undefined> {
   const objectCount = history.types.length;
   const referenceCount = objectCount + history.externalIds.length / OBJECT_ID_BYTES;

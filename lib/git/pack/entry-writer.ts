@@ -171,7 +171,7 @@ export class EntryWriter {
       !isDelta(head) &&
       bytes.length >= MIN_THINNED_BYTES &&
       this.#reencoder.allowsThinning;
-    const moved = this.#movedEntry(packNumber, offsetBytes, bytes, head);
+    const moved = this.#movedEntry(objectNumber, { packNumber, offsetBytes }, bytes, head);
     return { objectNumber, packNumber, offsetBytes, endBytes, bytes, isWhole, moved, mayBeThinned };
   }
 
@@ -233,8 +233,8 @@ export class EntryWriter {
   }
 
   #movedEntry(
-    packNumber: PackNumber,
-    offsetBytes: number,
+    objectNumber: ObjectNumber,
+    { packNumber, offsetBytes }: Pick<SourceEntry, "packNumber" | "offsetBytes">,
     entry: Uint8Array,
     head: EntryHead,
   ): PlannedEntry | undefined {
@@ -244,7 +244,7 @@ export class EntryWriter {
     const baseNumber =
       head.type === DELTA_TYPE.ref
         ? objects.find(entry, head.baseIdIndex)
-        : objects.packs.objectAt(packNumber, offsetBytes - head.baseDistanceBytes);
+        : objects.packs.objectAt(packNumber, offsetBytes - head.baseDistanceBytes, objectNumber);
     if (baseNumber < 0) throw new CorruptPackError("delta's base is missing", { packNumber, offsetBytes });
     const isTooDeep = maxDepth < Number.POSITIVE_INFINITY && this.#depthOf(baseNumber) >= maxDepth;
     if (isTooDeep || !(this.#written.has(baseNumber) || clientHas(baseNumber))) return undefined;

@@ -26,13 +26,23 @@ export async function planWithinLimit(
   limit: AnswerLimit | undefined,
 ): Promise<AnswerPlanning> {
   if (limit === undefined || totalPackBytes(source) <= limit.maxPlannedBytes) return planning;
-  const progress: ProgressText[] = [];
-  let step = await planning.next();
-  for (; !step.done; step = await planning.next()) progress.push(step.value);
-  const plan = step.value;
+  const { progress, plan } = await finished(planning);
   const packBytes = plannedBytes(plan);
   if (packBytes > limit.maxPlannedBytes) throw new RefusedRequestError(await limit.refuse(packBytes));
   return replay(progress, plan);
+}
+
+/** The same, planned to its end. @throws What planning throws. */
+export async function settled(planning: AnswerPlanning): Promise<AnswerPlanning> {
+  const { progress, plan } = await finished(planning);
+  return replay(progress, plan);
+}
+
+async function finished(planning: AnswerPlanning) {
+  const progress: ProgressText[] = [];
+  let step = await planning.next();
+  for (; !step.done; step = await planning.next()) progress.push(step.value);
+  return { progress, plan: step.value };
 }
 
 /** The items, up to the limit. @throws {LimitExceededError} While iterating: there are more. */

@@ -21,6 +21,7 @@ import {
   planPack,
   wantsAllTips,
 } from "./plan.ts";
+import { assertRecentSuffice } from "./recent-fetch.ts";
 import { NotHereError } from "./refused-request.ts";
 import { planShallow, type ShallowLines, type ShallowPlan } from "./shallow.ts";
 import { SharedAnswer, type SharedAnswerPlan } from "./shared-answer.ts";
@@ -84,7 +85,10 @@ export class FetchSession {
     return new FetchSession(sharedSource, { source, refList, request, wantedRefs });
   }
 
-  /** @param shallows - Commits below which nothing counts as the client's. */
+  /**
+   * @param shallows - Commits below which nothing counts as the client's.
+   * @throws {BeyondRecentError} The source's objects do not suffice.
+   */
   async negotiate(
     run: (haves: CommonHaves) => Promise<Negotiation>,
     shallows: readonly ObjectId[] = [],
@@ -98,6 +102,13 @@ export class FetchSession {
     const negotiation = await run(haves);
     this.#commonCommits = haves.commitNumbers;
     this.#commonIds = haves.ids;
+    if (this.#source.isRecent) {
+      const { ids: commonIds, commitNumbers: commonCommits } = haves;
+      const { wants } = this;
+      await assertRecentSuffice(await this.#source.openObjects(), {
+        ...{ wants, haves: haveIds, commonIds, commonCommits, sendsPack: negotiation.sendsPack },
+      });
+    }
     return negotiation;
   }
 

@@ -2,7 +2,7 @@
 
 import type { PaintedHistory } from "../history/commit-history.ts";
 import { canPassByColumns, markMissingByHistory, passingObjects } from "../history/objects-by-history.ts";
-import type { ObjectId } from "../object-id.ts";
+import { type ObjectId, objectIdBytes } from "../object-id.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { StreamBudget } from "../pack/stream-prefetch.ts";
@@ -163,7 +163,8 @@ async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList:
   const ids: ObjectId[] = [];
   for (const { id, peeledId } of refsStartingWith(refList, "refs/tags/")) {
     if (reader.slices.isDue(1)) await reader.slices.pause();
-    const peeledNumber = peeledId === undefined ? -1 : reader.findId(peeledId);
+    // Not by `findId`: whether a client may name the object does not matter.
+    const peeledNumber = peeledId === undefined ? -1 : reader.find(objectIdBytes(peeledId), 0);
     if (peeledNumber >= 0 && marks.isMarked(peeledNumber)) ids.push(id);
   }
   for (const id of ids) {

@@ -4,7 +4,7 @@ import type { ObjectId } from "../object-id.ts";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../pktline.ts";
 import type { UploadPackSource } from "../ports.ts";
 import { WorkSlices } from "../work-slices.ts";
-import { planWithinLimit } from "./answer-limit.ts";
+import { planWithinLimit, settled } from "./answer-limit.ts";
 import { listBundles } from "./bundle-uri.ts";
 import type { FetchRequest, FetchRequestV0, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
@@ -15,6 +15,7 @@ import type { AnswerPlanning } from "./plan.ts";
 import { maxPlanBytes, namedCountOf, planHeldBytes } from "./plan-memory.ts";
 import { readRequestV0 } from "./read-request-v0.ts";
 import { readRequestV2 } from "./read-request-v2.ts";
+import { answerFromRecent } from "./recent-fetch.ts";
 import { errPacket, NotHereError, RefusedRequestError } from "./refused-request.ts";
 import {
   bandedLines,
@@ -178,7 +179,8 @@ async function openSession(
   try {
     return await FetchSession.open(source, request, signal);
   } catch (error) {
-    const newest = error instanceof NotHereError ? await newer?.("missing") : undefined;
+    const isMissing = error instanceof NotHereError && !source.isRecent;
+    const newest = isMissing ? await newer?.("missing") : undefined;
     if (newest === undefined) throw error;
     return FetchSession.open(newest, request, signal);
   }
@@ -190,6 +192,15 @@ async function fetchV2(
   options: UploadPackOptions,
 ): Promise<Answer> {
   await options.turn?.startPlanning(maxPlanBytes(source, namedCountOf(request)));
+  const answer = (from: UploadPackSource) => fetchV2From(from, request, options);
+  return (await answerFromRecent(source, request, options.signal, answer)) ?? (await answer(source));
+}
+
+async function fetchV2From(
+  source: UploadPackSource,
+  request: FetchRequest,
+  options: UploadPackOptions,
+): Promise<Answer> {
   const session = await openSession(source, request, options);
   if (session.wants.length === 0 && !request.waitForDone) return [];
   const { lines, sendsPack } = await session.negotiate((haves) =>
@@ -211,7 +222,9 @@ async function fetchV2(
     sections.push(DELIM_PKT);
   }
   sections.push(...uriLines);
-  const limited = await planWithinLimit(source, noted(planning, request, options.turn), options.answerLimit);
+  // What may turn out to need more than the source has is planned at once.
+  const planned = source.isRecent ? await settled(planning) : planning;
+  const limited = await planWithinLimit(source, noted(planned, request, options.turn), options.answerLimit);
   return respondV2(sections, request, limited, options);
 }
 

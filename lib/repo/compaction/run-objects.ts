@@ -74,7 +74,13 @@ async function markBases(
       const entryOffsetBytes = places.offsets[place] as number;
       const head = decodeEntryHead(bytes, entryOffsetBytes - offsetBytes, bytes.length);
       if (head.type === DELTA_TYPE.ofs)
-        mark(packs.objectAt(packNumber, entryOffsetBytes - head.baseDistanceBytes));
+        mark(
+          packs.objectAt(
+            packNumber,
+            entryOffsetBytes - head.baseDistanceBytes,
+            places.objectNumbers[place] as number,
+          ),
+        );
       else if (head.type === DELTA_TYPE.ref) mark(objects.find(bytes, head.baseIdIndex));
     }
   }

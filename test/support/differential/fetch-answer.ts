@@ -21,6 +21,8 @@ export interface FetchAnswer {
   pack?: Uint8Array;
   progress: string;
   longestPacketBytes: number;
+  /** The mirror's: from recent objects alone. */
+  isFromRecent?: boolean;
 }
 
 export function parseFetchAnswer(bytes: Uint8Array, fetchCase: FetchCase): FetchAnswer {

@@ -34,6 +34,7 @@ interface Client {
 }
 
 export function randomFetch(random: Random, subject: RequestSubject): FetchCase {
+  if (random.chance(0.3) && subject.refList.refs.length > 0) return randomNews(random, subject);
   const protocol = random.pick([0, 1, 2, 2, 2] as const);
   const offered = protocol === 2 ? subject.offer.fetch : subject.offer.v0;
   const wants = randomWants(random, subject);
@@ -56,6 +57,25 @@ export function randomFetch(random: Random, subject: RequestSubject): FetchCase 
     ...(filter !== undefined && offered.has("filter") ? { filter } : {}),
     capabilities: randomCapabilities(random, protocol, offered),
     isDone: random.chance(0.6) || client.haves.length === 0,
+  };
+}
+
+/** What `git fetch` asks for day by day: tips of refs, by a client that has the history up to some commits. */
+function randomNews(random: Random, subject: RequestSubject): FetchCase {
+  const { graph, refList, commitIds } = subject;
+  const tips = [...new Set(refList.refs.map(({ id }) => String(id)))];
+  const wants = random.sample(tips, random.between(1, 4));
+  const held = new Set<number>();
+  for (let count = random.between(1, 3); count > 0; count--)
+    held.add(below(random, graph, tips) ?? graph.numberOf(random.pickLate(commitIds)));
+  const others = commitsAmong(graph, closure(graph, held, NO_BOUNDARY));
+  const haves = [...held, ...random.sample(others, random.pick([0, 1, 16, 16, 200]))];
+  const unknown = random.chance(0.2) ? [random.hex(40)] : [];
+  return {
+    ...{ protocol: 2, wants, wantRefs: [], shallows: [] },
+    haves: [...new Set([...haves.map((commit) => graph.id(commit)), ...unknown])],
+    capabilities: randomCapabilities(random, 2, subject.offer.fetch),
+    isDone: random.chance(0.4),
   };
 }
 

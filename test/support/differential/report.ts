@@ -31,7 +31,7 @@ export function summarize(totals: Totals, startedMs: number): string {
   const ratio = (mirror: number, git: number): string => (mirror / Math.max(git, 1)).toFixed(3);
   return [
     `${totals.requests} requests (${(totals.requests / seconds).toFixed(1)}/s)`,
-    `${totals.packs} packs`,
+    `${totals.packs} packs, ${totals.recentPacks} of them from recent objects`,
     `${totals.compactions} compactions`,
     `objects ${ratio(totals.mirrorObjects, totals.gitObjects)} and bytes ${ratio(totals.mirrorBytes, totals.gitBytes)} of git's`,
   ].join(", ");

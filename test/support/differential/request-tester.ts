@@ -60,6 +60,7 @@ export class RequestTester {
     }
     const preludeDifferences = exchange.isGuess ? [] : comparePreludes(gitAnswer, mirrorAnswer);
     if (preludeDifferences.length > 0) return preludeDifferences;
+    if (mirrorAnswer.isFromRecent) this.#options.totals.recentPacks += 1;
     return this.#testPacks(exchange, mirrorAnswer.shallowInfo, gitAnswer.pack, mirrorAnswer.pack);
   }
 
@@ -118,13 +119,13 @@ export class RequestTester {
   }
 
   async #askMirror(fetchCase: FetchCase): Promise<FetchAnswer> {
-    const { status, bytes, failures } = await this.#options.mirror.ask(
+    const { status, bytes, failures, isFromRecent } = await this.#options.mirror.ask(
       fetchCase.protocol,
       encodeFetchCase(fetchCase),
     );
     if (status !== 200)
       return { ...parseFetchAnswer(new Uint8Array(0), fetchCase), error: Buffer.from(bytes).toString() };
-    const answer = parseFetchAnswer(bytes, fetchCase);
+    const answer = { ...parseFetchAnswer(bytes, fetchCase), isFromRecent };
     if (failures.length > 0) throw new Error(`the mirror failed: ${inspect(failures)}`);
     return answer;
   }

@@ -24,7 +24,7 @@ export async function prepareRepository(
     join(folder, "primary.git"),
   );
   await using syncShell = new GitShell(folder);
-  const mirror = new TestedMirror(syncShell, repository, true);
+  const mirror = new TestedMirror(syncShell, repository, new Random(0));
   for (const refList of refLists) await mirror.sync(refList);
   const refList = refLists.at(-1) ?? { head: { ref: "refs/heads/main" }, refs: [] };
   const commits = commitIds.map((id) => graph.numberOf(id));

@@ -43,7 +43,7 @@ export async function runSeed(seed: number, options: SeedOptions): Promise<Diffe
   await makeBareRepository(repository);
   await using shell = new GitShell(folder);
   const primary = new RandomPrimary(random, shell, repository);
-  const mirror = new TestedMirror(shell, repository, new Random(seed, SHARING_STREAM).chance(0.5));
+  const mirror = new TestedMirror(shell, repository, new Random(seed, SHARING_STREAM));
   const tester = new RequestTester({ shell, repository, mirror, folder, totals });
   const commitCount = random.pick([5, 10, 20, 40, 80, 300]);
   const pushCount = random.between(1, 8);

@@ -10,8 +10,9 @@ import {
   compactRepository,
 } from "../../../lib/repo/compaction/compact-repository.ts";
 import { tidyRepository } from "../../../lib/repo/janitor.ts";
-import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
+import { openRepository, type RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import { writeRecentObjects } from "../../../lib/repo/stored-recent.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { prepareRepository } from "../../../lib/sync/prepare-repository.ts";
 import { syncRepository } from "../../../lib/sync/sync-repository.ts";
@@ -28,23 +29,36 @@ export interface MirrorAnswer {
   readonly bytes: Uint8Array;
   /** What the mirror logged as an error meanwhile. */
   readonly failures: readonly unknown[];
+  /** Recent objects were read, and no index. */
+  readonly isFromRecent: boolean;
 }
 
 export class TestedMirror {
   readonly #shell: GitShell;
   readonly #repository: string;
   readonly #storage: RepositoryStorage;
-  readonly #handle: HttpHandler;
+  readonly #handle: () => HttpHandler;
+  readonly #random: Random;
   readonly #failures: unknown[] = [];
+  readonly #readKeys = new Set<string>();
 
   /**
    * @param repository - The primary's folder.
-   * @param sharesAnswers - Whether answers are kept and given again, and some prepared after each sync.
+   * @param random - Decides whether answers are kept and given again, and some prepared after each sync; whether each request comes to a
+   *   process that has served nothing; and how much is recent for such processes.
    */
-  constructor(shell: GitShell, repository: string, sharesAnswers: boolean) {
+  constructor(shell: GitShell, repository: string, random: Random) {
     this.#shell = shell;
     this.#repository = repository;
+    this.#random = random;
+    const sharesAnswers = random.chance(0.5);
+    const isCold = random.chance(0.7);
     const store = new MemoryBlobStore();
+    const read = store.read.bind(store);
+    store.read = (key, options) => {
+      this.#readKeys.add(key);
+      return read(key, options);
+    };
     const onFailure = (error: unknown, key: string) => void this.#failures.push({ error, key });
     const answers = new AnswerSharing({ store, onFailure });
     this.#storage = {
@@ -53,12 +67,16 @@ export class TestedMirror {
       onDamage: onFailure,
       ...(sharesAnswers && { answers, minRecipePackBytes: 0 }),
     };
-    const catalog = new RepositoryCatalog(this.#storage);
     const log = {
       ...SILENT_LOGGER,
       error: (event: string, fields = {}) => void this.#failures.push({ event, ...fields }),
     };
-    this.#handle = gitHttp({ ...OPEN_ACCESS, find: () => catalog.open(UUID), log, agent: "nearside/test" });
+    const start = (): HttpHandler => {
+      const catalog = new RepositoryCatalog(this.#storage);
+      return gitHttp({ ...OPEN_ACCESS, find: () => catalog.open(UUID), log, agent: "nearside/test" });
+    };
+    const warm = start();
+    this.#handle = isCold ? start : () => warm;
   }
 
   async sync(refList: RefList): Promise<void> {
@@ -70,6 +88,14 @@ export class TestedMirror {
     const warn = (event: string, fields = {}) => void this.#failures.push({ event, ...fields });
     const options = { storage: this.#storage, log: { ...SILENT_LOGGER, warn } };
     await prepareRepository(UUID, options);
+    await this.#keepRecent();
+  }
+
+  async #keepRecent(): Promise<void> {
+    const repository = await openRepository(this.#storage, UUID);
+    const [objects, refList] = await Promise.all([repository.openObjects(), repository.readRefs()]);
+    const maxObjects = this.#random.pick([30, 100, 300, 1000, 10_000]);
+    await writeRecentObjects(this.#storage.store, repository, { objects, refList, maxObjects });
   }
 
   /** Merges some packs, or drops what no ref reaches, or neither, at random; and removes the old packs at once. */
@@ -86,6 +112,7 @@ export class TestedMirror {
     const { kind } = await compactRepository(UUID, { store, policy });
     const janitorPolicy = { graceMs: 0, intervalMs: 0, maxRemoved: 1000, maxNoted: 1000 };
     await tidyRepository(UUID, { store, policy: janitorPolicy });
+    if (random.chance(0.7)) await this.#keepRecent();
     return kind;
   }
 
@@ -101,7 +128,8 @@ export class TestedMirror {
   }
 
   async #send(method: string, endpoint: string, protocol: number, body: Uint8Array): Promise<MirrorAnswer> {
-    const response = await this.#handle({
+    this.#readKeys.clear();
+    const response = await this.#handle()({
       method,
       path: `/acme/repository.git/${endpoint}`,
       query: new URLSearchParams(method === "GET" ? "service=git-upload-pack" : ""),
@@ -119,7 +147,13 @@ export class TestedMirror {
       // A transport would cut the connection here.
       this.#failures.push(error);
     }
-    return { status: response.status, bytes: Buffer.concat(chunks), failures: this.#failures.splice(0) };
+    const readKeys = [...this.#readKeys];
+    const isFromRecent =
+      readKeys.some((key) => key.includes("/recent-")) && !readKeys.some((key) => key.endsWith(".idx"));
+    return {
+      ...{ status: response.status, bytes: Buffer.concat(chunks), failures: this.#failures.splice(0) },
+      isFromRecent,
+    };
   }
 }
 

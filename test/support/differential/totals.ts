@@ -4,6 +4,8 @@ export interface Totals {
   requests: number;
   compactions: number;
   packs: number;
+  /** Packs that were answered from the recent objects alone. */
+  recentPacks: number;
   gitObjects: number;
   mirrorObjects: number;
   gitBytes: number;
@@ -15,6 +17,7 @@ export function newTotals(): Totals {
     requests: 0,
     compactions: 0,
     packs: 0,
+    recentPacks: 0,
     gitObjects: 0,
     mirrorObjects: 0,
     gitBytes: 0,

@@ -1,6 +1,6 @@
 /**
- * How often an answer waits for the store, in a process that knows nothing yet: name, then manifest and refs, then indexes and
- * histories, then packs.
+ * How often an answer waits for the store, in a process that knows nothing yet: name, then manifest and refs, then recent objects, or
+ * indexes and histories, then packs.
  */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,6 +12,7 @@ import type { RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
+import { prepareRecent } from "../../../lib/sync/prepare-repository.ts";
 import { chunksOf } from "../../support/byte-chunks.ts";
 import { git } from "../../support/git/run-git.ts";
 import { writeName } from "../../support/named-repository.ts";
@@ -55,6 +56,7 @@ beforeAll(async () => {
     await rig.sync();
   }
   await writeName(store, "acme", "sample", RIG_UUID);
+  await prepareRecent(RIG_UUID, { storage: rig.storage, log: SILENT_LOGGER });
   const list = async (...args: string[]) => (await git(args, { cwd: primary.repository })).split("\n");
   commits = await list("rev-list", "--first-parent", "main");
   [blobId = ""] = await list("rev-parse", "main:1-1.txt");
@@ -72,7 +74,9 @@ beforeAll(async () => {
   }
   await versioned.git("config", "pack.depth", "250");
   await versioned.git("repack", "-adfq", "--depth=250", "--window=2");
-  await syncRig(versioned, versionedStore).sync();
+  const rig = syncRig(versioned, versionedStore);
+  await rig.sync();
+  await prepareRecent(RIG_UUID, { storage: rig.storage, log: SILENT_LOGGER });
   await writeName(versionedStore, "acme", "sample", RIG_UUID);
   versions = (await git(["rev-list", "main"], { cwd: versioned.repository })).split("\n");
 }, 240_000);
@@ -98,6 +102,7 @@ beforeAll(async () => {
     await deep.git("tag", "--annotate", `--message=${tag}`, tag, "main");
     await rig.sync();
   }
+  await prepareRecent(RIG_UUID, { storage: rig.storage, log: SILENT_LOGGER });
   await writeName(deepStore, "acme", "sample", RIG_UUID);
 }, 240_000);
 
@@ -163,6 +168,12 @@ test("a clone takes three to the pack's first byte", async () => {
 test("a fetch of what is new takes four", async () => {
   expect(await fetchOf(`want ${commits[0]}`, `have ${commits[1]}`)).toMatchObject({
     ...{ firstPackByte: 4, rounds: 4 },
+  });
+});
+
+test("one for which the recent objects do not suffice takes five", async () => {
+  expect(await fetchOf(`want ${commits[0]}`, `have ${"1".repeat(40)}`)).toMatchObject({
+    ...{ firstPackByte: 5, rounds: 5 },
   });
 });
 

@@ -7,6 +7,7 @@ import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import type { ManifestPack, StoredManifest } from "../../../lib/repo/manifest.ts";
 import { publish, writeManifest } from "../../../lib/repo/publish.ts";
 import { NO_DOCUMENT } from "../../../lib/repo/stored-document.ts";
+import { recentKey } from "../../../lib/repo/stored-recent.ts";
 import { textOf, utf8 } from "../../support/byte-chunks.ts";
 import type { BlobFaults } from "../../support/store/blob-faults.ts";
 import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
@@ -170,8 +171,8 @@ test("a run just after another asks for the notes and no more", async () => {
   expect(store.counts()).toMatchObject({ requests: 1, read: 1 });
   store.reset();
   expect(await tidyAfter(1)).toMatchObject({ removedBlobs: 0 });
-  // Notes, three folders, manifest, notes of an import, unfinished uploads of two folders, notes again.
-  expect(store.counts()).toMatchObject({ requests: 9 });
+  // Notes, four folders, manifest, notes of an import, unfinished uploads of two folders, notes again.
+  expect(store.counts()).toMatchObject({ requests: 10 });
 });
 
 test("a run removes no more than it may, packs after what belongs to them, and the next goes on", async () => {
@@ -196,4 +197,15 @@ test("abandoned uploads are freed", async () => {
   expect(await tidyAfter(23)).toMatchObject({ removedUploads: 0 });
   expect(await tidyAfter(25)).toMatchObject({ removedUploads: 1 });
   await expect(upload.complete()).rejects.toThrow();
+});
+
+test("recent objects of other generations go after a quarter of an hour, those of this one stay", async () => {
+  const { value: manifest } = published;
+  const current = recentKey({ uuid: UUID, manifest });
+  const former = KEYS.recent("f".repeat(40));
+  for (const key of [current, former]) await store.write(key, utf8("x"));
+  await tidyAfter(0.1);
+  expect(await keys(KEYS.recentFolder)).toHaveLength(2);
+  await tidyAfter(1.2);
+  expect(await keys(KEYS.recentFolder)).toEqual([current.slice(KEYS.prefix.length)]);
 });

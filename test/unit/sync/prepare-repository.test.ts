@@ -59,8 +59,16 @@ test("when the time is up it ends without a word", async () => {
   expect(warnings).toEqual([]);
 });
 
-test("where answers are not shared nothing is done", async () => {
-  const { answers: _, ...without } = storage;
+test("where answers are not shared, the recent objects alone are written, if there are any", async () => {
+  const counting = new CountingBlobStore(new MemoryBlobStore());
+  const without = { store: counting, blocks: new BlockCache(counting) };
+  const now = new Date();
+  await publish(counting, UUID, NO_DOCUMENT, {
+    ...{ head: { ref: "refs/heads/main" }, refs: [], packs: [], mayHoldUnreachable: false },
+    ...{ publishedAt: now, verifiedAt: now },
+  });
+  counting.reset();
   await prepareRepository(UUID, { storage: without, log });
+  expect(counting.counts()).toMatchObject({ requests: 2, write: 0 });
   expect(warnings).toEqual([]);
 });

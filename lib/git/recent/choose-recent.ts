@@ -1,0 +1,315 @@
+/**
+ * Chooses the recent objects of a repository: a base commit on the main line, what refs reach beyond it, and of what is older only what
+ * these are deltas of, or may become deltas of.
+ */
+import type { CommitHistory } from "../history/commit-history.ts";
+import { NONE } from "../history/pack-history.ts";
+import { objectIdBytes } from "../object-id.ts";
+import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
+import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import type { PackedObjects, RefList } from "../ports.ts";
+import { refsStartingWith, resolveHead } from "../upload-pack/find-refs.ts";
+import { type PeeledObject, peelObject } from "../walk/peel.ts";
+import { Uint32Vector } from "../walk/uint32-vector.ts";
+import type { RecentObjects } from "./recent-objects.ts";
+
+/** Some 35 bytes each in the end: a megabyte. */
+const DEFAULT_MAX_RECENT_OBJECTS = 28_000;
+/** How far back the base may be. */
+const MAX_COMMITS_BACK = 4096;
+/** Of what is chosen at first; the rest is for other branches, and for what objects are deltas of. */
+const MAIN_SHARE = 1 / 2;
+const TIPS_SHARE = 3 / 4;
+/** Branches that have too much of their own, each looked at as far as there is room. */
+const MAX_LARGE_TIPS = 64;
+/** Commits of those, 4 bytes each. Where there are more, clients that have old branches need all objects anyway. */
+const MAX_LEFT_OUT = 50_000;
+/** In steps of `WorkSlices`. */
+const ROWS_A_STEP = 200;
+const OBJECTS_A_STEP = 20;
+
+interface Tips {
+  readonly head: HistoryRow;
+  /** Of branches and tags, the newest first. */
+  readonly rows: readonly HistoryRow[];
+  /** What annotated tags point to. */
+  readonly tags: readonly PeeledObject[];
+}
+
+export interface RecentSubject {
+  /** All of the repository. */
+  readonly objects: PackedObjects;
+  readonly refList: RefList;
+  readonly maxObjects?: number;
+}
+
+/** @returns `undefined` where there is no history, or one commit has more than there is room for. */
+export async function chooseRecent(
+  { objects, refList, maxObjects = DEFAULT_MAX_RECENT_OBJECTS }: RecentSubject,
+  packCount: number,
+): Promise<RecentObjects | undefined> {
+  const { history, slices } = objects;
+  const tips = history && (await findTips(objects, history, refList));
+  if (history === undefined || tips === undefined) return undefined;
+  const line = mainLine(history, tips.head);
+  for (let back = line.length - 1; back > 0; back >>>= 1) {
+    const baseRow = line[back] as HistoryRow;
+    await slices.spend(history.rowCount / ROWS_A_STEP);
+    const choice = new RecentChoice(objects, history, baseRow);
+    if (!choice.addMainLine(tips.head, maxObjects * MAIN_SHARE)) continue;
+    await slices.spend(history.rowCount / ROWS_A_STEP);
+    choice.addTips(tips.rows, maxObjects * TIPS_SHARE);
+    await slices.spend((maxObjects + objects.objectCount / 100) / OBJECTS_A_STEP);
+    choice.addTags(tips.tags);
+    choice.addBases();
+    if (choice.objectCount > maxObjects || choice.leftOutCount > MAX_LEFT_OUT) continue;
+    return choice.columns(packCount);
+  }
+  return undefined;
+}
+
+async function findTips(
+  objects: PackedObjects,
+  history: CommitHistory,
+  refList: RefList,
+): Promise<Tips | undefined> {
+  const rows = new Set<HistoryRow>();
+  const tags: PeeledObject[] = [];
+  for (const { id } of refsStartingWith(refList, "")) {
+    const peeled = await peelObject(objects, id);
+    if (peeled === undefined) continue;
+    if (peeled.tagNumbers.length > 0) tags.push(peeled);
+    const row = history.rowOf(peeled.objectNumber);
+    if (row >= 0) rows.add(row);
+  }
+  const headId = resolveHead(refList)?.id;
+  const headPeeled = headId && (await peelObject(objects, headId));
+  const headRow = headPeeled ? history.rowOf(headPeeled.objectNumber) : -1;
+  if (headRow >= 0) rows.add(headRow);
+  const newestFirst = [...rows].toSorted((a, b) => history.seconds(b) - history.seconds(a));
+  const head = headRow >= 0 ? headRow : newestFirst[0];
+  return head === undefined ? undefined : { head, rows: newestFirst, tags };
+}
+
+/** Each commit's first parent, from the tip on. */
+function mainLine(history: CommitHistory, headRow: HistoryRow): HistoryRow[] {
+  const line = [headRow];
+  while (line.length < MAX_COMMITS_BACK) {
+    const parentRow = history.parentRows(line.at(-1) as HistoryRow)[0] ?? -1;
+    if (parentRow < 0) break;
+    line.push(parentRow);
+  }
+  return line;
+}
+
+class RecentChoice {
+  readonly #objects: PackedObjects;
+  readonly #history: CommitHistory;
+  readonly #baseRow: HistoryRow;
+  /** What the base reaches. */
+  readonly #old: { isHad(objectNumber: ObjectNumber): boolean };
+  readonly #isRow: Uint8Array;
+  readonly #rows: HistoryRow[] = [];
+  readonly #isChosen: Uint8Array;
+  readonly #chosen = new Uint32Vector();
+  readonly #tagNumbers = new Set<ObjectNumber>();
+  #leftOut: readonly HistoryRow[] = [];
+
+  constructor(objects: PackedObjects, history: CommitHistory, baseRow: HistoryRow) {
+    this.#objects = objects;
+    this.#history = history;
+    this.#baseRow = baseRow;
+    this.#old = history.paint([], [baseRow]);
+    this.#isRow = new Uint8Array(history.rowCount);
+    this.#isChosen = new Uint8Array(objects.objectCount);
+    this.#addRow(baseRow, []);
+  }
+
+  get objectCount(): number {
+    return this.#chosen.length;
+  }
+
+  /** @returns Whether it is not more. */
+  addMainLine(headRow: HistoryRow, maxObjects: number): boolean {
+    for (const row of this.#history.paint([headRow], [this.#baseRow]).missingRows()) {
+      this.#addRow(row, this.#newIn(row));
+      if (this.#chosen.length > maxObjects) return false;
+    }
+    return true;
+  }
+
+  /** Those whose own commits do not fit are left out. */
+  addTips(tipRows: readonly HistoryRow[], maxObjects: number): void {
+    const isOpen = new Uint8Array(this.#history.rowCount);
+    for (const row of this.#history.paint(tipRows, [this.#baseRow]).missingRows())
+      if (this.#isRow[row] === 0) isOpen[row] = 1;
+    let largeCount = 0;
+    for (const tipRow of tipRows) {
+      if (isOpen[tipRow] === 0 || largeCount === MAX_LARGE_TIPS) continue;
+      const branch = this.#branchOf(tipRow, isOpen, maxObjects - this.#chosen.length);
+      if (branch === undefined) largeCount++;
+      for (const [row, introduced] of branch ?? []) {
+        isOpen[row] = 0;
+        this.#addRow(row, introduced);
+      }
+    }
+    this.#leftOut = [...isOpen.keys()].filter((row) => isOpen[row] === 1);
+  }
+
+  get leftOutCount(): number {
+    return this.#leftOut.length;
+  }
+
+  /** @returns The tip's commits that are not chosen yet, with what each introduces; `undefined` if these are too many objects. */
+  #branchOf(
+    tipRow: HistoryRow,
+    isOpen: Uint8Array,
+    maxObjects: number,
+  ): Map<HistoryRow, readonly ObjectNumber[]> | undefined {
+    const branch = new Map<HistoryRow, readonly ObjectNumber[]>();
+    let count = 0;
+    const pending = [tipRow];
+    for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
+      if (branch.has(row)) continue;
+      const introduced = this.#newIn(row);
+      count += 1 + introduced.length;
+      if (count > maxObjects) return undefined;
+      branch.set(row, introduced);
+      for (const parentRow of this.#history.parentRows(row))
+        if (parentRow >= 0 && isOpen[parentRow] === 1) pending.push(parentRow);
+    }
+    return branch;
+  }
+
+  /** What the commit introduces, but for what the base has: that is never sent. */
+  #newIn(row: HistoryRow): ObjectNumber[] {
+    return [...this.#history.introduced(row)].filter((objectNumber) => !this.#old.isHad(objectNumber));
+  }
+
+  #addRow(row: HistoryRow, introduced: readonly ObjectNumber[]): void {
+    if (this.#isRow[row] === 1) return;
+    this.#isRow[row] = 1;
+    this.#rows.push(row);
+    this.#choose(this.#history.objectNumber(row));
+    this.#choose(this.#history.treeNumber(row));
+    for (const objectNumber of introduced) this.#choose(objectNumber);
+  }
+
+  /** Of what is chosen: they are sent with it. */
+  addTags(tags: readonly PeeledObject[]): void {
+    for (const { objectNumber, tagNumbers } of tags) {
+      if (this.#isChosen[objectNumber] !== 1) continue;
+      for (const tagNumber of tagNumbers) {
+        this.#choose(tagNumber);
+        this.#tagNumbers.add(tagNumber);
+      }
+    }
+  }
+
+  /** What objects may become deltas of, as it was at their paths before them; and what all of these are deltas of. */
+  addBases(): void {
+    const { deltaForest, versionForest } = this.#history;
+    const wantedCount = this.#chosen.length;
+    for (let i = 0; i < wantedCount; i++) {
+      const before = versionForest.parents[this.#chosen.values()[i] as number] as number;
+      if (before >= 0) this.#choose(before);
+    }
+    for (let i = 0; i < this.#chosen.length; i++) {
+      const base = deltaForest.parents[this.#chosen.values()[i] as number] as number;
+      if (base >= 0) this.#choose(base);
+    }
+  }
+
+  #choose(objectNumber: ObjectNumber): void {
+    if (this.#isChosen[objectNumber] === 1) return;
+    this.#isChosen[objectNumber] = 1;
+    this.#chosen.push(objectNumber);
+  }
+
+  columns(packCount: number): RecentObjects {
+    const { packs } = this.#objects;
+    const history = this.#history;
+    const chosen = this.#chosen.values().slice();
+    packs.sortByPlace(chosen);
+    const numberOf = new Int32Array(this.#objects.objectCount).fill(-1);
+    for (const [number, objectNumber] of chosen.entries()) numberOf[objectNumber] = number;
+    const { packNumbers, offsets, ends } = packs.locate(chosen);
+    const packCounts = new Uint32Array(packCount);
+    for (const packNumber of packNumbers) packCounts[packNumber] = (packCounts[packNumber] as number) + 1;
+    const ids = new Uint8Array(
+      Buffer.concat([...chosen].map((n) => objectIdBytes(this.#objects.objectId(n)))),
+    );
+    const crcs = chosen.map((objectNumber) => packs.crc(objectNumber));
+    const types = Uint8Array.from(chosen, (objectNumber) => history.types[objectNumber] as number);
+    const among = (parents: Int32Array) =>
+      chosen.map((objectNumber) => {
+        const other = parents[objectNumber] as number;
+        return other < 0 ? NONE : (numberOf[other] as number) >>> 0;
+      });
+    const treeCount = types.filter((type) => type === OBJECT_TYPE.tree).length;
+    return {
+      ...{ ids, crcs, packCounts, offsets, ends, leftOut: this.#leftOutPrefixes() },
+      history: {
+        types,
+        sizes: chosen.map((objectNumber) => history.sizes[objectNumber] as number),
+        deltaBases: among(history.deltaForest.parents),
+        predecessors: among(history.versionForest.parents),
+        ...this.#commitColumns(chosen, numberOf),
+        tagTargets: this.#tagTargets(chosen, types, numberOf),
+        treeKinds: new Uint8Array(treeCount),
+        treeChangeEnds: new Uint32Array(treeCount),
+        treeChanges: new Uint32Array(0),
+        externalIds: new Uint8Array(0),
+      },
+    };
+  }
+
+  #leftOutPrefixes(): Uint32Array {
+    const prefixOf = (row: HistoryRow): number =>
+      Number.parseInt(this.#objects.objectId(this.#history.objectNumber(row)).slice(0, 8), 16);
+    return Uint32Array.from(this.#leftOut, prefixOf).sort();
+  }
+
+  #commitColumns(chosen: Uint32Array, numberOf: Int32Array) {
+    const history = this.#history;
+    // Parents first: rows are in this order, and the base, whose parents are left out, is the first.
+    const rows = [this.#baseRow, ...this.#rows.slice(1).toSorted((a, b) => a - b)];
+    const parents = new Uint32Vector();
+    const introduced = new Uint32Vector();
+    const parentEnds = new Uint32Array(rows.length);
+    const introducedEnds = new Uint32Array(rows.length);
+    for (const [i, row] of rows.entries()) {
+      if (i === 0) {
+        for (const [number, objectNumber] of chosen.entries())
+          if (this.#old.isHad(objectNumber)) introduced.push(number);
+      } else {
+        for (const parentRow of history.parentRows(row))
+          if (this.#isRow[parentRow] === 1) parents.push(numberOf[history.objectNumber(parentRow)] as number);
+        for (const objectNumber of this.#newIn(row)) introduced.push(numberOf[objectNumber] as number);
+      }
+      parentEnds[i] = parents.length;
+      introducedEnds[i] = introduced.length;
+    }
+    return {
+      commitObjects: Uint32Array.from(rows, (row) => numberOf[history.objectNumber(row)] as number),
+      commitTrees: Uint32Array.from(rows, (row) => numberOf[history.treeNumber(row)] as number),
+      seconds: Float64Array.from(rows, (row) => history.seconds(row)),
+      parentEnds,
+      parents: parents.values().slice(),
+      introducedEnds,
+      introduced: introduced.values().slice(),
+    };
+  }
+
+  /** Only of the tags of refs: a client may name no others. */
+  #tagTargets(chosen: Uint32Array, types: Uint8Array, numberOf: Int32Array): Uint32Array {
+    const targets: number[] = [];
+    for (const [number, objectNumber] of chosen.entries()) {
+      if (types[number] !== OBJECT_TYPE.tag) continue;
+      const target = this.#history.tagTargets[objectNumber] ?? -1;
+      const isOfRef = this.#tagNumbers.has(objectNumber) && target >= 0;
+      targets.push(isOfRef ? (numberOf[target] as number) >>> 0 : NONE);
+    }
+    return Uint32Array.from(targets);
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * The recent objects of a repository: an excerpt of its indexes and histories around the tips of its refs, which is read in their place
+ * where it suffices. Its size does not depend on the repository's.
+ *
+ *   header: "NSRO", then 32-bit numbers: version, objects, packs, bytes of the columns, deflated and inflated
+ *   subject 32 · ids 20 x objects · crcs 4 x objects · columns, deflated · SHA-256 of all before
+ *
+ * Objects are numbered in the order of packs and offsets. The columns are 32-bit numbers, see `COLUMNS`: each is written as its difference
+ * to the one before, and of all of them first the lowest bytes, then the next ones, because most differences are small.
+ */
+import { createHash } from "node:crypto";
+import { constants, deflateRaw, inflateRaw } from "node:zlib";
+import { CorruptPackError } from "../../errors.ts";
+import { assertInside, NONE, type PackHistory } from "../history/pack-history.ts";
+import { OBJECT_ID_BYTES } from "../object-id.ts";
+import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import { WorkSlices } from "../work-slices.ts";
+
+const SIGNATURE = 0x4f52534e; // "NSRO", little-endian
+/** It is in the blob's key as well. */
+export const RECENT_VERSION = 1;
+const HEADER_BYTES = 24;
+const SUBJECT_BYTES = 32;
+const CHECKSUM_BYTES = 32;
+/** Far above what is written: how much memory damage may take. */
+const MAX_OBJECTS = 2 ** 20;
+const MAX_PACKS = 2 ** 16;
+const MAX_COLUMN_BYTES = 2 ** 27;
+const TWO_TO_32 = 2 ** 32;
+/** Bytes of columns in a step of `WorkSlices`. */
+const BYTES_A_STEP = 100;
+
+/** Columns of one length, but for `packCounts` and the history's. */
+export interface RecentObjects {
+  /** 20 bytes each. */
+  readonly ids: Uint8Array;
+  /** As in the packs' indexes. */
+  readonly crcs: Uint32Array;
+  /** By pack: how many of the objects are taken from it. */
+  readonly packCounts: Uint32Array;
+  readonly offsets: Float64Array;
+  readonly ends: Float64Array;
+  /**
+   * As of one pack with these objects. The first commit is the base: all commits are there that refs reach and it does not, but for those
+   * of some branches. Parents that only the base reaches are left out; what else it reaches counts as introduced by it.
+   */
+  readonly history: PackHistory;
+  /** Of the commits of those branches the first 4 bytes of the ids, as numbers, ascending. */
+  readonly leftOut: Uint32Array;
+}
+
+/** @param subject - SHA-256 of what the objects were chosen for. */
+export async function encodeRecentObjects(recent: RecentObjects, subject: Uint8Array): Promise<Uint8Array> {
+  const { ids, crcs, packCounts } = recent;
+  const columns = columnsOf(recent);
+  const planes = writePlanes(columns);
+  const deflatedPlanes = await deflated(planes);
+  const header = Uint32Array.of(
+    SIGNATURE,
+    RECENT_VERSION,
+    crcs.length,
+    packCounts.length,
+    deflatedPlanes.length,
+    planes.length,
+  );
+  const body = Buffer.concat([bytesOf(header), subject, ids, bytesOf(crcs), deflatedPlanes]);
+  return Buffer.concat([body, createHash("sha256").update(body).digest()]);
+}
+
+/**
+ * @returns `undefined` for other objects, or another version.
+ * @throws {CorruptPackError} The bytes contradict themselves.
+ */
+export async function decodeRecentObjects(
+  bytes: Uint8Array,
+  subject: Uint8Array,
+  slices = new WorkSlices(),
+): Promise<RecentObjects | undefined> {
+  const idsStart = HEADER_BYTES + SUBJECT_BYTES;
+  if (bytes.length < idsStart + CHECKSUM_BYTES) throw new CorruptPackError("recent objects are cut off");
+  const checksum = createHash("sha256").update(bytes.subarray(0, -CHECKSUM_BYTES)).digest();
+  if (!checksum.equals(bytes.subarray(-CHECKSUM_BYTES)))
+    throw new CorruptPackError("recent objects' checksum is wrong");
+  const [signature, version, objects = 0, packs = 0, deflatedBytes = 0, planeBytes = 0] = new Uint32Array(
+    bytes.slice(0, HEADER_BYTES).buffer,
+  );
+  if (signature !== SIGNATURE) throw new CorruptPackError("these are no recent objects");
+  if (version !== RECENT_VERSION || Buffer.compare(bytes.subarray(HEADER_BYTES, idsStart), subject) !== 0)
+    return undefined;
+  const crcsStart = idsStart + objects * OBJECT_ID_BYTES;
+  const columnsStart = crcsStart + objects * 4;
+  const isFit = objects <= MAX_OBJECTS && packs <= MAX_PACKS && planeBytes <= MAX_COLUMN_BYTES;
+  if (!isFit || bytes.length !== columnsStart + deflatedBytes + CHECKSUM_BYTES)
+    throw new CorruptPackError("recent objects do not fit their length");
+  const planes = await inflated(bytes.subarray(columnsStart, -CHECKSUM_BYTES), planeBytes);
+  await slices.spend(planes.length / BYTES_A_STEP);
+  const columns = new ColumnReader(readPlanes(planes), { objects, packs });
+  const ids = bytes.subarray(idsStart, crcsStart);
+  const crcs = new Uint32Array(bytes.slice(crcsStart, columnsStart).buffer);
+  const recent = {
+    ...{ ids, crcs, ...columns.places(), history: columns.history() },
+    leftOut: columns.leftOut(),
+  };
+  assertPlaces(recent);
+  await assertInside(recent.history, slices);
+  return recent;
+}
+
+/** The columns in the order of the file. */
+function columnsOf({ packCounts, offsets, ends, history, leftOut }: RecentObjects): Uint32Array[] {
+  const { types, sizes, deltaBases, predecessors, commitObjects, commitTrees, seconds } = history;
+  const { parentEnds, parents, introducedEnds, introduced, tagTargets } = history;
+  const counts = Uint32Array.of(
+    ...[commitObjects.length, parents.length, introduced.length, tagTargets.length, leftOut.length],
+  );
+  const lengths = ends.map((end, number) => end - (offsets[number] as number));
+  return [
+    ...[counts, packCounts, lowHalves(offsets), highHalves(offsets), lowHalves(lengths), highHalves(lengths)],
+    ...[Uint32Array.from(types), sizes, toDistances(deltaBases), toDistances(predecessors)],
+    ...[commitObjects, commitTrees, ...secondColumns(seconds), parentEnds, parents],
+    ...[introducedEnds, introduced, tagTargets, leftOut],
+  ];
+}
+
+class ColumnReader {
+  readonly #numbers: Uint32Array;
+  readonly #counts: { readonly objects: number; readonly packs: number };
+  #lengths: readonly number[] = [];
+  #at = 0;
+
+  constructor(numbers: Uint32Array, counts: { readonly objects: number; readonly packs: number }) {
+    this.#numbers = numbers;
+    this.#counts = counts;
+  }
+
+  places(): Pick<RecentObjects, "packCounts" | "offsets" | "ends"> {
+    const { objects, packs } = this.#counts;
+    this.#lengths = [...this.#take(5)];
+    const packCounts = this.#take(packs);
+    const offsets = joinHalves(this.#take(objects), this.#take(objects));
+    const lengths = joinHalves(this.#take(objects), this.#take(objects));
+    return {
+      packCounts,
+      offsets,
+      ends: lengths.map((length, number) => length + (offsets[number] as number)),
+    };
+  }
+
+  /** After `places`. */
+  history(): PackHistory {
+    const { objects } = this.#counts;
+    const [commits = 0, parents = 0, introduced = 0, tags = 0] = this.#lengths;
+    const types = Uint8Array.from(this.#take(objects));
+    const trees = types.reduce((count, type) => count + (type === OBJECT_TYPE.tree ? 1 : 0), 0);
+    const history = {
+      types,
+      sizes: this.#take(objects),
+      deltaBases: fromDistances(this.#take(objects)),
+      predecessors: fromDistances(this.#take(objects)),
+      commitObjects: this.#take(commits),
+      commitTrees: this.#take(commits),
+      seconds: joinSeconds(this.#take(commits), this.#take(commits)),
+      parentEnds: this.#take(commits),
+      parents: this.#take(parents),
+      introducedEnds: this.#take(commits),
+      introduced: this.#take(introduced),
+      tagTargets: this.#take(tags),
+      // What trees hold has to be read.
+      treeKinds: new Uint8Array(trees),
+      treeChangeEnds: new Uint32Array(trees),
+      treeChanges: new Uint32Array(0),
+      externalIds: new Uint8Array(0),
+    };
+    return history;
+  }
+
+  /** After `history`. */
+  leftOut(): Uint32Array {
+    const leftOut = this.#take(this.#lengths[4] ?? 0);
+    if (this.#at !== this.#numbers.length) throw new CorruptPackError("recent objects have too many columns");
+    return leftOut;
+  }
+
+  #take(count: number): Uint32Array {
+    const end = this.#at + count;
+    if (end > this.#numbers.length) throw new CorruptPackError("recent objects lack columns");
+    const column = this.#numbers.subarray(this.#at, end);
+    this.#at = end;
+    return column;
+  }
+}
+
+/** The checksum keeps out damage, not mistakes. */
+function assertPlaces({ packCounts, offsets, ends }: RecentObjects): void {
+  let first = 0;
+  for (const count of packCounts) {
+    let previousEnd = 0;
+    for (let number = first; number < first + count; number++) {
+      if (
+        (offsets[number] as number) < previousEnd ||
+        !((ends[number] as number) > (offsets[number] as number))
+      )
+        throw new CorruptPackError("recent objects are not in the order of their places");
+      previousEnd = ends[number] as number;
+    }
+    first += count;
+  }
+  if (first !== offsets.length) throw new CorruptPackError("recent objects are not in the packs");
+}
+
+/** Each number's difference to the one before it, byte by byte. */
+function writePlanes(columns: readonly Uint32Array[]): Uint8Array {
+  const count = columns.reduce((sum, { length }) => sum + length, 0);
+  const planes = new Uint8Array(count * 4);
+  let at = 0;
+  let previous = 0;
+  for (const column of columns) {
+    for (const number of column) {
+      const difference = (number - previous) | 0;
+      // Small negative numbers become small ones, too.
+      const folded = (difference << 1) ^ (difference >> 31);
+      for (let plane = 0; plane < 4; plane++) planes[plane * count + at] = folded >>> (plane * 8);
+      previous = number;
+      at++;
+    }
+  }
+  return planes;
+}
+
+function readPlanes(planes: Uint8Array): Uint32Array {
+  const count = Math.floor(planes.length / 4);
+  const numbers = new Uint32Array(count);
+  let previous = 0;
+  for (let at = 0; at < count; at++) {
+    const folded =
+      (planes[at] as number) |
+      ((planes[count + at] as number) << 8) |
+      ((planes[2 * count + at] as number) << 16) |
+      ((planes[3 * count + at] as number) << 24);
+    previous = (previous + ((folded >>> 1) ^ -(folded & 1))) | 0;
+    numbers[at] = previous;
+  }
+  return numbers;
+}
+
+/** Numbers of other objects by their distance from the own one; 0 in place of {@link NONE}. */
+function toDistances(column: Uint32Array): Uint32Array {
+  return column.map((other, number) => (other === NONE ? 0 : number - other));
+}
+
+function fromDistances(column: Uint32Array): Uint32Array {
+  return column.map((distance, number) => (distance === 0 ? NONE : number - distance));
+}
+
+function lowHalves(numbers: Float64Array): Uint32Array {
+  return Uint32Array.from(numbers, (number) => number % TWO_TO_32);
+}
+
+function highHalves(numbers: Float64Array): Uint32Array {
+  return Uint32Array.from(numbers, (number) => Math.floor(number / TWO_TO_32));
+}
+
+function joinHalves(low: Uint32Array, high: Uint32Array): Float64Array {
+  return Float64Array.from(low, (number, i) => (high[i] as number) * TWO_TO_32 + number);
+}
+
+/** Clocks may say anything, so these are the numbers' bits. */
+function secondColumns(seconds: Float64Array): [low: Uint32Array, high: Uint32Array] {
+  const halves = new Uint32Array(seconds.slice().buffer);
+  return [halves.filter((_, i) => i % 2 === 0), halves.filter((_, i) => i % 2 === 1)];
+}
+
+function joinSeconds(low: Uint32Array, high: Uint32Array): Float64Array {
+  const halves = new Uint32Array(low.length * 2);
+  for (let i = 0; i < low.length; i++) {
+    halves[2 * i] = low[i] as number;
+    halves[2 * i + 1] = high[i] as number;
+  }
+  return new Float64Array(halves.buffer);
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function deflated(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) =>
+    deflateRaw(bytes, { level: constants.Z_BEST_COMPRESSION }, (error, result) =>
+      error === null ? resolve(result) : reject(error),
+    ),
+  );
+}
+
+/** @throws {CorruptPackError} The bytes are no deflated ones, or more than said. */
+function inflated(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) =>
+    inflateRaw(bytes, { maxOutputLength: Math.max(1, maxBytes) }, (cause, result) =>
+      cause === null
+        ? resolve(result)
+        : reject(new CorruptPackError("recent objects' columns are damaged", { cause })),
+    ),
+  );
+}

@@ -1,0 +1,191 @@
+/**
+ * The recent objects of all packs, see RecentObjects: read as through the packs' indexes. Numbers are in the order of packs and offsets.
+ */
+import { CorruptPackError } from "../errors.ts";
+import type { CommitHistory } from "../git/history/commit-history.ts";
+import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
+import type { ObjectNumber, PackNumber } from "../git/object-numbers.ts";
+import { sortedByObjectId } from "../git/pack/index-v2.ts";
+import { lowerBound } from "../git/pack/sorted-numbers.ts";
+import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
+import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
+import type { RecentObjects } from "../git/recent/recent-objects.ts";
+import type { ReadOptions } from "../store/blob-store.ts";
+import type { BlobRange, BlockCache } from "../store/block-cache.ts";
+import { asRepositoryDamage, streamAsRepositoryDamage } from "./repository-damage.ts";
+
+interface OpenRecent {
+  readonly recent: RecentObjects;
+  readonly history: CommitHistory;
+  /** Of all packs, oldest first. */
+  readonly packKeys: readonly string[];
+  readonly blocks: BlockCache;
+}
+
+export class RecentPacks implements PackReader {
+  readonly #open: OpenRecent;
+  /** By pack: the number of its first object; and at the end, of the one after the last. */
+  readonly #firstNumbers: Uint32Array;
+  /** Numbers in the order of ids. */
+  readonly #byId: Uint32Array;
+  readonly #reading: ReadOptions;
+
+  private constructor(
+    open: OpenRecent,
+    tables: { readonly firstNumbers: Uint32Array; readonly byId: Uint32Array },
+    reading: ReadOptions = {},
+  ) {
+    this.#open = open;
+    this.#firstNumbers = tables.firstNumbers;
+    this.#byId = tables.byId;
+    this.#reading = reading;
+  }
+
+  static open(open: OpenRecent): RecentPacks {
+    const { ids, crcs, offsets, packCounts } = open.recent;
+    const firstNumbers = new Uint32Array(packCounts.length + 1);
+    for (const [pack, count] of packCounts.entries())
+      firstNumbers[pack + 1] = (firstNumbers[pack] as number) + count;
+    const byId = sortedByObjectId({ objectCount: crcs.length, ids, crcs, offsets });
+    return new RecentPacks(open, { firstNumbers, byId });
+  }
+
+  forReader(signal: AbortSignal): RecentPacks {
+    return new RecentPacks(this.#open, { firstNumbers: this.#firstNumbers, byId: this.#byId }, { signal });
+  }
+
+  get objectCount(): number {
+    return this.#byId.length;
+  }
+
+  find(idBytes: Uint8Array, start: number): ObjectNumber {
+    let low = 0;
+    let high = this.#byId.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const number = this.#byId[middle] as number;
+      const order = this.#compare(number, idBytes, start);
+      if (order === 0) return number;
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    return -1;
+  }
+
+  #compare(number: ObjectNumber, idBytes: Uint8Array, start: number): number {
+    const { ids } = this.#open.recent;
+    const at = number * OBJECT_ID_BYTES;
+    for (let i = 0; i < OBJECT_ID_BYTES; i++) {
+      const difference = (ids[at + i] ?? 0) - (idBytes[start + i] ?? 0);
+      if (difference !== 0) return difference;
+    }
+    return 0;
+  }
+
+  /**
+   * Only of commits and tags that refs reach: what is here as the base of a delta need not be reachable, so a client that names it gets the
+   * answer to an id that is not here.
+   */
+  findId(id: ObjectId): ObjectNumber {
+    const number = this.find(objectIdBytes(id), 0);
+    const { history } = this.#open;
+    return number >= 0 && (history.rowOf(number) >= 0 || (history.tagTargets[number] ?? -1) >= 0)
+      ? number
+      : -1;
+  }
+
+  objectId(objectNumber: ObjectNumber): ObjectId {
+    return objectIdAt(this.#open.recent.ids, objectNumber * OBJECT_ID_BYTES);
+  }
+
+  crc(objectNumber: ObjectNumber): number {
+    return this.#open.recent.crcs[objectNumber] as number;
+  }
+
+  extent(objectNumber: ObjectNumber): EntryExtent {
+    const { offsets, ends } = this.#open.recent;
+    const packNumber = this.packNumberOf(objectNumber);
+    return {
+      packNumber,
+      offsetBytes: offsets[objectNumber] as number,
+      endBytes: ends[objectNumber] as number,
+    };
+  }
+
+  /** By what the sidecars say: an object at an offset may be one that counts elsewhere. */
+  objectAt(packNumber: PackNumber, offsetBytes: number, delta: ObjectNumber): ObjectNumber {
+    const base = this.#open.history.deltaForest.parents[delta] ?? -1;
+    if (base < 0)
+      throw new CorruptPackError("a recent object's base is missing", { packNumber, offsetBytes });
+    return base;
+  }
+
+  allObjects(): Uint32Array {
+    return this.#byId.toSorted();
+  }
+
+  firstNumber(packNumber: PackNumber): ObjectNumber {
+    return this.#firstNumbers[packNumber] as number;
+  }
+
+  ownObjects(packNumber: PackNumber): Uint32Array {
+    return this.allObjects().subarray(this.#firstNumbers[packNumber], this.#firstNumbers[packNumber + 1]);
+  }
+
+  sortByPlace(objectNumbers: Uint32Array): void {
+    objectNumbers.sort();
+  }
+
+  locate(objectNumbers: Uint32Array): EntryPlaces {
+    const { offsets, ends } = this.#open.recent;
+    return {
+      objectNumbers,
+      packNumbers: objectNumbers.map((number) => this.packNumberOf(number)),
+      offsets: Float64Array.from(objectNumbers, (number) => offsets[number] as number),
+      ends: Float64Array.from(objectNumbers, (number) => ends[number] as number),
+    };
+  }
+
+  packNumberOf(objectNumber: ObjectNumber): PackNumber {
+    return lowerBound(this.#firstNumbers, objectNumber + 1) - 1;
+  }
+
+  async readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    const { blocks } = this.#open;
+    const key = this.#keyOf(packNumber);
+    return asRepositoryDamage(() => blocks.read(key, offsetBytes, lengthBytes, this.#reading));
+  }
+
+  readAhead(objectNumbers: Iterable<ObjectNumber>): void {
+    this.#open.blocks.readAhead(this.#rangesOf(objectNumbers), this.#reading);
+  }
+
+  *#rangesOf(objectNumbers: Iterable<ObjectNumber>): Generator<BlobRange, void, undefined> {
+    for (const objectNumber of objectNumbers) {
+      const { packNumber, offsetBytes, endBytes } = this.extent(objectNumber);
+      // Objects are read with a byte more than their entry.
+      yield { key: this.#keyOf(packNumber), offsetBytes, endBytes: endBytes + 1 };
+    }
+  }
+
+  get streamBudget(): StreamBudget {
+    return this.#open.blocks.streamBudget;
+  }
+
+  streamPackRange(
+    packNumber: PackNumber,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): AsyncIterable<Uint8Array> {
+    const { blocks } = this.#open;
+    return streamAsRepositoryDamage(
+      blocks.stream(this.#keyOf(packNumber), offsetBytes, lengthBytes, this.#reading),
+    );
+  }
+
+  #keyOf(packNumber: PackNumber): string {
+    const key = this.#open.packKeys[packNumber];
+    if (key === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
+    return key;
+  }
+}

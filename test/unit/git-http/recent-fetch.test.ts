@@ -1,0 +1,226 @@
+/** What a process that has served nothing reads for a fetch of what is new, and when it reads all indexes after all. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { CorruptPackError } from "../../../lib/errors.ts";
+import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
+import { gitHttp } from "../../../lib/git-http/git-http.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { repositoryKeys } from "../../../lib/repo/layout.ts";
+import { openRepository } from "../../../lib/repo/repository.ts";
+import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
+import { recentKey, writeRecentObjects } from "../../../lib/repo/stored-recent.ts";
+import type { BlobStore } from "../../../lib/store/blob-store.ts";
+import { BlockCache } from "../../../lib/store/block-cache.ts";
+import { prepareRecent } from "../../../lib/sync/prepare-repository.ts";
+import { chunksOf, collect } from "../../support/byte-chunks.ts";
+import { git } from "../../support/git/run-git.ts";
+import { writeName } from "../../support/named-repository.ts";
+import { OPEN_ACCESS } from "../../support/open-access.ts";
+import { type Primary, startPrimary } from "../../support/primary.ts";
+import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
+import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
+import { RIG_UUID, syncRig } from "../../support/sync-rig.ts";
+
+const COMMITS = 60;
+const PACKS = 4;
+const blobs = new MemoryBlobStore();
+const counting = new CountingBlobStore(blobs);
+const readKeys: string[] = [];
+/** Notes which whole blobs are read. */
+const store: BlobStore = new Proxy(counting, {
+  get: (target, name) => {
+    const value: unknown = Reflect.get(target, name, target);
+    if (typeof value !== "function") return value;
+    return (...args: readonly unknown[]) => {
+      if (name === "read") readKeys.push(String(args[0]));
+      return value.apply(target, args);
+    };
+  },
+});
+const damage: unknown[] = [];
+let primary: Primary;
+/** The newest first. */
+let line: string[];
+let sideId: string;
+let oldSideId: string;
+
+beforeAll(async () => {
+  primary = await startPrimary();
+  const rig = syncRig(primary, blobs);
+  const text = (file: number, commit: number) =>
+    Array.from({ length: 40 }, (_, row) => `${file} ${row === commit % 40 ? commit : row}`).join("\n");
+  for (let commit = 0; commit < COMMITS; commit++) {
+    await primary.commit("main", `${commit % 3}/${commit % 5}.txt`, text(commit % 5, commit));
+    if (commit === 5) await primary.git("branch", "old-side", "main");
+    if (commit === COMMITS - 4) await primary.git("branch", "side", "main");
+    if (commit % (COMMITS / PACKS) === COMMITS / PACKS - 1) await rig.sync();
+  }
+  sideId = await primary.commit("side", "side.txt", "beside");
+  for (let commit = 0; commit < 40; commit++)
+    oldSideId = await primary.commit("old-side", "old.txt", text(9, commit));
+  await primary.git("tag", "--annotate", "--message=newest", "newest", "main");
+  await rig.sync();
+  await writeName(blobs, "acme", "sample", RIG_UUID);
+  line = (await git(["rev-list", "--first-parent", "main"], { cwd: primary.repository })).split("\n");
+}, 120_000);
+
+afterAll(() => primary.close());
+
+beforeEach(() => {
+  damage.length = 0;
+});
+
+/** As syncs do. */
+async function keepAllRecent(): Promise<void> {
+  await prepareRecent(RIG_UUID, {
+    storage: { store: blobs, blocks: new BlockCache(blobs) },
+    log: SILENT_LOGGER,
+  });
+}
+
+async function keepRecent(maxObjects: number): Promise<void> {
+  const repository = await openRepository({ store: blobs, blocks: new BlockCache(blobs) }, RIG_UUID);
+  const [objects, refList] = await Promise.all([repository.openObjects(), repository.readRefs()]);
+  expect(await writeRecentObjects(blobs, repository, { objects, refList, maxObjects })).toBeGreaterThan(100);
+}
+
+async function dropRecent(): Promise<void> {
+  for await (const { key } of blobs.list(repositoryKeys(RIG_UUID).recentFolder)) await blobs.delete(key);
+}
+
+/** Asks a process that was just started. */
+async function ask(...lines: readonly string[]) {
+  const onDamage = (error: unknown) => void damage.push(error);
+  const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), onDamage });
+  const find = (...asked: Parameters<RepositoryCatalog["find"]>) => catalog.find(...asked);
+  const handler = gitHttp({ ...OPEN_ACCESS, find, log: SILENT_LOGGER, agent: "nearside/1" });
+  const words = ["thin-pack", "ofs-delta", "no-progress", ...lines].map((text) => encodePktLine(`${text}\n`));
+  const body = Buffer.concat([encodePktLine("command=fetch\n"), DELIM_PKT, ...words, FLUSH_PKT]);
+  counting.reset();
+  readKeys.length = 0;
+  const response = await handler({
+    method: "POST",
+    path: "/acme/sample/git-upload-pack",
+    query: new URLSearchParams(),
+    headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
+    body: chunksOf(body, []),
+    signal: new AbortController().signal,
+  });
+  const bytes = await collect(response.body);
+  const { rounds, requests } = counting.counts();
+  const indexCount = readKeys.filter((key) => /\.(idx|history-\d+)$/.test(key)).length;
+  return { bytes, text: Buffer.from(bytes).toString("latin1"), rounds, requests, indexCount };
+}
+
+const behind = (count: number) => [
+  `want ${line[0]}`,
+  ...line.slice(count, count + 16).map((id) => `have ${id}`),
+];
+
+describe("where the recent objects are kept", () => {
+  beforeAll(keepAllRecent);
+
+  test("a fetch of what is new takes four rounds, one request for them and no index", async () => {
+    const { rounds, requests, indexCount, text } = await ask(...behind(1));
+    // The name, manifest and refs, the recent objects, and the newest pack.
+    expect({ rounds, requests, indexCount }).toEqual({ rounds: 4, requests: 5, indexCount: 0 });
+    expect(text).toContain("ready\n");
+    expect(text).toContain("PACK");
+  });
+
+  test("one that wants what the client has takes three", async () => {
+    expect(await ask(...behind(0))).toMatchObject({ rounds: 3, requests: 4, indexCount: 0 });
+  });
+
+  test("the packs are as those from all objects", async () => {
+    for (const count of [1, 2, 7, 25, COMMITS - 1]) {
+      await keepAllRecent();
+      const recent = await ask(...behind(count));
+      expect(recent.indexCount).toBe(0);
+      await dropRecent();
+      const full = await ask(...behind(count));
+      expect(full.indexCount).toBe(2 * (PACKS + 1));
+      expect(objectCountOf(recent.bytes)).toBe(objectCountOf(full.bytes));
+      expect(recent.bytes.length).toBeLessThanOrEqual(full.bytes.length * 1.05);
+    }
+    await keepAllRecent();
+  });
+
+  test.each([
+    ["an object that is no tip", () => [`want ${line[1]}`, `have ${line[3]}`, "done"]],
+    ["a clone of a depth", () => [`want ${line[0]}`, "deepen 1", "done"]],
+    ["a shallow client", () => [`want ${line[0]}`, `have ${line[2]}`, `shallow ${line[2]}`, "done"]],
+    ["a filter", () => [`want ${line[0]}`, `have ${line[2]}`, "filter blob:none", "done"]],
+    ["a client that has nothing of it", () => [`want ${sideId}`, `have ${"1".repeat(40)}`, "done"]],
+  ])("%s needs all objects", async (_, lines) => {
+    const { text, indexCount } = await ask(...lines());
+    expect(text).toContain("PACK");
+    expect(indexCount).toBeGreaterThan(0);
+  });
+
+  test("what others publish meanwhile is not answered from them", async () => {
+    const repository = await openRepository({ store: blobs, blocks: new BlockCache(blobs) }, RIG_UUID);
+    const { refs, ...manifest } = repository.manifest;
+    const other = {
+      uuid: RIG_UUID,
+      manifest: { ...manifest, refs: { ...refs, snapshotId: "1".repeat(40) } },
+    };
+    expect(recentKey(other)).not.toBe(recentKey(repository));
+  });
+
+  test("whatever byte of them is damaged, the answer comes from all objects", async () => {
+    const repository = await openRepository({ store: blobs, blocks: new BlockCache(blobs) }, RIG_UUID);
+    const key = recentKey(repository);
+    const { bytes } = await blobs.read(key);
+    const signal = new AbortController().signal;
+    for (let at = 0; at < bytes.length; at++) {
+      const damaged = Uint8Array.from(bytes);
+      damaged[at] = (damaged[at] as number) ^ 0x10;
+      await blobs.write(key, damaged);
+      const storage = {
+        store: blobs,
+        blocks: new BlockCache(blobs),
+        onDamage: (error: unknown) => void damage.push(error),
+      };
+      const reader = (await openRepository(storage, RIG_UUID)).forReader(signal);
+      expect(await reader.openRecent(), `${at}`).toBeUndefined();
+    }
+    expect(damage).toHaveLength(bytes.length);
+    expect(damage.every((error) => error instanceof CorruptPackError)).toBe(true);
+    const { text, indexCount } = await ask(...behind(1));
+    expect(text).toContain("PACK");
+    expect(indexCount).toBeGreaterThan(0);
+    await blobs.write(key, bytes);
+  });
+});
+
+describe("where only some of it is recent", () => {
+  beforeAll(() => keepRecent(60));
+
+  test("a client that is far behind is answered from all objects", async () => {
+    expect((await ask(...behind(1))).indexCount).toBe(0);
+    const { text, indexCount } = await ask(...behind(50));
+    expect(text).toContain("PACK");
+    expect(indexCount).toBeGreaterThan(0);
+  });
+
+  test("a client that has a branch that is left out is answered from all objects, one that has a foreign commit is not", async () => {
+    expect((await ask(...behind(1), `have ${"2".repeat(40)}`)).indexCount).toBe(0);
+    expect((await ask(...behind(1), `have ${oldSideId}`)).indexCount).toBeGreaterThan(0);
+  });
+
+  test("a branch that is left out is answered from all objects", async () => {
+    const { text, indexCount } = await ask(`want ${oldSideId}`, `have ${line[0]}`, "done");
+    expect(text).toContain("PACK");
+    expect(indexCount).toBeGreaterThan(0);
+  });
+
+  test("a client that has to come again hears of all its haves", async () => {
+    const { text } = await ask(`want ${sideId}`, `have ${line.at(-3)}`, "wait-for-done");
+    expect(text).toContain(`ACK ${line.at(-3)}`);
+  });
+});
+
+function objectCountOf(answer: Uint8Array): number {
+  const at = Buffer.from(answer).indexOf("PACK");
+  return new DataView(answer.buffer, answer.byteOffset + at).getUint32(8);
+}
