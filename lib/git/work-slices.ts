@@ -6,60 +6,93 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { assertNotStopped } from "../errors.ts";
 
-/** A step is about a microsecond. */
+/** Of all owners together. A step is about a microsecond. */
 const TURN_STEPS = 5_000;
 /** Where steps take longer than they should. */
 const TURN_MS = 5;
 /** How often the clock is read. */
 const CLOCK_STEPS = 500;
+/** Of one owner before its next turn: another one that uses little then finds some of a turn left, and does not wait at all. */
+const OWNER_STEPS = 2_000;
 /** Work of one owner that has paused less often goes first: a small request does not wait for all slices of large ones. */
 const MAX_SHORT_PAUSES = 2;
-/** So many turns go to the owner that has had fewest; then one to whose work has waited longest. */
+/** So many turns an owner may have before others that have waited all the time, after it has had none for as long. */
+const MAX_CREDIT_TURNS = 8;
+/** A turn of work that has paused so often counts more. */
+const LONG_PAUSES = 20;
+const LONG_TURN_COST = 3;
+/** So many turns go to the owner with fewest; then one to whose work has waited longest: ever new owners keep none out. */
 const MAX_FEWEST_IN_A_ROW = 3;
-/** After so many turns, what owners have had counts half: about 5 s. */
-const HALVED_EVERY_TURNS = 1_000;
+/** About 200 bytes each. Of more, those whose work does not wait are forgotten: each has credit again. */
+const MAX_OWNERS = 10_000;
 
 /** To whom work counts that is begun inside: a caller, whose long work leaves turns to others. */
 export const workOwner = new AsyncLocalStorage<string>();
 
 /** The event loop's turns. */
 export interface Turns {
+  /** @param name - Absent: of one work only. */
+  ownerOf(name: string | undefined): TurnOwner;
   /** Counts work. @returns Whether no more should be done in this turn. */
-  spend(steps: number): boolean;
-  /** Resolves in a later turn. */
-  next(work: PausedWork): Promise<void>;
+  spend(steps: number, owner: TurnOwner): boolean;
+  /** Resolves in a later turn. @param pauseCount - How often this work has paused before. */
+  next(owner: TurnOwner, pauseCount: number): Promise<void>;
 }
 
-export interface PausedWork {
-  /** How often it has paused before. */
+interface Paused {
   readonly pauseCount: number;
-  /** Absent: its own, and no other work's. */
-  readonly owner?: string | undefined;
+  readonly resume: () => void;
 }
 
-interface Owner {
-  /** Lately. */
-  turns: number;
-  readonly short: (() => void)[];
-  readonly long: (() => void)[];
+export class TurnOwner {
+  /** `undefined`: of one work only. */
+  readonly name: string | undefined;
+  /** Since its last turn. */
+  steps = 0;
+  /** What its turns have cost, on the scale of `EventLoopTurns`. */
+  cost: number;
+  readonly short: Paused[] = [];
+  readonly long: Paused[] = [];
+
+  constructor(name?: string, cost = 0) {
+    this.name = name;
+    this.cost = cost;
+  }
 }
 
+/**
+ * Owners whose work waits have turns of equal cost. One that is new has had as many as the others; one that comes back is up to
+ * `MAX_CREDIT_TURNS` ahead of them.
+ */
 export class EventLoopTurns implements Turns {
   #steps = 0;
   #clockSteps = 0;
   #startedMs: number | undefined;
   #isEndScheduled = false;
+  readonly #owners = new Map<string, TurnOwner>();
   /** Those whose work waits, the one whose turn is the longest ago first. */
-  readonly #waiting = new Map<string | PausedWork, Owner>();
-  /** What owners have had, whether their work waits or not. */
-  readonly #had = new Map<string | PausedWork, number>();
+  readonly #waiting = new Set<TurnOwner>();
+  /** What the owner has had that is the furthest behind, of those that wait. */
+  #leastCost = 0;
   #turnCount = 0;
 
-  spend(steps: number): boolean {
+  ownerOf(name: string | undefined): TurnOwner {
+    if (name === undefined) return new TurnOwner(name, this.#leastCost);
+    const known = this.#owners.get(name);
+    if (known !== undefined) return known;
+    if (this.#owners.size >= MAX_OWNERS)
+      for (const [key, owner] of this.#owners) if (!this.#waiting.has(owner)) this.#owners.delete(key);
+    const owner = new TurnOwner(name, this.#leastCost);
+    this.#owners.set(name, owner);
+    return owner;
+  }
+
+  spend(steps: number, owner: TurnOwner): boolean {
     this.#scheduleEnd();
     this.#startedMs ??= performance.now();
     this.#steps += steps;
-    if (this.#steps >= TURN_STEPS) return true;
+    owner.steps += steps;
+    if (this.#steps >= TURN_STEPS || owner.steps >= OWNER_STEPS) return true;
     if (this.#steps < this.#clockSteps + CLOCK_STEPS) return false;
     this.#clockSteps = this.#steps;
     if (performance.now() < this.#startedMs + TURN_MS) return false;
@@ -67,16 +100,13 @@ export class EventLoopTurns implements Turns {
     return true;
   }
 
-  async next(work: PausedWork): Promise<void> {
+  async next(owner: TurnOwner, pauseCount: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const key = work.owner ?? work;
-    const owner = this.#waiting.get(key) ?? {
-      turns: this.#had.get(key) ?? (work.owner === undefined ? work.pauseCount : 0),
-      short: [],
-      long: [],
-    };
-    this.#waiting.set(key, owner);
-    (work.pauseCount < MAX_SHORT_PAUSES ? owner.short : owner.long).push(resolve);
+    if (!this.#waiting.has(owner)) {
+      this.#waiting.add(owner);
+      owner.cost = Math.max(owner.cost, this.#leastCost - MAX_CREDIT_TURNS);
+    }
+    (pauseCount < MAX_SHORT_PAUSES ? owner.short : owner.long).push({ pauseCount, resume: resolve });
     this.#scheduleEnd();
     return promise;
   }
@@ -93,33 +123,24 @@ export class EventLoopTurns implements Turns {
     this.#steps = 0;
     this.#clockSteps = 0;
     this.#startedMs = undefined;
-    this.#takeNext()?.();
+    this.#takeNext()?.resume();
     if (this.#waiting.size > 0) this.#scheduleEnd();
   }
 
-  #takeNext(): (() => void) | undefined {
-    const [oldest] = this.#waiting;
-    if (oldest === undefined) return undefined;
+  #takeNext(): Paused | undefined {
+    let [owner] = this.#waiting;
+    if (owner === undefined) return undefined;
     this.#turnCount += 1;
-    if (this.#turnCount % HALVED_EVERY_TURNS === 0) this.#halve();
-    let [key, owner] = oldest;
-    if (this.#turnCount % (MAX_FEWEST_IN_A_ROW + 1) !== 0)
-      for (const [otherKey, other] of this.#waiting)
-        if (other.turns < owner.turns) [key, owner] = [otherKey, other];
-    owner.turns += 1;
-    if (typeof key === "string") this.#had.set(key, owner.turns);
-    const resume = owner.short.shift() ?? owner.long.shift();
-    this.#waiting.delete(key);
-    if (owner.short.length + owner.long.length > 0) this.#waiting.set(key, owner);
-    return resume;
-  }
-
-  #halve(): void {
-    for (const [key, turns] of this.#had) {
-      if (turns > 1) this.#had.set(key, Math.floor(turns / 2));
-      else this.#had.delete(key);
+    if (this.#turnCount % (MAX_FEWEST_IN_A_ROW + 1) !== 0) {
+      for (const other of this.#waiting) if (other.cost < owner.cost) owner = other;
+      this.#leastCost = Math.max(this.#leastCost, owner.cost);
     }
-    for (const owner of this.#waiting.values()) owner.turns = Math.floor(owner.turns / 2);
+    const paused = owner.short.shift() ?? owner.long.shift();
+    owner.cost += (paused?.pauseCount ?? 0) < LONG_PAUSES ? 1 : LONG_TURN_COST;
+    owner.steps = 0;
+    this.#waiting.delete(owner);
+    if (owner.short.length + owner.long.length > 0) this.#waiting.add(owner);
+    return paused;
   }
 }
 
@@ -135,24 +156,25 @@ export interface WorkSlicesOptions {
 export class WorkSlices {
   readonly #signal: AbortSignal | undefined;
   readonly #turns: Turns;
-  readonly #work: { pauseCount: number; readonly owner: string | undefined };
+  readonly #owner: TurnOwner;
+  #pauseCount = 0;
 
   constructor({ signal, turns = processTurns }: WorkSlicesOptions = {}) {
     this.#signal = signal;
     this.#turns = turns;
-    this.#work = { pauseCount: 0, owner: workOwner.getStore() };
+    this.#owner = turns.ownerOf(workOwner.getStore());
   }
 
   /** Counts work. @returns Whether the slice is used up: {@link pause} before any more. */
   isDue(steps: number): boolean {
-    return this.#turns.spend(steps);
+    return this.#turns.spend(steps, this.#owner);
   }
 
   /** @throws {StoppedError} The signal has aborted. */
   async pause(): Promise<void> {
     assertNotStopped(this.#signal);
-    const paused = this.#turns.next(this.#work);
-    this.#work.pauseCount += 1;
+    const paused = this.#turns.next(this.#owner, this.#pauseCount);
+    this.#pauseCount += 1;
     await paused;
     assertNotStopped(this.#signal);
   }

@@ -1,5 +1,5 @@
 /** Work slices that count: how much was done, and how long others had to wait. */
-import { WorkSlices } from "../../lib/git/work-slices.ts";
+import { TurnOwner, WorkSlices } from "../../lib/git/work-slices.ts";
 
 const TURN_STEPS = 10_000;
 
@@ -16,6 +16,7 @@ export class CountedSlices extends WorkSlices {
     super({
       signal,
       turns: {
+        ownerOf: (name) => new TurnOwner(name),
         spend: (steps) => {
           this.steps += steps;
           this.#sinceTurn += steps;

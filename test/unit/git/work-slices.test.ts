@@ -1,11 +1,18 @@
 import { expect, test } from "vitest";
 import { StoppedError } from "../../../lib/errors.ts";
-import { EventLoopTurns, type Turns, WorkSlices, workOwner } from "../../../lib/git/work-slices.ts";
+import {
+  EventLoopTurns,
+  TurnOwner,
+  type Turns,
+  WorkSlices,
+  workOwner,
+} from "../../../lib/git/work-slices.ts";
 
 /** Each turn has room for so many steps. */
 function shortTurns(turnSteps: number, onTurn: () => void = () => undefined): Turns {
   let steps = 0;
   return {
+    ownerOf: (name) => new TurnOwner(name),
     spend(more) {
       steps += more;
       return steps >= turnSteps;
@@ -70,47 +77,106 @@ test("one waiter continues a turn of the event loop, in the order of their calls
     if (left > 0) setImmediate(others, left - 1);
   };
   setImmediate(others, 2);
-  await Promise.all(["a", "b", "c"].map((name) => turns.next({ pauseCount: 0 }).then(() => seen.push(name))));
+  await Promise.all(
+    ["a", "b", "c"].map((name) => turns.next(new TurnOwner(), 0).then(() => seen.push(name))),
+  );
   expect(seen).toEqual(["others", "a", "others", "b", "others", "c"]);
 });
 
-test("work that has paused often waits for shorter work, but not without end", async () => {
+test("a small request of an owner goes before its long ones", async () => {
   const turns = new EventLoopTurns();
+  const owner = turns.ownerOf("a");
   const seen: string[] = [];
-  const waits = Array.from({ length: 4 }, (_, n) =>
-    turns.next({ pauseCount: 50 }).then(() => seen.push(`long ${n}`)),
+  const works = [
+    ["long 0", 50],
+    ["long 1", 50],
+    ["short 0", 0],
+    ["short 1", 1],
+  ] as const;
+  await Promise.all(
+    works.map(([name, pauseCount]) => turns.next(owner, pauseCount).then(() => seen.push(name))),
   );
-  waits.push(
-    ...Array.from({ length: 6 }, (_, n) => turns.next({ pauseCount: 0 }).then(() => seen.push(`short ${n}`))),
-  );
-  await Promise.all(waits);
-  expect(seen.slice(0, 6)).toEqual(["short 0", "short 1", "short 2", "long 0", "short 3", "short 4"]);
+  expect(seen).toEqual(["short 0", "short 1", "long 0", "long 1"]);
 });
+
+/** Works of many owners, each of which waits for one turn after another. */
+function busyOwners(turns: EventLoopTurns, ownerCount: number, worksOfEach: number) {
+  const seen: string[] = [];
+  let isBusy = true;
+  const work = async (name: string): Promise<void> => {
+    const owner = turns.ownerOf(name);
+    for (let pauseCount = 0; isBusy; pauseCount++) {
+      await turns.next(owner, pauseCount);
+      seen.push(name);
+    }
+  };
+  const works = Array.from({ length: ownerCount * worksOfEach }, (_, n) => work(`busy ${n % ownerCount}`));
+  const stop = () => {
+    isBusy = false;
+    return Promise.all(works);
+  };
+  return { seen, stop };
+}
 
 test("one owner's many long works leave most turns to another one, however much that has", async () => {
   const turns = new EventLoopTurns();
-  const seen: string[] = [];
-  const work = async (owner: string, turnCount: number) => {
-    for (let pauseCount = 0; pauseCount < turnCount; pauseCount++) {
-      await turns.next({ owner, pauseCount });
-      seen.push(owner);
-    }
-  };
-  const busy = Promise.all(Array.from({ length: 40 }, () => work("busy", 50)));
-  while (seen.length < 400) await turns.next({ owner: "busy", pauseCount: 9 });
+  const { seen, stop } = busyOwners(turns, 1, 40);
+  while (seen.length < 1_000) await turns.next(turns.ownerOf("busy 0"), 9);
   const from = seen.length;
-  await work("other", 60);
-  const others = seen.slice(from).filter((owner) => owner === "busy").length;
-  expect(others).toBeGreaterThanOrEqual(15);
-  expect(others).toBeLessThanOrEqual(30);
-  await busy;
-  // Both get turns when both have had as many.
-  expect(seen.filter((owner) => owner === "busy")).toHaveLength(2_000);
+  for (let pauseCount = 0; pauseCount < 60; pauseCount++) await turns.next(turns.ownerOf("other"), 0);
+  expect(seen.length - from).toBeLessThanOrEqual(30);
+  expect(seen.length - from).toBeGreaterThanOrEqual(15);
+  await stop();
+});
+
+test("an owner who asks from time to time waits for none of the many that are always busy", async () => {
+  const turns = new EventLoopTurns();
+  const { seen, stop } = busyOwners(turns, 40, 25);
+  const waited: number[] = [];
+  turns.ownerOf("other");
+  for (let request = 1; request < 10; request++) {
+    while (seen.length < 400 * request) await new Promise(setImmediate);
+    const from = seen.length;
+    for (let pauseCount = 0; pauseCount < 5; pauseCount++)
+      await turns.next(turns.ownerOf("other"), pauseCount);
+    waited.push(seen.length - from);
+  }
+  await stop();
+  expect(Math.max(...waited)).toBeLessThanOrEqual(5);
+});
+
+test("ever new owners do not keep out those that wait", async () => {
+  const turns = new EventLoopTurns();
+  let count = 0;
+  let isOpen = true;
+  const come = async (): Promise<void> => {
+    while (isOpen) await turns.next(turns.ownerOf(`new ${count++}`), 0);
+  };
+  const coming = Array.from({ length: 10 }, come);
+  for (let pauseCount = 0; pauseCount < 50; pauseCount++)
+    await turns.next(turns.ownerOf("long"), 100 + pauseCount);
+  expect(count).toBeLessThan(50 * 50);
+  isOpen = false;
+  await Promise.all(coming);
+});
+
+test("what others have used of a turn does not make work wait that has used little", async () => {
+  const turns = new EventLoopTurns();
+  const busy = workOwner.run("busy", () => new WorkSlices({ turns }));
+  const small = workOwner.run("small", () => new WorkSlices({ turns }));
+  expect(busy.isDue(2_500)).toBe(true);
+  expect(small.isDue(1_000)).toBe(false);
+  // All together have a limit.
+  expect(small.isDue(1_900)).toBe(true);
 });
 
 test("work counts to whom it is begun for", async () => {
   const owners: (string | undefined)[] = [];
-  const turns: Turns = { spend: () => true, next: async ({ owner }) => void owners.push(owner) };
+  const turns: Turns = {
+    ownerOf: (name) => new TurnOwner(name),
+    spend: () => true,
+    next: async ({ name }) => void owners.push(name),
+  };
   const slices = workOwner.run("a", () => new WorkSlices({ turns }));
   await workOwner.run("b", () => slices.spend(1));
   await new WorkSlices({ turns }).spend(1);

@@ -7,7 +7,7 @@ import { CommonHaves } from "../../../../lib/git/upload-pack/common-haves.ts";
 import { lacksNamedRef, listRefs } from "../../../../lib/git/upload-pack/ls-refs.ts";
 import { encodeShallowLines, planShallow } from "../../../../lib/git/upload-pack/shallow.ts";
 import { findPresent, findUnreachable } from "../../../../lib/git/walk/reachable.ts";
-import { WorkSlices } from "../../../../lib/git/work-slices.ts";
+import { TurnOwner, WorkSlices } from "../../../../lib/git/work-slices.ts";
 import { MemoryObjects } from "../../../support/memory-objects.ts";
 
 const LINES = 2_000;
@@ -18,6 +18,7 @@ function countedTurns() {
   const state = { pauses: 0 };
   let steps = 0;
   const turns = {
+    ownerOf: (name: string | undefined) => new TurnOwner(name),
     spend(more: number): boolean {
       steps += more;
       return steps >= TURN_STEPS;
