@@ -11,6 +11,7 @@ import { PAGE_PREFIX } from "../lib/pages/repository-path.ts";
 import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
+import { cloudWatchHistory } from "./wiring/cloudwatch-history.ts";
 import { functionLog } from "./wiring/function-log.ts";
 import { mirrorPages } from "./wiring/mirror-pages.ts";
 import { probeQuestions } from "./wiring/probe-questions.ts";
@@ -18,7 +19,8 @@ import { loggedConfig } from "./wiring/storage.ts";
 import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 
 const settings = readPagesConfig(process.env);
-const { bucket, syncQueueUrl, gitUrl, apiUrl, authSecret, secretPath, anonymous, ...limits } = settings;
+const { bucket, syncQueueUrl, lfsQueueUrl, gitUrl, apiUrl, authSecret, secretPath, anonymous, ...limits } =
+  settings;
 const { log, onStoreRequest } = functionLog(settings);
 const store = new S3BlobStore({ client: createS3Client({ onRequest: onStoreRequest }), bucket });
 const readConfig = loggedConfig(store, log);
@@ -40,12 +42,18 @@ const pages = mirrorPages({
     log,
   }),
   // This function is open to all callers: it queues syncs and writes the log, and may not change what is mirrored.
-  administration: {
-    requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl)),
-    elsewhere:
-      "A deployment's page may only queue syncs. The rest is done by nearside select, reconnect, pause, resume, remove, reconcile and dead-letters, each with --store s3://…; metrics are on the dashboard in CloudWatch.",
-    log,
-  },
+  ...(settings.administration === "pages" && {
+    administration: {
+      requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl)),
+      history: cloudWatchHistory({
+        ...{ requests, namespace: settings.stackPrefix, hasDetail: settings.metrics === "all" },
+        queueUrls: { sync: syncQueueUrl, lfs: lfsQueueUrl },
+      }),
+      elsewhere:
+        "A deployment's page may only queue syncs. The rest is done by nearside connect, select, reconnect, pause, resume, remove, reconcile and dead-letters, each with --store s3://….",
+      log,
+    },
+  }),
   // API Gateway always sends the host that the client asked.
   serverUrl: () => "",
   sessionSecret: authSecret,

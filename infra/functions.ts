@@ -97,16 +97,25 @@ export class Functions {
   }
 
   pages(): MirrorFunction {
+    const { bucket, queues, settings } = this.#props;
     const pages = this.#function("Pages", "pages", {
       memoryMib: PAGES_MEMORY_MIB,
       timeout: PAGES_TIMEOUT,
-      reservedConcurrency: this.#props.settings.concurrency.pages,
-      environment: { ...this.#authSecret(), [ENV.syncQueueUrl]: this.#props.queues.sync.queueUrl },
+      reservedConcurrency: settings.concurrency.pages,
+      environment: {
+        ...this.#authSecret(),
+        [ENV.syncQueueUrl]: queues.sync.queueUrl,
+        [ENV.lfsQueueUrl]: queues.lfs.queueUrl,
+      },
     });
-    grantReadRepositories(this.#props.bucket, pages.role);
+    grantReadRepositories(bucket, pages.role);
     this.#grantDecideAccess(pages);
-    grantKeepAdminLog(this.#props.bucket, pages.role);
-    grantSend(pages, this.#props.queues.sync);
+    if (!settings.hasPageAdministration) return pages;
+    grantKeepAdminLog(bucket, pages.role);
+    grantSend(pages, queues.sync);
+    // It knows no resources.
+    const statement = { actions: ["cloudwatch:GetMetricData"], resources: ["*"] };
+    pages.role.addToPrincipalPolicy(new PolicyStatement(statement));
     return pages;
   }
 

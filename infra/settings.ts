@@ -61,6 +61,8 @@ export function deploymentSettings(file: FileSettings) {
     concurrency: concurrencyOf(file),
     /** Whether rows with `isDetail` are recorded, shown and watched. */
     hasAllMetrics: file.metrics === "all",
+    /** Whether administrators of a workspace act on it by the pages. */
+    hasPageAdministration: (file.administration ?? SETTINGS.administration.default) === "pages",
     /** Where alarms go: a topic's ARN, else an address that gets e-mail. */
     alarmTopic: file.alarmTopic,
     alarmEmail: file.alarmEmail,

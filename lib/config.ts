@@ -78,8 +78,12 @@ export function readAuthorizerConfig(env: Environment) {
 }
 
 export function readPagesConfig(env: Environment) {
-  const settings = ["gitUrl", "apiUrl", "secretPath", ...ACCESS_SETTINGS, ...LOG_SETTINGS] as const;
-  return read(env, ["bucket", "authSecret", "syncQueueUrl"], settings);
+  const own = ["gitUrl", "apiUrl", "secretPath", "administration"] as const;
+  return read(
+    env,
+    ["bucket", "authSecret", "syncQueueUrl", "lfsQueueUrl"],
+    [...own, ...ACCESS_SETTINGS, ...LOG_SETTINGS],
+  );
 }
 
 export function readGitHttpConfig(env: Environment) {

@@ -44,6 +44,13 @@ const COMMON = {
     default: "allow",
     description: "whether requests without a credential can read what is public at Bitbucket",
   },
+  administration: {
+    type: "choice",
+    choices: ["pages", "off"],
+    default: "pages",
+    description:
+      "`pages`: who administers a workspace at Bitbucket sees metrics and acts on it by the mirror's pages; `off`: only the command line does",
+  },
   anonymousPerMinute: {
     type: "integer",
     min: 0,

@@ -3,11 +3,12 @@
 import { SSMClient } from "@aws-sdk/client-ssm";
 import type { Command } from "commander";
 import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
-import { type BitbucketCredential, gitAuthorization } from "../../lib/bitbucket/credential.ts";
+import type { BitbucketCredential } from "../../lib/bitbucket/credential.ts";
 import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, MirroredWorkspace, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
+import { SETTINGS } from "../../lib/settings.ts";
 import { readSettingsFile } from "../../lib/settings-file.ts";
 import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { openBlobUrls } from "../local/open-store.ts";
@@ -50,6 +51,9 @@ interface DoctorOptions extends PrimaryOptions {
   readonly permissions?: true;
   /** `workspace/repository`. */
   readonly deployment?: string;
+  /** As `deployment`. */
+  readonly large?: string;
+  readonly changes?: true;
 }
 
 const EXPLANATION = `
@@ -58,8 +62,10 @@ removed again); for each workspace the account, its scopes, when its token ends,
 when the mirror last did its rounds, whose last sync failed, and one Git LFS file: at Bitbucket, in the store, and its link; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
 Each line is OK, FAIL or SKIP; a FAIL is followed by what to do, and by the command for it. With --json: an array of {check, status, detail, advice, id, title, cause, command}.
 Before a deployment, --quotas and --permissions check nothing but the AWS account: by the settings file, region and credentials that the
-deployment would use. After it, --deployment with --mirror-url tries what only a deployment can show (docs/unverified.md), with the account
-of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN.
+deployment would use. After it, --deployment with --mirror-url tries what only a deployment can show, line by line of docs/unverified.md: with
+the account of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN, with git, and with AWS credentials where they are set.
+--changes is for a deployment that is not in use: it pushes a branch to the repository and deletes it again, and for half a minute each
+takes the status function, the authorizer and the stream tier away.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
 
@@ -75,6 +81,8 @@ export function configure(command: Command): void {
     .option("--quotas", "only: whether the AWS account has room for a deployment")
     .option("--permissions", "only: whether the AWS credentials suffice for a deployment")
     .option("--deployment <workspace/repository>", "only: try a deployed mirror with this private repository")
+    .option("--large <workspace/repository>", "with --deployment: a mirrored repository above 200 MB")
+    .option("--changes", "with --deployment: push to the repository, and change the deployment for a minute")
     .option(
       "--fix",
       "queue failed syncs and dead letters again; for a deployed mirror with its queues' addresses",
@@ -115,18 +123,14 @@ async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, und
 }
 
 /** Loads what it needs: clients of AWS, mostly for nothing. */
-async function* checkAws({
-  config,
-  quotas,
-  permissions,
-  deployment,
-  mirrorUrl,
-}: DoctorOptions): AsyncGenerator<Finding, void, undefined> {
+async function* checkAws(options: DoctorOptions): AsyncGenerator<Finding, void, undefined> {
+  const { config, quotas, permissions, deployment, mirrorUrl } = options;
+  const { awsAccount } = await import("./doctor/aws-account.ts");
+  const openAccount = () => awsAccount(process.env["AWS_ENDPOINT_URL"]);
   if (quotas || permissions) {
-    const { awsAccount } = await import("./doctor/aws-account.ts");
     const { checkPermissions, checkQuotas } = await import("./doctor/check-aws.ts");
     const settings = readSettingsFile(config);
-    const aws = await awsAccount(process.env["AWS_ENDPOINT_URL"]);
+    const aws = await openAccount();
     if (quotas) yield* checkQuotas(settings, aws);
     if (permissions) yield* checkPermissions(settings, aws);
   }
@@ -134,8 +138,19 @@ async function* checkAws({
   if (mirrorUrl === undefined)
     throw new ConfigError("--deployment needs --mirror-url: GitUrl of the deployment");
   const { checkDeployment } = await import("./doctor/check-deployment.ts");
-  const authorization = gitAuthorization(readAccount(process.env));
-  yield* checkDeployment({ mirrorUrl, repository: deployment, authorization });
+  const { deployedStack } = await import("./doctor/deployed-stack.ts");
+  const { gitUrl, apiUrl, large, changes: mayChange } = options;
+  const { stackPrefix = SETTINGS.stackPrefix.default } = readSettingsFile(config);
+  // Without AWS credentials or a region, what AWS says is left out.
+  const stack = await openAccount().then(
+    ({ send }) => deployedStack({ stackPrefix, send }),
+    () => undefined,
+  );
+  yield* checkDeployment({
+    ...{ repository: deployment, large, mayChange, gitUrl, apiUrl, stack },
+    mirrorUrl: mirrorUrl.replace(/\/+$/, ""),
+    account: readAccount(process.env),
+  });
 }
 
 async function* checkMirror(options: DoctorOptions): AsyncGenerator<Finding, void, undefined> {

@@ -47,11 +47,12 @@ export class MetricHistory {
     }
   }
 
-  read(): MeasuredHistory {
+  read(): Omit<MeasuredHistory, "valuesOf"> & { readonly valuesOf: (name: MetricName) => readonly number[] } {
     this.#advance();
     const first = this.#last + 1;
     return {
       slotMs: SLOT_MS,
+      slotCount: SLOTS,
       lastSlotAtMs: this.#last * SLOT_MS,
       valuesOf: (name) => {
         const values = this.#slots.get(name) ?? new Float64Array(SLOTS);

@@ -91,7 +91,9 @@ export async function mirrorHttp(
   const { gitUrl, apiUrl, anonymous } = settings;
   const pages = mirrorPages({
     ...{ store, readConfig, access, gitUrl, apiUrl, serverUrl },
-    administration: localAdministration({ ...options, store }),
+    ...(settings.administration === "pages" && {
+      administration: localAdministration({ ...options, store }),
+    }),
     allowsAnonymous: anonymous === "allow",
     // Of this process alone: a session ends with it.
     sessionSecret: randomBytes(32).toString("hex"),

@@ -17,7 +17,7 @@ export interface AwsAccess {
     readonly sessionToken?: string;
   };
   /** In place of AWS's own addresses; without a slash at the end. S3's bucket then goes in the path. */
-  readonly endpoints: { readonly s3?: string; readonly ssm?: string };
+  readonly endpoints: { readonly s3?: string; readonly ssm?: string; readonly monitoring?: string };
 }
 
 /** 3 more tries after a 5xx or 429, with growing pauses of up to 0.4 s. */
@@ -38,7 +38,7 @@ export class AwsRequests {
   }
 
   /** @returns The response, whatever its status; a connection that breaks before it is made anew once. */
-  async send(service: "s3" | "ssm", url: string, init: RequestInit): Promise<Response> {
+  async send(service: "s3" | "ssm" | "monitoring", url: string, init: RequestInit): Promise<Response> {
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
     if (service === "s3") this.#onStoreRequest?.(init.method === "GET" ? "read" : "write");
@@ -52,7 +52,7 @@ export class AwsRequests {
   }
 
   /** Of a service without buckets. */
-  endpointOf(service: "ssm"): string {
+  endpointOf(service: "ssm" | "monitoring"): string {
     const { endpoints, region } = this.access;
     return endpoints[service] ?? `https://${service}.${region}.${domainOf(region)}`;
   }
@@ -77,6 +77,7 @@ export function lambdaAccess(env: Readonly<Record<string, string | undefined>>):
   const sessionToken = env["AWS_SESSION_TOKEN"] || undefined;
   const s3 = env["AWS_ENDPOINT_URL_S3"] || undefined;
   const ssm = env["AWS_ENDPOINT_URL_SSM"] || undefined;
+  const monitoring = env["AWS_ENDPOINT_URL_CLOUDWATCH"] || undefined;
   return {
     region: named("AWS_REGION"),
     credentials: {
@@ -84,7 +85,11 @@ export function lambdaAccess(env: Readonly<Record<string, string | undefined>>):
       secretAccessKey: named("AWS_SECRET_ACCESS_KEY"),
       ...(sessionToken !== undefined && { sessionToken }),
     },
-    endpoints: { ...(s3 !== undefined && { s3 }), ...(ssm !== undefined && { ssm }) },
+    endpoints: {
+      ...(s3 !== undefined && { s3 }),
+      ...(ssm !== undefined && { ssm }),
+      ...(monitoring !== undefined && { monitoring }),
+    },
   };
 }
 

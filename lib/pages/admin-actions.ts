@@ -69,6 +69,7 @@ export const ADMIN_ACTIONS = {
     plan: changing((config, name) => connectWorkspace(config, name, findWorkspace(config, name)?.credential)),
   },
   select: { done: "The selection is changed. The next round mirrors what is new.", plan: planSelect },
+  connect: { done: "The workspace is connected. Select now what is mirrored.", plan: planConnect },
   reconnect: { done: "The workspace has the account that you named.", plan: planReconnect },
   replay: { done: "The dead letters are queued again.", plan: planReplay },
   accept: {
@@ -165,12 +166,31 @@ async function planSelect(
 async function planReconnect(
   name: string,
   form: URLSearchParams,
+  context: ActionContext,
+): Promise<PlannedAction> {
+  const { credential: used } = connectedWorkspace(await context.readConfig(), name);
+  return withAccount(name, form, context, { used, change: reconnectWorkspace });
+}
+
+function planConnect(name: string, form: URLSearchParams, context: ActionContext): Promise<PlannedAction> {
+  return withAccount(name, form, context, { used: undefined, change: connectWorkspace });
+}
+
+interface AccountChange {
+  /** The account that the workspace has. */
+  readonly used: string | undefined;
+  readonly change: (config: MirrorConfig, workspace: string, credential: string | undefined) => MirrorConfig;
+}
+
+/** Asks Bitbucket with the account before anything is changed. */
+async function withAccount(
+  name: string,
+  form: URLSearchParams,
   { administration, readConfig }: ActionContext,
+  { used, change }: AccountChange,
 ): Promise<PlannedAction> {
   const credential = (form.get("credential") ?? "").trim() || undefined;
-  const config = await readConfig();
-  const { credential: used } = connectedWorkspace(config, name);
-  if (credential !== undefined && credential !== used && !isNamedFor(config, name, credential))
+  if (credential !== undefined && credential !== used && !isNamedFor(await readConfig(), name, credential))
     throw new ConfigError(
       `on this page ${name} may have the account that it uses, one with the name ${name}, or none: for another, use npx nearside reconnect`,
     );
@@ -182,7 +202,7 @@ async function planReconnect(
     async run() {
       const configuration = configurationOf(administration);
       if (checked !== undefined) await configuration.tryAccount(checked).catch(throwUnusable);
-      await configuration.change((before) => reconnectWorkspace(before, name, credential));
+      await configuration.change((before) => change(before, name, credential));
     },
   };
 }

@@ -2,18 +2,10 @@
  * `/-/admin`: for callers who administer a mirrored workspace at Bitbucket, by their session. What they do is logged in the store before
  * it is done.
  */
-import {
-  ConfigError,
-  errorFields,
-  MirrorError,
-  NotFoundError,
-  UpstreamError,
-  VersionConflictError,
-} from "../errors.ts";
+import { errorFields, MirrorError, UpstreamError, VersionConflictError } from "../errors.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { appendAdminLog, loggedText, readAdminLog } from "../mirror/admin-log.ts";
-import { connectedWorkspace, selectRepositories } from "../mirror/change-workspaces.ts";
-import { checkMirrorConfig, findWorkspace, type MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { findWorkspace, type MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { type RepositoryStatus, readRepositoryStatus } from "../mirror/mirror-status.ts";
 import { failedRepositories } from "../mirror/repository-state.ts";
 import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
@@ -23,35 +15,24 @@ import {
   type AdminActionName,
   isAdminAction,
   type PlannedAction,
-  selectionOf,
 } from "./admin-actions.ts";
 import { type AdministeredWorkspace, overviewPage, workspacePage } from "./admin-pages.ts";
-import type { Caller } from "./caller.ts";
-import { type Context, viewerOf, visitOf } from "./page-context.ts";
+import { message, pageOf, type Visit } from "./admin-visit.ts";
+import { readHistory } from "./metric-charts.ts";
+import { type Context, visitOf } from "./page-context.ts";
 import { htmlResponse, redirectResponse } from "./page-response.ts";
-import type { Administration, ListedRepository } from "./ports.ts";
-import { previewPage } from "./selection-preview.ts";
+import { answerPreview } from "./selection-preview.ts";
 import { sessionEnded } from "./sign-in.ts";
-import { messagePage } from "./sign-in-page.ts";
 import { inTurns } from "./visible-repositories.ts";
 
 export const ADMIN_PATH = "/-/admin";
 
 const SHOWN_FAILURES = 50;
 const SHOWN_LOG_ENTRIES = 50;
-/** In 20 requests of the caller's own. */
-const MAX_PREVIEWED = 2_000;
 const CONCURRENT_READS = 8;
 
 const NOT_ADMINISTRATOR =
   "This page is for administrators of a mirrored workspace, by their right at Bitbucket. Sign in with the e-mail address of such an account and an API token that has the scopes read:workspace:bitbucket and read:repository:bitbucket.";
-
-interface Visit {
-  readonly request: HttpRequest;
-  readonly context: Context;
-  readonly administration: Administration;
-  readonly caller: Caller;
-}
 
 /** @returns `undefined` for a path that is none of these. */
 export function adminAnswer(
@@ -73,9 +54,8 @@ export function adminAnswer(
       if (own.length === 0) return message(visit, 403, "For administrators only", NOT_ADMINISTRATOR);
       if (name === undefined || name === "") return await answerOverview(visit, own);
       const workspace = own.find((one) => one.workspace.toLowerCase() === name.toLowerCase());
-      if (workspace === undefined)
-        return message(visit, 404, "Not found", "You administer no mirrored workspace of this name.");
-      return await answerWorkspace(visit, workspace, part, form);
+      if (workspace !== undefined) return await answerWorkspace(visit, workspace, part, form);
+      return await answerOther(visit, name.toLowerCase(), part, form);
     } catch (error) {
       if (error instanceof UpstreamError)
         return message(visit, 503, "Try again in a moment", "Bitbucket could not be asked just now.");
@@ -83,6 +63,20 @@ export function adminAnswer(
       return message(visit, 500, "Not done", `The mirror failed: ${wordsOf(error)}.`);
     }
   };
+}
+
+/** One that is not mirrored may be connected. */
+async function answerOther(
+  visit: Visit,
+  workspace: string,
+  part: string | undefined,
+  form: URLSearchParams | undefined,
+): Promise<HttpResponse> {
+  const { request, context, caller } = visit;
+  const others = await context.administrators.notMirrored(caller, context.readConfig);
+  if (!others.includes(workspace) || request.method !== "POST" || part !== "connect")
+    return message(visit, 404, "Not found", "You administer no mirrored workspace of this name.");
+  return form === undefined ? foreignForm(visit) : act(visit, workspace, part, form);
 }
 
 async function answerWorkspace(
@@ -95,14 +89,7 @@ async function answerWorkspace(
   if (request.method === "POST") {
     if (part === undefined || !isAdminAction(part))
       return message(visit, 404, "Not found", "There is no such action.");
-    if (form === undefined)
-      return message(
-        visit,
-        403,
-        "Not done",
-        "The form was sent by another site. Use the forms of these pages.",
-      );
-    return act(visit, workspace, part, form);
+    return form === undefined ? foreignForm(visit) : act(visit, workspace.workspace, part, form);
   }
   if (part === "select") return answerPreview(visit, workspace);
   if (part !== undefined) return message(visit, 404, "Not found", "There is no such page.");
@@ -112,9 +99,14 @@ async function answerWorkspace(
   });
 }
 
+function foreignForm(visit: Visit): Promise<HttpResponse> {
+  const text = "The form was sent by another site. Use the forms of these pages.";
+  return message(visit, 403, "Not done", text);
+}
+
 async function act(
   visit: Visit,
-  { workspace }: MirroredWorkspace,
+  workspace: string,
   name: AdminActionName,
   form: URLSearchParams,
 ): Promise<HttpResponse> {
@@ -161,21 +153,24 @@ async function showProblem(
 ): Promise<HttpResponse> {
   if (!(error instanceof MirrorError)) throw error;
   const found = findWorkspace(await visit.context.readConfig(), workspace);
-  if (found === undefined) return message(visit, 404, "Not found", "The workspace is not mirrored any more.");
+  if (found === undefined) return message(visit, status, "Not done", `${workspace}: ${wordsOf(error)}.`);
   return showWorkspace(visit, found, { problem: wordsOf(error), status });
 }
 
 async function answerOverview(visit: Visit, own: readonly MirroredWorkspace[]): Promise<HttpResponse> {
-  const { request, context, administration } = visit;
+  const { request, context, administration, caller } = visit;
   const summaries = new Map<MirroredWorkspace, AdministeredWorkspace>();
   await inTurns(own, CONCURRENT_READS, async (one) => void summaries.set(one, await summaryOf(visit, one)));
+  const history = await readHistory(administration);
   return htmlResponse(
     request,
     200,
     overviewPage({
       ...pageOf(visit),
       workspaces: own.flatMap((one) => summaries.get(one) ?? []),
-      history: administration.history?.(),
+      ...history,
+      others: await context.administrators.notMirrored(caller, context.readConfig),
+      canConnect: administration.configuration !== undefined,
       nowMs: context.now(),
     }),
   );
@@ -240,58 +235,4 @@ async function failedStatuses(
     );
   });
   return statuses.sort((a, b) => (a.slug < b.slug ? -1 : 1));
-}
-
-/** Lists with the administrator's own credential: the mirror's account keeps its requests. */
-async function answerPreview(visit: Visit, before: MirroredWorkspace): Promise<HttpResponse> {
-  const { request, context, caller } = visit;
-  const listed: ListedRepository[] = [];
-  let isCut = false;
-  const list = context.listReadable(caller.rest ?? "", before.workspace);
-  try {
-    for await (const { uuid, slug, projectKey, isPrivate } of list) {
-      isCut = listed.length === MAX_PREVIEWED;
-      if (isCut) break;
-      listed.push({ uuid, slug, projectKey, isPrivate });
-    }
-  } catch (error) {
-    const refusal = refusalOf(error, before.workspace);
-    if (refusal === undefined) throw error;
-    return message(visit, 403, "No preview", refusal);
-  }
-  const after = await selectedBy(visit, before.workspace);
-  const page = { ...pageOf(visit), before, after, fields: request.query, listed, isCut };
-  return htmlResponse(request, typeof after === "string" ? 400 : 200, previewPage(page));
-}
-
-/** @returns Why Bitbucket lists no repositories to this credential; `undefined` where it could not be asked. */
-function refusalOf(error: unknown, workspace: string): string | undefined {
-  if (error instanceof NotFoundError) return `Bitbucket shows no workspace ${workspace} to your account.`;
-  const status = error instanceof UpstreamError ? error.context["status"] : undefined;
-  if (status !== 401 && status !== 403) return undefined;
-  return "Bitbucket lists no repositories to your API token: it has been revoked, or lacks the scope read:repository:bitbucket. Make one with read:repository:bitbucket and read:workspace:bitbucket, and sign in with it.";
-}
-
-/** @returns What is wrong with the form, if anything is. */
-async function selectedBy({ request, context }: Visit, workspace: string) {
-  try {
-    const changed = selectRepositories(await context.readConfig(), workspace, selectionOf(request.query));
-    return connectedWorkspace(checkMirrorConfig(changed), workspace);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.message;
-    throw error;
-  }
-}
-
-function pageOf({ request, context, administration, caller }: Visit) {
-  return {
-    viewer: viewerOf(request, caller, context),
-    nowMs: context.now(),
-    elsewhere: administration.elsewhere,
-  };
-}
-
-function message(visit: Visit, status: number, title: string, text: string) {
-  const { request, context, caller } = visit;
-  return htmlResponse(request, status, messagePage(viewerOf(request, caller, context), title, text));
 }

@@ -29,9 +29,14 @@ export interface AdminPage {
 export interface OverviewPage extends AdminPage {
   readonly workspaces: readonly AdministeredWorkspace[];
   readonly history: MeasuredHistory | undefined;
+  readonly historyProblem?: string;
+  /** Names of workspaces that the viewer administers at Bitbucket, and that are not mirrored. */
+  readonly others: readonly string[];
+  readonly canConnect: boolean;
 }
 
-export function overviewPage({ viewer, workspaces, history, elsewhere, nowMs }: OverviewPage): Html {
+export function overviewPage(page: OverviewPage): Html {
+  const { viewer, workspaces, history, historyProblem, elsewhere, nowMs } = page;
   return layout(
     "Administration – Nearside",
     viewer,
@@ -44,15 +49,34 @@ export function overviewPage({ viewer, workspaces, history, elsewhere, nowMs }: 
 <span>${modeCell(one.workspace)}, ${countedRepositories(one.mirroredCount)}${one.failedCount > 0 ? `, ${one.failedCount} failed or not finished` : ""}, ${listedWords(one, nowMs)}</span></li>
 `,
     )}</ul>
-<section aria-labelledby="metrics-title"><h2 id="metrics-title">The whole mirror, over time</h2>
+${connecting(page)}<section aria-labelledby="metrics-title"><h2 id="metrics-title">The whole mirror, over time</h2>
 ${
   history === undefined
-    ? html`<p>${elsewhere}</p>`
-    : html`<p>The last ${Math.round((history.valuesOf("Syncs").length * history.slotMs) / 3_600_000)} hours, or since the mirror was started; all workspaces together.</p>
+    ? html`<p>${historyProblem ?? elsewhere}</p>`
+    : html`<p>The last ${Math.round((history.slotCount * history.slotMs) / 3_600_000)} hours, or since the mirror was started; all workspaces together.</p>
 ${metricCharts(history)}`
 }
 </section>`,
   );
+}
+
+/** Accounts are never entered here: the mirror reads them from where its operator keeps secrets. */
+function connecting({ viewer, others, canConnect }: OverviewPage): Html | "" {
+  if (others.length === 0) return "";
+  const connect = (workspace: string, label: string, fields: Html | "") =>
+    form({ viewer, workspace: { workspace } }, "connect", label, fields);
+  return html`<section aria-labelledby="connect-title"><h2 id="connect-title">Not mirrored</h2>
+<p>You administer these at Bitbucket too. The mirror reads a workspace with the account whose secret has the workspace’s name: its operator stores it, as a variable or an SSM parameter.</p>
+<ul class="workspaces">${others.map((name) =>
+    canConnect
+      ? html`<li>${name}
+${connect(name, `Connect ${name} with its account`, html`<input type="hidden" name="credential" value="${name}">`)}
+${connect(name, `Connect public repositories of ${name}`, "")}</li>
+`
+      : html`<li>${name}: <code>npx nearside connect ${name} --credential ${name} --store s3://…</code></li>
+`,
+  )}</ul></section>
+`;
 }
 
 export interface WorkspacePage extends AdminPage, AdministeredWorkspace {
@@ -235,7 +259,10 @@ ${
 }
 
 function form(
-  { viewer, workspace: { workspace } }: Pick<WorkspacePage, "viewer" | "workspace">,
+  {
+    viewer,
+    workspace: { workspace },
+  }: { readonly viewer: Viewer; readonly workspace: Pick<MirroredWorkspace, "workspace"> },
   action: AdminActionName,
   label: string,
   fields: Html | "" = "",

@@ -2,7 +2,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { UpstreamError } from "../errors.ts";
 import { lruCache } from "../lru-cache.ts";
-import type { MirrorConfig, MirroredWorkspace } from "../mirror/mirror-config.ts";
+import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
 import type { WholeBlobs } from "../store/blob-store.ts";
 import type { Caller } from "./caller.ts";
@@ -39,8 +39,8 @@ export class Administrators {
   }
 
   /**
-   * At most one request to Bitbucket a minute for each credential. A mirrored workspace whose uuid is known is not the one that has its
-   * name at Bitbucket now, if the uuids differ, or what is known is damaged.
+   * At most one request to Bitbucket a minute for each credential. A mirrored workspace that has been listed is not the one that has its
+   * name at Bitbucket now, if the uuids differ, the list is of a release that noted none, or it is damaged.
    * @returns Those of the configuration; none for a credential that REST does not take, or of which Bitbucket does not say it.
    * @throws {UpstreamError} Bitbucket cannot be asked.
    */
@@ -56,10 +56,22 @@ export class Administrators {
     await inTurns(named, CONCURRENT_READS, async (one) => {
       const { value, damage } = await readWorkspaceIndex(this.#options.store, one.workspace);
       if (damage !== undefined) return;
-      const known = value?.workspaceUuid;
-      if (known === undefined || known === administered.get(one.workspace.toLowerCase())) own.add(one);
+      // Until the first list, the mirror itself knows no more than the name.
+      if (value === undefined) return void own.add(one);
+      if (
+        value.workspaceUuid !== undefined &&
+        value.workspaceUuid === administered.get(one.workspace.toLowerCase())
+      )
+        own.add(one);
     });
     return named.filter((one) => own.has(one));
+  }
+
+  /** @returns The names of those that the configuration does not have. Errors as of {@link ofMirrored}. */
+  async notMirrored(caller: Caller, readConfig: () => Promise<MirrorConfig>): Promise<readonly string[]> {
+    const administered = await this.#of(caller);
+    const config = await readConfig();
+    return [...administered.keys()].filter((name) => findWorkspace(config, name) === undefined).toSorted();
   }
 
   async #of({ authorization, rest }: Caller): Promise<Administered> {

@@ -1,9 +1,10 @@
 /** The mirror's metrics over time: stacked bars, drawn by the server. Each chart's figures are in a sentence beside it. */
 import { html } from "hono/html";
 import { describeAge } from "../age.ts";
+import { errorFields } from "../errors.ts";
 import type { MetricName } from "../metrics.ts";
 import type { Html } from "./page-layout.ts";
-import type { MeasuredHistory } from "./ports.ts";
+import type { Administration, MeasuredHistory } from "./ports.ts";
 import { formatBytes } from "./words.ts";
 
 interface Chart {
@@ -63,18 +64,42 @@ const CHARTS: readonly Chart[] = [
   },
 ];
 
+/** What the charts are made of. */
+export const CHARTED_METRICS: readonly MetricName[] = CHARTS.flatMap(({ series }) =>
+  series.map(([name]) => name),
+);
+
 const BAR_WIDTH = 5;
 const GAP = 1;
 const HEIGHT = 80;
+
+/** @returns What the charts show, or why there are none: the page has more than charts. */
+export async function readHistory({ history, log }: Administration): Promise<{
+  readonly history: MeasuredHistory | undefined;
+  readonly historyProblem?: string;
+}> {
+  try {
+    return { history: await history?.() };
+  } catch (error) {
+    log.warn("admin:metrics-failed", errorFields(error));
+    const historyProblem = "The metrics could not be read just now; the log says why.";
+    return { history: undefined, historyProblem };
+  }
+}
 
 export function metricCharts(history: MeasuredHistory): Html {
   return html`<div class="charts">${CHARTS.map((chart) => figure(chart, history))}</div>`;
 }
 
-function figure(chart: Chart, history: MeasuredHistory): Html {
+/** Nothing of what is not recorded. */
+function figure(chart: Chart, history: MeasuredHistory): Html | "" {
   const { title, series, of, format } = chart;
-  const all = series.map(([name, label]) => ({ label, values: history.valuesOf(name) }));
-  const length = all[0]?.values.length ?? 0;
+  const all = series.flatMap(([name, label]) => {
+    const values = history.valuesOf(name);
+    return values === undefined ? [] : [{ label, values }];
+  });
+  if (all.length === 0) return "";
+  const length = history.slotCount;
   const heights = Array.from({ length }, (_, slot) =>
     all.reduce((sum, { values }) => sum + (values[slot] ?? 0), 0),
   );

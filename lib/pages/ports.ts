@@ -69,7 +69,7 @@ export interface Administration {
     readonly replay: (workspace: string) => Promise<number>;
   };
   /** Of all workspaces together. Absent where they are elsewhere. */
-  readonly history?: () => MeasuredHistory;
+  readonly history?: () => MeasuredHistory | Promise<MeasuredHistory>;
   /** Where this process may not do what it lacks above, or does not have the figures: what to use in place of it. */
   readonly elsewhere?: string;
   readonly log: Logger;
@@ -78,8 +78,9 @@ export interface Administration {
 /** Measurements in slots of time, the last of which is not over. */
 export interface MeasuredHistory {
   readonly slotMs: number;
+  readonly slotCount: number;
   /** Of the last slot. */
   readonly lastSlotAtMs: number;
-  /** Sums of counters, and the highest values of histograms and gauges; one for each slot, oldest first. */
-  readonly valuesOf: (name: MetricName) => readonly number[];
+  /** Sums of counters, and the highest values of histograms and gauges; one for each slot, oldest first. `undefined`: they are not recorded. */
+  readonly valuesOf: (name: MetricName) => readonly number[] | undefined;
 }

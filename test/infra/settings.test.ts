@@ -17,6 +17,7 @@ test("what the file sets reaches the functions, and the rest has its default", (
     [ENV.gitUrl]: "https://bitbucket.org",
     [ENV.apiUrl]: "https://api.bitbucket.org/2.0",
     [ENV.anonymous]: "allow",
+    [ENV.administration]: "pages",
     [ENV.anonymousPerMinute]: "300",
     [ENV.anonymousTotalPerMinute]: "7",
     [ENV.wrongCredentialsPerMinute]: "60",

@@ -3,13 +3,15 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { checkDeployment } from "../../functions/cli/doctor/check-deployment.ts";
+import type { Finding } from "../../functions/cli/doctor/finding.ts";
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { type DeployedAcme, QUEUES, startDeployedAcme } from "../support/aws-front/deployed-acme.ts";
 import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { addLfsFile } from "../support/lfs/add-file.ts";
 import { expectSilentFsck, refsOf } from "../support/primary.ts";
-import { ACCOUNT_TOKEN, searchedTexts } from "../support/test-credentials.ts";
+import { ACCOUNT_TOKEN, searchedTexts, TOKENS } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
 
@@ -204,8 +206,19 @@ describe.skipIf(runtimeClient === undefined)("the deployment", () => {
       )
       .toBe(303);
     const headers = { cookie };
-    const overview = await (await fetch(`${acme.front.url}/-/admin`, { headers })).text();
-    expect(overview).toContain("metrics are on the dashboard in CloudWatch");
+    const { metrics, queues } = acme.front;
+    const queueName = queues.url("SyncQueue").split("/").at(-1);
+    metrics.values.set("Nearside/SentBytes", 5_000_000);
+    metrics.values.set(`AWS/SQS/ApproximateNumberOfMessagesVisible/${queueName}`, 3);
+    for (let count = 0; count < 3; count++) {
+      const overview = await (await fetch(`${acme.front.url}/-/admin`, { headers })).text();
+      expect(overview).toContain("sent: 5.0 MB");
+      expect(overview).toContain("syncs waiting: at most 3");
+      // Details are not recorded by default.
+      expect(overview).not.toContain("by kept recipes");
+    }
+    // Kept for minutes.
+    expect(metrics.asked.length).toBeLessThanOrEqual(acme.front.function("pages").counts.cold);
     const answer = await post("/-/admin/acme/sync", { repository: "sample" }, cookie);
     expect(answer.headers.get("location"), await answer.clone().text()).toBe("/git/-/admin/acme?done=sync");
     await acme.settled();
@@ -214,6 +227,27 @@ describe.skipIf(runtimeClient === undefined)("the deployment", () => {
     expect(page).toContain("sync acme (sample)");
     expect(page).not.toContain("/pause");
     expect((await post("/-/admin/acme/pause", {}, cookie)).status).toBe(409);
+  });
+
+  test("nearside doctor --deployment finds what it expects, and pushes only what it removes again", async () => {
+    const { front, primary } = acme;
+    const refs = await refsOf(primary.repository);
+    const { gitUrl, apiUrl } = primary.fake;
+    const account = { kind: "api-token", email: "wanda@example.com", token: TOKENS.wanda } as const;
+    const targets = {
+      ...{ mirrorUrl: front.url, repository: "acme/sample", gitUrl, apiUrl, account },
+      mayChange: true,
+    };
+    const findings: Finding[] = [];
+    for await (const finding of checkDeployment(targets)) findings.push(finding);
+    expect(findings.filter(({ status }) => status === "fail")).toEqual([]);
+    expect(await refsOf(primary.repository)).toBe(refs);
+    const skips = findings.filter(({ status }) => status === "skipped").map(({ detail }) => detail);
+    const reasons =
+      /^(it takes |repositories are created|its branch of .* too small|it is whole, and its \d+ refs)/;
+    expect(skips.filter((detail) => !reasons.test(detail))).toEqual([]);
+    expect(findings.length - skips.length).toBeGreaterThan(15);
+    await acme.settled();
   });
 
   test("a repository that is renamed is served by its new name", async () => {

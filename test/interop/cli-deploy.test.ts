@@ -8,7 +8,6 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkDeployment } from "../../functions/cli/doctor/check-deployment.ts";
 import type { Finding } from "../../functions/cli/doctor/finding.ts";
 import { dataOf, runCli } from "../support/cli.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-folder.ts";
@@ -252,58 +251,5 @@ describe("nearside doctor --quotas --permissions", () => {
     const names = ["git", "authorizer", "status", "pages", "webhook", "reconcile"];
     const none = Object.fromEntries(names.map((name) => [`${name}Concurrency`, 0]));
     expect((await doctor({ ...ROOMY, concurrency: small }, none)).failed).toEqual([]);
-  });
-});
-
-describe("nearside doctor --deployment", () => {
-  /** Answers what a deployment does, but for `broken`. */
-  async function fakeDeployment(broken: string | undefined) {
-    const server = createServer((request, response) => {
-      const { url = "", headers, method } = request;
-      const reply = (status: number, body: string, more: Record<string, string> = {}) =>
-        response.writeHead(status, more).end(body);
-      if (url.includes("/-/webhooks/")) return reply(401, "");
-      if (url === "/") return reply(200, broken === "page" ? "{}" : "<!doctype html>");
-      if (url.includes("/info/lfs/"))
-        return reply(401, "{}", {
-          "content-type": "application/vnd.git-lfs+json",
-          "lfs-authenticate": "Basic",
-        });
-      if (headers.authorization === undefined)
-        return reply(401, "", broken === "challenge" ? {} : { "www-authenticate": 'Basic realm="x"' });
-      if (headers.authorization.includes(btoa("x-token-auth:wrong"))) return reply(401, "Bitbucket says no");
-      if (url.includes("no-such-repository")) return reply(broken === "list" ? 503 : 404, "");
-      if (url.endsWith("/status")) return reply(200, '{"generation":1}');
-      if (url.includes("/wait?")) return reply(504, "{}");
-      if (method === "POST") return reply(200, broken === "gzip" ? "" : "003d0123 refs/heads/main\n");
-      return reply(200, headers["git-protocol"] ? "000eversion 2\n" : "# service=git-upload-pack\n");
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const mirrorUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    return { mirrorUrl, [Symbol.asyncDispose]: async () => void server.close() };
-  }
-
-  test.each([
-    [undefined, []],
-    ["challenge", ["the challenge reaches git"]],
-    ["list", ["a name that is not there is not found"]],
-    ["page", ["the page is served"]],
-    ["gzip", ["a compressed request body arrives as it was sent"]],
-  ] as const)("with %s broken", async (broken, expected) => {
-    await using deployment = await fakeDeployment(broken);
-    const targets = {
-      mirrorUrl: deployment.mirrorUrl,
-      repository: "acme/vault",
-      authorization: "Basic eDp5",
-    };
-    const failed: string[] = [];
-    for await (const { check, status } of checkDeployment(targets))
-      if (status === "fail") failed.push(check.replace("deployment: ", ""));
-    expect(failed).toEqual(expected);
-  });
-
-  test("needs the mirror's address", async () => {
-    const { exitCode, stderr } = await runCli(["doctor", "--deployment", "acme/vault"]);
-    expect([exitCode, stderr]).toEqual([2, expect.stringContaining("--mirror-url")]);
   });
 });

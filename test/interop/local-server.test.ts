@@ -219,6 +219,9 @@ test("it asks the primary who may read, and keeps to what the command line says 
   for (const status of [200, 200, 429]) expect(await ask(mirror.url, "upload-pack")).toMatch(`${status} `);
   const headers = { authorization: `Basic ${btoa("rita:rita-secret")}` };
   expect(await ask(mirror.url, "upload-pack", headers)).toMatch("200 ");
+  const administration = async (url: string) =>
+    (await fetch(`${url}/-/admin`, { redirect: "manual" })).headers.get("location");
+  expect(await administration(mirror.url)).toBe("/-/sign-in");
   await mirror.stop();
 
   const strict = await start([...primary.mirrorArguments, "--anonymous", "deny", "--allow-address", "::1"]);
@@ -226,8 +229,10 @@ test("it asks the primary who may read, and keeps to what the command line says 
     "403 this mirror does not serve your address",
   );
   await strict.stop();
-  const hidden = await start([...primary.mirrorArguments, "--public-repositories", "skip"]);
+  const more = ["--public-repositories", "skip", "--administration", "off"];
+  const hidden = await start([...primary.mirrorArguments, ...more]);
   expect(hidden.repositories).toEqual([]);
+  expect(await administration(hidden.url)).toBeNull();
   expect(await ask(hidden.url, "upload-pack", headers)).toMatch("404 ");
 });
 

@@ -22,8 +22,8 @@ export interface RigCaller {
   readonly listStatus?: number;
   /** Workspaces. */
   readonly administers?: readonly string[];
-  /** Of the workspaces. */
-  readonly workspaceUuid?: string;
+  /** Of the workspaces; by default the fake Bitbucket's. */
+  readonly workspaceUuid?: string | undefined;
 }
 
 interface RigRepository {
@@ -53,7 +53,8 @@ export async function pageRig(options: PageRigOptions) {
     uuidOf(slug),
     { slug, isPrivate, updatedOn: AT, seenAt: AT, held: "mirrored" as const },
   ]);
-  const index = { repositories: Object.fromEntries(entries) };
+  const workspaceUuid = stableUuid("workspace", "acme");
+  const index = { repositories: Object.fromEntries(entries), workspaceUuid };
   await workspaceIndex(store, "acme").write(index, NO_DOCUMENT);
   const { workspaces = [{ workspace: "acme", credential: "bot", projects: "all" }] } = options;
   // One of its own: its reads are not counted.
@@ -102,7 +103,9 @@ export async function pageRig(options: PageRigOptions) {
           roles.push(credentialsOf(authorization));
           const caller = callers.find(({ token }) => credentialsOf(authorization).endsWith(`:${token}`));
           if (caller === undefined) throw new UpstreamError("refused", { retryable: false, status: 401 });
-          return (caller.administers ?? []).map((slug) => ({ slug, uuid: caller.workspaceUuid }));
+          const uuidOfWorkspace = (slug: string) =>
+            "workspaceUuid" in caller ? caller.workspaceUuid : stableUuid("workspace", slug);
+          return (caller.administers ?? []).map((slug) => ({ slug, uuid: uuidOfWorkspace(slug) }));
         },
       },
     }),

@@ -3,9 +3,13 @@ import { SSMClient } from "@aws-sdk/client-ssm";
 import { AwsClient } from "aws4fetch";
 import { ConfigError } from "../../../lib/errors.ts";
 
+/** A signed request to a service of the account's region. @returns The answer's text. @throws {Error} AWS refuses, with its own words. */
+export type AwsSend = (service: string, path: string, init?: RequestInit) => Promise<string>;
+
 /** Of a service: what it answers, read from JSON or as text. @throws {Error} AWS refuses, with its own words. */
 export interface AwsAccount {
   readonly region: string;
+  readonly send: AwsSend;
   /** Source: docs.aws.amazon.com/lambda/latest/api/API_GetAccountSettings.html. */
   concurrency(): Promise<{ readonly limit: number; readonly unreserved: number }>;
   /** Source: docs.aws.amazon.com/apigateway/latest/api/API_GetAccount.html. */
@@ -56,7 +60,7 @@ export async function awsAccount(endpoint: string | undefined, inRegion?: string
       body: new URLSearchParams(parameters).toString(),
     });
   return {
-    region,
+    ...{ region, send },
     async concurrency() {
       const { AccountLimit } = JSON.parse(await send("lambda", "/2016-08-19/account-settings/"));
       return {

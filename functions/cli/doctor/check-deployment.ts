@@ -1,180 +1,53 @@
-/** What only a deployment can show, as docs/unverified.md lists it: each line one request, and what has to come back. */
-import { gzipSync } from "node:zlib";
-import { type Finding, fail, failedWith, ok } from "./finding.ts";
+/** What only a deployment can show, line by line of docs/unverified.md. */
+import { AWS_CHECKS } from "./deployment/aws.ts";
+import { BITBUCKET_CHECKS } from "./deployment/bitbucket.ts";
+import { BY_HAND } from "./deployment/by-hand.ts";
+import type { DeploymentCheck, DeploymentTargets, Need } from "./deployment/check.ts";
+import { GIT_CHECKS } from "./deployment/git.ts";
+import { REQUEST_CHECKS } from "./deployment/requests.ts";
+import { STREAMING_CHECK } from "./deployment/streaming.ts";
+import { type Finding, fail, failedWith, ok, skipped } from "./finding.ts";
 
-export interface DeploymentTargets {
-  /** Of the mirror, with or without a slash at its end. */
-  readonly mirrorUrl: string;
-  /** `workspace/slug` of a mirrored repository that is private. */
-  readonly repository: string;
-  /** `Basic …` of a caller who may read it. */
-  readonly authorization: string | undefined;
-}
-
-const TIMEOUT_MS = 60_000;
-const GIT_INFO = "info/refs?service=git-upload-pack";
-const LFS_TYPE = "application/vnd.git-lfs+json";
-
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly text: string;
-}
-
-interface DeploymentCheck {
-  readonly name: string;
-  /** After the mirror's address. */
-  readonly path: (repository: string) => string;
-  readonly init?: RequestInit;
-  /** Whether it is asked with the caller's credential. */
-  readonly isAuthorized?: true;
-  /** @returns What is wrong; `undefined` if nothing. */
-  readonly judge: (answer: Answer) => string | undefined;
-  readonly advice: string;
-}
-
-const wrong = (user: string) => `Basic ${btoa(`${user}:wrong`)}`;
-
-const CHECKS: readonly DeploymentCheck[] = [
-  {
-    name: "the challenge reaches git",
-    path: (repository) => `${repository}.git/${GIT_INFO}`,
-    judge: ({ status, headers }) =>
-      statusOf(status, 401) ??
-      (/^Basic /.test(headers.get("www-authenticate") ?? "") ? undefined : "401 without WWW-Authenticate"),
-    advice: "See the gateway response UNAUTHORIZED, and whether something in front renames the header.",
-  },
-  {
-    name: "the challenge to git-lfs is its JSON",
-    path: (repository) => `${repository}.git/info/lfs/objects/batch`,
-    init: { method: "POST", headers: { accept: LFS_TYPE }, body: "{}" },
-    judge: ({ status, headers }) =>
-      statusOf(status, 401) ??
-      (headers.get("content-type")?.startsWith(LFS_TYPE) && headers.has("lfs-authenticate")
-        ? undefined
-        : `content type ${headers.get("content-type")}, LFS-Authenticate: ${headers.get("lfs-authenticate")}`),
-    advice: "See the gateway response UNAUTHORIZED.",
-  },
-  {
-    name: "a credential that Bitbucket rejects is refused in Bitbucket's name",
-    path: (repository) => `${repository}.git/${GIT_INFO}`,
-    init: { headers: { authorization: wrong("x-token-auth") } },
-    judge: ({ status, text }) =>
-      statusOf(status, 401) ?? (/bitbucket/i.test(text) ? undefined : `the text is ${text}`),
-    advice: "See the authorizer's log: does it reach Bitbucket?",
-  },
-  {
-    name: "a repository that may be read is served",
-    path: (repository) => `${repository}.git/${GIT_INFO}`,
-    isAuthorized: true,
-    judge: ({ status, text, headers }) =>
-      statusOf(status, 200) ??
-      (text.includes("service=git-upload-pack") || headers.get("content-type")?.includes("upload-pack")
-        ? undefined
-        : "the answer is not git's"),
-    advice: "Is it mirrored, and may this caller read it at Bitbucket? See nearside status.",
-  },
-  {
-    name: "git's protocol version 2 passes",
-    path: (repository) => `${repository}.git/${GIT_INFO}`,
-    init: { headers: { "git-protocol": "version=2" } },
-    isAuthorized: true,
-    judge: ({ status, text }) =>
-      statusOf(status, 200) ?? (text.includes("version 2") ? undefined : "version 0 is answered"),
-    advice: "See whether something in front removes the header Git-Protocol.",
-  },
-  {
-    name: "a compressed request body arrives as it was sent",
-    path: (repository) => `${repository}.git/git-upload-pack`,
-    init: {
-      method: "POST",
-      headers: {
-        "git-protocol": "version=2",
-        "content-type": "application/x-git-upload-pack-request",
-        "content-encoding": "gzip",
-      },
-      body: gzipSync("0014command=ls-refs\n0000"),
-    },
-    isAuthorized: true,
-    judge: ({ status, text }) =>
-      statusOf(status, 200) ?? (text.includes("refs/heads/") ? undefined : "the answer has no branch"),
-    advice: "See binaryMediaTypes of the API: the type must reach the function as bytes.",
-  },
-  {
-    name: "a name that is not there is not found",
-    path: (repository) => `${repository.split("/")[0]}/no-such-repository-of-nearside.git/${GIT_INFO}`,
-    isAuthorized: true,
-    judge: ({ status }) => statusOf(status, 404),
-    advice: "503 or 403: the function may not list the bucket, see its role.",
-  },
-  {
-    name: "the status function answers",
-    path: (repository) => `-/repositories/${repository}/status`,
-    isAuthorized: true,
-    judge: ({ status, text }) => statusOf(status, 200) ?? (text.includes('"generation"') ? undefined : text),
-    advice: "See the status function's log.",
-  },
-  {
-    name: "waiting ends in time",
-    path: (repository) =>
-      `-/repositories/${repository}/wait?ref=refs/heads/no-such-branch-of-nearside&timeout=2`,
-    isAuthorized: true,
-    judge: ({ status }) => statusOf(status, 504),
-    advice: "See the status function's log.",
-  },
-  {
-    name: "the page is served",
-    path: () => "",
-    init: { headers: { accept: "text/html" } },
-    judge: ({ status, text }) =>
-      statusOf(status, 200) ?? (/<!doctype html>/i.test(text) ? undefined : "the answer is no page"),
-    advice: "See the log of the function for pages.",
-  },
-  {
-    name: "webhooks without a signature are refused",
-    path: (repository) => `-/webhooks/${repository.split("/")[0]}`,
-    init: { method: "POST", headers: { "content-type": "application/json" }, body: "{}" },
-    judge: ({ status }) =>
-      [401, 403].includes(status) ? undefined : `answers ${status}, expected 401 or 403`,
-    advice: "See the webhook function's log, and webhookAddresses.",
-  },
+export const DEPLOYMENT_CHECKS: readonly DeploymentCheck[] = [
+  ...REQUEST_CHECKS,
+  ...BITBUCKET_CHECKS,
+  STREAMING_CHECK,
+  ...GIT_CHECKS,
+  ...AWS_CHECKS,
 ];
 
+const MISSING: Readonly<Record<Exclude<Need, "account">, string>> = {
+  large: "it takes --large with a repository above 200 MB",
+  changes: "it takes --changes: it pushes to the repository, or changes the deployment for a minute",
+  stack: "it takes AWS credentials and a region",
+};
+
+/** @returns A finding for each check, and for each line that is to be tried by hand. */
 export async function* checkDeployment(targets: DeploymentTargets): AsyncGenerator<Finding> {
-  for (const check of CHECKS) {
-    const name = `deployment: ${check.name}`;
-    if (check.isAuthorized && targets.authorization === undefined) {
-      yield fail(
-        name,
-        "not tried",
-        "Set BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN.",
-      );
-      continue;
-    }
-    try {
-      const problem = check.judge(await ask(check, targets));
-      yield problem === undefined ? ok(name, "as expected") : fail(name, problem, check.advice);
-    } catch (error) {
-      yield failedWith(name, error, check.advice);
-    }
+  for (const check of DEPLOYMENT_CHECKS) yield await findingOf(check, targets);
+  for (const [line, why] of Object.entries(BY_HAND))
+    yield skipped(`deployment: ${line}`, `${why}: see docs/unverified.md`);
+}
+
+async function findingOf(check: DeploymentCheck, targets: DeploymentTargets): Promise<Finding> {
+  const name = `deployment: ${check.name}`;
+  const missing = check.needs?.find((need) => !has(targets, need));
+  if (missing === "account") {
+    const advice = "Set BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN.";
+    return fail(name, "not tried", advice);
+  }
+  if (missing !== undefined) return skipped(name, MISSING[missing]);
+  try {
+    const { status, detail } = await check.run(targets);
+    if (status === "fail") return fail(name, detail, check.advice);
+    return status === "ok" ? ok(name, detail) : skipped(name, detail);
+  } catch (error) {
+    return failedWith(name, error, check.advice);
   }
 }
 
-async function ask(
-  { path, init, isAuthorized }: DeploymentCheck,
-  { mirrorUrl, repository, authorization }: DeploymentTargets,
-): Promise<Answer> {
-  const headers = new Headers(init?.headers);
-  if (isAuthorized && authorization !== undefined) headers.set("authorization", authorization);
-  const response = await fetch(`${mirrorUrl.replace(/\/+$/, "")}/${path(repository)}`, {
-    ...init,
-    headers,
-    redirect: "manual",
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
-  return { status: response.status, headers: response.headers, text: await response.text() };
-}
-
-function statusOf(actual: number, expected: number): string | undefined {
-  return actual === expected ? undefined : `answers ${actual}, expected ${expected}`;
+function has({ account, large, mayChange, stack }: DeploymentTargets, need: Need): boolean {
+  if (need === "account") return account.kind !== "none";
+  if (need === "large") return large !== undefined;
+  return need === "changes" ? mayChange === true : stack !== undefined;
 }

@@ -21,6 +21,7 @@ import { DeployedFunction, type FunctionCounts } from "./deployed-function.ts";
 import { createDeployedQueues, type DeployedQueues, startEventSources } from "./deployed-queues.ts";
 import { type EventBusServer, startEventBusServer } from "./event-bus-server.ts";
 import { startJsonProxy } from "./json-proxy.ts";
+import { type MetricServer, startMetricServer } from "./metric-server.ts";
 import { type SecretServer, startSecretServer } from "./secret-server.ts";
 import type { Pace } from "./stream-response.ts";
 import { DeployedTemplate, functionsOf, REGION, type TemplateJson } from "./template.ts";
@@ -56,6 +57,7 @@ export interface AwsFront extends AsyncDisposable {
   readonly sqs: SqsServer;
   readonly queues: DeployedQueues;
   readonly secrets: SecretServer;
+  readonly metrics: MetricServer;
   readonly eventBus: EventBusServer;
   readonly policies: CallPolicies;
   readonly service: Stack;
@@ -86,14 +88,20 @@ export async function startAwsFront(options: AwsFrontOptions): Promise<AwsFront>
     "/nearside/accounts/bot": JSON.stringify(accounts),
     "/nearside/webhook-secret": MIRROR_SECRET,
   });
-  const [sqs, eventBus] = await Promise.all([startSqsServer(), startEventBusServer()]);
+  const [sqs, eventBus, metrics] = await Promise.all([
+    startSqsServer(),
+    startEventBusServer(),
+    startMetricServer(),
+  ]);
   const checked = (target: string) =>
     startJsonProxy(target, (incoming, body) => {
       const call = jsonCallOf(incoming, body);
       return call === undefined || policies.check(call);
     });
-  const proxies = await Promise.all([sqs.endpoint, secrets.endpoint, eventBus.endpoint].map(checked));
-  const [sqsUrl = "", ssmUrl = "", eventsUrl = ""] = proxies.map(({ url }) => url);
+  const proxies = await Promise.all(
+    [sqs, secrets, eventBus, metrics].map(({ endpoint }) => checked(endpoint)),
+  );
+  const [sqsUrl = "", ssmUrl = "", eventsUrl = "", metricsUrl = ""] = proxies.map(({ url }) => url);
   const queues = await createDeployedQueues(plain, sqs);
   const queueNames = Object.fromEntries(
     Object.entries(queues.urls).map(([id, url]) => [id, sqsUrl + new URL(url).pathname]),
@@ -104,6 +112,7 @@ export async function startAwsFront(options: AwsFrontOptions): Promise<AwsFront>
     AWS_ENDPOINT_URL_SQS: sqsUrl,
     AWS_ENDPOINT_URL_SSM: ssmUrl,
     AWS_ENDPOINT_URL_EVENTBRIDGE: eventsUrl,
+    AWS_ENDPOINT_URL_CLOUDWATCH: metricsUrl,
     AWS_REGION: s3Server.region,
     AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: s3Server.credentials.secretAccessKey,
@@ -147,10 +156,12 @@ export async function startAwsFront(options: AwsFrontOptions): Promise<AwsFront>
   async function close(): Promise<void> {
     await stopSources?.();
     await Promise.all([api.close(), ...[...functions.values()].map((one) => one.close())]);
-    await Promise.all([...proxies, s3Server, sqs, secrets, eventBus].map((server) => server.close()));
+    await Promise.all(
+      [...proxies, s3Server, sqs, secrets, eventBus, metrics].map((server) => server.close()),
+    );
   }
   return {
-    ...{ api, s3Server, store, sqs, queues, secrets, eventBus, policies, close },
+    ...{ api, s3Server, store, sqs, queues, secrets, eventBus, metrics, policies, close },
     url: api.url,
     service: stacks.service,
     function: functionOf,

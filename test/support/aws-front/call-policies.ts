@@ -114,5 +114,6 @@ export function jsonCallOf({ headers }: IncomingMessage, body: unknown): AwsCall
   });
   if (service === "AmazonSSM") return call("ssm", `parameter${Name}`);
   if (service === "AmazonSQS") return call("sqs", basename(new URL(QueueUrl ?? "").pathname, ".fifo"));
+  if (service.startsWith("GraniteService")) return { ...call("cloudwatch", ""), resource: "*" };
   return call("events", "event-bus/default");
 }

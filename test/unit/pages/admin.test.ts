@@ -12,7 +12,7 @@ import { workspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import { ADMINISTRATOR_MS } from "../../../lib/pages/administrators.ts";
 import { workspaceIndexKey } from "../../../lib/repo/layout.ts";
 import { repositoryDocument } from "../../../lib/repo/repository-record.ts";
-import { UNCHANGED } from "../../../lib/repo/stored-document.ts";
+
 import { stableUuid } from "../../support/fake-bitbucket/catalogue.ts";
 import { nameRepository } from "../../support/named-repository.ts";
 import { pageRig, type RigCaller } from "../../support/page-rig.ts";
@@ -121,7 +121,7 @@ test("an administrator sees the own workspaces that are mirrored, and the metric
   const { status, text } = await send("/-/admin", { headers });
   expect(status).toBe(200);
   expect(text).toMatch(/\/-\/admin\/acme">acme<\/a>\s*<span>.*Active.*2 repositories/);
-  expect(text).not.toContain("elsewhere");
+  expect(text).not.toContain('/-/admin/elsewhere"');
   expect(text.match(/<svg /g)).toHaveLength(5);
   expect(text).toContain("Bytes sent to clients, the last 24 hours. sent: 5.0 MB");
   expect(text).toContain(
@@ -365,21 +365,69 @@ test("who has taken the name of a workspace at Bitbucket is not its administrato
   const uuidOf = (name: string) => stableUuid("workspace", name);
   const owner = { ...OLGA, workspaceUuid: uuidOf("acme") };
   const taker = { ...OLGA, user: "taker@example.com", token: "taker", workspaceUuid: uuidOf("taken") };
-  const unknown = { ...OLGA, user: "no@example.com", token: "no-uuid" };
+  const unknown = { ...OLGA, user: "no@example.com", token: "no-uuid", workspaceUuid: undefined };
   const { store, send, sessionOf, act, config } = await adminRig({ callers: [owner, taker, unknown] });
   const statusOf = async (caller: RigCaller) =>
     (await send("/-/admin/acme", { headers: await sessionOf(caller) })).status;
-  // Until a list has told it, the name counts.
-  expect(await statusOf(taker)).toBe(200);
-  await workspaceIndex(store, "acme").change((index) =>
-    index === undefined ? UNCHANGED : { ...index, workspaceUuid: uuidOf("acme") },
-  );
   expect([await statusOf(owner), await statusOf(taker), await statusOf(unknown)]).toEqual([200, 403, 403]);
   expect((await act("pause", {}, { ...SAME_ORIGIN, ...(await sessionOf(taker)) })).status).toBe(403);
   expect(await config()).toMatchObject({ disabled: false });
+  // A list of a release that noted no uuid.
+  await workspaceIndex(store, "acme").change((index) => index && { ...index, workspaceUuid: undefined });
+  expect([await statusOf(taker), await statusOf(owner)]).toEqual([403, 403]);
   const { version } = await store.read(workspaceIndexKey("acme"));
   await store.write(workspaceIndexKey("acme"), Buffer.from("{"), { ifVersion: version });
   expect([await statusOf(taker), await statusOf(owner)]).toEqual([403, 403]);
+});
+
+test("a workspace that is not mirrored is connected by its administrator, with the account of its name or none", async () => {
+  const workspaces = [
+    { workspace: "acme", credential: "bot", projects: "all" as const },
+    { workspace: "held", projects: "all" as const },
+  ];
+  const tried: (string | undefined)[] = [];
+  const caller = { ...OLGA, administers: ["acme", "second", "third", "held"] };
+  const { send, sessionOf, configStore, log, store } = await adminRig({
+    ...{ workspaces, callers: [caller, OTHER] },
+    tryAccount: async ({ credential }) => {
+      tried.push(credential);
+      if (credential === "third") throw new ConfigError("NEARSIDE_SECRET_THIRD is not set");
+    },
+  });
+  const headers = await sessionOf(caller);
+  const overview = await send("/-/admin", { headers });
+  expect(overview.text.match(/\/-\/admin\/\w+\/connect/g)).toEqual(
+    ["second", "second", "third", "third"].map((name) => `/-/admin/${name}/connect`),
+  );
+  const connect = async (workspace: string, fields: Record<string, string>, by: RigCaller = caller) =>
+    send(`/-/admin/${workspace}/connect`, {
+      method: "POST",
+      headers: { ...(await sessionOf(by)), ...SAME_ORIGIN },
+      body: Buffer.from(new URLSearchParams(fields).toString()),
+    });
+  const connected = await connect("second", { credential: "second" });
+  expect([connected.status, connected.headers["location"]]).toEqual([303, "/-/admin/second?done=connect"]);
+  const config = async () => (await readMirrorConfig(configStore))?.workspaces ?? [];
+  // Nothing is mirrored until it is selected.
+  expect((await config()).at(-1)).toMatchObject({ workspace: "second", credential: "second", projects: [] });
+  expect((await send("/-/admin/second", { headers })).status).toBe(200);
+  expect((await readAdminLog(store, "second")).map(({ action }) => action)).toEqual(["connect"]);
+  // Its account cannot be used; another's may not be; others' workspaces, and those that are there, are not found.
+  expect((await connect("third", { credential: "third" })).text).toContain(
+    "the mirror cannot use this account",
+  );
+  expect((await connect("third", { credential: "bot" })).status).toBe(400);
+  expect((await connect("acme", { credential: "acme" })).text).toMatch(/acme is connected with .*bot/);
+  expect((await connect("strangers", { credential: "" })).status).toBe(404);
+  expect((await connect("second", {}, OTHER)).status).toBe(403);
+  expect((await config()).map(({ workspace }) => workspace)).toEqual(["acme", "held", "second"]);
+  expect((await connect("third", {})).status).toBe(303);
+  expect((await config()).at(-1)).not.toHaveProperty("credential");
+  expect(tried).toEqual(["second", "third", "acme", undefined]);
+  expect(await log()).toMatchObject([
+    { action: "connect" },
+    { action: "connect", problem: expect.any(String) },
+  ]);
 });
 
 test("dead letters of the workspace are listed and queued again", async () => {
@@ -410,6 +458,23 @@ test("where the process may not do it, the page says what to use", async () => {
     headers: { ...headers, ...SAME_ORIGIN },
   });
   expect(refused.text).toContain("this page may not do that. Use npx nearside here.");
+});
+
+test("metrics that cannot be read are no charts, and the page has the rest", async () => {
+  const lines: string[] = [];
+  const { send, sessionOf } = await pageRig({
+    repositories: REPOSITORIES,
+    callers: [OLGA],
+    administration: () => ({
+      requests: { request: async () => undefined },
+      history: () => Promise.reject(new Error("AccessDeniedException")),
+      log: { ...SILENT_LOGGER, warn: (event: string) => void lines.push(event) },
+    }),
+  });
+  const { status, text } = await send("/-/admin", { headers: await sessionOf(OLGA) });
+  expect([status, text]).toEqual([200, expect.stringContaining("could not be read just now")]);
+  expect(text).toContain('href="/-/admin/acme"');
+  expect(lines).toEqual(["admin:metrics-failed"]);
 });
 
 test("what Bitbucket cannot be asked is said, and nothing is done", async () => {

@@ -1,0 +1,152 @@
+/** The service stack of a deployment, as its checks see and change it, by signed requests to AWS. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AwsSend } from "./aws-account.ts";
+
+export interface DeployedStack {
+  /** The mirror's own metrics, and names of dimensions. Source: CloudWatch, ListMetrics. */
+  metrics(): Promise<{ readonly names: readonly string[]; readonly dimensions: readonly string[] }>;
+  /**
+   * Runs with one execution of the function at a time, then restores what was reserved.
+   * @param id - As in the template, without the hash: `StatusFunction`. Source: AWS Lambda, PutFunctionConcurrency.
+   */
+  withOneExecution<T>(id: string, run: () => Promise<T>): Promise<T>;
+  /** Runs with a function that has no time to start, then restores it. Source: AWS Lambda, UpdateFunctionConfiguration. */
+  withoutTime<T>(id: string, run: () => Promise<T>): Promise<T>;
+  /** Runs without a task of the stream tier, then restores their number. @returns `undefined`: there is no tier. Source: Amazon ECS, UpdateService. */
+  withoutTier<T>(run: () => Promise<T>): Promise<T | undefined>;
+}
+
+interface DeployedStackOptions {
+  readonly stackPrefix: string;
+  readonly send: AwsSend;
+  /** Until a change counts: Lambda refuses another one meanwhile. */
+  readonly appliedMs?: number;
+}
+
+const APPLIED_MS = 10_000;
+
+export function deployedStack({
+  stackPrefix,
+  send,
+  appliedMs = APPLIED_MS,
+}: DeployedStackOptions): DeployedStack {
+  const { query, json, putJson, ecs } = awsOperations(send);
+  const physicalId = (type: string, id: string) => findResource(query, `${stackPrefix}-Service`, type, id);
+  async function functionName(id: string): Promise<string> {
+    const name = await physicalId("AWS::Lambda::Function", id);
+    if (name === undefined) throw new Error(`the stack ${stackPrefix}-Service has no ${id}`);
+    return encodeURIComponent(name);
+  }
+  async function whileChanged<T>(change: Change, run: () => Promise<T>, restore: Change): Promise<T> {
+    await change();
+    try {
+      await sleep(appliedMs);
+      return await run();
+    } finally {
+      await restore();
+    }
+  }
+  return {
+    async metrics() {
+      const version = "2010-08-01";
+      const xml = await query("monitoring", "ListMetrics", version, { Namespace: stackPrefix });
+      return { names: elementsOf(xml, "MetricName"), dimensions: elementsOf(xml, "Name") };
+    },
+    async withOneExecution(id, run) {
+      const name = await functionName(id);
+      const path = `/2017-10-31/functions/${name}/concurrency`;
+      const { ReservedConcurrentExecutions: before } = await json(
+        "lambda",
+        `/2019-09-30/functions/${name}/concurrency`,
+      );
+      const reserve = (count: number) => putJson("lambda", path, { ReservedConcurrentExecutions: count });
+      const restore = () =>
+        before === undefined ? send("lambda", path, { method: "DELETE" }) : reserve(before);
+      return whileChanged(() => reserve(1), run, restore);
+    },
+    async withoutTime(id, run) {
+      const path = `/2015-03-31/functions/${await functionName(id)}/configuration`;
+      const { MemorySize, Timeout } = await json("lambda", path);
+      const change = (values: object) => putJson("lambda", path, values);
+      return whileChanged(
+        () => change({ MemorySize: 128, Timeout: 1 }),
+        run,
+        () => change({ MemorySize, Timeout }),
+      );
+    },
+    async withoutTier(run) {
+      const service = await physicalId("AWS::ECS::Service", "StreamTierService");
+      const [, cluster] = /:service\/([^/]+)\//.exec(service ?? "") ?? [];
+      if (service === undefined || cluster === undefined) return undefined;
+      const { services } = await ecs("DescribeServices", { cluster, services: [service] });
+      const { desiredCount } = services[0];
+      const change = (count: number) => ecs("UpdateService", { cluster, service, desiredCount: count });
+      return whileChanged(
+        () => change(0),
+        run,
+        () => change(desiredCount),
+      );
+    },
+  };
+}
+
+type Change = () => Promise<unknown>;
+
+/** The forms in which AWS's services take requests. */
+function awsOperations(send: AwsSend) {
+  const json = async (service: string, path: string, init?: RequestInit) => {
+    const text = await send(service, path, init);
+    return text === "" ? {} : JSON.parse(text);
+  };
+  const withBody = (method: string, body: object, type: string, headers = {}): RequestInit => ({
+    ...{ method, body: JSON.stringify(body), headers: { "content-type": type, ...headers } },
+  });
+  return {
+    json,
+    putJson: (service: string, path: string, body: object) =>
+      json(service, path, withBody("PUT", body, "application/json")),
+    ecs(operation: string, body: object) {
+      const target = `AmazonEC2ContainerServiceV20141113.${operation}`;
+      return json(
+        "ecs",
+        "/",
+        withBody("POST", body, "application/x-amz-json-1.1", { "x-amz-target": target }),
+      );
+    },
+    query: (service: string, Action: string, Version: string, parameters: Readonly<Record<string, string>>) =>
+      send(service, "/", {
+        method: "POST",
+        headers: { "content-type": "application/x-www-form-urlencoded" },
+        body: new URLSearchParams({ Action, Version, ...parameters }).toString(),
+      }),
+  };
+}
+
+/** @returns AWS's name or ARN of a resource; `undefined` if the stack has none. Source: CloudFormation, ListStackResources. */
+async function findResource(
+  query: ReturnType<typeof awsOperations>["query"],
+  StackName: string,
+  type: string,
+  id: string,
+): Promise<string | undefined> {
+  let token: string | undefined;
+  do {
+    const parameters = { StackName, ...(token !== undefined && { NextToken: token }) };
+    const xml = await query("cloudformation", "ListStackResources", "2010-05-15", parameters);
+    for (const member of xml.split("</member>")) {
+      const isWanted = elementOf(member, "LogicalResourceId")?.slice(0, -8) === id;
+      if (isWanted && elementOf(member, "ResourceType") === type)
+        return elementOf(member, "PhysicalResourceId");
+    }
+    token = elementOf(xml, "NextToken");
+  } while (token !== undefined);
+  return undefined;
+}
+
+function elementOf(xml: string, name: string): string | undefined {
+  return elementsOf(xml, name)[0];
+}
+
+function elementsOf(xml: string, name: string): string[] {
+  return [...xml.matchAll(new RegExp(`<${name}>([^<]+)</${name}>`, "g"))].map(([, text = ""]) => text);
+}

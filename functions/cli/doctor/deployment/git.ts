@@ -1,0 +1,209 @@
+/** Checks of a deployment by the user's own git. */
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gitAuthorization } from "../../../../lib/bitbucket/credential.ts";
+import {
+  type DeploymentCheck,
+  type DeploymentTargets,
+  judged,
+  notShown,
+  type Outcome,
+  seen,
+} from "./check.ts";
+
+interface GitResult {
+  readonly isOk: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Git = (args: readonly string[], cwd?: string) => Promise<GitResult>;
+
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+/** git compresses a request above 1 KiB: some 30 wants. */
+const COMPRESSED_WANTS = 30;
+/** A webhook takes about a second; a poll, minutes. */
+const WEBHOOK_TRIES = 3;
+
+/** Runs with a folder of its own, and git without the user's configuration, that knows the credential for the mirror and Bitbucket only. */
+async function withGit(
+  { mirrorUrl, gitUrl, account }: DeploymentTargets,
+  run: (git: Git, folder: string) => Promise<Outcome>,
+): Promise<Outcome> {
+  const folder = await mkdtemp(join(tmpdir(), "nearside-doctor-"));
+  const [, encoded = ""] = gitAuthorization(account)?.split(" ") ?? [];
+  const [user = "", password = ""] = Buffer.from(encoded, "base64").toString().split(":");
+  const helper =
+    '!f() { test "$1" != get || printf "username=%s\\npassword=%s\\n" "$NEARSIDE_USER" "$NEARSIDE_PASSWORD"; }; f';
+  const settings = [
+    ...[mirrorUrl, gitUrl].map((url) => [`credential.${new URL(url).origin}.helper`, helper] as const),
+    ...[["user.name", "nearside doctor"] as const, ["user.email", "doctor@localhost"] as const],
+  ];
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    ...{ NEARSIDE_USER: user, NEARSIDE_PASSWORD: password, GIT_TERMINAL_PROMPT: "0" },
+    ...{ GIT_CONFIG_GLOBAL: join(folder, "none"), GIT_CONFIG_NOSYSTEM: "1", GIT_DIR: undefined },
+    GIT_CONFIG_COUNT: String(settings.length),
+    ...Object.fromEntries(settings.map(([name], index) => [`GIT_CONFIG_KEY_${index}`, name])),
+    ...Object.fromEntries(settings.map(([, value], index) => [`GIT_CONFIG_VALUE_${index}`, value])),
+  };
+  const git: Git = (args, cwd = folder) =>
+    new Promise((resolve) => {
+      execFile("git", args, { cwd, env, maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout, stderr) =>
+        resolve({ isOk: error === null, stdout, stderr: stderr || (error?.message ?? "") }),
+      );
+    });
+  try {
+    return await run(git, folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function failure({ stderr }: GitResult): Outcome {
+  return judged(stderr.trim().split("\n").slice(-3).join(" / "));
+}
+
+/** A new commit on a branch of its own, which is deleted afterwards; `change` makes it, in the work tree. */
+async function pushedBranch(
+  targets: DeploymentTargets,
+  url: string,
+  change: (git: Git, tree: string) => Promise<GitResult>,
+  look: (git: Git, branch: string, commit: string) => Promise<Outcome>,
+): Promise<Outcome> {
+  return withGit(targets, async (git, folder) => {
+    const tree = join(folder, "tree");
+    const branch = `nearside-doctor-${randomBytes(4).toString("hex")}`;
+    const cloned = await git(["clone", "--quiet", "--depth", "1", url, tree]);
+    if (!cloned.isOk) return failure(cloned);
+    const changed = await change(git, tree);
+    if (!changed.isOk) return failure(changed);
+    await git(["commit", "--quiet", "--allow-empty", "-m", "A check of nearside doctor"], tree);
+    const { stdout } = await git(["rev-parse", "HEAD"], tree);
+    const pushed = await git(["push", "--quiet", "origin", `HEAD:refs/heads/${branch}`], tree);
+    if (!pushed.isOk) return failure(pushed);
+    try {
+      return await look(git, branch, stdout.trim());
+    } finally {
+      await git(["push", "--quiet", "origin", `:refs/heads/${branch}`], tree);
+    }
+  });
+}
+
+export async function clonedLarge(targets: DeploymentTargets): Promise<Outcome> {
+  return withGit(targets, async (git, folder) => {
+    const url = `${targets.mirrorUrl}/${targets.large}.git`;
+    const first = await git(["clone", "--bare", url, "first"]);
+    const redirect = /redirecting to (\S+)/.exec(first.stderr)?.[1] ?? "";
+    if (first.isOk) {
+      const { isOk, stderr } = await git(["fsck", "--connectivity-only"], join(folder, "first"));
+      return judged(
+        isOk ? undefined : stderr,
+        redirect === ""
+          ? "whole, by the function"
+          : `whole, from ${redirect.replace(/\/-\/t\/.*/, "/-/t/…")}`,
+      );
+    }
+    if (!/this takes [\d.,]+ \w?B/.test(first.stderr)) return failure(first);
+    const second = await git(["clone", "--bare", url, "second"]);
+    return second.isOk ? seen("the first is refused with its size, the second is whole") : failure(second);
+  });
+}
+
+export const GIT_CHECKS: readonly DeploymentCheck[] = [
+  {
+    name: "git clones a repository whole",
+    settles: ["API Gateway may inflate gzip bodies in a way that loses them"],
+    needs: ["account"],
+    run: (targets) =>
+      withGit(targets, async (git, folder) => {
+        const cloned = await git([
+          "clone",
+          "--quiet",
+          "--bare",
+          `${targets.mirrorUrl}/${targets.repository}.git`,
+          "clone",
+        ]);
+        if (!cloned.isOk) return failure(cloned);
+        const fsck = await git(["fsck", "--full"], join(folder, "clone"));
+        if (!fsck.isOk) return failure(fsck);
+        const { stdout } = await git(["for-each-ref", "--format=%(objectname)"], join(folder, "clone"));
+        const wants = new Set(stdout.trim().split("\n")).size;
+        if (wants < COMPRESSED_WANTS)
+          return notShown(
+            `it is whole, and its ${wants} refs are too few for git to compress its request: ${COMPRESSED_WANTS} are enough`,
+          );
+        return seen(`${wants} refs`);
+      }),
+    advice: "See the git function's log.",
+  },
+  {
+    name: "a large repository is cloned, or refused with its size",
+    settles: [
+      "A larger answer is refused, and the next try is redirected",
+      "The stream tier serves it, at the network's speed",
+    ],
+    needs: ["account", "large"],
+    run: clonedLarge,
+    advice: "See docs/large-repositories.md, and the git function's log.",
+  },
+  {
+    name: "links to packs work with the function's role",
+    settles: ["Presigned addresses work with the function's role"],
+    needs: ["account", "large"],
+    run: (targets) =>
+      withGit(targets, async (git) => {
+        const args = ["-c", "fetch.uriProtocols=https", "clone", "--quiet", "--bare"];
+        const cloned = await git([...args, `${targets.mirrorUrl}/${targets.large}.git`, "clone"]);
+        return cloned.isOk ? seen() : failure(cloned);
+      }),
+    advice: "See the git function's role: GetObject below repos/*/objects/pack/.",
+  },
+  {
+    name: "a push to Bitbucket is at the mirror when refs are listed next",
+    settles: ["Listing refs waits for an announced push"],
+    needs: ["account", "changes"],
+    run: (targets) =>
+      pushedBranch(
+        targets,
+        `${targets.gitUrl}/${targets.repository}.git`,
+        async () => ({ isOk: true, stdout: "", stderr: "" }),
+        async (git, branch, commit) => {
+          for (let tries = 1; tries <= WEBHOOK_TRIES; tries++) {
+            const { stdout } = await git([
+              "ls-remote",
+              `${targets.mirrorUrl}/${targets.repository}.git`,
+              branch,
+            ]);
+            if (stdout.includes(commit))
+              return seen(tries === 1 ? "at once" : `at try ${tries}: the webhook came later`);
+          }
+          return judged(`not after ${WEBHOOK_TRIES} listings`);
+        },
+      ),
+    advice:
+      "Is the webhook installed? See nearside doctor without --deployment, and the webhook function's log.",
+  },
+  {
+    name: "git-lfs follows the mirror to Bitbucket for uploads",
+    settles: ["git-lfs follows the mirror to Bitbucket for uploads"],
+    needs: ["account", "changes"],
+    run: (targets) =>
+      pushedBranch(
+        targets,
+        `${targets.mirrorUrl}/${targets.repository}.git`,
+        async (git, tree) => {
+          const installed = await git(["lfs", "install", "--local"], tree);
+          if (!installed.isOk) return installed;
+          await git(["lfs", "track", "nearside-doctor.bin"], tree);
+          await writeFile(join(tree, "nearside-doctor.bin"), randomBytes(64));
+          return git(["add", "--all"], tree);
+        },
+        async () => seen("pushed; Bitbucket keeps its 64 bytes"),
+      ),
+    advice: "Is git-lfs installed here, and LFS turned on at Bitbucket?",
+  },
+];

@@ -1,0 +1,28 @@
+/** A request of an administrator's session, and the messages that answer it. */
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import type { Caller } from "./caller.ts";
+import { type Context, viewerOf } from "./page-context.ts";
+import { htmlResponse } from "./page-response.ts";
+import type { Administration } from "./ports.ts";
+import { messagePage } from "./sign-in-page.ts";
+
+export interface Visit {
+  readonly request: HttpRequest;
+  readonly context: Context;
+  readonly administration: Administration;
+  readonly caller: Caller;
+}
+
+/** What all of these pages need. */
+export function pageOf({ request, context, administration, caller }: Visit) {
+  return {
+    viewer: viewerOf(request, caller, context),
+    nowMs: context.now(),
+    elsewhere: administration.elsewhere,
+  };
+}
+
+export function message(visit: Visit, status: number, title: string, text: string): Promise<HttpResponse> {
+  const { request, context, caller } = visit;
+  return htmlResponse(request, status, messagePage(viewerOf(request, caller, context), title, text));
+}

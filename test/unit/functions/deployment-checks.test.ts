@@ -1,0 +1,151 @@
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, test } from "vitest";
+import { DEPLOYMENT_CHECKS } from "../../../functions/cli/doctor/check-deployment.ts";
+import { deployedStack } from "../../../functions/cli/doctor/deployed-stack.ts";
+import { BY_HAND } from "../../../functions/cli/doctor/deployment/by-hand.ts";
+import { REQUEST_CHECKS } from "../../../functions/cli/doctor/deployment/requests.ts";
+import { runCli } from "../../support/cli.ts";
+
+/** Lines that need no deployment. */
+const ELSEWHERE = [
+  "Conditional writes of AWS's S3, above all `If-Match` on multipart uploads",
+  "`compose.yaml` runs as it is",
+  "`setup.ps1` works in Windows PowerShell 5.1 and in PowerShell 7",
+  "macOS and Windows",
+];
+
+test("each line of docs/unverified.md is a check of doctor, or is left to people for a reason", () => {
+  const rows = readFileSync("docs/unverified.md", "utf8").matchAll(/^\| (?!---|open \|)(.*?)(?<!\\) \| /gm);
+  const lines = [...rows].map(([, line = ""]) => line);
+  const checked = DEPLOYMENT_CHECKS.flatMap(({ settles }) => settles);
+  expect(lines.toSorted()).toEqual([...checked, ...Object.keys(BY_HAND), ...ELSEWHERE].toSorted());
+});
+
+/** Answers as AWS does, and notes what is asked. */
+function fakeAws(more: Readonly<Record<string, string>> = {}) {
+  const member = (type: string, id: string, physicalId: string) =>
+    `<member><PhysicalResourceId>${physicalId}</PhysicalResourceId><LogicalResourceId>${id}</LogicalResourceId><ResourceType>${type}</ResourceType></member>`;
+  const first = member("AWS::Lambda::Function", "StatusFunctionWatcher12345678", "other");
+  const second =
+    member("AWS::Lambda::Function", "StatusFunctionABCDEF01", "Nearside-Status") +
+    member("AWS::ECS::Service", "StreamTierServiceABCDEF01", "arn:aws:ecs:eu-west-1:1:service/tier/one");
+  const asked: string[] = [];
+  const send = async (service: string, path: string, { method = "GET", body, headers }: RequestInit = {}) => {
+    const parameters = new URLSearchParams(String(body));
+    const operation = parameters.get("Action") ?? new Headers(headers).get("x-amz-target")?.split(".")[1];
+    const question = operation ?? `${method} ${path}`;
+    const sent = typeof body === "string" && body.startsWith("{") ? ` ${body}` : "";
+    asked.push(`${service} ${question}${sent}`);
+    if (operation === "ListStackResources")
+      return parameters.has("NextToken") ? second : `${first}<NextToken>more</NextToken>`;
+    return more[question] ?? "";
+  };
+  return { asked, stack: deployedStack({ stackPrefix: "Nearside", send, appliedMs: 0 }) };
+}
+
+const listed = Array.from({ length: 2 }, () => "cloudformation ListStackResources");
+
+test.each([
+  [
+    '{"ReservedConcurrentExecutions":20}',
+    'PUT /2017-10-31/functions/Nearside-Status/concurrency {"ReservedConcurrentExecutions":20}',
+  ],
+  ["{}", "DELETE /2017-10-31/functions/Nearside-Status/concurrency"],
+])("what was reserved, %s, is reserved again, also after a failure", async (reserved, restored) => {
+  const path = "/functions/Nearside-Status/concurrency";
+  const { asked, stack } = fakeAws({ [`GET /2019-09-30${path}`]: reserved });
+  const run = () => Promise.reject(new Error("broken"));
+  await expect(stack.withOneExecution("StatusFunction", run)).rejects.toThrow("broken");
+  expect(asked).toEqual([
+    ...listed,
+    `lambda GET /2019-09-30${path}`,
+    `lambda PUT /2017-10-31${path} {"ReservedConcurrentExecutions":1}`,
+    `lambda ${restored}`,
+  ]);
+});
+
+test("a function gets its memory and time back, and the tier its tasks", async () => {
+  const path = "/2015-03-31/functions/Nearside-Status/configuration";
+  const { asked, stack } = fakeAws({
+    [`GET ${path}`]: '{"MemorySize":512,"Timeout":29}',
+    DescribeServices: '{"services":[{"desiredCount":2}]}',
+  });
+  expect(await stack.withoutTime("StatusFunction", async () => "seen")).toBe("seen");
+  expect(asked.slice(-3)).toEqual([
+    `lambda GET ${path}`,
+    `lambda PUT ${path} {"MemorySize":128,"Timeout":1}`,
+    `lambda PUT ${path} {"MemorySize":512,"Timeout":29}`,
+  ]);
+  expect(await stack.withoutTier(async () => "seen")).toBe("seen");
+  const service = '"cluster":"tier","service":"arn:aws:ecs:eu-west-1:1:service/tier/one"';
+  expect(asked.slice(-2)).toEqual([
+    `ecs UpdateService {${service},"desiredCount":0}`,
+    `ecs UpdateService {${service},"desiredCount":2}`,
+  ]);
+  await expect(stack.withOneExecution("NoFunction", async () => 1)).rejects.toThrow("has no NoFunction");
+});
+
+test("metrics are told apart from names of dimensions", async () => {
+  const one =
+    "<member><Dimensions><member><Name>Host</Name><Value>a</Value></member></Dimensions><MetricName>Clones</MetricName></member>";
+  const { stack } = fakeAws({
+    ListMetrics: `<Metrics>${one}<member><MetricName>Fetches</MetricName><Dimensions/></member></Metrics>`,
+  });
+  expect(await stack.metrics()).toEqual({ names: ["Clones", "Fetches"], dimensions: ["Host"] });
+});
+
+describe("requests to the mirror", () => {
+  /** Answers what a deployment does, but for `broken`. */
+  async function fakeDeployment(broken: string | undefined) {
+    const server = createServer((request, response) => {
+      const { url = "", headers, method } = request;
+      const reply = (status: number, body: string, more: Record<string, string> = {}) =>
+        response.writeHead(status, more).end(body);
+      if (url.includes("/-/webhooks/")) return reply(401, "");
+      if (url === "/") return reply(200, broken === "page" ? "{}" : "<!doctype html>");
+      if (url.includes("/info/lfs/"))
+        return reply(401, "{}", {
+          "content-type": "application/vnd.git-lfs+json",
+          "lfs-authenticate": "Basic",
+        });
+      if (headers.authorization === undefined)
+        return reply(401, "", broken === "challenge" ? {} : { "www-authenticate": 'Basic realm="x"' });
+      if (headers.authorization.includes(btoa("x-token-auth:wrong"))) return reply(401, "Bitbucket says no");
+      if (url.includes("no-such-repository")) return reply(broken === "list" ? 503 : 404, "");
+      if (url.endsWith("/status")) return reply(200, '{"generation":1}');
+      if (url.includes("/wait?")) return reply(504, "{}");
+      if (method === "POST") return reply(200, broken === "gzip" ? "" : "003d0123 refs/heads/main\n");
+      return reply(200, headers["git-protocol"] ? "000eversion 2\n" : "# service=git-upload-pack\n");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const mirrorUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    return { mirrorUrl, [Symbol.asyncDispose]: async () => void server.close() };
+  }
+
+  test.each([
+    [undefined, []],
+    ["challenge", ["the challenge reaches git"]],
+    ["list", ["a name that is not there is not found"]],
+    ["page", ["the page is served"]],
+    ["gzip", ["a compressed request body arrives as it was sent"]],
+  ] as const)("with %s broken", async (broken, expected) => {
+    await using deployment = await fakeDeployment(broken);
+    const { mirrorUrl } = deployment;
+    const account = { kind: "access-token", token: "y" } as const;
+    const targets = {
+      ...{ mirrorUrl, account, repository: "acme/vault" },
+      gitUrl: mirrorUrl,
+      apiUrl: mirrorUrl,
+    };
+    const failed: string[] = [];
+    for (const { name, run } of REQUEST_CHECKS) if ((await run(targets)).status === "fail") failed.push(name);
+    expect(failed).toEqual(expected);
+  });
+
+  test("needs the mirror's address", async () => {
+    const { exitCode, stderr } = await runCli(["doctor", "--deployment", "acme/vault"]);
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining("--mirror-url")]);
+  });
+});
