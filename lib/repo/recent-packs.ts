@@ -5,8 +5,7 @@ import { CorruptPackError } from "../errors.ts";
 import type { CommitHistory } from "../git/history/commit-history.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { ObjectNumber, PackNumber } from "../git/object-numbers.ts";
-import { sortedByObjectId } from "../git/pack/index-v2.ts";
-import { lowerBound } from "../git/pack/sorted-numbers.ts";
+import { ascendingNumbers, lowerBound } from "../git/pack/sorted-numbers.ts";
 import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
 import type { RecentObjects } from "../git/recent/recent-objects.ts";
@@ -22,64 +21,61 @@ interface OpenRecent {
   readonly blocks: BlockCache;
 }
 
+/** Made once for all readers. */
+interface Tables {
+  /** By pack: the number of its first object; and at the end, of the one after the last. */
+  readonly firstNumbers: Uint32Array;
+  /** By the first two bytes of an id: 1 + the number of an object whose id begins so; 0 if none does. */
+  readonly heads: Uint32Array;
+  /** By number: the same of the next one with these bytes. A tenth of the time that sorting takes. */
+  readonly nexts: Uint32Array;
+}
+
 export class RecentPacks implements PackReader {
   readonly #open: OpenRecent;
-  /** By pack: the number of its first object; and at the end, of the one after the last. */
-  readonly #firstNumbers: Uint32Array;
-  /** Numbers in the order of ids. */
-  readonly #byId: Uint32Array;
+  readonly #tables: Tables;
   readonly #reading: ReadOptions;
 
-  private constructor(
-    open: OpenRecent,
-    tables: { readonly firstNumbers: Uint32Array; readonly byId: Uint32Array },
-    reading: ReadOptions = {},
-  ) {
+  private constructor(open: OpenRecent, tables: Tables, reading: ReadOptions = {}) {
     this.#open = open;
-    this.#firstNumbers = tables.firstNumbers;
-    this.#byId = tables.byId;
+    this.#tables = tables;
     this.#reading = reading;
   }
 
   static open(open: OpenRecent): RecentPacks {
-    const { ids, crcs, offsets, packCounts } = open.recent;
+    const { ids, crcs, packCounts } = open.recent;
     const firstNumbers = new Uint32Array(packCounts.length + 1);
     for (const [pack, count] of packCounts.entries())
       firstNumbers[pack + 1] = (firstNumbers[pack] as number) + count;
-    const byId = sortedByObjectId({ objectCount: crcs.length, ids, crcs, offsets });
-    return new RecentPacks(open, { firstNumbers, byId });
+    const heads = new Uint32Array(0x10000);
+    const nexts = new Uint32Array(crcs.length);
+    for (let number = 0; number < nexts.length; number++) {
+      const bucket = bucketOf(ids, number * OBJECT_ID_BYTES);
+      nexts[number] = heads[bucket] as number;
+      heads[bucket] = number + 1;
+    }
+    return new RecentPacks(open, { firstNumbers, heads, nexts });
   }
 
   forReader(signal: AbortSignal): RecentPacks {
-    return new RecentPacks(this.#open, { firstNumbers: this.#firstNumbers, byId: this.#byId }, { signal });
+    return new RecentPacks(this.#open, this.#tables, { signal });
   }
 
   get objectCount(): number {
-    return this.#byId.length;
+    return this.#open.recent.crcs.length;
   }
 
   find(idBytes: Uint8Array, start: number): ObjectNumber {
-    let low = 0;
-    let high = this.#byId.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const number = this.#byId[middle] as number;
-      const order = this.#compare(number, idBytes, start);
-      if (order === 0) return number;
-      if (order < 0) low = middle + 1;
-      else high = middle;
+    const { ids } = this.#open.recent;
+    const { heads, nexts } = this.#tables;
+    let next = heads[bucketOf(idBytes, start)] as number;
+    for (; next > 0; next = nexts[next - 1] as number) {
+      const at = (next - 1) * OBJECT_ID_BYTES;
+      let i = 2;
+      while (i < OBJECT_ID_BYTES && ids[at + i] === idBytes[start + i]) i++;
+      if (i === OBJECT_ID_BYTES) return next - 1;
     }
     return -1;
-  }
-
-  #compare(number: ObjectNumber, idBytes: Uint8Array, start: number): number {
-    const { ids } = this.#open.recent;
-    const at = number * OBJECT_ID_BYTES;
-    for (let i = 0; i < OBJECT_ID_BYTES; i++) {
-      const difference = (ids[at + i] ?? 0) - (idBytes[start + i] ?? 0);
-      if (difference !== 0) return difference;
-    }
-    return 0;
   }
 
   /**
@@ -121,15 +117,18 @@ export class RecentPacks implements PackReader {
   }
 
   allObjects(): Uint32Array {
-    return this.#byId.toSorted();
+    return ascendingNumbers(this.objectCount);
   }
 
   firstNumber(packNumber: PackNumber): ObjectNumber {
-    return this.#firstNumbers[packNumber] as number;
+    return this.#tables.firstNumbers[packNumber] as number;
   }
 
   ownObjects(packNumber: PackNumber): Uint32Array {
-    return this.allObjects().subarray(this.#firstNumbers[packNumber], this.#firstNumbers[packNumber + 1]);
+    return this.allObjects().subarray(
+      this.#tables.firstNumbers[packNumber],
+      this.#tables.firstNumbers[packNumber + 1],
+    );
   }
 
   sortByPlace(objectNumbers: Uint32Array): void {
@@ -147,7 +146,7 @@ export class RecentPacks implements PackReader {
   }
 
   packNumberOf(objectNumber: ObjectNumber): PackNumber {
-    return lowerBound(this.#firstNumbers, objectNumber + 1) - 1;
+    return lowerBound(this.#tables.firstNumbers, objectNumber + 1) - 1;
   }
 
   async readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
@@ -188,4 +187,8 @@ export class RecentPacks implements PackReader {
     if (key === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
     return key;
   }
+}
+
+function bucketOf(idBytes: Uint8Array, start: number): number {
+  return ((idBytes[start] as number) << 8) | (idBytes[start + 1] as number);
 }

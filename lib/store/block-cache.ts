@@ -17,18 +17,31 @@ export interface BlobRange {
 export type BlockCacheLimits = Readonly<typeof DEFAULT_BLOCK_CACHE_LIMITS>;
 
 export const DEFAULT_BLOCK_CACHE_LIMITS = {
-  /** Every request starts at a multiple of this. What is read scattered is mostly much shorter, and is paid for in time. */
-  blockBytes: 256 * 1024,
+  /** Every request starts at a multiple of this. What is read scattered is mostly shorter still. */
+  blockBytes: 16 * 1024,
   /** Of cached blocks; those being read come on top. */
   maxCachedBytes: 128 * 1024 * 1024,
   /** Neighbouring blocks that are missing are read together, up to this many. */
-  maxBlocksPerRequest: 32,
+  maxBlocksPerRequest: 512,
   /**
    * How many of one call of `readAhead` are read, and half of what all calls have on its way. Those of two calls, one being used
    * while the other comes, must leave room in the cache, or they push each other out.
    */
-  maxBlocksAhead: 192,
+  maxBlocksAhead: 3072,
+  /** More requests of one call are made fewer by reading over the blocks between them, the fewest first: each costs time and money. */
+  maxRequestsAhead: 128,
+  /** Blocks between two requests that are read over in any case: as long as what `entry-windows.ts` reads over. */
+  minBlocksOver: 1,
+  /** And at most. */
+  maxBlocksOver: 16,
 };
+
+/** Neighbouring blocks of a blob. */
+interface BlockRun {
+  readonly key: string;
+  readonly first: number;
+  last: number;
+}
 
 /** Blocks that are being read with one request. */
 interface PendingBlocks {
@@ -108,18 +121,44 @@ export class BlockCache {
       }
       if (count === maxBlocksAhead) break;
     }
+    const runs: BlockRun[] = [];
     for (const [key, blocks] of blocksByKey) {
       for (const block of [...blocks].toSorted((a, b) => a - b)) {
-        let last = block;
-        while (blocks.has(last + 1)) last += 1;
         const name = blockName(key, block);
         // `get` also marks a cached block as used, so that it stays until it is read.
         if (this.#blocks.get(name) !== undefined || this.#pendingOf(name) !== undefined) continue;
+        runs.push({ key, first: block, last: block });
+      }
+    }
+    for (const { key, first, last } of this.#joined(runs)) {
+      for (let block = first; block <= last; block++) {
+        const name = blockName(key, block);
+        if (this.#blocks.has(name) || this.#pendingOf(name) !== undefined) continue;
         this.#startRequest(key, block, last)
           .request.join(signal)
           .catch(() => undefined);
       }
     }
+  }
+
+  /** @param runs - By key and block. @returns Fewer, with what is between them. */
+  #joined(runs: readonly BlockRun[]): BlockRun[] {
+    const { maxRequestsAhead, minBlocksOver, maxBlocksOver } = this.#limits;
+    const gapBefore = (i: number): number => {
+      const [run, previous] = [runs[i], runs[i - 1]];
+      const isAfter = run !== undefined && previous?.key === run.key;
+      return isAfter ? run.first - previous.last - 1 : Number.POSITIVE_INFINITY;
+    };
+    const gaps = runs.map((_, i) => gapBefore(i)).toSorted((a, b) => a - b);
+    const neededGap = gaps[runs.length - maxRequestsAhead - 1] ?? 0;
+    const maxGap = Math.max(minBlocksOver, Math.min(neededGap, maxBlocksOver));
+    const joined: BlockRun[] = [];
+    for (const [i, run] of runs.entries()) {
+      const previous = joined.at(-1);
+      if (previous !== undefined && gapBefore(i) <= maxGap) previous.last = run.last;
+      else joined.push({ ...run });
+    }
+    return joined;
   }
 
   /** For what will hardly be asked for again: nothing is kept, so nothing is pushed out. */

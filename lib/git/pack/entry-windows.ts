@@ -15,8 +15,8 @@ export const MAX_WINDOW_BYTES = 1024 * 1024;
 const LOCATED_AT_ONCE = 4096;
 /** In a step of `WorkSlices`. */
 const LOCATED_A_STEP = 10;
-/** Read over rather than skip: a request costs as much as reading this. */
-const MAX_GAP_BYTES = 64 * 1024;
+/** Read over rather than skip: less than a block of the cache of packs, which reads over it as well. */
+const MAX_GAP_BYTES = 16 * 1024;
 /** Reads under way: a store that takes 20 ms to answer is to be asked for all of a usual answer in few rounds. */
 const MAX_READS_AHEAD = 48;
 /** What a slow client holds of them. */

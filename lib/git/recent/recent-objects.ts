@@ -139,19 +139,18 @@ class ColumnReader {
     const packCounts = this.#take(packs);
     const offsets = joinHalves(this.#take(objects), this.#take(objects));
     const lengths = joinHalves(this.#take(objects), this.#take(objects));
-    return {
-      packCounts,
-      offsets,
-      ends: lengths.map((length, number) => length + (offsets[number] as number)),
-    };
+    for (let number = 0; number < objects; number++)
+      lengths[number] = (lengths[number] as number) + (offsets[number] as number);
+    return { packCounts, offsets, ends: lengths };
   }
 
   /** After `places`. */
   history(): PackHistory {
     const { objects } = this.#counts;
     const [commits = 0, parents = 0, introduced = 0, tags = 0] = this.#lengths;
-    const types = Uint8Array.from(this.#take(objects));
-    const trees = types.reduce((count, type) => count + (type === OBJECT_TYPE.tree ? 1 : 0), 0);
+    const types = new Uint8Array(this.#take(objects));
+    let trees = 0;
+    for (let number = 0; number < objects; number++) if (types[number] === OBJECT_TYPE.tree) trees++;
     const history = {
       types,
       sizes: this.#take(objects),
@@ -249,7 +248,11 @@ function toDistances(column: Uint32Array): Uint32Array {
 }
 
 function fromDistances(column: Uint32Array): Uint32Array {
-  return column.map((distance, number) => (distance === 0 ? NONE : number - distance));
+  for (let number = 0; number < column.length; number++) {
+    const distance = column[number] as number;
+    column[number] = distance === 0 ? NONE : number - distance;
+  }
+  return column;
 }
 
 function lowHalves(numbers: Float64Array): Uint32Array {
@@ -260,8 +263,14 @@ function highHalves(numbers: Float64Array): Uint32Array {
   return Uint32Array.from(numbers, (number) => Math.floor(number / TWO_TO_32));
 }
 
+// In loops: a cold process calls back slowly.
 function joinHalves(low: Uint32Array, high: Uint32Array): Float64Array {
-  return Float64Array.from(low, (number, i) => (high[i] as number) * TWO_TO_32 + number);
+  const numbers = new Float64Array(low);
+  for (let i = 0; i < high.length; i++) {
+    const half = high[i] as number;
+    if (half !== 0) numbers[i] = (numbers[i] as number) + half * TWO_TO_32;
+  }
+  return numbers;
 }
 
 /** Clocks may say anything, so these are the numbers' bits. */

@@ -23,6 +23,8 @@ import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID, syncRig } from "../../support/sync-rig.ts";
 
 const PACK_COUNT = 4;
+/** Each block that is asked for alone is read alone. */
+const NOTHING_OVER = { maxRequestsAhead: 1000, minBlocksOver: 0, maxBlocksOver: 0 };
 
 const store = new CountingBlobStore(new MemoryBlobStore());
 let primary: Primary;
@@ -185,7 +187,7 @@ test("a fetch of some megabytes, which are read ahead, takes no more", async () 
 
 test("a delta that is made anew takes four, however long the chain of its base", async () => {
   // Each link of the chain is in blocks of its own.
-  const limits = { blockBytes: 512, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000 };
+  const limits = { blockBytes: 512, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000, ...NOTHING_OVER };
   let mostRequests = 0;
   for (let newer = 0; newer + 1 < versions.length; newer += 4) {
     const storage = { store: versionedStore, blocks: new BlockCache(versionedStore, limits) };
@@ -199,7 +201,7 @@ test("a delta that is made anew takes four, however long the chain of its base",
 
 describe("where history is cut, or trees are sent by depth or path", () => {
   // Each object is in a block of its own.
-  const limits = { blockBytes: 256, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000 };
+  const limits = { blockBytes: 256, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000, ...NOTHING_OVER };
   const idOf = async (revision: string): Promise<string> => deep.git("rev-parse", revision);
 
   test.each([

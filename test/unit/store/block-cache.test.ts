@@ -5,7 +5,10 @@ import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 
-const LIMITS = { blockBytes: 16, maxCachedBytes: 64, maxBlocksPerRequest: 3, maxBlocksAhead: 4 };
+const LIMITS = {
+  ...{ blockBytes: 16, maxCachedBytes: 64, maxBlocksPerRequest: 3, maxBlocksAhead: 4 },
+  ...{ maxRequestsAhead: 4, minBlocksOver: 0, maxBlocksOver: 0 },
+};
 const BLOB = Uint8Array.from({ length: 203 }, (_, position) => position);
 
 async function cacheOn(limits = LIMITS) {
@@ -176,4 +179,27 @@ test("a request, read ahead or not, ends when all its readers have left; the nex
   gate.resolve();
   expect(await next).toEqual([BLOB.slice(0, 40), BLOB.slice(100, 110)]);
   expect(counting.counts().requests).toBe(4);
+});
+
+test("what is read ahead in too many places is read in fewer, over the shortest gaps", async () => {
+  const ahead = { ...LIMITS, maxBlocksPerRequest: 10, maxBlocksAhead: 10, maxCachedBytes: 1024 };
+  for (const [limits, requests] of [
+    [{ ...ahead, maxRequestsAhead: 9 }, 4],
+    [{ ...ahead, maxRequestsAhead: 9, minBlocksOver: 1 }, 3],
+    [{ ...ahead, maxRequestsAhead: 2, maxBlocksOver: 2 }, 2],
+    // The last gap is too long.
+    [{ ...ahead, maxRequestsAhead: 1, maxBlocksOver: 2 }, 2],
+    [{ ...ahead, maxRequestsAhead: 1, maxBlocksOver: 3 }, 1],
+  ] as const) {
+    const { store, cache } = await cacheOn(limits);
+    // Blocks 0, 2, 5 and 9.
+    const ranges = [0, 32, 80, 144].map((offsetBytes) => ({
+      key: "pack",
+      offsetBytes,
+      endBytes: offsetBytes + 1,
+    }));
+    cache.readAhead(ranges);
+    for (const { offsetBytes } of ranges) await cache.read("pack", offsetBytes, 1);
+    expect(store.counts().requests).toBe(requests);
+  }
 });
