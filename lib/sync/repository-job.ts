@@ -30,6 +30,7 @@ import { releaseName, releaseReservedName } from "../repo/name-index.ts";
 import { type RepositoryRecord, repositoryDocument, type StoredRecord } from "../repo/repository-record.ts";
 import { confirmName, foundByAfter } from "./found-by.ts";
 import { type JobContext, jobContext, type RepositoryJobOptions } from "./job-context.ts";
+import { withKeptReads } from "./kept-reads.ts";
 import { prepareRecent, prepareRepository } from "./prepare-repository.ts";
 import {
   announce,
@@ -77,7 +78,8 @@ export async function runRepositoryJob(
     options.readConfig(),
     repositoryDocument(options.storage.store, job.uuid).readForChange(),
   ]);
-  const context = jobContext(job, config, options);
+  const storage = { ...options.storage, store: withKeptReads(options.storage.store) };
+  const context = jobContext(job, config, { ...options, storage });
   const startedMs = context.now().getTime();
   const result = await settle(stored, context);
   logResult(result, stored.value, startedMs, context);
