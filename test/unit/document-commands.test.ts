@@ -3,49 +3,40 @@
  * fails, and so does a row without a line.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { runCli } from "../support/cli.ts";
+import { documentLines, takesMirror } from "../support/document-lines.ts";
 
 interface Row {
   /** Of whole lines, without comments. */
   readonly line: RegExp;
   /** By the shell, or as a command of ours with options added that keep it off the network. */
   readonly here?: "shell" | readonly string[];
-  /** A test that runs it, and words of that test. */
-  readonly test?: readonly [file: string, words: string];
-  readonly needs?: "AWS" | "Bitbucket" | "a mirror at mirror.example.com" | "root and Docker";
+  /** A file with a test, or of CI, that runs it: the line's words are looked for in one of its commands. */
+  readonly in?: string;
+  readonly needs?: "AWS" | "Bitbucket" | "root and Docker";
 }
 
 const ROWS: readonly Row[] = [
-  { line: /^npm ci && npm start$/, test: ["test/infra/package.test.ts", "nearside demo serves a clone"] },
-  { line: /^npm ci && npm test$/, test: ["package.json", '"test":'] },
-  { line: /^npx --yes \.\/nearside-\S+\.tgz demo$/, test: ["test/measure/bare-debian.sh", "demo --json"] },
+  { line: /^npm ci && npm start$/, in: "test/interop/server-stop.test.ts" },
+  { line: /^npm ci && npm test$/, in: ".ci/run" },
+  { line: /^npx --yes \.\/nearside-\S+\.tgz demo$/, in: "test/infra/package.test.ts" },
   { line: /^npm start( -- --(repository|workspace) \S+)?$/, needs: "Bitbucket" },
   { line: /^export (BITBUCKET|NEARSIDE|AWS)_\w+=.*$/, here: "shell" },
   { line: /^npx nearside connect acme --credential acme-bot$/, here: ["--no-check"] },
   { line: /^npx nearside select acme --project CORE .*$/, here: ["--no-check"] },
-  {
-    line: /^npx nearside status --watch$/,
-    test: ["test/interop/cli-repositories.test.ts", '"--watch", "1"'],
-  },
-  { line: /^npx nearside sync acme$/, test: ["test/interop/cli-workspace.test.ts", '"sync"'] },
+  { line: /^npx nearside status --watch$/, in: "test/interop/cli-repositories.test.ts" },
+  { line: /^npx nearside sync acme$/, in: "test/interop/cli-queue.test.ts" },
   { line: /^npx nearside relay add \S+ --secret ci$/, here: [] },
-  {
-    line: /^npx nearside relay add \S+ --store s3:.*$/,
-    test: ["test/interop/cli-relay.test.ts", "--secret-path"],
-  },
+  { line: /^npx nearside relay add \S+ --store s3:.*$/, in: "test/interop/cli-doctor.test.ts" },
   { line: /^npx nearside (deploy( --plan)?|doctor --.*)$/, needs: "AWS" },
   { line: /^npx nearside reconnect .* --store s3:.*$/, needs: "AWS" },
-  { line: /^curl -fsSO \S+\/-\/setup\.sh( && .*)?$/, needs: "a mirror at mirror.example.com" },
-  { line: /^sh setup\.sh( --\S+)?$/, test: ["test/interop/setup-script.test.ts", '"--undo"'] },
-  { line: /^git -c http\.\S+extraHeader=.*$/, needs: "a mirror at mirror.example.com" },
-  { line: /^curl -fsS -H .*\/wait\?.*$/, needs: "a mirror at mirror.example.com" },
   { line: /^git config --global .*$/, here: "shell" },
   { line: /^echo '\{\}' > nearside\.config\.json$/, here: "shell" },
-  { line: /^npx cdk synth --quiet$/, test: [".ci/run", "synth"] },
+  { line: /^npx cdk synth --quiet$/, in: ".ci/run" },
   { line: /^npx cdk bootstrap$/, needs: "AWS" },
   { line: /^(old=\$\()?aws .*$/, needs: "AWS" },
   // For a deploy.
@@ -54,46 +45,50 @@ const ROWS: readonly Row[] = [
   { line: /^docker (build|run) .*$/, needs: "root and Docker" },
   { line: /^npm run package && .*$/, needs: "root and Docker" },
   { line: /^(install -[Dd]|systemctl|echo '\{\}' > \/etc).*$/, needs: "root and Docker" },
-  { line: /^npm run bench -- .*$/, test: [".ci/run", "npm run bench"] },
-  { line: /^npm run fake-bitbucket -- .*$/, test: ["test/interop/fake-bitbucket-rest.test.ts", '"--repos"'] },
-  { line: /^NEARSIDE_RIC=.*$/, test: [".ci/run", "install-ric.sh"] },
-  { line: /^test\/support\/radosgw\/run-contract\.sh .*$/, test: [".ci/run", "run-contract.sh"] },
+  { line: /^npm run bench -- .*$/, in: ".ci/run" },
+  { line: /^npm run fake-bitbucket -- .*$/, in: "test/interop/fake-bitbucket-rest.test.ts" },
+  { line: /^NEARSIDE_RIC=.*$/, in: ".ci/run" },
+  { line: /^test\/support\/radosgw\/run-contract\.sh .*$/, in: ".ci/run" },
 ];
 
-const lines = [...globSync("*.md"), ...globSync("docs/*.md")].flatMap(commandsOf);
+const lines = documentLines();
 const folder = mkdtempSync(join(tmpdir(), "nearside-documents-"));
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Continued lines are one; comments behind them are left out. */
-function commandsOf(document: string): string[] {
-  const blocks = [...readFileSync(document, "utf8").matchAll(/^```sh\n([\s\S]*?)^```$/gm)];
-  return blocks.flatMap(([, block = ""]) =>
-    block
-      .replaceAll(/ *\\\n\s*/g, " ")
-      .split("\n")
-      .map((line) => line.replace(/\s+# .*$/, "").trim())
-      .filter((line) => line !== "" && !line.startsWith("#")),
-  );
-}
-
 const rowsOf = (line: string) => ROWS.filter((row) => row.line.test(line));
 
-test("each line has one row, and each row a line", () => {
+test("each line is run with a mirror, or has one row, and each row has a line", () => {
   expect(lines.length).toBeGreaterThan(50);
-  expect(lines.map((line) => [line, rowsOf(line).length]).filter(([, count]) => count !== 1)).toEqual([]);
+  const counts = lines.map((line) => [line, rowsOf(line).length + (takesMirror(line) ? 1 : 0)]);
+  expect(counts.filter(([, count]) => count !== 1)).toEqual([]);
   expect(ROWS.filter((row) => !lines.some((line) => row.line.test(line)))).toEqual([]);
-  for (const { here, test, needs } of ROWS)
-    expect([here, test, needs].filter((one) => one !== undefined)).toHaveLength(1);
+  for (const { here, in: file, needs } of ROWS)
+    expect([here, file, needs].filter((one) => one !== undefined)).toHaveLength(1);
 });
 
-test.each(ROWS.flatMap((row) => (row.test ? [[row.line, ...row.test] as const] : [])))(
-  "what runs %s is there: %s has %s",
-  (_, file, words) => {
-    expect(existsSync(file)).toBe(true);
-    expect(readFileSync(file, "utf8")).toContain(words);
-  },
+/** A script has the line's beginning, up to what is the reader's; a test has the words of our command among its arguments. */
+function runs(file: string, line: string): boolean {
+  const text = readFileSync(file, "utf8");
+  if (!file.endsWith(".ts"))
+    return line
+      .split(" && ")
+      .every((part) => text.includes(part.replace(/( --repo| --table)?[ )]*[<$][^(].*$/, "")));
+  const [, command = ""] = /(?:npx (?:nearside|--yes \S+)|npm(?: run \S+ --)?) ([^&]*)$/.exec(line) ?? [];
+  const words = command.split(" ").filter((word) => /^-{0,2}[a-z][a-z-]*$/.test(word) && word !== "--store");
+  const commands = [...text.matchAll(/\[[^[\]]*\]/g)].map(([list]) => list);
+  return words.length > 0 && commands.some((list) => words.every((word) => list.includes(`"${word}"`)));
+}
+
+test.each(lines.flatMap((line) => rowsOf(line).flatMap(({ in: file }) => (file ? [[line, file]] : []))))(
+  "%s is run by %s",
+  (line, file) => expect(runs(file ?? "", line ?? "")).toBe(true),
 );
+
+test("a line that no file runs is found", () => {
+  expect(runs(".ci/run", "npx cdk synth --verbose")).toBe(false);
+  expect(runs("test/interop/cli-queue.test.ts", "npx nearside sync acme --no-such-option")).toBe(false);
+});
 
 const inShell = lines.filter((line) => rowsOf(line)[0]?.here === "shell");
 test.each([...new Set(inShell)])("the shell runs: %s", (line) => {

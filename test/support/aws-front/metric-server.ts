@@ -1,5 +1,5 @@
 /** AWS's CloudWatch as the pages function needs it: metrics over time. */
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 
@@ -32,8 +32,10 @@ interface MetricDataRequest {
 export async function startMetricServer(): Promise<MetricServer> {
   const values = new Map<string, number>();
   const asked: string[][] = [];
-  const server = createServer(async (incoming, outgoing) => {
-    const target = incoming.headers["x-amz-target"];
+  const server = createServer((incoming, outgoing) => {
+    answer(incoming, outgoing).catch(() => outgoing.destroy());
+  });
+  async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const { EndTime, MetricDataQueries } = (await json(incoming)) as MetricDataRequest;
     const names = MetricDataQueries.map(({ MetricStat: { Metric: metric } }) =>
       [metric.Namespace, metric.MetricName, ...metric.Dimensions.map(({ Value }) => Value)].join("/"),
@@ -41,22 +43,15 @@ export async function startMetricServer(): Promise<MetricServer> {
     asked.push(names);
     const results = MetricDataQueries.map(({ Id, MetricStat: { Period } }, index) => {
       const value = values.get(names[index] ?? "");
-      return value === undefined
-        ? { Id, Label: names[index], StatusCode: "Complete", Timestamps: [], Values: [] }
-        : {
-            Id,
-            Label: names[index],
-            StatusCode: "Complete",
-            Timestamps: [EndTime - Period],
-            Values: [value],
-          };
+      const found = value === undefined ? [] : [value];
+      return { Id, StatusCode: "Complete", Timestamps: found.map(() => EndTime - Period), Values: found };
     });
-    const isKnown = target === "GraniteServiceVersion20100801.GetMetricData";
+    const isKnown = incoming.headers["x-amz-target"] === "GraniteServiceVersion20100801.GetMetricData";
     const refusal = { __type: isKnown ? "AccessDeniedException" : "UnknownOperationException" };
     const isAnswered = isKnown && !made.isDenied;
     outgoing.writeHead(isAnswered ? 200 : 400, { "content-type": "application/x-amz-json-1.0" });
     outgoing.end(JSON.stringify(isAnswered ? { MetricDataResults: results } : refusal));
-  });
+  }
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const made: MetricServer = {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
