@@ -147,8 +147,9 @@ test("status, verify and lfs forget", async () => {
   const shown = (await runCli(["status", ...storeArguments])).stdout;
   expect(shown).toContain("LFS 2 files (2.9 KiB): 1 stored (1000 bytes), 1 missing at Bitbucket");
   expect(shown).toContain("url.<mirror>/.insteadOf https://bitbucket.org/");
-  const [acme] = dataOf((await runCli(["status", "--json", ...storeArguments])).stdout);
-  expect(acme.repositories[0].lfs).toMatchObject({ pointers: 2, stored: 1, storedBytes: 1000, missing: 1 });
+  const lfs = { pointers: 2, stored: 1, storedBytes: 1000, missing: 1 };
+  const status = await runCli(["status", "--json", ...storeArguments]);
+  expect(dataOf(status.stdout)).toMatchObject([{ repositories: [{ lfs }] }]);
 
   const { gitUrl, apiUrl } = primary.fake;
   const verify = ["verify", "--lfs", "--deep", ...storeArguments, "--git-url", gitUrl, "--api-url", apiUrl];

@@ -5,25 +5,21 @@ import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { runCli } from "../support/cli.ts";
 import { type CredentialHelper, makeCredentialHelper } from "../support/credential-helper.ts";
-import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
 import { type FaultyProxy, startFaultyProxy } from "../support/faulty-proxy.ts";
 import { git, isolatedGitEnvironment } from "../support/git/run-git.ts";
-import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
 import { expectSilentFsck, refsOf } from "../support/primary.ts";
+import { type ServedAcme, serveAcme } from "../support/served-acme.ts";
 
-let acme: AcmeWorkspace;
-let mirror: MirrorProcess & MirrorAnnouncement;
+let served: ServedAcme;
+let acme: ServedAcme["acme"];
+let mirror: ServedAcme["mirror"];
 let proxy: FaultyProxy;
 let helper: CredentialHelper;
 let cloneCount = 0;
 
 beforeAll(async () => {
-  acme = await openAcmeWorkspace();
-  const { gitUrl, apiUrl } = acme.fake;
-  const store = join(acme.folder, "store");
-  const args = ["--store", store, "--workspace", "acme", "--git-url", gitUrl, "--api-url", apiUrl];
-  const env = { BITBUCKET_EMAIL: "olga@example.com", BITBUCKET_API_TOKEN: "olga-token" };
-  mirror = await startMirror([...args, "--poll-seconds", "3600"], { cwd: acme.folder, env });
+  served = await serveAcme(3_600);
+  ({ acme, mirror } = served);
   proxy = await startFaultyProxy(mirror.url);
   const credential = { username: "rita", password: "rita-token" };
   helper = await makeCredentialHelper(acme.folder, { [new URL(proxy.url).host]: credential });
@@ -37,8 +33,7 @@ beforeEach(async () => {
 
 afterAll(async () => {
   await proxy.close();
-  await mirror.stop("SIGKILL");
-  await acme.close();
+  await served.close();
 });
 
 /** A folder of its own, so that what is left behind shows. */

@@ -7,28 +7,23 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runCli } from "../support/cli.ts";
-import { type AcmeWorkspace, openAcmeWorkspace } from "../support/fake-bitbucket/acme-workspace.ts";
-import { type MirrorAnnouncement, type MirrorProcess, startMirror } from "../support/mirror-process.ts";
+import { type ServedAcme, serveAcme } from "../support/served-acme.ts";
 
-let acme: AcmeWorkspace;
-let mirror: MirrorProcess & MirrorAnnouncement;
+let served: ServedAcme;
+let acme: ServedAcme["acme"];
+let mirror: ServedAcme["mirror"];
 let script: string;
 let homeCount = 0;
 
 beforeAll(async () => {
-  acme = await openAcmeWorkspace();
-  const { gitUrl, apiUrl } = acme.fake;
-  const store = join(acme.folder, "store");
-  const args = ["--store", store, "--workspace", "acme", "--git-url", gitUrl, "--api-url", apiUrl];
-  const env = { BITBUCKET_EMAIL: "olga@example.com", BITBUCKET_API_TOKEN: "olga-token" };
-  mirror = await startMirror([...args, "--poll-seconds", "1"], { cwd: acme.folder, env });
+  served = await serveAcme(1);
+  ({ acme, mirror } = served);
   script = join(acme.folder, "setup.sh");
   await writeFile(script, await (await fetch(`${mirror.url}/-/setup.sh`)).text());
 });
 
 afterAll(async () => {
-  await mirror.stop("SIGKILL");
-  await acme.close();
+  await served.close();
 });
 
 interface Home {

@@ -40,8 +40,7 @@ export async function runCli(
 }
 
 /** The data of what `--json` has printed, whose envelope is checked. */
-// biome-ignore lint/suspicious/noExplicitAny: as JSON.parse.
-export function dataOf(stdout: string): any {
+export function dataOf(stdout: string): unknown {
   const { schema, version, timestamp, data, ...more } = JSON.parse(stdout);
   expect({ schema, version, timestamp, more }).toEqual({
     schema: expect.stringMatching(/^nearside\.[a-z-]+$/),
