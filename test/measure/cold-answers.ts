@@ -1,14 +1,17 @@
 /**
  * What an answer costs a process that has served nothing: rounds and requests to the store, bytes read, CPU and wall time,
  * with 70 ms a request to the store. `npm run measure:cold [folder] [request...]`; the folder keeps repository and store for the next
- * run, and may have a `repository.git` of its own, with one pack. Fetches are asked for as git does: up to 16 haves, without `done`.
+ * run, and may have a `repository.git` of its own, with one pack. `NEARSIDE_MEASURED_COMMITS` makes one of another size: 40,000 commits have
+ * 720,000 objects. Fetches are asked for as git does: up to 16 haves, without `done`.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
-import { parseObjectId } from "../../lib/git/object-id.ts";
 import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../lib/git/pktline.ts";
 import { gitHttp } from "../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
@@ -30,7 +33,7 @@ import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 const UUID = "0a1b2c3d-0000-4000-8000-000000000002";
 const STORE_DELAY_MS = 70;
 const FILE_COUNT = 12_000;
-const COMMIT_COUNT = 4000;
+const COMMIT_COUNT = Number(process.env["NEARSIDE_MEASURED_COMMITS"] ?? 4000);
 const RUNS = 3;
 
 interface Measured {
@@ -221,39 +224,38 @@ async function makeRepository(repository: string): Promise<void> {
   await git(["init", "--quiet", "--bare", "--initial-branch=main", repository]);
   const random = sequence(7);
   const versions = Array.from({ length: FILE_COUNT }, () => 0);
-  const pieces: string[] = [];
-  const put = (file: number): void => {
+  const put = (file: number): string => {
     const text = textOf(file, versions[file] ?? 0);
     const path = `part-${file % 12}/module-${file % 97}/area-${file % 5}/file-${file}.txt`;
-    pieces.push(`M 100644 inline ${path}\ndata ${text.length}\n${text}\n`);
+    return `M 100644 inline ${path}\ndata ${text.length}\n${text}\n`;
   };
-  const commit = (ref: string, number: number, from: string): void => {
-    pieces.push(
-      `commit ${ref}\nmark :${number + 1}\ncommitter A <a@example.com> ${1_700_000_000 + number * 60} +0000\n`,
-      `data 7\nchange\n${from}`,
-    );
-  };
-  for (let number = 0; number < COMMIT_COUNT; number++) {
+  const commit = function* (number: number): Generator<string, void> {
     const isSide = number % 1000 > 990;
     const ref = isSide ? `refs/heads/side-${Math.floor(number / 1000)}` : "refs/heads/main";
     const isFirstOfSide = number % 1000 === 991;
     const isBackOnMain = number > 0 && number % 1000 === 0;
     const from =
       isFirstOfSide || (!isSide && number > 0) ? `from :${isBackOnMain ? number - 9 : number}\n` : "";
-    commit(ref, number, from);
-    if (number === 0) for (let file = 0; file < FILE_COUNT; file++) put(file);
-    else {
-      for (let change = 0; change < 4; change++) {
-        const file = Math.floor(random() * FILE_COUNT);
-        versions[file] = number;
-        put(file);
-      }
+    yield `commit ${ref}\nmark :${number + 1}\ncommitter A <a@example.com> ${1_700_000_000 + number * 60} +0000\n`;
+    yield `data 7\nchange\n${from}`;
+    if (number === 0) for (let file = 0; file < FILE_COUNT; file++) yield put(file);
+    for (let change = 0; number > 0 && change < 4; change++) {
+      const file = Math.floor(random() * FILE_COUNT);
+      versions[file] = number;
+      yield put(file);
     }
-  }
-  pieces.push("done\n");
-  await git(["fast-import", "--quiet", "--done"], { cwd: repository, input: pieces.join("") });
+  };
+  const stream = function* (): Generator<string, void> {
+    for (let number = 0; number < COMMIT_COUNT; number++) yield [...commit(number)].join("");
+    yield "done\n";
+  };
+  const child = spawn("git", ["fast-import", "--quiet", "--done"], {
+    ...{ cwd: repository, stdio: ["pipe", "ignore", "inherit"] },
+  });
+  await pipeline(Readable.from(stream()), child.stdin);
+  const [status] = await once(child, "close");
+  if (status !== 0) throw new Error(`git fast-import ended with ${status}`);
   await git(["repack", "-adfq", "--depth=50", "--window=10"], { cwd: repository });
-  parseObjectId(await git(["rev-parse", "main"], { cwd: repository }));
 }
 
 function textOf(file: number, version: number): string {

@@ -6,8 +6,8 @@ import { type StreamBudget, StreamPrefetch } from "./stream-prefetch.ts";
 const MAX_GAP_BYTES = 256 * 1024;
 /** What is collected where a store sends small pieces: few large writes cost far less than many. */
 const MIN_FILLED_BYTES = 256 * 1024;
-/** Streams begun: enough to keep a store busy that takes 20 ms to answer, few enough for a slow client to hold. */
-const STREAMS_AHEAD = 6;
+/** Streams begun: a store that takes 70 ms to answer is waited for at most eight times in 100 MB of pieces; few enough for a slow client to hold. */
+const STREAMS_AHEAD = 28;
 
 export interface ReadRange {
   readonly packNumber: PackNumber;

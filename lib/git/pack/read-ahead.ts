@@ -7,7 +7,7 @@ import { DeltaBaseSelection } from "./delta-base-selection.ts";
 import type { EntryWriterOptions } from "./entry-writer.ts";
 
 /** Examined between two pauses. */
-const MAX_SLICE_OBJECTS = 8192;
+const MAX_SLICE_OBJECTS = 16_384;
 
 /** `isCached`: whether the entries are read through the cache of packs; reading ahead helps only then. */
 type ReadAheadRequest = Pick<EntryWriterOptions, "objects" | "objectNumbers" | "clientHas" | "isThin"> & {

@@ -13,7 +13,7 @@ export class StreamBudget {
   readonly #maxStreams: number;
   #openCount = 0;
 
-  constructor(maxStreams = 64) {
+  constructor(maxStreams = 96) {
     this.#maxStreams = maxStreams;
   }
 
