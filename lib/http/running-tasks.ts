@@ -4,10 +4,15 @@ export interface RunningLimits {
   /** Tasks, or what they weigh together. One that weighs more runs when no other does. */
   readonly maxRunning: number;
   /**
-   * A part of `maxRunning` for tasks of at most `maxWeight` whose caller has none that runs. They take it when the rest is used up; for
-   * the rest all callers take turns alike, so ever new callers do not keep out one that has a task that runs.
+   * A part of `maxRunning` for tasks of at most `maxWeight` whose caller has none that runs, and for further ones of a caller that
+   * uses at most `maxWeightOfMore` with them. They take it when the rest is used up; for the rest all callers take turns alike, so ever
+   * new callers do not keep out one that has a task that runs.
    */
-  readonly reserve?: { readonly weight: number; readonly maxWeight: number };
+  readonly reserve?: {
+    readonly weight: number;
+    readonly maxWeight: number;
+    readonly maxWeightOfMore?: number;
+  };
   readonly maxRunningOfCaller: number;
   /**
    * The limit of a caller, as a share of what is free: the more others use, the lower it is, so a new caller always finds some free.
@@ -83,9 +88,9 @@ export class RunningTasks {
     const { maxRunning, maxRunningOfCaller, shareOfFree } = this.#limits;
     const free = maxRunning - this.#running;
     const ofCaller = this.#ofCaller.get(caller) ?? 0;
-    if (ofCaller > 0 && ofCaller + weight > Math.min(maxRunningOfCaller, shareOf(free, shareOfFree)))
-      return caller;
     const mayUseReserve = this.#mayUseReserve(task);
+    const ofFree = mayUseReserve ? maxRunningOfCaller : shareOf(free, shareOfFree);
+    if (ofCaller > 0 && ofCaller + weight > Math.min(maxRunningOfCaller, ofFree)) return caller;
     return groups.find(({ key, ...group }) => {
       const ofGroup = this.#ofGroup.get(key) ?? 0;
       const share = (mayUseReserve && group.shareOfFreeWithReserve) || group.shareOfFree;
@@ -119,7 +124,9 @@ export class RunningTasks {
   }
 
   #mayUseReserve({ caller, weight }: TaskOfCaller): boolean {
-    return !this.#ofCaller.has(caller) && weight <= (this.#limits.reserve?.maxWeight ?? 0);
+    const { maxWeight = 0, maxWeightOfMore = 0 } = this.#limits.reserve ?? {};
+    const ofCaller = this.#ofCaller.get(caller) ?? 0;
+    return ofCaller === 0 ? weight <= maxWeight : ofCaller + weight <= maxWeightOfMore;
   }
 }
 

@@ -211,6 +211,23 @@ test.each([
   expect(isPlanned).toBe(true);
 });
 
+test("however many answers wait for their readers, a first request's caller may send a second one at once", async () => {
+  const load = new RequestLoad({ maxPlans: 100, maxPlansOfCaller: 100 });
+  // Of a history of 120,000 objects, and of as many callers as there is memory for.
+  await fillMemory(load, (index) => from(`reader-${index % 60}`).caller, 4.5 * MIB);
+  let plannedCount = 0;
+  const planned = [1.5 * MIB, 4.5 * MIB].map(async (planBytes) => {
+    await load.serve(from("new"), async (admitted) => {
+      await admitted.startPlanning(planBytes);
+      plannedCount += 1;
+      return OK();
+    });
+  });
+  await sleep(10);
+  expect(plannedCount).toBe(2);
+  await Promise.all(planned);
+});
+
 test("large first requests do not use up what is for small ones", async () => {
   const load = new RequestLoad({ maxPlans: 100, maxPlansOfCaller: 100 });
   await fillMemory(load, (index) => from(`reader-${index}`).caller, 8 * MIB);
