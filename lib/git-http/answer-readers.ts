@@ -38,24 +38,31 @@ export class AnswerReaders {
   }
 
   /** Cuts slow readers until they have held what is needed, of the caller who holds the most first, the slowest first. */
-  makeRoom({ weight: neededBytes, onlyOf }: NeededRoom): void {
+  makeRoom(needed: readonly NeededRoom[]): void {
+    let slow = this.#slowestOfMost();
+    for (const { weight, onlyOf } of needed) {
+      if (slow.length === 0) return;
+      let cutBytes = 0;
+      for (const reader of slow) {
+        if (cutBytes >= weight) break;
+        if (onlyOf !== undefined && !isOf(reader.caller, onlyOf)) continue;
+        cutBytes += reader.heldBytes;
+        this.#readers.delete(reader);
+        reader.cut();
+      }
+      if (cutBytes > 0) slow = this.#slowestOfMost();
+    }
+  }
+
+  /** In the order in which they are cut. */
+  #slowestOfMost(): WatchedReader[] {
+    const slow = [...this.#readers].filter(({ pace, heldBytes }) => heldBytes > 0 && pace.isSlow);
+    if (slow.length === 0) return slow;
     const heldOf = new Map<string, number>();
     for (const { caller, heldBytes } of this.#readers)
       heldOf.set(caller.name, (heldOf.get(caller.name) ?? 0) + heldBytes);
     const held = ({ caller }: WatchedReader): number => heldOf.get(caller.name) ?? 0;
-    const slowestOfMost = [...this.#readers]
-      .filter(
-        ({ pace, heldBytes, caller }) =>
-          heldBytes > 0 && pace.isSlow && (onlyOf === undefined || isOf(caller, onlyOf)),
-      )
-      .sort((one, other) => held(other) - held(one) || one.pace.aheadMs - other.pace.aheadMs);
-    let cutBytes = 0;
-    for (const reader of slowestOfMost) {
-      if (cutBytes >= neededBytes) return;
-      cutBytes += reader.heldBytes;
-      this.#readers.delete(reader);
-      reader.cut();
-    }
+    return slow.sort((one, other) => held(other) - held(one) || one.pace.aheadMs - other.pace.aheadMs);
   }
 
   async *#watch(

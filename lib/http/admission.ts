@@ -16,8 +16,8 @@ export interface AdmissionLimits extends RunningLimits {
   /** While others wait too. */
   readonly maxWaitingOfCaller: number;
   readonly maxWaitMs: number;
-  /** Called for the next task of each caller that waits, at once and then every second: may end tasks that run. */
-  readonly makeRoom?: (needed: NeededRoom) => void;
+  /** Called with the next task of each caller that waits, at once and then every second: may end tasks that run. */
+  readonly makeRoom?: (needed: readonly NeededRoom[]) => void;
 }
 
 export interface NeededRoom {
@@ -127,12 +127,15 @@ export class Admission {
     const { makeRoom } = this.#limits;
     this.#makingRoom = undefined;
     if (makeRoom === undefined || this.#waiting === 0) return;
-    for (const [caller, [waiter]] of [...this.#queue]) {
+    const needed: NeededRoom[] = [];
+    for (const [caller, [waiter]] of this.#queue) {
       if (waiter === undefined) continue;
       const { task } = waiter;
       const onlyOf = this.#running.limitedKey(task);
-      makeRoom({ weight: onlyOf === undefined ? this.#running.lacking(task) : task.weight, caller, onlyOf });
+      const weight = onlyOf === undefined ? this.#running.lacking(task) : task.weight;
+      needed.push({ weight, caller, onlyOf });
     }
+    makeRoom(needed);
     // What was short may have been freed by others.
     this.#startNext();
     this.#makingRoom = setTimeout(() => this.#makeRoom(), MAKE_ROOM_EVERY_MS).unref();

@@ -50,7 +50,7 @@ export class BodyAdmission {
 
   /** @param now - In ms, a clock that only goes forward. */
   constructor(limits: BodyLimits, now = () => performance.now()) {
-    this.#admission = new Admission({ ...limits, makeRoom: (needed) => this.#cutSlow(needed) });
+    this.#admission = new Admission({ ...limits, makeRoom: (needed) => this.#makeRoom(needed) });
     this.#slack = limits.slack;
     this.#now = now;
   }
@@ -100,6 +100,14 @@ export class BodyAdmission {
       throw cutting.signal.aborted ? cutting.signal.reason : error;
     } finally {
       this.#arriving.delete(body);
+    }
+  }
+
+  #makeRoom(needed: readonly NeededRoom[]): void {
+    for (const one of needed) {
+      // There may be thousands that wait.
+      if (![...this.#arriving].some(({ pace }) => pace.isSlow)) return;
+      this.#cutSlow(one);
     }
   }
 

@@ -42,7 +42,7 @@ async function readers(
       }
   };
   const makeRoom = (caller: string, weight: number, onlyOf?: string) => {
-    all.makeRoom({ caller, weight, onlyOf });
+    all.makeRoom([{ caller, weight, onlyOf }]);
     return cut.splice(0);
   };
   return { pass, makeRoom };
@@ -85,6 +85,34 @@ test("of a limit only those are cut that it counts", async () => {
   await pass(60_000);
   expect(makeRoom("new", 100 * MIB, "token of slow")).toEqual(["slow 4"]);
   expect(makeRoom("new", 100 * MIB, "block of idle")).toEqual(["idle 0"]);
+});
+
+test("thousands of callers that wait cost no look at each reader for each of them", async () => {
+  let clockReads = 0;
+  let nowMs = 0;
+  const all = new AnswerReaders(() => {
+    clockReads += 1;
+    return nowMs;
+  });
+  let cutCount = 0;
+  for (let index = 0; index < 300; index++) {
+    const name = `reader ${index}`;
+    const reader = all.add({ name, token: name, block: name }, () => {
+      cutCount += 1;
+    });
+    reader.heldBytes = MIB;
+    await reader.watched(endlessly()).next();
+  }
+  const waiting = Array.from({ length: 2_000 }, (_, index) => {
+    return { caller: `waits ${index}`, weight: 150 * MIB, onlyOf: index === 0 ? undefined : "reader 250" };
+  });
+  clockReads = 0;
+  all.makeRoom(waiting);
+  expect([cutCount, clockReads]).toEqual([0, 300]);
+  nowMs += 60_000;
+  all.makeRoom(waiting);
+  expect(cutCount).toBe(151);
+  expect(clockReads).toBeLessThan(20_000);
 });
 
 /** Takes 1 MiB at once, then nothing until its reader has read as much. */
@@ -143,7 +171,7 @@ test("steady readers over real sockets are not cut", { timeout: 60_000 }, async 
   const clients = [100, 300, 500].map((kibPerSecond) => readSteadily(server.port, kibPerSecond * 1024));
   for (let elapsedMs = 0; elapsedMs < 9_000; elapsedMs += 250) {
     await setTimeout(250);
-    if (elapsedMs > 3_000) all.makeRoom({ caller: "new", weight: 100 * MIB, onlyOf: undefined });
+    if (elapsedMs > 3_000) all.makeRoom([{ caller: "new", weight: 100 * MIB, onlyOf: undefined }]);
   }
   expect(cut).toEqual([]);
   for (const client of clients) client.destroy();
