@@ -58,6 +58,7 @@ export class Admission {
   readonly #queue = new Map<string, Set<Waiter>>();
   #waiting = 0;
   #makingRoom: NodeJS.Timeout | undefined;
+  #starting: NodeJS.Immediate | undefined;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
@@ -86,13 +87,15 @@ export class Admission {
   ): Promise<RunningTask> {
     signal.throwIfAborted();
     const task = { caller, weight, groups };
+    // What has become free is for those who wait.
+    if (this.#starting !== undefined) this.#startNext();
     const isFirst = !this.#queue.has(caller);
     const place = (isFirst && this.#running.take(task)) || (await this.#wait(task, signal));
     let hasEnded = false;
     const resizeTo = (newWeight: number) => {
       if (hasEnded) return;
       this.#running.resize(place, newWeight);
-      this.#startNext();
+      this.#startSoon();
     };
     const end = () => {
       resizeTo(0);
@@ -168,23 +171,26 @@ export class Admission {
     if (waiting.size === 0) this.#queue.delete(caller);
   }
 
-  #startNext(): void {
-    for (let hasStarted = true; hasStarted; ) hasStarted = this.#startOne();
+  /** Later in this turn of the event loop: many tasks may end at once, as when their callers leave, and thousands may wait. */
+  #startSoon(): void {
+    if (this.#waiting === 0) return;
+    this.#starting ??= setImmediate(() => this.#startNext());
   }
 
-  /** The next for whom there is room, in the order of their turns. */
-  #startOne(): boolean {
+  /** Those for whom there is room, in the order of their turns. */
+  #startNext(): void {
+    clearImmediate(this.#starting);
+    this.#starting = undefined;
     for (const [caller, waiting] of this.#queue) {
       const [waiter] = waiting;
       const place = waiter && this.#running.take(waiter.task);
       if (waiter === undefined || place === undefined) continue;
+      // The iteration comes to it again after the others.
       this.#queue.delete(caller);
       this.#queue.set(caller, waiting);
       this.#leave(waiter);
       waiter.start(place);
-      return true;
     }
-    return false;
   }
 }
 

@@ -80,6 +80,34 @@ test("several callers that fill the queue, each within its share, leave room to 
   leaving.abort();
 });
 
+test("many tasks that end at once cost one look at those that wait, and each gets its turn before newcomers", async () => {
+  const admission = new Admission({ ...LIMITS, maxRunning: 200, maxWaiting: 1_000 });
+  let looks = 0;
+  const group = (key: string) => ({
+    get key() {
+      looks += 1;
+      return key;
+    },
+    maxRunning: 200,
+  });
+  const running = await Promise.all(
+    Array.from({ length: 200 }, (_, number) => admission.enter(`runs ${number}`, signal)),
+  );
+  const started: string[] = [];
+  const enter = (caller: string, weight: number) =>
+    void admission
+      .enterWith(caller, signal, { weight, groups: [group(caller)] })
+      .then(() => started.push(caller));
+  for (let number = 0; number < 500; number++) enter(`large ${number}`, 150);
+  enter("small", 100);
+  looks = 0;
+  for (const end of running.slice(0, 100)) end();
+  enter("newcomer", 100);
+  await sleep(1);
+  expect(started).toEqual(["small"]);
+  expect(looks).toBeLessThan(2_000);
+});
+
 test("callers that were refused, left, or waited too long are forgotten", async () => {
   const admission = new Admission({ ...LIMITS, maxRunning: 1, maxWaiting: 2, maxWaitMs: 20 });
   const end = await admission.enter("a", signal);
