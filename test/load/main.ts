@@ -86,10 +86,16 @@ async function attack({ port, ids, apiUrl }: LoadedMirror, shape: string): Promi
   const newcomers: Received[] = [];
   const attacked = new Promise<ShapeAnswers>((resolve, reject) => {
     attackers.once("exit", (code) => reject(new Error(`the attackers ended early: ${code}`)));
-    attackers.on("message", async (message: AttackersMessage) => {
-      if (message.kind === "attacked") return resolve({ received: message.received, newcomers });
-      newcomers.push(...(await askAsNewcomer(port, message.requests)));
-      order({ kind: "asked", id: message.id });
+    const asNewcomer = async ({
+      id,
+      requests,
+    }: Extract<AttackersMessage, { kind: "ask" }>): Promise<void> => {
+      newcomers.push(...(await askAsNewcomer(port, requests)));
+      order({ kind: "asked", id });
+    };
+    attackers.on("message", (message: AttackersMessage) => {
+      if (message.kind === "attacked") resolve({ received: message.received, newcomers });
+      else asNewcomer(message).catch(reject);
     });
   });
   order({ kind: "attack", shape, port, ids, apiUrl });

@@ -187,7 +187,13 @@ test("a fetch of some megabytes, which are read ahead, takes no more", async () 
 
 test("a delta that is made anew takes four, however long the chain of its base", async () => {
   // Each link of the chain is in blocks of its own.
-  const limits = { blockBytes: 512, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000, ...NOTHING_OVER };
+  const limits = {
+    blockBytes: 512,
+    maxCachedBytes: 2 ** 20,
+    maxBlocksPerRequest: 1,
+    maxBlocksAhead: 1000,
+    ...NOTHING_OVER,
+  };
   let mostRequests = 0;
   for (let newer = 0; newer + 1 < versions.length; newer += 4) {
     const storage = { store: versionedStore, blocks: new BlockCache(versionedStore, limits) };
@@ -201,7 +207,13 @@ test("a delta that is made anew takes four, however long the chain of its base",
 
 describe("where history is cut, or trees are sent by depth or path", () => {
   // Each object is in a block of its own.
-  const limits = { blockBytes: 256, maxCachedBytes: 2 ** 20, maxBlocksPerRequest: 1, maxBlocksAhead: 1000, ...NOTHING_OVER };
+  const limits = {
+    blockBytes: 256,
+    maxCachedBytes: 2 ** 20,
+    maxBlocksPerRequest: 1,
+    maxBlocksAhead: 1000,
+    ...NOTHING_OVER,
+  };
   const idOf = async (revision: string): Promise<string> => deep.git("rev-parse", revision);
 
   test.each([
