@@ -76,6 +76,8 @@ export async function startLoadedMirror(note: (text: string) => void): Promise<L
       BITBUCKET_EMAIL: "owner@example.com",
       BITBUCKET_API_TOKEN: "owner",
       NEARSIDE_WEBHOOK_SECRET: WEBHOOK_SECRET,
+      // As the image and the systemd unit have it.
+      MALLOC_MMAP_THRESHOLD_: "131072",
     },
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
