@@ -2,14 +2,16 @@
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { basename, delimiter, join, resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UpstreamError } from "../../lib/errors.ts";
 import { printableLine } from "../../lib/printable-line.ts";
 import { formatBytes } from "../local/progress-line.ts";
 import { askPlan, credentialQuestion, type GivenPlan } from "./clone/ask-plan.ts";
 import { addCloneOptions, gitCloneArguments, gitSettings, partialOption } from "./clone/clone-options.ts";
+import { DownloadProgress } from "./clone/download-progress.ts";
 import { HttpClient } from "./clone/http-client.ts";
-import { PreparedObjects, planBytes } from "./clone/prepared-objects.ts";
+import { PartialFolder, partialPath } from "./clone/partial-folder.ts";
+import { installPacks, PreparedObjects, planBytes } from "./clone/prepared-objects.ts";
 import { exitCodeOfSignal, type GitRun, gitOutput, runGit } from "./clone/run-git.ts";
 import { GitFailed, messageOf } from "./explain.ts";
 
@@ -32,8 +34,21 @@ export function configure(command: Command): void {
     .argument("<url>", "as for git clone")
     .argument("[folder]", "the repository's name unless given")
     .option("--verify", "hash every object, as git does")
+    .addOption(
+      new Option("--by-git-below <bytes>", "smaller repositories are cloned by git, which is as fast")
+        .argParser(parseBytes)
+        .default(BY_GIT_BELOW_BYTES),
+    )
     .addHelpText("after", EXPLANATION)
     .action(clone);
+}
+
+/** Of packs and indexes. git indexes as much in less time than the rest of this command takes. */
+const BY_GIT_BELOW_BYTES = 4 * 1024 * 1024;
+
+function parseBytes(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It is a number of bytes.");
+  return Number(text);
 }
 
 /** With them `git clone` makes a repository whose parts are in several places. */
@@ -45,6 +60,8 @@ interface CloneOptions {
   readonly quiet?: true;
   readonly progress?: true;
   readonly verify?: true;
+  readonly checkout?: boolean;
+  readonly byGitBelow: number;
 }
 
 interface Asked {
@@ -66,12 +83,46 @@ async function clone(
   // git refuses an empty name.
   const target = folder === "" ? "" : resolve(folder ?? folderOf(url, options));
   const asked: Asked = { url, target, git, args: gitCloneArguments(command), options };
+  if (target !== "" && (await completeInterrupted(asked))) return;
   const partial = partialOption(command);
   const isSplit = SPLITTING_VARIABLES.some((name) => process.env[name] !== undefined);
   const isFree = target !== "" && (await isFreeFolder(target));
   const found = partial === undefined && !isSplit && isFree ? await findPlan(asked) : undefined;
   const exitCode = found === undefined ? await cloneByGit(asked, git) : await cloneByPlan(asked, found);
   if (exitCode !== 0) throw new GitFailed(exitCode);
+}
+
+/**
+ * What a run has left that was killed after `git clone` and before the packs were in the clone.
+ * @returns Whether there is a whole repository now.
+ */
+async function completeInterrupted(asked: Asked): Promise<boolean> {
+  const { url, target, git, options } = asked;
+  if ((await isFreeFolder(target)) || !existsSync(partialPath(target))) return false;
+  const mirrorUrl = await mirrorUrlOf(git, url);
+  const left = await PartialFolder.find(target, mirrorUrl);
+  const here = { ...git, options: [...git.options, "--git-dir", gitFolderOf(asked)] };
+  const head = await gitOutput(here, ["rev-parse", "--verify", "--quiet", "HEAD"]);
+  if (left?.state.checksums === undefined || head.exitCode !== 0) {
+    say(options, `an interrupted clone is in ${target}: delete it, and the same command continues`);
+    return false;
+  }
+  const { checksums, primaryUrl } = left.state;
+  await installPacks(left.path, new Map(Object.entries(checksums)), join(gitFolderOf(asked), "objects/pack"));
+  const isCheckedOut = options.checkout === false || gitFolderOf(asked) === target;
+  if (!isCheckedOut && !existsSync(join(gitFolderOf(asked), "index"))) {
+    // It overwrites nothing.
+    const exitCode = await runGit({ options: [...git.options, "-C", target] }, [
+      "reset",
+      "--quiet",
+      "--hard",
+    ]);
+    if (exitCode !== 0) throw new GitFailed(exitCode);
+  }
+  await pushToPrimary(asked, primaryUrl, mirrorUrl);
+  await left.remove();
+  say(options, `the interrupted clone in ${target} is complete now`);
+  return true;
 }
 
 async function isFreeFolder(path: string): Promise<boolean> {
@@ -88,9 +139,8 @@ interface FoundPlan extends GivenPlan {
 
 /** @returns `undefined` where the repository is to be cloned by git. */
 async function findPlan({ url, git, options }: Asked): Promise<FoundPlan | undefined> {
-  const mirrorUrl = (await gitOutput(git, ["ls-remote", "--get-url", "--", url])).stdout.replace(/\n$/, "");
+  const [mirrorUrl, strict] = await Promise.all([mirrorUrlOf(git, url), isStrict(git)]);
   if (URL.parse(mirrorUrl) === null) return undefined;
-  const strict = await isStrict(git);
   if (strict && (await hasFsckSettings(git))) return undefined;
   const client = new HttpClient(git, mirrorUrl, process.env);
   try {
@@ -104,10 +154,19 @@ async function findPlan({ url, git, options }: Asked): Promise<FoundPlan | undef
   }
 }
 
+async function mirrorUrlOf(git: GitRun, url: string): Promise<string> {
+  return (await gitOutput(git, ["ls-remote", "--get-url", "--", url])).stdout.replace(/\n$/, "");
+}
+
 async function cloneByPlan(asked: Asked, found: FoundPlan): Promise<number> {
-  const { target, git } = asked;
-  const prepared = await prepare(asked, found);
-  if (prepared === undefined) return cloneByGit(asked, await withCredential(git, found));
+  const { target, git, options } = asked;
+  const prepared = planBytes(found.plan) < options.byGitBelow ? undefined : await prepare(asked, found);
+  if (prepared === undefined) {
+    const exitCode = await cloneByGit(asked, await withCredential(git, found));
+    if (!(await isFreeFolder(target))) await pushToPrimary(asked, found.plan.primaryUrl, found.mirrorUrl);
+    if (exitCode === 0) await (await PartialFolder.find(target, found.mirrorUrl))?.remove();
+    return exitCode;
+  }
   await using _removed = prepared;
   const env = { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternates(prepared.objectFolder) };
   const withPacks = { ...git, env };
@@ -123,7 +182,7 @@ async function cloneByPlan(asked: Asked, found: FoundPlan): Promise<number> {
     await rm(target, { recursive: true, force: true });
     throw error;
   }
-  await pushToPrimary(asked, found);
+  await pushToPrimary(asked, found.plan.primaryUrl, found.mirrorUrl);
   return exitCode;
 }
 
@@ -131,12 +190,14 @@ async function cloneByPlan(asked: Asked, found: FoundPlan): Promise<number> {
 async function prepare(asked: Asked, found: FoundPlan): Promise<PreparedObjects | undefined> {
   const { target, git, options } = asked;
   const { plan, client, mirrorUrl } = found;
-  const progress = new Progress(options, planBytes(plan));
+  const progress = new DownloadProgress(options, planBytes(plan));
   try {
     return await PreparedObjects.download(target, plan, {
-      ...{ client, git },
+      ...{ client, git, url: mirrorUrl },
       askAgain: async () => (await askPlan(client, git, mirrorUrl))?.plan,
       onBytes: (bytes) => progress.add(bytes),
+      onKept: (bytes, folder) =>
+        say(options, `${formatBytes(bytes)} are kept in ${folder}: the same command continues there`),
       deepCheck: found.isStrict ? ["--strict"] : options.verify && [],
     });
   } catch (error) {
@@ -200,14 +261,13 @@ async function withCredential(git: GitRun, { mirrorUrl, credential }: FoundPlan)
 }
 
 /** Unless git's configuration says already where pushes go. */
-async function pushToPrimary(asked: Asked, { plan, mirrorUrl }: FoundPlan): Promise<void> {
-  const { primaryUrl } = plan;
+async function pushToPrimary(asked: Asked, primaryUrl: string | undefined, mirrorUrl: string): Promise<void> {
   if (primaryUrl === undefined) return;
   const { git } = asked;
   const remote = ["--git-dir", gitFolderOf(asked), "remote"];
-  const origin = (await gitOutput(git, remote)).stdout.trim();
-  const { stdout } = await gitOutput(git, [...remote, "get-url", "--push", "--", origin]);
-  if (stdout.trim() !== mirrorUrl) return;
+  const listed = (await gitOutput(git, [...remote, "--verbose"])).stdout;
+  const [, origin, pushUrl] = /^(.*)\t(.*) \(push\)$/m.exec(listed) ?? [];
+  if (origin === undefined || pushUrl !== mirrorUrl) return;
   await gitOutput(git, [...remote, "set-url", "--push", "--", origin, primaryUrl]);
   say(asked.options, `pushes go to ${primaryUrl}`);
 }
@@ -228,28 +288,4 @@ function folderOf(url: string, { bare, mirror }: CloneOptions): string {
 
 function say({ quiet }: CloneOptions, text: string): void {
   if (!quiet) process.stderr.write(`nearside: ${printableLine(text)}\n`);
-}
-
-class Progress {
-  readonly #isShown: boolean;
-  readonly #totalBytes: number;
-  #bytes = 0;
-  #percent = -1;
-
-  constructor({ quiet, progress }: CloneOptions, totalBytes: number) {
-    this.#isShown = !quiet && (progress === true || process.stderr.isTTY);
-    this.#totalBytes = totalBytes;
-  }
-
-  add(bytes: number): void {
-    this.#bytes += bytes;
-    const percent = Math.min(100, Math.floor((100 * this.#bytes) / this.#totalBytes));
-    if (!this.#isShown || percent === this.#percent) return;
-    this.#percent = percent;
-    process.stderr.write(`\rDownloading packs: ${percent}% of ${formatBytes(this.#totalBytes)}`);
-  }
-
-  end(): void {
-    if (this.#percent >= 0) process.stderr.write("\n");
-  }
 }

@@ -4,6 +4,7 @@ import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { runCli } from "../support/cli.ts";
+import { BY_PLAN_ALWAYS } from "../support/clone-rig.ts";
 import { type CredentialHelper, makeCredentialHelper } from "../support/credential-helper.ts";
 import { type FaultyProxy, startFaultyProxy } from "../support/faulty-proxy.ts";
 import { git, isolatedGitEnvironment } from "../support/git/run-git.ts";
@@ -76,7 +77,7 @@ async function clone({
     GIT_CONFIG_COUNT: String(settings.length),
     ...Object.fromEntries(config),
   };
-  const { exitCode, stderr } = await runCli(["clone", "--quiet", ...args, url, target], env);
+  const { exitCode, stderr } = await runCli(["clone", "--quiet", BY_PLAN_ALWAYS, ...args, url, target], env);
   const requests = proxy.takeRequests();
   return {
     ...{ target, exitCode, stderr },

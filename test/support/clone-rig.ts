@@ -22,10 +22,14 @@ export interface CloneRig extends AsyncDisposable {
   reset(): void;
 }
 
+/** Repositories of tests are small. */
+export const BY_PLAN_ALWAYS = "--by-git-below=0";
+
 /** Of a clone by the mirror's plan: a pack, its index, and the refs. */
 export const BY_PLAN = { exitCode: 0, downloads: 3 };
 
-export async function openCloneRig(): Promise<CloneRig> {
+/** @param prepare - Adds to the mirrored history, in a work tree. */
+export async function openCloneRig(prepare?: (workTree: string) => Promise<unknown>): Promise<CloneRig> {
   const folder = await temporaryFolder();
   let folderCount = 0;
   const newFolder = async () => {
@@ -33,13 +37,19 @@ export async function openCloneRig(): Promise<CloneRig> {
     await mkdir(path);
     return path;
   };
-  const mirror = await startFileMirror(await newFolder());
+  const mirror = await startFileMirror(await newFolder(), prepare);
   return {
     ...{ mirror, newFolder },
     async clone(args = [], env = {}) {
       const target = join(await newFolder(), "clone");
       mirror.requests.splice(0);
-      const whole = ["clone", "--quiet", ...(args.length === 0 ? [mirror.cloneUrl] : args), target];
+      const whole = [
+        "clone",
+        "--quiet",
+        BY_PLAN_ALWAYS,
+        ...(args.length === 0 ? [mirror.cloneUrl] : args),
+        target,
+      ];
       const result = await runCli(whole, { ...isolatedGitEnvironment(), ...env });
       const planRequests = mirror.requests.filter(({ url }) => url === PLAN_PATH).length;
       const downloads = mirror.requests.filter(({ headers }) => headers.range !== undefined).length;

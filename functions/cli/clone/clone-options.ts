@@ -26,6 +26,9 @@ const OTHERS: readonly (readonly [flags: string, description: string])[] = [
   ["--progress", "progress also where no terminal is"],
 ];
 
+/** Not git's. */
+const OWN: ReadonlySet<string> = new Set(["--verify", "--by-git-below"]);
+
 /** Adds them. Those that are not here are git's alone. */
 export function addCloneOptions(command: Command): Command {
   for (const [flags, description] of [...OTHERS, ...PARTIAL])
@@ -44,7 +47,7 @@ export function partialOption(command: Command): string | undefined {
 /** @returns What was given of them, as arguments of `git clone`. */
 export function gitCloneArguments(command: Command): string[] {
   return command.options
-    .filter((option) => option.long !== "--verify" && isGiven(command, option))
+    .filter((option) => !OWN.has(option.long ?? "") && isGiven(command, option))
     .flatMap((option) => {
       const value: unknown = command.getOptionValue(option.attributeName());
       if (typeof value === "boolean") return [option.long ?? ""];

@@ -1,15 +1,20 @@
 /** Downloads files in parallel by ranges; a connection that breaks continues where it broke. */
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { UpstreamError } from "../../../lib/errors.ts";
 import { writeAt } from "../../../lib/indexer/write-at.ts";
 import { bodyOf, type HttpClient, MAX_CONNECTIONS } from "./http-client.ts";
+import type { PartialFolder } from "./partial-folder.ts";
 
 export interface RemoteFile {
   readonly path: string;
   readonly bytes: number;
   /** Asked for before each request: addresses expire. */
   readonly url: () => string;
+  /** Whether a later run may continue it: it never changes. */
+  readonly isKept: boolean;
 }
 
 export interface DownloadOptions {
@@ -17,9 +22,13 @@ export interface DownloadOptions {
   /** Called when an address is not valid any more. @throws {UpstreamError} There is no new one. */
   readonly renew: () => Promise<void>;
   readonly onBytes: (bytes: number) => void;
+  /** Says what an earlier run has received, and notes what this one does. */
+  readonly partial: PartialFolder;
 }
 
 const PIECE_BYTES = 16 * 1024 * 1024;
+/** At most so much of a piece is downloaded again by a later run. */
+const NOTED_BYTES = 1024 * 1024;
 
 /** Tries in a row that bring nothing; with the pauses between them some 30 s. */
 const MAX_FRUITLESS = 7;
@@ -30,8 +39,11 @@ const MAX_RENEWALS = 2;
 interface Piece {
   readonly file: RemoteFile;
   readonly handle: FileHandle;
+  /** What is received of it. */
   startBytes: number;
   readonly endBytes: number;
+  /** Records where it is. */
+  note(): Promise<void>;
 }
 
 /** The address is not valid any more, or the file is gone. */
@@ -43,10 +55,12 @@ export async function downloadFiles(files: readonly RemoteFile[], options: Downl
   try {
     const pieces: Piece[] = [];
     for (const file of files) {
-      const handle = await open(file.path, "wx", 0o444);
+      const handle = await open(file.path, constants.O_RDWR | constants.O_CREAT);
       handles.push(handle);
+      if (!file.isKept) await handle.truncate();
+      const { size: storedBytes } = await handle.stat();
       for (let startBytes = 0; startBytes < file.bytes; startBytes += PIECE_BYTES)
-        pieces.push({ file, handle, startBytes, endBytes: Math.min(file.bytes, startBytes + PIECE_BYTES) });
+        pieces.push(pieceOf({ file, handle, startBytes, storedBytes }, options));
     }
     const left = pieces.values();
     const run = new AbortController();
@@ -66,6 +80,27 @@ export async function downloadFiles(files: readonly RemoteFile[], options: Downl
   }
 }
 
+interface PieceStart extends Pick<Piece, "file" | "handle" | "startBytes"> {
+  /** Of the file, by an earlier run. */
+  readonly storedBytes: number;
+}
+
+function pieceOf(
+  { file, handle, startBytes, storedBytes }: PieceStart,
+  { partial, onBytes }: DownloadOptions,
+): Piece {
+  const name = basename(file.path);
+  const endBytes = Math.min(file.bytes, startBytes + PIECE_BYTES);
+  const notedBytes = Math.min(endBytes, partial.receivedOf(name, startBytes));
+  const receivedBytes = notedBytes <= storedBytes ? notedBytes : startBytes;
+  onBytes(receivedBytes - startBytes);
+  const note = async () => {
+    if (file.isKept) await partial.note(name, startBytes, piece.startBytes);
+  };
+  const piece: Piece = { file, handle, startBytes: receivedBytes, endBytes, note };
+  return piece;
+}
+
 async function downloadPiece(piece: Piece, signal: AbortSignal, options: DownloadOptions): Promise<void> {
   let fruitless = 0;
   let renewals = 0;
@@ -74,6 +109,7 @@ async function downloadPiece(piece: Piece, signal: AbortSignal, options: Downloa
     try {
       await continuePiece(piece, signal, options);
     } catch (error) {
+      if (piece.startBytes > beforeBytes) await piece.note();
       if (!(error instanceof UpstreamError && error.retryable)) throw error;
       fruitless = piece.startBytes > beforeBytes ? 0 : fruitless + 1;
       if (fruitless >= MAX_FRUITLESS) throw error;
@@ -96,13 +132,19 @@ async function continuePiece(
   const response = await client.get(file.url(), { range });
   try {
     assertRange(response.statusCode ?? 0, response.headers["content-range"], piece);
+    let notedBytes = piece.startBytes;
     for await (const chunk of bodyOf(response)) {
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       if (chunk.length > endBytes - piece.startBytes) throw otherFile("more bytes than asked for");
       await writeAt(handle, chunk, piece.startBytes);
       piece.startBytes += chunk.length;
       onBytes(chunk.length);
+      if (piece.startBytes - notedBytes < NOTED_BYTES) continue;
+      await piece.note();
+      notedBytes = piece.startBytes;
     }
+    await piece.note();
+    if (signal.aborted) return;
   } finally {
     response.destroy();
   }

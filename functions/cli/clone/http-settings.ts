@@ -35,7 +35,11 @@ export async function readHttpSettings(
   env: NodeJS.ProcessEnv,
   nodeVersion = process.versions.node,
 ): Promise<HttpSettings | undefined> {
-  const listed = await gitOutput(git, ["config", "--null", "--get-urlmatch", "http", url]);
+  const [listed, headers, isProxiedByRemote] = await Promise.all([
+    gitOutput(git, ["config", "--null", "--get-urlmatch", "http", url]),
+    extraHeaders(git, url),
+    hasRemoteProxy(git),
+  ]);
   const values = new Map(
     listed.stdout
       .split("\0")
@@ -48,7 +52,6 @@ export async function readHttpSettings(
   if ([...values.keys()].some((name) => ONLY_GIT.has(name))) return undefined;
   const proxy = proxyOf(values.get("proxy"), url, env);
   if (proxy !== undefined && !canUseProxy(proxy, nodeVersion)) return undefined;
-  const [headers, isProxiedByRemote] = await Promise.all([extraHeaders(git, url), hasRemoteProxy(git)]);
   if (headers === undefined || isProxiedByRemote) return undefined;
   const noProxy = env["no_proxy"] ?? env["NO_PROXY"];
   const caFile = env["GIT_SSL_CAINFO"] ?? (await pathOf(git, url, values.has("sslcainfo")));

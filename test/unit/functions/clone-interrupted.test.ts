@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { bodyOf } from "../../../functions/cli/clone/http-client.ts";
 import { runCli } from "../../support/cli.ts";
-import { type CloneRig, openCloneRig } from "../../support/clone-rig.ts";
+import { BY_PLAN_ALWAYS, type CloneRig, openCloneRig } from "../../support/clone-rig.ts";
 import { PLAN_PATH } from "../../support/file-mirror.ts";
 import { isolatedGitEnvironment } from "../../support/git/run-git.ts";
 
@@ -50,7 +50,7 @@ test.each([
 ] as const)("during %s, %s to this process alone leaves nothing behind", async (_, signal, stall) => {
   const target = join(await rig.newFolder(), "clone");
   const stalled = stall();
-  const args = [PROGRAM, "clone", "--quiet", rig.mirror.cloneUrl, target];
+  const args = [PROGRAM, "clone", "--quiet", BY_PLAN_ALWAYS, rig.mirror.cloneUrl, target];
   const child = spawn(process.execPath, args, { env: isolatedGitEnvironment(), stdio: "ignore" });
   const end = once(child, "close");
   await Promise.race([stalled, end]);
@@ -74,7 +74,7 @@ PATH='${PATH}' exec git "$@"
 `;
   await writeFile(join(tools, "git"), script, { mode: 0o755 });
   const target = join(await rig.newFolder(), "clone");
-  const args = [PROGRAM, "clone", "--quiet", "--verify", rig.mirror.cloneUrl, target];
+  const args = [PROGRAM, "clone", "--quiet", "--verify", BY_PLAN_ALWAYS, rig.mirror.cloneUrl, target];
   const child = spawn(process.execPath, args, { env: { ...env, PATH: `${tools}:${PATH}` }, stdio: "ignore" });
   const end = once(child, "close");
   await isThere("started");
