@@ -126,6 +126,8 @@ export interface PackReader {
    */
   objectAt(packNumber: PackNumber, offsetBytes: number, delta: ObjectNumber): ObjectNumber;
   readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  /** Whether the entries of two objects, which follow one another, are better read by themselves: only one is at hand, or what is between is not. */
+  isApart?(objectNumber: ObjectNumber, next: ObjectNumber): boolean;
   /** Begins to read the entries of these objects, some of them at least, for `readPackRange` to have them at hand. */
   readAhead(objectNumbers: Iterable<ObjectNumber>): void;
   /** Shared by all readers of the store. */

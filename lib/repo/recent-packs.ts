@@ -29,6 +29,8 @@ interface Tables {
   readonly heads: Uint32Array;
   /** By number: the same of the next one with these bytes. A tenth of the time that sorting takes. */
   readonly nexts: Uint32Array;
+  /** By number: 1 + where in the entries that are held its own begins; 0 if it is not held. */
+  readonly heldStarts: Uint32Array;
 }
 
 export class RecentPacks implements PackReader {
@@ -43,7 +45,7 @@ export class RecentPacks implements PackReader {
   }
 
   static open(open: OpenRecent): RecentPacks {
-    const { ids, crcs, packCounts } = open.recent;
+    const { ids, crcs, packCounts, held, offsets, ends } = open.recent;
     const firstNumbers = new Uint32Array(packCounts.length + 1);
     for (const [pack, count] of packCounts.entries())
       firstNumbers[pack + 1] = (firstNumbers[pack] as number) + count;
@@ -54,7 +56,13 @@ export class RecentPacks implements PackReader {
       nexts[number] = heads[bucket] as number;
       heads[bucket] = number + 1;
     }
-    return new RecentPacks(open, { firstNumbers, heads, nexts });
+    const heldStarts = new Uint32Array(crcs.length);
+    let heldStart = 1;
+    for (const number of held) {
+      heldStarts[number] = heldStart;
+      heldStart += 1 + (ends[number] as number) - (offsets[number] as number);
+    }
+    return new RecentPacks(open, { firstNumbers, heads, nexts, heldStarts });
   }
 
   forReader(signal: AbortSignal): RecentPacks {
@@ -150,9 +158,38 @@ export class RecentPacks implements PackReader {
   }
 
   async readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    const held = this.#heldRange(packNumber, offsetBytes, lengthBytes);
+    if (held !== undefined) return held;
     const { blocks } = this.#open;
     const key = this.#keyOf(packNumber);
     return asRepositoryDamage(() => blocks.read(key, offsetBytes, lengthBytes, this.#reading));
+  }
+
+  /** @returns `undefined` unless all of it is entries that are held. */
+  #heldRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Uint8Array | undefined {
+    const { offsets, ends, entries } = this.#open.recent;
+    const { firstNumbers, heldStarts } = this.#tables;
+    const first = lowerBound(offsets, offsetBytes, firstNumbers[packNumber], firstNumbers[packNumber + 1]);
+    const pieces: Uint8Array[] = [];
+    const endBytes = offsetBytes + lengthBytes;
+    for (let number = first, next = offsetBytes; next < endBytes; number++) {
+      const start = (heldStarts[number] ?? 0) - 1;
+      if (start < 0 || offsets[number] !== next || this.packNumberOf(number) !== packNumber) return undefined;
+      const entryEnd = ends[number] as number;
+      // The last one may be asked for with the byte behind it.
+      const takenEnd = endBytes <= entryEnd + 1 ? endBytes : entryEnd;
+      pieces.push(entries.subarray(start, start + takenEnd - next));
+      next = takenEnd;
+    }
+    const [only] = pieces;
+    return pieces.length === 1 ? only : Buffer.concat(pieces);
+  }
+
+  isApart(objectNumber: ObjectNumber, next: ObjectNumber): boolean {
+    const { heldStarts } = this.#tables;
+    const { offsets, ends } = this.#open.recent;
+    const isHeld = heldStarts[objectNumber] !== 0;
+    return isHeld !== (heldStarts[next] !== 0) || (isHeld && ends[objectNumber] !== offsets[next]);
   }
 
   readAhead(objectNumbers: Iterable<ObjectNumber>): void {
@@ -161,6 +198,7 @@ export class RecentPacks implements PackReader {
 
   *#rangesOf(objectNumbers: Iterable<ObjectNumber>): Generator<BlobRange, void, undefined> {
     for (const objectNumber of objectNumbers) {
+      if (this.#tables.heldStarts[objectNumber] !== 0) continue;
       const { packNumber, offsetBytes, endBytes } = this.extent(objectNumber);
       // Objects are read with a byte more than their entry.
       yield { key: this.#keyOf(packNumber), offsetBytes, endBytes: endBytes + 1 };

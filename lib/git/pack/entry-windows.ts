@@ -90,7 +90,7 @@ function ownBytes(bytes: Uint8Array): Uint8Array {
 
 function* planWindows(packs: PackReader, objectNumbers: Uint32Array): Generator<PlannedWindow, void> {
   for (const places of locateInSlices(packs, objectNumbers)) {
-    const { packNumbers, offsets, ends } = places;
+    const { packNumbers, offsets, ends, objectNumbers: numbers } = places;
     for (let first = 0; first < offsets.length; ) {
       const packNumber = packNumbers[first] as number;
       const offsetBytes = offsets[first] as number;
@@ -100,6 +100,7 @@ function* planWindows(packs: PackReader, objectNumbers: Uint32Array): Generator<
         const isNear =
           packNumbers[end] === packNumber && (offsets[end] as number) - endBytes <= MAX_GAP_BYTES;
         if (!isNear || (ends[end] as number) - offsetBytes > MAX_WINDOW_BYTES) break;
+        if (packs.isApart?.(numbers[end - 1] as number, numbers[end] as number)) break;
         endBytes = ends[end] as number;
       }
       yield { places, first, end, packNumber, offsetBytes, lengthBytes: endBytes - offsetBytes };

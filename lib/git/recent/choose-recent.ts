@@ -11,17 +11,18 @@ import type { PackedObjects, RefList } from "../ports.ts";
 import { refsStartingWith, resolveHead } from "../upload-pack/find-refs.ts";
 import { type PeeledObject, peelObject } from "../walk/peel.ts";
 import { Uint32Vector } from "../walk/uint32-vector.ts";
+import { holdEntries } from "./hold-entries.ts";
 import type { RecentObjects } from "./recent-objects.ts";
 
 /** Some 35 bytes each in the end: a megabyte. */
 const DEFAULT_MAX_RECENT_OBJECTS = 28_000;
-/** How far back the base may be. */
+/** How far back the base may be, and how much less far it is at the next try. */
 const MAX_COMMITS_BACK = 4096;
-/** Of what is chosen at first; the rest is for other branches, and for what objects are deltas of. */
-const MAIN_SHARE = 1 / 2;
-const TIPS_SHARE = 3 / 4;
+const NEXT_TRY = 3 / 4;
+/** Of what is chosen; the rest is for other branches. */
+const MAIN_SHARE = 3 / 4;
 /** Branches that have too much of their own, each looked at as far as there is room. */
-const MAX_LARGE_TIPS = 64;
+const MAX_LARGE_TIPS = 32;
 /** Commits of those, 4 bytes each. Where there are more, clients that have old branches need all objects anyway. */
 const MAX_LEFT_OUT = 50_000;
 /** In steps of `WorkSlices`. */
@@ -52,18 +53,18 @@ export async function chooseRecent(
   const tips = history && (await findTips(objects, history, refList));
   if (history === undefined || tips === undefined) return undefined;
   const line = mainLine(history, tips.head);
-  for (let back = line.length - 1; back > 0; back >>>= 1) {
+  for (let back = line.length - 1; back > 0; back = Math.floor(back * NEXT_TRY)) {
     const baseRow = line[back] as HistoryRow;
-    await slices.spend(history.rowCount / ROWS_A_STEP);
+    await slices.spend((history.rowCount + objects.objectCount / 10) / ROWS_A_STEP);
     const choice = new RecentChoice(objects, history, baseRow);
     if (!choice.addMainLine(tips.head, maxObjects * MAIN_SHARE)) continue;
-    await slices.spend(history.rowCount / ROWS_A_STEP);
-    choice.addTips(tips.rows, maxObjects * TIPS_SHARE);
-    await slices.spend((maxObjects + objects.objectCount / 100) / OBJECTS_A_STEP);
+    await slices.spend(history.rowCount / ROWS_A_STEP + maxObjects / OBJECTS_A_STEP);
+    await choice.addTips(tips.rows, maxObjects);
     choice.addTags(tips.tags);
-    choice.addBases();
-    if (choice.objectCount > maxObjects || choice.leftOutCount > MAX_LEFT_OUT) continue;
-    return choice.columns(packCount);
+    await slices.spend(maxObjects / OBJECTS_A_STEP);
+    if (choice.leftOutCount > MAX_LEFT_OUT) return undefined;
+    const { recent, numberOf } = choice.columns(packCount);
+    return holdEntries(recent, numberOf[history.objectNumber(tips.head)] as number, objects);
   }
   return undefined;
 }
@@ -122,36 +123,34 @@ class RecentChoice {
     this.#old = history.paint([], [baseRow]);
     this.#isRow = new Uint8Array(history.rowCount);
     this.#isChosen = new Uint8Array(objects.objectCount);
-    this.#addRow(baseRow, []);
+    this.#addRows(new Map([[baseRow, []]]), Number.POSITIVE_INFINITY);
   }
 
-  get objectCount(): number {
-    return this.#chosen.length;
-  }
-
-  /** @returns Whether it is not more. */
+  /** @returns Whether it is not more, with its bases. */
   addMainLine(headRow: HistoryRow, maxObjects: number): boolean {
+    const rows = new Map<HistoryRow, readonly ObjectNumber[]>();
+    let count = 0;
     for (const row of this.#history.paint([headRow], [this.#baseRow]).missingRows()) {
-      this.#addRow(row, this.#newIn(row));
-      if (this.#chosen.length > maxObjects) return false;
+      const introduced = this.#newIn(row);
+      rows.set(row, introduced);
+      count += 1 + introduced.length;
+      if (count > maxObjects) return false;
     }
-    return true;
+    return this.#addRows(rows, maxObjects);
   }
 
   /** Those whose own commits do not fit are left out. */
-  addTips(tipRows: readonly HistoryRow[], maxObjects: number): void {
+  async addTips(tipRows: readonly HistoryRow[], maxObjects: number): Promise<void> {
     const isOpen = new Uint8Array(this.#history.rowCount);
     for (const row of this.#history.paint(tipRows, [this.#baseRow]).missingRows())
       if (this.#isRow[row] === 0) isOpen[row] = 1;
     let largeCount = 0;
     for (const tipRow of tipRows) {
       if (isOpen[tipRow] === 0 || largeCount === MAX_LARGE_TIPS) continue;
+      await this.#objects.slices.spend((maxObjects - this.#chosen.length) / OBJECTS_A_STEP);
       const branch = this.#branchOf(tipRow, isOpen, maxObjects - this.#chosen.length);
-      if (branch === undefined) largeCount++;
-      for (const [row, introduced] of branch ?? []) {
-        isOpen[row] = 0;
-        this.#addRow(row, introduced);
-      }
+      if (branch === undefined || !this.#addRows(branch, maxObjects)) largeCount++;
+      else for (const row of branch.keys()) isOpen[row] = 0;
     }
     this.#leftOut = [...isOpen.keys()].filter((row) => isOpen[row] === 1);
   }
@@ -186,47 +185,59 @@ class RecentChoice {
     return [...this.#history.introduced(row)].filter((objectNumber) => !this.#old.isHad(objectNumber));
   }
 
-  #addRow(row: HistoryRow, introduced: readonly ObjectNumber[]): void {
-    if (this.#isRow[row] === 1) return;
-    this.#isRow[row] = 1;
-    this.#rows.push(row);
-    this.#choose(this.#history.objectNumber(row));
-    this.#choose(this.#history.treeNumber(row));
-    for (const objectNumber of introduced) this.#choose(objectNumber);
+  /**
+   * Commits with what they introduce, what these may become deltas of, as it was at their paths before them, and what all of these are
+   * deltas of.
+   * @returns Whether all that is chosen is not more then; nothing is added if it is.
+   */
+  #addRows(rows: ReadonlyMap<HistoryRow, readonly ObjectNumber[]>, maxObjects: number): boolean {
+    const { versionForest } = this.#history;
+    const added = new Set<ObjectNumber>();
+    for (const [row, introduced] of rows) {
+      added.add(this.#history.objectNumber(row)).add(this.#history.treeNumber(row));
+      for (const objectNumber of introduced) {
+        added.add(objectNumber);
+        const before = versionForest.parents[objectNumber] as number;
+        if (before >= 0) added.add(before);
+      }
+    }
+    if (!this.#addWithBases(added, maxObjects)) return false;
+    for (const row of rows.keys()) {
+      this.#isRow[row] = 1;
+      this.#rows.push(row);
+    }
+    return true;
+  }
+
+  /** @returns Whether all that is chosen is not more then; nothing is added if it is. */
+  #addWithBases(objectNumbers: Iterable<ObjectNumber>, maxObjects: number): boolean {
+    const { deltaForest } = this.#history;
+    const added = new Set<ObjectNumber>();
+    for (const start of objectNumbers) {
+      for (let next = start; next >= 0 && this.#isChosen[next] === 0 && !added.has(next); ) {
+        added.add(next);
+        if (this.#chosen.length + added.size > maxObjects) return false;
+        next = deltaForest.parents[next] as number;
+      }
+    }
+    for (const objectNumber of added) {
+      this.#isChosen[objectNumber] = 1;
+      this.#chosen.push(objectNumber);
+    }
+    return true;
   }
 
   /** Of what is chosen: they are sent with it. */
   addTags(tags: readonly PeeledObject[]): void {
     for (const { objectNumber, tagNumbers } of tags) {
       if (this.#isChosen[objectNumber] !== 1) continue;
-      for (const tagNumber of tagNumbers) {
-        this.#choose(tagNumber);
-        this.#tagNumbers.add(tagNumber);
-      }
+      this.#addWithBases(tagNumbers, Number.POSITIVE_INFINITY);
+      for (const tagNumber of tagNumbers) this.#tagNumbers.add(tagNumber);
     }
   }
 
-  /** What objects may become deltas of, as it was at their paths before them; and what all of these are deltas of. */
-  addBases(): void {
-    const { deltaForest, versionForest } = this.#history;
-    const wantedCount = this.#chosen.length;
-    for (let i = 0; i < wantedCount; i++) {
-      const before = versionForest.parents[this.#chosen.values()[i] as number] as number;
-      if (before >= 0) this.#choose(before);
-    }
-    for (let i = 0; i < this.#chosen.length; i++) {
-      const base = deltaForest.parents[this.#chosen.values()[i] as number] as number;
-      if (base >= 0) this.#choose(base);
-    }
-  }
-
-  #choose(objectNumber: ObjectNumber): void {
-    if (this.#isChosen[objectNumber] === 1) return;
-    this.#isChosen[objectNumber] = 1;
-    this.#chosen.push(objectNumber);
-  }
-
-  columns(packCount: number): RecentObjects {
+  /** @returns Also the numbers among the recent objects, by those of all. */
+  columns(packCount: number): { readonly recent: RecentObjects; readonly numberOf: Int32Array } {
     const { packs } = this.#objects;
     const history = this.#history;
     const chosen = this.#chosen.values().slice();
@@ -244,11 +255,12 @@ class RecentChoice {
     const among = (parents: Int32Array) =>
       chosen.map((objectNumber) => {
         const other = parents[objectNumber] as number;
-        return other < 0 ? NONE : (numberOf[other] as number) >>> 0;
+        return other < 0 ? NONE : (numberOf[other] as number) >>> 0; // NONE as well for one that is not chosen
       });
     const treeCount = types.filter((type) => type === OBJECT_TYPE.tree).length;
-    return {
+    const recent = {
       ...{ ids, crcs, packCounts, offsets, ends, leftOut: this.#leftOutPrefixes() },
+      ...{ held: new Uint32Array(0), entries: new Uint8Array(0) },
       history: {
         types,
         sizes: chosen.map((objectNumber) => history.sizes[objectNumber] as number),
@@ -262,6 +274,7 @@ class RecentChoice {
         externalIds: new Uint8Array(0),
       },
     };
+    return { recent, numberOf };
   }
 
   #leftOutPrefixes(): Uint32Array {

@@ -2,8 +2,8 @@
  * The recent objects of a repository: an excerpt of its indexes and histories around the tips of its refs, which is read in their place
  * where it suffices. Its size does not depend on the repository's.
  *
- *   header: "NSRO", then 32-bit numbers: version, objects, packs, bytes of the columns, deflated and inflated
- *   subject 32 · ids 20 x objects · crcs 4 x objects · columns, deflated · SHA-256 of all before
+ *   header: "NSRO", then 32-bit numbers: version, objects, packs, bytes of the columns, deflated and inflated, bytes of entries
+ *   subject 32 · ids 20 x objects · crcs 4 x objects · columns, deflated · entries · SHA-256 of all before
  *
  * Objects are numbered in the order of packs and offsets. The columns are 32-bit numbers, see `COLUMNS`: each is written as its difference
  * to the one before, and of all of them first the lowest bytes, then the next ones, because most differences are small.
@@ -19,7 +19,7 @@ import { WorkSlices } from "../work-slices.ts";
 const SIGNATURE = 0x4f52534e; // "NSRO", little-endian
 /** It is in the blob's key as well. */
 export const RECENT_VERSION = 1;
-const HEADER_BYTES = 24;
+const HEADER_BYTES = 28;
 const SUBJECT_BYTES = 32;
 const CHECKSUM_BYTES = 32;
 /** Far above what is written: how much memory damage may take. */
@@ -47,11 +47,15 @@ export interface RecentObjects {
   readonly history: PackHistory;
   /** Of the commits of those branches the first 4 bytes of the ids, as numbers, ascending. */
   readonly leftOut: Uint32Array;
+  /** Some objects, of which the entries are here as well: their numbers, in the order of `entries`. */
+  readonly held: Uint32Array;
+  /** As in the packs, each with the byte that follows it there, because readers of an entry ask for one more. */
+  readonly entries: Uint8Array;
 }
 
 /** @param subject - SHA-256 of what the objects were chosen for. */
 export async function encodeRecentObjects(recent: RecentObjects, subject: Uint8Array): Promise<Uint8Array> {
-  const { ids, crcs, packCounts } = recent;
+  const { ids, crcs, packCounts, entries } = recent;
   const columns = columnsOf(recent);
   const planes = writePlanes(columns);
   const deflatedPlanes = await deflated(planes);
@@ -62,8 +66,9 @@ export async function encodeRecentObjects(recent: RecentObjects, subject: Uint8A
     packCounts.length,
     deflatedPlanes.length,
     planes.length,
+    entries.length,
   );
-  const body = Buffer.concat([bytesOf(header), subject, ids, bytesOf(crcs), deflatedPlanes]);
+  const body = Buffer.concat([bytesOf(header), subject, ids, bytesOf(crcs), deflatedPlanes, entries]);
   return Buffer.concat([body, createHash("sha256").update(body).digest()]);
 }
 
@@ -81,25 +86,26 @@ export async function decodeRecentObjects(
   const checksum = createHash("sha256").update(bytes.subarray(0, -CHECKSUM_BYTES)).digest();
   if (!checksum.equals(bytes.subarray(-CHECKSUM_BYTES)))
     throw new CorruptPackError("recent objects' checksum is wrong");
-  const [signature, version, objects = 0, packs = 0, deflatedBytes = 0, planeBytes = 0] = new Uint32Array(
-    bytes.slice(0, HEADER_BYTES).buffer,
-  );
+  const header = new Uint32Array(bytes.slice(0, HEADER_BYTES).buffer);
+  const [signature, version, objects = 0, packs = 0, deflatedBytes = 0, planeBytes = 0] = header;
   if (signature !== SIGNATURE) throw new CorruptPackError("these are no recent objects");
   if (version !== RECENT_VERSION || Buffer.compare(bytes.subarray(HEADER_BYTES, idsStart), subject) !== 0)
     return undefined;
   const crcsStart = idsStart + objects * OBJECT_ID_BYTES;
   const columnsStart = crcsStart + objects * 4;
   const isFit = objects <= MAX_OBJECTS && packs <= MAX_PACKS && planeBytes <= MAX_COLUMN_BYTES;
-  if (!isFit || bytes.length !== columnsStart + deflatedBytes + CHECKSUM_BYTES)
+  const entriesStart = columnsStart + deflatedBytes;
+  if (!isFit || bytes.length !== entriesStart + (header[6] ?? 0) + CHECKSUM_BYTES)
     throw new CorruptPackError("recent objects do not fit their length");
-  const planes = await inflated(bytes.subarray(columnsStart, -CHECKSUM_BYTES), planeBytes);
+  const planes = await inflated(bytes.subarray(columnsStart, entriesStart), planeBytes);
   await slices.spend(planes.length / BYTES_A_STEP);
   const columns = new ColumnReader(readPlanes(planes), { objects, packs });
   const ids = bytes.subarray(idsStart, crcsStart);
   const crcs = new Uint32Array(bytes.slice(crcsStart, columnsStart).buffer);
   const recent = {
     ...{ ids, crcs, ...columns.places(), history: columns.history() },
-    leftOut: columns.leftOut(),
+    ...{ leftOut: columns.leftOut(), held: columns.held() },
+    entries: bytes.subarray(entriesStart, -CHECKSUM_BYTES),
   };
   assertPlaces(recent);
   await assertInside(recent.history, slices);
@@ -107,18 +113,25 @@ export async function decodeRecentObjects(
 }
 
 /** The columns in the order of the file. */
-function columnsOf({ packCounts, offsets, ends, history, leftOut }: RecentObjects): Uint32Array[] {
+function columnsOf({ packCounts, offsets, ends, history, leftOut, held }: RecentObjects): Uint32Array[] {
   const { types, sizes, deltaBases, predecessors, commitObjects, commitTrees, seconds } = history;
   const { parentEnds, parents, introducedEnds, introduced, tagTargets } = history;
   const counts = Uint32Array.of(
-    ...[commitObjects.length, parents.length, introduced.length, tagTargets.length, leftOut.length],
+    ...[
+      commitObjects.length,
+      parents.length,
+      introduced.length,
+      tagTargets.length,
+      leftOut.length,
+      held.length,
+    ],
   );
   const lengths = ends.map((end, number) => end - (offsets[number] as number));
   return [
     ...[counts, packCounts, lowHalves(offsets), highHalves(offsets), lowHalves(lengths), highHalves(lengths)],
     ...[Uint32Array.from(types), sizes, toDistances(deltaBases), toDistances(predecessors)],
     ...[commitObjects, commitTrees, ...secondColumns(seconds), parentEnds, parents],
-    ...[introducedEnds, introduced, tagTargets, leftOut],
+    ...[introducedEnds, introduced, tagTargets, leftOut, held],
   ];
 }
 
@@ -135,7 +148,7 @@ class ColumnReader {
 
   places(): Pick<RecentObjects, "packCounts" | "offsets" | "ends"> {
     const { objects, packs } = this.#counts;
-    this.#lengths = [...this.#take(5)];
+    this.#lengths = [...this.#take(6)];
     const packCounts = this.#take(packs);
     const offsets = joinHalves(this.#take(objects), this.#take(objects));
     const lengths = joinHalves(this.#take(objects), this.#take(objects));
@@ -175,9 +188,14 @@ class ColumnReader {
 
   /** After `history`. */
   leftOut(): Uint32Array {
-    const leftOut = this.#take(this.#lengths[4] ?? 0);
+    return this.#take(this.#lengths[4] ?? 0);
+  }
+
+  /** After `leftOut`. */
+  held(): Uint32Array {
+    const held = this.#take(this.#lengths[5] ?? 0);
     if (this.#at !== this.#numbers.length) throw new CorruptPackError("recent objects have too many columns");
-    return leftOut;
+    return held;
   }
 
   #take(count: number): Uint32Array {
@@ -190,7 +208,7 @@ class ColumnReader {
 }
 
 /** The checksum keeps out damage, not mistakes. */
-function assertPlaces({ packCounts, offsets, ends }: RecentObjects): void {
+function assertPlaces({ packCounts, offsets, ends, held, entries }: RecentObjects): void {
   let first = 0;
   for (const count of packCounts) {
     let previousEnd = 0;
@@ -205,6 +223,9 @@ function assertPlaces({ packCounts, offsets, ends }: RecentObjects): void {
     first += count;
   }
   if (first !== offsets.length) throw new CorruptPackError("recent objects are not in the packs");
+  let heldBytes = 0;
+  for (const number of held) heldBytes += 1 + (ends[number] ?? Number.NaN) - (offsets[number] ?? Number.NaN);
+  if (heldBytes !== entries.length) throw new CorruptPackError("entries of recent objects are not their own");
 }
 
 /** Each number's difference to the one before it, byte by byte. */

@@ -76,9 +76,7 @@ beforeAll(async () => {
   }
   await versioned.git("config", "pack.depth", "250");
   await versioned.git("repack", "-adfq", "--depth=250", "--window=2");
-  const rig = syncRig(versioned, versionedStore);
-  await rig.sync();
-  await prepareRecent(RIG_UUID, { storage: rig.storage, log: SILENT_LOGGER });
+  await syncRig(versioned, versionedStore).sync();
   await writeName(versionedStore, "acme", "sample", RIG_UUID);
   versions = (await git(["rev-list", "main"], { cwd: versioned.repository })).split("\n");
 }, 240_000);
@@ -167,9 +165,17 @@ test("a clone takes three to the pack's first byte", async () => {
   });
 });
 
-test("a fetch of what is new takes four", async () => {
+test("a fetch of what is new and large takes four", async () => {
   expect(await fetchOf(`want ${commits[0]}`, `have ${commits[1]}`)).toMatchObject({
     ...{ firstPackByte: 4, rounds: 4 },
+  });
+});
+
+test("one of what is new takes three, as its entries are among the recent objects", async () => {
+  const [newest, before] = (await deep.git("rev-list", "--max-count=2", "main")).split("\n");
+  const storage = { store: deepStore, blocks: new BlockCache(deepStore) };
+  expect(await roundsOf(fetchLines(`want ${newest}`, `have ${before}`), storage)).toMatchObject({
+    ...{ firstPackByte: 3, rounds: 3, requests: 4 },
   });
 });
 
@@ -185,7 +191,7 @@ test("a fetch of some megabytes, which are read ahead, takes no more", async () 
   });
 });
 
-test("a delta that is made anew takes four, however long the chain of its base", async () => {
+test("a delta that is made anew takes four, however long the chain of its base, and five where recent objects are looked for", async () => {
   // Each link of the chain is in blocks of its own.
   const limits = {
     blockBytes: 512,
@@ -199,7 +205,7 @@ test("a delta that is made anew takes four, however long the chain of its base",
     const storage = { store: versionedStore, blocks: new BlockCache(versionedStore, limits) };
     const lines = [`want ${versions[newer]}`, `have ${versions[newer + 1]}`];
     const fetched = await roundsOf(fetchLines(...lines), storage);
-    expect(fetched, `${newer}`).toMatchObject({ rounds: 4 });
+    expect(fetched, `${newer}`).toMatchObject({ rounds: newer === 0 ? 5 : 4 });
     mostRequests = Math.max(mostRequests, fetched.requests);
   }
   expect(mostRequests).toBeGreaterThan(120);
@@ -261,14 +267,13 @@ describe("where history is cut, or trees are sent by depth or path", () => {
 test.each([
   ["that are wanted", (ids: readonly string[]) => ids.map((id) => `want ${id}`)],
   ["of what is wanted, asked for or not,", () => ["include-tag"]],
-])("tags %s take no more, however many", async (_, linesOf) => {
+])("tags %s are among the recent objects", async (_, linesOf) => {
   const idOf = async (revision: string): Promise<string> => deep.git("rev-parse", revision);
   const lines = linesOf(await Promise.all(TAGS.map(idOf)));
   const storage = { store: deepStore, blocks: new BlockCache(deepStore) };
   const wants = [`want ${await idOf("main")}`, `have ${await idOf("main~3")}`];
   const answer = await roundsOf(fetchLines(...wants, ...lines), storage);
-  expect(answer.rounds).toBe(4);
-  expect(answer.requests).toBeGreaterThan(TAGS.length);
+  expect(answer).toMatchObject({ rounds: 3, requests: 4 });
 });
 
 test("an object that is wanted by itself takes four", async () => {
