@@ -10,12 +10,13 @@ import { TLSSocket } from "node:tls";
 import { type AddressRange, addressMatcher } from "../address-ranges.ts";
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { addressBlock } from "./address-block.ts";
 import { answer } from "./answer.ts";
 import { type ClientAddress, clientAddressFrom } from "./client-address.ts";
 import { ConnectionTracker } from "./connections.ts";
 import { textResponse } from "./error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./message.ts";
-import { PacedStarts } from "./paced-starts.ts";
+import { PacedStarts, type StartOwner } from "./paced-starts.ts";
 import { PipelinedRequests } from "./pipelined-requests.ts";
 import { TlsHandshakes } from "./tls-handshakes.ts";
 
@@ -101,9 +102,10 @@ export async function startNodeServer(handler: HttpHandler, options: NodeServerO
     outgoing.once("close", () => connections.requestEnded(socket));
     pipelined.start(socket, outgoing, () => {
       connections.requestStarted(socket);
-      starts.start(() => {
+      const begin = (): void => {
         if (!outgoing.destroyed) void serve(serving, incoming, outgoing, server);
-      });
+      };
+      starts.start(begin, () => startOwner(incoming, serving.clientAddress));
     });
   };
   const { tls } = options;
@@ -169,6 +171,19 @@ function limitRequestTime(
   incoming.once("close", () => clearTimeout(overdue));
 }
 
+function startOwner(incoming: IncomingMessage, clientAddress: ClientAddress): StartOwner {
+  const address = clientAddress(incoming.socket.remoteAddress, headersOf(incoming));
+  return { address: addressBlock(address), credential: incoming.headers.authorization ?? "" };
+}
+
+function headersOf({ headersDistinct }: IncomingMessage): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, values] of Object.entries(headersDistinct)) {
+    if (values !== undefined) headers[name] = values.join(", ");
+  }
+  return headers;
+}
+
 function isRequest(value: HttpRequest | HttpResponse): value is HttpRequest {
   return "method" in value;
 }
@@ -182,10 +197,7 @@ function toRequest(
   if (target.length > LIMITS.maxTargetBytes) return textResponse(414, "address too long");
   if (!target.startsWith("/")) return textResponse(400, "address must be a path");
   const queryStart = target.indexOf("?");
-  const headers: Record<string, string> = {};
-  for (const [name, values] of Object.entries(incoming.headersDistinct)) {
-    if (values !== undefined) headers[name] = values.join(", ");
-  }
+  const headers = headersOf(incoming);
   if (incoming.socket instanceof TLSSocket) headers["x-forwarded-proto"] = "https";
   const remoteAddress = clientAddress(incoming.socket.remoteAddress, headers);
   return {

@@ -1,7 +1,7 @@
 /** Requests that a client sends without waiting for the answers before them. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { PacedStarts } from "./paced-starts.ts";
+import { PacedStarts, type StartOwner } from "./paced-starts.ts";
 
 /** No git client pipelines. One that does is served, but a connection with more requests waiting is cut. */
 const MAX_PIPELINED = 4;
@@ -43,7 +43,10 @@ export class PipelinedRequests {
       socket.pause();
     } else if (!this.#cut.has(socket)) {
       this.#cut.add(socket);
-      this.#cuts.start(() => socket.destroy());
+      this.#cuts.start(
+        () => socket.destroy(),
+        () => ownerOf(socket),
+      );
     }
   }
 
@@ -57,7 +60,12 @@ export class PipelinedRequests {
         if (this.#hasWaiting(socket)) socket.pause();
         else if (this.#isTurnOver()) {
           socket.pause();
-          setImmediate(() => this.#resumes.start(() => this.#resume(socket)));
+          setImmediate(() =>
+            this.#resumes.start(
+              () => this.#resume(socket),
+              () => ownerOf(socket),
+            ),
+          );
         }
         if (socket.isPaused()) {
           socket.unshift(bytes.subarray(start));
@@ -104,4 +112,9 @@ export class PipelinedRequests {
     if (waiting?.length === 0) socket.resume();
     serveNext();
   }
+}
+
+/** Before anything is known of its requests. */
+function ownerOf({ remoteAddress = "" }: Socket): StartOwner {
+  return { address: remoteAddress, credential: "" };
 }
