@@ -59,6 +59,15 @@ export async function openRecentObjects(
   return new ObjectDatabase(RecentPacks.open({ recent, history, packKeys, blocks }), { history });
 }
 
+export async function hasRecentObjects(store: BlobStore, generation: GenerationOf): Promise<boolean> {
+  try {
+    return (await store.readUpTo(recentKey(generation), 0, 1)).length > 0;
+  } catch (error) {
+    if (error instanceof NotFoundError) return false;
+    throw error;
+  }
+}
+
 async function readBlob(store: BlobStore, key: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
   try {
     return (await store.read(key, { signal })).bytes;

@@ -8,7 +8,7 @@ import { repositoryQuotaBytes } from "../repo/answers/answer-quota.ts";
 import { MAX_ANSWER_AGE_MS, sweepAnswers } from "../repo/answers/sweep-answers.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { openRepository, type Repository } from "../repo/repository.ts";
-import { writeRecentObjects } from "../repo/stored-recent.ts";
+import { hasRecentObjects, writeRecentObjects } from "../repo/stored-recent.ts";
 import { type ContextOptions, type SyncContext, syncContext } from "./sync-context.ts";
 
 /** A list costs as much as a write. What a few publishes of a small repository leave costs less: rarely 100 MB for some days. */
@@ -47,16 +47,20 @@ export async function prepareRepository(
   }
 }
 
-/** To be called after a compaction: the recent objects are in other packs. */
+/** Writes the recent objects where the generation has none: two requests if it has. */
 export async function prepareRecent(
   uuid: RepositoryUuid,
   options: Omit<ContextOptions, "onProgress">,
 ): Promise<void> {
   const context = syncContext(options);
+  const { storage, log, signal } = context;
   try {
-    await keepRecent(await openRepository(context.storage, uuid), context);
+    const repository = await openRepository(storage, uuid);
+    const isEmpty = repository.manifest.packs.length === 0;
+    if (!isEmpty && !(await hasRecentObjects(storage.store, repository)))
+      await keepRecent(repository, context);
   } catch (error) {
-    if (!context.signal?.aborted) context.log.warn("recent:not-written", { uuid, ...errorFields(error) });
+    if (!signal?.aborted) log.warn("recent:not-written", { uuid, ...errorFields(error) });
   }
 }
 

@@ -239,7 +239,9 @@ async function maintain({ outcome, facts }: JobResult, context: JobContext): Pro
     ...{ store: storage.store, log, signal, name: `${facts.workspace}/${facts.slug}` },
     onProgress: (progress) => onProgress(facts, progress),
   });
-  if (compaction?.kind === "compacted") await prepareRecent(job.uuid, { storage, log, signal });
+  // A compaction has put the recent objects into other packs; the release before, or a failure, has left none.
+  const mayLackRecent = compaction?.kind === "compacted" || outcome.kind === "unchanged";
+  if (mayLackRecent) await prepareRecent(job.uuid, { storage, log, signal });
 }
 
 async function releaseClaimedName({ job: { uuid, facts }, storage }: JobContext): Promise<void> {

@@ -71,6 +71,7 @@ beforeEach(() => {
 
 /** As syncs do. */
 async function keepAllRecent(): Promise<void> {
+  await dropRecent();
   await prepareRecent(RIG_UUID, {
     storage: { store: blobs, blocks: new BlockCache(blobs) },
     log: SILENT_LOGGER,
@@ -125,6 +126,16 @@ describe("where the recent objects are kept", () => {
     expect({ rounds, requests, indexCount }).toEqual({ rounds: 3, requests: 4, indexCount: 0 });
     expect(text).toContain("ready\n");
     expect(text).toContain("PACK");
+  });
+
+  test("they are not written where they are, and are where they are lost", async () => {
+    const storage = { store: counting, blocks: new BlockCache(counting) };
+    counting.reset();
+    await prepareRecent(RIG_UUID, { storage, log: SILENT_LOGGER });
+    expect(counting.counts()).toMatchObject({ requests: 2, write: 0 });
+    await dropRecent();
+    await prepareRecent(RIG_UUID, { storage, log: SILENT_LOGGER });
+    expect(counting.counts()).toMatchObject({ write: 1 });
   });
 
   test("one that wants what the client has takes three", async () => {
