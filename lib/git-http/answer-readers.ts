@@ -3,8 +3,8 @@
  * the caller who holds the most first. No answer is cut while none waits, and none that is read at the minimum rate.
  */
 import type { NeededRoom } from "../http/admission.ts";
+import type { RequestCaller } from "../request-caller.ts";
 import { READING_SLACK, TransferPace } from "../transfer-pace.ts";
-import type { RequestCaller } from "./request-caller.ts";
 
 export interface AnswerReader {
   /** Chunks as they are, whose reader is watched meanwhile. */

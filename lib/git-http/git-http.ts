@@ -12,6 +12,7 @@ import { serverUrlOf } from "../http/server-url.ts";
 import type { Logger } from "../log.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import type { RepositoryReference } from "../repo/names.ts";
+import { type RequestCaller, requestCallers } from "../request-caller.ts";
 import { type AllowedAccess, refusalResponse } from "./access-decision.ts";
 import type { AnswerClonePlan } from "./clone-plan.ts";
 import type { DecideAccess } from "./decide-access.ts";
@@ -20,7 +21,6 @@ import { MeasuredAnswer } from "./measured-answer.ts";
 import { answerPush, type PushPolicy } from "./primary-redirect.ts";
 import { type PushRelay, relayPush, relaysTo } from "./push-relay.ts";
 import { endRepeatedRefusals } from "./repeated-refusals.ts";
-import { type RequestCaller, requestCallers } from "./request-caller.ts";
 import { RequestLoad, type ServedRequest } from "./request-load.ts";
 import { NO_CACHE_HEADERS, routeOf, type Service } from "./route.ts";
 import {

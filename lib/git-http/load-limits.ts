@@ -5,20 +5,9 @@
 import type { AdmissionLimits } from "../http/admission.ts";
 import type { BodyLimits } from "../http/body-admission.ts";
 import type { BodyTime } from "../http/body-within.ts";
-import type { TaskGroup } from "../http/running-tasks.ts";
-import type { RequestCaller } from "./request-caller.ts";
+import type { GroupLimits } from "../request-caller.ts";
 
 const MIB = 1024 * 1024;
-
-interface GroupLimits {
-  readonly ofToken: Omit<TaskGroup, "key">;
-  /** All of a company may come from one address. */
-  readonly ofBlock: Omit<TaskGroup, "key">;
-}
-
-export function groupsOf({ token, block }: RequestCaller, { ofToken, ofBlock }: GroupLimits): TaskGroup[] {
-  return [...(token === undefined ? [] : [{ key: token, ...ofToken }]), { key: block, ...ofBlock }];
-}
 
 /** Of `git-upload-pack`. A body is read in some ms. */
 export const READING: BodyLimits & GroupLimits = {

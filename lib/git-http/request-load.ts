@@ -16,12 +16,12 @@ import { BodyAdmission } from "../http/body-admission.ts";
 import type { BodyTime } from "../http/body-within.ts";
 import { ByteBudget } from "../http/byte-budget.ts";
 import type { HttpResponse } from "../http/message.ts";
+import { groupsOf, type RequestCaller } from "../request-caller.ts";
 import { AnswerReaders } from "./answer-readers.ts";
 import {
   BODY_TIME,
   CALLER_KEPT_SHARE,
   FREE_BYTES,
-  groupsOf,
   MAX_ALL_KEPT_BYTES,
   MAX_KEPT_BYTES,
   MEMORY_BYTES,
@@ -31,7 +31,6 @@ import {
   READING_LFS,
   RELAYING,
 } from "./load-limits.ts";
-import type { RequestCaller } from "./request-caller.ts";
 
 export interface LoadLimits {
   /** Plans at a time: one of a large repository takes some 20 MB. */

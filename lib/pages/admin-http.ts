@@ -2,7 +2,7 @@
  * `/-/admin`: for callers who administer a mirrored workspace at Bitbucket, by their session. What they do is logged in the store before
  * it is done.
  */
-import { errorFields, MirrorError, UpstreamError, VersionConflictError } from "../errors.ts";
+import { errorFields, MirrorError, OverloadedError, UpstreamError, VersionConflictError } from "../errors.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { appendAdminLog, loggedText, readAdminLog } from "../mirror/admin-log.ts";
 import { findWorkspace, type MirroredWorkspace } from "../mirror/mirror-config.ts";
@@ -52,14 +52,15 @@ export function adminAnswer(
     try {
       const own = await context.administrators.ofMirrored(caller, context.readConfig);
       if (own.length === 0) return message(visit, 403, "For administrators only", NOT_ADMINISTRATOR);
-      if (name === undefined || name === "") return await answerOverview(visit, own);
+      if (name === undefined || name === "")
+        return await context.inPlace(request, caller.authorization, () => answerOverview(visit, own));
       const workspace = own.find((one) => one.workspace.toLowerCase() === name.toLowerCase());
       if (workspace !== undefined) return await answerWorkspace(visit, workspace, part, form);
       return await answerOther(visit, name.toLowerCase(), part, form);
     } catch (error) {
       if (error instanceof UpstreamError)
         return message(visit, 503, "Try again in a moment", "Bitbucket could not be asked just now.");
-      if (!(error instanceof MirrorError)) throw error;
+      if (error instanceof OverloadedError || !(error instanceof MirrorError)) throw error;
       return message(visit, 500, "Not done", `The mirror failed: ${wordsOf(error)}.`);
     }
   };
@@ -85,7 +86,7 @@ async function answerWorkspace(
   part: string | undefined,
   form: URLSearchParams | undefined,
 ): Promise<HttpResponse> {
-  const { request } = visit;
+  const { request, context, caller } = visit;
   if (request.method === "POST") {
     if (part === undefined || !isAdminAction(part))
       return message(visit, 404, "Not found", "There is no such action.");
@@ -94,9 +95,8 @@ async function answerWorkspace(
   if (part === "select") return answerPreview(visit, workspace);
   if (part !== undefined) return message(visit, 404, "Not found", "There is no such page.");
   const done = request.query.get("done") ?? "";
-  return showWorkspace(visit, workspace, {
-    ...(isAdminAction(done) && { message: ADMIN_ACTIONS[done].done }),
-  });
+  const shown = { ...(isAdminAction(done) && { message: ADMIN_ACTIONS[done].done }) };
+  return context.inPlace(request, caller.authorization, () => showWorkspace(visit, workspace, shown));
 }
 
 function foreignForm(visit: Visit): Promise<HttpResponse> {

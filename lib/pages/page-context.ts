@@ -7,6 +7,7 @@ import type { ApiRepository, ApiRepositoryList } from "./api-schemas.ts";
 import { type Caller, callerOf, callerOfHeader } from "./caller.ts";
 import type { EventStreams } from "./event-streams.ts";
 import type { Viewer } from "./page-layout.ts";
+import type { InPlace } from "./page-places.ts";
 import type { Administration, NamedRepository, ReadDecision } from "./ports.ts";
 import type { RepositoryViews } from "./repository-views.ts";
 import { readSessionCookie, type Sessions } from "./sessions.ts";
@@ -40,6 +41,7 @@ export interface Context extends PagesOptions {
   readonly sessions: Sessions;
   readonly visible: VisibleRepositories;
   readonly facts: RepositoryViews;
+  readonly inPlace: InPlace;
   readonly streams: EventStreams;
   readonly openApi: object;
   readonly administrators: Administrators;
@@ -112,7 +114,7 @@ export async function listOf(
   caller: Caller | undefined,
   context: Context,
 ): Promise<ApiRepositoryList & Pick<VisiblePage, "rejection">> {
-  const { visible, facts } = context;
+  const { visible, facts, inPlace } = context;
   const { repositories, totalCount, nextStart, notes, rejection } = await visible.page(
     request,
     caller,
@@ -120,10 +122,12 @@ export async function listOf(
   );
   const mirrorUrl = mirrorUrlOf(request, context);
   const shown = new Map<VisibleRepository, ApiRepository>();
-  await inTurns(
-    repositories,
-    CONCURRENT_READS,
-    async (one) => void shown.set(one, await facts.of(one, mirrorUrl)),
+  await inPlace(request, caller?.authorization, () =>
+    inTurns(
+      repositories,
+      CONCURRENT_READS,
+      async (one) => void shown.set(one, await facts.of(one, mirrorUrl)),
+    ),
   );
   return {
     repositories: repositories.flatMap((one) => shown.get(one) ?? []),
@@ -141,11 +145,11 @@ export async function readableFacts(
   named: NamedRepository,
   context: Context,
 ): Promise<ApiRepository | Exclude<ReadDecision, { kind: "allowed" }>> {
-  const { visible, facts, mayRead } = context;
+  const { visible, facts, inPlace, mayRead } = context;
   const decision = await mayRead(request, caller?.authorization, named);
   if (decision.kind !== "allowed") return decision;
   const mirrored = await visible.mirrored();
   const one = mirrored.find(({ uuid }) => uuid === decision.uuid);
   if (one === undefined) return { kind: "not-found", text: NO_REPOSITORY };
-  return facts.detailsOf(one, mirrorUrlOf(request, context));
+  return inPlace(request, caller?.authorization, () => facts.detailsOf(one, mirrorUrlOf(request, context)));
 }

@@ -15,8 +15,6 @@
  * or because they are public.
  */
 import { RequestRate } from "../auth/request-limits.ts";
-import { addressBlock } from "../http/address-block.ts";
-import { Admission } from "../http/admission.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { ADMIN_PATH, adminAnswer } from "./admin-http.ts";
 import { Administrators } from "./administrators.ts";
@@ -40,6 +38,7 @@ import {
   visitOf,
 } from "./page-context.ts";
 import { ASSETS } from "./page-layout.ts";
+import { pagePlaces } from "./page-places.ts";
 import { assetResponse, htmlResponse, jsonResponse, polledResponse, textPage } from "./page-response.ts";
 import type { NamedRepository } from "./ports.ts";
 import { powershellSetup } from "./powershell-setup.ts";
@@ -54,15 +53,6 @@ import { inTurns, VisibleRepositories, type VisibleRepository } from "./visible-
 /** @returns `undefined` for a request that is not for a page. */
 export type AnswerPage = (request: HttpRequest) => Promise<HttpResponse | undefined>;
 
-/** Requests of an address at a time, and of all. Each reads a page's repositories at most. */
-const ADMISSION = {
-  maxRunning: 32,
-  maxRunningOfCaller: 16,
-  maxWaiting: 500,
-  maxWaitingOfCaller: 100,
-  maxWaitMs: 10_000,
-};
-
 export function pagesHttp(options: PagesOptions): AnswerPage {
   const now = options.now ?? Date.now;
   const context: Context = {
@@ -71,6 +61,7 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
     sessions: new Sessions(options.sessionSecret, now),
     visible: new VisibleRepositories({ ...options, now }),
     facts: new RepositoryViews(options.store, now),
+    inPlace: pagePlaces(),
     streams: new EventStreams({ intervalMs: options.eventIntervalMs ?? 5_000 }),
     openApi: openApiDocument(options.version),
     administrators: new Administrators({
@@ -81,18 +72,9 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
     administratorGuesses: new RequestRate(10, now),
     administratorActions: new RequestRate(30, now),
   };
-  const admission = new Admission(ADMISSION);
   return async (request) => {
-    // Before the request takes a place: forms that never end would keep all of them.
     const form = takesForms(request.path) ? await readForm(request) : undefined;
-    const answer = answerOf(request, form, context);
-    if (answer === undefined) return undefined;
-    const end = await admission.enter(addressBlock(request.remoteAddress), request.signal);
-    try {
-      return await answer();
-    } finally {
-      end();
-    }
+    return answerOf(request, form, context)?.();
   };
 }
 

@@ -4,10 +4,10 @@ import { expect, test } from "vitest";
 import { StreamBudget } from "../../../lib/git/pack/stream-prefetch.ts";
 import type { UploadPackSource } from "../../../lib/git/ports.ts";
 import { gitHttp } from "../../../lib/git-http/git-http.ts";
-import type { RequestCaller } from "../../../lib/git-http/request-caller.ts";
 import { RequestLoad } from "../../../lib/git-http/request-load.ts";
 import { textResponse } from "../../../lib/http/error-response.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import type { RequestCaller } from "../../../lib/request-caller.ts";
 import { requestFor } from "../../support/http-request.ts";
 import { OPEN_ACCESS } from "../../support/open-access.ts";
 

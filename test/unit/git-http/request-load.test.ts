@@ -3,9 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { UploadPackSource } from "../../../lib/git/ports.ts";
 import { maxPlanBytes } from "../../../lib/git/upload-pack/plan-memory.ts";
-import { type RequestCaller, requestCallers } from "../../../lib/git-http/request-caller.ts";
 import { RequestLoad } from "../../../lib/git-http/request-load.ts";
 import { textResponse } from "../../../lib/http/error-response.ts";
+import { type RequestCaller, requestCallers } from "../../../lib/request-caller.ts";
 
 const { signal } = new AbortController();
 const MIB = 1024 * 1024;

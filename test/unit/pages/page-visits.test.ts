@@ -1,6 +1,7 @@
 /** Pages for programs and open tabs: git's credential by header, polling, and recipes that show no token. */
 import { expect, test } from "vitest";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { requestFor } from "../../support/http-request.ts";
 import { nameRepository } from "../../support/named-repository.ts";
 import { pageRig, type RigCaller } from "../../support/page-rig.ts";
 
@@ -13,8 +14,9 @@ const REPOSITORIES = [
   { slug: "vault", isPrivate: true },
 ];
 
-const rig = () =>
+const rig = (hangingSlug?: string) =>
   pageRig({
+    ...(hangingSlug !== undefined && { hangingSlug }),
     repositories: REPOSITORIES,
     callers: [OLGA],
     administration: () => ({ requests: { request: async () => undefined }, log: SILENT_LOGGER }),
@@ -71,4 +73,16 @@ test("no recipe for CI has a token in an address or on a command line", async ()
   // Within single quotes the shell that runs git does not put the token in.
   for (const [line] of text.matchAll(/.*\$MIRROR_TOKEN.*/g))
     expect(line).toMatch(/helper &#39;!f\(\) \{[^']*\$MIRROR_TOKEN[^']*\}; f&#39;/);
+});
+
+test("pages whose questions Bitbucket leaves unanswered keep no place from others", async () => {
+  const { answer, questions } = await rig("hangs");
+  const ask = (path: string, at: number) =>
+    answer({
+      ...requestFor(path, { headers: { host: "mirror.example", accept: "text/html", ...basic(OLGA.token) } }),
+      remoteAddress: `192.0.2.${at}`,
+    });
+  for (let number = 0; number < 200; number++) void ask("/acme/hangs", number % 4);
+  await expect.poll(() => questions.length).toBe(200);
+  expect([(await ask("/", 9))?.status, (await ask("/acme/vault", 1))?.status]).toEqual([200, 200]);
 });

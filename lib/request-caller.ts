@@ -1,8 +1,9 @@
 /** To whom a request counts, where callers share what a process has. */
 import { createHmac, randomBytes } from "node:crypto";
-import { accountOf, credentialText } from "../auth/caller-keys.ts";
-import { addressBlock } from "../http/address-block.ts";
-import type { HttpRequest } from "../http/message.ts";
+import { accountOf, credentialText } from "./auth/caller-keys.ts";
+import { addressBlock } from "./http/address-block.ts";
+import type { HttpRequest } from "./http/message.ts";
+import type { TaskGroup } from "./http/running-tasks.ts";
 
 /** The names mean something in this process only. */
 export interface RequestCaller {
@@ -19,7 +20,9 @@ export interface RequestCaller {
 /** Names that Bitbucket takes with tokens of any account. */
 const ACCOUNTLESS = /^x-|^$/;
 
-export function requestCallers(): (request: HttpRequest) => RequestCaller {
+export type CallerOf = (request: Pick<HttpRequest, "headers" | "remoteAddress">) => RequestCaller;
+
+export function requestCallers(): CallerOf {
   const secret = randomBytes(32);
   const keyOf = (text: string): string => createHmac("sha256", secret).update(text).digest("base64");
   return ({ headers: { authorization }, remoteAddress }) => {
@@ -31,4 +34,14 @@ export function requestCallers(): (request: HttpRequest) => RequestCaller {
     const name = ACCOUNTLESS.test(account) ? token : keyOf(`account\n${account.toLowerCase()}\n${block}`);
     return { name, token, block };
   };
+}
+
+export interface GroupLimits {
+  readonly ofToken: Omit<TaskGroup, "key">;
+  /** All of a company may come from one address. */
+  readonly ofBlock: Omit<TaskGroup, "key">;
+}
+
+export function groupsOf({ token, block }: RequestCaller, { ofToken, ofBlock }: GroupLimits): TaskGroup[] {
+  return [...(token === undefined ? [] : [{ key: token, ...ofToken }]), { key: block, ...ofBlock }];
 }
