@@ -138,7 +138,7 @@ export async function decodePackHistory(
 ): Promise<PackHistory | undefined> {
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) throw new CorruptPackError("pack history is cut off");
   // The columns are aligned from the start of the file.
-  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes);
   const numbers = new Uint32Array(aligned.buffer, aligned.byteOffset, HEADER_BYTES / 4);
   const [signature, version, ...lengths] = numbers;
   if (signature !== SIGNATURE) throw new CorruptPackError("not a pack history");

@@ -8,16 +8,15 @@ import { objectIdBytes } from "../object-id.ts";
 import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { PackedObjects, RefList } from "../ports.ts";
-import { refsStartingWith, resolveHead } from "../upload-pack/find-refs.ts";
-import { type PeeledObject, peelObject } from "../walk/peel.ts";
+import type { PeeledObject } from "../walk/peel.ts";
 import { Uint32Vector } from "../walk/uint32-vector.ts";
 import { holdEntries } from "./hold-entries.ts";
 import type { RecentObjects } from "./recent-objects.ts";
+import { findTips, mainLine, type Tips } from "./recent-tips.ts";
 
 /** Some 35 bytes each in the end: a megabyte. */
 const DEFAULT_MAX_RECENT_OBJECTS = 28_000;
-/** How far back the base may be, and how much less far it is at the next try. */
-const MAX_COMMITS_BACK = 4096;
+/** How much less far back the base is at the next try. */
 const NEXT_TRY = 3 / 4;
 /** Of what is chosen; the rest is for other branches. */
 const MAIN_SHARE = 3 / 4;
@@ -28,14 +27,6 @@ const MAX_LEFT_OUT = 50_000;
 /** In steps of `WorkSlices`. */
 const ROWS_A_STEP = 200;
 const OBJECTS_A_STEP = 20;
-
-interface Tips {
-  readonly head: HistoryRow;
-  /** Of branches and tags, the newest first. */
-  readonly rows: readonly HistoryRow[];
-  /** What annotated tags point to. */
-  readonly tags: readonly PeeledObject[];
-}
 
 export interface RecentSubject {
   /** All of the repository. */
@@ -59,7 +50,7 @@ export async function chooseRecent(
     const choice = new RecentChoice(objects, history, baseRow);
     if (!choice.addMainLine(tips.head, maxObjects * MAIN_SHARE)) continue;
     await slices.spend(history.rowCount / ROWS_A_STEP + maxObjects / OBJECTS_A_STEP);
-    await choice.addTips(tips.rows, maxObjects);
+    await choice.addTips(tips, maxObjects);
     choice.addTags(tips.tags);
     await slices.spend(maxObjects / OBJECTS_A_STEP);
     if (choice.leftOutCount > MAX_LEFT_OUT) return undefined;
@@ -67,40 +58,6 @@ export async function chooseRecent(
     return holdEntries(recent, numberOf[history.objectNumber(tips.head)] as number, objects);
   }
   return undefined;
-}
-
-async function findTips(
-  objects: PackedObjects,
-  history: CommitHistory,
-  refList: RefList,
-): Promise<Tips | undefined> {
-  const rows = new Set<HistoryRow>();
-  const tags: PeeledObject[] = [];
-  for (const { id } of refsStartingWith(refList, "")) {
-    const peeled = await peelObject(objects, id);
-    if (peeled === undefined) continue;
-    if (peeled.tagNumbers.length > 0) tags.push(peeled);
-    const row = history.rowOf(peeled.objectNumber);
-    if (row >= 0) rows.add(row);
-  }
-  const headId = resolveHead(refList)?.id;
-  const headPeeled = headId && (await peelObject(objects, headId));
-  const headRow = headPeeled ? history.rowOf(headPeeled.objectNumber) : -1;
-  if (headRow >= 0) rows.add(headRow);
-  const newestFirst = [...rows].toSorted((a, b) => history.seconds(b) - history.seconds(a));
-  const head = headRow >= 0 ? headRow : newestFirst[0];
-  return head === undefined ? undefined : { head, rows: newestFirst, tags };
-}
-
-/** Each commit's first parent, from the tip on. */
-function mainLine(history: CommitHistory, headRow: HistoryRow): HistoryRow[] {
-  const line = [headRow];
-  while (line.length < MAX_COMMITS_BACK) {
-    const parentRow = history.parentRows(line.at(-1) as HistoryRow)[0] ?? -1;
-    if (parentRow < 0) break;
-    line.push(parentRow);
-  }
-  return line;
 }
 
 class RecentChoice {
@@ -140,12 +97,12 @@ class RecentChoice {
   }
 
   /** Those whose own commits do not fit are left out. */
-  async addTips(tipRows: readonly HistoryRow[], maxObjects: number): Promise<void> {
+  async addTips({ rows, newest }: Tips, maxObjects: number): Promise<void> {
     const isOpen = new Uint8Array(this.#history.rowCount);
-    for (const row of this.#history.paint(tipRows, [this.#baseRow]).missingRows())
+    for (const row of this.#history.paint(rows, [this.#baseRow]).missingRows())
       if (this.#isRow[row] === 0) isOpen[row] = 1;
     let largeCount = 0;
-    for (const tipRow of tipRows) {
+    for (const tipRow of newest) {
       if (isOpen[tipRow] === 0 || largeCount === MAX_LARGE_TIPS) continue;
       await this.#objects.slices.spend((maxObjects - this.#chosen.length) / OBJECTS_A_STEP);
       const branch = this.#branchOf(tipRow, isOpen, maxObjects - this.#chosen.length);

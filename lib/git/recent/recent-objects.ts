@@ -11,10 +11,21 @@
 import { createHash } from "node:crypto";
 import { constants, deflateRaw, inflateRaw } from "node:zlib";
 import { CorruptPackError } from "../../errors.ts";
-import { assertInside, NONE, type PackHistory } from "../history/pack-history.ts";
+import { assertInside, type PackHistory } from "../history/pack-history.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { WorkSlices } from "../work-slices.ts";
+import {
+  fromDistances,
+  highHalves,
+  joinHalves,
+  joinSeconds,
+  lowHalves,
+  readPlanes,
+  secondColumns,
+  toDistances,
+  writePlanes,
+} from "./number-columns.ts";
 
 const SIGNATURE = 0x4f52534e; // "NSRO", little-endian
 /** It is in the blob's key as well. */
@@ -26,7 +37,6 @@ const CHECKSUM_BYTES = 32;
 const MAX_OBJECTS = 2 ** 20;
 const MAX_PACKS = 2 ** 16;
 const MAX_COLUMN_BYTES = 2 ** 27;
-const TWO_TO_32 = 2 ** 32;
 /** Bytes of columns in a step of `WorkSlices`. */
 const BYTES_A_STEP = 100;
 
@@ -86,7 +96,7 @@ export async function decodeRecentObjects(
   const checksum = createHash("sha256").update(bytes.subarray(0, -CHECKSUM_BYTES)).digest();
   if (!checksum.equals(bytes.subarray(-CHECKSUM_BYTES)))
     throw new CorruptPackError("recent objects' checksum is wrong");
-  const header = new Uint32Array(bytes.slice(0, HEADER_BYTES).buffer);
+  const header = numbersAt(bytes, 0, HEADER_BYTES);
   const [signature, version, objects = 0, packs = 0, deflatedBytes = 0, planeBytes = 0] = header;
   if (signature !== SIGNATURE) throw new CorruptPackError("these are no recent objects");
   if (version !== RECENT_VERSION || Buffer.compare(bytes.subarray(HEADER_BYTES, idsStart), subject) !== 0)
@@ -101,7 +111,7 @@ export async function decodeRecentObjects(
   await slices.spend(planes.length / BYTES_A_STEP);
   const columns = new ColumnReader(readPlanes(planes), { objects, packs });
   const ids = bytes.subarray(idsStart, crcsStart);
-  const crcs = new Uint32Array(bytes.slice(crcsStart, columnsStart).buffer);
+  const crcs = numbersAt(bytes, crcsStart, columnsStart);
   const recent = {
     ...{ ids, crcs, ...columns.places(), history: columns.history() },
     ...{ leftOut: columns.leftOut(), held: columns.held() },
@@ -228,85 +238,9 @@ function assertPlaces({ packCounts, offsets, ends, held, entries }: RecentObject
   if (heldBytes !== entries.length) throw new CorruptPackError("entries of recent objects are not their own");
 }
 
-/** Each number's difference to the one before it, byte by byte. */
-function writePlanes(columns: readonly Uint32Array[]): Uint8Array {
-  const count = columns.reduce((sum, { length }) => sum + length, 0);
-  const planes = new Uint8Array(count * 4);
-  let at = 0;
-  let previous = 0;
-  for (const column of columns) {
-    for (const number of column) {
-      const difference = (number - previous) | 0;
-      // Small negative numbers become small ones, too.
-      const folded = (difference << 1) ^ (difference >> 31);
-      for (let plane = 0; plane < 4; plane++) planes[plane * count + at] = folded >>> (plane * 8);
-      previous = number;
-      at++;
-    }
-  }
-  return planes;
-}
-
-function readPlanes(planes: Uint8Array): Uint32Array {
-  const count = Math.floor(planes.length / 4);
-  const numbers = new Uint32Array(count);
-  let previous = 0;
-  for (let at = 0; at < count; at++) {
-    const folded =
-      (planes[at] as number) |
-      ((planes[count + at] as number) << 8) |
-      ((planes[2 * count + at] as number) << 16) |
-      ((planes[3 * count + at] as number) << 24);
-    previous = (previous + ((folded >>> 1) ^ -(folded & 1))) | 0;
-    numbers[at] = previous;
-  }
-  return numbers;
-}
-
-/** Numbers of other objects by their distance from the own one; 0 in place of {@link NONE}. */
-function toDistances(column: Uint32Array): Uint32Array {
-  return column.map((other, number) => (other === NONE ? 0 : number - other));
-}
-
-function fromDistances(column: Uint32Array): Uint32Array {
-  for (let number = 0; number < column.length; number++) {
-    const distance = column[number] as number;
-    column[number] = distance === 0 ? NONE : number - distance;
-  }
-  return column;
-}
-
-function lowHalves(numbers: Float64Array): Uint32Array {
-  return Uint32Array.from(numbers, (number) => number % TWO_TO_32);
-}
-
-function highHalves(numbers: Float64Array): Uint32Array {
-  return Uint32Array.from(numbers, (number) => Math.floor(number / TWO_TO_32));
-}
-
-// In loops: a cold process calls back slowly.
-function joinHalves(low: Uint32Array, high: Uint32Array): Float64Array {
-  const numbers = new Float64Array(low);
-  for (let i = 0; i < high.length; i++) {
-    const half = high[i] as number;
-    if (half !== 0) numbers[i] = (numbers[i] as number) + half * TWO_TO_32;
-  }
-  return numbers;
-}
-
-/** Clocks may say anything, so these are the numbers' bits. */
-function secondColumns(seconds: Float64Array): [low: Uint32Array, high: Uint32Array] {
-  const halves = new Uint32Array(seconds.slice().buffer);
-  return [halves.filter((_, i) => i % 2 === 0), halves.filter((_, i) => i % 2 === 1)];
-}
-
-function joinSeconds(low: Uint32Array, high: Uint32Array): Float64Array {
-  const halves = new Uint32Array(low.length * 2);
-  for (let i = 0; i < low.length; i++) {
-    halves[2 * i] = low[i] as number;
-    halves[2 * i + 1] = high[i] as number;
-  }
-  return new Float64Array(halves.buffer);
+/** A copy, as they may be anywhere; `slice` of a Buffer would be a view. */
+function numbersAt(bytes: Uint8Array, start: number, end: number): Uint32Array {
+  return new Uint32Array(new Uint8Array(bytes.subarray(start, end)).buffer);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {
