@@ -71,7 +71,7 @@ export async function answerDownload(
   const confirmed = known.filter((record) => isConfirmed(record, nowSeconds));
   const stored = await linkedEntries(confirmed, request, options);
   const asked = valid.filter(({ oid }) => !stored.has(oid));
-  const { entries, unanswered, limitedSeconds } = await askForEntries(askPrimary, asked, {
+  const { entries, unanswered, limitedSeconds, limitedText } = await askForEntries(askPrimary, asked, {
     signal: request.signal,
     log,
   });
@@ -79,7 +79,7 @@ export async function answerDownload(
   for (const [oid, entry] of await linkedEntries(old, request, options)) stored.set(oid, entry);
   const isIncomplete = unanswered.size > old.length;
   if (isIncomplete && limitedSeconds !== undefined && limitedSeconds <= MAX_WAIT_SECONDS)
-    return lfsError(429, `Bitbucket limits the rate of your credential; try again in ${limitedSeconds} s`, {
+    return lfsError(429, `${limitedText}; try again in ${limitedSeconds} s`, {
       "retry-after": String(limitedSeconds),
     });
   const wanted = asked.flatMap(({ oid, sizeBytes }) => {

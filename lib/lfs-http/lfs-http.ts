@@ -10,6 +10,7 @@ import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { answerDownload, type DownloadOptions } from "./answer-download.ts";
 import { readLfsBatch } from "./batch-request.ts";
+import { PrimaryQuestions } from "./primary-questions.ts";
 
 export interface LfsHttpOptions extends DownloadOptions {
   readonly fetch: typeof fetch;
@@ -36,6 +37,7 @@ const BATCH = "objects/batch";
 
 export function lfsHttp(options: LfsHttpOptions): (asked: LfsRequest) => Promise<HttpResponse> {
   const { fetch, agent, push } = options;
+  const questions = new PrimaryQuestions(options.nowMs);
   return async ({ request, uuid, primaryPath }) => {
     const [, , lfsPath] = LFS_PATH.exec(request.path) ?? [];
     if (lfsPath === undefined || primaryPath === undefined) return notFoundResponse();
@@ -46,7 +48,9 @@ export function lfsHttp(options: LfsHttpOptions): (asked: LfsRequest) => Promise
     if (batch.operation === "upload") return atPrimary(request, repositoryUrl, push.kind);
     const { authorization } = request.headers;
     const askPrimary = (objects: readonly LfsObject[], signal: AbortSignal) =>
-      askLfsBatch(objects, { fetch, agent, repositoryUrl, authorization, signal });
+      questions.ask({ request, repositoryUrl, objects }, signal, () =>
+        askLfsBatch(objects, { fetch, agent, repositoryUrl, authorization }),
+      );
     return answerDownload({ request, batch, uuid, primaryPath, askPrimary }, options);
   };
 }

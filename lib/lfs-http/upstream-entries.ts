@@ -14,8 +14,10 @@ export interface PrimaryEntries {
   readonly entries: ReadonlyMap<string, LfsEntry>;
   /** Those for which the primary, in an outage or because of the caller's rate, has no answer. */
   readonly unanswered: ReadonlySet<string>;
-  /** The primary limits the caller's rate: all may be had after so many seconds. */
+  /** The caller's rate is limited: all may be had after so many seconds. */
   readonly limitedSeconds?: number;
+  /** By whom, for the caller. */
+  readonly limitedText?: string;
 }
 
 const MAX_ASKED_AT_ONCE = 100;
@@ -61,7 +63,8 @@ export async function askForEntries(
   const outage = failure instanceof UpstreamError && failure.retryable ? failure : undefined;
   const unanswered = new Set(outage ? unnamed.map(({ oid }) => oid) : []);
   if (outage?.context["status"] !== 429) return { entries, unanswered };
-  return { entries, unanswered, limitedSeconds: outage.retryAfterSeconds ?? DEFAULT_LIMITED_SECONDS };
+  const limitedSeconds = outage.retryAfterSeconds ?? DEFAULT_LIMITED_SECONDS;
+  return { entries, unanswered, limitedSeconds, limitedText: limitedTextOf(outage) };
 }
 
 function tooSlow(cause: unknown): UpstreamError {
@@ -78,6 +81,12 @@ function entryErrorOf(error: MirrorError): EntryError {
   const { status } = error.context;
   if (status === 401 || status === 403)
     return { code: 403, message: "Bitbucket does not give LFS files to your credential" };
-  if (status === 429) return { code: 429, message: "Bitbucket limits the rate of your credential" };
+  if (status === 429) return { code: 429, message: limitedTextOf(error) };
   return { code: 503, message: "not mirrored yet, and Bitbucket cannot be asked for it just now" };
+}
+
+function limitedTextOf({ context }: MirrorError): string {
+  return context["limitedBy"] === "mirror"
+    ? "you asked for too many files at once that are not mirrored yet"
+    : "Bitbucket limits the rate of your credential";
 }

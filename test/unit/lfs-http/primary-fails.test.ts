@@ -1,6 +1,7 @@
 /** Batches of downloads while the primary fails, limits the caller's rate, or leaves files out of its answer. */
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
+import { QUESTIONS_A_MINUTE } from "../../../lib/lfs-http/primary-questions.ts";
 import { codesOf, LFS_TYPE } from "../../support/lfs/lfs-rig.ts";
 import { useLfsRig } from "../../support/shared-set-ups.ts";
 
@@ -85,4 +86,26 @@ test("each oid is answered once, with the primary's own error", async () => {
   const { json } = await rig.download([...both(), ...both()]);
   expect(json.objects?.map(({ oid }) => oid)).toEqual([stored, atPrimary]);
   expect(json.objects?.[1]?.error).toEqual({ code: 410, message: "Gone" });
+});
+
+test("files that the mirror does not have are asked for so often a minute; what is stored is linked beyond that", async () => {
+  const unknown = (from: number) =>
+    Array.from({ length: 1_000 }, (_, i) => ({ oid: (from + i).toString(16).padStart(64, "0"), size: 1 }));
+  const questionsOfEach = 10;
+  for (let asked = 0; asked < QUESTIONS_A_MINUTE; asked += questionsOfEach)
+    expect((await rig.download(unknown(1_000 * asked))).status).toBe(200);
+  const questionCount = lfs().batches.length;
+  const limited = await rig.download(unknown(1));
+  expect([limited.status, limited.json.message]).toEqual([429, expect.stringContaining("not mirrored yet")]);
+  expect(Number(limited.headers["retry-after"])).toBeGreaterThan(0);
+  const linked = await rig.download([{ oid: stored, size: 700 }]);
+  expect([lfs().batches.length, codesOf(linked)]).toEqual([questionCount, ["link"]]);
+});
+
+test("the same question of many requests is asked once", async () => {
+  lfs().misbehave({ batchDelayMs: 500 });
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () => rig.download([{ oid: atPrimary, size: 500 }])),
+  );
+  expect([lfs().batches.length, answers.map(codesOf)]).toEqual([1, answers.map(() => ["link"])]);
 });
