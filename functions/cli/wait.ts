@@ -1,9 +1,11 @@
 /** `nearside wait` */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { gitAuthorization } from "../../lib/bitbucket/credential.ts";
 import { AGENT } from "../../lib/config.ts";
 import { ConfigError, NotFoundError, UpstreamError } from "../../lib/errors.ts";
 import { printableLine } from "../../lib/printable-line.ts";
+import { parseRetryAfter } from "../../lib/retry-after.ts";
 import { readAccount } from "../local/secrets.ts";
 import { parseUrlArgument, print } from "./command-options.ts";
 
@@ -53,20 +55,33 @@ async function wait(
     const seconds = Math.min(MAX_REQUEST_SECONDS, Math.max(0, Math.ceil((untilMs - Date.now()) / 1000)));
     const query = new URLSearchParams({ ...asked, timeout: String(seconds) });
     const url = new URL(`${mirrorUrl.replace(/\/+$/, "")}/-/repositories/${name}/wait?${query}`);
-    const { status, text } = await get(url, (seconds + ANSWER_SECONDS) * 1000);
+    const { status, text, retryAfterSeconds } = await get(url, (seconds + ANSWER_SECONDS) * 1000);
     if (status === 200) return print(`${name}: ${commit ?? target} is there`);
+    const isBusy = (status === 429 || status === 503) && retryAfterSeconds !== undefined;
+    const pauseMs = Math.max(1, retryAfterSeconds ?? 0) * 1000;
+    if (isBusy && Date.now() + pauseMs < untilMs) {
+      await sleep(pauseMs);
+      continue;
+    }
     if (status !== 504) throw refusal(status, text);
     if (Date.now() >= untilMs)
       throw new NotFoundError(`${name}: ${commit ?? target} is not there after ${timeout} s`);
   }
 }
 
-async function get(url: URL, timeoutMs: number): Promise<{ status: number; text: string }> {
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly retryAfterSeconds: number | undefined;
+}
+
+async function get(url: URL, timeoutMs: number): Promise<Answer> {
   const authorization = gitAuthorization(readAccount(process.env));
   const headers = { ...(authorization !== undefined && { authorization }), "user-agent": AGENT };
   try {
     const response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) });
-    return { status: response.status, text: await response.text() };
+    const retryAfterSeconds = parseRetryAfter(response.headers.get("retry-after"));
+    return { status: response.status, text: await response.text(), retryAfterSeconds };
   } catch (error) {
     throw new UpstreamError(`the mirror at ${url.origin} cannot be reached`, {
       retryable: true,

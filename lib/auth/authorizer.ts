@@ -130,6 +130,13 @@ export class Authorizer {
     return verdict;
   }
 
+  /** Whether the primary has accepted the caller, as far as this process remembers. */
+  isKnown(question: ReadQuestion): boolean {
+    const { authorization } = question;
+    if (this.#remembered.get(this.#keys.questionKey(question))?.right !== undefined) return true;
+    return authorization !== undefined && this.#callers.isKnownAccepted(authorization);
+  }
+
   /** The caller's name in logs. */
   loggedName(authorization: string | undefined): string {
     return this.#keys.loggedName(authorization);

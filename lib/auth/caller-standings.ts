@@ -69,6 +69,12 @@ export class CallerStandings {
     return this.#isAccepted((await this.#find(authorization)).standing);
   }
 
+  /** The same, by what this process remembers. */
+  isKnownAccepted(authorization: string): boolean {
+    const remembered = this.#remembered.get(this.#keyOf(authorization));
+    return remembered !== undefined && this.#isAccepted(remembered.stored.standing);
+  }
+
   /** Whether a question may be asked. Each `ask` is to be followed by `settle`. Never rejects. */
   async admit(authorization: string): Promise<Admission> {
     const key = this.#keyOf(authorization);

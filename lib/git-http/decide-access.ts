@@ -12,6 +12,7 @@ import type { Measurement } from "../metrics.ts";
 import type { RepositoryReference } from "../repo/names.ts";
 import { namedPath, type ResolvedRepository } from "../repo/resolve-repository.ts";
 import type { AccessDecision } from "./access-decision.ts";
+import { NEWCOMERS_RETRY_SECONDS, Newcomers } from "./newcomers.ts";
 import { NOWHERE } from "./probe-primary.ts";
 import type { Service } from "./route.ts";
 
@@ -36,6 +37,10 @@ export interface AccessQuestion {
   readonly repository: RepositoryReference;
 }
 
+interface DecideContext extends DecideAccessOptions {
+  readonly newcomers: Newcomers;
+}
+
 export type DecideAccess = (question: AccessQuestion) => Promise<AccessDecision>;
 
 /** Other headers cannot be sent to the primary, so it could not accept them. */
@@ -51,9 +56,16 @@ const OTHER_REFS_AT_PRIMARY: AccessDecision = {
   text: "Bitbucket shows other refs under this name than the mirror has; try again in 5 s",
   retryAfterSeconds: 5,
 };
+const TOO_MANY_NEWCOMERS: AccessDecision = {
+  kind: "refused",
+  status: 429,
+  text: `too many requests wait for Bitbucket's answer; try again in ${NEWCOMERS_RETRY_SECONDS} s`,
+  retryAfterSeconds: NEWCOMERS_RETRY_SECONDS,
+};
 const NOT_FOUND: AccessDecision = { kind: "refused", status: 404, text: "" };
 
-export function decideAccess(options: DecideAccessOptions): DecideAccess {
+export function decideAccess(given: DecideAccessOptions): DecideAccess {
+  const options = { ...given, newcomers: new Newcomers() };
   return async (question) => {
     const { request, service, repository } = question;
     const { decision, verdict, note } = await decide(question, options);
@@ -99,9 +111,7 @@ interface Decided {
   readonly note?: "challenged" | "limited" | "to-primary";
 }
 
-type Checked = Decided & { readonly verdict: Verdict };
-
-async function decide(question: AccessQuestion, options: DecideAccessOptions): Promise<Decided> {
+async function decide(question: AccessQuestion, options: DecideContext): Promise<Decided> {
   const { request, service, repository } = question;
   const { authorization } = request.headers;
   // A project key must be resolved first, and only for readers.
@@ -129,8 +139,8 @@ async function decide(question: AccessQuestion, options: DecideAccessOptions): P
 async function checkKnown(
   known: ResolvedRepository,
   request: HttpRequest,
-  options: DecideAccessOptions,
-): Promise<Checked> {
+  options: DecideContext,
+): Promise<Decided> {
   if (known.isReserved) return checkReserved(known, request, options);
   if (!known.isFormer || known.uuidPath === undefined) return check(known, request, options);
   const led = await check({ primaryPath: known.primaryPath }, request, options);
@@ -149,8 +159,8 @@ async function checkKnown(
 async function checkReserved(
   { primaryPath, uuid }: ResolvedRepository,
   request: HttpRequest,
-  options: DecideAccessOptions,
-): Promise<Checked> {
+  options: DecideContext,
+): Promise<Decided> {
   const checked = await check({ primaryPath }, request, options);
   const { decision } = checked;
   return decision.kind === "allowed" ? { ...checked, decision: { ...decision, uuid } } : checked;
@@ -166,11 +176,17 @@ interface CheckedPath {
 async function check(
   { primaryPath, uuidPath = primaryPath, uuid }: CheckedPath,
   { headers: { authorization }, remoteAddress }: HttpRequest,
-  { authorizer }: DecideAccessOptions,
-): Promise<Checked> {
+  { authorizer, newcomers }: DecideContext,
+): Promise<Decided> {
   const bound = uuid !== undefined && { uuid };
   const source = addressBlock(remoteAddress);
-  const verdict = await authorizer.check({ authorization, repositoryPath: uuidPath, ...bound, source });
+  const question = { authorization, repositoryPath: uuidPath, ...bound, source };
+  const verdict = await newcomers.run(
+    source,
+    () => authorizer.isKnown(question),
+    () => authorizer.check(question),
+  );
+  if (verdict === undefined) return { decision: TOO_MANY_NEWCOMERS, note: "limited" };
   const decision = decisionOf(verdict);
   if (decision.kind === "refused") return { decision, verdict };
   const isByUuid = uuidPath !== primaryPath && decision.primaryPath === uuidPath;
@@ -184,7 +200,7 @@ async function check(
  */
 async function decideAnonymous(
   { request, repository }: AccessQuestion,
-  options: DecideAccessOptions,
+  options: DecideContext,
 ): Promise<Decided> {
   const { allowsAnonymous, lookUp } = options;
   if (!allowsAnonymous) return challenged(LOG_IN);
@@ -194,12 +210,12 @@ async function decideAnonymous(
   if (limited !== undefined) return limited;
   const checked = await checkKnown(known, request, options);
   const { verdict } = checked;
-  return verdict.kind === "refused" && verdict.status !== 503 ? { ...challenged(LOG_IN), verdict } : checked;
+  return verdict?.kind === "refused" && verdict.status !== 503 ? { ...challenged(LOG_IN), verdict } : checked;
 }
 
 function limitAnonymous(
   { remoteAddress }: HttpRequest,
-  { anonymousRate, anonymousTotalRate }: DecideAccessOptions,
+  { anonymousRate, anonymousTotalRate }: DecideContext,
 ): Decided | undefined {
   const ofAddress = anonymousRate.take(addressBlock(remoteAddress));
   const retryAfterSeconds = ofAddress > 0 ? ofAddress : anonymousTotalRate.take("all");

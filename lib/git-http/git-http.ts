@@ -144,7 +144,10 @@ async function answerGit(asked: FoundRequest, context: GitHttpContext): Promise<
     served = next ?? served;
     return next;
   };
-  if (service === "wait") return answerWait(source, request, (lookedAt) => newer("missing", lookedAt));
+  if (service === "wait")
+    return load.waitForRefs(caller, () =>
+      answerWait(source, request, (lookedAt) => newer("missing", lookedAt)),
+    );
   const forCaller = (one: ServedSource) => one.forCaller?.(caller.name, serverUrlOf(request)) ?? one;
   const answerLimit = large?.limitOf(asked);
   const measured = new MeasuredAnswer(request, context.log, asked.startedMs);

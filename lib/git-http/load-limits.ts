@@ -5,6 +5,7 @@
 import type { AdmissionLimits } from "../http/admission.ts";
 import type { BodyLimits } from "../http/body-admission.ts";
 import type { BodyTime } from "../http/body-within.ts";
+import type { RunningLimits } from "../http/running-tasks.ts";
 import type { GroupLimits } from "../request-caller.ts";
 
 const MIB = 1024 * 1024;
@@ -48,6 +49,15 @@ export const RELAYING: BodyLimits & GroupLimits = {
   slack: { startMs: 60_000, maxMs: 60_000 },
   ofToken: { maxRunning: 16, shareOfFree: 1 / 2 },
   ofBlock: { maxRunning: 32, shareOfFree: 1 },
+};
+
+/** Requests that wait for a ref or a commit, up to four minutes each. Further ones are refused at once, as each holds a connection. */
+export const WAITING_FOR_REFS: RunningLimits & GroupLimits = {
+  maxRunning: 800,
+  maxRunningOfCaller: 400,
+  shareOfFree: 1,
+  ofToken: { maxRunning: 400, shareOfFree: 1 },
+  ofBlock: { maxRunning: 400, shareOfFree: 1 },
 };
 
 /** Longer than a request waits for a sync. */

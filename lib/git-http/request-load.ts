@@ -11,11 +11,12 @@
  */
 import { LimitExceededError } from "../errors.ts";
 import { untilAborted } from "../git/until-aborted.ts";
-import { Admission, type RunningTask } from "../http/admission.ts";
+import { Admission, overloaded, type RunningTask, tooMany } from "../http/admission.ts";
 import { BodyAdmission } from "../http/body-admission.ts";
 import type { BodyTime } from "../http/body-within.ts";
 import { ByteBudget } from "../http/byte-budget.ts";
 import type { HttpResponse } from "../http/message.ts";
+import { RunningTasks } from "../http/running-tasks.ts";
 import { groupsOf, type RequestCaller } from "../request-caller.ts";
 import { AnswerReaders } from "./answer-readers.ts";
 import {
@@ -30,6 +31,7 @@ import {
   READING,
   READING_LFS,
   RELAYING,
+  WAITING_FOR_REFS,
 } from "./load-limits.ts";
 
 export interface LoadLimits {
@@ -50,6 +52,7 @@ export class RequestLoad {
   readonly #reading: BodyAdmission;
   readonly #readingLfs: BodyAdmission;
   readonly #relaying: BodyAdmission;
+  readonly #waitingForRefs = new RunningTasks(WAITING_FOR_REFS);
   readonly #bodyTime: BodyTime;
   readonly #planningLimits: ReturnType<typeof planningLimits>;
   readonly #planning: Admission;
@@ -110,6 +113,24 @@ export class RequestLoad {
     const groups = groupsOf(caller, RELAYING);
     const place = await this.#relaying.enter({ caller: caller.name, groups, signal });
     return answerWithin(place.end, signal, () => work(place.watched((cut) => untilAborted(body, cut))));
+  }
+
+  /**
+   * Runs `wait`, which ends soon after the caller has left.
+   * @throws {OverloadedError} Too many wait. @throws Whatever `wait` throws.
+   */
+  async waitForRefs<Result>(caller: RequestCaller, wait: () => Promise<Result>): Promise<Result> {
+    const task = { caller: caller.name, weight: 1, groups: groupsOf(caller, WAITING_FOR_REFS) };
+    const place = this.#waitingForRefs.take(task);
+    if (place === undefined)
+      throw this.#waitingForRefs.limitedKey(task) === undefined
+        ? overloaded()
+        : tooMany("of yours that wait");
+    try {
+      return await wait();
+    } finally {
+      this.#waitingForRefs.resize(place, 0);
+    }
   }
 
   /**

@@ -59,7 +59,10 @@ export async function answerWait(
     if (signal.aborted || Date.now() >= untilMs) return json(504, latest, { isThere: false });
     latest = (await refresh(latest)) ?? latest;
     if (await isThere(latest, refName, id)) break;
-    await pause(Math.min(pauseMs, Math.max(0, untilMs - Date.now())));
+    // Rejects only when the caller has left.
+    await pause(Math.min(pauseMs, Math.max(0, untilMs - Date.now())), undefined, { signal }).catch(
+      () => undefined,
+    );
     pauseMs = Math.min(pauseMs * PAUSE_MS.factor, PAUSE_MS.max);
   }
   return json(200, latest, { isThere: true });

@@ -1,5 +1,7 @@
 /** The decision from what the mirror knows of a name and what the primary answers to the caller. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
+import type { ReadQuestion } from "../../../lib/auth/ports.ts";
 import { RequestRate } from "../../../lib/auth/request-limits.ts";
 import { type DecideAccessOptions, decideAccess } from "../../../lib/git-http/decide-access.ts";
 import type { Service } from "../../../lib/git-http/route.ts";
@@ -38,16 +40,24 @@ interface Changes {
 
 async function decide(changes: Changes) {
   const { known, authorization, repository = SITE, service = "info-refs", options } = changes;
-  const request: HttpRequest = {
+  const request = requestOf(authorization);
+  return decideAccess({ ...optionsOf(known), ...options })({ request, service, repository });
+}
+
+function requestOf(authorization: string | undefined, remoteAddress = "203.0.113.9"): HttpRequest {
+  return {
     method: "GET",
     path: "/",
-    remoteAddress: "203.0.113.9",
+    remoteAddress,
     query: new URLSearchParams(),
     headers: { ...(authorization !== undefined && { authorization }) },
     body: (async function* () {})(),
     signal: new AbortController().signal,
   };
-  return decideAccess({
+}
+
+function optionsOf(known: ResolvedRepository | undefined): DecideAccessOptions {
+  return {
     authorizer: rig.process(),
     lookUp: async () => known,
     allowsAnonymous: true,
@@ -55,8 +65,7 @@ async function decide(changes: Changes) {
     anonymousRate: new RequestRate(0),
     anonymousTotalRate: new RequestRate(0),
     log: { ...SILENT_LOGGER, info: (event, fields) => logged.push({ event, ...fields }) },
-    ...options,
-  })({ request, service, repository });
+  };
 }
 
 const asked = () => rig.asked.map(({ question }) => question.repositoryPath);
@@ -293,4 +302,36 @@ test("a yes during an outage says how old it is", async () => {
     staleSeconds: 300,
   });
   expect(logged.at(-1)).toMatchObject({ isStale: true, ageSeconds: 300 });
+});
+
+test("requests that wait for the primary are limited by address and in all; a caller that is known passes", async () => {
+  const process = rig.process();
+  const hanging = Promise.withResolvers<never>();
+  const authorizer = Object.assign(Object.create(process), {
+    check: (question: ReadQuestion) =>
+      question.authorization === authorization ? process.check(question) : hanging.promise,
+    isKnown: (question: ReadQuestion) => process.isKnown(question),
+    loggedName: (text: string) => process.loggedName(text),
+  });
+  const access = decideAccess({ ...optionsOf(KNOWN), authorizer });
+  const send = (remoteAddress: string, credential: string) =>
+    access({ request: requestOf(credential, remoteAddress), service: "info-refs", repository: SITE });
+  rig.answer = YES;
+  expect(await send("203.0.113.1", authorization)).toMatchObject({ kind: "allowed" });
+  let refusedCount = 0;
+  const flood = async (remoteAddress: string, count: number) => {
+    refusedCount = 0;
+    for (let number = 0; number < count; number++)
+      void send(remoteAddress, `Bearer unknown-${number}`).then(() => (refusedCount += 1));
+    await sleep(50);
+    return count - refusedCount;
+  };
+  const ofFirst = await flood("203.0.113.9", 1_000);
+  expect(ofFirst).toBeGreaterThan(400);
+  expect(ofFirst).toBeLessThan(600);
+  // Another address gets its share of what is left.
+  expect(await flood("198.51.100.1", 100)).toBe(100);
+  for (let address = 2; address < 30; address++) await flood(`198.51.100.${address}`, 100);
+  expect(await send("192.0.2.1", "Bearer late")).toMatchObject({ status: 429, retryAfterSeconds: 15 });
+  expect(await send("203.0.113.9", authorization)).toMatchObject({ kind: "allowed" });
 });

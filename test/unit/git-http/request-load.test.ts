@@ -1,6 +1,7 @@
 /** What requests for packs may use of a process. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
+import type { OverloadedError } from "../../../lib/errors.ts";
 import type { UploadPackSource } from "../../../lib/git/ports.ts";
 import { maxPlanBytes } from "../../../lib/git/upload-pack/plan-memory.ts";
 import { RequestLoad } from "../../../lib/git-http/request-load.ts";
@@ -286,4 +287,35 @@ test("while the process is short of memory, small first requests are served, and
   expect(served).toEqual(["first", "small"]);
   isShort = false;
   await large;
+});
+
+test("requests that wait for refs are shares: a caller and an address leave room to others, and an end frees it", async () => {
+  const load = new RequestLoad();
+  const end = Promise.withResolvers<string>();
+  const waits: Promise<string>[] = [];
+  const start = async (caller: RequestCaller): Promise<number> => {
+    let count = 0;
+    for (let tries = 0; tries < 1_000; tries++) {
+      const wait = load.waitForRefs(caller, () => end.promise);
+      const status = await Promise.race([wait.catch((error: OverloadedError) => error.status), sleep(1, 0)]);
+      if (status !== 0) return count;
+      waits.push(wait);
+      count += 1;
+    }
+    return count;
+  };
+  const counts: number[] = [];
+  // Two addresses, each with many credentials.
+  for (let number = 0; number < 10; number++)
+    counts.push(await start({ name: `a${number}`, token: `t${number}`, block: `b${number % 2}` }));
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  expect(counts[0]).toBeGreaterThan(300);
+  expect(total).toBeLessThan(700);
+  const other = { name: "other", token: "other", block: "other" };
+  await expect(load.waitForRefs(other, async () => "there")).resolves.toBe("there");
+  const late = { name: "late", token: "late", block: "b0" };
+  await expect(load.waitForRefs(late, async () => "there")).rejects.toMatchObject({ status: 429 });
+  end.resolve("there");
+  expect((await Promise.all(waits)).length).toBe(total);
+  await expect(load.waitForRefs(late, async () => "there")).resolves.toBe("there");
 });
