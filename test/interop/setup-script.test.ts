@@ -1,6 +1,7 @@
 /** `/-/setup.sh`, `nearside client-config` and `nearside wait`: what scripts and machines are set up with. */
 
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, lstat, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -110,12 +111,12 @@ test("an unknown argument changes nothing", async () => {
   await expect(readFile(home.file)).rejects.toThrow("ENOENT");
 });
 
-test("existing clones and submodules read from the mirror, with Bitbucket's credential, and push to Bitbucket", async () => {
+test("existing clones, submodules and LFS files are read from the mirror, with Bitbucket's credential, and pushed to Bitbucket", async () => {
   const { gitUrl } = acme.fake;
   const { host, protocol } = new URL(gitUrl);
-  const home = await newHome(
-    '[credential]\n\thelper = store\n[user]\n\tname = W\n\temail = w@example.com\n[protocol "file"]\n\tallow = always\n',
-  );
+  const config =
+    '[credential]\n\thelper = store\n[user]\n\tname = W\n\temail = w@example.com\n[protocol "file"]\n\tallow = always\n';
+  const home = await newHome(config);
   await writeFile(join(home.path, ".git-credentials"), `${protocol}//wanda:wanda-token@${host}\n`);
   await home.run("git", "clone", "--quiet", `${gitUrl}/acme/vault.git`, "clone");
   await home.run("git", "-C", "clone", "submodule", "--quiet", "add", `${gitUrl}/acme/site.git`, "site");
@@ -141,11 +142,31 @@ test("existing clones and submodules read from the mirror, with Bitbucket's cred
   const commit = await home.run("git", "-C", "clone", "rev-parse", "HEAD");
   expect(await home.run("git", "--git-dir", acme.primary("vault"), "rev-parse", "HEAD")).toBe(commit);
 
+  // Files of git-lfs go to Bitbucket, and come by the mirror.
+  await home.run("git", "-C", "clone", "lfs", "install", "--local");
+  await home.run("git", "-C", "clone", "lfs", "track", "*.bin");
+  await writeFile(join(home.path, "clone/large.bin"), randomBytes(100_000));
+  await home.run("git", "-C", "clone", "add", "--all");
+  await home.run("git", "-C", "clone", "commit", "--quiet", "--message=large");
+  await home.run("git", "-C", "clone", "push", "--quiet", "origin", "HEAD");
+  const latest = await home.run("git", "-C", "clone", "rev-parse", "HEAD");
   const env = { BITBUCKET_EMAIL: "wanda@example.com", BITBUCKET_API_TOKEN: "wanda-token" };
-  const waited = await runCli(["wait", "acme/vault", "main", commit, "--mirror-url", mirror.url], env);
-  expect(waited).toMatchObject({ exitCode: 0, stdout: `acme/vault: ${commit} is there\n` });
+  const waited = await runCli(["wait", "acme/vault", "main", latest, "--mirror-url", mirror.url], env);
+  expect(waited).toMatchObject({ exitCode: 0, stdout: `acme/vault: ${latest} is there\n` });
   const byId = await runCli(["wait", "acme/vault", commit, "--mirror-url", mirror.url], env);
   expect(byId).toMatchObject({ exitCode: 0 });
+  await home.run("git", "clone", "--quiet", `${gitUrl}/acme/vault.git`, "pulled");
+  await home.run("git", "-C", "pulled", "lfs", "install", "--local");
+  await home.run("git", "-C", "pulled", "lfs", "pull");
+  const [pulled, pushed] = await Promise.all(
+    ["pulled", "clone"].map((name) => readFile(join(home.path, name, "large.bin"))),
+  );
+  expect(pulled).toEqual(pushed);
+  expect(await home.run("git", "-C", "pulled", "lfs", "env")).toContain(
+    `Endpoint=${mirror.url}/acme/vault.git`,
+  );
+  await home.run("sh", script, "--undo");
+  expect(await readFile(home.file, "utf8")).toBe(config);
 });
 
 test("nearside wait says what is not there, and for whom", async () => {

@@ -15,7 +15,7 @@ ln -sf ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/local/bin/npx"
 
 work=$(mktemp -d "$root/root/try-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-(cd "$work" && node "$project/infra/package.ts" >/dev/null)
+(cd "$work" && "$project/node_modules/node/bin/node" "$project/infra/package.ts" >/dev/null)
 cat >"$work/try.sh" <<'END'
 set -eu
 cd "$(dirname "$0")"

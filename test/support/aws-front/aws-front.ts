@@ -22,6 +22,7 @@ import { createDeployedQueues, type DeployedQueues, startEventSources } from "./
 import { type EventBusServer, startEventBusServer } from "./event-bus-server.ts";
 import { startJsonProxy } from "./json-proxy.ts";
 import { type MetricServer, startMetricServer } from "./metric-server.ts";
+import { recordPermissions } from "./permission-records.ts";
 import { type SecretServer, startSecretServer } from "./secret-server.ts";
 import type { Pace } from "./stream-response.ts";
 import { DeployedTemplate, functionsOf, REGION, type TemplateJson } from "./template.ts";
@@ -155,6 +156,7 @@ export async function startAwsFront(options: AwsFrontOptions): Promise<AwsFront>
     : undefined;
   async function close(): Promise<void> {
     await stopSources?.();
+    recordPermissions(policies);
     await Promise.all([api.close(), ...[...functions.values()].map((one) => one.close())]);
     await Promise.all(
       [...proxies, s3Server, sqs, secrets, eventBus, metrics].map((server) => server.close()),

@@ -52,9 +52,18 @@ export class CallPolicies {
 
   /** `function action resource`, the last without what all of them begin with. */
   unused(): string[] {
+    return this.#named(false);
+  }
+
+  /** As {@link unused}. */
+  used(): string[] {
+    return this.#named(true);
+  }
+
+  #named(used: boolean): string[] {
     return [...this.#permissions].flatMap(([name, permissions]) =>
       permissions
-        .filter(({ isUsed }) => !isUsed)
+        .filter(({ isUsed }) => isUsed === used)
         .map(({ action, resource }) => `${name} ${action} ${resource.split(":").slice(5).join(":")}`),
     );
   }
