@@ -15,7 +15,7 @@ const STARTS = 15;
 const NODE = join(PROJECT_FOLDER, "node_modules/node/bin/node");
 
 /** What the functions demand to be set. Nothing is requested. */
-const ENVIRONMENT = {
+export const FUNCTION_ENVIRONMENT = {
   [ENV.bucket]: "bucket",
   [ENV.authSecret]: "a secret of a bench that signs nothing that counts",
   [ENV.secretPath]: "/nearside/",
@@ -65,16 +65,16 @@ async function measureStarts(
   };
 }
 
-async function startedMs(code: string): Promise<number> {
+export async function startedMs(code: string): Promise<number> {
   const beganMs = performance.now();
-  await promisify(execFile)(NODE, ["--input-type=module", "-e", code], { env: ENVIRONMENT });
+  await promisify(execFile)(NODE, ["--input-type=module", "-e", code], { env: FUNCTION_ENVIRONMENT });
   return performance.now() - beganMs;
 }
 
-function inOrder(a: number, b: number): number {
+export function inOrder(a: number, b: number): number {
   return a - b;
 }
 
-function median(sorted: readonly number[]): number {
+export function median(sorted: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

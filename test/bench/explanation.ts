@@ -32,6 +32,8 @@ Rows of the mirror alone, which need no --repo:
   lfs-batch, lfs-batch-s3  a batch of 100 stored LFS files, warm, over a folder and over an S3 server in the same process
   start-authorizer, start-git-http  Node 24 loads the bundle of the function as deployed: p50Ms is the median of 15 starts beyond
                      that of Node without code, in turns
+  first-byte-cold    the git function starts under AWS's runtime client (NEARSIDE_RIC names it) and answers a clone from an S3 server: from
+                     the spawn to the answer's first byte, beyond a start of Node without code
 Rows of git-lfs, which need no --repo, and nginx with a server of batches in Node in place of git:
   lfs-pull           git lfs fetch of 1,000 files of 100 KB and one of 1 GB: of the whole client
   lfs-pull-throttled the same from the whole mirror, as npm start runs it, over a Bitbucket that sends files at 1 MB/s, once all are copied

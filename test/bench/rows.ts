@@ -1,6 +1,8 @@
 /** All rows of the bench: what each measures, and what the mirror is to reach. */
+import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { cloneCommandRow } from "./clone-command.ts";
 import { coldStartRow } from "./cold-start.ts";
+import { firstByteRow } from "./first-byte-cold.ts";
 import { openIndexContest } from "./index-contest.ts";
 import { openIngestContest } from "./ingest-contest.ts";
 import { lfsBatchRow } from "./lfs-batch.ts";
@@ -24,6 +26,8 @@ const PULLED = [
   { count: 1_000, sizeBytes: 100_000 },
   { count: 1, sizeBytes: 2 ** 30 },
 ];
+
+const runtimeClient = findRuntimeClient();
 
 export const ROWS: readonly Row[] = [
   cloneRow("full-clone", {
@@ -117,4 +121,5 @@ export const ROWS: readonly Row[] = [
   LFS_INDEX_ROW,
   coldStartRow("start-authorizer", "authorizer", 100),
   coldStartRow("start-git-http", "gitHttp", 200),
+  ...(runtimeClient === undefined ? [] : [firstByteRow(runtimeClient)]),
 ];
