@@ -18,7 +18,11 @@ export async function findStoredRecords(
   records: StoredOidRecords,
   oids: readonly string[],
 ): Promise<ReadonlyMap<string, Buffer>> {
-  records.blocks.readAhead(oids.map((oid) => windowOf(oid, records)));
+  const windows = new Map(
+    oids.map((oid) => windowOf(oid, records)).map((range) => [range.offsetBytes, range]),
+  );
+  // Neighbours are in a block or two. One alone is asked for where others follow.
+  if (oids.length === 1 || windows.size > 2) records.blocks.readAhead(windows.values());
   const found = new Map<string, Buffer>();
   for (const oid of oids) {
     const record = await findRecord(records, Buffer.from(oid, "hex"));
