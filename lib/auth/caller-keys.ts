@@ -67,12 +67,14 @@ export class CallerKeys {
   }
 }
 
-/** One credential has one key, however its scheme and its base64 are written: rate limits go by it. */
+/**
+ * One credential has one key, however its scheme and its base64 are written: rate limits go by it. Servers differ in what they
+ * skip in base64; only those who know a credential can write it in another way.
+ */
 function plainSpelling(authorization: string): string {
   const [, scheme, value] = /^ *([^ ]+) +(.*?) *$/.exec(authorization) ?? [];
   if (scheme === undefined || value === undefined) return authorization;
-  const isBasic = scheme.toLowerCase() === "basic" && /^[A-Za-z0-9+/]+={0,2}$/.test(value);
-  const plain = isBasic ? Buffer.from(value, "base64").toString("base64") : value;
+  const plain = scheme.toLowerCase() === "basic" ? Buffer.from(value, "base64").toString("base64") : value;
   return `${scheme.toLowerCase()} ${plain}`;
 }
 

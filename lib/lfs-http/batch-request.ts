@@ -23,12 +23,14 @@ export interface AskedObject {
 /** git-lfs sends 100 unless it is set up otherwise; a set-up with more than this gains nothing. */
 const MAX_OBJECTS = 1_000;
 /** Of so many objects some 110 KB; clients may indent. */
-const MAX_BODY_BYTES = 512 * 1024;
+const MAX_BODY_BYTES = 256 * 1024;
 
+const objectsSchema = z.array(z.object({ oid: z.string(), size: z.optional(z.unknown()) }));
 const batchSchema = z.object({
   operation: z.enum(["download", "upload"]),
   hash_algo: z.nullish(z.string()),
-  objects: z.array(z.object({ oid: z.string(), size: z.optional(z.unknown()) })),
+  // Counted before each is looked at: zod makes an issue of each that is wrong.
+  objects: z.array(z.unknown()),
 });
 
 const OID = /^[0-9a-f]{64}$/;
@@ -54,8 +56,10 @@ export async function readLfsBatch(request: HttpRequest): Promise<LfsBatch | Htt
   if (data === undefined) return lfsError(422, `not a batch request: ${describe(error)}`);
   if (data.objects.length > MAX_OBJECTS)
     return lfsError(413, `at most ${MAX_OBJECTS} objects in a batch: git config lfs.transfer.batchSize 100`);
+  const asked = z.safeParse(z.object({ objects: objectsSchema }), data);
+  if (asked.data === undefined) return lfsError(422, `not a batch request: ${describe(asked.error)}`);
   const objects = new Map<string, AskedObject>();
-  for (const { oid, size } of data.objects) {
+  for (const { oid, size } of asked.data.objects) {
     if (objects.has(oid)) continue;
     const isValid = OID.test(oid) && typeof size === "number" && Number.isSafeInteger(size) && size >= 0;
     objects.set(oid, { oid, sizeBytes: isValid ? size : undefined });

@@ -14,24 +14,20 @@ import {
   resolveHead,
 } from "./find-refs.ts";
 
-/** In chunks of whole pkt-lines; some are empty, where nothing begins with a prefix. */
-export async function listRefs(
+/** In chunks of whole pkt-lines; some are empty. */
+export async function* listRefs(
   refList: RefList,
   request: LsRefsRequest,
   slices: WorkSlices,
-): Promise<Iterable<Uint8Array>> {
-  return refsOf(refList, request, await minimalPrefixes(request.prefixes, slices));
-}
-
-function* refsOf(
-  refList: RefList,
-  request: LsRefsRequest,
-  prefixes: readonly string[],
-): Generator<Uint8Array, void> {
+): AsyncGenerator<Uint8Array, void> {
+  const prefixes = await minimalPrefixes(request.prefixes, slices);
   if (prefixes.some((prefix) => "HEAD".startsWith(prefix))) yield* headLine(refList, request);
   const form = request.peel ? "listed-peeled" : "listed";
   const symrefs = request.symrefs ? refList.symrefs : undefined;
-  for (const prefix of prefixes) yield* refLines(refList, prefix, form, symrefs);
+  for (const prefix of prefixes) {
+    if (slices.isDue(LOOK_UP_STEPS)) await slices.pause();
+    yield* refLines(refList, prefix, form, symrefs);
+  }
   yield FLUSH_PKT;
 }
 

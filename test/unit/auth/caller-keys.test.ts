@@ -17,6 +17,10 @@ test.each([
   ["basic YTpi", "Basic YTpi"],
   ["  BASIC   YTpi  ", "Basic YTpi"],
   ["Basic YWE6Yg==", "Basic YWE6Yg"],
+  ["Basic !Y*T~p.i", "Basic YTpi"],
+  ["Basic Y T p i", "Basic YTpi"],
+  ["Basic YTpi===", "Basic YTpi"],
+  ["Basic Pz8_", "Basic Pz8/"],
   ["Bearer abc", "bearer abc"],
 ])("%j is the same credential as %j", (one, other) => {
   expect(keys.callerKey(one)).toBe(keys.callerKey(other));
@@ -27,8 +31,6 @@ test.each([
   ["Bearer abc", "Bearer abC"],
   ["Bearer YTpi=", "Bearer YTpi"],
   ["Basic YTpi YTpi", "Basic YTpi"],
-  ["Basic =YTpi", "Basic YTpi"],
-  ["Basic YTpi===", "Basic YTpi"],
   ["Basic", "basic"],
 ])("%j is another credential than %j", (one, other) => {
   expect(keys.callerKey(one)).not.toBe(keys.callerKey(other));
