@@ -71,7 +71,9 @@ async function keepRecent(repository: Repository, { storage, log, signal }: Sync
     const reader = repository.forReader(signal);
     const [objects, refList] = await Promise.all([reader.openObjects(), reader.readRefs()]);
     const bytes = await writeRecentObjects(storage.store, repository, { objects, refList });
-    log.info("recent:written", { uuid, bytes: bytes ?? 0, ms: Date.now() - startedMs });
+    const ms = Date.now() - startedMs;
+    if (bytes === undefined) log.info("recent:none-fits", { uuid, ms });
+    else log.info("recent:written", { uuid, bytes, ms });
   } catch (error) {
     if (!signal?.aborted) log.warn("recent:not-written", { uuid, ...errorFields(error) });
   }

@@ -43,19 +43,20 @@ export async function chooseRecent(
   const { history, slices } = objects;
   const tips = history && (await findTips(objects, history, refList));
   if (history === undefined || tips === undefined) return undefined;
-  const line = mainLine(history, tips.head);
+  const line = mainLine(history, tips);
+  const headRow = line[0] as HistoryRow;
   for (let back = line.length - 1; back > 0; back = Math.floor(back * NEXT_TRY)) {
     const baseRow = line[back] as HistoryRow;
     await slices.spend((history.rowCount + objects.objectCount / 10) / ROWS_A_STEP);
     const choice = new RecentChoice(objects, history, baseRow);
-    if (!choice.addMainLine(tips.head, maxObjects * MAIN_SHARE)) continue;
+    if (!(await choice.addMainLine(headRow, maxObjects * MAIN_SHARE))) continue;
     await slices.spend(history.rowCount / ROWS_A_STEP + maxObjects / OBJECTS_A_STEP);
     await choice.addTips(tips, maxObjects);
     choice.addTags(tips.tags);
     await slices.spend(maxObjects / OBJECTS_A_STEP);
     if (choice.leftOutCount > MAX_LEFT_OUT) return undefined;
     const { recent, numberOf } = choice.columns(packCount);
-    return holdEntries(recent, numberOf[history.objectNumber(tips.head)] as number, objects);
+    return holdEntries(recent, numberOf[history.objectNumber(headRow)] as number, objects);
   }
   return undefined;
 }
@@ -84,14 +85,16 @@ class RecentChoice {
   }
 
   /** @returns Whether it is not more, with its bases. */
-  addMainLine(headRow: HistoryRow, maxObjects: number): boolean {
+  async addMainLine(headRow: HistoryRow, maxObjects: number): Promise<boolean> {
+    const { slices } = this.#objects;
     const rows = new Map<HistoryRow, readonly ObjectNumber[]>();
     let count = 0;
     for (const row of this.#history.paint([headRow], [this.#baseRow]).missingRows()) {
-      const introduced = this.#newIn(row);
+      const introduced = this.#newIn(row, maxObjects - count);
       rows.set(row, introduced);
       count += 1 + introduced.length;
       if (count > maxObjects) return false;
+      if (slices.isDue((1 + introduced.length) / OBJECTS_A_STEP)) await slices.pause();
     }
     return this.#addRows(rows, maxObjects);
   }
@@ -127,7 +130,7 @@ class RecentChoice {
     const pending = [tipRow];
     for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
       if (branch.has(row)) continue;
-      const introduced = this.#newIn(row);
+      const introduced = this.#newIn(row, maxObjects - count);
       count += 1 + introduced.length;
       if (count > maxObjects) return undefined;
       branch.set(row, introduced);
@@ -137,9 +140,14 @@ class RecentChoice {
     return branch;
   }
 
-  /** What the commit introduces, but for what the base has: that is never sent. */
-  #newIn(row: HistoryRow): ObjectNumber[] {
-    return [...this.#history.introduced(row)].filter((objectNumber) => !this.#old.isHad(objectNumber));
+  /** What the commit introduces, but for what the base has: that is never sent. Ends where it is as many as there is room for. */
+  #newIn(row: HistoryRow, maxObjects = Number.POSITIVE_INFINITY): ObjectNumber[] {
+    const added: ObjectNumber[] = [];
+    for (const objectNumber of this.#history.introduced(row)) {
+      if (added.length >= maxObjects) break;
+      if (!this.#old.isHad(objectNumber)) added.push(objectNumber);
+    }
+    return added;
   }
 
   /**

@@ -9,6 +9,10 @@ import { type PeeledObject, peelObject } from "../walk/peel.ts";
 const MAX_TIPS = 4096;
 /** How far back the base may be. */
 const MAX_COMMITS_BACK = 4096;
+/** Below, work may be elsewhere than on the default branch: an orphan one with documents, say. */
+const SHORT_LINE_COMMITS = 16;
+/** The newest tips, of which one has the main line then. */
+const MAX_LINES = 32;
 
 export interface Tips {
   readonly head: HistoryRow;
@@ -53,9 +57,20 @@ function newestOf(history: CommitHistory, rows: ReadonlySet<HistoryRow>): Histor
     .toSorted((a, b) => history.seconds(b) - history.seconds(a));
 }
 
+/** The line of the default branch; where it is short, the longest one of the newest tips. */
+export function mainLine(history: CommitHistory, { head, newest }: Tips): HistoryRow[] {
+  let longest = firstParents(history, head);
+  if (longest.length >= SHORT_LINE_COMMITS) return longest;
+  for (const row of newest.slice(0, MAX_LINES)) {
+    const line = firstParents(history, row);
+    if (line.length > longest.length) longest = line;
+  }
+  return longest;
+}
+
 /** Each commit's first parent, from the tip on. */
-export function mainLine(history: CommitHistory, headRow: HistoryRow): HistoryRow[] {
-  const line = [headRow];
+function firstParents(history: CommitHistory, tipRow: HistoryRow): HistoryRow[] {
+  const line = [tipRow];
   while (line.length < MAX_COMMITS_BACK) {
     const parentRow = history.parentRows(line.at(-1) as HistoryRow)[0] ?? -1;
     if (parentRow < 0) break;
