@@ -18,7 +18,7 @@ import { accountOf, type CallerKeys } from "./caller-keys.ts";
 import { CallerStandings, DEFAULT_QUESTION_LIMITS } from "./caller-standings.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import type { AskPrimary, PrimaryAnswer, ProbePrimary, ReadQuestion, VerdictStore } from "./ports.ts";
-import { KeyedSemaphores, PrioritySemaphore } from "./priority-semaphore.ts";
+import { KeyedSemaphores, MAX_CONCURRENT_FACTOR, PrioritySemaphore } from "./priority-semaphore.ts";
 import { QuestionTurn } from "./question-turn.ts";
 import type { WrongCredentials } from "./request-limits.ts";
 import { DEFAULT_SHARING_LIMITS, type FoundRecord, SharedVerdicts } from "./shared-verdicts.ts";
@@ -40,7 +40,10 @@ export const DEFAULT_AUTHORIZER_LIMITS = {
   deadlineMs: 13_000,
   /** How long the primary takes for a question before an outage is considered. */
   judgeOutageAfterMs: 2_000,
-  /** At the primary, of one process: further ones wait, and callers take turns. */
+  /**
+   * At the primary, of one process: further ones wait, and callers take turns. While questions hang, a caller with fewer than two
+   * waits for none of them: up to four times as many.
+   */
   maxConcurrentQuestions: 64,
   /** Of a credential that the primary has not accepted lately: further ones wait, and do not read the store meanwhile. */
   maxConcurrentQuestionsOfUnknown: 8,
@@ -104,7 +107,8 @@ export class Authorizer {
     this.#callers = new CallerStandings({ stored, keys, limits, now });
     this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfUnknown);
     this.#acceptedTurns = new KeyedSemaphores(FIRST_OF_ACCEPTED, limits.maxConcurrentQuestions);
-    this.#allTurns = new PrioritySemaphore(limits.maxConcurrentQuestionsOfAllUnknown);
+    const { maxConcurrentQuestionsOfAllUnknown: maxUnknown } = limits;
+    this.#allTurns = new PrioritySemaphore(maxUnknown, MAX_CONCURRENT_FACTOR * maxUnknown);
     this.#shared = new SharedVerdicts({ stored, verdictLimits: limits, limits, now });
     this.#keys = keys;
     this.#wrongCredentials = options.wrongCredentials;

@@ -93,12 +93,14 @@ export class QuestionTurn {
     const { turns, allTurns, keys } = this.#options;
     const leave = await turns.take(keys.callerKey(authorization), signal);
     if (leave === undefined) return undefined;
-    if (!(await allTurns.take(signal, false, this.#question.source))) {
+    const { source = "", repositoryPath } = this.#question;
+    const release = await allTurns.take(signal, { owner: source, subject: repositoryPath });
+    if (release === undefined) {
       leave();
       return undefined;
     }
     return () => {
-      allTurns.release();
+      release();
       leave();
     };
   }

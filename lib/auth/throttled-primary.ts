@@ -9,7 +9,7 @@ import type { RetryLimit } from "../retry-read.ts";
 import type { CallerKeys } from "./caller-keys.ts";
 import { AWAY, type CircuitBreaker } from "./circuit-breaker.ts";
 import type { AskOptions, AskPrimary, PrimaryAnswer, ReadQuestion } from "./ports.ts";
-import { PrioritySemaphore } from "./priority-semaphore.ts";
+import { MAX_CONCURRENT_FACTOR, PrioritySemaphore } from "./priority-semaphore.ts";
 import { BUSY, ratePauseMs } from "./verdict-record.ts";
 
 /** About 200 bytes each. */
@@ -45,7 +45,10 @@ export class ThrottledPrimary {
   constructor(options: ThrottledPrimaryOptions) {
     this.#options = options;
     this.#retried = lruCache(MAX_PAUSED_CALLERS, { ttlMs: RETRY_EVERY_MS, now: options.now });
-    this.#semaphore = new PrioritySemaphore(options.maxConcurrentQuestions);
+    this.#semaphore = new PrioritySemaphore(
+      options.maxConcurrentQuestions,
+      MAX_CONCURRENT_FACTOR * options.maxConcurrentQuestions,
+    );
   }
 
   /** @returns The answer to give without asking; `undefined` if the primary may be asked. */
@@ -62,7 +65,8 @@ export class ThrottledPrimary {
   async ask(question: ReadQuestion, options: AskOptions, turn: PrimaryTurn): Promise<PrimaryAnswer> {
     const { signal } = options;
     const queuedAtMs = performance.now();
-    if (!(await this.#semaphore.take(signal, turn.isUrgent, turn.owner))) return BUSY;
+    const release = await this.#semaphore.take(signal, { ...turn, subject: question.repositoryPath });
+    if (release === undefined) return BUSY;
     turn.onTurn();
     const turnAtMs = performance.now();
     try {
@@ -72,7 +76,7 @@ export class ThrottledPrimary {
       const isCut = signal.aborted && performance.now() - turnAtMs < turnAtMs - queuedAtMs;
       return isCut && answer.kind === "undecided" && answer.cause === "unreachable" ? BUSY : answer;
     } finally {
-      this.#semaphore.release();
+      release();
     }
   }
 
