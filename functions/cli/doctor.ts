@@ -126,7 +126,8 @@ async function* check(options: DoctorOptions): AsyncGenerator<Finding, void, und
 async function* checkAws(options: DoctorOptions): AsyncGenerator<Finding, void, undefined> {
   const { config, quotas, permissions, deployment, mirrorUrl } = options;
   const { awsAccount } = await import("./doctor/aws-account.ts");
-  const openAccount = () => awsAccount(process.env["AWS_ENDPOINT_URL"]);
+  const [region] = readSettingsFile(config).regions?.split(",") ?? [];
+  const openAccount = () => awsAccount(process.env["AWS_ENDPOINT_URL"], region);
   if (quotas || permissions) {
     const { checkPermissions, checkQuotas } = await import("./doctor/check-aws.ts");
     const settings = readSettingsFile(config);
@@ -141,14 +142,15 @@ async function* checkAws(options: DoctorOptions): AsyncGenerator<Finding, void, 
   const { deployedStack } = await import("./doctor/deployed-stack.ts");
   const { gitUrl, apiUrl, large, changes: mayChange } = options;
   const { stackPrefix = SETTINGS.stackPrefix.default } = readSettingsFile(config);
+  const url = mirrorUrl.replace(/\/+$/, "");
   // Without AWS credentials or a region, what AWS says is left out.
   const stack = await openAccount().then(
-    ({ send }) => deployedStack({ stackPrefix, send }),
+    ({ send }) => deployedStack({ stackPrefix, mirrorUrl: url, send }),
     () => undefined,
   );
   yield* checkDeployment({
     ...{ repository: deployment, large, mayChange, gitUrl, apiUrl, stack },
-    mirrorUrl: mirrorUrl.replace(/\/+$/, ""),
+    mirrorUrl: url,
     account: readAccount(process.env),
   });
 }

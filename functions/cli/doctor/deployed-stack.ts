@@ -18,15 +18,20 @@ export interface DeployedStack {
 
 interface DeployedStackOptions {
   readonly stackPrefix: string;
+  /** What is checked, without a slash at its end: a stack with another GitUrl is not changed. */
+  readonly mirrorUrl: string;
   readonly send: AwsSend;
   /** Until a change counts: Lambda refuses another one meanwhile. */
   readonly appliedMs?: number;
 }
 
 const APPLIED_MS = 10_000;
+const RESTORE_TRIES = 5;
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export function deployedStack({
   stackPrefix,
+  mirrorUrl,
   send,
   appliedMs = APPLIED_MS,
 }: DeployedStackOptions): DeployedStack {
@@ -37,13 +42,37 @@ export function deployedStack({
     if (name === undefined) throw new Error(`the stack ${stackPrefix}-Service has no ${id}`);
     return encodeURIComponent(name);
   }
-  async function whileChanged<T>(change: Change, run: () => Promise<T>, restore: Change): Promise<T> {
-    await change();
-    try {
+  async function whileChanged<T>({ change, restore, what }: StackChange, run: () => Promise<T>): Promise<T> {
+    const gitUrl = await findOutput(query, `${stackPrefix}-Service`, "GitUrl");
+    if (gitUrl?.replace(/\/+$/, "") !== mirrorUrl)
+      throw new Error(
+        `nothing is changed: GitUrl of the stack ${stackPrefix}-Service is ${gitUrl ?? "missing"}`,
+      );
+    const { promise: stopped, reject } = Promise.withResolvers<never>();
+    const stop = (signal: string) => reject(new Error(`stopped by ${signal}`));
+    for (const signal of STOP_SIGNALS) process.on(signal, stop);
+    const changeAndRun = async (): Promise<T> => {
+      await change();
       await sleep(appliedMs);
-      return await run();
+      return run();
+    };
+    try {
+      return await Promise.race([stopped, changeAndRun()]);
     } finally {
-      await restore();
+      await restored(restore, what);
+      for (const signal of STOP_SIGNALS) process.off(signal, stop);
+    }
+  }
+  /** Lambda refuses a change while another one is under way. */
+  async function restored(restore: Change, what: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await restore();
+        return;
+      } catch (cause) {
+        if (tries === RESTORE_TRIES) throw new Error(`not restored, do it by hand: ${what}`, { cause });
+        await sleep(appliedMs);
+      }
     }
   }
   return {
@@ -62,17 +91,18 @@ export function deployedStack({
       const reserve = (count: number) => putJson("lambda", path, { ReservedConcurrentExecutions: count });
       const restore = () =>
         before === undefined ? send("lambda", path, { method: "DELETE" }) : reserve(before);
-      return whileChanged(() => reserve(1), run, restore);
+      const what = `reserved concurrency of ${name}: ${before ?? "none"}`;
+      return whileChanged({ change: () => reserve(1), restore, what }, run);
     },
     async withoutTime(id, run) {
-      const path = `/2015-03-31/functions/${await functionName(id)}/configuration`;
+      const name = await functionName(id);
+      const path = `/2015-03-31/functions/${name}/configuration`;
       const { MemorySize, Timeout } = await json("lambda", path);
-      const change = (values: object) => putJson("lambda", path, values);
-      return whileChanged(
-        () => change({ MemorySize: 128, Timeout: 1 }),
-        run,
-        () => change({ MemorySize, Timeout }),
-      );
+      const put = (values: object) => putJson("lambda", path, values);
+      const change = () => put({ MemorySize: 128, Timeout: 1 });
+      const restore = () => put({ MemorySize, Timeout });
+      const what = `memory and timeout of ${name}: ${MemorySize} MB, ${Timeout} s`;
+      return whileChanged({ change, restore, what }, run);
     },
     async withoutTier(run) {
       const service = await physicalId("AWS::ECS::Service", "StreamTierService");
@@ -80,17 +110,21 @@ export function deployedStack({
       if (service === undefined || cluster === undefined) return undefined;
       const { services } = await ecs("DescribeServices", { cluster, services: [service] });
       const { desiredCount } = services[0];
-      const change = (count: number) => ecs("UpdateService", { cluster, service, desiredCount: count });
-      return whileChanged(
-        () => change(0),
-        run,
-        () => change(desiredCount),
-      );
+      const update = (count: number) => ecs("UpdateService", { cluster, service, desiredCount: count });
+      const what = `desired count of ${service}: ${desiredCount}`;
+      return whileChanged({ change: () => update(0), restore: () => update(desiredCount), what }, run);
     },
   };
 }
 
 type Change = () => Promise<unknown>;
+
+interface StackChange {
+  readonly change: Change;
+  readonly restore: Change;
+  /** What is restored, and its value. */
+  readonly what: string;
+}
 
 /** The forms in which AWS's services take requests. */
 function awsOperations(send: AwsSend) {
@@ -141,6 +175,17 @@ async function findResource(
     token = elementOf(xml, "NextToken");
   } while (token !== undefined);
   return undefined;
+}
+
+/** @returns `undefined` if the stack has none. Source: CloudFormation, DescribeStacks. */
+async function findOutput(
+  query: ReturnType<typeof awsOperations>["query"],
+  StackName: string,
+  key: string,
+): Promise<string | undefined> {
+  const xml = await query("cloudformation", "DescribeStacks", "2010-05-15", { StackName });
+  const output = xml.split("</member>").find((member) => elementsOf(member, "OutputKey").includes(key));
+  return output === undefined ? undefined : elementOf(output, "OutputValue");
 }
 
 function elementOf(xml: string, name: string): string | undefined {

@@ -23,6 +23,8 @@ test("each line of docs/unverified.md is a check of doctor, or is left to people
   expect(lines.toSorted()).toEqual([...checked, ...Object.keys(BY_HAND), ...ELSEWHERE].toSorted());
 });
 
+const URL_OF_STACK = "https://git.example.com/v1";
+
 /** Answers as AWS does, and notes what is asked. */
 function fakeAws(more: Readonly<Record<string, string>> = {}) {
   const member = (type: string, id: string, physicalId: string) =>
@@ -40,9 +42,13 @@ function fakeAws(more: Readonly<Record<string, string>> = {}) {
     asked.push(`${service} ${question}${sent}`);
     if (operation === "ListStackResources")
       return parameters.has("NextToken") ? second : `${first}<NextToken>more</NextToken>`;
+    if (operation === "DescribeStacks")
+      return `<member><Outputs><member><OutputKey>Page</OutputKey><OutputValue>x</OutputValue></member><member><OutputValue>${URL_OF_STACK}/</OutputValue><OutputKey>GitUrl</OutputKey></member></Outputs></member>`;
     return more[question] ?? "";
   };
-  return { asked, stack: deployedStack({ stackPrefix: "Nearside", send, appliedMs: 0 }) };
+  const stackOf = (mirrorUrl: string) =>
+    deployedStack({ stackPrefix: "Nearside", mirrorUrl, send, appliedMs: 0 });
+  return { asked, stackOf, stack: stackOf(URL_OF_STACK) };
 }
 
 const listed = Array.from({ length: 2 }, () => "cloudformation ListStackResources");
@@ -61,6 +67,7 @@ test.each([
   expect(asked).toEqual([
     ...listed,
     `lambda GET /2019-09-30${path}`,
+    "cloudformation DescribeStacks",
     `lambda PUT /2017-10-31${path} {"ReservedConcurrentExecutions":1}`,
     `lambda ${restored}`,
   ]);
@@ -73,8 +80,9 @@ test("a function gets its memory and time back, and the tier its tasks", async (
     DescribeServices: '{"services":[{"desiredCount":2}]}',
   });
   expect(await stack.withoutTime("StatusFunction", async () => "seen")).toBe("seen");
-  expect(asked.slice(-3)).toEqual([
+  expect(asked.slice(-4)).toEqual([
     `lambda GET ${path}`,
+    "cloudformation DescribeStacks",
     `lambda PUT ${path} {"MemorySize":128,"Timeout":1}`,
     `lambda PUT ${path} {"MemorySize":512,"Timeout":29}`,
   ]);
@@ -85,6 +93,30 @@ test("a function gets its memory and time back, and the tier its tasks", async (
     `ecs UpdateService {${service},"desiredCount":2}`,
   ]);
   await expect(stack.withOneExecution("NoFunction", async () => 1)).rejects.toThrow("has no NoFunction");
+});
+
+test("the stack of another mirror is not changed", async () => {
+  const { asked, stackOf } = fakeAws({ "GET /2019-09-30/functions/Nearside-Status/concurrency": "{}" });
+  const other = stackOf("https://staging.example.com/v1");
+  await expect(other.withOneExecution("StatusFunction", async () => 1)).rejects.toThrow(
+    `nothing is changed: GitUrl of the stack Nearside-Service is ${URL_OF_STACK}/`,
+  );
+  expect(asked.filter((question) => /PUT|DELETE|Update/.test(question))).toEqual([]);
+});
+
+test("a signal restores what was changed", async () => {
+  const path = "/functions/Nearside-Status/concurrency";
+  const { asked, stack } = fakeAws({ [`GET /2019-09-30${path}`]: "{}" });
+  const { promise: started, resolve } = Promise.withResolvers<void>();
+  const changed = stack.withOneExecution("StatusFunction", () => {
+    resolve();
+    return new Promise(() => undefined);
+  });
+  await started;
+  process.emit("SIGHUP", "SIGHUP");
+  await expect(changed).rejects.toThrow("stopped by SIGHUP");
+  expect(asked.at(-1)).toBe(`lambda DELETE /2017-10-31${path}`);
+  expect(process.listenerCount("SIGHUP")).toBe(0);
 });
 
 test("metrics are told apart from names of dimensions", async () => {
