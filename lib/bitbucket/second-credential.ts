@@ -49,8 +49,15 @@ export class SecondCredentials {
       const headers = new Headers(init?.headers);
       headers.set("authorization", other);
       const sendOther = () => fetch(input, { ...init, headers });
-      const known = this.#rejected.get(first);
-      if (known?.isOtherRejected === false) return sendOther();
+      let known = this.#rejected.get(first);
+      if (known?.isOtherRejected === false) {
+        const answer = await sendOther();
+        if (answer.status !== 401) return answer;
+        // The first may be accepted again.
+        await discard(answer);
+        this.#rejected.delete(first);
+        known = undefined;
+      }
       let response = await fetch(input, init);
       if (response.status !== 401 || known !== undefined) return response;
       await discard(response);

@@ -121,3 +121,13 @@ test("the alarm of a token's end waits for the one that lasts longer", () => {
   expect(ends(undefined, "2026-12-01")).toBeUndefined();
   expect(ends("2026-12-01", undefined)).toBeUndefined();
 });
+
+test("when the second one ends meanwhile, the first is tried again", async () => {
+  let rejected = [first.rest];
+  const { ask } = tried((authorization) => (rejected.includes(authorization) ? 401 : 200));
+  const { rest = "" } = first;
+  expect(await ask()).toEqual({ status: 200, sent: [rest, rest, second] });
+  rejected = [second];
+  expect(await ask()).toEqual({ status: 200, sent: [second, rest] });
+  expect(await ask()).toEqual({ status: 200, sent: [rest] });
+});
