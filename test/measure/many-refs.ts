@@ -43,7 +43,7 @@ for (const prefix of ["refs/heads/team-5/feature/TASK-5-", "refs/heads/team-5/",
   let listedBytes = 0;
   if (refList !== undefined) {
     const request = { peel: true, symrefs: true, unborn: true, prefixes: [prefix] };
-    for await (const chunk of listRefs(refList, request, new WorkSlices())) listedBytes += chunk.length;
+    for (const chunk of await listRefs(refList, request, new WorkSlices())) listedBytes += chunk.length;
   }
   const tookMs = Math.round(performance.now() - startedMs);
   console.log(`${prefix}: ${listedBytes} bytes in ${tookMs} ms`);

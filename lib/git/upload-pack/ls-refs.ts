@@ -14,20 +14,34 @@ import {
   resolveHead,
 } from "./find-refs.ts";
 
-/** In chunks of whole pkt-lines; some are empty. */
-export async function* listRefs(
+/** In chunks of whole pkt-lines. */
+export async function listRefs(
   refList: RefList,
   request: LsRefsRequest,
   slices: WorkSlices,
-): AsyncGenerator<Uint8Array, void> {
+): Promise<Iterable<Uint8Array>> {
   const prefixes = await minimalPrefixes(request.prefixes, slices);
-  if (prefixes.some((prefix) => "HEAD".startsWith(prefix))) yield* headLine(refList, request);
-  const form = request.peel ? "listed-peeled" : "listed";
-  const symrefs = request.symrefs ? refList.symrefs : undefined;
+  const listed: string[] = [];
   for (const prefix of prefixes) {
     if (slices.isDue(LOOK_UP_STEPS)) await slices.pause();
-    yield* refLines(refList, prefix, form, symrefs);
+    const [first] = refsStartingWith(refList, prefix);
+    if (first !== undefined) listed.push(prefix);
   }
+  const listsHead = prefixes.some((prefix) => "HEAD".startsWith(prefix));
+  return refsOf(refList, request, listed, listsHead);
+}
+
+/** @param prefixes - Of at least one ref each. */
+function* refsOf(
+  refList: RefList,
+  request: LsRefsRequest,
+  prefixes: readonly string[],
+  listsHead: boolean,
+): Generator<Uint8Array, void> {
+  if (listsHead) yield* headLine(refList, request);
+  const form = request.peel ? "listed-peeled" : "listed";
+  const symrefs = request.symrefs ? refList.symrefs : undefined;
+  for (const prefix of prefixes) yield* refLines(refList, prefix, form, symrefs);
   yield FLUSH_PKT;
 }
 

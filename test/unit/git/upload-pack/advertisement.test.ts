@@ -31,7 +31,7 @@ function textsOf(lines: Iterable<Uint8Array>): string[] {
 }
 
 async function listedTexts(refList: RefList, request: LsRefsRequest): Promise<string[]> {
-  return textsOf(await Array.fromAsync(listRefs(refList, request, new WorkSlices())));
+  return textsOf(await listRefs(refList, request, new WorkSlices()));
 }
 
 describe("version 0", () => {

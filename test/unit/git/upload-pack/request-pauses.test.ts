@@ -103,7 +103,7 @@ describe("pauses for others", () => {
     expect(await lacksNamedRef(refList, request, slices)).toBe(false);
     expect(state.pauses).toBeGreaterThanOrEqual(LINES / TURN_STEPS);
     state.pauses = 0;
-    const chunks = await Array.fromAsync(listRefs(refList, request, slices));
+    const chunks = [...(await listRefs(refList, request, slices))];
     expect(chunks.reduce((bytes, chunk) => bytes + chunk.length, 0)).toBe(FLUSH_PKT.length);
     // They are sorted, and each is looked up.
     expect(state.pauses).toBeGreaterThanOrEqual((LINES * LOOK_UP_STEPS) / TURN_STEPS);
