@@ -48,7 +48,7 @@ test("what does not fit is not visible, what is stored is served, and all is cop
   await primary.commit("main", "readme", "text");
   const small = join(primary.folder, "small");
   await mkdir(small);
-  const mount = `mount -t tmpfs -o size=4m tmpfs ${small} && head -c 2500000 /dev/zero > ${small}/filler && exec "$@"`;
+  const mount = `mount -t tmpfs -o size=6m tmpfs ${small} && head -c 4600000 /dev/zero > ${small}/filler && exec "$@"`;
   mirror = spawnMirror(
     ["--json", "--port", "0", ...primary.mirrorArguments, "--store", join(small, "store")],
     {
