@@ -24,6 +24,8 @@ const MAIN_SHARE = 3 / 4;
 const MAX_LARGE_TIPS = 32;
 /** Commits of those, 4 bytes each. Where there are more, clients that have old branches need all objects anyway. */
 const MAX_LEFT_OUT = 50_000;
+/** Looked at for one that the base reaches: as many as an answer looks at. */
+const MAX_DELTAS_BELOW = 64;
 /** In steps of `WorkSlices`. */
 const ROWS_A_STEP = 200;
 const OBJECTS_A_STEP = 20;
@@ -163,7 +165,8 @@ class RecentChoice {
       for (const objectNumber of introduced) {
         added.add(objectNumber);
         const before = versionForest.parents[objectNumber] as number;
-        if (before >= 0) added.add(before);
+        const relative = before >= 0 ? before : this.#oldDelta(objectNumber);
+        if (relative >= 0) added.add(relative);
       }
     }
     if (!this.#addWithBases(added, maxObjects)) return false;
@@ -172,6 +175,22 @@ class RecentChoice {
       this.#rows.push(row);
     }
     return true;
+  }
+
+  /**
+   * What was renamed has no version before it at its path: git stores the newest version whole, and the one before as a delta of it.
+   * @returns The nearest of the deltas below the object that the base reaches, or -1.
+   */
+  #oldDelta(objectNumber: ObjectNumber): ObjectNumber {
+    const { deltaForest } = this.#history;
+    const pending = [objectNumber];
+    for (let at = 0; at < pending.length && pending.length <= MAX_DELTAS_BELOW; at++) {
+      for (const delta of deltaForest.childrenOf(pending[at] as number)) {
+        if (this.#old.isHad(delta)) return delta;
+        pending.push(delta);
+      }
+    }
+    return -1;
   }
 
   /** @returns Whether all that is chosen is not more then; nothing is added if it is. */

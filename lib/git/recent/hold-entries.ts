@@ -54,12 +54,15 @@ function newestWithBases({ offsets, ends, history }: RecentObjects, head: Object
     }
   };
   const tags = tagsByTarget(history);
+  const deltas = oldDeltas(history);
   for (const row of newestRows(history, head)) {
     const commit = commitObjects[row] as number;
     for (const objectNumber of [commit, ...(tags.get(commit) ?? [])]) hold(objectNumber);
     for (const objectNumber of partOf(introduced, introducedEnds, row)) {
       hold(objectNumber);
-      if (deltaBases[objectNumber] === NONE) hold(predecessors[objectNumber] as number);
+      if (deltaBases[objectNumber] !== NONE) continue;
+      const before = predecessors[objectNumber] as number;
+      hold(before === NONE ? (deltas.get(objectNumber) ?? NONE) : before);
     }
   }
   return Uint32Array.from(held);
@@ -88,6 +91,13 @@ function newestRows({ commitObjects, parents, parentEnds }: PackHistory, head: O
   });
   const others = Array.from(commitObjects.keys()).filter((row) => isPlaced[row] === 0);
   return [...groups.toReversed().flat(), ...others.toReversed()];
+}
+
+/** By an object: a delta of it that the base has. */
+function oldDeltas({ deltaBases, introduced, introducedEnds }: PackHistory): Map<ObjectNumber, ObjectNumber> {
+  const deltas = new Map<ObjectNumber, ObjectNumber>();
+  for (const old of partOf(introduced, introducedEnds, 0)) deltas.set(deltaBases[old] as number, old);
+  return deltas;
 }
 
 function tagsByTarget({ types, tagTargets }: PackHistory): Map<ObjectNumber, ObjectNumber[]> {

@@ -1,9 +1,12 @@
-/** Which repositories have recent objects, and what is logged where none do. */
+/** Which repositories have recent objects, what is logged where none do, and which of their old objects are among them. */
+import { createHash } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { prepareRecent } from "../../../lib/sync/prepare-repository.ts";
+import { ColdFetches } from "../../support/cold-fetch.ts";
 import { git } from "../../support/git/run-git.ts";
+import { writeName } from "../../support/named-repository.ts";
 import { type Primary, startPrimary } from "../../support/primary.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 import { RIG_UUID, syncRig } from "../../support/sync-rig.ts";
@@ -42,4 +45,45 @@ test("a default branch of one commit leaves the main line to another branch", as
 
 test("where nothing fits, the event says so", async () => {
   expect(await eventsOf({ main: 1 })).toEqual(["recent:none-fits"]);
+});
+
+/** Files that are all renamed and changed by the commit before the last, packed as a primary packs a whole repository. */
+async function makeRenamed(repository: string): Promise<void> {
+  await git(["init", "-q", "--bare", "--initial-branch=main", repository]);
+  const text = (file: number, rename: number) => [
+    ...Array.from({ length: 200 }, (_, i) => createHash("sha1").update(`${file} ${i}`).digest("hex")),
+    rename,
+  ];
+  const stream: string[] = [];
+  const folders = ["one", "one", "two/three", "two/three"];
+  for (const [commit, folder] of folders.entries()) {
+    stream.push("commit refs/heads/main\ncommitter A <a@example.com> 1700000000 +0000\ndata 1\nx\ndeleteall");
+    for (let file = 0; file < 10; file++) {
+      const content = text(file, folder === "one" ? 0 : 1).join("\n");
+      stream.push(`M 100644 inline ${folder}/${file}.txt\ndata ${content.length}\n${content}`);
+    }
+    stream.push(`M 100644 inline number\ndata 1\n${commit}\n`);
+  }
+  await git(["fast-import", "--quiet"], { cwd: repository, input: stream.join("\n") });
+  await git(["repack", "-adfq", "--window=50"], { cwd: repository });
+}
+
+test("what was renamed is sent as a delta of what the client has", async () => {
+  primary = await startPrimary({ make: makeRenamed });
+  const blobs = new MemoryBlobStore();
+  await syncRig(primary, blobs).sync();
+  await writeName(blobs, "acme", "sample", RIG_UUID);
+  await prepareRecent(RIG_UUID, {
+    storage: { store: blobs, blocks: new BlockCache(blobs) },
+    log: SILENT_LOGGER,
+  });
+  const line = (await git(["rev-list", "main"], { cwd: primary.repository })).split("\n");
+  const { bytes, indexCount } = await new ColdFetches(blobs).ask(
+    `want ${line[0]}`,
+    `have ${line[2]}`,
+    "done",
+  );
+  expect(indexCount).toBe(0);
+  // Whole, the ten files have some 50 KB.
+  expect(bytes.length).toBeLessThan(5000);
 });

@@ -1,20 +1,15 @@
 /** What a process that has served nothing reads for a fetch of what is new, and when it reads all indexes after all. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CorruptPackError } from "../../../lib/errors.ts";
-import { DELIM_PKT, encodePktLine, FLUSH_PKT } from "../../../lib/git/pktline.ts";
-import { gitHttp } from "../../../lib/git-http/git-http.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { openRepository } from "../../../lib/repo/repository.ts";
-import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
 import { recentKey, writeRecentObjects } from "../../../lib/repo/stored-recent.ts";
-import type { BlobStore } from "../../../lib/store/blob-store.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { prepareRecent } from "../../../lib/sync/prepare-repository.ts";
-import { chunksOf, collect } from "../../support/byte-chunks.ts";
+import { ColdFetches } from "../../support/cold-fetch.ts";
 import { git } from "../../support/git/run-git.ts";
 import { writeName } from "../../support/named-repository.ts";
-import { OPEN_ACCESS } from "../../support/open-access.ts";
 import { type Primary, startPrimary } from "../../support/primary.ts";
 import { CountingBlobStore } from "../../support/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
@@ -23,20 +18,9 @@ import { RIG_UUID, syncRig } from "../../support/sync-rig.ts";
 const COMMITS = 60;
 const PACKS = 4;
 const blobs = new MemoryBlobStore();
-const counting = new CountingBlobStore(blobs);
-const readKeys: string[] = [];
-/** Notes which whole blobs are read. */
-const store: BlobStore = new Proxy(counting, {
-  get: (target, name) => {
-    const value: unknown = Reflect.get(target, name, target);
-    if (typeof value !== "function") return value;
-    return (...args: readonly unknown[]) => {
-      if (name === "read") readKeys.push(String(args[0]));
-      return value.apply(target, args);
-    };
-  },
-});
 const damage: unknown[] = [];
+const cold = new ColdFetches(blobs, (error) => void damage.push(error));
+const ask = cold.ask.bind(cold);
 let primary: Primary;
 /** The newest first. */
 let line: string[];
@@ -88,30 +72,6 @@ async function dropRecent(): Promise<void> {
   for await (const { key } of blobs.list(repositoryKeys(RIG_UUID).recentFolder)) await blobs.delete(key);
 }
 
-/** Asks a process that was just started. */
-async function ask(...lines: readonly string[]) {
-  const onDamage = (error: unknown) => void damage.push(error);
-  const catalog = new RepositoryCatalog({ store, blocks: new BlockCache(store), onDamage });
-  const find = (...asked: Parameters<RepositoryCatalog["find"]>) => catalog.find(...asked);
-  const handler = gitHttp({ ...OPEN_ACCESS, find, log: SILENT_LOGGER, agent: "nearside/1" });
-  const words = ["thin-pack", "ofs-delta", "no-progress", ...lines].map((text) => encodePktLine(`${text}\n`));
-  const body = Buffer.concat([encodePktLine("command=fetch\n"), DELIM_PKT, ...words, FLUSH_PKT]);
-  counting.reset();
-  readKeys.length = 0;
-  const response = await handler({
-    method: "POST",
-    path: "/acme/sample/git-upload-pack",
-    query: new URLSearchParams(),
-    headers: { "content-type": "application/x-git-upload-pack-request", "git-protocol": "version=2" },
-    body: chunksOf(body, []),
-    signal: new AbortController().signal,
-  });
-  const bytes = await collect(response.body);
-  const { rounds, requests } = counting.counts();
-  const indexCount = readKeys.filter((key) => /\.(idx|history-\d+)$/.test(key)).length;
-  return { bytes, text: Buffer.from(bytes).toString("latin1"), rounds, requests, indexCount };
-}
-
 const behind = (count: number) => [
   `want ${line[0]}`,
   ...line.slice(count, count + 16).map((id) => `have ${id}`),
@@ -129,8 +89,8 @@ describe("where the recent objects are kept", () => {
   });
 
   test("they are not written where they are, and are where they are lost", async () => {
+    const counting = new CountingBlobStore(blobs);
     const storage = { store: counting, blocks: new BlockCache(counting) };
-    counting.reset();
     await prepareRecent(RIG_UUID, { storage, log: SILENT_LOGGER });
     expect(counting.counts()).toMatchObject({ requests: 2, write: 0 });
     await dropRecent();
