@@ -9,7 +9,7 @@ import { lfsByUuid } from "../../lib/bitbucket/lfs-by-uuid.ts";
 import { lfsClient } from "../../lib/bitbucket/lfs-client.ts";
 import { measuredFetch } from "../../lib/bitbucket/measured-fetch.ts";
 import { RequestBudget } from "../../lib/bitbucket/request-budget.ts";
-import { bitbucketRestApi } from "../../lib/bitbucket/rest-api.ts";
+import { bitbucketRestApi, credentialQuestionUrl } from "../../lib/bitbucket/rest-api.ts";
 import { SecondCredentials } from "../../lib/bitbucket/second-credential.ts";
 import { upstreamByUuid } from "../../lib/bitbucket/upstream-by-uuid.ts";
 import { upstreamGit } from "../../lib/bitbucket/upstream-git.ts";
@@ -66,19 +66,26 @@ export function bitbucketAccess(options: BitbucketAccessOptions) {
   const { apiUrl, gitUrl, accountOf, signal, log, syncBudgets = new SyncBudgets() } = options;
   const fetch = log === undefined ? globalThis.fetch : measuredFetch(globalThis.fetch, log);
   const stoppable = signal === undefined ? fetch : fetchUntil(signal, fetch);
-  const fetchFor = (account: BitbucketAccount, way: typeof fetch) =>
-    secondCredentials.fetchFor(account, way, log);
-  const restOf = (account: BitbucketAccount, way: typeof fetch) => {
+  const fetchFor = (account: BitbucketAccount, { workspace }: MirroredWorkspace, way: typeof fetch) => {
+    const questionUrl = credentialQuestionUrl(apiUrl, workspace);
+    return secondCredentials.fetchFor({ account, questionUrl, fetch: way, log });
+  };
+  const restOf = (account: BitbucketAccount, workspace: MirroredWorkspace, way: typeof fetch) => {
     const authorization = restAuthorization(account);
-    return { fetch: fetchFor(account, way), retryBudget, apiUrl, authorization };
+    return { fetch: fetchFor(account, workspace, way), retryBudget, apiUrl, authorization };
   };
   const limitedApi = (account: BitbucketAccount, workspace: MirroredWorkspace) =>
-    bitbucketRestApi(restOf(account, syncBudgets.of(workspace).limit(stoppable)));
+    bitbucketRestApi(restOf(account, workspace, syncBudgets.of(workspace).limit(stoppable)));
   /** As the account sees them at this address, such as the mirror's own. */
   const lfsAt = async (workspace: MirroredWorkspace, repositoryUrl: string): Promise<LfsPrimary> => {
     const account = await accountOf(workspace);
     const authorization = gitAuthorization(account);
-    return lfsClient({ fetch: fetchFor(account, fetch), repositoryUrl, authorization, agent: AGENT });
+    return lfsClient({
+      fetch: fetchFor(account, workspace, fetch),
+      repositoryUrl,
+      authorization,
+      agent: AGENT,
+    });
   };
   return {
     async primaryOf(workspace: MirroredWorkspace): Promise<PrimaryAccess> {
@@ -88,7 +95,7 @@ export function bitbucketAccess(options: BitbucketAccessOptions) {
           repositoryUrl: `${gitUrl}/${owner}/${encodeURIComponent(slug)}.git`,
           authorization: gitAuthorization(account),
           agent: AGENT,
-          fetch: fetchFor(account, fetch),
+          fetch: fetchFor(account, workspace, fetch),
           retryBudget,
           ...(signal && { signal }),
         });
@@ -99,9 +106,9 @@ export function bitbucketAccess(options: BitbucketAccessOptions) {
       };
     },
     apiOf: async (workspace: MirroredWorkspace, limit: (way: typeof fetch) => typeof fetch) =>
-      bitbucketRestApi(restOf(await accountOf(workspace), limit(stoppable))),
+      bitbucketRestApi(restOf(await accountOf(workspace), workspace, limit(stoppable))),
     hooksOf: async (workspace: MirroredWorkspace) =>
-      bitbucketHooksApi(restOf(await accountOf(workspace), stoppable)),
+      bitbucketHooksApi(restOf(await accountOf(workspace), workspace, stoppable)),
     lfsAt,
     async lfsOf(workspace: MirroredWorkspace, repository: LfsRepositoryName): Promise<LfsPrimary> {
       const { uuid, workspace: owner, slug, foundBy } = repository;

@@ -131,6 +131,12 @@ function repositoriesUrl(
   return url;
 }
 
+/** A short question that Bitbucket answers to every account that can be mirrored with; its 401 is about the credential. */
+export function credentialQuestionUrl(apiUrl: string, workspace: string): string {
+  const path = `${apiUrl.replace(/\/+$/, "")}/repositories/${pathSegment(workspace)}`;
+  return `${path}?pagelen=10&fields=values.uuid`;
+}
+
 function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, "\\$&")}"`;
 }

@@ -1,19 +1,52 @@
-/** An account with two credentials: the second is used while Bitbucket rejects the first, so that one can end before it is replaced. */
+/**
+ * An account with two credentials: the second is used while Bitbucket rejects the first, so that one can end before it is replaced.
+ *
+ * A path's 401 changes nothing by itself. It makes a question that all requests of the process share: whether Bitbucket rejects the
+ * first credential where it accepts every account of the mirror, and if so whether it accepts the second.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LRUCache } from "lru-cache";
 import { type Logger, SILENT_LOGGER } from "../log.ts";
 import { lruCache } from "../lru-cache.ts";
-import { type BitbucketAccount, gitAuthorization, restAuthorization } from "./credential.ts";
+import {
+  type BitbucketAccount,
+  type BitbucketCredential,
+  gitAuthorization,
+  restAuthorization,
+} from "./credential.ts";
 
 type Fetch = typeof globalThis.fetch;
 
-/** Bitbucket rejects valid tokens now and then (BCLOUD-24107). */
+/** Bitbucket rejects valid tokens now and then (BCLOUD-24107), so each 401 is asked about once more after this. */
 const PAUSE_MS = 250;
-/** After which the first is tried again. */
-const REJECTED_MS = 10 * 60_000;
-/** Meanwhile a rejection of the first is the answer. */
-const BOTH_REJECTED_MS = 60_000;
+/** After which the first is asked about again while the second is used. */
+const SECOND_USED_MS = 10 * 60_000;
+/** For which a path's 401 makes no further question. */
+const ANSWER_KEPT_MS = 60_000;
+/** The same after a question that had no answer. */
+const FAILURE_KEPT_MS = 5_000;
+const QUESTION_TIMEOUT_MS = 10_000;
 const MAX_ACCOUNTS = 1_000;
+
+type Verdict = "accepted" | "rejected" | "unknown";
+
+interface AccountState {
+  used: "first" | "second";
+  /** Of the one that is used. */
+  verdict: Verdict;
+  askedAtMs: number;
+  /** The question under way. */
+  question?: Promise<void> | undefined;
+}
+
+/** What an account's requests are sent by, and where its credentials are asked about. */
+export interface AccountRequests {
+  readonly account: BitbucketAccount;
+  /** Of REST, and for every account of the mirror: a 401 here is not about the path. */
+  readonly questionUrl: string;
+  readonly fetch: Fetch;
+  readonly log?: Logger | undefined;
+}
 
 export interface SecondCredentialsOptions {
   readonly pauseMs?: number;
@@ -22,59 +55,127 @@ export interface SecondCredentialsOptions {
 
 /** Which credentials Bitbucket has rejected, as far as this process knows. */
 export class SecondCredentials {
-  /** By the first one's `Authorization`. */
-  readonly #rejected: LRUCache<string, { readonly isOtherRejected: boolean }>;
+  /** By the first one's `Authorization` for REST. */
+  readonly #states: LRUCache<string, AccountState> = lruCache(MAX_ACCOUNTS);
   readonly #pauseMs: number;
+  readonly #nowMs: () => number;
 
   constructor({ pauseMs = PAUSE_MS, nowMs = () => performance.now() }: SecondCredentialsOptions = {}) {
     this.#pauseMs = pauseMs;
-    this.#rejected = lruCache(MAX_ACCOUNTS, { ttlMs: REJECTED_MS, now: nowMs });
+    this.#nowMs = nowMs;
   }
 
   /**
-   * @returns Sends what carries the account's first credential, and answers of a rejection (401) that lasts by the second one's answer.
-   * Requests without it, such as those to a storage of LFS files, are left as they are. A body must not be a stream.
+   * @returns Sends requests with the account's first credential by the one that is used, and what is rejected (401) once more if
+   * Bitbucket accepts a credential of the account. Requests without the first, such as those to a storage of LFS files, are left as
+   * they are. A body must not be a stream.
    */
-  fetchFor(account: BitbucketAccount, fetch: Fetch, log: Logger = SILENT_LOGGER): Fetch {
+  fetchFor(requests: AccountRequests): Fetch {
+    const { account, fetch } = requests;
     if (account.kind === "none" || account.second === undefined) return fetch;
-    const { second } = account;
-    const others = new Map([
-      [restAuthorization(account), restAuthorization(second)],
-      [gitAuthorization(account), gitAuthorization(second)],
-    ]);
+    const credentials = { first: account, second: account.second };
+    const state = this.#stateOf(account);
     return async (input, init) => {
-      const first = new Headers(init?.headers).get("authorization");
-      const other = first === null ? undefined : others.get(first);
-      if (first === null || other === undefined) return fetch(input, init);
-      const headers = new Headers(init?.headers);
-      headers.set("authorization", other);
-      const sendOther = () => fetch(input, { ...init, headers });
-      let known = this.#rejected.get(first);
-      if (known?.isOtherRejected === false) {
-        const answer = await sendOther();
-        if (answer.status !== 401) return answer;
-        // The first may be accepted again.
-        await discard(answer);
-        this.#rejected.delete(first);
-        known = undefined;
-      }
-      let response = await fetch(input, init);
-      if (response.status !== 401 || known !== undefined) return response;
-      await discard(response);
-      await sleep(this.#pauseMs, undefined, init?.signal ? { signal: init.signal } : {});
-      response = await fetch(input, init);
+      const given = new Headers(init?.headers).get("authorization") ?? undefined;
+      const authorizationOf = [restAuthorization, gitAuthorization].find((of) => of(account) === given);
+      if (authorizationOf === undefined) return fetch(input, init);
+      const send = (used: AccountState["used"]) => {
+        const headers = new Headers(init?.headers);
+        headers.set("authorization", authorizationOf(credentials[used]) ?? "");
+        return fetch(input, { ...init, headers });
+      };
+      const { used } = state;
+      // The first may be accepted again. This request does not wait for the answer.
+      if (used === "second") void this.#ask(state, SECOND_USED_MS, credentials, requests);
+      const response = await send(used);
       if (response.status !== 401) return response;
-      const otherResponse = await sendOther();
-      const isOtherRejected = otherResponse.status === 401;
-      await discard(isOtherRejected ? otherResponse : response);
-      const ttl = isOtherRejected ? BOTH_REJECTED_MS : REJECTED_MS;
-      this.#rejected.set(first, { isOtherRejected }, { ttl });
-      if (isOtherRejected) return response;
-      const { pathname } = new URL(input instanceof Request ? input.url : input);
-      log.warn("account:second-credential", { path: pathname }, { TokensEnding: 1 });
-      return otherResponse;
+      if (state.used === used) {
+        const keptMs = state.verdict === "unknown" ? FAILURE_KEPT_MS : ANSWER_KEPT_MS;
+        await unlessAborted(this.#ask(state, keptMs, credentials, requests), init?.signal);
+      }
+      if (state.used === used && state.verdict !== "accepted") return response;
+      await discard(response);
+      return send(state.used);
     };
   }
+
+  #stateOf(first: BitbucketCredential): AccountState {
+    const key = restAuthorization(first) ?? "";
+    const known = this.#states.get(key);
+    if (known !== undefined) return known;
+    const state: AccountState = { used: "first", verdict: "unknown", askedAtMs: Number.NEGATIVE_INFINITY };
+    this.#states.set(key, state);
+    return state;
+  }
+
+  /** Resolves when the state is at most `keptMs` old, or there was no answer. Never rejects. */
+  #ask(
+    state: AccountState,
+    keptMs: number,
+    credentials: Record<AccountState["used"], BitbucketCredential>,
+    requests: AccountRequests,
+  ): Promise<void> {
+    if (state.question !== undefined) return state.question;
+    if (this.#nowMs() - state.askedAtMs < keptMs) return Promise.resolve();
+    const choose = async (): Promise<void> => {
+      let used: AccountState["used"] = "first";
+      let verdict = await this.#verdictOf(credentials.first, requests);
+      if (verdict === "rejected") {
+        const other = await this.#verdictOf(credentials.second, requests);
+        if (other !== "rejected") [used, verdict] = ["second", other];
+      }
+      state.askedAtMs = this.#nowMs();
+      if (verdict === "unknown") {
+        state.verdict = verdict;
+        return;
+      }
+      const isSwitched = state.used !== used;
+      Object.assign(state, { used, verdict });
+      const { log = SILENT_LOGGER, questionUrl } = requests;
+      const { pathname: path } = new URL(questionUrl);
+      if (isSwitched && used === "second")
+        log.warn("account:second-credential", { path }, { TokensEnding: 1 });
+      else if (isSwitched && verdict === "accepted") log.info("account:first-credential", { path });
+    };
+    state.question = choose().finally(() => (state.question = undefined));
+    return state.question;
+  }
+
+  /** Of Bitbucket: twice before a credential counts as rejected. */
+  async #verdictOf(
+    credential: BitbucketCredential,
+    { questionUrl, fetch }: AccountRequests,
+  ): Promise<Verdict> {
+    const headers = { authorization: restAuthorization(credential) ?? "", accept: "application/json" };
+    const ask = async (): Promise<Verdict> => {
+      try {
+        const response = await fetch(questionUrl, {
+          headers,
+          signal: AbortSignal.timeout(QUESTION_TIMEOUT_MS),
+        });
+        await discard(response);
+        if (response.status === 401) return "rejected";
+        return response.ok || response.status === 403 || response.status === 404 ? "accepted" : "unknown";
+      } catch {
+        return "unknown"; // counted and logged by `fetch`, as any failure of the primary
+      }
+    };
+    const verdict = await ask();
+    if (verdict !== "rejected") return verdict;
+    await sleep(this.#pauseMs);
+    return ask();
+  }
+}
+
+/** @throws The signal's reason, at once, if it aborts before `promise` settles. */
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal | null | undefined): Promise<void> {
+  if (!signal) return promise;
+  signal.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }
 
 async function discard({ body }: Response): Promise<void> {

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import {
   type BitbucketAccount,
   gitAuthorization,
@@ -12,11 +12,18 @@ import { SILENT_LOGGER } from "../../../lib/log.ts";
 const FIRST = { email: "bot@example.com", token: "first" };
 const SECOND = { token: "second" };
 const ADDRESS = "https://api.bitbucket.example/2.0/repositories/acme";
+const QUESTION = "https://api.bitbucket.example/2.0/repositories/acme?pagelen=10&fields=values.uuid";
 const MINUTE_MS = 60_000;
 
 const account = parsed([FIRST, SECOND]);
-const first = { rest: restAuthorization(account), git: gitAuthorization(account) };
-const second = "Bearer second";
+const rest = restAuthorization(account) ?? "";
+const git = gitAuthorization(account) ?? "";
+const NAMES: Record<string, string> = {
+  [rest]: "first",
+  [git]: "git first",
+  "Bearer second": "second",
+  [`Basic ${btoa("x-token-auth:second")}`]: "git second",
+};
 
 function parsed(json: unknown): BitbucketAccount {
   const found = parseAccount(JSON.stringify(json));
@@ -24,33 +31,61 @@ function parsed(json: unknown): BitbucketAccount {
   return found;
 }
 
-/** @param statusOf - What Bitbucket answers to a header. */
-function tried(statusOf: (authorization: string) => number) {
+interface Answers {
+  /** Of a path, by credential; 200 where absent. */
+  readonly path?: (authorization: string, path: string) => number;
+  /** Of the question about a credential: as of a path where absent. */
+  readonly question?: (authorization: string) => number | Promise<number>;
+}
+
+function tried({ path = () => 200, question = (authorization) => path(authorization, "") }: Answers) {
   const sent: string[] = [];
   const bodies: unknown[] = [];
   const lines: unknown[][] = [];
   let nowMs = 1_000;
-  const log = { ...SILENT_LOGGER, warn: (...line: unknown[]) => void lines.push(line) };
+  const write = (...line: unknown[]) => void lines.push(line);
   const credentials = new SecondCredentials({ pauseMs: 0, nowMs: () => nowMs });
-  const fetch = credentials.fetchFor(
+  const fetch = credentials.fetchFor({
     account,
-    async (_input, init) => {
+    questionUrl: QUESTION,
+    log: { ...SILENT_LOGGER, warn: write, info: write },
+    fetch: async (input, init) => {
       const authorization = new Headers(init?.headers).get("authorization") ?? "";
-      sent.push(authorization);
-      bodies.push(init?.body);
-      return new Response("answer", { status: statusOf(authorization) });
+      const isQuestion = input === QUESTION;
+      sent.push(`${isQuestion ? "? " : ""}${NAMES[authorization] ?? authorization}`);
+      if (!isQuestion) bodies.push(init?.body);
+      const status = isQuestion
+        ? await question(authorization)
+        : path(authorization, new URL(String(input)).pathname);
+      init?.signal?.throwIfAborted();
+      return new Response("answer", { status });
     },
-    log,
-  );
+  });
   return {
     ...{ sent, bodies, lines },
     pass: (milliseconds: number) => (nowMs += milliseconds),
-    async ask(authorization = first.rest ?? "", body: string | null = null) {
-      const { status } = await fetch(ADDRESS, { method: "POST", headers: { authorization }, body });
+    async ask({ authorization = rest, body, address = ADDRESS, signal }: Asked = {}) {
+      const init = { method: "POST", headers: { authorization }, body: body ?? null, signal: signal ?? null };
+      const { status } = await fetch(address, init);
+      // A question that nothing waits for is sent at once.
       return { status, sent: sent.splice(0) };
     },
   };
 }
+
+interface Asked {
+  readonly authorization?: string;
+  readonly body?: string;
+  readonly address?: string;
+  readonly signal?: AbortSignal;
+}
+
+const rejects =
+  (...rejected: string[]) =>
+  (authorization: string) =>
+    rejected.includes(NAMES[authorization] ?? "") ? 401 : 200;
+const firstRejected = rejects("first", "git first");
+const switched = ["account:second-credential", { path: "/2.0/repositories/acme" }, { TokensEnding: 1 }];
 
 test("a secret holds one credential, or two", () => {
   expect(parsed([FIRST, SECOND])).toEqual({
@@ -61,51 +96,126 @@ test("a secret holds one credential, or two", () => {
     expect([json, parseAccount(JSON.stringify(json))]).toEqual([json, undefined]);
 });
 
-test("a rejection that lasts is answered by the second credential, which is then used alone for ten minutes", async () => {
-  const { ask, lines, pass, bodies } = tried((authorization) => (authorization === second ? 200 : 401));
-  const { rest = "" } = first;
-  expect(await ask(rest, "question")).toEqual({ status: 200, sent: [rest, rest, second] });
-  expect(new Set(bodies)).toEqual(new Set(["question"]));
-  for (let count = 0; count < 5; count++) expect(await ask()).toEqual({ status: 200, sent: [second] });
-  const line = ["account:second-credential", { path: "/2.0/repositories/acme" }, { TokensEnding: 1 }];
-  expect(lines).toEqual([line]);
-  pass(10 * MINUTE_MS + 1);
-  expect(await ask()).toEqual({ status: 200, sent: [rest, rest, second] });
-  expect(lines).toEqual([line, line]);
+test("a credential that Bitbucket rejects is replaced by the second, for all requests and for ten minutes", async () => {
+  const { ask, lines, pass, bodies, sent } = tried({ path: firstRejected });
+  const questions = ["? first", "? first", "? second"];
+  expect(await ask({ body: "asked" })).toEqual({ status: 200, sent: ["first", ...questions, "second"] });
+  expect(bodies).toEqual(["asked", "asked"]);
+  for (let count = 0; count < 5; count++) expect(await ask()).toEqual({ status: 200, sent: ["second"] });
   // As at git's server, which takes the same tokens under other names.
-  const gitSecond = `Basic ${btoa("x-token-auth:second")}`;
-  expect((await ask(first.git)).sent).toEqual([first.git, first.git, gitSecond]);
+  expect(await ask({ authorization: git })).toEqual({ status: 200, sent: ["git second"] });
+  pass(10 * MINUTE_MS + 1);
+  expect(await ask()).toEqual({ status: 200, sent: ["? first", "second"] });
+  await vi.waitFor(() => expect(sent).toEqual(["? first", "? second"]));
+  expect(lines).toEqual([switched]);
 });
 
-test("one rejection of a valid token changes nothing, nor does any other answer", async () => {
-  const statuses = [401, 200, 403, 404, 429, 500];
-  const { ask, lines } = tried(() => statuses.shift() ?? 200);
-  const { rest } = first;
-  expect(await ask()).toEqual({ status: 200, sent: [rest, rest] });
-  for (const status of [403, 404, 429, 500, 200]) expect(await ask()).toEqual({ status, sent: [rest] });
+test("a hundred requests at once share the questions, and the switch is one line", async () => {
+  const { ask, lines, sent } = tried({ path: firstRejected });
+  const answers = await Promise.all(Array.from({ length: 100 }, () => ask()));
+  expect(answers.map(({ status }) => status)).toEqual(Array(100).fill(200));
+  const all = [...answers.flatMap((answer) => answer.sent), ...sent];
+  expect(Object.groupBy(all, (name) => name)).toEqual({
+    first: Array(100).fill("first"),
+    second: Array(100).fill("second"),
+    "? first": ["? first", "? first"],
+    "? second": ["? second"],
+  });
+  expect(lines).toEqual([switched]);
+});
+
+test("a path that is rejected, while Bitbucket accepts the credential, changes nothing", async () => {
+  const { ask, lines, pass } = tried({
+    path: (_authorization, path) => (path.endsWith("/secret") ? 401 : 200),
+    question: () => 200,
+  });
+  const address = `${ADDRESS}/secret`;
+  expect(await ask({ address })).toEqual({ status: 401, sent: ["first", "? first", "first"] });
+  expect(await ask()).toEqual({ status: 200, sent: ["first"] });
+  for (let count = 0; count < 5; count++)
+    expect(await ask({ address })).toEqual({ status: 401, sent: ["first", "first"] });
+  pass(MINUTE_MS + 1);
+  expect((await ask({ address })).sent).toEqual(["first", "? first", "first"]);
   expect(lines).toEqual([]);
 });
 
-test("while both are rejected, each request is one request, and the second is tried again after a minute", async () => {
-  let isSecondValid = false;
-  const { ask, lines, pass } = tried((authorization) =>
-    authorization === second && isSecondValid ? 200 : 401,
-  );
-  const { rest } = first;
-  expect(await ask()).toEqual({ status: 401, sent: [rest, rest, second] });
-  for (let count = 0; count < 5; count++) expect(await ask()).toEqual({ status: 401, sent: [rest] });
-  isSecondValid = true;
+test("one rejection of a valid token is repeated, and no other answer is", async () => {
+  const statuses = [401, 200, 403, 404, 429, 500];
+  const { ask, lines } = tried({ path: () => statuses.shift() ?? 200, question: () => 200 });
+  expect(await ask()).toEqual({ status: 200, sent: ["first", "? first", "first"] });
+  for (const status of [403, 404, 429, 500, 200]) expect(await ask()).toEqual({ status, sent: ["first"] });
+  expect(lines).toEqual([]);
+});
+
+test("one rejection of the question is no evidence either", async () => {
+  const questions = [401, 200];
+  const { ask, lines } = tried({ path: () => 401, question: () => questions.shift() ?? 500 });
+  expect((await ask()).sent).toEqual(["first", "? first", "? first", "first"]);
+  expect(lines).toEqual([]);
+});
+
+test.each([429, 500, "broken"] as const)(
+  "a question without an answer (%s) changes nothing, and is asked again after five seconds",
+  async (failure) => {
+    const question = () => (failure === "broken" ? Promise.reject(new Error("broken")) : failure);
+    const { ask, lines, pass } = tried({ path: firstRejected, question });
+    expect(await ask()).toEqual({ status: 401, sent: ["first", "? first"] });
+    expect(await ask()).toEqual({ status: 401, sent: ["first"] });
+    pass(5_001);
+    expect((await ask()).sent).toEqual(["first", "? first"]);
+    expect(lines).toEqual([]);
+  },
+);
+
+test("while both are rejected, each request is one request, and both are asked about again after a minute", async () => {
+  let rejected = rejects("first", "second");
+  const { ask, lines, pass } = tried({ path: (authorization) => rejected(authorization) });
+  const questions = ["? first", "? first", "? second", "? second"];
+  expect(await ask()).toEqual({ status: 401, sent: ["first", ...questions] });
+  for (let count = 0; count < 5; count++) expect(await ask()).toEqual({ status: 401, sent: ["first"] });
+  rejected = firstRejected;
   pass(MINUTE_MS + 1);
-  expect(await ask()).toEqual({ status: 200, sent: [rest, rest, second] });
-  expect(lines).toHaveLength(1);
+  const sent = ["first", "? first", "? first", "? second", "second"];
+  expect(await ask()).toEqual({ status: 200, sent });
+  expect(lines).toEqual([switched]);
+});
+
+test("when the second one ends meanwhile, the first is tried again", async () => {
+  let rejected = firstRejected;
+  const { ask, lines, pass } = tried({ path: (authorization) => rejected(authorization) });
+  await ask();
+  rejected = rejects("second");
+  pass(MINUTE_MS + 1);
+  expect(await ask()).toEqual({ status: 200, sent: ["second", "? first", "first"] });
+  expect(await ask()).toEqual({ status: 200, sent: ["first"] });
+  expect(lines).toEqual([switched, ["account:first-credential", { path: "/2.0/repositories/acme" }]]);
+});
+
+test("a request that is given up does not wait for the question, and takes it from no other", async () => {
+  const { promise: answer, resolve } = Promise.withResolvers<number>();
+  const { ask, sent } = tried({
+    path: firstRejected,
+    question: async (asked) => (await answer) && firstRejected(asked),
+  });
+  const abort = new AbortController();
+  const gone = ask({ signal: abort.signal });
+  const waiting = ask();
+  await vi.waitFor(() => expect(sent).toEqual(["first", "first", "? first"]));
+  abort.abort(new Error("gone"));
+  await expect(gone).rejects.toThrow("gone");
+  resolve(200);
+  expect((await waiting).status).toBe(200);
 });
 
 test("requests without the account's credential, and accounts with one, are sent as they are", async () => {
-  const { ask } = tried(() => 401);
-  expect(await ask("Bearer of-a-storage")).toEqual({ status: 401, sent: ["Bearer of-a-storage"] });
+  const { ask } = tried({ path: () => 401 });
+  expect(await ask({ authorization: "Bearer of-a-storage" })).toEqual({
+    status: 401,
+    sent: ["Bearer of-a-storage"],
+  });
   const credentials = new SecondCredentials();
   for (const one of [parsed(FIRST), { kind: "none" } as const])
-    expect(credentials.fetchFor(one, fetch)).toBe(fetch);
+    expect(credentials.fetchFor({ account: one, questionUrl: QUESTION, fetch })).toBe(fetch);
 });
 
 test("the alarm of a token's end waits for the one that lasts longer", () => {
@@ -120,14 +230,4 @@ test("the alarm of a token's end waits for the one that lasts longer", () => {
   expect(ends("2026-12-01", "soon")).toBe("2026-12-01");
   expect(ends(undefined, "2026-12-01")).toBeUndefined();
   expect(ends("2026-12-01", undefined)).toBeUndefined();
-});
-
-test("when the second one ends meanwhile, the first is tried again", async () => {
-  let rejected = [first.rest];
-  const { ask } = tried((authorization) => (rejected.includes(authorization) ? 401 : 200));
-  const { rest = "" } = first;
-  expect(await ask()).toEqual({ status: 200, sent: [rest, rest, second] });
-  rejected = [second];
-  expect(await ask()).toEqual({ status: 200, sent: [second, rest] });
-  expect(await ask()).toEqual({ status: 200, sent: [rest] });
 });
