@@ -32,6 +32,9 @@ export type AuthorizerLimits = Readonly<typeof DEFAULT_AUTHORIZER_LIMITS>;
 /** New questions at a time of a good credential while none is answered: the primary may hang for the names that it asks about. */
 const FIRST_OF_ACCEPTED = 4;
 
+/** A 403 or 404, where the credential was refused often; else `refusedMs`. */
+const REFUSAL_STANDS_MS = 60_000;
+
 export const DEFAULT_AUTHORIZER_LIMITS = {
   ...DEFAULT_VERDICT_LIMITS,
   ...DEFAULT_SHARING_LIMITS,
@@ -106,7 +109,7 @@ export class Authorizer {
     this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
     this.#callers = new CallerStandings({ stored, keys, limits, now });
     this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfUnknown);
-    this.#acceptedTurns = new KeyedSemaphores(FIRST_OF_ACCEPTED, limits.maxConcurrentQuestions);
+    this.#acceptedTurns = new KeyedSemaphores(FIRST_OF_ACCEPTED, limits.refusedPerMinuteAccepted);
     const { maxConcurrentQuestionsOfAllUnknown: maxUnknown } = limits;
     this.#allTurns = new PrioritySemaphore(maxUnknown, MAX_CONCURRENT_FACTOR * maxUnknown);
     this.#shared = new SharedVerdicts({ stored, verdictLimits: limits, limits, now });
@@ -171,7 +174,8 @@ export class Authorizer {
         last = record;
         const answer = await this.#primary.withoutAsking(question);
         if (answer !== undefined || isClaimed) return answer;
-        return turn.begin(record?.right !== undefined, signal);
+        const hasRight = record?.right !== undefined;
+        return turn.begin({ hasRight, wasRefused: this.#wasRefusedLately(record) }, signal);
       },
       ask: async (record) => turn.noteAnswer(await this.#ask(question, { record, signal, turn })),
       signal,
@@ -216,6 +220,11 @@ export class Authorizer {
     const inFlight = { startedAtMs: this.#now(), verdict };
     this.#inFlight.set(key, inFlight);
     return verdict;
+  }
+
+  #wasRefusedLately(record: VerdictRecord | undefined): boolean {
+    if (record?.answer.kind !== "refused" || ![403, 404].includes(record.answer.status)) return false;
+    return this.#now() < record.askedAtMs + REFUSAL_STANDS_MS;
   }
 
   async #ask(question: ReadQuestion, { record, signal, turn }: AskContext): Promise<PrimaryAnswer> {

@@ -3,6 +3,7 @@ import type { CallerStandings } from "./caller-standings.ts";
 import { AWAY } from "./circuit-breaker.ts";
 import type { PrimaryAnswer, ReadQuestion } from "./ports.ts";
 import type { KeyedSemaphores, LeaveSemaphore, PrioritySemaphore } from "./priority-semaphore.ts";
+import type { WithoutAsking } from "./shared-verdicts.ts";
 import { BUSY } from "./verdict-record.ts";
 
 interface TurnOptions {
@@ -37,13 +38,16 @@ export class QuestionTurn {
   }
 
   /**
-   * @param hasRight - The primary has said yes to this very question before; then it may always be asked.
+   * @param last - The last answers to this very question. After a yes it may always be asked.
    * @returns As `SharedQuestion.withoutAsking`.
    */
-  async begin(hasRight: boolean, signal: AbortSignal): Promise<PrimaryAnswer | "wait" | undefined> {
+  async begin(
+    last: { readonly hasRight: boolean; readonly wasRefused: boolean },
+    signal: AbortSignal,
+  ): Promise<WithoutAsking> {
     const { callers } = this.#options;
     const { authorization } = this.#question;
-    if (authorization === undefined || this.#isReserved || hasRight) return undefined;
+    if (authorization === undefined || this.#isReserved || last.hasRight) return undefined;
     if (!(await callers.isAccepted(authorization))) {
       this.startedAtMs = undefined;
       this.#leave ??= await this.#takeTurns(authorization, signal);
@@ -53,7 +57,8 @@ export class QuestionTurn {
     // It may have been accepted meanwhile: then the rest waits no longer.
     if (await callers.isAccepted(authorization)) this.#leaveTurn();
     if (!(await this.#takeAcceptedTurn(authorization, signal))) return BUSY;
-    const admission = await callers.admit(authorization);
+    const admission = await callers.admit(authorization, last.wasRefused);
+    if (admission === "stands") return "stands";
     if (admission === "wait") return signal.aborted ? BUSY : "wait";
     this.#isReserved = admission === "ask";
     if (admission === "ask") return undefined;

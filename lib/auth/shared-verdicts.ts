@@ -36,6 +36,9 @@ export interface FoundRecord {
   readonly source: VerdictSource;
 }
 
+/** The answer to give without asking; `wait`: not yet; `stands`: the last one; `undefined` if the primary may be asked. */
+export type WithoutAsking = PrimaryAnswer | "wait" | "stands" | undefined;
+
 export interface SharedQuestion {
   /** Of the question under secrets that are being replaced. */
   readonly formerKeys?: readonly string[];
@@ -43,12 +46,9 @@ export interface SharedQuestion {
   readonly known: VerdictRecord | undefined;
   /**
    * @param isClaimed - Whether another process asks now.
-   * @returns The answer to give without asking; `wait`: not yet; `undefined` if the primary may be asked.
+   * @returns What to do.
    */
-  readonly withoutAsking: (
-    last: VerdictRecord | undefined,
-    isClaimed: boolean,
-  ) => Promise<PrimaryAnswer | "wait" | undefined>;
+  readonly withoutAsking: (last: VerdictRecord | undefined, isClaimed: boolean) => Promise<WithoutAsking>;
   /** @param known - The last record. */
   readonly ask: (known: VerdictRecord | undefined) => Promise<PrimaryAnswer>;
   /** When it aborts, other processes are waited for no longer. */
@@ -76,7 +76,8 @@ export class SharedVerdicts {
       }
       const isClaimed = stored !== undefined && this.#isClaimedByAnother(stored, watch);
       const answer = await question.withoutAsking(record, isClaimed);
-      if (answer !== undefined && answer !== "wait") {
+      if (answer === "stands" && record !== undefined) return { record, source: "store" };
+      if (answer !== undefined && answer !== "wait" && answer !== "stands") {
         return { record: recordOf(answer, now(), record?.right), source: "memory" };
       }
       if (!isClaimed && answer !== "wait") {
