@@ -1,6 +1,7 @@
 /** The service stack of a deployment, as its checks see and change it, by signed requests to AWS. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AwsSend } from "./aws-account.ts";
+import { restoring } from "./restoring.ts";
 
 export interface DeployedStack {
   /** The mirror's own metrics, and names of dimensions. Source: CloudWatch, ListMetrics. */
@@ -12,8 +13,15 @@ export interface DeployedStack {
   withOneExecution<T>(id: string, run: () => Promise<T>): Promise<T>;
   /** Runs with a function that has no time to start, then restores it. Source: AWS Lambda, UpdateFunctionConfiguration. */
   withoutTime<T>(id: string, run: () => Promise<T>): Promise<T>;
-  /** Runs without a task of the stream tier, then restores their number. @returns `undefined`: there is no tier. Source: Amazon ECS, UpdateService. */
+  /** @returns `undefined`: there is no stream tier. Source: Amazon ECS, DescribeServices. */
+  tierTasks(): Promise<TierTasks | undefined>;
+  /** Runs when no task of the stream tier runs any more, then restores their number. @returns `undefined`: there is no tier. Source: Amazon ECS, UpdateService. */
   withoutTier<T>(run: () => Promise<T>): Promise<T | undefined>;
+}
+
+interface TierTasks {
+  readonly desiredCount: number;
+  readonly runningCount: number;
 }
 
 interface DeployedStackOptions {
@@ -26,8 +34,8 @@ interface DeployedStackOptions {
 }
 
 const APPLIED_MS = 10_000;
-const RESTORE_TRIES = 5;
-const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** Two minutes of deregistration, and two until a task is stopped. */
+const DRAINING_TRIES = 30;
 
 export function deployedStack({
   stackPrefix,
@@ -42,39 +50,25 @@ export function deployedStack({
     if (name === undefined) throw new Error(`the stack ${stackPrefix}-Service has no ${id}`);
     return encodeURIComponent(name);
   }
-  async function whileChanged<T>({ change, restore, what }: StackChange, run: () => Promise<T>): Promise<T> {
+  async function whileChanged<T>(
+    { change, isApplied, restore, what }: StackChange,
+    run: () => Promise<T>,
+  ): Promise<T> {
     const gitUrl = await findOutput(query, `${stackPrefix}-Service`, "GitUrl");
     if (gitUrl?.replace(/\/+$/, "") !== mirrorUrl)
       throw new Error(
         `nothing is changed: GitUrl of the stack ${stackPrefix}-Service is ${gitUrl ?? "missing"}`,
       );
-    const { promise: stopped, reject } = Promise.withResolvers<never>();
-    const stop = (signal: string) => reject(new Error(`stopped by ${signal}`));
-    for (const signal of STOP_SIGNALS) process.on(signal, stop);
     const changeAndRun = async (): Promise<T> => {
       await change();
+      await isApplied?.();
       await sleep(appliedMs);
       return run();
     };
-    try {
-      return await Promise.race([stopped, changeAndRun()]);
-    } finally {
-      await restored(restore, what);
-      for (const signal of STOP_SIGNALS) process.off(signal, stop);
-    }
+    // Lambda refuses a change while another one is under way.
+    return restoring(changeAndRun, { restore, byHand: what, pauseMs: appliedMs });
   }
-  /** Lambda refuses a change while another one is under way. */
-  async function restored(restore: Change, what: string): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        await restore();
-        return;
-      } catch (cause) {
-        if (tries === RESTORE_TRIES) throw new Error(`not restored, do it by hand: ${what}`, { cause });
-        await sleep(appliedMs);
-      }
-    }
-  }
+  const tierService = async () => ecsService(await physicalId("AWS::ECS::Service", "StreamTierService"), ecs);
   return {
     async metrics() {
       const version = "2010-08-01";
@@ -104,15 +98,42 @@ export function deployedStack({
       const what = `memory and timeout of ${name}: ${MemorySize} MB, ${Timeout} s`;
       return whileChanged({ change, restore, what }, run);
     },
+    async tierTasks() {
+      return (await tierService())?.tasks();
+    },
     async withoutTier(run) {
-      const service = await physicalId("AWS::ECS::Service", "StreamTierService");
-      const [, cluster] = /:service\/([^/]+)\//.exec(service ?? "") ?? [];
-      if (service === undefined || cluster === undefined) return undefined;
-      const { services } = await ecs("DescribeServices", { cluster, services: [service] });
-      const { desiredCount } = services[0];
-      const update = (count: number) => ecs("UpdateService", { cluster, service, desiredCount: count });
-      const what = `desired count of ${service}: ${desiredCount}`;
-      return whileChanged({ change: () => update(0), restore: () => update(desiredCount), what }, run);
+      const tier = await tierService();
+      if (tier === undefined) return undefined;
+      const { desiredCount } = await tier.tasks();
+      const change = {
+        change: () => tier.run(0),
+        isApplied: () => tier.ended(appliedMs),
+        restore: () => tier.run(desiredCount),
+        what: `desired count of ${tier.service}: ${desiredCount}`,
+      };
+      return whileChanged(change, run);
+    },
+  };
+}
+
+/** @param service - Its ARN. Source: Amazon ECS, DescribeServices and UpdateService. */
+function ecsService(service: string | undefined, ecs: ReturnType<typeof awsOperations>["ecs"]) {
+  if (service === undefined) return undefined;
+  const [, cluster = "default"] = /:service\/([^/]+)\//.exec(service) ?? [];
+  async function tasks(): Promise<TierTasks> {
+    const { services } = await ecs("DescribeServices", { cluster, services: [service] });
+    const { desiredCount, runningCount } = services[0];
+    return { desiredCount, runningCount };
+  }
+  return {
+    ...{ service, tasks },
+    run: (desiredCount: number) => ecs("UpdateService", { cluster, service, desiredCount }),
+    /** A task that drains completes what it has begun to answer. */
+    async ended(pauseMs: number): Promise<void> {
+      for (let tries = 0; (await tasks()).runningCount > 0; tries++) {
+        if (tries === DRAINING_TRIES) throw new Error("tasks of the stream tier do not end");
+        await sleep(pauseMs);
+      }
     },
   };
 }
@@ -121,6 +142,8 @@ type Change = () => Promise<unknown>;
 
 interface StackChange {
   readonly change: Change;
+  /** Resolves when the change has taken place, if that can be seen. */
+  readonly isApplied?: Change;
   readonly restore: Change;
   /** What is restored, and its value. */
   readonly what: string;

@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { DEPLOYMENT_CHECKS } from "../../../functions/cli/doctor/check-deployment.ts";
 import { deployedStack } from "../../../functions/cli/doctor/deployed-stack.ts";
 import { BY_HAND } from "../../../functions/cli/doctor/deployment/by-hand.ts";
 import { REQUEST_CHECKS } from "../../../functions/cli/doctor/deployment/requests.ts";
+import { ConfigError } from "../../../lib/errors.ts";
 import { runCli } from "../../support/cli.ts";
 
 /** Lines that need no deployment. */
@@ -73,11 +74,10 @@ test.each([
   ]);
 });
 
-test("a function gets its memory and time back, and the tier its tasks", async () => {
+test("a function gets its memory and time back", async () => {
   const path = "/2015-03-31/functions/Nearside-Status/configuration";
   const { asked, stack } = fakeAws({
     [`GET ${path}`]: '{"MemorySize":512,"Timeout":29}',
-    DescribeServices: '{"services":[{"desiredCount":2}]}',
   });
   expect(await stack.withoutTime("StatusFunction", async () => "seen")).toBe("seen");
   expect(asked.slice(-4)).toEqual([
@@ -86,13 +86,44 @@ test("a function gets its memory and time back, and the tier its tasks", async (
     `lambda PUT ${path} {"MemorySize":128,"Timeout":1}`,
     `lambda PUT ${path} {"MemorySize":512,"Timeout":29}`,
   ]);
-  expect(await stack.withoutTier(async () => "seen")).toBe("seen");
+  await expect(stack.withOneExecution("NoFunction", async () => 1)).rejects.toThrow("has no NoFunction");
+});
+
+test("without the tier means that no task of it runs any more", async () => {
   const service = '"cluster":"tier","service":"arn:aws:ecs:eu-west-1:1:service/tier/one"';
-  expect(asked.slice(-2)).toEqual([
+  const runningCounts = [2, 1, 1, 0];
+  const answers = {
+    get DescribeServices() {
+      const runningCount = runningCounts.length > 1 ? runningCounts.shift() : runningCounts[0];
+      return JSON.stringify({ services: [{ desiredCount: 2, runningCount }] });
+    },
+  };
+  const { asked, stack } = fakeAws(answers);
+  expect(await stack.withoutTier(async () => runningCounts)).toEqual([0]);
+  expect(asked.filter((question) => question.includes("UpdateService"))).toEqual([
     `ecs UpdateService {${service},"desiredCount":0}`,
     `ecs UpdateService {${service},"desiredCount":2}`,
   ]);
-  await expect(stack.withOneExecution("NoFunction", async () => 1)).rejects.toThrow("has no NoFunction");
+  runningCounts.push(1);
+  runningCounts.shift();
+  const run = vi.fn();
+  await expect(stack.withoutTier(run)).rejects.toThrow("tasks of the stream tier do not end");
+  expect(run).not.toHaveBeenCalled();
+  expect(asked.at(-1)).toBe(`ecs UpdateService {${service},"desiredCount":2}`);
+});
+
+test("what cannot be restored is named, with what failed before", async () => {
+  const path = "/functions/Nearside-Status/concurrency";
+  const { stack } = fakeAws({
+    [`GET /2019-09-30${path}`]: "{}",
+    get [`DELETE /2017-10-31${path}`](): string {
+      throw new Error("lambda answers 403");
+    },
+  });
+  const run = () => Promise.reject(new ConfigError("no answer"));
+  await expect(stack.withOneExecution("StatusFunction", run)).rejects.toThrow(
+    /not restored, do it by hand: reserved concurrency of Nearside-Status: none \(.*lambda answers 403[\s\S]*no answer/,
+  );
 });
 
 test("the stack of another mirror is not changed", async () => {

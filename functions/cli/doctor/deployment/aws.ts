@@ -1,7 +1,7 @@
 /** Checks of a deployment that look at AWS, or change it for a minute. */
 import { gitAuthorization } from "../../../../lib/bitbucket/credential.ts";
 import { type DeploymentCheck, type DeploymentTargets, judged, seen } from "./check.ts";
-import { clonedLarge } from "./git.ts";
+import { clonedLargeWithoutTier } from "./git.ts";
 
 const WAIT_SECONDS = 10;
 /** Requests that the authorizer fails; its alarm counts them. */
@@ -71,7 +71,7 @@ export const AWS_CHECKS: readonly DeploymentCheck[] = [
     settles: ["The function sees that the tier is away"],
     needs: ["account", "stack", "changes", "large"],
     async run(targets) {
-      const outcome = await stackOf(targets).withoutTier(() => clonedLarge(targets));
+      const outcome = await stackOf(targets).withoutTier(() => clonedLargeWithoutTier(targets));
       return outcome ?? { status: "skipped", detail: "the deployment has no stream tier" };
     },
     advice: "See the git function's log for tier:away.",

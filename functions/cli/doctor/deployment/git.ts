@@ -5,6 +5,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gitAuthorization } from "../../../../lib/bitbucket/credential.ts";
+import { loggedText } from "../../../../lib/http/logged-path.ts";
+import { restoring } from "../restoring.ts";
 import {
   type DeploymentCheck,
   type DeploymentTargets,
@@ -17,6 +19,7 @@ import {
 interface GitResult {
   readonly isOk: boolean;
   readonly stdout: string;
+  /** Without tokens and signatures: it is shown. */
   readonly stderr: string;
 }
 
@@ -25,14 +28,17 @@ type Git = (args: readonly string[], cwd?: string) => Promise<GitResult>;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 /** git compresses a request above 1 KiB: some 30 wants. */
 const COMPRESSED_WANTS = 30;
+/** Bitbucket Pipelines leaves it alone. Source: support.atlassian.com, "Pipeline start conditions". */
+const MESSAGE = "[skip ci] A check of nearside doctor";
+const DELETE_PAUSE_MS = 2_000;
 /** A webhook takes about a second; a poll, minutes. */
 const WEBHOOK_TRIES = 3;
 
 /** Runs with a folder of its own, and git without the user's configuration, that knows the credential for the mirror and Bitbucket only. */
-async function withGit(
+async function withGit<T>(
   { mirrorUrl, gitUrl, account }: DeploymentTargets,
-  run: (git: Git, folder: string) => Promise<Outcome>,
-): Promise<Outcome> {
+  run: (git: Git, folder: string) => Promise<T>,
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "nearside-doctor-"));
   const [, encoded = ""] = gitAuthorization(account)?.split(" ") ?? [];
   const [user = "", password = ""] = Buffer.from(encoded, "base64").toString().split(":");
@@ -53,7 +59,7 @@ async function withGit(
   const git: Git = (args, cwd = folder) =>
     new Promise((resolve) => {
       execFile("git", args, { cwd, env, maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout, stderr) =>
-        resolve({ isOk: error === null, stdout, stderr: stderr || (error?.message ?? "") }),
+        resolve({ isOk: error === null, stdout, stderr: loggedText(stderr || (error?.message ?? "")) }),
       );
     });
   try {
@@ -81,36 +87,69 @@ async function pushedBranch(
     if (!cloned.isOk) return failure(cloned);
     const changed = await change(git, tree);
     if (!changed.isOk) return failure(changed);
-    await git(["commit", "--quiet", "--allow-empty", "-m", "A check of nearside doctor"], tree);
+    const committed = await git(["commit", "--quiet", "--allow-empty", "-m", MESSAGE], tree);
+    if (!committed.isOk) return failure(committed);
     const { stdout } = await git(["rev-parse", "HEAD"], tree);
-    const pushed = await git(["push", "--quiet", "origin", `HEAD:refs/heads/${branch}`], tree);
-    if (!pushed.isOk) return failure(pushed);
-    try {
-      return await look(git, branch, stdout.trim());
-    } finally {
-      await git(["push", "--quiet", "origin", `:refs/heads/${branch}`], tree);
-    }
+    const pushAndLook = async (): Promise<Outcome> => {
+      const pushed = await git(["push", "--quiet", "origin", `HEAD:refs/heads/${branch}`], tree);
+      return pushed.isOk ? look(git, branch, stdout.trim()) : failure(pushed);
+    };
+    const restore = async (): Promise<void> => {
+      const removed = await git(["push", "--quiet", "origin", `:refs/heads/${branch}`], tree);
+      // A push that failed may have made it, or not.
+      if (!removed.isOk && !/remote ref does not exist/.test(removed.stderr))
+        throw new Error(failure(removed).detail);
+    };
+    const byHand = `delete the branch ${branch} of ${targets.repository} at Bitbucket`;
+    return restoring(pushAndLook, { restore, byHand, pauseMs: DELETE_PAUSE_MS });
   });
 }
 
-export async function clonedLarge(targets: DeploymentTargets): Promise<Outcome> {
-  return withGit(targets, async (git, folder) => {
+/** How a clone of the large repository went. */
+type LargeClone =
+  | { readonly kind: "tier"; readonly place: string }
+  /** Its size was in the message, and the next try was whole. */
+  | { readonly kind: "refused" }
+  | { readonly kind: "function" }
+  | { readonly kind: "failed"; readonly outcome: Outcome };
+
+async function cloneLarge(targets: DeploymentTargets): Promise<LargeClone> {
+  return withGit(targets, async (git, folder): Promise<LargeClone> => {
     const url = `${targets.mirrorUrl}/${targets.large}.git`;
     const first = await git(["clone", "--bare", url, "first"]);
-    const redirect = /redirecting to (\S+)/.exec(first.stderr)?.[1] ?? "";
     if (first.isOk) {
-      const { isOk, stderr } = await git(["fsck", "--connectivity-only"], join(folder, "first"));
-      return judged(
-        isOk ? undefined : stderr,
-        redirect === ""
-          ? "whole, by the function"
-          : `whole, from ${redirect.replace(/\/-\/t\/.*/, "/-/t/…")}`,
-      );
+      const fsck = await git(["fsck", "--connectivity-only"], join(folder, "first"));
+      if (!fsck.isOk) return { kind: "failed", outcome: failure(fsck) };
+      const place = /redirecting to (\S+\/-\/t\/\S+)/.exec(first.stderr)?.[1];
+      return place === undefined ? { kind: "function" } : { kind: "tier", place };
     }
-    if (!/this takes [\d.,]+ \w?B/.test(first.stderr)) return failure(first);
+    if (!/this takes [\d.,]+ \w?B/.test(first.stderr)) return { kind: "failed", outcome: failure(first) };
     const second = await git(["clone", "--bare", url, "second"]);
-    return second.isOk ? seen("the first is refused with its size, the second is whole") : failure(second);
+    return second.isOk ? { kind: "refused" } : { kind: "failed", outcome: failure(second) };
   });
+}
+
+const REFUSED = "the first is refused with its size, the second is whole";
+const BY_FUNCTION = "it takes a larger repository: the function sends this one whole";
+
+async function clonedLarge(targets: DeploymentTargets): Promise<Outcome> {
+  const clone = await cloneLarge(targets);
+  if (clone.kind === "failed") return clone.outcome;
+  if (clone.kind === "tier") return seen(`whole, from ${clone.place}`);
+  if (clone.kind === "function") return notShown(BY_FUNCTION);
+  const { desiredCount = 0, runningCount = 0 } = (await targets.stack?.tierTasks()) ?? {};
+  if (desiredCount === 0) return seen(REFUSED);
+  return judged(
+    `the stream tier is not used: it runs ${runningCount} of ${desiredCount} tasks, and ${REFUSED}`,
+  );
+}
+
+/** While no task of the stream tier runs. */
+export async function clonedLargeWithoutTier(targets: DeploymentTargets): Promise<Outcome> {
+  const clone = await cloneLarge(targets);
+  if (clone.kind === "failed") return clone.outcome;
+  if (clone.kind === "function") return notShown(BY_FUNCTION);
+  return judged(clone.kind === "tier" ? `it is redirected to ${clone.place}` : undefined, REFUSED);
 }
 
 export const GIT_CHECKS: readonly DeploymentCheck[] = [
@@ -173,12 +212,10 @@ export const GIT_CHECKS: readonly DeploymentCheck[] = [
         async () => ({ isOk: true, stdout: "", stderr: "" }),
         async (git, branch, commit) => {
           for (let tries = 1; tries <= WEBHOOK_TRIES; tries++) {
-            const { stdout } = await git([
-              "ls-remote",
-              `${targets.mirrorUrl}/${targets.repository}.git`,
-              branch,
-            ]);
-            if (stdout.includes(commit))
+            const url = `${targets.mirrorUrl}/${targets.repository}.git`;
+            const listed = await git(["ls-remote", url, branch]);
+            if (!listed.isOk) return failure(listed);
+            if (listed.stdout.includes(commit))
               return seen(tries === 1 ? "at once" : `at try ${tries}: the webhook came later`);
           }
           return judged(`not after ${WEBHOOK_TRIES} listings`);
