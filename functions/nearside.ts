@@ -1,4 +1,4 @@
-/** The command line that a mirror is run with: `npx nearside`, which starts it by way of functions/cli/nearside.js. Not deployed. */
+/** The command line that a mirror is run with, started by way of functions/cli/nearside.js. Not deployed. */
 import { runNearside } from "./cli/program.ts";
 
 // A reader that has seen enough, such as `head`, is no error.

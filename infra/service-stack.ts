@@ -114,8 +114,8 @@ function nextSteps(settings: DeploymentSettings, props: NextStepsProps): Record<
   const alarms = adviceAboutAlarms(settings);
   return {
     NextStoreAccount: `aws ssm put-parameter --type SecureString --name ${secretPath}${ACCOUNT_SECRET_FOLDER}bot --value '{"email": "…", "token": "…"}'`,
-    NextConnect: `npx nearside connect <workspace> --credential bot --store ${store} --secret-path ${secretPath}`,
-    NextCheck: `npx nearside doctor --store ${store} --secret-path ${secretPath} --mirror-url ${mirrorUrl} --queue-url ${queueUrl} --dead-letter-queue-url ${deadLetterQueueUrl}`,
+    NextConnect: `nearside connect <workspace> --credential bot --store ${store} --secret-path ${secretPath}`,
+    NextCheck: `nearside doctor --store ${store} --secret-path ${secretPath} --mirror-url ${mirrorUrl} --queue-url ${queueUrl} --dead-letter-queue-url ${deadLetterQueueUrl}`,
     ...(alarms !== undefined && { NextAlarms: alarms }),
   };
 }

@@ -8,6 +8,7 @@ import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, MirroredWorkspace, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
+import { readMirrorStatus } from "../../lib/mirror/mirror-status.ts";
 import { SETTINGS } from "../../lib/settings.ts";
 import { readSettingsFile } from "../../lib/settings-file.ts";
 import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
@@ -23,6 +24,7 @@ import {
   print,
   storeOf,
 } from "./command-options.ts";
+import { checkAccess } from "./doctor/check-access.ts";
 import { checkAccount, checkBothTokens, checkTokenEnd } from "./doctor/check-account.ts";
 import { checkLfs } from "./doctor/check-lfs.ts";
 import {
@@ -59,7 +61,7 @@ interface DoctorOptions extends PrimaryOptions {
 const EXPLANATION = `
 Checks, with the rights of its caller: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
 removed again); for each workspace the account, its scopes, when its token ends, Bitbucket's REST API and git server, this machine's clock, the webhook,
-when the mirror last did its rounds, whose last sync failed, and one Git LFS file: at Bitbucket, in the store, and its link; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
+when the mirror last did its rounds, whose last sync failed, which repositories Bitbucket does not show to the account, and one Git LFS file: at Bitbucket, in the store, and its link; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
 Each line is OK, FAIL or SKIP; a FAIL is followed by what to do, and by the command for it. With --json: an array of {check, status, detail, advice, id, title, cause, command}.
 Before a deployment, --quotas and --permissions check nothing but the AWS account: by the settings file, region and credentials that the
 deployment would use. After it, --deployment with --mirror-url tries what only a deployment can show, line by line of docs/unverified.md: with
@@ -174,7 +176,11 @@ async function* checkMirror(options: DoctorOptions): AsyncGenerator<Finding, voi
     yield* findings;
     place ??= mirrorUrl;
     yield await checkRounds(workspace, store);
-    yield await checkRepositories(workspace, config, store);
+    const [status] = await readMirrorStatus(store, config, workspace.workspace);
+    if (status !== undefined) {
+      yield checkRepositories(status);
+      yield* await checkAccess(workspace, status, bitbucket);
+    }
     const { mirrorUrl: server } = options;
     const urls = openBlobUrls(options);
     yield* await checkLfs(workspace, { config, store, bitbucket, urls, mirrorUrl: server });

@@ -55,9 +55,9 @@ Accounts at Bitbucket are named, as in config.json. Their secrets:
   --secret-path <path>     the SSM parameter <path><name> instead, where a deployed mirror reads it
 
 Examples:
-  npx nearside connect acme --credential environment
-  npx nearside select acme --project CORE --include "tools-*" --exclude "*-archive"
-  npx nearside status --store s3://acme-mirror --watch
+  nearside connect acme --credential environment
+  nearside select acme --project CORE --include "tools-*" --exclude "*-archive"
+  nearside status --store s3://acme-mirror --watch
 
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, with findings: a repository that failed or differs,
 a check that failed; 130 ended by Ctrl-C.`;

@@ -6,21 +6,24 @@ import { acceptRemovals, readWorkspaceIndex } from "../../lib/mirror/workspace-i
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 import { Findings } from "./explain.ts";
-import { counted } from "./table.ts";
+import { counted, visible } from "./table.ts";
 
 interface ReconcileOptions extends StoreOptions {
   readonly acceptRemovals?: true;
 }
 
 const EXPLANATION = `
-If many repositories of a workspace vanish from Bitbucket's list at once, its account may have lost a right. They stay served, by each
-caller's own rights, until three lists over 24 hours lack them.
+A few repositories that vanish from Bitbucket's list are withdrawn at once. If many of a workspace vanish at once, its account may have
+lost a right: they stay served, by each caller's own rights, until three lists over 24 hours lack them.
 Exit codes: 0 no removal is held back, or all are accepted now; 1 failed; 2 wrong arguments or settings; 3 removals are held back.`;
 
 export function configure(command: Command): void {
   storeOptions(command)
     .argument("[workspaces...]", "all unless given")
-    .option("--accept-removals", "withdraw at the next list, within minutes, what it still lacks")
+    .option(
+      "--accept-removals",
+      "they were deleted at Bitbucket: withdraw at the next list, within minutes, what it still lacks",
+    )
     .addHelpText("after", EXPLANATION)
     .action(reconcile);
 }
@@ -41,18 +44,29 @@ async function reconcile(names: readonly string[], options: ReconcileOptions): P
 }
 
 async function accept(store: BlobStore, workspace: string): Promise<void> {
-  const count = await acceptRemovals(store, workspace, new Date());
-  print(
-    count === 0
-      ? `${workspace}: no removal is held back.`
-      : `${workspace}: ${counted(count, "removal is", "removals are")} accepted. What Bitbucket's next list still lacks is withdrawn.`,
-  );
+  const { heldCount, withdrawnCount } = await acceptRemovals(store, workspace, new Date());
+  const held =
+    heldCount === 0
+      ? "no removal is held back."
+      : `${counted(heldCount, "removal is", "removals are")} accepted. What Bitbucket's next list still lacks is withdrawn.`;
+  const withdrawn =
+    withdrawnCount === 0
+      ? ""
+      : ` ${counted(withdrawnCount, "repository that was", "repositories that were")} withdrawn before ${withdrawnCount === 1 ? "counts" : "count"} as deleted.`;
+  print(`${workspace}: ${held}${withdrawn}`);
 }
 
 /** @returns How many removals are held back. */
 async function show(store: BlobStore, workspace: string): Promise<number> {
   const { value: index } = await readWorkspaceIndex(store, workspace);
   const { count = 0, since } = index?.removalsHeld ?? {};
+  const withdrawn = Object.values(index?.repositories ?? {}).flatMap(({ slug, isGone, isDeleted }) =>
+    isGone && !isDeleted ? [slug] : [],
+  );
+  if (withdrawn.length > 0)
+    print(`${workspace}: withdrawn, as Bitbucket does not list ${withdrawn.length === 1 ? "it" : "them"} for the account any more: ${visible(withdrawn.sort().join(", "))}
+Check the account: nearside doctor. If ${withdrawn.length === 1 ? "it was" : "they were"} deleted at Bitbucket:
+  nearside reconcile --accept-removals ${workspace}`);
   if (index === undefined || since === undefined) {
     print(`${workspace}: no removal is held back.`);
     return 0;
@@ -63,7 +77,7 @@ async function show(store: BlobStore, workspace: string): Promise<number> {
   );
   print(`${workspace}: Bitbucket lists ${counted(count, "repository", "repositories")} no more, first seen ${age} ago. ${count === 1 ? "It is" : "They are"} still served.
 ${slugs.sort().join("\n")}
-Check the account: npx nearside doctor. If ${count === 1 ? "it is" : "they are"} gone for good:
-  npx nearside reconcile --accept-removals ${workspace}`);
+Check the account: nearside doctor. If ${count === 1 ? "it is" : "they are"} gone for good:
+  nearside reconcile --accept-removals ${workspace}`);
   return count;
 }

@@ -41,9 +41,9 @@ KEY/pattern matches within that project only. Exclusions win. Repositories that 
 and their data is deleted after the retention time; new ones are mirrored by the next round, or nearside sync.
 
 Examples:
-  npx nearside select acme --all --exclude "*-archive"
-  npx nearside select acme --project CORE --project WEB --no-exclude
-  npx nearside select acme --no-project --include website
+  nearside select acme --all --exclude "*-archive"
+  nearside select acme --project CORE --project WEB --no-exclude
+  nearside select acme --no-project --include website
 
 Exit codes: 0 done; 1 failed; 2 wrong arguments or settings.`;
 

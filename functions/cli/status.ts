@@ -5,6 +5,8 @@ import { describeAge } from "../../lib/age.ts";
 import { ConfigError, MirrorError } from "../../lib/errors.ts";
 import { inBatches } from "../../lib/in-batches.ts";
 import {
+  hasLostAccess,
+  type NoAccess,
   type RepositoryStatus,
   readMirrorStatus,
   type WorkspaceStatus,
@@ -29,16 +31,19 @@ const CLEAR_SCREEN = "\u001b[H\u001b[2J";
 
 const EXPLANATION = `
 States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_AVAILABLE the last sync failed, without or with an
-older state that is served; NOT_MIRRORED waits for its first sync, or is no longer selected; DAMAGED its record or its manifest
-in the store cannot be read, see the lines below the table.
+older state that is served; NO_ACCESS Bitbucket does not show it to the mirror's account; NOT_MIRRORED waits for its first sync, or is
+no longer selected, or was deleted at Bitbucket; DAMAGED its record or its manifest in the store cannot be read. The lines below the table say why.
 "verified": how long ago its refs were compared with Bitbucket's. With --json: one array of workspaces, each with its repositories.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed, or
-removals are held back.`;
+Bitbucket does not show it to the account.`;
 
 export function configure(command: Command): void {
   storeOptions(command)
     .argument("[workspace]", "only this one")
-    .option("--failed", "only repositories whose last sync failed")
+    .option(
+      "--failed",
+      "only repositories whose last sync failed, or that Bitbucket does not show to the account",
+    )
     .option("--json", "print JSON")
     .option(
       "--watch [seconds]",
@@ -57,12 +62,12 @@ async function status(only: string | undefined, options: StatusOptions): Promise
       workspaces.push(await withLfs(store, workspace));
     if (only !== undefined && workspaces.length === 0)
       throw new ConfigError(
-        `nothing is known of ${only}: nearside status without a name lists what is mirrored`,
+        `nothing is known of ${only} in ${options.store}: nearside status without a name lists what is mirrored there`,
       );
     show(workspaces, options);
     if (options.watch === undefined) {
-      const isWell = ({ repositories, removalsHeld }: WorkspaceWithLfs) =>
-        removalsHeld === undefined && !repositories.some(isFailed);
+      const isWell = ({ repositories, removalsHeld, neverListed }: WorkspaceWithLfs) =>
+        removalsHeld === undefined && neverListed.length === 0 && !repositories.some(isFailed);
       if (!workspaces.every(isWell)) throw new Findings();
       return;
     }
@@ -70,7 +75,7 @@ async function status(only: string | undefined, options: StatusOptions): Promise
   }
 }
 
-function show(all: readonly WorkspaceWithLfs[], { json, watch, failed }: StatusOptions): void {
+function show(all: readonly WorkspaceWithLfs[], { json, watch, failed, store }: StatusOptions): void {
   const workspaces = failed
     ? all.map((one) => ({ ...one, repositories: one.repositories.filter(isFailed) }))
     : all;
@@ -79,25 +84,35 @@ function show(all: readonly WorkspaceWithLfs[], { json, watch, failed }: StatusO
     printJson("status", workspaces, watch !== undefined);
     return;
   }
-  const text = workspaces.length === 0 ? NOTHING : workspaces.map(describeWorkspace).join("\n\n");
+  const text =
+    workspaces.length === 0
+      ? nothingIn(store)
+      : workspaces.map((one) => describeWorkspace(one, failed === true)).join("\n\n");
   print(watch !== undefined && process.stdout.isTTY ? `${CLEAR_SCREEN}${text}` : text);
 }
 
-const NOTHING = `Nothing is mirrored here yet. Connect a workspace:
-  npx nearside connect <workspace> --credential <name>`;
+function nothingIn(store: string): string {
+  return `Nothing is mirrored in ${visible(store)} yet. If the mirror's store is elsewhere, name it: --store <folder>, or server.store in nearside.config.json.
+Else connect a workspace:
+  nearside connect <workspace> --credential <name> --store ${visible(store)}`;
+}
 
-function describeWorkspace({
-  workspace,
-  mode,
-  credential,
-  repositories,
-  ...others
-}: WorkspaceWithLfs): string {
+function describeWorkspace(
+  { workspace, mode, credential, repositories, ...others }: WorkspaceWithLfs,
+  isOnlyFailed: boolean,
+): string {
   const account = credential === undefined ? "public repositories only" : `account "${credential}"`;
   const { knownCount, listedAt } = others;
   const listed = listedAt === undefined ? "not listed yet" : `listed ${age(listedAt)} ago`;
-  const summary = `${workspace}: ${mode}, ${account}, ${repositories.length} of ${knownCount} repositories, ${listed}`;
-  const head = [summary, ...describeRemovals(workspace, others.removalsHeld)].join("\n");
+  const count = isOnlyFailed
+    ? `${repositories.length} failed`
+    : `${repositories.length} of ${knownCount} repositories`;
+  const summary = `${workspace}: ${mode}, ${account}, ${count}, ${listed}`;
+  const head = [
+    summary,
+    ...describeRemovals(workspace, others.removalsHeld),
+    ...describeNeverListed(workspace, others),
+  ].join("\n");
   if (repositories.length === 0) return head;
   const rows = repositories.map((one) => [
     one.slug,
@@ -108,9 +123,51 @@ function describeWorkspace({
     one.published === undefined ? "never" : `${age(one.published.verifiedAt)} ago`,
   ]);
   const table = formatTable(["repository", "project", "state", "refs", "size", "verified"], rows);
-  return [head, table, ...repositories.flatMap(describeLfs), ...repositories.flatMap(describeErrors)].join(
-    "\n",
+  return [
+    ...[head, table, ...repositories.flatMap(describeLfs), ...repositories.flatMap(describeErrors)],
+    ...describeNoAccess(repositories, credential),
+  ].join("\n");
+}
+
+function describeNeverListed(
+  workspace: string,
+  { neverListed }: Pick<WorkspaceWithLfs, "neverListed">,
+): string[] {
+  if (neverListed.length === 0) return [];
+  return [
+    `  Selected, but Bitbucket has never listed: ${visible(neverListed.join(", "))}. Check the name, and whether the account may read it:`,
+    `    nearside select ${workspace} shows the selection`,
+  ];
+}
+
+/** Why, since when, and what to do: once for all that have the same cause. */
+function describeNoAccess(
+  repositories: readonly RepositoryStatus[],
+  credential: string | undefined,
+): string[] {
+  const lines = repositories.flatMap(({ slug, noAccess }) =>
+    noAccess === undefined ? [] : [`  ${slug}: ${noAccessWords(noAccess)}`],
   );
+  const [lost] = repositories.filter(hasLostAccess);
+  if (lost === undefined) return lines;
+  const { workspace, slug } = lost;
+  const whose =
+    credential === undefined ? "everyone, as the workspace has no account" : `account "${credential}"`;
+  return [
+    ...lines,
+    `  If it exists at Bitbucket: give ${whose} the right to read it, then nearside sync ${workspace}/${slug}`,
+    `  If it was deleted there: nearside reconcile --accept-removals ${workspace}`,
+  ];
+}
+
+/** Of one that Bitbucket does not show to the account. */
+export function noAccessWords({ since, isServed, isDeleted, keptUntil }: NoAccess): string {
+  const kept = keptUntil === undefined ? "" : `; its data is kept until ${keptUntil.slice(0, 10)}`;
+  if (isDeleted) return `deleted at Bitbucket ${age(since)} ago, and not served${kept}`;
+  const served = isServed
+    ? "Served as of its last sync, until Bitbucket's lists confirm it"
+    : `Not served${kept}`;
+  return `Bitbucket has not shown it to the mirror's account for ${age(since)}: the account lacks the right to read it, or it was deleted. ${served}.`;
 }
 
 function describeRemovals(workspace: string, removalsHeld: WorkspaceWithLfs["removalsHeld"]): string[] {
@@ -123,9 +180,11 @@ function describeRemovals(workspace: string, removalsHeld: WorkspaceWithLfs["rem
 }
 
 function describeErrors(repository: RepositoryStatus): string[] {
-  const { slug, lastError, failedSyncCount, damage, recentSyncs } = repository;
+  const { slug, lastError, failedSyncCount, damage, recentSyncs, noAccess } = repository;
   const lines = damage === undefined ? [] : [`  ${slug}: ${visible(damage)}`];
-  if (lastError === undefined || failedSyncCount === 0) return lines;
+  // The lines about the account say the same of that one.
+  const isSaidBelow = noAccess !== undefined && lastError?.code === "NOT_FOUND";
+  if (lastError === undefined || failedSyncCount === 0 || isSaidBelow) return lines;
   const first = recentSyncs.at(-1);
   const since = first?.kind === "failed" && first.tries > 1 ? ` in ${age(first.at)}` : "";
   const times = failedSyncCount === 1 ? "once" : `${failedSyncCount} times${since}`;
@@ -135,13 +194,16 @@ function describeErrors(repository: RepositoryStatus): string[] {
   ];
 }
 
-function stateOf({ state, isSelected, damage }: RepositoryStatus): string {
+function stateOf({ state, isSelected, damage, noAccess }: RepositoryStatus): string {
   if (damage !== undefined) return "DAMAGED";
+  if (noAccess !== undefined && !noAccess.isDeleted)
+    return noAccess.isServed ? "NO_ACCESS" : "NO_ACCESS (not served)";
   return isSelected ? state : `${state} (not served)`;
 }
 
-function isFailed({ state, damage }: RepositoryStatus): boolean {
-  return damage !== undefined || state === "ERROR_AVAILABLE" || state === "ERROR_INITIALIZING";
+function isFailed(one: RepositoryStatus): boolean {
+  const { state, damage } = one;
+  return damage !== undefined || state.startsWith("ERROR_") || hasLostAccess(one);
 }
 
 function age(at: string): string {

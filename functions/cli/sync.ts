@@ -1,6 +1,6 @@
 /** `nearside sync` */
 import type { Command } from "commander";
-import { ConfigError } from "../../lib/errors.ts";
+import { ConfigError, NotFoundError } from "../../lib/errors.ts";
 import type { LfsSettings } from "../../lib/lfs/lfs-policy.ts";
 import type { LfsProgress } from "../../lib/lfs/run-lfs-job.ts";
 import { connectedWorkspace } from "../../lib/mirror/change-workspaces.ts";
@@ -95,10 +95,10 @@ async function finish(
   const counts = await syncing?.done();
   const failed = [...new Set(failures)];
   if (json) printJson("sync", { ...counts, failed }, true);
-  else if (counts === undefined) print("The jobs are queued. Progress:\n  npx nearside status --watch");
+  else if (counts === undefined) print("The jobs are queued. Progress:\n  nearside status --watch");
   else print(describe(counts));
   if (failed.length === 0) return;
-  if (!json) print(`Failed: ${failed.join(", ")}. Their last good state is still served.`);
+  if (!json) print(`Failed: ${failed.join(", ")}. What is served stays as it was.`);
   throw new Findings();
 }
 
@@ -118,6 +118,15 @@ interface Syncing {
   /** Resolves when all jobs so far have run. */
   done(): Promise<SyncCounts>;
 }
+
+const UNSERVED = {
+  retired: "no longer served; nearside status says why",
+  purged: "no longer served, and its data is deleted",
+  unsupported: "not mirrored, see nearside status --failed",
+} as const;
+
+const UNSEEN =
+  "the mirror's account cannot see it at Bitbucket: it lacks the right to read it, or the repository was deleted. See nearside status --failed";
 
 /** Runs jobs in this process, each once: the user sees what fails, and starts them again. */
 function startSyncing(
@@ -139,16 +148,16 @@ function startSyncing(
   const queue = startWorker(context, {
     planLfs: lfsPlans(store, lfs.queue, log, true),
     onDone: (name, outcome) => {
-      counts.repositories += 1;
-      if (outcome.kind === "unchanged" || outcome.kind === "current" || outcome.kind === "ignored") return;
       if (outcome.kind === "unseen") {
-        line.print(
-          `${name}: Bitbucket does not show it to the account. It is served until a list confirms that.`,
-        );
+        onFailed(name, new NotFoundError(UNSEEN));
         return;
       }
+      counts.repositories += 1;
+      if (outcome.kind === "unchanged" || outcome.kind === "current" || outcome.kind === "ignored") return;
       counts.changedRepositories += 1;
-      line.print(`${name}: ${outcome.kind === "published" ? describePublished(outcome) : outcome.kind}`);
+      line.print(
+        `${name}: ${outcome.kind === "published" ? describePublished(outcome) : UNSERVED[outcome.kind]}`,
+      );
     },
     onFailed,
     // Only jobs for repositories are sent here.

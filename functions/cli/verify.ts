@@ -133,10 +133,15 @@ function unlisted(workspace: string) {
   return only;
 }
 
+const NOT_SHOWN =
+  "Bitbucket does not show it to the mirror's account: it lacks the right to read it, or the repository was deleted";
+
 /** An error that is not a MirrorError is a bug, and ends the command. */
-function reasonOf(error: unknown, { published }: RepositoryStatus): string {
-  if (error instanceof NotFoundError && published === undefined)
-    return "not mirrored yet: its first sync is due";
+function reasonOf(error: unknown, { published, noAccess }: RepositoryStatus): string {
+  if (error instanceof NotFoundError)
+    return published === undefined && noAccess === undefined
+      ? "not mirrored yet: its first sync is due"
+      : NOT_SHOWN;
   if (error instanceof MirrorError) return explain(error);
   throw error;
 }
@@ -154,8 +159,16 @@ function describeChanges(changes: readonly RefChange[]): string[] {
 
 function advice(verdicts: readonly Verdict[]): string[] {
   const hasBadFiles = verdicts.some(({ badLfsFileCount = 0 }) => badLfsFileCount > 0);
-  const hasOthers = verdicts.some(({ problems, badLfsFileCount = 0 }) => problems.length > badLfsFileCount);
+  const isHidden = ({ problems }: Verdict) => problems.includes(NOT_SHOWN);
+  const hasOthers = verdicts.some(
+    (one) => !isHidden(one) && one.problems.length > (one.badLfsFileCount ?? 0),
+  );
   return [
+    ...(verdicts.some(isHidden)
+      ? [
+          "nearside status --failed says since when, and what to do about a missing right: nearside sync cannot mend it.",
+        ]
+      : []),
     ...(hasOthers ? ["Run nearside sync: it brings them in step, and repairs damage in the store."] : []),
     ...(hasBadFiles
       ? [

@@ -56,7 +56,7 @@ const COMMANDS: Readonly<Record<string, (command: Command) => unknown>> = {
     pausing(
       command,
       true,
-      (name) => `${name} is paused: nothing of it is served. To resume:\n  npx nearside resume ${name}`,
+      (name) => `${name} is paused: nothing of it is served. To resume:\n  nearside resume ${name}`,
     ),
   resume: (command) =>
     pausing(
@@ -95,8 +95,7 @@ async function connect(workspace: string, options: AccountOptions): Promise<void
   if (connected === undefined) throw new ConfigError(`${workspace} was removed by another process just now`);
   const isEmpty = connected.projects !== "all" && connected.projects.length + connected.include.length === 0;
   print(`${workspace} is connected.`);
-  if (isEmpty)
-    print(`Now select its repositories, for example all:\n  npx nearside select ${workspace} --all`);
+  if (isEmpty) print(`Now select its repositories, for example all:\n  nearside select ${workspace} --all`);
 }
 
 async function reconnect(workspace: string, options: AccountOptions): Promise<void> {
@@ -145,5 +144,5 @@ async function remove(
   const goesAt = new Date(Date.parse(removed.removedAt) + removed.retentionDays * 86_400_000);
   const account = removed.credential === undefined ? "" : ` --credential ${removed.credential}`;
   print(`${workspace} is no longer served. Its data will be deleted after ${goesAt.toISOString()}. To keep it:
-  npx nearside connect ${workspace}${account}`);
+  nearside connect ${workspace}${account}`);
 }

@@ -60,10 +60,10 @@ NEARSIDE_AUTH_SECRET in the environment, 32 characters at least: the key of the 
 They are used while Bitbucket is unreachable. By default a folder store keeps a key, and with --store s3://… each run has a new one.
 
 Examples:
-  npx nearside serve
-  npx nearside serve --repository acme/website --repository acme/tools
-  npx nearside serve --workspace acme --store s3://acme-mirror/git
-  npx nearside serve --project acme/CORE --store /srv/mirror --poll-seconds 30
+  nearside serve
+  nearside serve --repository acme/website --repository acme/tools
+  nearside serve --workspace acme --store s3://acme-mirror/git
+  nearside serve --project acme/CORE --store /srv/mirror --poll-seconds 30
 
 Exit codes: 0 ended by SIGINT or SIGTERM; 1 failed; 2 wrong arguments or settings; 130, 143 ended by a second signal.`;
 

@@ -76,7 +76,8 @@ export function startWorker(
     });
     checked.add(job.uuid);
     await options.planLfs({ workspace: facts?.workspace ?? job.workspace, uuid: job.uuid }, outcome);
-    options.onDone(facts === undefined ? job.uuid : `${facts.workspace}/${facts.slug}`, outcome);
+    const named = facts ?? job.facts;
+    options.onDone(named === undefined ? job.uuid : `${named.workspace}/${named.slug}`, outcome);
   }
 
   async function run(job: SyncJob, signal: AbortSignal): Promise<void> {

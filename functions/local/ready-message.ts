@@ -41,7 +41,7 @@ export function printReady(
 /** @returns For each workspace why nothing of it is served. */
 export async function reasonsForNone(store: BlobStore, config: MirrorConfig): Promise<string[]> {
   if (config.workspaces.length === 0)
-    return ["Nothing is selected: begin with npx nearside connect <workspace>."];
+    return ["Nothing is selected: begin with nearside connect <workspace>."];
   const statuses = await readMirrorStatus(store, config);
   return statuses.map((one) => visible(`${one.workspace}: ${reasonForNone(one)}`));
 }
@@ -51,9 +51,9 @@ function reasonForNone({ workspace, mode, listedAt, knownCount, repositories }: 
   if (listedAt === undefined) return "Bitbucket has not given a list of its repositories yet.";
   const selected = repositories.filter(({ isSelected }) => isSelected);
   if (selected.length > 0)
-    return `${counted(selected.length, "repository is", "repositories are")} selected, and not synchronized yet: npx nearside status.`;
+    return `${counted(selected.length, "repository is", "repositories are")} selected, and not synchronized yet: nearside status.`;
   if (knownCount === 0) return "Bitbucket shows none of the selected repositories to this account.";
-  return `none of ${counted(knownCount, "repository", "repositories")} is selected: npx nearside select ${workspace} --all.`;
+  return `none of ${counted(knownCount, "repository", "repositories")} is selected: nearside select ${workspace} --all.`;
 }
 
 export function describePublished(outcome: PublishedOutcome): string {

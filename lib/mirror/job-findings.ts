@@ -2,6 +2,7 @@
  * What jobs find out about a repository that the index of its workspace does not know, for the next run of reconcile: empty blobs
  * `findings/<workspace>/<uuid>.<finding>`. A job alone does not withdraw a repository that it does not see.
  */
+import { insteadOf, VersionConflictError } from "../errors.ts";
 import { findingPrefix, type RepositoryUuid } from "../repo/layout.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 
@@ -11,7 +12,8 @@ import type { BlobStore } from "../store/blob-store.ts";
  */
 export type JobFinding = "unseen" | "found" | "deleted";
 
-export type JobFindings = Readonly<Record<JobFinding, ReadonlySet<RepositoryUuid>>>;
+/** Since when. */
+export type JobFindings = Readonly<Record<JobFinding, ReadonlyMap<RepositoryUuid, string>>>;
 
 export async function noteFinding(
   store: BlobStore,
@@ -19,19 +21,24 @@ export async function noteFinding(
   uuid: RepositoryUuid,
   finding: JobFinding,
 ): Promise<void> {
-  await store.write(`${findingPrefix(workspace)}${uuid}.${finding}`, new Uint8Array(0));
+  const key = `${findingPrefix(workspace)}${uuid}.${finding}`;
+  // The first one stays: its time says since when.
+  await store
+    .write(key, new Uint8Array(0), { ifVersion: "absent" })
+    .catch(insteadOf(VersionConflictError, undefined));
 }
 
 /** One list. */
 export async function readFindings(store: BlobStore, workspace: string): Promise<JobFindings> {
   const findings = {
-    ...{ unseen: new Set<RepositoryUuid>(), found: new Set<RepositoryUuid>() },
-    deleted: new Set<RepositoryUuid>(),
+    ...{ unseen: new Map<RepositoryUuid, string>(), found: new Map<RepositoryUuid, string>() },
+    deleted: new Map<RepositoryUuid, string>(),
   };
   const prefix = findingPrefix(workspace);
-  for await (const { key } of store.list(prefix)) {
+  for await (const { key, modifiedAtMs } of store.list(prefix)) {
     const [uuid = "", finding] = key.slice(prefix.length).split(".");
-    if (finding === "unseen" || finding === "found" || finding === "deleted") findings[finding].add(uuid);
+    if (finding === "unseen" || finding === "found" || finding === "deleted")
+      findings[finding].set(uuid, new Date(modifiedAtMs).toISOString());
   }
   return findings;
 }
@@ -40,7 +47,7 @@ export async function readFindings(store: BlobStore, workspace: string): Promise
 export async function forgetFindings(
   store: BlobStore,
   workspace: string,
-  uuids: ReadonlySet<RepositoryUuid>,
+  uuids: Iterable<RepositoryUuid>,
   finding: JobFinding,
 ): Promise<void> {
   for (const uuid of uuids) await store.delete(`${findingPrefix(workspace)}${uuid}.${finding}`);

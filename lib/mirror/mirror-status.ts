@@ -6,8 +6,9 @@ import { type Manifest, manifestDocument } from "../repo/manifest.ts";
 import { type RepositoryRecord, repositoryDocument } from "../repo/repository-record.ts";
 import type { Stored, StoredDocument } from "../repo/stored-document.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { readFindings } from "./job-findings.ts";
 import { findWorkspace, type MirrorConfig, type MirroredWorkspace } from "./mirror-config.ts";
-import { isMirrored } from "./selection.ts";
+import { isActive, isMirrored } from "./selection.ts";
 import {
   type IndexedRepository,
   indexedWorkspaces,
@@ -27,6 +28,19 @@ export interface RepositoryStatus
   readonly published: PublishedStatus | undefined;
   /** Why its record or its manifest cannot be read. What they say is absent then. */
   readonly damage: string | undefined;
+  /** Bitbucket does not show a selected repository to the account. Absent while it does. */
+  readonly noAccess: NoAccess | undefined;
+}
+
+/** A right is missing, or the repository was deleted: Bitbucket answers both alike. */
+export interface NoAccess {
+  readonly since: string;
+  /** As of its last sync, until complete lists confirm that Bitbucket does not show it. */
+  readonly isServed: boolean;
+  /** An event of Bitbucket's, or the operator, says that it was deleted. */
+  readonly isDeleted: boolean;
+  /** Of one that is not served: when its data is deleted, unless Bitbucket shows it again. */
+  readonly keptUntil: string | undefined;
 }
 
 interface PublishedStatus {
@@ -51,9 +65,27 @@ export interface WorkspaceStatus {
   readonly removalsHeld: WorkspaceIndex["removalsHeld"];
   /** How many repositories Bitbucket has listed. */
   readonly knownCount: number;
+  /** Selected by their whole name, and never listed by Bitbucket. */
+  readonly neverListed: readonly string[];
   /** In the order of their names. */
   readonly repositories: readonly RepositoryStatus[];
 }
+
+/** Whether the operator has to look: it was not deleted, as far as is known. */
+export function hasLostAccess({ noAccess }: RepositoryStatus): boolean {
+  return noAccess?.isDeleted === false;
+}
+
+/** What lists and jobs have found of a repository. */
+type Found = Partial<
+  Pick<IndexedRepository, "isGone" | "isDeleted" | "unlisted" | "seenAt"> & {
+    /** A job did not find it, and no list was read since. */
+    readonly unseenSince: string | undefined;
+    readonly retentionDays: number | undefined;
+  }
+>;
+
+const DAY_MS = 86_400_000;
 
 /** Reads at a time; two for each repository. */
 const CONCURRENT_READS = 32;
@@ -89,8 +121,12 @@ async function statusOf(
   if (workspace === undefined && index === undefined) return undefined;
   const known = Object.entries(index?.repositories ?? {});
   const held = known.filter(([, { held: how }]) => how !== undefined);
+  const { unseen, deleted } = await readFindings(store, name);
   const repositories = await inBatches(held, CONCURRENT_READS, ([uuid, entry]) =>
-    repositoryStatus(store, config, name, uuid, entry),
+    repositoryStatus(store, config, name, uuid, {
+      ...{ ...entry, unseenSince: unseen.get(uuid) },
+      ...(deleted.has(uuid) && { isDeleted: true }),
+    }),
   );
   return {
     workspace: name,
@@ -99,6 +135,13 @@ async function statusOf(
     listedAt: index?.listedAt,
     removalsHeld: index?.removalsHeld,
     knownCount: known.length,
+    neverListed:
+      index?.listedAt === undefined
+        ? []
+        : neverListed(
+            workspace,
+            known.map(([, { slug }]) => slug),
+          ),
     repositories: repositories.sort((a, b) => (a.slug < b.slug ? -1 : 1)),
   };
 }
@@ -114,28 +157,41 @@ function repositoryStatus(
   config: MirrorConfig,
   workspace: string,
   uuid: RepositoryUuid,
-  { slug, projectKey, isPrivate, held }: IndexedRepository,
+  found: IndexedRepository & Found,
 ): Promise<RepositoryStatus> {
-  const isListed = findWorkspace(config, workspace) !== undefined;
-  const isSelected = isListed
+  const { slug, projectKey, isPrivate, held } = found;
+  const one = findWorkspace(config, workspace);
+  const isSelected = one
     ? isMirrored(config, { workspace, slug, projectKey, isPrivate })
     : held === "mirrored";
-  return readRepositoryStatus(store, { uuid, workspace, slug, projectKey, isPrivate, isSelected });
+  const named = { uuid, workspace, slug, projectKey, isPrivate, isSelected };
+  return readRepositoryStatus(store, named, { ...found, retentionDays: one?.retentionDays });
 }
 
-/** Two requests, at once. @param listed - What the index says. @throws {ConfigError} The store is of a newer release. */
+/** Whole names that the selection has, without those that Bitbucket has listed. */
+function neverListed(workspace: MirroredWorkspace | undefined, slugs: readonly string[]): string[] {
+  if (workspace === undefined || !isActive(workspace)) return [];
+  const known = new Set(slugs.map((slug) => slug.toLowerCase()));
+  return workspace.include.filter((name) => !/[*?/]/.test(name) && !known.has(name.toLowerCase()));
+}
+
+/**
+ * Two requests, at once.
+ * @param listed - What the index says. @throws {ConfigError} The store is of a newer release.
+ */
 export async function readRepositoryStatus(
   store: BlobStore,
   listed: Pick<RepositoryStatus, "uuid" | "workspace" | "slug" | "projectKey" | "isPrivate" | "isSelected">,
+  found: Found = {},
 ): Promise<RepositoryStatus> {
-  const { uuid } = listed;
+  const { uuid, workspace, slug, projectKey, isPrivate, isSelected } = listed;
   const [{ value: record, damage: recordDamage }, { value: manifest, damage: manifestDamage }] =
     await Promise.all([
       readIfPossible(repositoryDocument(store, uuid)),
       readIfPossible(manifestDocument(store, uuid)),
     ]);
   return {
-    ...listed,
+    ...{ uuid, workspace, slug, projectKey, isPrivate, isSelected },
     state: record?.state ?? "NOT_MIRRORED",
     firstSyncAt: record?.firstSyncAt,
     lastSyncAt: record?.lastSyncAt,
@@ -144,7 +200,27 @@ export async function readRepositoryStatus(
     recentSyncs: record?.recentSyncs ?? [],
     published: manifest && publishedStatus(manifest),
     damage: (recordDamage ?? manifestDamage)?.message,
+    noAccess: isSelected ? noAccessOf(record, manifest, found) : undefined,
   };
+}
+
+function noAccessOf(
+  record: RepositoryRecord | undefined,
+  manifest: Manifest | undefined,
+  { isGone, isDeleted, unlisted, seenAt, unseenSince, retentionDays }: Found,
+): NoAccess | undefined {
+  // A job of an event withdraws before a list does.
+  const withdrawnAt = record?.isNamed ? undefined : record?.removedAt;
+  const isSeenSince =
+    unseenSince !== undefined && manifest !== undefined && manifest.verifiedAt > unseenSince;
+  const listedUntil = unlisted?.since ?? (isSeenSince ? undefined : unseenSince) ?? withdrawnAt;
+  const since = listedUntil ?? (isGone ? seenAt : undefined);
+  if (since === undefined) return undefined;
+  const keptUntil =
+    record?.removedAt === undefined || retentionDays === undefined
+      ? undefined
+      : new Date(Date.parse(record.removedAt) + retentionDays * DAY_MS).toISOString();
+  return { since, isServed: record?.isNamed === true, isDeleted: isDeleted === true, keptUntil };
 }
 
 /** One that cannot be read hides no other repository. */

@@ -30,6 +30,8 @@ const entrySchema = z.object({
   unlisted: z.optional(z.object({ since: time, rounds: z.int().check(z.positive()) })),
   /** Complete lists do not have it, and that is believed: a job looks for it, and withdraws it. */
   isGone: z.optional(z.literal(true)),
+  /** An event of Bitbucket's, or the operator, says that it was deleted: no right of the account is missing. */
+  isDeleted: z.optional(z.literal(true)),
 });
 
 const indexSchema = z.object({
@@ -94,20 +96,36 @@ export async function* heldRepositories(store: BlobStore): AsyncGenerator<string
 }
 
 /**
- * Lets the next complete list remove what it does not have.
- * @returns How many removals are held back now. @throws {VersionConflictError} Other writers were first, eight times in a row.
+ * Lets the next complete list remove what it does not have, and notes of what was withdrawn that it was deleted.
+ * @returns How many removals are held back now, and how many were withdrawn before.
+ * @throws {VersionConflictError} Other writers were first, eight times in a row.
  */
-export async function acceptRemovals(store: WholeBlobs, workspace: string, at: Date): Promise<number> {
-  const { value } = await workspaceIndex(store, workspace).change((index) =>
-    index?.removalsHeld === undefined ? UNCHANGED : { ...index, removalsAcceptedAt: at.toISOString() },
-  );
-  return value?.removalsHeld?.count ?? 0;
+export async function acceptRemovals(
+  store: WholeBlobs,
+  workspace: string,
+  at: Date,
+): Promise<{ readonly heldCount: number; readonly withdrawnCount: number }> {
+  let withdrawnCount = 0;
+  const { value } = await workspaceIndex(store, workspace).change((index) => {
+    const withdrawn = Object.entries(index?.repositories ?? {}).filter(
+      ([, { isGone, isDeleted }]) => isGone && !isDeleted,
+    );
+    withdrawnCount = withdrawn.length;
+    if (index === undefined || (index.removalsHeld === undefined && withdrawnCount === 0)) return UNCHANGED;
+    const deleted = withdrawn.map(([uuid, entry]) => [uuid, { ...entry, isDeleted: true as const }]);
+    return {
+      ...index,
+      ...(index.removalsHeld !== undefined && { removalsAcceptedAt: at.toISOString() }),
+      repositories: { ...index.repositories, ...Object.fromEntries(deleted) },
+    };
+  });
+  return { heldCount: value?.removalsHeld?.count ?? 0, withdrawnCount };
 }
 
 /** The entry of a repository that is not gone after all, to which the selection applies again; `undefined` if it was not taken for gone. */
 export function foundAgain(entry: IndexedRepository | undefined): IndexedRepository | undefined {
   if (entry?.isGone !== true) return undefined;
-  const { isGone: _found, unlisted: _listed, due: _done, ...others } = entry;
+  const { isGone: _found, isDeleted: _kept, unlisted: _listed, due: _done, ...others } = entry;
   return { ...others, held: "mirrored" };
 }
 

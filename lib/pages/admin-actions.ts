@@ -73,7 +73,7 @@ export const ADMIN_ACTIONS = {
   reconnect: { done: "The workspace has the account that you named.", plan: planReconnect },
   replay: { done: "The dead letters are queued again.", plan: planReplay },
   accept: {
-    done: "What Bitbucket's next list still lacks is withdrawn.",
+    done: "What Bitbucket's next list still lacks counts as deleted, and is withdrawn.",
     plan: (workspace, _form, { administration }) => ({
       run: () => configurationOf(administration).acceptRemovals(workspace),
     }),
@@ -192,7 +192,7 @@ async function withAccount(
   const credential = (form.get("credential") ?? "").trim() || undefined;
   if (credential !== undefined && credential !== used && !isNamedFor(await readConfig(), name, credential))
     throw new ConfigError(
-      `on this page ${name} may have the account that it uses, one with the name ${name}, or none: for another, use npx nearside reconnect`,
+      `on this page ${name} may have the account that it uses, one with the name ${name}, or none: for another, use nearside reconnect`,
     );
   const [checked] = mirrorConfigOf([
     { workspace: name, projects: [], ...(credential !== undefined && { credential }) },

@@ -8,7 +8,8 @@ import { appendAdminLog, loggedText, readAdminLog } from "../mirror/admin-log.ts
 import { findWorkspace, type MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { type RepositoryStatus, readRepositoryStatus } from "../mirror/mirror-status.ts";
 import { failedRepositories } from "../mirror/repository-state.ts";
-import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
+import { selects } from "../mirror/selection.ts";
+import { type IndexedRepository, readWorkspaceIndex } from "../mirror/workspace-index.ts";
 import {
   ADMIN_ACTIONS,
   type AdminAction,
@@ -16,7 +17,12 @@ import {
   isAdminAction,
   type PlannedAction,
 } from "./admin-actions.ts";
-import { type AdministeredWorkspace, overviewPage, workspacePage } from "./admin-pages.ts";
+import {
+  type AdministeredWorkspace,
+  type HiddenRepository,
+  overviewPage,
+  workspacePage,
+} from "./admin-pages.ts";
 import { message, pageOf, type Visit } from "./admin-visit.ts";
 import { readHistory } from "./metric-charts.ts";
 import { type Context, visitOf } from "./page-context.ts";
@@ -189,10 +195,29 @@ async function summaryOf(
     workspace,
     mirroredCount: Object.values(repositories).filter(({ held }) => held === "mirrored").length,
     listedAt: index?.listedAt,
-    heldRemovals: index?.removalsHeld?.count ?? 0,
+    noAccess: hiddenOf(workspace, Object.values(repositories)),
     failedCount: failedUuids.length,
     failedUuids,
   };
+}
+
+function hiddenOf(
+  workspace: MirroredWorkspace,
+  repositories: readonly IndexedRepository[],
+): HiddenRepository[] {
+  return repositories
+    .filter(
+      ({ isGone, isDeleted, unlisted, slug, projectKey, isPrivate }) =>
+        (isGone || unlisted !== undefined) &&
+        !isDeleted &&
+        selects(workspace, { workspace: workspace.workspace, slug, projectKey, isPrivate }),
+    )
+    .map(({ slug, unlisted, seenAt, isGone }) => ({
+      slug,
+      since: unlisted?.since ?? seenAt,
+      isServed: !isGone,
+    }))
+    .sort((a, b) => (a.slug < b.slug ? -1 : 1));
 }
 
 async function showWorkspace(

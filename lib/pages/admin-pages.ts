@@ -14,9 +14,16 @@ export interface AdministeredWorkspace {
   readonly workspace: MirroredWorkspace;
   readonly mirroredCount: number;
   readonly listedAt: string | undefined;
-  /** Repositories that vanished from Bitbucket's list, and are served until that is certain. */
-  readonly heldRemovals: number;
+  /** Selected repositories that Bitbucket's list lacks, and that are not known to be deleted; by name. */
+  readonly noAccess: readonly HiddenRepository[];
   readonly failedCount: number;
+}
+
+export interface HiddenRepository {
+  readonly slug: string;
+  readonly since: string;
+  /** Many vanished at once: served until that is certain. */
+  readonly isServed: boolean;
 }
 
 export interface AdminPage {
@@ -46,7 +53,7 @@ export function overviewPage(page: OverviewPage): Html {
       (
         one,
       ) => html`<li><a href="${viewer.basePath}/-/admin/${one.workspace.workspace}">${one.workspace.workspace}</a>
-<span>${modeCell(one.workspace)}, ${countedRepositories(one.mirroredCount)}${one.failedCount > 0 ? `, ${one.failedCount} failed or not finished` : ""}, ${listedWords(one, nowMs)}</span></li>
+<span>${modeCell(one.workspace)}, ${countedRepositories(one.mirroredCount)}${one.failedCount > 0 ? `, ${one.failedCount} failed or not finished` : ""}${one.noAccess.length > 0 ? `, ${one.noAccess.length} without access` : ""}, ${listedWords(one, nowMs)}</span></li>
 `,
     )}</ul>
 ${connecting(page)}<section aria-labelledby="metrics-title"><h2 id="metrics-title">The whole mirror, over time</h2>
@@ -73,7 +80,7 @@ function connecting({ viewer, others, canConnect }: OverviewPage): Html | "" {
 ${connect(name, `Connect ${name} with its account`, html`<input type="hidden" name="credential" value="${name}">`)}
 ${connect(name, `Connect public repositories of ${name}`, "")}</li>
 `
-      : html`<li>${name}: <code>npx nearside connect ${name} --credential ${name} --store s3://…</code></li>
+      : html`<li>${name}: <code>nearside connect ${name} --credential ${name} --store s3://…</code></li>
 `,
   )}</ul></section>
 `;
@@ -131,11 +138,22 @@ ${form(page, "retry", "Retry them now")}</section>
 `;
 }
 
+const SHOWN_HIDDEN = 50;
+
 function removals(page: WorkspacePage): Html {
-  if (page.heldRemovals === 0) return html``;
-  return html`<section aria-labelledby="removals-title"><h2 id="removals-title">Missing at Bitbucket: ${page.heldRemovals}</h2>
-<p>Bitbucket’s list lacks them since a short time. They are served until three lists over 24 hours lack them: the mirror’s account may have lost a right.</p>
-${page.canChange ? form(page, "accept", "They are gone: withdraw them") : ""}</section>
+  const { noAccess, nowMs, canChange, workspace } = page;
+  if (noAccess.length === 0) return html``;
+  return html`<section aria-labelledby="removals-title"><h2 id="removals-title">Not shown by Bitbucket: ${noAccess.length}</h2>
+<p>Bitbucket does not list these for the mirror’s account: it lacks the right to read them, or they were deleted. Give ${workspace.credential === undefined ? "the workspace an account with" : html`the account <code>${workspace.credential}</code>`} the right, then sync the workspace.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Repositories that Bitbucket does not show"><table>
+<thead><tr><th scope="col">Repository</th><th scope="col">Since</th><th scope="col">Served</th></tr></thead>
+<tbody>${noAccess.slice(0, SHOWN_HIDDEN).map(
+    ({ slug, since, isServed }) => html`<tr><th scope="row">${workspace.workspace}/${slug}</th>
+<td>${describeAge(nowMs - Date.parse(since))} ago</td><td>${isServed ? "until three lists over 24 hours lack it" : "no"}</td></tr>
+`,
+  )}</tbody></table></div>
+${noAccess.length > SHOWN_HIDDEN ? html`<p>… and ${noAccess.length - SHOWN_HIDDEN} more.</p>` : ""}
+${canChange ? form(page, "accept", "They were deleted at Bitbucket") : ""}</section>
 `;
 }
 

@@ -57,7 +57,8 @@ export class RepositoryViews {
     const known = this.#statuses.get(uuid);
     const nowMs = this.#now();
     if (known !== undefined && known.atMs + maxAgeMs > nowMs) return known.status;
-    const status = readRepositoryStatus(this.#store, repository);
+    const { unlisted } = repository;
+    const status = readRepositoryStatus(this.#store, repository, { unlisted });
     const read = { status, atMs: nowMs };
     this.#statuses.set(uuid, read);
     status.catch(() => {
@@ -82,17 +83,20 @@ export class RepositoryViews {
 }
 
 function shown(status: RepositoryStatus, mirrorUrl: string): ApiRepository {
-  const { isSelected: _selected, recentSyncs: _recent, damage, lastError, ...known } = status;
+  const { isSelected: _selected, recentSyncs: _recent, damage, lastError, noAccess, ...known } = status;
   const { projectKey, published, ...others } = known;
   const { firstSyncAt, lastSyncAt, ...plain } = others;
-  const error = status.failedSyncCount > 0 ? lastError : undefined;
+  const hidden = noAccess && { at: noAccess.since, code: "NOT_FOUND" };
+  const error = hidden ?? (status.failedSyncCount > 0 ? lastError : undefined);
   return {
     ...plain,
     ...(projectKey !== undefined && { projectKey }),
     ...(firstSyncAt !== undefined && { firstSyncAt }),
     ...(lastSyncAt !== undefined && { lastSyncAt }),
     cloneUrl: `${mirrorUrl}/${encodeURIComponent(status.workspace)}/${encodeURIComponent(status.slug)}.git`,
-    ...(damage !== undefined && { state: "ERROR_AVAILABLE" }),
+    ...((damage !== undefined || noAccess !== undefined) && {
+      state: published === undefined && damage === undefined ? "ERROR_INITIALIZING" : "ERROR_AVAILABLE",
+    }),
     ...(error !== undefined && {
       lastError: { at: error.at, code: error.code, text: describeErrorCode(error.code) },
     }),
@@ -111,7 +115,8 @@ export function describeErrorCode(code: string): string {
 
 const ERROR_TEXTS: Readonly<Record<string, string>> = {
   UPSTREAM: "Bitbucket did not answer, or refused the mirror's account. The mirror tries again by itself.",
-  NOT_FOUND: "Bitbucket does not show the repository to the mirror's account.",
+  NOT_FOUND:
+    "Bitbucket does not show the repository to the mirror's account: what is served here gets no news. The mirror's operator can give the account the right to read it.",
   UNSUPPORTED: "The mirror does not support this kind of repository.",
   LIMIT_EXCEEDED: "The repository is beyond a limit of the mirror.",
   CORRUPT_PACK: "Bitbucket sent data that is not valid. The mirror fetches it again.",

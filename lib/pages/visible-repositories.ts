@@ -8,7 +8,7 @@ import type { HttpRequest } from "../http/message.ts";
 import { lruCache } from "../lru-cache.ts";
 import type { MirrorConfig } from "../mirror/mirror-config.ts";
 import { isActive, isMirrored } from "../mirror/selection.ts";
-import { readWorkspaceIndex } from "../mirror/workspace-index.ts";
+import { type IndexedRepository, readWorkspaceIndex } from "../mirror/workspace-index.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { Caller } from "./caller.ts";
 import { KnownUuids } from "./known-uuids.ts";
@@ -21,6 +21,8 @@ export interface VisibleRepository {
   readonly projectKey: string | undefined;
   readonly isPrivate: boolean;
   readonly isSelected: true;
+  /** Bitbucket's lists for the mirror's account lack it. */
+  readonly unlisted: IndexedRepository["unlisted"];
 }
 
 export interface VisiblePage {
@@ -158,8 +160,9 @@ export class VisibleRepositories {
     const entries: VisibleRepository[] = [];
     for (const { workspace } of config.workspaces.filter(isActive)) {
       const { value: index } = await readWorkspaceIndex(store, workspace);
-      for (const [uuid, { slug, projectKey, isPrivate, held }] of Object.entries(index?.repositories ?? {})) {
-        const one = { uuid, workspace, slug, projectKey, isPrivate };
+      for (const [uuid, { held, unlisted, ...entry }] of Object.entries(index?.repositories ?? {})) {
+        const { slug, projectKey, isPrivate } = entry;
+        const one = { uuid, workspace, slug, projectKey, isPrivate, unlisted };
         if (held !== "mirrored" || !isMirrored(config, one)) continue;
         entries.push({ ...one, isSelected: true });
         this.#known.know(uuid);

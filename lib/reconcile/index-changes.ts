@@ -20,7 +20,7 @@ export function noteListed(
   seenAt: string,
 ): { readonly isChanged: boolean; readonly isNamedAnew: boolean } {
   const before = index.repositories.get(uuid);
-  const { isGone, unlisted: _listed, ...others } = before ?? {};
+  const { isGone, isDeleted: _kept, unlisted: _listed, ...others } = before ?? {};
   const isChanged =
     before?.slug !== slug ||
     before.projectKey !== projectKey ||

@@ -89,7 +89,7 @@ export async function reconcileWorkspace(
   const index = workingIndex(stored.value);
   const isRemoved = workspace.removedAt !== undefined;
   const findings = await readFindings(store, workspace.workspace);
-  takeBack(index, findings.found);
+  takeBack(index, findings.found.keys());
   // Also before the list: what the operator has deselected is not missing there.
   noteSelection(index, workspace);
   const listedBefore = index.listedAt;
@@ -105,10 +105,10 @@ export async function reconcileWorkspace(
   await options.requests.request(jobs);
   const next = { ...index, rest: budget.state, repositories: Object.fromEntries(index.repositories) };
   const isWritten = await writeWorkspaceIndex(store, workspace.workspace, next, stored);
-  if (isWritten) await forgetFindings(store, workspace.workspace, findings.found, "found");
+  if (isWritten) await forgetFindings(store, workspace.workspace, findings.found.keys(), "found");
   if (isWritten && index.listedAt !== listedBefore) {
-    await forgetFindings(store, workspace.workspace, findings.unseen, "unseen");
-    await forgetFindings(store, workspace.workspace, findings.deleted, "deleted");
+    await forgetFindings(store, workspace.workspace, findings.unseen.keys(), "unseen");
+    await forgetFindings(store, workspace.workspace, findings.deleted.keys(), "deleted");
   }
   log.info("reconcile:done", {
     workspace: workspace.workspace,
@@ -182,7 +182,10 @@ async function learn(
       if (!isComplete && knownInRow >= MAX_KNOWN_IN_ROW) break;
     }
     if (isComplete) {
-      noteUnlisted(index, listed, startedAt, { log, workspace: workspace.workspace, hasUnnamedEntry });
+      const { deleted } = options.findings;
+      noteUnlisted(index, listed, startedAt, {
+        ...{ log, workspace: workspace.workspace, hasUnnamedEntry, deleted },
+      });
       index.listedAt = startedAt;
     }
   } catch (error) {

@@ -16,6 +16,9 @@ import type { WorkingIndex } from "./index-changes.ts";
 const BELIEVED_AFTER_ROUNDS = 3;
 /** While removals are held back, and after a job did not find a repository. */
 const LOOK_AGAIN_AFTER_MS = 15 * 60_000;
+const MAX_LOGGED_NAMES = 20;
+const NO_ACCESS =
+  "Bitbucket does not list these repositories for the mirror's account any more: it lacks the right to read them, or they were deleted. See nearside status --failed.";
 /** A page of a list has 100. So lists take at most 200 requests an hour, of the budget's 400. */
 const LIST_MS_PER_REPOSITORY = 180;
 
@@ -40,7 +43,14 @@ export function noteUnlisted(
     log,
     workspace,
     hasUnnamedEntry,
-  }: { readonly log: Logger; readonly workspace: string; readonly hasUnnamedEntry: boolean },
+    deleted,
+  }: {
+    readonly log: Logger;
+    readonly workspace: string;
+    readonly hasUnnamedEntry: boolean;
+    /** Events say so of these. */
+    readonly deleted: ReadonlyMap<string, string>;
+  },
 ): void {
   const mirrored: [string, IndexedRepository][] = [];
   let removedCount = 0;
@@ -57,11 +67,25 @@ export function noteUnlisted(
   const mayBeFault =
     hasUnnamedEntry || listed.size === 0 || isMassRemoval(vanishedCount, mirrored.length + removedCount);
   let heldCount = 0;
+  const lost: { readonly slug: string; readonly isWithdrawn: boolean }[] = [];
   for (const [uuid, entry] of missing) {
     const unlisted = { since: entry.unlisted?.since ?? at, rounds: (entry.unlisted?.rounds ?? 0) + 1 };
     const isBelieved = !mayBeFault || isAccepted(index, unlisted.since) || hasLasted(unlisted, at);
+    const isDeleted = deleted.has(uuid);
     if (!isBelieved) heldCount += 1;
-    index.repositories.set(uuid, { ...entry, unlisted, ...(isBelieved && { isGone: true, due: "gone" }) });
+    if (!isDeleted && (isBelieved || entry.unlisted === undefined))
+      lost.push({ slug: entry.slug, isWithdrawn: isBelieved });
+    const gone = { isGone: true, due: "gone", ...(isDeleted && { isDeleted }) } as const;
+    index.repositories.set(uuid, { ...entry, unlisted, ...(isBelieved && gone) });
+  }
+  for (const isWithdrawn of [true, false]) {
+    const slugs = lost.filter((one) => one.isWithdrawn === isWithdrawn).map(({ slug }) => slug);
+    const repositories = slugs.toSorted().slice(0, MAX_LOGGED_NAMES);
+    // An error, so that a server writes it by default: the operator has to act.
+    if (slugs.length > 0)
+      log.error("reconcile:no-access", {
+        ...{ workspace, count: slugs.length, repositories, isWithdrawn, message: NO_ACCESS },
+      });
   }
   const { removalsHeld } = index;
   index.removalsHeld = heldCount > 0 ? { since: removalsHeld?.since ?? at, count: heldCount } : undefined;
@@ -93,7 +117,7 @@ function ageMs(since: string | undefined, at: string): number {
 }
 
 /** Jobs have found them, so the index was wrong: the selection counts again. */
-export function takeBack(index: WorkingIndex, found: ReadonlySet<string>): void {
+export function takeBack(index: WorkingIndex, found: Iterable<string>): void {
   for (const uuid of found) {
     const entry = foundAgain(index.repositories.get(uuid));
     if (entry !== undefined) index.repositories.set(uuid, entry);
@@ -102,7 +126,7 @@ export function takeBack(index: WorkingIndex, found: ReadonlySet<string>): void 
 
 /** Whether a job did not see a repository that is in the index as if it were there. */
 function hasNews({ repositories }: WorkingIndex, { unseen }: JobFindings): boolean {
-  return [...unseen].some((uuid) => {
+  return [...unseen.keys()].some((uuid) => {
     const entry = repositories.get(uuid);
     return entry?.held === "mirrored" && entry.unlisted === undefined;
   });

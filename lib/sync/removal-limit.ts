@@ -16,7 +16,7 @@ export async function isHeldBack({ job, storage: { store }, now }: JobContext): 
     readWorkspaceIndex(store, workspace),
     readFindings(store, workspace),
   ]);
-  const vanished = new Set([...findings.deleted, ...findings.unseen]);
+  const vanished = new Set([...findings.deleted.keys(), ...findings.unseen.keys()]);
   let count = 0;
   for (const [one, { held, isGone, unlisted }] of Object.entries(index?.repositories ?? {})) {
     const isLately =

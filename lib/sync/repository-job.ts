@@ -125,7 +125,8 @@ async function act(stored: StoredRecord, found: FoundFacts, context: JobContext)
   const { facts } = found;
   // Before anything else, and also for a repository that is not mirrored.
   if (found.isFromRest) await releaseName(storage.store, job.uuid, facts);
-  if (job.reason === "gone") await noteFound(facts.workspace, context);
+  const isBack = found.isFromRest && stored.value?.isNamed === false && stored.value.removedAt !== undefined;
+  if (job.reason === "gone" || isBack) await noteFound(facts.workspace, context);
   const workspace = findWorkspace(config, facts.workspace);
   if (workspace === undefined || !isMirrored(config, facts)) {
     await releaseReservedName(storage.store, job.uuid, facts);

@@ -63,7 +63,7 @@ describe.sequential("what is mirrored", () => {
     const { exitCode, stdout } = await run("connect", "acme", "--credential", "bot", ...primaryOptions());
     expect({ exitCode, stdout }).toMatchObject({
       exitCode: 0,
-      stdout: expect.stringContaining("npx nearside select acme --all"),
+      stdout: expect.stringContaining("nearside select acme --all"),
     });
     expect(await config()).toMatchObject({
       workspaces: [{ workspace: "acme", credential: "bot", projects: [], include: [] }],

@@ -173,8 +173,7 @@ describe.sequential("repositories", () => {
     const exitCode = await new Promise((resolve) => child.on("close", resolve));
     expect({ exitCode, stderr }).toEqual({
       exitCode: 2,
-      stderr:
-        "nearside: nothing is known of nowhere: nearside status without a name lists what is mirrored [CONFIG]\n",
+      stderr: `nearside: nothing is known of nowhere in ${primary.storeFolder}: nearside status without a name lists what is mirrored there [CONFIG]\n`,
     });
   });
 

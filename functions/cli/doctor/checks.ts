@@ -63,6 +63,11 @@ export const DOCTOR_CHECKS = {
     command: "nearside sync <workspace>",
     isFixable: true,
   },
+  access: {
+    title: "Bitbucket shows each selected repository to the account",
+    cause: "the account has lost the right to a repository, or it was deleted or renamed",
+    command: "nearside status --failed <workspace>",
+  },
   LFS: {
     title: "Git LFS files are copied and can be fetched",
     cause: "a missing scope, or a link that clients do not reach",

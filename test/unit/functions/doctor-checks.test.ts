@@ -12,7 +12,7 @@ import { MemoryBlobStore } from "../../support/store/memory-blob-store.ts";
 const UUID = "11111111-2222-4333-8444-555555555555";
 
 test("what checks call themselves is in the registry", () => {
-  const files = globSync("functions/cli/{doctor,doctor/check-{account,lfs,mirror,store,webhooks}}.ts");
+  const files = globSync("functions/cli/{doctor,doctor/check-{access,account,lfs,mirror,store,webhooks}}.ts");
   const names = files.flatMap((file) =>
     [...readFileSync(file, "utf8").matchAll(/(?:const check|const name|prefix) = [`"]([^`"]+)[`"]/g)].map(
       ([, name = ""]) => name.replaceAll(/\$\{[^}]*\}/g, "acme"),
@@ -32,6 +32,7 @@ test("what checks call themselves is in the registry", () => {
 test.each([
   ["acme: REST", "REST", "nearside reconnect acme --credential <name>"],
   ["acme: LFS at Bitbucket", "LFS", "nearside verify --lfs acme"],
+  ["acme: access", "access", "nearside status --failed acme"],
   ["git: REST", "REST", "nearside reconnect git --credential <name>"],
   ["mirror: serves git", "mirror", DOCTOR_CHECKS.mirror.command],
   ["store: write", "store", DOCTOR_CHECKS.store.command],

@@ -292,7 +292,7 @@ test("by the page a workspace gets the account it has, one of its name, or none:
     expect([credential, status]).toEqual([credential, 400]);
     texts.add(/id="problem">([^<]*)</.exec(text)?.[1] ?? "");
   }
-  expect([...texts]).toEqual([expect.stringContaining("npx nearside reconnect")]);
+  expect([...texts]).toEqual([expect.stringContaining("nearside reconnect")]);
   expect({ tried, log: await log(), config: await config() }).toMatchObject({
     ...{ tried: [], log: [], config: { credential: "bot" } },
   });
