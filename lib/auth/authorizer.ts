@@ -265,7 +265,7 @@ export class Authorizer {
     if (authorization === undefined || source === undefined || known?.right !== undefined) return undefined;
     const caller = this.loggedName(authorization);
     if (this.#wrongCredentials.isOverLimit(source, caller)) {
-      if (await this.#callers.isAccepted(authorization)) return undefined;
+      if (await this.#callers.isNoGuess(authorization)) return undefined;
       if ((await this.#shared.peek(key))?.record?.right !== undefined) return undefined;
       const waitSeconds = await this.#wrongCredentials.takeTurn(source, caller, accountOf(authorization));
       if (waitSeconds > 0) return waitSeconds;

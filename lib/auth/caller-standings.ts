@@ -15,6 +15,7 @@ import type { PrimaryAnswer } from "./ports.ts";
 import type { CallerStanding, StoredStanding, StoredVerdicts } from "./stored-verdicts.ts";
 
 export const RECENTLY_ACCEPTED_MS = 15 * 60_000;
+const NO_GUESS_MS = 24 * 3_600_000;
 /** A process writes at most this often that a caller was accepted. */
 const NOTE_EVERY_MS = 5 * 60_000;
 const WINDOW_MS = 60_000;
@@ -77,6 +78,11 @@ export class CallerStandings {
   /** Whether the primary accepted the credential within the last 15 minutes. Never rejects. */
   async isAccepted(authorization: string): Promise<boolean> {
     return this.#isAccepted((await this.#find(authorization)).standing);
+  }
+
+  /** Whether it did within a day: it may be revoked by now, but it is no guess. Never rejects. */
+  async isNoGuess(authorization: string): Promise<boolean> {
+    return this.#isAccepted((await this.#find(authorization)).standing, NO_GUESS_MS);
   }
 
   /** The same, by what this process remembers. */
@@ -262,8 +268,8 @@ export class CallerStandings {
     return true;
   }
 
-  #isAccepted({ acceptedAtMs }: CallerStanding): boolean {
-    return acceptedAtMs !== undefined && this.#options.now() < acceptedAtMs + RECENTLY_ACCEPTED_MS;
+  #isAccepted({ acceptedAtMs }: CallerStanding, withinMs = RECENTLY_ACCEPTED_MS): boolean {
+    return acceptedAtMs !== undefined && this.#options.now() < acceptedAtMs + withinMs;
   }
 
   #window({ questions }: CallerStanding): NonNullable<CallerStanding["questions"]> {

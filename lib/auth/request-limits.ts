@@ -49,14 +49,16 @@ interface Guesses {
 
 /** Above the limit, untried credentials of a source are asked about one after the other, at this rate. */
 const TURN_MS = 200;
-/** Of a source. */
+/** Of a source: 40 s, which only questions that are slow to be answered make others wait. */
 const MAX_WAITING = 200;
+/** While rejections alone fill the limit: 4 s. */
+const MAX_WAITING_BEHIND_GUESSES = 20;
 
 /**
  * Limits how many different wrong credentials from one source are tried in a minute. An expired one counts once a minute,
  * however often it is sent: all jobs of a company may use it, behind one address. Over the limit, one that was rejected within the
  * minute is not tried again, and one that is not known waits for its turn: five a second, where the names of accounts take
- * turns. Credentials whose answer is still to come count as if they were rejected, so a burst gets no further; an answer that
+ * turns, and few wait while rejections alone fill the limit. Credentials whose answer is still to come count as if they were rejected, so a burst gets no further; an answer that
  * rejects nothing lets the next one start at once. So a caller that tries many neither keeps others behind the same address
  * out, nor asks the primary without end.
  */
@@ -110,7 +112,14 @@ export class WrongCredentials {
       return Math.max(1, Math.ceil((guesses.sinceMs + WINDOW_MS - this.#now()) / 1000));
     const queue = this.#queues.get(source) ?? new TurnQueue(() => this.#queues.delete(source));
     this.#queues.set(source, queue);
-    return queue.wait(account);
+    const turn = queue.wait(account);
+    this.#limitQueue(source);
+    return turn;
+  }
+
+  #limitQueue(source: string): void {
+    const isFull = (this.#current(source)?.level ?? 0) + 1 > this.#perMinute;
+    this.#queues.get(source)?.limitTo(isFull ? MAX_WAITING_BEHIND_GUESSES : MAX_WAITING);
   }
 
   /** @param caller - Identifies the credential. */
@@ -125,6 +134,7 @@ export class WrongCredentials {
     // More are not remembered: each further one counts every time.
     if (guesses.callers.size < 2 * this.#perMinute) guesses.callers.add(caller);
     guesses.level = Math.min(guesses.level + 1, this.#perMinute);
+    this.#limitQueue(source);
   }
 
   #current(source: string): Guesses | undefined {
@@ -161,8 +171,12 @@ class TurnQueue {
     this.#waiting.set(account, ofAccount);
     this.#count += 1;
     if (this.#timer === undefined) this.#next();
-    else if (this.#count > MAX_WAITING) this.#refuseOne();
     return promise;
+  }
+
+  /** Refuses those above. */
+  limitTo(maxCount: number): void {
+    while (this.#count > maxCount) this.#refuseOne(Math.ceil((maxCount * TURN_MS) / 1000));
   }
 
   #next(): void {
@@ -184,7 +198,7 @@ class TurnQueue {
   }
 
   /** The newest of the account with the most; where each has one, the newest of all: those before it get their turns. */
-  #refuseOne(): void {
+  #refuseOne(retryAfterSeconds: number): void {
     let most: [string, ((retryAfterSeconds: number) => void)[]] | undefined;
     for (const waiting of this.#waiting) if (waiting[1].length >= (most?.[1].length ?? 1)) most = waiting;
     if (most === undefined) return;
@@ -192,6 +206,6 @@ class TurnQueue {
     const refuse = ofAccount.pop();
     if (ofAccount.length === 0) this.#waiting.delete(account);
     this.#count -= 1;
-    refuse?.(Math.ceil((MAX_WAITING * TURN_MS) / 1000));
+    refuse?.(retryAfterSeconds);
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
 import { accountOf } from "../../../lib/auth/caller-keys.ts";
 import type { ReadQuestion } from "../../../lib/auth/ports.ts";
+import type { Verdict } from "../../../lib/auth/verdict.ts";
 import { AuthorizerRig, NO, QUESTION, UNAUTHORIZED, YES } from "../../support/authorizer-rig.ts";
 
 const ADDRESS = "203.0.113.9";
@@ -58,20 +59,19 @@ test("new callers behind the address of a guesser take turns with the accounts t
   void Promise.allSettled(guesses);
 });
 
-test("the number that waits for each address is limited; above it the account with the most is refused", async () => {
+test("20 of an address wait behind rejected ones, the account with the most is refused at once", async () => {
   const auth = limitedTo(1);
   await auth.check(guess(1));
-  let limitedCount = 0;
+  const limited: Verdict[] = [];
   for (let index = 0; index < 250; index++) {
     const checked = auth.check(guess(index, basic("mallory", index)));
-    void checked.then(({ kind }) => {
-      if (kind === "undecided") limitedCount += 1;
-    });
+    void checked.then((verdict) => verdict.kind === "undecided" && limited.push(verdict));
   }
-  await expect.poll(() => limitedCount).toBeGreaterThanOrEqual(40);
+  await expect.poll(() => limited.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(225);
+  expect(limited[0]).toMatchObject({ ...LIMITED, retryAfterSeconds: 4 });
   rig.answer = YES;
   expect((await auth.check(guess(0, basic("newcomer", 1)))).kind).toBe("allowed");
-  expect(rig.asked.length).toBeLessThan(20);
+  expect(rig.asked.length).toBeLessThan(40);
 });
 
 test("a newcomer that waits is not pushed out by those who come with ever new names", async () => {
@@ -81,13 +81,52 @@ test("a newcomer that waits is not pushed out by those who come with ever new na
     accountOf(question.authorization ?? "") === "new" ? YES : UNAUTHORIZED;
   const newcomers: ReturnType<typeof auth.check>[] = [];
   const later = Array.from({ length: 400 }, (_, index) => {
-    if (index === 20) newcomers.push(auth.check(guess(index, basic("new", 1))));
+    if (index === 10) newcomers.push(auth.check(guess(index, basic("new", 1))));
     return auth.check(guess(index, basic(`mallory-${index}`, 1)));
   });
-  const refused = later.slice(201).map(async (verdict) => expect(await verdict).toMatchObject(LIMITED));
+  const refused = later.slice(21).map(async (verdict) => expect(await verdict).toMatchObject(LIMITED));
   await Promise.all(refused);
   expect(await newcomers[0]).toMatchObject({ kind: "allowed" });
   void Promise.allSettled(later);
+});
+
+test("150 that wait for slow answers are refused once enough are rejected, but for 20", async () => {
+  const auth = limitedTo(10);
+  let reject: (() => void) | undefined;
+  const rejected = new Promise<void>((resolve) => {
+    reject = resolve;
+  });
+  rig.answer = async () => {
+    await rejected;
+    return UNAUTHORIZED;
+  };
+  let limitedCount = 0;
+  const guesses = Array.from({ length: 160 }, (_, index) =>
+    auth.check(guess(index, basic(`mallory-${index}`, 1))).then((verdict) => {
+      if (verdict.kind === "undecided") limitedCount += 1;
+    }),
+  );
+  await expect.poll(() => rig.asked.length).toBeGreaterThanOrEqual(10);
+  expect(limitedCount).toBe(0);
+  reject?.();
+  await expect.poll(() => limitedCount, { timeout: 20_000 }).toBeGreaterThanOrEqual(80);
+  void Promise.allSettled(guesses);
+});
+
+test("a credential that was accepted within a day waits for no guesser", async () => {
+  rig.answer = YES;
+  await rig.process().check(GOOD);
+  rig.pass(20 * 3_600_000);
+  const auth = limitedTo(1);
+  rig.answer = UNAUTHORIZED;
+  await auth.check(guess(1));
+  const guesses = Array.from({ length: 100 }, (_, index) => auth.check(guess(index)));
+  rig.answer = async ({ question }) => (question.authorization === GOOD.authorization ? YES : UNAUTHORIZED);
+  const startedMs = performance.now();
+  expect(await auth.check({ ...GOOD, ...ELSEWHERE })).toMatchObject({ kind: "allowed" });
+  // Those that wait before it take 4 s.
+  expect(performance.now() - startedMs).toBeLessThan(3_000);
+  void Promise.allSettled(guesses);
 });
 
 test("a new caller behind the address of a guesser is served, however many it has tried", async () => {
