@@ -60,6 +60,10 @@ export class MetricData {
     }
   }
 
+  has(key: string): boolean {
+    return this.#values.has(key);
+  }
+
   /** @returns `undefined` where there is no value. */
   statistic(key: string, name: string, fromMs: number, toMs: number): number | undefined {
     const within = (this.#values.get(key) ?? []).filter(({ atMs }) => atMs >= fromMs && atMs < toMs);
@@ -67,6 +71,7 @@ export class MetricData {
     if (values.length === 0) return undefined;
     if (name === "Sum") return values.reduce((sum, value) => sum + value, 0);
     if (name === "Maximum") return values.at(-1);
+    if (name === "Minimum") return values[0];
     const [, percent] = /^p(\d+)$/.exec(name) ?? [];
     if (percent === undefined) throw new Error(`no such statistic here: ${name}`);
     return values[Math.ceil((Number(percent) / 100) * values.length) - 1];
@@ -92,6 +97,13 @@ export class DeployedAlarms {
   /** Without the stack's prefix. */
   names(): string[] {
     return this.#alarms.map(({ AlarmName }) => nameOf(AlarmName));
+  }
+
+  /** @returns Those that have no value of any of their metrics. */
+  withoutData(data: MetricData): string[] {
+    return this.#alarms
+      .filter((alarm) => !metricsOf(alarm).some((metric) => data.has(keyOf(metric))))
+      .map(({ AlarmName }) => nameOf(AlarmName));
   }
 
   firing(data: MetricData, nowMs: number): string[] {
@@ -123,6 +135,11 @@ export class DeployedAlarms {
         data.add(`${MetricNamespace}/${MetricName}`, Number(MetricValue), atMs);
     }
   }
+}
+
+function metricsOf({ Metrics, Namespace = "", MetricName = "", Dimensions = [] }: AlarmProperties) {
+  if (Metrics === undefined) return [{ Namespace, MetricName, Dimensions }];
+  return Metrics.flatMap(({ MetricStat }) => MetricStat?.Metric ?? []);
 }
 
 function nameOf(alarmName: string): string {
@@ -174,8 +191,15 @@ function measured(
 }
 
 function keyOf({ Namespace, MetricName, Dimensions = [] }: MetricReference): string {
-  const [dimension] = Dimensions;
-  if (dimension === undefined) return `${Namespace}/${MetricName}`;
-  const reference = dimension.Value as { readonly Ref?: string; readonly "Fn::GetAtt"?: readonly string[] };
-  return resourceMetric(Namespace, MetricName, reference.Ref ?? reference["Fn::GetAtt"]?.[0] ?? "");
+  if (Dimensions.length === 0) return `${Namespace}/${MetricName}`;
+  const ids = Dimensions.flatMap(({ Value }) => {
+    const { Ref, "Fn::GetAtt": attribute } = Value as {
+      readonly Ref?: string;
+      readonly "Fn::GetAtt"?: readonly string[];
+    };
+    return Ref ?? attribute?.[0] ?? [];
+  });
+  const [id] = ids;
+  if (id === undefined) throw new Error(`no resource is named by the dimensions of ${MetricName}`);
+  return resourceMetric(Namespace, MetricName, id);
 }
