@@ -93,7 +93,7 @@ export async function tidyRepository(
     const name = blob.key.slice(keys.prefix.length);
     // A clock that was ahead must not keep it for ever.
     const seenAtMs = Math.min(nowMs, Date.parse(notes?.unnamed[name] ?? nowText));
-    const isDue = blob.key.startsWith(keys.recentFolder)
+    const isDue = [keys.recentFolder, keys.formerRecentFolder].some((folder) => blob.key.startsWith(folder))
       ? nowMs - blob.modifiedAtMs >= Math.min(RECENT_GRACE_MS, policy.graceMs)
       : nowMs - Math.max(seenAtMs, blob.modifiedAtMs) >= policy.graceMs;
     if (isDue && removed.length < policy.maxRemoved) removed.push(blob);
@@ -123,6 +123,7 @@ async function listBlobs(store: BlobStore, keys: RepositoryKeys): Promise<BlobIn
     [keys.refSnapshotFolder]: SNAPSHOT_NAME,
     [keys.formerAnswerFolder]: ANSWER_NAME,
     [keys.recentFolder]: RECENT_NAME,
+    [keys.formerRecentFolder]: RECENT_NAME,
   };
   for (const [folder, pattern] of Object.entries(patterns)) {
     for await (const blob of store.list(folder)) {
@@ -169,8 +170,10 @@ function namedBlobs(
   const packIds = new Set([...(manifest?.packs.map(({ id }) => id) ?? []), ...importedPacks]);
   const snapshotKey = manifest && keys.refSnapshot(manifest.refs.snapshotId);
   const recentKey = manifest && recentKeyOf(keys, manifest);
+  // Of another release, under the same name.
+  const formerKey = recentKey?.replace(keys.recentFolder, keys.formerRecentFolder);
   return (key) => {
-    if (!key.startsWith(keys.packFolder)) return key === snapshotKey || key === recentKey;
+    if (!key.startsWith(keys.packFolder)) return [snapshotKey, recentKey, formerKey].includes(key);
     return packIds.has(PACK_NAME.exec(key.slice(keys.packFolder.length))?.[1] ?? "");
   };
 }

@@ -4,6 +4,7 @@
  */
 import { ConfigError } from "../errors.ts";
 import { HISTORY_VERSION } from "../git/history/pack-history.ts";
+import { NEWEST_VERSION } from "../git/recent/newest-entries.ts";
 import { RECENT_VERSION } from "../git/recent/recent-objects.ts";
 
 /** Bitbucket's repository uuid, lower case, without braces: a repository's identity, whatever its name. */
@@ -81,7 +82,11 @@ export function repositoryKeys(uuid: RepositoryUuid) {
     packHistory: (packId: string) => `${packFolder}pack-${packId}.history-${HISTORY_VERSION}`,
     /** The pointers of git-lfs in the pack; see lib/git/pack/lfs-pointers.ts. */
     packLfs: (packId: string) => `${packFolder}pack-${packId}.lfs-1`,
+    /** Entries of the pack's newest objects; see stored-newest.ts. */
+    packNewest: (packId: string) => `${packFolder}pack-${packId}.newest-${NEWEST_VERSION}`,
     recentFolder,
+    /** Where the release before kept them. */
+    formerRecentFolder: `${prefix}recent-1/`,
     /** See stored-recent.ts. */
     recent: (subject: string) => `${recentFolder}${subject}`,
     lfsTableFolder,

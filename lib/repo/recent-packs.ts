@@ -1,7 +1,8 @@
 /**
  * The recent objects of all packs, see RecentObjects: read as through the packs' indexes. Numbers are in the order of packs and offsets.
  */
-import { CorruptPackError } from "../errors.ts";
+import { crc32 } from "node:zlib";
+import { CorruptPackError, NotFoundError } from "../errors.ts";
 import type { CommitHistory } from "../git/history/commit-history.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { ObjectNumber, PackNumber } from "../git/object-numbers.ts";
@@ -16,9 +17,11 @@ import { asRepositoryDamage, streamAsRepositoryDamage } from "./repository-damag
 interface OpenRecent {
   readonly recent: RecentObjects;
   readonly history: CommitHistory;
-  /** Of all packs, oldest first. */
-  readonly packKeys: readonly string[];
+  /** Of all packs, oldest first, and of the sidecars with entries. */
+  readonly packKeys: readonly { readonly pack: string; readonly newest: string }[];
   readonly blocks: BlockCache;
+  /** Of a sidecar that cannot be read: its pack is read instead. */
+  readonly onDamage?: ((error: unknown, key: string) => void) | undefined;
 }
 
 /** Made once for all readers. */
@@ -31,6 +34,14 @@ interface Tables {
   readonly nexts: Uint32Array;
   /** By number: 1 + where in the entries that are held its own begins; 0 if it is not held. */
   readonly heldStarts: Uint32Array;
+  /** By number: where in the sidecar of its pack the entry begins; 0 if it is not there. */
+  readonly placedStarts: Uint32Array;
+}
+
+/** The beginning of an entry, or all of it. */
+interface EntryPiece {
+  readonly number: ObjectNumber;
+  readonly lengthBytes: number;
 }
 
 export class RecentPacks implements PackReader {
@@ -45,7 +56,7 @@ export class RecentPacks implements PackReader {
   }
 
   static open(open: OpenRecent): RecentPacks {
-    const { ids, crcs, packCounts, held, offsets, ends } = open.recent;
+    const { ids, crcs, packCounts, placed, held, offsets, ends } = open.recent;
     const firstNumbers = new Uint32Array(packCounts.length + 1);
     for (const [pack, count] of packCounts.entries())
       firstNumbers[pack + 1] = (firstNumbers[pack] as number) + count;
@@ -62,7 +73,9 @@ export class RecentPacks implements PackReader {
       heldStarts[number] = heldStart;
       heldStart += 1 + (ends[number] as number) - (offsets[number] as number);
     }
-    return new RecentPacks(open, { firstNumbers, heads, nexts, heldStarts });
+    const placedStarts = new Uint32Array(crcs.length);
+    for (const [i, number] of placed.entries()) placedStarts[number] = open.recent.placedStarts[i] as number;
+    return new RecentPacks(open, { firstNumbers, heads, nexts, heldStarts, placedStarts });
   }
 
   forReader(signal: AbortSignal): RecentPacks {
@@ -158,38 +171,73 @@ export class RecentPacks implements PackReader {
   }
 
   async readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
-    const held = this.#heldRange(packNumber, offsetBytes, lengthBytes);
-    if (held !== undefined) return held;
     const { blocks } = this.#open;
-    const key = this.#keyOf(packNumber);
-    return asRepositoryDamage(() => blocks.read(key, offsetBytes, lengthBytes, this.#reading));
+    const entries = this.#entriesBeside(packNumber, offsetBytes, offsetBytes + lengthBytes);
+    const key = this.#keysOf(packNumber).pack;
+    if (entries === undefined)
+      return asRepositoryDamage(() => blocks.read(key, offsetBytes, lengthBytes, this.#reading));
+    const pieces: Uint8Array[] = [];
+    for (const { number, lengthBytes: pieceBytes } of entries) {
+      const entry = this.#heldEntry(number) ?? (await this.#placedEntry(number));
+      pieces.push(entry.subarray(0, pieceBytes));
+    }
+    const [only] = pieces;
+    return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
   }
 
-  /** @returns `undefined` unless all of it is entries that are held. */
-  #heldRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Uint8Array | undefined {
-    const { offsets, ends, entries } = this.#open.recent;
-    const { firstNumbers, heldStarts } = this.#tables;
-    const first = lowerBound(offsets, offsetBytes, firstNumbers[packNumber], firstNumbers[packNumber + 1]);
-    const pieces: Uint8Array[] = [];
-    const endBytes = offsetBytes + lengthBytes;
-    for (let number = first, next = offsetBytes; next < endBytes; number++) {
-      const start = (heldStarts[number] ?? 0) - 1;
-      if (start < 0 || offsets[number] !== next || this.packNumberOf(number) !== packNumber) return undefined;
+  /** @returns The pieces of entries that the range consists of; `undefined` unless all of these are at hand beside the pack. */
+  #entriesBeside(packNumber: PackNumber, offsetBytes: number, endBytes: number): EntryPiece[] | undefined {
+    const { offsets, ends } = this.#open.recent;
+    const { firstNumbers } = this.#tables;
+    const packEnd = firstNumbers[packNumber + 1] as number;
+    const pieces: EntryPiece[] = [];
+    let number = lowerBound(offsets, offsetBytes, firstNumbers[packNumber], packEnd);
+    for (let next = offsetBytes; next < endBytes; number++) {
+      if (number >= packEnd || offsets[number] !== next || !this.#isBeside(number)) return undefined;
       const entryEnd = ends[number] as number;
       // The last one may be asked for with the byte behind it.
       const takenEnd = endBytes <= entryEnd + 1 ? endBytes : entryEnd;
-      pieces.push(entries.subarray(start, start + takenEnd - next));
+      pieces.push({ number, lengthBytes: takenEnd - next });
       next = takenEnd;
     }
-    const [only] = pieces;
-    return pieces.length === 1 ? only : Buffer.concat(pieces);
+    return pieces;
   }
 
+  #isBeside(number: ObjectNumber): boolean {
+    return this.#tables.heldStarts[number] !== 0 || this.#tables.placedStarts[number] !== 0;
+  }
+
+  /** With the byte behind it. */
+  #heldEntry(number: ObjectNumber): Uint8Array | undefined {
+    const { offsets, ends, entries } = this.#open.recent;
+    const start = (this.#tables.heldStarts[number] as number) - 1;
+    if (start < 0) return undefined;
+    return entries.subarray(start, start + 1 + (ends[number] as number) - (offsets[number] as number));
+  }
+
+  /** The same out of the sidecar, or out of the pack where that is damaged. */
+  async #placedEntry(number: ObjectNumber): Promise<Uint8Array> {
+    const { blocks, onDamage } = this.#open;
+    const { packNumber, offsetBytes, endBytes } = this.extent(number);
+    const { pack, newest } = this.#keysOf(packNumber);
+    const lengthBytes = endBytes + 1 - offsetBytes;
+    try {
+      const start = this.#tables.placedStarts[number] as number;
+      const entry = await blocks.read(newest, start, lengthBytes, this.#reading);
+      if (crc32(entry.subarray(0, -1)) === this.crc(number)) return entry;
+      onDamage?.(new CorruptPackError("newest entry does not match its checksum"), newest);
+    } catch (error) {
+      if (!(error instanceof NotFoundError || error instanceof RangeError)) throw error;
+      onDamage?.(error, newest);
+    }
+    return asRepositoryDamage(() => blocks.read(pack, offsetBytes, lengthBytes, this.#reading));
+  }
+
+  /** Entries beside the pack are read one by one. */
   isApart(objectNumber: ObjectNumber, next: ObjectNumber): boolean {
-    const { heldStarts } = this.#tables;
     const { offsets, ends } = this.#open.recent;
-    const isHeld = heldStarts[objectNumber] !== 0;
-    return isHeld !== (heldStarts[next] !== 0) || (isHeld && ends[objectNumber] !== offsets[next]);
+    const isBeside = this.#isBeside(objectNumber);
+    return isBeside !== this.#isBeside(next) || (isBeside && ends[objectNumber] !== offsets[next]);
   }
 
   readAhead(objectNumbers: Iterable<ObjectNumber>): void {
@@ -200,8 +248,13 @@ export class RecentPacks implements PackReader {
     for (const objectNumber of objectNumbers) {
       if (this.#tables.heldStarts[objectNumber] !== 0) continue;
       const { packNumber, offsetBytes, endBytes } = this.extent(objectNumber);
+      const { pack, newest } = this.#keysOf(packNumber);
       // Objects are read with a byte more than their entry.
-      yield { key: this.#keyOf(packNumber), offsetBytes, endBytes: endBytes + 1 };
+      const lengthBytes = endBytes + 1 - offsetBytes;
+      const start = this.#tables.placedStarts[objectNumber] as number;
+      yield start === 0
+        ? { key: pack, offsetBytes, endBytes: endBytes + 1 }
+        : { key: newest, offsetBytes: start, endBytes: start + lengthBytes };
     }
   }
 
@@ -216,14 +269,14 @@ export class RecentPacks implements PackReader {
   ): AsyncIterable<Uint8Array> {
     const { blocks } = this.#open;
     return streamAsRepositoryDamage(
-      blocks.stream(this.#keyOf(packNumber), offsetBytes, lengthBytes, this.#reading),
+      blocks.stream(this.#keysOf(packNumber).pack, offsetBytes, lengthBytes, this.#reading),
     );
   }
 
-  #keyOf(packNumber: PackNumber): string {
-    const key = this.#open.packKeys[packNumber];
-    if (key === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
-    return key;
+  #keysOf(packNumber: PackNumber): { readonly pack: string; readonly newest: string } {
+    const keys = this.#open.packKeys[packNumber];
+    if (keys === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
+    return keys;
   }
 }
 

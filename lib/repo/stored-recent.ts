@@ -8,6 +8,8 @@ import { NotFoundError } from "../errors.ts";
 import { CommitHistory } from "../git/history/commit-history.ts";
 import { ascendingNumbers } from "../git/pack/sorted-numbers.ts";
 import { chooseRecent, type RecentSubject } from "../git/recent/choose-recent.ts";
+import { holdEntries } from "../git/recent/hold-entries.ts";
+import { newestOrder } from "../git/recent/newest-order.ts";
 import { decodeRecentObjects, encodeRecentObjects } from "../git/recent/recent-objects.ts";
 import { WorkSlices } from "../git/work-slices.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -16,6 +18,7 @@ import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layo
 import type { Manifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
 import { RecentPacks } from "./recent-packs.ts";
+import { placeEntries } from "./stored-newest.ts";
 
 interface GenerationOf {
   readonly uuid: RepositoryUuid;
@@ -36,13 +39,19 @@ export function recentKeyOf(keys: RepositoryKeys, manifest: GenerationOf["manife
   return keys.recent(Buffer.from(subjectOf(manifest)).toString("hex", 0, 20));
 }
 
+interface RecentStorage {
+  readonly store: BlobStore;
+  readonly blocks: BlockCache;
+  readonly onDamage?: ((error: unknown, key: string) => void) | undefined;
+}
+
 /**
  * One request.
  * @returns `undefined` where there are none, or of another form.
  * @throws {CorruptPackError} They are damaged: all objects are to be read.
  */
 export async function openRecentObjects(
-  { store, blocks }: { readonly store: BlobStore; readonly blocks: BlockCache },
+  { store, blocks, onDamage }: RecentStorage,
   generation: GenerationOf,
   signal: AbortSignal,
 ): Promise<ObjectDatabase<RecentPacks> | undefined> {
@@ -55,8 +64,9 @@ export async function openRecentObjects(
   const count = recent.crcs.length;
   const part = { history: recent.history, firstNumber: 0, numbers: ascendingNumbers(count) };
   const history = await CommitHistory.open([part], count, slices, recent.leftOut);
-  const packKeys = manifest.packs.map(({ id }) => repositoryKeys(uuid).pack(id));
-  return new ObjectDatabase(RecentPacks.open({ recent, history, packKeys, blocks }), { history });
+  const keys = repositoryKeys(uuid);
+  const packKeys = manifest.packs.map(({ id }) => ({ pack: keys.pack(id), newest: keys.packNewest(id) }));
+  return new ObjectDatabase(RecentPacks.open({ recent, history, packKeys, blocks, onDamage }), { history });
 }
 
 export async function hasRecentObjects(store: BlobStore, generation: GenerationOf): Promise<boolean> {
@@ -86,9 +96,20 @@ export async function writeRecentObjects(
   generation: GenerationOf,
   chosen: RecentSubject,
 ): Promise<number | undefined> {
-  const recent = await chooseRecent(chosen, generation.manifest.packs.length);
-  if (recent === undefined) return undefined;
-  const bytes = await encodeRecentObjects(recent, subjectOf(generation.manifest));
+  const { objects, maxHeldBytes, minPlacedPackBytes: minPackBytes } = chosen;
+  const { packs } = generation.manifest;
+  const choice = await chooseRecent(chosen, packs.length);
+  if (choice === undefined) return undefined;
+  const order = newestOrder(choice.recent, choice.head);
+  const keys = repositoryKeys(generation.uuid);
+  const placed = await placeEntries(choice.recent, order.apart, objects, {
+    store,
+    keys,
+    packs,
+    minPackBytes,
+  });
+  const recent = await holdEntries(placed, order.withBases, objects, maxHeldBytes);
+  const bytes = await encodeRecentObjects(recent, subjectOf(generation.manifest), objects.slices);
   await store.write(recentKey(generation), bytes);
   return bytes.length;
 }

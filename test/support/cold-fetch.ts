@@ -13,6 +13,7 @@ export class ColdFetches {
   readonly #counting: CountingBlobStore;
   readonly #store: BlobStore;
   readonly #wholeKeys: string[] = [];
+  readonly #rangeKeys: string[] = [];
   readonly #onDamage: ((error: unknown, key: string) => void) | undefined;
 
   constructor(blobs: BlobStore, onDamage?: (error: unknown, key: string) => void) {
@@ -24,6 +25,7 @@ export class ColdFetches {
         if (typeof value !== "function") return value;
         return (...args: readonly unknown[]) => {
           if (name === "read") this.#wholeKeys.push(String(args[0]));
+          if (name === "readUpTo") this.#rangeKeys.push(String(args[0]));
           return value.apply(target, args);
         };
       },
@@ -47,6 +49,7 @@ export class ColdFetches {
     const body = Buffer.concat([encodePktLine("command=fetch\n"), DELIM_PKT, ...words, FLUSH_PKT]);
     this.#counting.reset();
     this.#wholeKeys.length = 0;
+    this.#rangeKeys.length = 0;
     const response = await handler({
       method: "POST",
       path: "/acme/sample/git-upload-pack",
@@ -60,6 +63,6 @@ export class ColdFetches {
     /** Indexes and sidecars that were read whole. */
     const indexCount = this.#wholeKeys.filter((key) => /\.(idx|history-\d+)$/.test(key)).length;
     const text = Buffer.from(bytes).toString("latin1");
-    return { bytes, text, rounds, requests, bytesRead, indexCount };
+    return { bytes, text, rounds, requests, bytesRead, indexCount, rangeKeys: [...this.#rangeKeys] };
   }
 }

@@ -6,8 +6,8 @@ import type { ObjectId } from "../object-id.ts";
 import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
-import { lowerBound } from "../pack/sorted-numbers.ts";
 import { BeyondRecentError } from "../recent/beyond-recent-error.ts";
+import { type LeftOutCommits, mayBeLeftOut } from "../recent/left-out-commits.ts";
 import type { WorkSlices } from "../work-slices.ts";
 import { NONE, type PackHistory, partOf } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
@@ -51,9 +51,9 @@ export class CommitHistory {
   /** By object number: the first row that introduces it. */
   readonly #introducers: Int32Array;
 
-  readonly #leftOut: Uint32Array | undefined;
+  readonly #leftOut: LeftOutCommits | undefined;
 
-  private constructor(parts: readonly HistoryPart[], objectCount: number, leftOut: Uint32Array | undefined) {
+  private constructor(parts: readonly HistoryPart[], objectCount: number, leftOut: LeftOutCommits | undefined) {
     this.#leftOut = leftOut;
     const total = (count: (history: PackHistory) => number): number =>
       parts.reduce((sum, { history }) => sum + count(history), 0);
@@ -84,7 +84,7 @@ export class CommitHistory {
     parts: readonly HistoryPart[],
     objectCount: number,
     slices: WorkSlices,
-    leftOut?: Uint32Array,
+    leftOut?: LeftOutCommits,
   ): Promise<CommitHistory> {
     const history = new CommitHistory(parts, objectCount, leftOut);
     let firstRow = 0;
@@ -103,9 +103,7 @@ export class CommitHistory {
 
   /** Of an excerpt: whether the id may be that of a commit that is not here, and that the first row does not reach. */
   leavesOut(id: ObjectId): boolean {
-    if (this.#leftOut === undefined) return false;
-    const prefix = Number.parseInt(id.slice(0, 8), 16);
-    return this.#leftOut[lowerBound(this.#leftOut, prefix)] === prefix;
+    return this.#leftOut !== undefined && mayBeLeftOut(this.#leftOut, id);
   }
 
   /** The commit's object number. */

@@ -3,14 +3,11 @@
  * these are deltas of, or may become deltas of.
  */
 import type { CommitHistory } from "../history/commit-history.ts";
-import { NONE } from "../history/pack-history.ts";
-import { objectIdBytes } from "../object-id.ts";
 import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
-import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { PackedObjects, RefList } from "../ports.ts";
 import type { PeeledObject } from "../walk/peel.ts";
 import { Uint32Vector } from "../walk/uint32-vector.ts";
-import { holdEntries } from "./hold-entries.ts";
+import { type ChosenObjects, recentColumns } from "./recent-columns.ts";
 import type { RecentObjects } from "./recent-objects.ts";
 import { findTips, mainLine, type Tips } from "./recent-tips.ts";
 
@@ -22,8 +19,6 @@ const NEXT_TRY = 3 / 4;
 const MAIN_SHARE = 3 / 4;
 /** Branches that have too much of their own, each looked at as far as there is room. */
 const MAX_LARGE_TIPS = 32;
-/** Commits of those, 4 bytes each. Where there are more, clients that have old branches need all objects anyway. */
-const MAX_LEFT_OUT = 50_000;
 /** Looked at for one that the base reaches: as many as an answer looks at. */
 const MAX_DELTAS_BELOW = 64;
 /** In steps of `WorkSlices`. */
@@ -35,13 +30,24 @@ export interface RecentSubject {
   readonly objects: PackedObjects;
   readonly refList: RefList;
   readonly maxObjects?: number;
+  /** Of entries that are in the same blob. */
+  readonly maxHeldBytes?: number;
+  /** Smaller packs get no sidecar of newest entries. */
+  readonly minPlacedPackBytes?: number;
+}
+
+export interface ChosenRecent {
+  /** Without entries. */
+  readonly recent: RecentObjects;
+  /** Among them: the newest commit of the main line. */
+  readonly head: ObjectNumber;
 }
 
 /** @returns `undefined` where there is no history, or one commit has more than there is room for. */
 export async function chooseRecent(
   { objects, refList, maxObjects = DEFAULT_MAX_RECENT_OBJECTS }: RecentSubject,
   packCount: number,
-): Promise<RecentObjects | undefined> {
+): Promise<ChosenRecent | undefined> {
   const { history, slices } = objects;
   const tips = history && (await findTips(objects, history, refList));
   if (history === undefined || tips === undefined) return undefined;
@@ -55,10 +61,8 @@ export async function chooseRecent(
     await slices.spend(history.rowCount / ROWS_A_STEP + maxObjects / OBJECTS_A_STEP);
     await choice.addTips(tips, maxObjects);
     choice.addTags(tips.tags);
-    await slices.spend(maxObjects / OBJECTS_A_STEP);
-    if (choice.leftOutCount > MAX_LEFT_OUT) return undefined;
-    const { recent, numberOf } = choice.columns(packCount);
-    return holdEntries(recent, numberOf[history.objectNumber(headRow)] as number, objects);
+    const { recent, numberOf } = await recentColumns(choice.chosen(), objects, history, packCount);
+    return { recent, head: numberOf[history.objectNumber(headRow)] as ObjectNumber };
   }
   return undefined;
 }
@@ -117,8 +121,12 @@ class RecentChoice {
     this.#leftOut = [...isOpen.keys()].filter((row) => isOpen[row] === 1);
   }
 
-  get leftOutCount(): number {
-    return this.#leftOut.length;
+  chosen(): ChosenObjects {
+    return {
+      ...{ baseRow: this.#baseRow, rows: this.#rows.slice(1), isRow: this.#isRow, leftOut: this.#leftOut },
+      ...{ objectNumbers: this.#chosen.values().slice(), tagNumbers: this.#tagNumbers },
+      isOld: (objectNumber) => this.#old.isHad(objectNumber),
+    };
   }
 
   /** @returns The tip's commits that are not chosen yet, with what each introduces; `undefined` if these are too many objects. */
@@ -218,95 +226,5 @@ class RecentChoice {
       this.#addWithBases(tagNumbers, Number.POSITIVE_INFINITY);
       for (const tagNumber of tagNumbers) this.#tagNumbers.add(tagNumber);
     }
-  }
-
-  /** @returns Also the numbers among the recent objects, by those of all. */
-  columns(packCount: number): { readonly recent: RecentObjects; readonly numberOf: Int32Array } {
-    const { packs } = this.#objects;
-    const history = this.#history;
-    const chosen = this.#chosen.values().slice();
-    packs.sortByPlace(chosen);
-    const numberOf = new Int32Array(this.#objects.objectCount).fill(-1);
-    for (const [number, objectNumber] of chosen.entries()) numberOf[objectNumber] = number;
-    const { packNumbers, offsets, ends } = packs.locate(chosen);
-    const packCounts = new Uint32Array(packCount);
-    for (const packNumber of packNumbers) packCounts[packNumber] = (packCounts[packNumber] as number) + 1;
-    const ids = new Uint8Array(
-      Buffer.concat([...chosen].map((n) => objectIdBytes(this.#objects.objectId(n)))),
-    );
-    const crcs = chosen.map((objectNumber) => packs.crc(objectNumber));
-    const types = Uint8Array.from(chosen, (objectNumber) => history.types[objectNumber] as number);
-    const among = (parents: Int32Array) =>
-      chosen.map((objectNumber) => {
-        const other = parents[objectNumber] as number;
-        return other < 0 ? NONE : (numberOf[other] as number) >>> 0; // NONE as well for one that is not chosen
-      });
-    const treeCount = types.filter((type) => type === OBJECT_TYPE.tree).length;
-    const recent = {
-      ...{ ids, crcs, packCounts, offsets, ends, leftOut: this.#leftOutPrefixes() },
-      ...{ held: new Uint32Array(0), entries: new Uint8Array(0) },
-      history: {
-        types,
-        sizes: chosen.map((objectNumber) => history.sizes[objectNumber] as number),
-        deltaBases: among(history.deltaForest.parents),
-        predecessors: among(history.versionForest.parents),
-        ...this.#commitColumns(chosen, numberOf),
-        tagTargets: this.#tagTargets(chosen, types, numberOf),
-        treeKinds: new Uint8Array(treeCount),
-        treeChangeEnds: new Uint32Array(treeCount),
-        treeChanges: new Uint32Array(0),
-        externalIds: new Uint8Array(0),
-      },
-    };
-    return { recent, numberOf };
-  }
-
-  #leftOutPrefixes(): Uint32Array {
-    const prefixOf = (row: HistoryRow): number =>
-      Number.parseInt(this.#objects.objectId(this.#history.objectNumber(row)).slice(0, 8), 16);
-    return Uint32Array.from(this.#leftOut, prefixOf).sort();
-  }
-
-  #commitColumns(chosen: Uint32Array, numberOf: Int32Array) {
-    const history = this.#history;
-    // Parents first: rows are in this order, and the base, whose parents are left out, is the first.
-    const rows = [this.#baseRow, ...this.#rows.slice(1).toSorted((a, b) => a - b)];
-    const parents = new Uint32Vector();
-    const introduced = new Uint32Vector();
-    const parentEnds = new Uint32Array(rows.length);
-    const introducedEnds = new Uint32Array(rows.length);
-    for (const [i, row] of rows.entries()) {
-      if (i === 0) {
-        for (const [number, objectNumber] of chosen.entries())
-          if (this.#old.isHad(objectNumber)) introduced.push(number);
-      } else {
-        for (const parentRow of history.parentRows(row))
-          if (this.#isRow[parentRow] === 1) parents.push(numberOf[history.objectNumber(parentRow)] as number);
-        for (const objectNumber of this.#newIn(row)) introduced.push(numberOf[objectNumber] as number);
-      }
-      parentEnds[i] = parents.length;
-      introducedEnds[i] = introduced.length;
-    }
-    return {
-      commitObjects: Uint32Array.from(rows, (row) => numberOf[history.objectNumber(row)] as number),
-      commitTrees: Uint32Array.from(rows, (row) => numberOf[history.treeNumber(row)] as number),
-      seconds: Float64Array.from(rows, (row) => history.seconds(row)),
-      parentEnds,
-      parents: parents.values().slice(),
-      introducedEnds,
-      introduced: introduced.values().slice(),
-    };
-  }
-
-  /** Only of the tags of refs: a client may name no others. */
-  #tagTargets(chosen: Uint32Array, types: Uint8Array, numberOf: Int32Array): Uint32Array {
-    const targets: number[] = [];
-    for (const [number, objectNumber] of chosen.entries()) {
-      if (types[number] !== OBJECT_TYPE.tag) continue;
-      const target = this.#history.tagTargets[objectNumber] ?? -1;
-      const isOfRef = this.#tagNumbers.has(objectNumber) && target >= 0;
-      targets.push(isOfRef ? (numberOf[target] as number) >>> 0 : NONE);
-    }
-    return Uint32Array.from(targets);
   }
 }

@@ -1,10 +1,17 @@
 /** Numbers so that they deflate well: differences, distances, halves. */
+import { constants, deflateRaw, inflateRaw } from "node:zlib";
+import { CorruptPackError } from "../../errors.ts";
 import { NONE } from "../history/pack-history.ts";
+import type { WorkSlices } from "../work-slices.ts";
 
 const TWO_TO_32 = 2 ** 32;
 
+/** In a step of `WorkSlices`, and in one go. */
+const NUMBERS_A_STEP = 50;
+const NUMBERS_AT_ONCE = 50_000;
+
 /** Each number's difference to the one before it, byte by byte. */
-export function writePlanes(columns: readonly Uint32Array[]): Uint8Array {
+export async function writePlanes(columns: readonly Uint32Array[], slices: WorkSlices): Promise<Uint8Array> {
   const count = columns.reduce((sum, { length }) => sum + length, 0);
   const planes = new Uint8Array(count * 4);
   let at = 0;
@@ -17,6 +24,7 @@ export function writePlanes(columns: readonly Uint32Array[]): Uint8Array {
       for (let plane = 0; plane < 4; plane++) planes[plane * count + at] = folded >>> (plane * 8);
       previous = number;
       at++;
+      if (at % NUMBERS_AT_ONCE === 0) await slices.spend(NUMBERS_AT_ONCE / NUMBERS_A_STEP);
     }
   }
   return planes;
@@ -82,4 +90,23 @@ export function joinSeconds(low: Uint32Array, high: Uint32Array): Float64Array {
     halves[2 * i + 1] = high[i] as number;
   }
   return new Float64Array(halves.buffer);
+}
+
+export function deflated(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) =>
+    deflateRaw(bytes, { level: constants.Z_BEST_COMPRESSION }, (error, result) =>
+      error === null ? resolve(result) : reject(error),
+    ),
+  );
+}
+
+/** @throws {CorruptPackError} The bytes are no deflated ones, or more than said. */
+export function inflated(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) =>
+    inflateRaw(bytes, { maxOutputLength: Math.max(1, maxBytes) }, (cause, result) =>
+      cause === null
+        ? resolve(result)
+        : reject(new CorruptPackError("recent objects' columns are damaged", { cause })),
+    ),
+  );
 }

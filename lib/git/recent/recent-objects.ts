@@ -5,19 +5,21 @@
  *   header: "NSRO", then 32-bit numbers: version, objects, packs, bytes of the columns, deflated and inflated, bytes of entries
  *   subject 32 · ids 20 x objects · crcs 4 x objects · columns, deflated · entries · SHA-256 of all before
  *
- * Objects are numbered in the order of packs and offsets. The columns are 32-bit numbers, see `COLUMNS`: each is written as its difference
+ * Objects are numbered in the order of packs and offsets. The columns are 32-bit numbers, see `columnsOf`: each is written as its difference
  * to the one before, and of all of them first the lowest bytes, then the next ones, because most differences are small.
  */
 import { createHash } from "node:crypto";
-import { constants, deflateRaw, inflateRaw } from "node:zlib";
 import { CorruptPackError } from "../../errors.ts";
 import { assertInside, type PackHistory } from "../history/pack-history.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { WorkSlices } from "../work-slices.ts";
+import type { LeftOutCommits } from "./left-out-commits.ts";
 import {
+  deflated,
   fromDistances,
   highHalves,
+  inflated,
   joinHalves,
   joinSeconds,
   lowHalves,
@@ -29,7 +31,7 @@ import {
 
 const SIGNATURE = 0x4f52534e; // "NSRO", little-endian
 /** It is in the blob's key as well. */
-export const RECENT_VERSION = 1;
+export const RECENT_VERSION = 2;
 const HEADER_BYTES = 28;
 const SUBJECT_BYTES = 32;
 const CHECKSUM_BYTES = 32;
@@ -55,8 +57,12 @@ export interface RecentObjects {
    * of some branches. Parents that only the base reaches are left out; what else it reaches counts as introduced by it.
    */
   readonly history: PackHistory;
-  /** Of the commits of those branches the first 4 bytes of the ids, as numbers, ascending. */
-  readonly leftOut: Uint32Array;
+  /** The commits of those branches. */
+  readonly leftOut: LeftOutCommits;
+  /** Some objects whose entries are in the sidecar of their pack as well, see newest-entries.ts: numbers in the order of packs and places there. */
+  readonly placed: Uint32Array;
+  /** Where in the sidecar the entry of each of `placed` begins. */
+  readonly placedStarts: Uint32Array;
   /** Some objects, of which the entries are here as well: their numbers, in the order of `entries`. */
   readonly held: Uint32Array;
   /** As in the packs, each with the byte that follows it there, because readers of an entry ask for one more. */
@@ -64,10 +70,14 @@ export interface RecentObjects {
 }
 
 /** @param subject - SHA-256 of what the objects were chosen for. */
-export async function encodeRecentObjects(recent: RecentObjects, subject: Uint8Array): Promise<Uint8Array> {
+export async function encodeRecentObjects(
+  recent: RecentObjects,
+  subject: Uint8Array,
+  slices = new WorkSlices(),
+): Promise<Uint8Array> {
   const { ids, crcs, packCounts, entries } = recent;
   const columns = columnsOf(recent);
-  const planes = writePlanes(columns);
+  const planes = await writePlanes(columns, slices);
   const deflatedPlanes = await deflated(planes);
   const header = Uint32Array.of(
     SIGNATURE,
@@ -112,9 +122,10 @@ export async function decodeRecentObjects(
   const columns = new ColumnReader(readPlanes(planes), { objects, packs });
   const ids = bytes.subarray(idsStart, crcsStart);
   const crcs = numbersAt(bytes, crcsStart, columnsStart);
+  const places = columns.places();
   const recent = {
-    ...{ ids, crcs, ...columns.places(), history: columns.history() },
-    ...{ leftOut: columns.leftOut(), held: columns.held() },
+    ...{ ids, crcs, ...places, history: columns.history() },
+    ...{ leftOut: columns.leftOut(), ...columns.entries(places) },
     entries: bytes.subarray(entriesStart, -CHECKSUM_BYTES),
   };
   assertPlaces(recent);
@@ -123,7 +134,8 @@ export async function decodeRecentObjects(
 }
 
 /** The columns in the order of the file. */
-function columnsOf({ packCounts, offsets, ends, history, leftOut, held }: RecentObjects): Uint32Array[] {
+function columnsOf(recent: RecentObjects): Uint32Array[] {
+  const { packCounts, offsets, ends, history, leftOut, placed, held } = recent;
   const { types, sizes, deltaBases, predecessors, commitObjects, commitTrees, seconds } = history;
   const { parentEnds, parents, introducedEnds, introduced, tagTargets } = history;
   const counts = Uint32Array.of(
@@ -132,7 +144,9 @@ function columnsOf({ packCounts, offsets, ends, history, leftOut, held }: Recent
       parents.length,
       introduced.length,
       tagTargets.length,
-      leftOut.length,
+      leftOut.prefixes.length,
+      leftOut.bits,
+      placed.length,
       held.length,
     ],
   );
@@ -141,7 +155,7 @@ function columnsOf({ packCounts, offsets, ends, history, leftOut, held }: Recent
     ...[counts, packCounts, lowHalves(offsets), highHalves(offsets), lowHalves(lengths), highHalves(lengths)],
     ...[Uint32Array.from(types), sizes, toDistances(deltaBases), toDistances(predecessors)],
     ...[commitObjects, commitTrees, ...secondColumns(seconds), parentEnds, parents],
-    ...[introducedEnds, introduced, tagTargets, leftOut, held],
+    ...[introducedEnds, introduced, tagTargets, leftOut.prefixes, placed, placedGaps(recent), held],
   ];
 }
 
@@ -158,7 +172,7 @@ class ColumnReader {
 
   places(): Pick<RecentObjects, "packCounts" | "offsets" | "ends"> {
     const { objects, packs } = this.#counts;
-    this.#lengths = [...this.#take(6)];
+    this.#lengths = [...this.#take(8)];
     const packCounts = this.#take(packs);
     const offsets = joinHalves(this.#take(objects), this.#take(objects));
     const lengths = joinHalves(this.#take(objects), this.#take(objects));
@@ -197,15 +211,21 @@ class ColumnReader {
   }
 
   /** After `history`. */
-  leftOut(): Uint32Array {
-    return this.#take(this.#lengths[4] ?? 0);
+  leftOut(): LeftOutCommits {
+    const [count = 0, bits = 0] = this.#lengths.slice(4);
+    return { bits, prefixes: this.#take(count) };
   }
 
   /** After `leftOut`. */
-  held(): Uint32Array {
-    const held = this.#take(this.#lengths[5] ?? 0);
+  entries(
+    places: Pick<RecentObjects, "offsets" | "ends">,
+  ): Pick<RecentObjects, "placed" | "placedStarts" | "held"> {
+    const [placedCount = 0, heldCount = 0] = this.#lengths.slice(6);
+    const placed = this.#take(placedCount);
+    const placedStarts = startsOf(placed, this.#take(placedCount), places);
+    const held = this.#take(heldCount);
     if (this.#at !== this.#numbers.length) throw new CorruptPackError("recent objects have too many columns");
-    return held;
+    return { placed, placedStarts, held };
   }
 
   #take(count: number): Uint32Array {
@@ -217,8 +237,35 @@ class ColumnReader {
   }
 }
 
+/** How far each is behind the end of the one before: mostly 0. */
+function placedGaps({ placed, placedStarts, offsets, ends }: RecentObjects): Uint32Array {
+  let expected = 0;
+  return placed.map((number, i) => {
+    const start = placedStarts[i] as number;
+    const gap = start - expected;
+    expected = start + 1 + (ends[number] as number) - (offsets[number] as number);
+    return gap;
+  });
+}
+
+function startsOf(
+  placed: Uint32Array,
+  gaps: Uint32Array,
+  { offsets, ends }: Pick<RecentObjects, "offsets" | "ends">,
+): Uint32Array {
+  const starts = new Uint32Array(placed.length);
+  let expected = 0;
+  for (let i = 0; i < placed.length; i++) {
+    const number = placed[i] as number;
+    const start = (expected + (gaps[i] as number)) >>> 0;
+    starts[i] = start;
+    expected = start + 1 + (ends[number] ?? 0) - (offsets[number] ?? 0);
+  }
+  return starts;
+}
+
 /** The checksum keeps out damage, not mistakes. */
-function assertPlaces({ packCounts, offsets, ends, held, entries }: RecentObjects): void {
+function assertPlaces({ packCounts, offsets, ends, placed, held, entries }: RecentObjects): void {
   let first = 0;
   for (const count of packCounts) {
     let previousEnd = 0;
@@ -233,6 +280,8 @@ function assertPlaces({ packCounts, offsets, ends, held, entries }: RecentObject
     first += count;
   }
   if (first !== offsets.length) throw new CorruptPackError("recent objects are not in the packs");
+  for (const number of placed)
+    if (number >= offsets.length) throw new CorruptPackError("recent objects have places of others");
   let heldBytes = 0;
   for (const number of held) heldBytes += 1 + (ends[number] ?? Number.NaN) - (offsets[number] ?? Number.NaN);
   if (heldBytes !== entries.length) throw new CorruptPackError("entries of recent objects are not their own");
@@ -245,23 +294,4 @@ function numbersAt(bytes: Uint8Array, start: number, end: number): Uint32Array {
 
 function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-function deflated(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Promise((resolve, reject) =>
-    deflateRaw(bytes, { level: constants.Z_BEST_COMPRESSION }, (error, result) =>
-      error === null ? resolve(result) : reject(error),
-    ),
-  );
-}
-
-/** @throws {CorruptPackError} The bytes are no deflated ones, or more than said. */
-function inflated(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {
-  return new Promise((resolve, reject) =>
-    inflateRaw(bytes, { maxOutputLength: Math.max(1, maxBytes) }, (cause, result) =>
-      cause === null
-        ? resolve(result)
-        : reject(new CorruptPackError("recent objects' columns are damaged", { cause })),
-    ),
-  );
 }

@@ -1,6 +1,7 @@
 /** What a process that has served nothing reads for a fetch of what is new, and when it reads all indexes after all. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CorruptPackError } from "../../../lib/errors.ts";
+import type { RecentSubject } from "../../../lib/git/recent/choose-recent.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { openRepository } from "../../../lib/repo/repository.ts";
@@ -62,10 +63,10 @@ async function keepAllRecent(): Promise<void> {
   });
 }
 
-async function keepRecent(maxObjects: number): Promise<void> {
+async function keepRecent(limits: Omit<RecentSubject, "objects" | "refList">): Promise<void> {
   const repository = await openRepository({ store: blobs, blocks: new BlockCache(blobs) }, RIG_UUID);
   const [objects, refList] = await Promise.all([repository.openObjects(), repository.readRefs()]);
-  expect(await writeRecentObjects(blobs, repository, { objects, refList, maxObjects })).toBeGreaterThan(100);
+  expect(await writeRecentObjects(blobs, repository, { objects, refList, ...limits })).toBeGreaterThan(100);
 }
 
 async function dropRecent(): Promise<void> {
@@ -140,7 +141,7 @@ describe("where the recent objects are kept", () => {
 });
 
 describe("where only some of it is recent", () => {
-  beforeAll(() => keepRecent(60));
+  beforeAll(() => keepRecent({ maxObjects: 60 }));
 
   test("whatever byte of them is damaged, the answer comes from all objects", {
     timeout: 120_000,
@@ -190,6 +191,60 @@ describe("where only some of it is recent", () => {
   test("a client that has to come again hears of all its haves", async () => {
     const { text } = await ask(`want ${sideId}`, `have ${line.at(-3)}`, "wait-for-done");
     expect(text).toContain(`ACK ${line.at(-3)}`);
+  });
+});
+
+describe("where packs have a sidecar of newest entries", () => {
+  let sidecars: string[];
+
+  beforeAll(async () => {
+    await dropRecent();
+    await keepRecent({ maxHeldBytes: 2000, minPlacedPackBytes: 0 });
+    const keys = await Array.fromAsync(blobs.list(repositoryKeys(RIG_UUID).packFolder), ({ key }) => key);
+    sidecars = keys.filter((key) => key.includes(".newest-"));
+  });
+
+  test("a fetch reads entries out of it, and the answer is the same", async () => {
+    expect(sidecars).toHaveLength(PACKS + 1);
+    const placed = await ask(...behind(25));
+    expect(placed).toMatchObject({ rounds: 4, indexCount: 0 });
+    expect(placed.rangeKeys.filter((key) => sidecars.includes(key))).not.toEqual([]);
+    await dropRecent();
+    await keepRecent({ maxHeldBytes: 2000 });
+    const unplaced = await ask(...behind(25));
+    expect(unplaced.rangeKeys.filter((key) => sidecars.includes(key))).toEqual([]);
+    expect(placed.bytes).toEqual(unplaced.bytes);
+  });
+
+  test("they are written once", async () => {
+    const counting = new CountingBlobStore(blobs);
+    const repository = await openRepository({ store: counting, blocks: new BlockCache(counting) }, RIG_UUID);
+    const [objects, refList] = await Promise.all([repository.openObjects(), repository.readRefs()]);
+    counting.reset();
+    const chosen = { objects, refList, maxHeldBytes: 0, minPlacedPackBytes: 0 };
+    await writeRecentObjects(counting, repository, chosen);
+    expect(counting.counts()).toMatchObject({ readUpTo: PACKS + 1, write: 1 });
+  });
+
+  test("whatever byte of one is damaged, or if it is lost, its pack is read", {
+    timeout: 120_000,
+  }, async () => {
+    await keepRecent({ maxHeldBytes: 2000, minPlacedPackBytes: 0 });
+    const { bytes: answer } = await ask(...behind(25));
+    let damagedCount = 0;
+    for (const key of sidecars) {
+      const { bytes } = await blobs.read(key);
+      for (let at = 0; at < bytes.length; at += Math.ceil(bytes.length / 60)) {
+        await blobs.write(key, bytes.with(at, (bytes[at] as number) ^ 0x10));
+        damage.length = 0;
+        expect((await ask(...behind(25))).bytes, `${key} ${at}`).toEqual(answer);
+        damagedCount += Math.min(1, damage.length);
+      }
+      await blobs.delete(key);
+      expect((await ask(...behind(25))).bytes).toEqual(answer);
+      await blobs.write(key, bytes);
+    }
+    expect(damagedCount).toBeGreaterThan(10);
   });
 });
 

@@ -171,8 +171,8 @@ test("a run just after another asks for the notes and no more", async () => {
   expect(store.counts()).toMatchObject({ requests: 1, read: 1 });
   store.reset();
   expect(await tidyAfter(1)).toMatchObject({ removedBlobs: 0 });
-  // Notes, four folders, manifest, notes of an import, unfinished uploads of two folders, notes again.
-  expect(store.counts()).toMatchObject({ requests: 10 });
+  // Notes, five folders, manifest, notes of an import, unfinished uploads of two folders, notes again.
+  expect(store.counts()).toMatchObject({ requests: 11 });
 });
 
 test("a run removes no more than it may, packs after what belongs to them, and the next goes on", async () => {

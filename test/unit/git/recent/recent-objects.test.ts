@@ -55,7 +55,8 @@ function recentOf(
       ...{ treeKinds: new Uint8Array(commitCount), treeChangeEnds: new Uint32Array(commitCount) },
       ...{ treeChanges: new Uint32Array(0), externalIds: new Uint8Array(0) },
     },
-    leftOut: Uint32Array.from(prefixes).sort(),
+    leftOut: { bits: 32, prefixes: Uint32Array.from(prefixes).sort() },
+    ...{ placed: Uint32Array.of(0, 1), placedStarts: Uint32Array.of(1000, gaps.length) },
     ...{ held: Uint32Array.of(1), entries: Uint8Array.of(1, 2, 3) },
   };
 }
