@@ -7,10 +7,7 @@ import { createHash } from "node:crypto";
 import { NotFoundError } from "../errors.ts";
 import { CommitHistory } from "../git/history/commit-history.ts";
 import { ascendingNumbers } from "../git/pack/sorted-numbers.ts";
-import { chooseRecent, type RecentSubject } from "../git/recent/choose-recent.ts";
-import { holdEntries } from "../git/recent/hold-entries.ts";
-import { newestOrder } from "../git/recent/newest-order.ts";
-import { decodeRecentObjects, encodeRecentObjects } from "../git/recent/recent-objects.ts";
+import { decodeRecentObjects } from "../git/recent/recent-objects.ts";
 import { WorkSlices } from "../git/work-slices.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { BlockCache } from "../store/block-cache.ts";
@@ -18,15 +15,14 @@ import { type RepositoryKeys, type RepositoryUuid, repositoryKeys } from "./layo
 import type { Manifest } from "./manifest.ts";
 import { ObjectDatabase } from "./object-database.ts";
 import { RecentPacks } from "./recent-packs.ts";
-import { placeEntries } from "./stored-newest.ts";
 
-interface GenerationOf {
+export interface GenerationOf {
   readonly uuid: RepositoryUuid;
   readonly manifest: Pick<Manifest, "refs" | "packs" | "head">;
 }
 
 /** What the recent objects follow from; SHA-256. */
-function subjectOf({ head, refs, packs }: GenerationOf["manifest"]): Uint8Array {
+export function subjectOf({ head, refs, packs }: GenerationOf["manifest"]): Uint8Array {
   const parts = [head, refs.headTagId ?? "", refs.snapshotId, packs.map(({ id }) => id)];
   return createHash("sha256").update(JSON.stringify(parts)).digest();
 }
@@ -85,31 +81,4 @@ async function readBlob(store: BlobStore, key: string, signal: AbortSignal): Pro
     if (error instanceof NotFoundError) return undefined;
     throw error;
   }
-}
-
-/**
- * @param chosen - All objects of the generation, and its refs.
- * @returns How many bytes were written; `undefined` where nothing recent is small enough.
- */
-export async function writeRecentObjects(
-  store: BlobStore,
-  generation: GenerationOf,
-  chosen: RecentSubject,
-): Promise<number | undefined> {
-  const { objects, maxHeldBytes, minPlacedPackBytes: minPackBytes } = chosen;
-  const { packs } = generation.manifest;
-  const choice = await chooseRecent(chosen, packs.length);
-  if (choice === undefined) return undefined;
-  const order = newestOrder(choice.recent, choice.head);
-  const keys = repositoryKeys(generation.uuid);
-  const placed = await placeEntries(choice.recent, order.apart, objects, {
-    store,
-    keys,
-    packs,
-    minPackBytes,
-  });
-  const recent = await holdEntries(placed, order.withBases, objects, maxHeldBytes);
-  const bytes = await encodeRecentObjects(recent, subjectOf(generation.manifest), objects.slices);
-  await store.write(recentKey(generation), bytes);
-  return bytes.length;
 }

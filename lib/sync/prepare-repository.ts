@@ -8,7 +8,8 @@ import { repositoryQuotaBytes } from "../repo/answers/answer-quota.ts";
 import { MAX_ANSWER_AGE_MS, sweepAnswers } from "../repo/answers/sweep-answers.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
 import { openRepository, type Repository } from "../repo/repository.ts";
-import { hasRecentObjects, writeRecentObjects } from "../repo/stored-recent.ts";
+import { hasRecentObjects } from "../repo/stored-recent.ts";
+import { writeRecentObjects } from "../repo/write-recent.ts";
 import { type ContextOptions, type SyncContext, syncContext } from "./sync-context.ts";
 
 /** A list costs as much as a write. What a few publishes of a small repository leave costs less: rarely 100 MB for some days. */

@@ -45,7 +45,7 @@ test.each(["authorizer", "gitHttp"] as const)(
 /** Each KiB is loaded at a cold start. */
 test.each([
   ["authorizer", 150],
-  ["gitHttp", 704],
+  ["gitHttp", 712],
 ] as const)("%s's bundle has at most %i KiB", async (name, maxKib) => {
   await using folder = await temporaryFolder();
   await bundleFunction(FUNCTION_SOURCES[name], folder.path);

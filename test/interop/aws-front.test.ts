@@ -95,7 +95,7 @@ describe.skipIf(runtimeClient === undefined)("the deployment", () => {
       "sync PUT objects/pack/pack-<id>.idx",
       "sync PUT objects/pack/pack-<id>.pack",
       "sync PUT packed-refs",
-      "sync PUT recent-1/<id>",
+      "sync PUT recent-2/<id>",
       "sync PUT ref-snapshots/<id>",
       "sync PUT repository.json",
       "webhook PUT announced",

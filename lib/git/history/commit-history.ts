@@ -6,9 +6,9 @@ import type { ObjectId } from "../object-id.ts";
 import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
-import { BeyondRecentError } from "../recent/beyond-recent-error.ts";
-import { type LeftOutCommits, mayBeLeftOut } from "../recent/left-out-commits.ts";
 import type { WorkSlices } from "../work-slices.ts";
+import { BeyondRecentError } from "./beyond-recent-error.ts";
+import { type LeftOutCommits, mayBeLeftOut } from "./left-out-commits.ts";
 import { NONE, type PackHistory, partOf } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
 
@@ -53,7 +53,11 @@ export class CommitHistory {
 
   readonly #leftOut: LeftOutCommits | undefined;
 
-  private constructor(parts: readonly HistoryPart[], objectCount: number, leftOut: LeftOutCommits | undefined) {
+  private constructor(
+    parts: readonly HistoryPart[],
+    objectCount: number,
+    leftOut: LeftOutCommits | undefined,
+  ) {
     this.#leftOut = leftOut;
     const total = (count: (history: PackHistory) => number): number =>
       parts.reduce((sum, { history }) => sum + count(history), 0);

@@ -1,5 +1,6 @@
 /** The columns of the recent objects, out of the indexes and histories of all. */
 import type { CommitHistory } from "../history/commit-history.ts";
+import { leftOutCommits } from "../history/left-out-commits.ts";
 import { NONE, type PackHistory } from "../history/pack-history.ts";
 import { OBJECT_ID_BYTES, objectIdBytes } from "../object-id.ts";
 import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
@@ -7,7 +8,6 @@ import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { PackedObjects } from "../ports.ts";
 import { Uint32Vector } from "../walk/uint32-vector.ts";
 import type { WorkSlices } from "../work-slices.ts";
-import { leftOutCommits } from "./left-out-commits.ts";
 import type { RecentObjects } from "./recent-objects.ts";
 
 /** Of all of the repository's. */

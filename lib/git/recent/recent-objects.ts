@@ -10,11 +10,11 @@
  */
 import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
+import type { LeftOutCommits } from "../history/left-out-commits.ts";
 import { assertInside, type PackHistory } from "../history/pack-history.ts";
 import { OBJECT_ID_BYTES } from "../object-id.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { WorkSlices } from "../work-slices.ts";
-import type { LeftOutCommits } from "./left-out-commits.ts";
 import {
   deflated,
   fromDistances,

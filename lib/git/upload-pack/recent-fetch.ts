@@ -3,10 +3,11 @@
  * and the client does not notice: nothing is sent before the plan is made. Haves that are not recent are not acknowledged, which changes
  * nothing for a client whose negotiation ends. In protocol 2 only: the other one acknowledges have by have.
  */
+
+import { BeyondRecentError } from "../history/beyond-recent-error.ts";
 import type { ObjectId } from "../object-id.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
 import type { AnswerItem, PackedObjects, SharedAnswers, UploadPackSource } from "../ports.ts";
-import { BeyondRecentError } from "../recent/beyond-recent-error.ts";
 import { peelObject } from "../walk/peel.ts";
 import { wantsBesideTips } from "./check-wants.ts";
 import type { FetchRequest } from "./fetch-request.ts";

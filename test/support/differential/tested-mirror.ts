@@ -12,7 +12,7 @@ import {
 import { tidyRepository } from "../../../lib/repo/janitor.ts";
 import { openRepository, type RepositoryStorage } from "../../../lib/repo/repository.ts";
 import { RepositoryCatalog } from "../../../lib/repo/repository-catalog.ts";
-import { writeRecentObjects } from "../../../lib/repo/stored-recent.ts";
+import { writeRecentObjects } from "../../../lib/repo/write-recent.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { prepareRepository } from "../../../lib/sync/prepare-repository.ts";
 import { syncRepository } from "../../../lib/sync/sync-repository.ts";

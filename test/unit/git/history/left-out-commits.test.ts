@@ -1,8 +1,8 @@
 /** Which ids count as left out, however many there are. */
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
+import { leftOutCommits, mayBeLeftOut } from "../../../../lib/git/history/left-out-commits.ts";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";
-import { leftOutCommits, mayBeLeftOut } from "../../../../lib/git/recent/left-out-commits.ts";
 
 const idOf = (number: number) => parseObjectId(createHash("sha1").update(String(number)).digest("hex"));
 const idsUpTo = (count: number) => Array.from({ length: count }, (_, number) => idOf(number));
