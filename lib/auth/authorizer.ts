@@ -44,8 +44,8 @@ export const DEFAULT_AUTHORIZER_LIMITS = {
   /** How long the primary takes for a question before an outage is considered. */
   judgeOutageAfterMs: 2_000,
   /**
-   * At the primary, of one process: further ones wait, and callers take turns. While questions hang, a caller with fewer than two
-   * waits for none of them: up to four times as many.
+   * At the primary, of one process: further ones wait, and callers take turns. While questions hang, a caller with none of them and
+   * fewer than two others waits for none of them: up to four times as many.
    */
   maxConcurrentQuestions: 64,
   /** Of a credential that the primary has not accepted lately: further ones wait, and do not read the store meanwhile. */

@@ -4,12 +4,12 @@
  */
 
 /** A running task older than this may hang: it keeps no newcomer waiting. */
-const SLOW_AFTER_MS = 300;
-/** An owner with fewer running tasks is a newcomer. */
+const SLOW_AFTER_MS = 150;
+/** An owner with fewer running tasks, none of them slow, is a newcomer. */
 const FEW_TASKS = 2;
 /** A newcomer's task waits for a usual place if so many slow ones are about the same subject. */
 const MAX_SLOW_OF_SUBJECT = 4;
-const LOOK_EVERY_MS = 50;
+const LOOK_EVERY_MS = 25;
 /** How many may run while newcomers wait for none that is slow, as a multiple of the usual number. */
 export const MAX_CONCURRENT_FACTOR = 4;
 
@@ -123,6 +123,7 @@ export class PrioritySemaphore {
 
 class RunningCounts {
   readonly #ofOwner = new Map<string, number>();
+  readonly #slowOwners = new Set<string>();
   readonly #slowOfSubject = new Map<string, number>();
   quickCount = 0;
 
@@ -133,12 +134,14 @@ class RunningCounts {
 
   add({ owner, subject }: SemaphoreTask, isSlow: boolean): void {
     this.#ofOwner.set(owner, (this.#ofOwner.get(owner) ?? 0) + 1);
-    if (isSlow) this.#slowOfSubject.set(subject, (this.#slowOfSubject.get(subject) ?? 0) + 1);
-    else this.quickCount += 1;
+    if (isSlow) {
+      this.#slowOwners.add(owner);
+      this.#slowOfSubject.set(subject, (this.#slowOfSubject.get(subject) ?? 0) + 1);
+    } else this.quickCount += 1;
   }
 
   isNewOwner({ owner }: SemaphoreTask): boolean {
-    return (this.#ofOwner.get(owner) ?? 0) < FEW_TASKS;
+    return (this.#ofOwner.get(owner) ?? 0) < FEW_TASKS && !this.#slowOwners.has(owner);
   }
 
   isOfHangingSubject({ subject }: SemaphoreTask): boolean {

@@ -63,6 +63,8 @@ const DEFAULT_CLOSE_GRACE_MS = 5_000;
 const DEFAULT_IDLE_TIMEOUT_MS = 300_000;
 
 const DEFAULT_MAX_CONNECTIONS = 2_000;
+/** Of connections that arrive together; of further ones the system drops packets, and clients repeat them after 1, 3 and 7 s. Linux takes 4,096 at most. */
+const LISTEN_BACKLOG = 4_096;
 
 const LIMITS = {
   /** git sends well under 2 KiB; an OAuth token may take 4. Covers the request line too. */
@@ -223,7 +225,7 @@ function originForm(target: string): string {
 function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: LISTEN_BACKLOG }, () => {
       server.off("error", reject);
       resolve((server.address() as AddressInfo).port);
     });

@@ -1,4 +1,5 @@
 /** Questions that the primary leaves unanswered hold places for a long time, and keep no other caller waiting. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
 import type { ReadQuestion } from "../../../lib/auth/ports.ts";
 import { AuthorizerRig, QUESTION, YES } from "../../support/authorizer-rig.ts";
@@ -73,5 +74,29 @@ test("many good callers, each with names of its own", async () => {
     expect(await auth.check(question)).toMatchObject({ kind: "allowed" });
   }
   expect(performance.now() - startedMs).toBeLessThan(9_000);
+  void flood;
+});
+
+test("60 good callers, each with four names: those whose questions hang get no more places", async () => {
+  const auth = rig.process();
+  const callers = Array.from({ length: 60 }, (_, index) => ({
+    name: `good-${index}`,
+    source: `203.0.113.${index}`,
+  }));
+  await ask(
+    auth,
+    callers.map(({ name, source }) => asked(name, "site", source)),
+  );
+  rig.asked.length = 0;
+  const flood = ask(
+    auth,
+    [0, 1, 2, 3].flatMap((number) =>
+      callers.map(({ name, source }, index) => asked(name, `hangs-${index}-${number}`, source)),
+    ),
+  );
+  await expect.poll(hangingCount, { timeout: 10_000 }).toBeGreaterThanOrEqual(64);
+  await sleep(1_000);
+  expect(await auth.check({ ...QUESTION, source: "198.51.100.1" })).toMatchObject({ kind: "allowed" });
+  expect(hangingCount()).toBe(64);
   void flood;
 });
