@@ -1,7 +1,7 @@
 /** Measures the mirror and git side by side: `npm run bench -- --repo <bare repository>`. */
 import { readFile, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { assertComplete, type BenchReport, formatTable } from "./bench-report.ts";
 import { EXPLANATION } from "./explanation.ts";
@@ -28,7 +28,9 @@ const command = new Command("bench")
   .description("Measures the mirror and git side by side on any repository. Linux only.")
   .option("--repo <folder>", "the repository to measure with; it is only read")
   .option("--json <file>", "also write the figures as JSON")
-  .option("--rows <names>", "which rows, with commas between", parseRows, ROWS)
+  .addOption(
+    new Option("--rows <names>", "which rows, with commas between").argParser(parseRows).default(ROWS, "all"),
+  )
   .option("--runs <number>", "how often each side runs", parseCount, 3)
   .option(
     "--keep <folder>",

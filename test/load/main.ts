@@ -3,7 +3,7 @@ import { fork } from "node:child_process";
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
 import type { Asked, AttackersMessage, AttackOrder } from "./load-target.ts";
 import { type LoadedMirror, startLoadedMirror } from "./loaded-mirror.ts";
@@ -47,11 +47,10 @@ const SHAPE_NAMES = SHAPES.map(({ name }) => name);
 
 const command = new Command("load")
   .description("Runs attacks and loads against a mirror on this machine, one after another.")
-  .option(
-    "--shapes <names>",
-    `which, with commas between: ${SHAPE_NAMES.join(", ")}`,
-    parseShapes,
-    SHAPE_NAMES,
+  .addOption(
+    new Option("--shapes <names>", `which, with commas between: ${SHAPE_NAMES.join(", ")}`)
+      .argParser(parseShapes)
+      .default(SHAPE_NAMES, "all"),
   )
   .option("--profiles <folder>", "write a CPU profile of each shape there; the figures are worse then")
   .option("--runs <count>", "how often each one is run in a row", Number, 1)
