@@ -42,8 +42,9 @@ const pages = mirrorPages({
     log,
   }),
   // This function is open to all callers: it queues syncs and writes the log, and may not change what is mirrored.
-  ...(settings.administration === "pages" && {
+  ...(settings.administration !== "off" && {
     administration: {
+      canConnect: false,
       requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl)),
       history: cloudWatchHistory({
         ...{ requests, namespace: settings.stackPrefix, hasDetail: settings.metrics === "all" },

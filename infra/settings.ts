@@ -62,7 +62,7 @@ export function deploymentSettings(file: FileSettings) {
     /** Whether rows with `isDetail` are recorded, shown and watched. */
     hasAllMetrics: file.metrics === "all",
     /** Whether administrators of a workspace act on it by the pages. */
-    hasPageAdministration: (file.administration ?? SETTINGS.administration.default) === "pages",
+    hasPageAdministration: (file.administration ?? SETTINGS.administration.default) !== "off",
     /** Where alarms go: a topic's ARN, else an address that gets e-mail. */
     alarmTopic: file.alarmTopic,
     alarmEmail: file.alarmEmail,

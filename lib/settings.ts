@@ -46,10 +46,10 @@ const COMMON = {
   },
   administration: {
     type: "choice",
-    choices: ["pages", "off"],
+    choices: ["pages", "no-connect", "off"],
     default: "pages",
     description:
-      "`pages`: who administers a workspace at Bitbucket sees metrics and acts on it by the mirror's pages; `off`: only the command line does",
+      "`pages`: who administers a workspace at Bitbucket sees metrics, acts on it by the mirror's pages, and connects others (a deployment's page connects none); `no-connect`: without connecting; `off`: only the command line administers",
   },
   anonymousPerMinute: {
     type: "integer",

@@ -15,6 +15,8 @@ import { LOCAL_QUEUES, StoredMessages } from "./stored-messages.ts";
 export interface AdministrationOptions {
   readonly store: BlobStore;
   readonly requests: SyncRequests;
+  /** Whether administrators connect workspaces that are not mirrored. */
+  readonly canConnect: boolean;
   readonly apiOf: BitbucketAccess["apiOf"];
   readonly history: () => MeasuredHistory;
   /** Has queues take what is replayed. */
@@ -26,12 +28,12 @@ export interface AdministrationOptions {
 const MAX_LETTERS = 1_000;
 
 export function localAdministration(options: AdministrationOptions): PageAdministration {
-  const { store, requests, apiOf, history, takeKept, log } = options;
+  const { store, requests, canConnect, apiOf, history, takeKept, log } = options;
   const places = LOCAL_QUEUES.map((name) => new KeptDeadLetters(new StoredMessages(store, name)));
   const isOf = (workspace: string) => (body: string) =>
     deadLetterSubject(body).workspace?.toLowerCase() === workspace.toLowerCase();
   return {
-    requests,
+    ...{ requests, canConnect },
     configuration: {
       change: (change) => changeMirrorConfig(store, change),
       tryAccount: (workspace) => tryAccount(workspace, { apiOf }),

@@ -91,8 +91,11 @@ export async function mirrorHttp(
   const { gitUrl, apiUrl, anonymous } = settings;
   const pages = mirrorPages({
     ...{ store, readConfig, access, gitUrl, apiUrl, serverUrl },
-    ...(settings.administration === "pages" && {
-      administration: localAdministration({ ...options, store }),
+    ...(settings.administration !== "off" && {
+      administration: localAdministration({
+        ...{ ...options, store },
+        canConnect: settings.administration === "pages",
+      }),
     }),
     allowsAnonymous: anonymous === "allow",
     // Of this process alone: a session ends with it.

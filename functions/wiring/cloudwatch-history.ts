@@ -19,32 +19,34 @@ const SLOTS = 96;
 /** CloudWatch is asked as often, by each process, while somebody looks: 12 metrics for 0.00012 $. */
 const KEPT_MS = 5 * 60_000;
 
-/** @returns Reads the last day. Throws an Error if CloudWatch does not say it. */
+/** A failure is kept for as long: each view would ask again. */
+const FAILURE_KEPT_MS = 30_000;
+
+/** @returns Reads the last day. Throws an Error if CloudWatch does not say it. Reads at the same time share a question. */
 export function cloudWatchHistory(options: CloudWatchHistoryOptions): () => Promise<MeasuredHistory> {
   const { requests, now = Date.now } = options;
   const asked = CHARTED_METRICS.flatMap((name) => {
     const query = queryOf(name, options);
     return query === undefined ? [] : [{ name, query }];
   });
-  let kept: { readonly atMs: number; readonly history: MeasuredHistory } | undefined;
-  return async () => {
-    const atMs = now();
-    if (kept !== undefined && atMs - kept.atMs < KEPT_MS) return kept.history;
-    const lastSlotAtMs = Math.floor(atMs / SLOT_MS) * SLOT_MS;
+  async function read(): Promise<MeasuredHistory> {
+    const lastSlotAtMs = Math.floor(now() / SLOT_MS) * SLOT_MS;
     const values = await readMetricData(
       requests,
       asked.map(({ query }) => query),
       { startMs: lastSlotAtMs - (SLOTS - 1) * SLOT_MS, periodSeconds: SLOT_MS / 1000, count: SLOTS },
     );
     const byName = new Map(asked.map(({ name }, index) => [name, values[index] ?? []]));
-    const history = {
-      slotMs: SLOT_MS,
-      slotCount: SLOTS,
-      lastSlotAtMs,
-      valuesOf: (name: MetricName) => byName.get(name),
-    };
-    kept = { atMs, history };
-    return history;
+    const valuesOf = (name: MetricName) => byName.get(name);
+    return { slotMs: SLOT_MS, slotCount: SLOTS, lastSlotAtMs, valuesOf };
+  }
+  let kept: { readonly history: Promise<MeasuredHistory>; untilMs: number } | undefined;
+  return () => {
+    if (kept !== undefined && now() < kept.untilMs) return kept.history;
+    const question = { history: read(), untilMs: now() + KEPT_MS };
+    question.history.catch(() => (question.untilMs = now() + FAILURE_KEPT_MS));
+    kept = question;
+    return question.history;
   };
 }
 

@@ -79,10 +79,17 @@ async function answerOther(
   part: string | undefined,
   form: URLSearchParams | undefined,
 ): Promise<HttpResponse> {
-  const { request, context, caller } = visit;
+  const { request, context, administration, caller } = visit;
   const others = await context.administrators.notMirrored(caller, context.readConfig);
   if (!others.includes(workspace) || request.method !== "POST" || part !== "connect")
     return message(visit, 404, "Not found", "You administer no mirrored workspace of this name.");
+  if (!administration.canConnect)
+    return message(
+      visit,
+      403,
+      "Not done",
+      `This page connects no workspace: ask the mirror's operator, for nearside connect ${workspace}.`,
+    );
   return form === undefined ? foreignForm(visit) : act(visit, workspace, part, form);
 }
 
@@ -117,8 +124,10 @@ async function act(
   form: URLSearchParams,
 ): Promise<HttpResponse> {
   const { request, context, administration, caller } = visit;
-  const { store, now, administratorActions } = context;
-  const waitSeconds = administratorActions.take(caller.name.toLowerCase());
+  const { store, now, administratorActions, accountTries } = context;
+  const triesAccount = name === "connect" || name === "reconnect";
+  const rate = triesAccount ? accountTries : administratorActions;
+  const waitSeconds = rate.take(caller.name.toLowerCase());
   if (waitSeconds > 0)
     return message(visit, 429, "Not done", `Too many actions: try again in ${waitSeconds} seconds.`);
   const entry = { at: new Date(now()).toISOString(), who: loggedText(caller.name), action: name };
@@ -176,7 +185,7 @@ async function answerOverview(visit: Visit, own: readonly MirroredWorkspace[]): 
       workspaces: own.flatMap((one) => summaries.get(one) ?? []),
       ...history,
       others: await context.administrators.notMirrored(caller, context.readConfig),
-      canConnect: administration.configuration !== undefined,
+      canConnect: administration.canConnect,
       nowMs: context.now(),
     }),
   );

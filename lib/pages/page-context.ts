@@ -48,6 +48,8 @@ export interface Context extends PagesOptions {
   /** Of credentials that no repository shows to be good. */
   readonly administratorGuesses: RequestRate;
   readonly administratorActions: RequestRate;
+  /** The actions that ask Bitbucket with an account of the mirror's. */
+  readonly accountTries: RequestRate;
 }
 
 const MAX_SEARCH_LENGTH = 200;

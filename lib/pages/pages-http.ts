@@ -71,6 +71,7 @@ export function pagesHttp(options: PagesOptions): AnswerPage {
     }),
     administratorGuesses: new RequestRate(10, now),
     administratorActions: new RequestRate(30, now),
+    accountTries: new RequestRate(5, now),
   };
   return async (request) => {
     const form = takesForms(request.path) ? await readForm(request) : undefined;

@@ -53,6 +53,8 @@ export interface Administration {
    */
   readonly administered: (authorization: string) => Promise<readonly BitbucketWorkspace[]>;
   readonly requests: SyncRequests;
+  /** Whether administrators connect workspaces that are not mirrored. */
+  readonly canConnect: boolean;
   /** Absent where this process may not change what is mirrored. */
   readonly configuration?: {
     readonly change: (change: (config: MirrorConfig) => MirrorConfig) => Promise<unknown>;

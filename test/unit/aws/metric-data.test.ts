@@ -51,10 +51,42 @@ test("what the deployment does not record costs no question, and is no chart", a
   expect(names).not.toContain("Packs");
 });
 
-test("a refusal is an error, and is not remembered", async () => {
+test("a failure is an error for half a minute, in which each view costs no question", async () => {
   server.isDenied = true;
   const read = historyOf(false);
-  await expect(read()).rejects.toThrow('CloudWatch answers 400: {"__type":"AccessDeniedException"');
+  const denied = 'CloudWatch answers 400: {"__type":"AccessDeniedException"';
+  await Promise.all([1, 2, 3].map(() => expect(read()).rejects.toThrow(denied)));
   server.isDenied = false;
+  nowMs += 29_000;
+  await expect(read()).rejects.toThrow(denied);
+  expect(server.asked).toHaveLength(1);
+  nowMs += 1_000;
   expect((await read()).slotCount).toBe(96);
+  expect(server.asked).toHaveLength(2);
 });
+
+test("views at the same time share a question", async () => {
+  const read = historyOf(false);
+  const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => read()));
+  expect(new Set(others)).toEqual(new Set([first]));
+  expect(server.asked).toHaveLength(1);
+});
+
+test("an answer in pages is read to its end, and not without limit", async () => {
+  server.values.set("Nearside/SentBytes", 7);
+  server.values.set("Nearside/JobFailures", 3);
+  server.pages = 3;
+  const history = await historyOf(true)();
+  expect([history.valuesOf("SentBytes")?.at(-1), history.valuesOf("JobFailures")?.at(-1)]).toEqual([7, 3]);
+  expect(server.asked).toHaveLength(3);
+  server.pages = 11;
+  await expect(historyOf(true)()).rejects.toThrow("more than 10 pages");
+});
+
+test.each(["InternalError", "Forbidden", "PartialData"])(
+  "a result that is %s is no chart of zeros",
+  async (code) => {
+    server.statusCode = code;
+    await expect(historyOf(false)()).rejects.toThrow(`CloudWatch answers ${code} for `);
+  },
+);

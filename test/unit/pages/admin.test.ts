@@ -38,10 +38,18 @@ interface AdminRigOptions {
   readonly tryAccount?: (workspace: MirroredWorkspace) => Promise<unknown>;
   readonly change?: () => Promise<never>;
   readonly log?: Logger;
+  readonly canConnect?: boolean;
 }
 
 async function adminRig(options: AdminRigOptions = {}) {
-  const { workspaces, callers, tryAccount, change: changeConfig, log: logger = SILENT_LOGGER } = options;
+  const {
+    workspaces,
+    callers,
+    tryAccount,
+    change: changeConfig,
+    log: logger = SILENT_LOGGER,
+    canConnect = true,
+  } = options;
   const jobs: SyncJob[] = [];
   const history = new MetricHistory();
   history.record({
@@ -58,6 +66,7 @@ async function adminRig(options: AdminRigOptions = {}) {
     ...(workspaces && { workspaces }),
     administration: (store) => ({
       requests: { request: async (some) => void jobs.push(...some.map(({ job }) => job)) },
+      canConnect,
       configuration: {
         change: changeConfig ?? ((change) => changeMirrorConfig(store, change)),
         async tryAccount(workspace) {
@@ -136,7 +145,11 @@ test("Bitbucket is asked once a minute for an administrator's rights, and a righ
   const { send, sessionOf, roles, clock } = await pageRig({
     repositories: REPOSITORIES,
     callers: [caller],
-    administration: () => ({ requests: { request: async () => undefined }, log: SILENT_LOGGER }),
+    administration: () => ({
+      canConnect: false,
+      requests: { request: async () => undefined },
+      log: SILENT_LOGGER,
+    }),
   });
   const headers = await sessionOf(caller);
   await send("/", { headers });
@@ -279,7 +292,7 @@ test.each([NO_SECRET, REJECTED, new NotFoundError("Bitbucket: no such workspace"
 
 test("by the page a workspace gets the account it has, one of its name, or none: never one of others", async () => {
   const tried: unknown[] = [];
-  const { act, config, log } = await adminRig({
+  const { act, clock, config, log } = await adminRig({
     workspaces: [
       { workspace: "acme", credential: "bot", projects: "all" },
       { workspace: "other", credential: "other-bot", projects: "all" },
@@ -288,6 +301,7 @@ test("by the page a workspace gets the account it has, one of its name, or none:
   });
   const texts = new Set<string>();
   for (const credential of ["other-bot", "other", "environment", "relay/acme", "acme-2", "no-such"]) {
+    clock.nowMs += 60_000;
     const { status, text } = await act("reconnect", { credential });
     expect([credential, status]).toEqual([credential, 400]);
     texts.add(/id="problem">([^<]*)</.exec(text)?.[1] ?? "");
@@ -430,6 +444,37 @@ test("a workspace that is not mirrored is connected by its administrator, with t
   ]);
 });
 
+test("where the page connects none, it names the command, and nothing is logged or asked", async () => {
+  const tried: unknown[] = [];
+  const { send, sessionOf, store } = await adminRig({
+    canConnect: false,
+    tryAccount: async (workspace) => void tried.push(workspace),
+  });
+  const headers = await sessionOf(OLGA);
+  const overview = await send("/-/admin", { headers });
+  expect(overview.text).toContain("nearside connect elsewhere");
+  expect(overview.text).not.toContain("/connect");
+  const body = Buffer.from("credential=elsewhere");
+  const request = { method: "POST", headers: { ...headers, ...SAME_ORIGIN }, body } as const;
+  const answer = await send("/-/admin/elsewhere/connect", request);
+  expect([answer.status, answer.text]).toEqual([403, expect.stringContaining("nearside connect elsewhere")]);
+  expect([tried, await readAdminLog(store, "elsewhere")]).toEqual([[], []]);
+});
+
+test("an administrator has Bitbucket asked with an account five times a minute", async () => {
+  const tried: unknown[] = [];
+  const { act, clock } = await adminRig({ tryAccount: async (workspace) => void tried.push(workspace) });
+  const statuses: number[] = [];
+  for (let count = 0; count < 7; count++)
+    statuses.push((await act("reconnect", { credential: "bot" })).status);
+  expect(statuses).toEqual([...Array(5).fill(303), 429, 429]);
+  expect(tried).toHaveLength(5);
+  // Other actions are not these.
+  expect((await act("sync")).status).toBe(303);
+  clock.nowMs += 60_000;
+  expect((await act("reconnect", { credential: "bot" })).status).toBe(303);
+});
+
 test("dead letters of the workspace are listed and queued again", async () => {
   const { act, send, sessionOf } = await adminRig();
   const headers = await sessionOf(OLGA);
@@ -447,7 +492,12 @@ test("where the process may not do it, the page says what to use", async () => {
   } = await pageRig({
     repositories: REPOSITORIES,
     callers: [OLGA],
-    administration: () => ({ requests: { request: async () => undefined }, log: SILENT_LOGGER, ...changed }),
+    administration: () => ({
+      canConnect: false,
+      requests: { request: async () => undefined },
+      log: SILENT_LOGGER,
+      ...changed,
+    }),
   });
   const headers = await sessionOf(OLGA);
   const { text } = await send("/-/admin/acme", { headers });
@@ -466,6 +516,7 @@ test("metrics that cannot be read are no charts, and the page has the rest", asy
     repositories: REPOSITORIES,
     callers: [OLGA],
     administration: () => ({
+      canConnect: false,
       requests: { request: async () => undefined },
       history: () => Promise.reject(new Error("AccessDeniedException")),
       log: { ...SILENT_LOGGER, warn: (event: string) => void lines.push(event) },
@@ -482,7 +533,11 @@ test("what Bitbucket cannot be asked is said, and nothing is done", async () => 
   const { send, sessionOf } = await pageRig({
     repositories: REPOSITORIES,
     callers: [caller],
-    administration: () => ({ requests: { request: async () => undefined }, log: SILENT_LOGGER }),
+    administration: () => ({
+      canConnect: false,
+      requests: { request: async () => undefined },
+      log: SILENT_LOGGER,
+    }),
   });
   const headers = await sessionOf(caller);
   Object.defineProperty(caller, "administers", {

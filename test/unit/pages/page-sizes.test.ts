@@ -29,6 +29,7 @@ test("each page is below 60 kB with 2,000 repositories, full charts, failures an
     repositories: slugs.map((slug) => ({ slug, isPrivate: true })),
     callers: [OLGA],
     administration: () => ({
+      canConnect: true,
       requests: { request: async () => undefined },
       configuration: {
         ...{ change: async () => undefined, tryAccount: async () => "", acceptRemovals: async () => 0 },

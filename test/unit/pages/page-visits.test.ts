@@ -19,7 +19,11 @@ const rig = (hangingSlug?: string) =>
     ...(hangingSlug !== undefined && { hangingSlug }),
     repositories: REPOSITORIES,
     callers: [OLGA],
-    administration: () => ({ requests: { request: async () => undefined }, log: SILENT_LOGGER }),
+    administration: () => ({
+      canConnect: true,
+      requests: { request: async () => undefined },
+      log: SILENT_LOGGER,
+    }),
   });
 
 const basic = (token: string) => ({
