@@ -8,10 +8,12 @@ import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
 import { reconcileWorkspace } from "../lib/reconcile/reconcile-workspace.ts";
 import { announcer } from "../lib/relay/queue-event.ts";
 import { RecentChecks } from "../lib/sync/job-context.ts";
+import { KeptReads } from "../lib/sync/kept-reads.ts";
 import { runRepositoryJob } from "../lib/sync/repository-job.ts";
 import { bitbucketAccess, SyncBudgets } from "./wiring/bitbucket-access.ts";
 import { deployed } from "./wiring/deployed.ts";
 import { lfsPlans } from "./wiring/lfs-work.ts";
+import { MEMORY } from "./wiring/memory.ts";
 import { repositoryStorage } from "./wiring/storage.ts";
 import { queuedSyncRequests, requestAgain, requeueUnfinished } from "./wiring/sync-requests.ts";
 
@@ -20,7 +22,7 @@ const { syncQueueUrl, relayQueueUrl, lfsQueueUrl } = settings;
 const { log, store, sqs, readConfig, accountOf } = deployed(settings);
 const storage = repositoryStorage(store, log);
 const requests = queuedSyncRequests(new SqsJobQueue(sqs, syncQueueUrl));
-const checks = new RecentChecks();
+const means = { checks: new RecentChecks(), keptReads: new KeptReads(MEMORY.keptReads) };
 const syncBudgets = new SyncBudgets();
 const planLfs = lfsPlans(store, new SqsJobQueue(sqs, lfsQueueUrl), log);
 const announce = announcer({ queue: new SqsJobQueue(sqs, relayQueueUrl), readConfig, hasEventBus: true });
@@ -29,7 +31,7 @@ async function run(job: SyncJob, signal: AbortSignal): Promise<void> {
   const { primaryOf, apiOf } = bitbucketAccess({ ...settings, accountOf, syncBudgets, signal, log });
   if (job.kind === "repository") {
     const onPublished = (uuid: string) => tryRefreshBundles(uuid, { storage, log, signal });
-    const wiring = { storage, readConfig, primaryOf, log, checks, announce, onPublished, signal };
+    const wiring = { ...means, storage, readConfig, primaryOf, log, announce, onPublished, signal };
     await requeueUnfinished(
       async () => {
         const { outcome, facts } = await runRepositoryJob(job, wiring);

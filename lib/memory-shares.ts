@@ -8,7 +8,7 @@ import { getHeapStatistics } from "node:v8";
 const MIB = 1024 * 1024;
 /** Code, connections, one sync. */
 const OWN_BYTES = 300 * MIB;
-/** Where there is enough; together 1.2 GiB. What is not used up by one is not given to another. */
+/** Where there is enough; together 1.3 GiB. What is not used up by one is not given to another. */
 const FULL = {
   openRepositories: 512 * MIB,
   blocks: 128 * MIB,
@@ -18,6 +18,8 @@ const FULL = {
   /** Of request bodies. As text in memory they take three times as much. */
   keptBodies: 64 * MIB,
   lfsRights: 64 * MIB,
+  /** Indexes and histories that the syncs under way have read. */
+  keptReads: 64 * MIB,
 };
 /** For every byte that is counted. */
 const COPIES: Partial<Record<keyof MemoryShares, number>> = { keptBodies: 3 };

@@ -18,9 +18,11 @@ import { GROUPS_PER_RECEIVER, parseRelayMessage } from "../../lib/relay/relay-me
 import type { RepositoryStorage } from "../../lib/repo/repository.ts";
 import { repositoryDocument } from "../../lib/repo/repository-record.ts";
 import { RecentChecks, type RepositoryJobOptions } from "../../lib/sync/job-context.ts";
+import { KeptReads } from "../../lib/sync/kept-reads.ts";
 import { type JobOutcome, runRepositoryJob } from "../../lib/sync/repository-job.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { lfsTransfers, type PlanLfs } from "../wiring/lfs-work.ts";
+import { MEMORY } from "../wiring/memory.ts";
 import { CopyBursts } from "./copy-bursts.ts";
 import { PrimaryPause } from "./delay.ts";
 import type { ProgressLine } from "./progress-line.ts";
@@ -58,14 +60,15 @@ export function startWorker(
   { storage, readConfig, bitbucket, temporaryFolder, line, log }: QueueContext,
   options: WorkerOptions,
 ): MemoryJobQueue {
-  const checks = new RecentChecks();
+  const means = { checks: new RecentChecks(), keptReads: new KeptReads(MEMORY.keptReads) };
   const checked = new Set<string>();
   const pause = new PrimaryPause();
 
   async function runRepository(job: RepositoryJob, signal: AbortSignal): Promise<void> {
     await pause.wait(signal);
     const { outcome, facts } = await runRepositoryJob(job, {
-      ...{ storage, readConfig, log, checks, temporaryFolder, signal, clockMarginMs: 0 },
+      ...means,
+      ...{ storage, readConfig, log, temporaryFolder, signal, clockMarginMs: 0 },
       primaryOf: bitbucket.primaryOf,
       ...(options.announce && { announce: options.announce }),
       // The store is checked for damage once per process.

@@ -7,6 +7,7 @@ import type { RepositoryNews } from "../mirror/repository-news.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import type { CompactionProgress } from "../repo/compaction/compact-repository.ts";
 import type { RepositoryUuid } from "../repo/layout.ts";
+import type { KeptReads } from "./kept-reads.ts";
 import { type ContextOptions, type SyncContext, type SyncProgress, syncContext } from "./sync-context.ts";
 
 /** The primary, as the account of one workspace sees it. */
@@ -19,6 +20,8 @@ interface JobMeans {
   readonly primaryOf: (workspace: MirroredWorkspace) => Promise<PrimaryAccess>;
   /** Of this process. */
   readonly checks: RecentChecks;
+  /** Of this process as well; by default of the job. */
+  readonly keptReads?: KeptReads;
   /**
    * Queues the event of a publish, and resolves when it is stored there. If it throws, the job fails, and its retry queues the
    * event again. Without `announce`, the next job that has one queues the event.

@@ -30,7 +30,7 @@ import { releaseName, releaseReservedName } from "../repo/name-index.ts";
 import { type RepositoryRecord, repositoryDocument, type StoredRecord } from "../repo/repository-record.ts";
 import { confirmName, foundByAfter } from "./found-by.ts";
 import { type JobContext, jobContext, type RepositoryJobOptions } from "./job-context.ts";
-import { withKeptReads } from "./kept-reads.ts";
+import { KeptReads } from "./kept-reads.ts";
 import { prepareRecent, prepareRepository } from "./prepare-repository.ts";
 import {
   announce,
@@ -74,12 +74,16 @@ export async function runRepositoryJob(
   job: RepositoryJob,
   options: RepositoryJobOptions,
 ): Promise<JobResult> {
+  const { keptReads = new KeptReads(), storage } = options;
+  return keptReads.during(storage.store, (store) => run(job, { ...options, storage: { ...storage, store } }));
+}
+
+async function run(job: RepositoryJob, options: RepositoryJobOptions): Promise<JobResult> {
   const [config, stored] = await Promise.all([
     options.readConfig(),
     repositoryDocument(options.storage.store, job.uuid).readForChange(),
   ]);
-  const storage = { ...options.storage, store: withKeptReads(options.storage.store) };
-  const context = jobContext(job, config, { ...options, storage });
+  const context = jobContext(job, config, options);
   const startedMs = context.now().getTime();
   const result = await settle(stored, context);
   logResult(result, stored.value, startedMs, context);

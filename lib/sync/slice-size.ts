@@ -29,7 +29,7 @@ export function firstSliceSize(
 ): SliceSize {
   const bytes = expectedBytes === undefined ? UNKNOWN_FIRST_BYTES : expectedBytes * firstShare;
   const sliceBytes = Math.round(Math.min(maxBytes, Math.max(minBytes, bytes)));
-  // Size unknown: a sixteenth of the steps.
+  // Size unknown: `firstShare` of the steps.
   const bytesPerStep = Math.max(1, (expectedBytes ?? sliceBytes / firstShare) / stepCount);
   return { sliceBytes, wholeSlices: growAfter - 1, bytesPerStep };
 }

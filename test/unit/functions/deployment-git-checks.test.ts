@@ -5,7 +5,8 @@ import type { DeploymentTargets, Outcome } from "../../../functions/cli/doctor/d
 import { clonedLargeWithoutTier, GIT_CHECKS } from "../../../functions/cli/doctor/deployment/git.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
 
-vi.mock("node:timers/promises", () => ({ setTimeout: async () => undefined }));
+const { pausesMs } = vi.hoisted(() => ({ pausesMs: [] as number[] }));
+vi.mock("node:timers/promises", () => ({ setTimeout: async (ms: number) => void pausesMs.push(ms) }));
 
 const TIER = "https://tier.example.com/-/t/secret.token/acme/large.git/";
 const REFUSAL = "remote: this takes 312 MB, more than the 200 MB";
@@ -59,6 +60,17 @@ describe("a pushed branch", () => {
     const lines = (await readFile(calls, "utf8")).trim().split("\n");
     expect(lines.find((line) => line.startsWith("commit"))).toContain("[skip ci]");
     expect(lines.at(-1)).toMatch(/^push --quiet origin :refs\/heads\/nearside-doctor-/);
+  });
+
+  test("is looked for with pauses that double, and not for ever", async () => {
+    await fakeGit("*rev-parse*) echo 0123;;");
+    pausesMs.splice(0);
+    expect(await run("a push to Bitbucket")).toEqual({ status: "fail", detail: "not after 5 listings" });
+    expect(pausesMs).toEqual([1_000, 2_000, 4_000, 8_000]);
+    const listings = (await readFile(calls, "utf8"))
+      .split("\n")
+      .filter((line) => line.startsWith("ls-remote"));
+    expect(listings).toHaveLength(5);
   });
 
   test("that cannot be deleted is named", async () => {

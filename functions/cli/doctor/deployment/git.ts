@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gitAuthorization } from "../../../../lib/bitbucket/credential.ts";
 import { loggedText } from "../../../../lib/http/logged-path.ts";
 import { restoring } from "../restoring.ts";
@@ -31,8 +32,8 @@ const COMPRESSED_WANTS = 30;
 /** Bitbucket Pipelines leaves it alone. Source: support.atlassian.com, "Pipeline start conditions". */
 const MESSAGE = "[skip ci] A check of nearside doctor";
 const DELETE_PAUSE_MS = 2_000;
-/** A webhook takes about a second; a poll, minutes. */
-const WEBHOOK_TRIES = 3;
+/** A webhook takes about a second; a poll, minutes. After each listing that is not the last one. */
+const WEBHOOK_PAUSES_MS = [1_000, 2_000, 4_000, 8_000];
 
 /** Runs with a folder of its own, and git without the user's configuration, that knows the credential for the mirror and Bitbucket only. */
 async function withGit<T>(
@@ -211,14 +212,16 @@ export const GIT_CHECKS: readonly DeploymentCheck[] = [
         `${targets.gitUrl}/${targets.repository}.git`,
         async () => ({ isOk: true, stdout: "", stderr: "" }),
         async (git, branch, commit) => {
-          for (let tries = 1; tries <= WEBHOOK_TRIES; tries++) {
-            const url = `${targets.mirrorUrl}/${targets.repository}.git`;
+          const url = `${targets.mirrorUrl}/${targets.repository}.git`;
+          for (let tries = 1; ; tries++) {
             const listed = await git(["ls-remote", url, branch]);
             if (!listed.isOk) return failure(listed);
             if (listed.stdout.includes(commit))
               return seen(tries === 1 ? "at once" : `at try ${tries}: the webhook came later`);
+            const pauseMs = WEBHOOK_PAUSES_MS[tries - 1];
+            if (pauseMs === undefined) return judged(`not after ${tries} listings`);
+            await sleep(pauseMs);
           }
-          return judged(`not after ${WEBHOOK_TRIES} listings`);
         },
       ),
     advice:
