@@ -4,7 +4,7 @@ import { SSMClient } from "@aws-sdk/client-ssm";
 import type { Command } from "commander";
 import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
 import type { BitbucketCredential } from "../../lib/bitbucket/credential.ts";
-import { RELAY_SECRET_FOLDER } from "../../lib/config.ts";
+import { ACCOUNT_SECRET_FOLDER, RELAY_SECRET_FOLDER } from "../../lib/config.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, MirroredWorkspace, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
@@ -13,7 +13,7 @@ import { SETTINGS } from "../../lib/settings.ts";
 import { readSettingsFile } from "../../lib/settings-file.ts";
 import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
 import { openBlobUrls } from "../local/open-store.ts";
-import { readAccount, readRelaySecret } from "../local/secrets.ts";
+import { ENVIRONMENT_CREDENTIAL, readAccount, readRelaySecret, secretVariable } from "../local/secrets.ts";
 import { bitbucketAccess } from "../wiring/bitbucket-access.ts";
 import {
   accountsOf,
@@ -36,6 +36,7 @@ import {
 } from "./doctor/check-mirror.ts";
 import { checkStore } from "./doctor/check-store.ts";
 import { checkWebhooks } from "./doctor/check-webhooks.ts";
+import { checkOf } from "./doctor/checks.ts";
 import { describe, type Finding, fail, failedWith, ok, withCheck } from "./doctor/finding.ts";
 import { fix } from "./doctor/fix.ts";
 import { Findings } from "./explain.ts";
@@ -170,8 +171,10 @@ async function* checkMirror(options: DoctorOptions): AsyncGenerator<Finding, voi
   let place = options.mirrorUrl;
   const active = config.workspaces.filter(({ removedAt, disabled }) => removedAt === undefined && !disabled);
   for (const workspace of active) {
-    yield* await checkAccount(workspace, bitbucket);
-    if (workspace.credential !== undefined) yield* checkTokens(workspace, options);
+    const command = secretCommand(workspace, options);
+    for (const found of await checkAccount(workspace, bitbucket)) yield mendedBy(command, found);
+    if (workspace.credential !== undefined)
+      for await (const found of checkTokens(workspace, options)) yield mendedBy(command, found);
     const { findings, mirrorUrl } = await checkWebhooks(workspace, isLocal, store, bitbucket);
     yield* findings;
     place ??= mirrorUrl;
@@ -192,6 +195,25 @@ async function* checkMirror(options: DoctorOptions): AsyncGenerator<Finding, voi
   if (queueUrl !== undefined) yield await checkQueue("queue", queueUrl, false);
   if (deadLetterQueueUrl !== undefined) yield await checkQueue("dead letter queue", deadLetterQueueUrl, true);
   for (const webhook of config.relayWebhooks ?? []) yield await checkRelay(webhook, options);
+}
+
+/** Where a new token goes; `undefined` for a workspace without an account. */
+function secretCommand({ credential }: MirroredWorkspace, { secretPath }: DoctorOptions): string | undefined {
+  if (credential === undefined) return undefined;
+  if (secretPath !== undefined)
+    return `aws ssm put-parameter --overwrite --type SecureString --name ${secretPath}${ACCOUNT_SECRET_FOLDER}${credential} --value '{"email":"…","token":"…"}'`;
+  const variables =
+    credential === ENVIRONMENT_CREDENTIAL
+      ? "BITBUCKET_EMAIL=… BITBUCKET_API_TOKEN=…"
+      : `${secretVariable(credential)}='{"email":"…","token":"…"}'`;
+  return `export ${variables}   # here and for the server, which is then restarted`;
+}
+
+function mendedBy(command: string | undefined, finding: Finding): Finding {
+  const isAboutToken = ["REST", "token", "scopes"].includes(checkOf(finding.check) ?? "");
+  return finding.status === "fail" && isAboutToken && command !== undefined
+    ? { command, ...finding }
+    : finding;
 }
 
 async function* checkTokens(

@@ -80,7 +80,7 @@ function causeOf({ cause }: Error): string {
 
 /** By status, as Bitbucket refuses. */
 const REFUSALS: Readonly<Record<number, string>> = {
-  401: "The credential is wrong, expired or revoked: make a new API token at id.atlassian.com, and store it under the same name.",
+  401: "The credential is wrong, expired or revoked: make a new API token at id.atlassian.com, or an access token in the settings at Bitbucket, and store it in place of the old one.",
   403: "The credential lacks a scope or a right: it needs read:repository:bitbucket, for webhooks also read:webhook:bitbucket, write:webhook:bitbucket and delete:webhook:bitbucket.",
   429: "Bitbucket allows some 1,000 requests an hour: wait for the hour to pass, then try again.",
 };

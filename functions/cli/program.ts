@@ -67,21 +67,26 @@ const OUTPUT = {
     write(text.replace(/^(error: .*)/, "$1 [ARGUMENTS]")),
 };
 
-/** @returns The exit code; errors are written to standard error. */
-export async function runNearside(argv: readonly string[]): Promise<number> {
+/** @param asked - The command whose options and arguments are loaded; those of the others stay unknown. */
+export async function nearsideProgram(asked: string | undefined): Promise<Command> {
   const program = new Command("nearside")
     .description("Operates a mirror of Bitbucket Cloud.")
     .version(AGENT)
     .addHelpText("after", EXPLANATION);
+  for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(summary);
+    // Completion is made from all commands.
+    if (name === asked || asked === "completion") (await load()).configure(command);
+    for (const one of [command, ...command.commands]) one.exitOverride().configureOutput(OUTPUT);
+  }
+  return program.exitOverride().configureOutput(OUTPUT);
+}
+
+/** @returns The exit code; errors are written to standard error. */
+export async function runNearside(argv: readonly string[]): Promise<number> {
   const asked = argv.filter((argument) => argument !== "help" && !argument.startsWith("-"))[0];
   try {
-    for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
-      const command = program.command(name).description(summary);
-      // Completion is made from all commands.
-      if (name === asked || asked === "completion") (await load()).configure(command);
-      for (const one of [command, ...command.commands]) one.exitOverride().configureOutput(OUTPUT);
-    }
-    await program.exitOverride().configureOutput(OUTPUT).parseAsync(argv, { from: "user" });
+    await (await nearsideProgram(asked)).parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
     // Commander has printed the error.

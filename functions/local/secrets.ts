@@ -28,7 +28,7 @@ export function readNamedAccount(env: Environment, name: string | undefined): Bi
       `no account is in the environment: config.json names it "${name}"; set BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN`,
     );
   }
-  const variable = variableOf(name);
+  const variable = secretVariable(name);
   const account = parseAccount(env[variable]);
   if (account !== undefined) return account;
   const fault = env[variable] === undefined ? "is not set in the environment: it" : "in the environment";
@@ -45,7 +45,7 @@ export function readRelaySecret(
   env: Environment,
   name: string,
 ): { readonly variable: string; readonly secret: string } {
-  const variable = variableOf(`relay/${name}`);
+  const variable = secretVariable(`relay/${name}`);
   const secret = env[variable] ?? "";
   if (secret.length >= MIN_SECRET_LENGTH) return { variable, secret };
   throw new ConfigError(`${variable} must hold a secret of ${MIN_SECRET_LENGTH} characters at least`);
@@ -62,7 +62,8 @@ export function readWebhookKey(env: Environment): string {
   return given;
 }
 
-function variableOf(name: string): string {
+/** The variable with the secret of this name. */
+export function secretVariable(name: string): string {
   return `NEARSIDE_SECRET_${name.replace(/[^A-Za-z0-9]/g, "_").toUpperCase()}`;
 }
 

@@ -18,11 +18,17 @@ export function parameterAccounts(
     const parameterName = `${secretPath}${ACCOUNT_SECRET_FOLDER}${credential}`;
     const text = await readParameter(parameterName);
     if (text === undefined)
-      throw new ConfigError("there is no such SSM parameter with an account", { parameterName });
+      throw new ConfigError(
+        `there is no SSM parameter ${parameterName} with an account: store it with aws ssm put-parameter`,
+        { parameterName },
+      );
     const account = parseAccount(text);
     if (account !== undefined) return account;
-    throw new ConfigError('the credential parameter must hold {"email": "…", "token": "…"} as JSON', {
-      parameterName,
-    });
+    throw new ConfigError(
+      `the SSM parameter ${parameterName} must hold {"email": "…", "token": "…"} or {"token": "…"}, or a list of two of these, as JSON`,
+      {
+        parameterName,
+      },
+    );
   };
 }

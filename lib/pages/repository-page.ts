@@ -60,7 +60,7 @@ function clonePanel({ repository, primaryUrl }: RepositoryPage): Html {
   const protocols = cloneUrl.startsWith("https:") ? "https" : "http,https";
   return html`<section aria-labelledby="clone-title">
 <h2 id="clone-title">Clone</h2>
-<p>Log in as at Bitbucket: username <code>x-bitbucket-api-token-auth</code> and an API token as the password, or
+<p>Log in as at Bitbucket, with your own credential: username <code>x-bitbucket-api-token-auth</code> and your API token as the password, or
 <code>x-token-auth</code> and an access token.</p>
 <h3>Everything</h3>
 ${copyable("clone", "command to clone", `git clone ${cloneUrl}`)}
@@ -82,7 +82,10 @@ function ciPanel({ cloneUrl, published: facts }: ApiRepository): Html {
   const branch = facts?.defaultBranch ?? "main";
   // The token is in no command line: other users of a machine see those.
   const { origin } = new URL(cloneUrl);
-  const logIn = `git config --global credential.${origin}.helper '!f() { echo username=x-token-auth; echo "password=$MIRROR_TOKEN"; }; f'`;
+  const logIn = [
+    `export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=credential.${origin}.helper`,
+    `export GIT_CONFIG_VALUE_0='!f() { echo username=x-token-auth; echo "password=$MIRROR_TOKEN"; }; f'`,
+  ];
   const jenkins = `git url: '${cloneUrl}', branch: '${groovyText(branch)}', credentialsId: 'bitbucket'`;
   const pipelines = `clone:
   enabled: false
@@ -91,18 +94,21 @@ pipelines:
     - step:
         runs-on: [self.hosted, linux.shell]
         script:
-          - ${logIn}
-          - git clone --depth 1 --branch "$BITBUCKET_BRANCH" ${cloneUrl} source
-          - cd source`;
+          - ${logIn.join("\n          - ")}
+          - git clone --depth 1 --no-checkout ${cloneUrl} source
+          - cd source
+          - git fetch --depth 1 origin "$BITBUCKET_COMMIT"
+          - git checkout --detach FETCH_HEAD`;
   const actions = `- name: Check out from the mirror
   env:
     MIRROR_TOKEN: \${{ secrets.MIRROR_TOKEN }}
   run: |
-    ${logIn}
+    ${logIn.join("\n    ")}
     git clone --depth 1 ${cloneUrl} .`;
   return html`<section aria-labelledby="ci-title">
 <h2 id="ci-title">In CI</h2>
-<p>Store an access token of Bitbucket with read access as a secret of the CI system.</p>
+<p>Store an access token of the repository, project or workspace that may read it as the secret <code>MIRROR_TOKEN</code> of the CI system. For a
+user’s API token the username is <code>x-bitbucket-api-token-auth</code>.</p>
 <h3>Jenkins, credential <code>bitbucket</code></h3>
 ${copyable("jenkins", "Jenkins step", jenkins)}
 <h3>Bitbucket Pipelines on a runner</h3>

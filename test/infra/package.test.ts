@@ -59,6 +59,16 @@ test("npx runs the tarball in an empty folder", async () => {
   expect(await runNpm("npx-cli.js", ["--yes", `./${basename(tarball)}`, "--version"])).toBe(VERSION_LINE);
 });
 
+test("npm installs it for all folders, as the command nearside", async () => {
+  const prefix = join(folder.path, "prefix");
+  await runNpm("npm-cli.js", ["install", "--global", "--no-audit", "--no-fund", "--prefix", prefix, tarball]);
+  const { stdout } = await promisify(execFile)(join(prefix, "bin", "nearside"), ["--version"], {
+    cwd: folder.path,
+    env: environment(),
+  });
+  expect(stdout).toBe(VERSION_LINE);
+});
+
 test("it has no dependencies, and takes less than 15 MB", async () => {
   const manifest = JSON.parse(await readFile(join(installed, "package.json"), "utf8"));
   expect(Object.keys(manifest).filter((name) => /dependencies|scripts/i.test(name))).toEqual([]);

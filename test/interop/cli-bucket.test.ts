@@ -46,9 +46,11 @@ describe.sequential("over a bucket", () => {
   test("an account that SSM does not have is refused, and nothing is written", async () => {
     expect(await withBitbucket("connect", "acme", "--credential", "nobody")).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringContaining("no such SSM parameter"),
+      stderr: expect.stringContaining("there is no SSM parameter"),
     });
-    expect((await inBucket("status")).stdout).toContain("Nothing is mirrored here yet");
+    expect((await inBucket("status")).stdout).toContain(
+      "Nothing is mirrored in s3://nearside/some/prefix yet",
+    );
   });
 
   test("connected, selected, synchronized, verified, exported", async () => {

@@ -86,6 +86,10 @@ describe("a local mirror", () => {
     expect((await doctor({})).failed[0]).toMatch(
       /^acme: REST: NEARSIDE_SECRET_BOT is not set in the environment/,
     );
+    const { findings } = await doctor({});
+    expect(findings.find(({ check }) => check === "acme: REST")?.command).toMatch(
+      /^export NEARSIDE_SECRET_BOT='\{"email":"…","token":"…"\}' /,
+    );
     const wrong = { NEARSIDE_SECRET_BOT: '{"email":"developer@example.com","token":"wrong"}' };
     expect((await doctor(wrong)).failed[0]).toMatch(/^acme: REST: Bitbucket answered 401/);
     rig.fake.controls.replaceAccounts({

@@ -28,17 +28,26 @@ test("in their order, in one shell, with a token that only the environment has",
   stack.defer(async () => void (await mirror.stop("SIGKILL")));
   const home = join(primary.folder, "home");
   await mkdir(home);
+  // As people have one for Bitbucket, which setup.sh --credential uses.
+  const system = join(primary.folder, "system-gitconfig");
+  const helper = `!f() { echo username=x-token-auth; echo password=${robot.token}; }; f`;
+  await git(["config", "--file", system, `credential.${gitUrl}.helper`, helper]);
   const lines = documentLines().filter(takesMirror);
   const commit = await git(["rev-parse", "main"], { cwd: repository });
   // A clone of a later line has the folder of an earlier one.
-  const script = lines.map((line) => `echo "== ${line.split(" ")[0]}"\nrm -rf website\n${line}`).join("\n");
+  const script = lines
+    .map(
+      (line) =>
+        `echo "== ${line.split(" ")[0]}"\n${line.startsWith("git clone") ? "rm -rf website\n" : ""}${line}`,
+    )
+    .join("\n");
   const { stdout, stderr } = await promisify(execFile)(
     ...(["sh", ["-euc", script.replaceAll("https://mirror.example.com", mirror.url)]] as const),
     {
       cwd: home,
       env: {
-        ...{ PATH: process.env["PATH"] ?? "", HOME: home, GIT_CONFIG_NOSYSTEM: "1" },
-        ...{ GIT_TERMINAL_PROMPT: "0", TOKEN: robot.token, COMMIT: commit },
+        ...{ PATH: process.env["PATH"] ?? "", HOME: home, GIT_CONFIG_SYSTEM: system },
+        ...{ GIT_TERMINAL_PROMPT: "0", MIRROR_TOKEN: robot.token, COMMIT: commit },
       },
     },
   );
@@ -48,5 +57,5 @@ test("in their order, in one shell, with a token that only the environment has",
   expect(existsSync(join(home, ".gitconfig"))).toBe(false);
   expect(stderr).not.toContain("fatal");
   // Nobody else on the machine sees it.
-  expect(lines.join("\n")).not.toMatch(/^(git|curl) .*\$TOKEN/m);
+  expect(lines.join("\n")).not.toMatch(/^(git|curl) .*\$MIRROR_TOKEN/m);
 });

@@ -181,16 +181,15 @@ test("nearside wait says what is not there, and for whom", async () => {
 });
 
 test("nearside client-config prints what the script adds", async () => {
-  const { stdout } = await runCli([
-    "client-config",
-    `${mirror.url}/`,
-    "--git-url",
-    acme.fake.gitUrl,
-    "--fast",
-    "--ssh",
-    "--username",
-    "wanda",
-  ]);
+  const options = ["--fast", "--ssh", "--username", "wanda"];
+  const { stdout } = await runCli(["client-config", `${mirror.url}/`, ...options]);
+  const withAddress = ["client-config", mirror.url, "--git-url", acme.fake.gitUrl, ...options];
+  expect((await runCli(withAddress)).stdout).toBe(stdout);
+  const nowhere = await runCli(["client-config", "http://127.0.0.1:1"]);
+  expect(nowhere).toMatchObject({ exitCode: 1, stdout: "", stderr: expect.stringContaining("--git-url") });
+  expect((await runCli(["client-config", `${mirror.url}/nowhere`])).stderr).toContain(
+    "is not a mirror's script",
+  );
   const home = await newHome();
   await home.run("sh", script, "--ssh", "--fast", "--username=wanda");
   await home.run("git", "init", "--quiet", "clone");

@@ -6,9 +6,11 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Command } from "commander";
 import { afterAll, expect, test } from "vitest";
+import { nearsideProgram } from "../../functions/cli/program.ts";
 import { runCli } from "../support/cli.ts";
-import { documentLines, takesMirror } from "../support/document-lines.ts";
+import { documentCommands, documentLines, takesMirror } from "../support/document-lines.ts";
 
 interface Row {
   /** Of whole lines, without comments. */
@@ -24,16 +26,18 @@ const ROWS: readonly Row[] = [
   { line: /^npm ci && npm start$/, in: "test/interop/server-stop.test.ts" },
   { line: /^npm ci && npm test$/, in: ".ci/run" },
   { line: /^npx --yes \.\/nearside-\S+\.tgz demo$/, in: "test/infra/package.test.ts" },
+  { line: /^npm install --global \.\/nearside-\S+\.tgz$/, in: "test/infra/package.test.ts" },
+  { line: /^git clone http:\/\/x-bitbucket-api-token-auth@\S+$/, needs: "Bitbucket" },
   { line: /^npm start( -- --(repository|workspace) \S+)?$/, needs: "Bitbucket" },
   { line: /^export (BITBUCKET|NEARSIDE|AWS)_\w+=.*$/, here: "shell" },
-  { line: /^npx nearside connect acme --credential acme-bot$/, here: ["--no-check"] },
-  { line: /^npx nearside select acme --project CORE .*$/, here: ["--no-check"] },
-  { line: /^npx nearside status --watch$/, in: "test/interop/cli-repositories.test.ts" },
-  { line: /^npx nearside sync acme$/, in: "test/interop/cli-queue.test.ts" },
-  { line: /^npx nearside relay add \S+ --secret ci$/, here: [] },
-  { line: /^npx nearside relay add \S+ --store s3:.*$/, in: "test/interop/cli-doctor.test.ts" },
-  { line: /^npx nearside (deploy( --plan)?|doctor --.*)$/, needs: "AWS" },
-  { line: /^npx nearside reconnect .* --store s3:.*$/, needs: "AWS" },
+  { line: /^nearside connect acme --credential acme-bot$/, here: ["--no-check"] },
+  { line: /^nearside select acme --project CORE .*$/, here: ["--no-check"] },
+  { line: /^nearside status --watch$/, in: "test/interop/cli-repositories.test.ts" },
+  { line: /^nearside sync acme$/, in: "test/interop/cli-queue.test.ts" },
+  { line: /^nearside relay add \S+ --secret ci$/, here: [] },
+  { line: /^nearside relay add \S+ --store s3:.*$/, in: "test/interop/cli-doctor.test.ts" },
+  { line: /^nearside (deploy( --plan)?|doctor --.*)$/, needs: "AWS" },
+  { line: /^nearside reconnect .* --store s3:.*$/, needs: "AWS" },
   { line: /^git config --global .*$/, here: "shell" },
   { line: /^echo '\{\}' > nearside\.config\.json$/, here: "shell" },
   { line: /^npx cdk synth --quiet$/, in: ".ci/run" },
@@ -74,7 +78,7 @@ function runs(file: string, line: string): boolean {
     return line
       .split(" && ")
       .every((part) => text.includes(part.replace(/( --repo| --table)?[ )]*[<$][^(].*$/, "")));
-  const [, command = ""] = /(?:npx (?:nearside|--yes \S+)|npm(?: run \S+ --)?) ([^&]*)$/.exec(line) ?? [];
+  const [, command = ""] = /(?:(?:nearside|npx --yes \S+)|npm(?: run \S+ --)?) ([^&]*)$/.exec(line) ?? [];
   const words = command.split(" ").filter((word) => /^-{0,2}[a-z][a-z-]*$/.test(word) && word !== "--store");
   const commands = [...text.matchAll(/\[[^[\]]*\]/g)].map(([list]) => list);
   return words.length > 0 && commands.some((list) => words.every((word) => list.includes(`"${word}"`)));
@@ -87,7 +91,64 @@ test.each(lines.flatMap((line) => rowsOf(line).flatMap(({ in: file }) => (file ?
 
 test("a line that no file runs is found", () => {
   expect(runs(".ci/run", "npx cdk synth --verbose")).toBe(false);
-  expect(runs("test/interop/cli-queue.test.ts", "npx nearside sync acme --no-such-option")).toBe(false);
+  expect(runs("test/interop/cli-queue.test.ts", "nearside sync acme --no-such-option")).toBe(false);
+});
+
+/** @returns What the real program says against it, without running it. */
+async function faultsOf(words: readonly string[], isWhole: boolean): Promise<string[]> {
+  const [name = "", ...more] = words;
+  let command = (await nearsideProgram(name)).commands.find((one) => one.name() === name);
+  if (command === undefined) return [`no command ${name}`];
+  let rest = more;
+  while (command.commands.length > 0 && rest.length > 0) {
+    const next: Command | undefined = command.commands.find((one) => one.name() === rest[0]);
+    if (next === undefined) return [`no command ${name} ${rest[0]}`];
+    command = next;
+    rest = rest.slice(1);
+  }
+  if (rest.includes("--help")) return [];
+  // Within a paragraph an option may stand without its value.
+  if (!isWhole && rest.length === 1 && rest[0]?.startsWith("--"))
+    return command.options.some(({ long }) => long === rest[0]) ? [] : [`no option ${rest[0]}`];
+  try {
+    const { operands, unknown } = command.parseOptions(rest);
+    const { registeredArguments: known } = command;
+    const isLong = operands.length > known.length && !known.some(({ variadic }) => variadic);
+    const isShort = isWhole && operands.length < known.filter(({ required }) => required).length;
+    const lacking = command.options.filter(
+      (one) => one.mandatory && command?.getOptionValue(one.attributeName()) === undefined,
+    );
+    return [
+      ...unknown.map((one) => `no option ${one}`),
+      ...(isLong ? [`too many arguments: ${operands.join(" ")}`] : []),
+      ...(isShort ? ["an argument is missing"] : []),
+      ...(isWhole ? lacking.map(({ flags }) => `without ${flags}`) : []),
+    ];
+  } catch (error) {
+    return [String(error)];
+  }
+}
+
+test("the real program knows every command and option of the documents, also of those that need AWS or Bitbucket", async () => {
+  const commands = documentCommands();
+  expect(commands.filter(({ isWhole }) => isWhole).length).toBeGreaterThan(20);
+  expect(commands.length).toBeGreaterThan(80);
+  const faults: string[] = [];
+  for (const { words, isWhole } of commands)
+    for (const fault of await faultsOf(words, isWhole)) faults.push(`nearside ${words.join(" ")}: ${fault}`);
+  expect(faults).toEqual([]);
+});
+
+test.each([
+  ["deploy --no-such-option", "no option --no-such-option"],
+  ["no-such-command", "no command no-such-command"],
+  ["relay no-such-part", "no command relay no-such-part"],
+  ["pause", "an argument is missing"],
+  ["pause acme more", "too many arguments: acme more"],
+  ["wait acme/website main", "without --mirror-url <url>"],
+  ["doctor --queue-url nonsense", "CommanderError: error: option '--queue-url <url>'"],
+])("a wrong line is found: %s", async (line, fault) => {
+  expect((await faultsOf(line.split(" "), true)).join("\n")).toContain(fault);
 });
 
 const inShell = lines.filter((line) => rowsOf(line)[0]?.here === "shell");
@@ -106,7 +167,7 @@ test("our own commands run in their order, over an empty store", async () => {
     const words = execFileSync("sh", ["-fc", `printf '%s\\n' ${line}`], { encoding: "utf8" })
       .trim()
       .split("\n");
-    const args = [...words.slice(2), ...row.here, "--store", join(folder, "store")];
+    const args = [...words.slice(1), ...row.here, "--store", join(folder, "store")];
     const result = await runCli(args, { NEARSIDE_SECRET_RELAY_CI: "a-relay-secret-of-tests" });
     expect([line, result]).toEqual([line, expect.objectContaining({ exitCode: 0, stderr: "" })]);
   }

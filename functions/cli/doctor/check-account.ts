@@ -129,7 +129,8 @@ function restFinding(
     credential === undefined
       ? "Without an account only public repositories can be mirrored: nearside reconnect gives it one."
       : "Give the account the right to read the repositories that are to be mirrored.";
-  return fail(check, "Bitbucket shows no repository to this account", advice);
+  const finding = fail(check, "Bitbucket shows no repository to this account", advice);
+  return credential === undefined ? finding : { ...finding, command: `nearside sync ${workspace}` };
 }
 
 function clockFinding(name: string, { skewMs }: SeenHeaders): Finding[] {
@@ -158,7 +159,7 @@ function scopeFinding({ workspace, credential }: MirroredWorkspace, { scopes }: 
   );
   if (missing.length === 0) return ok(check, [...held].join(", "));
   const advice =
-    "Make a new token that has them too, at id.atlassian.com or in the workspace's settings, and store it under the same name.";
+    "Make a new token that has them too, at id.atlassian.com or in the workspace's settings, and store it in place of the old one.";
   return fail(check, `the account lacks ${missing.join(", ")}`, advice);
 }
 

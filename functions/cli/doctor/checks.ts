@@ -30,7 +30,7 @@ export const DOCTOR_CHECKS = {
   token: {
     title: "the account's token does not end soon",
     cause: "tokens last a year at most",
-    command: "nearside reconnect <workspace> --credential <new name>",
+    command: "nearside reconnect <workspace> --credential <name>",
   },
   clock: {
     title: "this machine's clock is right",
@@ -40,7 +40,7 @@ export const DOCTOR_CHECKS = {
   scopes: {
     title: "the account has the scopes",
     cause: "the token was made without them",
-    command: "nearside reconnect <workspace> --credential <new name>",
+    command: "nearside reconnect <workspace> --credential <name>",
   },
   git: {
     title: "Bitbucket's git server accepts the account",

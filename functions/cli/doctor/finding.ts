@@ -11,6 +11,8 @@ export interface Finding {
   readonly detail: string;
   /** Of a failure: what to do next. */
   readonly advice?: string;
+  /** Of a failure: what mends it, in place of the check's own command. */
+  readonly command?: string;
   /** Of a failure: a deployment with these settings cannot succeed. */
   readonly blocksDeployment?: true;
   /** What `--fix` has done. */
@@ -38,9 +40,9 @@ export function failedWith(check: string, error: unknown, fallback: string): Fin
   return fail(check, text, advice ?? fallback);
 }
 
-export function describe({ check: name, status, detail, advice }: Finding): string {
+export function describe({ check: name, status, detail, advice, command: own }: Finding): string {
   const line = `${LABELS[status]} ${visible(name)}: ${visible(detail)}`;
-  const command = status === "fail" ? commandOf(name) : undefined;
+  const command = status === "fail" ? (own ?? commandOf(name)) : undefined;
   const more = [advice, command === undefined ? undefined : `  ${command}`];
   return [line, ...more.flatMap((text) => (text === undefined ? [] : [`     ${visible(text)}`]))].join("\n");
 }
@@ -51,5 +53,5 @@ export function withCheck(finding: Finding) {
   if (id === undefined) return finding;
   const { title, cause } = DOCTOR_CHECKS[id];
   if (finding.status !== "fail") return { ...finding, id, title };
-  return { ...finding, id, title, cause, command: commandOf(finding.check) };
+  return { ...finding, id, title, cause, command: finding.command ?? commandOf(finding.check) };
 }

@@ -76,7 +76,7 @@ test("no recipe for CI has a token in an address or on a command line", async ()
   expect(text).not.toMatch(/:\/\/[^\s"<]*@/);
   // Within single quotes the shell that runs git does not put the token in.
   for (const [line] of text.matchAll(/.*\$MIRROR_TOKEN.*/g))
-    expect(line).toMatch(/helper &#39;!f\(\) \{[^']*\$MIRROR_TOKEN[^']*\}; f&#39;/);
+    expect(line).toMatch(/GIT_CONFIG_VALUE_0=&#39;!f\(\) \{[^']*\$MIRROR_TOKEN[^']*\}; f&#39;/);
 });
 
 test("pages whose questions Bitbucket leaves unanswered keep no place from others", async () => {
