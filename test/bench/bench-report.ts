@@ -10,7 +10,18 @@ export interface BenchReport {
   readonly rows: readonly (RowReport | LatencyReport)[];
 }
 
-const COLUMNS = ["row", "side", "wall s", "CPU s", "MB", "peak MB", "anonymous MB", "requests", "rounds"];
+const COLUMNS = [
+  "row",
+  "side",
+  "wall s",
+  "CPU s",
+  "MB",
+  "peak MB",
+  "anonymous MB",
+  "requests",
+  "rounds",
+  "store MB",
+];
 const MEGABYTE = 1e6;
 
 export function isContestReport(row: RowReport | LatencyReport): row is RowReport {
@@ -66,6 +77,7 @@ function linesOf(row: RowReport): string[][] {
     ["mirror, slower", row.delayedMirror],
     ["mirror, cold", row.coldMirror],
     ["mirror, cold, slower", row.coldDelayedMirror],
+    ["mirror, cold, +70 ms", row.coldFarMirror],
     ["git", row.git],
     ["git, no bitmaps", row.gitWithoutBitmaps],
   ];
@@ -80,7 +92,7 @@ function linesOf(row: RowReport): string[][] {
 }
 
 function figures(measured: Measurement): string[] {
-  const { storeRequests, rounds } = measured;
+  const { storeRequests, rounds, storeBytes } = measured;
   return [
     measured.wallSeconds.toFixed(3),
     measured.cpuSeconds.toFixed(3),
@@ -89,6 +101,7 @@ function figures(measured: Measurement): string[] {
     megabytes(measured.peakAnonymousBytes),
     storeRequests === undefined ? "" : String(storeRequests),
     rounds === undefined ? "" : String(rounds),
+    storeBytes === undefined ? "" : (storeBytes / MEGABYTE).toFixed(2),
   ];
 }
 

@@ -14,6 +14,9 @@ import { startNginxGitServer, type WebServerPrograms } from "./nginx-git-server.
 import { CPU_RESOLUTION_SECONDS, MemorySampler } from "./process-usage.ts";
 import type { Workspace } from "./workspace.ts";
 
+/** Of each request: what S3 and GCS take for a small object. */
+const FAR_STORE_DELAY_MS = 70;
+
 export interface ServedSides {
   /** What git serves. */
   readonly repository: BenchRepository;
@@ -60,6 +63,14 @@ export async function openFetchContest(
   return {
     coldMirror: () => measure(mirror, 1),
     coldDelayedMirror: () => measure(delayedMirror, 1),
+    async coldFarMirror(): Promise<Measurement> {
+      const farMirror = await startMirrorServer(workspace, storeFolder, FAR_STORE_DELAY_MS);
+      try {
+        return await measure(farMirror, 1);
+      } finally {
+        await farMirror.close();
+      }
+    },
     mirror: () => measure(mirror, repeats),
     delayedMirror: () => measure(delayedMirror, repeats),
     git: () => measure(git, repeats),
@@ -100,7 +111,11 @@ async function measureRequests(
       ...memory,
       ...(counts === undefined
         ? {}
-        : { storeRequests: counts.requests / repeats, rounds: counts.rounds / repeats }),
+        : {
+            storeRequests: counts.requests / repeats,
+            rounds: counts.rounds / repeats,
+            storeBytes: counts.bytesRead / repeats,
+          }),
     };
   } finally {
     sampler.stop();

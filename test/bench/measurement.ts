@@ -11,6 +11,8 @@ export interface Measurement {
   /** The mirror's requests to its store, and the longest chain of them that had to wait for each other. */
   readonly storeRequests?: number;
   readonly rounds?: number;
+  /** What the mirror read from its store. */
+  readonly storeBytes?: number;
 }
 
 /** The same work done by both. */
@@ -18,6 +20,8 @@ export interface Contest {
   /** The mirror's first work ever in this process: called once, before all else. */
   coldMirror?(): Promise<Measurement>;
   coldDelayedMirror?(): Promise<Measurement>;
+  /** The same over a store that is far away. */
+  coldFarMirror?(): Promise<Measurement>;
   mirror(): Promise<Measurement>;
   /** The mirror, whose store takes longer for each request. */
   delayedMirror?(): Promise<Measurement>;
@@ -48,6 +52,7 @@ export interface RowReport {
   /** Of a process that has just started: one run only. */
   readonly coldMirror?: Measurement;
   readonly coldDelayedMirror?: Measurement;
+  readonly coldFarMirror?: Measurement;
   readonly setup: Setup;
 }
 
@@ -73,6 +78,7 @@ export async function runContest(
   let gitWithoutBitmaps: Measurement | undefined;
   const coldMirror = await contest.coldMirror?.();
   const coldDelayedMirror = await contest.coldDelayedMirror?.();
+  const coldFarMirror = await contest.coldFarMirror?.();
   for (let run = 1 - warmUpRuns; run <= runs; run++) {
     const measure = async (side: string, measured: () => Promise<Measurement>): Promise<Measurement> => {
       const measurement = await measured();
@@ -95,6 +101,7 @@ export async function runContest(
     ...(delayedMirror.length > 0 && { delayedMirror: medians(delayedMirror.slice(warmUpRuns)) }),
     ...(coldMirror !== undefined && { coldMirror }),
     ...(coldDelayedMirror !== undefined && { coldDelayedMirror }),
+    ...(coldFarMirror !== undefined && { coldFarMirror }),
     setup: contest.setup ?? {},
   };
 }
@@ -128,6 +135,7 @@ function medians(runs: readonly Measurement[]): Measurement {
   const of = (figure: (run: Measurement) => number): number => median(runs.map(figure));
   const storeRequests = of((run) => run.storeRequests ?? Number.NaN);
   const rounds = of((run) => run.rounds ?? Number.NaN);
+  const storeBytes = of((run) => run.storeBytes ?? Number.NaN);
   return {
     wallSeconds: of((run) => run.wallSeconds),
     cpuSeconds: of((run) => run.cpuSeconds),
@@ -136,6 +144,7 @@ function medians(runs: readonly Measurement[]): Measurement {
     peakAnonymousBytes: of((run) => run.peakAnonymousBytes),
     ...(Number.isNaN(storeRequests) ? {} : { storeRequests }),
     ...(Number.isNaN(rounds) ? {} : { rounds }),
+    ...(Number.isNaN(storeBytes) ? {} : { storeBytes }),
   };
 }
 

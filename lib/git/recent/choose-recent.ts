@@ -222,7 +222,9 @@ class RecentChoice {
   /** Of what is chosen: they are sent with it. */
   addTags(tags: readonly PeeledObject[]): void {
     for (const { objectNumber, tagNumbers } of tags) {
-      if (this.#isChosen[objectNumber] !== 1) continue;
+      const row = this.#history.rowOf(objectNumber);
+      // Of a commit that is there only as what others are deltas of, nothing else may be.
+      if (row >= 0 ? this.#isRow[row] !== 1 : this.#isChosen[objectNumber] !== 1) continue;
       this.#addWithBases(tagNumbers, Number.POSITIVE_INFINITY);
       for (const tagNumber of tagNumbers) this.#tagNumbers.add(tagNumber);
     }

@@ -95,7 +95,11 @@ export class TestedMirror {
     const repository = await openRepository(this.#storage, UUID);
     const [objects, refList] = await Promise.all([repository.openObjects(), repository.readRefs()]);
     const maxObjects = this.#random.pick([30, 100, 300, 1000, 10_000]);
-    await writeRecentObjects(this.#storage.store, repository, { objects, refList, maxObjects });
+    const maxHeldBytes = this.#random.pick([0, 1000, 100_000]);
+    const minPlacedPackBytes = this.#random.pick([0, Number.POSITIVE_INFINITY]);
+    await writeRecentObjects(this.#storage.store, repository, {
+      ...{ objects, refList, maxObjects, maxHeldBytes, minPlacedPackBytes },
+    });
   }
 
   /** Merges some packs, or drops what no ref reaches, or neither, at random; and removes the old packs at once. */

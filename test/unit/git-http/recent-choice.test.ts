@@ -2,6 +2,8 @@
 import { createHash } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
+import { openRepository } from "../../../lib/repo/repository.ts";
+import { writeRecentObjects } from "../../../lib/repo/write-recent.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { prepareRecent } from "../../../lib/sync/prepare-repository.ts";
 import { ColdFetches } from "../../support/cold-fetch.ts";
@@ -86,4 +88,43 @@ test("what was renamed is sent as a delta of what the client has", async () => {
   expect(indexCount).toBe(0);
   // Whole, the ten files have some 50 KB.
   expect(bytes.length).toBeLessThan(5000);
+});
+
+/** A tag of the first commit, of which, as it is the longest, git makes the later ones deltas. */
+async function makeTagged(repository: string): Promise<void> {
+  await git(["init", "-q", "--bare", "--initial-branch=main", repository]);
+  const words = Array.from({ length: 60 }, (_, i) => createHash("sha1").update(`${i}`).digest("hex")).join(
+    "\n",
+  );
+  const stream: string[] = [];
+  for (let commit = 0; commit < 40; commit++) {
+    const message = words.slice(0, words.length - 40 * commit);
+    stream.push("commit refs/heads/main", "committer A <a@example.com> 1700000000 +0000");
+    stream.push(`data ${message.length}\n${message}`, `M 100644 inline number\ndata 2\n${commit % 10}\n`);
+    if (commit === 0)
+      stream.push(
+        "tag first",
+        "from refs/heads/main",
+        "tagger A <a@example.com> 1700000000 +0000",
+        "data 1\nx",
+      );
+  }
+  await git(["fast-import", "--quiet"], { cwd: repository, input: stream.join("\n") });
+  await git(["repack", "-adfq", "--window=50"], { cwd: repository });
+}
+
+test("a tag of a commit that is there only as what others are deltas of is answered from all objects", async () => {
+  primary = await startPrimary({ make: makeTagged });
+  const blobs = new MemoryBlobStore();
+  await syncRig(primary, blobs).sync();
+  await writeName(blobs, "acme", "sample", RIG_UUID);
+  const open = () => openRepository({ store: blobs, blocks: new BlockCache(blobs) }, RIG_UUID);
+  const repository = await open();
+  const [objects, refList] = await Promise.all([repository.openObjects(), repository.readRefs()]);
+  await writeRecentObjects(blobs, repository, { objects, refList, maxObjects: 80 });
+  const [tag, head] = (await git(["rev-parse", "first", "main"], { cwd: primary.repository })).split("\n");
+  const recent = await (await open()).openRecent();
+  expect(recent?.history?.rowCount).toBeLessThan(40);
+  const { text } = await new ColdFetches(blobs).ask(`want ${tag}`, `have ${head}`);
+  expect(text).toContain(`ACK ${head}`);
 });
