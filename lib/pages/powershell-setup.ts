@@ -46,6 +46,8 @@ if ($env:XDG_CONFIG_HOME) { $xdg = Join-Path $env:XDG_CONFIG_HOME 'git/config' }
 if ($env:GIT_CONFIG_GLOBAL) { $file = $env:GIT_CONFIG_GLOBAL }
 elseif (-not (Test-Path -LiteralPath (Join-Path $userFolder '.gitconfig')) -and (Test-Path -LiteralPath $xdg)) { $file = $xdg }
 else { $file = Join-Path $userFolder '.gitconfig' }
+# .NET has another current folder than PowerShell.
+$file = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($file)
 
 # In this encoding each byte is a character, so that all bytes stay as they are.
 $bytes = [Text.Encoding]::GetEncoding(28591)
