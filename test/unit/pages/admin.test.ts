@@ -240,6 +240,35 @@ test("sync now queues the workspace or a repository of it, and retry those that 
   ]);
 });
 
+test("repositories that Bitbucket does not show are listed, with what to do; readers see why there is no news", async () => {
+  const { act, send, sessionOf, store, uuidOf, config } = await adminRig();
+  const unlisted = { since: "2026-11-25T11:00:00.000Z", rounds: 1 };
+  await workspaceIndex(store, "acme").change((index) => {
+    if (index === undefined) throw new Error("no index");
+    const [vault, plans] = ["vault", "plans"].map((slug) => index.repositories[uuidOf(slug)]);
+    if (vault === undefined || plans === undefined) throw new Error("no entry");
+    const gone = { ...plans, unlisted, held: "retired", isGone: true } as const;
+    return {
+      ...index,
+      repositories: { [uuidOf("vault")]: { ...vault, unlisted }, [uuidOf("plans")]: gone },
+    };
+  });
+  await nameRepository(store, uuidOf("vault"), { workspace: "acme", slug: "vault", isPrivate: true });
+  const headers = await sessionOf(OLGA);
+  expect((await send("/-/admin", { headers })).text).toContain("2 without access");
+  const { text } = await send("/-/admin/acme", { headers });
+  expect(text).toMatch(
+    /Not shown by Bitbucket: 2[\s\S]*Give the account <code>bot<\/code> the right[\s\S]*acme\/plans<\/th>\n<td>60 min ago<\/td><td>no<[\s\S]*acme\/vault<\/th>\n<td>60 min ago<\/td><td>until three lists/,
+  );
+  expect(text).toContain("They were deleted at Bitbucket");
+  const list = await send("/", { headers });
+  expect(list.text).toMatch(/acme\/vault[\s\S]*does not show the repository to the mirror/);
+  expect(list.text).not.toContain("acme/plans");
+  await act("select", { projects: "all", exclude: "plans", public: "on", retentionDays: "30" });
+  expect(await config()).toMatchObject({ exclude: ["plans"] });
+  expect((await send("/-/admin/acme", { headers })).text).toContain("Not shown by Bitbucket: 1");
+});
+
 test("a selection is previewed with the administrator's own list, and applied by a form", async () => {
   const { act, send, sessionOf, config, lists, log } = await adminRig();
   const headers = await sessionOf(OLGA);
