@@ -3,6 +3,7 @@ import { html } from "hono/html";
 import { describeAge } from "../age.ts";
 import type { ApiRepository, ApiRepositoryList } from "./api-schemas.ts";
 import { ageOf, copyable, type Html, layout, type Viewer } from "./page-layout.ts";
+import { PAGE_LENGTH } from "./visible-repositories.ts";
 import { formatBytes, stateWords } from "./words.ts";
 
 export interface ListPage {
@@ -35,7 +36,7 @@ export function listPage(page: ListPage): Html {
 <section aria-labelledby="setup-title">
 <h2 id="setup-title">Use the mirror in all your clones</h2>
 <p>This script makes git read from here what your remotes name at Bitbucket, and push there as before. <a href="${viewer.basePath}/-/setup.sh">Read it</a>,
-look what it would do with <code>--dry-run</code>, and take it back with <code>--undo</code>. On Windows: <a href="${viewer.basePath}/-/setup.ps1">setup.ps1</a>.</p>
+see what it would do with <code>--dry-run</code>, and take it back with <code>--undo</code>. On Windows: <a href="${viewer.basePath}/-/setup.ps1">setup.ps1</a>.</p>
 ${copyable("setup", "command that sets git up", `curl -fsSO ${page.mirrorUrl}/-/setup.sh && sh setup.sh --dry-run`)}
 </section>`,
   );
@@ -68,7 +69,11 @@ ${
 }
 ${
   start > 0 || nextStart !== undefined
-    ? html`<nav class="paging" aria-label="Pages">${start > 0 ? html`<a href="${basePath}/?${queryOf(search, 0)}">First page</a> ` : ""}${
+    ? html`<nav class="paging" aria-label="Pages">${
+        start > 0
+          ? html`<a href="${basePath}/?${queryOf(search, Math.max(0, start - PAGE_LENGTH))}" rel="prev">Previous page</a> `
+          : ""
+      }${
         nextStart === undefined
           ? ""
           : html`<a href="${basePath}/?${queryOf(search, nextStart)}" rel="next">Next page</a>`

@@ -22,7 +22,7 @@ header { display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: center
   border-bottom: 1px solid var(--line); }
 header .home { font-weight: 700; font-size: 1.2rem; color: var(--text); text-decoration: none; }
 header .what, .who, footer, .count, small { color: var(--soft); }
-header nav { margin-left: auto; }
+header nav { margin-left: auto; display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center; }
 header form { display: flex; gap: .6rem; align-items: center; }
 .who { overflow-wrap: anywhere; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem; font-size: .9rem; }
@@ -41,7 +41,7 @@ input { font: inherit; padding: .4rem .6rem; border: 1px solid var(--soft); bord
 .fields { max-width: 44rem; }
 .sign-in label, .fields label, .action label { display: block; font-weight: 600; }
 .fields input[type="checkbox"] { width: auto; }
-.action { margin: .5rem 0; max-width: 32rem; }
+.action { margin: .9rem 0; max-width: 32rem; }
 .action small { display: block; }
 .action button { margin-top: .4rem; }
 .workspaces li { margin-bottom: .3rem; }
