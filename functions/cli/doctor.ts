@@ -56,6 +56,8 @@ interface DoctorOptions extends PrimaryOptions {
   readonly deployment?: string;
   /** As `deployment`. */
   readonly large?: string;
+  /** As `deployment`. */
+  readonly former?: string;
   readonly changes?: true;
 }
 
@@ -67,7 +69,7 @@ Each line is OK, FAIL or SKIP; a FAIL is followed by what to do, and by the comm
 Before a deployment, --quotas and --permissions check nothing but the AWS account: by the settings file, region and credentials that the
 deployment would use. After it, --deployment with --mirror-url tries what only a deployment can show, line by line of docs/unverified.md: with
 the account of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN, with git, and with AWS credentials where they are set.
---changes is for a deployment that is not in use: it pushes a branch to the repository and deletes it again, and for half a minute each
+--changes is for a deployment that is not in use: it pushes two branches and a tag to the repository and deletes them again, and for half a minute each
 takes the status function, the authorizer and the stream tier away.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
@@ -85,6 +87,7 @@ export function configure(command: Command): void {
     .option("--permissions", "only: whether the AWS credentials suffice for a deployment")
     .option("--deployment <workspace/repository>", "only: try a deployed mirror with this private repository")
     .option("--large <workspace/repository>", "with --deployment: a mirrored repository above 200 MB")
+    .option("--former <workspace/repository>", "with --deployment: a name before a rename at Bitbucket")
     .option("--changes", "with --deployment: push to the repository, and change the deployment for a minute")
     .option(
       "--fix",
@@ -143,7 +146,7 @@ async function* checkAws(options: DoctorOptions): AsyncGenerator<Finding, void, 
     throw new ConfigError("--deployment needs --mirror-url: GitUrl of the deployment");
   const { checkDeployment } = await import("./doctor/check-deployment.ts");
   const { deployedStack } = await import("./doctor/deployed-stack.ts");
-  const { gitUrl, apiUrl, large, changes: mayChange } = options;
+  const { gitUrl, apiUrl, large, former, changes: mayChange } = options;
   const { stackPrefix = SETTINGS.stackPrefix.default } = readSettingsFile(config);
   const url = mirrorUrl.replace(/\/+$/, "");
   // Without AWS credentials or a region, what AWS says is left out.
@@ -152,7 +155,7 @@ async function* checkAws(options: DoctorOptions): AsyncGenerator<Finding, void, 
     () => undefined,
   );
   yield* checkDeployment({
-    ...{ repository: deployment, large, mayChange, gitUrl, apiUrl, stack },
+    ...{ repository: deployment, large, former, mayChange, gitUrl, apiUrl, stack },
     mirrorUrl: url,
     account: readAccount(process.env),
   });

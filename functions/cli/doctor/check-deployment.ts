@@ -4,6 +4,7 @@ import { BITBUCKET_CHECKS } from "./deployment/bitbucket.ts";
 import { BY_HAND } from "./deployment/by-hand.ts";
 import type { DeploymentCheck, DeploymentTargets, Need } from "./deployment/check.ts";
 import { GIT_CHECKS } from "./deployment/git.ts";
+import { PUSH_CHECKS } from "./deployment/pushes.ts";
 import { REQUEST_CHECKS } from "./deployment/requests.ts";
 import { STREAMING_CHECK } from "./deployment/streaming.ts";
 import { type Finding, fail, failedWith, ok, skipped } from "./finding.ts";
@@ -13,11 +14,13 @@ export const DEPLOYMENT_CHECKS: readonly DeploymentCheck[] = [
   ...BITBUCKET_CHECKS,
   STREAMING_CHECK,
   ...GIT_CHECKS,
+  ...PUSH_CHECKS,
   ...AWS_CHECKS,
 ];
 
 const MISSING: Readonly<Record<Exclude<Need, "account">, string>> = {
   large: "it takes --large with a repository above 200 MB",
+  former: "it takes --former with the name that a repository had before it was renamed",
   changes: "it takes --changes: it pushes to the repository, or changes the deployment for a minute",
   stack: "it takes AWS credentials and a region",
 };
@@ -46,8 +49,9 @@ async function findingOf(check: DeploymentCheck, targets: DeploymentTargets): Pr
   }
 }
 
-function has({ account, large, mayChange, stack }: DeploymentTargets, need: Need): boolean {
+function has({ account, large, former, mayChange, stack }: DeploymentTargets, need: Need): boolean {
   if (need === "account") return account.kind !== "none";
   if (need === "large") return large !== undefined;
+  if (need === "former") return former !== undefined;
   return need === "changes" ? mayChange === true : stack !== undefined;
 }

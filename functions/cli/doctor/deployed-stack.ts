@@ -6,6 +6,8 @@ import { restoring } from "./restoring.ts";
 export interface DeployedStack {
   /** The mirror's own metrics, and names of dimensions. Source: CloudWatch, ListMetrics. */
   metrics(): Promise<{ readonly names: readonly string[]; readonly dimensions: readonly string[] }>;
+  /** What CloudWatch says of a metric over time, asked as the function for pages asks. Source: CloudWatch, GetMetricData. */
+  chartStatus(): Promise<string>;
   /**
    * Runs with one execution of the function at a time, then restores what was reserved.
    * @param id - As in the template, without the hash: `StatusFunction`. Source: AWS Lambda, PutFunctionConcurrency.
@@ -17,6 +19,8 @@ export interface DeployedStack {
   tierTasks(): Promise<TierTasks | undefined>;
   /** Runs when no task of the stream tier runs any more, then restores their number. @returns `undefined`: there is no tier. Source: Amazon ECS, UpdateService. */
   withoutTier<T>(run: () => Promise<T>): Promise<T | undefined>;
+  /** Runs, and has the tier's tasks end meanwhile. As {@link withoutTier} else. */
+  whileTierStops<T>(run: () => Promise<T>): Promise<T | undefined>;
 }
 
 interface TierTasks {
@@ -36,6 +40,8 @@ interface DeployedStackOptions {
 const APPLIED_MS = 10_000;
 /** Two minutes of deregistration, and two until a task is stopped. */
 const DRAINING_TRIES = 30;
+/** Of `appliedMs`, after which a run has begun. */
+const RUN_SHARE = 0.3;
 
 export function deployedStack({
   stackPrefix,
@@ -70,11 +76,7 @@ export function deployedStack({
   }
   const tierService = async () => ecsService(await physicalId("AWS::ECS::Service", "StreamTierService"), ecs);
   return {
-    async metrics() {
-      const version = "2010-08-01";
-      const xml = await query("monitoring", "ListMetrics", version, { Namespace: stackPrefix });
-      return { names: elementsOf(xml, "MetricName"), dimensions: elementsOf(xml, "Name") };
-    },
+    ...metricQuestions(stackPrefix, { query, json }),
     async withOneExecution(id, run) {
       const name = await functionName(id);
       const path = `/2017-10-31/functions/${name}/concurrency`;
@@ -98,20 +100,71 @@ export function deployedStack({
       const what = `memory and timeout of ${name}: ${MemorySize} MB, ${Timeout} s`;
       return whileChanged({ change, restore, what }, run);
     },
+    ...tierChanges(tierService, whileChanged, appliedMs),
+  };
+}
+
+function metricQuestions(
+  stackPrefix: string,
+  { query, json }: Pick<ReturnType<typeof awsOperations>, "query" | "json">,
+): Pick<DeployedStack, "metrics" | "chartStatus"> {
+  return {
+    async metrics() {
+      const version = "2010-08-01";
+      const xml = await query("monitoring", "ListMetrics", version, { Namespace: stackPrefix });
+      return { names: elementsOf(xml, "MetricName"), dimensions: elementsOf(xml, "Name") };
+    },
+    async chartStatus() {
+      const EndTime = Math.floor(Date.now() / 3_600_000) * 3_600;
+      const Metric = { Namespace: stackPrefix, MetricName: "Clones", Dimensions: [] };
+      const { MetricDataResults } = await json("monitoring", "/", {
+        method: "POST",
+        headers: {
+          "content-type": "application/x-amz-json-1.0",
+          "x-amz-target": "GraniteServiceVersion20100801.GetMetricData",
+        },
+        body: JSON.stringify({
+          ...{ StartTime: EndTime - 3_600, EndTime },
+          MetricDataQueries: [{ Id: "m0", MetricStat: { Metric, Period: 900, Stat: "Sum" } }],
+        }),
+      });
+      return String(MetricDataResults?.[0]?.StatusCode ?? "no result");
+    },
+  };
+}
+
+function tierChanges(
+  tierService: () => Promise<ReturnType<typeof ecsService>>,
+  whileChanged: <T>(change: StackChange, run: () => Promise<T>) => Promise<T>,
+  appliedMs: number,
+): Pick<DeployedStack, "tierTasks" | "withoutTier" | "whileTierStops"> {
+  async function changeOf({ service, tasks, run }: NonNullable<ReturnType<typeof ecsService>>) {
+    const { desiredCount } = await tasks();
+    const what = `desired count of ${service}: ${desiredCount}`;
+    return { change: () => run(0), restore: () => run(desiredCount), what };
+  }
+  return {
     async tierTasks() {
       return (await tierService())?.tasks();
     },
     async withoutTier(run) {
       const tier = await tierService();
       if (tier === undefined) return undefined;
-      const { desiredCount } = await tier.tasks();
-      const change = {
-        change: () => tier.run(0),
-        isApplied: () => tier.ended(appliedMs),
-        restore: () => tier.run(desiredCount),
-        what: `desired count of ${tier.service}: ${desiredCount}`,
+      return whileChanged({ ...(await changeOf(tier)), isApplied: () => tier.ended(appliedMs) }, run);
+    },
+    async whileTierStops<T>(run: () => Promise<T>) {
+      const tier = await tierService();
+      if (tier === undefined) return undefined;
+      const stopped = await changeOf(tier);
+      let running: Promise<T> | undefined;
+      const change = async () => {
+        running = run();
+        // Awaited below, whatever happens here.
+        running.catch(() => undefined);
+        await sleep(appliedMs * RUN_SHARE);
+        await stopped.change();
       };
-      return whileChanged(change, run);
+      return whileChanged({ ...stopped, change }, () => running ?? run());
     },
   };
 }

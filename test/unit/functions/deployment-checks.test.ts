@@ -13,7 +13,7 @@ import { runCli } from "../../support/cli.ts";
 const ELSEWHERE = [
   "Conditional writes of AWS's S3, above all `If-Match` on multipart uploads",
   "`compose.yaml` runs as it is",
-  "`setup.ps1` works in Windows PowerShell 5.1 and in PowerShell 7",
+  "`setup.ps1` works in Windows PowerShell 5.1 and in PowerShell 7; it was only read, and parsed without an error",
   "macOS and Windows",
 ];
 
@@ -110,6 +110,35 @@ test("without the tier means that no task of it runs any more", async () => {
   await expect(stack.withoutTier(run)).rejects.toThrow("tasks of the stream tier do not end");
   expect(run).not.toHaveBeenCalled();
   expect(asked.at(-1)).toBe(`ecs UpdateService {${service},"desiredCount":2}`);
+});
+
+test("the tier's tasks end while a run is under way, and come back", async () => {
+  const { asked, stack } = fakeAws({
+    DescribeServices: '{"services":[{"desiredCount":2,"runningCount":2}]}',
+  });
+  const { promise: stopped, resolve } = Promise.withResolvers<void>();
+  const update = (count: number) => `"desiredCount":${count}}`;
+  const seen = await stack.whileTierStops(async () => {
+    // Begun before the change, and ended after it.
+    const before = asked.some((question) => question.includes("UpdateService"));
+    const poll = setInterval(() => {
+      if (asked.some((question) => question.endsWith(update(0)))) resolve();
+    }, 1);
+    await stopped;
+    clearInterval(poll);
+    return before;
+  });
+  expect(seen).toBe(false);
+  const updates = asked.filter((question) => question.includes("UpdateService"));
+  expect(updates.map((question) => question.endsWith(update(0)))).toEqual([true, false]);
+  expect(updates.at(-1)).toContain(update(2));
+});
+
+test("charts are asked for as the function for pages asks", async () => {
+  const { asked, stack } = fakeAws({ GetMetricData: '{"MetricDataResults":[{"StatusCode":"Complete"}]}' });
+  expect(await stack.chartStatus()).toBe("Complete");
+  expect(asked[0]).toContain("monitoring GetMetricData");
+  expect(await fakeAws().stack.chartStatus()).toBe("no result");
 });
 
 test("what cannot be restored is named, with what failed before", async () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { DeploymentTargets, Outcome } from "../../../functions/cli/doctor/deployment/check.ts";
 import { clonedLargeWithoutTier, GIT_CHECKS } from "../../../functions/cli/doctor/deployment/git.ts";
+import { PUSH_CHECKS } from "../../../functions/cli/doctor/deployment/pushes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/git/temporary-folder.ts";
 
 const { pausesMs } = vi.hoisted(() => ({ pausesMs: [] as number[] }));
@@ -46,7 +47,7 @@ const targets = (more: Partial<DeploymentTargets> = {}): DeploymentTargets => ({
 });
 
 function run(name: string, more?: Partial<DeploymentTargets>): Promise<Outcome> {
-  const check = GIT_CHECKS.find((one) => one.name.startsWith(name));
+  const check = [...GIT_CHECKS, ...PUSH_CHECKS].find((one) => one.name.startsWith(name));
   if (check === undefined) throw new Error(`no check ${name}`);
   return check.run(targets(more));
 }
@@ -65,7 +66,7 @@ describe("a pushed branch", () => {
   test("is looked for with pauses that double, and not for ever", async () => {
     await fakeGit("*rev-parse*) echo 0123;;");
     pausesMs.splice(0);
-    expect(await run("a push to Bitbucket")).toEqual({ status: "fail", detail: "not after 5 listings" });
+    expect(await run("a push to Bitbucket")).toEqual({ status: "fail", detail: "not after 5 looks" });
     expect(pausesMs).toEqual([1_000, 2_000, 4_000, 8_000]);
     const listings = (await readFile(calls, "utf8"))
       .split("\n")
@@ -78,7 +79,7 @@ describe("a pushed branch", () => {
       `${listed}\n*:refs/heads/nearside-doctor*) case "$*" in *HEAD:*) ;; *) echo denied >&2; exit 1;; esac;;`,
     );
     await expect(run("a push to Bitbucket")).rejects.toThrow(
-      /do it by hand: delete the branch nearside-doctor-\w+ of acme\/vault at Bitbucket .*denied/,
+      /do it by hand: delete refs\/heads\/nearside-doctor-\w+ of acme\/vault at Bitbucket .*denied/,
     );
     const deletions = (await readFile(calls, "utf8")).split("\n").filter((line) => line.includes(" :refs/"));
     expect(deletions).toHaveLength(5);

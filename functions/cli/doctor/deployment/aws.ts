@@ -1,7 +1,7 @@
 /** Checks of a deployment that look at AWS, or change it for a minute. */
 import { gitAuthorization } from "../../../../lib/bitbucket/credential.ts";
 import { type DeploymentCheck, type DeploymentTargets, judged, seen } from "./check.ts";
-import { clonedLargeWithoutTier } from "./git.ts";
+import { clonedLargeWhileTierStops, clonedLargeWithoutTier } from "./git.ts";
 
 const WAIT_SECONDS = 10;
 /** Requests that the authorizer fails; its alarm counts them. */
@@ -67,6 +67,16 @@ export const AWS_CHECKS: readonly DeploymentCheck[] = [
     advice: "See the authorizer's log: it may be fast enough for a second.",
   },
   {
+    name: "tasks of the stream tier stop without cutting a clone",
+    settles: ["Tasks stop without cutting a clone"],
+    needs: ["account", "stack", "changes", "large"],
+    async run(targets) {
+      const outcome = await stackOf(targets).whileTierStops(() => clonedLargeWhileTierStops(targets));
+      return outcome ?? { status: "skipped", detail: "the deployment has no stream tier" };
+    },
+    advice: "A clone of more than two minutes is cut: see the tier's log, and docs/large-repositories.md.",
+  },
+  {
     name: "without a task of the stream tier, large repositories are served as without a tier",
     settles: ["The function sees that the tier is away"],
     needs: ["account", "stack", "changes", "large"],
@@ -75,5 +85,17 @@ export const AWS_CHECKS: readonly DeploymentCheck[] = [
       return outcome ?? { status: "skipped", detail: "the deployment has no stream tier" };
     },
     advice: "See the git function's log for tier:away.",
+  },
+  {
+    name: "CloudWatch gives charts by JSON",
+    settles: [
+      "CloudWatch gives the pages function its charts by JSON (`GraniteServiceVersion20100801.GetMetricData`)",
+    ],
+    needs: ["stack"],
+    async run(targets) {
+      const status = await stackOf(targets).chartStatus();
+      return judged(status === "Complete" ? undefined : `it answers ${status}`, "by these credentials");
+    },
+    advice: "See admin:metrics-failed in the log of the function for pages.",
   },
 ];

@@ -6,7 +6,15 @@ import {
   restAuthorization,
 } from "../../../../lib/bitbucket/credential.ts";
 import { bitbucketRestApi } from "../../../../lib/bitbucket/rest-api.ts";
-import { type DeploymentCheck, type DeploymentTargets, judged, notShown, seen, statusOf } from "./check.ts";
+import {
+  type DeploymentCheck,
+  type DeploymentTargets,
+  judged,
+  notShown,
+  type Outcome,
+  seen,
+  statusOf,
+} from "./check.ts";
 
 const TIMEOUT_MS = 30_000;
 const WRONG = basicAuthorization("x-bitbucket-api-token-auth", "wrong");
@@ -26,6 +34,39 @@ async function askGit(
   return { status: response.status, text: await response.text() };
 }
 
+/** The status of a batch that uploads nothing. */
+async function askLfs(
+  { gitUrl }: DeploymentTargets,
+  path: string,
+  authorization: string | undefined,
+): Promise<number> {
+  const type = "application/vnd.git-lfs+json";
+  const response = await fetch(`${gitUrl}/${path}.git/info/lfs/objects/batch`, {
+    method: "POST",
+    headers: { accept: type, "content-type": type, ...(authorization !== undefined && { authorization }) },
+    body: JSON.stringify({ operation: "upload", objects: [] }),
+    redirect: "manual",
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  await response.body?.cancel();
+  return response.status;
+}
+
+/** @returns What is wrong with the answers to no credential, a wrong one, and a name that is not there. */
+function refusalsJudged(
+  { none, wrong, unknown }: Readonly<Record<"none" | "wrong" | "unknown", number>>,
+  wrongStatuses: readonly number[],
+  byHand: string,
+): Outcome {
+  const problems = [
+    ["no credential", statusOf(none, ...NO_STATUSES)],
+    ["a wrong one", statusOf(wrong, ...wrongStatuses)],
+    ["an unknown name", statusOf(unknown, ...NO_STATUSES)],
+  ].flatMap(([what, problem]) => (problem === undefined ? [] : [`${what}: ${problem}`]));
+  const detail = `no credential ${none}, a wrong one ${wrong}, an unknown name ${unknown}; try ${byHand} by hand`;
+  return judged(problems.length === 0 ? undefined : problems.join("; "), detail);
+}
+
 const restOf = ({ apiUrl, account }: DeploymentTargets) => ({
   ...{ fetch, apiUrl, authorization: restAuthorization(account) },
 });
@@ -41,23 +82,41 @@ export const BITBUCKET_CHECKS: readonly DeploymentCheck[] = [
     ],
     needs: ["account"],
     async run(targets) {
-      const [workspace] = namesOf(targets);
+      const unknown = `${namesOf(targets)[0]}/no-such-repository-of-nearside`;
       const none = await askGit(targets, targets.repository, undefined);
       const wrong = await askGit(targets, targets.repository, WRONG);
-      const unknown = await askGit(
-        targets,
-        `${workspace}/no-such-repository-of-nearside`,
-        gitAuthorization(targets.account),
-      );
-      const problems = [
-        ["no credential", statusOf(none.status, ...NO_STATUSES)],
-        ["a wrong one", statusOf(wrong.status, 401)],
-        ["an unknown name", statusOf(unknown.status, ...NO_STATUSES)],
-      ].flatMap(([what, problem]) => (problem === undefined ? [] : [`${what}: ${problem}`]));
-      const detail = `no credential ${none.status}, a wrong one ${wrong.status}, an unknown name ${unknown.status}; try an expired one by hand`;
-      return judged(problems.length === 0 ? undefined : problems.join("; "), detail);
+      const missing = await askGit(targets, unknown, gitAuthorization(targets.account));
+      const statuses = { none: none.status, wrong: wrong.status, unknown: missing.status };
+      return refusalsJudged(statuses, [401], "an expired one");
     },
     advice: "Please report it: the mirror's rules for refusals have to change.",
+  },
+  {
+    name: "Bitbucket's git-lfs says no as the mirror expects",
+    settles: [
+      "What Bitbucket answers to a batch for no right, a read-only token that uploads, and an expired token",
+    ],
+    needs: ["account"],
+    async run(targets) {
+      const unknown = `${namesOf(targets)[0]}/no-such-repository-of-nearside`;
+      const statuses = {
+        none: await askLfs(targets, targets.repository, undefined),
+        wrong: await askLfs(targets, targets.repository, WRONG),
+        unknown: await askLfs(targets, unknown, gitAuthorization(targets.account)),
+      };
+      return refusalsJudged(statuses, NO_STATUSES, "a read-only and an expired one");
+    },
+    advice: "Please report it: the mirror's rules for refusals have to change.",
+  },
+  {
+    name: "Bitbucket redirects git from a former name",
+    settles: ["Bitbucket redirects git from a former name"],
+    needs: ["account", "former"],
+    async run(targets) {
+      const { status } = await askGit(targets, targets.former ?? "", gitAuthorization(targets.account));
+      return judged(statusOf(status, 301, 302, 307, 308));
+    },
+    advice: "Without, former names are 404 at the mirror.",
   },
   {
     name: "Bitbucket's git speaks protocol version 2",

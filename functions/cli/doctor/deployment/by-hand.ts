@@ -4,21 +4,12 @@ export const BY_HAND: Readonly<Record<string, string>> = {
     "it takes a deployment with allowedAddresses",
   "Links obey the allow list": "it takes a deployment with allowedAddresses",
   "Webhooks pass an allow list": "it takes a deployment with allowedAddresses",
-  "Bitbucket redirects git from a former name": "it takes a repository that was renamed",
-  'git-lfs gets files that are not copied yet: Bitbucket answers a batch with `["basic"]`, with links that can be passed on':
-    "it takes a deployment with lfs set to none",
-  "What Bitbucket answers to a batch for no right, a read-only token that uploads, and an expired token":
-    "it takes three more credentials",
   "Lambda sends what the mirror plans, and 200 MB means 200,000,000 bytes at least":
     "it takes a branch of 190 to 196 MB",
   "With a schedule the first deploy leaves no task": "it takes a first deploy with streamTierHours",
-  "Tasks stop without cutting a clone": "it takes a clone of minutes by another machine",
   "A sync function's roles, disk and time": "it takes a repository of 4 GB that is not mirrored yet",
   "Bitbucket takes, signs and delivers the webhooks, and what `repo:created`, `repo:deleted`, `repo:transfer` and `project:updated` carry":
     "repositories are created, moved and deleted by an administrator",
-  "`updated_on` moves with each change of refs": "it takes a workspace without the webhook",
-  "CloudWatch gives the pages function its charts by JSON (`GraniteServiceVersion20100801.GetMetricData`)":
-    "it takes an administrator's session",
   "EventBridge takes what the relay puts there, with the function's role":
     "it takes a rule with a log group as its target",
 };

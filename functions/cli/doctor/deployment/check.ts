@@ -9,6 +9,8 @@ export interface DeploymentTargets {
   readonly repository: string;
   /** `workspace/slug` of a mirrored repository above 200 MB. */
   readonly large?: string | undefined;
+  /** `workspace/slug`: what a repository was called before it was renamed at Bitbucket. */
+  readonly former?: string | undefined;
   /** Whether checks may push to `repository` and change the deployment for a minute. */
   readonly mayChange?: boolean | undefined;
   readonly gitUrl: string;
@@ -19,7 +21,7 @@ export interface DeploymentTargets {
   readonly stack?: DeployedStack | undefined;
 }
 
-export type Need = "account" | "large" | "changes" | "stack";
+export type Need = "account" | "large" | "former" | "changes" | "stack";
 
 export interface Outcome {
   readonly status: "ok" | "fail" | "skipped";

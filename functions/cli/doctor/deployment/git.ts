@@ -1,13 +1,10 @@
 /** Checks of a deployment by the user's own git. */
 import { execFile } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { gitAuthorization } from "../../../../lib/bitbucket/credential.ts";
 import { loggedText } from "../../../../lib/http/logged-path.ts";
-import { restoring } from "../restoring.ts";
 import {
   type DeploymentCheck,
   type DeploymentTargets,
@@ -17,26 +14,20 @@ import {
   seen,
 } from "./check.ts";
 
-interface GitResult {
+export interface GitResult {
   readonly isOk: boolean;
   readonly stdout: string;
   /** Without tokens and signatures: it is shown. */
   readonly stderr: string;
 }
 
-type Git = (args: readonly string[], cwd?: string) => Promise<GitResult>;
+export type Git = (args: readonly string[], cwd?: string) => Promise<GitResult>;
 
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 /** git compresses a request above 1 KiB: some 30 wants. */
 const COMPRESSED_WANTS = 30;
-/** Bitbucket Pipelines leaves it alone. Source: support.atlassian.com, "Pipeline start conditions". */
-const MESSAGE = "[skip ci] A check of nearside doctor";
-const DELETE_PAUSE_MS = 2_000;
-/** A webhook takes about a second; a poll, minutes. After each listing that is not the last one. */
-const WEBHOOK_PAUSES_MS = [1_000, 2_000, 4_000, 8_000];
-
 /** Runs with a folder of its own, and git without the user's configuration, that knows the credential for the mirror and Bitbucket only. */
-async function withGit<T>(
+export async function withGit<T>(
   { mirrorUrl, gitUrl, account }: DeploymentTargets,
   run: (git: Git, folder: string) => Promise<T>,
 ): Promise<T> {
@@ -70,40 +61,8 @@ async function withGit<T>(
   }
 }
 
-function failure({ stderr }: GitResult): Outcome {
+export function failure({ stderr }: GitResult): Outcome {
   return judged(stderr.trim().split("\n").slice(-3).join(" / "));
-}
-
-/** A new commit on a branch of its own, which is deleted afterwards; `change` makes it, in the work tree. */
-async function pushedBranch(
-  targets: DeploymentTargets,
-  url: string,
-  change: (git: Git, tree: string) => Promise<GitResult>,
-  look: (git: Git, branch: string, commit: string) => Promise<Outcome>,
-): Promise<Outcome> {
-  return withGit(targets, async (git, folder) => {
-    const tree = join(folder, "tree");
-    const branch = `nearside-doctor-${randomBytes(4).toString("hex")}`;
-    const cloned = await git(["clone", "--quiet", "--depth", "1", url, tree]);
-    if (!cloned.isOk) return failure(cloned);
-    const changed = await change(git, tree);
-    if (!changed.isOk) return failure(changed);
-    const committed = await git(["commit", "--quiet", "--allow-empty", "-m", MESSAGE], tree);
-    if (!committed.isOk) return failure(committed);
-    const { stdout } = await git(["rev-parse", "HEAD"], tree);
-    const pushAndLook = async (): Promise<Outcome> => {
-      const pushed = await git(["push", "--quiet", "origin", `HEAD:refs/heads/${branch}`], tree);
-      return pushed.isOk ? look(git, branch, stdout.trim()) : failure(pushed);
-    };
-    const restore = async (): Promise<void> => {
-      const removed = await git(["push", "--quiet", "origin", `:refs/heads/${branch}`], tree);
-      // A push that failed may have made it, or not.
-      if (!removed.isOk && !/remote ref does not exist/.test(removed.stderr))
-        throw new Error(failure(removed).detail);
-    };
-    const byHand = `delete the branch ${branch} of ${targets.repository} at Bitbucket`;
-    return restoring(pushAndLook, { restore, byHand, pauseMs: DELETE_PAUSE_MS });
-  });
 }
 
 /** How a clone of the large repository went. */
@@ -143,6 +102,13 @@ async function clonedLarge(targets: DeploymentTargets): Promise<Outcome> {
   return judged(
     `the stream tier is not used: it runs ${runningCount} of ${desiredCount} tasks, and ${REFUSED}`,
   );
+}
+
+/** While the tasks of the stream tier are stopped. */
+export async function clonedLargeWhileTierStops(targets: DeploymentTargets): Promise<Outcome> {
+  const clone = await cloneLarge(targets);
+  if (clone.kind === "failed") return clone.outcome;
+  return clone.kind === "tier" ? seen(`whole, from ${clone.place}`) : notShown("the tier did not serve it");
 }
 
 /** While no task of the stream tier runs. */
@@ -201,49 +167,5 @@ export const GIT_CHECKS: readonly DeploymentCheck[] = [
         return cloned.isOk ? seen() : failure(cloned);
       }),
     advice: "See the git function's role: GetObject below repos/*/objects/pack/.",
-  },
-  {
-    name: "a push to Bitbucket is at the mirror when refs are listed next",
-    settles: ["Listing refs waits for an announced push"],
-    needs: ["account", "changes"],
-    run: (targets) =>
-      pushedBranch(
-        targets,
-        `${targets.gitUrl}/${targets.repository}.git`,
-        async () => ({ isOk: true, stdout: "", stderr: "" }),
-        async (git, branch, commit) => {
-          const url = `${targets.mirrorUrl}/${targets.repository}.git`;
-          for (let tries = 1; ; tries++) {
-            const listed = await git(["ls-remote", url, branch]);
-            if (!listed.isOk) return failure(listed);
-            if (listed.stdout.includes(commit))
-              return seen(tries === 1 ? "at once" : `at try ${tries}: the webhook came later`);
-            const pauseMs = WEBHOOK_PAUSES_MS[tries - 1];
-            if (pauseMs === undefined) return judged(`not after ${tries} listings`);
-            await sleep(pauseMs);
-          }
-        },
-      ),
-    advice:
-      "Is the webhook installed? See nearside doctor without --deployment, and the webhook function's log.",
-  },
-  {
-    name: "git-lfs follows the mirror to Bitbucket for uploads",
-    settles: ["git-lfs follows the mirror to Bitbucket for uploads"],
-    needs: ["account", "changes"],
-    run: (targets) =>
-      pushedBranch(
-        targets,
-        `${targets.mirrorUrl}/${targets.repository}.git`,
-        async (git, tree) => {
-          const installed = await git(["lfs", "install", "--local"], tree);
-          if (!installed.isOk) return installed;
-          await git(["lfs", "track", "nearside-doctor.bin"], tree);
-          await writeFile(join(tree, "nearside-doctor.bin"), randomBytes(64));
-          return git(["add", "--all"], tree);
-        },
-        async () => seen("pushed; Bitbucket keeps its 64 bytes"),
-      ),
-    advice: "Is git-lfs installed here, and LFS turned on at Bitbucket?",
   },
 ];
