@@ -5,7 +5,13 @@
  */
 import { isAscii } from "node:buffer";
 import { type GitHttpResponse, type HttpClient, listServerRefs, type ServerRef } from "isomorphic-git";
-import { MirrorError, ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../errors.ts";
+import {
+  LimitExceededError,
+  MirrorError,
+  ProtocolError,
+  UnsupportedRepositoryError,
+  UpstreamError,
+} from "../errors.ts";
 import { byteText } from "../git/byte-text.ts";
 import { SHALLOW_PRIMARY } from "../git/fetch-pack.ts";
 import {
@@ -41,13 +47,39 @@ interface Advertisement {
 
 /**
  * Two requests in protocol 2, one in protocol 0.
+ * @param known - Capabilities of protocol 2, as the server advertised them once. With these it is one request, and if that fails as
+ *   a server would fail that has changed since, three.
  * @throws {UpstreamError} The primary failed or refused.
  * @throws {UnsupportedRepositoryError} Its object format is not SHA-1, or it is shallow.
  * @throws {NotFoundError} @throws {LimitExceededError}
  */
-export async function listRefs(options: GitRepositoryOptions): Promise<ListedRefs> {
-  const { repositoryUrl: url, agent, signal } = options;
-  const http = new CheckingHttpClient(options);
+export async function listRefs(
+  options: GitRepositoryOptions,
+  known?: readonly string[],
+): Promise<ListedRefs> {
+  if (known === undefined) return listWith(new CheckingHttpClient(options), options);
+  try {
+    const listed = await listWith(new CheckingHttpClient(options, known), options);
+    // A server that did not understand the command must not look like one whose refs were all deleted.
+    if (listed.refs.length > 0) return listed;
+  } catch (error) {
+    if (options.signal?.aborted || isOverload(error)) throw error;
+  }
+  return listRefs(options);
+}
+
+/** Says nothing about what the server understands, and a second question would add to it. */
+function isOverload(error: unknown): boolean {
+  if (error instanceof LimitExceededError) return true;
+  return (
+    error instanceof UpstreamError && (error.context["status"] === 429 || error.context["timedOut"] === true)
+  );
+}
+
+async function listWith(
+  http: CheckingHttpClient,
+  { repositoryUrl: url, agent, signal }: GitRepositoryOptions,
+): Promise<ListedRefs> {
   const headers = { "user-agent": agent };
   try {
     const attributes = { symrefs: true, peelTags: true };
@@ -66,9 +98,13 @@ class CheckingHttpClient implements HttpClient {
   /** Known once the first request is answered. */
   advertised: Advertisement;
 
-  constructor(options: GitRepositoryOptions) {
+  readonly #isKnown: boolean;
+
+  constructor(options: GitRepositoryOptions, known?: readonly string[]) {
+    const { repositoryUrl } = options;
     this.#options = options;
-    this.advertised = { protocol: 0, capabilities: [], repositoryUrl: options.repositoryUrl };
+    this.#isKnown = known !== undefined;
+    this.advertised = { protocol: this.#isKnown ? 2 : 0, capabilities: known ?? [], repositoryUrl };
   }
 
   readonly request: HttpClient["request"] = async ({ url, method = "GET", headers = {}, body }) => {
@@ -78,6 +114,7 @@ class CheckingHttpClient implements HttpClient {
     // isomorphic-git sends a command of protocol 2 after an advertisement of protocol 0 without refs.
     if (isCommand && protocol === 0) return gitResponse(url, FLUSH_PKT);
     const answerType = `application/x-git-upload-pack-${isCommand ? "result" : "advertisement"}`;
+    if (!isCommand && this.#isKnown) return gitResponse(url, knownAdvertisement(capabilities), answerType);
     const path = url.slice(this.#options.repositoryUrl.length);
     const request = {
       ...({ method: isCommand ? "POST" : "GET", url: repositoryUrl + path, headers, answerType } as const),
@@ -89,6 +126,12 @@ class CheckingHttpClient implements HttpClient {
       return gitResponse(answerUrl, escapeBytes(bytes), answerType);
     });
   };
+}
+
+/** As a server of protocol 2 answers; isomorphic-git wants one before each command. */
+function knownAdvertisement(capabilities: readonly string[]): Uint8Array {
+  const lines = ["version 2", ...capabilities].map((line) => encodePktLine(`${line}\n`));
+  return Buffer.concat([...lines, FLUSH_PKT]);
 }
 
 /** @throws {UnsupportedRepositoryError} The object format is not SHA-1. */

@@ -21,9 +21,9 @@ export function upstreamByUuid({ byUuid, byName }: UpstreamPaths): FoundUpstream
     get foundBy() {
       return foundBy;
     },
-    async listRefs() {
+    async listRefs(known) {
       try {
-        const refs = await byUuid.listRefs();
+        const refs = await byUuid.listRefs(known);
         foundBy = "uuid";
         return refs;
       } catch (error) {

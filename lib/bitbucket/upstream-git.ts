@@ -16,6 +16,8 @@ export interface UpstreamRefs extends RefList {
   readonly protocol: 0 | 2;
   /** Whether a fetch may leave objects out. */
   readonly takesFilters?: boolean;
+  /** Of protocol 2, as the primary advertised them. The next list of refs needs no advertisement with these. */
+  readonly capabilities?: readonly string[];
 }
 
 interface FetchOptions {
@@ -30,8 +32,11 @@ interface FetchOptions {
 }
 
 export interface UpstreamGit {
-  /** @throws {UpstreamError} @throws {NotFoundError} @throws {LimitExceededError} */
-  listRefs(): Promise<UpstreamRefs>;
+  /**
+   * @param known - {@link UpstreamRefs.capabilities} of an earlier list: saves a request. May be outdated.
+   * @throws {UpstreamError} @throws {NotFoundError} @throws {LimitExceededError}
+   */
+  listRefs(known?: readonly string[]): Promise<UpstreamRefs>;
   /**
    * The pack, as it arrives; thin if there are `haves`.
    * @throws {UpstreamError} @throws {NotFoundError} At the first pull or any later one.
@@ -47,8 +52,8 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
   let repositoryUrl = options.repositoryUrl;
 
   return {
-    async listRefs() {
-      const listed = await listRefs({ ...options, repositoryUrl });
+    async listRefs(known) {
+      const listed = await listRefs({ ...options, repositoryUrl }, known);
       repositoryUrl = listed.repositoryUrl;
       const { protocol, capabilities } = listed;
       const refs = listed.refs.filter(({ ref }) => ref.startsWith("refs/")).map(toRef);
@@ -59,6 +64,7 @@ export function upstreamGit(options: GitRepositoryOptions): UpstreamGit {
         ...{ protocol, refs, head },
         ...(symrefs.length > 0 && { symrefs }),
         ...(takesFilters && { takesFilters }),
+        ...(protocol === 2 && { capabilities }),
       };
     },
 

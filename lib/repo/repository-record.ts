@@ -64,6 +64,8 @@ const recordSchema = z.object({
   hashes: z.object({ content: z.optional(z.string()), metadata: z.string() }),
   /** The `content` hash of the refs that the relay has last sent. */
   announcedRefs: z.optional(z.string()),
+  /** Of the primary's git server in protocol 2, at the last sync that was recorded. */
+  primaryCapabilities: z.optional(z.array(z.string())),
   /** Since when it is not mirrored any more. */
   removedAt: z.optional(time),
 });

@@ -34,6 +34,8 @@ export interface UnchangedOutcome {
   readonly generation: number;
   /** Of the snapshot of its refs. */
   readonly refsSha256: string;
+  /** Of the primary, where it speaks protocol 2. */
+  readonly capabilities?: readonly string[] | undefined;
 }
 
 export interface FetchedGeneration extends StoredGeneration {
@@ -72,7 +74,7 @@ export async function fetchGeneration(
   context.onProgress({ phase: "listing" });
   const listedAt = context.now();
   const [upstreamRefs, refsBefore] = await Promise.all([
-    request.upstream.listRefs(),
+    request.upstream.listRefs(request.capabilities),
     before?.readRefs() ?? NO_REFS,
   ]);
   const changes = compareRefs(refsBefore, upstreamRefs);
@@ -82,7 +84,10 @@ export async function fetchGeneration(
     if (before !== undefined) await checkPacks(before, context.storage.store);
   }
   if (before !== undefined && !hasChanged && before.damagedHistories.length === 0)
-    return verified(before, refsBefore, listedAt, request, context);
+    return {
+      ...(await verified(before, refsBefore, listedAt, request, context)),
+      capabilities: upstreamRefs.capabilities,
+    };
   const refs = { refsBefore, upstreamRefs, changes };
   return {
     ...stored,

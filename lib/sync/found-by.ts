@@ -10,8 +10,8 @@
  * | uuid | name | nothing was new, and REST confirms the name | name |
  * | any | name | else: equal refs do not prove that the name is still right | as before |
  *
- * Callers are asked about by uuid in the state `uuid` only. A publish needs REST's word that the name is still right. While REST
- * fails:
+ * Callers are asked about by uuid in the state `uuid` only. A publish needs REST's word that the name is still right; after a push event,
+ * which has the present name, only where git found the repository by its name. While REST fails:
  *
  * | found by | state | may publish |
  * | --- | --- | --- |
@@ -53,6 +53,7 @@ export async function confirmName(
   continues: boolean,
   source: FactsSource,
 ): Promise<void> {
+  if (upstream.foundBy === "uuid" && source.context.job.reason === "push") return;
   const { workspace, slug } = facts;
   let found: FoundFacts;
   try {

@@ -1,12 +1,16 @@
-/** A job opens a repository's indexes and histories before its fetch and again after its publish; it reads each of them once. */
+/** A job opens its repository several times, before its fetch and after its publish; it reads each of its blobs once. */
 import { LRUCache } from "lru-cache";
 import type { Blob, BlobStore, ReadOptions } from "../store/blob-store.ts";
 
 /** By default. Of large repositories they are read anew: most of a job they would be held for nothing. */
 const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 
-/** Never rewritten, but for a history that is damaged: `rebuildHistories` writes it through this store. */
-const KEPT_KEY = /\/objects\/pack\/pack-[0-9a-f]{40}\.(?:idx|history-\d+)$/;
+/**
+ * Never rewritten, but for a history that is damaged, which `rebuildHistories` writes through this store; and the manifest, which is only
+ * replaced by compare-and-swap: a job that loses the race reads it anew.
+ */
+const KEPT_KEY =
+  /^repos\/[^/]+\/(?:objects\/pack\/pack-[0-9a-f]{40}\.(?:idx|history-\d+)|ref-snapshots\/[0-9a-f]{40}|manifest\.json)$/;
 
 /** Of a process: its jobs share the memory. */
 export class KeptReads {
@@ -23,7 +27,7 @@ export class KeptReads {
   }
 
   /**
-   * @param run - A job, with the store as it is to be used. Everything but whole reads of indexes and histories passes through.
+   * @param run - A job, with the store as it is to be used. Everything but whole reads of these blobs passes through.
    * What the job has read is forgotten at its end, and is not given to others: they look for damage.
    */
   async during<T>(store: BlobStore, run: (store: BlobStore) => Promise<T>): Promise<T> {

@@ -20,6 +20,8 @@ export interface PublishedOutcome {
   readonly changes: readonly RefChange[];
   readonly receivedBytes: number;
   readonly objects: number;
+  /** Of the primary, where it speaks protocol 2. */
+  readonly capabilities?: readonly string[] | undefined;
 }
 
 /** @throws {VersionConflictError} Another writer has published since. */
@@ -47,6 +49,7 @@ export async function publishFetched(
       changes,
       receivedBytes: received?.packBytes ?? 0,
       objects: received?.sentObjectCount ?? 0,
+      capabilities: upstreamRefs.capabilities,
     };
   } catch (error) {
     throw await afterCleanUp(error, () => undoPublish(error, fetched, request, context));

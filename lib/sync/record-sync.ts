@@ -163,12 +163,15 @@ export async function recordSuccess(
   if (isProjectNameTaken) log.warn("sync:project-name-taken", { repo: `${workspace}/${slug}`, projectKey });
 }
 
+/** Git's own server has nine. A list that is cut only leaves out what could be asked for. */
+const MAX_CAPABILITIES = 32;
+
 function withSuccess(
   { lastError: _fixed, ...record }: RepositoryRecord,
   { outcome, startedAt }: SucceededSync,
   context: JobContext,
 ): RepositoryRecord {
-  const { refsSha256 } = outcome;
+  const { refsSha256, capabilities } = outcome;
   const at = startedAt.toISOString();
   return {
     ...(outcome.kind === "published"
@@ -180,6 +183,7 @@ function withSuccess(
     failedSyncCount: 0,
     hashes: { ...record.hashes, content: refsSha256 },
     ...(context.announce !== undefined && { announcedRefs: refsSha256 }),
+    primaryCapabilities: capabilities?.slice(0, MAX_CAPABILITIES),
   };
 }
 

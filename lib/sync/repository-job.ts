@@ -26,6 +26,7 @@ import { isMirrored } from "../mirror/selection.ts";
 import type { RepositoryFacts, RepositoryJob } from "../mirror/sync-job.ts";
 import { takeBackFound } from "../mirror/workspace-index.ts";
 import { maintainRepository } from "../repo/maintain-repository.ts";
+import { readManifest } from "../repo/manifest.ts";
 import { releaseName, releaseReservedName } from "../repo/name-index.ts";
 import { type RepositoryRecord, repositoryDocument, type StoredRecord } from "../repo/repository-record.ts";
 import { confirmName, foundByAfter } from "./found-by.ts";
@@ -82,6 +83,8 @@ async function run(job: RepositoryJob, options: RepositoryJobOptions): Promise<J
   const [config, stored] = await Promise.all([
     options.readConfig(),
     repositoryDocument(options.storage.store, job.uuid).readForChange(),
+    // Nearly every one of these opens the repository: what is wrong with the manifest shows then.
+    isWaitedFor(job) && readManifest(options.storage.store, job.uuid).catch(() => undefined),
   ]);
   const context = jobContext(job, config, options);
   const startedMs = context.now().getTime();
@@ -194,6 +197,8 @@ async function syncOrRecordFailure(
       ...context,
       upstream,
       expectedBytes: facts.sizeBytes,
+      // What may have changed is found out by the next sync without a push.
+      capabilities: isWaitedFor(job) ? begun.value.primaryCapabilities : undefined,
       checkStore: context.checksStore?.(job.uuid) ?? false,
       notesVerified: isWaitedFor(job),
       onProgress: (progress) => onProgress(facts, progress),
@@ -216,7 +221,14 @@ function logResult(
   const named = { repo: `${workspace}/${slug}`, reason: job.reason };
   const ms = now().getTime() - startedMs;
   if (outcome.kind === "published") {
-    const { kind: _, refsSha256: _after, refsSha256Before: _before, changes, ...counts } = outcome;
+    const {
+      kind: _,
+      refsSha256: _after,
+      refsSha256Before: _before,
+      capabilities: _known,
+      changes,
+      ...counts
+    } = outcome;
     const lag = job.reason === "push" && { SyncLagSeconds: secondsBetween(job.queuedAt, now()) };
     const fields = { ...named, ...counts, changedRefs: changes.length, ms };
     log.info("sync:published", fields, { Syncs: 1, ...lag });

@@ -32,6 +32,8 @@ export interface SyncRequest {
   readonly limits: SyncLimits;
   /** Size of the whole repository by the primary's estimate; a large one is first fetched in slices. */
   readonly expectedBytes?: number | undefined;
+  /** Of the primary, as the last sync found them; see {@link UpstreamGit.listRefs}. */
+  readonly capabilities?: readonly string[] | undefined;
   /** Checks the store for damage even if nothing is new. */
   readonly checkStore?: boolean;
   /** Writes the time into the manifest in any case: another process waits for it. */

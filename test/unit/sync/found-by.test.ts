@@ -5,6 +5,7 @@ import type { FoundUpstream } from "../../../lib/bitbucket/upstream-by-uuid.ts";
 import { NotFoundError, RenamedError, UpstreamError } from "../../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { EMPTY_CONFIG } from "../../../lib/mirror/mirror-config.ts";
+import type { SyncReason } from "../../../lib/mirror/sync-job.ts";
 import type { FoundBy } from "../../../lib/repo/names.ts";
 import { BlockCache } from "../../../lib/store/block-cache.ts";
 import { confirmName, foundByAfter } from "../../../lib/sync/found-by.ts";
@@ -25,7 +26,7 @@ const FAILURES: Partial<Record<Rest, Error>> = {
   refuses: new UpstreamError("401", { retryable: false }),
 };
 
-async function sourceOf(rest: Rest, state: FoundBy = "unknown") {
+async function sourceOf(rest: Rest, state: FoundBy = "unknown", reason: SyncReason = "check") {
   const store = new MemoryBlobStore();
   await nameRepository(store, UUID, { workspace: "acme", slug: "site", isPrivate: true, foundBy: state });
   const repository = async () => {
@@ -38,7 +39,7 @@ async function sourceOf(rest: Rest, state: FoundBy = "unknown") {
     readConfig: async () => EMPTY_CONFIG,
     primaryOf: async () => Promise.reject(new Error("not asked for")),
   };
-  const job = { kind: "repository", workspace: "acme", uuid: UUID, reason: "push", queuedAt: NOW } as const;
+  const job = { kind: "repository", workspace: "acme", uuid: UUID, reason, queuedAt: NOW } as const;
   return {
     api: { repository } as unknown as BitbucketRestApi,
     context: jobContext(job, EMPTY_CONFIG, options),
@@ -85,3 +86,9 @@ test.each([
     else await expect(confirmed).rejects.toBeInstanceOf(error);
   },
 );
+
+test("after a push, what git found by its uuid needs no word of REST, and what it found by its name does", async () => {
+  const source = await sourceOf("renamed", "uuid", "push");
+  await expect(confirmName(FACTS, upstream("uuid"), true, source)).resolves.toBeUndefined();
+  await expect(confirmName(FACTS, upstream("name"), true, source)).rejects.toBeInstanceOf(RenamedError);
+});

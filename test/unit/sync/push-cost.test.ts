@@ -19,7 +19,7 @@ const UUID = "01234567-89ab-cdef-0123-456789abcdef";
 interface Cost {
   readonly store: StoreCounts;
   readonly wholeReads: ReadonlyMap<string, number>;
-  /** Requests by git but for the advertisement of capabilities, and by REST. */
+  /** Requests by git and by REST. */
   readonly questions: readonly string[];
 }
 
@@ -41,9 +41,9 @@ async function pushAfter(commitCount: number): Promise<Cost> {
     const questions: string[] = [];
     const upstream = primary.upstream(async () => undefined);
     const asked: UpstreamGit = {
-      listRefs: () => {
-        questions.push("refs");
-        return upstream.listRefs();
+      listRefs: async (known) => {
+        questions.push(...(known === undefined ? ["advertisement"] : []), "refs");
+        return { ...(await upstream.listRefs()), capabilities: ["ls-refs=unborn"] };
       },
       fetchPack: (options) => {
         questions.push("fetch");
@@ -78,12 +78,14 @@ async function pushAfter(commitCount: number): Promise<Cost> {
   return run("push");
 }
 
-test("a push: one list of refs, one fetch, one question to REST, nine writes", async () => {
+test("a push asks the primary for its refs and one pack, and takes nine writes", async () => {
   const { store, questions, wholeReads } = await pushAfter(5);
-  expect(questions).toEqual(["refs", "fetch", "rest"]);
+  expect(questions).toEqual(["refs", "fetch"]);
   // Pack, index, history, snapshot of the refs, packed-refs, manifest, record; an excerpt of the indexes, and a prepared answer.
   expect(store.write + store.completeUpload).toBe(9);
-  expect(store.requests).toBeLessThanOrEqual(40);
+  expect(store.requests).toBeLessThanOrEqual(25);
+  expect(store.rounds).toBeLessThanOrEqual(20);
+  for (const [key, count] of wholeReads) if (key.startsWith("repos/")) expect(count, key).toBe(1);
   const packFolder = repositoryKeys(UUID).packFolder;
   const opened = [...wholeReads].filter(([key]) => key.startsWith(packFolder));
   expect(opened.length).toBeGreaterThan(0);
