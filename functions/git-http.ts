@@ -1,5 +1,5 @@
 /** Serves clones and fetches from the bucket, behind API Gateway, whose authorizer has decided who may read. */
-import { SQSClient } from "@aws-sdk/client-sqs";
+import { AwsRequests, lambdaAccess } from "../lib/aws/aws-requests.ts";
 import { measuredFetch } from "../lib/bitbucket/measured-fetch.ts";
 import { AGENT, readGitHttpConfig, readStreamTierConfig } from "../lib/config.ts";
 import { parseDecision } from "../lib/git-http/access-decision.ts";
@@ -16,7 +16,7 @@ import { lfsHttp } from "../lib/lfs-http/lfs-http.ts";
 import { withLfsErrors } from "../lib/lfs-http/lfs-response.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
 import { redirectToPage, repositoryPageOf } from "../lib/pages/repository-path.ts";
-import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
+import { signedSqsQueue } from "../lib/queue/signed-sqs-queue.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
@@ -44,8 +44,8 @@ const catalog = new RepositoryCatalog(
   { serves: servesBy(readConfig), readsPushMarkers: true, maxOpenBytes: MEMORY.openRepositories },
 );
 
-const sqs = new SQSClient();
-const lfsQueue = new SqsJobQueue(sqs, config.lfsQueueUrl);
+const awsRequests = new AwsRequests(lambdaAccess(process.env));
+const lfsQueue = signedSqsQueue(awsRequests, config.lfsQueueUrl);
 // A request of API Gateway holds 4.5 MB at most.
 const push = { kind: config.push === "relay" ? "redirect" : config.push, gitUrl: config.gitUrl } as const;
 const lfs = lfsHttp({
@@ -60,7 +60,7 @@ const git = gitHttp({
   access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
   ...servedRepositories({
     ...{ catalog, store, readConfig, log, lfs, settings: config },
-    requests: queuedSyncRequests(new SqsJobQueue(sqs, config.syncQueueUrl)),
+    requests: queuedSyncRequests(signedSqsQueue(awsRequests, config.syncQueueUrl)),
   }),
   lfs,
   push,

@@ -1,5 +1,4 @@
 /** Serves the pages and the JSON API behind API Gateway, without an authorizer: a page decides for the session's caller. */
-import { SQSClient } from "@aws-sdk/client-sqs";
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
 import { measuredFetch } from "../lib/bitbucket/measured-fetch.ts";
 import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
@@ -8,7 +7,7 @@ import { accessOverStore } from "../lib/git-http/access-over-store.ts";
 import { notFoundResponse } from "../lib/http/error-response.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { PAGE_PREFIX } from "../lib/pages/repository-path.ts";
-import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
+import { signedSqsQueue } from "../lib/queue/signed-sqs-queue.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { createS3Client } from "../lib/store/s3-client.ts";
 import { cloudWatchHistory } from "./wiring/cloudwatch-history.ts";
@@ -45,7 +44,7 @@ const pages = mirrorPages({
   ...(settings.administration !== "off" && {
     administration: {
       canConnect: false,
-      requests: queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl)),
+      requests: queuedSyncRequests(signedSqsQueue(requests, syncQueueUrl)),
       history: cloudWatchHistory({
         ...{ requests, namespace: settings.stackPrefix, hasDetail: settings.metrics === "all" },
         queueUrls: { sync: syncQueueUrl, lfs: lfsQueueUrl },

@@ -1,12 +1,12 @@
 /** Answers how fresh a repository is, waits for commits, and makes plans of clones, behind API Gateway, whose authorizer has decided who may read. */
-import { SQSClient } from "@aws-sdk/client-sqs";
+import { AwsRequests, lambdaAccess } from "../lib/aws/aws-requests.ts";
 import { readStatusConfig } from "../lib/config.ts";
 import { parseDecision } from "../lib/git-http/access-decision.ts";
 import { answerClonePlan } from "../lib/git-http/clone-plan.ts";
 import { statusHttp } from "../lib/git-http/status-http.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
 import { servesBy } from "../lib/mirror/selection.ts";
-import { SqsJobQueue } from "../lib/queue/sqs-job-queue.ts";
+import { signedSqsQueue } from "../lib/queue/signed-sqs-queue.ts";
 import { RepositoryCatalog } from "../lib/repo/repository-catalog.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
 import { S3BlobUrls } from "../lib/store/s3-blob-urls.ts";
@@ -26,7 +26,8 @@ const catalog = new RepositoryCatalog(repositoryStorage(store, log), {
   serves: servesBy(readConfig),
   readsPushMarkers: true,
 });
-const requests = queuedSyncRequests(new SqsJobQueue(new SQSClient(), syncQueueUrl));
+const awsRequests = new AwsRequests(lambdaAccess(process.env));
+const requests = queuedSyncRequests(signedSqsQueue(awsRequests, syncQueueUrl));
 const status = statusHttp({
   access: async ({ request, ...asked }) => parseDecision(request.authorizerContext?.["access"], asked),
   ...servedRepositories({ catalog, store, readConfig, log, settings, requests }),

@@ -63,12 +63,11 @@ export async function bundleFunction(
   return Object.keys(metafile.inputs);
 }
 
-/** Of the project's package.json, the version is all that is used. */
+/** Of package.json, the project's own and the SDK's, the version is all that is used. */
 const VERSION_ONLY: Plugin = {
   name: "version-only",
   setup({ onLoad }) {
     onLoad({ filter: /\/package\.json$/ }, async ({ path }) => {
-      if (path !== resolve(PROJECT_FOLDER, "package.json")) return undefined;
       const { version } = JSON.parse(await readFile(path, "utf8"));
       return { contents: JSON.stringify({ version }), loader: "json" };
     });

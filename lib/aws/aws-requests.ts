@@ -1,6 +1,6 @@
 /**
  * Signed requests to AWS's services, for functions that often start cold: the SDK's clients for S3 and SSM take 0.2 s of CPU to load,
- * and these functions need three operations of them.
+ * and these functions need few operations of them.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { AwsClient } from "aws4fetch";
@@ -17,7 +17,12 @@ export interface AwsAccess {
     readonly sessionToken?: string;
   };
   /** In place of AWS's own addresses; without a slash at the end. S3's bucket then goes in the path. */
-  readonly endpoints: { readonly s3?: string; readonly ssm?: string; readonly monitoring?: string };
+  readonly endpoints: {
+    readonly s3?: string;
+    readonly ssm?: string;
+    readonly sqs?: string;
+    readonly monitoring?: string;
+  };
 }
 
 /** 3 more tries after a 5xx or 429, with growing pauses of up to 0.4 s. */
@@ -38,7 +43,11 @@ export class AwsRequests {
   }
 
   /** @returns The response, whatever its status; a connection that breaks before it is made anew once. */
-  async send(service: "s3" | "ssm" | "monitoring", url: string, init: RequestInit): Promise<Response> {
+  async send(
+    service: "s3" | "ssm" | "sqs" | "monitoring",
+    url: string,
+    init: RequestInit,
+  ): Promise<Response> {
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
     if (service === "s3") this.#onStoreRequest?.(init.method === "GET" ? "read" : "write");
@@ -77,6 +86,7 @@ export function lambdaAccess(env: Readonly<Record<string, string | undefined>>):
   const sessionToken = env["AWS_SESSION_TOKEN"] || undefined;
   const s3 = env["AWS_ENDPOINT_URL_S3"] || undefined;
   const ssm = env["AWS_ENDPOINT_URL_SSM"] || undefined;
+  const sqs = env["AWS_ENDPOINT_URL_SQS"] || undefined;
   const monitoring = env["AWS_ENDPOINT_URL_CLOUDWATCH"] || undefined;
   return {
     region: named("AWS_REGION"),
@@ -88,6 +98,7 @@ export function lambdaAccess(env: Readonly<Record<string, string | undefined>>):
     endpoints: {
       ...(s3 !== undefined && { s3 }),
       ...(ssm !== undefined && { ssm }),
+      ...(sqs !== undefined && { sqs }),
       ...(monitoring !== undefined && { monitoring }),
     },
   };

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe } from "vitest";
+import { AwsRequests } from "../../lib/aws/aws-requests.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { MemoryJobQueue } from "../../lib/queue/memory-job-queue.ts";
+import { signedSqsQueue } from "../../lib/queue/signed-sqs-queue.ts";
 import { sqsJobConsumer } from "../../lib/queue/sqs-job-consumer.ts";
 import { SqsDeadLetters, SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { startEventSource } from "../support/queue/event-source.ts";
@@ -22,7 +24,7 @@ describe("memory", () => {
   });
 });
 
-describe("SQS, the test server", () => {
+describe.each(["by the SDK", "by signed requests"])("SQS, the test server, %s", (way) => {
   let server: SqsServer;
   beforeAll(async () => {
     server = await startSqsServer();
@@ -32,7 +34,13 @@ describe("SQS, the test server", () => {
   jobQueueContract(async ({ run, concurrency, maxTries }) => {
     const { client } = server;
     const { queueUrl, deadLetterQueueUrl } = await server.createQueues({ maxReceiveCount: maxTries });
-    const queue = new SqsJobQueue(client, queueUrl);
+    const requests = new AwsRequests({
+      region: "eu-west-1",
+      credentials: { accessKeyId: "key", secretAccessKey: "secret" },
+      endpoints: { sqs: server.endpoint },
+    });
+    const queue =
+      way === "by the SDK" ? new SqsJobQueue(client, queueUrl) : signedSqsQueue(requests, queueUrl);
     const consume = sqsJobConsumer({
       client,
       queueUrl,
