@@ -1,5 +1,5 @@
 /** To whom a request counts, where callers share what a process has. */
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, createSecretKey, randomBytes } from "node:crypto";
 import { accountOf, credentialText } from "./auth/caller-keys.ts";
 import { addressBlock } from "./http/address-block.ts";
 import type { HttpRequest } from "./http/message.ts";
@@ -23,7 +23,7 @@ const ACCOUNTLESS = /^x-|^$/;
 export type CallerOf = (request: Pick<HttpRequest, "headers" | "remoteAddress">) => RequestCaller;
 
 export function requestCallers(): CallerOf {
-  const secret = randomBytes(32);
+  const secret = createSecretKey(randomBytes(32));
   const keyOf = (text: string): string => createHmac("sha256", secret).update(text).digest("base64");
   return ({ headers: { authorization }, remoteAddress }) => {
     const block = addressBlock(remoteAddress);

@@ -2,7 +2,7 @@
  * Keys for callers and their questions that do not reveal the credential: HMAC-SHA256 under the mirror's own secret. Without
  * the secret not even a guess can be tested against them.
  */
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import { secretKeys } from "../secret-keys.ts";
 import type { ReadQuestion } from "./ports.ts";
 
@@ -15,7 +15,7 @@ const MAX_RECENT = 256;
 export class CallerKeys {
   /** Under secrets that are being replaced: what is stored under them counts on. */
   readonly former: readonly CallerKeys[];
-  readonly #secret: string;
+  readonly #secret: KeyObject;
   /** Each request asks several times. */
   readonly #recent = new Map<string, string>();
 
@@ -23,7 +23,7 @@ export class CallerKeys {
   constructor(text: string) {
     const [secret, ...former] = secretKeys(text);
     if (secret.length < 32) throw new RangeError("the authorizer's secret is shorter than 32 characters");
-    this.#secret = secret;
+    this.#secret = createSecretKey(secret, "utf8");
     this.former = former.map((one) => new CallerKeys(one));
   }
 

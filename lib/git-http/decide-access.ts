@@ -7,6 +7,7 @@ import type { RequestRate } from "../auth/request-limits.ts";
 import type { Verdict } from "../auth/verdict.ts";
 import { addressBlock } from "../http/address-block.ts";
 import type { HttpRequest } from "../http/message.ts";
+import { PacedStarts } from "../http/paced-starts.ts";
 import type { Logger } from "../log.ts";
 import type { Measurement } from "../metrics.ts";
 import type { RepositoryReference } from "../repo/names.ts";
@@ -37,6 +38,9 @@ export interface AccessQuestion {
   readonly repository: RepositoryReference;
 }
 
+/** Thousands of requests may wait for one answer of the primary, or be refused by one limit. */
+const MAX_DECIDED_A_TURN = 30;
+
 interface DecideContext extends DecideAccessOptions {
   readonly newcomers: Newcomers;
 }
@@ -66,10 +70,15 @@ const NOT_FOUND: AccessDecision = { kind: "refused", status: 404, text: "" };
 
 export function decideAccess(given: DecideAccessOptions): DecideAccess {
   const options = { ...given, newcomers: new Newcomers() };
+  const decided = new PacedStarts(MAX_DECIDED_A_TURN);
   return async (question) => {
     const { request, service, repository } = question;
     const { decision, verdict, note } = await decide(question, options);
     const { authorization } = request.headers;
+    await decided.turn(() => ({
+      address: addressBlock(request.remoteAddress),
+      credential: authorization ?? "",
+    }));
     const fields = {
       address: request.remoteAddress,
       method: request.method,

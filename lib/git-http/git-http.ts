@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { chooseProtocol, type ServerIdentity } from "../git/upload-pack/capabilities.ts";
 import type { RequestLimits } from "../git/upload-pack/fetch-request.ts";
-import { WorkSlices, workOwner } from "../git/work-slices.ts";
+import { workOwner } from "../git/work-slices.ts";
 import { notFoundResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
 import { serverUrlOf } from "../http/server-url.ts";
@@ -65,9 +65,6 @@ export interface GitHttpOptions extends ServedFinders {
   readonly load?: RequestLoad;
 }
 
-/** Of `WorkSlices`, to write a refusal. */
-const REFUSAL_STEPS = 300;
-
 interface GitHttpContext extends GitHttpOptions {
   readonly load: RequestLoad;
   readonly identity: ServerIdentity;
@@ -89,11 +86,8 @@ export function gitHttp(options: GitHttpOptions): HttpHandler {
     }
     const { kind: service, repository } = route;
     const decision = await options.access({ request, service, repository });
-    if (decision.kind === "refused") {
-      // A limit refuses many at once: written in one go they would hold the event loop.
-      await new WorkSlices().spend(REFUSAL_STEPS);
+    if (decision.kind === "refused")
       return refusalResponse(answeredRefusal(decision, { request, service, repository }));
-    }
     const { primaryPath, uuid, plainPath = primaryPath } = decision;
     if (service === "receive-pack") return push(request, repository, plainPath, context);
     const needs = { refs: needsRefs(service, request), primaryPath, uuid };

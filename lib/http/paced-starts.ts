@@ -35,6 +35,13 @@ export class PacedStarts {
     else ofCredential.push(work);
   }
 
+  /** Resolves when it is this one's turn. */
+  turn(ownerOf: () => StartOwner): Promise<void> {
+    return new Promise((resolve) => {
+      this.start(resolve, ownerOf);
+    });
+  }
+
   #nextTurn(): void {
     this.#startedCount = 0;
     if (this.#waiting.size > 0) setImmediate(() => this.#nextTurn());

@@ -323,7 +323,7 @@ test("requests that wait for the primary are limited by address and in all; a ca
     refusedCount = 0;
     for (let number = 0; number < count; number++)
       void send(remoteAddress, `Bearer unknown-${number}`).then(() => (refusedCount += 1));
-    await sleep(50);
+    await sleep(100);
     return count - refusedCount;
   };
   const ofFirst = await flood("203.0.113.9", 1_000);
@@ -334,4 +334,26 @@ test("requests that wait for the primary are limited by address and in all; a ca
   for (let address = 2; address < 30; address++) await flood(`198.51.100.${address}`, 100);
   expect(await send("192.0.2.1", "Bearer late")).toMatchObject({ status: 429, retryAfterSeconds: 15 });
   expect(await send("203.0.113.9", authorization)).toMatchObject({ kind: "allowed" });
+});
+
+test("of requests that wait for one answer of Bitbucket 30 go on in each turn of the event loop", async () => {
+  const answered = Promise.withResolvers<typeof YES>();
+  rig.answer = () => answered.promise;
+  const access = decideAccess(optionsOf(KNOWN));
+  let decidedCount = 0;
+  const decisions = Array.from({ length: 300 }, () =>
+    access({ request: requestOf("Basic YTpi"), service: "info-refs", repository: SITE }).then(() => {
+      decidedCount += 1;
+    }),
+  );
+  await expect.poll(() => rig.asked.length).toBe(1);
+  answered.resolve(YES);
+  const steps: number[] = [];
+  while (decidedCount < 300) {
+    const before = decidedCount;
+    await new Promise((resolve) => setImmediate(resolve));
+    steps.push(decidedCount - before);
+  }
+  await Promise.all(decisions);
+  expect(Math.max(...steps)).toBeLessThanOrEqual(60);
 });

@@ -276,3 +276,31 @@ describe("connections", () => {
     for (const socket of sockets) socket.destroy();
   });
 });
+
+test("of callers who leave together 20 requests are aborted in each turn of the event loop", async () => {
+  let turn = 0;
+  let isOver = false;
+  const countTurns = (): void => {
+    turn += 1;
+    if (!isOver) setImmediate(countTurns);
+  };
+  countTurns();
+  const abortedIn: number[] = [];
+  const arrived = Promise.withResolvers<void>();
+  let count = 0;
+  const server = await serve(({ signal }) => {
+    signal.addEventListener("abort", () => abortedIn.push(turn));
+    count += 1;
+    if (count === 120) arrived.resolve();
+    return new Promise(() => undefined);
+  });
+  const sockets = await Promise.all(Array.from({ length: 120 }, () => openSocket(server)));
+  for (const socket of sockets) socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  await arrived.promise;
+  for (const socket of sockets) socket.destroy();
+  await expect.poll(() => abortedIn.length, { timeout: 20_000 }).toBe(120);
+  isOver = true;
+  const counts = abortedIn.map((one) => abortedIn.filter((other) => other === one).length);
+  // Those of one call of ours may begin before and after the pacing's own turn.
+  expect(Math.max(...counts)).toBeLessThanOrEqual(40);
+});
