@@ -180,7 +180,7 @@ async function indexOver(
   const order = inShared(sortedByObjectId(entries));
   const header = await readBytes(file, 0, PACK_HEADER_BYTES);
   const trailer = await readBytes(file, progress.availableBytes - PACK_TRAILER_BYTES, PACK_TRAILER_BYTES);
-  const index = encodePackIndex(entries, order, trailer, sharedBytes);
+  const index = await encodePackIndex(entries, order, trailer, sharedBytes);
   const types = typesInOrder(table.types, order);
   const indexNumbers = indexNumbersOf(order);
   const pointers = await takePointers(threads, scannedPointers);

@@ -69,7 +69,7 @@ export async function completeHistory(
   const parts = [...treeRecords, records.columns()];
   const externalIds = externals.ids();
   const recorded = joinTreeRecords(parts, history.types, predecessors, limits.maxTreeChanges);
-  const trees = someWhole(history.types, recorded, predecessors, externalIds.length / OBJECT_ID_BYTES);
+  const trees = await someWhole(history.types, recorded, predecessors, externalIds.length / OBJECT_ID_BYTES);
   return { ...history, ...withAdditions(history, additions), ...trees, predecessors, externalIds };
 }
 

@@ -3,6 +3,7 @@ import type { ObjectNumber } from "../object-numbers.ts";
 import { ObjectForest } from "../pack/object-forest.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import { ascendingNumbers } from "../pack/sorted-numbers.ts";
+import { WorkSlices } from "../work-slices.ts";
 import { TREE_ENTRY_GONE, TREE_KIND, type TreeColumns } from "./pack-history.ts";
 import { TreeContents } from "./tree-contents.ts";
 import { TreeColumnsBuilder } from "./tree-records.ts";
@@ -12,12 +13,12 @@ import { TreeColumnsBuilder } from "./tree-records.ts";
  * @param types - Of the pack's objects.
  * @param predecessors - Of these, as `PackHistory` has them.
  */
-export function someWhole(
+export async function someWhole(
   types: Uint8Array,
   columns: TreeColumns,
   predecessors: Uint32Array,
   externalCount: number,
-): TreeColumns {
+): Promise<TreeColumns> {
   const forest = new ObjectForest(types.length + externalCount);
   // NONE is all ones: as a signed number, -1.
   forest.parents.set(new Int32Array(predecessors.buffer, predecessors.byteOffset, predecessors.length));
@@ -49,19 +50,22 @@ const CHANGES_PER_ENTRY = 4;
 const MIN_CHANGES = 32;
 
 /** Afterwards `contents` may hold some of the pack's own trees whole. */
-export function writeTreeColumns(
+export async function writeTreeColumns(
   contents: TreeContents,
   predecessors: Int32Array,
   written: WrittenTrees,
-): TreeColumns {
+): Promise<TreeColumns> {
   const { treeNumbers, isOwn, reference } = written;
-  shortenChains(contents, predecessors, written);
+  const slices = new WorkSlices();
+  await shortenChains(contents, predecessors, written, slices);
   const columns = new TreeColumnsBuilder();
   const rewritten = (change: number): number =>
     change >= TREE_ENTRY_GONE ? reference(change - TREE_ENTRY_GONE) + TREE_ENTRY_GONE : reference(change);
   for (const tree of treeNumbers) {
     const kind = isOwn(tree) ? (contents.kinds[tree] as number) : TREE_KIND.unknown;
-    columns.add(kind, kind === TREE_KIND.unknown ? [] : contents.changesOf(tree).map(rewritten));
+    const changes = kind === TREE_KIND.unknown ? [] : contents.changesOf(tree).map(rewritten);
+    columns.add(kind, changes);
+    if (slices.isDue(1 + changes.length)) await slices.pause();
   }
   return columns.columns();
 }
@@ -70,19 +74,21 @@ const NOT_VISITED = -1;
 const NOT_KNOWN = -1;
 
 /** Passes along chains of changes, each tree once and after its predecessor, and records some whole on the way. */
-function shortenChains(
+async function shortenChains(
   contents: TreeContents,
   predecessors: Int32Array,
   { treeNumbers, isOwn, keepsPredecessor }: WrittenTrees,
-): void {
+  slices: WorkSlices,
+): Promise<void> {
   /** By tree: changes to be added up since the last whole tree. */
   const changeCounts = new Int32Array(predecessors.length).fill(NOT_VISITED);
   /** By tree: its entries; {@link NOT_KNOWN} where the chain begins in a pack that is not looked at. */
   const entryCounts = new Int32Array(predecessors.length).fill(NOT_KNOWN);
-  const visit = (tree: number): void => {
+  /** @returns How many changes it looked at. */
+  const visit = (tree: number): number => {
     const kind = contents.kinds[tree];
     if (kind === TREE_KIND.whole) entryCounts[tree] = contents.changesOf(tree).length;
-    if (kind !== TREE_KIND.changed) return;
+    if (kind !== TREE_KIND.changed) return 0;
     const changes = contents.changesOf(tree);
     const before = predecessors[tree] as number;
     let entryCount = entryCounts[before] ?? NOT_KNOWN;
@@ -93,9 +99,10 @@ function shortenChains(
     changeCounts[tree] = changeCount;
     const isDue =
       entryCount !== NOT_KNOWN && changeCount > Math.max(MIN_CHANGES, entryCount * CHANGES_PER_ENTRY);
-    if (!isOwn(tree) || (keepsPredecessor(tree) && !isDue)) return;
+    if (!isOwn(tree) || (keepsPredecessor(tree) && !isDue)) return changes.length;
     contents.tellWhole(tree, contents.entriesOf(tree));
     changeCounts[tree] = 0;
+    return changes.length + changeCount;
   };
   for (const treeNumber of treeNumbers) {
     const pending: number[] = [];
@@ -105,6 +112,7 @@ function shortenChains(
       changeCounts[tree] = 0;
       tree = contents.kinds[tree] === TREE_KIND.changed ? (predecessors[tree] as number) : -1;
     }
-    for (let tree = pending.pop(); tree !== undefined; tree = pending.pop()) visit(tree);
+    for (let tree = pending.pop(); tree !== undefined; tree = pending.pop())
+      if (slices.isDue(1 + visit(tree))) await slices.pause();
   }
 }

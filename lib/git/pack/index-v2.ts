@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { CorruptPackError } from "../../errors.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../object-id.ts";
 import type { IndexNumber } from "../object-numbers.ts";
+import { WorkSlices } from "../work-slices.ts";
 import { ascendingNumbers, sortedByKey } from "./sorted-numbers.ts";
 
 const SIGNATURE = 0xff744f63;
@@ -156,19 +157,23 @@ export function sortedByObjectId({ ids, objectCount }: IndexedEntries): Uint32Ar
   return order;
 }
 
+/** Of `encodePackIndex`, between two looks whether to pause. */
+const ROWS_A_STEP = 1_000;
+
 /**
  * The index's bytes for the entries of a pack.
  * @param order - From `sortedByObjectId`.
  * @param packChecksum - The pack's trailer.
  * @param allocate - Allocates the index's memory, for example shared memory.
  */
-export function encodePackIndex(
+export async function encodePackIndex(
   entries: IndexedEntries,
   order: Uint32Array,
   packChecksum: Uint8Array,
   allocate: (lengthBytes: number) => Uint8Array = (lengthBytes) => new Uint8Array(lengthBytes),
-): Uint8Array {
+): Promise<Uint8Array> {
   const { objectCount, ids, offsets, crcs } = entries;
+  const slices = new WorkSlices();
   let largeCount = 0;
   for (let i = 0; i < objectCount; i++) if ((offsets[i] as number) >= LARGE_OFFSET_FLAG) largeCount++;
   const bytes = allocate(
@@ -183,6 +188,7 @@ export function encodePackIndex(
   const fanout = new Uint32Array(256);
   let largeIndex = 0;
   for (let rank = 0; rank < objectCount; rank++) {
+    if (rank % ROWS_A_STEP === 0 && slices.isDue(ROWS_A_STEP)) await slices.pause();
     const number = order[rank] as number;
     const idStart = number * OBJECT_ID_BYTES;
     (fanout[ids[idStart] as number] as number)++;

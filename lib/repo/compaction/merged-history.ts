@@ -10,6 +10,7 @@ import type { ObjectNumber } from "../../git/object-numbers.ts";
 import { OBJECT_TYPE } from "../../git/pack/pack-format.ts";
 import type { ObjectReader } from "../../git/ports.ts";
 import { Uint32Vector } from "../../git/walk/uint32-vector.ts";
+import { WorkSlices } from "../../git/work-slices.ts";
 
 export interface IndexedObjects {
   readonly objects: ObjectReader;
@@ -27,15 +28,16 @@ export interface IndexedObjects {
  * Rows stay in their order, so parents come before children.
  * @throws {CorruptPackError} The history lacks a commit that another one has for a parent.
  */
-export function mergeHistory(history: CommitHistory, merged: IndexedObjects): PackHistory {
+export async function mergeHistory(history: CommitHistory, merged: IndexedObjects): Promise<PackHistory> {
   const { numbers } = merged;
+  const slices = new WorkSlices();
   const references = new References(merged);
   const rows = ownRows(history, merged);
   const parents = new Uint32Vector();
   const parentEnds = new Uint32Array(rows.length);
   const introduced = new Uint32Vector();
   const introducedEnds = new Uint32Array(rows.length);
-  rows.forEach((row, i) => {
+  for (const [i, row] of rows.entries()) {
     for (const parentRow of history.parentRows(row)) {
       if (parentRow < 0) throw new CorruptPackError("history lacks a commit's parent", { row });
       parents.push(references.of(history.objectNumber(parentRow)));
@@ -43,20 +45,31 @@ export function mergeHistory(history: CommitHistory, merged: IndexedObjects): Pa
     parentEnds[i] = parents.length;
     for (const objectNumber of history.introduced(row)) introduced.push(references.of(objectNumber));
     introducedEnds[i] = introduced.length;
-  });
-  return {
+    if (slices.isDue(1 + history.introduced(row).length)) await slices.pause();
+  }
+  const ofObjects = {
     types: Uint8Array.from(numbers, (objectNumber) => history.types[objectNumber] as number),
     sizes: numbers.map((objectNumber) => history.sizes[objectNumber] as number),
     deltaBases: Uint32Array.from(merged.bases, (base) => (base < 0 ? NONE : references.of(base))),
-    predecessors: numbers.map((objectNumber) => predecessorOf(history, merged, objectNumber, references)),
+  };
+  await slices.spend(numbers.length);
+  const predecessors = numbers.map((one) => predecessorOf(history, merged, one, references));
+  await slices.spend(numbers.length);
+  const ofCommits = {
     commitObjects: rows.map((row) => references.of(history.objectNumber(row))),
     commitTrees: rows.map((row) => references.of(history.treeNumber(row))),
     seconds: Float64Array.from(rows, (row) => history.seconds(row)),
+  };
+  const trees = await mergedTrees(history, merged, references);
+  return {
+    ...ofObjects,
+    predecessors,
+    ...ofCommits,
     parentEnds,
     parents: parents.values().slice(),
     introducedEnds,
     introduced: introduced.values().slice(),
-    ...mergedTrees(history, merged, references),
+    ...trees,
     tagTargets: mergedTags(history, merged, references),
     externalIds: references.externalIds(),
   };
@@ -66,7 +79,7 @@ function mergedTrees(
   { types, trees, versionForest }: CommitHistory,
   { numbers, isOwn, isKept }: IndexedObjects,
   references: References,
-): TreeColumns {
+): Promise<TreeColumns> {
   const { parents } = versionForest;
   return writeTreeColumns(trees, parents, {
     treeNumbers: numbers.filter((objectNumber) => types[objectNumber] === OBJECT_TYPE.tree),

@@ -51,10 +51,10 @@ export async function writeMergedPack(options: MergedPackOptions, run: RunObject
   try {
     const written = await uploadPack(options, await store.startUpload(keys.pack(id)), run, entries);
     const order = sortedByObjectId(entries);
-    const index = encodePackIndex(entries, order, written.trailer);
+    const index = await encodePackIndex(entries, order, written.trailer);
     const numbers = order.map((entry) => entries.numbers[entry] as number);
     const isOwn = isOwnOf(run, objects.objectCount);
-    const historyBytes = encodeHistory(objects, run, { numbers, order, isOwn }, entries);
+    const historyBytes = await encodeHistory(objects, run, { numbers, order, isOwn }, entries);
     const lfsPointers = await options.encodeLfsPointers?.(numbers, isOwn);
     assertNotStopped(options.signal);
     const companions = { index, history: historyBytes, lfsPointers };
@@ -139,15 +139,15 @@ function isOwnOf({ own }: RunObjects, objectCount: number): (objectNumber: Objec
   return (objectNumber) => marks[objectNumber] === 1;
 }
 
-function encodeHistory(
+async function encodeHistory(
   objects: PackedObjects,
   { isKept }: RunObjects,
   { numbers, order, isOwn }: OrderedObjects,
   entries: MergedEntries,
-): Uint8Array | undefined {
+): Promise<Uint8Array | undefined> {
   const { history } = objects;
   if (history === undefined) return undefined;
-  const merged = mergeHistory(history, {
+  const merged = await mergeHistory(history, {
     objects,
     numbers,
     bases: Int32Array.from(order, (entry) => entries.bases[entry] as number),

@@ -44,7 +44,7 @@ test("entries on both sides of 4 GiB are found, resolved and indexed", async () 
   const packInFile = { file, progress, readBase: undefined };
   const { table, entryCount } = await resolvePending(threads, stretches, packInFile, () => {});
   const entries = { objectCount: entryCount, ids: table.ids, offsets: table.offsets, crcs: table.crcs };
-  const index = new PackIndex(encodePackIndex(entries, sortedByObjectId(entries), pack.subarray(-20)));
+  const index = new PackIndex(await encodePackIndex(entries, sortedByObjectId(entries), pack.subarray(-20)));
   const offsetOf = (content: Uint8Array | string) =>
     index.offsetBytes(index.find(objectIdOf("blob", content)));
   expect(offsetOf(blob)).toBe(shiftBytes + base);

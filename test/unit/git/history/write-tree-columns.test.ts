@@ -67,10 +67,10 @@ function addedUpFor({ contents }: Made, tree: number): number {
 }
 
 describe("a long line of trees", () => {
-  test("is cut by some that are stored whole, so that no tree takes much to add up", () => {
+  test("is cut by some that are stored whole, so that no tree takes much to add up", async () => {
     const made = lineOfTrees("here");
     expect(addedUpFor(made, TREE_COUNT - 1)).toBeGreaterThan(2 * TREE_COUNT);
-    const { treeKinds, treeChanges } = written(made);
+    const { treeKinds, treeChanges } = await written(made);
     const wholeCount = treeKinds.filter((kind) => kind === TREE_KIND.whole).length;
     expect(wholeCount).toBeGreaterThan(TREE_COUNT / 100);
     expect(treeChanges.length).toBeLessThan(2 * TREE_COUNT * 1.3);
@@ -79,24 +79,24 @@ describe("a long line of trees", () => {
     expect(new Set(made.contents.entriesOf(TREE_COUNT - 1))).toEqual(new Set(made.entries));
   });
 
-  test("takes one pass, in whatever order its trees come, and where it begins in another pack", () => {
+  test("takes one pass, in whatever order its trees come, and where it begins in another pack", async () => {
     for (const made of [lineOfTrees("here"), lineOfTrees("elsewhere")]) {
-      written(made);
+      await written(made);
       expect(made.contents.addedCount).toBeLessThan(8 * TREE_COUNT);
     }
     const made = lineOfTrees("elsewhere");
-    expect(written(made).treeKinds.every((kind) => kind === TREE_KIND.changed)).toBe(true);
+    expect((await written(made)).treeKinds.every((kind) => kind === TREE_KIND.changed)).toBe(true);
     expect(made.contents.entriesOf(3)).toBeUndefined();
   });
 
-  test("is stored whole where the version before is not kept", () => {
+  test("is stored whole where the version before is not kept", async () => {
     const made = lineOfTrees("here");
-    const { treeKinds, treeChangeEnds, treeChanges } = written(made, (tree) => tree !== 10);
+    const { treeKinds, treeChangeEnds, treeChanges } = await written(made, (tree) => tree !== 10);
     expect(treeKinds[10]).toBe(TREE_KIND.whole);
     const entries = treeChanges.subarray(treeChangeEnds[9], treeChangeEnds[10]);
     expect(entries.length).toBe(ENTRY_COUNT);
     expect(Math.max(...entries)).toBeLessThan(TREE_ENTRY_GONE);
     const unknown = lineOfTrees("elsewhere");
-    expect(written(unknown, (tree) => tree !== 10).treeKinds[10]).toBe(TREE_KIND.unknown);
+    expect((await written(unknown, (tree) => tree !== 10)).treeKinds[10]).toBe(TREE_KIND.unknown);
   });
 });
