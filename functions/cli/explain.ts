@@ -88,8 +88,12 @@ const REFUSALS: Readonly<Record<number, string>> = {
 const DAMAGED_PRIMARY =
   "Bitbucket's own copy is damaged, and clones from there fail as well: push what is missing again, or ask Atlassian's support. The mirror serves the last good state.";
 
+const OTHER_STORE =
+  "If the mirror's store is not .nearside/store below the current folder, name it: --store <folder or s3://bucket>, or server.store in nearside.config.json.";
+
 /** @returns What to do next, where that is known. */
 function adviceFor(error: Error): string | undefined {
+  if (error instanceof ConfigError && error.context["lacks"] === "workspace") return OTHER_STORE;
   if (error instanceof UpstreamError) {
     if (error.message.includes("repository corruption")) return DAMAGED_PRIMARY;
     const refusal = REFUSALS[Number(error.context["status"])];

@@ -25,7 +25,9 @@ export async function namedRepositories(
       const hint = (await isKnown(store, name))
         ? "it is stored, but not selected"
         : "nothing is mirrored under this name";
-      throw new ConfigError(`${name}: ${hint}. See nearside status and nearside select`);
+      throw new ConfigError(`${name}: ${hint}. See nearside status and nearside select`, {
+        ...(selected.length === 0 && { lacks: "workspace" }),
+      });
     }
     for (const one of matching) found.set(one.uuid, one);
   }

@@ -16,7 +16,10 @@ const COMMANDS: Readonly<Record<string, readonly [summary: string, load: () => P
   connect: ["add a workspace of Bitbucket, after a check of its account", () => import("./workspace.ts")],
   select: ["choose which repositories of a workspace are mirrored", () => import("./select.ts")],
   sync: ["synchronize with Bitbucket, now", () => import("./sync.ts")],
-  reconcile: ["show or accept removals that are held back", () => import("./reconcile.ts")],
+  reconcile: [
+    "show which repositories Bitbucket does not list any more, or say that they were deleted",
+    () => import("./reconcile.ts"),
+  ],
   verify: ["compare the mirror with Bitbucket", () => import("./verify.ts")],
   export: ["write a repository as a bare git repository", () => import("./export.ts")],
   pause: ["stop serving and synchronizing a workspace, and keep its data", () => import("./workspace.ts")],
@@ -52,7 +55,7 @@ credentials come from the AWS SDK's usual places.
 Accounts at Bitbucket are named, as in config.json. Their secrets:
   NEARSIDE_SECRET_<NAME>   in the environment, as JSON: {"email": "…", "token": "…"} or {"token": "…"}
   environment              this name means BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN
-  --secret-path <path>     the SSM parameter <path><name> instead, where a deployed mirror reads it
+  --secret-path <path>     the SSM parameter <path>accounts/<name> instead, where a deployed mirror reads it
 
 Examples:
   nearside connect acme --credential environment

@@ -1,6 +1,7 @@
 /** `nearside reconcile` */
 import type { Command } from "commander";
 import { describeAge } from "../../lib/age.ts";
+import { ConfigError } from "../../lib/errors.ts";
 import { connectedWorkspace } from "../../lib/mirror/change-workspaces.ts";
 import { acceptRemovals, readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
@@ -35,6 +36,8 @@ async function reconcile(names: readonly string[], options: ReconcileOptions): P
     names.length === 0
       ? config.workspaces.map(({ workspace }) => workspace)
       : names.map((name) => connectedWorkspace(config, name).workspace);
+  if (workspaces.length === 0)
+    throw new ConfigError("no workspace is connected: begin with nearside connect", { lacks: "workspace" });
   let heldCount = 0;
   for (const workspace of workspaces) {
     if (options.acceptRemovals) await accept(store, workspace);

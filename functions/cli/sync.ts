@@ -60,7 +60,7 @@ async function sync(names: readonly string[], options: SyncOptions): Promise<voi
   const store = storeOf(options);
   const config = await configOf(store);
   if (config.workspaces.length === 0)
-    throw new ConfigError("no workspace is connected: begin with nearside connect");
+    throw new ConfigError("no workspace is connected: begin with nearside connect", { lacks: "workspace" });
   const repositories = names.filter((name) => name.includes("/"));
   const workspaces = names.filter((name) => !name.includes("/"));
   for (const name of workspaces) connectedWorkspace(config, name);

@@ -65,7 +65,9 @@ async function verify(names: readonly string[], options: VerifyOptions): Promise
   const config = await configOf(store);
   const repositories = await namedRepositories(store, config, names);
   if (repositories.length === 0)
-    throw new ConfigError("nothing is mirrored yet: see nearside connect and nearside select");
+    throw new ConfigError("nothing is mirrored yet: see nearside connect and nearside select", {
+      lacks: "workspace",
+    });
   const verdicts: Verdict[] = [];
   const checkedFiles = new Set<string>();
   for (const repository of repositories) {

@@ -48,11 +48,13 @@ export async function reasonsForNone(store: BlobStore, config: MirrorConfig): Pr
 
 function reasonForNone({ workspace, mode, listedAt, knownCount, repositories }: WorkspaceStatus): string {
   if (mode !== "active") return `it is ${mode}.`;
-  if (listedAt === undefined) return "Bitbucket has not given a list of its repositories yet.";
+  if (listedAt === undefined)
+    return "Bitbucket has not given a list of its repositories yet: nearside doctor says why.";
   const selected = repositories.filter(({ isSelected }) => isSelected);
   if (selected.length > 0)
     return `${counted(selected.length, "repository is", "repositories are")} selected, and not synchronized yet: nearside status.`;
-  if (knownCount === 0) return "Bitbucket shows none of the selected repositories to this account.";
+  if (knownCount === 0)
+    return `Bitbucket shows none of the selected repositories to this account: give it the right to read them, or change the selection (nearside select ${workspace}).`;
   return `none of ${counted(knownCount, "repository", "repositories")} is selected: nearside select ${workspace} --all.`;
 }
 

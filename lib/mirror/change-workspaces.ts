@@ -131,5 +131,6 @@ function notConnected({ workspaces }: MirrorConfig, name: string): ConfigError {
   const names = workspaces.map(({ workspace }) => workspace).join(", ");
   return new ConfigError(
     `${name} is not connected${names === "" ? "" : ` (${names} is)`}: connect it first, with "nearside connect ${name}"`,
+    { ...(names === "" && { lacks: "workspace" }) },
   );
 }

@@ -4,6 +4,7 @@ import type { BitbucketAccount, BitbucketCredential } from "../../../lib/bitbuck
 import type { BitbucketRepository } from "../../../lib/bitbucket/rest-api.ts";
 import { tokenExpiry } from "../../../lib/bitbucket/token-expiry.ts";
 import type { MirroredWorkspace } from "../../../lib/mirror/mirror-config.ts";
+import { ENVIRONMENT_CREDENTIAL } from "../../local/secrets.ts";
 import type { BitbucketAccess } from "../../wiring/bitbucket-access.ts";
 import { firstOf } from "../command-options.ts";
 import { counted } from "../table.ts";
@@ -66,7 +67,12 @@ export async function checkTokenEnd(
   try {
     const expiry = tokenExpiry(await accountOf(workspace), Date.now());
     if (expiry === undefined)
-      return skipped(check, 'when it ends is not recorded: add "expires": "<date>" to the account\'s secret');
+      return skipped(
+        check,
+        workspace.credential === ENVIRONMENT_CREDENTIAL
+          ? 'when it ends is not recorded: an account in NEARSIDE_SECRET_<NAME> can have "expires": "<date>"'
+          : 'when it ends is not recorded: add "expires": "<date>" to the account\'s secret',
+      );
     const { expires, daysLeft, isSoon } = expiry;
     if (!isSoon) return ok(check, `it ends on ${expires}`);
     if (daysLeft === undefined)
