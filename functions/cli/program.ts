@@ -34,6 +34,7 @@ const COMMANDS: Readonly<Record<string, readonly [summary: string, load: () => P
   config: ["check the configuration files, or print the schema of config.json", () => import("./config.ts")],
   "dead-letters": ["list or replay jobs that failed for good", () => import("./dead-letters.ts")],
   clone: ["clone a repository from a mirror with the mirror's indexes", () => import("./clone.ts")],
+  fetch: ["fetch into a clone what a mirror has got since, with its indexes", () => import("./fetch.ts")],
   wait: ["wait until the mirror has a branch, a tag or a commit", () => import("./wait.ts")],
   "client-config": [
     "print the git configuration that makes clients read from the mirror",

@@ -1,6 +1,6 @@
 /**
  * What a client installs of a repository by itself, in place of what git would receive and index: packs with their indexes as they are
- * stored, which are git's own formats, and the refs as a file `packed-refs`. Apart from what makes it: `nearside clone` loads little.
+ * stored, which are git's own formats, and the refs as a file `packed-refs`. Apart from what makes it: `nearside clone` and `nearside fetch` load little.
  */
 import * as z from "zod/mini";
 
@@ -20,6 +20,8 @@ export const clonePlanSchema = z.object({
       z.object({
         /** 40 hex digits: the same pack in each plan. */
         id: z.string().check(z.regex(/^[0-9a-f]{40}$/)),
+        /** SHA-1 at the pack's end, by which git names it; absent where the mirror does not know it. */
+        checksum: z.optional(z.string().check(z.regex(/^[0-9a-f]{40}$/))),
         objectCount: count,
         packBytes: count,
         indexBytes: count,

@@ -28,11 +28,12 @@ export async function makeClonePlan(
   const keys = repositoryKeys(uuid);
   const slices = new WorkSlices();
   const planned: ClonePlan["packs"] = [];
-  for (const { id, objectCount, packBytes, indexBytes } of packs) {
+  for (const { id, checksum, objectCount, packBytes, indexBytes } of packs) {
     await slices.spend(PACK_STEPS);
     const packUrl = await urls.urlOf(keys.pack(id), packBytes, serverUrl);
     const indexUrl = await urls.urlOf(keys.packIndex(id), indexBytes, serverUrl);
-    planned.push({ id, objectCount, packBytes, indexBytes, packUrl, indexUrl });
+    const sizes = { objectCount, packBytes, indexBytes };
+    planned.push({ id, ...(checksum !== undefined && { checksum }), ...sizes, packUrl, indexUrl });
   }
   const { snapshotId, snapshotBytes, sha256 } = refs;
   const refsUrl = await urls.urlOf(keys.refSnapshot(snapshotId), snapshotBytes, serverUrl);

@@ -48,7 +48,7 @@ export async function checkPack(
 }
 
 function damaged(message: string, pack: string): CorruptPackError {
-  return new CorruptPackError(`${message}; nothing was cloned`, { pack });
+  return new CorruptPackError(`${message}; nothing was installed`, { pack });
 }
 
 async function readEnds(path: string, bytes: number, startBytes: number, endBytes: number) {

@@ -1,5 +1,5 @@
 /** The options of git-clone(1) that `nearside clone` takes, and how they are passed on to git. */
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
@@ -35,6 +35,18 @@ export function addCloneOptions(command: Command): Command {
     command.addOption(new Option(flags, description));
   const config = new Option("-c, --config <name=value>", "a setting of the new repository");
   return command.addOption(config.argParser(collect));
+}
+
+/** Of packs and indexes. git indexes as much in less time than the rest of the command takes. */
+const BY_GIT_BELOW_BYTES = 4 * 1024 * 1024;
+
+export function byGitBelowOption(description: string): Option {
+  return new Option("--by-git-below <bytes>", description).argParser(parseBytes).default(BY_GIT_BELOW_BYTES);
+}
+
+function parseBytes(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It is a number of bytes.");
+  return Number(text);
 }
 
 /** @returns Why git clones by itself; `undefined`: the mirror's packs may be taken whole. */

@@ -1,9 +1,14 @@
-/** The line on a terminal that says how far a download is. */
+/** What is said on the terminal: messages, and how far a download is. */
+import { printableLine } from "../../../lib/printable-line.ts";
 import { formatBytes } from "../../local/progress-line.ts";
 
 interface ShownOptions {
   readonly quiet?: true;
   readonly progress?: true;
+}
+
+export function say({ quiet }: { readonly quiet?: true }, text: string): void {
+  if (!quiet) process.stderr.write(`nearside: ${printableLine(text)}\n`);
 }
 
 export class DownloadProgress {

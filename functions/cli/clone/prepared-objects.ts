@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { chmod, copyFile, mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { CorruptPackError, UpstreamError } from "../../../lib/errors.ts";
 import type { ClonePlan } from "../../../lib/repo/clone-plan.ts";
 import { makeFolder } from "../../../lib/store/folder.ts";
@@ -92,12 +92,19 @@ export class PreparedObjects implements AsyncDisposable {
     return this.#partial.path;
   }
 
-  get objectFolder(): string {
+  get #objectFolder(): string {
     return join(this.#folder, "objects");
   }
 
   get #packFolder(): string {
-    return join(this.objectFolder, "pack");
+    return join(this.#objectFolder, "pack");
+  }
+
+  /** For `GIT_ALTERNATE_OBJECT_DIRECTORIES`: a list, whose items git takes in quotation marks where they hold what separates them. */
+  get alternates(): string {
+    const quoted = `"${this.#objectFolder.replaceAll(/["\\]/g, "\\$&")}"`;
+    const { GIT_ALTERNATE_OBJECT_DIRECTORIES: others } = process.env;
+    return others ? `${quoted}${delimiter}${others}` : quoted;
   }
 
   async #download(plan: ClonePlan, options: PrepareOptions): Promise<void> {
@@ -118,7 +125,7 @@ export class PreparedObjects implements AsyncDisposable {
     const renew = () => addresses.renew(options.askAgain);
     await downloadFiles(files, { ...options, renew, partial: this.#partial });
     if (sha256Of(await readFile(packedRefs)) !== plan.refs.sha256)
-      throw new CorruptPackError("the mirror's list of refs is damaged; nothing was cloned");
+      throw new CorruptPackError("the mirror's list of refs is damaged; nothing was installed");
     const checksums = new Map<string, string>();
     for (const pack of plan.packs)
       checksums.set(pack.id, await checkPack(path(pack.id, "pack"), path(pack.id, "idx"), pack));
@@ -133,7 +140,7 @@ export class PreparedObjects implements AsyncDisposable {
     for (const id of packIds) {
       const args = ["index-pack", "--verify", ...deepCheck, join(this.#packFolder, `pack-${id}.pack`)];
       if ((await runGit(here, args)) !== 0)
-        throw new CorruptPackError("git finds faults in the mirror's objects; nothing was cloned", {
+        throw new CorruptPackError("git finds faults in the mirror's objects; nothing was installed", {
           pack: id,
         });
     }
@@ -143,6 +150,12 @@ export class PreparedObjects implements AsyncDisposable {
   async moveInto(folder: string): Promise<void> {
     await installPacks(this.#folder, this.#checksums, folder);
     this.#isInstalled = true;
+  }
+
+  /** Commits of the mirror's branches. */
+  async branchTips(): Promise<string[]> {
+    const text = await readFile(join(this.#folder, "packed-refs"), "latin1");
+    return [...new Set([...text.matchAll(/^([0-9a-f]{40}) refs\/heads\//gm)].map(([, id = ""]) => id))];
   }
 }
 

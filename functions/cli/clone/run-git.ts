@@ -21,6 +21,8 @@ export interface GitRun {
   readonly env?: Readonly<Record<string, string>>;
   /** Not even a message of git's is shown. */
   readonly isSilent?: true;
+  /** In the repository of the current folder, or of the environment's variables; else outside of any. */
+  readonly isInRepository?: true;
 }
 
 export interface GitOutput {
@@ -29,15 +31,18 @@ export interface GitOutput {
 }
 
 /**
- * Outside of any repository, unless `--git-dir` is among the options. Standard error is the user's: git may ask for a password there.
+ * Outside of any repository, unless the run or `--git-dir` says which. Standard error is the user's: git may ask for a password there.
  */
 export async function gitOutput(
-  { options, env, isSilent }: GitRun,
+  { options, env, isSilent, isInRepository }: GitRun,
   args: readonly string[],
   input = "",
 ): Promise<GitOutput> {
   const child = spawn("git", [...options, ...args], {
-    env: { ...inheritedEnvironment(), ...OUTSIDE_REPOSITORIES, ...env },
+    env: {
+      ...(isInRepository ? process.env : { ...inheritedEnvironment(), ...OUTSIDE_REPOSITORIES }),
+      ...env,
+    },
     stdio: ["pipe", "pipe", isSilent ? "ignore" : "inherit"],
   });
   // git may end before it has read all its input; its exit code says so.
@@ -51,9 +56,12 @@ export async function gitOutput(
  * With the terminal of this process. What is to end this process ends git, which cleans up; then this process does.
  * @returns The exit code.
  */
-export async function runGit({ options, env }: GitRun, args: readonly string[]): Promise<number> {
+export async function runGit(
+  { options, env, isInRepository }: GitRun,
+  args: readonly string[],
+): Promise<number> {
   const child = spawn("git", [...options, ...args], {
-    env: { ...inheritedEnvironment(), ...env },
+    env: { ...(isInRepository ? process.env : inheritedEnvironment()), ...env },
     stdio: "inherit",
   });
   const pass = (signal: NodeJS.Signals) => child.kill(signal);

@@ -1,0 +1,123 @@
+/** Finds the mirror's plan for a repository, and downloads what it names. */
+import { UpstreamError } from "../../../lib/errors.ts";
+import { formatBytes } from "../../local/progress-line.ts";
+import { messageOf } from "../explain.ts";
+import { askPlan, credentialQuestion, type GivenPlan } from "./ask-plan.ts";
+import { DownloadProgress, say } from "./download-progress.ts";
+import { HttpClient } from "./http-client.ts";
+import { PreparedObjects, planBytes } from "./prepared-objects.ts";
+import { type GitRun, gitOutput } from "./run-git.ts";
+
+interface SayOptions {
+  readonly quiet?: true;
+}
+
+interface DownloadOptions extends SayOptions {
+  readonly progress?: true;
+  readonly verify?: true;
+}
+
+export interface FoundPlan extends GivenPlan {
+  readonly client: HttpClient;
+  /** With `url.*.insteadOf` of git's configuration applied. */
+  readonly mirrorUrl: string;
+  /** Objects are to be looked at as `git fsck` does. */
+  readonly isStrict: boolean;
+}
+
+/** @returns `undefined` where git is to do it by itself. */
+export async function findPlan(
+  git: GitRun,
+  url: string | undefined,
+  options: SayOptions,
+): Promise<FoundPlan | undefined> {
+  const [mirrorUrl, strict] = await Promise.all([mirrorUrlOf(git, url), isStrict(git)]);
+  if (URL.parse(mirrorUrl) === null) return undefined;
+  if (strict && (await hasFsckSettings(git))) return undefined;
+  const client = new HttpClient(git, mirrorUrl, process.env);
+  try {
+    const given = await askPlan(client, git, mirrorUrl);
+    const isReachable = given !== undefined && (await client.canReach(given.plan.refs.url));
+    return isReachable ? { ...given, client, mirrorUrl, isStrict: strict } : undefined;
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    say(options, `${messageOf(error)}: git does it by itself`);
+    return undefined;
+  }
+}
+
+/** With `url.*.insteadOf` applied. @param url - Or the name of a remote; the default remote unless given. */
+export async function mirrorUrlOf(git: GitRun, url?: string): Promise<string> {
+  return (
+    await gitOutput(git, ["ls-remote", "--get-url", ...(url === undefined ? [] : ["--", url])])
+  ).stdout.replace(/\n$/, "");
+}
+
+/**
+ * @param target - What the packs are for; beside it they are kept until then.
+ * @returns `undefined` if the packs could not be downloaded. @throws {CorruptPackError} They are damaged.
+ */
+export async function downloadPlan(
+  target: string,
+  { plan, client, mirrorUrl, isStrict: strict }: FoundPlan,
+  git: GitRun,
+  options: DownloadOptions,
+): Promise<PreparedObjects | undefined> {
+  const progress = new DownloadProgress(options, planBytes(plan));
+  try {
+    return await PreparedObjects.download(target, plan, {
+      ...{ client, git, url: mirrorUrl },
+      askAgain: async () => (await askPlan(client, git, mirrorUrl))?.plan,
+      onBytes: (bytes) => progress.add(bytes),
+      onKept: (bytes, folder) =>
+        say(options, `${formatBytes(bytes)} are kept in ${folder}: the same command continues there`),
+      deepCheck: strict ? ["--strict"] : options.verify && [],
+    });
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    say(options, `${messageOf(error)}: git does it by itself`);
+    return undefined;
+  } finally {
+    progress.end();
+  }
+}
+
+/** As for git's fetches: `fetch.fsckObjects` counts before `transfer.fsckObjects`, and of several values the last one. */
+async function isStrict(git: GitRun): Promise<boolean> {
+  const found = await Promise.all(
+    ["fetch", "transfer"].map((section) =>
+      gitOutput(git, ["config", "--type=bool", "--get", `${section}.fsckObjects`]),
+    ),
+  );
+  return found.find(({ exitCode }) => exitCode === 0)?.stdout.trim() === "true";
+}
+
+/** Which faults of objects are accepted: git takes ids that it does not know there, and not as options of its `index-pack`. */
+async function hasFsckSettings(git: GitRun): Promise<boolean> {
+  return (await gitOutput(git, ["config", "--get-regexp", "^fetch\\.fsck\\."])).exitCode === 0;
+}
+
+/** What a person has typed is not asked for again: where no helper of git's has kept it, git gets it from this process. */
+export async function withCredential(git: GitRun, { mirrorUrl, credential }: FoundPlan): Promise<GitRun> {
+  if (credential === undefined) return git;
+  const options = [...git.options, "-c", "core.askPass="];
+  const asked = {
+    options,
+    env: { GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "", SSH_ASKPASS: "" },
+    isSilent: true,
+  } as const;
+  const { exitCode } = await gitOutput(asked, ["credential", "fill"], credentialQuestion(mirrorUrl));
+  if (exitCode === 0) return git;
+  const count = Number(process.env["GIT_CONFIG_COUNT"] ?? 0);
+  const helper =
+    '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$NEARSIDE_CLONE_USERNAME" "$NEARSIDE_CLONE_PASSWORD"; }; f';
+  const env = {
+    ...git.env,
+    GIT_CONFIG_COUNT: String(count + 1),
+    [`GIT_CONFIG_KEY_${count}`]: `credential.${new URL(mirrorUrl).origin}.helper`,
+    [`GIT_CONFIG_VALUE_${count}`]: helper,
+    NEARSIDE_CLONE_USERNAME: credential.username,
+    NEARSIDE_CLONE_PASSWORD: credential.password,
+  };
+  return { ...git, env };
+}
