@@ -241,6 +241,7 @@ export class Repository implements UploadPackSource {
     const { history, damaged } = await openHistory(blobs, packs, set, new WorkSlices({ signal }));
     for (const { packId, error } of damaged) onDamage?.(error, this.#keys.packHistory(packId));
     this.#reads.damagedHistories = damaged.map(({ packId }) => packId);
+    this.#reads.recent.forget();
     return new ObjectDatabase(set, { history });
   }
 

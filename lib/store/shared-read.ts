@@ -82,6 +82,11 @@ export class SharedValue<Value> {
     return this.#reading !== undefined && !this.#reading.hasFailed;
   }
 
+  /** Frees it: who asks again reads again. */
+  forget(): void {
+    this.#reading = undefined;
+  }
+
   /** @throws The signal's reason, or what the read throws. */
   get(signal?: AbortSignal): Promise<Value> {
     if (this.#reading === undefined || this.#reading.hasFailed) this.#reading = new SharedRead(this.#read);

@@ -27,25 +27,11 @@ export async function prepareRepository(
   options: Omit<ContextOptions, "onProgress">,
 ): Promise<void> {
   const context = syncContext(options);
-  const { storage, log, signal, now } = context;
-  const startedMs = Date.now();
-  try {
-    const repository = await openRepository(storage, uuid);
-    await keepRecent(repository, context);
-    if (storage.answers === undefined) return;
-    const { keys, madeCount } = await prepareAnswers(repository, signal);
-    const limits = {
-      maxTotalBytes: repositoryQuotaBytes(repository.packBytes),
-      maxAgeMs: MAX_ANSWER_AGE_MS,
-    };
-    const { generation } = repository.manifest;
-    const isSweeping = repository.packBytes > SMALL_REPOSITORY_BYTES || isSweptAt(generation);
-    const removed = isSweeping ? await sweepAnswers(storage.store, uuid, keys, { now: now(), limits }) : 0;
-    if (madeCount + removed > 0)
-      log.info("answers:prepared", { uuid, made: madeCount, removed, ms: Date.now() - startedMs });
-  } catch (error) {
-    if (!signal?.aborted) log.warn("answers:not-prepared", { uuid, ...errorFields(error) });
-  }
+  await unlessItFails("answers:not-prepared", uuid, context, async () => {
+    const repository = await openRepository(context.storage, uuid);
+    await unlessItFails("recent:not-written", uuid, context, () => keepRecent(repository, context));
+    if (context.storage.answers !== undefined) await keepAnswers(repository, context);
+  });
 }
 
 /** Writes the recent objects where the generation has none: two requests if it has. */
@@ -54,28 +40,50 @@ export async function prepareRecent(
   options: Omit<ContextOptions, "onProgress">,
 ): Promise<void> {
   const context = syncContext(options);
-  const { storage, log, signal } = context;
-  try {
+  const { storage } = context;
+  await unlessItFails("recent:not-written", uuid, context, async () => {
     const repository = await openRepository(storage, uuid);
     const isEmpty = repository.manifest.packs.length === 0;
     if (!isEmpty && !(await hasRecentObjects(storage.store, repository)))
       await keepRecent(repository, context);
+  });
+}
+
+async function unlessItFails(
+  event: "answers:not-prepared" | "recent:not-written",
+  uuid: RepositoryUuid,
+  { log, signal }: SyncContext,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
   } catch (error) {
-    if (!signal?.aborted) log.warn("recent:not-written", { uuid, ...errorFields(error) });
+    if (!signal?.aborted) log.warn(event, { uuid, ...errorFields(error) });
   }
 }
 
 async function keepRecent(repository: Repository, { storage, log, signal }: SyncContext): Promise<void> {
   const { uuid } = repository;
   const startedMs = Date.now();
-  try {
-    const reader = repository.forReader(signal);
-    const [objects, refList] = await Promise.all([reader.openObjects(), reader.readRefs()]);
-    const bytes = await writeRecentObjects(storage.store, repository, { objects, refList });
-    const ms = Date.now() - startedMs;
-    if (bytes === undefined) log.info("recent:none-fits", { uuid, ms });
-    else log.info("recent:written", { uuid, bytes, ms });
-  } catch (error) {
-    if (!signal?.aborted) log.warn("recent:not-written", { uuid, ...errorFields(error) });
-  }
+  const reader = repository.forReader(signal);
+  const [objects, refList] = await Promise.all([reader.openObjects(), reader.readRefs()]);
+  const bytes = await writeRecentObjects(storage.store, repository, { objects, refList });
+  const ms = Date.now() - startedMs;
+  if (bytes === undefined) log.info("recent:none-fits", { uuid, ms });
+  else log.info("recent:written", { uuid, bytes, ms });
+}
+
+async function keepAnswers(
+  repository: Repository,
+  { storage, log, signal, now }: SyncContext,
+): Promise<void> {
+  const { uuid, packBytes } = repository;
+  const startedMs = Date.now();
+  const { keys, madeCount } = await prepareAnswers(repository, signal);
+  const limits = { maxTotalBytes: repositoryQuotaBytes(packBytes), maxAgeMs: MAX_ANSWER_AGE_MS };
+  const { generation } = repository.manifest;
+  const isSweeping = packBytes > SMALL_REPOSITORY_BYTES || isSweptAt(generation);
+  const removed = isSweeping ? await sweepAnswers(storage.store, uuid, keys, { now: now(), limits }) : 0;
+  if (madeCount + removed > 0)
+    log.info("answers:prepared", { uuid, made: madeCount, removed, ms: Date.now() - startedMs });
 }

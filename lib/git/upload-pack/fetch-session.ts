@@ -103,10 +103,8 @@ export class FetchSession {
     this.#commonCommits = haves.commitNumbers;
     this.#commonIds = haves.ids;
     if (this.#source.isRecent) {
-      const { ids: commonIds, commitNumbers: commonCommits } = haves;
-      const { wants } = this;
       await assertRecentSuffice(await this.#source.openObjects(), {
-        ...{ wants, haves: haveIds, commonIds, commonCommits, sendsPack: negotiation.sendsPack },
+        ...{ wants: this.wants, haves: haveIds, commonIds: haves.ids, sendsPack: negotiation.sendsPack },
       });
     }
     return negotiation;

@@ -6,7 +6,6 @@
 
 import { BeyondRecentError } from "../history/beyond-recent-error.ts";
 import type { ObjectId } from "../object-id.ts";
-import type { ObjectNumber } from "../object-numbers.ts";
 import type { AnswerItem, PackedObjects, SharedAnswers, UploadPackSource } from "../ports.ts";
 import { peelObject } from "../walk/peel.ts";
 import { wantsBesideTips } from "./check-wants.ts";
@@ -86,18 +85,17 @@ interface Negotiated {
   readonly haves: readonly ObjectId[];
   /** Those of `haves` that were found. */
   readonly commonIds: ReadonlySet<ObjectId>;
-  readonly commonCommits: readonly ObjectNumber[];
   readonly sendsPack: boolean;
 }
 
 /**
  * Of recent objects: a want may not be silently absent, what the client has of other branches is not to be sent again, it is not to come
- * again because of haves that are not here, and it has to have all that is older.
+ * again because of haves that are not here. Whether it has all that is older shows when the pack is planned.
  * @throws {BeyondRecentError}
  */
 export async function assertRecentSuffice(objects: PackedObjects, negotiated: Negotiated): Promise<void> {
   const { history } = objects;
-  const { wants, haves, commonIds, commonCommits, sendsPack } = negotiated;
+  const { wants, haves, commonIds, sendsPack } = negotiated;
   if (history === undefined) throw new BeyondRecentError();
   for (const id of wants) {
     const peeled = await peelObject(objects, id);
@@ -105,9 +103,4 @@ export async function assertRecentSuffice(objects: PackedObjects, negotiated: Ne
   }
   for (const id of haves) if (!commonIds.has(id) && history.leavesOut(id)) throw new BeyondRecentError();
   if (!sendsPack && new Set(haves).size > commonIds.size) throw new BeyondRecentError();
-  if (sendsPack)
-    history.paint(
-      [],
-      commonCommits.map((objectNumber) => history.rowOf(objectNumber)),
-    );
 }

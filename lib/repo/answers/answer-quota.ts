@@ -15,11 +15,12 @@ export interface AnswerOwner {
 }
 
 const MIB = 1024 * 1024;
-const MIN_REPOSITORY_BYTES = 64 * MIB;
-const PACK_SHARE = 0.2;
+/** Room for one clone of depth 50 of git's own repository, which takes ten seconds to make. */
+const MIN_REPOSITORY_BYTES = 128 * MIB;
+const PACK_SHARE = 0.25;
 /** So that a list takes one request. */
 const MAX_ANSWERS = 1_000;
-const MAX_CALLER_BYTES_PER_HOUR = 64 * MIB;
+const MAX_CALLER_BYTES_PER_HOUR = 128 * MIB;
 /** Of a repository's limits; a first answer may be larger. */
 const CALLER_SHARE = 1 / 8;
 const HOUR_MS = 60 * 60_000;

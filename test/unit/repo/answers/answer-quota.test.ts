@@ -35,14 +35,14 @@ async function readAll(items: AsyncIterable<AnswerItem> | undefined): Promise<nu
 }
 
 test.each([
-  [0, 64 * MIB],
-  [100 * MIB, 64 * MIB],
-  [1_000 * MIB, 200 * MIB],
+  [0, 128 * MIB],
+  [100 * MIB, 128 * MIB],
+  [1_000 * MIB, 250 * MIB],
 ])("of packs of %i bytes, answers of %i bytes are kept", (packBytes, quotaBytes) => {
   expect(repositoryQuotaBytes(packBytes)).toBe(quotaBytes);
 });
 
-test("one caller has 64 MB kept in an hour, and gets every answer all the same", async () => {
+test("one caller has 128 MB kept in an hour, and gets every answer all the same", async () => {
   const store = new CountingBlobStore(new MemoryBlobStore());
   let nowMs = 0;
   const failures: unknown[] = [];
@@ -52,10 +52,10 @@ test("one caller has 64 MB kept in an hour, and gets every answer all the same",
     maxKeepingWaitMs: 10_000,
     onFailure: (error) => failures.push(error),
   });
-  const owner = { uuid: UUID, packBytes: 4_000 * MIB } as const;
+  const owner = { uuid: UUID, packBytes: 8_000 * MIB } as const;
   const ask = (index: number, caller: string) => answers.of({ ...owner, caller }).open(answerOf(index, 9));
-  for (let index = 0; index < 10; index++) expect(await readAll(await ask(index, "a"))).toBe(9 * MIB);
-  const kept = 7 * 9 * MIB;
+  for (let index = 0; index < 16; index++) expect(await readAll(await ask(index, "a"))).toBe(9 * MIB);
+  const kept = 14 * 9 * MIB;
   expect(await storedBytes(store)).toBeCloseTo(kept, -4);
   expect(await readAll(await ask(20, "b"))).toBe(9 * MIB);
   expect(await storedBytes(store)).toBeCloseTo(kept + 9 * MIB, -4);
@@ -74,8 +74,8 @@ test("one caller has an eighth of a repository's quota in an hour, at least one 
     await readAll(await answers.of({ uuid, packBytes: 0, caller }).open(answerOf(index, sizeMib)));
     return Math.round(((await storedBytes(store, uuid)) - before) / MIB);
   };
-  expect([await keptMib(1, "a", 3), await keptMib(2, "a", 5), await keptMib(3, "a", 1)]).toEqual([3, 5, 0]);
-  expect([await keptMib(4, "b", 12), await keptMib(5, "b", 1)]).toEqual([12, 0]);
+  expect([await keptMib(1, "a", 3), await keptMib(2, "a", 13), await keptMib(3, "a", 1)]).toEqual([3, 13, 0]);
+  expect([await keptMib(4, "b", 20), await keptMib(5, "b", 1)]).toEqual([20, 0]);
   // The same caller has as much of another repository.
   expect(await keptMib(6, "a", 8, UUID.replace("0", "1"))).toBe(8);
   nowMs += 3_600_000;
@@ -112,13 +112,13 @@ test("a repository has its quota, for all callers, in all processes; the oldest 
     }
   };
   const results = [];
-  for (let index = 0; index < 8; index++) results.push(await keep(index));
-  expect(results).toEqual([...Array(6).fill("kept"), "LIMIT_EXCEEDED", "LIMIT_EXCEEDED"]);
+  for (let index = 0; index < 16; index++) results.push(await keep(index));
+  expect(results).toEqual([...Array(12).fill("kept"), ...Array(4).fill("LIMIT_EXCEEDED")]);
   nowMs += 3_700_000;
-  expect(await keep(9)).toBe("kept");
-  expect(await storedBytes(store)).toBeLessThanOrEqual(64 * MIB);
+  expect(await keep(99)).toBe("kept");
+  expect(await storedBytes(store)).toBeLessThanOrEqual(128 * MIB);
   // One list for each process.
-  expect(store.counts().list).toBeLessThanOrEqual(20);
+  expect(store.counts().list).toBeLessThanOrEqual(40);
 });
 
 test("what the mirror prepares itself has no limit", async () => {
