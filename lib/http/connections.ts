@@ -5,6 +5,12 @@ const TOO_MANY_CONNECTIONS =
   "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 10\r\nconnection: close\r\n\r\n" +
   "too many connections, try again in 10 s\n";
 
+interface AddressConnections {
+  count: number;
+  /** Oldest first. */
+  readonly idle: Set<Socket>;
+}
+
 /**
  * Knows which connections serve a request, so that `close` waits for those only. node:http's `closeIdleConnections` leaves out
  * connections on which no request has come yet. It also limits them, where node's `maxConnections` drops new ones without a word,
@@ -13,10 +19,9 @@ const TOO_MANY_CONNECTIONS =
 export class ConnectionTracker {
   readonly #maxCount: number;
   readonly #isTrusted: (address: string) => boolean;
-  /** Oldest first. */
-  readonly #idle = new Set<Socket>();
-  readonly #countOf = new Map<string, number>();
+  readonly #ofAddress = new Map<string, AddressConnections>();
   #count = 0;
+  #idleCount = 0;
   #isClosing = false;
 
   constructor(maxCount: number, isTrusted: (address: string) => boolean) {
@@ -26,47 +31,61 @@ export class ConnectionTracker {
 
   opened(socket: Socket): void {
     const { remoteAddress: address = "" } = socket;
-    const ofAddress = (this.#countOf.get(address) ?? 0) + 1;
+    const own = this.#ofAddress.get(address) ?? { count: 0, idle: new Set<Socket>() };
     // Idle ones give way. An address may have no more than it leaves to others.
-    const freeCount = this.#maxCount - (this.#count - this.#idle.size);
-    const isTooMany = ofAddress > Math.min(this.#maxCount / 2, freeCount) && !this.#isTrusted(address);
-    if (isTooMany || (this.#count >= this.#maxCount && !this.#endOldestIdle())) {
+    const freeCount = this.#maxCount - (this.#count - this.#idleCount);
+    const isTooMany = own.count + 1 > Math.min(this.#maxCount / 2, freeCount) && !this.#isTrusted(address);
+    if (isTooMany || (this.#count >= this.#maxCount && !this.#endOneIdle())) {
       socket.on("error", () => socket.destroy());
       socket.end(TOO_MANY_CONNECTIONS, () => socket.destroy());
       return;
     }
+    this.#ofAddress.set(address, own);
     this.#count += 1;
-    this.#countOf.set(address, ofAddress);
-    this.#idle.add(socket);
+    own.count += 1;
+    this.#setIdle(own, socket);
     socket.once("close", () => {
       this.#count -= 1;
-      this.#idle.delete(socket);
-      const left = (this.#countOf.get(address) ?? 0) - 1;
-      if (left > 0) this.#countOf.set(address, left);
-      else this.#countOf.delete(address);
+      own.count -= 1;
+      this.#setBusy(own, socket);
+      if (own.count === 0 && this.#ofAddress.get(address) === own) this.#ofAddress.delete(address);
     });
   }
 
   requestStarted(socket: Socket): void {
-    this.#idle.delete(socket);
+    this.#setBusy(this.#ofAddress.get(socket.remoteAddress ?? ""), socket);
   }
 
   requestEnded(socket: Socket): void {
     if (socket.destroyed) return;
     if (this.#isClosing) socket.destroySoon();
-    else this.#idle.add(socket);
+    else this.#setIdle(this.#ofAddress.get(socket.remoteAddress ?? ""), socket);
   }
 
   /** Ends the idle connections now, and each other one after its request. */
   close(): void {
     this.#isClosing = true;
-    for (const socket of this.#idle) socket.destroy();
+    for (const { idle } of this.#ofAddress.values()) for (const socket of idle) socket.destroy();
   }
 
-  #endOldestIdle(): boolean {
-    const [socket] = this.#idle;
-    socket?.destroy();
-    if (socket !== undefined) this.#idle.delete(socket);
-    return socket !== undefined;
+  #setIdle(own: AddressConnections | undefined, socket: Socket): void {
+    if (own === undefined || own.idle.has(socket)) return;
+    own.idle.add(socket);
+    this.#idleCount += 1;
+  }
+
+  #setBusy(own: AddressConnections | undefined, socket: Socket): void {
+    if (own?.idle.delete(socket)) this.#idleCount -= 1;
+  }
+
+  /** The oldest of the address with most idle ones: who holds many gives way first. */
+  #endOneIdle(): boolean {
+    let most: AddressConnections | undefined;
+    for (const one of this.#ofAddress.values()) if (one.idle.size > (most?.idle.size ?? 0)) most = one;
+    const [socket] = most?.idle ?? [];
+    if (socket === undefined) return false;
+    this.#setBusy(most, socket);
+    socket.destroy();
+    return true;
   }
 }
