@@ -15,6 +15,7 @@ import { namedPath, type ResolvedRepository } from "../repo/resolve-repository.t
 import type { AccessDecision } from "./access-decision.ts";
 import { NEWCOMERS_RETRY_SECONDS, Newcomers } from "./newcomers.ts";
 import { NOWHERE } from "./probe-primary.ts";
+import { RepeatedLimits } from "./repeated-limits.ts";
 import type { Service } from "./route.ts";
 
 export interface DecideAccessOptions {
@@ -43,6 +44,7 @@ const MAX_DECIDED_A_TURN = 30;
 
 interface DecideContext extends DecideAccessOptions {
   readonly newcomers: Newcomers;
+  readonly repeatedLimits: RepeatedLimits;
 }
 
 export type DecideAccess = (question: AccessQuestion) => Promise<AccessDecision>;
@@ -69,11 +71,11 @@ const TOO_MANY_NEWCOMERS: AccessDecision = {
 const NOT_FOUND: AccessDecision = { kind: "refused", status: 404, text: "" };
 
 export function decideAccess(given: DecideAccessOptions): DecideAccess {
-  const options = { ...given, newcomers: new Newcomers() };
+  const options = { ...given, newcomers: new Newcomers(), repeatedLimits: new RepeatedLimits() };
   const decided = new PacedStarts(MAX_DECIDED_A_TURN);
   return async (question) => {
     const { request, service, repository } = question;
-    const { decision, verdict, note } = await decide(question, options);
+    const { decision, verdict, note } = await decideWithinLimits(question, options);
     const { authorization } = request.headers;
     await decided.turn(() => ({
       address: addressBlock(request.remoteAddress),
@@ -118,6 +120,17 @@ interface Decided {
   readonly verdict?: Verdict;
   /** Logged instead of a verdict. */
   readonly note?: "challenged" | "limited" | "to-primary";
+}
+
+async function decideWithinLimits(question: AccessQuestion, options: DecideContext): Promise<Decided> {
+  const { headers, remoteAddress } = question.request;
+  const { authorizer, repeatedLimits } = options;
+  const caller = `${authorizer.loggedName(headers["authorization"])} ${addressBlock(remoteAddress)}`;
+  const repeated = repeatedLimits.answerFor(caller);
+  if (repeated !== undefined) return { decision: repeated, note: "limited" };
+  const decided = await decide(question, options);
+  repeatedLimits.note(caller, decided.decision);
+  return decided;
 }
 
 async function decide(question: AccessQuestion, options: DecideContext): Promise<Decided> {

@@ -357,3 +357,32 @@ test("of requests that wait for one answer of Bitbucket 30 go on in each turn of
   await Promise.all(decisions);
   expect(Math.max(...steps)).toBeLessThanOrEqual(60);
 });
+
+test("a loop of requests over a limit is answered without the store; another address is not concerned", async () => {
+  rig.answer = NO;
+  let lookedUpCount = 0;
+  const access = decideAccess({
+    ...optionsOf(undefined),
+    lookUp: async () => {
+      lookedUpCount += 1;
+      return undefined;
+    },
+  });
+  const send = (slug: string, address?: string) =>
+    access({
+      request: requestOf("Basic YTpi", address),
+      service: "info-refs",
+      repository: { kind: "name", workspace: "acme", slug },
+    });
+  const statuses: unknown[] = [];
+  for (let number = 0; number < 200; number++) {
+    const decision = await send(`name-${number}`);
+    if (decision.kind === "refused") statuses.push(decision.status);
+  }
+  expect(new Set(statuses.slice(5))).toEqual(new Set([429]));
+  // More than one second may pass.
+  expect(lookedUpCount).toBeLessThan(150);
+  const before = lookedUpCount;
+  await send("name-0", "198.51.100.7");
+  expect(lookedUpCount).toBe(before + 1);
+});
