@@ -182,7 +182,7 @@ export class RefTable implements RefFinder {
   }
 }
 
-/** 50,000 refs in some 10 ms. Byte by byte: for so few at a time a call of `set` costs more. */
+/** 50,000 refs in some 10 ms. Without a loop over bytes, which costs a cold process twice as much. */
 function listedLines(packedRefs: Uint8Array, startBytes: number): { lines: Buffer; hasPeeled: boolean } {
   const source = Buffer.from(packedRefs.buffer, packedRefs.byteOffset, packedRefs.length);
   // Each ref takes 4 bytes more than its line, which has at least 42, and a peeled value 6 more than its own, of 42.
@@ -192,14 +192,12 @@ function listedLines(packedRefs: Uint8Array, startBytes: number): { lines: Buffe
   for (let at = startBytes; at < source.length; ) {
     const lineEnd = source.indexOf(LINE_FEED, at);
     const idEnd = at + ID_DIGITS;
-    if (lineEnd <= idEnd + 1 || source[idEnd] !== SPACE) throw malformed(source.subarray(at, lineEnd));
+    const nextSpace = source.indexOf(SPACE, idEnd + 1);
+    const hasOneSpace = source[idEnd] === SPACE && !(nextSpace >= 0 && nextSpace < lineEnd);
+    if (lineEnd <= idEnd + 1 || !hasOneSpace) throw malformed(source.subarray(at, lineEnd));
     const lineStart = target;
     target += PKT_PREFIX_BYTES;
-    for (let i = at; i < lineEnd; i++) {
-      const byte = source[i] as number;
-      if (byte === SPACE && i !== idEnd) throw malformed(source.subarray(at, lineEnd));
-      lines[target++] = byte;
-    }
+    target += source.copy(lines, target, at, lineEnd);
     at = lineEnd + 1;
     if (source[at] === CARET) {
       const peeledEnd = at + 1 + ID_DIGITS;
