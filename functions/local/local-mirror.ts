@@ -54,6 +54,9 @@ export interface LocalMirrorOptions {
 
 export type LocalMirror = Awaited<ReturnType<typeof localMirror>>;
 
+/** How soon a change of the selection is noticed. */
+const SELECTION_CHECK_MS = 5_000;
+
 /** A complete list costs one request for 100 repositories; Bitbucket allows 1,000 an hour. */
 const MIN_LIST_INTERVAL_MS = 15 * 60_000;
 
@@ -110,13 +113,14 @@ export async function localMirror(options: LocalMirrorOptions) {
       // At once, so that no job starts that the stop would fail.
       stop.addEventListener("abort", () => void closeQueues(), { once: true });
       for (let round = 1; !stop.aborted; round++) {
+        const selection = await selectionNow(readConfig);
         // What another process has replayed.
         await takeKept();
         for (const { workspace, failure } of await reconcile(round === 1 ? "list" : "quick", mirrorUrl))
           if (failure !== undefined && !stop.aborted) onFailed(workspace, failure);
         await queue.idle();
         if (round === 1 && !stop.aborted) await onFirstRound();
-        await delay(settings.pollSeconds * 1000, stop);
+        await nextRound(selection, options);
       }
       await closeQueues();
     },
@@ -129,6 +133,22 @@ export async function localMirror(options: LocalMirrorOptions) {
     /** `workspace/slug` of each served repository. */
     servedNames: async () => servedNames(await readConfig(), store, catalog),
   };
+}
+
+async function selectionNow(readConfig: LocalMirrorOptions["readConfig"]): Promise<string> {
+  return JSON.stringify((await readConfig()).workspaces);
+}
+
+/** Resolves when it is time for the next poll, or the selection is another than `before`. */
+async function nextRound(before: string, { settings, readConfig, stop }: LocalMirrorOptions): Promise<void> {
+  const untilMs = performance.now() + settings.pollSeconds * 1000;
+  while (!stop.aborted) {
+    const leftMs = untilMs - performance.now();
+    await delay(Math.max(0, Math.min(leftMs, SELECTION_CHECK_MS)), stop);
+    if (leftMs <= SELECTION_CHECK_MS) return;
+    // The round reports a store that fails.
+    if ((await selectionNow(readConfig).catch(() => before)) !== before) return;
+  }
 }
 
 function printOutcome(line: ProgressLine, name: string, outcome: JobOutcome): void {

@@ -1,7 +1,7 @@
 /** What the local mirror prints when it is ready. */
 
 import type { NodeServer } from "../../lib/http/node-server.ts";
-import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
+import { findWorkspace, type MirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { readMirrorStatus, type WorkspaceStatus } from "../../lib/mirror/mirror-status.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { PublishedOutcome } from "../../lib/sync/publish-fetched.ts";
@@ -43,7 +43,14 @@ export async function reasonsForNone(store: BlobStore, config: MirrorConfig): Pr
   if (config.workspaces.length === 0)
     return ["Nothing is selected: begin with nearside connect <workspace>."];
   const statuses = await readMirrorStatus(store, config);
-  return statuses.map((one) => visible(`${one.workspace}: ${reasonForNone(one)}`));
+  return statuses.map((one) => {
+    const { projects, include } = findWorkspace(config, one.workspace) ?? {};
+    const reason =
+      projects?.length === 0 && include?.length === 0
+        ? `nothing of it is selected yet: nearside select ${one.workspace} --all.`
+        : reasonForNone(one);
+    return visible(`${one.workspace}: ${reason}`);
+  });
 }
 
 function reasonForNone({ workspace, mode, listedAt, knownCount, repositories }: WorkspaceStatus): string {

@@ -39,6 +39,8 @@ const indexSchema = z.object({
   workspaceUuid: z.optional(z.guid()),
   /** When the last complete list was asked for. */
   listedAt: z.optional(time),
+  /** What it could name: see `listScope`. */
+  listedScope: z.optional(z.string()),
   /** The latest `updatedOn` that was seen. */
   updatedCursor: z.optional(z.string()),
   /** So many repositories vanished at once that it is taken for a fault of the account: they are still served. */

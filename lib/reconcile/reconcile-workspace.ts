@@ -26,7 +26,7 @@ import {
 } from "./index-changes.ts";
 import { makeJobs, unlessUnreadable } from "./make-jobs.ts";
 import { needsNewList, noteUnlisted, takeBack } from "./removals.ts";
-import { listEverything, listUpdated } from "./workspace-listing.ts";
+import { listEverything, listScope, listUpdated } from "./workspace-listing.ts";
 
 export type ReconcileMode = "quick" | "list" | "full";
 
@@ -147,6 +147,8 @@ async function learn(
   const isComplete =
     mode !== "quick" ||
     index.updatedCursor === undefined ||
+    // The last list may lack what is selected now, or what another account sees.
+    index.listedScope !== listScope(workspace) ||
     needsNewList(index, options.findings, now().getTime()) ||
     now().getTime() - listedAtMs >= limits.listEveryMs;
   const listed = new Set<string>();
@@ -187,6 +189,7 @@ async function learn(
         ...{ log, workspace: workspace.workspace, hasUnnamedEntry, deleted },
       });
       index.listedAt = startedAt;
+      index.listedScope = listScope(workspace);
     }
   } catch (error) {
     const isPrimarys = [UpstreamError, NotFoundError, LimitExceededError].some(

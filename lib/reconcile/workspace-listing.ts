@@ -32,18 +32,42 @@ export async function* listEverything(
   updatedCursor: string | undefined,
   onSkipped: OnSkipped,
 ): AsyncGenerator<BitbucketRepository, void, undefined> {
-  const { workspace, projects, include } = one;
-  const isNamed = include.every((pattern) => /^[A-Za-z0-9._-]+$/.test(pattern));
-  if (projects === "all" || !isNamed || projects.length + include.length > MAX_SINGLE_REQUESTS) {
+  const { workspace } = one;
+  const named = namedBy(one);
+  if (named === undefined) {
     yield* api.repositories(workspace, { onSkipped });
     return;
   }
+  const { projects, include } = named;
   if (updatedCursor !== undefined) yield* listUpdated(api, one, updatedCursor, onSkipped);
   for (const slug of include) {
     const repository = await findOne(api, workspace, slug, onSkipped);
     if (repository !== undefined) yield repository;
   }
   for (const projectKey of projects) yield* api.repositories(workspace, { projectKey, onSkipped });
+}
+
+/** @returns The same for all selections and accounts for which `listEverything` asks for the same. */
+export function listScope(one: MirroredWorkspace): string {
+  const { projects, include } = namedBy(one) ?? {};
+  return JSON.stringify([
+    one.credential ?? null,
+    projects?.toSorted() ?? "all",
+    include?.toSorted() ?? "all",
+  ]);
+}
+
+/** @returns `undefined`: the whole workspace is listed. */
+function namedBy({
+  projects,
+  include,
+}: MirroredWorkspace):
+  | { readonly projects: readonly string[]; readonly include: readonly string[] }
+  | undefined {
+  const isNamed = include.every((pattern) => /^[A-Za-z0-9._-]+$/.test(pattern));
+  if (projects === "all" || !isNamed || projects.length + include.length > MAX_SINGLE_REQUESTS)
+    return undefined;
+  return { projects, include };
 }
 
 /** One that is not there must not hide the others. */

@@ -82,6 +82,28 @@ test("the first run finds all that is selected; the next ones only what was upda
   expect(await reconcile()).toEqual(["engine changed", "gears new"]);
 });
 
+test("a selection that names more, or another account: the next quick run makes a complete list", async () => {
+  settings = { projects: ["CORE"] };
+  primary.add("site", "WEB");
+  primary.add("tools", "OPS");
+  primary.nowMs += HOUR_MS;
+  primary.add("engine", "CORE");
+  expect(await reconcile()).toEqual(["engine new"]);
+  primary.nowMs += 5 * MINUTE_MS;
+  settings = { projects: ["CORE", "WEB"] };
+  expect(await reconcile()).toEqual(["site new"]);
+  settings = { projects: ["CORE", "WEB"], include: ["tools"] };
+  expect(await reconcile()).toEqual(["tools new"]);
+  primary.nowMs += 5 * MINUTE_MS;
+  primary.repositories.pop();
+  settings = { ...settings, credential: "other" };
+  expect(await reconcile()).toEqual(["engine gone"]);
+  const { listedAt } = (await readWorkspaceIndex(store, "acme")).value ?? {};
+  primary.nowMs += MINUTE_MS;
+  await reconcile();
+  expect((await readWorkspaceIndex(store, "acme")).value?.listedAt).toBe(listedAt);
+});
+
 test("renamed, moved, hidden: the change is in the job; unlisted: it is to be looked for", async () => {
   const [a, b, c] = [primary.add("a"), primary.add("b"), primary.add("c")];
   primary.add("d");
