@@ -1,6 +1,7 @@
 /** The commits of branches that are not among the recent objects: a client that has one of them is answered from all objects. */
 import type { ObjectId } from "../object-id.ts";
 import { lowerBound } from "../pack/sorted-numbers.ts";
+import type { WorkSlices } from "../work-slices.ts";
 
 /** A set of ids in which some more seem to be. */
 export interface LeftOutCommits {
@@ -17,9 +18,26 @@ const MAX_EXACT = 50_000;
 const MAX_ROUGH = 500_000;
 const ROUGH_SHARE = 16;
 
-export function leftOutCommits(ids: readonly ObjectId[]): LeftOutCommits {
-  const bits = bitsFor(ids.length);
-  return { bits, prefixes: new Uint32Array(new Set(ids.map((id) => prefixOf(id, bits)))).sort() };
+/** In a step of `WorkSlices`, and in one go. */
+const IDS_A_STEP = 2;
+const IDS_AT_ONCE = 1000;
+
+/** @param idOf - Of each number below `count`. */
+export async function leftOutCommits(
+  count: number,
+  idOf: (number: number) => ObjectId,
+  slices: WorkSlices,
+): Promise<LeftOutCommits> {
+  const bits = bitsFor(count);
+  if (bits === 0) return { bits, prefixes: new Uint32Array(1) };
+  const prefixes = new Uint32Array(count);
+  for (let number = 0; number < count; number++) {
+    if (number % IDS_AT_ONCE === 0) await slices.spend(IDS_AT_ONCE / IDS_A_STEP);
+    prefixes[number] = prefixOf(idOf(number), bits);
+  }
+  await slices.spend(count / IDS_A_STEP);
+  prefixes.sort();
+  return { bits, prefixes: prefixes.filter((prefix, i) => i === 0 || prefix !== prefixes[i - 1]) };
 }
 
 /** Whether the id may be one of them. */

@@ -2,7 +2,7 @@
 import type { CommitHistory } from "../history/commit-history.ts";
 import { leftOutCommits } from "../history/left-out-commits.ts";
 import { NONE, type PackHistory } from "../history/pack-history.ts";
-import { OBJECT_ID_BYTES, objectIdBytes } from "../object-id.ts";
+import { OBJECT_ID_BYTES, type ObjectId, objectIdBytes } from "../object-id.ts";
 import type { HistoryRow, ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
 import type { PackedObjects } from "../ports.ts";
@@ -64,10 +64,12 @@ export async function recentColumns(
     ids.set(objectIdBytes(objects.objectId(objectNumber)), number * OBJECT_ID_BYTES);
     crcs[number] = packs.crc(objectNumber);
   }
+  const leftOutId = (number: number): ObjectId =>
+    objects.objectId(history.objectNumber(chosen.leftOut[number] as HistoryRow));
   const numbered = { chosen, history, objectNumbers, numberOf, slices };
   const recent = {
     ...{ ids, crcs, packCounts, offsets, ends },
-    leftOut: leftOutCommits(chosen.leftOut.map((row) => objects.objectId(history.objectNumber(row)))),
+    leftOut: await leftOutCommits(chosen.leftOut.length, leftOutId, slices),
     ...{ placed: new Uint32Array(0), placedStarts: new Uint32Array(0) },
     ...{ held: new Uint32Array(0), entries: new Uint8Array(0) },
     history: { ...objectColumns(numbered), ...(await commitColumns(numbered)) },
