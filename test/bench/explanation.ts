@@ -3,6 +3,9 @@ export const EXPLANATION = `
 Rows of the servers' side; the request is one that stock git has sent, recorded, and its answer is dropped:
   full-clone         git clone --mirror: the request for the pack, as in all of these
   eight-full-clones  the same by eight clients at once
+  clone-again        full-clone five times in a row, by a server that has made such an answer before: CPU s is of one
+  small-clones       all requests of git clone --mirror, of 100 commits, by 32 clients at once; -2 and -4: by so many processes of
+                     the mirror over one store. wall s is of 32 clones
   depth-1            git clone --depth 1
   depth-50           git clone --depth 50 --single-branch
   blob-none          git clone --mirror --filter=blob:none

@@ -33,6 +33,8 @@ export interface FetchContestOptions {
   readonly repeats: number;
   /** How many clients at the same time. */
   readonly clients: number;
+  /** Of the mirror; 1 unless given. */
+  readonly processes?: number;
   /** Further words for the report. */
   readonly setup?: Setup;
   /** @param urls - Of the repository. @throws {Error} The answers do not bring the same about. */
@@ -42,14 +44,14 @@ export interface FetchContestOptions {
 export async function openFetchContest(
   workspace: Workspace,
   { repository, storeFolder, storeDelayMs, webServer }: ServedSides,
-  { requests, repeats, clients, setup, verify }: FetchContestOptions,
+  { requests, repeats, clients, processes = 1, setup, verify }: FetchContestOptions,
 ): Promise<Contest> {
   const startGit = (root: string): Promise<MeasuredServer> =>
     webServer === undefined
       ? startPlainGitServer(workspace, root)
       : startNginxGitServer(workspace, webServer, root, clients);
-  const mirror = await startMirrorServer(workspace, storeFolder, 0);
-  const delayedMirror = await startMirrorServer(workspace, storeFolder, storeDelayMs);
+  const mirror = await startMirrorServer(workspace, storeFolder, 0, processes);
+  const delayedMirror = await startMirrorServer(workspace, storeFolder, storeDelayMs, processes);
   const git = await startGit(repository.root);
   const gitWithoutBitmaps = await startGit(repository.rootWithoutBitmaps);
   const servers = [mirror, delayedMirror, git, gitWithoutBitmaps];
@@ -64,7 +66,7 @@ export async function openFetchContest(
     coldMirror: () => measure(mirror, 1),
     coldDelayedMirror: () => measure(delayedMirror, 1),
     async coldFarMirror(): Promise<Measurement> {
-      const farMirror = await startMirrorServer(workspace, storeFolder, FAR_STORE_DELAY_MS);
+      const farMirror = await startMirrorServer(workspace, storeFolder, FAR_STORE_DELAY_MS, processes);
       try {
         return await measure(farMirror, 1);
       } finally {
@@ -79,7 +81,7 @@ export async function openFetchContest(
     async close(): Promise<void> {
       await Promise.all(servers.map((server) => server.close()));
     },
-    setup: { webServer: webServer === undefined ? "none" : "nginx", repeats, clients, ...setup },
+    setup: { webServer: webServer === undefined ? "none" : "nginx", repeats, clients, processes, ...setup },
   };
 }
 

@@ -23,13 +23,15 @@ export interface MeasuredServer {
 /**
  * The mirror's own server over the store in this folder.
  * @param delayMs - Added to each request to the store.
+ * @param processes - Which share the store and the address.
  */
 export async function startMirrorServer(
   workspace: Workspace,
   storeFolder: string,
   delayMs: number,
+  processes = 1,
 ): Promise<MeasuredServer> {
-  const args = [storeFolder, String(delayMs)];
+  const args = [storeFolder, String(delayMs), String(processes)];
   const { child, url, rootPid } = await startServerProgram(workspace, "mirror-server-child.ts", args);
   return {
     url,

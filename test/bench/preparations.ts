@@ -3,11 +3,14 @@
 import { join } from "node:path";
 import { type ObjectId, parseObjectId } from "../../lib/git/object-id.ts";
 import type { Ref } from "../../lib/git/ports.ts";
+import { makeSampleRepository } from "../support/git/sample-repository.ts";
 import { type BenchRepository, prepareRepository, readOriginal } from "./bench-repository.ts";
 import { type FollowedRepository, prepareFollowed, prepareFollowedStore } from "./followed-repository.ts";
 import { prepareStore } from "./ingested-store.ts";
 import type { WebServerPrograms } from "./nginx-git-server.ts";
 import type { Workspace } from "./workspace.ts";
+
+const SMALL_COMMIT_COUNT = 100;
 
 export interface PreparationOptions {
   readonly workspace: Workspace;
@@ -30,6 +33,7 @@ export class Preparations {
   readonly #refCount: number;
   #manyRefs: Promise<BenchRepository> | undefined;
   #whole: Promise<BenchRepository> | undefined;
+  #small: Promise<BenchRepository> | undefined;
   #followed: Promise<FollowedRepository> | undefined;
 
   constructor({
@@ -62,6 +66,22 @@ export class Preparations {
   async #prepareWhole(): Promise<BenchRepository> {
     const original = await readOriginal(this.workspace, this.#original);
     return prepareRepository(this.workspace, "whole", original);
+  }
+
+  /** One as most of a workspace's are. */
+  small(): Promise<BenchRepository> {
+    this.#small ??= this.#prepareSmall();
+    return this.#small;
+  }
+
+  async smallStore(): Promise<string> {
+    return prepareStore(this.workspace, "small-store", await this.small());
+  }
+
+  async #prepareSmall(): Promise<BenchRepository> {
+    const folder = join(await this.workspace.newFolder("small"), "sample.git");
+    await makeSampleRepository(folder, { commitCount: SMALL_COMMIT_COUNT });
+    return prepareRepository(this.workspace, "small", await readOriginal(this.workspace, folder));
   }
 
   /** The same objects, with branches, pull requests and tags at commits all over the history. */

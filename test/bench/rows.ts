@@ -39,6 +39,17 @@ export const ROWS: readonly Row[] = [
     clients: 8,
     goals: { wall: 0.6 },
   }),
+  cloneRow("clone-again", {
+    args: ["--mirror"],
+    repeats: 5,
+    goals: { wall: 0.5, cpu: 0.5 },
+  }),
+  ...[1, 2, 4].map((processes) =>
+    cloneRow(processes === 1 ? "small-clones" : `small-clones-${processes}`, {
+      ...{ args: ["--mirror"], of: "small", isWhole: true, clients: 32, repeats: 2, processes },
+      goals: { wall: 0.33 },
+    }),
+  ),
   cloneRow("depth-1", {
     args: ["--bare", "--depth=1"],
     repeats: 5,

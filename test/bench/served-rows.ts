@@ -18,21 +18,26 @@ interface CloneRowOptions {
   readonly repeats?: number;
   readonly clients?: number;
   readonly of?: ServedRepository;
+  /** All that git asks, not only for the pack. */
+  readonly isWhole?: true;
+  readonly processes?: number;
 }
 
 /** Which of the bench's repositories a row asks for. */
-type ServedRepository = "whole" | "many-refs";
+type ServedRepository = "whole" | "many-refs" | "small";
 
 async function servedBy(preparations: Preparations, of: ServedRepository) {
+  if (of === "small")
+    return { repository: await preparations.small(), storeFolder: await preparations.smallStore() };
   return of === "whole"
     ? { repository: await preparations.whole(), storeFolder: await preparations.wholeStore() }
     : { repository: await preparations.manyRefs(), storeFolder: await preparations.manyRefsStore() };
 }
 
-/** The request for the pack in a clone of the whole repository. */
+/** The request for the pack in a clone. */
 export function cloneRow(
   name: string,
-  { args, goals, repeats = 1, clients = 1, of = "whole" }: CloneRowOptions,
+  { args, goals, repeats = 1, clients = 1, of = "whole", isWhole, processes = 1 }: CloneRowOptions,
 ): Row {
   return {
     name,
@@ -51,9 +56,8 @@ export function cloneRow(
         workspace,
         { ...preparations, repository, storeFolder },
         {
-          requests: [request],
-          repeats,
-          clients,
+          requests: isWhole ? requests : [request],
+          ...{ repeats, clients, processes },
           verify: (urls) => verifyPacks(workspace, urls, request, { objectFolders: [], tips: [] }),
         },
       );
