@@ -29,7 +29,7 @@ import { countsUntilMs, DEFAULT_VERDICT_LIMITS, recordOf, type VerdictRecord } f
 
 export type AuthorizerLimits = Readonly<typeof DEFAULT_AUTHORIZER_LIMITS>;
 
-/** New questions at a time of a good credential while none is answered: the primary may hang for the names that it asks about. */
+/** New questions at a time of a good credential at first; each yes adds one, and each that is not answered takes one away. */
 const FIRST_OF_ACCEPTED = 4;
 
 /** A 403 or 404, where the credential was refused often; else `refusedMs`. */
@@ -109,7 +109,7 @@ export class Authorizer {
     this.#primary = new ThrottledPrimary({ ...options, ...limits, outage: this.#outage, log, now });
     this.#callers = new CallerStandings({ stored, keys, limits, now });
     this.#turns = new KeyedSemaphores(limits.maxConcurrentQuestionsOfUnknown);
-    this.#acceptedTurns = new KeyedSemaphores(FIRST_OF_ACCEPTED, limits.refusedPerMinuteAccepted);
+    this.#acceptedTurns = new KeyedSemaphores(FIRST_OF_ACCEPTED, limits.maxConcurrentQuestions);
     const { maxConcurrentQuestionsOfAllUnknown: maxUnknown } = limits;
     this.#allTurns = new PrioritySemaphore(maxUnknown, MAX_CONCURRENT_FACTOR * maxUnknown);
     this.#shared = new SharedVerdicts({ stored, verdictLimits: limits, limits, now });
@@ -187,6 +187,10 @@ export class Authorizer {
         await turn.end();
         if (turn.limitedSeconds > 0) return limited("refused-often", turn.limitedSeconds);
         return this.#verdict(found.record, found.source);
+      })
+      .catch(async (error: unknown) => {
+        await turn.end();
+        throw error;
       })
       .finally(() => {
         isSettled = true;

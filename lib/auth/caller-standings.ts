@@ -5,7 +5,8 @@
  *   start together (BCLOUD-24107), often for a repository that the token was not used for yet.
  * - How many questions it asked within a minute, and how many were refused. A credential that was not accepted lately
  *   reserves each question before it is asked, by compare-and-swap: so a thousand processes ask five questions at most. One that
- *   was reserves it in its process only, as if it were refused, so that a fleet of jobs does not write for each question.
+ *   was reserves nothing, so that a fleet of jobs does not write for each question: the fewer refusals it has left, the fewer are
+ *   under way at a time.
  * - How many questions about names that mean nothing here the primary left unanswered, of all callers together: they choose these names.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,6 +24,13 @@ const WINDOW_MS = 60_000;
 const MEMORY_MS = 10_000;
 /** The same of a credential that was refused within the minute: other processes may count as well. */
 const REFUSED_MEMORY_MS = 1_000;
+/**
+ * New questions of an accepted credential that are under way at a time in a process, for each refusal that it has left in the minute:
+ * most are answered with a yes.
+ */
+const UNDER_WAY_PER_REFUSAL = 3;
+/** However few it has left: other jobs use it as well. */
+const MIN_UNDER_WAY = 8;
 /** About 300 bytes each. */
 const MAX_CALLERS = 20_000;
 /** More than count within a minute: of the processes that write at once, one succeeds at a time. */
@@ -34,7 +42,7 @@ type QuestionLimits = Readonly<typeof DEFAULT_QUESTION_LIMITS>;
 export const DEFAULT_QUESTION_LIMITS = {
   /** Refused questions a minute of a credential that was not accepted within the last 15 minutes. */
   refusedPerMinute: 5,
-  /** The same of one that was; so many of its new questions are under way at a time. */
+  /** The same of one that was: then no new question is asked in this minute. */
   refusedPerMinuteAccepted: 20,
   /** Questions a minute about names that mean nothing here, to which the primary gave no answer. */
   unansweredPerMinute: 4,
@@ -110,7 +118,8 @@ export class CallerStandings {
       return { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) };
     }
     const underWay = this.#underWay.get(key) ?? 0;
-    if (isAccepted && refused + underWay >= maxRefused) return "wait";
+    if (isAccepted && underWay >= Math.max(MIN_UNDER_WAY, UNDER_WAY_PER_REFUSAL * (maxRefused - refused)))
+      return "wait";
     this.#underWay.set(key, underWay + 1);
     if (isAccepted || (await this.#reserve(authorization))) return "ask";
     this.#endQuestion(key);

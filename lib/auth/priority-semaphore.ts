@@ -3,8 +3,11 @@
  * that is not one function, and an abort while queued is a result here, not an error; wrapping its `add` is no shorter.
  */
 
-/** A running task older than this may hang: it keeps no newcomer waiting. */
-const SLOW_AFTER_MS = 150;
+/** A running task older than twice what tasks take lately may hang: it keeps no newcomer waiting. Within these limits. */
+const MIN_SLOW_AFTER_MS = 150;
+const MAX_SLOW_AFTER_MS = 500;
+/** Weight of the task that ended last. */
+const NEWEST_WEIGHT = 0.1;
 /** An owner with fewer running tasks, none of them slow, is a newcomer. */
 const FEW_TASKS = 2;
 /** A newcomer's task waits for a usual place if so many slow ones are about the same subject. */
@@ -38,6 +41,8 @@ export class PrioritySemaphore {
   readonly #urgent: Queue = new Map();
   readonly #normal: Queue = new Map();
   #timer: NodeJS.Timeout | undefined;
+  /** What tasks take lately. */
+  #usualMs = 0;
 
   /** @param maxCount - With those that newcomers start while slow tasks hold the places. */
   constructor(count: number, maxCount = count) {
@@ -80,12 +85,19 @@ export class PrioritySemaphore {
   }
 
   #run(task: SemaphoreTask): () => void {
-    this.#running.set(task, performance.now());
+    const startedAtMs = performance.now();
+    this.#running.set(task, startedAtMs);
     return () => {
+      const tookMs = Math.min(performance.now() - startedAtMs, MAX_SLOW_AFTER_MS);
+      this.#usualMs += NEWEST_WEIGHT * (tookMs - this.#usualMs);
       this.#running.delete(task);
       this.#startNext();
       this.#startNewcomers();
     };
+  }
+
+  get #slowAfterMs(): number {
+    return Math.min(Math.max(2 * this.#usualMs, MIN_SLOW_AFTER_MS), MAX_SLOW_AFTER_MS);
   }
 
   #startNext(): void {
@@ -105,7 +117,7 @@ export class PrioritySemaphore {
     if (this.#maxCount <= this.#count) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const running = new RunningCounts(this.#running);
+    const running = new RunningCounts(this.#running, this.#slowAfterMs);
     const mayStart = () => this.#running.size < this.#maxCount && running.quickCount < this.#count;
     const owners = mayStart() ? [...this.#urgent.values(), ...this.#normal.values()] : [];
     for (const ofOwner of owners) {
@@ -127,8 +139,8 @@ class RunningCounts {
   readonly #slowOfSubject = new Map<string, number>();
   quickCount = 0;
 
-  constructor(running: ReadonlyMap<SemaphoreTask, number>) {
-    const slowBeforeMs = performance.now() - SLOW_AFTER_MS;
+  constructor(running: ReadonlyMap<SemaphoreTask, number>, slowAfterMs: number) {
+    const slowBeforeMs = performance.now() - slowAfterMs;
     for (const [task, startedAtMs] of running) this.add(task, startedAtMs <= slowBeforeMs);
   }
 

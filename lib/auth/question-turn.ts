@@ -113,8 +113,8 @@ export class QuestionTurn {
   /** May be called more than once. */
   leaveTurns(): void {
     this.#leaveTurn();
-    const isAnswered = this.#answer !== undefined && this.#answer.kind !== "undecided";
-    this.#leaveAccepted?.(isAnswered ? "grow" : "shrink");
+    const kind = this.#answer?.kind ?? "undecided";
+    this.#leaveAccepted?.(kind === "allowed" ? "grow" : kind === "undecided" ? "shrink" : undefined);
     this.#leaveAccepted = undefined;
   }
 
