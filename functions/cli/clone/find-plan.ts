@@ -31,14 +31,21 @@ export async function findPlan(
   url: string | undefined,
   options: SayOptions,
 ): Promise<FoundPlan | undefined> {
-  const [mirrorUrl, strict] = await Promise.all([mirrorUrlOf(git, url), isStrict(git)]);
+  // git's processes run at once: of a small repository they are most of what this command adds.
+  const early =
+    url === undefined || URL.parse(url) === null ? undefined : new HttpClient(git, url, process.env);
+  const [mirrorUrl, strict] = await Promise.all([
+    mirrorUrlOf(git, url),
+    isStrict(git),
+    // What fails here fails again below, where it is said.
+    early?.canReach(early.mirrorUrl).catch(() => undefined),
+  ]);
   if (URL.parse(mirrorUrl) === null) return undefined;
   if (strict && (await hasFsckSettings(git))) return undefined;
-  const client = new HttpClient(git, mirrorUrl, process.env);
+  const client = early?.mirrorUrl === mirrorUrl ? early : new HttpClient(git, mirrorUrl, process.env);
   try {
     const given = await askPlan(client, git, mirrorUrl);
-    const isReachable = given !== undefined && (await client.canReach(given.plan.refs.url));
-    return isReachable ? { ...given, client, mirrorUrl, isStrict: strict } : undefined;
+    return given && { ...given, client, mirrorUrl, isStrict: strict };
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
     say(options, `${messageOf(error)}: git does it by itself`);
@@ -55,7 +62,7 @@ export async function mirrorUrlOf(git: GitRun, url?: string): Promise<string> {
 
 /**
  * @param target - What the packs are for; beside it they are kept until then.
- * @returns `undefined` if the packs could not be downloaded. @throws {CorruptPackError} They are damaged.
+ * @returns `undefined` if the packs could not be downloaded, or only by git itself. @throws {CorruptPackError} They are damaged.
  */
 export async function downloadPlan(
   target: string,
@@ -63,6 +70,7 @@ export async function downloadPlan(
   git: GitRun,
   options: DownloadOptions,
 ): Promise<PreparedObjects | undefined> {
+  if (!(await client.canReach(plan.refs.url))) return undefined;
   const progress = new DownloadProgress(options, planBytes(plan));
   try {
     return await PreparedObjects.download(target, plan, {

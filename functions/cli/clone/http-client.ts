@@ -29,6 +29,8 @@ interface Origin {
 export class HttpClient {
   readonly #git: GitRun;
   readonly #env: NodeJS.ProcessEnv;
+  /** As it was given. */
+  readonly mirrorUrl: string;
   readonly #mirrorUrl: URL;
   readonly #origins = new Map<string, Promise<Origin | undefined>>();
 
@@ -36,6 +38,7 @@ export class HttpClient {
   constructor(git: GitRun, mirrorUrl: string, env: NodeJS.ProcessEnv) {
     this.#git = git;
     this.#env = env;
+    this.mirrorUrl = mirrorUrl;
     this.#mirrorUrl = new URL(mirrorUrl);
   }
 
