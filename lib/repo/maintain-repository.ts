@@ -1,6 +1,7 @@
 /** What a repository needs now and then: compaction and the janitor. Done after a sync; what fails here, no client notices. */
 import { errorFields } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { BlobStore } from "../store/blob-store.ts";
 import {
   type CompactionOptions,
   type CompactionOutcome,
@@ -14,6 +15,8 @@ export interface MaintenanceOptions extends CompactionOptions {
   /** For the log: what people call the repository. */
   readonly name: string;
   readonly janitorPolicy?: JanitorPolicy | undefined;
+  /** Where what is read may be older than the store: the store itself. The janitor must know what was published while it listed. */
+  readonly uncachedStore?: BlobStore;
 }
 
 export interface Maintenance {
@@ -28,7 +31,7 @@ export async function maintainRepository(
   uuid: RepositoryUuid,
   options: MaintenanceOptions,
 ): Promise<Maintenance> {
-  const { store, now, signal, janitorPolicy: policy } = options;
+  const { now, signal, janitorPolicy: policy, uncachedStore: store = options.store } = options;
   const compaction = await logged("compaction", options, async () => {
     const startedMs = performance.now();
     const outcome = await compactRepository(uuid, options);

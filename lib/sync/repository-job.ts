@@ -29,6 +29,7 @@ import { maintainRepository } from "../repo/maintain-repository.ts";
 import { readManifest } from "../repo/manifest.ts";
 import { releaseName, releaseReservedName } from "../repo/name-index.ts";
 import { type RepositoryRecord, repositoryDocument, type StoredRecord } from "../repo/repository-record.ts";
+import type { BlobStore } from "../store/blob-store.ts";
 import { confirmName, foundByAfter } from "./found-by.ts";
 import { type JobContext, jobContext, type RepositoryJobOptions } from "./job-context.ts";
 import { KeptReads } from "./kept-reads.ts";
@@ -76,10 +77,16 @@ export async function runRepositoryJob(
   options: RepositoryJobOptions,
 ): Promise<JobResult> {
   const { keptReads = new KeptReads(), storage } = options;
-  return keptReads.during(storage.store, (store) => run(job, { ...options, storage: { ...storage, store } }));
+  return keptReads.during(storage.store, (store) =>
+    run(job, { ...options, storage: { ...storage, store } }, storage.store),
+  );
 }
 
-async function run(job: RepositoryJob, options: RepositoryJobOptions): Promise<JobResult> {
+async function run(
+  job: RepositoryJob,
+  options: RepositoryJobOptions,
+  uncachedStore: BlobStore,
+): Promise<JobResult> {
   const [config, stored] = await Promise.all([
     options.readConfig(),
     repositoryDocument(options.storage.store, job.uuid).readForChange(),
@@ -94,7 +101,7 @@ async function run(job: RepositoryJob, options: RepositoryJobOptions): Promise<J
     await prepareRepository(job.uuid, context);
     await context.onPublished?.(job.uuid);
   }
-  await maintain(result, context);
+  await maintain(result, context, uncachedStore);
   return result;
 }
 
@@ -247,13 +254,17 @@ function secondsBetween(earlier: string, later: Date): number {
   return Math.max(0, (later.getTime() - Date.parse(earlier)) / 1000);
 }
 
-async function maintain({ outcome, facts }: JobResult, context: JobContext): Promise<void> {
+async function maintain(
+  { outcome, facts }: JobResult,
+  context: JobContext,
+  uncachedStore: BlobStore,
+): Promise<void> {
   const { job, storage, log, signal, onProgress } = context;
   const { maintains = ({ reason }) => reason === "check" } = context;
   const isDue = outcome.kind === "published" || (outcome.kind === "unchanged" && maintains(job));
   if (facts === undefined || !isDue) return;
   const { compaction } = await maintainRepository(job.uuid, {
-    ...{ store: storage.store, log, signal, name: `${facts.workspace}/${facts.slug}` },
+    ...{ store: storage.store, uncachedStore, log, signal, name: `${facts.workspace}/${facts.slug}` },
     onProgress: (progress) => onProgress(facts, progress),
   });
   // A compaction has put the recent objects into other packs; the release before, or a failure, has left none.

@@ -21,6 +21,8 @@ interface Cost {
   readonly wholeReads: ReadonlyMap<string, number>;
   /** Requests by git and by REST. */
   readonly questions: readonly string[];
+  /** Lists and whole reads of the first sync. */
+  readonly firstOrder: readonly string[];
 }
 
 /** @param commitCount - Of the history before the push. */
@@ -28,12 +30,19 @@ async function pushAfter(commitCount: number): Promise<Cost> {
   const primary = new NumberedPrimary(new Random(7));
   for (let i = 0; i < commitCount; i++) primary.push();
   const blobs = new MemoryBlobStore();
-  const run = async (reason: "new" | "push"): Promise<Cost> => {
+  const order: string[] = [];
+  const run = async (reason: "new" | "push"): Promise<Omit<Cost, "firstOrder">> => {
     const wholeReads = new Map<string, number>();
     const counting = new CountingBlobStore(blobs);
     const read: CountingBlobStore["read"] = counting.read.bind(counting);
+    const list: CountingBlobStore["list"] = counting.list.bind(counting);
     const store = Object.assign(counting, {
+      list: (...args: Parameters<typeof list>) => {
+        order.push(`list ${args[0]}`);
+        return list(...args);
+      },
       read: (...args: Parameters<typeof read>) => {
+        order.push(`read ${args[0]}`);
         wholeReads.set(args[0], (wholeReads.get(args[0]) ?? 0) + 1);
         return read(...args);
       },
@@ -73,9 +82,10 @@ async function pushAfter(commitCount: number): Promise<Cost> {
     return { store: store.counts(), wholeReads, questions };
   };
   await run("new");
+  const firstOrder = [...order];
   const refsBefore = primary.snapshotSha256;
   while (primary.snapshotSha256 === refsBefore) primary.push();
-  return run("push");
+  return { ...(await run("push")), firstOrder };
 }
 
 test("a push asks the primary for its refs and one pack, and takes nine writes", async () => {
@@ -96,4 +106,12 @@ test("after a longer history it takes no more requests", async () => {
   const [short, long] = [await pushAfter(5), await pushAfter(300)];
   expect(long.store.requests).toBeLessThanOrEqual(short.store.requests + 2);
   expect(long.store.rounds).toBeLessThanOrEqual(short.store.rounds + 2);
+});
+
+test("the janitor reads the manifest after its list, although the job has read it before", async () => {
+  const { firstOrder: order } = await pushAfter(5);
+  const { packFolder, manifest } = repositoryKeys(UUID);
+  const listed = order.findLastIndex((one) => one === `list ${packFolder}`);
+  expect(listed).toBeGreaterThan(order.indexOf(`read ${manifest}`));
+  expect(order.slice(listed)).toContain(`read ${manifest}`);
 });
