@@ -12,11 +12,13 @@ import type { RecentObjects } from "./recent-objects.ts";
 import { findTips, mainLine, type Tips } from "./recent-tips.ts";
 
 /** Some 35 bytes each in the end: a megabyte. */
-const DEFAULT_MAX_RECENT_OBJECTS = 28_000;
+const DEFAULT_MAX_RECENT_OBJECTS = 32_000;
 /** How much less far back the base is at the next try. */
 const NEXT_TRY = 3 / 4;
+/** Tries between the first one that fits and the last that does not. */
+const MAX_REFINED = 2;
 /** Of what is chosen; the rest is for other branches. */
-const MAIN_SHARE = 3 / 4;
+const MAIN_SHARE = 7 / 8;
 /** Branches that have too much of their own, each looked at as far as there is room. */
 const MAX_LARGE_TIPS = 32;
 /** Looked at for one that the base reaches: as many as an answer looks at. */
@@ -53,16 +55,40 @@ export async function chooseRecent(
   if (history === undefined || tips === undefined) return undefined;
   const line = mainLine(history, tips);
   const headRow = line[0] as HistoryRow;
-  for (let back = line.length - 1; back > 0; back = Math.floor(back * NEXT_TRY)) {
-    const baseRow = line[back] as HistoryRow;
+  const tried = async (back: number): Promise<RecentChoice | undefined> => {
     await slices.spend((history.rowCount + objects.objectCount / 10) / ROWS_A_STEP);
-    const choice = new RecentChoice(objects, history, baseRow);
-    if (!(await choice.addMainLine(headRow, maxObjects * MAIN_SHARE))) continue;
-    await slices.spend(history.rowCount / ROWS_A_STEP + maxObjects / OBJECTS_A_STEP);
-    await choice.addTips(tips, maxObjects);
-    choice.addTags(tips.tags);
-    const { recent, numberOf } = await recentColumns(choice.chosen(), objects, history, packCount);
-    return { recent, head: numberOf[history.objectNumber(headRow)] as ObjectNumber };
+    const choice = new RecentChoice(objects, history, line[back] as HistoryRow);
+    return (await choice.addMainLine(headRow, maxObjects * MAIN_SHARE)) ? choice : undefined;
+  };
+  const choice = await furthest(line.length - 1, tried);
+  if (choice === undefined) return undefined;
+  await slices.spend(history.rowCount / ROWS_A_STEP + maxObjects / OBJECTS_A_STEP);
+  await choice.addTips(tips, maxObjects);
+  choice.addTags(tips.tags);
+  const { recent, numberOf } = await recentColumns(choice.chosen(), objects, history, packCount);
+  return { recent, head: numberOf[history.objectNumber(headRow)] as ObjectNumber };
+}
+
+/** @param tried - `undefined` for what is too far back. @returns The choice of one that is nearly as far back as may be. */
+async function furthest<Choice>(
+  maxBack: number,
+  tried: (back: number) => Promise<Choice | undefined>,
+): Promise<Choice | undefined> {
+  let tooFar = maxBack + 1;
+  for (let back = maxBack; back > 0; back = Math.floor(back * NEXT_TRY)) {
+    let choice = await tried(back);
+    if (choice === undefined) {
+      tooFar = back;
+      continue;
+    }
+    let near = back;
+    for (let refined = 0; refined < MAX_REFINED && tooFar - near > 1; refined++) {
+      const middle = Math.floor((near + tooFar) / 2);
+      const further = await tried(middle);
+      if (further === undefined) tooFar = middle;
+      else [near, choice] = [middle, further];
+    }
+    return choice;
   }
   return undefined;
 }
