@@ -17,7 +17,7 @@ interface SqsFailure {
 }
 
 /** One request. @returns The entries that SQS rejected. */
-export type SendSqsBatch = (entries: readonly SqsEntry[]) => Promise<readonly SqsFailure[]>;
+type SendSqsBatch = (entries: readonly SqsEntry[]) => Promise<readonly SqsFailure[]>;
 
 /** SQS's own limits. */
 export const MAX_BATCH = 10;
