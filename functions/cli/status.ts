@@ -161,7 +161,7 @@ function describeNoAccess(
 }
 
 /** Of one that Bitbucket does not show to the account. */
-export function noAccessWords({ since, isServed, isDeleted, keptUntil }: NoAccess): string {
+function noAccessWords({ since, isServed, isDeleted, keptUntil }: NoAccess): string {
   const kept = keptUntil === undefined ? "" : `; its data is kept until ${keptUntil.slice(0, 10)}`;
   if (isDeleted) return `deleted at Bitbucket ${age(since)} ago, and not served${kept}`;
   const served = isServed
@@ -191,6 +191,10 @@ function describeErrors(repository: RepositoryStatus): string[] {
   return [
     ...lines,
     `  ${slug}: failed ${times}, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,
+    // Until a list lacks it as well, see `NoAccess`.
+    ...(lastError.message.startsWith("the primary has no such repository")
+      ? ["    If it exists at Bitbucket, give the mirror's account the right to read it, then nearside sync."]
+      : []),
   ];
 }
 

@@ -20,7 +20,7 @@ export function connectWorkspace(
   }
   if (before.credential === credential) return config;
   throw new ConfigError(
-    `${before.workspace} is connected with ${accountName(before.credential)}: to change that, use reconnect`,
+    `${before.workspace} is connected with ${accountName(before.credential)}. To change that: nearside reconnect ${before.workspace}${credential === undefined ? "" : ` --credential ${credential}`}`,
   );
 }
 
