@@ -19,6 +19,7 @@ import {
   bundleFunction,
   FUNCTION_NAMES,
   FUNCTION_SOURCES,
+  HTTP_WITHOUT_FETCH,
   PROJECT_FOLDER,
 } from "./bundle.ts";
 
@@ -55,8 +56,8 @@ export async function stageCli(staged: string): Promise<string[]> {
   const { metafile } = await build({
     ...OPTIONS,
     splitting: true,
-    // `nearside deploy` reads versions of other packages from package.json.
-    plugins: [],
+    // Not VERSION_ONLY: `nearside deploy` reads versions of other packages from package.json.
+    plugins: [HTTP_WITHOUT_FETCH],
     entryPoints: { nearside: "functions/nearside.ts", "index-worker": "lib/indexer/index-worker.ts" },
     // All in one folder: a chunk starts the worker from the file beside it.
     chunkNames: "[name]-[hash]",
