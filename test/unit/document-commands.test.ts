@@ -28,7 +28,7 @@ const ROWS: readonly Row[] = [
   { line: /^npx --yes \.\/nearside-\S+\.tgz demo$/, in: "test/infra/package.test.ts" },
   { line: /^npm install --global \.\/nearside-\S+\.tgz$/, in: "test/infra/package.test.ts" },
   { line: /^git clone http:\/\/x-bitbucket-api-token-auth@\S+$/, needs: "Bitbucket" },
-  { line: /^npm start( -- --(repository|workspace) \S+)?$/, needs: "Bitbucket" },
+  { line: /^nearside serve( --(repository|workspace) \S+)?$/, needs: "Bitbucket" },
   { line: /^export (BITBUCKET|NEARSIDE|AWS)_\w+=.*$/, here: "shell" },
   { line: /^nearside connect acme --credential acme-bot$/, here: ["--no-check"] },
   { line: /^nearside select acme --project CORE (?!.*s3:).*$/, here: ["--no-check"] },
