@@ -21,7 +21,7 @@ export async function writeRecentObjects(
   const { packs } = generation.manifest;
   const choice = await chooseRecent(chosen, packs.length);
   if (choice === undefined) return undefined;
-  const order = newestOrder(choice.recent, choice.head);
+  const order = await newestOrder(choice.recent, choice.head, objects.slices);
   const keys = repositoryKeys(generation.uuid);
   const placed = await placeEntries(choice.recent, order.apart, objects, {
     store,

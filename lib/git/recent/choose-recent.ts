@@ -19,6 +19,8 @@ const NEXT_TRY = 3 / 4;
 const MAX_REFINED = 2;
 /** Of what is chosen; the rest is for other branches. */
 const MAIN_SHARE = 7 / 8;
+/** Of tags, on top of what is chosen. Clients ask again for tags that an answer lacks. */
+const TAG_SHARE = 1 / 8;
 /** Branches that have too much of their own, each looked at as far as there is room. */
 const MAX_LARGE_TIPS = 32;
 /** Looked at for one that the base reaches: as many as an answer looks at. */
@@ -64,7 +66,7 @@ export async function chooseRecent(
   if (choice === undefined) return undefined;
   await slices.spend(history.rowCount / ROWS_A_STEP + maxObjects / OBJECTS_A_STEP);
   await choice.addTips(tips, maxObjects);
-  choice.addTags(tips.tags);
+  await choice.addTags(tips.tags, maxObjects * TAG_SHARE);
   const { recent, numberOf } = await recentColumns(choice.chosen(), objects, history, packCount);
   return { recent, head: numberOf[history.objectNumber(headRow)] as ObjectNumber };
 }
@@ -245,13 +247,16 @@ class RecentChoice {
     return true;
   }
 
-  /** Of what is chosen: they are sent with it. */
-  addTags(tags: readonly PeeledObject[]): void {
+  /** Of what is chosen: they are sent with it. Those beyond `maxAdded` objects are left out. */
+  async addTags(tags: readonly PeeledObject[], maxAdded: number): Promise<void> {
+    const { slices } = this.#objects;
+    const maxObjects = this.#chosen.length + maxAdded;
     for (const { objectNumber, tagNumbers } of tags) {
+      if (slices.isDue(tagNumbers.length / OBJECTS_A_STEP)) await slices.pause();
       const row = this.#history.rowOf(objectNumber);
       // Of a commit that is there only as what others are deltas of, nothing else may be.
       if (row >= 0 ? this.#isRow[row] !== 1 : this.#isChosen[objectNumber] !== 1) continue;
-      this.#addWithBases(tagNumbers, Number.POSITIVE_INFINITY);
+      if (!this.#addWithBases(tagNumbers, maxObjects)) continue;
       for (const tagNumber of tagNumbers) this.#tagNumbers.add(tagNumber);
     }
   }

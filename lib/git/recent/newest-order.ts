@@ -2,7 +2,11 @@
 import { NONE, type PackHistory, partOf } from "../history/pack-history.ts";
 import type { ObjectNumber } from "../object-numbers.ts";
 import { OBJECT_TYPE } from "../pack/pack-format.ts";
+import type { WorkSlices } from "../work-slices.ts";
 import type { RecentObjects } from "./recent-objects.ts";
+
+/** In steps of `WorkSlices`. */
+const OBJECT_STEPS = 1 / 2;
 
 /** Numbers among the recent objects. */
 export interface NewestOrder {
@@ -13,7 +17,11 @@ export interface NewestOrder {
 }
 
 /** @param head - The newest commit of the main line. */
-export function newestOrder({ history }: RecentObjects, head: ObjectNumber): NewestOrder {
+export async function newestOrder(
+  { history }: RecentObjects,
+  head: ObjectNumber,
+  slices: WorkSlices,
+): Promise<NewestOrder> {
   const { commitObjects, introduced, introducedEnds, deltaBases, predecessors } = history;
   const withBases = new Set<ObjectNumber>();
   const own = new Set<ObjectNumber>();
@@ -21,6 +29,7 @@ export function newestOrder({ history }: RecentObjects, head: ObjectNumber): New
     for (let next = start; next !== NONE && !withBases.has(next); next = deltaBases[next] as number)
       withBases.add(next);
   };
+  await slices.spend(history.types.length * OBJECT_STEPS);
   const tags = tagsByTarget(history);
   const deltas = oldDeltas(history);
   for (const row of newestRows(history, head)) {
@@ -30,6 +39,7 @@ export function newestOrder({ history }: RecentObjects, head: ObjectNumber): New
       ...(tags.get(commit) ?? []),
       ...partOf(introduced, introducedEnds, row),
     ]) {
+      if (slices.isDue(OBJECT_STEPS)) await slices.pause();
       own.add(objectNumber);
       add(objectNumber);
       if (deltaBases[objectNumber] !== NONE) continue;
@@ -37,6 +47,7 @@ export function newestOrder({ history }: RecentObjects, head: ObjectNumber): New
       add(before === NONE ? (deltas.get(objectNumber) ?? NONE) : before);
     }
   }
+  await slices.spend(withBases.size * OBJECT_STEPS);
   return { withBases: Uint32Array.from(withBases), apart: Uint32Array.from(new Set([...own, ...withBases])) };
 }
 
@@ -78,7 +89,9 @@ function tagsByTarget({ types, tagTargets }: PackHistory): Map<ObjectNumber, Obj
   for (const [objectNumber, type] of types.entries()) {
     if (type !== OBJECT_TYPE.tag) continue;
     const target = tagTargets[tag++] as number;
-    tags.set(target, [...(tags.get(target) ?? []), objectNumber]);
+    const ofTarget = tags.get(target);
+    if (ofTarget === undefined) tags.set(target, [objectNumber]);
+    else ofTarget.push(objectNumber);
   }
   return tags;
 }

@@ -128,3 +128,48 @@ test("a tag of a commit that is there only as what others are deltas of is answe
   const { text } = await new ColdFetches(blobs).ask(`want ${tag}`, `have ${head}`);
   expect(text).toContain(`ACK ${head}`);
 });
+
+const TAGS = 200;
+
+/** Many tags of the newest commit. */
+async function makeManyTags(repository: string): Promise<void> {
+  await git(["init", "-q", "--bare", "--initial-branch=main", repository]);
+  const by = "A <a@example.com> 1700000000 +0000";
+  const stream: string[] = [];
+  for (let commit = 0; commit < 10; commit++)
+    stream.push(
+      "commit refs/heads/main",
+      `committer ${by}`,
+      "data 1\nx",
+      `M 100644 inline n\ndata 1\n${commit}`,
+    );
+  for (let tag = 0; tag < TAGS; tag++)
+    stream.push(`tag t${tag}`, "from refs/heads/main", `tagger ${by}`, "data 1\nx");
+  await git(["fast-import", "--quiet"], { cwd: repository, input: `${stream.join("\n")}\n` });
+}
+
+test("tags beyond the limit are left out, and answered from all objects", async () => {
+  primary = await startPrimary({ make: makeManyTags });
+  const blobs = new MemoryBlobStore();
+  await syncRig(primary, blobs).sync();
+  await writeName(blobs, "acme", "sample", RIG_UUID);
+  const open = () => openRepository({ store: blobs, blocks: new BlockCache(blobs) }, RIG_UUID);
+  const repository = await open();
+  const [objects, refList] = await Promise.all([repository.openObjects(), repository.readRefs()]);
+  await writeRecentObjects(blobs, repository, { objects, refList, maxObjects: 80 });
+  const recent = await (await open()).openRecent();
+  expect(recent?.objectCount).toBeLessThanOrEqual(90);
+  const { repository: cwd } = primary;
+  const tags = (await git(["for-each-ref", "--format=%(objectname)", "refs/tags"], { cwd })).split("\n");
+  const head = await git(["rev-parse", "main"], { cwd });
+  const counts = new Set<number>();
+  for (const tag of [tags[0], tags.at(-1)]) {
+    const { text, indexCount } = await new ColdFetches(blobs).ask(`want ${tag}`, `have ${head}`, "done");
+    expect(text).toContain("PACK");
+    counts.add(indexCount);
+  }
+  expect(counts).toEqual(new Set([0, 2]));
+  const behind = await git(["rev-parse", "main~2"], { cwd });
+  const { text } = await new ColdFetches(blobs).ask(`want ${head}`, `have ${behind}`, "include-tag", "done");
+  expect(text).toContain("PACK");
+});
