@@ -163,7 +163,8 @@ function describeNoAccess(
 /** Of one that Bitbucket does not show to the account. */
 function noAccessWords({ since, isServed, isDeleted, keptUntil }: NoAccess): string {
   const kept = keptUntil === undefined ? "" : `; its data is kept until ${keptUntil.slice(0, 10)}`;
-  if (isDeleted) return `deleted at Bitbucket ${age(since)} ago, and not served${kept}`;
+  if (isDeleted)
+    return `deleted at Bitbucket ${age(since)} ago, and ${isServed ? "served until Bitbucket's lists confirm it" : `not served${kept}`}`;
   const served = isServed
     ? "Served as of its last sync, until Bitbucket's lists confirm it"
     : `Not served${kept}`;

@@ -124,10 +124,15 @@ export async function acceptRemovals(
   return { heldCount: value?.removalsHeld?.count ?? 0, withdrawnCount };
 }
 
-/** The entry of a repository that is not gone after all, to which the selection applies again; `undefined` if it was not taken for gone. */
+/**
+ * The entry of a repository that is not gone after all, to which the selection applies again; `undefined` if it was taken neither
+ * for gone nor for deleted.
+ */
 export function foundAgain(entry: IndexedRepository | undefined): IndexedRepository | undefined {
-  if (entry?.isGone !== true) return undefined;
-  const { isGone: _found, isDeleted: _kept, unlisted: _listed, due: _done, ...others } = entry;
+  if (entry === undefined || !(entry.isGone || entry.isDeleted)) return undefined;
+  const { isDeleted: _kept, ...there } = entry;
+  if (!entry.isGone) return there;
+  const { isGone: _found, unlisted: _listed, due: _done, ...others } = there;
   return { ...others, held: "mirrored" };
 }
 

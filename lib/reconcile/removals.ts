@@ -59,8 +59,13 @@ export function noteUnlisted(
     else if (listed.has(uuid)) continue;
     else if (entry.held === undefined) index.repositories.delete(uuid);
     // Not served any more in any case.
-    else if (entry.isGone !== true) index.repositories.set(uuid, { ...entry, isGone: true, due: "gone" });
-    else if (ageMs(entry.unlisted?.since, at) < REMOVALS_WINDOW_MS) removedCount += 1;
+    else {
+      if (entry.isGone === true && ageMs(entry.unlisted?.since, at) < REMOVALS_WINDOW_MS) removedCount += 1;
+      index.repositories.set(uuid, {
+        ...{ ...entry, ...(entry.isGone !== true && ({ isGone: true, due: "gone" } as const)) },
+        ...(deleted.has(uuid) && { isDeleted: true }),
+      });
+    }
   }
   const missing = mirrored.filter(([uuid]) => !listed.has(uuid));
   const vanishedCount = missing.length + removedCount;
@@ -71,12 +76,16 @@ export function noteUnlisted(
   for (const [uuid, entry] of missing) {
     const unlisted = { since: entry.unlisted?.since ?? at, rounds: (entry.unlisted?.rounds ?? 0) + 1 };
     const isBelieved = !mayBeFault || isAccepted(index, unlisted.since) || hasLasted(unlisted, at);
-    const isDeleted = deleted.has(uuid);
+    const isDeleted = entry.isDeleted === true || deleted.has(uuid);
     if (!isBelieved) heldCount += 1;
     if (!isDeleted && (isBelieved || entry.unlisted === undefined))
       lost.push({ slug: entry.slug, isWithdrawn: isBelieved });
-    const gone = { isGone: true, due: "gone", ...(isDeleted && { isDeleted }) } as const;
-    index.repositories.set(uuid, { ...entry, unlisted, ...(isBelieved && gone) });
+    index.repositories.set(uuid, {
+      ...{ ...entry, unlisted },
+      // Also while it is held back: the finding that says so is forgotten after this list.
+      ...(isDeleted && { isDeleted }),
+      ...(isBelieved && ({ isGone: true, due: "gone" } as const)),
+    });
   }
   for (const isWithdrawn of [true, false]) {
     const slugs = lost.filter((one) => one.isWithdrawn === isWithdrawn).map(({ slug }) => slug);

@@ -18,12 +18,14 @@ let store: MemoryBlobStore;
 let settings: Omit<MirroredWorkspaceInput, "workspace">;
 /** While jobs are put into the queue. */
 let duringRequest: () => Promise<void>;
+let errors: string[];
 
 beforeEach(() => {
   primary = new ListedWorkspace();
   store = new MemoryBlobStore();
   settings = { projects: "all" };
   duringRequest = async () => undefined;
+  errors = [];
   for (let index = 0; index < 40; index++) primary.add(`r${index}`);
 });
 
@@ -41,7 +43,7 @@ async function reconcile(mode: ReconcileMode = "quick"): Promise<string[]> {
       },
     },
     apiOf: primary.apiOf,
-    log: SILENT_LOGGER,
+    log: { ...SILENT_LOGGER, error: (event) => errors.push(event) },
     mode,
     now: primary.now,
   });
@@ -224,4 +226,37 @@ test("an entry without a readable uuid, for ever: what is missing is held for a 
   primary.nowMs += MINUTE_MS;
   expect(goneOf(await reconcile())).toHaveLength(1);
   expect(await heldCount()).toBeUndefined();
+});
+
+test("deletions that events announced are no missing right, also while they are held back and after that", async () => {
+  await reconcile();
+  const removed = primary.repositories.splice(0, 7).map(({ uuid }) => uuid);
+  for (const uuid of removed) await noteFinding(store, "acme", uuid, "deleted");
+  for (let round = 0; round < 3; round++) {
+    primary.nowMs += HOUR_MS;
+    await reconcile("list");
+    const entries = (await index())?.repositories ?? {};
+    for (const uuid of removed) expect(entries[uuid]).toMatchObject({ held: "mirrored", isDeleted: true });
+  }
+  expect(await heldCount()).toBe(7);
+  const [back = ""] = removed;
+  await noteFinding(store, "acme", back, "found");
+  await reconcile();
+  expect((await index())?.repositories[back]).not.toHaveProperty("isDeleted");
+  expect(errors).toEqual([]);
+  primary.nowMs += 24 * HOUR_MS;
+  expect(goneOf(await reconcile("list"))).toHaveLength(7);
+  // Only the one that a job found meanwhile.
+  expect(errors).toEqual(["reconcile:no-access"]);
+});
+
+test("a deletion that is announced after the list that lacked it stays known", async () => {
+  await reconcile();
+  const [lost = ""] = primary.repositories.splice(0, 1).map(({ uuid }) => uuid);
+  await reconcile("list");
+  await noteFinding(store, "acme", lost, "deleted");
+  primary.nowMs += HOUR_MS;
+  await reconcile("list");
+  await reconcile("list");
+  expect((await index())?.repositories[lost]).toMatchObject({ isGone: true, isDeleted: true });
 });
