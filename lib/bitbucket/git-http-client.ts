@@ -101,7 +101,7 @@ async function requestGit(request: GitHttpRequest, options: GitHttpClientOptions
       headers: { ...request.headers, ...(authorization !== undefined && { authorization }) },
       body: request.body === undefined ? null : Buffer.from(request.body),
       // A redirected POST would arrive as a GET; where the refs are listed, a redirect is followed and remembered.
-      redirect: request.method === "GET" ? "follow" : "error",
+      redirect: request.method === "GET" ? "follow" : "manual",
       signal: watch.signal,
     });
   } catch (error) {
@@ -186,6 +186,8 @@ function refusalError(response: Response): Error {
     return new NotFoundError("the primary has no such repository, or the credential may not see it", {
       path,
     });
+  if (status >= 300 && status < 400)
+    return new UpstreamError("the primary redirects a command", { retryable: true, status, path });
   const hint = status === 401 || status === 403 ? ": check the credential and its scopes" : "";
   return refusedAnswer(`the primary answered ${status}${hint}`, response, { path });
 }

@@ -5,13 +5,7 @@
  */
 import { isAscii } from "node:buffer";
 import { type GitHttpResponse, type HttpClient, listServerRefs, type ServerRef } from "isomorphic-git";
-import {
-  LimitExceededError,
-  MirrorError,
-  ProtocolError,
-  UnsupportedRepositoryError,
-  UpstreamError,
-} from "../errors.ts";
+import { MirrorError, ProtocolError, UnsupportedRepositoryError, UpstreamError } from "../errors.ts";
 import { byteText } from "../git/byte-text.ts";
 import { SHALLOW_PRIMARY } from "../git/fetch-pack.ts";
 import {
@@ -47,8 +41,8 @@ interface Advertisement {
 
 /**
  * Two requests in protocol 2, one in protocol 0.
- * @param known - Capabilities of protocol 2, as the server advertised them once. With these it is one request, and if that fails as
- *   a server would fail that has changed since, three.
+ * @param known - Capabilities of protocol 2, as the server advertised them once. With these it is one request, and three if the
+ *   answer may be that of a server that has changed since.
  * @throws {UpstreamError} The primary failed or refused.
  * @throws {UnsupportedRepositoryError} Its object format is not SHA-1, or it is shallow.
  * @throws {NotFoundError} @throws {LimitExceededError}
@@ -63,17 +57,20 @@ export async function listRefs(
     // A server that did not understand the command must not look like one whose refs were all deleted.
     if (listed.refs.length > 0) return listed;
   } catch (error) {
-    if (options.signal?.aborted || isOverload(error)) throw error;
+    if (options.signal?.aborted || !mayHaveChanged(error)) throw error;
   }
   return listRefs(options);
 }
 
-/** Says nothing about what the server understands, and a second question would add to it. */
-function isOverload(error: unknown): boolean {
-  if (error instanceof LimitExceededError) return true;
-  return (
-    error instanceof UpstreamError && (error.context["status"] === 429 || error.context["timedOut"] === true)
-  );
+/**
+ * Whether it may be that the server does not understand the command any more: its answer is no list, or 400, or a redirect that a
+ * command does not follow. Another refusal, a failure or a timeout would only be repeated.
+ */
+function mayHaveChanged(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false;
+  const { status, timedOut } = error.context;
+  // `timedOut` is set, true or false, where the connection failed.
+  return typeof status === "number" ? status <= 400 : timedOut === undefined;
 }
 
 async function listWith(

@@ -44,7 +44,6 @@ test.each([
   ["nothing", (response: ServerResponse) => answerUnmeasured(response, "result", Buffer.alloc(0))],
   ["no refs at all", (response: ServerResponse) => answerUnmeasured(response, "result", pkt())],
   ["400", (response: ServerResponse) => void response.writeHead(400).end()],
-  ["500", (response: ServerResponse) => void response.writeHead(500).end()],
   ["a redirect", (response: ServerResponse) => void response.writeHead(301, { location: "/x" }).end()],
 ])("a server that answers the command with %s is asked for its capabilities again", async (_, answer) => {
   const { asked, outcome } = await listedWith(answer);
@@ -52,8 +51,21 @@ test.each([
   expect(outcome).toMatchObject({ protocol: 2, refs: REFS });
 });
 
-test("429 is an answer: nothing is asked again", async () => {
-  const { asked, outcome } = await listedWith((response) => void response.writeHead(429).end());
-  expect(asked).not.toContain("GET");
-  expect(outcome).toMatchObject({ retryable: true, context: { status: 429 } });
+test.each([
+  [401, 2, { context: { status: 401 } }],
+  [403, 2, { context: { status: 403 } }],
+  [404, 1, { name: "NotFoundError" }],
+  [429, 1, { retryable: true, context: { status: 429 } }],
+  [500, 2, { retryable: true, context: { status: 500 } }],
+  [503, 2, { retryable: true, context: { status: 503 } }],
+])("%i is an answer: as many requests as without the capabilities, %i", async (status, count, expected) => {
+  const { asked, outcome } = await listedWith((response) => void response.writeHead(status).end());
+  expect(asked).toEqual(Array(count).fill("POST"));
+  expect(outcome).toMatchObject(expected);
+});
+
+test("a connection that breaks is tried again, and its capabilities are not asked for", async () => {
+  const { asked, outcome } = await listedWith((response) => void response.destroy());
+  expect(asked).toEqual(["POST", "POST"]);
+  expect(outcome).toMatchObject({ name: "UpstreamError", retryable: true });
 });

@@ -102,7 +102,10 @@ test("what another address has left is dropped, and so is a folder that others m
   await mkdir(`${shared}.nearside-partial`);
   await chmod(`${shared}.nearside-partial`, 0o777);
   const { exitCode, stderr } = await again(shared);
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.stringContaining("git does it by itself") });
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: 0,
+    stderr: expect.stringContaining("git does it by itself"),
+  });
   expect(existsSync(`${shared}.nearside-partial`)).toBe(true);
 });
 
