@@ -20,7 +20,7 @@ interface OpenRecent {
   /** Of all packs, oldest first, and of the sidecars with entries. */
   readonly packKeys: readonly { readonly pack: string; readonly newest: string }[];
   readonly blocks: BlockCache;
-  /** Of a sidecar that cannot be read: its pack is read instead. */
+  /** Of a damaged sidecar, once for each: its pack is read instead. */
   readonly onDamage?: ((error: unknown, key: string) => void) | undefined;
 }
 
@@ -36,6 +36,8 @@ interface Tables {
   readonly heldStarts: Uint32Array;
   /** By number: where in the sidecar of its pack the entry begins; 0 if it is not there. */
   readonly placedStarts: Uint32Array;
+  /** Packs whose sidecars are missing or damaged: all is read out of these packs. */
+  readonly withoutSidecar: Set<PackNumber>;
 }
 
 /** The beginning of an entry, or all of it. */
@@ -48,6 +50,10 @@ export class RecentPacks implements PackReader {
   readonly #open: OpenRecent;
   readonly #tables: Tables;
   readonly #reading: ReadOptions;
+  /** Objects of the last two calls of `readAhead`: one is being used while the other comes. */
+  #ahead: readonly (readonly ObjectNumber[])[] = [];
+  /** How many of `withoutSidecar` this reader has read ahead out of the packs. */
+  #readAgainCount = 0;
 
   private constructor(open: OpenRecent, tables: Tables, reading: ReadOptions = {}) {
     this.#open = open;
@@ -75,7 +81,8 @@ export class RecentPacks implements PackReader {
     }
     const placedStarts = new Uint32Array(crcs.length);
     for (const [i, number] of placed.entries()) placedStarts[number] = open.recent.placedStarts[i] as number;
-    return new RecentPacks(open, { firstNumbers, heads, nexts, heldStarts, placedStarts });
+    const withoutSidecar = new Set<PackNumber>();
+    return new RecentPacks(open, { firstNumbers, heads, nexts, heldStarts, placedStarts, withoutSidecar });
   }
 
   forReader(signal: AbortSignal): RecentPacks {
@@ -172,6 +179,7 @@ export class RecentPacks implements PackReader {
 
   async readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const { blocks } = this.#open;
+    this.#readAgain();
     const entries = this.#entriesBeside(packNumber, offsetBytes, offsetBytes + lengthBytes);
     const key = this.#keysOf(packNumber).pack;
     if (entries === undefined)
@@ -204,7 +212,15 @@ export class RecentPacks implements PackReader {
   }
 
   #isBeside(number: ObjectNumber): boolean {
-    return this.#tables.heldStarts[number] !== 0 || this.#tables.placedStarts[number] !== 0;
+    return this.#tables.heldStarts[number] !== 0 || this.#placedStart(number) !== 0;
+  }
+
+  /** 0: read it out of its pack. */
+  #placedStart(number: ObjectNumber): number {
+    const start = this.#tables.placedStarts[number] as number;
+    const { withoutSidecar } = this.#tables;
+    const isUseless = start > 0 && withoutSidecar.size > 0 && withoutSidecar.has(this.packNumberOf(number));
+    return isUseless ? 0 : start;
   }
 
   /** With the byte behind it. */
@@ -215,22 +231,58 @@ export class RecentPacks implements PackReader {
     return entries.subarray(start, start + 1 + (ends[number] as number) - (offsets[number] as number));
   }
 
-  /** The same out of the sidecar, or out of the pack where that is damaged. */
+  /** The same out of the sidecar, or out of the pack where that is missing or damaged. */
   async #placedEntry(number: ObjectNumber): Promise<Uint8Array> {
-    const { blocks, onDamage } = this.#open;
+    const { blocks } = this.#open;
     const { packNumber, offsetBytes, endBytes } = this.extent(number);
-    const { pack, newest } = this.#keysOf(packNumber);
     const lengthBytes = endBytes + 1 - offsetBytes;
+    const start = this.#placedStart(number);
+    if (start > 0) {
+      const entry = await this.#sidecarEntry(number, start, lengthBytes);
+      if (entry !== undefined) return entry;
+      this.#readAgain();
+    }
+    const { pack } = this.#keysOf(packNumber);
+    return asRepositoryDamage(() => blocks.read(pack, offsetBytes, lengthBytes, this.#reading));
+  }
+
+  /** @returns `undefined` where the sidecar is of no use; it is not read again then. */
+  async #sidecarEntry(
+    number: ObjectNumber,
+    start: number,
+    lengthBytes: number,
+  ): Promise<Uint8Array | undefined> {
+    const { withoutSidecar } = this.#tables;
+    const { blocks, onDamage } = this.#open;
+    const packNumber = this.packNumberOf(number);
+    const { newest } = this.#keysOf(packNumber);
+    let failure: unknown = new CorruptPackError("newest entry does not match its checksum");
     try {
-      const start = this.#tables.placedStarts[number] as number;
       const entry = await blocks.read(newest, start, lengthBytes, this.#reading);
       if (crc32(entry.subarray(0, -1)) === this.crc(number)) return entry;
-      onDamage?.(new CorruptPackError("newest entry does not match its checksum"), newest);
     } catch (error) {
       if (!(error instanceof NotFoundError || error instanceof RangeError)) throw error;
-      onDamage?.(error, newest);
+      failure = error;
     }
-    return asRepositoryDamage(() => blocks.read(pack, offsetBytes, lengthBytes, this.#reading));
+    // It may be deleted at any time.
+    if (!withoutSidecar.has(packNumber) && !(failure instanceof NotFoundError)) onDamage?.(failure, newest);
+    withoutSidecar.add(packNumber);
+    return undefined;
+  }
+
+  /** Reads ahead out of packs what was read ahead out of sidecars that turned out to be of no use. */
+  #readAgain(): void {
+    const { withoutSidecar } = this.#tables;
+    if (withoutSidecar.size === this.#readAgainCount) return;
+    const packNumbers = [...withoutSidecar].slice(this.#readAgainCount);
+    this.#readAgainCount = withoutSidecar.size;
+    const numbers = this.#ahead
+      .flat()
+      .filter(
+        (number) =>
+          this.#tables.placedStarts[number] !== 0 && packNumbers.includes(this.packNumberOf(number)),
+      );
+    this.#open.blocks.readAhead(this.#rangesOf(numbers), this.#reading);
   }
 
   /** Entries beside the pack are read one by one. */
@@ -241,7 +293,10 @@ export class RecentPacks implements PackReader {
   }
 
   readAhead(objectNumbers: Iterable<ObjectNumber>): void {
-    this.#open.blocks.readAhead(this.#rangesOf(objectNumbers), this.#reading);
+    this.#readAgain();
+    const begun: ObjectNumber[] = [];
+    this.#ahead = [...this.#ahead.slice(-1), begun];
+    this.#open.blocks.readAhead(this.#rangesOf(noted(objectNumbers, begun)), this.#reading);
   }
 
   *#rangesOf(objectNumbers: Iterable<ObjectNumber>): Generator<BlobRange, void, undefined> {
@@ -251,7 +306,7 @@ export class RecentPacks implements PackReader {
       const { pack, newest } = this.#keysOf(packNumber);
       // Objects are read with a byte more than their entry.
       const lengthBytes = endBytes + 1 - offsetBytes;
-      const start = this.#tables.placedStarts[objectNumber] as number;
+      const start = this.#placedStart(objectNumber);
       yield start === 0
         ? { key: pack, offsetBytes, endBytes: endBytes + 1 }
         : { key: newest, offsetBytes: start, endBytes: start + lengthBytes };
@@ -277,6 +332,17 @@ export class RecentPacks implements PackReader {
     const keys = this.#open.packKeys[packNumber];
     if (keys === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
     return keys;
+  }
+}
+
+/** @param taken - Gets those that are taken: callers count these as begun. */
+function* noted(
+  objectNumbers: Iterable<ObjectNumber>,
+  taken: ObjectNumber[],
+): Generator<ObjectNumber, void, undefined> {
+  for (const objectNumber of objectNumbers) {
+    taken.push(objectNumber);
+    yield objectNumber;
   }
 }
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CorruptPackError } from "../../../lib/errors.ts";
 import type { RecentSubject } from "../../../lib/git/recent/choose-recent.ts";
+import { newestTableBytes } from "../../../lib/git/recent/newest-entries.ts";
 import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { repositoryKeys } from "../../../lib/repo/layout.ts";
 import { openRepository } from "../../../lib/repo/repository.ts";
@@ -225,6 +226,29 @@ describe("where packs have a sidecar of newest entries", () => {
     const chosen = { objects, refList, maxHeldBytes: 0, minPlacedPackBytes: 0 };
     await writeRecentObjects(counting, repository, chosen);
     expect(counting.counts()).toMatchObject({ readUpTo: PACKS + 1, write: 1 });
+  });
+
+  test("all that are missing or damaged cost two rounds and no more than twice the requests; damage is reported once for each", async () => {
+    await keepRecent({ maxHeldBytes: 2000, minPlacedPackBytes: 0 });
+    const placed = await ask(...behind(50));
+    const whole = await Promise.all(sidecars.map(async (key) => ({ key, ...(await blobs.read(key)) })));
+    for (const { key } of whole) await blobs.delete(key);
+    const missing = await ask(...behind(50));
+    expect(damage).toEqual([]);
+    // All but the tables.
+    for (const { key, bytes } of whole) {
+      const tableBytes = newestTableBytes(Buffer.from(bytes).readUInt32LE(8));
+      await blobs.write(key, Buffer.from(bytes).fill(0, tableBytes));
+    }
+    const damaged = await ask(...behind(50));
+    expect(damage.length).toBeGreaterThan(0);
+    expect(damage.length).toBeLessThanOrEqual(sidecars.length);
+    for (const { bytes, rounds, requests } of [missing, damaged]) {
+      expect(bytes).toEqual(placed.bytes);
+      expect(rounds).toBeLessThanOrEqual(placed.rounds + 2);
+      expect(requests).toBeLessThanOrEqual(2 * placed.requests);
+    }
+    for (const { key, bytes } of whole) await blobs.write(key, bytes);
   });
 
   test("whatever byte of one is damaged, or if it is lost, its pack is read", {
