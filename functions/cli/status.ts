@@ -135,7 +135,7 @@ function describeNeverListed(
 ): string[] {
   if (neverListed.length === 0) return [];
   return [
-    `  Selected, but Bitbucket has never listed: ${visible(neverListed.join(", "))}. Check the name, and whether the account may read it:`,
+    `  Selected, but Bitbucket does not list under this name: ${visible(neverListed.join(", "))}. Misspelt, renamed, or the account has no right to read it:`,
     `    nearside select ${workspace} shows the selection`,
   ];
 }
@@ -156,7 +156,7 @@ function describeNoAccess(
   return [
     ...lines,
     `  If it exists at Bitbucket: give ${whose} the right to read it, then nearside sync ${workspace}/${slug}`,
-    `  If it was deleted there: nearside reconcile --accept-removals ${workspace}`,
+    `  If it was deleted there: nearside reconcile --accept-removals ${workspace}/${slug}`,
   ];
 }
 

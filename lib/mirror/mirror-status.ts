@@ -65,7 +65,7 @@ export interface WorkspaceStatus {
   readonly removalsHeld: WorkspaceIndex["removalsHeld"];
   /** How many repositories Bitbucket has listed. */
   readonly knownCount: number;
-  /** Selected by their whole name, and never listed by Bitbucket. */
+  /** Selected by their whole name, under which Bitbucket lists nothing: misspelt, renamed, or no right to read. */
   readonly neverListed: readonly string[];
   /** In the order of their names. */
   readonly repositories: readonly RepositoryStatus[];

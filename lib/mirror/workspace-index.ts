@@ -3,7 +3,7 @@
  * thousands of repositories reads and writes it once. It can be made anew from Bitbucket's lists.
  */
 import * as z from "zod/mini";
-import { insteadOf, VersionConflictError } from "../errors.ts";
+import { ConfigError, insteadOf, VersionConflictError } from "../errors.ts";
 import { workspaceIndexKey } from "../repo/layout.ts";
 import { isNameSegment } from "../repo/names.ts";
 import { type DocumentForm, type Stored, StoredDocument, UNCHANGED } from "../repo/stored-document.ts";
@@ -32,6 +32,8 @@ const entrySchema = z.object({
   isGone: z.optional(z.literal(true)),
   /** An event of Bitbucket's, or the operator, says that it was deleted: no right of the account is missing. */
   isDeleted: z.optional(z.literal(true)),
+  /** When the operator said so: the next complete list is believed. */
+  removalAcceptedAt: z.optional(time),
 });
 
 const indexSchema = z.object({
@@ -45,7 +47,7 @@ const indexSchema = z.object({
   updatedCursor: z.optional(z.string()),
   /** So many repositories vanished at once that it is taken for a fault of the account: they are still served. */
   removalsHeld: z.optional(z.object({ since: time, count: z.int().check(z.positive()) })),
-  /** When the operator confirmed that what was unlisted by then is gone. */
+  /** When the operator confirmed that what was unlisted by then is gone, whatever its name. */
   removalsAcceptedAt: z.optional(time),
   /** What is left of the budget for REST. */
   rest: z.optional(z.object({ tokens: z.number(), at: time, pausedUntil: z.optional(time) })),
@@ -97,31 +99,73 @@ export async function* heldRepositories(store: BlobStore): AsyncGenerator<string
   }
 }
 
+export interface AcceptedRemovals {
+  /** Held back until now; in the order of the names. */
+  readonly held: readonly string[];
+  /** Withdrawn before. */
+  readonly withdrawn: readonly string[];
+}
+
 /**
  * Lets the next complete list remove what it does not have, and notes of what was withdrawn that it was deleted.
- * @returns How many removals are held back now, and how many were withdrawn before.
+ * @param only - Slugs of mirrored or withdrawn repositories; all that lists lack unless given.
+ * @returns Slugs.
+ * @throws {ConfigError} A slug of `only` is not known: nothing is changed.
  * @throws {VersionConflictError} Other writers were first, eight times in a row.
  */
 export async function acceptRemovals(
   store: WholeBlobs,
   workspace: string,
   at: Date,
-): Promise<{ readonly heldCount: number; readonly withdrawnCount: number }> {
-  let withdrawnCount = 0;
-  const { value } = await workspaceIndex(store, workspace).change((index) => {
-    const withdrawn = Object.entries(index?.repositories ?? {}).filter(
-      ([, { isGone, isDeleted }]) => isGone && !isDeleted,
-    );
-    withdrawnCount = withdrawn.length;
-    if (index === undefined || (index.removalsHeld === undefined && withdrawnCount === 0)) return UNCHANGED;
-    const deleted = withdrawn.map(([uuid, entry]) => [uuid, { ...entry, isDeleted: true as const }]);
+  only?: readonly string[],
+): Promise<AcceptedRemovals> {
+  let chosen: [string, IndexedRepository][] = [];
+  await workspaceIndex(store, workspace).change((index) => {
+    chosen = only === undefined ? vanished(index) : namedEntries(index, workspace, only);
+    if (index === undefined || chosen.every(([, entry]) => entry.isGone && entry.isDeleted)) return UNCHANGED;
+    const accepted = chosen.map(([uuid, entry]) => [uuid, acceptedEntry(entry, at)]);
     return {
       ...index,
-      ...(index.removalsHeld !== undefined && { removalsAcceptedAt: at.toISOString() }),
-      repositories: { ...index.repositories, ...Object.fromEntries(deleted) },
+      // Releases that know no acceptance of single repositories read this one.
+      ...(only === undefined && index.removalsHeld !== undefined && { removalsAcceptedAt: at.toISOString() }),
+      repositories: { ...index.repositories, ...Object.fromEntries(accepted) },
     };
   });
-  return { heldCount: value?.removalsHeld?.count ?? 0, withdrawnCount };
+  const slugsOf = (isGone: boolean) =>
+    chosen.flatMap(([, entry]) => ((entry.isGone === true) === isGone ? [entry.slug] : [])).sort();
+  return { held: slugsOf(false), withdrawn: slugsOf(true) };
+}
+
+function vanished(index: WorkspaceIndex | undefined): [string, IndexedRepository][] {
+  return Object.entries(index?.repositories ?? {}).filter(([, { held, isGone, isDeleted, unlisted }]) =>
+    isGone ? !isDeleted : held === "mirrored" && unlisted !== undefined,
+  );
+}
+
+/** @throws {ConfigError} */
+function namedEntries(
+  index: WorkspaceIndex | undefined,
+  workspace: string,
+  slugs: readonly string[],
+): [string, IndexedRepository][] {
+  const entries = Object.entries(index?.repositories ?? {}).filter(
+    ([, { held, isGone }]) => held === "mirrored" || isGone,
+  );
+  return slugs.flatMap((slug) => {
+    const named = entries.filter(([, entry]) => entry.slug.toLowerCase() === slug.toLowerCase());
+    if (named.length === 0)
+      throw new ConfigError(`${workspace}/${slug}: nothing is mirrored under this name. See nearside status`);
+    return named;
+  });
+}
+
+function acceptedEntry(entry: IndexedRepository, at: Date): IndexedRepository {
+  if (entry.isGone) return { ...entry, isDeleted: true };
+  // One that the last list still had is deleted only if the next one lacks it.
+  return {
+    ...{ ...entry, removalAcceptedAt: at.toISOString() },
+    ...(entry.unlisted !== undefined && { isDeleted: true as const }),
+  };
 }
 
 /**
@@ -130,7 +174,7 @@ export async function acceptRemovals(
  */
 export function foundAgain(entry: IndexedRepository | undefined): IndexedRepository | undefined {
   if (entry === undefined || !(entry.isGone || entry.isDeleted)) return undefined;
-  const { isDeleted: _kept, ...there } = entry;
+  const { isDeleted: _kept, removalAcceptedAt: _accepted, ...there } = entry;
   if (!entry.isGone) return there;
   const { isGone: _found, unlisted: _listed, due: _done, ...others } = there;
   return { ...others, held: "mirrored" };

@@ -153,7 +153,8 @@ function removals(page: WorkspacePage): Html {
 `,
   )}</tbody></table></div>
 ${noAccess.length > SHOWN_HIDDEN ? html`<p>… and ${noAccess.length - SHOWN_HIDDEN} more.</p>` : ""}
-${canChange ? form(page, "accept", "They were deleted at Bitbucket") : ""}</section>
+<p>If only some were deleted: <code>nearside reconcile --accept-removals ${workspace.workspace}/${noAccess[0]?.slug ?? ""}</code></p>
+${canChange ? form(page, "accept", noAccess.length === 1 ? "It was deleted at Bitbucket" : `All ${noAccess.length} were deleted at Bitbucket`) : ""}</section>
 `;
 }
 

@@ -20,7 +20,13 @@ export function noteListed(
   seenAt: string,
 ): { readonly isChanged: boolean; readonly isNamedAnew: boolean } {
   const before = index.repositories.get(uuid);
-  const { isGone, isDeleted: _kept, unlisted: _listed, ...others } = before ?? {};
+  const {
+    isGone,
+    isDeleted: _kept,
+    removalAcceptedAt: _accepted,
+    unlisted: _listed,
+    ...others
+  } = before ?? {};
   const isChanged =
     before?.slug !== slug ||
     before.projectKey !== projectKey ||

@@ -26,7 +26,9 @@ const LIST_MS_PER_REPOSITORY = 180;
 export function needsNewList(index: WorkingIndex, findings: JobFindings, nowMs: number): boolean {
   const { listedAt, removalsHeld, removalsAcceptedAt, repositories } = index;
   const listedAtMs = Date.parse(listedAt ?? "1970-01-01");
-  if (removalsAcceptedAt !== undefined && Date.parse(removalsAcceptedAt) >= listedAtMs) return true;
+  const isSince = (at: string | undefined) => at !== undefined && Date.parse(at) >= listedAtMs;
+  if (isSince(removalsAcceptedAt)) return true;
+  for (const { removalAcceptedAt } of repositories.values()) if (isSince(removalAcceptedAt)) return true;
   if (removalsHeld === undefined && !hasNews(index, findings)) return false;
   return nowMs - listedAtMs >= Math.max(LOOK_AGAIN_AFTER_MS, repositories.size * LIST_MS_PER_REPOSITORY);
 }
@@ -75,8 +77,9 @@ export function noteUnlisted(
   const lost: { readonly slug: string; readonly isWithdrawn: boolean }[] = [];
   for (const [uuid, entry] of missing) {
     const unlisted = { since: entry.unlisted?.since ?? at, rounds: (entry.unlisted?.rounds ?? 0) + 1 };
-    const isBelieved = !mayBeFault || isAccepted(index, unlisted.since) || hasLasted(unlisted, at);
-    const isDeleted = entry.isDeleted === true || deleted.has(uuid);
+    const isConfirmed = entry.removalAcceptedAt !== undefined || isAccepted(index, unlisted.since);
+    const isBelieved = !mayBeFault || isConfirmed || hasLasted(unlisted, at);
+    const isDeleted = isConfirmed || entry.isDeleted === true || deleted.has(uuid);
     if (!isBelieved) heldCount += 1;
     if (!isDeleted && (isBelieved || entry.unlisted === undefined))
       lost.push({ slug: entry.slug, isWithdrawn: isBelieved });

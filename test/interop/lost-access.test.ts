@@ -116,7 +116,7 @@ test("a list confirms it: not served, and all name the cause and the next comman
     /^ {2}ferry: Bitbucket has not shown it to the mirror's account for \d+ \w+: the account lacks the right to read it, or it was deleted\. Not served; its data is kept until \d{4}-\d\d-\d\d\.$/m,
   );
   expect(stdout).toContain('give account "bot" the right to read it, then nearside sync harbor/ferry');
-  expect(stdout).toContain("If it was deleted there: nearside reconcile --accept-removals harbor");
+  expect(stdout).toContain("If it was deleted there: nearside reconcile --accept-removals harbor/ferry");
   expect(await accessFindings()).toMatchObject([
     {
       status: "fail",
@@ -134,8 +134,8 @@ test("a list confirms it: not served, and all name the cause and the next comman
 });
 
 test("one that the operator calls deleted is no failure any more", async () => {
-  const accepted = await run("reconcile", "--accept-removals", "harbor");
-  expect(accepted.stdout).toContain("1 repository that was withdrawn before counts as deleted.");
+  const accepted = await run("reconcile", "--accept-removals", "harbor/ferry");
+  expect(accepted.stdout).toContain("harbor: withdrawn before, and deleted from now on: ferry");
   expect((await run("status", "--failed")).exitCode).toBe(0);
   expect((await run("status")).stdout).toMatch(/ferry: deleted at Bitbucket .* and not served/);
   expect(await accessFindings()).toMatchObject([{ status: "ok" }]);
@@ -166,6 +166,6 @@ test("a name that is selected, and that Bitbucket has never listed, is named", a
   await run("select", "harbor", "--no-project", "--include", "quay", "--include", "quai");
   const { stdout, exitCode } = await run("status");
   expect(exitCode).toBe(3);
-  expect(stdout).toContain("Selected, but Bitbucket has never listed: quai.");
+  expect(stdout).toContain("Selected, but Bitbucket does not list under this name: quai.");
   expect(await accessFindings()).toMatchObject([{ status: "fail", detail: expect.stringContaining("quai") }]);
 });

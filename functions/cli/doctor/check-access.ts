@@ -39,7 +39,7 @@ export async function checkAccess(
       fail(
         check,
         detail,
-        `If ${lost.length === 1 ? "it exists" : "they exist"} at Bitbucket, give ${accountOf(workspace)} the right to read ${lost.length === 1 ? "it" : "them"}, then run nearside sync ${name}/${first?.slug}. If deleted there: nearside reconcile --accept-removals ${name}.`,
+        `If ${lost.length === 1 ? "it exists" : "they exist"} at Bitbucket, give ${accountOf(workspace)} the right to read ${lost.length === 1 ? "it" : "them"}, then run nearside sync ${name}/${first?.slug}. If ${lost.length === 1 ? "it was" : "one was"} deleted there: nearside reconcile --accept-removals ${name}/${first?.slug}.`,
       ),
     );
   }
@@ -47,8 +47,8 @@ export async function checkAccess(
     findings.push(
       fail(
         check,
-        `selected by name, and never listed by Bitbucket: ${named(neverListed)}`,
-        `Check the spelling, and give ${accountOf(workspace)} the right to read; or change the selection with nearside select ${name}.`,
+        `selected by name, but Bitbucket does not list under this name: ${named(neverListed)}`,
+        `Misspelt or renamed: change the selection with nearside select ${name}. No right: give ${accountOf(workspace)} the right to read.`,
       ),
     );
   const selectedCount = repositories.filter(({ isSelected }) => isSelected).length;

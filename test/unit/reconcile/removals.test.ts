@@ -134,11 +134,11 @@ test("the operator accepts: the next run lists, and believes what is still not t
   await reconcile();
   const [back] = primary.repositories.splice(0, 20);
   await reconcile("list");
-  expect((await acceptRemovals(store, "acme", primary.now())).heldCount).toBe(20);
+  expect((await acceptRemovals(store, "acme", primary.now())).held).toHaveLength(20);
   if (back !== undefined) primary.repositories.push(back);
   primary.nowMs += MINUTE_MS;
   expect(goneOf(await reconcile())).toHaveLength(19);
-  expect((await acceptRemovals(store, "acme", primary.now())).heldCount).toBe(0);
+  expect((await acceptRemovals(store, "acme", primary.now())).held).toHaveLength(0);
 });
 
 test.each<Omit<MirroredWorkspaceInput, "workspace">>([
@@ -222,7 +222,7 @@ test("an entry without a readable uuid, for ever: what is missing is held for a 
   expect(goneOf(await reconcile("list"))).toHaveLength(1);
   expect(await heldCount()).toBe(1);
   // The operator does not have to wait.
-  expect((await acceptRemovals(store, "acme", primary.now())).heldCount).toBe(1);
+  expect((await acceptRemovals(store, "acme", primary.now())).held).toHaveLength(1);
   primary.nowMs += MINUTE_MS;
   expect(goneOf(await reconcile())).toHaveLength(1);
   expect(await heldCount()).toBeUndefined();
@@ -259,4 +259,34 @@ test("a deletion that is announced after the list that lacked it stays known", a
   await reconcile("list");
   await reconcile("list");
   expect((await index())?.repositories[lost]).toMatchObject({ isGone: true, isDeleted: true });
+});
+
+test("the operator accepts some by their names: those are deleted, the others stay held back or without a right", async () => {
+  await reconcile();
+  primary.repositories.splice(0, 3);
+  await reconcile("list");
+  primary.repositories.splice(0, 6);
+  primary.nowMs += HOUR_MS;
+  await reconcile("list");
+  expect(await heldCount()).toBe(6);
+  errors = [];
+  await expect(acceptRemovals(store, "acme", primary.now(), ["r0", "r99"])).rejects.toThrow("acme/r99");
+  const accept = (slugs: string[]) => acceptRemovals(store, "acme", primary.now(), slugs);
+  expect(await accept(["R0", "r3", "r20"])).toEqual({ held: ["r20", "r3"], withdrawn: ["r0"] });
+  const before = primary.requests.length;
+  primary.nowMs += MINUTE_MS;
+  expect(goneOf(await reconcile())).toHaveLength(1);
+  expect(primary.requests.length - before).toBe(1);
+  const entries = Object.values((await index())?.repositories ?? {});
+  const slugsWith = (name: "isGone" | "isDeleted" | "removalAcceptedAt") =>
+    entries.filter((entry) => entry[name] !== undefined).map(({ slug }) => slug);
+  expect(slugsWith("isGone").sort()).toEqual(["r0", "r1", "r2", "r3"]);
+  expect(slugsWith("isDeleted").sort()).toEqual(["r0", "r3"]);
+  // Bitbucket still lists r20.
+  expect(slugsWith("removalAcceptedAt")).toEqual(["r3"]);
+  expect(await heldCount()).toBe(5);
+  expect(errors).toEqual([]);
+  primary.nowMs += MINUTE_MS;
+  await reconcile();
+  expect(primary.requests.length - before).toBe(2);
 });
