@@ -33,6 +33,9 @@ export async function writePackCompanions(
 }
 
 export async function deletePack(store: BlobStore, keys: RepositoryKeys, packId: string): Promise<void> {
-  const blobs = [keys.packIndex(packId), keys.packHistory(packId), keys.packLfs(packId), keys.pack(packId)];
-  await Promise.all(blobs.map((key) => store.delete(key)));
+  const blobKeys = [
+    ...[keys.packIndex(packId), keys.packHistory(packId), keys.packLfs(packId)],
+    ...[keys.packNewest(packId), keys.pack(packId)],
+  ];
+  await Promise.all(blobKeys.map((key) => store.delete(key)));
 }

@@ -17,7 +17,7 @@ export async function writeRecentObjects(
   generation: GenerationOf,
   chosen: RecentSubject,
 ): Promise<number | undefined> {
-  const { objects, maxHeldBytes, minPlacedPackBytes: minPackBytes } = chosen;
+  const { objects, maxHeldBytes, minPlacedPackBytes: minPackBytes, checksEntries } = chosen;
   const { packs } = generation.manifest;
   const choice = await chooseRecent(chosen, packs.length);
   if (choice === undefined) return undefined;
@@ -28,6 +28,7 @@ export async function writeRecentObjects(
     keys,
     packs,
     minPackBytes,
+    checksEntries,
   });
   const recent = await holdEntries(placed, order.withBases, objects, maxHeldBytes);
   const bytes = await encodeRecentObjects(recent, subjectOf(generation.manifest), objects.slices);

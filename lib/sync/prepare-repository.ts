@@ -67,7 +67,8 @@ async function keepRecent(repository: Repository, { storage, log, signal }: Sync
   const startedMs = Date.now();
   const reader = repository.forReader(signal);
   const [objects, refList] = await Promise.all([reader.openObjects(), reader.readRefs()]);
-  const bytes = await writeRecentObjects(storage.store, repository, { objects, refList });
+  const checksEntries = isSweptAt(repository.manifest.generation);
+  const bytes = await writeRecentObjects(storage.store, repository, { objects, refList, checksEntries });
   const ms = Date.now() - startedMs;
   if (bytes === undefined) log.info("recent:none-fits", { uuid, ms });
   else log.info("recent:written", { uuid, bytes, ms });

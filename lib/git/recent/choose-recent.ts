@@ -38,6 +38,8 @@ export interface RecentSubject {
   readonly maxHeldBytes?: number;
   /** Smaller packs get no sidecar of newest entries. */
   readonly minPlacedPackBytes?: number;
+  /** Whether sidecars of newest entries are read whole, to replace damaged ones. */
+  readonly checksEntries?: boolean;
 }
 
 export interface ChosenRecent {

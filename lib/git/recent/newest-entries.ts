@@ -16,8 +16,6 @@ const HEADER_BYTES = 12;
 const PLACE_BYTES = 12;
 const CHECKSUM_BYTES = 32;
 export const MAX_NEWEST_ENTRIES = 65_536;
-/** Of the beginning of a sidecar, which has the table. */
-export const MAX_NEWEST_TABLE_BYTES = HEADER_BYTES + MAX_NEWEST_ENTRIES * PLACE_BYTES + CHECKSUM_BYTES;
 
 /** Columns of one length. */
 export interface NewestTable {
@@ -29,6 +27,16 @@ export interface NewestTable {
 
 export function newestTableBytes(entryCount: number): number {
   return HEADER_BYTES + entryCount * PLACE_BYTES + CHECKSUM_BYTES;
+}
+
+/**
+ * @param head - The sidecar's beginning.
+ * @returns Of its table, as it says; none is longer than that of {@link MAX_NEWEST_ENTRIES}.
+ */
+export function newestTableBytesOf(head: Uint8Array): number {
+  if (head.length < HEADER_BYTES) return 0;
+  const count = new DataView(head.buffer, head.byteOffset, head.length).getUint32(8, true);
+  return newestTableBytes(Math.min(count, MAX_NEWEST_ENTRIES));
 }
 
 /** What comes before the entries. */
@@ -48,7 +56,7 @@ export function encodeNewestTable({ offsets, lengths }: NewestTable): Uint8Array
 }
 
 /**
- * @param bytes - The sidecar's beginning, {@link MAX_NEWEST_TABLE_BYTES} where it is as long.
+ * @param bytes - The sidecar's beginning, {@link newestTableBytesOf} at least.
  * @throws {CorruptPackError} It is damaged.
  */
 export function decodeNewestTable(bytes: Uint8Array): NewestTable {

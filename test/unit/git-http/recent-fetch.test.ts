@@ -206,6 +206,8 @@ describe("where packs have a sidecar of newest entries", () => {
     sidecars = keys.filter((key) => key.includes(".newest-"));
   });
 
+  const sidecarBytes = async () => Promise.all(sidecars.map(async (key) => (await blobs.read(key)).bytes));
+
   test("a fetch reads entries out of it, and the answer is the same", async () => {
     expect(sidecars).toHaveLength(PACKS + 1);
     const placed = await ask(...behind(25));
@@ -225,7 +227,49 @@ describe("where packs have a sidecar of newest entries", () => {
     counting.reset();
     const chosen = { objects, refList, maxHeldBytes: 0, minPlacedPackBytes: 0 };
     await writeRecentObjects(counting, repository, chosen);
-    expect(counting.counts()).toMatchObject({ readUpTo: PACKS + 1, write: 1 });
+    // The heads of all at once.
+    expect(counting.counts()).toMatchObject({ readUpTo: PACKS + 1, write: 1, rounds: 2 });
+  });
+
+  test("a writer that comes second uses the sidecars of the first, and the answer is the same", async () => {
+    await keepRecent({ maxHeldBytes: 2000, minPlacedPackBytes: 0 });
+    const { bytes: answer } = await ask(...behind(7));
+    for (const key of sidecars) await blobs.delete(key);
+    let ofFirst: Uint8Array[] | undefined;
+    const late = new Proxy(blobs, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== "function") return value;
+        return async (...args: readonly unknown[]) => {
+          if (name === "write" && ofFirst === undefined) {
+            await keepRecent({ maxHeldBytes: 2000, minPlacedPackBytes: 0 });
+            ofFirst = await sidecarBytes();
+          }
+          return value.apply(target, args);
+        };
+      },
+    });
+    const repository = await openRepository({ store: blobs, blocks: new BlockCache(blobs) }, RIG_UUID);
+    const [objects, refList] = await Promise.all([repository.openObjects(), repository.readRefs()]);
+    const chosen = { objects, refList, maxObjects: 200, maxHeldBytes: 0, minPlacedPackBytes: 0 };
+    await writeRecentObjects(late, repository, chosen);
+    expect(ofFirst).toHaveLength(PACKS + 1);
+    expect(await sidecarBytes()).toEqual(ofFirst);
+    expect((await ask(...behind(7))).bytes).toEqual(answer);
+    expect(damage).toEqual([]);
+  });
+
+  test("damaged entries are replaced by the next writer that checks them, a damaged table by any", async () => {
+    await keepRecent({ maxHeldBytes: 2000, minPlacedPackBytes: 0 });
+    const whole = await sidecarBytes();
+    const [key = ""] = sidecars;
+    const bytes = whole[0] as Uint8Array;
+    await blobs.write(key, Buffer.from(bytes).fill(0, newestTableBytes(Buffer.from(bytes).readUInt32LE(8))));
+    await keepRecent({ maxHeldBytes: 2000, minPlacedPackBytes: 0, checksEntries: true });
+    expect(await sidecarBytes()).toEqual(whole);
+    await blobs.write(key, bytes.with(20, (bytes[20] as number) ^ 0x10));
+    await keepRecent({ maxHeldBytes: 2000, minPlacedPackBytes: 0 });
+    expect(await sidecarBytes()).toEqual(whole);
   });
 
   test("all that are missing or damaged cost two rounds and no more than twice the requests; damage is reported once for each", async () => {
