@@ -1,7 +1,7 @@
 /** `nearside doctor` */
 
 import { SSMClient } from "@aws-sdk/client-ssm";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { ssmParameters } from "../../lib/aws/ssm-parameters.ts";
 import type { BitbucketCredential } from "../../lib/bitbucket/credential.ts";
 import { ACCOUNT_SECRET_FOLDER, RELAY_SECRET_FOLDER } from "../../lib/config.ts";
@@ -9,6 +9,7 @@ import { ConfigError } from "../../lib/errors.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import type { MirrorConfig, MirroredWorkspace, RelayWebhook } from "../../lib/mirror/mirror-config.ts";
 import { readMirrorStatus } from "../../lib/mirror/mirror-status.ts";
+import { isNameSegment } from "../../lib/repo/names.ts";
 import { SETTINGS } from "../../lib/settings.ts";
 import { readSettingsFile } from "../../lib/settings-file.ts";
 import { readWebhookSecret } from "../../lib/webhook/webhook-secret.ts";
@@ -65,7 +66,7 @@ const EXPLANATION = `
 Checks, with the rights of its caller: the store (write, read, compare-and-swap, list and delete, on a key below doctor/ that is
 removed again); for each workspace the account, its scopes, when its token ends, Bitbucket's REST API and git server, this machine's clock, the webhook,
 when the mirror last did its rounds, whose last sync failed, which repositories Bitbucket does not show to the account, and one Git LFS file: at Bitbucket, in the store, and its link; the mirror's address, as the webhook or --mirror-url has it; dead letters; secrets of the relay.
-Each line is OK, FAIL or SKIP; a FAIL is followed by what to do, and by the command for it. With --json: an array of {check, status, detail, advice, id, title, cause, command}.
+Each line is OK, FAIL or SKIP; a FAIL is followed by what to do, and by the command for it. With --json: {schema, version, timestamp, data}; data is an array of {check, status, detail, advice, id, title, cause, command}.
 Before a deployment, --quotas and --permissions check nothing but the AWS account: by the settings file, region and credentials that the
 deployment would use. After it, --deployment with --mirror-url tries what only a deployment can show, line by line of docs/unverified.md: with
 the account of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN, with git, and with AWS credentials where they are set.
@@ -85,9 +86,21 @@ export function configure(command: Command): void {
     .option("--dead-letter-queue-url <url>", "of a deployed mirror: DeadLetterQueueUrl", parseUrlArgument)
     .option("--quotas", "only: whether the AWS account has room for a deployment")
     .option("--permissions", "only: whether the AWS credentials suffice for a deployment")
-    .option("--deployment <workspace/repository>", "only: try a deployed mirror with this private repository")
-    .option("--large <workspace/repository>", "with --deployment: a mirrored repository above 200 MB")
-    .option("--former <workspace/repository>", "with --deployment: a name before a rename at Bitbucket")
+    .option(
+      "--deployment <workspace/repository>",
+      "only: try a deployed mirror with this private repository",
+      parseRepository,
+    )
+    .option(
+      "--large <workspace/repository>",
+      "with --deployment: a mirrored repository above 200 MB",
+      parseRepository,
+    )
+    .option(
+      "--former <workspace/repository>",
+      "with --deployment: a name before a rename at Bitbucket",
+      parseRepository,
+    )
     .option("--changes", "with --deployment: push to the repository, and change the deployment for a minute")
     .option(
       "--fix",
@@ -98,7 +111,24 @@ export function configure(command: Command): void {
     .action(doctor);
 }
 
+function parseRepository(text: string): string {
+  const segments = text.split("/");
+  if (segments.length === 2 && segments.every(isNameSegment)) return text;
+  throw new InvalidArgumentError("Expected <workspace/repository>.");
+}
+
+/** @throws {ConfigError} An option would be ignored. */
+function checkOptions({ deployment, mirrorUrl, large, former, changes }: DoctorOptions): void {
+  const extras = { "--large": large, "--former": former, "--changes": changes };
+  for (const [name, value] of Object.entries(extras))
+    if (deployment === undefined && value !== undefined)
+      throw new ConfigError(`${name} needs --deployment <workspace/repository>`);
+  if (deployment !== undefined && mirrorUrl === undefined)
+    throw new ConfigError("--deployment needs --mirror-url: GitUrl of the deployment");
+}
+
 async function doctor(options: DoctorOptions): Promise<void> {
+  checkOptions(options);
   const all: Finding[] = [];
   for await (const finding of check(options)) {
     const fixed =
@@ -141,9 +171,7 @@ async function* checkAws(options: DoctorOptions): AsyncGenerator<Finding, void, 
     if (quotas) yield* checkQuotas(settings, aws);
     if (permissions) yield* checkPermissions(settings, aws);
   }
-  if (deployment === undefined) return;
-  if (mirrorUrl === undefined)
-    throw new ConfigError("--deployment needs --mirror-url: GitUrl of the deployment");
+  if (deployment === undefined || mirrorUrl === undefined) return;
   const { checkDeployment } = await import("./doctor/check-deployment.ts");
   const { deployedStack } = await import("./doctor/deployed-stack.ts");
   const { gitUrl, apiUrl, large, former, changes: mayChange } = options;

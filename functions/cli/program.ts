@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { AGENT } from "../../lib/config.ts";
 import { EXIT_FINDINGS, exitCodeOf, explainWithCode, Findings, GitFailed } from "./explain.ts";
+import { wrapHelp } from "./help-text.ts";
 
 interface CommandModule {
   /** Adds arguments, options and action. */
@@ -67,6 +68,9 @@ Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, with findin
 a check that failed; 130 ended by Ctrl-C.`;
 
 const OUTPUT = {
+  writeOut: (text: string) => {
+    process.stdout.write(wrapHelp(text));
+  },
   outputError: (text: string, write: (text: string) => void) =>
     write(text.replace(/^(error: .*)/, "$1 [ARGUMENTS]")),
 };

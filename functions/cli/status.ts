@@ -33,7 +33,7 @@ const EXPLANATION = `
 States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_AVAILABLE the last sync failed, without or with an
 older state that is served; NO_ACCESS Bitbucket does not show it to the mirror's account; NOT_MIRRORED waits for its first sync, or is
 no longer selected, or was deleted at Bitbucket; DAMAGED its record or its manifest in the store cannot be read. The lines below the table say why.
-"verified": how long ago its refs were compared with Bitbucket's. With --json: one array of workspaces, each with its repositories.
+"verified": how long ago its refs were compared with Bitbucket's. With --json: {schema, version, timestamp, data}; data is an array of workspaces, each with its repositories.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed, or
 Bitbucket does not show it to the account.`;
 
