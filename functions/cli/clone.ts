@@ -27,7 +27,8 @@ Partial and shallow clones, and repositories at other servers, are cloned by git
 
 Examples:
   nearside clone https://mirror.example.com/acme/website.git
-  nearside clone --bare --verify https://mirror.example.com/acme/website.git /srv/website.git
+  nearside clone --bare --verify https://mirror.example.com/acme/website.git \\
+    /srv/website.git
 
 Exit codes: 0 done; 1 failed, or those of git clone; 2 wrong arguments.`;
 

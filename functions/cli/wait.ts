@@ -15,7 +15,8 @@ BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN.
 
 Examples:
   nearside wait acme/website 3f2a…c1 --mirror-url https://mirror.example.com
-  nearside wait acme/website main "$COMMIT" --mirror-url https://mirror.example.com --timeout 120
+  nearside wait acme/website main "$COMMIT" \\
+    --mirror-url https://mirror.example.com --timeout 120
 
 Exit codes: 0 it is there; 1 it is not, at the timeout, or the mirror refused; 2 wrong arguments.`;
 
