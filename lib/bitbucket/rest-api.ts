@@ -131,7 +131,7 @@ function repositoriesUrl(
   return url;
 }
 
-/** A short question that Bitbucket answers to every account that can be mirrored with; its 401 is about the credential. */
+/** A short question that Bitbucket answers to accounts that can be mirrored with; for tokens of one repository it is not verified. */
 export function credentialQuestionUrl(apiUrl: string, workspace: string): string {
   const path = `${apiUrl.replace(/\/+$/, "")}/repositories/${pathSegment(workspace)}`;
   return `${path}?pagelen=10&fields=values.uuid`;

@@ -2,7 +2,8 @@
  * An account with two credentials: the second is used while Bitbucket rejects the first, so that one can end before it is replaced.
  *
  * A path's 401 changes nothing by itself. It makes a question that all requests of the process share: whether Bitbucket rejects the
- * first credential where it accepts every account of the mirror, and if so whether it accepts the second.
+ * first credential where it accepts every account of the mirror, and if so whether it accepts the second. Where both are rejected there
+ * (it is not verified that tokens of one repository may ask), a rejected path is asked itself with the other one, once a minute.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LRUCache } from "lru-cache";
@@ -30,11 +31,15 @@ const MAX_ACCOUNTS = 1_000;
 
 type Verdict = "accepted" | "rejected" | "unknown";
 
+type Credentials = Readonly<Record<"first" | "second", BitbucketCredential>>;
+
 interface AccountState {
   used: "first" | "second";
   /** Of the one that is used. */
   verdict: Verdict;
   askedAtMs: number;
+  /** When a path was last asked with the one that is not used. */
+  otherTriedAtMs: number;
   /** The question under way. */
   question?: Promise<void> | undefined;
 }
@@ -55,7 +60,7 @@ export interface SecondCredentialsOptions {
 
 /** Which credentials Bitbucket has rejected, as far as this process knows. */
 export class SecondCredentials {
-  /** By the first one's `Authorization` for REST. */
+  /** By both `Authorization`s for REST: a new second one has no verdict yet. */
   readonly #states: LRUCache<string, AccountState> = lruCache(MAX_ACCOUNTS);
   readonly #pauseMs: number;
   readonly #nowMs: () => number;
@@ -74,7 +79,7 @@ export class SecondCredentials {
     const { account, fetch } = requests;
     if (account.kind === "none" || account.second === undefined) return fetch;
     const credentials = { first: account, second: account.second };
-    const state = this.#stateOf(account);
+    const state = this.#stateOf(credentials);
     return async (input, init) => {
       const given = new Headers(init?.headers).get("authorization") ?? undefined;
       const authorizationOf = [restAuthorization, gitAuthorization].find((of) => of(account) === given);
@@ -93,17 +98,37 @@ export class SecondCredentials {
         const keptMs = state.verdict === "unknown" ? FAILURE_KEPT_MS : ANSWER_KEPT_MS;
         await unlessAborted(this.#ask(state, keptMs, credentials, requests), init?.signal);
       }
-      if (state.used === used && state.verdict !== "accepted") return response;
+      const isRejected = state.used === used && state.verdict !== "accepted";
+      if (isRejected && !this.#mayTryOther(state)) return response;
       await discard(response);
-      return send(state.used);
+      if (!isRejected) return send(state.used);
+      const other = used === "first" ? "second" : "first";
+      const ofOther = await send(other);
+      if (isAccepted(ofOther) && state.used === used)
+        use(state, { used: other, verdict: "accepted" }, requests);
+      return ofOther;
     };
   }
 
-  #stateOf(first: BitbucketCredential): AccountState {
-    const key = restAuthorization(first) ?? "";
+  /** Once a minute, while Bitbucket rejects both where they are asked about. */
+  #mayTryOther(state: AccountState): boolean {
+    const nowMs = this.#nowMs();
+    if (state.verdict !== "rejected" || nowMs - state.otherTriedAtMs < ANSWER_KEPT_MS) return false;
+    state.otherTriedAtMs = nowMs;
+    return true;
+  }
+
+  #stateOf({ first, second }: Credentials): AccountState {
+    const key = [first, second].map(restAuthorization).join("\n");
     const known = this.#states.get(key);
     if (known !== undefined) return known;
-    const state: AccountState = { used: "first", verdict: "unknown", askedAtMs: Number.NEGATIVE_INFINITY };
+    const never = Number.NEGATIVE_INFINITY;
+    const state: AccountState = {
+      used: "first",
+      verdict: "unknown",
+      askedAtMs: never,
+      otherTriedAtMs: never,
+    };
     this.#states.set(key, state);
     return state;
   }
@@ -112,7 +137,7 @@ export class SecondCredentials {
   #ask(
     state: AccountState,
     keptMs: number,
-    credentials: Record<AccountState["used"], BitbucketCredential>,
+    credentials: Credentials,
     requests: AccountRequests,
   ): Promise<void> {
     if (state.question !== undefined) return state.question;
@@ -123,19 +148,11 @@ export class SecondCredentials {
       if (verdict === "rejected") {
         const other = await this.#verdictOf(credentials.second, requests);
         if (other !== "rejected") [used, verdict] = ["second", other];
+        else used = state.used;
       }
       state.askedAtMs = this.#nowMs();
-      if (verdict === "unknown") {
-        state.verdict = verdict;
-        return;
-      }
-      const isSwitched = state.used !== used;
-      Object.assign(state, { used, verdict });
-      const { log = SILENT_LOGGER, questionUrl } = requests;
-      const { pathname: path } = new URL(questionUrl);
-      if (isSwitched && used === "second")
-        log.warn("account:second-credential", { path }, { TokensEnding: 1 });
-      else if (isSwitched && verdict === "accepted") log.info("account:first-credential", { path });
+      if (verdict === "unknown") state.verdict = verdict;
+      else use(state, { used, verdict }, requests);
     };
     state.question = choose().finally(() => (state.question = undefined));
     return state.question;
@@ -155,7 +172,7 @@ export class SecondCredentials {
         });
         await discard(response);
         if (response.status === 401) return "rejected";
-        return response.ok || response.status === 403 || response.status === 404 ? "accepted" : "unknown";
+        return isAccepted(response) ? "accepted" : "unknown";
       } catch {
         return "unknown"; // counted and logged by `fetch`, as any failure of the primary
       }
@@ -165,6 +182,25 @@ export class SecondCredentials {
     await sleep(this.#pauseMs);
     return ask();
   }
+}
+
+/** The line once for each change; the metric each time that the second is used, so that its alarm lasts. */
+function use(
+  state: AccountState,
+  { used, verdict }: Pick<AccountState, "used" | "verdict">,
+  { log = SILENT_LOGGER, questionUrl }: AccountRequests,
+): void {
+  const isSwitched = state.used !== used;
+  Object.assign(state, { used, verdict });
+  const { pathname: path } = new URL(questionUrl);
+  if (used === "second") {
+    log[isSwitched ? "warn" : "debug"]("account:second-credential", { path }, { TokensEnding: 1 });
+  } else if (isSwitched) log.info("account:first-credential", { path });
+}
+
+/** Whether an answer shows that Bitbucket takes the credential. */
+function isAccepted({ ok, status }: Response): boolean {
+  return ok || status === 403 || status === 404;
 }
 
 /** @throws The signal's reason, at once, if it aborts before `promise` settles. */

@@ -7,6 +7,7 @@ import { DeployedAlarms, MetricData, resourceMetric } from "../support/aws-front
 import { type AwsFront, startAwsFront } from "../support/aws-front/aws-front.ts";
 import type { DeployedFunction } from "../support/aws-front/deployed-function.ts";
 import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
+import { secondCredentialLines } from "../support/aws-front/second-credential-lines.ts";
 import { stableUuid } from "../support/fake-bitbucket/catalogue.ts";
 import { type FakeBitbucket, startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
@@ -190,7 +191,12 @@ describe.skipIf(runtimeClient === undefined)("alarms", () => {
     front.secrets.parameters.set(name, account);
     expect(log).toContain('"event":"sync:published"');
     expect(log).toContain('"event":"account:second-credential"');
-    expectFiring(await lasting(log), "token-ends");
+    const data = await lasting("");
+    for (const { line, minute } of await secondCredentialLines(6 * 60))
+      data.addLog(line, NOW_MS - (6 * 60 - minute) * MINUTE_MS);
+    for (let minutes = 5 * 60; minutes > 0; minutes -= 30)
+      expect(alarms.firing(data, NOW_MS - minutes * MINUTE_MS)).toContain("token-ends");
+    expectFiring(data, "token-ends");
   });
 
   test("the store gives no packs", async () => {

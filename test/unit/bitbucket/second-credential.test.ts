@@ -39,6 +39,7 @@ interface Answers {
 }
 
 function tried({ path = () => 200, question = (authorization) => path(authorization, "") }: Answers) {
+  const kept: unknown[][] = [];
   const sent: string[] = [];
   const bodies: unknown[] = [];
   const lines: unknown[][] = [];
@@ -48,7 +49,7 @@ function tried({ path = () => 200, question = (authorization) => path(authorizat
   const fetch = credentials.fetchFor({
     account,
     questionUrl: QUESTION,
-    log: { ...SILENT_LOGGER, warn: write, info: write },
+    log: { ...SILENT_LOGGER, warn: write, info: write, debug: (...line) => void kept.push(line) },
     fetch: async (input, init) => {
       const authorization = new Headers(init?.headers).get("authorization") ?? "";
       const isQuestion = input === QUESTION;
@@ -62,7 +63,7 @@ function tried({ path = () => 200, question = (authorization) => path(authorizat
     },
   });
   return {
-    ...{ sent, bodies, lines },
+    ...{ sent, bodies, lines, kept },
     pass: (milliseconds: number) => (nowMs += milliseconds),
     async ask({ authorization = rest, body, address = ADDRESS, signal }: Asked = {}) {
       const init = { method: "POST", headers: { authorization }, body: body ?? null, signal: signal ?? null };
@@ -167,11 +168,63 @@ test.each([429, 500, "broken"] as const)(
   },
 );
 
+test("over six hours the metric is written every ten minutes, and the line once", async () => {
+  const { ask, lines, kept, pass } = tried({ path: firstRejected });
+  for (let minutes = 0; minutes < 360; minutes++) {
+    await ask();
+    await new Promise(setImmediate);
+    await vi.waitFor(() => expect(kept.length).toBe(Math.floor(minutes / 10)));
+    pass(MINUTE_MS);
+  }
+  expect(lines).toEqual([switched]);
+  expect(kept).toEqual(Array(35).fill(switched));
+});
+
+test("tokens that may not ask the question: a rejected path is asked with the other one, once a minute", async () => {
+  let rejected = rejects("first", "second");
+  const { ask, lines, pass, sent, kept } = tried({ path: (asked) => rejected(asked), question: () => 401 });
+  const questions = ["? first", "? first", "? second", "? second"];
+  expect(await ask()).toEqual({ status: 401, sent: ["first", ...questions, "second"] });
+  rejected = firstRejected;
+  expect(await ask()).toEqual({ status: 401, sent: ["first"] });
+  pass(MINUTE_MS + 1);
+  expect(await ask()).toEqual({ status: 200, sent: ["first", ...questions, "second"] });
+  expect(await ask()).toEqual({ status: 200, sent: ["second"] });
+  pass(10 * MINUTE_MS);
+  expect(await ask()).toEqual({ status: 200, sent: ["? first", "second"] });
+  await vi.waitFor(() => expect(kept).toEqual([switched]));
+  expect(sent.splice(0)).toEqual(questions.slice(1));
+  expect(await ask()).toEqual({ status: 200, sent: ["second"] });
+  expect(lines).toEqual([switched]);
+  rejected = rejects("second");
+  pass(MINUTE_MS + 1);
+  expect(await ask()).toEqual({ status: 200, sent: ["second", ...questions, "first"] });
+});
+
+test("a new second credential does not wait for the verdict about the old one", async () => {
+  const credentials = new SecondCredentials({ pauseMs: 0, nowMs: () => 1_000 });
+  const statusWith = async (token: string) => {
+    const both = parsed([FIRST, { token }]);
+    const way = credentials.fetchFor({
+      account: both,
+      questionUrl: QUESTION,
+      fetch: async (_input, init) => {
+        const isNew = new Headers(init?.headers).get("authorization") === "Bearer new";
+        return new Response(null, { status: isNew ? 200 : 401 });
+      },
+    });
+    return (await way(ADDRESS, { headers: { authorization: rest } })).status;
+  };
+  expect([await statusWith("old"), await statusWith("old"), await statusWith("new")]).toEqual([
+    401, 401, 200,
+  ]);
+});
+
 test("while both are rejected, each request is one request, and both are asked about again after a minute", async () => {
   let rejected = rejects("first", "second");
   const { ask, lines, pass } = tried({ path: (authorization) => rejected(authorization) });
   const questions = ["? first", "? first", "? second", "? second"];
-  expect(await ask()).toEqual({ status: 401, sent: ["first", ...questions] });
+  expect(await ask()).toEqual({ status: 401, sent: ["first", ...questions, "second"] });
   for (let count = 0; count < 5; count++) expect(await ask()).toEqual({ status: 401, sent: ["first"] });
   rejected = firstRejected;
   pass(MINUTE_MS + 1);

@@ -12,4 +12,6 @@ export const BY_HAND: Readonly<Record<string, string>> = {
     "repositories are created, moved and deleted by an administrator",
   "EventBridge takes what the relay puts there, with the function's role":
     "it takes a rule with a log group as its target",
+  "Bitbucket lists a workspace's repositories to an access token of one repository or project (the mirror asks that whether it rejects a token)":
+    "it takes an access token of one repository",
 };
