@@ -111,7 +111,7 @@ test("after a longer history it takes no more requests", async () => {
 test("the janitor reads the manifest after its list, although the job has read it before", async () => {
   const { firstOrder: order } = await pushAfter(5);
   const { packFolder, manifest } = repositoryKeys(UUID);
-  const listed = order.findLastIndex((one) => one === `list ${packFolder}`);
+  const listed = order.lastIndexOf(`list ${packFolder}`);
   expect(listed).toBeGreaterThan(order.indexOf(`read ${manifest}`));
   expect(order.slice(listed)).toContain(`read ${manifest}`);
 });
