@@ -70,10 +70,10 @@ Each line is OK, FAIL or SKIP; a FAIL is followed by what to do, and by the comm
 Before a deployment, --quotas and --permissions check nothing but the AWS account: by the settings file, region and credentials that the
 deployment would use. After it, --deployment with --mirror-url tries what only a deployment can show, line by line of docs/unverified.md: with
 the account of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKEN, with git, and with AWS credentials where they are set.
---changes is for a deployment that is not in use: it pushes two branches and a tag to the repository and deletes them again, and for half a minute each
-takes the status function, the authorizer and the stream tier away.
+--changes is for a deployment that is not in use: it pushes two branches and a tag to the repository and deletes them again, and for some minutes
+each takes the status function, the authorizer and the stream tier away. Ctrl-C restores what is changed, and ends.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
-Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed.`;
+Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed; 130, 143 stopped by SIGINT, SIGTERM.`;
 
 export function configure(command: Command): void {
   primaryOptions(command)
@@ -101,7 +101,10 @@ export function configure(command: Command): void {
       "with --deployment: a name before a rename at Bitbucket",
       parseRepository,
     )
-    .option("--changes", "with --deployment: push to the repository, and change the deployment for a minute")
+    .option(
+      "--changes",
+      "with --deployment: push to the repository, and change the deployment for some minutes",
+    )
     .option(
       "--fix",
       "queue failed syncs and dead letters again; for a deployed mirror with its queues' addresses",

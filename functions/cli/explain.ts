@@ -19,6 +19,24 @@ export class GitFailed extends Error {
   }
 }
 
+const STOP_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+export type StopSignal = keyof typeof STOP_EXIT_CODES;
+
+/** Thrown where a signal has ended a command that had to restore something first. */
+export class Stopped extends Error {
+  readonly signal: StopSignal;
+
+  constructor(message: string, { signal, ...options }: ErrorOptions & { readonly signal: StopSignal }) {
+    super(message, options);
+    this.signal = signal;
+  }
+
+  get exitCode(): number {
+    return STOP_EXIT_CODES[this.signal];
+  }
+}
+
 export function exitCodeOf(error: unknown): number {
   return error instanceof ConfigError ? 2 : 1;
 }

@@ -1,7 +1,7 @@
 /** All commands together. */
 import { Command, CommanderError } from "commander";
 import { AGENT } from "../../lib/config.ts";
-import { EXIT_FINDINGS, exitCodeOf, explainWithCode, Findings, GitFailed } from "./explain.ts";
+import { EXIT_FINDINGS, exitCodeOf, explainWithCode, Findings, GitFailed, Stopped } from "./explain.ts";
 import { wrapHelp } from "./help-text.ts";
 
 interface CommandModule {
@@ -101,6 +101,10 @@ export async function runNearside(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Findings) return EXIT_FINDINGS;
     if (error instanceof GitFailed) return error.exitCode;
+    if (error instanceof Stopped) {
+      process.stderr.write(`nearside: ${error.message}\n`);
+      return error.exitCode;
+    }
     process.stderr.write(`nearside: ${explainWithCode(error)}\n`);
     return exitCodeOf(error);
   }

@@ -1,4 +1,5 @@
 /** What only a deployment can show, line by line of docs/unverified.md. */
+import { Stopped } from "../explain.ts";
 import { AWS_CHECKS } from "./deployment/aws.ts";
 import { BITBUCKET_CHECKS } from "./deployment/bitbucket.ts";
 import { BY_HAND } from "./deployment/by-hand.ts";
@@ -21,11 +22,15 @@ export const DEPLOYMENT_CHECKS: readonly DeploymentCheck[] = [
 const MISSING: Readonly<Record<Exclude<Need, "account">, string>> = {
   large: "it takes --large with a repository above 200 MB",
   former: "it takes --former with the name that a repository had before it was renamed",
-  changes: "it takes --changes: it pushes to the repository, or changes the deployment for a minute",
+  changes:
+    "it takes --changes: it pushes to the repository, or takes parts of the deployment away for some minutes",
   stack: "it takes AWS credentials and a region",
 };
 
-/** @returns A finding for each check, and for each line that is to be tried by hand. */
+/**
+ * @returns A finding for each check, and for each line that is to be tried by hand.
+ * @throws {Stopped} By a signal, after what a check had changed was restored.
+ */
 export async function* checkDeployment(targets: DeploymentTargets): AsyncGenerator<Finding> {
   for (const check of DEPLOYMENT_CHECKS) yield await findingOf(check, targets);
   for (const [line, why] of Object.entries(BY_HAND))
@@ -45,6 +50,7 @@ async function findingOf(check: DeploymentCheck, targets: DeploymentTargets): Pr
     if (status === "fail") return fail(name, detail, check.advice);
     return status === "ok" ? ok(name, detail) : skipped(name, detail);
   } catch (error) {
+    if (error instanceof Stopped) throw error;
     return failedWith(name, error, check.advice);
   }
 }

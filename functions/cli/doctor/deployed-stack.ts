@@ -1,6 +1,8 @@
 /** The service stack of a deployment, as its checks see and change it, by signed requests to AWS. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Stopped } from "../explain.ts";
 import type { AwsSend } from "./aws-account.ts";
+import { awsOperations, elementsOf, findOutput, findResource } from "./aws-operations.ts";
 import { restoring } from "./restoring.ts";
 
 export interface DeployedStack {
@@ -20,10 +22,17 @@ export interface DeployedStack {
   /** Runs when no task of the stream tier runs any more, then restores their number. @returns `undefined`: there is no tier. Source: Amazon ECS, UpdateService. */
   withoutTier<T>(run: () => Promise<T>): Promise<T | undefined>;
   /** Runs, and has the tier's tasks end meanwhile. As {@link withoutTier} else. */
-  whileTierStops<T>(run: () => Promise<T>): Promise<T | undefined>;
+  whileTierStops<T>(run: () => Promise<T>): Promise<WhileStopping<T> | undefined>;
 }
 
-interface TierTasks {
+export interface WhileStopping<T> {
+  readonly result: T;
+  /** The tier's tasks when the run ended; `undefined`: it ended before they were stopped. */
+  readonly tasksAtEnd: TierTasks | undefined;
+  readonly tasksBefore: number;
+}
+
+export interface TierTasks {
   readonly desiredCount: number;
   readonly runningCount: number;
 }
@@ -65,14 +74,19 @@ export function deployedStack({
       throw new Error(
         `nothing is changed: GitUrl of the stack ${stackPrefix}-Service is ${gitUrl ?? "missing"}`,
       );
-    const changeAndRun = async (): Promise<T> => {
-      await change();
+    let changing: Promise<unknown> | undefined;
+    const changeAndRun = async (signal: AbortSignal): Promise<T> => {
+      changing = change(signal);
+      await changing;
+      signal.throwIfAborted();
       await isApplied?.();
-      await sleep(appliedMs);
+      await sleep(appliedMs, undefined, { signal });
       return run();
     };
+    // A change that is still being made would come after what restores it.
+    const restoreAfter = () => Promise.allSettled([changing]).then(restore);
     // Lambda refuses a change while another one is under way.
-    return restoring(changeAndRun, { restore, byHand: what, pauseMs: appliedMs });
+    return restoring(changeAndRun, { restore: restoreAfter, byHand: what, pauseMs: appliedMs });
   }
   const tierService = async () => ecsService(await physicalId("AWS::ECS::Service", "StreamTierService"), ecs);
   return {
@@ -138,10 +152,23 @@ function tierChanges(
   whileChanged: <T>(change: StackChange, run: () => Promise<T>) => Promise<T>,
   appliedMs: number,
 ): Pick<DeployedStack, "tierTasks" | "withoutTier" | "whileTierStops"> {
-  async function changeOf({ service, tasks, run }: NonNullable<ReturnType<typeof ecsService>>) {
-    const { desiredCount } = await tasks();
+  async function changeOf({ service, tasks, run }: Tier) {
+    const { desiredCount, runningCount } = await tasks();
     const what = `desired count of ${service}: ${desiredCount}`;
-    return { change: () => run(0), restore: () => run(desiredCount), what };
+    const change = { change: () => run(0), restore: () => run(desiredCount), what };
+    return { change, desiredCount, runningCount };
+  }
+  /** The tasks run again when it returns, so that the next check has them. */
+  async function changed<T>(tier: Tier, desiredCount: number, run: () => Promise<T>): Promise<T> {
+    const areBack = () => tier.reached((count) => count >= desiredCount, appliedMs);
+    try {
+      const result = await run();
+      if (!(await areBack())) throw new Error("restored, and the tasks of the stream tier do not run again");
+      return result;
+    } catch (error) {
+      if (!(error instanceof Stopped)) await areBack().catch(() => undefined);
+      throw error;
+    }
   }
   return {
     async tierTasks() {
@@ -150,24 +177,40 @@ function tierChanges(
     async withoutTier(run) {
       const tier = await tierService();
       if (tier === undefined) return undefined;
-      return whileChanged({ ...(await changeOf(tier)), isApplied: () => tier.ended(appliedMs) }, run);
+      const { change, desiredCount } = await changeOf(tier);
+      const isApplied = async () => {
+        // A task that drains completes what it has begun to answer.
+        const isEnded = await tier.reached((count) => count === 0, appliedMs);
+        if (!isEnded) throw new Error("tasks of the stream tier do not end");
+      };
+      return changed(tier, desiredCount, () => whileChanged({ ...change, isApplied }, run));
     },
     async whileTierStops<T>(run: () => Promise<T>) {
       const tier = await tierService();
       if (tier === undefined) return undefined;
-      const stopped = await changeOf(tier);
-      let running: Promise<T> | undefined;
-      const change = async () => {
-        running = run();
+      const { change: stopped, desiredCount, runningCount: tasksBefore } = await changeOf(tier);
+      let isChanged = false;
+      let running: Promise<WhileStopping<T>> | undefined;
+      const runAndLook = async (): Promise<WhileStopping<T>> => {
+        const result = await run();
+        return { result, tasksBefore, tasksAtEnd: isChanged ? await tier.tasks() : undefined };
+      };
+      const change = async (signal: AbortSignal) => {
+        running = runAndLook();
         // Awaited below, whatever happens here.
         running.catch(() => undefined);
-        await sleep(appliedMs * RUN_SHARE);
+        await sleep(appliedMs * RUN_SHARE, undefined, { signal });
         await stopped.change();
+        isChanged = true;
       };
-      return whileChanged({ ...stopped, change }, () => running ?? run());
+      return changed(tier, desiredCount, () =>
+        whileChanged({ ...stopped, change }, () => running ?? runAndLook()),
+      );
     },
   };
 }
+
+type Tier = NonNullable<ReturnType<typeof ecsService>>;
 
 /** @param service - Its ARN. Source: Amazon ECS, DescribeServices and UpdateService. */
 function ecsService(service: string | undefined, ecs: ReturnType<typeof awsOperations>["ecs"]) {
@@ -181,12 +224,13 @@ function ecsService(service: string | undefined, ecs: ReturnType<typeof awsOpera
   return {
     ...{ service, tasks },
     run: (desiredCount: number) => ecs("UpdateService", { cluster, service, desiredCount }),
-    /** A task that drains completes what it has begun to answer. */
-    async ended(pauseMs: number): Promise<void> {
-      for (let tries = 0; (await tasks()).runningCount > 0; tries++) {
-        if (tries === DRAINING_TRIES) throw new Error("tasks of the stream tier do not end");
+    /** @returns Whether it came to be, within some minutes. */
+    async reached(isReached: (runningCount: number) => boolean, pauseMs: number): Promise<boolean> {
+      for (let tries = 0; !isReached((await tasks()).runningCount); tries++) {
+        if (tries === DRAINING_TRIES) return false;
         await sleep(pauseMs);
       }
+      return true;
     },
   };
 }
@@ -194,80 +238,10 @@ function ecsService(service: string | undefined, ecs: ReturnType<typeof awsOpera
 type Change = () => Promise<unknown>;
 
 interface StackChange {
-  readonly change: Change;
+  readonly change: (signal: AbortSignal) => Promise<unknown>;
   /** Resolves when the change has taken place, if that can be seen. */
   readonly isApplied?: Change;
   readonly restore: Change;
   /** What is restored, and its value. */
   readonly what: string;
-}
-
-/** The forms in which AWS's services take requests. */
-function awsOperations(send: AwsSend) {
-  const json = async (service: string, path: string, init?: RequestInit) => {
-    const text = await send(service, path, init);
-    return text === "" ? {} : JSON.parse(text);
-  };
-  const withBody = (method: string, body: object, type: string, headers = {}): RequestInit => ({
-    ...{ method, body: JSON.stringify(body), headers: { "content-type": type, ...headers } },
-  });
-  return {
-    json,
-    putJson: (service: string, path: string, body: object) =>
-      json(service, path, withBody("PUT", body, "application/json")),
-    ecs(operation: string, body: object) {
-      const target = `AmazonEC2ContainerServiceV20141113.${operation}`;
-      return json(
-        "ecs",
-        "/",
-        withBody("POST", body, "application/x-amz-json-1.1", { "x-amz-target": target }),
-      );
-    },
-    query: (service: string, Action: string, Version: string, parameters: Readonly<Record<string, string>>) =>
-      send(service, "/", {
-        method: "POST",
-        headers: { "content-type": "application/x-www-form-urlencoded" },
-        body: new URLSearchParams({ Action, Version, ...parameters }).toString(),
-      }),
-  };
-}
-
-/** @returns AWS's name or ARN of a resource; `undefined` if the stack has none. Source: CloudFormation, ListStackResources. */
-async function findResource(
-  query: ReturnType<typeof awsOperations>["query"],
-  StackName: string,
-  type: string,
-  id: string,
-): Promise<string | undefined> {
-  let token: string | undefined;
-  do {
-    const parameters = { StackName, ...(token !== undefined && { NextToken: token }) };
-    const xml = await query("cloudformation", "ListStackResources", "2010-05-15", parameters);
-    for (const member of xml.split("</member>")) {
-      const isWanted = elementOf(member, "LogicalResourceId")?.slice(0, -8) === id;
-      if (isWanted && elementOf(member, "ResourceType") === type)
-        return elementOf(member, "PhysicalResourceId");
-    }
-    token = elementOf(xml, "NextToken");
-  } while (token !== undefined);
-  return undefined;
-}
-
-/** @returns `undefined` if the stack has none. Source: CloudFormation, DescribeStacks. */
-async function findOutput(
-  query: ReturnType<typeof awsOperations>["query"],
-  StackName: string,
-  key: string,
-): Promise<string | undefined> {
-  const xml = await query("cloudformation", "DescribeStacks", "2010-05-15", { StackName });
-  const output = xml.split("</member>").find((member) => elementsOf(member, "OutputKey").includes(key));
-  return output === undefined ? undefined : elementOf(output, "OutputValue");
-}
-
-function elementOf(xml: string, name: string): string | undefined {
-  return elementsOf(xml, name)[0];
-}
-
-function elementsOf(xml: string, name: string): string[] {
-  return [...xml.matchAll(new RegExp(`<${name}>([^<]+)</${name}>`, "g"))].map(([, text = ""]) => text);
 }

@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test, vi } from "vitest";
-import { DEPLOYMENT_CHECKS } from "../../../functions/cli/doctor/check-deployment.ts";
+import { checkDeployment, DEPLOYMENT_CHECKS } from "../../../functions/cli/doctor/check-deployment.ts";
 import { deployedStack } from "../../../functions/cli/doctor/deployed-stack.ts";
 import { BY_HAND } from "../../../functions/cli/doctor/deployment/by-hand.ts";
+import { withGit } from "../../../functions/cli/doctor/deployment/git.ts";
 import { REQUEST_CHECKS } from "../../../functions/cli/doctor/deployment/requests.ts";
 import { ConfigError } from "../../../lib/errors.ts";
 import { runCli } from "../../support/cli.ts";
@@ -94,6 +95,8 @@ test("without the tier means that no task of it runs any more", async () => {
   const runningCounts = [2, 1, 1, 0];
   const answers = {
     get DescribeServices() {
+      const isRestored = asked.at(-2)?.endsWith('"desiredCount":2}');
+      if (isRestored) return JSON.stringify({ services: [{ desiredCount: 2, runningCount: 2 }] });
       const runningCount = runningCounts.length > 1 ? runningCounts.shift() : runningCounts[0];
       return JSON.stringify({ services: [{ desiredCount: 2, runningCount }] });
     },
@@ -109,7 +112,20 @@ test("without the tier means that no task of it runs any more", async () => {
   const run = vi.fn();
   await expect(stack.withoutTier(run)).rejects.toThrow("tasks of the stream tier do not end");
   expect(run).not.toHaveBeenCalled();
-  expect(asked.at(-1)).toBe(`ecs UpdateService {${service},"desiredCount":2}`);
+  expect(asked.findLast((question) => question.includes("UpdateService"))).toBe(
+    `ecs UpdateService {${service},"desiredCount":2}`,
+  );
+});
+
+test("the next check begins when the tier's tasks run again", async () => {
+  const counts = [2, 0, 0, 1, 1, 2];
+  const { stack } = fakeAws({
+    get DescribeServices() {
+      return JSON.stringify({ services: [{ desiredCount: 2, runningCount: counts.shift() }] });
+    },
+  });
+  await stack.withoutTier(async () => expect(counts.shift()).toBe(0));
+  expect(counts).toEqual([]);
 });
 
 test("the tier's tasks end while a run is under way, and come back", async () => {
@@ -128,9 +144,10 @@ test("the tier's tasks end while a run is under way, and come back", async () =>
     clearInterval(poll);
     return before;
   });
-  expect(seen).toBe(false);
+  expect(seen).toEqual({ result: false, tasksBefore: 2, tasksAtEnd: { desiredCount: 2, runningCount: 2 } });
+  expect((await stack.whileTierStops(async () => 1))?.tasksAtEnd).toBeUndefined();
   const updates = asked.filter((question) => question.includes("UpdateService"));
-  expect(updates.map((question) => question.endsWith(update(0)))).toEqual([true, false]);
+  expect(updates.map((question) => question.endsWith(update(0)))).toEqual([true, false, true, false]);
   expect(updates.at(-1)).toContain(update(2));
 });
 
@@ -177,6 +194,47 @@ test("a signal restores what was changed", async () => {
   await expect(changed).rejects.toThrow("stopped by SIGHUP");
   expect(asked.at(-1)).toBe(`lambda DELETE /2017-10-31${path}`);
   expect(process.listenerCount("SIGHUP")).toBe(0);
+});
+
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)("%s ends all checks after what is changed was restored", async (signal, exitCode) => {
+  const path = "/functions/Nearside-Status/concurrency";
+  const { asked, stack } = fakeAws({ [`GET /2019-09-30${path}`]: "{}" });
+  const findings = checkDeployment({
+    ...{
+      mirrorUrl: "http://127.0.0.1:1",
+      gitUrl: "x",
+      apiUrl: "x",
+      repository: "acme/vault",
+      mayChange: true,
+    },
+    account: { kind: "access-token", token: "y" },
+    stack: {
+      ...stack,
+      metrics: async () => ({ names: ["Clones"], dimensions: [] }),
+      withOneExecution: (id) =>
+        stack.withOneExecution(id, () => {
+          process.emit(signal, signal);
+          return new Promise(() => undefined);
+        }),
+    },
+  });
+  const consume = async () => {
+    for await (const { check } of findings) if (check.includes("access log")) throw new Error("next check");
+  };
+  await expect(consume()).rejects.toMatchObject({ message: `stopped by ${signal}`, exitCode });
+  expect(asked.at(-1)).toBe(`lambda DELETE /2017-10-31${path}`);
+});
+
+test("git that does not end is ended, and says so", async () => {
+  const targets = {
+    ...{ mirrorUrl: URL_OF_STACK, gitUrl: URL_OF_STACK, apiUrl: "x", repository: "acme/vault" },
+    account: { kind: "none" } as const,
+  };
+  const { isOk, stderr } = await withGit(targets, (git) => git(["-c", "alias.wait=!sleep 60", "wait"]), 500);
+  expect([isOk, stderr]).toEqual([false, expect.stringContaining("not done after 0.5 s")]);
 });
 
 test("metrics are told apart from names of dimensions", async () => {

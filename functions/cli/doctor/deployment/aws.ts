@@ -1,4 +1,4 @@
-/** Checks of a deployment that look at AWS, or change it for a minute. */
+/** Checks of a deployment that look at AWS, or change it for some minutes. */
 import { gitAuthorization } from "../../../../lib/bitbucket/credential.ts";
 import { type DeploymentCheck, type DeploymentTargets, judged, seen } from "./check.ts";
 import { clonedLargeWhileTierStops, clonedLargeWithoutTier } from "./git.ts";
@@ -70,10 +70,7 @@ export const AWS_CHECKS: readonly DeploymentCheck[] = [
     name: "tasks of the stream tier stop without cutting a clone",
     settles: ["Tasks stop without cutting a clone"],
     needs: ["account", "stack", "changes", "large"],
-    async run(targets) {
-      const outcome = await stackOf(targets).whileTierStops(() => clonedLargeWhileTierStops(targets));
-      return outcome ?? { status: "skipped", detail: "the deployment has no stream tier" };
-    },
+    run: (targets) => clonedLargeWhileTierStops(targets, stackOf(targets)),
     advice: "A clone of more than two minutes is cut: see the tier's log, and docs/large-repositories.md.",
   },
   {

@@ -11,7 +11,7 @@ export interface DeploymentTargets {
   readonly large?: string | undefined;
   /** `workspace/slug`: what a repository was called before it was renamed at Bitbucket. */
   readonly former?: string | undefined;
-  /** Whether checks may push to `repository` and change the deployment for a minute. */
+  /** Whether checks may push to `repository` and change the deployment for some minutes. */
   readonly mayChange?: boolean | undefined;
   readonly gitUrl: string;
   readonly apiUrl: string;

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gitAuthorization } from "../../../../lib/bitbucket/credential.ts";
 import { loggedText } from "../../../../lib/http/logged-path.ts";
+import type { DeployedStack } from "../deployed-stack.ts";
 import {
   type DeploymentCheck,
   type DeploymentTargets,
@@ -23,6 +24,8 @@ export interface GitResult {
 
 export type Git = (args: readonly string[], cwd?: string) => Promise<GitResult>;
 
+/** A clone of the large repository over a slow line. */
+const GIT_TIMEOUT_MS = 30 * 60_000;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 /** git compresses a request above 1 KiB: some 30 wants. */
 const COMPRESSED_WANTS = 30;
@@ -30,6 +33,7 @@ const COMPRESSED_WANTS = 30;
 export async function withGit<T>(
   { mirrorUrl, gitUrl, account }: DeploymentTargets,
   run: (git: Git, folder: string) => Promise<T>,
+  timeoutMs = GIT_TIMEOUT_MS,
 ): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "nearside-doctor-"));
   const [, encoded = ""] = gitAuthorization(account)?.split(" ") ?? [];
@@ -50,9 +54,16 @@ export async function withGit<T>(
   };
   const git: Git = (args, cwd = folder) =>
     new Promise((resolve) => {
-      execFile("git", args, { cwd, env, maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout, stderr) =>
-        resolve({ isOk: error === null, stdout, stderr: loggedText(stderr || (error?.message ?? "")) }),
-      );
+      const options = { cwd, env, maxBuffer: MAX_OUTPUT_BYTES, timeout: timeoutMs };
+      execFile("git", args, options, (error, stdout, stderr) => {
+        const isStopped = error?.killed === true && error.signal === "SIGTERM";
+        const timeout = isStopped ? `\ngit was ended: not done after ${timeoutMs / 1000} s` : "";
+        resolve({
+          isOk: error === null,
+          stdout,
+          stderr: loggedText((stderr || (error?.message ?? "")) + timeout),
+        });
+      });
     });
   try {
     return await run(git, folder);
@@ -104,11 +115,22 @@ async function clonedLarge(targets: DeploymentTargets): Promise<Outcome> {
   );
 }
 
-/** While the tasks of the stream tier are stopped. */
-export async function clonedLargeWhileTierStops(targets: DeploymentTargets): Promise<Outcome> {
-  const clone = await cloneLarge(targets);
+/** While the tasks of the stream tier are stopped. It shows nothing unless the clone lasts until tasks have ended. */
+export async function clonedLargeWhileTierStops(
+  targets: DeploymentTargets,
+  stack: DeployedStack,
+): Promise<Outcome> {
+  const stopping = await stack.whileTierStops(() => cloneLarge(targets));
+  if (stopping === undefined) return notShown("the deployment has no stream tier");
+  const { result: clone, tasksBefore, tasksAtEnd } = stopping;
   if (clone.kind === "failed") return clone.outcome;
-  return clone.kind === "tier" ? seen(`whole, from ${clone.place}`) : notShown("the tier did not serve it");
+  if (clone.kind !== "tier") return notShown("the tier did not serve it");
+  if (tasksAtEnd === undefined)
+    return notShown("it takes a larger repository: the clone ended before the tasks were stopped");
+  const { runningCount } = tasksAtEnd;
+  if (runningCount >= tasksBefore)
+    return notShown("it takes a larger repository: the clone ended before a task did, whole");
+  return seen(`whole, from ${clone.place}; at its end ${runningCount} of ${tasksBefore} tasks ran`);
 }
 
 /** While no task of the stream tier runs. */

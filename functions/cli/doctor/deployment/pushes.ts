@@ -16,6 +16,7 @@ const MESSAGE = "[skip ci] A check of nearside doctor";
 const DELETE_PAUSE_MS = 2_000;
 /** A webhook takes about a second; a poll, minutes. After each look that is not the last one. */
 const PAUSES_MS = [1_000, 2_000, 4_000, 8_000];
+const LINK_TIMEOUT_MS = 60_000;
 const LFS_FILE_BYTES = 64;
 
 interface Push {
@@ -40,11 +41,15 @@ async function pushed(targets: DeploymentTargets, { url, kind, change, look }: P
     const committed = await git(["commit", "--quiet", "--allow-empty", "-m", MESSAGE], tree);
     if (!committed.isOk) return failure(committed);
     const { stdout } = await git(["rev-parse", "HEAD"], tree);
+    let pushing: Promise<GitResult> | undefined;
     const pushAndLook = async (): Promise<Outcome> => {
-      const result = await git(["push", "--quiet", "origin", `HEAD:${ref}`], tree);
+      pushing = git(["push", "--quiet", "origin", `HEAD:${ref}`], tree);
+      const result = await pushing;
       return result.isOk ? look(git, name, stdout.trim()) : failure(result);
     };
     const restore = async (): Promise<void> => {
+      // A push that a signal has not ended would make the ref again.
+      await pushing;
       const removed = await git(["push", "--quiet", "origin", `:${ref}`], tree);
       // A push that failed may have made it, or not.
       if (!removed.isOk && !/remote ref does not exist/.test(removed.stderr))
@@ -76,10 +81,19 @@ async function lfsFileAtBitbucket(targets: DeploymentTargets, bytes: Buffer): Pr
   });
   const action = files.get(oid)?.actions?.download;
   if (action == null) return judged("pushed, and Bitbucket's batch has no link to the file");
-  const response = await fetch(action.href, { headers: action.header ?? {} });
-  const received = Buffer.from(await response.arrayBuffer());
+  const signal = AbortSignal.timeout(LINK_TIMEOUT_MS);
+  let status: number;
+  let received: Buffer;
+  try {
+    const response = await fetch(action.href, { headers: action.header ?? {}, signal });
+    status = response.status;
+    received = Buffer.from(await response.arrayBuffer());
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return judged(`the link of Bitbucket's batch has not answered in ${LINK_TIMEOUT_MS / 1000} s`);
+  }
   return judged(
-    received.equals(bytes) ? undefined : `the link of Bitbucket's batch answers ${response.status}`,
+    received.equals(bytes) ? undefined : `the link of Bitbucket's batch answers ${status}`,
     `pushed, and had by the link of Bitbucket's batch; Bitbucket keeps its ${bytes.length} bytes`,
   );
 }
