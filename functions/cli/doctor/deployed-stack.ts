@@ -25,14 +25,14 @@ export interface DeployedStack {
   whileTierStops<T>(run: () => Promise<T>): Promise<WhileStopping<T> | undefined>;
 }
 
-export interface WhileStopping<T> {
+interface WhileStopping<T> {
   readonly result: T;
   /** The tier's tasks when the run ended; `undefined`: it ended before they were stopped. */
   readonly tasksAtEnd: TierTasks | undefined;
   readonly tasksBefore: number;
 }
 
-export interface TierTasks {
+interface TierTasks {
   readonly desiredCount: number;
   readonly runningCount: number;
 }
