@@ -28,6 +28,7 @@ const PRICE = {
   logGb: 0.5,
   secretMonth: 0.4,
   alarmMonth: 0.1,
+  metricMonth: 0.3,
 } as const;
 
 const GB = 1e9;
@@ -54,7 +55,9 @@ export const IDLE_QUEUES = 3;
 const ROUNDS_PER_MONTH = (30 * 86_400) / 300;
 const ROUND_SECONDS = 0.5;
 const ROUND_READS = 6;
-const FREE = { sqsRequests: 1e6, alarms: 10 } as const;
+const FREE = { sqsRequests: 1e6, alarms: 10, metrics: 10 } as const;
+/** What a deployment has with the default settings. */
+const DEFAULT = { alarms: 15, metrics: 20 } as const;
 
 const PUSHES = 8;
 const CLONES = 5;
@@ -205,7 +208,16 @@ function print({ push, shallow, full }: Readonly<Record<"push" | "shallow" | "fu
     ["1,000 full clones", 1_000, clonePrice(full), usage(full)],
     ["10,000 pushes", 10_000, pushPrice(push), usage(push)],
     ["a stored GB, a month", 1, { storage: PRICE.storedGbMonth }, ""],
-    ["an idle month", 1, idleMonthPrice(), ""],
+    ["an idle month, ten alarms and ten metrics (free)", 1, idleMonthPrice(), ""],
+    [
+      `an idle month, the default's ${DEFAULT.alarms} alarms and ${DEFAULT.metrics} metrics`,
+      1,
+      {
+        ...idleMonthPrice(DEFAULT.alarms),
+        metrics: (DEFAULT.metrics - FREE.metrics) * PRICE.metricMonth,
+      },
+      "",
+    ],
   ];
   const table = [
     "| what | costs | of it | measured for one |",
