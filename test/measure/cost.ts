@@ -208,14 +208,11 @@ function print({ push, shallow, full }: Readonly<Record<"push" | "shallow" | "fu
     ["1,000 full clones", 1_000, clonePrice(full), usage(full)],
     ["10,000 pushes", 10_000, pushPrice(push), usage(push)],
     ["a stored GB, a month", 1, { storage: PRICE.storedGbMonth }, ""],
-    ["an idle month, ten alarms and ten metrics (free)", 1, idleMonthPrice(), ""],
+    [`an idle month, the default's ${DEFAULT.alarms} alarms`, 1, idleMonthPrice(DEFAULT.alarms), ""],
     [
-      `an idle month, the default's ${DEFAULT.alarms} alarms and ${DEFAULT.metrics} metrics`,
+      `the default's ${DEFAULT.metrics} metrics, if all are written in every hour of a month`,
       1,
-      {
-        ...idleMonthPrice(DEFAULT.alarms),
-        metrics: (DEFAULT.metrics - FREE.metrics) * PRICE.metricMonth,
-      },
+      { metrics: (DEFAULT.metrics - FREE.metrics) * PRICE.metricMonth },
       "",
     ],
   ];
