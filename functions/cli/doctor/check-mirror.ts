@@ -73,12 +73,13 @@ const MAX_FAILURES_SHOWN = 5;
 /** Whether the last sync of each repository went well. */
 export function checkRepositories({ workspace, repositories }: WorkspaceStatus): Finding {
   const check = `${workspace}: repositories`;
-  const selected = repositories.filter(({ isSelected }) => isSelected);
   // Those that the account cannot see are another check's.
-  const failed = selected.filter(
-    (one) => one.damage !== undefined || (one.state.startsWith("ERROR_") && !hasLostAccess(one)),
+  const visible = repositories.filter(
+    (one) => one.isSelected && (one.damage !== undefined || !hasLostAccess(one)),
   );
-  if (failed.length === 0) return ok(check, `the last sync of none has failed, of ${selected.length}`);
+  const failed = visible.filter(({ damage, state }) => damage !== undefined || state.startsWith("ERROR_"));
+  if (failed.length === 0)
+    return ok(check, `the last sync of none has failed, of ${visible.length} that Bitbucket shows`);
   const shown = failed
     .slice(0, MAX_FAILURES_SHOWN)
     .map(({ slug, damage, lastError }) => `${slug}: ${damage ?? lastError?.message ?? "failed"}`);
