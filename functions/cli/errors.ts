@@ -37,6 +37,8 @@ function meaningOf(asked: string) {
   const code = ERROR_CODES.find((one) => one.toLowerCase() === asked.toLowerCase());
   const found = code === undefined ? undefined : errorCode(code);
   if (code === undefined || found === undefined)
-    throw new ConfigError(`there is no error code ${asked}: nearside errors lists all`);
+    throw new ConfigError(
+      `there is no error code ${asked}: nearside errors lists all; states of repositories are explained by nearside status --help`,
+    );
   return { code, ...found };
 }

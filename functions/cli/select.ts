@@ -157,7 +157,10 @@ function show(
   print(`  public repositories: ${publicRepositories ? "mirrored" : "skipped"}`);
   print(`  data of repositories that are no longer mirrored is kept for ${counted(retentionDays, "day")}`);
   if (known === undefined) {
-    print("  Bitbucket has not been asked for its repositories yet.");
+    print("  Bitbucket has not been asked for its repositories yet: a running mirror asks within seconds.");
+    print(
+      `  To see what would be selected: nearside select ${name} --dry-run; what is mirrored: nearside status.`,
+    );
     return;
   }
   const selected = known.filter((entry) => selects(workspace, { ...entry, workspace: name }));
