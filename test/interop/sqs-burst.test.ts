@@ -89,14 +89,7 @@ test("300 pushes that wait in SQS end in one sync, by processes that know nothin
     ({ surface, path }) => `${surface} ${path.split("/").at(-1)}`,
   );
   const braced = encodeURIComponent(`{${UUID}}`);
-  expect(asked).toEqual([
-    `rest ${braced}`,
-    "git refs",
-    "git git-upload-pack",
-    "git git-upload-pack",
-    // Whether the name still means the repository.
-    `rest ${braced}`,
-  ]);
+  expect(asked).toEqual([`rest ${braced}`, "git refs", "git git-upload-pack", "git git-upload-pack"]);
   const repository = await openRepository(options.storage, UUID);
   const { refs } = await repository.readRefs();
   expect(refs.find(({ name }) => name === "refs/heads/main")?.id).toBe(last);
@@ -205,11 +198,14 @@ test("a job with a name that has changed since, or with another's, does not brin
   expect((await repositoryDocument(options.storage.store, UUID).read()).value?.slug).toBe("sample");
 });
 
-test("a push to what is known costs one request of REST: whether its name still means the repository", async () => {
+test("a push to what git finds by its uuid costs two requests, for refs and pack", async () => {
   await runRepositoryJob(job(), options);
   primary.fake.controls.clearRequests();
   await primary.commit("main", "second.txt", "2\n");
   const { outcome } = await runRepositoryJob(job(), options);
   expect(outcome.kind).toBe("published");
-  expect(primary.fake.controls.requests.filter(({ surface }) => surface === "rest")).toHaveLength(1);
+  const asked = primary.fake.controls.requests.map(
+    ({ surface, path }) => `${surface} ${path.split("/").at(-1)}`,
+  );
+  expect(asked).toEqual(["git git-upload-pack", "git git-upload-pack"]);
 });
