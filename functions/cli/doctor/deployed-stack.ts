@@ -1,6 +1,6 @@
 /** The service stack of a deployment, as its checks see and change it, by signed requests to AWS. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Stopped } from "../explain.ts";
+import { messageOf, Stopped } from "../explain.ts";
 import type { AwsSend } from "./aws-account.ts";
 import { awsOperations, elementsOf, findOutput, findResource } from "./aws-operations.ts";
 import { restoring } from "./restoring.ts";
@@ -161,14 +161,17 @@ function tierChanges(
   /** The tasks run again when it returns, so that the next check has them. */
   async function changed<T>(tier: Tier, desiredCount: number, run: () => Promise<T>): Promise<T> {
     const areBack = () => tier.reached((count) => count >= desiredCount, appliedMs);
-    try {
-      const result = await run();
-      if (!(await areBack())) throw new Error("restored, and the tasks of the stream tier do not run again");
-      return result;
-    } catch (error) {
-      if (!(error instanceof Stopped)) await areBack().catch(() => undefined);
-      throw error;
+    const [ran] = await Promise.allSettled([run()]);
+    if (ran.status === "rejected" && ran.reason instanceof Stopped) throw ran.reason;
+    const notBack = await areBack().then(
+      (isBack) => (isBack ? undefined : "restored, and the tasks of the stream tier do not run again"),
+      (error: Error) => messageOf(error),
+    );
+    if (notBack === undefined) {
+      if (ran.status === "rejected") throw ran.reason;
+      return ran.value;
     }
+    throw new Error(ran.status === "rejected" ? `${messageOf(ran.reason)}; ${notBack}` : notBack);
   }
   return {
     async tierTasks() {

@@ -19,7 +19,7 @@ const NEXT_TRY = 3 / 4;
 const MAX_REFINED = 2;
 /** Of what is chosen; the rest is for other branches. */
 const MAIN_SHARE = 7 / 8;
-/** Of tags, on top of what is chosen. Clients ask again for tags that an answer lacks. */
+/** How many tags are added, as a share of `maxObjects`. A client fetches tags that an answer lacks in a second request. */
 const TAG_SHARE = 1 / 8;
 /** Branches that have too much of their own, each looked at as far as there is room. */
 const MAX_LARGE_TIPS = 32;
