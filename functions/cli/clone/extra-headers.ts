@@ -1,6 +1,6 @@
 /** `http.extraHeader` and `http.<url>.extraHeader` of git's configuration. Source: git-config(1). */
 import { validateHeaderName, validateHeaderValue } from "node:http";
-import { type GitRun, gitOutput } from "./run-git.ts";
+import { gitOutput } from "./run-git.ts";
 
 /** By name in lower case; several values are sent as so many headers. */
 export type Headers = Readonly<Record<string, string | readonly string[]>>;
@@ -20,10 +20,11 @@ interface Entry {
   readonly value: string;
 }
 
-/** @returns Those of requests to `url`; `undefined` if only git itself can send them. */
-export async function extraHeaders(git: GitRun, url: string): Promise<Headers | undefined> {
-  const args = ["config", "--null", "--get-regexp", "^http\\.(.*\\.)?extraheader$"];
-  const listed = (await gitOutput(git, args)).stdout.split("\0").slice(0, -1);
+/**
+ * @param listed - The entries as `git config --null --get-regexp` prints them.
+ * @returns Those of requests to `url`; `undefined` if only git itself can send them.
+ */
+export async function extraHeaders(listed: readonly string[], url: string): Promise<Headers | undefined> {
   if (listed.length > MAX_ENTRIES) return undefined;
   const entries: Entry[] = [];
   for (const entry of listed) {

@@ -34,18 +34,18 @@ export async function findPlan(
   // git's processes run at once: of a small repository they are most of what this command adds.
   const early =
     url === undefined || URL.parse(url) === null ? undefined : new HttpClient(git, url, process.env);
-  const [mirrorUrl, strict] = await Promise.all([
+  const [mirrorUrl, fsck] = await Promise.all([
     mirrorUrlOf(git, url),
-    isStrict(git),
+    readFsckSettings(git),
     // What fails here fails again below, where it is said.
     early?.canReach(early.mirrorUrl).catch(() => undefined),
   ]);
   if (URL.parse(mirrorUrl) === null) return undefined;
-  if (strict && (await hasFsckSettings(git))) return undefined;
+  if (fsck.isStrict && fsck.acceptsFaults) return undefined;
   const client = early?.mirrorUrl === mirrorUrl ? early : new HttpClient(git, mirrorUrl, process.env);
   try {
     const given = await askPlan(client, git, mirrorUrl);
-    return given && { ...given, client, mirrorUrl, isStrict: strict };
+    return given && { ...given, client, mirrorUrl, isStrict: fsck.isStrict };
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
     say(options, `${messageOf(error)}: git does it by itself`);
@@ -90,19 +90,19 @@ export async function downloadPlan(
   }
 }
 
-/** As for git's fetches: `fetch.fsckObjects` counts before `transfer.fsckObjects`, and of several values the last one. */
-async function isStrict(git: GitRun): Promise<boolean> {
-  const found = await Promise.all(
-    ["fetch", "transfer"].map((section) =>
-      gitOutput(git, ["config", "--type=bool", "--get", `${section}.fsckObjects`]),
-    ),
-  );
-  return found.find(({ exitCode }) => exitCode === 0)?.stdout.trim() === "true";
+interface FsckSettings {
+  readonly isStrict: boolean;
+  /** Those of objects: git takes ids that it does not know there, and not as options of its `index-pack`. */
+  readonly acceptsFaults: boolean;
 }
 
-/** Which faults of objects are accepted: git takes ids that it does not know there, and not as options of its `index-pack`. */
-async function hasFsckSettings(git: GitRun): Promise<boolean> {
-  return (await gitOutput(git, ["config", "--get-regexp", "^fetch\\.fsck\\."])).exitCode === 0;
+/** As for git's fetches: `fetch.fsckObjects` counts before `transfer.fsckObjects`, and of several values the last one. */
+async function readFsckSettings(git: GitRun): Promise<FsckSettings> {
+  const args = ["config", "--null", "--name-only", "--get-regexp", "^(fetch|transfer)\\.fsck"];
+  const names = (await gitOutput(git, args)).stdout.split("\0");
+  const name = ["fetch.fsckobjects", "transfer.fsckobjects"].find((one) => names.includes(one));
+  const value = name && (await gitOutput(git, ["config", "--type=bool", "--get", name])).stdout.trim();
+  return { isStrict: value === "true", acceptsFaults: names.some((one) => one.startsWith("fetch.fsck.")) };
 }
 
 /** What a person has typed is not asked for again: where no helper of git's has kept it, git gets it from this process. */

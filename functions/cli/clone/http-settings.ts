@@ -25,6 +25,9 @@ const ONLY_GIT_VARIABLES = [
   ...["GIT_PROXY_SSL_CERT", "GIT_PROXY_SSL_KEY", "GIT_PROXY_SSL_CAINFO", "GIT_HTTP_PROXY_AUTHMETHOD"],
 ];
 
+/** A proxy of a remote counts before `http.proxy` once the remote has its name. */
+const HEADERS_AND_REMOTE_PROXIES = "^(http\\.(.*\\.)?extraheader|remote\\..*\\.proxy.*)$";
+
 /** The first of them whose agents know `proxyEnv`; others would make requests past the proxy. */
 const PROXY_NODE = [24, 5] as const;
 
@@ -35,11 +38,11 @@ export async function readHttpSettings(
   env: NodeJS.ProcessEnv,
   nodeVersion = process.versions.node,
 ): Promise<HttpSettings | undefined> {
-  const [listed, headers, isProxiedByRemote] = await Promise.all([
+  const [listed, others] = await Promise.all([
     gitOutput(git, ["config", "--null", "--get-urlmatch", "http", url]),
-    extraHeaders(git, url),
-    hasRemoteProxy(git),
+    gitOutput(git, ["config", "--null", "--get-regexp", HEADERS_AND_REMOTE_PROXIES]),
   ]);
+  const entries = others.stdout.split("\0").slice(0, -1);
   const values = new Map(
     listed.stdout
       .split("\0")
@@ -52,7 +55,9 @@ export async function readHttpSettings(
   if ([...values.keys()].some((name) => ONLY_GIT.has(name))) return undefined;
   const proxy = proxyOf(values.get("proxy"), url, env);
   if (proxy !== undefined && !canUseProxy(proxy, nodeVersion)) return undefined;
-  if (headers === undefined || isProxiedByRemote) return undefined;
+  if (entries.some((entry) => entry.startsWith("remote."))) return undefined;
+  const headers = await extraHeaders(entries, url);
+  if (headers === undefined) return undefined;
   const noProxy = env["no_proxy"] ?? env["NO_PROXY"];
   const caFile = env["GIT_SSL_CAINFO"] ?? (await pathOf(git, url, values.has("sslcainfo")));
   return {
@@ -69,11 +74,6 @@ function canUseProxy(proxy: string, nodeVersion: string): boolean {
   if (!/^https?:$/.test(URL.parse(proxy)?.protocol ?? "")) return false;
   const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
   return major > PROXY_NODE[0] || (major === PROXY_NODE[0] && minor >= PROXY_NODE[1]);
-}
-
-/** It counts before `http.proxy` once the remote has its name. */
-async function hasRemoteProxy(git: GitRun): Promise<boolean> {
-  return (await gitOutput(git, ["config", "--get-regexp", "^remote\\..*\\.proxy"])).exitCode === 0;
 }
 
 /** As curl: a variable in lower case first. An empty setting means none. */

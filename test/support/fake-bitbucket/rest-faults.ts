@@ -1,5 +1,5 @@
 /** How REST's repositories and lists of them can be odd: each form was seen at Bitbucket, or is allowed by its public document. */
-import { z } from "zod";
+import * as z from "zod";
 import { BadQueryError, pageOf } from "./query.ts";
 import type { Json, RepositoryShape } from "./shapes.ts";
 
