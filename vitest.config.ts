@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    // By default one less; much of the time is spent in waiting for git.
-    maxWorkers: availableParallelism(),
+    // A third of a worker's time is waiting, for other processes.
+    maxWorkers: Math.ceil(1.5 * availableParallelism()),
     projects: [
       // A time-out is for what hangs: machines may be busy.
       {

@@ -7,7 +7,7 @@ import { type TemporaryFolder, temporaryFolder } from "../support/git/temporary-
 import { type LocalMirrorRig, startLocalMirrorRig } from "../support/local-mirror-rig.ts";
 
 /** In each of two tests. More of them: `NEARSIDE_RACES=250`. */
-const RACES = Number(process.env["NEARSIDE_RACES"] ?? 28);
+const RACES = Number(process.env["NEARSIDE_RACES"] ?? 14);
 
 const KINDS = ["branch", "tag", "id", "id-v0", "moved", "forced", "moved-tag"] as const;
 type Kind = (typeof KINDS)[number];

@@ -11,6 +11,8 @@ import { FsBlobStore } from "../../../lib/store/fs-blob-store.ts";
 const WRITER = fileURLToPath(new URL("./writer-process.ts", import.meta.url));
 const KEY = "repos/x/manifest.json";
 const UNFINISHED = ".nearside/unfinished";
+/** More of them: `NEARSIDE_KILLS=100`. */
+const KILLS = Number(process.env["NEARSIDE_KILLS"] ?? 12);
 
 let folder: string;
 beforeEach(async () => {
@@ -37,31 +39,35 @@ test("no other user of the machine can read what is stored, nor list it", async 
   expect(await modeOf("parent/store/.nearside/lock.sqlite")).toBe("600");
 });
 
-test("a writer killed at any instant leaves the old blob or the new one, and the next conditional write works", async () => {
-  const store = new FsBlobStore(folder);
-  await store.write(KEY, new Uint8Array(300_000));
-  let advanced = 0;
-  for (let round = 0; round < 30; round += 1) {
-    const before = await store.read(KEY);
-    const writer = startWriter("replace", folder, KEY);
-    if (writer.stdout !== null) await once(writer.stdout, "data"); // it has written once, and goes on
-    await sleep(Math.random() * 15);
-    writer.kill("SIGKILL");
-    await once(writer, "exit");
+test(
+  "a writer killed at any instant leaves the old blob or the new one, and the next conditional write works",
+  async () => {
+    const store = new FsBlobStore(folder);
+    await store.write(KEY, new Uint8Array(300_000));
+    let advanced = 0;
+    for (let round = 0; round < KILLS; round += 1) {
+      const before = await store.read(KEY);
+      const writer = startWriter("replace", folder, KEY);
+      if (writer.stdout !== null) await once(writer.stdout, "data"); // it has written once, and goes on
+      await sleep(Math.random() * 15);
+      writer.kill("SIGKILL");
+      await once(writer, "exit");
 
-    const { bytes, version } = await store.read(KEY);
-    expect(bytes.length).toBe(300_000);
-    expect(bytes.every((byte) => byte === bytes[0])).toBe(true);
-    if (version !== before.version) advanced += 1;
-    await store.write(KEY, new Uint8Array(300_000).fill(round), { ifVersion: version });
-  }
-  expect(advanced).toBe(30);
-  expect(await keysOf(store)).toEqual([KEY]);
+      const { bytes, version } = await store.read(KEY);
+      expect(bytes.length).toBe(300_000);
+      expect(bytes.every((byte) => byte === bytes[0])).toBe(true);
+      if (version !== before.version) advanced += 1;
+      await store.write(KEY, new Uint8Array(300_000).fill(round), { ifVersion: version });
+    }
+    expect(advanced).toBe(KILLS);
+    expect(await keysOf(store)).toEqual([KEY]);
 
-  const later = new FsBlobStore(folder);
-  await later.write("other", new Uint8Array(1));
-  expect(await readdir(join(folder, UNFINISHED))).toEqual([]);
-}, 120_000);
+    const later = new FsBlobStore(folder);
+    await later.write("other", new Uint8Array(1));
+    expect(await readdir(join(folder, UNFINISHED))).toEqual([]);
+  },
+  120_000 + 4_000 * KILLS,
+);
 
 test("two processes and this one count together without losing one", async () => {
   const store = new FsBlobStore(folder);

@@ -28,6 +28,8 @@ const options = {
     announcedCount += 1;
   },
   log: SILENT_LOGGER,
+  // A machine that is busy takes no longer.
+  now: () => new Date("2026-11-01T00:00:00Z"),
 };
 
 beforeEach(() => {
