@@ -4,37 +4,22 @@ import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { cp } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { compactRepository } from "../../lib/repo/compaction/compact-repository.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { FsBlobStore } from "../../lib/store/fs-blob-store.ts";
 import { expectWhole, tidy } from "../support/compaction-checks.ts";
 import { EAGER } from "../support/compaction-policies.ts";
-import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
-import { copyPrefix, expectNothingLeftOver, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
+import { expectSilentFsck, listRefs } from "../support/primary.ts";
+import { useSyncRigs } from "../support/shared-set-ups.ts";
+import { copyPrefix, expectNothingLeftOver, RIG_UUID } from "../support/sync-rig.ts";
 
 const CHILD = fileURLToPath(new URL("../support/compaction-child.ts", import.meta.url));
 
 /** Each try starts a process. */
 const STRIDE = 3;
 
-let primary: Primary;
-const rigs: SyncRig[] = [];
-
-beforeEach(async () => {
-  primary = await startPrimary();
-});
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.close()));
-  await primary.close();
-});
-
-function rigOn(folder: string): SyncRig {
-  const rig = syncRig(primary, new FsBlobStore(folder));
-  rigs.push(rig);
-  return rig;
-}
+const { primary, rigOn } = useSyncRigs();
 
 /** @returns The signal that ended it, or `null` if it came to its end. */
 async function compactInChild(folder: string, calls: number): Promise<NodeJS.Signals | null> {
@@ -47,7 +32,7 @@ async function compactInChild(folder: string, calls: number): Promise<NodeJS.Sig
 
 test("a compaction that is killed before one of its store calls loses nothing", async () => {
   const original = primary.newPath();
-  const first = rigOn(original);
+  const first = rigOn(new FsBlobStore(original));
   await first.sync();
   for (const file of ["a.txt", "b.txt", "c.txt"]) {
     await primary.commit("main", file, `${file}\n`.repeat(500));
@@ -62,7 +47,7 @@ test("a compaction that is killed before one of its store calls loses nothing", 
     const folder = primary.newPath();
     await cp(original, folder, { recursive: true });
     const signal = await compactInChild(folder, calls);
-    const rig = rigOn(folder);
+    const rig = rigOn(new FsBlobStore(folder));
     const { store } = rig.storage;
     const manifest = await rig.manifest();
     generations.add(manifest.generation);

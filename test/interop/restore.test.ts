@@ -1,31 +1,24 @@
 /** The drill of docs/operations.md, "Restore": what was lost or rolled back is served only after it was compared with the primary. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import { tryGit } from "../support/git/run-git.ts";
-import { listRefs, type Primary, startPrimary } from "../support/primary.ts";
+import { listRefs } from "../support/primary.ts";
+import { useSyncRigs } from "../support/shared-set-ups.ts";
 import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
-import { expectCloneLikePrimary, keysOf, RIG_UUID, type SyncRig, syncRig } from "../support/sync-rig.ts";
+import { expectCloneLikePrimary, keysOf, RIG_UUID, type SyncRig } from "../support/sync-rig.ts";
 
 const KEYS = repositoryKeys(RIG_UUID);
 
-let primary: Primary;
+const { primary, rigOn } = useSyncRigs();
 let store: MemoryBlobStore;
-const rigs: SyncRig[] = [];
 
-beforeEach(async () => {
-  primary = await startPrimary();
+beforeEach(() => {
   store = new MemoryBlobStore();
-});
-afterEach(async () => {
-  for (const rig of rigs.splice(0)) await rig.close();
-  await primary.close();
 });
 
 /** A process that has read nothing yet. */
 function started(): SyncRig {
-  const rig = syncRig(primary, store);
-  rigs.push(rig);
-  return rig;
+  return rigOn(store);
 }
 
 async function copyOf(source: MemoryBlobStore): Promise<Map<string, Uint8Array>> {

@@ -1,11 +1,12 @@
 /** Two syncs of one repository at once: one may lose, nothing else may. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { VersionConflictError } from "../../lib/errors.ts";
 import { SILENT_LOGGER } from "../../lib/log.ts";
 import { repositoryKeys } from "../../lib/repo/layout.ts";
 import type { BlobStore, WriteCondition } from "../../lib/store/blob-store.ts";
 import { type SyncOutcome, syncRepository } from "../../lib/sync/sync-repository.ts";
-import { expectSilentFsck, listRefs, type Primary, startPrimary } from "../support/primary.ts";
+import { expectSilentFsck, listRefs } from "../support/primary.ts";
+import { useSyncRigs } from "../support/shared-set-ups.ts";
 import { seededFaults } from "../support/store/blob-faults.ts";
 import { CountingBlobStore } from "../support/store/counting-blob-store.ts";
 import { MemoryBlobStore } from "../support/store/memory-blob-store.ts";
@@ -19,23 +20,11 @@ import {
   syncRig,
 } from "../support/sync-rig.ts";
 
-let primary: Primary;
-const rigs: SyncRig[] = [];
-
-beforeEach(async () => {
-  primary = await startPrimary();
-});
-
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.close()));
-  await primary.close();
-});
+const { primary, rigOn } = useSyncRigs();
 
 /** Each with a cache of its own, as in two processes. */
 function writersOn(store: MemoryBlobStore, count: number): SyncRig[] {
-  const made = Array.from({ length: count }, () => syncRig(primary, store));
-  rigs.push(...made);
-  return made;
+  return Array.from({ length: count }, () => rigOn(store));
 }
 
 /** The prefix copied to a disk; git has checked it. */

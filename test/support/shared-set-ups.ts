@@ -30,6 +30,25 @@ export function useSyncRig({ storeFor = () => new MemoryBlobStore(), ...options 
   return { primary, rig };
 }
 
+/** A primary, new for each test, and any number of syncs of it, as of so many processes. */
+export function useSyncRigs(): { primary: Primary; rigOn(store: BlobStore): SyncRig } {
+  const primary = {} as Primary;
+  const rigs: SyncRig[] = [];
+  beforeEach(async () => void Object.assign(primary, await startPrimary()));
+  afterEach(async () => {
+    await Promise.all(rigs.splice(0).map((rig) => rig.close()));
+    await primary.close();
+  });
+  return {
+    primary,
+    rigOn(store) {
+      const rig = syncRig(primary, store);
+      rigs.push(rig);
+      return rig;
+    },
+  };
+}
+
 /** One mirror for all tests of a file, as new for each. */
 export function useGuardedMirror(): GuardedMirror {
   const mirror = {} as GuardedMirror;
