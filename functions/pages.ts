@@ -1,11 +1,13 @@
 /** Serves the pages and the JSON API behind API Gateway, without an authorizer: a page decides for the session's caller. */
 import { AwsRequests, lambdaAccess, signedParameters } from "../lib/aws/aws-requests.ts";
+import { invokeFunction } from "../lib/aws/invoke-function.ts";
 import { measuredFetch } from "../lib/bitbucket/measured-fetch.ts";
 import { parameterAccounts } from "../lib/bitbucket/parameter-account.ts";
 import { AGENT, readPagesConfig } from "../lib/config.ts";
 import { accessOverStore } from "../lib/git-http/access-over-store.ts";
 import { notFoundResponse } from "../lib/http/error-response.ts";
 import { lambdaServer } from "../lib/http/lambda-server.ts";
+import { delegateOver } from "../lib/pages/delegated-actions.ts";
 import { PAGE_PREFIX } from "../lib/pages/repository-path.ts";
 import { signedSqsQueue } from "../lib/queue/signed-sqs-queue.ts";
 import { S3BlobStore } from "../lib/store/s3-blob-store.ts";
@@ -20,6 +22,7 @@ import { queuedSyncRequests } from "./wiring/sync-requests.ts";
 const settings = readPagesConfig(process.env);
 const { bucket, syncQueueUrl, lfsQueueUrl, gitUrl, apiUrl, authSecret, secretPath, anonymous, ...limits } =
   settings;
+const { administerFunction } = settings;
 const { log, onStoreRequest } = functionLog(settings);
 const store = new S3BlobStore({ client: createS3Client({ onRequest: onStoreRequest }), bucket });
 const readConfig = loggedConfig(store, log);
@@ -40,17 +43,17 @@ const pages = mirrorPages({
     settings: { ...limits, allowsAnonymous, relaysPushes: false },
     log,
   }),
-  // This function is open to all callers: it queues syncs and writes the log, and may not change what is mirrored.
-  ...(settings.administration !== "off" && {
+  // This function is open to all callers: it queues syncs and writes the log, and has the other function change what is mirrored.
+  ...(administerFunction !== undefined && {
     administration: {
       canConnect: false,
+      connectCommand: `nearside connect <workspace> --credential <workspace> --store s3://${bucket} --secret-path ${secretPath}`,
+      delegate: delegateOver((asked) => invokeFunction(requests, administerFunction, asked)),
       requests: queuedSyncRequests(signedSqsQueue(requests, syncQueueUrl)),
       history: cloudWatchHistory({
         ...{ requests, namespace: settings.stackPrefix, hasDetail: settings.metrics === "all" },
         queueUrls: { sync: syncQueueUrl, lfs: lfsQueueUrl },
       }),
-      elsewhere:
-        "A deployment's page may only queue syncs. The rest is done by nearside connect, select, reconnect, pause, resume, remove, reconcile and dead-letters, each with --store s3://….",
       log,
     },
   }),

@@ -70,6 +70,13 @@ export function grantNoteRefusals(bucket: MirrorBucket, grantee: IGrantable): vo
   grant(grantee, ["s3:GetObject", "s3:PutObject"], arns(bucket, REFUSAL_KEYS));
 }
 
+/** To change the configuration, and what lists of a workspace count for. */
+export function grantAdminister(bucket: MirrorBucket, grantee: IGrantable): void {
+  grantRead(bucket, grantee, CONFIG_KEYS);
+  grant(grantee, ["s3:PutObject"], arns(bucket, ["config.json"]));
+  grant(grantee, ["s3:GetObject", "s3:PutObject"], arns(bucket, ["workspaces/*"]));
+}
+
 /** What administrators did on the pages. */
 export function grantKeepAdminLog(bucket: MirrorBucket, grantee: IGrantable): void {
   grant(grantee, ["s3:GetObject", "s3:PutObject"], arns(bucket, ["admin-log/*"]));

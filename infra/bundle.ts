@@ -21,6 +21,7 @@ export const FUNCTION_SOURCES = {
   gitHttp: { entryFile: "functions/git-http.ts", workerFiles: [] },
   status: { entryFile: "functions/status.ts", workerFiles: [] },
   pages: { entryFile: "functions/pages.ts", workerFiles: [] },
+  administer: { entryFile: "functions/administer.ts", workerFiles: [] },
   webhook: { entryFile: "functions/webhook.ts", workerFiles: [] },
   relay: { entryFile: "functions/relay.ts", workerFiles: [] },
   reconcile: { entryFile: "functions/reconcile.ts", workerFiles: [] },

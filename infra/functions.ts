@@ -1,18 +1,12 @@
 /** The deployed functions: code, memory, time, environment, and the rights that each needs. */
-import { ArnFormat, Duration, SecretValue, Size, Stack } from "aws-cdk-lib";
+import { Size } from "aws-cdk-lib";
 import type { IVpc } from "aws-cdk-lib/aws-ec2";
-import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
+import { ACCOUNT_SECRET_FOLDER, ENV, RELAY_SECRET_FOLDER, WEBHOOK_SECRET_NAME } from "../lib/config.ts";
 import {
-  ACCOUNT_SECRET_FOLDER,
-  ENV,
-  EVENT_SOURCE,
-  RELAY_SECRET_FOLDER,
-  WEBHOOK_SECRET_NAME,
-} from "../lib/config.ts";
-import {
+  grantAdminister,
   grantCopyLfsFiles,
   grantDecideAccess,
   grantKeepAdminLog,
@@ -27,30 +21,30 @@ import {
   type MirrorBucket,
 } from "./bucket-access.ts";
 import { type FunctionName, SERVING_NODE_OPTIONS } from "./bundle.ts";
+import { deployedValue } from "./deployed-value.ts";
 import { fixedEgress } from "./egress.ts";
+import {
+  ADMINISTER_MEMORY_MIB,
+  AUTHORIZER_MEMORY_MIB,
+  AUTHORIZER_TIMEOUT,
+  PAGES_MEMORY_MIB,
+  PAGES_TIMEOUT,
+  RELAY_MEMORY_MIB,
+  RELAY_TIMEOUT,
+  STATUS_MEMORY_MIB,
+  STATUS_TIMEOUT,
+  WEBHOOK_TIMEOUT,
+} from "./function-sizes.ts";
 import { MEMORY_MIB_PER_CPU, MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
+import {
+  grantInvoke,
+  grantPutEvents,
+  grantReadMetrics,
+  grantSecrets,
+  grantSend,
+  grantTakeDeadLetters,
+} from "./service-access.ts";
 import type { DeploymentSettings } from "./settings.ts";
-
-/** It waits for the primary, mostly; more memory only makes it start sooner. */
-const AUTHORIZER_MEMORY_MIB = 512;
-/** API Gateway gives up on an authorizer after 29 s. */
-const AUTHORIZER_TIMEOUT = Duration.seconds(29);
-
-/** It waits for syncs, mostly. */
-const STATUS_MEMORY_MIB = 256;
-/** Of lib/git-http/status.ts, and some for a start and the answer. */
-const STATUS_TIMEOUT = Duration.minutes(5);
-
-/** A page waits for Bitbucket's list at most 10 s. */
-const PAGES_MEMORY_MIB = 512;
-const PAGES_TIMEOUT = Duration.seconds(29);
-
-/** Bitbucket gives up after ten seconds. */
-const WEBHOOK_TIMEOUT = Duration.seconds(9);
-
-/** It waits for receivers, ten seconds at the most for each. */
-const RELAY_MEMORY_MIB = 512;
-const RELAY_TIMEOUT = Duration.minutes(1);
 
 export interface FunctionsProps {
   readonly bucket: MirrorBucket;
@@ -59,6 +53,8 @@ export interface FunctionsProps {
   /** What infra/bundle.ts made. */
   readonly codeFolders: Readonly<Record<FunctionName, string>>;
   readonly queues: Readonly<Record<"sync" | "lfs" | "relay", Queue>>;
+  /** Jobs that failed after all tries. */
+  readonly deadLetterQueues: Readonly<Record<"sync" | "lfs" | "relay", Queue>>;
   /** The keys of tokens for the stream tier, if there is one. */
   readonly streamTierKeys?: Secret | undefined;
 }
@@ -67,6 +63,7 @@ const ASK_PRIMARY: readonly FunctionName[] = [
   "authorizer",
   "gitHttp",
   "pages",
+  "administer",
   "sync",
   "lfsSync",
   "reconcile",
@@ -96,7 +93,8 @@ export class Functions {
     return authorizer;
   }
 
-  pages(): MirrorFunction {
+  /** @param administer - Absent: there are no pages for administrators. */
+  pages(administer: MirrorFunction | undefined): MirrorFunction {
     const { bucket, queues, settings } = this.#props;
     const pages = this.#function("Pages", "pages", {
       memoryMib: PAGES_MEMORY_MIB,
@@ -106,17 +104,39 @@ export class Functions {
         ...this.#authSecret(),
         [ENV.syncQueueUrl]: queues.sync.queueUrl,
         [ENV.lfsQueueUrl]: queues.lfs.queueUrl,
+        ...(administer !== undefined && { [ENV.administerFunction]: administer.lambda.functionName }),
       },
     });
     grantReadRepositories(bucket, pages.role);
     this.#grantDecideAccess(pages);
-    if (!settings.hasPageAdministration) return pages;
+    if (administer === undefined) return pages;
     grantKeepAdminLog(bucket, pages.role);
     grantSend(pages, queues.sync);
-    // It knows no resources.
-    const statement = { actions: ["cloudwatch:GetMetricData"], resources: ["*"] };
-    pages.role.addToPrincipalPolicy(new PolicyStatement(statement));
+    grantReadMetrics(pages);
+    grantInvoke(pages, administer);
     return pages;
+  }
+
+  /** Apart from the pages' function, which all callers reach: what administrators change takes rights that it must not have. */
+  administer(): MirrorFunction {
+    const { bucket, queues, deadLetterQueues: dead } = this.#props;
+    const administer = this.#function("Administer", "administer", {
+      memoryMib: ADMINISTER_MEMORY_MIB,
+      timeout: PAGES_TIMEOUT,
+      environment: {
+        [ENV.syncQueueUrl]: queues.sync.queueUrl,
+        [ENV.lfsQueueUrl]: queues.lfs.queueUrl,
+        [ENV.relayQueueUrl]: queues.relay.queueUrl,
+        [ENV.syncDeadLetterQueueUrl]: dead.sync.queueUrl,
+        [ENV.lfsDeadLetterQueueUrl]: dead.lfs.queueUrl,
+        [ENV.relayDeadLetterQueueUrl]: dead.relay.queueUrl,
+      },
+    });
+    grantAdminister(bucket, administer.role);
+    grantSend(administer, queues.sync, queues.lfs, queues.relay);
+    grantTakeDeadLetters(administer, dead.sync, dead.lfs, dead.relay);
+    this.#grantAccounts(administer);
+    return administer;
   }
 
   /** Answers git-lfs as well: its batches are small, and a clone has this function warm by then. */
@@ -188,7 +208,7 @@ export class Functions {
     });
     grantReconcile(bucket, reconcile.role);
     grantSend(reconcile, queues.sync);
-    this.#grantSecrets(reconcile, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    this.#grantAccounts(reconcile);
     this.#grantSecrets(reconcile, ["ssm:GetParameter", "ssm:PutParameter"], WEBHOOK_SECRET_NAME);
     return reconcile;
   }
@@ -206,7 +226,7 @@ export class Functions {
     });
     grantReadWriteRepositories(bucket, sync.role);
     grantSend(sync, queues.sync, queues.relay, queues.lfs);
-    this.#grantSecrets(sync, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    this.#grantAccounts(sync);
     return sync;
   }
 
@@ -220,7 +240,7 @@ export class Functions {
     });
     grantCopyLfsFiles(bucket, lfsSync.role);
     grantSend(lfsSync, queues.lfs);
-    this.#grantSecrets(lfsSync, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    this.#grantAccounts(lfsSync);
     return lfsSync;
   }
 
@@ -236,14 +256,7 @@ export class Functions {
     });
     grantReadConfig(bucket, relay.role);
     this.#grantSecrets(relay, ["ssm:GetParameter"], `${RELAY_SECRET_FOLDER}*`);
-    const eventBus = { service: "events", resource: "event-bus", resourceName: "default" };
-    relay.role.addToPrincipalPolicy(
-      new PolicyStatement({
-        actions: ["events:PutEvents"],
-        resources: [Stack.of(this.#scope).formatArn(eventBus)],
-        conditions: { StringEquals: { "events:source": EVENT_SOURCE } },
-      }),
-    );
+    grantPutEvents(relay);
     return relay;
   }
 
@@ -269,32 +282,16 @@ export class Functions {
 
   #grantDecideAccess(decider: MirrorFunction): void {
     grantDecideAccess(this.#props.bucket, decider.role);
-    // The mirror's accounts, to find out whether the primary is away.
-    this.#grantSecrets(decider, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+    // To find out whether the primary is away.
+    this.#grantAccounts(decider);
   }
 
-  /** SecureStrings under AWS's own key: who may read the parameter through SSM may have it decrypted. */
-  #grantSecrets({ role }: MirrorFunction, actions: string[], name: string): void {
-    const arn = Stack.of(this.#scope).formatArn({
-      service: "ssm",
-      resource: "parameter",
-      resourceName: `${this.#props.settings.secretPath.slice(1)}${name}`,
-      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
-    });
-    role.addToPrincipalPolicy(new PolicyStatement({ actions, resources: [arn] }));
+  #grantSecrets(reader: MirrorFunction, actions: string[], name: string): void {
+    grantSecrets(reader, actions, `${this.#props.settings.secretPath}${name}`);
   }
-}
 
-/**
- * A dynamic reference: CloudFormation reads the secret when it deploys, so that a cold start asks for nothing. It reads it again only
- * if the reference has changed, which is what the version is for.
- */
-function deployedValue({ secretArn }: Secret, versionId: string | undefined): string {
-  return SecretValue.secretsManager(secretArn, versionId === undefined ? {} : { versionId }).unsafeUnwrap();
-}
-
-/** Sending alone: CDK's own grant has two more actions. */
-function grantSend({ role }: MirrorFunction, ...queues: readonly Queue[]): void {
-  const resources = queues.map(({ queueArn }) => queueArn);
-  role.addToPrincipalPolicy(new PolicyStatement({ actions: ["sqs:SendMessage"], resources }));
+  /** The mirror's accounts at Bitbucket. */
+  #grantAccounts(reader: MirrorFunction): void {
+    this.#grantSecrets(reader, ["ssm:GetParameter"], `${ACCOUNT_SECRET_FOLDER}*`);
+  }
 }

@@ -20,7 +20,9 @@ const SYNC_VISIBILITY_TIMEOUT = Duration.minutes(18);
 /** A queue of its own: receivers that hang must not keep syncs waiting. Nor each other: there are four groups for each of 21. */
 const RELAY_QUEUE = { visibilityTimeout: Duration.minutes(2), maxConcurrency: 84 };
 
-export interface ServiceStackProps extends StackProps, Omit<FunctionsProps, "queues" | "streamTierKeys"> {}
+export interface ServiceStackProps
+  extends StackProps,
+    Omit<FunctionsProps, "queues" | "deadLetterQueues" | "streamTierKeys"> {}
 
 export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
@@ -39,11 +41,17 @@ export class ServiceStack extends Stack {
       ...props,
       streamTierKeys: tier?.keys,
       queues: { sync: syncQueue.queue, lfs: lfsQueue.queue, relay: relayQueue.queue },
+      deadLetterQueues: {
+        sync: syncQueue.deadLetterQueue,
+        lfs: lfsQueue.deadLetterQueue,
+        relay: relayQueue.deadLetterQueue,
+      },
     });
+    const administer = settings.hasPageAdministration ? functions.administer() : undefined;
     const served = {
       gitHttp: functions.gitHttp(),
       status: functions.status(),
-      pages: functions.pages(),
+      pages: functions.pages(administer),
       webhook: functions.webhook(),
       authorizer: functions.authorizer(),
     };

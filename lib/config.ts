@@ -32,6 +32,10 @@ const RESOURCES = {
   syncQueueUrl: "the URL of the queue of sync jobs",
   relayQueueUrl: "the URL of the relay's queue",
   lfsQueueUrl: "the URL of the queue of LFS jobs",
+  syncDeadLetterQueueUrl: "the URL of the queue of sync jobs that failed",
+  lfsDeadLetterQueueUrl: "the URL of the queue of LFS jobs that failed",
+  relayDeadLetterQueueUrl: "the URL of the queue of relayed events that failed",
+  administerFunction: "the name of the function that does what administrators ask for on the pages",
   mirrorUrl: "the URL of the mirror for webhooks",
   streamTierUrl: "the stream tier's URL",
   streamTierKeys:
@@ -77,13 +81,15 @@ export function readAuthorizerConfig(env: Environment) {
   return read(env, ["bucket", "authSecret"], ["gitUrl", "secretPath", ...ACCESS_SETTINGS, ...LOG_SETTINGS]);
 }
 
+/** `administerFunction`: `undefined` where there are no pages for administrators. */
 export function readPagesConfig(env: Environment) {
   const own = ["gitUrl", "apiUrl", "secretPath", "administration"] as const;
-  return read(
+  const config = read(
     env,
     ["bucket", "authSecret", "syncQueueUrl", "lfsQueueUrl"],
     [...own, ...ACCESS_SETTINGS, ...LOG_SETTINGS],
   );
+  return { ...config, administerFunction: env[ENV.administerFunction] || undefined };
 }
 
 export function readGitHttpConfig(env: Environment) {
@@ -146,6 +152,12 @@ export function readLfsConfig(env: Environment) {
 
 export function readReconcileConfig(env: Environment) {
   return read(env, ["bucket", "syncQueueUrl", "mirrorUrl"], PRIMARY_SETTINGS);
+}
+
+export function readAdministerConfig(env: Environment) {
+  const queues = ["syncQueueUrl", "lfsQueueUrl", "relayQueueUrl"] as const;
+  const deadLetters = ["syncDeadLetterQueueUrl", "lfsDeadLetterQueueUrl", "relayDeadLetterQueueUrl"] as const;
+  return read(env, ["bucket", ...queues, ...deadLetters], PRIMARY_SETTINGS);
 }
 
 export function readRelayConfig(env: Environment) {

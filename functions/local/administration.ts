@@ -7,7 +7,7 @@ import type { MeasuredHistory } from "../../lib/pages/ports.ts";
 import { KeptDeadLetters } from "../../lib/queue/kept-messages.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { BitbucketAccess } from "../wiring/bitbucket-access.ts";
-import { deadLetterSubject } from "../wiring/dead-letters.ts";
+import { deadLettersOf } from "../wiring/dead-letters.ts";
 import type { PageAdministration } from "../wiring/mirror-pages.ts";
 import { tryAccount } from "../wiring/try-account.ts";
 import { LOCAL_QUEUES, StoredMessages } from "./stored-messages.ts";
@@ -24,33 +24,17 @@ export interface AdministrationOptions {
   readonly log: Logger;
 }
 
-/** On a page, and at a time. */
-const MAX_LETTERS = 1_000;
-
 export function localAdministration(options: AdministrationOptions): PageAdministration {
   const { store, requests, canConnect, apiOf, history, takeKept, log } = options;
   const places = LOCAL_QUEUES.map((name) => new KeptDeadLetters(new StoredMessages(store, name)));
-  const isOf = (workspace: string) => (body: string) =>
-    deadLetterSubject(body).workspace?.toLowerCase() === workspace.toLowerCase();
   return {
     ...{ requests, canConnect },
     configuration: {
       change: (change) => changeMirrorConfig(store, change),
       tryAccount: (workspace) => tryAccount(workspace, { apiOf }),
-      acceptRemovals: (workspace) => acceptRemovals(store, workspace, new Date()),
+      acceptRemovals: (workspace, only) => acceptRemovals(store, workspace, new Date(), only),
     },
-    deadLetters: {
-      async list(workspace) {
-        const letters = await Promise.all(places.map((place) => place.list(MAX_LETTERS, isOf(workspace))));
-        return letters.flat().map(({ body }) => deadLetterSubject(body).text);
-      },
-      async replay(workspace) {
-        let count = 0;
-        for (const place of places) count += await place.replay(MAX_LETTERS, isOf(workspace));
-        await takeKept();
-        return count;
-      },
-    },
+    deadLetters: deadLettersOf(places, takeKept),
     history,
     log,
   };

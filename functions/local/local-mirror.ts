@@ -127,12 +127,15 @@ export async function localMirror(options: LocalMirrorOptions) {
     queues: { sync: queue, lfs: lfs.queue, relay: relay.queue },
     reconcile: (mode: ReconcileMode) => reconcile(mode),
     /** Resolves when all jobs are done. */
-    async drained(): Promise<void> {
-      for (const one of queues) await one.drained();
-    },
+    drained: () => drained(queues),
     /** `workspace/slug` of each served repository. */
     servedNames: async () => servedNames(await readConfig(), store, catalog),
   };
+}
+
+/** One after the other: syncs make jobs for those behind them. */
+async function drained(queues: readonly { readonly drained: () => Promise<unknown> }[]): Promise<void> {
+  for (const one of queues) await one.drained();
 }
 
 async function selectionNow(readConfig: LocalMirrorOptions["readConfig"]): Promise<string> {

@@ -1,9 +1,35 @@
-/** What a dead letter is about, whichever queue's. */
+/** Dead letters, whichever queue's: what one is about, and those of one workspace. */
 import { ProtocolError } from "../../lib/errors.ts";
 import { parseLfsJob } from "../../lib/lfs/lfs-job.ts";
 import { parseSyncJob } from "../../lib/mirror/sync-job.ts";
+import type { Administration } from "../../lib/pages/ports.ts";
+import type { DeadLetters } from "../../lib/queue/job-queue.ts";
 import { parseRelayMessage } from "../../lib/relay/relay-message.ts";
 import { counted } from "../cli/table.ts";
+
+/** On a page, and at a time. */
+const MAX_LETTERS = 1_000;
+
+/** @param onReplayed - Called when letters wait again. */
+export function deadLettersOf(
+  places: readonly DeadLetters[],
+  onReplayed?: () => Promise<unknown>,
+): NonNullable<Administration["deadLetters"]> {
+  const isOf = (workspace: string) => (body: string) =>
+    deadLetterSubject(body).workspace?.toLowerCase() === workspace.toLowerCase();
+  return {
+    async list(workspace) {
+      const letters = await Promise.all(places.map((place) => place.list(MAX_LETTERS, isOf(workspace))));
+      return letters.flat().map(({ body }) => deadLetterSubject(body).text);
+    },
+    async replay(workspace) {
+      let count = 0;
+      for (const place of places) count += await place.replay(MAX_LETTERS, isOf(workspace));
+      await onReplayed?.();
+      return count;
+    },
+  };
+}
 
 export interface DeadLetterSubject {
   /** Absent for a job of all workspaces, or of none. */

@@ -22,6 +22,7 @@ export interface AwsAccess {
     readonly ssm?: string;
     readonly sqs?: string;
     readonly monitoring?: string;
+    readonly lambda?: string;
   };
 }
 
@@ -44,7 +45,7 @@ export class AwsRequests {
 
   /** @returns The response, whatever its status; a connection that breaks before it is made anew once. */
   async send(
-    service: "s3" | "ssm" | "sqs" | "monitoring",
+    service: "s3" | "ssm" | "sqs" | "monitoring" | "lambda",
     url: string,
     init: RequestInit,
   ): Promise<Response> {
@@ -61,7 +62,7 @@ export class AwsRequests {
   }
 
   /** Of a service without buckets. */
-  endpointOf(service: "ssm" | "monitoring"): string {
+  endpointOf(service: "ssm" | "monitoring" | "lambda"): string {
     const { endpoints, region } = this.access;
     return endpoints[service] ?? `https://${service}.${region}.${domainOf(region)}`;
   }
@@ -88,6 +89,7 @@ export function lambdaAccess(env: Readonly<Record<string, string | undefined>>):
   const ssm = env["AWS_ENDPOINT_URL_SSM"] || undefined;
   const sqs = env["AWS_ENDPOINT_URL_SQS"] || undefined;
   const monitoring = env["AWS_ENDPOINT_URL_CLOUDWATCH"] || undefined;
+  const lambda = env["AWS_ENDPOINT_URL_LAMBDA"] || undefined;
   return {
     region: named("AWS_REGION"),
     credentials: {
@@ -100,6 +102,7 @@ export function lambdaAccess(env: Readonly<Record<string, string | undefined>>):
       ...(ssm !== undefined && { ssm }),
       ...(sqs !== undefined && { sqs }),
       ...(monitoring !== undefined && { monitoring }),
+      ...(lambda !== undefined && { lambda }),
     },
   };
 }

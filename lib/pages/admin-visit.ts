@@ -6,6 +6,8 @@ import { htmlResponse } from "./page-response.ts";
 import type { Administration } from "./ports.ts";
 import { messagePage } from "./sign-in-page.ts";
 
+export const ADMIN_PATH = "/-/admin";
+
 export interface Visit {
   readonly request: HttpRequest;
   readonly context: Context;
@@ -14,11 +16,10 @@ export interface Visit {
 }
 
 /** What all of these pages need. */
-export function pageOf({ request, context, administration, caller }: Visit) {
+export function pageOf({ request, context, caller }: Visit) {
   return {
     viewer: viewerOf(request, caller, context),
     nowMs: context.now(),
-    elsewhere: administration.elsewhere,
   };
 }
 

@@ -42,6 +42,9 @@ input { font: inherit; padding: .4rem .6rem; border: 1px solid var(--soft); bord
 .sign-in label, .fields label, .action label { display: block; font-weight: 600; }
 .fields input[type="checkbox"] { width: auto; }
 .action { margin: .9rem 0; max-width: 32rem; }
+.action:has(table) { max-width: none; }
+.action input[type="checkbox"] { width: auto; }
+.action th label { display: inline; font-weight: 400; }
 .action small { display: block; }
 .action button { margin-top: .4rem; }
 .workspaces li { margin-bottom: .3rem; }

@@ -16,7 +16,8 @@
  */
 import { RequestRate } from "../auth/request-limits.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import { ADMIN_PATH, adminAnswer } from "./admin-http.ts";
+import { adminAnswer } from "./admin-http.ts";
+import { ADMIN_PATH } from "./admin-visit.ts";
 import { Administrators } from "./administrators.ts";
 import { answerApiList, answerApiRepository } from "./api.ts";
 import type { ApiRepository } from "./api-schemas.ts";

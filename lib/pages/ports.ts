@@ -55,26 +55,46 @@ export interface Administration {
   readonly requests: SyncRequests;
   /** Whether administrators connect workspaces that are not mirrored. */
   readonly canConnect: boolean;
-  /** Absent where this process may not change what is mirrored. */
+  /** What the operator types to connect one, with `<workspace>` for its name; by default, for the store of a server. */
+  readonly connectCommand?: string;
+  /** Absent where this process may not change what is mirrored, and `delegate` does it. */
   readonly configuration?: {
     readonly change: (change: (config: MirrorConfig) => MirrorConfig) => Promise<unknown>;
     /** Asks Bitbucket with the workspace's account. @returns An example of what it shows. @throws {MirrorError} It is of no use. */
     readonly tryAccount: (workspace: MirroredWorkspace) => Promise<string>;
-    /** Has what Bitbucket's next list still lacks withdrawn. */
-    readonly acceptRemovals: (workspace: string) => Promise<unknown>;
+    /** Has what Bitbucket's next list still lacks withdrawn. @param only - Slugs; all that lists lack unless given. */
+    readonly acceptRemovals: (workspace: string, only?: readonly string[]) => Promise<unknown>;
   };
-  /** Absent where this process may not read them. */
+  /** Absent as `configuration`. */
   readonly deadLetters?: {
     /** In words. */
     readonly list: (workspace: string) => Promise<readonly string[]>;
     /** @returns How many were sent to their queues again. */
     readonly replay: (workspace: string) => Promise<number>;
   };
-  /** Of all workspaces together. Absent where they are elsewhere. */
+  /** Has another process do what this one may not. */
+  readonly delegate?: Delegate;
+  /** Of all workspaces together. */
   readonly history?: () => MeasuredHistory | Promise<MeasuredHistory>;
-  /** Where this process may not do what it lacks above, or does not have the figures: what to use in place of it. */
-  readonly elsewhere?: string;
   readonly log: Logger;
+}
+
+/** What another process is asked for, as the caller. */
+export interface DelegatedRequest {
+  readonly workspace: string;
+  /** The caller's, for REST: that process asks Bitbucket whether the caller administers the workspace. */
+  readonly authorization: string;
+  /** One of the page's; absent for the list of dead letters. */
+  readonly action?: string;
+  /** As browsers send it. */
+  readonly form?: string;
+}
+
+export interface Delegate {
+  /** @throws {ConfigError} It was not done, with a message for the administrator. @throws {OverloadedError} There is no answer now. */
+  readonly perform: (request: Required<DelegatedRequest>) => Promise<unknown>;
+  /** @returns In words. Errors as of `perform`. */
+  readonly deadLetters: (request: DelegatedRequest) => Promise<readonly string[]>;
 }
 
 /** Measurements in slots of time, the last of which is not over. */

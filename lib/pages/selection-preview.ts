@@ -5,12 +5,13 @@ import type { HttpResponse } from "../http/message.ts";
 import { connectedWorkspace, selectRepositories } from "../mirror/change-workspaces.ts";
 import { checkMirrorConfig, type MirroredWorkspace } from "../mirror/mirror-config.ts";
 import { selects } from "../mirror/selection.ts";
-import { selectionOf } from "./admin-actions.ts";
-import { type AdminPage, selectionForm } from "./admin-pages.ts";
+import type { AdminPage } from "./admin-parts.ts";
+import { selectionOf } from "./admin-selection.ts";
 import { message, pageOf, type Visit } from "./admin-visit.ts";
 import { type Html, layout } from "./page-layout.ts";
 import { htmlResponse } from "./page-response.ts";
 import type { ListedRepository } from "./ports.ts";
+import { selectionForm } from "./selection-form.ts";
 
 interface PreviewPage extends AdminPage {
   readonly before: MirroredWorkspace;

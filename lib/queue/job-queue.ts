@@ -29,10 +29,16 @@ export interface DeadLetter {
 }
 
 export interface DeadLetters {
-  /** Reads without removing. Maybe only the oldest of each group. */
-  list(maxCount: number): Promise<readonly DeadLetter[]>;
-  /** Sends dead letters to the queue again. @returns How many; fewer than `maxCount` means that none are left. */
-  replay(maxCount: number): Promise<number>;
+  /**
+   * Reads without removing. Maybe only the oldest of each group.
+   * @param isWanted - By its body; all unless given.
+   */
+  list(maxCount: number, isWanted?: (body: string) => boolean): Promise<readonly DeadLetter[]>;
+  /**
+   * Sends dead letters to the queue again. @returns How many; fewer than `maxCount` means that none are left.
+   * @param isWanted - As of `list`.
+   */
+  replay(maxCount: number, isWanted?: (body: string) => boolean): Promise<number>;
 }
 
 export interface RetryPolicy {

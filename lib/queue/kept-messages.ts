@@ -55,13 +55,11 @@ export class KeptDeadLetters implements DeadLetters {
     this.#kept = kept;
   }
 
-  /** @param isWanted - By its body; all unless given. */
   async list(maxCount: number, isWanted?: (body: string) => boolean): Promise<readonly DeadLetter[]> {
     const letters = await this.#wanted(maxCount, isWanted);
     return letters.map(({ message: { groupId, body } }) => ({ groupId, body }));
   }
 
-  /** @param isWanted - As of `list`. */
   async replay(maxCount: number, isWanted?: (body: string) => boolean): Promise<number> {
     const letters = await this.#wanted(maxCount, isWanted);
     for (const { id, message } of letters) {

@@ -38,41 +38,57 @@ export class SqsDeadLetters implements DeadLetters {
     this.#queue = queue;
   }
 
-  async list(maxCount: number): Promise<readonly DeadLetter[]> {
+  /** At most `maxCount` are looked at. */
+  async list(
+    maxCount: number,
+    isWanted: (body: string) => boolean = () => true,
+  ): Promise<readonly DeadLetter[]> {
     const seen: Message[] = [];
     const receiveAll = async () => {
-      while (seen.length < maxCount) {
+      for (;;) {
         const received = await this.#receive(maxCount - seen.length);
         if (received.length === 0) break;
         seen.push(...received);
       }
-      return seen.map(letterOf);
+      return seen.map(letterOf).filter(({ body }) => isWanted(body));
     };
-    return withCleanUp(receiveAll, async () => {
-      for (const { ReceiptHandle } of seen) {
-        const input = { QueueUrl: this.#queueUrl, ReceiptHandle, VisibilityTimeout: 0 };
-        await this.#client.send(new ChangeMessageVisibilityCommand(input));
-      }
-    });
+    return withCleanUp(receiveAll, () => this.#release(seen));
   }
 
-  async replay(maxCount: number): Promise<number> {
+  /** At most `maxCount` are looked at. */
+  async replay(maxCount: number, isWanted: (body: string) => boolean = () => true): Promise<number> {
     let count = 0;
-    while (count < maxCount) {
-      const received = await this.#receive(maxCount - count);
-      if (received.length === 0) return count;
-      for (const message of received) {
-        // Sent before it is deleted: a job may run twice.
-        await this.#queue.send([{ ...letterOf(message), dedupId: `replay-${randomUUID()}` }]);
-        const input = { QueueUrl: this.#queueUrl, ReceiptHandle: message.ReceiptHandle };
-        await this.#client.send(new DeleteMessageCommand(input));
-        count += 1;
+    const others: Message[] = [];
+    const replayAll = async () => {
+      for (;;) {
+        const received = await this.#receive(maxCount - count - others.length);
+        if (received.length === 0) return count;
+        for (const message of received) {
+          const letter = letterOf(message);
+          if (!isWanted(letter.body)) {
+            others.push(message);
+            continue;
+          }
+          // Sent before it is deleted: a job may run twice.
+          await this.#queue.send([{ ...letter, dedupId: `replay-${randomUUID()}` }]);
+          const input = { QueueUrl: this.#queueUrl, ReceiptHandle: message.ReceiptHandle };
+          await this.#client.send(new DeleteMessageCommand(input));
+          count += 1;
+        }
       }
+    };
+    return withCleanUp(replayAll, () => this.#release(others));
+  }
+
+  async #release(messages: readonly Message[]): Promise<void> {
+    for (const { ReceiptHandle } of messages) {
+      const input = { QueueUrl: this.#queueUrl, ReceiptHandle, VisibilityTimeout: 0 };
+      await this.#client.send(new ChangeMessageVisibilityCommand(input));
     }
-    return count;
   }
 
   async #receive(maxCount: number): Promise<Message[]> {
+    if (maxCount <= 0) return [];
     const { Messages: messages = [] } = await this.#client.send(
       new ReceiveMessageCommand({
         QueueUrl: this.#queueUrl,

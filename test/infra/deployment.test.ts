@@ -215,6 +215,7 @@ test("functions that ask Bitbucket do so from one address, and no other is in th
   const functions = Object.entries(template.findResources("AWS::Lambda::Function"));
   const inside = functions.filter(([, { Properties }]) => Properties.VpcConfig !== undefined);
   expect(inside.map(([id]) => id.replace(/Function.*/, "")).toSorted()).toEqual([
+    "Administer",
     "Authorizer",
     "GitHttp",
     "LfsSync",

@@ -150,7 +150,7 @@ describe("the service stack", () => {
     expect(lines.filter((line) => line.startsWith("cloudwatch:"))).toEqual(['cloudwatch:GetMetricData "*"']);
     const unattended = permissions(deployment({ administration: "off" }).service, "Pages");
     expect(unattended.join()).toContain("/auth/*");
-    expect(unattended.join()).not.toMatch(/cloudwatch:|sqs:|admin-log/);
+    expect(unattended.join()).not.toMatch(/cloudwatch:|sqs:|lambda:|admin-log/);
   });
 
   test("lets the authorizer read names, refs and verdicts, its secret and the accounts, and no objects", () => {
@@ -219,12 +219,12 @@ const ACKNOWLEDGED: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts|answers|admin-log)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Status|Pages|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::Storage:[^\]]*\/(names|projects|repos|auth|refused|workspaces|failures|findings|webhooks|lfs|lfs-parts|answers|admin-log)\/(\*|\*\/lfs\.json|\*\/lfs\/\*|\*\/objects\/pack\/\*\.lfs-1|\*\/(repository|manifest)\.json|\*\/ref-snapshots\/\*|\*\/announced)\] Service\/(Authorizer|GitHttp|Status|Pages|Administer|Sync|LfsSync|Reconcile|Webhook)\/Role\//,
     reason: "Keys below these prefixes are made at run time.",
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/accounts\/\*\] Service\/(Authorizer|Pages|Sync|LfsSync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::arn:[^\]]*:parameter\/nearside\/accounts\/\*\] Service\/(Authorizer|Pages|Administer|Sync|LfsSync|Reconcile)\/Role\//,
     reason: "Workspaces are connected at run time, each with a secret of its own below this path.",
   },
   {
@@ -270,7 +270,7 @@ const ACKNOWLEDGED_WITH_SETTINGS: readonly Acknowledgement[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::\*\] Service\/(Authorizer|GitHttp|Sync|LfsSync|Reconcile)\/Role\//,
+      /^AwsSolutions-IAM5\[Resource::\*\] Service\/(Authorizer|Administer|GitHttp|Sync|LfsSync|Reconcile)\/Role\//,
     reason: "Lambda attaches functions to a network by actions that know no resource.",
   },
   {

@@ -5,14 +5,21 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkDeployment } from "../../functions/cli/doctor/check-deployment.ts";
 import type { Finding } from "../../functions/cli/doctor/finding.ts";
-import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { changeMirrorConfig, readMirrorConfig } from "../../lib/mirror/config-store.ts";
+import { readWorkspaceIndex } from "../../lib/mirror/workspace-index.ts";
+import {
+  buryJobs,
+  DEAD_LETTER_QUEUES,
+  expectCharts,
+  signInAdministrator,
+} from "../support/aws-front/administrator-session.ts";
 import { type DeployedAcme, QUEUES, startDeployedAcme } from "../support/aws-front/deployed-acme.ts";
 import { comparePermissions, UNUSED_BY_ONE_TEST } from "../support/aws-front/permission-records.ts";
 import { findRuntimeClient } from "../support/aws-front/runtime-client.ts";
 import { git, tryGit } from "../support/git/run-git.ts";
 import { addLfsFile } from "../support/lfs/add-file.ts";
 import { expectSilentFsck, refsOf } from "../support/primary.ts";
-import { ACCOUNT_TOKEN, searchedTexts, TOKENS } from "../support/test-credentials.ts";
+import { searchedTexts, TOKENS } from "../support/test-credentials.ts";
 
 const runtimeClient = findRuntimeClient();
 
@@ -158,49 +165,75 @@ describe.skipIf(runtimeClient === undefined)("the deployment", () => {
     ]);
   });
 
-  test("an administrator queues a sync from the page, which may not change what is mirrored", async () => {
+  test("an administrator sees the charts, queues a sync, and has another function change what is mirrored", async () => {
     const syncs = acme.front.function("sync").counts.invocations;
-    const post = (path: string, fields: Record<string, string>, cookie = "") =>
-      fetch(`${acme.front.url}${path}`, {
-        method: "POST",
-        redirect: "manual",
-        headers: { "sec-fetch-site": "same-origin", cookie },
-        body: new URLSearchParams(fields),
-      });
-    let cookie = "";
-    // After an outage the mirror waits before it asks again.
-    await expect
-      .poll(
-        async () => {
-          const session = await post("/-/sign-in", { user: "bot@example.com", token: ACCOUNT_TOKEN });
-          cookie = session.headers.get("set-cookie")?.split(";")[0] ?? "";
-          return session.status;
-        },
-        { timeout: 60_000, interval: 1_000 },
-      )
-      .toBe(303);
-    const headers = { cookie };
-    const { metrics, queues } = acme.front;
-    const queueName = queues.url("SyncQueue").split("/").at(-1);
-    metrics.values.set("Nearside/SentBytes", 5_000_000);
-    metrics.values.set(`AWS/SQS/ApproximateNumberOfMessagesVisible/${queueName}`, 3);
-    for (let count = 0; count < 3; count++) {
-      const overview = await (await fetch(`${acme.front.url}/-/admin`, { headers })).text();
-      expect(overview).toContain("sent: 5.0 MB");
-      expect(overview).toContain("syncs waiting: at most 3");
-      // Details are not recorded by default.
-      expect(overview).not.toContain("by kept recipes");
-    }
-    // Kept for minutes.
-    expect(metrics.asked.length).toBeLessThanOrEqual(acme.front.function("pages").counts.cold);
-    const answer = await post("/-/admin/acme/sync", { repository: "sample" }, cookie);
-    expect(answer.headers.get("location"), await answer.clone().text()).toBe("/git/-/admin/acme?done=sync");
+    const { front } = acme;
+    const { page, act, post } = await signInAdministrator(acme);
+    await expectCharts(acme, page);
+    await act("sync", { repository: "sample" });
     await acme.settled();
-    expect(acme.front.function("sync").counts.invocations).toBe(syncs + 1);
-    const page = await (await fetch(`${acme.front.url}/-/admin/acme`, { headers })).text();
-    expect(page).toContain("sync acme (sample)");
-    expect(page).not.toContain("/pause");
-    expect((await post("/-/admin/acme/pause", {}, cookie)).status).toBe(409);
+    expect(front.function("sync").counts.invocations).toBe(syncs + 1);
+    expect(front.function("administer").counts.invocations).toBe(0);
+
+    const config = async () => (await readMirrorConfig(front.store))?.workspaces[0];
+    await act("pause");
+    expect([(await config())?.disabled, await page("/-/admin/acme")]).toEqual([
+      true,
+      expect.stringContaining("/acme/resume"),
+    ]);
+    await act("resume");
+    await act("select", { projects: "all", exclude: "secret-*", public: "on", retentionDays: "9" });
+    expect(await config()).toMatchObject({ disabled: false, exclude: ["secret-*"], retentionDays: 9 });
+    await act("reconnect", { credential: "bot" });
+    const unknown = await post("/-/admin/acme/reconnect", { credential: "acme" });
+    expect([unknown.status, await unknown.text()]).toEqual([
+      409,
+      expect.stringContaining("the mirror cannot use this account"),
+    ]);
+    await act("remove", { confirm: "acme" });
+    expect((await config())?.removedAt).toBeDefined();
+    await act("restore");
+    expect((await config())?.removedAt).toBeUndefined();
+    await act("accept", { repository: "sample" });
+    const { value: index } = await readWorkspaceIndex(front.store, "acme");
+    expect(index?.repositories[acme.uuid]?.removalAcceptedAt).toBeDefined();
+    await acme.settled();
+    const written = await page("/-/admin/acme");
+    for (const line of [
+      "pause acme",
+      "select acme (projects: all",
+      "accept acme (sample)",
+      "sync acme (sample)",
+    ])
+      expect(written).toContain(line);
+    expect(written).toMatch(/reconnect acme \(account acme\)[^/]*Failed: the mirror cannot use this account/);
+  });
+
+  test("an administrator lists the workspace's dead letters and queues them again, and no other's", async () => {
+    const { page, act } = await signInAdministrator(acme);
+    await buryJobs(acme);
+    const letters = await page("/-/admin/acme?letters=yes");
+    expect(letters).toContain("acme (all of it), asked, of 2026-12-01");
+    expect(letters).toContain("find LFS files");
+    expect(letters).toContain("not relayed to EventBridge");
+    expect(letters).not.toContain("other");
+    await act("replay");
+    await acme.settled();
+    const { queues, sqs } = acme.front;
+    for (const name of DEAD_LETTER_QUEUES)
+      expect(await sqs.takeAll(queues.url(name))).toMatchObject([
+        { body: expect.stringContaining('"workspace":"other"') },
+      ]);
+  });
+
+  test("the function for administrators asks Bitbucket itself, whoever calls it", async () => {
+    const administer = acme.front.function("administer");
+    const before = await readMirrorConfig(acme.front.store);
+    for (const authorization of [`Basic ${btoa(`wanda@example.com:${TOKENS.wanda}`)}`, "Basic eDp5", ""])
+      expect(await administer.invoke({ workspace: "acme", authorization, action: "pause" })).toEqual({
+        problem: "Bitbucket does not say that you administer this workspace",
+      });
+    expect(await readMirrorConfig(acme.front.store)).toEqual(before);
   });
 
   test("nearside doctor --deployment finds what it expects, and pushes only what it removes again", async () => {

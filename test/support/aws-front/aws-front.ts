@@ -21,11 +21,12 @@ import { DeployedFunction, type FunctionCounts } from "./deployed-function.ts";
 import { createDeployedQueues, type DeployedQueues, startEventSources } from "./deployed-queues.ts";
 import { type EventBusServer, startEventBusServer } from "./event-bus-server.ts";
 import { startJsonProxy } from "./json-proxy.ts";
+import { startLambdaServer } from "./lambda-server.ts";
 import { type MetricServer, startMetricServer } from "./metric-server.ts";
 import { recordPermissions } from "./permission-records.ts";
 import { type SecretServer, startSecretServer } from "./secret-server.ts";
 import type { Pace } from "./stream-response.ts";
-import { DeployedTemplate, functionsOf, REGION, type TemplateJson } from "./template.ts";
+import { DeployedTemplate, functionName, functionsOf, REGION, type TemplateJson } from "./template.ts";
 
 export interface AwsFrontOptions {
   readonly runtimeClient: string;
@@ -108,12 +109,14 @@ export async function startAwsFront(options: AwsFrontOptions): Promise<AwsFront>
     Object.entries(queues.urls).map(([id, url]) => [id, sqsUrl + new URL(url).pathname]),
   );
   const template = plain.with({ [bucketId]: BUCKET_NAME, ...queueNames });
+  const lambda = await startLambdaServer({ policies, functionOf: (id) => functionOf(functionName(id)) });
   const endpoints = {
     AWS_ENDPOINT_URL_S3: s3Server.endpoint,
     AWS_ENDPOINT_URL_SQS: sqsUrl,
     AWS_ENDPOINT_URL_SSM: ssmUrl,
     AWS_ENDPOINT_URL_EVENTBRIDGE: eventsUrl,
     AWS_ENDPOINT_URL_CLOUDWATCH: metricsUrl,
+    AWS_ENDPOINT_URL_LAMBDA: lambda.endpoint,
     AWS_REGION: s3Server.region,
     AWS_ACCESS_KEY_ID: s3Server.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: s3Server.credentials.secretAccessKey,
@@ -159,7 +162,7 @@ export async function startAwsFront(options: AwsFrontOptions): Promise<AwsFront>
     recordPermissions(policies);
     await Promise.all([api.close(), ...[...functions.values()].map((one) => one.close())]);
     await Promise.all(
-      [...proxies, s3Server, sqs, secrets, eventBus, metrics].map((server) => server.close()),
+      [...proxies, s3Server, sqs, secrets, eventBus, metrics, lambda].map((server) => server.close()),
     );
   }
   return {

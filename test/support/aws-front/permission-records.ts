@@ -28,7 +28,6 @@ const NEVER_USED: Readonly<Record<string, string>> = {
     "the janitor, a day after what it found, and the end of the retention time",
   "(sync|reconcile) s3:\\w+ nearside/(failures|findings|webhooks|workspaces)/\\*":
     "a sync that fails, and what a list of the workspace finds",
-  "sync sqs:SendMessage SyncQueue.*": "a sync that runs out of time after progress",
   "lfsSync s3:\\w+ nearside/lfs-parts/\\*": "files above 256 MiB",
   "lfsSync s3:(Delete\\w+ .*|ListBucketVersions nearside)": "files that no repository points to, after a day",
   "lfsSync s3:PutObject nearside/repos/\\*/objects/pack/\\*.lfs-1": "packs of an older release",

@@ -1,97 +1,16 @@
 /** Pages for administrators: who gets them, what they do, and what is logged. */
 import { expect, test } from "vitest";
-import { MetricHistory } from "../../../functions/local/metric-history.ts";
-import { ConfigError, NotFoundError, UpstreamError, VersionConflictError } from "../../../lib/errors.ts";
-import { type Logger, SILENT_LOGGER } from "../../../lib/log.ts";
-import { readAdminLog } from "../../../lib/mirror/admin-log.ts";
-import { changeMirrorConfig, readMirrorConfig } from "../../../lib/mirror/config-store.ts";
-import type { MirroredWorkspace, MirroredWorkspaceInput } from "../../../lib/mirror/mirror-config.ts";
+import { UpstreamError, VersionConflictError } from "../../../lib/errors.ts";
+import { SILENT_LOGGER } from "../../../lib/log.ts";
 import { failed, firstRecord, markFailure } from "../../../lib/mirror/repository-state.ts";
-import type { SyncJob } from "../../../lib/mirror/sync-job.ts";
 import { workspaceIndex } from "../../../lib/mirror/workspace-index.ts";
 import { ADMINISTRATOR_MS } from "../../../lib/pages/administrators.ts";
 import { workspaceIndexKey } from "../../../lib/repo/layout.ts";
 import { repositoryDocument } from "../../../lib/repo/repository-record.ts";
-
+import { adminRig, GIT_ONLY, OLGA, OTHER, REPOSITORIES, RITA, SAME_ORIGIN } from "../../support/admin-rig.ts";
 import { stableUuid } from "../../support/fake-bitbucket/catalogue.ts";
 import { nameRepository } from "../../support/named-repository.ts";
 import { pageRig, type RigCaller } from "../../support/page-rig.ts";
-
-const OLGA = {
-  ...{ user: "olga@example.com", token: "olga-page-token", reads: ["vault", "plans"] },
-  administers: ["acme", "elsewhere"],
-};
-const RITA: RigCaller = { user: "rita@example.com", token: "rita-page-token", reads: ["vault"] };
-/** An administrator of a workspace that is not mirrored. */
-const OTHER: RigCaller = { ...RITA, token: "other-page-token", administers: ["elsewhere"] };
-const GIT_ONLY: RigCaller = { ...OLGA, user: "olga", token: "git-page-token" };
-
-const REPOSITORIES = [
-  { slug: "vault", isPrivate: true },
-  { slug: "plans", isPrivate: true },
-];
-const SAME_ORIGIN = { "sec-fetch-site": "same-origin" };
-
-interface AdminRigOptions {
-  readonly workspaces?: readonly MirroredWorkspaceInput[];
-  readonly callers?: readonly RigCaller[];
-  readonly tryAccount?: (workspace: MirroredWorkspace) => Promise<unknown>;
-  readonly change?: () => Promise<never>;
-  readonly log?: Logger;
-  readonly canConnect?: boolean;
-}
-
-async function adminRig(options: AdminRigOptions = {}) {
-  const {
-    workspaces,
-    callers,
-    tryAccount,
-    change: changeConfig,
-    log: logger = SILENT_LOGGER,
-    canConnect = true,
-  } = options;
-  const jobs: SyncJob[] = [];
-  const history = new MetricHistory();
-  history.record({
-    SentBytes: 5_000_000,
-    PacksCopied: 3,
-    PacksPlanned: 1,
-    JobFailures: 2,
-    SyncLagSeconds: 7,
-  });
-  const letters = ["acme/vault, push"];
-  const rig = await pageRig({
-    repositories: REPOSITORIES,
-    callers: callers ?? [OLGA, RITA, OTHER, GIT_ONLY],
-    ...(workspaces && { workspaces }),
-    administration: (store) => ({
-      requests: { request: async (some) => void jobs.push(...some.map(({ job }) => job)) },
-      canConnect,
-      configuration: {
-        change: changeConfig ?? ((change) => changeMirrorConfig(store, change)),
-        async tryAccount(workspace) {
-          await tryAccount?.(workspace);
-          return "acme/vault";
-        },
-        acceptRemovals: async () => 0,
-      },
-      deadLetters: {
-        list: async (workspace) => (workspace === "acme" ? letters : []),
-        replay: async () => letters.splice(0).length,
-      },
-      history: () => history.read(),
-      log: logger,
-    }),
-  });
-  const act = async (action: string, fields: Record<string, string> = {}, headers: object = SAME_ORIGIN) =>
-    rig.send(`/-/admin/acme/${action}`, {
-      method: "POST",
-      headers: { ...(await rig.sessionOf(callers?.[0] ?? OLGA)), ...headers },
-      body: Buffer.from(new URLSearchParams(fields).toString()),
-    });
-  const config = async () => (await readMirrorConfig(rig.configStore))?.workspaces[0];
-  return { ...rig, jobs, act, config, log: () => readAdminLog(rig.store, "acme") };
-}
 
 test.each([
   ["a reader", RITA],
@@ -240,35 +159,6 @@ test("sync now queues the workspace or a repository of it, and retry those that 
   ]);
 });
 
-test("repositories that Bitbucket does not show are listed, with what to do; readers see why there is no news", async () => {
-  const { act, send, sessionOf, store, uuidOf, config } = await adminRig();
-  const unlisted = { since: "2026-11-25T11:00:00.000Z", rounds: 1 };
-  await workspaceIndex(store, "acme").change((index) => {
-    if (index === undefined) throw new Error("no index");
-    const [vault, plans] = ["vault", "plans"].map((slug) => index.repositories[uuidOf(slug)]);
-    if (vault === undefined || plans === undefined) throw new Error("no entry");
-    const gone = { ...plans, unlisted, held: "retired", isGone: true } as const;
-    return {
-      ...index,
-      repositories: { [uuidOf("vault")]: { ...vault, unlisted }, [uuidOf("plans")]: gone },
-    };
-  });
-  await nameRepository(store, uuidOf("vault"), { workspace: "acme", slug: "vault", isPrivate: true });
-  const headers = await sessionOf(OLGA);
-  expect((await send("/-/admin", { headers })).text).toContain("2 without access");
-  const { text } = await send("/-/admin/acme", { headers });
-  expect(text).toMatch(
-    /Not shown by Bitbucket: 2[\s\S]*Give the account <code>bot<\/code> the right[\s\S]*acme\/plans<\/th>\n<td>60 min ago<\/td><td>no<[\s\S]*acme\/vault<\/th>\n<td>60 min ago<\/td><td>until three lists/,
-  );
-  expect(text).toMatch(/(It was|All \d+ were) deleted at Bitbucket/);
-  const list = await send("/", { headers });
-  expect(list.text).toMatch(/acme\/vault[\s\S]*does not show the repository to the mirror/);
-  expect(list.text).not.toContain("acme/plans");
-  await act("select", { projects: "all", exclude: "plans", public: "on", retentionDays: "30" });
-  expect(await config()).toMatchObject({ exclude: ["plans"] });
-  expect((await send("/-/admin/acme", { headers })).text).toContain("Not shown by Bitbucket: 1");
-});
-
 test("a selection is previewed with the administrator's own list, and applied by a form", async () => {
   const { act, send, sessionOf, config, lists, log } = await adminRig();
   const headers = await sessionOf(OLGA);
@@ -287,74 +177,6 @@ test("a selection is previewed with the administrator's own list, and applied by
   for (const projects of ["<script>", "A\u202eB", "A\u001b[2J", "A".repeat(3_000)])
     expect(await act("select", { projects })).toMatchObject({ status: 400 });
   expect(await log()).toMatchObject([{ action: "select" }]);
-});
-
-const NO_SECRET = new ConfigError("NEARSIDE_SECRET_ACME is not set in the environment");
-const REJECTED = new ConfigError("Bitbucket rejects the account");
-
-test.each([NO_SECRET, REJECTED, new NotFoundError("Bitbucket: no such workspace")])(
-  "reconnect checks the account first; what fails is logged as failed, changes nothing, and shows no secret's name: %s",
-  async (error) => {
-    const lines: unknown[][] = [];
-    const { act, config, log } = await adminRig({
-      tryAccount: () => Promise.reject(error),
-      log: {
-        ...SILENT_LOGGER,
-        info: (...line) => void lines.push(["info", ...line]),
-        warn: (...line) => void lines.push(["warn", ...line]),
-      },
-    });
-    const refused = await act("reconnect", { credential: "acme" });
-    expect(refused.status).toBe(409);
-    const problem = expect.stringMatching(/^the mirror cannot use this account: there is no such secret, /);
-    expect(refused.text).toContain("the mirror cannot use this account: there is no such secret, ");
-    expect(refused.text).not.toContain(error.message);
-    expect(await config()).toMatchObject({ credential: "bot" });
-    const logged = { action: "reconnect", detail: "account acme" };
-    expect(await log()).toMatchObject([logged, { ...logged, problem }]);
-    // Nothing in the server's log says that it was done, and its operator sees why not.
-    expect(lines).toMatchObject([
-      ["warn", "admin:action", { workspace: "acme", ...logged, problem, cause: { message: error.message } }],
-    ]);
-  },
-);
-
-test("by the page a workspace gets the account it has, one of its name, or none: never one of others", async () => {
-  const tried: unknown[] = [];
-  const { act, clock, config, log } = await adminRig({
-    workspaces: [
-      { workspace: "acme", credential: "bot", projects: "all" },
-      { workspace: "other", credential: "other-bot", projects: "all" },
-    ],
-    tryAccount: async ({ credential }) => void tried.push(credential),
-  });
-  const texts = new Set<string>();
-  for (const credential of ["other-bot", "other", "environment", "relay/acme", "acme-2", "no-such"]) {
-    clock.nowMs += 60_000;
-    const { status, text } = await act("reconnect", { credential });
-    expect([credential, status]).toEqual([credential, 400]);
-    texts.add(/id="problem">([^<]*)</.exec(text)?.[1] ?? "");
-  }
-  expect([...texts]).toEqual([expect.stringContaining("nearside reconnect")]);
-  expect({ tried, log: await log(), config: await config() }).toMatchObject({
-    ...{ tried: [], log: [], config: { credential: "bot" } },
-  });
-  for (const credential of ["bot", "acme", ""])
-    expect((await act("reconnect", { credential })).status).toBe(303);
-  expect({ tried, config: await config() }).toEqual({
-    tried: ["bot", "acme", undefined],
-    config: expect.not.objectContaining({ credential: expect.anything() }),
-  });
-});
-
-test("a name that means another workspace's secret in the environment is not one's own", async () => {
-  const { act } = await adminRig({
-    workspaces: [
-      { workspace: "acme", projects: "all" },
-      { workspace: "other", credential: "ACME", projects: "all" },
-    ],
-  });
-  expect((await act("reconnect", { credential: "acme" })).status).toBe(400);
 });
 
 test.each([
@@ -423,120 +245,12 @@ test("who has taken the name of a workspace at Bitbucket is not its administrato
   expect([await statusOf(taker), await statusOf(owner)]).toEqual([403, 403]);
 });
 
-test("a workspace that is not mirrored is connected by its administrator, with the account of its name or none", async () => {
-  const workspaces = [
-    { workspace: "acme", credential: "bot", projects: "all" as const },
-    { workspace: "held", projects: "all" as const },
-  ];
-  const tried: (string | undefined)[] = [];
-  const caller = { ...OLGA, administers: ["acme", "second", "third", "held"] };
-  const { send, sessionOf, configStore, log, store } = await adminRig({
-    ...{ workspaces, callers: [caller, OTHER] },
-    tryAccount: async ({ credential }) => {
-      tried.push(credential);
-      if (credential === "third") throw new ConfigError("NEARSIDE_SECRET_THIRD is not set");
-    },
-  });
-  const headers = await sessionOf(caller);
-  const overview = await send("/-/admin", { headers });
-  expect(overview.text.match(/\/-\/admin\/\w+\/connect/g)).toEqual(
-    ["second", "second", "third", "third"].map((name) => `/-/admin/${name}/connect`),
-  );
-  const connect = async (workspace: string, fields: Record<string, string>, by: RigCaller = caller) =>
-    send(`/-/admin/${workspace}/connect`, {
-      method: "POST",
-      headers: { ...(await sessionOf(by)), ...SAME_ORIGIN },
-      body: Buffer.from(new URLSearchParams(fields).toString()),
-    });
-  const connected = await connect("second", { credential: "second" });
-  expect([connected.status, connected.headers["location"]]).toEqual([303, "/-/admin/second?done=connect"]);
-  const config = async () => (await readMirrorConfig(configStore))?.workspaces ?? [];
-  // Nothing is mirrored until it is selected.
-  expect((await config()).at(-1)).toMatchObject({ workspace: "second", credential: "second", projects: [] });
-  expect((await send("/-/admin/second", { headers })).status).toBe(200);
-  expect((await readAdminLog(store, "second")).map(({ action }) => action)).toEqual(["connect"]);
-  // Its account cannot be used; another's may not be; others' workspaces, and those that are there, are not found.
-  expect((await connect("third", { credential: "third" })).text).toContain(
-    "the mirror cannot use this account",
-  );
-  expect((await connect("third", { credential: "bot" })).status).toBe(400);
-  expect((await connect("acme", { credential: "acme" })).text).toMatch(/acme is connected with .*bot/);
-  expect((await connect("strangers", { credential: "" })).status).toBe(404);
-  expect((await connect("second", {}, OTHER)).status).toBe(403);
-  expect((await config()).map(({ workspace }) => workspace)).toEqual(["acme", "held", "second"]);
-  expect((await connect("third", {})).status).toBe(303);
-  expect((await config()).at(-1)).not.toHaveProperty("credential");
-  expect(tried).toEqual(["second", "third", "acme", undefined]);
-  expect(await log()).toMatchObject([
-    { action: "connect" },
-    { action: "connect", problem: expect.any(String) },
-  ]);
-});
-
-test("where the page connects none, it names the command, and nothing is logged or asked", async () => {
-  const tried: unknown[] = [];
-  const { send, sessionOf, store } = await adminRig({
-    canConnect: false,
-    tryAccount: async (workspace) => void tried.push(workspace),
-  });
-  const headers = await sessionOf(OLGA);
-  const overview = await send("/-/admin", { headers });
-  expect(overview.text).toContain("nearside connect elsewhere");
-  expect(overview.text).not.toContain("/connect");
-  const body = Buffer.from("credential=elsewhere");
-  const request = { method: "POST", headers: { ...headers, ...SAME_ORIGIN }, body } as const;
-  const answer = await send("/-/admin/elsewhere/connect", request);
-  expect([answer.status, answer.text]).toEqual([403, expect.stringContaining("nearside connect elsewhere")]);
-  expect([tried, await readAdminLog(store, "elsewhere")]).toEqual([[], []]);
-});
-
-test("an administrator has Bitbucket asked with an account five times a minute", async () => {
-  const tried: unknown[] = [];
-  const { act, clock } = await adminRig({ tryAccount: async (workspace) => void tried.push(workspace) });
-  const statuses: number[] = [];
-  for (let count = 0; count < 7; count++)
-    statuses.push((await act("reconnect", { credential: "bot" })).status);
-  expect(statuses).toEqual([...Array(5).fill(303), 429, 429]);
-  expect(tried).toHaveLength(5);
-  // Other actions are not these.
-  expect((await act("sync")).status).toBe(303);
-  clock.nowMs += 60_000;
-  expect((await act("reconnect", { credential: "bot" })).status).toBe(303);
-});
-
 test("dead letters of the workspace are listed and queued again", async () => {
   const { act, send, sessionOf } = await adminRig();
   const headers = await sessionOf(OLGA);
   expect((await send("/-/admin/acme", { headers })).text).toContain("acme/vault, push");
   await act("replay");
   expect((await send("/-/admin/acme", { headers })).text).not.toContain("Dead letters");
-});
-
-test("where the process may not do it, the page says what to use", async () => {
-  const changed = { elsewhere: "Use npx nearside here." };
-  const {
-    send,
-    sessionOf,
-    answer: _,
-  } = await pageRig({
-    repositories: REPOSITORIES,
-    callers: [OLGA],
-    administration: () => ({
-      canConnect: false,
-      requests: { request: async () => undefined },
-      log: SILENT_LOGGER,
-      ...changed,
-    }),
-  });
-  const headers = await sessionOf(OLGA);
-  const { text } = await send("/-/admin/acme", { headers });
-  expect(text.match(/Use npx nearside here/g)).toHaveLength(2);
-  expect(text).not.toMatch(/\/pause"|\/remove"|\/replay"/);
-  const refused = await send("/-/admin/acme/pause", {
-    method: "POST",
-    headers: { ...headers, ...SAME_ORIGIN },
-  });
-  expect(refused.text).toContain("this page may not do that. Use npx nearside here.");
 });
 
 test("metrics that cannot be read are no charts, and the page has the rest", async () => {

@@ -12,6 +12,8 @@ export const BY_HAND: Readonly<Record<string, string>> = {
     "repositories are created, moved and deleted by an administrator",
   "EventBridge takes what the relay puts there, with the function's role":
     "it takes a rule with a log group as its target",
+  "Lambda gives the pages function the other one's answer (`POST /2015-03-31/functions/<name>/invocations`, and `x-amz-function-error` where it failed)":
+    "it takes a session of an administrator, and pauses the workspace",
   "Bitbucket lists a workspace's repositories to an access token of one repository or project (the mirror asks that whether it rejects a token)":
     "it takes an access token of one repository",
 };
