@@ -1,4 +1,4 @@
-/** What the codes of errors mean: those that commands print, that records of failed syncs hold, and that the JSON API answers. */
+/** What codes mean: of errors, as commands, records of failed syncs and the JSON API have them, and of repositories' states that need attention. */
 
 interface CodeMeaning {
   readonly meaning: string;
@@ -111,6 +111,27 @@ const OWN_CODES = {
 
 export type ErrorCode = keyof typeof OWN_CODES;
 
+/** States of repositories in which something is to be done, as `nearside status` shows them. */
+const STATE_CODES = {
+  NO_ACCESS: {
+    meaning:
+      "Bitbucket does not show the repository to the mirror's account: the account lacks the right to read it, or the repository was deleted.",
+    next: "Give the account the right, then nearside sync <workspace>/<repository>. If it was deleted: nearside reconcile --accept-removals <workspace>/<repository>.",
+  },
+  ERROR_INITIALIZING: {
+    meaning: "The first sync failed: nothing of the repository is served.",
+    next: "See the cause below the table of nearside status --failed. The mirror tries again by itself; at once with nearside sync <workspace>/<repository>.",
+  },
+  ERROR_AVAILABLE: {
+    meaning: "The last sync failed: the repository is served as of the sync before.",
+    next: "See the cause below the table of nearside status --failed. The mirror tries again by itself; at once with nearside sync <workspace>/<repository>.",
+  },
+  DAMAGED: {
+    meaning: "The repository's record or manifest in the store cannot be read.",
+    next: "Run nearside verify <workspace>/<repository>, then nearside sync <workspace>/<repository>, which makes most of it anew.",
+  },
+} as const satisfies Record<string, CodeMeaning>;
+
 /** As the system and the AWS SDK name what went wrong. */
 const SYSTEM_CODES: ReadonlyMap<string, CodeMeaning> = new Map(
   Object.entries({
@@ -206,12 +227,14 @@ export function systemCode(code: unknown): CodeMeaning | undefined {
   return typeof code === "string" ? SYSTEM_CODES.get(code) : undefined;
 }
 
+const MEANINGS: ReadonlyMap<string, CodeMeaning> = new Map([
+  ...Object.entries(OWN_CODES),
+  ...Object.entries(STATE_CODES),
+  ...SYSTEM_CODES,
+]);
+
 export function errorCode(code: string): CodeMeaning | undefined {
-  return isOwn(code) ? OWN_CODES[code] : SYSTEM_CODES.get(code);
+  return MEANINGS.get(code);
 }
 
-function isOwn(code: string): code is ErrorCode {
-  return Object.hasOwn(OWN_CODES, code);
-}
-
-export const ERROR_CODES: readonly string[] = [...Object.keys(OWN_CODES), ...SYSTEM_CODES.keys()];
+export const ERROR_CODES: readonly string[] = [...MEANINGS.keys()];

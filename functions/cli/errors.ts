@@ -7,8 +7,8 @@ import { printJson } from "./print-json.ts";
 import { formatTable } from "./table.ts";
 
 const EXPLANATION = `
-Commands print the code behind the message, nearside status and the JSON API have it as "code". Codes stay the same in later releases;
-messages may change. Other codes in capitals that begin with E are the operating system's.
+Commands print the code behind the message, nearside status and the JSON API have it as "code". States of repositories that need attention
+are codes, too. Codes stay the same in later releases; messages may change. Other codes in capitals that begin with E are the operating system's.
 Exit codes: 0 done; 2 wrong arguments, or no such code.`;
 
 export function configure(command: Command): void {
@@ -38,7 +38,7 @@ function meaningOf(asked: string) {
   const found = code === undefined ? undefined : errorCode(code);
   if (code === undefined || found === undefined)
     throw new ConfigError(
-      `there is no error code ${asked}: nearside errors lists all; states of repositories are explained by nearside status --help`,
+      `there is no code ${asked}: nearside errors lists all; the other states of repositories are explained by nearside status --help`,
     );
   return { code, ...found };
 }

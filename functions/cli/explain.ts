@@ -106,6 +106,12 @@ const REFUSALS: Readonly<Record<number, string>> = {
 const DAMAGED_PRIMARY =
   "Bitbucket's own copy is damaged, and clones from there fail as well: push what is missing again, or ask Atlassian's support. The mirror serves the last good state.";
 
+/** As lib/bitbucket/git-http-client.ts says it. */
+export const UNSEEN_PRIMARY = "the primary has no such repository";
+
+const UNSEEN_ADVICE =
+  "If it exists at Bitbucket: give the mirror's account the right to read it, then nearside sync. If it was deleted there: nearside reconcile --accept-removals <workspace>/<repository>.";
+
 const OTHER_STORE =
   "If the mirror's store is not .nearside/store below the current folder, name it: --store <folder or s3://bucket>, or server.store in nearside.config.json.";
 
@@ -120,6 +126,7 @@ function adviceFor(error: Error): string | undefined {
   }
   if (error instanceof NotFoundError && error.message.startsWith("Bitbucket"))
     return "Check the name, and that the account may see it: Bitbucket says the same for both.";
+  if (error instanceof NotFoundError && error.message.startsWith(UNSEEN_PRIMARY)) return UNSEEN_ADVICE;
   const named = error as { readonly code?: unknown; readonly name: string };
   return systemCode(named.code)?.next ?? systemCode(named.name)?.next;
 }

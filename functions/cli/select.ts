@@ -84,7 +84,11 @@ async function select(name: string, options: SelectOptions): Promise<void> {
   if (options.check && options.project) await checkProjects(planned, options.project, known ?? [], options);
   const config = isChange ? await changeMirrorConfig(store, apply) : apply(await configOf(store));
   show(connectedWorkspace(config, name), known, options.dryRun === true);
+  if (isChange) print(NEXT);
 }
+
+const NEXT =
+  "Changed. A running mirror mirrors what is new within minutes; without one: nearside sync. Progress: nearside status --watch";
 
 function changeOf({
   all,

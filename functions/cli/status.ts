@@ -15,7 +15,7 @@ import { type LfsCounts, readLfsCounts } from "../../lib/repo/lfs-counts.ts";
 import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { formatBytes } from "../local/progress-line.ts";
 import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
-import { Findings } from "./explain.ts";
+import { Findings, UNSEEN_PRIMARY } from "./explain.ts";
 import { printJson } from "./print-json.ts";
 import { counted, formatTable, visible } from "./table.ts";
 
@@ -33,7 +33,9 @@ const EXPLANATION = `
 States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_AVAILABLE the last sync failed, without or with an
 older state that is served; NO_ACCESS Bitbucket does not show it to the mirror's account; NOT_MIRRORED waits for its first sync, or is
 no longer selected, or was deleted at Bitbucket; DAMAGED its record or its manifest in the store cannot be read. The lines below the table say why.
-"verified": how long ago its refs were compared with Bitbucket's. With --json: {schema, version, timestamp, data}; data is an array of workspaces, each with its repositories.
+"verified": how long ago its refs were compared with Bitbucket's. nearside errors <state> says what to do.
+With --json: {schema, version, timestamp, data}; data is an array of workspaces, each with its repositories. "shownState" is the state
+of the table, "state" that of the repository's record.
 Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 the last sync of some repository failed, or
 Bitbucket does not show it to the account.`;
 
@@ -193,17 +195,23 @@ function describeErrors(repository: RepositoryStatus): string[] {
     ...lines,
     `  ${slug}: failed ${times}, last ${age(lastError.at)} ago: ${visible(lastError.message)}`,
     // Until a list lacks it as well, see `NoAccess`.
-    ...(lastError.message.startsWith("the primary has no such repository")
+    ...(lastError.message.startsWith(UNSEEN_PRIMARY)
       ? ["    If it exists at Bitbucket, give the mirror's account the right to read it, then nearside sync."]
       : []),
   ];
 }
 
-function stateOf({ state, isSelected, damage, noAccess }: RepositoryStatus): string {
+/** As the table shows it, and `--json` as `shownState`: beside the record's own state, what keeps it from being true. */
+function shownStateOf({ state, damage, noAccess }: RepositoryStatus): string {
   if (damage !== undefined) return "DAMAGED";
-  if (noAccess !== undefined && !noAccess.isDeleted)
-    return noAccess.isServed ? "NO_ACCESS" : "NO_ACCESS (not served)";
-  return isSelected ? state : `${state} (not served)`;
+  return noAccess !== undefined && !noAccess.isDeleted ? "NO_ACCESS" : state;
+}
+
+function stateOf(one: RepositoryStatus): string {
+  const { isSelected, damage, noAccess } = one;
+  const isHidden = noAccess !== undefined && !noAccess.isDeleted && damage === undefined;
+  const isServed = isHidden ? noAccess.isServed : isSelected || damage !== undefined;
+  return `${shownStateOf(one)}${isServed ? "" : " (not served)"}`;
 }
 
 function isFailed(one: RepositoryStatus): boolean {
@@ -222,6 +230,7 @@ function parseSeconds(text: string): number {
 }
 
 interface RepositoryWithLfs extends RepositoryStatus {
+  readonly shownState: string;
   /** Absent where no plan was made, or where it cannot be read. */
   readonly lfs?: LfsCounts | undefined;
 }
@@ -236,6 +245,7 @@ const CONCURRENT_READS = 16;
 async function withLfs(store: BlobStore, workspace: WorkspaceStatus): Promise<WorkspaceWithLfs> {
   const repositories = await inBatches(workspace.repositories, CONCURRENT_READS, async (one) => ({
     ...one,
+    shownState: shownStateOf(one),
     lfs: await countsOf(store, one),
   }));
   return { ...workspace, repositories };

@@ -5,7 +5,7 @@ import type { LfsSettings } from "../../lib/lfs/lfs-policy.ts";
 import type { LfsProgress } from "../../lib/lfs/run-lfs-job.ts";
 import { connectedWorkspace } from "../../lib/mirror/change-workspaces.ts";
 import type { MirrorConfig } from "../../lib/mirror/mirror-config.ts";
-import type { RepositoryStatus } from "../../lib/mirror/mirror-status.ts";
+import { type RepositoryStatus, readMirrorStatus } from "../../lib/mirror/mirror-status.ts";
 import type { SyncRequests } from "../../lib/mirror/sync-job.ts";
 import { SqsJobQueue } from "../../lib/queue/sqs-job-queue.ts";
 import { reconcileMirror } from "../../lib/reconcile/reconcile-mirror.ts";
@@ -84,12 +84,13 @@ async function sync(names: readonly string[], options: SyncOptions): Promise<voi
     const only = onlyThese(config, workspaces);
     await requestWorkspaces(only, store, requests, options, fail);
   }
-  await finish(syncing, failures, options);
+  await finish(syncing, failures, store, options);
 }
 
 async function finish(
   syncing: Syncing | undefined,
   failures: readonly string[],
+  store: BlobStore,
   { json }: SyncOptions,
 ): Promise<void> {
   const counts = await syncing?.done();
@@ -98,8 +99,30 @@ async function finish(
   else if (counts === undefined) print("The jobs are queued. Progress:\n  nearside status --watch");
   else print(describe(counts));
   if (failed.length === 0) return;
-  if (!json) print(`Failed: ${failed.join(", ")}. What is served stays as it was.`);
+  if (!json) print(await describeFailed(failed, store));
   throw new Findings();
+}
+
+/** With what clients get of them. */
+async function describeFailed(failed: readonly string[], store: BlobStore): Promise<string> {
+  const wanted = new Set(failed.map((name) => name.toLowerCase()));
+  const found = (await readMirrorStatus(store, await configOf(store)))
+    .flatMap(({ repositories }) => repositories)
+    .filter((one) => wanted.has(fullName(one).toLowerCase()));
+  const { length: servedCount } = found.filter(isServed);
+  const notServed = found.length - servedCount;
+  const words = [
+    servedCount === 0
+      ? []
+      : `${counted(servedCount, "repository", "repositories")} served as of the last sync`,
+    notServed === 0 ? [] : `${counted(notServed, "repository", "repositories")} not served`,
+  ].flat();
+  const clients = words.length === 0 ? "" : ` To clients: ${words.join(", ")}.`;
+  return `Failed: ${failed.join(", ")}.${clients}\n  See nearside status --failed`;
+}
+
+function isServed({ published, isSelected, noAccess }: RepositoryStatus): boolean {
+  return published !== undefined && isSelected && noAccess?.isServed !== false;
 }
 
 function describe({ repositories, changedRepositories, lfs: { files, bytes } }: SyncCounts): string {

@@ -20,6 +20,7 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import type { JobOutcome } from "../../lib/sync/repository-job.ts";
 import { tendWebhooks } from "../../lib/webhook/install-webhooks.ts";
 import { receiveWebhook, WEBHOOK_PATH } from "../../lib/webhook/receive-webhook.ts";
+import { explain } from "../cli/explain.ts";
 import { type BitbucketAccess, bitbucketAccess } from "../wiring/bitbucket-access.ts";
 import { lfsPlans } from "../wiring/lfs-work.ts";
 import { repositoryStorage } from "../wiring/storage.ts";
@@ -75,7 +76,7 @@ export async function localMirror(options: LocalMirrorOptions) {
     queueCopies: (repository, files) => requestCopies(lfs.queue, repository, files),
   });
   const context = { storage, readConfig, bitbucket, temporaryFolder, line, log };
-  const onFailed = (name: string, error: unknown) => line.print(`${name}: ${describeError(error)}`);
+  const onFailed = (name: string, error: unknown) => line.note(`${name}: ${explain(error)}`);
   const relay = startRelay(context, { ...options, gitUrl: settings.gitUrl, retries: options.relayRetries });
   const lfs = startLfs(context, {
     settings,
@@ -155,12 +156,8 @@ async function nextRound(before: string, { settings, readConfig, stop }: LocalMi
 }
 
 function printOutcome(line: ProgressLine, name: string, outcome: JobOutcome): void {
-  if (outcome.kind === "published") line.print(`${name}: ${describePublished(outcome)}`);
-  else if (outcome.kind === "purged") line.print(`${name}: removed`);
-}
-
-function describeError(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (outcome.kind === "published") line.note(`${name}: ${describePublished(outcome)}`);
+  else if (outcome.kind === "purged") line.note(`${name}: removed`);
 }
 
 /** Checks every repository in every round. */

@@ -65,6 +65,11 @@ export class ProgressLine {
     return isDue;
   }
 
+  /** Prints what has happened, with the time: a line of a program that runs for long. */
+  note(text: string): void {
+    this.print(`${new Date().toISOString()} ${text}`);
+  }
+
   /** Prints a line that stays. */
   print(text: string): void {
     if (this.#isDrawn) this.#output.write(ERASE_LINE);

@@ -87,7 +87,9 @@ test("a sync finds it first: still served, and said with what to do", async () =
   const synced = await run("sync", "harbor/ferry", ...primaryOptions());
   expect(synced.exitCode).toBe(3);
   expect(synced.stderr).toContain("harbor/ferry: the mirror's account cannot see it at Bitbucket");
-  expect(synced.stdout).toContain("Failed: harbor/ferry.");
+  expect(synced.stdout).toContain(
+    "Failed: harbor/ferry. To clients: 1 repository served as of the last sync.\n  See nearside status --failed",
+  );
   expect(await statusOfFerry()).toMatchObject({ noAccess: { isServed: true, isDeleted: false } });
   const { stdout } = await run("status", "--failed");
   expect(stdout).toMatch(/^ {2}ferry +CORE +NO_ACCESS {2}/m);
@@ -117,6 +119,11 @@ test("a list confirms it: not served, and all name the cause and the next comman
   );
   expect(stdout).toContain('give account "bot" the right to read it, then nearside sync harbor/ferry');
   expect(stdout).toContain("If it was deleted there: nearside reconcile --accept-removals harbor/ferry");
+  const [ferry] =
+    (dataOf((await run("status", "--json")).stdout) as { repositories: object[] }[])[0]?.repositories ?? [];
+  expect(ferry).toMatchObject({ slug: "ferry", state: "NOT_MIRRORED", shownState: "NO_ACCESS" });
+  const again = await run("sync", "harbor/ferry", ...primaryOptions());
+  expect(again.stdout).toContain("Failed: harbor/ferry. To clients: 1 repository not served.");
   expect(await accessFindings()).toMatchObject([
     {
       status: "fail",
@@ -147,7 +154,12 @@ test("the right comes back: a sync serves it again, and nothing is said any more
   expect(await statusOfFerry()).toBeUndefined();
   const [ferry] =
     (dataOf((await run("status", "--json")).stdout) as WorkspaceStatus[])[0]?.repositories ?? [];
-  expect(ferry).toMatchObject({ slug: "ferry", state: "AVAILABLE", isSelected: true });
+  expect(ferry).toMatchObject({
+    slug: "ferry",
+    state: "AVAILABLE",
+    shownState: "AVAILABLE",
+    isSelected: true,
+  });
   expect(ferry).not.toHaveProperty("noAccess");
   expect(await accessFindings()).toMatchObject([{ status: "ok" }]);
 });

@@ -64,6 +64,16 @@ test.each([
   expect(errorCodeOf(error)).toBe(code);
 });
 
+test("states in which something is to be done are described as well", async () => {
+  for (const state of ["NO_ACCESS", "DAMAGED", "ERROR_INITIALIZING", "ERROR_AVAILABLE"]) {
+    const { exitCode, stdout } = await runCli(["errors", state.toLowerCase()]);
+    expect([exitCode, stdout]).toEqual([
+      0,
+      expect.stringMatching(new RegExp(`^${state}: .*\\n  .*nearside `)),
+    ]);
+  }
+});
+
 test("nearside errors lists all, or describes one in any case", async () => {
   const list = await runCli(["errors"]);
   for (const code of ERROR_CODES) expect(list.stdout).toContain(code);
