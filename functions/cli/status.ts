@@ -16,8 +16,11 @@ import type { BlobStore } from "../../lib/store/blob-store.ts";
 import { formatBytes } from "../local/progress-line.ts";
 import { configOf, print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
 import { Findings, UNSEEN_PRIMARY } from "./explain.ts";
+import { showPaged } from "./pager.ts";
 import { printJson } from "./print-json.ts";
-import { counted, formatTable, visible } from "./table.ts";
+import { describeLfs } from "./status-lfs.ts";
+import { describeTotals, isFailed } from "./status-totals.ts";
+import { formatTable, visible } from "./table.ts";
 
 interface StatusOptions extends StoreOptions {
   readonly json?: true;
@@ -33,6 +36,7 @@ const EXPLANATION = `
 States: INITIALIZING first sync under way; AVAILABLE; ERROR_INITIALIZING, ERROR_AVAILABLE the last sync failed, without or with an
 older state that is served; NO_ACCESS Bitbucket does not show it to the mirror's account; NOT_MIRRORED waits for its first sync, or is
 no longer selected, or was deleted at Bitbucket; DAMAGED its record or its manifest in the store cannot be read. The lines below the table say why.
+On a terminal, longer tables are shown by $PAGER (less unless set; NEARSIDE_PAGER goes first, and an empty one shows all at once).
 "verified": how long ago its refs were compared with Bitbucket's. nearside errors <state> says what to do.
 With --json: {schema, version, timestamp, data}; data is an array of workspaces, each with its repositories. "shownState" is the state
 of the table, "state" that of the repository's record.
@@ -78,9 +82,10 @@ async function status(only: string | undefined, options: StatusOptions): Promise
 }
 
 function show(all: readonly WorkspaceWithLfs[], { json, watch, failed, store }: StatusOptions): void {
-  const workspaces = failed
-    ? all.map((one) => ({ ...one, repositories: one.repositories.filter(isFailed) }))
-    : all;
+  const workspaces = all.map((one) => ({
+    ...one,
+    ...(failed && { repositories: one.repositories.filter(isFailed) }),
+  }));
   // One line each, for those who read a stream of them.
   if (json) {
     printJson("status", workspaces, watch !== undefined);
@@ -89,8 +94,15 @@ function show(all: readonly WorkspaceWithLfs[], { json, watch, failed, store }: 
   const text =
     workspaces.length === 0
       ? nothingIn(store)
-      : workspaces.map((one) => describeWorkspace(one, failed === true)).join("\n\n");
-  print(watch !== undefined && process.stdout.isTTY ? `${CLEAR_SCREEN}${text}` : text);
+      : workspaces
+          .map((one, index) => {
+            const totals = describeTotals(all[index]?.repositories ?? [], Date.now());
+            return describeWorkspace(one, { isOnlyFailed: failed === true, totals });
+          })
+          .join("\n\n");
+  const { isTTY, rows } = process.stdout;
+  if (watch !== undefined) print(isTTY ? `${CLEAR_SCREEN}${text}` : text);
+  else if (!showPaged(text, { env: process.env, rows: isTTY ? rows : undefined })) print(text);
 }
 
 function nothingIn(store: string): string {
@@ -101,7 +113,7 @@ Else connect a workspace:
 
 function describeWorkspace(
   { workspace, mode, credential, repositories, ...others }: WorkspaceWithLfs,
-  isOnlyFailed: boolean,
+  { isOnlyFailed, totals }: { readonly isOnlyFailed: boolean; readonly totals: string },
 ): string {
   const account = credential === undefined ? "public repositories only" : `account "${credential}"`;
   const { knownCount, listedAt } = others;
@@ -112,6 +124,7 @@ function describeWorkspace(
   const summary = `${workspace}: ${mode}, ${account}, ${count}, ${listed}`;
   const head = [
     summary,
+    ...(totals === "" ? [] : [`  ${totals}`]),
     ...describeRemovals(workspace, others.removalsHeld),
     ...describeNeverListed(workspace, others),
   ].join("\n");
@@ -124,7 +137,8 @@ function describeWorkspace(
     one.published === undefined ? "" : formatBytes(one.published.packBytes),
     one.published === undefined ? "never" : `${age(one.published.verifiedAt)} ago`,
   ]);
-  const table = formatTable(["repository", "project", "state", "refs", "size", "verified"], rows);
+  const columns = ["repository", "project", "state", "refs", "size", "verified"];
+  const table = formatTable(columns, rows, process.stdout.isTTY ? process.stdout.columns : undefined);
   return [
     ...[head, table, ...repositories.flatMap(describeLfs), ...repositories.flatMap(describeErrors)],
     ...describeNoAccess(repositories, credential),
@@ -214,11 +228,6 @@ function stateOf(one: RepositoryStatus): string {
   return `${shownStateOf(one)}${isServed ? "" : " (not served)"}`;
 }
 
-function isFailed(one: RepositoryStatus): boolean {
-  const { state, damage } = one;
-  return damage !== undefined || state.startsWith("ERROR_") || hasLostAccess(one);
-}
-
 function age(at: string): string {
   return describeAge(Date.now() - Date.parse(at));
 }
@@ -263,32 +272,4 @@ async function countsOf(
     if (error instanceof MirrorError || error instanceof RangeError) return undefined;
     throw error;
   }
-}
-
-/** A line for a repository that has LFS files, and what to do where clients look for them elsewhere. */
-function describeLfs({ slug, lfs }: RepositoryWithLfs): string[] {
-  if (lfs === undefined || (lfs.pointers === 0 && lfs.stored === 0 && lfs.unsearchedPacks === 0)) return [];
-  const others = [
-    stateCount(lfs.pending, "pending"),
-    stateCount(lfs.missing, "missing at Bitbucket"),
-    stateCount(lfs.postponed, "postponed: too large, or failed"),
-    stateCount(lfs.held, "no longer confirmed by Bitbucket, held"),
-    stateCount(lfs.onRequest, "copied when a client asks for them"),
-    lfs.unsearchedPacks === 0 ? [] : `${counted(lfs.unsearchedPacks, "pack")} not searched for pointers yet`,
-  ].flat();
-  const stored = `${lfs.stored} stored (${formatBytes(lfs.storedBytes)})`;
-  const line = `  ${slug}: LFS ${counted(lfs.pointers, "file")} (${formatBytes(lfs.pointerBytes)}): ${[stored, ...others].join(", ")}`;
-  return lfs.configuredUrl === undefined ? [line] : [line, ...describeConfigured(slug, lfs.configuredUrl)];
-}
-
-function stateCount(count: number, what: string): string[] {
-  return count === 0 ? [] : [`${count} ${what}`];
-}
-
-function describeConfigured(slug: string, url: string): string[] {
-  return [
-    `  ${slug}: its .lfsconfig leads git-lfs to ${visible(url)}, past the mirror. If that is Bitbucket, on a client:`,
-    "    git config --global url.<mirror>/.insteadOf https://bitbucket.org/",
-    "    git config --global url.https://bitbucket.org/.pushInsteadOf https://bitbucket.org/",
-  ];
 }

@@ -171,6 +171,7 @@ function startSyncing(
   const queue = startWorker(context, {
     planLfs: lfsPlans(store, lfs.queue, log, true),
     onDone: (name, outcome) => {
+      line.finish();
       if (outcome.kind === "unseen") {
         onFailed(name, new NotFoundError(UNSEEN));
         return;
@@ -182,12 +183,21 @@ function startSyncing(
         `${name}: ${outcome.kind === "published" ? describePublished(outcome) : UNSERVED[outcome.kind]}`,
       );
     },
-    onFailed,
+    onFailed(name, error) {
+      line.finish();
+      onFailed(name, error);
+    },
     // Only jobs for repositories are sent here.
     reconcile: async () => undefined,
   });
+  const requests = queuedSyncRequests(queue);
   return {
-    requests: queuedSyncRequests(queue),
+    requests: {
+      async request(jobs) {
+        line.expect(jobs.length);
+        await requests.request(jobs);
+      },
+    },
     async done() {
       for (const one of [queue, lfs.queue]) {
         await one.idle();

@@ -28,12 +28,24 @@ export class ProgressLine {
   readonly #output: ProgressOutput;
   #drawnAtMs = 0;
   #filesAtMs = performance.now();
+  #expected = 0;
+  #finished = 0;
   /** Of each repository that is under way. */
   readonly #phases = new Map<string, string>();
   #isDrawn = false;
 
   constructor(output: ProgressOutput) {
     this.#output = output;
+  }
+
+  /** Repositories that are to come; with several, each line says how many are done. */
+  expect(count: number): void {
+    this.#expected += count;
+  }
+
+  /** One of them is done, well or not. */
+  finish(): void {
+    this.#finished += 1;
   }
 
   /** @returns What to call with the progress of a repository. */
@@ -47,16 +59,21 @@ export class ProgressLine {
     const isNewPhase = progress.phase !== this.#phases.get(name);
     if (!this.#output.isTTY) {
       if (progress.phase === "copying-files" ? this.#isFilesLineDue() : isNewPhase)
-        this.#output.write(`${new Date().toISOString()} ${name}: ${describe(progress)}\n`);
+        this.#output.write(`${new Date().toISOString()} ${this.#count()}${name}: ${describe(progress)}\n`);
     } else if (isNewPhase || performance.now() >= this.#drawnAtMs + REDRAW_MS) {
       this.#drawnAtMs = performance.now();
       // A line that wraps could not be erased.
       const width = (this.#output.columns ?? 80) - 1;
-      this.#output.write(`${ERASE_LINE}${fitted(name, describe(progress), width)}`);
+      const count = this.#count();
+      this.#output.write(`${ERASE_LINE}${count}${fitted(name, describe(progress), width - count.length)}`);
       this.#isDrawn = true;
     }
     this.#phases.set(name, progress.phase);
     if (progress.phase === "publishing") this.#phases.delete(name);
+  }
+
+  #count(): string {
+    return this.#expected > 1 ? `${Math.min(this.#finished, this.#expected)} of ${this.#expected}, ` : "";
   }
 
   #isFilesLineDue(): boolean {

@@ -31,3 +31,13 @@ test("elsewhere a phase is a whole line, with its time", () => {
     expect.stringMatching(new RegExp(`^\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z ${name}: ${SHOWN}\n$`)),
   ]);
 });
+
+test("with several repositories a line says how many are done, within its width", () => {
+  const { line, texts } = recorded({ isTTY: true, columns: 60 });
+  line.expect(200);
+  for (let n = 0; n < 12; n++) line.finish();
+  line.showing("acme/a-repository-with-a-long-name")(PROGRESS);
+  const shown = texts.join("").replace(/^\r.\[K/, "");
+  expect(shown).toMatch(new RegExp(`^12 of 200, …[a-z-]+: ${SHOWN}$`));
+  expect(shown.length).toBeLessThan(60);
+});
