@@ -75,12 +75,15 @@ const VERSION_ONLY: Plugin = {
   },
 };
 
-/** What metrics and settings mean is for people: functions need names, units and limits. */
+/** What metrics and settings mean, and where they are shown, is for people: functions need names, units and limits. */
 const NO_TEXTS: Plugin = {
   name: "no-texts",
   setup({ onLoad }) {
-    onLoad({ filter: /\/lib\/(metrics|settings)\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8")).replaceAll(/^ +(help|description):\s+"[^"]*",$/gm, ""),
+    onLoad({ filter: /\/lib\/(metrics|settings\/[a-z-]+)\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replaceAll(
+        /(?<!readonly )\b(help|description|section):\s+"[^"]*",?/g,
+        "",
+      ),
       loader: "ts",
     }));
   },

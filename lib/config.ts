@@ -5,8 +5,10 @@
 import packageJson from "../package.json" with { type: "json" };
 import { type AddressRange, parseAddressSetting } from "./address-ranges.ts";
 import { ConfigError } from "./errors.ts";
-import { parseSetting } from "./parse-setting.ts";
-import { SECTIONS, SETTING_NAMES, SETTINGS, type SettingName, settingOf, type ValueOf } from "./settings.ts";
+import { parseValue } from "./parse-setting.ts";
+import { COMMON_SETTINGS } from "./settings/common-settings.ts";
+import { FUNCTION_SETTINGS } from "./settings/function-settings.ts";
+import type { Setting, SettingValue } from "./settings/setting.ts";
 
 /** How the project names itself to git clients and servers. */
 export const AGENT = `nearside/${packageJson.version}`;
@@ -44,25 +46,15 @@ const RESOURCES = {
 
 type ResourceName = keyof typeof RESOURCES;
 
-const DEPLOYMENT_VARIABLES = [
-  "secretPath",
-  "streamTierThresholdMib",
-  "streamTierTokens",
-  "logLevel",
-  "stackPrefix",
-  "metrics",
-] as const;
+/** Not lib/settings.ts: each function would load all that only a server or infra/ reads. */
+const TABLE = { ...COMMON_SETTINGS, ...FUNCTION_SETTINGS };
 
 /** Of the common ones, only the addresses of clients are API Gateway's to check. */
-type EnvironmentSetting =
-  | Exclude<keyof typeof SECTIONS.common, "allowedAddresses">
-  | (typeof DEPLOYMENT_VARIABLES)[number];
+type EnvironmentSetting = Exclude<keyof typeof TABLE, "allowedAddresses">;
 
-/** Settings that deployed functions read, in the table's order. */
-export const ENVIRONMENT_SETTINGS = SETTING_NAMES.filter(
-  (name): name is EnvironmentSetting =>
-    (name in SECTIONS.common && name !== "allowedAddresses") ||
-    DEPLOYMENT_VARIABLES.some((one) => one === name),
+/** Settings that deployed functions read. */
+export const ENVIRONMENT_SETTINGS = Object.keys(TABLE).filter(
+  (name): name is EnvironmentSetting => name !== "allowedAddresses",
 );
 
 /** The name of each variable. */
@@ -135,7 +127,7 @@ export function readWebhookConfig(env: Environment): Values<
 } {
   const problems: string[] = [];
   const addresses = attempt(problems, ENV.webhookAddresses, () =>
-    parseAddressSetting(env[ENV.webhookAddresses] || SETTINGS.webhookAddresses.default),
+    parseAddressSetting(env[ENV.webhookAddresses] || COMMON_SETTINGS.webhookAddresses.default),
   );
   const config = read(env, ["bucket", "syncQueueUrl"], ["secretPath", ...LOG_SETTINGS], problems);
   return { ...config, addresses: addresses ?? [] };
@@ -179,9 +171,9 @@ type LogSetting = (typeof LOG_SETTINGS)[number];
 
 const PRIMARY_SETTINGS = ["secretPath", "gitUrl", "apiUrl", ...LOG_SETTINGS] as const;
 
-type Values<Resource extends ResourceName, Name extends SettingName> = {
+type Values<Resource extends ResourceName, Name extends EnvironmentSetting> = {
   readonly [R in Resource]: string;
-} & { readonly [N in Name]: ValueOf<N> };
+} & { readonly [N in Name]: SettingValue<(typeof TABLE)[N]> };
 
 /** An empty variable counts as absent: the Lambda console makes no difference between them. */
 function read<Resource extends ResourceName, Name extends EnvironmentSetting>(
@@ -198,13 +190,15 @@ function read<Resource extends ResourceName, Name extends EnvironmentSetting>(
   const resourceValues = mapped(resources, (name) =>
     attempt(problems, ENV[name], () => {
       const text = textOf(name, undefined, RESOURCES[name]);
-      return name === "mirrorUrl" || name === "streamTierUrl" ? parseSetting("webhookUrl", text) : text;
+      return name === "mirrorUrl" || name === "streamTierUrl"
+        ? parseValue({ type: "url", description: RESOURCES[name] }, text)
+        : text;
     }),
   );
   const settingValues = mapped(settings, (name) =>
     attempt(problems, ENV[name], () => {
-      const { default: unset, description } = settingOf(name);
-      return parseSetting(name, textOf(name, unset, description));
+      const setting: Setting = TABLE[name];
+      return parseValue(setting, textOf(name, setting.default, setting.description));
     }),
   );
   // One failed start reports all problems.

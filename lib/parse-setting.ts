@@ -1,7 +1,8 @@
 /** Reads the value of a setting from text: one rule for the environment, the command line and `nearside.config.json`. */
 import { isIP } from "node:net";
 import { ConfigError } from "./errors.ts";
-import { type Setting, type SettingName, settingOf, type ValueOf } from "./settings.ts";
+import type { Setting } from "./settings/setting.ts";
+import { type SettingName, settingOf, type ValueOf } from "./settings.ts";
 
 /**
  * @param text - From the environment, the command line or the file.
@@ -9,10 +10,11 @@ import { type Setting, type SettingName, settingOf, type ValueOf } from "./setti
  *   may hold a password.
  */
 export function parseSetting<Name extends SettingName>(name: Name, text: string): ValueOf<Name> {
-  return parsed(settingOf(name), text) as ValueOf<Name>;
+  return parseValue(settingOf(name), text) as ValueOf<Name>;
 }
 
-function parsed(setting: Setting, text: string): string | number {
+/** The same for a row of the table. */
+export function parseValue(setting: Setting, text: string): string | number {
   if (!isValid(setting, text)) throw new ConfigError(ruleOf(setting));
   if (setting.type === "integer" || setting.type === "number") return Number(text);
   if (setting.type !== "url") return text;

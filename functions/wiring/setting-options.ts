@@ -3,14 +3,8 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseAddressRanges } from "../../lib/address-ranges.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { parseSetting } from "../../lib/parse-setting.ts";
-import {
-  type ArgumentName,
-  flagOf,
-  SETTINGS,
-  type Setting,
-  type SettingName,
-  type ValueOf,
-} from "../../lib/settings.ts";
+import type { Setting } from "../../lib/settings/setting.ts";
+import { type ArgumentName, flagOf, SETTINGS, type SettingName, type ValueOf } from "../../lib/settings.ts";
 import { readSettingsFile, SETTINGS_FILE } from "../../lib/settings-file.ts";
 
 type NameWithoutDefault = {

@@ -1,14 +1,8 @@
 /** The table of settings in docs/configure.md, made from lib/settings.ts. `npm run settings-tables` writes it; a test compares. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import {
-  type ArgumentName,
-  flagOf,
-  SETTING_NAMES,
-  type Setting,
-  sectionOf,
-  settingOf,
-} from "../../lib/settings.ts";
+import type { Setting } from "../../lib/settings/setting.ts";
+import { type ArgumentName, flagOf, SETTING_NAMES, sectionOf, settingOf } from "../../lib/settings.ts";
 
 const DOCUMENT = fileURLToPath(new URL("../../docs/configure.md", import.meta.url));
 const BEGIN = "<!-- settings: made by npm run settings-tables -->";
