@@ -18,6 +18,8 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   disabled: "true serves and synchronizes nothing, and keeps all data.",
   removedAt: "From then on nothing is served; data is deleted after retentionDays. Set by nearside remove.",
   retentionDays: "Days for which the data of a repository that is no longer mirrored is kept.",
+  otherMirrors:
+    "Addresses of further mirrors of the workspace, without a slash at the end: repositories' pages show them, nearest first.",
   relayWebhooks: "Receivers of each publish's event; nearside relay writes them. Each id once.",
   id: "The webhook's id, as nearside relay list shows it.",
   url: "https://, without a credential; http:// for a receiver on the machine of a local mirror.",

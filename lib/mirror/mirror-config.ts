@@ -15,6 +15,8 @@ export const CONFIG_LIMITS = {
   maxWorkspaces: 200,
   /** Each is held against each repository. */
   maxPatterns: 1_000,
+  /** A page measures how far each is. */
+  maxOtherMirrors: 10,
   /** Each gets each publish's event. */
   maxRelayWebhooks: 20,
 } as const;
@@ -46,6 +48,12 @@ const secretName = text(/^[A-Za-z0-9._/-]{1,200}$/, "must be a secret's name: le
 
 const RETENTION_RULE = "must be a whole number of days, at most 3653";
 
+/** Into a page's policy and lines of git: nothing but scheme, host and path. */
+const mirrorUrl = text(
+  /^https?:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?(\/[A-Za-z0-9._-]{1,100}){0,3}$/,
+  "must be a mirror's address, such as https://mirror.example.com, without a slash at its end",
+);
+
 const workspaceSchema = z.object(
   {
     /** Its id, as in Bitbucket's addresses. */
@@ -71,6 +79,17 @@ const workspaceSchema = z.object(
     retentionDays: z._default(
       z.int(RETENTION_RULE).check(z.minimum(0, RETENTION_RULE), z.maximum(3653, RETENTION_RULE)),
       30,
+    ),
+    /** Addresses of further mirrors of the workspace, which repositories' pages name. Written only where it is set: the release before knows it not. */
+    otherMirrors: z.optional(
+      z
+        .array(mirrorUrl, "must be a list of addresses")
+        .check(
+          z.maxLength(
+            CONFIG_LIMITS.maxOtherMirrors,
+            `has more than ${CONFIG_LIMITS.maxOtherMirrors} entries`,
+          ),
+        ),
     ),
   },
   "must be an object",

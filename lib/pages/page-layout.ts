@@ -66,9 +66,14 @@ function signOut({ name, basePath, mayAdminister, canSignOut }: Viewer): Html {
   return html`${mayAdminister ? html`<a href="${basePath}/-/admin">Administration</a> ` : ""}${canSignOut ? html`<form method="post" action="${basePath}/-/sign-out"><span class="who">${name}</span> <button>Sign out</button></form>` : html`<span class="who">${name}</span>`}`;
 }
 
-/** A text with a button that copies it; the button appears where scripts run. @param id - Of the text's element. */
+/**
+ * A text with a button that copies it; the button appears where scripts run. One line wraps; of several, whose indentation counts, long
+ * ones are scrolled.
+ * @param id - Of the text's element.
+ */
 export function copyable(id: string, label: string, text: string): Html {
-  return html`<div class="copyable"><pre><code id="${id}">${text}</code></pre><button type="button" data-copy="${id}" aria-label="Copy: ${label}" hidden>Copy</button></div>`;
+  const scrolled = html` class="scroll" tabindex="0" role="region" aria-label="${label}"`;
+  return html`<div class="copyable"><pre${text.includes("\n") ? scrolled : ""}><code id="${id}">${text}</code></pre><button type="button" data-copy="${id}" aria-label="Copy: ${label}" hidden>Copy</button></div>`;
 }
 
 /** @param at - ISO 8601; kept up to date where scripts run. */

@@ -28,6 +28,14 @@ const MIN_COMPRESSED_BYTES = 1_000;
 
 type Headers = Readonly<Record<string, string>>;
 
+/** @param origins - What the page's script may ask, beside this server. @returns Headers of such a page. */
+export function reaching(origins: readonly string[]): Headers {
+  if (origins.length === 0) return {};
+  const policy = SECURITY_HEADERS["content-security-policy"];
+  const asked = ["connect-src 'self'", ...new Set(origins)].join(" ");
+  return { "content-security-policy": policy.replace("connect-src 'self'", asked) };
+}
+
 export function htmlResponse(request: HttpRequest, status: number, page: Html, headers: Headers = {}) {
   const contentType = { "content-type": "text/html; charset=utf-8" };
   return compressed(request, status, String(page), { ...PRIVATE_HEADERS, ...contentType, ...headers });
@@ -39,7 +47,11 @@ export function textPage(request: HttpRequest, text: string, contentType: string
 
 /** The address holds the asset's hash, so it never changes. */
 export function assetResponse(request: HttpRequest, text: string, contentType: string) {
-  const headers = { "content-type": contentType, "cache-control": "public, max-age=31536000, immutable" };
+  const headers = {
+    ...{ "content-type": contentType, "cache-control": "public, max-age=31536000, immutable" },
+    // Pages of other mirrors measure with it how near this one is.
+    "cross-origin-resource-policy": "cross-origin",
+  };
   return compressed(request, 200, text, { ...headers, vary: "accept-encoding" });
 }
 

@@ -1,4 +1,6 @@
 /** The script of all pages: search while one types, copy buttons, ages that count, states as they change. Pages work without it. */
+import { MIRRORS_SCRIPT } from "./mirrors-script.ts";
+
 export const PAGE_SCRIPT = `"use strict";
 const { base } = document.documentElement.dataset;
 const POLL_MS = 10_000;
@@ -100,4 +102,4 @@ input?.addEventListener("input", () => {
   }, 150);
 });
 follow();
-`;
+${MIRRORS_SCRIPT}`;

@@ -48,6 +48,7 @@ input { font: inherit; padding: .4rem .6rem; border: 1px solid var(--soft); bord
 .action small { display: block; }
 .action button { margin-top: .4rem; }
 .workspaces li { margin-bottom: .3rem; }
+.mirrors { list-style: none; padding: 0; }
 .names { columns: 14rem; overflow-wrap: anywhere; }
 .note { border-left: .3rem solid var(--waiting); background: var(--panel); padding: .5rem .8rem; }
 .note.bad { border-color: var(--bad); } .note.good { border-color: var(--good); }
@@ -71,6 +72,7 @@ tbody th { overflow-wrap: anywhere; min-width: 12rem; }
 .copyable { display: flex; gap: .5rem; align-items: flex-start; }
 .copyable pre { flex: 1; min-width: 0; margin: 0; padding: .5rem .8rem; background: var(--panel); border-radius: .35rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
+.copyable pre.scroll { white-space: pre; }
 code { font-family: ui-monospace, monospace; font-size: .92em; }
 .chart { display: block; max-width: 100%; margin: .4rem 0 .8rem; }
 .chart .published { fill: var(--accent); } .chart .failed { fill: var(--bad); }
@@ -95,6 +97,7 @@ figcaption { font-weight: 600; }
   tbody th { grid-column: 1 / -1; min-width: 0; }
   td:nth-child(2) { grid-column: 1 / -1; }
   .label { display: inline; }
+  .facts { grid-template-columns: 1fr 1fr; gap: .5rem; }
   .copyable { flex-direction: column; align-items: stretch; }
   .copyable button { align-self: flex-end; }
   header nav { margin-left: 0; }

@@ -16,6 +16,7 @@
  */
 import { RequestRate } from "../auth/request-limits.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { findWorkspace } from "../mirror/mirror-config.ts";
 import { adminAnswer } from "./admin-http.ts";
 import { ADMIN_PATH } from "./admin-visit.ts";
 import { Administrators } from "./administrators.ts";
@@ -40,7 +41,14 @@ import {
 } from "./page-context.ts";
 import { ASSETS } from "./page-layout.ts";
 import { pagePlaces } from "./page-places.ts";
-import { assetResponse, htmlResponse, jsonResponse, polledResponse, textPage } from "./page-response.ts";
+import {
+  assetResponse,
+  htmlResponse,
+  jsonResponse,
+  polledResponse,
+  reaching,
+  textPage,
+} from "./page-response.ts";
 import type { NamedRepository } from "./ports.ts";
 import { powershellSetup } from "./powershell-setup.ts";
 import { repositoryPage } from "./repository-page.ts";
@@ -162,8 +170,17 @@ async function answerRepository(
   const viewer = viewerOf(request, caller, context);
   const found = await readableFacts(request, caller, named, context);
   if ("state" in found) {
-    const page = { viewer, repository: found, primaryUrl: context.gitUrl, nowMs: context.now() };
-    return htmlResponse(request, 200, repositoryPage(page));
+    const config = await context.readConfig();
+    const { otherMirrors = [] } = findWorkspace(config, found.workspace) ?? {};
+    const page = {
+      viewer,
+      repository: found,
+      primaryUrl: context.gitUrl,
+      nowMs: context.now(),
+      otherMirrors,
+    };
+    const origins = otherMirrors.map((url) => new URL(url).origin);
+    return htmlResponse(request, 200, repositoryPage(page), reaching(origins));
   }
   if (found.kind === "busy")
     return htmlResponse(request, 503, messagePage(viewer, "Try again in a moment", found.text));

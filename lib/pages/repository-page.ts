@@ -2,6 +2,7 @@
 import { html } from "hono/html";
 import type { ApiRepository } from "./api-schemas.ts";
 import { stateCell, verifiedCell } from "./list-page.ts";
+import { otherMirrors } from "./other-mirrors.ts";
 import { copyable, type Html, layout, type Viewer } from "./page-layout.ts";
 import { syncHistory } from "./sync-history.ts";
 import { formatBytes } from "./words.ts";
@@ -12,6 +13,8 @@ export interface RepositoryPage {
   /** Bitbucket's address for git. */
   readonly primaryUrl: string;
   readonly nowMs: number;
+  /** Addresses of further mirrors of the workspace. */
+  readonly otherMirrors: readonly string[];
 }
 
 export function repositoryPage(page: RepositoryPage): Html {
@@ -28,6 +31,7 @@ export function repositoryPage(page: RepositoryPage): Html {
 ${published(repository)}${lfs(repository)}
 </dl></div>
 ${clonePanel(page)}
+${otherMirrors(repository, page.otherMirrors)}
 ${ciPanel(repository)}
 ${syncHistory(repository)}`,
   );

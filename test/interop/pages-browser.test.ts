@@ -1,5 +1,6 @@
 /** The pages in a browser, over a mirror of a fake Bitbucket. */
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { textResponse } from "../../lib/http/error-response.ts";
@@ -206,5 +207,43 @@ describe.skipIf(!hasBrowser)("in a browser", () => {
     } finally {
       await server.close();
     }
+  });
+
+  test("other mirrors are measured and shown nearest first; nothing else is asked for", async () => {
+    const served = async (delayMs: number, otherMirrors: string[] = []) => {
+      const workspaces = [{ workspace: "acme", projects: "all" as const, otherMirrors }];
+      const { answer } = await pageRig({ repositories: [{ slug: "site", isPrivate: false }], workspaces });
+      return startNodeServer(
+        async (request) => {
+          await sleep(delayMs);
+          return (await answer(request)) ?? textResponse(404, "no page");
+        },
+        { log: SILENT_LOGGER },
+      );
+    };
+    await using stack = new AsyncDisposableStack();
+    const open = async (delayMs: number, otherMirrors?: string[]) => {
+      const server = await served(delayMs, otherMirrors);
+      stack.defer(() => server.close());
+      return server.url;
+    };
+    const [far, near] = [await open(400), await open(0)];
+    const gone = "http://127.0.0.1:9";
+    const page = await browser.page(await open(0, [gone, far, near]));
+    await page.goto("/acme/site");
+    await page.getByText("not reached from here").waitFor();
+    const mirrors = page.locator("#mirrors [data-mirror]");
+    await expect.poll(() => mirrors.first().getAttribute("data-mirror")).toBe(near);
+    expect(await mirrors.evaluateAll((all) => all.map((one) => one.getAttribute("data-mirror")))).toEqual([
+      near,
+      far,
+      gone,
+    ]);
+    expect(await mirrors.nth(1).locator("[data-latency]").textContent()).toMatch(/^[4-9]\d\d ms away$/);
+    const asked = browser
+      .takeProblems()
+      .map((problem) => /^asks (http:\/\/[^/]+)\//.exec(problem)?.[1] ?? problem);
+    expect(new Set(asked)).toEqual(new Set([gone, far, near]));
+    await browser.check(page, "other-mirrors-light");
   });
 });
