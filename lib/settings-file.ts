@@ -44,7 +44,7 @@ export function isSettingsFileMissing(path: string | undefined): boolean {
 export function parseSettingsFile(text: string, file: string): FileSettings {
   let json: unknown;
   try {
-    json = JSON.parse(text.replace(/^\uFEFF/, ""));
+    json = JSON.parse(withoutComments(text.replace(/^\uFEFF/, "")));
   } catch (error) {
     throw new ConfigError(`${file} is not JSON`, { cause: error });
   }
@@ -55,6 +55,15 @@ export function parseSettingsFile(text: string, file: string): FileSettings {
   }
   const { $schema: _, server = {}, deployment = {}, ...common } = result.data;
   return { ...common, ...server, ...deployment };
+}
+
+/** Lines that begin with two slashes, and commas before the end of a list or an object; texts in quotation marks stay. */
+function withoutComments(text: string): string {
+  const withoutLines = text.replace(/^[ \t]*\/\/.*$/gm, "");
+  return withoutLines.replace(
+    /("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])/g,
+    (_, quoted: string | undefined) => quoted ?? "",
+  );
 }
 
 function sectionSchema(section: keyof typeof SECTIONS): Record<string, z.ZodType> {

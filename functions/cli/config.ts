@@ -6,11 +6,16 @@ import { configJsonSchema } from "../../lib/mirror/config-json-schema.ts";
 import { readMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { type MirrorConfig, parseMirrorConfig } from "../../lib/mirror/mirror-config.ts";
 import { print, type StoreOptions, storeOf, storeOptions } from "./command-options.ts";
+import { settingsExample } from "./settings-example.ts";
 
 const EXPLANATION = `
 Checks nearside.config.json (settings, if there is one), and config.json (what is mirrored): the store's, or the file that is named, before
 it is copied there. A running server keeps the last valid config.json in use; with an invalid one none starts.
 Exit codes: 0 valid; 1 failed; 2 not valid, or wrong arguments.`;
+
+const EXAMPLE_EXPLANATION = `
+To begin with: nearside config example > nearside.config.json. All of it is commented out, so it changes nothing.
+Exit codes: 0 printed; 2 wrong arguments.`;
 
 const SCHEMA_EXPLANATION = `
 To have an editor check a copy of config.json: store the output beside it as config.schema.json, and begin the file with
@@ -25,6 +30,12 @@ export function configure(command: Command): void {
         .argument("[file]", "to check in place of the store's config.json")
         .addHelpText("after", EXPLANATION)
         .action(check),
+    )
+    .addCommand(
+      new Command("example")
+        .description("print a nearside.config.json with every setting, what it is for, and its default")
+        .addHelpText("after", EXAMPLE_EXPLANATION)
+        .action(() => print(settingsExample())),
     )
     .addCommand(
       new Command("schema")

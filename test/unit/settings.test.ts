@@ -122,7 +122,7 @@ describe("nearside.config.json", () => {
 
   test("may begin with a byte order mark, and must be JSON", () => {
     expect(parseSettingsFile('\uFEFF{"push": "refuse"}', "x.json")).toEqual({ push: "refuse" });
-    expect(() => parseSettingsFile('{"push": "refuse",}', "x.json")).toThrow("x.json is not JSON");
+    expect(() => parseSettingsFile('{"push": "refuse"', "x.json")).toThrow("x.json is not JSON");
   });
 
   test("may be missing, unless it was named", async () => {
