@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { chooseProtocol, type ServerIdentity } from "../git/upload-pack/capabilities.ts";
 import type { RequestLimits } from "../git/upload-pack/fetch-request.ts";
+import type { Newer, NewerCause } from "../git/upload-pack/upload-pack.ts";
 import { workOwner } from "../git/work-slices.ts";
 import { notFoundResponse } from "../http/error-response.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../http/message.ts";
@@ -129,18 +130,23 @@ async function answerGit(asked: FoundRequest, context: GitHttpContext): Promise<
   if (elsewhere !== undefined) return elsewhere;
   let served = source;
   const caller = context.callerOf(request);
-  const newer = async (cause: "listed" | "missing", lookedAt?: ServedSource) => {
+  const newer = async (
+    cause: NewerCause,
+    lookedAt?: ServedSource,
+  ): Promise<Newer<ServedSource> | undefined> => {
     const callers = caller.token === undefined ? [caller.name] : [caller.name, caller.token];
-    const asker = { callers, lookedAt, signal: request.signal };
-    const next = await (cause === "missing"
-      ? onDemand?.refresh(repository, needs, asker)
-      : onDemand?.refreshPushed(source, request.signal));
-    served = next ?? served;
+    const { signal } = request;
+    const pushed = cause === "listed" ? await onDemand?.refreshPushed(source, signal) : undefined;
+    const next =
+      cause === "listed"
+        ? pushed && { source: pushed }
+        : await onDemand?.refresh(repository, needs, { ...cause, callers, lookedAt, signal });
+    served = next?.source ?? served;
     return next;
   };
   if (service === "wait")
     return load.waitForRefs(caller, () =>
-      answerWait(source, request, (lookedAt) => newer("missing", lookedAt)),
+      answerWait(source, request, (missing, lookedAt) => newer({ missing }, lookedAt)),
     );
   const forCaller = (one: ServedSource) => one.forCaller?.(caller.name, serverUrlOf(request)) ?? one;
   const answerLimit = large?.limitOf(asked);
@@ -149,9 +155,9 @@ async function answerGit(asked: FoundRequest, context: GitHttpContext): Promise<
     service === "info-refs"
       ? advertise(source, request, context.identity, newer)
       : load.serve(servedRequest(request, caller, context.log), (admitted) => {
-          const newerForCaller = async (cause: "listed" | "missing") => {
+          const newerForCaller = async (cause: NewerCause): Promise<Newer<ServedSource> | undefined> => {
             const next = await admitted.outside(() => newer(cause));
-            return next && forCaller(next);
+            return next && { ...next, source: forCaller(next.source) };
           };
           const parts = { newer: newerForCaller, served: () => served, admitted, answerLimit, measured };
           return answerUploadPack(forCaller(source), request, { ...context, ...parts }, decision);

@@ -1,5 +1,6 @@
 /** Repositories as requests find them. */
 import type { UploadPackSource } from "../git/ports.ts";
+import type { Newer } from "../git/upload-pack/upload-pack.ts";
 import { notFoundResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import type { Manifest } from "../repo/manifest.ts";
@@ -31,6 +32,8 @@ export interface FindNeeds {
 
 /** Whose request asks for what is not here. */
 export interface Asker {
+  /** What it asks for: a ref or an id. */
+  readonly missing: string;
   /** To whom the request counts. Who has asked too often for what is not at the primary either gets what is stored; none: no limit. */
   readonly callers: readonly string[];
   /** Of a wait, which looks several times: where it has looked. */
@@ -41,7 +44,11 @@ export interface Asker {
 /** Syncs for the sake of a request, within its time. Without it, what is not here is not waited for. */
 export interface OnDemand {
   /** @returns The repository with what the primary has had since the call; `undefined` if that was not to be had in time. */
-  refresh(asked: RepositoryReference, needs: FindNeeds, asker: Asker): Promise<ServedSource | undefined>;
+  refresh(
+    asked: RepositoryReference,
+    needs: FindNeeds,
+    asker: Asker,
+  ): Promise<Newer<ServedSource> | undefined>;
   /**
    * The repository with a push whose event has come and that is not synchronized yet; `undefined` if there is none, or
    * if it was not to be had in time.

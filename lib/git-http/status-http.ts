@@ -29,8 +29,8 @@ export function statusHttp(
       return (await options.clonePlan?.(source, request, decision)) ?? notFoundResponse(NO_CACHE_HEADERS);
     const name = request.authorizerContext?.["caller"];
     const callers = typeof name === "string" ? [name] : [];
-    return answerWait(source, request, async (lookedAt) =>
-      onDemand?.refresh(asked, needs, { callers, lookedAt, signal: request.signal }),
+    return answerWait(source, request, async (missing, lookedAt) =>
+      onDemand?.refresh(asked, needs, { missing, callers, lookedAt, signal: request.signal }),
     );
   };
 }

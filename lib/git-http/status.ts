@@ -5,6 +5,7 @@ import { byteText } from "../git/byte-text.ts";
 import { type ObjectId, parseObjectId } from "../git/object-id.ts";
 import { isRefName } from "../git/ref-name.ts";
 import { findRef, refValues } from "../git/upload-pack/find-refs.ts";
+import type { Newer } from "../git/upload-pack/upload-pack.ts";
 import { findUnreachable } from "../git/walk/reachable.ts";
 import { textResponse } from "../http/error-response.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
@@ -37,7 +38,7 @@ export async function answerStatus(
 export async function answerWait(
   source: ServedSource,
   { query, signal }: HttpRequest,
-  refresh: (lookedAt: ServedSource) => Promise<ServedSource | undefined>,
+  refresh: (missing: string, lookedAt: ServedSource) => Promise<Newer<ServedSource> | undefined>,
 ): Promise<HttpResponse> {
   const ref = query.get("ref") ?? undefined;
   const idText = query.get("id") ?? undefined;
@@ -57,7 +58,7 @@ export async function answerWait(
   let pauseMs: number = PAUSE_MS.first;
   while (!(await isThere(latest, refName, id))) {
     if (signal.aborted || Date.now() >= untilMs) return json(504, latest, { isThere: false });
-    latest = (await refresh(latest)) ?? latest;
+    latest = (await refresh(`${ref ?? ""} ${idText ?? ""}`, latest))?.source ?? latest;
     if (await isThere(latest, refName, id)) break;
     // Rejects only when the caller has left.
     await pause(Math.min(pauseMs, Math.max(0, untilMs - Date.now())), undefined, { signal }).catch(

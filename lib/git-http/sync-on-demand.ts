@@ -2,9 +2,10 @@
  * Synchronizes a repository because a request asks for what is not here, and waits for the result. The sync is a job like any
  * other, and done once the manifest's time of verification says so; so this works over any queue and store.
  */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorFields } from "../errors.ts";
+import type { Newer } from "../git/upload-pack/upload-pack.ts";
 import type { Logger } from "../log.ts";
 import { lruCache } from "../lru-cache.ts";
 import type { SyncRequests } from "../mirror/sync-job.ts";
@@ -13,6 +14,7 @@ import type { RepositoryReference } from "../repo/names.ts";
 import { readNamedRecord } from "../repo/repository-record.ts";
 import { resolveRepository } from "../repo/resolve-repository.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import { LooksInVain, MAX_IN_VAIN, MAX_IN_VAIN_OF_WAIT, MAX_MISSING_REMEMBERED } from "./looks-in-vain.ts";
 import type { Asker, FindNeeds, OnDemand, ServedSource } from "./served-source.ts";
 
 /** A repository, and when its refs were last verified. */
@@ -46,24 +48,15 @@ const MINUTE_MS = 60_000;
 /** About 150 bytes each. */
 const MAX_REMEMBERED = 20_000;
 
-/**
- * Syncs within a minute that found nothing new, as for an unknown id. Those under way may: further ones wait for their ends. Those that
- * do find something have no limit: many jobs of one account may want what was just pushed.
- */
-const MAX_IN_VAIN = { ofCaller: 5, ofWaitingCaller: 20, unpacedOfRepository: 5 } as const;
+/** Further ones have a pause before them. */
+const MAX_UNPACED_OF_REPOSITORY = 5;
 /** Before a sync of a repository whose syncs often found nothing: requests of this time share it. */
 const PACE_MS = 2_000;
 
-interface Questions {
-  inVain: number;
-  /** Syncs under way, which may find nothing. */
-  readonly underWay: Set<Promise<unknown>>;
-}
-
 interface Round {
   readonly result: Promise<SyncedSource | undefined>;
-  /** Of the callers that wait for it. */
-  readonly questions: Set<Questions>;
+  /** Of the callers that wait for it, and what they ask for. */
+  readonly looks: Map<LooksInVain, Set<string>>;
 }
 
 export class SyncOnDemand implements OnDemand {
@@ -73,7 +66,7 @@ export class SyncOnDemand implements OnDemand {
   /** Waits for pushes of which events have come. At most one for each repository. */
   readonly #pushes = new Map<string, Promise<SyncedSource | undefined>>();
   /** By caller, and by repository. */
-  readonly #questions = lruCache<Questions>(MAX_REMEMBERED, { ttlMs: MINUTE_MS, now: Date.now });
+  readonly #looks = lruCache<LooksInVain>(MAX_REMEMBERED, { ttlMs: MINUTE_MS, now: Date.now });
   /** Repositories whose listing was waited for without success, and the time of the last one then. */
   readonly #late = lruCache<{ readonly verifiedMs: number }>(MAX_REMEMBERED, {
     ttlMs: MINUTE_MS,
@@ -87,43 +80,44 @@ export class SyncOnDemand implements OnDemand {
   async refresh(
     asked: RepositoryReference,
     needs: FindNeeds,
-    { callers, lookedAt, signal }: Asker,
-  ): Promise<SyncedSource | undefined> {
+    { missing, callers, lookedAt, signal }: Asker,
+  ): Promise<Newer<SyncedSource> | undefined> {
     const { catalog, maxWaitMs } = this.#options;
     const sinceMs = Date.now();
     const known = await catalog.find(asked, needs);
     if (known === undefined || maxWaitMs === 0) return undefined;
     const isWait = lookedAt !== undefined;
     // It may have what the wait has missed.
-    if (isWait && isNewer(known, lookedAt)) return known;
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]);
-    const ended = aborted(limit);
-    const maxInVain = isWait ? MAX_IN_VAIN.ofWaitingCaller : MAX_IN_VAIN.ofCaller;
+    if (isWait && isNewer(known, lookedAt)) return { source: known };
+    const ending = AbortSignal.any([signal, AbortSignal.timeout(maxWaitMs)]);
+    const ended = aborted(ending);
+    const max = isWait ? MAX_IN_VAIN_OF_WAIT : MAX_IN_VAIN;
+    // A name may have 64 KB.
+    const about = createHash("sha1").update(`${known.uuid} ${missing}`).digest("base64");
     let repository: SyncedSource = known;
     while (repository.verifiedAt.getTime() < sinceMs) {
       const running = this.#rounds.get(repository.uuid);
       // The round after one that found something asks for no more than that one did.
-      const counted =
-        repository.generation === known.generation
-          ? this.#questionsOfAll(callers, isWait).filter((one) => !running?.questions.has(one))
-          : [];
-      if (counted.some(({ inVain }) => inVain >= maxInVain)) return repository;
-      const busy = counted.find(({ inVain, underWay }) => inVain + underWay.size >= maxInVain);
+      const asking = repository.generation === known.generation ? this.#looksOfAll(callers, isWait) : [];
+      const counted = asking.filter((one) => !running?.looks.has(one));
+      const notAsked = counted.map((one) => one.limit(about, max)).find((limit) => limit !== undefined);
+      if (notAsked !== undefined) return { source: repository, notAsked };
+      const busy = counted.find(({ count, underWay }) => count + underWay.size >= max.ofCaller);
       if (busy !== undefined) {
         await Promise.race([...busy.underWay, ended]);
-        if (limit.aborted) return undefined;
+        if (ending.aborted) return undefined;
         continue;
       }
       // A round that began before this request may have listed the refs before it.
       const round = running ?? this.#begin(repository);
-      for (const questions of counted) join(round, questions);
+      for (const looks of asking) join(round, looks, about);
       const found: SyncedSource | undefined = await Promise.race([round.result, ended]);
       if (found === undefined) return undefined;
       repository = found;
       // A wait looks whether its commit is there, and calls again: in a crowd of waits a sync that began earlier is enough for most.
-      if (isWait) return repository;
+      if (isWait) break;
     }
-    return repository;
+    return { source: repository };
   }
 
   async refreshPushed(
@@ -161,35 +155,35 @@ export class SyncOnDemand implements OnDemand {
     }
   }
 
-  #questionsOfAll(callers: readonly string[], isWait: boolean): Questions[] {
-    return [...new Set(callers)].map((caller) => this.#questionsOf(`${isWait ? "wait" : "git"} ${caller}`));
+  #looksOfAll(callers: readonly string[], isWait: boolean): LooksInVain[] {
+    return [...new Set(callers)].map((caller) => this.#looksOf(`${isWait ? "wait" : "git"} ${caller}`));
   }
 
-  #questionsOf(key: string): Questions {
-    const questions = this.#questions.get(key) ?? { inVain: 0, underWay: new Set() };
-    // Not again for each question: the minute is that of the first one.
-    if (!this.#questions.has(key)) this.#questions.set(key, questions);
-    return questions;
+  #looksOf(key: string): LooksInVain {
+    const looks = this.#looks.get(key) ?? new LooksInVain();
+    // Not again for each look: the minute is that of the first one.
+    if (!this.#looks.has(key)) this.#looks.set(key, looks);
+    return looks;
   }
 
   #begin({ uuid, verifiedAt, generation }: SyncedSource): Round {
-    const ofRepository = this.#questionsOf(`repository ${uuid}`);
-    const questions = new Set<Questions>();
-    const isPaced = ofRepository.inVain >= MAX_IN_VAIN.unpacedOfRepository;
+    const ofRepository = this.#looksOf(`repository ${uuid}`);
+    const looks: Round["looks"] = new Map();
+    const isPaced = ofRepository.count >= MAX_UNPACED_OF_REPOSITORY;
     const result: Round["result"] = this.#logged(uuid, async () => {
       if (isPaced) await pause(PACE_MS);
       return this.#syncAfter(uuid, verifiedAt.getTime());
     }).then((found) => {
       this.#rounds.delete(uuid);
       const isInVain = found === undefined || found.generation === generation;
-      for (const one of questions) {
+      for (const [one, asked] of looks) {
         one.underWay.delete(result);
-        if (isInVain) one.inVain += 1;
+        if (isInVain) one.note(asked);
       }
       return found;
     });
-    const round = { result, questions };
-    join(round, ofRepository);
+    const round = { result, looks };
+    join(round, ofRepository, "");
     this.#rounds.set(uuid, round);
     return round;
   }
@@ -257,9 +251,11 @@ function isNewer(one: ServedSource, other: ServedSource): boolean {
   return (one.verifiedAt?.getTime() ?? 0) > (other.verifiedAt?.getTime() ?? 0);
 }
 
-function join(round: Round, questions: Questions): void {
-  questions.underWay.add(round.result);
-  round.questions.add(questions);
+function join({ result, looks: waiting }: Round, looks: LooksInVain, about: string): void {
+  looks.underWay.add(result);
+  const asked = waiting.get(looks) ?? new Set();
+  waiting.set(looks, asked);
+  if (asked.size < MAX_MISSING_REMEMBERED) asked.add(about);
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -33,7 +33,7 @@ export async function advertise(
   const lines =
     protocol === 2
       ? advertiseV2(identity, source)
-      : advertisedRefs(await ((await newer("listed")) ?? source).readRefs(), identity, protocol);
+      : advertisedRefs(await ((await newer("listed"))?.source ?? source).readRefs(), identity, protocol);
   return ok("application/x-git-upload-pack-advertisement", batched(lines));
 }
 

@@ -14,13 +14,20 @@ const TURN_MS = 5;
 const CLOCK_STEPS = 500;
 /** Of one owner before its next turn: another one that uses little then finds some of a turn left, and does not wait at all. */
 const OWNER_STEPS = 2_000;
-/** Work of one owner that has paused less often goes first: a small request does not wait for all slices of large ones. */
-const MAX_SHORT_PAUSES = 2;
+/** Work that has paused less often is short so far: of one owner it goes first. */
+const MAX_SHORT_PAUSES = 4;
+/**
+ * Of so many turns in a row one is for short work alone, if any waits: where many owners are busy with long work, a turn of each of them
+ * is a long time for a request that needs one or two.
+ */
+const SHORT_WORK_EVERY = 2;
 /** So many turns an owner may have before others that have waited all the time, after it has had none for as long. */
 const MAX_CREDIT_TURNS = 8;
-/** A turn of work that has paused so often counts more. */
+/** A turn costs what is done in it, as a part of `OWNER_STEPS`, and this: small requests are first, whatever others do. */
+const TURN_COST = 0.2;
+/** The same of work that has paused so often. */
 const LONG_PAUSES = 20;
-const LONG_TURN_COST = 3;
+const LONG_TURN_COST = 2;
 /** So many turns go to the owner with fewest; then one to whose work has waited longest: ever new owners keep none out. */
 const MAX_FEWEST_IN_A_ROW = 3;
 /** About 200 bytes each. Of more, those whose work does not wait are forgotten: each has credit again. */
@@ -72,9 +79,13 @@ export class EventLoopTurns implements Turns {
   readonly #owners = new Map<string, TurnOwner>();
   /** Those whose work waits, the one whose turn is the longest ago first. */
   readonly #waiting = new Set<TurnOwner>();
+  /** Those of them with short work. */
+  readonly #waitingShort = new Set<TurnOwner>();
   /** What the owner has had that is the furthest behind, of those that wait. */
   #leastCost = 0;
   #turnCount = 0;
+  /** Without those for short work alone. */
+  #turnCountOfAll = 0;
 
   ownerOf(name: string | undefined): TurnOwner {
     if (name === undefined) return new TurnOwner(name, this.#leastCost);
@@ -92,11 +103,13 @@ export class EventLoopTurns implements Turns {
     this.#startedMs ??= performance.now();
     this.#steps += steps;
     owner.steps += steps;
+    owner.cost += steps / OWNER_STEPS;
     if (this.#steps >= TURN_STEPS || owner.steps >= OWNER_STEPS) return true;
     if (this.#steps < this.#clockSteps + CLOCK_STEPS) return false;
     this.#clockSteps = this.#steps;
     if (performance.now() < this.#startedMs + TURN_MS) return false;
     this.#steps = TURN_STEPS;
+    owner.cost += 1;
     return true;
   }
 
@@ -106,7 +119,9 @@ export class EventLoopTurns implements Turns {
       this.#waiting.add(owner);
       owner.cost = Math.max(owner.cost, this.#leastCost - MAX_CREDIT_TURNS);
     }
-    (pauseCount < MAX_SHORT_PAUSES ? owner.short : owner.long).push({ pauseCount, resume: resolve });
+    const isShort = pauseCount < MAX_SHORT_PAUSES;
+    (isShort ? owner.short : owner.long).push({ pauseCount, resume: resolve });
+    if (isShort) this.#waitingShort.add(owner);
     this.#scheduleEnd();
     return promise;
   }
@@ -128,20 +143,41 @@ export class EventLoopTurns implements Turns {
   }
 
   #takeNext(): Paused | undefined {
-    let [owner] = this.#waiting;
-    if (owner === undefined) return undefined;
     this.#turnCount += 1;
-    if (this.#turnCount % (MAX_FEWEST_IN_A_ROW + 1) !== 0) {
-      for (const other of this.#waiting) if (other.cost < owner.cost) owner = other;
-      this.#leastCost = Math.max(this.#leastCost, owner.cost);
-    }
+    const owner =
+      this.#turnCount % SHORT_WORK_EVERY === 0 && this.#waitingShort.size > 0
+        ? ownerWithFewest(this.#waitingShort)
+        : this.#nextOfAll();
+    if (owner === undefined) return undefined;
     const paused = owner.short.shift() ?? owner.long.shift();
-    owner.cost += (paused?.pauseCount ?? 0) < LONG_PAUSES ? 1 : LONG_TURN_COST;
+    owner.cost += (paused?.pauseCount ?? 0) < LONG_PAUSES ? TURN_COST : LONG_TURN_COST;
     owner.steps = 0;
     this.#waiting.delete(owner);
+    this.#waitingShort.delete(owner);
     if (owner.short.length + owner.long.length > 0) this.#waiting.add(owner);
+    if (owner.short.length > 0) this.#waitingShort.add(owner);
     return paused;
   }
+
+  #nextOfAll(): TurnOwner | undefined {
+    this.#turnCountOfAll += 1;
+    if (this.#turnCountOfAll % (MAX_FEWEST_IN_A_ROW + 1) === 0) return firstOf(this.#waiting);
+    const owner = ownerWithFewest(this.#waiting);
+    if (owner !== undefined) this.#leastCost = Math.max(this.#leastCost, owner.cost);
+    return owner;
+  }
+}
+
+function firstOf(owners: ReadonlySet<TurnOwner>): TurnOwner | undefined {
+  const [owner] = owners;
+  return owner;
+}
+
+/** Of several, the one that has waited longest. */
+function ownerWithFewest(owners: ReadonlySet<TurnOwner>): TurnOwner | undefined {
+  let [fewest] = owners;
+  for (const owner of owners) if (owner.cost < (fewest?.cost ?? 0)) fewest = owner;
+  return fewest;
 }
 
 /** The event loop is the process's, so its turns are, too. */

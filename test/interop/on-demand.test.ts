@@ -195,7 +195,7 @@ describe("the wait address", () => {
   });
 });
 
-test("one caller's unknown ids are asked about five times a minute; others get what was just pushed", async () => {
+test("an unknown id is asked about twice a minute for a token; another job with it gets what was just pushed", async () => {
   rig.fake.controls.misbehave({ dropWebhooks: true });
   const authorization = `Basic ${btoa("developer:developer")}`;
   const want = async (id: string, headers: Readonly<Record<string, string>> = {}) => {
@@ -212,13 +212,28 @@ test("one caller's unknown ids are asked about five times a minute; others get w
   };
   await rig.settled();
   rig.fake.controls.clearRequests();
-  for (let count = 0; count < 30; count++) {
-    const id = randomUUID().replaceAll("-", "").padEnd(40, "0");
-    expect(await want(id, { authorization })).toContain("not our ref");
-  }
+  const id = randomUUID().replaceAll("-", "").padEnd(40, "0");
+  const answers: string[] = [];
+  for (let count = 0; count < 30; count++) answers.push(await want(id, { authorization }));
+  for (const answer of answers) expect(answer).toContain(`not our ref ${id}`);
+  expect(answers[0]).not.toContain("Bitbucket");
+  expect(answers.at(-1)).toContain(
+    "Bitbucket did not have it when asked a moment ago, try again in a minute",
+  );
   // On a slow machine the requests take more than a minute.
-  expect(listings()).toBeLessThanOrEqual(10);
+  expect(listings()).toBeLessThanOrEqual(4);
   const commit = await push("refs/heads/wanted-after");
-  expect(await want(commit)).toContain("packfile");
+  expect(await want(commit, { authorization })).toContain("packfile");
   rig.fake.controls.behave();
+});
+
+test("git says why a ref that Bitbucket lacked a moment ago was not looked for, and takes patterns that match nothing", async () => {
+  const fetchNowhere = () => fetched("nowhere-at-all");
+  for (let count = 0; count < 2; count++)
+    await expect(fetchNowhere()).rejects.toThrow(/couldn't find remote ref/);
+  await expect(fetchNowhere()).rejects.toThrow(
+    /no ref nowhere-at-all here: Bitbucket did not have it when asked a moment ago, try again in a minute/,
+  );
+  const pattern = "refs/heads/nowhere-*:refs/remotes/nowhere-*";
+  for (let count = 0; count < 3; count++) await git(["fetch", "--quiet", "origin", pattern], { cwd: client });
 });

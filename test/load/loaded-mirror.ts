@@ -11,8 +11,8 @@ import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { startFakeBitbucket } from "../support/fake-bitbucket/fake-bitbucket.ts";
 import { temporaryFolder } from "../support/git/temporary-folder.ts";
-import type { LongestBlock } from "./event-loop-probe.ts";
 import { type LoadIds, makeLoadRepositories } from "./load-repositories.ts";
+import type { LongestBlock } from "./longest-block.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../functions/cli/nearside.js", import.meta.url));
 const PROBE = new URL("./event-loop-probe.ts", import.meta.url).href;

@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { fetchV2, lsRefs, type Received, type SentRequest, send } from "./git-request.ts";
 import type { Asked, AttackersMessage, AttackOrder } from "./load-target.ts";
 import { type LoadedMirror, startLoadedMirror } from "./loaded-mirror.ts";
+import { BlockWatch } from "./longest-block.ts";
 import { SHAPES } from "./shapes.ts";
 
 const HONEST_PAUSE_MS = 50;
@@ -22,8 +23,13 @@ interface ShapeReport {
   readonly statuses: Readonly<Record<string, number>>;
   /** Of the server's event loop. */
   readonly longestBlockMs: number;
+  /** Of it: for a core that others had. */
+  readonly longestBlockQueuedMs: number;
   /** The most CPU time of its thread between two turns: on a busy machine the better figure. */
   readonly longestBlockCpuMs: number;
+  /** The same of the process that honest callers and the primary are in: it adds to what they wait. */
+  readonly callersBlockMs: number;
+  readonly callersBlockQueuedMs: number;
   /** Of an honest caller that asks for refs and a shallow clone in turn. */
   readonly othersSlowestMs: number;
   /** Of new callers, who clone as well; compare `quiet`. */
@@ -115,6 +121,7 @@ async function measure(
   await honest.askOnce();
   await sleep(QUIET_MS);
   const { residentMib: startMib } = await mirror.takeFigures(profilePath);
+  callersWatch.take();
   const startedMs = performance.now();
   const answers = honest.askUntilStopped();
   const { received, newcomers } = await attack(mirror, shape);
@@ -122,6 +129,7 @@ async function measure(
   const others = await answers;
   const seconds = (performance.now() - startedMs) / 1000;
   const figures = await mirror.takeFigures(profilePath);
+  const callersBlock = callersWatch.take();
   const { longestBlock, primaryRequests, primaryRequestsOfCaller } = figures;
   await sleep(restMs);
   const { residentMib: restMib } = await mirror.takeFigures();
@@ -130,7 +138,10 @@ async function measure(
   return {
     ...{ shape, requests: received.length, statuses },
     longestBlockMs: Math.round(longestBlock.wallMs),
+    longestBlockQueuedMs: Math.round(longestBlock.queuedMs),
     longestBlockCpuMs: Math.round(longestBlock.cpuMs),
+    callersBlockMs: Math.round(callersBlock.wallMs),
+    callersBlockQueuedMs: Math.round(callersBlock.queuedMs),
     othersSlowestMs: slowestMs(others),
     newcomersSlowestMs: slowestMs(newcomers),
     othersFailed: [...others, ...newcomers].filter(({ status }) => status !== 200).length,
@@ -225,6 +236,7 @@ interface LoadOptions {
   readonly json?: true;
 }
 
+const callersWatch = new BlockWatch();
 const { shapes, profiles, runs, rest, json } = command.parse().opts<LoadOptions>();
 const note = (text: string): void => console.error(text);
 const mirror = await startLoadedMirror(note);

@@ -107,7 +107,8 @@ export async function servedMirror(options: ServedMirrorOptions = {}): Promise<S
         fetch,
       });
       await syncRepository(uuid, { storage, upstream, log });
-      return catalog.open(uuid);
+      const source = await catalog.open(uuid);
+      return source && { source };
     },
     refreshPushed: async () => undefined,
   };

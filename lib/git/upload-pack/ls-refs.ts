@@ -45,16 +45,23 @@ function* refsOf(
   yield FLUSH_PKT;
 }
 
+export interface MissingRef {
+  /** As git sends it: as it was given, or what refs begin with. */
+  readonly name: string;
+  /** It can only be this ref, and not any number of refs, so a client without it fails. */
+  readonly isOne: boolean;
+}
+
 /**
- * Whether a client names a ref that is not here. Prefixes do not say what they are for, so this reads them as git sends them:
+ * Finds a ref that a client names and that is not here. Prefixes do not say what they are for, so this reads them as git sends them:
  * for a name, short or full, all places where it may be, of which one suffices; for `refs/heads/release-*` only what is before
  * the `*`. Clients that send nothing but a full name are asking for what begins with it.
  */
-export async function lacksNamedRef(
+export async function findMissingRef(
   refList: RefList,
   { prefixes }: LsRefsRequest,
   slices: WorkSlices,
-): Promise<boolean> {
+): Promise<MissingRef | undefined> {
   const sent = new Set(prefixes);
   const answered = new Set<string>(["HEAD"]);
   for (const name of sent) {
@@ -66,16 +73,16 @@ export async function lacksNamedRef(
       answered.add(place);
       isHere ||= findRef(refList, place) !== undefined;
     }
-    if (!isHere) return true;
+    if (!isHere) return { name, isOne: true };
   }
   for (const prefix of sent) {
     const isAnswered = answered.has(prefix) || prefix.endsWith("/");
     if (slices.isDue(isAnswered ? 1 : LOOK_UP_STEPS)) await slices.pause();
     if (isAnswered) continue;
     const [first] = refsStartingWith(refList, prefix);
-    if (first === undefined) return true;
+    if (first === undefined) return { name: prefix, isOne: false };
   }
-  return false;
+  return undefined;
 }
 
 function* headLine(refList: RefList, request: LsRefsRequest): Generator<Uint8Array, void> {

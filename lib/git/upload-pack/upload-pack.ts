@@ -8,7 +8,7 @@ import { planWithinLimit, settled } from "./answer-limit.ts";
 import { listBundles } from "./bundle-uri.ts";
 import type { FetchRequest, FetchRequestV0, LsRefsRequest, RequestLimits } from "./fetch-request.ts";
 import { FetchSession } from "./fetch-session.ts";
-import { lacksNamedRef, listRefs } from "./ls-refs.ts";
+import { findMissingRef, listRefs } from "./ls-refs.ts";
 import { negotiateV0, negotiateV2 } from "./negotiate.ts";
 import { listObjectInfo } from "./object-info.ts";
 import type { AnswerPlanning } from "./plan.ts";
@@ -51,11 +51,20 @@ interface PlanningTurn {
   planned(heldBytes: number, pack?: PlannedPack): void;
 }
 
-/**
- * The same repository as it has become meanwhile; `undefined` if there is nothing newer.
- * @param cause - `listed`: its refs are asked for. `missing`: something is asked for that is not here.
- */
-export type NewerSource = (cause: "listed" | "missing") => Promise<UploadPackSource | undefined>;
+/** `listed`: a repository's refs are asked for. Else a ref or an id is asked for that is not here. */
+export type NewerCause = "listed" | { readonly missing: string };
+
+export interface Newer<Source = UploadPackSource> {
+  readonly source: Source;
+  /** Why the primary was not asked for what is missing, and what to do; absent: it was asked. */
+  readonly notAsked?: string;
+}
+
+/** The same repository as it has become meanwhile; `undefined` if there is nothing newer. */
+export type NewerSource = (cause: NewerCause) => Promise<Newer | undefined>;
+
+/** Of a name in an ERR line, which has a limit. */
+const MAX_NAME = 1_000;
 
 type Answer = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
@@ -164,11 +173,17 @@ async function listNewestRefs(
   request: LsRefsRequest,
   { newer, signal }: UploadPackOptions,
 ): Promise<Answer> {
-  const refList = await ((await newer?.("listed")) ?? source).readRefs();
+  const refList = await ((await newer?.("listed"))?.source ?? source).readRefs();
   const slices = new WorkSlices({ signal });
-  if (!(await lacksNamedRef(refList, request, slices))) return listRefs(refList, request, slices);
-  const newest = await newer?.("missing");
-  return listRefs((await newest?.readRefs()) ?? refList, request, slices);
+  const missing = await findMissingRef(refList, request, slices);
+  const newest = missing && (await newer?.({ missing: missing.name }));
+  if (newest === undefined) return listRefs(refList, request, slices);
+  const newestList = await newest.source.readRefs();
+  const still = newest.notAsked === undefined ? undefined : await findMissingRef(newestList, request, slices);
+  // git would only say that it could not find the ref.
+  if (still?.isOne)
+    throw new RefusedRequestError(`no ref ${still.name.slice(0, MAX_NAME)} here: ${newest.notAsked}`);
+  return listRefs(newestList, request, slices);
 }
 
 async function openSession(
@@ -179,10 +194,23 @@ async function openSession(
   try {
     return await FetchSession.open(source, request, signal);
   } catch (error) {
-    const isMissing = error instanceof NotHereError && !source.isRecent;
-    const newest = isMissing ? await newer?.("missing") : undefined;
+    if (!(error instanceof NotHereError) || source.isRecent) throw error;
+    const newest = await newer?.({ missing: error.missing });
     if (newest === undefined) throw error;
-    return FetchSession.open(newest, request, signal);
+    return openNewest(newest, request, signal);
+  }
+}
+
+async function openNewest(
+  { source, notAsked }: Newer,
+  request: FetchRequest,
+  signal: AbortSignal | undefined,
+): Promise<FetchSession> {
+  try {
+    return await FetchSession.open(source, request, signal);
+  } catch (error) {
+    if (!(error instanceof NotHereError) || notAsked === undefined) throw error;
+    throw new NotHereError(`${error.message}: ${notAsked}`, error.missing, { cause: error });
   }
 }
 

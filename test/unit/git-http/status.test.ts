@@ -86,7 +86,10 @@ describe("waiting", () => {
       answerWait(
         first,
         requestFor(`/-/repositories/acme/site/wait?${query}`, signal && { signal }),
-        async () => next[refreshes++],
+        async () => {
+          const source = next[refreshes++];
+          return source && { source };
+        },
       ),
     );
 

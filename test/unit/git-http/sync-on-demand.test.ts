@@ -60,17 +60,18 @@ async function rig({ maxWaitMs = 5_000, processes = 1 } = {}) {
   const all = Array.from({ length: processes }, () => new SyncOnDemand(options));
   const onDemand = all[0] as SyncOnDemand;
   const refreshAll = () =>
-    all.map((one) => one.refresh(SITE, { refs: true }, { callers: [], signal: NEVER }));
-  const refresh = (signal = NEVER, caller?: string, isWait = false) =>
-    onDemand.refresh(
-      SITE,
-      { refs: true },
-      {
-        ...{ signal, callers: caller === undefined ? [] : [caller] },
-        lookedAt: isWait ? source() : undefined,
-      },
-    );
-  return { state, onDemand, refresh, refreshAll, source };
+    all.map(async (one) => {
+      const asker = { missing: "refs/heads/new", callers: [], signal: NEVER };
+      return (await one.refresh(SITE, { refs: true }, asker))?.source;
+    });
+  const look = (missing: string, caller?: string, signal = NEVER, isWait = false) => {
+    const callers = caller === undefined ? [] : [caller];
+    const lookedAt = isWait ? source() : undefined;
+    return onDemand.refresh(SITE, { refs: true }, { missing, signal, callers, lookedAt });
+  };
+  const refresh = async (signal = NEVER, caller?: string, isWait = false) =>
+    (await look("refs/heads/new", caller, signal, isWait))?.source;
+  return { state, onDemand, look, refresh, refreshAll, source };
 }
 
 test("a round that began before the request is not enough: another one is started", async () => {
@@ -110,9 +111,9 @@ test("a wait gets what was published after its look, without another job", async
   const { state, onDemand, source } = await rig();
   const lookedAt = source();
   state.verifiedAtMs += 1_000;
-  const asker = { callers: ["robot"], lookedAt, signal: NEVER };
+  const asker = { missing: "refs/heads/new", callers: ["robot"], lookedAt, signal: NEVER };
   const found = await onDemand.refresh(SITE, { refs: true }, asker);
-  expect(found?.verifiedAt.getTime()).toBe(state.verifiedAtMs);
+  expect(found?.source.verifiedAt.getTime()).toBe(state.verifiedAtMs);
   expect(state.jobs).toBe(0);
 });
 
@@ -170,23 +171,61 @@ test("a push marker of the last minute is waited for without another job", async
   expect(await onDemand.refreshPushed(done, NEVER)).toBeUndefined();
 });
 
-test("a caller who asks for what is not there makes five syncs a minute; others, and what was just pushed, have theirs", async () => {
-  const { state, refresh } = await rig();
-  const listed = () => {
-    state.verifiedAtMs = Math.max(Date.now(), state.verifiedAtMs + 1);
-  };
-  state.onJob = listed;
-  for (let asked = 0; asked < 30; asked++) expect(await refresh(NEVER, "one")).toBeDefined();
-  expect(state.jobs).toBe(5);
+/** The end of a sync that found nothing new. */
+function listed(state: { verifiedAtMs: number }): void {
+  state.verifiedAtMs = Math.max(Date.now(), state.verifiedAtMs + 1);
+}
+
+test("a job that asks for what is not there again and again makes two syncs a minute, and leaves those of others to them", async () => {
+  const { state, look } = await rig();
+  state.onJob = () => listed(state);
+  for (let asked = 0; asked < 30; asked++) {
+    const found = await look("refs/heads/typo", "token");
+    expect(found?.source).toBeDefined();
+    expect(found?.notAsked).toBe(
+      asked < 2 ? undefined : "Bitbucket did not have it when asked a moment ago, try again in a minute",
+    );
+  }
+  expect(state.jobs).toBe(2);
   state.onJob = () => {
-    listed();
+    listed(state);
+    state.generation += 1;
+  };
+  const found = await look("refs/heads/pushed", "token");
+  expect(found).toMatchObject({ source: { generation: 2 } });
+  expect(found?.notAsked).toBeUndefined();
+  expect(state.jobs).toBe(3);
+});
+
+test("many jobs that ask for what is not there leave syncs to those that ask for something else", async () => {
+  const { state, look } = await manyNamesRig();
+  for (let round = 0; round < 5; round++)
+    for (let name = 0; name < 2; name++) await look(`refs/heads/typo-${name}`);
+  // Two once each; of the second ones, one.
+  expect(state.jobs).toBe(3);
+  for (let name = 0; name < 2; name++)
+    expect((await look(`refs/heads/other-${name}`))?.notAsked).toBeUndefined();
+  expect(state.jobs).toBe(5);
+  // Whatever else it names.
+  for (let name = 0; name < 200; name++)
+    expect((await look(`refs/heads/guess-${name}`))?.notAsked).toMatch(/Bitbucket was not asked/);
+  expect(state.jobs).toBe(5);
+});
+
+test("a caller who asks for what is not there makes two syncs a minute; others, and what was just pushed, have theirs", async () => {
+  const { state, refresh } = await rig();
+  state.onJob = () => listed(state);
+  for (let asked = 0; asked < 30; asked++) expect(await refresh(NEVER, "one")).toBeDefined();
+  expect(state.jobs).toBe(2);
+  state.onJob = () => {
+    listed(state);
     state.generation += 1;
   };
   for (const generation of [2, 3]) expect((await refresh(NEVER, "other"))?.generation).toBe(generation);
-  expect(state.jobs).toBe(7);
+  expect(state.jobs).toBe(4);
   // Who is refused gets what others have brought.
   expect((await refresh(NEVER, "one"))?.generation).toBe(state.generation);
-  expect(state.jobs).toBe(7);
+  expect(state.jobs).toBe(4);
 }, 30_000);
 
 test("who leaves at once has asked as well, and requests that share a sync count as one", async () => {
@@ -233,11 +272,30 @@ test("a push in this process's queue is waited for, not what was asked for, and 
   expect(state.jobs).toBe(0);
 });
 
-/** Twelve repositories. `end` ends the syncs that run, with something new or in vain. */
+/** Repositories, each with a sync that finds nothing as soon as it is asked for, so that none is paced. */
+async function manyNamesRig() {
+  const { state, running, end, look } = await manyRig();
+  const numbers = new Map<string, number>();
+  return {
+    state,
+    look: async (missing: string) => {
+      const number = numbers.get(missing) ?? numbers.size % REPOSITORIES;
+      numbers.set(missing, number);
+      const found = look(number, missing, ["token"]);
+      await Promise.race([found, expect.poll(() => running.size).toBe(1)]);
+      end(true);
+      return found;
+    },
+  };
+}
+
+const REPOSITORIES = 20;
+
+/** `end` ends the syncs that run, with something new or in vain. */
 async function manyRig() {
   const store = new MemoryBlobStore();
   const sources = new Map<string, SyncedSource>();
-  for (let number = 0; number < 12; number++) {
+  for (let number = 0; number < REPOSITORIES; number++) {
     const slug = `site-${number}`;
     const uuid = parseRepositoryUuid(`0a1b2c3d-0000-4000-8000-0000000001${10 + number}`);
     await nameRepository(store, uuid, { workspace: "acme", slug, projectKey: "CORE", isPrivate: true });
@@ -266,15 +324,17 @@ async function manyRig() {
       sources.set(slug, { ...source, generation, verifiedAt: new Date(Date.now() + 1) });
     }
   };
-  const refreshEach = (callersOf: (number: number) => string[]) =>
-    [...sources.keys()].map((slug, number) =>
-      onDemand.refresh(
-        { kind: "name", workspace: "acme", slug },
-        { refs: true },
-        { signal: NEVER, callers: callersOf(number) },
-      ),
+  const look = (number: number, missing: string, callers: string[]) =>
+    onDemand.refresh(
+      { kind: "name", workspace: "acme", slug: `site-${number}` },
+      { refs: true },
+      { missing, signal: NEVER, callers },
     );
-  return { state, running, end, refreshEach };
+  const refreshEach = (callersOf: (number: number) => string[]) =>
+    [...sources.keys()].map(
+      async (_, number) => (await look(number, "refs/heads/new", callersOf(number)))?.source,
+    );
+  return { state, running, end, look, refreshEach };
 }
 
 test("a caller's syncs under way count as in vain until they end, of a token wherever it comes from", async () => {
@@ -288,7 +348,7 @@ test("a caller's syncs under way count as in vain until they end, of a token whe
   expect(state.jobs).toBe(5);
   // Another token has its own.
   const others = refreshEach((number) => [`address ${number}`, `token ${number}`]);
-  await expect.poll(() => state.jobs, { timeout: 15_000 }).toBe(5 + 12);
+  await expect.poll(() => state.jobs, { timeout: 15_000 }).toBe(5 + REPOSITORIES);
   end(true);
   await Promise.all(others);
 }, 30_000);
@@ -296,11 +356,11 @@ test("a caller's syncs under way count as in vain until they end, of a token whe
 test("further ones wait for those under way, and are made where these find something", async () => {
   const { state, running, end, refreshEach } = await manyRig();
   const answers = refreshEach(() => ["token"]);
-  for (const jobs of [5, 10, 12]) {
+  for (const jobs of [5, 10, 15, REPOSITORIES]) {
     await expect.poll(() => state.jobs, { timeout: 15_000 }).toBe(jobs);
     expect(running.size).toBeLessThanOrEqual(5);
     end(false);
   }
   for (const found of await Promise.all(answers)) expect(found?.generation).toBe(2);
-  expect(state.jobs).toBe(12);
+  expect(state.jobs).toBe(REPOSITORIES);
 }, 30_000);

@@ -99,6 +99,9 @@ test("a small request of an owner goes before its long ones", async () => {
   expect(seen).toEqual(["short 0", "short 1", "long 0", "long 1"]);
 });
 
+/** Steps that an owner may use in a turn. */
+const TURN_OF_OWNER = 2_000;
+
 /** Works of many owners, each of which waits for one turn after another. */
 function busyOwners(turns: EventLoopTurns, ownerCount: number, worksOfEach: number) {
   const seen: string[] = [];
@@ -108,6 +111,7 @@ function busyOwners(turns: EventLoopTurns, ownerCount: number, worksOfEach: numb
     for (let pauseCount = 0; isBusy; pauseCount++) {
       await turns.next(owner, pauseCount);
       seen.push(name);
+      turns.spend(TURN_OF_OWNER, owner);
     }
   };
   const works = Array.from({ length: ownerCount * worksOfEach }, (_, n) => work(`busy ${n % ownerCount}`));
@@ -123,7 +127,11 @@ test("one owner's many long works leave most turns to another one, however much 
   const { seen, stop } = busyOwners(turns, 1, 40);
   while (seen.length < 1_000) await turns.next(turns.ownerOf("busy 0"), 9);
   const from = seen.length;
-  for (let pauseCount = 0; pauseCount < 60; pauseCount++) await turns.next(turns.ownerOf("other"), 0);
+  const other = turns.ownerOf("other");
+  for (let count = 0; count < 60; count++) {
+    await turns.next(other, 0);
+    turns.spend(TURN_OF_OWNER, other);
+  }
   expect(seen.length - from).toBeLessThanOrEqual(30);
   expect(seen.length - from).toBeGreaterThanOrEqual(15);
   await stop();
@@ -143,6 +151,26 @@ test("an owner who asks from time to time waits for none of the many that are al
   }
   await stop();
   expect(Math.max(...waited)).toBeLessThanOrEqual(5);
+});
+
+test("an owner who asks all the time for what takes little waits for none of the many that are always busy", async () => {
+  const turns = new EventLoopTurns();
+  const { seen, stop } = busyOwners(turns, 60, 5);
+  while (seen.length < 3_000) await new Promise(setImmediate);
+  const waited: number[] = [];
+  for (let request = 0; request < 50; request++) {
+    const from = seen.length;
+    for (let pauseCount = 0; pauseCount < 4; pauseCount++) {
+      const other = turns.ownerOf("other");
+      await turns.next(other, pauseCount);
+      turns.spend(100, other);
+    }
+    waited.push(seen.length - from);
+  }
+  // And they go on.
+  expect(seen.length).toBeGreaterThan(3_000 + 50);
+  await stop();
+  expect(Math.max(...waited)).toBeLessThanOrEqual(8);
 });
 
 test("ever new owners do not keep out those that wait", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseObjectId } from "../../../../lib/git/object-id.ts";
-import { lacksNamedRef } from "../../../../lib/git/upload-pack/ls-refs.ts";
+import { findMissingRef } from "../../../../lib/git/upload-pack/ls-refs.ts";
 import { WorkSlices } from "../../../../lib/git/work-slices.ts";
 
 const id = parseObjectId("5".repeat(40));
@@ -13,9 +13,9 @@ const NAMES = [
 ];
 const REFS = { head: { ref: "refs/heads/main" }, refs: NAMES.map((name) => ({ name, id })) };
 
-function lacks(...prefixes: readonly string[]): Promise<boolean> {
+async function lacks(...prefixes: readonly string[]): Promise<boolean> {
   const request = { prefixes, symrefs: true, peel: true, unborn: true };
-  return lacksNamedRef(REFS, request, new WorkSlices());
+  return (await findMissingRef(REFS, request, new WorkSlices())) !== undefined;
 }
 
 /** What git sends for a name. Source: git, refs.c, "expand_ref_prefix". */

@@ -6,7 +6,7 @@ import { FLUSH_PKT } from "../../../../lib/git/pktline.ts";
 import { sortInSlices } from "../../../../lib/git/sort-in-slices.ts";
 import { CommonHaves } from "../../../../lib/git/upload-pack/common-haves.ts";
 import { LOOK_UP_STEPS } from "../../../../lib/git/upload-pack/find-refs.ts";
-import { lacksNamedRef, listRefs } from "../../../../lib/git/upload-pack/ls-refs.ts";
+import { findMissingRef, listRefs } from "../../../../lib/git/upload-pack/ls-refs.ts";
 import { encodeShallowLines, planShallow } from "../../../../lib/git/upload-pack/shallow.ts";
 import { findPresent, findUnreachable } from "../../../../lib/git/walk/reachable.ts";
 import { TurnOwner, WorkSlices } from "../../../../lib/git/work-slices.ts";
@@ -100,7 +100,7 @@ describe("pauses for others", () => {
     const { state, slices } = countedTurns();
     const prefixes = Array.from({ length: LINES }, (_, index) => `refs/heads/${index}/`);
     const request = { prefixes, symrefs: true, peel: true, unborn: true };
-    expect(await lacksNamedRef(refList, request, slices)).toBe(false);
+    expect(await findMissingRef(refList, request, slices)).toBeUndefined();
     expect(state.pauses).toBeGreaterThanOrEqual(LINES / TURN_STEPS);
     state.pauses = 0;
     const chunks = [...(await listRefs(refList, request, slices))];
