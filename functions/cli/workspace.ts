@@ -12,6 +12,7 @@ import {
 import { changeMirrorConfig } from "../../lib/mirror/config-store.ts";
 import { findWorkspace, mirrorConfigOf } from "../../lib/mirror/mirror-config.ts";
 import { tryAccount } from "../wiring/try-account.ts";
+import { ask } from "./ask.ts";
 import {
   bitbucketOf,
   configOf,
@@ -30,8 +31,8 @@ interface AccountOptions extends PrimaryOptions {
 }
 
 const CONNECT_EXPLANATION = `
-Nothing is mirrored until nearside select. Without --credential only public repositories are, and changes are found by polling
-alone. A workspace that was removed is restored, with what is left of its data.
+Nothing is mirrored until nearside select. Without --credential a terminal is asked for it; without a terminal, or with an empty
+answer, only public repositories are mirrored, and changes are found by polling alone. A workspace that was removed is restored, with what is left of its data.
 Exit codes: 0 connected; 1 failed; 2 wrong arguments or settings, or Bitbucket rejects the account.`;
 
 const RECONNECT_EXPLANATION = `
@@ -84,8 +85,16 @@ function accountOptions(command: Command): Command {
     .option("--no-check", "do not check the account with Bitbucket");
 }
 
-async function connect(workspace: string, options: AccountOptions): Promise<void> {
-  const { credential, check } = options;
+/** Asked for, where a person is there. */
+async function credentialFor(workspace: string): Promise<string | undefined> {
+  const question = `Name of the secret with the account for ${workspace}; nothing for public repositories only: `;
+  return (await ask(question, { input: process.stdin, output: process.stderr })) || undefined;
+}
+
+async function connect(workspace: string, given: AccountOptions): Promise<void> {
+  const credential = given.credential ?? (await credentialFor(workspace));
+  const { check } = given;
+  const options = { ...given, ...(credential !== undefined && { credential }) };
   // Wrong names fail before Bitbucket is asked.
   if (check) await checkAccount(workspace, options);
   const config = await changeMirrorConfig(storeOf(options), (before) =>
