@@ -136,7 +136,9 @@ describe("a primary that takes names only", () => {
     const before = await git(["rev-parse", "main"], { cwd });
     await git(["update-ref", "refs/heads/main", id], { cwd });
     const asked = mirror.get(`/acme/vault.git/${INFO_REFS}`, WRITER);
-    await expect.poll(() => mirror.checks()).toBe(1);
+    // The primary has answered with the new commit.
+    const answered = () => mirror.fake.controls.requests.filter(({ sentBytes = 0 }) => sentBytes > 0);
+    await expect.poll(() => answered().some(({ path }) => path.endsWith("/info/refs"))).toBe(true);
     await git(["update-ref", "refs/heads/main", before], { cwd });
     expect((await asked).status).toBe(200);
     expect(mirror.checks()).toBe(2);

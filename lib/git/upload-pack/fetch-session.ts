@@ -81,7 +81,8 @@ export class FetchSession {
     const refList = await source.readRefs();
     const wantedRefs = await findWantedRefs(refList, request.wantRefs, new WorkSlices({ signal }));
     const refusedId = await findRefusedWant(source, refList, request.wants);
-    if (refusedId !== undefined) throw new NotHereError(`upload-pack: not our ref ${refusedId}`, refusedId);
+    if (refusedId !== undefined)
+      throw new NotHereError(`upload-pack: not our ref ${refusedId}`, { missing: refusedId });
     return new FetchSession(sharedSource, { source, refList, request, wantedRefs });
   }
 
@@ -265,7 +266,7 @@ async function findWantedRefs(
   for (const name of names) {
     if (slices.isDue(REF_STEPS)) await slices.pause();
     const ref = findRef(refList, name) ?? (name === "HEAD" ? resolveHead(refList) : undefined);
-    if (ref === undefined) throw new NotHereError(`unknown ref ${name}`, name);
+    if (ref === undefined) throw new NotHereError(`unknown ref ${name}`, { missing: name });
     wanted.push({ name, id: ref.id });
   }
   return wanted;

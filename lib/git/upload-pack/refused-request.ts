@@ -10,7 +10,7 @@ export class NotHereError extends RefusedRequestError {
   /** A ref or an id. */
   readonly missing: string;
 
-  constructor(message: string, missing: string, details?: ErrorDetails) {
+  constructor(message: string, { missing, ...details }: ErrorDetails & { readonly missing: string }) {
     super(message, details);
     this.missing = missing;
   }

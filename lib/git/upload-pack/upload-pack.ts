@@ -210,7 +210,7 @@ async function openNewest(
     return await FetchSession.open(source, request, signal);
   } catch (error) {
     if (!(error instanceof NotHereError) || notAsked === undefined) throw error;
-    throw new NotHereError(`${error.message}: ${notAsked}`, error.missing, { cause: error });
+    throw new NotHereError(`${error.message}: ${notAsked}`, { missing: error.missing, cause: error });
   }
 }
 
