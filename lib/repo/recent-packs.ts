@@ -1,27 +1,19 @@
 /**
  * The recent objects of all packs, see RecentObjects: read as through the packs' indexes. Numbers are in the order of packs and offsets.
  */
-import { crc32 } from "node:zlib";
-import { CorruptPackError, NotFoundError } from "../errors.ts";
+import { CorruptPackError } from "../errors.ts";
 import type { CommitHistory } from "../git/history/commit-history.ts";
 import { OBJECT_ID_BYTES, type ObjectId, objectIdAt, objectIdBytes } from "../git/object-id.ts";
 import type { ObjectNumber, PackNumber } from "../git/object-numbers.ts";
 import { ascendingNumbers, lowerBound } from "../git/pack/sorted-numbers.ts";
 import type { StreamBudget } from "../git/pack/stream-prefetch.ts";
 import type { EntryExtent, EntryPlaces, PackReader } from "../git/ports.ts";
-import type { RecentObjects } from "../git/recent/recent-objects.ts";
 import type { ReadOptions } from "../store/blob-store.ts";
-import type { BlobRange, BlockCache } from "../store/block-cache.ts";
+import { keysOf, type PackKeys, RecentEntries, type RecentEntriesOf } from "./recent-entries.ts";
 import { asRepositoryDamage, streamAsRepositoryDamage } from "./repository-damage.ts";
 
-interface OpenRecent {
-  readonly recent: RecentObjects;
+interface OpenRecent extends RecentEntriesOf {
   readonly history: CommitHistory;
-  /** Of all packs, oldest first, and of the sidecars with entries. */
-  readonly packKeys: readonly { readonly pack: string; readonly newest: string }[];
-  readonly blocks: BlockCache;
-  /** Of a damaged sidecar, once for each: its pack is read instead. */
-  readonly onDamage?: ((error: unknown, key: string) => void) | undefined;
 }
 
 /** Made once for all readers. */
@@ -32,12 +24,6 @@ interface Tables {
   readonly heads: Uint32Array;
   /** By number: the same of the next one with these bytes. A tenth of the time that sorting takes. */
   readonly nexts: Uint32Array;
-  /** By number: 1 + where in the entries that are held its own begins; 0 if it is not held. */
-  readonly heldStarts: Uint32Array;
-  /** By number: where in the sidecar of its pack the entry begins; 0 if it is not there. */
-  readonly placedStarts: Uint32Array;
-  /** Packs whose sidecars are missing or damaged: all is read out of these packs. */
-  readonly withoutSidecar: Set<PackNumber>;
 }
 
 /** The beginning of an entry, or all of it. */
@@ -50,19 +36,17 @@ export class RecentPacks implements PackReader {
   readonly #open: OpenRecent;
   readonly #tables: Tables;
   readonly #reading: ReadOptions;
-  /** Objects of the last two calls of `readAhead`: one is being used while the other comes. */
-  #ahead: readonly (readonly ObjectNumber[])[] = [];
-  /** How many of `withoutSidecar` this reader has read ahead out of the packs. */
-  #readAgainCount = 0;
+  readonly #entries: RecentEntries;
 
-  private constructor(open: OpenRecent, tables: Tables, reading: ReadOptions = {}) {
+  private constructor(open: OpenRecent, tables: Tables, entries: RecentEntries, reading: ReadOptions = {}) {
     this.#open = open;
     this.#tables = tables;
+    this.#entries = entries;
     this.#reading = reading;
   }
 
   static open(open: OpenRecent): RecentPacks {
-    const { ids, crcs, packCounts, placed, held, offsets, ends } = open.recent;
+    const { ids, crcs, packCounts } = open.recent;
     const firstNumbers = new Uint32Array(packCounts.length + 1);
     for (const [pack, count] of packCounts.entries())
       firstNumbers[pack + 1] = (firstNumbers[pack] as number) + count;
@@ -73,20 +57,11 @@ export class RecentPacks implements PackReader {
       nexts[number] = heads[bucket] as number;
       heads[bucket] = number + 1;
     }
-    const heldStarts = new Uint32Array(crcs.length);
-    let heldStart = 1;
-    for (const number of held) {
-      heldStarts[number] = heldStart;
-      heldStart += 1 + (ends[number] as number) - (offsets[number] as number);
-    }
-    const placedStarts = new Uint32Array(crcs.length);
-    for (const [i, number] of placed.entries()) placedStarts[number] = open.recent.placedStarts[i] as number;
-    const withoutSidecar = new Set<PackNumber>();
-    return new RecentPacks(open, { firstNumbers, heads, nexts, heldStarts, placedStarts, withoutSidecar });
+    return new RecentPacks(open, { firstNumbers, heads, nexts }, RecentEntries.open(open, firstNumbers));
   }
 
   forReader(signal: AbortSignal): RecentPacks {
-    return new RecentPacks(this.#open, this.#tables, { signal });
+    return new RecentPacks(this.#open, this.#tables, this.#entries.forReader(signal), { signal });
   }
 
   get objectCount(): number {
@@ -179,14 +154,14 @@ export class RecentPacks implements PackReader {
 
   async readPackRange(packNumber: PackNumber, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const { blocks } = this.#open;
-    this.#readAgain();
+    this.#entries.readAgain();
     const entries = this.#entriesBeside(packNumber, offsetBytes, offsetBytes + lengthBytes);
-    const key = this.#keysOf(packNumber).pack;
+    const { pack } = this.#keysOf(packNumber);
     if (entries === undefined)
-      return asRepositoryDamage(() => blocks.read(key, offsetBytes, lengthBytes, this.#reading));
+      return asRepositoryDamage(() => blocks.read(pack, offsetBytes, lengthBytes, this.#reading));
     const pieces: Uint8Array[] = [];
     for (const { number, lengthBytes: pieceBytes } of entries) {
-      const entry = this.#heldEntry(number) ?? (await this.#placedEntry(number));
+      const entry = await this.#entries.read(number);
       pieces.push(entry.subarray(0, pieceBytes));
     }
     const [only] = pieces;
@@ -201,7 +176,7 @@ export class RecentPacks implements PackReader {
     const pieces: EntryPiece[] = [];
     let number = lowerBound(offsets, offsetBytes, firstNumbers[packNumber], packEnd);
     for (let next = offsetBytes; next < endBytes; number++) {
-      if (number >= packEnd || offsets[number] !== next || !this.#isBeside(number)) return undefined;
+      if (number >= packEnd || offsets[number] !== next || !this.#entries.isBeside(number)) return undefined;
       const entryEnd = ends[number] as number;
       // The last one may be asked for with the byte behind it.
       const takenEnd = endBytes <= entryEnd + 1 ? endBytes : entryEnd;
@@ -211,106 +186,15 @@ export class RecentPacks implements PackReader {
     return pieces;
   }
 
-  #isBeside(number: ObjectNumber): boolean {
-    return this.#tables.heldStarts[number] !== 0 || this.#placedStart(number) !== 0;
-  }
-
-  /** 0: read it out of its pack. */
-  #placedStart(number: ObjectNumber): number {
-    const start = this.#tables.placedStarts[number] as number;
-    const { withoutSidecar } = this.#tables;
-    const isUseless = start > 0 && withoutSidecar.size > 0 && withoutSidecar.has(this.packNumberOf(number));
-    return isUseless ? 0 : start;
-  }
-
-  /** With the byte behind it. */
-  #heldEntry(number: ObjectNumber): Uint8Array | undefined {
-    const { offsets, ends, entries } = this.#open.recent;
-    const start = (this.#tables.heldStarts[number] as number) - 1;
-    if (start < 0) return undefined;
-    return entries.subarray(start, start + 1 + (ends[number] as number) - (offsets[number] as number));
-  }
-
-  /** The same out of the sidecar, or out of the pack where that is missing or damaged. */
-  async #placedEntry(number: ObjectNumber): Promise<Uint8Array> {
-    const { blocks } = this.#open;
-    const { packNumber, offsetBytes, endBytes } = this.extent(number);
-    const lengthBytes = endBytes + 1 - offsetBytes;
-    const start = this.#placedStart(number);
-    if (start > 0) {
-      const entry = await this.#sidecarEntry(number, start, lengthBytes);
-      if (entry !== undefined) return entry;
-      this.#readAgain();
-    }
-    const { pack } = this.#keysOf(packNumber);
-    return asRepositoryDamage(() => blocks.read(pack, offsetBytes, lengthBytes, this.#reading));
-  }
-
-  /** @returns `undefined` where the sidecar is of no use; it is not read again then. */
-  async #sidecarEntry(
-    number: ObjectNumber,
-    start: number,
-    lengthBytes: number,
-  ): Promise<Uint8Array | undefined> {
-    const { withoutSidecar } = this.#tables;
-    const { blocks, onDamage } = this.#open;
-    const packNumber = this.packNumberOf(number);
-    const { newest } = this.#keysOf(packNumber);
-    let failure: unknown = new CorruptPackError("newest entry does not match its checksum");
-    try {
-      const entry = await blocks.read(newest, start, lengthBytes, this.#reading);
-      if (crc32(entry.subarray(0, -1)) === this.crc(number)) return entry;
-    } catch (error) {
-      if (!(error instanceof NotFoundError || error instanceof RangeError)) throw error;
-      failure = error;
-    }
-    // It may be deleted at any time.
-    if (!withoutSidecar.has(packNumber) && !(failure instanceof NotFoundError)) onDamage?.(failure, newest);
-    withoutSidecar.add(packNumber);
-    return undefined;
-  }
-
-  /** Reads ahead out of packs what was read ahead out of sidecars that turned out to be of no use. */
-  #readAgain(): void {
-    const { withoutSidecar } = this.#tables;
-    if (withoutSidecar.size === this.#readAgainCount) return;
-    const packNumbers = [...withoutSidecar].slice(this.#readAgainCount);
-    this.#readAgainCount = withoutSidecar.size;
-    const numbers = this.#ahead
-      .flat()
-      .filter(
-        (number) =>
-          this.#tables.placedStarts[number] !== 0 && packNumbers.includes(this.packNumberOf(number)),
-      );
-    this.#open.blocks.readAhead(this.#rangesOf(numbers), this.#reading);
-  }
-
   /** Entries beside the pack are read one by one. */
   isApart(objectNumber: ObjectNumber, next: ObjectNumber): boolean {
     const { offsets, ends } = this.#open.recent;
-    const isBeside = this.#isBeside(objectNumber);
-    return isBeside !== this.#isBeside(next) || (isBeside && ends[objectNumber] !== offsets[next]);
+    const isBeside = this.#entries.isBeside(objectNumber);
+    return isBeside !== this.#entries.isBeside(next) || (isBeside && ends[objectNumber] !== offsets[next]);
   }
 
   readAhead(objectNumbers: Iterable<ObjectNumber>): void {
-    this.#readAgain();
-    const begun: ObjectNumber[] = [];
-    this.#ahead = [...this.#ahead.slice(-1), begun];
-    this.#open.blocks.readAhead(this.#rangesOf(noted(objectNumbers, begun)), this.#reading);
-  }
-
-  *#rangesOf(objectNumbers: Iterable<ObjectNumber>): Generator<BlobRange, void, undefined> {
-    for (const objectNumber of objectNumbers) {
-      if (this.#tables.heldStarts[objectNumber] !== 0) continue;
-      const { packNumber, offsetBytes, endBytes } = this.extent(objectNumber);
-      const { pack, newest } = this.#keysOf(packNumber);
-      // Objects are read with a byte more than their entry.
-      const lengthBytes = endBytes + 1 - offsetBytes;
-      const start = this.#placedStart(objectNumber);
-      yield start === 0
-        ? { key: pack, offsetBytes, endBytes: endBytes + 1 }
-        : { key: newest, offsetBytes: start, endBytes: start + lengthBytes };
-    }
+    this.#entries.readAhead(objectNumbers);
   }
 
   get streamBudget(): StreamBudget {
@@ -328,21 +212,8 @@ export class RecentPacks implements PackReader {
     );
   }
 
-  #keysOf(packNumber: PackNumber): { readonly pack: string; readonly newest: string } {
-    const keys = this.#open.packKeys[packNumber];
-    if (keys === undefined) throw new RangeError(`no pack has the number ${packNumber}`);
-    return keys;
-  }
-}
-
-/** @param taken - Gets those that are taken: callers count these as begun. */
-function* noted(
-  objectNumbers: Iterable<ObjectNumber>,
-  taken: ObjectNumber[],
-): Generator<ObjectNumber, void, undefined> {
-  for (const objectNumber of objectNumbers) {
-    taken.push(objectNumber);
-    yield objectNumber;
+  #keysOf(packNumber: PackNumber): PackKeys {
+    return keysOf(this.#open.packKeys, packNumber);
   }
 }
 
