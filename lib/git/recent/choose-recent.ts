@@ -19,7 +19,7 @@ const NEXT_TRY = 3 / 4;
 const MAX_REFINED = 2;
 /** Of what is chosen; the rest is for other branches. */
 const MAIN_SHARE = 7 / 8;
-/** How many tags are added, as a share of `maxObjects`. A client fetches tags that an answer lacks in a second request. */
+/** How many tags are added, as a share of `maxObjects`. An answer with one that is left out is made from all objects. */
 const TAG_SHARE = 1 / 8;
 /** Branches that have too much of their own, each looked at as far as there is room. */
 const MAX_LARGE_TIPS = 32;

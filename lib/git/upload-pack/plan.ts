@@ -1,5 +1,6 @@
 /** What to send: plain data, worked out before any of the pack is written. */
 
+import { BeyondRecentError } from "../history/beyond-recent-error.ts";
 import type { PaintedHistory } from "../history/commit-history.ts";
 import { canPassByColumns, markMissingByHistory, passingObjects } from "../history/objects-by-history.ts";
 import { type ObjectId, objectIdBytes } from "../object-id.ts";
@@ -94,7 +95,7 @@ export async function* planPack(
       yield { progress: `Enumerating objects: ${count}\r` };
     }
   }
-  if (request.includeTag) await markTagsOfSent(objects, marks, refList);
+  if (request.includeTag) await markTagsOfSent(source, objects, marks, refList);
   const clientHas = painted === undefined ? thinBases(request, marks) : hadBases(request, objects, painted);
   return {
     kind: "copy-entries",
@@ -159,7 +160,13 @@ function coversAllTips(wants: readonly ObjectId[], refList: RefList): boolean {
   return ("ref" in head || wanted.has(head.id)) && hasOnlyRefValues(refList, wanted);
 }
 
-async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList: RefList): Promise<void> {
+/** @throws {BeyondRecentError} A tag of what is sent was left out of the recent objects. */
+async function markTagsOfSent(
+  { isRecent = false }: UploadPackSource,
+  reader: ObjectReader,
+  marks: ObjectMarks,
+  refList: RefList,
+): Promise<void> {
   const ids: ObjectId[] = [];
   for (const { id, peeledId } of refsStartingWith(refList, "refs/tags/")) {
     if (reader.slices.isDue(1)) await reader.slices.pause();
@@ -169,6 +176,7 @@ async function markTagsOfSent(reader: ObjectReader, marks: ObjectMarks, refList:
   }
   for (const id of ids) {
     const peeled = await peelObject(reader, id);
+    if (peeled === undefined && isRecent) throw new BeyondRecentError();
     for (const tagNumber of peeled?.tagNumbers ?? []) marks.markSent(tagNumber);
   }
 }

@@ -170,6 +170,10 @@ test("tags beyond the limit are left out, and answered from all objects", async 
   }
   expect(counts).toEqual(new Set([0, 2]));
   const behind = await git(["rev-parse", "main~2"], { cwd });
-  const { text } = await new ColdFetches(blobs).ask(`want ${head}`, `have ${behind}`, "include-tag", "done");
-  expect(text).toContain("PACK");
+  const news = [`want ${head}`, `have ${behind}`] as const;
+  const withoutTags = await new ColdFetches(blobs).ask(...news, "done");
+  expect(withoutTags.indexCount).toBe(0);
+  const withTags = await new ColdFetches(blobs).ask(...news, "include-tag", "done");
+  expect(withTags.text).toContain("PACK");
+  expect(withTags.indexCount).toBe(2);
 });
