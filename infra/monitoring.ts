@@ -184,7 +184,7 @@ function costOf(name: string, millionPrice: number): string {
 }
 
 /** Saved in CloudWatch Logs Insights. */
-const QUERIES: Record<string, QueryStringProps & { log: "gitHttp" | "authorizer" | "sync" }> = {
+const QUERIES: Record<string, QueryStringProps & { log: "gitHttp" | "authorizer" | "sync" | "reconcile" }> = {
   "worst repositories": {
     log: "gitHttp",
     filterStatements: ['event = "git-http:answered"'],
@@ -215,6 +215,22 @@ const QUERIES: Record<string, QueryStringProps & { log: "gitHttp" | "authorizer"
     filterStatements: ['event = "queue:job-failed"'],
     statsStatements: ["count() as failures, earliest(@timestamp) as since by groupId, code, message"],
     sort: "failures desc",
+    limit: 50,
+  },
+  "lost rights": {
+    log: "reconcile",
+    filterStatements: ['event = "reconcile:no-access"'],
+    // The first of the names: a line has a list, of which Insights makes a field for each place.
+    fields: [
+      "@timestamp",
+      "workspace",
+      "count",
+      "isWithdrawn",
+      "repositories.0",
+      "repositories.1",
+      "message",
+    ],
+    sort: "@timestamp desc",
     limit: 50,
   },
   "refused callers": {

@@ -110,6 +110,7 @@ test("queries of the logs are saved under the mirror's name", () => {
     "Nearside/worst repositories",
     "Nearside/slow answers",
     "Nearside/failed syncs",
+    "Nearside/lost rights",
     "Nearside/refused callers",
   ]);
 });
