@@ -81,7 +81,10 @@ export class OverloadedError extends MirrorError {
   readonly status: 408 | 429 | 503;
   readonly retryAfterSeconds: number | undefined;
 
-  constructor(message: string, details: { status: 408 | 429 | 503; retryAfterSeconds?: number }) {
+  constructor(
+    message: string,
+    details: ErrorDetails & { status: 408 | 429 | 503; retryAfterSeconds?: number },
+  ) {
     super(message, details);
     this.status = details.status;
     this.retryAfterSeconds = details.retryAfterSeconds;

@@ -26,8 +26,9 @@ export interface AwsAccess {
   };
 }
 
-/** 3 more tries after a 5xx or 429, with growing pauses of up to 0.4 s. */
-const RETRIES = { retries: 3, initRetryMs: 100 };
+/** After a 5xx or 429, with growing pauses of up to 0.4 s. */
+const MAX_REPEATS = 3;
+const FIRST_PAUSE_MS = 100;
 /** A whole request with its tries; documents are small. */
 const TIMEOUT_MS = 20_000;
 
@@ -40,24 +41,35 @@ export class AwsRequests {
   constructor(access: AwsAccess, onStoreRequest?: (kind: "read" | "write") => void) {
     this.access = access;
     this.#onStoreRequest = onStoreRequest;
-    this.#client = new AwsClient({ ...access.credentials, region: access.region, ...RETRIES });
+    this.#client = new AwsClient({ ...access.credentials, region: access.region });
   }
 
-  /** @returns The response, whatever its status; a connection that breaks before it is made anew once. */
+  /**
+   * @param options - `isOnce`: what the request does must not be done twice, so it is repeated only after a 429.
+   * @returns The response, whatever its status; a connection that breaks before it is made anew once.
+   */
   async send(
     service: "s3" | "ssm" | "sqs" | "monitoring" | "lambda",
     url: string,
-    init: RequestInit,
+    { signal: given, ...init }: RequestInit,
+    { isOnce = false }: { readonly isOnce?: boolean } = {},
   ): Promise<Response> {
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
-    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
+    const signal = given ? AbortSignal.any([given, timeout]) : timeout;
     if (service === "s3") this.#onStoreRequest?.(init.method === "GET" ? "read" : "write");
-    const request = () => this.#client.fetch(url, { ...init, signal, aws: { service } });
-    try {
-      return await request();
-    } catch (error) {
-      if (signal.aborted) throw error;
-      return await request();
+    let isReconnected = isOnce;
+    for (let repeats = 0; ; repeats++) {
+      // The signal goes to `fetch`: that of a Request aborts nothing once the Request is garbage.
+      const request = await this.#client.sign(url, { ...init, aws: { service } });
+      const response = await fetch(request, { signal }).catch((error: unknown) => {
+        if (signal.aborted || isReconnected) throw error;
+        isReconnected = true;
+      });
+      if (response === undefined) continue;
+      const isRefused = response.status === 429 || (response.status >= 500 && !isOnce);
+      if (!isRefused || repeats >= MAX_REPEATS) return response;
+      await response.body?.cancel();
+      await sleep(Math.random() * FIRST_PAUSE_MS * 2 ** repeats, undefined, { signal });
     }
   }
 
@@ -108,7 +120,6 @@ export function lambdaAccess(env: Readonly<Record<string, string | undefined>>):
 }
 
 const MAX_PARAMETER_TRIES = 5;
-const FIRST_PAUSE_MS = 100;
 
 /** Source: docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html. */
 export function signedParameters(requests: AwsRequests): ReadParameter {

@@ -5,8 +5,8 @@
 import * as z from "zod/mini";
 import { ConfigError, errorFields, MirrorError, OverloadedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { loggedText } from "../mirror/admin-log.ts";
 import type { MirrorConfig } from "../mirror/mirror-config.ts";
-import { printableLine } from "../printable-line.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import { ADMIN_ACTIONS, type AdminAction, isAdminAction } from "./admin-actions.ts";
 import { wordsOf } from "./admin-words.ts";
@@ -53,8 +53,8 @@ export function delegatedActions(
       if (!(error instanceof MirrorError)) throw error;
       const { workspace, action } = asked;
       options.log.warn("admin:refused", {
-        workspace: printableLine(workspace),
-        action,
+        workspace: loggedText(workspace),
+        ...(action !== undefined && { action: loggedText(action) }),
         ...errorFields(error),
       });
       return { problem: wordsOf(error) };
@@ -80,7 +80,8 @@ async function answer(
     ...{ store, readConfig, administration, now },
   });
   await run();
-  log.info("admin:performed", { workspace, action, who: printableLine(caller.name), detail });
+  const logged = { workspace, action, who: loggedText(caller.name) };
+  log.info("admin:performed", { ...logged, ...(detail !== undefined && { detail: loggedText(detail) }) });
   return {};
 }
 

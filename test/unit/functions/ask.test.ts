@@ -17,11 +17,18 @@ test("the answer is a line, without the spaces around it", async () => {
   expect(String(output.read())).toContain("Name: ");
 });
 
-test("an input that ends is no answer", async () => {
+test("an input that ends is no answer, and ends the command", async () => {
   const { input, output } = terminal(true);
   const answer = ask("Name: ", { input, output });
   input.end();
-  expect(await answer).toBeUndefined();
+  await expect(answer).rejects.toThrow("nothing is done");
+});
+
+test("Ctrl-C is no answer", async () => {
+  const { input, output } = terminal(true);
+  const answer = ask("Name: ", { input, output });
+  input.write("\x03");
+  await expect(answer).rejects.toThrow("nothing is done");
 });
 
 test("a program is asked nothing, and does not wait", async () => {
