@@ -115,14 +115,12 @@ async function request({ administration }: ActionContext, jobs: readonly SyncJob
 }
 
 function planAccept(workspace: string, form: URLSearchParams, context: ActionContext): PlannedAction {
-  const chosen = form.getAll("repository");
-  // A form of boxes of which none is ticked is not one for all.
-  if (chosen.length === 0 && form.get("all") === null)
-    throw new ConfigError("tick the repositories that were deleted at Bitbucket");
-  const only = chosen.length === 0 ? undefined : chosen;
+  // Always by name: all would include what Bitbucket has stopped listing since the page was shown.
+  const only = form.getAll("repository");
+  if (only.length === 0) throw new ConfigError("tick the repositories that were deleted at Bitbucket");
   const queuedAt = new Date(context.now()).toISOString();
   return {
-    detail: only?.join(", ") ?? "all",
+    detail: only.join(", "),
     async run() {
       await configurationOf(context.administration).acceptRemovals(workspace, only);
       await request(context, [{ kind: "workspace", workspace, reason: "asked", queuedAt }]);

@@ -12,7 +12,7 @@ interface Section {
   readonly text: Html;
 }
 
-/** The others have no box: they are confirmed together, or by the command. */
+/** Others come when those are confirmed, or are confirmed by the command. */
 const SHOWN = 50;
 
 export function removals(page: RemovalsPage): Html {
@@ -38,13 +38,14 @@ function section(
   { id, title, text }: Section,
 ): Html | "" {
   if (hidden.length === 0) return "";
+  const shown = hidden.slice(0, SHOWN);
   const table = html`<div class="scroll" tabindex="0" role="region" aria-label="${title}"><table>
 <thead><tr><th scope="col">Repository</th><th scope="col">Since</th><th scope="col">Served</th></tr></thead>
-<tbody>${hidden.slice(0, SHOWN).map((one) => row(page, one))}</tbody></table></div>
-${hidden.length > SHOWN ? html`<p>… and ${hidden.length - SHOWN} more.</p>` : ""}`;
+<tbody>${shown.map((one) => row(page, one))}</tbody></table></div>
+${hidden.length > SHOWN ? html`<p>… and ${hidden.length - SHOWN} more: confirm those shown first, or use <code>nearside reconcile --accept-removals ${page.workspace.workspace}</code>.</p>` : ""}`;
   return html`<section aria-labelledby="${id}-title"><h2 id="${id}-title">${title}: ${hidden.length}</h2>
 <p>${text}</p>
-${form(page, "accept", "Confirm: those ticked were deleted", table)}${all(page)}</section>
+${form(page, "accept", "Confirm: those ticked were deleted", table)}${allShown(page, shown)}</section>
 `;
 }
 
@@ -55,12 +56,9 @@ function row({ workspace: { workspace }, nowMs }: RemovalsPage, one: HiddenRepos
 `;
 }
 
-/** Of both lists: the mirror's own acceptance of a whole workspace knows no other. */
-function all(page: RemovalsPage): Html | "" {
-  const { announced, noAccess } = page;
-  const count = announced.length + noAccess.length;
-  if (count < 2) return "";
-  const both = announced.length > 0 && noAccess.length > 0 ? ", of both lists," : "";
-  const field = html`<input type="hidden" name="all" value="yes">`;
-  return form(page, "accept", `Confirm: all ${count}${both} were deleted`, field);
+/** By name: what Bitbucket stops listing after the page was shown is not confirmed with them. */
+function allShown(page: RemovalsPage, shown: readonly HiddenRepository[]): Html | "" {
+  if (shown.length < 2) return "";
+  const fields = shown.map(({ slug }) => html`<input type="hidden" name="repository" value="${slug}">`);
+  return form(page, "accept", `Confirm: all ${shown.length} were deleted`, html`${fields}`);
 }
