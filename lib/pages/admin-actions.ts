@@ -150,7 +150,11 @@ function planReplay(
   return {
     async run() {
       if (administration.deadLetters === undefined) throw mayNot();
-      await administration.deadLetters.replay(workspace);
+      const count = await administration.deadLetters.replay(workspace);
+      if (count > 0) return;
+      throw new ConfigError(
+        "no dead letter of this workspace was found: there is none, or those of others are before it. Try again in a minute, or use nearside dead-letters",
+      );
     },
   };
 }

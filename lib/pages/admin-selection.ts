@@ -18,10 +18,12 @@ export async function planSelect(
   };
 }
 
-/** @throws {ConfigError} A number of days that is none. */
+/** @throws {ConfigError} It is not the page's form, or has a number of days that is none. */
 export function selectionOf(
   form: URLSearchParams,
 ): Required<Omit<SelectionChange, "retentionDays">> & Pick<SelectionChange, "retentionDays"> {
+  // Without this field all would be deselected.
+  if (!form.has("projects")) throw new ConfigError("the form has no projects: nothing is changed");
   const retentionDays = daysOf(form);
   const projects = listOf(form, "projects");
   return {

@@ -176,6 +176,8 @@ test("a selection is previewed with the administrator's own list, and applied by
   expect(await config()).toMatchObject({ projects: ["core"], exclude: ["pl*"], retentionDays: 5 });
   for (const projects of ["<script>", "A\u202eB", "A\u001b[2J", "A".repeat(3_000)])
     expect(await act("select", { projects })).toMatchObject({ status: 400 });
+  // Else an empty form would deselect all.
+  expect(await act("select", {})).toMatchObject({ status: 400 });
   expect(await log()).toMatchObject([{ action: "select" }]);
 });
 
@@ -251,6 +253,11 @@ test("dead letters of the workspace are listed and queued again", async () => {
   expect((await send("/-/admin/acme", { headers })).text).toContain("acme/vault, push");
   await act("replay");
   expect((await send("/-/admin/acme", { headers })).text).not.toContain("Dead letters");
+  const nothing = await act("replay");
+  expect([nothing.status, nothing.text]).toEqual([
+    409,
+    expect.stringContaining("those of others are before it"),
+  ]);
 });
 
 test("metrics that cannot be read are no charts, and the page has the rest", async () => {
