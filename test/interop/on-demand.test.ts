@@ -228,12 +228,20 @@ test("an unknown id is asked about twice a minute for a token; another job with 
 });
 
 test("git says why a ref that Bitbucket lacked a moment ago was not looked for, and takes patterns that match nothing", async () => {
-  const fetchNowhere = () => fetched("nowhere-at-all");
-  for (let count = 0; count < 2; count++)
-    await expect(fetchNowhere()).rejects.toThrow(/couldn't find remote ref/);
-  await expect(fetchNowhere()).rejects.toThrow(
-    /no ref nowhere-at-all here: Bitbucket did not have it when asked a moment ago, try again in a minute/,
-  );
-  const pattern = "refs/heads/nowhere-*:refs/remotes/nowhere-*";
-  for (let count = 0; count < 3; count++) await git(["fetch", "--quiet", "origin", pattern], { cwd: client });
+  // Its own: looks of the tests before count for the same caller.
+  const own = await startLocalMirrorRig();
+  try {
+    await own.create("acme", "app", "CORE");
+    await own.select({ workspace: "acme", credential: "bot", projects: "all" });
+    const fetchOwn = (what: string) =>
+      git(["fetch", "--quiet", `${own.server.url}/acme/app.git`, what], { cwd: client });
+    for (let count = 0; count < 2; count++)
+      await expect(fetchOwn("nowhere-at-all")).rejects.toThrow(/couldn't find remote ref/);
+    await expect(fetchOwn("nowhere-at-all")).rejects.toThrow(
+      /no ref nowhere-at-all here: Bitbucket did not have it when asked a moment ago, try again in a minute/,
+    );
+    for (let count = 0; count < 3; count++) await fetchOwn("refs/heads/nowhere-*:refs/remotes/nowhere-*");
+  } finally {
+    await own.close();
+  }
 });
