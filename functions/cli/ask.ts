@@ -9,7 +9,7 @@ export interface Terminal {
 }
 
 /**
- * @returns The trimmed answer; `undefined` where nobody is there to answer.
+ * @returns The trimmed answer; `undefined` without a terminal.
  * @throws {ConfigError} Ctrl-C or the end of the input, which are no answer.
  */
 export async function ask(question: string, { input, output }: Terminal): Promise<string | undefined> {

@@ -73,7 +73,8 @@ the account of BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_ACCESS_TOKE
 --changes is for a deployment that is not in use: it pushes two branches and a tag to the repository and deletes them again, and for some minutes
 each takes the status function, the authorizer and the stream tier away. Ctrl-C restores what is changed, and ends.
 For a deployed mirror give --store s3://…, --secret-path and the queues' addresses.
-Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed; 130, 143 stopped by SIGINT, SIGTERM.`;
+Exit codes: 0 all is well; 1 failed; 2 wrong arguments or settings; 3 some check failed; 129, 130,
+143 stopped by SIGHUP, SIGINT, SIGTERM.`;
 
 export function configure(command: Command): void {
   primaryOptions(command)

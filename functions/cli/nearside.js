@@ -2,6 +2,7 @@
 // Starts the command line, whatever Node is there: the sources are TypeScript, which Node 24 runs as they are. `npm ci` brings it.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 
@@ -35,5 +36,5 @@ function startWithOwnNode() {
   // On a terminal Ctrl-C reaches both processes; other signals reach this one only.
   process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  child.on("exit", (code, signal) => process.exit(code ?? (signal === "SIGINT" ? 130 : 1)));
+  child.on("exit", (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
 }

@@ -1,6 +1,6 @@
 /**
- * Reads the entries of recent objects: out of what is held and the sidecars of packs, and out of the packs what is in neither or in a
- * sidecar that is missing or damaged.
+ * Reads the entries of recent objects: from memory and from the sidecars of packs; from the packs themselves where both lack an entry, or
+ * where a sidecar is missing or damaged.
  */
 import { crc32 } from "node:zlib";
 import { CorruptPackError, NotFoundError } from "../errors.ts";

@@ -160,7 +160,10 @@ function coversAllTips(wants: readonly ObjectId[], refList: RefList): boolean {
   return ("ref" in head || wanted.has(head.id)) && hasOnlyRefValues(refList, wanted);
 }
 
-/** @throws {BeyondRecentError} A tag of what is sent was left out of the recent objects. */
+/**
+ * Marks the tags of marked objects, for `include-tag`.
+ * @throws {BeyondRecentError} The recent objects lack one of these tags.
+ */
 async function markTagsOfSent(
   { isRecent = false }: UploadPackSource,
   reader: ObjectReader,

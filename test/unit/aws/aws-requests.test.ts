@@ -61,7 +61,7 @@ test.each<[string, RequestListener, string]>([
   ],
   ["answers no JSON", (_, response) => response.end("<html>"), "it may have been done"],
 ])(
-  "a function is called once where Lambda %s, and nobody knows how far it came",
+  "a function is called once where Lambda %s, and the error says that it may have run",
   async (_, answer, message) => {
     const { requests } = await requestsTo(answer);
     const called = invokeFunction(requests, "Administer", {});

@@ -181,7 +181,7 @@ test("a job that asks for what is not there again and again makes two syncs a mi
   state.onJob = () => listed(state);
   for (let asked = 0; asked < 30; asked++) {
     const found = await look("refs/heads/typo", "token");
-    expect(found?.source).toBeDefined();
+    expect(found?.source.generation).toBe(1);
     expect(found?.notAsked).toBe(
       asked < 2 ? undefined : "Bitbucket did not have it when asked a moment ago, try again in a minute",
     );
@@ -215,7 +215,7 @@ test("many jobs that ask for what is not there leave syncs to those that ask for
 test("a caller who asks for what is not there makes two syncs a minute; others, and what was just pushed, have theirs", async () => {
   const { state, refresh } = await rig();
   state.onJob = () => listed(state);
-  for (let asked = 0; asked < 30; asked++) expect(await refresh(NEVER, "one")).toBeDefined();
+  for (let asked = 0; asked < 30; asked++) expect((await refresh(NEVER, "one"))?.generation).toBe(1);
   expect(state.jobs).toBe(2);
   state.onJob = () => {
     listed(state);
