@@ -80,7 +80,7 @@ describe("one poll later", () => {
 
   async function fetchNext(): Promise<void> {
     publishedCount += 1;
-    await mirror.untilSaid(new RegExp(`(^acme/sample: generation \\d+,[^]*){${publishedCount}}`, "m"));
+    await mirror.untilSaid(new RegExp(`(^\\S+ acme/sample: generation \\d+,[^]*){${publishedCount}}`, "m"));
     expect(await listRefs(cloneUrl)).toBe(await listRefs(primary.repository));
     const refspecs = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
     await git(["fetch", "--quiet", "--prune", "origin", ...refspecs], { cwd: clone });
@@ -157,7 +157,7 @@ describe("one poll later", () => {
 
   async function fetchNextBare(headLine: string): Promise<void> {
     publishedCount += 1;
-    await mirror.untilSaid(new RegExp(`(^acme/sample: generation \\d+,[^]*){${publishedCount}}`, "m"));
+    await mirror.untilSaid(new RegExp(`(^\\S+ acme/sample: generation \\d+,[^]*){${publishedCount}}`, "m"));
     const refs = await listRefs(cloneUrl);
     expect(refs).toBe(await listRefs(primary.repository));
     expect(refs.split("\n")[0]).toBe(headLine);
