@@ -346,7 +346,8 @@ test("a caller's syncs under way count as in vain until they end, of a token whe
   end(true);
   for (const found of await Promise.all(answers)) expect(found?.generation).toBe(1);
   expect(state.jobs).toBe(5);
-  // Another token has its own.
+  // Another token has its own. Later than the millisecond for which the repositories are verified.
+  await sleep(10);
   const others = refreshEach((number) => [`address ${number}`, `token ${number}`]);
   await expect.poll(() => state.jobs, { timeout: 15_000 }).toBe(5 + REPOSITORIES);
   end(true);
